@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The account database (accounts.db) and the thread that owns it: changes come by mailbox, are committed, and are then published to the
+ * directory. Every row carries the version of its last change, from one counter, so that a replica can follow.
+ */
+#ifndef PENSTOCK_ACCOUNTS_ACCOUNTS_H
+#define PENSTOCK_ACCOUNTS_ACCOUNTS_H
+
+#include "accounts/directory.h"
+#include "runtime/mailbox.h"
+
+struct accounts;
+
+struct accounts_listener {
+    /* On the accounts thread, after an endpoint was published or taken away. */
+    void (*on_endpoint_changed)(void *context, uint64_t endpoint, struct slice account);
+    void *context;
+};
+
+/* Opens or creates accounts.db, fills the directory, starts the thread. Errors as journal_sqlite_open. */
+enum err accounts_open(const char *directory, const struct hash_seed *seed, struct accounts **ret_accounts,
+    char *ret_detail) MUST_CHECK;
+/* Once, before the services start. */
+void accounts_listen(struct accounts *accounts, const struct accounts_listener *listener);
+/* Ends the thread and frees the directory: after every reader's end. Takes NULL. */
+void accounts_stop(struct accounts *accounts);
+
+const struct directory *accounts_directory(const struct accounts *accounts);
+
+enum accounts_act {
+    ACCOUNTS_ADD_PARTNER,    /* partner */
+    ACCOUNTS_ADD_CREDENTIAL, /* partner, credential_sha256 */
+    ACCOUNTS_ADD_ACCOUNT,    /* account */
+    ACCOUNTS_GRANT,          /* partner may post for account */
+    ACCOUNTS_ADD_ENDPOINT,   /* account, endpoint (name, url, flags, secrets): ret_endpoint is its new id */
+    ACCOUNTS_CHANGE_ENDPOINT /* account, endpoint_id, what `changes` names, out of `endpoint` */
+};
+
+enum endpoint_change { ENDPOINT_CHANGE_URL = 1, ENDPOINT_CHANGE_ENABLED = 2, ENDPOINT_CHANGE_IDEMPOTENT = 4, ENDPOINT_CHANGE_FINAL_4XX = 8 };
+
+/*
+ * One change. Results: OK, ERR_EXISTS, ERR_NOT_FOUND (with what is missing in `detail`), ERR_INVALID (fields, named in `detail`),
+ * ERR_DISK. Names are checked here; URLs by the caller, who knows the egress policy.
+ */
+struct accounts_request {
+    struct mail mail;
+    struct mailbox *reply_to;
+    void (*on_done)(struct accounts_request *request, void *receiver);
+    enum accounts_act act;
+    char partner[NAME_BYTES_MAX + 1];
+    char account[NAME_BYTES_MAX + 1];
+    unsigned char credential_sha256[SHA256_BYTES];
+    uint64_t endpoint_id;
+    unsigned changes; /* of enum endpoint_change */
+    struct endpoint endpoint;
+    enum err result;
+    char detail[160];
+    uint64_t ret_endpoint;
+};
+
+/* Any thread. The request belongs to accounts until on_done. */
+void accounts_submit(struct accounts *accounts, struct accounts_request *request);
+
+/* For main before the services start and for the tools: submits and waits. Not from a loop's thread. */
+enum err accounts_call(struct accounts *accounts, struct accounts_request *request);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every fixed bound of Penstock, with its reason. What an operator may set is in config/option_table.h instead. */
+#ifndef PENSTOCK_BASE_LIMITS_H
+#define PENSTOCK_BASE_LIMITS_H
+
+/* Events. The partner API's contract; a body is buffered whole, times 100 streams of a connection. */
+#define EVENT_BYTES_MAX (64 * 1024)
+#define EVENT_KEY_BYTES_MAX 256 /* id and key: printable ASCII */
+#define EVENT_TYPE_BYTES_MAX 64
+#define EVENT_JSON_DEPTH_MAX 32
+#define AMOUNT_INTEGER_DIGITS_MAX 18
+#define AMOUNT_FRACTION_DIGITS_MAX 9
+#define AMOUNT_TEXT_BYTES (1 + AMOUNT_INTEGER_DIGITS_MAX + 1 + AMOUNT_FRACTION_DIGITS_MAX + 1)
+#define CURRENCY_BYTES 3
+#define TRACEPARENT_BYTES_MAX 64 /* W3C trace context, version 00: 55 */
+
+/* Names that operators give: partner and account ids, endpoint names. */
+#define NAME_BYTES_MAX 64
+#define URL_BYTES_MAX 2048
+#define ENDPOINT_SECRETS_MAX 4 /* active at once during rotation: the old, the new, and two to spare */
+#define ENDPOINT_SECRET_BYTES 32
+#define ACCOUNT_ENDPOINTS_MAX 16 /* fan-out of one event; a delivery's number is its event's times 16 plus this index */
+
+/* Partition bits in an event id are rand_a of UUIDv7, 12 bits. */
+#define PARTITIONS_MAX 4096
+#define SHARDS_MAX 64
+#define INGRESS_THREADS_MAX 64
+
+/* One transaction of the journal: enough to make the fsync cheap, small enough for answers to be quick. */
+#define JOURNAL_BATCH_REQUESTS_MAX 1024
+
+/* An attempt's record keeps this much of the answer's body, for the person who looks at why it failed. */
+#define ANSWER_EXCERPT_BYTES_MAX 512
+#define RETRY_STEPS_MAX 32
+
+/* Bytes of one log line; longer ones are cut. Lines that wait per thread: what an ill-tempered second may say. */
+#define LOG_LINE_BYTES 512
+#define LOG_RING_LINES 1024
+
+#endif

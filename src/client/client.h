@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Egress HTTP on a loop: libcurl's multi interface for the requests, c-ares for the names (libcurl's own resolver would block the whole
+ * loop when a DNS server is dead), the address guard between the two. One client per loop's thread, which owns it and its requests.
+ *
+ *   client_send -> name known? -- no --> c-ares on the loop -> cached with its TTL
+ *                    | yes                      |
+ *                    v                          v
+ *               address guard -> libcurl, the address pinned -> on_done
+ */
+#ifndef PENSTOCK_CLIENT_CLIENT_H
+#define PENSTOCK_CLIENT_CLIENT_H
+
+#include "base/limits.h"
+#include "client/address_guard.h"
+#include "model/verdict.h"
+#include "runtime/loop.h"
+
+struct client;
+
+struct client_options {
+    struct address_guard guard;
+    bool allow_http;      /* plain http:// is refused otherwise (ERR_URL) */
+    const char *ca_file;  /* NULL or "": the system's */
+    const char *dns_servers; /* NULL or "": the system's; else "ip:port,ip:port", for tests */
+    unsigned connections_max; /* kept open, idle ones included */
+};
+
+enum err client_new(struct loop *loop, const struct client_options *options, struct client **ret_client) MUST_CHECK;
+/* Cancels what is under way: each request gets its on_done with ERR_CANCELLED. Takes NULL. */
+void client_free(struct client *client);
+
+#define CLIENT_HEADERS_MAX 12
+
+/* One POST. The caller allocates and keeps it until on_done; `url`, `body` and the headers' texts as well. */
+struct client_request {
+    const char *url;
+    struct slice body;
+    const char *headers[CLIENT_HEADERS_MAX]; /* "name: value" */
+    unsigned headers_count;
+    int64_t connect_timeout_us; /* name look-up included */
+    int64_t answer_timeout_us;  /* the whole request */
+    bool once; /* guarded: a fresh connection, and never a silent second send */
+    void (*on_done)(struct client_request *request); /* on the loop, never from within client_send */
+
+    /* what came of it */
+    struct attempt_end end;
+    unsigned sends; /* requests that really went out: libcurl repeats one on a dead kept-alive connection */
+    int64_t duration_us;
+    int64_t retry_after_us; /* of Retry-After, 0 without */
+    uint32_t excerpt_len;
+    char excerpt[ANSWER_EXCERPT_BYTES_MAX];
+
+    struct client_transfer *transfer; /* owned by the client while under way */
+};
+
+void client_send(struct client *client, struct client_request *request);
+
+/* Checks a URL as client_send will, without looking names up: OK or ERR_URL with a sentence for people. */
+enum err client_check_url(const struct client_options *options, const char *url, const char **ret_problem) MUST_CHECK;
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration: defaults, then the YAML file, then the environment, each value checked against its row of option_table.h. Every
+ * complaint names the file with line and column, or the variable, and says what would be right.
+ */
+#ifndef PENSTOCK_CONFIG_CONFIG_H
+#define PENSTOCK_CONFIG_CONFIG_H
+
+#include "base/buffer.h"
+#include "model/retry.h"
+#include "runtime/log.h"
+
+#include <stdio.h>
+
+#define CONFIG_NETWORKS_MAX 64
+#define CONFIG_NETWORK_TEXT_BYTES 64
+
+struct config_networks {
+    unsigned count;
+    char texts[CONFIG_NETWORKS_MAX][CONFIG_NETWORK_TEXT_BYTES]; /* checked where they are used (address_guard.h) */
+};
+
+/* One field per row; generated from the table (config_fields.h maps the types). Texts are NUL-terminated. */
+struct config {
+    char data_directory[4001];
+    int64_t partitions, shards, held_bytes_max;
+    char ingress_listen[256];
+    int64_t ingress_threads, ingress_connections_max;
+    char admin_listen[256];
+    char admin_token_file[4001];
+    int64_t connect_timeout_us, answer_timeout_us, guarded_answer_timeout_us;
+    struct retry_schedule retry_schedule;
+    int64_t in_flight_per_endpoint, in_flight_per_shard, active_per_endpoint;
+    struct config_networks allow_networks;
+    bool allow_http;
+    char ca_file[4001];
+    int64_t drain_us;
+    int64_t log_level; /* enum log_level */
+};
+
+void config_defaults(struct config *ret_config);
+
+/*
+ * `file` may be NULL (defaults and environment only). `environment` is environ or a test's. On ERR_CONFIG `complaints` holds one line per
+ * problem, all that were found, and *ret_config is untouched.
+ */
+enum err config_load(const char *file, char *const *environment, struct config *ret_config, struct buffer *complaints)
+    MUST_CHECK;
+
+/* Sets one option by its key from text, as the environment would (for `penstock dev --ingress` and the like). */
+enum err config_set(struct config *config, const char *key, const char *value, struct buffer *complaints) MUST_CHECK;
+
+/*
+ * Takes over from `fresh` what a reload may change. Options marked restart that differ are left as they are; their keys go to
+ * `needs_restart`, separated by spaces.
+ */
+void config_reload(struct config *config, const struct config *fresh, struct buffer *needs_restart);
+
+void config_print_sample(struct buffer *text); /* the commented etc/penstock.yaml */
+void config_print_help(struct buffer *text);   /* for --help: key, default, doc */
+
+#endif

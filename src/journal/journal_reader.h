@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading the journals of all shards beside their writers: a thread with one read-only connection per file and short transactions. What
+ * people and partners ask (one event's story, counts) goes here, so that no loop ever runs SQLite.
+ */
+#ifndef PENSTOCK_JOURNAL_JOURNAL_READER_H
+#define PENSTOCK_JOURNAL_JOURNAL_READER_H
+
+#include "journal/journal.h"
+
+struct journal_reader;
+
+enum err journal_reader_open(const char *directory, unsigned shards, struct journal_reader **ret_reader) MUST_CHECK;
+void journal_reader_stop(struct journal_reader *reader); /* takes NULL */
+
+struct story_attempt {
+    int64_t delivery;
+    struct attempt attempt;
+};
+
+struct story_delivery {
+    struct delivery delivery; /* `event` is NULL */
+    enum park_reason reason;
+    int64_t settled_us; /* wall time of the last move; 0 while nothing has moved */
+};
+
+/* Everything that is known of one event. Its delivered attempt stands among the others. */
+struct story {
+    struct event *event; /* the body is empty when it has expired */
+    size_t deliveries_count, attempts_count;
+    struct story_delivery *deliveries;
+    struct story_attempt *attempts; /* in order of delivery and number */
+};
+
+void story_free(struct story *story); /* takes NULL */
+
+struct journal_query {
+    struct mail mail;
+    struct mailbox *reply_to;
+    void (*on_done)(struct journal_query *query, void *receiver);
+    enum err result;
+};
+
+/* ERR_NOT_FOUND when no journal knows the id. The requester owns ret_story. */
+struct journal_find {
+    struct journal_query query;
+    struct event_id id;
+    struct story *ret_story;
+};
+
+/* How many deliveries are in each state that is not final; the final ones are not counted here (a count is a scan). */
+struct journal_census {
+    struct journal_query query;
+    int64_t ret_counts[DELIVERY_STATES];
+};
+
+/* Any thread; `reply_to` and `on_done` are set. */
+void journal_reader_find(struct journal_reader *reader, struct journal_find *find);
+void journal_reader_census(struct journal_reader *reader, struct journal_census *census);
+
+#endif

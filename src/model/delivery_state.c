@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/delivery_state.h"
+
+#include "base/cleanup.h"
+
+#define TO(state) (1u << (state))
+
+static const unsigned moves[DELIVERY_STATES] = {
+    [DELIVERY_PENDING] = TO(DELIVERY_SENDING) | TO(DELIVERY_WAITING) | TO(DELIVERY_PARKED),
+    [DELIVERY_SENDING] = TO(DELIVERY_DELIVERED) | TO(DELIVERY_WAITING) | TO(DELIVERY_DEAD) | TO(DELIVERY_PARKED),
+    [DELIVERY_WAITING] = TO(DELIVERY_SENDING) | TO(DELIVERY_PARKED),
+    [DELIVERY_PARKED] = TO(DELIVERY_PENDING) | TO(DELIVERY_DELIVERED) | TO(DELIVERY_DISCARDED),
+    [DELIVERY_DELIVERED] = TO(DELIVERY_PENDING),
+    [DELIVERY_DEAD] = TO(DELIVERY_PENDING) | TO(DELIVERY_DISCARDED),
+};
+
+bool delivery_state_may_move(enum delivery_state from, enum delivery_state to)
+{
+    return (unsigned)from < DELIVERY_STATES && (unsigned)to < DELIVERY_STATES && (moves[from] & TO(to));
+}
+
+const char *delivery_state_name(enum delivery_state state)
+{
+    static const char *const names[] = {"pending", "sending", "waiting", "parked", "delivered", "dead", "discarded"};
+    return (unsigned)state < ARRAY_LENGTH(names) ? names[state] : "unknown";
+}
+
+const char *park_reason_name(enum park_reason reason)
+{
+    static const char *const names[] = {
+        "none", "unrouted", "disabled", "gone", "ambiguous", "conflict", "damaged", "mismatch"};
+    return (unsigned)reason < ARRAY_LENGTH(names) ? names[reason] : "unknown";
+}
+
+const char *delivery_lane_name(enum delivery_lane lane)
+{
+    static const char *const names[] = {"fresh", "retry", "replay"};
+    return (unsigned)lane < ARRAY_LENGTH(names) ? names[lane] : "unknown";
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The states of a delivery (one event for one endpoint), and every way between them.
+ *
+ *              .---------- due, woken ---------.
+ *              v                               |
+ *   pending --> sending --> delivered          |
+ *    |  |  ^      |-------> waiting -----------'    temporary failure; due_at
+ *    |  |  |      |-------> dead                    permanent failure, or failed past the horizon
+ *    |  |  |      '-------> parked                  ambiguous and guarded; 410
+ *    |  |  '-- crash, unguarded: sending -> waiting
+ *    |  '----> waiting                              endpoint busy beyond its share, paused, retries off
+ *    '-------> parked                               no endpoint, endpoint disabled or gone (also from waiting)
+ *
+ *   parked --> pending                by itself when the cause is gone (unrouted, disabled, gone), else by an operator
+ *   parked --> delivered, discarded   an operator or the status probe settles
+ *   dead ----> pending, discarded     an operator replays or gives up
+ *   delivered -> pending              forced replay
+ *
+ * On disk an unguarded delivery stays pending (or waiting) while it is sent: only the guard needs `sending` to be durable.
+ */
+#ifndef PENSTOCK_MODEL_DELIVERY_STATE_H
+#define PENSTOCK_MODEL_DELIVERY_STATE_H
+
+#include <stdbool.h>
+
+/* Written to disk: numbers never change. */
+enum delivery_state {
+    DELIVERY_PENDING = 0,
+    DELIVERY_SENDING = 1,
+    DELIVERY_WAITING = 2,
+    DELIVERY_PARKED = 3,
+    DELIVERY_DELIVERED = 4,
+    DELIVERY_DEAD = 5,
+    DELIVERY_DISCARDED = 6,
+    DELIVERY_STATES
+};
+
+/* Why it is parked. Written to disk: numbers never change. */
+enum park_reason {
+    PARK_NONE = 0,
+    PARK_UNROUTED = 1,  /* the account had no endpoint for it */
+    PARK_DISABLED = 2,  /* the endpoint is disabled (by hand, or by a 410) */
+    PARK_GONE = 3,      /* the endpoint has been deleted */
+    PARK_AMBIGUOUS = 4, /* guarded, and nobody can know whether the client did the work */
+    PARK_CONFLICT = 5,  /* found late: same key, other money */
+    PARK_DAMAGED = 6,   /* its row or body failed the checksum */
+    PARK_MISMATCH = 7   /* consumed from a partition that is not its account's */
+};
+
+/* Written to disk: numbers never change. */
+enum delivery_lane { LANE_FRESH = 0, LANE_RETRY = 1, LANE_REPLAY = 2 };
+
+bool delivery_state_may_move(enum delivery_state from, enum delivery_state to);
+const char *delivery_state_name(enum delivery_state state);
+const char *park_reason_name(enum park_reason reason);
+const char *delivery_lane_name(enum delivery_lane lane);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An event that Penstock holds: one allocation with everything that the journal writes and that a client gets. Immutable after it was
+ * made; reference-counted, since it travels from ingress to journal to delivery and each holds it as long as it needs. Its bytes are
+ * taken from its shard's credit and given back with the last reference.
+ */
+#ifndef PENSTOCK_MODEL_EVENT_H
+#define PENSTOCK_MODEL_EVENT_H
+
+#include "base/credit.h"
+#include "base/err.h"
+#include "model/class.h"
+#include "model/event_id.h"
+
+/* What an event is made of; texts may be empty. event_new copies them. */
+struct event_parts {
+    struct event_id id;
+    int64_t accepted_us; /* wall time */
+    bool has_occurred_at;
+    int64_t occurred_us;
+    struct slice partner, account, type;
+    struct slice key; /* empty: never a duplicate */
+    struct slice amount, currency;
+    struct slice traceparent;
+    struct slice body;
+};
+
+struct event {
+    struct event_parts parts; /* its slices point behind this struct */
+    enum event_class class;
+    bool guarded;
+    _Atomic unsigned references;
+    struct credit *credit; /* may be NULL */
+    int64_t bytes;
+};
+
+/* ERR_OVERLOADED when the credit's share is used up (see credit_take), ERR_NO_MEMORY. The caller holds the first reference. */
+enum err event_new(const struct event_parts *parts, struct credit *credit, int share_percent, struct event **ret_event)
+    MUST_CHECK;
+struct event *event_ref(struct event *event);
+void event_unref(struct event *event); /* takes NULL */
+
+#endif

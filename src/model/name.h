@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The text rules for ids that operators and partners choose. */
+#ifndef PENSTOCK_MODEL_NAME_H
+#define PENSTOCK_MODEL_NAME_H
+
+#include "base/slice.h"
+
+/* Partner and account ids: 1 to NAME_BYTES_MAX of [A-Za-z0-9_.-], not beginning with a dot or a hyphen. */
+bool name_is_valid(struct slice text);
+#define NAME_RULE "must be 1 to 64 of A-Z a-z 0-9 _ . -, beginning with a letter, digit or _"
+
+/* Event types: 1 to EVENT_TYPE_BYTES_MAX of [A-Za-z0-9_.-]. */
+bool name_is_valid_type(struct slice text);
+#define TYPE_RULE "must be 1 to 64 of A-Z a-z 0-9 _ . -"
+
+/* Dedupe keys and event ids of partners: 1 to EVENT_KEY_BYTES_MAX of printable ASCII (0x21 to 0x7e, and space inside). */
+bool name_is_valid_key(struct slice text);
+#define KEY_RULE "must be 1 to 256 printable ASCII characters"
+
+#endif

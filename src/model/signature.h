@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Standard Webhooks 1.0: `v1,` + base64 of HMAC-SHA256 over `id.timestamp.body`, keyed by the bytes behind `whsec_`. */
+#ifndef PENSTOCK_MODEL_SIGNATURE_H
+#define PENSTOCK_MODEL_SIGNATURE_H
+
+#include "base/crypto.h"
+#include "base/limits.h"
+
+#define SECRET_TEXT_BYTES (6 + BASE64_BYTES(64))
+#define SIGNATURE_TEXT_BYTES (3 + BASE64_BYTES(SHA256_BYTES))
+
+struct secret {
+    unsigned char bytes[64];
+    unsigned len;
+};
+
+void secret_make(struct secret *ret_secret); /* ENDPOINT_SECRET_BYTES random bytes */
+bool secret_parse(struct slice text, struct secret *ret_secret); /* whsec_ + base64 of 24 to 64 bytes, as the standard says */
+void secret_format(const struct secret *secret, char ret_text[SECRET_TEXT_BYTES]);
+
+/* `mac` is keyed with the secret's bytes; `timestamp_s` is Unix seconds. */
+void signature_make(
+    struct hmac *mac, struct slice id, int64_t timestamp_s, struct slice body, char ret_text[SIGNATURE_TEXT_BYTES]);
+
+#endif

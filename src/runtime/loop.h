@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An event loop on epoll: file descriptors, timers and one mailbox. One thread owns it and everything attached to it.
+ *
+ * The thread is online for RCU while it works off a turn, and offline while it waits. (The listeners of http/ run on h2o's own loop; this
+ * one serves delivery, where libcurl and c-ares bring their own sockets.)
+ */
+#ifndef PENSTOCK_RUNTIME_LOOP_H
+#define PENSTOCK_RUNTIME_LOOP_H
+
+#include "runtime/mailbox.h"
+
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#define LOOP_EVENTS_PER_TURN 256
+
+struct loop_watch {
+    int fd;
+    uint32_t events; /* EPOLLIN | EPOLLOUT, level-triggered */
+    void (*on_ready)(struct loop_watch *watch, uint32_t events);
+};
+
+struct timer {
+    int64_t due_mono_us;
+    size_t heap_index; /* 0: not armed */
+    void (*on_due)(struct timer *timer);
+};
+
+struct loop {
+    int epoll_fd;
+    bool stopping;
+    int64_t now_mono_us; /* of this turn */
+    struct mailbox *mailbox;
+    struct loop_watch mailbox_watch;
+    struct timer **heap; /* 1-based binary heap by due time */
+    size_t heap_len, heap_capacity;
+    struct epoll_event ready[LOOP_EVENTS_PER_TURN];
+    int ready_len, ready_at;
+};
+
+enum err loop_init(struct loop *loop) MUST_CHECK;
+void loop_done(struct loop *loop);
+
+/* Runs until loop_stop, which a callback on this thread calls. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* From now on the loop works the mailbox off (mailbox_work). At most one. */
+enum err loop_attach_mailbox(struct loop *loop, struct mailbox *mailbox) MUST_CHECK;
+
+enum err loop_watch_add(struct loop *loop, struct loop_watch *watch) MUST_CHECK;
+void loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events);
+void loop_watch_remove(struct loop *loop, struct loop_watch *watch); /* before the fd is closed; its ready events are forgotten */
+
+void timer_init(struct timer *timer, void (*on_due)(struct timer *timer));
+/* Arms or moves; a delay of 0 or less fires in the next turn. ERR_NO_MEMORY leaves it as it was. */
+enum err timer_arm(struct loop *loop, struct timer *timer, int64_t delay_us) MUST_CHECK;
+void timer_disarm(struct loop *loop, struct timer *timer);
+static inline bool timer_is_armed(const struct timer *timer)
+{
+    return timer->heap_index != 0;
+}
+
+#endif

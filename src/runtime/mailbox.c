@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/mailbox.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum err mailbox_init(struct mailbox *mailbox, void *receiver)
+{
+    mailbox->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (mailbox->event_fd < 0)
+        return ERR_SYSTEM;
+    cds_wfcq_init(&mailbox->head, &mailbox->tail);
+    mailbox->receiver = receiver;
+    return OK;
+}
+
+void mailbox_done(struct mailbox *mailbox)
+{
+    if (mailbox->event_fd < 0)
+        return;
+    close(mailbox->event_fd);
+    mailbox->event_fd = -1;
+    cds_wfcq_destroy(&mailbox->head, &mailbox->tail);
+}
+
+void mailbox_post(struct mailbox *mailbox, struct mail *mail)
+{
+    /* The receiver may free the mailbox's owner as soon as the mail is in: nothing of it is read after the enqueue but the fd. */
+    int event_fd = mailbox->event_fd;
+    cds_wfcq_node_init(&mail->node);
+    TSAN_RELEASE(mail);
+    bool was_waiting = cds_wfcq_enqueue(&mailbox->head, &mailbox->tail, &mail->node);
+    if (!was_waiting) {
+        /* EAGAIN means that the counter is at its maximum: the receiver is awake already. */
+        ssize_t written = write(event_fd, &(uint64_t){1}, sizeof(uint64_t));
+        assert(written == sizeof(uint64_t) || errno == EAGAIN);
+        (void)written;
+    }
+}
+
+bool mailbox_take(struct mailbox *mailbox, struct mail_batch *ret_batch)
+{
+    /* The signal is taken down before the splice: a post between the two rings again, for nothing, which is harmless. */
+    uint64_t rings;
+    ssize_t got = read(mailbox->event_fd, &rings, sizeof rings);
+    (void)got;
+    cds_wfcq_init(&ret_batch->head, &ret_batch->tail);
+    enum cds_wfcq_ret spliced =
+        __cds_wfcq_splice_blocking(&ret_batch->head, &ret_batch->tail, &mailbox->head, &mailbox->tail);
+    return spliced != CDS_WFCQ_RET_SRC_EMPTY;
+}
+
+struct mail *mail_batch_next(struct mail_batch *batch)
+{
+    struct cds_wfcq_node *node = __cds_wfcq_dequeue_blocking(&batch->head, &batch->tail);
+    if (!node)
+        return NULL;
+    struct mail *mail = CONTAINER_OF(node, struct mail, node);
+    TSAN_ACQUIRE(mail);
+    return mail;
+}
+
+void mailbox_work(struct mailbox *mailbox)
+{
+    struct mail_batch batch;
+    if (!mailbox_take(mailbox, &batch))
+        return;
+    for (struct mail *mail = mail_batch_next(&batch); mail; mail = mail_batch_next(&batch))
+        mail->on_receive(mail, mailbox->receiver);
+}
+
+void mailbox_wait(struct mailbox *mailbox, int timeout_ms)
+{
+    struct pollfd waited = {.fd = mailbox->event_fd, .events = POLLIN};
+    poll(&waited, 1, timeout_ms);
+}
