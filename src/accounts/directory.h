@@ -9,6 +9,7 @@
 #define PENSTOCK_ACCOUNTS_DIRECTORY_H
 
 #include "base/crypto.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "model/signature.h"
 

@@ -18,6 +18,7 @@
 #ifndef PENSTOCK_JOURNAL_JOURNAL_H
 #define PENSTOCK_JOURNAL_JOURNAL_H
 
+#include "base/limits.h"
 #include "model/delivery_state.h"
 #include "model/dedupe.h"
 #include "model/event.h"
