@@ -2,8 +2,9 @@
 # Each dependency as one imported target, with the oldest version that we have tried (see README.md here for why each is used).
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
+pkg_check_modules(zlib REQUIRED IMPORTED_TARGET zlib>=1.2.13)
 
-pkg_check_modules(h2o REQUIRED IMPORTED_TARGET libh2o-evloop>=2.2.5)
+pkg_check_modules(h2o REQUIRED IMPORTED_TARGET libh2o-evloop>=0.13.5) # the .pc file counts sonames: this is 2.2.5
 pkg_check_modules(sqlite REQUIRED IMPORTED_TARGET sqlite3>=3.40.1)
 pkg_check_modules(urcu REQUIRED IMPORTED_TARGET liburcu-qsbr>=0.13.2)
 pkg_check_modules(urcu_cds REQUIRED IMPORTED_TARGET liburcu-cds>=0.13.2)

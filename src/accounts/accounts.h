@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The account database (accounts.db) and the thread that owns it: changes come by mailbox, are committed, and are then published to the
- * directory. Every row carries the version of its last change, from one counter, so that a replica can follow.
+ * The account database (accounts.db) and the thread that owns it: changes come by mailbox, are committed, and are then
+ * published to the directory. Every row carries the version of its last change, from one counter, so that a replica can
+ * follow.
  */
 #ifndef PENSTOCK_ACCOUNTS_ACCOUNTS_H
 #define PENSTOCK_ACCOUNTS_ACCOUNTS_H
@@ -17,9 +18,11 @@ struct accounts_listener {
     void *context;
 };
 
-/* Opens or creates accounts.db, fills the directory, starts the thread. Errors as journal_sqlite_open. */
-enum err accounts_open(const char *directory, const struct hash_seed *seed, struct accounts **ret_accounts,
-    char *ret_detail) MUST_CHECK;
+/* Opens or creates accounts.db, starts the thread, fills the directory. Errors as journal_sqlite_open:
+ * ERR_NEWER_FORMAT, ERR_DAMAGED (not ours, or not readable), ERR_DISK, ERR_DISK_FULL, ERR_SYSTEM, ERR_NO_MEMORY;
+ * `ret_detail` (at least 256 bytes) says more. */
+enum err accounts_open(
+    const char *directory, const struct hash_seed *seed, struct accounts **ret_accounts, char *ret_detail) MUST_CHECK;
 /* Once, before the services start. */
 void accounts_listen(struct accounts *accounts, const struct accounts_listener *listener);
 /* Ends the thread and frees the directory: after every reader's end. Takes NULL. */
@@ -32,15 +35,22 @@ enum accounts_act {
     ACCOUNTS_ADD_CREDENTIAL, /* partner, credential_sha256 */
     ACCOUNTS_ADD_ACCOUNT,    /* account */
     ACCOUNTS_GRANT,          /* partner may post for account */
-    ACCOUNTS_ADD_ENDPOINT,   /* account, endpoint (name, url, flags, secrets): ret_endpoint is its new id */
+    ACCOUNTS_ADD_ENDPOINT, /* account, endpoint (name, url, flags, secrets; without one it is made): ret_endpoint is its
+                              new id */
     ACCOUNTS_CHANGE_ENDPOINT /* account, endpoint_id, what `changes` names, out of `endpoint` */
 };
 
-enum endpoint_change { ENDPOINT_CHANGE_URL = 1, ENDPOINT_CHANGE_ENABLED = 2, ENDPOINT_CHANGE_IDEMPOTENT = 4, ENDPOINT_CHANGE_FINAL_4XX = 8 };
+enum endpoint_change {
+    ENDPOINT_CHANGE_URL = 1,
+    ENDPOINT_CHANGE_ENABLED = 2,
+    ENDPOINT_CHANGE_IDEMPOTENT = 4,
+    ENDPOINT_CHANGE_FINAL_4XX = 8
+};
 
 /*
- * One change. Results: OK, ERR_EXISTS, ERR_NOT_FOUND (with what is missing in `detail`), ERR_INVALID (fields, named in `detail`),
- * ERR_DISK. Names are checked here; URLs by the caller, who knows the egress policy.
+ * One change. Results: OK, ERR_EXISTS, ERR_NOT_FOUND (with what is missing in `detail`), ERR_INVALID (fields, named in
+ * `detail`), ERR_DISK, ERR_DISK_FULL, ERR_DAMAGED, ERR_NO_MEMORY. On anything but OK nothing has changed. Names are
+ * checked here; URLs by the caller, who knows the egress policy.
  */
 struct accounts_request {
     struct mail mail;
@@ -51,10 +61,10 @@ struct accounts_request {
     char account[NAME_BYTES_MAX + 1];
     unsigned char credential_sha256[SHA256_BYTES];
     uint64_t endpoint_id;
-    unsigned changes; /* of enum endpoint_change */
-    struct endpoint endpoint;
+    unsigned changes;         /* of enum endpoint_change */
+    struct endpoint endpoint; /* ADD_ENDPOINT and CHANGE_ENDPOINT: comes back as it was published */
     enum err result;
-    char detail[160];
+    char detail[160]; /* empty on OK */
     uint64_t ret_endpoint;
 };
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The directory: the RCU view of partners, accounts and endpoints, in a liburcu lock-free hash table. A look-up takes no lock and makes no
- * system call. The accounts thread alone publishes, object by object; an object is immutable once published and is replaced as a whole.
+ * The directory: the RCU view of partners, accounts and endpoints, in a liburcu lock-free hash table. A look-up takes
+ * no lock and makes no system call. The accounts thread alone publishes, object by object; an object is immutable once
+ * published and is replaced as a whole.
  *
- * What a look-up returns is valid until the calling thread goes offline (rcu.h): for a loop, until the callback returns.
+ * What a look-up returns is valid until the calling thread goes offline (rcu.h): for a loop, until the callback
+ * returns.
  */
 #ifndef PENSTOCK_ACCOUNTS_DIRECTORY_H
 #define PENSTOCK_ACCOUNTS_DIRECTORY_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A growable run of bytes. A failed allocation makes the buffer sticky-bad (as stdio's error flag does), so that a writer of many
- * pieces checks once, at the end. The content is always followed by a NUL that `len` does not count.
+ * A growable run of bytes. A failed allocation makes the buffer sticky-bad (as stdio's error flag does), so that a
+ * writer of many pieces checks once, at the end. The content is always followed by a NUL that `len` does not count.
  */
 #ifndef PENSTOCK_BASE_BUFFER_H
 #define PENSTOCK_BASE_BUFFER_H

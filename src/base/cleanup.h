@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cleanup attributes for locals, and TAKE() to hand a local on without it being cleaned up. After systemd's macros of that kind. */
+/* Cleanup attributes for locals, and TAKE() to hand a local on without it being cleaned up. After systemd's macros of
+ * that kind. */
 #ifndef PENSTOCK_BASE_CLEANUP_H
 #define PENSTOCK_BASE_CLEANUP_H
 
@@ -20,18 +21,18 @@ static inline void cleanup_close(int *fd)
 #define AUTO_FREE __attribute__((cleanup(cleanup_free)))
 #define AUTO_CLOSE __attribute__((cleanup(cleanup_close)))
 
-#define TAKE(pointer)                                                                                                  \
-    ({                                                                                                                 \
-        __auto_type taken_ = (pointer);                                                                                \
-        (pointer) = NULL;                                                                                              \
-        taken_;                                                                                                        \
+#define TAKE(pointer)                   \
+    ({                                  \
+        __auto_type taken_ = (pointer); \
+        (pointer) = NULL;               \
+        taken_;                         \
     })
 
-#define TAKE_FD(fd)                                                                                                    \
-    ({                                                                                                                 \
-        int taken_ = (fd);                                                                                             \
-        (fd) = -1;                                                                                                     \
-        taken_;                                                                                                        \
+#define TAKE_FD(fd)        \
+    ({                     \
+        int taken_ = (fd); \
+        (fd) = -1;         \
+        taken_;            \
     })
 
 #define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))

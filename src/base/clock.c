@@ -72,7 +72,8 @@ static int days_in_month(int year, int month)
     return month == 2 && leap ? 29 : days[month - 1];
 }
 
-/* The days from 1970-01-01 in the proleptic Gregorian calendar (Hinnant, "chrono-compatible low-level date algorithms"). */
+/* The days from 1970-01-01 in the proleptic Gregorian calendar (Hinnant, "chrono-compatible low-level date
+ * algorithms"). */
 static int64_t days_from_civil(int year, int month, int day)
 {
     int64_t y = year - (month <= 2);

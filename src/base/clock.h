@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Time: int64 microseconds. Wall time (UTC since 1970) is for disks and people, monotonic time for everything that waits. */
+/* Time: int64 microseconds. Wall time (UTC since 1970) is for disks and people, monotonic time for everything that
+ * waits. */
 #ifndef PENSTOCK_BASE_CLOCK_H
 #define PENSTOCK_BASE_CLOCK_H
 
@@ -14,11 +15,13 @@
 int64_t clock_wall_us(void);
 int64_t clock_mono_us(void);
 
-/* RFC 3339 with microseconds and `Z`; `ret_text` holds CLOCK_TEXT_BYTES. Times outside the years 1 to 9999 are clamped. */
+/* RFC 3339 with microseconds and `Z`; `ret_text` holds CLOCK_TEXT_BYTES. Times outside the years 1 to 9999 are clamped.
+ */
 #define CLOCK_TEXT_BYTES 28
 void clock_format_rfc3339(int64_t wall_us, char ret_text[CLOCK_TEXT_BYTES]);
 
-/* RFC 3339 date-time, any offset, fraction of 1 to 9 digits (cut to microseconds), leap second 60 taken as the next second. */
+/* RFC 3339 date-time, any offset, fraction of 1 to 9 digits (cut to microseconds), leap second 60 taken as the next
+ * second. */
 bool clock_parse_rfc3339(struct slice text, int64_t *ret_wall_us);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Byte credits: what bounds the memory that events hold on their way. One per shard. A body takes its bytes when it comes in and gives
- * them back when its last holder lets go, whichever thread that is.
+ * Byte credits: what bounds the memory that events hold on their way. One per shard. A body takes its bytes when it
+ * comes in and gives them back when its last holder lets go, whichever thread that is.
  */
 #ifndef PENSTOCK_BASE_CREDIT_H
 #define PENSTOCK_BASE_CREDIT_H

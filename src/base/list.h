@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An intrusive doubly linked ring. A node that is in no list points to itself, so that taking it out twice is harmless. */
+/* An intrusive doubly linked ring. A node that is in no list points to itself, so that taking it out twice is harmless.
+ */
 #ifndef PENSTOCK_BASE_LIST_H
 #define PENSTOCK_BASE_LIST_H
 
@@ -38,21 +39,21 @@ static inline void list_remove(struct list *node)
 }
 
 /* The first entry taken out of the list, or NULL. */
-#define LIST_TAKE_FIRST(list, type, member)                                                                            \
-    ({                                                                                                                 \
-        type *first_ = NULL;                                                                                           \
-        if (!list_is_empty(list)) {                                                                                    \
-            first_ = CONTAINER_OF((list)->next, type, member);                                                         \
-            list_remove(&first_->member);                                                                              \
-        }                                                                                                              \
-        first_;                                                                                                        \
+#define LIST_TAKE_FIRST(list, type, member)                    \
+    ({                                                         \
+        type *first_ = NULL;                                   \
+        if (!list_is_empty(list)) {                            \
+            first_ = CONTAINER_OF((list)->next, type, member); \
+            list_remove(&first_->member);                      \
+        }                                                      \
+        first_;                                                \
     })
 
-#define list_for_each(node, list) for (struct list *node = (list)->next; node != (list); node = node->next)
+#define list_for_each(node, ring) for (struct list *node = (ring)->next; node != (ring); node = node->next)
 
 /* As list_for_each, and the body may take `node` out. */
-#define list_for_each_safe(node, following, list)                                                                      \
-    for (struct list *node = (list)->next, *following = node->next; node != (list);                                   \
+#define list_for_each_safe(node, following, ring)                                   \
+    for (struct list *node = (ring)->next, *following = node->next; node != (ring); \
          node = following, following = node->next)
 
 #endif

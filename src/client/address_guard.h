@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which addresses a delivery may go to (SSRF). Everything that is not plainly public unicast is refused; an operator's allow list
- * opens networks. IPv4 hidden in IPv6 (mapped, NAT64) is unwrapped and judged again.
+ * Which addresses a delivery may go to (SSRF). Everything that is not plainly public unicast is refused; an operator's
+ * allow list opens networks. IPv4 hidden in IPv6 (mapped, NAT64) is unwrapped and judged again.
  */
 #ifndef PENSTOCK_CLIENT_ADDRESS_GUARD_H
 #define PENSTOCK_CLIENT_ADDRESS_GUARD_H

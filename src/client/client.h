@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Egress HTTP on a loop: libcurl's multi interface for the requests, c-ares for the names (libcurl's own resolver would block the whole
- * loop when a DNS server is dead), the address guard between the two. One client per loop's thread, which owns it and its requests.
+ * Egress HTTP on a loop: libcurl's multi interface for the requests, c-ares for the names (libcurl's own resolver would
+ * block the whole loop when a DNS server is dead), the address guard between the two. One client per loop's thread,
+ * which owns it and its requests.
  *
  *   client_send -> name known? -- no --> c-ares on the loop -> cached with its TTL
  *                    | yes                      |
@@ -20,9 +21,9 @@ struct client;
 
 struct client_options {
     struct address_guard guard;
-    bool allow_http;      /* plain http:// is refused otherwise (ERR_URL) */
-    const char *ca_file;  /* NULL or "": the system's */
-    const char *dns_servers; /* NULL or "": the system's; else "ip:port,ip:port", for tests */
+    bool allow_http;          /* plain http:// is refused otherwise (ERR_URL) */
+    const char *ca_file;      /* NULL or "": the system's */
+    const char *dns_servers;  /* NULL or "": the system's; else "ip:port,ip:port", for tests */
     unsigned connections_max; /* kept open, idle ones included */
 };
 
@@ -38,9 +39,9 @@ struct client_request {
     struct slice body;
     const char *headers[CLIENT_HEADERS_MAX]; /* "name: value" */
     unsigned headers_count;
-    int64_t connect_timeout_us; /* name look-up included */
-    int64_t answer_timeout_us;  /* the whole request */
-    bool once; /* guarded: a fresh connection, and never a silent second send */
+    int64_t connect_timeout_us;                      /* name look-up included */
+    int64_t answer_timeout_us;                       /* the whole request */
+    bool once;                                       /* guarded: a fresh connection, and never a silent second send */
     void (*on_done)(struct client_request *request); /* on the loop, never from within client_send */
 
     /* what came of it */
@@ -51,7 +52,9 @@ struct client_request {
     uint32_t excerpt_len;
     char excerpt[ANSWER_EXCERPT_BYTES_MAX];
 
-    struct client_transfer *transfer; /* owned by the client while under way */
+    /* owned by the client while under way */
+    struct client_transfer *transfer;
+    struct client_request *next; /* in the list of those that failed at once */
 };
 
 void client_send(struct client *client, struct client_request *request);

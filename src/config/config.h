@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration: defaults, then the YAML file, then the environment, each value checked against its row of option_table.h. Every
- * complaint names the file with line and column, or the variable, and says what would be right.
+ * The configuration: defaults, then the YAML file, then the environment, each value checked against its row of
+ * option_table.h. Every complaint names the file with line and column, or the variable, and says what would be right.
  */
 #ifndef PENSTOCK_CONFIG_CONFIG_H
 #define PENSTOCK_CONFIG_CONFIG_H
@@ -20,7 +20,10 @@ struct config_networks {
     char texts[CONFIG_NETWORKS_MAX][CONFIG_NETWORK_TEXT_BYTES]; /* checked where they are used (address_guard.h) */
 };
 
-/* One field per row; generated from the table (config_fields.h maps the types). Texts are NUL-terminated. */
+/*
+ * One field per row of the table, which is checked against them (option.c). Texts are NUL-terminated, with zeros
+ * behind, so that fields are compared and copied as bytes.
+ */
 struct config {
     char data_directory[4001];
     int64_t partitions, shards, held_bytes_max;
@@ -41,18 +44,18 @@ struct config {
 void config_defaults(struct config *ret_config);
 
 /*
- * `file` may be NULL (defaults and environment only). `environment` is environ or a test's. On ERR_CONFIG `complaints` holds one line per
- * problem, all that were found, and *ret_config is untouched.
+ * `file` may be NULL (defaults and environment only). `environment` is environ or a test's. On ERR_CONFIG `complaints`
+ * holds one line per problem, all that were found, and *ret_config is untouched.
  */
-enum err config_load(const char *file, char *const *environment, struct config *ret_config, struct buffer *complaints)
-    MUST_CHECK;
+enum err config_load(
+    const char *file, char *const *environment, struct config *ret_config, struct buffer *complaints) MUST_CHECK;
 
 /* Sets one option by its key from text, as the environment would (for `penstock dev --ingress` and the like). */
 enum err config_set(struct config *config, const char *key, const char *value, struct buffer *complaints) MUST_CHECK;
 
 /*
- * Takes over from `fresh` what a reload may change. Options marked restart that differ are left as they are; their keys go to
- * `needs_restart`, separated by spaces.
+ * Takes over from `fresh` what a reload may change. Options marked restart that differ are left as they are; their keys
+ * go to `needs_restart`, separated by spaces.
  */
 void config_reload(struct config *config, const struct config *fresh, struct buffer *needs_restart);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Errors as application/problem+json (RFC 9457), from the error catalogue: type urn:penstock:problem:<name>, title, status, detail, errors[]. */
+/* Errors as application/problem+json (RFC 9457), from the error catalogue: type urn:penstock:problem:<name>, title,
+ * status, detail, errors[]. */
 #ifndef PENSTOCK_HTTP_PROBLEM_H
 #define PENSTOCK_HTTP_PROBLEM_H
 
@@ -7,7 +8,8 @@
 #include "model/event_fields.h"
 
 /*
- * `detail` says what to do; `problems` may be NULL. 503 and 429 carry Retry-After, 401 WWW-Authenticate. Ends the exchange.
+ * `detail` says what to do; `problems` may be NULL. 503 and 429 carry Retry-After, 401 WWW-Authenticate. Ends the
+ * exchange.
  */
 void http_answer_problem(
     struct http_exchange *exchange, enum err error, const char *detail, const struct field_problems *problems);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/1.1 and HTTP/2 (cleartext) on h2o: one server per thread, with its own loop, listener and connections. Nothing outside this folder
- * sees h2o.
+ * HTTP/1.1 and HTTP/2 (cleartext) on h2o: one server per thread, with its own loop, listener and connections. Nothing
+ * outside this folder sees h2o.
  *
- * A handler gets an exchange and answers it once with http_answer, at once or later, from the same thread; what other threads
- * answer comes through the server's mailbox. The exchange outlives its client: when the client resets or leaves, h2o's request goes
- * away, the exchange stays until http_answer, which then only counts it (penstock_answers_orphaned_total).
+ * A handler gets an exchange and answers it once with http_answer, at once or later, from the same thread; what other
+ * threads answer comes through the server's mailbox. The exchange outlives its client: when the client resets or
+ * leaves, h2o's request goes away, the exchange stays until http_answer, which then only counts it
+ * (penstock_answers_orphaned_total).
  *
- * The thread is online for RCU from the first handler of a turn until the loop waits again.
+ * The thread is online for RCU from the first handler of a turn until the loop waits again. The threads that run or
+ * free a server must have SIGPIPE blocked or ignored.
  */
 #ifndef PENSTOCK_HTTP_SERVER_H
 #define PENSTOCK_HTTP_SERVER_H
@@ -27,13 +29,14 @@ struct http_route {
 };
 
 struct http_options {
-    int listen_fd; /* owned by the server from http_server_new on, also when that fails */
+    int listen_fd;                   /* owned by the server from http_server_new on, also when that fails */
     const struct http_route *routes; /* ends with a NULL method; must outlive the server */
     void *context;                   /* for the handlers */
     struct mailbox *mailbox;         /* worked off on this loop; may be NULL */
-    size_t body_bytes_max;           /* 413 beyond; the connection is closed when the rest would be too much to read away */
-    unsigned connections_max;        /* beyond, accepting pauses */
-    bool counts_connections;         /* keep METRIC_HTTP_CONNECTIONS */
+    void (*on_tick)(void *context);  /* about every 100 ms on the server's thread, online for RCU; may be NULL */
+    size_t body_bytes_max;    /* 413 beyond; the connection is closed when the rest would be too much to read away */
+    unsigned connections_max; /* beyond, accepting pauses */
+    bool counts_connections;  /* keep METRIC_HTTP_CONNECTIONS */
 };
 
 /* "127.0.0.1:8080", "[::1]:8080", "*:8080". False with a sentence in *ret_problem. */
@@ -41,32 +44,40 @@ bool http_parse_address(
     const char *text, struct sockaddr_storage *ret_address, socklen_t *ret_len, const char **ret_problem);
 
 /*
- * A listening socket with SO_REUSEPORT and a bounded receive buffer. Port 0 picks a free one, and `address` is updated, so that the
- * next thread can join the same port. ERR_ADDRESS_IN_USE, ERR_PERMISSION, ERR_SYSTEM.
+ * A listening socket with SO_REUSEPORT and a bounded receive buffer. Port 0 picks a free one, and `address` is updated,
+ * so that the next thread can join the same port. ERR_ADDRESS_IN_USE, ERR_PERMISSION, ERR_SYSTEM.
  */
 enum err http_listen(struct sockaddr_storage *address, socklen_t len, int *ret_fd) MUST_CHECK;
 /* "http://127.0.0.1:41234"; `ret_text` holds at least 64 bytes. An any-address is written as loopback. */
 void http_base_url(const struct sockaddr_storage *address, char *ret_text);
 
 enum err http_server_new(const struct http_options *options, struct http_server **ret_server) MUST_CHECK;
-void http_server_free(struct http_server *server); /* after http_server_run has returned; takes NULL */
+/*
+ * After http_server_run has returned; takes NULL. Open connections are closed, what is unanswered is answered with 503.
+ * Exchanges that somebody still holds stay valid until he answers them, on any one thread.
+ */
+void http_server_free(struct http_server *server);
 
 /* Runs the loop on the calling thread until http_server_stop. */
 void http_server_run(struct http_server *server);
 
 /* The rest on the server's thread only. */
 void http_server_drain(struct http_server *server); /* close the listener, GOAWAY, let what is in flight finish */
-bool http_server_is_idle(const struct http_server *server); /* no exchange unanswered, no answer half written, no connection open */
+/* No exchange unanswered, no answer half written, no connection open. */
+bool http_server_is_idle(const struct http_server *server);
 void http_server_stop(struct http_server *server);
 
 /* What came in: valid until the handler returns. */
 struct slice http_method(const struct http_exchange *exchange);
-struct slice http_path(const struct http_exchange *exchange);              /* without the query */
-struct slice http_query(const struct http_exchange *exchange);             /* behind '?', may be empty */
-struct slice http_path_part(const struct http_exchange *exchange, unsigned index); /* the braces of the route, from 0; percent-decoded is not needed by our ids */
-struct slice http_header(const struct http_exchange *exchange, const char *lower_case_name); /* the first; empty when absent */
+struct slice http_path(const struct http_exchange *exchange);  /* without the query */
+struct slice http_query(const struct http_exchange *exchange); /* behind '?', may be empty */
+/* The braces of the route, from 0 (at most 4). Not percent-decoded: our ids don't need it. */
+struct slice http_path_part(const struct http_exchange *exchange, unsigned index);
+/* The first of that name; empty when absent. h2o shows no content-length, transfer-encoding, expect and upgrade. */
+struct slice http_header(const struct http_exchange *exchange, const char *lower_case_name);
 struct slice http_body(const struct http_exchange *exchange);
-int64_t http_received_mono_us(const struct http_exchange *exchange); /* when the request was complete; valid until http_answer */
+/* When the request was complete; valid until http_answer. */
+int64_t http_received_mono_us(const struct http_exchange *exchange);
 
 /* For the handler's own use between the request and the answer. */
 void http_set_user(struct http_exchange *exchange, void *user);

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The journal of one shard, as its users see it: requests that travel to it by mailbox and come back when what they did is durable.
+ * The journal of one shard, as its users see it: requests that travel to it by mailbox and come back when what they did
+ * is durable.
  *
- * It is the ledger (the judge of duplicates), the embedded queue, the retry schedule, the dead-letter store and the history. A store
- * implements `struct journal_ops`; SQLite is the first (journal_sqlite.h). Nothing here knows which.
+ * It is the ledger (the judge of duplicates), the embedded queue, the retry schedule, the dead-letter store and the
+ * history. A store implements `struct journal_ops`; SQLite is the first (journal_sqlite.h). Nothing here knows which.
  *
- * Order: requests are worked off in the order of posting, many in one transaction. All answers of a transaction leave after its commit,
- * in the order of their requests; what the transaction newly accepted is handed to delivery at the same time and in the same order.
- * delivery relies on that: a JOURNAL_LOAD answered after a JOURNAL_SETTLE saw the settled state, and one answered before it can be
- * recognized, because the delivery is still held.
+ * Order: requests are worked off in the order of posting, many in one transaction. All answers of a transaction leave
+ * after its commit, in the order of their requests; what the transaction newly accepted is handed to delivery at the
+ * same time and in the same order. delivery relies on that: a JOURNAL_LOAD answered after a JOURNAL_SETTLE saw the
+ * settled state, and one answered before it can be recognized, because the delivery is still held.
  *
- * Failure: when a commit fails, every request of the transaction is answered with its error (ERR_DISK_FULL, ERR_DISK) and nothing of it
- * happened. After an error that leaves the file in doubt (fsync) the journal refuses everything and says so once through on_failed.
+ * Failure: when a commit fails, every request of the transaction is answered with its error (ERR_DISK_FULL, ERR_DISK)
+ * and nothing of it happened. After an error that leaves the file in doubt (fsync) the journal refuses everything and
+ * says so once through on_failed.
  *
  * Ownership: a request belongs to the journal from journal_submit until its on_done.
  */
@@ -19,13 +21,14 @@
 #define PENSTOCK_JOURNAL_JOURNAL_H
 
 #include "base/limits.h"
-#include "model/delivery_state.h"
 #include "model/dedupe.h"
+#include "model/delivery_state.h"
 #include "model/event.h"
 #include "model/verdict.h"
 #include "runtime/mailbox.h"
 
-/* A delivery as it lives in memory. `id` is the event's number times ACCOUNT_ENDPOINTS_MAX plus its index among the event's deliveries. */
+/* A delivery as it lives in memory. `id` is the event's number times ACCOUNT_ENDPOINTS_MAX plus its index among the
+ * event's deliveries. */
 struct delivery {
     int64_t id;
     uint64_t endpoint; /* 0: unrouted */
@@ -40,7 +43,7 @@ struct delivery {
 
 /* One HTTP request to a client, as it is recorded. */
 struct attempt {
-    uint32_t number; /* from 1 */
+    uint32_t number;    /* from 1 */
     int64_t started_us; /* wall time */
     int64_t duration_us;
     struct attempt_end end;
@@ -66,19 +69,21 @@ struct journal_request {
     enum err result;
 };
 
-/* OK (new), ERR_EXISTS (a duplicate: ret_id is the first one's), ERR_CONFLICT (the same key with other money: ret_id as well). */
+/* OK (new), ERR_EXISTS (a duplicate: ret_id is the first one's), ERR_CONFLICT (the same key with other money: ret_id as
+ * well). */
 struct journal_append {
     struct journal_request request;
-    struct event *event; /* the requester's reference; the journal takes its own */
+    struct event *event;          /* the requester's reference; the journal takes its own */
     struct ledger_key ledger_key; /* counts when the event has a key */
-    unsigned endpoints_count; /* 0: one delivery, parked as unrouted */
+    unsigned endpoints_count;     /* 0: one delivery, parked as unrouted */
     uint64_t endpoints[ACCOUNT_ENDPOINTS_MAX];
     struct event_id ret_id;
 };
 
 /*
- * Moves one delivery from `from` to `to`; ERR_MOVED_ON when it is not in `from` (of this generation) any more. An unguarded delivery
- * whose `sending` was never written is settled from pending or waiting: `from` is what the journal last knew.
+ * Moves one delivery from `from` to `to`; ERR_MOVED_ON when it is not in `from` (of this generation) any more. An
+ * unguarded delivery whose `sending` was never written is settled from pending or waiting: `from` is what the journal
+ * last knew.
  */
 struct journal_settle {
     struct journal_request request; /* JOURNAL_START or JOURNAL_SETTLE */
@@ -88,27 +93,30 @@ struct journal_settle {
     enum park_reason reason; /* of parked */
     enum delivery_lane lane;
     uint32_t failures;
-    int64_t due_us;    /* of waiting */
+    int64_t due_us; /* of waiting */
     bool has_attempt;
     struct attempt attempt;
 };
 
 /*
- * Up to `count_max` deliveries of `endpoint` and `bytes_max` bytes of bodies: pending ones with id > after_pending_id in order of id, then
- * waiting ones due by `due_by_us` in order of due time. One whose row or body is damaged is parked (PARK_DAMAGED) instead. Bodies are
- * taken from `credit` up to `credit_share_percent`; where that ends, so does the answer.
+ * Up to `count_max` deliveries of `endpoint` and `bytes_max` bytes of bodies: pending ones with id > after_pending_id
+ * in order of id, then waiting ones due by `due_by_us` and behind (after_waiting_due_us, after_waiting_id) in order of
+ * (due time, id). One whose row or body is damaged is parked (PARK_DAMAGED) instead. Bodies are taken from `credit` up
+ * to `credit_share_percent`; where that ends, so does the answer.
  */
 struct journal_load {
     struct journal_request request;
     uint64_t endpoint;
     int64_t after_pending_id;
+    int64_t after_waiting_due_us, after_waiting_id;
     int64_t due_by_us;
     unsigned count_max; /* of `ret_deliveries`, which the requester allocated */
     int64_t bytes_max;
     struct credit *credit;
     int credit_share_percent;
     unsigned ret_count;
-    bool ret_more; /* something due was left */
+    bool ret_more;           /* something due was left */
+    int64_t ret_next_due_us; /* the earliest waiting one that is due later; INT64_MAX: none */
     struct delivery *ret_deliveries;
 };
 
@@ -122,11 +130,14 @@ struct journal_backlog {
 /* Also what a restart does: guarded deliveries found in `sending` are parked as ambiguous before the survey counts. */
 struct journal_survey {
     struct journal_request request;
+    int64_t due_max_us; /* waiting ones due later than this (written under a clock that was ahead) are brought forward
+                           to it */
     size_t ret_count;
     struct journal_backlog *ret_backlogs; /* malloc'd; the requester frees it */
 };
 
-/* In steps of at most `count_max`, so that the writer is never held; the requester asks again while ret_count == count_max. */
+/* In steps of at most `count_max`, so that the writer is never held; the requester asks again while ret_count ==
+ * count_max. */
 struct journal_release {
     struct journal_request request;
     uint64_t endpoint;
@@ -161,7 +172,8 @@ struct journal {
     const struct journal_ops *ops;
 };
 
-/* Any thread. The request's kind, reply_to, on_done and inputs are set. Never blocks, never fails: failures come as a result. */
+/* Any thread. The request's kind, reply_to, on_done and inputs are set. Never blocks, never fails: failures come as a
+ * result. */
 static inline void journal_submit(struct journal *journal, struct journal_request *request)
 {
     journal->ops->submit(journal, request);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An event's class, by its type: critical (money moves: a key is required, the ledger remembers it longest, it is shed last),
- * important (the default) and optional (informational: shed first). Payouts are guarded as well: never sent twice by our doing.
+ * An event's class, by its type: critical (money moves: a key is required, the ledger remembers it longest, it is shed
+ * last), important (the default) and optional (informational: shed first). Payouts are guarded as well: never sent
+ * twice by our doing.
  */
 #ifndef PENSTOCK_MODEL_CLASS_H
 #define PENSTOCK_MODEL_CLASS_H

@@ -16,7 +16,8 @@ void dedupe_ledger_key(
         assert(len + 2 + parts[i].len <= sizeof text);
         text[len++] = (char)(parts[i].len >> 8);
         text[len++] = (char)parts[i].len;
-        memcpy(text + len, parts[i].data, parts[i].len);
+        if (parts[i].len)
+            memcpy(text + len, parts[i].data, parts[i].len);
         len += parts[i].len;
     }
     unsigned char digest[SHA256_BYTES];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One acceptance (P3): the scope of an event is (partner, account, type, key). The ledger knows it by 16 bytes of its SHA-256 with
- * every part's length in front, so that no two scopes run together.
+ * One acceptance (P3): the scope of an event is (partner, account, type, key). The ledger knows it by 16 bytes of its
+ * SHA-256 with every part's length in front, so that no two scopes run together.
  */
 #ifndef PENSTOCK_MODEL_DEDUPE_H
 #define PENSTOCK_MODEL_DEDUPE_H

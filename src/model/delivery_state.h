@@ -17,7 +17,8 @@
  *   dead ----> pending, discarded     an operator replays or gives up
  *   delivered -> pending              forced replay
  *
- * On disk an unguarded delivery stays pending (or waiting) while it is sent: only the guard needs `sending` to be durable.
+ * On disk an unguarded delivery stays pending (or waiting) while it is sent: only the guard needs `sending` to be
+ * durable.
  */
 #ifndef PENSTOCK_MODEL_DELIVERY_STATE_H
 #define PENSTOCK_MODEL_DELIVERY_STATE_H

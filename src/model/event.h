@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An event that Penstock holds: one allocation with everything that the journal writes and that a client gets. Immutable after it was
- * made; reference-counted, since it travels from ingress to journal to delivery and each holds it as long as it needs. Its bytes are
- * taken from its shard's credit and given back with the last reference.
+ * An event that Penstock holds: one allocation with everything that the journal writes and that a client gets.
+ * Immutable after it was made; reference-counted, since it travels from ingress to journal to delivery and each holds
+ * it as long as it needs. Its bytes are taken from its shard's credit and given back with the last reference.
  */
 #ifndef PENSTOCK_MODEL_EVENT_H
 #define PENSTOCK_MODEL_EVENT_H
@@ -34,9 +34,10 @@ struct event {
     int64_t bytes;
 };
 
-/* ERR_OVERLOADED when the credit's share is used up (see credit_take), ERR_NO_MEMORY. The caller holds the first reference. */
-enum err event_new(const struct event_parts *parts, struct credit *credit, int share_percent, struct event **ret_event)
-    MUST_CHECK;
+/* ERR_OVERLOADED when the credit's share is used up (see credit_take), ERR_NO_MEMORY. The caller holds the first
+ * reference. */
+enum err event_new(
+    const struct event_parts *parts, struct credit *credit, int share_percent, struct event **ret_event) MUST_CHECK;
 struct event *event_ref(struct event *event);
 void event_unref(struct event *event); /* takes NULL */
 

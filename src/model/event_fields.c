@@ -1,20 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * yajl tells of every value; only members of the outermost object matter. Strings are copied at once, since yajl may hand out its own
- * decode buffer. A value that is too long for its field is a problem of that field, not a cut.
+ * yajl tells of every value; only members of the outermost object matter. Strings are copied at once, since yajl may
+ * hand out its own decode buffer. A value that is too long for its field is a problem of that field, not a cut.
  */
 #include "model/event_fields.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "model/class.h"
+#include "model/json_text.h"
 #include "model/money.h"
 #include "model/name.h"
 
 #include <stdio.h>
 #include <yajl/yajl_parse.h>
 
-enum field { FIELD_TYPE, FIELD_ACCOUNT, FIELD_ID, FIELD_OCCURRED_AT, FIELD_AMOUNT, FIELD_CURRENCY, FIELD_DATA, FIELDS, FIELD_OTHER };
+enum field {
+    FIELD_TYPE,
+    FIELD_ACCOUNT,
+    FIELD_ID,
+    FIELD_OCCURRED_AT,
+    FIELD_AMOUNT,
+    FIELD_CURRENCY,
+    FIELD_DATA,
+    FIELDS,
+    FIELD_OTHER
+};
 
 static const char *const field_names[FIELDS] = {"type", "account", "id", "occurred_at", "amount", "currency", "data"};
 
@@ -66,14 +77,14 @@ static int on_wrong_type(struct reader *reader)
     return 1;
 }
 
-#define STORE(field, value)                                                                                            \
-    ({                                                                                                                 \
-        bool fits_ = (value).len <= sizeof (field).text;                                                               \
-        if (fits_) {                                                                                                   \
-            memcpy((field).text, (value).data, (value).len);                                                           \
-            (field).len = (value).len;                                                                                 \
-        }                                                                                                              \
-        fits_;                                                                                                         \
+#define STORE(field, value)                                  \
+    ({                                                       \
+        bool fits_ = (value).len <= sizeof(field).text;      \
+        if (fits_) {                                         \
+            memcpy((field).text, (value).data, (value).len); \
+            (field).len = (value).len;                       \
+        }                                                    \
+        fits_;                                               \
     })
 
 static void take_amount(struct reader *reader, struct slice value)
@@ -242,6 +253,12 @@ enum err event_fields_parse(struct slice body, struct event_fields *ret_fields, 
     ret_fields->has_occurred_at = false;
     ret_fields->occurred_us = 0;
 
+    size_t at = 0;
+    const char *problem = NULL;
+    if (!json_text_check(body, &at, &problem)) {
+        snprintf(ret_problems->malformed, sizeof ret_problems->malformed, "%s (at byte %zu)", problem, at);
+        return ERR_MALFORMED_JSON;
+    }
     struct reader reader = {.fields = ret_fields, .problems = ret_problems, .current = FIELD_OTHER};
     yajl_handle parser = yajl_alloc(&callbacks, NULL, &reader);
     if (!parser)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading a partner's event: JSON in, the fields that Penstock acts on out, or a list of what is wrong with each field. The body
- * itself is never rewritten: it is stored and forwarded as it came.
+ * Reading a partner's event: JSON in, the fields that Penstock acts on out, or a list of what is wrong with each field.
+ * The body itself is never rewritten: it is stored and forwarded as it came.
  */
 #ifndef PENSTOCK_MODEL_EVENT_FIELDS_H
 #define PENSTOCK_MODEL_EVENT_FIELDS_H
@@ -13,10 +13,10 @@
 #include <stdint.h>
 
 #define FIELD_PROBLEMS_MAX 8
-#define FIELD_TEXT(bytes)                                                                                              \
-    struct {                                                                                                           \
-        size_t len;                                                                                                    \
-        char text[(bytes)];                                                                                            \
+#define FIELD_TEXT(bytes)   \
+    struct {                \
+        size_t len;         \
+        char text[(bytes)]; \
     }
 #define FIELD_SLICE(field) slice_of((field).text, (field).len)
 
@@ -43,11 +43,11 @@ struct field_problems {
 };
 
 /*
- * ERR_MALFORMED_JSON (400) when the body is not one JSON object within EVENT_JSON_DEPTH_MAX, ERR_INVALID (422) with the problems of single
- * fields, ERR_NO_MEMORY.
+ * ERR_MALFORMED_JSON (400) when the body is not one JSON object within EVENT_JSON_DEPTH_MAX, ERR_INVALID (422) with the
+ * problems of single fields, ERR_NO_MEMORY.
  */
-enum err event_fields_parse(struct slice body, struct event_fields *ret_fields, struct field_problems *ret_problems)
-    MUST_CHECK;
+enum err event_fields_parse(
+    struct slice body, struct event_fields *ret_fields, struct field_problems *ret_problems) MUST_CHECK;
 
 /* Adds a problem, unless the list is full. */
 void field_problems_add(struct field_problems *problems, const char *pointer, const char *detail);

@@ -13,8 +13,9 @@ bool name_is_valid(struct slice text);
 bool name_is_valid_type(struct slice text);
 #define TYPE_RULE "must be 1 to 64 of A-Z a-z 0-9 _ . -"
 
-/* Dedupe keys and event ids of partners: 1 to EVENT_KEY_BYTES_MAX of printable ASCII (0x21 to 0x7e, and space inside). */
+/* Dedupe keys and event ids of partners: 1 to EVENT_KEY_BYTES_MAX of printable ASCII (0x21 to 0x7e, and space inside).
+ */
 bool name_is_valid_key(struct slice text);
-#define KEY_RULE "must be 1 to 256 printable ASCII characters"
+#define KEY_RULE "must be 1 to 256 printable ASCII characters, with spaces only inside"
 
 #endif

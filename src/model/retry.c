@@ -29,11 +29,9 @@ bool retry_delay(const struct retry_schedule *schedule, unsigned failures, int64
     int64_t step = schedule->steps_us[failures - 1];
     int64_t spread = step / 5; /* 20 % either way */
     int64_t delay = step - spread + (int64_t)((double)(2 * spread) * ((double)random / (double)UINT32_MAX));
-    if (retry_after_us > delay) {
-        int64_t left = horizon_left(schedule, failures - 1);
-        delay = retry_after_us < left ? retry_after_us : left;
-    }
-    *ret_delay_us = delay;
+    int64_t left = horizon_left(schedule, failures - 1);
+    int64_t asked = retry_after_us < left ? retry_after_us : left;
+    *ret_delay_us = asked > delay ? asked : delay;
     return true;
 }
 

@@ -15,7 +15,8 @@ struct secret {
 };
 
 void secret_make(struct secret *ret_secret); /* ENDPOINT_SECRET_BYTES random bytes */
-bool secret_parse(struct slice text, struct secret *ret_secret); /* whsec_ + base64 of 24 to 64 bytes, as the standard says */
+bool secret_parse(
+    struct slice text, struct secret *ret_secret); /* whsec_ + base64 of 24 to 64 bytes, as the standard says */
 void secret_format(const struct secret *secret, char ret_text[SECRET_TEXT_BYTES]);
 
 /* `mac` is keyed with the secret's bytes; `timestamp_s` is Unix seconds. */

@@ -7,7 +7,8 @@
  *   408 425 429 5xx, no answer, no connection    retried (until the schedule ends: dead)
  *   3xx and other 4xx                       retried as well (deployments are often broken before they are right),
  *                                           or dead at once where the endpoint says that they are final
- *   guarded and ambiguous                   parked: the request may have been worked off (lost, late or malformed answer, 502, 504)
+ *   guarded and ambiguous                   parked: the request may have been worked off (lost, late or malformed
+ * answer, 502, 504)
  */
 #ifndef PENSTOCK_MODEL_VERDICT_H
 #define PENSTOCK_MODEL_VERDICT_H

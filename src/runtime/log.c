@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ring is single-producer, single-consumer: `written` is moved by its thread, `read` by the log thread. The log thread polls every
- * LOG_POLL_MS: a wake-up per line would cost the sender a system call. A thread that ends leaves its ring to the log thread.
+ * A ring is single-producer, single-consumer: `written` is moved by its thread, `read` by the log thread. The log
+ * thread polls every LOG_POLL_MS: a wake-up per line would cost the sender a system call. A thread that ends leaves its
+ * ring to the log thread.
  */
 #include "runtime/log.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Logging that never blocks a thread: each thread formats into a bounded ring of its own, one thread writes them all out.
- * A full ring drops the line and counts it (penstock_log_dropped_total, and a line that says how many).
+ * Logging that never blocks a thread: each thread formats into a bounded ring of its own, one thread writes them all
+ * out. A full ring drops the line and counts it (penstock_log_dropped_total, and a line that says how many).
  *
- * Lines go to stderr as `time level thread message key=value ...`. The live channel is for people: its text goes to stdout as it
- * is. Libraries don't log: the layer that decides does, once, with ids, never with secrets or bodies.
+ * Lines go to stderr as `time level thread message key=value ...`. The live channel is for people: its text goes to
+ * stdout as it is. Libraries don't log: the layer that decides does, once, with ids, never with secrets or bodies.
  */
 #ifndef PENSTOCK_RUNTIME_LOG_H
 #define PENSTOCK_RUNTIME_LOG_H

@@ -28,8 +28,7 @@ static void on_mailbox_ready(struct loop_watch *watch, uint32_t events)
 enum err loop_attach_mailbox(struct loop *loop, struct mailbox *mailbox)
 {
     loop->mailbox = mailbox;
-    loop->mailbox_watch =
-        (struct loop_watch){.fd = mailbox->event_fd, .events = EPOLLIN, .on_ready = on_mailbox_ready};
+    loop->mailbox_watch = (struct loop_watch){.fd = mailbox->event_fd, .events = EPOLLIN, .on_ready = on_mailbox_ready};
     return loop_watch_add(loop, &loop->mailbox_watch);
 }
 

@@ -2,8 +2,8 @@
 /*
  * An event loop on epoll: file descriptors, timers and one mailbox. One thread owns it and everything attached to it.
  *
- * The thread is online for RCU while it works off a turn, and offline while it waits. (The listeners of http/ run on h2o's own loop; this
- * one serves delivery, where libcurl and c-ares bring their own sockets.)
+ * The thread is online for RCU while it works off a turn, and offline while it waits. (The listeners of http/ run on
+ * h2o's own loop; this one serves delivery, where libcurl and c-ares bring their own sockets.)
  */
 #ifndef PENSTOCK_RUNTIME_LOOP_H
 #define PENSTOCK_RUNTIME_LOOP_H
@@ -51,7 +51,8 @@ enum err loop_attach_mailbox(struct loop *loop, struct mailbox *mailbox) MUST_CH
 
 enum err loop_watch_add(struct loop *loop, struct loop_watch *watch) MUST_CHECK;
 void loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events);
-void loop_watch_remove(struct loop *loop, struct loop_watch *watch); /* before the fd is closed; its ready events are forgotten */
+void loop_watch_remove(
+    struct loop *loop, struct loop_watch *watch); /* before the fd is closed; its ready events are forgotten */
 
 void timer_init(struct timer *timer, void (*on_due)(struct timer *timer));
 /* Arms or moves; a delay of 0 or less fires in the next turn. ERR_NO_MEMORY leaves it as it was. */

@@ -2,12 +2,12 @@
 /*
  * The only way from one thread to another: a wait-free queue (liburcu wfcqueue) and one eventfd.
  *
- * Any thread posts; one thread receives. The receiver splices everything that has gathered, in the order of posting, and
- * then works. The eventfd is written only by the post that finds the queue empty, so that a busy receiver costs its senders no
- * system call.
+ * Any thread posts; one thread receives. The receiver splices everything that has gathered, in the order of posting,
+ * and then works. The eventfd is written only by the post that finds the queue empty, so that a busy receiver costs its
+ * senders no system call.
  *
- * A mail is embedded in a request struct that its sender allocated. Posting hands the whole struct over; the usual request
- * travels there and comes back to the sender's own mailbox as the answer, without an allocation.
+ * A mail is embedded in a request struct that its sender allocated. Posting hands the whole struct over; the usual
+ * request travels there and comes back to the sender's own mailbox as the answer, without an allocation.
  */
 #ifndef PENSTOCK_RUNTIME_MAILBOX_H
 #define PENSTOCK_RUNTIME_MAILBOX_H

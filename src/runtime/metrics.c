@@ -9,8 +9,8 @@
 #include <string.h>
 
 /* Upper bounds in microseconds: from a fast disk's commit to the longest back-off that a freshness can hold. */
-static const int64_t bounds_us[] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000,
-    2500000, 5000000, 15000000, 30000000, 60000000, 300000000, 3600000000};
+static const int64_t bounds_us[] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000,
+    1000000, 2500000, 5000000, 15000000, 30000000, 60000000, 300000000, 3600000000};
 #define BOUNDS ARRAY_LENGTH(bounds_us)
 
 struct distribution {
@@ -62,8 +62,8 @@ void metrics_thread_leave(void)
 }
 
 /* Only the owner writes, so a load and a store do for an atomic addition. */
-#define OWN_ADD(field, amount)                                                                                         \
-    atomic_store_explicit(                                                                                             \
+#define OWN_ADD(field, amount) \
+    atomic_store_explicit(     \
         &(field), atomic_load_explicit(&(field), memory_order_relaxed) + (amount), memory_order_relaxed)
 
 void metrics_add(enum metric metric, int64_t amount)

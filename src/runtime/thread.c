@@ -10,6 +10,9 @@
 
 char rcu_grace_token;
 
+/* By a thread-local and not by pthread_t: the starter learns the id only after the new thread may have asked. */
+static _Thread_local const struct thread *current;
+
 static void enter(const char *name)
 {
     pthread_setname_np(pthread_self(), name);
@@ -29,6 +32,7 @@ static void leave(void)
 static void *trampoline(void *argument)
 {
     struct thread *thread = argument;
+    current = thread;
     enter(thread->name);
     thread->run(thread->context);
     leave();
@@ -71,5 +75,5 @@ void thread_leave_main(void)
 
 bool thread_is_current(const struct thread *thread)
 {
-    return thread->started && pthread_equal(thread->id, pthread_self());
+    return thread == current;
 }

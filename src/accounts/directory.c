@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One table for all kinds: an entry is a key (a letter for the kind, then the id) and the object behind it. The table
+ * is made without liburcu's automatic resizing, which would bring a worker thread and call_rcu: the only writer counts
+ * what it adds and doubles the buckets itself. Readers go on meanwhile.
+ *
+ * The writer looks things up offline, which no other thread may: only it frees entries.
+ */
+#include "accounts/directory_publish.h"
+
+#include "base/cleanup.h"
+#include "runtime/metrics.h"
+#include "runtime/rcu.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <urcu/rculfhash.h>
+
+#define BUCKETS_INITIAL 1024
+
+enum kind { KIND_PARTNER = 'p', KIND_ACCOUNT = 'a', KIND_ENDPOINT = 'e', KIND_CREDENTIAL = 'c', KIND_GRANT = 'g' };
+
+/* The longest is a grant's: the kind, two names and a NUL between them. */
+#define KEY_BYTES_MAX (1 + 2 * NAME_BYTES_MAX + 1)
+
+struct key {
+    unsigned len;
+    unsigned char bytes[KEY_BYTES_MAX];
+};
+
+/* Immutable once published, but for the links. */
+struct directory_entry {
+    struct cds_lfht_node node;
+    struct directory_entry *next_retired; /* owned by the writer */
+    struct key key;
+    _Alignas(
+        max_align_t) unsigned char object[]; /* as the kind says; a grant has none, a credential the partner's id */
+};
+
+struct directory {
+    struct hash_seed seed; /* immutable after init */
+    struct cds_lfht *table;
+    /* owned by the writer */
+    unsigned long entries, buckets;
+    struct directory_entry *retired;
+};
+
+/* Keys. False where an id is too long to be known. */
+
+static bool key_add(struct key *key, struct slice text)
+{
+    if (text.len > sizeof key->bytes - key->len)
+        return false;
+    if (text.len)
+        memcpy(key->bytes + key->len, text.data, text.len);
+    key->len += (unsigned)text.len;
+    return true;
+}
+
+static bool key_of(enum kind kind, struct slice id, struct key *ret_key)
+{
+    ret_key->bytes[0] = (unsigned char)kind;
+    ret_key->len = 1;
+    return key_add(ret_key, id);
+}
+
+static bool key_of_grant(struct slice partner, struct slice account, struct key *ret_key)
+{
+    return key_of(KIND_GRANT, partner, ret_key) && key_add(ret_key, slice_of("", 1)) && key_add(ret_key, account);
+}
+
+static unsigned long hash_of(const struct directory *directory, const struct key *key)
+{
+    return (unsigned long)hash_siphash(&directory->seed, slice_of(key->bytes, key->len));
+}
+
+static enum kind kind_of(const struct directory_entry *entry)
+{
+    return (enum kind)entry->key.bytes[0];
+}
+
+/* Looking up. */
+
+static int matches(struct cds_lfht_node *node, const void *wanted)
+{
+    const struct directory_entry *entry = CONTAINER_OF(node, struct directory_entry, node);
+    const struct key *key = wanted;
+    TSAN_ACQUIRE((void *)entry);
+    return entry->key.len == key->len && memcmp(entry->key.bytes, key->bytes, key->len) == 0;
+}
+
+static struct directory_entry *find(const struct directory *directory, const struct key *key)
+{
+    struct cds_lfht_iter at;
+    cds_lfht_lookup(directory->table, hash_of(directory, key), matches, key, &at);
+    struct cds_lfht_node *node = cds_lfht_iter_get_node(&at);
+    return node ? CONTAINER_OF(node, struct directory_entry, node) : NULL;
+}
+
+static const void *find_object(const struct directory *directory, enum kind kind, struct slice id)
+{
+    struct key key;
+    struct directory_entry *entry = key_of(kind, id, &key) ? find(directory, &key) : NULL;
+    return entry ? entry->object : NULL;
+}
+
+const struct partner *directory_partner(const struct directory *directory, struct slice id)
+{
+    return find_object(directory, KIND_PARTNER, id);
+}
+
+const struct account *directory_account(const struct directory *directory, struct slice id)
+{
+    return find_object(directory, KIND_ACCOUNT, id);
+}
+
+const struct endpoint *directory_endpoint(const struct directory *directory, uint64_t id)
+{
+    return find_object(directory, KIND_ENDPOINT, slice_of(&id, sizeof id));
+}
+
+const struct partner *directory_partner_of_credential(
+    const struct directory *directory, const unsigned char credential_sha256[SHA256_BYTES])
+{
+    const char *partner = find_object(directory, KIND_CREDENTIAL, slice_of(credential_sha256, SHA256_BYTES));
+    return partner ? directory_partner(directory, slice_from_string(partner)) : NULL;
+}
+
+bool directory_may_post(const struct directory *directory, struct slice partner, struct slice account)
+{
+    struct key key;
+    return key_of_grant(partner, account, &key) && find(directory, &key);
+}
+
+/* Walking over everything of one kind. */
+
+struct walk {
+    struct cds_lfht *table;
+    struct cds_lfht_iter at;
+    enum kind kind;
+};
+
+static struct walk walk_begin(const struct directory *directory, enum kind kind)
+{
+    struct walk walk = {.table = directory->table, .kind = kind};
+    cds_lfht_first(walk.table, &walk.at);
+    return walk;
+}
+
+static const void *walk_next(struct walk *walk)
+{
+    for (struct cds_lfht_node *node; (node = cds_lfht_iter_get_node(&walk->at));) {
+        struct directory_entry *entry = CONTAINER_OF(node, struct directory_entry, node);
+        TSAN_ACQUIRE(entry);
+        cds_lfht_next(walk->table, &walk->at);
+        if (kind_of(entry) == walk->kind)
+            return entry->object;
+    }
+    return NULL;
+}
+
+void directory_each_partner(
+    const struct directory *directory, void (*on_each)(const struct partner *partner, void *context), void *context)
+{
+    struct walk walk = walk_begin(directory, KIND_PARTNER);
+    for (const struct partner *partner; (partner = walk_next(&walk));)
+        on_each(partner, context);
+}
+
+void directory_each_account(
+    const struct directory *directory, void (*on_each)(const struct account *account, void *context), void *context)
+{
+    struct walk walk = walk_begin(directory, KIND_ACCOUNT);
+    for (const struct account *account; (account = walk_next(&walk));)
+        on_each(account, context);
+}
+
+void directory_each_endpoint(
+    const struct directory *directory, void (*on_each)(const struct endpoint *endpoint, void *context), void *context)
+{
+    struct walk walk = walk_begin(directory, KIND_ENDPOINT);
+    for (const struct endpoint *endpoint; (endpoint = walk_next(&walk));)
+        on_each(endpoint, context);
+}
+
+/* Entries. */
+
+static struct directory_entry *entry_new(bool key_is_good, const struct key *key, const void *object, size_t len)
+{
+    struct directory_entry *entry = key_is_good ? malloc(sizeof *entry + len) : NULL;
+    if (!entry)
+        return NULL;
+    cds_lfht_node_init(&entry->node);
+    entry->next_retired = NULL;
+    entry->key = *key;
+    if (len)
+        memcpy(entry->object, object, len);
+    return entry;
+}
+
+struct directory_entry *directory_entry_of_partner(const struct partner *partner)
+{
+    struct key key = {0};
+    bool good = key_of(KIND_PARTNER, slice_from_string(partner->id), &key);
+    return entry_new(good, &key, partner, sizeof *partner);
+}
+
+struct directory_entry *directory_entry_of_account(const struct account *account)
+{
+    struct key key = {0};
+    bool good = key_of(KIND_ACCOUNT, slice_from_string(account->id), &key);
+    return entry_new(good, &key, account, sizeof *account);
+}
+
+struct directory_entry *directory_entry_of_endpoint(const struct endpoint *endpoint)
+{
+    struct key key = {0};
+    bool good = key_of(KIND_ENDPOINT, slice_of(&endpoint->id, sizeof endpoint->id), &key);
+    return entry_new(good, &key, endpoint, sizeof *endpoint);
+}
+
+struct directory_entry *directory_entry_of_credential(
+    const unsigned char credential_sha256[SHA256_BYTES], const char *partner)
+{
+    struct key key = {0};
+    bool good = key_of(KIND_CREDENTIAL, slice_of(credential_sha256, SHA256_BYTES), &key);
+    return entry_new(good, &key, partner, strlen(partner) + 1);
+}
+
+struct directory_entry *directory_entry_of_grant(const char *partner, const char *account)
+{
+    struct key key = {0};
+    bool good = key_of_grant(slice_from_string(partner), slice_from_string(account), &key);
+    return entry_new(good, &key, NULL, 0);
+}
+
+void directory_entry_free(struct directory_entry *entry)
+{
+    free(entry);
+}
+
+/* Publishing. */
+
+/* The gauge counts what people know by name. */
+static void count(struct directory *directory, const struct directory_entry *entry, int amount)
+{
+    enum kind kind = kind_of(entry);
+    directory->entries += (unsigned long)amount;
+    if (kind == KIND_PARTNER || kind == KIND_ACCOUNT || kind == KIND_ENDPOINT)
+        metrics_add(METRIC_DIRECTORY_OBJECTS, amount);
+}
+
+static void retire(struct directory *directory, struct directory_entry *entry)
+{
+    entry->next_retired = directory->retired;
+    directory->retired = entry;
+}
+
+void directory_publish(struct directory *directory, struct directory_entry *entry)
+{
+    unsigned long hash = hash_of(directory, &entry->key);
+    TSAN_RELEASE(entry);
+    rcu_go_online();
+    struct cds_lfht_node *replaced = cds_lfht_add_replace(directory->table, hash, matches, &entry->key, &entry->node);
+    rcu_go_offline();
+    if (replaced) {
+        retire(directory, CONTAINER_OF(replaced, struct directory_entry, node));
+        return;
+    }
+    count(directory, entry, 1);
+    if (directory->entries > directory->buckets) {
+        directory->buckets *= 2;
+        cds_lfht_resize(directory->table, directory->buckets);
+    }
+}
+
+static bool withdraw(struct directory *directory, enum kind kind, struct slice id)
+{
+    struct key key;
+    rcu_go_online();
+    struct directory_entry *entry = key_of(kind, id, &key) ? find(directory, &key) : NULL;
+    bool taken = entry && cds_lfht_del(directory->table, &entry->node) == 0;
+    rcu_go_offline();
+    if (taken) {
+        count(directory, entry, -1);
+        retire(directory, entry);
+    }
+    return taken;
+}
+
+bool directory_withdraw_endpoint(struct directory *directory, uint64_t id)
+{
+    return withdraw(directory, KIND_ENDPOINT, slice_of(&id, sizeof id));
+}
+
+bool directory_withdraw_credential(struct directory *directory, const unsigned char credential_sha256[SHA256_BYTES])
+{
+    return withdraw(directory, KIND_CREDENTIAL, slice_of(credential_sha256, SHA256_BYTES));
+}
+
+void directory_free_retired(struct directory *directory)
+{
+    if (!directory->retired)
+        return;
+    rcu_wait_for_readers();
+    while (directory->retired) {
+        struct directory_entry *entry = directory->retired;
+        directory->retired = entry->next_retired;
+        free(entry);
+    }
+}
+
+enum err directory_new(const struct hash_seed *seed, struct directory **ret_directory)
+{
+    struct directory *directory = malloc(sizeof *directory);
+    if (!directory)
+        return ERR_NO_MEMORY;
+    *directory = (struct directory){.seed = *seed, .buckets = BUCKETS_INITIAL};
+    directory->table = cds_lfht_new(BUCKETS_INITIAL, BUCKETS_INITIAL, 0, 0, NULL);
+    if (!directory->table) {
+        free(directory);
+        return ERR_NO_MEMORY;
+    }
+    *ret_directory = directory;
+    return OK;
+}
+
+void directory_free(struct directory *directory)
+{
+    if (!directory)
+        return;
+    struct cds_lfht_iter at;
+    struct cds_lfht_node *node;
+    rcu_go_online();
+    cds_lfht_for_each(directory->table, &at, node)
+    {
+        struct directory_entry *entry = CONTAINER_OF(node, struct directory_entry, node);
+        if (cds_lfht_del(directory->table, node) == 0) {
+            count(directory, entry, -1);
+            retire(directory, entry);
+        }
+    }
+    rcu_go_offline();
+    directory_free_retired(directory);
+    int failed = cds_lfht_destroy(directory->table, NULL);
+    assert(!failed);
+    (void)failed;
+    free(directory);
+}
+
+/* Ids. */
+
+void endpoint_id_format(uint64_t id, char ret_text[ENDPOINT_ID_TEXT_BYTES])
+{
+    snprintf(ret_text, ENDPOINT_ID_TEXT_BYTES, "ep_%016llx", (unsigned long long)id);
+}
+
+bool endpoint_id_parse(struct slice text, uint64_t *ret_id)
+{
+    unsigned char bytes[8];
+    if (text.len != ENDPOINT_ID_TEXT_BYTES - 1 || !slice_starts_with(text, "ep_"))
+        return false;
+    for (size_t i = 3; i < text.len; i++)
+        if (text.data[i] >= 'A' && text.data[i] <= 'F')
+            return false; /* one id, one text */
+    if (!hex_decode(slice_of(text.data + 3, text.len - 3), bytes))
+        return false;
+    uint64_t id = 0;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        id = id << 8 | bytes[i];
+    if (id == 0 || id > INT64_MAX)
+        return false;
+    *ret_id = id;
+    return true;
+}

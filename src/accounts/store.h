@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * accounts.db: the statements on it, and nothing that decides. One thread at a time owns a store; only accounts.c
+ * includes this.
+ *
+ * A change is accounts_store_begin, one or more of the changing calls, accounts_store_commit; after any failure
+ * accounts_store_rollback. Failures: ERR_EXISTS (the key is taken), ERR_DISK_FULL, ERR_NO_MEMORY, ERR_DAMAGED, ERR_DISK
+ * for everything else that SQLite reports; accounts_store_detail says which. After an fsync that failed nobody knows
+ * what is on the disk: every further accounts_store_begin fails.
+ */
+#ifndef PENSTOCK_ACCOUNTS_STORE_H
+#define PENSTOCK_ACCOUNTS_STORE_H
+
+#include "accounts/directory.h"
+
+#define STORE_DETAIL_BYTES 256
+
+struct accounts_store;
+
+/* As accounts_open says; `ret_detail` holds STORE_DETAIL_BYTES. */
+enum err accounts_store_open(const char *directory, struct accounts_store **ret_store, char *ret_detail) MUST_CHECK;
+void accounts_store_close(struct accounts_store *store); /* takes NULL */
+
+/* What SQLite said about the last failure. */
+const char *accounts_store_detail(const struct accounts_store *store);
+
+/* Takes the write lock and the next version, which every row of the change carries. */
+enum err accounts_store_begin(struct accounts_store *store, int64_t *ret_version) MUST_CHECK;
+enum err accounts_store_commit(struct accounts_store *store) MUST_CHECK;
+void accounts_store_rollback(struct accounts_store *store);
+
+enum err accounts_store_add_partner(
+    struct accounts_store *store, const struct partner *partner, int64_t now_us) MUST_CHECK;
+enum err accounts_store_add_account(
+    struct accounts_store *store, const struct account *account, int64_t now_us) MUST_CHECK;
+enum err accounts_store_add_credential(struct accounts_store *store,
+    const unsigned char credential_sha256[SHA256_BYTES], const char *partner, int64_t version,
+    int64_t now_us) MUST_CHECK;
+enum err accounts_store_add_grant(
+    struct accounts_store *store, const char *partner, const char *account, int64_t version, int64_t now_us) MUST_CHECK;
+enum err accounts_store_add_endpoint(
+    struct accounts_store *store, const struct endpoint *endpoint, int64_t now_us) MUST_CHECK;
+/* Its URL, flags and version; not its secrets. */
+enum err accounts_store_change_endpoint(struct accounts_store *store, const struct endpoint *endpoint) MUST_CHECK;
+
+/* Gets everything that is not deleted or revoked: accounts before their endpoints, and without them in their arrays. */
+struct store_visitor {
+    enum err (*on_partner)(const struct partner *partner, void *context);
+    enum err (*on_account)(const struct account *account, void *context);
+    enum err (*on_endpoint)(const struct endpoint *endpoint, void *context);
+    enum err (*on_credential)(const unsigned char credential_sha256[SHA256_BYTES], const char *partner, void *context);
+    enum err (*on_grant)(const char *partner, const char *account, void *context);
+    void *context;
+};
+
+/* Stops at the visitor's first error and returns it. */
+enum err accounts_store_load(struct accounts_store *store, const struct store_visitor *visitor) MUST_CHECK;
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening accounts.db: is it ours, is it of our time, and if there is none, a new one. */
+#include "accounts/store_internal.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+#define APPLICATION_ID 0x504e5341 /* PNSA */
+#define FORMAT 1
+#define BUSY_MS 500 /* nobody else writes; a person with the sqlite3 shell may hold it for a moment */
+
+/*
+ * `version` is the change that last touched the row, `deleted` leaves the row for replicas to see. STRICT, so that what
+ * is read has the type that it was written with.
+ */
+#define ROW_TAIL "version INTEGER NOT NULL, created_us INTEGER NOT NULL, deleted INTEGER NOT NULL DEFAULT 0"
+static const char schema[] =
+    "CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "INSERT INTO meta VALUES('version', 0);"
+    "CREATE TABLE partners(id TEXT PRIMARY KEY, enabled INTEGER NOT NULL, " ROW_TAIL ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE credentials(sha256 BLOB PRIMARY KEY, partner TEXT NOT NULL, revoked_us INTEGER, " ROW_TAIL
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE accounts(id TEXT PRIMARY KEY, enabled INTEGER NOT NULL, " ROW_TAIL ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE grants(partner TEXT NOT NULL, account TEXT NOT NULL, " ROW_TAIL
+    ", PRIMARY KEY(partner, account)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE endpoints(id INTEGER PRIMARY KEY, account TEXT NOT NULL, name TEXT NOT NULL, url TEXT NOT NULL,"
+    " enabled INTEGER NOT NULL, idempotent INTEGER NOT NULL, final_4xx INTEGER NOT NULL, " ROW_TAIL ") STRICT;"
+    "CREATE UNIQUE INDEX endpoints_by_name ON endpoints(account, name) WHERE deleted = 0;"
+    "CREATE TABLE secrets(endpoint INTEGER NOT NULL, ordinal INTEGER NOT NULL, secret BLOB NOT NULL, " ROW_TAIL
+    ", PRIMARY KEY(endpoint, ordinal)) STRICT, WITHOUT ROWID;";
+
+enum err accounts_store_fail(struct accounts_store *store, int sqlite_result)
+{
+    snprintf(store->detail, sizeof store->detail, "%s",
+        store->db && sqlite3_errcode(store->db) != SQLITE_OK ? sqlite3_errmsg(store->db)
+                                                             : sqlite3_errstr(sqlite_result));
+    if (sqlite_result == SQLITE_IOERR_FSYNC || sqlite_result == SQLITE_IOERR_DIR_FSYNC)
+        store->in_doubt = true;
+    switch (sqlite_result & 0xff) {
+    case SQLITE_NOMEM:
+        return ERR_NO_MEMORY;
+    case SQLITE_FULL:
+        return ERR_DISK_FULL;
+    case SQLITE_CONSTRAINT:
+        return ERR_EXISTS;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return ERR_DAMAGED;
+    case SQLITE_MISUSE:
+        return ERR_BUG;
+    default:
+        return ERR_DISK;
+    }
+}
+
+static enum err execute(struct accounts_store *store, const char *sql)
+{
+    int result = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
+    return result == SQLITE_OK ? OK : accounts_store_fail(store, result);
+}
+
+/* The first column of a statement's first row. */
+static enum err query_number(struct accounts_store *store, const char *sql, int64_t *ret_number)
+{
+    sqlite3_stmt *statement;
+    int result = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
+    if (result != SQLITE_OK)
+        return accounts_store_fail(store, result);
+    result = sqlite3_step(statement);
+    enum err error = OK;
+    if (result == SQLITE_ROW)
+        *ret_number = sqlite3_column_int64(statement, 0);
+    else
+        error = accounts_store_fail(store, result);
+    sqlite3_finalize(statement);
+    return error;
+}
+
+static enum err check_identity(struct accounts_store *store, bool *ret_is_new)
+{
+    int64_t application_id, format, objects;
+    enum err error;
+    if ((error = query_number(store, "PRAGMA application_id", &application_id)) ||
+        (error = query_number(store, "PRAGMA user_version", &format)) ||
+        (error = query_number(store, "SELECT count(*) FROM sqlite_schema", &objects)))
+        return error;
+    if (application_id == 0 && format == 0 && objects == 0) {
+        *ret_is_new = true;
+        return OK;
+    }
+    if (application_id != APPLICATION_ID || format < 1) {
+        snprintf(store->detail, sizeof store->detail, "it is a SQLite database, but not Penstock's accounts");
+        return ERR_DAMAGED;
+    }
+    if (format > FORMAT) {
+        snprintf(store->detail, sizeof store->detail,
+            "it has format %lld, this Penstock knows up to %d: use the newer program", (long long)format, FORMAT);
+        return ERR_NEWER_FORMAT;
+    }
+    *ret_is_new = false;
+    return OK;
+}
+
+static enum err create_schema(struct accounts_store *store)
+{
+    char identity[128];
+    snprintf(identity, sizeof identity, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION_ID,
+        FORMAT);
+    enum err error;
+    if ((error = execute(store, "BEGIN IMMEDIATE")) || (error = execute(store, schema)))
+        return error;
+    return execute(store, identity);
+}
+
+static enum err prepare_statements(struct accounts_store *store)
+{
+    static const char *const texts[STATEMENTS] = {
+#define X(symbol, sql) [symbol] = sql,
+        STATEMENT_TABLE(X)
+#undef X
+    };
+    for (size_t i = 0; i < STATEMENTS; i++) {
+        int result =
+            sqlite3_prepare_v3(store->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statements[i], NULL);
+        if (result != SQLITE_OK)
+            return accounts_store_fail(store, result);
+    }
+    return OK;
+}
+
+/* Nothing is written before the file has shown whose it is. */
+static enum err open_connection(struct accounts_store *store, const char *path)
+{
+    int result = sqlite3_open_v2(path, &store->db,
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE, NULL);
+    if (result != SQLITE_OK)
+        return accounts_store_fail(store, result);
+    sqlite3_busy_timeout(store->db, BUSY_MS);
+    bool is_new;
+    enum err error;
+    if ((error = execute(store, "PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF")) ||
+        (error = check_identity(store, &is_new)) ||
+        (error = execute(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")) ||
+        (is_new && (error = create_schema(store))))
+        return error;
+    return prepare_statements(store);
+}
+
+/* The secrets in it are nobody else's to read; SQLite gives the files beside it the same mode. */
+static bool create_private(const char *path)
+{
+    AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    return fd >= 0 || errno == EEXIST;
+}
+
+enum err accounts_store_open(const char *directory, struct accounts_store **ret_store, char *ret_detail)
+{
+    struct accounts_store *store = calloc(1, sizeof *store);
+    AUTO_FREE char *path = NULL;
+    if (!store || asprintf(&path, "%s/accounts.db", directory) < 0) {
+        path = NULL;
+        free(store);
+        snprintf(ret_detail, STORE_DETAIL_BYTES, "out of memory");
+        return ERR_NO_MEMORY;
+    }
+    enum err error;
+    if (create_private(path)) {
+        error = open_connection(store, path);
+    } else {
+        snprintf(store->detail, sizeof store->detail, "%s", strerror(errno));
+        error = errno == ENOSPC ? ERR_DISK_FULL : ERR_DISK;
+    }
+    if (error) {
+        snprintf(ret_detail, STORE_DETAIL_BYTES, "accounts.db: %.200s", store->detail);
+        accounts_store_close(store);
+        return error;
+    }
+    *ret_store = store;
+    return OK;
+}
+
+void accounts_store_close(struct accounts_store *store)
+{
+    if (!store)
+        return;
+    for (size_t i = 0; i < STATEMENTS; i++)
+        sqlite3_finalize(store->statements[i]);
+    sqlite3_close(store->db);
+    free(store);
+}
+
+const char *accounts_store_detail(const struct accounts_store *store)
+{
+    return store->detail;
+}

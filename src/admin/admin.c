@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The admin thread: its routes, its start and its end. */
+#include "admin/admin_internal.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+#define DRAIN_US (2 * US_PER_SECOND)
+#define CONNECTIONS_MAX 256
+
+static const struct http_route routes[] = {
+    {"GET", "/livez", admin_get_livez},
+    {"GET", "/readyz", admin_get_readyz},
+    {"GET", "/metrics", admin_get_metrics},
+    {"GET", "/api/v1/status", admin_get_status},
+    {"GET", "/api/v1/partners", admin_list_partners},
+    {"POST", "/api/v1/partners", admin_add_partner},
+    {"POST", "/api/v1/partners/{p}/keys", admin_add_key},
+    {"POST", "/api/v1/partners/{p}/accounts", admin_grant_account},
+    {"GET", "/api/v1/accounts", admin_list_accounts},
+    {"POST", "/api/v1/accounts", admin_add_account},
+    {"GET", "/api/v1/accounts/{a}/endpoints", admin_list_endpoints},
+    {"POST", "/api/v1/accounts/{a}/endpoints", admin_add_endpoint},
+    {"GET", "/api/v1/accounts/{a}/endpoints/{e}", admin_get_endpoint},
+    {"PATCH", "/api/v1/accounts/{a}/endpoints/{e}", admin_change_endpoint},
+    {"GET", "/api/v1/events/{id}", admin_get_event},
+    {NULL, NULL, NULL},
+};
+
+bool admin_authenticate(const struct admin *admin, struct http_exchange *exchange)
+{
+    static const char scheme[] = "Bearer ";
+    struct slice header = http_header(exchange, "authorization");
+    size_t prefix = sizeof scheme - 1, token = strlen(admin->token);
+    if (header.len == prefix + token && strncasecmp(header.data, scheme, prefix) == 0 &&
+        crypto_equal(header.data + prefix, admin->token, token))
+        return true;
+    http_answer_problem(exchange, ERR_UNAUTHENTICATED,
+        "Send the token of the data directory (keys/admin.token) as \"Authorization: Bearer ...\".", NULL);
+    return false;
+}
+
+static void on_tick(void *context)
+{
+    struct admin *admin = context;
+    if (!admin->draining)
+        return;
+    if (http_server_is_idle(admin->server) || clock_mono_us() > admin->drain_until_mono_us)
+        http_server_stop(admin->server);
+}
+
+static void on_stop(struct mail *mail, void *receiver)
+{
+    struct admin *admin = receiver;
+    free(mail);
+    admin->draining = true;
+    admin->drain_until_mono_us = clock_mono_us() + DRAIN_US;
+    http_server_drain(admin->server);
+}
+
+static void run(void *context)
+{
+    http_server_run(((struct admin *)context)->server);
+}
+
+enum err admin_new(const struct admin_options *options, struct admin **ret_admin)
+{
+    struct admin *admin = calloc(1, sizeof *admin);
+    if (!admin) {
+        close(options->listen_fd);
+        return ERR_NO_MEMORY;
+    }
+    admin->options = *options;
+    admin->token = strndup(options->token.data, options->token.len);
+    admin->started_mono_us = clock_mono_us();
+    admin->mailbox.event_fd = -1;
+    enum err failed = http_server_new(
+        &(struct http_options){
+            .listen_fd = options->listen_fd,
+            .routes = routes,
+            .context = admin,
+            .mailbox = mailbox_init(&admin->mailbox, admin) == OK ? &admin->mailbox : NULL,
+            .on_tick = on_tick,
+            .body_bytes_max = EVENT_BYTES_MAX,
+            .connections_max = CONNECTIONS_MAX,
+        },
+        &admin->server);
+    if (!failed && (admin->mailbox.event_fd < 0 || !admin->token))
+        failed = ERR_SYSTEM;
+    if (failed) {
+        admin_free(admin);
+        return failed;
+    }
+    *ret_admin = admin;
+    return OK;
+}
+
+enum err admin_start(struct admin *admin)
+{
+    return thread_start(&admin->thread, "admin", run, admin);
+}
+
+void admin_set_ready(struct admin *admin, bool ready)
+{
+    atomic_store(&admin->ready, ready);
+}
+
+void admin_stop(struct admin *admin)
+{
+    struct mail *mail = malloc(sizeof *mail);
+    if (!mail)
+        abort(); /* nothing can be stopped in order any more; what was answered is durable */
+    mail->on_receive = on_stop;
+    mailbox_post(&admin->mailbox, mail);
+}
+
+void admin_join(struct admin *admin)
+{
+    thread_join(&admin->thread);
+}
+
+void admin_free(struct admin *admin)
+{
+    if (!admin)
+        return;
+    admin->options.accounts = NULL; /* what comes late is answered without the directory, which is gone */
+    if (admin->mailbox.event_fd >= 0)
+        mailbox_work(&admin->mailbox);
+    http_server_free(admin->server);
+    mailbox_done(&admin->mailbox);
+    free(admin->token);
+    free(admin);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The operators' side: health, metrics and the admin API on a listener of its own (loopback by default), one thread.
+ * Everything under /api needs the bearer token of the data directory. Changes go to the thread that owns what is
+ * changed and are answered after its commit; questions to the journals go to the reader's thread.
+ *
+ *   /livez /readyz /metrics                                health.c
+ *   /api/v1/status                                         health.c
+ *   /api/v1/partners, .../{p}/keys, .../{p}/accounts       partners.c
+ *   /api/v1/accounts, .../{a}/endpoints, .../{e}           accounts_api.c
+ *   /api/v1/events/{id}                                    events.c
+ */
+#ifndef PENSTOCK_ADMIN_ADMIN_H
+#define PENSTOCK_ADMIN_ADMIN_H
+
+#include "accounts/accounts.h"
+#include "http/server.h"
+#include "journal/journal_reader.h"
+
+struct admin;
+
+struct admin_options {
+    int listen_fd; /* owned by admin from admin_new on */
+    struct slice token;
+    struct accounts *accounts;
+    struct journal_reader *reader;
+    unsigned shards;
+    /* OK, or ERR_URL with a sentence: the egress policy on an endpoint's URL */
+    enum err (*check_url)(const char *url, const char **ret_problem, void *context);
+    void *context;
+};
+
+enum err admin_new(const struct admin_options *options, struct admin **ret_admin) MUST_CHECK;
+enum err admin_start(struct admin *admin) MUST_CHECK;
+/* What /readyz says: not ready until main has started everything, and again when it stops. Any thread. */
+void admin_set_ready(struct admin *admin, bool ready);
+void admin_stop(struct admin *admin); /* returns at once */
+void admin_join(struct admin *admin);
+void admin_free(struct admin *admin); /* after the accounts and the reader have stopped; takes NULL */
+
+#endif

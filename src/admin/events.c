@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GET /api/v1/events/{id}: the whole timeline of one event. */
+#include "admin/admin_internal.h"
+
+#include <stdlib.h>
+
+struct asked {
+    struct journal_find find;
+    struct admin *admin;
+    struct http_exchange *exchange;
+};
+
+/* The excerpt of an answer may hold any bytes; what is not ASCII text is shown as a dot. */
+static json_t *excerpt_text(const struct attempt *attempt)
+{
+    char text[ANSWER_EXCERPT_BYTES_MAX];
+    for (uint32_t i = 0; i < attempt->excerpt_len; i++) {
+        char c = attempt->excerpt[i];
+        text[i] = (char)((c >= 0x20 && c < 0x7f) || c == '\n' || c == '\t' ? c : '.');
+    }
+    return json_stringn(text, attempt->excerpt_len);
+}
+
+static json_t *attempt_view(const struct attempt *attempt)
+{
+    json_t *view = json_object();
+    json_object_set_new(view, "number", json_integer(attempt->number));
+    json_object_set_new(view, "started_at", admin_time(attempt->started_us));
+    json_object_set_new(view, "duration_ms", json_real((double)attempt->duration_us / 1000.0));
+    json_object_set_new(
+        view, "status", attempt->end.http_status ? json_integer(attempt->end.http_status) : json_null());
+    json_object_set_new(
+        view, "error", attempt->end.error == OK ? json_null() : json_string(err_name(attempt->end.error)));
+    if (attempt->excerpt_len)
+        json_object_set_new(view, "answer", excerpt_text(attempt));
+    return view;
+}
+
+static json_t *endpoint_label(const struct admin *admin, uint64_t id)
+{
+    if (id == 0)
+        return json_null();
+    char text[ENDPOINT_ID_TEXT_BYTES];
+    endpoint_id_format(id, text);
+    const struct endpoint *endpoint = NULL;
+    if (admin->options.accounts)
+        endpoint = directory_endpoint(accounts_directory(admin->options.accounts), id);
+    return json_pack("{s:s, s:s?, s:s?}", "id", text, "name", endpoint ? endpoint->name : NULL, "url",
+        endpoint ? endpoint->url : NULL);
+}
+
+static json_t *delivery_view(const struct admin *admin, const struct story *story, const struct story_delivery *it)
+{
+    const struct delivery *delivery = &it->delivery;
+    json_t *view = json_object(), *attempts = json_array();
+    json_object_set_new(view, "id", json_integer(delivery->id));
+    json_object_set_new(view, "endpoint", endpoint_label(admin, delivery->endpoint));
+    json_object_set_new(view, "state", json_string(delivery_state_name(delivery->state)));
+    if (delivery->state == DELIVERY_PARKED)
+        json_object_set_new(view, "reason", json_string(park_reason_name(it->reason)));
+    json_object_set_new(view, "lane", json_string(delivery_lane_name(delivery->lane)));
+    if (delivery->state == DELIVERY_WAITING)
+        json_object_set_new(view, "due_at", admin_time(delivery->due_us));
+    json_object_set_new(view, "changed_at", admin_time(it->settled_us));
+    for (size_t i = 0; i < story->attempts_count; i++)
+        if (story->attempts[i].delivery == delivery->id)
+            json_array_append_new(attempts, attempt_view(&story->attempts[i].attempt));
+    json_object_set_new(view, "attempts", attempts);
+    return view;
+}
+
+static json_t *story_view(const struct admin *admin, const struct story *story)
+{
+    const struct event *event = story->event;
+    const struct event_parts *parts = &event->parts;
+    char id[EVENT_ID_TEXT_BYTES];
+    event_id_format(&parts->id, id);
+    json_t *view = json_object(), *deliveries = json_array();
+    json_object_set_new(view, "event", json_string(id));
+    json_object_set_new(view, "partner", admin_text(parts->partner));
+    json_object_set_new(view, "account", admin_text(parts->account));
+    json_object_set_new(view, "type", admin_text(parts->type));
+    json_object_set_new(view, "class", json_string(class_name(event->class)));
+    json_object_set_new(view, "guarded", json_boolean(event->guarded));
+    json_object_set_new(view, "key", admin_text(parts->key));
+    json_object_set_new(view, "amount", admin_text(parts->amount));
+    json_object_set_new(view, "currency", admin_text(parts->currency));
+    json_object_set_new(view, "occurred_at", admin_time(parts->has_occurred_at ? parts->occurred_us : 0));
+    json_object_set_new(view, "accepted_at", admin_time(parts->accepted_us));
+    json_object_set_new(view, "bytes", json_integer((json_int_t)parts->body.len));
+    for (size_t i = 0; i < story->deliveries_count; i++)
+        json_array_append_new(deliveries, delivery_view(admin, story, &story->deliveries[i]));
+    json_object_set_new(view, "deliveries", deliveries);
+    return view;
+}
+
+static void on_found(struct journal_query *query, void *receiver)
+{
+    struct asked *asked = CONTAINER_OF(query, struct asked, find.query);
+    if (query->result == OK)
+        admin_answer_json(asked->exchange, 200, story_view(asked->admin, asked->find.ret_story));
+    else
+        http_answer_problem(asked->exchange, query->result,
+            query->result == ERR_NOT_FOUND ? "No journal knows this event." : "The journal could not be read.", NULL);
+    story_free(asked->find.ret_story);
+    free(asked);
+}
+
+void admin_get_event(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    if (!admin_authenticate(admin, exchange))
+        return;
+    struct asked *asked = calloc(1, sizeof *asked);
+    if (!asked) {
+        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
+        return;
+    }
+    asked->admin = admin;
+    asked->exchange = exchange;
+    asked->find.query.reply_to = &admin->mailbox;
+    asked->find.query.on_done = on_found;
+    if (!event_id_parse(http_path_part(exchange, 0), &asked->find.id)) {
+        free(asked);
+        http_answer_problem(
+            exchange, ERR_NOT_FOUND, "Event ids look like evt_01890a5d-ac96-774b-bcce-b302099a8057.", NULL);
+        return;
+    }
+    journal_reader_find(admin->options.reader, &asked->find);
+}

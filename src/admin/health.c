@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whether the process lives, whether it is ready, what it counts, and what is on its way. */
+#include "admin/admin_internal.h"
+
+#include "base/clock.h"
+#include "runtime/metrics.h"
+
+#include <stdlib.h>
+
+static void answer_text(struct http_exchange *exchange, int status, const char *text)
+{
+    http_answer(
+        exchange, &(struct http_reply){
+                      .status = status, .content_type = "text/plain; charset=utf-8", .body = slice_from_string(text)});
+}
+
+void admin_get_livez(struct http_exchange *exchange, void *context)
+{
+    answer_text(exchange, 200, "ok\n");
+}
+
+static bool wants_verbose(const struct http_exchange *exchange)
+{
+    struct slice query = http_query(exchange);
+    return slice_equals_string(query, "verbose") || slice_starts_with(query, "verbose=") ||
+           slice_starts_with(query, "verbose&");
+}
+
+void admin_get_readyz(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    bool ready = atomic_load(&admin->ready);
+    bool journals = metrics_read(METRIC_JOURNAL_FAILED) == 0;
+    if (!wants_verbose(exchange)) {
+        answer_text(exchange, ready && journals ? 200 : 503, ready && journals ? "ok\n" : "not ready\n");
+        return;
+    }
+    struct buffer text = BUFFER_EMPTY;
+    buffer_add_format(&text, "[%c] started\n", ready ? '+' : '-');
+    buffer_add_format(
+        &text, "[%c] journals %s\n", journals ? '+' : '-', journals ? "take events" : "refuse events: see the log");
+    buffer_add_string(&text, ready && journals ? "ready\n" : "not ready\n");
+    if (buffer_status(&text) == OK)
+        answer_text(exchange, ready && journals ? 200 : 503, text.data);
+    else
+        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
+    buffer_done(&text);
+}
+
+void admin_get_metrics(struct http_exchange *exchange, void *context)
+{
+    struct buffer text = BUFFER_EMPTY;
+    metrics_print(&text);
+    if (buffer_status(&text) == OK)
+        http_answer(exchange, &(struct http_reply){.status = 200,
+                                  .content_type = "text/plain; version=0.0.4; charset=utf-8",
+                                  .body = buffer_slice(&text)});
+    else
+        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
+    buffer_done(&text);
+}
+
+struct census {
+    struct journal_census census;
+    struct admin *admin;
+    struct http_exchange *exchange;
+};
+
+static void on_census(struct journal_query *query, void *receiver)
+{
+    struct census *census = CONTAINER_OF(query, struct census, census.query);
+    if (query->result != OK) {
+        http_answer_problem(census->exchange, query->result, "The journals could not be read; ask again later.", NULL);
+        free(census);
+        return;
+    }
+    struct admin *admin = census->admin;
+    json_t *open = json_object();
+    static const enum delivery_state states[] = {DELIVERY_PENDING, DELIVERY_SENDING, DELIVERY_WAITING, DELIVERY_PARKED};
+    for (size_t i = 0; i < ARRAY_LENGTH(states); i++)
+        json_object_set_new(open, delivery_state_name(states[i]), json_integer(census->census.ret_counts[states[i]]));
+    json_t *status = json_pack("{s:s, s:b, s:i, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:I, s:I}", "version",
+        PENSTOCK_VERSION, "ready", (int)atomic_load(&admin->ready), "shards", (int)admin->options.shards,
+        "uptime_seconds", (json_int_t)((clock_mono_us() - admin->started_mono_us) / US_PER_SECOND), "open", open,
+        "events", "accepted", (json_int_t)metrics_read(METRIC_EVENTS_ACCEPTED), "duplicate",
+        (json_int_t)metrics_read(METRIC_EVENTS_DUPLICATE), "conflict", (json_int_t)metrics_read(METRIC_EVENTS_CONFLICT),
+        "refused", (json_int_t)metrics_read(METRIC_EVENTS_REFUSED), "unavailable",
+        (json_int_t)metrics_read(METRIC_EVENTS_UNAVAILABLE), "delivered",
+        (json_int_t)metrics_read(METRIC_ATTEMPTS_DELIVERED), "in_flight", (json_int_t)metrics_read(METRIC_IN_FLIGHT),
+        "dead", (json_int_t)metrics_read(METRIC_ATTEMPTS_DEAD));
+    admin_answer_json(census->exchange, 200, status);
+    free(census);
+}
+
+void admin_get_status(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    if (!admin_authenticate(admin, exchange))
+        return;
+    struct census *census = calloc(1, sizeof *census);
+    if (!census) {
+        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
+        return;
+    }
+    census->admin = admin;
+    census->exchange = exchange;
+    census->census.query.reply_to = &admin->mailbox;
+    census->census.query.on_done = on_census;
+    journal_reader_census(admin->options.reader, &census->census);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/call.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+
+#define ANSWER_BYTES_MAX (16 * 1024 * 1024)
+#define TIMEOUT_S 30L
+
+static size_t on_body(char *data, size_t size, size_t count, void *context)
+{
+    struct buffer *body = context;
+    if (body->len + size * count > ANSWER_BYTES_MAX)
+        return 0; /* ends the transfer */
+    buffer_add(body, data, size * count);
+    return size * count;
+}
+
+enum err client_call(const struct client_call *call, int *ret_status, struct buffer *body)
+{
+    CURL *curl = curl_easy_init();
+    struct buffer authorization = BUFFER_EMPTY;
+    buffer_add_format(&authorization, "Authorization: Bearer %s", call->bearer_token);
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    enum err result = ERR_NO_MEMORY;
+    if (!curl || !headers || buffer_status(&authorization) != OK || !curl_slist_append(headers, authorization.data)) {
+        goto out;
+    }
+    curl_easy_setopt(curl, CURLOPT_URL, call->url);
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call->method);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
+    if (call->json.len) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)call->json.len);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call->json.data);
+    }
+    result = ERR_UNAVAILABLE;
+    if (curl_easy_perform(curl) == CURLE_OK) {
+        long status = 0;
+        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+        *ret_status = (int)status;
+        result = buffer_status(body);
+    }
+out:
+    curl_slist_free_all(headers);
+    buffer_done(&authorization);
+    curl_easy_cleanup(curl);
+    return result;
+}

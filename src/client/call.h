@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One blocking HTTP request, for the command line tools that talk to a running gateway's admin listener. Not for
+ * threads with a loop. */
+#ifndef PENSTOCK_CLIENT_CALL_H
+#define PENSTOCK_CLIENT_CALL_H
+
+#include "base/buffer.h"
+
+struct client_call {
+    const char *method; /* "GET" */
+    const char *url;
+    const char *bearer_token;
+    struct slice json; /* the body; empty: none */
+};
+
+/* OK with any HTTP status; ERR_UNAVAILABLE when nobody answers there; ERR_NO_MEMORY. *body gets the answer's, up to 16
+ * MiB. */
+enum err client_call(const struct client_call *call, int *ret_status, struct buffer *body) MUST_CHECK;
+
+#endif

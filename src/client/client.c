@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The multi handle on the loop, and the way of each request through resolver, guard and libcurl.
+ *
+ * libcurl says which sockets and which one timer it wants watched; their events go to curl_multi_socket_action, after
+ * which the ended transfers are collected. So on_done runs from the loop's own callbacks, outside of libcurl, and may
+ * send again. What fails within client_send waits in a list for the next turn.
+ */
+#include "client/client.h"
+
+#include "client/alarm.h"
+#include "client/transfer.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+/* Handles kept for later requests, some 10 KB each. */
+#define TRANSFERS_IDLE_MAX 256
+
+struct client {
+    /* immutable after client_new */
+    struct loop *loop;
+    struct client_options options; /* with texts of its own */
+    char *ca_file;
+    struct resolver *resolver;
+    CURLM *multi;
+
+    struct timer multi_timer;    /* what libcurl asks for; an alarm */
+    struct timer failures_timer; /* an alarm */
+    struct client_request *failures_first, **failures_end;
+    struct list under_way, idle; /* of transfers */
+    unsigned idle_count;
+    bool closing;
+};
+
+struct socket_watch {
+    struct loop_watch watch;
+    struct client *client;
+};
+
+/* Failures within client_send */
+
+static void fail_later(struct client *client, struct client_request *request, enum err error)
+{
+    request->end = (struct attempt_end){.error = error};
+    request->next = NULL;
+    *client->failures_end = request;
+    client->failures_end = &request->next;
+    alarm_set(client->loop, &client->failures_timer, 0);
+}
+
+static void tell_failures(struct client *client)
+{
+    struct client_request *request = client->failures_first;
+    client->failures_first = NULL;
+    client->failures_end = &client->failures_first;
+    while (request) {
+        struct client_request *next = request->next;
+        request->on_done(request);
+        request = next;
+    }
+}
+
+static void on_failures_timer(struct timer *timer)
+{
+    struct client *client = CONTAINER_OF(timer, struct client, failures_timer);
+    alarm_park(client->loop, timer);
+    tell_failures(client);
+}
+
+/* The way of a request */
+
+/* Takes the transfer off its request and out of libcurl, and keeps or frees it. */
+static struct client_request *retire(struct client_transfer *transfer, enum err error)
+{
+    struct client *client = transfer->client;
+    resolver_leave(&transfer->waiter);
+    if (transfer->in_multi)
+        curl_multi_remove_handle(client->multi, transfer->easy);
+    struct client_request *request = transfer_report(transfer, error);
+    list_remove(&transfer->link);
+    if (client->idle_count < TRANSFERS_IDLE_MAX && !client->closing) {
+        list_add_tail(&client->idle, &transfer->link);
+        client->idle_count++;
+    } else {
+        transfer_free(transfer);
+    }
+    return request;
+}
+
+static void finish(struct client_transfer *transfer, enum err error)
+{
+    struct client_request *request = retire(transfer, error);
+    request->on_done(request);
+}
+
+static void on_deadline(struct timer *timer)
+{
+    struct client_transfer *transfer = CONTAINER_OF(timer, struct client_transfer, deadline);
+    finish(transfer, transfer_explain_deadline(transfer));
+}
+
+static enum err start(struct client_transfer *transfer, const struct address_set *addresses)
+{
+    if (addresses->error != OK)
+        return addresses->error;
+    enum err e = transfer_pin(transfer, addresses);
+    if (e == OK)
+        e = transfer_load(transfer);
+    if (e != OK)
+        return e;
+    if (curl_multi_add_handle(transfer->client->multi, transfer->easy) != CURLM_OK)
+        return ERR_NO_MEMORY;
+    transfer->in_multi = true;
+    return OK;
+}
+
+static void on_name_answer(struct resolver_waiter *waiter, const struct address_set *answer)
+{
+    struct client_transfer *transfer = CONTAINER_OF(waiter, struct client_transfer, waiter);
+    enum err e = start(transfer, answer);
+    if (e != OK)
+        finish(transfer, e);
+}
+
+static struct client_transfer *take_transfer(struct client *client)
+{
+    struct client_transfer *transfer = LIST_TAKE_FIRST(&client->idle, struct client_transfer, link);
+    if (transfer) {
+        client->idle_count--;
+    } else {
+        transfer = transfer_new(client, client->loop, &client->options);
+        if (!transfer)
+            return NULL;
+        timer_init(&transfer->deadline, on_deadline);
+        resolver_waiter_init(&transfer->waiter, on_name_answer);
+    }
+    list_add_tail(&client->under_way, &transfer->link);
+    return transfer;
+}
+
+/* OK as well when it goes on later, with the answer about its name. */
+static enum err begin(struct client_transfer *transfer)
+{
+    const struct target *target = &transfer->target;
+    if (target_is_address(target))
+        return start(transfer, &(struct address_set){.count = 1, .items = {target->address}});
+    const struct address_set *known = resolver_look_up(transfer->client->resolver, target->host, &transfer->waiter);
+    return known ? start(transfer, known) : OK;
+}
+
+void client_send(struct client *client, struct client_request *request)
+{
+    request->end = (struct attempt_end){0};
+    request->sends = 0;
+    request->duration_us = request->retry_after_us = 0;
+    request->excerpt_len = 0;
+    request->transfer = NULL;
+    if (client->closing) {
+        fail_later(client, request, ERR_CANCELLED);
+        return;
+    }
+    struct client_transfer *transfer = take_transfer(client);
+    if (!transfer) {
+        fail_later(client, request, ERR_NO_MEMORY);
+        return;
+    }
+    enum err e = transfer_aim(transfer, request);
+    if (e == OK)
+        e = begin(transfer);
+    if (e != OK)
+        fail_later(client, retire(transfer, e), e);
+}
+
+/* libcurl on the loop */
+
+static void collect(struct client *client)
+{
+    CURLMsg *message;
+    int left;
+    while ((message = curl_multi_info_read(client->multi, &left))) {
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        CURLcode code = message->data.result;
+        char *private = NULL;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
+        struct client_transfer *transfer = (struct client_transfer *)(void *)private;
+        finish(transfer, transfer_explain(transfer, code));
+    }
+}
+
+static void on_socket_ready(struct loop_watch *watch, uint32_t events)
+{
+    /* libcurl may close the socket and free the watch under us. */
+    struct client *client = CONTAINER_OF(watch, struct socket_watch, watch)->client;
+    int action = (events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) | (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+                 (events & EPOLLERR ? CURL_CSELECT_ERR : 0);
+    int running;
+    curl_multi_socket_action(client->multi, watch->fd, action, &running);
+    collect(client);
+}
+
+/* Without a watch (no memory) the transfer ends at its deadline; an error would make libcurl give up all the others as
+ * well. */
+static void add_watch(struct client *client, curl_socket_t fd, uint32_t events)
+{
+    struct socket_watch *socket = calloc(1, sizeof *socket);
+    if (!socket)
+        return;
+    socket->watch = (struct loop_watch){.fd = fd, .events = events, .on_ready = on_socket_ready};
+    socket->client = client;
+    if (loop_watch_add(client->loop, &socket->watch) != OK)
+        free(socket);
+    else
+        curl_multi_assign(client->multi, fd, socket);
+}
+
+static int on_socket_wish(CURL *easy, curl_socket_t fd, int wish, void *context, void *socket_context)
+{
+    struct client *client = context;
+    struct socket_watch *socket = socket_context;
+    uint32_t events = (wish & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) | (wish & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
+    if (!socket) {
+        if (events)
+            add_watch(client, fd, events);
+    } else if (wish == CURL_POLL_REMOVE) {
+        loop_watch_remove(client->loop, &socket->watch);
+        curl_multi_assign(client->multi, fd, NULL);
+        free(socket);
+    } else {
+        loop_watch_change(client->loop, &socket->watch, events);
+    }
+    return 0;
+}
+
+static int on_timer_wish(CURLM *multi, long delay_ms, void *context)
+{
+    struct client *client = context;
+    if (delay_ms < 0)
+        alarm_park(client->loop, &client->multi_timer);
+    else
+        alarm_set(client->loop, &client->multi_timer, delay_ms * US_PER_MS);
+    return 0;
+}
+
+static void on_multi_timer(struct timer *timer)
+{
+    struct client *client = CONTAINER_OF(timer, struct client, multi_timer);
+    alarm_park(client->loop, timer);
+    int running;
+    curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    collect(client);
+}
+
+/* Life */
+
+static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+static CURLcode library_status;
+
+static void init_library(void)
+{
+    library_status = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static enum err open_multi(struct client *client)
+{
+    pthread_once(&library_once, init_library);
+    client->multi = library_status == CURLE_OK ? curl_multi_init() : NULL;
+    if (!client->multi)
+        return ERR_NO_MEMORY;
+    long connections = client->options.connections_max > 0 ? (long)client->options.connections_max : 1;
+    if (curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wish) != CURLM_OK ||
+        curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client) != CURLM_OK ||
+        curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer_wish) != CURLM_OK ||
+        curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client) != CURLM_OK ||
+        curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, connections) != CURLM_OK)
+        return ERR_SYSTEM;
+    return OK;
+}
+
+static enum err set_up(struct client *client, const struct client_options *options)
+{
+    client->options = *options;
+    client->options.ca_file = NULL;
+    client->options.dns_servers = NULL; /* only the resolver needs it, once */
+    if (options->ca_file) {
+        client->ca_file = strdup(options->ca_file);
+        if (!client->ca_file)
+            return ERR_NO_MEMORY;
+        client->options.ca_file = client->ca_file;
+    }
+    enum err e = alarm_init(client->loop, &client->multi_timer, on_multi_timer);
+    if (e == OK)
+        e = alarm_init(client->loop, &client->failures_timer, on_failures_timer);
+    if (e == OK)
+        e = resolver_new(client->loop, options->dns_servers, &client->resolver);
+    if (e == OK)
+        e = open_multi(client);
+    return e;
+}
+
+enum err client_new(struct loop *loop, const struct client_options *options, struct client **ret_client)
+{
+    struct client *client = calloc(1, sizeof *client);
+    if (!client)
+        return ERR_NO_MEMORY;
+    client->loop = loop;
+    client->failures_end = &client->failures_first;
+    list_init(&client->under_way);
+    list_init(&client->idle);
+    enum err e = set_up(client, options);
+    if (e != OK) {
+        client_free(client);
+        return e;
+    }
+    *ret_client = client;
+    return OK;
+}
+
+void client_free(struct client *client)
+{
+    if (!client)
+        return;
+    client->closing = true;
+    while (!list_is_empty(&client->under_way))
+        finish(CONTAINER_OF(client->under_way.next, struct client_transfer, link), ERR_CANCELLED);
+    while (client->failures_first)
+        tell_failures(client);
+    struct client_transfer *transfer;
+    while ((transfer = LIST_TAKE_FIRST(&client->idle, struct client_transfer, link)))
+        transfer_free(transfer);
+    if (client->multi)
+        curl_multi_cleanup(client->multi);
+    resolver_free(client->resolver);
+    timer_disarm(client->loop, &client->multi_timer);
+    timer_disarm(client->loop, &client->failures_timer);
+    free(client->ca_file);
+    free(client);
+}
+
+enum err client_check_url(const struct client_options *options, const char *url, const char **ret_problem)
+{
+    CURLU *parsed = curl_url();
+    if (!parsed)
+        return ERR_NO_MEMORY;
+    struct target target;
+    enum err e = target_parse(parsed, url, options->allow_http, &target, ret_problem);
+    curl_url_cleanup(parsed);
+    if (e == OK && target_is_address(&target) && !address_guard_allows(&options->guard, &target.address.any)) {
+        *ret_problem = "must not lead to an address that is not public (an operator can allow networks)";
+        e = ERR_URL;
+    }
+    return e;
+}

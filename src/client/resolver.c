@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/resolver.h"
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/hash.h"
+#include "client/alarm.h"
+
+#include <ares.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS 1024 /* a power of two */
+
+/* A TTL of 0 would cost a look-up for each request; one of days would keep us at a machine that is gone. */
+#define TTL_SECONDS_MIN 5
+#define TTL_SECONDS_MAX 300
+#define TTL_SECONDS_NO_SUCH_NAME 2
+#define TTL_SECONDS_NO_ANSWER 1
+
+/* One server that is dead: 1 + 2 s, within the usual time for connecting. */
+#define SERVER_TIMEOUT_MS 1000
+#define SERVER_TRIES 2
+
+struct name {
+    struct list bucket_link;
+    struct list place; /* in asking, answered or known */
+    struct list waiters;
+    struct resolver *resolver;
+    bool asking;
+    int64_t expires_mono_us;
+    struct address_set answer;
+    char host[];
+};
+
+struct resolver {
+    struct loop *loop;
+    ares_channel channel;
+    struct timer timer; /* of c-ares, and to tell the answers; an alarm */
+    struct list sockets;
+    struct list asking, answered, known; /* known: the least lately used first */
+    unsigned names_count;
+    bool closing;
+    struct hash_seed seed;
+    struct list buckets[BUCKETS];
+};
+
+struct socket_watch {
+    struct loop_watch watch;
+    struct list link;
+    struct resolver *resolver;
+};
+
+static const struct address_set no_memory = {.error = ERR_NO_MEMORY};
+static const struct address_set no_room = {.error = ERR_NAME_LOOKUP};
+
+static void move_to(struct list *place, struct name *name)
+{
+    list_remove(&name->place);
+    list_add_tail(place, &name->place);
+}
+
+static void set_timer(struct resolver *resolver)
+{
+    struct timeval left;
+    if (!list_is_empty(&resolver->answered))
+        alarm_set(resolver->loop, &resolver->timer, 0);
+    else if (ares_timeout(resolver->channel, NULL, &left))
+        alarm_set(resolver->loop, &resolver->timer, left.tv_sec * US_PER_SECOND + left.tv_usec);
+    else
+        alarm_park(resolver->loop, &resolver->timer);
+}
+
+/* c-ares's sockets */
+
+static void on_socket_ready(struct loop_watch *watch, uint32_t events)
+{
+    /* c-ares may close the socket and free the watch under us. */
+    struct resolver *resolver = CONTAINER_OF(watch, struct socket_watch, watch)->resolver;
+    ares_socket_t fd = watch->fd;
+    bool readable = events & (EPOLLIN | EPOLLERR | EPOLLHUP), writable = events & EPOLLOUT;
+    ares_process_fd(resolver->channel, readable ? fd : ARES_SOCKET_BAD, writable ? fd : ARES_SOCKET_BAD);
+    set_timer(resolver);
+}
+
+static struct socket_watch *find_socket(struct resolver *resolver, int fd)
+{
+    list_for_each (node, &resolver->sockets) {
+        struct socket_watch *socket = CONTAINER_OF(node, struct socket_watch, link);
+        if (socket->watch.fd == fd)
+            return socket;
+    }
+    return NULL;
+}
+
+/* Without a watch (no memory) the look-up ends by c-ares's time-out. */
+static void add_socket(struct resolver *resolver, int fd, uint32_t events)
+{
+    struct socket_watch *socket = calloc(1, sizeof *socket);
+    if (!socket)
+        return;
+    socket->watch = (struct loop_watch){.fd = fd, .events = events, .on_ready = on_socket_ready};
+    socket->resolver = resolver;
+    if (loop_watch_add(resolver->loop, &socket->watch) != OK) {
+        free(socket);
+        return;
+    }
+    list_add_tail(&resolver->sockets, &socket->link);
+}
+
+static void on_socket_state(void *context, ares_socket_t fd, int readable, int writable)
+{
+    struct resolver *resolver = context;
+    struct socket_watch *socket = find_socket(resolver, fd);
+    uint32_t events = (readable ? (uint32_t)EPOLLIN : 0) | (writable ? (uint32_t)EPOLLOUT : 0);
+    if (!socket) {
+        if (events)
+            add_socket(resolver, fd, events);
+    } else if (events) {
+        loop_watch_change(resolver->loop, &socket->watch, events);
+    } else {
+        loop_watch_remove(resolver->loop, &socket->watch);
+        list_remove(&socket->link);
+        free(socket);
+    }
+}
+
+/* The names */
+
+static struct list *bucket_of(struct resolver *resolver, const char *host)
+{
+    return &resolver->buckets[hash_siphash(&resolver->seed, slice_from_string(host)) & (BUCKETS - 1)];
+}
+
+static struct name *find_name(struct resolver *resolver, const char *host)
+{
+    list_for_each (node, bucket_of(resolver, host)) {
+        struct name *name = CONTAINER_OF(node, struct name, bucket_link);
+        if (strcmp(name->host, host) == 0)
+            return name;
+    }
+    return NULL;
+}
+
+static void free_name(struct name *name)
+{
+    list_remove(&name->bucket_link);
+    list_remove(&name->place);
+    name->resolver->names_count--;
+    free(name);
+}
+
+static bool make_room(struct resolver *resolver)
+{
+    if (resolver->names_count < RESOLVER_NAMES_MAX)
+        return true;
+    if (list_is_empty(&resolver->known))
+        return false;
+    free_name(CONTAINER_OF(resolver->known.next, struct name, place));
+    return true;
+}
+
+static struct name *add_name(struct resolver *resolver, const char *host)
+{
+    size_t bytes = strlen(host) + 1;
+    struct name *name = calloc(1, sizeof *name + bytes);
+    if (!name)
+        return NULL;
+    name->resolver = resolver;
+    memcpy(name->host, host, bytes);
+    list_init(&name->waiters);
+    list_init(&name->place);
+    list_add_tail(bucket_of(resolver, host), &name->bucket_link);
+    resolver->names_count++;
+    return name;
+}
+
+static bool copy_address(const struct ares_addrinfo_node *node, union address *ret_address)
+{
+    if (node->ai_family == AF_INET && node->ai_addrlen >= sizeof ret_address->ipv4)
+        memcpy(&ret_address->ipv4, node->ai_addr, sizeof ret_address->ipv4);
+    else if (node->ai_family == AF_INET6 && node->ai_addrlen >= sizeof ret_address->ipv6)
+        memcpy(&ret_address->ipv6, node->ai_addr, sizeof ret_address->ipv6);
+    else
+        return false;
+    return true;
+}
+
+/* Returns the seconds that the answer may be kept. */
+static int read_answer(int status, const struct ares_addrinfo *result, struct address_set *ret_answer)
+{
+    *ret_answer = (struct address_set){.error = status == ARES_ENOMEM ? ERR_NO_MEMORY : ERR_NAME_LOOKUP};
+    if (status == ARES_ENOTFOUND || status == ARES_ENODATA)
+        return TTL_SECONDS_NO_SUCH_NAME;
+    if (status != ARES_SUCCESS || !result)
+        return TTL_SECONDS_NO_ANSWER;
+    int ttl = TTL_SECONDS_MAX;
+    for (const struct ares_addrinfo_node *node = result->nodes; node; node = node->ai_next) {
+        if (ret_answer->count == ADDRESS_SET_MAX || !copy_address(node, &ret_answer->items[ret_answer->count]))
+            continue;
+        ret_answer->count++;
+        if (node->ai_ttl < ttl)
+            ttl = node->ai_ttl;
+    }
+    if (ret_answer->count == 0)
+        return TTL_SECONDS_NO_SUCH_NAME;
+    ret_answer->error = OK;
+    return ttl < TTL_SECONDS_MIN ? TTL_SECONDS_MIN : ttl;
+}
+
+static void on_ares_answer(void *context, int status, int timeouts, struct ares_addrinfo *result)
+{
+    struct name *name = context;
+    struct resolver *resolver = name->resolver;
+    if (!resolver->closing) {
+        int ttl = read_answer(status, result, &name->answer);
+        name->expires_mono_us = clock_mono_us() + ttl * US_PER_SECOND;
+        name->asking = false;
+        move_to(&resolver->answered, name);
+    }
+    if (result)
+        ares_freeaddrinfo(result);
+}
+
+static void ask(struct resolver *resolver, struct name *name)
+{
+    static const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    name->asking = true;
+    move_to(&resolver->asking, name);
+    ares_getaddrinfo(resolver->channel, name->host, NULL, &hints, on_ares_answer, name); /* may answer at once */
+    set_timer(resolver);
+}
+
+static void tell_waiters(struct resolver *resolver)
+{
+    struct name *name;
+    while ((name = LIST_TAKE_FIRST(&resolver->answered, struct name, place))) {
+        /* A waiter may look names up, and so drop this one or have it asked again: nothing of it is used once the first
+         * is told. */
+        struct address_set answer = name->answer;
+        struct list waiters;
+        list_init(&waiters);
+        struct resolver_waiter *waiter;
+        while ((waiter = LIST_TAKE_FIRST(&name->waiters, struct resolver_waiter, link)))
+            list_add_tail(&waiters, &waiter->link);
+        move_to(&resolver->known, name);
+        while ((waiter = LIST_TAKE_FIRST(&waiters, struct resolver_waiter, link)))
+            waiter->on_answer(waiter, &answer);
+    }
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct resolver *resolver = CONTAINER_OF(timer, struct resolver, timer);
+    alarm_park(resolver->loop, timer);
+    ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    tell_waiters(resolver);
+    set_timer(resolver);
+}
+
+const struct address_set *resolver_look_up(struct resolver *resolver, const char *host, struct resolver_waiter *waiter)
+{
+    struct name *name = find_name(resolver, host);
+    if (!name) {
+        if (!make_room(resolver))
+            return &no_room;
+        name = add_name(resolver, host);
+        if (!name)
+            return &no_memory;
+    } else if (!name->asking && clock_mono_us() < name->expires_mono_us) {
+        if (list_is_empty(&name->waiters))
+            move_to(&resolver->known, name);
+        return &name->answer;
+    }
+    list_add_tail(&name->waiters, &waiter->link);
+    if (!name->asking)
+        ask(resolver, name);
+    return NULL;
+}
+
+void resolver_waiter_init(
+    struct resolver_waiter *waiter, void (*on_answer)(struct resolver_waiter *waiter, const struct address_set *answer))
+{
+    list_init(&waiter->link);
+    waiter->on_answer = on_answer;
+}
+
+void resolver_leave(struct resolver_waiter *waiter)
+{
+    list_remove(&waiter->link);
+}
+
+static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+static int library_status;
+
+static void init_library(void)
+{
+    library_status = ares_library_init(ARES_LIB_INIT_ALL);
+}
+
+static enum err open_channel(struct resolver *resolver, const char *servers)
+{
+    pthread_once(&library_once, init_library);
+    struct ares_options options = {
+        .timeout = SERVER_TIMEOUT_MS,
+        .tries = SERVER_TRIES,
+        .sock_state_cb = on_socket_state,
+        .sock_state_cb_data = resolver,
+    };
+    if (library_status != ARES_SUCCESS ||
+        ares_init_options(&resolver->channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) !=
+            ARES_SUCCESS) {
+        resolver->channel = NULL;
+        return ERR_SYSTEM;
+    }
+    if (servers && *servers && ares_set_servers_ports_csv(resolver->channel, servers) != ARES_SUCCESS)
+        return ERR_CONFIG;
+    return OK;
+}
+
+enum err resolver_new(struct loop *loop, const char *servers, struct resolver **ret_resolver)
+{
+    struct resolver *resolver = calloc(1, sizeof *resolver);
+    if (!resolver)
+        return ERR_NO_MEMORY;
+    resolver->loop = loop;
+    list_init(&resolver->sockets);
+    list_init(&resolver->asking);
+    list_init(&resolver->answered);
+    list_init(&resolver->known);
+    for (unsigned i = 0; i < BUCKETS; i++)
+        list_init(&resolver->buckets[i]);
+    crypto_random(&resolver->seed, sizeof resolver->seed);
+    enum err e = alarm_init(loop, &resolver->timer, on_timer);
+    if (e == OK)
+        e = open_channel(resolver, servers);
+    if (e != OK) {
+        resolver_free(resolver);
+        return e;
+    }
+    *ret_resolver = resolver;
+    return OK;
+}
+
+void resolver_free(struct resolver *resolver)
+{
+    if (!resolver)
+        return;
+    resolver->closing = true;
+    if (resolver->channel)
+        ares_destroy(resolver->channel);
+    timer_disarm(resolver->loop, &resolver->timer);
+    for (unsigned i = 0; i < BUCKETS; i++)
+        list_for_each_safe (node, following, &resolver->buckets[i])
+            free_name(CONTAINER_OF(node, struct name, bucket_link));
+    free(resolver);
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/transfer.h"
+
+#include "client/alarm.h"
+#include "client/retry_after.h"
+#include "runtime/metrics.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+/* What libcurl tells while it works. The context of each is the transfer. */
+
+static int64_t time_left_us(const struct client_transfer *transfer, int64_t timeout_us)
+{
+    return transfer->started_mono_us + timeout_us - clock_mono_us();
+}
+
+static void begin_response(struct client_transfer *transfer, struct slice line)
+{
+    const char *space = memchr(line.data, ' ', line.len);
+    transfer->status = space ? atoi(space) : 0; /* the line is followed by a NUL, and libcurl has seen three digits */
+    transfer->in_headers = true;
+    transfer->request->retry_after_us = 0;
+}
+
+static void end_headers(struct client_transfer *transfer)
+{
+    transfer->in_headers = false;
+    if (transfer->status < 200)
+        return;
+    transfer->answered = true;
+    bool success = transfer->status < 300;
+    int64_t rest_us = success ? ANSWER_REST_US_2XX : ANSWER_REST_US_OTHER;
+    int64_t left_us = time_left_us(transfer, transfer->request->answer_timeout_us);
+    alarm_set(transfer->loop, &transfer->deadline, rest_us < left_us ? rest_us : left_us);
+}
+
+static size_t on_header_line(char *data, size_t size, size_t count, void *context)
+{
+    struct client_transfer *transfer = context;
+    struct slice line = slice_of(data, size * count);
+    transfer->header_bytes += line.len;
+    if (transfer->header_bytes > ANSWER_HEADER_BYTES_MAX)
+        return 0;
+    if (transfer->answered) /* trailers */
+        return line.len;
+    const char name[] = "retry-after:";
+    if (!transfer->in_headers)
+        begin_response(transfer, line);
+    else if (line.data[0] == '\r' || line.data[0] == '\n')
+        end_headers(transfer);
+    else if (line.len >= sizeof name - 1 && strncasecmp(line.data, name, sizeof name - 1) == 0)
+        transfer->request->retry_after_us =
+            retry_after_parse(slice_of(line.data + sizeof name - 1, line.len - (sizeof name - 1)), clock_wall_us());
+    return line.len;
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *context)
+{
+    struct client_transfer *transfer = context;
+    struct client_request *request = transfer->request;
+    size_t len = size * count, room = ANSWER_EXCERPT_BYTES_MAX - request->excerpt_len;
+    size_t kept = len < room ? len : room;
+    memcpy(request->excerpt + request->excerpt_len, data, kept);
+    request->excerpt_len += (uint32_t)kept;
+    transfer->body_bytes += len;
+    return transfer->body_bytes > ANSWER_BODY_BYTES_MAX ? 0 : len;
+}
+
+/* libcurl is about to write the request: for the first time, or again because a kept-alive connection was dead. */
+static int on_before_request(void *context, char *remote_ip, char *local_ip, int remote_port, int local_port)
+{
+    struct client_request *request = ((struct client_transfer *)context)->request;
+    if (request->sends > 0) {
+        if (request->once)
+            return CURL_PREREQFUNC_ABORT;
+        metrics_add(METRIC_SENDS_REPEATED, 1);
+    }
+    request->sends++;
+    return CURL_PREREQFUNC_OK;
+}
+
+static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct client_transfer *transfer = context;
+    if (!address_guard_allows(&transfer->options->guard, &address->addr)) {
+        transfer->address_refused = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* Never called while the pin holds: libcurl's own look-up would block the loop, and nobody would have judged its
+ * answer. */
+static int on_own_look_up(void *resolver_state, void *reserved, void *context)
+{
+    return 1;
+}
+
+/* Making one */
+
+static const struct {
+    CURLoption option;
+    long value;
+} fixed_numbers[] = {
+    {CURLOPT_POST, 1},
+    {CURLOPT_NOSIGNAL, 1},
+    {CURLOPT_NOPROGRESS, 1},
+    {CURLOPT_FOLLOWLOCATION, 0},
+    {CURLOPT_HTTP09_ALLOWED, 0},
+    {CURLOPT_HTTP_CONTENT_DECODING, 0},
+    {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS},
+    {CURLOPT_TCP_NODELAY, 1},
+    {CURLOPT_TCP_KEEPALIVE, 1},
+    {CURLOPT_SSL_VERIFYPEER, 1},
+    {CURLOPT_SSL_VERIFYHOST, 2},
+    {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
+};
+
+static bool set_texts(CURL *easy, const struct client_options *options)
+{
+    const char *protocols = options->allow_http ? "http,https" : "https";
+    if (curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, protocols) != CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_PROXY, "") != CURLE_OK)
+        return false;
+    if (!options->ca_file || !*options->ca_file)
+        return true;
+    /* Debian's libcurl would trust the system's directory besides. */
+    return curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK;
+}
+
+static bool set_callbacks(CURL *easy, struct client_transfer *transfer)
+{
+    return curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header_line) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_before_request) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer) == CURLE_OK;
+}
+
+static bool build(struct client_transfer *transfer)
+{
+    transfer->easy = curl_easy_init();
+    transfer->url = curl_url();
+    transfer->dns_cache = curl_share_init();
+    if (!transfer->easy || !transfer->url || !transfer->dns_cache)
+        return false;
+    for (size_t i = 0; i < ARRAY_LENGTH(fixed_numbers); i++)
+        if (curl_easy_setopt(transfer->easy, fixed_numbers[i].option, fixed_numbers[i].value) != CURLE_OK)
+            return false;
+    return curl_share_setopt(transfer->dns_cache, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) == CURLSHE_OK &&
+           curl_easy_setopt(transfer->easy, CURLOPT_SHARE, transfer->dns_cache) == CURLE_OK &&
+           set_texts(transfer->easy, transfer->options) && set_callbacks(transfer->easy, transfer);
+}
+
+struct client_transfer *transfer_new(struct client *client, struct loop *loop, const struct client_options *options)
+{
+    struct client_transfer *transfer = calloc(1, sizeof *transfer);
+    if (!transfer)
+        return NULL;
+    transfer->client = client;
+    transfer->loop = loop;
+    transfer->options = options;
+    list_init(&transfer->link);
+    if (!build(transfer)) {
+        transfer_free(transfer);
+        return NULL;
+    }
+    return transfer;
+}
+
+void transfer_free(struct client_transfer *transfer)
+{
+    if (!transfer)
+        return;
+    curl_easy_cleanup(transfer->easy); /* before the cache that it uses */
+    curl_share_cleanup(transfer->dns_cache);
+    curl_url_cleanup(transfer->url);
+    free(transfer);
+}
+
+/* One request */
+
+enum err transfer_aim(struct client_transfer *transfer, struct client_request *request)
+{
+    transfer->request = request;
+    request->transfer = transfer;
+    transfer->started_mono_us = clock_mono_us();
+    transfer->address_refused = transfer->in_headers = transfer->answered = false;
+    transfer->status = 0;
+    transfer->header_bytes = transfer->body_bytes = 0;
+    if (request->headers_count > CLIENT_HEADERS_MAX)
+        return ERR_BUG;
+    const char *problem;
+    enum err e = target_parse(transfer->url, request->url, transfer->options->allow_http, &transfer->target, &problem);
+    if (e != OK)
+        return e;
+    int64_t first_us = request->connect_timeout_us < request->answer_timeout_us ? request->connect_timeout_us
+                                                                                : request->answer_timeout_us;
+    return timer_arm(transfer->loop, &transfer->deadline, first_us);
+}
+
+static size_t print_address(const union address *address, char *ret_text, size_t room)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    if (address->any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &address->ipv6.sin6_addr, text, sizeof text);
+        return (size_t)snprintf(ret_text, room, "[%s]", text);
+    }
+    inet_ntop(AF_INET, &address->ipv4.sin_addr, text, sizeof text);
+    return (size_t)snprintf(ret_text, room, "%s", text);
+}
+
+enum err transfer_pin(struct client_transfer *transfer, const struct address_set *addresses)
+{
+    const struct target *target = &transfer->target;
+    size_t len = 0;
+    unsigned allowed = 0;
+    transfer->pin[0] = '\0';
+    if (!target_is_address(target))
+        len = (size_t)snprintf(transfer->pin, sizeof transfer->pin, "%s:%u:", target->host, target->port);
+    for (unsigned i = 0; i < addresses->count; i++) {
+        const union address *address = &addresses->items[i];
+        if (!address_guard_allows(&transfer->options->guard, &address->any))
+            continue;
+        allowed++;
+        if (target_is_address(target))
+            continue;
+        if (allowed > 1)
+            transfer->pin[len++] = ',';
+        len += print_address(address, transfer->pin + len, sizeof transfer->pin - len);
+        assert(len < sizeof transfer->pin);
+    }
+    return allowed > 0 ? OK : ERR_ADDRESS_REFUSED;
+}
+
+/* The list's nodes are ours: libcurl only reads them. */
+static struct curl_slist *link_node(struct curl_slist *node, const char *text, struct curl_slist *next)
+{
+    *node = (struct curl_slist){.data = (char *)text, .next = next};
+    return node;
+}
+
+static struct curl_slist *list_headers(struct client_transfer *transfer)
+{
+    const struct client_request *request = transfer->request;
+    /* Without a value: libcurl would hold back longer bodies for a second and wait for "100 Continue". */
+    struct curl_slist *list = link_node(&transfer->headers[CLIENT_HEADERS_MAX], "Expect:", NULL);
+    for (unsigned i = request->headers_count; i-- > 0;)
+        list = link_node(&transfer->headers[i], request->headers[i], list);
+    return list;
+}
+
+static struct curl_slist *list_pins(struct client_transfer *transfer)
+{
+    struct curl_slist *list = NULL;
+    if (*transfer->pin)
+        list = link_node(&transfer->resolve[1], transfer->pin, list);
+    if (*transfer->unpin)
+        list = link_node(&transfer->resolve[0], transfer->unpin, list);
+    return list;
+}
+
+static long connect_timeout_ms(const struct client_transfer *transfer)
+{
+    int64_t left_us = time_left_us(transfer, transfer->request->connect_timeout_us);
+    return left_us < US_PER_MS ? 1 : (long)(left_us / US_PER_MS);
+}
+
+enum err transfer_load(struct client_transfer *transfer)
+{
+    const struct client_request *request = transfer->request;
+    bool is_name = !target_is_address(&transfer->target);
+    const char *body = request->body.len ? request->body.data : ""; /* NULL would make libcurl read its stdin */
+    CURL *easy = transfer->easy;
+    if (curl_easy_setopt(easy, CURLOPT_CURLU, transfer->url) != CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_RESOLVE, list_pins(transfer)) != CURLE_OK ||
+        /* libcurl asks it for addresses in URLs as well, which need no look-up. */
+        curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, is_name ? on_own_look_up : NULL) != CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list_headers(transfer)) != CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body) != CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) != CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_ms(transfer)) != CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)request->once) != CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long)request->once) != CURLE_OK)
+        return ERR_NO_MEMORY;
+    alarm_set(transfer->loop, &transfer->deadline, time_left_us(transfer, request->answer_timeout_us));
+    return OK;
+}
+
+/* Its end */
+
+static enum err explain_begun(CURLcode code)
+{
+    switch (code) {
+    case CURLE_SEND_ERROR:
+        return ERR_SEND;
+    case CURLE_OPERATION_TIMEDOUT:
+        return ERR_ANSWER_TIMEOUT;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9, which is anything at all */
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+    case CURLE_WRITE_ERROR:   /* ANSWER_HEADER_BYTES_MAX */
+    case CURLE_OUT_OF_MEMORY: /* libcurl's own bound on one header line reads so, too */
+        return ERR_ANSWER_MALFORMED;
+    default:
+        /* Closed before the headers were complete (CURLE_OK even, in the middle of them), or a second send that was not
+         * made. */
+        return ERR_ANSWER_LOST;
+    }
+}
+
+static enum err explain_not_begun(CURLcode code)
+{
+    switch (code) {
+    case CURLE_OPERATION_TIMEDOUT:
+        return ERR_CONNECT_TIMEOUT;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_URL_MALFORMAT:
+        return ERR_URL;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_ABORTED_BY_CALLBACK: /* on_own_look_up */
+        return ERR_NAME_LOOKUP;
+    case CURLE_OUT_OF_MEMORY:
+        return ERR_NO_MEMORY;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_SSL_CLIENTCERT:
+        return ERR_TLS;
+    default:
+        return ERR_CONNECT;
+    }
+}
+
+enum err transfer_explain(const struct client_transfer *transfer, CURLcode code)
+{
+    if (transfer->request->sends > 0)
+        return explain_begun(code);
+    return transfer->address_refused ? ERR_ADDRESS_REFUSED : explain_not_begun(code);
+}
+
+enum err transfer_explain_deadline(const struct client_transfer *transfer)
+{
+    if (!transfer->in_multi)
+        return ERR_NAME_LOOKUP;
+    return transfer->request->sends > 0 ? ERR_ANSWER_TIMEOUT : ERR_CONNECT_TIMEOUT;
+}
+
+static void note_unpin(struct client_transfer *transfer)
+{
+    const struct target *target = &transfer->target;
+    transfer->unpin[0] = '\0';
+    if (!target_is_address(target))
+        snprintf(transfer->unpin, sizeof transfer->unpin, "-%s:%u", target->host, target->port);
+}
+
+struct client_request *transfer_report(struct client_transfer *transfer, enum err error)
+{
+    struct client_request *request = TAKE(transfer->request);
+    timer_disarm(transfer->loop, &transfer->deadline);
+    if (transfer->in_multi)
+        note_unpin(transfer);
+    transfer->in_multi = false;
+    request->transfer = NULL;
+    request->duration_us = clock_mono_us() - transfer->started_mono_us;
+    request->end = (struct attempt_end){
+        .http_status = transfer->answered ? transfer->status : 0,
+        .error = transfer->answered ? OK : error,
+        .request_begun = request->sends > 0,
+    };
+    if (!transfer->answered) {
+        request->retry_after_us = 0;
+        request->excerpt_len = 0;
+    }
+    return request;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request on one easy handle of libcurl, and what is learned of its answer. Handles are dear to make and are used
+ * again and again; client.c keeps the idle ones.
+ *
+ *   idle --aim--> aimed (URL read) --pin--> pinned (addresses allowed) --load--> loaded, in the multi handle
+ * --report--> idle
+ *
+ * Two things keep libcurl from choosing an address by itself. The allowed addresses are pinned (CURLOPT_RESOLVE) in a
+ * DNS cache that belongs to this transfer alone and holds this one host; and a look-up that it would begin all the same
+ * is refused. The socket is checked against the guard once more.
+ *
+ * The verdict is taken when the final response's headers are complete. The body is read on, to keep the connection and
+ * an excerpt, but only so much and so long; whatever happens from there on changes nothing.
+ */
+#ifndef PENSTOCK_CLIENT_TRANSFER_H
+#define PENSTOCK_CLIENT_TRANSFER_H
+
+#include "base/list.h"
+#include "client/client.h"
+#include "client/resolver.h"
+#include "client/target.h"
+
+/* All the header lines of an answer, 1xx included. */
+#define ANSWER_HEADER_BYTES_MAX (64 * 1024)
+/* What is read of a body, so that the connection can be used again: reading more costs more than connecting. */
+#define ANSWER_BODY_BYTES_MAX (64 * 1024)
+/* How long the rest of an answer may take once its status is known. Longer for failures: people will want the excerpt.
+ */
+#define ANSWER_REST_US_2XX (1 * US_PER_SECOND)
+#define ANSWER_REST_US_OTHER (5 * US_PER_SECOND)
+
+/* "host:port:" and the addresses, IPv6 in brackets. */
+#define PIN_BYTES (HOST_BYTES_MAX + sizeof ":65535:" + ADDRESS_SET_MAX * (INET6_ADDRSTRLEN + sizeof "[],"))
+
+struct client_transfer {
+    /* immutable after transfer_new */
+    struct loop *loop;
+    const struct client_options *options;
+    struct client *client;
+    CURL *easy;
+    CURLU *url;
+    CURLSH *dns_cache;
+
+    struct list link; /* of the client: under way or idle */
+    struct client_request *request;
+    struct target target;
+    struct resolver_waiter waiter;
+    struct timer deadline; /* armed from aim to report: for the name, then the answer, then the rest of the body */
+    int64_t started_mono_us;
+    bool in_multi;
+
+    /* what libcurl's callbacks saw */
+    bool address_refused;
+    bool in_headers; /* of a response, final or not */
+    bool answered;   /* the final response's headers are complete */
+    int status;
+    size_t header_bytes, body_bytes;
+
+    /* lists for libcurl that point into the request and here */
+    struct curl_slist headers[CLIENT_HEADERS_MAX + 1];
+    struct curl_slist resolve[2];
+    char unpin[1 + HOST_BYTES_MAX + sizeof ":65535"]; /* takes the previous host out of dns_cache; "" for none */
+    char pin[PIN_BYTES];
+};
+
+struct client_transfer *transfer_new(struct client *client, struct loop *loop, const struct client_options *options);
+void transfer_free(struct client_transfer *transfer); /* takes NULL and half-built ones */
+
+/* Takes the request on: starts the clock and reads the URL. Each request taken on, also by a failing call, is reported.
+ */
+enum err transfer_aim(struct client_transfer *transfer, struct client_request *request) MUST_CHECK;
+/* Pins those of the addresses that the guard allows: ERR_ADDRESS_REFUSED when it allows none. */
+enum err transfer_pin(struct client_transfer *transfer, const struct address_set *addresses) MUST_CHECK;
+/* Makes the easy handle ready for the multi handle. */
+enum err transfer_load(struct client_transfer *transfer) MUST_CHECK;
+
+/* What libcurl's verdict means; of no account once the answer is there. */
+enum err transfer_explain(const struct client_transfer *transfer, CURLcode code);
+/* The time is up: for what? */
+enum err transfer_explain_deadline(const struct client_transfer *transfer);
+
+/* Writes the outcome into the request and lets go of it. The easy handle is out of the multi handle by now. */
+struct client_request *transfer_report(struct client_transfer *transfer, enum err error);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Three sources, each over the one before: the table's defaults, the file, the environment. All are read to the end, so
+ * that one run shows everything that is wrong. What is built is a copy: the caller's configuration changes as a whole
+ * or not at all.
+ */
+#include "config/config.h"
+
+#include "base/cleanup.h"
+#include "config/config_file.h"
+#include "config/value.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+void config_defaults(struct config *ret_config)
+{
+    struct buffer text = BUFFER_EMPTY;
+    struct complaints complaints = {.text = &text};
+    *ret_config = (struct config){0};
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        struct complaint_place place = {.subject = options[i].key};
+        value_set_flat(&options[i], slice_from_string(options[i].default_text), ret_config, &place, &complaints);
+    }
+    assert(complaints.count == 0);
+    buffer_done(&text);
+}
+
+static void take_named(
+    struct slice name, enum option_form form, struct slice value, struct config *config, struct complaints *complaints)
+{
+    const struct option *option = option_find(name, form);
+    if (!option) {
+        struct complaint_place nowhere = {0};
+        option_complain_unknown(name, form, &nowhere, complaints);
+        return;
+    }
+    char subject[OPTION_NAME_BYTES];
+    option_write_name(option, form, subject);
+    struct complaint_place place = {.subject = subject};
+    value_set_flat(option, value, config, &place, complaints);
+}
+
+/* PENSTOCK_ with a double underscore is ours, known or mistyped; PENSTOCK_HOME and the like belong to somebody else. */
+static void take_variable(const char *variable, struct config *config, struct complaints *complaints)
+{
+    size_t prefix_len = sizeof OPTION_VARIABLE_PREFIX - 1;
+    const char *equals = strchr(variable, '=');
+    if (!equals || strncmp(variable, OPTION_VARIABLE_PREFIX, prefix_len) != 0)
+        return;
+    struct slice name = slice_of(variable, (size_t)(equals - variable));
+    /* From the prefix's own underscore on, so that PENSTOCK__X is a typo too. */
+    if (!memmem(name.data + prefix_len - 1, name.len - prefix_len + 1, "__", 2))
+        return;
+    take_named(name, OPTION_FORM_VARIABLE, slice_from_string(equals + 1), config, complaints);
+}
+
+enum err config_load(
+    const char *file, char *const *environment, struct config *ret_config, struct buffer *complaints_text)
+{
+    AUTO_FREE struct config *fresh = malloc(sizeof *fresh);
+    if (!fresh)
+        return ERR_NO_MEMORY;
+    struct complaints complaints = {.text = complaints_text};
+    config_defaults(fresh);
+    if (file)
+        config_file_load(file, fresh, &complaints);
+    for (char *const *variable = environment; variable && *variable; variable++)
+        take_variable(*variable, fresh, &complaints);
+    if (complaints.count > 0)
+        return ERR_CONFIG;
+    *ret_config = *fresh;
+    return OK;
+}
+
+enum err config_set(struct config *config, const char *key, const char *value, struct buffer *complaints_text)
+{
+    struct complaints complaints = {.text = complaints_text};
+    take_named(slice_from_string(key), OPTION_FORM_KEY, slice_from_string(value), config, &complaints);
+    return complaints.count > 0 ? ERR_CONFIG : OK;
+}
+
+void config_reload(struct config *config, const struct config *fresh, struct buffer *needs_restart)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct option *option = &options[i];
+        void *field = option_field(option, config);
+        const void *fresh_field = option_field_const(option, fresh);
+        if (memcmp(field, fresh_field, option->size) == 0)
+            continue;
+        if (option->when == OPTION_WHEN_reload) {
+            memcpy(field, fresh_field, option->size);
+            continue;
+        }
+        if (needs_restart->len > 0)
+            buffer_add_char(needs_restart, ' ');
+        buffer_add_string(needs_restart, option->key);
+    }
+}

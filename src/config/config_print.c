@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The option table for people: the sample file and the help text. */
+#include "config/config.h"
+#include "config/value.h"
+
+#define SAMPLE_COLUMNS 100
+
+/* Words of `text` in lines of at most SAMPLE_COLUMNS, each after `prefix`. */
+static void add_wrapped(struct buffer *out, const char *prefix, const char *text)
+{
+    size_t column = 0;
+    while (*text) {
+        size_t len = strcspn(text, " ");
+        if (column > 0 && column + 1 + len > SAMPLE_COLUMNS) {
+            buffer_add_char(out, '\n');
+            column = 0;
+        }
+        buffer_add_string(out, column == 0 ? prefix : " ");
+        buffer_add(out, text, len);
+        column += (column == 0 ? strlen(prefix) : 1) + len;
+        text += len;
+        text += strspn(text, " ");
+    }
+    buffer_add_char(out, '\n');
+}
+
+static const char *takes_effect(const struct option *option)
+{
+    return option->when == OPTION_WHEN_reload ? "reload" : "restart";
+}
+
+/* As it would stand in the file: texts in quotes, since *:8080 would be an alias and nothing a null. */
+static void add_default(struct buffer *out, const struct option *option)
+{
+    const char *quote = value_is_text(option) ? "\"" : "";
+    buffer_add_format(out, "%s%s%s", quote, option->default_text, quote);
+}
+
+void config_print_sample(struct buffer *text)
+{
+    add_wrapped(text, "# ",
+        "Penstock's configuration. Every option stands here with its default, commented out: uncomment the line to "
+        "change it.");
+    buffer_add_string(text, "#\n");
+    add_wrapped(text, "# ",
+        "The environment goes before this file: PENSTOCK_SECTION__NAME sets section.name, such as "
+        "PENSTOCK_INGRESS__LISTEN=127.0.0.1:8080; lists are separated by commas.");
+    buffer_add_string(text, "#\n");
+    add_wrapped(text, "# ",
+        "Changes of options marked (reload) are taken over on SIGHUP; those marked (restart) need a restart. "
+        "`penstock check -c FILE` says whether a file is right.");
+    char section[OPTION_NAME_BYTES], previous[OPTION_NAME_BYTES] = "", name[OPTION_NAME_BYTES];
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct option *option = &options[i];
+        option_write_name(option, OPTION_FORM_SECTION, section);
+        option_write_name(option, OPTION_FORM_NAME, name);
+        buffer_add_char(text, '\n');
+        if (strcmp(section, previous) != 0)
+            buffer_add_format(text, "%s:\n", section);
+        memcpy(previous, section, sizeof previous);
+        struct buffer doc = BUFFER_EMPTY;
+        buffer_add_format(&doc, "%s (%s)", option->doc, takes_effect(option));
+        add_wrapped(text, "  # ", doc.data ? doc.data : option->doc);
+        buffer_done(&doc);
+        buffer_add_format(text, "  #%s: ", name);
+        add_default(text, option);
+        buffer_add_char(text, '\n');
+    }
+}
+
+void config_print_help(struct buffer *text)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        buffer_add_format(text, "  %s: ", options[i].key);
+        add_default(text, &options[i]);
+        buffer_add_format(text, " (%s)\n", takes_effect(&options[i]));
+        add_wrapped(text, "      ", options[i].doc);
+    }
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One row per type: a parser of one scalar (of a list: of one item), and the rule in words. Nothing is taken that a
+ * person could have meant otherwise: no blanks, no leading zeros or signs, no missing units, no silent cut.
+ */
+#include "config/value.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#define ITEMS_MAX 64
+_Static_assert(ITEMS_MAX >= CONFIG_NETWORKS_MAX && ITEMS_MAX >= RETRY_STEPS_MAX, "every list fits");
+
+/* A step of the retry schedule: below a millisecond it is a busy loop, beyond a month a mistake. */
+#define STEP_US_MIN US_PER_MS
+#define STEP_US_MAX (30 * US_PER_DAY)
+
+struct unit {
+    const char *name;
+    int64_t factor;
+};
+
+/* The larger units first, so that rules print 1m and not 60s. */
+static const struct unit time_units[] = {
+    {"d", US_PER_DAY}, {"h", 3600 * US_PER_SECOND}, {"m", 60 * US_PER_SECOND}, {"s", US_PER_SECOND}, {"ms", US_PER_MS}};
+static const struct unit byte_units[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"", 1}};
+
+static const char *const level_names[] = {
+    [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
+
+static struct slice slice_behind(struct slice text, size_t at)
+{
+    return slice_of(text.data + at, text.len - at);
+}
+
+/* Digits at the start of `text`, without a leading zero; *ret_used says how many. False when there are none or they
+ * overflow. */
+static bool parse_digits(struct slice text, int64_t *ret_number, size_t *ret_used)
+{
+    int64_t number = 0;
+    size_t used = 0;
+    for (; used < text.len && text.data[used] >= '0' && text.data[used] <= '9'; used++)
+        if (__builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, text.data[used] - '0', &number))
+            return false;
+    if (used == 0 || (used > 1 && text.data[0] == '0'))
+        return false;
+    *ret_number = number;
+    *ret_used = used;
+    return true;
+}
+
+static bool parse_whole(struct slice text, int64_t min, int64_t max, int64_t *ret_number)
+{
+    int64_t number;
+    size_t used;
+    if (!parse_digits(text, &number, &used) || used != text.len || number < min || number > max)
+        return false;
+    *ret_number = number;
+    return true;
+}
+
+static bool parse_with_unit(
+    struct slice text, const struct unit *units, size_t units_count, int64_t min, int64_t max, int64_t *ret_number)
+{
+    int64_t number;
+    size_t used;
+    if (!parse_digits(text, &number, &used))
+        return false;
+    for (size_t i = 0; i < units_count; i++) {
+        if (!slice_equals_string(slice_behind(text, used), units[i].name))
+            continue;
+        if (__builtin_mul_overflow(number, units[i].factor, &number) || number < min || number > max)
+            return false;
+        *ret_number = number;
+        return true;
+    }
+    return false;
+}
+
+static bool parse_integer(const struct option *option, struct slice text, void *field)
+{
+    return parse_whole(text, option->min, option->max, field);
+}
+
+static bool parse_bytes(const struct option *option, struct slice text, void *field)
+{
+    return parse_with_unit(text, byte_units, ARRAY_LENGTH(byte_units), option->min, option->max, field);
+}
+
+static bool parse_duration(const struct option *option, struct slice text, void *field)
+{
+    return parse_with_unit(text, time_units, ARRAY_LENGTH(time_units), option->min, option->max, field);
+}
+
+static bool parse_boolean(const struct option *option, struct slice text, void *field)
+{
+    bool is_true = slice_equals_string(text, "true");
+    if (!is_true && !slice_equals_string(text, "false"))
+        return false;
+    *(bool *)field = is_true;
+    return true;
+}
+
+static bool parse_choice(const struct option *option, struct slice text, void *field)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(level_names); i++) {
+        if (slice_equals_string(text, level_names[i])) {
+            *(int64_t *)field = (int64_t)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void store_text(const struct option *option, struct slice text, char *field)
+{
+    memset(field, 0, option->size);
+    if (text.len)
+        memcpy(field, text.data, text.len);
+}
+
+static bool parse_text(const struct option *option, struct slice text, void *field)
+{
+    if (text.len < (size_t)option->min || text.len > (size_t)option->max)
+        return false;
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7f)
+            return false;
+    store_text(option, text, field);
+    return true;
+}
+
+static bool only_of(struct slice text, const char *allowed)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] == '\0' || !strchr(allowed, text.data[i]))
+            return false;
+    return true;
+}
+
+#define DIGITS "0123456789"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+/* `*`, an IPv6 address in brackets, an IPv4 address, or a name: whether it exists is the listener's to find out. */
+static bool is_host(struct slice host)
+{
+    char copy[INET6_ADDRSTRLEN + 2];
+    struct in6_addr address;
+    if (slice_equals_string(host, "*"))
+        return true;
+    bool bracketed = host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']';
+    bool numeric = only_of(host, DIGITS ".");
+    if (bracketed)
+        host = slice_of(host.data + 1, host.len - 2);
+    if (!bracketed && !numeric)
+        return host.len > 0 && only_of(host, LETTERS DIGITS ".-_") && host.data[0] != '-' && host.data[0] != '.';
+    if (host.len >= sizeof copy || memchr(host.data, '\0', host.len))
+        return false;
+    snprintf(copy, sizeof copy, "%.*s", SLICE_ARGS(host));
+    return inet_pton(bracketed ? AF_INET6 : AF_INET, copy, &address) == 1;
+}
+
+static bool parse_address(const struct option *option, struct slice text, void *field)
+{
+    const char *colon = text.len ? memrchr(text.data, ':', text.len) : NULL;
+    int64_t port;
+    if (!colon || text.len > (size_t)option->max)
+        return false;
+    size_t host_len = (size_t)(colon - text.data);
+    if (!is_host(slice_of(text.data, host_len)) || !parse_whole(slice_behind(text, host_len + 1), 0, 65535, &port))
+        return false;
+    store_text(option, text, field);
+    return true;
+}
+
+static bool parse_step(const struct option *option, struct slice text, void *field)
+{
+    struct retry_schedule *schedule = field;
+    return parse_with_unit(text, time_units, ARRAY_LENGTH(time_units), STEP_US_MIN, STEP_US_MAX,
+               &schedule->steps_us[schedule->steps]) &&
+           ++schedule->steps;
+}
+
+static bool parse_network(const struct option *option, struct slice text, void *field)
+{
+    struct config_networks *networks = field;
+    const char *slash = text.len ? memchr(text.data, '/', text.len) : NULL;
+    int64_t bits;
+    if (!slash || slash == text.data || text.len >= CONFIG_NETWORK_TEXT_BYTES)
+        return false;
+    size_t address_len = (size_t)(slash - text.data);
+    if (!only_of(slice_of(text.data, address_len), DIGITS "abcdefABCDEF.:") ||
+        !parse_whole(slice_behind(text, address_len + 1), 0, 128, &bits))
+        return false;
+    memcpy(networks->texts[networks->count++], text.data, text.len); /* the list was zeroed before */
+    return true;
+}
+
+/* The rules. */
+
+static void write_amount(struct buffer *text, int64_t amount, const struct unit *units, size_t units_count)
+{
+    for (size_t i = 0; i < units_count; i++) {
+        if ((amount > 0 && amount % units[i].factor == 0) || i == units_count - 1) {
+            buffer_add_format(text, "%lld%s", (long long)(amount / units[i].factor), units[i].name);
+            return;
+        }
+    }
+}
+
+static void write_range(struct buffer *text, int64_t min, int64_t max, const struct unit *units, size_t units_count)
+{
+    write_amount(text, min, units, units_count);
+    buffer_add_string(text, " to ");
+    write_amount(text, max, units, units_count);
+}
+
+static void rule_integer(const struct option *option, struct buffer *text)
+{
+    buffer_add_format(text, "a whole number from %lld to %lld", (long long)option->min, (long long)option->max);
+}
+
+static void rule_bytes(const struct option *option, struct buffer *text)
+{
+    buffer_add_string(text, "a whole number of bytes, or with KiB, MiB or GiB behind it, from ");
+    write_range(text, option->min, option->max, byte_units, ARRAY_LENGTH(byte_units));
+}
+
+static void rule_duration(const struct option *option, struct buffer *text)
+{
+    buffer_add_string(text, "a whole number with ms, s, m, h or d behind it, from ");
+    write_range(text, option->min, option->max, time_units, ARRAY_LENGTH(time_units));
+}
+
+static void rule_boolean(const struct option *option, struct buffer *text)
+{
+    buffer_add_string(text, "true or false");
+}
+
+static void rule_choice(const struct option *option, struct buffer *text)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(level_names); i++)
+        buffer_add_format(text, "%s%s", level_names[i],
+            i + 2 < ARRAY_LENGTH(level_names)   ? ", "
+            : i + 1 < ARRAY_LENGTH(level_names) ? " or "
+                                                : "");
+}
+
+static void rule_text(const struct option *option, struct buffer *text)
+{
+    buffer_add_format(text, "%s of %lld to %lld bytes without control characters",
+        option->type == OPTION_PATH ? "a path" : "a text", (long long)option->min, (long long)option->max);
+}
+
+static void rule_address(const struct option *option, struct buffer *text)
+{
+    buffer_add_string(text, "host:port, \"*:port\" or \"[IPv6]:port\", with a port from 0 to 65535");
+}
+
+static void rule_step(const struct option *option, struct buffer *text)
+{
+    buffer_add_string(text, "whole numbers with ms, s, m, h or d behind them, from ");
+    write_range(text, STEP_US_MIN, STEP_US_MAX, time_units, ARRAY_LENGTH(time_units));
+}
+
+static void rule_network(const struct option *option, struct buffer *text)
+{
+    buffer_add_string(text, "networks such as 10.0.0.0/8 or fd00::/8");
+}
+
+static const struct {
+    bool is_list, is_text;
+    bool (*parse)(const struct option *option, struct slice text, void *field);
+    void (*write_rule)(const struct option *option, struct buffer *text);
+} types[OPTION_TYPES] = {
+    [OPTION_TEXT] = {.is_text = true, .parse = parse_text, .write_rule = rule_text},
+    [OPTION_PATH] = {.is_text = true, .parse = parse_text, .write_rule = rule_text},
+    [OPTION_ADDRESS] = {.is_text = true, .parse = parse_address, .write_rule = rule_address},
+    [OPTION_INTEGER] = {.parse = parse_integer, .write_rule = rule_integer},
+    [OPTION_BYTES] = {.parse = parse_bytes, .write_rule = rule_bytes},
+    [OPTION_DURATION] = {.parse = parse_duration, .write_rule = rule_duration},
+    [OPTION_BOOLEAN] = {.parse = parse_boolean, .write_rule = rule_boolean},
+    [OPTION_CHOICE] = {.parse = parse_choice, .write_rule = rule_choice},
+    [OPTION_DURATIONS] = {.is_list = true, .parse = parse_step, .write_rule = rule_step},
+    [OPTION_NETWORKS] = {.is_list = true, .parse = parse_network, .write_rule = rule_network},
+};
+
+bool value_is_list(const struct option *option)
+{
+    return types[option->type].is_list;
+}
+
+bool value_is_text(const struct option *option)
+{
+    return types[option->type].is_text;
+}
+
+void value_write_rule(const struct option *option, struct buffer *text)
+{
+    buffer_add_string(text, "must be ");
+    if (value_is_list(option))
+        buffer_add_format(text, "a list of %lld to %lld ", (long long)option->min, (long long)option->max);
+    types[option->type].write_rule(option, text);
+}
+
+static void complain(
+    const struct option *option, struct slice value, const struct complaint_place *place, struct complaints *complaints)
+{
+    struct buffer message = BUFFER_EMPTY;
+    value_write_rule(option, &message);
+    buffer_add_string(&message, ", but is ");
+    complaint_quote(&message, value);
+    complaint_add(complaints, place, "%s", message.data ? message.data : "is wrong");
+    buffer_done(&message);
+}
+
+void value_set(const struct option *option, struct slice text, struct config *config,
+    const struct complaint_place *place, struct complaints *complaints)
+{
+    if (value_is_list(option) || !types[option->type].parse(option, text, option_field(option, config)))
+        complain(option, text, place, complaints);
+}
+
+void value_set_list(const struct option *option, const struct value_item *items, size_t count, struct config *config,
+    const struct complaint_place *place, struct complaints *complaints)
+{
+    if (!value_is_list(option) || count < (size_t)option->min || count > (size_t)option->max) {
+        struct buffer rule = BUFFER_EMPTY;
+        value_write_rule(option, &rule);
+        complaint_add(complaints, place, "%s, but is a list of %zu", rule.data ? rule.data : "is wrong", count);
+        buffer_done(&rule);
+        return;
+    }
+    AUTO_FREE void *field = calloc(1, option->size);
+    if (!field) {
+        complaint_add(complaints, place, "out of memory");
+        return;
+    }
+    size_t complaints_before = complaints->count;
+    for (size_t i = 0; i < count; i++) {
+        struct complaint_place item_place = *place;
+        if (items[i].line > 0) {
+            item_place.line = items[i].line;
+            item_place.column = items[i].column;
+        }
+        if (!types[option->type].parse(option, items[i].text, field))
+            complain(option, items[i].text, &item_place, complaints);
+    }
+    if (complaints->count == complaints_before)
+        memcpy(option_field(option, config), field, option->size);
+}
+
+static struct slice trim(struct slice text)
+{
+    while (text.len > 0 && text.data[0] == ' ')
+        text = slice_behind(text, 1);
+    while (text.len > 0 && text.data[text.len - 1] == ' ')
+        text.len--;
+    return text;
+}
+
+void value_set_flat(const struct option *option, struct slice text, struct config *config,
+    const struct complaint_place *place, struct complaints *complaints)
+{
+    if (!value_is_list(option)) {
+        value_set(option, text, config, place, complaints);
+        return;
+    }
+    struct slice rest = trim(text);
+    if (rest.len >= 2 && rest.data[0] == '[' && rest.data[rest.len - 1] == ']')
+        rest = trim(slice_of(rest.data + 1, rest.len - 2));
+    struct value_item items[ITEMS_MAX] = {0};
+    size_t count = 0;
+    for (bool more = rest.len > 0; more; count++) {
+        const char *comma = memchr(rest.data, ',', rest.len);
+        size_t len = comma ? (size_t)(comma - rest.data) : rest.len;
+        if (count < ITEMS_MAX)
+            items[count].text = trim(slice_of(rest.data, len));
+        more = comma != NULL;
+        rest = slice_behind(rest, more ? len + 1 : len);
+    }
+    value_set_list(option, items, count, config, place, complaints);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One attempt: look the endpoint up, sign, send. A guarded delivery first has `sending` committed, so that a crash from
+ * here on can be told from one before: nothing is sent until the journal has answered.
+ */
+#include "delivery/delivery_internal.h"
+
+#include "base/clock.h"
+#include "runtime/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* Appends one "name: value" header; the texts stand one behind the other in the run. */
+static void add_header(struct attempt_run *run, size_t *used, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void add_header(struct attempt_run *run, size_t *used, const char *format, ...)
+{
+    size_t left = sizeof run->header_texts - *used;
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(run->header_texts + *used, left, format, args);
+    va_end(args);
+    assert(len > 0 && (size_t)len < left && run->client.headers_count < CLIENT_HEADERS_MAX);
+    run->client.headers[run->client.headers_count++] = run->header_texts + *used;
+    *used += (size_t)len + 1;
+}
+
+/* The endpoint's secrets as keyed MACs; keyed anew when the endpoint has changed. */
+static enum err key_macs(struct endpoint_queue *queue, const struct endpoint *endpoint)
+{
+    if (queue->macs_version == endpoint->version)
+        return OK;
+    for (unsigned i = 0; i < queue->macs_count; i++)
+        hmac_free(queue->macs[i]);
+    queue->macs_count = 0;
+    queue->macs_version = -1;
+    for (unsigned i = 0; i < endpoint->secrets_count; i++) {
+        const struct secret *secret = &endpoint->secrets[i];
+        enum err failed = hmac_new(slice_of(secret->bytes, secret->len), &queue->macs[queue->macs_count]);
+        if (failed)
+            return failed;
+        queue->macs_count++;
+    }
+    queue->macs_version = endpoint->version;
+    return OK;
+}
+
+static void add_headers(struct attempt_run *run)
+{
+    const struct delivery *delivery = &run->job->delivery;
+    const struct event_parts *parts = &delivery->event->parts;
+    struct endpoint_queue *queue = run->job->queue;
+    char id[EVENT_ID_TEXT_BYTES];
+    event_id_format(&parts->id, id);
+    int64_t timestamp_s = run->started_wall_us / US_PER_SECOND;
+    char signatures[ENDPOINT_SECRETS_MAX * (SIGNATURE_TEXT_BYTES + 1)] = "";
+    size_t at = 0;
+    for (unsigned i = 0; i < queue->macs_count; i++) {
+        char signature[SIGNATURE_TEXT_BYTES];
+        signature_make(queue->macs[i], slice_from_string(id), timestamp_s, parts->body, signature);
+        at += (size_t)snprintf(signatures + at, sizeof signatures - at, "%s%s", i ? " " : "", signature);
+    }
+    size_t used = 0;
+    run->client.headers_count = 0;
+    add_header(run, &used, "webhook-id: %s", id);
+    add_header(run, &used, "webhook-timestamp: %lld", (long long)timestamp_s);
+    add_header(run, &used, "webhook-signature: %s", signatures);
+    add_header(run, &used, "content-type: application/json");
+    add_header(run, &used, "user-agent: Penstock/" PENSTOCK_VERSION);
+    add_header(run, &used, "penstock-attempt: %u", delivery->attempts + 1);
+    if (parts->traceparent.len)
+        add_header(run, &used, "traceparent: %.*s", SLICE_ARGS(parts->traceparent));
+}
+
+static void on_answer(struct client_request *request)
+{
+    outcome_of_attempt(CONTAINER_OF(request, struct attempt_run, client));
+}
+
+static void send_request(struct attempt_run *run)
+{
+    struct job *job = run->job;
+    struct delivery_shard *shard = job->queue->shard;
+    const struct delivery_policy *policy = &shard->policy;
+    bool guarded = job->delivery.event->guarded;
+    run->started_wall_us = clock_wall_us();
+    add_headers(run);
+    run->client.url = run->url;
+    run->client.body = job->delivery.event->parts.body;
+    run->client.connect_timeout_us = policy->connect_timeout_us;
+    run->client.answer_timeout_us = guarded ? policy->guarded_answer_timeout_us : policy->answer_timeout_us;
+    run->client.once = guarded && !run->idempotent;
+    run->client.on_done = on_answer;
+    client_send(shard->client, &run->client);
+}
+
+/* The journal has answered whether `sending` is durable. */
+static void on_started(struct journal_request *request, void *receiver)
+{
+    struct attempt_run *run = CONTAINER_OF(request, struct attempt_run, settle.request);
+    struct job *job = run->job;
+    struct delivery_shard *shard = receiver;
+    if (request->result == OK) {
+        job->delivery.state = DELIVERY_SENDING;
+        job_move(job, JOB_SENDING);
+        if (shard->stopping)
+            outcome_cut_short(run);
+        else
+            send_request(run);
+    } else if (request->result == ERR_MOVED_ON) {
+        log_warn("a delivery was moved by somebody else before it was sent delivery=%lld", (long long)job->delivery.id);
+        job_free(job);
+    } else {
+        free(TAKE(job->run));
+        job_move(job, JOB_BACKLOG);
+    }
+    pump_run(shard);
+    shard_stop_if_drained(shard);
+}
+
+static void commit_sending(struct attempt_run *run)
+{
+    struct job *job = run->job;
+    run->settle = (struct journal_settle){
+        .request = {.kind = JOURNAL_START, .reply_to = &job->queue->shard->mailbox, .on_done = on_started},
+        .delivery = job->delivery.id,
+        .generation = job->delivery.generation,
+        .from = job->delivery.state,
+        .to = DELIVERY_SENDING,
+        .lane = job->delivery.lane,
+        .failures = job->delivery.failures,
+        .due_us = job->delivery.due_us,
+    };
+    job_move(job, JOB_STARTING);
+    journal_submit(job->queue->shard->journal, &run->settle.request);
+}
+
+void attempt_begin(struct job *job)
+{
+    struct endpoint_queue *queue = job->queue;
+    const struct endpoint *endpoint = directory_endpoint(queue->shard->directory, queue->endpoint);
+    if (!endpoint || !endpoint->enabled) {
+        outcome_park(job, endpoint ? PARK_DISABLED : PARK_GONE);
+        return;
+    }
+    struct attempt_run *run = malloc(sizeof *run);
+    if (!run || key_macs(queue, endpoint) != OK) {
+        free(run);
+        list_remove(&queue->in_ready); /* rests until the pump's timer looks again */
+        return;
+    }
+    run->job = job;
+    run->client = (struct client_request){0};
+    run->idempotent = endpoint->idempotent;
+    run->final_4xx = endpoint->final_4xx;
+    snprintf(run->url, sizeof run->url, "%s", endpoint->url);
+    snprintf(run->endpoint_name, sizeof run->endpoint_name, "%s", endpoint->name);
+    job->run = run;
+    if (job->delivery.event->guarded && !endpoint->idempotent) {
+        commit_sending(run);
+    } else {
+        job_move(job, JOB_SENDING);
+        send_request(run);
+    }
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The structs that the files of delivery/ share. Everything here is owned by the shard's thread. */
+#ifndef PENSTOCK_DELIVERY_DELIVERY_INTERNAL_H
+#define PENSTOCK_DELIVERY_DELIVERY_INTERNAL_H
+
+#include "base/id_map.h"
+#include "base/list.h"
+#include "delivery/delivery.h"
+#include "runtime/thread.h"
+
+struct endpoint_queue;
+
+/*
+ * Where a job is. One function moves it (job_move), which keeps the lists and counts that belong to each place.
+ *
+ *   FRESH, BACKLOG --> STARTING --> SENDING --> SETTLING --> (gone)
+ *                          '-(unguarded: at once)-^   ^  '---> SETTLING again, when the disk refused
+ *   FRESH, BACKLOG ---------------------------------' parked without an attempt
+ *   STARTING --> BACKLOG    the journal could not write `sending`
+ */
+enum job_place {
+    JOB_NOWHERE,
+    JOB_FRESH,    /* in its queue's fresh lane */
+    JOB_BACKLOG,  /* in its queue's backlog lane: retries and what had no room before */
+    JOB_STARTING, /* guarded: `sending` is on its way to the disk */
+    JOB_SENDING,  /* with the client */
+    JOB_SETTLING  /* the outcome is on its way to the disk */
+};
+
+/* A delivery in memory. */
+struct job {
+    struct id_map_node by_id; /* in shard->jobs, from birth to death */
+    struct list in_lane;
+    enum job_place place;
+    struct endpoint_queue *queue;
+    struct delivery delivery;
+    struct attempt_run *run; /* from STARTING or SETTLING on */
+};
+
+/* What one attempt needs: made when it begins, kept until its outcome is committed. */
+struct attempt_run {
+    struct journal_settle settle;
+    struct client_request client;
+    struct job *job;
+    int64_t started_wall_us;
+    char url[URL_BYTES_MAX + 1];
+    char endpoint_name[NAME_BYTES_MAX + 1];
+    bool idempotent, final_4xx; /* the endpoint's, as the attempt began */
+    char header_texts[896];
+};
+
+/* One endpoint's deliveries in memory, and what is known of those in the journal. */
+struct endpoint_queue {
+    struct id_map_node by_id; /* in shard->queues */
+    struct delivery_shard *shard;
+    uint64_t endpoint;
+
+    struct list fresh, backlog; /* of struct job */
+    unsigned fresh_count, backlog_count;
+    unsigned in_flight;     /* STARTING and SENDING */
+    unsigned fresh_in_turn; /* sent from the fresh lane since the backlog lane had its turn */
+    struct list in_ready;   /* in shard->ready: something to send and a free place for it */
+
+    /* what lies in the journal and not in memory */
+    bool pending_in_journal;
+    int64_t pending_after_id;     /* pending ones up to here have been loaded */
+    int64_t next_due_us;          /* the earliest waiting one; INT64_MAX: none */
+    int64_t waiting_after_due_us; /* waiting ones up to here (due, id) have been loaded */
+    int64_t waiting_after_id;
+    struct journal_load load;
+    bool loading, left_while_loading;
+    struct timer due_timer;
+    struct journal_release release;
+    bool releasing, release_again;
+
+    /* the endpoint's secrets, keyed once (crypto.h) */
+    int64_t macs_version;
+    unsigned macs_count;
+    struct hmac *macs[ENDPOINT_SECRETS_MAX];
+};
+
+struct delivery_shard {
+    /* immutable after init */
+    unsigned number;
+    struct accounts *accounts;
+    const struct directory *directory;
+    struct credit *credit;
+    struct journal *journal;
+    struct client_options client_options;
+    void (*on_report)(const struct delivery_report *report);
+
+    struct mailbox mailbox;
+    struct thread thread;
+
+    /* owned by the shard's thread */
+    struct loop loop;
+    struct client *client;
+    struct delivery_policy policy;
+    struct id_map jobs, queues;
+    struct list ready;                          /* of struct endpoint_queue */
+    struct list unsettled;                      /* jobs whose outcome the disk refused */
+    unsigned in_flight, settling, requests_out; /* requests_out: loads, releases, surveys, account changes */
+    struct timer pump_timer, settle_timer, survey_timer, drain_timer;
+    bool surveyed, stopping;
+    int64_t wall_offset_us;
+    uint64_t random_state;
+};
+
+/* Wall time that no clock change moves: the wall clock of the start plus the monotonic time since. Due times are made
+ * of it. */
+int64_t shard_wall_us(const struct delivery_shard *shard);
+uint32_t shard_random(struct delivery_shard *shard); /* for jitter, not for secrets */
+/* Ends the loop when a stop was asked for and nothing is under way. */
+void shard_stop_if_drained(struct delivery_shard *shard);
+
+/* job.c */
+enum err job_new(struct endpoint_queue *queue, const struct delivery *delivery, enum job_place place) MUST_CHECK;
+void job_move(struct job *job, enum job_place place);
+void job_free(struct job *job);
+struct job *job_find(struct delivery_shard *shard, int64_t delivery);
+
+/* endpoint_queue.c */
+enum err endpoint_queue_get(
+    struct delivery_shard *shard, uint64_t endpoint, struct endpoint_queue **ret_queue) MUST_CHECK;
+struct endpoint_queue *endpoint_queue_find(struct delivery_shard *shard, uint64_t endpoint);
+void endpoint_queue_free(struct endpoint_queue *queue);
+void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery *delivery);
+void endpoint_queue_update_ready(struct endpoint_queue *queue);
+struct job *endpoint_queue_next(struct endpoint_queue *queue);
+/* The outcome `waiting` has been committed. */
+void endpoint_queue_expect(struct endpoint_queue *queue, int64_t due_us);
+
+/* refill.c */
+void refill_queue(struct endpoint_queue *queue); /* asks the journal for more, if there may be more and there is room */
+void refill_release(struct endpoint_queue *queue); /* the endpoint is enabled (again) */
+void refill_init_queue(struct endpoint_queue *queue);
+
+/* attempt.c */
+void attempt_begin(struct job *job);
+
+/* outcome.c */
+void outcome_of_attempt(struct attempt_run *run);
+void outcome_park(struct job *job, enum park_reason reason); /* without an attempt */
+void outcome_retry_unsettled(struct delivery_shard *shard);
+void outcome_cut_short(struct attempt_run *run); /* shutdown, in place of an outcome */
+
+/* pump.c */
+void pump_run(struct delivery_shard *shard); /* starts what may be started now */
+
+#endif

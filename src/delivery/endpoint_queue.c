@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One endpoint's queue: a fresh lane for what has just been accepted, a backlog lane for what comes back from the
+ * journal, a bound for each, and the knowledge of what is still in the journal. What has no room stays there and is
+ * loaded later (refill.c); nobody else's memory or turn is touched by it.
+ */
+#include "delivery/delivery_internal.h"
+
+#include "runtime/log.h"
+
+#define FRESH_PER_BACKLOG 3 /* while both lanes have something: fresh events stay fresh, and the backlog moves */
+
+enum err endpoint_queue_get(struct delivery_shard *shard, uint64_t endpoint, struct endpoint_queue **ret_queue)
+{
+    struct endpoint_queue *queue = endpoint_queue_find(shard, endpoint);
+    if (queue) {
+        *ret_queue = queue;
+        return OK;
+    }
+    queue = calloc(1, sizeof *queue);
+    if (!queue)
+        return ERR_NO_MEMORY;
+    queue->shard = shard;
+    queue->endpoint = endpoint;
+    list_init(&queue->fresh);
+    list_init(&queue->backlog);
+    list_init(&queue->in_ready);
+    queue->macs_version = -1;
+    refill_init_queue(queue);
+    enum err failed = id_map_add(&shard->queues, &queue->by_id, endpoint);
+    if (failed) {
+        free(queue);
+        return failed;
+    }
+    *ret_queue = queue;
+    return OK;
+}
+
+struct endpoint_queue *endpoint_queue_find(struct delivery_shard *shard, uint64_t endpoint)
+{
+    struct id_map_node *node = id_map_find(&shard->queues, endpoint);
+    return node ? CONTAINER_OF(node, struct endpoint_queue, by_id) : NULL;
+}
+
+void endpoint_queue_free(struct endpoint_queue *queue)
+{
+    assert(!queue->loading && !queue->releasing);
+    timer_disarm(&queue->shard->loop, &queue->due_timer);
+    list_remove(&queue->in_ready);
+    id_map_remove(&queue->shard->queues, &queue->by_id);
+    for (unsigned i = 0; i < queue->macs_count; i++)
+        hmac_free(queue->macs[i]);
+    free(queue);
+}
+
+/* `delivery` stays in the journal; the queue remembers that there is something from its id on. */
+static void leave_in_journal(struct endpoint_queue *queue, const struct delivery *delivery)
+{
+    if (!queue->pending_in_journal || queue->pending_after_id >= delivery->id)
+        queue->pending_after_id = delivery->id - 1;
+    queue->pending_in_journal = true;
+    queue->left_while_loading = true;
+}
+
+void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery *delivery)
+{
+    struct endpoint_queue *queue;
+    if (endpoint_queue_get(shard, delivery->endpoint, &queue) != OK) {
+        /* The next restart's survey finds it; there is no place to remember it in. */
+        log_error("no memory for an endpoint's queue: its events wait in the journal until the restart shard=%u",
+            shard->number);
+        event_unref(delivery->event);
+        return;
+    }
+    bool room = queue->fresh_count < shard->policy.active_per_endpoint;
+    if (room && job_new(queue, delivery, JOB_FRESH) == OK)
+        return; /* the job owns the event's reference now */
+    event_unref(delivery->event);
+    leave_in_journal(queue, delivery);
+    refill_queue(queue);
+}
+
+void endpoint_queue_update_ready(struct endpoint_queue *queue)
+{
+    bool has_work = queue->fresh_count + queue->backlog_count > 0;
+    bool ready = has_work && queue->in_flight < queue->shard->policy.in_flight_per_endpoint;
+    bool is_listed = !list_is_empty(&queue->in_ready);
+    if (ready && !is_listed)
+        list_add_tail(&queue->shard->ready, &queue->in_ready);
+    else if (!ready && is_listed)
+        list_remove(&queue->in_ready);
+}
+
+struct job *endpoint_queue_next(struct endpoint_queue *queue)
+{
+    bool fresh = queue->fresh_count > 0;
+    if (fresh && queue->backlog_count > 0)
+        fresh = queue->fresh_in_turn < FRESH_PER_BACKLOG;
+    queue->fresh_in_turn = fresh ? queue->fresh_in_turn + 1 : 0;
+    struct list *lane = fresh ? &queue->fresh : &queue->backlog;
+    assert(!list_is_empty(lane));
+    return CONTAINER_OF(lane->next, struct job, in_lane);
+}
+
+void endpoint_queue_expect(struct endpoint_queue *queue, int64_t due_us)
+{
+    if (due_us < queue->next_due_us)
+        queue->next_due_us = due_us;
+    if (due_us <= queue->waiting_after_due_us) {
+        /* Committed late (the disk had refused it before): behind the cursor, which goes back for it. */
+        queue->waiting_after_due_us = INT64_MIN;
+        queue->waiting_after_id = 0;
+    }
+    refill_queue(queue);
+}

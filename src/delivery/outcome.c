@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What becomes of a delivery after an attempt: judge, record, and forget it once the journal has committed. What the
+ * disk refuses is kept and offered again every second, and nothing new is sent until it is in: an outcome that is not
+ * recorded is a second delivery after the next crash.
+ */
+#include "delivery/delivery_internal.h"
+
+#include "base/clock.h"
+#include "runtime/log.h"
+#include "runtime/metrics.h"
+
+#include <stdio.h>
+
+#define SETTLE_AGAIN_US US_PER_SECOND
+
+static void on_settled(struct journal_request *request, void *receiver)
+{
+    struct attempt_run *run = CONTAINER_OF(request, struct attempt_run, settle.request);
+    struct job *job = run->job;
+    struct delivery_shard *shard = receiver;
+    struct endpoint_queue *queue = job->queue;
+    if (request->result == OK || request->result == ERR_MOVED_ON) {
+        bool waits = request->result == OK && run->settle.to == DELIVERY_WAITING;
+        int64_t due_us = run->settle.due_us;
+        if (request->result == ERR_MOVED_ON)
+            log_warn(
+                "a delivery was moved by somebody else while it was sent delivery=%lld", (long long)job->delivery.id);
+        job_free(job);
+        if (waits)
+            endpoint_queue_expect(queue, due_us);
+        else
+            refill_queue(queue);
+    } else {
+        list_add_tail(&shard->unsettled, &job->in_lane);
+        if (!timer_is_armed(&shard->settle_timer)) {
+            log_error("the journal refused an outcome; sending pauses until it is recorded shard=%u error=%s",
+                shard->number, err_name(request->result));
+            if (timer_arm(&shard->loop, &shard->settle_timer, SETTLE_AGAIN_US) != OK)
+                log_error("no memory for a timer shard=%u", shard->number);
+        }
+    }
+    pump_run(shard);
+    shard_stop_if_drained(shard);
+}
+
+void outcome_retry_unsettled(struct delivery_shard *shard)
+{
+    struct list again;
+    list_init(&again);
+    for (struct job *job; (job = LIST_TAKE_FIRST(&shard->unsettled, struct job, in_lane));)
+        list_add_tail(&again, &job->in_lane);
+    for (struct job *job; (job = LIST_TAKE_FIRST(&again, struct job, in_lane));)
+        journal_submit(shard->journal, &job->run->settle.request);
+}
+
+static void settle(struct attempt_run *run)
+{
+    struct job *job = run->job;
+    run->settle.request = (struct journal_request){
+        .kind = JOURNAL_SETTLE, .reply_to = &job->queue->shard->mailbox, .on_done = on_settled};
+    run->settle.delivery = job->delivery.id;
+    run->settle.generation = job->delivery.generation;
+    run->settle.from = job->delivery.state;
+    job_move(job, JOB_SETTLING);
+    journal_submit(job->queue->shard->journal, &run->settle.request);
+}
+
+static void fill_attempt(struct attempt_run *run)
+{
+    struct attempt *attempt = &run->settle.attempt;
+    attempt->number = run->job->delivery.attempts + 1;
+    attempt->started_us = run->started_wall_us;
+    attempt->duration_us = run->client.duration_us;
+    attempt->end = run->client.end;
+    attempt->excerpt_len = run->client.excerpt_len;
+    memcpy(attempt->excerpt, run->client.excerpt, run->client.excerpt_len);
+    run->settle.has_attempt = true;
+}
+
+/* The schedule's next step, or the end of it. */
+static void settle_as_failed(struct attempt_run *run)
+{
+    struct job *job = run->job;
+    struct delivery_shard *shard = job->queue->shard;
+    int64_t delay_us;
+    run->settle.failures = job->delivery.failures + 1;
+    run->settle.lane = LANE_RETRY;
+    if (retry_delay(&shard->policy.schedule, run->settle.failures, run->client.retry_after_us, shard_random(shard),
+            &delay_us)) {
+        run->settle.to = DELIVERY_WAITING;
+        run->settle.due_us = shard_wall_us(shard) + delay_us;
+        metrics_add(METRIC_ATTEMPTS_RETRY, 1);
+    } else {
+        run->settle.to = DELIVERY_DEAD;
+        metrics_add(METRIC_ATTEMPTS_DEAD, 1);
+    }
+}
+
+struct endpoint_disabling {
+    struct accounts_request request;
+    struct delivery_shard *shard;
+};
+
+static void on_endpoint_disabled(struct accounts_request *request, void *receiver)
+{
+    struct delivery_shard *shard = receiver;
+    if (request->result != OK)
+        log_error("an endpoint that answered 410 could not be disabled error=%s", err_name(request->result));
+    shard->requests_out--;
+    free(CONTAINER_OF(request, struct endpoint_disabling, request));
+    shard_stop_if_drained(shard);
+}
+
+static void disable_endpoint(struct endpoint_queue *queue, struct slice account)
+{
+    char id[ENDPOINT_ID_TEXT_BYTES];
+    endpoint_id_format(queue->endpoint, id);
+    struct endpoint_disabling *disabling = calloc(1, sizeof *disabling);
+    if (!disabling) {
+        log_error("no memory to disable an endpoint that answered 410 endpoint=%s", id);
+        return; /* its next 410 tries again */
+    }
+    log_warn(
+        "the endpoint answered 410 and is disabled; its events are parked until it is enabled account=%.*s endpoint=%s",
+        SLICE_ARGS(account), id);
+    struct accounts_request *request = &disabling->request;
+    request->reply_to = &queue->shard->mailbox;
+    request->on_done = on_endpoint_disabled;
+    request->act = ACCOUNTS_CHANGE_ENDPOINT;
+    snprintf(request->account, sizeof request->account, "%.*s", SLICE_ARGS(account));
+    request->endpoint_id = queue->endpoint;
+    request->changes = ENDPOINT_CHANGE_ENABLED;
+    request->endpoint.enabled = false;
+    queue->shard->requests_out++;
+    accounts_submit(queue->shard->accounts, request);
+}
+
+static void report(const struct attempt_run *run, enum verdict verdict)
+{
+    const struct delivery *delivery = &run->job->delivery;
+    struct delivery_shard *shard = run->job->queue->shard;
+    int64_t since_accepted_us = clock_wall_us() - delivery->event->parts.accepted_us;
+    metrics_observe(HISTOGRAM_ATTEMPT, run->client.duration_us);
+    if (verdict == VERDICT_DELIVERED) {
+        metrics_add(METRIC_ATTEMPTS_DELIVERED, 1);
+        metrics_observe(HISTOGRAM_FRESHNESS, since_accepted_us);
+    }
+    if (shard->on_report)
+        shard->on_report(&(struct delivery_report){
+            .event = delivery->event,
+            .endpoint_name = run->endpoint_name,
+            .end = run->client.end,
+            .verdict = verdict,
+            .attempt = delivery->attempts + 1,
+            .duration_us = run->client.duration_us,
+            .since_accepted_us = since_accepted_us,
+        });
+}
+
+void outcome_of_attempt(struct attempt_run *run)
+{
+    struct job *job = run->job;
+    struct delivery_shard *shard = job->queue->shard;
+    const struct event *event = job->delivery.event;
+    if (run->client.end.error == ERR_CANCELLED) {
+        outcome_cut_short(run);
+        return;
+    }
+    enum verdict verdict = verdict_of(&run->client.end, event->guarded, run->idempotent, run->final_4xx);
+    run->settle = (struct journal_settle){.lane = job->delivery.lane, .failures = job->delivery.failures};
+    fill_attempt(run);
+    switch (verdict) {
+    case VERDICT_DELIVERED:
+        run->settle.to = DELIVERY_DELIVERED;
+        break;
+    case VERDICT_RETRY:
+        settle_as_failed(run);
+        break;
+    case VERDICT_DEAD:
+        run->settle.to = DELIVERY_DEAD;
+        metrics_add(METRIC_ATTEMPTS_DEAD, 1);
+        break;
+    case VERDICT_PARK_AMBIGUOUS:
+        run->settle.to = DELIVERY_PARKED;
+        run->settle.reason = PARK_AMBIGUOUS;
+        metrics_add(METRIC_ATTEMPTS_PARKED, 1);
+        log_warn("a guarded delivery ended ambiguously and is parked for a person delivery=%lld error=%s status=%d",
+            (long long)job->delivery.id, err_name(run->client.end.error), run->client.end.http_status);
+        break;
+    case VERDICT_DISABLE_ENDPOINT:
+        run->settle.to = DELIVERY_PARKED;
+        run->settle.reason = PARK_DISABLED;
+        metrics_add(METRIC_ATTEMPTS_PARKED, 1);
+        disable_endpoint(job->queue, event->parts.account);
+        break;
+    }
+    report(run, verdict);
+    settle(run);
+    pump_run(shard);
+    shard_stop_if_drained(shard);
+}
+
+void outcome_park(struct job *job, enum park_reason reason)
+{
+    struct attempt_run *run = calloc(1, sizeof *run);
+    if (!run) {
+        list_remove(&job->queue->in_ready); /* rests until the pump's timer looks again */
+        return;
+    }
+    run->job = job;
+    job->run = run;
+    run->settle = (struct journal_settle){
+        .to = DELIVERY_PARKED, .reason = reason, .lane = job->delivery.lane, .failures = job->delivery.failures};
+    settle(run);
+}
+
+void outcome_cut_short(struct attempt_run *run)
+{
+    struct job *job = run->job;
+    struct delivery_shard *shard = job->queue->shard;
+    if (job->delivery.state == DELIVERY_SENDING && !run->client.end.request_begun) {
+        /* Guarded, and nothing has left: the journal may say so, and the restart need not ask a person. */
+        run->settle = (struct journal_settle){.to = DELIVERY_WAITING,
+            .lane = job->delivery.lane,
+            .failures = job->delivery.failures,
+            .due_us = shard_wall_us(shard)};
+        settle(run);
+    } else {
+        job_free(job); /* as a crash would leave it */
+    }
+    shard_stop_if_drained(shard);
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What comes back from the journal: retries that are due, and what had no room. At most one load per queue is under
+ * way; its answer may hold deliveries that are in memory already (they were settled, or handed over, while it was on
+ * its way): those are dropped.
+ *
+ * Cursors keep a load from reading again what is in memory: pending ones by id, waiting ones by (due, id). Both only
+ * move forward while due times do, which shard_wall_us sees to.
+ */
+#include "delivery/delivery_internal.h"
+
+#include "base/clock.h"
+#include "runtime/log.h"
+
+#define LOAD_COUNT_MAX 256
+#define LOAD_BYTES_MAX (4 * 1024 * 1024)
+#define LOAD_CREDIT_SHARE_PERCENT 50 /* the rest is for what partners post now */
+#define LOAD_AGAIN_US (200 * US_PER_MS)
+#define RELEASE_COUNT_MAX 512
+
+/* How many to ask for; 0 while a load is not worth its transaction yet. */
+static unsigned room_for_backlog(const struct endpoint_queue *queue)
+{
+    unsigned max = queue->shard->policy.active_per_endpoint / 2 + 1;
+    unsigned room = queue->backlog_count < max ? max - queue->backlog_count : 0;
+    if (queue->backlog_count > 0 && room < max / 4)
+        return 0;
+    return room < LOAD_COUNT_MAX ? room : LOAD_COUNT_MAX;
+}
+
+static void look_again_after(struct endpoint_queue *queue, int64_t delay_us)
+{
+    /* Without memory for the timer the next settled job of this queue looks again. */
+    if (timer_arm(&queue->shard->loop, &queue->due_timer, delay_us) != OK)
+        log_error("no memory for a timer shard=%u", queue->shard->number);
+}
+
+static void on_due(struct timer *timer)
+{
+    struct endpoint_queue *queue = CONTAINER_OF(timer, struct endpoint_queue, due_timer);
+    refill_queue(queue);
+}
+
+void refill_init_queue(struct endpoint_queue *queue)
+{
+    queue->next_due_us = INT64_MAX;
+    timer_init(&queue->due_timer, on_due);
+}
+
+/*
+ * Turns what the load brought into jobs. False when one found no memory: the cursor stays in front of it and the rest
+ * is given back. *ret_taken counts the new ones.
+ */
+static bool take_loaded(struct endpoint_queue *queue, const struct journal_load *load, unsigned *ret_taken)
+{
+    bool memory = true;
+    *ret_taken = 0;
+    for (unsigned i = 0; i < load->ret_count; i++) {
+        const struct delivery *delivery = &load->ret_deliveries[i];
+        bool known = job_find(queue->shard, delivery->id) != NULL;
+        if (memory && !known)
+            memory = job_new(queue, delivery, JOB_BACKLOG) == OK;
+        if (!memory || known)
+            event_unref(delivery->event);
+        if (!memory)
+            continue;
+        *ret_taken += !known;
+        if (delivery->state == DELIVERY_PENDING) {
+            queue->pending_after_id = delivery->id;
+        } else {
+            queue->waiting_after_due_us = delivery->due_us;
+            queue->waiting_after_id = delivery->id;
+        }
+    }
+    return memory;
+}
+
+static void on_loaded(struct journal_request *request, void *receiver)
+{
+    struct endpoint_queue *queue = CONTAINER_OF(request, struct endpoint_queue, load.request);
+    struct delivery_shard *shard = receiver;
+    queue->loading = false;
+    shard->requests_out--;
+    unsigned taken = 0;
+    bool complete = request->result == OK && take_loaded(queue, &queue->load, &taken);
+    free(TAKE(queue->load.ret_deliveries));
+
+    if (!complete || (queue->load.ret_more && taken == 0)) {
+        look_again_after(queue, LOAD_AGAIN_US); /* the disk refused, the memory or the credit is used up */
+    } else {
+        if (!queue->load.ret_more) {
+            /* What had no room since the load was sent off may have been committed behind its back. */
+            queue->pending_in_journal = queue->left_while_loading;
+            queue->next_due_us = queue->load.ret_next_due_us;
+        }
+        refill_queue(queue);
+    }
+    pump_run(shard);
+    shard_stop_if_drained(shard);
+}
+
+static bool load(struct endpoint_queue *queue, unsigned room)
+{
+    struct journal_load *request = &queue->load;
+    struct delivery *deliveries = malloc(room * sizeof *deliveries);
+    if (!deliveries)
+        return false;
+    int64_t now_us = shard_wall_us(queue->shard);
+    *request = (struct journal_load){
+        .request = {.kind = JOURNAL_LOAD, .reply_to = &queue->shard->mailbox, .on_done = on_loaded},
+        .endpoint = queue->endpoint,
+        .after_pending_id = queue->pending_in_journal ? queue->pending_after_id : INT64_MAX,
+        .after_waiting_due_us = queue->waiting_after_due_us,
+        .after_waiting_id = queue->waiting_after_id,
+        .due_by_us = queue->next_due_us <= now_us ? now_us : INT64_MIN,
+        .count_max = room,
+        .bytes_max = LOAD_BYTES_MAX,
+        .credit = queue->shard->credit,
+        .credit_share_percent = LOAD_CREDIT_SHARE_PERCENT,
+        .ret_deliveries = deliveries,
+    };
+    queue->loading = true;
+    queue->left_while_loading = false;
+    queue->shard->requests_out++;
+    journal_submit(queue->shard->journal, &request->request);
+    return true;
+}
+
+void refill_queue(struct endpoint_queue *queue)
+{
+    struct delivery_shard *shard = queue->shard;
+    if (queue->loading || shard->stopping || !shard->surveyed)
+        return;
+    int64_t now_us = shard_wall_us(shard);
+    bool due = queue->next_due_us <= now_us;
+    if (!queue->pending_in_journal && !due) {
+        if (queue->next_due_us != INT64_MAX)
+            look_again_after(queue, queue->next_due_us - now_us);
+        return;
+    }
+    unsigned room = room_for_backlog(queue);
+    if (room == 0)
+        return; /* the next settled job looks again */
+    if (!load(queue, room))
+        look_again_after(queue, LOAD_AGAIN_US);
+}
+
+static void submit_release(struct endpoint_queue *queue, enum park_reason reason);
+
+static void on_released(struct journal_request *request, void *receiver)
+{
+    struct endpoint_queue *queue = CONTAINER_OF(request, struct endpoint_queue, release.request);
+    struct delivery_shard *shard = receiver;
+    queue->releasing = false;
+    shard->requests_out--;
+    const struct journal_release *release = &queue->release;
+    if (request->result != OK) {
+        log_error(
+            "parked deliveries could not be released shard=%u error=%s", shard->number, err_name(request->result));
+    } else {
+        if (release->ret_count > 0) {
+            queue->pending_in_journal = true;
+            queue->pending_after_id = 0; /* they are older than what was loaded */
+        }
+        if (release->ret_count == release->count_max)
+            submit_release(queue, release->reason);
+        else if (release->reason == PARK_DISABLED)
+            submit_release(queue, PARK_GONE);
+        else if (queue->release_again)
+            submit_release(queue, PARK_DISABLED);
+    }
+    refill_queue(queue);
+    shard_stop_if_drained(shard);
+}
+
+static void submit_release(struct endpoint_queue *queue, enum park_reason reason)
+{
+    if (queue->shard->stopping)
+        return;
+    if (reason == PARK_DISABLED)
+        queue->release_again = false;
+    queue->release = (struct journal_release){
+        .request = {.kind = JOURNAL_RELEASE, .reply_to = &queue->shard->mailbox, .on_done = on_released},
+        .endpoint = queue->endpoint,
+        .reason = reason,
+        .count_max = RELEASE_COUNT_MAX,
+    };
+    queue->releasing = true;
+    queue->shard->requests_out++;
+    journal_submit(queue->shard->journal, &queue->release.request);
+}
+
+void refill_release(struct endpoint_queue *queue)
+{
+    if (queue->releasing)
+        queue->release_again = true; /* the endpoint changed once more meanwhile */
+    else
+        submit_release(queue, PARK_DISABLED);
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections: accepted here, then read by us until it is clear which protocol they speak, then handed to h2o.
+ *
+ * We look for the HTTP/2 preface ourselves, since h2o does it only together with `Upgrade: h2c`: a way around the
+ * checks of framing.c (h2c smuggling), which RFC 9113 has dropped. Without it a client that offers the upgrade simply
+ * goes on with HTTP/1.1.
+ *
+ * Accepting pauses while the server has connections_max of them, and for 100 ms when the system has no descriptor to
+ * spare; what comes meanwhile waits in the listener's backlog. A drain closes at once what carries no request, asks
+ * HTTP/2 clients to leave (GOAWAY, again after 1 s, now final), and lets the others finish.
+ */
+#include "http/http_internal.h"
+
+#include "runtime/metrics.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define ACCEPTS_PER_TURN 16 /* so that a flood of connections doesn't hold up the requests of those who are in */
+
+static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9113 section 3.4 */
+#define PREFACE_BYTES (sizeof preface - 1)
+
+static void on_listener_ready(h2o_socket_t *listener, const char *error);
+
+/* The one place that starts and stops accepting. */
+static void update_accepting(struct http_server *server)
+{
+    if (!server->listener)
+        return;
+    bool wanted =
+        server->connections_open < server->options.connections_max && !h2o_timeout_is_linked(&server->accept_pause);
+    bool accepting = h2o_socket_is_reading(server->listener);
+    if (wanted && !accepting)
+        h2o_socket_read_start(server->listener, on_listener_ready);
+    else if (!wanted && accepting)
+        h2o_socket_read_stop(server->listener);
+}
+
+static void on_accept_pause_over(h2o_timeout_entry_t *entry)
+{
+    update_accepting(CONTAINER_OF(entry, struct http_server, accept_pause));
+}
+
+static void pause_accepting(struct http_server *server)
+{
+    metrics_add(METRIC_HTTP_ACCEPT_FAILURES, 1);
+    h2o_timeout_link(server->loop, &server->context.hundred_ms_timeout, &server->accept_pause);
+    update_accepting(server);
+}
+
+/* h2o or we have closed the socket: the connection is over. */
+static void on_close(void *data)
+{
+    struct http_connection *connection = data;
+    struct http_server *server = connection->server;
+    h2o_timeout_unlink(&connection->deadline);
+    list_remove(&connection->link);
+    free(connection);
+    server->connections_open--;
+    if (server->options.counts_connections)
+        metrics_add(METRIC_HTTP_CONNECTIONS, -1);
+    update_accepting(server);
+}
+
+static void on_first_bytes_late(h2o_timeout_entry_t *entry)
+{
+    h2o_socket_close(CONTAINER_OF(entry, struct http_connection, deadline)->socket);
+}
+
+static void on_first_bytes(h2o_socket_t *socket, const char *error)
+{
+    struct http_connection *connection = socket->on_close.data;
+    struct http_server *server = connection->server;
+    if (error) {
+        h2o_socket_close(socket);
+        return;
+    }
+    size_t len = socket->input->size < PREFACE_BYTES ? socket->input->size : PREFACE_BYTES;
+    bool is_preface = memcmp(socket->input->bytes, preface, len) == 0;
+    if (is_preface && len < PREFACE_BYTES)
+        return;
+    if (is_preface && server->draining) { /* it might miss the GOAWAY */
+        h2o_socket_close(socket);
+        return;
+    }
+    h2o_timeout_unlink(&connection->deadline);
+    connection->stage = is_preface ? CONNECTION_HTTP2 : CONNECTION_HTTP1;
+    struct timeval now = *h2o_get_timestamp(&server->context, NULL, NULL);
+    /* From here on the socket is h2o's, and `connection` may be gone when the call returns. */
+    if (is_preface)
+        h2o_http2_accept(&server->accept, socket, now);
+    else
+        h2o_http1_accept(&server->accept, socket, now);
+}
+
+static void connection_begin(struct http_server *server, h2o_socket_t *socket)
+{
+    struct http_connection *connection = malloc(sizeof *connection);
+    if (!connection) {
+        h2o_socket_close(socket);
+        pause_accepting(server);
+        return;
+    }
+    *connection = (struct http_connection){
+        .server = server, .socket = socket, .stage = CONNECTION_UNDECIDED, .deadline.cb = on_first_bytes_late};
+    list_add_tail(&server->connections, &connection->link);
+    server->connections_open++;
+    if (server->options.counts_connections)
+        metrics_add(METRIC_HTTP_CONNECTIONS, 1);
+    socket->on_close.cb = on_close;
+    socket->on_close.data = connection;
+    h2o_timeout_link(server->loop, &server->context.http1.req_timeout, &connection->deadline);
+    h2o_socket_read_start(socket, on_first_bytes);
+    update_accepting(server);
+}
+
+/* False when there is nothing more to accept now. */
+static bool accept_one(struct http_server *server)
+{
+    h2o_socket_t *socket = h2o_evloop_socket_accept(server->listener); /* non-blocking, TCP_NODELAY */
+    if (socket) {
+        connection_begin(server, socket);
+        return h2o_socket_is_reading(server->listener);
+    }
+    switch (errno) {
+    case EAGAIN:
+        return false;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        pause_accepting(server);
+        return false;
+    default: /* this one connection has failed (accept(2), "Error handling") */
+        return true;
+    }
+}
+
+static void on_listener_ready(h2o_socket_t *listener, const char *error)
+{
+    struct http_server *server = listener->data;
+    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(server); i++) {
+    }
+}
+
+static struct http_connection *connection_of(struct list *link)
+{
+    return CONTAINER_OF(link, struct http_connection, link);
+}
+
+/* What h2o owns, it closes itself when it reads the end. */
+static void end_connection(struct http_connection *connection)
+{
+    if (connection->stage == CONNECTION_UNDECIDED)
+        h2o_socket_close(connection->socket);
+    else
+        shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
+}
+
+/* An HTTP/1 request stays in the input until its answer is out; one that has just come is still in the kernel. */
+static bool waits_for_request(const struct http_connection *connection)
+{
+    char byte;
+    return connection->stage != CONNECTION_HTTP2 && connection->socket->input->size == 0 &&
+           recv(h2o_socket_get_fd(connection->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
+}
+
+/* Repeated until the last has gone: h2o keeps a connection alive whose answer was under way when the drain began. */
+static void sweep(struct http_server *server)
+{
+    list_for_each_safe (link, following, &server->connections) {
+        struct http_connection *connection = connection_of(link);
+        if (waits_for_request(connection))
+            end_connection(connection);
+    }
+    if (server->connections_open > 0)
+        h2o_timeout_link(server->loop, &server->context.hundred_ms_timeout, &server->drain_sweep);
+}
+
+static void on_drain_sweep(h2o_timeout_entry_t *entry)
+{
+    sweep(CONTAINER_OF(entry, struct http_server, drain_sweep));
+}
+
+void http_connections_begin(struct http_server *server)
+{
+    list_init(&server->connections);
+    server->accept_pause = (h2o_timeout_entry_t){.cb = on_accept_pause_over};
+    server->drain_sweep = (h2o_timeout_entry_t){.cb = on_drain_sweep};
+    server->listener = h2o_evloop_socket_create(server->loop, server->options.listen_fd, H2O_SOCKET_FLAG_DONT_READ);
+    server->listener->data = server;
+    update_accepting(server);
+}
+
+static void stop_accepting(struct http_server *server)
+{
+    if (server->listener)
+        h2o_socket_close(TAKE(server->listener));
+    h2o_timeout_unlink(&server->accept_pause);
+}
+
+void http_connections_drain(struct http_server *server)
+{
+    stop_accepting(server);
+    h2o_context_request_shutdown(&server->context);
+    if (!h2o_timeout_is_linked(&server->drain_sweep))
+        sweep(server);
+}
+
+void http_connections_cut(struct http_server *server)
+{
+    stop_accepting(server);
+    h2o_timeout_unlink(&server->drain_sweep);
+    list_for_each_safe (link, following, &server->connections) {
+        end_connection(connection_of(link));
+    }
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An exchange is one request and its answer. h2o owns the request and frees it when the client resets the stream or
+ * leaves, whether or not it was answered; the exchange is ours and stays until http_answer. A cell in the request's
+ * memory points back to the exchange: when h2o frees that memory, the cell's dispose callback tells the exchange that
+ * its request is gone.
+ *
+ * HTTP/1 doesn't read while a request is being answered, so there a client's departure shows only when the answer is
+ * written: such an answer counts as given.
+ */
+#include "http/http_internal.h"
+
+#include "base/clock.h"
+#include "runtime/metrics.h"
+
+#include <stdlib.h>
+
+static const char *reason_of(int status)
+{
+    static const struct {
+        int status;
+        const char *reason;
+    } reasons[] = {{200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {304, "Not Modified"},
+        {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
+        {405, "Method Not Allowed"}, {409, "Conflict"}, {413, "Content Too Large"}, {415, "Unsupported Media Type"},
+        {422, "Unprocessable Content"}, {429, "Too Many Requests"}, {500, "Internal Server Error"},
+        {502, "Bad Gateway"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"}};
+    for (size_t i = 0; i < ARRAY_LENGTH(reasons); i++)
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    return "Other";
+}
+
+static void on_request_gone(void *memory)
+{
+    struct http_exchange **cell = memory;
+    if (*cell) {
+        (*cell)->req = NULL;
+        (*cell)->cell = NULL;
+    }
+}
+
+static struct http_exchange *exchange_new(struct http_server *server, h2o_req_t *req)
+{
+    struct http_exchange *exchange = calloc(1, sizeof *exchange);
+    if (!exchange)
+        return NULL;
+    exchange->server = server;
+    exchange->req = req;
+    exchange->received_mono_us = clock_mono_us();
+    exchange->cell = h2o_mem_alloc_shared(&req->pool, sizeof(struct http_exchange *), on_request_gone);
+    *exchange->cell = exchange;
+    list_add_tail(&server->exchanges, &exchange->link);
+    return exchange;
+}
+
+static void exchange_free(struct http_exchange *exchange)
+{
+    if (exchange->cell)
+        *exchange->cell = NULL;
+    list_remove(&exchange->link);
+    free(exchange);
+}
+
+static struct slice slice_from_iovec(h2o_iovec_t iovec)
+{
+    return slice_of(iovec.base, iovec.len);
+}
+
+/* Why the framing of this request is in doubt, or NULL. HTTP/2 frames its bodies itself. */
+static const char *framing_doubt(h2o_req_t *req)
+{
+    if (req->version >= 0x200)
+        return NULL;
+    const h2o_buffer_t *input = req->conn->callbacks->get_socket(req->conn)->input;
+    return http_framing_doubt(slice_of(input->bytes, input->size), req->version < 0x101);
+}
+
+static void dispatch(struct http_server *server, struct http_exchange *exchange)
+{
+    const struct http_route *route;
+    char methods[ROUTE_METHODS_BYTES];
+    switch (http_route_find(
+        server->options.routes, http_method(exchange), http_path(exchange), &route, exchange->parts, methods)) {
+    case ROUTE_NONE:
+        http_answer_problem(exchange, ERR_NOT_FOUND, "There is nothing at this path.", NULL);
+        break;
+    case ROUTE_OTHER_METHOD: {
+        struct http_header_field allow = {"allow", methods};
+        http_answer_problem_with(exchange, ERR_METHOD, "See the Allow header for the methods.", NULL, &allow);
+        break;
+    }
+    case ROUTE_FOUND:
+        route->handle(exchange, server->options.context);
+    }
+}
+
+int http_exchange_on_request(h2o_handler_t *handler, h2o_req_t *req)
+{
+    struct http_server *server = CONTAINER_OF(handler, struct http_request_handler, super)->server;
+    struct http_exchange *exchange = exchange_new(server, req);
+    if (!exchange) {
+        h2o_send_error_503(req, reason_of(503), "out of memory", 0);
+        return 0;
+    }
+    if (server->closing) {
+        http_answer_problem(exchange, ERR_SHUTTING_DOWN, NULL, NULL);
+        return 0;
+    }
+    const char *doubt = framing_doubt(req);
+    if (doubt) {
+        /* What follows may be the rest of this body: it must not be read as a request. */
+        req->http1_is_persistent = 0;
+        http_answer_problem(exchange, ERR_BAD_REQUEST, doubt, NULL);
+    } else if (req->entity.len > server->options.body_bytes_max) {
+        http_answer_problem(exchange, ERR_TOO_LARGE, "The body is larger than this server takes.", NULL);
+    } else {
+        http_server_go_online(server);
+        dispatch(server, exchange);
+    }
+    return 0;
+}
+
+struct slice http_method(const struct http_exchange *exchange)
+{
+    return exchange->req ? slice_from_iovec(exchange->req->method) : slice_of(NULL, 0);
+}
+
+struct slice http_path(const struct http_exchange *exchange)
+{
+    const h2o_req_t *req = exchange->req;
+    if (!req)
+        return slice_of(NULL, 0);
+    return slice_of(req->path.base, req->query_at < req->path.len ? req->query_at : req->path.len);
+}
+
+struct slice http_query(const struct http_exchange *exchange)
+{
+    const h2o_req_t *req = exchange->req;
+    if (!req || req->query_at >= req->path.len)
+        return slice_of(NULL, 0);
+    return slice_of(req->path.base + req->query_at + 1, req->path.len - req->query_at - 1);
+}
+
+struct slice http_path_part(const struct http_exchange *exchange, unsigned index)
+{
+    return exchange->req && index < HTTP_PATH_PARTS_MAX ? exchange->parts[index] : slice_of(NULL, 0);
+}
+
+struct slice http_header(const struct http_exchange *exchange, const char *lower_case_name)
+{
+    const h2o_req_t *req = exchange->req;
+    if (!req)
+        return slice_of(NULL, 0);
+    if (strcmp(lower_case_name, "host") == 0) /* h2o takes it out of the list */
+        return slice_from_iovec(req->authority);
+    ssize_t found = h2o_find_header_by_str(&req->headers, lower_case_name, strlen(lower_case_name), -1);
+    return found < 0 ? slice_of(NULL, 0) : slice_from_iovec(req->headers.entries[found].value);
+}
+
+struct slice http_body(const struct http_exchange *exchange)
+{
+    return exchange->req ? slice_from_iovec(exchange->req->entity) : slice_of(NULL, 0);
+}
+
+int64_t http_received_mono_us(const struct http_exchange *exchange)
+{
+    return exchange->received_mono_us;
+}
+
+void http_set_user(struct http_exchange *exchange, void *user)
+{
+    exchange->user = user;
+}
+
+void *http_user(const struct http_exchange *exchange)
+{
+    return exchange->user;
+}
+
+static void add_header(h2o_req_t *req, const struct http_header_field *field)
+{
+    h2o_iovec_t name = h2o_strdup(&req->pool, field->name, SIZE_MAX);
+    h2o_iovec_t value = h2o_strdup(&req->pool, field->value, SIZE_MAX);
+    h2o_strtolower(name.base, name.len); /* HTTP/2 takes nothing else */
+    h2o_add_header_by_str(&req->pool, &req->res.headers, name.base, name.len, 1, NULL, value.base, value.len);
+}
+
+static void send_reply(h2o_req_t *req, const struct http_reply *reply)
+{
+    static h2o_generator_t generator; /* everything is sent at once: there is nothing to proceed with or to stop */
+    req->res.status = reply->status;
+    req->res.reason = reason_of(reply->status);
+    bool may_have_body = reply->status != 204 && reply->status != 304;
+    if (may_have_body)
+        req->res.content_length = reply->body.len;
+    if (reply->content_type)
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, reply->content_type,
+            strlen(reply->content_type));
+    for (unsigned i = 0; i < reply->headers_count; i++)
+        add_header(req, &reply->headers[i]);
+
+    bool is_head = h2o_memis(req->input.method.base, req->input.method.len, H2O_STRLIT("HEAD"));
+    bool has_body = may_have_body && !is_head && reply->body.len > 0;
+    h2o_iovec_t body = has_body ? h2o_strdup(&req->pool, reply->body.data, reply->body.len) : h2o_iovec_init(NULL, 0);
+    h2o_start_response(req, &generator);
+    h2o_send(req, &body, has_body, H2O_SEND_STATE_FINAL);
+}
+
+bool http_answer(struct http_exchange *exchange, const struct http_reply *reply)
+{
+    h2o_req_t *req = exchange->req;
+    if (req) {
+        if (exchange->server->draining)
+            req->http1_is_persistent = 0;
+        send_reply(req, reply);
+    } else {
+        metrics_add(METRIC_ANSWERS_ORPHANED, 1);
+    }
+    exchange_free(exchange);
+    return req != NULL;
+}
+
+void http_exchanges_abandon(struct http_server *server)
+{
+    list_for_each_safe (link, following, &server->exchanges) {
+        struct http_exchange *exchange = CONTAINER_OF(link, struct http_exchange, link);
+        if (exchange->req) {
+            exchange->req->http1_is_persistent = 0;
+            send_reply(exchange->req,
+                &(struct http_reply){.status = 503, .headers = {{"retry-after", "1"}}, .headers_count = 1});
+            *exchange->cell = NULL;
+        }
+        exchange->req = NULL;
+        exchange->cell = NULL;
+        exchange->server = NULL;
+        list_remove(&exchange->link);
+    }
+}

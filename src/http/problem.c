@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/problem.h"
+
+#include "base/cleanup.h"
+#include "http/http_internal.h"
+
+#include <stdio.h>
+
+static void add_member(struct buffer *body, const char *name, const char *value)
+{
+    buffer_add_format(body, "\"%s\":", name);
+    buffer_add_json_string(body, slice_from_string(value));
+}
+
+static void print_problem(
+    struct buffer *body, enum err error, const char *detail, const struct field_problems *problems)
+{
+    buffer_add_format(body, "{\"type\":\"urn:penstock:problem:%s\",", err_name(error));
+    add_member(body, "title", err_title(error));
+    buffer_add_format(body, ",\"status\":%d", err_http_status(error));
+    if (detail) {
+        buffer_add_char(body, ',');
+        add_member(body, "detail", detail);
+    }
+    if (problems && problems->count > 0) {
+        buffer_add_string(body, ",\"errors\":[");
+        for (unsigned i = 0; i < problems->count; i++) {
+            buffer_add_string(body, i ? ",{" : "{");
+            add_member(body, "pointer", problems->list[i].pointer);
+            buffer_add_char(body, ',');
+            add_member(body, "detail", problems->list[i].detail);
+            buffer_add_char(body, '}');
+        }
+        buffer_add_char(body, ']');
+    }
+    buffer_add_char(body, '}');
+}
+
+void http_answer_problem_with(struct http_exchange *exchange, enum err error, const char *detail,
+    const struct field_problems *problems, const struct http_header_field *extra)
+{
+    struct buffer body = BUFFER_EMPTY;
+    print_problem(&body, error, detail, problems);
+    struct http_reply reply = {.status = err_http_status(error)};
+    if (buffer_status(&body) == OK) {
+        reply.content_type = "application/problem+json";
+        reply.body = buffer_slice(&body);
+    }
+
+    char retry_after[2];
+    if (reply.status == 503 || reply.status == 429) {
+        /* Spread over 1 to 5 s, so that those who were turned away together don't come back together. */
+        snprintf(retry_after, sizeof retry_after, "%u", 1 + (unsigned)(http_received_mono_us(exchange) % 5));
+        reply.headers[reply.headers_count++] = (struct http_header_field){"retry-after", retry_after};
+    }
+    if (reply.status == 401)
+        reply.headers[reply.headers_count++] = (struct http_header_field){"www-authenticate", "Bearer"};
+    if (extra)
+        reply.headers[reply.headers_count++] = *extra;
+
+    http_answer(exchange, &reply);
+    buffer_done(&body);
+}
+
+void http_answer_problem(
+    struct http_exchange *exchange, enum err error, const char *detail, const struct field_problems *problems)
+{
+    http_answer_problem_with(exchange, error, detail, problems, NULL);
+}

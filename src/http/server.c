@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server as a whole: h2o's configuration, context and loop, and their life.
+ *
+ * One turn is one h2o_evloop_run: it waits once, at its beginning, and then runs callbacks. So the thread is offline
+ * for RCU when the turn begins, the first handler or mail brings it online, and it goes offline behind the turn.
+ *
+ * Limits: body_bytes_max is ours (413 with a problem, in exchange.c); h2o itself holds up to twice as much of a body,
+ * so that a slightly too large one is read away and the connection stays usable. Beyond that h2o cuts it: HTTP/1 with a
+ * 413 in plain text and the end of the connection, HTTP/2 with RST_STREAM. A connection has at most 100 HTTP/2 streams,
+ * fixed in h2o.
+ *
+ * What h2o 2.2.5 can't give back when a server is freed: the descriptor of its epoll, and a few recycled blocks of the
+ * thread's own.
+ */
+#include "http/http_internal.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#define REQUEST_MS_MAX 10000 /* HTTP/1: from the connection or the last answer to the end of the next request */
+#define IDLE_HTTP2_MS 120000 /* without a stream or a byte */
+#define DRAIN_MS_MAX 30000   /* HTTP/2: from the final GOAWAY until h2o closes the connections that are left */
+#define TURNS_TO_CLOSE_MAX 200
+#define TURN_TO_CLOSE_MS 5
+
+void http_server_go_online(struct http_server *server)
+{
+    if (server->online)
+        return;
+    rcu_go_online();
+    server->online = true;
+}
+
+static void on_mailbox_ready(h2o_socket_t *socket, const char *error)
+{
+    struct http_server *server = socket->data;
+    http_server_go_online(server);
+    mailbox_work(server->options.mailbox);
+}
+
+static void on_tick(h2o_timeout_entry_t *entry)
+{
+    struct http_server *server = CONTAINER_OF(entry, struct http_server, tick);
+    h2o_timeout_link(server->loop, &server->context.hundred_ms_timeout, &server->tick);
+    http_server_go_online(server);
+    server->options.on_tick(server->options.context);
+}
+
+static void configure(struct http_server *server)
+{
+    h2o_globalconf_t *config = &server->config;
+    h2o_config_init(config);
+    config->server_name = h2o_iovec_init(H2O_STRLIT("Penstock"));
+    config->max_request_entity_size = 2 * server->options.body_bytes_max;
+    config->http1.req_timeout = REQUEST_MS_MAX;
+    config->http1.upgrade_to_http2 = 0; /* connection.c finds the preface */
+    config->http2.idle_timeout = IDLE_HTTP2_MS;
+    config->http2.graceful_shutdown_timeout = DRAIN_MS_MAX;
+
+    /* Every path has the same handler, on the path that h2o takes when no other fits: it needs no leading slash. */
+    h2o_hostconf_t *host = h2o_config_register_host(config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    struct http_request_handler *handler = (void *)h2o_create_handler(&host->fallback_path, sizeof *handler);
+    handler->super.on_req = http_exchange_on_request;
+    handler->server = server;
+}
+
+enum err http_server_new(const struct http_options *options, struct http_server **ret_server)
+{
+    AUTO_CLOSE int listen_fd = options->listen_fd;
+    AUTO_CLOSE int mailbox_fd = -1;
+    if (options->mailbox) {
+        mailbox_fd = fcntl(options->mailbox->event_fd, F_DUPFD_CLOEXEC, 0); /* h2o closes the one that it has */
+        if (mailbox_fd < 0)
+            return ERR_SYSTEM;
+    }
+    struct http_server *server = calloc(1, sizeof *server);
+    if (!server)
+        return ERR_NO_MEMORY;
+    server->options = *options;
+    list_init(&server->exchanges);
+    configure(server);
+    server->loop = h2o_evloop_create();
+    h2o_context_init(&server->context, server->loop, &server->config);
+    server->accept = (h2o_accept_ctx_t){.ctx = &server->context, .hosts = server->config.hosts};
+    http_connections_begin(server);
+    server->tick = (h2o_timeout_entry_t){.cb = on_tick};
+    if (options->on_tick)
+        h2o_timeout_link(server->loop, &server->context.hundred_ms_timeout, &server->tick);
+    if (mailbox_fd >= 0) {
+        server->mailbox_socket = h2o_evloop_socket_create(server->loop, TAKE_FD(mailbox_fd), H2O_SOCKET_FLAG_DONT_READ);
+        server->mailbox_socket->data = server;
+        h2o_socket_read_start(server->mailbox_socket, on_mailbox_ready);
+    }
+    (void)TAKE_FD(listen_fd);
+    *ret_server = server;
+    return OK;
+}
+
+void http_server_run(struct http_server *server)
+{
+    while (!server->stopping) {
+        h2o_evloop_run(server->loop, INT32_MAX);
+        if (server->online)
+            rcu_go_offline();
+        server->online = false;
+    }
+}
+
+void http_server_drain(struct http_server *server)
+{
+    server->draining = true;
+    http_connections_drain(server);
+}
+
+bool http_server_is_idle(const struct http_server *server)
+{
+    return server->connections_open == 0 && list_is_empty(&server->exchanges);
+}
+
+void http_server_stop(struct http_server *server)
+{
+    server->stopping = true;
+}
+
+/* Only h2o can take its connections apart: it does so as it sees the end of each. */
+static void close_connections(struct http_server *server)
+{
+    http_exchanges_abandon(server);
+    h2o_evloop_run(server->loop, 0); /* for HTTP/2, whose frames go out in the next turn */
+    http_connections_cut(server);
+    for (int i = 0; i < TURNS_TO_CLOSE_MAX && server->connections_open > 0; i++)
+        h2o_evloop_run(server->loop, TURN_TO_CLOSE_MS);
+    assert(server->connections_open == 0);
+}
+
+void http_server_free(struct http_server *server)
+{
+    if (!server)
+        return;
+    server->closing = true;
+    h2o_timeout_unlink(&server->tick);
+    if (server->mailbox_socket)
+        h2o_socket_close(server->mailbox_socket);
+    close_connections(server);
+
+    h2o_timeout_unlink(&server->context.http2._graceful_shutdown_timeout);
+    h2o_multithread_queue_t *queue = server->context.queue;
+    h2o_context_dispose(&server->context);
+    free(queue); /* h2o_multithread_destroy_queue leaves it */
+    h2o_evloop_destroy(server->loop);
+    h2o_config_dispose(&server->config);
+    free(server);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ingress thread: its routes, its start and its end. */
+#include "ingress/ingress_internal.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "runtime/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct stop_order {
+    struct mail mail;
+    int64_t drain_us;
+};
+
+static const struct http_route routes[] = {
+    {"POST", "/v1/events", ingress_post_event},
+    {"GET", "/v1/events/{id}", ingress_get_event},
+    {NULL, NULL, NULL},
+};
+
+static void stop_if_drained(struct ingress *ingress, int64_t now_mono_us)
+{
+    bool idle = http_server_is_idle(ingress->server) && list_is_empty(&ingress->waiting);
+    if (!idle && now_mono_us < ingress->drain_until_mono_us)
+        return;
+    if (!idle)
+        log_warn("the drain limit has passed: partner connections are cut");
+    http_server_stop(ingress->server);
+}
+
+static void on_tick(void *context)
+{
+    struct ingress *ingress = context;
+    int64_t now_mono_us = clock_mono_us();
+    ingress_expire_posted(ingress, now_mono_us);
+    if (ingress->draining)
+        stop_if_drained(ingress, now_mono_us);
+}
+
+static void on_stop(struct mail *mail, void *receiver)
+{
+    struct stop_order *order = CONTAINER_OF(mail, struct stop_order, mail);
+    struct ingress *ingress = receiver;
+    ingress->draining = true;
+    ingress->drain_until_mono_us = clock_mono_us() + order->drain_us;
+    free(order);
+    http_server_drain(ingress->server);
+}
+
+static void run(void *context)
+{
+    http_server_run(((struct ingress *)context)->server);
+}
+
+enum err ingress_new(const struct ingress_options *options, struct ingress **ret_ingress)
+{
+    struct ingress *ingress = calloc(1, sizeof *ingress);
+    if (!ingress) {
+        close(options->listen_fd);
+        return ERR_NO_MEMORY;
+    }
+    ingress->options = *options;
+    ingress->random_used = RANDOM_POOL_BYTES;
+    list_init(&ingress->waiting);
+    ingress->mailbox.event_fd = -1;
+    enum err failed = http_server_new(
+        &(struct http_options){
+            .listen_fd = options->listen_fd,
+            .routes = routes,
+            .context = ingress,
+            .mailbox = mailbox_init(&ingress->mailbox, ingress) == OK ? &ingress->mailbox : NULL,
+            .on_tick = on_tick,
+            .body_bytes_max = EVENT_BYTES_MAX,
+            .connections_max = options->connections_max,
+            .counts_connections = true,
+        },
+        &ingress->server);
+    if (!failed && ingress->mailbox.event_fd < 0)
+        failed = ERR_SYSTEM;
+    if (!failed)
+        failed = queue_direct_new(options->journals, &ingress->mailbox, &ingress->queue);
+    if (!failed)
+        failed = hmac_new(options->receipt_key, &ingress->receipt_mac);
+    if (failed) {
+        ingress_free(ingress);
+        return failed;
+    }
+    *ret_ingress = ingress;
+    return OK;
+}
+
+enum err ingress_start(struct ingress *ingress)
+{
+    char name[THREAD_NAME_BYTES];
+    snprintf(name, sizeof name, "ingress-%u", ingress->options.number % 1000);
+    return thread_start(&ingress->thread, name, run, ingress);
+}
+
+void ingress_stop(struct ingress *ingress, int64_t drain_us)
+{
+    struct stop_order *order = malloc(sizeof *order);
+    if (!order)
+        abort(); /* nothing can be stopped in order any more; what was answered is durable */
+    *order = (struct stop_order){.mail.on_receive = on_stop, .drain_us = drain_us};
+    mailbox_post(&ingress->mailbox, &order->mail);
+}
+
+void ingress_join(struct ingress *ingress)
+{
+    thread_join(&ingress->thread);
+}
+
+void ingress_free(struct ingress *ingress)
+{
+    if (!ingress)
+        return;
+    if (ingress->mailbox.event_fd >= 0)
+        mailbox_work(&ingress->mailbox);
+    http_server_free(ingress->server);
+    mailbox_done(&ingress->mailbox);
+    queue_free(ingress->queue);
+    hmac_free(ingress->receipt_mac);
+    free(ingress);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JOURNAL_APPEND: the ledger judges, and what is new is written with its deliveries and handed over to delivery. */
+#include "journal/store.h"
+
+#include <assert.h>
+
+static void hand_over(struct store *store, const struct delivery *delivery, struct event *event)
+{
+    struct delivery *handed = &store->handover->deliveries[store->handover->count++];
+    *handed = *delivery;
+    handed->event = event_ref(event);
+}
+
+static enum err add_delivery(struct store *store, struct event *event, int64_t id, uint64_t endpoint)
+{
+    struct delivery delivery = {
+        .id = id,
+        .endpoint = endpoint,
+        .state = endpoint ? DELIVERY_PENDING : DELIVERY_PARKED,
+        .lane = LANE_FRESH,
+        .due_us = event->parts.accepted_us,
+    };
+    enum err result = delivery_rows_add(&store->deliveries, &delivery, endpoint ? PARK_NONE : PARK_UNROUTED);
+    if (!result && delivery.state == DELIVERY_PENDING)
+        hand_over(store, &delivery, event);
+    return result;
+}
+
+static enum err add_event(struct store *store, struct journal_append *append)
+{
+    struct event *event = append->event;
+    int64_t seq = store->next_seq;
+    enum err result = event_rows_add(&store->events, seq, event);
+    if (result == ERR_EXISTS) {
+        /* The same event came twice and had no key to tell, or its key has left the ledger. */
+        append->request.result = ERR_EXISTS;
+        append->ret_id = event->parts.id;
+        return OK;
+    }
+    store->next_seq++;
+    int64_t first_id = seq * ACCOUNT_ENDPOINTS_MAX;
+    if (!result && append->endpoints_count == 0)
+        result = add_delivery(store, event, first_id, 0);
+    for (unsigned i = 0; i < append->endpoints_count && !result; i++)
+        result = add_delivery(store, event, first_id + i, append->endpoints[i]);
+    append->ret_id = event->parts.id;
+    return result;
+}
+
+enum err store_append(struct store *store, struct journal_request *request)
+{
+    struct journal_append *append = CONTAINER_OF(request, struct journal_append, request);
+    struct event *event = append->event;
+    assert(append->endpoints_count <= ACCOUNT_ENDPOINTS_MAX);
+    if (event->parts.key.len == 0)
+        return add_event(store, append);
+
+    enum ledger_finding finding;
+    struct event_id first;
+    enum err result = ledger_look_up(&store->ledger, &append->ledger_key, event, &finding, &first);
+    if (result)
+        return result;
+    switch (finding) {
+    case LEDGER_NEW:
+        result = ledger_add(&store->ledger, &append->ledger_key, event);
+        return result ? result : add_event(store, append);
+    case LEDGER_DUPLICATE:
+        request->result = ERR_EXISTS;
+        append->ret_id = first;
+        return OK;
+    case LEDGER_CONFLICT:
+        request->result = ERR_CONFLICT;
+        append->ret_id = first;
+        return event_rows_add_conflict(&store->events, &first, store->now_us, event);
+    case LEDGER_DAMAGED:
+        break;
+    }
+    request->result = ERR_DAMAGED;
+    return OK;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CRC-32 over rows, since SQLite's pages have none: what a disk or a stray write has changed must not be delivered as
+ * if a partner had sent it. Every part goes in with its length, and the row's number as well, so that neither moved
+ * bytes nor swapped rows pass. The values are on disk: what goes in, and its order, never changes within a format
+ * version.
+ */
+#ifndef PENSTOCK_JOURNAL_CHECKSUM_H
+#define PENSTOCK_JOURNAL_CHECKSUM_H
+
+#include "model/event.h"
+
+uint32_t checksum_event(int64_t seq, const struct event *event); /* without its body */
+uint32_t checksum_body(int64_t seq, struct slice body);
+uint32_t checksum_conflict(const struct event_id *first, int64_t at_us, const struct event *event);
+
+#endif

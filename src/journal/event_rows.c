@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/event_rows.h"
+
+#include "journal/checksum.h"
+#include "journal/sql.h"
+
+static const char *const texts[EVENTS_STATEMENTS] = {
+    [EVENTS_ADD] =
+        "INSERT INTO events(seq, id, accepted_us, occurred_us, partner, account, type, key, class, guarded,"
+        " amount, currency, traceparent, crc) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO NOTHING",
+    [EVENTS_ADD_BODY] = "INSERT INTO bodies(seq, body, crc) VALUES(?,?,?)",
+    [EVENTS_ADD_CONFLICT] =
+        "INSERT INTO conflicts(first_event, at_us, partner, account, type, key, amount, currency, body,"
+        " crc) VALUES(?,?,?,?,?,?,?,?,?,?)",
+    [EVENTS_READ] =
+        "SELECT id, accepted_us, occurred_us, partner, account, type, key, class, guarded, amount, currency,"
+        " traceparent, crc FROM events WHERE seq = ?",
+    [EVENTS_READ_BODY] = "SELECT body, crc FROM bodies WHERE seq = ?",
+    [EVENTS_FIND] = "SELECT seq FROM events WHERE id = ?",
+};
+
+enum err event_rows_init(struct event_rows *rows, sqlite3 *db)
+{
+    *rows = (struct event_rows){.db = db};
+    return sql_prepare_all(db, texts, EVENTS_STATEMENTS, rows->statements);
+}
+
+void event_rows_done(struct event_rows *rows)
+{
+    sql_finalize_all(rows->statements, EVENTS_STATEMENTS);
+}
+
+static struct slice id_slice(const struct event_id *id)
+{
+    return slice_of(id->bytes, sizeof id->bytes);
+}
+
+static enum err add_body(struct event_rows *rows, int64_t seq, struct slice body)
+{
+    struct sql_use use = sql_use(rows->statements[EVENTS_ADD_BODY]);
+    sql_bind_int(&use, seq);
+    sql_bind_blob(&use, body);
+    sql_bind_int(&use, checksum_body(seq, body));
+    return sql_execute(&use);
+}
+
+enum err event_rows_add(struct event_rows *rows, int64_t seq, const struct event *event)
+{
+    const struct event_parts *parts = &event->parts;
+    struct sql_use use = sql_use(rows->statements[EVENTS_ADD]);
+    sql_bind_int(&use, seq);
+    sql_bind_blob(&use, id_slice(&parts->id));
+    sql_bind_int(&use, parts->accepted_us);
+    sql_bind_optional_int(&use, parts->has_occurred_at, parts->occurred_us);
+    sql_bind_text(&use, parts->partner);
+    sql_bind_text(&use, parts->account);
+    sql_bind_text(&use, parts->type);
+    sql_bind_optional_text(&use, parts->key);
+    sql_bind_int(&use, event->class);
+    sql_bind_int(&use, event->guarded);
+    sql_bind_optional_text(&use, parts->amount);
+    sql_bind_optional_text(&use, parts->currency);
+    sql_bind_optional_text(&use, parts->traceparent);
+    sql_bind_int(&use, checksum_event(seq, event));
+    enum err result = sql_execute(&use);
+    if (!result && sqlite3_changes64(rows->db) == 0)
+        return ERR_EXISTS;
+    return result ? result : add_body(rows, seq, parts->body);
+}
+
+enum err event_rows_add_conflict(
+    struct event_rows *rows, const struct event_id *first, int64_t at_us, const struct event *event)
+{
+    const struct event_parts *parts = &event->parts;
+    struct sql_use use = sql_use(rows->statements[EVENTS_ADD_CONFLICT]);
+    sql_bind_blob(&use, id_slice(first));
+    sql_bind_int(&use, at_us);
+    sql_bind_text(&use, parts->partner);
+    sql_bind_text(&use, parts->account);
+    sql_bind_text(&use, parts->type);
+    sql_bind_text(&use, parts->key);
+    sql_bind_optional_text(&use, parts->amount);
+    sql_bind_optional_text(&use, parts->currency);
+    sql_bind_blob(&use, parts->body);
+    sql_bind_int(&use, checksum_conflict(first, at_us, event));
+    return sql_execute(&use);
+}
+
+enum err event_rows_find(struct event_rows *rows, const struct event_id *id, int64_t *ret_seq)
+{
+    struct sql_use use = sql_use(rows->statements[EVENTS_FIND]);
+    sql_bind_blob(&use, id_slice(id));
+    return sql_execute_int(&use, ret_seq);
+}
+
+/* The body into `parts`; it stays in the statement until that is finished. */
+static enum err read_body(
+    struct sql_use *use, int64_t seq, const struct event_reading *reading, struct event_parts *parts)
+{
+    bool row;
+    sql_bind_int(use, seq);
+    enum err result = sql_step(use, &row);
+    if (result)
+        return result;
+    if (!row)
+        return reading->may_lack_body ? OK : ERR_DAMAGED;
+    parts->body = sql_column_slice(use, 0);
+    if (checksum_body(seq, parts->body) != sql_column_int(use, 1))
+        return ERR_DAMAGED;
+    return (int64_t)parts->body.len > reading->body_bytes_max ? ERR_TOO_LARGE : OK;
+}
+
+/* The event of the row that `use` stands on. What the row says of class and guard counts, not what the type means
+ * today. */
+static enum err make_event(const struct sql_use *use, int64_t seq, const struct event_reading *reading,
+    struct event_parts *parts, struct event **ret_event)
+{
+    struct slice id = sql_column_slice(use, 0);
+    if (id.len != sizeof parts->id.bytes)
+        return ERR_DAMAGED;
+    memcpy(parts->id.bytes, id.data, id.len);
+    parts->accepted_us = sql_column_int(use, 1);
+    parts->has_occurred_at = sqlite3_column_type(use->statement, 2) != SQLITE_NULL;
+    parts->occurred_us = sql_column_int(use, 2);
+    struct slice *const slices[] = {[3] = &parts->partner,
+        [4] = &parts->account,
+        [5] = &parts->type,
+        [6] = &parts->key,
+        [9] = &parts->amount,
+        [10] = &parts->currency,
+        [11] = &parts->traceparent};
+    for (int column = 3; column <= 11; column++)
+        if (slices[column])
+            *slices[column] = sql_column_slice(use, column);
+    struct event *event;
+    enum err result = event_new(parts, reading->credit, reading->credit_share_percent, &event);
+    if (result)
+        return result;
+    event->class = (enum event_class)sql_column_int(use, 7);
+    event->guarded = sql_column_int(use, 8) != 0;
+    if (checksum_event(seq, event) != sql_column_int(use, 12)) {
+        event_unref(event);
+        return ERR_DAMAGED;
+    }
+    *ret_event = event;
+    return OK;
+}
+
+enum err event_rows_read(
+    struct event_rows *rows, int64_t seq, const struct event_reading *reading, struct event **ret_event)
+{
+    struct event_parts parts = {0};
+    struct sql_use row_use = sql_use(rows->statements[EVENTS_READ]),
+                   body_use = sql_use(rows->statements[EVENTS_READ_BODY]);
+    bool row = false;
+    enum err result = read_body(&body_use, seq, reading, &parts);
+    if (!result) {
+        sql_bind_int(&row_use, seq);
+        result = sql_step(&row_use, &row);
+    }
+    if (!result)
+        result = row ? make_event(&row_use, seq, reading, &parts, ret_event) : ERR_DAMAGED;
+    /* In this order, since finishing one that went well wipes out what the connection says of the other. */
+    sql_finish(&body_use);
+    sql_finish(&row_use);
+    return result;
+}

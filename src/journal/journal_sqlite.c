@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The journal's thread. It sleeps on its mailbox, takes everything that has gathered there, and makes one transaction
+ * of it: while that one is being committed the next gathers. So a commit is as large as the load makes it, without a
+ * timer.
+ *
+ *   mailbox -> batch -> BEGIN, one function for each request (store.h), COMMIT -> handover -> answers -> checkpoint ->
+ * ledger's expiry
+ *
+ * The handover leaves before the answers. A JOURNAL_LOAD may find a delivery that the same transaction accepted;
+ * delivery has it from the handover by then, and knows it again by its id.
+ *
+ * Failure: a transaction that fails is rolled back as a whole and all of its requests get its error, since each may
+ * have seen what another one did. A full disk passes. A failed sync, or an I/O error from COMMIT, does not: the kernel
+ * may have thrown the pages away, and another try would be answered from memory. From then on everything is refused,
+ * and the file is closed without another write.
+ */
+#include "journal/journal_sqlite.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "journal/store.h"
+#include "runtime/log.h"
+#include "runtime/metrics.h"
+#include "runtime/thread.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct journal_sqlite {
+    struct journal journal;
+
+    /* immutable after open */
+    struct journal_listener listener;
+    struct thread thread;
+
+    struct mailbox mailbox; /* shared */
+    struct mail stop;
+
+    /* owned by the journal's thread */
+    struct store store;
+    bool stopping;
+    bool failed;         /* the file is in doubt */
+    bool failure_logged; /* the last transaction failed: a full disk is said once */
+    bool expiry_due;
+    int64_t expired_day; /* the ledger has nothing left to drop on this day */
+    unsigned batch_len;
+    struct journal_request *batch[JOURNAL_BATCH_REQUESTS_MAX];
+};
+
+/* What each kind of request does, and how its outputs are taken back when its transaction fails. */
+static const struct {
+    enum err (*apply)(struct store *store, struct journal_request *request);
+    void (*undo)(struct journal_request *request);
+} kinds[JOURNAL_KINDS] = {
+    [JOURNAL_APPEND] = {store_append, NULL},
+    [JOURNAL_START] = {store_start, NULL},
+    [JOURNAL_SETTLE] = {store_settle, NULL},
+    [JOURNAL_LOAD] = {store_load, store_undo_load},
+    [JOURNAL_SURVEY] = {store_survey, store_undo_survey},
+    [JOURNAL_RELEASE] = {store_release, store_undo_release},
+};
+
+/* On the requester's thread. */
+static void receive_answer(struct mail *mail, void *receiver)
+{
+    struct journal_request *request = CONTAINER_OF(mail, struct journal_request, mail);
+    request->on_done(request, receiver);
+}
+
+static void post_answers(struct journal_sqlite *self)
+{
+    for (unsigned i = 0; i < self->batch_len; i++) {
+        struct journal_request *request = self->batch[i];
+        request->mail.on_receive = receive_answer;
+        mailbox_post(request->reply_to, &request->mail);
+    }
+    self->batch_len = 0;
+}
+
+/* Room for every delivery that the batch may bring, so that nothing can fail between the commit and the handover. */
+static enum err prepare_handover(struct journal_sqlite *self)
+{
+    size_t room = 0;
+    for (unsigned i = 0; i < self->batch_len; i++)
+        if (self->batch[i]->kind == JOURNAL_APPEND)
+            room += CONTAINER_OF(self->batch[i], struct journal_append, request)->endpoints_count;
+    self->store.handover = NULL;
+    if (room == 0)
+        return OK;
+    struct journal_handover *handover = malloc(sizeof *handover + room * sizeof handover->deliveries[0]);
+    if (!handover)
+        return ERR_NO_MEMORY;
+    handover->count = 0;
+    self->store.handover = handover;
+    return OK;
+}
+
+static void post_handover(struct journal_sqlite *self)
+{
+    struct journal_handover *handover = TAKE(self->store.handover);
+    if (!handover || handover->count == 0) {
+        free(handover);
+        return;
+    }
+    handover->mail.on_receive = self->listener.on_handover;
+    mailbox_post(self->listener.delivery, &handover->mail);
+}
+
+static void drop_handover(struct journal_sqlite *self)
+{
+    struct journal_handover *handover = TAKE(self->store.handover);
+    for (unsigned i = 0; handover && i < handover->count; i++)
+        event_unref(handover->deliveries[i].event);
+    free(handover);
+}
+
+static void declare_failed(struct journal_sqlite *self)
+{
+    self->failed = true;
+    log_error("the journal's disk failed: nothing is accepted or recorded until a restart shard=%u", self->store.shard);
+    if (self->listener.on_failed)
+        self->listener.on_failed(self->listener.context, ERR_DISK);
+}
+
+/* Ends a transaction that could not be committed; right after the failure, while the connection still tells what it
+ * was. */
+static void abandon_transaction(struct journal_sqlite *self, enum err error, bool while_committing)
+{
+    bool in_doubt = store_is_in_doubt(&self->store, while_committing);
+    if (!self->failure_logged || in_doubt)
+        log_error("the journal could not commit shard=%u error=%s reason=%s", self->store.shard, err_name(error),
+            sqlite3_errmsg(self->store.db));
+    self->failure_logged = true;
+    metrics_add(METRIC_JOURNAL_COMMIT_FAILURES, 1);
+    if (store_roll_back(&self->store))
+        in_doubt = true;
+    if (in_doubt)
+        declare_failed(self);
+}
+
+static enum err commit(struct journal_sqlite *self)
+{
+    int64_t started_us = clock_mono_us();
+    enum err result = store_commit(&self->store);
+    if (result)
+        return result;
+    if (self->store.checkpointer.wrote) {
+        metrics_add(METRIC_JOURNAL_COMMITS, 1);
+        metrics_observe(HISTOGRAM_COMMIT, clock_mono_us() - started_us);
+        if (self->failure_logged)
+            log_info("the journal commits again shard=%u", self->store.shard);
+        self->failure_logged = false;
+    }
+    return OK;
+}
+
+/* The batch's transaction. After an error nothing of it has happened, in the file and in the requests. */
+static enum err run_batch(struct journal_sqlite *self)
+{
+    unsigned applied = 0;
+    bool committing = false;
+    enum err result = prepare_handover(self);
+    if (result)
+        return result;
+    result = store_begin(&self->store);
+    while (!result && applied < self->batch_len) {
+        struct journal_request *request = self->batch[applied++];
+        request->result = OK;
+        result = kinds[request->kind].apply(&self->store, request);
+    }
+    if (!result) {
+        committing = true;
+        result = commit(self);
+    }
+    if (!result)
+        return OK;
+    abandon_transaction(self, result, committing);
+    for (unsigned i = 0; i < applied; i++)
+        if (kinds[self->batch[i]->kind].undo)
+            kinds[self->batch[i]->kind].undo(self->batch[i]);
+    drop_handover(self);
+    return result;
+}
+
+static void keep_wal_small(struct journal_sqlite *self)
+{
+    enum err result = checkpointer_work(&self->store.checkpointer);
+    if (!result)
+        return;
+    log_warn("the journal could not be checkpointed shard=%u error=%s reason=%s", self->store.shard, err_name(result),
+        sqlite3_errmsg(self->store.db));
+    if (store_is_in_doubt(&self->store, false))
+        declare_failed(self);
+}
+
+static void work_off_batch(struct journal_sqlite *self)
+{
+    if (self->batch_len == 0)
+        return;
+    metrics_add(METRIC_JOURNAL_REQUESTS, self->batch_len);
+    enum err result = self->failed ? ERR_DISK : run_batch(self);
+    for (unsigned i = 0; result && i < self->batch_len; i++)
+        self->batch[i]->result = result;
+    post_handover(self);
+    post_answers(self);
+    if (!self->failed)
+        keep_wal_small(self);
+}
+
+/* One slice for each turn, so that requests never wait for more than one of them. */
+static void expire_ledger(struct journal_sqlite *self)
+{
+    int64_t today = clock_wall_us() / US_PER_DAY;
+    self->expiry_due = !self->failed && today != self->expired_day;
+    if (!self->expiry_due)
+        return;
+    bool dropped = false, committing = false;
+    enum err result = store_begin(&self->store);
+    if (!result)
+        result = ledger_expire(&self->store.ledger, self->store.now_us, &dropped);
+    if (!result) {
+        committing = true;
+        result = commit(self);
+    }
+    if (result)
+        abandon_transaction(self, result, committing);
+    if (result || !dropped) {
+        self->expired_day = today;
+        self->expiry_due = false;
+    }
+}
+
+static void receive_request(struct mail *mail, void *receiver)
+{
+    struct journal_sqlite *self = receiver;
+    ASSERT_ON_THREAD(&self->thread);
+    self->batch[self->batch_len++] = CONTAINER_OF(mail, struct journal_request, mail);
+    if (self->batch_len == JOURNAL_BATCH_REQUESTS_MAX)
+        work_off_batch(self);
+}
+
+static void receive_stop(struct mail *mail, void *receiver)
+{
+    (void)mail;
+    ((struct journal_sqlite *)receiver)->stopping = true;
+}
+
+static void run(void *context)
+{
+    struct journal_sqlite *self = context;
+    while (!self->stopping) {
+        mailbox_wait(&self->mailbox, self->expiry_due ? 0 : -1);
+        mailbox_work(&self->mailbox);
+        work_off_batch(self);
+        expire_ledger(self);
+    }
+    store_close(&self->store, self->failed);
+}
+
+static void submit(struct journal *journal, struct journal_request *request)
+{
+    struct journal_sqlite *self = CONTAINER_OF(journal, struct journal_sqlite, journal);
+    assert((unsigned)request->kind < JOURNAL_KINDS && request->reply_to && request->on_done);
+    request->mail.on_receive = receive_request;
+    mailbox_post(&self->mailbox, &request->mail);
+}
+
+static void stop(struct journal *journal)
+{
+    struct journal_sqlite *self = CONTAINER_OF(journal, struct journal_sqlite, journal);
+    self->stop.on_receive = receive_stop;
+    mailbox_post(&self->mailbox, &self->stop);
+    thread_join(&self->thread);
+    mailbox_done(&self->mailbox);
+    free(self);
+}
+
+static const struct journal_ops sqlite_ops = {.submit = submit, .stop = stop};
+
+enum err journal_sqlite_open(
+    const struct journal_sqlite_options *options, struct journal **ret_journal, char *ret_detail)
+{
+    struct journal_sqlite *self = calloc(1, sizeof *self);
+    if (!self) {
+        snprintf(ret_detail, 256, "out of memory");
+        return ERR_NO_MEMORY;
+    }
+    self->journal.ops = &sqlite_ops;
+    self->listener = options->listener;
+    self->expiry_due = true;
+    self->expired_day = -1;
+    enum err result = mailbox_init(&self->mailbox, self);
+    if (result) {
+        snprintf(ret_detail, 256, "the system gives no more file descriptors");
+        free(self);
+        return result;
+    }
+    result = store_open(&self->store, options->directory, options->shard, ret_detail);
+    if (!result) {
+        char name[THREAD_NAME_BYTES];
+        snprintf(name, sizeof name, "journal-%u", options->shard % 1000);
+        result = thread_start(&self->thread, name, run, self);
+        if (result)
+            snprintf(ret_detail, 256, "the system gives no more threads");
+    }
+    if (result) {
+        store_close(&self->store, false);
+        mailbox_done(&self->mailbox);
+        free(self);
+        return result;
+    }
+    *ret_journal = &self->journal;
+    return OK;
+}

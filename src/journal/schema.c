@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/schema.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "journal/sql.h"
+
+#include <stdio.h>
+
+/*
+ * Set before the first write. mmap_size 0: an I/O error must come back as a code, not as SIGBUS. The cache bounds the
+ * memory of a shard; journal_size_limit cuts a WAL back that a slow reader has let grow.
+ */
+static const char writer_pragmas[] = "PRAGMA page_size = 4096;"
+                                     "PRAGMA journal_mode = WAL;"
+                                     "PRAGMA synchronous = FULL;"
+                                     "PRAGMA mmap_size = 0;"
+                                     "PRAGMA wal_autocheckpoint = 0;"
+                                     "PRAGMA journal_size_limit = 67108864;"
+                                     "PRAGMA foreign_keys = OFF;"
+                                     "PRAGMA temp_store = MEMORY;"
+                                     "PRAGMA cache_size = -8000;";
+
+/* migrations[v] leads from version v to v + 1. */
+static const char *const migrations[SCHEMA_VERSION] = {
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+
+    "CREATE TABLE events(seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, accepted_us INTEGER NOT NULL,"
+    " occurred_us INTEGER, partner TEXT NOT NULL, account TEXT NOT NULL, type TEXT NOT NULL, key TEXT,"
+    " class INTEGER NOT NULL, guarded INTEGER NOT NULL, amount TEXT, currency TEXT, traceparent TEXT,"
+    " crc INTEGER NOT NULL);"
+
+    "CREATE TABLE bodies(seq INTEGER PRIMARY KEY, body BLOB NOT NULL, crc INTEGER NOT NULL);"
+
+    "CREATE TABLE deliveries(id INTEGER PRIMARY KEY, endpoint INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " reason INTEGER NOT NULL, lane INTEGER NOT NULL, generation INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+    " failures INTEGER NOT NULL, due_us INTEGER NOT NULL, settled_us INTEGER NOT NULL,"
+    " started_us INTEGER, duration_us INTEGER, http_status INTEGER);"
+    "CREATE INDEX deliveries_pending ON deliveries(endpoint) WHERE state = 0;"
+    "CREATE INDEX deliveries_sending ON deliveries(endpoint) WHERE state = 1;"
+    "CREATE INDEX deliveries_waiting ON deliveries(endpoint, due_us) WHERE state = 2;"
+    "CREATE INDEX deliveries_parked ON deliveries(endpoint, reason) WHERE state = 3;"
+
+    "CREATE TABLE attempts(delivery INTEGER, number INTEGER, started_us INTEGER NOT NULL,"
+    " duration_us INTEGER NOT NULL, http_status INTEGER NOT NULL, error TEXT NOT NULL,"
+    " request_begun INTEGER NOT NULL, excerpt BLOB, PRIMARY KEY(delivery, number)) WITHOUT ROWID;"
+
+    "CREATE TABLE conflicts(seq INTEGER PRIMARY KEY, first_event BLOB NOT NULL, at_us INTEGER NOT NULL,"
+    " partner TEXT NOT NULL, account TEXT NOT NULL, type TEXT NOT NULL, key TEXT NOT NULL, amount TEXT,"
+    " currency TEXT, body BLOB NOT NULL, crc INTEGER NOT NULL);",
+};
+
+static enum err read_int(sqlite3 *db, const char *text, int64_t *ret_value)
+{
+    sqlite3_stmt *statement = NULL;
+    enum err result = sql_prepare(db, text, &statement);
+    if (!result) {
+        struct sql_use use = sql_use(statement);
+        result = sql_execute_int(&use, ret_value);
+    }
+    sqlite3_finalize(statement);
+    return result;
+}
+
+static enum err refuse(char *ret_detail, enum err reason, const char *text)
+{
+    snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%s", text);
+    return reason;
+}
+
+/* Says whose file it is before anything is written to it. `ret_version` is 0 for an empty one. */
+static enum err identify(sqlite3 *db, int64_t *ret_version, char *ret_detail)
+{
+    int64_t application, version, objects;
+    enum err result = read_int(db, "PRAGMA application_id", &application);
+    if (!result)
+        result = read_int(db, "PRAGMA user_version", &version);
+    if (!result)
+        result = read_int(db, "SELECT count(*) FROM sqlite_schema", &objects);
+    if (result == ERR_DAMAGED)
+        return refuse(ret_detail, ERR_DAMAGED, "it is not a database, or its first pages are damaged: restore it");
+    if (result)
+        return refuse(ret_detail, result, sqlite3_errmsg(db));
+    bool new_file = application == 0 && version == 0 && objects == 0;
+    if (!new_file && (application != SCHEMA_APPLICATION_ID || version < 1))
+        return refuse(ret_detail, ERR_DAMAGED, "it is another application's database: move it away");
+    if (version > SCHEMA_VERSION) {
+        snprintf(ret_detail, SCHEMA_DETAIL_BYTES,
+            "it has format %lld and this program knows up to %d: run the newer program", (long long)version,
+            SCHEMA_VERSION);
+        return ERR_NEWER_FORMAT;
+    }
+    *ret_version = version;
+    return OK;
+}
+
+static enum err write_meta(sqlite3 *db, unsigned shard)
+{
+    unsigned char random[16];
+    char journal_id[2 * sizeof random + 1];
+    crypto_random(random, sizeof random);
+    hex_encode(slice_of(random, sizeof random), journal_id);
+    char text[256];
+    snprintf(text, sizeof text,
+        "INSERT INTO meta(key, value) VALUES('journal_id', '%s'), ('created_us', %lld), ('shard', %u)", journal_id,
+        (long long)clock_wall_us(), shard);
+    return sql_run(db, text);
+}
+
+static enum err migrate_once(sqlite3 *db, int64_t version, unsigned shard)
+{
+    char stamp[96];
+    snprintf(stamp, sizeof stamp, "PRAGMA application_id = %d; PRAGMA user_version = %lld", SCHEMA_APPLICATION_ID,
+        (long long)version + 1);
+    enum err result = sql_run(db, "BEGIN IMMEDIATE");
+    if (!result)
+        result = sql_run(db, migrations[version]);
+    if (!result && version == 0)
+        result = write_meta(db, shard);
+    if (!result)
+        result = sql_run(db, stamp);
+    if (!result)
+        result = sql_run(db, "COMMIT");
+    return result;
+}
+
+static enum err check_shard(sqlite3 *db, unsigned shard, char *ret_detail)
+{
+    int64_t found;
+    enum err result = read_int(db, "SELECT value FROM meta WHERE key = 'shard'", &found);
+    if (result == ERR_NOT_FOUND || result == ERR_BUG) /* no row, or no such table */
+        return refuse(ret_detail, ERR_DAMAGED, "it does not say whose shard it is: restore it");
+    if (result)
+        return refuse(ret_detail, result, sqlite3_errmsg(db));
+    if (found != shard) {
+        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "it is the journal of shard %lld, not of %u: files were swapped",
+            (long long)found, shard);
+        return ERR_DAMAGED;
+    }
+    return OK;
+}
+
+/* Where shared memory is not to be had (some network file systems) the mode silently stays what it was. */
+static enum err check_wal(sqlite3 *db, char *ret_detail)
+{
+    int64_t is_wal;
+    enum err result = read_int(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &is_wal);
+    if (result)
+        return refuse(ret_detail, result, sqlite3_errmsg(db));
+    return is_wal ? OK : refuse(ret_detail, ERR_DISK, "its file system can't hold a WAL: use a local disk");
+}
+
+enum err schema_prepare(sqlite3 *db, unsigned shard, char *ret_detail)
+{
+    int64_t version;
+    enum err result = identify(db, &version, ret_detail);
+    if (result)
+        return result;
+    result = sql_run(db, writer_pragmas);
+    if (result)
+        return refuse(ret_detail, result, sqlite3_errmsg(db));
+    result = check_wal(db, ret_detail);
+    if (result)
+        return result;
+    for (; !result && version < SCHEMA_VERSION; version++)
+        result = migrate_once(db, version, shard);
+    if (result)
+        return refuse(ret_detail, result, sqlite3_errmsg(db));
+    return check_shard(db, shard, ret_detail);
+}

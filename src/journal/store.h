@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the journal's thread works with, and one function for each kind of request. Internal to the journal; everything
+ * here is owned by that thread, and called within a transaction that journal_sqlite.c begins and ends.
+ *
+ * Each function returns OK when the request has been worked off, with its own result in `request->result`; an error
+ * means that the transaction can't be committed. Its outputs are set before anything can fail, so that the undo of its
+ * kind can always follow.
+ */
+#ifndef PENSTOCK_JOURNAL_STORE_H
+#define PENSTOCK_JOURNAL_STORE_H
+
+#include "journal/checkpoint.h"
+#include "journal/delivery_rows.h"
+#include "journal/event_rows.h"
+#include "journal/journal.h"
+#include "journal/ledger.h"
+
+struct store {
+    sqlite3 *db;
+    unsigned shard;
+    int64_t next_seq; /* of events; a rolled back transaction leaves a gap */
+    struct ledger ledger;
+    struct event_rows events;
+    struct delivery_rows deliveries;
+    struct checkpointer checkpointer;
+
+    /* of the open transaction */
+    int64_t now_us;                    /* wall time */
+    struct journal_handover *handover; /* with room for all that its appends can bring */
+};
+
+/* Opens the file, parks what was interrupted. `ret_detail` as in journal_sqlite.h. store_close is due after a failure
+ * as well. */
+enum err store_open(struct store *store, const char *directory, unsigned shard, char *ret_detail) MUST_CHECK;
+
+/* Forgets the connection without writing when the file is in doubt; else leaves everything in the main file. */
+void store_close(struct store *store, bool in_doubt);
+
+enum err store_begin(struct store *store) MUST_CHECK;
+enum err store_commit(struct store *store) MUST_CHECK;
+enum err store_roll_back(struct store *store) MUST_CHECK;
+
+/* Right after a failure: whether the file can't be trusted to keep what is written from now on. */
+bool store_is_in_doubt(struct store *store, bool while_committing);
+
+enum err store_append(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_start(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_settle(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_release(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_load(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_survey(struct store *store, struct journal_request *request) MUST_CHECK;
+
+void store_undo_load(struct journal_request *request);
+void store_undo_survey(struct journal_request *request);
+void store_undo_release(struct journal_request *request);
+
+#endif

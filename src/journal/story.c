@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/story.h"
+
+#include "journal/sql.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Long enough for a checkpoint's last moment; a person asks again. */
+#define BUSY_TIMEOUT_MS 100
+
+/* The attempt that delivered stands in the delivery's row. */
+static const char *const texts[STORY_STATEMENTS] = {
+    [STORY_DELIVERIES] = "SELECT id, endpoint, state, reason, lane, generation, attempts, failures, due_us, settled_us"
+                         " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id",
+    [STORY_ATTEMPTS] = "SELECT delivery, number, started_us, duration_us, http_status, error, request_begun, excerpt"
+                       " FROM attempts WHERE delivery BETWEEN ?1 AND ?2 UNION ALL"
+                       " SELECT id, attempts, started_us, duration_us, http_status, 'ok', 1, NULL FROM deliveries"
+                       " WHERE id BETWEEN ?1 AND ?2 AND started_us IS NOT NULL ORDER BY 1, 2",
+    [STORY_CENSUS] = "SELECT 0, count(*) FROM deliveries WHERE state = 0 UNION ALL"
+                     " SELECT 1, count(*) FROM deliveries WHERE state = 1 UNION ALL"
+                     " SELECT 2, count(*) FROM deliveries WHERE state = 2 UNION ALL"
+                     " SELECT 3, count(*) FROM deliveries WHERE state = 3",
+};
+
+enum err story_source_open(struct story_source *source, const char *directory, unsigned shard)
+{
+    char path[4096];
+    *source = (struct story_source){0};
+    int len = snprintf(path, sizeof path, "%s/journal-%u.db", directory, shard);
+    if (len < 0 || (size_t)len >= sizeof path)
+        return ERR_DISK;
+    int code = sqlite3_open_v2(path, &source->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    enum err result = source->db ? sql_err(source->db, code) : ERR_NO_MEMORY;
+    if (!result) {
+        sqlite3_busy_timeout(source->db, BUSY_TIMEOUT_MS);
+        sqlite3_wal_autocheckpoint(source->db, 0);
+        sqlite3_db_config(source->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        result = sql_run(source->db, "PRAGMA mmap_size = 0; PRAGMA cache_size = -512;");
+    }
+    if (!result)
+        result = event_rows_init(&source->events, source->db);
+    if (!result)
+        result = sql_prepare_all(source->db, texts, STORY_STATEMENTS, source->statements);
+    if (result)
+        story_source_close(source);
+    return result;
+}
+
+void story_source_close(struct story_source *source)
+{
+    if (!source->db)
+        return;
+    event_rows_done(&source->events);
+    sql_finalize_all(source->statements, STORY_STATEMENTS);
+    sqlite3_close(source->db);
+    source->db = NULL;
+}
+
+void story_free(struct story *story)
+{
+    if (!story)
+        return;
+    event_unref(story->event);
+    free(story->deliveries);
+    free(story->attempts);
+    free(story);
+}
+
+/* The array with room for one more, which may have moved; NULL when there is no memory. It grows at each power of two.
+ */
+static void *make_room(void *array, size_t count, size_t size)
+{
+    return (count & (count - 1)) == 0 ? realloc(array, (count ? count * 2 : 1) * size) : array;
+}
+
+static struct sql_use use_for_event(sqlite3_stmt *statement, int64_t seq)
+{
+    struct sql_use use = sql_use(statement);
+    sql_bind_int(&use, seq * ACCOUNT_ENDPOINTS_MAX);
+    sql_bind_int(&use, seq * ACCOUNT_ENDPOINTS_MAX + ACCOUNT_ENDPOINTS_MAX - 1);
+    return use;
+}
+
+static enum err read_deliveries(struct story_source *source, int64_t seq, struct story *story)
+{
+    bool row = false;
+    enum err result;
+    struct sql_use use = use_for_event(source->statements[STORY_DELIVERIES], seq);
+    while (!(result = sql_step(&use, &row)) && row) {
+        struct story_delivery *larger =
+            make_room(story->deliveries, story->deliveries_count, sizeof story->deliveries[0]);
+        if (!larger) {
+            result = ERR_NO_MEMORY;
+            break;
+        }
+        story->deliveries = larger;
+        story->deliveries[story->deliveries_count++] = (struct story_delivery){
+            .delivery =
+                {
+                    .id = sql_column_int(&use, 0),
+                    .endpoint = (uint64_t)sql_column_int(&use, 1),
+                    .state = (enum delivery_state)sql_column_int(&use, 2),
+                    .lane = (enum delivery_lane)sql_column_int(&use, 4),
+                    .generation = (uint32_t)sql_column_int(&use, 5),
+                    .attempts = (uint32_t)sql_column_int(&use, 6),
+                    .failures = (uint32_t)sql_column_int(&use, 7),
+                    .due_us = sql_column_int(&use, 8),
+                },
+            .reason = (enum park_reason)sql_column_int(&use, 3),
+            .settled_us = sql_column_int(&use, 9),
+        };
+    }
+    sql_finish(&use);
+    return result;
+}
+
+static void read_attempt(const struct sql_use *use, struct story_attempt *found)
+{
+    *found = (struct story_attempt){0};
+    struct attempt *attempt = &found->attempt;
+    const char *error = (const char *)sqlite3_column_text(use->statement, 5);
+    struct slice excerpt = sql_column_slice(use, 7);
+    found->delivery = sql_column_int(use, 0);
+    attempt->number = (uint32_t)sql_column_int(use, 1);
+    attempt->started_us = sql_column_int(use, 2);
+    attempt->duration_us = sql_column_int(use, 3);
+    attempt->end.http_status = (int)sql_column_int(use, 4);
+    attempt->end.error = error ? err_from_name(error) : ERR_BUG;
+    attempt->end.request_begun = sql_column_int(use, 6) != 0;
+    attempt->excerpt_len = (uint32_t)(excerpt.len < sizeof attempt->excerpt ? excerpt.len : sizeof attempt->excerpt);
+    if (attempt->excerpt_len)
+        memcpy(attempt->excerpt, excerpt.data, attempt->excerpt_len);
+}
+
+static enum err read_attempts(struct story_source *source, int64_t seq, struct story *story)
+{
+    bool row = false;
+    enum err result;
+    struct sql_use use = use_for_event(source->statements[STORY_ATTEMPTS], seq);
+    while (!(result = sql_step(&use, &row)) && row) {
+        struct story_attempt *larger = make_room(story->attempts, story->attempts_count, sizeof story->attempts[0]);
+        if (!larger) {
+            result = ERR_NO_MEMORY;
+            break;
+        }
+        story->attempts = larger;
+        read_attempt(&use, &story->attempts[story->attempts_count++]);
+    }
+    sql_finish(&use);
+    return result;
+}
+
+static enum err read_story(struct story_source *source, const struct event_id *id, struct story *story)
+{
+    int64_t seq;
+    const struct event_reading reading = {.body_bytes_max = INT64_MAX, .may_lack_body = true};
+    enum err result = event_rows_find(&source->events, id, &seq);
+    if (!result)
+        result = event_rows_read(&source->events, seq, &reading, &story->event);
+    if (!result)
+        result = read_deliveries(source, seq, story);
+    if (!result)
+        result = read_attempts(source, seq, story);
+    return result;
+}
+
+/* Ends a read transaction; it wrote nothing, so that either end does. */
+static void end_reading(struct story_source *source)
+{
+    if (!sqlite3_get_autocommit(source->db))
+        (void)!sql_run(source->db, "ROLLBACK");
+}
+
+enum err story_source_find(struct story_source *source, const struct event_id *id, struct story **ret_story)
+{
+    struct story *story = calloc(1, sizeof *story);
+    if (!story)
+        return ERR_NO_MEMORY;
+    enum err result = sql_run(source->db, "BEGIN");
+    if (!result)
+        result = read_story(source, id, story);
+    end_reading(source);
+    if (result) {
+        story_free(story);
+        return result;
+    }
+    *ret_story = story;
+    return OK;
+}
+
+enum err story_source_count(struct story_source *source, int64_t counts[DELIVERY_STATES])
+{
+    int64_t found[DELIVERY_STATES] = {0};
+    bool row = false;
+    enum err result;
+    struct sql_use use = sql_use(source->statements[STORY_CENSUS]);
+    while (!(result = sql_step(&use, &row)) && row)
+        found[sql_column_int(&use, 0)] = sql_column_int(&use, 1);
+    sql_finish(&use);
+    for (int state = 0; !result && state < DELIVERY_STATES; state++)
+        counts[state] += found[state];
+    return result;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command table's contract. A command gets its words and flags parsed against its row, writes data to stdout and
+ * talk to stderr, and returns an exit code of sysexits.h.
+ */
+#ifndef PENSTOCK_MAIN_COMMAND_H
+#define PENSTOCK_MAIN_COMMAND_H
+
+#include "base/buffer.h"
+
+#define COMMAND_WORDS_MAX 4
+
+/* Every flag of every command; a row says which ones it takes. */
+enum command_flag {
+    FLAG_CONFIG,     /* -c, --config FILE */
+    FLAG_DATA,       /* --data DIR */
+    FLAG_INGRESS,    /* --ingress ADDR */
+    FLAG_ADMIN,      /* --admin ADDR */
+    FLAG_READY_FILE, /* --ready-file FILE */
+    FLAG_JSON,       /* --json */
+    FLAG_URL,        /* --url URL */
+    FLAG_NAME,       /* --name NAME */
+    FLAG_ENABLED,    /* --enabled true|false */
+    FLAG_SAMPLE,     /* --sample */
+    FLAGS
+};
+
+struct invocation {
+    const char *words[COMMAND_WORDS_MAX]; /* behind the command's own */
+    unsigned words_count;
+    const char *flags[FLAGS]; /* NULL: not given; "" for flags without a value */
+};
+
+/* Prints the complaint and returns the exit code that belongs to `error`. */
+int command_fail(enum err error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+int command_serve(const struct invocation *call);
+int command_check(const struct invocation *call);
+int command_dev(const struct invocation *call);
+int command_status(const struct invocation *call);
+int command_event_show(const struct invocation *call);
+int command_partner_add(const struct invocation *call);
+int command_partner_list(const struct invocation *call);
+int command_partner_key(const struct invocation *call);
+int command_partner_grant(const struct invocation *call);
+int command_account_add(const struct invocation *call);
+int command_account_list(const struct invocation *call);
+int command_endpoint_add(const struct invocation *call);
+int command_endpoint_list(const struct invocation *call);
+int command_endpoint_show(const struct invocation *call);
+int command_endpoint_change(const struct invocation *call);
+
+#endif

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `penstock dev`: a gateway that works at once. Demo partner, account and endpoint are made where they are missing; the
+ * endpoint follows the built-in sink to its port unless somebody has pointed it elsewhere. keys/dev.json remembers the
+ * API key (the database has only its hash) and where the sink was.
+ */
+#include "base/clock.h"
+#include "main/command.h"
+#include "main/process.h"
+#include "main/sink.h"
+#include "runtime/log.h"
+#include "runtime/rcu.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#define PARTNER "partner_demo"
+#define ACCOUNT "acc_demo"
+#define ENDPOINT_NAME "sink"
+#define STATE_FILE "keys/dev.json"
+
+extern char **environ;
+
+struct dev {
+    struct config config;
+    const char *ready_file;
+    struct sink *sink;
+    char api_key[64];
+    uint64_t endpoint;
+    char sink_url_before[URL_BYTES_MAX + 1]; /* where the endpoint was pointed by us the last time */
+    char secret[SECRET_TEXT_BYTES];
+};
+
+static bool use_colour;
+
+/* One line per attempt, for people. */
+static void on_report(const struct delivery_report *report)
+{
+    const struct event_parts *parts = &report->event->parts;
+    bool good = report->verdict == VERDICT_DELIVERED;
+    char when[CLOCK_TEXT_BYTES], id[EVENT_ID_TEXT_BYTES], result[64];
+    clock_format_rfc3339(clock_wall_us(), when);
+    event_id_format(&parts->id, id);
+    if (report->end.http_status)
+        snprintf(result, sizeof result, "%d", report->end.http_status);
+    else
+        snprintf(result, sizeof result, "%s", err_name(report->end.error));
+    log_write(LOG_LIVE, "%.12s  %.*s -> %.*s -> %s  %.*s%s%.*s%s%.*s  %s%s%s  %.1f ms%s  %s", when + 11,
+        SLICE_ARGS(parts->partner), SLICE_ARGS(parts->account), report->endpoint_name, SLICE_ARGS(parts->type),
+        parts->amount.len ? " " : "", SLICE_ARGS(parts->amount), parts->currency.len ? " " : "",
+        SLICE_ARGS(parts->currency), use_colour ? (good ? "\033[32m" : "\033[31m") : "", result,
+        use_colour ? "\033[0m" : "", (double)(good ? report->since_accepted_us : report->duration_us) / 1000.0,
+        good                               ? ""
+        : report->verdict == VERDICT_RETRY ? ", will be tried again"
+        : report->verdict == VERDICT_DEAD  ? ", dead"
+                                           : ", parked",
+        id);
+}
+
+static void load_state(struct dev *dev, const struct installation *installation)
+{
+    struct buffer text = BUFFER_EMPTY;
+    const char *api_key = NULL, *endpoint = NULL, *sink = NULL;
+    json_t *state = NULL;
+    if (installation_read(installation->directory, STATE_FILE, 65536, &text) == OK)
+        state = json_loadb(text.data, text.len, 0, NULL);
+    if (state &&
+        json_unpack(state, "{s:s, s:s, s:s}", "api_key", &api_key, "endpoint", &endpoint, "sink", &sink) == 0) {
+        snprintf(dev->api_key, sizeof dev->api_key, "%s", api_key);
+        snprintf(dev->sink_url_before, sizeof dev->sink_url_before, "%s", sink);
+        if (!endpoint_id_parse(slice_from_string(endpoint), &dev->endpoint))
+            dev->endpoint = 0;
+    }
+    json_decref(state);
+    buffer_done(&text);
+}
+
+static enum err save_state(const struct dev *dev, const struct installation *installation)
+{
+    char endpoint[ENDPOINT_ID_TEXT_BYTES];
+    endpoint_id_format(dev->endpoint, endpoint);
+    json_t *state =
+        json_pack("{s:s, s:s, s:s}", "api_key", dev->api_key, "endpoint", endpoint, "sink", sink_url(dev->sink));
+    char *text = state ? json_dumps(state, JSON_INDENT(2)) : NULL;
+    json_decref(state);
+    enum err result =
+        text ? installation_write(installation->directory, STATE_FILE, slice_from_string(text)) : ERR_NO_MEMORY;
+    free(text);
+    return result;
+}
+
+/* Asks for one change; that it was there already is fine. */
+static enum err ensure(struct accounts *accounts, struct accounts_request *request)
+{
+    snprintf(request->partner, sizeof request->partner, "%s", PARTNER);
+    snprintf(request->account, sizeof request->account, "%s", ACCOUNT);
+    enum err result = accounts_call(accounts, request);
+    return result == ERR_EXISTS ? OK : result;
+}
+
+static enum err ensure_key(struct dev *dev, struct accounts *accounts)
+{
+    struct accounts_request request = {.act = ACCOUNTS_ADD_CREDENTIAL};
+    if (dev->api_key[0] == '\0') {
+        unsigned char random[24];
+        crypto_random(random, sizeof random);
+        memcpy(dev->api_key, "pk_", 3);
+        base64_encode(slice_of(random, sizeof random), true, dev->api_key + 3);
+    }
+    crypto_sha256(slice_from_string(dev->api_key), request.credential_sha256);
+    return ensure(accounts, &request);
+}
+
+/* What the directory says of our endpoint; false when it is not there. */
+static bool read_endpoint(struct dev *dev, const struct accounts *accounts, bool *ret_is_ours)
+{
+    rcu_go_online();
+    const struct endpoint *endpoint = directory_endpoint(accounts_directory(accounts), dev->endpoint);
+    bool found = endpoint != NULL;
+    if (found) {
+        secret_format(&endpoint->secrets[0], dev->secret);
+        *ret_is_ours = strcmp(endpoint->url, dev->sink_url_before) == 0;
+    }
+    rcu_go_offline();
+    return found;
+}
+
+static enum err ensure_endpoint(struct dev *dev, struct accounts *accounts)
+{
+    bool is_ours = false;
+    struct accounts_request request = {.act = ACCOUNTS_ADD_ENDPOINT};
+    snprintf(request.endpoint.url, sizeof request.endpoint.url, "%s", sink_url(dev->sink));
+    if (dev->endpoint && read_endpoint(dev, accounts, &is_ours)) {
+        if (!is_ours)
+            return OK;
+        request.act = ACCOUNTS_CHANGE_ENDPOINT;
+        request.endpoint_id = dev->endpoint;
+        request.changes = ENDPOINT_CHANGE_URL;
+        return ensure(accounts, &request);
+    }
+    snprintf(request.endpoint.name, sizeof request.endpoint.name, ENDPOINT_NAME);
+    request.endpoint.enabled = true;
+    secret_make(&request.endpoint.secrets[0]);
+    request.endpoint.secrets_count = 1;
+    enum err failed = ensure(accounts, &request);
+    dev->endpoint = request.ret_endpoint;
+    secret_format(&request.endpoint.secrets[0], dev->secret);
+    return failed;
+}
+
+static enum err prepare(struct accounts *accounts, const struct installation *installation, void *context)
+{
+    struct dev *dev = context;
+    load_state(dev, installation);
+    enum err failed = ensure(accounts, &(struct accounts_request){.act = ACCOUNTS_ADD_PARTNER});
+    if (!failed)
+        failed = ensure(accounts, &(struct accounts_request){.act = ACCOUNTS_ADD_ACCOUNT});
+    if (!failed)
+        failed = ensure(accounts, &(struct accounts_request){.act = ACCOUNTS_GRANT});
+    if (!failed)
+        failed = ensure_key(dev, accounts);
+    if (!failed)
+        failed = ensure_endpoint(dev, accounts);
+    return failed ? failed : save_state(dev, installation);
+}
+
+static enum err write_ready_file(const struct dev *dev, const struct gateway *gateway)
+{
+    char endpoint[ENDPOINT_ID_TEXT_BYTES], temporary[4200];
+    endpoint_id_format(dev->endpoint, endpoint);
+    json_t *ready = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "ingress", gateway_ingress_url(gateway),
+        "admin", gateway_admin_url(gateway), "api_key", dev->api_key, "admin_token",
+        gateway_installation(gateway)->admin_token, "account", ACCOUNT, "endpoint", endpoint, "sink",
+        sink_url(dev->sink), "endpoint_secret", dev->secret);
+    snprintf(temporary, sizeof temporary, "%s.new", dev->ready_file);
+    bool written =
+        ready && json_dump_file(ready, temporary, JSON_INDENT(2)) == 0 && rename(temporary, dev->ready_file) == 0;
+    json_decref(ready);
+    if (!written)
+        log_error("the ready file can't be written: %s", dev->ready_file);
+    return written ? OK : ERR_SYSTEM;
+}
+
+static void print_welcome(const struct dev *dev, const struct gateway *gateway)
+{
+    char endpoint[ENDPOINT_ID_TEXT_BYTES];
+    endpoint_id_format(dev->endpoint, endpoint);
+    printf("\nPenstock %s is ready.\n\n"
+           "  partners post to  %s/v1/events\n"
+           "  operators look at %s (token: %s/keys/admin.token)\n"
+           "  the demo endpoint %s of %s is signed with %s\n\n"
+           "Post a purchase (give each event an id of its own; the same id again is a duplicate):\n\n"
+           "  curl --http2-prior-knowledge %s/v1/events -H 'Authorization: Bearer %s' "
+           "-H 'Content-Type: application/json' "
+           "-d '{\"id\":\"order-1\",\"type\":\"purchase\",\"account\":\"" ACCOUNT
+           "\",\"amount\":\"129.90\",\"currency\":\"EUR\"}'\n\n"
+           "Stop with Ctrl-C. Deliveries show below as they happen.\n\n",
+        PENSTOCK_VERSION, gateway_ingress_url(gateway), gateway_admin_url(gateway), dev->config.data_directory,
+        endpoint, ACCOUNT, dev->secret, gateway_ingress_url(gateway), dev->api_key);
+    fflush(stdout);
+}
+
+static enum err on_ready(struct gateway *gateway, void *context)
+{
+    struct dev *dev = context;
+    print_welcome(dev, gateway);
+    return dev->ready_file ? write_ready_file(dev, gateway) : OK;
+}
+
+/* The defaults of dev, where neither a flag nor the environment says otherwise. */
+static enum err set_option(struct config *config, const char *key, const char *variable, const char *flag,
+    const char *fallback, struct buffer *complaints)
+{
+    if (flag)
+        return config_set(config, key, flag, complaints);
+    return getenv(variable) ? OK : config_set(config, key, fallback, complaints);
+}
+
+static enum err load_config(struct dev *dev, const struct invocation *call, struct buffer *complaints)
+{
+    char directory[4001];
+    installation_default_directory(directory, sizeof directory);
+    struct config *config = &dev->config;
+    enum err failed = config_load(NULL, environ, config, complaints);
+    if (!failed)
+        failed = set_option(
+            config, "data.directory", "PENSTOCK_DATA__DIRECTORY", call->flags[FLAG_DATA], directory, complaints);
+    if (!failed)
+        failed = set_option(config, "ingress.listen", "PENSTOCK_INGRESS__LISTEN", call->flags[FLAG_INGRESS],
+            "127.0.0.1:8080", complaints);
+    if (!failed)
+        failed = set_option(
+            config, "admin.listen", "PENSTOCK_ADMIN__LISTEN", call->flags[FLAG_ADMIN], "127.0.0.1:9640", complaints);
+    if (!failed)
+        failed = set_option(config, "delivery.allow_http", "PENSTOCK_DELIVERY__ALLOW_HTTP", NULL, "true", complaints);
+    if (!failed)
+        failed = set_option(config, "delivery.allow_networks", "PENSTOCK_DELIVERY__ALLOW_NETWORKS", NULL,
+            "127.0.0.0/8,::1/128", complaints);
+    return failed;
+}
+
+static void on_stopped(void *context)
+{
+    struct dev *dev = context;
+    sink_stop(dev->sink);
+    dev->sink = NULL;
+}
+
+static int run(struct dev *dev)
+{
+    enum err failed = sink_start(&dev->sink);
+    if (failed)
+        return command_fail(failed, "the demo sink can't listen on loopback: %s", err_title(failed));
+    int code = process_run(&(struct process){
+        .gateway = {.config = &dev->config, .on_report = on_report, .prepare = prepare, .context = dev},
+        .config = &dev->config,
+        .on_ready = on_ready,
+        .on_stopped = on_stopped,
+    });
+    sink_stop(dev->sink);
+    return code;
+}
+
+int command_dev(const struct invocation *call)
+{
+    struct dev *dev = calloc(1, sizeof *dev);
+    if (!dev)
+        return command_fail(ERR_NO_MEMORY, "%s", err_title(ERR_NO_MEMORY));
+    dev->ready_file = call->flags[FLAG_READY_FILE];
+    use_colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    struct buffer complaints = BUFFER_EMPTY;
+    enum err failed = load_config(dev, call, &complaints);
+    int code = err_exit_code(failed);
+    if (failed && complaints.len)
+        fwrite(complaints.data, 1, complaints.len, stderr);
+    buffer_done(&complaints);
+    if (!failed && (failed = process_begin()) != OK) {
+        code = command_fail(failed, "%s", err_title(failed));
+    } else if (!failed) {
+        code = run(dev);
+        process_end();
+    }
+    free(dev);
+    return code;
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "main/gateway.h"
+
+#include "admin/admin.h"
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "ingress/ingress.h"
+#include "journal/journal_sqlite.h"
+#include "runtime/log.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+struct gateway {
+    struct gateway_options options;
+    struct installation installation;
+    struct client_options client_options;
+    struct delivery_policy policy;
+    struct accounts *accounts;
+    struct credit credits[SHARDS_MAX];
+    struct delivery_shard *deliveries[SHARDS_MAX];
+    struct journal *journals[SHARDS_MAX];
+    struct journal_reader *reader;
+    struct admin *admin;
+    struct ingress *ingresses[INGRESS_THREADS_MAX];
+    unsigned ingress_threads;
+    char ingress_url[64], admin_url[64];
+    _Atomic bool failed;
+};
+
+static enum err complain(struct buffer *complaints, enum err error, const char *what)
+{
+    buffer_add_format(complaints, "%s: %s\n", what, err_title(error));
+    return error;
+}
+
+/* What a journal and the account database say by themselves. */
+
+static void on_journal_failed(void *context, enum err error)
+{
+    struct gateway *gateway = context;
+    log_error("a journal can't go on: its file is in doubt. The gateway stops, to start again from what the disk holds "
+              "error=%s",
+        err_name(error));
+    if (!atomic_exchange(&gateway->failed, true))
+        kill(getpid(), SIGTERM); /* main waits for signals */
+}
+
+static void on_endpoint_changed(void *context, uint64_t endpoint, struct slice account)
+{
+    struct gateway *gateway = context;
+    const struct installation *installation = &gateway->installation;
+    unsigned partition = (unsigned)(hash_siphash(&installation->seed, account) % installation->partitions);
+    delivery_shard_endpoint_changed(gateway->deliveries[partition % installation->shards], endpoint);
+}
+
+static enum err check_url(const char *url, const char **ret_problem, void *context)
+{
+    return client_check_url(&((struct gateway *)context)->client_options, url, ret_problem);
+}
+
+/* From the configuration to what the parts take. */
+
+static void make_policy(const struct config *config, struct delivery_policy *ret_policy)
+{
+    *ret_policy = (struct delivery_policy){
+        .schedule = config->retry_schedule,
+        .connect_timeout_us = config->connect_timeout_us,
+        .answer_timeout_us = config->answer_timeout_us,
+        .guarded_answer_timeout_us = config->guarded_answer_timeout_us,
+        .in_flight_per_endpoint = (unsigned)config->in_flight_per_endpoint,
+        .in_flight_per_shard = (unsigned)config->in_flight_per_shard,
+        .active_per_endpoint = (unsigned)config->active_per_endpoint,
+    };
+}
+
+static enum err make_client_options(struct gateway *gateway, struct buffer *complaints)
+{
+    const struct config *config = gateway->options.config;
+    struct client_options *options = &gateway->client_options;
+    *options = (struct client_options){
+        .allow_http = config->allow_http,
+        .ca_file = config->ca_file,
+        .connections_max = (unsigned)config->in_flight_per_shard,
+    };
+    for (unsigned i = 0; i < config->allow_networks.count; i++) {
+        const char *text = config->allow_networks.texts[i];
+        if (!network_parse(slice_from_string(text), &options->guard.allowed[options->guard.allowed_count])) {
+            buffer_add_format(complaints,
+                "delivery.allow_networks: \"%s\" is not a network such as 10.0.0.0/8 (host bits must be 0)\n", text);
+            return ERR_CONFIG;
+        }
+        options->guard.allowed_count++;
+    }
+    return OK;
+}
+
+/* The parts, in the order of their start. */
+
+static enum err start_accounts(struct gateway *gateway, struct buffer *complaints)
+{
+    char detail[256] = "";
+    const struct installation *installation = &gateway->installation;
+    enum err failed = accounts_open(installation->directory, &installation->seed, &gateway->accounts, detail);
+    if (failed) {
+        buffer_add_format(complaints, "%s\n", *detail ? detail : err_title(failed));
+        return failed;
+    }
+    if (gateway->options.prepare)
+        failed = gateway->options.prepare(gateway->accounts, installation, gateway->options.context);
+    return failed ? complain(complaints, failed, "the demo accounts") : OK;
+}
+
+static enum err make_deliveries(struct gateway *gateway, struct buffer *complaints)
+{
+    const struct config *config = gateway->options.config;
+    unsigned shards = gateway->installation.shards;
+    for (unsigned i = 0; i < shards; i++) {
+        gateway->credits[i].bytes_max = config->held_bytes_max / shards;
+        enum err failed = delivery_shard_new(
+            &(struct delivery_options){
+                .shard = i,
+                .policy = gateway->policy,
+                .client = gateway->client_options,
+                .accounts = gateway->accounts,
+                .credit = &gateway->credits[i],
+                .on_report = gateway->options.on_report,
+            },
+            &gateway->deliveries[i]);
+        if (failed)
+            return complain(complaints, failed, "delivery");
+    }
+    accounts_listen(
+        gateway->accounts, &(struct accounts_listener){.on_endpoint_changed = on_endpoint_changed, .context = gateway});
+    return OK;
+}
+
+static enum err start_journals(struct gateway *gateway, struct buffer *complaints)
+{
+    for (unsigned i = 0; i < gateway->installation.shards; i++) {
+        char detail[256] = "";
+        struct journal_sqlite_options options = {.directory = gateway->installation.directory,
+            .shard = i,
+            .listener = {.on_failed = on_journal_failed, .context = gateway}};
+        delivery_shard_listen_to_journal(gateway->deliveries[i], &options.listener);
+        enum err failed = journal_sqlite_open(&options, &gateway->journals[i], detail);
+        if (failed) {
+            buffer_add_format(complaints, "journal %u: %s\n", i, *detail ? detail : err_title(failed));
+            return failed;
+        }
+    }
+    return OK;
+}
+
+static enum err start_deliveries(struct gateway *gateway, struct buffer *complaints)
+{
+    for (unsigned i = 0; i < gateway->installation.shards; i++) {
+        enum err failed = delivery_shard_start(gateway->deliveries[i], gateway->journals[i]);
+        if (failed)
+            return complain(complaints, failed, "delivery");
+    }
+    return OK;
+}
+
+static enum err start_reader(struct gateway *gateway, struct buffer *complaints)
+{
+    const struct installation *installation = &gateway->installation;
+    enum err failed = journal_reader_open(installation->directory, installation->shards, &gateway->reader);
+    return failed ? complain(complaints, failed, "the journals' reader") : OK;
+}
+
+/* A listening socket on `address`; with port 0 the address gets the port that was found. */
+static enum err listen_on(const char *option, const char *text, struct sockaddr_storage *address, socklen_t *len,
+    int *ret_fd, struct buffer *complaints)
+{
+    const char *problem = NULL;
+    enum err failed = ERR_CONFIG;
+    if (*len == 0 && !http_parse_address(text, address, len, &problem)) {
+        buffer_add_format(complaints, "%s: \"%s\" %s\n", option, text, problem);
+        return ERR_CONFIG;
+    }
+    failed = http_listen(address, *len, ret_fd);
+    if (failed)
+        buffer_add_format(complaints, "%s: can't listen on %s: %s. Free it, or choose another one.\n", option, text,
+            err_title(failed));
+    return failed;
+}
+
+static enum err start_admin(struct gateway *gateway, struct buffer *complaints)
+{
+    struct sockaddr_storage address;
+    socklen_t len = 0;
+    int fd = -1;
+    enum err failed = listen_on("admin.listen", gateway->options.config->admin_listen, &address, &len, &fd, complaints);
+    if (failed)
+        return failed;
+    http_base_url(&address, gateway->admin_url);
+    failed = admin_new(
+        &(struct admin_options){
+            .listen_fd = fd,
+            .token = slice_from_string(gateway->installation.admin_token),
+            .accounts = gateway->accounts,
+            .reader = gateway->reader,
+            .shards = gateway->installation.shards,
+            .check_url = check_url,
+            .context = gateway,
+        },
+        &gateway->admin);
+    if (!failed)
+        failed = admin_start(gateway->admin);
+    return failed ? complain(complaints, failed, "the admin listener") : OK;
+}
+
+static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
+{
+    const struct installation *installation = &gateway->installation;
+    return ingress_new(
+        &(struct ingress_options){
+            .number = number,
+            .listen_fd = fd,
+            .connections_max = (unsigned)gateway->options.config->ingress_connections_max,
+            .directory = accounts_directory(gateway->accounts),
+            .journals = gateway->journals,
+            .credits = gateway->credits,
+            .reader = gateway->reader,
+            .seed = installation->seed,
+            .partitions = installation->partitions,
+            .shards = installation->shards,
+            .receipt_key = slice_of(installation->receipt_key, RECEIPT_KEY_BYTES),
+        },
+        &gateway->ingresses[number]);
+}
+
+static enum err start_ingress(struct gateway *gateway, struct buffer *complaints)
+{
+    const struct config *config = gateway->options.config;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned threads = config->ingress_threads ? (unsigned)config->ingress_threads : cores < 1 ? 1 : (unsigned)cores;
+    if (threads > INGRESS_THREADS_MAX)
+        threads = INGRESS_THREADS_MAX;
+    struct sockaddr_storage address;
+    socklen_t len = 0;
+    for (unsigned i = 0; i < threads; i++) {
+        int fd = -1;
+        enum err failed = listen_on("ingress.listen", config->ingress_listen, &address, &len, &fd, complaints);
+        if (failed)
+            return failed;
+        failed = make_ingress(gateway, i, fd);
+        if (failed)
+            return complain(complaints, failed, "ingress");
+        gateway->ingress_threads++;
+    }
+    http_base_url(&address, gateway->ingress_url);
+    /* All listeners are bound before the first one accepts: no connection goes to a socket that is given up again. */
+    for (unsigned i = 0; i < threads; i++) {
+        enum err failed = ingress_start(gateway->ingresses[i]);
+        if (failed)
+            return complain(complaints, failed, "ingress");
+    }
+    return OK;
+}
+
+/* For the command line tools: where the admin listener is. */
+static enum err publish_address(struct gateway *gateway, struct buffer *complaints)
+{
+    char text[128];
+    int len = snprintf(text, sizeof text, "{\"admin\":\"%s\",\"pid\":%d}\n", gateway->admin_url, (int)getpid());
+    enum err failed = installation_write(gateway->installation.directory, "admin.json", slice_of(text, (size_t)len));
+    return failed ? complain(complaints, failed, "admin.json") : OK;
+}
+
+enum err gateway_start(const struct gateway_options *options, struct gateway **ret_gateway, struct buffer *complaints)
+{
+    static enum err (*const parts[])(struct gateway * gateway, struct buffer * complaints) = {make_client_options,
+        start_accounts, make_deliveries, start_journals, start_deliveries, start_reader, start_admin, start_ingress,
+        publish_address};
+    struct gateway *gateway = calloc(1, sizeof *gateway);
+    if (!gateway)
+        return complain(complaints, ERR_NO_MEMORY, "penstock");
+    gateway->options = *options;
+    make_policy(options->config, &gateway->policy);
+    const struct config *config = options->config;
+    enum err failed = installation_open(config->data_directory, (unsigned)config->partitions, (unsigned)config->shards,
+        config->admin_token_file, &gateway->installation, complaints);
+    if (failed) {
+        free(gateway);
+        return failed;
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(parts) && !failed; i++)
+        failed = parts[i](gateway, complaints);
+    if (failed) {
+        gateway_stop(gateway, 0);
+        return failed;
+    }
+    admin_set_ready(gateway->admin, true);
+    *ret_gateway = gateway;
+    return OK;
+}
+
+void gateway_stop(struct gateway *gateway, int64_t drain_us)
+{
+    unsigned shards = gateway->installation.shards;
+    if (gateway->admin)
+        admin_set_ready(gateway->admin, false);
+    /* No new events; what is being answered is answered. */
+    for (unsigned i = 0; i < gateway->ingress_threads; i++)
+        ingress_stop(gateway->ingresses[i], drain_us);
+    for (unsigned i = 0; i < gateway->ingress_threads; i++)
+        ingress_join(gateway->ingresses[i]);
+    /* No new sends; what is in flight ends and is recorded. */
+    for (unsigned i = 0; i < shards; i++)
+        if (gateway->journals[i] && gateway->deliveries[i])
+            delivery_shard_stop(gateway->deliveries[i], drain_us);
+    for (unsigned i = 0; i < shards; i++)
+        if (gateway->deliveries[i])
+            delivery_shard_join(gateway->deliveries[i]);
+    if (gateway->admin) {
+        admin_stop(gateway->admin);
+        admin_join(gateway->admin);
+    }
+    /* From here on nobody asks any more: the owners of the files finish, and what they still say lies in the mailboxes.
+     */
+    for (unsigned i = 0; i < shards; i++)
+        journal_stop(gateway->journals[i]);
+    journal_reader_stop(gateway->reader);
+    accounts_stop(gateway->accounts);
+    for (unsigned i = 0; i < INGRESS_THREADS_MAX; i++)
+        ingress_free(gateway->ingresses[i]);
+    for (unsigned i = 0; i < shards; i++)
+        delivery_shard_free(gateway->deliveries[i]);
+    admin_free(gateway->admin);
+    installation_remove(gateway->installation.directory, "admin.json");
+    installation_close(&gateway->installation);
+    free(gateway);
+}
+
+void gateway_reload(struct gateway *gateway, const struct config *config)
+{
+    log_set_level((enum log_level)config->log_level);
+    make_policy(config, &gateway->policy);
+    for (unsigned i = 0; i < gateway->installation.shards; i++)
+        delivery_shard_set_policy(gateway->deliveries[i], &gateway->policy);
+}
+
+bool gateway_has_failed(const struct gateway *gateway)
+{
+    return atomic_load(&gateway->failed);
+}
+
+const char *gateway_ingress_url(const struct gateway *gateway)
+{
+    return gateway->ingress_url;
+}
+
+const char *gateway_admin_url(const struct gateway *gateway)
+{
+    return gateway->admin_url;
+}
+
+const struct installation *gateway_installation(const struct gateway *gateway)
+{
+    return &gateway->installation;
+}

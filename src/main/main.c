@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command table, and how an argument list is read against it. */
+#include "base/cleanup.h"
+#include "config/config.h"
+#include "main/command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#define F(flag) (1u << (flag))
+#define REMOTE (F(FLAG_CONFIG) | F(FLAG_DATA) | F(FLAG_JSON))
+
+static const struct command {
+    const char *name;  /* one or two words */
+    const char *words; /* what follows, for the usage line */
+    unsigned words_min, words_max;
+    unsigned flags;
+    const char *summary;
+    int (*run)(const struct invocation *call);
+} commands[] = {
+    {"dev", "", 0, 0, F(FLAG_INGRESS) | F(FLAG_ADMIN) | F(FLAG_DATA) | F(FLAG_READY_FILE),
+        "Try it: a gateway with a demo partner, account, endpoint and sink", command_dev},
+    {"serve", "", 0, 0, F(FLAG_CONFIG), "Run the gateway", command_serve},
+    {"check", "", 0, 0, F(FLAG_CONFIG) | F(FLAG_SAMPLE), "Check a configuration file, or print a sample (--sample)",
+        command_check},
+    {"status", "", 0, 0, REMOTE, "What the running gateway holds and has done", command_status},
+    {"event show", "EVENT", 1, 1, REMOTE, "One event's story", command_event_show},
+    {"partner add", "PARTNER", 1, 1, REMOTE, "Add a partner and make its first API key", command_partner_add},
+    {"partner key", "PARTNER", 1, 1, REMOTE, "Make one more API key", command_partner_key},
+    {"partner grant", "PARTNER ACCOUNT", 2, 2, REMOTE, "Let a partner post for an account", command_partner_grant},
+    {"partner list", "", 0, 0, REMOTE, "List the partners", command_partner_list},
+    {"account add", "ACCOUNT", 1, 1, REMOTE, "Add an account", command_account_add},
+    {"account list", "", 0, 0, REMOTE, "List the accounts", command_account_list},
+    {"endpoint add", "ACCOUNT", 1, 1, REMOTE | F(FLAG_URL) | F(FLAG_NAME),
+        "Add an endpoint to an account; shows its signing secret once", command_endpoint_add},
+    {"endpoint list", "ACCOUNT", 1, 1, REMOTE, "List an account's endpoints", command_endpoint_list},
+    {"endpoint show", "ACCOUNT ENDPOINT", 2, 2, REMOTE, "Show one endpoint", command_endpoint_show},
+    {"endpoint change", "ACCOUNT ENDPOINT", 2, 2, REMOTE | F(FLAG_URL) | F(FLAG_ENABLED),
+        "Move an endpoint to another URL, disable or enable it", command_endpoint_change},
+};
+
+static const struct flag {
+    const char *name, *short_name, *value, *summary;
+} flag_rows[FLAGS] = {
+    [FLAG_CONFIG] = {"--config", "-c", "FILE", "configuration file"},
+    [FLAG_DATA] = {"--data", NULL, "DIR", "data directory (dev: default $XDG_STATE_HOME/penstock)"},
+    [FLAG_INGRESS] = {"--ingress", NULL, "ADDR", "where partners post; port 0 picks a free one"},
+    [FLAG_ADMIN] = {"--admin", NULL, "ADDR", "the operators' listener"},
+    [FLAG_READY_FILE] = {"--ready-file", NULL, "FILE", "written when ready: addresses and credentials as JSON"},
+    [FLAG_JSON] = {"--json", NULL, NULL, "print JSON"},
+    [FLAG_URL] = {"--url", NULL, "URL", "the client's URL"},
+    [FLAG_NAME] = {"--name", NULL, "NAME", "name of the endpoint within its account (default main)"},
+    [FLAG_ENABLED] = {"--enabled", NULL, "true|false", "whether deliveries are sent"},
+    [FLAG_SAMPLE] = {"--sample", NULL, NULL, "print a commented sample configuration"},
+};
+
+int command_fail(enum err error, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("penstock: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return err_exit_code(error);
+}
+
+static void print_command(FILE *out, const struct command *command)
+{
+    fprintf(out, "  %-16s %-18s %s\n", command->name, command->words, command->summary);
+}
+
+static void print_help(FILE *out)
+{
+    fputs("Penstock, a gateway for events that are worth money.\n\nUsage: penstock COMMAND ...\n\nCommands:\n", out);
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+        print_command(out, &commands[i]);
+    fputs("\npenstock COMMAND --help shows a command's flags; penstock --version the version.\n\n"
+          "Options of the configuration file (or of the environment: PENSTOCK_SECTION__NAME):\n",
+        out);
+    struct buffer options = BUFFER_EMPTY;
+    config_print_help(&options);
+    if (options.len)
+        fwrite(options.data, 1, options.len, out);
+    buffer_done(&options);
+}
+
+static void print_usage(FILE *out, const struct command *command)
+{
+    fprintf(out, "Usage: penstock %s%s%s [flags]\n%s.\n", command->name, *command->words ? " " : "", command->words,
+        command->summary);
+    for (int i = 0; i < FLAGS; i++) {
+        if (!(command->flags & F(i)))
+            continue;
+        const struct flag *row = &flag_rows[i];
+        char left[48];
+        snprintf(left, sizeof left, "%s%s%s%s%s", row->short_name ? row->short_name : "", row->short_name ? ", " : "",
+            row->name, row->value ? " " : "", row->value ? row->value : "");
+        fprintf(out, "  %-24s %s\n", left, row->summary);
+    }
+}
+
+/* The command that `argv` begins with, and how many words that took. */
+static const struct command *find_command(int argc, char **argv, int *ret_used)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++) {
+        const char *name = commands[i].name, *space = strchr(name, ' ');
+        size_t first = space ? (size_t)(space - name) : strlen(name);
+        if (argc < (space ? 2 : 1) || strlen(argv[0]) != first || strncmp(argv[0], name, first) != 0)
+            continue;
+        if (space && strcmp(argv[1], space + 1) != 0)
+            continue;
+        *ret_used = space ? 2 : 1;
+        return &commands[i];
+    }
+    return NULL;
+}
+
+/* The flag that `word` names (with what stands behind '='), or -1. */
+static int find_flag(const struct command *command, const char *word, const char **ret_value)
+{
+    for (int i = 0; i < FLAGS; i++) {
+        const struct flag *row = &flag_rows[i];
+        size_t len = strlen(row->name);
+        if (!(command->flags & F(i)))
+            continue;
+        *ret_value = NULL;
+        if (strcmp(word, row->name) == 0 || (row->short_name && strcmp(word, row->short_name) == 0))
+            return i;
+        *ret_value = word + len + 1;
+        if (row->value && strncmp(word, row->name, len) == 0 && word[len] == '=')
+            return i;
+    }
+    return -1;
+}
+
+static int parse_and_run(const struct command *command, int argc, char **argv)
+{
+    struct invocation call = {0};
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            print_usage(stdout, command);
+            return EX_OK;
+        }
+        if (argv[i][0] != '-') {
+            if (call.words_count == command->words_max)
+                return command_fail(ERR_USAGE, "%s: \"%s\" is one word too many; see penstock %s --help", command->name,
+                    argv[i], command->name);
+            call.words[call.words_count++] = argv[i];
+            continue;
+        }
+        const char *value;
+        int flag = find_flag(command, argv[i], &value);
+        if (flag < 0)
+            return command_fail(
+                ERR_USAGE, "%s: unknown flag %s; see penstock %s --help", command->name, argv[i], command->name);
+        if (!value && flag_rows[flag].value)
+            value = ++i < argc ? argv[i] : NULL;
+        if (!value && flag_rows[flag].value)
+            return command_fail(ERR_USAGE, "%s needs a value: %s", flag_rows[flag].name, flag_rows[flag].value);
+        call.flags[flag] = value ? value : "";
+    }
+    if (call.words_count < command->words_min)
+        return command_fail(
+            ERR_USAGE, "%s: %s is missing; see penstock %s --help", command->name, command->words, command->name);
+    return command->run(&call);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0)) {
+        puts("penstock " PENSTOCK_VERSION);
+        return EX_OK;
+    }
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)) {
+        print_help(stdout);
+        return EX_OK;
+    }
+    int used = 0;
+    const struct command *command = argc >= 2 ? find_command(argc - 1, argv + 1, &used) : NULL;
+    if (command)
+        return parse_and_run(command, argc - 1 - used, argv + 1 + used);
+    if (argc < 2)
+        fputs("penstock: say what to do, for example: penstock dev\n", stderr);
+    else
+        fprintf(stderr, "penstock: there is no command \"%s%s%s\"\n", argv[1], argc > 2 ? " " : "",
+            argc > 2 ? argv[2] : "");
+    fputs("Commands:\n", stderr);
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+        print_command(stderr, &commands[i]);
+    return EX_USAGE;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Signals are blocked everywhere and taken by main with sigwait: SIGTERM and SIGINT drain, SIGHUP reloads. While it
+ * drains, a second SIGTERM or SIGINT ends the process at once: what was answered with 200 is durable either way.
+ */
+#include "main/process.h"
+
+#include "base/clock.h"
+#include "main/command.h"
+#include "runtime/log.h"
+#include "runtime/thread.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+extern char **environ;
+
+static void wanted_signals(sigset_t *ret_set)
+{
+    sigemptyset(ret_set);
+    sigaddset(ret_set, SIGTERM);
+    sigaddset(ret_set, SIGINT);
+    sigaddset(ret_set, SIGHUP);
+}
+
+enum err process_begin(void)
+{
+    sigset_t set;
+    wanted_signals(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    enum err failed = log_start();
+    if (!failed)
+        thread_adopt_main();
+    return failed;
+}
+
+void process_end(void)
+{
+    thread_leave_main();
+    log_stop();
+}
+
+static void on_second_signal(int number)
+{
+    static const char text[] = "penstock: second signal: stopping at once\n";
+    ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)written;
+    _exit(EX_TEMPFAIL);
+}
+
+static void allow_second_signal(void)
+{
+    signal(SIGTERM, on_second_signal);
+    signal(SIGINT, on_second_signal);
+    sigset_t set;
+    wanted_signals(&set);
+    sigdelset(&set, SIGHUP);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* Complaints are whole lines for people; each becomes one of the log. */
+static void log_complaints(const struct buffer *complaints)
+{
+    for (const char *line = complaints->data; line && *line;) {
+        int len = (int)strcspn(line, "\n");
+        log_error("%.*s", len, line);
+        line += len + (line[len] == '\n');
+    }
+}
+
+static void reload(const struct process *process, struct gateway *gateway)
+{
+    struct config *fresh = malloc(sizeof *fresh);
+    struct buffer text = BUFFER_EMPTY;
+    if (fresh && config_load(process->config_file, environ, fresh, &text) == OK) {
+        buffer_clear(&text);
+        config_reload(process->config, fresh, &text);
+        gateway_reload(gateway, process->config);
+        log_info("configuration reloaded%s%s", text.len ? "; changed, but only taken over by a restart: " : "",
+            text.len ? text.data : "");
+    } else {
+        log_complaints(&text);
+        log_error("the configuration was not reloaded: the old one stays");
+    }
+    buffer_done(&text);
+    free(fresh);
+}
+
+/* Until it is time to stop. */
+static void wait_for_signals(const struct process *process, struct gateway *gateway)
+{
+    sigset_t set;
+    wanted_signals(&set);
+    for (;;) {
+        int number = 0;
+        if (sigwait(&set, &number) != 0)
+            continue;
+        if (number == SIGHUP) {
+            reload(process, gateway);
+            continue;
+        }
+        log_info("stopping: %s", gateway_has_failed(gateway) ? "a journal has failed" : strsignal(number));
+        return;
+    }
+}
+
+int process_run(const struct process *process)
+{
+    struct buffer complaints = BUFFER_EMPTY;
+    struct gateway *gateway = NULL;
+    log_set_level((enum log_level)process->config->log_level);
+    int64_t started_us = clock_mono_us();
+    enum err failed = gateway_start(&process->gateway, &gateway, &complaints);
+    if (failed) {
+        log_complaints(&complaints);
+        buffer_done(&complaints);
+        return err_exit_code(failed);
+    }
+    buffer_done(&complaints);
+    log_info("ready ingress=%s admin=%s data=%s started_in_ms=%lld", gateway_ingress_url(gateway),
+        gateway_admin_url(gateway), process->config->data_directory, (long long)(clock_mono_us() - started_us) / 1000);
+    if (process->on_ready)
+        failed = process->on_ready(gateway, process->gateway.context);
+    if (!failed)
+        wait_for_signals(process, gateway);
+    allow_second_signal();
+    bool broken = gateway_has_failed(gateway);
+    gateway_stop(gateway, process->config->drain_us);
+    if (process->on_stopped)
+        process->on_stopped(process->gateway.context);
+    log_info("stopped");
+    return failed ? err_exit_code(failed) : broken ? EX_TEMPFAIL : EX_OK;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tools' way to a running gateway: its data directory says where the admin listener is (admin.json) and holds the
+ * token. The directory comes from --data, else from the configuration (-c), else PENSTOCK_DATA__DIRECTORY, else the one
+ * of `penstock dev` if a gateway runs there, else the default of the option table.
+ */
+#ifndef PENSTOCK_MAIN_REMOTE_H
+#define PENSTOCK_MAIN_REMOTE_H
+
+#include "main/command.h"
+
+#include <jansson.h>
+
+/*
+ * One request to the admin API; `body` may be NULL and its reference is taken. OK: *ret_answer is the JSON that came
+ * (the caller owns it). Otherwise the complaint has been printed and the result's exit code is the command's.
+ */
+enum err remote_request(
+    const struct invocation *call, const char *method, const char *path, json_t *body, json_t **ret_answer) MUST_CHECK;
+
+/* Prints the answer as it is (--json) or through `print`, frees it, and returns the exit code. */
+int remote_show(const struct invocation *call, const char *method, const char *path, json_t *body,
+    void (*print)(const json_t *answer));
+
+#endif

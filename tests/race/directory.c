@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Readers look things up, in turns as a loop does, while the accounts thread publishes, replaces and frees. Every
+ * object that a reader sees must be whole (its URL names its version), no endpoint may go back to an older version
+ * within a reader, and every endpoint in an account's array must be there. A second directory, with this program as its
+ * writer, grows and is emptied at the same time, which the requests don't do. Ends by itself, after RUN_US.
+ */
+#include "accounts/accounts.h"
+#include "accounts/directory_publish.h"
+#include "base/clock.h"
+#include "runtime/rcu.h"
+#include "runtime/thread.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+#define READERS 3
+#define ENDPOINTS 8
+#define MANY 3000 /* of the second directory: more than its first buckets */
+#define RUN_US (2 * US_PER_SECOND)
+
+static struct accounts *accounts;
+static struct directory *growing;
+static uint64_t endpoints[ENDPOINTS];
+static _Atomic bool stopping;
+static _Atomic int failures;
+static _Atomic long looked_up, changed;
+
+static void fail(const char *what, const char *detail)
+{
+    if (atomic_fetch_add(&failures, 1) < 10)
+        fprintf(stderr, "race/directory: %s: %s\n", what, detail);
+}
+
+/* The URL says the version twice, at its start and at its very end: half an object would show. */
+static void write_url(char url[URL_BYTES_MAX + 1], int64_t version)
+{
+    memset(url, 'x', URL_BYTES_MAX);
+    int len = snprintf(url, 64, "http://127.0.0.1/%lld/", (long long)version);
+    url[len] = 'x';
+    snprintf(url + URL_BYTES_MAX - 20, 21, "%020lld", (long long)version);
+}
+
+static void check_endpoint(const struct endpoint *endpoint, int64_t *newest)
+{
+    char expected[URL_BYTES_MAX + 1];
+    write_url(expected, atoll(endpoint->url + strlen("http://127.0.0.1/")));
+    if (strcmp(endpoint->url, expected) != 0)
+        fail("an endpoint that is not whole", endpoint->url);
+    if (strcmp(endpoint->account, "acc") != 0 || endpoint->secrets_count != 1)
+        fail("an endpoint that is not whole", endpoint->name);
+    if (endpoint->version < *newest)
+        fail("an endpoint has gone back to an older version", endpoint->name);
+    *newest = endpoint->version;
+}
+
+static void check_account(const struct directory *directory)
+{
+    const struct account *account = directory_account(directory, SLICE_LITERAL("acc"));
+    if (!account) {
+        fail("it is gone", "the account");
+        return;
+    }
+    for (unsigned i = 0; i < account->endpoints_count; i++)
+        if (!directory_endpoint(directory, account->endpoints[i]))
+            fail("an endpoint of the array is not there", account->id);
+}
+
+static void check_growing(unsigned turn)
+{
+    uint64_t id = 1 + turn % MANY;
+    const struct endpoint *endpoint = directory_endpoint(growing, id);
+    if (endpoint && (endpoint->id != id || endpoint->version != (int64_t)(id * 3)))
+        fail("an endpoint that is not whole", "of the growing directory");
+}
+
+static void look_up(void *context)
+{
+    const struct directory *directory = accounts_directory(accounts);
+    int64_t newest[ENDPOINTS] = {0};
+    long count = 0;
+    for (unsigned turn = 0; !atomic_load_explicit(&stopping, memory_order_relaxed); turn++) {
+        rcu_go_online();
+        for (unsigned i = 0; i < ENDPOINTS; i++) {
+            const struct endpoint *endpoint = directory_endpoint(directory, endpoints[i]);
+            if (endpoint)
+                check_endpoint(endpoint, &newest[i]);
+            else
+                fail("it is gone", "an endpoint");
+            check_growing(turn * ENDPOINTS + i);
+            count++;
+        }
+        check_account(directory);
+        rcu_go_offline();
+    }
+    atomic_fetch_add(&looked_up, count);
+}
+
+/* The writer of the second directory. */
+static void grow_and_empty(void *context)
+{
+    while (!atomic_load_explicit(&stopping, memory_order_relaxed)) {
+        for (uint64_t id = 1; id <= MANY; id++) {
+            struct endpoint endpoint = {.id = id, .version = (int64_t)(id * 3)};
+            struct directory_entry *entry = directory_entry_of_endpoint(&endpoint);
+            if (!entry) {
+                fail("no memory", "for an entry");
+                return;
+            }
+            directory_publish(growing, entry);
+        }
+        for (uint64_t id = 1; id <= MANY; id += 2)
+            if (!directory_withdraw_endpoint(growing, id))
+                fail("it is gone", "an endpoint of the growing directory");
+        directory_free_retired(growing);
+    }
+}
+
+static bool call(struct accounts_request *request)
+{
+    if (accounts_call(accounts, request) == OK)
+        return true;
+    fail("a change was refused", request->detail);
+    return false;
+}
+
+static bool set_up(void)
+{
+    struct accounts_request request = {.act = ACCOUNTS_ADD_ACCOUNT, .account = "acc"};
+    if (!call(&request))
+        return false;
+    for (unsigned i = 0; i < ENDPOINTS; i++) {
+        request = (struct accounts_request){.act = ACCOUNTS_ADD_ENDPOINT, .account = "acc"};
+        snprintf(request.endpoint.name, sizeof request.endpoint.name, "e%u", i);
+        write_url(request.endpoint.url, 1);
+        if (!call(&request))
+            return false;
+        endpoints[i] = request.ret_endpoint;
+    }
+    return true;
+}
+
+/* Changes the endpoints in turn; one more is added now and then, so that the account is replaced as well. */
+static void change_until(int64_t end_mono_us)
+{
+    unsigned added = 0;
+    for (unsigned turn = 0; clock_mono_us() < end_mono_us && atomic_load(&failures) == 0; turn++) {
+        struct accounts_request request = {.act = ACCOUNTS_CHANGE_ENDPOINT,
+            .account = "acc",
+            .endpoint_id = endpoints[turn % ENDPOINTS],
+            .changes = ENDPOINT_CHANGE_URL | ENDPOINT_CHANGE_ENABLED};
+        if (turn % 16 == 15 && added < ACCOUNT_ENDPOINTS_MAX - ENDPOINTS) {
+            request.act = ACCOUNTS_ADD_ENDPOINT;
+            snprintf(request.endpoint.name, sizeof request.endpoint.name, "more%u", added++);
+        }
+        write_url(request.endpoint.url, turn + 2);
+        if (!call(&request))
+            return;
+        atomic_fetch_add(&changed, 1);
+    }
+}
+
+static bool run(void)
+{
+    static struct thread readers[READERS], writer;
+    bool started = thread_start(&writer, "writer", grow_and_empty, NULL) == OK;
+    for (unsigned i = 0; i < READERS; i++)
+        started = started && thread_start(&readers[i], "reader", look_up, NULL) == OK;
+    if (started)
+        change_until(clock_mono_us() + RUN_US);
+    atomic_store(&stopping, true);
+    for (unsigned i = 0; i < READERS; i++)
+        thread_join(&readers[i]);
+    thread_join(&writer);
+    return started;
+}
+
+static void remove_directory(const char *path)
+{
+    static const char *const names[] = {"accounts.db", "accounts.db-wal", "accounts.db-shm"};
+    char file[128];
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        snprintf(file, sizeof file, "%s/%s", path, names[i]);
+        unlink(file);
+    }
+    rmdir(path);
+}
+
+int main(void)
+{
+    static const struct hash_seed seed = {"0123456789abcde"};
+    char path[] = "/tmp/penstock-race-XXXXXX", detail[256] = "no directory";
+    thread_adopt_main();
+    if (!mkdtemp(path) || directory_new(&seed, &growing) || accounts_open(path, &seed, &accounts, detail)) {
+        fprintf(stderr, "race/directory: could not start: %s\n", detail);
+        return 1;
+    }
+    bool done = set_up() && run();
+    accounts_stop(accounts);
+    directory_free(growing);
+    thread_leave_main();
+    remove_directory(path);
+    printf("race/directory: %ld look-ups, %ld changes, %d failures\n", atomic_load(&looked_up), atomic_load(&changed),
+        atomic_load(&failures));
+    return done && atomic_load(&failures) == 0 && atomic_load(&looked_up) > 0 && atomic_load(&changed) > 0 ? 0 : 1;
+}

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A client deployment that is down, fails, hangs or drops connections: everything arrives in the end, or its end is on record."""
+import json
+import time
+
+import pytest
+
+from support import signatures
+from support.wait import wait_for
+
+LONG = {"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[" + ", ".join(["200ms"] * 32) + "]"}
+SHORT = {"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[100ms, 200ms]"}
+
+
+def post_many(gateway, count, **fields):
+    """{event id: body}"""
+    with gateway.partner() as partner:
+        answers = [partner.post("/v1/events", json=gateway.event(n, **fields)) for n in range(count)]
+    assert all(answer.status_code == 200 for answer in answers), answers
+    return {answer.json()["event"]: json.loads(answer.request.content) for answer in answers}
+
+
+def check_attempts(gateway, sink, events):
+    """Every attempt has the event's id and body, its own number and a good signature."""
+    seen = [d for d in sink.deliveries() if d.id in events]
+    for event, body in events.items():
+        of_event = [d for d in seen if d.id == event]
+        numbers = [d.attempt for d in of_event]
+        assert numbers == sorted(set(numbers)), f"attempts of {event}: {numbers}"
+        assert all(json.loads(d.body) == body for d in of_event)
+    assert all(signatures.verify(gateway.ready["endpoint_secret"], seen))
+
+
+def test_down_for_several_attempts_then_up(make_gateway, sink):
+    gateway = make_gateway(LONG)
+    gateway.point_endpoint_at(sink.url())
+    sink.down()
+    events = post_many(gateway, 50)
+    some = next(iter(events))
+    wait_for(lambda: len(gateway.timeline(some)["deliveries"][0]["attempts"]) >= 3, "three failed attempts")
+    attempts = gateway.timeline(some)["deliveries"][0]["attempts"]
+    assert {attempt["error"] for attempt in attempts} == {"connect"}
+    assert sink.count() == 0
+    sink.up()
+    wait_for(lambda: set(events) <= {d.id for d in sink.deliveries()}, "all are delivered", 60)
+    wait_for(lambda: all(gateway.states(event) == ["delivered"] for event in events), "all are on record as delivered")
+    assert len(sink.deliveries()) == len(events), "each arrived once"
+    assert sink.of(some)[0].attempt == len(gateway.timeline(some)["deliveries"][0]["attempts"]) >= 4
+    check_attempts(gateway, sink, events)
+
+
+def test_down_across_a_restart(make_gateway, sink):
+    gateway = make_gateway(LONG)
+    gateway.point_endpoint_at(sink.url())
+    sink.down()
+    events = post_many(gateway, 20)
+    wait_for(lambda: any(state == "waiting" for event in events for state in gateway.states(event)), "something waits")
+    gateway.restart()
+    sink.up()
+    wait_for(lambda: set(events) <= {d.id for d in sink.deliveries()}, "all are delivered", 60)
+    assert len(sink.deliveries()) == len(events)
+    check_attempts(gateway, sink, events)
+
+
+@pytest.mark.parametrize("status", [500, 503, 429, 404, 302])
+def test_failures_then_success(make_gateway, sink, status):
+    gateway = make_gateway(LONG)
+    sink.behave(statuses=[status, status])
+    gateway.point_endpoint_at(sink.url())
+    events = post_many(gateway, 5)
+    wait_for(lambda: all(gateway.states(event) == ["delivered"] for event in events), "all are delivered")
+    for event in events:
+        assert [(d.attempt, d.status) for d in sink.of(event)] == [(1, status), (2, status), (3, 200)]
+        [delivery] = gateway.timeline(event)["deliveries"]
+        assert [attempt["status"] for attempt in delivery["attempts"]] == [status, status, 200]
+    check_attempts(gateway, sink, events)
+
+
+def test_retry_after_is_honoured(make_gateway, sink):
+    gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[50ms, 10s]"})
+    sink.behave(statuses=[503], headers={"retry-after": "2"})
+    gateway.point_endpoint_at(sink.url())
+    [event] = post_many(gateway, 1)
+    wait_for(lambda: len(sink.of(event)) == 2, "the second attempt")
+    first, second = sink.of(event)
+    assert second.at - first.at >= 1.9
+
+
+def test_dead_after_the_schedule_and_on_record(make_gateway, sink):
+    gateway = make_gateway(SHORT)
+    sink.behave(status=500)
+    gateway.point_endpoint_at(sink.url())
+    [event] = post_many(gateway, 1)
+    wait_for(lambda: gateway.states(event) == ["dead"], "dead")
+    [delivery] = gateway.timeline(event)["deliveries"]
+    assert [attempt["status"] for attempt in delivery["attempts"]] == [500, 500, 500]
+    assert [attempt["answer"] for attempt in delivery["attempts"]] == ["ok"] * 3
+    assert len(sink.of(event)) == 3
+    shown = gateway.tool("event", "show", event)
+    assert shown.returncode == 0 and "dead" in shown.stdout, shown.stderr
+    assert gateway.metric('penstock_attempts_total{result="dead"}') == 1
+
+
+def test_410_disables_the_endpoint_and_parks(make_gateway, sink):
+    gateway = make_gateway(SHORT)
+    sink.behave(status=410)
+    gateway.point_endpoint_at(sink.url())
+    [event] = post_many(gateway, 1)
+    wait_for(lambda: gateway.states(event) == ["parked"], "parked")
+    assert gateway.timeline(event)["deliveries"][0]["reason"] == "disabled"
+    sink.behave(status=200)
+    with gateway.operator() as operator:
+        answer = operator.patch(f"/api/v1/accounts/{gateway.ready['account']}/endpoints/{gateway.ready['endpoint']}", json={"enabled": True})
+        assert answer.status_code == 200, answer.text
+    wait_for(lambda: gateway.states(event) == ["delivered"], "released and delivered")
+
+
+@pytest.mark.parametrize("mode", ["drop", "garbage"])
+def test_an_unguarded_event_whose_answer_was_lost_is_sent_again(make_gateway, sink, mode):
+    gateway = make_gateway(LONG)
+    sink.behave(mode=mode)
+    gateway.point_endpoint_at(sink.url())
+    [event] = post_many(gateway, 1)
+    wait_for(lambda: len(sink.of(event)) >= 2, "a second attempt")
+    sink.behave()
+    wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
+    assert {d.id for d in sink.deliveries()} == {event}
+
+
+@pytest.mark.parametrize("mode", ["drop", "garbage"])
+@pytest.mark.parametrize("warm", [False, True], ids=["new", "warm"])
+def test_a_payout_whose_answer_was_lost_is_sent_once_and_parked(make_gateway, sink, mode, warm):
+    gateway = make_gateway(LONG)
+    gateway.point_endpoint_at(sink.url())
+    if warm:
+        post_many(gateway, 3, type="payout")
+        wait_for(lambda: sink.count() == 3, "a connection is open")
+    sink.behave(mode=mode)
+    with gateway.partner() as partner:
+        event = partner.post("/v1/events", json=gateway.event("once", type="payout")).json()["event"]
+    wait_for(lambda: gateway.states(event) == ["parked"], "parked")
+    assert gateway.timeline(event)["deliveries"][0]["reason"] == "ambiguous"
+    sink.behave()
+    other = next(iter(post_many(gateway, 1, type="lead")))
+    wait_for(lambda: sink.of(other), "a later event")
+    assert len(sink.of(event)) == 1
+
+
+def test_a_payout_interrupted_by_a_crash_is_parked_and_never_sent_again(make_gateway, sink):
+    gateway = make_gateway(LONG)
+    sink.behave(mode="hang")
+    gateway.point_endpoint_at(sink.url())
+    events = post_many(gateway, 5, type="payout")
+    wait_for(lambda: {d.id for d in sink.deliveries()} == set(events), "all are with the client")
+    gateway.kill9()
+    sink.behave()
+    gateway.start(same_ports=True)
+    for event in events:
+        assert gateway.states(event) == ["parked"]
+        assert gateway.timeline(event)["deliveries"][0]["reason"] == "ambiguous"
+    other = next(iter(post_many(gateway, 1, type="lead")))
+    wait_for(lambda: sink.of(other), "a later event")
+    assert all(len(sink.of(event)) == 1 for event in events)
+
+
+def add_account(gateway, account, url):
+    """A second client of the demo partner, made with the commands that an operator has. Returns (endpoint, secret)."""
+    for command in (["account", "add", account], ["partner", "grant", "partner_demo", account]):
+        done = gateway.tool(*command, "--json")
+        assert done.returncode == 0, (command, done.stderr)
+    done = gateway.tool("endpoint", "add", account, "--url", url, "--json")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    return made["id"], made["secret"]
+
+
+def test_a_hanging_client_delays_nobody_else(make_gateway, sink):
+    gateway = make_gateway({"PENSTOCK_DELIVERY__ANSWER_TIMEOUT": "20s"})
+    sink.behave("/hang", mode="hang")
+    _, secret = add_account(gateway, "acc_healthy", sink.url("/healthy"))
+    gateway.point_endpoint_at(sink.url("/hang"))
+    hanging = post_many(gateway, 100)
+    wait_for(lambda: sink.deliveries("/hang"), "the hanging client has got something")
+    for n in range(20):
+        started = time.monotonic()
+        with gateway.partner() as partner:
+            answer = partner.post("/v1/events", json=gateway.event(n, account="acc_healthy"))
+        assert answer.status_code == 200, answer.text
+        event = answer.json()["event"]
+        wait_for(lambda: sink.of(event), "delivered to the healthy one", 5)
+        assert sink.of(event)[0].at - started < 2, "milliseconds as a rule; the bound leaves room for a busy machine"
+    assert all(signatures.verify(secret, sink.deliveries("/healthy")))
+    assert not any(signatures.verify(gateway.ready["endpoint_secret"], sink.deliveries("/healthy")[:1]))
+    assert len(sink.deliveries("/hang")) < len(hanging), "what is under way to one endpoint is bounded"
+
+
+def test_a_new_partner_key_works_at_once_and_only_where_granted(gateway, sink):
+    add_account(gateway, "acc_new", sink.url("/new"))
+    done = gateway.tool("partner", "add", "partner_new", "--json")
+    assert done.returncode == 0, done.stderr
+    key = json.loads(done.stdout)["api_key"]
+    with gateway.partner() as partner:
+        partner.headers["authorization"] = f"Bearer {key}"
+        assert partner.post("/v1/events", json=gateway.event(1, account="acc_new")).status_code == 403
+        assert gateway.tool("partner", "grant", "partner_new", "acc_new").returncode == 0
+        answer = partner.post("/v1/events", json=gateway.event(1, account="acc_new"))
+        assert answer.status_code == 200, answer.text
+        event = answer.json()["event"]
+        wait_for(lambda: sink.of(event), "delivered")
+        assert partner.get(f"/v1/events/{event}").status_code == 200
+    with gateway.partner() as demo:
+        assert demo.get(f"/v1/events/{event}").status_code == 404, "somebody else's event"

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration, commands and the data directory: wrong input is named with its place, and sysexits.h tells scripts what it was."""
+import json
+import re
+import signal
+import socket
+import subprocess
+
+import httpx
+import pytest
+
+from support.gateway import BINARY, clean_environment, tool
+from support.wait import wait_for
+
+GOOD = """\
+data:
+  directory: {data}
+  partitions: 16
+  shards: 2
+ingress:
+  listen: 127.0.0.1:{port}
+admin:
+  listen: 127.0.0.1:{admin}
+delivery:
+  allow_http: true
+  allow_networks: [127.0.0.0/8]
+  retry_schedule: [1s, 2s]
+log:
+  level: info
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def good(tmp_path, **changes):
+    values = {"data": tmp_path / "data", "port": free_port(), "admin": free_port(), **changes}
+    return GOOD.format(**values)
+
+
+def check(tmp_path, text):
+    path = tmp_path / "penstock.yaml"
+    path.write_text(text)
+    return tool("check", "-c", path, directory=tmp_path), path
+
+
+def test_a_good_file_is_fine(tmp_path):
+    done, _ = check(tmp_path, good(tmp_path))
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_sample_file_is_fine(tmp_path):
+    sample = tool("check", "--sample", directory=tmp_path)
+    assert sample.returncode == 0, sample.stderr
+    assert "retry_schedule" in sample.stdout
+    done, _ = check(tmp_path, sample.stdout)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("text,line,column,word", [
+    ("ingress:\n  lisen: 127.0.0.1:1\n", 2, 3, "lisen"),
+    ("ingress:\n  threads: 80x\n", 2, 12, "80x"),
+    ("ingress:\n  threads: -1\n", 2, 12, "-1"),
+    ("ingres:\n  threads: 1\n", 1, 1, "ingres"),
+    ("delivery:\n  retry_schedule: [1s, soon]\n", 2, 24, "soon"),
+    ("delivery:\n  allow_http: maybe\n", 2, 15, "maybe"),
+    ("log:\n  level: loud\n", 2, 10, "loud"),
+    ("log:\n  level: info\n  level: warn\n", 3, 3, "level"),
+    ("data:\n  partitions: 5000\n", 2, 15, "4096"),
+    ("ingress: [\n", 2, 1, ""),
+    ("ingress:\n\tthreads: 1\n", 2, 1, ""),
+], ids=["unknown_key", "trailing", "negative", "unknown_section", "list_item", "boolean", "choice", "twice", "range", "syntax", "tab"])
+def test_a_wrong_file_is_refused_with_line_and_column(tmp_path, text, line, column, word):
+    done, path = check(tmp_path, text)
+    assert done.returncode == 78, done.stdout + done.stderr
+    assert f"{path}:{line}:{column}: " in done.stderr, done.stderr
+    assert word in done.stderr
+
+
+def test_every_complaint_is_shown_at_once(tmp_path):
+    done, path = check(tmp_path, "ingress:\n  threads: x\nlog:\n  level: loud\nnonsense: 1\n")
+    assert done.returncode == 78
+    assert [f"{path}:{line}:" in done.stderr for line in (2, 4, 5)] == [True, True, True], done.stderr
+
+
+def test_a_wrong_variable_is_refused_by_its_name(tmp_path):
+    done = tool("dev", "--data", tmp_path / "data", directory=tmp_path, environment={"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "soon"})
+    assert done.returncode == 78, done.stderr
+    assert "PENSTOCK_DELIVERY__RETRY_SCHEDULE" in done.stderr
+
+
+def test_a_missing_file_is_named(tmp_path):
+    done = tool("serve", "-c", tmp_path / "absent.yaml", directory=tmp_path)
+    assert done.returncode == 78, done.stderr
+    assert str(tmp_path / "absent.yaml") in done.stderr
+
+
+def test_version_and_help(tmp_path):
+    version = tool("--version", directory=tmp_path)
+    assert version.returncode == 0
+    assert re.search(r"\b\d+\.\d+\.\d+\b", version.stdout)
+    helped = tool("--help", directory=tmp_path)
+    assert helped.returncode == 0
+    for word in ("serve", "check", "dev", "status", "event", "partner", "account", "endpoint"):
+        assert word in helped.stdout
+
+
+@pytest.mark.parametrize("arguments", [["fly"], ["serve", "--fast"], ["event"], ["event", "show"], ["dev", "--ingress"], ["check", "-c"],
+                                       ["partner", "grant", "one"], []],
+                         ids=["command", "flag", "half_command", "no_id", "no_value", "no_file", "one_word", "nothing"])
+def test_wrong_use_is_64_and_says_what_to_do(tmp_path, arguments):
+    done = tool(*arguments, directory=tmp_path)
+    assert done.returncode == 64, done.stdout + done.stderr
+    assert done.stderr.strip()
+
+
+def test_a_second_process_on_one_data_directory_is_75(gateway):
+    done = tool("dev", "--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", gateway.data, directory=gateway.directory)
+    assert done.returncode == 75, done.stderr
+    assert str(gateway.data) in done.stderr
+    with gateway.partner() as partner:
+        assert partner.post("/v1/events", json=gateway.event(1)).status_code == 200
+
+
+@pytest.mark.parametrize("listener", ["--ingress", "--admin"])
+def test_an_address_in_use_is_69(tmp_path, listener):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = "127.0.0.1:%d" % other.getsockname()[1]
+        arguments = {"--ingress": "127.0.0.1:0", "--admin": "127.0.0.1:0", listener: address}
+        done = tool("dev", "--data", tmp_path / "data", *(word for pair in arguments.items() for word in pair), directory=tmp_path)
+    assert done.returncode == 69, done.stderr
+    assert address in done.stderr
+
+
+@pytest.mark.parametrize("variable", ["PENSTOCK_DATA__PARTITIONS", "PENSTOCK_DATA__SHARDS"])
+def test_what_the_data_directory_was_made_with_is_fixed(make_gateway, variable):
+    gateway = make_gateway({"PENSTOCK_DATA__PARTITIONS": "16", "PENSTOCK_DATA__SHARDS": "2"})
+    assert gateway.terminate() == 0
+    done = tool("dev", "--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", gateway.data, directory=gateway.directory,
+                environment={variable: "3"})
+    assert done.returncode == 78, done.stderr
+    assert "3" in done.stderr
+    gateway.start()
+
+
+def test_a_newer_or_broken_installation_is_refused_with_78(make_gateway):
+    gateway = make_gateway()
+    assert gateway.terminate() == 0
+    path = gateway.data / "installation.json"
+    original = path.read_text()
+    for wrong in (json.dumps({**json.loads(original), "format": 999}), "{", ""):
+        path.write_text(wrong)
+        done = tool("dev", "--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", gateway.data, directory=gateway.directory)
+        assert done.returncode == 78, done.stderr
+        assert "installation.json" in done.stderr
+    path.write_text(original)
+    gateway.start()
+
+
+def test_another_programs_journal_is_left_alone(make_gateway):
+    gateway = make_gateway()
+    assert gateway.terminate() == 0
+    path = gateway.data / "journal-0.db"
+    path.rename(gateway.data / "kept")
+    path.write_bytes(b"this is no database" * 1000)
+    done = tool("dev", "--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", gateway.data, directory=gateway.directory)
+    assert done.returncode == 70, done.stderr
+    assert "journal-0.db" in done.stderr
+    assert path.read_bytes() == b"this is no database" * 1000
+    path.unlink()
+    (gateway.data / "kept").rename(path)
+    gateway.start()
+
+
+def test_tools_say_what_to_do_when_no_gateway_runs(tmp_path):
+    done = tool("status", "--data", tmp_path / "nothing", directory=tmp_path)
+    assert done.returncode in (66, 69), done.stderr
+    assert str(tmp_path / "nothing") in done.stderr
+
+
+class Serving:
+    """`penstock serve -c FILE`: what production runs."""
+
+    def __init__(self, tmp_path):
+        self.tmp_path = tmp_path
+        self.path = tmp_path / "penstock.yaml"
+        self.text = good(tmp_path)
+        self.path.write_text(self.text)
+        self.admin = "http://" + re.search(r"admin:\n  listen: (\S+)", self.text).group(1)
+        self.log = tmp_path / "stderr"
+        with open(self.log, "wb") as err:
+            self.process = subprocess.Popen([BINARY, "serve", "-c", self.path], env=clean_environment(tmp_path), stdout=subprocess.DEVNULL,
+                                            stderr=err)
+
+    def is_ready(self):
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return httpx.get(f"{self.admin}/readyz", trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def reload(self, text):
+        """Sends SIGHUP and returns what was logged for it."""
+        before = len(self.log.read_text())
+        self.path.write_text(text)
+        self.process.send_signal(signal.SIGHUP)
+        return wait_for(lambda: self.log.read_text()[before:].endswith("\n") and self.log.read_text()[before:], "the reload is logged")
+
+
+@pytest.fixture(name="serving")
+def one_serving(tmp_path):
+    serving = Serving(tmp_path)
+    try:
+        wait_for(serving.is_ready, "ready", 60)
+        yield serving
+        serving.process.terminate()
+        assert serving.process.wait(40) == 0, serving.log.read_text()
+        assert "Sanitizer" not in serving.log.read_text()
+    finally:
+        serving.process.kill()
+        serving.process.wait()
+
+
+def test_serve_runs_without_the_demo(serving):
+    with open(serving.tmp_path / "data/keys/admin.token", encoding="ascii") as file:
+        token = file.read().strip()
+    answer = httpx.get(f"{serving.admin}/api/v1/partners", headers={"authorization": f"Bearer {token}"}, trust_env=False)
+    assert answer.status_code == 200
+    assert answer.json()["partners"] == []
+
+
+def test_a_reload_of_a_wrong_file_keeps_the_old_one(serving):
+    said = serving.reload(serving.text.replace("level: info", "level: loud"))
+    assert f"{serving.path}:" in said and "loud" in said, said
+    assert serving.is_ready()
+    said = serving.reload(serving.text.replace("level: info", "level: debug"))
+    assert "loud" not in said
+    assert serving.is_ready()
+
+
+def test_a_reload_says_what_needs_a_restart(serving):
+    said = serving.reload(serving.text.replace("allow_http: true", "allow_http: false"))
+    assert "delivery.allow_http" in said and "restart" in said, said
+    assert serving.is_ready()

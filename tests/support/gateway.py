@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One gateway process of a test: `penstock dev` on free ports over a data directory of its own."""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+import httpx
+
+from support.wait import wait_for
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("PENSTOCK_BIN", str(ROOT / "build/dev/penstock"))
+COMPLAINTS = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:|Assertion .* failed")
+
+
+def clean_environment(directory, more=None):
+    """What a gateway or a tool of a test sees: nothing of the tester's own Penstock, sanitizers that fail loudly."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
+    environment["XDG_STATE_HOME"] = str(directory / "state")
+    environment["TSAN_OPTIONS"] = f"suppressions={ROOT}/tests/support/tsan.supp:halt_on_error=0:exitcode=66"
+    environment["UBSAN_OPTIONS"] = "print_stacktrace=1"
+    environment.update(more or {})
+    return environment
+
+
+def tool(*arguments, directory, environment=None, seconds=30):
+    """Runs a penstock command to its end."""
+    return subprocess.run([BINARY, *map(str, arguments)], env=clean_environment(directory, environment), capture_output=True, text=True,
+                          timeout=seconds, check=False)
+
+
+class Gateway:
+    def __init__(self, directory, environment=None):
+        self.directory = pathlib.Path(directory)
+        self.data = self.directory / "data"
+        self.environment = environment or {}
+        self.process = None
+        self.ready = {}
+        self.starts = 0
+
+    @property
+    def ingress(self):
+        return self.ready["ingress"]
+
+    @property
+    def admin(self):
+        return self.ready["admin"]
+
+    @property
+    def stdout(self):
+        return (self.directory / "stdout").read_text(errors="replace")
+
+    @property
+    def stderr(self):
+        return (self.directory / "stderr").read_text(errors="replace")
+
+    def start(self, same_ports=False, seconds=60):
+        def address(url):
+            return url.removeprefix("http://") if same_ports else "127.0.0.1:0"
+
+        ready_file = self.directory / f"ready-{self.starts}.json"
+        self.starts += 1
+        arguments = [BINARY, "dev", "--ingress", address(self.ready.get("ingress", "")), "--admin",
+                     address(self.ready.get("admin", "")), "--data", str(self.data), "--ready-file", str(ready_file)]
+        with open(self.directory / "stdout", "ab") as out, open(self.directory / "stderr", "ab") as err:
+            self.process = subprocess.Popen(arguments, env=clean_environment(self.directory, self.environment),
+                                            stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+
+        def is_ready():
+            assert self.process.poll() is None, f"the gateway ended with {self.process.returncode}:\n{self.stderr[-4000:]}"
+            try:
+                self.ready = json.loads(ready_file.read_text())
+            except (FileNotFoundError, json.JSONDecodeError):
+                return False
+            return True
+
+        wait_for(is_ready, lambda: f"the gateway is ready:\n{self.stderr[-4000:]}", seconds)
+        return self
+
+    def kill9(self):
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self, seconds=40):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=seconds)
+
+    def restart(self, same_ports=True):
+        assert self.terminate() == 0, self.stderr[-4000:]
+        return self.start(same_ports)
+
+    def is_running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def finish(self):
+        """The end of every test: SIGTERM is answered with exit code 0, and no sanitizer or assertion had anything to say."""
+        code = self.terminate() if self.is_running() else None
+        stderr = self.stderr
+        complaint = COMPLAINTS.search(stderr)
+        assert not complaint, stderr[max(0, complaint.start() - 2000):complaint.start() + 6000]
+        assert code in (0, None), f"SIGTERM ended in {code}:\n{stderr[-4000:]}"
+
+    # --- the partner's side ---
+
+    def partner(self, **options):
+        """An HTTP/1.1 client with the demo partner's key."""
+        return httpx.Client(base_url=self.ingress, headers={"authorization": f"Bearer {self.ready['api_key']}"}, timeout=30,
+                            trust_env=False, **options)
+
+    def event(self, number, **fields):
+        return {"id": f"order-{number}", "type": "purchase", "account": self.ready["account"], "amount": "129.90",
+                "currency": "EUR", **fields}
+
+    # --- the operator's side ---
+
+    def operator(self):
+        return httpx.Client(base_url=self.admin, headers={"authorization": f"Bearer {self.ready['admin_token']}"}, timeout=30,
+                            trust_env=False)
+
+    def timeline(self, event):
+        with self.operator() as operator:
+            answer = operator.get(f"/api/v1/events/{event}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def states(self, event):
+        return [delivery["state"] for delivery in self.timeline(event)["deliveries"]]
+
+    def point_endpoint_at(self, url):
+        with self.operator() as operator:
+            answer = operator.patch(f"/api/v1/accounts/{self.ready['account']}/endpoints/{self.ready['endpoint']}", json={"url": url})
+        assert answer.status_code == 200, answer.text
+
+    def metric(self, sample):
+        with self.operator() as operator:
+            text = operator.get("/metrics").text
+        for line in text.splitlines():
+            if line.startswith(sample + " "):
+                return float(line.rsplit(" ", 1)[1])
+        raise AssertionError(f"no {sample} in /metrics")
+
+    def tool(self, *arguments, **options):
+        return tool(*arguments, "--data", self.data, directory=self.directory, **options)

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A partner that speaks HTTP/2 in cleartext with prior knowledge: many streams on few connections, in one thread.
+
+`H2Connection` is one connection; `H2Sender` keeps many requests in flight over several of them, comes back when the gateway does, and
+knows of each request whether it was answered."""
+import collections
+import selectors
+import socket
+import time
+import urllib.parse
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+
+STREAMS = 100  # what h2o allows
+
+
+class Lost(Exception):
+    """The connection ended; what was in flight has no answer."""
+
+
+class H2Connection:
+    def __init__(self, base_url, api_key):
+        parts = urllib.parse.urlsplit(base_url)
+        self.authority = parts.netloc
+        self.api_key = api_key
+        self.socket = socket.create_connection((parts.hostname, parts.port), timeout=10)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8",
+                                                                       validate_outbound_headers=False))
+        self.h2.initiate_connection()
+        self.streams = {}  # stream -> [tag, status, body]
+        self.unsent = {}  # stream -> bytes that wait for the window
+        self.closing = False  # GOAWAY: no new streams
+        self.flush()
+
+    def flush(self):
+        data = self.h2.data_to_send()
+        if data:
+            try:
+                self.socket.sendall(data)
+            except OSError as error:
+                raise Lost(str(error)) from error
+
+    def request(self, tag, method, path, headers=(), body=None, flush=True):
+        """Sends a request and returns its stream; the answer comes out of `receive` under `tag`."""
+        stream = self.h2.get_next_available_stream_id()
+        fields = [(":method", method), (":path", path), (":scheme", "http"), (":authority", self.authority),
+                  ("authorization", f"Bearer {self.api_key}"), *headers]
+        self.h2.send_headers(stream, fields, end_stream=body is None)
+        self.streams[stream] = [tag, None, b""]
+        if body is not None:
+            self.unsent[stream] = body
+            self._send_body(stream)
+        if flush:
+            self.flush()
+        return stream
+
+    def post(self, tag, body, headers=(), flush=True):
+        return self.request(tag, "POST", "/v1/events", [("content-type", "application/json"), *headers], body, flush)
+
+    def reset(self, stream):
+        self.h2.reset_stream(stream, h2.errors.ErrorCodes.CANCEL)
+        self.streams.pop(stream, None)
+        self.unsent.pop(stream, None)
+        self.flush()
+
+    def close(self):
+        self.socket.close()
+
+    def _send_body(self, stream):
+        body = self.unsent[stream]
+        while body:
+            room = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
+            if room <= 0:
+                break
+            self.h2.send_data(stream, body[:room], end_stream=len(body) <= room)
+            body = body[room:]
+        if body:
+            self.unsent[stream] = body
+        else:
+            del self.unsent[stream]
+
+    def receive(self, timeout=10):
+        """Reads once and returns what was answered meanwhile: [(tag, status, body)]; status 0 for a stream that the server reset."""
+        self.socket.settimeout(timeout)
+        try:
+            data = self.socket.recv(262144)
+        except (socket.timeout, BlockingIOError):
+            return []
+        except OSError as error:
+            raise Lost(str(error)) from error
+        if not data:
+            raise Lost("closed by the gateway")
+        return self._work_off(data)
+
+    def _work_off(self, data):
+        answered = []
+        try:
+            events = self.h2.receive_data(data)
+        except h2.exceptions.ProtocolError as error:
+            raise Lost(f"protocol error: {error}") from error
+        for event in events:
+            stream = self.streams.get(getattr(event, "stream_id", None))
+            if isinstance(event, h2.events.ResponseReceived) and stream:
+                stream[1] = int(dict(event.headers)[":status"])
+            elif isinstance(event, h2.events.DataReceived):
+                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                if stream:
+                    stream[2] += event.data
+            elif isinstance(event, h2.events.StreamEnded) and stream:
+                answered.append(tuple(self.streams.pop(event.stream_id)))
+            elif isinstance(event, h2.events.StreamReset) and stream:
+                answered.append((self.streams.pop(event.stream_id)[0], 0, b""))
+            elif isinstance(event, (h2.events.WindowUpdated, h2.events.RemoteSettingsChanged)):
+                for waiting in list(self.unsent):
+                    self._send_body(waiting)
+            elif isinstance(event, h2.events.ConnectionTerminated):
+                self.closing = True
+        self.flush()
+        return answered
+
+    def receive_all(self, seconds=30):
+        """Until every stream has its answer."""
+        answered, limit = [], time.monotonic() + seconds
+        while self.streams:
+            assert time.monotonic() < limit, f"{len(self.streams)} streams without an answer"
+            answered += self.receive(1)
+        return answered
+
+
+class H2Sender:
+    """Posts `bodies` ({tag: bytes}) until each is answered with 200; what had no answer, or a 503, is sent again."""
+
+    def __init__(self, base_url, api_key, bodies, connections=4, streams=STREAMS):
+        self.base_url, self.api_key = base_url, api_key
+        self.bodies = bodies
+        self.waiting = collections.deque(bodies)
+        self.wanted, self.streams = connections, streams
+        self.connections = []
+        self.answers = {}  # tag -> (status, body) of the first 200
+        self.refused = {}  # tag -> (status, body) of what is neither 200 nor 503
+        self.sends = 0
+        self.lost = 0  # requests that had no answer
+        self.unavailable = 0  # 503s
+
+    def is_done(self):
+        return len(self.answers) + len(self.refused) == len(self.bodies)
+
+    def _connect(self):
+        while len(self.connections) < self.wanted:
+            try:
+                self.connections.append(H2Connection(self.base_url, self.api_key))
+            except (OSError, Lost):
+                return
+
+    def _drop(self, connection):
+        self.connections.remove(connection)
+        tags = [stream[0] for stream in connection.streams.values()]
+        self.lost += len(tags)
+        self.waiting.extend(tags)
+        connection.close()
+
+    def _take(self, tag, status, body):
+        if status == 200:
+            self.answers.setdefault(tag, (status, body))
+        elif status in (0, 503):
+            self.unavailable += status == 503
+            self.lost += status == 0
+            self.waiting.append(tag)
+        else:
+            self.refused[tag] = (status, body)
+
+    def _fill(self, connection):
+        while self.waiting and not connection.closing and len(connection.streams) < self.streams:
+            tag = self.waiting.popleft()
+            connection.post(tag, self.bodies[tag], flush=False)
+            self.sends += 1
+        connection.flush()
+
+    def step(self):
+        """One round over all connections; waits for at most 50 ms."""
+        self._connect()
+        for connection in list(self.connections):
+            try:
+                self._fill(connection)
+                if connection.closing and not connection.streams:
+                    raise Lost("GOAWAY")
+            except Lost:
+                self._drop(connection)
+        with selectors.DefaultSelector() as selector:
+            for connection in self.connections:
+                selector.register(connection.socket, selectors.EVENT_READ, connection)
+            ready = [key.data for key, _ in selector.select(0.05)]
+        for connection in ready:
+            try:
+                for tag, status, body in connection.receive():
+                    self._take(tag, status, body)
+            except Lost:
+                self._drop(connection)
+
+    def run(self, until=None, seconds=600):
+        """Until everything is answered, or `until()`."""
+        limit = time.monotonic() + seconds
+        while not self.is_done() and not (until and until()):
+            assert time.monotonic() < limit, f"{len(self.bodies) - len(self.answers)} events without a 200 in {seconds} s"
+            self.step()
+
+    def close(self):
+        for connection in list(self.connections):
+            self._drop(connection)

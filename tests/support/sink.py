@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A client deployment for tests: an HTTP/1.1 server in a process of its own, that notes what it gets and behaves as it is told.
+
+Each path has a behaviour of its own, so that one sink can be several deployments:
+    statuses  what the first requests of one webhook-id are answered, in order; then
+    status    what all others are answered
+    headers   more headers of the answer
+    mode      answer, or after the request was noted: hang (no answer), drop (close the connection), garbage (no HTTP)
+    delay     seconds before the answer
+"""
+import asyncio
+import contextlib
+import dataclasses
+import multiprocessing
+import socket
+import time
+
+
+@dataclasses.dataclass
+class Delivery:
+    path: str
+    headers: dict
+    body: bytes
+    at: float  # time.monotonic() when the request was complete
+    status: int  # what it was answered; 0 for nothing
+
+    @property
+    def id(self):
+        return self.headers.get("webhook-id", "")
+
+    @property
+    def attempt(self):
+        return int(self.headers.get("penstock-attempt", "0"))
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, sink):
+        self.sink = sink
+        self.buffer = bytearray()
+        self.transport = None
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.sink.connections.add(self)
+
+    def connection_lost(self, exc):
+        self.sink.connections.discard(self)
+
+    def data_received(self, data):
+        self.buffer += data
+        while True:
+            end = self.buffer.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            lines = bytes(self.buffer[:end]).decode("latin-1").split("\r\n")
+            headers = dict((name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines[1:]))
+            total = end + 4 + int(headers.get("content-length", "0"))
+            if len(self.buffer) < total:
+                return
+            body = bytes(self.buffer[end + 4:total])
+            del self.buffer[:total]
+            self.sink.request(self, lines[0].split(" ")[1], headers, body)
+
+    def answer(self, status, more_headers):
+        if self.transport.is_closing():
+            return
+        head = "".join(f"{name}: {value}\r\n" for name, value in more_headers.items())
+        self.transport.write(f"HTTP/1.1 {status} X\r\ncontent-length: 2\r\n{head}\r\nok".encode())
+
+
+class _Server:
+    def __init__(self, pipe):
+        self.pipe = pipe
+        self.log = []
+        self.seen = {}
+        self.behaviours = {}
+        self.connections = set()
+        self.listener = None
+        self.port = 0
+        self.done = asyncio.Event()
+
+    def request(self, connection, path, headers, body):
+        behaviour = self.behaviours.get(path, {})
+        event = (path, headers.get("webhook-id"))
+        before = self.seen.get(event, 0)
+        self.seen[event] = before + 1
+        statuses, mode = behaviour.get("statuses", []), behaviour.get("mode", "answer")
+        status = statuses[before] if before < len(statuses) else behaviour.get("status", 200)
+        self.log.append((path, headers, body, time.monotonic(), status if mode == "answer" else 0))
+        if mode == "hang":
+            return
+        if mode == "drop":
+            connection.transport.abort()
+        elif mode == "garbage":
+            connection.transport.write(b"this is no HTTP\r\n\r\n")
+            connection.transport.close()
+        elif behaviour.get("delay"):
+            asyncio.get_running_loop().call_later(behaviour["delay"], connection.answer, status, behaviour.get("headers", {}))
+        else:
+            connection.answer(status, behaviour.get("headers", {}))
+
+    async def up(self):
+        loop = asyncio.get_running_loop()
+        # No SO_REUSEPORT: two sinks must never share a port.
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", self.port))
+        listening.listen(1024)
+        self.port = listening.getsockname()[1]
+        self.listener = await loop.create_server(lambda: _Connection(self), sock=listening)
+
+    async def down(self):
+        if self.listener:
+            self.listener.close()
+            self.listener = None
+        for connection in list(self.connections):
+            connection.transport.abort()
+
+    async def order(self, verb, *arguments):
+        if verb == "behave":
+            self.behaviours[arguments[0]] = arguments[1]
+        elif verb == "log":
+            return self.log[arguments[0]:]
+        elif verb == "quiet":
+            while self.connections:
+                await asyncio.sleep(0.005)
+        elif verb == "count":
+            return len(self.log)
+        elif verb == "up":
+            await self.up()
+        elif verb == "down":
+            await self.down()
+        elif verb == "stop":
+            self.done.set()
+        return self.port
+
+    def on_order(self):
+        try:
+            order = self.pipe.recv()
+        except EOFError:  # the test's process has ended
+            self.done.set()
+            return
+        asyncio.ensure_future(self.order(*order)).add_done_callback(lambda done: self.pipe.send(done.result()))
+
+    async def run(self):
+        await self.up()
+        asyncio.get_running_loop().add_reader(self.pipe.fileno(), self.on_order)
+        self.pipe.send(self.port)
+        await self.done.wait()
+        await asyncio.sleep(0)
+
+
+def _run(pipe):
+    with contextlib.suppress(KeyboardInterrupt):
+        async def serve():
+            await _Server(pipe).run()
+        asyncio.run(serve())
+
+
+class Sink:
+    def __init__(self):
+        context = multiprocessing.get_context("spawn")
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(target=_run, args=(other,), daemon=True)
+        self.process.start()
+        other.close()
+        self.port = self.pipe.recv()
+        self.known = []
+
+    def _order(self, *order):
+        self.pipe.send(order)
+        assert self.pipe.poll(60), f"the sink does not answer {order[0]}"
+        return self.pipe.recv()
+
+    def url(self, path="/hook"):
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def behave(self, path="/hook", **behaviour):
+        self._order("behave", path, behaviour)
+
+    def down(self):
+        """Closes the listener and every connection: who comes gets a refused connection."""
+        self._order("down")
+
+    def up(self):
+        self._order("up")
+
+    def wait_until_all_left(self):
+        """After the other side's death: everything that it had sent has been read, and every connection has ended."""
+        self._order("quiet")
+
+    def count(self):
+        return self._order("count")
+
+    def deliveries(self, path=None):
+        """Everything that has come so far, in order."""
+        self.known += [Delivery(*entry) for entry in self._order("log", len(self.known))]
+        return [d for d in self.known if path in (None, d.path)]
+
+    def of(self, event):
+        return [d for d in self.deliveries() if d.id == event]
+
+    def stop(self):
+        if self.process.is_alive():
+            with contextlib.suppress(BrokenPipeError, EOFError, OSError):
+                self._order("stop")
+            self.process.join(10)
+        if self.process.is_alive():
+            self.process.kill()

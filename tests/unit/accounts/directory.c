@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "accounts/directory.h"
+
+#include "accounts/directory_publish.h"
+#include "base/cleanup.h"
+#include "runtime/metrics.h"
+#include "runtime/rcu.h"
+#include "runtime/thread.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+static struct directory *directory;
+
+static void begin(void)
+{
+    static const struct hash_seed seed = {"0123456789abcde"};
+    thread_adopt_main();
+    cr_assert_eq(directory_new(&seed, &directory), OK);
+}
+
+static void end(void)
+{
+    directory_free(directory);
+    cr_expect_eq(metrics_read(METRIC_DIRECTORY_OBJECTS), 0);
+    thread_leave_main();
+}
+
+TestSuite(directory, .init = begin, .fini = end);
+
+static struct account account_called(const char *id, int64_t version)
+{
+    struct account account = {.enabled = true, .version = version};
+    snprintf(account.id, sizeof account.id, "%s", id);
+    return account;
+}
+
+static struct endpoint endpoint_at(uint64_t id, const char *url)
+{
+    struct endpoint endpoint = {.id = id, .enabled = true};
+    snprintf(endpoint.url, sizeof endpoint.url, "%s", url);
+    return endpoint;
+}
+
+Test(directory, kinds_with_the_same_id_are_apart)
+{
+    struct partner partner = {.id = "same", .version = 1};
+    struct account account = account_called("same", 2);
+    cr_expect_null(directory_partner(directory, SLICE_LITERAL("same")));
+    directory_publish(directory, directory_entry_of_partner(&partner));
+    cr_expect_null(directory_account(directory, SLICE_LITERAL("same")));
+    directory_publish(directory, directory_entry_of_account(&account));
+    cr_expect_eq(directory_partner(directory, SLICE_LITERAL("same"))->version, 1);
+    cr_expect_eq(directory_account(directory, SLICE_LITERAL("same"))->version, 2);
+    cr_expect_null(directory_account(directory, SLICE_LITERAL("sam")));
+    cr_expect_null(directory_account(directory, SLICE_LITERAL("samee")));
+    cr_expect_null(directory_account(directory, SLICE_LITERAL("")));
+    cr_expect_eq(metrics_read(METRIC_DIRECTORY_OBJECTS), 2);
+}
+
+Test(directory, ids_that_are_too_long_are_just_not_found)
+{
+    char id[1000];
+    memset(id, 'x', sizeof id);
+    cr_expect_null(directory_partner(directory, slice_of(id, sizeof id)));
+    cr_expect_null(directory_account(directory, slice_of(id, NAME_BYTES_MAX + 1)));
+    cr_expect_not(directory_may_post(directory, slice_of(id, sizeof id), slice_of(id, 1)));
+    cr_expect_not(directory_may_post(directory, slice_of(id, NAME_BYTES_MAX), slice_of(id, sizeof id)));
+}
+
+Test(directory, a_replaced_object_stays_whole_until_it_is_freed)
+{
+    struct endpoint endpoint = endpoint_at(7, "http://old");
+    directory_publish(directory, directory_entry_of_endpoint(&endpoint));
+    const struct endpoint *before = directory_endpoint(directory, 7);
+    endpoint = endpoint_at(7, "http://new");
+    directory_publish(directory, directory_entry_of_endpoint(&endpoint));
+    cr_expect_str_eq(before->url, "http://old");
+    cr_expect_str_eq(directory_endpoint(directory, 7)->url, "http://new");
+    cr_expect_eq(metrics_read(METRIC_DIRECTORY_OBJECTS), 1);
+    directory_free_retired(directory);
+    directory_free_retired(directory);
+    cr_expect_str_eq(directory_endpoint(directory, 7)->url, "http://new");
+}
+
+Test(directory, what_is_withdrawn_is_not_found_any_more)
+{
+    static const unsigned char sha256[SHA256_BYTES] = {1, 2, 3};
+    struct partner partner = {.id = "pa"};
+    struct endpoint endpoint = endpoint_at(7, "http://x");
+    directory_publish(directory, directory_entry_of_partner(&partner));
+    directory_publish(directory, directory_entry_of_credential(sha256, "pa"));
+    directory_publish(directory, directory_entry_of_endpoint(&endpoint));
+    cr_expect_str_eq(directory_partner_of_credential(directory, sha256)->id, "pa");
+    cr_expect(directory_withdraw_credential(directory, sha256));
+    cr_expect_not(directory_withdraw_credential(directory, sha256));
+    cr_expect_null(directory_partner_of_credential(directory, sha256));
+    cr_expect(directory_withdraw_endpoint(directory, 7));
+    cr_expect_not(directory_withdraw_endpoint(directory, 7));
+    cr_expect_null(directory_endpoint(directory, 7));
+    cr_expect_eq(metrics_read(METRIC_DIRECTORY_OBJECTS), 1);
+    directory_free_retired(directory);
+}
+
+Test(directory, a_credential_of_an_unknown_partner_is_nobodys)
+{
+    static const unsigned char sha256[SHA256_BYTES] = {1};
+    directory_publish(directory, directory_entry_of_credential(sha256, "gone"));
+    cr_expect_null(directory_partner_of_credential(directory, sha256));
+}
+
+Test(directory, grants_are_of_one_pair)
+{
+    directory_publish(directory, directory_entry_of_grant("pa", "acc"));
+    cr_expect(directory_may_post(directory, SLICE_LITERAL("pa"), SLICE_LITERAL("acc")));
+    cr_expect_not(directory_may_post(directory, SLICE_LITERAL("acc"), SLICE_LITERAL("pa")));
+    cr_expect_not(directory_may_post(directory, SLICE_LITERAL("paa"), SLICE_LITERAL("cc")));
+    cr_expect_not(directory_may_post(directory, SLICE_LITERAL("p"), SLICE_LITERAL("aacc")));
+    cr_expect_not(directory_may_post(directory, SLICE_LITERAL("pa"), SLICE_LITERAL("")));
+    char longest[NAME_BYTES_MAX + 1] = {0};
+    memset(longest, 'x', NAME_BYTES_MAX);
+    directory_publish(directory, directory_entry_of_grant(longest, longest));
+    cr_expect(directory_may_post(directory, slice_from_string(longest), slice_from_string(longest)));
+}
+
+#define MANY 20000 /* liburcu grows large tables with threads of its own */
+
+static void count_account(const struct account *account, void *context)
+{
+    bool *seen = context;
+    int number = atoi(account->id + 1);
+    cr_assert(number >= 0 && number < MANY);
+    cr_assert_not(seen[number], "%s was shown twice", account->id);
+    seen[number] = true;
+}
+
+static void refuse_partner(const struct partner *partner, void *context)
+{
+    cr_assert_fail("there is no partner %s", partner->id);
+}
+
+static void count_endpoint(const struct endpoint *endpoint, void *context)
+{
+    ++*(int *)context;
+}
+
+Test(directory, it_grows_and_shows_everything_of_one_kind_once)
+{
+    char id[16];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(id, sizeof id, "a%d", i);
+        struct account account = account_called(id, i);
+        directory_publish(directory, directory_entry_of_account(&account));
+    }
+    struct endpoint endpoint = endpoint_at(7, "http://x");
+    directory_publish(directory, directory_entry_of_endpoint(&endpoint));
+    for (int i = 0; i < MANY; i++) {
+        snprintf(id, sizeof id, "a%d", i);
+        const struct account *account = directory_account(directory, slice_from_string(id));
+        cr_assert(account && account->version == i, "%s", id);
+    }
+    bool seen[MANY] = {false};
+    int endpoints = 0;
+    rcu_go_online();
+    directory_each_account(directory, count_account, seen);
+    directory_each_partner(directory, refuse_partner, NULL);
+    directory_each_endpoint(directory, count_endpoint, &endpoints);
+    rcu_go_offline();
+    for (int i = 0; i < MANY; i++)
+        cr_assert(seen[i], "a%d was not shown", i);
+    cr_expect_eq(endpoints, 1);
+    cr_expect_eq(metrics_read(METRIC_DIRECTORY_OBJECTS), MANY + 1);
+}
+
+Test(directory, endpoint_ids_have_one_text)
+{
+    static const struct {
+        uint64_t id;
+        const char *text;
+    } right[] = {{1, "ep_0000000000000001"}, {0xabcdef, "ep_0000000000abcdef"}, {INT64_MAX, "ep_7fffffffffffffff"}};
+    for (size_t i = 0; i < ARRAY_LENGTH(right); i++) {
+        char text[ENDPOINT_ID_TEXT_BYTES];
+        uint64_t id = 0;
+        endpoint_id_format(right[i].id, text);
+        cr_expect_str_eq(text, right[i].text);
+        cr_expect(endpoint_id_parse(slice_from_string(text), &id));
+        cr_expect_eq(id, right[i].id);
+    }
+    static const char *const wrong[] = {"", "ep_", "ep_0000000000000000", "ep_8000000000000000", "ep_000000000000001",
+        "ep_00000000000000001", "ep_0000000000ABCDEF", "ep_000000000000000g", "ex_0000000000000001",
+        "0000000000000000001", "EP_0000000000000001"};
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        uint64_t id = 42;
+        cr_expect_not(endpoint_id_parse(slice_from_string(wrong[i]), &id), "%s", wrong[i]);
+        cr_expect_eq(id, 42);
+    }
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests to names, with a DNS server of the test's own. */
+#include "unit/client/support.h"
+
+#include "base/clock.h"
+#include "runtime/metrics.h"
+
+#include <criterion/criterion.h>
+
+#define NAME "http://sink.test"
+#define DNS(...) \
+    dns_server_start(&dns, (const char *const[]){__VA_ARGS__}, ARRAY_LENGTH(((const char *[]){__VA_ARGS__})))
+
+static struct server server;
+static struct dns_server dns;
+static struct bench bench;
+static struct exchange first, second;
+
+static const struct reply ok_empty = {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", THEN_KEEP};
+static const struct reply closes = {NULL, THEN_CLOSE};
+
+static void start(const char *allowed, const struct reply *replies, unsigned count)
+{
+    server_start(&server, replies, count);
+    bench_start(&bench, allowed, &dns);
+    exchange_init(&first);
+    exchange_init(&second);
+}
+
+static void stop(void)
+{
+    bench_stop(&bench);
+    server_stop(&server);
+    dns_server_stop(&dns);
+}
+
+static void expect_end(const struct exchange *exchange, int status, enum err error)
+{
+    cr_expect_eq(exchange->done, 1, "on_done was called %u times", exchange->done);
+    cr_expect_eq(exchange->request.end.http_status, status, "status is %d", exchange->request.end.http_status);
+    cr_expect_eq(exchange->request.end.error, error, "error is %s", err_name(exchange->request.end.error));
+}
+
+Test(client_names, finds_a_name_and_remembers_it)
+{
+    DNS("127.0.0.1");
+    start("127.0.0.0/8", &ok_empty, 1);
+    bench_exchange(&bench, &first, NAME, server.port);
+    expect_end(&first, 200, OK);
+    bench_exchange(&bench, &second, "http://SINK.test", server.port);
+    expect_end(&second, 200, OK);
+    cr_expect(strstr(server.last_request, "\r\nHost: ") != NULL);
+    cr_expect_eq(dns.queries, 2, "A and AAAA, once: %u", dns.queries);
+    cr_expect_eq(server.connections, 1);
+    stop();
+}
+
+Test(client_names, shares_one_look_up_among_requests)
+{
+    DNS("127.0.0.1");
+    start("127.0.0.0/8", &ok_empty, 1);
+    struct exchange exchanges[8];
+    for (size_t i = 0; i < ARRAY_LENGTH(exchanges); i++) {
+        exchange_init(&exchanges[i]);
+        bench_send(&bench, &exchanges[i], NAME, server.port);
+    }
+    bench_run(&bench);
+    for (size_t i = 0; i < ARRAY_LENGTH(exchanges); i++)
+        expect_end(&exchanges[i], 200, OK);
+    cr_expect_eq(dns.queries, 2, "%u", dns.queries);
+    stop();
+}
+
+Test(client_names, refuses_a_name_that_leads_to_a_refused_address)
+{
+    DNS("127.0.0.1", "169.254.169.254");
+    start("", &ok_empty, 1);
+    bench_exchange(&bench, &first, NAME, server.port);
+    expect_end(&first, 0, ERR_ADDRESS_REFUSED);
+    bench_exchange(&bench, &second, NAME, server.port); /* from the cache */
+    expect_end(&second, 0, ERR_ADDRESS_REFUSED);
+    cr_expect_eq(server.connections, 0);
+    stop();
+}
+
+Test(client_names, falls_over_to_an_address_that_accepts)
+{
+    DNS("127.0.0.4", "127.0.0.3", "127.0.0.1", "127.0.0.2");
+    start("127.0.0.0/8", &ok_empty, 1);
+    bench_exchange(&bench, &first, NAME, server.port);
+    expect_end(&first, 200, OK);
+    stop();
+}
+
+Test(client_names, says_so_when_there_is_no_such_name)
+{
+    dns_server_start(&dns, (const char *const[]){NULL}, 0);
+    start("127.0.0.0/8", &ok_empty, 1);
+    bench_exchange(&bench, &first, NAME, server.port);
+    expect_end(&first, 0, ERR_NAME_LOOKUP);
+    cr_expect(!first.request.end.request_begun);
+    unsigned queries = dns.queries;
+    bench_exchange(&bench, &second, NAME, server.port);
+    expect_end(&second, 0, ERR_NAME_LOOKUP);
+    cr_expect_eq(dns.queries, queries, "the answer was not remembered");
+    stop();
+}
+
+Test(client_names, lets_nobody_else_wait_for_a_dead_dns_server)
+{
+    dns_server_start(&dns, NULL, 0);
+    start("127.0.0.0/8", &ok_empty, 1);
+    first.request.connect_timeout_us = 300 * US_PER_MS;
+    bench_send(&bench, &first, NAME, server.port);
+    struct exchange others[10];
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
+        exchange_init(&others[i]);
+        bench_send(&bench, &others[i], "http://127.0.0.1", server.port);
+    }
+    bench_run(&bench);
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
+        expect_end(&others[i], 200, OK);
+        cr_expect_lt(others[i].order, first.order);
+    }
+    expect_end(&first, 0, ERR_NAME_LOOKUP);
+    cr_expect(first.request.duration_us >= 300 * US_PER_MS && first.request.duration_us < 1000 * US_PER_MS, "%lld us",
+        (long long)first.request.duration_us);
+    stop();
+}
+
+Test(client_names, gives_a_dead_dns_server_up_by_itself)
+{
+    dns_server_start(&dns, NULL, 0);
+    start("127.0.0.0/8", &ok_empty, 1);
+    bench_exchange(&bench, &first, NAME, server.port);
+    expect_end(&first, 0, ERR_NAME_LOOKUP);
+    cr_expect_lt(first.request.duration_us, 10 * US_PER_SECOND);
+    stop();
+}
+
+Test(client_names, looks_localhost_up_without_dns)
+{
+    dns_server_start(&dns, NULL, 0);
+    start("127.0.0.0/8,::1", &ok_empty, 1);
+    bench_exchange(&bench, &first, "http://localhost", server.port);
+    expect_end(&first, 200, OK);
+    cr_expect_eq(dns.queries, 0);
+    stop();
+}
+
+Test(client_names, keeps_to_the_pinned_address_when_libcurl_connects_again)
+{
+    DNS("127.0.0.1");
+    start("127.0.0.0/8", (struct reply[]){ok_empty, closes, ok_empty}, 3);
+    bench_exchange(&bench, &first, NAME, server.port);
+    bench_exchange(&bench, &second, NAME, server.port);
+    expect_end(&second, 200, OK);
+    cr_expect_eq(second.request.sends, 2);
+    cr_expect_eq(server.connections, 2);
+    stop();
+}
+
+Test(client_names, uses_one_handle_for_one_host_after_another)
+{
+    DNS("127.0.0.1");
+    start("127.0.0.0/8", &ok_empty, 1);
+    static const char *const hosts[] = {NAME, "http://other.test", "http://127.0.0.1", NAME, "http://third.test"};
+    for (size_t i = 0; i < ARRAY_LENGTH(hosts); i++) {
+        exchange_init(&first);
+        first.request.once = true; /* a connection, and so the pin, for each */
+        bench_exchange(&bench, &first, hosts[i], server.port);
+        expect_end(&first, 200, OK);
+    }
+    cr_expect_eq(server.connections, ARRAY_LENGTH(hosts));
+    stop();
+}
+
+Test(client_names, cancels_who_waits_for_a_name_when_it_is_freed)
+{
+    dns_server_start(&dns, NULL, 0);
+    start("127.0.0.0/8", &ok_empty, 1);
+    bench_send(&bench, &first, NAME, server.port);
+    bench_run_until(&bench, &dns.queries, 1);
+    bench_send(&bench, &second, NAME, server.port);
+    client_free(TAKE(bench.client));
+    expect_end(&first, 0, ERR_CANCELLED);
+    expect_end(&second, 0, ERR_CANCELLED);
+    stop();
+}
+
+Test(client_names, refuses_a_list_of_servers_that_it_cannot_read)
+{
+    DNS("127.0.0.1");
+    start("", &ok_empty, 1);
+    struct client *client = NULL;
+    bench.options.dns_servers = "not a server";
+    cr_expect_eq(client_new(&bench.loop, &bench.options, &client), ERR_CONFIG);
+    cr_expect_null(client);
+    stop();
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request and its end, against a real server on 127.0.0.1. */
+#include "unit/client/support.h"
+
+#include "base/clock.h"
+#include "runtime/metrics.h"
+
+#include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define LOOPBACK "http://127.0.0.1"
+#define ANSWER(head, body) "HTTP/1.1 " head "\r\nContent-Length: " body
+
+static struct server server;
+static struct bench bench;
+static struct exchange first, second;
+
+static const struct reply ok_empty = {ANSWER("200 OK", "0\r\n\r\n"), THEN_KEEP};
+static const struct reply closes = {NULL, THEN_CLOSE};
+static const struct reply stalls = {NULL, THEN_STALL};
+
+static void start(const struct reply *replies, unsigned count)
+{
+    server_start(&server, replies, count);
+    bench_start(&bench, "127.0.0.0/8", NULL);
+    exchange_init(&first);
+    exchange_init(&second);
+}
+
+static void stop(void)
+{
+    bench_stop(&bench);
+    server_stop(&server);
+}
+
+static void expect_end(const struct exchange *exchange, int status, enum err error, unsigned sends)
+{
+    const struct attempt_end *end = &exchange->request.end;
+    cr_expect_eq(exchange->done, 1, "on_done was called %u times", exchange->done);
+    cr_expect_eq(end->http_status, status, "status is %d", end->http_status);
+    cr_expect_eq(end->error, error, "error is %s", err_name(end->error));
+    cr_expect_eq(exchange->request.sends, sends, "%u sends", exchange->request.sends);
+    cr_expect_eq(end->request_begun, sends > 0);
+    cr_expect_null(exchange->request.transfer);
+}
+
+/* Sends one request to a server with this one reply. */
+static void try_reply(const char *text, enum then then, int status, enum err error)
+{
+    start(&(struct reply){text, then}, 1);
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    expect_end(&first, status, error, 1);
+    stop();
+}
+
+Test(client, posts_the_body_and_headers_and_reports_the_status)
+{
+    start(&(struct reply){ANSWER("200 OK", "5\r\n\r\nhello"), THEN_KEEP}, 1);
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    expect_end(&first, 200, OK, 1);
+    cr_expect(first.request.duration_us > 0 && first.request.duration_us < 10 * US_PER_SECOND);
+    cr_expect_eq(first.request.retry_after_us, 0);
+    cr_expect_eq(first.request.excerpt_len, 5);
+    cr_expect_arr_eq(first.request.excerpt, "hello", 5);
+    const char *sent = server.last_request;
+    cr_expect(strncmp(sent, "POST /hook?a=b HTTP/1.1\r\n", 25) == 0, "%s", sent);
+    cr_expect(strstr(sent, "\r\ncontent-type: application/json\r\n") != NULL, "%s", sent);
+    cr_expect(strstr(sent, "\r\nwebhook-id: evt_1\r\n") != NULL, "%s", sent);
+    cr_expect(strstr(sent, "\r\n\r\n{\"a\":1}") != NULL, "%s", sent);
+    stop();
+}
+
+Test(client, posts_the_largest_body_without_asking_first)
+{
+    static char body[EVENT_BYTES_MAX];
+    memset(body, 'b', sizeof body);
+    start(&ok_empty, 1);
+    first.request.body = slice_of(body, sizeof body);
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    expect_end(&first, 200, OK, 1);
+    cr_expect(strcasestr(server.last_request, "\r\nexpect:") == NULL);
+    cr_expect_arr_eq(server.last_request + server.last_request_len - sizeof body, body, sizeof body);
+    stop();
+}
+
+Test(client, posts_an_empty_body)
+{
+    start(&ok_empty, 1);
+    first.request.body = (struct slice){NULL, 0};
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    expect_end(&first, 200, OK, 1);
+    cr_expect(strstr(server.last_request, "\r\nContent-Length: 0\r\n") != NULL, "%s", server.last_request);
+    stop();
+}
+
+Test(client, uses_a_connection_again)
+{
+    start(&ok_empty, 1);
+    for (int i = 0; i < 5; i++) {
+        exchange_init(&first);
+        bench_exchange(&bench, &first, LOOPBACK, server.port);
+        expect_end(&first, 200, OK, 1);
+    }
+    cr_expect_eq(server.requests, 5);
+    cr_expect_eq(server.connections, 1);
+    stop();
+}
+
+Test(client, takes_a_fresh_connection_for_a_guarded_request_and_leaves_none)
+{
+    start(&ok_empty, 1);
+    for (int i = 0; i < 4; i++) {
+        exchange_init(&first);
+        first.request.once = i == 1 || i == 2;
+        bench_exchange(&bench, &first, LOOPBACK, server.port);
+        expect_end(&first, 200, OK, 1);
+    }
+    cr_expect_eq(server.connections, 3);
+    stop();
+}
+
+Test(client, caps_the_excerpt_and_keeps_the_connection_after_a_failure)
+{
+    static char text[4096];
+    size_t len = (size_t)snprintf(text, sizeof text, ANSWER("500 Internal Server Error", "2000\r\n\r\nbroken: "));
+    memset(text + len, 'z', 2000 - 8);
+    start((struct reply[]){{text, THEN_KEEP}, ok_empty}, 2);
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    expect_end(&first, 500, OK, 1);
+    cr_expect_eq(first.request.excerpt_len, ANSWER_EXCERPT_BYTES_MAX);
+    cr_expect(strncmp(first.request.excerpt, "broken: zzz", 11) == 0);
+    bench_exchange(&bench, &second, LOOPBACK, server.port);
+    expect_end(&second, 200, OK, 1);
+    cr_expect_eq(server.connections, 1);
+    stop();
+}
+
+Test(client, does_not_follow_a_redirect)
+{
+    char text[200];
+    start((struct reply[]){{text, THEN_KEEP}, ok_empty}, 2);
+    snprintf(text, sizeof text,
+        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%u/other\r\nContent-Length: 0\r\n\r\n", server.port);
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    expect_end(&first, 302, OK, 1);
+    cr_expect_eq(server.requests, 1);
+    stop();
+}
+
+Test(client, reads_retry_after_in_seconds)
+{
+    start(&(struct reply){"HTTP/1.1 503 Busy\r\nretry-AFTER:  7 \r\nContent-Length: 0\r\n\r\n", THEN_KEEP}, 1);
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    expect_end(&first, 503, OK, 1);
+    cr_expect_eq(first.request.retry_after_us, 7 * US_PER_SECOND);
+    stop();
+}
+
+Test(client, reads_retry_after_as_a_date)
+{
+    char text[200], date[64];
+    time_t then = time(NULL) + 3600;
+    struct tm tm;
+    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&then, &tm));
+    snprintf(text, sizeof text, "HTTP/1.1 429 Slow down\r\nRetry-After: %s\r\nContent-Length: 0\r\n\r\n", date);
+    start(&(struct reply){text, THEN_KEEP}, 1);
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    expect_end(&first, 429, OK, 1);
+    int64_t retry_after_s = first.request.retry_after_us / US_PER_SECOND;
+    cr_expect(retry_after_s > 3500 && retry_after_s <= 3600, "%lld", (long long)retry_after_s);
+    stop();
+}
+
+Test(client, takes_no_provisional_response_for_the_answer)
+{
+    try_reply("HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\nLink: </x>\r\n\r\n" ANSWER("201 Created", "0\r\n\r\n"),
+        THEN_KEEP, 201, OK);
+    cr_expect_eq(first.request.retry_after_us, 0);
+    try_reply("HTTP/1.1 103 Early Hints\r\n\r\n", THEN_CLOSE, 0, ERR_ANSWER_LOST);
+}
+
+Test(client, succeeds_with_the_headers_of_a_2xx_whatever_the_body_does)
+{
+    static const struct {
+        const char *text;
+        enum then then;
+    } cases[] = {
+        {ANSWER("200 OK", "1000000000\r\n\r\n"), THEN_ENDLESS},
+        {"HTTP/1.1 202 Accepted\r\n\r\n", THEN_ENDLESS},
+        {ANSWER("200 OK", "1000\r\n\r\nstalls"), THEN_STALL},
+        {ANSWER("200 OK", "1000\r\n\r\nends early"), THEN_CLOSE},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot a chunk\r\n", THEN_STALL},
+        {"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", THEN_KEEP},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nHTTP/1.1 500 No\r\n\r\n", THEN_KEEP},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        start(&(struct reply){cases[i].text, cases[i].then}, 1);
+        bench_exchange(&bench, &first, LOOPBACK, server.port);
+        cr_expect_eq(first.request.end.http_status / 100, 2, "%s", cases[i].text);
+        cr_expect_eq(first.request.end.error, OK, "%s", cases[i].text);
+        cr_expect(first.request.duration_us < 5 * US_PER_SECOND, "%s", cases[i].text);
+        stop();
+    }
+}
+
+Test(client, gives_a_stalled_body_no_more_than_the_time_of_the_answer)
+{
+    start(&(struct reply){ANSWER("500 No", "1000\r\n\r\nwhy: "), THEN_STALL}, 1);
+    first.request.answer_timeout_us = 200 * US_PER_MS;
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    expect_end(&first, 500, OK, 1);
+    cr_expect_eq(first.request.excerpt_len, 5);
+    cr_expect(first.request.duration_us < 5 * US_PER_SECOND);
+    stop();
+}
+
+Test(client, ends_with_answer_timeout_when_no_answer_comes)
+{
+    static const char *const begun[] = {NULL, "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 100 Continue\r\n\r\n"};
+    for (size_t i = 0; i < ARRAY_LENGTH(begun); i++) {
+        start(&(struct reply){begun[i], THEN_STALL}, 1);
+        first.request.answer_timeout_us = 200 * US_PER_MS;
+        bench_exchange(&bench, &first, LOOPBACK, server.port);
+        expect_end(&first, 0, ERR_ANSWER_TIMEOUT, 1);
+        cr_expect(first.request.duration_us >= 200 * US_PER_MS);
+        stop();
+    }
+}
+
+Test(client, ends_with_connect_when_the_port_is_closed)
+{
+    start(&ok_empty, 1);
+    server_stop(&server);
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    expect_end(&first, 0, ERR_CONNECT, 0);
+    bench_stop(&bench);
+}
+
+Test(client, ends_with_connect_timeout_when_nobody_accepts)
+{
+    /* A listener whose queue is full drops further SYNs. */
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fillers[8];
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    cr_assert(bind(fd, (struct sockaddr *)&address, len) == 0 && listen(fd, 0) == 0);
+    cr_assert(getsockname(fd, (struct sockaddr *)&address, &len) == 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(fillers); i++) {
+        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)!connect(fillers[i], (struct sockaddr *)&address, len);
+    }
+    bench_start(&bench, "127.0.0.0/8", NULL);
+    exchange_init(&first);
+    first.request.connect_timeout_us = 200 * US_PER_MS;
+    bench_exchange(&bench, &first, LOOPBACK, ntohs(address.sin_port));
+    expect_end(&first, 0, ERR_CONNECT_TIMEOUT, 0);
+    exchange_init(&second);
+    second.request.answer_timeout_us = 100 * US_PER_MS;
+    bench_exchange(&bench, &second, LOOPBACK, ntohs(address.sin_port));
+    expect_end(&second, 0, ERR_CONNECT_TIMEOUT, 0);
+    bench_stop(&bench);
+    for (size_t i = 0; i < ARRAY_LENGTH(fillers); i++)
+        close(fillers[i]);
+    close(fd);
+}
+
+Test(client, ends_with_answer_lost_when_the_connection_closes_before_the_headers_are_complete)
+{
+    static const char *const begun[] = {
+        NULL, "HTTP/1.", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"};
+    for (size_t i = 0; i < ARRAY_LENGTH(begun); i++)
+        try_reply(begun[i], THEN_CLOSE, 0, ERR_ANSWER_LOST);
+}
+
+Test(client, counts_the_sends_that_libcurl_repeats_on_a_dead_connection)
+{
+    start((struct reply[]){ok_empty, closes, ok_empty}, 3);
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    bench_exchange(&bench, &second, LOOPBACK, server.port);
+    expect_end(&second, 200, OK, 2);
+    cr_expect_eq(server.requests, 3);
+    cr_expect_eq(metrics_read(METRIC_SENDS_REPEATED), 1);
+    stop();
+}
+
+Test(client, sends_a_guarded_request_once_even_if_its_answer_is_lost)
+{
+    start((struct reply[]){ok_empty, closes, ok_empty}, 3);
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    second.request.once = true;
+    bench_exchange(&bench, &second, LOOPBACK, server.port);
+    expect_end(&second, 0, ERR_ANSWER_LOST, 1);
+    cr_expect_eq(server.requests, 2);
+    cr_expect_eq(metrics_read(METRIC_SENDS_REPEATED), 0);
+    stop();
+}
+
+Test(client, ends_with_answer_malformed_when_the_answer_is_not_http)
+{
+    static char long_line[200 * 1024], many_lines[200 * 1024];
+    size_t head = (size_t)sprintf(long_line, "HTTP/1.1 200 OK\r\nx: ");
+    memset(long_line + head, 'y', sizeof long_line - head - 1);
+    head = (size_t)sprintf(many_lines, "HTTP/1.1 200 OK\r\n");
+    while (head + 100 < sizeof many_lines)
+        head += (size_t)sprintf(many_lines + head, "x-%zu: abcdefghijklmnopqrstuvwxyz\r\n", head);
+    const char *const garbage[] = {"garbage\r\n\r\n", "<html>hello</html>", "HTTP/9.9 xyz\r\n\r\n",
+        "SSH-2.0-OpenSSH_9.2\r\n", long_line, many_lines};
+    for (size_t i = 0; i < ARRAY_LENGTH(garbage); i++)
+        try_reply(garbage[i], THEN_CLOSE, 0, ERR_ANSWER_MALFORMED);
+}
+
+Test(client, refuses_an_address_in_the_url_that_the_guard_refuses)
+{
+    server_start(&server, &ok_empty, 1);
+    bench_start(&bench, "10.0.0.0/8", NULL);
+    static const char *const hosts[] = {LOOPBACK, "http://127.1", "http://[::ffff:127.0.0.1]", "http://0x7f000001"};
+    for (size_t i = 0; i < ARRAY_LENGTH(hosts); i++) {
+        exchange_init(&first);
+        bench_exchange(&bench, &first, hosts[i], server.port);
+        expect_end(&first, 0, ERR_ADDRESS_REFUSED, 0);
+    }
+    cr_expect_eq(server.connections, 0);
+    stop();
+}
+
+Test(client, refuses_plain_http_unless_it_is_allowed)
+{
+    server_start(&server, &ok_empty, 1);
+    bench_start(&bench, "127.0.0.0/8", NULL);
+    client_free(bench.client);
+    bench.options.allow_http = false;
+    cr_assert(client_new(&bench.loop, &bench.options, &bench.client) == OK);
+    exchange_init(&first);
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    expect_end(&first, 0, ERR_URL, 0);
+    cr_expect_eq(server.connections, 0);
+    stop();
+}
+
+static void send_second(struct exchange *exchange)
+{
+    bench_send(exchange->bench, &second, LOOPBACK, server.port);
+}
+
+Test(client, may_be_sent_to_from_on_done)
+{
+    start(&ok_empty, 1);
+    first.then = send_second;
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    expect_end(&first, 200, OK, 1);
+    expect_end(&second, 200, OK, 1);
+
+    exchange_init(&first);
+    exchange_init(&second);
+    first.then = send_second;
+    bench_exchange(&bench, &first, "nonsense", 1);
+    expect_end(&first, 0, ERR_URL, 0);
+    expect_end(&second, 200, OK, 1);
+    stop();
+}
+
+Test(client, serves_others_while_one_hangs)
+{
+    static struct server slow;
+    server_start(&slow, &stalls, 1);
+    start(&ok_empty, 1);
+    first.request.answer_timeout_us = 500 * US_PER_MS;
+    bench_send(&bench, &first, LOOPBACK, slow.port);
+    struct exchange others[10];
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
+        exchange_init(&others[i]);
+        bench_send(&bench, &others[i], LOOPBACK, server.port);
+    }
+    bench_run(&bench);
+    expect_end(&first, 0, ERR_ANSWER_TIMEOUT, 1);
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
+        expect_end(&others[i], 200, OK, 1);
+        cr_expect_lt(others[i].order, first.order);
+    }
+    stop();
+    server_stop(&slow);
+}
+
+Test(client, cancels_what_is_under_way_when_it_is_freed)
+{
+    start(&stalls, 1);
+    bench_send(&bench, &first, LOOPBACK, server.port);
+    bench_run_until(&bench, &server.requests, 1);
+    bench_send(&bench, &second, "nonsense", 1);
+    struct exchange third;
+    exchange_init(&third);
+    bench_send(&bench, &third, LOOPBACK, server.port);
+    client_free(TAKE(bench.client));
+    expect_end(&first, 0, ERR_CANCELLED, 1);
+    expect_end(&second, 0, ERR_URL, 0);
+    expect_end(&third, 0, ERR_CANCELLED, 0);
+    stop();
+}
+
+Test(client, reports_the_status_that_it_knows_when_it_is_freed)
+{
+    start(&(struct reply){ANSWER("500 No", "1000\r\n\r\nwhy: "), THEN_STALL}, 1);
+    bench_send(&bench, &first, LOOPBACK, server.port);
+    while (first.request.excerpt_len == 0)
+        bench_run_until(&bench, &server.requests, 1);
+    client_free(TAKE(bench.client));
+    expect_end(&first, 500, OK, 1);
+    stop();
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests over TLS, against `openssl s_server` with a certificate of its own making for sink.test. */
+#include "unit/client/support.h"
+
+#include "base/clock.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#define NAME "https://sink.test"
+#define BODY "{\"a\":1}"
+
+static struct tls_server server;
+static struct dns_server dns;
+static struct bench bench;
+static struct exchange exchange;
+
+static const struct slice ok_empty = {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 38};
+
+/* HTTP/2: the server's SETTINGS (empty), then what it does to stream 1. */
+#define H2_SETTINGS "\0\0\0\4\0\0\0\0\0"
+#define H2_STATUS_204 "\0\0\1\1\5\0\0\0\1\x89"
+#define H2_RESET_STREAM "\0\0\4\3\0\0\0\0\1\0\0\0\2"   /* INTERNAL_ERROR */
+#define H2_REFUSED_STREAM "\0\0\4\3\0\0\0\0\1\0\0\0\7"
+
+static void start(const char *const *arguments, struct slice answer, bool trusted)
+{
+    tls_server_start(&server, arguments, BODY, answer);
+    static const char *const loopback[] = {"127.0.0.1"};
+    dns_server_start(&dns, loopback, 1);
+    bench_start(&bench, "127.0.0.0/8", &dns);
+    client_free(bench.client);
+    bench.options.allow_http = false;
+    bench.options.ca_file = trusted ? server.certificate : NULL;
+    cr_assert(client_new(&bench.loop, &bench.options, &bench.client) == OK);
+    exchange_init(&exchange);
+}
+
+static void stop(void)
+{
+    bench_stop(&bench);
+    tls_server_stop(&server);
+    dns_server_stop(&dns);
+}
+
+static void expect_end(int status, enum err error, unsigned sends)
+{
+    const struct attempt_end *end = &exchange.request.end;
+    cr_expect_eq(exchange.done, 1);
+    cr_expect_eq(end->http_status, status, "status is %d", end->http_status);
+    cr_expect_eq(end->error, error, "error is %s", err_name(end->error));
+    cr_expect_eq(exchange.request.sends, sends, "%u sends", exchange.request.sends);
+    cr_expect_eq(end->request_begun, sends > 0);
+}
+
+Test(client_tls, trusts_the_certificates_of_the_ca_file)
+{
+    start(NULL, ok_empty, true);
+    bench_exchange(&bench, &exchange, NAME, server.port);
+    expect_end(200, OK, 1);
+    stop();
+}
+
+Test(client_tls, refuses_an_unknown_certificate_before_anything_is_sent)
+{
+    start(NULL, ok_empty, false);
+    bench_exchange(&bench, &exchange, NAME, server.port);
+    expect_end(0, ERR_TLS, 0);
+    cr_expect_eq(server.bodies, 0);
+    stop();
+}
+
+Test(client_tls, refuses_a_certificate_for_another_name)
+{
+    start(NULL, ok_empty, true);
+    bench_exchange(&bench, &exchange, "https://other.test", server.port);
+    expect_end(0, ERR_TLS, 0);
+    exchange_init(&exchange);
+    bench_exchange(&bench, &exchange, "https://127.0.0.1", server.port);
+    expect_end(0, ERR_TLS, 0);
+    stop();
+}
+
+Test(client_tls, refuses_tls_1_1)
+{
+    start((const char *const[]){"-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0", NULL}, ok_empty, true);
+    bench_exchange(&bench, &exchange, NAME, server.port);
+    expect_end(0, ERR_TLS, 0);
+    stop();
+}
+
+Test(client_tls, says_so_when_the_peer_does_not_speak_tls)
+{
+    static struct server plain;
+    start(NULL, ok_empty, true);
+    server_start(&plain, &(struct reply){"HTTP/1.1 400 Bad Request\r\n\r\n", THEN_CLOSE}, 1);
+    plain.greets = true;
+    bench_exchange(&bench, &exchange, NAME, plain.port);
+    expect_end(0, ERR_TLS, 0);
+    server_stop(&plain);
+    stop();
+}
+
+Test(client_tls, speaks_http_2_where_the_peer_does)
+{
+    start((const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL(H2_SETTINGS H2_STATUS_204), true);
+    bench_exchange(&bench, &exchange, NAME, server.port);
+    expect_end(204, OK, 1);
+    stop();
+}
+
+Test(client_tls, never_repeats_a_guarded_request_that_http_2_refused)
+{
+    start((const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL(H2_SETTINGS H2_REFUSED_STREAM), true);
+    exchange.request.once = true;
+    bench_exchange(&bench, &exchange, NAME, server.port);
+    expect_end(0, ERR_ANSWER_LOST, 1);
+    cr_expect_eq(server.bodies, 1);
+    stop();
+}
+
+Test(client_tls, takes_a_reset_http_2_stream_for_a_malformed_answer)
+{
+    start((const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL(H2_SETTINGS H2_RESET_STREAM), true);
+    bench_exchange(&bench, &exchange, NAME, server.port);
+    expect_end(0, ERR_ANSWER_MALFORMED, 1);
+    stop();
+}
+
+Test(client_tls, takes_a_broken_http_2_connection_for_a_lost_answer)
+{
+    start((const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL("HTTP/1.1 200 OK\r\n\r\n"), true);
+    bench_exchange(&bench, &exchange, NAME, server.port);
+    expect_end(0, ERR_ANSWER_LOST, 1);
+    stop();
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Small real servers on 127.0.0.1 for the client's tests, each in threads of its own, and a loop with a client on the
+ * test's thread. All of it is bounded: a test that gets no answer ends after BENCH_SECONDS_MAX.
+ */
+#ifndef PENSTOCK_TESTS_UNIT_CLIENT_SUPPORT_H
+#define PENSTOCK_TESTS_UNIT_CLIENT_SUPPORT_H
+
+#include "client/client.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define BENCH_SECONDS_MAX 20
+
+/* An HTTP/1.1 server that answers the n-th request it gets, on whatever connection, with its n-th reply; the last one
+ * stays. */
+
+enum then { THEN_KEEP, THEN_CLOSE, THEN_STALL, THEN_ENDLESS };
+
+struct reply {
+    const char *text; /* NULL: nothing */
+    enum then then;
+};
+
+#define SERVER_CONNECTIONS_MAX 32
+#define SERVER_REQUEST_BYTES_MAX (128 * 1024)
+
+struct server {
+    const struct reply *replies;
+    unsigned replies_count;
+    _Atomic bool greets; /* sends its first reply as soon as it is connected to */
+    int listen_fd;
+    unsigned port;
+    _Atomic unsigned connections, requests;
+    char last_request[SERVER_REQUEST_BYTES_MAX]; /* whole; read it when its answer has come */
+    size_t last_request_len;
+
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards what follows */
+    bool stopping;
+    struct connection {
+        struct server *server;
+        int fd;
+        pthread_t thread;
+    } table[SERVER_CONNECTIONS_MAX];
+};
+
+void server_start(struct server *server, const struct reply *replies, unsigned count);
+void server_stop(struct server *server);
+
+/* A DNS server over UDP: one answer for every name. */
+
+struct dns_server {
+    const char *const *addresses; /* IPv4; NULL: it never answers; none: no such name */
+    unsigned addresses_count;
+    int fd;
+    char address[32]; /* "127.0.0.1:port", for client_options */
+    _Atomic unsigned queries;
+    _Atomic bool stopping;
+    pthread_t thread;
+};
+
+void dns_server_start(struct dns_server *dns, const char *const *addresses, unsigned count);
+void dns_server_stop(struct dns_server *dns);
+
+/* `openssl s_server` with a certificate for sink.test; when `marker` has come in, it sends `answer`, once per
+ * connection. */
+
+struct tls_server {
+    unsigned port;
+    char directory[64], certificate[96];
+    struct slice answer;
+    const char *marker;
+    pid_t pid;
+    int to_fd, from_fd;
+    _Atomic unsigned bodies; /* markers seen */
+    pthread_t thread;
+};
+
+void tls_server_start(
+    struct tls_server *server, const char *const *more_arguments, const char *marker, struct slice answer);
+void tls_server_stop(struct tls_server *server);
+
+/* The loop and the client. */
+
+struct bench {
+    struct loop loop;
+    struct client *client;
+    struct client_options options;
+    unsigned waits_for; /* answers */
+    struct timer limit, poll;
+    bool too_late;
+    const _Atomic unsigned *counter;
+    unsigned value;
+};
+
+struct exchange {
+    struct client_request request; /* with time for all but what the test is about */
+    struct bench *bench;
+    char url[128];
+    unsigned done, order; /* calls of on_done; which of the bench's it was */
+    void (*then)(struct exchange *exchange);
+};
+
+/* Only addresses in `allowed` ("a,b", or "") are open besides the public ones; `dns` may be NULL. */
+void bench_start(struct bench *bench, const char *allowed, const struct dns_server *dns);
+void bench_stop(struct bench *bench);
+void bench_send(struct bench *bench, struct exchange *exchange, const char *host, unsigned port);
+void bench_run(struct bench *bench); /* until everything sent has come back */
+
+/* Until the counter of a server has come so far. */
+void bench_run_until(struct bench *bench, const _Atomic unsigned *counter, unsigned value);
+
+void exchange_init(struct exchange *exchange);
+/* Sends one and waits for it. */
+void bench_exchange(struct bench *bench, struct exchange *exchange, const char *host, unsigned port);
+
+#endif

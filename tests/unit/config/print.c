@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cleanup.h"
+#include "config/option_table.h"
+#include "model/retry.h"
+#include "unit/config/fixture.h"
+
+#include <stdio.h>
+
+TestSuite(print);
+
+/* The sample with every option taken out of its comment: "  #name" becomes "   name", "  # words" stays. */
+static struct buffer uncommented(const struct buffer *sample)
+{
+    struct buffer text = BUFFER_EMPTY;
+    for (size_t i = 0; i < sample->len; i++) {
+        bool is_option = sample->data[i] == '#' && i > 2 && memcmp(sample->data + i - 3, "\n  ", 3) == 0 &&
+                         sample->data[i + 1] != ' ';
+        buffer_add_char(&text, is_option ? ' ' : sample->data[i]);
+    }
+    return text;
+}
+
+Test(print, the_sample_loads_as_it_is_and_with_every_option_in_force)
+{
+    struct config defaults;
+    config_defaults(&defaults);
+    struct buffer sample = BUFFER_EMPTY;
+    config_print_sample(&sample);
+    struct loaded loaded = load_text(sample.data);
+    cr_expect_eq(loaded.result, OK, "%s", loaded.complaints.data);
+    cr_expect_arr_eq(&loaded.config, &defaults, sizeof defaults);
+    loaded_done(&loaded);
+
+    struct buffer text = uncommented(&sample);
+#define X(key, ...) cr_expect(strstr(text.data, strchr(key, '.') + 1), key);
+    OPTION_TABLE(X)
+#undef X
+    loaded = load_text(text.data);
+    cr_expect_eq(loaded.result, OK, "%s", loaded.complaints.data);
+    cr_expect_arr_eq(&loaded.config, &defaults, sizeof defaults);
+    loaded_done(&loaded);
+
+    char *threads = strstr(text.data, "threads: 0\n");
+    cr_assert(threads);
+    threads[strlen("threads: ")] = '9';
+    loaded = load_text(text.data);
+    cr_expect_eq(loaded.config.ingress_threads, 9, "the options are still comments");
+    loaded_done(&loaded);
+    buffer_done(&text);
+    buffer_done(&sample);
+}
+
+Test(print, the_sample_in_the_tree_is_the_printed_one)
+{
+    struct buffer sample = BUFFER_EMPTY;
+    config_print_sample(&sample);
+    FILE *file = fopen(PENSTOCK_SOURCE_DIR "/etc/penstock.yaml", "r");
+    cr_assert(file, "etc/penstock.yaml is missing");
+    char *committed = calloc(1, sample.len + 2);
+    size_t len = fread(committed, 1, sample.len + 1, file);
+    fclose(file);
+    cr_expect(
+        len == sample.len && memcmp(committed, sample.data, len) == 0, "etc/penstock.yaml has to be printed anew");
+    free(committed);
+    buffer_done(&sample);
+}
+
+Test(print, the_sample_has_no_overlong_lines)
+{
+    struct buffer sample = BUFFER_EMPTY;
+    config_print_sample(&sample);
+    for (char *line = strtok(sample.data, "\n"); line; line = strtok(NULL, "\n"))
+        cr_expect_leq(strlen(line), 100, "%s", line);
+    buffer_done(&sample);
+}
+
+Test(print, the_help_names_every_option_with_its_default)
+{
+    struct buffer help = BUFFER_EMPTY;
+    config_print_help(&help);
+#define X(key, ...) cr_expect(strstr(help.data, "  " key ": "), key);
+    OPTION_TABLE(X)
+#undef X
+    cr_expect(strstr(help.data, "  ingress.threads: 0 (restart)\n      Ingress threads. 0: one per core.\n"));
+    cr_expect(strstr(help.data, "  ingress.listen: \"*:8080\" (restart)\n"));
+    cr_expect(strstr(help.data, "  shutdown.drain: 15s (reload)\n"));
+    buffer_done(&help);
+}
+
+Test(print, the_default_schedule_is_the_models)
+{
+    struct config config;
+    config_defaults(&config);
+    cr_expect_arr_eq(
+        &config.retry_schedule.steps_us, retry_schedule_default.steps_us, sizeof retry_schedule_default.steps_us);
+    cr_expect_eq(config.retry_schedule.steps, retry_schedule_default.steps);
+}

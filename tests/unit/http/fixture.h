@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A server on a thread of its own with routes for the tests, and clients on plain sockets. */
+#ifndef PENSTOCK_TESTS_HTTP_FIXTURE_H
+#define PENSTOCK_TESTS_HTTP_FIXTURE_H
+
+#include "base/clock.h"
+#include "http/problem.h"
+#include "http/server.h"
+#include "runtime/metrics.h"
+#include "runtime/thread.h"
+
+#include <criterion/criterion.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#define FIXTURE_BODY_BYTES_MAX 4096
+#define FIXTURE_BIG_BYTES (8 * 1024 * 1024)
+#define FIXTURE_HELD_MAX 256
+#define WAIT_SECONDS_MAX 20
+
+struct fixture {
+    struct sockaddr_storage address;
+    socklen_t address_len;
+    unsigned connections_max; /* set before fixture_start; 0: 100 */
+    struct mailbox mailbox;
+    struct http_server *server;
+    struct thread thread;
+    /* owned by the server's thread while that runs */
+    struct http_exchange *held[FIXTURE_HELD_MAX];
+    unsigned held_count;
+    /* shared: atomic */
+    _Atomic unsigned requests; /* that reached a handler */
+    _Atomic unsigned held_seen, ticks;
+    _Atomic unsigned answered_present, answered_gone;
+    _Atomic bool was_offline_in_handler;
+};
+
+/* At `address` when its family is set, else on a free port of 127.0.0.1, which it then holds. */
+void fixture_start(struct fixture *fixture);
+void fixture_stop(
+    struct fixture *fixture); /* stops and frees the server on its thread; then whatever is still held is answered */
+
+/* Runs `run` on the server's thread and waits for it. */
+void fixture_call(struct fixture *fixture, void (*run)(struct fixture *fixture));
+void fixture_answer_held(struct fixture *fixture); /* for fixture_call */
+void fixture_do_nothing(struct fixture *fixture);  /* for fixture_call: a turn of the loop goes by */
+void fixture_drain(struct fixture *fixture);       /* for fixture_call */
+bool fixture_is_idle(struct fixture *fixture);     /* from the test's thread */
+
+/* Waits for a condition, never for a time. */
+#define WAIT_UNTIL(condition)                                                               \
+    do {                                                                                    \
+        int64_t give_up_us_ = clock_mono_us() + WAIT_SECONDS_MAX * US_PER_SECOND;           \
+        while (!(condition)) {                                                              \
+            cr_assert(clock_mono_us() < give_up_us_, "waited in vain for: %s", #condition); \
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);                        \
+        }                                                                                   \
+    } while (0)
+
+/* HTTP/1 */
+struct answer {
+    int status; /* 0: the connection ended instead */
+    char head[4096];
+    size_t body_len;
+    char body[8192];
+};
+
+int client_connect(const struct fixture *fixture);
+void client_send(int fd, const char *text);
+void client_send_bytes(int fd, const void *bytes, size_t len);
+void client_read_answer(int fd, struct answer *ret_answer);
+void client_read_head(int fd, struct answer *ret_answer); /* for what has a length and no body */
+void client_ask(int fd, const char *request, struct answer *ret_answer);
+bool client_is_at_end(int fd); /* waits: true when the server has closed, false when there is a byte to read */
+
+/* HTTP/2, as much as the tests need: literal headers, small frames */
+#define H2_DATA 0
+#define H2_HEADERS 1
+#define H2_RST_STREAM 3
+#define H2_SETTINGS 4
+#define H2_GOAWAY 7
+
+struct h2_frame {
+    unsigned type, flags, stream;
+    size_t len;
+    unsigned char payload[16384];
+};
+
+int h2_connect(const struct fixture *fixture);
+void h2_send_request(int fd, unsigned stream, const char *method, const char *path, bool has_body);
+void h2_send_data(int fd, unsigned stream, const void *data, size_t len, bool is_last);
+void h2_send_rst(int fd, unsigned stream);
+bool h2_read_frame(int fd, struct h2_frame *ret_frame); /* false at the end of the connection */
+/* Reads frames until one of that type for that stream; false at the end of the connection. */
+bool h2_read_until(int fd, unsigned type, unsigned stream, struct h2_frame *ret_frame);
+int h2_read_status(int fd, unsigned stream); /* 0: no answer */
+
+#endif

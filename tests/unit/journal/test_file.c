@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the file is, and what happens when the disk is not well. */
+#include "unit/journal/faulty_disk.h"
+#include "unit/journal/support.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+static void write_file(struct desk *desk, const char *content, size_t len)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/journal-0.db", desk->directory);
+    FILE *file = fopen(path, "w");
+    cr_assert(file && fwrite(content, 1, len, file) == len && fclose(file) == 0);
+}
+
+Test(file, says_what_it_is)
+{
+    struct desk *desk = desk_new();
+    cr_assert(desk_sql_int(desk, "PRAGMA application_id") == 0x504e534a);
+    cr_assert(desk_sql_int(desk, "PRAGMA user_version") == 1);
+    cr_assert(desk_sql_int(desk, "SELECT length(value) FROM meta WHERE key = 'journal_id'") == 32);
+    cr_assert(desk_sql_int(desk, "SELECT value FROM meta WHERE key = 'shard'") == 0);
+    cr_assert(desk_sql_int(desk, "SELECT value > 0 FROM meta WHERE key = 'created_us'") == 1);
+    desk_free(desk);
+}
+
+Test(file, what_is_not_this_shards_journal_is_refused_and_left_alone)
+{
+    static const struct {
+        const char *change;
+        enum err expected;
+        const char *detail;
+    } cases[] = {
+        {"PRAGMA user_version = 2", ERR_NEWER_FORMAT, "newer program"},
+        {"PRAGMA application_id = 1", ERR_DAMAGED, "another application"},
+        {"PRAGMA application_id = 0", ERR_DAMAGED, "another application"},
+        {"PRAGMA user_version = 0", ERR_DAMAGED, "another application"},
+        {"UPDATE meta SET value = 3 WHERE key = 'shard'", ERR_DAMAGED, "shard 3"},
+        {"DELETE FROM meta", ERR_DAMAGED, "whose shard"},
+        {"DROP TABLE meta", ERR_DAMAGED, "whose shard"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct desk *desk = desk_new();
+        desk_stop(desk);
+        desk_sql(desk, cases[i].change);
+        int64_t before = desk_sql_int(desk, "PRAGMA schema_version");
+        enum err result = desk_try_open(desk, 0);
+        cr_assert(result == cases[i].expected, "case %zu: %s", i, err_name(result));
+        cr_assert(strstr(desk->detail, cases[i].detail), "case %zu: %s", i, desk->detail);
+        cr_assert(strstr(desk->detail, "journal-0.db"), "case %zu: %s", i, desk->detail);
+        cr_assert(desk_sql_int(desk, "PRAGMA schema_version") == before, "case %zu", i);
+        desk_free(desk);
+    }
+}
+
+Test(file, of_bytes_that_are_no_database_is_refused)
+{
+    struct desk *desk = desk_new();
+    desk_stop(desk);
+    static char text[8192] = "this is not a database, however long it is";
+    write_file(desk, text, sizeof text);
+    cr_assert(desk_try_open(desk, 0) == ERR_DAMAGED);
+    desk_free(desk);
+}
+
+Test(file, of_a_foreign_database_keeps_its_journal_mode)
+{
+    struct desk *desk = desk_new();
+    desk_stop(desk);
+    write_file(desk, "", 0);
+    desk_sql(desk, "CREATE TABLE theirs(x)");
+    cr_assert(desk_try_open(desk, 0) == ERR_DAMAGED);
+    cr_assert(desk_sql_int(desk, "SELECT journal_mode = 'delete' FROM pragma_journal_mode") == 1);
+    desk_free(desk);
+}
+
+Test(file, that_is_empty_is_made_a_journal)
+{
+    struct desk *desk = desk_new();
+    desk_stop(desk);
+    write_file(desk, "", 0);
+    desk_open(desk);
+    cr_assert(desk_append(desk, (struct draft){0}, 7, NULL) == OK);
+    desk_free(desk);
+}
+
+Test(file, in_a_directory_that_is_not_there_can_not_be_opened)
+{
+    struct desk *desk = desk_new();
+    desk_stop(desk);
+    char directory[256];
+    snprintf(directory, sizeof directory, "%s", desk->directory);
+    snprintf(desk->directory, sizeof desk->directory, "/nonexistent/penstock");
+    cr_assert(desk_try_open(desk, 0) == ERR_DISK);
+    snprintf(desk->directory, sizeof desk->directory, "%s", directory);
+    desk_free(desk);
+}
+
+Test(file, is_whole_without_its_wal_after_a_stop)
+{
+    struct desk *desk = desk_new();
+    cr_assert(desk_append(desk, (struct draft){.key = "k"}, 7, NULL) == OK);
+    desk_stop(desk);
+    char path[300];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/journal-0.db-wal", desk->directory);
+    cr_assert(stat(path, &status) != 0 || status.st_size == 0);
+    cr_assert(desk_sql_int(desk, "SELECT count(*) FROM events") == 1);
+    desk_free(desk);
+}
+
+Test(file, is_checkpointed_while_it_grows)
+{
+    struct desk *desk = desk_new();
+    static const char body[EVENT_BYTES_MAX] = {'{'};
+    for (int i = 0; i < 300; i++)
+        cr_assert(desk_append(desk, (struct draft){.body = slice_of(body, sizeof body)}, 7, NULL) == OK);
+    char path[300];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/journal-0.db-wal", desk->directory);
+    cr_assert(stat(path, &status) == 0);
+    cr_assert(status.st_size < 6 * 1024 * 1024, "the WAL has %lld bytes", (long long)status.st_size);
+    desk_free(desk);
+}
+
+Test(stop, works_off_what_was_submitted_before)
+{
+    struct desk *desk = desk_new();
+    struct event *event = desk_event(desk, (struct draft){0});
+    struct journal_append append;
+    desk_submit(desk, &append_init(&append, event, (uint64_t[]){7}, 1)->request);
+    desk_stop(desk);
+    cr_assert(desk->answers_count == 1 && append.request.result == OK);
+    cr_assert(desk_sql_int(desk, "SELECT count(*) FROM events") == 1);
+    event_unref(event);
+    desk_free(desk);
+}
+
+Test(disk, that_is_full_refuses_and_passes)
+{
+    struct desk *desk = desk_new();
+    struct draft draft = {.key = "k"};
+    cr_assert(desk_append(desk, (struct draft){.key = "before"}, 7, NULL) == OK);
+    int64_t held = desk->credit.held_bytes;
+    disk_be_full(true);
+    cr_assert(desk_append(desk, draft, 7, NULL) == ERR_DISK_FULL);
+    cr_assert(desk_append(desk, draft, 7, NULL) == ERR_DISK_FULL);
+    cr_assert(desk->credit.held_bytes == held, "the refused events are let go");
+    disk_be_full(false);
+    cr_assert(desk_append(desk, draft, 7, NULL) == OK, "the key was forgotten with its transaction");
+    cr_assert(desk_append(desk, draft, 7, NULL) == ERR_EXISTS);
+    cr_assert(desk->failures == 0);
+    desk_free(desk);
+}
+
+Test(disk, that_is_full_takes_the_days_first_slice_back)
+{
+    struct desk *desk = desk_new();
+    struct draft draft = {.key = "k"};
+    disk_be_full(true);
+    cr_assert(desk_append(desk, draft, 7, NULL) == ERR_DISK_FULL);
+    disk_be_full(false);
+    cr_assert(desk_append(desk, draft, 7, NULL) == OK);
+    desk_free(desk);
+}
+
+Test(disk, a_failed_transaction_fails_each_of_its_requests_and_lets_go_of_what_they_loaded)
+{
+    struct desk *desk = desk_new();
+    cr_assert(desk_append(desk, (struct draft){.key = "before"}, 7, NULL) == OK);
+    struct event *event = desk_event(desk, (struct draft){.key = "k"});
+    int64_t held = desk->credit.held_bytes;
+    struct journal_append first, append;
+    struct event *holder = desk_event(desk, (struct draft){0});
+    struct loaded loaded;
+    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY};
+    struct journal_settle move = move_of(desk_last_delivery(desk), DELIVERY_PENDING, DELIVERY_DEAD);
+    loaded_init(&loaded, 7);
+    loaded.load.credit = &desk->credit;
+
+    disk_hold_syncs();
+    size_t before = desk->answers_count;
+    desk_submit(desk, &append_init(&first, holder, NULL, 0)->request);
+    disk_wait_until_held();
+    desk_submit(desk, &append_init(&append, event, (uint64_t[]){7, 8}, 2)->request);
+    desk_submit(desk, &loaded.load.request);
+    desk_submit(desk, &survey.request);
+    desk_submit(desk, &move.request);
+    disk_be_full(true);
+    disk_release_syncs();
+    desk_wait_answers(desk, before + 5);
+    disk_be_full(false);
+
+    cr_assert(first.request.result == OK);
+    cr_assert(append.request.result == ERR_DISK_FULL && loaded.load.request.result == ERR_DISK_FULL);
+    cr_assert(survey.request.result == ERR_DISK_FULL && move.request.result == ERR_DISK_FULL);
+    cr_assert(loaded.load.ret_count == 0 && !survey.ret_backlogs && survey.ret_count == 0);
+    event_unref(holder);
+    cr_assert(desk->credit.held_bytes == held);
+    cr_assert(desk_call(desk, &move.request) == OK, "the failed move did not happen");
+    event_unref(event);
+    desk_free(desk);
+}
+
+Test(disk, whose_sync_failed_is_not_trusted_again)
+{
+    struct desk *desk = desk_new();
+    cr_assert(desk_append(desk, (struct draft){.key = "before"}, 7, NULL) == OK);
+    disk_fail_syncs(true);
+    cr_assert(desk_append(desk, (struct draft){.key = "k"}, 7, NULL) == ERR_DISK);
+    disk_fail_syncs(false);
+    cr_assert(desk->failures == 1);
+    cr_assert(desk_append(desk, (struct draft){.key = "m"}, 7, NULL) == ERR_DISK);
+    struct loaded loaded;
+    loaded_init(&loaded, 7);
+    cr_assert(desk_load(desk, &loaded) == ERR_DISK && loaded.load.ret_count == 0);
+    cr_assert(desk->failures == 1);
+    desk_reopen(desk);
+    cr_assert(desk_append(desk, (struct draft){.key = "before"}, 7, NULL) == ERR_EXISTS);
+    cr_assert(desk_append(desk, (struct draft){.key = "m"}, 7, NULL) == OK);
+    desk_free(desk);
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/event_fields.h"
+
+#include "base/cleanup.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MINIMAL "\"type\":\"lead\",\"account\":\"acc_42\""
+
+static enum err parse(const char *json, struct event_fields *fields, struct field_problems *problems)
+{
+    /* An exact copy on the heap, so that AddressSanitizer sees a read behind the end. */
+    size_t len = strlen(json);
+    char *exact = malloc(len ? len : 1);
+    memcpy(exact, json, len);
+    enum err result = event_fields_parse(slice_of(exact, len), fields, problems);
+    free(exact);
+    return result;
+}
+
+Test(event_fields, reads_a_whole_event)
+{
+    struct event_fields fields;
+    struct field_problems problems;
+    cr_assert_eq(
+        parse("{\"id\": \"order-17\", \"type\": \"purchase\", \"account\": \"acc_42\", \"occurred_at\": "
+              "\"2026-01-31T12:00:00Z\", \"amount\": \"129.90\", \"currency\": \"EUR\", \"data\": {\"sku\": [1, 2]}}",
+            &fields, &problems),
+        OK);
+    cr_expect(slice_equals_string(FIELD_SLICE(fields.id), "order-17"));
+    cr_expect(slice_equals_string(FIELD_SLICE(fields.type), "purchase"));
+    cr_expect(slice_equals_string(FIELD_SLICE(fields.account), "acc_42"));
+    cr_expect(slice_equals_string(FIELD_SLICE(fields.amount), "129.90"));
+    cr_expect(slice_equals_string(FIELD_SLICE(fields.currency), "EUR"));
+    cr_expect(fields.has_occurred_at);
+    cr_expect_eq(fields.occurred_us, 1769860800000000);
+    cr_expect_eq(problems.count, 0);
+}
+
+Test(event_fields, keeps_the_amount_as_it_was_sent)
+{
+    static const char *const amounts[][2] = {{"1.10", "1.10"}, {"\"1.10\"", "1.10"}, {"-0", "-0"},
+        {"123456789012345678.123456789", "123456789012345678.123456789"}, {"0.1", "0.1"}, {"\"\\u0031.5\"", "1.5"}};
+    for (size_t i = 0; i < ARRAY_LENGTH(amounts); i++) {
+        char json[200];
+        snprintf(json, sizeof json, "{" MINIMAL ",\"amount\":%s,\"currency\":\"USD\"}", amounts[i][0]);
+        struct event_fields fields;
+        struct field_problems problems;
+        cr_expect_eq(parse(json, &fields, &problems), OK, "%s", json);
+        cr_expect(slice_equals_string(FIELD_SLICE(fields.amount), amounts[i][1]), "%s", json);
+    }
+}
+
+Test(event_fields, good_bodies)
+{
+    static const char *const good[] = {
+        "{" MINIMAL "}", " \t\r\n{" MINIMAL "}\n", "{" MINIMAL ",\"currency\":\"EUR\"}", "{" MINIMAL ",\"data\":null}",
+        "{" MINIMAL ",\"data\":[1,2.5e3,true,null,\"x\"]}",
+        "{" MINIMAL ",\"data\":{\"type\":7,\"account\":null,\"amount\":\"lots\",\"id\":[]}}", /* not the event's own */
+        "{" MINIMAL ",\"extra\":{\"deep\":[[[]]]},\"Type\":1}",
+        "{" MINIMAL ",\"data\":\"\\ud83d\\ude00 caf\xc3\xa9 \xf0\x9f\x98\x80\"}",
+        "{\"t\\u0079pe\":\"lead\",\"account\":\"a\"}", /* an escaped name is the same name */
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(good); i++) {
+        struct event_fields fields;
+        struct field_problems problems;
+        cr_expect_eq(parse(good[i], &fields, &problems), OK, "%s: %s", good[i], problems.malformed);
+    }
+}
+
+Test(event_fields, absent_fields_are_empty_whatever_stood_there_before)
+{
+    struct event_fields fields;
+    struct field_problems problems;
+    memset(&fields, 0x55, sizeof fields);
+    cr_assert_eq(parse("{" MINIMAL "}", &fields, &problems), OK);
+    cr_assert_eq(fields.id.len, 0);
+    cr_assert_eq(fields.amount.len, 0);
+    cr_assert_eq(fields.currency.len, 0);
+    cr_assert_not(fields.has_occurred_at);
+    cr_assert_eq(fields.occurred_us, 0);
+}
+
+Test(event_fields, wrong_fields_are_named_by_pointer)
+{
+    static const struct {
+        const char *json;
+        const char *pointers; /* in order, separated by spaces */
+    } cases[] = {
+        {"{}", "/type /account"},
+        {"{\"type\":\"lead\"}", "/account"},
+        {"{\"account\":\"a\"}", "/type"},
+        {"{\"type\":\"\",\"account\":\"a\"}", "/type"},
+        {"{\"type\":\"a b\",\"account\":\"a\"}", "/type"},
+        {"{\"type\":7,\"account\":\"a\"}", "/type"},
+        {"{\"type\":null,\"account\":\"a\"}", "/type"},
+        {"{\"type\":[\"lead\"],\"account\":{}}", "/type /account"},
+        {"{\"type\":\"lead\",\"account\":\"-a\"}", "/account"},
+        {"{\"type\":\"lead\",\"account\":\"caf\xc3\xa9\"}", "/account"},
+        {"{" MINIMAL ",\"id\":\"\"}", "/id"},
+        {"{" MINIMAL ",\"id\":17}", "/id"},
+        {"{" MINIMAL ",\"id\":\"a\\r\\nb\"}", "/id"},
+        {"{" MINIMAL ",\"id\":\"\\u00e4\"}", "/id"},
+        {"{" MINIMAL ",\"id\":true}", "/id"},
+        {"{" MINIMAL ",\"occurred_at\":\"yesterday\"}", "/occurred_at"},
+        {"{" MINIMAL ",\"occurred_at\":1769860800}", "/occurred_at"},
+        {"{" MINIMAL ",\"amount\":\"1\"}", "/currency"},
+        {"{" MINIMAL ",\"amount\":1}", "/currency"},
+        {"{" MINIMAL ",\"amount\":\"1e3\",\"currency\":\"EUR\"}", "/amount"},
+        {"{" MINIMAL ",\"amount\":1e3,\"currency\":\"EUR\"}", "/amount"},
+        {"{" MINIMAL ",\"amount\":1e9999,\"currency\":\"EUR\"}", "/amount"},
+        {"{" MINIMAL ",\"amount\":\"NaN\",\"currency\":\"EUR\"}", "/amount"},
+        {"{" MINIMAL ",\"amount\":\"\",\"currency\":\"EUR\"}", "/amount"},
+        {"{" MINIMAL ",\"amount\":1234567890123456789012345678901234567890,\"currency\":\"EUR\"}", "/amount"},
+        {"{" MINIMAL ",\"amount\":null,\"currency\":\"EUR\"}", "/amount"},
+        {"{" MINIMAL ",\"amount\":true,\"currency\":\"EUR\"}", "/amount"},
+        {"{" MINIMAL ",\"amount\":[1],\"currency\":\"EUR\"}", "/amount"},
+        {"{" MINIMAL ",\"amount\":\"1\",\"currency\":\"eur\"}", "/currency"},
+        {"{" MINIMAL ",\"amount\":\"1\",\"currency\":978}", "/currency"},
+        {"{\"id\":1,\"type\":1,\"account\":1,\"occurred_at\":1,\"amount\":true,\"currency\":1}",
+            "/id /type /account /occurred_at /amount /currency"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct event_fields fields;
+        struct field_problems problems;
+        cr_expect_eq(parse(cases[i].json, &fields, &problems), ERR_INVALID, "%s", cases[i].json);
+        char pointers[FIELD_PROBLEMS_MAX * 65] = "";
+        for (unsigned k = 0; k < problems.count; k++) {
+            if (k > 0)
+                strcat(pointers, " ");
+            strcat(pointers, problems.list[k].pointer);
+            cr_expect_neq(problems.list[k].detail[0], '\0');
+        }
+        cr_expect_str_eq(pointers, cases[i].pointers, "%s: %s", cases[i].json, pointers);
+    }
+}
+
+Test(event_fields, malformed_bodies_come_back_with_a_reason_and_a_place)
+{
+    static const char *const bad[] = {"", " ", "{", "}", "{" MINIMAL, "{" MINIMAL "}}", "{" MINIMAL "} x",
+        "{" MINIMAL ",}", "{" MINIMAL "}{" MINIMAL "}", "[]", "[{" MINIMAL "}]", "\"lead\"", "7", "null", "true",
+        "{'type':'lead'}", "{type:1}", "\xef\xbb\xbf{" MINIMAL "}", /* byte order mark */
+        "{" MINIMAL ",\"amount\":NaN}", "{" MINIMAL ",\"amount\":+1}", "{" MINIMAL ",\"amount\":01}",
+        "{" MINIMAL ",\"amount\":.5}", "{" MINIMAL ",\"amount\":1.}", "{" MINIMAL ",\"data\":\"\t\"}",
+        "{" MINIMAL ",\"data\":\"\\x\"}", "{" MINIMAL ",\"data\":\"\\u12\"}", "{" MINIMAL ",\"data\":\"\xff\"}",
+        "{" MINIMAL ",\"data\":\"\xc3\"}", "{" MINIMAL ",\"data\":[1,]}", "{" MINIMAL ",\"data\":[1 2]}",
+        "{" MINIMAL ",\"data\":/* c */1}", "{" MINIMAL ",\"type\":\"lead\"}",
+        "{" MINIMAL ",\"t\\u0079pe\":\"lead\"}", /* twice */
+        "{" MINIMAL ",\"data\":1,\"data\":2}"};
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        struct event_fields fields;
+        struct field_problems problems;
+        cr_expect_eq(parse(bad[i], &fields, &problems), ERR_MALFORMED_JSON, "%s", bad[i]);
+        cr_expect_not_null(strstr(problems.malformed, "(at byte "), "%s: %s", bad[i], problems.malformed);
+    }
+    struct event_fields fields;
+    struct field_problems problems;
+    static const char with_nul[] = "{" MINIMAL "}\0";
+    cr_expect_eq(event_fields_parse(slice_of(with_nul, sizeof with_nul), &fields, &problems), ERR_MALFORMED_JSON);
+}
+
+/* What yajl takes although RFC 8259 or good sense does not: two keys must never run together, bytes must be what they
+ * claim to be. */
+Test(event_fields, is_stricter_than_the_parser_below)
+{
+    static const char *const bad[] = {
+        "{" MINIMAL ",\"id\":\"a\\ud800\"}", /* a lone surrogate would read as `?` */
+        "{" MINIMAL ",\"id\":\"a\\udc00\"}",
+        "{" MINIMAL ",\"id\":\"a\\ud800\\ud800\"}",
+        "{" MINIMAL ",\"id\":\"a\\ud800x\"}",
+        "{" MINIMAL ",\"data\":\"\\udead\"}",
+        "{" MINIMAL ",\"data\":{\"\\ud800\":1}}",
+        "{" MINIMAL ",\"data\":\"\\u0000\"}",
+        "{" MINIMAL ",\"data\":\"\xc0\xaf\"}", /* overlong */
+        "{" MINIMAL ",\"data\":\"\xe0\x80\xaf\"}",
+        "{" MINIMAL ",\"data\":\"\xf0\x80\x80\xaf\"}",
+        "{" MINIMAL ",\"data\":\"\xed\xa0\x80\"}",     /* an encoded surrogate */
+        "{" MINIMAL ",\"data\":\"\xf4\x90\x80\x80\"}", /* beyond U+10FFFF */
+        "{" MINIMAL ",\"data\":\"\xf5\x80\x80\x80\"}",
+        "{" MINIMAL ",\f\"data\":1}",
+        "{" MINIMAL ",\v\"data\":1}",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        struct event_fields fields;
+        struct field_problems problems;
+        cr_expect_eq(parse(bad[i], &fields, &problems), ERR_MALFORMED_JSON, "case %zu", i);
+        cr_expect_not_null(strstr(problems.malformed, "(at byte "), "case %zu: %s", i, problems.malformed);
+    }
+}
+
+static void nest(char *json, int levels)
+{
+    char *at = json + sprintf(json, "{" MINIMAL ",\"data\":");
+    for (int i = 1; i < levels; i++)
+        *at++ = '[';
+    for (int i = 1; i < levels; i++)
+        *at++ = ']';
+    strcpy(at, "}");
+}
+
+Test(event_fields, depth_is_bounded_at_32)
+{
+    static char json[300000];
+    struct event_fields fields;
+    struct field_problems problems;
+    nest(json, 32);
+    cr_assert_eq(parse(json, &fields, &problems), OK);
+    nest(json, 33);
+    cr_assert_eq(parse(json, &fields, &problems), ERR_MALFORMED_JSON);
+    cr_assert_not_null(strstr(problems.malformed, "32"));
+    nest(json, 100000);
+    cr_assert_eq(parse(json, &fields, &problems), ERR_MALFORMED_JSON);
+}
+
+Test(event_fields, lengths_are_bounded_and_nothing_is_cut)
+{
+    static const struct {
+        const char *field;
+        size_t bytes_max;
+    } cases[] = {{"type", 64}, {"account", 64}, {"id", 256}};
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        for (size_t len = cases[i].bytes_max - 1; len <= cases[i].bytes_max + 1; len++) {
+            char text[300], json[600], pointer[20];
+            memset(text, 'x', len);
+            text[len] = '\0';
+            snprintf(json, sizeof json, "{%s%s\"%s\":\"%s\"}", i == 0 ? "" : "\"type\":\"lead\",",
+                i == 1 ? "" : "\"account\":\"a\",", cases[i].field, text);
+            struct event_fields fields;
+            struct field_problems problems;
+            cr_expect_eq(parse(json, &fields, &problems), len > cases[i].bytes_max ? ERR_INVALID : OK, "%s", json);
+            snprintf(pointer, sizeof pointer, "/%s", cases[i].field);
+            if (len > cases[i].bytes_max)
+                cr_expect_str_eq(problems.list[0].pointer, pointer);
+        }
+    }
+}
+
+Test(event_fields, the_list_of_problems_is_bounded)
+{
+    struct field_problems problems = {0};
+    for (int i = 0; i < 2 * FIELD_PROBLEMS_MAX; i++)
+        field_problems_add(
+            &problems, "/a/pointer/that/is/much/longer/than/the/space/that/is/there/for/it/in/the/list", "x");
+    cr_assert_eq(problems.count, FIELD_PROBLEMS_MAX);
+    cr_assert_eq(strlen(problems.list[0].pointer), sizeof problems.list[0].pointer - 1);
+}
+
+Test(event_fields, truncations_of_a_good_body_are_all_malformed)
+{
+    static const char whole[] =
+        "{" MINIMAL ",\"amount\":1.5,\"currency\":\"EUR\",\"data\":{\"x\":[\"\\ud83d\\ude00\xc3\xa4\"]}}";
+    for (size_t len = 0; len < sizeof whole - 1; len++) {
+        char *exact = malloc(len ? len : 1);
+        memcpy(exact, whole, len);
+        struct event_fields fields;
+        struct field_problems problems;
+        cr_expect_eq(event_fields_parse(slice_of(exact, len), &fields, &problems), ERR_MALFORMED_JSON, "%zu", len);
+        free(exact);
+    }
+}

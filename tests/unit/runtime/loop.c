@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/loop.h"
+
+#include "base/clock.h"
+#include "runtime/thread.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define FAR_AWAY (1000 * US_PER_SECOND)
+
+static struct loop loop;
+
+static void set_up(void)
+{
+    thread_adopt_main();
+    cr_assert_eq(loop_init(&loop), OK);
+}
+
+static void tear_down(void)
+{
+    loop_done(&loop);
+    thread_leave_main();
+}
+
+TestSuite(loop, .init = set_up, .fini = tear_down);
+TestSuite(timer, .init = set_up, .fini = tear_down);
+
+/* A pipe whose reading end is watched. */
+struct tube {
+    struct loop_watch watch;
+    int write_fd;
+    int calls;
+    uint32_t last_events;
+    struct tube *remove_on_call; /* taken out of the loop and closed by this one's callback */
+};
+
+static void tube_close(struct tube *tube)
+{
+    loop_watch_remove(&loop, &tube->watch);
+    close(tube->watch.fd);
+    close(tube->write_fd);
+}
+
+static void on_tube(struct loop_watch *watch, uint32_t events)
+{
+    struct tube *tube = CONTAINER_OF(watch, struct tube, watch);
+    tube->calls++;
+    tube->last_events = events;
+    char c;
+    cr_assert_eq(read(watch->fd, &c, 1), 1);
+    if (tube->remove_on_call)
+        tube_close(TAKE(tube->remove_on_call));
+}
+
+static void tube_open(struct tube *tube)
+{
+    int fds[2];
+    cr_assert_eq(pipe(fds), 0);
+    *tube = (struct tube){.watch = {.fd = fds[0], .events = EPOLLIN, .on_ready = on_tube}, .write_fd = fds[1]};
+    cr_assert_eq(loop_watch_add(&loop, &tube->watch), OK);
+}
+
+static void on_due_stop(struct timer *timer)
+{
+    loop_stop(&loop);
+}
+
+/* One turn: a timer that is due at once ends it, after the ready descriptors were served. */
+static void run_turns(int turns)
+{
+    for (int i = 0; i < turns; i++) {
+        struct timer stop;
+        timer_init(&stop, on_due_stop);
+        cr_assert_eq(timer_arm(&loop, &stop, 0), OK);
+        loop_run(&loop);
+        cr_assert_not(timer_is_armed(&stop));
+    }
+}
+
+Test(loop, calls_back_for_what_is_ready_until_it_was_read)
+{
+    struct tube tube;
+    tube_open(&tube);
+    run_turns(2);
+    cr_assert_eq(tube.calls, 0);
+    cr_assert_eq(write(tube.write_fd, "abc", 3), 3);
+    run_turns(5);
+    cr_assert_eq(tube.calls, 3, "level-triggered: once for each byte, got %d", tube.calls);
+    cr_assert_eq(tube.last_events, EPOLLIN);
+    tube_close(&tube);
+}
+
+Test(loop, follows_a_change_of_interest)
+{
+    struct tube tube;
+    tube_open(&tube);
+    cr_assert_eq(write(tube.write_fd, "ab", 2), 2);
+    loop_watch_change(&loop, &tube.watch, 0);
+    run_turns(3);
+    cr_assert_eq(tube.calls, 0);
+    loop_watch_change(&loop, &tube.watch, EPOLLIN);
+    run_turns(3);
+    cr_assert_eq(tube.calls, 2);
+    tube_close(&tube);
+}
+
+Test(loop, forgets_a_removed_watch_whose_event_is_pending_in_the_same_turn)
+{
+    struct tube first, second;
+    tube_open(&first);
+    tube_open(&second);
+    first.remove_on_call = &second;
+    second.remove_on_call = &first;
+    cr_assert_eq(write(first.write_fd, "a", 1), 1);
+    cr_assert_eq(write(second.write_fd, "b", 1), 1);
+    run_turns(3);
+    cr_assert_eq(first.calls + second.calls, 1, "the one that ran took the other one out");
+    tube_close(first.calls ? &first : &second);
+}
+
+Test(loop, lets_a_watch_remove_itself)
+{
+    struct tube tube;
+    tube_open(&tube);
+    tube.remove_on_call = &tube;
+    cr_assert_eq(write(tube.write_fd, "ab", 2), 2);
+    run_turns(3);
+    cr_assert_eq(tube.calls, 1);
+}
+
+Test(loop, serves_more_descriptors_than_one_turn_holds)
+{
+    enum { TUBES = LOOP_EVENTS_PER_TURN + 44 };
+    static struct tube tubes[TUBES];
+    for (int i = 0; i < TUBES; i++) {
+        tube_open(&tubes[i]);
+        cr_assert_eq(write(tubes[i].write_fd, "a", 1), 1);
+    }
+    run_turns(2);
+    for (int i = 0; i < TUBES; i++) {
+        cr_expect_eq(tubes[i].calls, 1);
+        tube_close(&tubes[i]);
+    }
+}
+
+Test(loop, says_when_the_kernel_refuses_a_descriptor)
+{
+    struct loop_watch watch = {.fd = -1, .events = EPOLLIN, .on_ready = on_tube};
+    cr_assert_eq(loop_watch_add(&loop, &watch), ERR_SYSTEM);
+}
+
+struct stop_mail {
+    struct mail mail;
+    struct thread thread;
+    struct mailbox *to;
+};
+
+static void on_stop_mail(struct mail *mail, void *receiver)
+{
+    loop_stop(receiver);
+}
+
+static void post_stop(void *context)
+{
+    struct stop_mail *stop = context;
+    mailbox_post(stop->to, &stop->mail);
+}
+
+Test(loop, wakes_up_for_mail_from_another_thread)
+{
+    struct mailbox mailbox;
+    cr_assert_eq(mailbox_init(&mailbox, &loop), OK);
+    cr_assert_eq(loop_attach_mailbox(&loop, &mailbox), OK);
+    struct stop_mail stop = {.mail.on_receive = on_stop_mail, .to = &mailbox};
+    cr_assert_eq(thread_start(&stop.thread, "poster", post_stop, &stop), OK);
+    loop_run(&loop); /* nothing else would end it */
+    thread_join(&stop.thread);
+    mailbox_done(&mailbox);
+}
+
+static int fired[8], fired_len;
+
+struct labelled {
+    struct timer timer;
+    int label;
+};
+
+static void on_due_note(struct timer *timer)
+{
+    fired[fired_len++] = CONTAINER_OF(timer, struct labelled, timer)->label;
+    if (fired_len == 4)
+        loop_stop(&loop);
+}
+
+Test(timer, fires_in_order_of_due_time_whatever_the_order_of_arming)
+{
+    static const int64_t delays_ms[] = {20, 5, -3, 10};
+    struct labelled timers[4];
+    for (int i = 0; i < 4; i++) {
+        timers[i].label = i;
+        timer_init(&timers[i].timer, on_due_note);
+        cr_assert_eq(timer_arm(&loop, &timers[i].timer, delays_ms[i] * US_PER_MS), OK);
+    }
+    int64_t start = clock_mono_us();
+    loop_run(&loop);
+    cr_assert_geq(clock_mono_us() - start, 19 * US_PER_MS, "none fires early");
+    static const int expected[] = {2, 1, 3, 0};
+    cr_assert_arr_eq(fired, expected, sizeof expected);
+    for (int i = 0; i < 4; i++)
+        cr_assert_not(timer_is_armed(&timers[i].timer));
+}
+
+Test(timer, moves_when_it_is_armed_again_and_never_fires_when_disarmed)
+{
+    struct labelled timers[5];
+    for (int i = 0; i < 5; i++) {
+        timers[i].label = i;
+        timer_init(&timers[i].timer, on_due_note);
+        cr_assert_eq(timer_arm(&loop, &timers[i].timer, (1 + i) * US_PER_MS), OK);
+    }
+    cr_assert_eq(timer_arm(&loop, &timers[0].timer, 10 * US_PER_MS), OK); /* from first to last */
+    cr_assert_eq(timer_arm(&loop, &timers[3].timer, 0), OK);              /* to the front */
+    timer_disarm(&loop, &timers[2].timer);
+    timer_disarm(&loop, &timers[2].timer);
+    loop_run(&loop);
+    static const int expected[] = {3, 1, 4, 0};
+    cr_assert_arr_eq(fired, expected, sizeof expected);
+    cr_assert_eq(loop.heap_len, 0);
+}
+
+struct eager {
+    struct timer timer;
+    int calls;
+};
+
+static void on_due_again(struct timer *timer)
+{
+    CONTAINER_OF(timer, struct eager, timer)->calls++;
+    cr_assert_eq(timer_arm(&loop, timer, 0), OK);
+}
+
+Test(timer, that_rearms_itself_without_delay_does_not_hold_the_loop)
+{
+    struct eager eager = {0};
+    timer_init(&eager.timer, on_due_again);
+    cr_assert_eq(timer_arm(&loop, &eager.timer, 0), OK);
+    struct tube tube;
+    tube_open(&tube);
+    cr_assert_eq(write(tube.write_fd, "a", 1), 1);
+    run_turns(10);
+    cr_assert_eq(tube.calls, 1);
+    cr_assert_geq(eager.calls, 9);
+    timer_disarm(&loop, &eager.timer);
+    tube_close(&tube);
+}
+
+static struct labelled victim;
+
+static void on_due_disarm_victim(struct timer *timer)
+{
+    timer_disarm(&loop, &victim.timer);
+    loop_stop(&loop);
+}
+
+Test(timer, can_be_disarmed_by_another_one_that_is_due_in_the_same_turn)
+{
+    struct timer killer;
+    timer_init(&killer, on_due_disarm_victim);
+    timer_init(&victim.timer, on_due_note);
+    cr_assert_eq(timer_arm(&loop, &killer, 0), OK);
+    while (clock_mono_us() <= killer.due_mono_us)
+        ; /* so that the victim is due later, and both before the turn begins */
+    cr_assert_eq(timer_arm(&loop, &victim.timer, 0), OK);
+    loop_run(&loop);
+    cr_assert_eq(fired_len, 0);
+}
+
+/* A fixed seed: the same walk on every run (Knuth's MMIX constants). */
+static uint32_t next_random(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(*state >> 33);
+}
+
+static void check_heap(const struct labelled *timers, size_t count)
+{
+    size_t armed = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct timer *timer = &timers[i].timer;
+        if (!timer_is_armed(timer))
+            continue;
+        armed++;
+        cr_assert_eq(loop.heap[timer->heap_index], timer);
+        cr_assert(timer->heap_index == 1 || loop.heap[timer->heap_index / 2]->due_mono_us <= timer->due_mono_us);
+    }
+    cr_assert_eq(armed, loop.heap_len);
+}
+
+static int64_t last_due_us;
+static int drained;
+
+static void on_due_in_order(struct timer *timer)
+{
+    cr_assert_geq(timer->due_mono_us, last_due_us);
+    last_due_us = timer->due_mono_us;
+    if (--drained == 0)
+        loop_stop(&loop);
+}
+
+Test(timer, the_heap_agrees_with_a_plain_model_through_a_long_random_walk)
+{
+    enum { TIMERS = 300, STEPS = 20000 };
+    static struct labelled timers[TIMERS];
+    static bool armed[TIMERS];
+    uint64_t seed = 20240607;
+    for (int i = 0; i < TIMERS; i++)
+        timer_init(&timers[i].timer, on_due_in_order);
+    for (int step = 0; step < STEPS; step++) {
+        int i = (int)(next_random(&seed) % TIMERS);
+        armed[i] = next_random(&seed) % 3 != 0;
+        if (armed[i])
+            cr_assert_eq(timer_arm(&loop, &timers[i].timer, FAR_AWAY + next_random(&seed) % 1000000), OK);
+        else
+            timer_disarm(&loop, &timers[i].timer);
+        int64_t earliest = INT64_MAX;
+        for (int k = 0; k < TIMERS; k++) {
+            cr_assert_eq(timer_is_armed(&timers[k].timer), armed[k]);
+            if (armed[k] && timers[k].timer.due_mono_us < earliest)
+                earliest = timers[k].timer.due_mono_us;
+        }
+        if (loop.heap_len > 0)
+            cr_assert_eq(loop.heap[1]->due_mono_us, earliest);
+        if (step % 100 == 0)
+            check_heap(timers, TIMERS);
+    }
+    for (int i = 0; i < TIMERS; i++)
+        cr_assert_eq(timer_arm(&loop, &timers[i].timer, next_random(&seed) % 3000), OK);
+    drained = TIMERS;
+    loop_run(&loop);
+    cr_assert_eq(loop.heap_len, 0);
+}
