@@ -16,6 +16,7 @@
 #include "accounts/accounts.h"
 
 #include "accounts/directory_publish.h"
+#include "accounts/load.h"
 #include "accounts/store.h"
 #include "base/clock.h"
 #include "model/name.h"
@@ -110,18 +111,23 @@ static enum err check_url(struct change *change, const struct endpoint *endpoint
     return OK;
 }
 
-static enum err find_partner(struct change *change, const struct partner **ret_partner)
+/* NULL, and refused with ERR_NOT_FOUND, when there is none. */
+static const struct partner *find_partner(struct change *change)
 {
     struct slice id = TEXT_IN(change->request->partner);
-    *ret_partner = directory_partner(change->accounts->directory, id);
-    return *ret_partner ? OK : refuse(change, ERR_NOT_FOUND, "partner %.*s is not known", SLICE_ARGS(id));
+    const struct partner *partner = directory_partner(change->accounts->directory, id);
+    if (!partner)
+        refuse(change, ERR_NOT_FOUND, "partner %.*s is not known", SLICE_ARGS(id));
+    return partner;
 }
 
-static enum err find_account(struct change *change, const struct account **ret_account)
+static const struct account *find_account(struct change *change)
 {
     struct slice id = TEXT_IN(change->request->account);
-    *ret_account = directory_account(change->accounts->directory, id);
-    return *ret_account ? OK : refuse(change, ERR_NOT_FOUND, "account %.*s is not known", SLICE_ARGS(id));
+    const struct account *account = directory_account(change->accounts->directory, id);
+    if (!account)
+        refuse(change, ERR_NOT_FOUND, "account %.*s is not known", SLICE_ARGS(id));
+    return account;
 }
 
 /* The acts: each checks, writes, and makes what is to be published. */
@@ -155,10 +161,11 @@ static enum err add_account(struct change *change)
 static enum err add_credential(struct change *change)
 {
     const unsigned char *sha256 = change->request->credential_sha256;
-    const struct partner *partner;
-    enum err error;
-    if ((error = find_partner(change, &partner)) ||
-        (error = add_entry(change, directory_entry_of_credential(sha256, partner->id))))
+    const struct partner *partner = find_partner(change);
+    if (!partner)
+        return ERR_NOT_FOUND;
+    enum err error = add_entry(change, directory_entry_of_credential(sha256, partner->id));
+    if (error)
         return error;
     error =
         accounts_store_add_credential(change->accounts->store, sha256, partner->id, change->version, change->now_us);
@@ -167,11 +174,12 @@ static enum err add_credential(struct change *change)
 
 static enum err grant(struct change *change)
 {
-    const struct partner *partner;
-    const struct account *account;
-    enum err error;
-    if ((error = find_partner(change, &partner)) || (error = find_account(change, &account)) ||
-        (error = add_entry(change, directory_entry_of_grant(partner->id, account->id))))
+    const struct partner *partner = find_partner(change);
+    const struct account *account = partner ? find_account(change) : NULL;
+    if (!account)
+        return ERR_NOT_FOUND;
+    enum err error = add_entry(change, directory_entry_of_grant(partner->id, account->id));
+    if (error)
         return error;
     error =
         accounts_store_add_grant(change->accounts->store, partner->id, account->id, change->version, change->now_us);
@@ -197,23 +205,17 @@ static enum err check_secrets(struct change *change, const struct endpoint *endp
                 : refuse(change, ERR_INVALID, "secrets: must be at most %d of up to 64 bytes", ENDPOINT_SECRETS_MAX);
 }
 
-/* The account's entry with one endpoint more. */
-static struct directory_entry *entry_with_endpoint(const struct account *account, uint64_t endpoint)
-{
-    struct account copy = *account;
-    copy.endpoints[copy.endpoints_count++] = endpoint;
-    return directory_entry_of_account(&copy);
-}
-
 static enum err add_endpoint(struct change *change)
 {
     struct accounts *accounts = change->accounts;
-    const struct account *account;
+    const struct account *account = find_account(change);
     struct endpoint *endpoint = &change->endpoint;
     *endpoint = change->request->endpoint;
+    if (!account)
+        return ERR_NOT_FOUND;
     enum err error;
-    if ((error = find_account(change, &account)) || (error = check_name(change, "name", TEXT_IN(endpoint->name))) ||
-        (error = check_url(change, endpoint)) || (error = check_secrets(change, endpoint)))
+    if ((error = check_name(change, "name", TEXT_IN(endpoint->name))) || (error = check_url(change, endpoint)) ||
+        (error = check_secrets(change, endpoint)))
         return error;
     if (account->endpoints_count >= ACCOUNT_ENDPOINTS_MAX)
         return refuse(change, ERR_INVALID, "account: %s has %d endpoints already, which is the most", account->id,
@@ -226,7 +228,7 @@ static enum err add_endpoint(struct change *change)
     change->changes_endpoint = true;
     /* The endpoint first: an id in an account's array can then always be looked up. */
     if ((error = add_entry(change, directory_entry_of_endpoint(endpoint))) ||
-        (error = add_entry(change, entry_with_endpoint(account, endpoint->id))))
+        (error = add_entry(change, directory_entry_of_account_with(account, endpoint->id))))
         return error;
     error = accounts_store_add_endpoint(accounts->store, endpoint, change->now_us);
     return judge_addition(change, error, "endpoint", endpoint->name);
@@ -239,10 +241,10 @@ static enum err change_endpoint(struct change *change)
 {
     struct accounts *accounts = change->accounts;
     const struct accounts_request *request = change->request;
-    const struct account *account;
+    const struct account *account = find_account(change);
     enum err error;
-    if ((error = find_account(change, &account)))
-        return error;
+    if (!account)
+        return ERR_NOT_FOUND;
     const struct endpoint *current = directory_endpoint(accounts->directory, request->endpoint_id);
     if (!current || strcmp(current->account, account->id) != 0) {
         char text[ENDPOINT_ID_TEXT_BYTES];
@@ -335,65 +337,6 @@ static void on_request(struct mail *mail, void *receiver)
     mailbox_post(request->reply_to, mail); /* from here on it is the requester's */
 }
 
-/* Loading: the visitor of the store. */
-
-static enum err publish_loaded(struct accounts *accounts, struct directory_entry *entry)
-{
-    if (!entry)
-        return ERR_NO_MEMORY;
-    directory_publish(accounts->directory, entry);
-    return OK;
-}
-
-static enum err on_loaded_partner(const struct partner *partner, void *context)
-{
-    return publish_loaded(context, directory_entry_of_partner(partner));
-}
-
-static enum err on_loaded_account(const struct account *account, void *context)
-{
-    return publish_loaded(context, directory_entry_of_account(account));
-}
-
-static enum err on_loaded_endpoint(const struct endpoint *endpoint, void *context)
-{
-    struct accounts *accounts = context;
-    const struct account *account = directory_account(accounts->directory, slice_from_string(endpoint->account));
-    if (!account || account->endpoints_count >= ACCOUNT_ENDPOINTS_MAX || endpoint->id == 0) {
-        snprintf(accounts->load_detail, sizeof accounts->load_detail, "an endpoint's account %s is %s",
-            endpoint->account, account ? "full" : "not there");
-        return ERR_DAMAGED;
-    }
-    enum err error = publish_loaded(accounts, directory_entry_of_endpoint(endpoint));
-    return error ? error : publish_loaded(accounts, entry_with_endpoint(account, endpoint->id));
-}
-
-static enum err on_loaded_credential(
-    const unsigned char credential_sha256[SHA256_BYTES], const char *partner, void *context)
-{
-    return publish_loaded(context, directory_entry_of_credential(credential_sha256, partner));
-}
-
-static enum err on_loaded_grant(const char *partner, const char *account, void *context)
-{
-    return publish_loaded(context, directory_entry_of_grant(partner, account));
-}
-
-static enum err load(struct accounts *accounts)
-{
-    struct store_visitor visitor = {.on_partner = on_loaded_partner,
-        .on_account = on_loaded_account,
-        .on_endpoint = on_loaded_endpoint,
-        .on_credential = on_loaded_credential,
-        .on_grant = on_loaded_grant,
-        .context = accounts};
-    enum err error = accounts_store_load(accounts->store, &visitor);
-    if (error && !accounts->load_detail[0])
-        snprintf(accounts->load_detail, sizeof accounts->load_detail, "accounts.db can't be read: %.200s",
-            error == ERR_NO_MEMORY ? "out of memory" : accounts_store_detail(accounts->store));
-    return error;
-}
-
 /* The thread. */
 
 static void on_stop(struct mail *mail, void *receiver)
@@ -404,9 +347,8 @@ static void on_stop(struct mail *mail, void *receiver)
 static void run(void *context)
 {
     struct accounts *accounts = context;
-    accounts->load_result = load(accounts);
+    accounts->load_result = accounts_load_directory(accounts->store, accounts->directory, accounts->load_detail);
     accounts->stopping = accounts->load_result != OK;
-    directory_free_retired(accounts->directory);
     sem_post(&accounts->loaded);
     while (!accounts->stopping) {
         mailbox_wait(&accounts->mailbox, -1);

@@ -18,9 +18,10 @@ struct accounts_listener {
     void *context;
 };
 
-/* Opens or creates accounts.db, starts the thread, fills the directory. Errors as journal_sqlite_open:
- * ERR_NEWER_FORMAT, ERR_DAMAGED (not ours, or not readable), ERR_DISK, ERR_DISK_FULL, ERR_SYSTEM, ERR_NO_MEMORY;
- * `ret_detail` (at least 256 bytes) says more. */
+/*
+ * Opens or creates accounts.db, starts the thread, fills the directory. ERR_NEWER_FORMAT, ERR_DAMAGED (not ours, or not
+ * readable), ERR_DISK, ERR_DISK_FULL, ERR_SYSTEM, ERR_NO_MEMORY; `ret_detail` (at least 256 bytes) says more.
+ */
 enum err accounts_open(
     const char *directory, const struct hash_seed *seed, struct accounts **ret_accounts, char *ret_detail) MUST_CHECK;
 /* Once, before the services start. */
@@ -35,8 +36,7 @@ enum accounts_act {
     ACCOUNTS_ADD_CREDENTIAL, /* partner, credential_sha256 */
     ACCOUNTS_ADD_ACCOUNT,    /* account */
     ACCOUNTS_GRANT,          /* partner may post for account */
-    ACCOUNTS_ADD_ENDPOINT, /* account, endpoint (name, url, flags, secrets; without one it is made): ret_endpoint is its
-                              new id */
+    ACCOUNTS_ADD_ENDPOINT,   /* account, endpoint (name, url, flags, secrets or none): ret_endpoint is its new id */
     ACCOUNTS_CHANGE_ENDPOINT /* account, endpoint_id, what `changes` names, out of `endpoint` */
 };
 

@@ -212,6 +212,14 @@ struct directory_entry *directory_entry_of_account(const struct account *account
     return entry_new(good, &key, account, sizeof *account);
 }
 
+struct directory_entry *directory_entry_of_account_with(const struct account *account, uint64_t endpoint)
+{
+    struct account copy = *account;
+    assert(copy.endpoints_count < ACCOUNT_ENDPOINTS_MAX);
+    copy.endpoints[copy.endpoints_count++] = endpoint;
+    return directory_entry_of_account(&copy);
+}
+
 struct directory_entry *directory_entry_of_endpoint(const struct endpoint *endpoint)
 {
     struct key key = {0};

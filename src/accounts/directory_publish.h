@@ -22,6 +22,8 @@ void directory_free(struct directory *directory);
 /* Each makes an entry with a copy of what is given; NULL when there is no memory. */
 struct directory_entry *directory_entry_of_partner(const struct partner *partner);
 struct directory_entry *directory_entry_of_account(const struct account *account);
+/* The account with one endpoint more; there must be room for it. */
+struct directory_entry *directory_entry_of_account_with(const struct account *account, uint64_t endpoint);
 struct directory_entry *directory_entry_of_endpoint(const struct endpoint *endpoint);
 struct directory_entry *directory_entry_of_credential(
     const unsigned char credential_sha256[SHA256_BYTES], const char *partner);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What store.c (changing, loading) and accounts_store_open.c (opening, schema) share. */
+/* What store.c (changing, loading) and store_open.c (opening, schema) share. */
 #ifndef PENSTOCK_ACCOUNTS_STORE_INTERNAL_H
 #define PENSTOCK_ACCOUNTS_STORE_INTERNAL_H
 

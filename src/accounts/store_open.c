@@ -118,7 +118,7 @@ static enum err create_schema(struct accounts_store *store)
 static enum err prepare_statements(struct accounts_store *store)
 {
     static const char *const texts[STATEMENTS] = {
-#define X(symbol, sql) [symbol] = sql,
+#define X(symbol, sql) [symbol] = (sql),
         STATEMENT_TABLE(X)
 #undef X
     };

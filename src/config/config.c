@@ -19,8 +19,9 @@ void config_defaults(struct config *ret_config)
     struct complaints complaints = {.text = &text};
     *ret_config = (struct config){0};
     for (size_t i = 0; i < OPTION_COUNT; i++) {
-        struct complaint_place place = {.subject = options[i].key};
-        value_set_flat(&options[i], slice_from_string(options[i].default_text), ret_config, &place, &complaints);
+        struct complaint_place place = {.subject = option_rows[i].key};
+        value_set_flat(
+            &option_rows[i], slice_from_string(option_rows[i].default_text), ret_config, &place, &complaints);
     }
     assert(complaints.count == 0);
     buffer_done(&text);
@@ -83,7 +84,7 @@ enum err config_set(struct config *config, const char *key, const char *value, s
 void config_reload(struct config *config, const struct config *fresh, struct buffer *needs_restart)
 {
     for (size_t i = 0; i < OPTION_COUNT; i++) {
-        const struct option *option = &options[i];
+        const struct option *option = &option_rows[i];
         void *field = option_field(option, config);
         const void *fresh_field = option_field_const(option, fresh);
         if (memcmp(field, fresh_field, option->size) == 0)

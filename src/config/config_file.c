@@ -172,12 +172,8 @@ static void take_list(
     struct reading *reading, const struct option *option, const yaml_node_t *node, const struct complaint_place *place)
 {
     size_t count = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
-    AUTO_FREE struct value_item *items = calloc(count + 1, sizeof *items);
-    if (!items) {
-        complaint_add(reading->complaints, place, "out of memory");
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
+    struct value_item items[VALUE_ITEMS_MAX];
+    for (size_t i = 0; i < count && i < VALUE_ITEMS_MAX; i++) {
         const yaml_node_t *item = yaml_document_get_node(reading->document, node->data.sequence.items.start[i]);
         if (item->type != YAML_SCALAR_NODE) {
             struct complaint_place item_place = place_at(reading, item->start_mark, option->key);
@@ -224,11 +220,11 @@ static void take_pair(struct reading *reading, struct slice section, const yaml_
     if (!option) {
         struct complaint_place place = place_at(reading, name->start_mark, NULL);
         option_complain_unknown(buffer_slice(&key), OPTION_FORM_KEY, &place, reading->complaints);
-    } else if (reading->seen[option - options]) {
+    } else if (reading->seen[option - option_rows]) {
         struct complaint_place place = place_at(reading, name->start_mark, option->key);
         complaint_add(reading->complaints, &place, "is set twice");
     } else {
-        reading->seen[option - options] = true;
+        reading->seen[option - option_rows] = true;
         take_value(reading, option, yaml_document_get_node(reading->document, pair->value));
     }
     buffer_done(&key);
@@ -298,6 +294,7 @@ static void load_tree(struct reading *reading)
         reading->document = &document;
         take_tree(reading);
         yaml_document_delete(&document);
+        reading->document = NULL;
     } else if (reading->complaints->count == 0) {
         /* Otherwise it is an alias to nothing, which has been complained about. */
         complain_of_syntax(reading, &parser);

@@ -6,7 +6,7 @@
 #include "config/complaint.h"
 #include "config/config.h"
 
-#define CONFIG_FILE_BYTES_MAX (1024 * 1024) /* a larger one is not a configuration but a mistaken path */
+#define CONFIG_FILE_BYTES_MAX 1048576 /* a larger one is not a configuration but a mistaken path */
 
 /* Puts what the file sets into *config. Complains about everything else that stands there; an empty file sets nothing.
  */

@@ -51,7 +51,7 @@ void config_print_sample(struct buffer *text)
         "`penstock check -c FILE` says whether a file is right.");
     char section[OPTION_NAME_BYTES], previous[OPTION_NAME_BYTES] = "", name[OPTION_NAME_BYTES];
     for (size_t i = 0; i < OPTION_COUNT; i++) {
-        const struct option *option = &options[i];
+        const struct option *option = &option_rows[i];
         option_write_name(option, OPTION_FORM_SECTION, section);
         option_write_name(option, OPTION_FORM_NAME, name);
         buffer_add_char(text, '\n');
@@ -71,9 +71,9 @@ void config_print_sample(struct buffer *text)
 void config_print_help(struct buffer *text)
 {
     for (size_t i = 0; i < OPTION_COUNT; i++) {
-        buffer_add_format(text, "  %s: ", options[i].key);
-        add_default(text, &options[i]);
-        buffer_add_format(text, " (%s)\n", takes_effect(&options[i]));
-        add_wrapped(text, "      ", options[i].doc);
+        buffer_add_format(text, "  %s: ", option_rows[i].key);
+        add_default(text, &option_rows[i]);
+        buffer_add_format(text, " (%s)\n", takes_effect(&option_rows[i]));
+        add_wrapped(text, "      ", option_rows[i].doc);
     }
 }

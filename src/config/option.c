@@ -31,7 +31,7 @@
 OPTION_TABLE(X)
 #undef X
 
-const struct option options[OPTION_COUNT] = {
+const struct option option_rows[OPTION_COUNT] = {
 #define X(key_, type_, field_, min_, max_, default_, when_, doc_) \
     {.key = key_,                                                 \
         .type = OPTION_##type_,                                   \
@@ -83,9 +83,9 @@ const struct option *option_find(struct slice name, enum option_form form)
 {
     char known[OPTION_NAME_BYTES];
     for (size_t i = 0; i < OPTION_COUNT; i++) {
-        option_write_name(&options[i], form, known);
+        option_write_name(&option_rows[i], form, known);
         if (slice_equals_string(name, known))
-            return &options[i];
+            return &option_rows[i];
     }
     return NULL;
 }
@@ -124,11 +124,11 @@ static bool find_nearest(struct slice wrong, enum option_form form, char ret_nam
     const struct option *nearest = NULL;
     char known[OPTION_NAME_BYTES];
     for (size_t i = 0; i < OPTION_COUNT; i++) {
-        option_write_name(&options[i], form, known);
+        option_write_name(&option_rows[i], form, known);
         size_t distance = edit_distance(wrong, slice_from_string(known));
         if (distance < best) {
             best = distance;
-            nearest = &options[i];
+            nearest = &option_rows[i];
         }
     }
     if (nearest)

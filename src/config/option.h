@@ -27,10 +27,10 @@ enum option_when { OPTION_WHEN_reload, OPTION_WHEN_restart };
 struct option {
     const char *key; /* section.name */
     enum option_type type;
+    enum option_when when;
     size_t offset, size; /* of its field in struct config */
     int64_t min, max;
     const char *default_text;
-    enum option_when when;
     const char *doc;
 };
 
@@ -38,7 +38,7 @@ struct option {
 enum { OPTION_COUNT = OPTION_TABLE(X) };
 #undef X
 
-extern const struct option options[OPTION_COUNT];
+extern const struct option option_rows[OPTION_COUNT];
 
 static inline void *option_field(const struct option *option, struct config *config)
 {

@@ -9,10 +9,10 @@
 #include "base/clock.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <stdio.h>
 
-#define ITEMS_MAX 64
-_Static_assert(ITEMS_MAX >= CONFIG_NETWORKS_MAX && ITEMS_MAX >= RETRY_STEPS_MAX, "every list fits");
+_Static_assert(VALUE_ITEMS_MAX >= CONFIG_NETWORKS_MAX && VALUE_ITEMS_MAX >= RETRY_STEPS_MAX, "every list fits");
 
 /* A step of the retry schedule: below a millisecond it is a busy loop, beyond a month a mistake. */
 #define STEP_US_MIN US_PER_MS
@@ -335,11 +335,12 @@ void value_set_list(const struct option *option, const struct value_item *items,
         buffer_done(&rule);
         return;
     }
-    AUTO_FREE void *field = calloc(1, option->size);
-    if (!field) {
-        complaint_add(complaints, place, "out of memory");
-        return;
-    }
+    union {
+        struct retry_schedule schedule;
+        struct config_networks networks;
+    } field;
+    assert(option->size <= sizeof field);
+    memset(&field, 0, sizeof field);
     size_t complaints_before = complaints->count;
     for (size_t i = 0; i < count; i++) {
         struct complaint_place item_place = *place;
@@ -347,11 +348,11 @@ void value_set_list(const struct option *option, const struct value_item *items,
             item_place.line = items[i].line;
             item_place.column = items[i].column;
         }
-        if (!types[option->type].parse(option, items[i].text, field))
+        if (!types[option->type].parse(option, items[i].text, &field))
             complain(option, items[i].text, &item_place, complaints);
     }
     if (complaints->count == complaints_before)
-        memcpy(option_field(option, config), field, option->size);
+        memcpy(option_field(option, config), &field, option->size);
 }
 
 static struct slice trim(struct slice text)
@@ -373,12 +374,12 @@ void value_set_flat(const struct option *option, struct slice text, struct confi
     struct slice rest = trim(text);
     if (rest.len >= 2 && rest.data[0] == '[' && rest.data[rest.len - 1] == ']')
         rest = trim(slice_of(rest.data + 1, rest.len - 2));
-    struct value_item items[ITEMS_MAX] = {0};
+    struct value_item items[VALUE_ITEMS_MAX] = {0};
     size_t count = 0;
     for (bool more = rest.len > 0; more; count++) {
         const char *comma = memchr(rest.data, ',', rest.len);
         size_t len = comma ? (size_t)(comma - rest.data) : rest.len;
-        if (count < ITEMS_MAX)
+        if (count < VALUE_ITEMS_MAX)
             items[count].text = trim(slice_of(rest.data, len));
         more = comma != NULL;
         rest = slice_behind(rest, more ? len + 1 : len);

@@ -17,6 +17,8 @@ struct value_item {
     size_t line, column; /* 0 when it does not stand in a file */
 };
 
+#define VALUE_ITEMS_MAX 64 /* as many as any list may have */
+
 bool value_is_list(const struct option *option);
 
 /* True for types whose text may hold anything, so that YAML needs quotes around it. */
@@ -25,6 +27,7 @@ bool value_is_text(const struct option *option);
 /* Each stores the value in `config`, or complains and leaves the field as it was. `place` is the value's. */
 void value_set(const struct option *option, struct slice text, struct config *config,
     const struct complaint_place *place, struct complaints *complaints);
+/* Beyond VALUE_ITEMS_MAX only `count` is looked at: it is too many. */
 void value_set_list(const struct option *option, const struct value_item *items, size_t count, struct config *config,
     const struct complaint_place *place, struct complaints *complaints);
 

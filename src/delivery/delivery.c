@@ -77,10 +77,8 @@ static void take_backlog(struct delivery_shard *shard, const struct journal_back
         log_error("no memory for an endpoint's queue: its events wait until the restart shard=%u", shard->number);
         return;
     }
-    if (backlog->pending > 0) {
-        queue->pending_in_journal = true;
-        queue->pending_after_id = 0;
-    }
+    if (backlog->pending > 0)
+        refill_leave_in_journal(queue, 1);
     if (backlog->waiting > 0)
         endpoint_queue_expect(queue, backlog->waiting_due_us);
     const struct endpoint *endpoint = directory_endpoint(shard->directory, backlog->endpoint);

@@ -68,7 +68,8 @@ struct endpoint_queue {
     int64_t waiting_after_due_us; /* waiting ones up to here (due, id) have been loaded */
     int64_t waiting_after_id;
     struct journal_load load;
-    bool loading, left_while_loading;
+    bool loading;
+    int64_t left_after_id; /* while loading: what was left in the journal meanwhile lies behind this; INT64_MAX: nothing */
     struct timer due_timer;
     struct journal_release release;
     bool releasing, release_again;
@@ -133,6 +134,8 @@ void endpoint_queue_expect(struct endpoint_queue *queue, int64_t due_us);
 /* refill.c */
 void refill_queue(struct endpoint_queue *queue); /* asks the journal for more, if there may be more and there is room */
 void refill_release(struct endpoint_queue *queue); /* the endpoint is enabled (again) */
+/* A pending delivery, of this id or a later one, is in the journal only. */
+void refill_leave_in_journal(struct endpoint_queue *queue, int64_t id);
 void refill_init_queue(struct endpoint_queue *queue);
 
 /* attempt.c */

@@ -53,15 +53,6 @@ void endpoint_queue_free(struct endpoint_queue *queue)
     free(queue);
 }
 
-/* `delivery` stays in the journal; the queue remembers that there is something from its id on. */
-static void leave_in_journal(struct endpoint_queue *queue, const struct delivery *delivery)
-{
-    if (!queue->pending_in_journal || queue->pending_after_id >= delivery->id)
-        queue->pending_after_id = delivery->id - 1;
-    queue->pending_in_journal = true;
-    queue->left_while_loading = true;
-}
-
 void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery *delivery)
 {
     struct endpoint_queue *queue;
@@ -76,7 +67,7 @@ void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery 
     if (room && job_new(queue, delivery, JOB_FRESH) == OK)
         return; /* the job owns the event's reference now */
     event_unref(delivery->event);
-    leave_in_journal(queue, delivery);
+    refill_leave_in_journal(queue, delivery->id);
     refill_queue(queue);
 }
 

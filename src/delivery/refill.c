@@ -41,20 +41,29 @@ static void on_due(struct timer *timer)
     refill_queue(queue);
 }
 
+void refill_leave_in_journal(struct endpoint_queue *queue, int64_t id)
+{
+    if (!queue->pending_in_journal || queue->pending_after_id >= id)
+        queue->pending_after_id = id - 1;
+    if (queue->left_after_id >= id)
+        queue->left_after_id = id - 1;
+    queue->pending_in_journal = true;
+}
+
 void refill_init_queue(struct endpoint_queue *queue)
 {
     queue->next_due_us = INT64_MAX;
+    queue->left_after_id = INT64_MAX;
     timer_init(&queue->due_timer, on_due);
 }
 
 /*
- * Turns what the load brought into jobs. False when one found no memory: the cursor stays in front of it and the rest
- * is given back. *ret_taken counts the new ones.
+ * Turns what the load brought into jobs and moves the cursors. False when one found no memory: the cursor stays in
+ * front of it and the rest is given back.
  */
-static bool take_loaded(struct endpoint_queue *queue, const struct journal_load *load, unsigned *ret_taken)
+static bool take_loaded(struct endpoint_queue *queue, const struct journal_load *load)
 {
     bool memory = true;
-    *ret_taken = 0;
     for (unsigned i = 0; i < load->ret_count; i++) {
         const struct delivery *delivery = &load->ret_deliveries[i];
         bool known = job_find(queue->shard, delivery->id) != NULL;
@@ -64,7 +73,6 @@ static bool take_loaded(struct endpoint_queue *queue, const struct journal_load 
             event_unref(delivery->event);
         if (!memory)
             continue;
-        *ret_taken += !known;
         if (delivery->state == DELIVERY_PENDING) {
             queue->pending_after_id = delivery->id;
         } else {
@@ -81,16 +89,18 @@ static void on_loaded(struct journal_request *request, void *receiver)
     struct delivery_shard *shard = receiver;
     queue->loading = false;
     shard->requests_out--;
-    unsigned taken = 0;
-    bool complete = request->result == OK && take_loaded(queue, &queue->load, &taken);
+    bool complete = request->result == OK && take_loaded(queue, &queue->load);
+    bool brought_something = queue->load.ret_count > 0;
     free(TAKE(queue->load.ret_deliveries));
+    if (queue->left_after_id < queue->pending_after_id)
+        queue->pending_after_id = queue->left_after_id;
 
-    if (!complete || (queue->load.ret_more && taken == 0)) {
+    if (!complete || (queue->load.ret_more && !brought_something)) {
         look_again_after(queue, LOAD_AGAIN_US); /* the disk refused, the memory or the credit is used up */
     } else {
         if (!queue->load.ret_more) {
             /* What had no room since the load was sent off may have been committed behind its back. */
-            queue->pending_in_journal = queue->left_while_loading;
+            queue->pending_in_journal = queue->left_after_id != INT64_MAX;
             queue->next_due_us = queue->load.ret_next_due_us;
         }
         refill_queue(queue);
@@ -120,7 +130,7 @@ static bool load(struct endpoint_queue *queue, unsigned room)
         .ret_deliveries = deliveries,
     };
     queue->loading = true;
-    queue->left_while_loading = false;
+    queue->left_after_id = INT64_MAX;
     queue->shard->requests_out++;
     journal_submit(queue->shard->journal, &request->request);
     return true;
@@ -158,10 +168,8 @@ static void on_released(struct journal_request *request, void *receiver)
         log_error(
             "parked deliveries could not be released shard=%u error=%s", shard->number, err_name(request->result));
     } else {
-        if (release->ret_count > 0) {
-            queue->pending_in_journal = true;
-            queue->pending_after_id = 0; /* they are older than what was loaded */
-        }
+        if (release->ret_count > 0)
+            refill_leave_in_journal(queue, 1); /* they may be older than everything that was loaded */
         if (release->ret_count == release->count_max)
             submit_release(queue, release->reason);
         else if (release->reason == PARK_DISABLED)

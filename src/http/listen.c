@@ -77,6 +77,16 @@ static enum err error_of_errno(void)
     }
 }
 
+enum err http_claim(const struct sockaddr_storage *address, socklen_t len)
+{
+    AUTO_CLOSE int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int on = 1;
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
+        bind(fd, (const struct sockaddr *)address, len))
+        return error_of_errno();
+    return OK;
+}
+
 enum err http_listen(struct sockaddr_storage *address, socklen_t len, int *ret_fd)
 {
     AUTO_CLOSE int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

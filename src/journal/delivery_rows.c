@@ -32,7 +32,10 @@ static const char *const texts[DELIVERIES_STATEMENTS] = {
                                 " ORDER BY id LIMIT ?",
     [DELIVERIES_LIST_WAITING] = "SELECT id, lane, generation, attempts, failures, due_us FROM deliveries"
                                 " INDEXED BY deliveries_waiting WHERE endpoint = ? AND state = 2 AND due_us <= ?"
-                                " ORDER BY due_us, id LIMIT ?",
+                                " AND (due_us, id) > (?, ?) ORDER BY due_us, id LIMIT ?",
+    [DELIVERIES_NEXT_DUE] = "SELECT due_us FROM deliveries INDEXED BY deliveries_waiting WHERE endpoint = ?"
+                            " AND state = 2 AND (due_us, id) > (?, ?) ORDER BY due_us, id LIMIT 1",
+    [DELIVERIES_BRING_FORWARD] = "UPDATE deliveries SET due_us = ?1 WHERE state = 2 AND due_us > ?1",
     [DELIVERIES_COUNT_OPEN] = "SELECT endpoint, sum(pending), sum(waiting), sum(releasable), min(due_us) FROM ("
                               " SELECT endpoint, count(*) pending, 0 waiting, 0 releasable, NULL due_us"
                               " FROM deliveries WHERE state = 0 GROUP BY endpoint UNION ALL"
@@ -202,26 +205,57 @@ static enum err list_state(struct sql_use *use, enum delivery_state state, const
     return result;
 }
 
+static enum err list_waiting(
+    struct delivery_rows *rows, const struct journal_load *load, struct delivery *list, unsigned *count, bool *more)
+{
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_WAITING]);
+    sql_bind_int(&use, (int64_t)load->endpoint);
+    sql_bind_int(&use, load->due_by_us);
+    sql_bind_int(&use, load->after_waiting_due_us);
+    sql_bind_int(&use, load->after_waiting_id);
+    return list_state(&use, DELIVERY_WAITING, load, list, count, more);
+}
+
 enum err delivery_rows_list_due(struct delivery_rows *rows, const struct journal_load *load,
     struct delivery *ret_deliveries, unsigned *ret_count, bool *ret_more)
 {
     unsigned count = 0;
     bool more = false;
-    struct sql_use pending = sql_use(rows->statements[DELIVERIES_LIST_PENDING]);
-    sql_bind_int(&pending, (int64_t)load->endpoint);
-    sql_bind_int(&pending, load->after_pending_id);
-    enum err result = list_state(&pending, DELIVERY_PENDING, load, ret_deliveries, &count, &more);
-    if (!result && !more) {
-        struct sql_use waiting = sql_use(rows->statements[DELIVERIES_LIST_WAITING]);
-        sql_bind_int(&waiting, (int64_t)load->endpoint);
-        sql_bind_int(&waiting, load->due_by_us);
-        result = list_state(&waiting, DELIVERY_WAITING, load, ret_deliveries, &count, &more);
-    }
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_PENDING]);
+    sql_bind_int(&use, (int64_t)load->endpoint);
+    sql_bind_int(&use, load->after_pending_id);
+    enum err result = list_state(&use, DELIVERY_PENDING, load, ret_deliveries, &count, &more);
+    if (!result && !more)
+        result = list_waiting(rows, load, ret_deliveries, &count, &more);
     if (result)
         return result;
     *ret_count = count;
     *ret_more = more;
     return OK;
+}
+
+enum err delivery_rows_next_due(struct delivery_rows *rows, const struct journal_load *load, int64_t *ret_due_us)
+{
+    /* Behind both bounds, which are put together here: of two conditions SQLite would seek to one and walk to the
+     * other. */
+    bool behind_due = load->due_by_us >= load->after_waiting_due_us;
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_NEXT_DUE]);
+    sql_bind_int(&use, (int64_t)load->endpoint);
+    sql_bind_int(&use, behind_due ? load->due_by_us : load->after_waiting_due_us);
+    sql_bind_int(&use, behind_due ? INT64_MAX : load->after_waiting_id);
+    int64_t due_us = INT64_MAX;
+    enum err result = sql_execute_int(&use, &due_us);
+    if (result && result != ERR_NOT_FOUND)
+        return result;
+    *ret_due_us = due_us;
+    return OK;
+}
+
+enum err delivery_rows_bring_forward(struct delivery_rows *rows, int64_t due_max_us)
+{
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_BRING_FORWARD]);
+    sql_bind_int(&use, due_max_us);
+    return sql_execute(&use);
 }
 
 /* Makes room for one more; doubles, since nobody knows how many endpoints a shard has. */

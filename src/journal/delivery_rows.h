@@ -20,6 +20,8 @@ enum delivery_statement {
     DELIVERIES_RELEASE,
     DELIVERIES_LIST_PENDING,
     DELIVERIES_LIST_WAITING,
+    DELIVERIES_NEXT_DUE,
+    DELIVERIES_BRING_FORWARD,
     DELIVERIES_COUNT_OPEN,
     DELIVERIES_STATEMENTS
 };
@@ -64,6 +66,13 @@ enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint, en
  */
 enum err delivery_rows_list_due(struct delivery_rows *rows, const struct journal_load *load,
     struct delivery *ret_deliveries, unsigned *ret_count, bool *ret_more) MUST_CHECK;
+
+/* When the earliest waiting one behind both the cursor and `due_by_us` of `load` is due; INT64_MAX: there is none. */
+enum err delivery_rows_next_due(
+    struct delivery_rows *rows, const struct journal_load *load, int64_t *ret_due_us) MUST_CHECK;
+
+/* Waiting ones that are due later than this become due then. */
+enum err delivery_rows_bring_forward(struct delivery_rows *rows, int64_t due_max_us) MUST_CHECK;
 
 /* A malloc'd row for each endpoint that has something open; NULL when there is none. */
 enum err delivery_rows_count_open(

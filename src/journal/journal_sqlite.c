@@ -119,6 +119,7 @@ static void drop_handover(struct journal_sqlite *self)
 static void declare_failed(struct journal_sqlite *self)
 {
     self->failed = true;
+    metrics_add(METRIC_JOURNAL_FAILED, 1);
     log_error("the journal's disk failed: nothing is accepted or recorded until a restart shard=%u", self->store.shard);
     if (self->listener.on_failed)
         self->listener.on_failed(self->listener.context, ERR_DISK);
@@ -257,6 +258,8 @@ static void run(void *context)
         expire_ledger(self);
     }
     store_close(&self->store, self->failed);
+    if (self->failed)
+        metrics_add(METRIC_JOURNAL_FAILED, -1);
 }
 
 static void submit(struct journal *journal, struct journal_request *request)

@@ -70,6 +70,8 @@ enum err store_load(struct store *store, struct journal_request *request)
     unsigned listed;
     load->ret_count = 0;
     enum err result = delivery_rows_list_due(&store->deliveries, load, load->ret_deliveries, &listed, &load->ret_more);
+    if (!result)
+        result = delivery_rows_next_due(&store->deliveries, load, &load->ret_next_due_us);
     return result ? result : fill(store, load, listed);
 }
 
@@ -87,7 +89,8 @@ enum err store_survey(struct store *store, struct journal_request *request)
     struct journal_survey *survey = CONTAINER_OF(request, struct journal_survey, request);
     survey->ret_count = 0;
     survey->ret_backlogs = NULL;
-    return delivery_rows_count_open(&store->deliveries, &survey->ret_backlogs, &survey->ret_count);
+    enum err result = delivery_rows_bring_forward(&store->deliveries, survey->due_max_us);
+    return result ? result : delivery_rows_count_open(&store->deliveries, &survey->ret_backlogs, &survey->ret_count);
 }
 
 void store_undo_survey(struct journal_request *request)

@@ -170,17 +170,22 @@ static enum err start_reader(struct gateway *gateway, struct buffer *complaints)
     return failed ? complain(complaints, failed, "the journals' reader") : OK;
 }
 
-/* A listening socket on `address`; with port 0 the address gets the port that was found. */
+/* A listening socket on `address`; the first one (`len` 0) parses it, and with port 0 it gets the port that was found.
+ */
 static enum err listen_on(const char *option, const char *text, struct sockaddr_storage *address, socklen_t *len,
     int *ret_fd, struct buffer *complaints)
 {
     const char *problem = NULL;
-    enum err failed = ERR_CONFIG;
-    if (*len == 0 && !http_parse_address(text, address, len, &problem)) {
-        buffer_add_format(complaints, "%s: \"%s\" %s\n", option, text, problem);
-        return ERR_CONFIG;
+    enum err failed = OK;
+    if (*len == 0) {
+        if (!http_parse_address(text, address, len, &problem)) {
+            buffer_add_format(complaints, "%s: \"%s\" %s\n", option, text, problem);
+            return ERR_CONFIG;
+        }
+        failed = http_claim(address, *len);
     }
-    failed = http_listen(address, *len, ret_fd);
+    if (!failed)
+        failed = http_listen(address, *len, ret_fd);
     if (failed)
         buffer_add_format(complaints, "%s: can't listen on %s: %s. Free it, or choose another one.\n", option, text,
             err_title(failed));

@@ -27,6 +27,7 @@ ROOMS = {
     "jansson": {"admin", "main"},
     "openssl/": {"base", "http", "client"},
     "urcu": {"runtime", "accounts"},
+    "zlib": {"journal"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')

@@ -139,7 +139,8 @@ Test(store, rows_that_can_not_be_right_stop_the_opening)
     static const struct {
         const char *sql, *detail;
     } cases[] = {
-        {"UPDATE endpoints SET account = 'acc_9'", "an endpoint's account acc_9 is not there"},
+        {"UPDATE endpoints SET account = 'acc_9'",
+            "accounts.db can't be read: an endpoint's account acc_9 is not there"},
         {"UPDATE partners SET id = printf('%.65c', 'x')", "accounts.db can't be read: a partner's id can't be read"},
         {"UPDATE accounts SET id = 'a' || char(0) || 'b'", "accounts.db can't be read: an account's id can't be read"},
         {"UPDATE endpoints SET url = printf('%.2049c', 'x')", "accounts.db can't be read: an endpoint can't be read"},

@@ -163,6 +163,43 @@ Test(load, pending_ones_come_by_id_and_waiting_ones_by_due_time)
     desk_free(desk);
 }
 
+Test(load, waiting_ones_go_on_behind_the_cursor_and_the_next_due_time_is_told)
+{
+    static const int64_t due_us[] = {1000, 2000, 2000, 3000, 4000};
+    static const struct {
+        int64_t due_by_us, after_due_us;
+        int after; /* which one's id; -1: none */
+        unsigned from, count;
+        int64_t next_due_us;
+    } cases[] = {
+        {INT64_MAX, 0, -1, 0, 5, INT64_MAX},
+        {2500, 0, -1, 0, 3, 3000},
+        {2500, 2000, 1, 2, 1, 3000},
+        {2500, 2000, 2, 3, 0, 3000},
+        {3000, 2000, 2, 3, 1, 4000},
+        {INT64_MIN, 0, -1, 0, 0, 1000},
+        {INT64_MIN, 2000, 1, 0, 0, 2000},
+        {INT64_MIN, 3000, 3, 0, 0, 4000},
+        {INT64_MIN, 4000, 4, 0, 0, INT64_MAX},
+    };
+    struct desk *desk = desk_new();
+    int64_t ids[ARRAY_LENGTH(due_us)];
+    for (size_t i = 0; i < ARRAY_LENGTH(due_us); i++) {
+        ids[i] = accept_one(desk);
+        cr_assert(wait_until(desk, ids[i], DELIVERY_PENDING, due_us[i]) == OK);
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct loaded loaded;
+        loaded_init(&loaded, ENDPOINT);
+        loaded.load.due_by_us = cases[i].due_by_us;
+        loaded.load.after_waiting_due_us = cases[i].after_due_us;
+        loaded.load.after_waiting_id = cases[i].after < 0 ? 0 : ids[cases[i].after];
+        expect_loaded(desk, &loaded, ids + cases[i].from, cases[i].count, false);
+        cr_assert(loaded.load.ret_next_due_us == cases[i].next_due_us, "case %zu", i);
+    }
+    desk_free(desk);
+}
+
 Test(load, the_answer_says_whether_something_due_was_left)
 {
     struct desk *desk = desk_new();
@@ -308,7 +345,7 @@ Test(survey, a_restart_finds_everything_that_is_open)
     cr_assert(desk_append(desk, (struct draft){0}, 0, NULL) == OK);
     desk_reopen(desk);
 
-    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY};
+    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .due_max_us = INT64_MAX};
     cr_assert(desk_call(desk, &survey.request) == OK);
     cr_assert(survey.ret_count == 2);
     const struct journal_backlog *first = backlog_of(&survey, ENDPOINT), *second = backlog_of(&survey, ENDPOINT + 1);
@@ -320,10 +357,27 @@ Test(survey, a_restart_finds_everything_that_is_open)
     desk_free(desk);
 }
 
+Test(survey, what_was_written_under_a_clock_that_was_ahead_is_brought_forward)
+{
+    struct desk *desk = desk_new();
+    int64_t early = accept_one(desk), late = accept_one(desk);
+    cr_assert(wait_until(desk, early, DELIVERY_PENDING, 1000) == OK);
+    cr_assert(wait_until(desk, late, DELIVERY_PENDING, 9000) == OK);
+    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .due_max_us = 2000};
+    cr_assert(desk_call(desk, &survey.request) == OK && survey.ret_count == 1);
+    cr_assert(survey.ret_backlogs[0].waiting == 2 && survey.ret_backlogs[0].waiting_due_us == 1000);
+    free(survey.ret_backlogs);
+    struct loaded loaded;
+    loaded_init(&loaded, ENDPOINT);
+    loaded.load.due_by_us = 2000;
+    expect_loaded(desk, &loaded, (int64_t[]){early, late}, 2, false);
+    desk_free(desk);
+}
+
 Test(survey, nothing_open_is_an_empty_answer)
 {
     struct desk *desk = desk_new();
-    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .ret_count = 99};
+    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .due_max_us = INT64_MAX, .ret_count = 99};
     cr_assert(desk_call(desk, &survey.request) == OK);
     cr_assert(survey.ret_count == 0 && !survey.ret_backlogs);
     desk_free(desk);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the file is, and what happens when the disk is not well. */
+#include "runtime/metrics.h"
 #include "unit/journal/faulty_disk.h"
 #include "unit/journal/support.h"
 
@@ -175,7 +176,7 @@ Test(disk, a_failed_transaction_fails_each_of_its_requests_and_lets_go_of_what_t
     struct journal_append first, append;
     struct event *holder = desk_event(desk, (struct draft){0});
     struct loaded loaded;
-    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY};
+    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .due_max_us = INT64_MAX};
     struct journal_settle move = move_of(desk_last_delivery(desk), DELIVERY_PENDING, DELIVERY_DEAD);
     loaded_init(&loaded, 7);
     loaded.load.credit = &desk->credit;
@@ -217,7 +218,9 @@ Test(disk, whose_sync_failed_is_not_trusted_again)
     loaded_init(&loaded, 7);
     cr_assert(desk_load(desk, &loaded) == ERR_DISK && loaded.load.ret_count == 0);
     cr_assert(desk->failures == 1);
+    cr_assert(metrics_read(METRIC_JOURNAL_FAILED) == 1);
     desk_reopen(desk);
+    cr_assert(metrics_read(METRIC_JOURNAL_FAILED) == 0);
     cr_assert(desk_append(desk, (struct draft){.key = "before"}, 7, NULL) == ERR_EXISTS);
     cr_assert(desk_append(desk, (struct draft){.key = "m"}, 7, NULL) == OK);
     desk_free(desk);
