@@ -29,6 +29,7 @@ struct client {
     struct timer failures_timer; /* an alarm */
     struct client_request *failures_first, **failures_end;
     struct list under_way, idle; /* of transfers */
+    struct list to_nudge;        /* of transfers under way, by nudge_link */
     unsigned idle_count;
     bool closing;
 };
@@ -78,6 +79,7 @@ static struct client_request *retire(struct client_transfer *transfer, enum err 
     if (transfer->in_multi)
         curl_multi_remove_handle(client->multi, transfer->easy);
     struct client_request *request = transfer_report(transfer, error);
+    list_remove(&transfer->nudge_link);
     list_remove(&transfer->link);
     if (client->idle_count < TRANSFERS_IDLE_MAX && !client->closing) {
         list_add_tail(&client->idle, &transfer->link);
@@ -174,6 +176,31 @@ void client_send(struct client *client, struct client_request *request)
 
 /* libcurl on the loop */
 
+static struct client_transfer *transfer_of(CURL *easy)
+{
+    char *private = NULL; /* NULL for the handle with which libcurl closes idle connections */
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+    return (struct client_transfer *)(void *)private;
+}
+
+/*
+ * libcurl 7.88, driven by sockets, does nothing when an address of several has refused the connection: it has closed
+ * the socket, and goes on to the next address when some timer is due, which may be after half of the time for
+ * connecting. Pausing and unpausing asks it to look at the handle at once.
+ */
+static void nudge(struct client *client)
+{
+    struct list nudged;
+    list_init(&nudged);
+    struct client_transfer *transfer;
+    while ((transfer = LIST_TAKE_FIRST(&client->to_nudge, struct client_transfer, nudge_link)))
+        list_add_tail(&nudged, &transfer->nudge_link);
+    while ((transfer = LIST_TAKE_FIRST(&nudged, struct client_transfer, nudge_link))) {
+        curl_easy_pause(transfer->easy, CURLPAUSE_RECV);
+        curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+    }
+}
+
 static void collect(struct client *client)
 {
     CURLMsg *message;
@@ -181,12 +208,10 @@ static void collect(struct client *client)
     while ((message = curl_multi_info_read(client->multi, &left))) {
         if (message->msg != CURLMSG_DONE)
             continue;
-        CURLcode code = message->data.result;
-        char *private = NULL;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
-        struct client_transfer *transfer = (struct client_transfer *)(void *)private;
-        finish(transfer, transfer_explain(transfer, code));
+        struct client_transfer *transfer = transfer_of(message->easy_handle);
+        finish(transfer, transfer_explain(transfer, message->data.result));
     }
+    nudge(client);
 }
 
 static void on_socket_ready(struct loop_watch *watch, uint32_t events)
@@ -215,6 +240,15 @@ static void add_watch(struct client *client, curl_socket_t fd, uint32_t events)
         curl_multi_assign(client->multi, fd, socket);
 }
 
+static void note_lost_socket(struct client *client, CURL *easy)
+{
+    struct client_transfer *transfer = transfer_of(easy);
+    if (!transfer || !transfer->in_multi || transfer->answered)
+        return;
+    list_remove(&transfer->nudge_link);
+    list_add_tail(&client->to_nudge, &transfer->nudge_link);
+}
+
 static int on_socket_wish(CURL *easy, curl_socket_t fd, int wish, void *context, void *socket_context)
 {
     struct client *client = context;
@@ -227,6 +261,7 @@ static int on_socket_wish(CURL *easy, curl_socket_t fd, int wish, void *context,
         loop_watch_remove(client->loop, &socket->watch);
         curl_multi_assign(client->multi, fd, NULL);
         free(socket);
+        note_lost_socket(client, easy);
     } else {
         loop_watch_change(client->loop, &socket->watch, events);
     }
@@ -308,6 +343,7 @@ enum err client_new(struct loop *loop, const struct client_options *options, str
     client->failures_end = &client->failures_first;
     list_init(&client->under_way);
     list_init(&client->idle);
+    list_init(&client->to_nudge);
     enum err e = set_up(client, options);
     if (e != OK) {
         client_free(client);

@@ -169,6 +169,7 @@ struct client_transfer *transfer_new(struct client *client, struct loop *loop, c
     transfer->loop = loop;
     transfer->options = options;
     list_init(&transfer->link);
+    list_init(&transfer->nudge_link);
     if (!build(transfer)) {
         transfer_free(transfer);
         return NULL;

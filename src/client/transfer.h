@@ -42,7 +42,7 @@ struct client_transfer {
     CURLU *url;
     CURLSH *dns_cache;
 
-    struct list link; /* of the client: under way or idle */
+    struct list link, nudge_link; /* of the client's lists */
     struct client_request *request;
     struct target target;
     struct resolver_waiter waiter;

@@ -20,7 +20,7 @@ static const struct slice ok_empty = {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\
 /* HTTP/2: the server's SETTINGS (empty), then what it does to stream 1. */
 #define H2_SETTINGS "\0\0\0\4\0\0\0\0\0"
 #define H2_STATUS_204 "\0\0\1\1\5\0\0\0\1\x89"
-#define H2_RESET_STREAM "\0\0\4\3\0\0\0\0\1\0\0\0\2"   /* INTERNAL_ERROR */
+#define H2_RESET_STREAM "\0\0\4\3\0\0\0\0\1\0\0\0\2" /* INTERNAL_ERROR */
 #define H2_REFUSED_STREAM "\0\0\4\3\0\0\0\0\1\0\0\0\7"
 
 static void start(const char *const *arguments, struct slice answer, bool trusted)

@@ -24,7 +24,7 @@ struct reply {
 };
 
 #define SERVER_CONNECTIONS_MAX 32
-#define SERVER_REQUEST_BYTES_MAX (128 * 1024)
+#define SERVER_REQUEST_BYTES_MAX (2 * 1024 * 1024)
 
 struct server {
     const struct reply *replies;

@@ -2,7 +2,8 @@
 #include "client/target.h"
 
 #include "base/cleanup.h"
-#include "client/transfer.h"
+#include "base/limits.h"
+#include "client/client.h"
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -141,41 +142,4 @@ Test(client_check_url, judges_as_a_request_would_be)
         cr_expect_eq(client_check_url(&options, cases[i].url, &problem), cases[i].expected, "%s", cases[i].url);
         cr_expect_eq(problem != NULL, cases[i].expected != OK, "%s", cases[i].url);
     }
-}
-
-static void add(struct address_set *set, const char *text)
-{
-    union address *address = &set->items[set->count++];
-    if (inet_pton(AF_INET, text, &address->ipv4.sin_addr) == 1) {
-        address->any.sa_family = AF_INET;
-    } else {
-        cr_assert(inet_pton(AF_INET6, text, &address->ipv6.sin6_addr) == 1);
-        address->any.sa_family = AF_INET6;
-    }
-}
-
-Test(transfer_pin, pins_the_allowed_addresses_only)
-{
-    struct client_options options = {.guard.allowed_count = 1};
-    cr_assert(network_parse(SLICE_LITERAL("127.0.0.0/8"), &options.guard.allowed[0]));
-    struct loop loop;
-    cr_assert(loop_init(&loop) == OK);
-    struct client_transfer *transfer = transfer_new(NULL, &loop, &options);
-    struct client_request request = {.url = "https://Sink.test/x"};
-    cr_assert(transfer_aim(transfer, &request) == OK);
-
-    struct address_set addresses = {.count = 0};
-    add(&addresses, "10.0.0.1");
-    add(&addresses, "169.254.169.254");
-    add(&addresses, "::1");
-    cr_expect_eq(transfer_pin(transfer, &addresses), ERR_ADDRESS_REFUSED);
-    add(&addresses, "127.0.0.1");
-    add(&addresses, "fd00::1");
-    add(&addresses, "2a00:1450:4001:aaaa:bbbb:cccc:dddd:eeee");
-    cr_expect_eq(transfer_pin(transfer, &addresses), OK);
-    cr_expect_str_eq(transfer->pin, "sink.test:443:127.0.0.1,[2a00:1450:4001:aaaa:bbbb:cccc:dddd:eeee]");
-
-    transfer_report(transfer, OK);
-    transfer_free(transfer);
-    loop_done(&loop);
 }
