@@ -22,9 +22,9 @@
 #include "client/target.h"
 
 /* All the header lines of an answer, 1xx included. */
-#define ANSWER_HEADER_BYTES_MAX (64 * 1024)
+#define ANSWER_HEADER_BYTES_MAX ((size_t)64 * 1024)
 /* What is read of a body, so that the connection can be used again: reading more costs more than connecting. */
-#define ANSWER_BODY_BYTES_MAX (64 * 1024)
+#define ANSWER_BODY_BYTES_MAX ((size_t)64 * 1024)
 /* How long the rest of an answer may take once its status is known. Longer for failures: people will want the excerpt.
  */
 #define ANSWER_REST_US_2XX (1 * US_PER_SECOND)

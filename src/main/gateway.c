@@ -82,7 +82,8 @@ static enum err make_client_options(struct gateway *gateway, struct buffer *comp
     *options = (struct client_options){
         .allow_http = config->allow_http,
         .ca_file = config->ca_file,
-        .connections_max = (unsigned)config->in_flight_per_shard,
+        /* With fewer than are in flight libcurl would close a connection for each new request. */
+        .connections_max = (unsigned)(config->in_flight_per_shard + config->in_flight_per_shard / 4 + 64),
     };
     for (unsigned i = 0; i < config->allow_networks.count; i++) {
         const char *text = config->allow_networks.texts[i];

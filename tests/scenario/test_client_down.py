@@ -154,7 +154,7 @@ def test_a_payout_interrupted_by_a_crash_is_parked_and_never_sent_again(make_gat
     wait_for(lambda: {d.id for d in sink.deliveries()} == set(events), "all are with the client")
     gateway.kill9()
     sink.behave()
-    gateway.start(same_ports=True)
+    gateway.start()
     for event in events:
         assert gateway.states(event) == ["parked"]
         assert gateway.timeline(event)["deliveries"][0]["reason"] == "ambiguous"

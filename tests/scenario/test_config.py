@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from support.gateway import BINARY, clean_environment, tool
+from support.ports import free_port
 from support.wait import wait_for
 
 GOOD = """\
@@ -28,12 +29,6 @@ delivery:
 log:
   level: info
 """
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def good(tmp_path, **changes):
@@ -146,15 +141,15 @@ def test_what_the_data_directory_was_made_with_is_fixed(make_gateway, variable):
     gateway.start()
 
 
-def test_a_newer_or_broken_installation_is_refused_with_78(make_gateway):
+def test_a_newer_installation_is_refused_with_78_and_a_damaged_one_with_70(make_gateway):
     gateway = make_gateway()
     assert gateway.terminate() == 0
     path = gateway.data / "installation.json"
     original = path.read_text()
-    for wrong in (json.dumps({**json.loads(original), "format": 999}), "{", ""):
+    for wrong, code in ((json.dumps({**json.loads(original), "format": 999}), 78), ("{", 70), ("", 70), ("[]", 70)):
         path.write_text(wrong)
         done = tool("dev", "--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", gateway.data, directory=gateway.directory)
-        assert done.returncode == 78, done.stderr
+        assert done.returncode == code, done.stderr
         assert "installation.json" in done.stderr
     path.write_text(original)
     gateway.start()

@@ -69,7 +69,7 @@ def test_later_and_after_a_restart(gateway, sink):
     answers += [post(gateway, gateway.event(1)).json() for _ in range(5)]
     assert check_once(answers, sink) == event
     gateway.kill9()
-    gateway.start(same_ports=True)
+    gateway.start()
     assert post(gateway, gateway.event(1)).json()["status"] == "duplicate"
     settle(gateway, sink)
     assert len(sink.of(event)) == 1

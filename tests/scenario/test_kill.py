@@ -43,7 +43,7 @@ def test_no_answered_event_is_lost_and_duplicates_stay_within_the_bound(make_gat
     gateway.point_endpoint_at(sink.url())
     # The kills stand where a share of the events has been answered: under load whatever the machine's speed.
     bodies = {f"order-{n}": json.dumps(gateway.event(n, data={"pad": "x" * 200})).encode() for n in range(EVENTS)}
-    sender = H2Sender(gateway.ingress, gateway.ready["api_key"], bodies, connections=4)
+    sender = H2Sender(gateway, bodies, connections=4)
     kill_at = sorted(int(EVENTS * (0.05 + 0.85 * (k + randomness.random()) / KILLS)) for k in range(KILLS))
     bound, slowest_start = 0, 0
     for kill, threshold in enumerate(kill_at):
@@ -54,7 +54,7 @@ def test_no_answered_event_is_lost_and_duplicates_stay_within_the_bound(make_gat
         open_in_files, _ = undelivered(gateway.data, tmp_path / f"copy-{kill}")
         bound += len({d.id for d in sink.deliveries()} & open_in_files)
         started = time.monotonic()
-        gateway.start(same_ports=True)
+        gateway.start()
         slowest_start = max(slowest_start, time.monotonic() - started)
     sender.run(seconds=600)
     sender.close()

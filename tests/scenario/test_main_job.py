@@ -75,7 +75,7 @@ def test_the_signature_check_can_fail(gateway, sink):
 def test_many_streams_of_one_connection_are_answered_and_delivered(gateway, sink):
     gateway.point_endpoint_at(sink.url())
     bodies = {n: json.dumps(gateway.event(n)).encode() for n in range(1000)}
-    sender = H2Sender(gateway.ingress, gateway.ready["api_key"], bodies, connections=1)
+    sender = H2Sender(gateway, bodies, connections=1)
     sender.run(seconds=60)
     sender.close()
     assert not sender.refused and sender.lost == 0
@@ -185,7 +185,7 @@ def test_sigterm_under_load_loses_nothing(make_gateway, sink, delay):
     gateway = make_gateway()
     gateway.point_endpoint_at(sink.url())
     bodies = {n: json.dumps(gateway.event(n)).encode() for n in range(5000)}
-    sender = H2Sender(gateway.ingress, gateway.ready["api_key"], bodies, connections=2)
+    sender = H2Sender(gateway, bodies, connections=2)
     sender.run(until=lambda: len(sender.answers) > 500)
     gateway.process.terminate()
     stopped = []
@@ -199,7 +199,7 @@ def test_sigterm_under_load_loses_nothing(make_gateway, sink, delay):
     before = len(sender.answers)
     assert before < len(bodies), "it was to end while events came in"
     sink.behave()
-    gateway.start(same_ports=True)
+    gateway.start()
     sender.run(seconds=120)
     sender.close()
     assert not sender.refused

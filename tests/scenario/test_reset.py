@@ -13,7 +13,7 @@ from support.wait import wait_for
 
 def post_again(gateway, bodies):
     """{tag: (status, event)} of sending everything once more."""
-    sender = H2Sender(gateway.ingress, gateway.ready["api_key"], bodies, connections=2)
+    sender = H2Sender(gateway, bodies, connections=2)
     sender.run(seconds=120)
     sender.close()
     assert not sender.refused

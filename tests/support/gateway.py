@@ -9,6 +9,7 @@ import subprocess
 
 import httpx
 
+from support.ports import free_port
 from support.wait import wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -21,6 +22,7 @@ def clean_environment(directory, more=None):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
     environment["XDG_STATE_HOME"] = str(directory / "state")
     environment["TSAN_OPTIONS"] = f"suppressions={ROOT}/tests/support/tsan.supp:halt_on_error=0:exitcode=66"
+    environment["LSAN_OPTIONS"] = f"suppressions={ROOT}/tests/support/lsan.supp:print_suppressions=0"
     environment["UBSAN_OPTIONS"] = "print_stacktrace=1"
     environment.update(more or {})
     return environment
@@ -39,6 +41,7 @@ class Gateway:
         self.environment = environment or {}
         self.process = None
         self.ready = {}
+        self.ports = (free_port(), free_port())
         self.starts = 0
 
     @property
@@ -57,14 +60,12 @@ class Gateway:
     def stderr(self):
         return (self.directory / "stderr").read_text(errors="replace")
 
-    def start(self, same_ports=False, seconds=60):
-        def address(url):
-            return url.removeprefix("http://") if same_ports else "127.0.0.1:0"
-
+    def start(self, seconds=60):
+        """Also again, after a stop or a kill: on the same data and the same ports."""
         ready_file = self.directory / f"ready-{self.starts}.json"
         self.starts += 1
-        arguments = [BINARY, "dev", "--ingress", address(self.ready.get("ingress", "")), "--admin",
-                     address(self.ready.get("admin", "")), "--data", str(self.data), "--ready-file", str(ready_file)]
+        arguments = [BINARY, "dev", "--ingress", f"127.0.0.1:{self.ports[0]}", "--admin", f"127.0.0.1:{self.ports[1]}", "--data",
+                     str(self.data), "--ready-file", str(ready_file)]
         with open(self.directory / "stdout", "ab") as out, open(self.directory / "stderr", "ab") as err:
             self.process = subprocess.Popen(arguments, env=clean_environment(self.directory, self.environment),
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=err)
@@ -88,12 +89,17 @@ class Gateway:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=seconds)
 
-    def restart(self, same_ports=True):
+    def restart(self):
         assert self.terminate() == 0, self.stderr[-4000:]
-        return self.start(same_ports)
+        return self.start()
 
     def is_running(self):
         return self.process is not None and self.process.poll() is None
+
+    def assert_has_not_failed(self):
+        """A gateway that ended by itself, and not by our signal or in order, is what a waiting test should say."""
+        code = self.process.poll()
+        assert code in (None, 0, -9), f"the gateway ended with {code}:\n{self.stderr[-6000:]}"
 
     def finish(self):
         """The end of every test: SIGTERM is answered with exit code 0, and no sanitizer or assertion had anything to say."""

@@ -50,9 +50,9 @@ class H2Connection:
         stream = self.h2.get_next_available_stream_id()
         fields = [(":method", method), (":path", path), (":scheme", "http"), (":authority", self.authority),
                   ("authorization", f"Bearer {self.api_key}"), *headers]
-        self.h2.send_headers(stream, fields, end_stream=body is None)
+        self.h2.send_headers(stream, fields, end_stream=not body)
         self.streams[stream] = [tag, None, b""]
-        if body is not None:
+        if body:
             self.unsent[stream] = body
             self._send_body(stream)
         if flush:
@@ -135,8 +135,8 @@ class H2Connection:
 class H2Sender:
     """Posts `bodies` ({tag: bytes}) until each is answered with 200; what had no answer, or a 503, is sent again."""
 
-    def __init__(self, base_url, api_key, bodies, connections=4, streams=STREAMS):
-        self.base_url, self.api_key = base_url, api_key
+    def __init__(self, gateway, bodies, connections=4, streams=STREAMS):
+        self.gateway = gateway
         self.bodies = bodies
         self.waiting = collections.deque(bodies)
         self.wanted, self.streams = connections, streams
@@ -153,7 +153,7 @@ class H2Sender:
     def _connect(self):
         while len(self.connections) < self.wanted:
             try:
-                self.connections.append(H2Connection(self.base_url, self.api_key))
+                self.connections.append(H2Connection(self.gateway.ingress, self.gateway.ready["api_key"]))
             except (OSError, Lost):
                 return
 
@@ -206,8 +206,13 @@ class H2Sender:
         """Until everything is answered, or `until()`."""
         limit = time.monotonic() + seconds
         while not self.is_done() and not (until and until()):
-            assert time.monotonic() < limit, f"{len(self.bodies) - len(self.answers)} events without a 200 in {seconds} s"
+            assert time.monotonic() < limit, f"{len(self.bodies) - len(self.answers)} events without a 200 in {seconds} s; {self.describe()}"
+            self.gateway.assert_has_not_failed()
             self.step()
+
+    def describe(self):
+        return (f"waiting={len(self.waiting)} sends={self.sends} lost={self.lost} unavailable={self.unavailable} connections="
+                f"{[(len(c.streams), len(c.unsent), c.closing) for c in self.connections]}")
 
     def close(self):
         for connection in list(self.connections):

@@ -15,6 +15,8 @@ import multiprocessing
 import socket
 import time
 
+from support.ports import free_port
+
 
 @dataclasses.dataclass
 class Delivery:
@@ -76,7 +78,7 @@ class _Server:
         self.behaviours = {}
         self.connections = set()
         self.listener = None
-        self.port = 0
+        self.port = free_port()
         self.done = asyncio.Event()
 
     def request(self, connection, path, headers, body):
@@ -106,7 +108,6 @@ class _Server:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", self.port))
         listening.listen(1024)
-        self.port = listening.getsockname()[1]
         self.listener = await loop.create_server(lambda: _Connection(self), sock=listening)
 
     async def down(self):
