@@ -19,8 +19,7 @@
 #define URL_BYTES_MAX 2048
 #define ENDPOINT_SECRETS_MAX 4 /* active at once during rotation: the old, the new, and two to spare */
 #define ENDPOINT_SECRET_BYTES 32
-#define ACCOUNT_ENDPOINTS_MAX 16 /* fan-out of one event; a delivery's number is its event's times 16 plus this index \
-                                  */
+#define ACCOUNT_ENDPOINTS_MAX 16 /* fan-out of one event; part of every delivery's number (journal.h) */
 
 /* Partition bits in an event id are rand_a of UUIDv7, 12 bits. */
 #define PARTITIONS_MAX 4096

@@ -11,6 +11,7 @@
 #include "runtime/log.h"
 #include "runtime/rcu.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,9 +197,10 @@ static void print_welcome(const struct dev *dev, const struct gateway *gateway)
            "-H 'Content-Type: application/json' "
            "-d '{\"id\":\"order-1\",\"type\":\"purchase\",\"account\":\"" ACCOUNT
            "\",\"amount\":\"129.90\",\"currency\":\"EUR\"}'\n\n"
+           "What became of it:  %s event show EVENT   (EVENT is the evt_ id of the answer)\n\n"
            "Stop with Ctrl-C. Deliveries show below as they happen.\n\n",
         PENSTOCK_VERSION, gateway_ingress_url(gateway), gateway_admin_url(gateway), dev->config.data_directory,
-        endpoint, ACCOUNT, dev->secret, gateway_ingress_url(gateway), dev->api_key);
+        endpoint, ACCOUNT, dev->secret, gateway_ingress_url(gateway), dev->api_key, program_invocation_name);
     fflush(stdout);
 }
 
