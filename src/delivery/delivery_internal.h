@@ -69,7 +69,8 @@ struct endpoint_queue {
     int64_t waiting_after_id;
     struct journal_load load;
     bool loading;
-    int64_t left_after_id; /* while loading: what was left in the journal meanwhile lies behind this; INT64_MAX: nothing */
+    /* While loading: what was left in the journal meanwhile lies behind this; INT64_MAX: nothing was. */
+    int64_t left_after_id;
     struct timer due_timer;
     struct journal_release release;
     bool releasing, release_again;

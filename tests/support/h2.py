@@ -120,7 +120,11 @@ class H2Connection:
                     self._send_body(waiting)
             elif isinstance(event, h2.events.ConnectionTerminated):
                 self.closing = True
-        self.flush()
+        try:
+            self.flush()
+        except Lost:
+            if not answered:
+                raise  # else what was answered counts first: the next read says that the connection is gone
         return answered
 
     def receive_all(self, seconds=30):
@@ -202,17 +206,22 @@ class H2Sender:
             except Lost:
                 self._drop(connection)
 
-    def run(self, until=None, seconds=600):
-        """Until everything is answered, or `until()`."""
-        limit = time.monotonic() + seconds
+    def run(self, until=None, seconds=600, stall_seconds=40):
+        """Until everything is answered, or `until()`; fails when it takes too long or when nothing is answered any more."""
+        now = time.monotonic()
+        limit, answered, moved_at = now + seconds, len(self.answers), now
         while not self.is_done() and not (until and until()):
-            assert time.monotonic() < limit, f"{len(self.bodies) - len(self.answers)} events without a 200 in {seconds} s; {self.describe()}"
             self.gateway.assert_has_not_failed()
+            now = time.monotonic()
+            if len(self.answers) > answered:
+                answered, moved_at = len(self.answers), now
+            assert now < limit and now - moved_at < stall_seconds, \
+                f"{len(self.bodies) - len(self.answers)} of {len(self.bodies)} events have no 200: {self.describe()}"
             self.step()
 
     def describe(self):
         return (f"waiting={len(self.waiting)} sends={self.sends} lost={self.lost} unavailable={self.unavailable} connections="
-                f"{[(len(c.streams), len(c.unsent), c.closing) for c in self.connections]}")
+                f"{[(c.socket.getsockname()[1], len(c.streams), len(c.unsent), c.closing) for c in self.connections]}")
 
     def close(self):
         for connection in list(self.connections):
