@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fixture.h"
+
+#include "runtime/log.h"
+#include "runtime/rcu.h"
+#include "runtime/thread.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define REQUESTS_MAX 4096
+#define CONNECTIONS_MAX 256
+
+struct delivery_policy policy;
+struct delivery_shard *shard;
+uint64_t endpoint;
+
+static struct accounts *accounts;
+static struct credit credit;
+static struct journal_listener listener;
+static char directory[64];
+static bool started;
+static const struct hash_seed seed = {{7}};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+
+/* --- the journal --- */
+
+static struct journal_request *received[JOURNAL_KINDS][REQUESTS_MAX];
+static unsigned received_count[JOURNAL_KINDS];
+static bool at_once[JOURNAL_KINDS];
+
+static void receive_answer(struct mail *mail, void *receiver)
+{
+    struct journal_request *request = CONTAINER_OF(mail, struct journal_request, mail);
+    request->on_done(request, receiver);
+}
+
+void journal_answer(struct journal_request *request, enum err result)
+{
+    request->result = result;
+    request->mail.on_receive = receive_answer;
+    mailbox_post(request->reply_to, &request->mail);
+}
+
+static void submit(struct journal *journal, struct journal_request *request)
+{
+    pthread_mutex_lock(&lock);
+    assert(received_count[request->kind] < REQUESTS_MAX);
+    received[request->kind][received_count[request->kind]++] = request;
+    bool answer = at_once[request->kind];
+    pthread_mutex_unlock(&lock);
+    if (answer && request->kind == JOURNAL_LOAD)
+        journal_answer_load(CONTAINER_OF(request, struct journal_load, request), 0, -1, DELIVERY_PENDING, false);
+    else if (answer)
+        journal_answer(request, OK);
+}
+
+static struct journal fake = {.ops = &(const struct journal_ops){.submit = submit}};
+
+unsigned journal_count(enum journal_kind kind)
+{
+    pthread_mutex_lock(&lock);
+    unsigned count = received_count[kind];
+    pthread_mutex_unlock(&lock);
+    return count;
+}
+
+struct journal_request *journal_request(enum journal_kind kind, unsigned index)
+{
+    WAIT_UNTIL(journal_count(kind) > index);
+    return received[kind][index];
+}
+
+struct journal_settle *journal_settle_at(enum journal_kind kind, unsigned index)
+{
+    return CONTAINER_OF(journal_request(kind, index), struct journal_settle, request);
+}
+
+struct journal_load *journal_load_at(unsigned index)
+{
+    return CONTAINER_OF(journal_request(JOURNAL_LOAD, index), struct journal_load, request);
+}
+
+void journal_answer_at_once(enum journal_kind kind)
+{
+    pthread_mutex_lock(&lock);
+    at_once[kind] = true;
+    pthread_mutex_unlock(&lock);
+}
+
+static struct delivery make_delivery(int64_t id, const char *type, enum delivery_state state)
+{
+    static struct event_id_generator ids;
+    struct event_parts parts = {.accepted_us = clock_wall_us(),
+        .partner = SLICE_LITERAL("shop"),
+        .account = SLICE_LITERAL("acc_1"),
+        .type = slice_from_string(type),
+        .traceparent = SLICE_LITERAL("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        .body = SLICE_LITERAL(BODY)};
+    unsigned char random[8];
+    crypto_random(random, sizeof random);
+    event_id_make(&ids, parts.accepted_us, 0, random, &parts.id);
+    struct delivery delivery = {.id = id, .endpoint = endpoint, .state = state, .due_us = parts.accepted_us};
+    if (state == DELIVERY_WAITING)
+        delivery.attempts = delivery.failures = 1;
+    cr_assert_eq(event_new(&parts, &credit, 100, &delivery.event), OK);
+    return delivery;
+}
+
+void journal_answer_load(struct journal_load *load, int64_t first, int64_t last, enum delivery_state state, bool more)
+{
+    load->ret_count = 0;
+    for (int64_t id = first; id <= last && load->ret_count < load->count_max; id++)
+        load->ret_deliveries[load->ret_count++] = make_delivery(id, "note", state);
+    load->ret_more = more;
+    load->ret_next_due_us = INT64_MAX;
+    journal_answer(&load->request, OK);
+}
+
+void hand_over(int64_t first, int64_t last, const char *type)
+{
+    struct journal_handover *handover =
+        malloc(sizeof *handover + (size_t)(last - first + 1) * sizeof handover->deliveries[0]);
+    handover->count = 0;
+    for (int64_t id = first; id <= last; id++)
+        handover->deliveries[handover->count++] = make_delivery(id, type, DELIVERY_PENDING);
+    handover->mail.on_receive = listener.on_handover;
+    mailbox_post(listener.delivery, &handover->mail);
+}
+
+/* --- the client deployment: a thread per connection --- */
+
+static int listen_fd;
+static unsigned port, requests, connections, concurrent, concurrent_max, releases;
+static struct sink_request log_of_requests[REQUESTS_MAX];
+static enum sink_mode mode;
+static int status;
+static pthread_t acceptor, servers[CONNECTIONS_MAX];
+static int server_fds[CONNECTIONS_MAX];
+
+/* Reads one request; false at the end of the connection. */
+static bool read_request(int fd, struct sink_request *ret_request)
+{
+    size_t len = 0;
+    *ret_request = (struct sink_request){0};
+    while (len < 4 || memcmp(ret_request->head + len - 4, "\r\n\r\n", 4) != 0)
+        if (len + 1 >= sizeof ret_request->head || recv(fd, ret_request->head + len++, 1, 0) != 1)
+            return false;
+    const char *length = strcasestr(ret_request->head, "content-length: ");
+    size_t body = length ? (size_t)atoi(length + 16) : 0;
+    return body < sizeof ret_request->body && recv(fd, ret_request->body, body, MSG_WAITALL) == (ssize_t)body;
+}
+
+/* Logs it and waits as long as the script says; false: the connection is to be dropped. */
+static bool take_request(const struct sink_request *request, unsigned connection, int *ret_status)
+{
+    pthread_mutex_lock(&lock);
+    log_of_requests[requests] = *request;
+    log_of_requests[requests++].connection = connection;
+    if (++concurrent > concurrent_max)
+        concurrent_max = concurrent;
+    unsigned release = releases;
+    while (mode == SINK_HOLD && releases == release)
+        pthread_cond_wait(&changed, &lock);
+    concurrent--;
+    bool answer = mode != SINK_DROP;
+    *ret_status = status;
+    pthread_mutex_unlock(&lock);
+    return answer;
+}
+
+static void *serve(void *argument)
+{
+    unsigned connection = (unsigned)(uintptr_t)argument;
+    int fd = server_fds[connection], code;
+    struct sink_request request;
+    while (read_request(fd, &request) && take_request(&request, connection, &code)) {
+        char text[128];
+        int len = snprintf(text, sizeof text, "HTTP/1.1 %d X\r\nContent-Length: 2\r\n\r\nhi", code);
+        if (send(fd, text, (size_t)len, MSG_NOSIGNAL) != len)
+            break;
+    }
+    shutdown(fd, SHUT_RDWR);
+    return NULL;
+}
+
+static void *accept_connections(void *unused)
+{
+    int fd;
+    while (connections < CONNECTIONS_MAX && (fd = accept(listen_fd, NULL, NULL)) >= 0) {
+        server_fds[connections] = fd;
+        pthread_create(&servers[connections], NULL, serve, (void *)(uintptr_t)connections);
+        connections++;
+    }
+    return NULL;
+}
+
+static void start_sink(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    status = 200;
+    listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(listen_fd, (struct sockaddr *)&address, len), 0);
+    cr_assert_eq(listen(listen_fd, 128), 0);
+    cr_assert_eq(getsockname(listen_fd, (struct sockaddr *)&address, &len), 0);
+    port = ntohs(address.sin_port);
+    pthread_create(&acceptor, NULL, accept_connections, NULL);
+}
+
+static void stop_sink(void)
+{
+    sink_release();
+    shutdown(listen_fd, SHUT_RDWR);
+    pthread_join(acceptor, NULL);
+    for (unsigned i = 0; i < connections; i++)
+        shutdown(server_fds[i], SHUT_RDWR);
+    for (unsigned i = 0; i < connections; i++) {
+        pthread_join(servers[i], NULL);
+        close(server_fds[i]);
+    }
+    close(listen_fd);
+}
+
+unsigned sink_count(void)
+{
+    pthread_mutex_lock(&lock);
+    unsigned count = requests;
+    pthread_mutex_unlock(&lock);
+    return count;
+}
+
+const struct sink_request *sink_request(unsigned index)
+{
+    WAIT_UNTIL(sink_count() > index);
+    return &log_of_requests[index];
+}
+
+unsigned sink_concurrent_max(void)
+{
+    pthread_mutex_lock(&lock);
+    unsigned count = concurrent_max;
+    pthread_mutex_unlock(&lock);
+    return count;
+}
+
+void sink_set(enum sink_mode wanted, int code)
+{
+    pthread_mutex_lock(&lock);
+    mode = wanted;
+    status = code;
+    pthread_mutex_unlock(&lock);
+}
+
+void sink_release(void)
+{
+    pthread_mutex_lock(&lock);
+    mode = SINK_ANSWER;
+    releases++;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+/* --- the shard --- */
+
+static void change(struct accounts_request *request)
+{
+    snprintf(request->account, sizeof request->account, "acc_1");
+    cr_assert_eq(accounts_call(accounts, request), OK, "%s", request->detail);
+}
+
+void change_endpoint(unsigned changes, bool enabled)
+{
+    struct accounts_request request = {.act = ACCOUNTS_CHANGE_ENDPOINT, .endpoint_id = endpoint, .changes = changes};
+    request.endpoint.enabled = enabled;
+    change(&request);
+}
+
+bool endpoint_is_enabled(void)
+{
+    rcu_go_online();
+    bool enabled = directory_endpoint(accounts_directory(accounts), endpoint)->enabled;
+    rcu_go_offline();
+    return enabled;
+}
+
+void fixture_begin(void)
+{
+    char detail[256];
+    signal(SIGPIPE, SIG_IGN);
+    thread_adopt_main();
+    log_set_level(LOG_ERROR);
+    snprintf(directory, sizeof directory, "/tmp/penstock-delivery-XXXXXX");
+    cr_assert(mkdtemp(directory));
+    credit.bytes_max = 16 << 20;
+    policy = (struct delivery_policy){.schedule = {.steps_us = {50 * US_PER_MS, 100 * US_PER_MS}, .steps = 2},
+        .connect_timeout_us = 2 * US_PER_SECOND,
+        .answer_timeout_us = 10 * US_PER_SECOND,
+        .guarded_answer_timeout_us = 10 * US_PER_SECOND,
+        .in_flight_per_endpoint = 4,
+        .in_flight_per_shard = 100,
+        .active_per_endpoint = 8};
+    start_sink();
+    cr_assert_eq(accounts_open(directory, &seed, &accounts, detail), OK, "%s", detail);
+    change(&(struct accounts_request){.act = ACCOUNTS_ADD_ACCOUNT});
+    struct accounts_request add = {.act = ACCOUNTS_ADD_ENDPOINT};
+    add.endpoint = (struct endpoint){.name = "main", .enabled = true};
+    snprintf(add.endpoint.url, sizeof add.endpoint.url, "http://127.0.0.1:%u/in", port);
+    change(&add);
+    endpoint = add.ret_endpoint;
+}
+
+void begin_shard(const struct journal_backlog *backlog)
+{
+    struct delivery_options options = {.policy = policy, .accounts = accounts, .credit = &credit};
+    options.client = (struct client_options){.allow_http = true, .connections_max = 200};
+    cr_assert(network_parse(SLICE_LITERAL("127.0.0.0/8"), &options.client.guard.allowed[0]));
+    options.client.guard.allowed_count = 1;
+    cr_assert_eq(delivery_shard_new(&options, &shard), OK);
+    delivery_shard_listen_to_journal(shard, &listener);
+    cr_assert_eq(delivery_shard_start(shard, &fake), OK);
+    started = true;
+    struct journal_survey *survey = CONTAINER_OF(journal_request(JOURNAL_SURVEY, 0), struct journal_survey, request);
+    if (backlog) {
+        survey->ret_backlogs = malloc(sizeof *backlog);
+        survey->ret_backlogs[0] = *backlog;
+        survey->ret_count = 1;
+    }
+    journal_answer(&survey->request, OK);
+}
+
+void fixture_end(void)
+{
+    if (started) {
+        delivery_shard_stop(shard, 100 * US_PER_MS);
+        delivery_shard_join(shard);
+    }
+    stop_sink();
+    accounts_stop(accounts);
+    delivery_shard_free(shard);
+    cr_assert_eq(atomic_load(&credit.held_bytes), 0, "bytes were not given back");
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    cr_assert_eq(system(command), 0);
+    thread_leave_main();
+}

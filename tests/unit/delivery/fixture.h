@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A real delivery shard between a journal that is the test's own (it records every request and answers when the test
+ * says so) and a client deployment on loopback that answers as scripted.
+ */
+#ifndef PENSTOCK_TESTS_UNIT_DELIVERY_FIXTURE_H
+#define PENSTOCK_TESTS_UNIT_DELIVERY_FIXTURE_H
+
+#include "base/clock.h"
+#include "delivery/delivery.h"
+
+#include <criterion/criterion.h>
+#include <time.h>
+
+#define WAIT_SECONDS_MAX 20
+#define BODY "{\"type\":\"note\"}"
+
+#define WAIT_UNTIL(condition)                                                               \
+    do {                                                                                    \
+        int64_t give_up_us_ = clock_mono_us() + WAIT_SECONDS_MAX * US_PER_SECOND;           \
+        while (!(condition)) {                                                              \
+            cr_assert(clock_mono_us() < give_up_us_, "waited in vain for: %s", #condition); \
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);                        \
+        }                                                                                   \
+    } while (0)
+
+extern struct delivery_policy policy; /* may be changed before begin_shard */
+extern struct delivery_shard *shard;
+extern uint64_t endpoint; /* of account acc_1, pointed at the sink */
+
+void fixture_begin(void);
+void fixture_end(void);
+/* Starts the shard and answers its survey with `backlog` (NULL: nothing). */
+void begin_shard(const struct journal_backlog *backlog);
+void change_endpoint(unsigned changes, bool enabled);
+bool endpoint_is_enabled(void);
+
+/* The journal's side: requests of one kind, counted from 0. */
+unsigned journal_count(enum journal_kind kind);
+struct journal_request *journal_request(enum journal_kind kind, unsigned index); /* waits for it */
+struct journal_settle *journal_settle_at(enum journal_kind kind, unsigned index);
+struct journal_load *journal_load_at(unsigned index);
+void journal_answer(struct journal_request *request, enum err result);
+/* From now on every request of this kind is answered OK at once (loads: nothing there). */
+void journal_answer_at_once(enum journal_kind kind);
+/* Fills a load's answer with deliveries first to last (as make_delivery). */
+void journal_answer_load(struct journal_load *load, int64_t first, int64_t last, enum delivery_state state, bool more);
+/* Hands deliveries first to last over, as a commit would. `type` is the events'. */
+void hand_over(int64_t first, int64_t last, const char *type);
+
+/* The client deployment's side. */
+struct sink_request {
+    char head[4096];
+    char body[1024];
+    unsigned connection; /* counted from 0 */
+};
+unsigned sink_count(void);                               /* requests so far */
+const struct sink_request *sink_request(unsigned index); /* waits for it */
+unsigned sink_concurrent_max(void);
+/* What it does with each request from now on. */
+enum sink_mode { SINK_ANSWER, SINK_HOLD, SINK_DROP };
+void sink_set(enum sink_mode mode, int status);
+void sink_release(void); /* answers what is held, and goes on with SINK_ANSWER */
+
+#endif

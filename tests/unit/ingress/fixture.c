@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fixture.h"
+
+#include "runtime/log.h"
+#include "runtime/metrics.h"
+#include "runtime/rcu.h"
+#include "runtime/thread.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define REQUESTS_MAX 64
+
+struct fake_journal {
+    struct journal journal;
+    unsigned shard;
+};
+
+struct ingress *ingress;
+struct credit credits[TEST_SHARDS];
+const struct hash_seed seed = {{1, 2, 3}};
+
+static struct accounts *accounts;
+static struct journal_reader *reader;
+static struct sockaddr_storage address;
+static socklen_t address_len;
+static char directory[64];
+static struct fake_journal fakes[TEST_SHARDS];
+static struct journal *journals[TEST_SHARDS];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    struct journal_append *append;
+    unsigned shard;
+} received[REQUESTS_MAX];
+static unsigned received_count;
+
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:h2o_mem_alloc_recycle\n";
+}
+
+static void submit(struct journal *journal, struct journal_request *request)
+{
+    pthread_mutex_lock(&lock);
+    assert(request->kind == JOURNAL_APPEND && received_count < REQUESTS_MAX);
+    received[received_count].append = CONTAINER_OF(request, struct journal_append, request);
+    received[received_count++].shard = CONTAINER_OF(journal, struct fake_journal, journal)->shard;
+    pthread_mutex_unlock(&lock);
+}
+
+static void receive_answer(struct mail *mail, void *receiver)
+{
+    struct journal_request *request = CONTAINER_OF(mail, struct journal_request, mail);
+    request->on_done(request, receiver);
+}
+
+unsigned journal_count(void)
+{
+    pthread_mutex_lock(&lock);
+    unsigned count = received_count;
+    pthread_mutex_unlock(&lock);
+    return count;
+}
+
+struct journal_append *journal_request(unsigned index)
+{
+    WAIT_UNTIL(journal_count() > index);
+    return received[index].append;
+}
+
+unsigned journal_shard(unsigned index)
+{
+    return received[index].shard;
+}
+
+void journal_answer(unsigned index, enum err result, const struct event_id *first)
+{
+    struct journal_append *append = journal_request(index);
+    append->ret_id = first ? *first : append->event->parts.id;
+    append->request.result = result;
+    append->request.mail.on_receive = receive_answer;
+    mailbox_post(append->request.reply_to, &append->request.mail);
+}
+
+static void change(enum accounts_act act, const char *partner, const char *account)
+{
+    struct accounts_request request = {.act = act};
+    snprintf(request.partner, sizeof request.partner, "%s", partner);
+    snprintf(request.account, sizeof request.account, "%s", account);
+    crypto_sha256(SLICE_LITERAL(TEST_KEY), request.credential_sha256);
+    request.endpoint = (struct endpoint){.name = "main", .url = "http://127.0.0.1:1/", .enabled = true};
+    cr_assert_eq(accounts_call(accounts, &request), OK, "%s", request.detail);
+}
+
+static void start_ingress(void)
+{
+    const char *problem;
+    int fd;
+    cr_assert(http_parse_address("127.0.0.1:0", &address, &address_len, &problem));
+    cr_assert_eq(http_listen(&address, address_len, &fd), OK);
+    cr_assert_eq(journal_reader_open(directory, TEST_SHARDS, &reader), OK);
+    struct ingress_options options = {.listen_fd = fd,
+        .connections_max = 100,
+        .directory = accounts_directory(accounts),
+        .journals = journals,
+        .credits = credits,
+        .reader = reader,
+        .seed = seed,
+        .partitions = TEST_PARTITIONS,
+        .shards = TEST_SHARDS,
+        .receipt_key = SLICE_LITERAL("0123456789abcdef0123456789abcdef")};
+    cr_assert_eq(ingress_new(&options, &ingress), OK);
+    cr_assert_eq(ingress_start(ingress), OK);
+}
+
+void fixture_begin(void)
+{
+    static const struct journal_ops ops = {.submit = submit};
+    char detail[256];
+    signal(SIGPIPE, SIG_IGN);
+    thread_adopt_main();
+    log_set_level(LOG_ERROR);
+    snprintf(directory, sizeof directory, "/tmp/penstock-ingress-XXXXXX");
+    cr_assert(mkdtemp(directory));
+    for (unsigned i = 0; i < TEST_SHARDS; i++) {
+        fakes[i] = (struct fake_journal){.journal.ops = &ops, .shard = i};
+        journals[i] = &fakes[i].journal;
+        credits[i].bytes_max = 1 << 20;
+    }
+    cr_assert_eq(accounts_open(directory, &seed, &accounts, detail), OK, "%s", detail);
+    change(ACCOUNTS_ADD_PARTNER, "shop", "");
+    change(ACCOUNTS_ADD_CREDENTIAL, "shop", "");
+    change(ACCOUNTS_ADD_ACCOUNT, "", "acc_1");
+    change(ACCOUNTS_ADD_ACCOUNT, "", "acc_2");
+    change(ACCOUNTS_GRANT, "shop", "acc_1");
+    change(ACCOUNTS_ADD_ENDPOINT, "", "acc_1");
+    start_ingress();
+}
+
+void fixture_end(void)
+{
+    ingress_stop(ingress, 5 * US_PER_SECOND);
+    ingress_join(ingress);
+    journal_reader_stop(reader);
+    accounts_stop(accounts);
+    ingress_free(ingress);
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    cr_assert_eq(system(command), 0);
+    thread_leave_main();
+}
+
+int client_connect(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(connect(fd, (const struct sockaddr *)&address, address_len), 0);
+    cr_assert_eq(
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = WAIT_SECONDS_MAX}, sizeof(struct timeval)),
+        0);
+    return fd;
+}
+
+void client_send(int fd, const char *text)
+{
+    cr_assert_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+void client_post(int fd, const char *headers, const char *body)
+{
+    struct buffer text = BUFFER_EMPTY;
+    buffer_add_format(
+        &text, "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n%s\r\n%s", strlen(body), headers, body);
+    client_send(fd, text.data);
+    buffer_done(&text);
+}
+
+/* One byte at a time up to the blank line, then what Content-Length says. */
+void client_receive(int fd, struct answer *ret_answer)
+{
+    *ret_answer = (struct answer){0};
+    size_t len = 0;
+    while (len < 4 || memcmp(ret_answer->head + len - 4, "\r\n\r\n", 4) != 0) {
+        cr_assert(len + 1 < sizeof ret_answer->head);
+        cr_assert_eq(recv(fd, ret_answer->head + len, 1, 0), 1, "no answer");
+        len++;
+    }
+    cr_assert_eq(sscanf(ret_answer->head, "HTTP/1.1 %d", &ret_answer->status), 1);
+    for (char *c = ret_answer->head; *c; c++)
+        *c = (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
+    const char *length = strstr(ret_answer->head, "content-length: ");
+    cr_assert(length, "%s", ret_answer->head);
+    size_t body = (size_t)atoi(length + 16);
+    cr_assert(body < sizeof ret_answer->body);
+    for (size_t got = 0; got < body;) {
+        ssize_t more = recv(fd, ret_answer->body + got, body - got, 0);
+        cr_assert(more > 0);
+        got += (size_t)more;
+    }
+}
+
+bool client_has_answer(int fd)
+{
+    struct pollfd waited = {.fd = fd, .events = POLLIN};
+    return poll(&waited, 1, 0) == 1;
+}

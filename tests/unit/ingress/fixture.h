@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A real ingress on a free port before a journal that answers what the test tells it, when the test tells it. */
+#ifndef PENSTOCK_TESTS_UNIT_INGRESS_FIXTURE_H
+#define PENSTOCK_TESTS_UNIT_INGRESS_FIXTURE_H
+
+#include "accounts/accounts.h"
+#include "base/clock.h"
+#include "ingress/ingress.h"
+
+#include <criterion/criterion.h>
+#include <time.h>
+
+#define TEST_KEY "pk_test"
+#define TEST_SHARDS 2
+#define TEST_PARTITIONS 16
+#define WAIT_SECONDS_MAX 20
+
+/* Waits for a condition, never for a time. */
+#define WAIT_UNTIL(condition)                                                               \
+    do {                                                                                    \
+        int64_t give_up_us_ = clock_mono_us() + WAIT_SECONDS_MAX * US_PER_SECOND;           \
+        while (!(condition)) {                                                              \
+            cr_assert(clock_mono_us() < give_up_us_, "waited in vain for: %s", #condition); \
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);                        \
+        }                                                                                   \
+    } while (0)
+
+extern struct ingress *ingress;
+extern struct credit credits[TEST_SHARDS];
+extern const struct hash_seed seed;
+
+/* Partner `shop` (key TEST_KEY) may post for `acc_1`, which has one endpoint; `acc_2` is somebody else's. */
+void fixture_begin(void);
+void fixture_end(void);
+
+/* What came to the fake journal of any shard, in order. */
+unsigned journal_count(void);
+struct journal_append *journal_request(unsigned index);
+unsigned journal_shard(unsigned index);
+/* Answers the index-th request; `first` is the id of a duplicate's or conflict's first event. */
+void journal_answer(unsigned index, enum err result, const struct event_id *first);
+
+struct answer {
+    int status;
+    char head[2048], body[4096];
+};
+
+int client_connect(void);
+/* Sends a POST /v1/events with the given further header lines (each ending in \r\n). */
+void client_post(int fd, const char *headers, const char *body);
+void client_send(int fd, const char *text);
+void client_receive(int fd, struct answer *ret_answer);
+bool client_has_answer(int fd); /* without waiting */
+
+#define JSON_AND_KEY "Content-Type: application/json\r\nAuthorization: Bearer " TEST_KEY "\r\n"
+#define PURCHASE(id) \
+    "{\"id\":\"" id "\",\"type\":\"purchase\",\"account\":\"acc_1\",\"amount\":\"1.50\",\"currency\":\"EUR\"}"
+
+#endif
