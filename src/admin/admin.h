@@ -7,7 +7,7 @@
  *   /livez /readyz /metrics                                health.c
  *   /api/v1/status                                         health.c
  *   /api/v1/partners, .../{p}/keys, .../{p}/accounts       partners.c
- *   /api/v1/accounts, .../{a}/endpoints, .../{e}           accounts_api.c
+ *   /api/v1/accounts, .../{a}/endpoints, .../{e}           accounts.c
  *   /api/v1/events/{id}                                    events.c
  */
 #ifndef PENSTOCK_ADMIN_ADMIN_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One request and its end, against a real server on 127.0.0.1. */
-#include "unit/client/support.h"
+#include "unit/client/fixture.h"
 
 #include "base/clock.h"
 #include "runtime/metrics.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests to names, with a DNS server of the test's own. */
-#include "unit/client/support.h"
+#include "unit/client/fixture.h"
 
 #include "base/clock.h"
 #include "runtime/metrics.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests over TLS, against `openssl s_server` with a certificate of its own making for sink.test. */
-#include "unit/client/support.h"
+#include "unit/client/fixture.h"
 
 #include "base/clock.h"
 

@@ -2,7 +2,7 @@
 #include "client/resolver.h"
 
 #include "base/clock.h"
-#include "unit/client/support.h"
+#include "unit/client/fixture.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

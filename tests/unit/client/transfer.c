@@ -2,7 +2,7 @@
 /* The two locks behind the pin: what happens if libcurl gets another address than the allowed ones, or none. */
 #include "client/transfer.h"
 
-#include "unit/client/support.h"
+#include "unit/client/fixture.h"
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "unit/journal/support.h"
+#include "unit/journal/fixture.h"
 
 #include "runtime/metrics.h"
 

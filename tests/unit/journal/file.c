@@ -2,7 +2,7 @@
 /* What the file is, and what happens when the disk is not well. */
 #include "runtime/metrics.h"
 #include "unit/journal/faulty_disk.h"
-#include "unit/journal/support.h"
+#include "unit/journal/fixture.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "unit/client/support.h"
+#include "unit/client/fixture.h"
 
 #include "base/clock.h"
 #include "runtime/thread.h"
