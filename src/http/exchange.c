@@ -168,16 +168,6 @@ int64_t http_received_mono_us(const struct http_exchange *exchange)
     return exchange->received_mono_us;
 }
 
-void http_set_user(struct http_exchange *exchange, void *user)
-{
-    exchange->user = user;
-}
-
-void *http_user(const struct http_exchange *exchange)
-{
-    return exchange->user;
-}
-
 static void add_header(h2o_req_t *req, const struct http_header_field *field)
 {
     h2o_iovec_t name = h2o_strdup(&req->pool, field->name, SIZE_MAX);

@@ -68,7 +68,6 @@ struct http_exchange {
     struct http_server *server;  /* NULL once the server was freed */
     h2o_req_t *req;              /* NULL once the client has left */
     struct http_exchange **cell; /* in the request's memory: points back, and is how we learn that h2o frees it */
-    void *user;
     int64_t received_mono_us;
     struct slice parts[HTTP_PATH_PARTS_MAX];
 };

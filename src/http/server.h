@@ -84,10 +84,6 @@ struct slice http_body(const struct http_exchange *exchange);
 /* When the request was complete; valid until http_answer. */
 int64_t http_received_mono_us(const struct http_exchange *exchange);
 
-/* For the handler's own use between the request and the answer. */
-void http_set_user(struct http_exchange *exchange, void *user);
-void *http_user(const struct http_exchange *exchange);
-
 struct http_header_field {
     const char *name, *value; /* copied */
 };
