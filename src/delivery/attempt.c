@@ -111,8 +111,11 @@ static void on_started(struct journal_request *request, void *receiver)
             send_request(run);
     } else if (request->result == ERR_MOVED_ON) {
         log_warn("a delivery was moved by somebody else before it was sent delivery=%lld", (long long)job->delivery.id);
+        struct endpoint_queue *queue = job->queue;
         job_free(job);
+        refill_queue(queue);
     } else {
+        outcome_pause(shard, request->result);
         free(TAKE(job->run));
         job_move(job, JOB_BACKLOG);
     }

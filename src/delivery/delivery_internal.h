@@ -69,6 +69,7 @@ struct endpoint_queue {
     int64_t waiting_after_id;
     struct journal_load load;
     bool loading;
+    bool retries_turn; /* the next load is for waiting ones, if any are due */
     /* While loading: what was left in the journal meanwhile lies behind this; INT64_MAX: nothing was. */
     int64_t left_after_id;
     struct timer due_timer;
@@ -104,6 +105,7 @@ struct delivery_shard {
     unsigned in_flight, settling, requests_out; /* requests_out: loads, releases, surveys, account changes */
     struct timer pump_timer, settle_timer, survey_timer, drain_timer;
     bool surveyed, stopping;
+    bool paused; /* the journal refused a `sending` or an outcome: nothing is sent until it takes one again */
     int64_t wall_offset_us;
     uint64_t random_state;
 };
@@ -144,7 +146,8 @@ void attempt_begin(struct job *job);
 
 /* outcome.c */
 void outcome_of_attempt(struct attempt_run *run);
-void outcome_park(struct job *job, enum park_reason reason); /* without an attempt */
+void outcome_park(struct job *job, enum park_reason reason);      /* without an attempt */
+void outcome_pause(struct delivery_shard *shard, enum err error); /* the journal refused */
 void outcome_retry_unsettled(struct delivery_shard *shard);
 void outcome_cut_short(struct attempt_run *run); /* shutdown, in place of an outcome */
 

@@ -14,6 +14,16 @@
 
 #define SETTLE_AGAIN_US US_PER_SECOND
 
+void outcome_pause(struct delivery_shard *shard, enum err error)
+{
+    if (!shard->paused)
+        log_error("the journal refuses to record deliveries; sending pauses until it does shard=%u error=%s",
+            shard->number, err_name(error));
+    shard->paused = true;
+    if (!timer_is_armed(&shard->settle_timer) && timer_arm(&shard->loop, &shard->settle_timer, SETTLE_AGAIN_US) != OK)
+        log_error("no memory for a timer shard=%u", shard->number);
+}
+
 static void on_settled(struct journal_request *request, void *receiver)
 {
     struct attempt_run *run = CONTAINER_OF(request, struct attempt_run, settle.request);
@@ -31,14 +41,10 @@ static void on_settled(struct journal_request *request, void *receiver)
             endpoint_queue_expect(queue, due_us);
         else
             refill_queue(queue);
+        shard->paused = false;
     } else {
         list_add_tail(&shard->unsettled, &job->in_lane);
-        if (!timer_is_armed(&shard->settle_timer)) {
-            log_error("the journal refused an outcome; sending pauses until it is recorded shard=%u error=%s",
-                shard->number, err_name(request->result));
-            if (timer_arm(&shard->loop, &shard->settle_timer, SETTLE_AGAIN_US) != OK)
-                log_error("no memory for a timer shard=%u", shard->number);
-        }
+        outcome_pause(shard, request->result);
     }
     pump_run(shard);
     shard_stop_if_drained(shard);
@@ -46,6 +52,11 @@ static void on_settled(struct journal_request *request, void *receiver)
 
 void outcome_retry_unsettled(struct delivery_shard *shard)
 {
+    if (list_is_empty(&shard->unsettled)) {
+        shard->paused = false; /* it was a `sending` that was refused: the next one shows whether it is taken now */
+        pump_run(shard);
+        return;
+    }
     struct list again;
     list_init(&again);
     for (struct job *job; (job = LIST_TAKE_FIRST(&shard->unsettled, struct job, in_lane));)

@@ -100,7 +100,8 @@ static void on_loaded(struct journal_request *request, void *receiver)
     } else {
         if (!queue->load.ret_more) {
             /* What had no room since the load was sent off may have been committed behind its back. */
-            queue->pending_in_journal = queue->left_after_id != INT64_MAX;
+            if (queue->load.after_pending_id != INT64_MAX)
+                queue->pending_in_journal = queue->left_after_id != INT64_MAX;
             queue->next_due_us = queue->load.ret_next_due_us;
         }
         refill_queue(queue);
@@ -109,6 +110,8 @@ static void on_loaded(struct journal_request *request, void *receiver)
     shard_stop_if_drained(shard);
 }
 
+/* Pending ones come before waiting ones in an answer: while both lie there, every second load asks for the waiting
+ * only. */
 static bool load(struct endpoint_queue *queue, unsigned room)
 {
     struct journal_load *request = &queue->load;
@@ -116,13 +119,16 @@ static bool load(struct endpoint_queue *queue, unsigned room)
     if (!deliveries)
         return false;
     int64_t now_us = shard_wall_us(queue->shard);
+    bool due = queue->next_due_us <= now_us;
+    bool ask_pending = queue->pending_in_journal && !(due && queue->retries_turn);
+    queue->retries_turn = ask_pending;
     *request = (struct journal_load){
         .request = {.kind = JOURNAL_LOAD, .reply_to = &queue->shard->mailbox, .on_done = on_loaded},
         .endpoint = queue->endpoint,
-        .after_pending_id = queue->pending_in_journal ? queue->pending_after_id : INT64_MAX,
+        .after_pending_id = ask_pending ? queue->pending_after_id : INT64_MAX,
         .after_waiting_due_us = queue->waiting_after_due_us,
         .after_waiting_id = queue->waiting_after_id,
-        .due_by_us = queue->next_due_us <= now_us ? now_us : INT64_MIN,
+        .due_by_us = due ? now_us : INT64_MIN,
         .count_max = room,
         .bytes_max = LOAD_BYTES_MAX,
         .credit = queue->shard->credit,

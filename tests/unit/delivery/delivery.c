@@ -193,6 +193,24 @@ Test(delivery, a_load_that_brings_only_known_ones_goes_on_behind_them)
     cr_assert_eq(sink_count(), 6);
 }
 
+Test(delivery, a_long_backlog_does_not_keep_retries_from_their_turn)
+{
+    begin_shard(&(struct journal_backlog){.endpoint = endpoint, .pending = 4, .waiting = 1, .waiting_due_us = 0});
+    journal_answer_at_once(JOURNAL_SETTLE);
+    struct journal_load *load = journal_load_at(0);
+    cr_assert_eq(load->after_pending_id, 0);
+    journal_answer_load(load, 1, 2, DELIVERY_PENDING, true);
+    load = journal_load_at(1);
+    cr_assert_eq(load->after_pending_id, INT64_MAX, "the waiting ones' turn");
+    cr_assert_gt(load->due_by_us, 0);
+    journal_answer_load(load, 100, 100, DELIVERY_WAITING, false);
+    load = journal_load_at(2);
+    cr_assert_eq(load->after_pending_id, 2, "and the backlog goes on where it was");
+    journal_answer_load(load, 3, 4, DELIVERY_PENDING, false);
+    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 5);
+    cr_assert_eq(sink_count(), 5);
+}
+
 Test(delivery, a_load_that_the_disk_refused_is_asked_again)
 {
     begin_shard(&(struct journal_backlog){.endpoint = endpoint, .pending = 1, .waiting_due_us = INT64_MAX});
