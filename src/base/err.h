@@ -31,6 +31,7 @@ enum err_kind { ERR_KIND_NONE, ERR_KIND_TEMPORARY, ERR_KIND_PERMANENT, ERR_KIND_
     X(ERR_PERMISSION, "permission", PERMANENT, 500, 77, "Permission denied")                                   \
     X(ERR_NEWER_FORMAT, "newer-format", PERMANENT, 500, 78, "Written by a newer Penstock")                     \
     X(ERR_ADDRESS_IN_USE, "address-in-use", TEMPORARY, 503, 69, "The address is in use")                       \
+    X(ERR_ADDRESS_FOREIGN, "address-foreign", PERMANENT, 500, 78, "The address is not one of this machine")    \
     /* requests */                                                                                             \
     X(ERR_BAD_REQUEST, "bad-request", PERMANENT, 400, 65, "Malformed request")                                 \
     X(ERR_MALFORMED_JSON, "malformed-json", PERMANENT, 400, 65, "The body is not valid JSON")                  \

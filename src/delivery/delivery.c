@@ -103,8 +103,9 @@ static void on_surveyed(struct journal_request *request, void *receiver)
             if (survey->ret_backlogs[i].endpoint != 0)
                 take_backlog(shard, &survey->ret_backlogs[i]);
         }
-        log_info("delivery is ready shard=%u endpoints_with_backlog=%zu pending=%lld waiting=%lld", shard->number,
-            survey->ret_count, (long long)pending, (long long)waiting);
+        if (!shard->stopping)
+            log_info("delivery is ready shard=%u endpoints_with_backlog=%zu pending=%lld waiting=%lld", shard->number,
+                survey->ret_count, (long long)pending, (long long)waiting);
         free(survey->ret_backlogs);
     }
     free(survey);
@@ -153,8 +154,9 @@ static void on_endpoint_changed(struct mail *mail, void *receiver)
 static void on_drain_timer(struct timer *timer)
 {
     struct delivery_shard *shard = CONTAINER_OF(timer, struct delivery_shard, drain_timer);
-    log_warn("the drain limit has passed shard=%u in_flight=%u unrecorded=%u", shard->number, shard->in_flight,
-        shard->settling);
+    if (shard->in_flight + shard->settling > 0)
+        log_warn("the drain limit has passed shard=%u in_flight=%u unrecorded=%u", shard->number, shard->in_flight,
+            shard->settling);
     loop_stop(&shard->loop);
 }
 

@@ -69,6 +69,8 @@ static enum err error_of_errno(void)
     switch (errno) {
     case EADDRINUSE:
         return ERR_ADDRESS_IN_USE;
+    case EADDRNOTAVAIL:
+        return ERR_ADDRESS_FOREIGN;
     case EACCES:
     case EPERM:
         return ERR_PERMISSION;
