@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 extern char **environ;
@@ -32,6 +33,7 @@ enum err process_begin(void)
     wanted_signals(&set);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    umask(0077); /* journals hold bodies, the ready file credentials: nobody else's to read */
     enum err failed = log_start();
     if (!failed)
         thread_adopt_main();
