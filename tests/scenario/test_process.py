@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process: how it stops, once and twice, and what it shows on a terminal."""
+import json
+import os
+import pty
+import signal
+import subprocess
+import threading
+
+import httpx
+import pytest
+
+from support.gateway import BINARY, clean_environment
+from support.wait import wait_for
+
+
+def post(gateway, number, **fields):
+    with gateway.partner() as partner:
+        answer = partner.post("/v1/events", json=gateway.event(number, **fields))
+    assert answer.status_code == 200, answer.text
+    return answer.json()["event"]
+
+
+def is_listening(url):
+    try:
+        httpx.get(url, trust_env=False, timeout=5)
+        return True
+    except httpx.TransportError:
+        return False
+
+
+def test_sigterm_waits_for_what_is_under_way(make_gateway, sink):
+    gateway = make_gateway()
+    sink.behave(delay=1.5)
+    gateway.point_endpoint_at(sink.url())
+    event = post(gateway, 1)
+    wait_for(lambda: sink.of(event), "the client works on it")
+    assert gateway.terminate() == 0
+    gateway.start()
+    assert gateway.states(event) == ["delivered"]
+    assert len(sink.of(event)) == 1
+
+
+def test_a_second_sigterm_ends_it_at_once_and_nothing_is_lost(make_gateway, sink):
+    gateway = make_gateway({"PENSTOCK_SHUTDOWN__DRAIN": "10m"})
+    sink.behave(mode="hang")
+    gateway.point_endpoint_at(sink.url())
+    event = post(gateway, 1)
+    wait_for(lambda: sink.of(event), "it is under way")
+    ingress = gateway.ingress
+    gateway.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: not is_listening(ingress), "no new events are taken")
+    assert gateway.is_running(), "it did not wait for what is in flight"
+    gateway.process.send_signal(signal.SIGTERM)
+    assert gateway.process.wait(20) == 75
+    sink.behave(mode="answer")
+    gateway.start()
+    wait_for(lambda: gateway.states(event) == ["delivered"], "delivered after the restart", 60)
+    assert {d.id for d in sink.deliveries()} == {event}
+
+
+@pytest.mark.parametrize("no_color", [False, True])
+def test_the_live_line_on_a_terminal(tmp_path, no_color):
+    """Colour for people, none for NO_COLOR; a file never gets any."""
+    controller, terminal = pty.openpty()
+    ready, plain = tmp_path / "ready.json", tmp_path / "plain"
+    environment = clean_environment(tmp_path, {"NO_COLOR": "1"} if no_color else {})
+    if not no_color:
+        environment.pop("NO_COLOR", None)
+    shown = []
+
+    def read():
+        try:
+            while data := os.read(controller, 65536):
+                shown.append(data)
+        except OSError:
+            pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with open(plain, "wb") as err:
+        process = subprocess.Popen([BINARY, "dev", "--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", tmp_path / "data",
+                                    "--ready-file", ready], env=environment, stdin=subprocess.DEVNULL, stdout=terminal, stderr=err)
+    os.close(terminal)
+    try:
+        wait_for(ready.exists, lambda: f"ready: {plain.read_text()}", 60)
+        told = json.loads(ready.read_text())
+        event = {"id": "1", "type": "purchase", "account": told["account"], "amount": "1.00", "currency": "EUR"}
+        answer = httpx.post(f"{told['ingress']}/v1/events", json=event, headers={"authorization": f"Bearer {told['api_key']}"}, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        line = f"-> {told['account']} -> sink".encode()
+        wait_for(lambda: line in b"".join(shown), lambda: f"the live line: {b''.join(shown)}")
+    finally:
+        process.terminate()
+        assert process.wait(40) == 0, plain.read_text()
+        reader.join()
+        os.close(controller)
+    text = b"".join(shown)
+    assert b"curl --http2-prior-knowledge" in text
+    assert (b"\033[" in text) != no_color, text
+
+
+def test_a_file_gets_no_colour(gateway):
+    event = post(gateway, 1)
+    wait_for(lambda: f"{gateway.ready['account']} -> sink" in gateway.stdout and event in gateway.stdout, "the live line")
+    assert "\033[" not in gateway.stdout
+
+
+def test_what_it_writes_is_its_users_alone(gateway):
+    post(gateway, 1)
+    files = [path for path in gateway.data.rglob("*") if path.is_file()]
+    assert {"journal-0.db", "accounts.db", "installation.json", "admin.token"} <= {path.name for path in files}
+    assert [path for path in files if path.stat().st_mode & 0o077] == []
