@@ -25,6 +25,12 @@ static inline bool credit_take(struct credit *credit, int64_t bytes, int share_p
     return false;
 }
 
+/* Whether more than nothing of `share_percent` is left: a look, not a promise. */
+static inline bool credit_is_within(struct credit *credit, int share_percent)
+{
+    return atomic_load_explicit(&credit->held_bytes, memory_order_relaxed) < credit->bytes_max / 100 * share_percent;
+}
+
 static inline void credit_give_back(struct credit *credit, int64_t bytes)
 {
     atomic_fetch_sub_explicit(&credit->held_bytes, bytes, memory_order_relaxed);

@@ -19,7 +19,7 @@
     X("data.shards", INTEGER, shards, 0, 64, "0", restart,                                                            \
         "Journals, each with its thread. 0: one per core, at most the partitions. Fixed when the data directory is "  \
         "made.")                                                                                                      \
-    X("data.held_bytes_max", BYTES, held_bytes_max, 1048576, 1099511627776, "64MiB", restart,                         \
+    X("data.held_bytes_max", BYTES, held_bytes_max, 16777216, 1099511627776, "64MiB", restart,                        \
         "Memory that events on their way may hold. Beyond it partners get 503 and backlogs stay on disk.")            \
     X("ingress.listen", ADDRESS, ingress_listen, 1, 255, "*:8080", restart,                                           \
         "Where partners post: HTTP/1.1 and HTTP/2 in cleartext.")                                                     \

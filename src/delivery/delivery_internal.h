@@ -57,6 +57,7 @@ struct endpoint_queue {
 
     struct list fresh, backlog; /* of struct job */
     unsigned fresh_count, backlog_count;
+    int64_t held_bytes;     /* of its jobs' events */
     unsigned in_flight;     /* STARTING and SENDING */
     unsigned fresh_in_turn; /* sent from the fresh lane since the backlog lane had its turn */
     struct list in_ready;   /* in shard->ready: something to send and a free place for it */
@@ -129,6 +130,11 @@ enum err endpoint_queue_get(
 struct endpoint_queue *endpoint_queue_find(struct delivery_shard *shard, uint64_t endpoint);
 void endpoint_queue_free(struct endpoint_queue *queue);
 void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery *delivery);
+/*
+ * How many more bytes the endpoint may hold in memory: a small floor always, an eighth of the shard's credit while half
+ * of it is free. So clients that hang with large bodies never use up what the others and ingress need.
+ */
+int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue);
 void endpoint_queue_update_ready(struct endpoint_queue *queue);
 struct job *endpoint_queue_next(struct endpoint_queue *queue);
 /* The outcome `waiting` has been committed. */

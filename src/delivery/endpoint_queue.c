@@ -8,6 +8,9 @@
 
 #include "runtime/log.h"
 
+#define FLOOR_BYTES (256 * 1024) /* a few of the largest events */
+#define CREDIT_SHARE_PERCENT 50  /* beyond it only the floor */
+#define ENDPOINTS_PER_CREDIT 8
 #define FRESH_PER_BACKLOG 3 /* while both lanes have something: fresh events stay fresh, and the backlog moves */
 
 enum err endpoint_queue_get(struct delivery_shard *shard, uint64_t endpoint, struct endpoint_queue **ret_queue)
@@ -53,6 +56,15 @@ void endpoint_queue_free(struct endpoint_queue *queue)
     free(queue);
 }
 
+int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue)
+{
+    struct credit *credit = queue->shard->credit;
+    int64_t share = credit->bytes_max / ENDPOINTS_PER_CREDIT;
+    if (share < FLOOR_BYTES || !credit_is_within(credit, CREDIT_SHARE_PERCENT))
+        share = FLOOR_BYTES;
+    return queue->held_bytes < share ? share - queue->held_bytes : 0;
+}
+
 void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery *delivery)
 {
     struct endpoint_queue *queue;
@@ -63,7 +75,7 @@ void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery 
         event_unref(delivery->event);
         return;
     }
-    bool room = queue->fresh_count < shard->policy.active_per_endpoint;
+    bool room = queue->fresh_count < shard->policy.active_per_endpoint && endpoint_queue_bytes_left(queue) > 0;
     if (room && job_new(queue, delivery, JOB_FRESH) == OK)
         return; /* the job owns the event's reference now */
     event_unref(delivery->event);

@@ -89,6 +89,7 @@ enum err job_new(struct endpoint_queue *queue, const struct delivery *delivery, 
         free(job);
         return failed;
     }
+    queue->held_bytes += delivery->event->bytes;
     metrics_add(METRIC_ACTIVE, 1);
     job_move(job, place);
     return OK;
@@ -99,6 +100,7 @@ void job_free(struct job *job)
     if (job->place != JOB_NOWHERE)
         leave_place(job);
     id_map_remove(&job->queue->shard->jobs, &job->by_id);
+    job->queue->held_bytes -= job->delivery.event->bytes;
     metrics_add(METRIC_ACTIVE, -1);
     event_unref(job->delivery.event);
     free(job->run);

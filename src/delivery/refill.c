@@ -13,8 +13,7 @@
 #include "runtime/log.h"
 
 #define LOAD_COUNT_MAX 256
-#define LOAD_BYTES_MAX (4 * 1024 * 1024)
-#define LOAD_CREDIT_SHARE_PERCENT 50 /* the rest is for what partners post now */
+#define LOAD_CREDIT_SHARE_PERCENT 90 /* the rest is for what partners post now */
 #define LOAD_AGAIN_US (200 * US_PER_MS)
 #define RELEASE_COUNT_MAX 512
 
@@ -119,6 +118,7 @@ static bool load(struct endpoint_queue *queue, unsigned room)
     if (!deliveries)
         return false;
     int64_t now_us = shard_wall_us(queue->shard);
+    int64_t bytes_left = endpoint_queue_bytes_left(queue);
     bool due = queue->next_due_us <= now_us;
     bool ask_pending = queue->pending_in_journal && !(due && queue->retries_turn);
     queue->retries_turn = ask_pending;
@@ -130,7 +130,8 @@ static bool load(struct endpoint_queue *queue, unsigned room)
         .after_waiting_id = queue->waiting_after_id,
         .due_by_us = due ? now_us : INT64_MIN,
         .count_max = room,
-        .bytes_max = LOAD_BYTES_MAX,
+        /* One event fits at least, or the load would never advance. */
+        .bytes_max = bytes_left > EVENT_BYTES_MAX ? bytes_left : EVENT_BYTES_MAX,
         .credit = queue->shard->credit,
         .credit_share_percent = LOAD_CREDIT_SHARE_PERCENT,
         .ret_deliveries = deliveries,
@@ -155,7 +156,7 @@ void refill_queue(struct endpoint_queue *queue)
         return;
     }
     unsigned room = room_for_backlog(queue);
-    if (room == 0)
+    if (room == 0 || endpoint_queue_bytes_left(queue) == 0)
         return; /* the next settled job looks again */
     if (!load(queue, room))
         look_again_after(queue, LOAD_AGAIN_US);

@@ -51,8 +51,8 @@ Test(value, numbers_are_taken_with_their_units)
         {"ingress.threads", "0", 0},
         {"ingress.threads", "1", 1},
         {"ingress.threads", "64", 64},
-        {"data.held_bytes_max", "1048576", 1048576},
-        {"data.held_bytes_max", "1024KiB", 1048576},
+        {"data.held_bytes_max", "16777216", 16777216},
+        {"data.held_bytes_max", "16384KiB", 16777216},
         {"data.held_bytes_max", "64MiB", 64 << 20},
         {"data.held_bytes_max", "1024GiB", INT64_C(1) << 40},
         {"shutdown.drain", "0s", 0},
@@ -215,7 +215,7 @@ Test(value, a_complaint_says_what_would_be_right_and_what_is_there)
     } cases[] = {
         {"ingress.threads", "80x", "ingress.threads: must be a whole number from 0 to 64, but is \"80x\"\n"},
         {"data.held_bytes_max", "1",
-            "data.held_bytes_max: must be a whole number of bytes, or with KiB, MiB or GiB behind it, from 1MiB to "
+            "data.held_bytes_max: must be a whole number of bytes, or with KiB, MiB or GiB behind it, from 16MiB to "
             "1024GiB, "
             "but is \"1\"\n"},
         {"shutdown.drain", "5",

@@ -159,6 +159,26 @@ Test(delivery, what_has_no_room_stays_in_the_journal_and_comes_back)
     cr_assert_eq(sink_count(), expected);
 }
 
+Test(delivery, a_client_that_hangs_with_large_bodies_holds_an_eighth_of_the_memory)
+{
+    sink_set(SINK_HOLD, 200);
+    policy.active_per_endpoint = 1000;
+    begin_shard(NULL);
+    journal_answer_at_once(JOURNAL_SETTLE);
+    body_bytes = 60000;
+    for (int64_t id = 1; id <= 200; id += 20)
+        hand_over(id, id + 19, "note"); /* 12 MB of 16 */
+    WAIT_UNTIL(sink_count() == 4);
+    /* What has no room is given back; of the last one a part may stand over. */
+    WAIT_UNTIL(held_bytes() <= (16 << 20) / 8 + EVENT_BYTES_MAX);
+    cr_assert_gt(held_bytes(), (16 << 20) / 8 - EVENT_BYTES_MAX);
+    cr_assert_eq(journal_count(JOURNAL_LOAD), 0, "there is no room for what a load would bring");
+    journal_answer_at_once(JOURNAL_LOAD);
+    sink_release();
+    WAIT_UNTIL(held_bytes() == 0);
+    cr_assert_gt(journal_count(JOURNAL_LOAD), 0);
+}
+
 Test(delivery, what_is_loaded_but_still_in_memory_is_not_sent_again)
 {
     begin_shard(&(struct journal_backlog){.endpoint = endpoint, .pending = 3, .waiting_due_us = INT64_MAX});

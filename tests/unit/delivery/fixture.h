@@ -26,6 +26,7 @@
 
 extern struct delivery_policy policy; /* may be changed before begin_shard */
 extern struct delivery_shard *shard;
+extern size_t body_bytes; /* of what is handed over; 0: BODY */
 extern uint64_t endpoint; /* of account acc_1, pointed at the sink */
 
 void fixture_begin(void);
@@ -47,6 +48,9 @@ void journal_answer_at_once(enum journal_kind kind);
 void journal_answer_load(struct journal_load *load, int64_t first, int64_t last, enum delivery_state state, bool more);
 /* Hands deliveries first to last over, as a commit would. `type` is the events'. */
 void hand_over(int64_t first, int64_t last, const char *type);
+
+/* Bytes that deliveries hold in memory. */
+int64_t held_bytes(void);
 
 /* The client deployment's side. */
 struct sink_request {
