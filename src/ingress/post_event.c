@@ -217,7 +217,7 @@ static enum err make_event(struct ingress *ingress, struct http_exchange *exchan
         .key = key,
         .amount = FIELD_SLICE(fields->amount),
         .currency = FIELD_SLICE(fields->currency),
-        .traceparent = traceparent.len <= TRACEPARENT_BYTES_MAX ? traceparent : (struct slice){0},
+        .traceparent = name_is_valid_traceparent(traceparent) ? traceparent : (struct slice){0},
         .body = http_body(exchange),
     };
     unsigned partition = (unsigned)(hash_siphash(&ingress->options.seed, account) % ingress->options.partitions);

@@ -37,3 +37,15 @@ bool name_is_valid_key(struct slice text)
             return false;
     return true;
 }
+
+bool name_is_valid_traceparent(struct slice text)
+{
+    if (text.len < 55 || text.len > TRACEPARENT_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || c == '-'))
+            return false;
+    }
+    return true;
+}

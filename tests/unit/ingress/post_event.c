@@ -254,3 +254,28 @@ Test(post_event, what_is_no_event_id_is_not_found)
         close(fd);
     }
 }
+
+Test(post_event, only_a_traceparent_that_is_one_is_passed_on)
+{
+    static const struct {
+        const char *header, *kept;
+    } cases[] = {
+        {"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+        {"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0x", ""},
+        {"00-4BF92F3577B34DA6A3CE929D0E0E4736-00F067AA0BA902B7-01", ""},
+        {"1", ""},
+        {"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-00000000000000000000", ""},
+    };
+    for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
+        char headers[512];
+        struct answer answer;
+        int fd = client_connect();
+        snprintf(headers, sizeof headers, JSON_AND_KEY "traceparent: %s\r\n", cases[i].header);
+        struct journal_append *append = post_and_accept(fd, headers, PURCHASE("o-1"), &answer);
+        cr_assert(slice_equals_string(append->event->parts.traceparent, cases[i].kept), "case %u", i);
+        journal_answer(i, OK, NULL);
+        client_receive(fd, &answer);
+        close(fd);
+    }
+}

@@ -53,3 +53,11 @@ Test(name, keys_are_printable_ascii_with_spaces_only_inside)
     cr_expect_not(name_is_valid_key(letters(EVENT_KEY_BYTES_MAX + 1)));
     cr_expect_not(name_is_valid_key(SLICE_LITERAL("a\0b")));
 }
+
+Test(name, a_traceparent_has_no_room_for_line_ends)
+{
+    cr_assert(name_is_valid_traceparent(SLICE_LITERAL("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")));
+    cr_assert_not(
+        name_is_valid_traceparent(SLICE_LITERAL("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0\r\nx: 1")));
+    cr_assert_not(name_is_valid_traceparent(SLICE_LITERAL("")));
+}
