@@ -18,8 +18,10 @@ bool name_is_valid_type(struct slice text);
 bool name_is_valid_key(struct slice text);
 #define KEY_RULE "must be 1 to 256 printable ASCII characters, with spaces only inside"
 
-/* A traceparent header (W3C trace context, any version): lower-case hexadecimal and hyphens, 55 to
- * TRACEPARENT_BYTES_MAX. What is anything else is not passed on: h2o lets line ends through in the headers of HTTP/2.
+/*
+ * A traceparent header (W3C trace context, any version): lower-case hexadecimal and hyphens, 55 to
+ * TRACEPARENT_BYTES_MAX. What is anything else is not copied into our own requests. (h2o refuses line ends in header
+ * values by itself, over HTTP/2 as well: tried.)
  */
 bool name_is_valid_traceparent(struct slice text);
 
