@@ -36,20 +36,10 @@ static json_t *view_account(const struct admin_change *change)
 
 void admin_add_account(struct http_exchange *exchange, void *context)
 {
-    static const char *const known[] = {"id", NULL};
-    struct admin *admin = context;
-    json_t *body = admin_authenticate(admin, exchange) ? admin_read_object(exchange, known) : NULL;
-    if (!body)
-        return;
-    char id[NAME_BYTES_MAX + 1];
-    struct admin_change *change = NULL;
-    if (admin_take_text(exchange, body, "id", true, id, sizeof id) == ADMIN_MEMBER_TAKEN)
-        change = admin_change_new(exchange, ACCOUNTS_ADD_ACCOUNT, 201, view_account);
-    json_decref(body);
-    if (!change)
-        return;
-    snprintf(change->request.account, sizeof change->request.account, "%s", id);
-    admin_change_submit(admin, change);
+    struct admin_change *change = admin_change_of_name(
+        context, exchange, ACCOUNTS_ADD_ACCOUNT, view_account, "id", offsetof(struct accounts_request, account));
+    if (change)
+        admin_change_submit(context, change);
 }
 
 /* The account of the path, or NULL after a 404. */

@@ -57,6 +57,12 @@ struct admin_change {
 /* Answers 503 and returns NULL when there is no memory. */
 struct admin_change *admin_change_new(struct http_exchange *exchange, enum accounts_act act, int status,
     json_t *(*view)(const struct admin_change *change));
+/*
+ * A change that takes one required name from the body, `member`, to be copied to `offset` of the request (an array of
+ * NAME_BYTES_MAX + 1). NULL after an answer: no token, no such body, no memory.
+ */
+struct admin_change *admin_change_of_name(struct admin *admin, struct http_exchange *exchange, enum accounts_act act,
+    json_t *(*view)(const struct admin_change *change), const char *member, size_t offset);
 void admin_change_submit(struct admin *admin, struct admin_change *change);
 
 json_t *admin_time(int64_t wall_us);   /* RFC 3339, null for 0 */

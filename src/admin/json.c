@@ -114,6 +114,23 @@ struct admin_change *admin_change_new(struct http_exchange *exchange, enum accou
     return change;
 }
 
+struct admin_change *admin_change_of_name(struct admin *admin, struct http_exchange *exchange, enum accounts_act act,
+    json_t *(*view)(const struct admin_change *change), const char *member, size_t offset)
+{
+    const char *const known[] = {member, NULL};
+    json_t *body = admin_authenticate(admin, exchange) ? admin_read_object(exchange, known) : NULL;
+    if (!body)
+        return NULL;
+    char name[NAME_BYTES_MAX + 1];
+    struct admin_change *change = NULL;
+    if (admin_take_text(exchange, body, member, true, name, sizeof name) == ADMIN_MEMBER_TAKEN)
+        change = admin_change_new(exchange, act, 201, view);
+    json_decref(body);
+    if (change)
+        memcpy((char *)&change->request + offset, name, sizeof name);
+    return change;
+}
+
 static void on_changed(struct accounts_request *request, void *receiver)
 {
     struct admin_change *change = CONTAINER_OF(request, struct admin_change, request);

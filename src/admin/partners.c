@@ -43,20 +43,10 @@ static json_t *view_partner(const struct admin_change *change)
 
 void admin_add_partner(struct http_exchange *exchange, void *context)
 {
-    static const char *const known[] = {"id", NULL};
-    struct admin *admin = context;
-    json_t *body = admin_authenticate(admin, exchange) ? admin_read_object(exchange, known) : NULL;
-    if (!body)
-        return;
-    char id[NAME_BYTES_MAX + 1];
-    struct admin_change *change = NULL;
-    if (admin_take_text(exchange, body, "id", true, id, sizeof id) == ADMIN_MEMBER_TAKEN)
-        change = admin_change_new(exchange, ACCOUNTS_ADD_PARTNER, 201, view_partner);
-    json_decref(body);
-    if (!change)
-        return;
-    snprintf(change->request.partner, sizeof change->request.partner, "%s", id);
-    admin_change_submit(admin, change);
+    struct admin_change *change = admin_change_of_name(
+        context, exchange, ACCOUNTS_ADD_PARTNER, view_partner, "id", offsetof(struct accounts_request, partner));
+    if (change)
+        admin_change_submit(context, change);
 }
 
 static json_t *view_key(const struct admin_change *change)
@@ -89,21 +79,10 @@ static json_t *view_grant(const struct admin_change *change)
 
 void admin_grant_account(struct http_exchange *exchange, void *context)
 {
-    static const char *const known[] = {"account", NULL};
-    struct admin *admin = context;
-    char partner[NAME_BYTES_MAX + 1], account[NAME_BYTES_MAX + 1];
-    if (!admin_authenticate(admin, exchange) || !take_path_name(exchange, 0, partner))
-        return;
-    json_t *body = admin_read_object(exchange, known);
-    if (!body)
-        return;
-    struct admin_change *change = NULL;
-    if (admin_take_text(exchange, body, "account", true, account, sizeof account) == ADMIN_MEMBER_TAKEN)
-        change = admin_change_new(exchange, ACCOUNTS_GRANT, 201, view_grant);
-    json_decref(body);
-    if (!change)
-        return;
-    snprintf(change->request.partner, sizeof change->request.partner, "%s", partner);
-    snprintf(change->request.account, sizeof change->request.account, "%s", account);
-    admin_change_submit(admin, change);
+    struct admin_change *change = admin_change_of_name(
+        context, exchange, ACCOUNTS_GRANT, view_grant, "account", offsetof(struct accounts_request, account));
+    if (change && take_path_name(exchange, 0, change->request.partner))
+        admin_change_submit(context, change);
+    else
+        free(change);
 }
