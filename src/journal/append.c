@@ -32,8 +32,11 @@ static enum err add_event(struct store *store, struct journal_append *append)
     int64_t seq = store->next_seq;
     enum err result = event_rows_add(&store->events, seq, event);
     if (result == ERR_EXISTS) {
-        /* The same event came twice and had no key to tell, or its key has left the ledger. */
-        append->request.result = ERR_EXISTS;
+        /*
+         * Without a key: the same event came twice. With one that the ledger does not know: another event has this id,
+         * by a chance of 2^-44, and must not swallow it. The partner's next try gets a new id.
+         */
+        append->request.result = event->parts.key.len ? ERR_UNAVAILABLE : ERR_EXISTS;
         append->ret_id = event->parts.id;
         return OK;
     }
@@ -62,8 +65,10 @@ enum err store_append(struct store *store, struct journal_request *request)
         return result;
     switch (finding) {
     case LEDGER_NEW:
-        result = ledger_add(&store->ledger, &append->ledger_key, event);
-        return result ? result : add_event(store, append);
+        result = add_event(store, append);
+        if (!result && request->result == OK)
+            result = ledger_add(&store->ledger, &append->ledger_key, event);
+        return result;
     case LEDGER_DUPLICATE:
         request->result = ERR_EXISTS;
         append->ret_id = first;

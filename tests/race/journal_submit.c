@@ -5,6 +5,7 @@
  * exactly one.
  */
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "journal/journal_reader.h"
 #include "journal/journal_sqlite.h"
 #include "runtime/thread.h"
@@ -55,7 +56,8 @@ static void submit(struct poster *poster, unsigned number, struct event_id_gener
         .key = slice_of(key, (size_t)len),
         .body = SLICE_LITERAL("{}"),
     };
-    const unsigned char random[8] = {(unsigned char)(uintptr_t)poster};
+    unsigned char random[8];
+    crypto_random(random, sizeof random);
     event_id_make(ids, parts.accepted_us, 0, random, &parts.id);
     struct journal_append *append = calloc(1, sizeof *append);
     if (!append || event_new(&parts, NULL, 100, &append->event) != OK)
