@@ -205,6 +205,24 @@ Test(append, the_same_event_twice_without_a_key_is_accepted_once)
     desk_free(desk);
 }
 
+Test(append, an_event_whose_id_is_taken_is_refused_and_its_key_stays_free)
+{
+    struct desk *desk = desk_new();
+    struct event *first = desk_event(desk, (struct draft){.type = "purchase", .key = "a"});
+    struct event *second = desk_event(desk, (struct draft){.type = "purchase", .key = "b"});
+    struct journal_append append;
+    cr_assert(desk_call(desk, &append_init(&append, first, (uint64_t[]){7}, 1)->request) == OK);
+    struct event_id own_id = second->parts.id;
+    second->parts.id = first->parts.id;
+    cr_assert(desk_call(desk, &append_init(&append, second, (uint64_t[]){7}, 1)->request) == ERR_UNAVAILABLE);
+    second->parts.id = own_id;
+    cr_assert(desk_call(desk, &append_init(&append, second, (uint64_t[]){7}, 1)->request) == OK);
+    cr_assert(desk_sql_int(desk, "SELECT count(*) FROM deliveries") == 2);
+    event_unref(first);
+    event_unref(second);
+    desk_free(desk);
+}
+
 Test(append, an_event_without_endpoint_is_parked_as_unrouted_and_not_handed_over)
 {
     struct desk *desk = desk_new();
