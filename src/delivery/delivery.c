@@ -280,6 +280,7 @@ void delivery_shard_free(struct delivery_shard *shard)
     /* The journal has ended: what it still had to say lies in the mailbox, and every request of ours is back. */
     if (shard->mailbox.event_fd >= 0) {
         shard->stopping = true;
+        shard->journal = NULL;
         mailbox_work(&shard->mailbox);
     }
     for (struct id_map_node *node; (node = id_map_any(&shard->jobs));)

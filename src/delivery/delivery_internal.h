@@ -68,6 +68,7 @@ struct endpoint_queue {
     int64_t next_due_us;          /* the earliest waiting one; INT64_MAX: none */
     int64_t waiting_after_due_us; /* waiting ones up to here (due, id) have been loaded */
     int64_t waiting_after_id;
+    int64_t late_due_us; /* While loading: the earliest that was committed behind the cursor; INT64_MAX: none. */
     struct journal_load load;
     bool loading;
     bool retries_turn; /* the next load is for waiting ones, if any are due */
@@ -89,7 +90,7 @@ struct delivery_shard {
     struct accounts *accounts;
     const struct directory *directory;
     struct credit *credit;
-    struct journal *journal;
+    struct journal *journal; /* NULL once it has ended, when the shard is freed */
     struct client_options client_options;
     void (*on_report)(const struct delivery_report *report);
 

@@ -113,6 +113,8 @@ void endpoint_queue_expect(struct endpoint_queue *queue, int64_t due_us)
         /* Committed late (the disk had refused it before): behind the cursor, which goes back for it. */
         queue->waiting_after_due_us = INT64_MIN;
         queue->waiting_after_id = 0;
+        if (due_us < queue->late_due_us)
+            queue->late_due_us = due_us;
     }
     refill_queue(queue);
 }

@@ -230,7 +230,7 @@ void outcome_cut_short(struct attempt_run *run)
 {
     struct job *job = run->job;
     struct delivery_shard *shard = job->queue->shard;
-    if (job->delivery.state == DELIVERY_SENDING && !run->client.end.request_begun) {
+    if (shard->journal && job->delivery.state == DELIVERY_SENDING && !run->client.end.request_begun) {
         /* Guarded, and nothing has left: the journal may say so, and the restart need not ask a person. */
         run->settle = (struct journal_settle){.to = DELIVERY_WAITING,
             .lane = job->delivery.lane,

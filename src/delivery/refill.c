@@ -53,6 +53,7 @@ void refill_init_queue(struct endpoint_queue *queue)
 {
     queue->next_due_us = INT64_MAX;
     queue->left_after_id = INT64_MAX;
+    queue->late_due_us = INT64_MAX;
     timer_init(&queue->due_timer, on_due);
 }
 
@@ -93,6 +94,10 @@ static void on_loaded(struct journal_request *request, void *receiver)
     free(TAKE(queue->load.ret_deliveries));
     if (queue->left_after_id < queue->pending_after_id)
         queue->pending_after_id = queue->left_after_id;
+    if (queue->late_due_us != INT64_MAX) { /* the load began behind it, and has moved the cursor on */
+        queue->waiting_after_due_us = INT64_MIN;
+        queue->waiting_after_id = 0;
+    }
 
     if (!complete || (queue->load.ret_more && !brought_something)) {
         look_again_after(queue, LOAD_AGAIN_US); /* the disk refused, the memory or the credit is used up */
@@ -102,6 +107,8 @@ static void on_loaded(struct journal_request *request, void *receiver)
             if (queue->load.after_pending_id != INT64_MAX)
                 queue->pending_in_journal = queue->left_after_id != INT64_MAX;
             queue->next_due_us = queue->load.ret_next_due_us;
+            if (queue->late_due_us < queue->next_due_us)
+                queue->next_due_us = queue->late_due_us;
         }
         refill_queue(queue);
     }
@@ -138,6 +145,7 @@ static bool load(struct endpoint_queue *queue, unsigned room)
     };
     queue->loading = true;
     queue->left_after_id = INT64_MAX;
+    queue->late_due_us = INT64_MAX;
     queue->shard->requests_out++;
     journal_submit(queue->shard->journal, &request->request);
     return true;
