@@ -4,6 +4,7 @@
 #include "model/signature.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 TestSuite(delivery, .init = fixture_begin, .fini = fixture_end);
 
@@ -29,6 +30,39 @@ Test(delivery, what_is_handed_over_is_sent_signed_and_settled)
     cr_assert_eq(settle->to, DELIVERY_DELIVERED);
     cr_assert(settle->has_attempt && settle->attempt.number == 1 && settle->attempt.end.http_status == 200);
     answer_settle(0, OK);
+}
+
+/* The value of a header of the request, up to its line's end. */
+static void copy_header(const struct sink_request *request, const char *name, char *ret_value, size_t size)
+{
+    char begin[64];
+    snprintf(begin, sizeof begin, "\r\n%s: ", name);
+    const char *at = strstr(request->head, begin);
+    cr_assert(at, "%s is missing in\n%s", name, request->head);
+    at += strlen(begin);
+    snprintf(ret_value, size, "%.*s", (int)strcspn(at, "\r"), at);
+}
+
+Test(delivery, the_signature_is_of_the_endpoints_secret_over_id_time_and_body)
+{
+    char id[64], timestamp[32], signature[128], expected[SIGNATURE_TEXT_BYTES];
+    begin_shard(NULL);
+    journal_answer_at_once(JOURNAL_SETTLE);
+    int64_t before_s = clock_wall_us() / US_PER_SECOND;
+    hand_over(16, 16, "note");
+    const struct sink_request *request = sink_request(0);
+    copy_header(request, "webhook-id", id, sizeof id);
+    copy_header(request, "webhook-timestamp", timestamp, sizeof timestamp);
+    copy_header(request, "webhook-signature", signature, sizeof signature);
+    long long timestamp_s = atoll(timestamp);
+    cr_assert(timestamp_s >= before_s && timestamp_s <= clock_wall_us() / US_PER_SECOND);
+    struct secret secret;
+    struct hmac *mac;
+    endpoint_secret(&secret);
+    cr_assert_eq(hmac_new(slice_of(secret.bytes, secret.len), &mac), OK);
+    signature_make(mac, slice_from_string(id), timestamp_s, slice_from_string(request->body), expected);
+    hmac_free(mac);
+    cr_assert_str_eq(signature, expected);
 }
 
 Test(delivery, a_failure_waits_for_its_step_and_is_loaded_when_due)
@@ -59,11 +93,17 @@ Test(delivery, a_failure_waits_for_its_step_and_is_loaded_when_due)
 Test(delivery, at_the_end_of_the_schedule_it_is_dead)
 {
     sink_set(SINK_ANSWER, 500);
-    policy.schedule.steps = 0;
-    begin_shard(NULL);
+    policy.schedule.steps = 1;
+    begin_shard(&(struct journal_backlog){.endpoint = endpoint, .waiting = 1, .waiting_due_us = 0});
     hand_over(16, 16, "note");
-    cr_assert_eq(journal_settle_at(JOURNAL_SETTLE, 0)->to, DELIVERY_DEAD);
+    cr_assert_eq(journal_settle_at(JOURNAL_SETTLE, 0)->to, DELIVERY_WAITING, "the schedule has one step");
     answer_settle(0, OK);
+    journal_answer_load(journal_load_at(0), 32, 32, DELIVERY_WAITING, false);
+    struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, 1);
+    cr_assert_eq(settle->delivery, 32);
+    cr_assert_eq(settle->to, DELIVERY_DEAD);
+    cr_assert_eq(settle->failures, 2);
+    answer_settle(1, OK);
 }
 
 Test(delivery, a_410_parks_it_and_disables_the_endpoint)
@@ -146,7 +186,7 @@ Test(delivery, what_has_no_room_stays_in_the_journal_and_comes_back)
     sink_set(SINK_HOLD, 200);
     begin_shard(NULL);
     journal_answer_at_once(JOURNAL_SETTLE);
-    hand_over(1, 20, "note"); /* 4 in flight, 8 in the lane, the rest without room */
+    hand_over(1, 20, "note"); /* there is room for 8 */
     struct journal_load *load = journal_load_at(0);
     cr_assert_lt(load->after_pending_id, 20);
     int64_t from = load->after_pending_id + 1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
+#include "base/cleanup.h"
 #include "runtime/log.h"
 #include "runtime/rcu.h"
 #include "runtime/thread.h"
@@ -18,7 +19,7 @@
 
 struct delivery_policy policy;
 struct delivery_shard *shard;
-uint64_t endpoint;
+uint64_t endpoint, other_endpoint;
 size_t body_bytes;
 
 static struct accounts *accounts;
@@ -34,8 +35,8 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 
 /* --- the journal --- */
 
-static struct journal_request *received[JOURNAL_KINDS][REQUESTS_MAX];
-static unsigned received_count[JOURNAL_KINDS];
+static struct journal_request *received[JOURNAL_KINDS][REQUESTS_MAX], *received_in_order[REQUESTS_MAX];
+static unsigned received_count[JOURNAL_KINDS], received_in_all, taken;
 static bool at_once[JOURNAL_KINDS];
 
 static void receive_answer(struct mail *mail, void *receiver)
@@ -54,8 +55,9 @@ void journal_answer(struct journal_request *request, enum err result)
 static void submit(struct journal *journal, struct journal_request *request)
 {
     pthread_mutex_lock(&lock);
-    assert(received_count[request->kind] < REQUESTS_MAX);
+    assert(received_in_all < REQUESTS_MAX);
     received[request->kind][received_count[request->kind]++] = request;
+    received_in_order[received_in_all++] = request;
     bool answer = at_once[request->kind];
     pthread_mutex_unlock(&lock);
     if (answer && request->kind == JOURNAL_LOAD)
@@ -80,6 +82,14 @@ struct journal_request *journal_request(enum journal_kind kind, unsigned index)
     return received[kind][index];
 }
 
+struct journal_request *journal_take(void)
+{
+    pthread_mutex_lock(&lock);
+    struct journal_request *request = taken < received_in_all ? received_in_order[taken++] : NULL;
+    pthread_mutex_unlock(&lock);
+    return request;
+}
+
 struct journal_settle *journal_settle_at(enum journal_kind kind, unsigned index)
 {
     return CONTAINER_OF(journal_request(kind, index), struct journal_settle, request);
@@ -97,7 +107,7 @@ void journal_answer_at_once(enum journal_kind kind)
     pthread_mutex_unlock(&lock);
 }
 
-static struct delivery make_delivery(int64_t id, const char *type, enum delivery_state state)
+struct delivery make_delivery(int64_t id, const char *type, enum delivery_state state)
 {
     static struct event_id_generator ids;
     struct event_parts parts = {.accepted_us = clock_wall_us(),
@@ -119,8 +129,12 @@ static struct delivery make_delivery(int64_t id, const char *type, enum delivery
 void journal_answer_load(struct journal_load *load, int64_t first, int64_t last, enum delivery_state state, bool more)
 {
     load->ret_count = 0;
-    for (int64_t id = first; id <= last && load->ret_count < load->count_max; id++)
-        load->ret_deliveries[load->ret_count++] = make_delivery(id, "note", state);
+    for (int64_t id = first; id <= last && load->ret_count < load->count_max; id++) {
+        struct delivery *delivery = &load->ret_deliveries[load->ret_count++];
+        *delivery = make_delivery(id, "note", state);
+        if (state == DELIVERY_WAITING)
+            delivery->due_us = load->due_by_us; /* just due when the load was sent off */
+    }
     load->ret_more = more;
     load->ret_next_due_us = INT64_MAX;
     journal_answer(&load->request, OK);
@@ -148,6 +162,7 @@ static int listen_fd;
 static unsigned port, requests, connections, concurrent, concurrent_max, releases;
 static struct sink_request log_of_requests[REQUESTS_MAX];
 static enum sink_mode mode;
+static char held_path[64]; /* empty: all of them */
 static int status;
 static pthread_t acceptor, servers[CONNECTIONS_MAX];
 static int server_fds[CONNECTIONS_MAX];
@@ -170,6 +185,13 @@ static bool read_request(int fd, struct sink_request *ret_request)
            recv(fd, rest, body - kept, MSG_WAITALL) == (ssize_t)(body - kept);
 }
 
+static bool is_held(const struct sink_request *request)
+{
+    char line[96];
+    snprintf(line, sizeof line, "POST %s ", held_path);
+    return mode == SINK_HOLD && (!held_path[0] || strncmp(request->head, line, strlen(line)) == 0);
+}
+
 /* Logs it and waits as long as the script says; false: the connection is to be dropped. */
 static bool take_request(const struct sink_request *request, unsigned connection, int *ret_status)
 {
@@ -179,7 +201,7 @@ static bool take_request(const struct sink_request *request, unsigned connection
     if (++concurrent > concurrent_max)
         concurrent_max = concurrent;
     unsigned release = releases;
-    while (mode == SINK_HOLD && releases == release)
+    while (is_held(request) && releases == release)
         pthread_cond_wait(&changed, &lock);
     concurrent--;
     bool answer = mode != SINK_DROP;
@@ -271,6 +293,14 @@ void sink_set(enum sink_mode wanted, int code)
     pthread_mutex_unlock(&lock);
 }
 
+void sink_hold_path(const char *path)
+{
+    pthread_mutex_lock(&lock);
+    mode = SINK_HOLD;
+    snprintf(held_path, sizeof held_path, "%s", path);
+    pthread_mutex_unlock(&lock);
+}
+
 void sink_release(void)
 {
     pthread_mutex_lock(&lock);
@@ -288,11 +318,18 @@ static void change(struct accounts_request *request)
     cr_assert_eq(accounts_call(accounts, request), OK, "%s", request->detail);
 }
 
-void change_endpoint(unsigned changes, bool enabled)
+void change_endpoint(unsigned changes, bool value)
 {
     struct accounts_request request = {.act = ACCOUNTS_CHANGE_ENDPOINT, .endpoint_id = endpoint, .changes = changes};
-    request.endpoint.enabled = enabled;
+    request.endpoint.enabled = request.endpoint.idempotent = request.endpoint.final_4xx = value;
     change(&request);
+}
+
+void endpoint_secret(struct secret *ret_secret)
+{
+    rcu_go_online();
+    *ret_secret = directory_endpoint(accounts_directory(accounts), endpoint)->secrets[0];
+    rcu_go_offline();
 }
 
 bool endpoint_is_enabled(void)
@@ -301,6 +338,15 @@ bool endpoint_is_enabled(void)
     bool enabled = directory_endpoint(accounts_directory(accounts), endpoint)->enabled;
     rcu_go_offline();
     return enabled;
+}
+
+static uint64_t add_endpoint(const char *name, const char *path)
+{
+    struct accounts_request add = {.act = ACCOUNTS_ADD_ENDPOINT, .endpoint.enabled = true};
+    snprintf(add.endpoint.name, sizeof add.endpoint.name, "%s", name);
+    snprintf(add.endpoint.url, sizeof add.endpoint.url, "http://127.0.0.1:%u%s", port, path);
+    change(&add);
+    return add.ret_endpoint;
 }
 
 void fixture_begin(void)
@@ -323,14 +369,11 @@ void fixture_begin(void)
     start_sink();
     cr_assert_eq(accounts_open(directory, &seed, &accounts, detail), OK, "%s", detail);
     change(&(struct accounts_request){.act = ACCOUNTS_ADD_ACCOUNT});
-    struct accounts_request add = {.act = ACCOUNTS_ADD_ENDPOINT};
-    add.endpoint = (struct endpoint){.name = "main", .enabled = true};
-    snprintf(add.endpoint.url, sizeof add.endpoint.url, "http://127.0.0.1:%u/in", port);
-    change(&add);
-    endpoint = add.ret_endpoint;
+    endpoint = add_endpoint("main", "/in");
+    other_endpoint = add_endpoint("other", "/other");
 }
 
-void begin_shard(const struct journal_backlog *backlog)
+void begin_shard_unsurveyed(void)
 {
     struct delivery_options options = {.policy = policy, .accounts = accounts, .credit = &credit};
     options.client = (struct client_options){.allow_http = true, .connections_max = 200};
@@ -340,7 +383,12 @@ void begin_shard(const struct journal_backlog *backlog)
     delivery_shard_listen_to_journal(shard, &listener);
     cr_assert_eq(delivery_shard_start(shard, &fake), OK);
     started = true;
-    struct journal_survey *survey = CONTAINER_OF(journal_request(JOURNAL_SURVEY, 0), struct journal_survey, request);
+}
+
+void journal_answer_survey(unsigned index, const struct journal_backlog *backlog)
+{
+    struct journal_survey *survey =
+        CONTAINER_OF(journal_request(JOURNAL_SURVEY, index), struct journal_survey, request);
     if (backlog) {
         survey->ret_backlogs = malloc(sizeof *backlog);
         survey->ret_backlogs[0] = *backlog;
@@ -349,15 +397,31 @@ void begin_shard(const struct journal_backlog *backlog)
     journal_answer(&survey->request, OK);
 }
 
+void begin_shard(const struct journal_backlog *backlog)
+{
+    begin_shard_unsurveyed();
+    journal_answer_survey(0, backlog);
+}
+
+void end_shard(int64_t drain_us)
+{
+    delivery_shard_stop(shard, drain_us);
+    delivery_shard_join(shard);
+    started = false;
+}
+
+void free_shard(void)
+{
+    delivery_shard_free(TAKE(shard));
+}
+
 void fixture_end(void)
 {
-    if (started) {
-        delivery_shard_stop(shard, 100 * US_PER_MS);
-        delivery_shard_join(shard);
-    }
+    if (started)
+        end_shard(100 * US_PER_MS);
     stop_sink();
     accounts_stop(accounts);
-    delivery_shard_free(shard);
+    free_shard();
     cr_assert_eq(atomic_load(&credit.held_bytes), 0, "bytes were not given back");
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", directory);

@@ -27,13 +27,18 @@
 extern struct delivery_policy policy; /* may be changed before begin_shard */
 extern struct delivery_shard *shard;
 extern size_t body_bytes; /* of what is handed over; 0: BODY */
-extern uint64_t endpoint; /* of account acc_1, pointed at the sink */
+/* Of account acc_1, both pointed at the sink: /in and /other. What is made belongs to `endpoint`. */
+extern uint64_t endpoint, other_endpoint;
 
 void fixture_begin(void);
 void fixture_end(void);
 /* Starts the shard and answers its survey with `backlog` (NULL: nothing). */
 void begin_shard(const struct journal_backlog *backlog);
-void change_endpoint(unsigned changes, bool enabled);
+void begin_shard_unsurveyed(void);
+void end_shard(int64_t drain_us); /* stops and joins; fixture_end does it where the test has not */
+void free_shard(void);            /* after end_shard, where a test wants to see it happen */
+void endpoint_secret(struct secret *ret_secret);
+void change_endpoint(unsigned changes, bool value); /* flags: what `changes` names becomes `value` */
 bool endpoint_is_enabled(void);
 
 /* The journal's side: requests of one kind, counted from 0. */
@@ -42,10 +47,14 @@ struct journal_request *journal_request(enum journal_kind kind, unsigned index);
 struct journal_settle *journal_settle_at(enum journal_kind kind, unsigned index);
 struct journal_load *journal_load_at(unsigned index);
 void journal_answer(struct journal_request *request, enum err result);
+void journal_answer_survey(unsigned index, const struct journal_backlog *backlog);
+struct journal_request *journal_take(void); /* the next one of any kind that was not taken yet; NULL: none */
 /* From now on every request of this kind is answered OK at once (loads: nothing there). */
 void journal_answer_at_once(enum journal_kind kind);
 /* Fills a load's answer with deliveries first to last (as make_delivery). */
 void journal_answer_load(struct journal_load *load, int64_t first, int64_t last, enum delivery_state state, bool more);
+/* As if accepted now, or as if failed once for a waiting one. The event's reference is the caller's. */
+struct delivery make_delivery(int64_t id, const char *type, enum delivery_state state);
 /* Hands deliveries first to last over, as a commit would. `type` is the events'. */
 void hand_over(int64_t first, int64_t last, const char *type);
 
@@ -64,6 +73,7 @@ unsigned sink_concurrent_max(void);
 /* What it does with each request from now on. */
 enum sink_mode { SINK_ANSWER, SINK_HOLD, SINK_DROP };
 void sink_set(enum sink_mode mode, int status);
-void sink_release(void); /* answers what is held, and goes on with SINK_ANSWER */
+void sink_hold_path(const char *path); /* SINK_HOLD for this path only; the others are answered */
+void sink_release(void);               /* answers what is held, and goes on with SINK_ANSWER */
 
 #endif

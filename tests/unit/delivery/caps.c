@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one shard and one endpoint may have under way, and that nobody pays for somebody else's slowness. */
+#include "fixture.h"
+
+#include "runtime/metrics.h"
+
+TestSuite(delivery_caps, .init = fixture_begin, .fini = fixture_end);
+
+static void hand_over_to(uint64_t to, int64_t first, int64_t last)
+{
+    uint64_t ours = endpoint;
+    endpoint = to;
+    hand_over(first, last, "note");
+    endpoint = ours;
+}
+
+Test(delivery_caps, of_all_endpoints_together_no_more_are_in_flight_than_the_shards_cap)
+{
+    sink_set(SINK_HOLD, 200);
+    policy.in_flight_per_shard = 5;
+    begin_shard(NULL);
+    journal_answer_at_once(JOURNAL_SETTLE);
+    hand_over_to(endpoint, 1, 4);
+    hand_over_to(other_endpoint, 101, 104);
+    WAIT_UNTIL(sink_count() == 5);
+    WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 8);
+    cr_assert_eq(metrics_read(METRIC_IN_FLIGHT), 5);
+    sink_release();
+    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 8);
+    cr_assert_eq(sink_concurrent_max(), 5);
+}
+
+Test(delivery_caps, outcomes_that_are_not_on_disk_yet_count_against_the_shards_cap_as_well)
+{
+    policy.in_flight_per_shard = 1;
+    begin_shard(NULL);
+    hand_over(1, 2, "note");
+    struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, 0);
+    hand_over(3, 3, "note");
+    WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 3); /* a turn of the loop has gone by */
+    int64_t answered_us = clock_wall_us();
+    journal_answer(&settle->request, OK);
+    settle = journal_settle_at(JOURNAL_SETTLE, 1);
+    cr_assert_geq(settle->attempt.started_us, answered_us, "sent while an outcome was not recorded");
+    journal_answer_at_once(JOURNAL_SETTLE);
+    journal_answer(&settle->request, OK);
+    journal_request(JOURNAL_SETTLE, 2);
+}
+
+Test(delivery_caps, an_endpoint_that_hangs_holds_no_other_one_up)
+{
+    sink_hold_path("/in");
+    begin_shard(NULL);
+    journal_answer_at_once(JOURNAL_LOAD);
+    hand_over_to(endpoint, 1, 20);
+    hand_over_to(other_endpoint, 101, 108);
+    for (unsigned i = 0; i < 8; i++) {
+        cr_assert_geq(journal_settle_at(JOURNAL_SETTLE, i)->delivery, 101);
+        journal_answer(journal_request(JOURNAL_SETTLE, i), OK);
+    }
+    WAIT_UNTIL(sink_count() == 12);
+    cr_assert_eq(metrics_read(METRIC_IN_FLIGHT), 4, "the hanging one's cap");
+}
+
+Test(delivery_caps, fresh_ones_go_first_and_the_backlog_moves_all_the_same)
+{
+    static const int64_t expected[] = {1, 101, 102, 103, 2, 104, 105, 106, 3, 107, 108, 4};
+    sink_set(SINK_HOLD, 200);
+    policy.in_flight_per_endpoint = 1;
+    begin_shard(&(struct journal_backlog){.endpoint = endpoint, .pending = 4, .waiting_due_us = INT64_MAX});
+    journal_answer_load(journal_load_at(0), 1, 4, DELIVERY_PENDING, false);
+    WAIT_UNTIL(sink_count() == 1);
+    hand_over(101, 108, "note");
+    WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 12);
+    sink_release();
+    for (unsigned i = 0; i < ARRAY_LENGTH(expected); i++) {
+        struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, i);
+        cr_assert_eq(settle->delivery, expected[i], "number %u is %lld", i, (long long)settle->delivery);
+        journal_answer(&settle->request, OK);
+    }
+}
