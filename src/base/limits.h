@@ -29,6 +29,10 @@
 /* One transaction of the journal: enough to make the fsync cheap, small enough for answers to be quick. */
 #define JOURNAL_BATCH_REQUESTS_MAX 1024
 
+/* One slice of the ledger: its tree of random keys (some 60 MB) stays in the system's page cache, so that an insert
+ * costs no read; its filter, at 12 bits a key (1.5 MB), is written in one commit when the slice is full. */
+#define LEDGER_SLICE_KEYS_MAX 1000000
+
 /* An attempt's record keeps this much of the answer's body, for the person who looks at why it failed. */
 #define ANSWER_EXCERPT_BYTES_MAX 512
 #define RETRY_STEPS_MAX 32

@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ledger on a file of its own, with slices of a few keys. What the journal does with it is in append.c. */
+#include "journal/ledger.h"
+
+#include "base/cleanup.h"
+
+#include <criterion/criterion.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define TODAY 20500 /* days since 1970: 2026-02-16 */
+#define SLICE_KEYS 10
+
+struct book {
+    char directory[256], path[300];
+    sqlite3 *db;
+    struct ledger ledger;
+};
+
+static void book_open(struct book *book)
+{
+    cr_assert(sqlite3_open(book->path, &book->db) == SQLITE_OK);
+    enum err result = ledger_init(&book->ledger, book->db);
+    cr_assert(result == OK, "%s", err_name(result));
+    book->ledger.slice_keys_max = SLICE_KEYS;
+}
+
+static void book_close(struct book *book)
+{
+    ledger_done(&book->ledger);
+    cr_assert(sqlite3_close(book->db) == SQLITE_OK, "a statement was left open");
+}
+
+static void book_reopen(struct book *book)
+{
+    book_close(book);
+    book_open(book);
+}
+
+static struct book *book_new(void)
+{
+    struct book *book = calloc(1, sizeof *book);
+    cr_assert(book);
+    const char *parent = getenv("TMPDIR");
+    snprintf(book->directory, sizeof book->directory, "%s/penstock-ledger-XXXXXX", parent ? parent : "/tmp");
+    cr_assert(mkdtemp(book->directory));
+    snprintf(book->path, sizeof book->path, "%s/ledger.db", book->directory);
+    book_open(book);
+    return book;
+}
+
+static void book_free(struct book *book)
+{
+    book_close(book);
+    unlink(book->path);
+    rmdir(book->directory);
+    free(book);
+}
+
+static void book_sql(struct book *book, const char *text)
+{
+    cr_assert(sqlite3_exec(book->db, text, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", text, sqlite3_errmsg(book->db));
+}
+
+static int64_t book_sql_int(struct book *book, const char *text)
+{
+    sqlite3_stmt *statement = NULL;
+    cr_assert(sqlite3_prepare_v2(book->db, text, -1, &statement, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(book->db));
+    cr_assert(sqlite3_step(statement) == SQLITE_ROW);
+    int64_t value = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return value;
+}
+
+static void book_begin(struct book *book)
+{
+    book_sql(book, "BEGIN IMMEDIATE");
+}
+
+static void book_commit(struct book *book)
+{
+    book_sql(book, "COMMIT");
+    ledger_committed(&book->ledger);
+}
+
+static void book_roll_back(struct book *book)
+{
+    book_sql(book, "ROLLBACK");
+    ledger_rolled_back(&book->ledger);
+}
+
+static struct ledger_key key_of(unsigned number)
+{
+    char text[16];
+    snprintf(text, sizeof text, "key-%u", number);
+    struct ledger_key key;
+    dedupe_ledger_key((struct slice){0}, (struct slice){0}, (struct slice){0}, slice_from_string(text), &key);
+    return key;
+}
+
+/* The event of a key has its number for an id. */
+static struct event event_of(unsigned number, int day, enum event_class class)
+{
+    struct event event = {.parts.accepted_us = day * US_PER_DAY + 1, .class = class};
+    memcpy(event.parts.id.bytes, &number, sizeof number);
+    return event;
+}
+
+static enum err book_try_add(struct book *book, unsigned number, int day, enum event_class class)
+{
+    struct ledger_key key = key_of(number);
+    struct event event = event_of(number, day, class);
+    return ledger_add(&book->ledger, &key, &event);
+}
+
+static void book_add(struct book *book, unsigned first, unsigned end, int day)
+{
+    for (unsigned i = first; i < end; i++)
+        cr_assert(book_try_add(book, i, day, CLASS_CRITICAL) == OK);
+}
+
+static void book_add_and_commit(struct book *book, unsigned first, unsigned end, int day)
+{
+    book_begin(book);
+    book_add(book, first, end, day);
+    book_commit(book);
+}
+
+static enum ledger_finding book_find(struct book *book, unsigned number)
+{
+    struct ledger_key key = key_of(number);
+    struct event event = event_of(number, TODAY, CLASS_CRITICAL);
+    enum ledger_finding finding;
+    struct event_id first;
+    cr_assert(ledger_look_up(&book->ledger, &key, &event, &finding, &first) == OK);
+    cr_assert(finding != LEDGER_DUPLICATE || memcmp(&first, &event.parts.id, sizeof first) == 0);
+    return finding;
+}
+
+static bool all_are(struct book *book, unsigned first, unsigned end, enum ledger_finding expected)
+{
+    bool all = true;
+    for (unsigned i = first; i < end; i++)
+        all &= book_find(book, i) == expected;
+    return all;
+}
+
+/* Works as the journal does when it has nothing else to do; returns the number of turns that did something. */
+static unsigned book_expire(struct book *book, int today)
+{
+    for (unsigned turns = 0;; turns++) {
+        bool worked;
+        book_begin(book);
+        cr_assert(ledger_expire(&book->ledger, today * US_PER_DAY, &worked) == OK);
+        book_commit(book);
+        if (!worked)
+            return turns;
+    }
+}
+
+static int64_t count_slices(struct book *book)
+{
+    return book_sql_int(book, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'ledger_[co]_*'");
+}
+
+static int64_t count_filters(struct book *book)
+{
+    return book_sql_int(book, "SELECT count(*) FROM ledger_filters");
+}
+
+Test(ledger, a_day_gets_another_part_when_the_last_is_full)
+{
+    struct book *book = book_new();
+    book_add_and_commit(book, 0, 35, TODAY);
+    cr_assert(count_slices(book) == 4 && count_filters(book) == 3);
+    static const struct {
+        const char *name;
+        int keys;
+        bool sealed;
+    } cases[] = {
+        {"ledger_c_20260216", 10, true},
+        {"ledger_c_20260216_1", 10, true},
+        {"ledger_c_20260216_2", 10, true},
+        {"ledger_c_20260216_3", 5, false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        char text[128];
+        snprintf(text, sizeof text, "SELECT count(*) FROM %s", cases[i].name);
+        cr_assert(book_sql_int(book, text) == cases[i].keys, "case %zu", i);
+        snprintf(text, sizeof text, "SELECT count(*) FROM ledger_filters WHERE slice = '%s' AND keys = %d",
+            cases[i].name, cases[i].keys);
+        cr_assert(book_sql_int(book, text) == cases[i].sealed, "case %zu", i);
+    }
+    cr_assert(all_are(book, 0, 35, LEDGER_DUPLICATE) && all_are(book, 35, 1000, LEDGER_NEW));
+    book_reopen(book);
+    cr_assert(all_are(book, 0, 35, LEDGER_DUPLICATE) && all_are(book, 35, 1000, LEDGER_NEW));
+    /* The last part goes on where it was. */
+    book_add_and_commit(book, 35, 41, TODAY);
+    cr_assert(count_slices(book) == 5 && count_filters(book) == 4);
+    cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216_3") == 10);
+    book_free(book);
+}
+
+Test(ledger, a_full_slice_that_is_found_at_the_start_takes_no_more)
+{
+    struct book *book = book_new();
+    book_add_and_commit(book, 0, 10, TODAY);
+    book_reopen(book);
+    book_add_and_commit(book, 10, 11, TODAY);
+    cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216_1") == 1);
+    cr_assert(count_filters(book) == 1 && all_are(book, 0, 11, LEDGER_DUPLICATE));
+    book_free(book);
+}
+
+Test(ledger, a_later_day_seals_the_slices_of_its_retention_only)
+{
+    struct book *book = book_new();
+    book_add_and_commit(book, 0, 3, TODAY);
+    book_begin(book);
+    cr_assert(book_try_add(book, 3, TODAY, CLASS_IMPORTANT) == OK);
+    book_commit(book);
+    cr_assert(count_slices(book) == 2 && all_are(book, 0, 4, LEDGER_DUPLICATE));
+    book_add_and_commit(book, 4, 5, TODAY + 1);
+    cr_assert(count_filters(book) == 1);
+    cr_assert(book_sql_int(book, "SELECT keys FROM ledger_filters WHERE slice = 'ledger_c_20260216'") == 3);
+    cr_assert(all_are(book, 0, 5, LEDGER_DUPLICATE));
+    book_free(book);
+}
+
+Test(ledger, an_event_of_a_day_that_is_over_begins_a_part_of_its_own)
+{
+    struct book *book = book_new();
+    book_add_and_commit(book, 0, 3, TODAY);
+    book_add_and_commit(book, 3, 4, TODAY + 1);
+    /* They come mixed around midnight, and stay in two slices. */
+    for (unsigned i = 4; i < 10; i++)
+        book_add_and_commit(book, i, i + 1, TODAY + i % 2);
+    cr_assert(count_slices(book) == 3 && count_filters(book) == 1);
+    cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216_1") == 3);
+    book_reopen(book);
+    cr_assert(all_are(book, 0, 10, LEDGER_DUPLICATE));
+    /* The part of the day before is closed at the start, and sealed when there is time. */
+    cr_assert(book_expire(book, TODAY + 1) == 1 && count_filters(book) == 2);
+    book_add_and_commit(book, 10, 11, TODAY);
+    cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216_2") == 1);
+    book_reopen(book);
+    cr_assert(all_are(book, 0, 11, LEDGER_DUPLICATE));
+    book_free(book);
+}
+
+/*
+ * A row that nobody entered through the ledger tells whether a slice was read: its filter has the key then, and the
+ * slice is asked. From the row in ledger_filters it has not.
+ */
+Test(ledger, trusts_a_filter_that_is_whole_and_reads_the_keys_where_it_is_not)
+{
+    static const struct {
+        const char *damage;
+        enum ledger_finding smuggled;
+        unsigned turns; /* of work that follow */
+    } cases[] = {
+        {"SELECT 1", LEDGER_NEW, 0},
+        {"DELETE FROM ledger_filters", LEDGER_DUPLICATE, 2},
+        {"DROP TABLE ledger_filters", LEDGER_DUPLICATE, 2},
+        {"DELETE FROM ledger_filters WHERE slice = 'ledger_c_20260216'", LEDGER_DUPLICATE, 1},
+        {"UPDATE ledger_filters SET filter = zeroblob(length(filter))", LEDGER_DUPLICATE, 2},
+        {"UPDATE ledger_filters SET filter = x''", LEDGER_DUPLICATE, 2},
+        {"UPDATE ledger_filters SET filter = substr(filter, 1, 64)", LEDGER_DUPLICATE, 2},
+        {"UPDATE ledger_filters SET filter = filter || x'00'", LEDGER_DUPLICATE, 2},
+        {"UPDATE ledger_filters SET crc = crc + 1", LEDGER_DUPLICATE, 2},
+        {"UPDATE ledger_filters SET crc = crc + 4294967296", LEDGER_DUPLICATE, 2},
+        {"UPDATE ledger_filters SET keys = keys + 1", LEDGER_DUPLICATE, 2},
+        {"UPDATE ledger_filters SET keys = -1", LEDGER_DUPLICATE, 2},
+        {"UPDATE ledger_filters SET slice = 'x' WHERE slice = 'ledger_c_20260216';"
+         "UPDATE ledger_filters SET slice = 'ledger_c_20260216' WHERE slice = 'ledger_c_20260216_1'",
+            LEDGER_DUPLICATE, 2},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct book *book = book_new();
+        book_add_and_commit(book, 0, 25, TODAY);
+        struct ledger_key key = key_of(100);
+        struct event event = event_of(100, TODAY, CLASS_CRITICAL);
+        sqlite3_stmt *statement;
+        cr_assert(sqlite3_prepare_v2(book->db, "INSERT INTO ledger_c_20260216(key, event) VALUES(?, ?)", -1, &statement,
+                      NULL) == SQLITE_OK);
+        sqlite3_bind_blob(statement, 1, &key, sizeof key, SQLITE_STATIC);
+        sqlite3_bind_blob(statement, 2, &event.parts.id, sizeof event.parts.id, SQLITE_STATIC);
+        cr_assert(sqlite3_step(statement) == SQLITE_DONE);
+        sqlite3_finalize(statement);
+        cr_assert(book_find(book, 100) == LEDGER_NEW, "case %zu", i);
+
+        book_sql(book, cases[i].damage);
+        book_reopen(book);
+        cr_assert(book_find(book, 100) == cases[i].smuggled, "case %zu", i);
+        cr_assert(all_are(book, 0, 25, LEDGER_DUPLICATE), "case %zu", i);
+        cr_assert(book_expire(book, TODAY) == cases[i].turns, "case %zu", i);
+        book_reopen(book);
+        cr_assert(book_find(book, 100) == cases[i].smuggled, "case %zu", i);
+        cr_assert(all_are(book, 0, 25, LEDGER_DUPLICATE), "case %zu", i);
+        cr_assert(book_expire(book, TODAY) == 0, "case %zu", i);
+        book_free(book);
+    }
+}
+
+Test(ledger, a_slice_that_cant_be_read_is_always_asked_and_takes_no_more)
+{
+    struct book *book = book_new();
+    book_add_and_commit(book, 0, 5, TODAY);
+    long page = (long)book_sql_int(book, "SELECT rootpage FROM sqlite_schema WHERE name = 'ledger_c_20260216'");
+    long page_bytes = (long)book_sql_int(book, "PRAGMA page_size");
+    book_close(book);
+    FILE *file = fopen(book->path, "r+");
+    cr_assert(file && fseek(file, (page - 1) * page_bytes, SEEK_SET) == 0);
+    cr_assert(fwrite("what was that?", 1, 14, file) == 14 && fclose(file) == 0);
+    book_open(book);
+    struct ledger_key key = key_of(0);
+    struct event event = event_of(0, TODAY, CLASS_CRITICAL);
+    enum ledger_finding finding;
+    struct event_id first;
+    cr_assert(ledger_look_up(&book->ledger, &key, &event, &finding, &first) == ERR_DAMAGED);
+    book_add_and_commit(book, 5, 6, TODAY);
+    cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216_1") == 1);
+    cr_assert(book_expire(book, TODAY) == 0);
+    book_free(book);
+}
+
+Test(ledger, expiry_drops_every_part_of_a_day_with_its_filter)
+{
+    struct book *book = book_new();
+    book_add_and_commit(book, 0, 25, TODAY);
+    book_add_and_commit(book, 25, 40, TODAY + 1);
+    cr_assert(count_slices(book) == 5 && count_filters(book) == 4);
+    cr_assert(book_expire(book, TODAY + LEDGER_CRITICAL_DAYS) == 0);
+    cr_assert(book_expire(book, TODAY + LEDGER_CRITICAL_DAYS + 1) == 3);
+    cr_assert(count_slices(book) == 2 && count_filters(book) == 1);
+    for (unsigned again = 0; again < 2; again++) {
+        cr_assert(all_are(book, 0, 25, LEDGER_NEW) && all_are(book, 25, 40, LEDGER_DUPLICATE));
+        book_reopen(book);
+    }
+    cr_assert(book_expire(book, TODAY + LEDGER_CRITICAL_DAYS + 2) == 2);
+    cr_assert(count_slices(book) == 0 && count_filters(book) == 0);
+    book_free(book);
+}
+
+Test(ledger, a_drop_that_is_rolled_back_has_not_happened)
+{
+    struct book *book = book_new();
+    book_add_and_commit(book, 0, 15, TODAY);
+    bool worked;
+    book_begin(book);
+    cr_assert(ledger_expire(&book->ledger, (TODAY + 100) * US_PER_DAY, &worked) == OK && worked);
+    cr_assert(all_are(book, 0, 10, LEDGER_NEW));
+    book_roll_back(book);
+    cr_assert(all_are(book, 0, 15, LEDGER_DUPLICATE) && count_filters(book) == 1);
+    book_free(book);
+}
+
+Test(ledger, a_seal_that_is_rolled_back_has_not_happened)
+{
+    static const struct {
+        unsigned committed, rolled_back;
+        int day;
+    } cases[] = {
+        {10, 11, TODAY},    /* the part was full */
+        {5, 12, TODAY},     /* it was filled in the transaction */
+        {5, 45, TODAY},     /* parts that it made were sealed in it as well */
+        {5, 6, TODAY + 1},  /* the day was over */
+        {5, 36, TODAY + 1}, /* both */
+        {0, 36, TODAY},     /* there was nothing before */
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct book *book = book_new();
+        unsigned end = cases[i].committed;
+        book_add_and_commit(book, 0, end, TODAY);
+        for (unsigned again = 0; again < 3; again++) {
+            book_begin(book);
+            book_add(book, end, cases[i].rolled_back, cases[i].day);
+            cr_assert(all_are(book, 0, cases[i].rolled_back, LEDGER_DUPLICATE), "case %zu", i);
+            book_roll_back(book);
+            cr_assert(count_slices(book) == (end > 0) && all_are(book, 0, end, LEDGER_DUPLICATE), "case %zu", i);
+            cr_assert(all_are(book, end, cases[i].rolled_back, LEDGER_NEW), "case %zu", i);
+        }
+        book_add_and_commit(book, end, 60, cases[i].day);
+        for (unsigned again = 0; again < 2; again++) {
+            cr_assert(all_are(book, 0, 60, LEDGER_DUPLICATE), "case %zu", i);
+            cr_assert(count_filters(book) == count_slices(book) - 1, "case %zu", i);
+            book_reopen(book);
+        }
+        book_free(book);
+    }
+}
+
+/* The n-th write to the file's schema or to the filters is refused. */
+struct refusal {
+    unsigned countdown;
+};
+
+static int refuse_write(void *context, int action, const char *table, const char *b, const char *c, const char *d)
+{
+    struct refusal *refusal = context;
+    bool counts = action == SQLITE_CREATE_TABLE || (action == SQLITE_INSERT && strcmp(table, "ledger_filters") == 0);
+    return counts && refusal->countdown && --refusal->countdown == 0 ? SQLITE_DENY : SQLITE_OK;
+}
+
+Test(ledger, a_seal_that_fails_at_any_step_can_be_tried_again)
+{
+    unsigned failures = 0;
+    for (unsigned n = 1; n < 10; n++) {
+        struct book *book = book_new();
+        book_add_and_commit(book, 0, 10, TODAY);
+        struct refusal refusal = {.countdown = n};
+        sqlite3_set_authorizer(book->db, refuse_write, &refusal);
+        book_begin(book);
+        bool failed = book_try_add(book, 10, TODAY, CLASS_CRITICAL) != OK;
+        failures += failed;
+        sqlite3_set_authorizer(book->db, NULL, NULL);
+        if (failed) {
+            book_roll_back(book);
+            cr_assert(count_slices(book) == 1 && book_find(book, 10) == LEDGER_NEW);
+            book_begin(book);
+            book_add(book, 10, 11, TODAY);
+        }
+        book_commit(book);
+        cr_assert(count_slices(book) == 2 && count_filters(book) == 1);
+        book_reopen(book);
+        cr_assert(all_are(book, 0, 11, LEDGER_DUPLICATE));
+        book_free(book);
+    }
+    cr_assert(failures == 3, "the slice, the table of filters, the row: %u", failures);
+}
+
+Test(ledger, only_names_that_it_gives_itself_are_slices)
+{
+    static const struct {
+        const char *name;
+        bool is_slice;
+    } cases[] = {
+        {"ledger_c_20260216", true},
+        {"ledger_o_20260216", true},
+        {"ledger_c_20260216_1", true},
+        {"ledger_c_20260216_10", true},
+        {"ledger_c_20260216_0", false},
+        {"ledger_c_20260216_01", false},
+        {"ledger_c_20260216_", false},
+        {"ledger_c_20260216_x", false},
+        {"ledger_c_20260216_1x", false},
+        {"ledger_c_20260216_99999999999", false},
+        {"ledger_c_20260230", false},
+        {"ledger_x_20260216", false},
+        {"ledger_filters", false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct book *book = book_new();
+        char text[200];
+        snprintf(text, sizeof text, "CREATE TABLE \"%s\"(slice, keys, filter, key BLOB, crc)", cases[i].name);
+        book_sql(book, text);
+        book_reopen(book);
+        cr_assert(book->ledger.count == cases[i].is_slice, "case %zu", i);
+        book_free(book);
+    }
+}
+
+/* The newest part has the highest number, not the last name in the alphabet. */
+Test(ledger, the_eleventh_part_follows_the_tenth)
+{
+    struct book *book = book_new();
+    book_add_and_commit(book, 0, 105, TODAY);
+    book_reopen(book);
+    book_add_and_commit(book, 105, 111, TODAY);
+    cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216_10") == 10);
+    cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216_11") == 1);
+    cr_assert(all_are(book, 0, 111, LEDGER_DUPLICATE));
+    book_free(book);
+}
+
+#define STORY_KEYS 600
+
+/* Any order of commits, rollbacks, restarts, midnights and expiries: what was committed and not dropped is known. */
+static void live_through(unsigned seed)
+{
+    struct book *book = book_new();
+    int day_of[STORY_KEYS] = {0}, day = TODAY;
+    for (unsigned next = 0; next < STORY_KEYS;) {
+        unsigned count = 1 + (unsigned)rand_r(&seed) % 30, end = next + count < STORY_KEYS ? next + count : STORY_KEYS;
+        bool rolled_back = rand_r(&seed) % 3 == 0;
+        book_begin(book);
+        for (unsigned i = next; i < end; i++) {
+            day_of[i] = day - rand_r(&seed) % 2;
+            cr_assert(book_try_add(book, i, day_of[i], CLASS_CRITICAL) == OK);
+        }
+        if (rolled_back) {
+            book_roll_back(book);
+        } else {
+            book_commit(book);
+            next = end;
+        }
+        switch (rand_r(&seed) % 6) {
+        case 0:
+            book_reopen(book);
+            break;
+        case 1:
+            day += rand_r(&seed) % 20;
+            break;
+        case 2:
+            book_expire(book, day);
+            for (unsigned i = 0; i < next; i++)
+                if (day - day_of[i] > LEDGER_CRITICAL_DAYS)
+                    day_of[i] = 0;
+            break;
+        default:
+            break;
+        }
+        for (unsigned i = 0; i < STORY_KEYS; i++)
+            cr_assert((book_find(book, i) == LEDGER_DUPLICATE) == (i < next && day_of[i]), "key %u", i);
+    }
+    book_free(book);
+}
+
+Test(ledger, knows_what_was_committed_whatever_has_happened)
+{
+    for (unsigned seed = 1; seed <= 8; seed++)
+        live_through(seed);
+}
