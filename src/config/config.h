@@ -35,7 +35,7 @@ struct config {
     struct retry_schedule retry_schedule;
     int64_t in_flight_per_endpoint, in_flight_per_shard, active_per_endpoint;
     struct config_networks allow_networks;
-    bool allow_http;
+    bool paused, allow_http;
     char ca_file[4001];
     int64_t drain_us;
     int64_t log_level; /* enum log_level */

@@ -6,6 +6,7 @@
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"
+#include "base/lie.h"
 #include "runtime/log.h"
 
 #include <stdarg.h>
@@ -79,6 +80,14 @@ static void on_answer(struct client_request *request)
     outcome_of_attempt(CONTAINER_OF(request, struct attempt_run, client));
 }
 
+/* See base/lie.h: a letter of the filling, so that it is still JSON. */
+static void lie_about_body(const struct delivery *delivery)
+{
+    struct slice body = delivery->event->parts.body;
+    if (delivery->id / ACCOUNT_ENDPOINTS_MAX % 16 == 0 && body.len > 8 && lie_is_told(LIE_CHANGE_BYTE))
+        ((char *)body.data)[body.len - 8] ^= 1;
+}
+
 static void send_request(struct attempt_run *run)
 {
     struct job *job = run->job;
@@ -86,6 +95,7 @@ static void send_request(struct attempt_run *run)
     const struct delivery_policy *policy = &shard->policy;
     bool guarded = job->delivery.event->guarded;
     run->started_wall_us = clock_wall_us();
+    lie_about_body(&job->delivery);
     add_headers(run);
     run->client.url = run->url;
     run->client.body = job->delivery.event->parts.body;

@@ -107,7 +107,7 @@ struct delivery_shard {
     unsigned in_flight, settling, requests_out; /* requests_out: loads, releases, surveys, account changes */
     struct timer pump_timer, settle_timer, survey_timer, drain_timer;
     bool surveyed, stopping;
-    bool paused; /* the journal refused a `sending` or an outcome: nothing is sent until it takes one again */
+    bool journal_refuses; /* the journal refused a `sending` or an outcome: nothing is sent until it takes one again */
     int64_t wall_offset_us;
     uint64_t random_state;
 };

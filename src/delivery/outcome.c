@@ -7,6 +7,7 @@
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"
+#include "base/lie.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -16,10 +17,10 @@
 
 void outcome_pause(struct delivery_shard *shard, enum err error)
 {
-    if (!shard->paused)
+    if (!shard->journal_refuses)
         log_error("the journal refuses to record deliveries; sending pauses until it does shard=%u error=%s",
             shard->number, err_name(error));
-    shard->paused = true;
+    shard->journal_refuses = true;
     if (!timer_is_armed(&shard->settle_timer) && timer_arm(&shard->loop, &shard->settle_timer, SETTLE_AGAIN_US) != OK)
         log_error("no memory for a timer shard=%u", shard->number);
 }
@@ -41,7 +42,7 @@ static void on_settled(struct journal_request *request, void *receiver)
             endpoint_queue_expect(queue, due_us);
         else
             refill_queue(queue);
-        shard->paused = false;
+        shard->journal_refuses = false;
     } else {
         list_add_tail(&shard->unsettled, &job->in_lane);
         outcome_pause(shard, request->result);
@@ -53,7 +54,8 @@ static void on_settled(struct journal_request *request, void *receiver)
 void outcome_retry_unsettled(struct delivery_shard *shard)
 {
     if (list_is_empty(&shard->unsettled)) {
-        shard->paused = false; /* it was a `sending` that was refused: the next one shows whether it is taken now */
+        shard->journal_refuses =
+            false; /* it was a `sending` that was refused: the next one shows whether it is taken now */
         pump_run(shard);
         return;
     }
@@ -169,6 +171,16 @@ static void report(const struct attempt_run *run, enum verdict verdict)
         });
 }
 
+/* See base/lie.h. One in 16 of the first attempts is enough to be found. */
+static enum verdict lie_about(const struct attempt_run *run, enum verdict verdict)
+{
+    const struct delivery *delivery = &run->job->delivery;
+    if (verdict == VERDICT_RETRY && lie_is_told(LIE_DROP_RETRY))
+        return VERDICT_DELIVERED;
+    bool is_picked = delivery->attempts == 0 && delivery->id / ACCOUNT_ENDPOINTS_MAX % 16 == 0;
+    return is_picked && verdict == VERDICT_DELIVERED && lie_is_told(LIE_SEND_TWICE) ? VERDICT_RETRY : verdict;
+}
+
 void outcome_of_attempt(struct attempt_run *run)
 {
     struct job *job = run->job;
@@ -178,7 +190,8 @@ void outcome_of_attempt(struct attempt_run *run)
         outcome_cut_short(run);
         return;
     }
-    enum verdict verdict = verdict_of(&run->client.end, event->guarded, run->idempotent, run->final_4xx);
+    enum verdict verdict =
+        lie_about(run, verdict_of(&run->client.end, event->guarded, run->idempotent, run->final_4xx));
     run->settle = (struct journal_settle){.lane = job->delivery.lane, .failures = job->delivery.failures};
     fill_attempt(run);
     switch (verdict) {

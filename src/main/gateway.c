@@ -72,6 +72,7 @@ static void make_policy(const struct config *config, struct delivery_policy *ret
         .in_flight_per_endpoint = (unsigned)config->in_flight_per_endpoint,
         .in_flight_per_shard = (unsigned)config->in_flight_per_shard,
         .active_per_endpoint = (unsigned)config->active_per_endpoint,
+        .paused = config->paused,
     };
 }
 

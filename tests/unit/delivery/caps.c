@@ -79,3 +79,17 @@ Test(delivery_caps, fresh_ones_go_first_and_the_backlog_moves_all_the_same)
         journal_answer(&settle->request, OK);
     }
 }
+
+Test(delivery_caps, while_it_is_paused_nothing_is_sent_and_then_everything_is)
+{
+    policy.paused = true;
+    begin_shard(NULL);
+    journal_answer_at_once(JOURNAL_SETTLE);
+    hand_over(1, 4, "note");
+    WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 4); /* the turn that took them has pumped */
+    cr_assert_eq(metrics_read(METRIC_IN_FLIGHT), 0);
+    cr_assert_eq(sink_count(), 0);
+    policy.paused = false;
+    delivery_shard_set_policy(shard, &policy);
+    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 4);
+}
