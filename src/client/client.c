@@ -9,10 +9,12 @@
 #include "client/client.h"
 
 #include "client/alarm.h"
+#include "client/sockets.h"
 #include "client/transfer.h"
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Handles kept for later requests, some 10 KB each. */
 #define TRANSFERS_IDLE_MAX 256
@@ -25,6 +27,7 @@ struct client {
     struct resolver *resolver;
     CURLM *multi;
 
+    struct sockets sockets;
     struct timer multi_timer;    /* what libcurl asks for; an alarm */
     struct timer failures_timer; /* an alarm */
     struct client_request *failures_first, **failures_end;
@@ -32,11 +35,6 @@ struct client {
     struct list to_nudge;        /* of transfers under way, by nudge_link */
     unsigned idle_count;
     bool closing;
-};
-
-struct socket_watch {
-    struct loop_watch watch;
-    struct client *client;
 };
 
 /* Failures within client_send */
@@ -125,17 +123,37 @@ static void on_name_answer(struct resolver_waiter *waiter, const struct address_
         finish(transfer, e);
 }
 
+/* A kept connection outlives the transfer that opened it, so that this is the client's to see. */
+static int on_close_socket(void *context, curl_socket_t fd)
+{
+    sockets_forget(context, fd);
+    return close(fd);
+}
+
+static struct client_transfer *make_transfer(struct client *client)
+{
+    struct client_transfer *transfer = transfer_new(client, client->loop, &client->options);
+    if (!transfer)
+        return NULL;
+    if (curl_easy_setopt(transfer->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket) != CURLE_OK ||
+        curl_easy_setopt(transfer->easy, CURLOPT_CLOSESOCKETDATA, &client->sockets) != CURLE_OK) {
+        transfer_free(transfer);
+        return NULL;
+    }
+    timer_init(&transfer->deadline, on_deadline);
+    resolver_waiter_init(&transfer->waiter, on_name_answer);
+    return transfer;
+}
+
 static struct client_transfer *take_transfer(struct client *client)
 {
     struct client_transfer *transfer = LIST_TAKE_FIRST(&client->idle, struct client_transfer, link);
     if (transfer) {
         client->idle_count--;
     } else {
-        transfer = transfer_new(client, client->loop, &client->options);
+        transfer = make_transfer(client);
         if (!transfer)
             return NULL;
-        timer_init(&transfer->deadline, on_deadline);
-        resolver_waiter_init(&transfer->waiter, on_name_answer);
     }
     list_add_tail(&client->under_way, &transfer->link);
     return transfer;
@@ -214,30 +232,14 @@ static void collect(struct client *client)
     nudge(client);
 }
 
-static void on_socket_ready(struct loop_watch *watch, uint32_t events)
+static void on_socket_ready(void *context, int fd, uint32_t events)
 {
-    /* libcurl may close the socket and free the watch under us. */
-    struct client *client = CONTAINER_OF(watch, struct socket_watch, watch)->client;
+    struct client *client = context;
     int action = (events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) | (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
                  (events & EPOLLERR ? CURL_CSELECT_ERR : 0);
     int running;
-    curl_multi_socket_action(client->multi, watch->fd, action, &running);
+    curl_multi_socket_action(client->multi, fd, action, &running);
     collect(client);
-}
-
-/* Without a watch (no memory) the transfer ends at its deadline; an error would make libcurl give up all the others as
- * well. */
-static void add_watch(struct client *client, curl_socket_t fd, uint32_t events)
-{
-    struct socket_watch *socket = calloc(1, sizeof *socket);
-    if (!socket)
-        return;
-    socket->watch = (struct loop_watch){.fd = fd, .events = events, .on_ready = on_socket_ready};
-    socket->client = client;
-    if (loop_watch_add(client->loop, &socket->watch) != OK)
-        free(socket);
-    else
-        curl_multi_assign(client->multi, fd, socket);
 }
 
 static void note_lost_socket(struct client *client, CURL *easy)
@@ -252,19 +254,11 @@ static void note_lost_socket(struct client *client, CURL *easy)
 static int on_socket_wish(CURL *easy, curl_socket_t fd, int wish, void *context, void *socket_context)
 {
     struct client *client = context;
-    struct socket_watch *socket = socket_context;
     uint32_t events = (wish & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) | (wish & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
-    if (!socket) {
-        if (events)
-            add_watch(client, fd, events);
-    } else if (wish == CURL_POLL_REMOVE) {
-        loop_watch_remove(client->loop, &socket->watch);
-        curl_multi_assign(client->multi, fd, NULL);
-        free(socket);
+    bool over = wish == CURL_POLL_REMOVE;
+    sockets_wish(&client->sockets, fd, over ? 0 : events);
+    if (over)
         note_lost_socket(client, easy);
-    } else {
-        loop_watch_change(client->loop, &socket->watch, events);
-    }
     return 0;
 }
 
@@ -341,6 +335,7 @@ enum err client_new(struct loop *loop, const struct client_options *options, str
         return ERR_NO_MEMORY;
     client->loop = loop;
     client->failures_end = &client->failures_first;
+    client->sockets = (struct sockets){.loop = loop, .on_ready = on_socket_ready, .context = client};
     list_init(&client->under_way);
     list_init(&client->idle);
     list_init(&client->to_nudge);
@@ -367,6 +362,7 @@ void client_free(struct client *client)
         transfer_free(transfer);
     if (client->multi)
         curl_multi_cleanup(client->multi);
+    sockets_done(&client->sockets);
     resolver_free(client->resolver);
     timer_disarm(client->loop, &client->multi_timer);
     timer_disarm(client->loop, &client->failures_timer);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/sockets.h"
+
+#include "base/cleanup.h"
+
+#include <string.h>
+
+#define ROOM_MIN 64
+
+struct socket_watch {
+    struct loop_watch watch;
+    struct sockets *sockets;
+    bool wished; /* false: it rests */
+};
+
+static void on_event(struct loop_watch *watch, uint32_t events)
+{
+    struct socket_watch *socket = CONTAINER_OF(watch, struct socket_watch, watch);
+    if (socket->wished) /* which may close the socket and free the watch */
+        socket->sockets->on_ready(socket->sockets->context, watch->fd, events);
+    else
+        sockets_forget(socket->sockets, watch->fd); /* or the loop would spin over it */
+}
+
+static bool make_room(struct sockets *sockets, int fd)
+{
+    size_t room = sockets->room ? sockets->room : ROOM_MIN;
+    while (room <= (size_t)fd)
+        room *= 2;
+    if (room == sockets->room)
+        return true;
+    struct socket_watch **larger = realloc(sockets->by_fd, room * sizeof *larger);
+    if (!larger)
+        return false;
+    memset(larger + sockets->room, 0, (room - sockets->room) * sizeof *larger);
+    sockets->by_fd = larger;
+    sockets->room = room;
+    return true;
+}
+
+static struct socket_watch *find(const struct sockets *sockets, int fd)
+{
+    return (size_t)fd < sockets->room ? sockets->by_fd[fd] : NULL;
+}
+
+static void add(struct sockets *sockets, int fd, uint32_t events)
+{
+    if (!make_room(sockets, fd))
+        return;
+    struct socket_watch *socket = malloc(sizeof *socket);
+    if (!socket)
+        return;
+    *socket = (struct socket_watch){
+        .watch = {.fd = fd, .events = events, .on_ready = on_event}, .sockets = sockets, .wished = true};
+    if (loop_watch_add(sockets->loop, &socket->watch) != OK)
+        free(socket);
+    else
+        sockets->by_fd[fd] = socket;
+}
+
+void sockets_wish(struct sockets *sockets, int fd, uint32_t events)
+{
+    struct socket_watch *socket = find(sockets, fd);
+    if (!socket) {
+        if (events)
+            add(sockets, fd, events);
+        return;
+    }
+    socket->wished = events != 0;
+    if (events && events != socket->watch.events)
+        loop_watch_change(sockets->loop, &socket->watch, events);
+}
+
+void sockets_forget(struct sockets *sockets, int fd)
+{
+    struct socket_watch *socket = find(sockets, fd);
+    if (!socket)
+        return;
+    loop_watch_remove(sockets->loop, &socket->watch);
+    sockets->by_fd[fd] = NULL;
+    free(socket);
+}
+
+void sockets_done(struct sockets *sockets)
+{
+    for (size_t fd = 0; fd < sockets->room; fd++)
+        sockets_forget(sockets, (int)fd);
+    free(sockets->by_fd);
+    sockets->by_fd = NULL;
+    sockets->room = 0;
+}

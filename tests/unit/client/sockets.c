@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libcurl's sockets: resting ones cost the kernel nothing, and never spin. */
+#include "client/sockets.h"
+
+#include <criterion/criterion.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static unsigned kernel_calls;
+
+/* The linker finds this one before the C library's. */
+int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
+{
+    kernel_calls++;
+    return (int)syscall(SYS_epoll_ctl, epoll_fd, operation, fd, event);
+}
+
+static struct loop loop;
+static struct sockets sockets;
+static int pair[2];
+static unsigned ready;
+static uint32_t ready_events;
+static struct timer stopper;
+
+static void on_ready(void *context, int fd, uint32_t events)
+{
+    char byte;
+    ready++;
+    ready_events = events;
+    while (read(fd, &byte, 1) == 1) {
+    }
+    sockets_wish(&sockets, fd, 0);
+}
+
+static void on_stop(struct timer *timer)
+{
+    loop_stop(&loop);
+}
+
+static void begin(void)
+{
+    cr_assert_eq(loop_init(&loop), OK);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    sockets = (struct sockets){.loop = &loop, .on_ready = on_ready};
+    timer_init(&stopper, on_stop);
+    ready = 0;
+}
+
+static void end(void)
+{
+    sockets_done(&sockets);
+    loop_done(&loop);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+/* A few turns: whatever is ready now has been told. */
+static void turn(void)
+{
+    loop.stopping = false;
+    cr_assert_eq(timer_arm(&loop, &stopper, 2000), OK);
+    loop_run(&loop);
+}
+
+static void send_byte(void)
+{
+    cr_assert_eq(write(pair[1], "x", 1), 1);
+}
+
+TestSuite(sockets, .init = begin, .fini = end);
+
+Test(sockets, the_second_wish_after_a_rest_costs_no_call_of_the_kernel)
+{
+    sockets_wish(&sockets, pair[0], EPOLLIN);
+    unsigned before = kernel_calls;
+    for (unsigned i = 1; i <= 3; i++) {
+        send_byte();
+        turn();
+        cr_assert_eq(ready, i);
+        sockets_wish(&sockets, pair[0], EPOLLIN);
+    }
+    cr_assert_eq(kernel_calls, before);
+}
+
+Test(sockets, other_events_than_before_are_asked_for)
+{
+    sockets_wish(&sockets, pair[0], EPOLLIN);
+    sockets_wish(&sockets, pair[0], EPOLLIN | EPOLLOUT);
+    turn();
+    cr_assert_eq(ready, 1);
+    cr_assert(ready_events & EPOLLOUT);
+}
+
+Test(sockets, an_event_on_a_resting_one_is_told_to_nobody_until_it_is_wished_for)
+{
+    sockets_wish(&sockets, pair[0], EPOLLIN);
+    sockets_wish(&sockets, pair[0], 0);
+    unsigned before = kernel_calls;
+    close(pair[1]);
+    pair[1] = -1;
+    turn();
+    cr_assert_eq(ready, 0);
+    cr_assert_eq(kernel_calls, before + 1, "it left the loop once, instead of spinning in it");
+    turn();
+    cr_assert_eq(kernel_calls, before + 1);
+    sockets_wish(&sockets, pair[0], EPOLLIN);
+    turn();
+    cr_assert_eq(ready, 1, "the end is still to be read");
+}
+
+Test(sockets, a_forgotten_one_is_out_of_the_loop_and_its_number_may_come_again)
+{
+    int number = pair[0];
+    sockets_wish(&sockets, number, EPOLLIN);
+    sockets_forget(&sockets, number);
+    sockets_forget(&sockets, number);
+    send_byte();
+    turn();
+    cr_assert_eq(ready, 0);
+    sockets_wish(&sockets, number, EPOLLIN);
+    turn();
+    cr_assert_eq(ready, 1);
+}
+
+Test(sockets, a_rest_that_nobody_wished_for_before_is_nothing)
+{
+    sockets_wish(&sockets, pair[0], 0);
+    send_byte();
+    turn();
+    cr_assert_eq(ready, 0);
+}
