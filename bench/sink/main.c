@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starts the sink, waits for a signal, stops it. See sink.h. */
+#include "base/clock.h"
+#include "sink/connection.h"
+#include "sink/options.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void on_tick(h2o_timeout_entry_t *entry)
+{
+    struct sink_loop *loop = CONTAINER_OF(entry, struct sink_loop, tick_entry);
+    respond_find_gone(loop);
+    if (loop->server->number == 0)
+        sink_log_flush(loop->sink->log);
+    h2o_timeout_link(loop->server->loop, &loop->tick, &loop->tick_entry);
+}
+
+static uint64_t seed; /* set before the loops start */
+
+static enum err on_start(struct server_loop *server, void *context)
+{
+    struct sink *sink = context;
+    struct sink_loop *loop = &sink->loops[server->number];
+    server->data = loop;
+    loop->sink = sink;
+    loop->server = server;
+    loop->random = behaviour_seed(seed, server->number);
+    list_init(&loop->waiting);
+    list_init(&loop->dying);
+    enum err result = timers_init(&loop->timers, server->loop);
+    if (result)
+        return result;
+    h2o_timeout_init(server->loop, &loop->tick, SINK_LOG_FLUSH_MS);
+    loop->tick_entry.cb = on_tick;
+    h2o_timeout_link(server->loop, &loop->tick, &loop->tick_entry);
+    return OK;
+}
+
+/* Renamed into place, so that whoever sees it sees it whole. */
+static enum err write_ready_file(const char *path, unsigned port, bool tls)
+{
+    AUTO_FREE char *draft = NULL;
+    if (asprintf(&draft, "%s.%d", path, (int)getpid()) < 0) {
+        draft = NULL;
+        return ERR_NO_MEMORY;
+    }
+    FILE *file = fopen(draft, "w");
+    if (!file)
+        return ERR_DISK;
+    fprintf(file, "{\"port\": %u, \"url\": \"%s://127.0.0.1:%u\", \"pid\": %d}\n", port, tls ? "https" : "http", port,
+        (int)getpid());
+    if (fclose(file) == 0 && rename(draft, path) == 0)
+        return OK;
+    unlink(draft);
+    return ERR_DISK;
+}
+
+static int fail(const char *what, enum err error)
+{
+    fprintf(stderr, "penstock-sink: %s: %s\n", what, err_title(error));
+    return err_exit_code(error);
+}
+
+static enum err start(struct sink *sink, const struct sink_options *options)
+{
+    struct server_options server = {.port = options->port,
+        .threads = options->threads,
+        .certificate_file = options->certificate_file,
+        .key_file = options->key_file,
+        .body_bytes_max = SINK_BODY_BYTES_MAX,
+        .on_start = on_start,
+        .on_request = respond_on_request,
+        .on_connection = relay_on_connection,
+        .on_turn = connection_on_turn,
+        .context = sink};
+    seed = options->seed;
+    paths_share(sink->paths);
+    sink->start_us = clock_mono_us();
+    return server_start(&server, &sink->server);
+}
+
+/* The loops have ended. */
+static void stop(struct sink *sink, unsigned threads)
+{
+    for (unsigned i = 0; i < threads; i++) {
+        respond_end_waiting(&sink->loops[i]);
+        signature_checker_done(&sink->loops[i].signatures);
+        timers_done(&sink->loops[i].timers);
+    }
+}
+
+static void print_summary(struct sink *sink)
+{
+    struct sink_counts counts;
+    sink_log_count(sink->log, &counts);
+    fprintf(stderr,
+        "penstock-sink: %" PRIu64 " requests: %" PRIu64 " answered, %" PRIu64 " dropped, %" PRIu64 " cut, %" PRIu64
+        " never ended\n",
+        counts.requests, counts.acts[SINK_ANSWERED], counts.acts[SINK_DROPPED], counts.acts[SINK_CUT_SHORT],
+        counts.acts[SINK_NEVER_ENDED]);
+}
+
+static int serve(struct sink *sink, const struct sink_options *options)
+{
+    sigset_t ends;
+    int signal_number;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &ends, NULL); /* before the threads, which inherit it */
+    enum err result = sink_log_new(options->log_file, &sink->log);
+    if (result)
+        return fail(options->log_file ? options->log_file : "log", result);
+    result = start(sink, options);
+    if (!result && options->ready_file)
+        result = write_ready_file(options->ready_file, server_port(sink->server), options->certificate_file != NULL);
+    if (result) {
+        server_stop(sink->server);
+        return fail(sink->server ? options->ready_file : "server", result);
+    }
+    sigwait(&ends, &signal_number);
+    server_stop(sink->server);
+    stop(sink, options->threads);
+    print_summary(sink);
+    result = sink_log_free(TAKE(sink->log));
+    return result ? fail(options->log_file, result) : 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct sink sink; /* not on the stack: connections point into it until the process ends */
+    struct sink_options options;
+    enum err result = paths_new(&sink.paths);
+    if (result)
+        return fail("paths", result);
+    result = options_parse(argc, argv, sink.paths, &options);
+    if (result)
+        return err_exit_code(result);
+    if (options.help) {
+        options_print_help(stdout);
+        return 0;
+    }
+    return serve(&sink, &options);
+}
