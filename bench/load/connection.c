@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "load/connection.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#define READ_BYTES 65536
+#define READS_PER_TURN 16
+#define STREAMS_BEFORE_SETTINGS 100
+#define ANSWER_BYTES_MAX (1024 * 1024)
+#define REOPEN_AFTER_US (100 * US_PER_MS)
+
+static void watch(struct connection *connection, uint32_t events)
+{
+    if (connection->watched == events)
+        return;
+    struct epoll_event event = {.events = events, .data.ptr = connection};
+    epoll_ctl(connection->epoll_fd, connection->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, connection->fd, &event);
+    connection->watched = events;
+}
+
+static void end(struct connection *connection, struct sending *sending, enum load_end how)
+{
+    list_remove(&sending->link);
+    sending->connection = NULL;
+    connection->on_end(sending, how, connection->context);
+}
+
+static void connection_close(struct connection *connection, enum load_end how)
+{
+    if (connection->session)
+        nghttp2_session_del(TAKE(connection->session));
+    if (connection->ssl)
+        SSL_free(TAKE(connection->ssl));
+    if (connection->fd >= 0)
+        close(TAKE_FD(connection->fd));
+    connection->watched = 0;
+    connection->stage = CONNECTION_CLOSED;
+    connection->failed = connection->leaving = false;
+    connection->out_len = 0;
+    connection->streams = 0;
+    connection->reopen_at_us = run_log_now_us() + REOPEN_AFTER_US;
+    list_remove(&connection->in_dirty);
+    while (!list_is_empty(&connection->sendings))
+        end(connection, CONTAINER_OF(connection->sendings.next, struct sending, link), how);
+}
+
+/* --- what nghttp2 calls --- */
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
+    const uint8_t *value, size_t value_len, uint8_t flags, void *context)
+{
+    struct sending *sending = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    char text[16];
+    if (!sending || value_len >= sizeof text)
+        return 0;
+    snprintf(text, sizeof text, "%.*s", (int)value_len, value);
+    if (slice_equals_string(slice_of(name, name_len), ":status"))
+        sending->status = atoi(text);
+    else if (slice_equals_string(slice_of(name, name_len), "retry-after"))
+        sending->retry_after_us = atoi(text) * US_PER_SECOND;
+    return 0;
+}
+
+static int on_data(
+    nghttp2_session *session, uint8_t flags, int32_t stream, const uint8_t *data, size_t len, void *context)
+{
+    struct sending *sending = nghttp2_session_get_stream_user_data(session, stream);
+    if (sending && sending->answer.len + len <= ANSWER_BYTES_MAX)
+        buffer_add(&sending->answer, data, len);
+    return 0;
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t error, void *context)
+{
+    struct connection *connection = context;
+    struct sending *sending = nghttp2_session_get_stream_user_data(session, stream);
+    connection->streams--;
+    if (sending)
+        end(connection, sending, sending->status && error == NGHTTP2_NO_ERROR ? LOAD_ANSWERED : LOAD_BROKEN);
+    return 0;
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context)
+{
+    struct connection *connection = context;
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        connection->leaving = true;
+    return 0;
+}
+
+static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *buffer, size_t room, uint32_t *flags,
+    nghttp2_data_source *source, void *context)
+{
+    struct sending *sending = nghttp2_session_get_stream_user_data(session, stream);
+    if (!sending) /* given up meanwhile */
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    size_t left = sending->body.len - sending->body_at, len = left < room ? left : room;
+    memcpy(buffer, sending->body.data + sending->body_at, len);
+    sending->body_at += len;
+    if (len == left)
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    return (ssize_t)len;
+}
+
+static bool begin_session(struct connection *connection)
+{
+    nghttp2_session_callbacks *callbacks;
+    if (nghttp2_session_callbacks_new(&callbacks) != 0)
+        return false;
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+    bool made = nghttp2_session_client_new(&connection->session, callbacks, connection) == 0;
+    nghttp2_session_callbacks_del(callbacks);
+    static const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0}};
+    return made && nghttp2_submit_settings(connection->session, NGHTTP2_FLAG_NONE, settings, 1) == 0;
+}
+
+/* --- life --- */
+
+void connection_init(struct connection *connection, const struct load_options *options, int epoll_fd, SSL_CTX *tls)
+{
+    *connection = (struct connection){.options = options, .epoll_fd = epoll_fd, .tls = tls, .fd = -1};
+    list_init(&connection->sendings);
+    list_init(&connection->in_dirty);
+}
+
+void connection_done(struct connection *connection)
+{
+    connection_close(connection, LOAD_UNFINISHED);
+}
+
+void connection_open(struct connection *connection)
+{
+    const struct load_options *options = connection->options;
+    connection->fd = socket(options->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = 1;
+    if (connection->fd >= 0)
+        setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (connection->fd < 0 ||
+        (connect(connection->fd, (const struct sockaddr *)&options->address, options->address_len) != 0 &&
+            errno != EINPROGRESS)) {
+        connection_close(connection, LOAD_BROKEN);
+        return;
+    }
+    connection->stage = CONNECTION_CONNECTING;
+    watch(connection, EPOLLOUT);
+}
+
+static void become_open(struct connection *connection)
+{
+    connection->stage = CONNECTION_OPEN;
+    if (begin_session(connection))
+        connection_flush(connection);
+    else
+        connection->failed = true;
+}
+
+static void shake_hands(struct connection *connection)
+{
+    int result = SSL_connect(connection->ssl);
+    if (result == 1) {
+        const unsigned char *protocol = NULL;
+        unsigned len = 0;
+        SSL_get0_alpn_selected(connection->ssl, &protocol, &len);
+        if (slice_equals_string(slice_of(protocol, len), "h2"))
+            become_open(connection);
+        else
+            connection->failed = true;
+        return;
+    }
+    int wants = SSL_get_error(connection->ssl, result);
+    if (wants == SSL_ERROR_WANT_READ || wants == SSL_ERROR_WANT_WRITE)
+        watch(connection, wants == SSL_ERROR_WANT_READ ? EPOLLIN : EPOLLOUT);
+    else
+        connection->failed = true;
+}
+
+static void on_connected(struct connection *connection)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+    if (getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error) {
+        connection->failed = true;
+        return;
+    }
+    if (!connection->tls) {
+        become_open(connection);
+        return;
+    }
+    connection->stage = CONNECTION_HANDSHAKING;
+    connection->ssl = SSL_new(connection->tls);
+    if (!connection->ssl || SSL_set_fd(connection->ssl, connection->fd) != 1 ||
+        SSL_set_tlsext_host_name(connection->ssl, connection->options->host) != 1)
+        connection->failed = true;
+    else
+        shake_hands(connection);
+}
+
+/* --- bytes: like read(2) and write(2), with 0 for "not now" and -1 for the end --- */
+
+static ssize_t take_bytes(struct connection *connection, uint8_t *buffer)
+{
+    if (connection->ssl) {
+        int got = SSL_read(connection->ssl, buffer, READ_BYTES);
+        if (got > 0)
+            return got;
+        return SSL_get_error(connection->ssl, got) == SSL_ERROR_WANT_READ ? 0 : -1;
+    }
+    ssize_t got = recv(connection->fd, buffer, READ_BYTES, 0);
+    if (got > 0)
+        return got;
+    return got < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
+}
+
+static ssize_t give_bytes(struct connection *connection)
+{
+    if (connection->ssl) {
+        int given = SSL_write(connection->ssl, connection->out, (int)connection->out_len);
+        if (given > 0)
+            return given;
+        int wants = SSL_get_error(connection->ssl, given);
+        return wants == SSL_ERROR_WANT_WRITE || wants == SSL_ERROR_WANT_READ ? 0 : -1;
+    }
+    ssize_t given = send(connection->fd, connection->out, connection->out_len, MSG_NOSIGNAL);
+    if (given >= 0)
+        return given;
+    return errno == EAGAIN || errno == EINTR ? 0 : -1;
+}
+
+static void read_answers(struct connection *connection)
+{
+    uint8_t buffer[READ_BYTES];
+    for (int i = 0; i < READS_PER_TURN; i++) {
+        ssize_t got = take_bytes(connection, buffer);
+        if (got == 0)
+            return;
+        if (got < 0 || nghttp2_session_mem_recv(connection->session, buffer, (size_t)got) != got) {
+            connection->failed = true;
+            return;
+        }
+        if (got < READ_BYTES && !connection->ssl)
+            return;
+    }
+}
+
+void connection_flush(struct connection *connection)
+{
+    while (connection->stage == CONNECTION_OPEN && !connection->failed) {
+        if (connection->out_len == 0) {
+            ssize_t made = nghttp2_session_mem_send(connection->session, &connection->out);
+            if (made < 0)
+                connection->failed = true;
+            if (made <= 0)
+                break;
+            connection->out_len = (size_t)made;
+        }
+        ssize_t given = give_bytes(connection);
+        if (given < 0)
+            connection->failed = true;
+        if (given <= 0)
+            break;
+        connection->out += given;
+        connection->out_len -= (size_t)given;
+    }
+    bool over = connection->failed || (connection->leaving && list_is_empty(&connection->sendings));
+    if (over)
+        connection_close(connection, LOAD_BROKEN);
+    else if (connection->stage == CONNECTION_OPEN)
+        watch(connection, connection->out_len > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+void connection_on_ready(struct connection *connection, uint32_t events)
+{
+    switch (connection->stage) {
+    case CONNECTION_CONNECTING:
+        on_connected(connection);
+        break;
+    case CONNECTION_HANDSHAKING:
+        shake_hands(connection);
+        break;
+    case CONNECTION_OPEN:
+        read_answers(connection);
+        break;
+    case CONNECTION_CLOSED:
+        return;
+    }
+    if (connection->stage == CONNECTION_OPEN || connection->failed)
+        connection_flush(connection);
+}
+
+/* --- requests --- */
+
+bool connection_has_room(const struct connection *connection)
+{
+    if (connection->stage != CONNECTION_OPEN || connection->leaving || connection->failed)
+        return false;
+    uint32_t max = nghttp2_session_get_remote_settings(connection->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    return connection->streams < (max > STREAMS_BEFORE_SETTINGS ? STREAMS_BEFORE_SETTINGS : max);
+}
+
+static nghttp2_nv field(const char *name, const char *value)
+{
+    return (nghttp2_nv){
+        .name = (uint8_t *)name, .namelen = strlen(name), .value = (uint8_t *)value, .valuelen = strlen(value)};
+}
+
+struct credentials {
+    char bearer[512], path[128];
+    char id[64], timestamp[24], signature[SIGNATURE_TEXT_BYTES];
+};
+
+/* Fills the header fields that say who posts; returns how many. */
+static size_t sign(const struct load_options *options, const struct sending *sending, struct credentials *credentials,
+    nghttp2_nv *ret_fields)
+{
+    if (!options->partner) {
+        if (!options->api_key)
+            return 0;
+        snprintf(credentials->bearer, sizeof credentials->bearer, "Bearer %s", options->api_key);
+        ret_fields[0] = field("authorization", credentials->bearer);
+        return 1;
+    }
+    int64_t timestamp_s = run_log_now_us() / US_PER_SECOND;
+    struct hmac *mac;
+    if (hmac_new(slice_of(options->secret.bytes, options->secret.len), &mac) != OK)
+        return 0;
+    snprintf(credentials->id, sizeof credentials->id, "%s-%llu", options->mix.run,
+        (unsigned long long)sending->records[0].original);
+    snprintf(credentials->timestamp, sizeof credentials->timestamp, "%lld", (long long)timestamp_s);
+    signature_make(
+        mac, slice_from_string(credentials->id), timestamp_s, buffer_slice(&sending->body), credentials->signature);
+    hmac_free(mac);
+    ret_fields[0] = field("webhook-id", credentials->id);
+    ret_fields[1] = field("webhook-timestamp", credentials->timestamp);
+    ret_fields[2] = field("webhook-signature", credentials->signature);
+    return 3;
+}
+
+static const char *path_of(const struct load_options *options, struct credentials *credentials)
+{
+    if (options->partner) {
+        snprintf(credentials->path, sizeof credentials->path, "/v1/partners/%s/events", options->partner);
+        return credentials->path;
+    }
+    return options->batch > 1 ? "/v1/events/batch" : "/v1/events";
+}
+
+void connection_send(struct connection *connection, struct sending *sending, int64_t now_us)
+{
+    const struct load_options *options = connection->options;
+    struct credentials credentials;
+    char length[24];
+    snprintf(length, sizeof length, "%zu", sending->body.len);
+    nghttp2_nv fields[10] = {field(":method", "POST"), field(":scheme", options->tls ? "https" : "http"),
+        field(":authority", options->authority), field(":path", path_of(options, &credentials)),
+        field("content-type", options->batch > 1 ? "application/x-ndjson" : "application/json"),
+        field("content-length", length)};
+    size_t count = 6 + sign(options, sending, &credentials, &fields[6]);
+    sending->body_at = 0;
+    sending->status = 0;
+    sending->retry_after_us = 0;
+    buffer_clear(&sending->answer);
+    nghttp2_data_provider body = {.read_callback = read_body};
+    sending->stream = nghttp2_submit_request(connection->session, NULL, fields, count, &body, sending);
+    for (unsigned i = 0; i < sending->records_count; i++)
+        sending->records[i].sent_us = now_us;
+    list_add_tail(&connection->sendings, &sending->link);
+    sending->connection = connection;
+    if (sending->stream < 0)
+        connection->failed = true; /* no memory, or the stream ids are used up: a new connection has new ones */
+    else
+        connection->streams++;
+}
+
+void connection_give_up(struct sending *sending)
+{
+    struct connection *connection = TAKE(sending->connection);
+    nghttp2_session_set_stream_user_data(connection->session, sending->stream, NULL);
+    nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, sending->stream, NGHTTP2_CANCEL);
+    list_remove(&sending->link);
+}

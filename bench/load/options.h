@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of penstock-load: one table, from which --help comes as well. */
+#ifndef PENSTOCK_BENCH_LOAD_OPTIONS_H
+#define PENSTOCK_BENCH_LOAD_OPTIONS_H
+
+#include "load/mix.h"
+#include "load/timetable.h"
+#include "model/signature.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#define LOAD_THREADS_MAX 16
+#define LOAD_CONNECTIONS_MAX 1024
+#define LOAD_BATCH_MAX 1000
+
+struct load_options {
+    struct timetable timetable;
+    struct mix mix;
+    bool tls;
+    char host[256], authority[300];
+    struct sockaddr_storage address;
+    socklen_t address_len;
+    const char *ca_file; /* NULL: the certificate is not checked */
+    const char *api_key;
+    const char *partner; /* with a secret: requests are signed */
+    struct secret secret;
+    unsigned threads, connections;
+    unsigned batch; /* 1: single events */
+    int64_t patience_us;
+    int64_t resend_pause_us; /* after a connection error */
+    unsigned resends_max;
+    int64_t warm_up_us; /* what is due before is not counted in the figures */
+    int64_t linger_us;  /* for answers after the last event */
+    const char *log_file, *progress_file;
+    bool json;
+};
+
+/* OK; ERR_USAGE after a complaint on stderr; ERR_EXISTS when only the help was asked for (and printed). */
+enum err load_options_parse(int argc, char **argv, struct load_options *ret_options) MUST_CHECK;
+void load_options_done(struct load_options *options);
+
+#endif
