@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "verdict/judge.h"
+
+#include "base/cleanup.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* What must not happen at all. */
+static const struct never {
+    size_t count; /* offset of a uint64_t */
+    const char *text;
+} nevers[] = {
+#define X(field, words)                        \
+    {                                          \
+        offsetof(struct figures, field), words \
+    }
+    X(fate.lost_by[LOST_NOT_IN_JOURNAL], "lost: answered 200, and not in the journal"),
+    X(fate.lost_by[LOST_WITHOUT_DELIVERY], "lost: answered 200, and in the journal without a delivery"),
+    X(fate.lost_by[LOST_NOT_AT_SINK], "lost: delivered, says the journal, but the sink never answered a request 2xx"),
+    X(fate.lost_by[LOST_NEVER_DELIVERED], "lost: answered 200, and the sink never answered a request 2xx"),
+    X(arrivals.wrong_bytes, "wrong bytes: requests whose body is not what was sent"),
+    X(arrivals.unknown, "unknown: requests at the sink for an event that nobody sent"),
+    X(arrivals.unknown_in_journal, "unknown: events of this run in the journal that nobody sent"),
+    X(arrivals.wrong_signatures, "wrong signatures"),
+    X(acceptance.two_ids, "acceptance: keys with two event ids"),
+    X(acceptance.shared_ids, "acceptance: keys with the event id of another key"),
+    X(acceptance.two_amounts, "acceptance: keys of which two amounts were answered 200"),
+    X(acceptance.invalid_accepted, "acceptance: invalid events that were taken"),
+    X(acceptance.refused, "acceptance: valid events that were answered a 4xx"),
+    X(acceptance.odd_answers, "acceptance: 200s that do not say accepted or duplicate with an event id"),
+    X(wrong_amounts, "money: events whose amount is not what was accepted"),
+#undef X
+};
+
+static void add_reason(struct figures *figures, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add_reason(struct figures *figures, const char *format, ...)
+{
+    if (figures->reasons_count == REASONS_MAX)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(figures->reasons[figures->reasons_count++], REASON_BYTES, format, arguments);
+    va_end(arguments);
+}
+
+static void judge_money(struct figures *figures, const struct money *money)
+{
+    char accepted[MICROS_TEXT_BYTES], delivered[MICROS_TEXT_BYTES], held[MICROS_TEXT_BYTES], sum[MICROS_TEXT_BYTES];
+    if (figures_money_adds_up(figures, money))
+        return;
+    figures_format_micros(money->accepted, accepted);
+    figures_format_micros(money->delivered, delivered);
+    figures_format_micros(money->held, held);
+    figures_format_micros(figures_journal_sum(money), sum);
+    const char *currency = *money->currency ? money->currency : "no currency";
+    if (figures->has_journal)
+        add_reason(figures, "money: %s: accepted %s, but delivered %s + held %s, and %s in the journal", currency,
+            accepted, delivered, held, sum);
+    else
+        add_reason(figures, "money: %s: accepted %s, but delivered %s", currency, accepted, delivered);
+}
+
+static void judge_level(struct figures *figures, const struct levels *levels, enum level level)
+{
+    char measured[LEVEL_TEXT_BYTES], wanted[LEVEL_TEXT_BYTES];
+    if (level_is_met(level, levels, figures))
+        return;
+    level_format(level, level_measured(level, figures), measured);
+    level_format(level, levels->values[level].value, wanted);
+    add_reason(figures, "level %s: %s is %s %s (%s)", level_name(level), measured,
+        level_is_minimum(level) ? "below" : "above", wanted, level_doc(level));
+}
+
+void judge_figures(struct figures *figures, const struct levels *levels)
+{
+    figures->reasons_count = 0;
+    if (figures->fate.accepted == 0)
+        add_reason(figures, "nothing was accepted: such a run shows nothing");
+    for (size_t i = 0; i < ARRAY_LENGTH(nevers); i++) {
+        uint64_t count;
+        memcpy(&count, (const char *)figures + nevers[i].count, sizeof count);
+        if (count)
+            add_reason(figures, "%" PRIu64 " %s", count, nevers[i].text);
+    }
+    for (unsigned i = 0; i < figures->money_count; i++)
+        judge_money(figures, &figures->money[i]);
+    for (unsigned i = 0; i < LEVELS_COUNT; i++)
+        judge_level(figures, levels, (enum level)i);
+}

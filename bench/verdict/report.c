@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "verdict/report.h"
+
+#include "model/event_id.h"
+#include "verdict/usage.h"
+
+#include <inttypes.h>
+
+#define LABEL "  %-26s"
+#define MIB (1024.0 * 1024.0)
+
+const char *report_kind_name(enum load_kind kind)
+{
+    static const char *const names[LOAD_KINDS] = {[LOAD_FRESH] = "fresh",
+        [LOAD_DUPLICATE] = "duplicate",
+        [LOAD_CONFLICT] = "conflict",
+        [LOAD_INVALID] = "invalid"};
+    return names[kind];
+}
+
+const char *report_end_name(enum load_end end)
+{
+    static const char *const names[LOAD_ENDS] = {[LOAD_ANSWERED] = "answered",
+        [LOAD_TIMED_OUT] = "timed_out",
+        [LOAD_BROKEN] = "broken",
+        [LOAD_UNFINISHED] = "unfinished"};
+    return names[end];
+}
+
+const char *report_act_name(enum sink_act act)
+{
+    static const char *const names[SINK_ACTS] = {[SINK_ANSWERED] = "answered",
+        [SINK_DROPPED] = "dropped",
+        [SINK_CUT_SHORT] = "cut_short",
+        [SINK_NEVER_ENDED] = "never_ended"};
+    return names[act];
+}
+
+static void print_count(FILE *out, const char *label, uint64_t count)
+{
+    fprintf(out, LABEL "%14" PRIu64 "\n", label, count);
+}
+
+static void print_share(FILE *out, const char *label, double share)
+{
+    fprintf(out, LABEL "%14.4f %%\n", label, share * 100);
+}
+
+static void print_times(FILE *out, const char *label, const struct histogram *times)
+{
+    static const struct {
+        const char *name;
+        double percent;
+    } points[] = {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}};
+    char text[LEVEL_TEXT_BYTES];
+    fprintf(out, LABEL, label);
+    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
+        levels_format_duration((double)histogram_percentile(times, points[i].percent), text);
+        fprintf(out, "%s %-10s", points[i].name, text);
+    }
+    levels_format_duration((double)times->max_us, text);
+    fprintf(out, "max %s\n", text);
+}
+
+static void print_row(FILE *out, const char *label, const uint64_t counts[LOAD_KINDS])
+{
+    fprintf(out, LABEL, label);
+    for (unsigned kind = 0; kind < LOAD_KINDS; kind++)
+        fprintf(out, "%12" PRIu64, counts[kind]);
+    fputc('\n', out);
+}
+
+/* A row for each status and each other end that there was, a column for each kind. */
+static void print_statuses(FILE *out, const struct answers *answers)
+{
+    fprintf(out, LABEL, "status");
+    for (unsigned kind = 0; kind < LOAD_KINDS; kind++)
+        fprintf(out, "%12s", report_kind_name((enum load_kind)kind));
+    fputc('\n', out);
+    for (unsigned status = 0; status < STATUSES_MAX; status++) {
+        char label[16];
+        uint64_t counts[LOAD_KINDS], sum = 0;
+        for (unsigned kind = 0; kind < LOAD_KINDS; kind++)
+            sum += counts[kind] = answers->statuses[kind][status];
+        snprintf(label, sizeof label, "  %u", status);
+        if (sum)
+            print_row(out, label, counts);
+    }
+    for (unsigned end = LOAD_TIMED_OUT; end < LOAD_ENDS; end++) {
+        char label[32];
+        uint64_t counts[LOAD_KINDS], sum = 0;
+        for (unsigned kind = 0; kind < LOAD_KINDS; kind++)
+            sum += counts[kind] = answers->ends[kind][end];
+        snprintf(label, sizeof label, "  %s", report_end_name((enum load_end)end));
+        if (sum)
+            print_row(out, label, counts);
+    }
+}
+
+static void print_answers(FILE *out, const struct figures *figures)
+{
+    const struct answers *answers = &figures->answers;
+    const struct acceptance *acceptance = &figures->acceptance;
+    fputs("Answers\n", out);
+    print_count(out, "sendings", answers->sendings);
+    print_count(out, "of which again", answers->again);
+    print_statuses(out, answers);
+    print_times(out, "first answers", &answers->times);
+    print_share(out, "errors", figures_error_share(figures));
+    print_share(out, "availability", figures_availability(figures));
+    fprintf(out, LABEL "%14.1f /s\n", "200s", figures_in_per_second(figures));
+    fputs("Acceptance\n", out);
+    print_count(out, "two ids for one key", acceptance->two_ids);
+    print_count(out, "one id for two keys", acceptance->shared_ids);
+    print_count(out, "two amounts for one key", acceptance->two_amounts);
+    print_count(out, "invalid taken", acceptance->invalid_accepted);
+    print_count(out, "valid refused", acceptance->refused);
+    print_count(out, "odd 200s", acceptance->odd_answers);
+}
+
+static void print_lost(FILE *out, const struct lost_event *lost)
+{
+    char id[EVENT_ID_TEXT_BYTES] = "no event id";
+    struct event_id event;
+    if (!keys_is_zero_id(lost->event)) {
+        memcpy(event.bytes, lost->event, sizeof event.bytes);
+        event_id_format(&event, id);
+    }
+    fprintf(out, "    %s-%" PRIu64 "  %s  %s\n", lost->run, lost->number, id, lost_why_text(lost->why));
+}
+
+static void print_fate(FILE *out, const struct figures *figures)
+{
+    const struct fate *fate = &figures->fate;
+    fputs("Events\n", out);
+    print_count(out, "sent", fate->sent);
+    print_count(out, "accepted", fate->accepted);
+    print_count(out, "taken without a 200", fate->unanswered);
+    print_count(out, "delivered", fate->delivered);
+    print_share(out, "delivered share", figures_delivered_share(figures));
+    for (unsigned state = 0; figures->has_journal && state < DELIVERY_STATES; state++) {
+        char label[32];
+        snprintf(label, sizeof label, "journal: %s", delivery_state_name((enum delivery_state)state));
+        print_count(out, label, fate->states[state]);
+    }
+    print_count(out, "lost", fate->lost);
+    for (size_t i = 0; i < fate->lost_named_count; i++)
+        print_lost(out, &fate->lost_named[i]);
+    if (fate->lost > fate->lost_named_count)
+        fprintf(out, "    and %" PRIu64 " more\n", fate->lost - fate->lost_named_count);
+}
+
+static void print_arrivals(FILE *out, const struct figures *figures)
+{
+    const struct arrivals *arrivals = &figures->arrivals;
+    fputs("Arrivals\n", out);
+    print_count(out, "requests", arrivals->requests);
+    print_count(out, "answered 2xx", arrivals->successes);
+    for (unsigned status = 0; status < STATUSES_MAX; status++) {
+        char label[16];
+        snprintf(label, sizeof label, "  status %u", status);
+        if (arrivals->statuses[status])
+            print_count(out, label, arrivals->statuses[status]);
+    }
+    for (unsigned act = SINK_DROPPED; act < SINK_ACTS; act++)
+        print_count(out, report_act_name((enum sink_act)act), arrivals->acts[act]);
+    print_count(out, "duplicated", arrivals->duplicated);
+    print_count(out, "of which guarded", arrivals->guarded_duplicated);
+    print_count(out, "given up, then done", arrivals->overlapping);
+    print_count(out, "wrong attempt numbers", arrivals->wrong_attempts);
+    print_count(out, "wrong bytes", arrivals->wrong_bytes);
+    print_count(out, "wrong signatures", arrivals->wrong_signatures);
+    print_count(out, "unchecked signatures", arrivals->unchecked_signatures);
+    print_count(out, "unknown", arrivals->unknown);
+    print_count(out, "unknown in the journal", arrivals->unknown_in_journal);
+    print_count(out, "of other runs", arrivals->foreign);
+    print_times(out, "freshness", &arrivals->freshness);
+    fprintf(out, LABEL "%14.1f /s\n", "2xx", figures_out_per_second(figures));
+}
+
+static void print_micros(FILE *out, const char *label, micros_sum micros)
+{
+    char text[MICROS_TEXT_BYTES];
+    figures_format_micros(micros, text);
+    fprintf(out, "    %-24s%24s\n", label, text);
+}
+
+static void print_money(FILE *out, const struct figures *figures)
+{
+    fputs("Money\n", out);
+    print_count(out, "events of wrong amount", figures->wrong_amounts);
+    for (unsigned i = 0; i < figures->money_count; i++) {
+        const struct money *money = &figures->money[i];
+        if (!*money->currency && !money->accepted && !money->delivered && !figures_journal_sum(money))
+            continue;
+        fprintf(out, "  %s%s\n", *money->currency ? money->currency : "no currency",
+            figures_money_adds_up(figures, money) ? "" : "  does not add up");
+        print_micros(out, "accepted", money->accepted);
+        print_micros(out, "delivered", money->delivered);
+        print_micros(out, "held", money->held);
+        for (unsigned state = 0; figures->has_journal && state < DELIVERY_STATES; state++) {
+            char label[32];
+            snprintf(label, sizeof label, "journal: %s", delivery_state_name((enum delivery_state)state));
+            if (money->journal[state])
+                print_micros(out, label, money->journal[state]);
+        }
+        if (money->unanswered)
+            print_micros(out, "taken without a 200", money->unanswered);
+    }
+}
+
+static void print_usage(FILE *out, const struct figures *figures)
+{
+    if (!figures->usage.is_given)
+        return;
+    fputs("Usage\n", out);
+    for (unsigned i = 0; i < USAGE_PROCESSES; i++) {
+        const struct usage_row *row = &figures->usage.processes[i];
+        if (!row->has_cpu && !row->has_rss && !row->has_syncs)
+            continue;
+        fprintf(out, LABEL, usage_process_name((enum usage_process)i));
+        if (row->has_cpu)
+            fprintf(out, "%10.2f CPU s  %10.2f CPU s per million", row->cpu_seconds,
+                figures_cpu_per_million(figures, (enum usage_process)i));
+        if (row->has_rss)
+            fprintf(out, "  %10.1f MiB", (double)row->peak_rss_bytes / MIB);
+        if (row->has_syncs)
+            fprintf(out, "  %10.4f fsyncs per event",
+                figures->fate.accepted ? (double)row->syncs / (double)figures->fate.accepted : 0.0);
+        fputc('\n', out);
+    }
+}
+
+static void print_levels(FILE *out, const struct figures *figures, const struct levels *levels)
+{
+    fputs("Levels\n", out);
+    for (unsigned i = 0; i < LEVELS_COUNT; i++) {
+        enum level level = (enum level)i;
+        char measured[LEVEL_TEXT_BYTES], wanted[LEVEL_TEXT_BYTES] = "none";
+        level_format(level, level_measured(level, figures), measured);
+        if (!levels->values[i].is_off)
+            level_format(level, levels->values[i].value, wanted);
+        bool met = level_is_met(level, levels, figures);
+        fprintf(out, LABEL "%14s  %s %s%s\n", level_name(level), measured,
+            level_is_minimum(level) ? "at least" : "at most ", wanted, met ? "" : "  missed");
+    }
+}
+
+enum err report_text(FILE *out, const struct figures *figures, const struct levels *levels)
+{
+    print_fate(out, figures);
+    print_answers(out, figures);
+    print_arrivals(out, figures);
+    print_money(out, figures);
+    print_usage(out, figures);
+    print_levels(out, figures, levels);
+    fprintf(out, "\n%s\n", figures->reasons_count ? "FAIL" : "PASS");
+    for (size_t i = 0; i < figures->reasons_count; i++)
+        fprintf(out, "%s\n", figures->reasons[i]);
+    return fflush(out) == 0 && !ferror(out) ? OK : ERR_DISK;
+}
