@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A held request. h2o frees a request when its client resets the stream or leaves, answered or not; a cell in the
+ * request's memory points back to what we hold, and its dispose callback tells us that the request is gone. HTTP/1
+ * doesn't read while it is being answered, so there a client's departure shows only in the answer, which counts as
+ * given.
+ */
+#include "ceiling/ceiling.h"
+
+/* {"status":"accepted","event":"evt_...","receipt":"r1.a...."} with the lengths of real ones. */
+const char ceiling_accepted[] = "{\"status\":\"accepted\",\"event\":\"evt_00000000-0000-7000-8000-000000000000\","
+                                "\"receipt\":\"r1.a.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}\n";
+_Static_assert(sizeof ceiling_accepted - 1 == CEILING_ACCEPTED_BYTES, "the length that the header states");
+
+static void on_request_gone(void *memory)
+{
+    struct held **cell = memory;
+    if (!*cell)
+        return;
+    (*cell)->loop->counts.left++;
+    (*cell)->req = NULL;
+    (*cell)->cell = NULL;
+}
+
+void held_init(struct held *held, struct ceiling_loop *loop, h2o_req_t *req)
+{
+    *held = (struct held){.req = req, .loop = loop};
+    held->cell = h2o_mem_alloc_shared(&req->pool, sizeof(struct held *), on_request_gone);
+    *held->cell = held;
+}
+
+void held_drop(struct held *held)
+{
+    if (held->cell)
+        *held->cell = NULL;
+    free(held);
+}
+
+/* Lets go of `held` and gives its request back, or NULL. The answer may free the request, which is no departure then.
+ */
+static h2o_req_t *release(struct held *held)
+{
+    h2o_req_t *req = held->req;
+    held_drop(held);
+    return req;
+}
+
+void held_answer(struct held *held, int status, const char *body, size_t body_len)
+{
+    struct ceiling_loop *loop = held->loop;
+    h2o_req_t *req = release(held);
+    if (req)
+        ceiling_answer(loop, req, status, body, body_len);
+}
+
+void held_answer_echo(struct held *held)
+{
+    struct ceiling_loop *loop = held->loop;
+    h2o_req_t *req = release(held);
+    if (req)
+        ceiling_answer(loop, req, 200, req->entity.base, req->entity.len);
+}
+
+void ceiling_answer(struct ceiling_loop *loop, h2o_req_t *req, int status, const char *body, size_t body_len)
+{
+    if (status == 200)
+        loop->counts.answered++;
+    else
+        loop->counts.refused++;
+    server_answer(req, status, body_len ? "application/json" : NULL, body, body_len);
+}
