@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages of packages.txt that are missing: `install.sh build`, or `install.sh build test`.
+# Installs the Debian packages of packages.txt that are missing: `install.sh build`, `install.sh build test`, `install.sh build bench`.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
 # The packages of one section of the list.
 packages_of() {
-    awk -v wanted="$1" 'BEGIN { section = "build" } /^# test$/ { section = "test" } /^#/ || NF == 0 { next } section == wanted' \
+    awk -v wanted="$1" 'BEGIN { section = "build" } /^# (test|bench)$/ { section = $2 } /^#/ || NF == 0 { next } section == wanted' \
         "$here/packages.txt"
 }
 

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway under test: `penstock serve` with a configuration of the run's own, and what an operator would do to it."""
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import urllib.parse
+
+from runner.process import Program, RunFailed, Usage, read_json, wait_for
+
+PARTNER = "partner_bench"
+
+# What a run sets unless its plan says otherwise: the sink speaks plain HTTP on loopback.
+DEFAULTS = {"delivery.allow_http": True, "delivery.allow_networks": ["127.0.0.0/8"], "log.level": "warn"}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Gateway:
+    def __init__(self, build, directory, options=None, environment=None, name="gateway"):
+        self.directory = pathlib.Path(directory)
+        self.data = self.directory / f"{name}-data"
+        self.options = {**DEFAULTS, **(options or {})}
+        self.config_file = self.directory / f"{name}.yaml"
+        self.binary = pathlib.Path(build) / "penstock"
+        self.ingress = f"http://127.0.0.1:{free_port()}"
+        self.options["ingress.listen"] = self.ingress.removeprefix("http://")
+        self.options["admin.listen"] = f"127.0.0.1:{free_port()}"
+        self.options["data.directory"] = str(self.data)
+        syncs = self.directory / f"{name}.syncs"
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("PENSTOCK_")}
+        self.environment.update(environment or {})
+        counter = pathlib.Path(build) / "bin/libcount_syncs.so"
+        self.usage = Usage(name, syncs if counter.exists() else None)
+        if counter.exists():
+            self.environment.update({"LD_PRELOAD": str(counter), "SYNC_COUNT_FILE": str(syncs)})
+        self.program = None
+        self.admin = self.token = self.api_key = None
+
+    def write_config(self):
+        sections = {}
+        for key, value in self.options.items():
+            section, name = key.split(".", 1)
+            sections.setdefault(section, {})[name] = value
+        lines = []
+        for section, values in sections.items():
+            lines.append(f"{section}:")
+            lines += [f"  {name}: {value if isinstance(value, str) and value.startswith('[') else json.dumps(value)}"
+                      for name, value in values.items()]
+        self.config_file.write_text("\n".join(lines) + "\n")
+
+    def start(self, seconds=60):
+        """Also again, after a kill or an end: on the same data and ports."""
+        self.write_config()
+        self.program = Program(self.usage, self.directory, [self.binary, "serve", "-c", self.config_file], self.environment).start()
+        try:
+            wait_for(self.is_ready, "the gateway is ready", seconds, self.program.process)
+        except RunFailed as failure:
+            raise RunFailed(f"{failure}\n{self.program.errors()}") from None
+        return self
+
+    def is_ready(self):
+        found = read_json(self.data / "admin.json")
+        if not found or found["pid"] != self.program.process.pid:
+            return False
+        self.admin = urllib.parse.urlsplit(found["admin"]).netloc
+        self.token = (self.data / "keys/admin.token").read_text().strip()
+        try:
+            return self.ask("GET", "/readyz", raw=True)[0] == 200
+        except OSError:
+            return False
+
+    def ask(self, method, path, body=None, raw=False):
+        connection = http.client.HTTPConnection(self.admin, timeout=30)
+        try:
+            connection.request(method, path, json.dumps(body) if body is not None else None,
+                               {"authorization": f"Bearer {self.token}", "content-type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        finally:
+            connection.close()
+        if raw:
+            return answer.status, text
+        if answer.status >= 300:
+            raise RunFailed(f"{method} {path} answered {answer.status}: {text}")
+        return json.loads(text)
+
+    def add_accounts(self, accounts, urls):
+        """A partner that may post for all of them, and one endpoint for each account: {account: secret}."""
+        self.ask("POST", "/api/v1/partners", {"id": PARTNER})
+        self.api_key = self.ask("POST", f"/api/v1/partners/{PARTNER}/keys")["api_key"]
+        secrets = {}
+        for account, url in zip(accounts, urls):
+            self.ask("POST", "/api/v1/accounts", {"id": account})
+            self.ask("POST", f"/api/v1/partners/{PARTNER}/accounts", {"account": account})
+            secrets[account] = self.ask("POST", f"/api/v1/accounts/{account}/endpoints", {"url": url})["secret"]
+        return secrets
+
+    def status(self):
+        return self.ask("GET", "/api/v1/status")
+
+    def backlog(self):
+        """Deliveries that are still on their way."""
+        found = self.status()["open"]
+        return found["pending"] + found["sending"] + found["waiting"]
+
+    def reload(self, **options):
+        """Options with _ for the dot, such as delivery_paused=True."""
+        self.options.update({key.replace("_", ".", 1): value for key, value in options.items()})
+        self.write_config()
+        self.program.send(signal.SIGHUP)
+
+    def end(self):
+        return self.program.end() if self.program else None
+
+    def remove_data(self):
+        shutil.rmtree(self.data, ignore_errors=True)

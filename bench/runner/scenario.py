@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run of a plan: start the sink and the gateway, post on the timetable, do the faults at their times, wait until nothing is on
+its way, and let the verdict speak."""
+import http.client
+import json
+import signal
+import subprocess
+import time
+import urllib.parse
+
+from runner.gateway import Gateway
+from runner.plan import PlanWrong, seconds
+from runner.process import Program, RunFailed, Usage, read_json, wait_for
+from runner.progress import Progress
+
+POLL_SECONDS = 0.1
+STATUS_SECONDS = 1
+
+
+class Sink:
+    def __init__(self, build, directory, behaviours, threads=1):
+        self.directory = directory
+        self.usage = Usage("sink")
+        self.log = directory / "sink.log"
+        self.ready = directory / "sink.ready"
+        arguments = [build / "bin/penstock-sink", "--threads", threads, "--log", self.log, "--ready-file", self.ready]
+        for path, words in behaviours.items():
+            arguments += ["--behave", f"{path} {words}".strip()]
+        self.program = Program(self.usage, directory, arguments)
+        self.url = None
+
+    def start(self):
+        self.program.start()
+        try:
+            self.url = wait_for(lambda: read_json(self.ready), "the sink is ready", 10, self.program.process)["url"]
+        except RunFailed as failure:
+            raise RunFailed(f"{failure}\n{self.program.errors()}") from None
+        return self
+
+    def behave(self, path, words):
+        connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.url).netloc, timeout=10)
+        try:
+            connection.request("PUT", f"/_behave{path}", words)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise RunFailed(f"the sink refused \"{words}\" for {path}: {answer.read().decode()}")
+        finally:
+            connection.close()
+
+
+class Scenario:
+    def __init__(self, plan, build, directory, environment=None):
+        self.plan, self.build, self.directory = plan, build, directory
+        self.gateway = Gateway(build, directory, plan.gateway, environment)
+        behaviours = {f"/{account}": plan.behaviour_of(number) for number, account in enumerate(plan.account_names())}
+        self.behaviours = behaviours
+        self.sink = Sink(build, directory, behaviours)
+        self.load_usage = Usage("load")
+        self.load = None
+        self.load_log = directory / "load.log"
+        self.progress = Progress(directory / "progress")
+        self.backlog = 0
+        self.status_at = 0
+        self.due_back = []  # (when, what): the second halves of faults
+
+    # --- faults: each a function of its own, found by its name in the plan ---
+
+    def fault_kill(self, fault):
+        self.gateway.program.kill()
+        self.due_back.append((time.monotonic() + seconds(fault.get("for", "0s")), self.gateway.start))
+
+    def fault_restart(self, fault):
+        self.gateway.end()
+        self.gateway.start()
+
+    def fault_stop(self, fault):
+        program = {"gateway": self.gateway.program, "sink": self.sink.program}[fault.get("what", "gateway")]
+        program.send(signal.SIGSTOP)
+        self.due_back.append((time.monotonic() + seconds(fault["for"]), lambda: program.send(signal.SIGCONT)))
+
+    def fault_behave(self, fault):
+        path = fault["path"]
+        self.sink.behave(path, fault["behave"])
+        if "for" in fault:
+            before = self.behaviours[path]
+            self.due_back.append((time.monotonic() + seconds(fault["for"]), lambda: self.sink.behave(path, before)))
+
+    def fault_reload(self, fault):
+        self.gateway.reload(**{key.replace(".", "_", 1): value for key, value in fault["options"].items()})
+
+    def do_faults(self, started, faults):
+        now = time.monotonic()
+        for back in [back for back in self.due_back if back[0] <= now]:
+            self.due_back.remove(back)
+            back[1]()
+        while faults and now - started >= seconds(faults[0]["at"]):
+            fault = faults.pop(0)
+            do = getattr(self, f"fault_{fault['do']}", None)
+            if not do:
+                raise PlanWrong(f"{self.plan.name}: nobody can do the fault \"{fault['do']}\"")
+            self.progress.line(f"fault: {fault['do']} {fault.get('what', fault.get('path', ''))}\n")
+            do(fault)
+
+    # --- the run ---
+
+    def look(self):
+        for usage in self.usages():
+            usage.look()
+        now = time.monotonic()
+        if now - self.status_at < STATUS_SECONDS:
+            return
+        self.status_at = now
+        try:
+            self.backlog = self.gateway.backlog()
+        except (OSError, RunFailed):
+            pass  # it is down, or busy: the line shows what was last known
+
+    def usages(self):
+        return [self.gateway.usage, self.sink.usage, self.load_usage]
+
+    def start(self):
+        self.sink.start()
+        self.gateway.start()
+        accounts = self.plan.account_names()
+        secrets = self.gateway.add_accounts(accounts, [f"{self.sink.url}/{account}" for account in accounts])
+        for account, secret in secrets.items():
+            path = f"/{account}"
+            self.behaviours[path] = f"{self.behaviours[path]} secret={secret}".strip()
+            self.sink.behave(path, self.behaviours[path])
+
+    def post(self):
+        arguments = [self.build / "bin/penstock-load", "--url", self.gateway.ingress, "--api-key", self.gateway.api_key, "--log",
+                     self.load_log, "--progress", self.progress.path, "--json", *self.plan.load_arguments()]
+        self.load = Program(self.load_usage, self.directory, arguments).start()
+        started, faults = time.monotonic(), list(self.plan.faults)
+        while self.load.is_running():
+            self.do_faults(started, faults)
+            self.look()
+            self.progress.show(self.backlog)
+            time.sleep(POLL_SECONDS)
+        if self.load.process.returncode != 0:
+            raise RunFailed(f"the generator ended with {self.load.process.returncode}: {self.load.errors()}")
+        while self.due_back:
+            self.do_faults(started, [])
+            time.sleep(POLL_SECONDS)
+
+    def settle(self):
+        """Until nothing is pending, being sent or waiting any more, or the plan's patience ends: the verdict says what is left."""
+        end = time.monotonic() + self.plan.settle_seconds
+        while time.monotonic() < end:
+            self.look()
+            try:
+                self.backlog = self.gateway.backlog()
+            except (OSError, RunFailed):
+                self.backlog = -1
+            if self.backlog == 0:
+                return
+            self.progress.show(self.backlog, "waiting for what is on its way")
+            time.sleep(POLL_SECONDS)
+
+    def load_logs(self):
+        return [self.load_log, *sorted(self.directory.glob("load.log.*"))]
+
+    def verdict(self, arguments=()):
+        usage_file = self.directory / "usage.json"
+        usage_file.write_text(json.dumps({"processes": {usage.name: usage.as_json() for usage in self.usages()}}))
+        command = [self.build / "bin/penstock-verdict", "--sink", self.sink.log, "--data", self.gateway.data, "--usage", usage_file]
+        for log in self.load_logs():
+            command += ["--load", log]
+        for name, value in self.plan.levels.items():
+            command += ["--level", f"{name}={value}"]
+        return subprocess.run([*map(str, command), *arguments], capture_output=True, text=True, check=False)
+
+    def run(self):
+        """Leaves everything in the directory; returns the verdict as (exit code, text, JSON or None)."""
+        try:
+            self.start()
+            self.post()
+            self.settle()
+        finally:
+            self.progress.end()
+            codes = self.end()
+        if codes["gateway"] != 0:
+            raise RunFailed(f"the gateway ended with {codes['gateway']}: {self.gateway.program.errors()}")
+        text = self.verdict()
+        details = self.verdict(["--json"])
+        if text.returncode not in (0, 1):
+            raise RunFailed(f"the verdict could not be found ({text.returncode}): {text.stderr}")
+        return text.returncode, text.stdout, json.loads(details.stdout)
+
+    def end(self):
+        """In any case, in this order: nobody posts, nobody delivers, nobody receives."""
+        codes = {"load": self.load.end() if self.load else None, "gateway": self.gateway.end(), "sink": self.sink.program.end()}
+        for usage in self.usages():
+            usage.look()
+        return codes
+
+    def load_summary(self):
+        return json.loads((self.directory / "load.stdout").read_text())

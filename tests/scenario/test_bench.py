@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bench itself: a healthy gateway passes its verdict, a gateway that lies does not, and the generator's clock tells the truth.
+
+The lies are base/lie.h's: only builds for tests can tell them."""
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from support.gateway import BINARY, ROOT, clean_environment
+from support.wait import wait_for
+
+sys.path.insert(0, str(ROOT / "bench"))
+
+from runner.plan import Plan, PlanWrong, load_plan, plan_names  # noqa: E402
+from runner.scenario import Scenario  # noqa: E402
+
+BUILD = pathlib.Path(BINARY).resolve().parent
+
+HEALTHY = {
+    "accounts": 4,
+    "load": {"timetable": "constant:300:4s,burst:40:1s:2s", "duplicates": "10%", "conflicts": "2%", "invalid": "2%",
+             "types": "purchase=80,notification=20"},  # a payout whose answer is dropped is parked for a person
+    "gateway": {"delivery.retry_schedule": "[100ms, 200ms, 500ms, 1s, 1s]"},
+    "sink": {"default": "delay=exp:2ms", "1": "fail=10%", "2": "drop=2%"},
+    # Neither speed nor the re-sends of dropped answers are what these tests are about; a sanitizer makes everything slow.
+    "levels": {"answer_p99_max": "none", "answer_max": "none", "freshness_p99_max": "none", "error_share_max": "none"},
+    "settle": "60s",
+}
+
+
+def run(directory, changes=None, lie=None, **load):
+    plan = Plan("test", {**HEALTHY, **(changes or {}), "load": {**HEALTHY["load"], **load}})
+    environment = clean_environment(directory, {"PENSTOCK_TEST_LIE": lie} if lie else None)
+    scenario = Scenario(plan, BUILD, directory, environment)
+    code, text, details = scenario.run()
+    print(text)
+    assert code == (0 if details["verdict"] == "PASS" else 1)
+    return details, text
+
+
+def reasons_of(details):
+    assert details["verdict"] == "FAIL", "the lie was believed"
+    return "\n".join(details["reasons"])
+
+
+def test_a_healthy_gateway_passes(tmp_path):
+    details, text = run(tmp_path)
+    assert details["verdict"] == "PASS", text
+    assert text.rstrip().endswith("PASS")
+
+
+def test_an_answer_before_the_commit_is_found_by_a_kill(tmp_path):
+    kill = {"fault": [{"at": "2s", "do": "kill"}], "levels": {**HEALTHY["levels"], "duplicates_max": "none", "availability_min": "none"}}
+    assert "lost" in reasons_of(run(tmp_path, kill, "ack-before-commit")[0])
+
+
+def test_the_same_kill_of_an_honest_gateway_loses_nothing(tmp_path):
+    kill = {"fault": [{"at": "2s", "do": "kill"}], "levels": {**HEALTHY["levels"], "duplicates_max": 64}}
+    details, text = run(tmp_path, kill)
+    assert details["verdict"] == "PASS", text
+
+
+def test_a_dropped_retry_is_found(tmp_path):
+    assert "lost" in reasons_of(run(tmp_path, lie="drop-retry")[0])
+
+
+def test_a_duplicated_send_is_found(tmp_path):
+    assert "duplicate" in reasons_of(run(tmp_path, lie="send-twice")[0])
+
+
+def test_a_changed_byte_is_found(tmp_path):
+    assert "bytes" in reasons_of(run(tmp_path, lie="change-byte")[0])
+
+
+# --- the generator's clock ---
+
+
+class Echo:
+    """The bare echo server with a fault of its own."""
+
+    def __init__(self, directory, *arguments):
+        ready = directory / "echo.ready"
+        self.process = subprocess.Popen([BUILD / "bin/penstock-ceiling", "echo", "--ready-file", ready, *arguments],
+                                        env=clean_environment(directory), stdin=subprocess.DEVNULL)
+        wait_for(ready.exists, "the echo server is ready")
+        self.url = json.loads(ready.read_text())["url"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        assert self.process.wait(timeout=30) == 0
+
+
+def load(directory, url, *arguments):
+    found = subprocess.run([BUILD / "bin/penstock-load", "--url", url, "--json", *arguments], env=clean_environment(directory),
+                           capture_output=True, text=True, timeout=120, check=False)
+    assert found.returncode == 0, found.stderr
+    return json.loads(found.stdout)
+
+
+def test_a_server_that_answers_after_20_ms_reads_as_20_ms(tmp_path):
+    with Echo(tmp_path, "--delay", "20ms") as echo:
+        answers = load(tmp_path, echo.url, "--timetable", "constant:200:3s")["answers"]
+    assert answers["count"] == 600
+    assert answers["p50_us"] >= 20000
+    assert answers["mean_us"] < 200000, "and not as something else"
+
+
+def test_a_stall_shows_in_the_latency_of_what_was_due_meanwhile(tmp_path):
+    """One second of three: a closed loop would see one slow answer for each stream; on the timetable a third of all is late."""
+    with Echo(tmp_path, "--stall", "1500ms..2500ms") as echo:
+        found = load(tmp_path, echo.url, "--timetable", "constant:500:4s", "--connections", "1")
+    answers = found["answers"]
+    assert answers["count"] == 2000
+    assert answers["p999_us"] >= 900000
+    assert answers["p90_us"] >= 400000, "a fifth of the events was due in the stall's first half second or so"
+    assert found["waited_for_stream"] > 0, "one connection has only 100 streams"
+
+
+def test_a_plan_with_a_word_that_nobody_knows_is_refused():
+    for name in plan_names():
+        load_plan(name)
+    for wrong in ({"load": {}}, {"load": {"timetable": "constant:1:1s", "rate": 5}}, {**HEALTHY, "fualt": []},
+                  {**HEALTHY, "fault": [{"at": "soon", "do": "kill"}]}):
+        with pytest.raises(PlanWrong):
+            Plan("wrong", wrong)
