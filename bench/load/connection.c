@@ -11,6 +11,9 @@
 
 #define READ_BYTES 65536
 #define READS_PER_TURN 16
+#define FRAME_BYTES_MAX                                                                          \
+    (16384 + 64) /* the largest that nghttp2 makes at once: SETTINGS_MAX_FRAME_SIZE and a header \
+                  */
 #define STREAMS_BEFORE_SETTINGS 100
 #define ANSWER_BYTES_MAX (1024 * 1024)
 #define REOPEN_AFTER_US (100 * US_PER_MS)
@@ -42,7 +45,7 @@ static void connection_close(struct connection *connection, enum load_end how)
     connection->watched = 0;
     connection->stage = CONNECTION_CLOSED;
     connection->failed = connection->leaving = false;
-    connection->out_len = 0;
+    connection->out_at = connection->out_len = 0;
     connection->streams = 0;
     connection->reopen_at_us = run_log_now_us() + REOPEN_AFTER_US;
     list_remove(&connection->in_dirty);
@@ -135,6 +138,7 @@ void connection_init(struct connection *connection, const struct load_options *o
 void connection_done(struct connection *connection)
 {
     connection_close(connection, LOAD_UNFINISHED);
+    free(TAKE(connection->out));
 }
 
 void connection_open(struct connection *connection)
@@ -157,7 +161,9 @@ void connection_open(struct connection *connection)
 static void become_open(struct connection *connection)
 {
     connection->stage = CONNECTION_OPEN;
-    if (begin_session(connection))
+    if (!connection->out)
+        connection->out = malloc(CONNECTION_OUT_BYTES);
+    if (connection->out && begin_session(connection))
         connection_flush(connection);
     else
         connection->failed = true;
@@ -222,14 +228,16 @@ static ssize_t take_bytes(struct connection *connection, uint8_t *buffer)
 
 static ssize_t give_bytes(struct connection *connection)
 {
+    const uint8_t *data = connection->out + connection->out_at;
+    size_t len = connection->out_len - connection->out_at;
     if (connection->ssl) {
-        int given = SSL_write(connection->ssl, connection->out, (int)connection->out_len);
+        int given = SSL_write(connection->ssl, data, (int)len);
         if (given > 0)
             return given;
         int wants = SSL_get_error(connection->ssl, given);
         return wants == SSL_ERROR_WANT_WRITE || wants == SSL_ERROR_WANT_READ ? 0 : -1;
     }
-    ssize_t given = send(connection->fd, connection->out, connection->out_len, MSG_NOSIGNAL);
+    ssize_t given = send(connection->fd, data, len, MSG_NOSIGNAL);
     if (given >= 0)
         return given;
     return errno == EAGAIN || errno == EINTR ? 0 : -1;
@@ -251,30 +259,40 @@ static void read_answers(struct connection *connection)
     }
 }
 
+/* Frames of nghttp2's into our buffer, as many as are sure to fit. False when there are none. */
+static bool collect_frames(struct connection *connection)
+{
+    connection->out_at = connection->out_len = 0;
+    while (connection->out_len + FRAME_BYTES_MAX <= CONNECTION_OUT_BYTES) {
+        const uint8_t *frames;
+        ssize_t made = nghttp2_session_mem_send(connection->session, &frames);
+        if (made < 0 || made > FRAME_BYTES_MAX)
+            connection->failed = true;
+        if (made <= 0 || connection->failed)
+            break;
+        memcpy(connection->out + connection->out_len, frames, (size_t)made);
+        connection->out_len += (size_t)made;
+    }
+    return connection->out_len > 0;
+}
+
 void connection_flush(struct connection *connection)
 {
     while (connection->stage == CONNECTION_OPEN && !connection->failed) {
-        if (connection->out_len == 0) {
-            ssize_t made = nghttp2_session_mem_send(connection->session, &connection->out);
-            if (made < 0)
-                connection->failed = true;
-            if (made <= 0)
-                break;
-            connection->out_len = (size_t)made;
-        }
+        if (connection->out_at == connection->out_len && !collect_frames(connection))
+            break;
         ssize_t given = give_bytes(connection);
         if (given < 0)
             connection->failed = true;
         if (given <= 0)
             break;
-        connection->out += given;
-        connection->out_len -= (size_t)given;
+        connection->out_at += (size_t)given;
     }
     bool over = connection->failed || (connection->leaving && list_is_empty(&connection->sendings));
     if (over)
         connection_close(connection, LOAD_BROKEN);
     else if (connection->stage == CONNECTION_OPEN)
-        watch(connection, connection->out_len > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+        watch(connection, connection->out_at < connection->out_len ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 void connection_on_ready(struct connection *connection, uint32_t events)

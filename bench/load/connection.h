@@ -15,6 +15,9 @@
 #include <nghttp2/nghttp2.h>
 #include <openssl/ssl.h>
 
+/* What is handed to the kernel at once: many requests, or it would be a call for each frame. */
+#define CONNECTION_OUT_BYTES (128 * 1024)
+
 enum connection_stage { CONNECTION_CLOSED, CONNECTION_CONNECTING, CONNECTION_HANDSHAKING, CONNECTION_OPEN };
 
 struct connection {
@@ -34,8 +37,8 @@ struct connection {
     unsigned streams; /* nghttp2's, also those that were given up but are not closed yet */
     struct list sendings;
     struct list in_dirty; /* the sender's: something was submitted */
-    const uint8_t *out;   /* nghttp2's bytes that the socket has not taken yet */
-    size_t out_len;
+    uint8_t *out;         /* CONNECTION_OUT_BYTES: frames that the socket has not taken yet, from out_at to out_len */
+    size_t out_at, out_len;
     int64_t reopen_at_us;
 };
 

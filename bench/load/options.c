@@ -110,6 +110,7 @@ SHARE_SETTER(set_conflicts, mix.conflicts)
 SHARE_SETTER(set_invalid, mix.invalid)
 DURATION_SETTER(set_patience, patience_us)
 DURATION_SETTER(set_resend_pause, resend_pause_us)
+DURATION_SETTER(set_spin, spin_us)
 DURATION_SETTER(set_warm_up, warm_up_us)
 DURATION_SETTER(set_linger, linger_us)
 COUNT_SETTER(set_seed, mix.seed, 0, 1000000000)
@@ -148,6 +149,8 @@ static const struct option_row {
     {"--patience", "DURATION", set_patience, "a partner that has no answer by then sends again (default 4s)"},
     {"--resend-pause", "DURATION", set_resend_pause, "before a re-send after a connection error (default 1s)"},
     {"--resends", "COUNT", set_resends, "at most so many re-sends of an event (default 10)"},
+    {"--spin", "DURATION", set_spin,
+        "wake up so much early and spin, where microseconds count: costs a core (default 0)"},
     {"--warm-up", "DURATION", set_warm_up, "leave what is due before out of the figures (default 0)"},
     {"--linger", "DURATION", set_linger, "wait so long for the last answers (default 30s)"},
     {"--seed", "NUMBER", set_seed, "the same seed posts the same events (default 1)"},

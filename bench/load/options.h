@@ -30,6 +30,7 @@ struct load_options {
     int64_t patience_us;
     int64_t resend_pause_us; /* after a connection error */
     unsigned resends_max;
+    int64_t spin_us;    /* wake up so much before an event is due, and spin: timers are tens of microseconds late */
     int64_t warm_up_us; /* what is due before is not counted in the figures */
     int64_t linger_us;  /* for answers after the last event */
     const char *log_file, *progress_file;

@@ -19,13 +19,15 @@ import socket
 import subprocess
 import time
 
+from runner.process import RunFailed
+
 _SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 _START_SECONDS = 120
 _STOP_SECONDS = 60
 _randomness = random.SystemRandom()  # two benchmarks on one machine must not walk in step
 
 
-class BrokerError(Exception):
+class BrokerError(RunFailed):
     pass
 
 

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does the generator tell the truth? Against h2load's log at the same rate, a server that answers after 20 ms, and one that stalls."""
+import json
+import statistics
+import subprocess
+
+from runner.ceilings import Ceiling
+
+RATE = 5000
+# h2load's timer ticks every 10 ms: at 5000/s it sends 50 at once, and so do we, or the two would measure different things.
+AS_H2LOAD_SENDS = "burst:50:10ms"
+BODY = '{"id":"%s","type":"purchase","account":"acc_0","amount":"129.90","currency":"EUR","data":{"note":"%s"}}'
+
+
+def h2load_p50(bench, url, directory, seconds):
+    """Median of h2load's own log (start, status, duration in us a line), its first second left out as warm-up."""
+    body, log = directory / "body.json", directory / "h2load.log"
+    body.write_text(BODY % ("order-1", "x" * 370))
+    subprocess.run(["h2load", "-t1", "-c1", "-m100", f"--rps={RATE}", f"-n{RATE * seconds}", "-d", body, "-H",
+                    "content-type: application/json", f"--log-file={log}", f"{url}/v1/events"], check=True, capture_output=True)
+    lines = [line.split("\t") for line in log.read_text().splitlines()]
+    begin = min(int(line[0]) for line in lines)
+    times = [int(line[2]) for line in lines if int(line[0]) > begin + 1_000_000]
+    return statistics.median(times)
+
+
+def measure_accuracy(bench):
+    directory, seconds = bench.place("accuracy"), 8
+    rounds = []
+    for number in range(bench.rounds):
+        with Ceiling(bench, "echo") as echo:
+            theirs = h2load_p50(bench, echo.url, directory, seconds)
+            ours = bench.load(echo.url, "--timetable", f"{AS_H2LOAD_SENDS}:{seconds}s", "--warm-up", "1s", "--connections", "1",
+                              "--spin", "60us")
+        rounds.append({"h2load_p50_us": theirs, "load_p50_us": ours["answers"]["p50_us"],
+                       "ratio": ours["answers"]["p50_us"] / theirs, "late_p99_us": ours["late"]["p99_us"]})
+        print(json.dumps(rounds[-1]), flush=True)
+    with Ceiling(bench, "echo", "--delay", "20ms") as echo:
+        delayed = bench.load(echo.url, "--timetable", "constant:1000:5s")["answers"]
+    with Ceiling(bench, "echo", "--stall", "4s..5s") as echo:
+        stalled = bench.load(echo.url, "--timetable", "constant:1000:10s")["answers"]
+    return {"rounds": rounds, "ratio": statistics.median(found["ratio"] for found in rounds), "after_20_ms": delayed, "stall_of_1_s": stalled}

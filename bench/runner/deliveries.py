@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the partner to the client: delivered events per second, the same with old keys in the ledger, and a backlog of a million."""
+import datetime
+import json
+import sqlite3
+import statistics
+import threading
+import time
+import urllib.request
+
+from runner.ceilings import ACCOUNTS, WARM_UP_SECONDS
+from runner.gateway import Gateway
+from runner.process import RunFailed, wait_for
+from runner.scenario import Sink
+
+IN_FLIGHT = 256
+OLDER_KEYS = {"empty": 0, "1M": 1_000_000, "10M": 10_000_000}
+SLICE_KEYS = 500_000
+BACKLOG = 1_000_000
+
+
+def sink_counts(sink):
+    with urllib.request.urlopen(f"{sink.url}/_counts", timeout=10) as answer:
+        return json.loads(answer.read())
+
+
+def give_old_keys(gateway, count):
+    """Writes `count` keys of the last weeks into the ledgers, as if they had been accepted then: slices of earlier days."""
+    journals = sorted(gateway.data.glob("journal-*.db"))
+    slices = 0
+    for journal in journals:
+        with sqlite3.connect(journal) as database:
+            left, days_ago = count // len(journals), 1
+            while left > 0:
+                day = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=days_ago)
+                name, keys = f"ledger_c_{day:%Y%m%d}", min(left, SLICE_KEYS)
+                database.execute(f"CREATE TABLE {name}(row INTEGER PRIMARY KEY, key BLOB NOT NULL, event BLOB NOT NULL, amount TEXT,"
+                                 " currency TEXT)")
+                database.execute(f"WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?) INSERT INTO {name}"
+                                 " SELECT x, randomblob(16), randomblob(16), '129.9', 'EUR' FROM n", (keys,))
+                left, days_ago, slices = left - keys, days_ago + 1, slices + 1
+        database.close()
+    return slices
+
+
+def sealed_slices(gateway):
+    count = 0
+    for journal in gateway.data.glob("journal-*.db"):
+        database = sqlite3.connect(f"file:{journal}?mode=ro", uri=True)
+        try:
+            count += database.execute("SELECT count(*) FROM ledger_filters").fetchone()[0]
+        except sqlite3.OperationalError:
+            pass
+        finally:
+            database.close()
+    return count
+
+
+class Installation:
+    """A gateway with its sink, kept over the rounds: each round goes on with the same journals."""
+
+    def __init__(self, bench, name, older_keys=0, options=None):
+        self.bench = bench
+        self.directory = bench.place(name)
+        self.sink = Sink(bench.build, self.directory, {}).start()
+        self.gateway = Gateway(bench.build, self.directory, options).start()
+        self.gateway.add_accounts(ACCOUNTS, [f"{self.sink.url}/{account}" for account in ACCOUNTS])
+        self.gateway.end()
+        slices = give_old_keys(self.gateway, older_keys)
+        self.gateway.start()
+        wait_for(lambda: sealed_slices(self.gateway) >= slices, "the old slices are sealed", 300)
+        self.gateway.end()
+
+    def deliver(self):
+        """One round: delivered events per second while as many are posted as it takes, and CPU for each."""
+        self.gateway.start()
+        self.gateway.usage.look()
+        cpu = self.gateway.usage.cpu_seconds()
+        seconds = self.bench.seconds
+        marks = []
+
+        def mark():
+            time.sleep(WARM_UP_SECONDS)
+            marks.append((time.monotonic(), sink_counts(self.sink)["answered"]))
+            time.sleep(seconds - WARM_UP_SECONDS)
+            marks.append((time.monotonic(), sink_counts(self.sink)["answered"]))
+
+        before = sink_counts(self.sink)["answered"]
+        marker = threading.Thread(target=mark)
+        marker.start()
+        found = self.bench.load(self.gateway.ingress, "--accounts", f"acc_%d*{len(ACCOUNTS)}", "--api-key", self.gateway.api_key,
+                                "--timetable", f"closed:{IN_FLIGHT}:{seconds}s", "--warm-up", f"{WARM_UP_SECONDS}s", "--types",
+                                "purchase=80,notification=20")
+        marker.join()
+        wait_for(lambda: self.gateway.backlog() == 0, "everything is delivered", 120)
+        self.gateway.usage.look()
+        delivered = sink_counts(self.sink)["answered"] - before
+        cpu = self.gateway.usage.cpu_seconds() - cpu
+        code = self.gateway.end()
+        if code != 0:
+            raise RunFailed(f"the gateway ended with {code}: {self.gateway.program.errors()}")
+        return {"rate": (marks[1][1] - marks[0][1]) / (marks[1][0] - marks[0][0]), "accepted_rate": found["rate_ok"],
+                "cpu_us": cpu * 1e6 / max(1, delivered), "p50_us": found["answers"]["p50_us"], "p99_us": found["answers"]["p99_us"],
+                "delivered": delivered}
+
+    def end(self):
+        self.gateway.end()
+        self.sink.program.end()
+        self.gateway.remove_data()
+
+
+def measure_delivered(bench):
+    installations = {name: Installation(bench, f"delivered-{name}", keys) for name, keys in OLDER_KEYS.items()}
+    rounds = []
+    try:
+        for _ in range(bench.rounds):
+            found = {name: installation.deliver() for name, installation in installations.items()}
+            print(json.dumps({name: round(each["rate"]) for name, each in found.items()}), flush=True)
+            rounds.append(found)
+    finally:
+        for installation in installations.values():
+            installation.end()
+    return {"rounds": rounds, **{f"{name}/empty": statistics.median(each[name]["rate"] / each["empty"]["rate"] for each in rounds)
+                                 for name in OLDER_KEYS if name != "empty"}}
+
+
+def measure_backlog(bench):
+    """All clients hang: a million events wait. Then they come back."""
+    place = Installation(bench, "backlog")
+    gateway, sink = place.gateway, place.sink
+    try:
+        gateway.start()
+        time.sleep(3)
+        idle = gateway.usage.rss_now()
+        for account in ACCOUNTS:
+            sink.behave(f"/{account}", "hang=100%")
+        started = time.monotonic()
+        bench.load(gateway.ingress, "--accounts", f"acc_%d*{len(ACCOUNTS)}", "--api-key", gateway.api_key, "--timetable",
+                   f"constant:10000:{BACKLOG // 10000 + 1}s", "--types", "purchase=80,notification=20", "--connections", 16)
+        filled = time.monotonic() - started
+        backlog = gateway.backlog()
+        full = gateway.usage.rss_now()
+        print(json.dumps({"idle": idle, "backlog": backlog, "rss": full}), flush=True)
+        for account in ACCOUNTS:
+            sink.behave(f"/{account}", "status=200")
+        started = time.monotonic()
+        wait_for(lambda: gateway.backlog() == 0, "the backlog is delivered", 600)
+        drained = time.monotonic() - started
+        gateway.usage.look()
+        return {"idle_rss_bytes": idle, "backlog": backlog, "backlog_rss_bytes": full, "peak_rss_bytes": gateway.usage.peak_rss,
+                "filled_in_seconds": filled, "drained_in_seconds": drained}
+    finally:
+        place.end()

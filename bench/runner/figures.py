@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures of bench/README.md, all from one run: each is measured in turn with what it is compared with (A B C, A B C, ...), and
+what counts is the ratio within a round; of the rounds the median. Results go to figures.json as they come, so that a long run that
+was cut short can go on with the parts that are missing."""
+import json
+import pathlib
+import shutil
+import subprocess
+import time
+
+from runner.accuracy import measure_accuracy
+from runner.ceilings import measure_broker, measure_ceilings
+from runner.deliveries import measure_backlog, measure_delivered
+from runner.plan import PlanWrong, load_plan
+from runner.report import print_report
+from runner.scenario import Scenario
+
+
+class Bench:
+    """What every part needs to know."""
+
+    def __init__(self, options, machine):
+        self.build, self.machine = options.build, machine
+        self.directory = options.directory / "figures"
+        self.rounds, self.seconds = options.rounds, options.seconds
+
+    def place(self, name):
+        """An empty directory for one measurement."""
+        directory = self.directory / name
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        return directory
+
+    def load(self, url, *arguments):
+        """Runs the generator to its end; its summary."""
+        command = [self.build / "bin/penstock-load", "--url", url, "--json", *arguments]
+        found = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True)
+        return json.loads(found.stdout)
+
+
+def measure_steady(bench):
+    scenario = Scenario(load_plan("steady"), bench.build, bench.place("steady"))
+    _, _, details = scenario.run()
+    scenario.gateway.remove_data()
+    return {"verdict": details, "load": scenario.load_summary(), "rss_bytes": scenario.gateway.usage.peak_rss}
+
+
+PARTS = {"accuracy": measure_accuracy, "ceilings": measure_ceilings, "broker": measure_broker, "delivered": measure_delivered,
+         "backlog": measure_backlog, "steady": measure_steady}
+
+
+def run_figures(parts, options, machine):
+    bench = Bench(options, machine)
+    bench.directory.mkdir(parents=True, exist_ok=True)
+    file = pathlib.Path(bench.directory / "figures.json")
+    for part in parts:
+        if part not in PARTS:
+            raise PlanWrong(f"there is no part {part}; there are: {', '.join(PARTS)}")
+    results = {}
+    if options.resume and file.exists():
+        results = json.loads(file.read_text())
+        if results["of"]["commit"] != machine["commit"]:
+            raise PlanWrong(f"{file} is of commit {results['of']['commit']}: figures of two commits are not one run; leave --resume out")
+    results["of"] = machine
+    for name in parts or PARTS:
+        if name in results:
+            continue
+        started = time.monotonic()
+        print(f"--- {name}", flush=True)
+        results[name] = PARTS[name](bench)
+        print(f"--- {name}: {time.monotonic() - started:.0f} s", flush=True)
+        file.write_text(json.dumps(results, indent=1) + "\n")
+    print_report(results)
+    return 0
+
