@@ -15,7 +15,7 @@ from support.wait import wait_for
 sys.path.insert(0, str(ROOT / "bench"))
 
 from runner.plan import Plan, PlanWrong, load_plan, plan_names  # noqa: E402
-from runner.scenario import Scenario  # noqa: E402
+from runner.scenario import Scenario, Sink  # noqa: E402
 
 BUILD = pathlib.Path(BINARY).resolve().parent
 
@@ -120,6 +120,47 @@ def test_a_stall_shows_in_the_latency_of_what_was_due_meanwhile(tmp_path):
     assert answers["p999_us"] >= 900000
     assert answers["p90_us"] >= 400000, "a fifth of the events was due in the stall's first half second or so"
     assert found["waited_for_stream"] > 0, "one connection has only 100 streams"
+
+
+def records(log, size):
+    data = log.read_bytes()[40:]  # behind the header
+    return [data[at:at + size] for at in range(0, len(data), size)]
+
+
+def test_signed_posts_carry_a_signature_that_verifies(tmp_path):
+    """The sink checks Standard Webhooks signatures, whoever made them."""
+    secret = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    sink = Sink(BUILD, tmp_path, {"/v1/partners/shop": f"secret={secret}"}).start()
+    found = load(tmp_path, sink.url, "--timetable", "constant:100:1s", "--partner", "shop", "--secret", secret)
+    assert sink.program.end() == 0
+    assert found["statuses"] == {"200": 100}
+    assert {record[69] for record in records(sink.log, 80)} == {1}, "all of them are right (enum sink_signature)"
+    assert len(records(sink.log, 80)) == 100
+
+
+def test_a_batch_is_one_request_whose_items_are_answered_one_by_one(tmp_path):
+    results = "[" + ",".join(['{"status":200,"result":"accepted"}'] * 9 + ['{"status":503}']) + "]"
+    sink = Sink(BUILD, tmp_path, {"/v1/events/batch": f"body={results}"}).start()
+    found = load(tmp_path, sink.url, "--timetable", "constant:100:1s", "--batch", "10", "--resends", "1")
+    assert sink.program.end() == 0
+    assert found["statuses"] == {"200": 180, "503": 20}, "ten requests, and each once more since an item was refused"
+    assert found["events"] == 100 and found["resends"] == 100
+    assert len(records(sink.log, 80)) == 20
+
+
+def test_tls_is_spoken_and_a_certificate_is_checked_when_asked(tmp_path):
+    for name in ("right", "wrong"):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+                        "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", tmp_path / f"{name}.key", "-out",
+                        tmp_path / f"{name}.pem"], check=True, capture_output=True)
+    with Echo(tmp_path, "--tls-cert", tmp_path / "right.pem", "--tls-key", tmp_path / "right.key") as echo:
+        url = echo.url.replace("http://", "https://")
+        for more in ([], ["--ca", tmp_path / "right.pem"]):
+            assert load(tmp_path, url, "--timetable", "constant:200:1s", *more)["statuses"] == {"200": 200}
+        refused = subprocess.run([BUILD / "bin/penstock-load", "--url", url, "--timetable", "constant:1:1s", "--ca", tmp_path / "wrong.pem"],
+                                 env=clean_environment(tmp_path), capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 69
+    assert "No connection" in refused.stderr
 
 
 def test_a_plan_with_a_word_that_nobody_knows_is_refused():
