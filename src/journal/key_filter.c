@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define LINES_MIN 23
+#define LINES_MIN 24 /* 1024 keys */
 #define LINE_BITS (KEY_FILTER_LINE_BYTES * 8)
 #define BITS_PER_KEY 12
 #define PROBE_BITS 9 /* a bit of a line */

@@ -7,10 +7,11 @@
  * it. The keys are hashes already (model/dedupe.h), so that their own bits say which: the first four bytes the line,
  * the last eight the bits. Nobody gains by keys that are made to meet in one line: other keys rarely look there.
  *
- * Filters have 23 * 2^n lines, the fewest that give each key 12 bits: 2^10 for a million keys, 1.5 MB. With a million
- * keys in it (12.06 bits each) it says "maybe" to 0.40 % of those that it does not hold (measured; a plain Bloom filter
- * of that size: 0.3 %). A line's number is the hash scaled to their count, so that two neighbours merged are exactly
- * the line that a filter of half the size would have: a filter made for many keys is folded when it got fewer.
+ * Filters have 24 * 2^n lines, the fewest that give each key 12 bits: 1024 keys for each 24 lines, and 768 KB for half
+ * a million. With all those keys in it, it says "maybe" to 0.40 % of those that it does not hold (measured; a plain
+ * Bloom filter of that size: 0.3 %). A line's number is the hash scaled to their count, so that two neighbours merged
+ * are exactly the line that a filter of half the size would have: a filter made for many keys is folded when it got
+ * fewer.
  *
  * The memory comes zeroed from the system: pages that no key has touched cost nothing. Pure, no thread of its own.
  */
@@ -26,7 +27,7 @@
 #define KEY_FILTER_PROBES 7 /* of nine bits each: 63 of the 64 that are there */
 
 /* Goes up with every change of what the bits mean: filters are kept on disk. */
-#define KEY_FILTER_FORMAT 1
+#define KEY_FILTER_FORMAT 2
 
 /* All zero is a filter that knows nothing and says "maybe" to every key. */
 struct key_filter {

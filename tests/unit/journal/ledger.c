@@ -1,174 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ledger on a file of its own, with slices of a few keys. What the journal does with it is in append.c. */
-#include "journal/ledger.h"
+#include "unit/journal/book.h"
 
 #include "base/cleanup.h"
 
 #include <criterion/criterion.h>
-#include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#define TODAY 20500 /* days since 1970: 2026-02-16 */
-#define SLICE_KEYS 10
-
-struct book {
-    char directory[256], path[300];
-    sqlite3 *db;
-    struct ledger ledger;
-};
-
-static void book_open(struct book *book)
-{
-    cr_assert(sqlite3_open(book->path, &book->db) == SQLITE_OK);
-    enum err result = ledger_init(&book->ledger, book->db);
-    cr_assert(result == OK, "%s", err_name(result));
-    book->ledger.slice_keys_max = SLICE_KEYS;
-}
-
-static void book_close(struct book *book)
-{
-    ledger_done(&book->ledger);
-    cr_assert(sqlite3_close(book->db) == SQLITE_OK, "a statement was left open");
-}
-
-static void book_reopen(struct book *book)
-{
-    book_close(book);
-    book_open(book);
-}
-
-static struct book *book_new(void)
-{
-    struct book *book = calloc(1, sizeof *book);
-    cr_assert(book);
-    const char *parent = getenv("TMPDIR");
-    snprintf(book->directory, sizeof book->directory, "%s/penstock-ledger-XXXXXX", parent ? parent : "/tmp");
-    cr_assert(mkdtemp(book->directory));
-    snprintf(book->path, sizeof book->path, "%s/ledger.db", book->directory);
-    book_open(book);
-    return book;
-}
-
-static void book_free(struct book *book)
-{
-    book_close(book);
-    unlink(book->path);
-    rmdir(book->directory);
-    free(book);
-}
-
-static void book_sql(struct book *book, const char *text)
-{
-    cr_assert(sqlite3_exec(book->db, text, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", text, sqlite3_errmsg(book->db));
-}
-
-static int64_t book_sql_int(struct book *book, const char *text)
-{
-    sqlite3_stmt *statement = NULL;
-    cr_assert(sqlite3_prepare_v2(book->db, text, -1, &statement, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(book->db));
-    cr_assert(sqlite3_step(statement) == SQLITE_ROW);
-    int64_t value = sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
-    return value;
-}
-
-static void book_begin(struct book *book)
-{
-    book_sql(book, "BEGIN IMMEDIATE");
-}
-
-static void book_commit(struct book *book)
-{
-    book_sql(book, "COMMIT");
-    ledger_committed(&book->ledger);
-}
-
-static void book_roll_back(struct book *book)
-{
-    book_sql(book, "ROLLBACK");
-    ledger_rolled_back(&book->ledger);
-}
-
-static struct ledger_key key_of(unsigned number)
-{
-    char text[16];
-    snprintf(text, sizeof text, "key-%u", number);
-    struct ledger_key key;
-    dedupe_ledger_key((struct slice){0}, (struct slice){0}, (struct slice){0}, slice_from_string(text), &key);
-    return key;
-}
-
-/* The event of a key has its number for an id. */
-static struct event event_of(unsigned number, int day, enum event_class class)
-{
-    struct event event = {.parts.accepted_us = day * US_PER_DAY + 1, .class = class};
-    memcpy(event.parts.id.bytes, &number, sizeof number);
-    return event;
-}
-
-static enum err book_try_add(struct book *book, unsigned number, int day, enum event_class class)
-{
-    struct ledger_key key = key_of(number);
-    struct event event = event_of(number, day, class);
-    return ledger_add(&book->ledger, &key, &event);
-}
-
-static void book_add(struct book *book, unsigned first, unsigned end, int day)
-{
-    for (unsigned i = first; i < end; i++)
-        cr_assert(book_try_add(book, i, day, CLASS_CRITICAL) == OK);
-}
-
-static void book_add_and_commit(struct book *book, unsigned first, unsigned end, int day)
-{
-    book_begin(book);
-    book_add(book, first, end, day);
-    book_commit(book);
-}
-
-static enum ledger_finding book_find(struct book *book, unsigned number)
-{
-    struct ledger_key key = key_of(number);
-    struct event event = event_of(number, TODAY, CLASS_CRITICAL);
-    enum ledger_finding finding;
-    struct event_id first;
-    cr_assert(ledger_look_up(&book->ledger, &key, &event, &finding, &first) == OK);
-    cr_assert(finding != LEDGER_DUPLICATE || memcmp(&first, &event.parts.id, sizeof first) == 0);
-    return finding;
-}
-
-static bool all_are(struct book *book, unsigned first, unsigned end, enum ledger_finding expected)
-{
-    bool all = true;
-    for (unsigned i = first; i < end; i++)
-        all &= book_find(book, i) == expected;
-    return all;
-}
-
-/* Works as the journal does when it has nothing else to do; returns the number of turns that did something. */
-static unsigned book_expire(struct book *book, int today)
-{
-    for (unsigned turns = 0;; turns++) {
-        bool worked;
-        book_begin(book);
-        cr_assert(ledger_expire(&book->ledger, today * US_PER_DAY, &worked) == OK);
-        book_commit(book);
-        if (!worked)
-            return turns;
-    }
-}
-
-static int64_t count_slices(struct book *book)
-{
-    return book_sql_int(book, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'ledger_[co]_*'");
-}
-
-static int64_t count_filters(struct book *book)
-{
-    return book_sql_int(book, "SELECT count(*) FROM ledger_filters");
-}
 
 Test(ledger, a_day_gets_another_part_when_the_last_is_full)
 {
@@ -273,6 +110,8 @@ Test(ledger, trusts_a_filter_that_is_whole_and_reads_the_keys_where_it_is_not)
         {"UPDATE ledger_filters SET crc = crc + 4294967296", LEDGER_DUPLICATE, 2},
         {"UPDATE ledger_filters SET keys = keys + 1", LEDGER_DUPLICATE, 2},
         {"UPDATE ledger_filters SET keys = -1", LEDGER_DUPLICATE, 2},
+        {"UPDATE ledger_filters SET seed = zeroblob(16)", LEDGER_DUPLICATE, 2},
+        {"UPDATE ledger_filters SET seed = x''", LEDGER_DUPLICATE, 2},
         {"UPDATE ledger_filters SET slice = 'x' WHERE slice = 'ledger_c_20260216';"
          "UPDATE ledger_filters SET slice = 'ledger_c_20260216' WHERE slice = 'ledger_c_20260216_1'",
             LEDGER_DUPLICATE, 2},
@@ -319,28 +158,28 @@ Test(ledger, a_slice_that_cant_be_read_is_always_asked_and_takes_no_more)
     struct event event = event_of(0, TODAY, CLASS_CRITICAL);
     enum ledger_finding finding;
     struct event_id first;
-    cr_assert(ledger_look_up(&book->ledger, &key, &event, &finding, &first) == ERR_DAMAGED);
+    cr_assert(ledger_look_up(&book->ledger, &key, &event, &finding, &first) == OK && finding == LEDGER_DAMAGED);
     book_add_and_commit(book, 5, 6, TODAY);
     cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216_1") == 1);
     cr_assert(book_expire(book, TODAY) == 0);
     book_free(book);
 }
 
-Test(ledger, expiry_drops_every_part_of_a_day_with_its_filter)
+Test(ledger, expiry_drops_every_part_of_a_day_with_its_filter_and_index)
 {
     struct book *book = book_new();
     book_add_and_commit(book, 0, 25, TODAY);
     book_add_and_commit(book, 25, 40, TODAY + 1);
-    cr_assert(count_slices(book) == 5 && count_filters(book) == 4);
+    cr_assert(count_slices(book) == 5 && count_filters(book) == 4 && count_buckets(book) == 4);
     cr_assert(book_expire(book, TODAY + LEDGER_CRITICAL_DAYS) == 0);
     cr_assert(book_expire(book, TODAY + LEDGER_CRITICAL_DAYS + 1) == 3);
-    cr_assert(count_slices(book) == 2 && count_filters(book) == 1);
+    cr_assert(count_slices(book) == 2 && count_filters(book) == 1 && count_buckets(book) == 1);
     for (unsigned again = 0; again < 2; again++) {
         cr_assert(all_are(book, 0, 25, LEDGER_NEW) && all_are(book, 25, 40, LEDGER_DUPLICATE));
         book_reopen(book);
     }
     cr_assert(book_expire(book, TODAY + LEDGER_CRITICAL_DAYS + 2) == 2);
-    cr_assert(count_slices(book) == 0 && count_filters(book) == 0);
+    cr_assert(count_slices(book) == 0 && count_filters(book) == 0 && count_buckets(book) == 0);
     book_free(book);
 }
 
@@ -392,7 +231,7 @@ Test(ledger, a_seal_that_is_rolled_back_has_not_happened)
     }
 }
 
-/* The n-th write to the file's schema or to the filters is refused. */
+/* The n-th write to the file's schema, to the filters or to the index is refused. */
 struct refusal {
     unsigned countdown;
 };
@@ -400,7 +239,9 @@ struct refusal {
 static int refuse_write(void *context, int action, const char *table, const char *b, const char *c, const char *d)
 {
     struct refusal *refusal = context;
-    bool counts = action == SQLITE_CREATE_TABLE || (action == SQLITE_INSERT && strcmp(table, "ledger_filters") == 0);
+    bool counts = action == SQLITE_CREATE_TABLE ||
+                  ((action == SQLITE_INSERT || action == SQLITE_DELETE) &&
+                      (strcmp(table, "ledger_filters") == 0 || strcmp(table, "ledger_index") == 0));
     return counts && refusal->countdown && --refusal->countdown == 0 ? SQLITE_DENY : SQLITE_OK;
 }
 
@@ -428,7 +269,7 @@ Test(ledger, a_seal_that_fails_at_any_step_can_be_tried_again)
         cr_assert(all_are(book, 0, 11, LEDGER_DUPLICATE));
         book_free(book);
     }
-    cr_assert(failures == 3, "the slice, the table of filters, the row: %u", failures);
+    cr_assert(failures == 6, "the slice, two tables, the filter, the old index, the new one: %u", failures);
 }
 
 Test(ledger, only_names_that_it_gives_itself_are_slices)
@@ -450,11 +291,15 @@ Test(ledger, only_names_that_it_gives_itself_are_slices)
         {"ledger_c_20260230", false},
         {"ledger_x_20260216", false},
         {"ledger_filters", false},
+        {"ledger_index", false},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct book *book = book_new();
         char text[200];
-        snprintf(text, sizeof text, "CREATE TABLE \"%s\"(slice, keys, filter, key BLOB, crc)", cases[i].name);
+        snprintf(text, sizeof text,
+            "CREATE TABLE \"%s\"(row INTEGER PRIMARY KEY, key, event, amount, currency,"
+            " slice, keys, seed, filter, crc)",
+            cases[i].name);
         book_sql(book, text);
         book_reopen(book);
         cr_assert(book->ledger.count == cases[i].is_slice, "case %zu", i);
