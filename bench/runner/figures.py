@@ -12,6 +12,7 @@ from runner.accuracy import measure_accuracy
 from runner.ceilings import measure_broker, measure_ceilings
 from runner.deliveries import measure_backlog, measure_delivered
 from runner.plan import PlanWrong, load_plan
+from runner.profile import measure_profile
 from runner.report import print_report
 from runner.scenario import Scenario
 
@@ -46,7 +47,7 @@ def measure_steady(bench):
 
 
 PARTS = {"accuracy": measure_accuracy, "ceilings": measure_ceilings, "broker": measure_broker, "delivered": measure_delivered,
-         "backlog": measure_backlog, "steady": measure_steady}
+         "profile": measure_profile, "backlog": measure_backlog, "steady": measure_steady}
 
 
 def run_figures(parts, options, machine):

@@ -85,6 +85,16 @@ class Usage:
         return found
 
 
+_started = []  # of Program, in the order of their starts
+
+
+def end_all():
+    """Whatever way a run ends, it leaves nothing running."""
+    for program in reversed(_started):
+        if program.is_running():
+            program.end(10)
+
+
 class Program:
     """One child process. Its stdout and stderr go to files in the run's directory."""
 
@@ -99,6 +109,7 @@ class Program:
         name = self.usage.name
         with open(self.directory / f"{name}.stdout", "ab") as out, open(self.directory / f"{name}.stderr", "ab") as err:
             self.process = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self.environment)
+        _started.append(self)
         self.usage.follow(self.process.pid)
         return self
 

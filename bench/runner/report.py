@@ -67,6 +67,14 @@ def _print_delivered(found):
     print(f"\n1M older keys / empty: **{found['1M/empty']:.2f}**; 10M / empty: **{found['10M/empty']:.2f}**\n")
 
 
+def _print_profile(found):
+    print(f"{found['rate']:,.0f} delivered per second, {found['cpu_us']:.1f} us of the gateway's CPU for each ({found['samples']} samples):\n")
+    print("| thread: where | us per event | share |\n|---|---|---|")
+    for row in found["rows"]:
+        print(f"| {row['what']} | {row['us']:.1f} | {row['share']:.0%} |")
+    print()
+
+
 def _print_backlog(found):
     print("| memory of the gateway (VmRSS) | |\n|---|---|")
     print(f"| idle, 16 endpoints | {_mib(found['idle_rss_bytes'])} |")
@@ -83,7 +91,7 @@ def _print_steady(found):
           f"{_ms(answers['max_us'])}; gateway's peak {_mib(found['rss_bytes'])}.\n")
 
 
-PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "delivered": _print_delivered,
+PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "delivered": _print_delivered, "profile": _print_profile,
             "backlog": _print_backlog, "steady": _print_steady}
 
 
