@@ -66,6 +66,10 @@ void sockets_wish(struct sockets *sockets, int fd, uint32_t events)
             add(sockets, fd, events);
         return;
     }
+    if (!events && socket->watch.events != EPOLLIN) {
+        sockets_forget(sockets, fd);
+        return;
+    }
     socket->wished = events != 0;
     if (events && events != socket->watch.events)
         loop_watch_change(sockets->loop, &socket->watch, events);

@@ -4,9 +4,12 @@
  * also when the connection is kept: taken at its word, that would be two calls of the kernel for each request. So a
  * socket that nobody asks for stays where it is and rests; mostly the next request wants just the same.
  *
- *   watched --no more wish--> resting --a wish--> watched
+ *   watched --no more wish, last for reading only--> resting --a wish--> watched
  *                                |----an event (the peer has closed it)--> out of the loop, until the next wish
  *                                '----closed by libcurl--> gone
+ *
+ * Only a connection that waited for an answer rests. One that was still connecting (it wished to write) is taken out at
+ * once: libcurl 7.88 closes such a socket without telling, and the next one of its number would be taken for it.
  *
  * Belongs to the client's thread.
  */

@@ -46,7 +46,7 @@
     X("delivery.active_per_endpoint", INTEGER, active_per_endpoint, 1, 100000, "512", reload,                         \
         "Deliveries of one endpoint that wait in memory; more of them stay in the journal until there is room.")      \
     X("delivery.paused", BOOLEAN, paused, 0, 1, "false", reload,                                                      \
-        "Send nothing: what partners post is accepted and waits in the journal until this is false again.")           \
+        "Begin no delivery: what partners post is accepted and waits in the journal until this is false again.")      \
     X("delivery.allow_networks", NETWORKS, allow_networks, 0, 64, "[]", restart,                                      \
         "Networks that deliveries may go to although they are not public, e.g. [10.0.0.0/8].")                        \
     X("delivery.allow_http", BOOLEAN, allow_http, 0, 1, "false", restart, "Allow endpoints with plain http:// URLs.") \

@@ -136,7 +136,9 @@ static void on_policy(struct mail *mail, void *receiver)
     struct delivery_shard *shard = receiver;
     shard->policy = order->policy;
     free(order);
-    on_pump_timer(&shard->pump_timer); /* the caps may have grown */
+    /* The caps may have grown, and the pause may be over. */
+    id_map_for_each(node, &shard->queues) refill_queue(CONTAINER_OF(node, struct endpoint_queue, by_id));
+    on_pump_timer(&shard->pump_timer);
 }
 
 static void on_endpoint_changed(struct mail *mail, void *receiver)

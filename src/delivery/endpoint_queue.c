@@ -75,7 +75,8 @@ void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery 
         event_unref(delivery->event);
         return;
     }
-    bool room = queue->fresh_count < shard->policy.active_per_endpoint && endpoint_queue_bytes_left(queue) > 0;
+    bool room = !shard->policy.paused && queue->fresh_count < shard->policy.active_per_endpoint &&
+                endpoint_queue_bytes_left(queue) > 0;
     if (room && job_new(queue, delivery, JOB_FRESH) == OK)
         return; /* the job owns the event's reference now */
     event_unref(delivery->event);

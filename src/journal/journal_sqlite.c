@@ -48,7 +48,8 @@ struct journal_sqlite {
     bool failed;         /* the file is in doubt */
     bool failure_logged; /* the last transaction failed: a full disk is said once */
     bool expiry_due;
-    int64_t expired_day; /* the ledger has nothing left to drop on this day */
+    int64_t wall_offset_us; /* of a wall clock that does not jump: a wrong hour must not make the ledger forget */
+    int64_t expired_day;    /* the ledger has nothing left to drop on this day */
     unsigned batch_len;
     struct journal_request *batch[JOURNAL_BATCH_REQUESTS_MAX];
 };
@@ -240,21 +241,22 @@ static void work_off_batch(struct journal_sqlite *self)
 /* One slice for each turn, so that requests never wait for more than one of them. */
 static void expire_ledger(struct journal_sqlite *self)
 {
-    int64_t today = clock_wall_us() / US_PER_DAY;
+    int64_t now_us = clock_mono_us() + self->wall_offset_us, today = now_us / US_PER_DAY;
     self->expiry_due = !self->failed && today != self->expired_day;
     if (!self->expiry_due)
         return;
-    bool dropped = false, committing = false;
+    bool worked = false, committing = false;
     enum err result = store_begin(&self->store);
     if (!result)
-        result = ledger_expire(&self->store.ledger, self->store.now_us, &dropped);
+        result = ledger_expire(&self->store.ledger, now_us, &worked);
     if (!result) {
         committing = true;
         result = commit(self);
     }
     if (result)
         abandon_transaction(self, result, committing);
-    if (result || !dropped) {
+    bool passed_over = result == ERR_DAMAGED && worked; /* there may be others behind it */
+    if ((result && !passed_over) || !worked) {
         self->expired_day = today;
         self->expiry_due = false;
     }
@@ -321,6 +323,7 @@ enum err journal_sqlite_open(
     self->listener = options->listener;
     self->expiry_due = true;
     self->expired_day = -1;
+    self->wall_offset_us = clock_wall_us() - clock_mono_us();
     enum err result = mailbox_init(&self->mailbox, self);
     if (result) {
         snprintf(ret_detail, 256, "the system gives no more file descriptors");

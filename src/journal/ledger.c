@@ -110,12 +110,19 @@ void ledger_done(struct ledger *ledger)
     *ledger = (struct ledger){0};
 }
 
+/* Whether a slice's retention is over. */
+static bool is_over(const struct ledger_slice *slice, int64_t today)
+{
+    return today - slice->day > slice->days_kept;
+}
+
 enum err ledger_look_up(struct ledger *ledger, const struct ledger_key *key, const struct event *event,
     enum ledger_finding *ret_finding, struct event_id *ret_first)
 {
     struct ledger_entry entry;
     ledger_entry_init(&entry, key, event);
     bool in_doubt = false;
+    int64_t today = event->parts.accepted_us / US_PER_DAY;
     struct event_id first;
     for (size_t i = 0; i < ledger->count; i++)
         key_filter_prefetch(&ledger->slices[i]->filter, key);
@@ -123,6 +130,8 @@ enum err ledger_look_up(struct ledger *ledger, const struct ledger_key *key, con
         struct ledger_slice *slice = ledger->slices[i];
         enum ledger_finding finding;
         if (slice->dropped || !key_filter_may_hold(&slice->filter, key))
+            continue;
+        if (slice->unreadable && is_over(slice, today)) /* its doubt ends here, dropped or not */
             continue;
         enum err result = ledger_slice_find(ledger, slice, &entry, &finding, &first);
         if (result)
@@ -193,10 +202,12 @@ enum err ledger_expire(struct ledger *ledger, int64_t now_us, bool *ret_worked)
     *ret_worked = false;
     for (size_t i = ledger->count; i > 0; i--) {
         struct ledger_slice *slice = ledger->slices[i - 1];
-        if (slice->dropped || today - slice->day <= slice->days_kept)
+        if (slice->dropped || slice->undroppable || !is_over(slice, today))
             continue;
         *ret_worked = true;
-        return ledger_slice_drop(ledger, slice);
+        enum err result = ledger_slice_drop(ledger, slice);
+        slice->undroppable = result == ERR_DAMAGED;
+        return result;
     }
     for (size_t i = 0; i < ledger->count; i++) {
         struct ledger_slice *slice = ledger->slices[i];

@@ -378,7 +378,9 @@ static enum err judge_row(struct ledger *ledger, struct ledger_slice *slice, uin
     enum err result = sql_step(&use, &row);
     *ret_finding = result == ERR_DAMAGED ? LEDGER_DAMAGED : LEDGER_NEW;
     struct slice key = slice_of(entry->key->bytes, sizeof entry->key->bytes);
-    if (!result && row && slice_equal(sql_column_slice(&use, 0), key)) {
+    if (!result && row && sql_column_slice(&use, 0).len != key.len) {
+        *ret_finding = LEDGER_DAMAGED;
+    } else if (!result && row && slice_equal(sql_column_slice(&use, 0), key)) {
         struct slice first = sql_column_slice(&use, 1);
         if (first.len != sizeof ret_first->bytes) {
             *ret_finding = LEDGER_DAMAGED;

@@ -34,9 +34,10 @@ struct ledger_slice {
 
     /* what is in it */
     enum slice_state state;
-    bool unreadable; /* closed for ever: of what the filter does not deny and the index does not know, nothing is known
-                      */
-    uint64_t keys;   /* in the filter: those that were rolled back count as well */
+    bool unreadable;  /* closed for ever: of what the filter does not deny and the index does not know, nothing is known
+                       */
+    bool undroppable; /* its table is too damaged to be dropped: it stays in the file until a person mends it */
+    uint64_t keys;    /* in the filter: those that were rolled back count as well */
     struct key_filter filter;
     struct key_index index; /* open; closed once it is needed; of a sealed one only the seed */
 

@@ -10,7 +10,8 @@
 
 /*
  * Set before the first write. mmap_size 0: an I/O error must come back as a code, not as SIGBUS. The cache bounds the
- * memory of a shard; journal_size_limit cuts a WAL back that a slow reader has let grow.
+ * memory of a shard; journal_size_limit cuts a WAL back that a slow reader has let grow. secure_delete, which Debian
+ * turns on, would write every page of a dropped slice again, as zeros.
  */
 static const char writer_pragmas[] = "PRAGMA page_size = 4096;"
                                      "PRAGMA journal_mode = WAL;"
@@ -18,6 +19,7 @@ static const char writer_pragmas[] = "PRAGMA page_size = 4096;"
                                      "PRAGMA mmap_size = 0;"
                                      "PRAGMA wal_autocheckpoint = 0;"
                                      "PRAGMA journal_size_limit = 67108864;"
+                                     "PRAGMA secure_delete = OFF;"
                                      "PRAGMA foreign_keys = OFF;"
                                      "PRAGMA temp_store = MEMORY;"
                                      "PRAGMA cache_size = -8000;";

@@ -92,6 +92,20 @@ Test(sockets, other_events_than_before_are_asked_for)
     cr_assert(ready_events & EPOLLOUT);
 }
 
+Test(sockets, one_that_was_still_connecting_does_not_rest_so_that_its_number_can_come_again)
+{
+    int number = pair[0], other[2];
+    sockets_wish(&sockets, number, EPOLLOUT);
+    sockets_wish(&sockets, number, 0);
+    close(number); /* as libcurl does it then: without a word */
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, other), 0);
+    cr_assert_eq(other[0], number, "the lowest free number");
+    sockets_wish(&sockets, number, EPOLLOUT);
+    turn();
+    cr_assert_eq(ready, 1, "it is in the loop");
+    close(other[1]);
+}
+
 Test(sockets, an_event_on_a_resting_one_is_told_to_nobody_until_it_is_wished_for)
 {
     sockets_wish(&sockets, pair[0], EPOLLIN);

@@ -80,16 +80,37 @@ Test(delivery_caps, fresh_ones_go_first_and_the_backlog_moves_all_the_same)
     }
 }
 
-Test(delivery_caps, while_it_is_paused_nothing_is_sent_and_then_everything_is)
+Test(delivery_caps, what_comes_while_it_is_paused_waits_in_the_journal_and_not_in_memory)
 {
     policy.paused = true;
     begin_shard(NULL);
     journal_answer_at_once(JOURNAL_SETTLE);
     hand_over(1, 4, "note");
-    WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 4); /* the turn that took them has pumped */
-    cr_assert_eq(metrics_read(METRIC_IN_FLIGHT), 0);
+    policy.paused = false;
+    delivery_shard_set_policy(shard, &policy); /* behind the handover in the same mailbox */
+    struct journal_load *load = journal_load_at(0);
+    cr_assert_eq(metrics_read(METRIC_ACTIVE), 0);
     cr_assert_eq(sink_count(), 0);
+    cr_assert_eq(load->after_pending_id, 0);
+    journal_answer_load(load, 1, 4, DELIVERY_PENDING, false);
+    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 4);
+}
+
+Test(delivery_caps, a_pause_holds_back_what_is_in_memory_already)
+{
+    sink_set(SINK_HOLD, 200);
+    begin_shard(NULL);
+    journal_answer_at_once(JOURNAL_SETTLE);
+    hand_over(1, 8, "note");
+    WAIT_UNTIL(sink_count() == 4);
+    policy.paused = true;
+    delivery_shard_set_policy(shard, &policy);
+    delivery_shard_endpoint_changed(shard, endpoint);
+    journal_request(JOURNAL_RELEASE, 0); /* what stands behind the policy in the mailbox has been worked off */
+    sink_release();
+    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 4);
+    cr_assert_eq(sink_count(), 4);
     policy.paused = false;
     delivery_shard_set_policy(shard, &policy);
-    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 4);
+    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 8);
 }

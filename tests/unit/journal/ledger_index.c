@@ -190,6 +190,22 @@ Test(ledger_index, of_a_sealed_slice_puts_only_the_keys_of_damaged_rows_in_doubt
     book_free(book);
 }
 
+Test(ledger_index, a_slice_that_is_too_damaged_to_be_dropped_keeps_no_other_one)
+{
+    struct book *book = book_new();
+    book_add_and_commit(book, 0, SLICE_KEYS + 1, TODAY); /* two parts */
+    damage_table(book, "ledger_c_20260216");
+    cr_assert(count_slices(book) == 2);
+    bool worked = false;
+    int64_t later_us = (TODAY + LEDGER_CRITICAL_DAYS + 1) * US_PER_DAY;
+    book_begin(book);
+    cr_assert_eq(ledger_expire(&book->ledger, later_us, &worked), ERR_DAMAGED);
+    book_roll_back(book);
+    cr_assert(worked && book_expire(book, TODAY + LEDGER_CRITICAL_DAYS + 1) == 1);
+    cr_assert(count_slices(book) == 1, "the other part is gone");
+    book_free(book);
+}
+
 Test(ledger_index, a_damaged_key_puts_what_is_not_found_in_doubt)
 {
     static const char *const damages[] = {"x''", "x'00'", "zeroblob(17)", "'text'"};
