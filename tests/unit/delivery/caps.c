@@ -105,6 +105,7 @@ Test(delivery_caps, a_pause_holds_back_what_is_in_memory_already)
     WAIT_UNTIL(sink_count() == 4);
     policy.paused = true;
     delivery_shard_set_policy(shard, &policy);
+    journal_answer_at_once(JOURNAL_RELEASE);
     delivery_shard_endpoint_changed(shard, endpoint);
     journal_request(JOURNAL_RELEASE, 0); /* what stands behind the policy in the mailbox has been worked off */
     sink_release();
