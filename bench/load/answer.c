@@ -45,10 +45,10 @@ static struct slice next_result(struct slice *rest)
     return slice_of(NULL, 0);
 }
 
-void answer_read(struct sending *sending)
+void answer_read(struct sending *sending, bool is_batch)
 {
     struct slice rest = buffer_slice(&sending->answer);
-    if (sending->records_count > 1 && sending->status == 200) { /* {"results":[...]} or the bare array */
+    if (is_batch && sending->status == 200) { /* {"results":[...]} or the bare array */
         struct slice array = behind(rest, "[");
         rest = array;
     }
@@ -56,7 +56,7 @@ void answer_read(struct sending *sending)
         struct load_record *record = &sending->records[i];
         struct slice answer = rest;
         record->status = (uint16_t)sending->status;
-        if (sending->records_count > 1 && sending->status == 200) {
+        if (is_batch && sending->status == 200) {
             answer = next_result(&rest);
             struct slice status = behind(answer, "\"status\":");
             record->status = status.len ? (uint16_t)strtoul(status.data, NULL, 10) : 0;

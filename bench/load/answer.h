@@ -7,6 +7,6 @@
 
 /* Fills status, answer and event of all records of the sending. A batch's answer has a result for each item, in order:
  * {"status": 200, "result": "accepted", "event": ...}; one that is cut off leaves the rest without. */
-void answer_read(struct sending *sending);
+void answer_read(struct sending *sending, bool is_batch);
 
 #endif

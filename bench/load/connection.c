@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -171,6 +172,7 @@ static void become_open(struct connection *connection)
 
 static void shake_hands(struct connection *connection)
 {
+    ERR_clear_error();
     int result = SSL_connect(connection->ssl);
     if (result == 1) {
         const unsigned char *protocol = NULL;
@@ -215,6 +217,7 @@ static void on_connected(struct connection *connection)
 static ssize_t take_bytes(struct connection *connection, uint8_t *buffer)
 {
     if (connection->ssl) {
+        ERR_clear_error(); /* another connection's error would be taken for this one's */
         int got = SSL_read(connection->ssl, buffer, READ_BYTES);
         if (got > 0)
             return got;
@@ -231,6 +234,7 @@ static ssize_t give_bytes(struct connection *connection)
     const uint8_t *data = connection->out + connection->out_at;
     size_t len = connection->out_len - connection->out_at;
     if (connection->ssl) {
+        ERR_clear_error();
         int given = SSL_write(connection->ssl, data, (int)len);
         if (given > 0)
             return given;

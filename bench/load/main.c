@@ -22,16 +22,16 @@ static void write_progress(struct sender **senders, FILE *file)
 {
     static struct sender_progress progress, before;
     before = progress;
-    progress.events = progress.ends = progress.ok = 0;
-    histogram_init(&progress.answers);
+    progress.events = progress.answers = progress.ok = 0;
+    histogram_init(&progress.latency);
     for (unsigned i = 0; i < run.options->threads; i++)
         sender_look(senders[i], &progress);
     fprintf(file,
         "{\"seconds\":%.1f,\"of\":%.1f,\"events\":%" PRIu64 ",\"ok\":%" PRIu64 ",\"rate\":%" PRIu64
         ",\"p50_us\":%" PRId64 ",\"p99_us\":%" PRId64 "}\n",
         (double)(run_log_now_us() - run.started_us) / 1e6, (double)run.options->timetable.duration_us / 1e6,
-        progress.events, progress.ok, progress.ends - before.ends, histogram_percentile(&progress.answers, 50),
-        histogram_percentile(&progress.answers, 99));
+        progress.events, progress.ok, progress.answers - before.answers, histogram_percentile(&progress.latency, 50),
+        histogram_percentile(&progress.latency, 99));
     fflush(file);
 }
 

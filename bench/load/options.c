@@ -201,6 +201,11 @@ static enum err check(const struct load_options *options)
                           : options->timetable.parts_count == 0      ? "--timetable"
                           : options->partner && !options->secret.len ? "--secret (it belongs to --partner)"
                                                                      : NULL;
+    if (options->partner && options->batch > 1) {
+        fprintf(
+            stderr, "penstock-load: --batch: signed events are posted one by one; leave out --partner or --batch\n");
+        return ERR_USAGE;
+    }
     if (missing)
         fprintf(stderr, "penstock-load: %s is missing (see --help)\n", missing);
     return missing ? ERR_USAGE : OK;

@@ -22,6 +22,8 @@ static void *run_thread(void *argument)
     sender->tally.cpu_seconds = (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9;
     for (unsigned i = 0; i < sender->connections_count; i++)
         connection_done(&sender->connections[i]);
+    if (!atomic_load(&sender->run->stopping))
+        sender_give_up_rest(sender);
     sender_show(sender);
     atomic_store(&sender->ended, true);
     return NULL;
@@ -117,10 +119,10 @@ void sender_look(struct sender *sender, struct sender_progress *progress)
 {
     pthread_mutex_lock(&sender->lock);
     progress->events += sender->shown.events;
-    progress->ends += sender->shown.ends;
+    progress->answers += sender->shown.answers;
     progress->ok += sender->shown.ok;
-    histogram_merge(&progress->answers, &sender->shown.answers);
-    histogram_init(&sender->shown.answers);
+    histogram_merge(&progress->latency, &sender->shown.latency);
+    histogram_init(&sender->shown.latency);
     pthread_mutex_unlock(&sender->lock);
 }
 

@@ -29,8 +29,8 @@ struct sender_run {
 
 /* What a sender shows while it runs. */
 struct sender_progress {
-    uint64_t events, ends, ok;
-    struct histogram answers; /* since the last look */
+    uint64_t events, answers, ok; /* since the start */
+    struct histogram latency;     /* since the last look */
 };
 
 enum err sender_new(struct sender_run *run, unsigned number, struct sender **ret_sender) MUST_CHECK;
@@ -38,7 +38,7 @@ enum err sender_new(struct sender_run *run, unsigned number, struct sender **ret
 enum err sender_connect(struct sender *sender) MUST_CHECK;
 enum err sender_start(struct sender *sender) MUST_CHECK;
 bool sender_has_ended(const struct sender *sender);
-/* Adds to `progress` what has happened since the last look. Any thread. */
+/* Adds its share to `progress`. Any thread. */
 void sender_look(struct sender *sender, struct sender_progress *progress);
 void sender_join(struct sender *sender);
 const struct tally *sender_tally(const struct sender *sender); /* after the join */

@@ -27,7 +27,8 @@ struct sender {
     struct list prepared; /* the next ones, in order of due_us; the walk is behind them */
     unsigned prepared_count;
     struct timetable_walk walk;
-    bool no_room; /* due events wait for a stream */
+    bool no_room;       /* due events wait for a stream */
+    bool no_room_again; /* due re-sends do */
     unsigned under_way, to_resend;
     int64_t next_tick_us;
     struct run_log *log;
@@ -46,6 +47,8 @@ void sender_reopen(struct sender *sender, int64_t now_us);
 void sender_wait_until(struct sender *sender, int64_t wake_us);
 /* A connection's on_end; the context is the sender. */
 void sender_on_end(struct sending *sending, enum load_end how, void *context);
+/* After the last turn: what was due and never sent is recorded as that. */
+void sender_give_up_rest(struct sender *sender);
 /* Brings what other threads see up to date. */
 void sender_show(struct sender *sender);
 

@@ -14,21 +14,19 @@ void tally_record(struct tally *tally, const struct load_record *record, bool co
         tally->events++;
     else
         tally->resends++;
+    if (counts && record->sending == 0) /* what got no answer took that long at least */
+        histogram_add(&tally->answers, record->ended_us - record->intended_us);
     if (record->end != LOAD_ANSWERED)
         return;
     tally->statuses[record->status < TALLY_STATUS_MAX ? record->status : 0]++;
     tally->accepted += record->answer == LOAD_SAID_ACCEPTED;
     tally->duplicates += record->answer == LOAD_SAID_DUPLICATE;
-    if (!counts)
-        return;
-    if (record->sending == 0)
-        histogram_add(&tally->answers, record->answered_us - record->intended_us);
-    if (record->status != 200)
+    if (!counts || record->status != 200)
         return;
     if (tally->counted_ok++ == 0 || record->intended_us < tally->counted_from_us)
         tally->counted_from_us = record->intended_us;
-    if (record->answered_us > tally->counted_to_us)
-        tally->counted_to_us = record->answered_us;
+    if (record->ended_us > tally->counted_to_us)
+        tally->counted_to_us = record->ended_us;
 }
 
 void tally_merge(struct tally *into, const struct tally *from)

@@ -11,9 +11,10 @@
 #define TALLY_STATUS_MAX 600
 
 struct tally {
-    struct histogram answers; /* from intended to answered: first sendings that were due after the warm-up */
-    struct histogram late;    /* from intended to sent, while there was a free stream: the generator's own delay */
-    uint64_t events;          /* first sendings */
+    struct histogram
+        answers;           /* from intended to answered, or given up: first sendings that were due after the warm-up */
+    struct histogram late; /* from intended to sent, while there was a free stream: the generator's own delay */
+    uint64_t events;       /* first sendings */
     uint64_t resends;
     uint64_t ends[LOAD_UNFINISHED + 1];
     uint64_t statuses[TALLY_STATUS_MAX];

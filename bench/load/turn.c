@@ -63,9 +63,9 @@ static void record_all(struct sender *sender, struct sending *sending, enum load
     for (unsigned i = 0; i < sending->records_count; i++) {
         struct load_record *record = &sending->records[i];
         record->end = (uint8_t)how;
-        record->answered_us = how == LOAD_ANSWERED ? now_us : 0;
+        record->ended_us = now_us;
         tally_record(&sender->tally, record, counts(sender, record));
-        if (how == LOAD_ANSWERED && record->sending == 0)
+        if (record->sending == 0)
             histogram_add(&sender->recent, now_us - record->intended_us);
         if (sender->log)
             run_log_write(sender->log, record);
@@ -125,7 +125,7 @@ static void settle(struct sender *sender, struct sending *sending, enum load_end
     list_remove(&sending->in_patience);
     sender->under_way--;
     if (how == LOAD_ANSWERED)
-        answer_read(sending);
+        answer_read(sending, sender->options->batch > 1);
     record_all(sender, sending, how, now_us);
     if (!should_resend(sender, sending, how)) {
         list_add_tail(&sender->spare, &sending->link);
@@ -149,7 +149,9 @@ static void send_again(struct sender *sender, int64_t now_us)
 {
     while (!list_is_empty(&sender->resends)) {
         struct sending *sending = CONTAINER_OF(sender->resends.next, struct sending, link);
-        struct connection *connection = sending->due_us <= now_us ? find_room(sender) : NULL;
+        bool is_due = sending->due_us <= now_us;
+        struct connection *connection = is_due ? find_room(sender) : NULL;
+        sender->no_room_again = is_due && !connection;
         if (!connection)
             return;
         list_remove(&sending->link);
@@ -306,13 +308,25 @@ void sender_reopen(struct sender *sender, int64_t now_us)
     }
 }
 
+/* What the run's end left over: due, and never sent. */
+void sender_give_up_rest(struct sender *sender)
+{
+    struct sending *sending;
+    while ((sending = next_prepared(sender))) {
+        list_remove(&sending->link);
+        sender->prepared_count--;
+        record_all(sender, sending, LOAD_UNFINISHED, run_log_now_us());
+        list_add_tail(&sender->spare, &sending->link);
+    }
+}
+
 void sender_show(struct sender *sender)
 {
     pthread_mutex_lock(&sender->lock);
-    sender->shown.events = sender->tally.events + sender->under_way;
-    sender->shown.ends = sender->tally.ends[LOAD_ANSWERED];
+    sender->shown.events = sender->tally.events;
+    sender->shown.answers = sender->tally.ends[LOAD_ANSWERED];
     sender->shown.ok = sender->tally.statuses[200];
-    histogram_merge(&sender->shown.answers, &sender->recent);
+    histogram_merge(&sender->shown.latency, &sender->recent);
     pthread_mutex_unlock(&sender->lock);
     histogram_init(&sender->recent);
 }
@@ -335,14 +349,17 @@ static int64_t min_of(int64_t a, int64_t b)
 /* When there is something to do without any socket saying so. */
 static int64_t next_wake_us(struct sender *sender)
 {
-    int64_t wake_us = sender->next_tick_us, due_us; /* reopening is no more urgent than that */
+    int64_t wake_us = sender->next_tick_us, due_us;
+    for (unsigned i = 0; i < sender->connections_count; i++)
+        if (sender->connections[i].stage == CONNECTION_CLOSED)
+            wake_us = min_of(wake_us, sender->connections[i].reopen_at_us);
     if (!list_is_empty(&sender->prepared) && !sender->no_room)
         wake_us = min_of(
             wake_us, CONTAINER_OF(sender->prepared.next, struct sending, link)->due_us - sender->options->spin_us);
     else if (list_is_empty(&sender->prepared) && sender->under_way == 0 &&
              timetable_walk_peek(&sender->walk, &due_us) == TIMETABLE_IN_FLIGHT)
         wake_us = min_of(wake_us, sender->run->started_us + due_us);
-    if (!list_is_empty(&sender->resends))
+    if (!list_is_empty(&sender->resends) && !sender->no_room_again)
         wake_us = min_of(wake_us, CONTAINER_OF(sender->resends.next, struct sending, link)->due_us);
     if (!list_is_empty(&sender->patience))
         wake_us = min_of(wake_us, CONTAINER_OF(sender->patience.next, struct sending, in_patience)->patience_until_us);
@@ -380,12 +397,13 @@ bool sender_turn(struct sender *sender)
     lose_patience(sender, now_us);
     send_again(sender, now_us);
     send_due(sender, now_us);
-    bool over = has_no_more(sender, now_us);
+    bool has_more = !has_no_more(sender, now_us);
     flush_dirty(sender);
     tick(sender, now_us);
     prepare_more(sender);
     int64_t end_us = sender->run->started_us + sender->options->timetable.duration_us + sender->options->linger_us;
-    if (stopping || (over && (sender->under_way + sender->to_resend == 0 || now_us >= end_us)))
+    bool is_done = !has_more && sender->under_way + sender->to_resend == 0;
+    if (stopping || is_done || now_us >= end_us)
         return false;
     sender_wait_until(sender, next_wake_us(sender));
     return true;

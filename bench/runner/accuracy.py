@@ -5,6 +5,7 @@ import statistics
 import subprocess
 
 from runner.ceilings import Ceiling
+from runner.scenario import Sink
 
 RATE = 5000
 # h2load's timer ticks every 10 ms: at 5000/s it sends 50 at once, and so do we, or the two would measure different things.
@@ -12,7 +13,7 @@ AS_H2LOAD_SENDS = "burst:50:10ms"
 BODY = '{"id":"%s","type":"purchase","account":"acc_0","amount":"129.90","currency":"EUR","data":{"note":"%s"}}'
 
 
-def h2load_p50(bench, url, directory, seconds):
+def h2load_p50(url, directory, seconds):
     """Median of h2load's own log (start, status, duration in us a line), its first second left out as warm-up."""
     body, log = directory / "body.json", directory / "h2load.log"
     body.write_text(BODY % ("order-1", "x" * 370))
@@ -24,19 +25,26 @@ def h2load_p50(bench, url, directory, seconds):
     return statistics.median(times)
 
 
+def of_sink(bench, directory, words, timetable):
+    """Latencies of a server that is known to be slow: the sink, for once in the gateway's place."""
+    sink = Sink(bench.build, directory, {"/": words}).start()
+    try:
+        return bench.load(sink.url, "--timetable", timetable)["answers"]
+    finally:
+        sink.program.end()
+
+
 def measure_accuracy(bench):
     directory, seconds = bench.place("accuracy"), 8
     rounds = []
     for number in range(bench.rounds):
         with Ceiling(bench, "echo") as echo:
-            theirs = h2load_p50(bench, echo.url, directory, seconds)
+            theirs = h2load_p50(echo.url, directory, seconds)
             ours = bench.load(echo.url, "--timetable", f"{AS_H2LOAD_SENDS}:{seconds}s", "--warm-up", "1s", "--connections", "1",
                               "--spin", "60us")
         rounds.append({"h2load_p50_us": theirs, "load_p50_us": ours["answers"]["p50_us"],
                        "ratio": ours["answers"]["p50_us"] / theirs, "late_p99_us": ours["late"]["p99_us"]})
         print(json.dumps(rounds[-1]), flush=True)
-    with Ceiling(bench, "echo", "--delay", "20ms") as echo:
-        delayed = bench.load(echo.url, "--timetable", "constant:1000:5s")["answers"]
-    with Ceiling(bench, "echo", "--stall", "4s..5s") as echo:
-        stalled = bench.load(echo.url, "--timetable", "constant:1000:10s")["answers"]
+    delayed = of_sink(bench, directory, "delay=20ms", "constant:1000:5s")
+    stalled = of_sink(bench, directory, "stall=4s..5s", "constant:1000:10s")
     return {"rounds": rounds, "ratio": statistics.median(found["ratio"] for found in rounds), "after_20_ms": delayed, "stall_of_1_s": stalled}

@@ -52,12 +52,9 @@ def _free_ports(count):
 
 
 class Broker:
-    """`config` are more lines of rabbitmq.conf, such as "vm_memory_high_watermark.absolute = 1GB"."""
-
-    def __init__(self, directory, config=()):
+    def __init__(self, directory):
         self.directory = pathlib.Path(directory).absolute()
         self.port, self._dist_port, self._epmd_port = _free_ports(3)
-        self._config = tuple(config)
         self._epmd = self._server = self._output = None
         self._node_pid = 0
         try:
@@ -114,7 +111,7 @@ class Broker:
         for name in ("pid", "log/broker.log"):  # of an earlier node in this directory
             (self.directory / name).unlink(missing_ok=True)
         lines = [f"listeners.tcp.local = 127.0.0.1:{self.port}", "log.file.level = info", "log.console = false"]
-        (self.directory / "rabbitmq.conf").write_text("\n".join([*lines, *self._config, ""]), encoding="utf-8")
+        (self.directory / "rabbitmq.conf").write_text("\n".join([*lines, ""]), encoding="utf-8")
         (self.directory / "enabled_plugins").write_text("[].\n", encoding="utf-8")
         (self.directory / "environment").write_text("", encoding="utf-8")
 

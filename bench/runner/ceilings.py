@@ -44,7 +44,9 @@ def saturate(bench, url, usage, *arguments, in_flight=IN_FLIGHT, connections=8):
                        f"{WARM_UP_SECONDS}s", "--connections", connections, *arguments)
     usage.look()
     events = found["statuses"].get("200", 0)
-    return {"rate": found["rate_ok"], "cpu_us": (usage.cpu_seconds() - before) * 1e6 / max(1, events), "p50_us": found["answers"]["p50_us"],
+    if events < 0.999 * sum(found["statuses"].values()) or found["ends"]["broken"] + found["ends"]["timed_out"] > 0:
+        raise RunFailed(f"{usage.name} did not answer everything with 200: {found['statuses']}, {found['ends']}")
+    return {"rate": found["rate_ok"], "answered": events, "cpu_us": (usage.cpu_seconds() - before) * 1e6 / max(1, events), "p50_us": found["answers"]["p50_us"],
             "p99_us": found["answers"]["p99_us"], "generator_cpu_us": found["cpu_seconds"] * 1e6 / max(1, found["events"]),
             "bottleneck": found["bottleneck"]}
 
@@ -55,13 +57,13 @@ def of_ceiling(bench, kind, *arguments, name=None, **load):
         return saturate(bench, ceiling.url, ceiling.usage, **load)
 
 
-def of_gateway(bench):
+def of_gateway(bench, **load):
     gateway = Gateway(bench.build, bench.place("gateway"), {"delivery.paused": True}).start()
     try:
         gateway.add_accounts(ACCOUNTS, ["http://127.0.0.1:9/nobody"] * len(ACCOUNTS))
         gateway.usage.look()
         syncs = gateway.usage.syncs()
-        found = saturate(bench, gateway.ingress, gateway.usage, "--api-key", gateway.api_key)
+        found = saturate(bench, gateway.ingress, gateway.usage, "--api-key", gateway.api_key, **load)
         if syncs is not None:
             found["syncs"] = gateway.usage.syncs() - syncs
     finally:
@@ -80,8 +82,11 @@ def of_commit(bench, writers):
 
 
 def ratios(rounds, of, to):
+    """Of the rates, and of the CPU that the servers took: the first is what was achieved with the generator on the same cores, the
+    second what it would come to if the generator cost nothing."""
     found = [each[of]["rate"] / each[to]["rate"] for each in rounds]
-    return {"median": statistics.median(found), "least": min(found), "most": max(found)}
+    cpu = [each[to]["cpu_us"] / each[of]["cpu_us"] for each in rounds]
+    return {"median": statistics.median(found), "least": min(found), "most": max(found), "cpu": statistics.median(cpu)}
 
 
 def measure_ceilings(bench):
@@ -110,8 +115,8 @@ def measure_broker(bench):
                 arguments = ["--broker", f"127.0.0.1:{broker.port}", "--queue-name", f"penstock.ceiling.{kind}.{number}"]
                 found[kind] = of_ceiling(bench, kind, *arguments, **load)
                 usage.look()
-                found[kind]["broker_cpu_seconds"] = usage.cpu_seconds() - before
-            found["gateway"] = of_gateway(bench)
+                found[kind]["broker_cpu_us"] = (usage.cpu_seconds() - before) * 1e6 / max(1, found[kind]["answered"])
+            found["gateway"] = of_gateway(bench, **load)
             print(json.dumps({name: round(each["rate"]) for name, each in found.items()}), flush=True)
             rounds.append(found)
     return {"rounds": rounds, "gateway/publish": ratios(rounds, "gateway", "publish"),

@@ -102,6 +102,7 @@ class Installation:
         self.gateway.usage.look()
         delivered = sink_counts(self.sink)["answered"] - before
         cpu = self.gateway.usage.cpu_seconds() - cpu
+        self.sink.usage.look()
         code = self.gateway.end()
         if code != 0:
             raise RunFailed(f"the gateway ended with {code}: {self.gateway.program.errors()}")
@@ -145,6 +146,8 @@ def measure_backlog(bench):
                    f"constant:10000:{BACKLOG // 10000 + 1}s", "--types", "purchase=80,notification=20", "--connections", 16)
         filled = time.monotonic() - started
         backlog = gateway.backlog()
+        if backlog < BACKLOG:
+            raise RunFailed(f"only {backlog} events are waiting, not {BACKLOG}")
         full = gateway.usage.rss_now()
         print(json.dumps({"idle": idle, "backlog": backlog, "rss": full}), flush=True)
         for account in ACCOUNTS:

@@ -12,6 +12,7 @@ from runner.accuracy import measure_accuracy
 from runner.ceilings import measure_broker, measure_ceilings
 from runner.deliveries import measure_backlog, measure_delivered
 from runner.plan import PlanWrong, load_plan
+from runner.process import RunFailed
 from runner.profile import measure_profile
 from runner.report import print_report
 from runner.scenario import Scenario
@@ -35,7 +36,9 @@ class Bench:
     def load(self, url, *arguments):
         """Runs the generator to its end; its summary."""
         command = [self.build / "bin/penstock-load", "--url", url, "--json", *arguments]
-        found = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True)
+        found = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+        if found.returncode != 0:
+            raise RunFailed(f"the generator ended with {found.returncode}: {found.stderr}")
         return json.loads(found.stdout)
 
 
@@ -60,7 +63,7 @@ def run_figures(parts, options, machine):
     results = {}
     if options.resume and file.exists():
         results = json.loads(file.read_text())
-        if results["of"]["commit"] != machine["commit"]:
+        if results["of"]["commit"] != machine["commit"] or machine["commit"].endswith("-dirty"):
             raise PlanWrong(f"{file} is of commit {results['of']['commit']}: figures of two commits are not one run; leave --resume out")
     results["of"] = machine
     for name in parts or PARTS:
@@ -70,7 +73,9 @@ def run_figures(parts, options, machine):
         print(f"--- {name}", flush=True)
         results[name] = PARTS[name](bench)
         print(f"--- {name}: {time.monotonic() - started:.0f} s", flush=True)
-        file.write_text(json.dumps(results, indent=1) + "\n")
+        fresh = file.with_suffix(".new")
+        fresh.write_text(json.dumps(results, indent=1) + "\n")
+        fresh.rename(file)
     print_report(results)
     return 0
 

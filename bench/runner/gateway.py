@@ -103,17 +103,13 @@ class Gateway:
             secrets[account] = self.ask("POST", f"/api/v1/accounts/{account}/endpoints", {"url": url})["secret"]
         return secrets
 
-    def status(self):
-        return self.ask("GET", "/api/v1/status")
-
     def backlog(self):
         """Deliveries that are still on their way."""
-        found = self.status()["open"]
+        found = self.ask("GET", "/api/v1/status")["open"]
         return found["pending"] + found["sending"] + found["waiting"]
 
-    def reload(self, **options):
-        """Options with _ for the dot, such as delivery_paused=True."""
-        self.options.update({key.replace("_", ".", 1): value for key, value in options.items()})
+    def reload(self, options):
+        self.options.update(options)
         self.write_config()
         self.program.send(signal.SIGHUP)
 

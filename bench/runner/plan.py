@@ -9,9 +9,11 @@ PLANS = pathlib.Path(__file__).resolve().parents[1] / "plans"
 
 # Options of penstock-load that a plan may set, by the names that they have there.
 LOAD_KEYS = {"timetable", "types", "size", "duplicates", "conflicts", "invalid", "lag", "batch", "connections", "threads", "patience",
-             "resend_pause", "resends", "warm_up", "linger", "seed"}
+             "resend_pause", "resends", "linger", "seed"}
 TOP_KEYS = {"title", "load", "accounts", "gateway", "sink", "fault", "levels", "settle"}
-FAULT_KEYS = {"at", "do", "for", "path", "behave", "options", "what"}
+# What each fault must say besides "at" and "do", and what it may say.
+FAULTS = {"kill": (set(), {"for"}), "restart": (set(), set()), "stop": ({"for"}, {"what"}), "behave": ({"account", "words"}, {"for"}),
+          "reload": ({"options"}, set())}
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 
@@ -47,9 +49,23 @@ class Plan:
         self.sink = data.get("sink", {})
         self.levels = data.get("levels", {})
         self.settle_seconds = seconds(data.get("settle", "60s"))
-        self.faults = sorted(data.get("fault", []), key=lambda fault: seconds(fault.get("at", "")))
-        for fault in self.faults:
-            check_keys(f"{name}: fault", fault, FAULT_KEYS)
+        for fault in data.get("fault", []):
+            self._check_fault(fault)
+        self.faults = sorted(data.get("fault", []), key=lambda fault: seconds(fault["at"]))
+        check_keys(f"{name}: sink", self.sink, {"default", *map(str, range(self.accounts))})
+
+    def _check_fault(self, fault):
+        where = f"{self.name}: fault"
+        must, may = FAULTS.get(fault.get("do"), (None, None))
+        if must is None:
+            raise PlanWrong(f"{where}: do = \"{fault.get('do')}\" is none of {', '.join(FAULTS)}")
+        check_keys(f"{where} {fault['do']}", fault, {"at", "do"} | must | may)
+        for key in {"at"} | must:
+            if key not in fault:
+                raise PlanWrong(f"{where} {fault['do']}: \"{key}\" is missing")
+        for key in ("at", "for"):
+            if key in fault:
+                seconds(fault[key])
 
     def account_names(self):
         return [f"acc_{number}" for number in range(self.accounts)]

@@ -23,17 +23,19 @@ def _print_machine(of):
 def _print_rates(rounds, names):
     print("| | 200s per second | CPU of the server per 200 | p50 | p99 | CPU of the generator per event |\n|---|---|---|---|---|---|")
     for name in names:
-        print(f"| {name} | {_middle(rounds, name, 'rate'):,.0f} | {_middle(rounds, name, 'cpu_us'):.1f} us | "
+        limited = any(each[name]["bottleneck"] for each in rounds)
+        broker = f" + {_middle(rounds, name, 'broker_cpu_us'):.1f} us of the broker" if "broker_cpu_us" in rounds[0][name] else ""
+        print(f"| {name}{' (the generator was the limit)' if limited else ''} | {_middle(rounds, name, 'rate'):,.0f} | {_middle(rounds, name, 'cpu_us'):.1f} us{broker} | "
               f"{_ms(_middle(rounds, name, 'p50_us'))} | {_ms(_middle(rounds, name, 'p99_us'))} | "
               f"{_middle(rounds, name, 'generator_cpu_us'):.1f} us |")
     print()
 
 
 def _print_ratios(found):
-    print("| ratio | median | least | most |\n|---|---|---|---|")
+    print("| ratio of 200s per second | median | least | most | the same by the servers' CPU alone |\n|---|---|---|---|---|")
     for name, ratio in found.items():
         if "/" in name:
-            print(f"| {name} | **{ratio['median']:.2f}** | {ratio['least']:.2f} | {ratio['most']:.2f} |")
+            print(f"| {name} | **{ratio['median']:.2f}** | {ratio['least']:.2f} | {ratio['most']:.2f} | {ratio['cpu']:.2f} |")
     print()
 
 

@@ -9,7 +9,7 @@ import time
 import urllib.parse
 
 from runner.gateway import Gateway
-from runner.plan import PlanWrong, seconds
+from runner.plan import seconds
 from runner.process import Program, RunFailed, Usage, read_json, wait_for
 from runner.progress import Progress
 
@@ -52,9 +52,8 @@ class Scenario:
     def __init__(self, plan, build, directory, environment=None):
         self.plan, self.build, self.directory = plan, build, directory
         self.gateway = Gateway(build, directory, plan.gateway, environment)
-        behaviours = {f"/{account}": plan.behaviour_of(number) for number, account in enumerate(plan.account_names())}
-        self.behaviours = behaviours
-        self.sink = Sink(build, directory, behaviours)
+        self.sink = Sink(build, directory, {})
+        self.secrets = {}
         self.load_usage = Usage("load")
         self.load = None
         self.load_log = directory / "load.log"
@@ -63,7 +62,7 @@ class Scenario:
         self.status_at = 0
         self.due_back = []  # (when, what): the second halves of faults
 
-    # --- faults: each a function of its own, found by its name in the plan ---
+    # --- faults: each a function of its own, found by its name in the plan (plan.py knows what each needs) ---
 
     def fault_kill(self, fault):
         self.gateway.program.kill()
@@ -79,14 +78,18 @@ class Scenario:
         self.due_back.append((time.monotonic() + seconds(fault["for"]), lambda: program.send(signal.SIGCONT)))
 
     def fault_behave(self, fault):
-        path = fault["path"]
-        self.sink.behave(path, fault["behave"])
+        number = int(fault["account"])
+        self.behave(number, fault["words"])
         if "for" in fault:
-            before = self.behaviours[path]
-            self.due_back.append((time.monotonic() + seconds(fault["for"]), lambda: self.sink.behave(path, before)))
+            self.due_back.append((time.monotonic() + seconds(fault["for"]), lambda: self.behave(number, self.plan.behaviour_of(number))))
 
     def fault_reload(self, fault):
-        self.gateway.reload(**{key.replace(".", "_", 1): value for key, value in fault["options"].items()})
+        self.gateway.reload(fault["options"])
+
+    def behave(self, number, words):
+        """The words for one account's client, which goes on checking signatures."""
+        account = self.plan.account_names()[number]
+        self.sink.behave(f"/{account}", f"{words} secret={self.secrets[account]}".strip())
 
     def do_faults(self, started, faults):
         now = time.monotonic()
@@ -95,11 +98,8 @@ class Scenario:
             back[1]()
         while faults and now - started >= seconds(faults[0]["at"]):
             fault = faults.pop(0)
-            do = getattr(self, f"fault_{fault['do']}", None)
-            if not do:
-                raise PlanWrong(f"{self.plan.name}: nobody can do the fault \"{fault['do']}\"")
-            self.progress.line(f"fault: {fault['do']} {fault.get('what', fault.get('path', ''))}\n")
-            do(fault)
+            self.progress.line(f"fault: {fault['do']}\n")
+            getattr(self, f"fault_{fault['do']}")(fault)
 
     # --- the run ---
 
@@ -107,7 +107,7 @@ class Scenario:
         for usage in self.usages():
             usage.look()
         now = time.monotonic()
-        if now - self.status_at < STATUS_SECONDS:
+        if now - self.status_at < STATUS_SECONDS or self.due_back:  # it may be stopped: whoever asks would wait for it
             return
         self.status_at = now
         try:
@@ -122,11 +122,9 @@ class Scenario:
         self.sink.start()
         self.gateway.start()
         accounts = self.plan.account_names()
-        secrets = self.gateway.add_accounts(accounts, [f"{self.sink.url}/{account}" for account in accounts])
-        for account, secret in secrets.items():
-            path = f"/{account}"
-            self.behaviours[path] = f"{self.behaviours[path]} secret={secret}".strip()
-            self.sink.behave(path, self.behaviours[path])
+        self.secrets = self.gateway.add_accounts(accounts, [f"{self.sink.url}/{account}" for account in accounts])
+        for number in range(len(accounts)):
+            self.behave(number, self.plan.behaviour_of(number))
 
     def post(self):
         arguments = [self.build / "bin/penstock-load", "--url", self.gateway.ingress, "--api-key", self.gateway.api_key, "--log",
@@ -135,14 +133,23 @@ class Scenario:
         started, faults = time.monotonic(), list(self.plan.faults)
         while self.load.is_running():
             self.do_faults(started, faults)
+            self.check_alive()
             self.look()
             self.progress.show(self.backlog)
             time.sleep(POLL_SECONDS)
         if self.load.process.returncode != 0:
             raise RunFailed(f"the generator ended with {self.load.process.returncode}: {self.load.errors()}")
+        if faults:
+            raise RunFailed(f"the load was over before the fault at {faults[0]['at']}: nothing of it was tried")
         while self.due_back:
             self.do_faults(started, [])
             time.sleep(POLL_SECONDS)
+
+    def check_alive(self):
+        """A program that ended by itself is no fault of the plan."""
+        for program in (self.sink.program, self.gateway.program):
+            if not program.is_running() and not self.due_back:
+                raise RunFailed(f"the {program.usage.name} ended with {program.process.returncode}: {program.errors()}")
 
     def settle(self):
         """Until nothing is pending, being sent or waiting any more, or the plan's patience ends: the verdict says what is left."""
@@ -180,8 +187,9 @@ class Scenario:
         finally:
             self.progress.end()
             codes = self.end()
-        if codes["gateway"] != 0:
-            raise RunFailed(f"the gateway ended with {codes['gateway']}: {self.gateway.program.errors()}")
+        for program in (self.gateway.program, self.sink.program):
+            if codes[program.usage.name] != 0:
+                raise RunFailed(f"the {program.usage.name} ended with {codes[program.usage.name]}: {program.errors()}")
         text = self.verdict()
         details = self.verdict(["--json"])
         if text.returncode not in (0, 1):

@@ -23,12 +23,12 @@ static void count_answer(struct answers *answers, const struct load_record *reco
         answers->first_intended_us = record->intended_us;
     if (record->end == LOAD_ANSWERED) {
         answers->statuses[record->kind][record->status]++;
-        if (record->answered_us > answers->last_answered_us)
-            answers->last_answered_us = record->answered_us;
-        if (record->sending == 0)
-            histogram_add(&answers->times, record->answered_us - record->intended_us);
+        if (record->ended_us > answers->last_answered_us)
+            answers->last_answered_us = record->ended_us;
     }
-    if (record->kind == LOAD_INVALID || record->end == LOAD_UNFINISHED)
+    if (record->sending == 0) /* what got no answer took that long at least */
+        histogram_add(&answers->times, record->ended_us - record->intended_us);
+    if (record->kind == LOAD_INVALID)
         return;
     answers->valid_sendings++;
     answers->errors += record->end != LOAD_ANSWERED || is_answered_with(record, 5);
@@ -54,13 +54,13 @@ static enum err take_yes(struct keys *keys, uint32_t place, uint32_t as, const s
     } else if (!(key->flags & KEY_ACCEPTED)) {
         key->flags |= KEY_ACCEPTED;
         key->accepted_as = as;
-        key->accepted_us = record->answered_us;
+        key->accepted_us = record->ended_us;
     } else {
         if (!same_money(keys, key, as))
             key->flags |= KEY_TWO_AMOUNTS;
-        if (record->answered_us < key->accepted_us) {
+        if (record->ended_us < key->accepted_us) {
             key->accepted_as = as;
-            key->accepted_us = record->answered_us;
+            key->accepted_us = record->ended_us;
         }
     }
     if (record->kind == LOAD_FRESH)

@@ -86,6 +86,10 @@ void judge_figures(struct figures *figures, const struct levels *levels)
         if (count)
             add_reason(figures, "%" PRIu64 " %s", count, nevers[i].text);
     }
+    const struct arrivals *arrivals = &figures->arrivals;
+    if (arrivals->unchecked_signatures > 0 && arrivals->unchecked_signatures < arrivals->requests)
+        add_reason(
+            figures, "%" PRIu64 " signatures were not checked, while others were", arrivals->unchecked_signatures);
     for (unsigned i = 0; i < figures->money_count; i++)
         judge_money(figures, &figures->money[i]);
     for (unsigned i = 0; i < LEVELS_COUNT; i++)

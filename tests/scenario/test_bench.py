@@ -52,6 +52,24 @@ def test_a_healthy_gateway_passes(tmp_path):
     assert text.rstrip().endswith("PASS")
 
 
+def bench_run(directory, *arguments):
+    return subprocess.run([ROOT / "bench/run", *arguments, "--build", BUILD, "--directory", directory], env=clean_environment(directory),
+                          capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_the_command_runs_a_plan_and_ends_with_its_verdict(tmp_path):
+    plan = tmp_path / "short.toml"
+    plan.write_text('[load]\ntimetable = "constant:200:3s"\n[levels]\nanswer_p99_max = "3s"\n')
+    found = bench_run(tmp_path, plan)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert found.stdout.rstrip().endswith("PASS")
+    result = json.loads((tmp_path / "short/result.json").read_text())
+    assert result["verdict"]["verdict"] == "PASS" and result["load"]["events"] == 600 and result["of"]["commit"]
+    plan.write_text('[load]\ntimetable = "constant:200:1s"\n[levels]\nanswer_max = "1us"\n')
+    assert bench_run(tmp_path, plan).returncode == 1, "nobody answers in a microsecond"
+    assert bench_run(tmp_path, "no-such-plan").returncode == 64
+
+
 def test_an_answer_before_the_commit_is_found_by_a_kill(tmp_path):
     kill = {"fault": [{"at": "2s", "do": "kill"}], "levels": {**HEALTHY["levels"], "duplicates_max": "none", "availability_min": "none"}}
     assert "lost" in reasons_of(run(tmp_path, kill, "ack-before-commit")[0])
@@ -79,7 +97,7 @@ def test_a_changed_byte_is_found(tmp_path):
 
 
 class Echo:
-    """The bare echo server with a fault of its own."""
+    """The bare echo server."""
 
     def __init__(self, directory, *arguments):
         ready = directory / "echo.ready"
@@ -104,8 +122,9 @@ def load(directory, url, *arguments):
 
 
 def test_a_server_that_answers_after_20_ms_reads_as_20_ms(tmp_path):
-    with Echo(tmp_path, "--delay", "20ms") as echo:
-        answers = load(tmp_path, echo.url, "--timetable", "constant:200:3s")["answers"]
+    sink = Sink(BUILD, tmp_path, {"/": "delay=20ms"}).start()
+    answers = load(tmp_path, sink.url, "--timetable", "constant:200:3s")["answers"]
+    assert sink.program.end() == 0
     assert answers["count"] == 600
     assert answers["p50_us"] >= 20000
     assert answers["mean_us"] < 200000, "and not as something else"
@@ -113,8 +132,9 @@ def test_a_server_that_answers_after_20_ms_reads_as_20_ms(tmp_path):
 
 def test_a_stall_shows_in_the_latency_of_what_was_due_meanwhile(tmp_path):
     """One second of three: a closed loop would see one slow answer for each stream; on the timetable a third of all is late."""
-    with Echo(tmp_path, "--stall", "1500ms..2500ms") as echo:
-        found = load(tmp_path, echo.url, "--timetable", "constant:500:4s", "--connections", "1")
+    sink = Sink(BUILD, tmp_path, {"/": "stall=1500ms..2500ms"}).start()
+    found = load(tmp_path, sink.url, "--timetable", "constant:500:4s", "--connections", "1")
+    assert sink.program.end() == 0
     answers = found["answers"]
     assert answers["count"] == 2000
     assert answers["p999_us"] >= 900000
@@ -154,7 +174,7 @@ def test_tls_is_spoken_and_a_certificate_is_checked_when_asked(tmp_path):
                         "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", tmp_path / f"{name}.key", "-out",
                         tmp_path / f"{name}.pem"], check=True, capture_output=True)
     with Echo(tmp_path, "--tls-cert", tmp_path / "right.pem", "--tls-key", tmp_path / "right.key") as echo:
-        url = echo.url.replace("http://", "https://")
+        url = echo.url
         for more in ([], ["--ca", tmp_path / "right.pem"]):
             assert load(tmp_path, url, "--timetable", "constant:200:1s", *more)["statuses"] == {"200": 200}
         refused = subprocess.run([BUILD / "bin/penstock-load", "--url", url, "--timetable", "constant:1:1s", "--ca", tmp_path / "wrong.pem"],

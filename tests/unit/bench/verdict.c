@@ -39,7 +39,7 @@ Test(verdict, duplicates_conflicts_invalid_ones_and_resends_are_no_faults)
     run_add_conflict(run, 4);
     struct load_record *invalid = run_add_sending(run, 500);
     *invalid = (struct load_record){.intended_us = START_US,
-        .answered_us = START_US + 1,
+        .ended_us = START_US + 1,
         .number = 500,
         .original = 500,
         .kind = LOAD_INVALID,

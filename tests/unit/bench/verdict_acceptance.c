@@ -28,7 +28,7 @@ Test(verdict_acceptance, both_amounts_of_a_key_answered_200)
     struct load_record *conflict = run_add_conflict(run, 7);
     conflict->status = 200;
     conflict->answer = LOAD_SAID_ACCEPTED;
-    conflict->answered_us += MS;
+    conflict->ended_us += MS;
     run_set_event(conflict->event, 7);
     run_expect_fail(run, "two amounts", ALONE);
 }
@@ -39,7 +39,7 @@ Test(verdict_acceptance, which_of_two_amounts_came_first_is_told_by_the_times_no
     struct load_record *conflict = run_add_conflict(run, 7);
     conflict->status = 200;
     conflict->answer = LOAD_SAID_ACCEPTED;
-    conflict->answered_us += MS;
+    conflict->ended_us += MS;
     run_set_event(conflict->event, 7);
     struct load_record first = run->load[7];
     run->load[7] = *conflict;
@@ -160,14 +160,14 @@ Test(verdict_acceptance, being_told_to_slow_down_is_no_refusal)
 Test(verdict_acceptance, slow_answers)
 {
     struct run *run = run_new();
-    run->load[0].answered_us += 2000 * MS;
+    run->load[0].ended_us += 2000 * MS;
     run_expect_fail(run, "level answer_p99_max: 2.002s is above 1s", ALONE);
 }
 
 Test(verdict_acceptance, an_answer_after_the_last_moment)
 {
     struct run *run = run_new();
-    run->load[0].answered_us += 4000 * MS;
+    run->load[0].ended_us += 4000 * MS;
     levels_set(&run->options.levels, "answer_p99_max=none", &(const char *){NULL});
     run_expect_fail(run, "level answer_max: 4.002s is above 3s", ALONE);
 }
@@ -182,14 +182,29 @@ Test(verdict_acceptance, a_share_of_503s)
     run_expect_fail(run, "level error_share_max: 0.0243902 is above 0.001", ALONE);
 }
 
-Test(verdict_acceptance, sendings_that_the_end_of_the_run_cut_off_are_no_errors_and_no_sendings)
+Test(verdict_acceptance, a_sending_that_the_end_of_the_run_left_without_an_answer_is_an_error)
 {
     struct run *run = run_new();
     run_add_duplicate(run, 19)->end = LOAD_UNFINISHED;
-    const struct figures *figures = run_judge(run);
-    cr_expect(verdict_is_pass(figures));
-    cr_expect_eq(figures->answers.valid_sendings, EVENTS);
-    run_free(run);
+    run_expect_fail(run, "level error_share_max: 0.0243902 is above 0.001", ALONE);
+}
+
+Test(verdict_acceptance, a_first_sending_without_an_answer_took_until_it_was_given_up)
+{
+    struct run *run = run_new();
+    levels_set(&run->options.levels, "error_share_max=none", &(const char *){NULL});
+    levels_set(&run->options.levels, "availability_min=none", &(const char *){NULL});
+    struct load_record *first = run_add_duplicate(run, 19);
+    first->end = LOAD_TIMED_OUT;
+    first->ended_us = first->intended_us + 4000 * MS;
+    run_expect_fail(run, "level answer_max: 4s is above 3s", false);
+}
+
+Test(verdict_acceptance, signatures_that_were_not_checked_while_others_were)
+{
+    struct run *run = run_new();
+    run->sink[3].signature = SINK_UNCHECKED;
+    run_expect_fail(run, "1 signatures were not checked, while others were", ALONE);
 }
 
 Test(verdict_acceptance, only_first_answers_are_timed)
@@ -197,7 +212,7 @@ Test(verdict_acceptance, only_first_answers_are_timed)
     struct run *run = run_new();
     struct load_record *again = run_add_sending(run, 19);
     again->sending = 1;
-    again->answered_us += 9000 * MS;
+    again->ended_us += 9000 * MS;
     run_expect_pass(run);
 }
 

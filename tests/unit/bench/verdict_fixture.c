@@ -41,7 +41,7 @@ struct load_record *run_add_sending(struct run *run, uint64_t number)
     *record = (struct load_record){
         .intended_us = intended_us,
         .sent_us = intended_us,
-        .answered_us = intended_us + 2 * MS,
+        .ended_us = intended_us + 2 * MS,
         .number = number,
         .original = number,
         .body_hash = 1000 + number,
