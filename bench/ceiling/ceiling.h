@@ -30,8 +30,6 @@ extern const char ceiling_accepted[];
 struct ceiling_options {
     unsigned port, threads;
     const char *ready_file, *certificate_file, *key_file;
-    /* echo */
-    int64_t delay_us, stall_from_us, stall_to_us;
     /* commit */
     const char *data;
     unsigned writers;
@@ -58,7 +56,6 @@ struct ceiling_loop {
 struct ceiling {
     struct ceiling_options options;
     const struct ceiling_kind *kind;
-    int64_t started_us;  /* monotonic: when the windows of --stall begin to count */
     void *data;          /* the kind's, set in open */
     _Atomic bool ending; /* what breaks now was cut by us */
 };
@@ -98,7 +95,6 @@ struct held {
 void held_init(struct held *held, struct ceiling_loop *loop, h2o_req_t *req);
 /* Answers, when there is somebody to answer, and frees `held`. */
 void held_answer(struct held *held, int status, const char *body, size_t body_len);
-void held_answer_echo(struct held *held); /* 200 with the request's body */
 /* Frees it without an answer. */
 void held_drop(struct held *held);
 

@@ -36,29 +36,13 @@ void held_drop(struct held *held)
     free(held);
 }
 
-/* Lets go of `held` and gives its request back, or NULL. The answer may free the request, which is no departure then.
- */
-static h2o_req_t *release(struct held *held)
-{
-    h2o_req_t *req = held->req;
-    held_drop(held);
-    return req;
-}
-
 void held_answer(struct held *held, int status, const char *body, size_t body_len)
 {
     struct ceiling_loop *loop = held->loop;
-    h2o_req_t *req = release(held);
+    h2o_req_t *req = held->req;
+    held_drop(held); /* first: the answer may free the request, which is no departure then */
     if (req)
         ceiling_answer(loop, req, status, body, body_len);
-}
-
-void held_answer_echo(struct held *held)
-{
-    struct ceiling_loop *loop = held->loop;
-    h2o_req_t *req = release(held);
-    if (req)
-        ceiling_answer(loop, req, 200, req->entity.base, req->entity.len);
 }
 
 void ceiling_answer(struct ceiling_loop *loop, h2o_req_t *req, int status, const char *body, size_t body_len)

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program: command line, start, ready file, the wait for a signal, the counts. */
-#include "base/clock.h"
 #include "ceiling/options.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-
-#define PATH_BYTES_MAX 4096
 
 void ceiling_complain(const char *format, ...)
 {
@@ -18,27 +13,6 @@ void ceiling_complain(const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     fprintf(stderr, "penstock-ceiling: %s\n", text);
-}
-
-/* Under another name first, so that whoever waits for the file finds all of it. */
-static enum err write_ready_file(const struct ceiling *ceiling, unsigned port)
-{
-    const char *path = ceiling->options.ready_file;
-    char unfinished[PATH_BYTES_MAX];
-    if (!path)
-        return OK;
-    snprintf(unfinished, sizeof unfinished, "%s.%d", path, (int)getpid());
-    FILE *file = fopen(unfinished, "w");
-    bool written = file;
-    if (file) {
-        written = fprintf(file, "{\"port\": %u, \"url\": \"%s://127.0.0.1:%u\", \"pid\": %d}\n", port,
-                      ceiling->options.certificate_file ? "https" : "http", port, (int)getpid()) > 0;
-        written = fclose(file) == 0 && written;
-    }
-    if (written && rename(unfinished, path) == 0)
-        return OK;
-    ceiling_complain("--ready-file %s: %s", path, strerror(errno));
-    return ERR_DISK;
 }
 
 static void print_counts(const struct ceiling *ceiling, struct server *server)
@@ -67,12 +41,14 @@ static enum err start(struct ceiling *ceiling, struct server **ret_server)
         .on_start = kind->on_start,
         .on_request = kind->on_request,
         .context = ceiling};
-    ceiling->started_us = clock_mono_us();
     enum err result = kind->open ? kind->open(ceiling) : OK;
     if (!result)
         result = server_start(&options, ret_server);
-    if (!result)
-        result = write_ready_file(ceiling, server_port(*ret_server));
+    if (result || !ceiling->options.ready_file)
+        return result;
+    result = server_write_ready_file(*ret_server, ceiling->options.ready_file);
+    if (result)
+        ceiling_complain("--ready-file %s", ceiling->options.ready_file);
     return result;
 }
 
@@ -80,26 +56,16 @@ int main(int argc, char **argv)
 {
     static struct ceiling ceiling;
     static struct server *server; /* static: what connections still hold at the end is no leak */
-    bool help = false;
-    enum err result = options_parse(argc, argv, &ceiling, &help);
+    enum err result = ceiling_options_parse(argc, argv, &ceiling);
     if (result)
         return err_exit_code(result);
-    if (help) {
-        options_print_help();
-        return 0;
-    }
-    sigset_t signals; /* taken by main alone: the threads inherit the mask */
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    server_block_signals();
     result = start(&ceiling, &server);
     if (result) {
         ceiling_complain("can't start: %s", err_title(result));
         return err_exit_code(result);
     }
-    int caught;
-    sigwait(&signals, &caught);
+    server_wait_for_signal();
     atomic_store(&ceiling.ending, true);
     if (ceiling.kind->cut)
         ceiling.kind->cut(&ceiling, server);

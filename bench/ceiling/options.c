@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ceiling/options.h"
 
+#include "base/cleanup.h"
+#include "common/options.h"
 #include "common/quantity.h"
 
 #include <stdio.h>
@@ -11,191 +13,157 @@
 
 static const struct ceiling_kind *const kinds[] = {&ceiling_echo, &ceiling_commit, &ceiling_publish, &ceiling_consume};
 
-static bool parse_unsigned(const char *text, int64_t min, int64_t max, unsigned *ret_number)
+static const char *set_port(void *of, const char *value)
 {
-    int64_t count;
-    if (!quantity_parse_count(text, &count) || count < min || count > max)
-        return false;
-    *ret_number = (unsigned)count;
-    return true;
+    struct ceiling *ceiling = of;
+    return option_set_unsigned(value, 0, PORT_MAX, &ceiling->options.port);
 }
 
-static bool set_port(const char *text, struct ceiling_options *options)
+static const char *set_threads(void *of, const char *value)
 {
-    return parse_unsigned(text, 0, PORT_MAX, &options->port);
+    struct ceiling *ceiling = of;
+    return option_set_unsigned(value, 1, SERVER_THREADS_MAX, &ceiling->options.threads);
 }
 
-static bool set_threads(const char *text, struct ceiling_options *options)
+static const char *set_ready_file(void *of, const char *value)
 {
-    return parse_unsigned(text, 1, SERVER_THREADS_MAX, &options->threads);
+    struct ceiling *ceiling = of;
+    return option_set_text(value, &ceiling->options.ready_file);
 }
 
-static bool set_ready_file(const char *text, struct ceiling_options *options)
+static const char *set_certificate(void *of, const char *value)
 {
-    options->ready_file = text;
-    return *text != '\0';
+    struct ceiling *ceiling = of;
+    return option_set_text(value, &ceiling->options.certificate_file);
 }
 
-static bool set_certificate(const char *text, struct ceiling_options *options)
+static const char *set_key(void *of, const char *value)
 {
-    options->certificate_file = text;
-    return *text != '\0';
+    struct ceiling *ceiling = of;
+    return option_set_text(value, &ceiling->options.key_file);
 }
 
-static bool set_key(const char *text, struct ceiling_options *options)
+/* The options of one or two kinds. */
+
+static const char *only_with_data(const struct ceiling *ceiling)
 {
-    options->key_file = text;
-    return *text != '\0';
+    return ceiling->kind && !ceiling->kind->needs_data ? "left out: it is an option of commit" : NULL;
 }
 
-static bool set_delay(const char *text, struct ceiling_options *options)
+static const char *only_with_broker(const struct ceiling *ceiling)
 {
-    return quantity_parse_duration(text, &options->delay_us);
+    return ceiling->kind && !ceiling->kind->needs_broker ? "left out: it is an option of publish and consume" : NULL;
 }
 
-static bool set_stall(const char *text, struct ceiling_options *options)
+static const char *set_data(void *of, const char *value)
 {
-    const char *dots = strstr(text, "..");
-    if (!dots)
-        return false;
-    AUTO_FREE char *from = strndup(text, (size_t)(dots - text));
-    return from && quantity_parse_duration(from, &options->stall_from_us) &&
-           quantity_parse_duration(dots + 2, &options->stall_to_us) && options->stall_from_us < options->stall_to_us;
+    struct ceiling *ceiling = of;
+    const char *should_be = only_with_data(ceiling);
+    return should_be ? should_be : option_set_text(value, &ceiling->options.data);
 }
 
-static bool set_data(const char *text, struct ceiling_options *options)
+static const char *set_writers(void *of, const char *value)
 {
-    options->data = text;
-    return *text != '\0';
+    struct ceiling *ceiling = of;
+    const char *should_be = only_with_data(ceiling);
+    return should_be ? should_be : option_set_unsigned(value, 1, WRITERS_MAX, &ceiling->options.writers);
 }
 
-static bool set_writers(const char *text, struct ceiling_options *options)
+static const char *set_broker(void *of, const char *value)
 {
-    return parse_unsigned(text, 1, WRITERS_MAX, &options->writers);
+    struct ceiling *ceiling = of;
+    const char *should_be = only_with_broker(ceiling), *colon = strrchr(value, ':');
+    int64_t port;
+    if (should_be)
+        return should_be;
+    if (!colon || colon == value || !quantity_parse_between(colon + 1, 1, PORT_MAX, &port))
+        return "HOST:PORT";
+    ceiling->options.broker = value;
+    return NULL;
 }
 
-static bool set_broker(const char *text, struct ceiling_options *options)
+static const char *set_queue_name(void *of, const char *value)
 {
-    const char *colon = strrchr(text, ':');
-    unsigned port;
-    options->broker = text;
-    return colon && colon > text && parse_unsigned(colon + 1, 1, PORT_MAX, &port);
+    struct ceiling *ceiling = of;
+    const char *should_be = only_with_broker(ceiling);
+    if (should_be)
+        return should_be;
+    if (strlen(value) > UINT8_MAX) /* AMQP's short string */
+        return "at most 255 bytes";
+    return option_set_text(value, &ceiling->options.queue_name);
 }
 
-static bool set_queue_name(const char *text, struct ceiling_options *options)
+static const char *set_window(void *of, const char *value)
 {
-    options->queue_name = text;
-    return *text != '\0' && strlen(text) <= UINT8_MAX; /* AMQP's short string */
+    struct ceiling *ceiling = of;
+    const char *should_be = only_with_broker(ceiling);
+    return should_be ? should_be : option_set_unsigned(value, 1, WINDOW_MAX, &ceiling->options.window);
 }
 
-static bool set_window(const char *text, struct ceiling_options *options)
+static const char *set_max_length(void *of, const char *value)
 {
-    return parse_unsigned(text, 1, WINDOW_MAX, &options->window);
+    struct ceiling *ceiling = of;
+    const char *should_be = only_with_broker(ceiling);
+    return should_be ? should_be : option_set_number(value, 0, INT64_MAX, &ceiling->options.max_length);
 }
 
-static bool set_max_length(const char *text, struct ceiling_options *options)
-{
-    return quantity_parse_count(text, &options->max_length);
-}
-
-static const struct option_row {
-    const char *name, *value;
-    const char *kinds; /* the only ones that take it; NULL: all */
-    bool (*set)(const char *text, struct ceiling_options *options);
-    const char *doc;
-} rows[] = {
-    {"--port", "N", NULL, set_port, "port on 127.0.0.1; 0, the default, takes a free one"},
-    {"--threads", "N", NULL, set_threads, "loops; default 2"},
-    {"--ready-file", "FILE", NULL, set_ready_file, "written when requests are taken: {\"port\", \"url\", \"pid\"}"},
-    {"--tls-cert", "FILE", NULL, set_certificate, "certificate chain, PEM: TLS instead of cleartext"},
-    {"--tls-key", "FILE", NULL, set_key, "its key, PEM"},
-    {"--delay", "DURATION", "echo", set_delay, "every answer takes this long"},
-    {"--stall", "FROM..TO", "echo", set_stall, "no answer between these times since the start"},
-    {"--data", "DIR", "commit", set_data, "where the files are; made if missing; required"},
-    {"--writers", "N", "commit", set_writers, "files, each with a thread; default 1"},
-    {"--broker", "HOST:PORT", "publish consume", set_broker, "the broker, user guest; required"},
-    {"--queue-name", "NAME", "publish consume", set_queue_name,
-        "the quorum queue, emptied at the start; default penstock.ceiling"},
-    {"--window", "N", "publish consume", set_window, "unconfirmed messages of a loop; default 4096"},
-    {"--max-length", "N", "publish consume", set_max_length,
-        "the queue drops its oldest beyond; 0: never; default 200000"},
+static const struct option_row rows[] = {
+    {"--port", "N", set_port, "port on 127.0.0.1; 0, the default, takes a free one"},
+    {"--threads", "N", set_threads, "loops; default 2"},
+    {"--ready-file", "FILE", set_ready_file, "written when requests are taken: {\"port\", \"url\", \"pid\"}"},
+    {"--tls-cert", "FILE", set_certificate, "certificate chain, PEM: TLS instead of cleartext"},
+    {"--tls-key", "FILE", set_key, "its key, PEM"},
+    {"--data", "DIR", set_data, "where the files are; made if missing; required (commit)"},
+    {"--writers", "N", set_writers, "files, each with a thread; default 1 (commit)"},
+    {"--broker", "HOST:PORT", set_broker, "the broker, user guest; required (publish, consume)"},
+    {"--queue-name", "NAME", set_queue_name,
+        "the quorum queue, emptied at the start; default penstock.ceiling (publish, consume)"},
+    {"--window", "N", set_window, "unconfirmed messages of a loop; default 4096 (publish, consume)"},
+    {"--max-length", "N", set_max_length,
+        "the queue drops its oldest beyond; 0: never; default 200000 (publish, consume)"},
 };
 
-void options_print_help(void)
+static void print_kinds(FILE *file)
 {
-    puts("penstock-ceiling KIND [options]: what this machine could do at best\n\nkinds:");
+    fputs("Kinds:\n", file);
     for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++)
-        printf("  %-8s %s\n", kinds[i]->name, kinds[i]->doc);
-    puts("\noptions:");
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
-        printf("  %-13s %-10s %s%s%s%s\n", rows[i].name, rows[i].value, rows[i].doc, rows[i].kinds ? " (" : "",
-            rows[i].kinds ? rows[i].kinds : "", rows[i].kinds ? ")" : "");
-    puts("  --help                   this text\n\nSIGTERM or SIGINT ends it with its counts on stderr.");
+        fprintf(file, "  %-8s %s\n", kinds[i]->name, kinds[i]->doc);
 }
 
-static enum err find_kind(const char *name, const struct ceiling_kind **ret_kind)
-{
-    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
-        if (strcmp(kinds[i]->name, name) == 0) {
-            *ret_kind = kinds[i];
-            return OK;
-        }
-    }
-    ceiling_complain("%s: no such kind (see --help)", name);
-    return ERR_USAGE;
-}
+static const struct option_table table = {.program = "penstock-ceiling",
+    .usage = "KIND [OPTIONS]",
+    .before = "What this machine could do at best. SIGTERM or SIGINT ends it with its counts on stderr.\n",
+    .rows = rows,
+    .rows_count = ARRAY_LENGTH(rows),
+    .print_after = print_kinds};
 
-static enum err parse_option(const char *name, const char *value, struct ceiling *ceiling)
+static const struct ceiling_kind *find_kind(const char *name)
 {
-    const struct option_row *row = NULL;
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
-        if (strcmp(rows[i].name, name) == 0)
-            row = &rows[i];
-    if (!row)
-        ceiling_complain("%s: no such option (see --help)", name);
-    else if (row->kinds && !strstr(row->kinds, ceiling->kind->name))
-        ceiling_complain("%s: not an option of %s, but of %s", name, ceiling->kind->name, row->kinds);
-    else if (!value)
-        ceiling_complain("%s: its %s is missing", name, row->value);
-    else if (!row->set(value, &ceiling->options))
-        ceiling_complain("%s %s: not a valid %s", name, value, row->value);
-    else
-        return OK;
-    return ERR_USAGE;
+    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++)
+        if (strcmp(kinds[i]->name, name) == 0)
+            return kinds[i];
+    return NULL;
 }
 
 static enum err check(const struct ceiling *ceiling)
 {
     const struct ceiling_options *options = &ceiling->options;
+    if (!ceiling->kind)
+        return options_refuse(&table, "KIND", "is missing");
     if (ceiling->kind->needs_data && !options->data)
-        ceiling_complain("--data: %s needs it", ceiling->kind->name);
-    else if (ceiling->kind->needs_broker && !options->broker)
-        ceiling_complain("--broker: %s needs it", ceiling->kind->name);
-    else if (options->certificate_file && !options->key_file)
-        ceiling_complain("--tls-key: --tls-cert needs it");
-    else if (options->key_file && !options->certificate_file)
-        ceiling_complain("--tls-cert: --tls-key needs it");
-    else
-        return OK;
-    return ERR_USAGE;
+        return options_refuse(&table, "--data", "is missing");
+    if (ceiling->kind->needs_broker && !options->broker)
+        return options_refuse(&table, "--broker", "is missing");
+    return options_check_tls(&table, options->certificate_file, options->key_file);
 }
 
-enum err options_parse(int argc, char **argv, struct ceiling *ceiling, bool *ret_help)
+enum err ceiling_options_parse(int argc, char **argv, struct ceiling *ceiling)
 {
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
-            *ret_help = true;
-            return OK;
-        }
-    }
-    if (argc < 2) {
-        ceiling_complain("KIND is missing (see --help)");
-        return ERR_USAGE;
-    }
     ceiling->options = (struct ceiling_options){
         .threads = 2, .writers = 1, .queue_name = "penstock.ceiling", .window = 4096, .max_length = 200000};
-    enum err result = find_kind(argv[1], &ceiling->kind);
-    for (int i = 2; i < argc && !result; i += 2)
-        result = parse_option(argv[i], i + 1 < argc ? argv[i + 1] : NULL, ceiling);
+    bool begins_with_kind = argc > 1 && *argv[1] != '-';
+    if (begins_with_kind && !(ceiling->kind = find_kind(argv[1])))
+        return options_refuse(&table, argv[1], "there is no such kind");
+    enum err result = options_parse(&table, argc - begins_with_kind, argv + begins_with_kind, ceiling);
     return result ? result : check(ceiling);
 }

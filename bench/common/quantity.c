@@ -65,3 +65,12 @@ bool quantity_parse_count(const char *text, int64_t *ret_count)
     *ret_count = (int64_t)count;
     return true;
 }
+
+bool quantity_parse_between(const char *text, int64_t min, int64_t max, int64_t *ret_count)
+{
+    int64_t count;
+    if (!quantity_parse_count(text, &count) || count < min || count > max)
+        return false;
+    *ret_count = count;
+    return true;
+}

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/server.h"
 
+#include "base/cleanup.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -158,16 +161,6 @@ enum err server_start(const struct server_options *options, struct server **ret_
     return OK;
 }
 
-unsigned server_port(const struct server *server)
-{
-    return server->port;
-}
-
-void *server_context(const struct server *server)
-{
-    return server->options.context;
-}
-
 struct server_loop *server_loop_of(h2o_req_t *req)
 {
     return ((struct request_handler *)req->pathconf->handlers.entries[0])->loop;
@@ -191,6 +184,47 @@ void server_stop(struct server *server)
     for (unsigned i = 0; i < server->running; i++)
         pthread_join(server->loops[i].thread, NULL);
     server->running = 0;
+}
+
+enum err server_write_ready_file(const struct server *server, const char *path)
+{
+    AUTO_FREE char *draft = NULL;
+    if (asprintf(&draft, "%s.%d", path, (int)getpid()) < 0) {
+        draft = NULL;
+        return ERR_NO_MEMORY;
+    }
+    FILE *file = fopen(draft, "w");
+    if (!file)
+        return ERR_DISK;
+    bool written = fprintf(file, "{\"port\": %u, \"url\": \"%s://127.0.0.1:%u\", \"pid\": %d}\n", server->port,
+                       server->tls ? "https" : "http", server->port, (int)getpid()) > 0;
+    written = fclose(file) == 0 && written;
+    if (written && rename(draft, path) == 0)
+        return OK;
+    unlink(draft);
+    return ERR_DISK;
+}
+
+static sigset_t ending_signals(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    return signals;
+}
+
+void server_block_signals(void)
+{
+    sigset_t signals = ending_signals();
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+}
+
+void server_wait_for_signal(void)
+{
+    sigset_t signals = ending_signals();
+    int caught;
+    sigwait(&signals, &caught);
 }
 
 void server_answer(h2o_req_t *req, int status, const char *content_type, const char *body, size_t body_len)

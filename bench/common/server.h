@@ -59,13 +59,18 @@ struct server_options {
 
 /* Binds and starts all threads. ERR_ADDRESS_IN_USE, ERR_SYSTEM, ERR_TLS (the certificate), ERR_NO_MEMORY. */
 enum err server_start(const struct server_options *options, struct server **ret_server) MUST_CHECK;
-unsigned server_port(const struct server *server);
-void *server_context(const struct server *server);
 struct server_loop *server_loop_of(h2o_req_t *req);
 struct server_loop *server_loop_at(struct server *server, unsigned number);
 
 /* Ends the threads; connections are left to the end of the process. Their data is then nobody's but the caller's. */
 void server_stop(struct server *server);
+
+/* {"port", "url", "pid"}, renamed into place, so that whoever sees the file sees all of it. ERR_DISK, ERR_NO_MEMORY. */
+enum err server_write_ready_file(const struct server *server, const char *path) MUST_CHECK;
+
+/* A program's end is SIGTERM or SIGINT, and main's alone: blocked before any thread starts, which inherits the mask. */
+void server_block_signals(void);
+void server_wait_for_signal(void);
 
 /* The whole answer at once. `content_type` NULL: none. */
 void server_answer(h2o_req_t *req, int status, const char *content_type, const char *body, size_t body_len);

@@ -91,7 +91,7 @@ int main(int argc, char **argv)
     static struct sender *senders[LOAD_THREADS_MAX];
     enum err result = load_options_parse(argc, argv, &options);
     if (result)
-        return result == ERR_EXISTS ? EX_OK : EX_USAGE;
+        return err_exit_code(result);
     FILE *progress = NULL;
     if (options.progress_file && !(progress = fopen(options.progress_file, "a")))
         return complain(ERR_DISK, options.progress_file);

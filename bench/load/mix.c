@@ -2,6 +2,7 @@
 #include "load/mix.h"
 
 #include "common/quantity.h"
+#include "common/random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +15,10 @@
 
 static const char *const currencies[] = {"EUR", "EUR", "EUR", "USD", "GBP"};
 
-/* splitmix64 (Steele, Lea, Flood 2014): independent numbers for each purpose out of one counter. */
+/* Independent numbers for each purpose out of one counter. */
 static uint64_t draw(const struct mix *mix, uint64_t number, uint64_t purpose)
 {
-    uint64_t x = (mix->seed ^ purpose << 56) + (number + 1) * UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
+    return random_at(mix->seed ^ purpose << 56, number);
 }
 
 enum purpose { FOR_KIND = 1, FOR_LAG, FOR_ACCOUNT, FOR_TYPE, FOR_AMOUNT, FOR_CURRENCY, FOR_SIZE, FOR_FAULT };

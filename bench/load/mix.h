@@ -17,7 +17,6 @@
 #define MIX_TYPES_MAX 16
 #define MIX_NAME_BYTES 65
 #define MIX_BODY_BYTES_MAX 65536
-#define MIX_PARTNER_BYTES 65
 
 struct mix {
     char run[RUN_NAME_BYTES];

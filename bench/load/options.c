@@ -1,25 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "load/options.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "common/options.h"
 #include "common/quantity.h"
 
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Each setter takes the value's text and returns NULL, or what the value should be. */
-typedef const char *setter(struct load_options *options, const char *value);
+#define SEED_MAX 1000000000
+#define LAG_MAX 1000000
+#define RESENDS_MAX 100
 
-static const char *set_timetable(struct load_options *options, const char *value)
+static const char *set_timetable(void *of, const char *value)
 {
-    static char complaint[TIMETABLE_COMPLAINT_BYTES];
+    struct load_options *options = of;
+    static const char form[] = "PART,PART,...";
+    static char should_be[sizeof form + sizeof ": " + TIMETABLE_COMPLAINT_BYTES];
+    char complaint[TIMETABLE_COMPLAINT_BYTES] = "";
     timetable_done(&options->timetable);
-    return timetable_parse(value, &options->timetable, complaint) ? complaint : NULL;
+    if (!timetable_parse(value, &options->timetable, complaint))
+        return NULL;
+    snprintf(should_be, sizeof should_be, "%s: %s", form, complaint);
+    return should_be;
 }
 
-static const char *set_url(struct load_options *options, const char *value)
+static const char *set_url(void *of, const char *value)
 {
+    struct load_options *options = of;
     static const char form[] = "http://HOST:PORT or https://HOST:PORT";
     char port[8];
     options->tls = strncmp(value, "https://", 8) == 0;
@@ -41,8 +51,9 @@ static const char *set_url(struct load_options *options, const char *value)
     return NULL;
 }
 
-static const char *set_run(struct load_options *options, const char *value)
+static const char *set_run(void *of, const char *value)
 {
+    struct load_options *options = of;
     size_t len = strlen(value);
     if (len == 0 || len >= RUN_NAME_BYTES ||
         strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != len)
@@ -51,18 +62,21 @@ static const char *set_run(struct load_options *options, const char *value)
     return NULL;
 }
 
-static const char *set_accounts(struct load_options *options, const char *value)
+static const char *set_accounts(void *of, const char *value)
 {
+    struct load_options *options = of;
     return mix_set_accounts(&options->mix, value) ? NULL : "NAME,NAME,... or a pattern such as acc_%d*100";
 }
 
-static const char *set_types(struct load_options *options, const char *value)
+static const char *set_types(void *of, const char *value)
 {
+    struct load_options *options = of;
     return mix_set_types(&options->mix, value) ? NULL : "TYPE=WEIGHT,TYPE=WEIGHT,...";
 }
 
-static const char *set_size(struct load_options *options, const char *value)
+static const char *set_size(void *of, const char *value)
 {
+    struct load_options *options = of;
     char *end;
     int64_t min = strtoll(value, &end, 10), max = min;
     if (*end == '-')
@@ -74,35 +88,55 @@ static const char *set_size(struct load_options *options, const char *value)
     return NULL;
 }
 
-static const char *set_secret(struct load_options *options, const char *value)
+static const char *set_secret(void *of, const char *value)
 {
+    struct load_options *options = of;
     return secret_parse(slice_from_string(value), &options->secret) ? NULL : "whsec_ and base64";
 }
 
-#define SHARE_SETTER(name, field)                                                           \
-    static const char *name(struct load_options *options, const char *value)                \
-    {                                                                                       \
-        return quantity_parse_share(value, &options->field) ? NULL : "a share such as 10%"; \
+static const char *set_seed(void *of, const char *value)
+{
+    struct load_options *options = of;
+    int64_t seed;
+    const char *should_be = option_set_number(value, 0, SEED_MAX, &seed);
+    if (!should_be)
+        options->mix.seed = (uint64_t)seed;
+    return should_be;
+}
+
+static const char *set_lag(void *of, const char *value)
+{
+    struct load_options *options = of;
+    return option_set_number(value, 1, LAG_MAX, &options->mix.duplicate_lag_max);
+}
+
+static const char *set_json(void *of, const char *value)
+{
+    struct load_options *options = of;
+    options->json = true;
+    return NULL;
+}
+
+#define SHARE_SETTER(name, field)                                                                                    \
+    static const char *name(void *options, const char *value)                                                        \
+    {                                                                                                                \
+        return quantity_parse_share(value, &((struct load_options *)options)->field) ? NULL : "a share such as 10%"; \
     }
-#define DURATION_SETTER(name, field)                                                                      \
-    static const char *name(struct load_options *options, const char *value)                              \
-    {                                                                                                     \
-        return quantity_parse_duration(value, &options->field) ? NULL : "a duration such as 500ms or 4s"; \
+#define DURATION_SETTER(name, field)                                                           \
+    static const char *name(void *options, const char *value)                                  \
+    {                                                                                          \
+        bool right = quantity_parse_duration(value, &((struct load_options *)options)->field); \
+        return right ? NULL : "a duration such as 500ms or 4s";                                \
     }
-#define COUNT_SETTER(name, field, low, high)                                         \
-    static const char *name(struct load_options *options, const char *value)         \
-    {                                                                                \
-        int64_t count;                                                               \
-        if (!quantity_parse_count(value, &count) || count < (low) || count > (high)) \
-            return "a number from " #low " to " #high;                               \
-        options->field = (__typeof__(options->field))count;                          \
-        return NULL;                                                                 \
+#define UNSIGNED_SETTER(name, field, min, max)                                                 \
+    static const char *name(void *options, const char *value)                                  \
+    {                                                                                          \
+        return option_set_unsigned(value, min, max, &((struct load_options *)options)->field); \
     }
-#define TEXT_SETTER(name, field)                                             \
-    static const char *name(struct load_options *options, const char *value) \
-    {                                                                        \
-        options->field = value;                                              \
-        return *value ? NULL : "not empty";                                  \
+#define TEXT_SETTER(name, field)                                                 \
+    static const char *name(void *options, const char *value)                    \
+    {                                                                            \
+        return option_set_text(value, &((struct load_options *)options)->field); \
     }
 
 SHARE_SETTER(set_duplicates, mix.duplicates)
@@ -113,23 +147,17 @@ DURATION_SETTER(set_resend_pause, resend_pause_us)
 DURATION_SETTER(set_spin, spin_us)
 DURATION_SETTER(set_warm_up, warm_up_us)
 DURATION_SETTER(set_linger, linger_us)
-COUNT_SETTER(set_seed, mix.seed, 0, 1000000000)
-COUNT_SETTER(set_lag, mix.duplicate_lag_max, 1, 1000000)
-COUNT_SETTER(set_threads, threads, 1, 16)
-COUNT_SETTER(set_connections, connections, 1, 1024)
-COUNT_SETTER(set_batch, batch, 1, 1000)
-COUNT_SETTER(set_resends, resends_max, 0, 100)
+UNSIGNED_SETTER(set_threads, threads, 1, LOAD_THREADS_MAX)
+UNSIGNED_SETTER(set_connections, connections, 1, LOAD_CONNECTIONS_MAX)
+UNSIGNED_SETTER(set_batch, batch, 1, LOAD_BATCH_MAX)
+UNSIGNED_SETTER(set_resends, resends_max, 0, RESENDS_MAX)
 TEXT_SETTER(set_api_key, api_key)
 TEXT_SETTER(set_partner, partner)
 TEXT_SETTER(set_ca, ca_file)
 TEXT_SETTER(set_log, log_file)
 TEXT_SETTER(set_progress, progress_file)
 
-static const struct option_row {
-    const char *name, *value;
-    setter *set;
-    const char *doc;
-} rows[] = {
+static const struct option_row rows[] = {
     {"--url", "URL", set_url,
         "the gateway's ingress: http://HOST:PORT (HTTP/2 by prior knowledge) or https://HOST:PORT"},
     {"--timetable", "PARTS", set_timetable, "when events are due, see below"},
@@ -158,57 +186,42 @@ static const struct option_row {
     {"--ca", "FILE", set_ca, "check the server's certificate against FILE (default: not checked)"},
     {"--log", "FILE", set_log, "a record for each sending, for penstock-verdict; thread n > 0 writes FILE.n"},
     {"--progress", "FILE", set_progress, "append a line of JSON each second"},
+    {"--json", "", set_json, "the summary as JSON"},
 };
 
-static void print_help(void)
+static void print_parts(FILE *file)
 {
-    printf("penstock-load: posts events on a timetable, whether or not answers come, and counts latency from the time\n"
-           "that each was due.\n\nUsage: penstock-load --url URL --timetable PARTS [OPTIONS]\n\n");
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        printf("  %-14s %-10s %s\n", rows[i].name, rows[i].value, rows[i].doc);
-    printf("  %-14s %-10s %s\n", "--json", "", "the summary as JSON");
-    printf("\nTimetable: parts one after the other, separated by commas (durations such as 500ms, 60s, 10m):\n"
-           "  constant:RATE:DURATION       evenly spaced, events per second\n"
-           "  ramp:FROM:TO:DURATION        from one rate to the other in a straight line\n"
-           "  step:FROM:TO:BY:DURATION     one rate after the other, DURATION each\n"
-           "  burst:COUNT:EVERY:DURATION   COUNT at once, every EVERY\n"
-           "  pause:DURATION\n"
-           "  replay:FILE                  a recorded one: microseconds since the start, a line each\n"
-           "  closed:COUNT:DURATION        keep COUNT requests under way (not an open loop; only as the last part)\n");
+    fputs("Timetable: parts one after the other, separated by commas (durations such as 500ms, 60s, 10m):\n"
+          "  constant:RATE:DURATION       evenly spaced, events per second\n"
+          "  ramp:FROM:TO:DURATION        from one rate to the other in a straight line\n"
+          "  step:FROM:TO:BY:DURATION     one rate after the other, DURATION each\n"
+          "  burst:COUNT:EVERY:DURATION   COUNT at once, every EVERY\n"
+          "  pause:DURATION\n"
+          "  replay:FILE                  a recorded one: microseconds since the start, a line each\n"
+          "  closed:COUNT:DURATION        keep COUNT requests under way (not an open loop; only as the last part)\n",
+        file);
 }
 
-static enum err complain(const char *name, const char *value, const char *expected)
-{
-    fprintf(stderr, "penstock-load: %s: \"%s\" is wrong: %s (see --help)\n", name, value, expected);
-    return ERR_USAGE;
-}
-
-static enum err set(struct load_options *options, const char *name, const char *value)
-{
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (strcmp(name, rows[i].name) != 0)
-            continue;
-        const char *expected = value ? rows[i].set(options, value) : "it needs a value";
-        return expected ? complain(name, value ? value : "", expected) : OK;
-    }
-    fprintf(stderr, "penstock-load: there is no option %s (see --help)\n", name);
-    return ERR_USAGE;
-}
+static const struct option_table table = {.program = "penstock-load",
+    .usage = "--url URL --timetable PARTS [OPTIONS]",
+    .before =
+        "Posts events on a timetable, whether or not answers come, and counts latency from the time that each was\n"
+        "due.\n",
+    .rows = rows,
+    .rows_count = ARRAY_LENGTH(rows),
+    .print_after = print_parts};
 
 static enum err check(const struct load_options *options)
 {
-    const char *missing = options->address_len == 0                  ? "--url"
-                          : options->timetable.parts_count == 0      ? "--timetable"
-                          : options->partner && !options->secret.len ? "--secret (it belongs to --partner)"
-                                                                     : NULL;
-    if (options->partner && options->batch > 1) {
-        fprintf(
-            stderr, "penstock-load: --batch: signed events are posted one by one; leave out --partner or --batch\n");
-        return ERR_USAGE;
-    }
-    if (missing)
-        fprintf(stderr, "penstock-load: %s is missing (see --help)\n", missing);
-    return missing ? ERR_USAGE : OK;
+    if (options->address_len == 0)
+        return options_refuse(&table, "--url", "is missing");
+    if (options->timetable.parts_count == 0)
+        return options_refuse(&table, "--timetable", "is missing");
+    if (options->partner && !options->secret.len)
+        return options_refuse(&table, "--secret", "is missing: --partner needs it");
+    if (options->partner && options->batch > 1)
+        return options_refuse(&table, "--batch", "signed events are posted one by one: leave out --partner or --batch");
+    return OK;
 }
 
 enum err load_options_parse(int argc, char **argv, struct load_options *ret_options)
@@ -226,19 +239,7 @@ enum err load_options_parse(int argc, char **argv, struct load_options *ret_opti
     if (!mix_set_accounts(&options->mix, "acc_demo") ||
         !mix_set_types(&options->mix, "purchase=70,lead=20,payout=5,notification=5"))
         return ERR_NO_MEMORY;
-    enum err result = OK;
-    for (int i = 1; i < argc && !result; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
-            print_help();
-            return ERR_EXISTS;
-        }
-        if (strcmp(argv[i], "--json") == 0)
-            options->json = true;
-        else {
-            result = set(options, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
-            i++;
-        }
-    }
+    enum err result = options_parse(&table, argc, argv, options);
     if (!result)
         result = check(options);
     if (options->connections < options->threads)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line of penstock-load: one table, from which --help comes as well. */
+/* The command line of penstock-load. */
 #ifndef PENSTOCK_BENCH_LOAD_OPTIONS_H
 #define PENSTOCK_BENCH_LOAD_OPTIONS_H
 
@@ -37,7 +37,7 @@ struct load_options {
     bool json;
 };
 
-/* OK; ERR_USAGE after a complaint on stderr; ERR_EXISTS when only the help was asked for (and printed). */
+/* ERR_USAGE after a complaint on stderr; ERR_NO_MEMORY. --help ends the process (common/options.h). */
 enum err load_options_parse(int argc, char **argv, struct load_options *ret_options) MUST_CHECK;
 void load_options_done(struct load_options *options);
 

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "common/quantity.h"
+#include "common/random.h"
 
 #include <math.h>
 #include <string.h>
@@ -27,19 +28,10 @@ static char *split(char *text, const char *separator)
     return found + strlen(separator);
 }
 
-static bool parse_number(const char *text, int64_t min, int64_t max, int64_t *ret_number)
-{
-    int64_t number;
-    if (!quantity_parse_count(text, &number) || number < min || number > max)
-        return false;
-    *ret_number = number;
-    return true;
-}
-
 static bool parse_status(const char *text, unsigned *ret_status)
 {
     int64_t status;
-    if (!parse_number(text, 200, 599, &status))
+    if (!quantity_parse_between(text, 200, 599, &status))
         return false;
     *ret_status = (unsigned)status;
     return true;
@@ -90,7 +82,7 @@ static bool parse_fail(char *value, struct behaviour *behaviour)
 
 static bool parse_retry_after(char *value, struct behaviour *behaviour)
 {
-    return parse_number(value, 0, INT32_MAX, &behaviour->retry_after_s);
+    return quantity_parse_between(value, 0, INT32_MAX, &behaviour->retry_after_s);
 }
 
 static bool parse_body(char *value, struct behaviour *behaviour)
@@ -145,7 +137,7 @@ static bool parse_stall(char *value, struct behaviour *behaviour)
 
 static bool parse_slow_read(char *value, struct behaviour *behaviour)
 {
-    return parse_number(value, 1, INT32_MAX, &behaviour->slow_read_bytes);
+    return quantity_parse_between(value, 1, INT32_MAX, &behaviour->slow_read_bytes);
 }
 
 static bool parse_secret(char *value, struct behaviour *behaviour)
@@ -224,14 +216,11 @@ bool behaviour_parse(const char *words, struct behaviour *ret_behaviour, char re
     return true;
 }
 
-/* splitmix64, so that near seeds give far states; never 0, which xorshift can't leave. */
+/* Near seeds give far states; never 0, which xorshift can't leave. */
 uint64_t behaviour_seed(uint64_t seed, unsigned thread)
 {
-    uint64_t z = seed + (thread + UINT64_C(1)) * UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    z ^= z >> 31;
-    return z ? z : 1;
+    uint64_t state = random_at(seed, thread);
+    return state ? state : 1;
 }
 
 /* xorshift64* (Vigna 2016), as a number from 0 to below 1. */

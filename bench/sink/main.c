@@ -5,9 +5,7 @@
 #include "sink/options.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 static void on_tick(h2o_timeout_entry_t *entry)
 {
@@ -39,25 +37,6 @@ static enum err on_start(struct server_loop *server, void *context)
     return OK;
 }
 
-/* Renamed into place, so that whoever sees it sees it whole. */
-static enum err write_ready_file(const char *path, unsigned port, bool tls)
-{
-    AUTO_FREE char *draft = NULL;
-    if (asprintf(&draft, "%s.%d", path, (int)getpid()) < 0) {
-        draft = NULL;
-        return ERR_NO_MEMORY;
-    }
-    FILE *file = fopen(draft, "w");
-    if (!file)
-        return ERR_DISK;
-    fprintf(file, "{\"port\": %u, \"url\": \"%s://127.0.0.1:%u\", \"pid\": %d}\n", port, tls ? "https" : "http", port,
-        (int)getpid());
-    if (fclose(file) == 0 && rename(draft, path) == 0)
-        return OK;
-    unlink(draft);
-    return ERR_DISK;
-}
-
 static int fail(const char *what, enum err error)
 {
     fprintf(stderr, "penstock-sink: %s: %s\n", what, err_title(error));
@@ -76,7 +55,7 @@ static enum err start(struct sink *sink, const struct sink_options *options)
         .on_connection = relay_on_connection,
         .on_turn = connection_on_turn,
         .context = sink};
-    seed = options->seed;
+    seed = (uint64_t)options->seed;
     paths_share(sink->paths);
     sink->start_us = clock_mono_us();
     return server_start(&server, &sink->server);
@@ -105,23 +84,18 @@ static void print_summary(struct sink *sink)
 
 static int serve(struct sink *sink, const struct sink_options *options)
 {
-    sigset_t ends;
-    int signal_number;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &ends, NULL); /* before the threads, which inherit it */
+    server_block_signals();
     enum err result = sink_log_new(options->log_file, &sink->log);
     if (result)
         return fail(options->log_file ? options->log_file : "log", result);
     result = start(sink, options);
     if (!result && options->ready_file)
-        result = write_ready_file(options->ready_file, server_port(sink->server), options->certificate_file != NULL);
+        result = server_write_ready_file(sink->server, options->ready_file);
     if (result) {
         server_stop(sink->server);
         return fail(sink->server ? options->ready_file : "server", result);
     }
-    sigwait(&ends, &signal_number);
+    server_wait_for_signal();
     server_stop(sink->server);
     stop(sink, options->threads);
     print_summary(sink);
@@ -136,12 +110,8 @@ int main(int argc, char **argv)
     enum err result = paths_new(&sink.paths);
     if (result)
         return fail("paths", result);
-    result = options_parse(argc, argv, sink.paths, &options);
+    result = sink_options_parse(argc, argv, sink.paths, &options);
     if (result)
         return err_exit_code(result);
-    if (options.help) {
-        options_print_help(stdout);
-        return 0;
-    }
     return serve(&sink, &options);
 }

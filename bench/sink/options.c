@@ -2,128 +2,107 @@
 #include "sink/options.h"
 
 #include "base/cleanup.h"
-#include "common/quantity.h"
+#include "common/options.h"
 #include "common/server.h"
 
-#include <getopt.h>
-
 #define WHITE_SPACE " \t\r\n"
+#define PORT_MAX 65535
 
-enum option_code {
-    OPTION_PORT = 256,
-    OPTION_THREADS,
-    OPTION_LOG,
-    OPTION_READY,
-    OPTION_CERT,
-    OPTION_KEY,
-    OPTION_BEHAVE,
-    OPTION_SEED,
-    OPTION_HELP
+static const char *set_port(void *of, const char *value)
+{
+    struct sink_options *options = of;
+    return option_set_unsigned(value, 0, PORT_MAX, &options->port);
+}
+
+static const char *set_threads(void *of, const char *value)
+{
+    struct sink_options *options = of;
+    return option_set_unsigned(value, 1, SERVER_THREADS_MAX, &options->threads);
+}
+
+static const char *set_seed(void *of, const char *value)
+{
+    struct sink_options *options = of;
+    return option_set_number(value, 0, INT64_MAX, &options->seed);
+}
+
+static const char *set_log(void *of, const char *value)
+{
+    struct sink_options *options = of;
+    return option_set_text(value, &options->log_file);
+}
+
+static const char *set_ready_file(void *of, const char *value)
+{
+    struct sink_options *options = of;
+    return option_set_text(value, &options->ready_file);
+}
+
+static const char *set_certificate(void *of, const char *value)
+{
+    struct sink_options *options = of;
+    return option_set_text(value, &options->certificate_file);
+}
+
+static const char *set_key(void *of, const char *value)
+{
+    struct sink_options *options = of;
+    return option_set_text(value, &options->key_file);
+}
+
+static const char *set_behave(void *of, const char *value)
+{
+    static const char form[] = "a path and words";
+    static char should_be[sizeof form + sizeof ": " + BEHAVIOUR_COMPLAINT_BYTES];
+    struct sink_options *options = of;
+    char complaint[BEHAVIOUR_COMPLAINT_BYTES];
+    struct behaviour behaviour;
+    value += strspn(value, WHITE_SPACE);
+    size_t path_len = strcspn(value, WHITE_SPACE);
+    if (!behaviour_parse(value + path_len, &behaviour, complaint)) {
+        snprintf(should_be, sizeof should_be, "%s: %s", form, complaint);
+        return should_be;
+    }
+    enum err result = paths_put(options->paths, slice_of(value, path_len), &behaviour);
+    if (result == ERR_BAD_REQUEST)
+        return "a path and words: the path is a '/' and at most 255 bytes";
+    return result ? "left out: there are too many paths" : NULL;
+}
+
+static const struct option_row rows[] = {
+    {"--port", "N", set_port, "port on 127.0.0.1; 0, the default, takes a free one"},
+    {"--threads", "N", set_threads, "loops; default 1"},
+    {"--log", "FILE", set_log, "a record for each request, for penstock-verdict"},
+    {"--ready-file", "FILE", set_ready_file, "written when requests are taken: {\"port\", \"url\", \"pid\"}"},
+    {"--seed", "N", set_seed, "of the chances in the words; default 0"},
+    {"--tls-cert", "FILE", set_certificate, "certificate chain, PEM: TLS instead of cleartext"},
+    {"--tls-key", "FILE", set_key, "its key, PEM"},
+    {"--behave", "'PATH WORDS...'", set_behave, "how a path behaves, see below (may be given again)"},
 };
 
-static const struct option long_options[] = {{"port", required_argument, NULL, OPTION_PORT},
-    {"threads", required_argument, NULL, OPTION_THREADS}, {"log", required_argument, NULL, OPTION_LOG},
-    {"ready-file", required_argument, NULL, OPTION_READY}, {"tls-cert", required_argument, NULL, OPTION_CERT},
-    {"tls-key", required_argument, NULL, OPTION_KEY}, {"behave", required_argument, NULL, OPTION_BEHAVE},
-    {"seed", required_argument, NULL, OPTION_SEED}, {"help", no_argument, NULL, OPTION_HELP}, {NULL, 0, NULL, 0}};
-
-void options_print_help(FILE *file)
+static void print_words(FILE *file)
 {
-    fputs("usage: penstock-sink [--port N] [--threads N] [--log FILE] [--ready-file FILE] [--seed N]\n"
-          "                     [--tls-cert FILE --tls-key FILE] [--behave 'PATH WORDS...']...\n\n"
-          "Plays client deployments on 127.0.0.1 until SIGTERM. Without words it answers 200 and {}. A path's words\n"
-          "are for all requests to it and below it; the longest path wins. At run time: PUT /_behave/PATH with the\n"
-          "words as body, GET /_counts.\n\nwords:\n",
-        file);
+    fputs("Words:\n", file);
     behaviour_print_words(file);
 }
 
-static enum err complain(const char *option, const char *value, const char *should)
-{
-    fprintf(stderr, "penstock-sink: %s %s: %s\n", option, value, should);
-    return ERR_USAGE;
-}
+static const struct option_table table = {.program = "penstock-sink",
+    .usage = "[OPTIONS]",
+    .before =
+        "Plays client deployments on 127.0.0.1 until SIGTERM. Without words it answers 200 and {}. A path's words\n"
+        "are for all requests to it and below it; the longest path wins. At run time: PUT /_behave/PATH with the\n"
+        "words as body, GET /_counts.\n",
+    .rows = rows,
+    .rows_count = ARRAY_LENGTH(rows),
+    .print_after = print_words};
 
-static enum err parse_number(const char *option, int64_t min, int64_t max, const char *should, int64_t *ret_number)
+enum err sink_options_parse(int argc, char **argv, struct paths *paths, struct sink_options *ret_options)
 {
-    int64_t number;
-    if (!quantity_parse_count(optarg, &number) || number < min || number > max)
-        return complain(option, optarg, should);
-    *ret_number = number;
-    return OK;
-}
-
-static enum err parse_behave(const char *text, struct paths *paths)
-{
-    char complaint[BEHAVIOUR_COMPLAINT_BYTES];
-    struct behaviour behaviour;
-    text += strspn(text, WHITE_SPACE);
-    size_t path_len = strcspn(text, WHITE_SPACE);
-    if (!behaviour_parse(text + path_len, &behaviour, complaint)) {
-        fprintf(stderr, "penstock-sink: --behave %.*s: %s\n", (int)path_len, text, complaint);
-        return ERR_USAGE;
-    }
-    enum err result = paths_put(paths, slice_of(text, path_len), &behaviour);
-    if (result == ERR_BAD_REQUEST)
-        return complain("--behave", text, "should begin with a path: a '/' and at most 255 bytes");
-    return result ? complain("--behave", text, "too many paths") : OK;
-}
-
-static enum err take(int option, struct paths *paths, struct sink_options *options)
-{
-    int64_t number = 0;
-    enum err result = OK;
-    switch (option) {
-    case OPTION_PORT:
-        result = parse_number("--port", 0, 65535, "should be a number from 0 to 65535", &number);
-        options->port = (unsigned)number;
-        break;
-    case OPTION_THREADS:
-        result = parse_number("--threads", 1, SERVER_THREADS_MAX, "should be a number from 1 to 16", &number);
-        options->threads = (unsigned)number;
-        break;
-    case OPTION_SEED:
-        result = parse_number("--seed", 0, INT64_MAX, "should be a number", &number);
-        options->seed = (uint64_t)number;
-        break;
-    case OPTION_LOG:
-        options->log_file = optarg;
-        break;
-    case OPTION_READY:
-        options->ready_file = optarg;
-        break;
-    case OPTION_CERT:
-        options->certificate_file = optarg;
-        break;
-    case OPTION_KEY:
-        options->key_file = optarg;
-        break;
-    case OPTION_BEHAVE:
-        result = parse_behave(optarg, paths);
-        break;
-    case OPTION_HELP:
-        options->help = true;
-        break;
-    default: /* getopt has complained */
-        result = ERR_USAGE;
-    }
+    struct sink_options options = {.threads = 1, .paths = paths};
+    enum err result = options_parse(&table, argc, argv, &options);
+    if (!result)
+        result = options_check_tls(&table, options.certificate_file, options.key_file);
+    if (!result)
+        *ret_options = options;
     return result;
-}
-
-enum err options_parse(int argc, char **argv, struct paths *paths, struct sink_options *ret_options)
-{
-    struct sink_options options = {.threads = 1};
-    int option;
-    enum err result = OK;
-    while (!result && (option = getopt_long(argc, argv, "", long_options, NULL)) >= 0)
-        result = take(option, paths, &options);
-    if (result)
-        return result;
-    if (optind < argc)
-        return complain("argument", argv[optind], "all arguments are options, see --help");
-    if (!options.certificate_file != !options.key_file)
-        return complain(options.key_file ? "--tls-key" : "--tls-cert",
-            options.key_file ? options.key_file : options.certificate_file, "needs the other one too");
-    *ret_options = options;
-    return OK;
 }

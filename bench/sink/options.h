@@ -7,13 +7,13 @@
 
 struct sink_options {
     unsigned port, threads;
-    uint64_t seed;
+    int64_t seed;
+    struct paths *paths;                                             /* what --behave fills */
     const char *log_file, *ready_file, *certificate_file, *key_file; /* NULL: not given */
-    bool help;
 };
 
-/* The paths of --behave go into `paths`. ERR_USAGE when a complaint has been printed to stderr. */
-enum err options_parse(int argc, char **argv, struct paths *paths, struct sink_options *ret_options) MUST_CHECK;
-void options_print_help(FILE *file);
+/* The paths of --behave go into `paths`. ERR_USAGE when a complaint has been printed to stderr; --help ends the process
+ * (common/options.h). */
+enum err sink_options_parse(int argc, char **argv, struct paths *paths, struct sink_options *ret_options) MUST_CHECK;
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "verdict/index.h"
 
+#include "common/random.h"
+
 #include <stdlib.h>
 
 #define SLOTS_MIN 1024u
@@ -8,9 +10,7 @@
 
 uint64_t index_mix(uint64_t value)
 {
-    value = (value ^ (value >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    value = (value ^ (value >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return value ^ (value >> 31);
+    return random_mix(value);
 }
 
 void index_done(struct index *index)

@@ -17,13 +17,9 @@ int main(int argc, char **argv)
     struct options options;
     char problem[VERDICT_PROBLEM_BYTES];
     AUTO_FREE struct figures *figures = NULL;
-    enum err result = options_parse(argc, argv, stderr, &options);
+    enum err result = verdict_options_parse(argc, argv, &options);
     if (result)
-        return EX_USAGE;
-    if (options.help) {
-        options_print_help(stdout);
-        return EX_OK;
-    }
+        return err_exit_code(result);
     result = verdict_run(&options, &figures, problem);
     if (result) {
         fprintf(stderr, "penstock-verdict: %s\n", problem);

@@ -5,8 +5,6 @@
 
 #include "verdict/levels.h"
 
-#include <stdio.h>
-
 #define OPTIONS_FILES_MAX 64
 
 struct options {
@@ -15,11 +13,10 @@ struct options {
     const char *data; /* directory; NULL: without the gateway's account */
     const char *usage_file;
     struct levels levels;
-    bool json, help;
+    bool json;
 };
 
-/* Texts stay the caller's. ERR_USAGE: what is wrong has been said on `talk`. */
-enum err options_parse(int argc, char **argv, FILE *talk, struct options *ret_options) MUST_CHECK;
-void options_print_help(FILE *out);
+/* Texts stay the caller's. ERR_USAGE after a complaint on stderr; --help ends the process (common/options.h). */
+enum err verdict_options_parse(int argc, char **argv, struct options *ret_options) MUST_CHECK;
 
 #endif

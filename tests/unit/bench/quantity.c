@@ -43,3 +43,16 @@ Test(quantity, counts_are_whole)
         cr_expect_eq(count, cases[i].count, "%s", cases[i].text);
     }
 }
+
+Test(quantity, counts_may_be_bounded_with_both_ends_included)
+{
+    static const struct {
+        const char *text;
+        int64_t count; /* -1: refused */
+    } cases[] = {{"10", 10}, {"2k", 2000}, {"9", -1}, {"2001", -1}, {"11x", -1}, {"", -1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t count = -1;
+        cr_expect_eq(quantity_parse_between(cases[i].text, 10, 2000, &count), cases[i].count >= 0, "%s", cases[i].text);
+        cr_expect_eq(count, cases[i].count, "%s", cases[i].text);
+    }
+}

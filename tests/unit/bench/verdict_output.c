@@ -50,7 +50,6 @@ Test(verdict_output, the_command_line_names_the_argument_that_is_wrong)
         const char *named; /* NULL: it is right */
     } cases[] = {
         {{"v", "--load", "a", "--sink", "b"}, NULL},
-        {{"v", "--help"}, NULL},
         {{"v", "--sink", "b"}, "--load"},
         {{"v", "--load", "a"}, "--sink"},
         {{"v", "--load"}, "--load"},
@@ -65,11 +64,23 @@ Test(verdict_output, the_command_line_names_the_argument_that_is_wrong)
         FILE *stream = fmemopen(talk, sizeof talk, "w");
         while (count < 6 && cases[i].arguments[count])
             count++;
-        enum err result = options_parse(count, (char **)cases[i].arguments, stream, &options);
+        FILE *own = stderr;
+        stderr = stream; /* where complaints go */
+        enum err result = verdict_options_parse(count, (char **)cases[i].arguments, &options);
+        stderr = own;
         fclose(stream);
         cr_expect_eq(result, cases[i].named ? ERR_USAGE : OK, "case %zu: %s", i, talk);
         cr_expect(!cases[i].named || strstr(talk, cases[i].named), "case %zu: %s", i, talk);
     }
+}
+
+Test(verdict_output, help_is_an_answer_and_no_error, .exit_code = 0)
+{
+    struct options options;
+    char *arguments[] = {"v", "--help"};
+    stdout = fopen("/dev/null", "w");
+    enum err result = verdict_options_parse(2, arguments, &options); /* ends the process */
+    exit(result ? err_exit_code(result) : 1);
 }
 
 Test(verdict_output, an_input_that_cannot_be_read_is_named)
