@@ -58,7 +58,7 @@ def of_ceiling(bench, kind, *arguments, name=None, **load):
 
 
 def of_gateway(bench, **load):
-    gateway = Gateway(bench.build, bench.place("gateway"), {"delivery.paused": True}).start()
+    gateway = Gateway(bench.gateway_build, bench.place("gateway"), {"delivery.paused": True}).start()
     try:
         gateway.add_accounts(ACCOUNTS, ["http://127.0.0.1:9/nobody"] * len(ACCOUNTS))
         gateway.usage.look()

@@ -63,7 +63,7 @@ class Installation:
         self.bench = bench
         self.directory = bench.place(name)
         self.sink = Sink(bench.build, self.directory, {}).start()
-        self.gateway = Gateway(bench.build, self.directory, options).start()
+        self.gateway = Gateway(bench.gateway_build, self.directory, options).start()
         self.gateway.add_accounts(ACCOUNTS, [f"{self.sink.url}/{account}" for account in ACCOUNTS])
         self.gateway.end()
         slices = give_old_keys(self.gateway, older_keys)

@@ -16,13 +16,15 @@ from runner.process import RunFailed
 from runner.profile import measure_profile
 from runner.report import print_report
 from runner.scenario import Scenario
+from runner.versus import measure_versus
 
 
 class Bench:
     """What every part needs to know."""
 
-    def __init__(self, options, machine):
-        self.build, self.machine = options.build, machine
+    def __init__(self, options):
+        self.build = self.gateway_build = options.build
+        self.against = options.against
         self.directory = options.directory / "figures"
         self.rounds, self.seconds = options.rounds, options.seconds
 
@@ -53,12 +55,18 @@ PARTS = {"accuracy": measure_accuracy, "ceilings": measure_ceilings, "broker": m
          "profile": measure_profile, "backlog": measure_backlog, "steady": measure_steady}
 
 
+# Only when it is asked for: it needs a second build.
+MORE_PARTS = {"versus": measure_versus}
+
+
 def run_figures(parts, options, machine):
-    bench = Bench(options, machine)
+    bench = Bench(options)
     bench.directory.mkdir(parents=True, exist_ok=True)
     file = pathlib.Path(bench.directory / "figures.json")
     for part in parts:
-        if part not in PARTS:
+        if part in MORE_PARTS and not options.against:
+            raise PlanWrong(f"{part}: say against which build: --against DIR")
+        if part not in {**PARTS, **MORE_PARTS}:
             raise PlanWrong(f"there is no part {part}; there are: {', '.join(PARTS)}")
     results = {}
     if options.resume and file.exists():
@@ -71,7 +79,7 @@ def run_figures(parts, options, machine):
             continue
         started = time.monotonic()
         print(f"--- {name}", flush=True)
-        results[name] = PARTS[name](bench)
+        results[name] = {**PARTS, **MORE_PARTS}[name](bench)
         print(f"--- {name}: {time.monotonic() - started:.0f} s", flush=True)
         fresh = file.with_suffix(".new")
         fresh.write_text(json.dumps(results, indent=1) + "\n")

@@ -77,6 +77,13 @@ def _print_profile(found):
     print()
 
 
+def _print_versus(found):
+    print(f"| this / {found['against']} | events per second | CPU of the gateway per event | p99 of answers |\n|---|---|---|---|")
+    for what in ("accepted", "delivered"):
+        print(f"| {what} | **{found[what + ': rate']:.2f}** | {found[what + ': cpu_us']:.2f} | {found[what + ': p99_us']:.2f} |")
+    print()
+
+
 def _print_backlog(found):
     print("| memory of the gateway (VmRSS) | |\n|---|---|")
     print(f"| idle, 16 endpoints | {_mib(found['idle_rss_bytes'])} |")
@@ -94,7 +101,8 @@ def _print_steady(found):
 
 
 PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "delivered": _print_delivered, "profile": _print_profile,
-            "backlog": _print_backlog, "steady": _print_steady}
+            "backlog": _print_backlog, "steady": _print_steady,
+            "versus": _print_versus}
 
 
 def print_report(results):
