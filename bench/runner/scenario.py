@@ -30,6 +30,7 @@ class Sink:
         self.url = None
 
     def start(self):
+        self.ready.unlink(missing_ok=True)  # of an earlier one in this directory
         self.program.start()
         try:
             self.url = wait_for(lambda: read_json(self.ready), "the sink is ready", 10, self.program.process)["url"]
