@@ -46,7 +46,7 @@ enum load_answer {
 /* One sending of one event; a re-send is a record of its own. */
 struct load_record {
     int64_t intended_us; /* what the timetable said (of a re-send: when it was due) */
-    int64_t sent_us;     /* when the request was given to its connection */
+    int64_t sent_us;     /* when its first frame was made; 0: never */
     int64_t ended_us;    /* when it was answered, or given up */
     uint64_t number;
     uint64_t original; /* whose key this is: its own number, or the original's of a duplicate or conflict */

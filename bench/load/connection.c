@@ -98,6 +98,17 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     return 0;
 }
 
+/* A request's first frame is being made: from here on it is the connection's and the server's. */
+static int on_frame_begun(nghttp2_session *session, const nghttp2_frame *frame, void *context)
+{
+    struct sending *sending =
+        frame->hd.type == NGHTTP2_HEADERS ? nghttp2_session_get_stream_user_data(session, frame->hd.stream_id) : NULL;
+    int64_t now_us = sending ? run_log_now_us() : 0;
+    for (unsigned i = 0; sending && i < sending->records_count; i++)
+        sending->records[i].sent_us = now_us;
+    return 0;
+}
+
 static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *buffer, size_t room, uint32_t *flags,
     nghttp2_data_source *source, void *context)
 {
@@ -121,6 +132,7 @@ static bool begin_session(struct connection *connection)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+    nghttp2_session_callbacks_set_before_frame_send_callback(callbacks, on_frame_begun);
     bool made = nghttp2_session_client_new(&connection->session, callbacks, connection) == 0;
     nghttp2_session_callbacks_del(callbacks);
     static const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0}};
@@ -375,7 +387,7 @@ static const char *path_of(const struct load_options *options, struct credential
     return options->batch > 1 ? "/v1/events/batch" : "/v1/events";
 }
 
-void connection_send(struct connection *connection, struct sending *sending, int64_t now_us)
+void connection_send(struct connection *connection, struct sending *sending)
 {
     const struct load_options *options = connection->options;
     struct credentials credentials;
@@ -392,8 +404,6 @@ void connection_send(struct connection *connection, struct sending *sending, int
     buffer_clear(&sending->answer);
     nghttp2_data_provider body = {.read_callback = read_body};
     sending->stream = nghttp2_submit_request(connection->session, NULL, fields, count, &body, sending);
-    for (unsigned i = 0; i < sending->records_count; i++)
-        sending->records[i].sent_us = now_us;
     list_add_tail(&connection->sendings, &sending->link);
     sending->connection = connection;
     if (sending->stream < 0)

@@ -49,9 +49,10 @@ void connection_done(struct connection *connection); /* what is under way ends a
 void connection_open(struct connection *connection);
 bool connection_has_room(const struct connection *connection);
 
-/* Submits a request whose body is made; `path` and the credentials come from the options. The records' sent_us is set.
+/* Submits a request whose body is made; `path` and the credentials come from the options. The records' sent_us is
+ * set when its first frame is made.
  */
-void connection_send(struct connection *connection, struct sending *sending, int64_t now_us);
+void connection_send(struct connection *connection, struct sending *sending);
 void connection_give_up(struct sending *sending); /* RST_STREAM; no on_end */
 
 void connection_on_ready(struct connection *connection, uint32_t events);

@@ -92,7 +92,7 @@ static void send_on(struct sender *sender, struct connection *connection, struct
     sending->patience_until_us = now_us + sender->options->patience_us;
     list_add_tail(&sender->patience, &sending->in_patience);
     sender->under_way++;
-    connection_send(connection, sending, now_us);
+    connection_send(connection, sending);
     list_remove(&connection->in_dirty);
     list_add_tail(&sender->dirty, &connection->in_dirty);
 }
@@ -160,6 +160,7 @@ static void send_again(struct sender *sender, int64_t now_us)
             struct load_record *record = &sending->records[i];
             record->sending++;
             record->intended_us = sending->due_us;
+            record->sent_us = 0;
             record->status = record->answer = record->end = 0;
             memset(record->event, 0, sizeof record->event);
         }
