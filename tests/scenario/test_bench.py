@@ -31,6 +31,14 @@ HEALTHY = {
 }
 
 
+@pytest.fixture(autouse=True)
+def sanitizers(monkeypatch, tmp_path):
+    """The bench's own programs inherit the environment: what the sanitizers need to know must be in it."""
+    for name, value in clean_environment(tmp_path).items():
+        if name.endswith("SAN_OPTIONS"):
+            monkeypatch.setenv(name, value)
+
+
 def run(directory, changes=None, lie=None, **load):
     plan = Plan("test", {**HEALTHY, **(changes or {}), "load": {**HEALTHY["load"], **load}})
     environment = clean_environment(directory, {"PENSTOCK_TEST_LIE": lie} if lie else None)
