@@ -207,6 +207,11 @@ enum err ledger_expire(struct ledger *ledger, int64_t now_us, bool *ret_worked)
         *ret_worked = true;
         enum err result = ledger_slice_drop(ledger, slice);
         slice->undroppable = result == ERR_DAMAGED;
+        if (slice->undroppable)
+            log_error(
+                "a slice of the ledger is over, but too damaged to be dropped: it stays in the file and does no harm "
+                "but for its size; to be rid of it, restore the journal from a copy slice=%s",
+                slice->name);
         return result;
     }
     for (size_t i = 0; i < ledger->count; i++) {
