@@ -209,8 +209,8 @@ enum err ledger_expire(struct ledger *ledger, int64_t now_us, bool *ret_worked)
         slice->undroppable = result == ERR_DAMAGED;
         if (slice->undroppable)
             log_error(
-                "a slice of the ledger is over, but too damaged to be dropped: it stays in the file and does no harm "
-                "but for its size; to be rid of it, restore the journal from a copy slice=%s",
+                "a slice of the ledger is over, but too damaged to be dropped: it stays in the file and takes only "
+                "room; PRAGMA integrity_check in the sqlite3 shell tells more slice=%s",
                 slice->name);
         return result;
     }
