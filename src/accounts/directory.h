@@ -14,13 +14,23 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "model/signature.h"
+#include "model/type_list.h"
 
 struct directory;
+
+/* A secret that a partner signs with; several are active during a rotation. */
+struct partner_secret {
+    uint64_t id; /* random; for operators to name it by */
+    struct secret secret;
+};
 
 struct partner {
     char id[NAME_BYTES_MAX + 1];
     bool enabled;
     int64_t version;
+    char key_pointer[KEY_POINTER_BYTES_MAX + 1]; /* where its events carry their dedupe key; empty: nowhere else */
+    unsigned secrets_count;
+    struct partner_secret secrets[PARTNER_SECRETS_MAX];
 };
 
 struct account {
@@ -29,6 +39,7 @@ struct account {
     int64_t version;
     unsigned endpoints_count;
     uint64_t endpoints[ACCOUNT_ENDPOINTS_MAX]; /* those that exist, disabled ones too */
+    uint32_t filtered; /* a bit for each of them that does not take all types: only those need to be looked at */
 };
 
 struct endpoint {
@@ -37,8 +48,9 @@ struct endpoint {
     char name[NAME_BYTES_MAX + 1];
     char url[URL_BYTES_MAX + 1];
     bool enabled;
-    bool idempotent; /* declares that it tells repeated deliveries apart by itself */
-    bool final_4xx;  /* a 4xx other than 408, 425, 429 is its last word */
+    bool idempotent;        /* declares that it tells repeated deliveries apart by itself */
+    struct type_list types; /* what it gets; empty: everything */
+    bool final_4xx;         /* a 4xx other than 408, 425, 429 is its last word */
     int64_t version;
     unsigned secrets_count;
     struct secret secrets[ENDPOINT_SECRETS_MAX];

@@ -80,8 +80,8 @@ static json_t *story_view(const struct admin *admin, const struct story *story)
     json_object_set_new(view, "partner", admin_text(parts->partner));
     json_object_set_new(view, "account", admin_text(parts->account));
     json_object_set_new(view, "type", admin_text(parts->type));
-    json_object_set_new(view, "class", json_string(class_name(event->class)));
-    json_object_set_new(view, "guarded", json_boolean(event->guarded));
+    json_object_set_new(view, "class", json_string(class_name(event->parts.class)));
+    json_object_set_new(view, "guarded", json_boolean(event->parts.guarded));
     json_object_set_new(view, "key", admin_text(parts->key));
     json_object_set_new(view, "amount", admin_text(parts->amount));
     json_object_set_new(view, "currency", admin_text(parts->currency));

@@ -8,6 +8,10 @@
 #define EVENT_KEY_BYTES_MAX 256 /* id and key: printable ASCII */
 #define EVENT_TYPE_BYTES_MAX 64
 #define EVENT_JSON_DEPTH_MAX 32
+#define TYPE_LIST_MAX 32          /* patterns of event types in one list */
+#define KEY_POINTER_BYTES_MAX 128 /* a partner's dedupe rule, a JSON pointer (RFC 6901) */
+#define BATCH_ITEMS_MAX 1000
+#define BATCH_BYTES_MAX (1024 * 1024)
 #define AMOUNT_INTEGER_DIGITS_MAX 18
 #define AMOUNT_FRACTION_DIGITS_MAX 9
 #define AMOUNT_TEXT_BYTES (1 + AMOUNT_INTEGER_DIGITS_MAX + 1 + AMOUNT_FRACTION_DIGITS_MAX + 1)
@@ -19,6 +23,7 @@
 #define URL_BYTES_MAX 2048
 #define ENDPOINT_SECRETS_MAX 4 /* active at once during rotation: the old, the new, and two to spare */
 #define ENDPOINT_SECRET_BYTES 32
+#define PARTNER_SECRETS_MAX 4 /* as above, for partners who sign */
 #define ACCOUNT_ENDPOINTS_MAX 16 /* fan-out of one event; part of every delivery's number (journal.h) */
 
 /* Partition bits in an event id are rand_a of UUIDv7, 12 bits. */

@@ -46,6 +46,7 @@ struct client_request {
 
     /* what came of it */
     struct attempt_end end;
+    struct attempt_reach reach;
     unsigned sends; /* requests that really went out: libcurl repeats one on a dead kept-alive connection */
     int64_t duration_us;
     int64_t retry_after_us; /* of Retry-After, 0 without */

@@ -102,7 +102,7 @@ static void send_request(struct attempt_run *run)
     struct job *job = run->job;
     struct delivery_shard *shard = job->queue->shard;
     const struct delivery_policy *policy = &shard->policy;
-    bool guarded = job->delivery.event->guarded;
+    bool guarded = job->delivery.event->parts.guarded;
     run->started_wall_us = clock_wall_us();
     run->client.body = lie_about_body(&job->delivery);
     add_headers(run);
@@ -179,7 +179,7 @@ void attempt_begin(struct job *job)
     snprintf(run->url, sizeof run->url, "%s", endpoint->url);
     snprintf(run->endpoint_name, sizeof run->endpoint_name, "%s", endpoint->name);
     job->run = run;
-    if (job->delivery.event->guarded && !endpoint->idempotent) {
+    if (job->delivery.event->parts.guarded && !endpoint->idempotent) {
         commit_sending(run);
     } else {
         job_move(job, JOB_SENDING);

@@ -191,7 +191,7 @@ void outcome_of_attempt(struct attempt_run *run)
         return;
     }
     enum verdict verdict =
-        lie_about(run, verdict_of(&run->client.end, event->guarded, run->idempotent, run->final_4xx));
+        lie_about(run, verdict_of(&run->client.end, event->parts.guarded, run->idempotent, run->final_4xx));
     run->settle = (struct journal_settle){.lane = job->delivery.lane, .failures = job->delivery.failures};
     fill_attempt(run);
     switch (verdict) {

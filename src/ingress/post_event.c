@@ -91,7 +91,7 @@ static bool choose_key(struct http_exchange *exchange, const struct event_fields
         return false;
     }
     *ret_key = header.len ? header : FIELD_SLICE(fields->id);
-    if (ret_key->len == 0 && class_of_type(FIELD_SLICE(fields->type)) == CLASS_CRITICAL) {
+    if (ret_key->len == 0 && class_of_type(&class_rules_default, FIELD_SLICE(fields->type)) == CLASS_CRITICAL) {
         refuse_field(
             exchange, ERR_INVALID, "/id", "is required for this type, unless there is an Idempotency-Key header");
         return false;
@@ -211,6 +211,8 @@ static enum err make_event(struct ingress *ingress, struct http_exchange *exchan
         .accepted_us = clock_wall_us(),
         .has_occurred_at = fields->has_occurred_at,
         .occurred_us = fields->occurred_us,
+        .class = class_of_type(&class_rules_default, FIELD_SLICE(fields->type)),
+        .guarded = class_type_is_guarded(&class_rules_default, FIELD_SLICE(fields->type)),
         .partner = slice_from_string(partner->id),
         .account = account,
         .type = FIELD_SLICE(fields->type),
@@ -225,7 +227,7 @@ static enum err make_event(struct ingress *ingress, struct http_exchange *exchan
     fresh_random(ingress, random);
     event_id_make(&ingress->ids, parts.accepted_us, partition, random, &parts.id);
     struct credit *credit = &ingress->options.credits[partition % ingress->options.shards];
-    return event_new(&parts, credit, credit_share(class_of_type(parts.type)), ret_event);
+    return event_new(&parts, credit, credit_share(parts.class), ret_event);
 }
 
 static void enqueue(

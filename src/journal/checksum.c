@@ -41,8 +41,8 @@ uint32_t checksum_event(int64_t seq, const struct event *event)
     crc = add_int(crc, parts->accepted_us);
     crc = add_int(crc, parts->has_occurred_at);
     crc = add_int(crc, parts->has_occurred_at ? parts->occurred_us : 0);
-    crc = add_int(crc, event->class);
-    crc = add_int(crc, event->guarded);
+    crc = add_int(crc, event->parts.class);
+    crc = add_int(crc, event->parts.guarded);
     const struct slice texts[] = {
         parts->partner, parts->account, parts->type, parts->key, parts->amount, parts->currency, parts->traceparent};
     return add_slices(crc, texts, ARRAY_LENGTH(texts));

@@ -56,8 +56,8 @@ enum err event_rows_add(struct event_rows *rows, int64_t seq, const struct event
     sql_bind_text(&use, parts->account);
     sql_bind_text(&use, parts->type);
     sql_bind_optional_text(&use, parts->key);
-    sql_bind_int(&use, event->class);
-    sql_bind_int(&use, event->guarded);
+    sql_bind_int(&use, parts->class);
+    sql_bind_int(&use, parts->guarded);
     sql_bind_optional_text(&use, parts->amount);
     sql_bind_optional_text(&use, parts->currency);
     sql_bind_optional_text(&use, parts->traceparent);
@@ -122,6 +122,8 @@ static enum err make_event(const struct sql_use *use, int64_t seq, const struct 
     parts->accepted_us = sql_column_int(use, 1);
     parts->has_occurred_at = sqlite3_column_type(use->statement, 2) != SQLITE_NULL;
     parts->occurred_us = sql_column_int(use, 2);
+    parts->class = (enum event_class)sql_column_int(use, 7);
+    parts->guarded = sql_column_int(use, 8) != 0;
     struct slice *const slices[] = {[3] = &parts->partner,
         [4] = &parts->account,
         [5] = &parts->type,
@@ -136,8 +138,6 @@ static enum err make_event(const struct sql_use *use, int64_t seq, const struct 
     enum err result = event_new(parts, reading->credit, reading->credit_share_percent, &event);
     if (result)
         return result;
-    event->class = (enum event_class)sql_column_int(use, 7);
-    event->guarded = sql_column_int(use, 8) != 0;
     if (checksum_event(seq, event) != sql_column_int(use, 12)) {
         event_unref(event);
         return ERR_DAMAGED;

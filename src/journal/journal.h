@@ -47,6 +47,7 @@ struct attempt {
     int64_t started_us; /* wall time */
     int64_t duration_us;
     struct attempt_end end;
+    struct attempt_reach reach;
     uint32_t excerpt_len;
     char excerpt[ANSWER_EXCERPT_BYTES_MAX]; /* of the answer's body; may hold any bytes */
 };

@@ -191,7 +191,7 @@ enum err ledger_add(struct ledger *ledger, const struct ledger_key *key, const s
     struct ledger_slice *slice;
     struct ledger_entry entry;
     ledger_entry_init(&entry, key, event);
-    int64_t days_kept = event->class == CLASS_CRITICAL ? LEDGER_CRITICAL_DAYS : LEDGER_OTHER_DAYS;
+    int64_t days_kept = event->parts.class == CLASS_CRITICAL ? LEDGER_CRITICAL_DAYS : LEDGER_OTHER_DAYS;
     enum err result = slice_of_day(ledger, event->parts.accepted_us / US_PER_DAY, days_kept, &slice);
     return result ? result : ledger_slice_add(ledger, slice, &entry);
 }

@@ -3,32 +3,22 @@
 
 #include "base/cleanup.h"
 
-static const struct {
-    const char *type;
-    enum event_class class;
-    bool guarded;
-} known_types[] = {
-    {"lead", CLASS_CRITICAL, false},
-    {"purchase", CLASS_CRITICAL, false},
-    {"payout", CLASS_CRITICAL, true},
-    {"notification", CLASS_OPTIONAL, false},
-    {"status_update", CLASS_OPTIONAL, false},
+const struct class_rules class_rules_default = {
+    .critical = {3, {"lead", "purchase", "payout"}},
+    .optional = {2, {"notification", "status_update"}},
+    .guarded = {1, {"payout"}},
 };
 
-enum event_class class_of_type(struct slice type)
+enum event_class class_of_type(const struct class_rules *rules, struct slice type)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(known_types); i++)
-        if (slice_equals_string(type, known_types[i].type))
-            return known_types[i].class;
-    return CLASS_IMPORTANT;
+    if (type_list_matches(&rules->critical, type) || type_list_matches(&rules->guarded, type))
+        return CLASS_CRITICAL;
+    return type_list_matches(&rules->optional, type) ? CLASS_OPTIONAL : CLASS_IMPORTANT;
 }
 
-bool class_type_is_guarded(struct slice type)
+bool class_type_is_guarded(const struct class_rules *rules, struct slice type)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(known_types); i++)
-        if (slice_equals_string(type, known_types[i].type))
-            return known_types[i].guarded;
-    return false;
+    return type_list_matches(&rules->guarded, type);
 }
 
 const char *class_name(enum event_class class)

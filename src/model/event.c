@@ -27,8 +27,6 @@ enum err event_new(const struct event_parts *parts, struct credit *credit, int s
     }
     *event = (struct event){
         .parts = *parts,
-        .class = class_of_type(parts->type),
-        .guarded = class_type_is_guarded(parts->type),
         .references = 1,
         .credit = credit,
         .bytes = bytes,

@@ -18,6 +18,8 @@ struct event_parts {
     int64_t accepted_us; /* wall time */
     bool has_occurred_at;
     int64_t occurred_us;
+    enum event_class class;
+    bool guarded;
     struct slice partner, account, type;
     struct slice key; /* empty: never a duplicate */
     struct slice amount, currency;
@@ -27,8 +29,6 @@ struct event_parts {
 
 struct event {
     struct event_parts parts; /* its slices point behind this struct */
-    enum event_class class;
-    bool guarded;
     _Atomic unsigned references;
     struct credit *credit; /* may be NULL */
     int64_t bytes;

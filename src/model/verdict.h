@@ -16,6 +16,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum verdict { VERDICT_DELIVERED, VERDICT_RETRY, VERDICT_DEAD, VERDICT_PARK_AMBIGUOUS, VERDICT_DISABLE_ENDPOINT };
 
@@ -23,6 +24,13 @@ struct attempt_end {
     int http_status;    /* 0: no complete headers came */
     enum err error;     /* OK when headers came */
     bool request_begun; /* at least one byte of the request may have left */
+};
+
+/* How far an attempt got: the evidence for the person who has to decide whether the client did the work. */
+struct attempt_reach {
+    bool warm;                            /* the connection had been used before */
+    bool request_complete;                /* all of the request was handed to the kernel */
+    uint32_t request_bytes, answer_bytes; /* headers and bodies: what the kernel took, and what came back */
 };
 
 enum verdict verdict_of(const struct attempt_end *end, bool guarded, bool idempotent, bool final_4xx);

@@ -116,6 +116,8 @@ struct delivery make_delivery(int64_t id, const char *type, enum delivery_state 
         .type = slice_from_string(type),
         .traceparent = SLICE_LITERAL("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         .body = body_bytes ? slice_of(large_body, body_bytes) : SLICE_LITERAL(BODY)};
+    parts.class = class_of_type(&class_rules_default, parts.type);
+    parts.guarded = class_type_is_guarded(&class_rules_default, parts.type);
     unsigned char random[8];
     crypto_random(random, sizeof random);
     event_id_make(&ids, parts.accepted_us, 0, random, &parts.id);

@@ -90,7 +90,7 @@ struct ledger_key key_of(unsigned number)
 /* The event of a key has its number for an id. */
 struct event event_of(unsigned number, int day, enum event_class class)
 {
-    struct event event = {.parts.accepted_us = day * US_PER_DAY + 1, .class = class};
+    struct event event = {.parts.accepted_us = day * US_PER_DAY + 1, .parts.class = class};
     memcpy(event.parts.id.bytes, &number, sizeof number);
     return event;
 }

@@ -256,6 +256,8 @@ Test(load, events_come_back_byte_for_byte_after_a_restart)
         .accepted_us = clock_wall_us(),
         .has_occurred_at = true,
         .occurred_us = -5,
+        .class = CLASS_CRITICAL,
+        .guarded = true,
         .partner = SLICE_LITERAL("p"),
         .account = SLICE_LITERAL("a"),
         .type = SLICE_LITERAL("payout"),

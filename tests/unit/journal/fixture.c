@@ -152,6 +152,8 @@ struct event *desk_event(struct desk *desk, struct draft draft)
         .currency = slice_from_string(draft.currency),
         .body = draft.body.len ? draft.body : SLICE_LITERAL("{\"type\": \"purchase\"}"),
     };
+    parts.class = class_of_type(&class_rules_default, parts.type);
+    parts.guarded = class_type_is_guarded(&class_rules_default, parts.type);
     const unsigned char random[8] = {7};
     event_id_make(&desk->ids, parts.accepted_us, draft.partition, random, &parts.id);
     struct event *event;

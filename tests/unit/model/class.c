@@ -24,8 +24,10 @@ Test(class, follows_from_the_type)
         {"", CLASS_IMPORTANT, false},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        cr_expect_eq(class_of_type(slice_from_string(cases[i].type)), cases[i].class, "%s", cases[i].type);
-        cr_expect_eq(class_type_is_guarded(slice_from_string(cases[i].type)), cases[i].guarded, "%s", cases[i].type);
+        cr_expect_eq(
+            class_of_type(&class_rules_default, slice_from_string(cases[i].type)), cases[i].class, "%s", cases[i].type);
+        cr_expect_eq(class_type_is_guarded(&class_rules_default, slice_from_string(cases[i].type)), cases[i].guarded,
+            "%s", cases[i].type);
     }
 }
 

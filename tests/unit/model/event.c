@@ -9,7 +9,12 @@ static char texts[] = "partner1|account1|payout|key-1|12.50|EUR|00-trace|{\"some
 /* Slices of `texts`, cut at the bars. */
 static struct event_parts some_parts(void)
 {
-    struct event_parts parts = {.id = {{1, 2, 3}}, .accepted_us = 77, .has_occurred_at = true, .occurred_us = 66};
+    struct event_parts parts = {.id = {{1, 2, 3}},
+        .accepted_us = 77,
+        .has_occurred_at = true,
+        .occurred_us = 66,
+        .class = CLASS_OPTIONAL,
+        .guarded = true};
     struct slice *const slices[] = {&parts.partner, &parts.account, &parts.type, &parts.key, &parts.amount,
         &parts.currency, &parts.traceparent, &parts.body};
     const char *at = texts;
@@ -41,8 +46,8 @@ Test(event, keeps_copies_of_all_its_parts)
     cr_expect(event->parts.has_occurred_at);
     cr_expect_eq(event->parts.occurred_us, 66);
     cr_expect_eq(memcmp(&event->parts.id, &parts.id, sizeof parts.id), 0);
-    cr_expect_eq(event->class, CLASS_CRITICAL);
-    cr_expect(event->guarded);
+    cr_expect_eq(event->parts.class, CLASS_OPTIONAL);
+    cr_expect(event->parts.guarded);
     memcpy(texts, kept, sizeof texts);
     event_unref(event);
 }
@@ -54,7 +59,6 @@ Test(event, may_lack_every_text)
     cr_assert_eq(event_new(&parts, NULL, 100, &event), OK);
     cr_assert_eq(event->parts.body.len, 0);
     cr_assert_eq(event->parts.key.len, 0);
-    cr_assert_eq(event->class, CLASS_IMPORTANT);
     event_unref(event);
     event_unref(NULL);
 }
