@@ -280,7 +280,7 @@ Test(load, events_come_back_byte_for_byte_after_a_restart)
     const struct event *found = loaded.deliveries[0].event;
     cr_assert(memcmp(&found->parts.id, &parts.id, sizeof parts.id) == 0);
     cr_assert(found->parts.accepted_us == parts.accepted_us && found->parts.has_occurred_at);
-    cr_assert(found->parts.occurred_us == -5 && found->class == CLASS_CRITICAL && found->guarded);
+    cr_assert(found->parts.occurred_us == -5 && found->parts.class == CLASS_CRITICAL && found->parts.guarded);
     cr_assert(slice_equal(found->parts.partner, parts.partner) && slice_equal(found->parts.account, parts.account));
     cr_assert(slice_equal(found->parts.type, parts.type) && slice_equal(found->parts.key, parts.key));
     cr_assert(slice_equal(found->parts.amount, parts.amount) && slice_equal(found->parts.currency, parts.currency));
