@@ -56,6 +56,7 @@ enum err_kind { ERR_KIND_NONE, ERR_KIND_TEMPORARY, ERR_KIND_PERMANENT, ERR_KIND_
     X(ERR_ANSWER_LOST, "answer-lost", TEMPORARY, 502, 69, "The connection broke before the answer came")       \
     X(ERR_ANSWER_MALFORMED, "answer-malformed", TEMPORARY, 502, 76, "The answer is not HTTP")                  \
     X(ERR_ANSWER_TIMEOUT, "answer-timeout", TEMPORARY, 504, 69, "No answer in time")                           \
+    X(ERR_INTERRUPTED, "interrupted", TEMPORARY, 503, 75, "The gateway ended while it was being sent")         \
     X(ERR_CANCELLED, "cancelled", TEMPORARY, 503, 75, "Cut short by a shutdown")
 
 enum err {

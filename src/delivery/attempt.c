@@ -127,8 +127,10 @@ static void on_started(struct journal_request *request, void *receiver)
             outcome_cut_short(run);
         else
             send_request(run);
-    } else if (request->result == ERR_MOVED_ON) {
-        log_warn("a delivery was moved by somebody else before it was sent delivery=%lld", (long long)job->delivery.id);
+    } else if (request->result == ERR_MOVED_ON || request->result == ERR_DAMAGED) {
+        log_error("a delivery is not sent: %s shard=%u delivery=%lld",
+            request->result == ERR_DAMAGED ? "its row is damaged" : "it was moved by somebody else", shard->number,
+            (long long)job->delivery.id);
         struct endpoint_queue *queue = job->queue;
         job_free(job);
         refill_queue(queue);

@@ -37,6 +37,11 @@ static void on_pump_timer(struct timer *timer)
     pump_run(shard);
 }
 
+static void on_route_timer(struct timer *timer)
+{
+    route_walk(CONTAINER_OF(timer, struct delivery_shard, route_timer));
+}
+
 static void on_settle_timer(struct timer *timer)
 {
     outcome_retry_unsettled(CONTAINER_OF(timer, struct delivery_shard, settle_timer));
@@ -94,18 +99,23 @@ static void on_surveyed(struct journal_request *request, void *receiver)
     shard->requests_out--;
     if (request->result != OK) {
         survey_again(shard, request->result);
+    } else if (survey->ret_again) {
+        free(survey->ret_backlogs);
+        submit_survey(shard);
     } else {
-        int64_t pending = 0, waiting = 0;
+        int64_t pending = 0, waiting = 0, unrouted = 0;
         shard->surveyed = true;
         for (size_t i = 0; i < survey->ret_count && !shard->stopping; i++) {
             pending += survey->ret_backlogs[i].pending;
             waiting += survey->ret_backlogs[i].waiting;
+            unrouted += survey->ret_backlogs[i].unrouted;
             if (survey->ret_backlogs[i].endpoint != 0)
                 take_backlog(shard, &survey->ret_backlogs[i]);
         }
         if (!shard->stopping)
-            log_info("delivery is ready shard=%u endpoints_with_backlog=%zu pending=%lld waiting=%lld", shard->number,
-                survey->ret_count, (long long)pending, (long long)waiting);
+            log_info("delivery is ready shard=%u endpoints_with_backlog=%zu pending=%lld waiting=%lld unrouted=%lld",
+                shard->number, survey->ret_count, (long long)pending, (long long)waiting, (long long)unrouted);
+        route_walk(shard); /* an endpoint may have appeared just before the last run ended */
         free(survey->ret_backlogs);
     }
     free(survey);
@@ -124,8 +134,15 @@ static void on_handover(struct mail *mail, void *receiver)
 {
     struct journal_handover *handover = CONTAINER_OF(mail, struct journal_handover, mail);
     struct delivery_shard *shard = receiver;
-    for (unsigned i = 0; i < handover->count; i++)
-        endpoint_queue_take_handover(shard, &handover->deliveries[i]);
+    for (unsigned i = 0; i < handover->count; i++) {
+        struct delivery *delivery = &handover->deliveries[i];
+        if (delivery->endpoint != 0) {
+            endpoint_queue_take_handover(shard, delivery);
+        } else {
+            route_look_again(shard, delivery->event);
+            event_unref(delivery->event);
+        }
+    }
     free(handover);
     pump_run(shard);
 }
@@ -148,8 +165,11 @@ static void on_endpoint_changed(struct mail *mail, void *receiver)
     /* After the stop the thread is gone, and with it the right to read the directory. */
     const struct endpoint *endpoint = shard->stopping ? NULL : directory_endpoint(shard->directory, order->endpoint);
     struct endpoint_queue *queue;
-    if (endpoint && endpoint->enabled && endpoint_queue_get(shard, order->endpoint, &queue) == OK)
-        refill_release(queue);
+    if (endpoint && endpoint->enabled) {
+        if (endpoint_queue_get(shard, order->endpoint, &queue) == OK)
+            refill_release(queue);
+        route_walk(shard);
+    }
     free(order);
 }
 
@@ -238,6 +258,7 @@ enum err delivery_shard_new(const struct delivery_options *options, struct deliv
     timer_init(&shard->pump_timer, on_pump_timer);
     timer_init(&shard->settle_timer, on_settle_timer);
     timer_init(&shard->survey_timer, on_survey_timer);
+    timer_init(&shard->route_timer, on_route_timer);
     timer_init(&shard->drain_timer, on_drain_timer);
     shard->mailbox.event_fd = -1;
     enum err failed = loop_init(&shard->loop);

@@ -9,6 +9,7 @@
 #include "runtime/thread.h"
 
 struct endpoint_queue;
+struct route_walk;
 
 /*
  * Where a job is. One function moves it (job_move), which keeps the lists and counts that belong to each place.
@@ -105,7 +106,9 @@ struct delivery_shard {
     struct list ready;                          /* of struct endpoint_queue */
     struct list unsettled;                      /* jobs whose outcome the disk refused */
     unsigned in_flight, settling, requests_out; /* requests_out: loads, releases, surveys, account changes */
-    struct timer pump_timer, settle_timer, survey_timer, drain_timer;
+    struct timer pump_timer, settle_timer, survey_timer, route_timer, drain_timer;
+    struct route_walk *walk; /* through what is unrouted; NULL: none is under way */
+    bool walk_again;         /* an endpoint has appeared since it began */
     bool surveyed, stopping;
     bool journal_refuses; /* the journal refused a `sending` or an outcome: nothing is sent until it takes one again */
     int64_t wall_offset_us;
@@ -147,6 +150,13 @@ void refill_release(struct endpoint_queue *queue); /* the endpoint is enabled (a
 /* A pending delivery, of this id or a later one, is in the journal only. */
 void refill_leave_in_journal(struct endpoint_queue *queue, int64_t id);
 void refill_init_queue(struct endpoint_queue *queue);
+
+/* The journal has made this delivery pending: it is to be loaded. */
+void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int64_t delivery);
+
+/* route.c */
+void route_walk(struct delivery_shard *shard);                                  /* looks through what is unrouted */
+void route_look_again(struct delivery_shard *shard, const struct event *event); /* it was handed over unrouted */
 
 /* attempt.c */
 void attempt_begin(struct job *job);

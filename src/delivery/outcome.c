@@ -31,12 +31,14 @@ static void on_settled(struct journal_request *request, void *receiver)
     struct job *job = run->job;
     struct delivery_shard *shard = receiver;
     struct endpoint_queue *queue = job->queue;
-    if (request->result == OK || request->result == ERR_MOVED_ON) {
+    bool gone = request->result == ERR_MOVED_ON || request->result == ERR_DAMAGED;
+    if (request->result == OK || gone) {
         bool waits = request->result == OK && run->settle.to == DELIVERY_WAITING;
         int64_t due_us = run->settle.due_us;
-        if (request->result == ERR_MOVED_ON)
-            log_warn(
-                "a delivery was moved by somebody else while it was sent delivery=%lld", (long long)job->delivery.id);
+        if (gone)
+            log_error("a delivery's outcome could not be recorded: %s shard=%u delivery=%lld state=%s status=%d",
+                request->result == ERR_DAMAGED ? "its row is damaged" : "it was moved by somebody else", shard->number,
+                (long long)job->delivery.id, delivery_state_name(run->settle.to), run->client.end.http_status);
         job_free(job);
         if (waits)
             endpoint_queue_expect(queue, due_us);

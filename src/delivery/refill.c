@@ -49,6 +49,18 @@ void refill_leave_in_journal(struct endpoint_queue *queue, int64_t id)
     queue->pending_in_journal = true;
 }
 
+void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int64_t delivery)
+{
+    struct endpoint_queue *queue;
+    if (endpoint_queue_get(shard, endpoint, &queue) != OK) {
+        log_error("no memory for an endpoint's queue: its events wait in the journal until the restart shard=%u",
+            shard->number);
+        return;
+    }
+    refill_leave_in_journal(queue, delivery);
+    refill_queue(queue);
+}
+
 void refill_init_queue(struct endpoint_queue *queue)
 {
     queue->next_due_us = INT64_MAX;

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 
+#include <assert.h>
 #include <zlib.h>
 
 static void put_le64(unsigned char *at, uint64_t value)
@@ -33,16 +34,24 @@ static uint32_t add_slices(uint32_t crc, const struct slice *slices, size_t coun
     return crc;
 }
 
-uint32_t checksum_event(int64_t seq, const struct event *event)
+/* Many numbers at once: a call for each would cost more than its bytes. */
+#define NUMBERS_MAX 16
+static uint32_t add_ints(uint32_t crc, const int64_t *numbers, size_t count)
+{
+    unsigned char bytes[NUMBERS_MAX * 8];
+    assert(count <= NUMBERS_MAX);
+    for (size_t i = 0; i < count; i++)
+        put_le64(bytes + 8 * i, (uint64_t)numbers[i]);
+    return (uint32_t)crc32(crc, bytes, (unsigned)(8 * count));
+}
+
+uint32_t checksum_event(int64_t seq, const struct event *event, unsigned deliveries)
 {
     const struct event_parts *parts = &event->parts;
-    uint32_t crc = add_int(0, seq);
+    const int64_t numbers[] = {seq, parts->accepted_us, parts->has_occurred_at,
+        parts->has_occurred_at ? parts->occurred_us : 0, parts->class, parts->guarded, deliveries};
+    uint32_t crc = add_ints(0, numbers, ARRAY_LENGTH(numbers));
     crc = add_slice(crc, slice_of(parts->id.bytes, sizeof parts->id.bytes));
-    crc = add_int(crc, parts->accepted_us);
-    crc = add_int(crc, parts->has_occurred_at);
-    crc = add_int(crc, parts->has_occurred_at ? parts->occurred_us : 0);
-    crc = add_int(crc, event->parts.class);
-    crc = add_int(crc, event->parts.guarded);
     const struct slice texts[] = {
         parts->partner, parts->account, parts->type, parts->key, parts->amount, parts->currency, parts->traceparent};
     return add_slices(crc, texts, ARRAY_LENGTH(texts));
@@ -51,6 +60,35 @@ uint32_t checksum_event(int64_t seq, const struct event *event)
 uint32_t checksum_body(int64_t seq, struct slice body)
 {
     return add_slice(add_int(0, seq), body);
+}
+
+uint32_t checksum_delivery(const struct delivery_row *row)
+{
+    const int64_t numbers[] = {row->id, (int64_t)row->endpoint, row->state, row->reason, row->lane, row->generation,
+        row->attempts, row->failures, row->due_us, row->settled_us, row->started_us, row->duration_us,
+        row->http_status};
+    return add_ints(0, numbers, ARRAY_LENGTH(numbers));
+}
+
+uint32_t checksum_attempt(int64_t delivery, const struct attempt *attempt)
+{
+    const int64_t numbers[] = {delivery, attempt->number, attempt->started_us, attempt->duration_us,
+        attempt->end.http_status, attempt->end.request_begun, attempt->reach.warm, attempt->reach.request_complete,
+        attempt->reach.request_bytes, attempt->reach.answer_bytes};
+    uint32_t crc = add_ints(0, numbers, ARRAY_LENGTH(numbers));
+    crc = add_slice(crc, slice_from_string(err_name(attempt->end.error)));
+    return add_slice(crc, slice_of(attempt->excerpt, attempt->excerpt_len));
+}
+
+uint32_t checksum_act(const struct delivery_row *after, enum delivery_state from, struct slice note, int64_t at_us)
+{
+    const int64_t numbers[] = {after->id, at_us, from, after->state, after->generation};
+    return add_slice(add_ints(0, numbers, ARRAY_LENGTH(numbers)), note);
+}
+
+uint32_t checksum_columns(const int64_t *numbers, size_t numbers_count, const struct slice *texts, size_t texts_count)
+{
+    return add_slices(add_ints(0, numbers, numbers_count), texts, texts_count);
 }
 
 uint32_t checksum_conflict(const struct event_id *first, int64_t at_us, const struct event *event)

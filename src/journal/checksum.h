@@ -8,10 +8,18 @@
 #ifndef PENSTOCK_JOURNAL_CHECKSUM_H
 #define PENSTOCK_JOURNAL_CHECKSUM_H
 
-#include "model/event.h"
+#include "journal/delivery_row.h"
 
-uint32_t checksum_event(int64_t seq, const struct event *event); /* without its body */
+/* Without its body; `deliveries` is how many were made of it. */
+uint32_t checksum_event(int64_t seq, const struct event *event, unsigned deliveries);
 uint32_t checksum_body(int64_t seq, struct slice body);
+uint32_t checksum_delivery(const struct delivery_row *row);
+uint32_t checksum_attempt(int64_t delivery, const struct attempt *attempt);
+/* `after` is the row as the act left it. */
+uint32_t checksum_act(const struct delivery_row *after, enum delivery_state from, struct slice note, int64_t at_us);
+/* Without the counters of how often it came. */
 uint32_t checksum_conflict(const struct event_id *first, int64_t at_us, const struct event *event);
+/* Of a row whose columns are these, whatever they mean: a table that has no struct of its own. */
+uint32_t checksum_columns(const int64_t *numbers, size_t numbers_count, const struct slice *texts, size_t texts_count);
 
 #endif

@@ -1,52 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/delivery_rows.h"
 
-#include "journal/sql.h"
+#include "journal/checksum.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 /* States and reasons are written out, since a partial index serves only a query that says its condition literally. */
 static const char *const texts[DELIVERIES_STATEMENTS] = {
-    [DELIVERIES_ADD] =
-        "INSERT INTO deliveries(id, endpoint, state, reason, lane, generation, attempts, failures, due_us,"
-        " settled_us) VALUES(?,?,?,?,?,?,?,?,?,0)",
-    [DELIVERIES_MOVE] = "UPDATE deliveries SET state = ?4, reason = ?5, generation = generation + ?6, settled_us = ?7,"
-                        " lane = coalesce(?8, lane), failures = coalesce(?9, failures), due_us = coalesce(?10, due_us),"
-                        " attempts = coalesce(?11, attempts), started_us = ?12, duration_us = ?13, http_status = ?14"
-                        " WHERE id = ?1 AND state = ?2 AND generation = ?3",
-    [DELIVERIES_ADD_ATTEMPT] = "INSERT OR REPLACE INTO attempts(delivery, number, started_us, duration_us, http_status,"
-                               " error, request_begun, excerpt) VALUES(?,?,?,?,?,?,?,?)",
-    [DELIVERIES_UNFOLD_ATTEMPT] =
-        "INSERT OR REPLACE INTO attempts(delivery, number, started_us, duration_us, http_status,"
-        " error, request_begun, excerpt) SELECT id, attempts, started_us, duration_us,"
-        " http_status, 'ok', 1, NULL FROM deliveries WHERE id = ? AND state = 4 AND generation = ?"
-        " AND started_us IS NOT NULL",
-    [DELIVERIES_PARK_INTERRUPTED] = "UPDATE deliveries SET state = 3, reason = ?1, settled_us = ?2 WHERE state = 1",
-    [DELIVERIES_RELEASE] =
-        "UPDATE deliveries SET state = 0, reason = 0, lane = ?1, settled_us = ?2 WHERE id IN (SELECT id"
-        " FROM deliveries INDEXED BY deliveries_parked WHERE endpoint = ?3 AND state = 3"
-        " AND reason = ?4 ORDER BY id LIMIT ?5)",
-    [DELIVERIES_LIST_PENDING] = "SELECT id, lane, generation, attempts, failures, due_us FROM deliveries"
-                                " INDEXED BY deliveries_pending WHERE endpoint = ? AND state = 0 AND id > ?"
-                                " ORDER BY id LIMIT ?",
-    [DELIVERIES_LIST_WAITING] = "SELECT id, lane, generation, attempts, failures, due_us FROM deliveries"
-                                " INDEXED BY deliveries_waiting WHERE endpoint = ? AND state = 2 AND due_us <= ?"
-                                " AND (due_us, id) > (?, ?) ORDER BY due_us, id LIMIT ?",
+    [DELIVERIES_ADD] = "INSERT INTO deliveries(" DELIVERY_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [DELIVERIES_READ] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id = ?",
+    [DELIVERIES_WRITE] = "UPDATE deliveries SET endpoint = ?2, state = ?3, reason = ?4, lane = ?5, generation = ?6,"
+                         " attempts = ?7, failures = ?8, due_us = ?9, settled_us = ?10, started_us = ?11,"
+                         " duration_us = ?12, http_status = ?13, crc = ?14 WHERE id = ?1",
+    [DELIVERIES_ADD_ATTEMPT] =
+        "INSERT OR REPLACE INTO attempts(delivery, number, started_us, duration_us, http_status, error, request_begun,"
+        " warm, request_complete, request_bytes, answer_bytes, excerpt, crc) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [DELIVERIES_ADD_ACT] = "INSERT INTO acts(delivery, at_us, from_state, to_state, generation, note, crc)"
+                           " VALUES(?,?,?,?,?,?,?)",
+    [DELIVERIES_LIST_SENDING] =
+        "SELECT id FROM deliveries INDEXED BY deliveries_sending WHERE state = 1 AND id > ? LIMIT ?",
+    [DELIVERIES_LIST_PARKED] = "SELECT id FROM deliveries INDEXED BY deliveries_parked WHERE endpoint = ?"
+                               " AND state = 3 AND reason = ? AND id > ? ORDER BY id LIMIT ?",
+    [DELIVERIES_LIST_FAR_AHEAD] = "SELECT id FROM deliveries INDEXED BY deliveries_waiting WHERE state = 2"
+                                  " AND due_us > ? LIMIT ?",
+    [DELIVERIES_LIST_PENDING] = "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_pending"
+                                " WHERE endpoint = ? AND state = 0 AND id > ? ORDER BY id LIMIT ?",
+    [DELIVERIES_LIST_WAITING] = "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_waiting"
+                                " WHERE endpoint = ? AND state = 2 AND due_us <= ? AND (due_us, id) > (?, ?)"
+                                " ORDER BY due_us, id LIMIT ?",
     [DELIVERIES_NEXT_DUE] = "SELECT due_us FROM deliveries INDEXED BY deliveries_waiting WHERE endpoint = ?"
                             " AND state = 2 AND (due_us, id) > (?, ?) ORDER BY due_us, id LIMIT 1",
-    [DELIVERIES_BRING_FORWARD] = "UPDATE deliveries SET due_us = ?1 WHERE state = 2 AND due_us > ?1",
-    [DELIVERIES_COUNT_OPEN] = "SELECT endpoint, sum(pending), sum(waiting), sum(releasable), min(due_us) FROM ("
-                              " SELECT endpoint, count(*) pending, 0 waiting, 0 releasable, NULL due_us"
-                              " FROM deliveries WHERE state = 0 GROUP BY endpoint UNION ALL"
-                              " SELECT endpoint, 0, count(*), 0, min(due_us) FROM deliveries WHERE state = 2"
+    [DELIVERIES_COUNT_OPEN] = "SELECT endpoint, sum(pending), sum(waiting), sum(releasable), sum(unrouted), min(due_us)"
+                              " FROM (SELECT endpoint, count(*) pending, 0 waiting, 0 releasable, 0 unrouted,"
+                              " NULL due_us FROM deliveries WHERE state = 0 GROUP BY endpoint UNION ALL"
+                              " SELECT endpoint, 0, count(*), 0, 0, min(due_us) FROM deliveries WHERE state = 2"
                               " GROUP BY endpoint UNION ALL"
-                              " SELECT endpoint, 0, 0, count(*), NULL FROM deliveries WHERE state = 3"
-                              " AND reason IN (2, 3) GROUP BY endpoint) GROUP BY endpoint",
+                              " SELECT endpoint, 0, 0, sum(reason IN (2, 3)), sum(reason = 1), NULL FROM deliveries"
+                              " WHERE state = 3 GROUP BY endpoint) GROUP BY endpoint",
 };
 
 static_assert(DELIVERY_PENDING == 0 && DELIVERY_SENDING == 1 && DELIVERY_WAITING == 2 && DELIVERY_PARKED == 3 &&
-                  DELIVERY_DELIVERED == 4 && PARK_NONE == 0 && PARK_DISABLED == 2 && PARK_GONE == 3,
+                  PARK_UNROUTED == 1 && PARK_DISABLED == 2 && PARK_GONE == 3,
     "the statements and the indexes have these numbers in their text");
 
 enum err delivery_rows_init(struct delivery_rows *rows, sqlite3 *db)
@@ -60,29 +55,79 @@ void delivery_rows_done(struct delivery_rows *rows)
     sql_finalize_all(rows->statements, DELIVERIES_STATEMENTS);
 }
 
-enum err delivery_rows_add(struct delivery_rows *rows, const struct delivery *delivery, enum park_reason reason)
+/* One row in and out. */
+
+bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row)
 {
-    struct sql_use use = sql_use(rows->statements[DELIVERIES_ADD]);
-    sql_bind_int(&use, delivery->id);
-    sql_bind_int(&use, (int64_t)delivery->endpoint);
-    sql_bind_int(&use, delivery->state);
-    sql_bind_int(&use, reason);
-    sql_bind_int(&use, delivery->lane);
-    sql_bind_int(&use, delivery->generation);
-    sql_bind_int(&use, delivery->attempts);
-    sql_bind_int(&use, delivery->failures);
-    sql_bind_int(&use, delivery->due_us);
+    *ret_row = (struct delivery_row){
+        .id = sql_column_int(use, column),
+        .endpoint = (uint64_t)sql_column_int(use, column + 1),
+        .state = (enum delivery_state)sql_column_int(use, column + 2),
+        .reason = (enum park_reason)sql_column_int(use, column + 3),
+        .lane = (enum delivery_lane)sql_column_int(use, column + 4),
+        .generation = (uint32_t)sql_column_int(use, column + 5),
+        .attempts = (uint32_t)sql_column_int(use, column + 6),
+        .failures = (uint32_t)sql_column_int(use, column + 7),
+        .due_us = sql_column_int(use, column + 8),
+        .settled_us = sql_column_int(use, column + 9),
+        .started_us = sql_column_int(use, column + 10),
+        .duration_us = sql_column_int(use, column + 11),
+        .http_status = (int)sql_column_int(use, column + 12),
+    };
+    return (unsigned)ret_row->state < DELIVERY_STATES && (unsigned)ret_row->lane <= LANE_REPLAY &&
+           checksum_delivery(ret_row) == sql_column_int(use, column + 13);
+}
+
+static enum err write_row(struct delivery_rows *rows, enum delivery_statement statement, const struct delivery_row *row)
+{
+    struct sql_use use = sql_use(rows->statements[statement]);
+    sql_bind_int(&use, row->id);
+    sql_bind_int(&use, (int64_t)row->endpoint);
+    sql_bind_int(&use, row->state);
+    sql_bind_int(&use, row->reason);
+    sql_bind_int(&use, row->lane);
+    sql_bind_int(&use, row->generation);
+    sql_bind_int(&use, row->attempts);
+    sql_bind_int(&use, row->failures);
+    sql_bind_int(&use, row->due_us);
+    sql_bind_int(&use, row->settled_us);
+    sql_bind_int(&use, row->started_us);
+    sql_bind_int(&use, row->duration_us);
+    sql_bind_int(&use, row->http_status);
+    sql_bind_int(&use, checksum_delivery(row));
     return sql_execute(&use);
 }
 
-bool delivery_rows_may_move(const struct journal_settle *order, bool is_start)
+enum err delivery_rows_add(struct delivery_rows *rows, const struct delivery_row *row)
 {
-    bool may_send = order->from == DELIVERY_PENDING || order->from == DELIVERY_WAITING;
-    if (is_start)
-        return may_send && order->to == DELIVERY_SENDING;
-    return delivery_state_may_move(order->from, order->to) ||
-           (may_send && delivery_state_may_move(DELIVERY_SENDING, order->to));
+    return write_row(rows, DELIVERIES_ADD, row);
 }
+
+/* ERR_DAMAGED fills `ret_row` all the same. */
+static enum err read_row(struct delivery_rows *rows, int64_t id, struct delivery_row *ret_row)
+{
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_READ]);
+    bool row;
+    sql_bind_int(&use, id);
+    enum err result = sql_step(&use, &row);
+    if (!result && !row)
+        result = ERR_NOT_FOUND;
+    if (!result && !delivery_row_take(&use, 0, ret_row))
+        result = ERR_DAMAGED;
+    sql_finish(&use);
+    return result;
+}
+
+enum err delivery_rows_read(struct delivery_rows *rows, int64_t id, struct delivery_row *ret_row)
+{
+    struct delivery_row row;
+    enum err result = read_row(rows, id, &row);
+    if (!result)
+        *ret_row = row;
+    return result;
+}
+
+/* Moving. */
 
 static enum err add_attempt(struct delivery_rows *rows, int64_t delivery, const struct attempt *attempt)
 {
@@ -95,92 +140,204 @@ static enum err add_attempt(struct delivery_rows *rows, int64_t delivery, const 
     sql_bind_int(&use, attempt->end.http_status);
     sql_bind_text(&use, slice_from_string(err_name(attempt->end.error)));
     sql_bind_int(&use, attempt->end.request_begun);
+    sql_bind_int(&use, attempt->reach.warm);
+    sql_bind_int(&use, attempt->reach.request_complete);
+    sql_bind_int(&use, attempt->reach.request_bytes);
+    sql_bind_int(&use, attempt->reach.answer_bytes);
     sql_bind_blob(&use, slice_of(attempt->excerpt, attempt->excerpt_len));
+    sql_bind_int(&use, checksum_attempt(delivery, attempt));
     return sql_execute(&use);
 }
 
 /* A forced replay: the row makes room for the attempt that may deliver again, and the first one joins the others. */
-static enum err unfold_attempt(struct delivery_rows *rows, const struct journal_settle *order)
+static enum err unfold_attempt(struct delivery_rows *rows, const struct delivery_row *row)
 {
-    struct sql_use use = sql_use(rows->statements[DELIVERIES_UNFOLD_ATTEMPT]);
-    sql_bind_int(&use, order->delivery);
-    sql_bind_int(&use, order->generation);
+    if (row->started_us == 0)
+        return OK;
+    const struct attempt attempt = {
+        .number = row->attempts,
+        .started_us = row->started_us,
+        .duration_us = row->duration_us,
+        .end = {.http_status = row->http_status, .error = OK, .request_begun = true},
+        .reach.request_complete = true,
+    };
+    return add_attempt(rows, row->id, &attempt);
+}
+
+enum err delivery_rows_move_row(
+    struct delivery_rows *rows, struct delivery_row *row, const struct delivery_move *move, int64_t now_us)
+{
+    enum err result = row->state == DELIVERY_DELIVERED ? unfold_attempt(rows, row) : OK;
+    if (result)
+        return result;
+    delivery_row_move(row, move, now_us);
+    result = write_row(rows, DELIVERIES_WRITE, row);
+    if (!result && move->attempt && move->to != DELIVERY_DELIVERED)
+        result = add_attempt(rows, row->id, move->attempt);
+    return result;
+}
+
+enum err delivery_rows_move(struct delivery_rows *rows, const struct delivery_expected *expected,
+    const struct delivery_move *move, int64_t now_us)
+{
+    struct delivery_row row;
+    enum err result = read_row(rows, expected->id, &row);
+    if (result)
+        return result == ERR_NOT_FOUND ? ERR_MOVED_ON : result;
+    if (row.state != expected->state || row.generation != expected->generation)
+        return ERR_MOVED_ON;
+    return delivery_rows_move_row(rows, &row, move, now_us);
+}
+
+/* Its own numbers stay, since a person may make something of them; none of them is acted upon any more. */
+enum err delivery_rows_park_damaged(struct delivery_rows *rows, int64_t id, int64_t now_us)
+{
+    struct delivery_row row;
+    enum err result = read_row(rows, id, &row);
+    if (result && result != ERR_DAMAGED)
+        return result;
+    row.state = DELIVERY_PARKED;
+    row.reason = PARK_DAMAGED;
+    row.lane = LANE_RETRY;
+    row.settled_us = now_us;
+    return write_row(rows, DELIVERIES_WRITE, &row);
+}
+
+enum err delivery_rows_add_act(struct delivery_rows *rows, const struct delivery_row *after, enum delivery_state from,
+    struct slice note, int64_t now_us)
+{
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_ADD_ACT]);
+    sql_bind_int(&use, after->id);
+    sql_bind_int(&use, now_us);
+    sql_bind_int(&use, from);
+    sql_bind_int(&use, after->state);
+    sql_bind_int(&use, after->generation);
+    sql_bind_text(&use, note);
+    sql_bind_int(&use, checksum_act(after, from, note, now_us));
     return sql_execute(&use);
 }
 
-static enum err update_row(
-    struct delivery_rows *rows, const struct journal_settle *order, bool is_start, int64_t now_us, bool *ret_moved)
+/* Lists of ids: gathered first, since moving a row changes the index that is being read. */
+
+static enum err take_ids(struct sql_use *use, unsigned count_max, int64_t *ret_ids, unsigned *ret_count)
 {
-    bool has_attempt = order->has_attempt && !is_start;
-    bool fold = has_attempt && order->to == DELIVERY_DELIVERED;
-    struct sql_use use = sql_use(rows->statements[DELIVERIES_MOVE]);
-    sql_bind_int(&use, order->delivery);
-    sql_bind_int(&use, order->from);
-    sql_bind_int(&use, order->generation);
-    sql_bind_int(&use, order->to);
-    sql_bind_int(&use, order->to == DELIVERY_PARKED ? order->reason : PARK_NONE);
-    sql_bind_int(&use, order->to == DELIVERY_PENDING);
-    sql_bind_int(&use, now_us);
-    sql_bind_optional_int(&use, !is_start, order->lane);
-    sql_bind_optional_int(&use, !is_start, order->failures);
-    sql_bind_optional_int(&use, order->to == DELIVERY_WAITING, order->due_us);
-    sql_bind_optional_int(&use, has_attempt, order->attempt.number);
-    sql_bind_optional_int(&use, fold, order->attempt.started_us);
-    sql_bind_optional_int(&use, fold, order->attempt.duration_us);
-    sql_bind_optional_int(&use, fold, order->attempt.end.http_status);
-    enum err result = sql_execute(&use);
-    *ret_moved = !result && sqlite3_changes64(rows->db) > 0;
+    unsigned count = 0;
+    bool row = false;
+    enum err result;
+    sql_bind_int(use, count_max);
+    while (!(result = sql_step(use, &row)) && row && count < count_max)
+        ret_ids[count++] = sql_column_int(use, 0);
+    sql_finish(use);
+    *ret_count = count;
     return result;
 }
 
-enum err delivery_rows_move(
-    struct delivery_rows *rows, const struct journal_settle *order, bool is_start, int64_t now_us)
+enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint, enum park_reason reason,
+    int64_t after_id, unsigned count_max, int64_t *ret_ids, unsigned *ret_count)
 {
-    assert(delivery_rows_may_move(order, is_start));
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_PARKED]);
+    sql_bind_int(&use, (int64_t)endpoint);
+    sql_bind_int(&use, reason);
+    sql_bind_int(&use, after_id);
+    return take_ids(&use, count_max, ret_ids, ret_count);
+}
+
+/* Moves each of the rows as they are, whatever their generation; a damaged one is parked as such. */
+static enum err move_each(struct delivery_rows *rows, const int64_t *ids, unsigned count, enum delivery_state from,
+    void (*choose)(const struct delivery_row *row, struct delivery_move *move, struct attempt *attempt), int64_t now_us)
+{
     enum err result = OK;
-    if (order->from == DELIVERY_DELIVERED)
-        result = unfold_attempt(rows, order);
-    bool moved = false;
-    if (!result)
-        result = update_row(rows, order, is_start, now_us, &moved);
-    if (result || !moved)
-        return result ? result : ERR_MOVED_ON;
-    if (order->has_attempt && !is_start && order->to != DELIVERY_DELIVERED)
-        result = add_attempt(rows, order->delivery, &order->attempt);
+    for (unsigned i = 0; i < count && !result; i++) {
+        struct delivery_row row;
+        struct delivery_move move = {0};
+        struct attempt attempt = {0};
+        result = read_row(rows, ids[i], &row);
+        if (result == ERR_DAMAGED) {
+            result = delivery_rows_park_damaged(rows, ids[i], now_us);
+        } else if (!result && row.state == from) { /* else the index is damaged */
+            choose(&row, &move, &attempt);
+            result = delivery_rows_move_row(rows, &row, &move, now_us);
+        }
+    }
     return result;
 }
 
-enum err delivery_rows_park_interrupted(struct delivery_rows *rows, int64_t now_us, int64_t *ret_count)
+static void choose_interrupted(const struct delivery_row *row, struct delivery_move *move, struct attempt *attempt)
 {
-    assert(delivery_state_may_move(DELIVERY_SENDING, DELIVERY_PARKED));
-    struct sql_use use = sql_use(rows->statements[DELIVERIES_PARK_INTERRUPTED]);
-    sql_bind_int(&use, PARK_AMBIGUOUS);
-    sql_bind_int(&use, now_us);
-    enum err result = sql_execute(&use);
+    /* `sending` was committed before the first byte: that far it got for certain. */
+    *attempt = (struct attempt){
+        .number = row->attempts + 1,
+        .started_us = row->settled_us,
+        .end = {.error = ERR_INTERRUPTED, .request_begun = true},
+    };
+    *move = (struct delivery_move){.to = DELIVERY_PARKED,
+        .reason = PARK_AMBIGUOUS,
+        .lane = row->lane,
+        .failures = row->failures,
+        .attempt = attempt};
+}
+
+enum err delivery_rows_park_interrupted(
+    struct delivery_rows *rows, unsigned count_max, int64_t now_us, unsigned *ret_count)
+{
+    int64_t *ids = malloc(count_max * sizeof *ids);
+    if (!ids)
+        return ERR_NO_MEMORY;
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_SENDING]);
+    sql_bind_int(&use, 0);
+    enum err result = take_ids(&use, count_max, ids, ret_count);
     if (!result)
-        *ret_count = sqlite3_changes64(rows->db);
+        result = move_each(rows, ids, *ret_count, DELIVERY_SENDING, choose_interrupted, now_us);
+    free(ids);
     return result;
+}
+
+static void choose_released(const struct delivery_row *row, struct delivery_move *move, struct attempt *attempt)
+{
+    *move = (struct delivery_move){.to = DELIVERY_PENDING, .lane = LANE_RETRY, .failures = row->failures};
 }
 
 enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint, enum park_reason reason,
     unsigned count_max, int64_t now_us, unsigned *ret_count)
 {
-    assert(delivery_state_may_move(DELIVERY_PARKED, DELIVERY_PENDING));
-    struct sql_use use = sql_use(rows->statements[DELIVERIES_RELEASE]);
-    sql_bind_int(&use, LANE_RETRY);
-    sql_bind_int(&use, now_us);
-    sql_bind_int(&use, (int64_t)endpoint);
-    sql_bind_int(&use, reason);
-    sql_bind_int(&use, count_max);
-    enum err result = sql_execute(&use);
+    int64_t *ids = malloc(count_max * sizeof *ids);
+    if (!ids)
+        return ERR_NO_MEMORY;
+    enum err result = delivery_rows_list_parked(rows, endpoint, reason, 0, count_max, ids, ret_count);
     if (!result)
-        *ret_count = (unsigned)sqlite3_changes64(rows->db);
+        result = move_each(rows, ids, *ret_count, DELIVERY_PARKED, choose_released, now_us);
+    free(ids);
     return result;
 }
 
+enum err delivery_rows_bring_forward(
+    struct delivery_rows *rows, int64_t due_max_us, unsigned count_max, unsigned *ret_count)
+{
+    int64_t *ids = malloc(count_max * sizeof *ids);
+    if (!ids)
+        return ERR_NO_MEMORY;
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_FAR_AHEAD]);
+    sql_bind_int(&use, due_max_us);
+    enum err result = take_ids(&use, count_max, ids, ret_count);
+    for (unsigned i = 0; i < *ret_count && !result; i++) {
+        struct delivery_row row;
+        result = read_row(rows, ids[i], &row);
+        if (result == ERR_DAMAGED) {
+            result = delivery_rows_park_damaged(rows, ids[i], row.settled_us);
+        } else if (!result) {
+            row.due_us = due_max_us;
+            result = write_row(rows, DELIVERIES_WRITE, &row);
+        }
+    }
+    free(ids);
+    return result;
+}
+
+/* Loads. */
+
 /* Appends the rows of one state to the list, and one row beyond its end says that there are more. */
 static enum err list_state(struct sql_use *use, enum delivery_state state, const struct journal_load *load,
-    struct delivery *list, unsigned *count, bool *more)
+    struct delivery_listed *list, unsigned *count, bool *more)
 {
     bool row = false;
     enum err result;
@@ -190,23 +347,18 @@ static enum err list_state(struct sql_use *use, enum delivery_state state, const
             *more = true;
             break;
         }
-        list[(*count)++] = (struct delivery){
-            .id = sql_column_int(use, 0),
-            .endpoint = load->endpoint,
-            .state = state,
-            .lane = (enum delivery_lane)sql_column_int(use, 1),
-            .generation = (uint32_t)sql_column_int(use, 2),
-            .attempts = (uint32_t)sql_column_int(use, 3),
-            .failures = (uint32_t)sql_column_int(use, 4),
-            .due_us = sql_column_int(use, 5),
-        };
+        struct delivery_listed *listed = &list[*count];
+        listed->damaged = !delivery_row_take(use, 0, &listed->row);
+        bool is_stale = !listed->damaged && (listed->row.state != state || listed->row.endpoint != load->endpoint);
+        if (!is_stale) /* else the index is damaged, and the row is somewhere else by its own account */
+            (*count)++;
     }
     sql_finish(use);
     return result;
 }
 
-static enum err list_waiting(
-    struct delivery_rows *rows, const struct journal_load *load, struct delivery *list, unsigned *count, bool *more)
+static enum err list_waiting(struct delivery_rows *rows, const struct journal_load *load, struct delivery_listed *list,
+    unsigned *count, bool *more)
 {
     struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_WAITING]);
     sql_bind_int(&use, (int64_t)load->endpoint);
@@ -217,16 +369,16 @@ static enum err list_waiting(
 }
 
 enum err delivery_rows_list_due(struct delivery_rows *rows, const struct journal_load *load,
-    struct delivery *ret_deliveries, unsigned *ret_count, bool *ret_more)
+    struct delivery_listed *ret_listed, unsigned *ret_count, bool *ret_more)
 {
     unsigned count = 0;
     bool more = false;
     struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_PENDING]);
     sql_bind_int(&use, (int64_t)load->endpoint);
     sql_bind_int(&use, load->after_pending_id);
-    enum err result = list_state(&use, DELIVERY_PENDING, load, ret_deliveries, &count, &more);
+    enum err result = list_state(&use, DELIVERY_PENDING, load, ret_listed, &count, &more);
     if (!result && !more)
-        result = list_waiting(rows, load, ret_deliveries, &count, &more);
+        result = list_waiting(rows, load, ret_listed, &count, &more);
     if (result)
         return result;
     *ret_count = count;
@@ -249,13 +401,6 @@ enum err delivery_rows_next_due(struct delivery_rows *rows, const struct journal
         return result;
     *ret_due_us = due_us;
     return OK;
-}
-
-enum err delivery_rows_bring_forward(struct delivery_rows *rows, int64_t due_max_us)
-{
-    struct sql_use use = sql_use(rows->statements[DELIVERIES_BRING_FORWARD]);
-    sql_bind_int(&use, due_max_us);
-    return sql_execute(&use);
 }
 
 /* Makes room for one more; doubles, since nobody knows how many endpoints a shard has. */
@@ -289,8 +434,9 @@ enum err delivery_rows_count_open(struct delivery_rows *rows, struct journal_bac
             .pending = sql_column_int(&use, 1),
             .waiting = sql_column_int(&use, 2),
             .parked_releasable = sql_column_int(&use, 3),
+            .unrouted = sql_column_int(&use, 4),
             .waiting_due_us =
-                sqlite3_column_type(use.statement, 4) == SQLITE_NULL ? INT64_MAX : sql_column_int(&use, 4),
+                sqlite3_column_type(use.statement, 5) == SQLITE_NULL ? INT64_MAX : sql_column_int(&use, 5),
         };
     }
     sql_finish(&use);

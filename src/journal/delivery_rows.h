@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Deliveries and their attempts on disk, and the only place where a stored delivery changes its state. Each change
- * names the state and the generation that it expects, so that what has moved on meanwhile stays as it is. Owned by the
- * journal's thread.
+ * reads the row, believes it only with the right checksum, names the state and the generation that it expects, and
+ * writes the row as delivery_row_move has moved it: what has moved on meanwhile stays as it is, and what is damaged is
+ * not made to look whole. Owned by the journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_DELIVERY_ROWS_H
 #define PENSTOCK_JOURNAL_DELIVERY_ROWS_H
 
-#include "journal/journal.h"
-
-#include <sqlite3.h>
+#include "journal/delivery_row.h"
+#include "journal/sql.h"
 
 enum delivery_statement {
     DELIVERIES_ADD,
-    DELIVERIES_MOVE,
+    DELIVERIES_READ,
+    DELIVERIES_WRITE,
     DELIVERIES_ADD_ATTEMPT,
-    DELIVERIES_UNFOLD_ATTEMPT,
-    DELIVERIES_PARK_INTERRUPTED,
-    DELIVERIES_RELEASE,
+    DELIVERIES_ADD_ACT,
+    DELIVERIES_LIST_SENDING,
+    DELIVERIES_LIST_PARKED,
+    DELIVERIES_LIST_FAR_AHEAD,
     DELIVERIES_LIST_PENDING,
     DELIVERIES_LIST_WAITING,
     DELIVERIES_NEXT_DUE,
-    DELIVERIES_BRING_FORWARD,
     DELIVERIES_COUNT_OPEN,
     DELIVERIES_STATEMENTS
 };
@@ -31,48 +32,80 @@ struct delivery_rows {
     sqlite3_stmt *statements[DELIVERIES_STATEMENTS];
 };
 
+/* The columns that delivery_row_take reads, in its order. */
+#define DELIVERY_COLUMNS                                                                                              \
+    "id, endpoint, state, reason, lane, generation, attempts, failures, due_us, settled_us, started_us, duration_us," \
+    " http_status, crc"
+#define DELIVERY_COLUMNS_COUNT 14
+/* Reads the row from `column` on. False when it is not what was written; it is filled all the same. */
+bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row);
+
 /* delivery_rows_done is due after a failure as well. */
 enum err delivery_rows_init(struct delivery_rows *rows, sqlite3 *db) MUST_CHECK;
 void delivery_rows_done(struct delivery_rows *rows);
 
-enum err delivery_rows_add(
-    struct delivery_rows *rows, const struct delivery *delivery, enum park_reason reason) MUST_CHECK;
+enum err delivery_rows_add(struct delivery_rows *rows, const struct delivery_row *row) MUST_CHECK;
+/* ERR_NOT_FOUND, ERR_DAMAGED. */
+enum err delivery_rows_read(struct delivery_rows *rows, int64_t id, struct delivery_row *ret_row) MUST_CHECK;
+
+/* Which delivery, and where it is believed to be. */
+struct delivery_expected {
+    int64_t id;
+    enum delivery_state state;
+    uint32_t generation;
+};
 
 /*
- * The ways of delivery_state.h, and those on which an unguarded delivery passes `sending` without it being written.
- * Whether a delivery is guarded is its owner's to know: it does not stand in the row.
+ * Moves one delivery and records the attempt that comes with it. ERR_MOVED_ON: it is not there, or not in this state of
+ * this generation any more; ERR_DAMAGED: its row can't be believed. Both leave all as it was.
  */
-bool delivery_rows_may_move(const struct journal_settle *order, bool is_start);
+enum err delivery_rows_move(struct delivery_rows *rows, const struct delivery_expected *expected,
+    const struct delivery_move *move, int64_t now_us) MUST_CHECK;
+
+/* The same for one that was read in this transaction, and may be given another endpoint with it (unrouted ones are). */
+enum err delivery_rows_move_row(
+    struct delivery_rows *rows, struct delivery_row *row, const struct delivery_move *move, int64_t now_us) MUST_CHECK;
+
+/* Parks a row that can't be believed, whatever it says, so that a person finds it. ERR_NOT_FOUND. */
+enum err delivery_rows_park_damaged(struct delivery_rows *rows, int64_t id, int64_t now_us) MUST_CHECK;
+
+/* What an operator did, and why: kept as long as the delivery. */
+enum err delivery_rows_add_act(struct delivery_rows *rows, const struct delivery_row *after, enum delivery_state from,
+    struct slice note, int64_t now_us) MUST_CHECK;
 
 /*
- * Moves one delivery as `order` says (its request is not looked at) and records the attempt that comes with it.
- * ERR_MOVED_ON leaves all as it was. A start changes nothing but the state. A move to pending by order begins a new
- * round: the generation goes up.
+ * After a crash: up to `count_max` of those that had begun to send (only guarded ones are written as sending) are
+ * parked as ambiguous, with an attempt that says so.
  */
-enum err delivery_rows_move(
-    struct delivery_rows *rows, const struct journal_settle *order, bool is_start, int64_t now_us) MUST_CHECK;
-
-/* After a crash: those that had begun to send (only guarded ones are written as sending) are parked as ambiguous. */
-enum err delivery_rows_park_interrupted(struct delivery_rows *rows, int64_t now_us, int64_t *ret_count) MUST_CHECK;
+enum err delivery_rows_park_interrupted(
+    struct delivery_rows *rows, unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
 
 /* Parked ones of one endpoint and reason, in order of id, become pending. In the lane of retries: fresh events stay
  * fresh. */
 enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint, enum park_reason reason,
     unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
 
-/*
- * Fills `ret_deliveries` (room for count_max; `event` is NULL) in the order of journal_load; `ret_more` when there are
- * more. `due_us` of a pending one is not meaningful here: it is its event's.
- */
+/* Parked ones of one endpoint and reason with an id beyond `after_id`; `ret_ids` has room for count_max. */
+enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint, enum park_reason reason,
+    int64_t after_id, unsigned count_max, int64_t *ret_ids, unsigned *ret_count) MUST_CHECK;
+
+/* A row as a list brought it, believed or not. */
+struct delivery_listed {
+    struct delivery_row row;
+    bool damaged;
+};
+
+/* Fills `ret_listed` (room for count_max) in the order of journal_load; `ret_more` when there are more. */
 enum err delivery_rows_list_due(struct delivery_rows *rows, const struct journal_load *load,
-    struct delivery *ret_deliveries, unsigned *ret_count, bool *ret_more) MUST_CHECK;
+    struct delivery_listed *ret_listed, unsigned *ret_count, bool *ret_more) MUST_CHECK;
 
 /* When the earliest waiting one behind both the cursor and `due_by_us` of `load` is due; INT64_MAX: there is none. */
 enum err delivery_rows_next_due(
     struct delivery_rows *rows, const struct journal_load *load, int64_t *ret_due_us) MUST_CHECK;
 
-/* Waiting ones that are due later than this become due then. */
-enum err delivery_rows_bring_forward(struct delivery_rows *rows, int64_t due_max_us) MUST_CHECK;
+/* Up to `count_max` of the waiting ones that are due later than this become due then. */
+enum err delivery_rows_bring_forward(
+    struct delivery_rows *rows, int64_t due_max_us, unsigned count_max, unsigned *ret_count) MUST_CHECK;
 
 /* A malloc'd row for each endpoint that has something open; NULL when there is none. */
 enum err delivery_rows_count_open(

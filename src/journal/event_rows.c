@@ -5,16 +5,13 @@
 #include "journal/sql.h"
 
 static const char *const texts[EVENTS_STATEMENTS] = {
-    [EVENTS_ADD] =
-        "INSERT INTO events(seq, id, accepted_us, occurred_us, partner, account, type, key, class, guarded,"
-        " amount, currency, traceparent, crc) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO NOTHING",
+    [EVENTS_ADD] = "INSERT INTO events(seq, id, accepted_us, occurred_us, partner, account, type, key, class, guarded,"
+                   " amount, currency, traceparent, deliveries, crc) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+                   " ON CONFLICT(id) DO NOTHING",
     [EVENTS_ADD_BODY] = "INSERT INTO bodies(seq, body, crc) VALUES(?,?,?)",
-    [EVENTS_ADD_CONFLICT] =
-        "INSERT INTO conflicts(first_event, at_us, partner, account, type, key, amount, currency, body,"
-        " crc) VALUES(?,?,?,?,?,?,?,?,?,?)",
     [EVENTS_READ] =
         "SELECT id, accepted_us, occurred_us, partner, account, type, key, class, guarded, amount, currency,"
-        " traceparent, crc FROM events WHERE seq = ?",
+        " traceparent, deliveries, crc FROM events WHERE seq = ?",
     [EVENTS_READ_BODY] = "SELECT body, crc FROM bodies WHERE seq = ?",
     [EVENTS_FIND] = "SELECT seq FROM events WHERE id = ?",
 };
@@ -44,7 +41,7 @@ static enum err add_body(struct event_rows *rows, int64_t seq, struct slice body
     return sql_execute(&use);
 }
 
-enum err event_rows_add(struct event_rows *rows, int64_t seq, const struct event *event)
+enum err event_rows_add(struct event_rows *rows, int64_t seq, const struct event *event, unsigned deliveries)
 {
     const struct event_parts *parts = &event->parts;
     struct sql_use use = sql_use(rows->statements[EVENTS_ADD]);
@@ -61,29 +58,12 @@ enum err event_rows_add(struct event_rows *rows, int64_t seq, const struct event
     sql_bind_optional_text(&use, parts->amount);
     sql_bind_optional_text(&use, parts->currency);
     sql_bind_optional_text(&use, parts->traceparent);
-    sql_bind_int(&use, checksum_event(seq, event));
+    sql_bind_int(&use, deliveries);
+    sql_bind_int(&use, checksum_event(seq, event, deliveries));
     enum err result = sql_execute(&use);
     if (!result && sqlite3_changes64(rows->db) == 0)
         return ERR_EXISTS;
     return result ? result : add_body(rows, seq, parts->body);
-}
-
-enum err event_rows_add_conflict(
-    struct event_rows *rows, const struct event_id *first, int64_t at_us, const struct event *event)
-{
-    const struct event_parts *parts = &event->parts;
-    struct sql_use use = sql_use(rows->statements[EVENTS_ADD_CONFLICT]);
-    sql_bind_blob(&use, id_slice(first));
-    sql_bind_int(&use, at_us);
-    sql_bind_text(&use, parts->partner);
-    sql_bind_text(&use, parts->account);
-    sql_bind_text(&use, parts->type);
-    sql_bind_text(&use, parts->key);
-    sql_bind_optional_text(&use, parts->amount);
-    sql_bind_optional_text(&use, parts->currency);
-    sql_bind_blob(&use, parts->body);
-    sql_bind_int(&use, checksum_conflict(first, at_us, event));
-    return sql_execute(&use);
 }
 
 enum err event_rows_find(struct event_rows *rows, const struct event_id *id, int64_t *ret_seq)
@@ -113,7 +93,7 @@ static enum err read_body(
 /* The event of the row that `use` stands on. What the row says of class and guard counts, not what the type means
  * today. */
 static enum err make_event(const struct sql_use *use, int64_t seq, const struct event_reading *reading,
-    struct event_parts *parts, struct event **ret_event)
+    struct event_parts *parts, struct event **ret_event, unsigned *ret_deliveries)
 {
     struct slice id = sql_column_slice(use, 0);
     if (id.len != sizeof parts->id.bytes)
@@ -138,28 +118,31 @@ static enum err make_event(const struct sql_use *use, int64_t seq, const struct 
     enum err result = event_new(parts, reading->credit, reading->credit_share_percent, &event);
     if (result)
         return result;
-    if (checksum_event(seq, event) != sql_column_int(use, 12)) {
+    unsigned deliveries = (unsigned)sql_column_int(use, 12);
+    if (deliveries > ACCOUNT_ENDPOINTS_MAX || checksum_event(seq, event, deliveries) != sql_column_int(use, 13)) {
         event_unref(event);
         return ERR_DAMAGED;
     }
     *ret_event = event;
+    if (ret_deliveries)
+        *ret_deliveries = deliveries;
     return OK;
 }
 
-enum err event_rows_read(
-    struct event_rows *rows, int64_t seq, const struct event_reading *reading, struct event **ret_event)
+enum err event_rows_read(struct event_rows *rows, int64_t seq, const struct event_reading *reading,
+    struct event **ret_event, unsigned *ret_deliveries)
 {
     struct event_parts parts = {0};
     struct sql_use row_use = sql_use(rows->statements[EVENTS_READ]),
                    body_use = sql_use(rows->statements[EVENTS_READ_BODY]);
     bool row = false;
-    enum err result = read_body(&body_use, seq, reading, &parts);
+    enum err result = reading->without_body ? OK : read_body(&body_use, seq, reading, &parts);
     if (!result) {
         sql_bind_int(&row_use, seq);
         result = sql_step(&row_use, &row);
     }
     if (!result)
-        result = row ? make_event(&row_use, seq, reading, &parts, ret_event) : ERR_DAMAGED;
+        result = row ? make_event(&row_use, seq, reading, &parts, ret_event, ret_deliveries) : ERR_DAMAGED;
     /* In this order, since finishing one that went well wipes out what the connection says of the other. */
     sql_finish(&body_use);
     sql_finish(&row_use);

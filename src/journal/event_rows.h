@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Events, their bodies and the conflicts: rows in, events out. Used by the writer for both and by the reader for
+ * Events and their bodies: rows in, events out. Used by the writer for both and by the reader for
  * reading. What comes out has passed its checksum. Owned by its connection's thread.
  */
 #ifndef PENSTOCK_JOURNAL_EVENT_ROWS_H
@@ -10,15 +10,7 @@
 
 #include <sqlite3.h>
 
-enum event_statement {
-    EVENTS_ADD,
-    EVENTS_ADD_BODY,
-    EVENTS_ADD_CONFLICT,
-    EVENTS_READ,
-    EVENTS_READ_BODY,
-    EVENTS_FIND,
-    EVENTS_STATEMENTS
-};
+enum event_statement { EVENTS_ADD, EVENTS_ADD_BODY, EVENTS_READ, EVENTS_READ_BODY, EVENTS_FIND, EVENTS_STATEMENTS };
 
 struct event_rows {
     sqlite3 *db;
@@ -31,6 +23,7 @@ struct event_reading {
     int credit_share_percent;
     int64_t body_bytes_max;
     bool may_lack_body; /* it is empty then; else its absence is damage */
+    bool without_body;  /* it is not looked for */
 };
 
 /* event_rows_done is due after a failure as well. */
@@ -38,18 +31,18 @@ enum err event_rows_init(struct event_rows *rows, sqlite3 *db) MUST_CHECK;
 void event_rows_done(struct event_rows *rows);
 
 /* ERR_EXISTS when the file has an event of this id: nothing is written then. */
-enum err event_rows_add(struct event_rows *rows, int64_t seq, const struct event *event) MUST_CHECK;
-enum err event_rows_add_conflict(
-    struct event_rows *rows, const struct event_id *first, int64_t at_us, const struct event *event) MUST_CHECK;
+enum err event_rows_add(
+    struct event_rows *rows, int64_t seq, const struct event *event, unsigned deliveries) MUST_CHECK;
 
 /* ERR_NOT_FOUND when there is none. */
 enum err event_rows_find(struct event_rows *rows, const struct event_id *id, int64_t *ret_seq) MUST_CHECK;
 
 /*
- * The caller holds the first reference. ERR_DAMAGED: the row or the body is not there or not what was written.
- * ERR_OVERLOADED: the credit is used up. ERR_TOO_LARGE: the body is larger than the reading allows.
+ * The caller holds the first reference. `ret_deliveries` (may be NULL): how many were made of it. ERR_DAMAGED: the row
+ * or the body is not there or not what was written. ERR_OVERLOADED: the credit is used up. ERR_TOO_LARGE: the body is
+ * larger than the reading allows.
  */
-enum err event_rows_read(
-    struct event_rows *rows, int64_t seq, const struct event_reading *reading, struct event **ret_event) MUST_CHECK;
+enum err event_rows_read(struct event_rows *rows, int64_t seq, const struct event_reading *reading,
+    struct event **ret_event, unsigned *ret_deliveries) MUST_CHECK;
 
 #endif

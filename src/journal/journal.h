@@ -53,12 +53,15 @@ struct attempt {
 };
 
 enum journal_kind {
-    JOURNAL_APPEND,  /* accept an event */
-    JOURNAL_START,   /* a guarded delivery: make `sending` durable */
-    JOURNAL_SETTLE,  /* the outcome of an attempt, or any other move of one delivery */
-    JOURNAL_LOAD,    /* deliveries of one endpoint that are due */
-    JOURNAL_SURVEY,  /* which endpoints have something open */
-    JOURNAL_RELEASE, /* parked deliveries of one endpoint whose cause is gone: back to pending */
+    JOURNAL_APPEND,        /* accept an event */
+    JOURNAL_START,         /* a guarded delivery: make `sending` durable */
+    JOURNAL_SETTLE,        /* the outcome of an attempt, or any other move of one delivery by its owner */
+    JOURNAL_ACT,           /* an operator's move of one delivery */
+    JOURNAL_LOAD,          /* deliveries of one endpoint that are due */
+    JOURNAL_SURVEY,        /* which endpoints have something open */
+    JOURNAL_RELEASE,       /* parked deliveries of one endpoint whose cause is gone: back to pending */
+    JOURNAL_LIST_UNROUTED, /* parked deliveries that no endpoint wanted */
+    JOURNAL_ROUTE,         /* gives such deliveries an endpoint: back to pending */
     JOURNAL_KINDS
 };
 
@@ -100,6 +103,28 @@ struct journal_settle {
 };
 
 /*
+ * An operator's move of the delivery that he knows as number `index` of an event, and believes to be in `from`: one of
+ * the ways of delivery_state_may_act. It goes to the owner of the delivery first (delivery_shard_act), who submits it
+ * and answers the asker. A way to pending begins a new round in the lane of replays. What was done, and why, is kept.
+ *
+ * OK, ERR_NOT_FOUND, ERR_MOVED_ON (`ret_state` says where it is), ERR_INVALID (it has no endpoint to be sent to),
+ * ERR_DAMAGED.
+ */
+struct journal_act {
+    struct journal_request request;
+    struct event_id event;
+    unsigned index;
+    enum delivery_state from, to;
+    char note[ACT_NOTE_BYTES_MAX + 1]; /* why, in the operator's words */
+    int64_t ret_delivery;
+    uint64_t ret_endpoint;
+    enum delivery_state ret_state;
+
+    struct mailbox *asked_by; /* where the owner answers */
+    void (*on_answered)(struct journal_act *act, void *receiver);
+};
+
+/*
  * Up to `count_max` deliveries of `endpoint` and `bytes_max` bytes of bodies: pending ones with id > after_pending_id
  * in order of id, then waiting ones due by `due_by_us` and behind (after_waiting_due_us, after_waiting_id) in order of
  * (due time, id). One whose row or body is damaged is parked (PARK_DAMAGED) instead. Bodies are taken from `credit` up
@@ -125,14 +150,17 @@ struct journal_backlog {
     uint64_t endpoint;
     int64_t pending, waiting;
     int64_t parked_releasable; /* parked as disabled or gone */
+    int64_t unrouted;          /* parked since no endpoint wanted them; they have no endpoint (0) */
     int64_t waiting_due_us;    /* the earliest; INT64_MAX when none waits */
 };
 
-/* Also what a restart does: guarded deliveries found in `sending` are parked as ambiguous before the survey counts. */
+/* What is open. Guarded deliveries that were being sent when the last run ended have been parked as ambiguous before.
+ */
 struct journal_survey {
     struct journal_request request;
     int64_t due_max_us; /* waiting ones due later than this (written under a clock that was ahead) are brought forward
                            to it */
+    bool ret_again;     /* there are more of those: ask once more */
     size_t ret_count;
     struct journal_backlog *ret_backlogs; /* malloc'd; the requester frees it */
 };
@@ -147,7 +175,37 @@ struct journal_release {
     unsigned ret_count;
 };
 
-/* New deliveries of one transaction, for the delivery thread; it frees the handover and owns the events' references. */
+/* An unrouted delivery, and what its event says of where it belongs. */
+struct journal_unrouted {
+    int64_t delivery;
+    char account[NAME_BYTES_MAX + 1], type[EVENT_TYPE_BYTES_MAX + 1];
+};
+
+/* Those with an id beyond `after_id`, in order. One whose event can't be believed is passed over. */
+struct journal_list_unrouted {
+    struct journal_request request;
+    int64_t after_id;
+    unsigned count_max; /* of `ret_unrouted`, which the requester allocated; as many rows are looked at */
+    unsigned ret_count;
+    int64_t ret_after_id; /* where the next one goes on; INT64_MAX: there are no more */
+    struct journal_unrouted *ret_unrouted;
+};
+
+struct journal_way {
+    int64_t delivery;
+    uint64_t endpoint;
+};
+
+/* The owner has found endpoints for them. One that is unrouted no more is passed over. */
+struct journal_route {
+    struct journal_request request;
+    unsigned count;
+    const struct journal_way *ways; /* the requester's */
+    unsigned ret_count;
+};
+
+/* New deliveries of one transaction, unrouted ones (endpoint 0) among them, for the delivery thread; it frees the
+ * handover and owns the events' references. */
 struct journal_handover {
     struct mail mail;
     unsigned count;

@@ -22,14 +22,24 @@ struct story_delivery {
     struct delivery delivery; /* `event` is NULL */
     enum park_reason reason;
     int64_t settled_us; /* wall time of the last move; 0 while nothing has moved */
+    bool damaged;       /* the row is not what was written */
+};
+
+/* What an operator did to a delivery, and why. */
+struct story_act {
+    int64_t delivery;
+    int64_t at_us;
+    enum delivery_state from, to;
+    char note[ACT_NOTE_BYTES_MAX + 1];
 };
 
 /* Everything that is known of one event. Its delivered attempt stands among the others. */
 struct story {
     struct event *event; /* the body is empty when it has expired */
-    size_t deliveries_count, attempts_count;
+    size_t deliveries_count, attempts_count, acts_count;
     struct story_delivery *deliveries;
     struct story_attempt *attempts; /* in order of delivery and number */
+    struct story_act *acts;         /* in order of time */
 };
 
 void story_free(struct story *story); /* takes NULL */

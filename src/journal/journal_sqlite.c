@@ -5,15 +5,16 @@
  * timer.
  *
  *   mailbox -> batch -> BEGIN, one function for each request (store.h), COMMIT -> handover -> answers -> checkpoint ->
- * ledger's expiry
+ * the house: books, expiry, room on the disk
  *
  * The handover leaves before the answers. A JOURNAL_LOAD may find a delivery that the same transaction accepted;
  * delivery has it from the handover by then, and knows it again by its id.
  *
  * Failure: a transaction that fails is rolled back as a whole and all of its requests get its error, since each may
- * have seen what another one did. A full disk passes. A failed sync, or an I/O error from COMMIT, does not: the kernel
- * may have thrown the pages away, and another try would be answered from memory. From then on everything is refused,
- * and the file is closed without another write.
+ * have seen what another one did. A full disk passes: the reserve (reserve.h) is given up,
+ * and the transaction is tried again without its appends. A failed sync, or an I/O error from COMMIT, does not: the
+ * kernel may have thrown the pages away, and another try would be answered from memory. From then on everything is
+ * refused, and the file is closed without another write.
  */
 #include "journal/journal_sqlite.h"
 
@@ -31,6 +32,8 @@
 #include <unistd.h>
 
 #define LIE_LASTS_US 50000 /* long enough for a kill to fall into it */
+#define EXPIRY_PAUSE_MS 10
+#define IDLE_MS 60000
 
 struct journal_sqlite {
     struct journal journal;
@@ -45,11 +48,12 @@ struct journal_sqlite {
     /* owned by the journal's thread */
     struct store store;
     bool stopping;
-    bool failed;         /* the file is in doubt */
-    bool failure_logged; /* the last transaction failed: a full disk is said once */
-    bool expiry_due;
+    bool failed;            /* the file is in doubt */
+    bool failure_logged;    /* the last transaction failed: a full disk is said once */
     int64_t wall_offset_us; /* of a wall clock that does not jump: a wrong hour must not make the ledger forget */
-    int64_t expired_day;    /* the ledger has nothing left to drop on this day */
+    int64_t next_step_us;   /* of expiry, monotonic */
+    int64_t books_put_off_us;
+    int64_t space_said; /* enum disk_space, as the metric has it */
     unsigned batch_len;
     struct journal_request *batch[JOURNAL_BATCH_REQUESTS_MAX];
 };
@@ -62,9 +66,12 @@ static const struct {
     [JOURNAL_APPEND] = {store_append, NULL},
     [JOURNAL_START] = {store_start, NULL},
     [JOURNAL_SETTLE] = {store_settle, NULL},
+    [JOURNAL_ACT] = {store_act, NULL},
     [JOURNAL_LOAD] = {store_load, store_undo_load},
     [JOURNAL_SURVEY] = {store_survey, store_undo_survey},
     [JOURNAL_RELEASE] = {store_release, store_undo_release},
+    [JOURNAL_LIST_UNROUTED] = {store_list_unrouted, store_undo_list_unrouted},
+    [JOURNAL_ROUTE] = {store_route, store_undo_route},
 };
 
 /* On the requester's thread. */
@@ -90,7 +97,7 @@ static enum err prepare_handover(struct journal_sqlite *self)
     size_t room = 0;
     for (unsigned i = 0; i < self->batch_len; i++)
         if (self->batch[i]->kind == JOURNAL_APPEND)
-            room += CONTAINER_OF(self->batch[i], struct journal_append, request)->endpoints_count;
+            room += CONTAINER_OF(self->batch[i], struct journal_append, request)->endpoints_count + 1;
     self->store.handover = NULL;
     if (room == 0)
         return OK;
@@ -224,12 +231,37 @@ static void keep_wal_small(struct journal_sqlite *self)
         declare_failed(self);
 }
 
+/* The disk's space has another level: appends are refused by it (append.c). */
+static void say_space(struct journal_sqlite *self)
+{
+    const struct reserve *reserve = &self->store.reserve;
+    metrics_add(METRIC_JOURNAL_SPACE, (int64_t)reserve->space - self->space_said);
+    self->space_said = reserve->space;
+    if (reserve->space == SPACE_PLENTY)
+        log_info("the disk has room again: everything is accepted shard=%u", self->store.shard);
+    else
+        log_warn("the disk fills up: %s shard=%u space=%s",
+            reserve->space == SPACE_LOW      ? "optional events are refused"
+            : reserve->space == SPACE_SCARCE ? "only critical events are accepted"
+                                             : "no events are accepted, deliveries go on",
+            self->store.shard, disk_space_name(reserve->space));
+}
+
+static enum err run_batch_in_reserve(struct journal_sqlite *self)
+{
+    reserve_give_up(&self->store.reserve, clock_mono_us());
+    say_space(self);
+    return run_batch(self);
+}
+
 static void work_off_batch(struct journal_sqlite *self)
 {
     if (self->batch_len == 0)
         return;
     metrics_add(METRIC_JOURNAL_REQUESTS, self->batch_len);
     enum err result = self->failed ? ERR_DISK : run_batch(self);
+    if (result == ERR_DISK_FULL && !self->failed && self->store.reserve.held)
+        result = run_batch_in_reserve(self);
     for (unsigned i = 0; result && i < self->batch_len; i++)
         self->batch[i]->result = result;
     post_handover(self);
@@ -238,28 +270,68 @@ static void work_off_batch(struct journal_sqlite *self)
         keep_wal_small(self);
 }
 
-/* One slice for each turn, so that requests never wait for more than one of them. */
-static void expire_ledger(struct journal_sqlite *self)
+/* What is done in a transaction of its own, between those of the requests. */
+static enum err run_aside(
+    struct journal_sqlite *self, enum err (*work)(struct store *store, int64_t now_us), int64_t now_us)
 {
-    int64_t now_us = clock_mono_us() + self->wall_offset_us, today = now_us / US_PER_DAY;
-    self->expiry_due = !self->failed && today != self->expired_day;
-    if (!self->expiry_due)
-        return;
-    bool worked = false, committing = false;
+    bool committing = false;
     enum err result = store_begin(&self->store);
     if (!result)
-        result = ledger_expire(&self->store.ledger, now_us, &worked);
+        result = work(&self->store, now_us);
     if (!result) {
         committing = true;
         result = commit(self);
     }
     if (result)
         abandon_transaction(self, result, committing);
-    bool passed_over = result == ERR_DAMAGED && worked; /* there may be others behind it */
-    if ((result && !passed_over) || !worked) {
-        self->expired_day = today;
-        self->expiry_due = false;
-    }
+    else
+        keep_wal_small(self);
+    return result;
+}
+
+static enum err write_books(struct store *store, int64_t now_us)
+{
+    return books_write(&store->books, store->next_seq - 1);
+}
+
+/* A step now and then, so that requests wait for one of them at most. */
+static void expire(struct journal_sqlite *self, int64_t now_mono_us)
+{
+    int64_t now_us = now_mono_us + self->wall_offset_us;
+    if (now_mono_us < self->next_step_us || !expiry_is_due(&self->store.expiry, now_us))
+        return;
+    enum err result = run_aside(self, expiry_step, now_us);
+    if (result && result != ERR_DAMAGED)
+        expiry_put_off(&self->store.expiry, now_us);
+    self->next_step_us = clock_mono_us() + (EXPIRY_PAUSE_MS * US_PER_MS);
+}
+
+static void keep_house(struct journal_sqlite *self)
+{
+    int64_t now_us = clock_mono_us();
+    if (reserve_look(&self->store.reserve, now_us))
+        say_space(self);
+    if (self->failed)
+        return;
+    if (books_are_due(&self->store.books, now_us) && now_us >= self->books_put_off_us &&
+        run_aside(self, write_books, now_us) != OK)
+        self->books_put_off_us = now_us + BOOKS_HELD_US; /* they stay in memory, and go with the next commit */
+    if (!self->failed)
+        expire(self, now_us);
+}
+
+/* Until there is something to do that nobody posts. */
+static int idle_ms(const struct journal_sqlite *self)
+{
+    const struct store *store = &self->store;
+    int64_t now_us = clock_mono_us();
+    if (self->failed)
+        return -1;
+    if (expiry_is_due(&store->expiry, now_us + self->wall_offset_us))
+        return self->next_step_us <= now_us                        ? 0
+               : self->next_step_us - now_us < IDLE_MS * US_PER_MS ? EXPIRY_PAUSE_MS
+                                                                   : IDLE_MS;
+    return store->books.since_us || store->reserve.space != SPACE_PLENTY ? 1000 : IDLE_MS;
 }
 
 static void receive_request(struct mail *mail, void *receiver)
@@ -281,10 +353,10 @@ static void run(void *context)
 {
     struct journal_sqlite *self = context;
     while (!self->stopping) {
-        mailbox_wait(&self->mailbox, self->expiry_due ? 0 : -1);
+        mailbox_wait(&self->mailbox, idle_ms(self));
         mailbox_work(&self->mailbox);
         work_off_batch(self);
-        expire_ledger(self);
+        keep_house(self);
     }
     store_close(&self->store, self->failed);
     if (self->failed)
@@ -311,6 +383,19 @@ static void stop(struct journal *journal)
 
 static const struct journal_ops sqlite_ops = {.submit = submit, .stop = stop};
 
+/* A clock that was set wrong while the gateway was down would make the ledger forget, and cannot be told from a long
+ * rest: a day is given to those who look at the log. */
+static void put_doubtful_expiry_off(struct journal_sqlite *self)
+{
+    int64_t now_us = clock_wall_us();
+    if (!expiry_is_doubtful(self->store.newest_us, now_us))
+        return;
+    log_warn("the newest event is more than a week old: if the clock is wrong, set it right now; what is over expires "
+             "in a day shard=%u",
+        self->store.shard);
+    self->next_step_us = clock_mono_us() + US_PER_DAY;
+}
+
 enum err journal_sqlite_open(
     const struct journal_sqlite_options *options, struct journal **ret_journal, char *ret_detail)
 {
@@ -321,8 +406,6 @@ enum err journal_sqlite_open(
     }
     self->journal.ops = &sqlite_ops;
     self->listener = options->listener;
-    self->expiry_due = true;
-    self->expired_day = -1;
     self->wall_offset_us = clock_wall_us() - clock_mono_us();
     enum err result = mailbox_init(&self->mailbox, self);
     if (result) {
@@ -330,7 +413,11 @@ enum err journal_sqlite_open(
         free(self);
         return result;
     }
-    result = store_open(&self->store, options->directory, options->shard, ret_detail);
+    result = store_open(&self->store,
+        &(struct store_options){options->directory, options->shard, options->expiry, options->reserve_bytes},
+        ret_detail);
+    if (!result)
+        put_doubtful_expiry_off(self);
     if (!result) {
         char name[THREAD_NAME_BYTES];
         snprintf(name, sizeof name, "journal-%u", options->shard % 1000);

@@ -6,11 +6,14 @@
 #ifndef PENSTOCK_JOURNAL_JOURNAL_SQLITE_H
 #define PENSTOCK_JOURNAL_JOURNAL_SQLITE_H
 
+#include "journal/expiry.h"
 #include "journal/journal.h"
 
 struct journal_sqlite_options {
-    const char *directory; /* holds journal-<shard>.db */
+    const char *directory; /* holds journal-<shard>.db and reserve-<shard> */
     unsigned shard;
+    struct expiry_policy expiry; /* how long what is settled is kept */
+    int64_t reserve_bytes;       /* kept for outcomes when the disk is full; 0: none */
     struct journal_listener listener;
 };
 

@@ -129,7 +129,7 @@ enum err ledger_look_up(struct ledger *ledger, const struct ledger_key *key, con
     for (size_t i = 0; i < ledger->count; i++) {
         struct ledger_slice *slice = ledger->slices[i];
         enum ledger_finding finding;
-        if (slice->dropped || !key_filter_may_hold(&slice->filter, key))
+        if (slice->dropped || slice->expiring || !key_filter_may_hold(&slice->filter, key))
             continue;
         if (slice->unreadable && is_over(slice, today)) /* its doubt ends here, dropped or not */
             continue;
@@ -157,8 +157,8 @@ static enum err make_slice(
         result = ledger_slice_make(ledger, slice);
     for (size_t i = 0; i < ledger->count && !result; i++) {
         struct ledger_slice *other = ledger->slices[i];
-        if (other->state == SLICE_OPEN && !other->sealed && !other->dropped && other->days_kept == days_kept &&
-            ledger_slice_is_later(slice, other))
+        if (other->state == SLICE_OPEN && !other->sealed && !other->dropped && !other->expiring &&
+            other->days_kept == days_kept && ledger_slice_is_later(slice, other))
             result = ledger_slice_seal(ledger, other);
     }
     if (!result)
@@ -175,7 +175,7 @@ static enum err slice_of_day(struct ledger *ledger, int64_t day, int64_t days_ke
         struct ledger_slice *slice = ledger->slices[i];
         if (slice->day != day || slice->days_kept != days_kept)
             continue;
-        bool takes_keys = slice->state == SLICE_OPEN && !slice->sealed && !slice->dropped;
+        bool takes_keys = slice->state == SLICE_OPEN && !slice->sealed && !slice->dropped && !slice->expiring;
         if (takes_keys && slice->keys < ledger->slice_keys_max) {
             *ret_slice = slice;
             return OK;
@@ -205,7 +205,7 @@ enum err ledger_expire(struct ledger *ledger, int64_t now_us, bool *ret_worked)
         if (slice->dropped || slice->undroppable || !is_over(slice, today))
             continue;
         *ret_worked = true;
-        enum err result = ledger_slice_drop(ledger, slice);
+        enum err result = ledger_slice_drop_step(ledger, slice);
         slice->undroppable = result == ERR_DAMAGED;
         if (slice->undroppable)
             log_error(

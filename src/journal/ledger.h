@@ -78,9 +78,9 @@ enum err ledger_look_up(struct ledger *ledger, const struct ledger_key *key, con
  * to be rolled back. */
 enum err ledger_add(struct ledger *ledger, const struct ledger_key *key, const struct event *event) MUST_CHECK;
 
-/* Drops one slice whose retention is over at `now_us`, oldest first, or else seals one that is closed, if there is
- * either: in a transaction without anything else. ERR_DAMAGED: one that can't be dropped; it is passed over the next
- * time. */
+/* One step of dropping a slice whose retention is over at `now_us`, oldest first, or else seals one that is closed, if
+ * there is either: in a transaction without anything else. ERR_DAMAGED: one that can't be dropped; it is passed over
+ * the next time. */
 enum err ledger_expire(struct ledger *ledger, int64_t now_us, bool *ret_worked) MUST_CHECK;
 
 void ledger_committed(struct ledger *ledger);

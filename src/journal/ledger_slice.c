@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/ledger_slice.h"
 
+#include "journal/checksum.h"
 #include "journal/sql.h"
 #include "model/money.h"
 #include "runtime/log.h"
@@ -77,18 +78,55 @@ bool ledger_slice_is_later(const struct ledger_slice *slice, const struct ledger
     return slice->day != other->day ? slice->day > other->day : slice->part > other->part;
 }
 
-/* Prepares what has `format`'s one %s for the slice's name. */
+/* Prepares `format`, whose one or two %s stand for the slice's name. */
 static enum err prepare_for(
     struct ledger *ledger, const struct ledger_slice *slice, const char *format, sqlite3_stmt **ret_statement)
 {
-    char *text = sqlite3_mprintf(format, slice->name);
+    char *text = sqlite3_mprintf(format, slice->name, slice->name);
     enum err result = text ? sql_prepare(ledger->db, text, ret_statement) : ERR_NO_MEMORY;
     sqlite3_free(text);
     return result;
 }
 
-static const char find_text[] = "SELECT key, event, amount, currency FROM %s WHERE row = ?1";
-static const char add_text[] = "INSERT INTO %s(key, event, amount, currency) VALUES(?1, ?2, ?3, ?4)";
+/* The columns of a row, as read_row takes them. */
+#define ROW_COLUMNS "row, key, event, amount, currency, crc"
+static const char find_text[] = "SELECT " ROW_COLUMNS " FROM %s WHERE row = ?1";
+static const char add_text[] = "INSERT INTO %s(key, event, amount, currency, crc) VALUES(?1, ?2, ?3, ?4, ?5)";
+
+/* Without its number, which is not known before it is written; the key says which one it is. */
+static int64_t row_checksum(
+    const struct ledger_slice *slice, struct slice key, struct slice event, struct slice amount, struct slice currency)
+{
+    const struct slice texts[] = {slice_from_string(slice->name), key, event, amount, currency};
+    return checksum_columns(NULL, 0, texts, ARRAY_LENGTH(texts));
+}
+
+struct ledger_row {
+    int64_t number;
+    struct slice key, event, amount, currency; /* valid until the next step */
+};
+
+/* False when it is not what was written. */
+static bool read_row(const struct ledger_slice *slice, const struct sql_use *use, struct ledger_row *ret_row)
+{
+    *ret_row = (struct ledger_row){
+        .number = sql_column_int(use, 0),
+        .key = sql_column_slice(use, 1),
+        .event = sql_column_slice(use, 2),
+        .amount = sql_column_slice(use, 3),
+        .currency = sql_column_slice(use, 4),
+    };
+    return ret_row->key.len == LEDGER_KEY_BYTES && ret_row->event.len == EVENT_ID_BYTES && ret_row->number > 0 &&
+           ret_row->number <= UINT32_MAX &&
+           sql_column_int(use, 5) ==
+               row_checksum(slice, ret_row->key, ret_row->event, ret_row->amount, ret_row->currency);
+}
+
+static void name_damaged_row(const struct ledger_slice *slice, int64_t number)
+{
+    log_error("a row of the ledger is damaged: what might be it is refused slice=%s row=%lld", slice->name,
+        (long long)number);
+}
 
 enum err ledger_slice_check_form(struct ledger *ledger, const struct ledger_slice *slice)
 {
@@ -100,9 +138,10 @@ enum err ledger_slice_check_form(struct ledger *ledger, const struct ledger_slic
 
 enum err ledger_slice_make(struct ledger *ledger, struct ledger_slice *slice)
 {
-    char text[192];
+    char text[224];
     snprintf(text, sizeof text,
-        "CREATE TABLE %s(row INTEGER PRIMARY KEY, key BLOB NOT NULL, event BLOB NOT NULL, amount TEXT, currency TEXT)",
+        "CREATE TABLE %s(row INTEGER PRIMARY KEY, key BLOB NOT NULL, event BLOB NOT NULL, amount TEXT, currency TEXT,"
+        " crc INTEGER NOT NULL)",
         slice->name);
     slice->made = true;
     key_index_init(&slice->index, &ledger->seed);
@@ -124,19 +163,15 @@ static void contents_done(struct contents *contents)
     key_index_done(&contents->index);
 }
 
-static enum err contents_add(struct contents *contents, int64_t row, struct slice bytes)
+static enum err contents_add(struct contents *contents, const struct ledger_row *row)
 {
     struct ledger_key key;
-    if (bytes.len != sizeof key.bytes || row <= 0 || row > UINT32_MAX) {
-        contents->in_part = true;
-        return OK;
-    }
     enum err result = key_index_reserve(&contents->index);
     if (result)
         return result;
-    memcpy(key.bytes, bytes.data, sizeof key.bytes);
+    memcpy(key.bytes, row->key.data, sizeof key.bytes);
     key_filter_add(&contents->filter, &key);
-    key_index_add(&contents->index, &key, (uint32_t)row);
+    key_index_add(&contents->index, &key, (uint32_t)row->number);
     contents->keys++;
     return OK;
 }
@@ -150,11 +185,18 @@ static enum err contents_read(
     key_index_init(&contents.index, &ledger->seed);
     enum err result = filter_keys ? key_filter_init(&contents.filter, filter_keys) : OK;
     if (!result)
-        result = prepare_for(ledger, slice, "SELECT row, key FROM %s", &statement);
+        result = prepare_for(ledger, slice, "SELECT " ROW_COLUMNS " FROM %s", &statement);
     struct sql_use use = sql_use(statement);
-    bool row = false;
-    while (!result && !(result = sql_step(&use, &row)) && row)
-        result = contents_add(&contents, sql_column_int(&use, 0), sql_column_slice(&use, 1));
+    bool there = false;
+    while (!result && !(result = sql_step(&use, &there)) && there) {
+        struct ledger_row row;
+        if (read_row(slice, &use, &row)) {
+            result = contents_add(&contents, &row);
+        } else {
+            name_damaged_row(slice, row.number);
+            contents.in_part = true;
+        }
+    }
     sqlite3_finalize(statement);
     if (result == ERR_DAMAGED) {
         contents.in_part = true;
@@ -376,20 +418,15 @@ static enum err judge_row(struct ledger *ledger, struct ledger_slice *slice, uin
     bool row;
     sql_bind_int(&use, number);
     enum err result = sql_step(&use, &row);
+    struct ledger_row found;
     *ret_finding = result == ERR_DAMAGED ? LEDGER_DAMAGED : LEDGER_NEW;
-    struct slice key = slice_of(entry->key->bytes, sizeof entry->key->bytes);
-    if (!result && row && sql_column_slice(&use, 0).len != key.len) {
+    if (!result && row && !read_row(slice, &use, &found)) {
+        name_damaged_row(slice, number);
         *ret_finding = LEDGER_DAMAGED;
-    } else if (!result && row && slice_equal(sql_column_slice(&use, 0), key)) {
-        struct slice first = sql_column_slice(&use, 1);
-        if (first.len != sizeof ret_first->bytes) {
-            *ret_finding = LEDGER_DAMAGED;
-        } else {
-            memcpy(ret_first->bytes, first.data, first.len);
-            bool same = slice_equal(sql_column_slice(&use, 2), entry->amount) &&
-                        slice_equal(sql_column_slice(&use, 3), entry->currency);
-            *ret_finding = same ? LEDGER_DUPLICATE : LEDGER_CONFLICT;
-        }
+    } else if (!result && row && slice_equal(found.key, slice_of(entry->key->bytes, sizeof entry->key->bytes))) {
+        memcpy(ret_first->bytes, found.event.data, found.event.len);
+        bool same = slice_equal(found.amount, entry->amount) && slice_equal(found.currency, entry->currency);
+        *ret_finding = same ? LEDGER_DUPLICATE : LEDGER_CONFLICT;
     }
     sql_finish(&use);
     return result == ERR_DAMAGED ? OK : result;
@@ -466,10 +503,12 @@ enum err ledger_slice_add(struct ledger *ledger, struct ledger_slice *slice, con
     key_filter_add(&slice->filter, entry->key);
     slice->keys++;
     struct sql_use use = sql_use(slice->add);
-    sql_bind_blob(&use, slice_of(entry->key->bytes, sizeof entry->key->bytes));
+    struct slice key = slice_of(entry->key->bytes, sizeof entry->key->bytes);
+    sql_bind_blob(&use, key);
     sql_bind_blob(&use, entry->event);
     sql_bind_optional_text(&use, entry->amount);
     sql_bind_optional_text(&use, entry->currency);
+    sql_bind_int(&use, row_checksum(slice, key, entry->event, entry->amount, entry->currency));
     result = sql_execute(&use);
     if (result)
         return result;
@@ -480,16 +519,44 @@ enum err ledger_slice_add(struct ledger *ledger, struct ledger_slice *slice, con
     return OK;
 }
 
-enum err ledger_slice_drop(struct ledger *ledger, struct ledger_slice *slice)
+static enum err drop_table(struct ledger *ledger, struct ledger_slice *slice)
 {
     char text[160];
     snprintf(
         text, sizeof text, "DROP TABLE %s; DELETE FROM ledger_filters WHERE slice = '%s'", slice->name, slice->name);
     slice->dropped = true;
-    enum err result = make_sealed_tables(ledger->db);
-    if (!result)
-        result = forget_index(ledger, slice);
-    return result ? result : sql_run(ledger->db, text);
+    return sql_run(ledger->db, text);
+}
+
+/* Runs a deletion whose one %s is the slice's name, and says whether it found anything. */
+static enum err delete_some(struct ledger *ledger, const struct ledger_slice *slice, const char *format, bool *ret_some)
+{
+    sqlite3_stmt *statement = NULL;
+    enum err result = prepare_for(ledger, slice, format, &statement);
+    if (!result) {
+        struct sql_use use = sql_use(statement);
+        result = sql_execute(&use);
+    }
+    *ret_some = !result && sqlite3_changes64(ledger->db) > 0;
+    sqlite3_finalize(statement);
+    return result;
+}
+
+/* A DROP of a full slice would read and free its ten thousand pages in one go. */
+enum err ledger_slice_drop_step(struct ledger *ledger, struct ledger_slice *slice)
+{
+    bool some = false;
+    slice->expiring = true;
+    enum err result =
+        delete_some(ledger, slice, "DELETE FROM %s WHERE row IN (SELECT row FROM %s ORDER BY row LIMIT 4096)", &some);
+    if (!result && !some)
+        result = make_sealed_tables(ledger->db);
+    if (!result && !some)
+        result = delete_some(ledger, slice,
+            "DELETE FROM ledger_index WHERE slice = '%s' AND bucket IN"
+            " (SELECT bucket FROM ledger_index WHERE slice = '%s' ORDER BY bucket LIMIT 128)",
+            &some);
+    return result || some ? result : drop_table(ledger, slice);
 }
 
 bool ledger_slice_end(struct ledger_slice *slice, bool committed)

@@ -3,7 +3,7 @@
  * One slice of the ledger: a table to which rows are only ever appended, what is in memory about it, and its share of
  * the two tables of the sealed ones. Internal to the ledger; ledger.h has the picture of its states.
  *
- *   ledger_c_20260131  row (from 1), key, event, amount, currency
+ *   ledger_c_20260131  row (from 1), key, event, amount, currency, checksum
  *   ledger_filters     of each sealed slice: how many keys it was given, its filter, the seed of its index
  *   ledger_index       of each sealed slice: its index, bucket by bucket, empty ones as well (key_index.h)
  *
@@ -37,6 +37,7 @@ struct ledger_slice {
     bool unreadable;  /* closed for ever: of what the filter does not deny and the index does not know, nothing is known
                        */
     bool undroppable; /* its table is too damaged to be dropped: it stays in the file until a person mends it */
+    bool expiring;    /* its retention is over, and its rows are on their way out */
     uint64_t keys;    /* in the filter: those that were rolled back count as well */
     struct key_filter filter;
     struct key_index index; /* open; closed once it is needed; of a sealed one only the seed */
@@ -89,7 +90,9 @@ enum err ledger_slice_add(
 
 /* Writes the filter and the index of a slice that takes no more keys. One that turns out unreadable stays closed. */
 enum err ledger_slice_seal(struct ledger *ledger, struct ledger_slice *slice) MUST_CHECK;
-enum err ledger_slice_drop(struct ledger *ledger, struct ledger_slice *slice) MUST_CHECK;
+/* One step of taking a slice out of the file: some of its rows, then of its index, at last its table. From the first
+ * one on it is not asked any more. */
+enum err ledger_slice_drop_step(struct ledger *ledger, struct ledger_slice *slice) MUST_CHECK;
 
 /* The transaction ended. False when the slice is not in the file any more, or never came into it. */
 bool ledger_slice_end(struct ledger_slice *slice, bool committed);

@@ -6,60 +6,65 @@
 
 #include <stdlib.h>
 
+#define FORWARD_COUNT_MAX 8192 /* so that the writer is never held for long */
+
 /* A delivery that can't be believed is put where a person finds it, and named once. */
-static enum err park_damaged(struct store *store, const struct delivery *delivery)
+static enum err park_damaged(struct store *store, int64_t delivery, uint64_t endpoint)
 {
-    log_error("stored event is damaged, its delivery is parked shard=%u delivery=%lld event_number=%lld endpoint=%llu",
-        store->shard, (long long)delivery->id, (long long)(delivery->id / ACCOUNT_ENDPOINTS_MAX),
-        (unsigned long long)delivery->endpoint);
-    const struct journal_settle order = {
-        .delivery = delivery->id,
-        .generation = delivery->generation,
-        .from = delivery->state,
-        .to = DELIVERY_PARKED,
-        .reason = PARK_DAMAGED,
-        .lane = delivery->lane,
-        .failures = delivery->failures,
-    };
-    return delivery_rows_move(&store->deliveries, &order, false, store->now_us);
+    log_error("a stored delivery or its event is damaged: it is parked shard=%u delivery=%lld event_number=%lld "
+              "endpoint=%llu",
+        store->shard, (long long)delivery, (long long)(delivery / ACCOUNT_ENDPOINTS_MAX), (unsigned long long)endpoint);
+    return delivery_rows_park_damaged(&store->deliveries, delivery, store->now_us);
 }
 
-/* Gives `delivery` its event. ERR_TOO_LARGE and ERR_OVERLOADED: the answer ends before it. */
-static enum err read_event(
-    struct store *store, const struct journal_load *load, int64_t bytes_left, struct delivery *delivery)
+/* The delivery of a row, with its event. ERR_TOO_LARGE and ERR_OVERLOADED: the answer ends before it. */
+static enum err make_delivery(struct store *store, const struct journal_load *load, const struct delivery_row *row,
+    int64_t bytes_left, struct delivery *ret_delivery)
 {
-    if ((unsigned)delivery->lane > LANE_REPLAY)
-        return ERR_DAMAGED;
     const struct event_reading reading = {
         .credit = load->credit,
         .credit_share_percent = load->credit_share_percent,
         .body_bytes_max = bytes_left,
     };
-    enum err result = event_rows_read(&store->events, delivery->id / ACCOUNT_ENDPOINTS_MAX, &reading, &delivery->event);
-    if (!result && delivery->state == DELIVERY_PENDING)
-        delivery->due_us = delivery->event->parts.accepted_us;
-    return result;
+    struct event *event;
+    enum err result = event_rows_read(&store->events, row->id / ACCOUNT_ENDPOINTS_MAX, &reading, &event, NULL);
+    if (result)
+        return result;
+    *ret_delivery = (struct delivery){
+        .id = row->id,
+        .endpoint = row->endpoint,
+        .state = row->state,
+        .lane = row->lane,
+        .generation = row->generation,
+        .attempts = row->attempts,
+        .failures = row->failures,
+        .due_us = row->state == DELIVERY_PENDING ? event->parts.accepted_us : row->due_us,
+        .event = event,
+    };
+    return OK;
 }
 
-/* Turns the first `listed` rows into whole deliveries; those that are damaged leave the list. */
-static enum err fill(struct store *store, struct journal_load *load, unsigned listed)
+/* Turns the rows into whole deliveries; those that are damaged leave the list. */
+static enum err fill(
+    struct store *store, struct journal_load *load, const struct delivery_listed *listed, unsigned count)
 {
     int64_t bytes_left = load->bytes_max;
-    for (unsigned i = 0; i < listed; i++) {
-        struct delivery delivery = load->ret_deliveries[i];
-        enum err result = read_event(store, load, bytes_left, &delivery);
+    for (unsigned i = 0; i < count; i++) {
+        const struct delivery_row *row = &listed[i].row;
+        struct delivery *delivery = &load->ret_deliveries[load->ret_count];
+        enum err result = listed[i].damaged ? ERR_DAMAGED : make_delivery(store, load, row, bytes_left, delivery);
         if (result == ERR_TOO_LARGE || result == ERR_OVERLOADED) {
             load->ret_more = true;
             return OK;
         }
-        if (result == ERR_DAMAGED)
-            result = park_damaged(store, &delivery);
+        if (result == ERR_DAMAGED) {
+            result = park_damaged(store, row->id, row->endpoint);
+        } else if (!result) {
+            bytes_left -= (int64_t)delivery->event->parts.body.len;
+            load->ret_count++;
+        }
         if (result)
             return result;
-        if (!delivery.event)
-            continue;
-        bytes_left -= (int64_t)delivery.event->parts.body.len;
-        load->ret_deliveries[load->ret_count++] = delivery;
     }
     return OK;
 }
@@ -67,12 +72,18 @@ static enum err fill(struct store *store, struct journal_load *load, unsigned li
 enum err store_load(struct store *store, struct journal_request *request)
 {
     struct journal_load *load = CONTAINER_OF(request, struct journal_load, request);
-    unsigned listed;
+    unsigned count = 0;
     load->ret_count = 0;
-    enum err result = delivery_rows_list_due(&store->deliveries, load, load->ret_deliveries, &listed, &load->ret_more);
+    struct delivery_listed *listed = malloc((load->count_max + 1) * sizeof *listed); /* one more: none is none */
+    if (!listed)
+        return ERR_NO_MEMORY;
+    enum err result = delivery_rows_list_due(&store->deliveries, load, listed, &count, &load->ret_more);
     if (!result)
         result = delivery_rows_next_due(&store->deliveries, load, &load->ret_next_due_us);
-    return result ? result : fill(store, load, listed);
+    if (!result)
+        result = fill(store, load, listed, count);
+    free(listed);
+    return result;
 }
 
 void store_undo_load(struct journal_request *request)
@@ -89,7 +100,9 @@ enum err store_survey(struct store *store, struct journal_request *request)
     struct journal_survey *survey = CONTAINER_OF(request, struct journal_survey, request);
     survey->ret_count = 0;
     survey->ret_backlogs = NULL;
-    enum err result = delivery_rows_bring_forward(&store->deliveries, survey->due_max_us);
+    unsigned moved;
+    enum err result = delivery_rows_bring_forward(&store->deliveries, survey->due_max_us, FORWARD_COUNT_MAX, &moved);
+    survey->ret_again = !result && moved == FORWARD_COUNT_MAX;
     return result ? result : delivery_rows_count_open(&store->deliveries, &survey->ret_backlogs, &survey->ret_count);
 }
 

@@ -24,34 +24,46 @@ static const char writer_pragmas[] = "PRAGMA page_size = 4096;"
                                      "PRAGMA temp_store = MEMORY;"
                                      "PRAGMA cache_size = -8000;";
 
-/* migrations[v] leads from version v to v + 1. */
-static const char *const migrations[SCHEMA_VERSION] = {
+static const char tables[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 
     "CREATE TABLE events(seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, accepted_us INTEGER NOT NULL,"
     " occurred_us INTEGER, partner TEXT NOT NULL, account TEXT NOT NULL, type TEXT NOT NULL, key TEXT,"
     " class INTEGER NOT NULL, guarded INTEGER NOT NULL, amount TEXT, currency TEXT, traceparent TEXT,"
-    " crc INTEGER NOT NULL);"
+    " deliveries INTEGER NOT NULL, crc INTEGER NOT NULL);"
 
     "CREATE TABLE bodies(seq INTEGER PRIMARY KEY, body BLOB NOT NULL, crc INTEGER NOT NULL);"
 
     "CREATE TABLE deliveries(id INTEGER PRIMARY KEY, endpoint INTEGER NOT NULL, state INTEGER NOT NULL,"
     " reason INTEGER NOT NULL, lane INTEGER NOT NULL, generation INTEGER NOT NULL, attempts INTEGER NOT NULL,"
     " failures INTEGER NOT NULL, due_us INTEGER NOT NULL, settled_us INTEGER NOT NULL,"
-    " started_us INTEGER, duration_us INTEGER, http_status INTEGER);"
+    " started_us INTEGER NOT NULL, duration_us INTEGER NOT NULL, http_status INTEGER NOT NULL, crc INTEGER NOT NULL);"
     "CREATE INDEX deliveries_pending ON deliveries(endpoint) WHERE state = 0;"
     "CREATE INDEX deliveries_sending ON deliveries(endpoint) WHERE state = 1;"
     "CREATE INDEX deliveries_waiting ON deliveries(endpoint, due_us) WHERE state = 2;"
     "CREATE INDEX deliveries_parked ON deliveries(endpoint, reason) WHERE state = 3;"
+    "CREATE INDEX deliveries_dead ON deliveries(endpoint) WHERE state = 5;"
 
     "CREATE TABLE attempts(delivery INTEGER, number INTEGER, started_us INTEGER NOT NULL,"
     " duration_us INTEGER NOT NULL, http_status INTEGER NOT NULL, error TEXT NOT NULL,"
-    " request_begun INTEGER NOT NULL, excerpt BLOB, PRIMARY KEY(delivery, number)) WITHOUT ROWID;"
+    " request_begun INTEGER NOT NULL, warm INTEGER NOT NULL, request_complete INTEGER NOT NULL,"
+    " request_bytes INTEGER NOT NULL, answer_bytes INTEGER NOT NULL, excerpt BLOB NOT NULL, crc INTEGER NOT NULL,"
+    " PRIMARY KEY(delivery, number)) WITHOUT ROWID;"
+
+    "CREATE TABLE acts(seq INTEGER PRIMARY KEY, delivery INTEGER NOT NULL, at_us INTEGER NOT NULL,"
+    " from_state INTEGER NOT NULL, to_state INTEGER NOT NULL, generation INTEGER NOT NULL, note TEXT NOT NULL,"
+    " crc INTEGER NOT NULL);"
+    "CREATE INDEX acts_by_delivery ON acts(delivery);"
 
     "CREATE TABLE conflicts(seq INTEGER PRIMARY KEY, first_event BLOB NOT NULL, at_us INTEGER NOT NULL,"
     " partner TEXT NOT NULL, account TEXT NOT NULL, type TEXT NOT NULL, key TEXT NOT NULL, amount TEXT,"
-    " currency TEXT, body BLOB NOT NULL, crc INTEGER NOT NULL);",
-};
+    " currency TEXT, body BLOB NOT NULL, times INTEGER NOT NULL, last_us INTEGER NOT NULL, crc INTEGER NOT NULL);"
+    "CREATE INDEX conflicts_by_first ON conflicts(first_event);"
+
+    "CREATE TABLE books(day INTEGER, account TEXT, endpoint INTEGER, currency TEXT,"
+    " accepted INTEGER NOT NULL, accepted_sum TEXT NOT NULL, delivered INTEGER NOT NULL, delivered_sum TEXT NOT NULL,"
+    " discarded INTEGER NOT NULL, discarded_sum TEXT NOT NULL, crc INTEGER NOT NULL,"
+    " PRIMARY KEY(day, account, endpoint, currency)) WITHOUT ROWID;";
 
 static enum err read_int(sqlite3 *db, const char *text, int64_t *ret_value)
 {
@@ -87,6 +99,9 @@ static enum err identify(sqlite3 *db, int64_t *ret_version, char *ret_detail)
     bool new_file = application == 0 && version == 0 && objects == 0;
     if (!new_file && (application != SCHEMA_APPLICATION_ID || version < 1))
         return refuse(ret_detail, ERR_DAMAGED, "it is another application's database: move it away");
+    if (!new_file && version < SCHEMA_VERSION)
+        return refuse(ret_detail, ERR_DAMAGED,
+            "it is of a version before the first release, which is not read any more: move the data directory away");
     if (version > SCHEMA_VERSION) {
         snprintf(ret_detail, SCHEMA_DETAIL_BYTES,
             "it has format %lld and this program knows up to %d: run the newer program", (long long)version,
@@ -110,15 +125,15 @@ static enum err write_meta(sqlite3 *db, unsigned shard)
     return sql_run(db, text);
 }
 
-static enum err migrate_once(sqlite3 *db, int64_t version, unsigned shard)
+static enum err make_tables(sqlite3 *db, unsigned shard)
 {
     char stamp[96];
-    snprintf(stamp, sizeof stamp, "PRAGMA application_id = %d; PRAGMA user_version = %lld", SCHEMA_APPLICATION_ID,
-        (long long)version + 1);
+    snprintf(stamp, sizeof stamp, "PRAGMA application_id = %d; PRAGMA user_version = %d", SCHEMA_APPLICATION_ID,
+        SCHEMA_VERSION);
     enum err result = sql_run(db, "BEGIN IMMEDIATE");
     if (!result)
-        result = sql_run(db, migrations[version]);
-    if (!result && version == 0)
+        result = sql_run(db, tables);
+    if (!result)
         result = write_meta(db, shard);
     if (!result)
         result = sql_run(db, stamp);
@@ -165,8 +180,8 @@ enum err schema_prepare(sqlite3 *db, unsigned shard, char *ret_detail)
     result = check_wal(db, ret_detail);
     if (result)
         return result;
-    for (; !result && version < SCHEMA_VERSION; version++)
-        result = migrate_once(db, version, shard);
+    if (version == 0)
+        result = make_tables(db, shard);
     if (result)
         return refuse(ret_detail, result, sqlite3_errmsg(db));
     return check_shard(db, shard, ret_detail);

@@ -2,20 +2,25 @@
 /*
  * What a journal's file looks like, how it is made, and how an older one is brought forward.
  *
- *   meta          journal_id, created_us, shard
+ *   meta          journal_id, created_us, shard; how far the books and the expiry have come
  *   ledger_*      made by the ledger, a table for each day and retention (ledger.h)
  *   events        what was accepted: the history, kept longer than the bodies
  *   bodies        by the event's number; apart, so that they expire without touching the history
  *   deliveries    one row for each event and endpoint; id = event number * ACCOUNT_ENDPOINTS_MAX + index. The attempt
- * that delivered stands in the row: a success at the first try costs one UPDATE and no INSERT attempts      those that
- * did not deliver conflicts     events with the key of another and other money: kept, never delivered
+ *                 that delivered stands in the row: a success at the first try costs one UPDATE and no INSERT
+ *   attempts      those that did not deliver
+ *   acts          what operators did to deliveries, and why
+ *   conflicts     events with the key of another and other money: kept, never delivered
+ *   books         per day, account, endpoint and currency: how many deliveries were accepted, and of how much (books.h)
+ *
+ * Every row that counts carries a CRC-32 over what it says (checksum.h): SQLite's pages have none.
  *
  * Each delivery that is not final stands in exactly one of four partial indexes, the one of its state, in the order in
  * which that state is asked for.
  *
- * The file says what it is: application_id PNSJ and user_version. Migrations go forward only, each in a transaction of
- * its own; making a new file is the first of them. A file of another application, of another shard, or that is no
- * database is refused, and nothing in it is touched.
+ * The file says what it is: application_id PNSJ and user_version. Migrations will go forward only, each in a
+ * transaction of its own; there is none yet, since format 1 was never released and is refused. So is a file of another
+ * application, of another shard, or that is no database, and nothing in it is touched.
  */
 #ifndef PENSTOCK_JOURNAL_SCHEMA_H
 #define PENSTOCK_JOURNAL_SCHEMA_H
@@ -25,13 +30,13 @@
 #include <sqlite3.h>
 
 #define SCHEMA_APPLICATION_ID 0x504e534a /* "PNSJ" */
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 #define SCHEMA_DETAIL_BYTES 256
 
 /*
- * Checks the file behind `db`, sets the writing connection's pragmas, makes or migrates. ERR_NEWER_FORMAT, ERR_DAMAGED
- * and what the disk says; `ret_detail` holds SCHEMA_DETAIL_BYTES.
+ * Checks the file behind `db`, sets the writing connection's pragmas, makes what is missing. ERR_NEWER_FORMAT,
+ * ERR_DAMAGED and what the disk says; `ret_detail` holds SCHEMA_DETAIL_BYTES.
  */
 enum err schema_prepare(sqlite3 *db, unsigned shard, char *ret_detail) MUST_CHECK;
 

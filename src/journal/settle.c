@@ -1,32 +1,101 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JOURNAL_START, JOURNAL_SETTLE and JOURNAL_RELEASE: deliveries move on. */
+/* JOURNAL_START, JOURNAL_SETTLE, JOURNAL_ACT and JOURNAL_RELEASE: deliveries move on. */
 #include "journal/store.h"
+
+#include "runtime/log.h"
 
 #include <assert.h>
 
-static enum err move(struct store *store, struct journal_request *request, bool is_start)
+/* What is the request's own failure: nothing was written for it, and the others of its transaction go on. */
+static bool is_its_own(enum err result)
 {
-    const struct journal_settle *order = CONTAINER_OF(request, struct journal_settle, request);
-    enum err result = ERR_BUG;
-    assert(delivery_rows_may_move(order, is_start));
-    if (delivery_rows_may_move(order, is_start)) {
-        result = delivery_rows_move(&store->deliveries, order, is_start, store->now_us);
-        if (result != ERR_MOVED_ON)
-            return result;
-    }
-    /* The request's own failure: nothing was written for it, and the others of its transaction go on. */
+    return result == ERR_MOVED_ON || result == ERR_NOT_FOUND || result == ERR_INVALID || result == ERR_DAMAGED;
+}
+
+static enum err end_request(struct journal_request *request, enum err result)
+{
+    if (!is_its_own(result))
+        return result;
     request->result = result;
     return OK;
 }
 
+static void name_damaged(const struct store *store, int64_t delivery)
+{
+    log_error("the row of a delivery is damaged: it stays as it is, for a person shard=%u delivery=%lld", store->shard,
+        (long long)delivery);
+}
+
+static enum err move(struct store *store, struct journal_request *request, const struct delivery_move *move)
+{
+    const struct journal_settle *order = CONTAINER_OF(request, struct journal_settle, request);
+    const struct delivery_expected expected = {order->delivery, order->from, order->generation};
+    bool may_move = delivery_row_may_move(order->from, move->to);
+    assert(may_move);
+    if (!may_move) {
+        request->result = ERR_BUG;
+        return OK;
+    }
+    enum err result = delivery_rows_move(&store->deliveries, &expected, move, store->now_us);
+    if (result == ERR_DAMAGED)
+        name_damaged(store, order->delivery);
+    return end_request(request, result);
+}
+
 enum err store_start(struct store *store, struct journal_request *request)
 {
-    return move(store, request, true);
+    assert(CONTAINER_OF(request, struct journal_settle, request)->to == DELIVERY_SENDING);
+    return move(store, request, &(struct delivery_move){.to = DELIVERY_SENDING});
 }
 
 enum err store_settle(struct store *store, struct journal_request *request)
 {
-    return move(store, request, false);
+    const struct journal_settle *order = CONTAINER_OF(request, struct journal_settle, request);
+    const struct delivery_move to = {
+        .to = order->to,
+        .reason = order->reason,
+        .lane = order->lane,
+        .failures = order->failures,
+        .due_us = order->due_us,
+        .attempt = order->has_attempt ? &order->attempt : NULL,
+    };
+    return move(store, request, &to);
+}
+
+/* The operator's move of a row that was found, as long as it is where he believes it to be. */
+static enum err act_on(struct store *store, struct journal_act *act, struct delivery_row *row)
+{
+    act->ret_delivery = row->id;
+    act->ret_endpoint = row->endpoint;
+    act->ret_state = row->state;
+    if (row->state != act->from)
+        return ERR_MOVED_ON;
+    if (act->to == DELIVERY_PENDING && row->endpoint == 0)
+        return ERR_INVALID;
+    const struct delivery_move move = {.to = act->to, .lane = LANE_REPLAY};
+    enum err result = delivery_rows_move_row(&store->deliveries, row, &move, store->now_us);
+    if (!result)
+        result = delivery_rows_add_act(&store->deliveries, row, act->from, slice_from_string(act->note), store->now_us);
+    if (!result)
+        act->ret_state = row->state;
+    return result;
+}
+
+enum err store_act(struct store *store, struct journal_request *request)
+{
+    struct journal_act *act = CONTAINER_OF(request, struct journal_act, request);
+    struct delivery_row row;
+    int64_t seq;
+    bool may_act = delivery_state_may_act(act->from, act->to) && act->index < ACCOUNT_ENDPOINTS_MAX;
+    assert(may_act);
+    if (!may_act)
+        return end_request(request, ERR_INVALID);
+    enum err result = event_rows_find(&store->events, &act->event, &seq);
+    if (!result)
+        result = delivery_rows_read(&store->deliveries, seq * ACCOUNT_ENDPOINTS_MAX + act->index, &row);
+    if (result == ERR_DAMAGED)
+        name_damaged(store, seq * ACCOUNT_ENDPOINTS_MAX + act->index);
+    return end_request(request, result ? result : act_on(store, act, &row));
 }
 
 enum err store_release(struct store *store, struct journal_request *request)

@@ -5,11 +5,13 @@
 #include "journal/sql.h"
 #include "runtime/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 /* Nobody else writes, so that it is a matter of moments (another connection that recovers the WAL's index). */
 #define BUSY_TIMEOUT_MS 5000
+#define INTERRUPTED_PER_STEP 256
 
 /* Numbers are never used again while anything of their event is left: bodies and deliveries may outlive or go before
  * its row. */
@@ -30,17 +32,73 @@ static enum err read_next_seq(struct store *store)
     return result;
 }
 
+static enum err read_newest(struct store *store)
+{
+    sqlite3_stmt *statement = NULL;
+    enum err result = sql_prepare(store->db, "SELECT accepted_us FROM events ORDER BY seq DESC LIMIT 1", &statement);
+    if (!result) {
+        struct sql_use use = sql_use(statement);
+        result = sql_execute_int(&use, &store->newest_us);
+    }
+    sqlite3_finalize(statement);
+    return result == ERR_NOT_FOUND ? OK : result;
+}
+
 static enum err park_interrupted(struct store *store)
 {
-    int64_t count;
-    enum err result = delivery_rows_park_interrupted(&store->deliveries, clock_wall_us(), &count);
-    if (!result && count > 0)
-        log_warn("guarded deliveries were being sent when the last run ended: parked as ambiguous shard=%u count=%lld",
-            store->shard, (long long)count);
+    unsigned parked, all = 0;
+    enum err result;
+    do {
+        result = store_begin(store);
+        if (!result)
+            result = delivery_rows_park_interrupted(&store->deliveries, INTERRUPTED_PER_STEP, store->now_us, &parked);
+        if (!result)
+            result = store_commit(store);
+        if (!result)
+            all += parked;
+    } while (!result && parked == INTERRUPTED_PER_STEP);
+    if (all > 0)
+        log_warn("guarded deliveries were being sent when the last run ended: parked as ambiguous shard=%u count=%u",
+            store->shard, all);
     return result;
 }
 
-static enum err prepare(struct store *store)
+/* The endpoints of one event's deliveries, as far as they can be read, into the books. */
+static enum err book_event(struct store *store, int64_t seq)
+{
+    static const struct event_reading reading = {.without_body = true};
+    struct event *event;
+    unsigned count;
+    enum err result = event_rows_read(&store->events, seq, &reading, &event, &count);
+    if (result)
+        return result == ERR_DAMAGED ? OK : result; /* not there, or the audit names it */
+    for (unsigned i = 0; i < count && !result; i++) {
+        struct delivery_row row;
+        result = delivery_rows_read(&store->deliveries, seq * ACCOUNT_ENDPOINTS_MAX + i, &row);
+        if (!result)
+            result = books_add(&store->books, &event->parts, row.endpoint, BOOK_ACCEPTED, 1, clock_mono_us());
+        else if (result == ERR_NOT_FOUND || result == ERR_DAMAGED)
+            result = OK;
+    }
+    event_unref(event);
+    return result;
+}
+
+/* What was accepted after the books were written last, which a crash has taken out of memory. */
+static enum err catch_books_up(struct store *store)
+{
+    int64_t last = store->next_seq - 1;
+    if (store->books.through >= last)
+        return OK;
+    enum err result = store_begin(store);
+    for (int64_t seq = store->books.through + 1; seq <= last && !result; seq++)
+        result = book_event(store, seq);
+    if (!result)
+        result = books_write(&store->books, last);
+    return result ? result : store_commit(store);
+}
+
+static enum err prepare(struct store *store, const struct store_options *options)
 {
     checkpointer_init(&store->checkpointer, store->db);
     enum err result = ledger_init(&store->ledger, store->db);
@@ -49,47 +107,84 @@ static enum err prepare(struct store *store)
     if (!result)
         result = delivery_rows_init(&store->deliveries, store->db);
     if (!result)
-        result = park_interrupted(store);
+        result = conflict_rows_init(&store->conflicts, store->db);
+    if (!result)
+        result = books_init(&store->books, store->db);
+    if (!result)
+        result = expiry_init(&store->expiry, store->db, &options->expiry);
     if (!result)
         result = read_next_seq(store);
-    return result;
+    if (store->next_seq <= store->books.through) /* some were rolled back after the books had counted past them */
+        store->next_seq = store->books.through + 1;
+    if (!result)
+        result = read_newest(store);
+    if (!result)
+        result = park_interrupted(store);
+    return result ? result : catch_books_up(store);
 }
 
-enum err store_open(struct store *store, const char *directory, unsigned shard, char *ret_detail)
+enum err store_open(struct store *store, const struct store_options *options, char *ret_detail)
 {
     char path[4096], reason[SCHEMA_DETAIL_BYTES] = "";
-    *store = (struct store){.shard = shard};
-    int len = snprintf(path, sizeof path, "%s/journal-%u.db", directory, shard);
+    *store = (struct store){.shard = options->shard, .reserve.fd = -1};
+    int len = snprintf(path, sizeof path, "%s/journal-%u.db", options->directory, options->shard);
     if (len < 0 || (size_t)len >= sizeof path) {
         snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "the data directory's path is too long");
         return ERR_DISK;
     }
+    enum err result = reserve_open(&store->reserve, options->directory, options->shard, options->reserve_bytes);
+    if (result) {
+        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/reserve-%u: %s", options->directory, options->shard,
+            strerror(errno));
+        return result;
+    }
     int code =
         sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    enum err result = store->db ? sql_err(store->db, code) : ERR_NO_MEMORY;
+    result = store->db ? sql_err(store->db, code) : ERR_NO_MEMORY;
     if (result) {
         snprintf(reason, sizeof reason, "%s", store->db ? sqlite3_errmsg(store->db) : "out of memory");
     } else {
         sqlite3_extended_result_codes(store->db, 1);
         sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
-        result = schema_prepare(store->db, shard, reason);
+        result = schema_prepare(store->db, options->shard, reason);
     }
     if (!result) {
-        result = prepare(store);
+        result = prepare(store, options);
         if (result)
             snprintf(reason, sizeof reason, "%s", sqlite3_errmsg(store->db));
     }
     /* The reason is what helps: a long path gives way to it. */
     if (result)
-        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/journal-%u.db: %.130s", directory, shard, reason);
+        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/journal-%u.db: %.130s", options->directory, options->shard,
+            reason);
     return result;
+}
+
+/* What gathered since the books were written last; if it can't be, the next start counts it again. */
+static void write_last_books(struct store *store)
+{
+    if (store->books.since_us == 0)
+        return;
+    enum err result = store_begin(store);
+    if (!result)
+        result = books_write(&store->books, store->next_seq - 1);
+    if (!result)
+        result = store_commit(store);
+    if (result)
+        (void)!store_roll_back(store);
 }
 
 void store_close(struct store *store, bool in_doubt)
 {
+    if (!in_doubt && store->next_seq)
+        write_last_books(store);
     ledger_done(&store->ledger);
     event_rows_done(&store->events);
     delivery_rows_done(&store->deliveries);
+    conflict_rows_done(&store->conflicts);
+    books_done(&store->books);
+    expiry_done(&store->expiry);
+    reserve_close(&store->reserve);
     if (in_doubt)
         sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     else if (store->next_seq && checkpointer_finish(&store->checkpointer))
@@ -102,16 +197,23 @@ void store_close(struct store *store, bool in_doubt)
 enum err store_begin(struct store *store)
 {
     store->now_us = clock_wall_us();
+    store->now_mono_us = clock_mono_us();
     checkpointer_begin(&store->checkpointer);
     return sql_run(store->db, "BEGIN IMMEDIATE");
 }
 
 enum err store_commit(struct store *store)
 {
-    enum err result = sql_run(store->db, "COMMIT");
+    enum err result = OK;
+    if (!store->books.written && books_are_due(&store->books, store->now_mono_us))
+        result = books_write(&store->books, store->next_seq - 1);
     if (!result)
-        ledger_committed(&store->ledger);
-    return result;
+        result = sql_run(store->db, "COMMIT");
+    if (result)
+        return result;
+    ledger_committed(&store->ledger);
+    books_committed(&store->books);
+    return OK;
 }
 
 enum err store_roll_back(struct store *store)
@@ -119,6 +221,7 @@ enum err store_roll_back(struct store *store)
     /* After some errors SQLite has rolled back already, and would say that there is no transaction. */
     enum err result = sqlite3_get_autocommit(store->db) ? OK : sql_run(store->db, "ROLLBACK");
     ledger_rolled_back(&store->ledger);
+    books_rolled_back(&store->books);
     return result;
 }
 

@@ -10,11 +10,15 @@
 #ifndef PENSTOCK_JOURNAL_STORE_H
 #define PENSTOCK_JOURNAL_STORE_H
 
+#include "journal/books.h"
 #include "journal/checkpoint.h"
+#include "journal/conflict_rows.h"
 #include "journal/delivery_rows.h"
 #include "journal/event_rows.h"
+#include "journal/expiry.h"
 #include "journal/journal.h"
 #include "journal/ledger.h"
+#include "journal/reserve.h"
 
 struct store {
     sqlite3 *db;
@@ -23,21 +27,36 @@ struct store {
     struct ledger ledger;
     struct event_rows events;
     struct delivery_rows deliveries;
+    struct conflict_rows conflicts;
+    struct books books;
+    struct expiry expiry;
+    struct reserve reserve;
     struct checkpointer checkpointer;
+    int64_t newest_us;        /* when the last event was accepted, as the file says; 0 without one */
+    int64_t conflict_said_us; /* monotonic: conflicts are said once a second */
 
     /* of the open transaction */
-    int64_t now_us;                    /* wall time */
+    int64_t now_us; /* wall time */
+    int64_t now_mono_us;
     struct journal_handover *handover; /* with room for all that its appends can bring */
 };
 
-/* Opens the file, parks what was interrupted. `ret_detail` as in journal_sqlite.h. store_close is due after a failure
- * as well. */
-enum err store_open(struct store *store, const char *directory, unsigned shard, char *ret_detail) MUST_CHECK;
+struct store_options {
+    const char *directory; /* holds journal-<shard>.db and reserve-<shard> */
+    unsigned shard;
+    struct expiry_policy expiry;
+    int64_t reserve_bytes;
+};
+
+/* Opens the file, parks what was interrupted, brings the books up to date. `ret_detail` as in journal_sqlite.h.
+ * store_close is due after a failure as well. */
+enum err store_open(struct store *store, const struct store_options *options, char *ret_detail) MUST_CHECK;
 
 /* Forgets the connection without writing when the file is in doubt; else leaves everything in the main file. */
 void store_close(struct store *store, bool in_doubt);
 
 enum err store_begin(struct store *store) MUST_CHECK;
+/* With the books, when they are due. */
 enum err store_commit(struct store *store) MUST_CHECK;
 enum err store_roll_back(struct store *store) MUST_CHECK;
 
@@ -48,11 +67,16 @@ enum err store_append(struct store *store, struct journal_request *request) MUST
 enum err store_start(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_settle(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_release(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_act(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_list_unrouted(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_route(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_load(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_survey(struct store *store, struct journal_request *request) MUST_CHECK;
 
 void store_undo_load(struct journal_request *request);
 void store_undo_survey(struct journal_request *request);
 void store_undo_release(struct journal_request *request);
+void store_undo_list_unrouted(struct journal_request *request);
+void store_undo_route(struct journal_request *request);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/story.h"
 
+#include "journal/delivery_rows.h"
 #include "journal/sql.h"
 
 #include <stdio.h>
@@ -11,12 +12,14 @@
 
 /* The attempt that delivered stands in the delivery's row. */
 static const char *const texts[STORY_STATEMENTS] = {
-    [STORY_DELIVERIES] = "SELECT id, endpoint, state, reason, lane, generation, attempts, failures, due_us, settled_us"
-                         " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id",
-    [STORY_ATTEMPTS] = "SELECT delivery, number, started_us, duration_us, http_status, error, request_begun, excerpt"
+    [STORY_DELIVERIES] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id",
+    [STORY_ATTEMPTS] = "SELECT delivery, number, started_us, duration_us, http_status, error, request_begun, warm,"
+                       " request_complete, request_bytes, answer_bytes, excerpt"
                        " FROM attempts WHERE delivery BETWEEN ?1 AND ?2 UNION ALL"
-                       " SELECT id, attempts, started_us, duration_us, http_status, 'ok', 1, NULL FROM deliveries"
-                       " WHERE id BETWEEN ?1 AND ?2 AND started_us IS NOT NULL ORDER BY 1, 2",
+                       " SELECT id, attempts, started_us, duration_us, http_status, 'ok', 1, 0, 1, 0, 0, NULL"
+                       " FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND started_us <> 0 ORDER BY 1, 2",
+    [STORY_ACTS] = "SELECT delivery, at_us, from_state, to_state, note FROM acts WHERE delivery BETWEEN ? AND ?"
+                   " ORDER BY seq",
     [STORY_CENSUS] = "SELECT 0, count(*) FROM deliveries WHERE state = 0 UNION ALL"
                      " SELECT 1, count(*) FROM deliveries WHERE state = 1 UNION ALL"
                      " SELECT 2, count(*) FROM deliveries WHERE state = 2 UNION ALL"
@@ -64,6 +67,7 @@ void story_free(struct story *story)
     event_unref(story->event);
     free(story->deliveries);
     free(story->attempts);
+    free(story->acts);
     free(story);
 }
 
@@ -95,21 +99,19 @@ static enum err read_deliveries(struct story_source *source, int64_t seq, struct
             break;
         }
         story->deliveries = larger;
-        story->deliveries[story->deliveries_count++] = (struct story_delivery){
-            .delivery =
-                {
-                    .id = sql_column_int(&use, 0),
-                    .endpoint = (uint64_t)sql_column_int(&use, 1),
-                    .state = (enum delivery_state)sql_column_int(&use, 2),
-                    .lane = (enum delivery_lane)sql_column_int(&use, 4),
-                    .generation = (uint32_t)sql_column_int(&use, 5),
-                    .attempts = (uint32_t)sql_column_int(&use, 6),
-                    .failures = (uint32_t)sql_column_int(&use, 7),
-                    .due_us = sql_column_int(&use, 8),
-                },
-            .reason = (enum park_reason)sql_column_int(&use, 3),
-            .settled_us = sql_column_int(&use, 9),
-        };
+        struct delivery_row found;
+        struct story_delivery *it = &story->deliveries[story->deliveries_count++];
+        *it = (struct story_delivery){.damaged = !delivery_row_take(&use, 0, &found)};
+        it->reason = found.reason;
+        it->settled_us = found.settled_us;
+        it->delivery = (struct delivery){.id = found.id,
+            .endpoint = found.endpoint,
+            .state = found.state,
+            .lane = found.lane,
+            .generation = found.generation,
+            .attempts = found.attempts,
+            .failures = found.failures,
+            .due_us = found.due_us};
     }
     sql_finish(&use);
     return result;
@@ -120,7 +122,7 @@ static void read_attempt(const struct sql_use *use, struct story_attempt *found)
     *found = (struct story_attempt){0};
     struct attempt *attempt = &found->attempt;
     const char *error = (const char *)sqlite3_column_text(use->statement, 5);
-    struct slice excerpt = sql_column_slice(use, 7);
+    struct slice excerpt = sql_column_slice(use, 11);
     found->delivery = sql_column_int(use, 0);
     attempt->number = (uint32_t)sql_column_int(use, 1);
     attempt->started_us = sql_column_int(use, 2);
@@ -128,6 +130,12 @@ static void read_attempt(const struct sql_use *use, struct story_attempt *found)
     attempt->end.http_status = (int)sql_column_int(use, 4);
     attempt->end.error = error ? err_from_name(error) : ERR_BUG;
     attempt->end.request_begun = sql_column_int(use, 6) != 0;
+    attempt->reach = (struct attempt_reach){
+        .warm = sql_column_int(use, 7) != 0,
+        .request_complete = sql_column_int(use, 8) != 0,
+        .request_bytes = (uint32_t)sql_column_int(use, 9),
+        .answer_bytes = (uint32_t)sql_column_int(use, 10),
+    };
     attempt->excerpt_len = (uint32_t)(excerpt.len < sizeof attempt->excerpt ? excerpt.len : sizeof attempt->excerpt);
     if (attempt->excerpt_len)
         memcpy(attempt->excerpt, excerpt.data, attempt->excerpt_len);
@@ -151,17 +159,44 @@ static enum err read_attempts(struct story_source *source, int64_t seq, struct s
     return result;
 }
 
+static enum err read_acts(struct story_source *source, int64_t seq, struct story *story)
+{
+    bool row = false;
+    enum err result;
+    struct sql_use use = use_for_event(source->statements[STORY_ACTS], seq);
+    while (!(result = sql_step(&use, &row)) && row) {
+        struct story_act *larger = make_room(story->acts, story->acts_count, sizeof story->acts[0]);
+        if (!larger) {
+            result = ERR_NO_MEMORY;
+            break;
+        }
+        story->acts = larger;
+        struct story_act *act = &story->acts[story->acts_count++];
+        *act = (struct story_act){
+            .delivery = sql_column_int(&use, 0),
+            .at_us = sql_column_int(&use, 1),
+            .from = (enum delivery_state)sql_column_int(&use, 2),
+            .to = (enum delivery_state)sql_column_int(&use, 3),
+        };
+        snprintf(act->note, sizeof act->note, "%.*s", SLICE_ARGS(sql_column_slice(&use, 4)));
+    }
+    sql_finish(&use);
+    return result;
+}
+
 static enum err read_story(struct story_source *source, const struct event_id *id, struct story *story)
 {
     int64_t seq;
     const struct event_reading reading = {.body_bytes_max = INT64_MAX, .may_lack_body = true};
     enum err result = event_rows_find(&source->events, id, &seq);
     if (!result)
-        result = event_rows_read(&source->events, seq, &reading, &story->event);
+        result = event_rows_read(&source->events, seq, &reading, &story->event, NULL);
     if (!result)
         result = read_deliveries(source, seq, story);
     if (!result)
         result = read_attempts(source, seq, story);
+    if (!result)
+        result = read_acts(source, seq, story);
     return result;
 }
 

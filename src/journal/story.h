@@ -9,7 +9,7 @@
 #include "journal/event_rows.h"
 #include "journal/journal_reader.h"
 
-enum story_statement { STORY_DELIVERIES, STORY_ATTEMPTS, STORY_CENSUS, STORY_STATEMENTS };
+enum story_statement { STORY_DELIVERIES, STORY_ATTEMPTS, STORY_ACTS, STORY_CENSUS, STORY_STATEMENTS };
 
 struct story_source {
     sqlite3 *db; /* NULL until it is opened */

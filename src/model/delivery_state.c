@@ -3,6 +3,8 @@
 
 #include "base/cleanup.h"
 
+#include <string.h>
+
 #define TO(state) (1u << (state))
 
 static const unsigned moves[DELIVERY_STATES] = {
@@ -17,6 +19,28 @@ static const unsigned moves[DELIVERY_STATES] = {
 bool delivery_state_may_move(enum delivery_state from, enum delivery_state to)
 {
     return (unsigned)from < DELIVERY_STATES && (unsigned)to < DELIVERY_STATES && (moves[from] & TO(to));
+}
+
+bool delivery_state_may_act(enum delivery_state from, enum delivery_state to)
+{
+    bool is_theirs = from == DELIVERY_PARKED || from == DELIVERY_DEAD || from == DELIVERY_DELIVERED;
+    return is_theirs && delivery_state_may_move(from, to);
+}
+
+bool delivery_state_is_settled(enum delivery_state state)
+{
+    return state == DELIVERY_DELIVERED || state == DELIVERY_DISCARDED;
+}
+
+bool delivery_state_from_name(const char *name, enum delivery_state *ret_state)
+{
+    for (int state = 0; state < DELIVERY_STATES; state++) {
+        if (strcmp(name, delivery_state_name((enum delivery_state)state)) == 0) {
+            *ret_state = (enum delivery_state)state;
+            return true;
+        }
+    }
+    return false;
 }
 
 const char *delivery_state_name(enum delivery_state state)

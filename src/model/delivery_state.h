@@ -53,6 +53,13 @@ enum park_reason {
 enum delivery_lane { LANE_FRESH = 0, LANE_RETRY = 1, LANE_REPLAY = 2 };
 
 bool delivery_state_may_move(enum delivery_state from, enum delivery_state to);
+/* The ways that are an operator's (or a status probe's): out of parked, dead and delivered. */
+bool delivery_state_may_act(enum delivery_state from, enum delivery_state to);
+
+/* Delivered or discarded: nothing more happens to it by itself, and nobody has to decide. */
+bool delivery_state_is_settled(enum delivery_state state);
+
+bool delivery_state_from_name(const char *name, enum delivery_state *ret_state);
 const char *delivery_state_name(enum delivery_state state);
 const char *park_reason_name(enum park_reason reason);
 const char *delivery_lane_name(enum delivery_lane lane);

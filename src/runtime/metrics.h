@@ -33,6 +33,8 @@
     X(METRIC_JOURNAL_REQUESTS, counter, "penstock_journal_requests_total", "", "Requests worked off by the journal") \
     X(METRIC_JOURNAL_CHECKPOINTS, counter, "penstock_journal_checkpoints_total", "", "Checkpoints of the WAL")       \
     X(METRIC_JOURNAL_WAL_PAGES, gauge, "penstock_journal_wal_pages", "", "Pages in the WAL files")                   \
+    X(METRIC_JOURNAL_SPACE, gauge, "penstock_journal_space_shortage", "",                                            \
+        "Room on the journals' disk, summed over the shards: 0 plenty, 1 low, 2 scarce, 3 none for each")            \
     X(METRIC_ATTEMPTS_DELIVERED, counter, "penstock_attempts_total", "result=\"delivered\"",                         \
         "HTTP requests to client deployments, by their end")                                                         \
     X(METRIC_ATTEMPTS_RETRY, counter, "penstock_attempts_total", "result=\"retry\"", "")                             \

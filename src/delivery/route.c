@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What no endpoint wanted when it was accepted: looked through again whenever an endpoint appears, is enabled or
+ * changes what it takes, and at the start. The journal lists what is unrouted, some at a time; the directory says who
+ * wants it; the journal gives it to him, and it is pending. An event that finds several takers goes to the first one:
+ * it has one delivery, from when it was accepted.
+ *
+ * An event that was judged by the directory of a moment ago may be committed when the walk has passed already: so each
+ * one that is handed over unrouted is judged once more (route_look_again).
+ */
+#include "delivery/delivery_internal.h"
+
+#include "base/clock.h"
+#include "runtime/log.h"
+
+#define WALK_COUNT_MAX 256
+#define WALK_AGAIN_US US_PER_SECOND
+
+/* One walk; made when it begins. */
+struct route_walk {
+    struct delivery_shard *shard;
+    struct journal_list_unrouted list;
+    struct journal_route route;
+    struct journal_unrouted unrouted[WALK_COUNT_MAX];
+    struct journal_way ways[WALK_COUNT_MAX];
+};
+
+/* The first enabled endpoint that takes this type, or 0. */
+static uint64_t find_taker(const struct delivery_shard *shard, struct slice account_id, struct slice type)
+{
+    const struct account *account = directory_account(shard->directory, account_id);
+    for (unsigned i = 0; account && i < account->endpoints_count; i++) {
+        const struct endpoint *endpoint = directory_endpoint(shard->directory, account->endpoints[i]);
+        if (endpoint && endpoint->enabled && (endpoint->types.count == 0 || type_list_matches(&endpoint->types, type)))
+            return endpoint->id;
+    }
+    return 0;
+}
+
+void route_look_again(struct delivery_shard *shard, const struct event *event)
+{
+    if (find_taker(shard, event->parts.account, event->parts.type) != 0)
+        route_walk(shard);
+}
+
+static void on_listed(struct journal_request *request, void *receiver);
+
+static void ask_for_more(struct route_walk *walk)
+{
+    walk->list.request = (struct journal_request){
+        .kind = JOURNAL_LIST_UNROUTED, .reply_to = &walk->shard->mailbox, .on_done = on_listed};
+    walk->list.count_max = WALK_COUNT_MAX;
+    walk->list.ret_unrouted = walk->unrouted;
+    walk->shard->requests_out++;
+    journal_submit(walk->shard->journal, &walk->list.request);
+}
+
+static void walk_later(struct delivery_shard *shard, enum err error)
+{
+    log_error("unrouted deliveries could not be looked through; again in a second shard=%u error=%s", shard->number,
+        err_name(error));
+    if (timer_arm(&shard->loop, &shard->route_timer, WALK_AGAIN_US) != OK)
+        log_error("no memory for a timer shard=%u", shard->number);
+}
+
+static void end_walk(struct route_walk *walk, enum err result)
+{
+    struct delivery_shard *shard = walk->shard;
+    free(TAKE(shard->walk));
+    if (result && !shard->stopping)
+        walk_later(shard, result);
+    else if (shard->walk_again)
+        route_walk(shard);
+}
+
+static void go_on(struct route_walk *walk)
+{
+    if (walk->list.ret_after_id == INT64_MAX || walk->shard->stopping) {
+        end_walk(walk, OK);
+        return;
+    }
+    walk->list.after_id = walk->list.ret_after_id;
+    ask_for_more(walk);
+}
+
+static void on_routed(struct journal_request *request, void *receiver)
+{
+    struct route_walk *walk = CONTAINER_OF(request, struct route_walk, route.request);
+    struct delivery_shard *shard = receiver;
+    shard->requests_out--;
+    if (request->result != OK) {
+        end_walk(walk, request->result);
+    } else {
+        for (unsigned i = 0; i < walk->route.count; i++)
+            refill_expect_pending(shard, walk->ways[i].endpoint, walk->ways[i].delivery);
+        if (walk->route.ret_count > 0)
+            log_info(
+                "unrouted deliveries have found an endpoint shard=%u count=%u", shard->number, walk->route.ret_count);
+        go_on(walk);
+    }
+    pump_run(shard);
+    shard_stop_if_drained(shard);
+}
+
+static void on_listed(struct journal_request *request, void *receiver)
+{
+    struct route_walk *walk = CONTAINER_OF(request, struct route_walk, list.request);
+    struct delivery_shard *shard = receiver;
+    shard->requests_out--;
+    unsigned count = 0;
+    for (unsigned i = 0; request->result == OK && !shard->stopping && i < walk->list.ret_count; i++) {
+        const struct journal_unrouted *it = &walk->unrouted[i];
+        uint64_t taker = find_taker(shard, slice_from_string(it->account), slice_from_string(it->type));
+        if (taker == 0)
+            continue;
+        walk->ways[count].delivery = it->delivery;
+        walk->ways[count++].endpoint = taker;
+    }
+    if (request->result != OK) {
+        end_walk(walk, request->result);
+    } else if (count == 0) {
+        go_on(walk);
+    } else {
+        walk->route = (struct journal_route){
+            .request = {.kind = JOURNAL_ROUTE, .reply_to = &shard->mailbox, .on_done = on_routed},
+            .count = count,
+            .ways = walk->ways,
+        };
+        shard->requests_out++;
+        journal_submit(shard->journal, &walk->route.request);
+    }
+    shard_stop_if_drained(shard);
+}
+
+void route_walk(struct delivery_shard *shard)
+{
+    if (shard->stopping || !shard->surveyed)
+        return;
+    shard->walk_again = shard->walk != NULL; /* what it has passed already is looked at once more */
+    if (shard->walk)
+        return;
+    struct route_walk *walk = calloc(1, sizeof *walk);
+    if (!walk) {
+        walk_later(shard, ERR_NO_MEMORY);
+        return;
+    }
+    walk->shard = shard;
+    shard->walk = walk;
+    ask_for_more(walk);
+}

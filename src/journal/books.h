@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The books: how many deliveries were accepted, and of how much, for each day of acceptance, account, endpoint and
+ * currency. They are kept apart from the rows that they count, so that the audit can hold one against the other: a row
+ * that somebody took away is missed, and whose it was can be said.
+ *
+ *   accepted    every delivery that was ever accepted
+ *   delivered, discarded    those of them whose rows have expired with the history; the others are counted from their
+ *               rows, and what is still open never expires
+ *
+ * Writing a row of the books for each event would cost another page for each of many accounts. So what is accepted
+ * gathers in memory and is written about once a second, together with the number of the last event that is in
+ * (`books_through` in meta): what came after it is counted again from the events after a crash. What changes an older
+ * row (an unrouted delivery that gets an endpoint, an expiry) is written in its own transaction.
+ *
+ * Sums are exact decimals, and stand as text in the file. A row whose checksum is wrong stays wrong: the audit names
+ * it. Owned by the journal's thread; the transaction is its caller's.
+ */
+#ifndef PENSTOCK_JOURNAL_BOOKS_H
+#define PENSTOCK_JOURNAL_BOOKS_H
+
+#include "base/hash.h"
+#include "journal/event_rows.h"
+#include "journal/sql.h"
+#include "model/money_sum.h"
+
+#define BOOKS_ROWS_MAX 4096 /* in memory: then they are written, whatever the time is */
+#define BOOKS_HELD_US INT64_C(1000000)
+
+enum book_column { BOOK_ACCEPTED, BOOK_DELIVERED, BOOK_DISCARDED, BOOK_COLUMNS };
+
+struct book_number {
+    int64_t count;
+    struct money_sum sum;
+};
+
+struct book_key {
+    int64_t day; /* since 1970-01-01, UTC */
+    uint64_t endpoint;
+    struct slice account, currency; /* currency: empty without an amount */
+};
+
+/* A row of the file; its texts are valid until the next step. */
+struct book_row {
+    struct book_key key;
+    struct book_number numbers[BOOK_COLUMNS];
+};
+#define BOOK_TABLE_COLUMNS                                                                                           \
+    "day, account, endpoint, currency, accepted, accepted_sum, delivered, delivered_sum, discarded, discarded_sum, " \
+    "crc"
+/* False when it is not what was written; what can be read of it is filled all the same. */
+bool book_row_take(const struct sql_use *use, struct book_row *ret_row);
+
+enum books_statement { BOOKS_READ, BOOKS_WRITE, BOOKS_SET_THROUGH, BOOKS_STATEMENTS };
+
+struct book_entry;
+
+struct books {
+    sqlite3_stmt *statements[BOOKS_STATEMENTS];
+    struct hash_seed seed;
+    struct book_entry **buckets; /* BOOKS_BUCKETS of them */
+    struct book_entry *touched;  /* by the transaction that is open */
+    size_t count;
+    int64_t through;  /* events up to this number are in the file */
+    int64_t since_us; /* monotonic: when the first of what is not written came; 0: there is nothing */
+    bool written;     /* by the transaction that is open */
+    int64_t written_through;
+};
+
+/* books_done is due after a failure as well. */
+enum err books_init(struct books *books, sqlite3 *db) MUST_CHECK;
+void books_done(struct books *books);
+
+/* Counts one delivery of the event, or takes it back (`sign` -1). ERR_NO_MEMORY. */
+enum err books_add(struct books *books, const struct event_parts *parts, uint64_t endpoint, enum book_column column,
+    int sign, int64_t now_mono_us) MUST_CHECK;
+
+bool books_are_due(const struct books *books, int64_t now_mono_us);
+
+/* Writes what has gathered; `through` is the number of the last event that was added. */
+enum err books_write(struct books *books, int64_t through) MUST_CHECK;
+
+void books_committed(struct books *books);
+void books_rolled_back(struct books *books);
+
+#endif

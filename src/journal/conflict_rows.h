@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Conflicts: events that came under the key of another with other money. They are kept with their bodies, for a person
+ * to look at, and never delivered. A partner that sends one again and again adds to its count, not to the file; of one
+ * key so many different ones are kept, and those beyond count with the last. Owned by the journal's thread.
+ */
+#ifndef PENSTOCK_JOURNAL_CONFLICT_ROWS_H
+#define PENSTOCK_JOURNAL_CONFLICT_ROWS_H
+
+#include "journal/sql.h"
+#include "model/event.h"
+
+#define CONFLICTS_PER_KEY_MAX 16
+
+enum conflict_statement { CONFLICTS_FIND, CONFLICTS_ADD, CONFLICTS_COUNT_AGAIN, CONFLICTS_STATEMENTS };
+
+struct conflict_rows {
+    sqlite3_stmt *statements[CONFLICTS_STATEMENTS];
+};
+
+/* conflict_rows_done is due after a failure as well. */
+enum err conflict_rows_init(struct conflict_rows *rows, sqlite3 *db) MUST_CHECK;
+void conflict_rows_done(struct conflict_rows *rows);
+
+/* `first` is the event that was accepted. `ret_is_new`: this money was not seen under the key before. */
+enum err conflict_rows_add(struct conflict_rows *rows, const struct event_id *first, int64_t at_us,
+    const struct event *event, bool *ret_is_new) MUST_CHECK;
+
+#endif

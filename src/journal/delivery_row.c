@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/delivery_row.h"
+
+#include <assert.h>
+
+static bool waits_to_be_sent(enum delivery_state state)
+{
+    return state == DELIVERY_PENDING || state == DELIVERY_WAITING;
+}
+
+bool delivery_row_may_move(enum delivery_state from, enum delivery_state to)
+{
+    return delivery_state_may_move(from, to) ||
+           (waits_to_be_sent(from) && delivery_state_may_move(DELIVERY_SENDING, to));
+}
+
+void delivery_row_move(struct delivery_row *row, const struct delivery_move *move, int64_t now_us)
+{
+    assert(delivery_row_may_move(row->state, move->to));
+    row->state = move->to;
+    row->settled_us = now_us;
+    row->reason = move->to == DELIVERY_PARKED ? move->reason : PARK_NONE;
+    row->started_us = row->duration_us = row->http_status = 0;
+    if (move->to == DELIVERY_SENDING)
+        return;
+    row->lane = move->lane;
+    row->failures = move->failures;
+    if (move->to == DELIVERY_PENDING)
+        row->generation++;
+    if (move->to == DELIVERY_WAITING)
+        row->due_us = move->due_us;
+    if (!move->attempt)
+        return;
+    row->attempts = move->attempt->number;
+    if (move->to == DELIVERY_DELIVERED) {
+        row->started_us = move->attempt->started_us;
+        row->duration_us = move->attempt->duration_us;
+        row->http_status = move->attempt->end.http_status;
+    }
+}

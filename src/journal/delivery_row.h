@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A delivery as it stands on disk, and the one function that moves it from state to state. No I/O: delivery_rows.h
+ * reads and writes what is moved here.
+ */
+#ifndef PENSTOCK_JOURNAL_DELIVERY_ROW_H
+#define PENSTOCK_JOURNAL_DELIVERY_ROW_H
+
+#include "journal/journal.h"
+
+/* In the order of the table's columns. */
+struct delivery_row {
+    int64_t id;
+    uint64_t endpoint; /* 0: unrouted */
+    enum delivery_state state;
+    enum park_reason reason;
+    enum delivery_lane lane;
+    uint32_t generation, attempts, failures;
+    int64_t due_us;
+    int64_t settled_us; /* wall time of the last move; 0 while nothing has moved */
+    /* the attempt that delivered; zeros without one */
+    int64_t started_us, duration_us;
+    int http_status;
+};
+
+/*
+ * The ways of delivery_state.h, and those on which an unguarded delivery passes `sending` without it being written.
+ * Whether a delivery is guarded is its owner's to know: it does not stand in the row.
+ */
+bool delivery_row_may_move(enum delivery_state from, enum delivery_state to);
+
+/* Where a row is to go, and what comes with it. */
+struct delivery_move {
+    enum delivery_state to;
+    enum park_reason reason; /* of parked */
+    enum delivery_lane lane;
+    uint32_t failures;
+    int64_t due_us;                /* of waiting */
+    const struct attempt *attempt; /* the one that led here, or NULL */
+};
+
+/*
+ * Moves the row; asserts the way. A start (to sending) keeps lane, failures and attempts. A way back to pending begins
+ * a new round: the generation goes up, so that an answer of the old one is recognized, and the attempt that delivered
+ * leaves the row (its caller keeps it elsewhere).
+ */
+void delivery_row_move(struct delivery_row *row, const struct delivery_move *move, int64_t now_us);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/reserve.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+
+#define LOOK_US US_PER_SECOND
+
+/* Real blocks, not a hole: a hole would take its room only when it is too late. */
+static bool fill(struct reserve *reserve)
+{
+    int failed = posix_fallocate(reserve->fd, 0, reserve->bytes);
+    reserve->held = failed == 0;
+    if (failed && ftruncate(reserve->fd, 0) != 0)
+        return false; /* what it got stays in it, and is given up the next time */
+    return reserve->held;
+}
+
+/* What the file system leaves for us; INT64_MAX when it does not say. */
+static int64_t free_bytes(const struct reserve *reserve)
+{
+    struct statvfs info;
+    if (fstatvfs(reserve->fd, &info) != 0)
+        return INT64_MAX;
+    unsigned long long bytes = (unsigned long long)info.f_bavail * info.f_frsize;
+    return bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
+}
+
+static enum disk_space judge(struct reserve *reserve)
+{
+    int64_t left = free_bytes(reserve);
+    if (!reserve->held && (left < 2 * reserve->bytes || !fill(reserve)))
+        return SPACE_NONE;
+    if (left < 2 * reserve->bytes)
+        return SPACE_SCARCE;
+    return left < 4 * reserve->bytes ? SPACE_LOW : SPACE_PLENTY;
+}
+
+enum err reserve_open(struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes)
+{
+    char path[4096];
+    *reserve = (struct reserve){.fd = -1, .bytes = bytes};
+    if (bytes == 0)
+        return OK;
+    int len = snprintf(path, sizeof path, "%s/reserve-%u", directory, shard);
+    if (len < 0 || (size_t)len >= sizeof path)
+        return ERR_DISK;
+    reserve->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (reserve->fd < 0)
+        return errno == ENOSPC || errno == EDQUOT ? ERR_DISK_FULL : ERR_DISK;
+    reserve->held = lseek(reserve->fd, 0, SEEK_END) == bytes;
+    if (!reserve->held && ftruncate(reserve->fd, 0) != 0)
+        return ERR_DISK;
+    reserve->space = judge(reserve);
+    return OK;
+}
+
+void reserve_close(struct reserve *reserve)
+{
+    if (reserve->fd >= 0)
+        close(TAKE_FD(reserve->fd));
+}
+
+bool reserve_look(struct reserve *reserve, int64_t now_mono_us)
+{
+    if (reserve->fd < 0 || now_mono_us < reserve->next_look_us)
+        return false;
+    reserve->next_look_us = now_mono_us + LOOK_US;
+    enum disk_space before = reserve->space;
+    reserve->space = judge(reserve);
+    return reserve->space != before;
+}
+
+void reserve_give_up(struct reserve *reserve, int64_t now_mono_us)
+{
+    if (reserve->fd < 0)
+        return;
+    reserve->held = ftruncate(reserve->fd, 0) != 0;
+    reserve->space = SPACE_NONE;
+    reserve->next_look_us = now_mono_us + LOOK_US;
+}
+
+const char *disk_space_name(enum disk_space space)
+{
+    static const char *const names[] = {"plenty", "low", "scarce", "none"};
+    return (unsigned)space < ARRAY_LENGTH(names) ? names[space] : "unknown";
+}

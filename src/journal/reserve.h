@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Room on the disk for what must still be written when the disk is full: a file of its own, filled when there is room
+ * and given up when there is none. What it leaves is for outcomes of deliveries: without it a delivery could not be
+ * recorded any more, and nothing could be sent.
+ *
+ *   plenty   everything is accepted
+ *   low      less than four reserves are free: optional events are refused
+ *   scarce   less than two are free: important ones as well
+ *   none     the disk said that it is full, or the reserve could not be filled: nothing is accepted. The reserve is
+ *            given up, outcomes are written into its room, and it is filled again when two of its sizes are free
+ *
+ * The file system is asked about once a second. Owned by the journal's thread.
+ */
+#ifndef PENSTOCK_JOURNAL_RESERVE_H
+#define PENSTOCK_JOURNAL_RESERVE_H
+
+#include "base/err.h"
+#include "model/class.h"
+
+#include <stdint.h>
+
+enum disk_space { SPACE_PLENTY, SPACE_LOW, SPACE_SCARCE, SPACE_NONE };
+
+struct reserve {
+    int fd;        /* -1: there is no file; without a reserve */
+    int64_t bytes; /* 0: without a reserve, nothing but the disk's own refusal counts */
+    bool held;     /* the file has its bytes */
+    enum disk_space space;
+    int64_t next_look_us; /* monotonic */
+};
+
+/* Opens or makes `directory`/reserve-<shard>, and fills it if there is room: that there is none is no error. */
+enum err reserve_open(struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes) MUST_CHECK;
+void reserve_close(struct reserve *reserve); /* the file stays */
+
+/* Looks at the file system if it is time to; true when `space` has changed. */
+bool reserve_look(struct reserve *reserve, int64_t now_mono_us);
+
+/* The disk said that it is full. */
+void reserve_give_up(struct reserve *reserve, int64_t now_mono_us);
+
+/* Whether events of this class are accepted. */
+static inline bool reserve_admits(const struct reserve *reserve, enum event_class class)
+{
+    return reserve->space == SPACE_PLENTY || (reserve->space == SPACE_LOW && class != CLASS_OPTIONAL) ||
+           (reserve->space == SPACE_SCARCE && class == CLASS_CRITICAL);
+}
+
+const char *disk_space_name(enum disk_space space);
+
+#endif
