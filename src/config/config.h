@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "model/retry.h"
+#include "model/type_list.h"
 #include "runtime/log.h"
 
 #include <stdio.h>
@@ -26,11 +27,13 @@ struct config_networks {
  */
 struct config {
     char data_directory[4001];
-    int64_t partitions, shards, held_bytes_max;
+    int64_t partitions, shards, held_bytes_max, reserve_bytes;
+    int64_t retention_bodies_us, retention_history_us;
     char ingress_listen[256];
     int64_t ingress_threads, ingress_connections_max;
     char admin_listen[256];
     char admin_token_file[4001];
+    struct type_list critical_types, optional_types, guarded_types;
     int64_t connect_timeout_us, answer_timeout_us, guarded_answer_timeout_us;
     struct retry_schedule retry_schedule;
     int64_t in_flight_per_endpoint, in_flight_per_shard, active_per_endpoint;

@@ -25,6 +25,8 @@
 #define FITS_NETWORKS(field, max) \
     (_Generic(FIELD(field), struct config_networks : 1, default : 0) && (max) <= CONFIG_NETWORKS_MAX)
 
+#define FITS_TYPES(field, max) (_Generic(FIELD(field), struct type_list : 1, default : 0) && (max) <= TYPE_LIST_MAX)
+
 #define X(key, type, field, min, max, default_text, when, doc)                        \
     _Static_assert(FITS_##type(field, max), key ": the field does not fit the type"); \
     _Static_assert(sizeof key + sizeof OPTION_VARIABLE_PREFIX < OPTION_NAME_BYTES, key ": too long");

@@ -19,7 +19,8 @@ enum option_type {
     OPTION_CHOICE,
     OPTION_DURATIONS,
     OPTION_NETWORKS,
-    OPTION_TYPES
+    OPTION_TYPES,
+    OPTION_TYPE_COUNT
 };
 
 enum option_when { OPTION_WHEN_reload, OPTION_WHEN_restart };

@@ -4,9 +4,12 @@
  *
  * X(key, type, field, min, max, default, when, doc)
  *   key      section.name; the environment variable is PENSTOCK_SECTION__NAME
- *   type     TEXT, PATH, ADDRESS, INTEGER, BYTES (64MiB), DURATION (500ms, 5s, 2m, 1h, 1d), BOOLEAN, CHOICE, DURATIONS
- * (a list), NETWORKS (a list) field    of struct config min, max of numbers (DURATION in microseconds); of texts the
- * length; of lists the count default  as it would stand in the file when     reload (a SIGHUP is enough) or restart
+ *   type     TEXT, PATH, ADDRESS, INTEGER, BYTES (64MiB), DURATION (500ms, 5s, 2m, 1h, 1d), BOOLEAN, CHOICE;
+ *            lists: DURATIONS, NETWORKS, TYPES (of events)
+ *   field    of struct config
+ *   min, max of numbers (DURATION in microseconds); of texts the length; of lists the count
+ *   default  as it would stand in the file
+ *   when     reload (a SIGHUP is enough) or restart
  */
 #ifndef PENSTOCK_CONFIG_OPTION_TABLE_H
 #define PENSTOCK_CONFIG_OPTION_TABLE_H
@@ -21,6 +24,13 @@
         "made.")                                                                                                      \
     X("data.held_bytes_max", BYTES, held_bytes_max, 16777216, 1099511627776, "64MiB", restart,                        \
         "Memory that events on their way may hold. Beyond it partners get 503 and backlogs stay on disk.")            \
+    X("data.reserve", BYTES, reserve_bytes, 0, 1099511627776, "64MiB", restart,                                       \
+        "Disk space kept for recording deliveries when the disk is full. While less than four times as much is free, " \
+        "optional events are refused, below twice as much important ones as well. 0: none.")                          \
+    X("retention.bodies", DURATION, retention_bodies_us, 0, 315360000000000, "7d", restart,                           \
+        "How long the bodies of delivered events are kept. 0s: for ever.")                                            \
+    X("retention.history", DURATION, retention_history_us, 0, 315360000000000, "90d", restart,                        \
+        "How long delivered events are known in searches and audits one by one; their sums stay. 0s: for ever.")      \
     X("ingress.listen", ADDRESS, ingress_listen, 1, 255, "*:8080", restart,                                           \
         "Where partners post: HTTP/1.1 and HTTP/2 in cleartext.")                                                     \
     X("ingress.threads", INTEGER, ingress_threads, 0, 64, "0", restart, "Ingress threads. 0: one per core.")          \
@@ -30,6 +40,14 @@
         "The operators' listener: admin API, health, metrics. Keep it on loopback or behind TLS.")                    \
     X("admin.token_file", PATH, admin_token_file, 0, 4000, "", restart,                                               \
         "File that holds the bearer token of the admin API. Empty: keys/admin.token, made at the first start.")       \
+    X("events.critical_types", TYPES, critical_types, 0, 32, "[lead, purchase, payout]", reload,                      \
+        "Types of events that are critical, or beginnings of types with * behind: a key is required, duplicates are "  \
+        "known for 90 days, and they are the last to be refused when the gateway holds too much.")                    \
+    X("events.optional_types", TYPES, optional_types, 0, 32, "[notification, status_update]", reload,                 \
+        "Types that are refused first. What stands in neither list is important.")                                    \
+    X("events.guarded_types", TYPES, guarded_types, 0, 32, "[payout]", reload,                                        \
+        "Types that are never sent twice by our doing: when it is unknown whether a client has got one, it is parked " \
+        "for a person. They are critical as well.")                                                                   \
     X("delivery.connect_timeout", DURATION, connect_timeout_us, 1000, 60000000, "5s", reload,                         \
         "For name look-up, TCP and TLS together.")                                                                    \
     X("delivery.answer_timeout", DURATION, answer_timeout_us, 10000, 600000000, "30s", reload,                        \

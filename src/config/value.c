@@ -12,7 +12,9 @@
 #include <assert.h>
 #include <stdio.h>
 
-_Static_assert(VALUE_ITEMS_MAX >= CONFIG_NETWORKS_MAX && VALUE_ITEMS_MAX >= RETRY_STEPS_MAX, "every list fits");
+_Static_assert(VALUE_ITEMS_MAX >= CONFIG_NETWORKS_MAX && VALUE_ITEMS_MAX >= RETRY_STEPS_MAX &&
+                   VALUE_ITEMS_MAX >= TYPE_LIST_MAX,
+    "every list fits");
 
 /* A step of the retry schedule: below a millisecond it is a busy loop, beyond a month a mistake. */
 #define STEP_US_MIN US_PER_MS
@@ -200,6 +202,11 @@ static bool parse_network(const struct option *option, struct slice text, void *
     return true;
 }
 
+static bool parse_type(const struct option *option, struct slice text, void *field)
+{
+    return type_list_add(field, text); /* the list was zeroed before */
+}
+
 /* The rules. */
 
 static void write_amount(struct buffer *text, int64_t amount, const struct unit *units, size_t units_count)
@@ -272,11 +279,16 @@ static void rule_network(const struct option *option, struct buffer *text)
     buffer_add_string(text, "networks such as 10.0.0.0/8 or fd00::/8");
 }
 
+static void rule_type(const struct option *option, struct buffer *text)
+{
+    buffer_add_string(text, "types of events such as purchase, or beginnings of them with * behind, such as order.*");
+}
+
 static const struct {
     bool is_list, is_text;
     bool (*parse)(const struct option *option, struct slice text, void *field);
     void (*write_rule)(const struct option *option, struct buffer *text);
-} types[OPTION_TYPES] = {
+} types[OPTION_TYPE_COUNT] = {
     [OPTION_TEXT] = {.is_text = true, .parse = parse_text, .write_rule = rule_text},
     [OPTION_PATH] = {.is_text = true, .parse = parse_text, .write_rule = rule_text},
     [OPTION_ADDRESS] = {.is_text = true, .parse = parse_address, .write_rule = rule_address},
@@ -287,6 +299,7 @@ static const struct {
     [OPTION_CHOICE] = {.parse = parse_choice, .write_rule = rule_choice},
     [OPTION_DURATIONS] = {.is_list = true, .parse = parse_step, .write_rule = rule_step},
     [OPTION_NETWORKS] = {.is_list = true, .parse = parse_network, .write_rule = rule_network},
+    [OPTION_TYPES] = {.is_list = true, .parse = parse_type, .write_rule = rule_type},
 };
 
 bool value_is_list(const struct option *option)
@@ -338,6 +351,7 @@ void value_set_list(const struct option *option, const struct value_item *items,
     union {
         struct retry_schedule schedule;
         struct config_networks networks;
+        struct type_list types;
     } field;
     assert(option->size <= sizeof field);
     memset(&field, 0, sizeof field);

@@ -137,6 +137,8 @@ static enum err expire_bodies(struct store *store, int64_t now_us, bool *ret_mor
     struct expiry *expiry = &store->expiry;
     int64_t seqs[BODIES_PER_STEP], newest_us = 0, cutoff_us = now_us - expiry->policy.bodies_us;
     unsigned count;
+    if (expiry->policy.bodies_us == 0)
+        return OK;
     enum err result = list_old(expiry->statements[EXPIRY_LIST_BODIES], expiry->bodies_after, BODIES_PER_STEP, cutoff_us,
         seqs, &newest_us, &count);
     if (result || count == 0)
@@ -210,6 +212,8 @@ static enum err expire_history(struct store *store, int64_t now_us, bool *ret_mo
     int64_t seqs[EVENTS_PER_STEP], newest_us = 0, cutoff_us = now_us - expiry->policy.history_us;
     unsigned count;
     bool dropped = false;
+    if (expiry->policy.history_us == 0)
+        return OK;
     enum err result = list_old(expiry->statements[EXPIRY_LIST_EVENTS], expiry->history_after, EVENTS_PER_STEP,
         cutoff_us, seqs, &newest_us, &count);
     if (result || count == 0)
@@ -226,6 +230,8 @@ static enum err expire_history(struct store *store, int64_t now_us, bool *ret_mo
 
 static enum err expire_conflicts(struct store *store, int64_t now_us, bool *ret_more)
 {
+    if (store->expiry.policy.history_us == 0)
+        return OK;
     struct sql_use use = sql_use(store->expiry.statements[EXPIRY_DROP_CONFLICTS]);
     sql_bind_int(&use, CONFLICTS_PER_STEP);
     sql_bind_int(&use, now_us - store->expiry.policy.history_us);

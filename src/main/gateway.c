@@ -76,6 +76,12 @@ static void make_policy(const struct config *config, struct delivery_policy *ret
     };
 }
 
+static struct class_rules make_class_rules(const struct config *config)
+{
+    return (struct class_rules){
+        .critical = config->critical_types, .optional = config->optional_types, .guarded = config->guarded_types};
+}
+
 static enum err make_client_options(struct gateway *gateway, struct buffer *complaints)
 {
     const struct config *config = gateway->options.config;
@@ -144,6 +150,8 @@ static enum err start_journals(struct gateway *gateway, struct buffer *complaint
         char detail[256] = "";
         struct journal_sqlite_options options = {.directory = gateway->installation.directory,
             .shard = i,
+            .expiry = {gateway->options.config->retention_bodies_us, gateway->options.config->retention_history_us},
+            .reserve_bytes = gateway->options.config->reserve_bytes / gateway->installation.shards,
             .listener = {.on_failed = on_journal_failed, .context = gateway}};
         delivery_shard_listen_to_journal(gateway->deliveries[i], &options.listener);
         enum err failed = journal_sqlite_open(&options, &gateway->journals[i], detail);
@@ -222,6 +230,7 @@ static enum err start_admin(struct gateway *gateway, struct buffer *complaints)
 static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
 {
     const struct installation *installation = &gateway->installation;
+    struct class_rules class_rules = make_class_rules(gateway->options.config);
     return ingress_new(
         &(struct ingress_options){
             .number = number,
@@ -235,6 +244,7 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
             .partitions = installation->partitions,
             .shards = installation->shards,
             .receipt_key = slice_of(installation->receipt_key, RECEIPT_KEY_BYTES),
+            .class_rules = &class_rules,
         },
         &gateway->ingresses[number]);
 }
@@ -348,6 +358,10 @@ void gateway_reload(struct gateway *gateway, const struct config *config)
     make_policy(config, &gateway->policy);
     for (unsigned i = 0; i < gateway->installation.shards; i++)
         delivery_shard_set_policy(gateway->deliveries[i], &gateway->policy);
+    struct class_rules class_rules = make_class_rules(config);
+    for (unsigned i = 0; i < gateway->ingress_threads; i++)
+        if (ingress_set_rules(gateway->ingresses[i], &class_rules))
+            log_error("out of memory: ingress-%u goes on with the types of events that it had. Reload again.", i);
 }
 
 bool gateway_has_failed(const struct gateway *gateway)

@@ -223,11 +223,11 @@ Test(append, an_event_whose_id_is_taken_is_refused_and_its_key_stays_free)
     desk_free(desk);
 }
 
-Test(append, an_event_without_endpoint_is_parked_as_unrouted_and_not_handed_over)
+Test(append, an_event_without_endpoint_is_parked_and_handed_over_as_unrouted)
 {
     struct desk *desk = desk_new();
     cr_assert(desk_append(desk, (struct draft){.key = "k"}, 0, NULL) == OK);
-    cr_assert(desk->arrivals_count == 1 && desk->arrivals[0].answered);
+    cr_assert(desk->arrivals_count == 1 && desk->arrivals[0].answered && desk->unrouted_count == 1);
     cr_assert(
         desk_sql_int(desk, "SELECT count(*) FROM deliveries WHERE endpoint = 0 AND state = 3 AND reason = 1") == 1);
     desk_free(desk);

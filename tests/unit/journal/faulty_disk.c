@@ -8,10 +8,13 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 static _Atomic bool syncs_fail, is_full;
+static _Atomic int64_t room_bytes = -1; /* less than 0: no bound */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -36,10 +39,13 @@ int fdatasync(int fd)
 
 static ssize_t write_at(int fd, const void *data, size_t len, off_t at)
 {
-    if (atomic_load(&is_full)) {
+    int64_t room = atomic_load(&room_bytes);
+    if (atomic_load(&is_full) || (room >= 0 && room < (int64_t)len)) {
         errno = ENOSPC;
         return -1;
     }
+    if (room >= 0)
+        atomic_fetch_sub(&room_bytes, (int64_t)len);
     return syscall(SYS_pwrite64, fd, data, len, at);
 }
 
@@ -48,12 +54,17 @@ void disk_fail_syncs(bool fail)
     atomic_store(&syncs_fail, fail);
 }
 
-void disk_be_full(bool full)
+static void interpose(void)
 {
     static const char *const names[] = {"pwrite", "pwrite64"};
     sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
         vfs->xSetSystemCall(vfs, names[i], (sqlite3_syscall_ptr)write_at);
+}
+
+void disk_be_full(bool full)
+{
+    interpose();
     atomic_store(&is_full, full);
 }
 
@@ -78,4 +89,37 @@ void disk_release_syncs(void)
     holding = false;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
+}
+
+/* Room. The files that the reserve takes and gives count as SQLite's writes do. */
+
+int ftruncate(int fd, off_t len)
+{
+    struct stat info;
+    int64_t before = fstat(fd, &info) == 0 ? info.st_size : 0;
+    if (atomic_load(&room_bytes) >= 0 && before > len)
+        atomic_fetch_add(&room_bytes, before - len);
+    return (int)syscall(SYS_ftruncate, fd, len);
+}
+
+int posix_fallocate(int fd, off_t at, off_t len)
+{
+    if (atomic_load(&room_bytes) >= 0 && atomic_load(&room_bytes) < len)
+        return ENOSPC;
+    if (atomic_load(&room_bytes) >= 0)
+        atomic_fetch_sub(&room_bytes, len);
+    return syscall(SYS_fallocate, fd, 0, at, len) == 0 ? 0 : errno;
+}
+
+int fstatvfs(int fd, struct statvfs *info)
+{
+    int64_t room = atomic_load(&room_bytes);
+    *info = (struct statvfs){.f_frsize = 1, .f_bavail = (unsigned long)(room >= 0 ? room : INT64_MAX)};
+    return 0;
+}
+
+void disk_have_room(int64_t bytes)
+{
+    interpose();
+    atomic_store(&room_bytes, bytes);
 }

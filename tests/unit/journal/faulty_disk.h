@@ -7,9 +7,13 @@
 #define PENSTOCK_TESTS_UNIT_JOURNAL_FAULTY_DISK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 void disk_fail_syncs(bool fail);
 void disk_be_full(bool full);
+/* Every write takes from it, also over what was written before; a file that is cut gives its bytes back. Less than 0:
+ * no bound. */
+void disk_have_room(int64_t bytes);
 
 void disk_hold_syncs(void);      /* the next sync waits */
 void disk_wait_until_held(void); /* until one does */

@@ -39,8 +39,14 @@ static void on_handover(struct mail *mail, void *receiver)
 {
     struct journal_handover *handover = CONTAINER_OF(mail, struct journal_handover, mail);
     cr_assert(handover->count > 0, "an empty handover is not sent");
-    for (unsigned i = 0; i < handover->count; i++)
-        next_arrival(desk_of(receiver))->delivery = handover->deliveries[i];
+    for (unsigned i = 0; i < handover->count; i++) {
+        if (handover->deliveries[i].endpoint != 0) {
+            next_arrival(desk_of(receiver))->delivery = handover->deliveries[i];
+        } else {
+            event_unref(handover->deliveries[i].event);
+            desk_of(receiver)->unrouted_count++;
+        }
+    }
     free(handover);
 }
 
@@ -55,6 +61,7 @@ enum err desk_try_open(struct desk *desk, unsigned shard)
     const struct journal_sqlite_options options = {
         .directory = desk->directory,
         .shard = shard,
+        .reserve_bytes = desk->reserve_bytes,
         .listener = {.delivery = &desk->mailbox, .on_handover = on_handover, .on_failed = on_failed, .context = desk},
     };
     return journal_sqlite_open(&options, &desk->journal, desk->detail);

@@ -24,9 +24,11 @@ struct arrival {
 struct desk {
     char directory[256];
     char detail[256];
+    int64_t reserve_bytes; /* of the journals that are opened from now on */
     struct mailbox mailbox;
     struct journal *journal;
     size_t arrivals_count, answers_count, queries_count;
+    size_t unrouted_count; /* handed over without an endpoint: no arrivals */
     struct arrival arrivals[DESK_ARRIVALS_MAX];
     struct event_id_generator ids;
     struct credit credit;

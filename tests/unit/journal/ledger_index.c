@@ -237,10 +237,31 @@ Test(ledger_index, a_damaged_event_puts_its_key_in_doubt)
     for (unsigned again = 0; again < 2; again++) {
         for (unsigned i = 0; i < 15; i++)
             cr_assert(book_find(book, i) == (i % 10 == 2 ? LEDGER_DAMAGED : LEDGER_DUPLICATE), "key %u", i);
-        cr_assert(book_find(book, 15) == LEDGER_NEW);
+        /* What is read again to make the newest slice's index does not tell whose key it was. */
+        cr_assert(book_find(book, 15) == (again ? LEDGER_DAMAGED : LEDGER_NEW));
         book_reopen(book);
     }
     book_free(book);
+}
+
+Test(ledger_index, a_row_of_which_a_bit_has_flipped_puts_its_key_in_doubt)
+{
+    static const char *const damages[] = {
+        "UPDATE ledger_c_20260216 SET amount = '1' WHERE row = 3",
+        "UPDATE ledger_c_20260216 SET currency = 'EUR' WHERE row = 3",
+        "UPDATE ledger_c_20260216 SET key = (SELECT key FROM ledger_c_20260216 WHERE row = 4) WHERE row = 3",
+        "UPDATE ledger_c_20260216 SET event = (SELECT event FROM ledger_c_20260216 WHERE row = 4) WHERE row = 3",
+        "UPDATE ledger_c_20260216 SET crc = crc + 1 WHERE row = 3",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(damages); i++) {
+        struct book *book = book_new();
+        book_add_and_commit(book, 0, 15, TODAY);
+        book_sql(book, damages[i]);
+        for (unsigned k = 0; k < 15; k++)
+            cr_assert(book_find(book, k) == (k == 2 ? LEDGER_DAMAGED : LEDGER_DUPLICATE), "case %zu key %u", i, k);
+        cr_assert(book_find(book, 15) == LEDGER_NEW, "case %zu", i);
+        book_free(book);
+    }
 }
 
 /* Both keys have had row 6, and the filter and the index remember that. */

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit/journal/shelf.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+/* The id of the event with this number. */
+static struct event_id id_of(struct shelf *shelf, int64_t seq)
+{
+    sqlite3_stmt *statement = NULL;
+    struct event_id id;
+    cr_assert(
+        sqlite3_prepare_v2(shelf->store.db, "SELECT id FROM events WHERE seq = ?", -1, &statement, NULL) == SQLITE_OK);
+    sqlite3_bind_int64(statement, 1, seq);
+    cr_assert(sqlite3_step(statement) == SQLITE_ROW);
+    memcpy(id.bytes, sqlite3_column_blob(statement, 0), sizeof id.bytes);
+    sqlite3_finalize(statement);
+    return id;
+}
+
+static struct journal_act act(
+    struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from, enum delivery_state to)
+{
+    struct journal_act act = {
+        .request.kind = JOURNAL_ACT, .event = id_of(shelf, seq), .index = index, .from = from, .to = to};
+    snprintf(act.note, sizeof act.note, "the client said so");
+    shelf_begin(shelf);
+    cr_assert(store_act(&shelf->store, &act.request) == OK);
+    shelf_commit(shelf);
+    return act;
+}
+
+Test(acts, go_the_operators_ways_and_are_kept_with_their_reason)
+{
+    static const struct {
+        enum delivery_state at, from, to;
+        enum err expected;
+    } cases[] = {
+        {DELIVERY_PARKED, DELIVERY_PARKED, DELIVERY_DELIVERED, OK},
+        {DELIVERY_PARKED, DELIVERY_PARKED, DELIVERY_DISCARDED, OK},
+        {DELIVERY_PARKED, DELIVERY_PARKED, DELIVERY_PENDING, OK},
+        {DELIVERY_DEAD, DELIVERY_DEAD, DELIVERY_PENDING, OK},
+        {DELIVERY_DEAD, DELIVERY_DEAD, DELIVERY_DISCARDED, OK},
+        {DELIVERY_DELIVERED, DELIVERY_DELIVERED, DELIVERY_PENDING, OK},
+        {DELIVERY_DELIVERED, DELIVERY_PARKED, DELIVERY_PENDING, ERR_MOVED_ON},
+        {DELIVERY_DELIVERED, DELIVERY_DEAD, DELIVERY_DISCARDED, ERR_MOVED_ON},
+        {DELIVERY_WAITING, DELIVERY_PARKED, DELIVERY_DELIVERED, ERR_MOVED_ON},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct shelf *shelf = shelf_new();
+        int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 2});
+        cr_assert(shelf_move(shelf, seq, 1, DELIVERY_PENDING, cases[i].at) == OK);
+        struct journal_act done = act(shelf, seq, 1, cases[i].from, cases[i].to);
+        bool ok = cases[i].expected == OK;
+        cr_expect_eq(done.request.result, cases[i].expected, "case %zu: %s", i, err_name(done.request.result));
+        cr_expect_eq(done.ret_state, ok ? cases[i].to : cases[i].at, "case %zu", i);
+        cr_expect(done.ret_endpoint == 2 && done.ret_delivery == seq * ACCOUNT_ENDPOINTS_MAX + 1);
+        cr_expect_eq(shelf_sql_int(shelf, "SELECT count(*) FROM acts WHERE note = 'the client said so'"), ok);
+        char text[160];
+        snprintf(text, sizeof text,
+            "SELECT count(*) FROM deliveries WHERE id %% 16 = 1 AND state = %d AND generation = %d", done.ret_state,
+            ok && cases[i].to == DELIVERY_PENDING);
+        cr_expect_eq(shelf_sql_int(shelf, text), 1, "case %zu", i);
+        shelf_free(shelf);
+    }
+}
+
+Test(acts, on_what_is_not_there_or_has_nowhere_to_go_are_refused)
+{
+    struct shelf *shelf = shelf_new();
+    int64_t seq = shelf_append(shelf, (struct shelved){0});
+    struct journal_act resend = act(shelf, seq, 0, DELIVERY_PARKED, DELIVERY_PENDING);
+    cr_expect_eq(resend.request.result, ERR_INVALID, "it has no endpoint");
+    cr_expect_eq(act(shelf, seq, 1, DELIVERY_PARKED, DELIVERY_DELIVERED).request.result, ERR_NOT_FOUND);
+    struct journal_act unknown = {
+        .request.kind = JOURNAL_ACT, .from = DELIVERY_PARKED, .to = DELIVERY_DISCARDED, .event = {{1}}};
+    shelf_begin(shelf);
+    cr_assert(store_act(&shelf->store, &unknown.request) == OK && unknown.request.result == ERR_NOT_FOUND);
+    shelf_commit(shelf);
+    cr_expect_eq(act(shelf, seq, 0, DELIVERY_PARKED, DELIVERY_DISCARDED).request.result, OK);
+    shelf_sql(shelf, "UPDATE deliveries SET failures = 1");
+    cr_expect_eq(act(shelf, seq, 0, DELIVERY_PARKED, DELIVERY_DISCARDED).request.result, ERR_DAMAGED);
+    shelf_free(shelf);
+}
+
+Test(acts, a_forced_replay_keeps_the_attempt_that_had_delivered)
+{
+    struct shelf *shelf = shelf_new();
+    int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
+    struct journal_settle order = {.request.kind = JOURNAL_SETTLE,
+        .delivery = seq * ACCOUNT_ENDPOINTS_MAX,
+        .from = DELIVERY_PENDING,
+        .to = DELIVERY_DELIVERED,
+        .has_attempt = true,
+        .attempt = {.number = 1, .started_us = 70, .end.http_status = 204}};
+    shelf_begin(shelf);
+    cr_assert(store_settle(&shelf->store, &order.request) == OK && order.request.result == OK);
+    shelf_commit(shelf);
+    cr_expect_eq(act(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM attempts WHERE number = 1 AND http_status = 204") == 1);
+    shelf_free(shelf);
+}
+
+static struct journal_list_unrouted list(
+    struct shelf *shelf, struct journal_unrouted *room, unsigned count, int64_t after)
+{
+    struct journal_list_unrouted list = {
+        .request.kind = JOURNAL_LIST_UNROUTED, .after_id = after, .count_max = count, .ret_unrouted = room};
+    shelf_begin(shelf);
+    cr_assert(store_list_unrouted(&shelf->store, &list.request) == OK);
+    shelf_commit(shelf);
+    return list;
+}
+
+Test(route, what_is_unrouted_is_listed_in_parts_and_follows_its_endpoint_in_the_books)
+{
+    struct shelf *shelf = shelf_new();
+    int64_t seqs[3];
+    for (int i = 0; i < 3; i++)
+        seqs[i] = shelf_append(
+            shelf, (struct shelved){.account = i == 1 ? "other" : "acc_1", .amount = "2.5", .currency = "EUR"});
+    struct journal_unrouted room[4];
+    struct journal_list_unrouted first = list(shelf, room, 2, 0);
+    cr_assert(first.ret_count == 2 && strcmp(room[1].account, "other") == 0 && strcmp(room[0].type, "purchase") == 0);
+    cr_assert(first.ret_after_id == room[1].delivery);
+    struct journal_list_unrouted rest = list(shelf, room + 2, 2, first.ret_after_id);
+    cr_assert(rest.ret_count == 1 && rest.ret_after_id == INT64_MAX);
+    cr_assert(room[2].delivery == seqs[2] * ACCOUNT_ENDPOINTS_MAX);
+
+    const struct journal_way ways[] = {{room[0].delivery, 5}, {room[2].delivery, 5}, {room[0].delivery, 6}};
+    struct journal_route route = {.request.kind = JOURNAL_ROUTE, .count = 3, .ways = ways};
+    shelf_begin(shelf);
+    cr_assert(store_route(&shelf->store, &route.request) == OK);
+    shelf_commit(shelf);
+    cr_expect_eq(route.ret_count, 2, "one that is routed is not routed again");
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE endpoint = 5 AND state = 0") == 2);
+    for (int crash = 0; crash < 2; crash++) {
+        cr_expect(shelf_sql_int(shelf,
+                      "SELECT count(*) FROM books WHERE endpoint = 5 AND accepted = 2 AND accepted_sum = '5'") == 1);
+        cr_expect(shelf_sql_int(shelf, "SELECT sum(accepted) FROM books WHERE endpoint = 0") == 1);
+        shelf_crash(shelf);
+    }
+    cr_expect(list(shelf, room, 4, 0).ret_count == 1);
+    shelf_free(shelf);
+}
+
+Test(conflicts, of_the_same_money_are_counted_and_others_are_kept_up_to_a_bound)
+{
+    struct shelf *shelf = shelf_new();
+    struct event_id first = {{1}};
+    static const char *const amounts[] = {"1", "1.0", "2", "1.00", "2", "-1"};
+    for (int i = 0; i < 6 + 40; i++) {
+        char amount[8];
+        snprintf(amount, sizeof amount, "%d", 100 + i);
+        struct event event = {.parts = {.amount = slice_from_string(i < 6 ? amounts[i] : amount),
+                                  .currency = SLICE_LITERAL("EUR"),
+                                  .body = SLICE_LITERAL("{}")}};
+        bool is_new;
+        shelf_begin(shelf);
+        cr_assert(conflict_rows_add(&shelf->store.conflicts, &first, i, &event, &is_new) == OK);
+        shelf_commit(shelf);
+        cr_expect_eq(is_new, i == 0 || i == 2 || (i >= 5 && i < 6 + 13), "at %d", i);
+    }
+    cr_expect(shelf_sql_int(shelf, "SELECT times FROM conflicts WHERE amount = '1'") == 3);
+    cr_expect(shelf_sql_int(shelf, "SELECT times FROM conflicts WHERE amount = '2' AND last_us = 4") == 2);
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM conflicts") == CONFLICTS_PER_KEY_MAX);
+    cr_expect(shelf_sql_int(shelf, "SELECT sum(times) FROM conflicts") == 46, "none is lost without being counted");
+    shelf_free(shelf);
+}

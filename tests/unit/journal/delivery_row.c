@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit/journal/shelf.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#define STATE(name) [DELIVERY_##name]
+
+Test(delivery_row, moves_by_the_ways_of_the_picture_only)
+{
+    /* P pending, S sending, W waiting, K parked, D delivered, X dead, C discarded; by where from */
+    static const char *const ways[DELIVERY_STATES] = {STATE(PENDING) = "SWKDX", STATE(SENDING) = "DWXK",
+        STATE(WAITING) = "SKDXW", STATE(PARKED) = "PDC", STATE(DELIVERED) = "P", STATE(DEAD) = "PC",
+        STATE(DISCARDED) = ""};
+    static const char letters[] = "PSWKDXC";
+    for (int from = 0; from < DELIVERY_STATES; from++)
+        for (int to = 0; to < DELIVERY_STATES; to++)
+            cr_expect_eq(delivery_row_may_move((enum delivery_state)from, (enum delivery_state)to),
+                strchr(ways[from], letters[to]) != NULL, "%c to %c", letters[from], letters[to]);
+}
+
+Test(delivery_row, keeps_what_a_move_is_not_about)
+{
+    const struct attempt attempt = {.number = 3, .started_us = 50, .duration_us = 7, .end.http_status = 201};
+    const struct delivery_row row = {.id = 1,
+        .endpoint = 2,
+        .state = DELIVERY_WAITING,
+        .lane = LANE_RETRY,
+        .generation = 4,
+        .attempts = 2,
+        .failures = 2,
+        .due_us = 99};
+    struct delivery_row moved = row;
+    delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_SENDING}, 1000);
+    cr_expect(
+        moved.state == DELIVERY_SENDING && moved.lane == LANE_RETRY && moved.failures == 2 && moved.attempts == 2);
+    delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_DELIVERED, .attempt = &attempt}, 2000);
+    cr_expect(moved.attempts == 3 && moved.started_us == 50 && moved.duration_us == 7 && moved.http_status == 201);
+    cr_expect(moved.generation == 4 && moved.settled_us == 2000 && moved.due_us == 99);
+    delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_PENDING, .lane = LANE_REPLAY}, 3000);
+    cr_expect(moved.generation == 5 && moved.lane == LANE_REPLAY && moved.attempts == 3 && moved.started_us == 0);
+    delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_PARKED, .reason = PARK_GONE}, 4000);
+    cr_expect(moved.reason == PARK_GONE);
+    delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_DISCARDED}, 5000);
+    cr_expect(moved.reason == PARK_NONE && moved.settled_us == 5000);
+}
+
+/* Each column that counts, changed behind our back. */
+Test(delivery_row, that_is_damaged_is_neither_moved_nor_sent_but_parked_when_it_is_met)
+{
+    static const char *const damages[] = {"endpoint = 9", "state = 2", "reason = 4", "lane = 1", "generation = 1",
+        "attempts = 1", "failures = 1", "due_us = 1", "settled_us = 1", "started_us = 1", "duration_us = 1",
+        "http_status = 200", "crc = crc + 1", "crc = crc + 4294967296"};
+    for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        struct shelf *shelf = shelf_new();
+        int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
+        char text[128];
+        snprintf(text, sizeof text, "UPDATE deliveries SET %s", damages[i]);
+        shelf_sql(shelf, text);
+        cr_expect_eq(shelf_move(shelf, seq, 0, DELIVERY_PENDING, DELIVERY_DELIVERED), ERR_DAMAGED, "%s", damages[i]);
+        cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE state = 4") == 0, "%s", damages[i]);
+        struct delivery loaded[4];
+        struct journal_load load = {.request.kind = JOURNAL_LOAD,
+            .endpoint = i == 0 ? 9 : 1,
+            .due_by_us = INT64_MAX,
+            .count_max = 4,
+            .bytes_max = 1 << 20,
+            .ret_deliveries = loaded};
+        shelf_begin(shelf);
+        cr_assert(store_load(&shelf->store, &load.request) == OK);
+        shelf_commit(shelf);
+        cr_expect(load.ret_count == 0, "%s", damages[i]);
+        cr_expect(shelf_sql_int(shelf, "SELECT state * 100 + reason FROM deliveries") == 306, "%s", damages[i]);
+        shelf_free(shelf);
+    }
+}
+
+Test(delivery_row, of_a_stale_index_entry_stays_where_it_says_it_is)
+{
+    struct shelf *shelf = shelf_new();
+    int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
+    cr_assert(shelf_move(shelf, seq, 0, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
+    /* An index that still lists it among the pending ones, as a torn page would. */
+    shelf_sql(shelf, "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX deliveries_pending ON"
+                     " deliveries(endpoint) WHERE state = 4' WHERE name = 'deliveries_pending';"
+                     " PRAGMA writable_schema = RESET; REINDEX deliveries_pending;"
+                     " PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX deliveries_pending ON"
+                     " deliveries(endpoint) WHERE state = 0' WHERE name = 'deliveries_pending';"
+                     " PRAGMA writable_schema = RESET;");
+    struct delivery loaded[4];
+    struct journal_load load = {.request.kind = JOURNAL_LOAD,
+        .endpoint = 1,
+        .due_by_us = INT64_MAX,
+        .count_max = 4,
+        .bytes_max = 1 << 20,
+        .ret_deliveries = loaded};
+    shelf_begin(shelf);
+    cr_assert(store_load(&shelf->store, &load.request) == OK);
+    shelf_commit(shelf);
+    cr_expect(load.ret_count == 0);
+    cr_expect(shelf_sql_int(shelf, "SELECT state FROM deliveries NOT INDEXED") == DELIVERY_DELIVERED);
+    shelf_free(shelf);
+}

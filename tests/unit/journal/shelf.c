@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit/journal/shelf.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void shelf_open(struct shelf *shelf)
+{
+    char detail[256];
+    const struct store_options options = {.directory = shelf->directory, .expiry = {7 * US_PER_DAY, 90 * US_PER_DAY}};
+    enum err result = store_open(&shelf->store, &options, detail);
+    cr_assert(result == OK, "%s: %s", err_name(result), detail);
+}
+
+struct shelf *shelf_new(void)
+{
+    struct shelf *shelf = calloc(1, sizeof *shelf);
+    cr_assert(shelf);
+    snprintf(shelf->directory, sizeof shelf->directory, "/tmp/penstock-shelf-XXXXXX");
+    cr_assert(mkdtemp(shelf->directory));
+    shelf_open(shelf);
+    return shelf;
+}
+
+void shelf_free(struct shelf *shelf)
+{
+    char command[128];
+    store_close(&shelf->store, false);
+    snprintf(command, sizeof command, "rm -r %s", shelf->directory);
+    cr_assert(system(command) == 0);
+    free(shelf);
+}
+
+void shelf_crash(struct shelf *shelf)
+{
+    store_close(&shelf->store, true);
+    shelf_open(shelf);
+}
+
+void shelf_begin(struct shelf *shelf)
+{
+    cr_assert(store_begin(&shelf->store) == OK);
+}
+
+void shelf_commit(struct shelf *shelf)
+{
+    cr_assert(store_commit(&shelf->store) == OK);
+}
+
+int64_t shelf_append(struct shelf *shelf, struct shelved draft)
+{
+    struct event_parts parts = {
+        .accepted_us = draft.accepted_us ? draft.accepted_us : clock_wall_us(),
+        .partner = SLICE_LITERAL("p"),
+        .account = slice_from_string(draft.account ? draft.account : "acc_1"),
+        .type = SLICE_LITERAL("purchase"),
+        .key = slice_from_string(draft.key),
+        .amount = slice_from_string(draft.amount),
+        .currency = slice_from_string(draft.currency),
+        .body = SLICE_LITERAL("{\"some\":\"body\"}"),
+    };
+    const unsigned char random[8] = {9};
+    event_id_make(&shelf->ids, parts.accepted_us, 0, random, &parts.id);
+    struct journal_append append = {.request.kind = JOURNAL_APPEND, .endpoints_count = draft.endpoints};
+    cr_assert(event_new(&parts, NULL, 100, &append.event) == OK);
+    dedupe_ledger_key(parts.partner, parts.account, parts.type, parts.key, &append.ledger_key);
+    for (unsigned i = 0; i < draft.endpoints; i++)
+        append.endpoints[i] = i + 1;
+    struct journal_handover *handover = malloc(sizeof *handover + 17 * sizeof handover->deliveries[0]);
+    cr_assert(handover);
+    handover->count = 0;
+    shelf->store.handover = handover;
+    int64_t seq = shelf->store.next_seq;
+    shelf_begin(shelf);
+    cr_assert(store_append(&shelf->store, &append.request) == OK && append.request.result == OK);
+    shelf_commit(shelf);
+    for (unsigned i = 0; i < handover->count; i++)
+        event_unref(handover->deliveries[i].event);
+    free(handover);
+    event_unref(append.event);
+    return seq;
+}
+
+enum err shelf_move(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from, enum delivery_state to)
+{
+    struct journal_settle order = {.request.kind = JOURNAL_SETTLE,
+        .delivery = seq * ACCOUNT_ENDPOINTS_MAX + index,
+        .from = from,
+        .to = to,
+        .reason = PARK_AMBIGUOUS,
+        .lane = LANE_RETRY};
+    shelf_begin(shelf);
+    cr_assert(store_settle(&shelf->store, &order.request) == OK);
+    shelf_commit(shelf);
+    return order.request.result;
+}
+
+void shelf_sql(struct shelf *shelf, const char *text)
+{
+    char *message = NULL;
+    cr_assert(sqlite3_exec(shelf->store.db, text, NULL, NULL, &message) == SQLITE_OK, "%s: %s", text, message);
+}
+
+int64_t shelf_sql_int(struct shelf *shelf, const char *text)
+{
+    sqlite3_stmt *statement = NULL;
+    cr_assert(sqlite3_prepare_v2(shelf->store.db, text, -1, &statement, NULL) == SQLITE_OK, "%s: %s", text,
+        sqlite3_errmsg(shelf->store.db));
+    cr_assert(sqlite3_step(statement) == SQLITE_ROW, "%s", text);
+    int64_t value = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return value;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A store without a thread: the test is its writer, and chooses the time. */
+#ifndef PENSTOCK_TESTS_UNIT_JOURNAL_SHELF_H
+#define PENSTOCK_TESTS_UNIT_JOURNAL_SHELF_H
+
+#include "journal/store.h"
+
+struct shelf {
+    char directory[64];
+    struct store store;
+    struct event_id_generator ids;
+};
+
+struct shelf *shelf_new(void);
+void shelf_free(struct shelf *shelf);
+void shelf_open(struct shelf *shelf);
+/* Without writing what has gathered: as a crash would leave it. */
+void shelf_crash(struct shelf *shelf);
+
+void shelf_begin(struct shelf *shelf);
+void shelf_commit(struct shelf *shelf);
+
+/* Accepts an event for two endpoints (or one, or none: 0) in a transaction of its own; returns its number. */
+struct shelved {
+    const char *key, *amount, *currency, *account;
+    int64_t accepted_us;
+    unsigned endpoints; /* 1 and up to this; 0: unrouted */
+};
+int64_t shelf_append(struct shelf *shelf, struct shelved event);
+
+/* Moves delivery `index` of an event, in a transaction of its own. */
+enum err shelf_move(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from, enum delivery_state to);
+
+void shelf_sql(struct shelf *shelf, const char *text);
+int64_t shelf_sql_int(struct shelf *shelf, const char *text);
+
+#endif
