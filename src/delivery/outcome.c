@@ -88,6 +88,7 @@ static void fill_attempt(struct attempt_run *run)
     attempt->started_us = run->started_wall_us;
     attempt->duration_us = run->client.duration_us;
     attempt->end = run->client.end;
+    attempt->reach = run->client.reach;
     attempt->excerpt_len = run->client.excerpt_len;
     memcpy(attempt->excerpt, run->client.excerpt, run->client.excerpt_len);
     run->settle.has_attempt = true;

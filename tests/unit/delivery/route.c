@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+TestSuite(route, .init = fixture_begin, .fini = fixture_end);
+TestSuite(act, .init = fixture_begin, .fini = fixture_end);
+
+static struct journal_list_unrouted *list_at(unsigned index)
+{
+    return CONTAINER_OF(journal_request(JOURNAL_LIST_UNROUTED, index), struct journal_list_unrouted, request);
+}
+
+static struct journal_route *route_at(unsigned index)
+{
+    return CONTAINER_OF(journal_request(JOURNAL_ROUTE, index), struct journal_route, request);
+}
+
+static void answer_list(struct journal_list_unrouted *list, int64_t delivery, const char *account, int64_t after_id)
+{
+    struct journal_unrouted *it = &list->ret_unrouted[list->ret_count++];
+    *it = (struct journal_unrouted){.delivery = delivery};
+    snprintf(it->account, sizeof it->account, "%s", account);
+    snprintf(it->type, sizeof it->type, "note");
+    list->ret_after_id = after_id;
+    journal_answer(&list->request, OK);
+}
+
+static void answer_nothing(struct journal_list_unrouted *list)
+{
+    list->ret_count = 0;
+    list->ret_after_id = INT64_MAX;
+    journal_answer(&list->request, OK);
+}
+
+static void hand_over_unrouted(int64_t id)
+{
+    struct journal_listener listener;
+    delivery_shard_listen_to_journal(shard, &listener);
+    struct journal_handover *handover = malloc(sizeof *handover + sizeof handover->deliveries[0]);
+    handover->count = 1;
+    handover->deliveries[0] = make_delivery(id, "note", DELIVERY_PARKED);
+    handover->deliveries[0].endpoint = 0;
+    handover->mail.on_receive = listener.on_handover;
+    mailbox_post(listener.delivery, &handover->mail);
+}
+
+Test(route, what_is_unrouted_is_walked_through_in_parts_and_goes_to_who_takes_it)
+{
+    begin_shard(NULL);
+    struct journal_list_unrouted *list = list_at(0);
+    cr_assert_eq(list->after_id, 0);
+    answer_list(list, 32, "somebody_else", 32);
+    list = list_at(1);
+    cr_assert_eq(list->after_id, 32, "it goes on behind the last");
+    answer_list(list, 48, "acc_1", INT64_MAX);
+    struct journal_route *route = route_at(0);
+    cr_assert(route->count == 1 && route->ways[0].delivery == 48 && route->ways[0].endpoint == endpoint);
+    route->ret_count = 1;
+    journal_answer(&route->request, OK);
+    struct journal_load *load = journal_load_at(0);
+    cr_assert(load->endpoint == endpoint && load->after_pending_id < 48);
+    journal_answer_load(load, 48, 48, DELIVERY_PENDING, false);
+    sink_request(0);
+    journal_answer(&journal_settle_at(JOURNAL_SETTLE, 0)->request, OK);
+}
+
+Test(route, an_endpoint_that_changes_during_a_walk_makes_it_begin_again)
+{
+    begin_shard(NULL);
+    struct journal_list_unrouted *list = list_at(0);
+    delivery_shard_endpoint_changed(shard, endpoint);
+    struct journal_request *release = journal_request(JOURNAL_RELEASE, 0);
+    cr_assert_eq(journal_count(JOURNAL_LIST_UNROUTED), 1, "one walk at a time");
+    journal_answer_at_once(JOURNAL_RELEASE);
+    journal_answer(release, OK);
+    answer_nothing(list);
+    answer_nothing(list_at(1));
+}
+
+/* It was judged by the directory of a moment ago, and committed behind the walk. */
+Test(route, what_is_handed_over_unrouted_although_somebody_takes_it_is_walked_to)
+{
+    begin_shard(NULL);
+    answer_nothing(list_at(0));
+    hand_over_unrouted(64);
+    answer_nothing(list_at(1));
+    change_endpoint(ENDPOINT_CHANGE_ENABLED, false);
+    WAIT_UNTIL(!endpoint_is_enabled());
+    cr_assert_eq(journal_count(JOURNAL_ROUTE), 0);
+}
+
+Test(route, a_walk_that_the_disk_refused_is_done_a_second_later)
+{
+    begin_shard(NULL);
+    journal_answer(journal_request(JOURNAL_LIST_UNROUTED, 0), ERR_DISK);
+    answer_nothing(list_at(1));
+}
+
+static struct mailbox asker;
+static _Atomic int answers;
+
+static void on_answered(struct journal_act *act, void *receiver)
+{
+    cr_assert_eq(receiver, &asker);
+    answers++;
+}
+
+static void wait_for_answer(int count)
+{
+    while (answers < count) {
+        mailbox_wait(&asker, 100);
+        mailbox_work(&asker);
+    }
+}
+
+static struct journal_act act_of(enum delivery_state from, enum delivery_state to)
+{
+    return (struct journal_act){.from = from, .to = to, .asked_by = &asker, .on_answered = on_answered};
+}
+
+Test(act, is_answered_after_its_commit_and_what_it_made_pending_is_sent)
+{
+    cr_assert_eq(mailbox_init(&asker, &asker), OK);
+    begin_shard(NULL);
+    answer_nothing(list_at(0));
+    struct journal_act resend = act_of(DELIVERY_PARKED, DELIVERY_PENDING);
+    delivery_shard_act(shard, &resend);
+    struct journal_act *seen = CONTAINER_OF(journal_request(JOURNAL_ACT, 0), struct journal_act, request);
+    cr_assert_eq(seen, &resend);
+    cr_assert_eq(answers, 0);
+    resend.ret_endpoint = endpoint;
+    resend.ret_delivery = 80;
+    journal_answer(&resend.request, OK);
+    wait_for_answer(1);
+    cr_assert_eq(resend.request.result, OK);
+    struct journal_load *load = journal_load_at(0);
+    cr_assert(load->endpoint == endpoint && load->after_pending_id < 80);
+    journal_answer_load(load, 80, 80, DELIVERY_PENDING, false);
+    sink_request(0);
+    journal_answer(&journal_settle_at(JOURNAL_SETTLE, 0)->request, OK);
+    mailbox_done(&asker);
+}
+
+Test(act, that_finds_it_elsewhere_changes_nothing_here)
+{
+    cr_assert_eq(mailbox_init(&asker, &asker), OK);
+    begin_shard(NULL);
+    answer_nothing(list_at(0));
+    struct journal_act resend = act_of(DELIVERY_PARKED, DELIVERY_PENDING);
+    delivery_shard_act(shard, &resend);
+    journal_answer(journal_request(JOURNAL_ACT, 0), ERR_MOVED_ON);
+    wait_for_answer(1);
+    cr_assert_eq(resend.request.result, ERR_MOVED_ON);
+    cr_assert_eq(journal_count(JOURNAL_LOAD), 0);
+    end_shard(US_PER_SECOND);
+    struct journal_act late = act_of(DELIVERY_DEAD, DELIVERY_DISCARDED);
+    delivery_shard_act(shard, &late);
+    free_shard();
+    wait_for_answer(2);
+    cr_assert_eq(late.request.result, ERR_SHUTTING_DOWN);
+    mailbox_done(&asker);
+}
