@@ -14,64 +14,65 @@
 #ifndef PENSTOCK_CONFIG_OPTION_TABLE_H
 #define PENSTOCK_CONFIG_OPTION_TABLE_H
 
-#define OPTION_TABLE(X)                                                                                               \
-    X("data.directory", PATH, data_directory, 1, 4000, "/var/lib/penstock", restart,                                  \
-        "Where everything durable lives: installation, keys, account database, journals.")                            \
-    X("data.partitions", INTEGER, partitions, 1, 4096, "16", restart,                                                 \
-        "Partitions of the installation. Fixed when the data directory is made.")                                     \
-    X("data.shards", INTEGER, shards, 0, 64, "0", restart,                                                            \
-        "Journals, each with its thread. 0: one per core, at most the partitions. Fixed when the data directory is "  \
-        "made.")                                                                                                      \
-    X("data.held_bytes_max", BYTES, held_bytes_max, 16777216, 1099511627776, "64MiB", restart,                        \
-        "Memory that events on their way may hold. Beyond it partners get 503 and backlogs stay on disk.")            \
-    X("data.reserve", BYTES, reserve_bytes, 0, 1099511627776, "64MiB", restart,                                       \
-        "Disk space kept for recording deliveries when the disk is full. While less than four times as much is free, " \
-        "optional events are refused, below twice as much important ones as well. 0: none.")                          \
-    X("retention.bodies", DURATION, retention_bodies_us, 0, 315360000000000, "7d", restart,                           \
-        "How long the bodies of delivered events are kept. 0s: for ever.")                                            \
-    X("retention.history", DURATION, retention_history_us, 0, 315360000000000, "90d", restart,                        \
-        "How long delivered events are known in searches and audits one by one; their sums stay. 0s: for ever.")      \
-    X("ingress.listen", ADDRESS, ingress_listen, 1, 255, "*:8080", restart,                                           \
-        "Where partners post: HTTP/1.1 and HTTP/2 in cleartext.")                                                     \
-    X("ingress.threads", INTEGER, ingress_threads, 0, 64, "0", restart, "Ingress threads. 0: one per core.")          \
-    X("ingress.connections_max", INTEGER, ingress_connections_max, 1, 1000000, "10000", restart,                      \
-        "Partner connections per ingress thread; beyond it accepting pauses.")                                        \
-    X("admin.listen", ADDRESS, admin_listen, 1, 255, "127.0.0.1:9640", restart,                                       \
-        "The operators' listener: admin API, health, metrics. Keep it on loopback or behind TLS.")                    \
-    X("admin.token_file", PATH, admin_token_file, 0, 4000, "", restart,                                               \
-        "File that holds the bearer token of the admin API. Empty: keys/admin.token, made at the first start.")       \
-    X("events.critical_types", TYPES, critical_types, 0, 32, "[lead, purchase, payout]", reload,                      \
+#define OPTION_TABLE(X)                                                                                                \
+    X("data.directory", PATH, data_directory, 1, 4000, "/var/lib/penstock", restart,                                   \
+        "Where everything durable lives: installation, keys, account database, journals.")                             \
+    X("data.partitions", INTEGER, partitions, 1, 4096, "16", restart,                                                  \
+        "Partitions of the installation. Fixed when the data directory is made.")                                      \
+    X("data.shards", INTEGER, shards, 0, 64, "0", restart,                                                             \
+        "Journals, each with its thread. 0: one per core, at most the partitions. Fixed when the data directory is "   \
+        "made.")                                                                                                       \
+    X("data.held_bytes_max", BYTES, held_bytes_max, 16777216, 1099511627776, "64MiB", restart,                         \
+        "Memory that events on their way may hold. Beyond it partners get 503 and backlogs stay on disk.")             \
+    X("data.reserve", BYTES, reserve_bytes, 0, 1099511627776, "64MiB", restart,                                        \
+        "Disk space kept for recording deliveries when the disk is full: 16 MiB or more for each shard. While less "  \
+        "than four times as much is free, optional events are refused, below twice as much important ones as well. "  \
+        "0: none.")                           \
+    X("retention.bodies", DURATION, retention_bodies_us, 0, 315360000000000, "7d", restart,                            \
+        "How long the bodies of delivered events are kept. 0s: for ever.")                                             \
+    X("retention.history", DURATION, retention_history_us, 0, 315360000000000, "90d", restart,                         \
+        "How long delivered events are known in searches and audits one by one; their sums stay. 0s: for ever.")       \
+    X("ingress.listen", ADDRESS, ingress_listen, 1, 255, "*:8080", restart,                                            \
+        "Where partners post: HTTP/1.1 and HTTP/2 in cleartext.")                                                      \
+    X("ingress.threads", INTEGER, ingress_threads, 0, 64, "0", restart, "Ingress threads. 0: one per core.")           \
+    X("ingress.connections_max", INTEGER, ingress_connections_max, 1, 1000000, "10000", restart,                       \
+        "Partner connections per ingress thread; beyond it accepting pauses.")                                         \
+    X("admin.listen", ADDRESS, admin_listen, 1, 255, "127.0.0.1:9640", restart,                                        \
+        "The operators' listener: admin API, health, metrics. Keep it on loopback or behind TLS.")                     \
+    X("admin.token_file", PATH, admin_token_file, 0, 4000, "", restart,                                                \
+        "File that holds the bearer token of the admin API. Empty: keys/admin.token, made at the first start.")        \
+    X("events.critical_types", TYPES, critical_types, 0, 32, "[lead, purchase, payout]", reload,                       \
         "Types of events that are critical, or beginnings of types with * behind: a key is required, duplicates are "  \
-        "known for 90 days, and they are the last to be refused when the gateway holds too much.")                    \
-    X("events.optional_types", TYPES, optional_types, 0, 32, "[notification, status_update]", reload,                 \
-        "Types that are refused first. What stands in neither list is important.")                                    \
-    X("events.guarded_types", TYPES, guarded_types, 0, 32, "[payout]", reload,                                        \
+        "known for 90 days, and they are the last to be refused when the gateway holds too much.")                     \
+    X("events.optional_types", TYPES, optional_types, 0, 32, "[notification, status_update]", reload,                  \
+        "Types that are refused first. What stands in neither list is important.")                                     \
+    X("events.guarded_types", TYPES, guarded_types, 0, 32, "[payout]", reload,                                         \
         "Types that are never sent twice by our doing: when it is unknown whether a client has got one, it is parked " \
-        "for a person. They are critical as well.")                                                                   \
-    X("delivery.connect_timeout", DURATION, connect_timeout_us, 1000, 60000000, "5s", reload,                         \
-        "For name look-up, TCP and TLS together.")                                                                    \
-    X("delivery.answer_timeout", DURATION, answer_timeout_us, 10000, 600000000, "30s", reload,                        \
-        "For one whole request to a client.")                                                                         \
-    X("delivery.guarded_answer_timeout", DURATION, guarded_answer_timeout_us, 10000, 600000000, "90s", reload,        \
-        "The same for guarded events (payouts): a client that takes 30 s is slow, not ambiguous.")                    \
-    X("delivery.retry_schedule", DURATIONS, retry_schedule, 1, 32,                                                    \
-        "[1s, 5s, 15s, 30s, 1m, 2m, 5m, 15m, 30m, 1h, 2h, 5h, 10h, 14h, 20h, 24h]", reload,                           \
-        "Waits after each failed attempt, each +-20 %; after the last one the delivery is dead.")                     \
-    X("delivery.in_flight_per_endpoint", INTEGER, in_flight_per_endpoint, 1, 1024, "32", reload,                      \
-        "Requests under way to one endpoint at the same time.")                                                       \
-    X("delivery.in_flight_per_shard", INTEGER, in_flight_per_shard, 1, 16384, "1024", reload,                         \
-        "Requests under way from one shard at the same time.")                                                        \
-    X("delivery.active_per_endpoint", INTEGER, active_per_endpoint, 1, 100000, "512", reload,                         \
-        "Deliveries of one endpoint that wait in memory; more of them stay in the journal until there is room.")      \
-    X("delivery.paused", BOOLEAN, paused, 0, 1, "false", reload,                                                      \
-        "Begin no delivery: what partners post is accepted and waits in the journal until this is false again.")      \
-    X("delivery.allow_networks", NETWORKS, allow_networks, 0, 64, "[]", restart,                                      \
-        "Networks that deliveries may go to although they are not public, e.g. [10.0.0.0/8].")                        \
-    X("delivery.allow_http", BOOLEAN, allow_http, 0, 1, "false", restart, "Allow endpoints with plain http:// URLs.") \
-    X("delivery.ca_file", PATH, ca_file, 0, 4000, "", restart,                                                        \
-        "CA certificates that endpoints are checked against. Empty: the system's.")                                   \
-    X("shutdown.drain", DURATION, drain_us, 0, 600000000, "15s", reload,                                              \
-        "How long SIGTERM waits for what is in flight.")                                                              \
+        "for a person. They are critical as well.")                                                                    \
+    X("delivery.connect_timeout", DURATION, connect_timeout_us, 1000, 60000000, "5s", reload,                          \
+        "For name look-up, TCP and TLS together.")                                                                     \
+    X("delivery.answer_timeout", DURATION, answer_timeout_us, 10000, 600000000, "30s", reload,                         \
+        "For one whole request to a client.")                                                                          \
+    X("delivery.guarded_answer_timeout", DURATION, guarded_answer_timeout_us, 10000, 600000000, "90s", reload,         \
+        "The same for guarded events (payouts): a client that takes 30 s is slow, not ambiguous.")                     \
+    X("delivery.retry_schedule", DURATIONS, retry_schedule, 1, 32,                                                     \
+        "[1s, 5s, 15s, 30s, 1m, 2m, 5m, 15m, 30m, 1h, 2h, 5h, 10h, 14h, 20h, 24h]", reload,                            \
+        "Waits after each failed attempt, each +-20 %; after the last one the delivery is dead.")                      \
+    X("delivery.in_flight_per_endpoint", INTEGER, in_flight_per_endpoint, 1, 1024, "32", reload,                       \
+        "Requests under way to one endpoint at the same time.")                                                        \
+    X("delivery.in_flight_per_shard", INTEGER, in_flight_per_shard, 1, 16384, "1024", reload,                          \
+        "Requests under way from one shard at the same time.")                                                         \
+    X("delivery.active_per_endpoint", INTEGER, active_per_endpoint, 1, 100000, "512", reload,                          \
+        "Deliveries of one endpoint that wait in memory; more of them stay in the journal until there is room.")       \
+    X("delivery.paused", BOOLEAN, paused, 0, 1, "false", reload,                                                       \
+        "Begin no delivery: what partners post is accepted and waits in the journal until this is false again.")       \
+    X("delivery.allow_networks", NETWORKS, allow_networks, 0, 64, "[]", restart,                                       \
+        "Networks that deliveries may go to although they are not public, e.g. [10.0.0.0/8].")                         \
+    X("delivery.allow_http", BOOLEAN, allow_http, 0, 1, "false", restart, "Allow endpoints with plain http:// URLs.")  \
+    X("delivery.ca_file", PATH, ca_file, 0, 4000, "", restart,                                                         \
+        "CA certificates that endpoints are checked against. Empty: the system's.")                                    \
+    X("shutdown.drain", DURATION, drain_us, 0, 600000000, "15s", reload,                                               \
+        "How long SIGTERM waits for what is in flight.")                                                               \
     X("log.level", CHOICE, log_level, 0, 0, "info", reload, "error, warn, info or debug.")
 
 #endif

@@ -12,8 +12,8 @@
 #include <assert.h>
 #include <stdio.h>
 
-_Static_assert(VALUE_ITEMS_MAX >= CONFIG_NETWORKS_MAX && VALUE_ITEMS_MAX >= RETRY_STEPS_MAX &&
-                   VALUE_ITEMS_MAX >= TYPE_LIST_MAX,
+_Static_assert(
+    VALUE_ITEMS_MAX >= CONFIG_NETWORKS_MAX && VALUE_ITEMS_MAX >= RETRY_STEPS_MAX && VALUE_ITEMS_MAX >= TYPE_LIST_MAX,
     "every list fits");
 
 /* A step of the retry schedule: below a millisecond it is a busy loop, beyond a month a mistake. */

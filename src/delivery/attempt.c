@@ -6,6 +6,7 @@
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "base/lie.h"
 #include "runtime/log.h"
 
@@ -111,7 +112,9 @@ static void send_request(struct attempt_run *run)
     run->client.answer_timeout_us = guarded ? policy->guarded_answer_timeout_us : policy->answer_timeout_us;
     run->client.once = guarded && !run->idempotent;
     run->client.on_done = on_answer;
+    crash_point(CRASH_REQUEST_DUE);
     client_send(shard->client, &run->client);
+    crash_point(CRASH_REQUEST_GIVEN);
 }
 
 /* The journal has answered whether `sending` is durable. */
@@ -158,6 +161,7 @@ static void commit_sending(struct attempt_run *run)
     };
     job_move(job, JOB_STARTING);
     journal_submit(job->queue->shard->journal, &run->settle.request);
+    crash_point(CRASH_START_POSTED);
 }
 
 void attempt_begin(struct job *job)

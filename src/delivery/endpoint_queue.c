@@ -6,6 +6,7 @@
  */
 #include "delivery/delivery_internal.h"
 
+#include "base/crash_point.h"
 #include "runtime/log.h"
 
 #define FLOOR_BYTES (256 * 1024) /* a few of the largest events */
@@ -77,8 +78,10 @@ void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery 
     }
     bool room = !shard->policy.paused && queue->fresh_count < shard->policy.active_per_endpoint &&
                 endpoint_queue_bytes_left(queue) > 0;
-    if (room && job_new(queue, delivery, JOB_FRESH) == OK)
+    if (room && job_new(queue, delivery, JOB_FRESH) == OK) {
+        crash_point(CRASH_JOB_MADE);
         return; /* the job owns the event's reference now */
+    }
     event_unref(delivery->event);
     refill_leave_in_journal(queue, delivery->id);
     refill_queue(queue);

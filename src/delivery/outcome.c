@@ -7,6 +7,7 @@
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "base/lie.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
@@ -79,6 +80,7 @@ static void settle(struct attempt_run *run)
     run->settle.from = job->delivery.state;
     job_move(job, JOB_SETTLING);
     journal_submit(job->queue->shard->journal, &run->settle.request);
+    crash_point(CRASH_OUTCOME_POSTED);
 }
 
 static void fill_attempt(struct attempt_run *run)
@@ -193,6 +195,7 @@ void outcome_of_attempt(struct attempt_run *run)
         outcome_cut_short(run);
         return;
     }
+    crash_point(CRASH_ANSWER_CAME);
     enum verdict verdict =
         lie_about(run, verdict_of(&run->client.end, event->parts.guarded, run->idempotent, run->final_4xx));
     run->settle = (struct journal_settle){.lane = job->delivery.lane, .failures = job->delivery.failures};

@@ -11,15 +11,16 @@
  * delivery has it from the handover by then, and knows it again by its id.
  *
  * Failure: a transaction that fails is rolled back as a whole and all of its requests get its error, since each may
- * have seen what another one did. A full disk passes: the reserve (reserve.h) is given up,
- * and the transaction is tried again without its appends. A failed sync, or an I/O error from COMMIT, does not: the
- * kernel may have thrown the pages away, and another try would be answered from memory. From then on everything is
- * refused, and the file is closed without another write.
+ * have seen what another one did. A full disk passes: the reserve (reserve.h) is given up, and the transaction is tried
+ * again without its appends. So does one that takes no writes (read-only). A failed sync does not, nor an I/O error
+ * from COMMIT that is anything but a refused write: the kernel may have thrown the pages away, and another try would be
+ * answered from memory. From then on everything is refused, and the file is closed without another write.
  */
 #include "journal/journal_sqlite.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "base/lie.h"
 #include "journal/store.h"
 #include "runtime/log.h"
@@ -188,6 +189,14 @@ static void lie_about_appends(struct journal_sqlite *self)
         usleep(LIE_LASTS_US);
 }
 
+/* See base/crash_point.h: one if the batch has a request of that kind. */
+static void crash_with(const struct journal_sqlite *self, enum journal_kind kind, enum crash_point point)
+{
+    for (unsigned i = 0; i < self->batch_len; i++)
+        if (self->batch[i]->kind == kind)
+            crash_point(point);
+}
+
 /* The batch's transaction. After an error nothing of it has happened, in the file and in the requests. */
 static enum err run_batch(struct journal_sqlite *self)
 {
@@ -196,6 +205,7 @@ static enum err run_batch(struct journal_sqlite *self)
     enum err result = prepare_handover(self);
     if (result)
         return result;
+    crash_with(self, JOURNAL_APPEND, CRASH_EVENT_TAKEN);
     result = store_begin(&self->store);
     while (!result && applied < self->batch_len) {
         struct journal_request *request = self->batch[applied++];
@@ -207,11 +217,18 @@ static enum err run_batch(struct journal_sqlite *self)
         applied = self->batch_len;
     }
     if (!result) {
+        crash_with(self, JOURNAL_APPEND, CRASH_EVENT_WRITTEN);
+        crash_with(self, JOURNAL_START, CRASH_START_WRITTEN);
+        crash_with(self, JOURNAL_SETTLE, CRASH_OUTCOME_WRITTEN);
         committing = true;
         result = commit(self);
     }
-    if (!result)
+    if (!result) {
+        crash_with(self, JOURNAL_APPEND, CRASH_EVENT_COMMITTED);
+        crash_with(self, JOURNAL_START, CRASH_START_COMMITTED);
+        crash_with(self, JOURNAL_SETTLE, CRASH_OUTCOME_COMMITTED);
         return OK;
+    }
     abandon_transaction(self, result, committing);
     for (unsigned i = 0; i < applied; i++)
         if (kinds[self->batch[i]->kind].undo)
@@ -265,6 +282,7 @@ static void work_off_batch(struct journal_sqlite *self)
     for (unsigned i = 0; result && i < self->batch_len; i++)
         self->batch[i]->result = result;
     post_handover(self);
+    crash_with(self, JOURNAL_APPEND, CRASH_EVENT_HANDED_OVER);
     post_answers(self);
     if (!self->failed)
         keep_wal_small(self);

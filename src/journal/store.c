@@ -230,5 +230,7 @@ bool store_is_in_doubt(struct store *store, bool while_committing)
     int code = sqlite3_extended_errcode(store->db);
     if (sql_is_sync_failure(code))
         return true;
-    return while_committing && (code & 0xff) == SQLITE_IOERR && sql_err(store->db, code) != ERR_DISK_FULL;
+    /* What could not be written to the WAL (a file system that went read-only) is written again by the next commit. */
+    return while_committing && (code & 0xff) == SQLITE_IOERR && code != SQLITE_IOERR_WRITE &&
+           sql_err(store->db, code) != ERR_DISK_FULL;
 }

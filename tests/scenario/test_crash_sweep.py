@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process is killed at each numbered point between "body complete" and "outcome committed" (src/base/crash_point.h), once with an
+event that may be sent again and once with one that may not. What must come of it stands in tests/README.md, and here in EXPECTED."""
+import dataclasses
+import pathlib
+import re
+import sqlite3
+
+import httpx
+import pytest
+from support.gateway import BINARY, ROOT
+from support.wait import wait_for
+
+POINTS = {int(number): where for number, where in
+          re.findall(r"X\((\d+), CRASH_\w+,\s+\"([^\"]+)\"", (ROOT / "src/base/crash_point.h").read_text())}
+GUARDED_ONLY = {10, 11, 12}
+
+
+@dataclasses.dataclass
+class Expected:
+    """What a restart must make of it, by the point of the kill."""
+    durable: bool  # the event is there although nobody was told
+    resent: str  # what the partner gets who sends it again
+    sends: dict  # how often the client got it in the end: (fewest, most), by kind
+    states: dict  # where it ends without a person, by kind
+
+
+def expected(point):
+    if point <= 5:  # nothing is durable
+        return Expected(False, "accepted", {"purchase": (1, 1), "payout": (1, 1)},
+                        {"purchase": {"delivered"}, "payout": {"delivered"}})
+    if point <= 8:  # committed: the kill races with delivery, which is one step ahead of nobody
+        return Expected(True, "duplicate", {"purchase": (1, 2), "payout": (0, 1)},
+                        {"purchase": {"delivered"}, "payout": {"delivered", "parked"}})
+    if point <= 11:  # no request was made
+        return Expected(True, "duplicate", {"purchase": (1, 1), "payout": (1, 1)},
+                        {"purchase": {"delivered"}, "payout": {"delivered"}})
+    if point <= 13:  # `sending` is on disk: nobody can know any more that nothing was sent
+        return Expected(True, "duplicate", {"purchase": (1, 1), "payout": (0, 0)},
+                        {"purchase": {"delivered"}, "payout": {"parked"}})
+    if point == 14:  # the library had it, for a moment
+        return Expected(True, "duplicate", {"purchase": (1, 2), "payout": (0, 1)},
+                        {"purchase": {"delivered"}, "payout": {"parked"}})
+    if point <= 17:  # the client did the work, and that is not on disk: the honest gap
+        return Expected(True, "duplicate", {"purchase": (2, 2), "payout": (1, 1)},
+                        {"purchase": {"delivered"}, "payout": {"parked"}})
+    return Expected(True, "duplicate", {"purchase": (1, 1), "payout": (1, 1)},
+                    {"purchase": {"delivered"}, "payout": {"delivered"}})
+
+
+def events_in(data):
+    count = 0
+    for path in pathlib.Path(data).glob("journal-*.db"):
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+            count += db.execute("SELECT count(*) FROM events").fetchone()[0]
+        db.close()
+    return count
+
+
+def post_until_dead(gateway, event):
+    """Posts the event to a gateway that is going to be killed; what it was answered, or None."""
+    try:
+        with gateway.partner() as partner:
+            answer = partner.post("/v1/events", json=event)
+        assert answer.status_code == 200, answer.text
+    except httpx.TransportError:
+        answer = None
+    wait_for(lambda: gateway.process.poll() is not None, "the point of the kill is reached", 30)
+    assert gateway.process.returncode == -9, gateway.stderr[-2000:]
+    return answer
+
+
+@pytest.mark.parametrize("kind", ["purchase", "payout"])
+@pytest.mark.parametrize("point", sorted(POINTS), ids=lambda point: f"{point:02}")
+def test_killed_at(point, kind, make_gateway, sink, capsys):
+    if kind == "purchase" and point in GUARDED_ONLY:
+        pytest.skip("only guarded deliveries pass here")
+    if "build/release" in BINARY:
+        pytest.skip("builds for tests only have these points")
+    gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[100ms, 100ms]"})
+    gateway.point_endpoint_at(sink.url())
+    assert gateway.terminate() == 0
+    gateway.environment["PENSTOCK_TEST_CRASH_POINT"] = str(point)
+    gateway.start()
+    event = gateway.event(point, type=kind)
+    answer = post_until_dead(gateway, event)
+    sink.wait_until_all_left()
+    want = expected(point)
+    assert events_in(gateway.data) == int(want.durable), "after the kill"
+    assert answer is None or want.durable, "a 200 is durable"
+
+    del gateway.environment["PENSTOCK_TEST_CRASH_POINT"]
+    gateway.start()
+    with gateway.partner() as partner:
+        again = partner.post("/v1/events", json=event)
+    assert again.status_code == 200 and again.json()["status"] == want.resent, again.text
+    event_id = again.json()["event"]
+    assert answer is None or answer.json()["event"] == event_id
+
+    def settled():
+        states = gateway.states(event_id)
+        return states if set(states) <= want.states[kind] else None
+
+    states = wait_for(settled, lambda: f"{gateway.states(event_id)} instead of {want.states[kind]}", 20)
+    sends = len(sink.of(event_id))
+    fewest, most = want.sends[kind]
+    assert fewest <= sends <= most, f"{sends} sends instead of {fewest} to {most}"
+    assert len(sink.deliveries()) == sends, "one id, whatever happens"
+    if kind == "payout" and states == ["parked"]:
+        delivery = gateway.timeline(event_id)["deliveries"][0]
+        assert delivery["reason"] == "ambiguous" and delivery["attempts"][-1]["error"] == "interrupted", delivery
+    with capsys.disabled():
+        print(f"\ncrash point {point:2} {kind:8} answered={'200' if answer else 'no':3} durable={int(want.durable)} "
+              f"re-send={want.resent:9} ends={states[0]:9} sends={sends}  {POINTS[point]}", end="")

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When the disk won't: no 200 for what is not durable, no send that could not be recorded, and it goes on by itself when the disk does.
+The disk is the real one, with tests/support/disk_shim.c in front of it."""
+import os
+import pathlib
+import threading
+
+import httpx
+import pytest
+from support.gateway import BINARY
+from support.wait import wait_for
+
+SHIM = pathlib.Path(BINARY).parent / "tests" / "libdisk_shim.so"
+RESERVE = 32 * 1024 * 1024
+
+
+class Disk:
+    def __init__(self, path):
+        self.path = path
+
+    def be(self, order):
+        """Whole, so that nobody reads half an order."""
+        new = self.path.with_suffix(".new")
+        new.write_text(order)
+        os.replace(new, self.path)
+
+    def is_ok(self):
+        return not self.path.exists() or self.path.read_text() == "ok"
+
+
+@pytest.fixture
+def disk(tmp_path):
+    if not SHIM.exists():
+        pytest.skip(f"{SHIM} is not built")
+    return Disk(tmp_path / "disk")
+
+
+def environment_for(disk, **more):
+    environment = {"LD_PRELOAD": str(SHIM), "PENSTOCK_TEST_DISK": str(disk.path), "PENSTOCK_DATA__RESERVE": str(RESERVE),
+                   "ASAN_OPTIONS": "verify_asan_link_order=0", "PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[200ms, 200ms, 1s, 1s, 1s, 1s]"}
+    environment.update(more)
+    return environment
+
+
+class Poster(threading.Thread):
+    """Posts events one after the other until it is told to stop; keeps what was answered."""
+
+    def __init__(self, gateway, **fields):
+        super().__init__(daemon=True)
+        self.gateway, self.fields = gateway, fields
+        self.accepted, self.refused, self.number = {}, [], 0
+        self.stopping = threading.Event()
+
+    def run(self):
+        with self.gateway.partner() as partner:
+            while not self.stopping.is_set():
+                self.number += 1
+                event = self.gateway.event(self.number, data={"pad": "x" * 20000}, **self.fields)
+                try:
+                    answer = partner.post("/v1/events", json=event)
+                except httpx.TransportError:  # it has ended
+                    return
+                if answer.status_code == 200:
+                    self.accepted[self.number] = answer.json()["event"]
+                else:
+                    self.refused.append(answer)
+                    self.stopping.wait(0.02)
+
+    def stop(self):
+        self.stopping.set()
+        self.join(30)
+        assert not self.is_alive()
+
+
+def all_delivered(sink, ids):
+    return set(ids) <= {d.id for d in sink.deliveries()}
+
+
+def test_full_disk_refuses_events_records_deliveries_and_goes_on_by_itself(make_gateway, sink, disk):
+    gateway = make_gateway(environment_for(disk))
+    gateway.point_endpoint_at(sink.url())
+    sink.behave(status=503)
+    poster = Poster(gateway)
+    poster.start()
+    wait_for(lambda: len(poster.accepted) >= 50, "some events are accepted")
+    disk.be("full")
+    wait_for(lambda: len(poster.refused) >= 5, "the disk is full")
+    before = len(poster.accepted)
+    refused = poster.refused[-1]
+    assert refused.status_code == 503 and refused.json()["type"] == "urn:penstock:problem:disk-full", refused.text
+    assert 1 <= int(refused.headers["retry-after"]) <= 5
+    sink.behave(status=200)
+    wait_for(lambda: all_delivered(sink, poster.accepted.values()), "deliveries go on in the reserve", 60)
+    wait_for(lambda: gateway.metric("penstock_deliveries_active") == 0, "their outcomes are recorded", 60)
+    disk.be("ok")
+    wait_for(lambda: len(poster.accepted) > before + 20, "events are accepted again by themselves", 30)
+    poster.stop()
+    wait_for(lambda: all_delivered(sink, poster.accepted.values()), "what was accepted is delivered", 60)
+    assert len(set(poster.accepted.values())) == len(poster.accepted)
+    wait_for(lambda: gateway.metric("penstock_journal_space_shortage") == 0, "the reserve is filled again")
+
+
+def test_optional_events_are_refused_first_and_critical_ones_last(make_gateway, sink, disk):
+    gateway = make_gateway(environment_for(disk, PENSTOCK_DATA__SHARDS="1"))
+    gateway.point_endpoint_at(sink.url())
+    kinds = {"notification": "optional", "signup": "important", "purchase": "critical"}
+    with gateway.partner() as partner:
+        for level, (reserves, taken) in enumerate([(5, set(kinds)), (3, {"signup", "purchase"}), (1, {"purchase"})]):
+            disk.be(f"free {reserves * RESERVE + 4096}")
+            wait_for(lambda: gateway.metric("penstock_journal_space_shortage") == level, f"level {level} is seen")
+            for kind in kinds:
+                answer = partner.post("/v1/events", json=gateway.event(f"{level}-{kind}", type=kind))
+                assert answer.status_code == (200 if kind in taken else 503), (level, kind, answer.text)
+                assert kind in taken or answer.json()["type"] == "urn:penstock:problem:disk-full"
+
+
+def test_read_only_disk_accepts_and_sends_nothing_until_it_is_writable_again(make_gateway, sink, disk):
+    gateway = make_gateway(environment_for(disk))
+    gateway.point_endpoint_at(sink.url())
+    sink.behave(status=503)
+    poster = Poster(gateway, type="payout")
+    poster.start()
+    wait_for(lambda: len(poster.accepted) >= 20, "some events are accepted")
+    disk.be("read-only")
+    wait_for(lambda: len(poster.refused) >= 5, "the disk takes nothing")
+    before = len(poster.accepted)
+    assert poster.refused[-1].status_code == 503, poster.refused[-1].text
+    wait_for(lambda: "refuses to record" in gateway.stderr, "delivery has noticed")
+    sink.behave(status=200)
+    sent = sink.count()
+    wait_for(lambda: len(poster.refused) >= 60, "a while passes")
+    assert sink.count() <= sent + 64, "nothing new is begun while outcomes can't be recorded"
+    disk.be("ok")
+    wait_for(lambda: len(poster.accepted) > before + 20, "events are accepted again by themselves", 30)
+    poster.stop()
+    wait_for(lambda: all_delivered(sink, poster.accepted.values()), "what was accepted is delivered", 60)
+    ids = [d.id for d in sink.deliveries() if d.status == 200]
+    assert len(ids) == len(set(ids)), "no payout was delivered twice"
+
+
+def test_a_sync_that_failed_once_is_no_200_and_the_gateway_ends_to_start_again_from_the_disk(make_gateway, sink, disk):
+    gateway = make_gateway(environment_for(disk, PENSTOCK_DATA__SHARDS="1"))
+    gateway.point_endpoint_at(sink.url())
+    poster = Poster(gateway)
+    poster.start()
+    wait_for(lambda: len(poster.accepted) >= 20, "some events are accepted")
+    disk.be("sync-fails")
+    wait_for(lambda: gateway.process.poll() is not None, "it ends by itself", 40)
+    poster.stopping.set()
+    assert disk.is_ok(), "the error was told"
+    assert gateway.process.returncode != 0
+    assert "the journal's disk failed" in gateway.stderr
+    gateway.start()
+    wait_for(lambda: all_delivered(sink, poster.accepted.values()), "what was answered with 200 is delivered", 60)
+    with gateway.partner() as partner:
+        answer = partner.post("/v1/events", json=gateway.event(poster.number + 1))
+    assert answer.status_code == 200, answer.text
+
+
+def test_short_writes_are_completed(make_gateway, sink, disk):
+    gateway = make_gateway(environment_for(disk))
+    gateway.point_endpoint_at(sink.url())
+    disk.be("short")
+    poster = Poster(gateway)
+    poster.start()
+    wait_for(lambda: len(poster.accepted) >= 100, "events are accepted", 60)
+    poster.stop()
+    gateway.kill9()
+    disk.be("ok")
+    gateway.start()
+    wait_for(lambda: all_delivered(sink, poster.accepted.values()), "what was accepted is delivered", 60)
+    assert not poster.refused
