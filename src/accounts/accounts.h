@@ -31,26 +31,44 @@ void accounts_stop(struct accounts *accounts);
 
 const struct directory *accounts_directory(const struct accounts *accounts);
 
+/* Each with the fields of the request that it reads. */
 enum accounts_act {
-    ACCOUNTS_ADD_PARTNER,    /* partner */
-    ACCOUNTS_ADD_CREDENTIAL, /* partner, credential_sha256 */
-    ACCOUNTS_ADD_ACCOUNT,    /* account */
-    ACCOUNTS_GRANT,          /* partner may post for account */
-    ACCOUNTS_ADD_ENDPOINT,   /* account, endpoint (name, url, flags, secrets or none): ret_endpoint is its new id */
-    ACCOUNTS_CHANGE_ENDPOINT /* account, endpoint_id, what `changes` names, out of `endpoint` */
+    ACCOUNTS_ADD_PARTNER,            /* partner */
+    ACCOUNTS_CHANGE_PARTNER,         /* partner, what `changes` (enum partner_change) names, out of `partner_wanted` */
+    ACCOUNTS_ADD_PARTNER_SECRET,     /* partner, secret: ret_secret_id */
+    ACCOUNTS_REMOVE_PARTNER_SECRET,  /* partner, secret_id */
+    ACCOUNTS_ADD_CREDENTIAL,         /* partner, credential_sha256 */
+    ACCOUNTS_REVOKE_CREDENTIAL,      /* partner, credential_id */
+    ACCOUNTS_GRANT,                  /* partner may post for account */
+    ACCOUNTS_WITHDRAW_GRANT,         /* partner may no longer post for account */
+    ACCOUNTS_ADD_ACCOUNT,            /* account */
+    ACCOUNTS_ADD_ENDPOINT,           /* account, endpoint (name, url, flags, types, secrets or none): ret_endpoint */
+    ACCOUNTS_CHANGE_ENDPOINT,        /* account, endpoint_id, what `changes` names, out of `endpoint` */
+    ACCOUNTS_REMOVE_ENDPOINT,        /* account, endpoint_id */
+    ACCOUNTS_ADD_ENDPOINT_SECRET,    /* account, endpoint_id, secret: ret_secret_id, a number within it */
+    ACCOUNTS_REMOVE_ENDPOINT_SECRET, /* account, endpoint_id, secret_id; not the only one */
 };
+
+enum partner_change { PARTNER_CHANGE_ENABLED = 1, PARTNER_CHANGE_KEY_POINTER = 2 };
+
+/* A partner's dedupe rule (model/key_pointer.h), or nothing. */
+bool partner_key_pointer_is_valid(struct slice text);
+#define PARTNER_KEY_POINTER_RULE \
+    "must be a JSON pointer of 1 to 128 printable ASCII characters, such as /data/order, or empty for none"
 
 enum endpoint_change {
     ENDPOINT_CHANGE_URL = 1,
     ENDPOINT_CHANGE_ENABLED = 2,
     ENDPOINT_CHANGE_IDEMPOTENT = 4,
-    ENDPOINT_CHANGE_FINAL_4XX = 8
+    ENDPOINT_CHANGE_FINAL_4XX = 8,
+    ENDPOINT_CHANGE_TYPES = 16
 };
 
 /*
  * One change. Results: OK, ERR_EXISTS, ERR_NOT_FOUND (with what is missing in `detail`), ERR_INVALID (fields, named in
- * `detail`), ERR_DISK, ERR_DISK_FULL, ERR_DAMAGED, ERR_NO_MEMORY. On anything but OK nothing has changed. Names are
- * checked here; URLs by the caller, who knows the egress policy.
+ * `detail`, or more of something than there may be), ERR_DISK, ERR_DISK_FULL, ERR_DAMAGED, ERR_NO_MEMORY. On anything
+ * but OK nothing has changed. Names, patterns and pointers are checked here; URLs by the caller, who knows the egress
+ * policy.
  */
 struct accounts_request {
     struct mail mail;
@@ -60,18 +78,24 @@ struct accounts_request {
     char partner[NAME_BYTES_MAX + 1];
     char account[NAME_BYTES_MAX + 1];
     unsigned char credential_sha256[SHA256_BYTES];
+    uint64_t credential_id; /* as credential_id() gives it */
+    uint64_t secret_id;
+    struct secret secret; /* without length: one is made, and comes back */
     uint64_t endpoint_id;
-    unsigned changes;         /* of enum endpoint_change */
-    struct endpoint endpoint; /* ADD_ENDPOINT and CHANGE_ENDPOINT: comes back as it was published */
+    unsigned changes;              /* of enum partner_change or endpoint_change */
+    struct partner partner_wanted; /* comes back as published, after changes of its secrets too */
+    struct endpoint endpoint;      /* comes back as published, or as it was when it was removed */
     enum err result;
     char detail[160]; /* empty on OK */
     uint64_t ret_endpoint;
+    uint64_t ret_secret_id;
 };
 
 /* Any thread. The request belongs to accounts until on_done. */
 void accounts_submit(struct accounts *accounts, struct accounts_request *request);
 
-/* For main before the services start and for the tools: submits and waits. Not from a loop's thread. */
+/* For main before the services start and for the tools: submits and waits. Not from a loop's thread, nor from one that
+ * is online for RCU: removing waits for readers. */
 enum err accounts_call(struct accounts *accounts, struct accounts_request *request);
 
 #endif

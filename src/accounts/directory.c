@@ -13,7 +13,6 @@
 #include "runtime/rcu.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <urcu/rculfhash.h>
 
 #define BUCKETS_INITIAL 1024
@@ -33,8 +32,7 @@ struct directory_entry {
     struct cds_lfht_node node;
     struct directory_entry *next_retired; /* owned by the writer */
     struct key key;
-    _Alignas(
-        max_align_t) unsigned char object[]; /* as the kind says; a grant has none, a credential the partner's id */
+    _Alignas(max_align_t) unsigned char object[]; /* as the kind says; a grant has none, its key says it all */
 };
 
 struct directory {
@@ -122,8 +120,9 @@ const struct endpoint *directory_endpoint(const struct directory *directory, uin
 const struct partner *directory_partner_of_credential(
     const struct directory *directory, const unsigned char credential_sha256[SHA256_BYTES])
 {
-    const char *partner = find_object(directory, KIND_CREDENTIAL, slice_of(credential_sha256, SHA256_BYTES));
-    return partner ? directory_partner(directory, slice_from_string(partner)) : NULL;
+    const struct credential *credential =
+        find_object(directory, KIND_CREDENTIAL, slice_of(credential_sha256, SHA256_BYTES));
+    return credential ? directory_partner(directory, slice_from_string(credential->partner)) : NULL;
 }
 
 bool directory_may_post(const struct directory *directory, struct slice partner, struct slice account)
@@ -147,16 +146,22 @@ static struct walk walk_begin(const struct directory *directory, enum kind kind)
     return walk;
 }
 
-static const void *walk_next(struct walk *walk)
+static const struct directory_entry *walk_next_entry(struct walk *walk)
 {
     for (struct cds_lfht_node *node; (node = cds_lfht_iter_get_node(&walk->at));) {
         struct directory_entry *entry = CONTAINER_OF(node, struct directory_entry, node);
         TSAN_ACQUIRE(entry);
         cds_lfht_next(walk->table, &walk->at);
         if (kind_of(entry) == walk->kind)
-            return entry->object;
+            return entry;
     }
     return NULL;
+}
+
+static const void *walk_next(struct walk *walk)
+{
+    const struct directory_entry *entry = walk_next_entry(walk);
+    return entry ? entry->object : NULL;
 }
 
 void directory_each_partner(
@@ -181,6 +186,26 @@ void directory_each_endpoint(
     struct walk walk = walk_begin(directory, KIND_ENDPOINT);
     for (const struct endpoint *endpoint; (endpoint = walk_next(&walk));)
         on_each(endpoint, context);
+}
+
+void directory_each_credential(const struct directory *directory,
+    void (*on_each)(const struct credential *credential, void *context), void *context)
+{
+    struct walk walk = walk_begin(directory, KIND_CREDENTIAL);
+    for (const struct credential *credential; (credential = walk_next(&walk));)
+        on_each(credential, context);
+}
+
+void directory_each_grant(const struct directory *directory,
+    void (*on_each)(struct slice partner, struct slice account, void *context), void *context)
+{
+    struct walk walk = walk_begin(directory, KIND_GRANT);
+    for (const struct directory_entry *entry; (entry = walk_next_entry(&walk));) {
+        const char *partner = (const char *)entry->key.bytes + 1;
+        size_t partner_len = strlen(partner); /* the NUL between the two ends it */
+        on_each(slice_of(partner, partner_len),
+            slice_of(partner + partner_len + 1, entry->key.len - 1 - partner_len - 1), context);
+    }
 }
 
 /* Entries. */
@@ -212,14 +237,6 @@ struct directory_entry *directory_entry_of_account(const struct account *account
     return entry_new(good, &key, account, sizeof *account);
 }
 
-struct directory_entry *directory_entry_of_account_with(const struct account *account, uint64_t endpoint)
-{
-    struct account copy = *account;
-    assert(copy.endpoints_count < ACCOUNT_ENDPOINTS_MAX);
-    copy.endpoints[copy.endpoints_count++] = endpoint;
-    return directory_entry_of_account(&copy);
-}
-
 struct directory_entry *directory_entry_of_endpoint(const struct endpoint *endpoint)
 {
     struct key key = {0};
@@ -227,12 +244,11 @@ struct directory_entry *directory_entry_of_endpoint(const struct endpoint *endpo
     return entry_new(good, &key, endpoint, sizeof *endpoint);
 }
 
-struct directory_entry *directory_entry_of_credential(
-    const unsigned char credential_sha256[SHA256_BYTES], const char *partner)
+struct directory_entry *directory_entry_of_credential(const struct credential *credential)
 {
     struct key key = {0};
-    bool good = key_of(KIND_CREDENTIAL, slice_of(credential_sha256, SHA256_BYTES), &key);
-    return entry_new(good, &key, partner, strlen(partner) + 1);
+    bool good = key_of(KIND_CREDENTIAL, slice_of(credential->sha256, SHA256_BYTES), &key);
+    return entry_new(good, &key, credential, sizeof *credential);
 }
 
 struct directory_entry *directory_entry_of_grant(const char *partner, const char *account)
@@ -282,11 +298,10 @@ void directory_publish(struct directory *directory, struct directory_entry *entr
     }
 }
 
-static bool withdraw(struct directory *directory, enum kind kind, struct slice id)
+static bool withdraw(struct directory *directory, const struct key *key)
 {
-    struct key key;
     rcu_go_online();
-    struct directory_entry *entry = key_of(kind, id, &key) ? find(directory, &key) : NULL;
+    struct directory_entry *entry = find(directory, key);
     bool taken = entry && cds_lfht_del(directory->table, &entry->node) == 0;
     rcu_go_offline();
     if (taken) {
@@ -298,12 +313,20 @@ static bool withdraw(struct directory *directory, enum kind kind, struct slice i
 
 bool directory_withdraw_endpoint(struct directory *directory, uint64_t id)
 {
-    return withdraw(directory, KIND_ENDPOINT, slice_of(&id, sizeof id));
+    struct key key;
+    return key_of(KIND_ENDPOINT, slice_of(&id, sizeof id), &key) && withdraw(directory, &key);
 }
 
 bool directory_withdraw_credential(struct directory *directory, const unsigned char credential_sha256[SHA256_BYTES])
 {
-    return withdraw(directory, KIND_CREDENTIAL, slice_of(credential_sha256, SHA256_BYTES));
+    struct key key;
+    return key_of(KIND_CREDENTIAL, slice_of(credential_sha256, SHA256_BYTES), &key) && withdraw(directory, &key);
+}
+
+bool directory_withdraw_grant(struct directory *directory, const char *partner, const char *account)
+{
+    struct key key;
+    return key_of_grant(slice_from_string(partner), slice_from_string(account), &key) && withdraw(directory, &key);
 }
 
 void directory_free_retired(struct directory *directory)
@@ -354,30 +377,4 @@ void directory_free(struct directory *directory)
     assert(!failed);
     (void)failed;
     free(directory);
-}
-
-/* Ids. */
-
-void endpoint_id_format(uint64_t id, char ret_text[ENDPOINT_ID_TEXT_BYTES])
-{
-    snprintf(ret_text, ENDPOINT_ID_TEXT_BYTES, "ep_%016llx", (unsigned long long)id);
-}
-
-bool endpoint_id_parse(struct slice text, uint64_t *ret_id)
-{
-    unsigned char bytes[8];
-    if (text.len != ENDPOINT_ID_TEXT_BYTES - 1 || !slice_starts_with(text, "ep_"))
-        return false;
-    for (size_t i = 3; i < text.len; i++)
-        if (text.data[i] >= 'A' && text.data[i] <= 'F')
-            return false; /* one id, one text */
-    if (!hex_decode(slice_of(text.data + 3, text.len - 3), bytes))
-        return false;
-    uint64_t id = 0;
-    for (size_t i = 0; i < sizeof bytes; i++)
-        id = id << 8 | bytes[i];
-    if (id == 0 || id > INT64_MAX)
-        return false;
-    *ret_id = id;
-    return true;
 }

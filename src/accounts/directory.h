@@ -10,7 +10,7 @@
 #ifndef PENSTOCK_ACCOUNTS_DIRECTORY_H
 #define PENSTOCK_ACCOUNTS_DIRECTORY_H
 
-#include "base/crypto.h"
+#include "accounts/object_id.h"
 #include "base/hash.h"
 #include "base/limits.h"
 #include "model/signature.h"
@@ -22,6 +22,7 @@ struct directory;
 struct partner_secret {
     uint64_t id; /* random; for operators to name it by */
     struct secret secret;
+    int64_t created_us; /* wall */
 };
 
 struct partner {
@@ -30,9 +31,27 @@ struct partner {
     int64_t version;
     char key_pointer[KEY_POINTER_BYTES_MAX + 1]; /* where its events carry their dedupe key; empty: nowhere else */
     unsigned secrets_count;
-    struct partner_secret secrets[PARTNER_SECRETS_MAX];
+    struct partner_secret secrets[PARTNER_SECRETS_MAX]; /* the oldest first */
 };
 
+/* An API key of a partner. */
+struct credential {
+    unsigned char sha256[SHA256_BYTES];
+    char partner[NAME_BYTES_MAX + 1];
+    int64_t created_us; /* wall */
+};
+
+/*
+ * Which endpoints get an event: read the account first, then, for those with their bit in `filtered`, the endpoint, all
+ * in one turn online. An endpoint is published before the account that names it or sets its bit, and taken away only
+ * when every reader has left the account that named it. So
+ *   - an id in `endpoints` can be looked up in the same turn;
+ *   - an endpoint without its bit takes everything, or did until now: while a filter appears, one event more than it
+ *     allows may come through, for an instant;
+ *   - an endpoint with its bit says what it takes at the moment of the look-up. When it has no filter any more its
+ *     `types` is empty, which means everything, whatever the bit says: nothing that it wants is missed.
+ * A change is answered after its publication: what is posted after the answer is judged by it.
+ */
 struct account {
     char id[NAME_BYTES_MAX + 1];
     bool enabled;
@@ -53,13 +72,9 @@ struct endpoint {
     bool final_4xx;         /* a 4xx other than 408, 425, 429 is its last word */
     int64_t version;
     unsigned secrets_count;
-    struct secret secrets[ENDPOINT_SECRETS_MAX];
+    struct secret secrets[ENDPOINT_SECRETS_MAX];   /* the oldest first */
+    uint32_t secret_numbers[ENDPOINT_SECRETS_MAX]; /* counted within the endpoint, never given twice */
 };
-
-/* Endpoint ids are random 63-bit numbers, written as ep_<16 hex digits>. */
-#define ENDPOINT_ID_TEXT_BYTES (3 + 16 + 1)
-void endpoint_id_format(uint64_t id, char ret_text[ENDPOINT_ID_TEXT_BYTES]);
-bool endpoint_id_parse(struct slice text, uint64_t *ret_id);
 
 /* Look-ups, by threads that are online; NULL when there is none. */
 const struct partner *directory_partner_of_credential(
@@ -76,5 +91,9 @@ void directory_each_account(
     const struct directory *directory, void (*on_each)(const struct account *account, void *context), void *context);
 void directory_each_endpoint(
     const struct directory *directory, void (*on_each)(const struct endpoint *endpoint, void *context), void *context);
+void directory_each_credential(const struct directory *directory,
+    void (*on_each)(const struct credential *credential, void *context), void *context);
+void directory_each_grant(const struct directory *directory,
+    void (*on_each)(struct slice partner, struct slice account, void *context), void *context);
 
 #endif

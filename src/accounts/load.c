@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "accounts/load.h"
 
+#include "accounts/account_endpoints.h"
+
 #include <stdio.h>
 
 struct loading {
@@ -32,19 +34,21 @@ static enum err on_account(const struct account *account, void *context)
 static enum err on_endpoint(const struct endpoint *endpoint, void *context)
 {
     const struct loading *loading = context;
-    const struct account *account = directory_account(loading->directory, slice_from_string(endpoint->account));
-    if (!account || account->endpoints_count >= ACCOUNT_ENDPOINTS_MAX) {
+    const struct account *present = directory_account(loading->directory, slice_from_string(endpoint->account));
+    if (!present || present->endpoints_count >= ACCOUNT_ENDPOINTS_MAX) {
         snprintf(loading->detail, STORE_DETAIL_BYTES, "accounts.db can't be read: an endpoint's account %s is %s",
-            endpoint->account, account ? "full" : "not there");
+            endpoint->account, present ? "full" : "not there");
         return ERR_DAMAGED;
     }
+    struct account account = *present;
+    account_endpoints_put(&account, endpoint);
     enum err error = publish(loading, directory_entry_of_endpoint(endpoint));
-    return error ? error : publish(loading, directory_entry_of_account_with(account, endpoint->id));
+    return error ? error : publish(loading, directory_entry_of_account(&account));
 }
 
-static enum err on_credential(const unsigned char credential_sha256[SHA256_BYTES], const char *partner, void *context)
+static enum err on_credential(const struct credential *credential, void *context)
 {
-    return publish(context, directory_entry_of_credential(credential_sha256, partner));
+    return publish(context, directory_entry_of_credential(credential));
 }
 
 static enum err on_grant(const char *partner, const char *account, void *context)

@@ -29,26 +29,49 @@ enum err accounts_store_begin(struct accounts_store *store, int64_t *ret_version
 enum err accounts_store_commit(struct accounts_store *store) MUST_CHECK;
 void accounts_store_rollback(struct accounts_store *store);
 
+/*
+ * What is added carries `version`, from its object or beside it. What is changed, revoked, withdrawn or removed must be
+ * there: ERR_DAMAGED when its row is not, since the directory has shown it.
+ */
 enum err accounts_store_add_partner(
     struct accounts_store *store, const struct partner *partner, int64_t now_us) MUST_CHECK;
-enum err accounts_store_add_account(
-    struct accounts_store *store, const struct account *account, int64_t now_us) MUST_CHECK;
-enum err accounts_store_add_credential(struct accounts_store *store,
-    const unsigned char credential_sha256[SHA256_BYTES], const char *partner, int64_t version,
-    int64_t now_us) MUST_CHECK;
+/* Its flag, key pointer and version; not its secrets. */
+enum err accounts_store_change_partner(struct accounts_store *store, const struct partner *partner) MUST_CHECK;
+enum err accounts_store_add_partner_secret(
+    struct accounts_store *store, const char *partner, const struct partner_secret *secret, int64_t version) MUST_CHECK;
+enum err accounts_store_remove_partner_secret(struct accounts_store *store, uint64_t id, int64_t version) MUST_CHECK;
+/* A revoked credential stays revoked: ERR_EXISTS. */
+enum err accounts_store_add_credential(
+    struct accounts_store *store, const struct credential *credential, int64_t version) MUST_CHECK;
+enum err accounts_store_revoke_credential(struct accounts_store *store,
+    const unsigned char credential_sha256[SHA256_BYTES], int64_t version, int64_t now_us) MUST_CHECK;
 enum err accounts_store_add_grant(
     struct accounts_store *store, const char *partner, const char *account, int64_t version, int64_t now_us) MUST_CHECK;
+enum err accounts_store_withdraw_grant(
+    struct accounts_store *store, const char *partner, const char *account, int64_t version) MUST_CHECK;
+
+enum err accounts_store_add_account(
+    struct accounts_store *store, const struct account *account, int64_t now_us) MUST_CHECK;
+/* Without its secrets, which are added one by one. */
 enum err accounts_store_add_endpoint(
     struct accounts_store *store, const struct endpoint *endpoint, int64_t now_us) MUST_CHECK;
-/* Its URL, flags and version; not its secrets. */
+/* Its URL, flags, types and version; not its secrets. */
 enum err accounts_store_change_endpoint(struct accounts_store *store, const struct endpoint *endpoint) MUST_CHECK;
+/* With its secrets. Its name is free again. */
+enum err accounts_store_remove_endpoint(
+    struct accounts_store *store, const struct endpoint *endpoint, int64_t version) MUST_CHECK;
+enum err accounts_store_add_secret(struct accounts_store *store, uint64_t endpoint, const struct secret *secret,
+    int64_t version, int64_t now_us, uint32_t *ret_number) MUST_CHECK;
+enum err accounts_store_remove_secret(
+    struct accounts_store *store, uint64_t endpoint, uint32_t number, int64_t version) MUST_CHECK;
 
-/* Gets everything that is not deleted or revoked: accounts before their endpoints, and without them in their arrays. */
+/* Gets everything that is not deleted or revoked: partners and endpoints with their secrets, accounts before their
+ * endpoints and without them in their arrays. */
 struct store_visitor {
     enum err (*on_partner)(const struct partner *partner, void *context);
     enum err (*on_account)(const struct account *account, void *context);
     enum err (*on_endpoint)(const struct endpoint *endpoint, void *context);
-    enum err (*on_credential)(const unsigned char credential_sha256[SHA256_BYTES], const char *partner, void *context);
+    enum err (*on_credential)(const struct credential *credential, void *context);
     enum err (*on_grant)(const char *partner, const char *account, void *context);
     void *context;
 };

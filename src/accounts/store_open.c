@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening accounts.db: is it ours, is it of our time, and if there is none, a new one. */
+/* Opening accounts.db: is it ours, is it of our time; an older one is brought forward, and where there is none one is
+ * made. */
 #include "accounts/store_internal.h"
 
 #include "base/cleanup.h"
@@ -9,7 +10,7 @@
 #include <stdio.h>
 
 #define APPLICATION_ID 0x504e5341 /* PNSA */
-#define FORMAT 1
+#define FORMAT 2
 #define BUSY_MS 500 /* nobody else writes; a person with the sqlite3 shell may hold it for a moment */
 
 /*
@@ -17,7 +18,10 @@
  * is read has the type that it was written with.
  */
 #define ROW_TAIL "version INTEGER NOT NULL, created_us INTEGER NOT NULL, deleted INTEGER NOT NULL DEFAULT 0"
-static const char schema[] =
+
+/* Each step makes the next format out of the one before, the first out of an empty file: a file that was migrated and
+ * one that was made have the same schema. A step that has been released is never changed. */
+static const char *const steps[FORMAT] = {
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "INSERT INTO meta VALUES('version', 0);"
     "CREATE TABLE partners(id TEXT PRIMARY KEY, enabled INTEGER NOT NULL, " ROW_TAIL ") STRICT, WITHOUT ROWID;"
@@ -30,7 +34,15 @@ static const char schema[] =
     " enabled INTEGER NOT NULL, idempotent INTEGER NOT NULL, final_4xx INTEGER NOT NULL, " ROW_TAIL ") STRICT;"
     "CREATE UNIQUE INDEX endpoints_by_name ON endpoints(account, name) WHERE deleted = 0;"
     "CREATE TABLE secrets(endpoint INTEGER NOT NULL, ordinal INTEGER NOT NULL, secret BLOB NOT NULL, " ROW_TAIL
-    ", PRIMARY KEY(endpoint, ordinal)) STRICT, WITHOUT ROWID;";
+    ", PRIMARY KEY(endpoint, ordinal)) STRICT, WITHOUT ROWID;",
+
+    /* Partners who sign, the dedupe rule of a partner, the filter of an endpoint (patterns, separated by spaces). */
+    "ALTER TABLE partners ADD COLUMN key_pointer TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE endpoints ADD COLUMN types TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE partner_secrets(id INTEGER PRIMARY KEY, partner TEXT NOT NULL, secret BLOB NOT NULL, " ROW_TAIL
+    ") STRICT;"
+    "CREATE INDEX partner_secrets_by_partner ON partner_secrets(partner) WHERE deleted = 0;",
+};
 
 enum err accounts_store_fail(struct accounts_store *store, int sqlite_result)
 {
@@ -56,6 +68,12 @@ enum err accounts_store_fail(struct accounts_store *store, int sqlite_result)
     }
 }
 
+enum err accounts_store_damaged(struct accounts_store *store, const char *what)
+{
+    snprintf(store->detail, sizeof store->detail, "%s", what);
+    return ERR_DAMAGED;
+}
+
 static enum err execute(struct accounts_store *store, const char *sql)
 {
     int result = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
@@ -79,7 +97,8 @@ static enum err query_number(struct accounts_store *store, const char *sql, int6
     return error;
 }
 
-static enum err check_identity(struct accounts_store *store, bool *ret_is_new)
+/* The file's format; 0 for an empty file. */
+static enum err check_identity(struct accounts_store *store, int64_t *ret_format)
 {
     int64_t application_id, format, objects;
     enum err error;
@@ -87,32 +106,28 @@ static enum err check_identity(struct accounts_store *store, bool *ret_is_new)
         (error = query_number(store, "PRAGMA user_version", &format)) ||
         (error = query_number(store, "SELECT count(*) FROM sqlite_schema", &objects)))
         return error;
-    if (application_id == 0 && format == 0 && objects == 0) {
-        *ret_is_new = true;
-        return OK;
-    }
-    if (application_id != APPLICATION_ID || format < 1) {
-        snprintf(store->detail, sizeof store->detail, "it is a SQLite database, but not Penstock's accounts");
-        return ERR_DAMAGED;
-    }
+    bool is_empty = application_id == 0 && format == 0 && objects == 0;
+    if (!is_empty && (application_id != APPLICATION_ID || format < 1))
+        return accounts_store_damaged(store, "it is a SQLite database, but not Penstock's accounts");
     if (format > FORMAT) {
         snprintf(store->detail, sizeof store->detail,
             "it has format %lld, this Penstock knows up to %d: use the newer program", (long long)format, FORMAT);
         return ERR_NEWER_FORMAT;
     }
-    *ret_is_new = false;
+    *ret_format = format;
     return OK;
 }
 
-static enum err create_schema(struct accounts_store *store)
+/* All steps in one transaction: after a crash the file has the old format or the new one. */
+static enum err migrate(struct accounts_store *store, int64_t format)
 {
     char identity[128];
     snprintf(identity, sizeof identity, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION_ID,
         FORMAT);
-    enum err error;
-    if ((error = execute(store, "BEGIN IMMEDIATE")) || (error = execute(store, schema)))
-        return error;
-    return execute(store, identity);
+    enum err error = execute(store, "BEGIN IMMEDIATE");
+    for (int64_t step = format; !error && step < FORMAT; step++)
+        error = execute(store, steps[step]);
+    return error ? error : execute(store, identity);
 }
 
 static enum err prepare_statements(struct accounts_store *store)
@@ -139,12 +154,12 @@ static enum err open_connection(struct accounts_store *store, const char *path)
     if (result != SQLITE_OK)
         return accounts_store_fail(store, result);
     sqlite3_busy_timeout(store->db, BUSY_MS);
-    bool is_new;
+    int64_t format;
     enum err error;
     if ((error = execute(store, "PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF")) ||
-        (error = check_identity(store, &is_new)) ||
+        (error = check_identity(store, &format)) ||
         (error = execute(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")) ||
-        (is_new && (error = create_schema(store))))
+        (format < FORMAT && (error = migrate(store, format))))
         return error;
     return prepare_statements(store);
 }

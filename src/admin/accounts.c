@@ -2,15 +2,20 @@
 /* Accounts and their endpoints. An endpoint's secret is shown when it is made. */
 #include "admin/admin_internal.h"
 
+#include "model/name.h"
+
 #include <stdio.h>
 
 static json_t *endpoint_view(const struct endpoint *endpoint)
 {
     char id[ENDPOINT_ID_TEXT_BYTES];
     endpoint_id_format(endpoint->id, id);
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b}", "id", id, "account", endpoint->account, "name",
+    json_t *types = json_array();
+    for (unsigned i = 0; i < endpoint->types.count; i++)
+        json_array_append_new(types, json_string(endpoint->types.patterns[i]));
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "id", id, "account", endpoint->account, "name",
         endpoint->name, "url", endpoint->url, "enabled", (int)endpoint->enabled, "idempotent",
-        (int)endpoint->idempotent, "final_4xx", (int)endpoint->final_4xx);
+        (int)endpoint->idempotent, "final_4xx", (int)endpoint->final_4xx, "types", types);
 }
 
 static void list_account(const struct account *account, void *context)
@@ -42,33 +47,10 @@ void admin_add_account(struct http_exchange *exchange, void *context)
         admin_change_submit(context, change);
 }
 
-/* The account of the path, or NULL after a 404. */
-static const struct account *find_account(struct admin *admin, struct http_exchange *exchange)
-{
-    const struct account *account =
-        directory_account(accounts_directory(admin->options.accounts), http_path_part(exchange, 0));
-    if (!account)
-        http_answer_problem(exchange, ERR_NOT_FOUND, "There is no such account.", NULL);
-    return account;
-}
-
-/* The endpoint of the path, or NULL after a 404. */
-static const struct endpoint *find_endpoint(struct admin *admin, struct http_exchange *exchange)
-{
-    uint64_t id;
-    const struct endpoint *endpoint = NULL;
-    if (endpoint_id_parse(http_path_part(exchange, 1), &id))
-        endpoint = directory_endpoint(accounts_directory(admin->options.accounts), id);
-    if (endpoint && slice_equals_string(http_path_part(exchange, 0), endpoint->account))
-        return endpoint;
-    http_answer_problem(exchange, ERR_NOT_FOUND, "The account has no such endpoint.", NULL);
-    return NULL;
-}
-
 void admin_list_endpoints(struct http_exchange *exchange, void *context)
 {
     struct admin *admin = context;
-    const struct account *account = admin_authenticate(admin, exchange) ? find_account(admin, exchange) : NULL;
+    const struct account *account = admin_authenticate(admin, exchange) ? admin_find_account(admin, exchange) : NULL;
     if (!account)
         return;
     json_t *items = json_array();
@@ -84,59 +66,63 @@ void admin_list_endpoints(struct http_exchange *exchange, void *context)
 void admin_get_endpoint(struct http_exchange *exchange, void *context)
 {
     struct admin *admin = context;
-    const struct endpoint *endpoint = admin_authenticate(admin, exchange) ? find_endpoint(admin, exchange) : NULL;
-    if (endpoint)
-        admin_answer_json(exchange, 200, endpoint_view(endpoint));
+    const struct endpoint *endpoint = admin_authenticate(admin, exchange) ? admin_find_endpoint(admin, exchange) : NULL;
+    if (!endpoint)
+        return;
+    json_t *view = endpoint_view(endpoint);
+    json_object_set_new(view, "secrets", admin_view_endpoint_secrets(endpoint));
+    admin_answer_json(exchange, 200, view);
+}
+
+static json_t *view_endpoint(const struct admin_change *change)
+{
+    return endpoint_view(&change->request.endpoint);
 }
 
 static json_t *view_new_endpoint(const struct admin_change *change)
 {
-    struct endpoint endpoint = change->request.endpoint;
-    endpoint.id = change->request.ret_endpoint;
-    snprintf(endpoint.account, sizeof endpoint.account, "%s", change->request.account);
-    json_t *view = endpoint_view(&endpoint);
+    json_t *view = view_endpoint(change);
     char secret[SECRET_TEXT_BYTES];
-    secret_format(&endpoint.secrets[0], secret);
+    secret_format(&change->request.endpoint.secrets[0], secret);
     json_object_set_new(view, "secret", json_string(secret));
     return view;
 }
 
-static json_t *view_changed_endpoint(const struct admin_change *change)
+/* False after an answer, as below. */
+static bool take_url(struct admin *admin, struct http_exchange *exchange, const json_t *body, bool is_new,
+    struct endpoint *ret_endpoint, unsigned *changes)
 {
-    char id[ENDPOINT_ID_TEXT_BYTES];
-    endpoint_id_format(change->request.endpoint_id, id);
-    json_t *view = json_pack("{s:s, s:s}", "id", id, "account", change->request.account);
-    const struct endpoint *endpoint = &change->request.endpoint;
-    if (change->request.changes & ENDPOINT_CHANGE_URL)
-        json_object_set_new(view, "url", json_string(endpoint->url));
-    if (change->request.changes & ENDPOINT_CHANGE_ENABLED)
-        json_object_set_new(view, "enabled", json_boolean(endpoint->enabled));
-    if (change->request.changes & ENDPOINT_CHANGE_IDEMPOTENT)
-        json_object_set_new(view, "idempotent", json_boolean(endpoint->idempotent));
-    if (change->request.changes & ENDPOINT_CHANGE_FINAL_4XX)
-        json_object_set_new(view, "final_4xx", json_boolean(endpoint->final_4xx));
-    return view;
+    enum admin_member taken =
+        admin_take_text(exchange, body, "url", is_new, ret_endpoint->url, sizeof ret_endpoint->url);
+    const char *problem = NULL;
+    if (taken == ADMIN_MEMBER_TAKEN &&
+        admin->options.check_url(ret_endpoint->url, &problem, admin->options.context) != OK) {
+        admin_refuse_member(exchange, "url", problem);
+        return false;
+    }
+    if (taken == ADMIN_MEMBER_TAKEN)
+        *changes |= ENDPOINT_CHANGE_URL;
+    return taken != ADMIN_MEMBER_ANSWERED;
+}
+
+static bool take_name(struct http_exchange *exchange, const json_t *body, struct endpoint *ret_endpoint)
+{
+    enum admin_member taken =
+        admin_take_text(exchange, body, "name", false, ret_endpoint->name, sizeof ret_endpoint->name);
+    if (taken == ADMIN_MEMBER_TAKEN && !name_is_valid(slice_from_string(ret_endpoint->name))) {
+        admin_refuse_member(exchange, "name", NAME_RULE);
+        return false;
+    }
+    return taken != ADMIN_MEMBER_ANSWERED;
 }
 
 /* Reads what a body says of an endpoint. False after an answer. */
 static bool take_endpoint(struct admin *admin, struct http_exchange *exchange, const json_t *body, bool is_new,
     struct endpoint *ret_endpoint, unsigned *ret_changes)
 {
-    enum admin_member url = admin_take_text(exchange, body, "url", is_new, ret_endpoint->url, sizeof ret_endpoint->url);
-    const char *problem = NULL;
-    if (url == ADMIN_MEMBER_TAKEN &&
-        admin->options.check_url(ret_endpoint->url, &problem, admin->options.context) != OK) {
-        struct field_problems problems = {0};
-        field_problems_add(&problems, "/url", problem);
-        http_answer_problem(exchange, ERR_INVALID, "Correct the fields under errors.", &problems);
-        return false;
-    }
-    if (url == ADMIN_MEMBER_ANSWERED)
-        return false;
-    enum admin_member name = ADMIN_MEMBER_ABSENT;
-    if (is_new)
-        name = admin_take_text(exchange, body, "name", false, ret_endpoint->name, sizeof ret_endpoint->name);
-    if (name == ADMIN_MEMBER_ANSWERED)
+    *ret_changes = 0;
+    if (!take_url(admin, exchange, body, is_new, ret_endpoint, ret_changes) ||
+        (is_new && !take_name(exchange, body, ret_endpoint)))
         return false;
     const struct {
         const char *name;
@@ -145,7 +131,6 @@ static bool take_endpoint(struct admin *admin, struct http_exchange *exchange, c
     } flags[] = {{"enabled", &ret_endpoint->enabled, ENDPOINT_CHANGE_ENABLED},
         {"idempotent", &ret_endpoint->idempotent, ENDPOINT_CHANGE_IDEMPOTENT},
         {"final_4xx", &ret_endpoint->final_4xx, ENDPOINT_CHANGE_FINAL_4XX}};
-    *ret_changes = url == ADMIN_MEMBER_TAKEN ? ENDPOINT_CHANGE_URL : 0;
     for (size_t i = 0; i < ARRAY_LENGTH(flags); i++) {
         enum admin_member taken = admin_take_flag(exchange, body, flags[i].name, flags[i].flag);
         if (taken == ADMIN_MEMBER_ANSWERED)
@@ -153,14 +138,17 @@ static bool take_endpoint(struct admin *admin, struct http_exchange *exchange, c
         if (taken == ADMIN_MEMBER_TAKEN)
             *ret_changes |= flags[i].change;
     }
-    return true;
+    enum admin_member types = admin_take_types(exchange, body, "types", &ret_endpoint->types);
+    if (types == ADMIN_MEMBER_TAKEN)
+        *ret_changes |= ENDPOINT_CHANGE_TYPES;
+    return types != ADMIN_MEMBER_ANSWERED;
 }
 
 void admin_add_endpoint(struct http_exchange *exchange, void *context)
 {
-    static const char *const known[] = {"name", "url", "enabled", "idempotent", "final_4xx", NULL};
+    static const char *const known[] = {"name", "url", "enabled", "idempotent", "final_4xx", "types", NULL};
     struct admin *admin = context;
-    const struct account *account = admin_authenticate(admin, exchange) ? find_account(admin, exchange) : NULL;
+    const struct account *account = admin_authenticate(admin, exchange) ? admin_find_account(admin, exchange) : NULL;
     json_t *body = account ? admin_read_object(exchange, known) : NULL;
     if (!body)
         return;
@@ -181,9 +169,9 @@ void admin_add_endpoint(struct http_exchange *exchange, void *context)
 
 void admin_change_endpoint(struct http_exchange *exchange, void *context)
 {
-    static const char *const known[] = {"url", "enabled", "idempotent", "final_4xx", NULL};
+    static const char *const known[] = {"url", "enabled", "idempotent", "final_4xx", "types", NULL};
     struct admin *admin = context;
-    const struct endpoint *present = admin_authenticate(admin, exchange) ? find_endpoint(admin, exchange) : NULL;
+    const struct endpoint *present = admin_authenticate(admin, exchange) ? admin_find_endpoint(admin, exchange) : NULL;
     json_t *body = present ? admin_read_object(exchange, known) : NULL;
     if (!body)
         return;
@@ -191,7 +179,7 @@ void admin_change_endpoint(struct http_exchange *exchange, void *context)
     unsigned changes;
     struct admin_change *change = NULL;
     if (take_endpoint(admin, exchange, body, false, &endpoint, &changes))
-        change = admin_change_new(exchange, ACCOUNTS_CHANGE_ENDPOINT, 200, view_changed_endpoint);
+        change = admin_change_new(exchange, ACCOUNTS_CHANGE_ENDPOINT, 200, view_endpoint);
     json_decref(body);
     if (!change)
         return;
@@ -199,5 +187,18 @@ void admin_change_endpoint(struct http_exchange *exchange, void *context)
     change->request.endpoint_id = present->id;
     change->request.changes = changes;
     change->request.endpoint = endpoint;
+    admin_change_submit(admin, change);
+}
+
+void admin_remove_endpoint(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    const struct endpoint *endpoint = admin_authenticate(admin, exchange) ? admin_find_endpoint(admin, exchange) : NULL;
+    struct admin_change *change =
+        endpoint ? admin_change_new(exchange, ACCOUNTS_REMOVE_ENDPOINT, 200, view_endpoint) : NULL;
+    if (!change)
+        return;
+    memcpy(change->request.account, endpoint->account, sizeof endpoint->account);
+    change->request.endpoint_id = endpoint->id;
     admin_change_submit(admin, change);
 }

@@ -2,12 +2,15 @@
 /*
  * The operators' side: health, metrics and the admin API on a listener of its own (loopback by default), one thread.
  * Everything under /api needs the bearer token of the data directory. Changes go to the thread that owns what is
- * changed and are answered after its commit; questions to the journals go to the reader's thread.
+ * changed and are answered after its commit; questions to the journals go to the reader's thread. A DELETE answers 200
+ * with what was taken away.
  *
  *   /livez /readyz /metrics                                health.c
  *   /api/v1/status                                         health.c
- *   /api/v1/partners, .../{p}/keys, .../{p}/accounts       partners.c
+ *   /api/v1/partners, .../{p}, .../{p}/accounts            partners.c
+ *   /api/v1/partners/{p}/keys, .../{p}/secrets             credentials.c
  *   /api/v1/accounts, .../{a}/endpoints, .../{e}           accounts.c
+ *   /api/v1/accounts/{a}/endpoints/{e}/secrets             endpoint_secrets.c
  *   /api/v1/events/{id}                                    events.c
  */
 #ifndef PENSTOCK_ADMIN_ADMIN_H

@@ -37,6 +37,9 @@ void admin_answer_json(struct http_exchange *exchange, int status, json_t *json)
  */
 json_t *admin_read_object(struct http_exchange *exchange, const char *const *known);
 
+/* Answers a 422 that names the member; `detail` says what it must be. */
+void admin_refuse_member(struct http_exchange *exchange, const char *name, const char *detail);
+
 /* A text member, copied with its NUL into `ret_text` of `size` bytes. Absent: false unless required; wrong: a 422 is
  * answered. */
 enum admin_member { ADMIN_MEMBER_ABSENT, ADMIN_MEMBER_TAKEN, ADMIN_MEMBER_ANSWERED };
@@ -44,6 +47,17 @@ enum admin_member admin_take_text(
     struct http_exchange *exchange, const json_t *object, const char *name, bool required, char *ret_text, size_t size);
 enum admin_member admin_take_flag(
     struct http_exchange *exchange, const json_t *object, const char *name, bool *ret_flag);
+/* A list of patterns of event types. Each that is wrong is named, as /name/index. */
+enum admin_member admin_take_types(
+    struct http_exchange *exchange, const json_t *object, const char *name, struct type_list *ret_types);
+
+/* Copies a path part that may be a name; false after a 404. */
+bool admin_take_path_name(struct http_exchange *exchange, unsigned part, char ret_name[NAME_BYTES_MAX + 1]);
+
+/* What the path names, or NULL after a 404: the partner or account of the first part, its endpoint of the second. */
+const struct partner *admin_find_partner(const struct admin *admin, struct http_exchange *exchange);
+const struct account *admin_find_account(const struct admin *admin, struct http_exchange *exchange);
+const struct endpoint *admin_find_endpoint(const struct admin *admin, struct http_exchange *exchange);
 
 /* A change on its way to the accounts thread, with the exchange that it will answer. */
 struct admin_change {
@@ -63,7 +77,18 @@ struct admin_change *admin_change_new(struct http_exchange *exchange, enum accou
  */
 struct admin_change *admin_change_of_name(struct admin *admin, struct http_exchange *exchange, enum accounts_act act,
     json_t *(*view)(const struct admin_change *change), const char *member, size_t offset);
+/*
+ * A change that adds a secret: the one in the body's `secret`, or one that is made (so does an empty body). NULL after
+ * an answer: no such body, no memory.
+ */
+struct admin_change *admin_change_of_secret(
+    struct http_exchange *exchange, enum accounts_act act, json_t *(*view)(const struct admin_change *change));
 void admin_change_submit(struct admin *admin, struct admin_change *change);
+
+/* The lists that stand in a partner or an endpoint as well as by themselves. */
+json_t *admin_view_keys(const struct admin *admin, const struct partner *partner);
+json_t *admin_view_partner_secrets(const struct partner *partner);
+json_t *admin_view_endpoint_secrets(const struct endpoint *endpoint);
 
 json_t *admin_time(int64_t wall_us);   /* RFC 3339, null for 0 */
 json_t *admin_text(struct slice text); /* null for an empty one */
@@ -75,14 +100,27 @@ void admin_get_metrics(struct http_exchange *exchange, void *context);
 void admin_get_status(struct http_exchange *exchange, void *context);
 void admin_list_partners(struct http_exchange *exchange, void *context);
 void admin_add_partner(struct http_exchange *exchange, void *context);
+void admin_get_partner(struct http_exchange *exchange, void *context);
+void admin_change_partner(struct http_exchange *exchange, void *context);
+void admin_list_keys(struct http_exchange *exchange, void *context);
 void admin_add_key(struct http_exchange *exchange, void *context);
+void admin_revoke_key(struct http_exchange *exchange, void *context);
+void admin_list_partner_secrets(struct http_exchange *exchange, void *context);
+void admin_add_partner_secret(struct http_exchange *exchange, void *context);
+void admin_remove_partner_secret(struct http_exchange *exchange, void *context);
+void admin_list_grants(struct http_exchange *exchange, void *context);
 void admin_grant_account(struct http_exchange *exchange, void *context);
+void admin_withdraw_grant(struct http_exchange *exchange, void *context);
 void admin_list_accounts(struct http_exchange *exchange, void *context);
 void admin_add_account(struct http_exchange *exchange, void *context);
 void admin_list_endpoints(struct http_exchange *exchange, void *context);
 void admin_add_endpoint(struct http_exchange *exchange, void *context);
 void admin_get_endpoint(struct http_exchange *exchange, void *context);
 void admin_change_endpoint(struct http_exchange *exchange, void *context);
+void admin_remove_endpoint(struct http_exchange *exchange, void *context);
+void admin_list_endpoint_secrets(struct http_exchange *exchange, void *context);
+void admin_add_endpoint_secret(struct http_exchange *exchange, void *context);
+void admin_remove_endpoint_secret(struct http_exchange *exchange, void *context);
 void admin_get_event(struct http_exchange *exchange, void *context);
 
 #endif

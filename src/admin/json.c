@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON in and out of the admin API, and the way of a change to the accounts thread and back. */
+/* JSON in and out of the admin API. */
 #include "admin/admin_internal.h"
 
 #include "base/clock.h"
@@ -20,7 +20,7 @@ void admin_answer_json(struct http_exchange *exchange, int status, json_t *json)
     free(text);
 }
 
-static void refuse_member(struct http_exchange *exchange, const char *name, const char *detail)
+void admin_refuse_member(struct http_exchange *exchange, const char *name, const char *detail)
 {
     char pointer[64];
     snprintf(pointer, sizeof pointer, "/%s", name);
@@ -59,7 +59,7 @@ json_t *admin_read_object(struct http_exchange *exchange, const char *const *kno
     {
         if (is_known(known, name))
             continue;
-        refuse_member(exchange, name, "is not a field of this resource");
+        admin_refuse_member(exchange, name, "is not a field of this resource");
         json_decref(object);
         return NULL;
     }
@@ -73,11 +73,11 @@ enum admin_member admin_take_text(
     if (!value && !required)
         return ADMIN_MEMBER_ABSENT;
     if (!value)
-        refuse_member(exchange, name, "is required");
+        admin_refuse_member(exchange, name, "is required");
     else if (!json_is_string(value))
-        refuse_member(exchange, name, "must be a string");
+        admin_refuse_member(exchange, name, "must be a string");
     else if (json_string_length(value) >= size)
-        refuse_member(exchange, name, "is too long");
+        admin_refuse_member(exchange, name, "is too long");
     else {
         memcpy(ret_text, json_string_value(value), json_string_length(value) + 1);
         return ADMIN_MEMBER_TAKEN;
@@ -92,60 +92,39 @@ enum admin_member admin_take_flag(
     if (!value)
         return ADMIN_MEMBER_ABSENT;
     if (!json_is_boolean(value)) {
-        refuse_member(exchange, name, "must be true or false");
+        admin_refuse_member(exchange, name, "must be true or false");
         return ADMIN_MEMBER_ANSWERED;
     }
     *ret_flag = json_is_true(value);
     return ADMIN_MEMBER_TAKEN;
 }
 
-struct admin_change *admin_change_new(struct http_exchange *exchange, enum accounts_act act, int status,
-    json_t *(*view)(const struct admin_change *change))
+enum admin_member admin_take_types(
+    struct http_exchange *exchange, const json_t *object, const char *name, struct type_list *ret_types)
 {
-    struct admin_change *change = calloc(1, sizeof *change);
-    if (!change) {
-        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
-        return NULL;
+    const json_t *value = json_object_get(object, name), *item;
+    if (!value)
+        return ADMIN_MEMBER_ABSENT;
+    if (!json_is_array(value) || json_array_size(value) > TYPE_LIST_MAX) {
+        admin_refuse_member(exchange, name, "must be a list of at most 32 patterns of event types");
+        return ADMIN_MEMBER_ANSWERED;
     }
-    change->request.act = act;
-    change->exchange = exchange;
-    change->status = status;
-    change->view = view;
-    return change;
-}
-
-struct admin_change *admin_change_of_name(struct admin *admin, struct http_exchange *exchange, enum accounts_act act,
-    json_t *(*view)(const struct admin_change *change), const char *member, size_t offset)
-{
-    const char *const known[] = {member, NULL};
-    json_t *body = admin_authenticate(admin, exchange) ? admin_read_object(exchange, known) : NULL;
-    if (!body)
-        return NULL;
-    char name[NAME_BYTES_MAX + 1];
-    struct admin_change *change = NULL;
-    if (admin_take_text(exchange, body, member, true, name, sizeof name) == ADMIN_MEMBER_TAKEN)
-        change = admin_change_new(exchange, act, 201, view);
-    json_decref(body);
-    if (change)
-        memcpy((char *)&change->request + offset, name, sizeof name);
-    return change;
-}
-
-static void on_changed(struct accounts_request *request, void *receiver)
-{
-    struct admin_change *change = CONTAINER_OF(request, struct admin_change, request);
-    if (request->result == OK)
-        admin_answer_json(change->exchange, change->status, change->view(change));
-    else
-        http_answer_problem(change->exchange, request->result, request->detail, NULL);
-    free(change);
-}
-
-void admin_change_submit(struct admin *admin, struct admin_change *change)
-{
-    change->request.reply_to = &admin->mailbox;
-    change->request.on_done = on_changed;
-    accounts_submit(admin->options.accounts, &change->request);
+    struct type_list types = {0};
+    struct field_problems problems = {0};
+    size_t i;
+    json_array_foreach(value, i, item)
+    {
+        char pointer[64];
+        snprintf(pointer, sizeof pointer, "/%s/%zu", name, i);
+        if (!type_list_add(&types, slice_of(json_string_value(item), json_string_length(item))))
+            field_problems_add(&problems, pointer, TYPE_PATTERN_RULE);
+    }
+    if (problems.count > 0) {
+        http_answer_problem(exchange, ERR_INVALID, "Correct the fields under errors.", &problems);
+        return ADMIN_MEMBER_ANSWERED;
+    }
+    *ret_types = types;
+    return ADMIN_MEMBER_TAKEN;
 }
 
 json_t *admin_time(int64_t wall_us)

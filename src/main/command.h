@@ -12,16 +12,21 @@
 
 /* Every flag of every command; a row says which ones it takes. */
 enum command_flag {
-    FLAG_CONFIG,     /* -c, --config FILE */
-    FLAG_DATA,       /* --data DIR */
-    FLAG_INGRESS,    /* --ingress ADDR */
-    FLAG_ADMIN,      /* --admin ADDR */
-    FLAG_READY_FILE, /* --ready-file FILE */
-    FLAG_JSON,       /* --json */
-    FLAG_URL,        /* --url URL */
-    FLAG_NAME,       /* --name NAME */
-    FLAG_ENABLED,    /* --enabled true|false */
-    FLAG_SAMPLE,     /* --sample */
+    FLAG_CONFIG,      /* -c, --config FILE */
+    FLAG_DATA,        /* --data DIR */
+    FLAG_INGRESS,     /* --ingress ADDR */
+    FLAG_ADMIN,       /* --admin ADDR */
+    FLAG_READY_FILE,  /* --ready-file FILE */
+    FLAG_JSON,        /* --json */
+    FLAG_URL,         /* --url URL */
+    FLAG_NAME,        /* --name NAME */
+    FLAG_ENABLED,     /* --enabled true|false */
+    FLAG_TYPES,       /* --types LIST */
+    FLAG_IDEMPOTENT,  /* --idempotent true|false */
+    FLAG_FINAL_4XX,   /* --final-4xx true|false */
+    FLAG_KEY_POINTER, /* --key-pointer POINTER */
+    FLAG_SECRET,      /* --secret SECRET */
+    FLAG_SAMPLE,      /* --sample */
     FLAGS
 };
 
@@ -41,13 +46,23 @@ int command_status(const struct invocation *call);
 int command_event_show(const struct invocation *call);
 int command_partner_add(const struct invocation *call);
 int command_partner_list(const struct invocation *call);
+int command_partner_show(const struct invocation *call);
+int command_partner_change(const struct invocation *call);
 int command_partner_key(const struct invocation *call);
+int command_partner_key_remove(const struct invocation *call);
+int command_partner_secret(const struct invocation *call);
+int command_partner_secret_remove(const struct invocation *call);
+int command_partner_accounts(const struct invocation *call);
 int command_partner_grant(const struct invocation *call);
+int command_partner_revoke(const struct invocation *call);
 int command_account_add(const struct invocation *call);
 int command_account_list(const struct invocation *call);
 int command_endpoint_add(const struct invocation *call);
 int command_endpoint_list(const struct invocation *call);
 int command_endpoint_show(const struct invocation *call);
 int command_endpoint_change(const struct invocation *call);
+int command_endpoint_remove(const struct invocation *call);
+int command_endpoint_secret(const struct invocation *call);
+int command_endpoint_secret_remove(const struct invocation *call);
 
 #endif

@@ -101,17 +101,35 @@ static enum err ensure(struct accounts *accounts, struct accounts_request *reque
     return result == ERR_EXISTS ? OK : result;
 }
 
-static enum err ensure_key(struct dev *dev, struct accounts *accounts)
+static void make_key(struct dev *dev)
+{
+    unsigned char random[24];
+    crypto_random(random, sizeof random);
+    memcpy(dev->api_key, "pk_", 3);
+    base64_encode(slice_of(random, sizeof random), true, dev->api_key + 3);
+}
+
+static enum err add_key(struct dev *dev, struct accounts *accounts, bool *ret_is_known)
 {
     struct accounts_request request = {.act = ACCOUNTS_ADD_CREDENTIAL};
-    if (dev->api_key[0] == '\0') {
-        unsigned char random[24];
-        crypto_random(random, sizeof random);
-        memcpy(dev->api_key, "pk_", 3);
-        base64_encode(slice_of(random, sizeof random), true, dev->api_key + 3);
-    }
     crypto_sha256(slice_from_string(dev->api_key), request.credential_sha256);
-    return ensure(accounts, &request);
+    enum err failed = ensure(accounts, &request);
+    rcu_go_online();
+    *ret_is_known = directory_partner_of_credential(accounts_directory(accounts), request.credential_sha256) != NULL;
+    rcu_go_offline();
+    return failed;
+}
+
+static enum err ensure_key(struct dev *dev, struct accounts *accounts)
+{
+    bool is_known;
+    if (dev->api_key[0] == '\0')
+        make_key(dev);
+    enum err failed = add_key(dev, accounts, &is_known);
+    if (failed || is_known)
+        return failed;
+    make_key(dev); /* that one has been revoked, and stays so */
+    return add_key(dev, accounts, &is_known);
 }
 
 /* What the directory says of our endpoint; false when it is not there. */

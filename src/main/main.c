@@ -11,6 +11,7 @@
 
 #define F(flag) (1u << (flag))
 #define REMOTE (F(FLAG_CONFIG) | F(FLAG_DATA) | F(FLAG_JSON))
+#define ENDPOINT_POLICY (F(FLAG_URL) | F(FLAG_TYPES) | F(FLAG_IDEMPOTENT) | F(FLAG_FINAL_4XX))
 
 static const struct command {
     const char *name;  /* one or two words */
@@ -28,17 +29,35 @@ static const struct command {
     {"status", "", 0, 0, REMOTE, "What the running gateway holds and has done", command_status},
     {"event show", "EVENT", 1, 1, REMOTE, "One event's story", command_event_show},
     {"partner add", "PARTNER", 1, 1, REMOTE, "Add a partner and make its first API key", command_partner_add},
-    {"partner key", "PARTNER", 1, 1, REMOTE, "Make one more API key", command_partner_key},
-    {"partner grant", "PARTNER ACCOUNT", 2, 2, REMOTE, "Let a partner post for an account", command_partner_grant},
     {"partner list", "", 0, 0, REMOTE, "List the partners", command_partner_list},
+    {"partner show", "PARTNER", 1, 1, REMOTE, "Show a partner, its keys and its secrets", command_partner_show},
+    {"partner change", "PARTNER", 1, 1, REMOTE | F(FLAG_ENABLED) | F(FLAG_KEY_POINTER),
+        "Lock a partner out or let it in; say where its events carry their key", command_partner_change},
+    {"partner key", "PARTNER", 1, 1, REMOTE, "Make one more API key; shows it once", command_partner_key},
+    {"partner key-remove", "PARTNER KEY", 2, 2, REMOTE, "Revoke an API key", command_partner_key_remove},
+    {"partner secret", "PARTNER", 1, 1, REMOTE | F(FLAG_SECRET),
+        "Make or take a secret that the partner signs with; shows it once", command_partner_secret},
+    {"partner secret-remove", "PARTNER SECRET", 2, 2, REMOTE, "Take a partner's secret away",
+        command_partner_secret_remove},
+    {"partner accounts", "PARTNER", 1, 1, REMOTE, "List the accounts that a partner posts for",
+        command_partner_accounts},
+    {"partner grant", "PARTNER ACCOUNT", 2, 2, REMOTE, "Let a partner post for an account", command_partner_grant},
+    {"partner revoke", "PARTNER ACCOUNT", 2, 2, REMOTE, "Let a partner no longer post for an account",
+        command_partner_revoke},
     {"account add", "ACCOUNT", 1, 1, REMOTE, "Add an account", command_account_add},
     {"account list", "", 0, 0, REMOTE, "List the accounts", command_account_list},
-    {"endpoint add", "ACCOUNT", 1, 1, REMOTE | F(FLAG_URL) | F(FLAG_NAME),
+    {"endpoint add", "ACCOUNT", 1, 1, REMOTE | ENDPOINT_POLICY | F(FLAG_NAME),
         "Add an endpoint to an account; shows its signing secret once", command_endpoint_add},
     {"endpoint list", "ACCOUNT", 1, 1, REMOTE, "List an account's endpoints", command_endpoint_list},
     {"endpoint show", "ACCOUNT ENDPOINT", 2, 2, REMOTE, "Show one endpoint", command_endpoint_show},
-    {"endpoint change", "ACCOUNT ENDPOINT", 2, 2, REMOTE | F(FLAG_URL) | F(FLAG_ENABLED),
-        "Move an endpoint to another URL, disable or enable it", command_endpoint_change},
+    {"endpoint change", "ACCOUNT ENDPOINT", 2, 2, REMOTE | ENDPOINT_POLICY | F(FLAG_ENABLED),
+        "Move an endpoint to another URL, disable or enable it, choose what it gets", command_endpoint_change},
+    {"endpoint remove", "ACCOUNT ENDPOINT", 2, 2, REMOTE, "Remove an endpoint; what was on its way to it is parked",
+        command_endpoint_remove},
+    {"endpoint secret", "ACCOUNT ENDPOINT", 2, 2, REMOTE | F(FLAG_SECRET),
+        "Make or take one more signing secret; shows it once", command_endpoint_secret},
+    {"endpoint secret-remove", "ACCOUNT ENDPOINT SECRET", 3, 3, REMOTE, "Take a signing secret away",
+        command_endpoint_secret_remove},
 };
 
 static const struct flag {
@@ -52,7 +71,13 @@ static const struct flag {
     [FLAG_JSON] = {"--json", NULL, NULL, "print JSON"},
     [FLAG_URL] = {"--url", NULL, "URL", "the client's URL"},
     [FLAG_NAME] = {"--name", NULL, "NAME", "name of the endpoint within its account (default main)"},
-    [FLAG_ENABLED] = {"--enabled", NULL, "true|false", "whether deliveries are sent"},
+    [FLAG_ENABLED] = {"--enabled", NULL, "true|false", "partner: may post; endpoint: is sent to"},
+    [FLAG_TYPES] = {"--types", NULL, "LIST", "the events it gets: purchase,lead.* (\"\": all)"},
+    [FLAG_IDEMPOTENT] = {"--idempotent", NULL, "true|false", "tells repeated deliveries apart by itself"},
+    [FLAG_FINAL_4XX] = {"--final-4xx", NULL, "true|false", "a 4xx other than 408, 425, 429 is its last word"},
+    [FLAG_KEY_POINTER] = {"--key-pointer", NULL, "POINTER",
+        "where an event carries its dedupe key: /data/order (\"\": nowhere)"},
+    [FLAG_SECRET] = {"--secret", NULL, "SECRET", "take this one (whsec_...) instead of making one"},
     [FLAG_SAMPLE] = {"--sample", NULL, NULL, "print a commented sample configuration"},
 };
 
@@ -69,7 +94,7 @@ int command_fail(enum err error, const char *format, ...)
 
 static void print_command(FILE *out, const struct command *command)
 {
-    fprintf(out, "  %-16s %-18s %s\n", command->name, command->words, command->summary);
+    fprintf(out, "  %-22s %-24s %s\n", command->name, command->words, command->summary);
 }
 
 static void print_help(FILE *out)
@@ -95,7 +120,7 @@ static void print_usage(FILE *out, const struct command *command)
         if (!(command->flags & F(i)))
             continue;
         const struct flag *row = &flag_rows[i];
-        char left[48];
+        char left[64];
         snprintf(left, sizeof left, "%s%s%s%s%s", row->short_name ? row->short_name : "", row->short_name ? ", " : "",
             row->name, row->value ? " " : "", row->value ? row->value : "");
         fprintf(out, "  %-24s %s\n", left, row->summary);

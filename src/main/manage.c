@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The commands that list and change partners, accounts and endpoints. */
-#include "base/slice.h"
-#include "main/remote.h"
+#include "main/manage.h"
+
 #include "model/name.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,152 +19,125 @@ static bool words_are_names(const struct invocation *call)
     return true;
 }
 
-/* Prints every member as `name: value`. */
-static void print_members(const json_t *object)
+int manage_call(const struct invocation *call, const char *method, json_t *body, void (*print)(const json_t *answer),
+    const char *format, ...)
+{
+    char path[512];
+    if (!words_are_names(call)) {
+        json_decref(body);
+        return err_exit_code(ERR_USAGE);
+    }
+    va_list args;
+    va_start(args, format);
+    vsnprintf(path, sizeof path, format, args);
+    va_end(args);
+    return remote_show(call, method, path, body, print);
+}
+
+/* An object's texts, side by side; a text by itself. */
+static void print_item(const json_t *item)
+{
+    const char *name, *gap = "";
+    json_t *value;
+    if (json_is_string(item))
+        fputs(json_string_value(item), stdout);
+    json_object_foreach((json_t *)item, name, value)
+    {
+        if (json_is_string(value) && json_string_length(value) > 0) {
+            printf("%s%s", gap, json_string_value(value));
+            gap = "  ";
+        }
+    }
+}
+
+/* A line each, below each other. An endpoint without types gets all. */
+static void print_array(const char *name, const json_t *array)
+{
+    size_t i;
+    json_t *item;
+    if (json_array_size(array) == 0)
+        printf("%-12s %s\n", name, strcmp(name, "types") == 0 ? "all" : "none");
+    json_array_foreach(array, i, item)
+    {
+        printf("%-12s ", i == 0 ? name : "");
+        print_item(item);
+        putchar('\n');
+    }
+}
+
+void manage_print_members(const json_t *object)
 {
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)object, name, value)
     {
         if (json_is_string(value))
-            printf("%-10s %s\n", name, json_string_value(value));
+            printf("%-12s %s\n", name, json_string_length(value) > 0 ? json_string_value(value) : "none");
         else if (json_is_boolean(value))
-            printf("%-10s %s\n", name, json_is_true(value) ? "true" : "false");
+            printf("%-12s %s\n", name, json_is_true(value) ? "true" : "false");
         else if (json_is_integer(value))
-            printf("%-10s %lld\n", name, (long long)json_integer_value(value));
+            printf("%-12s %lld\n", name, (long long)json_integer_value(value));
+        else if (json_is_array(value))
+            print_array(name, value);
     }
 }
 
-/* Prints the one list of an answer, a line an item. */
-static void print_list(const json_t *answer)
+/* Flags only where they are not as usual: enabled, and nothing else. */
+static void print_unusual(const json_t *item)
 {
-    json_t *items = json_object_iter_value(json_object_iter((json_t *)answer)), *item, *value;
-    size_t i;
     const char *name;
+    json_t *value, *pattern;
+    size_t i;
+    json_object_foreach((json_t *)item, name, value)
+    {
+        if (json_is_boolean(value) && (strcmp(name, "enabled") == 0) != json_is_true(value))
+            printf("  %s%s", json_is_true(value) ? "" : "not ", name);
+        json_array_foreach(value, i, pattern) printf("%s%s", i == 0 ? "  " : ",", json_string_value(pattern));
+    }
+}
+
+void manage_print_list(const json_t *answer)
+{
+    json_t *items = json_object_iter_value(json_object_iter((json_t *)answer)), *item;
+    size_t i;
     json_array_foreach(items, i, item)
     {
-        bool first = true;
-        json_object_foreach(item, name, value)
-        {
-            if (json_is_string(value))
-                printf("%s%s", first ? "" : "  ", json_string_value(value));
-            else if (json_is_boolean(value) && (strcmp(name, "enabled") == 0) != json_is_true(value))
-                printf("  %s%s", json_is_true(value) ? "" : "not ", name);
-            first = false;
-        }
+        print_item(item);
+        print_unusual(item);
         putchar('\n');
     }
     if (json_array_size(items) == 0)
         fputs("none\n", stderr);
 }
 
-static int list(const struct invocation *call, const char *path)
+void manage_add_text(const struct invocation *call, enum command_flag flag, const char *name, json_t *body)
 {
-    return remote_show(call, "GET", path, NULL, print_list);
+    if (call->flags[flag])
+        json_object_set_new(body, name, json_string(call->flags[flag]));
 }
 
-int command_partner_list(const struct invocation *call)
+void manage_add_list(const struct invocation *call, enum command_flag flag, const char *name, json_t *body)
 {
-    return list(call, "/api/v1/partners");
-}
-
-int command_account_list(const struct invocation *call)
-{
-    return list(call, "/api/v1/accounts");
-}
-
-int command_partner_key(const struct invocation *call)
-{
-    char path[256];
-    if (!words_are_names(call))
-        return err_exit_code(ERR_USAGE);
-    snprintf(path, sizeof path, "/api/v1/partners/%s/keys", call->words[0]);
-    return remote_show(call, "POST", path, json_object(), print_members);
-}
-
-int command_partner_add(const struct invocation *call)
-{
-    if (!words_are_names(call))
-        return err_exit_code(ERR_USAGE);
-    json_t *answer = NULL;
-    enum err failed =
-        remote_request(call, "POST", "/api/v1/partners", json_pack("{s:s}", "id", call->words[0]), &answer);
-    json_decref(answer);
-    return failed ? err_exit_code(failed) : command_partner_key(call);
-}
-
-int command_partner_grant(const struct invocation *call)
-{
-    char path[256];
-    if (!words_are_names(call))
-        return err_exit_code(ERR_USAGE);
-    snprintf(path, sizeof path, "/api/v1/partners/%s/accounts", call->words[0]);
-    return remote_show(call, "POST", path, json_pack("{s:s}", "account", call->words[1]), print_members);
-}
-
-int command_account_add(const struct invocation *call)
-{
-    return remote_show(call, "POST", "/api/v1/accounts", json_pack("{s:s}", "id", call->words[0]), print_members);
-}
-
-/* /api/v1/accounts/{a}/endpoints[/{e}] from the words. */
-static void endpoints_path(const struct invocation *call, char *ret_path, size_t size)
-{
-    snprintf(ret_path, size, "/api/v1/accounts/%s/endpoints%s%s", call->words[0], call->words_count > 1 ? "/" : "",
-        call->words_count > 1 ? call->words[1] : "");
-}
-
-int command_endpoint_list(const struct invocation *call)
-{
-    char path[256];
-    if (!words_are_names(call))
-        return err_exit_code(ERR_USAGE);
-    endpoints_path(call, path, sizeof path);
-    return list(call, path);
-}
-
-int command_endpoint_show(const struct invocation *call)
-{
-    char path[256];
-    if (!words_are_names(call))
-        return err_exit_code(ERR_USAGE);
-    endpoints_path(call, path, sizeof path);
-    return remote_show(call, "GET", path, NULL, print_members);
-}
-
-int command_endpoint_add(const struct invocation *call)
-{
-    char path[256];
-    if (!words_are_names(call))
-        return err_exit_code(ERR_USAGE);
-    if (!call->flags[FLAG_URL])
-        return command_fail(ERR_USAGE, "endpoint add: say where it is with --url URL");
-    endpoints_path(call, path, sizeof path);
-    json_t *body = json_pack("{s:s}", "url", call->flags[FLAG_URL]);
-    if (call->flags[FLAG_NAME])
-        json_object_set_new(body, "name", json_string(call->flags[FLAG_NAME]));
-    return remote_show(call, "POST", path, body, print_members);
-}
-
-int command_endpoint_change(const struct invocation *call)
-{
-    char path[256];
-    if (!words_are_names(call))
-        return err_exit_code(ERR_USAGE);
-    endpoints_path(call, path, sizeof path);
-    json_t *body = json_object();
-    if (call->flags[FLAG_URL])
-        json_object_set_new(body, "url", json_string(call->flags[FLAG_URL]));
-    const char *enabled = call->flags[FLAG_ENABLED];
-    if (enabled && strcmp(enabled, "true") != 0 && strcmp(enabled, "false") != 0) {
-        json_decref(body);
-        return command_fail(ERR_USAGE, "--enabled takes true or false, not \"%s\"", enabled);
+    const char *rest = call->flags[flag];
+    if (!rest)
+        return;
+    json_t *list = json_array();
+    while (*rest) {
+        size_t len = strcspn(rest, ",");
+        json_array_append_new(list, json_stringn(rest, len));
+        rest += len + (rest[len] == ',');
     }
-    if (enabled)
-        json_object_set_new(body, "enabled", json_boolean(strcmp(enabled, "true") == 0));
-    if (json_object_size(body) == 0) {
-        json_decref(body);
-        return command_fail(ERR_USAGE, "endpoint change: say what to change: --url URL or --enabled true|false");
+    json_object_set_new(body, name, list);
+}
+
+bool manage_add_boolean(const struct invocation *call, enum command_flag flag, const char *name, json_t *body)
+{
+    const char *text = call->flags[flag];
+    if (text && strcmp(text, "true") != 0 && strcmp(text, "false") != 0) {
+        command_fail(ERR_USAGE, "%s takes true or false, not \"%s\"", name, text);
+        return false;
     }
-    return remote_show(call, "PATCH", path, body, print_members);
+    if (text)
+        json_object_set_new(body, name, json_boolean(strcmp(text, "true") == 0));
+    return true;
 }

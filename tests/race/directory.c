@@ -2,7 +2,8 @@
 /*
  * Readers look things up, in turns as a loop does, while the accounts thread publishes, replaces and frees. Every
  * object that a reader sees must be whole (its URL names its version), no endpoint may go back to an older version
- * within a reader, and every endpoint in an account's array must be there. A second directory, with this program as its
+ * within a reader, and every endpoint in an account's array must be there, also while endpoints come and go and get and
+ * lose filters. A second directory, with this program as its
  * writer, grows and is emptied at the same time, which the requests don't do. Ends by itself, after RUN_US.
  */
 #include "accounts/accounts.h"
@@ -140,21 +141,31 @@ static bool set_up(void)
     return true;
 }
 
-/* Changes the endpoints in turn; one more is added now and then, so that the account is replaced as well. */
+/* Adds one endpoint more, or removes the one that was added, so that the account is replaced as well. */
+static bool add_or_remove(uint64_t *added, unsigned turn)
+{
+    struct accounts_request request = {
+        .act = *added ? ACCOUNTS_REMOVE_ENDPOINT : ACCOUNTS_ADD_ENDPOINT, .account = "acc", .endpoint_id = *added};
+    snprintf(request.endpoint.name, sizeof request.endpoint.name, "more");
+    write_url(request.endpoint.url, turn + 2);
+    bool done = call(&request);
+    *added = *added ? 0 : request.ret_endpoint;
+    return done;
+}
+
+/* Changes the endpoints in turn; each has a filter every second time. */
 static void change_until(int64_t end_mono_us)
 {
-    unsigned added = 0;
+    uint64_t added = 0;
     for (unsigned turn = 0; clock_mono_us() < end_mono_us && atomic_load(&failures) == 0; turn++) {
         struct accounts_request request = {.act = ACCOUNTS_CHANGE_ENDPOINT,
             .account = "acc",
             .endpoint_id = endpoints[turn % ENDPOINTS],
-            .changes = ENDPOINT_CHANGE_URL | ENDPOINT_CHANGE_ENABLED};
-        if (turn % 16 == 15 && added < ACCOUNT_ENDPOINTS_MAX - ENDPOINTS) {
-            request.act = ACCOUNTS_ADD_ENDPOINT;
-            snprintf(request.endpoint.name, sizeof request.endpoint.name, "more%u", added++);
-        }
+            .changes = ENDPOINT_CHANGE_URL | ENDPOINT_CHANGE_ENABLED | ENDPOINT_CHANGE_TYPES};
         write_url(request.endpoint.url, turn + 2);
-        if (!call(&request))
+        if (turn / ENDPOINTS % 2 == 0 && !type_list_add(&request.endpoint.types, SLICE_LITERAL("lead.*")))
+            fail("it is no pattern", "lead.*");
+        if (!call(&request) || (turn % 4 == 3 && !add_or_remove(&added, turn)))
             return;
         atomic_fetch_add(&changed, 1);
     }

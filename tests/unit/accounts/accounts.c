@@ -92,10 +92,11 @@ Test(accounts, given_secrets_are_kept)
 
     request.endpoint.secrets_count = ENDPOINT_SECRETS_MAX + 1;
     cr_expect_eq(accounts_call(accounts, &request), ERR_INVALID);
-    cr_expect_str_eq(request.detail, "secrets: must be at most 4 of up to 64 bytes");
+    cr_expect_str_eq(request.detail, "secrets: must be at most 4");
     request.endpoint.secrets_count = 1;
     request.endpoint.secrets[0].len = 65;
     cr_expect_eq(accounts_call(accounts, &request), ERR_INVALID);
+    cr_expect_str_eq(request.detail, "secret: must be 1 to 64 bytes");
 }
 
 Test(accounts, what_exists_is_not_added_again)
@@ -173,7 +174,7 @@ Test(accounts, fields_are_checked)
     struct endpoint wanted = {.url = ""};
     cr_expect_eq(change_endpoint("acc_1", endpoint, ENDPOINT_CHANGE_URL, &wanted), ERR_INVALID);
     cr_expect_eq(change_endpoint("acc_1", endpoint, 0, &wanted), ERR_INVALID);
-    cr_expect_eq(change_endpoint("acc_1", endpoint, 16, &wanted), ERR_INVALID);
+    cr_expect_eq(change_endpoint("acc_1", endpoint, 32, &wanted), ERR_INVALID);
 }
 
 Test(accounts, an_account_has_a_bounded_number_of_endpoints)

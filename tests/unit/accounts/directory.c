@@ -35,6 +35,13 @@ static struct account account_called(const char *id, int64_t version)
     return account;
 }
 
+static struct credential credential_of(const char *partner, unsigned char first)
+{
+    struct credential credential = {.sha256 = {first, 2, 3}, .created_us = 7};
+    snprintf(credential.partner, sizeof credential.partner, "%s", partner);
+    return credential;
+}
+
 static struct endpoint endpoint_at(uint64_t id, const char *url)
 {
     struct endpoint endpoint = {.id = id, .enabled = true};
@@ -85,16 +92,21 @@ Test(directory, a_replaced_object_stays_whole_until_it_is_freed)
 
 Test(directory, what_is_withdrawn_is_not_found_any_more)
 {
-    static const unsigned char sha256[SHA256_BYTES] = {1, 2, 3};
+    struct credential credential = credential_of("pa", 1);
+    const unsigned char *sha256 = credential.sha256;
     struct partner partner = {.id = "pa"};
     struct endpoint endpoint = endpoint_at(7, "http://x");
     directory_publish(directory, directory_entry_of_partner(&partner));
-    directory_publish(directory, directory_entry_of_credential(sha256, "pa"));
+    directory_publish(directory, directory_entry_of_credential(&credential));
+    directory_publish(directory, directory_entry_of_grant("pa", "acc"));
     directory_publish(directory, directory_entry_of_endpoint(&endpoint));
     cr_expect_str_eq(directory_partner_of_credential(directory, sha256)->id, "pa");
     cr_expect(directory_withdraw_credential(directory, sha256));
     cr_expect_not(directory_withdraw_credential(directory, sha256));
     cr_expect_null(directory_partner_of_credential(directory, sha256));
+    cr_expect(directory_withdraw_grant(directory, "pa", "acc"));
+    cr_expect_not(directory_withdraw_grant(directory, "pa", "acc"));
+    cr_expect_not(directory_may_post(directory, SLICE_LITERAL("pa"), SLICE_LITERAL("acc")));
     cr_expect(directory_withdraw_endpoint(directory, 7));
     cr_expect_not(directory_withdraw_endpoint(directory, 7));
     cr_expect_null(directory_endpoint(directory, 7));
@@ -104,9 +116,9 @@ Test(directory, what_is_withdrawn_is_not_found_any_more)
 
 Test(directory, a_credential_of_an_unknown_partner_is_nobodys)
 {
-    static const unsigned char sha256[SHA256_BYTES] = {1};
-    directory_publish(directory, directory_entry_of_credential(sha256, "gone"));
-    cr_expect_null(directory_partner_of_credential(directory, sha256));
+    struct credential credential = credential_of("gone", 1);
+    directory_publish(directory, directory_entry_of_credential(&credential));
+    cr_expect_null(directory_partner_of_credential(directory, credential.sha256));
 }
 
 Test(directory, grants_are_of_one_pair)
@@ -121,6 +133,41 @@ Test(directory, grants_are_of_one_pair)
     memset(longest, 'x', NAME_BYTES_MAX);
     directory_publish(directory, directory_entry_of_grant(longest, longest));
     cr_expect(directory_may_post(directory, slice_from_string(longest), slice_from_string(longest)));
+}
+
+static void sum_credentials(const struct credential *credential, void *context)
+{
+    cr_expect_str_eq(credential->partner, "pa");
+    cr_expect_eq(credential->created_us, 7);
+    *(int *)context += credential->sha256[0];
+}
+
+static void count_grant(struct slice partner, struct slice account, void *context)
+{
+    bool shortest = slice_equals_string(partner, "p") && slice_equals_string(account, "a");
+    cr_expect(shortest || (partner.len == NAME_BYTES_MAX && account.len == NAME_BYTES_MAX && account.data[0] == 'y'),
+        "%.*s %.*s", SLICE_ARGS(partner), SLICE_ARGS(account));
+    ++*(int *)context;
+}
+
+Test(directory, credentials_and_grants_are_shown_each_once)
+{
+    char partner[NAME_BYTES_MAX + 1] = {0}, account[NAME_BYTES_MAX + 1] = {0};
+    memset(partner, 'x', NAME_BYTES_MAX);
+    memset(account, 'y', NAME_BYTES_MAX);
+    for (unsigned char i = 1; i <= 4; i *= 2) {
+        struct credential credential = credential_of("pa", i);
+        directory_publish(directory, directory_entry_of_credential(&credential));
+    }
+    directory_publish(directory, directory_entry_of_grant("p", "a"));
+    directory_publish(directory, directory_entry_of_grant(partner, account));
+    int sum = 0, grants = 0;
+    rcu_go_online();
+    directory_each_credential(directory, sum_credentials, &sum);
+    directory_each_grant(directory, count_grant, &grants);
+    rcu_go_offline();
+    cr_expect_eq(sum, 7);
+    cr_expect_eq(grants, 2);
 }
 
 #define MANY 20000 /* liburcu grows large tables with threads of its own */
@@ -170,28 +217,4 @@ Test(directory, it_grows_and_shows_everything_of_one_kind_once)
         cr_assert(seen[i], "a%d was not shown", i);
     cr_expect_eq(endpoints, 1);
     cr_expect_eq(metrics_read(METRIC_DIRECTORY_OBJECTS), MANY + 1);
-}
-
-Test(directory, endpoint_ids_have_one_text)
-{
-    static const struct {
-        uint64_t id;
-        const char *text;
-    } right[] = {{1, "ep_0000000000000001"}, {0xabcdef, "ep_0000000000abcdef"}, {INT64_MAX, "ep_7fffffffffffffff"}};
-    for (size_t i = 0; i < ARRAY_LENGTH(right); i++) {
-        char text[ENDPOINT_ID_TEXT_BYTES];
-        uint64_t id = 0;
-        endpoint_id_format(right[i].id, text);
-        cr_expect_str_eq(text, right[i].text);
-        cr_expect(endpoint_id_parse(slice_from_string(text), &id));
-        cr_expect_eq(id, right[i].id);
-    }
-    static const char *const wrong[] = {"", "ep_", "ep_0000000000000000", "ep_8000000000000000", "ep_000000000000001",
-        "ep_00000000000000001", "ep_0000000000ABCDEF", "ep_000000000000000g", "ex_0000000000000001",
-        "0000000000000000001", "EP_0000000000000001"};
-    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
-        uint64_t id = 42;
-        cr_expect_not(endpoint_id_parse(slice_from_string(wrong[i]), &id), "%s", wrong[i]);
-        cr_expect_eq(id, 42);
-    }
 }

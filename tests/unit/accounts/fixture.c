@@ -49,9 +49,9 @@ void close_accounts(void)
     accounts_stop(TAKE(accounts));
 }
 
-static enum err call(struct accounts_request request)
+enum err call_accounts(const struct accounts_request *request)
 {
-    last = request;
+    last = *request;
     return accounts_call(accounts, &last);
 }
 
@@ -59,14 +59,14 @@ enum err add_partner(const char *partner)
 {
     struct accounts_request request = {.act = ACCOUNTS_ADD_PARTNER};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
-    return call(request);
+    return call_accounts(&request);
 }
 
 enum err add_account(const char *account)
 {
     struct accounts_request request = {.act = ACCOUNTS_ADD_ACCOUNT};
     snprintf(request.account, sizeof request.account, "%s", account);
-    return call(request);
+    return call_accounts(&request);
 }
 
 enum err add_credential(const char *partner, const char *key)
@@ -74,15 +74,34 @@ enum err add_credential(const char *partner, const char *key)
     struct accounts_request request = {.act = ACCOUNTS_ADD_CREDENTIAL};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
     crypto_sha256(slice_from_string(key), request.credential_sha256);
-    return call(request);
+    return call_accounts(&request);
+}
+
+static enum err act_on_grant(enum accounts_act act, const char *partner, const char *account)
+{
+    struct accounts_request request = {.act = act};
+    snprintf(request.partner, sizeof request.partner, "%s", partner);
+    snprintf(request.account, sizeof request.account, "%s", account);
+    return call_accounts(&request);
 }
 
 enum err grant(const char *partner, const char *account)
 {
-    struct accounts_request request = {.act = ACCOUNTS_GRANT};
+    return act_on_grant(ACCOUNTS_GRANT, partner, account);
+}
+
+enum err withdraw_grant(const char *partner, const char *account)
+{
+    return act_on_grant(ACCOUNTS_WITHDRAW_GRANT, partner, account);
+}
+
+enum err change_partner(const char *partner, unsigned changes, bool enabled, const char *key_pointer)
+{
+    struct accounts_request request = {
+        .act = ACCOUNTS_CHANGE_PARTNER, .changes = changes, .partner_wanted.enabled = enabled};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
-    snprintf(request.account, sizeof request.account, "%s", account);
-    return call(request);
+    snprintf(request.partner_wanted.key_pointer, sizeof request.partner_wanted.key_pointer, "%s", key_pointer);
+    return call_accounts(&request);
 }
 
 enum err add_endpoint(const char *account, const char *name, const char *url)
@@ -91,7 +110,7 @@ enum err add_endpoint(const char *account, const char *name, const char *url)
     snprintf(request.account, sizeof request.account, "%s", account);
     snprintf(request.endpoint.name, sizeof request.endpoint.name, "%s", name);
     snprintf(request.endpoint.url, sizeof request.endpoint.url, "%s", url);
-    return call(request);
+    return call_accounts(&request);
 }
 
 enum err change_endpoint(const char *account, uint64_t endpoint, unsigned changes, const struct endpoint *wanted)
@@ -99,7 +118,7 @@ enum err change_endpoint(const char *account, uint64_t endpoint, unsigned change
     struct accounts_request request = {
         .act = ACCOUNTS_CHANGE_ENDPOINT, .endpoint_id = endpoint, .changes = changes, .endpoint = *wanted};
     snprintf(request.account, sizeof request.account, "%s", account);
-    return call(request);
+    return call_accounts(&request);
 }
 
 static sqlite3 *open_database(void)

@@ -20,11 +20,14 @@ void close_accounts(void);
 
 /* Each is one request; `last` is what came back. */
 extern struct accounts_request last;
+enum err call_accounts(const struct accounts_request *request);
 enum err add_partner(const char *partner);
 enum err add_account(const char *account);
 enum err add_credential(const char *partner, const char *key);
 enum err grant(const char *partner, const char *account);
 enum err add_endpoint(const char *account, const char *name, const char *url);
+enum err withdraw_grant(const char *partner, const char *account);
+enum err change_partner(const char *partner, unsigned changes, bool enabled, const char *key_pointer);
 enum err change_endpoint(const char *account, uint64_t endpoint, unsigned changes, const struct endpoint *wanted);
 
 /* What `sql` gives as one number, on a connection of its own. */

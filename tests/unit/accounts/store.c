@@ -98,17 +98,17 @@ Test(store, the_file_is_private_and_says_whose_it_is)
     cr_assert_eq(stat(path_of("accounts.db-wal"), &status), 0);
     cr_expect_eq(status.st_mode & 0777, 0600);
     cr_expect_eq(query_number("PRAGMA application_id"), 0x504e5341);
-    cr_expect_eq(query_number("PRAGMA user_version"), 1);
+    cr_expect_eq(query_number("PRAGMA user_version"), 2);
 }
 
 Test(store, a_newer_format_is_refused_and_left_alone)
 {
     cr_assert_eq(open_accounts(), OK);
     close_accounts();
-    execute_sql("PRAGMA user_version = 2");
+    execute_sql("PRAGMA user_version = 3");
     cr_expect_eq(open_accounts(), ERR_NEWER_FORMAT);
-    cr_expect_str_eq(open_detail, "accounts.db: it has format 2, this Penstock knows up to 1: use the newer program");
-    cr_expect_eq(query_number("PRAGMA user_version"), 2);
+    cr_expect_str_eq(open_detail, "accounts.db: it has format 3, this Penstock knows up to 2: use the newer program");
+    cr_expect_eq(query_number("PRAGMA user_version"), 3);
 }
 
 Test(store, files_that_are_not_ours_are_refused_and_left_alone)
@@ -147,6 +147,13 @@ Test(store, rows_that_can_not_be_right_stop_the_opening)
         {"UPDATE credentials SET sha256 = x'00'", "accounts.db can't be read: a credential can't be read"},
         {"UPDATE grants SET account = printf('%.65c', 'x')", "accounts.db can't be read: a grant can't be read"},
         {"UPDATE secrets SET secret = zeroblob(65)", "accounts.db can't be read: an endpoint's secrets can't be read"},
+        {"UPDATE endpoints SET types = 'lead  payout'", "accounts.db can't be read: an endpoint can't be read"},
+        {"UPDATE partners SET key_pointer = printf('%.129c', '/')",
+            "accounts.db can't be read: a partner's key pointer can't be read"},
+        {"UPDATE partners SET key_pointer = 'data'",
+            "accounts.db can't be read: a partner's key pointer can't be read"},
+        {"INSERT INTO partner_secrets(id, partner, secret, version, created_us) VALUES(1, 'pa_1', x'', 1, 1)",
+            "accounts.db can't be read: a partner's secrets can't be read"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         unlink(path_of("accounts.db"));

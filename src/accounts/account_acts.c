@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Accounts and their endpoints: where the events go, which of them, and the secrets that sign them. */
+#include "accounts/account_endpoints.h"
+#include "accounts/change.h"
+
+#include "base/cleanup.h"
+#include "runtime/rcu.h"
+
+enum err act_add_account(struct change *change)
+{
+    struct account account = {.enabled = true, .version = change->version};
+    enum err error;
+    if ((error = change_check_name(change, "account", TEXT_IN(change->request->account))))
+        return error;
+    memcpy(account.id, change->request->account, sizeof account.id);
+    if ((error = change_add_entry(change, directory_entry_of_account(&account))))
+        return error;
+    error = accounts_store_add_account(change->store, &account, change->now_us);
+    return change_judge_addition(change, error, "account", account.id);
+}
+
+/* Endpoints. */
+
+static enum err check_url(struct change *change, const struct endpoint *endpoint)
+{
+    size_t len = TEXT_IN(endpoint->url).len;
+    if (len == 0 || len > URL_BYTES_MAX)
+        return change_refuse(change, ERR_INVALID, "url: must be 1 to %d bytes", URL_BYTES_MAX);
+    return OK;
+}
+
+static enum err check_types(struct change *change, const struct endpoint *endpoint)
+{
+    const struct type_list *types = &endpoint->types;
+    if (types->count > TYPE_LIST_MAX)
+        return change_refuse(change, ERR_INVALID, "types: must be at most %d", TYPE_LIST_MAX);
+    for (unsigned i = 0; i < types->count; i++)
+        if (!type_pattern_is_valid(TEXT_IN(types->patterns[i])))
+            return change_refuse(change, ERR_INVALID, "types: " TYPE_PATTERN_RULE);
+    return OK;
+}
+
+static enum err check_secrets(struct change *change, const struct endpoint *endpoint)
+{
+    if (endpoint->secrets_count > ENDPOINT_SECRETS_MAX)
+        return change_refuse(change, ERR_INVALID, "secrets: must be at most %d", ENDPOINT_SECRETS_MAX);
+    enum err error = OK;
+    for (unsigned i = 0; !error && i < endpoint->secrets_count; i++)
+        error = change_check_secret(change, &endpoint->secrets[i]);
+    return error;
+}
+
+static bool is_endpoint_taken(const struct change *change, uint64_t id)
+{
+    return directory_endpoint(change->directory, id) != NULL;
+}
+
+static enum err store_endpoint(struct change *change)
+{
+    struct endpoint *endpoint = &change->endpoint;
+    enum err error = accounts_store_add_endpoint(change->store, endpoint, change->now_us);
+    for (unsigned i = 0; !error && i < endpoint->secrets_count; i++)
+        error = accounts_store_add_secret(change->store, endpoint->id, &endpoint->secrets[i], change->version,
+            change->now_us, &endpoint->secret_numbers[i]);
+    return change_judge_addition(change, error, "endpoint", endpoint->name);
+}
+
+/* The endpoint first, then the account if it has to say something else of it. */
+static enum err add_entries(struct change *change, const struct account *account)
+{
+    struct account with = *account;
+    enum err error = change_add_entry(change, directory_entry_of_endpoint(&change->endpoint));
+    if (!error && account_endpoints_put(&with, &change->endpoint))
+        error = change_add_entry(change, directory_entry_of_account(&with));
+    return error;
+}
+
+enum err act_add_endpoint(struct change *change)
+{
+    const struct account *account = change_find_account(change);
+    struct endpoint *endpoint = &change->endpoint;
+    if (!account)
+        return ERR_NOT_FOUND;
+    *endpoint = change->request->endpoint;
+    enum err error;
+    if ((error = change_check_name(change, "name", TEXT_IN(endpoint->name))) || (error = check_url(change, endpoint)) ||
+        (error = check_types(change, endpoint)) || (error = check_secrets(change, endpoint)))
+        return error;
+    if (account->endpoints_count >= ACCOUNT_ENDPOINTS_MAX)
+        return change_refuse(change, ERR_INVALID, "account: %s has %d endpoints already, which is the most",
+            account->id, ACCOUNT_ENDPOINTS_MAX);
+    endpoint->id = change_make_id(change, is_endpoint_taken);
+    memcpy(endpoint->account, account->id, sizeof endpoint->account);
+    endpoint->version = change->version;
+    if (endpoint->secrets_count == 0)
+        secret_make(&endpoint->secrets[endpoint->secrets_count++]);
+    change->changes_endpoint = true;
+    if ((error = store_endpoint(change)))
+        return error;
+    return add_entries(change, account);
+}
+
+/* Takes the endpoint as it is, to be changed, and returns its account. NULL, and refused with ERR_NOT_FOUND, when there
+ * is none. */
+static const struct account *begin_change(struct change *change)
+{
+    const struct accounts_request *request = change->request;
+    const struct account *account = change_find_account(change);
+    if (!account)
+        return NULL;
+    const struct endpoint *present = directory_endpoint(change->directory, request->endpoint_id);
+    if (!present || strcmp(present->account, account->id) != 0) {
+        char text[ENDPOINT_ID_TEXT_BYTES];
+        endpoint_id_format(request->endpoint_id, text);
+        change_refuse(change, ERR_NOT_FOUND, "account %s has no endpoint %s", account->id, text);
+        return NULL;
+    }
+    change->endpoint = *present;
+    change->endpoint.version = change->version;
+    change->changes_endpoint = true;
+    return account;
+}
+
+static enum err end_change(struct change *change, const struct account *account)
+{
+    enum err error = change_judge(change, accounts_store_change_endpoint(change->store, &change->endpoint));
+    return error ? error : add_entries(change, account);
+}
+
+#define ENDPOINT_CHANGES                                                                                      \
+    (ENDPOINT_CHANGE_URL | ENDPOINT_CHANGE_ENABLED | ENDPOINT_CHANGE_IDEMPOTENT | ENDPOINT_CHANGE_FINAL_4XX | \
+        ENDPOINT_CHANGE_TYPES)
+
+enum err act_change_endpoint(struct change *change)
+{
+    const struct accounts_request *request = change->request;
+    struct endpoint *endpoint = &change->endpoint;
+    const struct account *account = begin_change(change);
+    if (!account)
+        return ERR_NOT_FOUND;
+    if (!request->changes || (request->changes & ~(unsigned)ENDPOINT_CHANGES))
+        return change_refuse(
+            change, ERR_INVALID, "changes: name at least one of url, enabled, idempotent, final_4xx, types");
+    enum err error;
+    if (request->changes & ENDPOINT_CHANGE_URL) {
+        if ((error = check_url(change, &request->endpoint)))
+            return error;
+        memcpy(endpoint->url, request->endpoint.url, sizeof endpoint->url);
+    }
+    if (request->changes & ENDPOINT_CHANGE_TYPES) {
+        if ((error = check_types(change, &request->endpoint)))
+            return error;
+        endpoint->types = request->endpoint.types;
+    }
+    if (request->changes & ENDPOINT_CHANGE_ENABLED)
+        endpoint->enabled = request->endpoint.enabled;
+    if (request->changes & ENDPOINT_CHANGE_IDEMPOTENT)
+        endpoint->idempotent = request->endpoint.idempotent;
+    if (request->changes & ENDPOINT_CHANGE_FINAL_4XX)
+        endpoint->final_4xx = request->endpoint.final_4xx;
+    return end_change(change, account);
+}
+
+enum err act_remove_endpoint(struct change *change)
+{
+    const struct account *account = begin_change(change);
+    if (!account)
+        return ERR_NOT_FOUND;
+    struct account without = *account;
+    account_endpoints_remove(&without, change->endpoint.id);
+    enum err error;
+    if ((error = change_add_entry(change, directory_entry_of_account(&without))))
+        return error;
+    return change_judge(change, accounts_store_remove_endpoint(change->store, &change->endpoint, change->version));
+}
+
+void act_take_out_endpoint(struct change *change)
+{
+    /* Until here somebody may hold the account that still names it, and look it up. */
+    rcu_wait_for_readers();
+    directory_withdraw_endpoint(change->directory, change->endpoint.id);
+}
+
+/* Secrets. All that are there sign, so that a client can change from one to the next at its own time. */
+
+enum err act_add_endpoint_secret(struct change *change)
+{
+    struct accounts_request *request = change->request;
+    struct endpoint *endpoint = &change->endpoint;
+    const struct account *account = begin_change(change);
+    if (!account)
+        return ERR_NOT_FOUND;
+    if (endpoint->secrets_count == ENDPOINT_SECRETS_MAX)
+        return change_refuse(change, ERR_INVALID, "endpoint: %s has %d secrets already, which is the most; remove one",
+            endpoint->name, ENDPOINT_SECRETS_MAX);
+    if (request->secret.len == 0)
+        secret_make(&request->secret);
+    enum err error = change_check_secret(change, &request->secret);
+    if (error)
+        return error;
+    unsigned at = endpoint->secrets_count++;
+    endpoint->secrets[at] = request->secret;
+    error = accounts_store_add_secret(
+        change->store, endpoint->id, &request->secret, change->version, change->now_us, &endpoint->secret_numbers[at]);
+    if ((error = change_judge(change, error)))
+        return error;
+    request->ret_secret_id = endpoint->secret_numbers[at];
+    return end_change(change, account);
+}
+
+enum err act_remove_endpoint_secret(struct change *change)
+{
+    struct endpoint *endpoint = &change->endpoint;
+    const struct account *account = begin_change(change);
+    if (!account)
+        return ERR_NOT_FOUND;
+    unsigned at = 0;
+    while (at < endpoint->secrets_count && endpoint->secret_numbers[at] != change->request->secret_id)
+        at++;
+    if (at == endpoint->secrets_count)
+        return change_refuse(change, ERR_NOT_FOUND, "endpoint %s has no such secret", endpoint->name);
+    if (endpoint->secrets_count == 1)
+        return change_refuse(change, ERR_INVALID,
+            "endpoint: %s has no other secret, and what is not signed is not sent; add one first", endpoint->name);
+    uint32_t number = endpoint->secret_numbers[at];
+    for (endpoint->secrets_count--; at < endpoint->secrets_count; at++) {
+        endpoint->secrets[at] = endpoint->secrets[at + 1];
+        endpoint->secret_numbers[at] = endpoint->secret_numbers[at + 1];
+    }
+    memset(&endpoint->secrets[at], 0, sizeof endpoint->secrets[at]);
+    enum err error = accounts_store_remove_secret(change->store, endpoint->id, number, change->version);
+    if ((error = change_judge(change, error)))
+        return error;
+    return end_change(change, account);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Partners: their flag and dedupe rule, the keys and secrets that they show, the accounts that they post for. */
+#include "accounts/change.h"
+
+#include "model/key_pointer.h"
+#include "runtime/rcu.h"
+
+#include <stdio.h>
+
+enum err act_add_partner(struct change *change)
+{
+    struct partner *partner = &change->partner;
+    enum err error;
+    if ((error = change_check_name(change, "partner", TEXT_IN(change->request->partner))))
+        return error;
+    *partner = (struct partner){.enabled = true, .version = change->version};
+    memcpy(partner->id, change->request->partner, sizeof partner->id);
+    change->changes_partner = true;
+    if ((error = change_add_entry(change, directory_entry_of_partner(partner))))
+        return error;
+    error = accounts_store_add_partner(change->store, partner, change->now_us);
+    return change_judge_addition(change, error, "partner", partner->id);
+}
+
+/* The partner as it is, to be changed; its version moves with whatever changes, its secrets too. */
+static enum err begin_change(struct change *change)
+{
+    const struct partner *present = change_find_partner(change);
+    if (!present)
+        return ERR_NOT_FOUND;
+    change->partner = *present;
+    change->partner.version = change->version;
+    change->changes_partner = true;
+    return OK;
+}
+
+static enum err end_change(struct change *change)
+{
+    enum err error = change_judge(change, accounts_store_change_partner(change->store, &change->partner));
+    return error ? error : change_add_entry(change, directory_entry_of_partner(&change->partner));
+}
+
+bool partner_key_pointer_is_valid(struct slice text)
+{
+    return text.len == 0 || key_pointer_is_valid(text);
+}
+
+enum err act_change_partner(struct change *change)
+{
+    const struct accounts_request *request = change->request;
+    struct partner *partner = &change->partner;
+    enum err error = begin_change(change);
+    if (error)
+        return error;
+    const unsigned known = PARTNER_CHANGE_ENABLED | PARTNER_CHANGE_KEY_POINTER;
+    if (!request->changes || (request->changes & ~known))
+        return change_refuse(change, ERR_INVALID, "changes: name at least one of enabled, key_pointer");
+    if (request->changes & PARTNER_CHANGE_ENABLED)
+        partner->enabled = request->partner_wanted.enabled;
+    if (request->changes & PARTNER_CHANGE_KEY_POINTER) {
+        if (!partner_key_pointer_is_valid(TEXT_IN(request->partner_wanted.key_pointer)))
+            return change_refuse(change, ERR_INVALID, "key_pointer: " PARTNER_KEY_POINTER_RULE);
+        memcpy(partner->key_pointer, request->partner_wanted.key_pointer, sizeof partner->key_pointer);
+    }
+    return end_change(change);
+}
+
+/* Secrets. */
+
+static unsigned find_secret(const struct partner *partner, uint64_t id)
+{
+    unsigned at = 0;
+    while (at < partner->secrets_count && partner->secrets[at].id != id)
+        at++;
+    return at;
+}
+
+/* Among the partner's own, which is where people look; the table refuses what another partner's has. */
+static bool is_secret_taken(const struct change *change, uint64_t id)
+{
+    return find_secret(&change->partner, id) < change->partner.secrets_count;
+}
+
+enum err act_add_partner_secret(struct change *change)
+{
+    struct accounts_request *request = change->request;
+    struct partner *partner = &change->partner;
+    enum err error = begin_change(change);
+    if (error)
+        return error;
+    if (partner->secrets_count == PARTNER_SECRETS_MAX)
+        return change_refuse(change, ERR_INVALID, "partner: %s has %d secrets already, which is the most; remove one",
+            partner->id, PARTNER_SECRETS_MAX);
+    if (request->secret.len == 0)
+        secret_make(&request->secret);
+    if ((error = change_check_secret(change, &request->secret)))
+        return error;
+    struct partner_secret secret = {
+        .id = change_make_id(change, is_secret_taken), .secret = request->secret, .created_us = change->now_us};
+    request->ret_secret_id = secret.id;
+    error = accounts_store_add_partner_secret(change->store, partner->id, &secret, change->version);
+    if ((error = change_judge_addition(change, error, "the", "secret")))
+        return error;
+    partner->secrets[partner->secrets_count++] = secret;
+    return end_change(change);
+}
+
+enum err act_remove_partner_secret(struct change *change)
+{
+    struct partner *partner = &change->partner;
+    enum err error = begin_change(change);
+    if (error)
+        return error;
+    uint64_t id = change->request->secret_id;
+    unsigned at = find_secret(partner, id);
+    if (at == partner->secrets_count) {
+        char text[PARTNER_SECRET_ID_TEXT_BYTES];
+        partner_secret_id_format(id, text);
+        return change_refuse(change, ERR_NOT_FOUND, "partner %s has no secret %s", partner->id, text);
+    }
+    for (partner->secrets_count--; at < partner->secrets_count; at++)
+        partner->secrets[at] = partner->secrets[at + 1];
+    memset(&partner->secrets[at], 0, sizeof partner->secrets[at]);
+    if ((error = change_judge(change, accounts_store_remove_partner_secret(change->store, id, change->version))))
+        return error;
+    return end_change(change);
+}
+
+/* Credentials: API keys, known by their SHA-256 only. */
+
+enum err act_add_credential(struct change *change)
+{
+    struct credential *credential = &change->credential;
+    const struct partner *partner = change_find_partner(change);
+    if (!partner)
+        return ERR_NOT_FOUND;
+    credential->created_us = change->now_us;
+    memcpy(credential->sha256, change->request->credential_sha256, SHA256_BYTES);
+    memcpy(credential->partner, partner->id, sizeof credential->partner);
+    enum err error = change_add_entry(change, directory_entry_of_credential(credential));
+    if (error)
+        return error;
+    error = accounts_store_add_credential(change->store, credential, change->version);
+    return change_judge_addition(change, error, "the", "credential");
+}
+
+static void match_credential(const struct credential *credential, void *context)
+{
+    struct change *change = context;
+    if (credential_id(credential->sha256) == change->request->credential_id &&
+        slice_equals_string(TEXT_IN(change->request->partner), credential->partner))
+        change->credential = *credential;
+}
+
+enum err act_revoke_credential(struct change *change)
+{
+    const struct accounts_request *request = change->request;
+    const struct partner *partner = change_find_partner(change);
+    if (!partner)
+        return ERR_NOT_FOUND;
+    rcu_go_online();
+    directory_each_credential(change->directory, match_credential, change);
+    rcu_go_offline();
+    if (change->credential.partner[0] == '\0') {
+        char text[CREDENTIAL_ID_TEXT_BYTES];
+        credential_id_format(request->credential_id, text);
+        return change_refuse(change, ERR_NOT_FOUND, "partner %s has no key %s", partner->id, text);
+    }
+    return change_judge(change,
+        accounts_store_revoke_credential(change->store, change->credential.sha256, change->version, change->now_us));
+}
+
+void act_take_out_credential(struct change *change)
+{
+    directory_withdraw_credential(change->directory, change->credential.sha256);
+}
+
+/* Grants. */
+
+enum err act_grant(struct change *change)
+{
+    const struct partner *partner = change_find_partner(change);
+    const struct account *account = partner ? change_find_account(change) : NULL;
+    if (!account)
+        return ERR_NOT_FOUND;
+    enum err error = change_add_entry(change, directory_entry_of_grant(partner->id, account->id));
+    if (error)
+        return error;
+    error = accounts_store_add_grant(change->store, partner->id, account->id, change->version, change->now_us);
+    return change_judge_addition(change, error, "a grant for", account->id);
+}
+
+enum err act_withdraw_grant(struct change *change)
+{
+    const struct partner *partner = change_find_partner(change);
+    const struct account *account = partner ? change_find_account(change) : NULL;
+    if (!account)
+        return ERR_NOT_FOUND;
+    if (!directory_may_post(change->directory, slice_from_string(partner->id), slice_from_string(account->id)))
+        return change_refuse(
+            change, ERR_NOT_FOUND, "partner %s does not post for account %s", partner->id, account->id);
+    return change_judge(
+        change, accounts_store_withdraw_grant(change->store, partner->id, account->id, change->version));
+}
+
+void act_take_out_grant(struct change *change)
+{
+    directory_withdraw_grant(change->directory, change->request->partner, change->request->account);
+}

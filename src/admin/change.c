@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a path and a body say of a change, and its way to the accounts thread and back. */
+#include "admin/admin_internal.h"
+
+#include "model/name.h"
+
+#include <stdlib.h>
+
+bool admin_take_path_name(struct http_exchange *exchange, unsigned part, char ret_name[NAME_BYTES_MAX + 1])
+{
+    struct slice text = http_path_part(exchange, part);
+    if (text.len > NAME_BYTES_MAX) {
+        http_answer_problem(exchange, ERR_NOT_FOUND, "There is nothing of that name.", NULL);
+        return false;
+    }
+    memcpy(ret_name, text.data, text.len);
+    ret_name[text.len] = '\0';
+    return true;
+}
+
+const struct partner *admin_find_partner(const struct admin *admin, struct http_exchange *exchange)
+{
+    const struct partner *partner =
+        directory_partner(accounts_directory(admin->options.accounts), http_path_part(exchange, 0));
+    if (!partner)
+        http_answer_problem(exchange, ERR_NOT_FOUND, "There is no such partner.", NULL);
+    return partner;
+}
+
+const struct account *admin_find_account(const struct admin *admin, struct http_exchange *exchange)
+{
+    const struct account *account =
+        directory_account(accounts_directory(admin->options.accounts), http_path_part(exchange, 0));
+    if (!account)
+        http_answer_problem(exchange, ERR_NOT_FOUND, "There is no such account.", NULL);
+    return account;
+}
+
+const struct endpoint *admin_find_endpoint(const struct admin *admin, struct http_exchange *exchange)
+{
+    uint64_t id;
+    const struct endpoint *endpoint = NULL;
+    if (endpoint_id_parse(http_path_part(exchange, 1), &id))
+        endpoint = directory_endpoint(accounts_directory(admin->options.accounts), id);
+    if (endpoint && slice_equals_string(http_path_part(exchange, 0), endpoint->account))
+        return endpoint;
+    http_answer_problem(exchange, ERR_NOT_FOUND, "The account has no such endpoint.", NULL);
+    return NULL;
+}
+
+struct admin_change *admin_change_new(struct http_exchange *exchange, enum accounts_act act, int status,
+    json_t *(*view)(const struct admin_change *change))
+{
+    struct admin_change *change = calloc(1, sizeof *change);
+    if (!change) {
+        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
+        return NULL;
+    }
+    change->request.act = act;
+    change->exchange = exchange;
+    change->status = status;
+    change->view = view;
+    return change;
+}
+
+static struct admin_change *change_with_name(struct http_exchange *exchange, enum accounts_act act,
+    json_t *(*view)(const struct admin_change *change), const char *member, const char *name)
+{
+    if (name_is_valid(slice_from_string(name)))
+        return admin_change_new(exchange, act, 201, view);
+    admin_refuse_member(exchange, member, NAME_RULE);
+    return NULL;
+}
+
+struct admin_change *admin_change_of_name(struct admin *admin, struct http_exchange *exchange, enum accounts_act act,
+    json_t *(*view)(const struct admin_change *change), const char *member, size_t offset)
+{
+    const char *const known[] = {member, NULL};
+    json_t *body = admin_authenticate(admin, exchange) ? admin_read_object(exchange, known) : NULL;
+    if (!body)
+        return NULL;
+    char name[NAME_BYTES_MAX + 1];
+    struct admin_change *change = NULL;
+    if (admin_take_text(exchange, body, member, true, name, sizeof name) == ADMIN_MEMBER_TAKEN)
+        change = change_with_name(exchange, act, view, member, name);
+    json_decref(body);
+    if (change)
+        memcpy((char *)&change->request + offset, name, sizeof name);
+    return change;
+}
+
+struct admin_change *admin_change_of_secret(
+    struct http_exchange *exchange, enum accounts_act act, json_t *(*view)(const struct admin_change *change))
+{
+    static const char *const known[] = {"secret", NULL};
+    json_t *body = http_body(exchange).len ? admin_read_object(exchange, known) : json_object();
+    if (!body)
+        return NULL;
+    char text[SECRET_TEXT_BYTES];
+    struct secret secret = {0};
+    struct admin_change *change = NULL;
+    enum admin_member taken = admin_take_text(exchange, body, "secret", false, text, sizeof text);
+    if (taken == ADMIN_MEMBER_TAKEN && !secret_parse(slice_from_string(text), &secret))
+        admin_refuse_member(exchange, "secret", "must be whsec_ and the base64 of 24 to 64 bytes");
+    else if (taken != ADMIN_MEMBER_ANSWERED)
+        change = admin_change_new(exchange, act, 201, view);
+    json_decref(body);
+    if (change)
+        change->request.secret = secret;
+    return change;
+}
+
+static void on_changed(struct accounts_request *request, void *receiver)
+{
+    struct admin_change *change = CONTAINER_OF(request, struct admin_change, request);
+    if (request->result == OK)
+        admin_answer_json(change->exchange, change->status, change->view(change));
+    else
+        http_answer_problem(change->exchange, request->result, request->detail, NULL);
+    free(change);
+}
+
+void admin_change_submit(struct admin *admin, struct admin_change *change)
+{
+    change->request.reply_to = &admin->mailbox;
+    change->request.on_done = on_changed;
+    accounts_submit(admin->options.accounts, &change->request);
+}

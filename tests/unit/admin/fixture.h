@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The admin API over a plain socket, with real accounts and a reader without journals. */
+#ifndef PENSTOCK_TESTS_UNIT_ADMIN_FIXTURE_H
+#define PENSTOCK_TESTS_UNIT_ADMIN_FIXTURE_H
+
+#include "admin/admin.h"
+
+#include <criterion/criterion.h>
+
+#define TOKEN "at_0123456789abcdef"
+#define ANSWER_BYTES 65536
+
+extern struct admin *admin;
+
+void fixture_begin(void); /* everything runs, in a directory of its own; only https URLs are allowed */
+void fixture_end(void);
+
+/* One request on a connection of its own; returns the status and leaves the body in answer_body. */
+extern char answer_body[ANSWER_BYTES];
+int ask(const char *method, const char *path, const char *token, const char *body);
+int operate(const char *method, const char *path, const char *body); /* with the token */
+
+const char *member(const char *name);    /* a text member of the last answer; valid until the next call */
+bool answer_is(const char *json);        /* as values; the order of members does not count */
+bool names_fields(const char *pointers); /* the pointers of its errors, in their order, with a space between two */
+
+void make_account(const char *account);
+
+#endif
