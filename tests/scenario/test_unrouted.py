@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events that no endpoint wants are parked, and find their way by themselves when one appears that does."""
+import pytest
+from support.wait import wait_for
+
+
+@pytest.fixture
+def shop(make_gateway):
+    """A gateway with an account that has no endpoint, for which the demo partner may post."""
+    gateway = make_gateway()
+    partner = "demo"
+    with gateway.operator() as operator:
+        partner = operator.get("/api/v1/partners").json()["partners"][0]["id"]
+        assert operator.post("/api/v1/accounts", json={"id": "shop"}).status_code == 201
+        assert operator.post(f"/api/v1/partners/{partner}/accounts", json={"account": "shop"}).status_code == 201
+    return gateway
+
+
+def post(gateway, number, **fields):
+    with gateway.partner() as partner:
+        answer = partner.post("/v1/events", json=gateway.event(number, account="shop", **fields))
+    assert answer.status_code == 200, answer.text
+    return answer.json()["event"]
+
+
+def add_endpoint(gateway, url, **fields):
+    with gateway.operator() as operator:
+        answer = operator.post("/api/v1/accounts/shop/endpoints", json={"url": url, **fields})
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+def change_endpoint(gateway, endpoint, **fields):
+    with gateway.operator() as operator:
+        answer = operator.patch(f"/api/v1/accounts/shop/endpoints/{endpoint}", json=fields)
+    assert answer.status_code == 200, answer.text
+
+
+def reason(gateway, event):
+    delivery, = gateway.timeline(event)["deliveries"]
+    return delivery["state"], delivery.get("reason")
+
+
+def test_what_came_before_the_endpoint_is_delivered_when_it_appears(shop, sink):
+    events = [post(shop, n) for n in range(40)]
+    assert {reason(shop, event) for event in events} == {("parked", "unrouted")}
+    endpoint = add_endpoint(shop, sink.url())
+    wait_for(lambda: set(events) == {d.id for d in sink.deliveries()}, "all of them are delivered", 20)
+    wait_for(lambda: all(shop.states(event) == ["delivered"] for event in events), "and recorded")
+    assert len(sink.deliveries()) == len(events)
+    assert shop.timeline(events[0])["deliveries"][0]["endpoint"]["id"] == endpoint
+
+
+def test_only_what_an_endpoint_takes_goes_to_it_and_the_rest_waits_for_another(shop, sink):
+    lead, purchase = post(shop, 1, type="lead"), post(shop, 2)
+    first = add_endpoint(shop, sink.url("/leads"), types=["lead"], name="leads")
+    wait_for(lambda: shop.states(lead) == ["delivered"], "the lead has found its endpoint")
+    assert reason(shop, purchase) == ("parked", "unrouted")
+    late = post(shop, 3)
+    assert reason(shop, late) == ("parked", "unrouted"), "it is judged by the filter when it comes, too"
+    change_endpoint(shop, first, types=["lead", "purch*"])
+    wait_for(lambda: shop.states(purchase) == shop.states(late) == ["delivered"], "a wider filter takes the rest")
+    assert [d.id for d in sink.deliveries("/leads")].count(lead) == 1
+
+
+def test_a_disabled_endpoint_takes_nothing_until_it_is_enabled(shop, sink):
+    event = post(shop, 1)
+    endpoint = add_endpoint(shop, sink.url(), enabled=False)
+    assert reason(shop, event) == ("parked", "unrouted")
+    change_endpoint(shop, endpoint, enabled=True)
+    wait_for(lambda: shop.states(event) == ["delivered"], "it is delivered")
+
+
+def test_an_endpoint_that_appeared_just_before_the_end_is_found_at_the_next_start(shop, sink):
+    """Its event is on disk, and the walk to it may not have been: the start looks through what is unrouted."""
+    events = [post(shop, n) for n in range(300)]
+    add_endpoint(shop, sink.url())
+    shop.kill9()
+    shop.start()
+    wait_for(lambda: set(events) <= {d.id for d in sink.deliveries()}, "all of them are delivered", 30)
