@@ -129,7 +129,8 @@ enum err ledger_look_up(struct ledger *ledger, const struct ledger_key *key, con
     for (size_t i = 0; i < ledger->count; i++) {
         struct ledger_slice *slice = ledger->slices[i];
         enum ledger_finding finding;
-        if (slice->dropped || slice->expiring || !key_filter_may_hold(&slice->filter, key))
+        bool may_hold = slice->filter_in_part || key_filter_may_hold(&slice->filter, key);
+        if (slice->dropped || slice->expiring || !may_hold)
             continue;
         if (slice->unreadable && is_over(slice, today)) /* its doubt ends here, dropped or not */
             continue;

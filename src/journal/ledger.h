@@ -29,7 +29,7 @@
  * that can't be read are another matter: what might be one of them is neither new nor a duplicate but LEDGER_DAMAGED.
  * For a sealed slice these are the few keys whose index entries lead there; a slice that is not sealed has no other
  * record of its keys, and then every key is in doubt that is not found elsewhere. It takes no more, and the doubt lasts
- * until it expires.
+ * until the next start, which enters what is missing again from the events of the day (mend.h).
  *
  * An event of a day whose slice is sealed already (it came around midnight, or a clock was set) begins the day's next
  * part. A slice in the form that was used before 0.1 (keyed by the key, no `row`) is refused by ledger_init.

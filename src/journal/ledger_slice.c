@@ -2,7 +2,6 @@
 #include "journal/ledger_slice.h"
 
 #include "journal/checksum.h"
-#include "journal/sql.h"
 #include "model/money.h"
 #include "runtime/log.h"
 
@@ -88,26 +87,18 @@ static enum err prepare_for(
     return result;
 }
 
-/* The columns of a row, as read_row takes them. */
-#define ROW_COLUMNS "row, key, event, amount, currency, crc"
-static const char find_text[] = "SELECT " ROW_COLUMNS " FROM %s WHERE row = ?1";
+static const char find_text[] = "SELECT " LEDGER_ROW_COLUMNS " FROM %s WHERE row = ?1";
 static const char add_text[] = "INSERT INTO %s(key, event, amount, currency, crc) VALUES(?1, ?2, ?3, ?4, ?5)";
 
 /* Without its number, which is not known before it is written; the key says which one it is. */
 static int64_t row_checksum(
-    const struct ledger_slice *slice, struct slice key, struct slice event, struct slice amount, struct slice currency)
+    const char *table, struct slice key, struct slice event, struct slice amount, struct slice currency)
 {
-    const struct slice texts[] = {slice_from_string(slice->name), key, event, amount, currency};
+    const struct slice texts[] = {slice_from_string(table), key, event, amount, currency};
     return checksum_columns(NULL, 0, texts, ARRAY_LENGTH(texts));
 }
 
-struct ledger_row {
-    int64_t number;
-    struct slice key, event, amount, currency; /* valid until the next step */
-};
-
-/* False when it is not what was written. */
-static bool read_row(const struct ledger_slice *slice, const struct sql_use *use, struct ledger_row *ret_row)
+bool ledger_row_take(const char *table, const struct sql_use *use, struct ledger_row *ret_row)
 {
     *ret_row = (struct ledger_row){
         .number = sql_column_int(use, 0),
@@ -119,7 +110,7 @@ static bool read_row(const struct ledger_slice *slice, const struct sql_use *use
     return ret_row->key.len == LEDGER_KEY_BYTES && ret_row->event.len == EVENT_ID_BYTES && ret_row->number > 0 &&
            ret_row->number <= UINT32_MAX &&
            sql_column_int(use, 5) ==
-               row_checksum(slice, ret_row->key, ret_row->event, ret_row->amount, ret_row->currency);
+               row_checksum(table, ret_row->key, ret_row->event, ret_row->amount, ret_row->currency);
 }
 
 static void name_damaged_row(const struct ledger_slice *slice, int64_t number)
@@ -185,12 +176,12 @@ static enum err contents_read(
     key_index_init(&contents.index, &ledger->seed);
     enum err result = filter_keys ? key_filter_init(&contents.filter, filter_keys) : OK;
     if (!result)
-        result = prepare_for(ledger, slice, "SELECT " ROW_COLUMNS " FROM %s", &statement);
+        result = prepare_for(ledger, slice, "SELECT " LEDGER_ROW_COLUMNS " FROM %s", &statement);
     struct sql_use use = sql_use(statement);
     bool there = false;
     while (!result && !(result = sql_step(&use, &there)) && there) {
         struct ledger_row row;
-        if (read_row(slice, &use, &row)) {
+        if (ledger_row_take(slice->name, &use, &row)) {
             result = contents_add(&contents, &row);
         } else {
             name_damaged_row(slice, row.number);
@@ -221,18 +212,23 @@ enum err ledger_slice_scan(struct ledger *ledger, struct ledger_slice *slice, bo
     if (result)
         return result;
     if (contents.in_part) {
-        log_error("a slice of the ledger can't be read: keys that are not found are refused slice=%s keys_read=%llu",
-            slice->name, (unsigned long long)contents.keys);
-        key_filter_done(&contents.filter);
+        log_error("a slice of the ledger can't be read as a whole slice=%s keys_read=%llu", slice->name,
+            (unsigned long long)contents.keys);
     }
     if (!newest)
         key_index_done(&contents.index);
     slice->filter = contents.filter;
     slice->index = contents.index;
     slice->keys = contents.keys;
-    slice->unreadable = contents.in_part;
+    slice->unreadable = slice->filter_in_part = contents.in_part;
     slice->state = newest && !contents.in_part && slice->keys < ledger->slice_keys_max ? SLICE_OPEN : SLICE_CLOSED;
     return OK;
+}
+
+void ledger_slice_mended(struct ledger_slice *slice)
+{
+    slice->mended = true;
+    slice->unreadable = slice->filter_in_part = false;
 }
 
 /* The oldest gives its index up, since duplicates are rarely that late. */
@@ -255,11 +251,11 @@ static enum err index_rows(struct ledger *ledger, struct ledger_slice *slice)
     enum err result = contents_read(ledger, slice, 0, &contents);
     if (result)
         return result;
-    if (contents.in_part && !slice->unreadable)
+    if (contents.in_part && !slice->unreadable && !slice->mended)
         log_error("a slice of the ledger can't be read: what might be in it is refused slice=%s keys_read=%llu",
             slice->name, (unsigned long long)contents.keys);
     slice->index = contents.index;
-    slice->unreadable |= contents.in_part;
+    slice->unreadable |= contents.in_part && !slice->mended;
     return OK;
 }
 
@@ -420,7 +416,7 @@ static enum err judge_row(struct ledger *ledger, struct ledger_slice *slice, uin
     enum err result = sql_step(&use, &row);
     struct ledger_row found;
     *ret_finding = result == ERR_DAMAGED ? LEDGER_DAMAGED : LEDGER_NEW;
-    if (!result && row && !read_row(slice, &use, &found)) {
+    if (!result && row && !ledger_row_take(slice->name, &use, &found)) {
         name_damaged_row(slice, number);
         *ret_finding = LEDGER_DAMAGED;
     } else if (!result && row && slice_equal(found.key, slice_of(entry->key->bytes, sizeof entry->key->bytes))) {
@@ -508,7 +504,7 @@ enum err ledger_slice_add(struct ledger *ledger, struct ledger_slice *slice, con
     sql_bind_blob(&use, entry->event);
     sql_bind_optional_text(&use, entry->amount);
     sql_bind_optional_text(&use, entry->currency);
-    sql_bind_int(&use, row_checksum(slice, key, entry->event, entry->amount, entry->currency));
+    sql_bind_int(&use, row_checksum(slice->name, key, entry->event, entry->amount, entry->currency));
     result = sql_execute(&use);
     if (result)
         return result;

@@ -20,6 +20,7 @@
 #include "journal/key_filter.h"
 #include "journal/key_index.h"
 #include "journal/ledger.h"
+#include "journal/sql.h"
 
 #define LEDGER_SLICE_NAME_BYTES 32 /* ledger_c_YYYYMMDD_N */
 
@@ -34,11 +35,13 @@ struct ledger_slice {
 
     /* what is in it */
     enum slice_state state;
-    bool unreadable;  /* closed for ever: of what the filter does not deny and the index does not know, nothing is known
-                       */
-    bool undroppable; /* its table is too damaged to be dropped: it stays in the file until a person mends it */
-    bool expiring;    /* its retention is over, and its rows are on their way out */
-    uint64_t keys;    /* in the filter: those that were rolled back count as well */
+    bool unreadable; /* closed for ever: of what the filter does not deny and the index does not know, nothing is known
+                      */
+    bool filter_in_part; /* made of the rows that could be read: what it denies may be there */
+    bool mended;         /* what could not be read of it was entered again in a later part (mend.h) */
+    bool undroppable;    /* its table is too damaged to be dropped: it stays in the file until a person mends it */
+    bool expiring;       /* its retention is over, and its rows are on their way out */
+    uint64_t keys;       /* in the filter: those that were rolled back count as well */
     struct key_filter filter;
     struct key_index index; /* open; closed once it is needed; of a sealed one only the seed */
 
@@ -56,6 +59,16 @@ struct ledger_entry {
     char canonical[AMOUNT_TEXT_BYTES];
 };
 void ledger_entry_init(struct ledger_entry *entry, const struct ledger_key *key, const struct event *event);
+
+/* A row as the file has it; its bytes are valid until the next step. */
+struct ledger_row {
+    int64_t number;
+    struct slice key, event, amount, currency;
+};
+/* The columns that ledger_row_take reads, in its order. */
+#define LEDGER_ROW_COLUMNS "row, key, event, amount, currency, crc"
+/* False when it is not what was written into this table; it is filled all the same. */
+bool ledger_row_take(const char *table, const struct sql_use *use, struct ledger_row *ret_row);
 
 /* Without a table yet, and without anything in memory. NULL without memory. */
 struct ledger_slice *ledger_slice_new(int64_t day, int64_t days_kept, unsigned part);
@@ -79,6 +92,9 @@ enum err ledger_slice_load(struct ledger_slice *slice, sqlite3_stmt *filters) MU
 /* Reads the keys of a closed slice into a new filter; the newest of its retention gets its index as well, and is open
  * then if it has room. What can't be read makes it unreadable, and is no failure. */
 enum err ledger_slice_scan(struct ledger *ledger, struct ledger_slice *slice, bool newest) MUST_CHECK;
+
+/* Every key that could not be read stands in a later part by now: nothing is in doubt any more. */
+void ledger_slice_mended(struct ledger_slice *slice);
 
 /* Asked when the filter says "maybe". The id of the first one is returned with LEDGER_DUPLICATE and LEDGER_CONFLICT. */
 enum err ledger_slice_find(struct ledger *ledger, struct ledger_slice *slice, const struct ledger_entry *entry,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/store.h"
 
+#include "journal/mend.h"
 #include "journal/schema.h"
 #include "journal/sql.h"
 #include "runtime/log.h"
@@ -120,6 +121,8 @@ static enum err prepare(struct store *store, const struct store_options *options
         result = read_newest(store);
     if (!result)
         result = park_interrupted(store);
+    if (!result)
+        result = mend_ledger(store);
     return result ? result : catch_books_up(store);
 }
 

@@ -48,7 +48,7 @@ void shelf_commit(struct shelf *shelf)
     cr_assert(store_commit(&shelf->store) == OK);
 }
 
-int64_t shelf_append(struct shelf *shelf, struct shelved draft)
+enum err shelf_try_append(struct shelf *shelf, struct shelved draft)
 {
     struct event_parts parts = {
         .accepted_us = draft.accepted_us ? draft.accepted_us : clock_wall_us(),
@@ -71,14 +71,20 @@ int64_t shelf_append(struct shelf *shelf, struct shelved draft)
     cr_assert(handover);
     handover->count = 0;
     shelf->store.handover = handover;
-    int64_t seq = shelf->store.next_seq;
     shelf_begin(shelf);
-    cr_assert(store_append(&shelf->store, &append.request) == OK && append.request.result == OK);
+    cr_assert(store_append(&shelf->store, &append.request) == OK);
     shelf_commit(shelf);
     for (unsigned i = 0; i < handover->count; i++)
         event_unref(handover->deliveries[i].event);
     free(handover);
     event_unref(append.event);
+    return append.request.result;
+}
+
+int64_t shelf_append(struct shelf *shelf, struct shelved draft)
+{
+    int64_t seq = shelf->store.next_seq;
+    cr_assert(shelf_try_append(shelf, draft) == OK);
     return seq;
 }
 

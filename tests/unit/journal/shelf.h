@@ -27,6 +27,8 @@ struct shelved {
     unsigned endpoints; /* 1 and up to this; 0: unrouted */
 };
 int64_t shelf_append(struct shelf *shelf, struct shelved event);
+/* The same, with whatever came of it. */
+enum err shelf_try_append(struct shelf *shelf, struct shelved event);
 
 /* Moves delivery `index` of an event, in a transaction of its own. */
 enum err shelf_move(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from, enum delivery_state to);

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/mend.h"
+
+#include "journal/ledger_slice.h"
+#include "journal/store.h"
+#include "runtime/log.h"
+
+#define EVENTS_PER_STEP 1000
+
+/* One slice's walk through the events of its day. */
+struct mending {
+    struct store *store;
+    struct ledger_slice *slice;
+    sqlite3_stmt *list; /* numbers of the day's events, behind one of them */
+    int64_t after;
+    unsigned entered;
+    bool complete; /* every event of the day could be read */
+};
+
+/* The first event of the history that is kept, or INT64_MIN: all of it is. */
+static enum err history_begins_us(struct store *store, int64_t *ret_us)
+{
+    sqlite3_stmt *statement = NULL;
+    enum err result = sql_prepare(store->db, "SELECT value FROM meta WHERE key = 'history_us'", &statement);
+    *ret_us = INT64_MIN;
+    if (!result) {
+        struct sql_use use = sql_use(statement);
+        result = sql_execute_int(&use, ret_us);
+    }
+    sqlite3_finalize(statement);
+    return result == ERR_NOT_FOUND ? OK : result;
+}
+
+static enum err mend_event(struct mending *mending, int64_t seq)
+{
+    static const struct event_reading reading = {.without_body = true};
+    struct store *store = mending->store;
+    struct event *event;
+    enum err result = event_rows_read(&store->events, seq, &reading, &event, NULL);
+    if (result == ERR_DAMAGED) {
+        mending->complete = false;
+        return OK;
+    }
+    if (result)
+        return result;
+    const struct event_parts *parts = &event->parts;
+    int64_t days_kept = parts->class == CLASS_CRITICAL ? LEDGER_CRITICAL_DAYS : LEDGER_OTHER_DAYS;
+    struct ledger_key key;
+    enum ledger_finding finding = LEDGER_DUPLICATE;
+    struct event_id first;
+    if (parts->key.len && days_kept == mending->slice->days_kept) {
+        dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &key);
+        result = ledger_look_up(&store->ledger, &key, event, &finding, &first);
+    }
+    if (!result && (finding == LEDGER_NEW || finding == LEDGER_DAMAGED)) {
+        mending->entered++;
+        result = ledger_add(&store->ledger, &key, event);
+    }
+    event_unref(event);
+    return result;
+}
+
+/* The next events of the day; false in *ret_more at its end. */
+static enum err mend_some(struct mending *mending, bool *ret_more)
+{
+    int64_t seqs[EVENTS_PER_STEP];
+    unsigned count = 0;
+    bool row = false;
+    struct sql_use use = sql_use(mending->list);
+    enum err result;
+    sql_bind_int(&use, mending->after);
+    sql_bind_int(&use, mending->slice->day * US_PER_DAY);
+    sql_bind_int(&use, (mending->slice->day + 1) * US_PER_DAY - 1);
+    sql_bind_int(&use, EVENTS_PER_STEP);
+    while (!(result = sql_step(&use, &row)) && row && count < EVENTS_PER_STEP)
+        seqs[count++] = sql_column_int(&use, 0);
+    sql_finish(&use);
+    for (unsigned i = 0; i < count && !result; i++)
+        result = mend_event(mending, seqs[i]);
+    if (count > 0)
+        mending->after = seqs[count - 1];
+    *ret_more = count == EVENTS_PER_STEP;
+    return result;
+}
+
+static enum err walk(struct mending *mending)
+{
+    bool more = true;
+    enum err result = OK;
+    while (!result && more) {
+        result = store_begin(mending->store);
+        if (!result)
+            result = mend_some(mending, &more);
+        if (!result)
+            result = store_commit(mending->store);
+    }
+    return result;
+}
+
+static enum err mend_slice(struct store *store, struct ledger_slice *slice)
+{
+    struct mending mending = {.store = store, .slice = slice, .complete = true};
+    int64_t kept_from_us;
+    enum err result = history_begins_us(store, &kept_from_us);
+    if (result || slice->day * US_PER_DAY <= kept_from_us)
+        return result;
+    result = sql_prepare(store->db,
+        "SELECT seq FROM events WHERE seq > ? AND accepted_us BETWEEN ? AND ? ORDER BY seq LIMIT ?", &mending.list);
+    if (!result)
+        result = walk(&mending);
+    sqlite3_finalize(mending.list);
+    if (result == ERR_DAMAGED) { /* a page of the events: the doubt stays */
+        (void)!store_roll_back(store);
+        return OK;
+    }
+    if (result)
+        return result;
+    if (mending.complete)
+        ledger_slice_mended(slice);
+    log_warn("the ledger was mended from the events of the day slice=%s keys_entered_again=%u doubt=%s", slice->name,
+        mending.entered, mending.complete ? "none" : "stays, since events of the day can't be read either");
+    return OK;
+}
+
+enum err mend_ledger(struct store *store)
+{
+    enum err result = OK;
+    /* Mending may make slices, which come before the ones that are being looked at. */
+    for (size_t i = store->ledger.count; i > 0 && !result; i--) {
+        size_t count = store->ledger.count;
+        if (store->ledger.slices[i - 1]->unreadable)
+            result = mend_slice(store, store->ledger.slices[i - 1]);
+        i += store->ledger.count - count;
+    }
+    return result;
+}
