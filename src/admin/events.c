@@ -16,9 +16,23 @@ static json_t *excerpt_text(const struct attempt *attempt)
     char text[ANSWER_EXCERPT_BYTES_MAX];
     for (uint32_t i = 0; i < attempt->excerpt_len; i++) {
         char c = attempt->excerpt[i];
-        text[i] = (char)((c >= 0x20 && c < 0x7f) || c == '\n' || c == '\t' ? c : '.');
+        bool ends_line = c == '\n' || (c == '\r' && i + 1 < attempt->excerpt_len && attempt->excerpt[i + 1] == '\n');
+        text[i] = (char)((c >= 0x20 && c < 0x7f) || ends_line || c == '\t' ? c : '.');
     }
     return json_stringn(text, attempt->excerpt_len);
+}
+
+/* How far it got. Of a success nobody asks, and the journal keeps nothing. */
+static void add_evidence(json_t *view, const struct attempt *attempt)
+{
+    const struct attempt_reach *reach = &attempt->reach;
+    if (attempt->end.http_status / 100 == 2)
+        return;
+    json_object_set_new(
+        view, "connection", attempt->end.request_begun ? json_string(reach->warm ? "warm" : "new") : json_null());
+    json_object_set_new(view, "request_bytes", json_integer(reach->request_bytes));
+    json_object_set_new(view, "request_complete", json_boolean(reach->request_complete));
+    json_object_set_new(view, "answer_bytes", json_integer(reach->answer_bytes));
 }
 
 static json_t *attempt_view(const struct attempt *attempt)
@@ -31,6 +45,7 @@ static json_t *attempt_view(const struct attempt *attempt)
         view, "status", attempt->end.http_status ? json_integer(attempt->end.http_status) : json_null());
     json_object_set_new(
         view, "error", attempt->end.error == OK ? json_null() : json_string(err_name(attempt->end.error)));
+    add_evidence(view, attempt);
     if (attempt->excerpt_len)
         json_object_set_new(view, "answer", excerpt_text(attempt));
     return view;

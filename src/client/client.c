@@ -31,8 +31,9 @@ struct client {
     struct timer multi_timer;    /* what libcurl asks for; an alarm */
     struct timer failures_timer; /* an alarm */
     struct client_request *failures_first, **failures_end;
-    struct list under_way, idle; /* of transfers */
-    struct list to_nudge;        /* of transfers under way, by nudge_link */
+    struct list under_way, idle;       /* of transfers */
+    struct list to_nudge;              /* of transfers under way, by nudge_link */
+    struct client_transfer *sent_last; /* under way; NULL: not known any more */
     unsigned idle_count;
     bool closing;
 };
@@ -77,6 +78,8 @@ static struct client_request *retire(struct client_transfer *transfer, enum err 
     if (transfer->in_multi)
         curl_multi_remove_handle(client->multi, transfer->easy);
     struct client_request *request = transfer_report(transfer, error);
+    if (client->sent_last == transfer)
+        client->sent_last = NULL;
     list_remove(&transfer->nudge_link);
     list_remove(&transfer->link);
     if (client->idle_count < TRANSFERS_IDLE_MAX && !client->closing) {
@@ -123,10 +126,16 @@ static void on_name_answer(struct resolver_waiter *waiter, const struct address_
         finish(transfer, e);
 }
 
-/* A kept connection outlives the transfer that opened it, so that this is the client's to see. */
+/*
+ * A kept connection outlives the transfer that opened it, so that this is the client's to see. If a transfer has just
+ * sent, over a warm connection that turns out to be dead, this is all that is heard of it before libcurl tries again.
+ */
 static int on_close_socket(void *context, curl_socket_t fd)
 {
-    sockets_forget(context, fd);
+    struct client *client = context;
+    if (client->sent_last)
+        reach_note_loss(&client->sent_last->reach, client->sent_last->easy);
+    sockets_forget(&client->sockets, fd);
     return close(fd);
 }
 
@@ -136,10 +145,11 @@ static struct client_transfer *make_transfer(struct client *client)
     if (!transfer)
         return NULL;
     if (curl_easy_setopt(transfer->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket) != CURLE_OK ||
-        curl_easy_setopt(transfer->easy, CURLOPT_CLOSESOCKETDATA, &client->sockets) != CURLE_OK) {
+        curl_easy_setopt(transfer->easy, CURLOPT_CLOSESOCKETDATA, client) != CURLE_OK) {
         transfer_free(transfer);
         return NULL;
     }
+    transfer->sent_last = &client->sent_last;
     timer_init(&transfer->deadline, on_deadline);
     resolver_waiter_init(&transfer->waiter, on_name_answer);
     return transfer;
@@ -172,6 +182,7 @@ static enum err begin(struct client_transfer *transfer)
 void client_send(struct client *client, struct client_request *request)
 {
     request->end = (struct attempt_end){0};
+    request->reach = (struct attempt_reach){0};
     request->sends = 0;
     request->duration_us = request->retry_after_us = 0;
     request->excerpt_len = 0;
@@ -232,9 +243,11 @@ static void collect(struct client *client)
     nudge(client);
 }
 
-static void on_socket_ready(void *context, int fd, uint32_t events)
+static void on_socket_ready(void *context, void *owner, int fd, uint32_t events)
 {
     struct client *client = context;
+    if (owner && events & EPOLLIN)
+        transfer_look_ahead(owner, fd);
     int action = (events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) | (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
                  (events & EPOLLERR ? CURL_CSELECT_ERR : 0);
     int running;
@@ -242,11 +255,11 @@ static void on_socket_ready(void *context, int fd, uint32_t events)
     collect(client);
 }
 
-static void note_lost_socket(struct client *client, CURL *easy)
+static void note_lost_socket(struct client *client, struct client_transfer *transfer)
 {
-    struct client_transfer *transfer = transfer_of(easy);
     if (!transfer || !transfer->in_multi || transfer->answered)
         return;
+    reach_note_loss(&transfer->reach, transfer->easy);
     list_remove(&transfer->nudge_link);
     list_add_tail(&client->to_nudge, &transfer->nudge_link);
 }
@@ -256,9 +269,11 @@ static int on_socket_wish(CURL *easy, curl_socket_t fd, int wish, void *context,
     struct client *client = context;
     uint32_t events = (wish & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) | (wish & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
     bool over = wish == CURL_POLL_REMOVE;
-    sockets_wish(&client->sockets, fd, over ? 0 : events);
+    struct client_transfer *transfer = transfer_of(easy);
+    bool looks_ahead = transfer && !over && transfer_wants_look_ahead(transfer);
+    sockets_wish(&client->sockets, fd, over ? 0 : events, looks_ahead ? transfer : NULL);
     if (over)
-        note_lost_socket(client, easy);
+        note_lost_socket(client, transfer);
     return 0;
 }
 

@@ -46,12 +46,12 @@ struct client_request {
 
     /* what came of it */
     struct attempt_end end;
-    struct attempt_reach reach;
-    unsigned sends; /* requests that really went out: libcurl repeats one on a dead kept-alive connection */
+    struct attempt_reach reach; /* of the last send; its limits stand in reach.h */
+    unsigned sends;             /* requests that really went out: libcurl repeats one on a dead kept-alive connection */
     int64_t duration_us;
     int64_t retry_after_us; /* of Retry-After, 0 without */
     uint32_t excerpt_len;
-    char excerpt[ANSWER_EXCERPT_BYTES_MAX];
+    char excerpt[ANSWER_EXCERPT_BYTES_MAX]; /* of the answer's body; without a status: the first bytes that came */
 
     /* owned by the client while under way */
     struct client_transfer *transfer;

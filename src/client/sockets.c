@@ -10,6 +10,7 @@
 struct socket_watch {
     struct loop_watch watch;
     struct sockets *sockets;
+    void *owner;
     bool wished; /* false: it rests */
 };
 
@@ -17,7 +18,7 @@ static void on_event(struct loop_watch *watch, uint32_t events)
 {
     struct socket_watch *socket = CONTAINER_OF(watch, struct socket_watch, watch);
     if (socket->wished) /* which may close the socket and free the watch */
-        socket->sockets->on_ready(socket->sockets->context, watch->fd, events);
+        socket->sockets->on_ready(socket->sockets->context, socket->owner, watch->fd, events);
     else
         sockets_forget(socket->sockets, watch->fd); /* or the loop would spin over it */
 }
@@ -43,27 +44,29 @@ static struct socket_watch *find(const struct sockets *sockets, int fd)
     return (size_t)fd < sockets->room ? sockets->by_fd[fd] : NULL;
 }
 
-static void add(struct sockets *sockets, int fd, uint32_t events)
+static void add(struct sockets *sockets, int fd, uint32_t events, void *owner)
 {
     if (!make_room(sockets, fd))
         return;
     struct socket_watch *socket = malloc(sizeof *socket);
     if (!socket)
         return;
-    *socket = (struct socket_watch){
-        .watch = {.fd = fd, .events = events, .on_ready = on_event}, .sockets = sockets, .wished = true};
+    *socket = (struct socket_watch){.watch = {.fd = fd, .events = events, .on_ready = on_event},
+        .sockets = sockets,
+        .owner = owner,
+        .wished = true};
     if (loop_watch_add(sockets->loop, &socket->watch) != OK)
         free(socket);
     else
         sockets->by_fd[fd] = socket;
 }
 
-void sockets_wish(struct sockets *sockets, int fd, uint32_t events)
+void sockets_wish(struct sockets *sockets, int fd, uint32_t events, void *owner)
 {
     struct socket_watch *socket = find(sockets, fd);
     if (!socket) {
         if (events)
-            add(sockets, fd, events);
+            add(sockets, fd, events, owner);
         return;
     }
     if (!events && socket->watch.events != EPOLLIN) {
@@ -71,6 +74,7 @@ void sockets_wish(struct sockets *sockets, int fd, uint32_t events)
         return;
     }
     socket->wished = events != 0;
+    socket->owner = owner;
     if (events && events != socket->watch.events)
         loop_watch_change(sockets->loop, &socket->watch, events);
 }

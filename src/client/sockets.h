@@ -20,7 +20,8 @@
 
 struct sockets {
     struct loop *loop;
-    void (*on_ready)(void *context, int fd, uint32_t events); /* of those that are watched */
+    /* Of those that are watched; `owner` as wished last. */
+    void (*on_ready)(void *context, void *owner, int fd, uint32_t events);
     void *context;
     struct socket_watch **by_fd; /* NULL: not in the loop */
     size_t room;
@@ -28,7 +29,7 @@ struct sockets {
 
 /* The events (EPOLLIN, EPOLLOUT) that are wished for from now on; 0: none. Without memory nothing is watched, and the
  * transfer ends at its deadline. */
-void sockets_wish(struct sockets *sockets, int fd, uint32_t events);
+void sockets_wish(struct sockets *sockets, int fd, uint32_t events, void *owner);
 /* Before the descriptor is closed. */
 void sockets_forget(struct sockets *sockets, int fd);
 void sockets_done(struct sockets *sockets);

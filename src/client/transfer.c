@@ -6,6 +6,7 @@
 #include "runtime/metrics.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -17,12 +18,26 @@ static int64_t time_left_us(const struct client_transfer *transfer, int64_t time
     return transfer->started_mono_us + timeout_us - clock_mono_us();
 }
 
-static void begin_response(struct client_transfer *transfer, struct slice line)
+/* How long what may still come is waited for. */
+static void bound_rest(struct client_transfer *transfer, int64_t rest_us)
 {
+    int64_t left_us = time_left_us(transfer, transfer->request->answer_timeout_us);
+    alarm_set(transfer->loop, &transfer->deadline, rest_us < left_us ? rest_us : left_us);
+}
+
+/* False for what libcurl takes for a status line and is none: "HTTP/abc" passes there, as 200. */
+static bool begin_response(struct client_transfer *transfer, struct slice line)
+{
+    const char prefix[] = "HTTP/";
+    size_t len = sizeof prefix - 1;
     const char *space = memchr(line.data, ' ', line.len);
-    transfer->status = space ? atoi(space) : 0; /* the line is followed by a NUL, and libcurl has seen three digits */
+    if (!space || line.len <= len || strncasecmp(line.data, prefix, len) != 0 ||
+        !isdigit((unsigned char)line.data[len]))
+        return false;
+    transfer->status = atoi(space); /* the line is followed by a NUL, and libcurl has seen three digits */
     transfer->in_headers = true;
     transfer->request->retry_after_us = 0;
+    return true;
 }
 
 static void end_headers(struct client_transfer *transfer)
@@ -31,25 +46,27 @@ static void end_headers(struct client_transfer *transfer)
     if (transfer->status < 200)
         return;
     transfer->answered = true;
-    bool success = transfer->status < 300;
-    int64_t rest_us = success ? ANSWER_REST_US_2XX : ANSWER_REST_US_OTHER;
-    int64_t left_us = time_left_us(transfer, transfer->request->answer_timeout_us);
-    alarm_set(transfer->loop, &transfer->deadline, rest_us < left_us ? rest_us : left_us);
+    transfer->request->excerpt_len = 0; /* from now on it is the body's */
+    bound_rest(transfer, transfer->status < 300 ? ANSWER_REST_US_2XX : ANSWER_REST_US_OTHER);
 }
 
 static size_t on_header_line(char *data, size_t size, size_t count, void *context)
 {
     struct client_transfer *transfer = context;
     struct slice line = slice_of(data, size * count);
-    transfer->header_bytes += line.len;
-    if (transfer->header_bytes > ANSWER_HEADER_BYTES_MAX)
+    if (!transfer->answered)
+        reach_show(&transfer->reach, transfer->request, line);
+    transfer->reach.answer_head_bytes += line.len;
+    if (transfer->reach.answer_head_bytes > ANSWER_HEADER_BYTES_MAX)
         return 0;
     if (transfer->answered) /* trailers */
         return line.len;
     const char name[] = "retry-after:";
-    if (!transfer->in_headers)
-        begin_response(transfer, line);
-    else if (line.data[0] == '\r' || line.data[0] == '\n')
+    if (!transfer->in_headers) {
+        transfer->not_http = !begin_response(transfer, line);
+        return transfer->not_http ? 0 : line.len;
+    }
+    if (line.data[0] == '\r' || line.data[0] == '\n')
         end_headers(transfer);
     else if (line.len >= sizeof name - 1 && strncasecmp(line.data, name, sizeof name - 1) == 0)
         transfer->request->retry_after_us =
@@ -60,25 +77,30 @@ static size_t on_header_line(char *data, size_t size, size_t count, void *contex
 static size_t on_body(char *data, size_t size, size_t count, void *context)
 {
     struct client_transfer *transfer = context;
-    struct client_request *request = transfer->request;
-    size_t len = size * count, room = ANSWER_EXCERPT_BYTES_MAX - request->excerpt_len;
-    size_t kept = len < room ? len : room;
-    memcpy(request->excerpt + request->excerpt_len, data, kept);
-    request->excerpt_len += (uint32_t)kept;
-    transfer->body_bytes += len;
-    return transfer->body_bytes > ANSWER_BODY_BYTES_MAX ? 0 : len;
+    size_t len = size * count;
+    if (!transfer->answered && !transfer->not_http) { /* CURLOPT_HTTP09_ALLOWED */
+        transfer->not_http = true;
+        bound_rest(transfer, ANSWER_REST_US_2XX);
+    }
+    reach_show(&transfer->reach, transfer->request, slice_of(data, len));
+    transfer->reach.answer_body_bytes += len;
+    return transfer->reach.answer_body_bytes > ANSWER_BODY_BYTES_MAX ? 0 : len;
 }
 
 /* libcurl is about to write the request: for the first time, or again because a kept-alive connection was dead. */
 static int on_before_request(void *context, char *remote_ip, char *local_ip, int remote_port, int local_port)
 {
-    struct client_request *request = ((struct client_transfer *)context)->request;
+    struct client_transfer *transfer = context;
+    struct client_request *request = transfer->request;
     if (request->sends > 0) {
         if (request->once)
             return CURL_PREREQFUNC_ABORT;
         metrics_add(METRIC_SENDS_REPEATED, 1);
     }
     request->sends++;
+    reach_note_send(&transfer->reach, transfer->easy);
+    if (transfer->sent_last)
+        *transfer->sent_last = transfer;
     return CURL_PREREQFUNC_OK;
 }
 
@@ -89,6 +111,7 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct 
         transfer->address_refused = true;
         return CURL_SOCKET_BAD;
     }
+    transfer->reach.socket_opened = true;
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
@@ -109,7 +132,7 @@ static const struct {
     {CURLOPT_NOSIGNAL, 1},
     {CURLOPT_NOPROGRESS, 1},
     {CURLOPT_FOLLOWLOCATION, 0},
-    {CURLOPT_HTTP09_ALLOWED, 0},
+    {CURLOPT_HTTP09_ALLOWED, 1}, /* not as an answer: on_body is told of what is no HTTP, and ends it */
     {CURLOPT_HTTP_CONTENT_DECODING, 0},
     {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS},
     {CURLOPT_TCP_NODELAY, 1},
@@ -194,11 +217,11 @@ enum err transfer_aim(struct client_transfer *transfer, struct client_request *r
     transfer->request = request;
     request->transfer = transfer;
     transfer->started_mono_us = clock_mono_us();
-    transfer->address_refused = transfer->in_headers = transfer->answered = false;
+    transfer->address_refused = transfer->in_headers = transfer->answered = transfer->not_http = false;
     transfer->status = 0;
-    transfer->header_bytes = transfer->body_bytes = 0;
     if (request->headers_count > CLIENT_HEADERS_MAX)
         return ERR_BUG;
+    reach_begin(&transfer->reach, request);
     const char *problem;
     enum err e = target_parse(transfer->url, request->url, transfer->options->allow_http, &transfer->target, &problem);
     if (e != OK)
@@ -296,6 +319,18 @@ enum err transfer_load(struct client_transfer *transfer)
     return OK;
 }
 
+bool transfer_wants_look_ahead(const struct client_transfer *transfer)
+{
+    const char encrypted[] = "https:";
+    return transfer->in_multi && transfer->request->once &&
+           strncasecmp(transfer->request->url, encrypted, sizeof encrypted - 1) != 0;
+}
+
+void transfer_look_ahead(struct client_transfer *transfer, int fd)
+{
+    reach_look_ahead(&transfer->reach, transfer->request, fd);
+}
+
 /* Its end */
 
 static enum err explain_begun(CURLcode code)
@@ -305,7 +340,7 @@ static enum err explain_begun(CURLcode code)
         return ERR_SEND;
     case CURLE_OPERATION_TIMEDOUT:
         return ERR_ANSWER_TIMEOUT;
-    case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9, which is anything at all */
+    case CURLE_UNSUPPORTED_PROTOCOL: /* a status line of no known version */
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_HTTP2:
@@ -349,6 +384,8 @@ static enum err explain_not_begun(CURLcode code)
 
 enum err transfer_explain(const struct client_transfer *transfer, CURLcode code)
 {
+    if (transfer->not_http)
+        return ERR_ANSWER_MALFORMED;
     if (transfer->request->sends > 0)
         return explain_begun(code);
     return transfer->address_refused ? ERR_ADDRESS_REFUSED : explain_not_begun(code);
@@ -358,6 +395,8 @@ enum err transfer_explain_deadline(const struct client_transfer *transfer)
 {
     if (!transfer->in_multi)
         return ERR_NAME_LOOKUP;
+    if (transfer->not_http)
+        return ERR_ANSWER_MALFORMED;
     return transfer->request->sends > 0 ? ERR_ANSWER_TIMEOUT : ERR_CONNECT_TIMEOUT;
 }
 
@@ -378,14 +417,15 @@ struct client_request *transfer_report(struct client_transfer *transfer, enum er
     transfer->in_multi = false;
     request->transfer = NULL;
     request->duration_us = clock_mono_us() - transfer->started_mono_us;
+    reach_report(&transfer->reach, transfer->easy, request);
+    if (error == ERR_SEND && request->reach.request_complete) /* only libcurl's own repeat of it was not sent */
+        error = ERR_ANSWER_LOST;
     request->end = (struct attempt_end){
         .http_status = transfer->answered ? transfer->status : 0,
         .error = transfer->answered ? OK : error,
         .request_begun = request->sends > 0,
     };
-    if (!transfer->answered) {
+    if (!transfer->answered)
         request->retry_after_us = 0;
-        request->excerpt_len = 0;
-    }
     return request;
 }

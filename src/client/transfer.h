@@ -11,13 +11,15 @@
  * is refused. The socket is checked against the guard once more.
  *
  * The verdict is taken when the final response's headers are complete. The body is read on, to keep the connection and
- * an excerpt, but only so much and so long; whatever happens from there on changes nothing.
+ * an excerpt, but only so much and so long; whatever happens from there on changes nothing. What is no HTTP at all is
+ * read just as far, for the person who looks at it.
  */
 #ifndef PENSTOCK_CLIENT_TRANSFER_H
 #define PENSTOCK_CLIENT_TRANSFER_H
 
 #include "base/list.h"
 #include "client/client.h"
+#include "client/reach.h"
 #include "client/resolver.h"
 #include "client/target.h"
 
@@ -38,6 +40,7 @@ struct client_transfer {
     struct loop *loop;
     const struct client_options *options;
     struct client *client;
+    struct client_transfer **sent_last; /* where to say so; NULL: nowhere */
     CURL *easy;
     CURLU *url;
     CURLSH *dns_cache;
@@ -54,8 +57,9 @@ struct client_transfer {
     bool address_refused;
     bool in_headers; /* of a response, final or not */
     bool answered;   /* the final response's headers are complete */
+    bool not_http;   /* what has come instead */
     int status;
-    size_t header_bytes, body_bytes;
+    struct reach reach;
 
     /* lists for libcurl that point into the request and here */
     struct curl_slist headers[CLIENT_HEADERS_MAX + 1];
@@ -74,6 +78,11 @@ enum err transfer_aim(struct client_transfer *transfer, struct client_request *r
 enum err transfer_pin(struct client_transfer *transfer, const struct address_set *addresses) MUST_CHECK;
 /* Makes the easy handle ready for the multi handle. */
 enum err transfer_load(struct client_transfer *transfer) MUST_CHECK;
+
+/* The socket of a request that is under way has something to read, which libcurl is about to do. */
+void transfer_look_ahead(struct client_transfer *transfer, int fd);
+/* True for a request whose socket should be looked into. */
+bool transfer_wants_look_ahead(const struct client_transfer *transfer);
 
 /* What libcurl's verdict means; of no account once the answer is there. */
 enum err transfer_explain(const struct client_transfer *transfer, CURLcode code);

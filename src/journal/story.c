@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/story.h"
 
+#include "journal/attempt_row.h"
 #include "journal/delivery_rows.h"
-#include "journal/sql.h"
+#include "journal/reading.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Long enough for a checkpoint's last moment; a person asks again. */
-#define BUSY_TIMEOUT_MS 100
+#define CACHE_KIB 512
 
 /* The attempt that delivered stands in the delivery's row. */
 static const char *const texts[STORY_STATEMENTS] = {
     [STORY_DELIVERIES] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id",
-    [STORY_ATTEMPTS] = "SELECT delivery, number, started_us, duration_us, http_status, error, request_begun, warm,"
-                       " request_complete, request_bytes, answer_bytes, excerpt"
-                       " FROM attempts WHERE delivery BETWEEN ?1 AND ?2 UNION ALL"
-                       " SELECT id, attempts, started_us, duration_us, http_status, 'ok', 1, 0, 1, 0, 0, NULL"
+    [STORY_ATTEMPTS] = "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE delivery BETWEEN ?1 AND ?2 UNION ALL"
+                       " SELECT id, attempts, started_us, duration_us, http_status, 'ok', 1, 0, 1, 0, 0, NULL, 0"
                        " FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND started_us <> 0 ORDER BY 1, 2",
     [STORY_ACTS] = "SELECT delivery, at_us, from_state, to_state, note FROM acts WHERE delivery BETWEEN ? AND ?"
                    " ORDER BY seq",
@@ -28,19 +26,8 @@ static const char *const texts[STORY_STATEMENTS] = {
 
 enum err story_source_open(struct story_source *source, const char *directory, unsigned shard)
 {
-    char path[4096];
     *source = (struct story_source){0};
-    int len = snprintf(path, sizeof path, "%s/journal-%u.db", directory, shard);
-    if (len < 0 || (size_t)len >= sizeof path)
-        return ERR_DISK;
-    int code = sqlite3_open_v2(path, &source->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
-    enum err result = source->db ? sql_err(source->db, code) : ERR_NO_MEMORY;
-    if (!result) {
-        sqlite3_busy_timeout(source->db, BUSY_TIMEOUT_MS);
-        sqlite3_wal_autocheckpoint(source->db, 0);
-        sqlite3_db_config(source->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        result = sql_run(source->db, "PRAGMA mmap_size = 0; PRAGMA cache_size = -512;");
-    }
+    enum err result = reading_open(directory, shard, CACHE_KIB, &source->db);
     if (!result)
         result = event_rows_init(&source->events, source->db);
     if (!result)
@@ -117,30 +104,6 @@ static enum err read_deliveries(struct story_source *source, int64_t seq, struct
     return result;
 }
 
-static void read_attempt(const struct sql_use *use, struct story_attempt *found)
-{
-    *found = (struct story_attempt){0};
-    struct attempt *attempt = &found->attempt;
-    const char *error = (const char *)sqlite3_column_text(use->statement, 5);
-    struct slice excerpt = sql_column_slice(use, 11);
-    found->delivery = sql_column_int(use, 0);
-    attempt->number = (uint32_t)sql_column_int(use, 1);
-    attempt->started_us = sql_column_int(use, 2);
-    attempt->duration_us = sql_column_int(use, 3);
-    attempt->end.http_status = (int)sql_column_int(use, 4);
-    attempt->end.error = error ? err_from_name(error) : ERR_BUG;
-    attempt->end.request_begun = sql_column_int(use, 6) != 0;
-    attempt->reach = (struct attempt_reach){
-        .warm = sql_column_int(use, 7) != 0,
-        .request_complete = sql_column_int(use, 8) != 0,
-        .request_bytes = (uint32_t)sql_column_int(use, 9),
-        .answer_bytes = (uint32_t)sql_column_int(use, 10),
-    };
-    attempt->excerpt_len = (uint32_t)(excerpt.len < sizeof attempt->excerpt ? excerpt.len : sizeof attempt->excerpt);
-    if (attempt->excerpt_len)
-        memcpy(attempt->excerpt, excerpt.data, attempt->excerpt_len);
-}
-
 static enum err read_attempts(struct story_source *source, int64_t seq, struct story *story)
 {
     bool row = false;
@@ -153,7 +116,8 @@ static enum err read_attempts(struct story_source *source, int64_t seq, struct s
             break;
         }
         story->attempts = larger;
-        read_attempt(&use, &story->attempts[story->attempts_count++]);
+        struct story_attempt *attempt = &story->attempts[story->attempts_count++];
+        (void)attempt_row_take(&use, &attempt->delivery, &attempt->attempt); /* a person judges what is odd */
     }
     sql_finish(&use);
     return result;
@@ -200,22 +164,15 @@ static enum err read_story(struct story_source *source, const struct event_id *i
     return result;
 }
 
-/* Ends a read transaction; it wrote nothing, so that either end does. */
-static void end_reading(struct story_source *source)
-{
-    if (!sqlite3_get_autocommit(source->db))
-        (void)!sql_run(source->db, "ROLLBACK");
-}
-
 enum err story_source_find(struct story_source *source, const struct event_id *id, struct story **ret_story)
 {
     struct story *story = calloc(1, sizeof *story);
     if (!story)
         return ERR_NO_MEMORY;
-    enum err result = sql_run(source->db, "BEGIN");
+    enum err result = reading_begin(source->db);
     if (!result)
         result = read_story(source, id, story);
-    end_reading(source);
+    reading_end(source->db);
     if (result) {
         story_free(story);
         return result;

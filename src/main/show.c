@@ -37,6 +37,18 @@ int command_status(const struct invocation *call)
     return remote_show(call, "GET", "/api/v1/status", NULL, print_status);
 }
 
+/* For the person who has to decide whether the client did the work. */
+static void print_evidence(const json_t *attempt)
+{
+    const char *connection = json_string_value(json_object_get(attempt, "connection"));
+    if (!connection)
+        return;
+    printf("      over a %s connection: %lld bytes of the request went out (%s), %lld bytes of an answer came back\n",
+        connection, number_of(attempt, "request_bytes"),
+        json_is_true(json_object_get(attempt, "request_complete")) ? "all of it" : "not all of it",
+        number_of(attempt, "answer_bytes"));
+}
+
 static void print_attempt(const json_t *attempt)
 {
     const json_t *status = json_object_get(attempt, "status");
@@ -47,6 +59,7 @@ static void print_attempt(const json_t *attempt)
         snprintf(result, sizeof result, "%s", text_of(attempt, "error"));
     printf("    %s  attempt %lld: %s in %.1f ms\n", text_of(attempt, "started_at"), number_of(attempt, "number"),
         result, json_number_value(json_object_get(attempt, "duration_ms")));
+    print_evidence(attempt);
     const char *answer = json_string_value(json_object_get(attempt, "answer"));
     if (answer)
         printf("      answered: %.*s\n", (int)strcspn(answer, "\r\n"), answer);

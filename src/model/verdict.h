@@ -8,7 +8,7 @@
  *   3xx and other 4xx                       retried as well (deployments are often broken before they are right),
  *                                           or dead at once where the endpoint says that they are final
  *   guarded and ambiguous                   parked: the request may have been worked off (lost, late or malformed
- * answer, 502, 504)
+ *                                           answer, 502, 504)
  */
 #ifndef PENSTOCK_MODEL_VERDICT_H
 #define PENSTOCK_MODEL_VERDICT_H

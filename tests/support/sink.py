@@ -5,14 +5,19 @@ Each path has a behaviour of its own, so that one sink can be several deployment
     statuses  what the first requests of one webhook-id are answered, in order; then
     status    what all others are answered
     headers   more headers of the answer
-    mode      answer, or after the request was noted: hang (no answer), drop (close the connection), garbage (no HTTP)
+    mode      answer, or after the request was noted: hang (no answer), drop (close the connection), garbage (no HTTP), raw
+    raw       the bytes that raw answers
+    then      what raw does then: close, hang, or endless (goes on writing)
     delay     seconds before the answer
+
+A sink with a certificate (pair of files) speaks TLS.
 """
 import asyncio
 import contextlib
 import dataclasses
 import multiprocessing
 import socket
+import ssl
 import time
 
 from support.ports import free_port
@@ -69,10 +74,17 @@ class _Connection(asyncio.Protocol):
         head = "".join(f"{name}: {value}\r\n" for name, value in more_headers.items())
         self.transport.write(f"HTTP/1.1 {status} X\r\ncontent-length: 2\r\n{head}\r\nok".encode())
 
+    async def write_endlessly(self):
+        while not self.transport.is_closing():
+            if self.transport.get_write_buffer_size() < 65536:
+                self.transport.write(b"x" * 65536)
+            await asyncio.sleep(0.001)
+
 
 class _Server:
-    def __init__(self, pipe):
+    def __init__(self, pipe, tls):
         self.pipe = pipe
+        self.tls = tls
         self.log = []
         self.seen = {}
         self.behaviours = {}
@@ -96,6 +108,12 @@ class _Server:
         elif mode == "garbage":
             connection.transport.write(b"this is no HTTP\r\n\r\n")
             connection.transport.close()
+        elif mode == "raw":
+            connection.transport.write(behaviour["raw"])
+            if behaviour.get("then") == "endless":
+                asyncio.ensure_future(connection.write_endlessly())
+            elif behaviour.get("then") != "hang":
+                connection.transport.close()
         elif behaviour.get("delay"):
             asyncio.get_running_loop().call_later(behaviour["delay"], connection.answer, status, behaviour.get("headers", {}))
         else:
@@ -108,7 +126,18 @@ class _Server:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", self.port))
         listening.listen(1024)
-        self.listener = await loop.create_server(lambda: _Connection(self), sock=listening)
+        self.listener = await loop.create_server(lambda: _Connection(self), sock=listening, ssl=self.context())
+
+    def context(self):
+        if not self.tls:
+            return None
+        certificate, key, newest = self.tls
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        if newest:
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, newest
+        return context
 
     async def down(self):
         if self.listener:
@@ -127,6 +156,10 @@ class _Server:
                 await asyncio.sleep(0.005)
         elif verb == "count":
             return len(self.log)
+        elif verb == "connections":
+            return len(self.connections)
+        elif verb == "tls":
+            self.tls = arguments
         elif verb == "up":
             await self.up()
         elif verb == "down":
@@ -151,18 +184,20 @@ class _Server:
         await asyncio.sleep(0)
 
 
-def _run(pipe):
+def _run(pipe, tls):
     with contextlib.suppress(KeyboardInterrupt):
         async def serve():
-            await _Server(pipe).run()
+            await _Server(pipe, tls).run()
         asyncio.run(serve())
 
 
 class Sink:
-    def __init__(self):
+    def __init__(self, tls=None):
+        """tls: (certificate file, key file, newest version of TLS that it speaks or None)"""
+        self.scheme = "https" if tls else "http"
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
-        self.process = context.Process(target=_run, args=(other,), daemon=True)
+        self.process = context.Process(target=_run, args=(other, tls), daemon=True)
         self.process.start()
         other.close()
         self.port = self.pipe.recv()
@@ -174,7 +209,7 @@ class Sink:
         return self.pipe.recv()
 
     def url(self, path="/hook"):
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{self.scheme}://127.0.0.1:{self.port}{path}"
 
     def behave(self, path="/hook", **behaviour):
         self._order("behave", path, behaviour)
@@ -190,8 +225,16 @@ class Sink:
         """After the other side's death: everything that it had sent has been read, and every connection has ended."""
         self._order("quiet")
 
+    def use_tls(self, certificate, key, newest=None):
+        """From the next up() on."""
+        self._order("tls", certificate, key, newest)
+
     def count(self):
         return self._order("count")
+
+    def connections(self):
+        """How many are open now."""
+        return self._order("connections")
 
     def deliveries(self, path=None):
         """Everything that has come so far, in order."""

@@ -288,6 +288,25 @@ Test(client, counts_the_sends_that_libcurl_repeats_on_a_dead_connection)
     stop();
 }
 
+/* libcurl counts the repeats of a handle over all its requests: after five it refuses one, and begins to count anew. */
+Test(client, fails_where_libcurl_has_repeated_often_enough)
+{
+    struct reply replies[16] = {ok_empty};
+    for (size_t i = 1; i < ARRAY_LENGTH(replies); i++)
+        replies[i] = i % 2 ? closes : ok_empty;
+    start(replies, ARRAY_LENGTH(replies));
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    for (int i = 1; i <= 6; i++) {
+        exchange_init(&second);
+        bench_exchange(&bench, &second, LOOPBACK, server.port);
+        if (i <= 5)
+            expect_end(&second, 200, OK, 2);
+        else
+            expect_end(&second, 0, ERR_ANSWER_LOST, 1);
+    }
+    stop();
+}
+
 Test(client, sends_a_guarded_request_once_even_if_its_answer_is_lost)
 {
     start((struct reply[]){ok_empty, closes, ok_empty}, 3);
@@ -298,6 +317,35 @@ Test(client, sends_a_guarded_request_once_even_if_its_answer_is_lost)
     cr_expect_eq(server.requests, 2);
     cr_expect_eq(metrics_read(METRIC_SENDS_REPEATED), 0);
     stop();
+}
+
+Test(client, sends_a_guarded_request_once_whatever_it_is_asked_for)
+{
+    static const struct {
+        const char *text;
+        int status;
+    } cases[] = {
+        {ANSWER("401 Who are you", "0\r\nWWW-Authenticate: Negotiate\r\nWWW-Authenticate: NTLM\r\n\r\n"), 401},
+        {ANSWER("407 Who are you", "0\r\nProxy-Authenticate: Basic realm=\"x\"\r\n\r\n"), 407},
+        {ANSWER("408 Too slow", "0\r\nConnection: close\r\n\r\n"), 408},
+        {ANSWER("417 Without Expect, please", "0\r\n\r\n"), 417},
+        {ANSWER("421 Elsewhere", "0\r\n\r\n"), 421},
+        {ANSWER("426 In other words", "0\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"), 426},
+        {ANSWER("503 Busy", "0\r\nRetry-After: 0\r\n\r\n"), 503},
+        {"HTTP/1.1 307 Again\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", 307},
+        {"HTTP/1.1 100 Continue\r\n\r\n", 0},
+        {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", 0},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        start((struct reply[]){{cases[i].text, THEN_CLOSE}, ok_empty}, 2);
+        first.request.once = true;
+        bench_exchange(&bench, &first, LOOPBACK, server.port);
+        cr_expect_eq(first.request.end.http_status, cases[i].status, "%s", cases[i].text);
+        cr_expect_eq(first.request.sends, 1, "%s", cases[i].text);
+        cr_expect_eq(server.requests, 1, "%s", cases[i].text);
+        cr_expect(strcasestr(server.last_request, "\r\nauthorization:") == NULL);
+        stop();
+    }
 }
 
 Test(client, ends_with_answer_malformed_when_the_answer_is_not_http)

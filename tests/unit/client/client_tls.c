@@ -22,6 +22,8 @@ static const struct slice ok_empty = {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\
 #define H2_STATUS_204 "\0\0\1\1\5\0\0\0\1\x89"
 #define H2_RESET_STREAM "\0\0\4\3\0\0\0\0\1\0\0\0\2" /* INTERNAL_ERROR */
 #define H2_REFUSED_STREAM "\0\0\4\3\0\0\0\0\1\0\0\0\7"
+#define H2_HTTP_1_1_REQUIRED "\0\0\4\3\0\0\0\0\1\0\0\0\xd"
+#define H2_GOAWAY "\0\0\x8\7\0\0\0\0\0\0\0\0\0\0\0\0\0" /* stream 1 was not looked at: it may be sent again */
 
 static void start(const char *const *arguments, struct slice answer, bool trusted)
 {
@@ -67,6 +69,8 @@ Test(client_tls, refuses_an_unknown_certificate_before_anything_is_sent)
     bench_exchange(&bench, &exchange, NAME, server.port);
     expect_end(0, ERR_TLS, 0);
     cr_expect_eq(server.bodies, 0);
+    cr_expect_eq(exchange.request.reach.request_bytes, 0);
+    cr_expect_not(exchange.request.reach.request_complete);
     stop();
 }
 
@@ -109,13 +113,54 @@ Test(client_tls, speaks_http_2_where_the_peer_does)
     stop();
 }
 
+/* After the first and the last of these libcurl sends again by itself: they say that the request was not worked off,
+ * and nobody can check. */
+static const struct {
+    struct slice answer;
+    enum err error;
+} refusals[] = {
+    {SLICE_LITERAL(H2_SETTINGS H2_REFUSED_STREAM), ERR_ANSWER_LOST},
+    {SLICE_LITERAL(H2_SETTINGS H2_GOAWAY), ERR_ANSWER_MALFORMED},
+    {SLICE_LITERAL(H2_SETTINGS H2_HTTP_1_1_REQUIRED), ERR_ANSWER_LOST},
+};
+
 Test(client_tls, never_repeats_a_guarded_request_that_http_2_refused)
 {
-    start((const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL(H2_SETTINGS H2_REFUSED_STREAM), true);
+    for (size_t i = 0; i < ARRAY_LENGTH(refusals); i++) {
+        start((const char *const[]){"-alpn", "h2,http/1.1", NULL}, refusals[i].answer, true);
+        exchange.request.once = true;
+        bench_exchange(&bench, &exchange, NAME, server.port);
+        expect_end(0, refusals[i].error, 1);
+        cr_expect_eq(server.bodies, 1, "%zu: %u bodies", i, server.bodies);
+        const struct attempt_reach *reach = &exchange.request.reach;
+        cr_expect(!reach->warm && reach->request_complete && reach->request_bytes > sizeof BODY, "%zu", i);
+        cr_expect_eq(reach->answer_bytes, 0);
+        stop();
+    }
+}
+
+Test(client_tls, counts_each_send_of_a_request_that_http_2_refused)
+{
+    start((const char *const[]){"-alpn", "h2", NULL}, refusals[0].answer, true);
+    bench_exchange(&bench, &exchange, NAME, server.port);
+    expect_end(0, ERR_ANSWER_LOST, 6); /* libcurl tries no more than five times again */
+    cr_expect_eq(server.bodies, 6);
+    stop();
+}
+
+Test(client_tls, tells_how_far_a_request_got_over_http_1_1)
+{
+    const char *head = "HTTP/1.1 200 OK\r\n", *broken_off = "HTTP/1.1 200 OK\r\nContent-Le";
+    start(NULL, slice_from_string(broken_off), true);
+    exchange.request.answer_timeout_us = US_PER_SECOND;
     exchange.request.once = true;
     bench_exchange(&bench, &exchange, NAME, server.port);
-    expect_end(0, ERR_ANSWER_LOST, 1);
-    cr_expect_eq(server.bodies, 1);
+    expect_end(0, ERR_ANSWER_TIMEOUT, 1);
+    const struct attempt_reach *reach = &exchange.request.reach;
+    cr_expect(!reach->warm && reach->request_complete && reach->request_bytes > sizeof BODY);
+    cr_expect_eq(reach->answer_bytes, strlen(head), "whole lines only");
+    cr_expect_eq(exchange.request.excerpt_len, strlen(head));
+    cr_expect(memcmp(exchange.request.excerpt, head, strlen(head)) == 0);
     stop();
 }
 

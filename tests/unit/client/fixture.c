@@ -84,10 +84,33 @@ static bool answer_request(const struct reply *reply, int fd)
     return reply->then == THEN_KEEP;
 }
 
+/* What is closed with something unread is reset. */
+static void cut(struct connection *connection)
+{
+    struct server *server = connection->server;
+    char data[64 * 1024];
+    size_t left = server->cuts_after;
+    ssize_t got = 1;
+    while (left > 0 && got > 0) {
+        got = recv(connection->fd, data, left < sizeof data ? left : sizeof data, 0);
+        left -= got > 0 ? (size_t)got : 0;
+    }
+    if (got > 0 && recv(connection->fd, data, 1, MSG_PEEK) == 1)
+        server->requests++;
+    pthread_mutex_lock(&server->lock);
+    close(connection->fd);
+    connection->fd = -1;
+    pthread_mutex_unlock(&server->lock);
+}
+
 static void *serve_connection(void *context)
 {
     struct connection *connection = context;
     struct server *server = connection->server;
+    if (server->cuts) {
+        cut(connection);
+        return NULL;
+    }
     if (server->greets)
         write_all(connection->fd, server->replies[0].text, strlen(server->replies[0].text));
     while (read_request(server, connection->fd)) {
@@ -130,6 +153,11 @@ void server_start(struct server *server, const struct reply *replies, unsigned c
     cr_assert(pthread_create(&server->thread, NULL, serve, server) == 0);
 }
 
+void server_refuse(struct server *server)
+{
+    shutdown(server->listen_fd, SHUT_RDWR);
+}
+
 void server_stop(struct server *server)
 {
     pthread_mutex_lock(&server->lock);
@@ -141,7 +169,8 @@ void server_stop(struct server *server)
     pthread_join(server->thread, NULL);
     for (unsigned i = 0; i < server->connections; i++) {
         pthread_join(server->table[i].thread, NULL);
-        close(server->table[i].fd);
+        if (server->table[i].fd >= 0)
+            close(server->table[i].fd);
     }
     close(server->listen_fd);
 }

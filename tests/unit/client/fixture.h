@@ -30,6 +30,8 @@ struct server {
     const struct reply *replies;
     unsigned replies_count;
     _Atomic bool greets; /* sends its first reply as soon as it is connected to */
+    _Atomic bool cuts;   /* reads only the first bytes of a request and closes, so that the client gets a reset */
+    _Atomic size_t cuts_after;
     int listen_fd;
     unsigned port;
     _Atomic unsigned connections, requests;
@@ -48,6 +50,7 @@ struct server {
 
 void server_start(struct server *server, const struct reply *replies, unsigned count);
 void server_stop(struct server *server);
+void server_refuse(struct server *server); /* from now on nobody can connect */
 
 /* A DNS server over UDP: one answer for every name. */
 

@@ -23,14 +23,14 @@ static unsigned ready;
 static uint32_t ready_events;
 static struct timer stopper;
 
-static void on_ready(void *context, int fd, uint32_t events)
+static void on_ready(void *context, void *owner, int fd, uint32_t events)
 {
     char byte;
     ready++;
     ready_events = events;
     while (read(fd, &byte, 1) == 1) {
     }
-    sockets_wish(&sockets, fd, 0);
+    sockets_wish(&sockets, fd, 0, NULL);
 }
 
 static void on_stop(struct timer *timer)
@@ -72,21 +72,21 @@ TestSuite(sockets, .init = begin, .fini = end);
 
 Test(sockets, the_second_wish_after_a_rest_costs_no_call_of_the_kernel)
 {
-    sockets_wish(&sockets, pair[0], EPOLLIN);
+    sockets_wish(&sockets, pair[0], EPOLLIN, NULL);
     unsigned before = kernel_calls;
     for (unsigned i = 1; i <= 3; i++) {
         send_byte();
         turn();
         cr_assert_eq(ready, i);
-        sockets_wish(&sockets, pair[0], EPOLLIN);
+        sockets_wish(&sockets, pair[0], EPOLLIN, NULL);
     }
     cr_assert_eq(kernel_calls, before);
 }
 
 Test(sockets, other_events_than_before_are_asked_for)
 {
-    sockets_wish(&sockets, pair[0], EPOLLIN);
-    sockets_wish(&sockets, pair[0], EPOLLIN | EPOLLOUT);
+    sockets_wish(&sockets, pair[0], EPOLLIN, NULL);
+    sockets_wish(&sockets, pair[0], EPOLLIN | EPOLLOUT, NULL);
     turn();
     cr_assert_eq(ready, 1);
     cr_assert(ready_events & EPOLLOUT);
@@ -95,12 +95,12 @@ Test(sockets, other_events_than_before_are_asked_for)
 Test(sockets, one_that_was_still_connecting_does_not_rest_so_that_its_number_can_come_again)
 {
     int number = pair[0], other[2];
-    sockets_wish(&sockets, number, EPOLLOUT);
-    sockets_wish(&sockets, number, 0);
+    sockets_wish(&sockets, number, EPOLLOUT, NULL);
+    sockets_wish(&sockets, number, 0, NULL);
     close(number); /* as libcurl does it then: without a word */
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, other), 0);
     cr_assert_eq(other[0], number, "the lowest free number");
-    sockets_wish(&sockets, number, EPOLLOUT);
+    sockets_wish(&sockets, number, EPOLLOUT, NULL);
     turn();
     cr_assert_eq(ready, 1, "it is in the loop");
     close(other[1]);
@@ -108,8 +108,8 @@ Test(sockets, one_that_was_still_connecting_does_not_rest_so_that_its_number_can
 
 Test(sockets, an_event_on_a_resting_one_is_told_to_nobody_until_it_is_wished_for)
 {
-    sockets_wish(&sockets, pair[0], EPOLLIN);
-    sockets_wish(&sockets, pair[0], 0);
+    sockets_wish(&sockets, pair[0], EPOLLIN, NULL);
+    sockets_wish(&sockets, pair[0], 0, NULL);
     unsigned before = kernel_calls;
     close(pair[1]);
     pair[1] = -1;
@@ -118,7 +118,7 @@ Test(sockets, an_event_on_a_resting_one_is_told_to_nobody_until_it_is_wished_for
     cr_assert_eq(kernel_calls, before + 1, "it left the loop once, instead of spinning in it");
     turn();
     cr_assert_eq(kernel_calls, before + 1);
-    sockets_wish(&sockets, pair[0], EPOLLIN);
+    sockets_wish(&sockets, pair[0], EPOLLIN, NULL);
     turn();
     cr_assert_eq(ready, 1, "the end is still to be read");
 }
@@ -126,20 +126,20 @@ Test(sockets, an_event_on_a_resting_one_is_told_to_nobody_until_it_is_wished_for
 Test(sockets, a_forgotten_one_is_out_of_the_loop_and_its_number_may_come_again)
 {
     int number = pair[0];
-    sockets_wish(&sockets, number, EPOLLIN);
+    sockets_wish(&sockets, number, EPOLLIN, NULL);
     sockets_forget(&sockets, number);
     sockets_forget(&sockets, number);
     send_byte();
     turn();
     cr_assert_eq(ready, 0);
-    sockets_wish(&sockets, number, EPOLLIN);
+    sockets_wish(&sockets, number, EPOLLIN, NULL);
     turn();
     cr_assert_eq(ready, 1);
 }
 
 Test(sockets, a_rest_that_nobody_wished_for_before_is_nothing)
 {
-    sockets_wish(&sockets, pair[0], 0);
+    sockets_wish(&sockets, pair[0], 0, NULL);
     send_byte();
     turn();
     cr_assert_eq(ready, 0);
