@@ -121,6 +121,8 @@ enum err books_add(struct books *books, const struct event_parts *parts, uint64_
         .account = parts->account,
         .currency = parts->amount.len ? parts->currency : (struct slice){0},
     };
+    if (books->given_up)
+        return OK;
     struct book_entry *entry = get_entry(books, &key);
     if (!entry)
         return ERR_NO_MEMORY;
@@ -225,12 +227,25 @@ static enum err write_row(struct books *books, const struct book_entry *entry)
     return sql_execute(&use);
 }
 
+static void give_up(struct books *books)
+{
+    log_error("the books can't be read: nothing is counted in them until the next start; the audit goes without them");
+    forget(books);
+    books->given_up = true;
+}
+
 enum err books_write(struct books *books, int64_t through)
 {
     enum err result = OK;
+    if (books->given_up)
+        return OK;
     for (size_t i = 0; i < BOOKS_BUCKETS && !result; i++)
         for (struct book_entry *entry = books->buckets[i]; entry && !result; entry = entry->next)
             result = write_row(books, entry);
+    if (result == ERR_DAMAGED) {
+        give_up(books);
+        return OK;
+    }
     if (result)
         return result;
     books->written = true;

@@ -13,6 +13,8 @@
  * (`books_through` in meta): what came after it is counted again from the events after a crash. What changes an older
  * row (an unrouted delivery that gets an endpoint, an expiry) is written in its own transaction.
  *
+ * Books whose pages can't be read are given up until the next start (the audit says so): events matter more.
+ *
  * Sums are exact decimals, and stand as text in the file. A row whose checksum is wrong stays wrong: the audit names
  * it. Owned by the journal's thread; the transaction is its caller's.
  */
@@ -64,6 +66,7 @@ struct books {
     int64_t through;  /* events up to this number are in the file */
     int64_t since_us; /* monotonic: when the first of what is not written came; 0: there is nothing */
     bool written;     /* by the transaction that is open */
+    bool given_up;    /* nothing is counted any more */
     int64_t written_through;
 };
 
@@ -77,7 +80,8 @@ enum err books_add(struct books *books, const struct event_parts *parts, uint64_
 
 bool books_are_due(const struct books *books, int64_t now_mono_us);
 
-/* Writes what has gathered; `through` is the number of the last event that was added. */
+/* Writes what has gathered; `through` is the number of the last event that was added. Damage is no failure: the books
+ * are given up. */
 enum err books_write(struct books *books, int64_t through) MUST_CHECK;
 
 void books_committed(struct books *books);

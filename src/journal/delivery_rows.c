@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/delivery_rows.h"
 
+#include "journal/attempt_row.h"
 #include "journal/checksum.h"
 
 #include <assert.h>
@@ -13,9 +14,7 @@ static const char *const texts[DELIVERIES_STATEMENTS] = {
     [DELIVERIES_WRITE] = "UPDATE deliveries SET endpoint = ?2, state = ?3, reason = ?4, lane = ?5, generation = ?6,"
                          " attempts = ?7, failures = ?8, due_us = ?9, settled_us = ?10, started_us = ?11,"
                          " duration_us = ?12, http_status = ?13, crc = ?14 WHERE id = ?1",
-    [DELIVERIES_ADD_ATTEMPT] =
-        "INSERT OR REPLACE INTO attempts(delivery, number, started_us, duration_us, http_status, error, request_begun,"
-        " warm, request_complete, request_bytes, answer_bytes, excerpt, crc) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [DELIVERIES_ADD_ATTEMPT] = "INSERT OR REPLACE INTO attempts(" ATTEMPT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [DELIVERIES_ADD_ACT] = "INSERT INTO acts(delivery, at_us, from_state, to_state, generation, note, crc)"
                            " VALUES(?,?,?,?,?,?,?)",
     [DELIVERIES_LIST_SENDING] =
@@ -174,7 +173,8 @@ enum err delivery_rows_move_row(
     result = write_row(rows, DELIVERIES_WRITE, row);
     if (!result && move->attempt && move->to != DELIVERY_DELIVERED)
         result = add_attempt(rows, row->id, move->attempt);
-    return result;
+    /* A page that can't be read while half of the move is written: no matter of this row alone. */
+    return result == ERR_DAMAGED ? ERR_DISK : result;
 }
 
 enum err delivery_rows_move(struct delivery_rows *rows, const struct delivery_expected *expected,

@@ -212,7 +212,7 @@ static enum err expire_history(struct store *store, int64_t now_us, bool *ret_mo
     int64_t seqs[EVENTS_PER_STEP], newest_us = 0, cutoff_us = now_us - expiry->policy.history_us;
     unsigned count;
     bool dropped = false;
-    if (expiry->policy.history_us == 0)
+    if (expiry->policy.history_us == 0 || store->books.given_up) /* its sums would be lost */
         return OK;
     enum err result = list_old(expiry->statements[EXPIRY_LIST_EVENTS], expiry->history_after, EVENTS_PER_STEP,
         cutoff_us, seqs, &newest_us, &count);
@@ -225,7 +225,9 @@ static enum err expire_history(struct store *store, int64_t now_us, bool *ret_mo
     if (result || !dropped)
         return result;
     result = drop_one(expiry->statements[EXPIRY_NOTE], newest_us);
-    return result ? result : books_write(&store->books, store->next_seq - 1);
+    if (!result)
+        result = books_write(&store->books, store->next_seq - 1);
+    return !result && store->books.given_up ? ERR_DAMAGED : result; /* it must not happen without them */
 }
 
 static enum err expire_conflicts(struct store *store, int64_t now_us, bool *ret_more)
