@@ -91,12 +91,20 @@ static bool read_fraction(struct slice text, size_t *at, int64_t *ret_micros)
     for (; *at < text.len && text.data[*at] >= '0' && text.data[*at] <= '9'; (*at)++, digits++)
         if (digits < 6)
             micros = micros * 10 + (text.data[*at] - '0');
-    if (digits < 1 || digits > 9)
+    if (digits < 1)
         return false;
     for (; digits < 6; digits++)
         micros *= 10;
     *ret_micros = micros;
     return true;
+}
+
+/* Leap seconds are put in at the end of a month of UTC (ITU-R TF.460), whatever the offset they are told in. */
+static bool may_be_leap_second(int64_t seconds)
+{
+    time_t following = (time_t)seconds;
+    struct tm tm;
+    return seconds % 86400 == 0 && gmtime_r(&following, &tm) && tm.tm_mday == 1;
 }
 
 bool clock_parse_rfc3339(struct slice text, int64_t *ret_wall_us)
@@ -106,7 +114,7 @@ bool clock_parse_rfc3339(struct slice text, int64_t *ret_wall_us)
     char c;
     if (!read_number(text, &at, 4, 0, 9999, &year) || !read_char(text, &at, "-", &c) ||
         !read_number(text, &at, 2, 1, 12, &month) || !read_char(text, &at, "-", &c) ||
-        !read_number(text, &at, 2, 1, 31, &day) || !read_char(text, &at, "Tt ", &c) ||
+        !read_number(text, &at, 2, 1, 31, &day) || !read_char(text, &at, "Tt", &c) ||
         !read_number(text, &at, 2, 0, 23, &hour) || !read_char(text, &at, ":", &c) ||
         !read_number(text, &at, 2, 0, 59, &minute) || !read_char(text, &at, ":", &c) ||
         !read_number(text, &at, 2, 0, 60, &second) || day > days_in_month(year, month))
@@ -130,6 +138,8 @@ bool clock_parse_rfc3339(struct slice text, int64_t *ret_wall_us)
         return false;
     int64_t offset = (c == '-' ? -1 : 1) * (offset_hours * 3600 + offset_minutes * 60);
     int64_t seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
+    if (second == 60 && !may_be_leap_second(seconds))
+        return false;
     *ret_wall_us = seconds * US_PER_SECOND + micros;
     return true;
 }

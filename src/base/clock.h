@@ -20,8 +20,8 @@ int64_t clock_mono_us(void);
 #define CLOCK_TEXT_BYTES 28
 void clock_format_rfc3339(int64_t wall_us, char ret_text[CLOCK_TEXT_BYTES]);
 
-/* RFC 3339 date-time, any offset, fraction of 1 to 9 digits (cut to microseconds), leap second 60 taken as the next
- * second. */
+/* RFC 3339 date-time as its grammar has it: `T` and `Z` in either case, any offset, a fraction (cut to microseconds). A
+ * leap second, which only the end of a month can have, is taken as the next second. */
 bool clock_parse_rfc3339(struct slice text, int64_t *ret_wall_us);
 
 #endif

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/hash.h"
 
+#include <endian.h>
+
 struct state {
     uint64_t v0, v1, v2, v3;
 };
 
-static uint64_t rotate_left(uint64_t value, int bits)
+static inline uint64_t rotate_left(uint64_t value, int bits)
 {
     return (value << bits) | (value >> (64 - bits));
 }
 
-static uint64_t load_le64(const unsigned char *p)
+static inline uint64_t load_le64(const unsigned char *p)
 {
-    uint64_t value = 0;
-    for (int i = 7; i >= 0; i--)
-        value = (value << 8) | p[i];
-    return value;
+    uint64_t value;
+    memcpy(&value, p, sizeof value);
+    return le64toh(value);
 }
 
-static void round_once(struct state *s)
+static inline void round_once(struct state *s)
 {
     s->v0 += s->v1;
     s->v1 = rotate_left(s->v1, 13) ^ s->v0;
@@ -32,7 +33,7 @@ static void round_once(struct state *s)
     s->v2 = rotate_left(s->v2, 32);
 }
 
-static void absorb(struct state *s, uint64_t word)
+static inline void absorb(struct state *s, uint64_t word)
 {
     s->v3 ^= word;
     round_once(s);

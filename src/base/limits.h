@@ -17,13 +17,15 @@
 #define AMOUNT_TEXT_BYTES (1 + AMOUNT_INTEGER_DIGITS_MAX + 1 + AMOUNT_FRACTION_DIGITS_MAX + 1)
 #define CURRENCY_BYTES 3
 #define TRACEPARENT_BYTES_MAX 64 /* W3C trace context, version 00: 55 */
+#define WEBHOOK_AGE_S_MAX 300 /* of a signed request, both ways: Standard Webhooks leaves it to us; others take 300 */
+#define WEBHOOK_SIGNATURES_MAX 16 /* of one request: one for each secret during a rotation, and many to spare */
 
 /* Names that operators give: partner and account ids, endpoint names. */
 #define NAME_BYTES_MAX 64
 #define URL_BYTES_MAX 2048
 #define ENDPOINT_SECRETS_MAX 4 /* active at once during rotation: the old, the new, and two to spare */
 #define ENDPOINT_SECRET_BYTES 32
-#define PARTNER_SECRETS_MAX 4 /* as above, for partners who sign */
+#define PARTNER_SECRETS_MAX 4    /* as above, for partners who sign */
 #define ACCOUNT_ENDPOINTS_MAX 16 /* fan-out of one event; part of every delivery's number (journal.h) */
 
 /* Partition bits in an event id are rand_a of UUIDv7, 12 bits. */
@@ -43,7 +45,7 @@
  * slices again and again. */
 #define LEDGER_CLOSED_INDEXES_MAX 4
 
-/* An attempt's record keeps this much of the answer's body, for the person who looks at why it failed. */
+/* An attempt's record keeps this much of what came back, for the person who looks at why it failed. */
 #define ANSWER_EXCERPT_BYTES_MAX 512
 #define ACT_NOTE_BYTES_MAX 200 /* why an operator moved a delivery */
 #define RETRY_STEPS_MAX 32

@@ -25,9 +25,9 @@
     X("data.held_bytes_max", BYTES, held_bytes_max, 16777216, 1099511627776, "64MiB", restart,                         \
         "Memory that events on their way may hold. Beyond it partners get 503 and backlogs stay on disk.")             \
     X("data.reserve", BYTES, reserve_bytes, 0, 1099511627776, "64MiB", restart,                                        \
-        "Disk space kept for recording deliveries when the disk is full: 16 MiB or more for each shard. While less "  \
-        "than four times as much is free, optional events are refused, below twice as much important ones as well. "  \
-        "0: none.")                           \
+        "Disk space kept for recording deliveries when the disk is full: 16 MiB or more for each shard. While less "   \
+        "than four times as much is free, optional events are refused, below twice as much important ones as well. "   \
+        "0: none.")                                                                                                    \
     X("retention.bodies", DURATION, retention_bodies_us, 0, 315360000000000, "7d", restart,                            \
         "How long the bodies of delivered events are kept. 0s: for ever.")                                             \
     X("retention.history", DURATION, retention_history_us, 0, 315360000000000, "90d", restart,                         \

@@ -80,6 +80,7 @@ static void dispatch(struct http_server *server, struct http_exchange *exchange)
 {
     const struct http_route *route;
     char methods[ROUTE_METHODS_BYTES];
+    size_t body_bytes_max = server->options.body_bytes_max;
     switch (http_route_find(
         server->options.routes, http_method(exchange), http_path(exchange), &route, exchange->parts, methods)) {
     case ROUTE_NONE:
@@ -91,7 +92,13 @@ static void dispatch(struct http_server *server, struct http_exchange *exchange)
         break;
     }
     case ROUTE_FOUND:
-        route->handle(exchange, server->options.context);
+        exchange->route = route;
+        if (route->body_bytes_max)
+            body_bytes_max = route->body_bytes_max;
+        if (http_body(exchange).len > body_bytes_max)
+            http_answer_problem(exchange, ERR_TOO_LARGE, "The body is larger than is taken here.", NULL);
+        else
+            route->handle(exchange, server->options.context);
     }
 }
 
@@ -112,8 +119,6 @@ int http_exchange_on_request(h2o_handler_t *handler, h2o_req_t *req)
         /* What follows may be the rest of this body: it must not be read as a request. */
         req->http1_is_persistent = 0;
         http_answer_problem(exchange, ERR_BAD_REQUEST, doubt, NULL);
-    } else if (req->entity.len > server->options.body_bytes_max) {
-        http_answer_problem(exchange, ERR_TOO_LARGE, "The body is larger than this server takes.", NULL);
     } else {
         http_server_go_online(server);
         dispatch(server, exchange);

@@ -69,6 +69,7 @@ struct http_exchange {
     h2o_req_t *req;              /* NULL once the client has left */
     struct http_exchange **cell; /* in the request's memory: points back, and is how we learn that h2o frees it */
     int64_t received_mono_us;
+    const struct http_route *route; /* NULL when none fits */
     struct slice parts[HTTP_PATH_PARTS_MAX];
 };
 

@@ -53,8 +53,10 @@ void http_answer_problem_with(struct http_exchange *exchange, enum err error, co
         snprintf(retry_after, sizeof retry_after, "%u", 1 + (unsigned)(http_received_mono_us(exchange) % 5));
         reply.headers[reply.headers_count++] = (struct http_header_field){"retry-after", retry_after};
     }
-    if (reply.status == 401)
-        reply.headers[reply.headers_count++] = (struct http_header_field){"www-authenticate", "Bearer"};
+    if (reply.status == 401) {
+        const char *challenge = exchange->route && exchange->route->challenge ? exchange->route->challenge : "Bearer";
+        reply.headers[reply.headers_count++] = (struct http_header_field){"www-authenticate", challenge};
+    }
     if (extra)
         reply.headers[reply.headers_count++] = *extra;
 
@@ -66,4 +68,14 @@ void http_answer_problem(
     struct http_exchange *exchange, enum err error, const char *detail, const struct field_problems *problems)
 {
     http_answer_problem_with(exchange, error, detail, problems, NULL);
+}
+
+void http_answer_refusal(struct http_exchange *exchange, const struct refusal *refusal)
+{
+    http_answer_problem(exchange, refusal->error, refusal->detail, &refusal->problems);
+}
+
+void http_print_refusal(struct buffer *json, const struct refusal *refusal)
+{
+    print_problem(json, refusal->error, refusal->detail, &refusal->problems);
 }

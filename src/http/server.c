@@ -5,10 +5,13 @@
  * One turn is one h2o_evloop_run: it waits once, at its beginning, and then runs callbacks. So the thread is offline
  * for RCU when the turn begins, the first handler or mail brings it online, and it goes offline behind the turn.
  *
- * Limits: body_bytes_max is ours (413 with a problem, in exchange.c); h2o itself holds up to twice as much of a body,
- * so that a slightly too large one is read away and the connection stays usable. Beyond that h2o cuts it: HTTP/1 with a
- * 413 in plain text and the end of the connection, HTTP/2 with RST_STREAM. A connection has at most 100 HTTP/2 streams,
- * fixed in h2o.
+ * Limits: body_bytes_max is ours (413 with a problem, in exchange.c); h2o itself holds that much more of a body than
+ * the largest route takes, so that a slightly too large one is read away and the connection stays usable. Beyond that
+ * h2o cuts it: HTTP/1 with a 413 in plain text and the end of the connection, HTTP/2 with RST_STREAM. h2o 2.2.5 buffers
+ * a body whole before it tells us of its request, and knows one limit for all paths; a connection has at most 100
+ * HTTP/2 streams, fixed in h2o, each with a window of 16 MiB. So one connection can make the ingress (batches of 1 MiB)
+ * hold 106 MiB, where 64 KiB for every route meant 13 MiB, and nothing here bounds what all connections hold together.
+ * That is the edge guard's to do, which sees the frames before h2o does.
  *
  * What h2o 2.2.5 can't give back when a server is freed: the descriptor of its epoll, and a few recycled blocks of the
  * thread's own.
@@ -48,12 +51,21 @@ static void on_tick(h2o_timeout_entry_t *entry)
     server->options.on_tick(server->options.context);
 }
 
+static size_t largest_body(const struct http_options *options)
+{
+    size_t largest = options->body_bytes_max;
+    for (const struct http_route *route = options->routes; route->method; route++)
+        if (route->body_bytes_max > largest)
+            largest = route->body_bytes_max;
+    return largest;
+}
+
 static void configure(struct http_server *server)
 {
     h2o_globalconf_t *config = &server->config;
     h2o_config_init(config);
     config->server_name = h2o_iovec_init(H2O_STRLIT("Penstock"));
-    config->max_request_entity_size = 2 * server->options.body_bytes_max;
+    config->max_request_entity_size = largest_body(&server->options) + server->options.body_bytes_max;
     config->http1.req_timeout = REQUEST_MS_MAX;
     config->http1.upgrade_to_http2 = 0; /* connection.c finds the preface */
     config->http2.idle_timeout = IDLE_HTTP2_MS;

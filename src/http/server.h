@@ -26,6 +26,8 @@ struct http_route {
     const char *method; /* "POST" */
     const char *path;   /* "/v1/events/{id}": a segment in braces matches any one non-empty segment */
     void (*handle)(struct http_exchange *exchange, void *context);
+    size_t body_bytes_max; /* 0: the server's */
+    const char *challenge; /* what a 401 asks for in WWW-Authenticate; NULL: Bearer */
 };
 
 struct http_options {
@@ -34,9 +36,9 @@ struct http_options {
     void *context;                   /* for the handlers */
     struct mailbox *mailbox;         /* worked off on this loop; may be NULL */
     void (*on_tick)(void *context);  /* about every 100 ms on the server's thread, online for RCU; may be NULL */
-    size_t body_bytes_max;    /* 413 beyond; the connection is closed when the rest would be too much to read away */
-    unsigned connections_max; /* beyond, accepting pauses */
-    bool counts_connections;  /* keep METRIC_HTTP_CONNECTIONS */
+    size_t body_bytes_max;           /* of routes that say nothing else; 413 beyond (see server.c) */
+    unsigned connections_max;        /* beyond, accepting pauses */
+    bool counts_connections;         /* keep METRIC_HTTP_CONNECTIONS */
 };
 
 /* "127.0.0.1:8080", "[::1]:8080", "*:8080". False with a sentence in *ret_problem. */

@@ -16,8 +16,10 @@ struct stop_order {
 
 static const struct http_route routes[] = {
     {"POST", "/v1/events", ingress_post_event},
+    {"POST", "/v1/events/batch", ingress_post_batch, .body_bytes_max = BATCH_BYTES_MAX},
+    {"POST", "/v1/partners/{partner}/events", ingress_post_signed, .challenge = "Standard-Webhooks"},
     {"GET", "/v1/events/{id}", ingress_get_event},
-    {NULL, NULL, NULL},
+    {NULL},
 };
 
 static void stop_if_drained(struct ingress *ingress, int64_t now_mono_us)
@@ -34,7 +36,7 @@ static void on_tick(void *context)
 {
     struct ingress *ingress = context;
     int64_t now_mono_us = clock_mono_us();
-    ingress_expire_posted(ingress, now_mono_us);
+    awaited_expire(ingress, now_mono_us);
     if (ingress->draining)
         stop_if_drained(ingress, now_mono_us);
 }
@@ -47,6 +49,18 @@ static void on_stop(struct mail *mail, void *receiver)
     ingress->drain_until_mono_us = clock_mono_us() + order->drain_us;
     free(order);
     http_server_drain(ingress->server);
+}
+
+struct rules_order {
+    struct mail mail;
+    struct class_rules rules;
+};
+
+static void on_rules(struct mail *mail, void *receiver)
+{
+    struct rules_order *order = CONTAINER_OF(mail, struct rules_order, mail);
+    ((struct ingress *)receiver)->class_rules = order->rules;
+    free(order);
 }
 
 static void run(void *context)
@@ -62,6 +76,7 @@ enum err ingress_new(const struct ingress_options *options, struct ingress **ret
         return ERR_NO_MEMORY;
     }
     ingress->options = *options;
+    ingress->class_rules = *options->class_rules;
     ingress->random_used = RANDOM_POOL_BYTES;
     list_init(&ingress->waiting);
     ingress->mailbox.event_fd = -1;
@@ -105,6 +120,16 @@ void ingress_stop(struct ingress *ingress, int64_t drain_us)
         abort(); /* nothing can be stopped in order any more; what was answered is durable */
     *order = (struct stop_order){.mail.on_receive = on_stop, .drain_us = drain_us};
     mailbox_post(&ingress->mailbox, &order->mail);
+}
+
+enum err ingress_set_rules(struct ingress *ingress, const struct class_rules *rules)
+{
+    struct rules_order *order = malloc(sizeof *order);
+    if (!order)
+        return ERR_NO_MEMORY;
+    *order = (struct rules_order){.mail.on_receive = on_rules, .rules = *rules};
+    mailbox_post(&ingress->mailbox, &order->mail);
+    return OK;
 }
 
 void ingress_join(struct ingress *ingress)

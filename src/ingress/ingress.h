@@ -4,8 +4,13 @@
  * port: authenticate, validate, classify, enqueue, and answer 200 once the queue says that the event is durable. Never
  * runs SQLite, never blocks.
  *
- *   POST /v1/events        post_event.c
- *   GET  /v1/events/{id}   get_event.c
+ *   POST /v1/events                       post_event.c
+ *   POST /v1/events/batch                 post_batch.c
+ *   POST /v1/partners/{partner}/events    post_signed.c
+ *   GET  /v1/events/{id}                  get_event.c
+ *
+ * What is posted goes one way, however it came: accept.c makes an event of it or says why not, the queue makes it
+ * durable, result.c says what the partner is told.
  *
  * An event that the queue has not confirmed within 3 s is answered 503 (partners re-send after a few seconds); it may
  * have been taken all the same, and a re-send is then a duplicate.
@@ -18,6 +23,7 @@
 #include "base/hash.h"
 #include "http/server.h"
 #include "journal/journal_reader.h"
+#include "model/class.h"
 
 struct ingress;
 
@@ -32,10 +38,14 @@ struct ingress_options {
     struct hash_seed seed; /* of the installation: an account's partition */
     unsigned partitions, shards;
     struct slice receipt_key;
+    const struct class_rules *class_rules; /* copied */
 };
 
 enum err ingress_new(const struct ingress_options *options, struct ingress **ret_ingress) MUST_CHECK;
 enum err ingress_start(struct ingress *ingress) MUST_CHECK;
+
+/* From now on types are judged by these, which are copied. ERR_NO_MEMORY leaves the old ones. */
+enum err ingress_set_rules(struct ingress *ingress, const struct class_rules *rules) MUST_CHECK;
 
 /* Stops accepting, sends GOAWAY, finishes what is in flight for up to `drain_us`, ends the thread. Returns at once. */
 void ingress_stop(struct ingress *ingress, int64_t drain_us);

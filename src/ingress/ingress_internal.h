@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this folder share. */
 #ifndef PENSTOCK_INGRESS_INGRESS_INTERNAL_H
 #define PENSTOCK_INGRESS_INGRESS_INTERNAL_H
 
@@ -20,23 +21,76 @@ struct ingress {
     struct http_server *server;
     struct queue *queue;
     struct hmac *receipt_mac;
+    struct class_rules class_rules;
     struct event_id_generator ids;
     unsigned char random_pool[RANDOM_POOL_BYTES];
     size_t random_used;
-    struct list waiting; /* of struct posted, in order of arrival: events that are not durable yet */
+    struct list waiting; /* of struct awaited, in order of arrival */
     bool draining;
     int64_t drain_until_mono_us;
 };
 
-/*
- * The partner behind the Authorization header, or NULL after a 401 was answered. Valid until the handler returns.
- */
+/* authenticate.c: the partner behind the Authorization header, or NULL after a 401 was answered. Valid until the
+ * handler returns. */
 const struct partner *ingress_authenticate(struct ingress *ingress, struct http_exchange *exchange);
 
-void ingress_post_event(struct http_exchange *exchange, void *context);
-void ingress_get_event(struct http_exchange *exchange, void *context);
+/* media.c: what a body is. False, and nothing answered, when it is encoded (gzip and the like). */
+bool media_is_plain(const struct http_exchange *exchange);
+/* "application/json", whatever its parameters and case. */
+bool media_is(const struct http_exchange *exchange, const char *media_type);
 
-/* Answers 503 to what has waited too long. */
-void ingress_expire_posted(struct ingress *ingress, int64_t now_mono_us);
+/*
+ * awaited.c: a partner who waits for an answer, in order of arrival. One who has waited for 3 s is answered by
+ * `on_late`, which takes the exchange; what he sent goes on without him.
+ */
+struct awaited {
+    struct list in_waiting;
+    struct http_exchange *exchange; /* NULL: answered */
+    int64_t received_mono_us;
+    void (*on_late)(struct awaited *awaited);
+};
+
+void awaited_begin(struct awaited *awaited, struct ingress *ingress, struct http_exchange *exchange,
+    void (*on_late)(struct awaited *awaited));
+/* The exchange, for its answer now, which the caller gives; NULL when that was given before. */
+struct http_exchange *awaited_take_exchange(struct awaited *awaited);
+void awaited_end(struct awaited *awaited);
+void awaited_expire(struct ingress *ingress, int64_t now_mono_us);
+
+/* accept.c: from the bytes that a partner sent to an event on its way, or a refusal. Knows nothing of HTTP. */
+struct submission {
+    const struct partner *partner;
+    struct slice body;
+    struct slice given_key;    /* goes before all that the body says; may be empty */
+    struct slice fallback_key; /* when nothing else gives one; valid or empty */
+    struct slice traceparent;  /* taken if it is one */
+};
+
+/* Fills `append` but for its request; the caller then owns its event. The errors are those of *ret_refusal. */
+enum err ingress_accept(struct ingress *ingress, const struct submission *submission, struct journal_append *append,
+    struct refusal *ret_refusal) MUST_CHECK;
+/* Hands an accepted entry to the queue; its on_durable answers. */
+void ingress_enqueue(struct ingress *ingress, struct queue_entry *entry);
+
+/* result.c: what a partner is told, and the metrics count, of one event. */
+void result_count_refused(enum err error);
+void result_count(enum err result); /* of on_durable */
+bool result_is_good(enum err result);
+/* A good one as a JSON object: `head` ("{\"status\":") and behind it "accepted" or "duplicate", the id, the receipt. */
+void result_print(struct ingress *ingress, const struct journal_append *append, enum err result, const char *head,
+    struct buffer *json);
+/* Any other. */
+void result_refuse(const struct journal_append *append, enum err result, struct refusal *ret_refusal);
+#define REFUSED_LATE "The event is not known to be durable yet. Send it again with the same id: it will count once."
+
+/* One event of a partner whose credentials were good; `fallback_key` as in struct submission. */
+void ingress_post_one(
+    struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner, struct slice fallback_key);
+
+/* The routes. */
+void ingress_post_event(struct http_exchange *exchange, void *context);
+void ingress_post_batch(struct http_exchange *exchange, void *context);
+void ingress_post_signed(struct http_exchange *exchange, void *context);
+void ingress_get_event(struct http_exchange *exchange, void *context);
 
 #endif

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * yajl tells of every value; only members of the outermost object matter. Strings are copied at once, since yajl may
- * hand out its own decode buffer. A value that is too long for its field is a problem of that field, not a cut.
+ * yajl tells of every value; only members of the outermost object matter, and the value at the key pointer. Strings are
+ * copied at once, since yajl may hand out its own decode buffer. A value that is too long for its field is a problem of
+ * that field, not a cut.
  */
 #include "model/event_fields.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "model/class.h"
+#include "model/json_names.h"
 #include "model/json_text.h"
+#include "model/key_pointer.h"
 #include "model/money.h"
 #include "model/name.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <yajl/yajl_parse.h>
 
@@ -22,59 +25,46 @@ enum field {
     FIELD_OCCURRED_AT,
     FIELD_AMOUNT,
     FIELD_CURRENCY,
-    FIELD_DATA,
     FIELDS,
     FIELD_OTHER
 };
 
-static const char *const field_names[FIELDS] = {"type", "account", "id", "occurred_at", "amount", "currency", "data"};
+static const struct slice field_names[FIELDS] = {SLICE_LITERAL("type"), SLICE_LITERAL("account"), SLICE_LITERAL("id"),
+    SLICE_LITERAL("occurred_at"), SLICE_LITERAL("amount"), SLICE_LITERAL("currency")};
+
+enum value { VALUE_STRING, VALUE_NUMBER, VALUE_LITERAL, VALUE_OBJECT, VALUE_ARRAY };
 
 struct reader {
     struct event_fields *fields;
     struct field_problems *problems;
-    unsigned depth;
-    bool outer_is_object;
+    struct slice key_pointer;
+    struct key_search key_search;
+    struct json_names names;
+    unsigned depth; /* open objects and arrays */
+    uint64_t objects;
+    uint64_t object_at[EVENT_JSON_DEPTH_MAX + 1]; /* the number of the open one, by depth */
     enum field current;
     unsigned seen; /* bits of enum field */
-    const char *stop_reason;
+    enum err stopped;
+    char stop_reason[EVENT_TYPE_BYTES_MAX + 64];
 };
-
-void field_problems_add(struct field_problems *problems, const char *pointer, const char *detail)
-{
-    if (problems->count == FIELD_PROBLEMS_MAX)
-        return;
-    struct field_problem *problem = &problems->list[problems->count++];
-    snprintf(problem->pointer, sizeof problem->pointer, "%s", pointer);
-    snprintf(problem->detail, sizeof problem->detail, "%s", detail);
-}
 
 static void complain(struct reader *reader, enum field field, const char *detail)
 {
     char pointer[32];
-    snprintf(pointer, sizeof pointer, "/%s", field_names[field]);
+    snprintf(pointer, sizeof pointer, "/%s", field_names[field].data);
     field_problems_add(reader->problems, pointer, detail);
 }
 
-static int stop(struct reader *reader, const char *reason)
+static int stop(struct reader *reader, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int stop(struct reader *reader, const char *format, ...)
 {
-    reader->stop_reason = reason;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reader->stop_reason, sizeof reader->stop_reason, format, args);
+    va_end(args);
+    reader->stopped = ERR_MALFORMED_JSON;
     return 0;
-}
-
-/* True when a scalar that just came is the value of a field of the event itself. */
-static bool is_member(const struct reader *reader)
-{
-    return reader->depth == 1 && reader->outer_is_object;
-}
-
-static int on_wrong_type(struct reader *reader)
-{
-    if (reader->depth == 0)
-        return stop(reader, "the event must be a JSON object");
-    if (is_member(reader) && reader->current < FIELDS && reader->current != FIELD_DATA)
-        complain(reader, reader->current,
-            reader->current == FIELD_AMOUNT ? "must be a string or a number" : "must be a string");
-    return 1;
 }
 
 #define STORE(field, value)                                  \
@@ -96,7 +86,7 @@ static void take_amount(struct reader *reader, struct slice value)
         complain(reader, FIELD_AMOUNT, "is too long");
 }
 
-static void take_string(struct reader *reader, struct slice value)
+static void take_text(struct reader *reader, struct slice value)
 {
     struct event_fields *fields = reader->fields;
     switch (reader->current) {
@@ -129,78 +119,109 @@ static void take_string(struct reader *reader, struct slice value)
     }
 }
 
+/* The value of a field of the event itself. */
+static void take_member(struct reader *reader, enum value value, struct slice text)
+{
+    bool may_be_number = reader->current == FIELD_AMOUNT;
+    if (value == VALUE_STRING || (value == VALUE_NUMBER && may_be_number))
+        take_text(reader, text);
+    else
+        complain(reader, reader->current, may_be_number ? "must be a string or a number" : "must be a string");
+}
+
+static void take_key(struct reader *reader, enum value value, struct slice text)
+{
+    const char *problem = NULL;
+    if (value != VALUE_STRING && value != VALUE_NUMBER)
+        problem = "must be a string or a number, since it is the event's key";
+    else if (!name_is_valid_key(text) || !STORE(reader->fields->pointed_key, text))
+        problem = "is the event's key, which " KEY_RULE;
+    if (!problem)
+        return;
+    char pointer[KEY_POINTER_BYTES_MAX + 1];
+    snprintf(pointer, sizeof pointer, "%.*s", SLICE_ARGS(reader->key_pointer));
+    field_problems_add(reader->problems, pointer, problem);
+}
+
+static int on_value(struct reader *reader, enum value value, struct slice text)
+{
+    if (reader->depth == 0 && value != VALUE_OBJECT)
+        return stop(reader, "the event must be a JSON object");
+    enum json_kind kind = value == VALUE_OBJECT ? JSON_OBJECT : value == VALUE_ARRAY ? JSON_ARRAY : JSON_SCALAR;
+    if (key_search_on_value(&reader->key_search, reader->depth, kind))
+        take_key(reader, value, text);
+    if (reader->depth == 1 && reader->current != FIELD_OTHER)
+        take_member(reader, value, text);
+    if (kind != JSON_SCALAR && ++reader->depth > EVENT_JSON_DEPTH_MAX)
+        return stop(reader, "it is nested deeper than %d levels", EVENT_JSON_DEPTH_MAX);
+    if (kind == JSON_OBJECT)
+        reader->object_at[reader->depth] = ++reader->objects;
+    return 1;
+}
+
 static int on_string(void *context, const unsigned char *text, size_t len)
 {
-    struct reader *reader = context;
-    if (!is_member(reader))
-        return reader->depth == 0 ? on_wrong_type(reader) : 1;
-    take_string(reader, slice_of(text, len));
-    return 1;
+    return on_value(context, VALUE_STRING, slice_of(text, len));
 }
 
 static int on_number(void *context, const char *text, size_t len)
 {
-    struct reader *reader = context;
-    if (!is_member(reader) || reader->current != FIELD_AMOUNT)
-        return on_wrong_type(reader);
-    take_amount(reader, slice_of(text, len));
-    return 1;
+    return on_value(context, VALUE_NUMBER, slice_of(text, len));
 }
 
 static int on_null(void *context)
 {
-    return on_wrong_type(context);
+    return on_value(context, VALUE_LITERAL, slice_of(NULL, 0));
 }
 
 static int on_boolean(void *context, int value)
 {
-    return on_wrong_type(context);
-}
-
-static int on_start(struct reader *reader)
-{
-    if (reader->depth > 0 && !on_wrong_type(reader))
-        return 0;
-    if (++reader->depth > EVENT_JSON_DEPTH_MAX)
-        return stop(reader, "it is nested deeper than 32 levels");
-    return 1;
+    return on_value(context, VALUE_LITERAL, slice_of(NULL, 0));
 }
 
 static int on_start_map(void *context)
 {
-    struct reader *reader = context;
-    if (reader->depth == 0)
-        reader->outer_is_object = true;
-    return on_start(reader);
+    return on_value(context, VALUE_OBJECT, slice_of(NULL, 0));
 }
 
 static int on_start_array(void *context)
 {
-    struct reader *reader = context;
-    return reader->depth == 0 ? on_wrong_type(reader) : on_start(reader);
+    return on_value(context, VALUE_ARRAY, slice_of(NULL, 0));
 }
 
 static int on_end(void *context)
 {
-    ((struct reader *)context)->depth--;
+    struct reader *reader = context;
+    key_search_on_end(&reader->key_search, reader->depth--);
     return 1;
+}
+
+static int stop_at_repeated(struct reader *reader, struct slice name)
+{
+    /* A type's characters can be shown as they are. */
+    if (name_is_valid_type(name))
+        return stop(reader, "the name \"%.*s\" occurs twice in one object", SLICE_ARGS(name));
+    return stop(reader, "a name occurs twice in one object");
 }
 
 static int on_map_key(void *context, const unsigned char *text, size_t len)
 {
     struct reader *reader = context;
-    if (!is_member(reader))
-        return 1;
+    struct slice name = slice_of(text, len);
+    enum err failed = json_names_add(&reader->names, reader->object_at[reader->depth], name);
+    if (failed == ERR_EXISTS)
+        return stop_at_repeated(reader, name);
+    reader->stopped = failed;
+    key_search_on_name(&reader->key_search, reader->depth, name);
+    if (reader->depth != 1)
+        return !failed;
     reader->current = FIELD_OTHER;
     for (int i = 0; i < FIELDS; i++)
-        if (slice_equals_string(slice_of(text, len), field_names[i]))
+        if (slice_equal(name, field_names[i]))
             reader->current = (enum field)i;
-    if (reader->current == FIELD_OTHER)
-        return 1;
-    if (reader->seen & 1u << reader->current)
-        return stop(reader, "a field of the event occurs twice");
-    reader->seen |= 1u << reader->current;
-    return 1;
+    if (reader->current != FIELD_OTHER)
+        reader->seen |= 1u << reader->current;
+    return !failed;
 }
 
 static const yajl_callbacks callbacks = {
@@ -228,51 +249,67 @@ static void check_together(struct reader *reader)
         complain(reader, FIELD_CURRENCY, "is required with an amount");
 }
 
-static void describe_malformed(struct reader *reader, yajl_handle parser, struct slice body)
+static enum err refuse_malformed(
+    const struct reader *reader, yajl_handle parser, struct slice body, size_t at, struct refusal *ret_refusal)
 {
-    char *out = reader->problems->malformed;
-    size_t size = sizeof reader->problems->malformed, at = yajl_get_bytes_consumed(parser);
-    if (reader->stop_reason) {
-        snprintf(out, size, "%s (at byte %zu)", reader->stop_reason, at);
-        return;
-    }
+    if (reader->stopped == ERR_NO_MEMORY)
+        return refuse(ret_refusal, ERR_NO_MEMORY, "Send the event again later.");
+    if (reader->stopped)
+        return refuse(ret_refusal, ERR_MALFORMED_JSON, "%s (at byte %zu)", reader->stop_reason, at);
     unsigned char *text = yajl_get_error(parser, 0, (const unsigned char *)body.data, body.len);
     const char *reason = text ? (const char *)text : "out of memory";
     int len = (int)strcspn(reason, "\n");
-    snprintf(out, size, "%.*s (at byte %zu)", len > 100 ? 100 : len, reason, at);
+    refuse(ret_refusal, ERR_MALFORMED_JSON, "%.*s (at byte %zu)", len > 100 ? 100 : len, reason, at);
     if (text)
         yajl_free_error(parser, text);
+    return ERR_MALFORMED_JSON;
 }
 
-enum err event_fields_parse(struct slice body, struct event_fields *ret_fields, struct field_problems *ret_problems)
+static enum err read_body(struct reader *reader, yajl_handle parser, struct slice body, struct refusal *ret_refusal)
 {
-    *ret_problems = (struct field_problems){0};
-    /* Only what says whether a field is there: the text arrays are 500 bytes that nobody reads beyond `len`. */
-    ret_fields->type.len = ret_fields->account.len = ret_fields->id.len = 0;
+    yajl_config(parser, yajl_dont_validate_strings, 1); /* json_text_check is stricter */
+    if (yajl_parse(parser, (const unsigned char *)body.data, body.len) != yajl_status_ok)
+        return refuse_malformed(reader, parser, body, yajl_get_bytes_consumed(parser), ret_refusal);
+    if (yajl_complete_parse(parser) != yajl_status_ok)
+        return refuse_malformed(reader, parser, body, body.len, ret_refusal);
+    check_together(reader);
+    if (ret_refusal->problems.count == 0)
+        return OK;
+    ret_refusal->error = ERR_INVALID;
+    snprintf(ret_refusal->detail, sizeof ret_refusal->detail, CORRECT_THE_FIELDS);
+    return ERR_INVALID;
+}
+
+enum err event_fields_parse(const struct hash_seed *seed, struct slice body, struct slice key_pointer,
+    struct event_fields *ret_fields, struct refusal *ret_refusal)
+{
+    /* Only what says whether a field is there: the text arrays are 700 bytes that nobody reads beyond `len`. */
+    ret_fields->type.len = ret_fields->account.len = ret_fields->id.len = ret_fields->pointed_key.len = 0;
     ret_fields->amount.len = ret_fields->currency.len = 0;
     ret_fields->has_occurred_at = false;
     ret_fields->occurred_us = 0;
 
     size_t at = 0;
     const char *problem = NULL;
-    if (!json_text_check(body, &at, &problem)) {
-        snprintf(ret_problems->malformed, sizeof ret_problems->malformed, "%s (at byte %zu)", problem, at);
-        return ERR_MALFORMED_JSON;
-    }
-    struct reader reader = {.fields = ret_fields, .problems = ret_problems, .current = FIELD_OTHER};
+    if (!json_text_check(body, &at, &problem))
+        return refuse(ret_refusal, ERR_MALFORMED_JSON, "%s (at byte %zu)", problem, at);
+    struct reader reader;
+    reader.fields = ret_fields;
+    reader.problems = &ret_refusal->problems;
+    reader.key_pointer = key_pointer;
+    reader.depth = 0;
+    reader.objects = 0;
+    reader.current = FIELD_OTHER;
+    reader.seen = 0;
+    reader.stopped = OK;
+    key_search_begin(&reader.key_search, key_pointer);
+    ret_refusal->problems.count = 0;
     yajl_handle parser = yajl_alloc(&callbacks, NULL, &reader);
     if (!parser)
-        return ERR_NO_MEMORY;
-    enum err result = OK;
-    if (yajl_parse(parser, (const unsigned char *)body.data, body.len) != yajl_status_ok ||
-        yajl_complete_parse(parser) != yajl_status_ok) {
-        describe_malformed(&reader, parser, body);
-        result = ERR_MALFORMED_JSON;
-    } else {
-        check_together(&reader);
-        if (ret_problems->count > 0)
-            result = ERR_INVALID;
-    }
+        return refuse(ret_refusal, ERR_NO_MEMORY, "Send the event again later.");
+    json_names_init(&reader.names, seed);
+    enum err result = read_body(&reader, parser, body, ret_refusal);
+    json_names_done(&reader.names);
     yajl_free(parser);
     return result;
 }

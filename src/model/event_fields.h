@@ -2,17 +2,20 @@
 /*
  * Reading a partner's event: JSON in, the fields that Penstock acts on out, or a list of what is wrong with each field.
  * The body itself is never rewritten: it is stored and forwarded as it came.
+ *
+ * A body is taken when it is exactly one JSON object by RFC 8259, in UTF-8, with these limits, which that RFC allows a
+ * reader to set: no name twice in one object, at any depth; at most EVENT_JSON_DEPTH_MAX levels; no U+0000 and no half
+ * of a surrogate pair. So every reader behind us sees the same event as we do.
  */
 #ifndef PENSTOCK_MODEL_EVENT_FIELDS_H
 #define PENSTOCK_MODEL_EVENT_FIELDS_H
 
-#include "base/err.h"
+#include "base/hash.h"
 #include "base/limits.h"
-#include "base/slice.h"
+#include "model/refusal.h"
 
 #include <stdint.h>
 
-#define FIELD_PROBLEMS_MAX 8
 #define FIELD_TEXT(bytes)   \
     struct {                \
         size_t len;         \
@@ -25,31 +28,19 @@ struct event_fields {
     FIELD_TEXT(EVENT_TYPE_BYTES_MAX) type;
     FIELD_TEXT(NAME_BYTES_MAX) account;
     FIELD_TEXT(EVENT_KEY_BYTES_MAX) id;
-    FIELD_TEXT(AMOUNT_TEXT_BYTES) amount; /* as it was sent */
+    FIELD_TEXT(EVENT_KEY_BYTES_MAX) pointed_key; /* the value at the partner's key pointer; a number as it was sent */
+    FIELD_TEXT(AMOUNT_TEXT_BYTES) amount;        /* as it was sent */
     FIELD_TEXT(CURRENCY_BYTES) currency;
     bool has_occurred_at;
     int64_t occurred_us;
 };
 
-struct field_problem {
-    char pointer[64]; /* RFC 6901 */
-    char detail[128];
-};
-
-struct field_problems {
-    unsigned count;
-    struct field_problem list[FIELD_PROBLEMS_MAX];
-    char malformed[160]; /* with ERR_MALFORMED_JSON: where and why */
-};
-
 /*
- * ERR_MALFORMED_JSON (400) when the body is not one JSON object within EVENT_JSON_DEPTH_MAX, ERR_INVALID (422) with the
- * problems of single fields, ERR_NO_MEMORY.
+ * `seed` is any secret of the process. `key_pointer` is valid (key_pointer.h), or empty when the key comes from
+ * elsewhere. ERR_MALFORMED_JSON (400), ERR_INVALID (422) with the problems of single fields, ERR_NO_MEMORY:
+ * *ret_refusal says why.
  */
-enum err event_fields_parse(
-    struct slice body, struct event_fields *ret_fields, struct field_problems *ret_problems) MUST_CHECK;
-
-/* Adds a problem, unless the list is full. */
-void field_problems_add(struct field_problems *problems, const char *pointer, const char *detail);
+enum err event_fields_parse(const struct hash_seed *seed, struct slice body, struct slice key_pointer,
+    struct event_fields *ret_fields, struct refusal *ret_refusal) MUST_CHECK;
 
 #endif

@@ -1,6 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/json_text.h"
 
+#include <endian.h>
+#include <stdint.h>
+
+#define EACH_BYTE(value) (0x0101010101010101 * (uint64_t)(value))
+
+static bool needs_a_look(unsigned char c)
+{
+    return c < 0x20 || c == '\\' || c >= 0x80;
+}
+
+/* The quotes among the bytes of `word` that `mask` covers: counted without carries from byte to byte. */
+static unsigned count_quotes(uint64_t word, uint64_t mask)
+{
+    uint64_t differs = word ^ EACH_BYTE('"');
+    uint64_t quotes = ~(((differs & EACH_BYTE(0x7f)) + EACH_BYTE(0x7f)) | differs) & EACH_BYTE(0x80) & mask;
+    return (unsigned)((quotes >> 7) * EACH_BYTE(1) >> 56);
+}
+
+/*
+ * The first byte from `at` on that needs a look of its own, or `len`; on the way *in_string changes with each quote.
+ * Most bytes mean nothing here, whether in a string or not, so eight are taken at a time: a subtraction borrows into
+ * the top bit of a byte that is below the subtrahend, or equal to what was xored in. A borrow that runs on marks bytes
+ * above the first one only, which alone counts.
+ */
+static size_t skip_plain(const unsigned char *bytes, size_t at, size_t len, bool *in_string)
+{
+    for (; at + 8 <= len; at += 8) {
+        uint64_t word;
+        memcpy(&word, bytes + at, sizeof word);
+        word = le64toh(word);
+        uint64_t backslash = (word ^ EACH_BYTE('\\')) - EACH_BYTE(1);
+        uint64_t found = ((word - EACH_BYTE(0x20)) | backslash | word) & EACH_BYTE(0x80);
+        *in_string ^= count_quotes(word, found ? (found & -found) - 1 : UINT64_MAX) & 1;
+        if (found)
+            return at + (size_t)__builtin_ctzll(found) / 8;
+    }
+    for (; at < len && !needs_a_look(bytes[at]); at++)
+        *in_string ^= bytes[at] == '"';
+    return at;
+}
+
 /* The length of the well-formed UTF-8 sequence of more than one byte at `p` (Unicode 15, table 3-7), or 0. */
 static size_t utf8_sequence(const unsigned char *p, size_t left)
 {
@@ -39,12 +80,17 @@ static int escaped_unit(const unsigned char *p, size_t left)
     return unit;
 }
 
-/* The length of the escape at `p`, or 0 with a problem. What is no escape at all is left to the parser. */
+/* The length of the escape at `p`, or 0 with a problem. */
 static size_t check_escape(const unsigned char *p, size_t left, const char **ret_problem)
 {
+    *ret_problem = "a backslash must begin an escape such as \\n or \\u00e4";
+    if (left < 2 || p[1] == '\0' || !strchr("\"\\/bfnrtu", p[1]))
+        return 0;
+    if (p[1] != 'u')
+        return 2;
     int unit = escaped_unit(p, left);
     if (unit < 0)
-        return left < 2 ? left : 2;
+        return 0;
     if (unit == 0) {
         *ret_problem = "\\u0000 is not allowed";
         return 0;
@@ -58,29 +104,46 @@ static size_t check_escape(const unsigned char *p, size_t left, const char **ret
     return 0;
 }
 
+/* The length of what stands at `p`, a byte that needs a look, or 0 with a problem. */
+static size_t check_special(const unsigned char *p, size_t left, bool in_string, const char **ret_problem)
+{
+    if (p[0] >= 0x80) {
+        *ret_problem = "it is not UTF-8";
+        size_t len = utf8_sequence(p, left);
+        if (len > 0 && !in_string)
+            *ret_problem = "only strings may hold anything but ASCII";
+        return in_string ? len : 0;
+    }
+    if (p[0] == '\\') {
+        *ret_problem = "a backslash may only stand in a string";
+        return in_string ? check_escape(p, left, ret_problem) : 0;
+    }
+    *ret_problem = "a control character is not allowed here";
+    return !in_string && (p[0] == '\t' || p[0] == '\n' || p[0] == '\r') ? 1 : 0;
+}
+
 bool json_text_check(struct slice text, size_t *ret_at, const char **ret_problem)
 {
     const unsigned char *bytes = (const unsigned char *)text.data;
+    const char *problem = "it is empty";
     bool in_string = false;
-    for (size_t at = 0; at < text.len;) {
-        unsigned char c = bytes[at];
-        size_t len = 1;
-        if (c == '"') {
-            in_string = !in_string;
-        } else if (in_string && c == '\\') {
-            len = check_escape(bytes + at, text.len - at, ret_problem);
-        } else if (c >= 0x80) {
-            len = utf8_sequence(bytes + at, text.len - at);
-            *ret_problem = "it is not UTF-8";
-        } else if (c < 0x20 && (in_string || (c != ' ' && c != '\t' && c != '\n' && c != '\r'))) {
-            len = 0;
-            *ret_problem = "a control character is not allowed here";
-        }
-        if (len == 0) {
-            *ret_at = at;
-            return false;
-        }
+    size_t at = 0;
+    if (text.len == 0)
+        goto bad;
+    problem = "it begins with a byte order mark";
+    if (slice_starts_with(text, "\xef\xbb\xbf"))
+        goto bad;
+    while ((at = skip_plain(bytes, at, text.len, &in_string)) < text.len) {
+        size_t len = check_special(bytes + at, text.len - at, in_string, &problem);
+        if (len == 0)
+            goto bad;
         at += len;
     }
-    return true;
+    if (!in_string)
+        return true;
+    problem = "a string has no end";
+bad:
+    *ret_at = at;
+    *ret_problem = problem;
+    return false;
 }

@@ -23,4 +23,26 @@ void secret_format(const struct secret *secret, char ret_text[SECRET_TEXT_BYTES]
 void signature_make(
     struct hmac *mac, struct slice id, int64_t timestamp_s, struct slice body, char ret_text[SIGNATURE_TEXT_BYTES]);
 
+/*
+ * The other direction: what a partner signed. The MAC of a request, whose timestamp is taken as it stands in its
+ * header.
+ */
+void signature_mac(
+    struct hmac *mac, struct slice id, struct slice timestamp, struct slice body, unsigned char ret_mac[SHA256_BYTES]);
+
+/* Unix seconds: one to 12 digits and nothing else. */
+bool signature_parse_timestamp(struct slice text, int64_t *ret_timestamp_s);
+
+/* The v1 signatures of a webhook-signature header, which separates them by spaces: the first WEBHOOK_SIGNATURES_MAX. */
+struct signature_list {
+    unsigned count;
+    unsigned char macs[WEBHOOK_SIGNATURES_MAX][SHA256_BYTES];
+};
+
+/* Other versions, and what is no signature at all, are left out. */
+void signature_list_parse(struct slice header, struct signature_list *ret_list);
+
+/* Whether one of them is this MAC. Looks at all of them, in constant time. */
+bool signature_list_has(const struct signature_list *list, const unsigned char mac[SHA256_BYTES]);
+
 #endif

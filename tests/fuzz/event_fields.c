@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whatever a partner sends, the parser answers with a verdict, and what it accepts is within the limits. */
+/*
+ * Whatever a partner sends, the parser answers with a verdict, which is the grammar's; what it accepts is within the
+ * limits. The first byte of the input chooses a key pointer.
+ */
 #include "model/event_fields.h"
+#include "json_reference.h"
+#include "model/key_pointer.h"
 #include "model/money.h"
 #include "model/name.h"
-
-#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -14,23 +17,34 @@ static void require(bool condition)
         abort();
 }
 
+static void check_fields(const struct event_fields *fields)
+{
+    const char *problem;
+    require(name_is_valid_type(FIELD_SLICE(fields->type)));
+    require(name_is_valid(FIELD_SLICE(fields->account)));
+    require(fields->id.len == 0 || name_is_valid_key(FIELD_SLICE(fields->id)));
+    require(fields->pointed_key.len == 0 || name_is_valid_key(FIELD_SLICE(fields->pointed_key)));
+    require(fields->amount.len == 0 || money_check_amount(FIELD_SLICE(fields->amount), &problem));
+    require(fields->amount.len == 0 || fields->currency.len == CURRENCY_BYTES);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const struct hash_seed seed = {{1, 2, 3}};
+    static const char *const pointers[] = {"", "/id", "/data", "/data/a", "/data/0", "/data/a~1b/1", "/data/a/0/b"};
     struct event_fields fields;
-    struct field_problems problems;
-    enum err result = event_fields_parse(slice_of(data, size), &fields, &problems);
-    if (result == ERR_MALFORMED_JSON) {
-        require(problems.malformed[0] != '\0');
-    } else if (result == ERR_INVALID) {
-        require(problems.count > 0);
-    } else {
-        const char *problem;
-        require(result == OK);
-        require(name_is_valid_type(FIELD_SLICE(fields.type)));
-        require(name_is_valid(FIELD_SLICE(fields.account)));
-        require(fields.id.len == 0 || name_is_valid_key(FIELD_SLICE(fields.id)));
-        require(fields.amount.len == 0 || money_check_amount(FIELD_SLICE(fields.amount), &problem));
-        require(fields.amount.len == 0 || fields.currency.len == CURRENCY_BYTES);
-    }
+    struct refusal refusal;
+    if (size == 0)
+        return 0;
+    struct slice pointer = slice_from_string(pointers[data[0] % ARRAY_LENGTH(pointers)]);
+    struct slice body = slice_of(data + 1, size - 1);
+    require(pointer.len == 0 || key_pointer_is_valid(pointer));
+    enum err result = event_fields_parse(&seed, body, pointer, &fields, &refusal);
+    require((result != ERR_MALFORMED_JSON) == reference_accepts(body, '{', 0));
+    require(result == OK || (refusal.error == result && refusal.detail[0]));
+    if (result == OK)
+        check_fields(&fields);
+    else
+        require(result == ERR_MALFORMED_JSON || refusal.problems.count > 0);
     return 0;
 }

@@ -9,7 +9,9 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from support.gateway import BINARY, Gateway  # noqa: E402
+from support.serving import Serving  # noqa: E402
 from support.sink import Sink  # noqa: E402
+from support.wait import wait_for  # noqa: E402
 
 
 def pytest_sessionstart(session):
@@ -57,3 +59,15 @@ def sink():
     sink = Sink()
     yield sink
     sink.stop()
+
+
+@pytest.fixture
+def serving(tmp_path):
+    """`penstock serve` with a configuration file that a test may change."""
+    serving = Serving(tmp_path)
+    try:
+        wait_for(serving.is_ready, "ready", 60)
+        yield serving
+        serving.finish()
+    finally:
+        serving.kill()

@@ -2,38 +2,12 @@
 """Configuration, commands and the data directory: wrong input is named with its place, and sysexits.h tells scripts what it was."""
 import json
 import re
-import signal
 import socket
-import subprocess
 
-import httpx
 import pytest
 
-from support.gateway import BINARY, clean_environment, tool
-from support.ports import free_port
-from support.wait import wait_for
-
-GOOD = """\
-data:
-  directory: {data}
-  partitions: 16
-  shards: 2
-ingress:
-  listen: 127.0.0.1:{port}
-admin:
-  listen: 127.0.0.1:{admin}
-delivery:
-  allow_http: true
-  allow_networks: [127.0.0.0/8]
-  retry_schedule: [1s, 2s]
-log:
-  level: info
-"""
-
-
-def good(tmp_path, **changes):
-    values = {"data": tmp_path / "data", "port": free_port(), "admin": free_port(), **changes}
-    return GOOD.format(**values)
+from support.gateway import tool
+from support.serving import good
 
 
 def check(tmp_path, text):
@@ -176,59 +150,9 @@ def test_tools_say_what_to_do_when_no_gateway_runs(tmp_path):
     assert str(tmp_path / "nothing") in done.stderr
 
 
-class Serving:
-    """`penstock serve -c FILE`: what production runs."""
-
-    def __init__(self, tmp_path):
-        self.tmp_path = tmp_path
-        self.path = tmp_path / "penstock.yaml"
-        self.text = good(tmp_path)
-        self.path.write_text(self.text)
-        self.admin = "http://" + re.search(r"admin:\n  listen: (\S+)", self.text).group(1)
-        self.log = tmp_path / "stderr"
-        with open(self.log, "wb") as err:
-            self.process = subprocess.Popen([BINARY, "serve", "-c", self.path], env=clean_environment(tmp_path), stdout=subprocess.DEVNULL,
-                                            stderr=err)
-
-    def is_ready(self):
-        assert self.process.poll() is None, self.log.read_text()
-        try:
-            return httpx.get(f"{self.admin}/readyz", trust_env=False).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def reload(self, text):
-        """Sends SIGHUP and returns what was logged for it."""
-        before = len(self.log.read_text())
-        self.path.write_text(text)
-        self.process.send_signal(signal.SIGHUP)
-
-        def said():
-            # Lines of the start may still come (they are written out a moment later): the reload's own has this word.
-            new = self.log.read_text()[before:]
-            return new if re.search(r"reloaded.*\n", new) else None
-
-        return wait_for(said, "the reload is logged")
-
-
-@pytest.fixture(name="serving")
-def one_serving(tmp_path):
-    serving = Serving(tmp_path)
-    try:
-        wait_for(serving.is_ready, "ready", 60)
-        yield serving
-        serving.process.terminate()
-        assert serving.process.wait(40) == 0, serving.log.read_text()
-        assert "Sanitizer" not in serving.log.read_text()
-    finally:
-        serving.process.kill()
-        serving.process.wait()
-
-
 def test_serve_runs_without_the_demo(serving):
-    with open(serving.tmp_path / "data/keys/admin.token", encoding="ascii") as file:
-        token = file.read().strip()
-    answer = httpx.get(f"{serving.admin}/api/v1/partners", headers={"authorization": f"Bearer {token}"}, trust_env=False)
+    with serving.operator() as operator:
+        answer = operator.get("/api/v1/partners")
     assert answer.status_code == 200
     assert answer.json()["partners"] == []
 

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad input: the status and the field by name, as problem+json, and the connection goes on."""
 import json
+import pathlib
+import re
 
 import httpx
 import pytest
 
 from support.h2 import H2Connection
+from support.wait import wait_for
 
 MINIMAL = {"type": "signup", "account": "acc_demo"}
+CORPUS = pathlib.Path(__file__).resolve().parents[1] / "support/json_corpus.txt"
 
 
 def event(**fields):
@@ -31,12 +35,24 @@ BODIES = [
     ("overlong_utf8", b'{"type":"signup","account":"acc_demo","data":"\xc0\xaf"}', 400, []),
     ("lone_surrogate", b'{"type":"signup","account":"acc_demo","id":"a\\ud800"}', 400, []),
     ("duplicate_field", b'{"type":"signup","account":"acc_demo","type":"signup"}', 400, []),
+    ("duplicate_field_in_data", b'{"type":"signup","account":"acc_demo","data":{"a":{"b":1,"\\u0062":2}}}', 400, []),
+    ("nul", b'{"type":"signup","account":"acc_demo","id":"a\x00"}', 400, []),
+    ("escaped_nul", b'{"type":"signup","account":"acc_demo","id":"a\\u0000"}', 400, []),
+    ("unterminated_behind", event() + b' "', 400, []),
+    ("not_a_number_as_text", event(amount="NaN", currency="EUR"), 422, ["/amount"]),
     ("not_a_number", b'{"type":"signup","account":"acc_demo","amount":NaN}', 400, []),
     ("deep", b'{"type":"signup","account":"acc_demo","data":' + b"[" * 20000 + b"]" * 20000 + b"}", 400, []),
+    ("deeper_than_32", b'{"type":"signup","account":"acc_demo","data":' + b"[" * 32 + b"]" * 32 + b"}", 400, []),
+    ("depth_of_100000", b"[" * 100000, 413, []),
     ("nothing", b"{}", 422, ["/type", "/account"]),
     ("no_type", without("type"), 422, ["/type"]),
     ("no_account", without("account"), 422, ["/account"]),
     ("type_number", event(type=7), 422, ["/type"]),
+    ("account_list", event(account=["acc_demo"]), 422, ["/account"]),
+    ("time_number", event(occurred_at=1769860800), 422, ["/occurred_at"]),
+    ("amount_boolean", event(amount=True, currency="EUR"), 422, ["/amount"]),
+    ("currency_number", event(amount="1", currency=978), 422, ["/currency"]),
+    ("type_null", event(type=None), 422, ["/type"]),
     ("type_with_space", event(type="sign up"), 422, ["/type"]),
     ("id_number", event(id=17), 422, ["/id"]),
     ("id_empty", event(id=""), 422, ["/id"]),
@@ -45,6 +61,9 @@ BODIES = [
     ("id_not_ascii", event(id="caf\u00e9"), 422, ["/id"]),
     ("time", event(occurred_at="yesterday"), 422, ["/occurred_at"]),
     ("time_without_offset", event(occurred_at="2026-01-31T12:00:00"), 422, ["/occurred_at"]),
+    ("time_with_space", event(occurred_at="2026-01-31 12:00:00Z"), 422, ["/occurred_at"]),
+    ("time_of_no_day", event(occurred_at="2026-02-29T12:00:00Z"), 422, ["/occurred_at"]),
+    ("time_of_no_leap_second", event(occurred_at="2026-01-30T12:00:60Z"), 422, ["/occurred_at"]),
     ("no_currency", event(amount="1"), 422, ["/currency"]),
     ("currency", event(amount="1", currency="euro"), 422, ["/currency"]),
     ("exponent", event(amount="1e3", currency="EUR"), 422, ["/amount"]),
@@ -58,7 +77,11 @@ BODIES = [
 
 GOOD = [
     ("minimal", event()),
+    ("id_of_1", event(id="x")),
     ("id_of_256", event(id="x" * 256)),
+    ("depth_of_32", b'{"type":"signup","account":"acc_demo","data":' + b"[" * 31 + b"]" * 31 + b"}"),
+    ("huge_exponent_in_data", b'{"type":"signup","account":"acc_demo","data":1e9999}'),
+    ("leap_second", event(occurred_at="2016-12-31t23:59:60.5z")),
     ("dots_and_quotes", event(id="../'\"%00")),
     ("negative", event(amount="-0.1", currency="EUR")),
     ("zero", event(amount="-0", currency="EUR")),
@@ -146,8 +169,9 @@ def test_a_huge_body_is_refused(gateway):
 
 @pytest.mark.parametrize("headers", [
     {"content-type": "text/plain"}, {"content-type": "application/jsonx"}, {"content-type": "application/x-www-form-urlencoded"}, {},
-    {"content-type": "application/json", "content-encoding": "gzip"},
-], ids=["text", "nearly", "form", "none", "gzip"])
+    {"content-type": "application/x-ndjson"}, {"content-type": "application/json", "content-encoding": "gzip"},
+    {"content-type": "application/json", "content-encoding": "identity, gzip"},
+], ids=["text", "nearly", "form", "none", "lines", "gzip", "several"])
 def test_another_media_type_or_encoding_is_refused(partner, headers):
     check_problem(partner.post("/v1/events", content=event(), headers=headers), 415)
 
@@ -155,6 +179,7 @@ def test_another_media_type_or_encoding_is_refused(partner, headers):
 def test_media_type_parameters_and_case_do_not_matter(partner):
     for media_type in ("application/json; charset=utf-8", "APPLICATION/JSON", "application/json;charset=utf-8"):
         assert partner.post("/v1/events", content=event(), headers={"content-type": media_type}).status_code == 200
+    assert post(partner, event(), content_encoding="Identity").status_code == 200
 
 
 @pytest.mark.parametrize("value", [None, "", "Bearer", "Bearer pk_wrong", "Basic cGs6", "pk_x", "Bearer " + "x" * 4000],
@@ -186,6 +211,47 @@ def test_unknown_paths_and_methods(partner):
         check_problem(answer, 405)
         assert "POST" in answer.headers["allow"]
     assert post(partner, event()).status_code == 200
+
+
+def corpus(sign):
+    """The texts of the JSON corpus that are to be taken (+) or refused (-)."""
+    texts = [line[2:] for line in CORPUS.read_text(encoding="ascii").splitlines() if line.startswith(sign)]
+    assert len(texts) > 100
+    return [re.sub(rb"%(..)", lambda match: bytes([int(match[1], 16)]), text.encode()) for text in texts]
+
+
+def as_data(text):
+    return b'{"type":"signup","account":"acc_demo","data":' + text + b"}"
+
+
+def post_all(gateway, bodies):
+    connection = H2Connection(gateway.ingress, gateway.ready["api_key"])
+    answers = {}
+    for start in range(0, len(bodies), 50):
+        for number, body in enumerate(bodies[start:start + 50], start):
+            connection.post(number, body, flush=False)
+        connection.flush()
+        answers.update({number: (status, json.loads(body)) for number, status, body in connection.receive_all()})
+    connection.close()
+    return [answers[number] for number in range(len(bodies))]
+
+
+def test_what_is_no_json_is_refused_with_400_and_never_with_500(gateway):
+    bodies = [body for text in corpus("-") for body in (text, as_data(text))]
+    for body, (status, answer) in zip(bodies, post_all(gateway, bodies)):
+        assert status == 400 and answer["type"] == "urn:penstock:problem:malformed-json" and answer["detail"], (body, status, answer)
+
+
+def test_what_is_json_is_taken_and_delivered_byte_by_byte(make_gateway, sink):
+    gateway = make_gateway()
+    gateway.point_endpoint_at(sink.url())
+    bodies = [as_data(text) for text in corpus("+")]
+    accepted = {}
+    for body, (status, answer) in zip(bodies, post_all(gateway, bodies)):
+        assert status == 200, (body, answer)
+        accepted[answer["event"]] = body
+    wait_for(lambda: sink.count() >= len(bodies), "the deliveries")
+    assert {delivery.id: delivery.body for delivery in sink.deliveries()} == accepted
 
 
 def test_http2_answers_the_same(gateway):

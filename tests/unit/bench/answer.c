@@ -42,7 +42,8 @@ Test(answer, a_batch_has_a_result_for_each_item)
 {
     read_answer(200, 3,
         "[{\"status\":200,\"result\":\"accepted\",\"event\":\"" ID "\"},"
-        "{\"status\":422,\"problem\":{\"title\":\"invalid\"}},{\"status\":200,\"result\":\"duplicate\",\"event\":\"" ID
+        "{\"type\":\"urn:penstock:problem:invalid\",\"title\":\"wrong\",\"status\":422,\"detail\":\"x\","
+        "\"errors\":[{\"pointer\":\"/id\",\"detail\":\"y\"}]},{\"status\":200,\"result\":\"duplicate\",\"event\":\"" ID
         "\"}]");
     cr_assert_eq(records[0].status, 200);
     cr_assert_eq(records[0].answer, LOAD_SAID_ACCEPTED);

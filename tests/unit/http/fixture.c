@@ -134,6 +134,8 @@ static const struct http_route routes[] = {
     {"GET", "/big", handle_big},
     {"GET", "/empty", handle_empty},
     {"GET", "/problem/{name}", handle_problem},
+    {"GET", "/challenge/{name}", handle_problem, .challenge = "Riddle"},
+    {"POST", "/large", handle_now, .body_bytes_max = FIXTURE_LARGE_BODY_BYTES_MAX},
     {0},
 };
 

@@ -172,11 +172,11 @@ Test(http1, http_1_0_has_no_chunks)
     cr_assert(client_is_at_end(fd));
 }
 
-static void post_body_of(int fd, size_t len, struct answer *ret_answer)
+static void post_body_to(int fd, const char *path, size_t len, struct answer *ret_answer)
 {
     char head[256];
     char *body = calloc(1, len);
-    snprintf(head, sizeof head, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n", len);
+    snprintf(head, sizeof head, "POST %s HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n", path, len);
     client_send(fd, head);
     client_send_bytes(fd, body, len);
     free(body);
@@ -187,15 +187,39 @@ Test(http1, a_body_that_is_a_little_too_large_is_a_problem_and_the_connection_st
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
-    post_body_of(fd, FIXTURE_BODY_BYTES_MAX, &answer);
+    post_body_to(fd, "/echo", FIXTURE_BODY_BYTES_MAX, &answer);
     cr_assert_eq(answer.status, 201);
-    post_body_of(fd, FIXTURE_BODY_BYTES_MAX + 1, &answer);
+    post_body_to(fd, "/echo", FIXTURE_BODY_BYTES_MAX + 1, &answer);
     cr_assert_eq(answer.status, 413);
     cr_assert(strstr(answer.head, "\r\ncontent-type: application/problem+json\r\n"));
     cr_assert(strstr(answer.body, "\"urn:penstock:problem:too-large\""));
     client_ask(fd, GET("/now"), &answer);
     cr_assert_eq(answer.status, 200);
     cr_assert_eq(fixture.requests, 2);
+}
+
+Test(http1, a_route_may_take_larger_bodies_than_the_others)
+{
+    AUTO_CLOSE int fd = client_connect(&fixture);
+    struct answer answer;
+    post_body_to(fd, "/large", FIXTURE_LARGE_BODY_BYTES_MAX, &answer);
+    cr_assert_eq(answer.status, 200);
+    post_body_to(fd, "/large", FIXTURE_LARGE_BODY_BYTES_MAX + 1, &answer);
+    cr_assert_eq(answer.status, 413);
+    post_body_to(fd, "/echo", FIXTURE_LARGE_BODY_BYTES_MAX, &answer);
+    cr_assert_eq(answer.status, 413);
+    post_body_to(fd, "/nowhere", FIXTURE_LARGE_BODY_BYTES_MAX, &answer);
+    cr_assert_eq(answer.status, 404);
+    cr_assert_eq(fixture.requests, 1);
+}
+
+Test(http1, a_route_may_ask_for_other_credentials)
+{
+    AUTO_CLOSE int fd = client_connect(&fixture);
+    struct answer answer;
+    client_ask(fd, GET("/challenge/unauthenticated"), &answer);
+    cr_assert_eq(answer.status, 401);
+    cr_assert(strstr(answer.head, "\r\nwww-authenticate: Riddle\r\n"), "%s", answer.head);
 }
 
 Test(http1, a_body_that_is_far_too_large_ends_the_connection)

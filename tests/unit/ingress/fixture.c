@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define REQUESTS_MAX 64
+#define REQUESTS_MAX 1100
 
 struct fake_journal {
     struct journal journal;
@@ -98,6 +98,50 @@ static void change(enum accounts_act act, const char *partner, const char *accou
     cr_assert_eq(accounts_call(accounts, &request), OK, "%s", request.detail);
 }
 
+static void change_shop(struct accounts_request *request)
+{
+    snprintf(request->partner, sizeof request->partner, "shop");
+    cr_assert_eq(accounts_call(accounts, request), OK, "%s", request->detail);
+}
+
+void shop_set_key_pointer(const char *pointer)
+{
+    struct accounts_request request = {.act = ACCOUNTS_CHANGE_PARTNER, .changes = PARTNER_CHANGE_KEY_POINTER};
+    snprintf(request.partner_wanted.key_pointer, sizeof request.partner_wanted.key_pointer, "%s", pointer);
+    change_shop(&request);
+}
+
+void shop_set_enabled(bool enabled)
+{
+    change_shop(&(struct accounts_request){
+        .act = ACCOUNTS_CHANGE_PARTNER, .changes = PARTNER_CHANGE_ENABLED, .partner_wanted.enabled = enabled});
+}
+
+void shop_add_secret(const struct secret *secret)
+{
+    change_shop(&(struct accounts_request){.act = ACCOUNTS_ADD_PARTNER_SECRET, .secret = *secret});
+}
+
+uint64_t account_add_endpoint(const char *name, const char *types)
+{
+    struct accounts_request request = {
+        .act = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1", .endpoint = {.url = "http://127.0.0.1:1/", .enabled = true}};
+    snprintf(request.endpoint.name, sizeof request.endpoint.name, "%s", name);
+    for (const char *at = types; *at; at += strspn(at, " ")) {
+        size_t len = strcspn(at, " ");
+        cr_assert(type_list_add(&request.endpoint.types, slice_of(at, len)));
+        at += len;
+    }
+    cr_assert_eq(accounts_call(accounts, &request), OK, "%s", request.detail);
+    return request.ret_endpoint;
+}
+
+void account_remove_endpoint(uint64_t endpoint)
+{
+    struct accounts_request request = {.act = ACCOUNTS_REMOVE_ENDPOINT, .account = "acc_1", .endpoint_id = endpoint};
+    cr_assert_eq(accounts_call(accounts, &request), OK, "%s", request.detail);
+}
+
 static void start_ingress(void)
 {
     const char *problem;
@@ -114,7 +158,8 @@ static void start_ingress(void)
         .seed = seed,
         .partitions = TEST_PARTITIONS,
         .shards = TEST_SHARDS,
-        .receipt_key = SLICE_LITERAL("0123456789abcdef0123456789abcdef")};
+        .receipt_key = SLICE_LITERAL("0123456789abcdef0123456789abcdef"),
+        .class_rules = &class_rules_default};
     cr_assert_eq(ingress_new(&options, &ingress), OK);
     cr_assert_eq(ingress_start(ingress), OK);
 }
@@ -171,13 +216,18 @@ void client_send(int fd, const char *text)
     cr_assert_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
 }
 
-void client_post(int fd, const char *headers, const char *body)
+void client_post_to(int fd, const char *path, const char *headers, struct slice body)
 {
     struct buffer text = BUFFER_EMPTY;
-    buffer_add_format(
-        &text, "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n%s\r\n%s", strlen(body), headers, body);
-    client_send(fd, text.data);
+    buffer_add_format(&text, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n%s\r\n", path, body.len, headers);
+    buffer_add_slice(&text, body);
+    cr_assert_eq(send(fd, text.data, text.len, MSG_NOSIGNAL), (ssize_t)text.len);
     buffer_done(&text);
+}
+
+void client_post(int fd, const char *headers, const char *body)
+{
+    client_post_to(fd, "/v1/events", headers, slice_from_string(body));
 }
 
 /* One byte at a time up to the blank line, then what Content-Length says. */

@@ -33,6 +33,13 @@ extern const struct hash_seed seed;
 void fixture_begin(void);
 void fixture_end(void);
 
+/* Changes of `shop` and of `acc_1`; `types` are separated by spaces. */
+void shop_set_key_pointer(const char *pointer);
+void shop_set_enabled(bool enabled);
+void shop_add_secret(const struct secret *secret);
+uint64_t account_add_endpoint(const char *name, const char *types);
+void account_remove_endpoint(uint64_t endpoint);
+
 /* What came to the fake journal of any shard, in order. */
 unsigned journal_count(void);
 struct journal_append *journal_request(unsigned index);
@@ -42,12 +49,13 @@ void journal_answer(unsigned index, enum err result, const struct event_id *firs
 
 struct answer {
     int status;
-    char head[2048], body[4096];
+    char head[2048], body[512 * 1024];
 };
 
 int client_connect(void);
 /* Sends a POST /v1/events with the given further header lines (each ending in \r\n). */
 void client_post(int fd, const char *headers, const char *body);
+void client_post_to(int fd, const char *path, const char *headers, struct slice body);
 void client_send(int fd, const char *text);
 void client_receive(int fd, struct answer *ret_answer);
 bool client_has_answer(int fd); /* without waiting */

@@ -150,7 +150,7 @@ Test(conflicts, of_the_same_money_are_counted_and_others_are_kept_up_to_a_bound)
     struct event_id first = {{1}};
     static const char *const amounts[] = {"1", "1.0", "2", "1.00", "2", "-1"};
     for (int i = 0; i < 6 + 40; i++) {
-        char amount[8];
+        char amount[16];
         snprintf(amount, sizeof amount, "%d", 100 + i);
         struct event event = {.parts = {.amount = slice_from_string(i < 6 ? amounts[i] : amount),
                                   .currency = SLICE_LITERAL("EUR"),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/event_fields.h"
 
+#include "base/buffer.h"
+
 #include "base/cleanup.h"
 
 #include <criterion/criterion.h>
@@ -9,25 +11,35 @@
 
 #define MINIMAL "\"type\":\"lead\",\"account\":\"acc_42\""
 
-static enum err parse(const char *json, struct event_fields *fields, struct field_problems *problems)
+static const struct hash_seed seed = {{3, 1, 4, 1, 5}};
+
+static enum err parse_slice(
+    struct slice json, const char *key_pointer, struct event_fields *fields, struct refusal *refusal)
 {
     /* An exact copy on the heap, so that AddressSanitizer sees a read behind the end. */
-    size_t len = strlen(json);
-    char *exact = malloc(len ? len : 1);
-    memcpy(exact, json, len);
-    enum err result = event_fields_parse(slice_of(exact, len), fields, problems);
+    char *exact = malloc(json.len ? json.len : 1);
+    if (json.len)
+        memcpy(exact, json.data, json.len);
+    enum err result =
+        event_fields_parse(&seed, slice_of(exact, json.len), slice_from_string(key_pointer), fields, refusal);
     free(exact);
+    cr_assert(result == OK || (refusal->error == result && refusal->detail[0]));
     return result;
+}
+
+static enum err parse(const char *json, struct event_fields *fields, struct refusal *refusal)
+{
+    return parse_slice(slice_from_string(json), "", fields, refusal);
 }
 
 Test(event_fields, reads_a_whole_event)
 {
     struct event_fields fields;
-    struct field_problems problems;
+    struct refusal refusal;
     cr_assert_eq(
         parse("{\"id\": \"order-17\", \"type\": \"purchase\", \"account\": \"acc_42\", \"occurred_at\": "
               "\"2026-01-31T12:00:00Z\", \"amount\": \"129.90\", \"currency\": \"EUR\", \"data\": {\"sku\": [1, 2]}}",
-            &fields, &problems),
+            &fields, &refusal),
         OK);
     cr_expect(slice_equals_string(FIELD_SLICE(fields.id), "order-17"));
     cr_expect(slice_equals_string(FIELD_SLICE(fields.type), "purchase"));
@@ -36,7 +48,7 @@ Test(event_fields, reads_a_whole_event)
     cr_expect(slice_equals_string(FIELD_SLICE(fields.currency), "EUR"));
     cr_expect(fields.has_occurred_at);
     cr_expect_eq(fields.occurred_us, 1769860800000000);
-    cr_expect_eq(problems.count, 0);
+    cr_expect_eq(refusal.problems.count, 0);
 }
 
 Test(event_fields, keeps_the_amount_as_it_was_sent)
@@ -47,8 +59,8 @@ Test(event_fields, keeps_the_amount_as_it_was_sent)
         char json[200];
         snprintf(json, sizeof json, "{" MINIMAL ",\"amount\":%s,\"currency\":\"USD\"}", amounts[i][0]);
         struct event_fields fields;
-        struct field_problems problems;
-        cr_expect_eq(parse(json, &fields, &problems), OK, "%s", json);
+        struct refusal refusal;
+        cr_expect_eq(parse(json, &fields, &refusal), OK, "%s", json);
         cr_expect(slice_equals_string(FIELD_SLICE(fields.amount), amounts[i][1]), "%s", json);
     }
 }
@@ -65,17 +77,17 @@ Test(event_fields, good_bodies)
     };
     for (size_t i = 0; i < ARRAY_LENGTH(good); i++) {
         struct event_fields fields;
-        struct field_problems problems;
-        cr_expect_eq(parse(good[i], &fields, &problems), OK, "%s: %s", good[i], problems.malformed);
+        struct refusal refusal;
+        cr_expect_eq(parse(good[i], &fields, &refusal), OK, "%s: %s", good[i], refusal.detail);
     }
 }
 
 Test(event_fields, absent_fields_are_empty_whatever_stood_there_before)
 {
     struct event_fields fields;
-    struct field_problems problems;
+    struct refusal refusal;
     memset(&fields, 0x55, sizeof fields);
-    cr_assert_eq(parse("{" MINIMAL "}", &fields, &problems), OK);
+    cr_assert_eq(parse("{" MINIMAL "}", &fields, &refusal), OK);
     cr_assert_eq(fields.id.len, 0);
     cr_assert_eq(fields.amount.len, 0);
     cr_assert_eq(fields.currency.len, 0);
@@ -124,14 +136,14 @@ Test(event_fields, wrong_fields_are_named_by_pointer)
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct event_fields fields;
-        struct field_problems problems;
-        cr_expect_eq(parse(cases[i].json, &fields, &problems), ERR_INVALID, "%s", cases[i].json);
+        struct refusal refusal;
+        cr_expect_eq(parse(cases[i].json, &fields, &refusal), ERR_INVALID, "%s", cases[i].json);
         char pointers[FIELD_PROBLEMS_MAX * 65] = "";
-        for (unsigned k = 0; k < problems.count; k++) {
+        for (unsigned k = 0; k < refusal.problems.count; k++) {
             if (k > 0)
                 strcat(pointers, " ");
-            strcat(pointers, problems.list[k].pointer);
-            cr_expect_neq(problems.list[k].detail[0], '\0');
+            strcat(pointers, refusal.problems.list[k].pointer);
+            cr_expect_neq(refusal.problems.list[k].detail[0], '\0');
         }
         cr_expect_str_eq(pointers, cases[i].pointers, "%s: %s", cases[i].json, pointers);
     }
@@ -151,14 +163,14 @@ Test(event_fields, malformed_bodies_come_back_with_a_reason_and_a_place)
         "{" MINIMAL ",\"data\":1,\"data\":2}"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         struct event_fields fields;
-        struct field_problems problems;
-        cr_expect_eq(parse(bad[i], &fields, &problems), ERR_MALFORMED_JSON, "%s", bad[i]);
-        cr_expect_not_null(strstr(problems.malformed, "(at byte "), "%s: %s", bad[i], problems.malformed);
+        struct refusal refusal;
+        cr_expect_eq(parse(bad[i], &fields, &refusal), ERR_MALFORMED_JSON, "%s", bad[i]);
+        cr_expect_not_null(strstr(refusal.detail, "(at byte "), "%s: %s", bad[i], refusal.detail);
     }
     struct event_fields fields;
-    struct field_problems problems;
+    struct refusal refusal;
     static const char with_nul[] = "{" MINIMAL "}\0";
-    cr_expect_eq(event_fields_parse(slice_of(with_nul, sizeof with_nul), &fields, &problems), ERR_MALFORMED_JSON);
+    cr_expect_eq(parse_slice(slice_of(with_nul, sizeof with_nul), "", &fields, &refusal), ERR_MALFORMED_JSON);
 }
 
 /* What yajl takes although RFC 8259 or good sense does not: two keys must never run together, bytes must be what they
@@ -184,9 +196,9 @@ Test(event_fields, is_stricter_than_the_parser_below)
     };
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         struct event_fields fields;
-        struct field_problems problems;
-        cr_expect_eq(parse(bad[i], &fields, &problems), ERR_MALFORMED_JSON, "case %zu", i);
-        cr_expect_not_null(strstr(problems.malformed, "(at byte "), "case %zu: %s", i, problems.malformed);
+        struct refusal refusal;
+        cr_expect_eq(parse(bad[i], &fields, &refusal), ERR_MALFORMED_JSON, "case %zu", i);
+        cr_expect_not_null(strstr(refusal.detail, "(at byte "), "case %zu: %s", i, refusal.detail);
     }
 }
 
@@ -204,14 +216,14 @@ Test(event_fields, depth_is_bounded_at_32)
 {
     static char json[300000];
     struct event_fields fields;
-    struct field_problems problems;
+    struct refusal refusal;
     nest(json, 32);
-    cr_assert_eq(parse(json, &fields, &problems), OK);
+    cr_assert_eq(parse(json, &fields, &refusal), OK);
     nest(json, 33);
-    cr_assert_eq(parse(json, &fields, &problems), ERR_MALFORMED_JSON);
-    cr_assert_not_null(strstr(problems.malformed, "32"));
+    cr_assert_eq(parse(json, &fields, &refusal), ERR_MALFORMED_JSON);
+    cr_assert_not_null(strstr(refusal.detail, "32"));
     nest(json, 100000);
-    cr_assert_eq(parse(json, &fields, &problems), ERR_MALFORMED_JSON);
+    cr_assert_eq(parse(json, &fields, &refusal), ERR_MALFORMED_JSON);
 }
 
 Test(event_fields, lengths_are_bounded_and_nothing_is_cut)
@@ -228,23 +240,13 @@ Test(event_fields, lengths_are_bounded_and_nothing_is_cut)
             snprintf(json, sizeof json, "{%s%s\"%s\":\"%s\"}", i == 0 ? "" : "\"type\":\"lead\",",
                 i == 1 ? "" : "\"account\":\"a\",", cases[i].field, text);
             struct event_fields fields;
-            struct field_problems problems;
-            cr_expect_eq(parse(json, &fields, &problems), len > cases[i].bytes_max ? ERR_INVALID : OK, "%s", json);
+            struct refusal refusal;
+            cr_expect_eq(parse(json, &fields, &refusal), len > cases[i].bytes_max ? ERR_INVALID : OK, "%s", json);
             snprintf(pointer, sizeof pointer, "/%s", cases[i].field);
             if (len > cases[i].bytes_max)
-                cr_expect_str_eq(problems.list[0].pointer, pointer);
+                cr_expect_str_eq(refusal.problems.list[0].pointer, pointer);
         }
     }
-}
-
-Test(event_fields, the_list_of_problems_is_bounded)
-{
-    struct field_problems problems = {0};
-    for (int i = 0; i < 2 * FIELD_PROBLEMS_MAX; i++)
-        field_problems_add(
-            &problems, "/a/pointer/that/is/much/longer/than/the/space/that/is/there/for/it/in/the/list", "x");
-    cr_assert_eq(problems.count, FIELD_PROBLEMS_MAX);
-    cr_assert_eq(strlen(problems.list[0].pointer), sizeof problems.list[0].pointer - 1);
 }
 
 Test(event_fields, truncations_of_a_good_body_are_all_malformed)
@@ -252,11 +254,88 @@ Test(event_fields, truncations_of_a_good_body_are_all_malformed)
     static const char whole[] =
         "{" MINIMAL ",\"amount\":1.5,\"currency\":\"EUR\",\"data\":{\"x\":[\"\\ud83d\\ude00\xc3\xa4\"]}}";
     for (size_t len = 0; len < sizeof whole - 1; len++) {
-        char *exact = malloc(len ? len : 1);
-        memcpy(exact, whole, len);
         struct event_fields fields;
-        struct field_problems problems;
-        cr_expect_eq(event_fields_parse(slice_of(exact, len), &fields, &problems), ERR_MALFORMED_JSON, "%zu", len);
-        free(exact);
+        struct refusal refusal;
+        cr_expect_eq(parse_slice(slice_of(whole, len), "", &fields, &refusal), ERR_MALFORMED_JSON, "%zu", len);
     }
+}
+
+Test(event_fields, the_key_pointer_finds_a_string_or_a_numbers_text)
+{
+    static const struct {
+        const char *pointer, *json, *key;
+    } cases[] = {
+        {"/data/order", "{" MINIMAL ",\"data\":{\"order\":\"o-1\"}}", "o-1"},
+        {"/data/order", "{\"data\":{\"x\":{\"order\":1},\"order\":17.50},\"order\":2," MINIMAL "}", "17.50"},
+        {"/data/order", "{" MINIMAL ",\"data\":{\"order\":-1e3}}", "-1e3"},
+        {"/data/items/1/id", "{" MINIMAL ",\"data\":{\"items\":[{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"c\"}]}}", "b"},
+        {"/data/a~1b", "{" MINIMAL ",\"data\":{\"a/b\":\"x y\"}}", "x y"},
+        {"/data/a~1b", "{" MINIMAL ",\"data\":{\"a\\/\\u0062\":\"\\u0041\"}}", "A"},
+        {"/id", "{" MINIMAL ",\"id\":\"i-1\"}", "i-1"},
+        {"/order", "{" MINIMAL ",\"order\":\"o\"}", "o"},
+        {"/data/order", "{" MINIMAL ",\"id\":\"i-1\"}", ""},
+        {"/data/order", "{" MINIMAL ",\"data\":{}}", ""},
+        {"/data/order", "{" MINIMAL ",\"data\":[\"order\"]}", ""},
+        {"/data/order", "{" MINIMAL ",\"data\":\"order\"}", ""},
+        {"", "{" MINIMAL ",\"\":\"x\"}", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct event_fields fields;
+        struct refusal refusal;
+        cr_expect_eq(parse_slice(slice_from_string(cases[i].json), cases[i].pointer, &fields, &refusal), OK, "%s: %s",
+            cases[i].json, refusal.detail);
+        cr_expect(slice_equals_string(FIELD_SLICE(fields.pointed_key), cases[i].key), "%s in %s", cases[i].pointer,
+            cases[i].json);
+    }
+}
+
+Test(event_fields, what_the_key_pointer_finds_must_be_a_key)
+{
+    static const char *const values[] = {
+        "null", "true", "{}", "[]", "[\"a\"]", "\"\"", "\" a\"", "\"a\\n\"", "\"caf\xc3\xa9\"", "\"\\u00e9\""};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        char json[200];
+        struct event_fields fields;
+        struct refusal refusal;
+        snprintf(json, sizeof json, "{" MINIMAL ",\"data\":{\"order\":%s}}", values[i]);
+        cr_expect_eq(parse_slice(slice_from_string(json), "/data/order", &fields, &refusal), ERR_INVALID, "%s", json);
+        cr_expect_eq(refusal.problems.count, 1);
+        cr_expect_str_eq(refusal.problems.list[0].pointer, "/data/order");
+    }
+    for (int len = 255; len <= 257; len++) {
+        char json[400];
+        struct event_fields fields;
+        struct refusal refusal;
+        snprintf(json, sizeof json, "{" MINIMAL ",\"data\":1%0*d}", len - 1, 0);
+        enum err result = parse_slice(slice_from_string(json), "/data", &fields, &refusal);
+        cr_expect_eq(result, len <= 256 ? OK : ERR_INVALID, "%d digits", len);
+    }
+}
+
+Test(event_fields, a_repeated_name_is_named)
+{
+    struct event_fields fields;
+    struct refusal refusal;
+    cr_assert_eq(parse("{" MINIMAL ",\"data\":{\"sku\":1,\"sku\":2}}", &fields, &refusal), ERR_MALFORMED_JSON);
+    cr_assert_str_eq(refusal.detail, "the name \"sku\" occurs twice in one object (at byte 55)");
+    cr_assert_eq(parse("{" MINIMAL ",\"\\n\":1,\"\\n\":2}", &fields, &refusal), ERR_MALFORMED_JSON);
+    cr_assert(strstr(refusal.detail, "a name occurs twice"), "%s", refusal.detail);
+}
+
+Test(event_fields, thousands_of_names_are_told_apart)
+{
+    struct buffer json = BUFFER_EMPTY;
+    struct event_fields fields;
+    struct refusal refusal;
+    buffer_add_string(&json, "{" MINIMAL ",\"data\":{\"\":0");
+    for (int i = 0; i < 6000; i++)
+        buffer_add_format(&json, ",\"%x\":0", (unsigned)i);
+    buffer_add_string(&json, "}}");
+    cr_assert(json.len < EVENT_BYTES_MAX);
+    cr_assert_eq(parse_slice(buffer_slice(&json), "", &fields, &refusal), OK, "%s", refusal.detail);
+    json.len -= 2;
+    buffer_add_string(&json, ",\"7ff\":0}}");
+    cr_assert_eq(parse_slice(buffer_slice(&json), "", &fields, &refusal), ERR_MALFORMED_JSON);
+    cr_assert(strstr(refusal.detail, "\"7ff\""), "%s", refusal.detail);
+    buffer_done(&json);
 }

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each check refuses by itself; what passes them all becomes an event that has its id, its place and its credit. */
+#include "base/clock.h"
+#include "ingress/ingress_internal.h"
+#include "model/event_fields.h"
+#include "model/name.h"
+
+/* The dedupe key (P3): the one that was given, else what the partner's rule points to, else the event's id, else the
+ * fallback. Empty: the event is never a duplicate. */
+static enum err choose_key(const struct ingress *ingress, const struct submission *submission,
+    const struct event_fields *fields, struct slice *ret_key, struct refusal *ret_refusal)
+{
+    if (submission->given_key.len && !name_is_valid_key(submission->given_key))
+        return refuse(ret_refusal, ERR_INVALID, "The Idempotency-Key header " KEY_RULE ".");
+    const struct slice keys[] = {
+        submission->given_key, FIELD_SLICE(fields->pointed_key), FIELD_SLICE(fields->id), submission->fallback_key};
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
+        *ret_key = keys[i];
+        if (ret_key->len > 0)
+            return OK;
+    }
+    if (class_of_type(&ingress->class_rules, FIELD_SLICE(fields->type)) != CLASS_CRITICAL)
+        return OK;
+    const char *pointer = submission->partner->key_pointer;
+    return refuse_field(ret_refusal, ERR_INVALID, *pointer ? pointer : "/id",
+        "is required for this type, unless there is an Idempotency-Key header");
+}
+
+/* The account, if this partner may post for it. An unknown account and a foreign one look the same from outside. */
+static enum err find_account(const struct ingress *ingress, const struct partner *partner, struct slice id,
+    const struct account **ret_account, struct refusal *ret_refusal)
+{
+    const struct directory *directory = ingress->options.directory;
+    *ret_account = directory_account(directory, id);
+    if (*ret_account && (*ret_account)->enabled && directory_may_post(directory, slice_from_string(partner->id), id))
+        return OK;
+    return refuse_field(ret_refusal, ERR_FORBIDDEN, "/account", "is not an account that you may post for");
+}
+
+static void fresh_random(struct ingress *ingress, unsigned char ret_bytes[8])
+{
+    if (ingress->random_used + 8 > RANDOM_POOL_BYTES) {
+        crypto_random(ingress->random_pool, RANDOM_POOL_BYTES);
+        ingress->random_used = 0;
+    }
+    memcpy(ret_bytes, ingress->random_pool + ingress->random_used, 8);
+    ingress->random_used += 8;
+}
+
+/* Under pressure the optional ones are refused first, the critical ones last. */
+static int credit_share(enum event_class class)
+{
+    return class == CLASS_CRITICAL ? 100 : class == CLASS_IMPORTANT ? 90 : 80;
+}
+
+static enum err make_event(struct ingress *ingress, const struct submission *submission,
+    const struct event_fields *fields, struct slice key, struct event **ret_event)
+{
+    struct slice account = FIELD_SLICE(fields->account), type = FIELD_SLICE(fields->type);
+    struct event_parts parts = {
+        .accepted_us = clock_wall_us(),
+        .has_occurred_at = fields->has_occurred_at,
+        .occurred_us = fields->occurred_us,
+        .class = class_of_type(&ingress->class_rules, type),
+        .guarded = class_type_is_guarded(&ingress->class_rules, type),
+        .partner = slice_from_string(submission->partner->id),
+        .account = account,
+        .type = type,
+        .key = key,
+        .amount = FIELD_SLICE(fields->amount),
+        .currency = FIELD_SLICE(fields->currency),
+        .traceparent = name_is_valid_traceparent(submission->traceparent) ? submission->traceparent : (struct slice){0},
+        .body = submission->body,
+    };
+    unsigned partition = (unsigned)(hash_siphash(&ingress->options.seed, account) % ingress->options.partitions);
+    unsigned char random[8];
+    fresh_random(ingress, random);
+    event_id_make(&ingress->ids, parts.accepted_us, partition, random, &parts.id);
+    struct credit *credit = &ingress->options.credits[partition % ingress->options.shards];
+    return event_new(&parts, credit, credit_share(parts.class), ret_event);
+}
+
+/* The account's endpoints that want this type. One that is gone since the account was published wants nothing. */
+static void choose_endpoints(
+    const struct directory *directory, const struct account *account, struct slice type, struct journal_append *append)
+{
+    append->endpoints_count = 0;
+    for (unsigned i = 0; i < account->endpoints_count; i++) {
+        if (account->filtered & 1u << i) {
+            const struct endpoint *endpoint = directory_endpoint(directory, account->endpoints[i]);
+            if (!endpoint || (endpoint->types.count > 0 && !type_list_matches(&endpoint->types, type)))
+                continue;
+        }
+        append->endpoints[append->endpoints_count++] = account->endpoints[i];
+    }
+}
+
+enum err ingress_accept(struct ingress *ingress, const struct submission *submission, struct journal_append *append,
+    struct refusal *ret_refusal)
+{
+    if (submission->body.len > EVENT_BYTES_MAX)
+        return refuse(ret_refusal, ERR_TOO_LARGE, "An event has at most %d bytes.", EVENT_BYTES_MAX);
+    struct event_fields fields;
+    struct slice pointer = slice_from_string(submission->given_key.len ? "" : submission->partner->key_pointer);
+    struct slice key;
+    const struct account *account;
+    enum err failed = event_fields_parse(&ingress->options.seed, submission->body, pointer, &fields, ret_refusal);
+    if (!failed)
+        failed = choose_key(ingress, submission, &fields, &key, ret_refusal);
+    if (!failed)
+        failed = find_account(ingress, submission->partner, FIELD_SLICE(fields.account), &account, ret_refusal);
+    if (failed)
+        return failed;
+    failed = make_event(ingress, submission, &fields, key, &append->event);
+    if (failed)
+        return refuse(ret_refusal, failed, "The gateway holds as much as it can. Send the event again later.");
+    const struct event_parts *parts = &append->event->parts;
+    if (parts->key.len)
+        dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &append->ledger_key);
+    choose_endpoints(ingress->options.directory, account, parts->type, append);
+    return OK;
+}
+
+void ingress_enqueue(struct ingress *ingress, struct queue_entry *entry)
+{
+    unsigned partition = event_id_partition(&entry->append.event->parts.id);
+    queue_enqueue(ingress->queue, entry, partition % ingress->options.shards);
+}

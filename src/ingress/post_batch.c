@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * POST /v1/events/batch. Every item goes the way of a single event, and all of them at once; what becomes of each is
+ * kept as the text of its result until the last is known, or until the partner has waited too long: then those that are
+ * not known yet are answered as unavailable, and a re-send of them is a duplicate.
+ */
+#include "ingress/ingress_internal.h"
+#include "model/batch_split.h"
+
+struct batch;
+
+struct batch_item {
+    struct queue_entry entry;
+    struct batch *batch;
+    size_t result_at, result_len; /* in the batch's results; 0 long: not known yet */
+};
+
+struct batch {
+    struct awaited awaited;
+    struct ingress *ingress;
+    struct buffer results;
+    unsigned items_count;
+    unsigned items_under_way;
+    struct batch_item items[];
+};
+
+/* Between these two, a result is written to batch->results. */
+static void begin_result(struct batch_item *item)
+{
+    item->result_at = item->batch->results.len;
+}
+
+static void end_result(struct batch_item *item)
+{
+    item->result_len = item->batch->results.len - item->result_at;
+}
+
+static void set_refused(struct batch_item *item, const struct refusal *refusal)
+{
+    begin_result(item);
+    http_print_refusal(&item->batch->results, refusal);
+    end_result(item);
+}
+
+static void set_durable(struct batch_item *item, enum err result)
+{
+    if (!result_is_good(result)) {
+        struct refusal refusal;
+        result_refuse(&item->entry.append, result, &refusal);
+        set_refused(item, &refusal);
+        return;
+    }
+    begin_result(item);
+    result_print(
+        item->batch->ingress, &item->entry.append, result, "{\"status\":200,\"result\":", &item->batch->results);
+    end_result(item);
+}
+
+static void answer(struct batch *batch)
+{
+    struct refusal late;
+    (void)refuse(&late, ERR_TIMEOUT, REFUSED_LATE);
+    for (unsigned i = 0; i < batch->items_count; i++)
+        if (batch->items[i].result_len == 0)
+            set_refused(&batch->items[i], &late);
+    struct buffer json = BUFFER_EMPTY;
+    buffer_add_string(&json, "{\"results\":[");
+    for (unsigned i = 0; i < batch->items_count && !batch->results.failed; i++) {
+        const struct batch_item *item = &batch->items[i];
+        buffer_add_string(&json, i ? "," : "");
+        buffer_add(&json, batch->results.data + item->result_at, item->result_len);
+    }
+    buffer_add_string(&json, "]}\n");
+    struct http_exchange *exchange = awaited_take_exchange(&batch->awaited);
+    if (buffer_status(&batch->results) == OK && buffer_status(&json) == OK)
+        http_answer(exchange,
+            &(struct http_reply){.status = 200, .content_type = "application/json", .body = buffer_slice(&json)});
+    else
+        http_answer_problem(exchange, ERR_NO_MEMORY, "Send the batch again later.", NULL);
+    buffer_done(&json);
+}
+
+/* Answers and frees a batch of which everything is known. */
+static void end_if_known(struct batch *batch)
+{
+    if (batch->items_under_way > 0)
+        return;
+    if (batch->awaited.exchange)
+        answer(batch);
+    awaited_end(&batch->awaited);
+    buffer_done(&batch->results);
+    free(batch);
+}
+
+static void on_durable(struct queue_entry *entry, enum err result)
+{
+    struct batch_item *item = CONTAINER_OF(entry, struct batch_item, entry);
+    struct batch *batch = item->batch;
+    result_count(result);
+    if (batch->awaited.exchange)
+        set_durable(item, result);
+    event_unref(entry->append.event);
+    batch->items_under_way--;
+    end_if_known(batch);
+}
+
+static void on_late(struct awaited *awaited)
+{
+    answer(CONTAINER_OF(awaited, struct batch, awaited));
+}
+
+static enum err check_request(
+    const struct http_exchange *exchange, enum batch_form *ret_form, struct refusal *ret_refusal)
+{
+    bool is_lines = media_is(exchange, "application/x-ndjson");
+    if (!is_lines && !media_is(exchange, "application/json"))
+        return refuse(ret_refusal, ERR_MEDIA_TYPE,
+            "Send the batch as content-type: application/x-ndjson (an event a line) or application/json (an array).");
+    if (!media_is_plain(exchange))
+        return refuse(ret_refusal, ERR_MEDIA_TYPE, "Send the body without content-encoding.");
+    if (http_header(exchange, "idempotency-key").len)
+        return refuse(ret_refusal, ERR_INVALID,
+            "The Idempotency-Key header is for single events. Give each event of the batch its own id instead.");
+    *ret_form = is_lines ? BATCH_LINES : BATCH_ARRAY;
+    return OK;
+}
+
+static struct batch *batch_new(struct ingress *ingress, struct http_exchange *exchange, unsigned items_count)
+{
+    struct batch *batch = calloc(1, sizeof *batch + items_count * sizeof batch->items[0]);
+    if (!batch)
+        return NULL;
+    batch->ingress = ingress;
+    batch->items_count = items_count;
+    for (unsigned i = 0; i < items_count; i++)
+        batch->items[i].batch = batch;
+    awaited_begin(&batch->awaited, ingress, exchange, on_late);
+    return batch;
+}
+
+static void post_item(struct batch_item *item, const struct submission *submission)
+{
+    struct refusal refusal;
+    enum err failed = ingress_accept(item->batch->ingress, submission, &item->entry.append, &refusal);
+    if (failed) {
+        result_count_refused(failed);
+        set_refused(item, &refusal);
+        return;
+    }
+    item->batch->items_under_way++;
+    item->entry.on_durable = on_durable;
+    ingress_enqueue(item->batch->ingress, &item->entry);
+}
+
+static enum err post_batch(
+    struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner, struct refusal *ret_refusal)
+{
+    enum batch_form form = BATCH_LINES;
+    struct slice items[BATCH_ITEMS_MAX];
+    unsigned count = 0;
+    enum err failed = check_request(exchange, &form, ret_refusal);
+    if (!failed)
+        failed = batch_split(http_body(exchange), form, items, &count, ret_refusal);
+    if (failed)
+        return failed;
+    struct batch *batch = batch_new(ingress, exchange, count);
+    if (!batch)
+        return refuse(ret_refusal, ERR_NO_MEMORY, "Send the batch again later.");
+    struct submission submission = {.partner = partner, .traceparent = http_header(exchange, "traceparent")};
+    for (unsigned i = 0; i < count; i++) {
+        submission.body = items[i];
+        post_item(&batch->items[i], &submission);
+    }
+    end_if_known(batch);
+    return OK;
+}
+
+void ingress_post_batch(struct http_exchange *exchange, void *context)
+{
+    const struct partner *partner = ingress_authenticate(context, exchange);
+    struct refusal refusal;
+    if (!partner)
+        return;
+    enum err failed = post_batch(context, exchange, partner, &refusal);
+    if (!failed)
+        return;
+    result_count_refused(failed);
+    http_answer_refusal(exchange, &refusal);
+}

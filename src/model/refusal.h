@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Why something that a partner or an operator sent is not taken: the error, a sentence that says what to do, and the
+ * fields that are wrong. What becomes of it, an answer or one line among others, is its reader's to say
+ * (http/problem.h).
+ */
+#ifndef PENSTOCK_MODEL_REFUSAL_H
+#define PENSTOCK_MODEL_REFUSAL_H
+
+#include "base/err.h"
+#include "base/limits.h"
+
+#define FIELD_PROBLEMS_MAX 8
+
+struct field_problem {
+    char pointer[KEY_POINTER_BYTES_MAX + 1]; /* RFC 6901 */
+    char detail[128];
+};
+
+struct field_problems {
+    unsigned count;
+    struct field_problem list[FIELD_PROBLEMS_MAX];
+};
+
+/* Adds a problem, unless the list is full or has one with the pointer. */
+void field_problems_add(struct field_problems *problems, const char *pointer, const char *detail);
+
+struct refusal {
+    enum err error;
+    char detail[200];
+    struct field_problems problems;
+};
+
+/* Both return `error`, so that a check can end in one of them. Without a field, and with one. */
+enum err refuse(struct refusal *ret_refusal, enum err error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+enum err refuse_field(struct refusal *ret_refusal, enum err error, const char *pointer, const char *problem);
+
+#define CORRECT_THE_FIELDS "Correct the fields under errors and send the event again."
+
+#endif

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`penstock serve -c FILE`: what production runs, with a configuration that can be changed and read again."""
+import re
+import signal
+import subprocess
+
+import httpx
+
+from support.gateway import BINARY, COMPLAINTS, clean_environment
+from support.ports import free_port
+from support.wait import wait_for
+
+GOOD = """\
+data:
+  directory: {data}
+  partitions: 16
+  shards: 2
+ingress:
+  listen: 127.0.0.1:{port}
+admin:
+  listen: 127.0.0.1:{admin}
+delivery:
+  allow_http: true
+  allow_networks: [127.0.0.0/8]
+  retry_schedule: [1s, 2s]
+log:
+  level: info
+"""
+
+
+def good(tmp_path, **changes):
+    values = {"data": tmp_path / "data", "port": free_port(), "admin": free_port(), **changes}
+    return GOOD.format(**values)
+
+
+class Serving:
+    def __init__(self, tmp_path):
+        self.tmp_path = tmp_path
+        self.path = tmp_path / "penstock.yaml"
+        self.text = good(tmp_path)
+        self.path.write_text(self.text)
+        self.admin, self.ingress = ("http://" + re.search(section + r":\n  listen: (\S+)", self.text).group(1)
+                                    for section in ("admin", "ingress"))
+        self.log = tmp_path / "stderr"
+        with open(self.log, "wb") as err:
+            self.process = subprocess.Popen([BINARY, "serve", "-c", self.path], env=clean_environment(tmp_path), stdout=subprocess.DEVNULL,
+                                            stderr=err)
+
+    def is_ready(self):
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return httpx.get(f"{self.admin}/readyz", trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def reload(self, text):
+        """Sends SIGHUP and returns what was logged for it."""
+        before = len(self.log.read_text())
+        self.path.write_text(text)
+        self.process.send_signal(signal.SIGHUP)
+
+        def said():
+            # Lines of the start may still come (they are written out a moment later): the reload's own has this word.
+            new = self.log.read_text()[before:]
+            return new if re.search(r"reloaded.*\n", new) else None
+
+        return wait_for(said, "the reload is logged")
+
+    def operator(self):
+        token = (self.tmp_path / "data/keys/admin.token").read_text().strip()
+        return httpx.Client(base_url=self.admin, headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=False)
+
+    def finish(self):
+        self.process.terminate()
+        assert self.process.wait(40) == 0, self.log.read_text()
+        complaint = COMPLAINTS.search(self.log.read_text())
+        assert not complaint, self.log.read_text()[-6000:]
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
