@@ -77,8 +77,8 @@ class Gateway:
         except OSError:
             return False
 
-    def ask(self, method, path, body=None, raw=False):
-        connection = http.client.HTTPConnection(self.admin, timeout=30)
+    def ask(self, method, path, body=None, raw=False, seconds=30):
+        connection = http.client.HTTPConnection(self.admin, timeout=seconds)
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None,
                                {"authorization": f"Bearer {self.token}", "content-type": "application/json"})
@@ -107,6 +107,10 @@ class Gateway:
         """Deliveries that are still on their way."""
         found = self.ask("GET", "/api/v1/status")["open"]
         return found["pending"] + found["sending"] + found["waiting"]
+
+    def audit(self):
+        """What `penstock audit --json` prints."""
+        return self.ask("GET", "/api/v1/audit", seconds=600)
 
     def reload(self, options):
         self.options.update(options)

@@ -8,6 +8,7 @@ import subprocess
 import time
 import urllib.parse
 
+from runner.audit import compare_audit, print_audit
 from runner.gateway import Gateway
 from runner.plan import seconds
 from runner.process import Program, RunFailed, Usage, read_json, wait_for
@@ -57,6 +58,7 @@ class Scenario:
         self.secrets = {}
         self.load_usage = Usage("load")
         self.load = None
+        self.audit = None
         self.load_log = directory / "load.log"
         self.progress = Progress(directory / "progress")
         self.backlog = 0
@@ -185,6 +187,7 @@ class Scenario:
             self.start()
             self.post()
             self.settle()
+            self.audit = self.gateway.audit()
         finally:
             self.progress.end()
             codes = self.end()
@@ -195,7 +198,17 @@ class Scenario:
         details = self.verdict(["--json"])
         if text.returncode not in (0, 1):
             raise RunFailed(f"the verdict could not be found ({text.returncode}): {text.stderr}")
-        return text.returncode, text.stdout, json.loads(details.stdout)
+        return self.judge_audit(text.returncode, text.stdout, json.loads(details.stdout))
+
+    def judge_audit(self, code, text, details):
+        """The verdict, and what the gateway's own audit adds to it."""
+        (self.directory / "audit.json").write_text(json.dumps(self.audit, indent=2))
+        wrong = compare_audit(self.audit, details)
+        if wrong:
+            code, details["verdict"] = 1, "FAIL"
+            details["reasons"] = details["reasons"] + wrong
+        lines = "".join(f"FAIL  {reason}\n" for reason in wrong)
+        return code, text + print_audit(self.audit) + lines, details
 
     def end(self):
         """In any case, in this order: nobody posts, nobody delivers, nobody receives."""

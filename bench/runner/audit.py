@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway's own audit beside what the generator posted and the journal's copy says: to the cent, per currency. The verdict has its
+sums from the generator's log, the audit from the gateway's books and rows; neither knows of the other."""
+from decimal import Decimal
+
+ENDS = ("delivered", "on_the_way", "parked", "dead", "discarded")
+
+
+def _sum(row, name):
+    return Decimal(row[name]["sum"])
+
+
+def compare_audit(audit, details):
+    """What does not fit, as sentences; an empty list when all does. `details` is the verdict's JSON."""
+    wrong = []
+    if audit["verdict"] != "complete":
+        wrong += [f"audit: {audit['verdict']}: {finding}" for finding in audit["findings"][:5]] or [f"audit: {audit['verdict']}"]
+    if not all(row["adds_up"] for row in audit["rows"]):
+        wrong.append("audit: a row does not add up")
+    totals = {row["currency"]: row for row in audit["totals"]}
+    for currency, posted in details["money"]["currencies"].items():
+        accepted = Decimal(posted["accepted"]) + Decimal(posted["taken_without_200"])
+        if accepted == 0 and currency not in totals:
+            continue
+        row = totals.get(None if currency == "none" else currency)
+        if row is None:
+            wrong.append(f"audit: {currency}: {accepted} was accepted, and the audit knows of nothing")
+        elif _sum(row, "accepted") != accepted:
+            wrong.append(f"audit: {currency}: the partners were answered 200 for {accepted}, the audit says {row['accepted']['sum']}")
+        elif _sum(row, "accepted") != sum(_sum(row, end) for end in ENDS):
+            wrong.append(f"audit: {currency}: {row['accepted']['sum']} is not the sum of its parts")
+    return wrong
+
+
+def print_audit(audit):
+    """One line for each currency, as the verdict's own."""
+    lines = []
+    for row in audit["totals"]:
+        parts = ", ".join(f"{end.replace('_', ' ')} {row[end]['sum']} ({row[end]['count']})" for end in ENDS if row[end]["count"])
+        lines.append(f"audit      {row['currency'] or 'no currency'}: accepted {row['accepted']['sum']} ({row['accepted']['count']})"
+                     f" = {parts or '0'}")
+    return "\n".join([*lines, f"audit      {audit['verdict']}"]) + "\n"
