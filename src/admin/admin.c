@@ -40,6 +40,14 @@ static const struct http_route routes[] = {
     {"POST", "/api/v1/accounts/{a}/endpoints/{e}/secrets", admin_add_endpoint_secret},
     {"DELETE", "/api/v1/accounts/{a}/endpoints/{e}/secrets/{s}", admin_remove_endpoint_secret},
     {"GET", "/api/v1/events/{id}", admin_get_event},
+    {"GET", "/api/v1/deliveries", admin_list_deliveries},
+    {"GET", "/api/v1/deliveries/{id}", admin_get_delivery},
+    {"POST", "/api/v1/deliveries/{id}/settle", admin_settle_delivery},
+    {"POST", "/api/v1/deliveries/{id}/resend", admin_resend_delivery},
+    {"POST", "/api/v1/deliveries/{id}/discard", admin_discard_delivery},
+    {"POST", "/api/v1/deliveries/{id}/replay", admin_replay_delivery},
+    {"GET", "/api/v1/conflicts", admin_list_conflicts},
+    {"GET", "/api/v1/audit", admin_get_audit},
     {NULL, NULL, NULL},
 };
 

@@ -12,6 +12,10 @@
  *   /api/v1/accounts, .../{a}/endpoints, .../{e}           accounts.c
  *   /api/v1/accounts/{a}/endpoints/{e}/secrets             endpoint_secrets.c
  *   /api/v1/events/{id}                                    events.c
+ *   /api/v1/deliveries, .../{id}                           deliveries.c
+ *   /api/v1/deliveries/{id}/settle, resend, discard, replay    acts.c
+ *   /api/v1/conflicts                                      conflicts.c
+ *   /api/v1/audit                                          audit.c
  */
 #ifndef PENSTOCK_ADMIN_ADMIN_H
 #define PENSTOCK_ADMIN_ADMIN_H
@@ -30,6 +34,8 @@ struct admin_options {
     unsigned shards;
     /* OK, or ERR_URL with a sentence: the egress policy on an endpoint's URL */
     enum err (*check_url)(const char *url, const char **ret_problem, void *context);
+    /* Hands an operator's act to the owner of the delivery, who answers it (delivery_shard_act). */
+    void (*act)(struct journal_act *act, void *context);
     void *context;
 };
 

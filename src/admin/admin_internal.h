@@ -51,6 +51,32 @@ enum admin_member admin_take_flag(
 enum admin_member admin_take_types(
     struct http_exchange *exchange, const json_t *object, const char *name, struct type_list *ret_types);
 
+/* A parameter of the query; an array of them ends with one without a name. */
+#define ADMIN_PARAMETER_BYTES 128
+struct admin_parameter {
+    const char *name;
+    bool given;
+    char value[ADMIN_PARAMETER_BYTES];
+};
+/* False after a 422 that names the parameter; so are all that follow, which leave their output where the parameter is
+ * not given. */
+bool admin_take_parameters(struct http_exchange *exchange, struct admin_parameter *parameters);
+bool admin_take_day(struct http_exchange *exchange, const struct admin_parameter *parameter, int64_t *ret_day);
+bool admin_take_name(
+    struct http_exchange *exchange, const struct admin_parameter *parameter, char ret_name[NAME_BYTES_MAX + 1]);
+bool admin_take_limit(struct http_exchange *exchange, const struct admin_parameter *parameter, unsigned *ret_limit);
+
+/* Where a list goes on, as text. */
+#define ADMIN_CURSOR_RULE "must be the `next` of an answer to the same question"
+struct listing_cursor;
+bool admin_take_cursor(
+    struct http_exchange *exchange, const struct admin_parameter *parameter, struct listing_cursor *ret_cursor);
+struct journal_page;
+json_t *admin_next(const struct journal_page *page); /* the cursor behind a page; null when it was the last */
+
+#define ADMIN_DAY_BYTES 11
+void admin_day_text(int64_t day, char ret_text[ADMIN_DAY_BYTES]); /* since 1970-01-01: 2026-01-31 */
+
 /* Copies a path part that may be a name; false after a 404. */
 bool admin_take_path_name(struct http_exchange *exchange, unsigned part, char ret_name[NAME_BYTES_MAX + 1]);
 
@@ -93,6 +119,14 @@ json_t *admin_view_endpoint_secrets(const struct endpoint *endpoint);
 json_t *admin_time(int64_t wall_us);   /* RFC 3339, null for 0 */
 json_t *admin_text(struct slice text); /* null for an empty one */
 
+/* The delivery that the path's first part names; false after a 404. */
+bool admin_take_delivery_id(struct http_exchange *exchange, struct event_id *ret_event, unsigned *ret_index);
+
+/* An endpoint by its id, and what the directory knows of it; null for 0. */
+json_t *admin_endpoint_label(const struct admin *admin, uint64_t id);
+/* One delivery of a story, with its attempts and acts. */
+json_t *admin_view_delivery(const struct admin *admin, const struct story *story, const struct story_delivery *it);
+
 /* The handlers. */
 void admin_get_livez(struct http_exchange *exchange, void *context);
 void admin_get_readyz(struct http_exchange *exchange, void *context);
@@ -122,5 +156,13 @@ void admin_list_endpoint_secrets(struct http_exchange *exchange, void *context);
 void admin_add_endpoint_secret(struct http_exchange *exchange, void *context);
 void admin_remove_endpoint_secret(struct http_exchange *exchange, void *context);
 void admin_get_event(struct http_exchange *exchange, void *context);
+void admin_list_deliveries(struct http_exchange *exchange, void *context);
+void admin_get_delivery(struct http_exchange *exchange, void *context);
+void admin_settle_delivery(struct http_exchange *exchange, void *context);
+void admin_resend_delivery(struct http_exchange *exchange, void *context);
+void admin_discard_delivery(struct http_exchange *exchange, void *context);
+void admin_replay_delivery(struct http_exchange *exchange, void *context);
+void admin_list_conflicts(struct http_exchange *exchange, void *context);
+void admin_get_audit(struct http_exchange *exchange, void *context);
 
 #endif

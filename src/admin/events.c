@@ -2,6 +2,8 @@
 /* GET /api/v1/events/{id}: the whole timeline of one event. */
 #include "admin/admin_internal.h"
 
+#include "model/delivery_id.h"
+
 #include <stdlib.h>
 
 struct asked {
@@ -51,7 +53,7 @@ static json_t *attempt_view(const struct attempt *attempt)
     return view;
 }
 
-static json_t *endpoint_label(const struct admin *admin, uint64_t id)
+json_t *admin_endpoint_label(const struct admin *admin, uint64_t id)
 {
     if (id == 0)
         return json_null();
@@ -64,12 +66,20 @@ static json_t *endpoint_label(const struct admin *admin, uint64_t id)
         endpoint ? endpoint->url : NULL);
 }
 
-static json_t *delivery_view(const struct admin *admin, const struct story *story, const struct story_delivery *it)
+static json_t *act_view(const struct story_act *act)
+{
+    return json_pack("{s:o, s:s, s:s, s:s}", "at", admin_time(act->at_us), "from", delivery_state_name(act->from), "to",
+        delivery_state_name(act->to), "note", act->note);
+}
+
+json_t *admin_view_delivery(const struct admin *admin, const struct story *story, const struct story_delivery *it)
 {
     const struct delivery *delivery = &it->delivery;
-    json_t *view = json_object(), *attempts = json_array();
-    json_object_set_new(view, "id", json_integer(delivery->id));
-    json_object_set_new(view, "endpoint", endpoint_label(admin, delivery->endpoint));
+    json_t *view = json_object(), *attempts = json_array(), *acts = json_array();
+    char id[DELIVERY_ID_TEXT_BYTES];
+    delivery_id_format(&story->event->parts.id, (unsigned)(delivery->id % ACCOUNT_ENDPOINTS_MAX), id);
+    json_object_set_new(view, "id", json_string(id));
+    json_object_set_new(view, "endpoint", admin_endpoint_label(admin, delivery->endpoint));
     json_object_set_new(view, "state", json_string(delivery_state_name(delivery->state)));
     if (delivery->state == DELIVERY_PARKED)
         json_object_set_new(view, "reason", json_string(park_reason_name(it->reason)));
@@ -81,6 +91,12 @@ static json_t *delivery_view(const struct admin *admin, const struct story *stor
         if (story->attempts[i].delivery == delivery->id)
             json_array_append_new(attempts, attempt_view(&story->attempts[i].attempt));
     json_object_set_new(view, "attempts", attempts);
+    for (size_t i = 0; i < story->acts_count; i++)
+        if (story->acts[i].delivery == delivery->id)
+            json_array_append_new(acts, act_view(&story->acts[i]));
+    json_object_set_new(view, "acts", acts);
+    if (it->damaged)
+        json_object_set_new(view, "damaged", json_true());
     return view;
 }
 
@@ -104,7 +120,7 @@ static json_t *story_view(const struct admin *admin, const struct story *story)
     json_object_set_new(view, "accepted_at", admin_time(parts->accepted_us));
     json_object_set_new(view, "bytes", json_integer((json_int_t)parts->body.len));
     for (size_t i = 0; i < story->deliveries_count; i++)
-        json_array_append_new(deliveries, delivery_view(admin, story, &story->deliveries[i]));
+        json_array_append_new(deliveries, admin_view_delivery(admin, story, &story->deliveries[i]));
     json_object_set_new(view, "deliveries", deliveries);
     return view;
 }

@@ -7,12 +7,19 @@
 #define ANSWER_BYTES_MAX (16 * 1024 * 1024)
 #define TIMEOUT_S 30L
 
+struct answer {
+    struct buffer *body;
+    size_t bytes_max;
+    bool too_large;
+};
+
 static size_t on_body(char *data, size_t size, size_t count, void *context)
 {
-    struct buffer *body = context;
-    if (body->len + size * count > ANSWER_BYTES_MAX)
+    struct answer *answer = context;
+    answer->too_large = answer->body->len + size * count > answer->bytes_max;
+    if (answer->too_large)
         return 0; /* ends the transfer */
-    buffer_add(body, data, size * count);
+    buffer_add(answer->body, data, size * count);
     return size * count;
 }
 
@@ -22,6 +29,8 @@ enum err client_call(const struct client_call *call, int *ret_status, struct buf
     struct buffer authorization = BUFFER_EMPTY;
     buffer_add_format(&authorization, "Authorization: Bearer %s", call->bearer_token);
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    struct answer answer = {
+        .body = body, .bytes_max = call->answer_bytes_max ? call->answer_bytes_max : ANSWER_BYTES_MAX};
     enum err result = ERR_NO_MEMORY;
     if (!curl || !headers || buffer_status(&authorization) != OK || !curl_slist_append(headers, authorization.data)) {
         goto out;
@@ -31,15 +40,18 @@ enum err client_call(const struct client_call *call, int *ret_status, struct buf
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, call->timeout_s ? call->timeout_s : TIMEOUT_S);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
     if (call->json.len) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)call->json.len);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call->json.data);
     }
     result = ERR_UNAVAILABLE;
-    if (curl_easy_perform(curl) == CURLE_OK) {
+    CURLcode code = curl_easy_perform(curl);
+    if (answer.too_large)
+        result = ERR_TOO_LARGE;
+    if (code == CURLE_OK) {
         long status = 0;
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
         *ret_status = (int)status;

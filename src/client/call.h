@@ -10,11 +10,13 @@ struct client_call {
     const char *method; /* "GET" */
     const char *url;
     const char *bearer_token;
-    struct slice json; /* the body; empty: none */
+    struct slice json;       /* the body; empty: none */
+    long timeout_s;          /* 0: 30 */
+    size_t answer_bytes_max; /* 0: 16 MiB */
 };
 
-/* OK with any HTTP status; ERR_UNAVAILABLE when nobody answers there; ERR_NO_MEMORY. *body gets the answer's, up to 16
- * MiB. */
+/* OK with any HTTP status; ERR_UNAVAILABLE when nobody answers there in time; ERR_TOO_LARGE; ERR_NO_MEMORY. *body gets
+ * the answer's. */
 enum err client_call(const struct client_call *call, int *ret_status, struct buffer *body) MUST_CHECK;
 
 #endif

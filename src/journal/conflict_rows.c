@@ -6,8 +6,8 @@
 
 static const char *const texts[CONFLICTS_STATEMENTS] = {
     [CONFLICTS_FIND] = "SELECT seq, amount, currency FROM conflicts WHERE first_event = ? ORDER BY seq",
-    [CONFLICTS_ADD] = "INSERT INTO conflicts(first_event, at_us, partner, account, type, key, amount, currency, body,"
-                      " times, last_us, crc) VALUES(?,?,?,?,?,?,?,?,?,1,?,?)",
+    [CONFLICTS_ADD] = ("INSERT INTO conflicts(first_event, at_us, partner, account, type, key, amount, currency, body,"
+                       " times, last_us, crc) VALUES(?,?,?,?,?,?,?,?,?,1,?,?)"),
     [CONFLICTS_COUNT_AGAIN] = "UPDATE conflicts SET times = times + 1, last_us = ? WHERE seq = ?",
 };
 
@@ -20,6 +20,32 @@ enum err conflict_rows_init(struct conflict_rows *rows, sqlite3 *db)
 void conflict_rows_done(struct conflict_rows *rows)
 {
     sql_finalize_all(rows->statements, CONFLICTS_STATEMENTS);
+}
+
+bool conflict_row_take(const struct sql_use *use, struct conflict_row *ret_row)
+{
+    struct slice first = sql_column_slice(use, 1);
+    *ret_row = (struct conflict_row){
+        .seq = sql_column_int(use, 0),
+        .at_us = sql_column_int(use, 2),
+        .last_us = sql_column_int(use, 3),
+        .times = sql_column_int(use, 4),
+        .parts =
+            {
+                .partner = sql_column_slice(use, 5),
+                .account = sql_column_slice(use, 6),
+                .type = sql_column_slice(use, 7),
+                .key = sql_column_slice(use, 8),
+                .amount = sql_column_slice(use, 9),
+                .currency = sql_column_slice(use, 10),
+                .body = sql_column_slice(use, 11),
+            },
+    };
+    if (first.len != sizeof ret_row->first.bytes)
+        return false;
+    memcpy(ret_row->first.bytes, first.data, first.len);
+    const struct event event = {.parts = ret_row->parts};
+    return checksum_conflict(&ret_row->first, ret_row->at_us, &event) == sql_column_int(use, 12);
 }
 
 static bool is_same_money(const struct event_parts *parts, struct slice amount, struct slice currency)

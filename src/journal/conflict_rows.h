@@ -18,6 +18,20 @@ struct conflict_rows {
     sqlite3_stmt *statements[CONFLICTS_STATEMENTS];
 };
 
+/* A row as the file has it. Of `parts` the partner, account, type, key, amount, currency and body are set; they are
+ * valid until the next step. */
+struct conflict_row {
+    int64_t seq;
+    struct event_id first;
+    int64_t at_us, last_us, times;
+    struct event_parts parts;
+};
+/* The columns that conflict_row_take reads, in its order. */
+#define CONFLICT_COLUMNS \
+    "seq, first_event, at_us, last_us, times, partner, account, type, key, amount, currency, body, crc"
+/* False when it is not what was written; it is filled all the same. */
+bool conflict_row_take(const struct sql_use *use, struct conflict_row *ret_row);
+
 /* conflict_rows_done is due after a failure as well. */
 enum err conflict_rows_init(struct conflict_rows *rows, sqlite3 *db) MUST_CHECK;
 void conflict_rows_done(struct conflict_rows *rows);

@@ -5,13 +5,10 @@
 #include "journal/sql.h"
 
 static const char *const texts[EVENTS_STATEMENTS] = {
-    [EVENTS_ADD] = "INSERT INTO events(seq, id, accepted_us, occurred_us, partner, account, type, key, class, guarded,"
-                   " amount, currency, traceparent, deliveries, crc) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    [EVENTS_ADD] = "INSERT INTO events(" EVENT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
                    " ON CONFLICT(id) DO NOTHING",
     [EVENTS_ADD_BODY] = "INSERT INTO bodies(seq, body, crc) VALUES(?,?,?)",
-    [EVENTS_READ] =
-        "SELECT id, accepted_us, occurred_us, partner, account, type, key, class, guarded, amount, currency,"
-        " traceparent, deliveries, crc FROM events WHERE seq = ?",
+    [EVENTS_READ] = "SELECT " EVENT_COLUMNS " FROM events WHERE seq = ?",
     [EVENTS_READ_BODY] = "SELECT body, crc FROM bodies WHERE seq = ?",
     [EVENTS_FIND] = "SELECT seq FROM events WHERE id = ?",
 };
@@ -73,9 +70,8 @@ enum err event_rows_find(struct event_rows *rows, const struct event_id *id, int
     return sql_execute_int(&use, ret_seq);
 }
 
-/* The body into `parts`; it stays in the statement until that is finished. */
-static enum err read_body(
-    struct sql_use *use, int64_t seq, const struct event_reading *reading, struct event_parts *parts)
+/* The body stays in the statement until that is finished. */
+static enum err read_body(struct sql_use *use, int64_t seq, const struct event_reading *reading, struct slice *ret_body)
 {
     bool row;
     sql_bind_int(use, seq);
@@ -84,65 +80,71 @@ static enum err read_body(
         return result;
     if (!row)
         return reading->may_lack_body ? OK : ERR_DAMAGED;
-    parts->body = sql_column_slice(use, 0);
-    if (checksum_body(seq, parts->body) != sql_column_int(use, 1))
+    *ret_body = sql_column_slice(use, 0);
+    if (checksum_body(seq, *ret_body) != sql_column_int(use, 1))
         return ERR_DAMAGED;
-    return (int64_t)parts->body.len > reading->body_bytes_max ? ERR_TOO_LARGE : OK;
+    return (int64_t)ret_body->len > reading->body_bytes_max ? ERR_TOO_LARGE : OK;
 }
 
-/* The event of the row that `use` stands on. What the row says of class and guard counts, not what the type means
- * today. */
-static enum err make_event(const struct sql_use *use, int64_t seq, const struct event_reading *reading,
-    struct event_parts *parts, struct event **ret_event, unsigned *ret_deliveries)
+bool event_row_take(
+    const struct sql_use *use, int64_t *ret_seq, struct event_parts *ret_parts, unsigned *ret_deliveries)
 {
-    struct slice id = sql_column_slice(use, 0);
-    if (id.len != sizeof parts->id.bytes)
+    struct slice id = sql_column_slice(use, 1);
+    bool is_id = id.len == sizeof ret_parts->id.bytes;
+    *ret_seq = sql_column_int(use, 0);
+    *ret_parts = (struct event_parts){
+        .accepted_us = sql_column_int(use, 2),
+        .has_occurred_at = sqlite3_column_type(use->statement, 3) != SQLITE_NULL,
+        .occurred_us = sql_column_int(use, 3),
+        .partner = sql_column_slice(use, 4),
+        .account = sql_column_slice(use, EVENT_COLUMN_ACCOUNT),
+        .type = sql_column_slice(use, 6),
+        .key = sql_column_slice(use, 7),
+        .class = (enum event_class)sql_column_int(use, 8),
+        .guarded = sql_column_int(use, 9) != 0,
+        .amount = sql_column_slice(use, 10),
+        .currency = sql_column_slice(use, 11),
+        .traceparent = sql_column_slice(use, 12),
+    };
+    if (is_id)
+        memcpy(ret_parts->id.bytes, id.data, id.len);
+    int64_t deliveries = sql_column_int(use, 13);
+    *ret_deliveries = (unsigned)(deliveries < 0 || deliveries > ACCOUNT_ENDPOINTS_MAX ? 0 : deliveries);
+    const struct event event = {.parts = *ret_parts};
+    return is_id && *ret_deliveries == deliveries &&
+           checksum_event(*ret_seq, &event, *ret_deliveries) == sql_column_int(use, 14);
+}
+
+/* The event of the row that `use` stands on. */
+static enum err make_event(const struct sql_use *use, const struct event_reading *reading, struct slice body,
+    struct event **ret_event, unsigned *ret_deliveries)
+{
+    struct event_parts parts;
+    int64_t seq;
+    unsigned deliveries;
+    if (!event_row_take(use, &seq, &parts, &deliveries))
         return ERR_DAMAGED;
-    memcpy(parts->id.bytes, id.data, id.len);
-    parts->accepted_us = sql_column_int(use, 1);
-    parts->has_occurred_at = sqlite3_column_type(use->statement, 2) != SQLITE_NULL;
-    parts->occurred_us = sql_column_int(use, 2);
-    parts->class = (enum event_class)sql_column_int(use, 7);
-    parts->guarded = sql_column_int(use, 8) != 0;
-    struct slice *const slices[] = {[3] = &parts->partner,
-        [4] = &parts->account,
-        [5] = &parts->type,
-        [6] = &parts->key,
-        [9] = &parts->amount,
-        [10] = &parts->currency,
-        [11] = &parts->traceparent};
-    for (int column = 3; column <= 11; column++)
-        if (slices[column])
-            *slices[column] = sql_column_slice(use, column);
-    struct event *event;
-    enum err result = event_new(parts, reading->credit, reading->credit_share_percent, &event);
-    if (result)
-        return result;
-    unsigned deliveries = (unsigned)sql_column_int(use, 12);
-    if (deliveries > ACCOUNT_ENDPOINTS_MAX || checksum_event(seq, event, deliveries) != sql_column_int(use, 13)) {
-        event_unref(event);
-        return ERR_DAMAGED;
-    }
-    *ret_event = event;
-    if (ret_deliveries)
+    parts.body = body;
+    enum err result = event_new(&parts, reading->credit, reading->credit_share_percent, ret_event);
+    if (!result && ret_deliveries)
         *ret_deliveries = deliveries;
-    return OK;
+    return result;
 }
 
 enum err event_rows_read(struct event_rows *rows, int64_t seq, const struct event_reading *reading,
     struct event **ret_event, unsigned *ret_deliveries)
 {
-    struct event_parts parts = {0};
+    struct slice body = {0};
     struct sql_use row_use = sql_use(rows->statements[EVENTS_READ]),
                    body_use = sql_use(rows->statements[EVENTS_READ_BODY]);
     bool row = false;
-    enum err result = reading->without_body ? OK : read_body(&body_use, seq, reading, &parts);
+    enum err result = reading->without_body ? OK : read_body(&body_use, seq, reading, &body);
     if (!result) {
         sql_bind_int(&row_use, seq);
         result = sql_step(&row_use, &row);
     }
     if (!result)
-        result = row ? make_event(&row_use, seq, reading, &parts, ret_event, ret_deliveries) : ERR_DAMAGED;
+        result = row ? make_event(&row_use, reading, body, ret_event, ret_deliveries) : ERR_DAMAGED;
     /* In this order, since finishing one that went well wipes out what the connection says of the other. */
     sql_finish(&body_use);
     sql_finish(&row_use);

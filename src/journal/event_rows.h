@@ -6,9 +6,8 @@
 #ifndef PENSTOCK_JOURNAL_EVENT_ROWS_H
 #define PENSTOCK_JOURNAL_EVENT_ROWS_H
 
+#include "journal/sql.h"
 #include "model/event.h"
-
-#include <sqlite3.h>
 
 enum event_statement { EVENTS_ADD, EVENTS_ADD_BODY, EVENTS_READ, EVENTS_READ_BODY, EVENTS_FIND, EVENTS_STATEMENTS };
 
@@ -25,6 +24,18 @@ struct event_reading {
     bool may_lack_body; /* it is empty then; else its absence is damage */
     bool without_body;  /* it is not looked for */
 };
+
+/* The columns that event_row_take reads, in its order. */
+#define EVENT_COLUMNS                                                                                   \
+    "seq, id, accepted_us, occurred_us, partner, account, type, key, class, guarded, amount, currency," \
+    " traceparent, deliveries, crc"
+#define EVENT_COLUMN_ACCOUNT 5
+/*
+ * Reads a row without its body; the texts are valid until the next step. What the row says of class and guard counts,
+ * not what the type means today. False when it is not what was written; it is filled all the same.
+ */
+bool event_row_take(
+    const struct sql_use *use, int64_t *ret_seq, struct event_parts *ret_parts, unsigned *ret_deliveries);
 
 /* event_rows_done is due after a failure as well. */
 enum err event_rows_init(struct event_rows *rows, sqlite3 *db) MUST_CHECK;

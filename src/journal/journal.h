@@ -49,7 +49,7 @@ struct attempt {
     struct attempt_end end;
     struct attempt_reach reach;
     uint32_t excerpt_len;
-    char excerpt[ANSWER_EXCERPT_BYTES_MAX]; /* of the answer: of its body, or of what came instead; may hold any bytes */
+    char excerpt[ANSWER_EXCERPT_BYTES_MAX]; /* of the answer: its body, or what came instead; may hold any bytes */
 };
 
 enum journal_kind {

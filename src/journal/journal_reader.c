@@ -3,9 +3,16 @@
  * The reader's thread: works off one query after the other, each with the connections that it needs, opened when they
  * are first asked for. A connection that has said anything but "busy" or "not found" is closed, so that the next query
  * begins with a new one.
+ *
+ * An audit takes many steps, with connections of its own. After each it is posted again, so that what has been asked
+ * meanwhile goes first, or rests for a while.
  */
 #include "journal/journal_reader.h"
 
+#include "base/clock.h"
+#include "journal/audit_internal.h"
+#include "journal/listing.h"
+#include "journal/reading.h"
 #include "journal/story.h"
 #include "runtime/thread.h"
 
@@ -23,7 +30,9 @@ struct journal_reader {
 
     /* owned by the reader's thread */
     bool stopping;
-    struct story_source sources[]; /* by shard */
+    unsigned audits_count;
+    struct journal_audit *resting[AUDIT_RUNS_MAX]; /* NULL: a free place */
+    struct story_source sources[];                 /* by shard */
 };
 
 /* On the requester's thread. */
@@ -54,7 +63,7 @@ static enum err reader_source(struct journal_reader *reader, unsigned shard, str
 
 static enum err reader_judge(struct story_source *source, enum err result)
 {
-    if (result && result != ERR_UNAVAILABLE && result != ERR_NOT_FOUND)
+    if (result && result != ERR_UNAVAILABLE && result != ERR_NOT_FOUND && result != ERR_INVALID)
         story_source_close(source);
     return result;
 }
@@ -88,6 +97,114 @@ static void receive_census(struct mail *mail, void *receiver)
     answer(&census->query, result);
 }
 
+/* Lists. */
+
+/* Shard after shard, until the page is full or the time is up. */
+static enum err read_page(struct journal_reader *reader, struct journal_page *page,
+    enum err (*read)(struct story_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over))
+{
+    struct listing_cursor *cursor = &page->cursor;
+    int64_t deadline_us = clock_mono_us() + READING_US_MAX;
+    enum err result = cursor->shard < reader->shards ? OK : ERR_INVALID;
+    bool over = true;
+    while (!result && over && cursor->shard < reader->shards) {
+        struct story_source *source;
+        result = reader_source(reader, cursor->shard, &source);
+        if (!result)
+            result = reader_judge(source, read(source, page, deadline_us, &over));
+        if (!result && over)
+            *cursor = (struct listing_cursor){.shard = cursor->shard + 1};
+    }
+    page->ret_more = cursor->shard < reader->shards;
+    return result;
+}
+
+static void receive_list(struct mail *mail, void *receiver)
+{
+    struct journal_list *list = CONTAINER_OF(mail, struct journal_list, page.query.mail);
+    list->ret_deliveries = calloc(list->page.count_max, sizeof list->ret_deliveries[0]);
+    enum err result = list->ret_deliveries ? read_page(receiver, &list->page, listing_read) : ERR_NO_MEMORY;
+    if (result)
+        journal_list_done(list);
+    answer(&list->page.query, result);
+}
+
+static void receive_list_conflicts(struct mail *mail, void *receiver)
+{
+    struct journal_list_conflicts *list = CONTAINER_OF(mail, struct journal_list_conflicts, page.query.mail);
+    list->ret_conflicts = calloc(list->page.count_max, sizeof list->ret_conflicts[0]);
+    enum err result = list->ret_conflicts ? read_page(receiver, &list->page, listing_read_conflicts) : ERR_NO_MEMORY;
+    if (result)
+        journal_list_conflicts_done(list);
+    answer(&list->page.query, result);
+}
+
+/* Audits. */
+
+static void end_audit(struct journal_reader *reader, struct journal_audit *audit, enum err result)
+{
+    if (audit->run) {
+        audit->ret_restless_day = audit->run->restless_day;
+        reader->audits_count--;
+    }
+    audit_run_free(TAKE(audit->run));
+    answer(&audit->query, result);
+}
+
+static void lay_to_rest(struct journal_reader *reader, struct journal_audit *audit, int64_t pause_us)
+{
+    audit->rests_until_us = clock_mono_us() + pause_us;
+    for (unsigned i = 0; i < AUDIT_RUNS_MAX; i++) { /* one is free, since no more run */
+        if (!reader->resting[i]) {
+            reader->resting[i] = audit;
+            return;
+        }
+    }
+}
+
+static void receive_audit(struct mail *mail, void *receiver)
+{
+    struct journal_reader *reader = receiver;
+    struct journal_audit *audit = CONTAINER_OF(mail, struct journal_audit, query.mail);
+    enum err result = reader->stopping ? ERR_SHUTTING_DOWN : OK;
+    if (!result && !audit->run && reader->audits_count == AUDIT_RUNS_MAX)
+        result = ERR_OVERLOADED;
+    if (!result && !audit->run) {
+        result = audit_run_new(&audit->question, reader->directory, reader->shards, &audit->run);
+        reader->audits_count += !result;
+    }
+    bool more = false;
+    int64_t pause_us = 0;
+    if (!result)
+        result = audit_run_step(audit->run, &more, &pause_us, &audit->ret_audit);
+    if (result || !more)
+        end_audit(reader, audit, result);
+    else if (pause_us)
+        lay_to_rest(reader, audit, pause_us);
+    else
+        mailbox_post(&reader->mailbox, mail);
+}
+
+/* Goes on with those that have rested; returns the milliseconds until the next one has, or -1. */
+static int wake_audits(struct journal_reader *reader)
+{
+    int64_t now_us = clock_mono_us(), next_us = INT64_MAX;
+    for (unsigned i = 0; i < AUDIT_RUNS_MAX; i++) {
+        struct journal_audit *audit = reader->resting[i];
+        if (!audit)
+            continue;
+        if (audit->rests_until_us <= now_us || reader->stopping) {
+            reader->resting[i] = NULL;
+            mailbox_post(&reader->mailbox, &audit->query.mail);
+        } else if (audit->rests_until_us < next_us) {
+            next_us = audit->rests_until_us;
+        }
+    }
+    return next_us == INT64_MAX ? -1 : (int)((next_us - now_us) / US_PER_MS) + 1;
+}
+
+/* The thread. */
+
 static void receive_stop(struct mail *mail, void *receiver)
 {
     (void)mail;
@@ -98,9 +215,11 @@ static void run(void *context)
 {
     struct journal_reader *reader = context;
     while (!reader->stopping) {
-        mailbox_wait(&reader->mailbox, -1);
+        mailbox_wait(&reader->mailbox, wake_audits(reader));
         mailbox_work(&reader->mailbox);
     }
+    (void)wake_audits(reader); /* what still runs is answered */
+    mailbox_work(&reader->mailbox);
     for (unsigned shard = 0; shard < reader->shards; shard++)
         story_source_close(&reader->sources[shard]);
 }
@@ -151,4 +270,26 @@ void journal_reader_census(struct journal_reader *reader, struct journal_census 
 {
     census->query.mail.on_receive = receive_census;
     mailbox_post(&reader->mailbox, &census->query.mail);
+}
+
+void journal_reader_audit(struct journal_reader *reader, struct journal_audit *audit)
+{
+    audit->run = NULL;
+    audit->ret_restless_day = -1;
+    audit->query.mail.on_receive = receive_audit;
+    mailbox_post(&reader->mailbox, &audit->query.mail);
+}
+
+void journal_reader_list(struct journal_reader *reader, struct journal_list *list)
+{
+    list->page.ret_count = 0;
+    list->page.query.mail.on_receive = receive_list;
+    mailbox_post(&reader->mailbox, &list->page.query.mail);
+}
+
+void journal_reader_list_conflicts(struct journal_reader *reader, struct journal_list_conflicts *list)
+{
+    list->page.ret_count = 0;
+    list->page.query.mail.on_receive = receive_list_conflicts;
+    mailbox_post(&reader->mailbox, &list->page.query.mail);
 }

@@ -27,6 +27,20 @@ enum command_flag {
     FLAG_KEY_POINTER, /* --key-pointer POINTER */
     FLAG_SECRET,      /* --secret SECRET */
     FLAG_SAMPLE,      /* --sample */
+    FLAG_FROM,        /* --from DAY */
+    FLAG_TO,          /* --to DAY */
+    FLAG_DAY,         /* --day DAY */
+    FLAG_ACCOUNT,     /* --account ACCOUNT */
+    FLAG_ENDPOINT,    /* --endpoint ENDPOINT|none */
+    FLAG_CURRENCY,    /* --currency CURRENCY|none */
+    FLAG_STATE,       /* --state STATE|open */
+    FLAG_REASON,      /* --reason REASON */
+    FLAG_LIMIT,       /* --limit N */
+    FLAG_BODIES,      /* --bodies */
+    FLAG_AS,          /* --as delivered|discarded */
+    FLAG_EXPECT,      /* --expect STATE */
+    FLAG_NOTE,        /* --note TEXT */
+    FLAG_FORCE,       /* --force */
     FLAGS
 };
 
@@ -44,6 +58,14 @@ int command_check(const struct invocation *call);
 int command_dev(const struct invocation *call);
 int command_status(const struct invocation *call);
 int command_event_show(const struct invocation *call);
+int command_event_conflicts(const struct invocation *call);
+int command_delivery_list(const struct invocation *call);
+int command_delivery_show(const struct invocation *call);
+int command_delivery_settle(const struct invocation *call);
+int command_delivery_resend(const struct invocation *call);
+int command_delivery_discard(const struct invocation *call);
+int command_delivery_replay(const struct invocation *call);
+int command_audit(const struct invocation *call);
 int command_partner_add(const struct invocation *call);
 int command_partner_list(const struct invocation *call);
 int command_partner_show(const struct invocation *call);

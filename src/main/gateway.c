@@ -60,6 +60,13 @@ static enum err check_url(const char *url, const char **ret_problem, void *conte
     return client_check_url(&((struct gateway *)context)->client_options, url, ret_problem);
 }
 
+/* An operator's act goes to the owner of the delivery. */
+static void hand_act_over(struct journal_act *act, void *context)
+{
+    struct gateway *gateway = context;
+    delivery_shard_act(gateway->deliveries[event_id_partition(&act->event) % gateway->installation.shards], act);
+}
+
 /* From the configuration to what the parts take. */
 
 static void make_policy(const struct config *config, struct delivery_policy *ret_policy)
@@ -219,6 +226,7 @@ static enum err start_admin(struct gateway *gateway, struct buffer *complaints)
             .reader = gateway->reader,
             .shards = gateway->installation.shards,
             .check_url = check_url,
+            .act = hand_act_over,
             .context = gateway,
         },
         &gateway->admin);

@@ -4,6 +4,7 @@
 #include "config/config.h"
 #include "main/command.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +12,10 @@
 
 #define F(flag) (1u << (flag))
 #define REMOTE (F(FLAG_CONFIG) | F(FLAG_DATA) | F(FLAG_JSON))
+#define ACT (F(FLAG_EXPECT) | F(FLAG_NOTE))
 #define ENDPOINT_POLICY (F(FLAG_URL) | F(FLAG_TYPES) | F(FLAG_IDEMPOTENT) | F(FLAG_FINAL_4XX))
+
+static_assert(FLAGS <= 32, "a command's flags are bits of an unsigned");
 
 static const struct command {
     const char *name;  /* one or two words */
@@ -28,6 +32,22 @@ static const struct command {
         command_check},
     {"status", "", 0, 0, REMOTE, "What the running gateway holds and has done", command_status},
     {"event show", "EVENT", 1, 1, REMOTE, "One event's story", command_event_show},
+    {"event conflicts", "[EVENT]", 0, 1, REMOTE | F(FLAG_ACCOUNT) | F(FLAG_DAY) | F(FLAG_LIMIT),
+        "What came under an accepted event's key with other money", command_event_conflicts},
+    {"delivery list", "", 0, 0,
+        REMOTE | F(FLAG_STATE) | F(FLAG_REASON) | F(FLAG_ACCOUNT) | F(FLAG_ENDPOINT) | F(FLAG_DAY) | F(FLAG_CURRENCY) |
+            F(FLAG_LIMIT),
+        "List deliveries", command_delivery_list},
+    {"delivery show", "DELIVERY", 1, 1, REMOTE, "One delivery, its attempts, and what was done to it",
+        command_delivery_show},
+    {"delivery settle", "DELIVERY", 1, 1, REMOTE | F(FLAG_AS) | ACT,
+        "Say what became of a parked delivery, without sending it", command_delivery_settle},
+    {"delivery resend", "DELIVERY", 1, 1, REMOTE | ACT, "Send a parked delivery", command_delivery_resend},
+    {"delivery discard", "DELIVERY", 1, 1, REMOTE | ACT, "Give a parked or dead delivery up", command_delivery_discard},
+    {"delivery replay", "DELIVERY", 1, 1, REMOTE | F(FLAG_FORCE) | ACT,
+        "Send a dead delivery again, or with --force a delivered one", command_delivery_replay},
+    {"audit", "", 0, 0, REMOTE | F(FLAG_FROM) | F(FLAG_TO) | F(FLAG_ACCOUNT) | F(FLAG_BODIES),
+        "Whether all that was accepted is accounted for, to the last cent", command_audit},
     {"partner add", "PARTNER", 1, 1, REMOTE, "Add a partner and make its first API key", command_partner_add},
     {"partner list", "", 0, 0, REMOTE, "List the partners", command_partner_list},
     {"partner show", "PARTNER", 1, 1, REMOTE, "Show a partner, its keys and its secrets", command_partner_show},
@@ -79,6 +99,20 @@ static const struct flag {
         "where an event carries its dedupe key: /data/order (\"\": nowhere)"},
     [FLAG_SECRET] = {"--secret", NULL, "SECRET", "take this one (whsec_...) instead of making one"},
     [FLAG_SAMPLE] = {"--sample", NULL, NULL, "print a commented sample configuration"},
+    [FLAG_FROM] = {"--from", NULL, "DAY", "the first day of acceptance (UTC): 2026-01-01"},
+    [FLAG_TO] = {"--to", NULL, "DAY", "the last one"},
+    [FLAG_DAY] = {"--day", NULL, "DAY", "of one day (UTC): 2026-01-01"},
+    [FLAG_ACCOUNT] = {"--account", NULL, "ACCOUNT", "of one account"},
+    [FLAG_ENDPOINT] = {"--endpoint", NULL, "ENDPOINT", "to one endpoint (its id; none: unrouted)"},
+    [FLAG_CURRENCY] = {"--currency", NULL, "CURRENCY", "of one currency (none: without an amount)"},
+    [FLAG_STATE] = {"--state", NULL, "STATE", "in one state; open: pending, sending or waiting"},
+    [FLAG_REASON] = {"--reason", NULL, "REASON", "parked for one reason"},
+    [FLAG_LIMIT] = {"--limit", NULL, "N", "as many at most (default 100)"},
+    [FLAG_BODIES] = {"--bodies", NULL, NULL, "read all bodies, not only those of what is open: it takes long"},
+    [FLAG_AS] = {"--as", NULL, "STATE", "what became of it: delivered or discarded"},
+    [FLAG_EXPECT] = {"--expect", NULL, "STATE", "where it is; nothing is done when it has moved on"},
+    [FLAG_NOTE] = {"--note", NULL, "TEXT", "why; kept with the delivery"},
+    [FLAG_FORCE] = {"--force", NULL, NULL, "although the client has had it"},
 };
 
 int command_fail(enum err error, const char *format, ...)

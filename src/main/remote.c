@@ -12,6 +12,8 @@
 #include <stdlib.h>
 
 #define SMALL_FILE_BYTES_MAX 65536
+#define LONG_TIMEOUT_S (24 * 3600L)
+#define LONG_ANSWER_BYTES_MAX (128 * 1024 * 1024)
 
 extern char **environ;
 
@@ -20,6 +22,7 @@ struct target {
     char token_file[4001]; /* empty: keys/admin.token */
     char url[256];
     char token[TOKEN_BYTES_MAX + 1];
+    bool takes_long;
 };
 
 static bool exists(const char *directory, const char *name)
@@ -125,12 +128,17 @@ static enum err exchange(
     int status = 0;
     snprintf(url, sizeof url, "%s%s", target->url, path);
     struct buffer body = BUFFER_EMPTY;
-    enum err failed =
-        client_call(&(struct client_call){.method = method, .url = url, .bearer_token = target->token, .json = json},
-            &status, &body);
+    const struct client_call request = {.method = method,
+        .url = url,
+        .bearer_token = target->token,
+        .json = json,
+        .timeout_s = target->takes_long ? LONG_TIMEOUT_S : 0,
+        .answer_bytes_max = target->takes_long ? LONG_ANSWER_BYTES_MAX : 0};
+    enum err failed = client_call(&request, &status, &body);
     json_t *answer = failed || !body.len ? NULL : json_loadb(body.data, body.len, 0, NULL);
     if (failed) {
-        command_fail(failed, "the gateway at %s does not answer", target->url);
+        command_fail(failed, "the gateway at %s %s", target->url,
+            failed == ERR_TOO_LARGE ? "answers more than can be taken: ask for less" : "does not answer");
     } else if (status >= 300 || !answer) {
         print_problem(answer, status);
         failed = error_of_problem(answer);
@@ -142,8 +150,8 @@ static enum err exchange(
     return failed;
 }
 
-enum err remote_request(
-    const struct invocation *call, const char *method, const char *path, json_t *body, json_t **ret_answer)
+static enum err request(const struct invocation *call, bool takes_long, const char *method, const char *path,
+    json_t *body, json_t **ret_answer)
 {
     struct target *target = calloc(1, sizeof *target);
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -151,6 +159,8 @@ enum err remote_request(
     json_decref(body);
     if (failed)
         command_fail(failed, "%s", err_title(failed));
+    else
+        target->takes_long = takes_long;
     if (!failed)
         failed = choose_directory(call, target);
     if (!failed)
@@ -164,6 +174,37 @@ enum err remote_request(
     return failed;
 }
 
+enum err remote_request(
+    const struct invocation *call, const char *method, const char *path, json_t *body, json_t **ret_answer)
+{
+    return request(call, false, method, path, body, ret_answer);
+}
+
+enum err remote_request_long(const struct invocation *call, const char *method, const char *path, json_t **ret_answer)
+{
+    return request(call, true, method, path, NULL, ret_answer);
+}
+
+void remote_add_parameter(struct buffer *path, const char *name, const char *value)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    if (!value)
+        return;
+    buffer_add_format(path, "%c%s=", path->data && memchr(path->data, '?', path->len) ? '&' : '?', name);
+    for (; *value; value++) {
+        if (strchr(plain, *value))
+            buffer_add_char(path, *value);
+        else
+            buffer_add_format(path, "%%%02X", (unsigned)(unsigned char)*value);
+    }
+}
+
+void remote_print_json(const json_t *answer)
+{
+    json_dumpf(answer, stdout, JSON_INDENT(2));
+    putchar('\n');
+}
+
 int remote_show(const struct invocation *call, const char *method, const char *path, json_t *body,
     void (*print)(const json_t *answer))
 {
@@ -171,12 +212,10 @@ int remote_show(const struct invocation *call, const char *method, const char *p
     enum err failed = remote_request(call, method, path, body, &answer);
     if (failed)
         return err_exit_code(failed);
-    if (call->flags[FLAG_JSON]) {
-        json_dumpf(answer, stdout, JSON_INDENT(2));
-        putchar('\n');
-    } else {
+    if (call->flags[FLAG_JSON])
+        remote_print_json(answer);
+    else
         print(answer);
-    }
     json_decref(answer);
     return 0;
 }

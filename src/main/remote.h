@@ -18,6 +18,16 @@
 enum err remote_request(
     const struct invocation *call, const char *method, const char *path, json_t *body, json_t **ret_answer) MUST_CHECK;
 
+/* The same for what takes long and answers much: an audit. */
+enum err remote_request_long(
+    const struct invocation *call, const char *method, const char *path, json_t **ret_answer) MUST_CHECK;
+
+/* Adds a parameter to a path, behind '?' or '&', percent-encoded; nothing for NULL. */
+void remote_add_parameter(struct buffer *path, const char *name, const char *value);
+
+/* Prints an answer as it is, for --json. */
+void remote_print_json(const json_t *answer);
+
 /* Prints the answer as it is (--json) or through `print`, frees it, and returns the exit code. */
 int remote_show(const struct invocation *call, const char *method, const char *path, json_t *body,
     void (*print)(const json_t *answer));

@@ -1,35 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `penstock status` and `penstock event show`: what has become of things, for people. */
+#include "main/show.h"
+
 #include "main/remote.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const char *text_of(const json_t *object, const char *name)
+const char *show_text(const json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));
     return text ? text : "-";
 }
 
-static long long number_of(const json_t *object, const char *name)
+long long show_number(const json_t *object, const char *name)
 {
     return (long long)json_integer_value(json_object_get(object, name));
+}
+
+const char *show_endpoint(const json_t *object)
+{
+    const json_t *endpoint = json_object_get(object, "endpoint");
+    if (!json_is_object(endpoint))
+        return "(unrouted)";
+    return show_text(endpoint, json_is_string(json_object_get(endpoint, "name")) ? "name" : "id");
 }
 
 static void print_status(const json_t *status)
 {
     const json_t *open = json_object_get(status, "open"), *events = json_object_get(status, "events");
-    long long up = number_of(status, "uptime_seconds");
-    printf("penstock %s, %s, up %lldd %02lld:%02lld:%02lld, %lld shards\n\n", text_of(status, "version"),
+    long long up = show_number(status, "uptime_seconds");
+    printf("penstock %s, %s, up %lldd %02lld:%02lld:%02lld, %lld shards\n\n", show_text(status, "version"),
         json_is_true(json_object_get(status, "ready")) ? "ready" : "NOT READY", up / 86400, up / 3600 % 24,
-        up / 60 % 60, up % 60, number_of(status, "shards"));
+        up / 60 % 60, up % 60, show_number(status, "shards"));
     printf("on the way   pending %lld, sending %lld, waiting %lld, parked %lld (in flight %lld)\n",
-        number_of(open, "pending"), number_of(open, "sending"), number_of(open, "waiting"), number_of(open, "parked"),
-        number_of(status, "in_flight"));
+        show_number(open, "pending"), show_number(open, "sending"), show_number(open, "waiting"),
+        show_number(open, "parked"), show_number(status, "in_flight"));
     printf("since start  accepted %lld, duplicate %lld, conflict %lld, refused %lld, unavailable %lld\n",
-        number_of(events, "accepted"), number_of(events, "duplicate"), number_of(events, "conflict"),
-        number_of(events, "refused"), number_of(events, "unavailable"));
-    printf("             delivered %lld, dead %lld\n", number_of(status, "delivered"), number_of(status, "dead"));
+        show_number(events, "accepted"), show_number(events, "duplicate"), show_number(events, "conflict"),
+        show_number(events, "refused"), show_number(events, "unavailable"));
+    printf("             delivered %lld, dead %lld\n", show_number(status, "delivered"), show_number(status, "dead"));
 }
 
 int command_status(const struct invocation *call)
@@ -44,9 +54,9 @@ static void print_evidence(const json_t *attempt)
     if (!connection)
         return;
     printf("      over a %s connection: %lld bytes of the request went out (%s), %lld bytes of an answer came back\n",
-        connection, number_of(attempt, "request_bytes"),
+        connection, show_number(attempt, "request_bytes"),
         json_is_true(json_object_get(attempt, "request_complete")) ? "all of it" : "not all of it",
-        number_of(attempt, "answer_bytes"));
+        show_number(attempt, "answer_bytes"));
 }
 
 static void print_attempt(const json_t *attempt)
@@ -56,8 +66,8 @@ static void print_attempt(const json_t *attempt)
     if (json_is_integer(status))
         snprintf(result, sizeof result, "%lld", (long long)json_integer_value(status));
     else
-        snprintf(result, sizeof result, "%s", text_of(attempt, "error"));
-    printf("    %s  attempt %lld: %s in %.1f ms\n", text_of(attempt, "started_at"), number_of(attempt, "number"),
+        snprintf(result, sizeof result, "%s", show_text(attempt, "error"));
+    printf("    %s  attempt %lld: %s in %.1f ms\n", show_text(attempt, "started_at"), show_number(attempt, "number"),
         result, json_number_value(json_object_get(attempt, "duration_ms")));
     print_evidence(attempt);
     const char *answer = json_string_value(json_object_get(attempt, "answer"));
@@ -65,35 +75,41 @@ static void print_attempt(const json_t *attempt)
         printf("      answered: %.*s\n", (int)strcspn(answer, "\r\n"), answer);
 }
 
-static void print_delivery(const json_t *delivery)
+void show_delivery(const json_t *delivery)
 {
     const json_t *endpoint = json_object_get(delivery, "endpoint");
-    const char *state = text_of(delivery, "state");
-    printf("  to %s (%s) %s\n", text_of(endpoint, "name"), text_of(endpoint, "id"), text_of(endpoint, "url"));
+    const char *state = show_text(delivery, "state");
+    printf("  %s\n", show_text(delivery, "id"));
+    printf("    to %s (%s) %s\n", show_endpoint(delivery), show_text(endpoint, "id"), show_text(endpoint, "url"));
     size_t i;
-    json_t *attempt;
+    json_t *attempt, *act;
     json_array_foreach(json_object_get(delivery, "attempts"), i, attempt) print_attempt(attempt);
+    json_array_foreach(json_object_get(delivery, "acts"), i, act)
+        printf("    %s  by hand, from %s to %s: %s\n", show_text(act, "at"), show_text(act, "from"),
+            show_text(act, "to"), *show_text(act, "note") ? show_text(act, "note") : "-");
+    if (json_is_true(json_object_get(delivery, "damaged")))
+        printf("    DAMAGED: its row is not what was written\n");
     if (strcmp(state, "waiting") == 0)
-        printf("    waiting, due %s\n", text_of(delivery, "due_at"));
+        printf("    waiting, due %s\n", show_text(delivery, "due_at"));
     else if (strcmp(state, "parked") == 0)
-        printf("    parked: %s\n", text_of(delivery, "reason"));
+        printf("    parked: %s\n", show_text(delivery, "reason"));
     else
         printf("    %s%s%s\n", state, json_is_string(json_object_get(delivery, "changed_at")) ? " at " : "",
-            json_is_string(json_object_get(delivery, "changed_at")) ? text_of(delivery, "changed_at") : "");
+            json_is_string(json_object_get(delivery, "changed_at")) ? show_text(delivery, "changed_at") : "");
 }
 
 static void print_event(const json_t *event)
 {
-    printf("%s  %s", text_of(event, "event"), text_of(event, "type"));
+    printf("%s  %s", show_text(event, "event"), show_text(event, "type"));
     if (json_is_string(json_object_get(event, "amount")))
-        printf("  %s %s", text_of(event, "amount"), text_of(event, "currency"));
-    printf("  (%s%s)\n", text_of(event, "class"), json_is_true(json_object_get(event, "guarded")) ? ", guarded" : "");
-    printf("  from %s for %s, key %s, %lld bytes\n", text_of(event, "partner"), text_of(event, "account"),
-        text_of(event, "key"), number_of(event, "bytes"));
-    printf("  accepted %s\n", text_of(event, "accepted_at"));
+        printf("  %s %s", show_text(event, "amount"), show_text(event, "currency"));
+    printf("  (%s%s)\n", show_text(event, "class"), json_is_true(json_object_get(event, "guarded")) ? ", guarded" : "");
+    printf("  from %s for %s, key %s, %lld bytes\n", show_text(event, "partner"), show_text(event, "account"),
+        show_text(event, "key"), show_number(event, "bytes"));
+    printf("  accepted %s\n", show_text(event, "accepted_at"));
     size_t i;
     json_t *delivery;
-    json_array_foreach(json_object_get(event, "deliveries"), i, delivery) print_delivery(delivery);
+    json_array_foreach(json_object_get(event, "deliveries"), i, delivery) show_delivery(delivery);
 }
 
 int command_event_show(const struct invocation *call)

@@ -56,6 +56,17 @@ const char *park_reason_name(enum park_reason reason)
     return (unsigned)reason < ARRAY_LENGTH(names) ? names[reason] : "unknown";
 }
 
+bool park_reason_from_name(const char *name, enum park_reason *ret_reason)
+{
+    for (int reason = PARK_NONE + 1; reason <= PARK_MISMATCH; reason++) {
+        if (strcmp(name, park_reason_name((enum park_reason)reason)) == 0) {
+            *ret_reason = (enum park_reason)reason;
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *delivery_lane_name(enum delivery_lane lane)
 {
     static const char *const names[] = {"fresh", "retry", "replay"};

@@ -62,6 +62,7 @@ bool delivery_state_is_settled(enum delivery_state state);
 bool delivery_state_from_name(const char *name, enum delivery_state *ret_state);
 const char *delivery_state_name(enum delivery_state state);
 const char *park_reason_name(enum park_reason reason);
+bool park_reason_from_name(const char *name, enum park_reason *ret_reason); /* but for "none" */
 const char *delivery_lane_name(enum delivery_lane lane);
 
 #endif

@@ -30,6 +30,25 @@ static enum err check_url(const char *url, const char **ret_problem, void *conte
     return strncmp(url, "https://", 8) == 0 ? OK : ERR_URL;
 }
 
+struct owner owner;
+
+/* On the admin thread. */
+static void receive_act(struct mail *mail, void *receiver)
+{
+    struct journal_act *act = CONTAINER_OF(mail, struct journal_act, request.mail);
+    act->on_answered(act, receiver);
+}
+
+static void answer_act(struct journal_act *act, void *context)
+{
+    owner.asked++;
+    act->request.result = owner.result;
+    act->ret_state = owner.result == OK ? act->to : owner.state;
+    owner.act = *act;
+    act->request.mail.on_receive = receive_act;
+    mailbox_post(act->asked_by, &act->request.mail);
+}
+
 void fixture_begin(void)
 {
     static const struct hash_seed seed = {{9}};
@@ -50,7 +69,8 @@ void fixture_begin(void)
         .accounts = accounts,
         .reader = reader,
         .shards = 1,
-        .check_url = check_url};
+        .check_url = check_url,
+        .act = answer_act};
     cr_assert_eq(admin_new(&options, &admin), OK);
     cr_assert_eq(admin_start(admin), OK);
 }

@@ -12,6 +12,14 @@
 
 extern struct admin *admin;
 
+/* The owner of all deliveries: answers each act with `result`, and says that the delivery is in `state`. */
+extern struct owner {
+    enum err result;
+    enum delivery_state state;
+    unsigned asked;
+    struct journal_act act; /* the last one */
+} owner;
+
 void fixture_begin(void); /* everything runs, in a directory of its own; only https URLs are allowed */
 void fixture_end(void);
 

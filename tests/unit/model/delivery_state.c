@@ -48,3 +48,16 @@ Test(delivery_state, numbers_on_disk_keep_their_names)
     for (int i = 0; i < 4; i++)
         cr_expect_str_eq(delivery_lane_name((enum delivery_lane)i), lanes[i]);
 }
+
+Test(delivery_state, reasons_are_known_by_their_names_but_for_none)
+{
+    for (int i = PARK_NONE; i <= PARK_MISMATCH; i++) {
+        enum park_reason reason = PARK_NONE;
+        cr_expect_eq(park_reason_from_name(park_reason_name((enum park_reason)i), &reason), i != PARK_NONE);
+        cr_expect_eq((int)reason, i);
+    }
+    enum park_reason reason = PARK_GONE;
+    cr_expect_not(park_reason_from_name("unknown", &reason));
+    cr_expect_not(park_reason_from_name("", &reason));
+    cr_expect_eq(reason, PARK_GONE);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an operator does to one delivery: POST /api/v1/deliveries/{id}/settle, resend, discard, replay. Each says where
+ * the delivery is believed to be (`expect`), and is done only there; what was done, and why, is kept with the delivery.
+ * It goes to the delivery's owner and is answered after the commit.
+ */
+#include "admin/admin_internal.h"
+
+#include "model/delivery_id.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct asked {
+    struct journal_act act;
+    struct http_exchange *exchange;
+};
+
+static void answer_refusal(const struct journal_act *act, struct http_exchange *exchange)
+{
+    char detail[160];
+    const char *text = "It could not be done; ask again later.";
+    switch (act->request.result) {
+    case ERR_NOT_FOUND:
+        text = "No journal knows this delivery.";
+        break;
+    case ERR_MOVED_ON:
+        snprintf(detail, sizeof detail, "It is %s now, not %s.", delivery_state_name(act->ret_state),
+            delivery_state_name(act->from));
+        text = detail;
+        break;
+    case ERR_INVALID:
+        text =
+            "It has no endpoint to be sent to. It goes by itself as soon as its account has one that takes its type; "
+            "or settle or discard it.";
+        break;
+    case ERR_DAMAGED:
+        text = "Its row is damaged and can't be believed: `penstock audit` names it.";
+        break;
+    default:
+        break;
+    }
+    http_answer_problem(exchange, act->request.result, text, NULL);
+}
+
+static void on_answered(struct journal_act *act, void *receiver)
+{
+    struct asked *asked = CONTAINER_OF(act, struct asked, act);
+    if (act->request.result == OK) {
+        char event[EVENT_ID_TEXT_BYTES], id[DELIVERY_ID_TEXT_BYTES];
+        event_id_format(&act->event, event);
+        delivery_id_format(&act->event, act->index, id);
+        admin_answer_json(asked->exchange, 200,
+            json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", id, "event", event, "from", delivery_state_name(act->from),
+                "state", delivery_state_name(act->ret_state), "note", act->note));
+    } else {
+        answer_refusal(act, asked->exchange);
+    }
+    free(asked);
+}
+
+/* Texts that people read later: no line ends, no control characters (C1 included, which are two bytes in UTF-8). */
+static bool is_printable(const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if (*c < 0x20 || *c == 0x7f || (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0))
+            return false;
+    return true;
+}
+
+/* What a body says, false after an answer. */
+
+static bool take_note(struct http_exchange *exchange, const json_t *body, struct journal_act *act)
+{
+    enum admin_member taken = admin_take_text(exchange, body, "note", false, act->note, sizeof act->note);
+    if (taken == ADMIN_MEMBER_TAKEN && !is_printable(act->note)) {
+        admin_refuse_member(exchange, "note", "must be printable text in one line");
+        return false;
+    }
+    return taken != ADMIN_MEMBER_ANSWERED;
+}
+
+/* A state among `states` (bits); `rule` says which these are. */
+static bool take_state(struct http_exchange *exchange, const json_t *body, const char *name, unsigned states,
+    const char *rule, enum delivery_state *ret_state)
+{
+    char text[16];
+    enum delivery_state state;
+    enum admin_member taken = admin_take_text(exchange, body, name, true, text, sizeof text);
+    if (taken == ADMIN_MEMBER_ANSWERED)
+        return false;
+    if (!delivery_state_from_name(text, &state) || !(states & 1u << state)) {
+        admin_refuse_member(exchange, name, rule);
+        return false;
+    }
+    *ret_state = state;
+    return true;
+}
+
+#define PARKED (1u << DELIVERY_PARKED)
+#define DEAD (1u << DELIVERY_DEAD)
+#define DELIVERED (1u << DELIVERY_DELIVERED)
+#define DISCARDED (1u << DELIVERY_DISCARDED)
+
+static bool take_settle(struct http_exchange *exchange, const json_t *body, struct journal_act *act)
+{
+    return take_state(exchange, body, "as", DELIVERED | DISCARDED, "must be delivered or discarded", &act->to) &&
+           take_state(exchange, body, "expect", PARKED, "must be parked", &act->from);
+}
+
+static bool take_resend(struct http_exchange *exchange, const json_t *body, struct journal_act *act)
+{
+    act->to = DELIVERY_PENDING;
+    return take_state(exchange, body, "expect", PARKED, "must be parked; what is dead is replayed", &act->from);
+}
+
+static bool take_discard(struct http_exchange *exchange, const json_t *body, struct journal_act *act)
+{
+    act->to = DELIVERY_DISCARDED;
+    return take_state(exchange, body, "expect", PARKED | DEAD, "must be parked or dead", &act->from);
+}
+
+static bool take_replay(struct http_exchange *exchange, const json_t *body, struct journal_act *act)
+{
+    bool force = false;
+    act->to = DELIVERY_PENDING;
+    if (!take_state(exchange, body, "expect", DEAD | DELIVERED,
+            "must be dead, or delivered with force; what is parked is resent", &act->from) ||
+        admin_take_flag(exchange, body, "force", &force) == ADMIN_MEMBER_ANSWERED)
+        return false;
+    if (act->from == DELIVERY_DELIVERED && !force) {
+        admin_refuse_member(
+            exchange, "force", "must be true: it has been delivered, and the client would get it again");
+        return false;
+    }
+    return true;
+}
+
+static void do_act(struct http_exchange *exchange, struct admin *admin, const char *const *known,
+    bool (*take)(struct http_exchange *exchange, const json_t *body, struct journal_act *act))
+{
+    struct asked draft = {.exchange = exchange};
+    struct journal_act *act = &draft.act;
+    json_t *body = admin_authenticate(admin, exchange) && admin_take_delivery_id(exchange, &act->event, &act->index)
+                       ? admin_read_object(exchange, known)
+                       : NULL;
+    if (!body)
+        return;
+    bool taken = take(exchange, body, act) && take_note(exchange, body, act);
+    json_decref(body);
+    if (!taken)
+        return;
+    struct asked *asked = malloc(sizeof *asked);
+    if (!asked) {
+        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
+        return;
+    }
+    *asked = draft;
+    asked->act.asked_by = &admin->mailbox;
+    asked->act.on_answered = on_answered;
+    admin->options.act(&asked->act, admin->options.context);
+}
+
+void admin_settle_delivery(struct http_exchange *exchange, void *context)
+{
+    static const char *const known[] = {"as", "expect", "note", NULL};
+    do_act(exchange, context, known, take_settle);
+}
+
+void admin_resend_delivery(struct http_exchange *exchange, void *context)
+{
+    static const char *const known[] = {"expect", "note", NULL};
+    do_act(exchange, context, known, take_resend);
+}
+
+void admin_discard_delivery(struct http_exchange *exchange, void *context)
+{
+    static const char *const known[] = {"expect", "note", NULL};
+    do_act(exchange, context, known, take_discard);
+}
+
+void admin_replay_delivery(struct http_exchange *exchange, void *context)
+{
+    static const char *const known[] = {"expect", "force", "note", NULL};
+    do_act(exchange, context, known, take_replay);
+}

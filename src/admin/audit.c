@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GET /api/v1/audit: whether the money adds up, and what is lost or damaged (journal/audit.h). The answer may be large,
+ * and is written straight into its text. */
+#include "admin/admin_internal.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "journal/audit.h"
+#include "model/delivery_id.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct asked {
+    struct journal_audit audit;
+    struct admin *admin;
+    struct http_exchange *exchange;
+};
+
+static const char *const column_names[AUDIT_COLUMNS] = {
+    [AUDIT_DELIVERED] = "delivered",
+    [AUDIT_ON_THE_WAY] = "on_the_way",
+    [AUDIT_PARKED] = "parked",
+    [AUDIT_DEAD] = "dead",
+    [AUDIT_DISCARDED] = "discarded",
+};
+
+/* Members; each but the first of an object begins with its comma. */
+
+/* All our texts are ASCII; what a damaged row holds instead is shown as question marks. */
+static void add_text(struct buffer *json, const char *comma_and_name, const char *text)
+{
+    char shown[AUDIT_PLACE_BYTES];
+    size_t len = 0;
+    for (; text[len] && len < sizeof shown; len++)
+        shown[len] = text[len];
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)shown[i] < 0x20 || (unsigned char)shown[i] >= 0x7f)
+            shown[i] = '?';
+    buffer_add_format(json, "%s:", comma_and_name);
+    if (len)
+        buffer_add_json_string(json, slice_of(shown, len));
+    else
+        buffer_add_string(json, "null");
+}
+
+static void add_day(struct buffer *json, const char *comma_and_name, int64_t day)
+{
+    char text[ADMIN_DAY_BYTES] = "";
+    if (day >= 0)
+        admin_day_text(day, text);
+    add_text(json, comma_and_name, text);
+}
+
+static void add_number(struct buffer *json, const char *name, const struct audit_number *number)
+{
+    char sum[MONEY_SUM_TEXT_BYTES];
+    money_sum_format(&number->sum, sum);
+    buffer_add_format(json, ",\"%s\":{\"count\":%lld,\"sum\":\"%s\"}", name, (long long)number->count, sum);
+}
+
+static void add_numbers(struct buffer *json, const struct audit_number *accepted, const struct audit_number *columns)
+{
+    add_number(json, "accepted", accepted);
+    for (int i = 0; i < AUDIT_COLUMNS; i++)
+        add_number(json, column_names[i], &columns[i]);
+}
+
+static void add_endpoint(struct buffer *json, const struct admin *admin, bool has_endpoint, uint64_t id)
+{
+    char text[ENDPOINT_ID_TEXT_BYTES];
+    const struct endpoint *endpoint = NULL;
+    buffer_add_string(json, ",\"endpoint\":");
+    if (!has_endpoint || id == 0) {
+        buffer_add_string(json, "null");
+        return;
+    }
+    endpoint_id_format(id, text);
+    if (admin->options.accounts)
+        endpoint = directory_endpoint(accounts_directory(admin->options.accounts), id);
+    add_text(json, "{\"id\"", text);
+    add_text(json, ",\"name\"", endpoint ? endpoint->name : "");
+    buffer_add_char(json, '}');
+}
+
+static void add_row(struct buffer *json, const struct admin *admin, const struct audit_row *row)
+{
+    add_day(json, "{\"day\"", row->day);
+    add_text(json, ",\"account\"", row->account);
+    add_endpoint(json, admin, true, row->endpoint);
+    add_text(json, ",\"currency\"", row->currency);
+    add_numbers(json, &row->accepted, row->columns);
+    buffer_add_format(json, ",\"adds_up\":%s}", row->adds_up ? "true" : "false");
+}
+
+static void add_finding(struct buffer *json, const struct admin *admin, const struct audit_finding *finding)
+{
+    char event[EVENT_ID_TEXT_BYTES] = "", delivery[DELIVERY_ID_TEXT_BYTES] = "", at[CLOCK_TEXT_BYTES] = "";
+    if (finding->has_event)
+        event_id_format(&finding->event, event);
+    if (finding->has_event && finding->index >= 0)
+        delivery_id_format(&finding->event, (unsigned)finding->index, delivery);
+    if (finding->accepted_us)
+        clock_format_rfc3339(finding->accepted_us, at);
+    add_text(json, "{\"kind\"", audit_kind_name(finding->kind));
+    add_text(json, ",\"detail\"", audit_kind_meaning(finding->kind));
+    add_text(json, ",\"event\"", event);
+    add_text(json, ",\"delivery\"", delivery);
+    add_text(json, ",\"account\"", finding->account);
+    add_day(json, ",\"day\"", finding->day);
+    add_text(json, ",\"accepted_at\"", at);
+    add_endpoint(json, admin, finding->has_endpoint, finding->endpoint);
+    add_text(json, ",\"amount\"", finding->amount);
+    add_text(json, ",\"currency\"", finding->currency);
+    if (finding->kind == AUDIT_BOOKS) {
+        add_number(json, "books", &finding->books);
+        add_number(json, "rows", &finding->found);
+    }
+    add_text(json, ",\"place\"", finding->place);
+    buffer_add_char(json, '}');
+}
+
+static void print_audit(struct buffer *json, const struct asked *asked)
+{
+    const struct audit_question *question = &asked->audit.question;
+    const struct audit *audit = asked->audit.ret_audit;
+    add_day(json, "{\"from\"", question->from_day);
+    add_day(json, ",\"to\"", question->to_day == INT64_MAX ? -1 : question->to_day);
+    add_text(json, ",\"account\"", question->account);
+    add_text(json, ",\"verdict\"", audit_is_complete(audit) ? "complete" : "incomplete");
+    buffer_add_string(json, ",\"totals\":[");
+    for (size_t i = 0; i < audit->totals_count; i++) {
+        add_text(json, i ? ",{\"currency\"" : "{\"currency\"", audit->totals[i].currency);
+        add_numbers(json, &audit->totals[i].accepted, audit->totals[i].columns);
+        buffer_add_char(json, '}');
+    }
+    buffer_add_string(json, "],\"rows\":[");
+    for (size_t i = 0; i < audit->rows_count; i++) {
+        buffer_add_string(json, i ? "," : "");
+        add_row(json, asked->admin, &audit->rows[i]);
+    }
+    buffer_add_string(json, "],\"findings\":[");
+    for (size_t i = 0; i < audit->findings_count; i++) {
+        buffer_add_string(json, i ? "," : "");
+        add_finding(json, asked->admin, &audit->findings[i]);
+    }
+    buffer_add_format(json, "],\"findings_more\":%lld}", (long long)audit->findings_more);
+}
+
+static void answer_refusal(const struct asked *asked)
+{
+    char detail[160], day[ADMIN_DAY_BYTES];
+    const char *text = "The journals could not be read; ask again later.";
+    enum err result = asked->audit.query.result;
+    if (result == ERR_TOO_LARGE)
+        text = "There are more rows than fit into an answer: ask for fewer days, or for one account.";
+    if (result == ERR_OVERLOADED)
+        text = "Other audits are running; ask again when they are done.";
+    if (result == ERR_UNAVAILABLE && asked->audit.ret_restless_day >= 0) {
+        admin_day_text(asked->audit.ret_restless_day, day);
+        snprintf(detail, sizeof detail,
+            "The history of %s is moving (it expires, or is given to an endpoint): ask again in some minutes, or for "
+            "other days.",
+            day);
+        text = detail;
+    }
+    http_answer_problem(asked->exchange, result, text, NULL);
+}
+
+static void on_audited(struct journal_query *query, void *receiver)
+{
+    struct asked *asked = CONTAINER_OF(query, struct asked, audit.query);
+    struct buffer json = BUFFER_EMPTY;
+    if (query->result == OK)
+        print_audit(&json, asked);
+    if (query->result)
+        answer_refusal(asked);
+    else if (buffer_status(&json) != OK)
+        http_answer_problem(asked->exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
+    else
+        http_answer(asked->exchange,
+            &(struct http_reply){.status = 200, .content_type = "application/json", .body = buffer_slice(&json)});
+    buffer_done(&json);
+    audit_free(asked->audit.ret_audit);
+    free(asked);
+}
+
+static bool take_question(struct http_exchange *exchange, struct audit_question *question)
+{
+    enum { FROM, TO, ACCOUNT, BODIES, PARAMETERS };
+    struct admin_parameter parameters[PARAMETERS + 1] = {{"from"}, {"to"}, {"account"}, {"bodies"}};
+    if (!admin_take_parameters(exchange, parameters) ||
+        !admin_take_day(exchange, &parameters[FROM], &question->from_day) ||
+        !admin_take_day(exchange, &parameters[TO], &question->to_day) ||
+        !admin_take_name(exchange, &parameters[ACCOUNT], question->account))
+        return false;
+    question->bodies = strcmp(parameters[BODIES].value, "true") == 0;
+    if (parameters[BODIES].given && !question->bodies && strcmp(parameters[BODIES].value, "false") != 0)
+        admin_refuse_member(exchange, "bodies", "must be true or false");
+    else if (question->from_day > question->to_day)
+        admin_refuse_member(exchange, "to", "must not be before from");
+    else
+        return true;
+    return false;
+}
+
+void admin_get_audit(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    struct audit_question question = {.from_day = INT64_MIN, .to_day = INT64_MAX};
+    if (!admin_authenticate(admin, exchange) || !take_question(exchange, &question))
+        return;
+    struct asked *asked = calloc(1, sizeof *asked);
+    if (!asked) {
+        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
+        return;
+    }
+    asked->admin = admin;
+    asked->exchange = exchange;
+    asked->audit.question = question;
+    asked->audit.query.reply_to = &admin->mailbox;
+    asked->audit.query.on_done = on_audited;
+    journal_reader_audit(admin->options.reader, &asked->audit);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GET /api/v1/conflicts: what came under the key of an accepted event with other money. */
+#include "admin/admin_internal.h"
+
+#include "journal/listing.h"
+
+#include <stdlib.h>
+
+#define LIMIT_USUAL 100
+
+struct wanted {
+    struct journal_list_conflicts list;
+    struct http_exchange *exchange;
+};
+
+static json_t *conflict_view(const struct listed_conflict *conflict)
+{
+    const struct event_parts *parts = &conflict->event->parts;
+    char first[EVENT_ID_TEXT_BYTES];
+    event_id_format(&parts->id, first);
+    json_t *view = json_pack("{s:s, s:o, s:o, s:I}", "first_event", first, "at", admin_time(conflict->at_us), "last_at",
+        admin_time(conflict->last_us), "times", (json_int_t)conflict->times);
+    json_object_set_new(view, "partner", admin_text(parts->partner));
+    json_object_set_new(view, "account", admin_text(parts->account));
+    json_object_set_new(view, "type", admin_text(parts->type));
+    json_object_set_new(view, "key", admin_text(parts->key));
+    json_object_set_new(view, "amount", admin_text(parts->amount));
+    json_object_set_new(view, "currency", admin_text(parts->currency));
+    json_object_set_new(view, "bytes", json_integer((json_int_t)conflict->body_bytes));
+    if (conflict->damaged)
+        json_object_set_new(view, "damaged", json_true());
+    return view;
+}
+
+static void on_listed(struct journal_query *query, void *receiver)
+{
+    struct wanted *wanted = CONTAINER_OF(query, struct wanted, list.page.query);
+    struct journal_list_conflicts *list = &wanted->list;
+    if (query->result == ERR_INVALID) {
+        admin_refuse_member(wanted->exchange, "cursor", ADMIN_CURSOR_RULE);
+    } else if (query->result) {
+        http_answer_problem(wanted->exchange, query->result, "The journals could not be read; ask again later.", NULL);
+    } else {
+        json_t *items = json_array();
+        for (unsigned i = 0; i < list->page.ret_count; i++)
+            json_array_append_new(items, conflict_view(&list->ret_conflicts[i]));
+        admin_answer_json(
+            wanted->exchange, 200, json_pack("{s:o, s:o}", "conflicts", items, "next", admin_next(&list->page)));
+    }
+    journal_list_conflicts_done(list);
+    free(wanted);
+}
+
+static bool take_first(
+    struct http_exchange *exchange, const struct admin_parameter *parameter, struct conflict_filter *filter)
+{
+    filter->has_first = parameter->given;
+    if (!parameter->given || event_id_parse(slice_from_string(parameter->value), &filter->first))
+        return true;
+    admin_refuse_member(exchange, parameter->name, "must be an event's id");
+    return false;
+}
+
+static bool take_filter(struct http_exchange *exchange, struct journal_list_conflicts *list)
+{
+    enum { PARTNER, ACCOUNT, EVENT, DAY, LIMIT, CURSOR, PARAMETERS };
+    struct admin_parameter parameters[PARAMETERS + 1] = {
+        {"partner"}, {"account"}, {"event"}, {"day"}, {"limit"}, {"cursor"}};
+    struct conflict_filter *filter = &list->filter;
+    if (!admin_take_parameters(exchange, parameters))
+        return false;
+    filter->has_day = parameters[DAY].given;
+    return admin_take_name(exchange, &parameters[PARTNER], filter->partner) &&
+           admin_take_name(exchange, &parameters[ACCOUNT], filter->account) &&
+           take_first(exchange, &parameters[EVENT], filter) &&
+           admin_take_day(exchange, &parameters[DAY], &filter->day) &&
+           admin_take_limit(exchange, &parameters[LIMIT], &list->page.count_max) &&
+           admin_take_cursor(exchange, &parameters[CURSOR], &list->page.cursor);
+}
+
+void admin_list_conflicts(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    struct journal_list_conflicts list = {.page = {.count_max = LIMIT_USUAL}};
+    if (!admin_authenticate(admin, exchange) || !take_filter(exchange, &list))
+        return;
+    struct wanted *wanted = malloc(sizeof *wanted);
+    if (!wanted) {
+        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
+        return;
+    }
+    *wanted = (struct wanted){.list = list, .exchange = exchange};
+    wanted->list.page.query.reply_to = &admin->mailbox;
+    wanted->list.page.query.on_done = on_listed;
+    journal_reader_list_conflicts(admin->options.reader, &wanted->list);
+}

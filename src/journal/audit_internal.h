@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One run of the audit, on the reader's thread: shard after shard, and in each shard phase after phase.
+ *
+ *   books      what the books say before the walk, to know later what moved them (audit_books.c)
+ *     |
+ *   history    every event and its deliveries, in order of their numbers (audit_walk.c), up to what the books hold; in
+ *     |        the transaction that reads the last of it: the books again, and what is not in them yet
+ *     |--> books    a book was moved by an expiry or a routing, and does not add up: its days again, after a pause
+ *   attempts, acts, conflicts    their checksums (audit_records.c)
+ *   ledger     its checksums, and the events that only it knows (audit_ledger.c)
+ *
+ * Each phase is a function that works in a transaction until it is done or `deadline_us` has passed.
+ */
+#ifndef PENSTOCK_JOURNAL_AUDIT_INTERNAL_H
+#define PENSTOCK_JOURNAL_AUDIT_INTERNAL_H
+
+#include "journal/audit_table.h"
+#include "journal/sql.h"
+#include "model/event.h"
+
+enum audit_phase {
+    PHASE_BOOKS,
+    PHASE_HISTORY,
+    PHASE_ATTEMPTS,
+    PHASE_ACTS,
+    PHASE_CONFLICTS,
+    PHASE_LEDGER,
+    AUDIT_PHASES
+};
+
+enum audit_statement {
+    ASK_EVENTS,
+    ASK_DELIVERIES,
+    ASK_BODY,
+    ASK_NEXT_DAY,
+    ASK_BOOKS_OF_DAY,
+    ASK_BOOKS_OF_ACCOUNT,
+    ASK_ATTEMPTS,
+    ASK_ACTS,
+    ASK_CONFLICTS,
+    ASK_EVENT,
+    ASK_EVENT_OF_ID,
+    ASK_NEXT_SLICE,
+    AUDIT_STATEMENTS
+};
+
+#define AUDIT_SLICE_BYTES 64 /* a name of a ledger's table */
+
+struct audit_run {
+    /* immutable */
+    struct audit_question question;
+    const char *directory;
+    unsigned shards;
+
+    /* what has been found */
+    struct audit_table table;
+    struct audit_finding *findings;
+    size_t findings_count;
+    int64_t findings_more;
+
+    /* of the step */
+    int64_t step_us;     /* READING_US_MAX; a test may lower it */
+    int64_t deadline_us; /* monotonic */
+    int64_t pause_us;    /* before the next one */
+    unsigned rests;      /* in a row, since the file was busy or its WAL large */
+
+    /* of the shard */
+    unsigned shard;
+    sqlite3 *db; /* NULL: it has not been begun */
+    sqlite3_stmt *statements[AUDIT_STATEMENTS];
+    enum audit_phase phase;
+
+    /* of its walk */
+    unsigned tries;
+    bool whole;               /* not only what the days' first and last events enclose */
+    int64_t from_day, to_day; /* of this try */
+    bool begun;               /* the range has been found */
+    int64_t since;            /* what the books held when the try began */
+    int64_t books_day;        /* the last that has been read */
+    int64_t through;          /* the last event that they hold, of this transaction */
+    bool books_unreadable;    /* nothing can be held against the rows */
+    int64_t after_seq, last_seq;
+    int64_t cursor;                /* the last event that has been walked */
+    bool in_range;                 /* the last event was of a day that is asked for */
+    bool is_tail;                  /* what is walked is not in the books yet */
+    int64_t skip, skipped_to;      /* of what can't be read */
+    int64_t told_after, told_last; /* events whose findings have been noted, by an earlier try */
+    int64_t restless_day;          /* for which the run has been given up, or -1 */
+    size_t findings_of_others;     /* of earlier shards */
+
+    /* of the other phases */
+    int64_t at, at_number;         /* the last row */
+    char slice[AUDIT_SLICE_BYTES]; /* of the ledger; empty: none yet */
+    int64_t slice_day;
+    sqlite3_stmt *slice_rows;
+    int64_t horizon_us; /* events that were accepted until then may have expired */
+};
+
+/* Notes one, as far as there is room; `finding` is copied. */
+void audit_note(struct audit_run *run, const struct audit_finding *finding);
+/* A finding about an event, which may be damaged itself, or NULL. */
+struct audit_finding audit_finding_of(enum audit_kind kind, const struct event_parts *parts);
+void audit_set_text(char *ret_text, size_t size, struct slice text); /* cut to its size */
+
+static inline bool audit_asks_for_day(const struct audit_run *run, int64_t day)
+{
+    return day >= run->question.from_day && day <= run->question.to_day;
+}
+
+bool audit_asks_for_account(const struct audit_run *run, struct slice account);
+bool audit_time_is_up(const struct audit_run *run);
+
+/* The walk from `cursor` to the event `last_seq`; *ret_more when the time is up before. ERR_DAMAGED: what comes behind
+ * `cursor` can't be read. */
+enum err audit_walk(struct audit_run *run, int64_t last_seq, bool *ret_more) MUST_CHECK;
+
+enum err audit_read_books_before(struct audit_run *run, bool *ret_more) MUST_CHECK;
+/* In the transaction in which the walk has reached what they hold. */
+enum err audit_read_books_after(struct audit_run *run) MUST_CHECK;
+
+/* Whether the shard's entries add up, and the days on which some don't: those whose book was moved by something else
+ * than what was appended, or else those that are wrong for certain. */
+struct audit_judgement {
+    bool is_restless, is_wrong;
+    int64_t from_day, to_day;
+};
+void audit_judge(struct audit_run *run, struct audit_judgement *ret_judgement);
+/* Names what does not, and the endpoints of deliveries that are missing. */
+void audit_note_books(struct audit_run *run);
+
+enum err audit_check_attempts(struct audit_run *run, bool *ret_more) MUST_CHECK;
+enum err audit_check_acts(struct audit_run *run, bool *ret_more) MUST_CHECK;
+enum err audit_check_conflicts(struct audit_run *run, bool *ret_more) MUST_CHECK;
+enum err audit_check_ledger(struct audit_run *run, bool *ret_more) MUST_CHECK;
+
+/* The whole run. */
+enum err audit_run_new(const struct audit_question *question, const char *directory, unsigned shards,
+    struct audit_run **ret_run) MUST_CHECK;
+void audit_run_free(struct audit_run *run); /* takes NULL */
+/* Works for about READING_US_MAX; then there is more to do, or the audit is made, which the caller owns. With a pause
+ * the next step is to come later. */
+enum err audit_run_step(
+    struct audit_run *run, bool *ret_more, int64_t *ret_pause_us, struct audit **ret_audit) MUST_CHECK;
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The checksums of what stands beside the history: attempts, operators' acts, conflicts. */
+#include "journal/audit_internal.h"
+
+#include "base/clock.h"
+#include "journal/attempt_row.h"
+#include "journal/checksum.h"
+#include "journal/conflict_rows.h"
+#include "journal/event_rows.h"
+
+#include <stdio.h>
+
+#define ROWS_PER_LOOK 32 /* at the clock */
+
+/* Notes a row that belongs to a delivery, if its event is asked for. An event that is not there any more is told of by
+ * others; who asks for one account is not told of what nobody knows whose it is. */
+static enum err note_record(struct audit_run *run, enum audit_kind kind, int64_t delivery, const char *place)
+{
+    struct sql_use use = sql_use(run->statements[ASK_EVENT]);
+    struct event_parts parts;
+    int64_t seq;
+    unsigned promised;
+    bool there;
+    sql_bind_int(&use, delivery / ACCOUNT_ENDPOINTS_MAX);
+    enum err result = sql_step(&use, &there);
+    bool good = !result && there && event_row_take(&use, &seq, &parts, &promised);
+    if (result == ERR_DAMAGED)
+        result = OK;
+    bool asked =
+        good ? audit_asks_for_day(run, parts.accepted_us / US_PER_DAY) && audit_asks_for_account(run, parts.account)
+             : !*run->question.account;
+    if (!result && asked) {
+        struct audit_finding finding = audit_finding_of(kind, good ? &parts : NULL);
+        finding.index = (int)(delivery % ACCOUNT_ENDPOINTS_MAX);
+        snprintf(finding.place, sizeof finding.place, "journal-%u.db, %s", run->shard, place);
+        audit_note(run, &finding);
+    }
+    sql_finish(&use);
+    return result;
+}
+
+enum err audit_check_attempts(struct audit_run *run, bool *ret_more)
+{
+    struct sql_use use = sql_use(run->statements[ASK_ATTEMPTS]);
+    bool row = false;
+    enum err result;
+    if (run->at == 0) { /* behind all of the last event that was left out */
+        run->at = (run->told_after + 1) * ACCOUNT_ENDPOINTS_MAX - 1;
+        run->at_number = INT64_MAX;
+    }
+    sql_bind_int(&use, run->at);
+    sql_bind_int(&use, run->at_number);
+    sql_bind_int(&use, (run->told_last + 1) * ACCOUNT_ENDPOINTS_MAX);
+    for (unsigned rows = 1; !(result = sql_step(&use, &row)) && row; rows++) {
+        struct attempt attempt;
+        bool good = attempt_row_take(&use, &run->at, &attempt);
+        run->at_number = attempt.number;
+        if (!good) {
+            char place[AUDIT_PLACE_BYTES];
+            snprintf(place, sizeof place, "attempts, delivery %lld, number %u", (long long)run->at, attempt.number);
+            result = note_record(run, AUDIT_DAMAGED_ATTEMPT, run->at, place);
+        }
+        *ret_more = rows % ROWS_PER_LOOK == 0 && audit_time_is_up(run);
+        if (result || *ret_more)
+            break;
+    }
+    sql_finish(&use);
+    return result;
+}
+
+/* delivery, at_us, from_state, to_state, generation, note, crc, seq */
+static bool act_is_good(const struct sql_use *use)
+{
+    const struct delivery_row after = {
+        .id = sql_column_int(use, 0),
+        .state = (enum delivery_state)sql_column_int(use, 3),
+        .generation = (uint32_t)sql_column_int(use, 4),
+    };
+    enum delivery_state from = (enum delivery_state)sql_column_int(use, 2);
+    return checksum_act(&after, from, sql_column_slice(use, 5), sql_column_int(use, 1)) == sql_column_int(use, 6);
+}
+
+enum err audit_check_acts(struct audit_run *run, bool *ret_more)
+{
+    struct sql_use use = sql_use(run->statements[ASK_ACTS]);
+    bool row = false;
+    enum err result;
+    sql_bind_int(&use, run->at);
+    for (unsigned rows = 1; !(result = sql_step(&use, &row)) && row; rows++) {
+        run->at = sql_column_int(&use, 7);
+        if (!act_is_good(&use)) {
+            char place[AUDIT_PLACE_BYTES];
+            snprintf(place, sizeof place, "acts, seq %lld", (long long)run->at);
+            result = note_record(run, AUDIT_DAMAGED_ACT, sql_column_int(&use, 0), place);
+        }
+        *ret_more = rows % ROWS_PER_LOOK == 0 && audit_time_is_up(run);
+        if (result || *ret_more)
+            break;
+    }
+    sql_finish(&use);
+    return result;
+}
+
+static void check_conflict(struct audit_run *run, const struct sql_use *use)
+{
+    struct conflict_row row;
+    bool good = conflict_row_take(use, &row);
+    int64_t day = row.at_us / US_PER_DAY;
+    run->at = row.seq;
+    if (good || !audit_asks_for_day(run, day) || !audit_asks_for_account(run, row.parts.account))
+        return;
+    row.parts.id = row.first;
+    struct audit_finding finding = audit_finding_of(AUDIT_DAMAGED_CONFLICT, &row.parts);
+    finding.accepted_us = 0;
+    finding.day = day;
+    snprintf(finding.place, sizeof finding.place, "journal-%u.db, conflicts, seq %lld", run->shard, (long long)row.seq);
+    audit_note(run, &finding);
+}
+
+enum err audit_check_conflicts(struct audit_run *run, bool *ret_more)
+{
+    struct sql_use use = sql_use(run->statements[ASK_CONFLICTS]);
+    bool row = false;
+    enum err result;
+    sql_bind_int(&use, run->at);
+    for (unsigned rows = 1; !(result = sql_step(&use, &row)) && row; rows++) {
+        check_conflict(run, &use);
+        *ret_more = rows % ROWS_PER_LOOK == 0 && audit_time_is_up(run);
+        if (*ret_more)
+            break;
+    }
+    sql_finish(&use);
+    return result;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The lists behind the audit's numbers: deliveries, and conflicts, page by page.
+ *
+ * A page is what one short read transaction for each shard finds (READING_US_MAX in all): it may hold fewer than were
+ * asked for, none even, and there may be more all the same. The cursor then leads behind what has been looked at; it is
+ * the asker's to keep and to give back with the same filter.
+ *
+ * Deliveries in states that are not final come out of the index of their state (schema.h), by endpoint and oldest
+ * first; where delivered or discarded ones are asked for, or all, the history is gone through, newest first. What has
+ * expired is in the books only, and on no list. Shards follow each other.
+ */
+#ifndef PENSTOCK_JOURNAL_LISTING_H
+#define PENSTOCK_JOURNAL_LISTING_H
+
+#include "journal/journal_reader.h"
+
+#define LISTING_COUNT_MAX 1000
+
+/* All zeros: everything. */
+struct listing_filter {
+    unsigned states;         /* bits, 1 << enum delivery_state; 0: all */
+    enum park_reason reason; /* PARK_NONE: any */
+    bool has_endpoint, has_currency, has_day;
+    uint64_t endpoint;                 /* 0: unrouted */
+    char currency[CURRENCY_BYTES + 1]; /* empty: without an amount */
+    int64_t day;                       /* of acceptance, since 1970-01-01, UTC */
+    char account[NAME_BYTES_MAX + 1];  /* empty: any */
+};
+#define LISTING_OPEN (1u << DELIVERY_PENDING | 1u << DELIVERY_SENDING | 1u << DELIVERY_WAITING)
+
+/* All zeros: the beginning. Behind the first page `place` is not 0. */
+struct listing_cursor {
+    unsigned shard;
+    unsigned
+        place; /* what is gone through: 1 + the state whose index, 1 + DELIVERY_STATES: the history; conflicts: 1 */
+    int64_t endpoint, key, id; /* the last row that has been looked at; the key is the index's second column */
+};
+
+/* What both lists have in common. OK, ERR_INVALID (the cursor is none of this filter's), and what the disk says. */
+struct journal_page {
+    struct journal_query query;
+    struct listing_cursor cursor; /* in and out */
+    unsigned count_max;           /* from 1 to LISTING_COUNT_MAX */
+    unsigned ret_count;
+    bool ret_more;
+};
+
+struct listed_delivery {
+    struct story_delivery delivery;
+    struct event *event; /* without its body, the list's reference; NULL: not there, or damaged */
+};
+
+struct journal_list {
+    struct journal_page page;
+    struct listing_filter filter;
+    struct listed_delivery *ret_deliveries; /* for journal_list_done */
+};
+void journal_list_done(struct journal_list *list);
+
+struct conflict_filter {
+    bool has_day, has_first;
+    int64_t day;                                                   /* on which it came first */
+    struct event_id first;                                         /* the event that was accepted */
+    char account[NAME_BYTES_MAX + 1], partner[NAME_BYTES_MAX + 1]; /* empty: any */
+};
+
+struct listed_conflict {
+    struct event *event; /* what came; its id is the one of the event that was accepted, and it has no body */
+    int64_t at_us, last_us, times;
+    size_t body_bytes;
+    bool damaged; /* the row is not what was written */
+};
+
+/* Newest first. */
+struct journal_list_conflicts {
+    struct journal_page page;
+    struct conflict_filter filter;
+    struct listed_conflict *ret_conflicts; /* for journal_list_conflicts_done */
+};
+void journal_list_conflicts_done(struct journal_list_conflicts *list);
+
+/* Any thread; `reply_to` and `on_done` are set. */
+void journal_reader_list(struct journal_reader *reader, struct journal_list *list);
+void journal_reader_list_conflicts(struct journal_reader *reader, struct journal_list_conflicts *list);
+
+/* The reader's: fill the page from one shard, in a transaction of their own, until it is full, `deadline_us` has passed
+ * (monotonic), or, *ret_over, the shard is at its end. */
+struct story_source;
+enum err listing_read(
+    struct story_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over) MUST_CHECK;
+enum err listing_read_conflicts(
+    struct story_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over) MUST_CHECK;
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `penstock audit`: one table that adds up, for finance. */
+#include "main/remote.h"
+#include "main/show.h"
+#include "main/table.h"
+
+#include <string.h>
+#include <sysexits.h>
+
+static const char *const numbers[] = {"accepted", "delivered", "on_the_way", "parked", "dead", "discarded"};
+
+static const struct table_column columns[] = {{"day"}, {"account"}, {"endpoint"}, {"currency"}, {"accepted", true},
+    {"sum", true}, {"delivered", true}, {"sum", true}, {"on the way", true}, {"sum", true}, {"parked", true},
+    {"sum", true}, {"dead", true}, {"sum", true}, {"discarded", true}, {"sum", true}, {""}};
+
+static void add_numbers(struct table *table, const json_t *row)
+{
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        const json_t *number = json_object_get(row, numbers[i]);
+        char count[32];
+        snprintf(count, sizeof count, "%lld", show_number(number, "count"));
+        table_add(table, count);
+        table_add(table, json_is_string(json_object_get(row, "currency")) ? show_text(number, "sum") : "-");
+    }
+}
+
+static enum err print_table(const json_t *audit)
+{
+    struct table table;
+    size_t i;
+    json_t *row;
+    table_init(&table, columns, sizeof columns / sizeof columns[0]);
+    json_array_foreach(json_object_get(audit, "rows"), i, row)
+    {
+        table_add(&table, show_text(row, "day"));
+        table_add(&table, show_text(row, "account"));
+        table_add(&table, show_endpoint(row));
+        table_add(&table, show_text(row, "currency"));
+        add_numbers(&table, row);
+        table_add(&table, json_is_true(json_object_get(row, "adds_up")) ? "" : "DOES NOT ADD UP");
+    }
+    if (json_array_size(json_object_get(audit, "rows")) > 0)
+        table_add_line(&table);
+    json_array_foreach(json_object_get(audit, "totals"), i, row)
+    {
+        table_add(&table, "total");
+        table_add(&table, "");
+        table_add(&table, "");
+        table_add(&table, show_text(row, "currency"));
+        add_numbers(&table, row);
+        table_add(&table, "");
+    }
+    enum err result = table_print(&table, stdout);
+    table_done(&table);
+    return result;
+}
+
+/* What is wrong by its name, then whose it is, then where it stands. */
+static void print_finding(const json_t *finding)
+{
+    const json_t *books = json_object_get(finding, "books"), *rows = json_object_get(finding, "rows");
+    const char *id = json_is_string(json_object_get(finding, "delivery")) ? show_text(finding, "delivery")
+                                                                          : show_text(finding, "event");
+    printf("%-16s  %s  %s", show_text(finding, "kind"), id, show_text(finding, "account"));
+    if (json_is_string(json_object_get(finding, "amount")))
+        printf("  %s %s", show_text(finding, "amount"), show_text(finding, "currency"));
+    if (json_is_object(json_object_get(finding, "endpoint")))
+        printf("  to %s (%s)", show_endpoint(finding), show_text(json_object_get(finding, "endpoint"), "id"));
+    if (json_is_string(json_object_get(finding, "accepted_at")))
+        printf("  accepted %s", show_text(finding, "accepted_at"));
+    else if (json_is_string(json_object_get(finding, "day")))
+        printf("  of %s", show_text(finding, "day"));
+    if (books)
+        printf("  %s: the books have %lld of %s, the rows %lld of %s", show_text(finding, "currency"),
+            show_number(books, "count"), show_text(books, "sum"), show_number(rows, "count"), show_text(rows, "sum"));
+    printf("\n                  %s (%s)\n", show_text(finding, "detail"), show_text(finding, "place"));
+}
+
+static void print_verdict(const json_t *audit)
+{
+    const json_t *findings = json_object_get(audit, "findings");
+    size_t i;
+    json_t *finding;
+    if (strcmp(show_text(audit, "verdict"), "complete") == 0) {
+        puts("\ncomplete: all that was accepted is accounted for, and nothing is damaged");
+        return;
+    }
+    long long more = show_number(audit, "findings_more");
+    printf("\nINCOMPLETE: %lld findings\n\n", (long long)json_array_size(findings) + more);
+    json_array_foreach(findings, i, finding) print_finding(finding);
+    if (more > 0)
+        printf("and %lld more\n", more);
+}
+
+int command_audit(const struct invocation *call)
+{
+    struct buffer path = BUFFER_EMPTY;
+    json_t *audit = NULL;
+    buffer_add_string(&path, "/api/v1/audit");
+    remote_add_parameter(&path, "from", call->flags[FLAG_FROM]);
+    remote_add_parameter(&path, "to", call->flags[FLAG_TO]);
+    remote_add_parameter(&path, "account", call->flags[FLAG_ACCOUNT]);
+    remote_add_parameter(&path, "bodies", call->flags[FLAG_BODIES] ? "true" : NULL);
+    enum err failed = buffer_status(&path);
+    if (failed)
+        command_fail(failed, "%s", err_title(failed));
+    else
+        failed = remote_request_long(call, "GET", path.data, &audit);
+    buffer_done(&path);
+    if (failed)
+        return err_exit_code(failed);
+    if (call->flags[FLAG_JSON]) {
+        remote_print_json(audit);
+    } else {
+        failed = print_table(audit);
+        print_verdict(audit);
+    }
+    bool complete = strcmp(show_text(audit, "verdict"), "complete") == 0;
+    json_decref(audit);
+    if (failed)
+        return command_fail(failed, "%s", err_title(failed));
+    return complete ? EX_OK : EX_DATAERR;
+}

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""P8, money adds up: the audit through the real program, after traffic of every kind, and after somebody has been at the journal's file."""
+import contextlib
+import datetime
+import decimal
+import json
+import sqlite3
+import threading
+
+import pytest
+
+from support.wait import wait_for
+
+SHORT = {"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[50ms, 50ms]"}
+COLUMNS = ("delivered", "on_the_way", "parked", "dead", "discarded")
+TODAY = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+
+
+def operate(gateway, method, path, **options):
+    with gateway.operator() as operator:
+        return operator.request(method, f"/api/v1/{path}", **options)
+
+
+def audit(gateway, **parameters):
+    answer = operate(gateway, "GET", "audit", params=parameters)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def check_adds_up(found):
+    """Complete, and each row by our own arithmetic."""
+    assert (found["verdict"], found["findings"], found["findings_more"]) == ("complete", [], 0), json.dumps(found["findings"], indent=1)
+    for row in found["rows"]:
+        assert row["adds_up"]
+        assert row["accepted"]["count"] == sum(row[column]["count"] for column in COLUMNS)
+        assert decimal.Decimal(row["accepted"]["sum"]) == sum(decimal.Decimal(row[column]["sum"]) for column in COLUMNS)
+    for total in found["totals"]:
+        rows = [row for row in found["rows"] if row["currency"] == total["currency"]]
+        assert total["accepted"]["count"] == sum(row["accepted"]["count"] for row in rows)
+        assert decimal.Decimal(total["accepted"]["sum"]) == sum(decimal.Decimal(row["accepted"]["sum"]) for row in rows)
+
+
+def total_of(found, currency):
+    [total] = [total for total in found["totals"] if total["currency"] == currency]
+    return total
+
+
+def post(gateway, number, **fields):
+    with gateway.partner() as partner:
+        return partner.post("/v1/events", json=gateway.event(number, **fields))
+
+
+def list_all(gateway, path="deliveries", **parameters):
+    """Page after page, in pages of two."""
+    items, cursor = [], None
+    while True:
+        answer = operate(gateway, "GET", path, params={**parameters, "limit": 2, **({"cursor": cursor} if cursor else {})})
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        assert len(page[path]) <= 2
+        items += page[path]
+        cursor = page["next"]
+        if not cursor:
+            return items
+
+
+def change_endpoint(gateway, **change):
+    answer = operate(gateway, "PATCH", f"accounts/{gateway.ready['account']}/endpoints/{gateway.ready['endpoint']}", json=change)
+    assert answer.status_code == 200, answer.text
+
+
+@contextlib.contextmanager
+def journals(gateway):
+    """The journals' files, each with a connection of its own beside the gateway."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(contextlib.closing(sqlite3.connect(path, timeout=10)))
+               for path in sorted(gateway.data.glob("journal-*.db"))]
+
+
+def all_is_booked(file):
+    accepted, booked = (file.execute(query).fetchone() or (0,) for query in (
+        "SELECT coalesce(max(seq), 0) FROM events", "SELECT value FROM meta WHERE key = 'books_through'"))
+    return accepted[0] <= booked[0]
+
+
+def change_row(gateway, statement, event):
+    """Runs `statement` on the journal that has the event, once the books hold it; ? is its number."""
+    with journals(gateway) as files:
+        wait_for(lambda: all(all_is_booked(file) for file in files), "the books are written")
+        for file in files:
+            found = file.execute("SELECT seq FROM events WHERE id = ?", [bytes.fromhex(event[4:].replace("-", ""))]).fetchone()
+            if found:
+                assert file.execute(statement, found).rowcount > 0
+                file.commit()
+                return
+    raise AssertionError(f"no journal has {event}")
+
+
+@pytest.fixture
+def busy(make_gateway, sink):
+    """Delivered with duplicates and conflicts, dead, parked for two reasons, waiting; {name: event ids}."""
+    gateway = make_gateway(SHORT)
+    ids = {}
+
+    def put(name, number, **fields):
+        answer = post(gateway, number, **fields)
+        assert answer.status_code == 200, answer.text
+        ids.setdefault(name, []).append(answer.json()["event"])
+        return ids[name][-1]
+
+    gateway.point_endpoint_at(sink.url())
+    for number, amount in enumerate(("0.1", "0.2", "-0.05", "19.99", "1000000.000000001")):
+        put("delivered", number, amount=amount)
+        assert post(gateway, number, amount=amount).json()["status"] == "duplicate"
+        assert post(gateway, number, amount="7").status_code == 422
+    put("delivered", 50, amount="5", currency="USD")
+    with gateway.partner() as partner:
+        note = partner.post("/v1/events", json={"type": "notification", "account": gateway.ready["account"]})
+    ids["delivered"].append(note.json()["event"])
+    wait_for(lambda: all(gateway.states(event) == ["delivered"] for event in ids["delivered"]), "delivered")
+
+    sink.behave(status=500)
+    put("dead", 100, amount="3.50")
+    put("dead", 101, amount="3.50")
+    wait_for(lambda: all(gateway.states(event) == ["dead"] for event in ids["dead"]), "dead")
+    sink.behave(mode="drop")
+    put("ambiguous", 102, type="payout", amount="70")
+    wait_for(lambda: gateway.states(ids["ambiguous"][0]) == ["parked"], "parked")
+    change_endpoint(gateway, types=["payout", "lead"])
+    put("unrouted", 103, amount="2")
+    wait_for(lambda: gateway.states(ids["unrouted"][0]) == ["parked"], "unrouted")
+    return gateway, ids
+
+
+def test_traffic_of_every_kind_adds_up_by_api_and_by_command(busy):
+    gateway, ids = busy
+    found = audit(gateway)
+    check_adds_up(found)
+    euros = total_of(found, "EUR")
+    assert euros["accepted"] == {"count": 9, "sum": "1000099.240000001"}
+    assert euros["delivered"] == {"count": 5, "sum": "1000020.240000001"}
+    assert (euros["dead"], euros["parked"]) == ({"count": 2, "sum": "7"}, {"count": 2, "sum": "72"})
+    assert total_of(found, "USD")["delivered"] == {"count": 1, "sum": "5"}
+    assert total_of(found, None)["accepted"] == {"count": 1, "sum": "0"}
+    [unrouted] = [row for row in found["rows"] if row["endpoint"] is None]
+    assert unrouted["parked"] == {"count": 1, "sum": "2"}
+
+    shown = gateway.tool("audit")
+    assert shown.returncode == 0, shown.stderr
+    assert "1000099.240000001" in shown.stdout and "complete" in shown.stdout
+    assert json.loads(gateway.tool("audit", "--json").stdout) == found
+    gateway.restart()
+    assert audit(gateway) == found
+    gateway.kill9()
+    gateway.start()
+    assert audit(gateway) == found
+
+
+def test_days_and_accounts_narrow_it(busy):
+    gateway, ids = busy
+    everything = audit(gateway)
+    assert audit(gateway, to=TODAY, account=gateway.ready["account"])["rows"] == everything["rows"]
+    assert audit(gateway, account="nobody")["rows"] == []
+    assert audit(gateway, to="2020-01-01") == {"from": None, "to": "2020-01-01", "account": None, "verdict": "complete", "totals": [],
+                                               "rows": [], "findings": [], "findings_more": 0}
+    wrong = gateway.tool("audit", "--from", "yesterday")
+    assert wrong.returncode == 65 and "/from" in wrong.stderr
+
+
+def test_each_number_has_its_list(busy):
+    gateway, ids = busy
+    endpoint = gateway.ready["endpoint"]
+    assert {d["event"] for d in list_all(gateway, state="delivered")} == set(ids["delivered"])
+    assert {d["event"] for d in list_all(gateway, state="dead", account=gateway.ready["account"])} == set(ids["dead"])
+    assert {d["event"] for d in list_all(gateway, state="parked")} == set(ids["ambiguous"] + ids["unrouted"])
+    assert [d["event"] for d in list_all(gateway, reason="unrouted")] == ids["unrouted"]
+    assert [d["event"] for d in list_all(gateway, state="parked", endpoint=endpoint)] == ids["ambiguous"]
+    assert [d["event"] for d in list_all(gateway, endpoint="none")] == ids["unrouted"]
+    assert len(list_all(gateway, currency="EUR")) == 9
+    assert len(list_all(gateway, currency="none", day=TODAY)) + len(list_all(gateway, currency="none", day="2020-01-01")) <= 1
+    assert list_all(gateway, state="open") == []
+    every = list_all(gateway)
+    assert len(every) == len({d["id"] for d in every}) == 11
+    assert [c["times"] for c in list_all(gateway, "conflicts")] == [1] * 5
+    assert len(list_all(gateway, "conflicts", event=ids["delivered"][2])) == 1
+
+    shown = gateway.tool("delivery", "list", "--state", "dead", "--json")
+    assert {d["event"] for d in json.loads(shown.stdout)["deliveries"]} == set(ids["dead"]), shown.stderr
+    table = gateway.tool("delivery", "list", "--limit", "3")
+    assert table.stdout.count("dlv_") == 3 and "there are more" in table.stderr
+    assert gateway.tool("event", "conflicts", ids["delivered"][0]).stdout.count(ids["delivered"][0]) == 1
+
+
+def test_a_delivery_that_somebody_deleted_is_named(busy):
+    gateway, ids = busy
+    lost = ids["delivered"][3]
+    change_row(gateway, "DELETE FROM deliveries WHERE id / 16 = ?", lost)
+    found = audit(gateway)
+    assert found["verdict"] == "incomplete"
+    [missing] = [f for f in found["findings"] if f["kind"] == "missing-delivery"]
+    assert (missing["event"], missing["delivery"]) == (lost, f"dlv_{lost[4:]}-0")
+    assert (missing["account"], missing["amount"], missing["endpoint"]["id"]) == (gateway.ready["account"], "19.99", gateway.ready["endpoint"])
+    [books] = [f for f in found["findings"] if f["kind"] == "books"]
+    assert books["books"]["count"] - books["rows"]["count"] == 1
+    assert decimal.Decimal(books["books"]["sum"]) - decimal.Decimal(books["rows"]["sum"]) == decimal.Decimal("19.99")
+    shown = gateway.tool("audit")
+    assert shown.returncode == 65 and missing["delivery"] in shown.stdout and "DOES NOT ADD UP" in shown.stdout
+
+
+def test_an_event_that_somebody_deleted_is_named_by_the_ledger(busy):
+    gateway, ids = busy
+    lost = ids["dead"][0]
+    change_row(gateway, "DELETE FROM deliveries WHERE id / 16 = ?", lost)
+    change_row(gateway, "DELETE FROM events WHERE seq = ?", lost)
+    kinds = {f["kind"]: f for f in audit(gateway)["findings"]}
+    assert kinds["missing-event"]["event"] == lost
+    assert "books" in kinds
+
+
+def test_an_amount_that_somebody_changed_is_named(busy):
+    gateway, ids = busy
+    changed = ids["dead"][1]
+    change_row(gateway, "UPDATE events SET amount = '9.50' WHERE seq = ?", changed)
+    kinds = {f["kind"]: f for f in audit(gateway)["findings"]}
+    assert kinds["damaged-event"]["event"] == changed
+    assert "books" in kinds
+
+
+def test_under_load_there_is_no_false_alarm(make_gateway, sink):
+    """Events are accepted, delivered and routed while one audit follows the other."""
+    gateway = make_gateway(SHORT)
+    gateway.point_endpoint_at(sink.url())
+    stop = threading.Event()
+    sent = []
+
+    def send(first):
+        with gateway.partner() as partner:
+            number = first
+            while not stop.is_set():
+                answer = partner.post("/v1/events", json=gateway.event(number, amount="0.1", type="lead" if number % 4 == 0 else "purchase"))
+                assert answer.status_code == 200, answer.text
+                sent.append(answer.json()["event"])
+                number += 1
+
+    threads = [threading.Thread(target=send, args=(n * 1000000,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for n in range(12):
+            change_endpoint(gateway, types=["purchase"] if n % 2 else [])
+            check_adds_up(audit(gateway))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    change_endpoint(gateway, types=[])
+    wait_for(lambda: total_of(audit(gateway), "EUR")["delivered"]["count"] == len(sent), "all are delivered", 60)
+    check_adds_up(audit(gateway))

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit/journal/audit_desk.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+struct audit_question everything(void)
+{
+    return (struct audit_question){.from_day = INT64_MIN, .to_day = INT64_MAX};
+}
+
+struct audit_run *audit_begin(struct shelf *shelf, struct audit_question question)
+{
+    struct audit_run *run;
+    cr_assert(audit_run_new(&question, shelf->directory, 1, &run) == OK);
+    return run;
+}
+
+bool audit_step(struct audit_run *run, enum err *ret_result, struct audit **ret_audit)
+{
+    bool more = false;
+    int64_t pause_us;
+    *ret_result = audit_run_step(run, &more, &pause_us, ret_audit);
+    return *ret_result == OK && more;
+}
+
+enum err audit_end(struct audit_run *run, struct audit **ret_audit)
+{
+    enum err result;
+    while (audit_step(run, &result, ret_audit))
+        ;
+    audit_run_free(run);
+    return result;
+}
+
+struct audit *audit_of(struct shelf *shelf, struct audit_question question)
+{
+    struct audit *audit = NULL;
+    enum err result = audit_end(audit_begin(shelf, question), &audit);
+    cr_assert(result == OK, "%s", err_name(result));
+    return audit;
+}
+
+const struct audit_row *audit_row_of(
+    const struct audit *audit, int64_t day, const char *account, uint64_t endpoint, const char *currency)
+{
+    for (size_t i = 0; i < audit->rows_count; i++) {
+        const struct audit_row *row = &audit->rows[i];
+        if (row->day == day && strcmp(row->account, account) == 0 && row->endpoint == endpoint &&
+            strcmp(row->currency, currency) == 0)
+            return row;
+    }
+    cr_assert(false, "no row of day %lld, %s, endpoint %llu, \"%s\"", (long long)day, account,
+        (unsigned long long)endpoint, currency);
+    return NULL;
+}
+
+const struct audit_finding *audit_finding_of_kind(const struct audit *audit, enum audit_kind kind)
+{
+    for (size_t i = 0; i < audit->findings_count; i++)
+        if (audit->findings[i].kind == kind)
+            return &audit->findings[i];
+    return NULL;
+}
+
+void cr_expect_number(struct audit_number number, int64_t count, const char *sum)
+{
+    char text[MONEY_SUM_TEXT_BYTES];
+    money_sum_format(&number.sum, text);
+    cr_expect(number.count == count && strcmp(text, sum) == 0, "%lld of %s instead of %lld of %s",
+        (long long)number.count, text, (long long)count, sum);
+}
+
+void write_books(struct shelf *shelf)
+{
+    shelf_begin(shelf);
+    cr_assert(books_write(&shelf->store.books, shelf->store.next_seq - 1) == OK);
+    shelf_commit(shelf);
+}
+
+unsigned expire(struct shelf *shelf, int64_t now_us)
+{
+    unsigned steps = 0;
+    while (expiry_is_due(&shelf->store.expiry, now_us)) {
+        shelf_begin(shelf);
+        cr_assert(expiry_step(&shelf->store, now_us) == OK);
+        shelf_commit(shelf);
+        cr_assert(++steps < 10000, "a round comes to its end");
+    }
+    return steps;
+}
+
+struct event_id shelf_id_of(struct shelf *shelf, int64_t seq)
+{
+    sqlite3_stmt *statement = NULL;
+    struct event_id id;
+    cr_assert(
+        sqlite3_prepare_v2(shelf->store.db, "SELECT id FROM events WHERE seq = ?", -1, &statement, NULL) == SQLITE_OK);
+    sqlite3_bind_int64(statement, 1, seq);
+    cr_assert(sqlite3_step(statement) == SQLITE_ROW);
+    memcpy(id.bytes, sqlite3_column_blob(statement, 0), sizeof id.bytes);
+    sqlite3_finalize(statement);
+    return id;
+}
+
+void shelf_act(struct shelf *shelf, int64_t seq, enum delivery_state from, enum delivery_state to)
+{
+    struct journal_act act = {
+        .request.kind = JOURNAL_ACT, .event = shelf_id_of(shelf, seq), .from = from, .to = to, .note = "as agreed"};
+    shelf_begin(shelf);
+    cr_assert(store_act(&shelf->store, &act.request) == OK && act.request.result == OK);
+    shelf_commit(shelf);
+}
+
+void shelf_attempt(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state to)
+{
+    struct journal_settle order = {.request.kind = JOURNAL_SETTLE,
+        .delivery = seq * ACCOUNT_ENDPOINTS_MAX + index,
+        .from = DELIVERY_PENDING,
+        .to = to,
+        .failures = 1,
+        .has_attempt = true,
+        .attempt = {.number = 1, .started_us = 7, .end = {.http_status = 500}, .excerpt_len = 2, .excerpt = "no"}};
+    shelf_begin(shelf);
+    cr_assert(store_settle(&shelf->store, &order.request) == OK && order.request.result == OK);
+    shelf_commit(shelf);
+}
+
+void shelf_conflict(struct shelf *shelf, int64_t first_seq)
+{
+    struct event_id first = shelf_id_of(shelf, first_seq);
+    struct event event = {.parts = {.partner = SLICE_LITERAL("p"),
+                              .account = SLICE_LITERAL("acc_1"),
+                              .type = SLICE_LITERAL("purchase"),
+                              .key = SLICE_LITERAL("k1"),
+                              .amount = SLICE_LITERAL("9.99"),
+                              .currency = SLICE_LITERAL("EUR"),
+                              .body = SLICE_LITERAL("{}")}};
+    bool is_new;
+    shelf_begin(shelf);
+    cr_assert(conflict_rows_add(&shelf->store.conflicts, &first, 20500 * US_PER_DAY, &event, &is_new) == OK && is_new);
+    shelf_commit(shelf);
+}
+
+void shelf_route(struct shelf *shelf, int64_t seq, uint64_t endpoint)
+{
+    const struct journal_way way = {seq * ACCOUNT_ENDPOINTS_MAX, endpoint};
+    struct journal_route route = {.request.kind = JOURNAL_ROUTE, .count = 1, .ways = &way};
+    shelf_begin(shelf);
+    cr_assert(store_route(&shelf->store, &route.request) == OK && route.ret_count == 1);
+    shelf_commit(shelf);
+}
