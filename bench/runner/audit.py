@@ -37,6 +37,6 @@ def print_audit(audit):
     lines = []
     for row in audit["totals"]:
         parts = ", ".join(f"{end.replace('_', ' ')} {row[end]['sum']} ({row[end]['count']})" for end in ENDS if row[end]["count"])
-        lines.append(f"audit      {row['currency'] or 'no currency'}: accepted {row['accepted']['sum']} ({row['accepted']['count']})"
+        lines.append(f"  {row['currency'] or 'no currency'}: accepted {row['accepted']['sum']} ({row['accepted']['count']})"
                      f" = {parts or '0'}")
-    return "\n".join([*lines, f"audit      {audit['verdict']}"]) + "\n"
+    return "\n".join([*lines, f"  {audit['verdict']}"]) + "\n"

@@ -207,8 +207,8 @@ class Scenario:
         if wrong:
             code, details["verdict"] = 1, "FAIL"
             details["reasons"] = details["reasons"] + wrong
-        lines = "".join(f"FAIL  {reason}\n" for reason in wrong)
-        return code, text + print_audit(self.audit) + lines, details
+            text = text.removesuffix("PASS\n").removesuffix("FAIL\n") + "FAIL\n" + "".join(f"{reason}\n" for reason in wrong)
+        return code, f"Audit\n{print_audit(self.audit)}{text}", details
 
     def end(self):
         """In any case, in this order: nobody posts, nobody delivers, nobody receives."""

@@ -30,9 +30,10 @@ static void answer_refusal(const struct journal_act *act, struct http_exchange *
         text = detail;
         break;
     case ERR_INVALID:
-        text =
-            "It has no endpoint to be sent to. It goes by itself as soon as its account has one that takes its type; "
-            "or settle or discard it.";
+        text = act->ret_endpoint != 0 ? "Its body has expired (retention.bodies): it can't be sent again."
+                                      : "It has no endpoint to be sent to. It goes by itself as soon as its account "
+                                        "has one that takes its type; "
+                                        "or settle or discard it.";
         break;
     case ERR_DAMAGED:
         text = "Its row is damaged and can't be believed: `penstock audit` names it.";

@@ -10,6 +10,7 @@ static const char *const texts[EVENTS_STATEMENTS] = {
     [EVENTS_ADD_BODY] = "INSERT INTO bodies(seq, body, crc) VALUES(?,?,?)",
     [EVENTS_READ] = "SELECT " EVENT_COLUMNS " FROM events WHERE seq = ?",
     [EVENTS_READ_BODY] = "SELECT body, crc FROM bodies WHERE seq = ?",
+    [EVENTS_HAS_BODY] = "SELECT count(*) FROM bodies WHERE seq = ?",
     [EVENTS_FIND] = "SELECT seq FROM events WHERE id = ?",
 };
 
@@ -61,6 +62,17 @@ enum err event_rows_add(struct event_rows *rows, int64_t seq, const struct event
     if (!result && sqlite3_changes64(rows->db) == 0)
         return ERR_EXISTS;
     return result ? result : add_body(rows, seq, parts->body);
+}
+
+enum err event_rows_has_body(struct event_rows *rows, int64_t seq, bool *ret_has)
+{
+    struct sql_use use = sql_use(rows->statements[EVENTS_HAS_BODY]);
+    int64_t count;
+    sql_bind_int(&use, seq);
+    enum err result = sql_execute_int(&use, &count);
+    if (!result)
+        *ret_has = count > 0;
+    return result;
 }
 
 enum err event_rows_find(struct event_rows *rows, const struct event_id *id, int64_t *ret_seq)

@@ -9,7 +9,15 @@
 #include "journal/sql.h"
 #include "model/event.h"
 
-enum event_statement { EVENTS_ADD, EVENTS_ADD_BODY, EVENTS_READ, EVENTS_READ_BODY, EVENTS_FIND, EVENTS_STATEMENTS };
+enum event_statement {
+    EVENTS_ADD,
+    EVENTS_ADD_BODY,
+    EVENTS_READ,
+    EVENTS_READ_BODY,
+    EVENTS_HAS_BODY,
+    EVENTS_FIND,
+    EVENTS_STATEMENTS
+};
 
 struct event_rows {
     sqlite3 *db;
@@ -44,6 +52,9 @@ void event_rows_done(struct event_rows *rows);
 /* ERR_EXISTS when the file has an event of this id: nothing is written then. */
 enum err event_rows_add(
     struct event_rows *rows, int64_t seq, const struct event *event, unsigned deliveries) MUST_CHECK;
+
+/* Whether the event's body is (still) there. */
+enum err event_rows_has_body(struct event_rows *rows, int64_t seq, bool *ret_has) MUST_CHECK;
 
 /* ERR_NOT_FOUND when there is none. */
 enum err event_rows_find(struct event_rows *rows, const struct event_id *id, int64_t *ret_seq) MUST_CHECK;

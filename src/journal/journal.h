@@ -107,8 +107,8 @@ struct journal_settle {
  * the ways of delivery_state_may_act. It goes to the owner of the delivery first (delivery_shard_act), who submits it
  * and answers the asker. A way to pending begins a new round in the lane of replays. What was done, and why, is kept.
  *
- * OK, ERR_NOT_FOUND, ERR_MOVED_ON (`ret_state` says where it is), ERR_INVALID (it has no endpoint to be sent to),
- * ERR_DAMAGED.
+ * OK, ERR_NOT_FOUND, ERR_MOVED_ON (`ret_state` says where it is), ERR_INVALID (it has no endpoint to be sent to,
+ * `ret_endpoint` is 0, or its body has expired), ERR_DAMAGED.
  */
 struct journal_act {
     struct journal_request request;

@@ -70,10 +70,16 @@ static enum err act_on(struct store *store, struct journal_act *act, struct deli
     act->ret_state = row->state;
     if (row->state != act->from)
         return ERR_MOVED_ON;
-    if (act->to == DELIVERY_PENDING && row->endpoint == 0)
-        return ERR_INVALID;
+    bool can_be_sent = true;
+    enum err result = OK;
+    if (act->to == DELIVERY_PENDING)
+        result = event_rows_has_body(&store->events, row->id / ACCOUNT_ENDPOINTS_MAX, &can_be_sent);
+    if (!result && (!can_be_sent || (act->to == DELIVERY_PENDING && row->endpoint == 0)))
+        result = ERR_INVALID;
+    if (result)
+        return result;
     const struct delivery_move move = {.to = act->to, .lane = LANE_REPLAY};
-    enum err result = delivery_rows_move_row(&store->deliveries, row, &move, store->now_us);
+    result = delivery_rows_move_row(&store->deliveries, row, &move, store->now_us);
     if (!result)
         result = delivery_rows_add_act(&store->deliveries, row, act->from, slice_from_string(act->note), store->now_us);
     if (!result)

@@ -83,6 +83,18 @@ Test(acts, on_what_is_not_there_or_has_nowhere_to_go_are_refused)
     shelf_free(shelf);
 }
 
+Test(acts, what_has_lost_its_body_is_not_sent_again)
+{
+    struct shelf *shelf = shelf_new();
+    int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
+    cr_assert(shelf_move(shelf, seq, 0, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
+    shelf_sql(shelf, "DELETE FROM bodies");
+    struct journal_act replay = act(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING);
+    cr_expect(
+        replay.request.result == ERR_INVALID && replay.ret_state == DELIVERY_DELIVERED && replay.ret_endpoint == 1);
+    shelf_free(shelf);
+}
+
 Test(acts, a_forced_replay_keeps_the_attempt_that_had_delivered)
 {
     struct shelf *shelf = shelf_new();
