@@ -76,6 +76,12 @@ struct endpoint {
     uint32_t secret_numbers[ENDPOINT_SECRETS_MAX]; /* counted within the endpoint, never given twice */
 };
 
+/* Whether it is to get events of this type. */
+static inline bool endpoint_takes(const struct endpoint *endpoint, struct slice type)
+{
+    return endpoint->types.count == 0 || type_list_matches(&endpoint->types, type);
+}
+
 /* Look-ups, by threads that are online; NULL when there is none. */
 const struct partner *directory_partner_of_credential(
     const struct directory *directory, const unsigned char credential_sha256[SHA256_BYTES]);

@@ -36,7 +36,7 @@ static void answer_refusal(const struct journal_act *act, struct http_exchange *
                                         "or settle or discard it.";
         break;
     case ERR_DAMAGED:
-        text = "Its row is damaged and can't be believed: `penstock audit` names it.";
+        text = "Its row, or its event, is damaged and can't be believed: it is not sent again. Settle or discard it.";
         break;
     default:
         break;

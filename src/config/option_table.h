@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every option of Penstock. Loading, environment, --help, the sample file and the man page all come from this table.
+ * Every option of Penstock. Loading, environment, --help and the sample file all come from this table.
  *
  * X(key, type, field, min, max, default, when, doc)
  *   key      section.name; the environment variable is PENSTOCK_SECTION__NAME
@@ -25,13 +25,13 @@
     X("data.held_bytes_max", BYTES, held_bytes_max, 16777216, 1099511627776, "64MiB", restart,                         \
         "Memory that events on their way may hold. Beyond it partners get 503 and backlogs stay on disk.")             \
     X("data.reserve", BYTES, reserve_bytes, 0, 1099511627776, "64MiB", restart,                                        \
-        "Disk space kept for recording deliveries when the disk is full: 16 MiB or more for each shard. While less "   \
+        "Disk space kept for recording deliveries when the disk is full, at least 16 MiB for each shard. While less "  \
         "than four times as much is free, optional events are refused, below twice as much important ones as well. "   \
         "0: none.")                                                                                                    \
     X("retention.bodies", DURATION, retention_bodies_us, 0, 315360000000000, "7d", restart,                            \
-        "How long the bodies of delivered events are kept. 0s: for ever.")                                             \
+        "How long the bodies of delivered and discarded events are kept. 0s: for ever.")                               \
     X("retention.history", DURATION, retention_history_us, 0, 315360000000000, "90d", restart,                         \
-        "How long delivered events are known in searches and audits one by one; their sums stay. 0s: for ever.")       \
+        "How long delivered and discarded events are known one by one; their sums stay. 0s: for ever.")                \
     X("ingress.listen", ADDRESS, ingress_listen, 1, 255, "*:8080", restart,                                            \
         "Where partners post: HTTP/1.1 and HTTP/2 in cleartext.")                                                      \
     X("ingress.threads", INTEGER, ingress_threads, 0, 64, "0", restart, "Ingress threads. 0: one per core.")           \

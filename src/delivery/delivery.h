@@ -4,9 +4,10 @@
  * One thread per shard owns everything here: endpoint queues, jobs, the HTTP client, timers. No lock, no shared state
  * but the directory (RCU).
  *
- *   journal --handover--> endpoint queue (fresh lane) --.                     .--> journal: delivered, waiting, parked,
- * dead journal --load------> endpoint queue (backlog lane) -+-> pump -> attempt --'       | after the commit ^ v
- *                              '--- due timer, room again <------------------------- the job leaves memory
+ *   journal --handover--> queue, fresh ----.
+ *   journal --load------> queue, backlog --+--> pump --> attempt --> outcome --> journal
+ *      ^                                                                           |
+ *      '--- due, or room again <------- the job leaves memory <------ committed <--'
  *
  * Memory is bounded: a queue holds so many jobs, bodies count against the shard's byte credit, and what has no room
  * stays in the journal. A job stays known by its id until the journal has committed its outcome; whatever is loaded

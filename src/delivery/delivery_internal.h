@@ -103,9 +103,10 @@ struct delivery_shard {
     struct client *client;
     struct delivery_policy policy;
     struct id_map jobs, queues;
-    struct list ready;                          /* of struct endpoint_queue */
-    struct list unsettled;                      /* jobs whose outcome the disk refused */
-    unsigned in_flight, settling, requests_out; /* requests_out: loads, releases, surveys, account changes */
+    struct list ready;     /* of struct endpoint_queue */
+    struct list unsettled; /* jobs whose outcome the disk refused */
+    unsigned in_flight, settling,
+        requests_out; /* requests_out: loads, releases, surveys, walks, acts, account changes */
     struct timer pump_timer, settle_timer, survey_timer, route_timer, drain_timer;
     struct route_walk *walk; /* through what is unrouted; NULL: none is under way */
     bool walk_again;         /* an endpoint has appeared since it began */

@@ -31,7 +31,7 @@ static uint64_t find_taker(const struct delivery_shard *shard, struct slice acco
     const struct account *account = directory_account(shard->directory, account_id);
     for (unsigned i = 0; account && i < account->endpoints_count; i++) {
         const struct endpoint *endpoint = directory_endpoint(shard->directory, account->endpoints[i]);
-        if (endpoint && endpoint->enabled && (endpoint->types.count == 0 || type_list_matches(&endpoint->types, type)))
+        if (endpoint && endpoint->enabled && endpoint_takes(endpoint, type))
             return endpoint->id;
     }
     return 0;

@@ -88,7 +88,7 @@ static void choose_endpoints(
     for (unsigned i = 0; i < account->endpoints_count; i++) {
         if (account->filtered & 1u << i) {
             const struct endpoint *endpoint = directory_endpoint(directory, account->endpoints[i]);
-            if (!endpoint || (endpoint->types.count > 0 && !type_list_matches(&endpoint->types, type)))
+            if (!endpoint || !endpoint_takes(endpoint, type))
                 continue;
         }
         append->endpoints[append->endpoints_count++] = account->endpoints[i];

@@ -38,3 +38,11 @@ void delivery_row_move(struct delivery_row *row, const struct delivery_move *mov
         row->http_status = move->attempt->end.http_status;
     }
 }
+
+void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us)
+{
+    row->state = DELIVERY_PARKED;
+    row->reason = PARK_DAMAGED;
+    row->lane = LANE_RETRY;
+    row->settled_us = now_us;
+}

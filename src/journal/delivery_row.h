@@ -46,4 +46,11 @@ struct delivery_move {
  */
 void delivery_row_move(struct delivery_row *row, const struct delivery_move *move, int64_t now_us);
 
+/*
+ * The way of a row that can't be believed, wherever it says it is: parked for a person. Its numbers stay, for what they
+ * are worth; it is never sent again (an operator settles or discards it), and its checksum is one over what is left of
+ * it.
+ */
+void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us);
+
 #endif

@@ -189,17 +189,13 @@ enum err delivery_rows_move(struct delivery_rows *rows, const struct delivery_ex
     return delivery_rows_move_row(rows, &row, move, now_us);
 }
 
-/* Its own numbers stay, since a person may make something of them; none of them is acted upon any more. */
 enum err delivery_rows_park_damaged(struct delivery_rows *rows, int64_t id, int64_t now_us)
 {
     struct delivery_row row;
     enum err result = read_row(rows, id, &row);
     if (result && result != ERR_DAMAGED)
         return result;
-    row.state = DELIVERY_PARKED;
-    row.reason = PARK_DAMAGED;
-    row.lane = LANE_RETRY;
-    row.settled_us = now_us;
+    delivery_row_park_damaged(&row, now_us);
     return write_row(rows, DELIVERIES_WRITE, &row);
 }
 
@@ -311,7 +307,7 @@ enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint, en
 }
 
 enum err delivery_rows_bring_forward(
-    struct delivery_rows *rows, int64_t due_max_us, unsigned count_max, unsigned *ret_count)
+    struct delivery_rows *rows, int64_t due_max_us, unsigned count_max, int64_t now_us, unsigned *ret_count)
 {
     int64_t *ids = malloc(count_max * sizeof *ids);
     if (!ids)
@@ -323,7 +319,7 @@ enum err delivery_rows_bring_forward(
         struct delivery_row row;
         result = read_row(rows, ids[i], &row);
         if (result == ERR_DAMAGED) {
-            result = delivery_rows_park_damaged(rows, ids[i], row.settled_us);
+            result = delivery_rows_park_damaged(rows, ids[i], now_us);
         } else if (!result) {
             row.due_us = due_max_us;
             result = write_row(rows, DELIVERIES_WRITE, &row);

@@ -2,8 +2,9 @@
 /*
  * Deliveries and their attempts on disk, and the only place where a stored delivery changes its state. Each change
  * reads the row, believes it only with the right checksum, names the state and the generation that it expects, and
- * writes the row as delivery_row_move has moved it: what has moved on meanwhile stays as it is, and what is damaged is
- * not made to look whole. Owned by the journal's thread.
+ * writes the row as delivery_row_move has moved it: what has moved on meanwhile stays as it is. A row that is damaged
+ * is left alone by whoever meant to move it, and parked as damaged by whoever meets it on a list. Owned by the
+ * journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_DELIVERY_ROWS_H
 #define PENSTOCK_JOURNAL_DELIVERY_ROWS_H
@@ -105,7 +106,7 @@ enum err delivery_rows_next_due(
 
 /* Up to `count_max` of the waiting ones that are due later than this become due then. */
 enum err delivery_rows_bring_forward(
-    struct delivery_rows *rows, int64_t due_max_us, unsigned count_max, unsigned *ret_count) MUST_CHECK;
+    struct delivery_rows *rows, int64_t due_max_us, unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
 
 /* A malloc'd row for each endpoint that has something open; NULL when there is none. */
 enum err delivery_rows_count_open(

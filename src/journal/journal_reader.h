@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reading the journals of all shards beside their writers: a thread with one read-only connection per file and short
- * transactions. What people and partners ask (one event's story, counts) goes here, so that no loop ever runs SQLite.
+ * transactions. What people and partners ask (one event's story, lists, counts, audits) goes here, so that no loop ever
+ * runs SQLite.
  */
 #ifndef PENSTOCK_JOURNAL_JOURNAL_READER_H
 #define PENSTOCK_JOURNAL_JOURNAL_READER_H

@@ -4,8 +4,8 @@
  * of it: while that one is being committed the next gathers. So a commit is as large as the load makes it, without a
  * timer.
  *
- *   mailbox -> batch -> BEGIN, one function for each request (store.h), COMMIT -> handover -> answers -> checkpoint ->
- * the house: books, expiry, room on the disk
+ *   mailbox -> batch -> BEGIN, one function for each request (store.h), COMMIT -> handover -> answers
+ *           -> checkpoint -> the house: books, expiry, room on the disk
  *
  * The handover leaves before the answers. A JOURNAL_LOAD may find a delivery that the same transaction accepted;
  * delivery has it from the handover by then, and knows it again by its id.
@@ -432,7 +432,11 @@ enum err journal_sqlite_open(
         return result;
     }
     result = store_open(&self->store,
-        &(struct store_options){options->directory, options->shard, options->expiry, options->reserve_bytes},
+        &(struct store_options){.directory = options->directory,
+            .shard = options->shard,
+            .expiry = options->expiry,
+            .reserve_bytes = options->reserve_bytes,
+            .reserve_all_bytes = options->reserve_all_bytes},
         ret_detail);
     if (!result)
         put_doubtful_expiry_off(self);

@@ -34,17 +34,17 @@ static int64_t free_bytes(const struct reserve *reserve)
 static enum disk_space judge(struct reserve *reserve)
 {
     int64_t left = free_bytes(reserve);
-    if (!reserve->held && (left < 2 * reserve->bytes || !fill(reserve)))
+    if (!reserve->held && (left < 2 * reserve->all_bytes || !fill(reserve)))
         return SPACE_NONE;
-    if (left < 2 * reserve->bytes)
+    if (left < 2 * reserve->all_bytes)
         return SPACE_SCARCE;
-    return left < 4 * reserve->bytes ? SPACE_LOW : SPACE_PLENTY;
+    return left < 4 * reserve->all_bytes ? SPACE_LOW : SPACE_PLENTY;
 }
 
-enum err reserve_open(struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes)
+enum err reserve_open(struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes, int64_t all_bytes)
 {
     char path[4096];
-    *reserve = (struct reserve){.fd = -1, .bytes = bytes};
+    *reserve = (struct reserve){.fd = -1, .bytes = bytes, .all_bytes = all_bytes};
     if (bytes == 0)
         return OK;
     int len = snprintf(path, sizeof path, "%s/reserve-%u", directory, shard);

@@ -5,10 +5,13 @@
  * recorded any more, and nothing could be sent.
  *
  *   plenty   everything is accepted
- *   low      less than four reserves are free: optional events are refused
- *   scarce   less than two are free: important ones as well
+ *   low      less than four times the reserves of all shards are free: optional events are refused
+ *   scarce   less than two times are free: important ones as well
  *   none     the disk said that it is full, or the reserve could not be filled: nothing is accepted. The reserve is
- *            given up, outcomes are written into its room, and it is filled again when two of its sizes are free
+ *            given up, outcomes are written into its room, and it is filled again when there is room for twice all of
+ * them
+ *
+ * A checkpoint writes up to CHECKPOINT_PAGES back into the journal's file: less than RESERVE_BYTES_MIN is not enough.
  *
  * The file system is asked about once a second. Owned by the journal's thread.
  */
@@ -20,18 +23,22 @@
 
 #include <stdint.h>
 
+#define RESERVE_BYTES_MIN (16 * 1024 * 1024)
+
 enum disk_space { SPACE_PLENTY, SPACE_LOW, SPACE_SCARCE, SPACE_NONE };
 
 struct reserve {
-    int fd;        /* -1: there is no file; without a reserve */
-    int64_t bytes; /* 0: without a reserve, nothing but the disk's own refusal counts */
-    bool held;     /* the file has its bytes */
+    int fd;            /* -1: there is no file; without a reserve */
+    int64_t bytes;     /* 0: without a reserve, nothing but the disk's own refusal counts */
+    int64_t all_bytes; /* of the reserves of all shards, which are on the same disk */
+    bool held;         /* the file has its bytes */
     enum disk_space space;
     int64_t next_look_us; /* monotonic */
 };
 
 /* Opens or makes `directory`/reserve-<shard>, and fills it if there is room: that there is none is no error. */
-enum err reserve_open(struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes) MUST_CHECK;
+enum err reserve_open(
+    struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes, int64_t all_bytes) MUST_CHECK;
 void reserve_close(struct reserve *reserve); /* the file stays */
 
 /* Looks at the file system if it is time to; true when `space` has changed. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a journal's file looks like, how it is made, and how an older one is brought forward.
+ * What a journal's file looks like, and how it is made.
  *
  *   meta          journal_id, created_us, shard; how far the books and the expiry have come
  *   ledger_*      made by the ledger, a table for each day and retention (ledger.h)
@@ -15,8 +15,8 @@
  *
  * Every row that counts carries a CRC-32 over what it says (checksum.h): SQLite's pages have none.
  *
- * Each delivery that is not final stands in exactly one of four partial indexes, the one of its state, in the order in
- * which that state is asked for.
+ * Each delivery that is neither delivered nor discarded stands in exactly one of five partial indexes, the one of its
+ * state, in the order in which that state is asked for.
  *
  * The file says what it is: application_id PNSJ and user_version. Migrations will go forward only, each in a
  * transaction of its own; there is none yet, since format 1 was never released and is refused. So is a file of another

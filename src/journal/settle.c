@@ -70,6 +70,8 @@ static enum err act_on(struct store *store, struct journal_act *act, struct deli
     act->ret_state = row->state;
     if (row->state != act->from)
         return ERR_MOVED_ON;
+    if (act->to == DELIVERY_PENDING && row->reason == PARK_DAMAGED)
+        return ERR_DAMAGED;
     bool can_be_sent = true;
     enum err result = OK;
     if (act->to == DELIVERY_PENDING)

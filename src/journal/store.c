@@ -135,7 +135,8 @@ enum err store_open(struct store *store, const struct store_options *options, ch
         snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "the data directory's path is too long");
         return ERR_DISK;
     }
-    enum err result = reserve_open(&store->reserve, options->directory, options->shard, options->reserve_bytes);
+    enum err result = reserve_open(
+        &store->reserve, options->directory, options->shard, options->reserve_bytes, options->reserve_all_bytes);
     if (result) {
         snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/reserve-%u: %s", options->directory, options->shard,
             strerror(errno));

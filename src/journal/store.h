@@ -45,7 +45,7 @@ struct store_options {
     const char *directory; /* holds journal-<shard>.db and reserve-<shard> */
     unsigned shard;
     struct expiry_policy expiry;
-    int64_t reserve_bytes;
+    int64_t reserve_bytes, reserve_all_bytes; /* of this shard, and of all of them */
 };
 
 /* Opens the file, parks what was interrupted, brings the books up to date. `ret_detail` as in journal_sqlite.h.

@@ -151,14 +151,23 @@ static enum err make_deliveries(struct gateway *gateway, struct buffer *complain
     return OK;
 }
 
+/* One shard's part of the reserve. */
+static int64_t reserve_of_shard(const struct gateway *gateway)
+{
+    int64_t all = gateway->options.config->reserve_bytes, part = all / gateway->installation.shards;
+    return all > 0 && part < RESERVE_BYTES_MIN ? RESERVE_BYTES_MIN : part;
+}
+
 static enum err start_journals(struct gateway *gateway, struct buffer *complaints)
 {
+    int64_t reserve = reserve_of_shard(gateway);
     for (unsigned i = 0; i < gateway->installation.shards; i++) {
         char detail[256] = "";
         struct journal_sqlite_options options = {.directory = gateway->installation.directory,
             .shard = i,
             .expiry = {gateway->options.config->retention_bodies_us, gateway->options.config->retention_history_us},
-            .reserve_bytes = gateway->options.config->reserve_bytes / gateway->installation.shards,
+            .reserve_bytes = reserve,
+            .reserve_all_bytes = reserve * gateway->installation.shards,
             .listener = {.on_failed = on_journal_failed, .context = gateway}};
         delivery_shard_listen_to_journal(gateway->deliveries[i], &options.listener);
         enum err failed = journal_sqlite_open(&options, &gateway->journals[i], detail);

@@ -36,8 +36,7 @@ static int post(const char *path, const char *id, int64_t timestamp_s, const cha
         id, (long long)timestamp_s, signature, more);
     unsigned index = journal_count();
     client_post_to(fd, path, headers, slice_from_string(body));
-    while (!client_has_answer(fd) && journal_count() == index)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    WAIT_UNTIL(client_has_answer(fd) || journal_count() > index);
     if (journal_count() > index)
         journal_answer(index, OK, NULL);
     client_receive(fd, ret_answer);

@@ -62,6 +62,7 @@ enum err desk_try_open(struct desk *desk, unsigned shard)
         .directory = desk->directory,
         .shard = shard,
         .reserve_bytes = desk->reserve_bytes,
+        .reserve_all_bytes = desk->reserve_bytes,
         .listener = {.delivery = &desk->mailbox, .on_handover = on_handover, .on_failed = on_failed, .context = desk},
     };
     return journal_sqlite_open(&options, &desk->journal, desk->detail);

@@ -36,7 +36,7 @@ Test(reserve, tells_less_and_less_room_and_admits_the_critical_ones_last)
     char directory[] = "/tmp/penstock-reserve-XXXXXX";
     cr_assert(mkdtemp(directory));
     struct reserve reserve;
-    cr_assert(reserve_open(&reserve, directory, 3, MIB) == OK && reserve.held);
+    cr_assert(reserve_open(&reserve, directory, 3, MIB, MIB) == OK && reserve.held);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         disk_have_room(cases[i].room);
         cr_expect_eq(look(&reserve), cases[i].space, "case %zu: %s", i, disk_space_name(reserve.space));

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What happens to the gateway, one row for each kind of it. */
+#include "base/clock.h"
+#include "driver_internal.h"
+#include "fake_accounts.h"
+#include "fake_reserve.h"
+#include "sim.h"
+#include "tally.h"
+#include "trace.h"
+#include "world.h"
+
+#define WALL_OFF_US_MAX (10 * US_PER_DAY)
+
+static int64_t wall_off_us;
+
+void acts_begin(void)
+{
+    wall_off_us = 0;
+}
+
+static bool is_up(void)
+{
+    return world_state() == WORLD_UP;
+}
+
+static bool is_down(void)
+{
+    return world_state() == WORLD_DOWN;
+}
+
+static bool is_not_down(void)
+{
+    return world_state() != WORLD_DOWN;
+}
+
+static bool must_stop(void)
+{
+    return is_up() && world_must_stop();
+}
+
+static bool is_always(void)
+{
+    return true;
+}
+
+static bool is_broken(void)
+{
+    return !disk_is_mended();
+}
+
+static bool is_mended(void)
+{
+    return disk_is_mended() && is_not_down();
+}
+
+/* Time. */
+
+static void pass_moment(void)
+{
+    sim_pass(sim_below(STREAM_DRIVER, 50000));
+}
+
+static bool somebody_waits(void)
+{
+    return sim_next_wake_us() != INT64_MAX && sim_next_wake_us() > sim_mono_us();
+}
+
+static void pass_until_due(void)
+{
+    sim_pass(sim_next_wake_us() - sim_mono_us());
+}
+
+static void pass_long(void)
+{
+    sim_pass((1 + sim_below(STREAM_DRIVER, 3600)) * US_PER_SECOND);
+}
+
+static void set_clock(void)
+{
+    static const int64_t jumps_us[] = {3600 * US_PER_SECOND, US_PER_DAY, 5 * US_PER_SECOND, US_PER_DAY / 2};
+    int64_t jump_us = jumps_us[sim_below(STREAM_DRIVER, 4)];
+    if (sim_chance(STREAM_DRIVER, 500))
+        jump_us = -jump_us;
+    if (wall_off_us + jump_us > WALL_OFF_US_MAX || wall_off_us + jump_us < -WALL_OFF_US_MAX)
+        return;
+    wall_off_us += jump_us;
+    sim_set_wall(jump_us);
+    tally(TALLY_CLOCK_SET);
+    trace("the wall clock is set by %lld s", (long long)(jump_us / US_PER_SECOND));
+}
+
+/* Operators. */
+
+static void change_endpoint(void)
+{
+    struct fake_endpoint *endpoint = &fake_endpoints[sim_below(STREAM_DRIVER, FAKE_ENDPOINTS)];
+    enum fake_change change;
+    if (!endpoint->is_there)
+        change = FAKE_BRING_BACK;
+    else if (!endpoint->enabled)
+        change = FAKE_ENABLE;
+    else
+        change = sim_chance(STREAM_DRIVER, 700) ? FAKE_DISABLE : FAKE_TAKE_AWAY;
+    fake_accounts_change(world_accounts(), endpoint, change);
+}
+
+static void change_policy(void)
+{
+    struct delivery_policy policy = *world_policy();
+    policy.paused = sim_chance(STREAM_DRIVER, 300);
+    policy.active_per_endpoint = 1 + sim_below(STREAM_DRIVER, 8);
+    policy.in_flight_per_endpoint = 1 + sim_below(STREAM_DRIVER, 4);
+    policy.in_flight_per_shard = 2 + sim_below(STREAM_DRIVER, 8);
+    trace("policy: %s, active %u, in flight %u and %u", policy.paused ? "paused" : "runs", policy.active_per_endpoint,
+        policy.in_flight_per_endpoint, policy.in_flight_per_shard);
+    world_set_policy(&policy);
+    tally(TALLY_PAUSES);
+}
+
+static bool can_act(void)
+{
+    return is_up() && model_any_delivery(0) != NULL;
+}
+
+/* Mostly on where it is; now and then on where it was, or was never. */
+static void act_on_delivery(void)
+{
+    static const enum delivery_state theirs[] = {DELIVERY_PARKED, DELIVERY_DEAD, DELIVERY_DELIVERED};
+    struct model_delivery *delivery;
+    unsigned tries = 10;
+    do
+        delivery = model_any_delivery(sim_random(STREAM_DRIVER));
+    while (--tries > 0 && !delivery_state_may_act(delivery->state, DELIVERY_PENDING));
+    enum delivery_state from = delivery->state, to;
+    if (!delivery_state_may_act(from, DELIVERY_PENDING) || sim_chance(STREAM_DRIVER, 100))
+        from = theirs[sim_below(STREAM_DRIVER, 3)];
+    do
+        to = (enum delivery_state)sim_below(STREAM_DRIVER, DELIVERY_STATES);
+    while (!delivery_state_may_act(from, to));
+    world_act(delivery, from, to);
+}
+
+static void start(void)
+{
+    partner_meet_new_gateway();
+    world_start();
+}
+
+static void stop(void)
+{
+    static const int64_t drains_us[] = {0, US_PER_SECOND, 40 * US_PER_SECOND};
+    world_stop(drains_us[sim_below(STREAM_DRIVER, 3)]);
+}
+
+/* Fate. */
+
+static void crash(void)
+{
+    world_crash(sim_chance(STREAM_DRIVER, 500) ? DISK_KILL : DISK_POWER_LOSS);
+}
+
+static void doom(void)
+{
+    disk_die_after(1 + sim_below(STREAM_DRIVER, 60));
+}
+
+static void fill_disk(void)
+{
+    trace("the disk is full");
+    disk_set_full(true);
+}
+
+static void fill_disk_briefly(void)
+{
+    disk_refuse_growth(1 + sim_below(STREAM_DRIVER, 3));
+}
+
+static void squeeze_disk(void)
+{
+    static const enum disk_space spaces[] = {SPACE_PLENTY, SPACE_PLENTY, SPACE_LOW, SPACE_SCARCE};
+    fake_reserve_set_space(spaces[sim_below(STREAM_DRIVER, 4)]);
+}
+
+static void break_writes(void)
+{
+    trace("a write will fail");
+    disk_fail_writes(1 + sim_below(STREAM_DRIVER, 2));
+}
+
+static void break_sync(void)
+{
+    trace("a sync will fail");
+    disk_fail_syncs(1);
+}
+
+static void mend_disk(void)
+{
+    trace("the disk is well");
+    disk_mend();
+    fake_reserve_set_space(SPACE_PLENTY);
+}
+
+void acts_mend(void)
+{
+    mend_disk();
+    disk_die_after(0);
+    for (unsigned i = 0; i < FAKE_ENDPOINTS; i++) {
+        if (!fake_endpoints[i].is_there)
+            fake_accounts_change(world_accounts(), &fake_endpoints[i], FAKE_BRING_BACK);
+        if (!fake_endpoints[i].enabled)
+            fake_accounts_change(world_accounts(), &fake_endpoints[i], FAKE_ENABLE);
+    }
+    struct delivery_policy policy = *world_policy();
+    policy.paused = false;
+    world_set_policy(&policy);
+}
+
+void acts_enable_again(void)
+{
+    for (unsigned i = 0; i < FAKE_ENDPOINTS; i++)
+        fake_accounts_change(world_accounts(), &fake_endpoints[i], FAKE_ENABLE);
+}
+
+const struct act acts[] = {
+    {"post", 300, true, partner_can_post, partner_post},
+    {"answer", 300, true, deployment_can_answer, deployment_answer},
+    {"a moment", 60, true, is_always, pass_moment},
+    {"until due", 60, true, somebody_waits, pass_until_due},
+    {"long", 8, false, is_always, pass_long},
+    {"set clock", 8, false, is_always, set_clock},
+    {"mood", 20, true, is_always, deployment_change_mood},
+    {"endpoint", 25, false, is_always, change_endpoint},
+    {"policy", 15, false, is_up, change_policy},
+    {"act", 40, false, can_act, act_on_delivery},
+    {"start", 300, true, is_down, start},
+    {"stop", 8, false, is_up, stop},
+    {"must stop", 200, true, must_stop, stop},
+    {"crash", 8, false, is_not_down, crash},
+    {"doom", 12, false, is_not_down, doom},
+    {"disk full", 4, false, is_mended, fill_disk},
+    {"disk full briefly", 12, false, is_mended, fill_disk_briefly},
+    {"disk squeezed", 6, false, is_always, squeeze_disk},
+    {"write fails", 3, false, is_mended, break_writes},
+    {"sync fails", 3, false, is_mended, break_sync},
+    {"disk mended", 60, true, is_broken, mend_disk},
+};
+const unsigned acts_count = sizeof acts / sizeof acts[0];

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "driver_internal.h"
+
+#include "base/clock.h"
+#include "fake_accounts.h"
+#include "fake_client.h"
+#include "fake_reserve.h"
+#include "sim.h"
+#include "tally.h"
+#include "trace.h"
+#include "world.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdio.h>
+
+#define RESUME_WEIGHT 1500           /* the gateway's coroutines together, against the acts' weights */
+#define TURN_US_MAX 200              /* how long a coroutine's turn takes */
+#define TURNS_WITHOUT_REST_MAX 20000 /* with nothing new from outside somebody spins */
+#define WAITS_MAX 20000
+#define STUCK_US (2 * 3600 * US_PER_SECOND) /* longer than the longest step of a schedule */
+
+bool driver_enables_again = true;
+
+static unsigned weights[ACTS_MAX];
+
+static void draw_world(void)
+{
+    static const int64_t steps_us[] = {
+        US_PER_SECOND, 5 * US_PER_SECOND, 30 * US_PER_SECOND, 300 * US_PER_SECOND, 3600 * US_PER_SECOND};
+    struct delivery_policy policy = {
+        .connect_timeout_us = 5 * US_PER_SECOND,
+        .answer_timeout_us = 30 * US_PER_SECOND,
+        .guarded_answer_timeout_us = 90 * US_PER_SECOND,
+        .in_flight_per_endpoint = 1 + sim_below(STREAM_DRIVER, 4),
+        .in_flight_per_shard = 2 + sim_below(STREAM_DRIVER, 8),
+        .active_per_endpoint = 1 + sim_below(STREAM_DRIVER, 8),
+        .schedule.steps = 1 + sim_below(STREAM_DRIVER, 5),
+    };
+    for (unsigned i = 0; i < policy.schedule.steps; i++)
+        policy.schedule.steps_us[i] = steps_us[i];
+    /* Bodies and history, in minutes. */
+    static const int64_t kept_m[][2] = {{0, 0}, {30, 60}, {1440, 2880}, {30, 0}, {0, 120}};
+    const int64_t *kept = kept_m[sim_below(STREAM_DRIVER, 5)];
+    struct world_options options = {
+        .policy = policy,
+        .credit_bytes = sim_chance(STREAM_DRIVER, 500) ? 64 << 20 : 1 << 20,
+        .reserve_bytes = sim_chance(STREAM_DRIVER, 500) ? FAKE_RESERVE_BYTES : 0,
+        .bodies_us = kept[0] * 60 * US_PER_SECOND,
+        .history_us = kept[1] * 60 * US_PER_SECOND,
+    };
+    fake_accounts_init();
+    model_init(&(struct model_rules){
+        .retry_steps = policy.schedule.steps, .bodies_us = options.bodies_us, .history_us = options.history_us});
+    world_init(&options);
+    trace("steps %u, active %u, in flight %u and %u, credit %lld, reserve %lld, kept %lld and %lld minutes",
+        policy.schedule.steps, policy.active_per_endpoint, policy.in_flight_per_endpoint, policy.in_flight_per_shard,
+        (long long)options.credit_bytes, (long long)options.reserve_bytes, (long long)kept[0], (long long)kept[1]);
+}
+
+static void draw_weights(void)
+{
+    static const unsigned factors[] = {0, 0, 1, 1, 1, 3};
+    assert(acts_count <= ACTS_MAX);
+    for (unsigned i = 0; i < acts_count; i++)
+        weights[i] = acts[i].weight * (acts[i].always ? 1 : factors[sim_below(STREAM_DRIVER, 6)]);
+}
+
+static void resume_one(struct sim_coroutine *const coroutines[], unsigned count)
+{
+    sim_resume(coroutines[sim_below(STREAM_SCHEDULE, count)]);
+    sim_pass(1 + sim_below(STREAM_SCHEDULE, TURN_US_MAX));
+}
+
+static void bury(void)
+{
+    if (sim_is_crashed())
+        world_crash(sim_chance(STREAM_DRIVER, 500) ? DISK_KILL : DISK_POWER_LOSS);
+}
+
+static void step(void)
+{
+    struct sim_coroutine *runnable[SIM_COROUTINES_MAX];
+    unsigned runnable_count = sim_runnable(runnable), total = runnable_count > 0 ? RESUME_WEIGHT : 0;
+    bool possible[ACTS_MAX];
+    for (unsigned i = 0; i < acts_count; i++) {
+        possible[i] = weights[i] > 0 && acts[i].is_possible();
+        total += possible[i] ? weights[i] : 0;
+    }
+    unsigned drawn = sim_below(STREAM_DRIVER, total);
+    if (runnable_count > 0 && drawn < RESUME_WEIGHT) {
+        resume_one(runnable, runnable_count);
+    } else {
+        drawn -= runnable_count > 0 ? RESUME_WEIGHT : 0;
+        unsigned chosen = 0;
+        for (; !possible[chosen] || drawn >= weights[chosen]; chosen++)
+            drawn -= possible[chosen] ? weights[chosen] : 0;
+        acts[chosen].run();
+    }
+    bury();
+    world_check();
+    tally(TALLY_STEPS);
+}
+
+/* The end: everything works, and everything must arrive. */
+
+/* Until nobody can go on without time passing or somebody outside acting. */
+static void run_dry(void)
+{
+    struct sim_coroutine *runnable[SIM_COROUTINES_MAX];
+    unsigned count, turns = 0;
+    while ((count = sim_runnable(runnable)) > 0) {
+        fail_unless(turns++ < TURNS_WITHOUT_REST_MAX, BROKEN_SPIN, "\"%s\" and %u others are busy with nothing",
+            sim_name(runnable[0]), count - 1);
+        resume_one(runnable, count);
+        world_check();
+    }
+}
+
+static void bring_up(void)
+{
+    disk_mend();
+    disk_die_after(0);
+    run_dry();
+    if (world_state() == WORLD_UP && world_must_stop())
+        world_stop(0);
+    for (unsigned i = 0; world_state() == WORLD_STOPPING; i++) {
+        fail_unless(i < WAITS_MAX, BROKEN_LIVENESS, "the gateway does not stop");
+        run_dry();
+        if (world_state() == WORLD_STOPPING && sim_next_wake_us() != INT64_MAX)
+            sim_pass(sim_next_wake_us() - sim_mono_us());
+    }
+    if (world_state() == WORLD_DOWN) {
+        partner_meet_new_gateway();
+        world_start();
+        run_dry();
+    }
+    fail_unless(world_state() == WORLD_UP, BROKEN_LIVENESS, "the gateway does not come up");
+}
+
+/* Nothing has ended for longer than any delivery has to wait. */
+static void give_up(unsigned count, const char *unfinished, bool *may_enable_again)
+{
+    fail_unless(*may_enable_again, BROKEN_LIVENESS, "%u deliveries never end:%s (without an answer: %u)", count,
+        unfinished, model_in_flight());
+    *may_enable_again = false;
+    tally(TALLY_ENABLED_AGAIN);
+    acts_enable_again();
+}
+
+static void wait_for_all(void)
+{
+    char unfinished[400];
+    unsigned count, count_before = UINT_MAX;
+    int64_t progress_us = sim_mono_us();
+    bool may_enable_again = driver_enables_again;
+    for (unsigned waits = 0;; waits++) {
+        fail_unless(waits < WAITS_MAX, BROKEN_SPIN, "time passes in steps that are too small");
+        run_dry();
+        if (fake_client_waiting() > 0) {
+            deployment_answer_all_well();
+            continue;
+        }
+        count = model_unfinished(unfinished, sizeof unfinished) + model_in_flight();
+        if (count == 0)
+            return;
+        if (count != count_before)
+            progress_us = sim_mono_us();
+        count_before = count;
+        int64_t wake_us = sim_next_wake_us();
+        if (wake_us == INT64_MAX || wake_us > progress_us + STUCK_US) {
+            give_up(count, unfinished, &may_enable_again);
+            progress_us = sim_mono_us();
+        } else if (wake_us > sim_mono_us()) {
+            sim_pass(wake_us - sim_mono_us());
+        }
+    }
+}
+
+static void settle(void)
+{
+    trace("--- settling");
+    bring_up();
+    acts_mend();
+    wait_for_all();
+    world_stop(US_PER_SECOND);
+    run_dry();
+    fail_unless(world_state() == WORLD_DOWN, BROKEN_LIVENESS, "the gateway does not stop");
+}
+
+void driver_run(uint64_t seed, unsigned steps)
+{
+    sim_init(seed);
+    draw_world();
+    draw_weights();
+    acts_begin();
+    partner_begin();
+    deployment_begin();
+    world_start();
+    for (unsigned i = 0; i < steps; i++)
+        step();
+    settle();
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The acts (acts.c: outside; partner.c: posts; deployment.c: answers), and the driver that draws them. */
+#ifndef PENSTOCK_TESTS_MODEL_DRIVER_INTERNAL_H
+#define PENSTOCK_TESTS_MODEL_DRIVER_INTERNAL_H
+
+#include "driver.h"
+
+#include <stdbool.h>
+
+struct act {
+    const char *name;
+    unsigned weight;
+    bool always; /* part of every seed */
+    bool (*is_possible)(void);
+    void (*run)(void);
+};
+
+extern const struct act acts[];
+extern const unsigned acts_count;
+#define ACTS_MAX 32
+
+/* For a new seed. */
+void partner_begin(void);
+void deployment_begin(void);
+void acts_begin(void);
+
+/* Once for each start of the gateway: its ids begin anew. */
+void partner_meet_new_gateway(void);
+
+bool partner_can_post(void);
+void partner_post(void);
+
+bool deployment_can_answer(void);
+void deployment_answer(void);
+void deployment_change_mood(void);
+void deployment_answer_all_well(void); /* 200 to everything that waits */
+
+/* All faults are over: the disk, the endpoints, the policy. */
+void acts_mend(void);
+void acts_enable_again(void);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A simulation of one shard, driven by random acts and checked against a simple model (after TigerBeetle's simulator).
+ *
+ * The real code of delivery/, journal/, model/ and base/ runs in one OS thread: threads are coroutines (sim.h), time is
+ * virtual, clients are made up (fake_client.h), and the disk is in memory and can lose power (disk.h). Posts, answers,
+ * crashes between any two steps, clock changes, faults of the disk and operators' acts are drawn from a seed
+ * (driver.h); after each step the promises P1 to P5 and P8 of DESIGN.md are checked (model.h), and at the end of a seed
+ * that everything arrives. A failure prints its seed, what is broken and the last steps. The same seed is the same run,
+ * byte for byte.
+ *
+ *   model                      seeds 1 to 100
+ *   model --seeds 1..5000      these; --jobs 2 runs two at a time
+ *   model --seed 17            this one; --trace says all of it
+ *   model --steps 2000         longer runs (300)
+ *   model --quiet              no table of what was done
+ *   model --lazy-kernel        a start may find what the process before left unsynced, and the power may go before the
+ *                              kernel has written it back
+ *   model --enable-once        endpoints that are enabled are not enabled once more at the end
+ *
+ * planted.py shows that it finds bugs: it builds copies of this program with one of them each.
+ */
+#include "disk.h"
+#include "driver.h"
+#include "runtime/thread.h"
+#include "tally.h"
+#include "trace.h"
+#include "world.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define JOBS_MAX 16
+#define SECONDS_PER_SEED_MAX 120 /* of real time: a run that takes longer hangs */
+#define SEEDS_THAT_TRY_ALL 200
+#define EXIT_USAGE 64
+
+#ifdef __SANITIZE_ADDRESS__
+/* Crashes leave everything behind; and coroutines have stacks of their own. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "detect_leaks=0:detect_stack_use_after_return=0";
+}
+
+/* Its warning about swapcontext comes once for each process that meets it first: here, and in no child. (sim.c tells it
+ * of each switch.) */
+static void hear_warning(void)
+{
+    static ucontext_t here, unused;
+    static volatile bool is_back;
+    getcontext(&here);
+    if (!is_back) {
+        is_back = true;
+        swapcontext(&unused, &here);
+    }
+}
+#else
+static void hear_warning(void)
+{
+}
+#endif
+
+static struct {
+    unsigned long first, last;
+    unsigned steps, jobs;
+    bool loud, quiet;
+} options = {.first = 1, .last = 100, .steps = 300, .jobs = 1};
+
+static uint64_t *hashes; /* of the first seed, run twice; shared by the children */
+
+static void run_seed(unsigned long seed, uint64_t *ret_hash)
+{
+    alarm(SECONDS_PER_SEED_MAX);
+    trace_begin(seed, options.loud);
+    driver_run(seed, options.steps);
+    if (ret_hash)
+        *ret_hash = trace_hash();
+}
+
+/* In a process of its own: what crashes leave behind ends with it. */
+static pid_t begin_seed(unsigned long seed, uint64_t *ret_hash)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child < 0) {
+        perror("fork");
+        exit(71);
+    }
+    if (child == 0) {
+        trace_catch_crashes();
+        run_seed(seed, ret_hash);
+        _exit(0);
+    }
+    return child;
+}
+
+/* False when it failed. */
+static bool wait_for_one(void)
+{
+    int status;
+    if (wait(&status) < 0) {
+        perror("wait");
+        exit(71);
+    }
+    if (WIFSIGNALED(status))
+        fprintf(stderr, "a child ended by signal %d\n", WTERMSIG(status));
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool run_seeds(void)
+{
+    unsigned under_way = 0;
+    bool well = true;
+    for (unsigned long seed = options.first; seed <= options.last && well; seed++) {
+        if (under_way == options.jobs) {
+            well = wait_for_one();
+            under_way--;
+        }
+        if (well) {
+            begin_seed(seed, seed == options.first ? &hashes[0] : NULL);
+            under_way++;
+        }
+    }
+    for (; under_way > 0; under_way--)
+        well &= wait_for_one();
+    return well;
+}
+
+static bool is_the_same_again(void)
+{
+    begin_seed(options.first, &hashes[1]);
+    bool same = wait_for_one() && hashes[0] == hashes[1];
+    if (!same)
+        fprintf(stderr, "FAILED seed=%lu broken=%s: two runs of it differ\n", options.first, BROKEN_SIM);
+    return same;
+}
+
+/* False when something was never tried. */
+static bool print_tally(void)
+{
+    unsigned long seeds = options.last - options.first + 1;
+    bool complete = true;
+    for (unsigned i = 0; i < TALLY_COUNT; i++) {
+        unsigned long count = tally_read((enum tally)i);
+        if (!options.quiet)
+            printf("%10lu  %s\n", count, tally_title((enum tally)i));
+        if (count == 0 && seeds >= SEEDS_THAT_TRY_ALL && i != TALLY_ENABLED_AGAIN) {
+            fprintf(stderr, "FAILED: %lu seeds never tried: %s\n", seeds, tally_title((enum tally)i));
+            complete = false;
+        }
+    }
+    printf("%lu seeds from %lu on, %u steps each: no promise was broken\n", seeds, options.first, options.steps);
+    return complete;
+}
+
+static bool read_options(int argc, char **argv)
+{
+    static const struct option names[] = {{"seed", required_argument, NULL, 's'},
+        {"seeds", required_argument, NULL, 'r'}, {"steps", required_argument, NULL, 'n'},
+        {"jobs", required_argument, NULL, 'j'}, {"trace", no_argument, NULL, 't'}, {"quiet", no_argument, NULL, 'q'},
+        {"lazy-kernel", no_argument, NULL, 'l'}, {"enable-once", no_argument, NULL, 'e'}, {0}};
+    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+        int used = 0;
+        bool good = true;
+        if (c == 's') {
+            good = sscanf(optarg, "%lu%n", &options.first, &used) == 1;
+            options.last = options.first;
+        } else if (c == 'r') {
+            good = sscanf(optarg, "%lu..%lu%n", &options.first, &options.last, &used) == 2;
+        } else if (c == 'n') {
+            good = sscanf(optarg, "%u%n", &options.steps, &used) == 1;
+        } else if (c == 'j') {
+            good = sscanf(optarg, "%u%n", &options.jobs, &used) == 1 && options.jobs > 0 && options.jobs <= JOBS_MAX;
+        } else if (c == 't') {
+            options.loud = true;
+        } else if (c == 'q') {
+            options.quiet = true;
+        } else if (c == 'l') {
+            world_kernel_is_lazy = true;
+        } else if (c == 'e') {
+            driver_enables_again = false;
+        } else {
+            return false;
+        }
+        if (optarg && (!good || optarg[used]))
+            return false;
+    }
+    return optind == argc && options.first <= options.last;
+}
+
+int main(int argc, char **argv)
+{
+    if (!read_options(argc, argv)) {
+        fprintf(stderr, "usage: model [--seed N | --seeds A..B] [--steps N] [--jobs N] [--trace] [--quiet]\n");
+        return EXIT_USAGE;
+    }
+    hear_warning();
+    tally_init();
+    disk_register();
+    thread_adopt_main();
+    hashes = mmap(NULL, 2 * sizeof *hashes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (hashes == MAP_FAILED)
+        return 71;
+    bool well = run_seeds() && (options.loud || is_the_same_again()) && print_tally();
+    return well ? 0 : 1;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model_internal.h"
+
+#include "disk.h"
+#include "fake_reserve.h"
+#include "sim.h"
+#include "tally.h"
+#include "trace.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct model_rules rules;
+static struct model_post *posts[MODEL_POSTS_MAX];
+static unsigned posts_count, conflicts_answered;
+static struct model_post *accepted[MODEL_SCOPES_MAX]; /* the first of each key, once it is known */
+static bool journal_failed;
+/* The journal's clock, and what it was in the runs whose last acts have not been looked at yet. */
+static int64_t journal_wall_offset_us, journal_us_before;
+
+void model_init(const struct model_rules *new_rules)
+{
+    rules = *new_rules;
+}
+
+const struct model_rules *model_rules(void)
+{
+    return &rules;
+}
+
+/* Posts. */
+
+unsigned model_posts_count(void)
+{
+    return posts_count;
+}
+
+struct model_post *model_post(unsigned number)
+{
+    return posts[number];
+}
+
+struct model_post *model_post_of_id(const struct event_id *id)
+{
+    for (unsigned i = posts_count; i > 0; i--)
+        if (memcmp(&posts[i - 1]->id, id, sizeof *id) == 0)
+            return posts[i - 1];
+    return NULL;
+}
+
+static unsigned number_of(const struct model_post *post)
+{
+    for (unsigned i = posts_count; i > 0; i--)
+        if (posts[i - 1] == post)
+            return i - 1;
+    return MODEL_POSTS_MAX;
+}
+
+void model_name_post(const struct model_post *post, char ret_name[NAME_BYTES])
+{
+    snprintf(ret_name, NAME_BYTES, "p%u", number_of(post));
+}
+
+void model_name(const struct model_delivery *delivery, char ret_name[NAME_BYTES])
+{
+    snprintf(ret_name, NAME_BYTES, "p%u/%u", number_of(delivery->post), delivery->index);
+}
+
+struct model_delivery *model_any_delivery(uint64_t random)
+{
+    for (unsigned i = 0; i < posts_count; i++) {
+        struct model_post *post = posts[(random + i) % posts_count];
+        struct model_delivery *delivery = &post->deliveries[random / posts_count % post->deliveries_count];
+        if (post->on_disk && delivery->on_disk)
+            return delivery;
+    }
+    return NULL;
+}
+
+static struct slice copy_of(struct slice bytes)
+{
+    char *copy = malloc(bytes.len ? bytes.len : 1);
+    assert(copy);
+    memcpy(copy, bytes.data, bytes.len);
+    return slice_of(copy, bytes.len);
+}
+
+struct model_post *model_posted(const struct model_post_parts *parts)
+{
+    fail_unless(posts_count < MODEL_POSTS_MAX, BROKEN_SIM, "too many posts: raise MODEL_POSTS_MAX");
+    struct model_post *post = calloc(1, sizeof *post);
+    assert(post);
+    post->id = parts->id;
+    post->accepted_us = parts->accepted_us;
+    post->scope = parts->scope;
+    post->account = parts->account;
+    post->guarded = parts->guarded;
+    post->has_amount = parts->amount != NULL;
+    post->amount = parts->amount ? model_parse_amount(parts->amount) : 0;
+    snprintf(post->currency, sizeof post->currency, "%s", parts->currency ? parts->currency : "");
+    post->body = copy_of(parts->body);
+    post->disk_errors = disk_errors() + fake_reserve_refusals();
+    post->was_low = fake_reserve_is_low();
+    post->deliveries_count = parts->endpoints_count ? parts->endpoints_count : 1;
+    post->deliveries = calloc(post->deliveries_count, sizeof *post->deliveries);
+    assert(post->deliveries);
+    for (unsigned i = 0; i < post->deliveries_count; i++)
+        post->deliveries[i] = (struct model_delivery){
+            .post = post, .index = i, .endpoint = parts->endpoints_count ? parts->endpoints[i] : 0};
+    posts[posts_count++] = post;
+    return post;
+}
+
+void model_settle_post(struct model_post *post, bool happened)
+{
+    char name[NAME_BYTES];
+    model_name_post(post, name);
+    trace("%s %s", name, happened ? "is accepted" : "never happened");
+    post->state = happened ? POST_ACCEPTED : POST_REFUSED;
+    if (!happened || post->scope == MODEL_NO_SCOPE)
+        return;
+    fail_unless(!accepted[post->scope], "P3", "%s is accepted, though its key was accepted before", name);
+    accepted[post->scope] = post;
+    /* One of a key: whatever else was in doubt has not happened. */
+    for (unsigned i = 0; i < posts_count; i++)
+        if (posts[i]->scope == post->scope && posts[i]->state == POST_IN_DOUBT)
+            posts[i]->state = POST_REFUSED;
+}
+
+/* Answered as a duplicate or a conflict: the first one's id says which it is. */
+static void judge_second(struct model_post *post, enum err result, const struct event_id *id, const char *name)
+{
+    struct model_post *first = model_post_of_id(id);
+    fail_unless(post->scope != MODEL_NO_SCOPE, "P3", "%s has no key and is answered %s", name, err_name(result));
+    fail_unless(first, "P3", "%s is answered %s with an id that nobody posted", name, err_name(result));
+    char first_name[NAME_BYTES];
+    model_name_post(first, first_name);
+    fail_unless(first != post && first->scope == post->scope, "P3", "%s is answered %s by %s, which has another key",
+        name, err_name(result), first_name);
+    if (first->state == POST_IN_DOUBT)
+        model_settle_post(first, true);
+    fail_unless(accepted[post->scope] == first, "P3", "%s is answered %s by %s, which was not accepted", name,
+        err_name(result), first_name);
+    bool same = model_same_money(first, post);
+    fail_unless(same == (result == ERR_EXISTS), "P3", "%s is answered %s by %s, whose money is %s", name,
+        err_name(result), first_name, same ? "the same" : "other");
+    first->promised |= result == ERR_EXISTS;
+    conflicts_answered += result == ERR_CONFLICT;
+    post->state = POST_REFUSED;
+    tally(result == ERR_EXISTS ? TALLY_DUPLICATES : TALLY_CONFLICTS);
+}
+
+void model_answered(struct model_post *post, enum err result, const struct event_id *id)
+{
+    char name[NAME_BYTES];
+    model_name_post(post, name);
+    trace("%s answered %s", name, err_name(result));
+    fail_unless(post->state == POST_IN_FLIGHT, "P3", "%s is answered twice", name);
+    switch (result) {
+    case OK:
+        fail_unless(memcmp(&post->id, id, sizeof *id) == 0, "P3", "%s is accepted with another id", name);
+        model_settle_post(post, true);
+        post->promised = true;
+        tally(TALLY_ACCEPTED);
+        break;
+    case ERR_EXISTS:
+    case ERR_CONFLICT:
+        judge_second(post, result, id, name);
+        break;
+    case ERR_DISK:
+    case ERR_DISK_FULL:
+        fail_unless(journal_failed || post->was_low || disk_errors() + fake_reserve_refusals() > post->disk_errors,
+            "P1", "%s is refused with %s, though the disk has refused nothing", name, err_name(result));
+        post->state = journal_failed ? POST_IN_DOUBT : POST_REFUSED;
+        tally(TALLY_REFUSED);
+        break;
+    default:
+        fail("P1", "%s is answered %s", name, err_name(result));
+    }
+}
+
+unsigned model_in_flight(void)
+{
+    unsigned count = model_acts_in_flight();
+    for (unsigned i = 0; i < posts_count; i++)
+        count += posts[i]->state == POST_IN_FLIGHT;
+    return count;
+}
+
+unsigned model_conflicts_answered(void)
+{
+    return conflicts_answered;
+}
+
+/* The gateway's life. */
+
+void model_journal_opened(int64_t wall_us)
+{
+    journal_us_before = model_journal_us();
+    journal_wall_offset_us = wall_us - sim_mono_us();
+    model_look_begin();
+}
+
+int64_t model_journal_us(void)
+{
+    int64_t us = sim_mono_us() + journal_wall_offset_us;
+    return us > journal_us_before ? us : journal_us_before;
+}
+
+void model_looked(void)
+{
+    journal_us_before = 0;
+}
+
+void model_journal_failed(void)
+{
+    journal_failed = true;
+}
+
+bool model_journal_is_in_doubt(void)
+{
+    return journal_failed;
+}
+
+void model_crashed(void)
+{
+    journal_failed = false;
+    for (unsigned i = 0; i < posts_count; i++)
+        if (posts[i]->state == POST_IN_FLIGHT) {
+            posts[i]->state = POST_IN_DOUBT;
+            tally(TALLY_IN_DOUBT);
+        }
+    model_acts_crashed();
+    model_look_end(true, false);
+    model_sends_ended();
+}
+
+static void check_recorded(const struct model_post *post)
+{
+    for (unsigned i = 0; i < post->deliveries_count && !post->expired; i++) {
+        const struct model_delivery *delivery = &post->deliveries[i];
+        char name[NAME_BYTES];
+        model_name(delivery, name);
+        fail_unless(!delivery->seen_2xx || delivery->state == DELIVERY_DELIVERED, "P4",
+            "%s was answered 2xx, and an orderly stop has not recorded it: it is %s", name,
+            delivery_state_name(delivery->state));
+    }
+}
+
+void model_stopped(bool recorded_everything)
+{
+    for (unsigned i = 0; i < posts_count && recorded_everything; i++)
+        check_recorded(posts[i]);
+    journal_failed = false;
+    model_look_end(false, recorded_everything);
+    model_sends_ended();
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the model share. */
+#ifndef PENSTOCK_TESTS_MODEL_MODEL_INTERNAL_H
+#define PENSTOCK_TESTS_MODEL_MODEL_INTERNAL_H
+
+#include "model.h"
+
+#include <sqlite3.h>
+
+#define NAME_BYTES 32 /* "p<post>/<index>" */
+
+/* model.c */
+const struct model_rules *model_rules(void);
+struct model_post *model_post(unsigned number);
+struct model_post *model_post_of_id(const struct event_id *id); /* or NULL */
+void model_name_post(const struct model_post *post, char ret_name[NAME_BYTES]);
+void model_name(const struct model_delivery *delivery, char ret_name[NAME_BYTES]);
+/* It is known now that it is the first of its key, or that it never happened. */
+void model_settle_post(struct model_post *post, bool happened);
+bool model_journal_is_in_doubt(void);
+unsigned model_conflicts_answered(void);
+int64_t model_journal_us(void); /* the journal's clock, by which things expire */
+void model_looked(void);
+
+/* model_acts.c: a row of the journal's table of acts; and after all of them were read. */
+void model_act_found(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to);
+void model_acts_read(bool settles_doubts);
+/* One of this kind may have happened that no look has found. */
+bool model_act_is_open(const struct model_delivery *delivery, enum delivery_state from, enum delivery_state to);
+void model_acts_crashed(void);
+unsigned model_acts_in_flight(void);
+
+/* model_ways.c: `row` is what the journal holds now. */
+void model_check_way(struct model_delivery *delivery, const struct model_delivery *row, bool first_after_start);
+bool model_may_be_settled(const struct model_delivery *delivery); /* it is, or could be since the last look */
+bool model_is_guarded(const struct model_delivery *delivery);
+
+/* model_money.c */
+model_money model_parse_amount(const char *text);
+void model_format_amount(model_money amount, char ret_text[48]);
+bool model_same_money(const struct model_post *a, const struct model_post *b);
+void model_check_books(sqlite3 *db);
+void model_check_books_are_written(sqlite3 *db); /* an orderly stop leaves nothing out */
+
+/* model_look.c: one delivery's row as it is now, or as it is durable; false when it can't be seen. */
+bool model_look_at(const struct model_delivery *delivery, bool durable, struct model_delivery *ret_row);
+void model_look_begin(void);
+void model_look_end(bool crashed, bool complete);
+
+/* model_send.c */
+void model_sends_ended(void); /* what was under way is not any more */
+
+#endif

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looks at the journal's tables, by a connection of the model's own beside the journal's: what was answered is there
+ * (P1), one of a key (P3), nothing vanishes before its time (P2). A look comes whenever somebody has committed; what
+ * follows a start settles what was in doubt.
+ */
+#include "model_internal.h"
+
+#include "disk.h"
+#include "fake_accounts.h"
+#include "sim.h"
+#include "tally.h"
+#include "trace.h"
+#include "world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define COPY_DIRECTORY "copy"
+
+enum statement { VERSION, ACTS, EVENTS, DELIVERIES, CONFLICTS, ROW, STATEMENTS };
+
+#define DELIVERY_COLUMNS "id, endpoint, state, reason, generation, attempts, failures FROM deliveries"
+
+static const char *const texts[STATEMENTS] = {
+    [VERSION] = "PRAGMA data_version",
+    [ACTS] = "SELECT delivery, from_state, to_state FROM acts ORDER BY seq",
+    [EVENTS] = "SELECT e.seq, e.id, e.amount, e.currency, e.guarded, b.seq IS NOT NULL"
+               " FROM events e LEFT JOIN bodies b ON b.seq = e.seq ORDER BY e.seq",
+    [DELIVERIES] = "SELECT " DELIVERY_COLUMNS " ORDER BY id",
+    [CONFLICTS] = "SELECT coalesce(sum(times), 0) FROM conflicts",
+    [ROW] = "SELECT " DELIVERY_COLUMNS " WHERE id = ?",
+};
+
+/* An event of the journal, in one look. */
+struct seen_event {
+    int64_t seq;
+    struct model_post *post;
+    bool has_body;
+    unsigned deliveries;
+};
+
+static struct {
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENTS];
+    bool is_open;
+    bool first_after_start, has_looked;
+    int64_t version;
+    struct seen_event seen[MODEL_POSTS_MAX];
+    unsigned seen_count;
+} look;
+
+/* The connection. */
+
+void model_look_begin(void)
+{
+    look.is_open = true;
+    look.first_after_start = true;
+    look.has_looked = false;
+}
+
+static bool connect_journal(void)
+{
+    if (look.db)
+        return true;
+    int code = sqlite3_open_v2(WORLD_JOURNAL, &look.db, SQLITE_OPEN_READONLY, NULL);
+    if (code == SQLITE_OK) /* it leaves nothing behind: who looks must not mend */
+        code = sqlite3_db_config(look.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(look.db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
+    for (unsigned i = 0; i < STATEMENTS && code == SQLITE_OK; i++)
+        code = sqlite3_prepare_v2(look.db, texts[i], -1, &look.statements[i], NULL);
+    if (code == SQLITE_OK)
+        return true;
+    fail_unless(code == SQLITE_BUSY, BROKEN_REOPEN, "the journal can't be read: %s", sqlite3_errmsg(look.db));
+    sqlite3_close(look.db);
+    look.db = NULL;
+    return false;
+}
+
+void model_look_end(bool crashed, bool complete)
+{
+    if (look.db && complete)
+        model_check_books_are_written(look.db);
+    if (look.db && !crashed) { /* else it is left as it is, as all the others */
+        for (unsigned i = 0; i < STATEMENTS; i++)
+            sqlite3_finalize(look.statements[i]);
+        sqlite3_close(look.db);
+    }
+    look.db = NULL;
+    look.is_open = false;
+}
+
+/* Whether somebody has committed since the last look. */
+static bool has_changed(void)
+{
+    bool changed = false;
+    if (sqlite3_step(look.statements[VERSION]) == SQLITE_ROW) {
+        int64_t version = sqlite3_column_int64(look.statements[VERSION], 0);
+        changed = !look.has_looked || version != look.version;
+        look.version = version;
+    }
+    sqlite3_reset(look.statements[VERSION]);
+    return changed;
+}
+
+/* The next row; false behind the last one. */
+static bool step(enum statement which)
+{
+    int code = sqlite3_step(look.statements[which]);
+    if (code == SQLITE_ROW)
+        return true;
+    fail_unless(code == SQLITE_DONE, BROKEN_REOPEN, "\"%s\": %s", texts[which], sqlite3_errmsg(look.db));
+    sqlite3_reset(look.statements[which]);
+    return false;
+}
+
+/* Events. */
+
+static void check_event(struct model_post *post, sqlite3_stmt *row)
+{
+    char name[NAME_BYTES];
+    model_name_post(post, name);
+    const char *amount = (const char *)sqlite3_column_text(row, 2),
+               *currency = (const char *)sqlite3_column_text(row, 3);
+    fail_unless((amount != NULL) == post->has_amount && (!amount || model_parse_amount(amount) == post->amount) &&
+                    strcmp(currency ? currency : "", post->currency) == 0,
+        "P8", "%s stands in the journal with other money", name);
+    fail_unless(sqlite3_column_int(row, 4) == post->guarded, "P5", "%s stands in the journal with another guard", name);
+    fail_unless(post->state != POST_REFUSED, "P3", "%s was not accepted, and stands in the journal", name);
+    fail_unless(!post->expired, "P2", "%s has come back after its time", name);
+    if (post->state == POST_IN_DOUBT && look.first_after_start) {
+        model_settle_post(post, true);
+        tally(TALLY_IN_DOUBT_HAPPENED);
+    }
+}
+
+static bool is_older_than(const struct model_post *post, int64_t kept_us)
+{
+    return kept_us != 0 && post->accepted_us < model_journal_us() - kept_us;
+}
+
+static bool may_all_be_settled(const struct model_post *post)
+{
+    for (unsigned i = 0; i < post->deliveries_count; i++)
+        if (!model_may_be_settled(&post->deliveries[i]))
+            return false;
+    return true;
+}
+
+static void check_body(struct model_post *post, bool has_body)
+{
+    char name[NAME_BYTES];
+    model_name_post(post, name);
+    fail_unless(has_body || !post->on_disk || !post->has_body ||
+                    (is_older_than(post, model_rules()->bodies_us) && may_all_be_settled(post)),
+        "P2", "the body of %s has gone before its time", name);
+    fail_unless(!has_body || !post->on_disk || post->has_body, "P2", "the body of %s has come back", name);
+    if (!has_body && post->on_disk && post->has_body)
+        tally(TALLY_BODIES_EXPIRED);
+    post->has_body = has_body;
+}
+
+static void read_events(void)
+{
+    sqlite3_stmt *row = look.statements[EVENTS];
+    look.seen_count = 0;
+    while (step(EVENTS)) {
+        struct event_id id;
+        fail_unless(look.seen_count < MODEL_POSTS_MAX && sqlite3_column_bytes(row, 1) == sizeof id, "P2",
+            "the journal's events are not those that were posted");
+        memcpy(&id, sqlite3_column_blob(row, 1), sizeof id);
+        struct model_post *post = model_post_of_id(&id);
+        fail_unless(post, "P2", "the journal holds an event that nobody posted");
+        check_event(post, row);
+        post->seq = sqlite3_column_int64(row, 0);
+        look.seen[look.seen_count++] =
+            (struct seen_event){.seq = post->seq, .post = post, .has_body = sqlite3_column_int(row, 5)};
+    }
+}
+
+static bool is_seen(const struct model_post *post)
+{
+    for (unsigned i = 0; i < look.seen_count; i++)
+        if (look.seen[i].post == post)
+            return true;
+    return false;
+}
+
+static void check_missing(struct model_post *post)
+{
+    char name[NAME_BYTES];
+    model_name_post(post, name);
+    if (post->on_disk && is_older_than(post, model_rules()->history_us) && may_all_be_settled(post)) {
+        trace("%s has expired", name);
+        tally(TALLY_EXPIRED);
+        post->expired = true;
+    }
+    fail_unless(post->expired || !post->promised, "P1", "%s was answered 200, and is not in the journal", name);
+    fail_unless(post->expired || !post->on_disk, "P2", "%s has vanished from the journal", name);
+    if (post->state == POST_IN_DOUBT && look.first_after_start)
+        model_settle_post(post, false);
+}
+
+/* Behind the acts, which may have settled what expired a moment later. */
+static void check_posts(void)
+{
+    for (unsigned i = 0; i < look.seen_count; i++)
+        check_body(look.seen[i].post, look.seen[i].has_body);
+    for (unsigned i = 0; i < model_posts_count(); i++) {
+        struct model_post *post = model_post(i);
+        bool seen = is_seen(post);
+        if (!seen && !post->expired)
+            check_missing(post);
+        post->on_disk = seen;
+    }
+}
+
+/* Deliveries and acts. */
+
+static struct seen_event *find_seen(int64_t seq)
+{
+    for (unsigned low = 0, high = look.seen_count; low < high;) {
+        unsigned middle = low + (high - low) / 2;
+        if (look.seen[middle].seq == seq)
+            return &look.seen[middle];
+        if (look.seen[middle].seq < seq)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+static struct model_delivery *find_delivery(int64_t id)
+{
+    struct seen_event *event = find_seen(id / ACCOUNT_ENDPOINTS_MAX);
+    unsigned index = (unsigned)(id % ACCOUNT_ENDPOINTS_MAX);
+    fail_unless(
+        event && index < event->post->deliveries_count, "P2", "delivery %lld belongs to nothing", (long long)id);
+    return &event->post->deliveries[index];
+}
+
+static void read_acts(void)
+{
+    sqlite3_stmt *row = look.statements[ACTS];
+    while (step(ACTS))
+        model_act_found(find_delivery(sqlite3_column_int64(row, 0)), (enum delivery_state)sqlite3_column_int(row, 1),
+            (enum delivery_state)sqlite3_column_int(row, 2));
+}
+
+static void read_row(sqlite3_stmt *statement, struct model_delivery *ret_row)
+{
+    *ret_row = (struct model_delivery){
+        .id = sqlite3_column_int64(statement, 0),
+        .endpoint = (uint64_t)sqlite3_column_int64(statement, 1),
+        .state = (enum delivery_state)sqlite3_column_int(statement, 2),
+        .reason = (enum park_reason)sqlite3_column_int(statement, 3),
+        .generation = sqlite3_column_int64(statement, 4),
+        .attempts = sqlite3_column_int64(statement, 5),
+        .failures = sqlite3_column_int64(statement, 6),
+    };
+}
+
+static void read_deliveries(void)
+{
+    while (step(DELIVERIES)) {
+        struct model_delivery row;
+        read_row(look.statements[DELIVERIES], &row);
+        model_check_way(find_delivery(row.id), &row, look.first_after_start);
+        find_seen(row.id / ACCOUNT_ENDPOINTS_MAX)->deliveries++;
+    }
+    for (unsigned i = 0; i < look.seen_count; i++) {
+        char name[NAME_BYTES];
+        model_name_post(look.seen[i].post, name);
+        fail_unless(look.seen[i].deliveries == look.seen[i].post->deliveries_count, "P2",
+            "%s has %u deliveries in the journal, and %u belong to it", name, look.seen[i].deliveries,
+            look.seen[i].post->deliveries_count);
+    }
+}
+
+static void check_conflicts(void)
+{
+    while (step(CONFLICTS)) {
+        int64_t kept = sqlite3_column_int64(look.statements[CONFLICTS], 0);
+        fail_unless(kept >= model_conflicts_answered() || model_rules()->history_us != 0, "P3",
+            "%u conflicts were answered, and the journal knows of %lld", model_conflicts_answered(), (long long)kept);
+    }
+}
+
+void model_look(void)
+{
+    if (!look.is_open)
+        return;
+    sim_still++;
+    /* One view of all tables. */
+    if (connect_journal() && sqlite3_exec(look.db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK) {
+        if (has_changed()) {
+            read_events();
+            read_acts();
+            check_posts();
+            read_deliveries();
+            model_acts_read(look.first_after_start);
+            model_check_books(look.db);
+            check_conflicts();
+            fake_accounts_looked();
+            model_looked();
+            look.has_looked = true;
+            look.first_after_start = false;
+            tally(TALLY_LOOKS);
+        }
+        sqlite3_exec(look.db, "COMMIT", NULL, NULL, NULL);
+    }
+    sim_still--;
+}
+
+/* One row. */
+
+static bool step_row(sqlite3_stmt *statement, int64_t id, struct model_delivery *ret_row)
+{
+    sqlite3_bind_int64(statement, 1, id);
+    bool found = sqlite3_step(statement) == SQLITE_ROW;
+    if (found)
+        read_row(statement, ret_row);
+    sqlite3_reset(statement);
+    return found;
+}
+
+static bool look_at_durable(int64_t id, struct model_delivery *ret_row)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    disk_copy_durable(WORLD_DIRECTORY "/", COPY_DIRECTORY "/");
+    bool found = sqlite3_open_v2(COPY_DIRECTORY WORLD_JOURNAL_NAME, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
+                 sqlite3_prepare_v2(db, texts[ROW], -1, &statement, NULL) == SQLITE_OK &&
+                 step_row(statement, id, ret_row);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    disk_remove(COPY_DIRECTORY "/");
+    tally(TALLY_LOOKS_DURABLE);
+    return found;
+}
+
+bool model_look_at(const struct model_delivery *delivery, bool durable, struct model_delivery *ret_row)
+{
+    sim_still++;
+    bool found =
+        delivery->on_disk && connect_journal() &&
+        (durable ? look_at_durable(delivery->id, ret_row) : step_row(look.statements[ROW], delivery->id, ret_row));
+    sim_still--;
+    return found;
+}
+
+/* At the end. */
+
+static bool should_move(const struct model_delivery *delivery)
+{
+    if (delivery->state != DELIVERY_PARKED)
+        return delivery->state < DELIVERY_DELIVERED;
+    const struct fake_endpoint *endpoint = fake_endpoint_of_id(delivery->endpoint);
+    switch (delivery->reason) {
+    case PARK_DISABLED:
+    case PARK_GONE:
+        return endpoint && fake_endpoint_is_open(endpoint);
+    case PARK_UNROUTED:
+        return fake_account_is_open(delivery->post->account);
+    default:
+        return false;
+    }
+}
+
+unsigned model_unfinished(char *ret_text, size_t size)
+{
+    unsigned count = 0;
+    size_t used = 0;
+    ret_text[0] = '\0';
+    for (unsigned i = 0; i < model_posts_count(); i++)
+        for (unsigned j = 0; model_post(i)->on_disk && j < model_post(i)->deliveries_count; j++) {
+            const struct model_delivery *delivery = &model_post(i)->deliveries[j];
+            if (!should_move(delivery))
+                continue;
+            count++;
+            char name[NAME_BYTES];
+            model_name(delivery, name);
+            if (used + 60 < size)
+                used += (size_t)snprintf(ret_text + used, size - used, " %s %s %s", name,
+                    delivery_state_name(delivery->state), park_reason_name(delivery->reason));
+        }
+    return count;
+}

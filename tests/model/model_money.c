@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * P8: money adds up. For each day, account, endpoint and currency, in count and in exact sum:
+ *
+ *   what was accepted = what the journal's rows say, state by state, + what its books say of rows that have expired
+ *   what was accepted up to the event that the books have come to = what the books say was accepted
+ *
+ * Without a word in common with model/money.c.
+ */
+#include "model_internal.h"
+
+#include "base/clock.h"
+#include "fake_accounts.h"
+#include "trace.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define GROUPS_MAX 1024
+
+/* Exact decimals. */
+
+model_money model_parse_amount(const char *text)
+{
+    model_money value = 0;
+    bool negative = *text == '-';
+    int decimals = -1;
+    for (text += negative; *text; text++) {
+        if (*text == '.') {
+            decimals = 0;
+            continue;
+        }
+        value = value * 10 + (*text - '0');
+        decimals += decimals >= 0;
+    }
+    for (decimals = decimals < 0 ? 0 : decimals; decimals < 9; decimals++)
+        value *= 10;
+    return negative ? -value : value;
+}
+
+void model_format_amount(model_money amount, char ret_text[48])
+{
+    char digits[48];
+    int at = sizeof digits - 1;
+    bool negative = amount < 0;
+    digits[at] = '\0';
+    for (int i = 0; i < 10 || amount != 0; i++) {
+        if (i == 9)
+            digits[--at] = '.';
+        int digit = (int)(amount % 10);
+        digits[--at] = (char)('0' + (digit < 0 ? -digit : digit));
+        amount /= 10;
+    }
+    snprintf(ret_text, 48, "%s%s", negative ? "-" : "", digits + at);
+}
+
+bool model_same_money(const struct model_post *a, const struct model_post *b)
+{
+    return a->has_amount == b->has_amount && a->amount == b->amount && strcmp(a->currency, b->currency) == 0;
+}
+
+/* Sums. */
+
+struct sum {
+    int64_t count;
+    model_money money;
+};
+
+struct group {
+    int64_t day;
+    char account[NAME_BYTES_MAX + 1], currency[CURRENCY_BYTES + 1];
+    uint64_t endpoint;
+    struct sum accepted, accepted_through; /* by the model; up to where the books have come */
+    struct sum rows[DELIVERY_STATES];      /* by the journal's rows, in each state */
+    struct sum booked, booked_delivered, booked_discarded;
+};
+
+static struct group groups[GROUPS_MAX];
+static unsigned groups_count;
+
+static struct group *group_of(int64_t day, const char *account, uint64_t endpoint, const char *currency)
+{
+    for (unsigned i = 0; i < groups_count; i++) {
+        struct group *group = &groups[i];
+        if (group->day == day && group->endpoint == endpoint && strcmp(group->account, account) == 0 &&
+            strcmp(group->currency, currency) == 0)
+            return group;
+    }
+    fail_unless(groups_count < GROUPS_MAX, BROKEN_SIM, "too many groups: raise GROUPS_MAX");
+    struct group *group = &groups[groups_count++];
+    *group = (struct group){.day = day, .endpoint = endpoint};
+    snprintf(group->account, sizeof group->account, "%s", account);
+    snprintf(group->currency, sizeof group->currency, "%s", currency);
+    return group;
+}
+
+static void add(struct sum *sum, model_money money)
+{
+    sum->count++;
+    sum->money += money;
+}
+
+static void add_post(const struct model_post *post, int64_t books_through)
+{
+    for (unsigned i = 0; i < post->deliveries_count; i++) {
+        const struct model_delivery *delivery = &post->deliveries[i];
+        struct group *group = group_of(
+            post->accepted_us / US_PER_DAY, fake_account_names[post->account], delivery->endpoint, post->currency);
+        add(&group->accepted, post->amount);
+        if (post->seq <= books_through)
+            add(&group->accepted_through, post->amount);
+        if (!post->expired)
+            add(&group->rows[delivery->state], post->amount);
+    }
+}
+
+static struct sum read_sum(sqlite3_stmt *row, int column)
+{
+    const char *money = (const char *)sqlite3_column_text(row, column + 1);
+    return (struct sum){sqlite3_column_int64(row, column), model_parse_amount(money ? money : "0")};
+}
+
+static void read_books(sqlite3 *db)
+{
+    sqlite3_stmt *row;
+    int code = sqlite3_prepare_v2(db,
+        "SELECT day, account, endpoint, currency, accepted, accepted_sum, delivered, delivered_sum, discarded,"
+        " discarded_sum FROM books",
+        -1, &row, NULL);
+    fail_unless(code == SQLITE_OK, BROKEN_SIM, "books: %s", sqlite3_errmsg(db));
+    while ((code = sqlite3_step(row)) == SQLITE_ROW) {
+        struct group *group = group_of(sqlite3_column_int64(row, 0), (const char *)sqlite3_column_text(row, 1),
+            (uint64_t)sqlite3_column_int64(row, 2), (const char *)sqlite3_column_text(row, 3));
+        group->booked = read_sum(row, 4);
+        group->booked_delivered = read_sum(row, 6);
+        group->booked_discarded = read_sum(row, 8);
+    }
+    sqlite3_finalize(row);
+    fail_unless(code == SQLITE_DONE, BROKEN_REOPEN, "books can't be read: %s", sqlite3_errmsg(db));
+}
+
+static int64_t read_through(sqlite3 *db)
+{
+    sqlite3_stmt *row;
+    int code = sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE key = 'books_through'", -1, &row, NULL);
+    fail_unless(code == SQLITE_OK, BROKEN_SIM, "meta: %s", sqlite3_errmsg(db));
+    int64_t through = sqlite3_step(row) == SQLITE_ROW ? sqlite3_column_int64(row, 0) : 0;
+    sqlite3_finalize(row);
+    return through;
+}
+
+static void must_equal(const struct group *group, const char *what, struct sum expected, struct sum found)
+{
+    char expected_text[48], found_text[48];
+    model_format_amount(expected.money, expected_text);
+    model_format_amount(found.money, found_text);
+    const struct fake_endpoint *endpoint = fake_endpoint_of_id(group->endpoint);
+    fail_unless(expected.count == found.count && expected.money == found.money, "P8",
+        "day %lld, %s, %s, \"%s\": %lld were accepted, of %s; %s %lld, of %s", (long long)group->day, group->account,
+        endpoint ? endpoint->name : "unrouted", group->currency, (long long)expected.count, expected_text, what,
+        (long long)found.count, found_text);
+}
+
+static void check_group(const struct group *group)
+{
+    struct sum found = {group->booked_delivered.count + group->booked_discarded.count,
+        group->booked_delivered.money + group->booked_discarded.money};
+    for (unsigned state = 0; state < DELIVERY_STATES; state++) {
+        found.count += group->rows[state].count;
+        found.money += group->rows[state].money;
+    }
+    must_equal(group, "the journal has", group->accepted, found);
+    must_equal(group, "its books have", group->accepted_through, group->booked);
+}
+
+void model_check_books(sqlite3 *db)
+{
+    groups_count = 0;
+    int64_t through = read_through(db);
+    for (unsigned i = 0; i < model_posts_count(); i++)
+        if (model_post(i)->on_disk || model_post(i)->expired)
+            add_post(model_post(i), through);
+    read_books(db);
+    for (unsigned i = 0; i < groups_count; i++)
+        check_group(&groups[i]);
+}
+
+void model_check_books_are_written(sqlite3 *db)
+{
+    int64_t through = read_through(db);
+    for (unsigned i = 0; i < model_posts_count(); i++) {
+        char name[NAME_BYTES];
+        model_name_post(model_post(i), name);
+        fail_unless(!model_post(i)->on_disk || model_post(i)->seq <= through, "P8",
+            "%s was not written into the books by an orderly stop", name);
+    }
+}

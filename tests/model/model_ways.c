@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * P2: a delivery changes its state only by the ways of model/delivery_state.h. Between two looks it may have taken
+ * several of them; which ones it may take depends on what has happened outside: answers of clients, endpoints that were
+ * open, operators' acts.
+ */
+#include "model_internal.h"
+
+#include "fake_accounts.h"
+#include "tally.h"
+#include "trace.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A node is a state; parked ones are one for each reason. */
+#define NODES (DELIVERY_STATES + PARK_MISMATCH + 1)
+
+static unsigned node_of(enum delivery_state state, enum park_reason reason)
+{
+    return state == DELIVERY_PARKED ? DELIVERY_STATES + (unsigned)reason : (unsigned)state;
+}
+
+static enum delivery_state state_of(unsigned node)
+{
+    return node < DELIVERY_STATES ? (enum delivery_state)node : DELIVERY_PARKED;
+}
+
+bool model_is_guarded(const struct model_delivery *delivery)
+{
+    const struct fake_endpoint *endpoint = fake_endpoint_of_id(delivery->endpoint);
+    return delivery->post->guarded && !(endpoint && endpoint->idempotent);
+}
+
+/* Parked ones go back by themselves when the cause is gone. A release that was ordered while the endpoint was open may
+ * come when it is not any more. */
+static bool may_be_released(const struct model_delivery *delivery, enum park_reason reason)
+{
+    const struct fake_endpoint *endpoint = fake_endpoint_of_id(delivery->endpoint);
+    bool may_have_cause = reason == PARK_UNROUTED || reason == PARK_DISABLED || reason == PARK_GONE;
+    return may_have_cause && endpoint && fake_endpoint_was_open(endpoint);
+}
+
+static bool may_be_parked(const struct model_delivery *delivery, enum park_reason reason)
+{
+    if (reason == PARK_AMBIGUOUS)
+        return model_is_guarded(delivery);
+    return reason == PARK_DISABLED || reason == PARK_GONE;
+}
+
+/* While a delivery that has gone with its acts is judged: acts count that were ordered and never found. */
+static bool unseen_acts_count;
+
+/* Whether a delivery may take this one way. */
+static bool may_step(const struct model_delivery *delivery, unsigned from, unsigned to)
+{
+    enum delivery_state from_state = state_of(from), to_state = state_of(to);
+    if (!delivery_state_may_move(from_state, to_state))
+        return false;
+    if (delivery->ordered[from_state][to_state] > 0 ||
+        (unseen_acts_count && model_act_is_open(delivery, from_state, to_state)))
+        return true;
+    switch (from_state) {
+    case DELIVERY_PARKED:
+        return to == DELIVERY_PENDING && may_be_released(delivery, (enum park_reason)(from - DELIVERY_STATES));
+    case DELIVERY_PENDING:
+    case DELIVERY_SENDING:
+    case DELIVERY_WAITING:
+        break;
+    default:
+        return false;
+    }
+    if (to_state == DELIVERY_PARKED)
+        return may_be_parked(delivery, (enum park_reason)(to - DELIVERY_STATES));
+    if (to == DELIVERY_DELIVERED)
+        return delivery->worked_off;
+    /* From `sending` it may wait without having been sent: a stop came before. */
+    bool is_failure = to == DELIVERY_DEAD || (to == DELIVERY_WAITING && from != DELIVERY_SENDING);
+    return !is_failure || delivery->sends > 0;
+}
+
+/* Adds what can be reached; ways to pending, each of which begins a round, only if `rounds`. */
+static void spread(const struct model_delivery *delivery, bool reached[NODES], bool rounds)
+{
+    for (bool more = true; more;) {
+        more = false;
+        for (unsigned a = 0; a < NODES; a++)
+            for (unsigned b = 0; b < NODES && reached[a]; b++)
+                if (!reached[b] && (rounds || b != DELIVERY_PENDING) && may_step(delivery, a, b))
+                    reached[b] = more = true;
+    }
+}
+
+static bool may_reach(const struct model_delivery *delivery, unsigned from, unsigned to, bool new_round)
+{
+    bool reached[NODES] = {0};
+    reached[from] = true;
+    spread(delivery, reached, false);
+    if (!new_round)
+        return reached[to];
+    /* One way to pending at least, and from there on. */
+    bool again[NODES] = {0};
+    for (unsigned a = 0; a < NODES; a++)
+        again[DELIVERY_PENDING] |= reached[a] && may_step(delivery, a, DELIVERY_PENDING);
+    if (again[DELIVERY_PENDING])
+        spread(delivery, again, true);
+    return again[to];
+}
+
+static unsigned first_node(const struct model_delivery *delivery)
+{
+    if (delivery->on_disk)
+        return node_of(delivery->state, delivery->reason);
+    return delivery->endpoint ? (unsigned)DELIVERY_PENDING : node_of(DELIVERY_PARKED, PARK_UNROUTED);
+}
+
+bool model_may_be_settled(const struct model_delivery *delivery)
+{
+    unsigned from = first_node(delivery);
+    unseen_acts_count = true;
+    bool may =
+        may_reach(delivery, from, DELIVERY_DELIVERED, false) || may_reach(delivery, from, DELIVERY_DELIVERED, true) ||
+        may_reach(delivery, from, DELIVERY_DISCARDED, false) || may_reach(delivery, from, DELIVERY_DISCARDED, true);
+    unseen_acts_count = false;
+    return may;
+}
+
+static void tally_state(const struct model_delivery *row)
+{
+    static const enum tally parked[] = {[PARK_UNROUTED] = TALLY_SEEN_UNROUTED,
+        [PARK_DISABLED] = TALLY_SEEN_DISABLED,
+        [PARK_GONE] = TALLY_SEEN_GONE,
+        [PARK_AMBIGUOUS] = TALLY_SEEN_AMBIGUOUS};
+    if (row->state == DELIVERY_PARKED && row->reason >= PARK_UNROUTED && row->reason <= PARK_AMBIGUOUS)
+        tally(parked[row->reason]);
+    else if (row->state == DELIVERY_WAITING)
+        tally(TALLY_SEEN_WAITING);
+    else if (row->state == DELIVERY_DELIVERED)
+        tally(TALLY_SEEN_DELIVERED);
+    else if (row->state == DELIVERY_DISCARDED)
+        tally(TALLY_SEEN_DISCARDED);
+    else if (row->state == DELIVERY_DEAD)
+        tally(TALLY_SEEN_DEAD);
+}
+
+static void check_numbers(struct model_delivery *before, const struct model_delivery *row, const char *name)
+{
+    const struct fake_endpoint *endpoint = fake_endpoint_of_id(row->endpoint);
+    fail_unless(row->generation >= before->generation, "P2", "%s is in an earlier round", name);
+    fail_unless(row->attempts >= before->attempts, "P2", "%s has forgotten an attempt", name);
+    fail_unless(row->attempts <= before->ends_seen, "P2", "%s has %lld attempts, and %lld ended", name,
+        (long long)row->attempts, (long long)before->ends_seen);
+    fail_unless(row->failures <= row->attempts, "P2", "%s failed more often than it was tried", name);
+    bool may_die = row->failures > (int64_t)model_rules()->retry_steps || (endpoint && endpoint->final_4xx);
+    fail_unless(
+        row->state != DELIVERY_DEAD || may_die, "P2", "%s died after %lld failures", name, (long long)row->failures);
+}
+
+static void check_endpoint(struct model_delivery *delivery, const struct model_delivery *row, const char *name)
+{
+    const struct fake_endpoint *endpoint = fake_endpoint_of_id(row->endpoint);
+    bool was_routed = delivery->endpoint == 0 && endpoint && endpoint->account == delivery->post->account;
+    fail_unless(row->endpoint == delivery->endpoint || was_routed, "P2", "%s has another endpoint now", name);
+    if (row->endpoint != delivery->endpoint)
+        tally(TALLY_ROUTED);
+    delivery->endpoint = row->endpoint;
+}
+
+void model_check_way(struct model_delivery *delivery, const struct model_delivery *row, bool first_after_start)
+{
+    char name[NAME_BYTES];
+    model_name(delivery, name);
+    fail_unless((unsigned)row->state < DELIVERY_STATES && (unsigned)row->reason <= PARK_MISMATCH, "P2",
+        "%s is in state %d, reason %d", name, row->state, row->reason);
+    unsigned before = first_node(delivery), now = node_of(row->state, row->reason);
+    check_endpoint(delivery, row, name);
+    /* A start records as an attempt what the end of the last run has cut off. */
+    bool interrupted = first_after_start && row->state == DELIVERY_PARKED && row->reason == PARK_AMBIGUOUS;
+    if (interrupted && before != now && row->attempts > delivery->ends_seen)
+        delivery->ends_seen++;
+    check_numbers(delivery, row, name);
+    bool new_round = row->generation > delivery->generation;
+    fail_unless(may_reach(delivery, before, now, new_round), "P2", "%s was %s %s and is %s %s%s: no way leads there",
+        name, delivery_state_name(state_of(before)), park_reason_name(delivery->reason),
+        delivery_state_name(row->state), park_reason_name(row->reason), new_round ? " in a new round" : "");
+    if (!delivery->on_disk || before != now || new_round) {
+        trace("%s is %s %s", name, delivery_state_name(row->state),
+            row->state == DELIVERY_PARKED ? park_reason_name(row->reason) : "");
+        tally_state(row);
+        if (new_round)
+            tally(TALLY_RELEASED);
+    }
+    delivery->on_disk = true;
+    delivery->id = row->id;
+    delivery->state = row->state;
+    delivery->reason = row->reason;
+    delivery->generation = row->generation;
+    delivery->attempts = row->attempts;
+    delivery->failures = row->failures;
+    memset(delivery->ordered, 0, sizeof delivery->ordered);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Partners: few keys, so that they meet again; the same amount in several spellings, and others. */
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "driver_internal.h"
+#include "fake_accounts.h"
+#include "sim.h"
+#include "tally.h"
+#include "trace.h"
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BURST_MAX 4
+#define KEYS 7
+#define LARGE_BODY_BYTES 60000
+
+static const struct {
+    const char *name;
+    enum event_class class;
+    bool guarded;
+} types[] = {
+    {"purchase", CLASS_CRITICAL, false},
+    {"lead", CLASS_CRITICAL, false},
+    {"payout", CLASS_CRITICAL, true},
+    {"note", CLASS_IMPORTANT, false},
+    {"notification", CLASS_OPTIONAL, false},
+};
+#define TYPES (sizeof types / sizeof types[0])
+
+/* Neighbours are one amount. Most posts of a key take the key's own, in one of its spellings. */
+static const char *const amounts[][3] = {
+    {"1.10", "1.1", "1.100000000"},
+    {"25", "25.0", "25.00"},
+    {"0.000000001", "0.000000001", "0.000000001"},
+    {"-5.50", "-5.5", "-5.500"},
+    {"999999999999999999.999999999", "999999999999999999.999999999", "999999999999999999.999999999"},
+    {"0", "0.00", "-0"},
+    {"129.90", "129.9", "129.900"},
+    {NULL, NULL, NULL},
+};
+#define AMOUNTS (sizeof amounts / sizeof amounts[0])
+
+static struct event_id_generator ids;
+static bool large_bodies;
+static unsigned posted;
+
+void partner_begin(void)
+{
+    large_bodies = sim_chance(STREAM_DRIVER, 120);
+    posted = 0;
+}
+
+void partner_meet_new_gateway(void)
+{
+    ids = (struct event_id_generator){0};
+}
+
+bool partner_can_post(void)
+{
+    return world_state() == WORLD_UP && model_posts_count() + BURST_MAX < MODEL_POSTS_MAX;
+}
+
+static size_t make_body(const char *type, char ret_body[LARGE_BODY_BYTES])
+{
+    int len = snprintf(ret_body, 128, "{\"type\":\"%s\",\"number\":%u,\"filling\":\"", type, posted++);
+    size_t filling = sim_below(STREAM_DRIVER, large_bodies ? LARGE_BODY_BYTES - 256 : 200);
+    memset(ret_body + len, 'x', filling);
+    memcpy(ret_body + len + filling, "\"}", 2);
+    return (size_t)len + filling + 2;
+}
+
+static void post_one(void)
+{
+    static char body[LARGE_BODY_BYTES];
+    unsigned type = sim_below(STREAM_DRIVER, TYPES), account = sim_below(STREAM_DRIVER, FAKE_ACCOUNTS);
+    bool has_key = types[type].class == CLASS_CRITICAL || sim_chance(STREAM_DRIVER, 500);
+    unsigned key_number = sim_below(STREAM_DRIVER, KEYS);
+    /* Now and then a key that nobody else has. */
+    bool is_new_key = sim_chance(STREAM_DRIVER, 400);
+    char key[32];
+    snprintf(key, sizeof key, is_new_key ? "new-%u" : "k-%u", is_new_key ? posted : key_number);
+    unsigned amount =
+        sim_chance(STREAM_DRIVER, 850) ? (key_number + type) % AMOUNTS : sim_below(STREAM_DRIVER, AMOUNTS);
+    const char *amount_text = amounts[amount][sim_below(STREAM_DRIVER, 3)];
+    const char *currency = sim_chance(STREAM_DRIVER, 950) ? "EUR" : "USD";
+
+    struct model_post_parts model_parts = {
+        .scope = MODEL_NO_SCOPE,
+        .account = account,
+        .guarded = types[type].guarded,
+        .accepted_us = clock_wall_us(),
+        .amount = amount_text,
+        .currency = amount_text ? currency : NULL,
+        .body = slice_of(body, make_body(types[type].name, body)),
+    };
+    if (has_key && !is_new_key)
+        model_parts.scope = (account * (unsigned)TYPES + type) * KEYS + key_number;
+    model_parts.endpoints_count = fake_account_endpoints(account, model_parts.endpoints);
+    struct event_parts parts = {
+        .accepted_us = model_parts.accepted_us,
+        .partner = SLICE_LITERAL(FAKE_PARTNER),
+        .account = slice_from_string(fake_account_names[account]),
+        .type = slice_from_string(types[type].name),
+        .class = types[type].class,
+        .guarded = types[type].guarded,
+        .body = model_parts.body,
+    };
+    if (has_key)
+        parts.key = slice_from_string(key);
+    if (amount_text) {
+        parts.amount = slice_from_string(amount_text);
+        parts.currency = slice_from_string(currency);
+    }
+    unsigned char random[8];
+    crypto_random(random, sizeof random);
+    event_id_make(&ids, parts.accepted_us, 0, random, &parts.id);
+    model_parts.id = parts.id;
+    trace("p%u: %s for %s, key %s, %s %s", model_posts_count(), types[type].name, fake_account_names[account],
+        has_key ? key : "none", amount_text ? amount_text : "", amount_text ? currency : "");
+    bool taken = world_post(&parts, &model_parts, types[type].guarded ? 100 : 90);
+    tally(taken ? TALLY_POSTED : TALLY_OVERLOADED);
+}
+
+void partner_post(void)
+{
+    for (unsigned i = 0, count = 1 + sim_below(STREAM_DRIVER, BURST_MAX); i < count; i++)
+        post_one();
+}

@@ -1,0 +1,158 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Shows that the simulation finds bugs: plants one at a time and runs it until it fails.
+
+Each bug is an exact replacement in a copy of one file of src/. The copy is compiled as the build compiles the file, and
+linked in front of the archives into a program of its own, in the build directory. A text that is not found exactly once
+is an error: the table below has to follow the sources. A bug that no seed finds is one as well.
+
+    tests/model/planted.py build/dev [--seeds 500] [--jobs 2] [NAME...]
+"""
+import argparse
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# name: what it does, the file, and pairs of what stands there and what stands there instead
+BUGS = {
+    "forgets-settling": (
+        "a job is not known any more while its outcome is on its way to the disk: what is loaded meanwhile is sent again",
+        "src/delivery/job.c",
+        ("return node ? CONTAINER_OF(node, struct job, by_id) : NULL;",
+         "struct job *job = node ? CONTAINER_OF(node, struct job, by_id) : NULL;\n"
+         "    return job && job->place != JOB_SETTLING ? job : NULL;")),
+    "sends-before-sending": (
+        "a guarded delivery is sent before `sending` is durable",
+        "src/delivery/attempt.c",
+        ("if (job->delivery.event->parts.guarded && !endpoint->idempotent) {",
+         "if (job->delivery.event->parts.guarded && !endpoint->idempotent && job->delivery.attempts > 0) {")),
+    "interrupted-waits": (
+        "guarded deliveries that a crash interrupted wait to be sent again, instead of for a person",
+        "src/journal/delivery_rows.c",
+        ("*move = (struct delivery_move){.to = DELIVERY_PARKED,\n        .reason = PARK_AMBIGUOUS,",
+         "*move = (struct delivery_move){.to = DELIVERY_WAITING,"),
+        ("        .attempt = attempt};\n}\n\nenum err delivery_rows_park_interrupted", "    };\n}\n\nenum err delivery_rows_park_interrupted")),
+    "answers-before-commit": (
+        "partners are answered before the commit",
+        "src/journal/journal_sqlite.c",
+        ("if (!result && lie_is_told(LIE_ACK_BEFORE_COMMIT)) {", "if (!result) {"),
+        ("        usleep(LIE_LASTS_US);", "        (void)LIE_LASTS_US;")),
+    "commits-without-sync": (
+        "commits are not synced",
+        "src/journal/schema.c",
+        ("PRAGMA synchronous = FULL;", "PRAGMA synchronous = NORMAL;")),
+    "takes-any-row": (
+        "the ledger believes its index without comparing the key: the entry of a rolled back row leads to another's",
+        "src/journal/ledger_slice.c",
+        ("slice_equal(found.key, slice_of(entry->key->bytes, sizeof entry->key->bytes))", "found.key.len > 0")),
+    "filter-denies": (
+        "a key is entered into the ledger, but not into its filter",
+        "src/journal/ledger_slice.c",
+        ("    key_filter_add(&slice->filter, entry->key);\n    slice->keys++;", "    slice->keys++;")),
+    "money-as-text": (
+        "amounts are compared as texts: 1.10 is not 1.1",
+        "src/journal/ledger_slice.c",
+        ("entry->amount = slice_of(entry->canonical, len);", "entry->amount = len ? amount : slice_of(entry->canonical, 0);")),
+    "cursor-skips-one": (
+        "what had no room in memory is looked for behind itself",
+        "src/delivery/refill.c",
+        ("queue->pending_after_id = id - 1;", "queue->pending_after_id = id;")),
+    "retries-forgotten": (
+        "when a load has brought what is due, the retries that are due later are forgotten",
+        "src/delivery/refill.c",
+        ("queue->next_due_us = queue->load.ret_next_due_us;", "queue->next_due_us = INT64_MAX;")),
+    "books-keep-rolled-back": (
+        "the books count what was rolled back",
+        "src/journal/books.c",
+        ("void books_rolled_back(struct books *books)\n{\n    end_transaction(books, false);",
+         "void books_rolled_back(struct books *books)\n{\n    end_transaction(books, true);")),
+    "open-bodies-expire": (
+        "the bodies of what is dead or parked expire",
+        "src/journal/expiry.c",
+        ("AND state NOT IN (4, 6)\"", "AND state NOT IN (3, 4, 5, 6)\"")),
+    "acts-on-any-state": (
+        "an operator's act moves a delivery whatever state he believes it to be in",
+        "src/journal/settle.c",
+        ("    if (row->state != act->from)\n        return ERR_MOVED_ON;",
+         "    if (!delivery_row_may_move(row->state, act->to))\n        return ERR_MOVED_ON;")),
+}
+
+
+def commands(build):
+    """How the build compiles each file of src/, and how it links the simulation."""
+    with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
+        compile_of = {entry["file"]: entry for entry in json.load(file) if "/src/" in entry["file"]}
+    listed = subprocess.run(["ninja", "-C", build, "-t", "commands", "bin/model"], check=True, capture_output=True, text=True)
+    links = [line for line in listed.stdout.splitlines() if " -o bin/model " in line]
+    if len(links) != 1:
+        sys.exit("ninja does not say how bin/model is linked")
+    return compile_of, links[0]
+
+
+def plant(name, build, compile_of, link):
+    """Builds the program with this bug; returns its path."""
+    _, path, *replacements = BUGS[name]
+    path = os.path.join(SOURCE, path)
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    for old, new in replacements:
+        if text.count(old) != 1:
+            sys.exit(f"{name}: this stands {text.count(old)} times in {path}, and must stand there once:\n{old}")
+        text = text.replace(old, new)
+    folder = os.path.join(build, "planted")
+    os.makedirs(folder, exist_ok=True)
+    copy, object_file, program = (os.path.join(folder, name + suffix) for suffix in (".c", ".o", ""))
+    with open(copy, "w", encoding="utf-8") as file:
+        file.write(text)
+    entry = compile_of[path]
+    words = shlex.split(entry["command"])
+    words[words.index("-o") + 1] = object_file
+    words[words.index("-c") + 1] = copy
+    words = [word for i, word in enumerate(words) if word != "-MD" and words[i - 1] not in ("-MT", "-MF") and word not in ("-MT", "-MF")]
+    subprocess.run([word for word in words if word != "-Werror"], cwd=entry["directory"], check=True)
+    # What it defines is taken from here, and the archive's member stays out.
+    link = link.replace(" -o bin/model ", f" -o {shlex.quote(program)} {shlex.quote(object_file)} ")
+    subprocess.run(link, shell=True, cwd=build, check=True)
+    return program
+
+
+def find(program, seeds, jobs):
+    """The seed that found it and what was broken; None when nothing was."""
+    run = subprocess.run([program, "--quiet", "--seeds", f"1..{seeds}", "--jobs", str(jobs)], capture_output=True, text=True)
+    failures = re.findall(r"^FAILED seed=(\d+) broken=(\S+): (.*)$", run.stderr, re.M)
+    if run.returncode == 0 or not failures or failures[0][1] == "simulator":
+        sys.stderr.write(run.stderr[-4000:])
+        return None
+    return min(failures, key=lambda failure: int(failure[0]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("build")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--seeds", type=int, default=500)
+    parser.add_argument("--jobs", type=int, default=1)
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(BUGS)
+    if unknown:
+        sys.exit(f"no such bug: {', '.join(sorted(unknown))}")
+    build = os.path.abspath(arguments.build)
+    compile_of, link = commands(build)
+    missed = 0
+    print(f"{'bug':24} {'seed':>5} {'broken':10} {'s':>5}  what the simulation said")
+    for name in arguments.names or BUGS:
+        started = time.monotonic()
+        found = find(plant(name, build, compile_of, link), arguments.seeds, arguments.jobs)
+        missed += found is None
+        seed, broken, said = found or ("-", "MISSED", f"nothing, in {arguments.seeds} seeds: {BUGS[name][0]}")
+        print(f"{name:24} {seed:>5} {broken:10} {time.monotonic() - started:5.1f}  {said}", flush=True)
+    sys.exit(1 if missed else 0)
+
+
+main()

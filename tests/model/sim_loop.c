@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim_loop.h"
+
+#include "base/clock.h"
+#include "sim.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define PAUSE_AFTER_MAIL_PER_MILLE 60 /* a thread that has posted may lose the CPU before its next instruction */
+
+void __real_mailbox_post(struct mailbox *mailbox, struct mail *mail);
+void __wrap_mailbox_post(struct mailbox *mailbox, struct mail *mail);
+void __wrap_mailbox_wait(struct mailbox *mailbox, int timeout_ms);
+
+/* Mailboxes. */
+
+static bool has_mail(void *context)
+{
+    struct mailbox *mailbox = context;
+    return !cds_wfcq_empty(&mailbox->head, &mailbox->tail);
+}
+
+void __wrap_mailbox_post(struct mailbox *mailbox, struct mail *mail)
+{
+    __real_mailbox_post(mailbox, mail);
+    sim_pause(PAUSE_AFTER_MAIL_PER_MILLE);
+}
+
+void __wrap_mailbox_wait(struct mailbox *mailbox, int timeout_ms)
+{
+    sim_wait(has_mail, mailbox, timeout_ms < 0 ? INT64_MAX : sim_mono_us() + timeout_ms * US_PER_MS);
+}
+
+/* Watches: those that were rung stand in `ready`. */
+
+enum err loop_init(struct loop *loop)
+{
+    *loop = (struct loop){.epoll_fd = -1, .now_mono_us = sim_mono_us()};
+    return OK;
+}
+
+void loop_done(struct loop *loop)
+{
+    free(loop->heap);
+    loop->heap = NULL;
+}
+
+enum err loop_attach_mailbox(struct loop *loop, struct mailbox *mailbox)
+{
+    loop->mailbox = mailbox;
+    return OK;
+}
+
+enum err loop_watch_add(struct loop *loop, struct loop_watch *watch)
+{
+    (void)loop;
+    (void)watch;
+    return OK;
+}
+
+void loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events)
+{
+    (void)loop;
+    watch->events = events;
+}
+
+void loop_watch_remove(struct loop *loop, struct loop_watch *watch)
+{
+    for (int i = 0; i < loop->ready_len; i++)
+        if (loop->ready[i].data.ptr == watch)
+            loop->ready[i].data.ptr = NULL;
+}
+
+void sim_loop_ring(struct loop *loop, struct loop_watch *watch)
+{
+    for (int i = 0; i < loop->ready_len; i++)
+        if (loop->ready[i].data.ptr == watch)
+            return;
+    assert(loop->ready_len < LOOP_EVENTS_PER_TURN);
+    loop->ready[loop->ready_len++] = (struct epoll_event){.events = watch->events, .data.ptr = watch};
+}
+
+static void work_off_watches(struct loop *loop)
+{
+    struct epoll_event rung[LOOP_EVENTS_PER_TURN];
+    int count = loop->ready_len;
+    for (int i = 0; i < count; i++)
+        rung[i] = loop->ready[i];
+    loop->ready_len = 0;
+    for (int i = 0; i < count; i++) {
+        struct loop_watch *watch = rung[i].data.ptr;
+        if (watch)
+            watch->on_ready(watch, rung[i].events);
+    }
+}
+
+/* Timers: in no order, `heap_index` is the place from 1. Which of those that are due is first is chance. */
+
+void timer_init(struct timer *timer, void (*on_due)(struct timer *timer))
+{
+    *timer = (struct timer){.on_due = on_due};
+}
+
+enum err timer_arm(struct loop *loop, struct timer *timer, int64_t delay_us)
+{
+    timer_disarm(loop, timer);
+    if (loop->heap_len + 2 > loop->heap_capacity) {
+        size_t capacity = loop->heap_capacity ? loop->heap_capacity * 2 : 64;
+        struct timer **heap = realloc(loop->heap, capacity * sizeof *heap);
+        if (!heap)
+            return ERR_NO_MEMORY;
+        loop->heap = heap;
+        loop->heap_capacity = capacity;
+    }
+    /* With no delay it is due in the next turn, not in this one: time stands still while the loop works. */
+    timer->due_mono_us = sim_mono_us() + (delay_us > 0 ? delay_us : 1);
+    timer->heap_index = ++loop->heap_len;
+    loop->heap[timer->heap_index] = timer;
+    return OK;
+}
+
+void timer_disarm(struct loop *loop, struct timer *timer)
+{
+    if (!timer_is_armed(timer))
+        return;
+    struct timer *last = loop->heap[loop->heap_len--];
+    loop->heap[timer->heap_index] = last;
+    last->heap_index = timer->heap_index;
+    timer->heap_index = 0;
+}
+
+static struct timer *take_due_timer(struct loop *loop)
+{
+    struct timer *chosen = NULL;
+    unsigned due = 0;
+    for (size_t i = 1; i <= loop->heap_len; i++)
+        if (loop->heap[i]->due_mono_us <= loop->now_mono_us && sim_below(STREAM_SCHEDULE, ++due) == 0)
+            chosen = loop->heap[i];
+    if (chosen)
+        timer_disarm(loop, chosen);
+    return chosen;
+}
+
+static int64_t next_due_us(const struct loop *loop)
+{
+    int64_t due_us = INT64_MAX;
+    for (size_t i = 1; i <= loop->heap_len; i++)
+        if (loop->heap[i]->due_mono_us < due_us)
+            due_us = loop->heap[i]->due_mono_us;
+    return due_us;
+}
+
+/* The loop. */
+
+static bool has_work(void *context)
+{
+    struct loop *loop = context;
+    return loop->ready_len > 0 || (loop->mailbox && has_mail(loop->mailbox));
+}
+
+void loop_run(struct loop *loop)
+{
+    loop->stopping = false;
+    while (!loop->stopping) {
+        sim_wait(has_work, loop, next_due_us(loop));
+        rcu_go_online();
+        loop->now_mono_us = sim_mono_us();
+        bool mail_first = sim_chance(STREAM_SCHEDULE, 500);
+        if (mail_first && loop->mailbox)
+            mailbox_work(loop->mailbox);
+        work_off_watches(loop);
+        if (!mail_first && loop->mailbox)
+            mailbox_work(loop->mailbox);
+        for (struct timer *timer; (timer = take_due_timer(loop));)
+            timer->on_due(timer);
+        rcu_go_offline();
+    }
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->stopping = true;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the runs did, over all seeds and processes: a simulation that never tried a thing has not tested it. main.c
+ * prints the table, and fails when a long series of seeds left a row at zero.
+ */
+#ifndef PENSTOCK_TESTS_MODEL_TALLY_H
+#define PENSTOCK_TESTS_MODEL_TALLY_H
+
+#define TALLY_TABLE(X)                                                  \
+    X(TALLY_STEPS, "steps")                                             \
+    X(TALLY_POSTED, "events posted")                                    \
+    X(TALLY_ACCEPTED, "  accepted")                                     \
+    X(TALLY_DUPLICATES, "  duplicates")                                 \
+    X(TALLY_CONFLICTS, "  conflicts")                                   \
+    X(TALLY_OVERLOADED, "  refused: too much is held")                  \
+    X(TALLY_REFUSED, "  refused by the disk")                           \
+    X(TALLY_IN_DOUBT, "  answer lost")                                  \
+    X(TALLY_IN_DOUBT_HAPPENED, "    and yet accepted")                  \
+    X(TALLY_SENDS, "requests to clients")                               \
+    X(TALLY_SENDS_GUARDED, "  guarded")                                 \
+    X(TALLY_SENDS_AGAIN, "  of what a client had worked off already")   \
+    X(TALLY_ANSWERS_2XX, "  answered 2xx")                              \
+    X(TALLY_ANSWERS_FAILED, "  failed")                                 \
+    X(TALLY_ANSWERS_410, "  answered 410")                              \
+    X(TALLY_ANSWERS_AMBIGUOUS, "  ended ambiguously")                   \
+    X(TALLY_CANCELLED, "  cancelled")                                   \
+    X(TALLY_LOOKS, "looks at the journal")                              \
+    X(TALLY_LOOKS_DURABLE, "  at what is durable")                      \
+    X(TALLY_SEEN_WAITING, "  new: waiting")                             \
+    X(TALLY_SEEN_DELIVERED, "  new: delivered")                         \
+    X(TALLY_SEEN_DEAD, "  new: dead")                                   \
+    X(TALLY_SEEN_AMBIGUOUS, "  new: parked as ambiguous")               \
+    X(TALLY_SEEN_DISABLED, "  new: parked as disabled")                 \
+    X(TALLY_SEEN_GONE, "  new: parked as gone")                         \
+    X(TALLY_SEEN_UNROUTED, "  new: parked as unrouted")                 \
+    X(TALLY_SEEN_DISCARDED, "  new: discarded")                         \
+    X(TALLY_ROUTED, "  new: routed")                                    \
+    X(TALLY_BODIES_EXPIRED, "  new: without a body")                    \
+    X(TALLY_EXPIRED, "  new: expired")                                  \
+    X(TALLY_RELEASED, "  new: pending again")                           \
+    X(TALLY_STARTS, "starts")                                           \
+    X(TALLY_STARTS_REFUSED, "  refused by the disk")                    \
+    X(TALLY_STOPS, "orderly stops")                                     \
+    X(TALLY_KILLS, "kills")                                             \
+    X(TALLY_POWER_LOSSES, "power losses")                               \
+    X(TALLY_DEATHS_IN_DISK, "  deaths within an operation of the disk") \
+    X(TALLY_JOURNAL_FAILED, "journals that gave up")                    \
+    X(TALLY_DISK_FULL, "writes refused by a full disk")                 \
+    X(TALLY_SHORT_WRITES, "  after a part")                             \
+    X(TALLY_RESERVE_GIVEN_UP, "reserves given up")                      \
+    X(TALLY_WRITE_ERRORS, "writes failed")                              \
+    X(TALLY_SYNC_ERRORS, "syncs failed")                                \
+    X(TALLY_CLOCK_SET, "wall clock set")                                \
+    X(TALLY_ENDPOINT_CHANGES, "endpoints changed")                      \
+    X(TALLY_ENABLED_AGAIN, "  enabled once more, for what was left")    \
+    X(TALLY_ACTS, "operators' acts")                                    \
+    X(TALLY_ACTS_DONE, "  done")                                        \
+    X(TALLY_ACTS_MOVED_ON, "  too late")                                \
+    X(TALLY_ACTS_IN_VAIN, "  refused: nowhere to send it, or no body")  \
+    X(TALLY_ACTS_RESEND, "  to send (again)")                           \
+    X(TALLY_ACTS_FORCED, "  to send again what was delivered")          \
+    X(TALLY_PAUSES, "policies changed")
+
+enum tally {
+#define X(symbol, title) symbol,
+    TALLY_TABLE(X)
+#undef X
+        TALLY_COUNT
+};
+
+/* In memory that children share. Once, before the first fork. */
+void tally_init(void);
+void tally(enum tally row);
+unsigned long tally_read(enum tally row);
+const char *tally_title(enum tally row);
+
+#endif

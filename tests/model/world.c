@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "world.h"
+
+#include "fake_accounts.h"
+#include "fake_client.h"
+#include "journal/journal_sqlite.h"
+#include "runtime/thread.h"
+#include "sim.h"
+#include "tally.h"
+#include "trace.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define FIRST_FD 3
+
+/* The ingress thread: here only its mailbox, to which answers come. */
+struct ingress {
+    struct mailbox mailbox;
+    struct thread thread;
+    struct mail stop;
+    bool stopping;
+};
+
+/* One run of the gateway. After a crash it is left as it is. */
+struct gateway {
+    struct thread main;
+    struct accounts *accounts;
+    struct ingress ingress;
+    struct credit credit;
+    struct delivery_shard *shard;
+    struct journal *journal;
+    bool stop_wanted, failed;
+    int64_t drain_us;
+    unsigned long disk_errors_before;
+    enum err start_error;
+    char start_detail[256];
+};
+
+struct posting {
+    struct journal_append append;
+    struct model_post *post;
+};
+
+struct acting {
+    struct journal_act act;
+    struct model_act *model_act;
+};
+
+bool world_kernel_is_lazy;
+
+static struct gateway *gateway;
+static enum world_state state;
+static struct world_options options;
+
+void world_init(const struct world_options *chosen)
+{
+    options = *chosen;
+}
+
+enum world_state world_state(void)
+{
+    return state;
+}
+
+bool world_must_stop(void)
+{
+    return gateway && gateway->failed;
+}
+
+const struct delivery_policy *world_policy(void)
+{
+    return &options.policy;
+}
+
+struct accounts *world_accounts(void)
+{
+    return gateway ? gateway->accounts : NULL;
+}
+
+/* Ingress. */
+
+static void run_ingress(void *context)
+{
+    struct ingress *self = context;
+    while (!self->stopping) {
+        mailbox_wait(&self->mailbox, -1);
+        mailbox_work(&self->mailbox);
+    }
+}
+
+static void on_ingress_stop(struct mail *mail, void *receiver)
+{
+    (void)mail;
+    ((struct ingress *)receiver)->stopping = true;
+}
+
+static void on_appended(struct journal_request *request, void *receiver)
+{
+    (void)receiver;
+    struct posting *posting = CONTAINER_OF(request, struct posting, append.request);
+    model_answered(posting->post, request->result, &posting->append.ret_id);
+    event_unref(posting->append.event);
+    free(posting);
+}
+
+bool world_post(const struct event_parts *parts, const struct model_post_parts *model_parts, int share_percent)
+{
+    struct event *event;
+    enum err failed = event_new(parts, &gateway->credit, share_percent, &event);
+    fail_unless(!failed || failed == ERR_OVERLOADED, BROKEN_SIM, "no event: %s", err_name(failed));
+    if (failed)
+        return false;
+    struct posting *posting = calloc(1, sizeof *posting);
+    assert(posting);
+    struct journal_append *append = &posting->append;
+    append->request =
+        (struct journal_request){.kind = JOURNAL_APPEND, .reply_to = &gateway->ingress.mailbox, .on_done = on_appended};
+    append->event = event;
+    if (parts->key.len)
+        dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &append->ledger_key);
+    append->endpoints_count = model_parts->endpoints_count;
+    memcpy(append->endpoints, model_parts->endpoints, sizeof append->endpoints);
+    posting->post = model_posted(model_parts);
+    journal_submit(gateway->journal, &append->request);
+    return true;
+}
+
+static void on_acted(struct journal_act *act, void *receiver)
+{
+    (void)receiver;
+    struct acting *acting = CONTAINER_OF(act, struct acting, act);
+    model_act_answered(acting->model_act, act->request.result, act->ret_state);
+    free(acting);
+}
+
+void world_act(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to)
+{
+    struct acting *acting = calloc(1, sizeof *acting);
+    assert(acting);
+    acting->model_act = model_ordered(delivery, from, to);
+    struct journal_act *act = &acting->act;
+    act->event = delivery->post->id;
+    act->index = delivery->index;
+    act->from = from;
+    act->to = to;
+    snprintf(act->note, sizeof act->note, "the model wants it");
+    act->asked_by = &gateway->ingress.mailbox;
+    act->on_answered = on_acted;
+    delivery_shard_act(gateway->shard, act);
+}
+
+/* The gateway's parts, in the order of main/gateway.c. */
+
+static void on_endpoint_changed(uint64_t endpoint)
+{
+    if (gateway->shard)
+        delivery_shard_endpoint_changed(gateway->shard, endpoint);
+}
+
+static void on_journal_failed(void *context, enum err error)
+{
+    struct gateway *self = context;
+    trace("the journal gives up: %s", err_name(error));
+    fail_unless(
+        disk_errors() > self->disk_errors_before, "P1", "the journal gives up, and the disk has refused nothing");
+    self->failed = true;
+    model_journal_failed();
+    tally(TALLY_JOURNAL_FAILED);
+}
+
+static enum err start_parts(struct gateway *self)
+{
+    self->accounts = fake_accounts_open(on_endpoint_changed);
+    enum err failed = mailbox_init(&self->ingress.mailbox, &self->ingress);
+    if (!failed)
+        failed = thread_start(&self->ingress.thread, "ingress-0", run_ingress, &self->ingress);
+    fail_unless(!failed, BROKEN_SIM, "no ingress");
+    self->credit.bytes_max = options.credit_bytes;
+    failed = delivery_shard_new(
+        &(struct delivery_options){.policy = options.policy, .accounts = self->accounts, .credit = &self->credit},
+        &self->shard);
+    if (failed)
+        return failed;
+    struct journal_sqlite_options journal_options = {.directory = WORLD_DIRECTORY,
+        .expiry = {options.bodies_us, options.history_us},
+        .reserve_bytes = options.reserve_bytes,
+        .listener = {.on_failed = on_journal_failed, .context = self}};
+    delivery_shard_listen_to_journal(self->shard, &journal_options.listener);
+    int64_t wall_offset_us = sim_wall_us() - sim_mono_us();
+    failed = journal_sqlite_open(&journal_options, &self->journal, self->start_detail);
+    if (failed)
+        return failed;
+    model_journal_opened(sim_mono_us() + wall_offset_us);
+    return delivery_shard_start(self->shard, self->journal);
+}
+
+static void stop_parts(struct gateway *self)
+{
+    if (self->journal) {
+        delivery_shard_stop(self->shard, self->drain_us);
+        delivery_shard_join(self->shard);
+        journal_stop(self->journal);
+    }
+    fake_accounts_close(self->accounts);
+    self->accounts = NULL;
+    delivery_shard_free(self->shard);
+    self->shard = NULL;
+    self->ingress.stop.on_receive = on_ingress_stop;
+    mailbox_post(&self->ingress.mailbox, &self->ingress.stop);
+    thread_join(&self->ingress.thread);
+    mailbox_work(&self->ingress.mailbox);
+    mailbox_done(&self->ingress.mailbox);
+}
+
+static bool is_told_to_stop(void *context)
+{
+    return ((struct gateway *)context)->stop_wanted;
+}
+
+static void run_main(void *context)
+{
+    struct gateway *self = context;
+    self->start_error = start_parts(self);
+    if (self->start_error)
+        trace("no start: %s", self->start_detail);
+    else
+        state = WORLD_UP;
+    while (!self->start_error && !self->stop_wanted)
+        sim_wait(is_told_to_stop, self, INT64_MAX);
+    stop_parts(self);
+}
+
+/* The driver's side. */
+
+void world_start(void)
+{
+    assert(state == WORLD_DOWN && !gateway);
+    gateway = calloc(1, sizeof *gateway);
+    assert(gateway);
+    gateway->disk_errors_before = disk_errors();
+    if (!world_kernel_is_lazy)
+        disk_write_back();
+    state = WORLD_STARTING;
+    tally(TALLY_STARTS);
+    trace("start");
+    enum err failed = thread_start(&gateway->main, "main", run_main, gateway);
+    fail_unless(!failed, BROKEN_SIM, "no main");
+}
+
+void world_stop(int64_t drain_us)
+{
+    assert(state == WORLD_UP);
+    trace("stop, drain %lld us", (long long)drain_us);
+    gateway->drain_us = drain_us;
+    gateway->stop_wanted = true;
+    state = WORLD_STOPPING;
+}
+
+void world_crash(enum disk_crash how)
+{
+    trace("%s", how == DISK_KILL ? "killed" : "power loss");
+    tally(how == DISK_KILL ? TALLY_KILLS : TALLY_POWER_LOSSES);
+    if (sim_is_crashed())
+        tally(TALLY_DEATHS_IN_DISK);
+    sim_abandon();
+    disk_crash(how);
+    fake_client_forget();
+    model_crashed();
+    close_range(FIRST_FD, UINT_MAX, 0); /* the mailboxes' */
+    gateway = NULL;
+    state = WORLD_DOWN;
+}
+
+void world_set_policy(const struct delivery_policy *changed)
+{
+    options.policy = *changed;
+    if (state == WORLD_UP)
+        delivery_shard_set_policy(gateway->shard, changed);
+}
+
+static void notice_end(void)
+{
+    struct gateway *self = gateway;
+    if (!self || sim_is_crashed() || !sim_has_ended((struct sim_coroutine *)(void *)self->main.id))
+        return;
+    bool disk_refused = disk_errors() > self->disk_errors_before;
+    if (self->start_error) {
+        bool of_disk = self->start_error == ERR_DISK || self->start_error == ERR_DISK_FULL;
+        fail_unless(of_disk && disk_refused, BROKEN_REOPEN, "the gateway does not start: %s, %s",
+            err_name(self->start_error), self->start_detail);
+        tally(TALLY_STARTS_REFUSED);
+    } else {
+        tally(TALLY_STOPS);
+        fail_unless(atomic_load(&self->credit.held_bytes) == 0, BROKEN_CREDIT,
+            "%lld bytes of events were not given back", (long long)self->credit.held_bytes);
+        fail_unless(model_in_flight() == 0, BROKEN_CREDIT, "posts or acts were never answered");
+        model_look();
+    }
+    model_stopped(!disk_refused);
+    trace("down");
+    free(self);
+    gateway = NULL;
+    state = WORLD_DOWN;
+}
+
+void world_check(void)
+{
+    notice_end();
+    model_look();
+}
