@@ -234,17 +234,22 @@ static void give_up(struct books *books)
     books->given_up = true;
 }
 
-enum err books_write(struct books *books, int64_t through)
+void books_demand(struct books *books)
+{
+    books->demanded = true;
+}
+
+enum err books_write_if_due(struct books *books, int64_t through, int64_t now_mono_us)
 {
     enum err result = OK;
-    if (books->given_up)
+    if (books->given_up || (!books->demanded && !books_are_due(books, now_mono_us)))
         return OK;
     for (size_t i = 0; i < BOOKS_BUCKETS && !result; i++)
         for (struct book_entry *entry = books->buckets[i]; entry && !result; entry = entry->next)
             result = write_row(books, entry);
     if (result == ERR_DAMAGED) {
         give_up(books);
-        return OK;
+        return books->demanded ? ERR_DAMAGED : OK;
     }
     if (result)
         return result;
@@ -270,7 +275,7 @@ static void end_entry(struct book_entry *entry, bool committed)
 
 static void end_transaction(struct books *books, bool committed)
 {
-    books->written = false;
+    books->written = books->demanded = false;
     for (struct book_entry *entry; (entry = books->touched);) {
         books->touched = entry->next_touched;
         entry->is_touched = false;
@@ -285,7 +290,7 @@ void books_committed(struct books *books)
         return;
     }
     books->through = books->written_through;
-    books->written = false;
+    books->written = books->demanded = false;
     forget(books);
 }
 

@@ -65,7 +65,8 @@ struct books {
     size_t count;
     int64_t through;  /* events up to this number are in the file */
     int64_t since_us; /* monotonic: when the first of what is not written came; 0: there is nothing */
-    bool written;     /* by the transaction that is open */
+    bool demanded;    /* they are to be written with the transaction that is open */
+    bool written;     /* by it */
     bool given_up;    /* nothing is counted any more */
     int64_t written_through;
 };
@@ -78,11 +79,17 @@ void books_done(struct books *books);
 enum err books_add(struct books *books, const struct event_parts *parts, uint64_t endpoint, enum book_column column,
     int sign, int64_t now_mono_us) MUST_CHECK;
 
+/* The open transaction changes what older rows count as: the books go with it. */
+void books_demand(struct books *books);
+
 bool books_are_due(const struct books *books, int64_t now_mono_us);
 
-/* Writes what has gathered; `through` is the number of the last event that was added. Damage is no failure: the books
- * are given up. */
-enum err books_write(struct books *books, int64_t through) MUST_CHECK;
+/*
+ * Right before the commit, behind everything that the transaction adds: writes what has gathered, if it is demanded or
+ * due. `through` is the number of the last event that was added. Damage gives the books up; only a transaction that
+ * demands them fails by it (ERR_DAMAGED).
+ */
+enum err books_write_if_due(struct books *books, int64_t through, int64_t now_mono_us) MUST_CHECK;
 
 void books_committed(struct books *books);
 void books_rolled_back(struct books *books);

@@ -224,10 +224,8 @@ static enum err expire_history(struct store *store, int64_t now_us, bool *ret_mo
         result = expire_event(store, seqs[i], &dropped);
     if (result || !dropped)
         return result;
-    result = drop_one(expiry->statements[EXPIRY_NOTE], newest_us);
-    if (!result)
-        result = books_write(&store->books, store->next_seq - 1);
-    return !result && store->books.given_up ? ERR_DAMAGED : result; /* it must not happen without them */
+    books_demand(&store->books);
+    return drop_one(expiry->statements[EXPIRY_NOTE], newest_us);
 }
 
 static enum err expire_conflicts(struct store *store, int64_t now_us, bool *ret_more)

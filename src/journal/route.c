@@ -89,7 +89,7 @@ enum err store_route(struct store *store, struct journal_request *request)
         result = route_one(store, route->ways[i].delivery, route->ways[i].endpoint, &route->ret_count);
     }
     if (!result && route->ret_count > 0)
-        result = books_write(&store->books, store->next_seq - 1);
+        books_demand(&store->books);
     return result;
 }
 

@@ -94,8 +94,7 @@ static enum err catch_books_up(struct store *store)
     enum err result = store_begin(store);
     for (int64_t seq = store->books.through + 1; seq <= last && !result; seq++)
         result = book_event(store, seq);
-    if (!result)
-        result = books_write(&store->books, last);
+    books_demand(&store->books);
     return result ? result : store_commit(store);
 }
 
@@ -170,8 +169,7 @@ static void write_last_books(struct store *store)
     if (store->books.since_us == 0)
         return;
     enum err result = store_begin(store);
-    if (!result)
-        result = books_write(&store->books, store->next_seq - 1);
+    books_demand(&store->books);
     if (!result)
         result = store_commit(store);
     if (result)
@@ -208,9 +206,7 @@ enum err store_begin(struct store *store)
 
 enum err store_commit(struct store *store)
 {
-    enum err result = OK;
-    if (!store->books.written && books_are_due(&store->books, store->now_mono_us))
-        result = books_write(&store->books, store->next_seq - 1);
+    enum err result = books_write_if_due(&store->books, store->next_seq - 1, store->now_mono_us);
     if (!result)
         result = sql_run(store->db, "COMMIT");
     if (result)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """P8, money adds up: the audit through the real program, after traffic of every kind, and after somebody has been at the journal's file."""
 import contextlib
-import datetime
 import decimal
 import json
 import sqlite3
@@ -11,9 +10,9 @@ import pytest
 
 from support.wait import wait_for
 
-SHORT = {"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[50ms, 50ms]"}
+SCHEDULE = "PENSTOCK_DELIVERY__RETRY_SCHEDULE"
+SHORT = {SCHEDULE: "[50ms, 50ms]"}
 COLUMNS = ("delivered", "on_the_way", "parked", "dead", "discarded")
-TODAY = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
 
 
 def operate(gateway, method, path, **options):
@@ -48,6 +47,13 @@ def total_of(found, currency):
 def post(gateway, number, **fields):
     with gateway.partner() as partner:
         return partner.post("/v1/events", json=gateway.event(number, **fields))
+
+
+def day_of(gateway, event):
+    """The day of acceptance, in UTC, as the audit has it."""
+    day, _, time = gateway.timeline(event)["accepted_at"].partition("T")
+    assert time.endswith("Z")
+    return day
 
 
 def list_all(gateway, path="deliveries", **parameters):
@@ -99,7 +105,7 @@ def change_row(gateway, statement, event):
 @pytest.fixture
 def busy(make_gateway, sink):
     """Delivered with duplicates and conflicts, dead, parked for two reasons, waiting; {name: event ids}."""
-    gateway = make_gateway(SHORT)
+    gateway = make_gateway(dict(SHORT))
     ids = {}
 
     def put(name, number, **fields):
@@ -123,6 +129,11 @@ def busy(make_gateway, sink):
     put("dead", 100, amount="3.50")
     put("dead", 101, amount="3.50")
     wait_for(lambda: all(gateway.states(event) == ["dead"] for event in ids["dead"]), "dead")
+    gateway.environment[SCHEDULE] = "[1h, 1h]"
+    gateway.restart()
+    sink.behave(status=503)
+    put("waiting", 104, amount="0.007")
+    wait_for(lambda: gateway.states(ids["waiting"][0]) == ["waiting"], "waiting for its second attempt")
     sink.behave(mode="drop")
     put("ambiguous", 102, type="payout", amount="70")
     wait_for(lambda: gateway.states(ids["ambiguous"][0]) == ["parked"], "parked")
@@ -137,9 +148,10 @@ def test_traffic_of_every_kind_adds_up_by_api_and_by_command(busy):
     found = audit(gateway)
     check_adds_up(found)
     euros = total_of(found, "EUR")
-    assert euros["accepted"] == {"count": 9, "sum": "1000099.240000001"}
+    assert euros["accepted"] == {"count": 10, "sum": "1000099.247000001"}
     assert euros["delivered"] == {"count": 5, "sum": "1000020.240000001"}
     assert (euros["dead"], euros["parked"]) == ({"count": 2, "sum": "7"}, {"count": 2, "sum": "72"})
+    assert euros["on_the_way"] == {"count": 1, "sum": "0.007"} and gateway.states(ids["waiting"][0]) == ["waiting"]
     assert total_of(found, "USD")["delivered"] == {"count": 1, "sum": "5"}
     assert total_of(found, None)["accepted"] == {"count": 1, "sum": "0"}
     [unrouted] = [row for row in found["rows"] if row["endpoint"] is None]
@@ -147,7 +159,7 @@ def test_traffic_of_every_kind_adds_up_by_api_and_by_command(busy):
 
     shown = gateway.tool("audit")
     assert shown.returncode == 0, shown.stderr
-    assert "1000099.240000001" in shown.stdout and "complete" in shown.stdout
+    assert "1000099.247000001" in shown.stdout and "complete" in shown.stdout
     assert json.loads(gateway.tool("audit", "--json").stdout) == found
     gateway.restart()
     assert audit(gateway) == found
@@ -159,7 +171,7 @@ def test_traffic_of_every_kind_adds_up_by_api_and_by_command(busy):
 def test_days_and_accounts_narrow_it(busy):
     gateway, ids = busy
     everything = audit(gateway)
-    assert audit(gateway, to=TODAY, account=gateway.ready["account"])["rows"] == everything["rows"]
+    assert audit(gateway, to=day_of(gateway, ids["unrouted"][0]), account=gateway.ready["account"])["rows"] == everything["rows"]
     assert audit(gateway, account="nobody")["rows"] == []
     assert audit(gateway, to="2020-01-01") == {"from": None, "to": "2020-01-01", "account": None, "verdict": "complete", "totals": [],
                                                "rows": [], "findings": [], "findings_more": 0}
@@ -176,11 +188,13 @@ def test_each_number_has_its_list(busy):
     assert [d["event"] for d in list_all(gateway, reason="unrouted")] == ids["unrouted"]
     assert [d["event"] for d in list_all(gateway, state="parked", endpoint=endpoint)] == ids["ambiguous"]
     assert [d["event"] for d in list_all(gateway, endpoint="none")] == ids["unrouted"]
-    assert len(list_all(gateway, currency="EUR")) == 9
-    assert len(list_all(gateway, currency="none", day=TODAY)) + len(list_all(gateway, currency="none", day="2020-01-01")) <= 1
-    assert list_all(gateway, state="open") == []
+    assert len(list_all(gateway, currency="EUR")) == 10
+    note = ids["delivered"][-1]
+    assert [d["event"] for d in list_all(gateway, currency="none", day=day_of(gateway, note))] == [note]
+    assert list_all(gateway, currency="none", day="2020-01-01") == []
+    assert [d["event"] for d in list_all(gateway, state="open")] == ids["waiting"]
     every = list_all(gateway)
-    assert len(every) == len({d["id"] for d in every}) == 11
+    assert len(every) == len({d["id"] for d in every}) == 12
     assert [c["times"] for c in list_all(gateway, "conflicts")] == [1] * 5
     assert len(list_all(gateway, "conflicts", event=ids["delivered"][2])) == 1
 

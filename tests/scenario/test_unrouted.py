@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events that no endpoint wants are parked, and find their way by themselves when one appears that does."""
+import json
+
 import pytest
 from support.wait import wait_for
 
@@ -8,7 +10,6 @@ from support.wait import wait_for
 def shop(make_gateway):
     """A gateway with an account that has no endpoint, for which the demo partner may post."""
     gateway = make_gateway()
-    partner = "demo"
     with gateway.operator() as operator:
         partner = operator.get("/api/v1/partners").json()["partners"][0]["id"]
         assert operator.post("/api/v1/accounts", json={"id": "shop"}).status_code == 201
@@ -21,6 +22,17 @@ def post(gateway, number, **fields):
         answer = partner.post("/v1/events", json=gateway.event(number, account="shop", **fields))
     assert answer.status_code == 200, answer.text
     return answer.json()["event"]
+
+
+def post_many(gateway, count):
+    """In one batch; the ids in order."""
+    lines = b"\n".join(json.dumps(gateway.event(n, account="shop")).encode() for n in range(count))
+    with gateway.partner() as partner:
+        answer = partner.post("/v1/events/batch", content=lines, headers={"content-type": "application/x-ndjson"})
+    assert answer.status_code == 200, answer.text
+    results = answer.json()["results"]
+    assert [result["result"] for result in results] == ["accepted"] * count
+    return [result["event"] for result in results]
 
 
 def add_endpoint(gateway, url, **fields):
@@ -42,7 +54,7 @@ def reason(gateway, event):
 
 
 def test_what_came_before_the_endpoint_is_delivered_when_it_appears(shop, sink):
-    events = [post(shop, n) for n in range(40)]
+    events = post_many(shop, 40)
     assert {reason(shop, event) for event in events} == {("parked", "unrouted")}
     endpoint = add_endpoint(shop, sink.url())
     wait_for(lambda: set(events) == {d.id for d in sink.deliveries()}, "all of them are delivered", 20)
@@ -64,16 +76,23 @@ def test_only_what_an_endpoint_takes_goes_to_it_and_the_rest_waits_for_another(s
 
 
 def test_a_disabled_endpoint_takes_nothing_until_it_is_enabled(shop, sink):
-    event = post(shop, 1)
-    endpoint = add_endpoint(shop, sink.url(), enabled=False)
-    assert reason(shop, event) == ("parked", "unrouted")
-    change_endpoint(shop, endpoint, enabled=True)
-    wait_for(lambda: shop.states(event) == ["delivered"], "it is delivered")
+    """It is the account's first, and would be given what is unrouted. Behind it is one that is enabled and takes purchases only."""
+    purchase, lead = post(shop, 1), post(shop, 2, type="lead")
+    first = add_endpoint(shop, sink.url("/first"), name="first", enabled=False)
+    second = add_endpoint(shop, sink.url("/second"), name="second", types=["purchase"])
+    late = post(shop, 3)
+    wait_for(lambda: shop.states(purchase) == shop.states(late) == ["delivered"], "the enabled one takes the purchases")
+    assert {delivery["endpoint"]["id"] for event in (purchase, late) for delivery in shop.timeline(event)["deliveries"]} == {second}
+    assert reason(shop, lead) == ("parked", "unrouted")
+    change_endpoint(shop, first, enabled=True)
+    wait_for(lambda: shop.states(lead) == ["delivered"], "the lead is delivered")
+    assert [d.id for d in sink.deliveries("/first")] == [lead]
+    assert sorted(d.id for d in sink.deliveries("/second")) == sorted([purchase, late])
 
 
 def test_an_endpoint_that_appeared_just_before_the_end_is_found_at_the_next_start(shop, sink):
     """Its event is on disk, and the walk to it may not have been: the start looks through what is unrouted."""
-    events = [post(shop, n) for n in range(300)]
+    events = post_many(shop, 300)
     add_endpoint(shop, sink.url())
     shop.kill9()
     shop.start()
