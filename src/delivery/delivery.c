@@ -101,7 +101,8 @@ static void on_surveyed(struct journal_request *request, void *receiver)
         survey_again(shard, request->result);
     } else if (survey->ret_again) {
         free(survey->ret_backlogs);
-        submit_survey(shard);
+        if (!shard->stopping)
+            submit_survey(shard);
     } else {
         int64_t pending = 0, waiting = 0, unrouted = 0;
         shard->surveyed = true;

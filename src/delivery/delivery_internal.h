@@ -78,6 +78,8 @@ struct endpoint_queue {
     struct timer due_timer;
     struct journal_release release;
     bool releasing, release_again;
+    struct timer release_timer; /* the journal refused: again a little later */
+    unsigned disabling;         /* 410s on their way to the accounts */
 
     /* the endpoint's secrets, keyed once (crypto.h) */
     int64_t macs_version;
@@ -147,7 +149,8 @@ void endpoint_queue_expect(struct endpoint_queue *queue, int64_t due_us);
 
 /* refill.c */
 void refill_queue(struct endpoint_queue *queue); /* asks the journal for more, if there may be more and there is room */
-void refill_release(struct endpoint_queue *queue); /* the endpoint is enabled (again) */
+/* What is parked as disabled or gone goes on, if the endpoint is enabled (again). */
+void refill_release(struct endpoint_queue *queue);
 /* A pending delivery, of this id or a later one, is in the journal only. */
 void refill_leave_in_journal(struct endpoint_queue *queue, int64_t id);
 void refill_init_queue(struct endpoint_queue *queue);

@@ -50,6 +50,7 @@ void endpoint_queue_free(struct endpoint_queue *queue)
 {
     assert(!queue->loading && !queue->releasing);
     timer_disarm(&queue->shard->loop, &queue->due_timer);
+    timer_disarm(&queue->shard->loop, &queue->release_timer);
     list_remove(&queue->in_ready);
     id_map_remove(&queue->shard->queues, &queue->by_id);
     for (unsigned i = 0; i < queue->macs_count; i++)

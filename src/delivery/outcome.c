@@ -35,6 +35,8 @@ static void on_settled(struct journal_request *request, void *receiver)
     bool gone = request->result == ERR_MOVED_ON || request->result == ERR_DAMAGED;
     if (request->result == OK || gone) {
         bool waits = request->result == OK && run->settle.to == DELIVERY_WAITING;
+        bool rests = request->result == OK && run->settle.to == DELIVERY_PARKED &&
+                     (run->settle.reason == PARK_DISABLED || run->settle.reason == PARK_GONE);
         int64_t due_us = run->settle.due_us;
         if (gone)
             log_error("a delivery's outcome could not be recorded: %s shard=%u delivery=%lld state=%s status=%d",
@@ -45,6 +47,8 @@ static void on_settled(struct journal_request *request, void *receiver)
             endpoint_queue_expect(queue, due_us);
         else
             refill_queue(queue);
+        if (rests && !shard->stopping)
+            refill_release(queue); /* the endpoint may have been enabled while the disk refused */
         shard->journal_refuses = false;
     } else {
         list_add_tail(&shard->unsettled, &job->in_lane);
@@ -117,7 +121,7 @@ static void settle_as_failed(struct attempt_run *run)
 
 struct endpoint_disabling {
     struct accounts_request request;
-    struct delivery_shard *shard;
+    struct endpoint_queue *queue;
 };
 
 static void on_endpoint_disabled(struct accounts_request *request, void *receiver)
@@ -125,8 +129,12 @@ static void on_endpoint_disabled(struct accounts_request *request, void *receive
     struct delivery_shard *shard = receiver;
     if (request->result != OK)
         log_error("an endpoint that answered 410 could not be disabled error=%s", err_name(request->result));
+    struct endpoint_disabling *disabling = CONTAINER_OF(request, struct endpoint_disabling, request);
     shard->requests_out--;
-    free(CONTAINER_OF(request, struct endpoint_disabling, request));
+    disabling->queue->disabling--;
+    if (request->result == OK && !shard->stopping)
+        refill_release(disabling->queue); /* an operator may have enabled it since */
+    free(disabling);
     shard_stop_if_drained(shard);
 }
 
@@ -142,6 +150,8 @@ static void disable_endpoint(struct endpoint_queue *queue, struct slice account)
     log_warn(
         "the endpoint answered 410 and is disabled; its events are parked until it is enabled account=%.*s endpoint=%s",
         SLICE_ARGS(account), id);
+    disabling->queue = queue;
+    queue->disabling++;
     struct accounts_request *request = &disabling->request;
     request->reply_to = &queue->shard->mailbox;
     request->on_done = on_endpoint_disabled;

@@ -16,6 +16,7 @@
 #define LOAD_CREDIT_SHARE_PERCENT 90 /* the rest is for what partners post now */
 #define LOAD_AGAIN_US (200 * US_PER_MS)
 #define RELEASE_COUNT_MAX 512
+#define RELEASE_AGAIN_US US_PER_SECOND
 
 /* How many to ask for; 0 while a load is not worth its transaction yet. */
 static unsigned room_for_backlog(const struct endpoint_queue *queue)
@@ -32,6 +33,11 @@ static void look_again_after(struct endpoint_queue *queue, int64_t delay_us)
     /* Without memory for the timer the next settled job of this queue looks again. */
     if (timer_arm(&queue->shard->loop, &queue->due_timer, delay_us) != OK)
         log_error("no memory for a timer shard=%u", queue->shard->number);
+}
+
+static void on_release_timer(struct timer *timer)
+{
+    refill_release(CONTAINER_OF(timer, struct endpoint_queue, release_timer));
 }
 
 static void on_due(struct timer *timer)
@@ -67,6 +73,7 @@ void refill_init_queue(struct endpoint_queue *queue)
     queue->left_after_id = INT64_MAX;
     queue->late_due_us = INT64_MAX;
     timer_init(&queue->due_timer, on_due);
+    timer_init(&queue->release_timer, on_release_timer);
 }
 
 /*
@@ -192,8 +199,10 @@ static void on_released(struct journal_request *request, void *receiver)
     shard->requests_out--;
     const struct journal_release *release = &queue->release;
     if (request->result != OK) {
-        log_error(
-            "parked deliveries could not be released shard=%u error=%s", shard->number, err_name(request->result));
+        log_error("parked deliveries could not be released; again in a second shard=%u error=%s", shard->number,
+            err_name(request->result));
+        if (timer_arm(&shard->loop, &queue->release_timer, RELEASE_AGAIN_US) != OK)
+            log_error("no memory for a timer shard=%u", shard->number);
     } else {
         if (release->ret_count > 0)
             refill_leave_in_journal(queue, 1); /* they may be older than everything that was loaded */
@@ -227,6 +236,9 @@ static void submit_release(struct endpoint_queue *queue, enum park_reason reason
 
 void refill_release(struct endpoint_queue *queue)
 {
+    const struct endpoint *endpoint = directory_endpoint(queue->shard->directory, queue->endpoint);
+    if (!endpoint || !endpoint->enabled || queue->disabling > 0)
+        return;
     if (queue->releasing)
         queue->release_again = true; /* the endpoint changed once more meanwhile */
     else

@@ -39,6 +39,8 @@ static uint64_t find_taker(const struct delivery_shard *shard, struct slice acco
 
 void route_look_again(struct delivery_shard *shard, const struct event *event)
 {
+    if (shard->stopping) /* the directory may be gone */
+        return;
     if (find_taker(shard, event->parts.account, event->parts.type) != 0)
         route_walk(shard);
 }

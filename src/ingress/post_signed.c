@@ -58,6 +58,10 @@ static enum err check_signature(struct ingress *ingress, const struct http_excha
     if (!request.id.len || !request.timestamp.len || !signatures.len)
         return refuse(ret_refusal, ERR_UNAUTHENTICATED,
             "Sign the request as Standard Webhooks says: webhook-id, webhook-timestamp and webhook-signature.");
+    if (http_header(exchange, "idempotency-key").len)
+        return refuse(ret_refusal, ERR_INVALID,
+            "The Idempotency-Key header is not signed: whoever has seen this request could send it again with another. "
+            "Leave it out; webhook-id is the key where the event has none.");
     if (!name_is_valid_key(request.id))
         return refuse(ret_refusal, ERR_UNAUTHENTICATED, "The webhook-id header " KEY_RULE ".");
     int64_t timestamp_s, now_s = clock_wall_us() / US_PER_SECOND;

@@ -3,6 +3,7 @@
 
 #include "journal/attempt_row.h"
 #include "journal/checksum.h"
+#include "runtime/log.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -77,7 +78,8 @@ bool delivery_row_take(const struct sql_use *use, int column, struct delivery_ro
            checksum_delivery(ret_row) == sql_column_int(use, column + 13);
 }
 
-static enum err write_row(struct delivery_rows *rows, enum delivery_statement statement, const struct delivery_row *row)
+static enum err write_once(
+    struct delivery_rows *rows, enum delivery_statement statement, const struct delivery_row *row)
 {
     struct sql_use use = sql_use(rows->statements[statement]);
     sql_bind_int(&use, row->id);
@@ -95,6 +97,25 @@ static enum err write_row(struct delivery_rows *rows, enum delivery_statement st
     sql_bind_int(&use, row->http_status);
     sql_bind_int(&use, checksum_delivery(row));
     return sql_execute(&use);
+}
+
+/*
+ * An UPDATE fails where an index has not the entry that it is to take out: the row or the index had a flipped bit. The
+ * row must go on all the same, or nothing of its shard would; entries that stay behind are passed over when they are
+ * met. (SQLite takes the error back for who may write the schema.)
+ */
+static enum err write_row(struct delivery_rows *rows, enum delivery_statement statement, const struct delivery_row *row)
+{
+    enum err result = write_once(rows, statement, row);
+    if (result != ERR_DAMAGED || sqlite3_extended_errcode(rows->db) != SQLITE_CORRUPT_INDEX)
+        return result;
+    log_error("an index of the deliveries is damaged: REINDEX in the sqlite3 shell, with the gateway stopped, mends it "
+              "delivery=%lld",
+        (long long)row->id);
+    sqlite3_db_config(rows->db, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1, NULL);
+    result = write_once(rows, statement, row);
+    sqlite3_db_config(rows->db, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 0, NULL);
+    return result;
 }
 
 enum err delivery_rows_add(struct delivery_rows *rows, const struct delivery_row *row)

@@ -29,7 +29,7 @@ struct expiry_policy {
 
 enum expiry_statement {
     EXPIRY_LIST_BODIES,
-    EXPIRY_LIST_OPEN,
+    EXPIRY_HAS_OPEN,
     EXPIRY_DROP_BODY,
     EXPIRY_LIST_EVENTS,
     EXPIRY_LIST_DELIVERIES,

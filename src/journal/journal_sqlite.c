@@ -264,6 +264,12 @@ static void say_space(struct journal_sqlite *self)
             self->store.shard, disk_space_name(reserve->space));
 }
 
+static void look_at_disk(struct journal_sqlite *self, int64_t now_us)
+{
+    if (reserve_look(&self->store.reserve, now_us))
+        say_space(self);
+}
+
 static enum err run_batch_in_reserve(struct journal_sqlite *self)
 {
     reserve_give_up(&self->store.reserve, clock_mono_us());
@@ -271,16 +277,26 @@ static enum err run_batch_in_reserve(struct journal_sqlite *self)
     return run_batch(self);
 }
 
+/*
+ * What all requests of a failed transaction are told. Some errors say something of the one request that gets them (its
+ * row is damaged, it has moved on): an unreadable page that one of them met must not be taken for that by the others.
+ */
+static enum err error_of_all(enum err error)
+{
+    return error == ERR_DISK_FULL || error == ERR_NO_MEMORY || error == ERR_UNAVAILABLE ? error : ERR_DISK;
+}
+
 static void work_off_batch(struct journal_sqlite *self)
 {
     if (self->batch_len == 0)
         return;
     metrics_add(METRIC_JOURNAL_REQUESTS, self->batch_len);
+    look_at_disk(self, clock_mono_us());
     enum err result = self->failed ? ERR_DISK : run_batch(self);
     if (result == ERR_DISK_FULL && !self->failed && self->store.reserve.held)
         result = run_batch_in_reserve(self);
     for (unsigned i = 0; result && i < self->batch_len; i++)
-        self->batch[i]->result = result;
+        self->batch[i]->result = error_of_all(result);
     post_handover(self);
     crash_with(self, JOURNAL_APPEND, CRASH_EVENT_HANDED_OVER);
     post_answers(self);
@@ -313,10 +329,18 @@ static enum err write_books(struct store *store, int64_t now_us)
     return OK;
 }
 
+/* The earlier of two clocks: one that was wrong at the start and has been set right since counts, and one that was set
+ * forward does not. */
+static int64_t expiry_clock_us(const struct journal_sqlite *self, int64_t now_mono_us)
+{
+    int64_t steady_us = now_mono_us + self->wall_offset_us, wall_us = clock_wall_us();
+    return wall_us < steady_us ? wall_us : steady_us;
+}
+
 /* A step now and then, so that requests wait for one of them at most. */
 static void expire(struct journal_sqlite *self, int64_t now_mono_us)
 {
-    int64_t now_us = now_mono_us + self->wall_offset_us;
+    int64_t now_us = expiry_clock_us(self, now_mono_us);
     if (now_mono_us < self->next_step_us || !expiry_is_due(&self->store.expiry, now_us))
         return;
     enum err result = run_aside(self, expiry_step, now_us);
@@ -328,8 +352,7 @@ static void expire(struct journal_sqlite *self, int64_t now_mono_us)
 static void keep_house(struct journal_sqlite *self)
 {
     int64_t now_us = clock_mono_us();
-    if (reserve_look(&self->store.reserve, now_us))
-        say_space(self);
+    look_at_disk(self, now_us);
     if (self->failed)
         return;
     if (books_are_due(&self->store.books, now_us) && now_us >= self->books_put_off_us &&
@@ -346,7 +369,7 @@ static int idle_ms(const struct journal_sqlite *self)
     int64_t now_us = clock_mono_us();
     if (self->failed)
         return -1;
-    if (expiry_is_due(&store->expiry, now_us + self->wall_offset_us))
+    if (expiry_is_due(&store->expiry, expiry_clock_us(self, now_us)))
         return self->next_step_us <= now_us                        ? 0
                : self->next_step_us - now_us < IDLE_MS * US_PER_MS ? EXPIRY_PAUSE_MS
                                                                    : IDLE_MS;
@@ -441,6 +464,8 @@ enum err journal_sqlite_open(
         ret_detail);
     if (!result)
         put_doubtful_expiry_off(self);
+    if (!result && self->store.reserve.space != SPACE_PLENTY)
+        say_space(self);
     if (!result) {
         char name[THREAD_NAME_BYTES];
         snprintf(name, sizeof name, "journal-%u", options->shard % 1000);

@@ -86,7 +86,8 @@ static enum err act_on(struct store *store, struct journal_act *act, struct deli
         result = delivery_rows_add_act(&store->deliveries, row, act->from, slice_from_string(act->note), store->now_us);
     if (!result)
         act->ret_state = row->state;
-    return result;
+    /* The move is written by now: what fails behind it is no matter of this request alone. */
+    return result == ERR_DAMAGED ? ERR_DISK : result;
 }
 
 enum err store_act(struct store *store, struct journal_request *request)

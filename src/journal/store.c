@@ -4,6 +4,7 @@
 #include "journal/mend.h"
 #include "journal/schema.h"
 #include "journal/sql.h"
+#include "journal/wal_file.h"
 #include "runtime/log.h"
 
 #include <errno.h>
@@ -95,7 +96,11 @@ static enum err catch_books_up(struct store *store)
     for (int64_t seq = store->books.through + 1; seq <= last && !result; seq++)
         result = book_event(store, seq);
     books_demand(&store->books);
-    return result ? result : store_commit(store);
+    if (!result)
+        result = store_commit(store);
+    if (result == ERR_DAMAGED && store->books.given_up) /* without them, then */
+        return store_roll_back(store);
+    return result;
 }
 
 static enum err prepare(struct store *store, const struct store_options *options)
@@ -116,13 +121,27 @@ static enum err prepare(struct store *store, const struct store_options *options
         result = read_next_seq(store);
     if (store->next_seq <= store->books.through) /* some were rolled back after the books had counted past them */
         store->next_seq = store->books.through + 1;
-    if (!result)
-        result = read_newest(store);
-    if (!result)
-        result = park_interrupted(store);
+    return result ? result : read_newest(store);
+}
+
+/* What the last run has left to do, which writes. */
+static enum err clear_up(struct store *store)
+{
+    enum err result = park_interrupted(store);
     if (!result)
         result = mend_ledger(store);
     return result ? result : catch_books_up(store);
+}
+
+/* On a full disk it is done in the reserve's room. */
+static enum err clear_up_anyhow(struct store *store)
+{
+    enum err result = clear_up(store);
+    if (result != ERR_DISK_FULL || !store->reserve.held)
+        return result;
+    reserve_give_up(&store->reserve, clock_mono_us());
+    result = store_roll_back(store);
+    return result ? result : clear_up(store);
 }
 
 enum err store_open(struct store *store, const struct store_options *options, char *ret_detail)
@@ -141,6 +160,12 @@ enum err store_open(struct store *store, const struct store_options *options, ch
             strerror(errno));
         return result;
     }
+    result = wal_file_make_durable(path);
+    if (result) {
+        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/journal-%u.db-wal can't be written: %s", options->directory,
+            options->shard, err_title(result));
+        return result;
+    }
     int code =
         sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     result = store->db ? sql_err(store->db, code) : ERR_NO_MEMORY;
@@ -153,6 +178,8 @@ enum err store_open(struct store *store, const struct store_options *options, ch
     }
     if (!result) {
         result = prepare(store, options);
+        if (!result)
+            result = clear_up_anyhow(store);
         if (result)
             snprintf(reason, sizeof reason, "%s", sqlite3_errmsg(store->db));
     }

@@ -215,12 +215,6 @@ void acts_mend(void)
     world_set_policy(&policy);
 }
 
-void acts_enable_again(void)
-{
-    for (unsigned i = 0; i < FAKE_ENDPOINTS; i++)
-        fake_accounts_change(world_accounts(), &fake_endpoints[i], FAKE_ENABLE);
-}
-
 const struct act acts[] = {
     {"post", 300, true, partner_can_post, partner_post},
     {"answer", 300, true, deployment_can_answer, deployment_answer},

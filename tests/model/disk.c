@@ -304,17 +304,6 @@ void disk_crash(enum disk_crash how)
         trace("power is lost: %u of 1000 unsynced sectors stay", per_mille);
 }
 
-void disk_write_back(void)
-{
-    for (unsigned i = 0; i < DISK_FILES_MAX; i++) {
-        struct disk_file *file = &files[i];
-        content_clear(&file->durable);
-        content_clear(&file->deleted);
-        file->durable.is_there = file->exists;
-        image_copy(&file->durable.image, &file->now);
-    }
-}
-
 void disk_set_full(bool is_full)
 {
     full = is_full;

@@ -29,9 +29,6 @@ enum disk_crash { DISK_KILL, DISK_POWER_LOSS };
 /* What is left for the next start. No connection of before is ever used again. */
 void disk_crash(enum disk_crash how);
 
-/* The kernel has written back whatever is on its way, also what a failed sync has left behind. */
-void disk_write_back(void);
-
 /* Faults, by now and by how often. */
 void disk_set_full(bool full);
 void disk_refuse_growth(unsigned count); /* full for so many writes */

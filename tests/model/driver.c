@@ -20,8 +20,6 @@
 #define WAITS_MAX 20000
 #define STUCK_US (2 * 3600 * US_PER_SECOND) /* longer than the longest step of a schedule */
 
-bool driver_enables_again = true;
-
 static unsigned weights[ACTS_MAX];
 
 static void draw_world(void)
@@ -138,22 +136,11 @@ static void bring_up(void)
     fail_unless(world_state() == WORLD_UP, BROKEN_LIVENESS, "the gateway does not come up");
 }
 
-/* Nothing has ended for longer than any delivery has to wait. */
-static void give_up(unsigned count, const char *unfinished, bool *may_enable_again)
-{
-    fail_unless(*may_enable_again, BROKEN_LIVENESS, "%u deliveries never end:%s (without an answer: %u)", count,
-        unfinished, model_in_flight());
-    *may_enable_again = false;
-    tally(TALLY_ENABLED_AGAIN);
-    acts_enable_again();
-}
-
 static void wait_for_all(void)
 {
     char unfinished[400];
     unsigned count, count_before = UINT_MAX;
     int64_t progress_us = sim_mono_us();
-    bool may_enable_again = driver_enables_again;
     for (unsigned waits = 0;; waits++) {
         fail_unless(waits < WAITS_MAX, BROKEN_SPIN, "time passes in steps that are too small");
         run_dry();
@@ -168,12 +155,11 @@ static void wait_for_all(void)
             progress_us = sim_mono_us();
         count_before = count;
         int64_t wake_us = sim_next_wake_us();
-        if (wake_us == INT64_MAX || wake_us > progress_us + STUCK_US) {
-            give_up(count, unfinished, &may_enable_again);
-            progress_us = sim_mono_us();
-        } else if (wake_us > sim_mono_us()) {
+        /* Nothing has ended for longer than any delivery has to wait. */
+        fail_unless(wake_us != INT64_MAX && wake_us <= progress_us + STUCK_US, BROKEN_LIVENESS,
+            "%u deliveries never end:%s (without an answer: %u)", count, unfinished, model_in_flight());
+        if (wake_us > sim_mono_us())
             sim_pass(wake_us - sim_mono_us());
-        }
     }
 }
 

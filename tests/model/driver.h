@@ -12,10 +12,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* At the end an operator enables once more what is enabled already. Without it, what was parked as disabled behind an
- * enabling's back stays so until the next start. */
-extern bool driver_enables_again;
-
 /* The whole run of one seed; a failure ends the process. */
 void driver_run(uint64_t seed, unsigned steps);
 

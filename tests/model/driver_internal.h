@@ -37,6 +37,5 @@ void deployment_answer_all_well(void); /* 200 to everything that waits */
 
 /* All faults are over: the disk, the endpoints, the policy. */
 void acts_mend(void);
-void acts_enable_again(void);
 
 #endif

@@ -52,7 +52,6 @@
     X(TALLY_SYNC_ERRORS, "syncs failed")                                \
     X(TALLY_CLOCK_SET, "wall clock set")                                \
     X(TALLY_ENDPOINT_CHANGES, "endpoints changed")                      \
-    X(TALLY_ENABLED_AGAIN, "  enabled once more, for what was left")    \
     X(TALLY_ACTS, "operators' acts")                                    \
     X(TALLY_ACTS_DONE, "  done")                                        \
     X(TALLY_ACTS_MOVED_ON, "  too late")                                \

@@ -50,8 +50,6 @@ struct acting {
     struct model_act *model_act;
 };
 
-bool world_kernel_is_lazy;
-
 static struct gateway *gateway;
 static enum world_state state;
 static struct world_options options;
@@ -242,8 +240,6 @@ void world_start(void)
     gateway = calloc(1, sizeof *gateway);
     assert(gateway);
     gateway->disk_errors_before = disk_errors();
-    if (!world_kernel_is_lazy)
-        disk_write_back();
     state = WORLD_STARTING;
     tally(TALLY_STARTS);
     trace("start");

@@ -20,9 +20,6 @@
 
 enum world_state { WORLD_DOWN, WORLD_STARTING, WORLD_UP, WORLD_STOPPING };
 
-/* Before a start the kernel may not have written back what the process before left unsynced. */
-extern bool world_kernel_is_lazy;
-
 /* What is the same for all runs of the gateway; the policy may be changed. */
 struct world_options {
     struct delivery_policy policy;

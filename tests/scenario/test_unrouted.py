@@ -53,6 +53,10 @@ def reason(gateway, event):
     return delivery["state"], delivery.get("reason")
 
 
+def states_by_endpoint(gateway, event):
+    return {delivery["endpoint"]["id"]: delivery["state"] for delivery in gateway.timeline(event)["deliveries"]}
+
+
 def test_what_came_before_the_endpoint_is_delivered_when_it_appears(shop, sink):
     events = post_many(shop, 40)
     assert {reason(shop, event) for event in events} == {("parked", "unrouted")}
@@ -76,17 +80,21 @@ def test_only_what_an_endpoint_takes_goes_to_it_and_the_rest_waits_for_another(s
 
 
 def test_a_disabled_endpoint_takes_nothing_until_it_is_enabled(shop, sink):
-    """It is the account's first, and would be given what is unrouted. Behind it is one that is enabled and takes purchases only."""
+    """It is the account's first, and would be given what is unrouted. Behind it is one that is enabled and takes purchases only.
+    What comes when both are there is for both, and the disabled one's waits for it."""
     purchase, lead = post(shop, 1), post(shop, 2, type="lead")
     first = add_endpoint(shop, sink.url("/first"), name="first", enabled=False)
     second = add_endpoint(shop, sink.url("/second"), name="second", types=["purchase"])
     late = post(shop, 3)
-    wait_for(lambda: shop.states(purchase) == shop.states(late) == ["delivered"], "the enabled one takes the purchases")
-    assert {delivery["endpoint"]["id"] for event in (purchase, late) for delivery in shop.timeline(event)["deliveries"]} == {second}
+    wait_for(lambda: shop.states(purchase) == ["delivered"], "the enabled one takes what was unrouted")
+    wait_for(lambda: states_by_endpoint(shop, late) == {first: "parked", second: "delivered"}, "and what comes later")
+    assert states_by_endpoint(shop, purchase) == {second: "delivered"}
     assert reason(shop, lead) == ("parked", "unrouted")
+    assert sink.deliveries("/first") == []
     change_endpoint(shop, first, enabled=True)
     wait_for(lambda: shop.states(lead) == ["delivered"], "the lead is delivered")
-    assert [d.id for d in sink.deliveries("/first")] == [lead]
+    wait_for(lambda: states_by_endpoint(shop, late) == {first: "delivered", second: "delivered"}, "and what waited for it")
+    assert sorted(d.id for d in sink.deliveries("/first")) == sorted([lead, late])
     assert sorted(d.id for d in sink.deliveries("/second")) == sorted([purchase, late])
 
 

@@ -150,12 +150,12 @@ Test(post_signed, headers_must_be_there_and_well_formed)
 Test(post_signed, the_webhook_id_is_the_last_resort_for_a_key)
 {
     static const struct {
-        const char *more, *body, *key;
+        const char *more, *body, *key; /* NULL: refused, since nobody signed that header */
     } cases[] = {
-        {"Idempotency-Key: h\r\n", PURCHASE("o-1"), "h"},
         {"", PURCHASE("o-1"), "o-1"},
         {"", "{\"type\":\"purchase\",\"account\":\"acc_1\"}", "msg.1 x"},
         {"", "{\"type\":\"note\",\"account\":\"acc_1\"}", "msg.1 x"},
+        {"Idempotency-Key: h\r\n", PURCHASE("o-1"), NULL},
     };
     shop_add_secret(&old_secret);
     for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
@@ -168,10 +168,12 @@ Test(post_signed, the_webhook_id_is_the_last_resort_for_a_key)
             "webhook-signature: %s\r\n%s",
             (long long)now_s(), signature, cases[i].more);
         client_post_to(fd, PATH, headers, slice_from_string(cases[i].body));
-        cr_expect(slice_equals_string(journal_request(i)->event->parts.key, cases[i].key), "case %u", i);
-        journal_answer(i, OK, NULL);
+        if (cases[i].key) {
+            cr_expect(slice_equals_string(journal_request(i)->event->parts.key, cases[i].key), "case %u", i);
+            journal_answer(i, OK, NULL);
+        }
         client_receive(fd, &answer);
-        cr_expect_eq(answer.status, 200);
+        cr_expect_eq(answer.status, cases[i].key ? 200 : 422, "case %u", i);
         close(fd);
     }
 }
