@@ -17,7 +17,9 @@ static_assert(DELIVERY_DELIVERED == 4 && DELIVERY_DISCARDED == 6, "the statement
 static const char *const texts[EXPIRY_STATEMENTS] = {
     [EXPIRY_LIST_BODIES] = "SELECT b.seq, e.accepted_us FROM bodies b LEFT JOIN events e ON e.seq = b.seq"
                            " WHERE b.seq > ? ORDER BY b.seq LIMIT ?",
-    [EXPIRY_HAS_OPEN] = "SELECT count(*) FROM deliveries WHERE id BETWEEN ? AND ? AND state NOT IN (4, 6)",
+    /* What its event promises and is not there counts as open: the body is all that is left of it. */
+    [EXPIRY_HAS_OPEN] = "SELECT coalesce((SELECT deliveries FROM events WHERE seq = ?3), 0) > count(*) FROM deliveries"
+                        " WHERE id BETWEEN ?1 AND ?2 AND state IN (4, 6)",
     [EXPIRY_DROP_BODY] = "DELETE FROM bodies WHERE seq = ?",
     [EXPIRY_LIST_EVENTS] = "SELECT seq, accepted_us FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
     [EXPIRY_LIST_DELIVERIES] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id",
@@ -105,11 +107,12 @@ static enum err list_old(sqlite3_stmt *statement, int64_t after, unsigned count_
 static enum err has_open(struct expiry *expiry, int64_t seq, bool *ret_open)
 {
     struct sql_use use = sql_use(expiry->statements[EXPIRY_HAS_OPEN]);
-    int64_t count;
+    int64_t open;
     bind_range(&use, seq, seq);
-    enum err result = sql_execute_int(&use, &count);
+    sql_bind_int(&use, seq);
+    enum err result = sql_execute_int(&use, &open);
     if (!result)
-        *ret_open = count > 0;
+        *ret_open = open != 0;
     return result;
 }
 

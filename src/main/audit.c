@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `penstock audit`: one table that adds up, for finance. */
+#include "base/clock.h"
 #include "main/remote.h"
 #include "main/show.h"
 #include "main/table.h"
@@ -92,10 +93,24 @@ static void print_verdict(const json_t *audit)
         printf("and %lld more\n", more);
 }
 
+/* Looked at here, so that the exit code of missing money never means a mistyped day. */
+static bool is_day(const char *text)
+{
+    char time[64];
+    int64_t wall_us;
+    snprintf(time, sizeof time, "%.32sT00:00:00Z", text);
+    return strlen(text) == 10 && clock_parse_rfc3339(slice_from_string(time), &wall_us);
+}
+
 int command_audit(const struct invocation *call)
 {
+    static const enum command_flag days[] = {FLAG_FROM, FLAG_TO};
     struct buffer path = BUFFER_EMPTY;
     json_t *audit = NULL;
+    for (size_t i = 0; i < sizeof days / sizeof days[0]; i++)
+        if (call->flags[days[i]] && !is_day(call->flags[days[i]]))
+            return command_fail(
+                ERR_USAGE, "audit: \"%s\" is no day: write it as 2026-01-31 (UTC)", call->flags[days[i]]);
     buffer_add_string(&path, "/api/v1/audit");
     remote_add_parameter(&path, "from", call->flags[FLAG_FROM]);
     remote_add_parameter(&path, "to", call->flags[FLAG_TO]);

@@ -75,7 +75,7 @@ BUGS = {
     "open-bodies-expire": (
         "the bodies of what is dead or parked expire",
         "src/journal/expiry.c",
-        ("AND state NOT IN (4, 6)\"", "AND state NOT IN (3, 4, 5, 6)\"")),
+        ("AND state IN (4, 6)\",", "AND state IN (3, 4, 5, 6)\",")),
     "acts-on-any-state": (
         "an operator's act moves a delivery whatever state he believes it to be in",
         "src/journal/settle.c",

@@ -176,7 +176,7 @@ def test_days_and_accounts_narrow_it(busy):
     assert audit(gateway, to="2020-01-01") == {"from": None, "to": "2020-01-01", "account": None, "verdict": "complete", "totals": [],
                                                "rows": [], "findings": [], "findings_more": 0}
     wrong = gateway.tool("audit", "--from", "yesterday")
-    assert wrong.returncode == 65 and "/from" in wrong.stderr
+    assert wrong.returncode == 64 and "is no day" in wrong.stderr
 
 
 def test_each_number_has_its_list(busy):
