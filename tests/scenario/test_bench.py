@@ -30,6 +30,8 @@ HEALTHY = {
     "settle": "60s",
 }
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(autouse=True)
 def sanitizers(monkeypatch, tmp_path):

@@ -16,6 +16,8 @@ POINTS = {int(number): where for number, where in
 GUARDED_ONLY = {10, 11, 12}
 CASES = [(point, kind) for point in sorted(POINTS) for kind in ("purchase", "payout") if kind == "payout" or point not in GUARDED_ONLY]
 
+pytestmark = pytest.mark.once
+
 
 @dataclasses.dataclass
 class Expected:

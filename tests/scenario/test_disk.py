@@ -15,6 +15,8 @@ SHIM = pathlib.Path(BINARY).resolve().parent / "tests" / "libdisk_shim.so"
 MIB = 1024 * 1024
 RESERVE = 32 * MIB
 
+pytestmark = pytest.mark.once
+
 
 class Disk:
     def __init__(self, path):
