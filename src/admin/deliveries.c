@@ -150,13 +150,13 @@ static bool take_state(
     enum delivery_state state;
     if (!parameter->given)
         return true;
-    if (strcmp(parameter->value, "open") == 0)
-        filter->states = LISTING_OPEN;
+    if (strcmp(parameter->value, "on_the_way") == 0)
+        filter->states = LISTING_ON_THE_WAY;
     else if (delivery_state_from_name(parameter->value, &state))
         filter->states = 1u << state;
     else
         admin_refuse_member(exchange, parameter->name,
-            "must be open (pending, sending or waiting), pending, sending, waiting, parked, delivered, dead or "
+            "must be on_the_way (pending, sending or waiting), pending, sending, waiting, parked, delivered, dead or "
             "discarded");
     return filter->states != 0;
 }

@@ -27,7 +27,7 @@ struct listing_filter {
     int64_t day;                       /* of acceptance, since 1970-01-01, UTC */
     char account[NAME_BYTES_MAX + 1];  /* empty: any */
 };
-#define LISTING_OPEN (1u << DELIVERY_PENDING | 1u << DELIVERY_SENDING | 1u << DELIVERY_WAITING)
+#define LISTING_ON_THE_WAY (1u << DELIVERY_PENDING | 1u << DELIVERY_SENDING | 1u << DELIVERY_WAITING)
 
 /* All zeros: the beginning. Behind the first page `place` is not 0. */
 struct listing_cursor {

@@ -192,7 +192,7 @@ def test_each_number_has_its_list(busy):
     note = ids["delivered"][-1]
     assert [d["event"] for d in list_all(gateway, currency="none", day=day_of(gateway, note))] == [note]
     assert list_all(gateway, currency="none", day="2020-01-01") == []
-    assert [d["event"] for d in list_all(gateway, state="open")] == ids["waiting"]
+    assert [d["event"] for d in list_all(gateway, state="on_the_way")] == ids["waiting"]
     every = list_all(gateway)
     assert len(every) == len({d["id"] for d in every}) == 12
     assert [c["times"] for c in list_all(gateway, "conflicts")] == [1] * 5
