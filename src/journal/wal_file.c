@@ -2,10 +2,10 @@
 /* Through SQLite's own way to the files, so that whoever stands in for the disk stands in for it here as well. */
 #include "journal/wal_file.h"
 
-#include "base/cleanup.h"
 #include "journal/sql.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define PIECE_BYTES (64 * 1024) /* SQLite writes less than 128 KiB at a time: more would read as a full disk */
 
@@ -32,14 +32,14 @@ enum err wal_file_make_durable(const char *path)
     snprintf(name, sizeof name - 2, "%s-wal", path);
     if (vfs->xAccess(vfs, name, SQLITE_ACCESS_EXISTS, &exists) != SQLITE_OK || !exists)
         return OK;
-    AUTO_FREE sqlite3_file *file = calloc(1, (size_t)vfs->szOsFile);
-    AUTO_FREE char *piece = malloc(PIECE_BYTES);
-    if (!file || !piece)
+    sqlite3_file *file = calloc(1, (size_t)vfs->szOsFile + PIECE_BYTES); /* and behind it the piece */
+    if (!file)
         return ERR_NO_MEMORY;
     int code = vfs->xOpen(vfs, name, file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, NULL);
     if (code == SQLITE_OK)
-        code = write_onto_itself(file, piece);
+        code = write_onto_itself(file, (char *)file + vfs->szOsFile);
     if (file->pMethods)
         file->pMethods->xClose(file);
+    free(file);
     return sql_err(NULL, code);
 }
