@@ -4,25 +4,11 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-/* The id of the event with this number. */
-static struct event_id id_of(struct shelf *shelf, int64_t seq)
-{
-    sqlite3_stmt *statement = NULL;
-    struct event_id id;
-    cr_assert(
-        sqlite3_prepare_v2(shelf->store.db, "SELECT id FROM events WHERE seq = ?", -1, &statement, NULL) == SQLITE_OK);
-    sqlite3_bind_int64(statement, 1, seq);
-    cr_assert(sqlite3_step(statement) == SQLITE_ROW);
-    memcpy(id.bytes, sqlite3_column_blob(statement, 0), sizeof id.bytes);
-    sqlite3_finalize(statement);
-    return id;
-}
-
 static struct journal_act act(
     struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from, enum delivery_state to)
 {
     struct journal_act act = {
-        .request.kind = JOURNAL_ACT, .event = id_of(shelf, seq), .index = index, .from = from, .to = to};
+        .request.kind = JOURNAL_ACT, .event = shelf_id_of(shelf, seq), .index = index, .from = from, .to = to};
     snprintf(act.note, sizeof act.note, "the client said so");
     shelf_begin(shelf);
     cr_assert(store_act(&shelf->store, &act.request) == OK);

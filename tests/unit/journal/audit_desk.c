@@ -90,19 +90,6 @@ unsigned expire(struct shelf *shelf, int64_t now_us)
     return steps;
 }
 
-struct event_id shelf_id_of(struct shelf *shelf, int64_t seq)
-{
-    sqlite3_stmt *statement = NULL;
-    struct event_id id;
-    cr_assert(
-        sqlite3_prepare_v2(shelf->store.db, "SELECT id FROM events WHERE seq = ?", -1, &statement, NULL) == SQLITE_OK);
-    sqlite3_bind_int64(statement, 1, seq);
-    cr_assert(sqlite3_step(statement) == SQLITE_ROW);
-    memcpy(id.bytes, sqlite3_column_blob(statement, 0), sizeof id.bytes);
-    sqlite3_finalize(statement);
-    return id;
-}
-
 void shelf_act(struct shelf *shelf, int64_t seq, enum delivery_state from, enum delivery_state to)
 {
     struct journal_act act = {

@@ -88,6 +88,19 @@ int64_t shelf_append(struct shelf *shelf, struct shelved draft)
     return seq;
 }
 
+struct event_id shelf_id_of(struct shelf *shelf, int64_t seq)
+{
+    sqlite3_stmt *statement = NULL;
+    struct event_id id;
+    cr_assert(
+        sqlite3_prepare_v2(shelf->store.db, "SELECT id FROM events WHERE seq = ?", -1, &statement, NULL) == SQLITE_OK);
+    sqlite3_bind_int64(statement, 1, seq);
+    cr_assert(sqlite3_step(statement) == SQLITE_ROW);
+    memcpy(id.bytes, sqlite3_column_blob(statement, 0), sizeof id.bytes);
+    sqlite3_finalize(statement);
+    return id;
+}
+
 enum err shelf_move(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from, enum delivery_state to)
 {
     struct journal_settle order = {.request.kind = JOURNAL_SETTLE,

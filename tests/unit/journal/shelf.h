@@ -30,6 +30,9 @@ int64_t shelf_append(struct shelf *shelf, struct shelved event);
 /* The same, with whatever came of it. */
 enum err shelf_try_append(struct shelf *shelf, struct shelved event);
 
+/* The id of the event with this number. */
+struct event_id shelf_id_of(struct shelf *shelf, int64_t seq);
+
 /* Moves delivery `index` of an event, in a transaction of its own. */
 enum err shelf_move(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from, enum delivery_state to);
 
