@@ -29,6 +29,7 @@ enum err_kind { ERR_KIND_NONE, ERR_KIND_TEMPORARY, ERR_KIND_PERMANENT, ERR_KIND_
     X(ERR_CONFIG, "config", PERMANENT, 500, 78, "Wrong configuration")                                         \
     X(ERR_LOCKED, "locked", TEMPORARY, 503, 75, "Another process holds the data directory")                    \
     X(ERR_PERMISSION, "permission", PERMANENT, 500, 77, "Permission denied")                                   \
+    X(ERR_NOT_OWNER, "not-owner", PERMANENT, 409, 78, "Another journal owns delivery")                         \
     X(ERR_NEWER_FORMAT, "newer-format", PERMANENT, 500, 78, "Written by a newer Penstock")                     \
     X(ERR_ADDRESS_IN_USE, "address-in-use", TEMPORARY, 503, 69, "The address is in use")                       \
     X(ERR_ADDRESS_FOREIGN, "address-foreign", PERMANENT, 500, 78, "The address is not one of this machine")    \

@@ -62,6 +62,12 @@ enum journal_kind {
     JOURNAL_RELEASE,       /* parked deliveries of one endpoint whose cause is gone: back to pending */
     JOURNAL_LIST_UNROUTED, /* parked deliveries that no endpoint wanted */
     JOURNAL_ROUTE,         /* gives such deliveries an endpoint: back to pending */
+    JOURNAL_RECEIVE,       /* an event that the broker delivered */
+    JOURNAL_TAKE_OVER,     /* broker-owned events become the journal's */
+    JOURNAL_LIST_HELD,     /* broker-owned events that a last run has left */
+    JOURNAL_KEEP_POISON,   /* a message that is no event */
+    JOURNAL_LOAD_OUTBOX,   /* events that wait for the broker */
+    JOURNAL_CLEAR_OUTBOX,  /* the broker has them */
     JOURNAL_KINDS
 };
 
@@ -73,15 +79,118 @@ struct journal_request {
     enum err result;
 };
 
-/* OK (new), ERR_EXISTS (a duplicate: ret_id is the first one's), ERR_CONFLICT (the same key with other money: ret_id as
- * well). */
+/*
+ * OK (new), ERR_EXISTS (a duplicate: ret_id is the first one's), ERR_CONFLICT (the same key with other money: ret_id as
+ * well). An event that is there under this very id, because the broker delivered it first, is OK as well, and the
+ * journal's own from then on.
+ *
+ * `to_outbox`: on a gateway that doesn't deliver the event is only kept until the broker has it (JOURNAL_LOAD_OUTBOX).
+ * No ledger, no deliveries, no books: those are the delivering gateway's.
+ */
 struct journal_append {
     struct journal_request request;
-    struct event *event;          /* the requester's reference; the journal takes its own */
+    struct event *event; /* the requester's reference; the journal takes its own */
+    bool to_outbox;
     struct ledger_key ledger_key; /* counts when the event has a key */
     unsigned endpoints_count;     /* 0: one delivery, parked as unrouted */
     uint64_t endpoints[ACCOUNT_ENDPOINTS_MAX];
     struct event_id ret_id;
+};
+
+/*
+ * Who owns an event (of rabbitmq mode; what was appended is always the journal's own). Ownership is the event's, and
+ * stands in the rows of its deliveries (`held`): a held row is in no load, survey or release.
+ *
+ *   received --> broker-owned (held) --+--> all its deliveries delivered
+ *                                      '--> the journal's own: a delivery of it becomes waiting, parked or dead; an
+ *                                           append meets it; JOURNAL_TAKE_OVER; at the start, when one of its
+ *                                           deliveries has left pending
+ *
+ * A broker-owned event of which nothing has started, and whose channel is lost, is suspended: nothing of it is sent
+ * until the broker delivers it again, or is found not to have it any more (delivery/suspended.c).
+ */
+enum journal_standing {
+    STANDING_HELD,     /* broker-owned: new, or it came again before anything of it left pending. ret_deliveries */
+    STANDING_OWN,      /* the journal's own, or settled: the message has done its duty */
+    STANDING_ALIAS,    /* a duplicate, found late: its id leads to the first one (ret_first) from now on */
+    STANDING_CONFLICT, /* other money under a known key, found late: its deliveries are parked. ret_first */
+};
+
+struct journal_received_delivery {
+    int64_t delivery;
+    uint64_t endpoint;
+};
+
+/* OK with a standing. ERR_DAMAGED: the ledger can't judge it. ERR_UNAVAILABLE: another event has its id. */
+struct journal_receive {
+    struct journal_request request;
+    struct event *event; /* the requester's reference; nothing of it is handed over */
+    struct ledger_key ledger_key;
+    enum park_reason park_as; /* PARK_MISMATCH, PARK_TAKEN_OVER: a new one is parked at once, and the journal's own */
+    unsigned endpoints_count;
+    uint64_t endpoints[ACCOUNT_ENDPOINTS_MAX];
+    enum journal_standing ret_standing;
+    bool ret_is_new;
+    struct event_id ret_first;
+    unsigned ret_count; /* of STANDING_HELD: its deliveries that are pending */
+    struct journal_received_delivery ret_deliveries[ACCOUNT_ENDPOINTS_MAX];
+};
+
+/* An event by its number: that of any of its deliveries, divided by ACCOUNT_ENDPOINTS_MAX. Those that are the journal's
+ * own already, or unknown, are passed over. */
+struct journal_take_over {
+    struct journal_request request;
+    unsigned count;
+    const int64_t *events; /* the requester's */
+};
+
+/* What was held when the last run ended, and of which nothing had started (the others were taken over at the start). */
+struct journal_held {
+    int64_t event;
+    unsigned partition;
+};
+
+/* Those with a number beyond `after_event`, in order; there are more while ret_count == count_max. */
+struct journal_list_held {
+    struct journal_request request;
+    int64_t after_event;
+    unsigned count_max; /* of `ret_held`, which the requester allocated */
+    unsigned ret_count;
+    struct journal_held *ret_held;
+};
+
+/* Kept with its bytes and the reason, for a person; nobody sends it. The texts must stay until the answer. */
+struct journal_keep_poison {
+    struct journal_request request;
+    char queue[64];
+    char reason[160];
+    char message_id[256]; /* as the message says, cut; may be empty */
+    struct slice headers; /* JSON */
+    struct slice body;
+    uint64_t body_bytes; /* what it had; more than body.len: it was cut */
+};
+
+/* Up to `count_max` events of the outbox with a number beyond `after_event`, in order. Bodies are taken from `credit`
+ * as far as its share goes. One that can't be believed is passed over, named in the log, and stays. */
+struct journal_load_outbox {
+    struct journal_request request;
+    int64_t after_event;
+    unsigned count_max; /* of `ret_entries`, which the requester allocated */
+    int64_t bytes_max;
+    struct credit *credit;
+    int credit_share_percent;
+    unsigned ret_count;
+    int64_t ret_left; /* how many are in the outbox */
+    struct journal_outbox_entry {
+        int64_t number;
+        struct event *event; /* a reference of its own */
+    } * ret_entries;
+};
+
+struct journal_clear_outbox {
+    struct journal_request request;
+    unsigned count;
+    const int64_t *numbers; /* the requester's */
 };
 
 /*
@@ -227,8 +336,19 @@ struct journal_ops {
     void (*stop)(struct journal *journal); /* works off what was submitted, commits, closes, joins; frees the journal */
 };
 
+#define JOURNAL_ID_BYTES 33 /* 32 hex digits, NUL included */
+
+/* What the file held when it was opened: a gateway may be about to become one that can't finish it. */
+struct journal_found {
+    int64_t open;   /* deliveries pending, sending or waiting that are the journal's own */
+    int64_t held;   /* events that are the broker's */
+    int64_t outbox; /* events that wait for the broker */
+};
+
 struct journal {
     const struct journal_ops *ops;
+    char id[JOURNAL_ID_BYTES]; /* of the file; immutable after open */
+    struct journal_found found;
 };
 
 /* Any thread. The request's kind, reply_to, on_done and inputs are set. Never blocks, never fails: failures come as a

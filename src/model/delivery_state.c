@@ -52,13 +52,13 @@ const char *delivery_state_name(enum delivery_state state)
 const char *park_reason_name(enum park_reason reason)
 {
     static const char *const names[] = {
-        "none", "unrouted", "disabled", "gone", "ambiguous", "conflict", "damaged", "mismatch"};
+        "none", "unrouted", "disabled", "gone", "ambiguous", "conflict", "damaged", "mismatch", "taken-over"};
     return (unsigned)reason < ARRAY_LENGTH(names) ? names[reason] : "unknown";
 }
 
 bool park_reason_from_name(const char *name, enum park_reason *ret_reason)
 {
-    for (int reason = PARK_NONE + 1; reason <= PARK_MISMATCH; reason++) {
+    for (int reason = PARK_NONE + 1; reason <= PARK_TAKEN_OVER; reason++) {
         if (strcmp(name, park_reason_name((enum park_reason)reason)) == 0) {
             *ret_reason = (enum park_reason)reason;
             return true;

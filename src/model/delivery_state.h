@@ -46,7 +46,9 @@ enum park_reason {
     PARK_AMBIGUOUS = 4, /* guarded, and nobody can know whether the client did the work */
     PARK_CONFLICT = 5,  /* found late: same key, other money */
     PARK_DAMAGED = 6,   /* its row or body failed the checksum */
-    PARK_MISMATCH = 7   /* consumed from a partition that is not its account's */
+    PARK_MISMATCH = 7,  /* consumed from a partition that is not its account's */
+    PARK_TAKEN_OVER =
+        8 /* guarded, and accepted before this gateway took delivery over from one that may have sent it */
 };
 
 /* Written to disk: numbers never change. */

@@ -25,7 +25,7 @@ ROOMS = {
     "yaml": {"config"},
     "yajl/": {"model"},
     "jansson": {"admin", "main"},
-    "openssl/": {"base", "http", "client"},
+    "openssl/": {"base", "http", "client", "broker"},
     "urcu": {"runtime", "accounts"},
     "zlib": {"journal"},
 }

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/status.h"
+
+#include "base/clock.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+_Static_assert(INGRESS_THREADS_MAX >= SHARDS_MAX, "one bound for both");
+
+struct broker_status {
+    pthread_mutex_t lock;
+    struct broker_standing standings[BROKER_ROLES][INGRESS_THREADS_MAX];
+};
+
+enum err broker_status_new(struct broker_status **ret_status)
+{
+    struct broker_status *status = calloc(1, sizeof *status);
+    if (!status)
+        return ERR_NO_MEMORY;
+    pthread_mutex_init(&status->lock, NULL);
+    *ret_status = status;
+    return OK;
+}
+
+void broker_status_free(struct broker_status *status)
+{
+    if (!status)
+        return;
+    pthread_mutex_destroy(&status->lock);
+    free(status);
+}
+
+void broker_status_set(
+    struct broker_status *status, enum broker_role role, unsigned number, bool good, const char *peer, const char *why)
+{
+    if (!status)
+        return;
+    pthread_mutex_lock(&status->lock);
+    struct broker_standing *standing = &status->standings[role][number];
+    if (!standing->known || standing->good != good)
+        standing->since_us = clock_wall_us();
+    standing->known = true;
+    standing->good = good;
+    snprintf(standing->peer, sizeof standing->peer, "%s", peer ? peer : "");
+    snprintf(standing->why, sizeof standing->why, "%s", why && !good ? why : "");
+    pthread_mutex_unlock(&status->lock);
+}
+
+bool broker_status_get(
+    struct broker_status *status, enum broker_role role, unsigned number, struct broker_standing *ret_standing)
+{
+    pthread_mutex_lock(&status->lock);
+    *ret_standing = status->standings[role][number];
+    pthread_mutex_unlock(&status->lock);
+    return ret_standing->known;
+}
+
+const char *broker_role_name(enum broker_role role)
+{
+    static const char *const names[BROKER_ROLES] = {"publish", "consume", "tap", "intake"};
+    return (unsigned)role < BROKER_ROLES ? names[role] : "unknown";
+}
