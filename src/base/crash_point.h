@@ -26,7 +26,9 @@
     X(15, CRASH_ANSWER_CAME, "the client's answer is here, nothing is recorded")               \
     X(16, CRASH_OUTCOME_POSTED, "the outcome is in the journal's mailbox")                     \
     X(17, CRASH_OUTCOME_WRITTEN, "the outcome is written, not committed")                      \
-    X(18, CRASH_OUTCOME_COMMITTED, "the outcome is committed, delivery does not know")
+    X(18, CRASH_OUTCOME_COMMITTED, "the outcome is committed, delivery does not know")         \
+    X(19, CRASH_RECEIVED, "the broker brought it, the ledger has judged it, delivery knows")   \
+    X(20, CRASH_ACK_DUE, "all that the broker is owed is committed, the message is not acked")
 
 enum crash_point {
 #define X(number, symbol, where) symbol = number,

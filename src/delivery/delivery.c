@@ -61,7 +61,7 @@ static void survey_again(struct delivery_shard *shard, enum err error)
         log_error("no memory for a timer shard=%u", shard->number);
 }
 
-static void submit_survey(struct delivery_shard *shard)
+void shard_survey(struct delivery_shard *shard)
 {
     struct journal_survey *survey = calloc(1, sizeof *survey);
     if (!survey) {
@@ -102,9 +102,10 @@ static void on_surveyed(struct journal_request *request, void *receiver)
     } else if (survey->ret_again) {
         free(survey->ret_backlogs);
         if (!shard->stopping)
-            submit_survey(shard);
+            shard_survey(shard);
     } else {
         int64_t pending = 0, waiting = 0, unrouted = 0;
+        bool first = !shard->surveyed;
         shard->surveyed = true;
         for (size_t i = 0; i < survey->ret_count && !shard->stopping; i++) {
             pending += survey->ret_backlogs[i].pending;
@@ -113,10 +114,12 @@ static void on_surveyed(struct journal_request *request, void *receiver)
             if (survey->ret_backlogs[i].endpoint != 0)
                 take_backlog(shard, &survey->ret_backlogs[i]);
         }
-        if (!shard->stopping)
+        if (!shard->stopping && first)
             log_info("delivery is ready shard=%u endpoints_with_backlog=%zu pending=%lld waiting=%lld unrouted=%lld",
                 shard->number, survey->ret_count, (long long)pending, (long long)waiting, (long long)unrouted);
         route_walk(shard); /* an endpoint may have appeared just before the last run ended */
+        if (first && shard->bridge && !shard->stopping)
+            bridge_start(shard->bridge);
         free(survey->ret_backlogs);
     }
     free(survey);
@@ -126,7 +129,7 @@ static void on_surveyed(struct journal_request *request, void *receiver)
 
 static void on_survey_timer(struct timer *timer)
 {
-    submit_survey(CONTAINER_OF(timer, struct delivery_shard, survey_timer));
+    shard_survey(CONTAINER_OF(timer, struct delivery_shard, survey_timer));
 }
 
 /* What other threads send. */
@@ -137,6 +140,8 @@ static void on_handover(struct mail *mail, void *receiver)
     struct delivery_shard *shard = receiver;
     for (unsigned i = 0; i < handover->count; i++) {
         struct delivery *delivery = &handover->deliveries[i];
+        if (shard->bridge && delivery->id % ACCOUNT_ENDPOINTS_MAX == 0)
+            bridge_tap(shard->bridge, delivery->event);
         if (delivery->endpoint != 0) {
             endpoint_queue_take_handover(shard, delivery);
         } else {
@@ -233,8 +238,9 @@ void delivery_shard_stop(struct delivery_shard *shard, int64_t drain_us)
 static void run(void *context)
 {
     struct delivery_shard *shard = context;
-    submit_survey(shard);
+    shard_survey(shard);
     loop_run(&shard->loop);
+    bridge_close(shard->bridge);
     /* What is still in flight is cut short: its on_done runs in here. */
     client_free(TAKE(shard->client));
 }
@@ -283,12 +289,14 @@ void delivery_shard_listen_to_journal(struct delivery_shard *shard, struct journ
     ret_listener->on_handover = on_handover;
 }
 
-enum err delivery_shard_start(struct delivery_shard *shard, struct journal *journal)
+enum err delivery_shard_start(
+    struct delivery_shard *shard, struct journal *journal, const struct delivery_bridge_options *bridge)
 {
     char name[THREAD_NAME_BYTES];
     snprintf(name, sizeof name, "delivery-%u", shard->number % 1000);
     shard->journal = journal;
-    return thread_start(&shard->thread, name, run, shard);
+    enum err failed = bridge ? bridge_new(shard, bridge, &shard->bridge) : OK;
+    return failed ? failed : thread_start(&shard->thread, name, run, shard);
 }
 
 void delivery_shard_join(struct delivery_shard *shard)
@@ -311,6 +319,7 @@ void delivery_shard_free(struct delivery_shard *shard)
         job_free(CONTAINER_OF(node, struct job, by_id));
     for (struct id_map_node *node; (node = id_map_any(&shard->queues));)
         endpoint_queue_free(CONTAINER_OF(node, struct endpoint_queue, by_id));
+    bridge_free(shard->bridge);
     id_map_done(&shard->jobs);
     id_map_done(&shard->queues);
     mailbox_done(&shard->mailbox);

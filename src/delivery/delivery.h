@@ -4,6 +4,8 @@
  * One thread per shard owns everything here: endpoint queues, jobs, the HTTP client, timers. No lock, no shared state
  * but the directory (RCU).
  *
+ *   broker --bridge---.
+ *                     v
  *   journal --handover--> queue, fresh ----.
  *   journal --load------> queue, backlog --+--> pump --> attempt --> outcome --> journal
  *      ^                                                                           |
@@ -19,6 +21,9 @@
 #define PENSTOCK_DELIVERY_DELIVERY_H
 
 #include "accounts/accounts.h"
+#include "base/hash.h"
+#include "broker/connector.h"
+#include "broker/status.h"
 #include "client/client.h"
 #include "journal/journal.h"
 #include "model/retry.h"
@@ -44,6 +49,18 @@ struct delivery_report {
     int64_t since_accepted_us;
 };
 
+/* Rabbitmq mode: the shard consumes its partitions' queues. */
+struct delivery_bridge_options {
+    struct broker_connector *connector; /* must live until delivery_shard_free */
+    struct broker_status *status;
+    struct hash_seed seed; /* of the installation: an account's partition */
+    unsigned partitions, shards;
+    unsigned prefetch;      /* messages of a partition that are consumed and not acked */
+    int64_t prefetch_bytes; /* of a shard */
+    bool taps;
+    int64_t forced_since_us; /* a forced take-over: guarded events accepted before are parked; 0: there was none */
+};
+
 struct delivery_options {
     unsigned shard;
     struct delivery_policy policy;
@@ -57,7 +74,9 @@ struct delivery_options {
 enum err delivery_shard_new(const struct delivery_options *options, struct delivery_shard **ret_shard) MUST_CHECK;
 /* What a journal is to be opened with so that it feeds this shard. */
 void delivery_shard_listen_to_journal(struct delivery_shard *shard, struct journal_listener *ret_listener);
-enum err delivery_shard_start(struct delivery_shard *shard, struct journal *journal) MUST_CHECK;
+/* `bridge` is copied; NULL: direct mode. */
+enum err delivery_shard_start(struct delivery_shard *shard, struct journal *journal,
+    const struct delivery_bridge_options *bridge) MUST_CHECK;
 
 /* Any thread. */
 void delivery_shard_set_policy(struct delivery_shard *shard, const struct delivery_policy *policy);

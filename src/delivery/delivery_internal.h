@@ -8,6 +8,8 @@
 #include "delivery/delivery.h"
 #include "runtime/thread.h"
 
+struct bridge;
+struct claim;
 struct endpoint_queue;
 struct route_walk;
 
@@ -36,6 +38,8 @@ struct job {
     struct endpoint_queue *queue;
     struct delivery delivery;
     struct attempt_run *run; /* from STARTING or SETTLING on */
+    struct claim *claim;     /* its event's, while the event is broker-owned; NULL: it is the journal's */
+    struct list in_claim;
 };
 
 /* What one attempt needs: made when it begins, kept until its outcome is committed. */
@@ -110,6 +114,7 @@ struct delivery_shard {
     unsigned in_flight, settling,
         requests_out; /* requests_out: loads, releases, surveys, walks, acts, account changes */
     struct timer pump_timer, settle_timer, survey_timer, route_timer, drain_timer;
+    struct bridge *bridge;   /* to the broker; NULL in direct mode */
     struct route_walk *walk; /* through what is unrouted; NULL: none is under way */
     bool walk_again;         /* an endpoint has appeared since it began */
     bool surveyed, stopping;
@@ -122,6 +127,8 @@ struct delivery_shard {
  * of it. */
 int64_t shard_wall_us(const struct delivery_shard *shard);
 uint32_t shard_random(struct delivery_shard *shard); /* for jitter, not for secrets */
+/* Asks the journal which queues have something, as at the start: what is known already stays as it is. */
+void shard_survey(struct delivery_shard *shard);
 /* Ends the loop when a stop was asked for and nothing is under way. */
 void shard_stop_if_drained(struct delivery_shard *shard);
 
@@ -136,6 +143,7 @@ enum err endpoint_queue_get(
     struct delivery_shard *shard, uint64_t endpoint, struct endpoint_queue **ret_queue) MUST_CHECK;
 struct endpoint_queue *endpoint_queue_find(struct delivery_shard *shard, uint64_t endpoint);
 void endpoint_queue_free(struct endpoint_queue *queue);
+bool endpoint_queue_has_room(const struct endpoint_queue *queue); /* for another fresh one */
 void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery *delivery);
 /*
  * How many more bytes the endpoint may hold in memory: a small floor always, an eighth of the shard's credit while half
@@ -161,6 +169,19 @@ void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int6
 /* route.c */
 void route_walk(struct delivery_shard *shard);                                  /* looks through what is unrouted */
 void route_look_again(struct delivery_shard *shard, const struct event *event); /* it was handed over unrouted */
+
+/* bridge.c; bridge_internal.h has the rest */
+enum err bridge_new(
+    struct delivery_shard *shard, const struct delivery_bridge_options *options, struct bridge **ret_bridge) MUST_CHECK;
+void bridge_start(struct bridge *bridge);                          /* once the shard is surveyed */
+void bridge_tap(struct bridge *bridge, const struct event *event); /* a new event that did not come from the broker */
+void bridge_close(struct bridge *bridge);                          /* on the shard's thread, at its end. Takes NULL */
+void bridge_free(struct bridge *bridge);                           /* after the last mail. Takes NULL */
+
+/* claim.c: its job leaves memory, and nothing is said of the delivery */
+void claim_drop_job(struct job *job);
+/* ... after the commit that delivered it, or by which the journal has taken its event over. */
+void claim_settle_job(struct job *job, bool taken_over);
 
 /* attempt.c */
 void attempt_begin(struct job *job);

@@ -67,6 +67,12 @@ int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue)
     return queue->held_bytes < share ? share - queue->held_bytes : 0;
 }
 
+bool endpoint_queue_has_room(const struct endpoint_queue *queue)
+{
+    const struct delivery_policy *policy = &queue->shard->policy;
+    return !policy->paused && queue->fresh_count < policy->active_per_endpoint && endpoint_queue_bytes_left(queue) > 0;
+}
+
 void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery *delivery)
 {
     struct endpoint_queue *queue;
@@ -77,9 +83,11 @@ void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery 
         event_unref(delivery->event);
         return;
     }
-    bool room = !shard->policy.paused && queue->fresh_count < shard->policy.active_per_endpoint &&
-                endpoint_queue_bytes_left(queue) > 0;
-    if (room && job_new(queue, delivery, JOB_FRESH) == OK) {
+    if (job_find(shard, delivery->id)) { /* the broker had brought it, and the direct way has met it */
+        event_unref(delivery->event);
+        return;
+    }
+    if (endpoint_queue_has_room(queue) && job_new(queue, delivery, JOB_FRESH) == OK) {
         crash_point(CRASH_JOB_MADE);
         return; /* the job owns the event's reference now */
     }

@@ -383,7 +383,7 @@ void begin_shard_unsurveyed(void)
     options.client.guard.allowed_count = 1;
     cr_assert_eq(delivery_shard_new(&options, &shard), OK);
     delivery_shard_listen_to_journal(shard, &listener);
-    cr_assert_eq(delivery_shard_start(shard, &fake), OK);
+    cr_assert_eq(delivery_shard_start(shard, &fake, NULL), OK);
     started = true;
 }
 

@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The shard's connections to the broker: one that consumes its partitions, one for the copies that taps get. Both are
+ * asked of the connector, which may wait; when one is lost another is asked for, a little later each time.
+ *
+ * Consuming begins when the journal has been surveyed and what the last run left is known. It ends, for good as far as
+ * this process can tell, when the connector finds that another journal owns delivery: what is the journal's own goes
+ * on. Whether it is still ours is asked every CLAIM_EVERY_US while a connection lasts.
+ *
+ * Memory is bounded by the prefetch (count) and by prefetch_bytes: beyond it nothing is read from the connection.
+ */
+#include "delivery/bridge_internal.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "model/event_fields.h"
+#include "runtime/log.h"
+#include "runtime/metrics.h"
+
+#include <stdio.h>
+
+#define TICK_US (100 * US_PER_MS)
+#define RETRY_US US_PER_SECOND
+#define DELAY_US_MIN (200 * US_PER_MS)
+#define DELAY_US_MAX (5 * US_PER_SECOND)
+#define CLAIM_EVERY_US (15 * US_PER_SECOND)
+
+static struct bridge *bridge_of_context(void *context)
+{
+    return context;
+}
+
+unsigned bridge_channel_of_partition(const struct bridge *bridge, unsigned partition)
+{
+    unsigned channel = partition / bridge->options.shards;
+    return channel < bridge->channels_count ? channel : 0;
+}
+
+static unsigned partition_of_channel(const struct bridge *bridge, unsigned channel)
+{
+    return channel * bridge->options.shards + bridge->shard->number;
+}
+
+void bridge_update_reading(struct bridge *bridge)
+{
+    int64_t max = bridge->options.prefetch_bytes;
+    bool reading = bridge->held_bytes < (bridge->reading ? max : max / 4 * 3);
+    if (reading == bridge->reading || !bridge->consumer)
+        return;
+    bridge->reading = reading;
+    consumer_set_reading(bridge->consumer, reading);
+}
+
+/* Messages that are no events. */
+
+struct poison {
+    struct journal_keep_poison keep;
+    struct bridge *bridge;
+    struct list in_poison; /* while the journal refuses it */
+    struct consumer_tag tag;
+    char bytes[]; /* headers, body */
+};
+
+static void on_kept(struct journal_request *request, void *receiver)
+{
+    struct poison *poison = CONTAINER_OF(request, struct poison, keep.request);
+    struct bridge *bridge = poison->bridge;
+    struct delivery_shard *shard = receiver;
+    shard->requests_out--;
+    if (request->result == OK || shard->stopping) {
+        if (request->result == OK && bridge->consumer)
+            consumer_settle(bridge->consumer, &poison->tag);
+        free(poison);
+    } else {
+        list_add_tail(&bridge->poison, &poison->in_poison);
+    }
+    shard_stop_if_drained(shard);
+}
+
+static void submit_poison(struct poison *poison)
+{
+    struct delivery_shard *shard = poison->bridge->shard;
+    poison->keep.request =
+        (struct journal_request){.kind = JOURNAL_KEEP_POISON, .reply_to = &shard->mailbox, .on_done = on_kept};
+    shard->requests_out++;
+    journal_submit(shard->journal, &poison->keep.request);
+}
+
+static void keep_poison(
+    struct bridge *bridge, const struct consumer_tag *tag, const struct message *message, const char *reason)
+{
+    const struct slice headers = message->headers_json, body = message->body;
+    metrics_add(METRIC_RECEIVED_POISON, 1);
+    log_error("a message that is no event came from the broker; it is kept as poison queue=%s reason=%s",
+        bridge->queues[tag->channel], reason);
+    struct poison *poison = malloc(sizeof *poison + headers.len + body.len);
+    if (!poison)
+        return; /* it waits in the broker until the channel is opened again */
+    *poison = (struct poison){.bridge = bridge, .tag = *tag};
+    list_init(&poison->in_poison);
+    struct journal_keep_poison *keep = &poison->keep;
+    snprintf(keep->queue, sizeof keep->queue, "%s", bridge->queues[tag->channel]);
+    snprintf(keep->reason, sizeof keep->reason, "%s", reason);
+    snprintf(keep->message_id, sizeof keep->message_id, "%.*s", SLICE_ARGS(message->message_id));
+    if (headers.len)
+        memcpy(poison->bytes, headers.data, headers.len);
+    if (body.len)
+        memcpy(poison->bytes + headers.len, body.data, body.len);
+    keep->headers = slice_of(poison->bytes, headers.len);
+    keep->body = slice_of(poison->bytes + headers.len, body.len);
+    keep->body_bytes = message->body_bytes;
+    submit_poison(poison);
+}
+
+static void retry_poison(struct bridge *bridge)
+{
+    struct list again;
+    list_init(&again);
+    for (struct poison *poison; (poison = LIST_TAKE_FIRST(&bridge->poison, struct poison, in_poison));)
+        list_add_tail(&again, &poison->in_poison);
+    for (struct poison *poison; (poison = LIST_TAKE_FIRST(&again, struct poison, in_poison));)
+        submit_poison(poison);
+}
+
+/* Messages. */
+
+/* Fills in what stands in the body only. NULL, or why it is no event of ours. */
+static const char *complete(const struct bridge *bridge, const struct message *message, struct event_fields *fields,
+    struct event_parts *ret_parts)
+{
+    static const char other[] = "its headers and its body tell of different accounts or types";
+    struct refusal refusal;
+    if (!message->is_event)
+        return message->why_not;
+    *ret_parts = message->parts;
+    if (event_fields_parse(&bridge->options.seed, message->body, (struct slice){0}, fields, &refusal) != OK)
+        return "its body is not an event";
+    if (!slice_equal(FIELD_SLICE(fields->account), ret_parts->account) ||
+        !slice_equal(FIELD_SLICE(fields->type), ret_parts->type))
+        return other;
+    ret_parts->amount = FIELD_SLICE(fields->amount);
+    ret_parts->currency = FIELD_SLICE(fields->currency);
+    ret_parts->has_occurred_at = fields->has_occurred_at;
+    ret_parts->occurred_us = fields->occurred_us;
+    return NULL;
+}
+
+static enum park_reason park_reason_of(const struct bridge *bridge, unsigned channel, const struct event_parts *parts)
+{
+    unsigned partition = (unsigned)(hash_siphash(&bridge->options.seed, parts->account) % bridge->options.partitions);
+    if (partition != partition_of_channel(bridge, channel) || event_id_partition(&parts->id) != partition)
+        return PARK_MISMATCH;
+    return parts->guarded && parts->accepted_us < bridge->options.forced_since_us ? PARK_TAKEN_OVER : PARK_NONE;
+}
+
+static void on_message(void *context, const struct consumer_tag *tag, const struct message *message)
+{
+    struct bridge *bridge = bridge_of_context(context);
+    struct event_fields fields;
+    struct event_parts parts;
+    struct event *event;
+    if (bridge->shard->stopping)
+        return; /* the broker keeps it */
+    const char *why_not = complete(bridge, message, &fields, &parts);
+    if (why_not) {
+        keep_poison(bridge, tag, message, why_not);
+        return;
+    }
+    if (event_new(&parts, NULL, 100, &event) != OK) {
+        log_error("no memory for a message of the broker: it waits there until the channel is opened again shard=%u",
+            bridge->shard->number);
+        return;
+    }
+    claim_new(bridge, tag, event, park_reason_of(bridge, tag->channel, &parts));
+    bridge_update_reading(bridge);
+}
+
+/* The consuming connection. */
+
+static void say(struct bridge *bridge, bool good, const char *why)
+{
+    broker_status_set(
+        bridge->options.status, BROKER_ROLE_CONSUME, bridge->shard->number, good, consumer_peer(bridge->consumer), why);
+}
+
+static void on_channel_open(void *context, unsigned channel, uint32_t generation)
+{
+    struct bridge *bridge = bridge_of_context(context);
+    suspended_on_channel(bridge, channel);
+    unsigned consuming = consumer_channels_consuming(bridge->consumer);
+    if (consuming < bridge->channels_count)
+        return;
+    log_info("the broker's queues are consumed shard=%u broker=%s queues=%u", bridge->shard->number,
+        consumer_peer(bridge->consumer), consuming);
+    bridge->consumer_delay_us = DELAY_US_MIN;
+    say(bridge, true, NULL);
+}
+
+static void on_channel_lost(void *context, unsigned channel, uint32_t generation, bool is_gone, const char *why)
+{
+    struct bridge *bridge = bridge_of_context(context);
+    suspended_on_channel(bridge, channel);
+    if (is_gone && !bridge->shard->stopping) {
+        log_error("a queue of the broker is gone, with what was in it and not yet consumed: it is declared again "
+                  "queue=%s reason=%s",
+            bridge->queues[channel], why);
+        broker_connector_doubt(bridge->options.connector);
+        bridge->redeclare = true;
+    }
+    say(bridge, false, why);
+    claim_lose_channel(bridge, channel, generation);
+    pump_run(bridge->shard);
+}
+
+static void on_lost(void *context, const char *why)
+{
+    struct bridge *bridge = bridge_of_context(context);
+    if (!bridge->shard->stopping)
+        log_warn("the connection that consumes from the broker is lost shard=%u reason=%s", bridge->shard->number, why);
+    bridge->consumer_due_us = bridge->shard->loop.now_mono_us + bridge->consumer_delay_us;
+    say(bridge, false, why);
+}
+
+static void on_depth(void *context, unsigned channel, uint32_t messages_ready, uint32_t consumers)
+{
+    suspended_on_depth(bridge_of_context(context), channel, messages_ready, consumers);
+}
+
+/* A failed try: the next one comes later, up to a bound. */
+static int64_t back_off(struct bridge *bridge, int64_t *delay_us)
+{
+    int64_t jitter_us = (int64_t)shard_random(bridge->shard) % (*delay_us / 4 + 1);
+    int64_t due_us = bridge->shard->loop.now_mono_us + *delay_us + jitter_us;
+    *delay_us = *delay_us * 2 < DELAY_US_MAX ? *delay_us * 2 : DELAY_US_MAX;
+    return due_us;
+}
+
+static void depose(struct bridge *bridge, const struct connector_request *request)
+{
+    if (!bridge->deposed)
+        log_error("another journal owns delivery: this gateway consumes nothing any more, and delivers only what its "
+                  "own journal holds shard=%u %s",
+            bridge->shard->number, request->ret_detail);
+    bridge->deposed = true;
+    consumer_close(bridge->consumer);
+    bridge->consumer_due_us = bridge->shard->loop.now_mono_us + CLAIM_EVERY_US;
+    say(bridge, false, request->ret_detail);
+}
+
+static void on_consumer_link(struct connector_request *request, void *receiver)
+{
+    struct bridge *bridge = CONTAINER_OF(request, struct bridge, consumer_request);
+    struct delivery_shard *shard = receiver;
+    bridge->asking_consumer = false;
+    if (shard->stopping) {
+        broker_link_free(request->ret_link);
+        return;
+    }
+    if (request->result == OK && consumer_open(bridge->consumer, request->ret_link) == OK) {
+        bridge->deposed = false;
+        bridge->redeclare = false;
+        bridge->claim_due_us = shard->loop.now_mono_us + CLAIM_EVERY_US;
+        consumer_set_reading(bridge->consumer, bridge->reading);
+        return;
+    }
+    bridge->consumer_due_us = back_off(bridge, &bridge->consumer_delay_us);
+    if (request->result == ERR_NOT_OWNER) {
+        depose(bridge, request);
+        return;
+    }
+    if (bridge->consumer_failures++ % 16 == 0)
+        log_warn("no connection to consume from the broker, tried again shard=%u error=%s reason=%s", shard->number,
+            err_name(request->result), request->ret_detail);
+    say(bridge, false, request->ret_detail);
+}
+
+static void on_claim_checked(struct connector_request *request, void *receiver)
+{
+    struct bridge *bridge = CONTAINER_OF(request, struct bridge, claim_request);
+    bridge->asking_claim = false;
+    if (request->result == ERR_NOT_OWNER && !((struct delivery_shard *)receiver)->stopping)
+        depose(bridge, request);
+}
+
+static void ask(struct bridge *bridge, struct connector_request *request, enum connector_act act, bool *asking,
+    void (*on_done)(struct connector_request *request, void *receiver))
+{
+    *request = (struct connector_request){.act = act, .reply_to = &bridge->shard->mailbox, .on_done = on_done};
+    *asking = true;
+    broker_connector_submit(bridge->options.connector, request);
+}
+
+static void keep_consumer(struct bridge *bridge, int64_t now_us)
+{
+    if (consumer_is_open(bridge->consumer)) {
+        if (!bridge->asking_claim && now_us >= bridge->claim_due_us) {
+            bridge->claim_due_us = now_us + CLAIM_EVERY_US;
+            ask(bridge, &bridge->claim_request, CONNECTOR_CHECK_CLAIM, &bridge->asking_claim, on_claim_checked);
+        }
+        return;
+    }
+    if (!bridge->asking_consumer && bridge->listed && now_us >= bridge->consumer_due_us)
+        ask(bridge, &bridge->consumer_request, CONNECTOR_OPEN_CONSUMER, &bridge->asking_consumer, on_consumer_link);
+}
+
+/* The connection of the taps. */
+
+static void on_tap_lost(void *context, const char *why)
+{
+    struct bridge *bridge = bridge_of_context(context);
+    bridge->tap_due_us = back_off(bridge, &bridge->tap_delay_us);
+    broker_status_set(bridge->options.status, BROKER_ROLE_TAP, bridge->shard->number, false, NULL, why);
+}
+
+static void on_tap_link(struct connector_request *request, void *receiver)
+{
+    struct bridge *bridge = CONTAINER_OF(request, struct bridge, tap_request);
+    struct delivery_shard *shard = receiver;
+    bridge->asking_tap = false;
+    if (shard->stopping) {
+        broker_link_free(request->ret_link);
+        return;
+    }
+    bool open = request->result == OK && tap_open(bridge->tap, request->ret_link) == OK;
+    if (open)
+        bridge->tap_delay_us = DELAY_US_MIN;
+    else
+        bridge->tap_due_us = back_off(bridge, &bridge->tap_delay_us);
+    broker_status_set(bridge->options.status, BROKER_ROLE_TAP, shard->number, open, NULL, request->ret_detail);
+}
+
+static void keep_tap(struct bridge *bridge, int64_t now_us)
+{
+    if (!bridge->tap || tap_is_open(bridge->tap) || bridge->asking_tap || now_us < bridge->tap_due_us)
+        return;
+    ask(bridge, &bridge->tap_request, CONNECTOR_OPEN_TAP, &bridge->asking_tap, on_tap_link);
+}
+
+/* A queue is gone: the connector declares all of them with the next connection that it opens. */
+static void redeclare(struct bridge *bridge, int64_t now_us)
+{
+    if (!bridge->redeclare || bridge->asking_claim || !consumer_is_open(bridge->consumer))
+        return;
+    bridge->redeclare = false;
+    bridge->claim_due_us = now_us + CLAIM_EVERY_US;
+    ask(bridge, &bridge->claim_request, CONNECTOR_CHECK_CLAIM, &bridge->asking_claim, on_claim_checked);
+}
+
+static void arm_tick(struct bridge *bridge)
+{
+    if (timer_arm(&bridge->shard->loop, &bridge->tick_timer, TICK_US) != OK)
+        log_error("no memory for a timer: the broker is not watched any more shard=%u", bridge->shard->number);
+}
+
+static void on_tick(struct timer *timer)
+{
+    struct bridge *bridge = CONTAINER_OF(timer, struct bridge, tick_timer);
+    int64_t now_us = bridge->shard->loop.now_mono_us;
+    consumer_tick(bridge->consumer, now_us);
+    if (bridge->tap)
+        tap_tick(bridge->tap, now_us);
+    if (!bridge->shard->stopping) {
+        suspended_tick(bridge, now_us);
+        redeclare(bridge, now_us);
+        keep_consumer(bridge, now_us);
+        keep_tap(bridge, now_us);
+        if (now_us >= bridge->retry_due_us) {
+            bridge->retry_due_us = now_us + RETRY_US;
+            claim_tick(bridge, now_us);
+            retry_poison(bridge);
+        }
+    }
+    arm_tick(bridge);
+}
+
+void bridge_start(struct bridge *bridge)
+{
+    suspended_list(bridge);
+    arm_tick(bridge);
+}
+
+void bridge_tap(struct bridge *bridge, const struct event *event)
+{
+    if (bridge->tap)
+        tap_publish(bridge->tap, &event->parts);
+}
+
+void bridge_close(struct bridge *bridge)
+{
+    if (!bridge)
+        return;
+    claim_lose_all(bridge);
+    consumer_free(TAKE(bridge->consumer));
+    tap_free(TAKE(bridge->tap));
+}
+
+/* Life. */
+
+static enum err name_queues(struct bridge *bridge)
+{
+    unsigned count = 0;
+    for (unsigned p = bridge->shard->number; p < bridge->options.partitions; p += bridge->options.shards)
+        count++;
+    bridge->queue_names = calloc(count, sizeof *bridge->queue_names);
+    bridge->queues = calloc(count, sizeof *bridge->queues);
+    bridge->suspended_count = calloc(count, sizeof *bridge->suspended_count);
+    bridge->empty_seen = calloc(count, sizeof *bridge->empty_seen);
+    if (!bridge->queue_names || !bridge->queues || !bridge->suspended_count || !bridge->empty_seen)
+        return ERR_NO_MEMORY;
+    bridge->channels_count = count;
+    for (unsigned i = 0; i < count; i++) {
+        broker_queue_name(bridge->options.partitions, partition_of_channel(bridge, i), bridge->queue_names[i]);
+        bridge->queues[i] = bridge->queue_names[i];
+    }
+    return OK;
+}
+
+static enum err make_links(struct bridge *bridge)
+{
+    const struct consumer_options options = {
+        .queues_count = bridge->channels_count, .queues = bridge->queues, .prefetch = bridge->options.prefetch};
+    const struct consumer_listener listener = {.on_message = on_message,
+        .on_channel_lost = on_channel_lost,
+        .on_channel_open = on_channel_open,
+        .on_lost = on_lost,
+        .on_depth = on_depth,
+        .context = bridge};
+    enum err failed = consumer_new(&bridge->consumer_host.host, &options, &listener, &bridge->consumer);
+    if (!failed && bridge->options.taps)
+        failed = tap_new(&bridge->tap_host.host, on_tap_lost, bridge, &bridge->tap);
+    return failed;
+}
+
+enum err bridge_new(
+    struct delivery_shard *shard, const struct delivery_bridge_options *options, struct bridge **ret_bridge)
+{
+    struct bridge *bridge = calloc(1, sizeof *bridge);
+    if (!bridge)
+        return ERR_NO_MEMORY;
+    bridge->shard = shard;
+    bridge->options = *options;
+    bridge->reading = true;
+    bridge->consumer_delay_us = bridge->tap_delay_us = DELAY_US_MIN;
+    list_init(&bridge->claims);
+    list_init(&bridge->poison);
+    timer_init(&bridge->tick_timer, on_tick);
+    broker_loop_host_init(&bridge->consumer_host, &shard->loop);
+    broker_loop_host_init(&bridge->tap_host, &shard->loop);
+    enum err failed = name_queues(bridge);
+    if (!failed)
+        failed = make_links(bridge);
+    if (failed) {
+        bridge_free(bridge);
+        return failed;
+    }
+    *ret_bridge = bridge;
+    return OK;
+}
+
+void bridge_free(struct bridge *bridge)
+{
+    if (!bridge)
+        return;
+    bridge_close(bridge);
+    timer_disarm(&bridge->shard->loop, &bridge->tick_timer);
+    claim_forget_all(bridge);
+    suspended_free_all(bridge);
+    for (struct poison *poison; (poison = LIST_TAKE_FIRST(&bridge->poison, struct poison, in_poison));)
+        free(poison);
+    broker_loop_host_done(&bridge->consumer_host);
+    broker_loop_host_done(&bridge->tap_host);
+    id_map_done(&bridge->by_event);
+    id_map_done(&bridge->suspended);
+    free(bridge->queue_names);
+    free(bridge->queues);
+    free(bridge->suspended_count);
+    free(bridge->empty_seen);
+    free(bridge);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a shard has to do with the broker, in rabbitmq mode: bridge.c keeps the connections and takes messages in,
+ * claim.c knows what was consumed and not acked yet, suspended.c knows what waits to be delivered again. Everything
+ * here is owned by the shard's thread.
+ *
+ *   consumer --message--> claim --JOURNAL_RECEIVE--> jobs --> ... --> committed --> the claim ends: acked
+ *                           |  no room, held too long, started on a lost channel: JOURNAL_TAKE_OVER --> acked
+ *                           '- nothing of it started, and its channel is lost: suspended
+ */
+#ifndef PENSTOCK_DELIVERY_BRIDGE_INTERNAL_H
+#define PENSTOCK_DELIVERY_BRIDGE_INTERNAL_H
+
+#include "broker/consumer.h"
+#include "broker/host.h"
+#include "broker/tap.h"
+#include "delivery/delivery_internal.h"
+
+/*
+ * A message that was consumed and is not acked yet, and the event in it.
+ *
+ *   RECEIVING --held--> HELD --all of its jobs have ended delivered--------------.
+ *    |  |  ^             |  ^                                                    v
+ *    |  |  '- REFUSED    |  '-the disk refused- TAKING_OVER --committed------> (ended: acked)
+ *    |  '-the disk->'    '---- no room; too long; started, and its channel lost --^  ^
+ *    '---- the ledger knows it as settled, the journal's own, an alias, a conflict --'
+ *
+ * One that is stale (its channel is lost) ends without an ack: its message will come again, and is known then.
+ */
+enum claim_stage { CLAIM_RECEIVING, CLAIM_REFUSED, CLAIM_HELD, CLAIM_TAKING_OVER };
+
+struct claim {
+    struct id_map_node by_event; /* in bridge->by_event, while it is HELD or TAKING_OVER */
+    struct list in_claims;       /* in bridge->claims, in order of receipt */
+    struct bridge *bridge;
+    enum claim_stage stage;
+    struct consumer_tag tag;
+    bool stale;
+    bool takes_over;  /* it is to be taken over: again, when the disk refused */
+    unsigned settled; /* of its deliveries, by commits */
+    struct list jobs; /* of struct job (in_claim) */
+    uint32_t left;    /* a bit for each of receive.ret_deliveries that found no room */
+    int64_t event_number;
+    int64_t since_mono_us;
+    struct journal_receive receive; /* its event is the claim's */
+    struct journal_take_over take_over;
+};
+
+struct bridge {
+    /* immutable after init */
+    struct delivery_shard *shard;
+    struct delivery_bridge_options options;
+    unsigned channels_count; /* the shard's partitions: channel i is partition i * shards + shard */
+    char (*queue_names)[BROKER_QUEUE_NAME_BYTES];
+    const char **queues;
+
+    /* owned by the shard's thread */
+    struct broker_loop_host consumer_host, tap_host;
+    struct consumer *consumer;
+    struct tap *tap;
+    struct connector_request consumer_request, tap_request, claim_request;
+    bool asking_consumer, asking_tap, asking_claim;
+    bool redeclare;                                    /* a queue is gone */
+    bool deposed;                                      /* another journal owns delivery now */
+    int64_t consumer_due_us, tap_due_us, claim_due_us; /* when to ask the connector again, monotonic */
+    int64_t consumer_delay_us, tap_delay_us;
+    unsigned consumer_failures;
+    struct timer tick_timer;
+    int64_t retry_due_us; /* what the disk refused, and what is held for too long */
+
+    struct list claims; /* of struct claim, in order of receipt */
+    struct id_map by_event;
+    int64_t held_bytes; /* of their events */
+    bool reading;
+    struct list poison; /* messages that the journal refused to keep, so far */
+
+    struct id_map suspended;   /* of struct suspended, by event number */
+    unsigned *suspended_count; /* by channel */
+    unsigned *empty_seen;      /* by channel: how often its queue was found empty, in turn */
+    bool listed;               /* what the last run left is known */
+    bool listing, taking_over; /* a request is out */
+    int64_t depth_due_us;
+};
+
+/* bridge.c */
+unsigned bridge_channel_of_partition(const struct bridge *bridge, unsigned partition);
+void bridge_update_reading(struct bridge *bridge);
+
+/* claim.c */
+void claim_new(struct bridge *bridge, const struct consumer_tag *tag, struct event *event, enum park_reason park_as);
+void claim_lose_channel(struct bridge *bridge, unsigned channel, uint32_t generation);
+void claim_tick(struct bridge *bridge, int64_t now_mono_us);
+void claim_lose_all(struct bridge *bridge);   /* before the connection is closed for good */
+void claim_forget_all(struct bridge *bridge); /* after the journal's last answer */
+
+/* suspended.c */
+void suspended_list(struct bridge *bridge); /* what the last run left; consuming begins when it is known */
+void suspended_add(struct bridge *bridge, int64_t event_number, unsigned channel);
+void suspended_remove(struct bridge *bridge, int64_t event_number);
+void suspended_on_depth(struct bridge *bridge, unsigned channel, uint32_t messages_ready, uint32_t consumers);
+void suspended_on_channel(struct bridge *bridge, unsigned channel); /* it was opened or lost */
+void suspended_tick(struct bridge *bridge, int64_t now_mono_us);
+void suspended_free_all(struct bridge *bridge);
+
+#endif
