@@ -13,7 +13,7 @@
  *   default exchange --penstock.deliver.16.3--> [queue of partition 3] --> the delivering gateway
  *   penstock.events (topic) --<type>.<account>--> queues of whoever taps
  *   [penstock.intake] --> an ingress thread --(refused)--> [penstock.intake.errors]
- *   penstock.owner: an exchange that names the journal that owns delivery (owner.h)
+ *   penstock.owner: an exchange that names the journal that owns delivery (claim.h)
  */
 #ifndef PENSTOCK_BROKER_BROKER_H
 #define PENSTOCK_BROKER_BROKER_H

@@ -11,7 +11,10 @@
  *      ^                                                   |  channel.close, basic.cancel, connection lost:
  *      '---------------------------------------------------'  on_channel_lost
  *
- * Acks: the owner settles tags in any order; the channel acks up to the contiguous settled prefix, once per turn.
+ * Acks: the owner settles tags in any order; the channel acks up to the contiguous settled prefix, for many at once:
+ * behind each reading, when an eighth of the prefetch is settled, and with each tick.
+ *
+ * The link's silence is judged by one of the configured heartbeats (connector.c agrees upon half of it).
  *
  * Memory: the prefetch bounds what is unacked by count; the owner bounds bytes with consumer_set_reading. A body of
  * more than BROKER_BODY_BYTES_MAX is cut there, and says so.
@@ -38,12 +41,13 @@ struct consumer_listener {
     /* What the message points to is valid in the call. The owner owes a consumer_settle. */
     void (*on_message)(void *context, const struct consumer_tag *tag, const struct message *message);
     /* Tags of this channel up to `generation` are stale from now on: those messages come again, if the queue still has
-     * them. `is_gone`: the broker said that the queue does not exist (any more). */
+     * them. `is_gone`: the broker said that the queue does not exist (any more). Also when the broker refuses to open
+     * the channel, each time. */
     void (*on_channel_lost)(void *context, unsigned channel, uint32_t generation, bool is_gone, const char *why);
     void (*on_channel_open)(void *context, unsigned channel, uint32_t generation);
     /* The connection is gone, behind on_channel_lost of its channels: the owner asks the connector for another. */
     void (*on_lost)(void *context, const char *why);
-    /* The answer to consumer_ask_depth. */
+    /* The answer to consumer_ask_depth: `consumers` with us. May be NULL. */
     void (*on_depth)(void *context, unsigned channel, uint32_t messages_ready, uint32_t consumers);
     void *context;
 };
@@ -57,9 +61,11 @@ struct consumer_options {
 /* Closed at first. `host` must outlive the consumer. */
 enum err consumer_new(struct broker_host *host, const struct consumer_options *options,
     const struct consumer_listener *listener, struct consumer **ret_consumer) MUST_CHECK;
-void consumer_free(struct consumer *consumer); /* unacked messages go back to their queues. Takes NULL */
+/* Unacked messages go back to their queues; nothing is called. Not from a callback. Takes NULL. */
+void consumer_free(struct consumer *consumer);
 
-/* The consumer must be closed; takes the link, also on failure. */
+/* The consumer must be closed; takes the link, also on failure: ERR_SYSTEM, ERR_CONFIG (the broker allows fewer
+ * channels than there are queues). */
 enum err consumer_open(struct consumer *consumer, struct broker_link *link) MUST_CHECK;
 void consumer_close(struct consumer *consumer); /* on_channel_lost of each, no on_lost */
 bool consumer_is_open(const struct consumer *consumer);

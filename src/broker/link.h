@@ -36,20 +36,27 @@ struct broker_link {
     /* from broker_link_attach on */
     struct broker_host *host;
     struct broker_watch watch;
+    void *owner;                                                           /* whoever attached it: for the callbacks */
     void (*on_frame)(struct broker_link *link, const amqp_frame_t *frame); /* what it points to is valid in the call */
     void (*on_frames_done)(struct broker_link *link); /* behind the frames of one reading; may be NULL */
     void (*on_dead)(struct broker_link *link, const char *why);
     struct buffer out; /* encoded, not taken by the socket yet */
     size_t out_done;   /* of it */
-    bool flush_is_due, dead;
-    bool blocked; /* connection.blocked: the broker reads no publishes */
-    int64_t heard_mono_us, sent_mono_us;
-    int64_t silence_us_max; /* after that much silence it is dead; 0: two heartbeats */
+    bool flush_is_due; /* something was put in this turn */
+    bool read_is_due;  /* frames are in the library, and nothing will say so */
+    bool write_is_wanted, reading, dead;
+    bool blocked;                        /* connection.blocked: the broker reads no publishes */
+    int64_t heard_mono_us, sent_mono_us; /* in on_frame, heard_mono_us is now */
+    int64_t silence_us_max;              /* after that much silence it is dead; 0: two heartbeats */
+    unsigned calls;                      /* of this link's that are under way */
+    bool free_is_due;                    /* when they have returned */
 };
 
-/* Takes a link from the connector onto the loop. On failure (ERR_SYSTEM) it stays the caller's. */
+/* Takes a link from the connector onto the loop; on_frame, on_frames_done and on_dead are set already. On failure
+ * (ERR_SYSTEM) it stays the caller's. */
 enum err broker_link_attach(struct broker_link *link, struct broker_host *host) MUST_CHECK;
-/* Closes the connection without a farewell that could wait. Takes NULL, attached or not. */
+/* Closes the connection without a farewell that could wait, and frees the struct (malloc's). Takes NULL, attached or
+ * not; its callbacks may call it. */
 void broker_link_free(struct broker_link *link);
 
 /* Into the buffer; it leaves at the end of the turn. Nothing when the link is dead. */

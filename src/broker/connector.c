@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The thread is offline for RCU and rests in its mailbox. What it waits for inside of a request is the library's; a
+ * stop ends that by shutting the socket down, through a descriptor of its own (`work_fd`): the library may close the
+ * socket's under us, and the number would be somebody else's.
+ */
+#include "broker/connector.h"
+
+#include "base/clock.h"
+#include "broker/claim.h"
+#include "broker/login.h"
+#include "broker/reply.h"
+#include "broker/topology.h"
+#include "runtime/thread.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define CALL_S_MAX 60
+#define WORK_CHANNEL 1 /* of a publisher's and a tap's link as well: it is closed and opened again in between */
+
+struct broker_connector {
+    /* immutable after init */
+    struct broker_options options;
+    bool has_claim;
+    struct broker_claim claim;
+
+    /* owned by the connector's thread */
+    struct thread thread;
+    unsigned address; /* tried first */
+
+    /* shared */
+    struct mailbox mailbox;
+    struct mail stop_mail;
+    atomic_bool doubt;
+    pthread_mutex_t lock; /* of what follows */
+    bool stopping;
+    int work_fd;
+};
+
+/* Working, and being stopped while at it */
+
+static bool is_stopping(struct broker_connector *connector)
+{
+    pthread_mutex_lock(&connector->lock);
+    bool stopping = connector->stopping;
+    pthread_mutex_unlock(&connector->lock);
+    return stopping;
+}
+
+static void on_socket(void *owner, int fd)
+{
+    struct broker_connector *connector = owner;
+    int own_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    pthread_mutex_lock(&connector->lock);
+    connector->work_fd = own_fd;
+    if (connector->stopping)
+        shutdown(fd, SHUT_RDWR);
+    pthread_mutex_unlock(&connector->lock);
+}
+
+static void let_go_of_socket(struct broker_connector *connector)
+{
+    pthread_mutex_lock(&connector->lock);
+    if (connector->work_fd >= 0)
+        close(connector->work_fd);
+    connector->work_fd = -1;
+    pthread_mutex_unlock(&connector->lock);
+}
+
+/* One connection */
+
+struct act {
+    const char *purpose; /* in the connection's name */
+    bool needs_claim, takes_over, declares, keeps_channel, confirms, keeps_link;
+    /* Half of the heartbeat is agreed upon: a broker may be silent for a whole one before it sends (it looks twice in
+     * one), and a consumer must not take that for the end: its limit is then one of ours. */
+    bool listens;
+};
+
+static const struct act acts[] = {
+    [CONNECTOR_OPEN_PUBLISHER] = {"publisher", .declares = true, .keeps_channel = true, .confirms = true,
+        .keeps_link = true},
+    [CONNECTOR_OPEN_CONSUMER] = {"consumer", .needs_claim = true, .declares = true, .keeps_link = true,
+        .listens = true},
+    [CONNECTOR_OPEN_TAP] = {"tap", .declares = true, .keeps_channel = true, .keeps_link = true},
+    [CONNECTOR_OPEN_INTAKE] = {"intake", .declares = true, .keeps_link = true},
+    [CONNECTOR_CHECK_CLAIM] = {"claim", .needs_claim = true, .declares = true},
+    [CONNECTOR_TAKE_OVER] = {"take-over", .needs_claim = true, .takes_over = true},
+};
+
+static enum err claim(struct broker_connector *connector, const struct act *act, struct broker_link *link,
+    struct connector_request *request, char ret_detail[BROKER_DETAIL_BYTES])
+{
+    if (act->takes_over)
+        return broker_claim_take_over(link, WORK_CHANNEL, &connector->claim, &request->ret_owner, ret_detail);
+    return broker_claim_check(link, WORK_CHANNEL, &connector->claim, &request->ret_owner, ret_detail);
+}
+
+static enum err declare(
+    struct broker_connector *connector, struct broker_link *link, char ret_detail[BROKER_DETAIL_BYTES])
+{
+    if (!atomic_exchange(&connector->doubt, false))
+        return OK;
+    enum err failed = broker_topology_declare(link, WORK_CHANNEL, &connector->options, ret_detail);
+    if (failed)
+        atomic_store(&connector->doubt, true);
+    return failed;
+}
+
+static enum err confirm(struct broker_link *link, char ret_detail[BROKER_DETAIL_BYTES])
+{
+    amqp_confirm_select(link->connection, WORK_CHANNEL);
+    amqp_rpc_reply_t reply = amqp_get_rpc_reply(link->connection);
+    return broker_reply_judge(&reply, "asking for confirms", ret_detail);
+}
+
+/* What the request is for, on a connection that is logged in. */
+static enum err work(struct broker_connector *connector, const struct act *act, struct broker_link *link,
+    struct connector_request *request, char ret_detail[BROKER_DETAIL_BYTES])
+{
+    enum err failed = broker_open_channel(link, WORK_CHANNEL, ret_detail);
+    if (!failed && act->needs_claim && connector->has_claim)
+        failed = claim(connector, act, link, request, ret_detail);
+    if (!failed && act->declares)
+        failed = declare(connector, link, ret_detail);
+    if (!failed && act->confirms)
+        failed = confirm(link, ret_detail);
+    if (!failed && !act->keeps_channel)
+        failed = broker_close_channel(link, WORK_CHANNEL, ret_detail);
+    if (!failed && act->keeps_link)
+        failed = broker_login_finish(link);
+    return failed;
+}
+
+static unsigned heartbeat_of(const struct broker_connector *connector, const struct act *act)
+{
+    unsigned heartbeat_s = connector->options.heartbeat_s;
+    return act->listens && heartbeat_s > 1 ? heartbeat_s / 2 : heartbeat_s;
+}
+
+/* Another node of the cluster would say the same. */
+static bool is_final(enum err failed)
+{
+    return failed == OK || failed == ERR_PERMISSION || failed == ERR_CONFIG || failed == ERR_NOT_OWNER;
+}
+
+static enum err try_address(struct broker_connector *connector, const struct broker_address *address,
+    struct connector_request *request, char ret_detail[BROKER_DETAIL_BYTES])
+{
+    const struct act *act = &acts[request->act];
+    struct broker_login login = {.options = &connector->options,
+        .address = address,
+        .purpose = act->purpose,
+        .heartbeat_s = heartbeat_of(connector, act),
+        .on_socket = on_socket,
+        .owner = connector};
+    struct broker_link *link = NULL;
+    enum err failed = broker_log_in(&login, &link, ret_detail);
+    if (!failed) {
+        failed = work(connector, act, link, request, ret_detail);
+        if (!failed && act->keeps_link)
+            request->ret_link = TAKE(link);
+        else if (is_final(failed))
+            broker_log_out(link);
+    }
+    let_go_of_socket(connector);
+    broker_link_free(link);
+    return failed;
+}
+
+/* All addresses */
+
+static void add_detail(
+    struct connector_request *request, const struct broker_address *address, enum err failed, const char *detail)
+{
+    size_t len = strlen(request->ret_detail);
+    snprintf(request->ret_detail + len, BROKER_DETAIL_BYTES - len, "%s%s:%u: %s", len ? "; " : "", address->host,
+        address->port, detail[0] ? detail : err_title(failed));
+}
+
+static enum err try_addresses(struct broker_connector *connector, struct connector_request *request)
+{
+    unsigned count = connector->options.addresses_count;
+    enum err failed = ERR_CONNECT;
+    for (unsigned i = 0; i < count && !is_stopping(connector); i++) {
+        unsigned number = (connector->address + i) % count;
+        const struct broker_address *address = &connector->options.addresses[number];
+        char detail[BROKER_DETAIL_BYTES] = "";
+        failed = try_address(connector, address, request, detail);
+        if (failed)
+            add_detail(request, address, failed, detail);
+        if (is_final(failed)) {
+            connector->address = number;
+            return failed;
+        }
+    }
+    return is_stopping(connector) ? ERR_SHUTTING_DOWN : failed;
+}
+
+/* Requests */
+
+static void on_answer(struct mail *mail, void *receiver)
+{
+    struct connector_request *request = CONTAINER_OF(mail, struct connector_request, mail);
+    request->on_done(request, receiver);
+}
+
+static void on_request(struct mail *mail, void *receiver)
+{
+    struct broker_connector *connector = receiver;
+    struct connector_request *request = CONTAINER_OF(mail, struct connector_request, mail);
+    request->ret_link = NULL;
+    request->ret_owner = (struct broker_claim){.since_s = 0};
+    request->ret_detail[0] = '\0';
+    request->result = try_addresses(connector, request);
+    request->mail.on_receive = on_answer;
+    if (request->reply_to)
+        mailbox_post(request->reply_to, &request->mail);
+    else
+        request->on_done(request, NULL);
+}
+
+void broker_connector_submit(struct broker_connector *connector, struct connector_request *request)
+{
+    assert((request->act != CONNECTOR_OPEN_CONSUMER && request->act != CONNECTOR_TAKE_OVER) || connector->has_claim);
+    request->mail.on_receive = on_request;
+    mailbox_post(&connector->mailbox, &request->mail);
+}
+
+void broker_connector_doubt(struct broker_connector *connector)
+{
+    atomic_store(&connector->doubt, true);
+}
+
+/* A call whose caller has lost patience is freed by whoever comes last. */
+struct call {
+    struct connector_request request;
+    pthread_mutex_t lock;
+    pthread_cond_t done_or_not;
+    bool is_done, is_abandoned;
+};
+
+static void free_call(struct call *call)
+{
+    pthread_mutex_destroy(&call->lock);
+    pthread_cond_destroy(&call->done_or_not);
+    free(call);
+}
+
+static void on_call_done(struct connector_request *request, void *receiver)
+{
+    struct call *call = CONTAINER_OF(request, struct call, request);
+    pthread_mutex_lock(&call->lock);
+    call->is_done = true;
+    bool is_abandoned = call->is_abandoned;
+    pthread_cond_signal(&call->done_or_not);
+    pthread_mutex_unlock(&call->lock);
+    if (is_abandoned) {
+        broker_link_free(call->request.ret_link);
+        free_call(call);
+    }
+}
+
+static bool wait_for_call(struct call *call)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += CALL_S_MAX;
+    pthread_mutex_lock(&call->lock);
+    while (!call->is_done && pthread_cond_clockwait(&call->done_or_not, &call->lock, CLOCK_MONOTONIC, &until) == 0)
+        continue;
+    bool is_done = call->is_done;
+    call->is_abandoned = !is_done;
+    pthread_mutex_unlock(&call->lock);
+    return is_done;
+}
+
+enum err broker_connector_call(struct broker_connector *connector, struct connector_request *request)
+{
+    struct call *call = calloc(1, sizeof *call);
+    if (!call)
+        return request->result = ERR_NO_MEMORY;
+    pthread_mutex_init(&call->lock, NULL);
+    pthread_cond_init(&call->done_or_not, NULL);
+    call->request.act = request->act;
+    call->request.on_done = on_call_done;
+    broker_connector_submit(connector, &call->request);
+    if (!wait_for_call(call)) {
+        snprintf(request->ret_detail, BROKER_DETAIL_BYTES, "no answer from the broker in %d s", CALL_S_MAX);
+        return request->result = ERR_CONNECT_TIMEOUT;
+    }
+    request->result = call->request.result;
+    request->ret_link = call->request.ret_link;
+    request->ret_owner = call->request.ret_owner;
+    memcpy(request->ret_detail, call->request.ret_detail, BROKER_DETAIL_BYTES);
+    free_call(call);
+    return request->result;
+}
+
+/* The thread */
+
+static void on_stop(struct mail *mail, void *receiver)
+{
+    /* It only wakes the thread, which then sees `stopping`. */
+}
+
+static void run(void *context)
+{
+    struct broker_connector *connector = context;
+    broker_login_limit_lookups();
+    while (!is_stopping(connector)) {
+        mailbox_wait(&connector->mailbox, -1);
+        mailbox_work(&connector->mailbox);
+    }
+}
+
+static void free_connector(struct broker_connector *connector)
+{
+    mailbox_done(&connector->mailbox);
+    pthread_mutex_destroy(&connector->lock);
+    free(connector);
+}
+
+enum err broker_connector_new(
+    const struct broker_options *options, const struct broker_claim *claim, struct broker_connector **ret_connector)
+{
+    assert(options->addresses_count > 0 && options->addresses_count <= BROKER_ADDRESSES_MAX);
+    struct broker_connector *connector = calloc(1, sizeof *connector);
+    if (!connector)
+        return ERR_NO_MEMORY;
+    connector->options = *options;
+    connector->has_claim = claim != NULL;
+    if (claim)
+        connector->claim = *claim;
+    connector->doubt = true;
+    connector->work_fd = -1;
+    connector->stop_mail.on_receive = on_stop;
+    connector->mailbox.event_fd = -1;
+    pthread_mutex_init(&connector->lock, NULL);
+    enum err failed = mailbox_init(&connector->mailbox, connector);
+    if (!failed)
+        failed = thread_start(&connector->thread, "broker", run, connector);
+    if (failed) {
+        free_connector(connector);
+        return failed;
+    }
+    *ret_connector = connector;
+    return OK;
+}
+
+void broker_connector_stop(struct broker_connector *connector)
+{
+    if (!connector)
+        return;
+    pthread_mutex_lock(&connector->lock);
+    connector->stopping = true;
+    if (connector->work_fd >= 0)
+        shutdown(connector->work_fd, SHUT_RDWR);
+    pthread_mutex_unlock(&connector->lock);
+    mailbox_post(&connector->mailbox, &connector->stop_mail);
+    thread_join(&connector->thread);
+    mailbox_work(&connector->mailbox); /* what came behind the thread's last look */
+    free_connector(connector);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/login.h"
+
+#include "broker/reply.h"
+#include "broker/tls.h"
+
+#include <amqp_tcp_socket.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/crypto.h>
+#include <resolv.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define CONNECT_S_MAX 3
+#define HANDSHAKE_S_MAX 5
+#define ANSWER_S_MAX 15 /* the first quorum queue of a node takes its time */
+#define FAREWELL_S_MAX 2
+#define LOOKUP_S_MAX 1 /* for each server, and doubled for the second try */
+#define LOOKUP_TRIES 2
+#define FRAME_BYTES_MAX 131072 /* the broker's own maximum */
+#define CREDENTIALS_BYTES 1024
+
+/* One line, user:password. */
+struct credentials {
+    char text[CREDENTIALS_BYTES];
+    const char *user, *password;
+};
+
+void broker_login_limit_lookups(void)
+{
+    if (res_init() != 0)
+        return;
+    _res.retrans = LOOKUP_S_MAX;
+    _res.retry = LOOKUP_TRIES;
+}
+
+static enum err read_credentials(
+    const char *path, struct credentials *ret_credentials, char ret_detail[BROKER_DETAIL_BYTES])
+{
+    char *text = ret_credentials->text;
+    if (!path[0]) {
+        ret_credentials->user = ret_credentials->password = "guest";
+        return OK;
+    }
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        snprintf(ret_detail, BROKER_DETAIL_BYTES, "the broker's credentials %s: %s", path, strerror(errno));
+        return ERR_CONFIG;
+    }
+    setvbuf(file, NULL, _IONBF, 0); /* no second copy of the password in the heap */
+    char *line = fgets(text, CREDENTIALS_BYTES, file);
+    fclose(file);
+    char *colon = line ? strchr(line, ':') : NULL;
+    if (!colon || colon == line) {
+        snprintf(ret_detail, BROKER_DETAIL_BYTES, "the broker's credentials %s: not a line user:password", path);
+        return ERR_CONFIG;
+    }
+    line[strcspn(line, "\r\n")] = '\0';
+    *colon = '\0';
+    ret_credentials->user = line;
+    ret_credentials->password = colon + 1;
+    return OK;
+}
+
+/* Connecting */
+
+static void set_socket_options(int fd, unsigned heartbeat_s)
+{
+    int on = 1;
+    unsigned unacked_ms_max = 2 * heartbeat_s * 1000;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (unacked_ms_max) /* what was sent to a machine that is gone is given up as soon as its silence would be */
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms_max, sizeof unacked_ms_max);
+}
+
+/* The library keeps what the kernel said to itself. */
+static enum err complain_of_connecting(int status, const struct broker_tls *tls, char ret_detail[BROKER_DETAIL_BYTES])
+{
+    enum err failed = broker_err_from_status(status);
+    const char *why = amqp_error_string2(status);
+    if (failed == ERR_TLS && tls->why[0])
+        why = tls->why;
+    else if (failed == ERR_TLS && broker_tls_reason())
+        why = broker_tls_reason();
+    else if (status == AMQP_STATUS_SOCKET_ERROR)
+        why = "refused, or no way to it";
+    snprintf(ret_detail, BROKER_DETAIL_BYTES, "%s: %s", failed == ERR_TLS ? "TLS" : "connecting", why);
+    return failed;
+}
+
+static enum err connect_link(
+    const struct broker_login *login, struct broker_link *link, char ret_detail[BROKER_DETAIL_BYTES])
+{
+    const struct broker_address *address = login->address;
+    struct broker_tls tls = {.on_begin = login->on_socket, .owner = login->owner};
+    amqp_socket_t *socket = NULL;
+    enum err failed = OK;
+    if (login->options->tls)
+        failed = broker_tls_prepare(&tls, link->connection, login->options, address->host, &socket, ret_detail);
+    else if (!(socket = amqp_tcp_socket_new(link->connection)))
+        failed = ERR_NO_MEMORY;
+    if (failed)
+        return failed;
+    int status =
+        amqp_socket_open_noblock(socket, address->host, address->port, &(struct timeval){.tv_sec = CONNECT_S_MAX});
+    if (status != AMQP_STATUS_OK)
+        return complain_of_connecting(status, &tls, ret_detail);
+    link->fd = amqp_socket_get_sockfd(socket);
+    if (login->options->tls) {
+        broker_tls_done(&tls);
+        link->ssl = tls.ssl;
+    } else {
+        login->on_socket(login->owner, link->fd);
+    }
+    return OK;
+}
+
+/* Logging in */
+
+static amqp_table_entry_t text_entry(const char *key, const char *text)
+{
+    return (amqp_table_entry_t){.key = amqp_cstring_bytes(key),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(text)}};
+}
+
+static amqp_table_entry_t true_entry(const char *key)
+{
+    return (amqp_table_entry_t){
+        .key = amqp_cstring_bytes(key), .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}};
+}
+
+static amqp_table_entry_t table_entry(const char *key, amqp_table_t table)
+{
+    return (amqp_table_entry_t){
+        .key = amqp_cstring_bytes(key), .value = {.kind = AMQP_FIELD_KIND_TABLE, .value.table = table}};
+}
+
+static amqp_rpc_reply_t send_login(
+    const struct broker_login *login, struct broker_link *link, const struct credentials *credentials)
+{
+    char machine[64] = "", name[160];
+    gethostname(machine, sizeof machine - 1);
+    snprintf(name, sizeof name, "penstock %s %s:%ld", login->purpose, machine, (long)getpid());
+    amqp_table_entry_t capabilities[] = {true_entry("connection.blocked"), true_entry("consumer_cancel_notify"),
+        true_entry("publisher_confirms"), true_entry("basic.nack"), true_entry("authentication_failure_close")};
+    amqp_table_entry_t properties[] = {text_entry("product", "Penstock"), text_entry("version", PENSTOCK_VERSION),
+        text_entry("information", "on rabbitmq-c " AMQP_VERSION_STRING), text_entry("connection_name", name),
+        table_entry("capabilities", (amqp_table_t){.num_entries = 5, .entries = capabilities})};
+    return amqp_login_with_properties(link->connection, login->options->vhost, 0, FRAME_BYTES_MAX,
+        (int)login->heartbeat_s, &(amqp_table_t){.num_entries = 5, .entries = properties}, AMQP_SASL_METHOD_PLAIN,
+        credentials->user, credentials->password);
+}
+
+static enum err log_in(const struct broker_login *login, struct broker_link *link, char ret_detail[BROKER_DETAIL_BYTES])
+{
+    struct credentials credentials;
+    enum err failed = read_credentials(login->options->credentials_file, &credentials, ret_detail);
+    if (!failed) {
+        amqp_set_handshake_timeout(link->connection, &(struct timeval){.tv_sec = HANDSHAKE_S_MAX});
+        amqp_set_rpc_timeout(link->connection, &(struct timeval){.tv_sec = ANSWER_S_MAX});
+        amqp_rpc_reply_t reply = send_login(login, link, &credentials);
+        failed = broker_reply_judge(&reply, "login", ret_detail);
+    }
+    /* Since TLS 1.3 a broker that wants another certificate says so only now. */
+    if (failed == ERR_TLS && broker_tls_reason())
+        snprintf(ret_detail, BROKER_DETAIL_BYTES, "TLS: %s", broker_tls_reason());
+    OPENSSL_cleanse(&credentials, sizeof credentials);
+    if (failed)
+        return failed;
+    link->heartbeat_s = (unsigned)amqp_get_heartbeat(link->connection);
+    link->frame_bytes_max = (uint32_t)amqp_get_frame_max(link->connection);
+    set_socket_options(link->fd, link->heartbeat_s);
+    return OK;
+}
+
+enum err broker_log_in(
+    const struct broker_login *login, struct broker_link **ret_link, char ret_detail[BROKER_DETAIL_BYTES])
+{
+    struct broker_link *link = calloc(1, sizeof *link);
+    if (!link)
+        return ERR_NO_MEMORY;
+    link->fd = -1;
+    link->connection = amqp_new_connection();
+    snprintf(link->peer, sizeof link->peer, "%s:%u", login->address->host, login->address->port);
+    enum err failed = link->connection ? connect_link(login, link, ret_detail) : ERR_NO_MEMORY;
+    if (!failed)
+        failed = log_in(login, link, ret_detail);
+    if (failed) {
+        broker_link_free(link);
+        return failed;
+    }
+    *ret_link = link;
+    return OK;
+}
+
+enum err broker_open_channel(struct broker_link *link, amqp_channel_t channel, char ret_detail[BROKER_DETAIL_BYTES])
+{
+    amqp_channel_open(link->connection, channel);
+    amqp_rpc_reply_t reply = amqp_get_rpc_reply(link->connection);
+    return broker_reply_judge(&reply, "opening a channel", ret_detail);
+}
+
+enum err broker_close_channel(struct broker_link *link, amqp_channel_t channel, char ret_detail[BROKER_DETAIL_BYTES])
+{
+    amqp_rpc_reply_t reply = amqp_channel_close(link->connection, channel, AMQP_REPLY_SUCCESS);
+    return broker_reply_judge(&reply, "closing a channel", ret_detail);
+}
+
+void broker_log_out(struct broker_link *link)
+{
+    amqp_set_rpc_timeout(link->connection, &(struct timeval){.tv_sec = FAREWELL_S_MAX});
+    amqp_connection_close(link->connection, AMQP_REPLY_SUCCESS);
+}
+
+enum err broker_login_finish(struct broker_link *link)
+{
+    amqp_maybe_release_buffers(link->connection);
+    /* Between two whole frames, as here, it only sets what it is told; the broker hears nothing of it. */
+    int status = amqp_tune_connection(
+        link->connection, amqp_get_channel_max(link->connection), amqp_get_frame_max(link->connection), 0);
+    return status == AMQP_STATUS_OK ? OK : broker_err_from_status(status);
+}

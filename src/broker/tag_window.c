@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/tag_window.h"
+
+#include <stdlib.h>
+
+#define WORD_BITS 64
+
+void tag_window_done(struct tag_window *window)
+{
+    free(window->bits);
+    *window = TAG_WINDOW_EMPTY;
+}
+
+void tag_window_reset(struct tag_window *window)
+{
+    window->first = window->next = 1;
+    window->settled = 0;
+}
+
+static uint64_t *word_of(uint64_t *bits, size_t capacity, uint64_t number)
+{
+    return &bits[(number & (capacity - 1)) / WORD_BITS];
+}
+
+static uint64_t mask_of(uint64_t number)
+{
+    return UINT64_C(1) << (number % WORD_BITS);
+}
+
+static bool is_settled(const struct tag_window *window, uint64_t number)
+{
+    return *word_of(window->bits, window->capacity, number) & mask_of(number);
+}
+
+static bool grow(struct tag_window *window)
+{
+    size_t capacity = window->capacity ? window->capacity * 2 : WORD_BITS;
+    uint64_t *bits = calloc(capacity / WORD_BITS, sizeof *bits);
+    if (!bits)
+        return false;
+    for (uint64_t number = window->first; number < window->next; number++)
+        if (is_settled(window, number))
+            *word_of(bits, capacity, number) |= mask_of(number);
+    free(window->bits);
+    window->bits = bits;
+    window->capacity = capacity;
+    return true;
+}
+
+enum err tag_window_add(struct tag_window *window, uint64_t number)
+{
+    if (number != window->next)
+        return ERR_BUG;
+    if (tag_window_out(window) == window->capacity && !grow(window))
+        return ERR_NO_MEMORY;
+    *word_of(window->bits, window->capacity, number) &= ~mask_of(number);
+    window->next++;
+    return OK;
+}
+
+bool tag_window_settle(struct tag_window *window, uint64_t number)
+{
+    if (number < window->first || number >= window->next || is_settled(window, number))
+        return false;
+    *word_of(window->bits, window->capacity, number) |= mask_of(number);
+    window->settled++;
+    return true;
+}
+
+uint64_t tag_window_take_ack(struct tag_window *window)
+{
+    uint64_t before = window->first;
+    while (window->first < window->next && is_settled(window, window->first))
+        window->first++;
+    window->settled = 0;
+    return window->first == before ? 0 : window->first - 1;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A consumer on a connection: what it says to the broker. */
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "broker/consumer.h"
+#include "broker/reply.h"
+#include "peer.h"
+
+static const char *const queues[] = {"penstock.deliver.1.0"};
+static struct manual_host host;
+static struct peer peer;
+static struct consumer *consumer;
+static struct consumer_tag tags[64];
+static unsigned messages, channels_lost, connections_lost, depth;
+static bool closes_on_message;
+
+static void on_message(void *context, const struct consumer_tag *tag, const struct message *message)
+{
+    cr_assert_lt(messages, ARRAY_LENGTH(tags));
+    tags[messages++] = *tag;
+    if (closes_on_message)
+        consumer_close(consumer);
+}
+
+static void on_channel_lost(void *context, unsigned channel, uint32_t generation, bool is_gone, const char *why)
+{
+    channels_lost++;
+}
+
+static void on_channel_open(void *context, unsigned channel, uint32_t generation)
+{
+}
+
+static void on_lost(void *context, const char *why)
+{
+    cr_expect_eq(channels_lost, 1, "the channels' loss is told first");
+    connections_lost++;
+}
+
+static void on_depth(void *context, unsigned channel, uint32_t messages_ready, uint32_t consumers)
+{
+    depth = messages_ready;
+}
+
+static void hear_method(amqp_method_number_t id, amqp_frame_t *ret_frame)
+{
+    cr_assert(peer_hear(&peer, ret_frame), "0x%x was to come", id);
+    cr_assert_eq(ret_frame->frame_type, AMQP_FRAME_METHOD);
+    cr_assert_eq(ret_frame->payload.method.id, id, "0x%x and not 0x%x", ret_frame->payload.method.id, id);
+}
+
+static void hear_ack(uint64_t number)
+{
+    amqp_frame_t frame;
+    hear_method(AMQP_BASIC_ACK_METHOD, &frame);
+    const amqp_basic_ack_t *ack = frame.payload.method.decoded;
+    cr_expect(ack->delivery_tag == number && ack->multiple, "%lu", (unsigned long)ack->delivery_tag);
+}
+
+static void hear_nothing(void)
+{
+    amqp_frame_t frame;
+    cr_expect(!peer_hear(&peer, &frame));
+}
+
+static void say_messages(uint64_t from, uint64_t to)
+{
+    for (uint64_t number = from; number <= to; number++) {
+        amqp_basic_properties_t properties = {0};
+        peer_say(&peer, 1, AMQP_BASIC_DELIVER_METHOD, &(amqp_basic_deliver_t){.delivery_tag = number});
+        amqp_frame_t header = {.frame_type = AMQP_FRAME_HEADER,
+            .channel = 1,
+            .payload.properties = {.class_id = AMQP_BASIC_CLASS, .decoded = &properties}};
+        cr_assert_eq(amqp_send_frame(peer.connection, &header), AMQP_STATUS_OK);
+    }
+    manual_host_turn(&host);
+}
+
+static void set_up(void)
+{
+    struct consumer_options options = {.queues_count = 1, .queues = queues, .prefetch = 32};
+    struct consumer_listener listener = {.on_message = on_message,
+        .on_channel_lost = on_channel_lost,
+        .on_channel_open = on_channel_open,
+        .on_lost = on_lost,
+        .on_depth = on_depth};
+    amqp_frame_t frame;
+    manual_host_init(&host);
+    cr_assert_eq(consumer_new(&host.host, &options, &listener, &consumer), OK);
+    cr_assert_eq(consumer_open(consumer, peer_begin(&peer)), OK);
+    manual_host_turn(&host);
+    hear_method(AMQP_CHANNEL_OPEN_METHOD, &frame);
+    hear_method(AMQP_BASIC_QOS_METHOD, &frame);
+    cr_assert_eq(((amqp_basic_qos_t *)frame.payload.method.decoded)->prefetch_count, 32);
+    hear_method(AMQP_BASIC_CONSUME_METHOD, &frame);
+    cr_assert_not(((amqp_basic_consume_t *)frame.payload.method.decoded)->no_ack);
+    peer_say(&peer, 1, AMQP_BASIC_CONSUME_OK_METHOD, &(amqp_basic_consume_ok_t){0});
+    manual_host_turn(&host);
+    cr_assert_eq(consumer_channels_consuming(consumer), 1);
+}
+
+static void tear_down(void)
+{
+    consumer_free(consumer);
+    peer_end(&peer);
+}
+
+TestSuite(consumer_link, .init = set_up, .fini = tear_down);
+
+Test(consumer_link, acks_many_at_once_and_only_what_is_contiguous)
+{
+    say_messages(1, 5);
+    cr_assert_eq(messages, 5);
+    consumer_settle(consumer, &tags[2]);
+    consumer_settle(consumer, &tags[1]);
+    consumer_tick(consumer, clock_mono_us());
+    manual_host_turn(&host);
+    hear_nothing();
+    consumer_settle(consumer, &tags[0]);
+    manual_host_turn(&host);
+    hear_nothing();
+    consumer_tick(consumer, clock_mono_us());
+    manual_host_turn(&host);
+    hear_ack(3);
+    consumer_tick(consumer, clock_mono_us());
+    manual_host_turn(&host);
+    hear_nothing();
+}
+
+Test(consumer_link, acks_without_waiting_when_an_eighth_of_the_prefetch_is_settled)
+{
+    say_messages(1, 8);
+    for (unsigned i = 0; i < 4; i++)
+        consumer_settle(consumer, &tags[i]);
+    manual_host_turn(&host);
+    hear_ack(4);
+    consumer_settle(consumer, &tags[4]);
+    say_messages(9, 9);
+    hear_ack(5); /* behind a reading */
+}
+
+Test(consumer_link, acks_what_is_settled_before_it_closes)
+{
+    amqp_frame_t frame;
+    say_messages(1, 2);
+    consumer_settle(consumer, &tags[0]);
+    consumer_close(consumer);
+    cr_expect(channels_lost == 1 && connections_lost == 0);
+    hear_ack(1);
+    hear_method(AMQP_CONNECTION_CLOSE_METHOD, &frame);
+    cr_expect(!consumer_tag_is_current(consumer, &tags[1]));
+    consumer_settle(consumer, &tags[1]);
+}
+
+Test(consumer_link, may_be_closed_by_whoever_takes_a_message)
+{
+    closes_on_message = true;
+    say_messages(1, 3);
+    cr_expect(messages == 1 && channels_lost == 1, "what was read with it comes to nobody");
+    cr_expect(!consumer_is_open(consumer));
+}
+
+Test(consumer_link, answers_a_close_and_opens_the_channel_again)
+{
+    amqp_frame_t frame;
+    peer_say(&peer, 1, AMQP_CHANNEL_CLOSE_METHOD,
+        &(amqp_channel_close_t){.reply_code = BROKER_CODE_NOT_FOUND, .reply_text = amqp_cstring_bytes("NOT_FOUND")});
+    manual_host_turn(&host);
+    hear_method(AMQP_CHANNEL_CLOSE_OK_METHOD, &frame);
+    consumer_tick(consumer, clock_mono_us());
+    manual_host_turn(&host);
+    hear_nothing();
+    consumer_tick(consumer, clock_mono_us() + 2 * US_PER_SECOND);
+    manual_host_turn(&host);
+    hear_method(AMQP_CHANNEL_OPEN_METHOD, &frame);
+}
+
+Test(consumer_link, closes_what_is_left_of_a_cancelled_channel)
+{
+    amqp_frame_t frame;
+    peer_say(
+        &peer, 1, AMQP_BASIC_CANCEL_METHOD, &(amqp_basic_cancel_t){.consumer_tag = amqp_cstring_bytes("penstock")});
+    manual_host_turn(&host);
+    hear_method(AMQP_CHANNEL_CLOSE_METHOD, &frame);
+    consumer_tick(consumer, clock_mono_us() + 2 * US_PER_SECOND);
+    manual_host_turn(&host);
+    hear_nothing(); /* until the close is answered */
+    peer_say(&peer, 1, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
+    manual_host_turn(&host);
+    consumer_tick(consumer, clock_mono_us() + 2 * US_PER_SECOND);
+    manual_host_turn(&host);
+    hear_method(AMQP_CHANNEL_OPEN_METHOD, &frame);
+}
+
+Test(consumer_link, asks_for_the_depth_without_declaring_anything)
+{
+    amqp_frame_t frame;
+    consumer_ask_depth(consumer, 0);
+    manual_host_turn(&host);
+    hear_method(AMQP_QUEUE_DECLARE_METHOD, &frame);
+    cr_expect(((amqp_queue_declare_t *)frame.payload.method.decoded)->passive);
+    peer_say(&peer, 1, AMQP_QUEUE_DECLARE_OK_METHOD,
+        &(amqp_queue_declare_ok_t){.queue = amqp_cstring_bytes(queues[0]), .message_count = 7, .consumer_count = 1});
+    manual_host_turn(&host);
+    cr_expect_eq(depth, 7);
+}
+
+Test(consumer_link, loses_everything_with_the_connection)
+{
+    say_messages(1, 1);
+    peer_end(&peer);
+    manual_host_turn(&host);
+    cr_expect(channels_lost == 1 && connections_lost == 1);
+    cr_expect(!consumer_is_open(consumer) && !consumer_tag_is_current(consumer, &tags[0]));
+    consumer_settle(consumer, &tags[0]);
+    consumer_tick(consumer, clock_mono_us());
+}
