@@ -87,6 +87,7 @@ static void begin(struct bench *bench, unsigned room)
     if (!bench->store.handover)
         die("memory", ERR_NO_MEMORY);
     bench->store.handover->count = 0;
+    bench->store.handover_room = room;
     check("begin", store_begin(&bench->store));
 }
 

@@ -1,22 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JOURNAL_APPEND: the ledger judges, and what is new is written with its deliveries and handed over to delivery. */
-#include "journal/store.h"
-
-#include "runtime/log.h"
+/*
+ * JOURNAL_APPEND: the ledger judges, and what is new is written with its deliveries and handed over to delivery. An
+ * event that is here already under its own id was delivered by the broker, or appended before: it is the same
+ * acceptance, and what the broker still held of it is ours from now on.
+ */
+#include "journal/acceptance.h"
 
 #include <assert.h>
-
-static void hand_over(struct store *store, const struct delivery_row *row, struct event *event)
-{
-    store->handover->deliveries[store->handover->count++] = (struct delivery){
-        .id = row->id,
-        .endpoint = row->endpoint,
-        .state = row->state,
-        .lane = row->lane,
-        .due_us = row->due_us,
-        .event = event_ref(event),
-    };
-}
 
 static enum err add_delivery(struct store *store, struct event *event, int64_t id, uint64_t endpoint)
 {
@@ -28,32 +18,38 @@ static enum err add_delivery(struct store *store, struct event *event, int64_t i
         .lane = LANE_FRESH,
         .due_us = event->parts.accepted_us,
     };
-    enum err result = delivery_rows_add(&store->deliveries, &row);
-    if (!result)
-        result = books_add(&store->books, &event->parts, endpoint, BOOK_ACCEPTED, 1, store->now_mono_us);
-    if (!result)
-        hand_over(store, &row, event);
-    return result;
+    enum err result = acceptance_add_delivery(store, event, &row);
+    return result ? result : acceptance_hand_over(store, &row, event);
 }
 
-static enum err add_event(struct store *store, struct journal_append *append)
+/* Of an event that the ledger knows under its own id; the history may have expired before it. */
+static enum err meet(struct store *store, struct journal_append *append)
+{
+    int64_t seq;
+    enum err result = acceptance_find(store, append->event, &seq);
+    if (result == ERR_UNAVAILABLE) {
+        append->request.result = ERR_UNAVAILABLE; /* the partner's next try gets a new id */
+        return OK;
+    }
+    append->ret_id = append->event->parts.id;
+    if (result)
+        return result == ERR_NOT_FOUND ? OK : result;
+    return acceptance_take_over(store, seq, append->event);
+}
+
+/* False in *ret_added: there is an event of this id. */
+static enum err add_event(struct store *store, struct journal_append *append, bool *ret_added)
 {
     struct event *event = append->event;
     int64_t seq = store->next_seq;
     unsigned deliveries = append->endpoints_count ? append->endpoints_count : 1;
     enum err result = event_rows_add(&store->events, seq, event, deliveries);
-    if (result == ERR_EXISTS) {
-        /*
-         * Without a key: the same event came twice. With one that the ledger does not know: another event has this id,
-         * by a chance of 2^-44, and must not swallow it. The partner's next try gets a new id.
-         */
-        append->request.result = event->parts.key.len ? ERR_UNAVAILABLE : ERR_EXISTS;
-        append->ret_id = event->parts.id;
-        return OK;
-    }
+    *ret_added = !result;
+    if (result)
+        return result == ERR_EXISTS ? meet(store, append) : result;
     store->next_seq++;
     int64_t first_id = seq * ACCOUNT_ENDPOINTS_MAX;
-    if (!result && append->endpoints_count == 0)
+    if (append->endpoints_count == 0)
         result = add_delivery(store, event, first_id, 0);
     for (unsigned i = 0; i < append->endpoints_count && !result; i++)
         result = add_delivery(store, event, first_id + i, append->endpoints[i]);
@@ -61,56 +57,51 @@ static enum err add_event(struct store *store, struct journal_append *append)
     return result;
 }
 
-/* Kept, and said to whoever reads the log: not for each of a partner that doesn't stop. */
-static enum err keep_conflict(struct store *store, const struct event_id *first, const struct event *event)
+static enum err add_to_outbox(struct store *store, struct journal_append *append)
 {
-    bool is_new;
-    enum err result = conflict_rows_add(&store->conflicts, first, store->now_us, event, &is_new);
-    if (result || !is_new || store->now_mono_us - store->conflict_said_us < US_PER_SECOND)
+    append->ret_id = append->event->parts.id;
+    return outbox_add(store, append->event);
+}
+
+static enum err append_keyed(struct store *store, struct journal_append *append)
+{
+    enum ledger_finding finding;
+    struct event_id first;
+    bool added;
+    enum err result = ledger_look_up(&store->ledger, &append->ledger_key, append->event, &finding, &first);
+    if (result)
         return result;
-    char id[EVENT_ID_TEXT_BYTES];
-    event_id_format(first, id);
-    log_warn("other money came under the key of an accepted event: refused, and kept as a conflict first=%s "
-             "partner=%.*s account=%.*s",
-        id, SLICE_ARGS(event->parts.partner), SLICE_ARGS(event->parts.account));
-    store->conflict_said_us = store->now_mono_us;
+    switch (finding) {
+    case LEDGER_NEW:
+        result = add_event(store, append, &added);
+        return result || !added ? result : ledger_add(&store->ledger, &append->ledger_key, append->event);
+    case LEDGER_DUPLICATE:
+        if (memcmp(&first, &append->event->parts.id, sizeof first) == 0)
+            return meet(store, append);
+        append->request.result = ERR_EXISTS;
+        append->ret_id = first;
+        return OK;
+    case LEDGER_CONFLICT:
+        append->request.result = ERR_CONFLICT;
+        append->ret_id = first;
+        return acceptance_keep_conflict(store, &first, append->event);
+    case LEDGER_DAMAGED:
+        break;
+    }
+    append->request.result = ERR_DAMAGED;
     return OK;
 }
 
 enum err store_append(struct store *store, struct journal_request *request)
 {
     struct journal_append *append = CONTAINER_OF(request, struct journal_append, request);
-    struct event *event = append->event;
+    bool added;
     assert(append->endpoints_count <= ACCOUNT_ENDPOINTS_MAX);
-    if (!reserve_admits(&store->reserve, event->parts.class)) {
+    if (!reserve_admits(&store->reserve, append->event->parts.class)) {
         request->result = ERR_DISK_FULL;
         return OK;
     }
-    if (event->parts.key.len == 0)
-        return add_event(store, append);
-
-    enum ledger_finding finding;
-    struct event_id first;
-    enum err result = ledger_look_up(&store->ledger, &append->ledger_key, event, &finding, &first);
-    if (result)
-        return result;
-    switch (finding) {
-    case LEDGER_NEW:
-        result = add_event(store, append);
-        if (!result && request->result == OK)
-            result = ledger_add(&store->ledger, &append->ledger_key, event);
-        return result;
-    case LEDGER_DUPLICATE:
-        request->result = ERR_EXISTS;
-        append->ret_id = first;
-        return OK;
-    case LEDGER_CONFLICT:
-        request->result = ERR_CONFLICT;
-        append->ret_id = first;
-        return keep_conflict(store, &first, event);
-    case LEDGER_DAMAGED:
-        break;
-    }
-    request->result = ERR_DAMAGED;
-    return OK;
+    if (append->to_outbox)
+        return add_to_outbox(store, append);
+    return append->event->parts.key.len ? append_keyed(store, append) : add_event(store, append, &added);
 }

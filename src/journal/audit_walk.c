@@ -135,7 +135,7 @@ static enum err check_body(struct audit_run *run, const struct unit *unit, bool 
 static enum err look_at_deliveries(struct audit_run *run, const struct unit *unit)
 {
     unsigned there = 0;
-    bool is_open = false;
+    bool is_open = unit->promised == 0; /* in the outbox */
     enum err result = OK;
     for (unsigned i = 0; i < unit->count && !result; i++) {
         const struct delivery_row *row = &unit->rows[i];

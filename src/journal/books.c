@@ -140,6 +140,12 @@ enum err books_add(struct books *books, const struct event_parts *parts, uint64_
     return OK;
 }
 
+void books_pass(struct books *books, int64_t now_mono_us)
+{
+    if (books->since_us == 0 && !books->given_up)
+        books->since_us = now_mono_us;
+}
+
 bool books_are_due(const struct books *books, int64_t now_mono_us)
 {
     return books->count >= BOOKS_ROWS_MAX || (books->since_us != 0 && now_mono_us - books->since_us >= BOOKS_HELD_US);

@@ -79,6 +79,9 @@ void books_done(struct books *books);
 enum err books_add(struct books *books, const struct event_parts *parts, uint64_t endpoint, enum book_column column,
     int sign, int64_t now_mono_us) MUST_CHECK;
 
+/* An event that is not counted: it brings no number, but those behind it are not to be looked for from here on. */
+void books_pass(struct books *books, int64_t now_mono_us);
+
 /* The open transaction changes what older rows count as: the books go with it. */
 void books_demand(struct books *books);
 

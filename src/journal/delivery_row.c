@@ -14,15 +14,23 @@ bool delivery_row_may_move(enum delivery_state from, enum delivery_state to)
            (waits_to_be_sent(from) && delivery_state_may_move(DELIVERY_SENDING, to));
 }
 
-void delivery_row_move(struct delivery_row *row, const struct delivery_move *move, int64_t now_us)
+/* Something of the event has come to an end that the broker can't know of. */
+static bool takes_over(enum delivery_state to)
+{
+    return to == DELIVERY_WAITING || to == DELIVERY_PARKED || to == DELIVERY_DEAD;
+}
+
+bool delivery_row_move(struct delivery_row *row, const struct delivery_move *move, int64_t now_us)
 {
     assert(delivery_row_may_move(row->state, move->to));
+    bool takes_event_over = row->held && takes_over(move->to);
+    row->held = row->held && move->to == DELIVERY_SENDING;
     row->state = move->to;
     row->settled_us = now_us;
     row->reason = move->to == DELIVERY_PARKED ? move->reason : PARK_NONE;
     row->started_us = row->duration_us = row->http_status = 0;
     if (move->to == DELIVERY_SENDING)
-        return;
+        return false;
     row->lane = move->lane;
     row->failures = move->failures;
     if (move->to == DELIVERY_PENDING)
@@ -30,13 +38,14 @@ void delivery_row_move(struct delivery_row *row, const struct delivery_move *mov
     if (move->to == DELIVERY_WAITING)
         row->due_us = move->due_us;
     if (!move->attempt)
-        return;
+        return takes_event_over;
     row->attempts = move->attempt->number;
     if (move->to == DELIVERY_DELIVERED) {
         row->started_us = move->attempt->started_us;
         row->duration_us = move->attempt->duration_us;
         row->http_status = move->attempt->end.http_status;
     }
+    return takes_event_over;
 }
 
 void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us)
@@ -45,4 +54,5 @@ void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us)
     row->reason = PARK_DAMAGED;
     row->lane = LANE_RETRY;
     row->settled_us = now_us;
+    row->held = false;
 }

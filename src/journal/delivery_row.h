@@ -21,6 +21,7 @@ struct delivery_row {
     /* the attempt that delivered; zeros without one */
     int64_t started_us, duration_us;
     int http_status;
+    bool held; /* the broker's: see "Who owns an event" in journal.h. Pending or sending, then */
 };
 
 /*
@@ -43,13 +44,16 @@ struct delivery_move {
  * Moves the row; asserts the way. A start (to sending) keeps lane, failures and attempts. A way back to pending begins
  * a new round: the generation goes up, so that an answer of the old one is recognized, and the attempt that delivered
  * leaves the row (its caller keeps it elsewhere).
+ *
+ * A held one stays held only while it is sent. True when the move makes its event the journal's own: then none
+ * of the event's other rows may stay held, which is the caller's to write.
  */
-void delivery_row_move(struct delivery_row *row, const struct delivery_move *move, int64_t now_us);
+bool delivery_row_move(struct delivery_row *row, const struct delivery_move *move, int64_t now_us);
 
 /*
  * The way of a row that can't be believed, wherever it says it is: parked for a person. Its numbers stay, for what they
- * are worth; it is never sent again (an operator settles or discards it), and its checksum is one over what is left of
- * it.
+ * are worth; it is never sent again (an operator settles or discards it), it is held no more, and its checksum is one
+ * over what is left of it.
  */
 void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us);
 

@@ -8,13 +8,19 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define SET_COLUMNS                                                                                     \
+    "endpoint = ?2, state = ?3, reason = ?4, lane = ?5, generation = ?6, attempts = ?7, failures = ?8," \
+    " due_us = ?9, settled_us = ?10, started_us = ?11, duration_us = ?12, http_status = ?13"
+
 /* States and reasons are written out, since a partial index serves only a query that says its condition literally. */
 static const char *const texts[DELIVERIES_STATEMENTS] = {
-    [DELIVERIES_ADD] = "INSERT INTO deliveries(" DELIVERY_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [DELIVERIES_ADD] = "INSERT INTO deliveries(" DELIVERY_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [DELIVERIES_READ] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id = ?",
-    [DELIVERIES_WRITE] = "UPDATE deliveries SET endpoint = ?2, state = ?3, reason = ?4, lane = ?5, generation = ?6,"
-                         " attempts = ?7, failures = ?8, due_us = ?9, settled_us = ?10, started_us = ?11,"
-                         " duration_us = ?12, http_status = ?13, crc = ?14 WHERE id = ?1",
+    [DELIVERIES_READ_EVENT] =
+        "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
+    /* Without `held`, one index less is looked at. */
+    [DELIVERIES_WRITE] = "UPDATE deliveries SET " SET_COLUMNS ", crc = ?15 WHERE id = ?1",
+    [DELIVERIES_WRITE_HELD] = "UPDATE deliveries SET " SET_COLUMNS ", held = ?14, crc = ?15 WHERE id = ?1",
     [DELIVERIES_ADD_ATTEMPT] = "INSERT OR REPLACE INTO attempts(" ATTEMPT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [DELIVERIES_ADD_ACT] = "INSERT INTO acts(delivery, at_us, from_state, to_state, generation, note, crc)"
                            " VALUES(?,?,?,?,?,?,?)",
@@ -24,8 +30,10 @@ static const char *const texts[DELIVERIES_STATEMENTS] = {
                                " AND state = 3 AND reason = ? AND id > ? ORDER BY id LIMIT ?",
     [DELIVERIES_LIST_FAR_AHEAD] = "SELECT id FROM deliveries INDEXED BY deliveries_waiting WHERE state = 2"
                                   " AND due_us > ? LIMIT ?",
+    [DELIVERIES_LIST_HELD] =
+        "SELECT id FROM deliveries INDEXED BY deliveries_held WHERE held = 1 AND id >= ? ORDER BY id",
     [DELIVERIES_LIST_PENDING] = "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_pending"
-                                " WHERE endpoint = ? AND state = 0 AND id > ? ORDER BY id LIMIT ?",
+                                " WHERE endpoint = ? AND state = 0 AND held = 0 AND id > ? ORDER BY id LIMIT ?",
     [DELIVERIES_LIST_WAITING] = "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_waiting"
                                 " WHERE endpoint = ? AND state = 2 AND due_us <= ? AND (due_us, id) > (?, ?)"
                                 " ORDER BY due_us, id LIMIT ?",
@@ -33,7 +41,7 @@ static const char *const texts[DELIVERIES_STATEMENTS] = {
                             " AND state = 2 AND (due_us, id) > (?, ?) ORDER BY due_us, id LIMIT 1",
     [DELIVERIES_COUNT_OPEN] = "SELECT endpoint, sum(pending), sum(waiting), sum(releasable), sum(unrouted), min(due_us)"
                               " FROM (SELECT endpoint, count(*) pending, 0 waiting, 0 releasable, 0 unrouted,"
-                              " NULL due_us FROM deliveries WHERE state = 0 GROUP BY endpoint UNION ALL"
+                              " NULL due_us FROM deliveries WHERE state = 0 AND held = 0 GROUP BY endpoint UNION ALL"
                               " SELECT endpoint, 0, count(*), 0, 0, min(due_us) FROM deliveries WHERE state = 2"
                               " GROUP BY endpoint UNION ALL"
                               " SELECT endpoint, 0, 0, sum(reason IN (2, 3)), sum(reason = 1), NULL FROM deliveries"
@@ -73,9 +81,10 @@ bool delivery_row_take(const struct sql_use *use, int column, struct delivery_ro
         .started_us = sql_column_int(use, column + 10),
         .duration_us = sql_column_int(use, column + 11),
         .http_status = (int)sql_column_int(use, column + 12),
+        .held = sql_column_int(use, column + 13) == 1,
     };
     return (unsigned)ret_row->state < DELIVERY_STATES && (unsigned)ret_row->lane <= LANE_REPLAY &&
-           checksum_delivery(ret_row) == sql_column_int(use, column + 13);
+           checksum_delivery(ret_row) == sql_column_int(use, column + 14);
 }
 
 static enum err write_once(
@@ -95,6 +104,7 @@ static enum err write_once(
     sql_bind_int(&use, row->started_us);
     sql_bind_int(&use, row->duration_us);
     sql_bind_int(&use, row->http_status);
+    sql_bind_int(&use, row->held);
     sql_bind_int(&use, checksum_delivery(row));
     return sql_execute(&use);
 }
@@ -147,7 +157,49 @@ enum err delivery_rows_read(struct delivery_rows *rows, int64_t id, struct deliv
     return result;
 }
 
+enum err delivery_rows_read_event(struct delivery_rows *rows, int64_t event,
+    struct delivery_listed ret_listed[ACCOUNT_ENDPOINTS_MAX], unsigned *ret_count)
+{
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_READ_EVENT]);
+    unsigned count = 0;
+    bool row = false;
+    enum err result;
+    sql_bind_int(&use, event * ACCOUNT_ENDPOINTS_MAX);
+    sql_bind_int(&use, event * ACCOUNT_ENDPOINTS_MAX + ACCOUNT_ENDPOINTS_MAX - 1);
+    sql_bind_int(&use, ACCOUNT_ENDPOINTS_MAX);
+    while (!(result = sql_step(&use, &row)) && row) {
+        ret_listed[count].damaged = !delivery_row_take(&use, 0, &ret_listed[count].row);
+        count++;
+    }
+    sql_finish(&use);
+    *ret_count = count;
+    return result;
+}
+
 /* Moving. */
+
+enum err delivery_rows_take_over(struct delivery_rows *rows, int64_t event, int64_t now_us,
+    struct delivery_row ret_pending[ACCOUNT_ENDPOINTS_MAX], unsigned *ret_count)
+{
+    struct delivery_listed listed[ACCOUNT_ENDPOINTS_MAX];
+    unsigned count;
+    *ret_count = 0;
+    enum err result = delivery_rows_read_event(rows, event, listed, &count);
+    for (unsigned i = 0; i < count && !result; i++) {
+        struct delivery_row *row = &listed[i].row;
+        if (!row->held)
+            continue;
+        if (listed[i].damaged) {
+            result = delivery_rows_park_damaged(rows, row->id, now_us);
+            continue;
+        }
+        row->held = false;
+        result = write_row(rows, DELIVERIES_WRITE_HELD, row);
+        if (row->state == DELIVERY_PENDING)
+            ret_pending[(*ret_count)++] = *row;
+    }
+    return result;
+}
 
 static enum err add_attempt(struct delivery_rows *rows, int64_t delivery, const struct attempt *attempt)
 {
@@ -190,8 +242,14 @@ enum err delivery_rows_move_row(
     enum err result = row->state == DELIVERY_DELIVERED ? unfold_attempt(rows, row) : OK;
     if (result)
         return result;
-    delivery_row_move(row, move, now_us);
-    result = write_row(rows, DELIVERIES_WRITE, row);
+    enum delivery_statement write = row->held ? DELIVERIES_WRITE_HELD : DELIVERIES_WRITE;
+    bool takes_over = delivery_row_move(row, move, now_us);
+    result = write_row(rows, write, row);
+    if (!result && takes_over) {
+        struct delivery_row siblings[ACCOUNT_ENDPOINTS_MAX]; /* their owner has them in memory, or will load them */
+        unsigned count;
+        result = delivery_rows_take_over(rows, row->id / ACCOUNT_ENDPOINTS_MAX, now_us, siblings, &count);
+    }
     if (!result && move->attempt && move->to != DELIVERY_DELIVERED)
         result = add_attempt(rows, row->id, move->attempt);
     /* A page that can't be read while half of the move is written: no matter of this row alone. */
@@ -217,7 +275,7 @@ enum err delivery_rows_park_damaged(struct delivery_rows *rows, int64_t id, int6
     if (result && result != ERR_DAMAGED)
         return result;
     delivery_row_park_damaged(&row, now_us);
-    return write_row(rows, DELIVERIES_WRITE, &row);
+    return write_row(rows, DELIVERIES_WRITE_HELD, &row);
 }
 
 enum err delivery_rows_add_act(struct delivery_rows *rows, const struct delivery_row *after, enum delivery_state from,
@@ -257,6 +315,27 @@ enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint
     sql_bind_int(&use, reason);
     sql_bind_int(&use, after_id);
     return take_ids(&use, count_max, ret_ids, ret_count);
+}
+
+enum err delivery_rows_list_held(struct delivery_rows *rows, int64_t after_event, unsigned count_max,
+    struct journal_held *ret_held, unsigned *ret_count)
+{
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_HELD]);
+    unsigned count = 0;
+    bool row = false;
+    enum err result;
+    sql_bind_int(&use, (after_event + 1) * ACCOUNT_ENDPOINTS_MAX);
+    while (!(result = sql_step(&use, &row)) && row) {
+        int64_t event = sql_column_int(&use, 0) / ACCOUNT_ENDPOINTS_MAX;
+        if (count > 0 && ret_held[count - 1].event == event)
+            continue;
+        if (count == count_max)
+            break;
+        ret_held[count++] = (struct journal_held){.event = event};
+    }
+    sql_finish(&use);
+    *ret_count = count;
+    return result;
 }
 
 /* Moves each of the rows as they are, whatever their generation; a damaged one is parked as such. */
@@ -366,7 +445,8 @@ static enum err list_state(struct sql_use *use, enum delivery_state state, const
         }
         struct delivery_listed *listed = &list[*count];
         listed->damaged = !delivery_row_take(use, 0, &listed->row);
-        bool is_stale = !listed->damaged && (listed->row.state != state || listed->row.endpoint != load->endpoint);
+        bool is_stale = !listed->damaged &&
+                        (listed->row.state != state || listed->row.held || listed->row.endpoint != load->endpoint);
         if (!is_stale) /* else the index is damaged, and the row is somewhere else by its own account */
             (*count)++;
     }

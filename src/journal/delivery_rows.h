@@ -15,12 +15,15 @@
 enum delivery_statement {
     DELIVERIES_ADD,
     DELIVERIES_READ,
+    DELIVERIES_READ_EVENT,
     DELIVERIES_WRITE,
+    DELIVERIES_WRITE_HELD,
     DELIVERIES_ADD_ATTEMPT,
     DELIVERIES_ADD_ACT,
     DELIVERIES_LIST_SENDING,
     DELIVERIES_LIST_PARKED,
     DELIVERIES_LIST_FAR_AHEAD,
+    DELIVERIES_LIST_HELD,
     DELIVERIES_LIST_PENDING,
     DELIVERIES_LIST_WAITING,
     DELIVERIES_NEXT_DUE,
@@ -36,8 +39,7 @@ struct delivery_rows {
 /* The columns that delivery_row_take reads, in its order. */
 #define DELIVERY_COLUMNS                                                                                              \
     "id, endpoint, state, reason, lane, generation, attempts, failures, due_us, settled_us, started_us, duration_us," \
-    " http_status, crc"
-#define DELIVERY_COLUMNS_COUNT 14
+    " http_status, held, crc"
 /* Reads the row from `column` on. False when it is not what was written; it is filled all the same. */
 bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row);
 
@@ -49,6 +51,16 @@ enum err delivery_rows_add(struct delivery_rows *rows, const struct delivery_row
 /* ERR_NOT_FOUND, ERR_DAMAGED. */
 enum err delivery_rows_read(struct delivery_rows *rows, int64_t id, struct delivery_row *ret_row) MUST_CHECK;
 
+/* A row as a list brought it, believed or not. */
+struct delivery_listed {
+    struct delivery_row row;
+    bool damaged;
+};
+
+/* The rows of one event, in order; those that are not there are left out. */
+enum err delivery_rows_read_event(struct delivery_rows *rows, int64_t event,
+    struct delivery_listed ret_listed[ACCOUNT_ENDPOINTS_MAX], unsigned *ret_count) MUST_CHECK;
+
 /* Which delivery, and where it is believed to be. */
 struct delivery_expected {
     int64_t id;
@@ -59,6 +71,7 @@ struct delivery_expected {
 /*
  * Moves one delivery and records the attempt that comes with it. ERR_MOVED_ON: it is not there, or not in this state of
  * this generation any more; ERR_DAMAGED: its row can't be believed. Both leave all as it was.
+ * Where the move takes its event over, the other rows go with it.
  */
 enum err delivery_rows_move(struct delivery_rows *rows, const struct delivery_expected *expected,
     const struct delivery_move *move, int64_t now_us) MUST_CHECK;
@@ -69,6 +82,17 @@ enum err delivery_rows_move_row(
 
 /* Parks a row that can't be believed, whatever it says, so that a person finds it. ERR_NOT_FOUND. */
 enum err delivery_rows_park_damaged(struct delivery_rows *rows, int64_t id, int64_t now_us) MUST_CHECK;
+
+/*
+ * One event becomes the journal's own: none of its rows is held any more. `ret_pending` gets those that were held and
+ * pending, which are to be sent from now on; a damaged one is parked as such.
+ */
+enum err delivery_rows_take_over(struct delivery_rows *rows, int64_t event, int64_t now_us,
+    struct delivery_row ret_pending[ACCOUNT_ENDPOINTS_MAX], unsigned *ret_count) MUST_CHECK;
+
+/* Events with a number beyond `after_event` of which something is held, in order; only `event` of each is filled in. */
+enum err delivery_rows_list_held(struct delivery_rows *rows, int64_t after_event, unsigned count_max,
+    struct journal_held *ret_held, unsigned *ret_count) MUST_CHECK;
 
 /* What an operator did, and why: kept as long as the delivery. */
 enum err delivery_rows_add_act(struct delivery_rows *rows, const struct delivery_row *after, enum delivery_state from,
@@ -89,12 +113,6 @@ enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint, en
 /* Parked ones of one endpoint and reason with an id beyond `after_id`; `ret_ids` has room for count_max. */
 enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint, enum park_reason reason,
     int64_t after_id, unsigned count_max, int64_t *ret_ids, unsigned *ret_count) MUST_CHECK;
-
-/* A row as a list brought it, believed or not. */
-struct delivery_listed {
-    struct delivery_row row;
-    bool damaged;
-};
 
 /* Fills `ret_listed` (room for count_max) in the order of journal_load; `ret_more` when there are more. */
 enum err delivery_rows_list_due(struct delivery_rows *rows, const struct journal_load *load,

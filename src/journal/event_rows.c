@@ -12,6 +12,7 @@ static const char *const texts[EVENTS_STATEMENTS] = {
     [EVENTS_READ_BODY] = "SELECT body, crc FROM bodies WHERE seq = ?",
     [EVENTS_HAS_BODY] = "SELECT count(*) FROM bodies WHERE seq = ?",
     [EVENTS_FIND] = "SELECT seq FROM events WHERE id = ?",
+    [EVENTS_READ_ID] = "SELECT id FROM events WHERE seq = ?",
 };
 
 enum err event_rows_init(struct event_rows *rows, sqlite3 *db)
@@ -80,6 +81,23 @@ enum err event_rows_find(struct event_rows *rows, const struct event_id *id, int
     struct sql_use use = sql_use(rows->statements[EVENTS_FIND]);
     sql_bind_blob(&use, id_slice(id));
     return sql_execute_int(&use, ret_seq);
+}
+
+enum err event_rows_read_id(struct event_rows *rows, int64_t seq, struct event_id *ret_id)
+{
+    struct sql_use use = sql_use(rows->statements[EVENTS_READ_ID]);
+    bool row;
+    sql_bind_int(&use, seq);
+    enum err result = sql_step(&use, &row);
+    if (!result) {
+        struct slice id = row ? sql_column_slice(&use, 0) : (struct slice){0};
+        if (id.len == sizeof ret_id->bytes)
+            memcpy(ret_id->bytes, id.data, id.len);
+        else
+            result = ERR_NOT_FOUND;
+    }
+    sql_finish(&use);
+    return result;
 }
 
 /* The body stays in the statement until that is finished. */

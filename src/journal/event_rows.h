@@ -16,6 +16,7 @@ enum event_statement {
     EVENTS_READ_BODY,
     EVENTS_HAS_BODY,
     EVENTS_FIND,
+    EVENTS_READ_ID,
     EVENTS_STATEMENTS
 };
 
@@ -58,6 +59,9 @@ enum err event_rows_has_body(struct event_rows *rows, int64_t seq, bool *ret_has
 
 /* ERR_NOT_FOUND when there is none. */
 enum err event_rows_find(struct event_rows *rows, const struct event_id *id, int64_t *ret_seq) MUST_CHECK;
+
+/* Of the row with this number, believed or not. ERR_NOT_FOUND when there is none, or it has not the form of an id. */
+enum err event_rows_read_id(struct event_rows *rows, int64_t seq, struct event_id *ret_id) MUST_CHECK;
 
 /*
  * The caller holds the first reference. `ret_deliveries` (may be NULL): how many were made of it. ERR_DAMAGED: the row

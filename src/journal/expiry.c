@@ -11,14 +11,17 @@
 #define BODIES_PER_STEP 512
 #define EVENTS_PER_STEP 128
 #define CONFLICTS_PER_STEP 256
+#define ALIASES_PER_STEP 256
 
 static_assert(DELIVERY_DELIVERED == 4 && DELIVERY_DISCARDED == 6, "the statements have these numbers in their text");
 
 static const char *const texts[EXPIRY_STATEMENTS] = {
     [EXPIRY_LIST_BODIES] = "SELECT b.seq, e.accepted_us FROM bodies b LEFT JOIN events e ON e.seq = b.seq"
                            " WHERE b.seq > ? ORDER BY b.seq LIMIT ?",
-    /* What its event promises and is not there counts as open: the body is all that is left of it. */
-    [EXPIRY_HAS_OPEN] = "SELECT coalesce((SELECT deliveries FROM events WHERE seq = ?3), 0) > count(*) FROM deliveries"
+    /* What its event promises and is not there counts as open: the body is all that is left of it. So does what
+     * promises nothing, which waits for the broker. */
+    [EXPIRY_HAS_OPEN] = "SELECT coalesce((SELECT max(deliveries, 1) FROM events WHERE seq = ?3), 0) > count(*)"
+                        " FROM deliveries"
                         " WHERE id BETWEEN ?1 AND ?2 AND state IN (4, 6)",
     [EXPIRY_DROP_BODY] = "DELETE FROM bodies WHERE seq = ?",
     [EXPIRY_LIST_EVENTS] = "SELECT seq, accepted_us FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
@@ -29,6 +32,8 @@ static const char *const texts[EXPIRY_STATEMENTS] = {
     [EXPIRY_DROP_EVENT] = "DELETE FROM events WHERE seq = ?",
     [EXPIRY_DROP_CONFLICTS] = "DELETE FROM conflicts WHERE seq IN (SELECT seq FROM conflicts ORDER BY seq LIMIT ?)"
                               " AND last_us < ?",
+    [EXPIRY_DROP_ALIASES] = "DELETE FROM aliases WHERE id IN (SELECT id FROM aliases WHERE at_us < ?"
+                            " ORDER BY at_us LIMIT ?)",
     /* The newest event that went: until then the ledger knows events that the history does not. */
     [EXPIRY_NOTE] = "INSERT INTO meta(key, value) VALUES('history_us', ?) ON CONFLICT(key) DO UPDATE"
                     " SET value = max(value, excluded.value)",
@@ -164,7 +169,7 @@ static enum err read_deliveries(struct expiry *expiry, int64_t seq, unsigned exp
                     (it->state == DELIVERY_DELIVERED || it->state == DELIVERY_DISCARDED);
     }
     sql_finish(&use);
-    *ret_over = *ret_over && count == expected;
+    *ret_over = *ret_over && count == expected && count > 0;
     return result;
 }
 
@@ -237,11 +242,24 @@ static enum err expire_conflicts(struct store *store, int64_t now_us, bool *ret_
     return result;
 }
 
+static enum err expire_aliases(struct store *store, int64_t now_us, bool *ret_more)
+{
+    if (store->expiry.policy.history_us == 0)
+        return OK;
+    struct sql_use use = sql_use(store->expiry.statements[EXPIRY_DROP_ALIASES]);
+    sql_bind_int(&use, now_us - store->expiry.policy.history_us);
+    sql_bind_int(&use, ALIASES_PER_STEP);
+    enum err result = sql_execute(&use);
+    *ret_more = !result && sqlite3_changes64(store->db) == ALIASES_PER_STEP;
+    return result;
+}
+
 static enum err (*const phases[EXPIRY_PHASES])(struct store *store, int64_t now_us, bool *ret_more) = {
     [EXPIRY_LEDGER] = expire_ledger,
     [EXPIRY_BODIES] = expire_bodies,
     [EXPIRY_HISTORY] = expire_history,
     [EXPIRY_CONFLICTS] = expire_conflicts,
+    [EXPIRY_ALIASES] = expire_aliases,
 };
 
 enum err expiry_step(struct store *store, int64_t now_us)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is over goes: slices of the ledger (90 and 35 days), bodies of what is delivered (7 days by default), the
- * history of what is delivered (90 days), conflicts (as the history). Apart from each other, and in steps of a few
- * milliseconds each with a transaction of its own, so that no answer waits for more than one of them (bench/README.md
- * has the longest commit). Nothing that is still open, parked or dead expires.
+ * history of what is delivered (90 days), conflicts and aliases (as the history). Apart from each other, and in steps
+ * of a few milliseconds each with a transaction of its own, so that no answer waits for more than one of them
+ * (bench/README.md has the longest commit). Nothing that is still open, parked or dead expires, nor what is in the
+ * outbox.
  *
  * What expires with the history leaves its number in the books. A round goes through all of it and begins again some
  * minutes later; a body that was passed over since its delivery was open is looked at again a day later.
@@ -38,11 +39,12 @@ enum expiry_statement {
     EXPIRY_DROP_ACTS,
     EXPIRY_DROP_EVENT,
     EXPIRY_DROP_CONFLICTS,
+    EXPIRY_DROP_ALIASES,
     EXPIRY_NOTE,
     EXPIRY_STATEMENTS
 };
 
-enum expiry_phase { EXPIRY_LEDGER, EXPIRY_BODIES, EXPIRY_HISTORY, EXPIRY_CONFLICTS, EXPIRY_PHASES };
+enum expiry_phase { EXPIRY_LEDGER, EXPIRY_BODIES, EXPIRY_HISTORY, EXPIRY_CONFLICTS, EXPIRY_ALIASES, EXPIRY_PHASES };
 
 struct expiry {
     struct expiry_policy policy;

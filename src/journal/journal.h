@@ -121,11 +121,13 @@ struct journal_received_delivery {
     uint64_t endpoint;
 };
 
-/* OK with a standing. ERR_DAMAGED: the ledger can't judge it. ERR_UNAVAILABLE: another event has its id. */
+/* OK with a standing. ERR_DAMAGED: the ledger can't judge it. ERR_UNAVAILABLE: another event has its id. ERR_DISK_FULL:
+ * events of its class are not accepted now. */
 struct journal_receive {
     struct journal_request request;
-    struct event *event; /* the requester's reference; nothing of it is handed over */
-    struct ledger_key ledger_key;
+    struct event *event; /* the requester's reference; nothing of it is handed over, but for what an append would be:
+                            what stands beside a held delivery whose row is damaged */
+    struct ledger_key ledger_key; /* counts when the event has a key */
     enum park_reason park_as; /* PARK_MISMATCH, PARK_TAKEN_OVER: a new one is parked at once, and the journal's own */
     unsigned endpoints_count;
     uint64_t endpoints[ACCOUNT_ENDPOINTS_MAX];
@@ -144,7 +146,8 @@ struct journal_take_over {
     const int64_t *events; /* the requester's */
 };
 
-/* What was held when the last run ended, and of which nothing had started (the others were taken over at the start). */
+/* What was held when the last run ended, and of which nothing had started (the others were taken over at the start).
+ * The partition is the one in the event's id; of an event that is damaged it may be any number. */
 struct journal_held {
     int64_t event;
     unsigned partition;
@@ -159,7 +162,8 @@ struct journal_list_held {
     struct journal_held *ret_held;
 };
 
-/* Kept with its bytes and the reason, for a person; nobody sends it. The texts must stay until the answer. */
+/* Kept with its bytes and the reason, for a person; nobody sends it. The texts must stay until the answer.
+ * ERR_DISK_FULL, as for a critical event. */
 struct journal_keep_poison {
     struct journal_request request;
     char queue[64];

@@ -139,6 +139,16 @@ static void receive_list_conflicts(struct mail *mail, void *receiver)
     answer(&list->page.query, result);
 }
 
+static void receive_list_poison(struct mail *mail, void *receiver)
+{
+    struct journal_list_poison *list = CONTAINER_OF(mail, struct journal_list_poison, page.query.mail);
+    list->ret_poison = calloc(list->page.count_max, sizeof list->ret_poison[0]);
+    enum err result = list->ret_poison ? read_page(receiver, &list->page, listing_read_poison) : ERR_NO_MEMORY;
+    if (result)
+        journal_list_poison_done(list);
+    answer(&list->page.query, result);
+}
+
 /* Audits. */
 
 static void end_audit(struct journal_reader *reader, struct journal_audit *audit, enum err result)
@@ -291,5 +301,12 @@ void journal_reader_list_conflicts(struct journal_reader *reader, struct journal
 {
     list->page.ret_count = 0;
     list->page.query.mail.on_receive = receive_list_conflicts;
+    mailbox_post(&reader->mailbox, &list->page.query.mail);
+}
+
+void journal_reader_list_poison(struct journal_reader *reader, struct journal_list_poison *list)
+{
+    list->page.ret_count = 0;
+    list->page.query.mail.on_receive = receive_list_poison;
     mailbox_post(&reader->mailbox, &list->page.query.mail);
 }

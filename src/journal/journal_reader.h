@@ -23,6 +23,7 @@ struct story_delivery {
     struct delivery delivery; /* `event` is NULL */
     enum park_reason reason;
     int64_t settled_us; /* wall time of the last move; 0 while nothing has moved */
+    bool held;          /* the broker's (journal.h) */
     bool damaged;       /* the row is not what was written */
 };
 
@@ -37,6 +38,7 @@ struct story_act {
 /* Everything that is known of one event. Its delivered attempt stands among the others. */
 struct story {
     struct event *event; /* the body is empty when it has expired */
+    bool is_of_first;    /* what was asked for is an alias: a duplicate, and this is the first one's story */
     size_t deliveries_count, attempts_count, acts_count;
     struct story_delivery *deliveries;
     struct story_attempt *attempts; /* in order of delivery and number */
@@ -52,7 +54,8 @@ struct journal_query {
     enum err result;
 };
 
-/* ERR_NOT_FOUND when no journal knows the id. The requester owns ret_story. */
+/* ERR_NOT_FOUND when no journal knows the id. The id of a duplicate that was found late leads to the first one. The
+ * requester owns ret_story. */
 struct journal_find {
     struct journal_query query;
     struct event_id id;

@@ -73,6 +73,12 @@ static const struct {
     [JOURNAL_RELEASE] = {store_release, store_undo_release},
     [JOURNAL_LIST_UNROUTED] = {store_list_unrouted, store_undo_list_unrouted},
     [JOURNAL_ROUTE] = {store_route, store_undo_route},
+    [JOURNAL_RECEIVE] = {store_receive, store_undo_receive},
+    [JOURNAL_TAKE_OVER] = {store_take_over, NULL},
+    [JOURNAL_LIST_HELD] = {store_list_held, store_undo_list_held},
+    [JOURNAL_KEEP_POISON] = {store_keep_poison, NULL},
+    [JOURNAL_LOAD_OUTBOX] = {store_load_outbox, store_undo_load_outbox},
+    [JOURNAL_CLEAR_OUTBOX] = {store_clear_outbox, NULL},
 };
 
 /* On the requester's thread. */
@@ -92,10 +98,11 @@ static void post_answers(struct journal_sqlite *self)
     self->batch_len = 0;
 }
 
-/* Room for every delivery that the batch may bring, so that nothing can fail between the commit and the handover. */
+/* Room for every delivery that the appends may bring; what is taken over makes more (acceptance.c), so that nothing can
+ * fail between the commit and the handover. */
 static enum err prepare_handover(struct journal_sqlite *self)
 {
-    size_t room = 0;
+    unsigned room = 0;
     for (unsigned i = 0; i < self->batch_len; i++)
         if (self->batch[i]->kind == JOURNAL_APPEND)
             room += CONTAINER_OF(self->batch[i], struct journal_append, request)->endpoints_count + 1;
@@ -107,6 +114,7 @@ static enum err prepare_handover(struct journal_sqlite *self)
         return ERR_NO_MEMORY;
     handover->count = 0;
     self->store.handover = handover;
+    self->store.handover_room = room;
     return OK;
 }
 
@@ -462,6 +470,8 @@ enum err journal_sqlite_open(
             .reserve_bytes = options->reserve_bytes,
             .reserve_all_bytes = options->reserve_all_bytes},
         ret_detail);
+    memcpy(self->journal.id, self->store.journal_id, sizeof self->journal.id);
+    self->journal.found = self->store.found;
     if (!result)
         put_doubtful_expiry_off(self);
     if (!result && self->store.reserve.space != SPACE_PLENTY)

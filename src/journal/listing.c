@@ -12,7 +12,6 @@
 #include "journal/story.h"
 
 #define ROWS_PER_LOOK 16 /* at the clock */
-#define HISTORY DELIVERY_STATES
 
 /* States are written out, since a partial index serves only a query that says its condition literally. */
 #define GROUP(index, condition, behind)                                                                       \
@@ -26,8 +25,8 @@ static const struct {
     const char *rows; /* of the group (?1, ?2) behind number ?3, or behind (?2, ?3) */
     const char *next; /* the group behind (?1, ?2): its endpoint, and where its keys begin */
 } indexes[DELIVERY_STATES] = {
-    [DELIVERY_PENDING] = {GROUP("deliveries_pending", "state = 0", "id > ?3 ORDER BY id"),
-        NEXT_GROUP("deliveries_pending", "state = 0")},
+    [DELIVERY_PENDING] = {GROUP("deliveries_pending", "state = 0 AND held = 0", "id > ?3 ORDER BY id"),
+        NEXT_GROUP("deliveries_pending", "state = 0 AND held = 0")},
     [DELIVERY_SENDING] = {GROUP("deliveries_sending", "state = 1", "id > ?3 ORDER BY id"),
         NEXT_GROUP("deliveries_sending", "state = 1")},
     [DELIVERY_WAITING] = {GROUP("deliveries_waiting", "state = 2", "(due_us, id) > (?2, ?3) ORDER BY due_us, id"),
@@ -38,6 +37,9 @@ static const struct {
     [DELIVERY_DEAD] = {GROUP("deliveries_dead", "state = 5", "id > ?3 ORDER BY id"),
         NEXT_GROUP("deliveries_dead", "state = 5")},
 };
+static const char held_text[] =
+    "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_held WHERE held = 1 AND state = 0 AND id > ?3"
+    " ORDER BY id";
 static const char events_text[] = "SELECT " EVENT_COLUMNS " FROM events WHERE seq <= ? AND seq > ? ORDER BY seq DESC";
 static const char deliveries_text[] =
     "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id >= ? AND id <= ? ORDER BY id DESC";
@@ -98,6 +100,7 @@ static enum err offer(struct pager *pager, const struct delivery_row *row, bool 
         .delivery = {.damaged = damaged,
             .reason = row->reason,
             .settled_us = row->settled_us,
+            .held = row->held,
             .delivery = {.id = row->id,
                 .endpoint = row->endpoint,
                 .state = row->state,
@@ -193,6 +196,20 @@ static void begin_index(struct pager *pager, unsigned state)
     cursor->key = cursor->id = INT64_MAX;
 }
 
+/* What is the broker's and pending, whatever the endpoint: it is bounded by what may be unacked. */
+static enum err read_held(struct pager *pager)
+{
+    struct listing_cursor *cursor = &pager->list->page.cursor;
+    sqlite3_stmt *rows = NULL;
+    if (cursor->place != LISTING_PLACE_HELD)
+        *cursor = (struct listing_cursor){.shard = cursor->shard, .place = LISTING_PLACE_HELD, .id = -1};
+    enum err result = sql_prepare(pager->source->db, held_text, &rows);
+    if (!result)
+        result = read_group(pager, rows);
+    sqlite3_finalize(rows);
+    return result;
+}
+
 static enum err read_indexes(struct pager *pager)
 {
     struct listing_cursor *cursor = &pager->list->page.cursor;
@@ -204,9 +221,9 @@ static enum err read_indexes(struct pager *pager)
             begin_index(pager, state);
         result = read_index(pager, (enum delivery_state)state);
         if (result || pager->is_over)
-            break;
+            return result;
     }
-    return result;
+    return pager->list->filter.states & 1u << DELIVERY_PENDING ? read_held(pager) : result;
 }
 
 /* The history. */
@@ -238,7 +255,7 @@ static enum err read_history(struct pager *pager)
     const int64_t id_max = INT64_MAX / ACCOUNT_ENDPOINTS_MAX * ACCOUNT_ENDPOINTS_MAX;
     bool there = false;
     if (!cursor->place)
-        *cursor = (struct listing_cursor){.shard = cursor->shard, .place = 1 + HISTORY, .id = id_max};
+        *cursor = (struct listing_cursor){.shard = cursor->shard, .place = LISTING_PLACE_HISTORY, .id = id_max};
     enum err result = sql_prepare(pager->source->db, events_text, &events);
     if (!result)
         result = sql_prepare(pager->source->db, deliveries_text, &deliveries);
@@ -278,8 +295,10 @@ static bool cursor_fits(const struct journal_list *list)
     unsigned place = list->page.cursor.place;
     if (place == 0)
         return true;
-    return is_by_index(&list->filter) ? place <= DELIVERY_STATES && list->filter.states & 1u << (place - 1)
-                                      : place == 1 + HISTORY && list->page.cursor.id > 0;
+    if (!is_by_index(&list->filter))
+        return place == LISTING_PLACE_HISTORY && list->page.cursor.id > 0;
+    unsigned state = place == LISTING_PLACE_HELD ? DELIVERY_PENDING : place - 1;
+    return state < DELIVERY_STATES && list->filter.states & 1u << state;
 }
 
 enum err listing_read(struct story_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over)

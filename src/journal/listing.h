@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lists behind the audit's numbers: deliveries, and conflicts, page by page.
+ * The lists behind the audit's numbers, page by page: deliveries, and conflicts; and poison, which no audit counts.
  *
  * A page is what one short read transaction for each shard finds (READING_US_MAX in all): it may hold fewer than were
  * asked for, none even, and there may be more all the same. The cursor then leads behind what has been looked at; it is
  * the asker's to keep and to give back with the same filter.
  *
  * Deliveries in states that are not final come out of the index of their state (schema.h), by endpoint and oldest
- * first; where delivered or discarded ones are asked for, or all, the history is gone through, newest first. What has
- * expired is in the books only, and on no list. Shards follow each other.
+ * first, and behind them what is the broker's and pending; where delivered or discarded ones are asked for, or all, the
+ * history is gone through, newest first. What has expired is in the books only, and on no list. Shards follow each
+ * other.
  */
 #ifndef PENSTOCK_JOURNAL_LISTING_H
 #define PENSTOCK_JOURNAL_LISTING_H
@@ -29,11 +30,14 @@ struct listing_filter {
 };
 #define LISTING_ON_THE_WAY (1u << DELIVERY_PENDING | 1u << DELIVERY_SENDING | 1u << DELIVERY_WAITING)
 
+/* What is gone through, from 1: the index of a state, 1 + the state; conflicts and poison: 1. */
+#define LISTING_PLACE_HISTORY (1 + DELIVERY_STATES)
+#define LISTING_PLACE_HELD (2 + DELIVERY_STATES)
+
 /* All zeros: the beginning. Behind the first page `place` is not 0. */
 struct listing_cursor {
     unsigned shard;
-    unsigned
-        place; /* what is gone through: 1 + the state whose index, 1 + DELIVERY_STATES: the history; conflicts: 1 */
+    unsigned place;
     int64_t endpoint, key, id; /* the last row that has been looked at; the key is the index's second column */
 };
 
@@ -80,9 +84,29 @@ struct journal_list_conflicts {
 };
 void journal_list_conflicts_done(struct journal_list_conflicts *list);
 
+#define POISON_TEXT_BYTES 257 /* the longest of the texts, cut, with its NUL */
+
+struct listed_poison {
+    int64_t at_us;
+    char queue[POISON_TEXT_BYTES], reason[POISON_TEXT_BYTES], message_id[POISON_TEXT_BYTES];
+    uint64_t body_bytes; /* as the sender said; more than body_len: it was cut */
+    size_t headers_len, body_len;
+    char *bytes;  /* the headers (JSON), and the body behind them */
+    bool damaged; /* the row is not what was written */
+};
+
+/* Newest first. A page ends with a few megabytes as well. */
+struct journal_list_poison {
+    struct journal_page page;
+    size_t bytes;                     /* of the page so far; 0 before */
+    struct listed_poison *ret_poison; /* for journal_list_poison_done */
+};
+void journal_list_poison_done(struct journal_list_poison *list);
+
 /* Any thread; `reply_to` and `on_done` are set. */
 void journal_reader_list(struct journal_reader *reader, struct journal_list *list);
 void journal_reader_list_conflicts(struct journal_reader *reader, struct journal_list_conflicts *list);
+void journal_reader_list_poison(struct journal_reader *reader, struct journal_list_poison *list);
 
 /* The reader's: fill the page from one shard, in a transaction of their own, until it is full, `deadline_us` has passed
  * (monotonic), or, *ret_over, the shard is at its end. */
@@ -90,6 +114,8 @@ struct story_source;
 enum err listing_read(
     struct story_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over) MUST_CHECK;
 enum err listing_read_conflicts(
+    struct story_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over) MUST_CHECK;
+enum err listing_read_poison(
     struct story_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over) MUST_CHECK;
 
 #endif

@@ -31,12 +31,22 @@ static enum err history_begins_us(struct store *store, int64_t *ret_us)
     return result == ERR_NOT_FOUND ? OK : result;
 }
 
+/* Found late, and never entered: the key is the first one's, even if that one can't be read any more. */
+static enum err is_conflict(struct store *store, int64_t seq, bool *ret_conflict)
+{
+    struct delivery_row row;
+    enum err result = delivery_rows_read(&store->deliveries, seq * ACCOUNT_ENDPOINTS_MAX, &row);
+    *ret_conflict = !result && row.state == DELIVERY_PARKED && row.reason == PARK_CONFLICT;
+    return result == ERR_NOT_FOUND || result == ERR_DAMAGED ? OK : result;
+}
+
 static enum err mend_event(struct mending *mending, int64_t seq)
 {
     static const struct event_reading reading = {.without_body = true};
     struct store *store = mending->store;
     struct event *event;
-    enum err result = event_rows_read(&store->events, seq, &reading, &event, NULL);
+    unsigned deliveries;
+    enum err result = event_rows_read(&store->events, seq, &reading, &event, &deliveries);
     if (result == ERR_DAMAGED) {
         mending->complete = false;
         return OK;
@@ -48,11 +58,15 @@ static enum err mend_event(struct mending *mending, int64_t seq)
     struct ledger_key key;
     enum ledger_finding finding = LEDGER_DUPLICATE;
     struct event_id first;
-    if (parts->key.len && days_kept == mending->slice->days_kept) {
+    bool is_late = false;
+    bool is_in_ledger = parts->key.len && deliveries > 0; /* not what is in the outbox */
+    if (is_in_ledger && days_kept == mending->slice->days_kept) {
         dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &key);
         result = ledger_look_up(&store->ledger, &key, event, &finding, &first);
     }
-    if (!result && (finding == LEDGER_NEW || finding == LEDGER_DAMAGED)) {
+    if (!result && finding != LEDGER_DUPLICATE)
+        result = is_conflict(store, seq, &is_late);
+    if (!result && !is_late && (finding == LEDGER_NEW || finding == LEDGER_DAMAGED)) {
         mending->entered++;
         result = ledger_add(&store->ledger, &key, event);
     }

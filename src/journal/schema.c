@@ -37,12 +37,14 @@ static const char tables[] =
     "CREATE TABLE deliveries(id INTEGER PRIMARY KEY, endpoint INTEGER NOT NULL, state INTEGER NOT NULL,"
     " reason INTEGER NOT NULL, lane INTEGER NOT NULL, generation INTEGER NOT NULL, attempts INTEGER NOT NULL,"
     " failures INTEGER NOT NULL, due_us INTEGER NOT NULL, settled_us INTEGER NOT NULL,"
-    " started_us INTEGER NOT NULL, duration_us INTEGER NOT NULL, http_status INTEGER NOT NULL, crc INTEGER NOT NULL);"
-    "CREATE INDEX deliveries_pending ON deliveries(endpoint) WHERE state = 0;"
+    " started_us INTEGER NOT NULL, duration_us INTEGER NOT NULL, http_status INTEGER NOT NULL, held INTEGER NOT NULL,"
+    " crc INTEGER NOT NULL);"
+    "CREATE INDEX deliveries_pending ON deliveries(endpoint) WHERE state = 0 AND held = 0;"
     "CREATE INDEX deliveries_sending ON deliveries(endpoint) WHERE state = 1;"
     "CREATE INDEX deliveries_waiting ON deliveries(endpoint, due_us) WHERE state = 2;"
     "CREATE INDEX deliveries_parked ON deliveries(endpoint, reason) WHERE state = 3;"
     "CREATE INDEX deliveries_dead ON deliveries(endpoint) WHERE state = 5;"
+    "CREATE INDEX deliveries_held ON deliveries(held) WHERE held = 1;"
 
     "CREATE TABLE attempts(delivery INTEGER, number INTEGER, started_us INTEGER NOT NULL,"
     " duration_us INTEGER NOT NULL, http_status INTEGER NOT NULL, error TEXT NOT NULL,"
@@ -59,6 +61,16 @@ static const char tables[] =
     " partner TEXT NOT NULL, account TEXT NOT NULL, type TEXT NOT NULL, key TEXT NOT NULL, amount TEXT,"
     " currency TEXT, body BLOB NOT NULL, times INTEGER NOT NULL, last_us INTEGER NOT NULL, crc INTEGER NOT NULL);"
     "CREATE INDEX conflicts_by_first ON conflicts(first_event);"
+
+    "CREATE TABLE aliases(id BLOB PRIMARY KEY, first BLOB NOT NULL, at_us INTEGER NOT NULL, crc INTEGER NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE INDEX aliases_by_time ON aliases(at_us);"
+
+    "CREATE TABLE outbox(seq INTEGER PRIMARY KEY);"
+
+    "CREATE TABLE poison(seq INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, queue TEXT NOT NULL, reason TEXT NOT NULL,"
+    " message_id TEXT NOT NULL, headers TEXT NOT NULL, body_bytes INTEGER NOT NULL, body BLOB NOT NULL,"
+    " crc INTEGER NOT NULL);"
 
     "CREATE TABLE books(day INTEGER, account TEXT, endpoint INTEGER, currency TEXT,"
     " accepted INTEGER NOT NULL, accepted_sum TEXT NOT NULL, delivered INTEGER NOT NULL, delivered_sum TEXT NOT NULL,"
@@ -158,6 +170,17 @@ static enum err check_shard(sqlite3 *db, unsigned shard, char *ret_detail)
     return OK;
 }
 
+/* The broker knows the journal that owns delivery by its id: two without one would pass for the same. */
+static enum err check_id(sqlite3 *db, char *ret_detail)
+{
+    int64_t is_there;
+    enum err result =
+        read_int(db, "SELECT count(*) FROM meta WHERE key = 'journal_id' AND length(value) = 32", &is_there);
+    if (result)
+        return refuse(ret_detail, result, sqlite3_errmsg(db));
+    return is_there ? OK : refuse(ret_detail, ERR_DAMAGED, "it does not say which journal it is: restore it");
+}
+
 /* Where shared memory is not to be had (some network file systems) the mode silently stays what it was. */
 static enum err check_wal(sqlite3 *db, char *ret_detail)
 {
@@ -184,5 +207,6 @@ enum err schema_prepare(sqlite3 *db, unsigned shard, char *ret_detail)
         result = make_tables(db, shard);
     if (result)
         return refuse(ret_detail, result, sqlite3_errmsg(db));
-    return check_shard(db, shard, ret_detail);
+    result = check_shard(db, shard, ret_detail);
+    return result ? result : check_id(db, ret_detail);
 }

@@ -11,16 +11,20 @@
  *   attempts      those that did not deliver
  *   acts          what operators did to deliveries, and why
  *   conflicts     events with the key of another and other money: kept, never delivered
+ *   aliases       ids of duplicates that were found late, each with the id of the first event
+ *   outbox        numbers of events that wait for the broker; they have no deliveries (outbox.h)
+ *   poison        messages that are no events (poison.h)
  *   books         per day, account, endpoint and currency: how many deliveries were accepted, and of how much (books.h)
  *
  * Every row that counts carries a CRC-32 over what it says (checksum.h): SQLite's pages have none.
  *
  * Each delivery that is neither delivered nor discarded stands in exactly one of five partial indexes, the one of its
- * state, in the order in which that state is asked for.
+ * state, in the order in which that state is asked for. One that is the broker's (held) and pending is in none of them:
+ * nobody is to load it. A sixth one has all that is held, in order of its number.
  *
  * The file says what it is: application_id PNSJ and user_version. Migrations will go forward only, each in a
- * transaction of its own; there is none yet, since format 1 was never released and is refused. So is a file of another
- * application, of another shard, or that is no database, and nothing in it is touched.
+ * transaction of its own; there is none yet, since formats 1 and 2 were never released and are refused. So is a file of
+ * another application, of another shard, or that is no database, and nothing in it is touched.
  */
 #ifndef PENSTOCK_JOURNAL_SCHEMA_H
 #define PENSTOCK_JOURNAL_SCHEMA_H
@@ -30,7 +34,7 @@
 #include <sqlite3.h>
 
 #define SCHEMA_APPLICATION_ID 0x504e534a /* "PNSJ" */
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 #define SCHEMA_DETAIL_BYTES 256
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/store.h"
 
+#include "journal/held.h"
 #include "journal/mend.h"
 #include "journal/schema.h"
 #include "journal/sql.h"
@@ -20,6 +21,10 @@
 static const char next_seq_text[] =
     "SELECT max(coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT max(seq) FROM bodies), 0),"
     " coalesce((SELECT max(id) FROM deliveries), 0) / ?) + 1";
+
+/* `sending` is none of them: what was being sent has been parked by then. */
+static const char own_open_text[] = "SELECT (SELECT count(*) FROM deliveries WHERE state = 0 AND held = 0)"
+                                    " + (SELECT count(*) FROM deliveries WHERE state = 2)";
 
 static enum err read_next_seq(struct store *store)
 {
@@ -114,6 +119,12 @@ static enum err prepare(struct store *store, const struct store_options *options
     if (!result)
         result = conflict_rows_init(&store->conflicts, store->db);
     if (!result)
+        result = alias_rows_init(&store->aliases, store->db);
+    if (!result)
+        result = outbox_init(&store->outbox, store->db);
+    if (!result)
+        result = poison_init(&store->poison, store->db);
+    if (!result)
         result = books_init(&store->books, store->db);
     if (!result)
         result = expiry_init(&store->expiry, store->db, &options->expiry);
@@ -127,7 +138,10 @@ static enum err prepare(struct store *store, const struct store_options *options
 /* What the last run has left to do, which writes. */
 static enum err clear_up(struct store *store)
 {
+    store->found = (struct journal_found){0};
     enum err result = park_interrupted(store);
+    if (!result)
+        result = held_take_over_started(store);
     if (!result)
         result = mend_ledger(store);
     return result ? result : catch_books_up(store);
@@ -142,6 +156,27 @@ static enum err clear_up_anyhow(struct store *store)
     reserve_give_up(&store->reserve, clock_mono_us());
     result = store_roll_back(store);
     return result ? result : clear_up(store);
+}
+
+/* What there is, for those who must know before they begin. */
+static enum err look_around(struct store *store)
+{
+    sqlite3_stmt *count = NULL, *id = NULL;
+    bool row;
+    enum err result = sql_prepare(store->db, own_open_text, &count);
+    if (!result)
+        result = sql_prepare(store->db, "SELECT value FROM meta WHERE key = 'journal_id'", &id);
+    struct sql_use count_use = sql_use(count), id_use = sql_use(id);
+    if (!result)
+        result = sql_execute_int(&count_use, &store->found.open);
+    if (!result)
+        result = sql_step(&id_use, &row);
+    if (!result && row)
+        snprintf(store->journal_id, sizeof store->journal_id, "%.*s", SLICE_ARGS(sql_column_slice(&id_use, 0)));
+    store->found.outbox = store->outbox.count;
+    sqlite3_finalize(count);
+    sqlite3_finalize(id);
+    return result;
 }
 
 enum err store_open(struct store *store, const struct store_options *options, char *ret_detail)
@@ -180,6 +215,8 @@ enum err store_open(struct store *store, const struct store_options *options, ch
         result = prepare(store, options);
         if (!result)
             result = clear_up_anyhow(store);
+        if (!result)
+            result = look_around(store);
         if (result)
             snprintf(reason, sizeof reason, "%s", sqlite3_errmsg(store->db));
     }
@@ -211,6 +248,9 @@ void store_close(struct store *store, bool in_doubt)
     event_rows_done(&store->events);
     delivery_rows_done(&store->deliveries);
     conflict_rows_done(&store->conflicts);
+    alias_rows_done(&store->aliases);
+    outbox_done(&store->outbox);
+    poison_done(&store->poison);
     books_done(&store->books);
     expiry_done(&store->expiry);
     reserve_close(&store->reserve);
@@ -240,6 +280,8 @@ enum err store_commit(struct store *store)
         return result;
     ledger_committed(&store->ledger);
     books_committed(&store->books);
+    outbox_committed(&store->outbox);
+    poison_committed(&store->poison);
     return OK;
 }
 
@@ -249,6 +291,8 @@ enum err store_roll_back(struct store *store)
     enum err result = sqlite3_get_autocommit(store->db) ? OK : sql_run(store->db, "ROLLBACK");
     ledger_rolled_back(&store->ledger);
     books_rolled_back(&store->books);
+    outbox_rolled_back(&store->outbox);
+    poison_rolled_back(&store->poison);
     return result;
 }
 

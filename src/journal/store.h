@@ -10,6 +10,7 @@
 #ifndef PENSTOCK_JOURNAL_STORE_H
 #define PENSTOCK_JOURNAL_STORE_H
 
+#include "journal/alias_rows.h"
 #include "journal/books.h"
 #include "journal/checkpoint.h"
 #include "journal/conflict_rows.h"
@@ -18,6 +19,8 @@
 #include "journal/expiry.h"
 #include "journal/journal.h"
 #include "journal/ledger.h"
+#include "journal/outbox.h"
+#include "journal/poison.h"
 #include "journal/reserve.h"
 
 struct store {
@@ -28,17 +31,23 @@ struct store {
     struct event_rows events;
     struct delivery_rows deliveries;
     struct conflict_rows conflicts;
+    struct alias_rows aliases;
+    struct outbox outbox;
+    struct poison poison;
     struct books books;
     struct expiry expiry;
     struct reserve reserve;
     struct checkpointer checkpointer;
     int64_t newest_us;        /* when the last event was accepted, as the file says; 0 without one */
     int64_t conflict_said_us; /* monotonic: conflicts are said once a second */
+    char journal_id[JOURNAL_ID_BYTES];
+    struct journal_found found; /* at the start, when all was taken over that had to be */
 
     /* of the open transaction */
     int64_t now_us; /* wall time */
     int64_t now_mono_us;
-    struct journal_handover *handover; /* with room for all that its appends can bring */
+    struct journal_handover *handover; /* of what is to be sent from now on */
+    unsigned handover_room;
 };
 
 struct store_options {
@@ -48,8 +57,8 @@ struct store_options {
     int64_t reserve_bytes, reserve_all_bytes; /* of this shard, and of all of them */
 };
 
-/* Opens the file, parks what was interrupted, brings the books up to date. `ret_detail` as in journal_sqlite.h.
- * store_close is due after a failure as well. */
+/* Opens the file, parks or takes over what was interrupted, brings the books up to date. `ret_detail` as in
+ * journal_sqlite.h. store_close is due after a failure as well. */
 enum err store_open(struct store *store, const struct store_options *options, char *ret_detail) MUST_CHECK;
 
 /* Forgets the connection without writing when the file is in doubt; else leaves everything in the main file. */
@@ -72,11 +81,20 @@ enum err store_list_unrouted(struct store *store, struct journal_request *reques
 enum err store_route(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_load(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_survey(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_receive(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_take_over(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_list_held(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_keep_poison(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_load_outbox(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_clear_outbox(struct store *store, struct journal_request *request) MUST_CHECK;
 
 void store_undo_load(struct journal_request *request);
 void store_undo_survey(struct journal_request *request);
 void store_undo_release(struct journal_request *request);
 void store_undo_list_unrouted(struct journal_request *request);
 void store_undo_route(struct journal_request *request);
+void store_undo_receive(struct journal_request *request);
+void store_undo_list_held(struct journal_request *request);
+void store_undo_load_outbox(struct journal_request *request);
 
 #endif

@@ -18,7 +18,8 @@ static const char *const texts[STORY_STATEMENTS] = {
                        " FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND started_us <> 0 ORDER BY 1, 2",
     [STORY_ACTS] = "SELECT delivery, at_us, from_state, to_state, note FROM acts WHERE delivery BETWEEN ? AND ?"
                    " ORDER BY seq",
-    [STORY_CENSUS] = "SELECT 0, count(*) FROM deliveries WHERE state = 0 UNION ALL"
+    [STORY_CENSUS] = "SELECT 0, (SELECT count(*) FROM deliveries WHERE state = 0 AND held = 0)"
+                     " + (SELECT count(*) FROM deliveries WHERE held = 1 AND state = 0) UNION ALL"
                      " SELECT 1, count(*) FROM deliveries WHERE state = 1 UNION ALL"
                      " SELECT 2, count(*) FROM deliveries WHERE state = 2 UNION ALL"
                      " SELECT 3, count(*) FROM deliveries WHERE state = 3",
@@ -31,6 +32,8 @@ enum err story_source_open(struct story_source *source, const char *directory, u
     if (!result)
         result = event_rows_init(&source->events, source->db);
     if (!result)
+        result = alias_rows_init(&source->aliases, source->db);
+    if (!result)
         result = sql_prepare_all(source->db, texts, STORY_STATEMENTS, source->statements);
     if (result)
         story_source_close(source);
@@ -42,6 +45,7 @@ void story_source_close(struct story_source *source)
     if (!source->db)
         return;
     event_rows_done(&source->events);
+    alias_rows_done(&source->aliases);
     sql_finalize_all(source->statements, STORY_STATEMENTS);
     sqlite3_close(source->db);
     source->db = NULL;
@@ -91,6 +95,7 @@ static enum err read_deliveries(struct story_source *source, int64_t seq, struct
         *it = (struct story_delivery){.damaged = !delivery_row_take(&use, 0, &found)};
         it->reason = found.reason;
         it->settled_us = found.settled_us;
+        it->held = found.held;
         it->delivery = (struct delivery){.id = found.id,
             .endpoint = found.endpoint,
             .state = found.state,
@@ -148,11 +153,23 @@ static enum err read_acts(struct story_source *source, int64_t seq, struct story
     return result;
 }
 
+/* The number of the event of this id, or of the first one if it is an alias. */
+static enum err find(struct story_source *source, const struct event_id *id, int64_t *ret_seq, bool *ret_is_of_first)
+{
+    struct event_id first;
+    enum err result = event_rows_find(&source->events, id, ret_seq);
+    if (result != ERR_NOT_FOUND)
+        return result;
+    result = alias_rows_find(&source->aliases, id, &first);
+    *ret_is_of_first = !result;
+    return result ? result : event_rows_find(&source->events, &first, ret_seq);
+}
+
 static enum err read_story(struct story_source *source, const struct event_id *id, struct story *story)
 {
     int64_t seq;
     const struct event_reading reading = {.body_bytes_max = INT64_MAX, .may_lack_body = true};
-    enum err result = event_rows_find(&source->events, id, &seq);
+    enum err result = find(source, id, &seq, &story->is_of_first);
     if (!result)
         result = event_rows_read(&source->events, seq, &reading, &story->event, NULL);
     if (!result)

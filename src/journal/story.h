@@ -6,6 +6,7 @@
 #ifndef PENSTOCK_JOURNAL_STORY_H
 #define PENSTOCK_JOURNAL_STORY_H
 
+#include "journal/alias_rows.h"
 #include "journal/event_rows.h"
 #include "journal/journal_reader.h"
 
@@ -14,6 +15,7 @@ enum story_statement { STORY_DELIVERIES, STORY_ATTEMPTS, STORY_ACTS, STORY_CENSU
 struct story_source {
     sqlite3 *db; /* NULL until it is opened */
     struct event_rows events;
+    struct alias_rows aliases;
     sqlite3_stmt *statements[STORY_STATEMENTS];
 };
 

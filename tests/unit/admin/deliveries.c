@@ -43,6 +43,9 @@ Test(deliveries, wrong_parameters_are_named)
         {"conflicts?event=1", "/event"},
         {"conflicts?partner=%2f", "/partner"},
         {"conflicts?state=dead", "/state"},
+        {"poison?limit=0", "/limit"},
+        {"poison?cursor=0.10.2.3.4", "/cursor"},
+        {"poison?queue=q", "/queue"},
         {"audit?from=yesterday", "/from"},
         {"audit?to=2026-1-1", "/to"},
         {"audit?from=2026-01-02&to=2026-01-01", "/to"},
@@ -67,7 +70,8 @@ Test(deliveries, good_parameters_reach_the_reader)
         "deliveries?endpoint=ep_0123456789abcdef&currency=none&day=2026-02-28&limit=1000&account=acc%5F1",
         "deliveries?state=dead&cursor=0.6.-1.9223372036854775807.-4",
         "conflicts?event=evt_" UUID "&partner=p&account=a", "conflicts?day=2026-02-28&limit=1&cursor=0.1.0.0.7",
-        "audit", "audit?from=2026-02-28&to=2026-02-28&bodies=true"};
+        "deliveries?state=pending&cursor=0.9.0.0.4", "poison", "poison?limit=3&cursor=0.1.0.0.7", "audit",
+        "audit?from=2026-02-28&to=2026-02-28&bodies=true"};
     for (size_t i = 0; i < ARRAY_LENGTH(paths); i++) {
         char path[192];
         snprintf(path, sizeof path, "/api/v1/%s", paths[i]);

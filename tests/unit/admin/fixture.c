@@ -49,6 +49,8 @@ static void answer_act(struct journal_act *act, void *context)
     mailbox_post(act->asked_by, &act->request.mail);
 }
 
+struct admin_options fixture_options;
+
 void fixture_begin(void)
 {
     static const struct hash_seed seed = {{9}};
@@ -64,13 +66,16 @@ void fixture_begin(void)
     cr_assert_eq(journal_reader_open(directory, 1, &reader), OK);
     cr_assert(http_parse_address("127.0.0.1:0", &address, &address_len, &problem));
     cr_assert_eq(http_listen(&address, address_len, &fd), OK);
-    struct admin_options options = {.listen_fd = fd,
-        .token = SLICE_LITERAL(TOKEN),
-        .accounts = accounts,
-        .reader = reader,
-        .shards = 1,
-        .check_url = check_url,
-        .act = answer_act};
+    struct admin_options options = fixture_options;
+    options.listen_fd = fd;
+    options.token = SLICE_LITERAL(TOKEN);
+    options.accounts = accounts;
+    options.reader = reader;
+    options.shards = 1;
+    options.installation =
+        (struct admin_installation){.id = INSTALLATION, .seed = seed, .partitions = 16, .receipt_key = "k"};
+    options.check_url = check_url;
+    options.act = answer_act;
     cr_assert_eq(admin_new(&options, &admin), OK);
     cr_assert_eq(admin_start(admin), OK);
 }

@@ -9,6 +9,7 @@
 
 #define TOKEN "at_0123456789abcdef"
 #define ANSWER_BYTES 65536
+#define INSTALLATION "00112233445566778899aabbccddeeff"
 
 extern struct admin *admin;
 
@@ -19,6 +20,9 @@ extern struct owner {
     unsigned asked;
     struct journal_act act; /* the last one */
 } owner;
+
+/* What a suite wants otherwise than the fixture: its roles, set before fixture_begin. */
+extern struct admin_options fixture_options;
 
 void fixture_begin(void); /* everything runs, in a directory of its own; only https URLs are allowed */
 void fixture_end(void);

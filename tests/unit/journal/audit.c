@@ -158,7 +158,7 @@ Test(audit, names_each_kind_of_loss_and_damage)
             0, -1},
         {"DELETE FROM bodies", K(MISSING_BODY), 2, 2, -1},
         {"INSERT INTO deliveries SELECT id + 2, endpoint, state, reason, lane, generation, attempts, failures, due_us,"
-         " settled_us, started_us, duration_us, http_status, crc FROM deliveries WHERE id = 32",
+         " settled_us, started_us, duration_us, http_status, held, crc FROM deliveries WHERE id = 32",
             K(STRAY_DELIVERY), 1, 2, 2},
         {"UPDATE events SET amount = '15' WHERE seq = 2", K(DAMAGED_EVENT) | K(BOOKS), 3, 2, -1},
         {"UPDATE events SET account = 'acc_2' WHERE seq = 2", K(DAMAGED_EVENT) | K(BOOKS), 3, 2, -1},
@@ -235,6 +235,38 @@ Test(audit, finds_events_that_only_the_ledger_knows_unless_they_may_have_expired
     shelf_sql(shelf, text);
     audit = audit_of(shelf, everything());
     cr_expect(!audit_finding_of_kind(audit, AUDIT_MISSING_EVENT));
+    audit_free(audit);
+    shelf_free(shelf);
+}
+
+Test(audit, counts_what_the_broker_holds_as_on_the_way_and_nothing_of_the_outbox)
+{
+    struct shelf *shelf = shelf_new();
+    const struct shelved draft = {.key = "k", .accepted_us = AT(DAY), .amount = "1.5", .currency = "EUR"};
+    const struct shelved other = {.key = "k", .accepted_us = AT(DAY), .amount = "2", .currency = "EUR"};
+    struct event *events[] = {shelf_event(shelf, draft), shelf_event(shelf, draft), shelf_event(shelf, other)};
+    cr_assert(shelf_receive(shelf, events[0], 2, PARK_NONE).ret_standing == STANDING_HELD);
+    cr_assert(shelf_receive(shelf, events[1], 2, PARK_NONE).ret_standing == STANDING_ALIAS);
+    cr_assert(shelf_receive(shelf, events[2], 1, PARK_NONE).ret_standing == STANDING_CONFLICT);
+    for (size_t i = 0; i < 3; i++)
+        event_unref(events[i]);
+    struct event *waits = shelf_event(shelf, draft);
+    struct journal_append append = {.event = waits, .to_outbox = true};
+    cr_assert(shelf_call(shelf, store_append, &append.request) == OK);
+    event_unref(waits);
+    for (int written = 0; written < 2; written++) { /* before the books are, and behind it */
+        struct audit *audit = audit_of(shelf, everything());
+        cr_expect(audit_is_complete(audit));
+        const struct audit_row *row = audit_row_of(audit, DAY, "acc_1", 1, "EUR");
+        cr_expect_number(row->accepted, 2, "3.5");
+        cr_expect_number(row->columns[AUDIT_ON_THE_WAY], 1, "1.5");
+        cr_expect_number(row->columns[AUDIT_PARKED], 1, "2");
+        audit_free(audit);
+        write_books(shelf);
+    }
+    shelf_sql(shelf, "DELETE FROM bodies WHERE seq = 3");
+    struct audit *audit = audit_of(shelf, everything());
+    cr_expect(audit->findings_count == 1 && audit->findings[0].kind == AUDIT_MISSING_BODY);
     audit_free(audit);
     shelf_free(shelf);
 }

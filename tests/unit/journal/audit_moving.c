@@ -340,7 +340,7 @@ Test(audit_moving, other_questions_go_first)
     struct asked asked = {.audit = {.query = {.reply_to = &mailbox, .on_done = on_audited}, .question = everything()}};
     struct journal_census census = {.query = {.reply_to = &mailbox, .on_done = on_census}};
     shelf_sql(shelf, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)"
-                     " INSERT INTO deliveries SELECT 16 * i, 1, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 200, 0 FROM n");
+                     " INSERT INTO deliveries SELECT 16 * i, 1, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 200, 0, 0 FROM n");
     cr_assert(mailbox_init(&mailbox, &asked) == OK);
     cr_assert(journal_reader_open(shelf->directory, 1, &reader) == OK);
     journal_reader_audit(reader, &asked.audit);

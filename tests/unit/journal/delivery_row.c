@@ -45,6 +45,31 @@ Test(delivery_row, keeps_what_a_move_is_not_about)
     cr_expect(moved.reason == PARK_NONE && moved.settled_us == 5000);
 }
 
+Test(delivery_row, that_is_held_stays_held_only_while_it_is_sent)
+{
+    static const struct {
+        enum delivery_state from, to;
+        bool stays_held, takes_event_over;
+    } cases[] = {
+        {DELIVERY_PENDING, DELIVERY_SENDING, true, false},
+        {DELIVERY_PENDING, DELIVERY_DELIVERED, false, false},
+        {DELIVERY_PENDING, DELIVERY_WAITING, false, true},
+        {DELIVERY_PENDING, DELIVERY_PARKED, false, true},
+        {DELIVERY_PENDING, DELIVERY_DEAD, false, true},
+        {DELIVERY_SENDING, DELIVERY_DELIVERED, false, false},
+        {DELIVERY_SENDING, DELIVERY_WAITING, false, true},
+        {DELIVERY_SENDING, DELIVERY_PARKED, false, true},
+        {DELIVERY_SENDING, DELIVERY_DEAD, false, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct delivery_move move = {.to = cases[i].to, .reason = PARK_GONE};
+        struct delivery_row held = {.state = cases[i].from, .held = true}, own = {.state = cases[i].from};
+        cr_expect_eq(delivery_row_move(&held, &move, 1), cases[i].takes_event_over, "case %zu", i);
+        cr_expect_eq(held.held, cases[i].stays_held, "case %zu", i);
+        cr_expect(!delivery_row_move(&own, &move, 1) && !own.held, "case %zu", i);
+    }
+}
+
 /* Each column that counts, changed behind our back. */
 Test(delivery_row, that_is_damaged_is_neither_moved_nor_sent_but_parked_when_it_is_met)
 {
@@ -85,7 +110,7 @@ Test(delivery_row, of_a_stale_index_entry_stays_where_it_says_it_is)
                      " deliveries(endpoint) WHERE state = 4' WHERE name = 'deliveries_pending';"
                      " PRAGMA writable_schema = RESET; REINDEX deliveries_pending;"
                      " PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX deliveries_pending ON"
-                     " deliveries(endpoint) WHERE state = 0' WHERE name = 'deliveries_pending';"
+                     " deliveries(endpoint) WHERE state = 0 AND held = 0' WHERE name = 'deliveries_pending';"
                      " PRAGMA writable_schema = RESET;");
     struct delivery loaded[4];
     struct journal_load load = {.request.kind = JOURNAL_LOAD,

@@ -20,7 +20,7 @@ Test(file, says_what_it_is)
 {
     struct desk *desk = desk_new();
     cr_assert(desk_sql_int(desk, "PRAGMA application_id") == 0x504e534a);
-    cr_assert(desk_sql_int(desk, "PRAGMA user_version") == 2);
+    cr_assert(desk_sql_int(desk, "PRAGMA user_version") == 3);
     cr_assert(desk_sql_int(desk, "SELECT length(value) FROM meta WHERE key = 'journal_id'") == 32);
     cr_assert(desk_sql_int(desk, "SELECT value FROM meta WHERE key = 'shard'") == 0);
     cr_assert(desk_sql_int(desk, "SELECT value > 0 FROM meta WHERE key = 'created_us'") == 1);
@@ -34,13 +34,16 @@ Test(file, what_is_not_this_shards_journal_is_refused_and_left_alone)
         enum err expected;
         const char *detail;
     } cases[] = {
-        {"PRAGMA user_version = 3", ERR_NEWER_FORMAT, "newer program"},
+        {"PRAGMA user_version = 4", ERR_NEWER_FORMAT, "newer program"},
+        {"PRAGMA user_version = 2", ERR_DAMAGED, "before the first release"},
         {"PRAGMA user_version = 1", ERR_DAMAGED, "before the first release"},
         {"PRAGMA application_id = 1", ERR_DAMAGED, "another application"},
         {"PRAGMA application_id = 0", ERR_DAMAGED, "another application"},
         {"PRAGMA user_version = 0", ERR_DAMAGED, "another application"},
         {"UPDATE meta SET value = 3 WHERE key = 'shard'", ERR_DAMAGED, "shard 3"},
         {"DELETE FROM meta", ERR_DAMAGED, "whose shard"},
+        {"DELETE FROM meta WHERE key = 'journal_id'", ERR_DAMAGED, "which journal"},
+        {"UPDATE meta SET value = '' WHERE key = 'journal_id'", ERR_DAMAGED, "which journal"},
         {"DROP TABLE meta", ERR_DAMAGED, "whose shard"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
@@ -165,6 +168,73 @@ Test(disk, that_is_full_takes_the_days_first_slice_back)
     cr_assert(desk_append(desk, draft, 7, NULL) == ERR_DISK_FULL);
     disk_be_full(false);
     cr_assert(desk_append(desk, draft, 7, NULL) == OK);
+    desk_free(desk);
+}
+
+Test(file, tells_its_id_and_what_it_held_when_it_was_opened)
+{
+    struct desk *desk = desk_new();
+    const struct journal *journal = desk->journal;
+    cr_assert(strlen(journal->id) == 32 && journal->found.open == 0 && journal->found.outbox == 0);
+    char id[JOURNAL_ID_BYTES];
+    memcpy(id, journal->id, sizeof id);
+    for (int i = 0; i < 3; i++)
+        cr_assert(desk_append(desk, (struct draft){0}, 7, NULL) == OK);
+    int64_t last = desk_last_delivery(desk);
+    struct journal_settle waits = move_of(last, DELIVERY_PENDING, DELIVERY_WAITING);
+    struct journal_settle starts = move_of(last - ACCOUNT_ENDPOINTS_MAX, DELIVERY_PENDING, DELIVERY_SENDING);
+    cr_assert(desk_call(desk, &waits.request) == OK && desk_call(desk, &starts.request) == OK);
+    struct event *event = desk_event(desk, (struct draft){0});
+    struct journal_append append;
+    append_init(&append, event, NULL, 0)->to_outbox = true;
+    cr_assert(desk_call(desk, &append.request) == OK);
+    event_unref(event);
+    desk_reopen(desk);
+    journal = desk->journal;
+    cr_expect_str_eq(journal->id, id);
+    cr_expect(journal->found.open == 2 && journal->found.held == 0 && journal->found.outbox == 1);
+    desk_free(desk);
+}
+
+Test(disk, a_failed_transaction_takes_back_what_it_said_of_the_brokers_events)
+{
+    struct desk *desk = desk_new();
+    struct event *event = desk_event(desk, (struct draft){.key = "k"});
+    struct event *waiting = desk_event(desk, (struct draft){.key = "m"});
+    struct journal_append to_outbox;
+    append_init(&to_outbox, waiting, NULL, 0)->to_outbox = true;
+    cr_assert(desk_call(desk, &to_outbox.request) == OK);
+    int64_t held = desk->credit.held_bytes;
+    struct journal_outbox_entry entries[2];
+    struct journal_held list[2];
+    struct journal_receive receive = {
+        .request.kind = JOURNAL_RECEIVE, .event = event, .endpoints_count = 1, .endpoints = {7}};
+    struct journal_list_held list_held = {.request.kind = JOURNAL_LIST_HELD, .count_max = 2, .ret_held = list};
+    struct journal_keep_poison keep = {.request.kind = JOURNAL_KEEP_POISON, .body = SLICE_LITERAL("x")};
+    struct journal_load_outbox load = {.request.kind = JOURNAL_LOAD_OUTBOX,
+        .count_max = 2,
+        .bytes_max = INT64_MAX,
+        .credit = &desk->credit,
+        .credit_share_percent = 100,
+        .ret_entries = entries};
+    struct journal_request *requests[] = {&receive.request, &list_held.request, &keep.request, &load.request};
+    disk_be_full(true);
+    desk_submit(desk, requests[0]); /* by itself or with the others: all fail, or only what writes */
+    desk_submit(desk, requests[2]);
+    desk_wait_answers(desk, 3);
+    cr_expect(receive.request.result == ERR_DISK_FULL && keep.request.result == ERR_DISK_FULL);
+    cr_expect(!receive.ret_is_new && receive.ret_count == 0);
+    disk_be_full(false);
+    desk_call_together(desk, requests, ARRAY_LENGTH(requests));
+    for (size_t i = 0; i < ARRAY_LENGTH(requests); i++)
+        cr_expect_eq(requests[i]->result, OK, "request %zu: %s", i, err_name(requests[i]->result));
+    cr_expect(receive.ret_is_new && receive.ret_standing == STANDING_HELD && receive.ret_count == 1);
+    cr_expect(list_held.ret_count == 1 && load.ret_count == 1 && load.ret_left == 1);
+    cr_expect(desk->credit.held_bytes > held);
+    event_unref(entries[0].event);
+    cr_expect(desk->failures == 0);
+    event_unref(event);
+    event_unref(waiting);
     desk_free(desk);
 }
 

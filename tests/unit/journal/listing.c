@@ -340,3 +340,77 @@ Test(listing, goes_from_shard_to_shard)
     journal_reader_stop(reader);
     desk_free(desk);
 }
+
+/* What is the broker's. */
+
+Test(listing, shows_what_is_held_behind_what_is_pending_and_once)
+{
+    struct shelf *shelf = filled();
+    for (int i = 0; i < 5; i++) {
+        struct event *event = shelf_event(shelf, (struct shelved){.account = "held", .accepted_us = AT(DAY + 3)});
+        cr_assert(shelf_receive(shelf, event, 2, PARK_NONE).ret_count == 2);
+        event_unref(event);
+    }
+    int64_t first = shelf->store.next_seq - 5;
+    cr_assert(shelf_move(shelf, first, 0, DELIVERY_PENDING, DELIVERY_SENDING) == OK);
+    static const struct {
+        struct listing_filter filter;
+        unsigned count;
+    } cases[] = {
+        {{.states = S(PENDING)}, 6 + 9},
+        {{.states = S(SENDING)}, 6 + 1},
+        {{.states = LISTING_ON_THE_WAY}, 18 + 10},
+        {{.states = S(PENDING), .has_endpoint = true, .endpoint = 2}, 3 + 5},
+        {{.states = LISTING_ON_THE_WAY, .account = "held"}, 10},
+        {{.states = S(PENDING), .has_day = true, .day = DAY + 3}, 9},
+        {{.states = S(WAITING)}, 6},
+        {{.account = "held"}, 10},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct listed whole = list_all(shelf, cases[i].filter);
+        cr_expect_eq(whole.count, cases[i].count, "case %zu: %u", i, whole.count);
+        struct listed parts = list(shelf, cases[i].filter, 1, INT64_MAX);
+        cr_expect(parts.count == whole.count && memcmp(parts.ids, whole.ids, sizeof whole.ids) == 0, "case %zu", i);
+    }
+    shelf_free(shelf);
+}
+
+Test(listing, shows_poison_with_its_bytes_newest_first)
+{
+    static char body[5 * 1024 * 1024];
+    struct shelf *shelf = shelf_new();
+    for (unsigned i = 0; i < 5; i++) {
+        struct journal_keep_poison keep = {.queue = "q",
+            .reason = "why",
+            .headers = SLICE_LITERAL("{\"h\":1}"),
+            .body = slice_of(body, i < 2 ? sizeof body : i),
+            .body_bytes = i < 2 ? sizeof body : i + 1};
+        snprintf(keep.message_id, sizeof keep.message_id, "m-%u", i);
+        cr_assert(shelf_call(shelf, store_keep_poison, &keep.request) == OK);
+    }
+    shelf_sql(shelf, "UPDATE poison SET reason = 'other' WHERE message_id = 'm-3'");
+    struct story_source source;
+    struct journal_list_poison list = {.page.count_max = 4};
+    unsigned next = 5, pages = 0;
+    bool over = false;
+    cr_assert(story_source_open(&source, shelf->directory, 0) == OK);
+    while (!over) {
+        list.bytes = 0;
+        list.ret_poison = calloc(list.page.count_max, sizeof list.ret_poison[0]);
+        cr_assert(listing_read_poison(&source, &list.page, INT64_MAX, &over) == OK);
+        for (unsigned i = 0; i < list.page.ret_count; i++) {
+            const struct listed_poison *it = &list.ret_poison[i];
+            char id[16];
+            snprintf(id, sizeof id, "m-%u", --next);
+            cr_expect_str_eq(it->message_id, id);
+            cr_expect_eq(it->damaged, next == 3);
+            cr_expect(it->body_len == (next < 2 ? sizeof body : next) && it->body_bytes >= it->body_len);
+            cr_expect(it->headers_len == 7 && memcmp(it->bytes, "{\"h\":1}", 7) == 0);
+        }
+        journal_list_poison_done(&list);
+        pages++;
+    }
+    cr_expect(next == 0 && pages == 3, "%u pages", pages);
+    story_source_close(&source);
+    shelf_free(shelf);
+}

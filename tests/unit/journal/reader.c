@@ -142,6 +142,43 @@ Test(reader, counts_what_is_open_in_all_shards_and_finds_the_shard_of_an_id)
     desk_free(desk);
 }
 
+/* An event that the broker delivers; it must be new, or a duplicate. */
+static struct journal_receive receive(struct desk *desk, struct event *event, uint64_t endpoint)
+{
+    const struct event_parts *parts = &event->parts;
+    struct journal_receive receive = {
+        .request.kind = JOURNAL_RECEIVE, .event = event, .endpoints_count = 1, .endpoints = {endpoint}};
+    dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &receive.ledger_key);
+    cr_assert(desk_call(desk, &receive.request) == OK);
+    return receive;
+}
+
+Test(reader, tells_the_first_ones_story_by_the_id_of_a_late_duplicate)
+{
+    struct desk *desk = desk_new();
+    struct journal_reader *reader = open_reader(desk, 1);
+    struct event *first = desk_event(desk, (struct draft){.key = "k"});
+    struct event *second = desk_event(desk, (struct draft){.key = "k"});
+    struct story *story;
+    int64_t counts[DELIVERY_STATES];
+    cr_assert(receive(desk, first, 7).ret_standing == STANDING_HELD);
+    cr_assert(desk_find(desk, reader, &second->parts.id, &story) == ERR_NOT_FOUND);
+    cr_assert(receive(desk, second, 7).ret_standing == STANDING_ALIAS);
+    for (int i = 0; i < 2; i++) {
+        cr_assert(desk_find(desk, reader, i ? &second->parts.id : &first->parts.id, &story) == OK);
+        cr_expect(story->is_of_first == (i == 1) && story->deliveries_count == 1 && story->deliveries[0].held);
+        cr_expect(memcmp(&story->event->parts.id, &first->parts.id, sizeof first->parts.id) == 0);
+        story_free(story);
+    }
+    cr_assert(desk_census(desk, reader, counts) == OK && counts[DELIVERY_PENDING] == 1);
+    desk_sql(desk, "DELETE FROM events");
+    cr_assert(desk_find(desk, reader, &second->parts.id, &story) == ERR_NOT_FOUND, "the first one has expired");
+    event_unref(first);
+    event_unref(second);
+    journal_reader_stop(reader);
+    desk_free(desk);
+}
+
 Test(reader, that_is_open_does_not_keep_the_journal_from_stopping_and_starting)
 {
     struct desk *desk = desk_new();

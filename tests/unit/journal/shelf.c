@@ -48,7 +48,7 @@ void shelf_commit(struct shelf *shelf)
     cr_assert(store_commit(&shelf->store) == OK);
 }
 
-enum err shelf_try_append(struct shelf *shelf, struct shelved draft)
+struct event *shelf_event(struct shelf *shelf, struct shelved draft)
 {
     struct event_parts parts = {
         .accepted_us = draft.accepted_us ? draft.accepted_us : clock_wall_us(),
@@ -61,24 +61,60 @@ enum err shelf_try_append(struct shelf *shelf, struct shelved draft)
         .body = SLICE_LITERAL("{\"some\":\"body\"}"),
     };
     const unsigned char random[8] = {9};
-    event_id_make(&shelf->ids, parts.accepted_us, 0, random, &parts.id);
-    struct journal_append append = {.request.kind = JOURNAL_APPEND, .endpoints_count = draft.endpoints};
-    cr_assert(event_new(&parts, NULL, 100, &append.event) == OK);
-    dedupe_ledger_key(parts.partner, parts.account, parts.type, parts.key, &append.ledger_key);
-    for (unsigned i = 0; i < draft.endpoints; i++)
-        append.endpoints[i] = i + 1;
-    struct journal_handover *handover = malloc(sizeof *handover + 17 * sizeof handover->deliveries[0]);
-    cr_assert(handover);
-    handover->count = 0;
-    shelf->store.handover = handover;
+    struct event *event;
+    event_id_make(&shelf->ids, parts.accepted_us, draft.partition, random, &parts.id);
+    cr_assert(event_new(&parts, NULL, 100, &event) == OK);
+    return event;
+}
+
+static struct ledger_key key_of_event(const struct event *event)
+{
+    const struct event_parts *parts = &event->parts;
+    struct ledger_key key;
+    dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &key);
+    return key;
+}
+
+enum err shelf_call(struct shelf *shelf, enum err (*apply)(struct store *store, struct journal_request *request),
+    struct journal_request *request)
+{
+    request->result = OK;
     shelf_begin(shelf);
-    cr_assert(store_append(&shelf->store, &append.request) == OK);
+    cr_assert(apply(&shelf->store, request) == OK);
     shelf_commit(shelf);
-    for (unsigned i = 0; i < handover->count; i++)
+    struct journal_handover *handover = TAKE(shelf->store.handover);
+    shelf->handed_over = handover ? handover->count : 0;
+    for (unsigned i = 0; handover && i < handover->count; i++)
         event_unref(handover->deliveries[i].event);
     free(handover);
-    event_unref(append.event);
-    return append.request.result;
+    return request->result;
+}
+
+enum err shelf_append_event(struct shelf *shelf, struct event *event, unsigned endpoints)
+{
+    struct journal_append append = {.event = event, .ledger_key = key_of_event(event), .endpoints_count = endpoints};
+    for (unsigned i = 0; i < endpoints; i++)
+        append.endpoints[i] = i + 1;
+    return shelf_call(shelf, store_append, &append.request);
+}
+
+struct journal_receive shelf_receive(
+    struct shelf *shelf, struct event *event, unsigned endpoints, enum park_reason park_as)
+{
+    struct journal_receive receive = {
+        .event = event, .ledger_key = key_of_event(event), .endpoints_count = endpoints, .park_as = park_as};
+    for (unsigned i = 0; i < endpoints; i++)
+        receive.endpoints[i] = i + 1;
+    (void)shelf_call(shelf, store_receive, &receive.request);
+    return receive;
+}
+
+enum err shelf_try_append(struct shelf *shelf, struct shelved draft)
+{
+    struct event *event = shelf_event(shelf, draft);
+    enum err result = shelf_append_event(shelf, event, draft.endpoints);
+    event_unref(event);
+    return result;
 }
 
 int64_t shelf_append(struct shelf *shelf, struct shelved draft)

@@ -9,6 +9,7 @@ struct shelf {
     char directory[64];
     struct store store;
     struct event_id_generator ids;
+    unsigned handed_over; /* deliveries, by the append or the receipt that was made last */
 };
 
 struct shelf *shelf_new(void);
@@ -24,9 +25,18 @@ void shelf_commit(struct shelf *shelf);
 struct shelved {
     const char *key, *amount, *currency, *account;
     int64_t accepted_us;
+    unsigned partition;
     unsigned endpoints; /* 1 and up to this; 0: unrouted */
 };
 int64_t shelf_append(struct shelf *shelf, struct shelved event);
+/* An event with a fresh id, which the caller lets go of; and the same in transactions of their own. */
+struct event *shelf_event(struct shelf *shelf, struct shelved draft);
+enum err shelf_append_event(struct shelf *shelf, struct event *event, unsigned endpoints);
+struct journal_receive shelf_receive(
+    struct shelf *shelf, struct event *event, unsigned endpoints, enum park_reason park_as);
+/* Any other request. */
+enum err shelf_call(struct shelf *shelf, enum err (*apply)(struct store *store, struct journal_request *request),
+    struct journal_request *request);
 /* The same, with whatever came of it. */
 enum err shelf_try_append(struct shelf *shelf, struct shelved event);
 

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * JOURNAL_RECEIVE: an event that the broker delivered. The ledger judges it as it judges what is appended, but nobody
+ * can be told any more that it was a duplicate or a conflict: the one becomes an alias, the other is parked.
+ *
+ *   the ledger says   and its id is
+ *   new               new: written, held (or parked at once: unrouted, or as the receiver wants it), and counted
+ *                     known: it came again; its rows say whose it is
+ *   duplicate         its own first one, or known all the same: it came again
+ *                     another: an alias of the first
+ *   conflict          new: written and parked, and kept as a conflict; not in the ledger, which has the first one
+ *                     known: it came again
+ */
+#include "journal/acceptance.h"
+
+#include "runtime/log.h"
+
+#include <assert.h>
+
+/*
+ * It came again: what is held of it and pending is to be sent, unless something else owns it. A held row that can't be
+ * believed makes the event ours, since a person must look at it.
+ */
+static enum err stand(struct store *store, struct journal_receive *receive, int64_t seq)
+{
+    struct delivery_listed listed[ACCOUNT_ENDPOINTS_MAX];
+    unsigned count;
+    bool is_damaged = false;
+    enum err result = delivery_rows_read_event(&store->deliveries, seq, listed, &count);
+    for (unsigned i = 0; i < count && !result; i++) {
+        const struct delivery_row *row = &listed[i].row;
+        if (!row->held)
+            continue;
+        is_damaged |= listed[i].damaged;
+        if (row->state == DELIVERY_PENDING)
+            receive->ret_deliveries[receive->ret_count++] =
+                (struct journal_received_delivery){.delivery = row->id, .endpoint = row->endpoint};
+    }
+    if (result)
+        return result;
+    if (is_damaged) {
+        log_error("a delivery of an event that the broker holds is damaged: the journal takes it over shard=%u "
+                  "event_number=%lld",
+            store->shard, (long long)seq);
+        receive->ret_count = 0;
+        return acceptance_take_over(store, seq, receive->event);
+    }
+    receive->ret_standing = receive->ret_count ? STANDING_HELD : STANDING_OWN;
+    return OK;
+}
+
+/* Where a new one begins. */
+static struct delivery_row first_row(const struct journal_receive *receive, enum park_reason reason)
+{
+    bool is_parked = reason != PARK_NONE;
+    return (struct delivery_row){
+        .state = is_parked ? DELIVERY_PARKED : DELIVERY_PENDING,
+        .reason = reason,
+        .lane = LANE_FRESH,
+        .due_us = receive->event->parts.accepted_us,
+        .held = !is_parked,
+    };
+}
+
+static enum err add_deliveries(struct store *store, struct journal_receive *receive, enum park_reason reason)
+{
+    struct delivery_row row = first_row(receive, reason);
+    unsigned count = receive->endpoints_count ? receive->endpoints_count : 1;
+    enum err result = OK;
+    for (unsigned i = 0; i < count && !result; i++) {
+        row.id = store->next_seq * ACCOUNT_ENDPOINTS_MAX + i;
+        row.endpoint = receive->endpoints_count ? receive->endpoints[i] : 0;
+        result = acceptance_add_delivery(store, receive->event, &row);
+        if (row.held)
+            receive->ret_deliveries[receive->ret_count++] =
+                (struct journal_received_delivery){.delivery = row.id, .endpoint = row.endpoint};
+    }
+    return result;
+}
+
+/* `reason`: of parking it at once, or PARK_NONE. False in *ret_added: there is an event of this id. */
+static enum err add(struct store *store, struct journal_receive *receive, enum park_reason reason, bool *ret_added)
+{
+    unsigned count = receive->endpoints_count ? receive->endpoints_count : 1;
+    enum err result = event_rows_add(&store->events, store->next_seq, receive->event, count);
+    *ret_added = !result;
+    if (result)
+        return result == ERR_EXISTS ? OK : result;
+    result = add_deliveries(store, receive, reason);
+    store->next_seq++;
+    receive->ret_is_new = true;
+    receive->ret_standing = receive->ret_count ? STANDING_HELD : STANDING_OWN;
+    return result;
+}
+
+/* Of an event whose id is known; ERR_NOT_FOUND when it is not. */
+static enum err meet(struct store *store, struct journal_receive *receive)
+{
+    int64_t seq;
+    enum err result = acceptance_find(store, receive->event, &seq);
+    if (result == ERR_UNAVAILABLE) {
+        receive->request.result = ERR_UNAVAILABLE;
+        return OK;
+    }
+    return result ? result : stand(store, receive, seq);
+}
+
+static enum err receive_new(struct store *store, struct journal_receive *receive)
+{
+    bool added;
+    enum park_reason reason = receive->park_as           ? receive->park_as
+                              : receive->endpoints_count ? PARK_NONE
+                                                         : PARK_UNROUTED;
+    enum err result = add(store, receive, reason, &added);
+    if (result)
+        return result;
+    if (!added)
+        return meet(store, receive);
+    return receive->event->parts.key.len ? ledger_add(&store->ledger, &receive->ledger_key, receive->event) : OK;
+}
+
+static enum err receive_duplicate(struct store *store, struct journal_receive *receive, const struct event_id *first)
+{
+    const struct event_id *id = &receive->event->parts.id;
+    enum err result = meet(store, receive);
+    if (result != ERR_NOT_FOUND)
+        return result;
+    if (memcmp(first, id, sizeof *id) == 0) /* the history has expired before the ledger */
+        return OK;
+    receive->ret_standing = STANDING_ALIAS;
+    receive->ret_first = *first;
+    return alias_rows_add(&store->aliases, id, first, store->now_us);
+}
+
+static enum err receive_conflict(struct store *store, struct journal_receive *receive, const struct event_id *first)
+{
+    bool added;
+    enum err result = add(store, receive, PARK_CONFLICT, &added);
+    if (result)
+        return result;
+    if (!added)
+        return meet(store, receive);
+    receive->ret_standing = STANDING_CONFLICT;
+    receive->ret_first = *first;
+    return acceptance_keep_conflict(store, first, receive->event);
+}
+
+enum err store_receive(struct store *store, struct journal_request *request)
+{
+    struct journal_receive *receive = CONTAINER_OF(request, struct journal_receive, request);
+    enum ledger_finding finding = LEDGER_NEW;
+    struct event_id first;
+    assert(receive->endpoints_count <= ACCOUNT_ENDPOINTS_MAX);
+    receive->ret_standing = STANDING_OWN;
+    receive->ret_is_new = false;
+    receive->ret_count = 0;
+    if (!reserve_admits(&store->reserve, receive->event->parts.class)) {
+        request->result = ERR_DISK_FULL;
+        return OK;
+    }
+    enum err result = OK;
+    if (receive->event->parts.key.len)
+        result = ledger_look_up(&store->ledger, &receive->ledger_key, receive->event, &finding, &first);
+    if (result)
+        return result;
+    switch (finding) {
+    case LEDGER_NEW:
+        return receive_new(store, receive);
+    case LEDGER_DUPLICATE:
+        return receive_duplicate(store, receive, &first);
+    case LEDGER_CONFLICT:
+        return receive_conflict(store, receive, &first);
+    case LEDGER_DAMAGED:
+        break;
+    }
+    request->result = ERR_DAMAGED;
+    return OK;
+}
+
+void store_undo_receive(struct journal_request *request)
+{
+    struct journal_receive *receive = CONTAINER_OF(request, struct journal_receive, request);
+    receive->ret_standing = STANDING_OWN;
+    receive->ret_is_new = false;
+    receive->ret_count = 0;
+}
