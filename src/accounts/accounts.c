@@ -14,6 +14,7 @@
  */
 #include "accounts/accounts.h"
 
+#include "accounts/apply.h"
 #include "accounts/change.h"
 #include "accounts/load.h"
 #include "base/clock.h"
@@ -22,6 +23,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 struct accounts {
@@ -29,12 +31,14 @@ struct accounts {
     struct directory *directory;
     struct thread thread;
 
-    struct mailbox mailbox; /* shared */
+    struct mailbox mailbox;  /* shared */
+    _Atomic int64_t version; /* shared: of the last change that is published */
     struct mail stop;
 
     /* main's until the thread runs, then the thread's */
     struct accounts_store *store;
     struct accounts_listener listener;
+    enum store_following following; /* a leader, whose changes alone are taken */
     bool stopping;
     sem_t loaded; /* posted once, when load_result is there */
     enum err load_result;
@@ -63,10 +67,12 @@ static const struct {
 };
 
 /* One transaction: after it the change is durable, or nothing of it is left. */
-static enum err write_change(struct change *change)
+static enum err write_change(struct change *change, bool follows)
 {
     if ((unsigned)change->request->act >= ARRAY_LENGTH(acts))
         return change_refuse(change, ERR_BUG, "no such act");
+    if (follows)
+        return change_refuse(change, ERR_FORBIDDEN, "these accounts follow another gateway's; change them there");
     enum err error = accounts_store_begin(change->store, &change->version);
     if (error)
         return change_refuse_for_disk(change, error);
@@ -109,14 +115,90 @@ static void on_request(struct mail *mail, void *receiver)
     struct change change = {
         .directory = accounts->directory, .store = accounts->store, .request = request, .now_us = clock_wall_us()};
     request->detail[0] = '\0';
-    request->result = write_change(&change);
+    request->result = write_change(&change, accounts->following != STORE_LEADS);
     if (request->result == OK) {
         publish_change(accounts, &change);
+        atomic_store(&accounts->version, change.version);
     } else {
         for (unsigned i = 0; i < change.entries_count; i++)
             directory_entry_free(change.entries[i]);
     }
     mail->on_receive = on_answer;
+    mailbox_post(request->reply_to, mail); /* from here on it is the requester's */
+}
+
+/* Replication. */
+
+static enum err apply(struct accounts *accounts, struct accounts_page *page, char *ret_detail)
+{
+    enum err error = apply_page(accounts->store, accounts->directory, page, ret_detail);
+    if (error)
+        return error;
+    if (!page->more)
+        accounts->following = STORE_HAS_FOLLOWED;
+    atomic_store(&accounts->version, page->version);
+    return OK;
+}
+
+/* The next page is the first one. The directory keeps what it has. */
+static enum err begin_again(struct accounts *accounts)
+{
+    enum err error = accounts_store_begin_copy(accounts->store);
+    if (!error)
+        error = accounts_store_mark_all(accounts->store);
+    if (!error)
+        error = accounts_store_commit(accounts->store);
+    if (error) {
+        accounts_store_rollback(accounts->store);
+    } else {
+        if (accounts->following == STORE_LEADS)
+            accounts->following = STORE_FOLLOWS;
+        atomic_store(&accounts->version, 0);
+    }
+    return error;
+}
+
+static enum err replicate(struct accounts *accounts, struct accounts_replication *request, char *ret_detail)
+{
+    switch (request->act) {
+    case REPLICATION_READ:
+        return accounts_store_read_page(accounts->store, request->after, &request->page);
+    case REPLICATION_APPLY:
+        return apply(accounts, &request->page, ret_detail);
+    case REPLICATION_RESTART:
+        return begin_again(accounts);
+    case REPLICATION_STATE:
+        request->ret_follows = accounts->following != STORE_LEADS;
+        request->ret_is_complete = accounts->following == STORE_HAS_FOLLOWED;
+        return OK;
+    case REPLICATION_FOLLOW:
+        return accounts->following == STORE_LEADS ? begin_again(accounts) : OK;
+    case REPLICATION_LEAD:
+        if (accounts->following == STORE_LEADS)
+            return OK;
+        snprintf(ret_detail, STORE_DETAIL_BYTES, "accounts.db is a follower's copy, without the secrets of endpoints");
+        return ERR_CONFIG;
+    }
+    return ERR_BUG;
+}
+
+static void on_replicated(struct mail *mail, void *receiver)
+{
+    struct accounts_replication *request = CONTAINER_OF(mail, struct accounts_replication, mail);
+    request->on_done(request, receiver);
+}
+
+static void on_replication(struct mail *mail, void *receiver)
+{
+    struct accounts *accounts = receiver;
+    struct accounts_replication *request = CONTAINER_OF(mail, struct accounts_replication, mail);
+    char detail[STORE_DETAIL_BYTES] = "";
+    request->result = replicate(accounts, request, detail);
+    if (request->result && !*detail)
+        snprintf(detail, sizeof detail, "%s",
+            request->result == ERR_NOT_FOUND ? "there is no such version yet" : accounts_store_detail(accounts->store));
+    snprintf(request->detail, sizeof request->detail, "%s", detail);
+    mail->on_receive = on_replicated;
     mailbox_post(request->reply_to, mail); /* from here on it is the requester's */
 }
 
@@ -127,10 +209,24 @@ static void on_stop(struct mail *mail, void *receiver)
     ((struct accounts *)receiver)->stopping = true;
 }
 
+static enum err load(struct accounts *accounts)
+{
+    int64_t version = 0;
+    enum err error = accounts_load_directory(accounts->store, accounts->directory, accounts->load_detail);
+    if (error)
+        return error;
+    if ((error = accounts_store_version(accounts->store, &version)) ||
+        (error = accounts_store_following(accounts->store, &accounts->following)))
+        snprintf(accounts->load_detail, sizeof accounts->load_detail, "accounts.db can't be read: %.200s",
+            accounts_store_detail(accounts->store));
+    atomic_store(&accounts->version, version);
+    return error;
+}
+
 static void run(void *context)
 {
     struct accounts *accounts = context;
-    accounts->load_result = accounts_load_directory(accounts->store, accounts->directory, accounts->load_detail);
+    accounts->load_result = load(accounts);
     accounts->stopping = accounts->load_result != OK;
     sem_post(&accounts->loaded);
     while (!accounts->stopping) {
@@ -220,6 +316,29 @@ void accounts_submit(struct accounts *accounts, struct accounts_request *request
     mailbox_post(&accounts->mailbox, &request->mail);
 }
 
+void accounts_replicate(struct accounts *accounts, struct accounts_replication *request)
+{
+    request->mail.on_receive = on_replication;
+    mailbox_post(&accounts->mailbox, &request->mail);
+}
+
+int64_t accounts_version(const struct accounts *accounts)
+{
+    return atomic_load(&accounts->version);
+}
+
+/* Waiting for an answer. */
+
+static void wait_until(const bool *done, struct mailbox *answers)
+{
+    /* The bell, not the queue, says that the sender is through with the mailbox, which ends here. */
+    struct pollfd bell = {.fd = answers->event_fd, .events = POLLIN};
+    while (!*done)
+        if (poll(&bell, 1, -1) > 0)
+            mailbox_work(answers);
+    mailbox_done(answers);
+}
+
 static void on_call_done(struct accounts_request *request, void *receiver)
 {
     *(bool *)receiver = true;
@@ -237,11 +356,27 @@ enum err accounts_call(struct accounts *accounts, struct accounts_request *reque
     request->reply_to = &answers;
     request->on_done = on_call_done;
     accounts_submit(accounts, request);
-    /* The bell, not the queue, says that the sender is through with the mailbox, which ends here. */
-    struct pollfd bell = {.fd = answers.event_fd, .events = POLLIN};
-    while (!done)
-        if (poll(&bell, 1, -1) > 0)
-            mailbox_work(&answers);
-    mailbox_done(&answers);
+    wait_until(&done, &answers);
+    return request->result;
+}
+
+static void on_replicate_done(struct accounts_replication *request, void *receiver)
+{
+    *(bool *)receiver = true;
+}
+
+enum err accounts_replicate_call(struct accounts *accounts, struct accounts_replication *request)
+{
+    bool done = false;
+    struct mailbox answers;
+    enum err error = mailbox_init(&answers, &done);
+    if (error) {
+        snprintf(request->detail, sizeof request->detail, "no file descriptor for the answer");
+        return request->result = error;
+    }
+    request->reply_to = &answers;
+    request->on_done = on_replicate_done;
+    accounts_replicate(accounts, request);
+    wait_until(&done, &answers);
     return request->result;
 }

@@ -311,6 +311,18 @@ static bool withdraw(struct directory *directory, const struct key *key)
     return taken;
 }
 
+bool directory_withdraw_partner(struct directory *directory, const char *id)
+{
+    struct key key;
+    return key_of(KIND_PARTNER, slice_from_string(id), &key) && withdraw(directory, &key);
+}
+
+bool directory_withdraw_account(struct directory *directory, const char *id)
+{
+    struct key key;
+    return key_of(KIND_ACCOUNT, slice_from_string(id), &key) && withdraw(directory, &key);
+}
+
 bool directory_withdraw_endpoint(struct directory *directory, uint64_t id)
 {
     struct key key;

@@ -31,6 +31,8 @@ void directory_entry_free(struct directory_entry *entry); /* of one that was not
 void directory_publish(struct directory *directory, struct directory_entry *entry);
 
 /* Takes out and retires; false when there is none. By a thread that is known to RCU and offline. */
+bool directory_withdraw_partner(struct directory *directory, const char *id);
+bool directory_withdraw_account(struct directory *directory, const char *id);
 bool directory_withdraw_endpoint(struct directory *directory, uint64_t id);
 bool directory_withdraw_credential(struct directory *directory, const unsigned char credential_sha256[SHA256_BYTES]);
 bool directory_withdraw_grant(struct directory *directory, const char *partner, const char *account);

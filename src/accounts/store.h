@@ -11,7 +11,7 @@
 #ifndef PENSTOCK_ACCOUNTS_STORE_H
 #define PENSTOCK_ACCOUNTS_STORE_H
 
-#include "accounts/directory.h"
+#include "accounts/replication.h"
 
 #define STORE_DETAIL_BYTES 256
 
@@ -64,6 +64,31 @@ enum err accounts_store_add_secret(struct accounts_store *store, uint64_t endpoi
     int64_t version, int64_t now_us, uint32_t *ret_number) MUST_CHECK;
 enum err accounts_store_remove_secret(
     struct accounts_store *store, uint64_t endpoint, uint32_t number, int64_t version) MUST_CHECK;
+
+/* Pages: what has changed behind a version, and a follower's copy of it. */
+
+/* Whether it is a follower's copy, and whether all of it has been there once. */
+enum store_following { STORE_LEADS, STORE_FOLLOWS, STORE_HAS_FOLLOWED };
+
+/* Of the last change; of a follower, of the last page. */
+enum err accounts_store_version(struct accounts_store *store, int64_t *ret_version) MUST_CHECK;
+/* Objects of the page's kinds in the order of enum accounts_kind, each kind by version. ERR_NOT_FOUND: `after` lies
+ * beyond the last change. */
+enum err accounts_store_read_page(struct accounts_store *store, int64_t after, struct accounts_page *page) MUST_CHECK;
+enum err accounts_store_following(struct accounts_store *store, enum store_following *ret_following) MUST_CHECK;
+
+/* As accounts_store_begin, for a copy: no version is taken. */
+enum err accounts_store_begin_copy(struct accounts_store *store) MUST_CHECK;
+/* Up to where the copy reaches now; with `complete` nothing is missing. */
+enum err accounts_store_end_page(struct accounts_store *store, int64_t version, bool complete) MUST_CHECK;
+/* *ret_namesake is an endpoint that had to give way, since it had the name; else 0. */
+enum err accounts_store_put(
+    struct accounts_store *store, const struct accounts_object *object, uint64_t *ret_namesake) MUST_CHECK;
+enum err accounts_store_drop(struct accounts_store *store, const struct accounts_object *object) MUST_CHECK;
+/* Marks all that there is, and begins at version 0: what no page brings again is what accounts_store_read_marked
+ * finds (as removed). From now on it is a follower's; what a follower had once stays good for use meanwhile. */
+enum err accounts_store_mark_all(struct accounts_store *store) MUST_CHECK;
+enum err accounts_store_read_marked(struct accounts_store *store, struct accounts_page *page) MUST_CHECK;
 
 /* Gets everything that is not deleted or revoked: partners and endpoints with their secrets, accounts before their
  * endpoints and without them in their arrays. */

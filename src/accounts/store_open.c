@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #define APPLICATION_ID 0x504e5341 /* PNSA */
-#define FORMAT 2
+#define FORMAT 3
 #define BUSY_MS 500 /* nobody else writes; a person with the sqlite3 shell may hold it for a moment */
 
 /*
@@ -42,6 +42,13 @@ static const char *const steps[FORMAT] = {
     "CREATE TABLE partner_secrets(id INTEGER PRIMARY KEY, partner TEXT NOT NULL, secret BLOB NOT NULL, " ROW_TAIL
     ") STRICT;"
     "CREATE INDEX partner_secrets_by_partner ON partner_secrets(partner) WHERE deleted = 0;",
+
+    /* What has changed behind a version, for those that follow. */
+    "CREATE INDEX partners_by_version ON partners(version);"
+    "CREATE INDEX accounts_by_version ON accounts(version);"
+    "CREATE INDEX endpoints_by_version ON endpoints(version);"
+    "CREATE INDEX credentials_by_version ON credentials(version);"
+    "CREATE INDEX grants_by_version ON grants(version);",
 };
 
 enum err accounts_store_fail(struct accounts_store *store, int sqlite_result)
@@ -74,7 +81,7 @@ enum err accounts_store_damaged(struct accounts_store *store, const char *what)
     return ERR_DAMAGED;
 }
 
-static enum err execute(struct accounts_store *store, const char *sql)
+enum err store_execute(struct accounts_store *store, const char *sql)
 {
     int result = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
     return result == SQLITE_OK ? OK : accounts_store_fail(store, result);
@@ -124,10 +131,10 @@ static enum err migrate(struct accounts_store *store, int64_t format)
     char identity[128];
     snprintf(identity, sizeof identity, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION_ID,
         FORMAT);
-    enum err error = execute(store, "BEGIN IMMEDIATE");
+    enum err error = store_execute(store, "BEGIN IMMEDIATE");
     for (int64_t step = format; !error && step < FORMAT; step++)
-        error = execute(store, steps[step]);
-    return error ? error : execute(store, identity);
+        error = store_execute(store, steps[step]);
+    return error ? error : store_execute(store, identity);
 }
 
 static enum err prepare_statements(struct accounts_store *store)
@@ -156,9 +163,9 @@ static enum err open_connection(struct accounts_store *store, const char *path)
     sqlite3_busy_timeout(store->db, BUSY_MS);
     int64_t format;
     enum err error;
-    if ((error = execute(store, "PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF")) ||
+    if ((error = store_execute(store, "PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF")) ||
         (error = check_identity(store, &format)) ||
-        (error = execute(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")) ||
+        (error = store_execute(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")) ||
         (format < FORMAT && (error = migrate(store, format))))
         return error;
     return prepare_statements(store);

@@ -149,7 +149,7 @@ static void do_act(struct http_exchange *exchange, struct admin *admin, const ch
         return;
     bool taken = take(exchange, body, act) && take_note(exchange, body, act);
     json_decref(body);
-    if (!taken)
+    if (!taken || admin_refuse_as_follower(admin, exchange, "act on deliveries"))
         return;
     struct asked *asked = malloc(sizeof *asked);
     if (!asked) {

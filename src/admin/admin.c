@@ -16,6 +16,8 @@ static const struct http_route routes[] = {
     {"GET", "/readyz", admin_get_readyz},
     {"GET", "/metrics", admin_get_metrics},
     {"GET", "/api/v1/status", admin_get_status},
+    {"GET", "/api/v1/installation", admin_get_installation},
+    {"GET", "/api/v1/changes", admin_get_changes},
     {"GET", "/api/v1/partners", admin_list_partners},
     {"POST", "/api/v1/partners", admin_add_partner},
     {"GET", "/api/v1/partners/{p}", admin_get_partner},
@@ -47,6 +49,7 @@ static const struct http_route routes[] = {
     {"POST", "/api/v1/deliveries/{id}/discard", admin_discard_delivery},
     {"POST", "/api/v1/deliveries/{id}/replay", admin_replay_delivery},
     {"GET", "/api/v1/conflicts", admin_list_conflicts},
+    {"GET", "/api/v1/poison", admin_list_poison},
     {"GET", "/api/v1/audit", admin_get_audit},
     {NULL, NULL, NULL},
 };
@@ -67,6 +70,7 @@ bool admin_authenticate(const struct admin *admin, struct http_exchange *exchang
 static void on_tick(void *context)
 {
     struct admin *admin = context;
+    admin_changes_tick(admin);
     if (!admin->draining)
         return;
     if (http_server_is_idle(admin->server) || clock_mono_us() > admin->drain_until_mono_us)
@@ -97,6 +101,7 @@ enum err admin_new(const struct admin_options *options, struct admin **ret_admin
     admin->options = *options;
     admin->token = strndup(options->token.data, options->token.len);
     admin->started_mono_us = clock_mono_us();
+    list_init(&admin->feeds);
     admin->mailbox.event_fd = -1;
     enum err failed = http_server_new(
         &(struct http_options){
@@ -150,6 +155,7 @@ void admin_free(struct admin *admin)
     admin->options.accounts = NULL; /* what comes late is answered without the directory, which is gone */
     if (admin->mailbox.event_fd >= 0)
         mailbox_work(&admin->mailbox);
+    admin_changes_end(admin);
     http_server_free(admin->server);
     mailbox_done(&admin->mailbox);
     free(admin->token);

@@ -6,7 +6,9 @@
  * with what was taken away.
  *
  *   /livez /readyz /metrics                                health.c
- *   /api/v1/status                                         health.c
+ *   /api/v1/status                                         health.c, standing.c
+ *   /api/v1/installation                                   installation.c
+ *   /api/v1/changes                                        changes.c
  *   /api/v1/partners, .../{p}, .../{p}/accounts            partners.c
  *   /api/v1/partners/{p}/keys, .../{p}/secrets             credentials.c
  *   /api/v1/accounts, .../{a}/endpoints, .../{e}           accounts.c
@@ -25,6 +27,15 @@
 #include "journal/journal_reader.h"
 
 struct admin;
+struct broker_status;
+
+/* What a gateway that follows this one gets. */
+struct admin_installation {
+    char id[33];
+    struct hash_seed seed;
+    unsigned partitions;
+    unsigned char receipt_key[32];
+};
 
 struct admin_options {
     int listen_fd; /* owned by admin from admin_new on */
@@ -32,6 +43,12 @@ struct admin_options {
     struct accounts *accounts;
     struct journal_reader *reader;
     unsigned shards;
+    struct admin_installation installation;
+    /* Roles. The texts must outlive admin. */
+    bool ingress_only;            /* this gateway delivers nothing */
+    const char *leader_url;       /* whose accounts it follows; NULL or empty: it leads */
+    const char *queue;            /* "direct" or "rabbitmq"; NULL: direct */
+    struct broker_status *broker; /* NULL: there is none */
     /* OK, or ERR_URL with a sentence: the egress policy on an endpoint's URL */
     enum err (*check_url)(const char *url, const char **ret_problem, void *context);
     /* Hands an operator's act to the owner of the delivery, who answers it (delivery_shard_act). */

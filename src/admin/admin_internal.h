@@ -3,6 +3,7 @@
 #define PENSTOCK_ADMIN_ADMIN_INTERNAL_H
 
 #include "admin/admin.h"
+#include "base/list.h"
 #include "http/problem.h"
 #include "runtime/thread.h"
 
@@ -23,6 +24,8 @@ struct admin {
     struct http_server *server;
     bool draining;
     int64_t drain_until_mono_us;
+    struct list feeds; /* questions that wait for a change: changes.c */
+    unsigned feeds_count;
 };
 
 /* True when the request carries the token; else a 401 has been answered. */
@@ -111,6 +114,18 @@ struct admin_change *admin_change_of_secret(
     struct http_exchange *exchange, enum accounts_act act, json_t *(*view)(const struct admin_change *change));
 void admin_change_submit(struct admin *admin, struct admin_change *change);
 
+/* Whether another gateway leads this one. */
+bool admin_follows(const struct admin *admin);
+/* For what only a leader does: true after a 403 that says where to go; `what` is to be done there. */
+bool admin_refuse_as_follower(const struct admin *admin, struct http_exchange *exchange, const char *what);
+
+void admin_changes_tick(struct admin *admin);
+void admin_changes_end(struct admin *admin); /* answers what still waits */
+
+/* Lines of /readyz?verbose, and members of /api/v1/status. */
+void admin_print_standing(const struct admin *admin, struct buffer *text);
+json_t *admin_view_standing(const struct admin *admin);
+
 /* The lists that stand in a partner or an endpoint as well as by themselves. */
 json_t *admin_view_keys(const struct admin *admin, const struct partner *partner);
 json_t *admin_view_partner_secrets(const struct partner *partner);
@@ -132,6 +147,8 @@ void admin_get_livez(struct http_exchange *exchange, void *context);
 void admin_get_readyz(struct http_exchange *exchange, void *context);
 void admin_get_metrics(struct http_exchange *exchange, void *context);
 void admin_get_status(struct http_exchange *exchange, void *context);
+void admin_get_installation(struct http_exchange *exchange, void *context);
+void admin_get_changes(struct http_exchange *exchange, void *context);
 void admin_list_partners(struct http_exchange *exchange, void *context);
 void admin_add_partner(struct http_exchange *exchange, void *context);
 void admin_get_partner(struct http_exchange *exchange, void *context);
@@ -163,6 +180,7 @@ void admin_resend_delivery(struct http_exchange *exchange, void *context);
 void admin_discard_delivery(struct http_exchange *exchange, void *context);
 void admin_replay_delivery(struct http_exchange *exchange, void *context);
 void admin_list_conflicts(struct http_exchange *exchange, void *context);
+void admin_list_poison(struct http_exchange *exchange, void *context);
 void admin_get_audit(struct http_exchange *exchange, void *context);
 
 #endif

@@ -122,6 +122,10 @@ static void on_changed(struct accounts_request *request, void *receiver)
 
 void admin_change_submit(struct admin *admin, struct admin_change *change)
 {
+    if (admin_refuse_as_follower(admin, change->exchange, "change it")) {
+        free(change);
+        return;
+    }
     change->request.reply_to = &admin->mailbox;
     change->request.on_done = on_changed;
     accounts_submit(admin->options.accounts, &change->request);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /api/v1/events/{id}: the whole timeline of one event. */
+/* GET /api/v1/events/{id}: the whole timeline of one event. The id of a duplicate that was found late (`alias`) gives
+ * the first one's. */
 #include "admin/admin_internal.h"
 
 #include "model/delivery_id.h"
@@ -100,7 +101,7 @@ json_t *admin_view_delivery(const struct admin *admin, const struct story *story
     return view;
 }
 
-static json_t *story_view(const struct admin *admin, const struct story *story)
+static json_t *story_view(const struct admin *admin, const struct story *story, const struct event_id *asked)
 {
     const struct event *event = story->event;
     const struct event_parts *parts = &event->parts;
@@ -108,6 +109,10 @@ static json_t *story_view(const struct admin *admin, const struct story *story)
     event_id_format(&parts->id, id);
     json_t *view = json_object(), *deliveries = json_array();
     json_object_set_new(view, "event", json_string(id));
+    if (story->is_of_first) {
+        event_id_format(asked, id);
+        json_object_set_new(view, "alias", json_string(id));
+    }
     json_object_set_new(view, "partner", admin_text(parts->partner));
     json_object_set_new(view, "account", admin_text(parts->account));
     json_object_set_new(view, "type", admin_text(parts->type));
@@ -129,7 +134,7 @@ static void on_found(struct journal_query *query, void *receiver)
 {
     struct asked *asked = CONTAINER_OF(query, struct asked, find.query);
     if (query->result == OK)
-        admin_answer_json(asked->exchange, 200, story_view(asked->admin, asked->find.ret_story));
+        admin_answer_json(asked->exchange, 200, story_view(asked->admin, asked->find.ret_story, &asked->find.id));
     else
         http_answer_problem(asked->exchange, query->result,
             query->result == ERR_NOT_FOUND ? "No journal knows this event." : "The journal could not be read.", NULL);

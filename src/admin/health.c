@@ -39,6 +39,7 @@ void admin_get_readyz(struct http_exchange *exchange, void *context)
     buffer_add_format(&text, "[%c] started\n", ready ? '+' : '-');
     buffer_add_format(
         &text, "[%c] journals %s\n", journals ? '+' : '-', journals ? "take events" : "refuse events: see the log");
+    admin_print_standing(admin, &text);
     buffer_add_string(&text, ready && journals ? "ready\n" : "not ready\n");
     if (buffer_status(&text) == OK)
         answer_text(exchange, ready && journals ? 200 : 503, text.data);
@@ -88,6 +89,10 @@ static void on_census(struct journal_query *query, void *receiver)
         (json_int_t)metrics_read(METRIC_EVENTS_UNAVAILABLE), "delivered",
         (json_int_t)metrics_read(METRIC_ATTEMPTS_DELIVERED), "in_flight", (json_int_t)metrics_read(METRIC_IN_FLIGHT),
         "dead", (json_int_t)metrics_read(METRIC_ATTEMPTS_DEAD));
+    json_t *standing = admin_view_standing(admin);
+    if (status && json_object_update(status, standing))
+        json_decref(TAKE(status));
+    json_decref(standing);
     admin_answer_json(census->exchange, 200, status);
     free(census);
 }

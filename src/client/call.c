@@ -23,6 +23,22 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
     return size * count;
 }
 
+static int on_progress(void *context, curl_off_t all, curl_off_t done, curl_off_t up_all, curl_off_t up)
+{
+    const struct client_call *call = context;
+    return call->on_wait(call->context) ? 0 : 1; /* 1 ends the transfer */
+}
+
+static void watch(CURL *curl, const struct client_call *call)
+{
+    if (!call->on_wait)
+        return;
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, (void *)call);
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* a name look-up under way is not waited for */
+}
+
 enum err client_call(const struct client_call *call, int *ret_status, struct buffer *body)
 {
     CURL *curl = curl_easy_init();
@@ -43,6 +59,7 @@ enum err client_call(const struct client_call *call, int *ret_status, struct buf
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, call->timeout_s ? call->timeout_s : TIMEOUT_S);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+    watch(curl, call);
     if (call->json.len) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)call->json.len);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call->json.data);
@@ -51,6 +68,8 @@ enum err client_call(const struct client_call *call, int *ret_status, struct buf
     CURLcode code = curl_easy_perform(curl);
     if (answer.too_large)
         result = ERR_TOO_LARGE;
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        result = ERR_CANCELLED;
     if (code == CURLE_OK) {
         long status = 0;
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);

@@ -7,6 +7,7 @@
 #include "config/config.h"
 
 #include "base/cleanup.h"
+#include "config/config_check.h"
 #include "config/config_file.h"
 #include "config/value.h"
 
@@ -42,7 +43,8 @@ static void take_named(
     value_set_flat(option, value, config, &place, complaints);
 }
 
-/* PENSTOCK_ with a double underscore is ours, known or mistyped; PENSTOCK_HOME and the like belong to somebody else. */
+/* PENSTOCK_ with a double underscore is ours, known or mistyped; PENSTOCK_HOME and the like belong to somebody else,
+ * but for options without a section. */
 static void take_variable(const char *variable, struct config *config, struct complaints *complaints)
 {
     size_t prefix_len = sizeof OPTION_VARIABLE_PREFIX - 1;
@@ -51,7 +53,8 @@ static void take_variable(const char *variable, struct config *config, struct co
         return;
     struct slice name = slice_of(variable, (size_t)(equals - variable));
     /* From the prefix's own underscore on, so that PENSTOCK__X is a typo too. */
-    if (!memmem(name.data + prefix_len - 1, name.len - prefix_len + 1, "__", 2))
+    bool is_ours = memmem(name.data + prefix_len - 1, name.len - prefix_len + 1, "__", 2) != NULL;
+    if (!is_ours && !option_find(name, OPTION_FORM_VARIABLE))
         return;
     take_named(name, OPTION_FORM_VARIABLE, slice_from_string(equals + 1), config, complaints);
 }
@@ -68,6 +71,8 @@ enum err config_load(
         config_file_load(file, fresh, &complaints);
     for (char *const *variable = environment; variable && *variable; variable++)
         take_variable(*variable, fresh, &complaints);
+    if (complaints.count == 0) /* otherwise they would be about values that were never meant */
+        config_check(fresh, &complaints);
     if (complaints.count > 0)
         return ERR_CONFIG;
     *ret_config = *fresh;

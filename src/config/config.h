@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The configuration: defaults, then the YAML file, then the environment, each value checked against its row of
- * option_table.h. Every complaint names the file with line and column, or the variable, and says what would be right.
+ * option_table.h, and all together against each other (config_check.h). Every complaint names the file with line and
+ * column, the variable, or the option, and says what would be right.
  */
 #ifndef PENSTOCK_CONFIG_CONFIG_H
 #define PENSTOCK_CONFIG_CONFIG_H
@@ -21,14 +22,39 @@ struct config_networks {
     char texts[CONFIG_NETWORKS_MAX][CONFIG_NETWORK_TEXT_BYTES]; /* checked where they are used (address_guard.h) */
 };
 
+#define CONFIG_ADDRESSES_MAX 16
+#define CONFIG_ADDRESS_BYTES 262 /* host:port, NUL included */
+
+struct config_addresses {
+    unsigned count;
+    char texts[CONFIG_ADDRESSES_MAX][CONFIG_ADDRESS_BYTES]; /* host, host:port; IPv6 in brackets */
+};
+
+struct config_roles {
+    bool ingress, delivery;
+};
+
+enum config_queue_kind { CONFIG_QUEUE_DIRECT, CONFIG_QUEUE_RABBITMQ };
+
 /*
  * One field per row of the table, which is checked against them (option.c). Texts are NUL-terminated, with zeros
  * behind, so that fields are compared and copied as bytes.
  */
 struct config {
+    struct config_roles roles;
     char data_directory[4001];
     int64_t partitions, shards, held_bytes_max, reserve_bytes;
     int64_t retention_bodies_us, retention_history_us;
+    int64_t queue_kind; /* enum config_queue_kind */
+    struct config_addresses broker_addresses;
+    char broker_vhost[256];
+    char broker_credentials_file[4001], broker_ca_file[4001], broker_certificate_file[4001], broker_key_file[4001];
+    bool broker_tls, broker_taps;
+    int64_t broker_heartbeat_us, broker_confirm_timeout_us;
+    int64_t broker_window, broker_prefetch, broker_prefetch_bytes;
+    char intake_partner[65];
+    char leader_url[1025];
+    char leader_token_file[4001];
     char ingress_listen[256];
     int64_t ingress_threads, ingress_connections_max;
     char admin_listen[256];

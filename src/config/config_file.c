@@ -2,7 +2,7 @@
 /*
  * The file is read twice. First its events: they alone show anchors, tags and further documents, which a configuration
  * has no use for and which are refused, and they show where the syntax is broken. Then its tree, whose nodes carry line
- * and column: a mapping of sections to mappings of names to values.
+ * and column: a mapping of sections to mappings of names to values, and of the few options that have no section.
  */
 #include "config/config_file.h"
 
@@ -205,6 +205,18 @@ static void take_value(struct reading *reading, const struct option *option, con
     }
 }
 
+static void take_option(struct reading *reading, const struct option *option, const yaml_node_pair_t *pair)
+{
+    const yaml_node_t *name = yaml_document_get_node(reading->document, pair->key);
+    if (reading->seen[option - option_rows]) {
+        struct complaint_place place = place_at(reading, name->start_mark, option->key);
+        complaint_add(reading->complaints, &place, "is set twice");
+        return;
+    }
+    reading->seen[option - option_rows] = true;
+    take_value(reading, option, yaml_document_get_node(reading->document, pair->value));
+}
+
 /* One `name: value` of a section. */
 static void take_pair(struct reading *reading, struct slice section, const yaml_node_pair_t *pair)
 {
@@ -220,12 +232,8 @@ static void take_pair(struct reading *reading, struct slice section, const yaml_
     if (!option) {
         struct complaint_place place = place_at(reading, name->start_mark, NULL);
         option_complain_unknown(buffer_slice(&key), OPTION_FORM_KEY, &place, reading->complaints);
-    } else if (reading->seen[option - option_rows]) {
-        struct complaint_place place = place_at(reading, name->start_mark, option->key);
-        complaint_add(reading->complaints, &place, "is set twice");
     } else {
-        reading->seen[option - option_rows] = true;
-        take_value(reading, option, yaml_document_get_node(reading->document, pair->value));
+        take_option(reading, option, pair);
     }
     buffer_done(&key);
 }
@@ -254,6 +262,10 @@ static void take_section(struct reading *reading, const yaml_node_t *root, const
     if (!first) {
         struct complaint_place unknown_place = place_at(reading, name->start_mark, NULL);
         option_complain_unknown(scalar_text(name), OPTION_FORM_SECTION, &unknown_place, reading->complaints);
+        return;
+    }
+    if (!option_has_section(first)) {
+        take_option(reading, first, pair);
         return;
     }
     char section[OPTION_NAME_BYTES];

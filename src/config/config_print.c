@@ -36,6 +36,25 @@ static void add_default(struct buffer *out, const struct option *option)
     buffer_add_format(out, "%s%s%s", quote, option->default_text, quote);
 }
 
+/* One option, commented out, behind its section's line when it is the first of it. */
+static void add_sample(struct buffer *text, const struct option *option, bool is_first_of_section)
+{
+    char section[OPTION_NAME_BYTES], name[OPTION_NAME_BYTES];
+    const char *indent = option_has_section(option) ? "  " : "";
+    option_write_name(option, OPTION_FORM_SECTION, section);
+    option_write_name(option, OPTION_FORM_NAME, name);
+    buffer_add_char(text, '\n');
+    if (is_first_of_section && option_has_section(option))
+        buffer_add_format(text, "%s:\n", section);
+    struct buffer doc = BUFFER_EMPTY;
+    buffer_add_format(&doc, "%s (%s)", option->doc, takes_effect(option));
+    add_wrapped(text, *indent ? "  # " : "# ", doc.data ? doc.data : option->doc);
+    buffer_done(&doc);
+    buffer_add_format(text, "%s#%s: ", indent, name);
+    add_default(text, option);
+    buffer_add_char(text, '\n');
+}
+
 void config_print_sample(struct buffer *text)
 {
     add_wrapped(text, "# ",
@@ -49,22 +68,11 @@ void config_print_sample(struct buffer *text)
     add_wrapped(text, "# ",
         "Changes of options marked (reload) are taken over on SIGHUP; those marked (restart) need a restart. "
         "`penstock check -c FILE` says whether a file is right.");
-    char section[OPTION_NAME_BYTES], previous[OPTION_NAME_BYTES] = "", name[OPTION_NAME_BYTES];
+    char section[OPTION_NAME_BYTES], previous[OPTION_NAME_BYTES] = "";
     for (size_t i = 0; i < OPTION_COUNT; i++) {
-        const struct option *option = &option_rows[i];
-        option_write_name(option, OPTION_FORM_SECTION, section);
-        option_write_name(option, OPTION_FORM_NAME, name);
-        buffer_add_char(text, '\n');
-        if (strcmp(section, previous) != 0)
-            buffer_add_format(text, "%s:\n", section);
+        option_write_name(&option_rows[i], OPTION_FORM_SECTION, section);
+        add_sample(text, &option_rows[i], strcmp(section, previous) != 0);
         memcpy(previous, section, sizeof previous);
-        struct buffer doc = BUFFER_EMPTY;
-        buffer_add_format(&doc, "%s (%s)", option->doc, takes_effect(option));
-        add_wrapped(text, "  # ", doc.data ? doc.data : option->doc);
-        buffer_done(&doc);
-        buffer_add_format(text, "  #%s: ", name);
-        add_default(text, option);
-        buffer_add_char(text, '\n');
     }
 }
 

@@ -18,7 +18,8 @@
 #define FITS_INTEGER(field, max) IS_INTEGER(field)
 #define FITS_BYTES(field, max) IS_INTEGER(field)
 #define FITS_DURATION(field, max) IS_INTEGER(field)
-#define FITS_CHOICE(field, max) IS_INTEGER(field)
+#define FITS_LEVEL(field, max) IS_INTEGER(field)
+#define FITS_QUEUE_KIND(field, max) IS_INTEGER(field)
 #define FITS_BOOLEAN(field, max) _Generic(FIELD(field), bool : 1, default : 0)
 #define FITS_DURATIONS(field, max) \
     (_Generic(FIELD(field), struct retry_schedule : 1, default : 0) && (max) <= RETRY_STEPS_MAX)
@@ -26,6 +27,9 @@
     (_Generic(FIELD(field), struct config_networks : 1, default : 0) && (max) <= CONFIG_NETWORKS_MAX)
 
 #define FITS_TYPES(field, max) (_Generic(FIELD(field), struct type_list : 1, default : 0) && (max) <= TYPE_LIST_MAX)
+#define FITS_ADDRESSES(field, max) \
+    (_Generic(FIELD(field), struct config_addresses : 1, default : 0) && (max) <= CONFIG_ADDRESSES_MAX)
+#define FITS_ROLES(field, max) _Generic(FIELD(field), struct config_roles : 1, default : 0)
 
 #define X(key, type, field, min, max, default_text, when, doc)                        \
     _Static_assert(FITS_##type(field, max), key ": the field does not fit the type"); \
@@ -70,13 +74,13 @@ void option_write_name(const struct option *option, enum option_form form, char 
         snprintf(ret_name, OPTION_NAME_BYTES, "%s", option->key);
         break;
     case OPTION_FORM_SECTION:
-        snprintf(ret_name, OPTION_NAME_BYTES, "%.*s", (int)(dot - option->key), option->key);
+        snprintf(ret_name, OPTION_NAME_BYTES, "%.*s", dot ? (int)(dot - option->key) : OPTION_NAME_BYTES, option->key);
         break;
     case OPTION_FORM_VARIABLE:
         write_variable(option->key, ret_name);
         break;
     case OPTION_FORM_NAME:
-        snprintf(ret_name, OPTION_NAME_BYTES, "%s", dot + 1);
+        snprintf(ret_name, OPTION_NAME_BYTES, "%s", dot ? dot + 1 : option->key);
         break;
     }
 }

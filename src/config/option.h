@@ -8,6 +8,8 @@
 #include "config/config.h"
 #include "config/option_table.h"
 
+#include <string.h>
+
 enum option_type {
     OPTION_TEXT,
     OPTION_PATH,
@@ -16,17 +18,20 @@ enum option_type {
     OPTION_BYTES,
     OPTION_DURATION,
     OPTION_BOOLEAN,
-    OPTION_CHOICE,
+    OPTION_LEVEL,
+    OPTION_QUEUE_KIND,
     OPTION_DURATIONS,
     OPTION_NETWORKS,
     OPTION_TYPES,
+    OPTION_ADDRESSES,
+    OPTION_ROLES,
     OPTION_TYPE_COUNT
 };
 
 enum option_when { OPTION_WHEN_reload, OPTION_WHEN_restart };
 
 struct option {
-    const char *key; /* section.name */
+    const char *key; /* section.name, or a name alone */
     enum option_type type;
     enum option_when when;
     size_t offset, size; /* of its field in struct config */
@@ -41,6 +46,11 @@ enum { OPTION_COUNT = OPTION_TABLE(X) };
 
 extern const struct option option_rows[OPTION_COUNT];
 
+static inline bool option_has_section(const struct option *option)
+{
+    return strchr(option->key, '.') != NULL;
+}
+
 static inline void *option_field(const struct option *option, struct config *config)
 {
     return (char *)config + option->offset;
@@ -51,7 +61,11 @@ static inline const void *option_field_const(const struct option *option, const 
     return (const char *)config + option->offset;
 }
 
-/* The ways an option is called: ingress.threads, its section ingress, the variable PENSTOCK_INGRESS__THREADS. */
+/*
+ * The ways an option is called: ingress.threads, its section ingress, the variable PENSTOCK_INGRESS__THREADS, its name
+ * in the section. One without a section is called by its name in the section's place too: both stand at the top of a
+ * file.
+ */
 enum option_form { OPTION_FORM_KEY, OPTION_FORM_SECTION, OPTION_FORM_VARIABLE, OPTION_FORM_NAME };
 
 #define OPTION_NAME_BYTES 96

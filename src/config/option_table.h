@@ -3,18 +3,19 @@
  * Every option of Penstock. Loading, environment, --help and the sample file all come from this table.
  *
  * X(key, type, field, min, max, default, when, doc)
- *   key      section.name; the environment variable is PENSTOCK_SECTION__NAME
- *   type     TEXT, PATH, ADDRESS, INTEGER, BYTES (64MiB), DURATION (500ms, 5s, 2m, 1h, 1d), BOOLEAN, CHOICE;
- *            lists: DURATIONS, NETWORKS, TYPES (of events)
- *   field    of struct config
- *   min, max of numbers (DURATION in microseconds); of texts the length; of lists the count
- *   default  as it would stand in the file
- *   when     reload (a SIGHUP is enough) or restart
+ *   key      section.name; the environment variable is PENSTOCK_SECTION__NAME (of a key without a section
+ * PENSTOCK_NAME) type     TEXT, PATH, ADDRESS, INTEGER, BYTES (64MiB), DURATION (500ms, 5s, 2m, 1h, 1d), BOOLEAN,
+ * LEVEL, QUEUE_KIND; lists: DURATIONS, NETWORKS, TYPES (of events), ADDRESSES (of brokers), ROLES field    of struct
+ * config min, max of numbers (DURATION in microseconds); of texts the length; of lists the count default  as it would
+ * stand in the file when     reload (a SIGHUP is enough) or restart
  */
 #ifndef PENSTOCK_CONFIG_OPTION_TABLE_H
 #define PENSTOCK_CONFIG_OPTION_TABLE_H
 
 #define OPTION_TABLE(X)                                                                                                \
+    X("roles", ROLES, roles, 1, 2, "[ingress, delivery]", restart,                                                     \
+        "What this gateway does: ingress takes events, delivery sends them on. One gateway of an installation has "    \
+        "both; any number of others have ingress alone, and need a broker and a leader.")                              \
     X("data.directory", PATH, data_directory, 1, 4000, "/var/lib/penstock", restart,                                   \
         "Where everything durable lives: installation, keys, account database, journals.")                             \
     X("data.partitions", INTEGER, partitions, 1, 4096, "16", restart,                                                  \
@@ -32,6 +33,42 @@
         "How long the bodies of delivered and discarded events are kept. 0s: for ever.")                               \
     X("retention.history", DURATION, retention_history_us, 0, 315360000000000, "90d", restart,                         \
         "How long delivered and discarded events are known one by one; their sums stay. 0s: for ever.")                \
+    X("queue.kind", QUEUE_KIND, queue_kind, 0, 0, "direct", restart,                                                   \
+        "Where events are between ingress and delivery. direct: in the journal of this gateway; rabbitmq: in the "     \
+        "quorum queues of a RabbitMQ cluster, and in the journal while the cluster does not take them.")               \
+    X("broker.addresses", ADDRESSES, broker_addresses, 1, 16, "[127.0.0.1:5672]", restart,                             \
+        "The cluster's nodes, host:port or host (port 5672, with TLS 5671). They are tried in order, from the last "   \
+        "one that worked.")                                                                                            \
+    X("broker.vhost", TEXT, broker_vhost, 1, 255, "/", restart, "The virtual host.")                                   \
+    X("broker.credentials_file", PATH, broker_credentials_file, 0, 4000, "", restart,                                  \
+        "File that holds user:password in one line, read at each login. Empty: guest:guest.")                          \
+    X("broker.tls", BOOLEAN, broker_tls, 0, 1, "false", restart, "Speak TLS (1.2 or later) with the broker.")          \
+    X("broker.ca_file", PATH, broker_ca_file, 0, 4000, "", restart,                                                    \
+        "CA certificates that the broker is checked against. Empty: the system's.")                                    \
+    X("broker.certificate_file", PATH, broker_certificate_file, 0, 4000, "", restart,                                  \
+        "Our client certificate, with its chain. Empty: none.")                                                        \
+    X("broker.key_file", PATH, broker_key_file, 0, 4000, "", restart, "The client certificate's key.")                 \
+    X("broker.heartbeat", DURATION, broker_heartbeat_us, 2000000, 600000000, "10s", restart,                           \
+        "How often both sides of a connection show that they live; after two without a sign it is given up.")          \
+    X("broker.confirm_timeout", DURATION, broker_confirm_timeout_us, 100000, 10000000, "1s", restart,                  \
+        "How long the broker has for confirming an event. After that the journal takes it.")                           \
+    X("broker.window", INTEGER, broker_window, 16, 65536, "4096", restart,                                             \
+        "Events that an ingress thread has published and the broker not confirmed, at most. A deep window is what "    \
+        "makes quorum queues fast.")                                                                                   \
+    X("broker.prefetch", INTEGER, broker_prefetch, 1, 65535, "512", restart,                                           \
+        "Events of one partition that the broker hands to delivery before they are settled, at most.")                 \
+    X("broker.prefetch_bytes", BYTES, broker_prefetch_bytes, 1048576, 1099511627776, "32MiB", restart,                 \
+        "The same for all partitions of a shard together, in bytes.")                                                  \
+    X("broker.taps", BOOLEAN, broker_taps, 0, 1, "true", restart,                                                      \
+        "Publish a copy of each delivered event to the topic exchange penstock.events, for whoever listens.")          \
+    X("intake.partner", TEXT, intake_partner, 0, 64, "", restart,                                                      \
+        "Read the queue penstock.intake, and take what stands in it as posted by this partner. Empty: it is not "      \
+        "read.")                                                                                                       \
+    X("leader.url", TEXT, leader_url, 0, 1024, "", restart,                                                            \
+        "Where a gateway without delivery gets partners, accounts and endpoints from: the delivering gateway's admin " \
+        "listener, such as https://leader.example:9640.")                                                              \
+    X("leader.token_file", PATH, leader_token_file, 0, 4000, "", restart,                                              \
+        "File that holds the bearer token of the leader's admin API.")                                                 \
     X("ingress.listen", ADDRESS, ingress_listen, 1, 255, "*:8080", restart,                                            \
         "Where partners post: HTTP/1.1 and HTTP/2 in cleartext.")                                                      \
     X("ingress.threads", INTEGER, ingress_threads, 0, 64, "0", restart, "Ingress threads. 0: one per core.")           \
@@ -73,6 +110,6 @@
         "CA certificates that endpoints are checked against. Empty: the system's.")                                    \
     X("shutdown.drain", DURATION, drain_us, 0, 600000000, "15s", reload,                                               \
         "How long SIGTERM waits for what is in flight.")                                                               \
-    X("log.level", CHOICE, log_level, 0, 0, "info", reload, "error, warn, info or debug.")
+    X("log.level", LEVEL, log_level, 0, 0, "info", reload, "error, warn, info or debug.")
 
 #endif

@@ -12,8 +12,8 @@
 #include <assert.h>
 #include <stdio.h>
 
-_Static_assert(
-    VALUE_ITEMS_MAX >= CONFIG_NETWORKS_MAX && VALUE_ITEMS_MAX >= RETRY_STEPS_MAX && VALUE_ITEMS_MAX >= TYPE_LIST_MAX,
+_Static_assert(VALUE_ITEMS_MAX >= CONFIG_NETWORKS_MAX && VALUE_ITEMS_MAX >= RETRY_STEPS_MAX &&
+                   VALUE_ITEMS_MAX >= TYPE_LIST_MAX && VALUE_ITEMS_MAX >= CONFIG_ADDRESSES_MAX,
     "every list fits");
 
 /* A step of the retry schedule: below a millisecond it is a busy loop, beyond a month a mistake. */
@@ -30,8 +30,15 @@ static const struct unit time_units[] = {
     {"d", US_PER_DAY}, {"h", 3600 * US_PER_SECOND}, {"m", 60 * US_PER_SECOND}, {"s", US_PER_SECOND}, {"ms", US_PER_MS}};
 static const struct unit byte_units[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"", 1}};
 
-static const char *const level_names[] = {
-    [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
+/* The words of a choice, in the order of its enum. */
+struct words {
+    unsigned count;
+    const char *texts[4];
+};
+
+static const struct words levels = {
+    4, {[LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"}};
+static const struct words queue_kinds = {2, {[CONFIG_QUEUE_DIRECT] = "direct", [CONFIG_QUEUE_RABBITMQ] = "rabbitmq"}};
 
 static struct slice slice_behind(struct slice text, size_t at)
 {
@@ -107,15 +114,25 @@ static bool parse_boolean(const struct option *option, struct slice text, void *
     return true;
 }
 
-static bool parse_choice(const struct option *option, struct slice text, void *field)
+static bool parse_word(const struct words *words, struct slice text, int64_t *ret_number)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(level_names); i++) {
-        if (slice_equals_string(text, level_names[i])) {
-            *(int64_t *)field = (int64_t)i;
+    for (unsigned i = 0; i < words->count; i++) {
+        if (slice_equals_string(text, words->texts[i])) {
+            *ret_number = i;
             return true;
         }
     }
     return false;
+}
+
+static bool parse_level(const struct option *option, struct slice text, void *field)
+{
+    return parse_word(&levels, text, field);
+}
+
+static bool parse_queue_kind(const struct option *option, struct slice text, void *field)
+{
+    return parse_word(&queue_kinds, text, field);
 }
 
 static void store_text(const struct option *option, struct slice text, char *field)
@@ -207,6 +224,36 @@ static bool parse_type(const struct option *option, struct slice text, void *fie
     return type_list_add(field, text); /* the list was zeroed before */
 }
 
+/* host:port or host alone; not `*`, which nobody can connect to. */
+static bool parse_broker(const struct option *option, struct slice text, void *field)
+{
+    struct config_addresses *addresses = field;
+    if (text.len == 0 || text.len >= CONFIG_ADDRESS_BYTES || text.data[0] == '*')
+        return false;
+    bool bracketed = text.data[0] == '[';
+    const char *behind = bracketed ? memchr(text.data, ']', text.len) : text.data;
+    const char *colon = behind ? memchr(behind, ':', text.len - (size_t)(behind - text.data)) : NULL;
+    size_t host_len = colon ? (size_t)(colon - text.data) : text.len;
+    int64_t port;
+    if (!is_host(slice_of(text.data, host_len)) ||
+        (colon && !parse_whole(slice_behind(text, host_len + 1), 1, 65535, &port)))
+        return false;
+    memcpy(addresses->texts[addresses->count++], text.data, text.len); /* the list was zeroed before */
+    return true;
+}
+
+static bool parse_role(const struct option *option, struct slice text, void *field)
+{
+    struct config_roles *roles = field;
+    bool *role = slice_equals_string(text, "ingress")    ? &roles->ingress
+                 : slice_equals_string(text, "delivery") ? &roles->delivery
+                                                         : NULL;
+    if (!role || *role)
+        return false;
+    *role = true;
+    return true;
+}
+
 /* The rules. */
 
 static void write_amount(struct buffer *text, int64_t amount, const struct unit *units, size_t units_count)
@@ -248,13 +295,23 @@ static void rule_boolean(const struct option *option, struct buffer *text)
     buffer_add_string(text, "true or false");
 }
 
-static void rule_choice(const struct option *option, struct buffer *text)
+static void write_words(struct buffer *text, const struct words *words)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(level_names); i++)
-        buffer_add_format(text, "%s%s", level_names[i],
-            i + 2 < ARRAY_LENGTH(level_names)   ? ", "
-            : i + 1 < ARRAY_LENGTH(level_names) ? " or "
-                                                : "");
+    for (unsigned i = 0; i < words->count; i++)
+        buffer_add_format(text, "%s%s", words->texts[i],
+            i + 2 < words->count   ? ", "
+            : i + 1 < words->count ? " or "
+                                   : "");
+}
+
+static void rule_level(const struct option *option, struct buffer *text)
+{
+    write_words(text, &levels);
+}
+
+static void rule_queue_kind(const struct option *option, struct buffer *text)
+{
+    write_words(text, &queue_kinds);
 }
 
 static void rule_text(const struct option *option, struct buffer *text)
@@ -284,6 +341,16 @@ static void rule_type(const struct option *option, struct buffer *text)
     buffer_add_string(text, "types of events such as purchase, or beginnings of them with * behind, such as order.*");
 }
 
+static void rule_broker(const struct option *option, struct buffer *text)
+{
+    buffer_add_string(text, "addresses: host, host:port or \"[IPv6]:port\", with a port from 1 to 65535");
+}
+
+static void rule_role(const struct option *option, struct buffer *text)
+{
+    buffer_add_string(text, "roles, ingress and delivery, each once");
+}
+
 static const struct {
     bool is_list, is_text;
     bool (*parse)(const struct option *option, struct slice text, void *field);
@@ -296,10 +363,13 @@ static const struct {
     [OPTION_BYTES] = {.parse = parse_bytes, .write_rule = rule_bytes},
     [OPTION_DURATION] = {.parse = parse_duration, .write_rule = rule_duration},
     [OPTION_BOOLEAN] = {.parse = parse_boolean, .write_rule = rule_boolean},
-    [OPTION_CHOICE] = {.parse = parse_choice, .write_rule = rule_choice},
+    [OPTION_LEVEL] = {.parse = parse_level, .write_rule = rule_level},
+    [OPTION_QUEUE_KIND] = {.parse = parse_queue_kind, .write_rule = rule_queue_kind},
     [OPTION_DURATIONS] = {.is_list = true, .parse = parse_step, .write_rule = rule_step},
     [OPTION_NETWORKS] = {.is_list = true, .parse = parse_network, .write_rule = rule_network},
     [OPTION_TYPES] = {.is_list = true, .parse = parse_type, .write_rule = rule_type},
+    [OPTION_ADDRESSES] = {.is_list = true, .parse = parse_broker, .write_rule = rule_broker},
+    [OPTION_ROLES] = {.is_list = true, .parse = parse_role, .write_rule = rule_role},
 };
 
 bool value_is_list(const struct option *option)
@@ -352,6 +422,8 @@ void value_set_list(const struct option *option, const struct value_item *items,
         struct retry_schedule schedule;
         struct config_networks networks;
         struct type_list types;
+        struct config_addresses addresses;
+        struct config_roles roles;
     } field;
     assert(option->size <= sizeof field);
     memset(&field, 0, sizeof field);

@@ -41,6 +41,7 @@ enum command_flag {
     FLAG_EXPECT,      /* --expect STATE */
     FLAG_NOTE,        /* --note TEXT */
     FLAG_FORCE,       /* --force */
+    FLAG_TAKE_OVER,   /* --take-over */
     FLAGS
 };
 
@@ -59,6 +60,7 @@ int command_dev(const struct invocation *call);
 int command_status(const struct invocation *call);
 int command_event_show(const struct invocation *call);
 int command_event_conflicts(const struct invocation *call);
+int command_event_poison(const struct invocation *call);
 int command_delivery_list(const struct invocation *call);
 int command_delivery_show(const struct invocation *call);
 int command_delivery_settle(const struct invocation *call);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `penstock delivery ...` and `penstock event conflicts`: the lists behind the audit's numbers, and what is done to one
- * of what stands there. */
+/* `penstock delivery ...`, `penstock event conflicts` and `penstock event poison`: the lists behind the audit's
+ * numbers, what is no event, and what is done to one of what stands there. */
 #include "main/manage.h"
 #include "main/show.h"
 #include "main/table.h"
@@ -157,6 +157,34 @@ int command_event_conflicts(const struct invocation *call)
     remote_add_parameter(&path, "event", call->words[0]);
     remote_add_parameter(&path, "account", call->flags[FLAG_ACCOUNT]);
     remote_add_parameter(&path, "day", call->flags[FLAG_DAY]);
+    return show_list(call, &list, &path);
+}
+
+static void print_poison(const json_t *items)
+{
+    static const struct table_column columns[] = {
+        {"came"}, {"queue"}, {"bytes", true}, {"message id"}, {"why it is no event"}};
+    struct table table;
+    size_t i;
+    json_t *item;
+    table_init(&table, columns, sizeof columns / sizeof columns[0]);
+    json_array_foreach(items, i, item)
+    {
+        char bytes[24];
+        snprintf(bytes, sizeof bytes, "%lld", show_number(item, "bytes"));
+        const char *const cells[] = {show_text(item, "at"), show_text(item, "queue"), bytes,
+            show_text(item, "message_id"), show_text(item, "reason")};
+        for (size_t column = 0; column < sizeof cells / sizeof cells[0]; column++)
+            table_add(&table, cells[column]);
+    }
+    print_table(&table);
+}
+
+int command_event_poison(const struct invocation *call)
+{
+    static const struct list list = {"poison", print_poison};
+    struct buffer path = BUFFER_EMPTY;
+    buffer_add_string(&path, "/api/v1/poison");
     return show_list(call, &list, &path);
 }
 

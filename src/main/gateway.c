@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "main/gateway.h"
 
+#include "accounts/replication.h"
 #include "admin/admin.h"
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "ingress/ingress.h"
 #include "journal/journal_sqlite.h"
+#include "main/broker_setup.h"
+#include "main/leader.h"
+#include "main/owner.h"
+#include "main/replica.h"
 #include "runtime/log.h"
 
 #include <signal.h>
@@ -17,7 +22,13 @@ struct gateway {
     struct installation installation;
     struct client_options client_options;
     struct delivery_policy policy;
+    bool delivers, uses_broker; /* its role, and its kind of queue */
+    struct broker_options broker;
+    struct owner owner;
+    struct broker_status *broker_status;
+    struct broker_connector *connector;
     struct accounts *accounts;
+    struct replica *replica; /* NULL: this gateway leads */
     struct credit credits[SHARDS_MAX];
     struct delivery_shard *deliveries[SHARDS_MAX];
     struct journal *journals[SHARDS_MAX];
@@ -51,6 +62,8 @@ static void on_endpoint_changed(void *context, uint64_t endpoint, struct slice a
 {
     struct gateway *gateway = context;
     const struct installation *installation = &gateway->installation;
+    if (!gateway->delivers)
+        return;
     unsigned partition = (unsigned)(hash_siphash(&installation->seed, account) % installation->partitions);
     delivery_shard_endpoint_changed(gateway->deliveries[partition % installation->shards], endpoint);
 }
@@ -122,17 +135,48 @@ static enum err start_accounts(struct gateway *gateway, struct buffer *complaint
         buffer_add_format(complaints, "%s\n", *detail ? detail : err_title(failed));
         return failed;
     }
+    if (*gateway->options.config->leader_url)
+        return OK;
+    struct accounts_replication lead = {.act = REPLICATION_LEAD};
+    failed = accounts_replicate_call(gateway->accounts, &lead);
+    if (failed) {
+        buffer_add_format(complaints, "%s\n", *lead.detail ? lead.detail : err_title(failed));
+        return failed;
+    }
     if (gateway->options.prepare)
         failed = gateway->options.prepare(gateway->accounts, installation, gateway->options.context);
     return failed ? complain(complaints, failed, "the demo accounts") : OK;
+}
+
+/* Whose delivery is comes first: nothing has been opened yet that another gateway's events could be sent from. */
+static enum err start_broker(struct gateway *gateway, struct buffer *complaints)
+{
+    if (!gateway->uses_broker)
+        return OK;
+    const struct installation *installation = &gateway->installation;
+    broker_setup_options(gateway->options.config, installation->partitions, &gateway->broker);
+    enum err failed = OK;
+    if (gateway->delivers) {
+        failed = owner_load(installation->directory, &gateway->owner, complaints);
+        if (!failed)
+            failed = owner_claim(&gateway->owner, &gateway->broker, gateway->options.take_over, complaints);
+        if (failed)
+            return failed;
+    }
+    failed = broker_status_new(&gateway->broker_status);
+    if (!failed)
+        failed = broker_connector_new(
+            &gateway->broker, gateway->delivers ? &gateway->owner.claim : NULL, &gateway->connector);
+    return failed ? complain(complaints, failed, "the broker's connector") : OK;
 }
 
 static enum err make_deliveries(struct gateway *gateway, struct buffer *complaints)
 {
     const struct config *config = gateway->options.config;
     unsigned shards = gateway->installation.shards;
-    for (unsigned i = 0; i < shards; i++) {
+    for (unsigned i = 0; i < shards; i++)
         gateway->credits[i].bytes_max = config->held_bytes_max / shards;
+    for (unsigned i = 0; gateway->delivers && i < shards; i++) {
         enum err failed = delivery_shard_new(
             &(struct delivery_options){
                 .shard = i,
@@ -158,6 +202,33 @@ static int64_t reserve_of_shard(const struct gateway *gateway)
     return all > 0 && part < RESERVE_BYTES_MIN ? RESERVE_BYTES_MIN : part;
 }
 
+/* What the journals hold must be finished by a gateway that can. */
+static enum err check_found(const struct gateway *gateway, struct buffer *complaints)
+{
+    struct journal_found found = {0};
+    for (unsigned i = 0; i < gateway->installation.shards; i++) {
+        found.open += gateway->journals[i]->found.open;
+        found.held += gateway->journals[i]->found.held;
+        found.outbox += gateway->journals[i]->found.outbox;
+    }
+    if (!gateway->delivers && found.open + found.held > 0) {
+        buffer_add_format(complaints,
+            "roles: the journals hold %lld deliveries that are not settled, and %lld events of the broker. Start with "
+            "roles: [ingress, delivery] until they are delivered (penstock status)\n",
+            (long long)found.open, (long long)found.held);
+        return ERR_CONFIG;
+    }
+    if (!gateway->uses_broker && found.held + found.outbox > 0) {
+        buffer_add_format(complaints,
+            "queue.kind: the journals hold %lld events of the broker, and %lld that wait for it. Start with "
+            "queue.kind: "
+            "rabbitmq until they have gone (penstock status)\n",
+            (long long)found.held, (long long)found.outbox);
+        return ERR_CONFIG;
+    }
+    return OK;
+}
+
 static enum err start_journals(struct gateway *gateway, struct buffer *complaints)
 {
     int64_t reserve = reserve_of_shard(gateway);
@@ -169,20 +240,35 @@ static enum err start_journals(struct gateway *gateway, struct buffer *complaint
             .reserve_bytes = reserve,
             .reserve_all_bytes = reserve * gateway->installation.shards,
             .listener = {.on_failed = on_journal_failed, .context = gateway}};
-        delivery_shard_listen_to_journal(gateway->deliveries[i], &options.listener);
+        if (gateway->delivers)
+            delivery_shard_listen_to_journal(gateway->deliveries[i], &options.listener);
         enum err failed = journal_sqlite_open(&options, &gateway->journals[i], detail);
         if (failed) {
             buffer_add_format(complaints, "journal %u: %s\n", i, *detail ? detail : err_title(failed));
             return failed;
         }
     }
-    return OK;
+    return check_found(gateway, complaints);
 }
 
 static enum err start_deliveries(struct gateway *gateway, struct buffer *complaints)
 {
-    for (unsigned i = 0; i < gateway->installation.shards; i++) {
-        enum err failed = delivery_shard_start(gateway->deliveries[i], gateway->journals[i]);
+    const struct config *config = gateway->options.config;
+    const struct installation *installation = &gateway->installation;
+    const struct delivery_bridge_options bridge = {
+        .connector = gateway->connector,
+        .status = gateway->broker_status,
+        .seed = installation->seed,
+        .partitions = installation->partitions,
+        .shards = installation->shards,
+        .prefetch = (unsigned)config->broker_prefetch,
+        .prefetch_bytes = config->broker_prefetch_bytes,
+        .taps = config->broker_taps,
+        .forced_since_us = gateway->uses_broker ? owner_forced_since_us(&gateway->owner) : 0,
+    };
+    for (unsigned i = 0; gateway->delivers && i < installation->shards; i++) {
+        enum err failed =
+            delivery_shard_start(gateway->deliveries[i], gateway->journals[i], gateway->uses_broker ? &bridge : NULL);
         if (failed)
             return complain(complaints, failed, "delivery");
     }
@@ -194,6 +280,22 @@ static enum err start_reader(struct gateway *gateway, struct buffer *complaints)
     const struct installation *installation = &gateway->installation;
     enum err failed = journal_reader_open(installation->directory, installation->shards, &gateway->reader);
     return failed ? complain(complaints, failed, "the journals' reader") : OK;
+}
+
+#define FIRST_CHANGES_MS 10000
+
+static enum err start_replica(struct gateway *gateway, struct buffer *complaints)
+{
+    const struct config *config = gateway->options.config;
+    if (!*config->leader_url)
+        return OK;
+    enum err failed = replica_new(&(struct replica_options){.leader_url = config->leader_url,
+                                      .token_file = config->leader_token_file,
+                                      .installation = gateway->installation.id,
+                                      .accounts = gateway->accounts},
+        &gateway->replica);
+    return failed ? complain(complaints, failed, "the replica")
+                  : replica_start(gateway->replica, FIRST_CHANGES_MS, complaints);
 }
 
 /* A listening socket on `address`; the first one (`len` 0) parses it, and with port 0 it gets the port that was found.
@@ -218,6 +320,14 @@ static enum err listen_on(const char *option, const char *text, struct sockaddr_
     return failed;
 }
 
+static struct admin_installation publish_installation(const struct installation *installation)
+{
+    struct admin_installation published = {.seed = installation->seed, .partitions = installation->partitions};
+    memcpy(published.id, installation->id, sizeof published.id);
+    memcpy(published.receipt_key, installation->receipt_key, sizeof published.receipt_key);
+    return published;
+}
+
 static enum err start_admin(struct gateway *gateway, struct buffer *complaints)
 {
     struct sockaddr_storage address;
@@ -237,6 +347,11 @@ static enum err start_admin(struct gateway *gateway, struct buffer *complaints)
             .check_url = check_url,
             .act = hand_act_over,
             .context = gateway,
+            .installation = publish_installation(&gateway->installation),
+            .ingress_only = !gateway->delivers,
+            .leader_url = gateway->options.config->leader_url,
+            .queue = gateway->uses_broker ? "rabbitmq" : "direct",
+            .broker = gateway->broker_status,
         },
         &gateway->admin);
     if (!failed)
@@ -244,15 +359,16 @@ static enum err start_admin(struct gateway *gateway, struct buffer *complaints)
     return failed ? complain(complaints, failed, "the admin listener") : OK;
 }
 
-static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
+static enum err make_ingress(struct gateway *gateway, unsigned number, unsigned threads, int fd)
 {
+    const struct config *config = gateway->options.config;
     const struct installation *installation = &gateway->installation;
-    struct class_rules class_rules = make_class_rules(gateway->options.config);
+    struct class_rules class_rules = make_class_rules(config);
     return ingress_new(
         &(struct ingress_options){
             .number = number,
             .listen_fd = fd,
-            .connections_max = (unsigned)gateway->options.config->ingress_connections_max,
+            .connections_max = (unsigned)config->ingress_connections_max,
             .directory = accounts_directory(gateway->accounts),
             .journals = gateway->journals,
             .credits = gateway->credits,
@@ -262,6 +378,15 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
             .shards = installation->shards,
             .receipt_key = slice_of(installation->receipt_key, RECEIPT_KEY_BYTES),
             .class_rules = &class_rules,
+            .connector = gateway->connector,
+            .broker = &gateway->broker,
+            .broker_status = gateway->broker_status,
+            .publish_window = (unsigned)config->broker_window,
+            .confirm_timeout_us = config->broker_confirm_timeout_us,
+            .outbox = !gateway->delivers,
+            .intake_partner = config->intake_partner,
+            .ingresses = gateway->ingresses,
+            .threads = threads,
         },
         &gateway->ingresses[number]);
 }
@@ -280,7 +405,7 @@ static enum err start_ingress(struct gateway *gateway, struct buffer *complaints
         enum err failed = listen_on("ingress.listen", config->ingress_listen, &address, &len, &fd, complaints);
         if (failed)
             return failed;
-        failed = make_ingress(gateway, i, fd);
+        failed = make_ingress(gateway, i, threads, fd);
         if (failed)
             return complain(complaints, failed, "ingress");
         gateway->ingress_threads++;
@@ -304,19 +429,30 @@ static enum err publish_address(struct gateway *gateway, struct buffer *complain
     return failed ? complain(complaints, failed, "admin.json") : OK;
 }
 
+static enum err open_installation(
+    const struct config *config, struct installation *ret_installation, struct buffer *complaints)
+{
+    if (!*config->leader_url)
+        return installation_open(config->data_directory, (unsigned)config->partitions, (unsigned)config->shards,
+            config->admin_token_file, ret_installation, complaints);
+    const struct leader leader = leader_from_config(config);
+    return installation_follow(config->data_directory, &leader, config->admin_token_file, ret_installation, complaints);
+}
+
 enum err gateway_start(const struct gateway_options *options, struct gateway **ret_gateway, struct buffer *complaints)
 {
     static enum err (*const parts[])(struct gateway * gateway, struct buffer * complaints) = {make_client_options,
-        start_accounts, make_deliveries, start_journals, start_deliveries, start_reader, start_admin, start_ingress,
-        publish_address};
+        start_accounts, start_broker, make_deliveries, start_journals, start_deliveries, start_reader, start_admin,
+        start_replica, start_ingress, publish_address};
     struct gateway *gateway = calloc(1, sizeof *gateway);
     if (!gateway)
         return complain(complaints, ERR_NO_MEMORY, "penstock");
     gateway->options = *options;
+    gateway->delivers = options->config->roles.delivery;
+    gateway->uses_broker = options->config->queue_kind == CONFIG_QUEUE_RABBITMQ;
     make_policy(options->config, &gateway->policy);
     const struct config *config = options->config;
-    enum err failed = installation_open(config->data_directory, (unsigned)config->partitions, (unsigned)config->shards,
-        config->admin_token_file, &gateway->installation, complaints);
+    enum err failed = open_installation(config, &gateway->installation, complaints);
     if (failed) {
         free(gateway);
         return failed;
@@ -353,6 +489,8 @@ void gateway_stop(struct gateway *gateway, int64_t drain_us)
         admin_stop(gateway->admin);
         admin_join(gateway->admin);
     }
+    replica_stop(gateway->replica);
+    broker_connector_stop(gateway->connector); /* what it still had to hand over lies in the mailboxes as well */
     /* From here on nobody asks any more: the owners of the files finish, and what they still say lies in the mailboxes.
      */
     for (unsigned i = 0; i < shards; i++)
@@ -364,6 +502,8 @@ void gateway_stop(struct gateway *gateway, int64_t drain_us)
     for (unsigned i = 0; i < shards; i++)
         delivery_shard_free(gateway->deliveries[i]);
     admin_free(gateway->admin);
+    replica_free(gateway->replica);
+    broker_status_free(gateway->broker_status);
     installation_remove(gateway->installation.directory, "admin.json");
     installation_close(&gateway->installation);
     free(gateway);
@@ -373,7 +513,7 @@ void gateway_reload(struct gateway *gateway, const struct config *config)
 {
     log_set_level((enum log_level)config->log_level);
     make_policy(config, &gateway->policy);
-    for (unsigned i = 0; i < gateway->installation.shards; i++)
+    for (unsigned i = 0; gateway->delivers && i < gateway->installation.shards; i++)
         delivery_shard_set_policy(gateway->deliveries[i], &gateway->policy);
     struct class_rules class_rules = make_class_rules(config);
     for (unsigned i = 0; i < gateway->ingress_threads; i++)

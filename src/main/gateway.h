@@ -2,7 +2,11 @@
 /*
  * The gateway as the list of its parts: started in order, stopped in reverse.
  *
- *   installation, accounts, delivery (made), journals, delivery (started), reader, admin, ingress
+ *   installation, accounts, [broker: whose delivery is, connector], delivery (made), journals, delivery (started),
+ *   reader, admin, [replica], ingress
+ *
+ * What stands in brackets belongs to rabbitmq mode; a gateway without delivery in its roles has no delivery threads,
+ * and its journals are outboxes.
  */
 #ifndef PENSTOCK_MAIN_GATEWAY_H
 #define PENSTOCK_MAIN_GATEWAY_H
@@ -16,6 +20,7 @@ struct gateway;
 
 struct gateway_options {
     const struct config *config;
+    bool take_over; /* delivery, from the journal that the broker names (owner.h) */
     void (*on_report)(const struct delivery_report *report); /* may be NULL */
     /* Between the account database and the services: `penstock dev` makes its demo accounts here. May be NULL. */
     enum err (*prepare)(struct accounts *accounts, const struct installation *installation, void *context);

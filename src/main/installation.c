@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/limits.h"
+#include "main/leader.h"
+#include "runtime/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +17,7 @@
 #include <sys/stat.h>
 
 #define SMALL_FILE_BYTES_MAX 65536
+#define LEADER_TRIES 3 /* a second between two */
 
 static enum err system_error(void)
 {
@@ -131,14 +134,8 @@ static unsigned default_shards(unsigned partitions)
     return shards < partitions ? shards : partitions;
 }
 
-static enum err create(struct installation *installation, unsigned partitions, unsigned shards)
+static enum err write_installation(const struct installation *installation)
 {
-    unsigned char id[16];
-    crypto_random(id, sizeof id);
-    hex_encode(slice_of(id, sizeof id), installation->id);
-    crypto_random(installation->seed.bytes, sizeof installation->seed.bytes);
-    installation->partitions = partitions;
-    installation->shards = shards ? shards : default_shards(partitions);
     char seed[2 * HASH_SEED_BYTES + 1], created_at[CLOCK_TEXT_BYTES];
     hex_encode(slice_of(installation->seed.bytes, HASH_SEED_BYTES), seed);
     clock_format_rfc3339(clock_wall_us(), created_at);
@@ -154,31 +151,47 @@ static enum err create(struct installation *installation, unsigned partitions, u
     return result;
 }
 
-/* Reads what `create` wrote. */
-static enum err parse(struct installation *installation, struct slice text, struct buffer *complaints)
+static enum err create(struct installation *installation, unsigned partitions, unsigned shards)
+{
+    unsigned char id[16];
+    crypto_random(id, sizeof id);
+    hex_encode(slice_of(id, sizeof id), installation->id);
+    crypto_random(installation->seed.bytes, sizeof installation->seed.bytes);
+    installation->partitions = partitions;
+    installation->shards = shards ? shards : default_shards(partitions);
+    return write_installation(installation);
+}
+
+/* The members that a leader's answer has as well. */
+static bool take_members(struct installation *installation, const json_t *root)
 {
     const char *id = NULL, *seed = NULL;
-    int format = 0, partitions = 0, shards = 0;
+    int partitions = 0, shards = 0;
+    if (json_unpack((json_t *)root, "{s:s, s:s, s:i, s:i}", "id", &id, "seed", &seed, "partitions", &partitions,
+            "shards", &shards) ||
+        strlen(id) != 32 || strlen(seed) != 2 * HASH_SEED_BYTES ||
+        !hex_decode(slice_from_string(seed), installation->seed.bytes) || partitions < 1 ||
+        partitions > PARTITIONS_MAX || shards < 1 || shards > SHARDS_MAX || shards > partitions)
+        return false;
+    memcpy(installation->id, id, sizeof installation->id);
+    installation->partitions = (unsigned)partitions;
+    installation->shards = (unsigned)shards;
+    return true;
+}
+
+/* Reads what write_installation wrote. */
+static enum err parse(struct installation *installation, struct slice text, struct buffer *complaints)
+{
+    int format = 0;
     json_t *root = json_loadb(text.data, text.len, 0, NULL);
-    enum err result = ERR_DAMAGED;
+    enum err result = OK;
     char path[4352];
     snprintf(path, sizeof path, "%s/installation.json", installation->directory);
-    if (root && json_unpack(root, "{s:i}", "format", &format) == 0 && format > INSTALLATION_FORMAT)
+    bool has_format = root && json_unpack(root, "{s:i}", "format", &format) == 0;
+    if (has_format && format > INSTALLATION_FORMAT)
         result = complain(complaints, ERR_NEWER_FORMAT, path, "was made by a newer Penstock; start that one");
-    else if (!root ||
-             json_unpack(root, "{s:i, s:s, s:s, s:i, s:i}", "format", &format, "id", &id, "seed", &seed, "partitions",
-                 &partitions, "shards", &shards) ||
-             strlen(id) != 32 || strlen(seed) != 2 * HASH_SEED_BYTES ||
-             !hex_decode(slice_from_string(seed), installation->seed.bytes) || partitions < 1 ||
-             partitions > PARTITIONS_MAX || shards < 1 || shards > SHARDS_MAX || shards > partitions)
+    else if (!has_format || !take_members(installation, root))
         result = complain(complaints, ERR_DAMAGED, path, "is damaged; restore it from a backup of this data directory");
-    else
-        result = OK;
-    if (!result) {
-        memcpy(installation->id, id, sizeof installation->id);
-        installation->partitions = (unsigned)partitions;
-        installation->shards = (unsigned)shards;
-    }
     json_decref(root);
     return result;
 }
@@ -214,16 +227,25 @@ static enum err load_key(const char *directory, const char *name, struct slice f
     return buffer_status(key);
 }
 
+static enum err make_keys_directory(
+    const struct installation *installation, char ret_directory[4200], struct buffer *complaints)
+{
+    snprintf(ret_directory, 4200, "%s/keys", installation->directory);
+    if (mkdir(ret_directory, 0700) && errno != EEXIST)
+        return complain(complaints, system_error(), ret_directory, strerror(errno));
+    return OK;
+}
+
 static enum err load_keys(struct installation *installation, const char *token_file, struct buffer *complaints)
 {
     char directory[4200], token[64];
-    snprintf(directory, sizeof directory, "%s/keys", installation->directory);
-    if (mkdir(directory, 0700) && errno != EEXIST)
-        return complain(complaints, system_error(), directory, strerror(errno));
+    enum err result = make_keys_directory(installation, directory, complaints);
+    if (result)
+        return result;
     unsigned char random[RECEIPT_KEY_BYTES];
     crypto_random(random, sizeof random);
     struct buffer key = BUFFER_EMPTY;
-    enum err result =
+    result =
         load_key(directory, "receipt.key", slice_of(random, sizeof random), SMALL_FILE_BYTES_MAX, &key, complaints);
     if (!result && key.len != RECEIPT_KEY_BYTES)
         result = complain(complaints, ERR_DAMAGED, directory, "receipt.key is damaged; restore it from a backup");
@@ -249,35 +271,147 @@ static enum err load_keys(struct installation *installation, const char *token_f
     return result;
 }
 
-enum err installation_open(const char *directory, unsigned partitions, unsigned shards, const char *token_file,
-    struct installation *ret_installation, struct buffer *complaints)
+static bool exists(const struct installation *installation, const char *name)
 {
-    struct installation installation = {.lock_fd = -1};
-    snprintf(installation.directory, sizeof installation.directory, "%s", directory);
+    char path[4352];
+    snprintf(path, sizeof path, "%s/%s", installation->directory, name);
+    return access(path, F_OK) == 0;
+}
+
+/* The directory, its lock, and what installation.json holds; empty when there is none yet. */
+static enum err begin(
+    struct installation *installation, const char *directory, struct buffer *text, struct buffer *complaints)
+{
+    *installation = (struct installation){.lock_fd = -1};
+    snprintf(installation->directory, sizeof installation->directory, "%s", directory);
     enum err result = make_directories(directory, 0700);
     if (result)
         return complain(complaints, result, directory, strerror(errno));
-    result = take_lock(&installation, complaints);
+    if ((result = take_lock(installation, complaints)))
+        return result;
+    result = installation_read(directory, "installation.json", SMALL_FILE_BYTES_MAX, text);
+    if (result == ERR_NOT_FOUND)
+        return OK;
+    return result ? complain(complaints, result, directory, err_title(result)) : OK;
+}
+
+static enum err end(
+    enum err result, struct installation *installation, struct installation *ret_installation, struct buffer *text)
+{
+    buffer_done(text);
+    if (result)
+        installation_close(installation);
+    else
+        *ret_installation = *installation;
+    return result;
+}
+
+enum err installation_open(const char *directory, unsigned partitions, unsigned shards, const char *token_file,
+    struct installation *ret_installation, struct buffer *complaints)
+{
+    struct installation installation;
     struct buffer text = BUFFER_EMPTY;
-    if (!result) {
-        result = installation_read(directory, "installation.json", SMALL_FILE_BYTES_MAX, &text);
-        if (result == ERR_NOT_FOUND)
-            result = create(&installation, partitions, shards);
-        else if (result == OK)
-            result = parse(&installation, buffer_slice(&text), complaints);
-        if (result && complaints->len == 0)
-            complain(complaints, result, directory, err_title(result));
-    }
+    enum err result = begin(&installation, directory, &text, complaints);
+    if (!result && exists(&installation, "installation.json"))
+        result = parse(&installation, buffer_slice(&text), complaints);
+    else if (!result && (result = create(&installation, partitions, shards)))
+        complain(complaints, result, directory, err_title(result));
     if (!result)
         result = check_counts(&installation, partitions, shards, complaints);
     if (!result)
         result = load_keys(&installation, token_file, complaints);
-    buffer_done(&text);
-    if (result)
-        installation_close(&installation);
+    return end(result, &installation, ret_installation, &text);
+}
+
+/* Following. */
+
+static enum err parse_leader(
+    struct installation *installation, struct slice json, const char *url, struct buffer *complaints)
+{
+    const char *key = NULL;
+    json_t *root = json_loadb(json.data ? json.data : "", json.len, 0, NULL);
+    bool good = root && take_members(installation, root) && json_unpack(root, "{s:s}", "receipt_key", &key) == 0 &&
+                strlen(key) == 2 * RECEIPT_KEY_BYTES && hex_decode(slice_from_string(key), installation->receipt_key);
+    json_decref(root);
+    return good ? OK : complain(complaints, ERR_CONFIG, url, "leader.url is no gateway that can be followed");
+}
+
+/* ERR_UNAVAILABLE when nobody answers; everything else won't get better by waiting. */
+static enum err ask_leader(
+    const struct leader *leader, unsigned tries, struct installation *ret_installation, struct buffer *complaints)
+{
+    char detail[LEADER_DETAIL_BYTES];
+    struct buffer body = BUFFER_EMPTY;
+    enum err result = ERR_UNAVAILABLE;
+    for (unsigned i = 0; i < tries && result == ERR_UNAVAILABLE; i++) {
+        if (i > 0)
+            sleep(1);
+        buffer_clear(&body);
+        result = leader_ask(leader, "/api/v1/installation", &body, detail);
+    }
+    if (result == OK)
+        result = parse_leader(ret_installation, buffer_slice(&body), leader->url, complaints);
     else
-        *ret_installation = installation;
+        buffer_add_format(complaints, "the leader: %s\n", detail);
+    buffer_done(&body);
+    return result == ERR_FORBIDDEN || result == ERR_NOT_FOUND || result == ERR_UNAUTHENTICATED ? ERR_CONFIG : result;
+}
+
+/* installation.json comes last: what ends before it is begun again. */
+static enum err adopt(struct installation *installation, const struct leader *leader, struct buffer *complaints)
+{
+    char directory[4200];
+    enum err result = ask_leader(leader, LEADER_TRIES, installation, complaints);
+    if (result == ERR_UNAVAILABLE)
+        buffer_add_string(complaints,
+            "The first start needs the leader, whose installation this one becomes part of. Start it, or correct "
+            "leader.url.\n");
+    if (result || (result = make_keys_directory(installation, directory, complaints)))
+        return result;
+    result = installation_write(directory, "receipt.key", slice_of(installation->receipt_key, RECEIPT_KEY_BYTES));
+    if (!result)
+        result = write_installation(installation);
+    return result ? complain(complaints, result, installation->directory, err_title(result)) : OK;
+}
+
+static enum err compare(const struct installation *installation, const struct leader *leader, struct buffer *complaints)
+{
+    struct installation other = {0};
+    struct buffer why = BUFFER_EMPTY;
+    enum err result = ask_leader(leader, 1, &other, &why);
+    if (result == ERR_UNAVAILABLE) {
+        log_warn("whether the leader is of the same installation can't be asked; going on with what there is: %.*s",
+            (int)strcspn(why.data ? why.data : "", "\n"), why.data ? why.data : "");
+        result = OK;
+    } else if (result) {
+        buffer_add_slice(complaints, buffer_slice(&why));
+    } else if (strcmp(installation->id, other.id) != 0) {
+        buffer_add_format(complaints,
+            "%s is of installation %s, but the leader %s of %s. Follow the one that it belongs to, or start with a new "
+            "data directory.\n",
+            installation->directory, installation->id, leader->url, other.id);
+        result = ERR_CONFIG;
+    }
+    buffer_done(&why);
     return result;
+}
+
+enum err installation_follow(const char *directory, const struct leader *leader, const char *token_file,
+    struct installation *ret_installation, struct buffer *complaints)
+{
+    struct installation installation;
+    struct buffer text = BUFFER_EMPTY;
+    enum err result = begin(&installation, directory, &text, complaints);
+    if (!result && exists(&installation, "installation.json")) {
+        result = parse(&installation, buffer_slice(&text), complaints);
+        if (!result)
+            result = compare(&installation, leader, complaints);
+    } else if (!result) {
+        result = adopt(&installation, leader, complaints);
+    }
+    if (!result)
+        result = load_keys(&installation, token_file, complaints);
+    return end(result, &installation, ret_installation, &text);
 }
 
 void installation_close(struct installation *installation)

@@ -15,6 +15,8 @@
 #include "base/buffer.h"
 #include "base/hash.h"
 
+struct leader;
+
 #define INSTALLATION_FORMAT 1
 #define RECEIPT_KEY_BYTES 32
 #define TOKEN_BYTES_MAX 256
@@ -35,6 +37,13 @@ struct installation {
  * ERR_SYSTEM; `complaints` says what to do. `token_file` "" means keys/admin.token.
  */
 enum err installation_open(const char *directory, unsigned partitions, unsigned shards, const char *token_file,
+    struct installation *ret_installation, struct buffer *complaints) MUST_CHECK;
+/*
+ * The same for a gateway that follows another one. A new directory gets id, seed, counts and receipt key of the leader,
+ * who must answer (ERR_UNAVAILABLE); one that exists must be of the same installation (ERR_CONFIG), as far as the
+ * leader can be asked. ERR_CONFIG as well when the leader follows somebody itself, or is no gateway.
+ */
+enum err installation_follow(const char *directory, const struct leader *leader, const char *token_file,
     struct installation *ret_installation, struct buffer *complaints) MUST_CHECK;
 void installation_close(struct installation *installation);
 

@@ -27,13 +27,15 @@ static const struct command {
 } commands[] = {
     {"dev", "", 0, 0, F(FLAG_INGRESS) | F(FLAG_ADMIN) | F(FLAG_DATA) | F(FLAG_READY_FILE),
         "Try it: a gateway with a demo partner, account, endpoint and sink", command_dev},
-    {"serve", "", 0, 0, F(FLAG_CONFIG), "Run the gateway", command_serve},
+    {"serve", "", 0, 0, F(FLAG_CONFIG) | F(FLAG_TAKE_OVER), "Run the gateway", command_serve},
     {"check", "", 0, 0, F(FLAG_CONFIG) | F(FLAG_SAMPLE), "Check a configuration file, or print a sample (--sample)",
         command_check},
     {"status", "", 0, 0, REMOTE, "What the running gateway holds and has done", command_status},
     {"event show", "EVENT", 1, 1, REMOTE, "One event's story", command_event_show},
     {"event conflicts", "[EVENT]", 0, 1, REMOTE | F(FLAG_ACCOUNT) | F(FLAG_DAY) | F(FLAG_LIMIT),
         "What came under an accepted event's key with other money", command_event_conflicts},
+    {"event poison", "", 0, 0, REMOTE | F(FLAG_LIMIT),
+        "Messages of the broker that are no events (--json: with their bytes)", command_event_poison},
     {"delivery list", "", 0, 0,
         REMOTE | F(FLAG_STATE) | F(FLAG_REASON) | F(FLAG_ACCOUNT) | F(FLAG_ENDPOINT) | F(FLAG_DAY) | F(FLAG_CURRENCY) |
             F(FLAG_LIMIT),
@@ -113,6 +115,8 @@ static const struct flag {
     [FLAG_EXPECT] = {"--expect", NULL, "STATE", "where it is; nothing is done when it has moved on"},
     [FLAG_NOTE] = {"--note", NULL, "TEXT", "why; kept with the delivery"},
     [FLAG_FORCE] = {"--force", NULL, NULL, "although the client has had it"},
+    [FLAG_TAKE_OVER] = {"--take-over", NULL, NULL,
+        "own delivery from now on, in place of a gateway that is gone; what payouts it may have sent are parked"},
 };
 
 int command_fail(enum err error, const char *format, ...)

@@ -72,11 +72,18 @@ int command_serve(const struct invocation *call)
         return print_complaints(failed, &complaints);
     }
     buffer_done(&complaints);
+    if (call->flags[FLAG_TAKE_OVER] && (config->queue_kind != CONFIG_QUEUE_RABBITMQ || !config->roles.delivery)) {
+        free(config);
+        return command_fail(
+            ERR_USAGE, "serve: --take-over is for a gateway with delivery in its roles and queue.kind: rabbitmq");
+    }
     failed = process_begin();
     int code = err_exit_code(failed);
     if (!failed) {
-        code = process_run(&(struct process){
-            .gateway = {.config = config}, .config = config, .config_file = call->flags[FLAG_CONFIG]});
+        code = process_run(
+            &(struct process){.gateway = {.config = config, .take_over = call->flags[FLAG_TAKE_OVER] != NULL},
+                .config = config,
+                .config_file = call->flags[FLAG_CONFIG]});
         process_end();
     }
     free(config);

@@ -26,6 +26,39 @@ const char *show_endpoint(const json_t *object)
     return show_text(endpoint, json_is_string(json_object_get(endpoint, "name")) ? "name" : "id");
 }
 
+/* With the broker between ingress and delivery: who goes through it, and what waits for it. */
+static void print_broker(const json_t *status)
+{
+    size_t i;
+    json_t *standing;
+    json_array_foreach(json_object_get(status, "broker"), i, standing)
+    {
+        bool good = json_is_true(json_object_get(standing, "good"));
+        printf("  %s %lld%*s%s %s, since %s\n", show_text(standing, "role"), show_number(standing, "number"),
+            (int)(8 - strlen(show_text(standing, "role"))), "",
+            good ? "via" : "NOT via the broker:", show_text(standing, good ? "peer" : "why"),
+            show_text(standing, "since"));
+    }
+    printf("  unacked %lld, suspended %lld, in the outbox %lld; %lld took the direct way since start\n",
+        show_number(status, "unacked"), show_number(status, "suspended"), show_number(status, "outbox"),
+        show_number(status, "direct"));
+}
+
+static void print_roles(const json_t *status)
+{
+    size_t i;
+    json_t *role;
+    printf("\nqueue        %s; roles ", show_text(status, "queue"));
+    json_array_foreach(json_object_get(status, "roles"), i, role)
+        printf("%s%s", i ? ", " : "", json_string_value(role));
+    putchar('\n');
+    if (strcmp(show_text(status, "queue"), "rabbitmq") == 0)
+        print_broker(status);
+    if (json_is_string(json_object_get(status, "leader")))
+        printf("accounts     of %s, as of %lld s ago\n", show_text(status, "leader"),
+            show_number(status, "directory_age_seconds"));
+}
+
 static void print_status(const json_t *status)
 {
     const json_t *open = json_object_get(status, "open"), *events = json_object_get(status, "events");
@@ -40,6 +73,7 @@ static void print_status(const json_t *status)
         show_number(events, "accepted"), show_number(events, "duplicate"), show_number(events, "conflict"),
         show_number(events, "refused"), show_number(events, "unavailable"));
     printf("             delivered %lld, dead %lld\n", show_number(status, "delivered"), show_number(status, "dead"));
+    print_roles(status);
 }
 
 int command_status(const struct invocation *call)
@@ -107,6 +141,8 @@ static void print_event(const json_t *event)
     printf("  from %s for %s, key %s, %lld bytes\n", show_text(event, "partner"), show_text(event, "account"),
         show_text(event, "key"), show_number(event, "bytes"));
     printf("  accepted %s\n", show_text(event, "accepted_at"));
+    if (json_is_string(json_object_get(event, "alias")))
+        printf("  asked for as %s, which is a duplicate of it\n", show_text(event, "alias"));
     size_t i;
     json_t *delivery;
     json_array_foreach(json_object_get(event, "deliveries"), i, delivery) show_delivery(delivery);

@@ -34,17 +34,23 @@ def good(tmp_path, **changes):
 
 
 class Serving:
-    def __init__(self, tmp_path):
+    """`more`: lines of configuration behind the usual ones."""
+
+    def __init__(self, tmp_path, more=""):
         self.tmp_path = tmp_path
         self.path = tmp_path / "penstock.yaml"
-        self.text = good(tmp_path)
+        self.text = good(tmp_path) + more
         self.path.write_text(self.text)
         self.admin, self.ingress = ("http://" + re.search(section + r":\n  listen: (\S+)", self.text).group(1)
                                     for section in ("admin", "ingress"))
         self.log = tmp_path / "stderr"
-        with open(self.log, "wb") as err:
-            self.process = subprocess.Popen([BINARY, "serve", "-c", self.path], env=clean_environment(tmp_path), stdout=subprocess.DEVNULL,
-                                            stderr=err)
+        self.start()
+
+    def start(self):
+        """Also again, after an end: on the same data and the same ports."""
+        with open(self.log, "ab") as err:
+            self.process = subprocess.Popen([BINARY, "serve", "-c", self.path], env=clean_environment(self.tmp_path),
+                                            stdout=subprocess.DEVNULL, stderr=err)
 
     def is_ready(self):
         assert self.process.poll() is None, self.log.read_text()

@@ -98,17 +98,17 @@ Test(store, the_file_is_private_and_says_whose_it_is)
     cr_assert_eq(stat(path_of("accounts.db-wal"), &status), 0);
     cr_expect_eq(status.st_mode & 0777, 0600);
     cr_expect_eq(query_number("PRAGMA application_id"), 0x504e5341);
-    cr_expect_eq(query_number("PRAGMA user_version"), 2);
+    cr_expect_eq(query_number("PRAGMA user_version"), 3);
 }
 
 Test(store, a_newer_format_is_refused_and_left_alone)
 {
     cr_assert_eq(open_accounts(), OK);
     close_accounts();
-    execute_sql("PRAGMA user_version = 3");
+    execute_sql("PRAGMA user_version = 4");
     cr_expect_eq(open_accounts(), ERR_NEWER_FORMAT);
-    cr_expect_str_eq(open_detail, "accounts.db: it has format 3, this Penstock knows up to 2: use the newer program");
-    cr_expect_eq(query_number("PRAGMA user_version"), 3);
+    cr_expect_str_eq(open_detail, "accounts.db: it has format 4, this Penstock knows up to 3: use the newer program");
+    cr_expect_eq(query_number("PRAGMA user_version"), 4);
 }
 
 Test(store, files_that_are_not_ours_are_refused_and_left_alone)

@@ -23,8 +23,8 @@ Test(environment, variables_set_options)
 
 Test(environment, what_is_not_ours_is_left_alone)
 {
-    static const char *const variables[] = {"PATH=/bin", "PENSTOCK_HOME=/x", "PENSTOCK_A_B=1", "PENSTOCK=1",
-        "PENSTOCK_=1", "OTHER__THING=1", "XPENSTOCK_INGRESS__THREADS=x", "penstock_ingress__threads=x",
+    static const char *const variables[] = {"PATH=/bin", "PENSTOCK_HOME=/x", "PENSTOCK_ROLE=x", "PENSTOCK_A_B=1",
+        "PENSTOCK=1", "PENSTOCK_=1", "OTHER__THING=1", "XPENSTOCK_INGRESS__THREADS=x", "penstock_ingress__threads=x",
         "PENSTOCK_NO_EQUALS__SIGN", "PENSTOCK_X=a__b", NULL};
     struct config defaults;
     config_defaults(&defaults);
