@@ -42,7 +42,7 @@ struct http_server {
     bool online; /* for RCU, in this turn */
     bool draining;
     bool stopping;
-    bool closing; /* in http_server_free: handlers are not called any more */
+    bool closing; /* the loop has ended: handlers are not called any more */
 };
 
 /*

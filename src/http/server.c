@@ -110,16 +110,6 @@ enum err http_server_new(const struct http_options *options, struct http_server 
     return OK;
 }
 
-void http_server_run(struct http_server *server)
-{
-    while (!server->stopping) {
-        h2o_evloop_run(server->loop, INT32_MAX);
-        if (server->online)
-            rcu_go_offline();
-        server->online = false;
-    }
-}
-
 void http_server_drain(struct http_server *server)
 {
     server->draining = true;
@@ -147,16 +137,37 @@ static void close_connections(struct http_server *server)
     assert(server->connections_open == 0);
 }
 
-void http_server_free(struct http_server *server)
+/* On the loop's thread where there was one: what h2o made there points into that thread's own memory (2.2.5). */
+static void shut(struct http_server *server)
 {
-    if (!server)
+    if (server->closing)
         return;
     server->closing = true;
     h2o_timeout_unlink(&server->tick);
     if (server->mailbox_socket)
         h2o_socket_close(server->mailbox_socket);
     close_connections(server);
+    if (server->online)
+        rcu_go_offline();
+    server->online = false;
+}
 
+void http_server_run(struct http_server *server)
+{
+    while (!server->stopping) {
+        h2o_evloop_run(server->loop, INT32_MAX);
+        if (server->online)
+            rcu_go_offline();
+        server->online = false;
+    }
+    shut(server);
+}
+
+void http_server_free(struct http_server *server)
+{
+    if (!server)
+        return;
+    shut(server);
     h2o_timeout_unlink(&server->context.http2._graceful_shutdown_timeout);
     h2o_multithread_queue_t *queue = server->context.queue;
     h2o_context_dispose(&server->context);

@@ -59,13 +59,13 @@ enum err http_listen(struct sockaddr_storage *address, socklen_t len, int *ret_f
 void http_base_url(const struct sockaddr_storage *address, char *ret_text);
 
 enum err http_server_new(const struct http_options *options, struct http_server **ret_server) MUST_CHECK;
-/*
- * After http_server_run has returned; takes NULL. Open connections are closed, what is unanswered is answered with 503.
- * Exchanges that somebody still holds stay valid until he answers them, on any one thread.
- */
+/* After http_server_run has returned, or without it; any thread; takes NULL. */
 void http_server_free(struct http_server *server);
 
-/* Runs the loop on the calling thread until http_server_stop. */
+/*
+ * Runs the loop on the calling thread until http_server_stop. Then open connections are closed, and what is unanswered
+ * is answered with 503. Exchanges that somebody still holds stay valid until he answers them, on any one thread.
+ */
 void http_server_run(struct http_server *server);
 
 /* The rest on the server's thread only. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Somebody else's socket on a server's loop, and work for the end of a turn: what an ingress thread needs to keep a
- * connection to the broker beside those of its partners. Owned by the server's thread; its callbacks run online for
- * RCU, as handlers do.
+ * connection to the broker beside those of its partners. Owned by the server's thread, which also frees a watch that it
+ * made; its callbacks run online for RCU, as handlers do.
  */
 #ifndef PENSTOCK_HTTP_WATCH_H
 #define PENSTOCK_HTTP_WATCH_H

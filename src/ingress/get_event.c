@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /v1/events/{id}: what has become of the partner's own event. Somebody else's looks like one that does not exist.
+/*
+ * GET /v1/events/{id}: what has become of the partner's own event. Somebody else's looks like one that does not exist.
+ * An id that was given to a duplicate which was found late answers with the first one's story: `event` is the first
+ * one, and `alias` the id that was asked for.
+ *
+ * In rabbitmq mode an event may be in the broker only. Then the ingress threads are asked one by one, the partner's own
+ * first, whether they remember to have accepted it lately (recent.h).
  */
 #include "ingress/ingress_internal.h"
 
@@ -11,7 +17,15 @@ struct asked {
     struct journal_find find;
     struct http_exchange *exchange;
     char partner[NAME_BYTES_MAX + 1];
+    struct ingress *home;   /* the exchange's */
+    struct mail mail;       /* on its way to another ingress thread, and back */
+    unsigned threads_asked; /* whether they remember it */
+    struct buffer json;     /* what one remembers */
+    enum err without;       /* the answer when none does */
 };
+
+#define NO_SUCH_EVENT "There is no such event of yours."
+#define ASK_LATER "Ask again later."
 
 static void add_time(struct buffer *json, const char *name, int64_t wall_us)
 {
@@ -38,32 +52,107 @@ static void add_deliveries(struct buffer *json, const struct story *story)
     buffer_add_char(json, ']');
 }
 
-static void answer_story(struct http_exchange *exchange, const struct story *story)
+static void add_parts(
+    struct buffer *json, struct slice type, struct slice account, struct slice key, int64_t accepted_us)
+{
+    buffer_add_string(json, "\"type\":");
+    buffer_add_json_string(json, type);
+    buffer_add_string(json, ",\"account\":");
+    buffer_add_json_string(json, account);
+    buffer_add_string(json, ",\"key\":");
+    if (key.len)
+        buffer_add_json_string(json, key);
+    else
+        buffer_add_string(json, "null");
+    buffer_add_char(json, ',');
+    add_time(json, "accepted_at", accepted_us);
+    buffer_add_char(json, ',');
+}
+
+static void answer_json(struct http_exchange *exchange, const struct buffer *json)
+{
+    if (buffer_status(json) == OK)
+        http_answer(exchange,
+            &(struct http_reply){.status = 200, .content_type = "application/json", .body = buffer_slice(json)});
+    else
+        http_answer_problem(exchange, ERR_NO_MEMORY, ASK_LATER, NULL);
+}
+
+static void answer_story(struct http_exchange *exchange, const struct story *story, const struct event_id *asked)
 {
     const struct event_parts *parts = &story->event->parts;
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(&parts->id, id);
     struct buffer json = BUFFER_EMPTY;
-    buffer_add_format(&json, "{\"event\":\"%s\",\"type\":", id);
-    buffer_add_json_string(&json, parts->type);
-    buffer_add_string(&json, ",\"account\":");
-    buffer_add_json_string(&json, parts->account);
-    buffer_add_string(&json, ",\"key\":");
-    if (parts->key.len)
-        buffer_add_json_string(&json, parts->key);
-    else
-        buffer_add_string(&json, "null");
-    buffer_add_char(&json, ',');
-    add_time(&json, "accepted_at", parts->accepted_us);
-    buffer_add_char(&json, ',');
+    buffer_add_format(&json, "{\"event\":\"%s\",", id);
+    if (story->is_of_first) {
+        event_id_format(asked, id);
+        buffer_add_format(&json, "\"alias\":\"%s\",", id);
+    }
+    add_parts(&json, parts->type, parts->account, parts->key, parts->accepted_us);
+    if (story->deliveries_count == 0)
+        buffer_add_string(&json, "\"status\":\"accepted\","); /* it waits in the outbox for the broker */
     add_deliveries(&json, story);
     buffer_add_string(&json, "}\n");
-    if (buffer_status(&json) == OK)
-        http_answer(exchange,
-            &(struct http_reply){.status = 200, .content_type = "application/json", .body = buffer_slice(&json)});
-    else
-        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
+    answer_json(exchange, &json);
     buffer_done(&json);
+}
+
+static void end_asked(struct asked *asked)
+{
+    story_free(asked->find.ret_story);
+    buffer_done(&asked->json);
+    free(asked);
+}
+
+/* What is remembered of an event that only the broker has. A key that was too long to be remembered is left out. */
+static void print_sight(struct buffer *json, const struct queue_sight *sight)
+{
+    char id[EVENT_ID_TEXT_BYTES];
+    event_id_format(&sight->id, id);
+    buffer_add_format(json, "{\"event\":\"%s\",\"status\":\"accepted\",", id);
+    add_parts(json, sight->type, sight->account, sight->key, sight->accepted_us);
+    buffer_add_string(json, "\"deliveries\":[]}\n");
+}
+
+static void on_remembered(struct mail *mail, void *receiver)
+{
+    struct asked *asked = CONTAINER_OF(mail, struct asked, mail);
+    if (asked->json.len || asked->json.failed)
+        answer_json(asked->exchange, &asked->json);
+    else
+        http_answer_problem(
+            asked->exchange, asked->without, asked->without == ERR_NOT_FOUND ? NO_SUCH_EVENT : ASK_LATER, NULL);
+    end_asked(asked);
+}
+
+/* Asks the thread that this runs on; the next one is asked by mail. */
+static void remember(struct mail *mail, void *receiver)
+{
+    struct asked *asked = CONTAINER_OF(mail, struct asked, mail);
+    struct ingress *here = receiver;
+    const struct ingress_options *options = &here->options;
+    struct queue_sight sight;
+    if (here->ended) { /* and the others: nobody is left to be asked, and any thread may answer */
+        http_answer_problem(asked->exchange, ERR_SHUTTING_DOWN, ASK_LATER, NULL);
+        end_asked(asked);
+        return;
+    }
+    if (queue_find(here->queue, &asked->find.id, &sight) && slice_equals_string(sight.partner, asked->partner))
+        print_sight(&asked->json, &sight);
+    asked->threads_asked++;
+    bool over = asked->json.len || asked->threads_asked >= options->threads || !options->ingresses;
+    if (!over && here->draining) { /* the next one may have ended */
+        asked->without = ERR_SHUTTING_DOWN;
+        over = true;
+    }
+    if (over && here == asked->home) {
+        on_remembered(mail, here);
+        return;
+    }
+    asked->mail.on_receive = over ? on_remembered : remember;
+    struct ingress *next = over ? asked->home : options->ingresses[(options->number + 1) % options->threads];
+    mailbox_post(&next->mailbox, &asked->mail);
 }
 
 static void on_found(struct journal_query *query, void *receiver)
@@ -71,15 +160,17 @@ static void on_found(struct journal_query *query, void *receiver)
     struct asked *asked = CONTAINER_OF(query, struct asked, find.query);
     const struct story *story = asked->find.ret_story;
     enum err result = query->result;
+    if (result == ERR_NOT_FOUND && asked->home->options.connector) {
+        remember(&asked->mail, receiver);
+        return;
+    }
     if (result == OK && !slice_equals_string(story->event->parts.partner, asked->partner))
         result = ERR_NOT_FOUND;
     if (result == OK)
-        answer_story(asked->exchange, story);
+        answer_story(asked->exchange, story, &asked->find.id);
     else
-        http_answer_problem(asked->exchange, result,
-            result == ERR_NOT_FOUND ? "There is no such event of yours." : "Ask again later.", NULL);
-    story_free(asked->find.ret_story);
-    free(asked);
+        http_answer_problem(asked->exchange, result, result == ERR_NOT_FOUND ? NO_SUCH_EVENT : ASK_LATER, NULL);
+    end_asked(asked);
 }
 
 void ingress_get_event(struct http_exchange *exchange, void *context)
@@ -90,15 +181,17 @@ void ingress_get_event(struct http_exchange *exchange, void *context)
         return;
     struct event_id id;
     if (!event_id_parse(http_path_part(exchange, 0), &id)) {
-        http_answer_problem(exchange, ERR_NOT_FOUND, "There is no such event of yours.", NULL);
+        http_answer_problem(exchange, ERR_NOT_FOUND, NO_SUCH_EVENT, NULL);
         return;
     }
     struct asked *asked = calloc(1, sizeof *asked);
     if (!asked) {
-        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
+        http_answer_problem(exchange, ERR_NO_MEMORY, ASK_LATER, NULL);
         return;
     }
     asked->exchange = exchange;
+    asked->home = ingress;
+    asked->without = ERR_NOT_FOUND;
     snprintf(asked->partner, sizeof asked->partner, "%s", partner->id);
     asked->find.id = id;
     asked->find.query.reply_to = &ingress->mailbox;

@@ -4,6 +4,8 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "ingress/intake.h"
+#include "ingress/queue_broker.h"
 #include "runtime/log.h"
 
 #include <stdio.h>
@@ -24,7 +26,8 @@ static const struct http_route routes[] = {
 
 static void stop_if_drained(struct ingress *ingress, int64_t now_mono_us)
 {
-    bool idle = http_server_is_idle(ingress->server) && list_is_empty(&ingress->waiting);
+    bool idle = http_server_is_idle(ingress->server) && list_is_empty(&ingress->waiting) &&
+                (!ingress->intake || intake_is_idle(ingress->intake));
     if (!idle && now_mono_us < ingress->drain_until_mono_us)
         return;
     if (!idle)
@@ -36,6 +39,9 @@ static void on_tick(void *context)
 {
     struct ingress *ingress = context;
     int64_t now_mono_us = clock_mono_us();
+    queue_tick(ingress->queue, now_mono_us);
+    if (ingress->intake)
+        intake_tick(ingress->intake, now_mono_us);
     awaited_expire(ingress, now_mono_us);
     if (ingress->draining)
         stop_if_drained(ingress, now_mono_us);
@@ -49,6 +55,8 @@ static void on_stop(struct mail *mail, void *receiver)
     ingress->drain_until_mono_us = clock_mono_us() + order->drain_us;
     free(order);
     http_server_drain(ingress->server);
+    if (ingress->intake)
+        intake_drain(ingress->intake);
 }
 
 struct rules_order {
@@ -63,9 +71,55 @@ static void on_rules(struct mail *mail, void *receiver)
     free(order);
 }
 
+/* From here on nothing is handed to others. */
+static void end(struct ingress *ingress)
+{
+    ingress->ended = true;
+    if (ingress->intake)
+        intake_stop(ingress->intake);
+    queue_stop(ingress->queue);
+}
+
 static void run(void *context)
 {
-    http_server_run(((struct ingress *)context)->server);
+    struct ingress *ingress = context;
+    http_server_run(ingress->server);
+    end(ingress);
+}
+
+static enum err make_broker_queue(struct ingress *ingress)
+{
+    const struct ingress_options *options = &ingress->options;
+    enum err failed = ingress_host_init(&ingress->publish_host, ingress->server);
+    if (!failed && options->number == 0 && options->intake_partner && *options->intake_partner)
+        failed = intake_new(ingress, &ingress->intake);
+    if (failed)
+        return failed;
+    return queue_broker_new(
+        &(struct queue_broker_options){
+            .way = {.host = &ingress->publish_host.host,
+                .connector = options->connector,
+                .broker = options->broker,
+                .reply_to = &ingress->mailbox,
+                .status = options->broker_status,
+                .number = options->number,
+                .window = options->publish_window,
+                .confirm_timeout_us = options->confirm_timeout_us},
+            .journals = options->journals,
+            .credits = options->credits,
+            .shards = options->shards,
+            .threads = options->threads ? options->threads : 1,
+            .outbox = options->outbox,
+        },
+        &ingress->queue);
+}
+
+/* The last part: with a connector it is under way from here on. */
+static enum err make_queue(struct ingress *ingress)
+{
+    if (ingress->options.connector)
+        return make_broker_queue(ingress);
+    return queue_direct_new(ingress->options.journals, &ingress->mailbox, &ingress->queue);
 }
 
 enum err ingress_new(const struct ingress_options *options, struct ingress **ret_ingress)
@@ -95,9 +149,9 @@ enum err ingress_new(const struct ingress_options *options, struct ingress **ret
     if (!failed && ingress->mailbox.event_fd < 0)
         failed = ERR_SYSTEM;
     if (!failed)
-        failed = queue_direct_new(options->journals, &ingress->mailbox, &ingress->queue);
-    if (!failed)
         failed = hmac_new(options->receipt_key, &ingress->receipt_mac);
+    if (!failed)
+        failed = make_queue(ingress);
     if (failed) {
         ingress_free(ingress);
         return failed;
@@ -141,11 +195,14 @@ void ingress_free(struct ingress *ingress)
 {
     if (!ingress)
         return;
+    end(ingress);
     if (ingress->mailbox.event_fd >= 0)
         mailbox_work(&ingress->mailbox);
+    queue_free(ingress->queue);
+    intake_free(ingress->intake);
+    ingress_host_done(&ingress->publish_host);
     http_server_free(ingress->server);
     mailbox_done(&ingress->mailbox);
-    queue_free(ingress->queue);
     hmac_free(ingress->receipt_mac);
     free(ingress);
 }

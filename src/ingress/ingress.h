@@ -12,6 +12,9 @@
  * What is posted goes one way, however it came: accept.c makes an event of it or says why not, the queue makes it
  * durable, result.c says what the partner is told.
  *
+ * In rabbitmq mode (there is a connector) each thread has a connection to the broker on its loop: queue_broker.h says
+ * which way an event takes. Thread 0 may read the intake queue as well (intake.h).
+ *
  * An event that the queue has not confirmed within 3 s is answered 503 (partners re-send after a few seconds); it may
  * have been taken all the same, and a re-send is then a duplicate.
  */
@@ -21,6 +24,8 @@
 #include "accounts/directory.h"
 #include "base/credit.h"
 #include "base/hash.h"
+#include "broker/connector.h"
+#include "broker/status.h"
 #include "http/server.h"
 #include "journal/journal_reader.h"
 #include "model/class.h"
@@ -39,6 +44,18 @@ struct ingress_options {
     unsigned partitions, shards;
     struct slice receipt_key;
     const struct class_rules *class_rules; /* copied */
+
+    /* Of rabbitmq mode. The connector (NULL: the embedded queue) is stopped before ingress_free; what else is pointed
+     * to must outlive ingress. */
+    struct broker_connector *connector;
+    const struct broker_options *broker;
+    struct broker_status *broker_status; /* may be NULL */
+    unsigned publish_window;
+    int64_t confirm_timeout_us;
+    bool outbox;                      /* this gateway doesn't deliver: the direct way ends in the outbox */
+    const char *intake_partner;       /* of number 0; NULL or empty: no intake. Copied */
+    struct ingress *const *ingresses; /* all threads' by number, there when the first one starts; NULL: this alone */
+    unsigned threads;                 /* how many; 0: this alone */
 };
 
 enum err ingress_new(const struct ingress_options *options, struct ingress **ret_ingress) MUST_CHECK;
@@ -50,7 +67,8 @@ enum err ingress_set_rules(struct ingress *ingress, const struct class_rules *ru
 /* Stops accepting, sends GOAWAY, finishes what is in flight for up to `drain_us`, ends the thread. Returns at once. */
 void ingress_stop(struct ingress *ingress, int64_t drain_us);
 void ingress_join(struct ingress *ingress);
-/* After the journals have stopped: answers that came late are in the mailbox. Takes NULL. */
+/* After all threads were joined and the journals and the connector have stopped: answers that came late are in the
+ * mailbox. Takes NULL. */
 void ingress_free(struct ingress *ingress);
 
 #endif

@@ -5,11 +5,14 @@
 
 #include "base/list.h"
 #include "http/problem.h"
+#include "ingress/broker_host.h"
 #include "ingress/ingress.h"
 #include "ingress/queue.h"
 #include "runtime/thread.h"
 
 #define RANDOM_POOL_BYTES 4096 /* one getrandom for 512 event ids */
+
+struct intake;
 
 struct ingress {
     /* immutable after init */
@@ -20,6 +23,8 @@ struct ingress {
     /* owned by the ingress thread */
     struct http_server *server;
     struct queue *queue;
+    struct ingress_host publish_host; /* with a connector */
+    struct intake *intake;            /* NULL: none */
     struct hmac *receipt_mac;
     struct class_rules class_rules;
     struct event_id_generator ids;
@@ -27,6 +32,7 @@ struct ingress {
     size_t random_used;
     struct list waiting; /* of struct awaited, in order of arrival */
     bool draining;
+    bool ended; /* its loop runs no more; what its mailbox holds is worked off by whoever frees it */
     int64_t drain_until_mono_us;
 };
 
@@ -38,6 +44,7 @@ const struct partner *ingress_authenticate(struct ingress *ingress, struct http_
 bool media_is_plain(const struct http_exchange *exchange);
 /* "application/json", whatever its parameters and case. */
 bool media_is(const struct http_exchange *exchange, const char *media_type);
+bool media_type_is(struct slice content_type, const char *media_type);
 
 /*
  * awaited.c: a partner who waits for an answer, in order of arrival. One who has waited for 3 s is answered by

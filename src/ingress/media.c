@@ -11,11 +11,15 @@ bool media_is_plain(const struct http_exchange *exchange)
            (encoding.len == sizeof identity - 1 && strncasecmp(encoding.data, identity, encoding.len) == 0);
 }
 
-bool media_is(const struct http_exchange *exchange, const char *media_type)
+bool media_type_is(struct slice content_type, const char *media_type)
 {
-    struct slice content_type = http_header(exchange, "content-type");
     size_t len = strlen(media_type);
     if (content_type.len < len || strncasecmp(content_type.data, media_type, len) != 0)
         return false;
     return content_type.len == len || content_type.data[len] == ';' || content_type.data[len] == ' ';
+}
+
+bool media_is(const struct http_exchange *exchange, const char *media_type)
+{
+    return media_type_is(http_header(exchange, "content-type"), media_type);
 }

@@ -20,7 +20,7 @@ struct batch {
     struct ingress *ingress;
     struct buffer results;
     unsigned items_count;
-    unsigned items_under_way;
+    unsigned items_under_way; /* and one more while they are being posted */
     struct batch_item items[];
 };
 
@@ -80,10 +80,10 @@ static void answer(struct batch *batch)
     buffer_done(&json);
 }
 
-/* Answers and frees a batch of which everything is known. */
-static void end_if_known(struct batch *batch)
+/* One less is under way. Answers and frees a batch of which everything is known. */
+static void end_item(struct batch *batch)
 {
-    if (batch->items_under_way > 0)
+    if (--batch->items_under_way > 0)
         return;
     if (batch->awaited.exchange)
         answer(batch);
@@ -100,8 +100,7 @@ static void on_durable(struct queue_entry *entry, enum err result)
     if (batch->awaited.exchange)
         set_durable(item, result);
     event_unref(entry->append.event);
-    batch->items_under_way--;
-    end_if_known(batch);
+    end_item(batch);
 }
 
 static void on_late(struct awaited *awaited)
@@ -132,6 +131,7 @@ static struct batch *batch_new(struct ingress *ingress, struct http_exchange *ex
         return NULL;
     batch->ingress = ingress;
     batch->items_count = items_count;
+    batch->items_under_way = 1;
     for (unsigned i = 0; i < items_count; i++)
         batch->items[i].batch = batch;
     awaited_begin(&batch->awaited, ingress, exchange, on_late);
@@ -171,7 +171,7 @@ static enum err post_batch(
         submission.body = items[i];
         post_item(&batch->items[i], &submission);
     }
-    end_if_known(batch);
+    end_item(batch);
     return OK;
 }
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
+#include "fake_broker.h"
+#include "ingress/ingress_internal.h"
+#include "journal/journal_sqlite.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 #include "runtime/rcu.h"
@@ -8,6 +11,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,8 +146,9 @@ void account_remove_endpoint(uint64_t endpoint)
     cr_assert_eq(accounts_call(accounts, &request), OK, "%s", request.detail);
 }
 
-static void start_ingress(void)
+static void start_ingress(const char *intake_partner)
 {
+    static const struct broker_options broker = {.partitions = TEST_PARTITIONS};
     const char *problem;
     int fd;
     cr_assert(http_parse_address("127.0.0.1:0", &address, &address_len, &problem));
@@ -160,11 +165,33 @@ static void start_ingress(void)
         .shards = TEST_SHARDS,
         .receipt_key = SLICE_LITERAL("0123456789abcdef0123456789abcdef"),
         .class_rules = &class_rules_default};
+    if (intake_partner) {
+        fake_broker_begin();
+        options.connector = fake_connector();
+        options.broker = &broker;
+        options.publish_window = 4096;
+        options.confirm_timeout_us = US_PER_SECOND;
+        options.intake_partner = intake_partner;
+        options.ingresses = &ingress;
+        options.threads = 1;
+    }
     cr_assert_eq(ingress_new(&options, &ingress), OK);
     cr_assert_eq(ingress_start(ingress), OK);
 }
 
-void fixture_begin(void)
+/* Files that know of nothing, for the reader. */
+static void make_journal_files(void)
+{
+    for (unsigned i = 0; i < TEST_SHARDS; i++) {
+        char detail[256] = "";
+        struct journal *journal;
+        struct journal_sqlite_options options = {.directory = directory, .shard = i};
+        cr_assert_eq(journal_sqlite_open(&options, &journal, detail), OK, "%s", detail);
+        journal_stop(journal);
+    }
+}
+
+static void begin(const char *intake_partner)
 {
     static const struct journal_ops ops = {.submit = submit};
     char detail[256];
@@ -185,7 +212,42 @@ void fixture_begin(void)
     change(ACCOUNTS_ADD_ACCOUNT, "", "acc_2");
     change(ACCOUNTS_GRANT, "shop", "acc_1");
     change(ACCOUNTS_ADD_ENDPOINT, "", "acc_1");
-    start_ingress();
+    if (intake_partner)
+        make_journal_files();
+    start_ingress(intake_partner);
+}
+
+void fixture_begin(void)
+{
+    begin(NULL);
+}
+
+void fixture_begin_broker(const char *intake_partner)
+{
+    begin(intake_partner);
+}
+
+struct call {
+    struct mail mail;
+    void (*run)(void);
+    sem_t done;
+};
+
+static void on_call(struct mail *mail, void *receiver)
+{
+    struct call *call = CONTAINER_OF(mail, struct call, mail);
+    call->run();
+    sem_post(&call->done);
+}
+
+void ingress_call(void (*run)(void))
+{
+    struct call call = {.mail.on_receive = on_call, .run = run};
+    sem_init(&call.done, 0, 0);
+    mailbox_post(&ingress->mailbox, &call.mail);
+    while (sem_wait(&call.done)) {
+    }
+    sem_destroy(&call.done);
 }
 
 void fixture_end(void)

@@ -31,7 +31,10 @@ extern const struct hash_seed seed;
 
 /* Partner `shop` (key TEST_KEY) may post for `acc_1`, which has one endpoint; `acc_2` is somebody else's. */
 void fixture_begin(void);
+/* The same in rabbitmq mode, before a fake broker (fake_broker.h). `intake_partner` "": no intake. */
+void fixture_begin_broker(const char *intake_partner);
 void fixture_end(void);
+void ingress_call(void (*run)(void)); /* on its thread; returns when it has run */
 
 /* Changes of `shop` and of `acc_1`; `types` are separated by spaces. */
 void shop_set_key_pointer(const char *pointer);

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingress/intake.h"
+
+#include "base/clock.h"
+#include "broker/consumer.h"
+#include "ingress/broker_host.h"
+#include "ingress/dial.h"
+#include "ingress/queue_broker.h"
+#include "model/name.h"
+#include "runtime/log.h"
+#include "runtime/metrics.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define AGAIN_US US_PER_SECOND
+#define PARTNER_AGAIN_US (5 * US_PER_SECOND)
+#define CONFIRM_US_MAX (10 * US_PER_SECOND)
+
+enum message_place { MESSAGE_WAITING, MESSAGE_IN_QUEUE, MESSAGE_REFUSING };
+
+/* A message in memory, unacked. */
+struct intake_message {
+    struct list in_list; /* of the intake's */
+    struct intake *intake;
+    enum message_place place;
+    struct consumer_tag tag;
+    struct queue_entry entry;       /* IN_QUEUE */
+    struct publication publication; /* REFUSING */
+    int64_t refused_us;
+    char reason[512];                            /* not empty: it is to go to the errors */
+    struct slice body, content_type, message_id; /* behind this struct */
+    bool is_cut;
+};
+
+struct intake {
+    /* immutable after init */
+    struct ingress *ingress;
+    char partner[NAME_BYTES_MAX + 1];
+
+    struct ingress_host host;
+    struct consumer *consumer;
+    struct dial dial;
+    struct list messages; /* of struct intake_message */
+    unsigned under_way;   /* of them: not WAITING */
+    int64_t now_us;       /* of the last tick */
+    int64_t again_us, partner_us;
+    enum err dial_failure;
+    bool partner_is_good, partner_was_asked, draining, stopped;
+};
+
+static void set_status(const struct intake *intake, bool good, const char *why)
+{
+    if (intake->stopped)
+        return;
+    const char *peer = consumer_is_open(intake->consumer) ? consumer_peer(intake->consumer) : "";
+    broker_status_set(intake->ingress->options.broker_status, BROKER_ROLE_INTAKE, 0, good, peer, why);
+}
+
+/* One message. */
+
+static void move(struct intake_message *message, enum message_place place)
+{
+    message->intake->under_way += (place != MESSAGE_WAITING) - (message->place != MESSAGE_WAITING);
+    message->place = place;
+}
+
+/* Forgets it; unacked, it comes again. */
+static void message_free(struct intake_message *message)
+{
+    move(message, MESSAGE_WAITING);
+    list_remove(&message->in_list);
+    free(message);
+}
+
+static void message_end(struct intake_message *message, enum metric metric)
+{
+    metrics_add(metric, 1);
+    if (!message->intake->stopped)
+        consumer_settle(message->intake->consumer, &message->tag);
+    message_free(message);
+}
+
+/* It is tried again, unless the broker has taken it back meanwhile and will deliver it again. */
+static void message_wait(struct intake_message *message)
+{
+    const struct intake *intake = message->intake;
+    move(message, MESSAGE_WAITING);
+    if (!intake->stopped && !consumer_tag_is_current(intake->consumer, &message->tag))
+        message_free(message);
+}
+
+static void on_refused(struct publication *publication, enum publish_end end)
+{
+    struct intake_message *message = CONTAINER_OF(publication, struct intake_message, publication);
+    if (end == PUBLISH_RETURNED && !message->intake->stopped)
+        way_on_queue_missing(queue_broker_way(message->intake->ingress->queue));
+    if (end == PUBLISHED)
+        message_end(message, METRIC_INTAKE_REFUSED);
+    else
+        message_wait(message);
+}
+
+/* To the errors, if the broker takes it now. */
+static void send_to_errors(struct intake_message *message)
+{
+    struct ingress *ingress = message->intake->ingress;
+    unsigned char random[8];
+    if (message->intake->stopped)
+        return;
+    crypto_random(random, sizeof random);
+    message->publication = (struct publication){.on_end = on_refused};
+    event_id_make(&ingress->ids, clock_wall_us(), 0, random, &message->publication.id);
+    if (way_publish_refused(queue_broker_way(ingress->queue), &message->publication, message->body,
+            message->content_type, message->message_id, message->reason))
+        return;
+    message->refused_us = message->intake->now_us;
+    move(message, MESSAGE_REFUSING);
+}
+
+static void refuse_message(struct intake_message *message, const struct refusal *refusal)
+{
+    size_t room = sizeof message->reason;
+    bool says_fields = strcmp(refusal->detail, CORRECT_THE_FIELDS) == 0;
+    int len = snprintf(message->reason, room, "%s:%s%s", err_name(refusal->error), says_fields ? "" : " ",
+        says_fields ? "" : refusal->detail);
+    for (unsigned i = 0; i < refusal->problems.count && len > 0 && (size_t)len < room; i++) {
+        const struct field_problem *problem = &refusal->problems.list[i];
+        len += snprintf(
+            message->reason + len, room - (size_t)len, "%s%s %s", i ? "; " : " ", problem->pointer, problem->detail);
+    }
+    move(message, MESSAGE_WAITING);
+    send_to_errors(message);
+}
+
+static bool is_temporary(const struct refusal *refusal)
+{
+    return err_http_status(refusal->error) == 503;
+}
+
+static void on_durable(struct queue_entry *entry, enum err result)
+{
+    struct intake_message *message = CONTAINER_OF(entry, struct intake_message, entry);
+    struct refusal refusal;
+    bool good = result_is_good(result);
+    if (!good)
+        result_refuse(&entry->append, result, &refusal);
+    event_unref(entry->append.event);
+    if (good)
+        message_end(message, METRIC_INTAKE_ACCEPTED);
+    else if (is_temporary(&refusal))
+        message_wait(message);
+    else
+        refuse_message(message, &refusal);
+}
+
+static enum err accept_message(
+    struct intake_message *message, const struct partner *partner, struct refusal *ret_refusal)
+{
+    if (message->content_type.len && !media_type_is(message->content_type, "application/json"))
+        return refuse(ret_refusal, ERR_MEDIA_TYPE, "Publish the event with the content type application/json.");
+    if (message->is_cut)
+        return refuse(ret_refusal, ERR_TOO_LARGE, "An event has at most %d bytes.", EVENT_BYTES_MAX);
+    struct submission submission = {.partner = partner, .body = message->body};
+    if (name_is_valid_key(message->message_id))
+        submission.fallback_key = message->message_id;
+    message->entry = (struct queue_entry){.on_durable = on_durable};
+    return ingress_accept(message->intake->ingress, &submission, &message->entry.append, ret_refusal);
+}
+
+/* The partner, while he may post. */
+static const struct partner *find_partner(const struct intake *intake)
+{
+    const struct partner *partner =
+        directory_partner(intake->ingress->options.directory, slice_from_string(intake->partner));
+    return partner && partner->enabled ? partner : NULL;
+}
+
+static void try_message(struct intake_message *message)
+{
+    struct intake *intake = message->intake;
+    const struct partner *partner = find_partner(intake);
+    struct refusal refusal;
+    if (*message->reason) {
+        send_to_errors(message);
+        return;
+    }
+    if (!partner)
+        return;
+    if (!accept_message(message, partner, &refusal)) {
+        move(message, MESSAGE_IN_QUEUE);
+        ingress_enqueue(intake->ingress, &message->entry);
+    } else if (!is_temporary(&refusal)) {
+        refuse_message(message, &refusal);
+    }
+}
+
+static struct slice copy_to(char **at, struct slice source)
+{
+    char *copy = *at;
+    if (source.len)
+        memcpy(copy, source.data, source.len);
+    *at += source.len;
+    return slice_of(copy, source.len);
+}
+
+static struct intake_message *message_new(
+    struct intake *intake, const struct consumer_tag *tag, const struct message *source)
+{
+    size_t texts = source->body.len + source->content_type.len + source->message_id.len;
+    struct intake_message *message = malloc(sizeof *message + texts);
+    if (!message)
+        return NULL;
+    char *at = (char *)(message + 1);
+    *message = (struct intake_message){.intake = intake, .tag = *tag, .is_cut = source->body_bytes > source->body.len};
+    message->body = copy_to(&at, source->body);
+    message->content_type = copy_to(&at, source->content_type);
+    message->message_id = copy_to(&at, source->message_id);
+    list_add_tail(&intake->messages, &message->in_list);
+    return message;
+}
+
+/* What the consumer says. */
+
+static void on_message(void *context, const struct consumer_tag *tag, const struct message *source)
+{
+    struct intake *intake = context;
+    if (intake->draining)
+        return;
+    struct intake_message *message = message_new(intake, tag, source);
+    if (message)
+        try_message(message); /* without memory it stays unacked, and comes again with the next connection */
+}
+
+static void on_channel_lost(void *context, unsigned channel, uint32_t generation, bool is_gone, const char *why)
+{
+    struct intake *intake = context;
+    list_for_each_safe (node, following, &intake->messages) {
+        struct intake_message *message = CONTAINER_OF(node, struct intake_message, in_list);
+        if (message->place == MESSAGE_WAITING && message->tag.generation <= generation)
+            message_free(message);
+    }
+    set_status(intake, false, why);
+    if (!intake->stopped && !intake->draining)
+        log_warn("the intake queue is not consumed: %s", why);
+    if (is_gone && !intake->stopped)
+        broker_connector_doubt(intake->ingress->options.connector);
+}
+
+static void on_channel_open(void *context, unsigned channel, uint32_t generation)
+{
+    struct intake *intake = context;
+    set_status(intake, true, NULL);
+    log_info("the intake queue is consumed partner=%s broker=%s", intake->partner, consumer_peer(intake->consumer));
+}
+
+static void on_lost(void *context, const char *why)
+{
+    struct intake *intake = context;
+    if (intake->partner_is_good)
+        dial_want(&intake->dial, intake->now_us);
+}
+
+static void on_link(void *context, struct broker_link *link)
+{
+    struct intake *intake = context;
+    if (intake->stopped) {
+        broker_link_free(link);
+        return;
+    }
+    intake->dial_failure = OK;
+    enum err failed = consumer_open(intake->consumer, link);
+    if (!failed)
+        return;
+    set_status(intake, false, err_title(failed));
+    dial_want(&intake->dial, intake->now_us);
+}
+
+static void on_dial_failed(void *context, enum err error, const char *detail)
+{
+    struct intake *intake = context;
+    const char *why = *detail ? detail : err_title(error);
+    set_status(intake, false, why);
+    if (error != intake->dial_failure)
+        log_warn("no connection to the broker for the intake error=%s: %s", err_name(error), why);
+    intake->dial_failure = error;
+}
+
+/* Time. */
+
+/* Consuming follows the partner. */
+static void look_for_partner(struct intake *intake, int64_t now_mono_us)
+{
+    if (intake->partner_was_asked && now_mono_us - intake->partner_us < PARTNER_AGAIN_US)
+        return;
+    bool was_good = intake->partner_is_good, is_first = !intake->partner_was_asked;
+    intake->partner_is_good = find_partner(intake);
+    intake->partner_was_asked = true;
+    intake->partner_us = now_mono_us;
+    if (intake->partner_is_good) {
+        if (!consumer_is_open(intake->consumer))
+            dial_want(&intake->dial, now_mono_us);
+        return;
+    }
+    if (!was_good && !is_first)
+        return;
+    log_warn("the intake queue is not consumed: its partner is unknown or disabled partner=%s", intake->partner);
+    consumer_close(intake->consumer);
+    set_status(intake, false, "its partner is unknown or disabled");
+}
+
+static void try_again(struct intake *intake, int64_t now_mono_us)
+{
+    if (now_mono_us - intake->again_us < AGAIN_US)
+        return;
+    intake->again_us = now_mono_us;
+    list_for_each_safe (node, following, &intake->messages) {
+        struct intake_message *message = CONTAINER_OF(node, struct intake_message, in_list);
+        if (message->place == MESSAGE_REFUSING && now_mono_us - message->refused_us > CONFIRM_US_MAX) {
+            way_forget(queue_broker_way(intake->ingress->queue), &message->publication);
+            move(message, MESSAGE_WAITING);
+        }
+        if (message->place == MESSAGE_WAITING)
+            try_message(message); /* may free it, and no other */
+    }
+}
+
+void intake_tick(struct intake *intake, int64_t now_mono_us)
+{
+    intake->now_us = now_mono_us;
+    consumer_tick(intake->consumer, now_mono_us);
+    if (intake->draining)
+        return;
+    look_for_partner(intake, now_mono_us);
+    try_again(intake, now_mono_us);
+    if (intake->partner_is_good)
+        dial_tick(&intake->dial, now_mono_us);
+}
+
+/* Life. */
+
+enum err intake_new(struct ingress *ingress, struct intake **ret_intake)
+{
+    static const char *const queues[] = {BROKER_INTAKE_QUEUE};
+    static const struct consumer_options options = {
+        .queues_count = ARRAY_LENGTH(queues), .queues = queues, .prefetch = INTAKE_PREFETCH};
+    struct intake *intake = calloc(1, sizeof *intake);
+    if (!intake)
+        return ERR_NO_MEMORY;
+    intake->ingress = ingress;
+    list_init(&intake->messages);
+    snprintf(intake->partner, sizeof intake->partner, "%s", ingress->options.intake_partner);
+    struct consumer_listener listener = {.on_message = on_message,
+        .on_channel_lost = on_channel_lost,
+        .on_channel_open = on_channel_open,
+        .on_lost = on_lost,
+        .context = intake};
+    enum err failed = ingress_host_init(&intake->host, ingress->server);
+    if (!failed)
+        failed = consumer_new(&intake->host.host, &options, &listener, &intake->consumer);
+    if (failed) {
+        intake_stop(intake);
+        intake_free(intake);
+        return failed;
+    }
+    struct dial_listener dial_listener = {.on_link = on_link, .on_failed = on_dial_failed, .context = intake};
+    dial_init(&intake->dial, ingress->options.connector, CONNECTOR_OPEN_INTAKE, &ingress->mailbox, &dial_listener);
+    set_status(intake, false, "connecting");
+    *ret_intake = intake;
+    return OK;
+}
+
+void intake_drain(struct intake *intake)
+{
+    intake->draining = true;
+    dial_stop(&intake->dial);
+    if (consumer_is_open(intake->consumer))
+        consumer_set_reading(intake->consumer, false);
+}
+
+bool intake_is_idle(const struct intake *intake)
+{
+    return intake->under_way == 0;
+}
+
+void intake_stop(struct intake *intake)
+{
+    if (intake->stopped)
+        return;
+    intake->stopped = true;
+    dial_stop(&intake->dial);
+    consumer_free(intake->consumer);
+}
+
+void intake_free(struct intake *intake)
+{
+    if (!intake)
+        return;
+    assert(intake->stopped && !intake->dial.asking && intake->under_way == 0);
+    for (struct intake_message *each; (each = LIST_TAKE_FIRST(&intake->messages, struct intake_message, in_list));)
+        free(each);
+    ingress_host_done(&intake->host);
+    free(intake);
+}

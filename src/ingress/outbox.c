@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingress/outbox.h"
+
+#include "base/clock.h"
+#include "runtime/metrics.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define EVENTS_MAX 64
+#define BYTES_MAX (1024 * 1024)
+#define CREDIT_SHARE_PERCENT 50 /* partners' events come first */
+#define REST_US US_PER_SECOND
+#define CONFIRM_US_MAX (10 * US_PER_SECOND)
+
+enum relay_state { RELAY_RESTING, RELAY_LOADING, RELAY_SENDING, RELAY_CLEARING };
+
+struct relay;
+
+struct relayed {
+    struct publication publication;
+    struct relay *relay;
+    int64_t number;
+    bool out, confirmed; /* out: the publisher's */
+};
+
+/* One shard's. */
+struct relay {
+    struct outbox *outbox;
+    unsigned shard;
+    enum relay_state state;
+    int64_t after_number; /* where the next load goes on */
+    int64_t rest_until_us, sent_us;
+    unsigned count, out_count; /* of `events` */
+    struct relayed events[EVENTS_MAX];
+    struct journal_load_outbox load;
+    struct journal_outbox_entry entries[EVENTS_MAX];
+    struct journal_clear_outbox clear;
+    int64_t cleared[EVENTS_MAX];
+};
+
+struct outbox {
+    struct outbox_options options; /* immutable after outbox_new */
+    struct way *way;
+    int64_t now_us; /* of the last tick */
+    bool stopped;
+    unsigned relays_count;
+    struct relay relays[];
+};
+
+static void load(struct relay *relay);
+
+/* A batch is over; `progress`: some of it has left the outbox. */
+static void end_batch(struct relay *relay, bool progress)
+{
+    relay->state = RELAY_RESTING;
+    relay->rest_until_us = progress ? 0 : relay->outbox->now_us + REST_US;
+    if (progress && !relay->outbox->stopped && way_has_half(relay->outbox->way))
+        load(relay);
+}
+
+static void on_cleared(struct journal_request *request, void *receiver)
+{
+    struct relay *relay = CONTAINER_OF(request, struct relay, clear.request);
+    if (request->result == OK)
+        metrics_add(METRIC_OUTBOX, -(int64_t)relay->clear.count);
+    end_batch(relay, request->result == OK);
+}
+
+/* The broker has said all that it says of this batch. */
+static void settle_batch(struct relay *relay)
+{
+    const struct outbox_options *options = &relay->outbox->options;
+    unsigned count = 0;
+    for (unsigned i = 0; i < relay->count; i++)
+        if (relay->events[i].confirmed)
+            relay->cleared[count++] = relay->events[i].number;
+    if (count == 0 || relay->outbox->stopped) {
+        end_batch(relay, false);
+        return;
+    }
+    relay->state = RELAY_CLEARING;
+    relay->clear = (struct journal_clear_outbox){
+        .request = {.kind = JOURNAL_CLEAR_OUTBOX, .reply_to = options->reply_to, .on_done = on_cleared},
+        .count = count,
+        .numbers = relay->cleared};
+    journal_submit(options->journals[relay->shard], &relay->clear.request);
+}
+
+static void on_publish_end(struct publication *publication, enum publish_end end)
+{
+    struct relayed *event = CONTAINER_OF(publication, struct relayed, publication);
+    struct relay *relay = event->relay;
+    event->out = false;
+    event->confirmed = end == PUBLISHED;
+    way_on_refused(relay->outbox->way, event_id_partition(&publication->id), end);
+    if (--relay->out_count == 0)
+        settle_batch(relay);
+}
+
+static void send_event(struct relay *relay, struct relayed *event, const struct event_parts *parts)
+{
+    struct way *way = relay->outbox->way;
+    unsigned partition = event_id_partition(&parts->id);
+    event->publication = (struct publication){.on_end = on_publish_end, .id = parts->id};
+    event->out = way_has_half(way) && way_publish(way, &event->publication, partition, parts) == OK;
+    if (event->out)
+        relay->out_count++;
+    else
+        way_try(way, partition, parts);
+}
+
+static void on_loaded(struct journal_request *request, void *receiver)
+{
+    struct relay *relay = CONTAINER_OF(request, struct relay, load.request);
+    relay->count = request->result == OK ? relay->load.ret_count : 0;
+    relay->after_number = relay->count ? relay->entries[relay->count - 1].number : 0;
+    relay->sent_us = relay->outbox->now_us;
+    relay->state = RELAY_SENDING;
+    for (unsigned i = 0; i < relay->count; i++) {
+        struct journal_outbox_entry *entry = &relay->entries[i];
+        relay->events[i] = (struct relayed){.relay = relay, .number = entry->number};
+        if (!relay->outbox->stopped)
+            send_event(relay, &relay->events[i], &entry->event->parts);
+        event_unref(entry->event);
+    }
+    if (relay->out_count == 0)
+        settle_batch(relay);
+}
+
+static void load(struct relay *relay)
+{
+    const struct outbox *outbox = relay->outbox;
+    relay->state = RELAY_LOADING;
+    relay->load = (struct journal_load_outbox){
+        .request = {.kind = JOURNAL_LOAD_OUTBOX, .reply_to = outbox->options.reply_to, .on_done = on_loaded},
+        .after_event = relay->after_number,
+        .count_max = way_has_half(outbox->way) ? EVENTS_MAX : 1,
+        .bytes_max = BYTES_MAX,
+        .credit = &outbox->options.credits[relay->shard],
+        .credit_share_percent = CREDIT_SHARE_PERCENT,
+        .ret_entries = relay->entries};
+    journal_submit(outbox->options.journals[relay->shard], &relay->load.request);
+}
+
+static void give_up_late(struct relay *relay)
+{
+    if (relay->outbox->now_us - relay->sent_us < CONFIRM_US_MAX)
+        return;
+    for (unsigned i = 0; i < relay->count; i++) {
+        if (relay->events[i].out)
+            way_forget(relay->outbox->way, &relay->events[i].publication);
+        relay->events[i].out = false;
+    }
+    relay->out_count = 0;
+    settle_batch(relay);
+}
+
+void outbox_tick(struct outbox *outbox, int64_t now_mono_us)
+{
+    outbox->now_us = now_mono_us;
+    bool has_way = way_has_half(outbox->way) || way_wants_trial(outbox->way);
+    for (unsigned i = 0; i < outbox->relays_count; i++) {
+        struct relay *relay = &outbox->relays[i];
+        if (relay->state == RELAY_SENDING)
+            give_up_late(relay);
+        if (relay->state != RELAY_RESTING || now_mono_us < relay->rest_until_us || !has_way)
+            continue;
+        if (metrics_read(METRIC_OUTBOX) > 0)
+            load(relay);
+        else
+            relay->rest_until_us = now_mono_us + REST_US;
+    }
+}
+
+enum err outbox_new(const struct outbox_options *options, struct outbox **ret_outbox)
+{
+    unsigned count = (options->shards + options->threads - 1 - options->number) / options->threads;
+    struct outbox *outbox = calloc(1, sizeof *outbox + count * sizeof outbox->relays[0]);
+    if (!outbox)
+        return ERR_NO_MEMORY;
+    outbox->options = *options;
+    outbox->relays_count = count;
+    for (unsigned i = 0; i < count; i++) {
+        struct relay *relay = &outbox->relays[i];
+        relay->outbox = outbox;
+        relay->shard = options->number + i * options->threads;
+        metrics_add(METRIC_OUTBOX, options->journals[relay->shard]->found.outbox);
+    }
+    *ret_outbox = outbox;
+    return OK;
+}
+
+void outbox_begin(struct outbox *outbox, struct way *way)
+{
+    outbox->way = way;
+}
+
+void outbox_stop(struct outbox *outbox)
+{
+    outbox->stopped = true;
+}
+
+void outbox_free(struct outbox *outbox)
+{
+    if (!outbox)
+        return;
+    for (unsigned i = 0; i < outbox->relays_count; i++)
+        assert(outbox->relays[i].state == RELAY_RESTING);
+    free(outbox);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The relay of the outbox: events that this gateway's journal keeps until the broker has them, on their way there. Each
+ * ingress thread relays the shards whose number leaves its own when divided by the count of threads.
+ *
+ *             the broker's way is open, and there is something      some were confirmed
+ *   RESTING ---------------------------------------> LOADING --> SENDING --> CLEARING --.
+ *      ^  ^                                             |           | none           |
+ *      |  '-----------------nothing more----------------'           |                |
+ *      '-------------------------------------------------------------+----------------'  (then the next ones)
+ *
+ * What was not confirmed stays in the outbox, and its turn comes again when the others have had theirs. While the way
+ * is diverted one event at a time serves as its trial (way.h), so that a gateway that nobody posts to finds back as
+ * well.
+ *
+ * Limits: 64 events or 1 MiB at a time for each shard, published only while half of the window is free: fresh events go
+ * first. An event that the broker has not confirmed after 10 s counts as not confirmed.
+ */
+#ifndef PENSTOCK_INGRESS_OUTBOX_H
+#define PENSTOCK_INGRESS_OUTBOX_H
+
+#include "ingress/way.h"
+#include "journal/journal.h"
+
+struct outbox;
+
+struct outbox_options {
+    struct journal *const *journals; /* by shard; must outlive it, as the credits */
+    struct credit *credits;
+    struct mailbox *reply_to; /* the thread's */
+    unsigned shards, number, threads;
+};
+
+/* Counts what the journals found in METRIC_OUTBOX. */
+enum err outbox_new(const struct outbox_options *options, struct outbox **ret_outbox) MUST_CHECK;
+void outbox_begin(struct outbox *outbox, struct way *way); /* before the first tick; the way ends before outbox_free */
+void outbox_tick(struct outbox *outbox, int64_t now_mono_us);
+void outbox_stop(struct outbox *outbox); /* nothing more goes to the journals */
+void outbox_free(struct outbox *outbox); /* when their answers are in. Takes NULL */
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingress/queue_broker.h"
+
+#include "base/clock.h"
+#include "ingress/outbox.h"
+#include "ingress/recent.h"
+#include "runtime/log.h"
+#include "runtime/metrics.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct queue_broker {
+    struct queue queue;
+    struct queue_broker_options options; /* immutable after init */
+
+    struct way *way;
+    struct recent *recent;
+    struct outbox *outbox;
+    struct list unconfirmed; /* of struct queue_entry, in the order of publishing */
+    int64_t now_us;          /* of the last tick */
+    int64_t confirmed_us;    /* about when the broker last confirmed something */
+    int64_t conflict_said_us;
+    bool stopped;
+};
+
+static void append(struct queue_broker *broker, struct queue_entry *entry);
+
+/* The end of an entry, and of those that waited for it. */
+static void finish(struct queue_broker *broker, struct queue_entry *entry, enum err result)
+{
+    struct list told;
+    recent_end(broker->recent, entry, result, &told);
+    entry->on_durable(entry, result);
+    for (struct queue_entry *each; (each = LIST_TAKE_FIRST(&told, struct queue_entry, in_list));) {
+        enum err of_each = each->append.request.result;
+        if (of_each == ERR_MOVED_ON)
+            append(broker, each);
+        else
+            each->on_durable(each, of_each);
+    }
+}
+
+/* The direct way. */
+
+static void on_appended(struct journal_request *request, void *receiver)
+{
+    struct queue_entry *entry = CONTAINER_OF(request, struct queue_entry, append.request);
+    if (request->result == OK) {
+        metrics_add(METRIC_DIRECT, 1);
+        metrics_add(METRIC_OUTBOX, entry->append.to_outbox);
+    }
+    finish(CONTAINER_OF(entry->queue, struct queue_broker, queue), entry, request->result);
+}
+
+static void append(struct queue_broker *broker, struct queue_entry *entry)
+{
+    const struct queue_broker_options *options = &broker->options;
+    if (broker->stopped) {
+        finish(broker, entry, ERR_SHUTTING_DOWN);
+        return;
+    }
+    unsigned shard = event_id_partition(&entry->append.event->parts.id) % options->shards;
+    entry->append.to_outbox = options->outbox;
+    entry->append.request =
+        (struct journal_request){.kind = JOURNAL_APPEND, .reply_to = options->way.reply_to, .on_done = on_appended};
+    journal_submit(options->journals[shard], &entry->append.request);
+}
+
+/* The broker's. */
+
+static void on_publish_end(struct publication *publication, enum publish_end end)
+{
+    struct queue_entry *entry = CONTAINER_OF(publication, struct queue_entry, publication);
+    struct queue_broker *broker = CONTAINER_OF(entry->queue, struct queue_broker, queue);
+    list_remove(&entry->in_list);
+    if (end == PUBLISHED) {
+        broker->confirmed_us = broker->now_us;
+        finish(broker, entry, OK);
+        return;
+    }
+    way_on_refused(broker->way, event_id_partition(&publication->id), end);
+    append(broker, entry);
+}
+
+/* The event is in the journal's mailbox already when it is tried: nothing depends on the trial. */
+static void send_directly(struct queue_broker *broker, struct queue_entry *entry, unsigned partition)
+{
+    struct event *event = event_ref(entry->append.event);
+    append(broker, entry);
+    way_try(broker->way, partition, &event->parts);
+    event_unref(event);
+}
+
+static void send_entry(struct queue_broker *broker, struct queue_entry *entry)
+{
+    const struct event_parts *parts = &entry->append.event->parts;
+    unsigned partition = event_id_partition(&parts->id);
+    entry->publication = (struct publication){.on_end = on_publish_end, .id = parts->id};
+    if (way_publish(broker->way, &entry->publication, partition, parts)) {
+        send_directly(broker, entry, partition);
+        return;
+    }
+    entry->published_mono_us = clock_mono_us();
+    list_add_tail(&broker->unconfirmed, &entry->in_list);
+}
+
+static void say_conflict(struct queue_broker *broker, const struct queue_entry *entry)
+{
+    const struct event_parts *parts = &entry->append.event->parts;
+    if (broker->now_us - broker->conflict_said_us < US_PER_SECOND)
+        return;
+    broker->conflict_said_us = broker->now_us;
+    char id[EVENT_ID_TEXT_BYTES];
+    event_id_format(&entry->append.ret_id, id);
+    log_warn("other money came under the key of an event that was accepted lately: refused first=%s partner=%.*s "
+             "account=%.*s",
+        id, SLICE_ARGS(parts->partner), SLICE_ARGS(parts->account));
+}
+
+static void enqueue(struct queue *queue, struct queue_entry *entry, unsigned shard)
+{
+    struct queue_broker *broker = CONTAINER_OF(queue, struct queue_broker, queue);
+    entry->queue = queue;
+    switch (recent_enter(broker->recent, entry)) {
+    case RECENT_NEW:
+        send_entry(broker, entry);
+        break;
+    case RECENT_WAITS:
+        break;
+    case RECENT_DUPLICATE:
+        entry->on_durable(entry, ERR_EXISTS);
+        break;
+    case RECENT_CONFLICT:
+        say_conflict(broker, entry);
+        entry->on_durable(entry, ERR_CONFLICT);
+        break;
+    }
+}
+
+/* Time. */
+
+static struct queue_entry *oldest_unconfirmed(const struct queue_broker *broker)
+{
+    if (list_is_empty(&broker->unconfirmed))
+        return NULL;
+    return CONTAINER_OF(broker->unconfirmed.next, struct queue_entry, in_list);
+}
+
+/* While other confirms come, it is the queues of those that wait for long that are ill. */
+static void tell_silent_partitions(struct queue_broker *broker, int64_t now_mono_us)
+{
+    int64_t suspicious_us = broker->options.way.confirm_timeout_us / 2;
+    if (now_mono_us - broker->confirmed_us > suspicious_us)
+        return;
+    list_for_each (node, &broker->unconfirmed) {
+        struct queue_entry *entry = CONTAINER_OF(node, struct queue_entry, in_list);
+        if (now_mono_us - entry->published_mono_us < suspicious_us)
+            break;
+        way_on_silence(broker->way, event_id_partition(&entry->publication.id));
+    }
+}
+
+static void give_up_late(struct queue_broker *broker, int64_t now_mono_us)
+{
+    struct queue_entry *oldest = oldest_unconfirmed(broker);
+    if (!oldest || now_mono_us - oldest->published_mono_us < broker->options.way.confirm_timeout_us)
+        return;
+    tell_silent_partitions(broker, now_mono_us);
+    way_on_timeout(broker->way);
+    for (struct queue_entry *entry; (entry = oldest_unconfirmed(broker));) {
+        list_remove(&entry->in_list);
+        way_forget(broker->way, &entry->publication);
+        append(broker, entry);
+    }
+}
+
+static void tick(struct queue *queue, int64_t now_mono_us)
+{
+    struct queue_broker *broker = CONTAINER_OF(queue, struct queue_broker, queue);
+    broker->now_us = now_mono_us;
+    way_tick(broker->way, now_mono_us, list_is_empty(&broker->unconfirmed));
+    give_up_late(broker, now_mono_us);
+    outbox_tick(broker->outbox, now_mono_us);
+}
+
+static bool find(struct queue *queue, const struct event_id *id, struct queue_sight *ret_sight)
+{
+    return recent_find(CONTAINER_OF(queue, struct queue_broker, queue)->recent, id, ret_sight);
+}
+
+/* Life. */
+
+static void stop(struct queue *queue)
+{
+    struct queue_broker *broker = CONTAINER_OF(queue, struct queue_broker, queue);
+    broker->stopped = true;
+    outbox_stop(broker->outbox);
+    for (struct queue_entry *entry; (entry = oldest_unconfirmed(broker));) {
+        list_remove(&entry->in_list);
+        way_forget(broker->way, &entry->publication);
+        finish(broker, entry, ERR_SHUTTING_DOWN);
+    }
+    way_stop(broker->way);
+}
+
+static void free_broker(struct queue *queue)
+{
+    struct queue_broker *broker = CONTAINER_OF(queue, struct queue_broker, queue);
+    assert(list_is_empty(&broker->unconfirmed));
+    way_free(broker->way);
+    outbox_free(broker->outbox);
+    recent_free(broker->recent);
+    free(broker);
+}
+
+struct way *queue_broker_way(struct queue *queue)
+{
+    return CONTAINER_OF(queue, struct queue_broker, queue)->way;
+}
+
+static enum err make_parts(struct queue_broker *broker)
+{
+    const struct queue_broker_options *options = &broker->options;
+    enum err failed = recent_new(RECENT_EVENTS_MAX, &broker->recent);
+    if (!failed)
+        failed = outbox_new(
+            &(struct outbox_options){
+                .journals = options->journals,
+                .credits = options->credits,
+                .reply_to = options->way.reply_to,
+                .shards = options->shards,
+                .number = options->way.number,
+                .threads = options->threads,
+            },
+            &broker->outbox);
+    return failed ? failed : way_new(&options->way, &broker->way);
+}
+
+enum err queue_broker_new(const struct queue_broker_options *options, struct queue **ret_queue)
+{
+    static const struct queue_ops ops = {
+        .enqueue = enqueue, .tick = tick, .find = find, .stop = stop, .free = free_broker};
+    struct queue_broker *broker = calloc(1, sizeof *broker);
+    if (!broker)
+        return ERR_NO_MEMORY;
+    broker->queue.ops = &ops;
+    broker->options = *options;
+    broker->now_us = broker->confirmed_us = clock_mono_us();
+    broker->conflict_said_us = broker->now_us - US_PER_SECOND;
+    list_init(&broker->unconfirmed);
+    enum err failed = make_parts(broker);
+    if (failed) {
+        free_broker(&broker->queue);
+        return failed;
+    }
+    outbox_begin(broker->outbox, broker->way);
+    *ret_queue = &broker->queue;
+    return OK;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The queue of rabbitmq mode. An event goes to its partition's queue and is durable when the broker has confirmed it;
+ * where the broker is not there, is blocked, has no room, refuses or returns it, or does not confirm in time, the
+ * journal takes it instead, and the partner gets his 200 all the same.
+ *
+ *     enqueue --recent.h: seen lately--> answered, or waits for the first one
+ *        |
+ *        |  the way is open (way.h)
+ *        +--------------------------> unconfirmed --ack--------------------------------> durable
+ *        |                                |  nack, return, lost, no confirm in time;        ^
+ *        |  else                          v  with the first timeout the whole window        |
+ *        '-------------------------> in the journal ----------committed---------------------'
+ *
+ * A confirm that comes after that is nobody's: the event is in both, and the ledger knows its id.
+ *
+ * On a gateway that delivers the journal's part is delivered from the journal at once. On one that doesn't (`outbox`)
+ * it waits there for the broker (outbox.h).
+ *
+ * Limits: the publisher's window; the credits of events. An event costs no allocation here.
+ */
+#ifndef PENSTOCK_INGRESS_QUEUE_BROKER_H
+#define PENSTOCK_INGRESS_QUEUE_BROKER_H
+
+#include "ingress/queue.h"
+#include "ingress/way.h"
+
+struct queue_broker_options {
+    struct way_options way;
+    struct journal *const *journals; /* by shard; must outlive it, as the credits */
+    struct credit *credits;
+    unsigned shards, threads;
+    bool outbox;
+};
+
+/* Nothing that can fail may follow while the connector runs: a connection is asked for at once. */
+enum err queue_broker_new(const struct queue_broker_options *options, struct queue **ret_queue) MUST_CHECK;
+/* The way of its events, for the refused ones of the intake. */
+struct way *queue_broker_way(struct queue *queue);
+
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingress/recent.h"
+
+#include "model/money.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#define TEXT_BYTES_MAX 216 /* partner, account and type always fit, and a key of 24 bytes */
+
+_Static_assert(TEXT_BYTES_MAX <= UINT8_MAX && 2 * NAME_BYTES_MAX + EVENT_TYPE_BYTES_MAX <= TEXT_BYTES_MAX,
+    "names fit, and their lengths");
+
+/* Equal bytes are equal money. */
+struct money_value {
+    unsigned char amount_len, currency_len; /* 0: none */
+    char amount[AMOUNT_TEXT_BYTES];         /* canonical */
+    char currency[CURRENCY_BYTES];
+};
+
+struct recent_event {
+    struct recent_event *next_by_key, *next_by_id;
+    struct list in_order; /* durable ones in the order in which they became so; free ones */
+    struct list waiting;  /* of struct queue_entry; pending ones only */
+    struct ledger_key key;
+    struct event_id id; /* of the first, as far as is known */
+    bool has_key, durable, by_id;
+    unsigned char partner_len, account_len, type_len, key_len;
+    struct money_value money;
+    char texts[TEXT_BYTES_MAX];
+    int64_t accepted_us;
+};
+
+struct recent {
+    struct recent_event *events;
+    unsigned events_max, events_used; /* the latter have been in use at some time */
+    struct recent_event **by_key, **by_id;
+    size_t mask;
+    struct list free, durable;
+};
+
+/* Both kinds of names are random where it counts: the head of a SHA-256, the tail of a UUIDv7. */
+static struct recent_event **key_bucket(const struct recent *recent, const struct ledger_key *key)
+{
+    uint64_t hash;
+    memcpy(&hash, key->bytes, sizeof hash);
+    return &recent->by_key[hash & recent->mask];
+}
+
+static struct recent_event **id_bucket(const struct recent *recent, const struct event_id *id)
+{
+    uint32_t hash;
+    memcpy(&hash, id->bytes + EVENT_ID_BYTES - sizeof hash, sizeof hash);
+    return &recent->by_id[hash & recent->mask];
+}
+
+static struct recent_event *find_key(const struct recent *recent, const struct ledger_key *key)
+{
+    struct recent_event *event = *key_bucket(recent, key);
+    while (event && memcmp(&event->key, key, sizeof *key) != 0)
+        event = event->next_by_key;
+    return event;
+}
+
+static struct recent_event *find_id(const struct recent *recent, const struct event_id *id)
+{
+    struct recent_event *event = *id_bucket(recent, id);
+    while (event && memcmp(&event->id, id, sizeof *id) != 0)
+        event = event->next_by_id;
+    return event;
+}
+
+static void add_by_id(struct recent *recent, struct recent_event *event)
+{
+    struct recent_event **bucket = id_bucket(recent, &event->id);
+    event->next_by_id = *bucket;
+    event->by_id = true;
+    *bucket = event;
+}
+
+static void remove_by_id(struct recent *recent, struct recent_event *event)
+{
+    if (!event->by_id)
+        return;
+    struct recent_event **at = id_bucket(recent, &event->id);
+    while (*at != event)
+        at = &(*at)->next_by_id;
+    *at = event->next_by_id;
+    event->by_id = false;
+}
+
+static void add_by_key(struct recent *recent, struct recent_event *event)
+{
+    struct recent_event **bucket = key_bucket(recent, &event->key);
+    event->next_by_key = *bucket;
+    *bucket = event;
+}
+
+static void remove_by_key(struct recent *recent, struct recent_event *event)
+{
+    if (!event->has_key)
+        return;
+    struct recent_event **at = key_bucket(recent, &event->key);
+    while (*at != event)
+        at = &(*at)->next_by_key;
+    *at = event->next_by_key;
+}
+
+static void set_money(struct money_value *money, const struct event_parts *parts)
+{
+    memset(money, 0, sizeof *money);
+    if (parts->amount.len)
+        money->amount_len = (unsigned char)money_canonical(parts->amount, money->amount);
+    money->currency_len = (unsigned char)parts->currency.len;
+    if (parts->currency.len)
+        memcpy(money->currency, parts->currency.data, parts->currency.len);
+}
+
+static bool is_same_money(const struct recent_event *first, const struct event_parts *parts)
+{
+    struct money_value money;
+    set_money(&money, parts);
+    return memcmp(&money, &first->money, sizeof money) == 0;
+}
+
+static unsigned char add_text(char *texts, size_t *len, struct slice text)
+{
+    if (text.len > TEXT_BYTES_MAX - *len)
+        return 0;
+    if (text.len)
+        memcpy(texts + *len, text.data, text.len);
+    *len += text.len;
+    return (unsigned char)text.len;
+}
+
+static void set_texts(struct recent_event *event, const struct event_parts *parts)
+{
+    size_t len = 0;
+    event->partner_len = add_text(event->texts, &len, parts->partner);
+    event->account_len = add_text(event->texts, &len, parts->account);
+    event->type_len = add_text(event->texts, &len, parts->type);
+    event->key_len = add_text(event->texts, &len, parts->key);
+}
+
+static void forget(struct recent *recent, struct recent_event *event)
+{
+    list_remove(&event->in_order);
+    remove_by_key(recent, event);
+    remove_by_id(recent, event);
+    list_add_tail(&recent->free, &event->in_order);
+}
+
+/* A free place, or that of the oldest durable one; NULL when all are pending. */
+static struct recent_event *take_place(struct recent *recent)
+{
+    if (list_is_empty(&recent->free) && recent->events_used < recent->events_max) {
+        struct recent_event *fresh = &recent->events[recent->events_used++];
+        list_init(&fresh->in_order);
+        return fresh;
+    }
+    if (list_is_empty(&recent->free) && !list_is_empty(&recent->durable))
+        forget(recent, CONTAINER_OF(recent->durable.next, struct recent_event, in_order));
+    return LIST_TAKE_FIRST(&recent->free, struct recent_event, in_order);
+}
+
+static struct recent_event *remember(struct recent *recent, const struct journal_append *append)
+{
+    const struct event_parts *parts = &append->event->parts;
+    struct recent_event *event = take_place(recent);
+    if (!event)
+        return NULL;
+    event->id = parts->id;
+    event->durable = false;
+    event->accepted_us = parts->accepted_us;
+    event->has_key = parts->key.len > 0;
+    list_init(&event->waiting);
+    set_texts(event, parts);
+    add_by_id(recent, event);
+    if (!event->has_key)
+        return event;
+    event->key = append->ledger_key;
+    set_money(&event->money, parts);
+    add_by_key(recent, event);
+    return event;
+}
+
+enum recent_finding recent_enter(struct recent *recent, struct queue_entry *entry)
+{
+    struct journal_append *append = &entry->append;
+    const struct event_parts *parts = &append->event->parts;
+    struct recent_event *first = parts->key.len ? find_key(recent, &append->ledger_key) : NULL;
+    entry->recent = NULL;
+    if (!first) {
+        entry->recent = remember(recent, append);
+        return RECENT_NEW;
+    }
+    if (!first->durable) {
+        list_add_tail(&first->waiting, &entry->in_list);
+        return RECENT_WAITS;
+    }
+    append->ret_id = first->id;
+    return is_same_money(first, parts) ? RECENT_DUPLICATE : RECENT_CONFLICT;
+}
+
+/* What one that waited is told, once its first one has ended with `result`. */
+static enum err judge(const struct recent_event *first, enum err result, struct queue_entry *waiting)
+{
+    if (result == ERR_CONFLICT)
+        return ERR_MOVED_ON;
+    if (result != OK && result != ERR_EXISTS)
+        return result;
+    waiting->append.ret_id = first->id;
+    return is_same_money(first, &waiting->append.event->parts) ? ERR_EXISTS : ERR_CONFLICT;
+}
+
+void recent_end(struct recent *recent, struct queue_entry *entry, enum err result, struct list *ret_waiting)
+{
+    struct recent_event *event = entry->recent;
+    list_init(ret_waiting);
+    if (!event)
+        return;
+    assert(!event->durable);
+    entry->recent = NULL;
+    if (result == ERR_EXISTS) { /* the journal knows an older one, and everything about it */
+        remove_by_id(recent, event);
+        event->id = entry->append.ret_id;
+    }
+    for (struct queue_entry *each; (each = LIST_TAKE_FIRST(&event->waiting, struct queue_entry, in_list));) {
+        each->append.request.result = judge(event, result, each);
+        list_add_tail(ret_waiting, &each->in_list);
+    }
+    if (result == OK || result == ERR_EXISTS) {
+        event->durable = true;
+        list_add_tail(&recent->durable, &event->in_order);
+    } else {
+        forget(recent, event);
+    }
+}
+
+bool recent_find(const struct recent *recent, const struct event_id *id, struct queue_sight *ret_sight)
+{
+    const struct recent_event *event = find_id(recent, id);
+    if (!event || !event->durable)
+        return false;
+    const char *at = event->texts;
+    *ret_sight = (struct queue_sight){.id = event->id, .accepted_us = event->accepted_us, .has_key = event->has_key};
+    ret_sight->partner = slice_of(at, event->partner_len);
+    ret_sight->account = slice_of(at += event->partner_len, event->account_len);
+    ret_sight->type = slice_of(at += event->account_len, event->type_len);
+    ret_sight->key = slice_of(at + event->type_len, event->key_len);
+    return true;
+}
+
+static size_t buckets_for(unsigned events)
+{
+    size_t buckets = 16;
+    while (buckets < 2 * (size_t)events)
+        buckets *= 2;
+    return buckets;
+}
+
+enum err recent_new(unsigned events_max, struct recent **ret_recent)
+{
+    struct recent *recent = calloc(1, sizeof *recent);
+    if (!recent)
+        return ERR_NO_MEMORY;
+    size_t buckets = buckets_for(events_max);
+    recent->mask = buckets - 1;
+    recent->events_max = events_max;
+    recent->events = calloc(events_max, sizeof *recent->events);
+    recent->by_key = calloc(buckets, sizeof(struct recent_event *));
+    recent->by_id = calloc(buckets, sizeof(struct recent_event *));
+    if (!recent->events || !recent->by_key || !recent->by_id) {
+        recent_free(recent);
+        return ERR_NO_MEMORY;
+    }
+    list_init(&recent->free);
+    list_init(&recent->durable);
+    *ret_recent = recent;
+    return OK;
+}
+
+void recent_free(struct recent *recent)
+{
+    if (!recent)
+        return;
+    free(recent->events);
+    free(recent->by_key);
+    free(recent->by_id);
+    free(recent);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an ingress thread has taken lately: in rabbitmq mode the judge of duplicates (P3) that a partner meets first,
+ * and the one who knows of an event while only the broker has it. The ledger judges again when the event is delivered.
+ *
+ *   (enter) --> pending --durable--> durable --(oldest of RECENT_EVENTS_MAX, when another needs the place)--> forgotten
+ *                  '------failed or a conflict--> forgotten
+ *
+ * A second one of a key waits for the first while that is pending, and is judged with its end. Money is compared as in
+ * the ledger: the amount by value, and the currency.
+ *
+ * Limits: RECENT_EVENTS_MAX places, made once (RECENT_EVENTS_MAX * 350 bytes, in use only as far as events have come).
+ * Pending ones are never put out; when all are pending, a new one is let through unremembered.
+ *
+ * Owned by one ingress thread; another thread of the gateway knows nothing of it, and a duplicate that comes there is
+ * found later, by the ledger.
+ */
+#ifndef PENSTOCK_INGRESS_RECENT_H
+#define PENSTOCK_INGRESS_RECENT_H
+
+#include "ingress/queue.h"
+
+#define RECENT_EVENTS_MAX 32768
+
+struct recent;
+
+/* `events_max` of RECENT_EVENTS_MAX but in tests. */
+enum err recent_new(unsigned events_max, struct recent **ret_recent) MUST_CHECK;
+void recent_free(struct recent *recent); /* takes NULL */
+
+enum recent_finding {
+    RECENT_NEW,       /* entry->recent is its place (NULL: unremembered) */
+    RECENT_WAITS,     /* the entry is kept until the first one's end */
+    RECENT_DUPLICATE, /* append.ret_id is the first one's */
+    RECENT_CONFLICT   /* the same key with other money; ret_id as well */
+};
+
+enum recent_finding recent_enter(struct recent *recent, struct queue_entry *entry);
+
+/*
+ * The end of one that was RECENT_NEW, with the result of its on_durable (and append.ret_id). Those that waited for it
+ * go to `ret_waiting`, each with its result in append.request.result. Of a first one that was a conflict itself nothing
+ * can be said of the others: theirs is ERR_MOVED_ON, and somebody else must judge them.
+ */
+void recent_end(struct recent *recent, struct queue_entry *entry, enum err result, struct list *ret_waiting);
+
+/* False when no durable one of this id is remembered. */
+bool recent_find(const struct recent *recent, const struct event_id *id, struct queue_sight *ret_sight);
+
+#endif

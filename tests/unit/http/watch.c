@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fixture.h"
+
+#include "base/cleanup.h"
+#include "http/watch.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+/* Of one test; written on the server's thread. */
+static struct fixture fixture;
+static int fds[2]; /* ours is the second */
+static struct http_watch *watch;
+static struct http_turn_end *turn_end;
+static _Atomic unsigned ready, turns, offline, got;
+static _Atomic bool read_all, free_at_once, link_again;
+
+static void on_ready(void *context)
+{
+    char byte;
+    atomic_fetch_add(&ready, 1);
+    if (!rcu_read_ongoing())
+        atomic_fetch_add(&offline, 1);
+    while (read_all && recv(fds[0], &byte, 1, MSG_DONTWAIT) == 1)
+        atomic_fetch_add(&got, 1);
+    if (free_at_once)
+        http_watch_free(TAKE(watch));
+}
+
+static void on_turn_end(void *context)
+{
+    atomic_fetch_add(&turns, 1);
+    if (!rcu_read_ongoing())
+        atomic_fetch_add(&offline, 1);
+    if (link_again) {
+        link_again = false;
+        http_turn_end_link(turn_end);
+    }
+}
+
+static void make(struct fixture *server)
+{
+    cr_assert_eq(http_watch_new(server->server, fds[0], on_ready, NULL, &watch), OK);
+    cr_assert_eq(http_turn_end_new(server->server, on_turn_end, NULL, &turn_end), OK);
+}
+
+static void unmake(struct fixture *server)
+{
+    http_watch_free(TAKE(watch));
+    http_turn_end_free(TAKE(turn_end));
+}
+
+static void want_write(struct fixture *server)
+{
+    http_watch_want_write(watch);
+    http_watch_want_write(watch);
+}
+
+static void stop_reading(struct fixture *server)
+{
+    http_watch_set_reading(watch, false);
+    http_watch_set_reading(watch, false);
+}
+
+static void go_on_reading(struct fixture *server)
+{
+    http_watch_set_reading(watch, true);
+}
+
+static void free_watch(struct fixture *server)
+{
+    http_watch_free(TAKE(watch));
+}
+
+static void link_twice(struct fixture *server)
+{
+    http_turn_end_link(turn_end);
+    http_turn_end_link(turn_end);
+}
+
+static void free_linked(struct fixture *server)
+{
+    http_turn_end_link(turn_end);
+    http_turn_end_free(TAKE(turn_end));
+}
+
+static void begin(void)
+{
+    read_all = true;
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    fixture_start(&fixture);
+    fixture_call(&fixture, make);
+}
+
+static void end(void)
+{
+    fixture_call(&fixture, unmake);
+    fixture_stop(&fixture);
+    cr_assert_eq(fcntl(fds[0], F_GETFD), FD_CLOEXEC, "the fd stays the caller's");
+    close(fds[0]);
+    close(fds[1]);
+    cr_assert_eq(offline, 0);
+}
+
+TestSuite(watch, .init = begin, .fini = end);
+
+static void say(const char *text)
+{
+    cr_assert_eq(send(fds[1], text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+/* Several turns, so that what must not happen had its chance. */
+static void some_turns(void)
+{
+    for (int i = 0; i < 10; i++)
+        fixture_call(&fixture, fixture_do_nothing);
+}
+
+Test(watch, what_comes_is_left_to_be_read)
+{
+    say("abc");
+    WAIT_UNTIL(got == 3);
+    say("de");
+    WAIT_UNTIL(got == 5);
+}
+
+Test(watch, what_is_not_read_is_said_again)
+{
+    read_all = false;
+    say("a");
+    WAIT_UNTIL(ready >= 3);
+    read_all = true;
+    WAIT_UNTIL(got == 1);
+}
+
+Test(watch, a_wish_to_write_is_told_once)
+{
+    some_turns();
+    cr_assert_eq(ready, 0);
+    fixture_call(&fixture, want_write);
+    WAIT_UNTIL(ready == 1);
+    some_turns();
+    cr_assert_eq(ready, 1);
+    fixture_call(&fixture, want_write);
+    WAIT_UNTIL(ready == 2);
+}
+
+Test(watch, while_it_does_not_read_nothing_is_said_but_writes)
+{
+    fixture_call(&fixture, stop_reading);
+    say("abc");
+    some_turns();
+    cr_assert_eq(ready, 0);
+    read_all = false;
+    fixture_call(&fixture, want_write);
+    WAIT_UNTIL(ready == 1);
+    some_turns();
+    cr_assert_eq(ready, 1);
+    read_all = true;
+    fixture_call(&fixture, go_on_reading);
+    WAIT_UNTIL(got == 3);
+}
+
+Test(watch, it_may_be_freed_when_it_is_ready)
+{
+    free_at_once = true;
+    say("a");
+    WAIT_UNTIL(ready == 1);
+    say("b"); /* its fd is still open */
+    some_turns();
+    cr_assert_eq(ready, 1);
+}
+
+Test(watch, once_it_is_freed_it_says_nothing)
+{
+    fixture_call(&fixture, free_watch);
+    say("a");
+    some_turns();
+    cr_assert_eq(ready, 0);
+}
+
+Test(watch, the_other_sides_end_is_said)
+{
+    shutdown(fds[1], SHUT_WR);
+    WAIT_UNTIL(ready >= 1);
+}
+
+Test(watch, work_for_the_end_of_a_turn_runs_once)
+{
+    fixture_call(&fixture, link_twice);
+    WAIT_UNTIL(turns == 1);
+    some_turns();
+    cr_assert_eq(turns, 1);
+}
+
+Test(watch, work_for_the_end_of_a_turn_may_ask_for_more)
+{
+    link_again = true;
+    fixture_call(&fixture, link_twice);
+    WAIT_UNTIL(turns == 2);
+    some_turns();
+    cr_assert_eq(turns, 2);
+}
+
+Test(watch, work_that_is_freed_is_not_done)
+{
+    fixture_call(&fixture, free_linked);
+    some_turns();
+    cr_assert_eq(turns, 0);
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fake_broker.h"
+
+#include "base/cleanup.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct publisher {
+    struct publisher_listener listener;
+    bool open, blocked;
+};
+
+struct consumer {
+    struct consumer_listener listener;
+    uint32_t generation;
+};
+
+struct fake_broker fake;
+
+static struct connector_request *dialled[CONNECTOR_TAKE_OVER + 1];
+static struct publisher *publisher_now; /* the newest */
+static struct consumer *consumer_now;
+static char some_link; /* nobody looks into it */
+
+void fake_broker_begin(void)
+{
+    memset(&fake, 0, sizeof fake);
+    memset(dialled, 0, sizeof dialled);
+    fake.has_room = true;
+    fake.consumer_reading = true;
+}
+
+struct broker_connector *fake_connector(void)
+{
+    return (void *)&fake;
+}
+
+/* The connector */
+
+void broker_connector_submit(struct broker_connector *connector, struct connector_request *request)
+{
+    cr_assert_null(dialled[request->act], "two requests at once");
+    fake.dials++;
+    dialled[request->act] = request;
+}
+
+void broker_connector_doubt(struct broker_connector *connector)
+{
+    fake.doubts++;
+}
+
+bool fake_is_dialled(enum connector_act act)
+{
+    return dialled[act];
+}
+
+static void receive_link(struct mail *mail, void *receiver)
+{
+    struct connector_request *request = CONTAINER_OF(mail, struct connector_request, mail);
+    request->on_done(request, receiver);
+}
+
+void fake_answer_dial(enum connector_act act, enum err result)
+{
+    struct connector_request *request = TAKE(dialled[act]);
+    cr_assert_not_null(request, "nobody has dialled");
+    request->result = result;
+    request->ret_link = result == OK ? (void *)&some_link : NULL;
+    snprintf(request->ret_detail, sizeof request->ret_detail, "%s", result == OK ? "" : "as the test says");
+    request->mail.on_receive = receive_link;
+    mailbox_post(request->reply_to, &request->mail);
+}
+
+/* The publisher */
+
+enum err publisher_new(struct broker_host *host, const struct broker_options *options, unsigned window,
+    const struct publisher_listener *listener, struct publisher **ret_publisher)
+{
+    struct publisher *publisher = calloc(1, sizeof *publisher);
+    publisher->listener = *listener;
+    fake.publishers_made++;
+    *ret_publisher = publisher_now = publisher;
+    return OK;
+}
+
+static void end_all(void)
+{
+    for (unsigned i = 0; i < fake.published_count; i++)
+        fake_end(i, PUBLISH_LOST);
+}
+
+void publisher_free(struct publisher *publisher)
+{
+    if (publisher && publisher->open)
+        end_all();
+    if (publisher == publisher_now)
+        publisher_now = NULL;
+    free(publisher);
+}
+
+enum err publisher_open(struct publisher *publisher, struct broker_link *link)
+{
+    cr_assert(!publisher->open && link == (void *)&some_link);
+    publisher->open = true;
+    publisher->blocked = false;
+    publisher->listener.on_state(publisher->listener.context, true, NULL);
+    return OK;
+}
+
+bool publisher_is_open(const struct publisher *publisher)
+{
+    return publisher->open;
+}
+
+bool publisher_can_publish(const struct publisher *publisher)
+{
+    return publisher->open && !publisher->blocked;
+}
+
+bool publisher_has_room(const struct publisher *publisher)
+{
+    return fake.has_room;
+}
+
+unsigned publisher_unconfirmed(const struct publisher *publisher)
+{
+    return fake_unconfirmed();
+}
+
+const char *publisher_peer(const struct publisher *publisher)
+{
+    return publisher->open ? "broker:5672" : "";
+}
+
+static enum err publish(
+    struct publisher *publisher, struct publication *publication, unsigned partition, const char *reason)
+{
+    if (!publisher_can_publish(publisher))
+        return ERR_UNAVAILABLE;
+    if (!fake.has_room)
+        return ERR_OVERLOADED;
+    cr_assert(fake.published_count < FAKE_PUBLISHED_MAX);
+    struct fake_published *published = &fake.published[fake.published_count++];
+    *published = (struct fake_published){.publication = publication, .id = publication->id, .partition = partition};
+    snprintf(published->reason, sizeof published->reason, "%s", reason);
+    publication->tag = fake.published_count;
+    return OK;
+}
+
+enum err publisher_publish(
+    struct publisher *publisher, struct publication *publication, unsigned partition, const struct event_parts *parts)
+{
+    return publish(publisher, publication, partition, "");
+}
+
+enum err publisher_publish_refused(struct publisher *publisher, struct publication *publication, struct slice body,
+    struct slice content_type, struct slice message_id, const char *reason)
+{
+    return publish(publisher, publication, 0, reason);
+}
+
+void publisher_forget(struct publisher *publisher, struct publication *publication)
+{
+    cr_assert_eq(fake.published[publication->tag - 1].publication, publication);
+    fake.published[publication->tag - 1].publication = NULL;
+    publication->tag = 0;
+}
+
+void publisher_tick(struct publisher *publisher, int64_t now_mono_us)
+{
+}
+
+void fake_end(unsigned index, enum publish_end end)
+{
+    cr_assert(index < fake.published_count);
+    struct publication *publication = TAKE(fake.published[index].publication);
+    if (!publication)
+        return;
+    publication->tag = 0;
+    publication->on_end(publication, end);
+}
+
+unsigned fake_unconfirmed(void)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < fake.published_count; i++)
+        count += fake.published[i].publication != NULL;
+    return count;
+}
+
+void fake_set_blocked(bool blocked)
+{
+    publisher_now->blocked = blocked;
+    publisher_now->listener.on_state(publisher_now->listener.context, !blocked, blocked ? "low on memory" : NULL);
+}
+
+void fake_lose_publisher(void)
+{
+    publisher_now->open = false;
+    publisher_now->listener.on_state(publisher_now->listener.context, false, "the test took it away");
+    end_all();
+}
+
+/* The consumer */
+
+enum err consumer_new(struct broker_host *host, const struct consumer_options *options,
+    const struct consumer_listener *listener, struct consumer **ret_consumer)
+{
+    struct consumer *consumer = calloc(1, sizeof *consumer);
+    consumer->listener = *listener;
+    *ret_consumer = consumer_now = consumer;
+    return OK;
+}
+
+void consumer_free(struct consumer *consumer)
+{
+    free(consumer);
+    consumer_now = NULL;
+    fake.consumer_open = false;
+}
+
+enum err consumer_open(struct consumer *consumer, struct broker_link *link)
+{
+    cr_assert(!fake.consumer_open && link == (void *)&some_link);
+    fake.consumer_open = true;
+    return OK;
+}
+
+void consumer_close(struct consumer *consumer)
+{
+    if (!fake.consumer_open)
+        return;
+    fake.consumer_open = false;
+    fake_lose_channel();
+}
+
+bool consumer_is_open(const struct consumer *consumer)
+{
+    return fake.consumer_open;
+}
+
+const char *consumer_peer(const struct consumer *consumer)
+{
+    return "broker:5672";
+}
+
+void consumer_settle(struct consumer *consumer, const struct consumer_tag *tag)
+{
+    if (tag->generation != consumer->generation)
+        return;
+    fake.settled++;
+    fake.last_settled = *tag;
+}
+
+bool consumer_tag_is_current(const struct consumer *consumer, const struct consumer_tag *tag)
+{
+    return tag->generation == consumer->generation;
+}
+
+void consumer_set_reading(struct consumer *consumer, bool reading)
+{
+    fake.consumer_reading = reading;
+}
+
+void consumer_tick(struct consumer *consumer, int64_t now_mono_us)
+{
+}
+
+void fake_open_channel(void)
+{
+    consumer_now->generation++;
+    consumer_now->listener.on_channel_open(consumer_now->listener.context, 0, consumer_now->generation);
+}
+
+void fake_lose_channel(void)
+{
+    uint32_t generation = consumer_now->generation++;
+    consumer_now->listener.on_channel_lost(
+        consumer_now->listener.context, 0, generation, false, "the test took it away");
+}
+
+void fake_deliver(uint64_t number, const char *body, const char *content_type, const char *message_id)
+{
+    struct message message = {.body = slice_from_string(body),
+        .body_bytes = strlen(body),
+        .content_type = slice_from_string(content_type),
+        .message_id = slice_from_string(message_id)};
+    struct consumer_tag tag = {.generation = consumer_now->generation, .number = number};
+    consumer_now->listener.on_message(consumer_now->listener.context, &tag, &message);
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fixture.h"
+
+#include "fake_broker.h"
+#include "runtime/metrics.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+static void dial_and_wait(void);
+
+static void begin(void)
+{
+    fixture_begin_broker("shop");
+    dial_and_wait();
+}
+
+/* The connector is stopped before the rest: what is out is answered. */
+static void end_dials(void)
+{
+    for (int act = CONNECTOR_OPEN_PUBLISHER; act <= CONNECTOR_OPEN_INTAKE; act++)
+        if (fake_is_dialled((enum connector_act)act))
+            fake_answer_dial((enum connector_act)act, ERR_SHUTTING_DOWN);
+}
+
+static void end(void)
+{
+    ingress_call(end_dials);
+    fixture_end();
+}
+
+TestSuite(intake, .init = begin, .fini = end);
+
+static struct fake_broker seen; /* the fake, as the ingress thread left it */
+static bool is_dialled, is_unconfirmed;
+
+static void look(void)
+{
+    seen = fake;
+    is_dialled = fake_is_dialled(CONNECTOR_OPEN_INTAKE);
+    is_unconfirmed = fake_unconfirmed() > 0;
+}
+
+#define WAIT_UNTIL_SEEN(condition) \
+    do {                           \
+        WAIT_UNTIL(({              \
+            ingress_call(look);    \
+            (condition);           \
+        }));                       \
+    } while (0)
+
+static void answer_publisher(void)
+{
+    fake_answer_dial(CONNECTOR_OPEN_PUBLISHER, OK);
+}
+
+static void answer_intake(void)
+{
+    fake_answer_dial(CONNECTOR_OPEN_INTAKE, OK);
+}
+
+static void dial_and_wait(void)
+{
+    ingress_call(answer_publisher);
+    WAIT_UNTIL_SEEN(is_dialled);
+    ingress_call(answer_intake);
+    WAIT_UNTIL_SEEN(seen.consumer_open);
+    ingress_call(fake_open_channel);
+}
+
+/* What the next deliver_it gives to the intake. */
+static const char *body, *content_type = "", *message_id = "";
+
+static void deliver_it(void)
+{
+    static uint64_t number;
+    fake_deliver(++number, body, content_type, message_id);
+}
+
+static void deliver(const char *text)
+{
+    body = text;
+    ingress_call(deliver_it);
+}
+
+static enum publish_end next_end;
+
+static void end_last(void)
+{
+    fake_end(fake.published_count - 1, next_end);
+}
+
+static void end_publish(enum publish_end how)
+{
+    next_end = how;
+    ingress_call(end_last);
+    ingress_call(look);
+}
+
+Test(intake, a_good_message_goes_the_events_way_and_is_acked_when_it_is_durable)
+{
+    deliver(PURCHASE("o-1"));
+    ingress_call(look);
+    cr_assert_eq(seen.published_count, 1);
+    cr_assert_str_empty(seen.published[0].reason);
+    cr_assert_eq(seen.settled, 0);
+    end_publish(PUBLISHED);
+    cr_assert_eq(seen.settled, 1);
+    deliver(PURCHASE("o-1")); /* a duplicate has done its duty as well */
+    ingress_call(look);
+    cr_assert_eq(seen.settled, 2);
+    cr_assert_eq(metrics_read(METRIC_INTAKE_ACCEPTED), 2);
+}
+
+Test(intake, what_is_refused_goes_to_the_errors_with_the_reason_and_is_acked_when_it_is_there)
+{
+    static const struct {
+        const char *body, *content_type, *reason;
+    } cases[] = {
+        {"{", "", "malformed-json: "},
+        {"{\"id\":\"1\",\"type\":\"purchase\",\"account\":\"acc_2\"}", "", "forbidden: "},
+        {"{\"id\":\"1\",\"type\":\"purchase\",\"account\":\"acc_2\"}", "", "/account is not an account"},
+        {"{\"type\":\"purchase\",\"account\":\"acc_1\"}", "application/json; charset=utf-8", "/id is required"},
+        {PURCHASE("o-9"), "text/plain", "media-type: "},
+    };
+    for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
+        content_type = cases[i].content_type;
+        deliver(cases[i].body);
+        ingress_call(look);
+        cr_assert_eq(seen.published_count, i + 1);
+        cr_assert(strstr(seen.published[i].reason, cases[i].reason), "%s", seen.published[i].reason);
+        cr_assert_eq(seen.settled, i);
+        end_publish(PUBLISHED);
+        cr_assert_eq(seen.settled, i + 1);
+    }
+    cr_assert_eq(metrics_read(METRIC_INTAKE_REFUSED), (int64_t)ARRAY_LENGTH(cases));
+    cr_assert_eq(journal_count(), 0);
+}
+
+Test(intake, a_conflict_is_refused)
+{
+    deliver(PURCHASE("o-1"));
+    end_publish(PUBLISHED);
+    deliver("{\"id\":\"o-1\",\"type\":\"purchase\",\"account\":\"acc_1\",\"amount\":\"2\",\"currency\":\"EUR\"}");
+    ingress_call(look);
+    cr_assert_eq(seen.published_count, 2);
+    cr_assert(strstr(seen.published[1].reason, "conflict: evt_"), "%s", seen.published[1].reason);
+    end_publish(PUBLISHED);
+    cr_assert_eq(seen.settled, 2);
+}
+
+Test(intake, message_id_is_the_key_when_nothing_else_gives_one)
+{
+    message_id = "m-1";
+    deliver("{\"type\":\"purchase\",\"account\":\"acc_1\"}");
+    end_publish(PUBLISHED);
+    deliver("{\"type\":\"purchase\",\"account\":\"acc_1\"}");
+    ingress_call(look);
+    cr_assert_eq(seen.published_count, 1);
+    cr_assert_eq(seen.settled, 2);
+}
+
+Test(intake, a_refusal_that_does_not_arrive_is_sent_again)
+{
+    deliver("{");
+    end_publish(PUBLISH_NACKED);
+    cr_assert_eq(seen.settled, 0);
+    WAIT_UNTIL_SEEN(seen.published_count == 2);
+    end_publish(PUBLISH_RETURNED);
+    cr_assert_eq(seen.settled, 0);
+    cr_assert_eq(seen.doubts, 1);
+}
+
+Test(intake, what_could_not_be_made_durable_is_tried_again)
+{
+    deliver(PURCHASE("o-1"));
+    end_publish(PUBLISH_NACKED);
+    journal_answer(0, ERR_DISK_FULL, NULL);
+    WAIT_UNTIL(journal_count() == 2);
+    ingress_call(look);
+    cr_assert_eq(seen.settled, 0);
+    journal_answer(1, OK, NULL);
+    WAIT_UNTIL_SEEN(seen.settled == 1);
+}
+
+Test(intake, behind_a_lost_channel_a_tag_is_not_settled_and_what_waited_is_forgotten)
+{
+    deliver(PURCHASE("o-1"));
+    ingress_call(fake_lose_channel);
+    end_publish(PUBLISHED);
+    cr_assert_eq(seen.settled, 0);
+    deliver("{");
+    ingress_call(fake_lose_channel);
+    end_publish(PUBLISH_NACKED);
+    cr_assert_eq(seen.published_count, 2);
+}
+
+Test(intake, nothing_is_consumed_for_a_partner_who_is_disabled)
+{
+    shop_set_enabled(false);
+    WAIT_UNTIL_SEEN(!seen.consumer_open);
+    shop_set_enabled(true);
+    WAIT_UNTIL_SEEN(is_dialled);
+}

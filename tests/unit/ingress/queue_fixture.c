@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "queue_fixture.h"
+
+#include "runtime/log.h"
+#include "runtime/thread.h"
+
+#include <stdlib.h>
+
+#define REQUESTS_MAX 8192
+#define SENT_MAX 8192
+
+struct queue_journal {
+    struct journal journal;
+    unsigned shard;
+};
+
+struct queue *queue;
+
+static struct queue_journal fakes[QUEUE_SHARDS];
+static struct journal *journals[QUEUE_SHARDS];
+static struct credit credits[QUEUE_SHARDS];
+static struct mailbox mailbox;
+static struct broker_options broker = {.partitions = QUEUE_PARTITIONS};
+static struct broker_host host; /* the fake broker needs none */
+static struct {
+    struct journal_request *request;
+    unsigned shard;
+} received[REQUESTS_MAX];
+static unsigned received_count;
+static struct sent *all_sent[SENT_MAX];
+static unsigned sent_count;
+static int64_t now_us;
+static struct event_id_generator ids;
+
+static void submit(struct journal *journal, struct journal_request *request)
+{
+    cr_assert(received_count < REQUESTS_MAX);
+    received[received_count].request = request;
+    received[received_count++].shard = CONTAINER_OF(journal, struct queue_journal, journal)->shard;
+}
+
+void queue_fixture_begin(bool outbox, int64_t left)
+{
+    static const struct journal_ops ops = {.submit = submit};
+    thread_adopt_main();
+    log_set_level(LOG_ERROR);
+    fake_broker_begin();
+    cr_assert_eq(mailbox_init(&mailbox, NULL), OK);
+    for (unsigned i = 0; i < QUEUE_SHARDS; i++) {
+        fakes[i] = (struct queue_journal){.journal = {.ops = &ops, .found.outbox = left}, .shard = i};
+        journals[i] = &fakes[i].journal;
+        credits[i].bytes_max = 1 << 20;
+    }
+    struct queue_broker_options options = {.way = {.host = &host,
+                                               .connector = fake_connector(),
+                                               .broker = &broker,
+                                               .reply_to = &mailbox,
+                                               .window = 4096,
+                                               .confirm_timeout_us = CONFIRM_TIMEOUT_US},
+        .journals = journals,
+        .credits = credits,
+        .shards = QUEUE_SHARDS,
+        .threads = 1,
+        .outbox = outbox};
+    cr_assert_eq(queue_broker_new(&options, &queue), OK);
+    now_us = clock_mono_us();
+}
+
+/* As a gateway ends: the thread, then the journals and the connector, then the rest. */
+void queue_fixture_end(void)
+{
+    queue_stop(queue);
+    for (unsigned i = 0; i < received_count; i++)
+        if (received[i].request)
+            queue_answer(received[i].request, ERR_SHUTTING_DOWN);
+    if (fake_is_dialled(CONNECTOR_OPEN_PUBLISHER))
+        fake_answer_dial(CONNECTOR_OPEN_PUBLISHER, ERR_SHUTTING_DOWN);
+    queue_work();
+    queue_free(queue);
+    mailbox_done(&mailbox);
+    for (unsigned i = 0; i < sent_count; i++) {
+        cr_assert_eq(all_sent[i]->told, 1, "event %u was told %u times", i, all_sent[i]->told);
+        free(all_sent[i]);
+    }
+    for (unsigned i = 0; i < QUEUE_SHARDS; i++)
+        cr_assert_eq(credits[i].held_bytes, 0);
+    thread_leave_main();
+}
+
+void queue_work(void)
+{
+    mailbox_work(&mailbox);
+}
+
+void queue_connect(void)
+{
+    fake_answer_dial(CONNECTOR_OPEN_PUBLISHER, OK);
+    queue_work();
+}
+
+void queue_pass(int64_t us)
+{
+    now_us += us;
+    queue_tick(queue, now_us);
+}
+
+static void on_durable(struct queue_entry *entry, enum err result)
+{
+    struct sent *sent = CONTAINER_OF(entry, struct sent, entry);
+    sent->told++;
+    sent->result = result;
+    event_unref(entry->append.event);
+}
+
+static struct event *event_of(unsigned partition, const char *key, const char *amount)
+{
+    struct event_parts parts = {.accepted_us = 1700000000000000,
+        .partner = SLICE_LITERAL("shop"),
+        .account = SLICE_LITERAL("acc_1"),
+        .type = SLICE_LITERAL("purchase"),
+        .key = slice_from_string(key),
+        .amount = slice_from_string(amount),
+        .currency = slice_from_string(*amount ? "EUR" : ""),
+        .body = SLICE_LITERAL("{}")};
+    static unsigned char random[8];
+    event_id_make(&ids, parts.accepted_us, partition, random, &parts.id);
+    struct event *event;
+    cr_assert_eq(event_new(&parts, &credits[partition % QUEUE_SHARDS], 100, &event), OK);
+    return event;
+}
+
+struct sent *queue_send(unsigned partition, const char *key, const char *amount)
+{
+    struct sent *sent = calloc(1, sizeof *sent);
+    cr_assert(sent_count < SENT_MAX);
+    all_sent[sent_count++] = sent;
+    sent->entry.on_durable = on_durable;
+    sent->entry.append.event = event_of(partition, key, amount);
+    const struct event_parts *parts = &sent->entry.append.event->parts;
+    dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &sent->entry.append.ledger_key);
+    queue_enqueue(queue, &sent->entry, partition % QUEUE_SHARDS);
+    return sent;
+}
+
+void queue_expect(const struct sent *sent, enum err result)
+{
+    cr_assert_eq(sent->told, 1, "told %u times", sent->told);
+    cr_assert_eq(sent->result, result, "%s instead of %s", err_name(sent->result), err_name(result));
+}
+
+/* Where the index-th of its kind stands among all, or -1. */
+static int find_request(enum journal_kind kind, unsigned index)
+{
+    for (unsigned i = 0; i < received_count; i++)
+        if (received[i].request && received[i].request->kind == kind && index-- == 0)
+            return (int)i;
+    return -1;
+}
+
+unsigned queue_requests(enum journal_kind kind)
+{
+    unsigned count = 0;
+    while (find_request(kind, count) >= 0)
+        count++;
+    return count;
+}
+
+struct journal_request *queue_request(enum journal_kind kind, unsigned index)
+{
+    int at = find_request(kind, index);
+    cr_assert(at >= 0, "no such request");
+    return received[at].request;
+}
+
+unsigned queue_request_shard(enum journal_kind kind, unsigned index)
+{
+    return received[find_request(kind, index)].shard;
+}
+
+struct journal_append *queue_append(unsigned index)
+{
+    return CONTAINER_OF(queue_request(JOURNAL_APPEND, index), struct journal_append, request);
+}
+
+static void receive_answer(struct mail *mail, void *receiver)
+{
+    struct journal_request *request = CONTAINER_OF(mail, struct journal_request, mail);
+    request->on_done(request, receiver);
+}
+
+void queue_answer(struct journal_request *request, enum err result)
+{
+    for (unsigned i = 0; i < received_count; i++)
+        if (received[i].request == request)
+            received[i].request = NULL; /* it may be freed, and used again */
+    request->result = result;
+    request->mail.on_receive = receive_answer;
+    mailbox_post(request->reply_to, &request->mail);
+    queue_work();
+}
+
+void queue_answer_load(unsigned index, int64_t first_number, unsigned count, const unsigned *partitions)
+{
+    struct journal_load_outbox *load =
+        CONTAINER_OF(queue_request(JOURNAL_LOAD_OUTBOX, index), struct journal_load_outbox, request);
+    cr_assert(count <= load->count_max);
+    for (unsigned i = 0; i < count; i++)
+        load->ret_entries[i] =
+            (struct journal_outbox_entry){.number = first_number + i, .event = event_of(partitions[i], "k", "")};
+    load->ret_count = count;
+    queue_answer(&load->request, OK);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A queue of rabbitmq mode alone, between a fake broker and journals that answer what the test tells them. Time is what
+ * the test says, and everything happens on its thread. */
+#ifndef PENSTOCK_TESTS_UNIT_INGRESS_QUEUE_FIXTURE_H
+#define PENSTOCK_TESTS_UNIT_INGRESS_QUEUE_FIXTURE_H
+
+#include "fake_broker.h"
+
+#include "base/clock.h"
+#include "ingress/queue_broker.h"
+
+#include <criterion/criterion.h>
+
+#define QUEUE_SHARDS 2
+#define QUEUE_PARTITIONS 4
+#define CONFIRM_TIMEOUT_US US_PER_SECOND
+
+/* An entry and what became of it. */
+struct sent {
+    struct queue_entry entry;
+    unsigned told; /* on_durable ran so often */
+    enum err result;
+};
+
+extern struct queue *queue;
+
+/* `left` events are in the journals' outboxes from before. */
+void queue_fixture_begin(bool outbox, int64_t left);
+void queue_fixture_end(void);
+void queue_connect(void); /* answers the dial that is out */
+/* So much time passes, and a tick behind it. */
+void queue_pass(int64_t us);
+void queue_work(void); /* the mailbox */
+
+struct sent *queue_send(unsigned partition, const char *key, const char *amount);
+void queue_expect(const struct sent *sent, enum err result); /* it was told, once */
+
+/* What came to the journals, in order. */
+unsigned queue_requests(enum journal_kind kind);
+struct journal_request *queue_request(enum journal_kind kind, unsigned index);
+struct journal_append *queue_append(unsigned index);
+unsigned queue_request_shard(enum journal_kind kind, unsigned index);
+/* Answers and works the mailbox off. */
+void queue_answer(struct journal_request *request, enum err result);
+/* Answers a JOURNAL_LOAD_OUTBOX with events of these partitions, numbered from `first_number` on. */
+void queue_answer_load(unsigned index, int64_t first_number, unsigned count, const unsigned *partitions);
+
+#endif
