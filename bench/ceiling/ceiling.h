@@ -8,6 +8,8 @@
  *   publish  a confirmed publish into a durable quorum queue (publish.c)
  *   consume  publish, and a consumer that keeps the queue near empty (consume.c)
  *
+ *   drain    no ceiling: the consumer alone, beside something else that publishes (drain.c)
+ *
  * A request that can't be answered at once is held (held.c). Loops share nothing; each counts for itself, and main adds
  * the counts up when the loops have ended.
  */
@@ -33,7 +35,7 @@ struct ceiling_options {
     /* commit */
     const char *data;
     unsigned writers;
-    /* publish, consume */
+    /* publish, consume, drain */
     const char *broker;
     const char *queue_name;
     unsigned window;
@@ -73,7 +75,7 @@ struct ceiling_kind {
     void (*close)(struct ceiling *ceiling, struct server *server);
 };
 
-extern const struct ceiling_kind ceiling_echo, ceiling_commit, ceiling_publish, ceiling_consume;
+extern const struct ceiling_kind ceiling_echo, ceiling_commit, ceiling_publish, ceiling_consume, ceiling_drain;
 
 static inline bool ceiling_is_post(const h2o_req_t *req)
 {

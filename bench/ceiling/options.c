@@ -11,7 +11,8 @@
 #define WRITERS_MAX 64
 #define WINDOW_MAX 1000000
 
-static const struct ceiling_kind *const kinds[] = {&ceiling_echo, &ceiling_commit, &ceiling_publish, &ceiling_consume};
+static const struct ceiling_kind *const kinds[] = {
+    &ceiling_echo, &ceiling_commit, &ceiling_publish, &ceiling_consume, &ceiling_drain};
 
 static const char *set_port(void *of, const char *value)
 {
@@ -52,7 +53,8 @@ static const char *only_with_data(const struct ceiling *ceiling)
 
 static const char *only_with_broker(const struct ceiling *ceiling)
 {
-    return ceiling->kind && !ceiling->kind->needs_broker ? "left out: it is an option of publish and consume" : NULL;
+    return ceiling->kind && !ceiling->kind->needs_broker ? "left out: it is an option of publish, consume and drain"
+                                                         : NULL;
 }
 
 static const char *set_data(void *of, const char *value)
@@ -115,12 +117,12 @@ static const struct option_row rows[] = {
     {"--tls-key", "FILE", set_key, "its key, PEM"},
     {"--data", "DIR", set_data, "where the files are; made if missing; required (commit)"},
     {"--writers", "N", set_writers, "files, each with a thread; default 1 (commit)"},
-    {"--broker", "HOST:PORT", set_broker, "the broker, user guest; required (publish, consume)"},
+    {"--broker", "HOST:PORT", set_broker, "the broker, user guest; required (publish, consume, drain)"},
     {"--queue-name", "NAME", set_queue_name,
-        "the quorum queue, emptied at the start; default penstock.ceiling (publish, consume)"},
+        "the quorum queue, emptied at the start; default penstock.ceiling (publish, consume, drain)"},
     {"--window", "N", set_window, "unconfirmed messages of a loop; default 4096 (publish, consume)"},
     {"--max-length", "N", set_max_length,
-        "the queue drops its oldest beyond; 0: never; default 200000 (publish, consume)"},
+        "the queue drops its oldest beyond; 0: never; default 200000 (publish, consume, drain)"},
 };
 
 static void print_kinds(FILE *file)

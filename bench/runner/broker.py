@@ -6,13 +6,16 @@ rabbitmq-server of RabbitMQ's own bin directory, since the one in /usr/sbin swit
 so that it can be ended with the node instead of outliving it.
 
     with Broker(directory) as broker:
-        ... 127.0.0.1:{broker.port}, user guest, password guest
+        ... broker.address, user guest, password guest
 
-A node is ready when it logged that it is complete and answers an AMQP header; until then logins can be refused."""
+A node is ready when it logged that it is complete and answers an AMQP header; until then logins can be refused. It can be ended (stop), killed
+(kill9) and held still (freeze, thaw), and started again on the same directory and ports. Several make a cluster: start_cluster."""
 import contextlib
+import json
 import os
 import pathlib
 import random
+import secrets
 import shutil
 import signal
 import socket
@@ -21,7 +24,12 @@ import time
 
 from runner.process import RunFailed
 
-_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+_PROGRAMS = "/usr/lib/rabbitmq/bin"
+_SERVER = f"{_PROGRAMS}/rabbitmq-server"
+# What list_queues says of a quorum queue's messages may be 5 s old: the queues' leaders know.
+_COUNT_MESSAGES = """rabbit_json:encode(maps:from_list([{element(4, amqqueue:get_name(Queue)),
+    case ra:leader_query(amqqueue:get_pid(Queue), fun rabbit_fifo:query_messages_total/1) of {ok, {_, Count}, _} -> Count; _ -> null end}
+    || Queue <- rabbit_amqqueue:list(<<"VHOST">>), amqqueue:get_type(Queue) == rabbit_quorum_queue]))."""
 _START_SECONDS = 120
 _STOP_SECONDS = 60
 _randomness = random.SystemRandom()  # two benchmarks on one machine must not walk in step
@@ -52,17 +60,20 @@ def _free_ports(count):
 
 
 class Broker:
-    def __init__(self, directory):
+    """`config`: more lines of rabbitmq.conf. `beside`: another node, whose epmd and cookie this one shares, as nodes of a cluster do."""
+
+    def __init__(self, directory, config=(), beside=None, start=True):
         self.directory = pathlib.Path(directory).absolute()
+        self.config, self.beside = list(config), beside
         self.port, self._dist_port, self._epmd_port = _free_ports(3)
+        self._cookie = secrets.token_hex(16)
+        if beside:
+            self._epmd_port, self._cookie = beside._epmd_port, beside._cookie
+        self.name = f"penstock{self.port}@localhost"
         self._epmd = self._server = self._output = None
         self._node_pid = 0
-        try:
-            self._prepare()
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
+        if start:
+            self.start()
 
     def __enter__(self):
         return self
@@ -70,9 +81,52 @@ class Broker:
     def __exit__(self, *_):
         self.stop()
 
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
     def pids(self):
         """The processes whose CPU time and memory are the broker's; empty when it has ended."""
         return [self._node_pid] if self._node_pid and _is_running(self._node_pid) else []
+
+    def start(self):
+        """Also again, behind stop or kill9: on the same directory and ports."""
+        try:
+            self._prepare()
+            self._spawn()
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def kill9(self):
+        """The node and all that belongs to it, at once; its epmd stays, as it does when a node dies."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._node_pid, signal.SIGKILL)
+        self._end_server()
+        self._node_pid = 0
+
+    def freeze(self):
+        """Holds it still: its connections stay, and nobody answers."""
+        os.kill(self._node_pid, signal.SIGSTOP)
+
+    def thaw(self):
+        os.kill(self._node_pid, signal.SIGCONT)
+
+    def ctl(self, *arguments, seconds=60):
+        """What rabbitmqctl says; it takes about a second."""
+        command = [f"{_PROGRAMS}/rabbitmqctl", "--silent", "--node", self.name, *map(str, arguments)]
+        done = subprocess.run(command, env=self._environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds,
+                              check=False, cwd=self.directory)
+        if done.returncode != 0:
+            raise BrokerError(f"rabbitmqctl {' '.join(map(str, arguments))} ended with {done.returncode}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def messages(self, vhost="/"):
+        """{queue: messages, ready or unacked}, of the quorum queues of a virtual host; None: it has no leader now."""
+        said = self.ctl("eval", " ".join(_COUNT_MESSAGES.replace("VHOST", vhost).split()))
+        return json.loads(json.loads(said.strip().removeprefix("<<").removesuffix(">>")))
 
     def stop(self):
         """Ends the node as an operator would, then its epmd. A node that doesn't end within a minute is killed."""
@@ -80,28 +134,28 @@ class Broker:
         if node and _is_running(node):
             os.kill(node, signal.SIGCONT)
             os.kill(node, signal.SIGTERM)
-        if self._server:
-            try:
-                if not node:
-                    os.killpg(self._server.pid, signal.SIGKILL)  # ended before it said who it is
+        if self._server and node:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._server.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                pass
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._server.pid, signal.SIGKILL)  # the server's session: what is left of it
-            self._server.wait()
-            self._server = None
+        self._end_server()
         if self._epmd:
             self._epmd.kill()
             self._epmd.wait()
             self._epmd = None
+
+    def _end_server(self):
+        if self._server:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._server.pid, signal.SIGKILL)  # the server's session: what is left of it
+            self._server.wait()
+            self._server = None
         if self._output:
             self._output.close()
             self._output = None
 
     def log(self):
         """What the node has logged."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             return (self.directory / "log" / "broker.log").read_text(encoding="utf-8", errors="replace")
         return ""
 
@@ -110,7 +164,11 @@ class Broker:
             (self.directory / name).mkdir(parents=True, exist_ok=True)
         for name in ("pid", "log/broker.log"):  # of an earlier node in this directory
             (self.directory / name).unlink(missing_ok=True)
-        lines = [f"listeners.tcp.local = 127.0.0.1:{self.port}", "log.file.level = info", "log.console = false"]
+        cookie = self.directory / ".erlang.cookie"
+        cookie.unlink(missing_ok=True)  # what a loss of power has left of it
+        cookie.write_text(self._cookie)
+        cookie.chmod(0o400)
+        lines = [f"listeners.tcp.local = 127.0.0.1:{self.port}", "log.file.level = info", "log.console = false", *self.config]
         (self.directory / "rabbitmq.conf").write_text("\n".join([*lines, ""]), encoding="utf-8")
         (self.directory / "enabled_plugins").write_text("[].\n", encoding="utf-8")
         (self.directory / "environment").write_text("", encoding="utf-8")
@@ -124,11 +182,12 @@ class Broker:
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_CRASH_DUMP": str(here / "log" / "crash.dump"),
-            "RABBITMQ_NODENAME": f"ceiling{self.port}@localhost",
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_DIST_PORT": str(self._dist_port),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_CTL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
             "RABBITMQ_MNESIA_BASE": str(here / "mnesia"),
             "RABBITMQ_LOG_BASE": str(here / "log"),
             "RABBITMQ_LOGS": str(here / "log" / "broker.log"),
@@ -141,18 +200,22 @@ class Broker:
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(here / "enabled_plugins"),
         }
 
-    def _start(self):
+    def _spawn(self):
         epmd = shutil.which("epmd")
         if not available():
             raise BrokerError(f"RabbitMQ is not installed ({_SERVER})")
         environment = self._environment()
-        self._output = open(self.directory / "log" / "output", "wb")  # pylint: disable=consider-using-with
+        self._output = open(self.directory / "log" / "output", "ab")  # pylint: disable=consider-using-with
         how = {"env": environment, "stdin": subprocess.DEVNULL, "stdout": self._output, "stderr": self._output, "cwd": self.directory}
-        self._epmd = subprocess.Popen(  # pylint: disable=consider-using-with
-            [epmd, "-address", "127.0.0.1", "-port", str(self._epmd_port)], **how)
-        limit = time.monotonic() + _START_SECONDS
-        self._wait(limit, lambda: _accepts(self._epmd_port), "epmd doesn't listen")
+        if not self.beside and not self._epmd:
+            self._epmd = subprocess.Popen(  # pylint: disable=consider-using-with
+                [epmd, "-address", "127.0.0.1", "-port", str(self._epmd_port)], env=environment, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")  # it outlives the node, whose directory may be unmounted then
+        self._wait(time.monotonic() + _START_SECONDS, lambda: _accepts(self._epmd_port), "epmd doesn't listen")
         self._server = subprocess.Popen([_SERVER], start_new_session=True, **how)  # pylint: disable=consider-using-with
+
+    def _wait_until_ready(self):
+        limit = time.monotonic() + _START_SECONDS
         self._wait(limit, lambda: "Server startup complete" in self.log(), "the node doesn't come up")
         self._wait(limit, lambda: _speaks_amqp(self.port), "the node doesn't speak AMQP")
         self._node_pid = self._read_pid()
@@ -171,9 +234,33 @@ class Broker:
         return "\n".join((output + self.log()).splitlines()[-20:])
 
     def _read_pid(self):
-        with contextlib.suppress(FileNotFoundError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
             return int((self.directory / "pid").read_text(encoding="ascii"))
         return 0
+
+
+def start_cluster(directory, count=3, config=()):
+    """Nodes that find each other by a list in their configuration. Each stands for itself from then on; stop_cluster ends all."""
+    nodes = [Broker(pathlib.Path(directory) / "node-0", start=False)]
+    nodes += [Broker(pathlib.Path(directory) / f"node-{number}", beside=nodes[0], start=False) for number in range(1, count)]
+    lines = ["cluster_formation.peer_discovery_backend = classic_config", "cluster_partition_handling = pause_minority",
+             *(f"cluster_formation.classic_config.nodes.{number} = {node.name}" for number, node in enumerate(nodes, 1)), *config]
+    try:
+        for node in nodes:  # all at once
+            node.config = lines
+            node._prepare()  # pylint: disable=protected-access
+            node._spawn()  # pylint: disable=protected-access
+        for node in nodes:
+            node._wait_until_ready()  # pylint: disable=protected-access
+    except BaseException:
+        stop_cluster(nodes)
+        raise
+    return nodes
+
+
+def stop_cluster(nodes):
+    for node in reversed(nodes):
+        node.stop()
 
 
 def _is_running(pid):

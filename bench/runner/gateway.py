@@ -47,12 +47,12 @@ class Gateway:
     def write_config(self):
         sections = {}
         for key, value in self.options.items():
-            section, name = key.split(".", 1)
+            section, _, name = key.rpartition(".")
             sections.setdefault(section, {})[name] = value
         lines = []
-        for section, values in sections.items():
-            lines.append(f"{section}:")
-            lines += [f"  {name}: {value if isinstance(value, str) and value.startswith('[') else json.dumps(value)}"
+        for section, values in sorted(sections.items()):
+            lines += [f"{section}:"] if section else []
+            lines += [f"{'  ' if section else ''}{name}: {value if isinstance(value, str) and value.startswith('[') else json.dumps(value)}"
                       for name, value in values.items()]
         self.config_file.write_text("\n".join(lines) + "\n")
 
@@ -107,6 +107,11 @@ class Gateway:
         """Deliveries that are still on their way."""
         found = self.ask("GET", "/api/v1/status")["open"]
         return found["pending"] + found["sending"] + found["waiting"]
+
+    def metrics(self):
+        """{sample: value} of /metrics."""
+        lines = self.ask("GET", "/metrics", raw=True)[1].splitlines()
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line and not line.startswith("#"))}
 
     def audit(self):
         """What `penstock audit --json` prints."""

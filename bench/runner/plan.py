@@ -10,9 +10,10 @@ PLANS = pathlib.Path(__file__).resolve().parents[1] / "plans"
 # Options of penstock-load that a plan may set, by the names that they have there.
 LOAD_KEYS = {"timetable", "types", "size", "duplicates", "conflicts", "invalid", "lag", "batch", "connections", "threads", "patience",
              "resend_pause", "resends", "linger", "seed"}
-TOP_KEYS = {"title", "load", "accounts", "gateway", "sink", "fault", "levels", "settle"}
+TOP_KEYS = {"title", "load", "accounts", "queue", "gateway", "sink", "fault", "levels", "settle"}
+QUEUES = ("direct", "rabbitmq")
 # What each fault must say besides "at" and "do", and what it may say.
-FAULTS = {"kill": (set(), {"for"}), "restart": (set(), set()), "stop": ({"for"}, {"what"}), "behave": ({"account", "words"}, {"for"}),
+FAULTS = {"kill": (set(), {"for", "what"}), "restart": (set(), set()), "stop": ({"for"}, {"what"}), "behave": ({"account", "words"}, {"for"}),
           "reload": ({"options"}, set())}
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
@@ -44,6 +45,9 @@ class Plan:
         self.title = data.get("title", name)
         self.load = data["load"]
         self.accounts = data.get("accounts", 8)
+        self.queue = data.get("queue", "direct")
+        if self.queue not in QUEUES:
+            raise PlanWrong(f"{name}: queue = \"{self.queue}\" is none of {', '.join(QUEUES)}")
         self.gateway = data.get("gateway", {})
         # Behaviours by account number; "default" for the others.
         self.sink = data.get("sink", {})
@@ -63,6 +67,10 @@ class Plan:
         for key in {"at"} | must:
             if key not in fault:
                 raise PlanWrong(f"{where} {fault['do']}: \"{key}\" is missing")
+        if fault.get("what", "gateway") not in ("gateway", "sink", "broker"):
+            raise PlanWrong(f"{where} {fault['do']}: what = \"{fault['what']}\" is none of gateway, sink, broker")
+        if fault.get("what") == "broker" and self.queue != "rabbitmq":
+            raise PlanWrong(f"{where} {fault['do']}: this plan has no broker (queue = \"rabbitmq\")")
         for key in ("at", "for"):
             if key in fault:
                 seconds(fault[key])
@@ -80,7 +88,8 @@ class Plan:
         return arguments
 
 
-def load_plan(name):
+def load_plan(name, queue=None):
+    """`queue`: another than the plan's own."""
     path = pathlib.Path(name) if name.endswith(".toml") else PLANS / f"{name}.toml"
     try:
         data = tomllib.loads(path.read_text())
@@ -88,7 +97,7 @@ def load_plan(name):
         raise PlanWrong(f"there is no plan {name}; there are: {', '.join(plan_names())}") from None
     except tomllib.TOMLDecodeError as error:
         raise PlanWrong(f"{path}: {error}") from None
-    return Plan(path.stem, data)
+    return Plan(path.stem, {**data, **({"queue": queue} if queue else {})})
 
 
 def plan_names():

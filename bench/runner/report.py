@@ -59,6 +59,18 @@ def _print_broker(found):
     _print_ratios(found)
 
 
+def _print_bridge(found):
+    _print_rates(found["rounds"], ["publish", "gateway"])
+    _print_ratios({name: ratio for name, ratio in found.items() if name == "gateway/publish"})
+    rounds = found["rounds"]
+    print("| | p50 of answers at 2000/s | p99 |\n|---|---|---|")
+    for name in ("publish", "gateway"):
+        print(f"| {name} | {_ms(_middle(rounds, name, 'paced_p50_us'))} | {_ms(_middle(rounds, name, 'paced_p99_us'))} |")
+    print(f"\np99 at 2000/s, gateway / bare loop: **{found['p99 at 2000/s']:.2f}** (the gateway's confirms, over both loads: p99 "
+          f"{_ms(_middle(rounds, 'gateway', 'confirm_p99_us'))}); CPU of the gateway / of the broker per event: "
+          f"**{found['cpu of gateway/broker']:.2f}**; events that took the direct way: {sum(each['gateway']['direct'] for each in rounds):.0f}\n")
+
+
 def _print_delivered(found):
     print("| keys in the ledger before | delivered per second | CPU of the gateway per delivered event | answers p50 | p99 |\n"
           "|---|---|---|---|---|")
@@ -100,7 +112,7 @@ def _print_steady(found):
           f"{_ms(answers['max_us'])}; gateway's peak {_mib(found['rss_bytes'])}.\n")
 
 
-PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "delivered": _print_delivered, "profile": _print_profile,
+PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "bridge": _print_bridge, "delivered": _print_delivered, "profile": _print_profile,
             "backlog": _print_backlog, "steady": _print_steady,
             "versus": _print_versus}
 

@@ -9,6 +9,7 @@ import time
 import urllib.parse
 
 from runner.audit import compare_audit, print_audit
+from runner.between import Between
 from runner.gateway import Gateway
 from runner.plan import seconds
 from runner.process import Program, RunFailed, Usage, read_json, wait_for
@@ -55,6 +56,7 @@ class Scenario:
         self.plan, self.build, self.directory = plan, build, directory
         self.gateway = Gateway(build, directory, plan.gateway, environment)
         self.sink = Sink(build, directory, {})
+        self.broker = Between(directory) if plan.queue == "rabbitmq" else None
         self.secrets = {}
         self.load_usage = Usage("load")
         self.load = None
@@ -68,15 +70,16 @@ class Scenario:
     # --- faults: each a function of its own, found by its name in the plan (plan.py knows what each needs) ---
 
     def fault_kill(self, fault):
-        self.gateway.program.kill()
-        self.due_back.append((time.monotonic() + seconds(fault.get("for", "0s")), self.gateway.start))
+        is_broker = fault.get("what") == "broker"
+        (self.broker if is_broker else self.gateway.program).kill()
+        self.due_back.append((time.monotonic() + seconds(fault.get("for", "0s")), (self.broker if is_broker else self.gateway).start))
 
     def fault_restart(self, fault):
         self.gateway.end()
         self.gateway.start()
 
     def fault_stop(self, fault):
-        program = {"gateway": self.gateway.program, "sink": self.sink.program}[fault.get("what", "gateway")]
+        program = {"gateway": self.gateway.program, "sink": self.sink.program, "broker": self.broker}[fault.get("what", "gateway")]
         program.send(signal.SIGSTOP)
         self.due_back.append((time.monotonic() + seconds(fault["for"]), lambda: program.send(signal.SIGCONT)))
 
@@ -115,15 +118,22 @@ class Scenario:
         self.status_at = now
         try:
             self.backlog = self.gateway.backlog()
+            if self.broker:
+                self.broker.look(self.gateway)
         except (OSError, RunFailed):
             pass  # it is down, or busy: the line shows what was last known
 
     def usages(self):
-        return [self.gateway.usage, self.sink.usage, self.load_usage]
+        return [self.gateway.usage, self.sink.usage, self.load_usage, *([self.broker.usage] if self.broker else [])]
 
     def start(self):
         self.sink.start()
+        if self.broker:
+            self.broker.start()
+            self.gateway.options.update(self.broker.options())
         self.gateway.start()
+        if self.broker:
+            self.broker.wait_until_used(self.gateway)
         accounts = self.plan.account_names()
         self.secrets = self.gateway.add_accounts(accounts, [f"{self.sink.url}/{account}" for account in accounts])
         for number in range(len(accounts)):
@@ -153,6 +163,8 @@ class Scenario:
         for program in (self.sink.program, self.gateway.program):
             if not program.is_running() and not self.due_back:
                 raise RunFailed(f"the {program.usage.name} ended with {program.process.returncode}: {program.errors()}")
+        if self.broker and not self.broker.is_running() and not self.due_back:
+            raise RunFailed("the broker ended by itself")
 
     def settle(self):
         """Until nothing is pending, being sent or waiting any more, or the plan's patience ends: the verdict says what is left."""
@@ -163,7 +175,7 @@ class Scenario:
                 self.backlog = self.gateway.backlog()
             except (OSError, RunFailed):
                 self.backlog = -1
-            if self.backlog == 0:
+            if self.backlog == 0 and not (self.broker and self.broker.backlog()):
                 return
             self.progress.show(self.backlog, "waiting for what is on its way")
             time.sleep(POLL_SECONDS)
@@ -187,6 +199,8 @@ class Scenario:
             self.start()
             self.post()
             self.settle()
+            if self.broker:
+                self.broker.look(self.gateway)
             self.audit = self.gateway.audit()
         finally:
             self.progress.end()
@@ -194,6 +208,8 @@ class Scenario:
         for program in (self.gateway.program, self.sink.program):
             if codes[program.usage.name] != 0:
                 raise RunFailed(f"the {program.usage.name} ended with {codes[program.usage.name]}: {program.errors()}")
+        if self.broker and self.broker.through() == 0:
+            raise RunFailed("nothing went through the broker: such a run shows nothing of it")
         text = self.verdict()
         details = self.verdict(["--json"])
         if text.returncode not in (0, 1):
@@ -208,11 +224,14 @@ class Scenario:
             code, details["verdict"] = 1, "FAIL"
             details["reasons"] = details["reasons"] + wrong
             text = text.removesuffix("PASS\n").removesuffix("FAIL\n") + "FAIL\n" + "".join(f"{reason}\n" for reason in wrong)
-        return code, f"Audit\n{print_audit(self.audit)}{text}", details
+        broker = f"Broker\n{self.broker.describe()}" if self.broker else ""
+        return code, f"{broker}Audit\n{print_audit(self.audit)}{text}", details
 
     def end(self):
-        """In any case, in this order: nobody posts, nobody delivers, nobody receives."""
+        """In any case, in this order: nobody posts, nobody delivers, nobody receives, nobody stands between."""
         codes = {"load": self.load.end() if self.load else None, "gateway": self.gateway.end(), "sink": self.sink.program.end()}
+        if self.broker:
+            self.broker.end()
         for usage in self.usages():
             usage.look()
         return codes

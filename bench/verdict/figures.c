@@ -79,7 +79,7 @@ static void count_fate(struct figures *figures, const struct keys *keys, const s
 
 static void count_acceptance(struct acceptance *acceptance, const struct key *key)
 {
-    acceptance->two_ids += (key->flags & KEY_TWO_IDS) != 0;
+    acceptance->two_ids += keys_has_two_ids(key);
     acceptance->shared_ids += (key->flags & KEY_ID_SHARED) != 0;
     acceptance->two_amounts += (key->flags & KEY_TWO_AMOUNTS) != 0;
     acceptance->invalid_accepted += (key->flags & KEY_INVALID_ACCEPTED) != 0;

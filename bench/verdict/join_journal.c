@@ -5,6 +5,7 @@
  */
 #include "base/limits.h"
 #include "verdict/join.h"
+#include "verdict/join_late.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -16,8 +17,10 @@ _Static_assert(ACCOUNT_ENDPOINTS_MAX == 16, "the statement has it in its text");
 
 static const char before_reading[] = "PRAGMA mmap_size = 0; PRAGMA cache_size = -8000; BEGIN";
 static const char text[] =
-    "SELECT e.seq, e.id, e.key, e.guarded, e.amount, e.currency, e.accepted_us, d.state FROM events e"
+    "SELECT e.seq, e.id, e.key, e.guarded, e.amount, e.currency, e.accepted_us, d.state,"
+    " d.reason FROM events e"
     " LEFT JOIN deliveries d ON d.id BETWEEN e.seq * 16 AND e.seq * 16 + 15 ORDER BY e.seq, d.id";
+static const char aliases_text[] = "SELECT id, first FROM aliases";
 enum column {
     COLUMN_SEQ,
     COLUMN_ID,
@@ -26,7 +29,8 @@ enum column {
     COLUMN_AMOUNT,
     COLUMN_CURRENCY,
     COLUMN_AT,
-    COLUMN_STATE
+    COLUMN_STATE,
+    COLUMN_REASON
 };
 
 /* How far from delivered: an event is as far as the furthest of its deliveries. */
@@ -60,18 +64,39 @@ static bool parse_key(const struct keys *keys, const char *key, uint8_t *ret_run
 }
 
 /* As run_log_money reads the amount of a body. One that is finer than millionths was never sent: it reads as 0. */
-static enum err take_money(struct keys *keys, struct key *key, sqlite3_stmt *row)
+static enum err read_money(struct keys *keys, sqlite3_stmt *row, int64_t *ret_micros, uint8_t *ret_currency)
 {
     char body[128], currency[CURRENCY_TEXT_BYTES];
     const char *amount = (const char *)sqlite3_column_text(row, COLUMN_AMOUNT);
     const char *name = (const char *)sqlite3_column_text(row, COLUMN_CURRENCY);
     int len =
         snprintf(body, sizeof body, "\"amount\":\"%s\",\"currency\":\"%s\"", amount ? amount : "", name ? name : "");
+    *ret_micros = 0;
+    *ret_currency = 0;
     if (!amount || !name || strlen(name) != CURRENCY_BYTES || len >= (int)sizeof body)
         return OK;
-    if (!run_log_money(slice_of(body, (size_t)len), &key->journal_micros, currency))
+    if (!run_log_money(slice_of(body, (size_t)len), ret_micros, currency))
         memcpy(currency, name, sizeof currency);
-    return keys_take_currency(keys, currency, &key->journal_currency);
+    return keys_take_currency(keys, currency, ret_currency);
+}
+
+/* All of its deliveries are: the first one tells. */
+static bool is_late_conflict(sqlite3_stmt *row)
+{
+    return sqlite3_column_type(row, COLUMN_STATE) != SQLITE_NULL &&
+           sqlite3_column_int(row, COLUMN_STATE) == DELIVERY_PARKED &&
+           sqlite3_column_int(row, COLUMN_REASON) == PARK_CONFLICT;
+}
+
+static enum err take_late_conflict(
+    struct keys *keys, struct figures *figures, sqlite3_stmt *row, uint32_t place, bool was_answered)
+{
+    int64_t micros;
+    uint8_t currency;
+    enum err result = read_money(keys, row, &micros, &currency);
+    if (!result)
+        late_take_conflict(keys, figures, place, micros, currency, was_answered);
+    return result;
 }
 
 /* An event's first row. *ret_place: its key, or PLACE_NONE when it is not of these runs or its key had another event
@@ -97,17 +122,21 @@ static enum err take_event(struct keys *keys, struct figures *figures, sqlite3_s
     struct key *key = &keys->keys[place];
     if (!keys_is_valid(key))
         key->flags |= KEY_INVALID_ACCEPTED;
+    if (is_late_conflict(row)) {
+        *ret_place = PLACE_NONE;
+        return take_late_conflict(keys, figures, row, place, known != PLACE_NONE);
+    }
     if (sqlite3_column_int(row, COLUMN_GUARDED))
         key->flags |= KEY_GUARDED;
     if (key->flags & KEY_IN_JOURNAL) { /* twice: under two ids, or two shards have the same row */
-        key->flags |= KEY_TWO_IDS;
+        key->flags |= KEY_TWO_EVENTS;
         *ret_place = PLACE_NONE;
         return OK;
     }
     key->flags |= KEY_IN_JOURNAL;
     key->journal_state = DELIVERY_DELIVERED;
     key->journal_accepted_us = sqlite3_column_int64(row, COLUMN_AT);
-    return take_money(keys, key, row);
+    return read_money(keys, row, &key->journal_micros, &key->journal_currency);
 }
 
 static enum err take_delivery(struct key *key, sqlite3_stmt *row)
@@ -146,10 +175,21 @@ static enum err read_rows(sqlite3_stmt *row, struct keys *keys, struct figures *
     return code == SQLITE_DONE ? OK : ERR_DISK;
 }
 
+static enum err read_aliases(sqlite3_stmt *row, struct keys *keys, struct figures *figures)
+{
+    int code;
+    while ((code = sqlite3_step(row)) == SQLITE_ROW) {
+        if (sqlite3_column_bytes(row, 0) != EVENT_BYTES || sqlite3_column_bytes(row, 1) != EVENT_BYTES)
+            return ERR_DAMAGED;
+        late_take_alias(keys, figures, sqlite3_column_blob(row, 0), sqlite3_column_blob(row, 1));
+    }
+    return code == SQLITE_DONE ? OK : ERR_DISK;
+}
+
 static enum err read_file(const char *path, struct keys *keys, struct figures *figures, const char **ret_detail)
 {
     sqlite3 *db = NULL;
-    sqlite3_stmt *row = NULL;
+    sqlite3_stmt *row = NULL, *alias = NULL;
     enum err result = ERR_DISK;
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
         sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
@@ -158,10 +198,15 @@ static enum err read_file(const char *path, struct keys *keys, struct figures *f
         if (sqlite3_exec(db, before_reading, NULL, NULL, NULL) == SQLITE_OK &&
             sqlite3_prepare_v2(db, text, -1, &row, NULL) == SQLITE_OK)
             result = read_rows(row, keys, figures);
+        if (!result)
+            result = sqlite3_prepare_v2(db, aliases_text, -1, &alias, NULL) == SQLITE_OK ? OK : ERR_DISK;
+        if (!result)
+            result = read_aliases(alias, keys, figures);
     }
     if (result)
         *ret_detail = result == ERR_DISK ? sqlite3_errstr(sqlite3_errcode(db)) : err_title(result);
     sqlite3_finalize(row);
+    sqlite3_finalize(alias);
     sqlite3_close(db);
     return result;
 }
@@ -187,5 +232,7 @@ enum err join_journal(
         return ERR_NOT_FOUND;
     }
     figures->has_journal = true;
+    if (!result)
+        late_settle(keys);
     return result;
 }

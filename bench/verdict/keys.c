@@ -196,7 +196,8 @@ static enum err add_id(struct keys *keys, uint32_t key, const unsigned char id[E
 enum err keys_take_id(struct keys *keys, uint32_t key, const unsigned char id[EVENT_BYTES])
 {
     uint32_t place = keys_find_id(keys, id);
-    if (place == PLACE_NONE) {
+    bool is_new = place == PLACE_NONE;
+    if (is_new) {
         enum err result = add_id(keys, key, id, &place);
         if (result)
             return result;
@@ -207,9 +208,14 @@ enum err keys_take_id(struct keys *keys, uint32_t key, const unsigned char id[EV
         keys->keys[key].flags |= KEY_ID_SHARED;
     else if (keys->keys[key].id == PLACE_NONE)
         keys->keys[key].id = place;
-    else if (keys->keys[key].id != place)
-        keys->keys[key].flags |= KEY_TWO_IDS;
+    else if (is_new && keys->keys[key].other_ids < UINT8_MAX)
+        keys->keys[key].other_ids++;
     return OK;
+}
+
+bool keys_has_two_ids(const struct key *key)
+{
+    return (key->flags & KEY_TWO_EVENTS) || key->other_ids > key->late_ids;
 }
 
 bool keys_is_zero_id(const unsigned char id[EVENT_BYTES])

@@ -5,7 +5,9 @@
  *
  * What was sent under a key is either the key's own body (the original and its duplicates, byte for byte the same) or
  * one of its conflicts (another amount), which stand in a list of their own: few keys have any. Exactly one of them may
- * be accepted; `accepted_as` says which the first 200 was for.
+ * be accepted; `accepted_as` says which the first 200 was for. With a broker the ledger judges later than the answer:
+ * what it has found late (an alias, a parked conflict) is told by the journal (join_late.h), and excuses further ids
+ * and amounts.
  *
  * Rows are known by their place, since the array moves when it grows. About 130 bytes an event with the indexes.
  */
@@ -30,8 +32,8 @@ enum key_flag {
     KEY_FRESH_ANSWERED = 1 << 5,    /* a sending of the original was answered 200 */
     KEY_INVALID_ACCEPTED = 1 << 6,  /* the invalid one was answered 200 */
     KEY_CONFLICT_POSSIBLE = 1 << 7, /* a conflict may have been taken: its answer is unknown or a 5xx */
-    KEY_TWO_IDS = 1 << 8,
-    KEY_ID_SHARED = 1 << 9, /* an id of it is also another key's */
+    KEY_TWO_EVENTS = 1 << 8,        /* in the journal */
+    KEY_ID_SHARED = 1 << 9,         /* an id of it is also another key's */
     KEY_TWO_AMOUNTS = 1 << 10,
     KEY_IN_JOURNAL = 1 << 11
 };
@@ -57,6 +59,9 @@ struct key {
     uint8_t journal_deliveries; /* endpoints */
     uint8_t journal_delivered;
     uint8_t sink_delivered; /* paths that answered it 2xx */
+    uint8_t other_ids;      /* beside the first one */
+    uint8_t late_ids;       /* of all its ids: those of aliases and of conflicts that were found late */
+    uint8_t late_conflicts;
 };
 
 struct key_id {
@@ -96,8 +101,9 @@ enum err keys_take_currency(
 enum err keys_take_key(struct keys *keys, uint8_t run, uint64_t number, uint32_t *ret_key) MUST_CHECK;
 enum err keys_take_conflict(
     struct keys *keys, uint32_t key, const struct key_conflict *conflict, uint32_t *ret_conflict) MUST_CHECK;
-/* Notes that `key` (or PLACE_NONE) has this id; an id that does not fit what is known already sets the key's flags. */
+/* Notes that `key` (or PLACE_NONE) has this id; one that is another key's sets KEY_ID_SHARED. */
 enum err keys_take_id(struct keys *keys, uint32_t key, const unsigned char id[EVENT_BYTES]) MUST_CHECK;
+bool keys_has_two_ids(const struct key *key);
 
 uint8_t keys_find_run(const struct keys *keys, const char *run); /* or RUN_NONE */
 /* PLACE_NONE when nobody sent it; that holds for RUN_NONE and RUN_NO_NUMBER as well. */

@@ -116,6 +116,10 @@ static void print_answers(FILE *out, const struct figures *figures)
     print_count(out, "invalid taken", acceptance->invalid_accepted);
     print_count(out, "valid refused", acceptance->refused);
     print_count(out, "odd 200s", acceptance->odd_answers);
+    if (acceptance->late_aliases + acceptance->late_conflicts > 0) {
+        print_count(out, "late duplicates, aliases", acceptance->late_aliases);
+        print_count(out, "late conflicts, parked", acceptance->late_conflicts);
+    }
 }
 
 static void print_lost(FILE *out, const struct lost_event *lost)

@@ -126,6 +126,8 @@ static json_t *acceptance_json(const struct acceptance *acceptance)
     set_count(object, "invalid_accepted", acceptance->invalid_accepted);
     set_count(object, "refused", acceptance->refused);
     set_count(object, "odd_answers", acceptance->odd_answers);
+    set_count(object, "late_aliases", acceptance->late_aliases);
+    set_count(object, "late_conflicts", acceptance->late_conflicts);
     return object;
 }
 

@@ -161,7 +161,7 @@ static enum err open_connection(struct accounts_store *store, const char *path)
     if (result != SQLITE_OK)
         return accounts_store_fail(store, result);
     sqlite3_busy_timeout(store->db, BUSY_MS);
-    int64_t format;
+    int64_t format = 0;
     enum err error;
     if ((error = store_execute(store, "PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF")) ||
         (error = check_identity(store, &format)) ||

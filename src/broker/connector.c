@@ -35,7 +35,7 @@ struct broker_connector {
     /* shared */
     struct mailbox mailbox;
     struct mail stop_mail;
-    atomic_bool doubt;
+    atomic_bool doubt, deposed;
     pthread_mutex_t lock; /* of what follows */
     bool stopping;
     int work_fd;
@@ -217,6 +217,10 @@ static void on_request(struct mail *mail, void *receiver)
     request->ret_owner = (struct broker_claim){.since_s = 0};
     request->ret_detail[0] = '\0';
     request->result = try_addresses(connector, request);
+    if (request->result == ERR_NOT_OWNER)
+        atomic_store(&connector->deposed, true);
+    else if (request->result == OK && connector->has_claim && acts[request->act].needs_claim)
+        atomic_store(&connector->deposed, false);
     request->mail.on_receive = on_answer;
     if (request->reply_to)
         mailbox_post(request->reply_to, &request->mail);
@@ -229,6 +233,11 @@ void broker_connector_submit(struct broker_connector *connector, struct connecto
     assert((request->act != CONNECTOR_OPEN_CONSUMER && request->act != CONNECTOR_TAKE_OVER) || connector->has_claim);
     request->mail.on_receive = on_request;
     mailbox_post(&connector->mailbox, &request->mail);
+}
+
+bool broker_connector_is_deposed(const struct broker_connector *connector)
+{
+    return connector && atomic_load(&connector->deposed);
 }
 
 void broker_connector_doubt(struct broker_connector *connector)

@@ -68,6 +68,9 @@ void broker_connector_submit(struct broker_connector *connector, struct connecto
 /* Something that was declared is missing (a message came back, a consumer was cancelled): the next connection that is
  * opened, or check of the claim, declares everything again. Any thread. */
 void broker_connector_doubt(struct broker_connector *connector);
+/* Another journal owned delivery when the claim was checked last: what this gateway would deliver itself, the other one
+ * may deliver as well. Any thread. False without a connector. */
+bool broker_connector_is_deposed(const struct broker_connector *connector);
 /* For main before the services start: submits and waits, 60 s at most. */
 enum err broker_connector_call(struct broker_connector *connector, struct connector_request *request);
 /* Ends what is under way, answers what waits with ERR_SHUTTING_DOWN, joins. Takes NULL. */

@@ -156,11 +156,8 @@ void consumer_tick(struct consumer *consumer, int64_t now_mono_us)
     if (!consumer->link)
         return;
     ack_all(consumer);
-    for (unsigned i = 0; i < consumer->options.queues_count; i++) {
-        struct consumer_channel *channel = &consumer->channels[i];
-        if (channel->state == CHANNEL_CLOSED && channel->reopen_mono_us <= now_mono_us)
-            consumer_channel_open(channel);
-    }
+    for (unsigned i = 0; i < consumer->options.queues_count && consumer->link; i++)
+        consumer_channel_tick(&consumer->channels[i], now_mono_us);
 }
 
 enum err consumer_new(struct broker_host *host, const struct consumer_options *options,

@@ -14,6 +14,8 @@
 #define BACKOFF_JITTER_PERCENT 20
 #define ACK_SHARE 8               /* of the prefetch: settled without having been acked */
 #define BODY_KEPT_BYTES_MAX 65536 /* a larger buffer is given back */
+#define QUIET_US_MAX (30 * US_PER_SECOND)
+#define ANSWER_US_MAX (60 * US_PER_SECOND)
 
 static amqp_channel_t number_of(const struct consumer_channel *channel)
 {
@@ -32,6 +34,7 @@ static void channel_move(struct consumer_channel *channel, enum channel_state st
 {
     int change = (state == CHANNEL_CONSUMING) - (channel->state == CHANNEL_CONSUMING);
     channel->state = state;
+    channel->since_mono_us = clock_mono_us();
     channel->consumer->consuming += (unsigned)change;
     if (change)
         metrics_add(METRIC_CHANNELS_CONSUMING, change);
@@ -71,7 +74,8 @@ static void wait_before_reopening(struct consumer_channel *channel)
 
 void consumer_channel_drop(struct consumer_channel *channel)
 {
-    channel->loss_is_untold |= channel->state == CHANNEL_CONSUMING;
+    channel->loss_is_untold |= channel->state == CHANNEL_CONSUMING || channel->refreshes;
+    channel->refreshes = false;
     forget(channel);
     channel->reopen_mono_us = 0;
     channel->backoff_s = 0;
@@ -91,6 +95,7 @@ void consumer_channel_tell_loss(struct consumer_channel *channel, bool is_gone, 
 static void lose(struct consumer_channel *channel, enum channel_state state, bool is_gone, const char *why)
 {
     forget(channel);
+    channel->refreshes = false;
     wait_before_reopening(channel);
     channel_move(channel, state);
     channel->loss_is_untold = true;
@@ -102,6 +107,10 @@ static void on_consuming(struct consumer_channel *channel)
     const struct consumer_listener *listener = &channel->consumer->listener;
     channel->backoff_s = 0;
     channel_move(channel, CHANNEL_CONSUMING);
+    if (channel->refreshes) { /* the owner does not know that it was closed */
+        channel->refreshes = false;
+        return;
+    }
     listener->on_channel_open(listener->context, channel->index, channel->generation);
 }
 
@@ -117,15 +126,55 @@ static void on_closed(struct consumer_channel *channel, const amqp_channel_close
         lose(channel, CHANNEL_CLOSED, is_gone, why);
 }
 
+static void close_channel(struct consumer_channel *channel, const char *why)
+{
+    put(channel, AMQP_CHANNEL_CLOSE_METHOD,
+        &(amqp_channel_close_t){.reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_cstring_bytes(why)});
+}
+
 /* The channel outlives its consumer: without one it is of no use. */
 static void on_cancelled(struct consumer_channel *channel)
 {
     char why[BROKER_DETAIL_BYTES];
     snprintf(why, sizeof why, "the broker cancelled the consumer of %s: the queue was deleted, or its node is down",
         channel->consumer->options.queues[channel->index]);
-    put(channel, AMQP_CHANNEL_CLOSE_METHOD,
-        &(amqp_channel_close_t){.reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_cstring_bytes("cancelled")});
+    close_channel(channel, "cancelled");
     lose(channel, CHANNEL_CLOSING, true, why);
+}
+
+/*
+ * A queue that is deleted and made again within milliseconds keeps our consumer without a word, and what it hands to it
+ * goes nowhere (RabbitMQ 3.10) until the channel is closed. So a channel that has been quiet for a while, with nothing
+ * out, is opened anew; its owner does not hear of it.
+ */
+static void refresh(struct consumer_channel *channel)
+{
+    close_channel(channel, "quiet");
+    forget(channel);
+    channel->refreshes = true;
+    channel->reopen_mono_us = 0;
+    channel_move(channel, CHANNEL_CLOSING);
+}
+
+void consumer_channel_tick(struct consumer_channel *channel, int64_t now_mono_us)
+{
+    int64_t age_us = now_mono_us - channel->since_mono_us;
+    switch (channel->state) {
+    case CHANNEL_CLOSED:
+        if (channel->reopen_mono_us <= now_mono_us)
+            consumer_channel_open(channel);
+        break;
+    case CHANNEL_CONSUMING:
+        if (age_us > QUIET_US_MAX && tag_window_out(&channel->tags) == 0 && channel->arrival.awaits == ARRIVAL_NONE &&
+            channel->consumer->reading)
+            refresh(channel);
+        break;
+    case CHANNEL_OPENING:
+    case CHANNEL_CLOSING:
+        if (age_us > ANSWER_US_MAX)
+            consumer_lose(channel->consumer, "a channel was neither opened nor closed for 60 s");
+        break;
+    }
 }
 
 /* Acks */
@@ -156,6 +205,7 @@ static void on_deliver(struct consumer_channel *channel, const amqp_basic_delive
 {
     struct arrival *arrival = &channel->arrival;
     arrival->awaits = ARRIVAL_HEADER;
+    channel->since_mono_us = channel->consumer->link->heard_mono_us; /* now */
     arrival->number = deliver->delivery_tag;
     arrival->redelivered = deliver->redelivered;
 }

@@ -17,7 +17,7 @@
  *     ^  ^                                                          |                       |
  *     |  '-------------- channel.close (we answer it) --------------+-----------------------+
  *     |                                                                                     | basic.cancel
- *     '---- channel.close-ok ---- CLOSING <------------ we close what is left of it --------'
+ *     '---- channel.close-ok ---- CLOSING <---- we close what is left of it, or a quiet one -'
  *
  * Without a connection all are CLOSED.
  */
@@ -37,8 +37,10 @@ struct consumer_channel {
     struct consumer *consumer;
     unsigned index;
     enum channel_state state;
-    bool loss_is_untold; /* on_channel_lost is owed */
-    uint32_t generation; /* of this opening, or of the last */
+    bool loss_is_untold;   /* on_channel_lost is owed */
+    bool refreshes;        /* closed and opened again by us: the owner believes that it is CONSUMING */
+    int64_t since_mono_us; /* of the state; of CONSUMING: of the last message */
+    uint32_t generation;   /* of this opening, or of the last */
     int64_t reopen_mono_us;
     unsigned backoff_s; /* 0: the next failure is the first */
     struct tag_window tags;
@@ -66,6 +68,8 @@ void consumer_channel_open(struct consumer_channel *channel);
 void consumer_channel_take_frame(struct consumer_channel *channel, const amqp_frame_t *frame);
 void consumer_channel_settle(struct consumer_channel *channel, uint64_t number);
 void consumer_channel_ack(struct consumer_channel *channel);
+/* Opens it when its time has come; opens a quiet one anew. May lose the connection. */
+void consumer_channel_tick(struct consumer_channel *channel, int64_t now_mono_us);
 /* The connection is gone: what was open is closed, and its loss untold. */
 void consumer_channel_drop(struct consumer_channel *channel);
 void consumer_channel_tell_loss(struct consumer_channel *channel, bool is_gone, const char *why);

@@ -47,7 +47,7 @@ static enum err read_credentials(
     }
     FILE *file = fopen(path, "re");
     if (!file) {
-        snprintf(ret_detail, BROKER_DETAIL_BYTES, "the broker's credentials %s: %s", path, strerror(errno));
+        snprintf(ret_detail, BROKER_DETAIL_BYTES, "the broker's credentials %.300s: %s", path, strerror(errno));
         return ERR_CONFIG;
     }
     setvbuf(file, NULL, _IONBF, 0); /* no second copy of the password in the heap */
@@ -55,7 +55,7 @@ static enum err read_credentials(
     fclose(file);
     char *colon = line ? strchr(line, ':') : NULL;
     if (!colon || colon == line) {
-        snprintf(ret_detail, BROKER_DETAIL_BYTES, "the broker's credentials %s: not a line user:password", path);
+        snprintf(ret_detail, BROKER_DETAIL_BYTES, "the broker's credentials %.300s: not a line user:password", path);
         return ERR_CONFIG;
     }
     line[strcspn(line, "\r\n")] = '\0';

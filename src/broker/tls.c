@@ -47,7 +47,7 @@ static enum err complain(const char *what, const char *file, char ret_detail[BRO
     unsigned long error = ERR_peek_last_error();
     ERR_error_string_n(error, why, sizeof why);
     ERR_clear_error();
-    snprintf(ret_detail, BROKER_DETAIL_BYTES, "%s %s: %s", what, file, error ? why : "not usable");
+    snprintf(ret_detail, BROKER_DETAIL_BYTES, "%s %.300s: %s", what, file, error ? why : "not usable");
     return ERR_CONFIG;
 }
 

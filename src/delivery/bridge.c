@@ -23,7 +23,9 @@
 #define RETRY_US US_PER_SECOND
 #define DELAY_US_MIN (200 * US_PER_MS)
 #define DELAY_US_MAX (5 * US_PER_SECOND)
-#define CLAIM_EVERY_US (15 * US_PER_SECOND)
+#define CLAIM_EVERY_US (5 * US_PER_SECOND)
+#define HANDOVER_US (60 * US_PER_SECOND) /* both may have consumed that long after a forced take-over */
+#define CREDIT_SHARE_PERCENT 90          /* the rest is for what partners post now */
 
 static struct bridge *bridge_of_context(void *context)
 {
@@ -68,6 +70,8 @@ static void on_kept(struct journal_request *request, void *receiver)
     struct delivery_shard *shard = receiver;
     shard->requests_out--;
     if (request->result == OK || shard->stopping) {
+        bridge->held_bytes -= (int64_t)(poison->keep.headers.len + poison->keep.body.len);
+        bridge_update_reading(bridge);
         if (request->result == OK && bridge->consumer)
             consumer_settle(bridge->consumer, &poison->tag);
         free(poison);
@@ -94,8 +98,11 @@ static void keep_poison(
     log_error("a message that is no event came from the broker; it is kept as poison queue=%s reason=%s",
         bridge->queues[tag->channel], reason);
     struct poison *poison = malloc(sizeof *poison + headers.len + body.len);
-    if (!poison)
-        return; /* it waits in the broker until the channel is opened again */
+    if (!poison) {
+        bridge_give_up(bridge);
+        return;
+    }
+    bridge->held_bytes += (int64_t)(headers.len + body.len);
     *poison = (struct poison){.bridge = bridge, .tag = *tag};
     list_init(&poison->in_poison);
     struct journal_keep_poison *keep = &poison->keep;
@@ -110,6 +117,28 @@ static void keep_poison(
     keep->body = slice_of(poison->bytes + headers.len, body.len);
     keep->body_bytes = message->body_bytes;
     submit_poison(poison);
+}
+
+void bridge_keep_event_as_poison(struct bridge *bridge, const struct consumer_tag *tag, const struct event *event)
+{
+    char id[EVENT_ID_TEXT_BYTES];
+    event_id_format(&event->parts.id, id);
+    const struct message message = {
+        .body = event->parts.body, .body_bytes = event->parts.body.len, .message_id = slice_from_string(id)};
+    keep_poison(bridge, tag, &message, "another event has its id");
+}
+
+/* Those that come again. */
+static void drop_poison(struct bridge *bridge, unsigned channel)
+{
+    list_for_each_safe (node, following, &bridge->poison) {
+        struct poison *poison = CONTAINER_OF(node, struct poison, in_poison);
+        if (poison->tag.channel != channel)
+            continue;
+        list_remove(&poison->in_poison);
+        bridge->held_bytes -= (int64_t)(poison->keep.headers.len + poison->keep.body.len);
+        free(poison);
+    }
 }
 
 static void retry_poison(struct bridge *bridge)
@@ -145,12 +174,16 @@ static const char *complete(const struct bridge *bridge, const struct message *m
     return NULL;
 }
 
-static enum park_reason park_reason_of(const struct bridge *bridge, unsigned channel, const struct event_parts *parts)
+static enum park_reason park_reason_of(
+    const struct bridge *bridge, unsigned channel, const struct event_parts *parts, bool redelivered)
 {
+    int64_t forced_us = bridge->options.forced_since_us;
+    if (forced_us && redelivered) /* the other gateway had it, until it noticed */
+        forced_us += HANDOVER_US;
     unsigned partition = (unsigned)(hash_siphash(&bridge->options.seed, parts->account) % bridge->options.partitions);
     if (partition != partition_of_channel(bridge, channel) || event_id_partition(&parts->id) != partition)
         return PARK_MISMATCH;
-    return parts->guarded && parts->accepted_us < bridge->options.forced_since_us ? PARK_TAKEN_OVER : PARK_NONE;
+    return parts->guarded && parts->accepted_us < forced_us ? PARK_TAKEN_OVER : PARK_NONE;
 }
 
 static void on_message(void *context, const struct consumer_tag *tag, const struct message *message)
@@ -166,12 +199,15 @@ static void on_message(void *context, const struct consumer_tag *tag, const stru
         keep_poison(bridge, tag, message, why_not);
         return;
     }
-    if (event_new(&parts, NULL, 100, &event) != OK) {
-        log_error("no memory for a message of the broker: it waits there until the channel is opened again shard=%u",
-            bridge->shard->number);
+    enum err failed = event_new(&parts, bridge->shard->credit, CREDIT_SHARE_PERCENT, &event);
+    bool crowded = failed == ERR_OVERLOADED;
+    if (crowded)
+        failed = event_new(&parts, NULL, 0, &event);
+    if (failed) {
+        bridge_give_up(bridge);
         return;
     }
-    claim_new(bridge, tag, event, park_reason_of(bridge, tag->channel, &parts));
+    claim_new(bridge, tag, event, park_reason_of(bridge, tag->channel, &parts, message->redelivered), crowded);
     bridge_update_reading(bridge);
 }
 
@@ -208,8 +244,10 @@ static void on_channel_lost(void *context, unsigned channel, uint32_t generation
         bridge->redeclare = true;
     }
     say(bridge, false, why);
-    claim_lose_channel(bridge, channel, generation);
-    pump_run(bridge->shard);
+    /* Nothing is sent from here: when a connection is lost, the claims of its other channels are told next. */
+    claim_lose_channel(bridge, channel, generation, is_gone);
+    if (!is_gone)
+        drop_poison(bridge, channel);
 }
 
 static void on_lost(void *context, const char *why)
@@ -224,6 +262,14 @@ static void on_lost(void *context, const char *why)
 static void on_depth(void *context, unsigned channel, uint32_t messages_ready, uint32_t consumers)
 {
     suspended_on_depth(bridge_of_context(context), channel, messages_ready, consumers);
+}
+
+void bridge_give_up(struct bridge *bridge)
+{
+    log_error("no memory for a message of the broker: the connection is closed, and it comes again shard=%u",
+        bridge->shard->number);
+    bridge->consumer_due_us = bridge->shard->loop.now_mono_us + RETRY_US;
+    consumer_close(bridge->consumer);
 }
 
 /* A failed try: the next one comes later, up to a bound. */
@@ -256,7 +302,9 @@ static void on_consumer_link(struct connector_request *request, void *receiver)
         broker_link_free(request->ret_link);
         return;
     }
-    if (request->result == OK && consumer_open(bridge->consumer, request->ret_link) == OK) {
+    enum err failed = request->result ? request->result : consumer_open(bridge->consumer, request->ret_link);
+    if (!failed) {
+        bridge->consumer_failures = 0;
         bridge->deposed = false;
         bridge->redeclare = false;
         bridge->claim_due_us = shard->loop.now_mono_us + CLAIM_EVERY_US;
@@ -264,13 +312,13 @@ static void on_consumer_link(struct connector_request *request, void *receiver)
         return;
     }
     bridge->consumer_due_us = back_off(bridge, &bridge->consumer_delay_us);
-    if (request->result == ERR_NOT_OWNER) {
+    if (failed == ERR_NOT_OWNER) {
         depose(bridge, request);
         return;
     }
     if (bridge->consumer_failures++ % 16 == 0)
         log_warn("no connection to consume from the broker, tried again shard=%u error=%s reason=%s", shard->number,
-            err_name(request->result), request->ret_detail);
+            err_name(failed), request->ret_detail);
     say(bridge, false, request->ret_detail);
 }
 
@@ -364,9 +412,10 @@ static void on_tick(struct timer *timer)
         redeclare(bridge, now_us);
         keep_consumer(bridge, now_us);
         keep_tap(bridge, now_us);
+        claim_tick(bridge, now_us);
         if (now_us >= bridge->retry_due_us) {
             bridge->retry_due_us = now_us + RETRY_US;
-            claim_tick(bridge, now_us);
+            claim_retry(bridge);
             retry_poison(bridge);
         }
     }
@@ -405,7 +454,9 @@ static enum err name_queues(struct bridge *bridge)
     bridge->queues = calloc(count, sizeof *bridge->queues);
     bridge->suspended_count = calloc(count, sizeof *bridge->suspended_count);
     bridge->empty_seen = calloc(count, sizeof *bridge->empty_seen);
-    if (!bridge->queue_names || !bridge->queues || !bridge->suspended_count || !bridge->empty_seen)
+    bridge->claims_count = calloc(count, sizeof *bridge->claims_count);
+    if (!bridge->queue_names || !bridge->queues || !bridge->claims_count || !bridge->suspended_count ||
+        !bridge->empty_seen)
         return ERR_NO_MEMORY;
     bridge->channels_count = count;
     for (unsigned i = 0; i < count; i++) {
@@ -473,6 +524,7 @@ void bridge_free(struct bridge *bridge)
     id_map_done(&bridge->suspended);
     free(bridge->queue_names);
     free(bridge->queues);
+    free(bridge->claims_count);
     free(bridge->suspended_count);
     free(bridge->empty_seen);
     free(bridge);

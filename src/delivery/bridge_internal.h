@@ -36,6 +36,8 @@ struct claim {
     enum claim_stage stage;
     struct consumer_tag tag;
     bool stale;
+    bool gone;        /* its queue was deleted: the broker does not have it any more */
+    bool crowded;     /* there was no memory for jobs of it */
     bool takes_over;  /* it is to be taken over: again, when the disk refused */
     unsigned settled; /* of its deliveries, by commits */
     struct list jobs; /* of struct job (in_claim) */
@@ -70,7 +72,9 @@ struct bridge {
 
     struct list claims; /* of struct claim, in order of receipt */
     struct id_map by_event;
-    int64_t held_bytes; /* of their events */
+    unsigned *claims_count; /* by channel */
+    int64_t held_bytes;     /* of their events, and of poison on its way */
+    int64_t refusal_due_us; /* when a refusal may be said again */
     bool reading;
     struct list poison; /* messages that the journal refused to keep, so far */
 
@@ -86,12 +90,19 @@ struct bridge {
 unsigned bridge_channel_of_partition(const struct bridge *bridge, unsigned partition);
 void bridge_update_reading(struct bridge *bridge);
 
+/* No memory for a message: the connection is closed, so that it comes again. */
+void bridge_give_up(struct bridge *bridge);
+/* An event whose id another one has, by a chance of 2^-44. */
+void bridge_keep_event_as_poison(struct bridge *bridge, const struct consumer_tag *tag, const struct event *event);
+
 /* claim.c */
-void claim_new(struct bridge *bridge, const struct consumer_tag *tag, struct event *event, enum park_reason park_as);
-void claim_lose_channel(struct bridge *bridge, unsigned channel, uint32_t generation);
-void claim_tick(struct bridge *bridge, int64_t now_mono_us);
-void claim_lose_all(struct bridge *bridge);   /* before the connection is closed for good */
-void claim_forget_all(struct bridge *bridge); /* after the journal's last answer */
+void claim_new(
+    struct bridge *bridge, const struct consumer_tag *tag, struct event *event, enum park_reason park_as, bool crowded);
+void claim_lose_channel(struct bridge *bridge, unsigned channel, uint32_t generation, bool is_gone);
+void claim_tick(struct bridge *bridge, int64_t now_mono_us); /* what is held for too long */
+void claim_retry(struct bridge *bridge);                     /* what the disk refused */
+void claim_lose_all(struct bridge *bridge);                  /* before the connection is closed for good */
+void claim_forget_all(struct bridge *bridge);                /* after the journal's last answer */
 
 /* suspended.c */
 void suspended_list(struct bridge *bridge); /* what the last run left; consuming begins when it is known */

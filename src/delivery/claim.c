@@ -4,8 +4,10 @@
  * ack follows the commit that makes it unnecessary.
  *
  * No claim lives long: what is not delivered CLAIM_AGE_US after it came is taken over by the journal and acked, so that
- * slow clients never hold the prefetch window, nor the broker's consumer_timeout runs out. A claim whose request the
- * disk refused is tried again every second; meanwhile the window fills, and the broker keeps the rest.
+ * the broker's consumer_timeout never runs out. In a channel whose window is half full that is CROWDED_AGE_US: acks go
+ * in order, and a slow client must not hold up the others of its partition. What comes when events hold all the memory
+ * that they may gets no job and is taken over at once. A claim whose request the disk refused is tried again every
+ * second; meanwhile the window fills, and the broker keeps the rest.
  *
  * Order makes this sound: requests to the journal are worked off in the order of posting. A claim on a lost channel
  * that had started posts its JOURNAL_TAKE_OVER before the message can come again, so that JOURNAL_RECEIVE then says
@@ -20,6 +22,8 @@
 #include "runtime/metrics.h"
 
 #define CLAIM_AGE_US (5 * US_PER_SECOND)
+#define CROWDED_AGE_US (250 * US_PER_MS)
+#define REFUSED_SAID_EVERY_US (60 * US_PER_SECOND)
 
 static void on_received(struct journal_request *request, void *receiver);
 
@@ -48,6 +52,7 @@ static void claim_free(struct claim *claim)
     if (claim->stage == CLAIM_HELD || claim->stage == CLAIM_TAKING_OVER)
         id_map_remove(&bridge->by_event, &claim->by_event);
     list_remove(&claim->in_claims);
+    bridge->claims_count[claim->tag.channel]--;
     bridge->held_bytes -= claim->receive.event->bytes;
     event_unref(claim->receive.event);
     metrics_add(METRIC_CLAIMS, -1);
@@ -65,16 +70,26 @@ static void claim_end(struct claim *claim)
     claim_free(claim);
 }
 
-/* Nothing of it has started, and its channel is lost: its rows stay held, and it waits for the broker. */
-static void claim_suspend(struct claim *claim)
+/* Nothing of it has started, and its channel is lost: nothing is sent. */
+static void drop_jobs(struct claim *claim)
 {
-    struct bridge *bridge = claim->bridge;
+    const struct journal_receive *receive = &claim->receive;
     while (!list_is_empty(&claim->jobs)) {
         struct job *job = CONTAINER_OF(claim->jobs.next, struct job, in_claim);
         struct endpoint_queue *queue = job->queue;
-        job_free(job); /* leaves the list (claim_drop_job) */
+        for (unsigned i = 0; i < receive->ret_count; i++)
+            if (receive->ret_deliveries[i].delivery == job->delivery.id)
+                claim->left |= 1u << i; /* loaded when the journal has taken it over */
+        job_free(job);                  /* leaves the list (claim_drop_job) */
         endpoint_queue_update_ready(queue);
     }
+}
+
+/* Its rows stay held, and it waits for the broker. */
+static void claim_suspend(struct claim *claim)
+{
+    struct bridge *bridge = claim->bridge;
+    drop_jobs(claim);
     suspended_add(bridge, claim->event_number, claim->tag.channel);
     claim_free(claim);
 }
@@ -146,7 +161,35 @@ void claim_settle_job(struct job *job, bool taken_over)
         claim_end(claim);
 }
 
+void claim_doubt_job(struct job *job)
+{
+    struct claim *claim = job->claim;
+    if (!claim)
+        return;
+    claim_drop_job(job);
+    claim->settled++;
+    take_over(claim);
+}
+
+void claim_meet(struct bridge *bridge, int64_t event_number)
+{
+    struct id_map_node *node = id_map_find(&bridge->by_event, (uint64_t)event_number);
+    struct claim *claim = node ? CONTAINER_OF(node, struct claim, by_event) : NULL;
+    suspended_remove(bridge, event_number);
+    if (claim && claim->stage == CLAIM_HELD) /* TAKING_OVER: its answer ends it */
+        claim_end(claim);
+}
+
 /* Receiving. */
+
+/* A mismatch, which is parked, may belong to another shard. */
+static struct journal *journal_of(const struct claim *claim)
+{
+    const struct bridge *bridge = claim->bridge;
+    if (claim->receive.park_as != PARK_MISMATCH)
+        return bridge->shard->journal;
+    return bridge->options.journals[event_id_partition(&claim->receive.event->parts.id) % bridge->options.shards];
+}
 
 static void submit_receive(struct claim *claim)
 {
@@ -155,7 +198,7 @@ static void submit_receive(struct claim *claim)
     claim->receive.request =
         (struct journal_request){.kind = JOURNAL_RECEIVE, .reply_to = &shard->mailbox, .on_done = on_received};
     shard->requests_out++;
-    journal_submit(shard->journal, &claim->receive.request);
+    journal_submit(journal_of(claim), &claim->receive.request);
 }
 
 /* A job for one of its deliveries. False when there is no room: the journal is to take the event over. */
@@ -163,6 +206,9 @@ static bool make_job(struct claim *claim, const struct journal_received_delivery
 {
     struct delivery_shard *shard = claim->bridge->shard;
     struct endpoint_queue *queue;
+    assert(!job_find(shard, received->delivery));
+    if (claim->crowded)
+        return false;
     if (endpoint_queue_get(shard, received->endpoint, &queue) != OK || !endpoint_queue_has_room(queue))
         return false;
     const struct delivery delivery = {
@@ -236,13 +282,29 @@ static void take_standing(struct claim *claim)
     count(receive);
     if (receive->ret_is_new && claim->bridge->tap)
         tap_publish(claim->bridge->tap, &receive->event->parts);
-    if (receive->ret_standing == STANDING_HELD) {
+    if (receive->ret_standing == STANDING_HELD && receive->park_as != PARK_MISMATCH) {
         hold(claim);
         return;
     }
-    if (receive->ret_is_new && receive->ret_standing == STANDING_OWN && receive->park_as == PARK_NONE)
+    if (receive->ret_is_new && receive->ret_standing == STANDING_OWN && receive->park_as == PARK_NONE &&
+        receive->endpoints_count == 0)
         route_look_again(shard, receive->event); /* unrouted */
     claim_end(claim);
+}
+
+/* Not now, or never: said now and then, since its partition stops when the window is full of them. */
+static void refused(struct claim *claim)
+{
+    struct bridge *bridge = claim->bridge;
+    enum err error = claim->receive.request.result;
+    claim->stage = CLAIM_REFUSED;
+    if (bridge->shard->loop.now_mono_us < bridge->refusal_due_us)
+        return;
+    bridge->refusal_due_us = bridge->shard->loop.now_mono_us + REFUSED_SAID_EVERY_US;
+    log_error(
+        "the journal refuses events of the broker, which keeps them: tried again every second shard=%u error=%s%s",
+        bridge->shard->number, err_name(error),
+        error == ERR_DAMAGED ? " (the ledger is in doubt: a restart mends it from the history)" : "");
 }
 
 static void on_received(struct journal_request *request, void *receiver)
@@ -253,35 +315,41 @@ static void on_received(struct journal_request *request, void *receiver)
     crash_point(CRASH_RECEIVED);
     if (request->result == OK) {
         take_standing(claim);
-    } else if (claim->stale || shard->stopping) {
+    } else if (request->result == ERR_UNAVAILABLE) {
+        bridge_keep_event_as_poison(claim->bridge, &claim->tag, claim->receive.event);
+        claim->stale = true; /* the poison's ack is the message's */
+        claim_end(claim);
+    } else if ((claim->stale && !claim->gone) || shard->stopping) {
         claim_free(claim); /* the journal knows nothing of it: the broker still has it */
     } else {
-        claim->stage = CLAIM_REFUSED;
+        refused(claim);
     }
     pump_run(shard);
     shard_stop_if_drained(shard);
 }
 
-void claim_new(struct bridge *bridge, const struct consumer_tag *tag, struct event *event, enum park_reason park_as)
+void claim_new(
+    struct bridge *bridge, const struct consumer_tag *tag, struct event *event, enum park_reason park_as, bool crowded)
 {
     struct delivery_shard *shard = bridge->shard;
     const struct event_parts *parts = &event->parts;
     struct claim *claim = malloc(sizeof *claim);
     if (!claim) {
-        log_error("no memory for a message of the broker: it waits there until the channel is opened again shard=%u",
-            shard->number);
         event_unref(event);
+        bridge_give_up(bridge);
         return;
     }
     claim->bridge = bridge;
     claim->tag = *tag;
-    claim->stale = claim->takes_over = false;
+    claim->stale = claim->gone = claim->takes_over = false;
+    claim->crowded = crowded;
     claim->settled = claim->left = 0;
     claim->event_number = 0;
     claim->since_mono_us = shard->loop.now_mono_us;
     list_init(&claim->jobs);
     list_init(&claim->in_claims);
     list_add_tail(&bridge->claims, &claim->in_claims);
+    bridge->claims_count[tag->channel]++;
     bridge->held_bytes += event->bytes;
     metrics_add(METRIC_CLAIMS, 1);
     struct journal_receive *receive = &claim->receive;
@@ -296,31 +364,45 @@ void claim_new(struct bridge *bridge, const struct consumer_tag *tag, struct eve
 
 /* The channel, the clock, the end. */
 
-void claim_lose_channel(struct bridge *bridge, unsigned channel, uint32_t generation)
+void claim_lose_channel(struct bridge *bridge, unsigned channel, uint32_t generation, bool is_gone)
 {
     list_for_each_safe (node, following, &bridge->claims) {
         struct claim *claim = CONTAINER_OF(node, struct claim, in_claims);
         if (claim->tag.channel != channel || claim->tag.generation > generation || claim->stale)
             continue;
         claim->stale = true;
-        if (claim->stage == CLAIM_REFUSED)
+        claim->gone = is_gone; /* then this may be the only copy: it goes on to the journal */
+        if (claim->stage == CLAIM_REFUSED && !is_gone)
             claim_free(claim);
         else if (claim->stage == CLAIM_HELD && had_started(claim))
             take_over(claim);
         else if (claim->stage == CLAIM_HELD && !claim->takes_over)
             claim_suspend(claim);
+        else if (claim->takes_over && !had_started(claim))
+            drop_jobs(claim);
+    }
+}
+
+void claim_retry(struct bridge *bridge)
+{
+    list_for_each_safe (node, following, &bridge->claims) {
+        struct claim *claim = CONTAINER_OF(node, struct claim, in_claims);
+        if (claim->stage == CLAIM_REFUSED)
+            submit_receive(claim);
+        else if (claim->stage == CLAIM_HELD && claim->takes_over)
+            take_over(claim);
     }
 }
 
 void claim_tick(struct bridge *bridge, int64_t now_mono_us)
 {
-    if (bridge->shard->stopping)
-        return;
     list_for_each_safe (node, following, &bridge->claims) {
         struct claim *claim = CONTAINER_OF(node, struct claim, in_claims);
-        if (claim->stage == CLAIM_REFUSED)
-            submit_receive(claim);
-        else if (claim->stage == CLAIM_HELD && (claim->takes_over || now_mono_us - claim->since_mono_us > CLAIM_AGE_US))
+        int64_t age_us = now_mono_us - claim->since_mono_us;
+        if (age_us < CROWDED_AGE_US)
+            break; /* they are in order of receipt */
+        bool is_crowded = bridge->claims_count[claim->tag.channel] > bridge->options.prefetch / 2;
+        if (claim->stage == CLAIM_HELD && !claim->takes_over && age_us > (is_crowded ? CROWDED_AGE_US : CLAIM_AGE_US))
             take_over(claim);
     }
 }

@@ -53,7 +53,8 @@ struct delivery_report {
 struct delivery_bridge_options {
     struct broker_connector *connector; /* must live until delivery_shard_free */
     struct broker_status *status;
-    struct hash_seed seed; /* of the installation: an account's partition */
+    struct journal *const *journals; /* by shard: what lies in a wrong partition is kept where its id is looked for */
+    struct hash_seed seed;           /* of the installation: an account's partition */
     unsigned partitions, shards;
     unsigned prefetch;      /* messages of a partition that are consumed and not acked */
     int64_t prefetch_bytes; /* of a shard */
@@ -75,8 +76,8 @@ enum err delivery_shard_new(const struct delivery_options *options, struct deliv
 /* What a journal is to be opened with so that it feeds this shard. */
 void delivery_shard_listen_to_journal(struct delivery_shard *shard, struct journal_listener *ret_listener);
 /* `bridge` is copied; NULL: direct mode. */
-enum err delivery_shard_start(struct delivery_shard *shard, struct journal *journal,
-    const struct delivery_bridge_options *bridge) MUST_CHECK;
+enum err delivery_shard_start(
+    struct delivery_shard *shard, struct journal *journal, const struct delivery_bridge_options *bridge) MUST_CHECK;
 
 /* Any thread. */
 void delivery_shard_set_policy(struct delivery_shard *shard, const struct delivery_policy *policy);

@@ -178,10 +178,14 @@ void bridge_tap(struct bridge *bridge, const struct event *event); /* a new even
 void bridge_close(struct bridge *bridge);                          /* on the shard's thread, at its end. Takes NULL */
 void bridge_free(struct bridge *bridge);                           /* after the last mail. Takes NULL */
 
-/* claim.c: its job leaves memory, and nothing is said of the delivery */
+/* claim.c: the direct way has met an event that the broker had brought: it is the journal's own, and handed over. */
+void claim_meet(struct bridge *bridge, int64_t event_number);
+/* Its job leaves memory, and nothing is said of the delivery */
 void claim_drop_job(struct job *job);
 /* ... after the commit that delivered it, or by which the journal has taken its event over. */
 void claim_settle_job(struct job *job, bool taken_over);
+/* ... and its row could not be moved: the journal is to take its event over. */
+void claim_doubt_job(struct job *job);
 
 /* attempt.c */
 void attempt_begin(struct job *job);

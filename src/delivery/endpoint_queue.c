@@ -83,7 +83,7 @@ void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery 
         event_unref(delivery->event);
         return;
     }
-    if (job_find(shard, delivery->id)) { /* the broker had brought it, and the direct way has met it */
+    if (job_find(shard, delivery->id)) { /* the broker had brought it (claim_meet) */
         event_unref(delivery->event);
         return;
     }

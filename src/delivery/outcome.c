@@ -42,7 +42,10 @@ static void on_settled(struct journal_request *request, void *receiver)
             log_error("a delivery's outcome could not be recorded: %s shard=%u delivery=%lld state=%s status=%d",
                 request->result == ERR_DAMAGED ? "its row is damaged" : "it was moved by somebody else", shard->number,
                 (long long)job->delivery.id, delivery_state_name(run->settle.to), run->client.end.http_status);
-        claim_settle_job(job, run->settle.to != DELIVERY_DELIVERED || gone);
+        if (gone)
+            claim_doubt_job(job);
+        else
+            claim_settle_job(job, run->settle.to != DELIVERY_DELIVERED);
         job_free(job);
         if (waits)
             endpoint_queue_expect(queue, due_us);

@@ -124,6 +124,7 @@ void suspended_list(struct bridge *bridge)
 struct take_over {
     struct journal_take_over request;
     struct bridge *bridge;
+    unsigned channel;
     int64_t events[TAKE_OVER_COUNT_MAX];
 };
 
@@ -136,12 +137,12 @@ static void on_taken_over(struct journal_request *request, void *receiver)
     bridge->taking_over = false;
     if (request->result == OK) {
         for (unsigned i = 0; i < take_over->request.count; i++)
-            suspended_remove(bridge, take_over->events[i]);
+            claim_meet(bridge, take_over->events[i]); /* it may have come again meanwhile */
         metrics_add(METRIC_TAKEN_OVER, take_over->request.count);
         log_warn("the broker's queue does not have these events any more: they are delivered from the journal shard=%u "
                  "count=%u",
             shard->number, take_over->request.count);
-        if (!shard->stopping)
+        if (!shard->stopping && bridge->suspended_count[take_over->channel] == 0)
             shard_survey(shard); /* they are pending, in queues that know nothing of them */
     }
     free(take_over);
@@ -162,10 +163,12 @@ static void take_over(struct bridge *bridge, unsigned channel)
             take_over->events[count++] = (int64_t)node->id;
     }
     take_over->bridge = bridge;
+    take_over->channel = channel;
     take_over->request = (struct journal_take_over){
         .request = {.kind = JOURNAL_TAKE_OVER, .reply_to = &shard->mailbox, .on_done = on_taken_over},
         .count = count,
-        .events = take_over->events};
+        .events = take_over->events,
+        .park_guarded_before_us = bridge->options.forced_since_us};
     bridge->taking_over = true;
     shard->requests_out++;
     journal_submit(shard->journal, &take_over->request.request);

@@ -230,7 +230,9 @@ static void on_message(void *context, const struct consumer_tag *tag, const stru
         return;
     struct intake_message *message = message_new(intake, tag, source);
     if (message)
-        try_message(message); /* without memory it stays unacked, and comes again with the next connection */
+        try_message(message);
+    else
+        consumer_close(intake->consumer); /* no memory: it comes again with the next connection */
 }
 
 static void on_channel_lost(void *context, unsigned channel, uint32_t generation, bool is_gone, const char *why)
@@ -375,7 +377,7 @@ void intake_drain(struct intake *intake)
 {
     intake->draining = true;
     dial_stop(&intake->dial);
-    if (consumer_is_open(intake->consumer))
+    if (!intake->stopped && consumer_is_open(intake->consumer))
         consumer_set_reading(intake->consumer, false);
 }
 
@@ -390,7 +392,7 @@ void intake_stop(struct intake *intake)
         return;
     intake->stopped = true;
     dial_stop(&intake->dial);
-    consumer_free(intake->consumer);
+    consumer_free(TAKE(intake->consumer));
 }
 
 void intake_free(struct intake *intake)

@@ -60,6 +60,11 @@ static void append(struct queue_broker *broker, struct queue_entry *entry)
         finish(broker, entry, ERR_SHUTTING_DOWN);
         return;
     }
+    /* Its copy in the broker, or a first one that only the other gateway's ledger knows, would be delivered as well. */
+    if (broker_connector_is_deposed(options->way.connector)) {
+        finish(broker, entry, ERR_UNAVAILABLE);
+        return;
+    }
     unsigned shard = event_id_partition(&entry->append.event->parts.id) % options->shards;
     entry->append.to_outbox = options->outbox;
     entry->append.request =

@@ -86,8 +86,24 @@ enum err acceptance_hand_over(struct store *store, const struct delivery_row *ro
     return OK;
 }
 
+/*
+ * Its message came in this very transaction. The handover leaves before the answers: were it still answered as held,
+ * the delivery thread would send it once more.
+ */
+static void correct_answers(struct store *store, int64_t seq)
+{
+    for (unsigned i = 0; i < store->received_count; i++) {
+        struct journal_receive *receive = store->received[i];
+        if (receive->ret_count == 0 || receive->ret_deliveries[0].delivery / ACCOUNT_ENDPOINTS_MAX != seq)
+            continue;
+        receive->ret_standing = STANDING_OWN;
+        receive->ret_count = 0;
+    }
+}
+
 enum err acceptance_take_over(struct store *store, int64_t seq, struct event *event)
 {
+    correct_answers(store, seq);
     struct delivery_row pending[ACCOUNT_ENDPOINTS_MAX];
     unsigned count;
     enum err result = delivery_rows_take_over(&store->deliveries, seq, store->now_us, pending, &count);

@@ -14,12 +14,47 @@ static enum err take_over(struct store *store, int64_t event)
     return delivery_rows_take_over(&store->deliveries, event, store->now_us, pending, &count);
 }
 
+enum err held_park_event(struct store *store, int64_t event)
+{
+    const struct delivery_move move = {.to = DELIVERY_PARKED, .reason = PARK_TAKEN_OVER};
+    struct delivery_listed listed[ACCOUNT_ENDPOINTS_MAX];
+    unsigned count;
+    enum err result = delivery_rows_read_event(&store->deliveries, event, listed, &count);
+    for (unsigned i = 0; i < count && !result; i++) {
+        struct delivery_row *row = &listed[i].row;
+        if (row->held && !listed[i].damaged && row->state == DELIVERY_PENDING)
+            result = delivery_rows_move_row(&store->deliveries, row, &move, store->now_us);
+    }
+    return result ? result : take_over(store, event);
+}
+
+/* An event that can't be believed is sent by nobody: its rows are parked as damaged when they are loaded. */
+static enum err is_guarded_before(struct store *store, int64_t event, int64_t before_us, bool *ret_is)
+{
+    static const struct event_reading reading = {.without_body = true};
+    struct event *read;
+    *ret_is = false;
+    if (before_us == 0)
+        return OK;
+    enum err result = event_rows_read(&store->events, event, &reading, &read, NULL);
+    if (result)
+        return result == ERR_DAMAGED ? OK : result;
+    *ret_is = read->parts.guarded && read->parts.accepted_us < before_us;
+    event_unref(read);
+    return OK;
+}
+
 enum err store_take_over(struct store *store, struct journal_request *request)
 {
     const struct journal_take_over *order = CONTAINER_OF(request, struct journal_take_over, request);
     enum err result = OK;
-    for (unsigned i = 0; i < order->count && !result; i++)
-        result = take_over(store, order->events[i]);
+    for (unsigned i = 0; i < order->count && !result; i++) {
+        int64_t event = order->events[i];
+        bool parks;
+        result = is_guarded_before(store, event, order->park_guarded_before_us, &parks);
+        if (!result)
+            result = parks ? held_park_event(store, event) : take_over(store, event);
+    }
     return result;
 }
 

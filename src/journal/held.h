@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is held at the start. */
+/* What is held: what a start makes of it, and what a forced take-over of delivery does. */
 #ifndef PENSTOCK_JOURNAL_HELD_H
 #define PENSTOCK_JOURNAL_HELD_H
 
@@ -10,5 +10,8 @@
  * of their own; the others are counted in `found.held`, and wait for the broker.
  */
 enum err held_take_over_started(struct store *store) MUST_CHECK;
+
+/* What is held and pending of an event is parked: another gateway may have sent it. The event is the journal's own. */
+enum err held_park_event(struct store *store, int64_t event) MUST_CHECK;
 
 #endif

@@ -128,7 +128,9 @@ struct journal_receive {
     struct event *event; /* the requester's reference; nothing of it is handed over, but for what an append would be:
                             what stands beside a held delivery whose row is damaged */
     struct ledger_key ledger_key; /* counts when the event has a key */
-    enum park_reason park_as; /* PARK_MISMATCH, PARK_TAKEN_OVER: a new one is parked at once, and the journal's own */
+    /* PARK_MISMATCH, PARK_TAKEN_OVER: a new one is parked at once, and the journal's own; so is with PARK_TAKEN_OVER
+     * one that was held and has not started. */
+    enum park_reason park_as;
     unsigned endpoints_count;
     uint64_t endpoints[ACCOUNT_ENDPOINTS_MAX];
     enum journal_standing ret_standing;
@@ -139,11 +141,13 @@ struct journal_receive {
 };
 
 /* An event by its number: that of any of its deliveries, divided by ACCOUNT_ENDPOINTS_MAX. Those that are the journal's
- * own already, or unknown, are passed over. */
+ * own already, or unknown, are passed over. Guarded ones that were accepted before `park_guarded_before_us` (0: none)
+ * are parked as taken over: another gateway may have sent them. */
 struct journal_take_over {
     struct journal_request request;
     unsigned count;
     const int64_t *events; /* the requester's */
+    int64_t park_guarded_before_us;
 };
 
 /* What was held when the last run ended, and of which nothing had started (the others were taken over at the start).

@@ -187,6 +187,14 @@ static enum err slice_of_day(struct ledger *ledger, int64_t day, int64_t days_ke
     return make_slice(ledger, day, days_kept, part, ret_slice);
 }
 
+bool ledger_is_in_doubt(const struct ledger *ledger)
+{
+    for (size_t i = 0; i < ledger->count; i++)
+        if (ledger->slices[i]->unreadable && !ledger->slices[i]->dropped)
+            return true;
+    return false;
+}
+
 enum err ledger_add(struct ledger *ledger, const struct ledger_key *key, const struct event *event)
 {
     struct ledger_slice *slice;

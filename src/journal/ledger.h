@@ -74,6 +74,10 @@ void ledger_done(struct ledger *ledger);
 enum err ledger_look_up(struct ledger *ledger, const struct ledger_key *key, const struct event *event,
     enum ledger_finding *ret_finding, struct event_id *ret_first) MUST_CHECK;
 
+/* A slice has rows that can't be read and no other record of its keys: every key that is not found elsewhere is in
+ * doubt, until a start has mended it. */
+bool ledger_is_in_doubt(const struct ledger *ledger);
+
 /* Enters a new key into the open slice of the event's day. After a failure, ERR_NO_MEMORY for one, the transaction is
  * to be rolled back. */
 enum err ledger_add(struct ledger *ledger, const struct ledger_key *key, const struct event *event) MUST_CHECK;

@@ -12,6 +12,7 @@
  *                     known: it came again
  */
 #include "journal/acceptance.h"
+#include "journal/held.h"
 
 #include "runtime/log.h"
 
@@ -44,6 +45,10 @@ static enum err stand(struct store *store, struct journal_receive *receive, int6
             store->shard, (long long)seq);
         receive->ret_count = 0;
         return acceptance_take_over(store, seq, receive->event);
+    }
+    if (receive->ret_count > 0 && receive->park_as == PARK_TAKEN_OVER) {
+        receive->ret_count = 0;
+        return held_park_event(store, seq);
     }
     receive->ret_standing = receive->ret_count ? STANDING_HELD : STANDING_OWN;
     return OK;
@@ -145,19 +150,20 @@ static enum err receive_conflict(struct store *store, struct journal_receive *re
     return acceptance_keep_conflict(store, first, receive->event);
 }
 
-enum err store_receive(struct store *store, struct journal_request *request)
+/* Not in the ledger: the next one of its key is as doubtful. */
+static enum err receive_doubtful(struct store *store, struct journal_receive *receive)
 {
-    struct journal_receive *receive = CONTAINER_OF(request, struct journal_receive, request);
+    bool added;
+    enum err result = add(store, receive, PARK_DOUBTFUL, &added);
+    if (!result && !added)
+        result = meet(store, receive);
+    return result;
+}
+
+static enum err judge(struct store *store, struct journal_receive *receive)
+{
     enum ledger_finding finding = LEDGER_NEW;
     struct event_id first;
-    assert(receive->endpoints_count <= ACCOUNT_ENDPOINTS_MAX);
-    receive->ret_standing = STANDING_OWN;
-    receive->ret_is_new = false;
-    receive->ret_count = 0;
-    if (!reserve_admits(&store->reserve, receive->event->parts.class)) {
-        request->result = ERR_DISK_FULL;
-        return OK;
-    }
     enum err result = OK;
     if (receive->event->parts.key.len)
         result = ledger_look_up(&store->ledger, &receive->ledger_key, receive->event, &finding, &first);
@@ -173,8 +179,30 @@ enum err store_receive(struct store *store, struct journal_request *request)
     case LEDGER_DAMAGED:
         break;
     }
-    request->result = ERR_DAMAGED;
+    if (!ledger_is_in_doubt(&store->ledger))
+        return receive_doubtful(store, receive);
+    receive->request.result = ERR_DAMAGED;
     return OK;
+}
+
+enum err store_receive(struct store *store, struct journal_request *request)
+{
+    struct journal_receive *receive = CONTAINER_OF(request, struct journal_receive, request);
+    assert(receive->endpoints_count <= ACCOUNT_ENDPOINTS_MAX);
+    receive->ret_standing = STANDING_OWN;
+    receive->ret_is_new = false;
+    receive->ret_count = 0;
+    /* It has its 200, and acks go in order: an optional one must not hold the payouts behind it up. */
+    if (!reserve_admits(&store->reserve, CLASS_CRITICAL)) {
+        request->result = ERR_DISK_FULL;
+        return OK;
+    }
+    enum err result = judge(store, receive);
+    if (!result && receive->ret_standing == STANDING_HELD) {
+        assert(store->received_count < JOURNAL_BATCH_REQUESTS_MAX);
+        store->received[store->received_count++] = receive;
+    }
+    return result;
 }
 
 void store_undo_receive(struct journal_request *request)

@@ -267,6 +267,7 @@ enum err store_begin(struct store *store)
 {
     store->now_us = clock_wall_us();
     store->now_mono_us = clock_mono_us();
+    store->received_count = 0;
     checkpointer_begin(&store->checkpointer);
     return sql_run(store->db, "BEGIN IMMEDIATE");
 }

@@ -48,6 +48,8 @@ struct store {
     int64_t now_mono_us;
     struct journal_handover *handover; /* of what is to be sent from now on */
     unsigned handover_room;
+    struct journal_receive *received[JOURNAL_BATCH_REQUESTS_MAX]; /* what is about to be answered STANDING_HELD */
+    unsigned received_count;
 };
 
 struct store_options {

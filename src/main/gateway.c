@@ -218,6 +218,14 @@ static enum err check_found(const struct gateway *gateway, struct buffer *compla
             (long long)found.open, (long long)found.held);
         return ERR_CONFIG;
     }
+    if (gateway->delivers && found.outbox > 0) {
+        buffer_add_format(complaints,
+            "roles: the journals hold %lld events that wait for the broker. Start with roles: [ingress] until they "
+            "have "
+            "gone (penstock status)\n",
+            (long long)found.outbox);
+        return ERR_CONFIG;
+    }
     if (!gateway->uses_broker && found.held + found.outbox > 0) {
         buffer_add_format(complaints,
             "queue.kind: the journals hold %lld events of the broker, and %lld that wait for it. Start with "
@@ -258,6 +266,7 @@ static enum err start_deliveries(struct gateway *gateway, struct buffer *complai
     const struct delivery_bridge_options bridge = {
         .connector = gateway->connector,
         .status = gateway->broker_status,
+        .journals = gateway->journals,
         .seed = installation->seed,
         .partitions = installation->partitions,
         .shards = installation->shards,

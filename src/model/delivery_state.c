@@ -51,14 +51,14 @@ const char *delivery_state_name(enum delivery_state state)
 
 const char *park_reason_name(enum park_reason reason)
 {
-    static const char *const names[] = {
-        "none", "unrouted", "disabled", "gone", "ambiguous", "conflict", "damaged", "mismatch", "taken-over"};
+    static const char *const names[] = {"none", "unrouted", "disabled", "gone", "ambiguous", "conflict", "damaged",
+        "mismatch", "taken-over", "doubtful"};
     return (unsigned)reason < ARRAY_LENGTH(names) ? names[reason] : "unknown";
 }
 
 bool park_reason_from_name(const char *name, enum park_reason *ret_reason)
 {
-    for (int reason = PARK_NONE + 1; reason <= PARK_TAKEN_OVER; reason++) {
+    for (int reason = PARK_NONE + 1; reason <= PARK_DOUBTFUL; reason++) {
         if (strcmp(name, park_reason_name((enum park_reason)reason)) == 0) {
             *ret_reason = (enum park_reason)reason;
             return true;

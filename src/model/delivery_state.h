@@ -47,8 +47,10 @@ enum park_reason {
     PARK_CONFLICT = 5,  /* found late: same key, other money */
     PARK_DAMAGED = 6,   /* its row or body failed the checksum */
     PARK_MISMATCH = 7,  /* consumed from a partition that is not its account's */
-    PARK_TAKEN_OVER =
-        8 /* guarded, and accepted before this gateway took delivery over from one that may have sent it */
+    /* Guarded, and accepted before this gateway took delivery over from one that may have sent it. */
+    PARK_TAKEN_OVER = 8,
+    /* A damaged row of the ledger may be its key: nobody can know whether it is a duplicate. */
+    PARK_DOUBTFUL = 9
 };
 
 /* Written to disk: numbers never change. */

@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "driver_internal.h"
 #include "fake_accounts.h"
+#include "fake_broker.h"
 #include "fake_reserve.h"
+#include "publication.h"
 #include "sim.h"
 #include "tally.h"
 #include "trace.h"
@@ -65,9 +67,12 @@ static bool somebody_waits(void)
     return sim_next_wake_us() != INT64_MAX && sim_next_wake_us() > sim_mono_us();
 }
 
+/* The bridge ticks all the time: what waits for something else would never be due. */
 static void pass_until_due(void)
 {
     sim_pass(sim_next_wake_us() - sim_mono_us());
+    if (fake_broker_partitions() > 0 && sim_chance(STREAM_DRIVER, 300))
+        sim_pass(sim_below(STREAM_DRIVER, 7 * US_PER_SECOND));
 }
 
 static void pass_long(void)
@@ -200,9 +205,42 @@ static void mend_disk(void)
     fake_reserve_set_space(SPACE_PLENTY);
 }
 
+/* The broker. */
+
+static bool has_publications(void)
+{
+    return publications_count() > 0;
+}
+
+static bool is_claimed(void)
+{
+    return fake_broker_is_claimed();
+}
+
+static void claim(void)
+{
+    fake_broker_claim(true);
+}
+
+static void give_claim_back(void)
+{
+    fake_broker_claim(false);
+}
+
+static bool has_broker(void)
+{
+    return fake_broker_partitions() > 0;
+}
+
+static bool broker_is_down(void)
+{
+    return has_broker() && !fake_broker_is_up();
+}
+
 void acts_mend(void)
 {
     mend_disk();
+    fake_broker_mend();
     disk_die_after(0);
     for (unsigned i = 0; i < FAKE_ENDPOINTS; i++) {
         if (!fake_endpoints[i].is_there)
@@ -237,5 +275,18 @@ const struct act acts[] = {
     {"write fails", 3, false, is_mended, break_writes},
     {"sync fails", 3, false, is_mended, break_sync},
     {"disk mended", 60, true, is_broken, mend_disk},
+    {"publication", 600, true, has_publications, publication_step},
+    {"broker", 900, true, fake_broker_has_work, fake_broker_work},
+    {"poison", 8, false, fake_broker_is_up, fake_broker_publish_poison},
+    {"channel lost", 40, false, fake_broker_has_consumer, fake_broker_lose_channel},
+    {"connection lost", 25, false, fake_broker_has_consumer, fake_broker_lose_connection},
+    {"ghost noticed", 60, true, fake_broker_has_ghost, fake_broker_notice_ghost},
+    {"broker down", 4, false, fake_broker_is_up, fake_broker_go_down},
+    {"broker up", 100, true, broker_is_down, fake_broker_come_up},
+    {"queue deleted", 4, false, fake_broker_is_up, fake_broker_delete_queue},
+    {"queues declared", 30, true, fake_broker_lacks_queue, fake_broker_declare_queues},
+    {"connector refuses", 8, false, fake_broker_is_up, fake_broker_refuse},
+    {"claimed", 4, false, fake_broker_is_up, claim},
+    {"claim given back", 60, true, is_claimed, give_claim_back},
 };
 const unsigned acts_count = sizeof acts / sizeof acts[0];

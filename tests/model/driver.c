@@ -3,8 +3,10 @@
 
 #include "base/clock.h"
 #include "fake_accounts.h"
+#include "fake_broker.h"
 #include "fake_client.h"
 #include "fake_reserve.h"
+#include "publication.h"
 #include "sim.h"
 #include "tally.h"
 #include "trace.h"
@@ -18,11 +20,14 @@
 #define TURN_US_MAX 200              /* how long a coroutine's turn takes */
 #define TURNS_WITHOUT_REST_MAX 20000 /* with nothing new from outside somebody spins */
 #define WAITS_MAX 20000
+#define STEPS_WITH_BROKER 3                 /* times as many, since more happens in between */
 #define STUCK_US (2 * 3600 * US_PER_SECOND) /* longer than the longest step of a schedule */
 
 static unsigned weights[ACTS_MAX];
 
-static void draw_world(void)
+static bool history_expires;
+
+static void draw_world(bool with_broker)
 {
     static const int64_t steps_us[] = {
         US_PER_SECOND, 5 * US_PER_SECOND, 30 * US_PER_SECOND, 300 * US_PER_SECOND, 3600 * US_PER_SECOND};
@@ -47,6 +52,14 @@ static void draw_world(void)
         .bodies_us = kept[0] * 60 * US_PER_SECOND,
         .history_us = kept[1] * 60 * US_PER_SECOND,
     };
+    if (with_broker) {
+        options.partitions = 1 + sim_below(STREAM_DRIVER, FAKE_PARTITIONS_MAX);
+        options.prefetch = 1 + sim_below(STREAM_DRIVER, 8);
+        options.prefetch_bytes = sim_chance(STREAM_DRIVER, 700) ? 1 << 20 : 1000;
+        options.taps = sim_chance(STREAM_DRIVER, 500);
+    }
+    history_expires = options.history_us != 0;
+    fake_broker_init(options.partitions);
     fake_accounts_init();
     model_init(&(struct model_rules){
         .retry_steps = policy.schedule.steps, .bodies_us = options.bodies_us, .history_us = options.history_us});
@@ -62,6 +75,19 @@ static void draw_weights(void)
     assert(acts_count <= ACTS_MAX);
     for (unsigned i = 0; i < acts_count; i++)
         weights[i] = acts[i].weight * (acts[i].always ? 1 : factors[sim_below(STREAM_DRIVER, 6)]);
+}
+
+/* What the broker's side has to do at the end, as long as there is something. */
+static bool broker_moves(void)
+{
+    if (publications_count() > 0) {
+        publication_step();
+        return true;
+    }
+    if (!fake_broker_has_work())
+        return false;
+    fake_broker_work();
+    return true;
 }
 
 static void resume_one(struct sim_coroutine *const coroutines[], unsigned count)
@@ -148,7 +174,12 @@ static void wait_for_all(void)
             deployment_answer_all_well();
             continue;
         }
-        count = model_unfinished(unfinished, sizeof unfinished) + model_in_flight();
+        if (broker_moves()) {
+            world_check();
+            continue;
+        }
+        unsigned of_broker = fake_broker_messages() + model_held() + fake_broker_unconsumed();
+        count = model_unfinished(unfinished, sizeof unfinished) + model_in_flight() + of_broker;
         if (count == 0)
             return;
         if (count != count_before)
@@ -157,9 +188,13 @@ static void wait_for_all(void)
         int64_t wake_us = sim_next_wake_us();
         /* Nothing has ended for longer than any delivery has to wait. */
         fail_unless(wake_us != INT64_MAX && wake_us <= progress_us + STUCK_US, BROKEN_LIVENESS,
-            "%u deliveries never end:%s (without an answer: %u)", count, unfinished, model_in_flight());
+            "%u deliveries never end:%s (without an answer: %u, messages in the broker: %u, events that are its: %u, "
+            "partitions that nobody consumes: %u)",
+            count, unfinished, model_in_flight(), fake_broker_messages(), model_held(), fake_broker_unconsumed());
         if (wake_us > sim_mono_us())
             sim_pass(wake_us - sim_mono_us());
+        if (fake_broker_partitions() > 0) /* it ticks all the time: in larger and larger steps */
+            sim_pass((sim_mono_us() - progress_us) / 4);
     }
 }
 
@@ -169,20 +204,23 @@ static void settle(void)
     bring_up();
     acts_mend();
     wait_for_all();
+    model_check_promises();
     world_stop(US_PER_SECOND);
     run_dry();
     fail_unless(world_state() == WORLD_DOWN, BROKEN_LIVENESS, "the gateway does not stop");
 }
 
-void driver_run(uint64_t seed, unsigned steps)
+void driver_run(uint64_t seed, unsigned steps, bool with_broker)
 {
     sim_init(seed);
-    draw_world();
+    draw_world(with_broker);
     draw_weights();
     acts_begin();
-    partner_begin();
+    partner_begin(history_expires);
     deployment_begin();
     world_start();
+    if (with_broker)
+        steps *= STEPS_WITH_BROKER;
     for (unsigned i = 0; i < steps; i++)
         step();
     settle();

@@ -13,6 +13,6 @@
 #include <stdint.h>
 
 /* The whole run of one seed; a failure ends the process. */
-void driver_run(uint64_t seed, unsigned steps);
+void driver_run(uint64_t seed, unsigned steps, bool with_broker);
 
 #endif

@@ -17,10 +17,10 @@ struct act {
 
 extern const struct act acts[];
 extern const unsigned acts_count;
-#define ACTS_MAX 32
+#define ACTS_MAX 64
 
 /* For a new seed. */
-void partner_begin(void);
+void partner_begin(bool history_expires);
 void deployment_begin(void);
 void acts_begin(void);
 

@@ -3,16 +3,17 @@
  * A simulation of one shard, driven by random acts and checked against a simple model (after TigerBeetle's simulator).
  *
  * The real code of delivery/, journal/, model/ and base/ runs in one OS thread: threads are coroutines (sim.h), time is
- * virtual, clients are made up (fake_client.h), and the disk is in memory and can lose power (disk.h). Posts, answers,
- * crashes between any two steps, clock changes, faults of the disk and operators' acts are drawn from a seed
- * (driver.h); after each step the promises P1 to P5 and P8 of DESIGN.md are checked (model.h), and at the end of a seed
- * that everything arrives. A failure prints its seed, what is broken and the last steps. The same seed is the same run,
- * byte for byte.
+ * virtual, clients are made up (fake_client.h), and the disk is in memory and can lose power (disk.h). Every second
+ * seed is in rabbitmq mode, with a broker in memory (fake_broker.h). Posts, answers, crashes between any two steps,
+ * clock changes, faults of the disk and operators' acts are drawn from a seed (driver.h); after each step the promises
+ * P1 to P5 and P8 of DESIGN.md are checked (model.h), and at the end of a seed that everything arrives. A failure
+ * prints its seed, what is broken and the last steps. The same seed is the same run, byte for byte.
  *
  *   model                      seeds 1 to 100
  *   model --seeds 1..5000      these; --jobs 2 runs two at a time
  *   model --seed 17            this one; --trace says all of it
  *   model --steps 2000         longer runs (300)
+ *   model --queue rabbitmq     all seeds with a broker, or direct; both: every second one (the default)
  *   model --quiet              no table of what was done
  *
  * planted.py shows that it finds bugs: it builds copies of this program with one of them each.
@@ -69,7 +70,8 @@ static struct {
     unsigned long first, last;
     unsigned steps, jobs;
     bool loud, quiet;
-} options = {.first = 1, .last = 100, .steps = 300, .jobs = 1};
+    bool direct, rabbitmq;
+} options = {.first = 1, .last = 100, .steps = 300, .jobs = 1, .direct = true, .rabbitmq = true};
 
 static uint64_t *hashes; /* of the first seed, run twice; shared by the children */
 
@@ -77,7 +79,7 @@ static void run_seed(unsigned long seed, uint64_t *ret_hash)
 {
     alarm(SECONDS_PER_SEED_MAX);
     trace_begin(seed, options.loud);
-    driver_run(seed, options.steps);
+    driver_run(seed, options.steps, options.rabbitmq && (!options.direct || seed % 2 == 0));
     if (ret_hash)
         *ret_hash = trace_hash();
 }
@@ -149,7 +151,7 @@ static bool print_tally(void)
         unsigned long count = tally_read((enum tally)i);
         if (!options.quiet)
             printf("%10lu  %s\n", count, tally_title((enum tally)i));
-        if (count == 0 && seeds >= SEEDS_THAT_TRY_ALL) {
+        if (count == 0 && seeds >= SEEDS_THAT_TRY_ALL && options.direct && options.rabbitmq) {
             fprintf(stderr, "FAILED: %lu seeds never tried: %s\n", seeds, tally_title((enum tally)i));
             complete = false;
         }
@@ -158,12 +160,21 @@ static bool print_tally(void)
     return complete;
 }
 
+static bool read_queue(const char *text, int *ret_used)
+{
+    bool both = strcmp(text, "both") == 0;
+    options.direct = both || strcmp(text, "direct") == 0;
+    options.rabbitmq = both || strcmp(text, "rabbitmq") == 0;
+    *ret_used = (int)strlen(text);
+    return options.direct || options.rabbitmq;
+}
+
 static bool read_options(int argc, char **argv)
 {
     static const struct option names[] = {{"seed", required_argument, NULL, 's'},
         {"seeds", required_argument, NULL, 'r'}, {"steps", required_argument, NULL, 'n'},
-        {"jobs", required_argument, NULL, 'j'}, {"trace", no_argument, NULL, 't'}, {"quiet", no_argument, NULL, 'q'},
-        {0}};
+        {"jobs", required_argument, NULL, 'j'}, {"queue", required_argument, NULL, 'k'},
+        {"trace", no_argument, NULL, 't'}, {"quiet", no_argument, NULL, 'q'}, {0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         int used = 0;
         bool good = true;
@@ -176,6 +187,8 @@ static bool read_options(int argc, char **argv)
             good = sscanf(optarg, "%u%n", &options.steps, &used) == 1;
         } else if (c == 'j') {
             good = sscanf(optarg, "%u%n", &options.jobs, &used) == 1 && options.jobs > 0 && options.jobs <= JOBS_MAX;
+        } else if (c == 'k') {
+            good = read_queue(optarg, &used);
         } else if (c == 't') {
             options.loud = true;
         } else if (c == 'q') {
@@ -192,7 +205,8 @@ static bool read_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
     if (!read_options(argc, argv)) {
-        fprintf(stderr, "usage: model [--seed N | --seeds A..B] [--steps N] [--jobs N] [--trace] [--quiet]\n");
+        fprintf(stderr, "usage: model [--seed N | --seeds A..B] [--steps N] [--jobs N] [--queue direct|rabbitmq|both] "
+                        "[--trace] [--quiet]\n");
         return EXIT_USAGE;
     }
     hear_warning();

@@ -79,6 +79,11 @@ struct model_delivery *model_any_delivery(uint64_t random)
     return NULL;
 }
 
+struct model_post *model_first_of(uint32_t scope)
+{
+    return scope == MODEL_NO_SCOPE ? NULL : accepted[scope];
+}
+
 static struct slice copy_of(struct slice bytes)
 {
     char *copy = malloc(bytes.len ? bytes.len : 1);
@@ -97,6 +102,8 @@ struct model_post *model_posted(const struct model_post_parts *parts)
     post->scope = parts->scope;
     post->account = parts->account;
     post->guarded = parts->guarded;
+    post->misrouted = parts->misrouted;
+    post->awaits_answer = true;
     post->has_amount = parts->amount != NULL;
     post->amount = parts->amount ? model_parse_amount(parts->amount) : 0;
     snprintf(post->currency, sizeof post->currency, "%s", parts->currency ? parts->currency : "");
@@ -104,11 +111,11 @@ struct model_post *model_posted(const struct model_post_parts *parts)
     post->disk_errors = disk_errors() + fake_reserve_refusals();
     post->was_low = fake_reserve_is_low();
     post->deliveries_count = parts->endpoints_count ? parts->endpoints_count : 1;
-    post->deliveries = calloc(post->deliveries_count, sizeof *post->deliveries);
+    post->deliveries = calloc(ACCOUNT_ENDPOINTS_MAX, sizeof *post->deliveries);
     assert(post->deliveries);
-    for (unsigned i = 0; i < post->deliveries_count; i++)
+    for (unsigned i = 0; i < ACCOUNT_ENDPOINTS_MAX; i++)
         post->deliveries[i] = (struct model_delivery){
-            .post = post, .index = i, .endpoint = parts->endpoints_count ? parts->endpoints[i] : 0};
+            .post = post, .index = i, .endpoint = i < parts->endpoints_count ? parts->endpoints[i] : 0};
     posts[posts_count++] = post;
     return post;
 }
@@ -117,7 +124,11 @@ void model_settle_post(struct model_post *post, bool happened)
 {
     char name[NAME_BYTES];
     model_name_post(post, name);
+    if (happened && post->state == POST_ACCEPTED)
+        return;
     trace("%s %s", name, happened ? "is accepted" : "never happened");
+    fail_unless(post->state != POST_ALIAS && post->state != POST_LATE_CONFLICT, "P3",
+        "%s is accepted, and was found to be a duplicate or a conflict", name);
     post->state = happened ? POST_ACCEPTED : POST_REFUSED;
     if (!happened || post->scope == MODEL_NO_SCOPE)
         return;
@@ -139,7 +150,7 @@ static void judge_second(struct model_post *post, enum err result, const struct 
     model_name_post(first, first_name);
     fail_unless(first != post && first->scope == post->scope, "P3", "%s is answered %s by %s, which has another key",
         name, err_name(result), first_name);
-    if (first->state == POST_IN_DOUBT)
+    if (first->state == POST_IN_DOUBT || first->published) /* no look has found it yet */
         model_settle_post(first, true);
     fail_unless(accepted[post->scope] == first, "P3", "%s is answered %s by %s, which was not accepted", name,
         err_name(result), first_name);
@@ -148,7 +159,9 @@ static void judge_second(struct model_post *post, enum err result, const struct 
         err_name(result), first_name, same ? "the same" : "other");
     first->promised |= result == ERR_EXISTS;
     conflicts_answered += result == ERR_CONFLICT;
-    post->state = POST_REFUSED;
+    fail_unless(post->state != POST_ACCEPTED, "P3", "%s is answered %s, and was accepted", name, err_name(result));
+    if (post->state == POST_IN_FLIGHT)
+        post->state = POST_REFUSED;
     tally(result == ERR_EXISTS ? TALLY_DUPLICATES : TALLY_CONFLICTS);
 }
 
@@ -157,7 +170,8 @@ void model_answered(struct model_post *post, enum err result, const struct event
     char name[NAME_BYTES];
     model_name_post(post, name);
     trace("%s answered %s", name, err_name(result));
-    fail_unless(post->state == POST_IN_FLIGHT, "P3", "%s is answered twice", name);
+    fail_unless(post->awaits_answer, "P3", "%s is answered twice", name);
+    post->awaits_answer = false;
     switch (result) {
     case OK:
         fail_unless(memcmp(&post->id, id, sizeof *id) == 0, "P3", "%s is accepted with another id", name);
@@ -173,7 +187,8 @@ void model_answered(struct model_post *post, enum err result, const struct event
     case ERR_DISK_FULL:
         fail_unless(journal_failed || post->was_low || disk_errors() + fake_reserve_refusals() > post->disk_errors,
             "P1", "%s is refused with %s, though the disk has refused nothing", name, err_name(result));
-        post->state = journal_failed ? POST_IN_DOUBT : POST_REFUSED;
+        if (post->state == POST_IN_FLIGHT)
+            post->state = journal_failed ? POST_IN_DOUBT : POST_REFUSED;
         tally(TALLY_REFUSED);
         break;
     default:
@@ -185,7 +200,7 @@ unsigned model_in_flight(void)
 {
     unsigned count = model_acts_in_flight();
     for (unsigned i = 0; i < posts_count; i++)
-        count += posts[i]->state == POST_IN_FLIGHT;
+        count += posts[i]->awaits_answer;
     return count;
 }
 
@@ -227,11 +242,13 @@ bool model_journal_is_in_doubt(void)
 void model_crashed(void)
 {
     journal_failed = false;
-    for (unsigned i = 0; i < posts_count; i++)
+    for (unsigned i = 0; i < posts_count; i++) {
+        posts[i]->awaits_answer = false;
         if (posts[i]->state == POST_IN_FLIGHT) {
             posts[i]->state = POST_IN_DOUBT;
             tally(TALLY_IN_DOUBT);
         }
+    }
     model_acts_crashed();
     model_look_end(true, false);
     model_sends_ended();

@@ -9,10 +9,15 @@
  *   model_ways.c   P2: how a delivery may have come from where it was to where it is
  *   model_money.c  P8: exact decimals, sums, the books
  *   model_send.c   requests to clients: P4 and P5
+ *   model_broker.c who owns an event in rabbitmq mode: acks, what is held, aliases and late conflicts
  *
  * A post:      in flight --> accepted | refused (a duplicate, a conflict, an error)
  *                  '-(crash, or a disk in doubt)--> in doubt --> accepted | refused   the next look after a start, or
  *                                                                                     the next answer about the key
+ *
+ * One that was published to the broker may be judged later, whatever its partner was told: queued (the broker has
+ * confirmed it), refused and in doubt all go on to accepted, alias or late conflict when a look finds it.
+ *
  * An act the same, with `done` for accepted.
  *
  * A delivery is known by its post and its index among the post's deliveries; its endpoint may change (unrouted ones).
@@ -32,7 +37,15 @@
 /* Billionths of a unit: 18 digits before and 9 after the point. */
 typedef __int128 model_money;
 
-enum model_post_state { POST_IN_FLIGHT, POST_IN_DOUBT, POST_ACCEPTED, POST_REFUSED };
+enum model_post_state {
+    POST_IN_FLIGHT,
+    POST_IN_DOUBT,
+    POST_QUEUED,
+    POST_ACCEPTED,
+    POST_REFUSED,
+    POST_ALIAS,        /* a duplicate, found late */
+    POST_LATE_CONFLICT /* other money, found late: its deliveries are parked */
+};
 
 struct model_post {
     enum model_post_state state;
@@ -47,7 +60,11 @@ struct model_post {
     struct slice body;                 /* the model's copy */
     unsigned deliveries_count;
     struct model_delivery *deliveries;
+    bool awaits_answer;
     bool promised;             /* a partner has its 200 */
+    bool published;            /* the broker has had a message of it */
+    bool misrouted;            /* into another partition's queue */
+    bool queue_lost;           /* a queue was deleted with a message of it */
     unsigned long disk_errors; /* told before it was posted */
     bool was_low;              /* the disk, when it was posted */
 
@@ -63,6 +80,7 @@ struct model_delivery {
 
     /* at the last look */
     bool on_disk;
+    bool held; /* the broker's */
     int64_t id;
     uint64_t endpoint;
     enum delivery_state state;
@@ -71,7 +89,7 @@ struct model_delivery {
     unsigned char ordered[DELIVERY_STATES][DELIVERY_STATES]; /* acts on it that this look has found */
 
     /* requests to its client */
-    unsigned sends;
+    unsigned sends, sends_in_run;
     bool under_way;
     bool worked_off; /* a client has answered 2xx, once at least */
     bool seen_2xx;   /* the gateway has seen that, and has not crashed since */
@@ -91,7 +109,7 @@ void model_init(const struct model_rules *rules);
 struct model_post_parts {
     uint32_t scope; /* the number of its (account, type, key) or MODEL_NO_SCOPE */
     unsigned account;
-    bool guarded;
+    bool guarded, misrouted;
     struct event_id id;
     int64_t accepted_us;
     const char *amount, *currency; /* NULL: none */
@@ -102,8 +120,23 @@ struct model_post_parts {
 struct model_post *model_posted(const struct model_post_parts *parts);
 void model_answered(struct model_post *post, enum err result, const struct event_id *id);
 unsigned model_posts_count(void);
-unsigned model_in_flight(void);                             /* posts and acts without an answer */
+struct model_post *model_post_of_id(const struct event_id *id); /* or NULL */
+unsigned model_in_flight(void);                                 /* posts and acts without an answer */
 struct model_delivery *model_any_delivery(uint64_t random); /* one that the last look has seen; NULL: there is none */
+
+/* This run parks guarded events that the broker brings and that were accepted before. */
+void model_taken_over(int64_t since_us);
+
+/* The broker's side of a post. */
+void model_published(struct model_post *post);  /* it is in a queue */
+void model_confirmed(struct model_post *post);  /* and its partner has a 200 */
+void model_gave_up(struct model_post *post);    /* ingress has stopped: the partner has no 200 */
+void model_queue_lost(struct model_post *post); /* with a message of it */
+/* The gateway says that a message is done with; of poison `post` is NULL. */
+void model_message_settled(struct model_post *post, unsigned poison);
+unsigned model_held(void); /* events that the last look has found to be the broker's */
+/* No 200 was given for what is nowhere. */
+void model_check_promises(void);
 
 /* Operators' acts. */
 struct model_act *model_ordered(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to);

@@ -12,7 +12,7 @@
 /* model.c */
 const struct model_rules *model_rules(void);
 struct model_post *model_post(unsigned number);
-struct model_post *model_post_of_id(const struct event_id *id); /* or NULL */
+struct model_post *model_first_of(uint32_t scope); /* the one that was accepted, as far as it is known; or NULL */
 void model_name_post(const struct model_post *post, char ret_name[NAME_BYTES]);
 void model_name(const struct model_delivery *delivery, char ret_name[NAME_BYTES]);
 /* It is known now that it is the first of its key, or that it never happened. */
@@ -42,8 +42,23 @@ bool model_same_money(const struct model_post *a, const struct model_post *b);
 void model_check_books(sqlite3 *db);
 void model_check_books_are_written(sqlite3 *db); /* an orderly stop leaves nothing out */
 
+/* model_broker.c */
+/* A row of the journal's events that no look has seen before. */
+void model_judge_arrival(struct model_post *post, bool parked_as_conflict);
+void model_alias_found(const struct event_id *id, const struct event_id *first);
+bool model_may_be_taken_over(const struct model_post *post); /* parked as such when it came */
+/* It may be missing in the journal although it was answered 200. */
+bool model_is_elsewhere(const struct model_post *post);
+/* After all deliveries were read. */
+void model_check_ownership(const struct model_post *post, bool first_after_start);
+void model_check_send_of_held(const struct model_delivery *delivery, const struct model_delivery *row);
+
 /* model_look.c: one delivery's row as it is now, or as it is durable; false when it can't be seen. */
 bool model_look_at(const struct model_delivery *delivery, bool durable, struct model_delivery *ret_row);
+/* It was there, is settled, and its time is over. */
+bool model_may_have_expired(const struct model_post *post);
+/* A query on what is durable, with a parameter; its first column, or 0. */
+int64_t model_look_durable(const char *query, struct slice parameter);
 void model_look_begin(void);
 void model_look_end(bool crashed, bool complete);
 

@@ -32,6 +32,7 @@ static void check_row(const struct model_delivery *delivery, const struct model_
     fail_unless(may, guarded && row.state != DELIVERY_DELIVERED ? "P5" : "P4", "%s is sent, and the journal says: %s",
         name, delivery_state_name(row.state));
     char number[24];
+    model_check_send_of_held(delivery, &row);
     snprintf(number, sizeof number, "%lld", (long long)row.attempts + 1);
     fail_unless(slice_equals_string(send->attempt, number), "P4",
         "%s is sent as attempt %.*s, and the journal knows of %lld before", name, SLICE_ARGS(send->attempt),
@@ -66,6 +67,7 @@ struct model_delivery *model_request_sent(const struct model_send *send)
     if (delivery->worked_off)
         tally(TALLY_SENDS_AGAIN);
     delivery->sends++;
+    delivery->sends_in_run++;
     delivery->under_way = true;
     delivery->spent = true;
     return delivery;
@@ -118,5 +120,6 @@ void model_sends_ended(void)
             struct model_delivery *delivery = &model_post(i)->deliveries[j];
             delivery->under_way = false;
             delivery->seen_2xx = false;
+            delivery->sends_in_run = 0;
         }
 }

@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* A node is a state; parked ones are one for each reason. */
-#define NODES (DELIVERY_STATES + PARK_MISMATCH + 1)
+#define NODES (DELIVERY_STATES + PARK_TAKEN_OVER + 1)
 
 static unsigned node_of(enum delivery_state state, enum park_reason reason)
 {
@@ -109,8 +109,13 @@ static bool may_reach(const struct model_delivery *delivery, unsigned from, unsi
 
 static unsigned first_node(const struct model_delivery *delivery)
 {
+    const struct model_post *post = delivery->post;
     if (delivery->on_disk)
         return node_of(delivery->state, delivery->reason);
+    if (post->state == POST_LATE_CONFLICT)
+        return node_of(DELIVERY_PARKED, PARK_CONFLICT);
+    if (post->misrouted)
+        return node_of(DELIVERY_PARKED, PARK_MISMATCH);
     return delivery->endpoint ? (unsigned)DELIVERY_PENDING : node_of(DELIVERY_PARKED, PARK_UNROUTED);
 }
 
@@ -130,8 +135,11 @@ static void tally_state(const struct model_delivery *row)
     static const enum tally parked[] = {[PARK_UNROUTED] = TALLY_SEEN_UNROUTED,
         [PARK_DISABLED] = TALLY_SEEN_DISABLED,
         [PARK_GONE] = TALLY_SEEN_GONE,
-        [PARK_AMBIGUOUS] = TALLY_SEEN_AMBIGUOUS};
-    if (row->state == DELIVERY_PARKED && row->reason >= PARK_UNROUTED && row->reason <= PARK_AMBIGUOUS)
+        [PARK_AMBIGUOUS] = TALLY_SEEN_AMBIGUOUS,
+        [PARK_CONFLICT] = TALLY_LATE_CONFLICTS,
+        [PARK_MISMATCH] = TALLY_SEEN_MISMATCH,
+        [PARK_TAKEN_OVER] = TALLY_SEEN_TAKEN_OVER};
+    if (row->state == DELIVERY_PARKED && row->reason != PARK_DAMAGED)
         tally(parked[row->reason]);
     else if (row->state == DELIVERY_WAITING)
         tally(TALLY_SEEN_WAITING);
@@ -159,7 +167,14 @@ static void check_numbers(struct model_delivery *before, const struct model_deli
 static void check_endpoint(struct model_delivery *delivery, const struct model_delivery *row, const char *name)
 {
     const struct fake_endpoint *endpoint = fake_endpoint_of_id(row->endpoint);
-    bool was_routed = delivery->endpoint == 0 && endpoint && endpoint->account == delivery->post->account;
+    bool is_of_account = endpoint && endpoint->account == delivery->post->account;
+    bool was_routed = delivery->endpoint == 0 && is_of_account;
+    /* The broker's messages are routed when they come. */
+    if (delivery->post->published && !delivery->on_disk) {
+        fail_unless(is_of_account || (row->endpoint == 0 && delivery->post->deliveries_count == 1), "P2",
+            "%s is for an endpoint of another account", name);
+        delivery->endpoint = row->endpoint;
+    }
     fail_unless(row->endpoint == delivery->endpoint || was_routed, "P2", "%s has another endpoint now", name);
     if (row->endpoint != delivery->endpoint)
         tally(TALLY_ROUTED);
@@ -170,10 +185,14 @@ void model_check_way(struct model_delivery *delivery, const struct model_deliver
 {
     char name[NAME_BYTES];
     model_name(delivery, name);
-    fail_unless((unsigned)row->state < DELIVERY_STATES && (unsigned)row->reason <= PARK_MISMATCH, "P2",
+    fail_unless((unsigned)row->state < DELIVERY_STATES && (unsigned)row->reason <= PARK_TAKEN_OVER, "P2",
         "%s is in state %d, reason %d", name, row->state, row->reason);
-    unsigned before = first_node(delivery), now = node_of(row->state, row->reason);
     check_endpoint(delivery, row, name);
+    unsigned before = first_node(delivery), now = node_of(row->state, row->reason);
+    /* When it comes, or when it was held by a last run and comes again, or does not. */
+    if ((!delivery->on_disk || before == node_of(DELIVERY_PENDING, PARK_NONE)) &&
+        now == node_of(DELIVERY_PARKED, PARK_TAKEN_OVER) && model_may_be_taken_over(delivery->post))
+        before = now;
     /* A start records as an attempt what the end of the last run has cut off. */
     bool interrupted = first_after_start && row->state == DELIVERY_PARKED && row->reason == PARK_AMBIGUOUS;
     if (interrupted && before != now && row->attempts > delivery->ends_seen)
@@ -191,6 +210,7 @@ void model_check_way(struct model_delivery *delivery, const struct model_deliver
             tally(TALLY_RELEASED);
     }
     delivery->on_disk = true;
+    delivery->held = row->held;
     delivery->id = row->id;
     delivery->state = row->state;
     delivery->reason = row->reason;

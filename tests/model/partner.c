@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Partners: few keys, so that they meet again; the same amount in several spellings, and others. */
+/* Partners: few keys, so that they meet again; the same amount in several spellings, and others. In rabbitmq mode most
+ * posts go through the broker, of this gateway or of another one. */
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "driver_internal.h"
 #include "fake_accounts.h"
+#include "fake_broker.h"
+#include "publication.h"
 #include "sim.h"
 #include "tally.h"
 #include "trace.h"
@@ -16,6 +19,7 @@
 #define BURST_MAX 4
 #define KEYS 7
 #define LARGE_BODY_BYTES 60000
+#define PUBLICATIONS_AT_ONCE_MAX 12
 
 static const struct {
     const char *name;
@@ -45,10 +49,14 @@ static const char *const amounts[][3] = {
 
 static struct event_id_generator ids;
 static bool large_bodies;
+/* The broker may deliver an event again after its history has expired: then only the ledger knows it, and it must know
+ * all of them. So each has a key, and there are no conflicts. */
+static bool ledger_must_know;
 static unsigned posted;
 
-void partner_begin(void)
+void partner_begin(bool history_expires)
 {
+    ledger_must_know = history_expires && fake_broker_partitions() > 0;
     large_bodies = sim_chance(STREAM_DRIVER, 120);
     posted = 0;
 }
@@ -60,32 +68,57 @@ void partner_meet_new_gateway(void)
 
 bool partner_can_post(void)
 {
-    return world_state() == WORLD_UP && model_posts_count() + BURST_MAX < MODEL_POSTS_MAX;
+    bool somebody_takes_it = world_state() == WORLD_UP || fake_broker_partitions() > 0;
+    return somebody_takes_it && publications_count() + BURST_MAX < PUBLICATIONS_AT_ONCE_MAX &&
+           model_posts_count() + BURST_MAX < MODEL_POSTS_MAX;
 }
 
-static size_t make_body(const char *type, char ret_body[LARGE_BODY_BYTES])
+static size_t make_body(const struct event_parts *parts, char ret_body[LARGE_BODY_BYTES])
 {
-    int len = snprintf(ret_body, 128, "{\"type\":\"%s\",\"number\":%u,\"filling\":\"", type, posted++);
-    size_t filling = sim_below(STREAM_DRIVER, large_bodies ? LARGE_BODY_BYTES - 256 : 200);
+    int len = snprintf(ret_body, 256, "{\"type\":\"%s\",\"account\":\"%s\",\"number\":%u", parts->type.data,
+        parts->account.data, posted++);
+    if (parts->amount.len)
+        len += snprintf(
+            ret_body + len, 128, ",\"amount\":\"%s\",\"currency\":\"%s\"", parts->amount.data, parts->currency.data);
+    len += snprintf(ret_body + len, 32, ",\"filling\":\"");
+    size_t filling = sim_below(STREAM_DRIVER, large_bodies ? LARGE_BODY_BYTES - 512 : 200);
     memset(ret_body + len, 'x', filling);
     memcpy(ret_body + len + filling, "\"}", 2);
     return (size_t)len + filling + 2;
+}
+
+/* The way into the queue. */
+static void hand_in(const struct event_parts *parts, struct model_post_parts *model_parts, unsigned partition)
+{
+    bool is_up = world_state() == WORLD_UP;
+    if (fake_broker_partitions() == 0 || (is_up && (!fake_broker_is_up() || sim_chance(STREAM_DRIVER, 100)))) {
+        bool taken = world_post(parts, model_parts, model_parts->guarded ? 100 : 90);
+        tally(taken ? TALLY_POSTED : TALLY_OVERLOADED);
+        return;
+    }
+    model_parts->misrouted = fake_broker_partitions() > 1 && sim_chance(STREAM_DRIVER, 15);
+    if (model_parts->misrouted)
+        partition = (partition + 1) % fake_broker_partitions();
+    bool elsewhere = model_parts->misrouted || !is_up || sim_chance(STREAM_DRIVER, 150);
+    unsigned times = !model_parts->misrouted && sim_chance(STREAM_DRIVER, 80) ? 2 : 1;
+    publication_begin(parts, model_parts, partition, elsewhere, times);
+    tally(TALLY_POSTED);
 }
 
 static void post_one(void)
 {
     static char body[LARGE_BODY_BYTES];
     unsigned type = sim_below(STREAM_DRIVER, TYPES), account = sim_below(STREAM_DRIVER, FAKE_ACCOUNTS);
-    bool has_key = types[type].class == CLASS_CRITICAL || sim_chance(STREAM_DRIVER, 500);
+    bool has_key = types[type].class == CLASS_CRITICAL || ledger_must_know || sim_chance(STREAM_DRIVER, 500);
     unsigned key_number = sim_below(STREAM_DRIVER, KEYS);
     /* Now and then a key that nobody else has. */
     bool is_new_key = sim_chance(STREAM_DRIVER, 400);
     char key[32];
     snprintf(key, sizeof key, is_new_key ? "new-%u" : "k-%u", is_new_key ? posted : key_number);
-    unsigned amount =
-        sim_chance(STREAM_DRIVER, 850) ? (key_number + type) % AMOUNTS : sim_below(STREAM_DRIVER, AMOUNTS);
+    bool is_same_money = ledger_must_know || sim_chance(STREAM_DRIVER, 850);
+    unsigned amount = is_same_money ? (key_number + type) % AMOUNTS : sim_below(STREAM_DRIVER, AMOUNTS);
     const char *amount_text = amounts[amount][sim_below(STREAM_DRIVER, 3)];
-    const char *currency = sim_chance(STREAM_DRIVER, 950) ? "EUR" : "USD";
+    const char *currency = ledger_must_know || sim_chance(STREAM_DRIVER, 950) ? "EUR" : "USD";
 
     struct model_post_parts model_parts = {
         .scope = MODEL_NO_SCOPE,
@@ -94,7 +127,6 @@ static void post_one(void)
         .accepted_us = clock_wall_us(),
         .amount = amount_text,
         .currency = amount_text ? currency : NULL,
-        .body = slice_of(body, make_body(types[type].name, body)),
     };
     if (has_key && !is_new_key)
         model_parts.scope = (account * (unsigned)TYPES + type) * KEYS + key_number;
@@ -106,7 +138,6 @@ static void post_one(void)
         .type = slice_from_string(types[type].name),
         .class = types[type].class,
         .guarded = types[type].guarded,
-        .body = model_parts.body,
     };
     if (has_key)
         parts.key = slice_from_string(key);
@@ -114,14 +145,16 @@ static void post_one(void)
         parts.amount = slice_from_string(amount_text);
         parts.currency = slice_from_string(currency);
     }
+    parts.body = model_parts.body = slice_of(body, make_body(&parts, body));
     unsigned char random[8];
     crypto_random(random, sizeof random);
-    event_id_make(&ids, parts.accepted_us, 0, random, &parts.id);
+    unsigned partitions = fake_broker_partitions();
+    unsigned partition = partitions ? (unsigned)(hash_siphash(&world_seed, parts.account) % partitions) : 0;
+    event_id_make(&ids, parts.accepted_us, partition, random, &parts.id);
     model_parts.id = parts.id;
     trace("p%u: %s for %s, key %s, %s %s", model_posts_count(), types[type].name, fake_account_names[account],
         has_key ? key : "none", amount_text ? amount_text : "", amount_text ? currency : "");
-    bool taken = world_post(&parts, &model_parts, types[type].guarded ? 100 : 90);
-    tally(taken ? TALLY_POSTED : TALLY_OVERLOADED);
+    hand_in(&parts, &model_parts, partition);
 }
 
 void partner_post(void)

@@ -81,6 +81,61 @@ BUGS = {
         "src/journal/settle.c",
         ("    if (row->state != act->from)\n        return ERR_MOVED_ON;",
          "    if (!delivery_row_may_move(row->state, act->to))\n        return ERR_MOVED_ON;")),
+    "acks-before-commit": (
+        "a message is acked when it has come, before the journal has committed it",
+        "src/delivery/claim.c",
+        ("    submit_receive(claim);\n}\n\n/* The channel", "    submit_receive(claim);\n"
+         "    consumer_settle(bridge->consumer, tag);\n}\n\n/* The channel")),
+    "acks-the-first": (
+        "a message is acked when the first delivery of its event is delivered",
+        "src/delivery/claim.c",
+        ("(list_is_empty(&claim->jobs) && claim->left == 0)", "true")),
+    "sends-suspended": (
+        "what the broker owns is sent after its channel is lost",
+        "src/delivery/claim.c",
+        ("            claim_suspend(claim);\n        else", "            continue;\n        else")),
+    "never-stale": (
+        "what was received on a channel that is lost is held as if its message were still here",
+        "src/delivery/claim.c",
+        ("        claim->stale = true;\n        if (claim->stage == CLAIM_REFUSED)", "        if (claim->stage == CLAIM_REFUSED)")),
+    "started-is-suspended": (
+        "an event of which something had started is suspended when its channel is lost, not taken over",
+        "src/delivery/claim.c",
+        ("claim->stage == CLAIM_HELD && had_started(claim)", "claim->stage == CLAIM_HELD && claim->takes_over")),
+    "left-is-forgotten": (
+        "what had no room when its event was taken over is never loaded",
+        "src/delivery/claim.c",
+        ("if (claim->left & 1u << i)\n            refill", "if (false)\n            refill")),
+    "met-is-sent-twice": (
+        "an event that came both ways in one transaction gets two jobs",
+        "src/journal/acceptance.c",
+        ("    correct_answers(store, seq);\n", "")),
+    "suspended-for-ever": (
+        "suspended events are never taken over: their queue was made anew",
+        "src/delivery/suspended.c",
+        ("bridge->empty_seen[channel] >= EMPTY_TIMES", "bridge->empty_seen[channel] > INT32_MAX")),
+    "last-run-forgotten": (
+        "what the last run has left suspended is not known after the restart",
+        "src/delivery/suspended.c",
+        ("    unsigned count = request->result == OK ? held->list.ret_count : 0;",
+         "    unsigned count = request->result == OK ? 0 : held->list.ret_count;")),
+    "restart-forgets-started": (
+        "an event of which something had started stays the broker's after a restart",
+        "src/journal/held.c",
+        ("if (result || !started)", "if (result || started || !started)")),
+    "alias-is-delivered": (
+        "a duplicate that is found late is accepted as if it were new",
+        "src/journal/receive.c",
+        ("        return receive_duplicate(store, receive, &first);", "        return receive_new(store, receive);")),
+    "late-conflict-is-sent": (
+        "other money under a known key is delivered, when it is found late",
+        "src/journal/receive.c",
+        ("add(store, receive, PARK_CONFLICT, &added)", "add(store, receive, PARK_NONE, &added)")),
+    "poison-is-dropped": (
+        "a message that is no event is acked and not kept",
+        "src/delivery/bridge.c",
+        ("    submit_poison(poison);\n}\n\nstatic void retry", "    submit_poison(poison);\n"
+         "    consumer_settle(bridge->consumer, tag);\n}\n\nstatic void retry")),
 }
 
 

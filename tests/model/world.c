@@ -2,8 +2,10 @@
 #include "world.h"
 
 #include "fake_accounts.h"
+#include "fake_broker.h"
 #include "fake_client.h"
 #include "journal/journal_sqlite.h"
+#include "publication.h"
 #include "runtime/thread.h"
 #include "sim.h"
 #include "tally.h"
@@ -16,6 +18,7 @@
 #include <unistd.h>
 
 #define FIRST_FD 3
+#define FORCED_PER_MILLE 50 /* starts that take delivery over from another journal */
 
 /* The ingress thread: here only its mailbox, to which answers come. */
 struct ingress {
@@ -31,6 +34,7 @@ struct gateway {
     struct accounts *accounts;
     struct ingress ingress;
     struct credit credit;
+    struct broker_connector *connector; /* NULL in direct mode */
     struct delivery_shard *shard;
     struct journal *journal;
     bool stop_wanted, failed;
@@ -49,6 +53,8 @@ struct acting {
     struct journal_act act;
     struct model_act *model_act;
 };
+
+const struct hash_seed world_seed = {{7}};
 
 static struct gateway *gateway;
 static enum world_state state;
@@ -105,7 +111,8 @@ static void on_appended(struct journal_request *request, void *receiver)
     free(posting);
 }
 
-bool world_post(const struct event_parts *parts, const struct model_post_parts *model_parts, int share_percent)
+static bool append_event(const struct event_parts *parts, struct model_post *post,
+    const struct model_post_parts *model_parts, int share_percent)
 {
     struct event *event;
     enum err failed = event_new(parts, &gateway->credit, share_percent, &event);
@@ -122,9 +129,20 @@ bool world_post(const struct event_parts *parts, const struct model_post_parts *
         dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &append->ledger_key);
     append->endpoints_count = model_parts->endpoints_count;
     memcpy(append->endpoints, model_parts->endpoints, sizeof append->endpoints);
-    posting->post = model_posted(model_parts);
+    posting->post = post ? post : model_posted(model_parts);
     journal_submit(gateway->journal, &append->request);
     return true;
+}
+
+bool world_post(const struct event_parts *parts, const struct model_post_parts *model_parts, int share_percent)
+{
+    return append_event(parts, NULL, model_parts, share_percent);
+}
+
+bool world_append(const struct event_parts *parts, struct model_post *post, const struct model_post_parts *model_parts,
+    int share_percent)
+{
+    return append_event(parts, post, model_parts, share_percent);
 }
 
 static void on_acted(struct journal_act *act, void *receiver)
@@ -170,6 +188,25 @@ static void on_journal_failed(void *context, enum err error)
     tally(TALLY_JOURNAL_FAILED);
 }
 
+static enum err start_shard(struct gateway *self)
+{
+    struct delivery_bridge_options bridge = {.seed = world_seed,
+        .journals = &self->journal,
+        .partitions = options.partitions,
+        .shards = 1,
+        .prefetch = options.prefetch,
+        .prefetch_bytes = options.prefetch_bytes,
+        .taps = options.taps};
+    if (options.partitions > 0) {
+        bridge.connector = self->connector = fake_connector_new();
+        if (sim_chance(STREAM_DRIVER, FORCED_PER_MILLE)) {
+            bridge.forced_since_us = sim_wall_us();
+            model_taken_over(bridge.forced_since_us);
+        }
+    }
+    return delivery_shard_start(self->shard, self->journal, self->connector ? &bridge : NULL);
+}
+
 static enum err start_parts(struct gateway *self)
 {
     self->accounts = fake_accounts_open(on_endpoint_changed);
@@ -193,7 +230,7 @@ static enum err start_parts(struct gateway *self)
     if (failed)
         return failed;
     model_journal_opened(sim_mono_us() + wall_offset_us);
-    return delivery_shard_start(self->shard, self->journal);
+    return start_shard(self);
 }
 
 static void stop_parts(struct gateway *self)
@@ -203,6 +240,7 @@ static void stop_parts(struct gateway *self)
         delivery_shard_join(self->shard);
         journal_stop(self->journal);
     }
+    fake_connector_stop(TAKE(self->connector));
     fake_accounts_close(self->accounts);
     self->accounts = NULL;
     delivery_shard_free(self->shard);
@@ -266,6 +304,8 @@ void world_crash(enum disk_crash how)
     disk_crash(how);
     fake_client_forget();
     model_crashed();
+    fake_broker_gateway_crashed();
+    publications_end();
     close_range(FIRST_FD, UINT_MAX, 0); /* the mailboxes' */
     gateway = NULL;
     state = WORLD_DOWN;
@@ -291,6 +331,8 @@ static void notice_end(void)
         tally(TALLY_STARTS_REFUSED);
     } else {
         tally(TALLY_STOPS);
+        publications_end();
+        fail_unless(fake_broker_links() == 0, BROKEN_CREDIT, "connections to the broker were not closed");
         fail_unless(atomic_load(&self->credit.held_bytes) == 0, BROKEN_CREDIT,
             "%lld bytes of events were not given back", (long long)self->credit.held_bytes);
         fail_unless(model_in_flight() == 0, BROKEN_CREDIT, "posts or acts were never answered");

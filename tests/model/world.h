@@ -18,12 +18,19 @@
 #define WORLD_JOURNAL_NAME "/journal-0.db"
 #define WORLD_JOURNAL WORLD_DIRECTORY WORLD_JOURNAL_NAME
 
+/* Of the installation: an account's partition. */
+extern const struct hash_seed world_seed;
+
 enum world_state { WORLD_DOWN, WORLD_STARTING, WORLD_UP, WORLD_STOPPING };
 
 /* What is the same for all runs of the gateway; the policy may be changed. */
 struct world_options {
     struct delivery_policy policy;
     int64_t credit_bytes, reserve_bytes, bodies_us, history_us;
+    unsigned partitions; /* of the broker; 0: direct mode */
+    unsigned prefetch;
+    int64_t prefetch_bytes;
+    bool taps;
 };
 
 void world_init(const struct world_options *options);
@@ -39,6 +46,9 @@ void world_check(void);
 
 /* A partner's request; it must be up. False when there is no room for the event. */
 bool world_post(const struct event_parts *parts, const struct model_post_parts *model_parts, int share_percent);
+/* The same for a post that the model knows already: the broker has not confirmed it in time. */
+bool world_append(const struct event_parts *parts, struct model_post *post, const struct model_post_parts *model_parts,
+    int share_percent);
 /* An operator's act; it must be up. */
 void world_act(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to);
 void world_set_policy(const struct delivery_policy *policy);

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the scenario tests: gateways that are checked at the end of each test, and sinks."""
+"""Fixtures of the scenario tests: gateways that are checked at the end of each test, sinks, and brokers."""
+import contextlib
+import itertools
 import os
 import pathlib
 import sys
@@ -8,7 +10,10 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from support.bridge import Bridge  # noqa: E402
+from support.broker import Broker, Vhost, restart, start_cluster, stop_cluster  # noqa: E402
 from support.gateway import BINARY, Gateway  # noqa: E402
+from support.relay import Relay  # noqa: E402
 from support.serving import Serving  # noqa: E402
 from support.sink import Sink  # noqa: E402
 from support.wait import wait_for  # noqa: E402
@@ -25,21 +30,13 @@ def pytest_runtest_makereport(item, call):
     setattr(item, f"report_{call.when}", outcome.get_result())
 
 
-@pytest.fixture
-def make_gateway(tmp_path, request):
-    """Makes gateways (environment=...), and checks each at the end: no sanitizer report, SIGTERM ends in exit code 0."""
+@contextlib.contextmanager
+def checked(request):
+    """A list for the gateways of a test. Each is checked at the end: no sanitizer report, SIGTERM ends in exit code 0."""
     made = []
-
-    def make(environment=None, start=True):
-        directory = tmp_path / f"gateway-{len(made)}"
-        directory.mkdir()
-        gateway = Gateway(directory, environment)
-        made.append(gateway)
-        return gateway.start() if start else gateway
-
-    yield make
+    yield made
     try:
-        for gateway in made:
+        for gateway in reversed(made):
             gateway.finish()
     finally:
         for gateway in made:
@@ -47,6 +44,20 @@ def make_gateway(tmp_path, request):
                 gateway.kill9()
             if getattr(request.node, "report_call", None) and request.node.report_call.failed:
                 print(f"--- stderr of {gateway.directory}\n{gateway.stderr[-6000:] if gateway.process else ''}")
+
+
+@pytest.fixture
+def make_gateway(tmp_path, request):
+    """Makes gateways of the command dev (environment=...)."""
+    with checked(request) as made:
+        def make(environment=None, start=True):
+            directory = tmp_path / f"gateway-{len(made)}"
+            directory.mkdir()
+            gateway = Gateway(directory, environment)
+            made.append(gateway)
+            return gateway.start() if start else gateway
+
+        yield make
 
 
 @pytest.fixture
@@ -71,3 +82,73 @@ def serving(tmp_path):
         serving.finish()
     finally:
         serving.kill()
+
+
+# --- with a broker ---
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def broker_node(tmp_path_factory):
+    """The node that tests share. One that kills it, stops it or sets off its alarms has its own (own_broker)."""
+    with Broker(tmp_path_factory.mktemp("broker")) as node:
+        yield node
+
+
+@pytest.fixture
+def vhost(broker_node):
+    """A virtual host of the test's own on the shared node."""
+    vhost = Vhost(broker_node, f"test-{next(_numbers)}")
+    yield vhost
+    vhost.delete()
+
+
+@pytest.fixture(scope="module")
+def fault_node(tmp_path_factory):
+    """The node that the tests of one file do something to."""
+    with Broker(tmp_path_factory.mktemp("fault-broker")) as node:
+        yield node
+
+
+@pytest.fixture
+def own_broker(fault_node, request):
+    """A virtual host on a node that the test may kill, stop and alarm: it is put right again behind it."""
+    vhost = Vhost(fault_node, f"test-{next(_numbers)}")
+    yield vhost
+    if not fault_node.pids():
+        fault_node.start()
+    fault_node.thaw()
+    if getattr(request.node, "report_call", None) and request.node.report_call.failed:
+        restart(fault_node)  # whatever is wrong with it
+    vhost.delete()
+
+
+@pytest.fixture(scope="module")
+def broker_cluster(tmp_path_factory):
+    """Three nodes."""
+    nodes = start_cluster(tmp_path_factory.mktemp("cluster"))
+    yield nodes
+    stop_cluster(nodes)
+
+
+@pytest.fixture
+def make_bridge(tmp_path, request):
+    """Makes gateways with a broker: make(vhost, options=..., environment=..., leader=...)."""
+    with checked(request) as made:
+        def make(vhost, start=True, **how):
+            directory = tmp_path / f"bridge-{len(made)}"
+            directory.mkdir()
+            bridge = Bridge(directory, vhost, **how)
+            made.append(bridge)
+            return bridge.start() if start else bridge
+
+        yield make
+
+
+@pytest.fixture
+def relay(own_broker):
+    """Between a gateway and the test's own node."""
+    relay = Relay(own_broker.node.port)
+    yield relay
+    relay.stop()

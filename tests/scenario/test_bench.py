@@ -62,6 +62,19 @@ def test_a_healthy_gateway_passes(tmp_path):
     assert text.rstrip().endswith("PASS")
 
 
+def test_a_healthy_gateway_with_a_broker_passes(tmp_path):
+    """Duplicates and conflicts that the ledger finds behind the answer are no faults."""
+    details, text = run(tmp_path, {"queue": "rabbitmq"})
+    assert details["verdict"] == "PASS", text
+    assert details["acceptance"]["late_aliases"] > 0, "each ingress thread has a memory of its own"
+
+
+def test_a_broker_that_is_killed_and_stopped_changes_nothing(tmp_path):
+    faults = [{"at": "2s", "do": "kill", "what": "broker", "for": "500ms"}, {"at": "9s", "do": "stop", "what": "broker", "for": "2s"}]
+    details, text = run(tmp_path, {"queue": "rabbitmq", "fault": faults}, timetable="constant:200:14s")
+    assert details["verdict"] == "PASS", text
+
+
 def bench_run(directory, *arguments):
     return subprocess.run([ROOT / "bench/run", *arguments, "--build", BUILD, "--directory", directory], env=clean_environment(directory),
                           capture_output=True, text=True, timeout=300, check=False)
@@ -197,6 +210,7 @@ def test_a_plan_with_a_word_that_nobody_knows_is_refused():
     for name in plan_names():
         load_plan(name)
     for wrong in ({"load": {}}, {"load": {"timetable": "constant:1:1s", "rate": 5}}, {**HEALTHY, "fualt": []},
-                  {**HEALTHY, "fault": [{"at": "soon", "do": "kill"}]}):
+                  {**HEALTHY, "fault": [{"at": "soon", "do": "kill"}]}, {**HEALTHY, "queue": "kafka"},
+                  {**HEALTHY, "fault": [{"at": "1s", "do": "kill", "what": "broker"}]}):
         with pytest.raises(PlanWrong):
             Plan("wrong", wrong)

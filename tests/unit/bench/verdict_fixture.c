@@ -12,7 +12,8 @@
 static const char schema[] =
     "CREATE TABLE events(seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, accepted_us INTEGER NOT NULL, key TEXT,"
     " guarded INTEGER NOT NULL, amount TEXT, currency TEXT);"
-    "CREATE TABLE deliveries(id INTEGER PRIMARY KEY, state INTEGER NOT NULL, settled_us INTEGER NOT NULL);";
+    "CREATE TABLE deliveries(id INTEGER PRIMARY KEY, state INTEGER NOT NULL, reason INTEGER NOT NULL);"
+    "CREATE TABLE aliases(id BLOB PRIMARY KEY, first BLOB NOT NULL) WITHOUT ROWID;";
 
 void run_set_event(unsigned char event[16], uint64_t number)
 {
@@ -104,6 +105,13 @@ struct load_record *run_add_conflict(struct run *run, uint64_t original)
     return record;
 }
 
+void run_add_alias(struct run *run, uint64_t id, uint64_t first)
+{
+    struct alias *alias = &run->aliases[run->aliases_count++];
+    run_set_event(alias->id, id);
+    run_set_event(alias->first, first);
+}
+
 struct run *run_new(void)
 {
     struct run *run = calloc(1, sizeof *run);
@@ -143,13 +151,23 @@ static void write_row(sqlite3 *db, int64_t seq, const struct row *row)
     sqlite3_finalize(insert);
     for (unsigned i = 0; i < row->deliveries; i++) {
         char text[128];
-        snprintf(
-            text, sizeof text, "INSERT INTO deliveries VALUES(%lld, %d, 0)", (long long)(seq * 16 + i), row->states[i]);
+        snprintf(text, sizeof text, "INSERT INTO deliveries VALUES(%lld, %d, %d)", (long long)(seq * 16 + i),
+            row->states[i], row->reason);
         cr_assert(sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK);
     }
 }
 
-/* Events of an odd number in the second shard. */
+static void write_alias(sqlite3 *db, const struct alias *alias)
+{
+    sqlite3_stmt *insert;
+    cr_assert(sqlite3_prepare_v2(db, "INSERT INTO aliases VALUES(?,?)", -1, &insert, NULL) == SQLITE_OK);
+    sqlite3_bind_blob(insert, 1, alias->id, sizeof alias->id, SQLITE_STATIC);
+    sqlite3_bind_blob(insert, 2, alias->first, sizeof alias->first, SQLITE_STATIC);
+    cr_assert(sqlite3_step(insert) == SQLITE_DONE, "%s", sqlite3_errmsg(db));
+    sqlite3_finalize(insert);
+}
+
+/* Events of an odd number in the second shard. An alias is in the shard of its first one. */
 static void write_journals(const struct run *run)
 {
     for (unsigned shard = 0; shard < 2; shard++) {
@@ -161,6 +179,9 @@ static void write_journals(const struct run *run)
         cr_assert(sqlite3_exec(db, schema, NULL, NULL, NULL) == SQLITE_OK);
         for (size_t i = shard; i < run->rows_count; i += 2)
             write_row(db, (int64_t)i + 1, &run->rows[i]);
+        for (size_t i = 0; i < run->aliases_count; i++)
+            if (run->aliases[i].first[15] % 2 == shard)
+                write_alias(db, &run->aliases[i]);
         cr_assert(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
         sqlite3_close(db);
     }

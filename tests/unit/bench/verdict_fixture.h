@@ -24,6 +24,12 @@ struct row {
     bool guarded;
     unsigned deliveries;
     enum delivery_state states[2];
+    enum park_reason reason;
+};
+
+/* A duplicate that was found late, and the number whose event is the first. */
+struct alias {
+    unsigned char id[16], first[16];
 };
 
 struct run {
@@ -31,7 +37,8 @@ struct run {
     struct load_record load[RECORDS_MAX];
     struct sink_record sink[RECORDS_MAX];
     struct row rows[RECORDS_MAX];
-    size_t load_count, sink_count, rows_count;
+    struct alias aliases[4];
+    size_t load_count, sink_count, rows_count, aliases_count;
     bool without_journal;
     struct options options;
     struct figures *figures;
@@ -47,6 +54,8 @@ struct load_record *run_add_duplicate(struct run *run, uint64_t original);
 /* Another amount for the key of `original`, refused as it must be. */
 struct load_record *run_add_conflict(struct run *run, uint64_t original);
 struct sink_record *run_add_request(struct run *run, uint64_t number);
+/* The ledger has found event `id` to be a duplicate of event `first`. */
+void run_add_alias(struct run *run, uint64_t id, uint64_t first);
 /* The same event again, `after_us` after the first time. */
 struct sink_record *run_add_request_again(struct run *run, uint64_t number, int64_t after_us);
 

@@ -46,6 +46,11 @@ void broker_connector_submit(struct broker_connector *connector, struct connecto
     dialled[request->act] = request;
 }
 
+bool broker_connector_is_deposed(const struct broker_connector *connector)
+{
+    return false;
+}
+
 void broker_connector_doubt(struct broker_connector *connector)
 {
     fake.doubts++;

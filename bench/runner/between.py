@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The broker that stands between ingress and delivery in a run (`--queue rabbitmq`, or `queue = "rabbitmq"` in the plan)."""
+import os
+import re
+
+from runner.broker import Broker
+from runner.process import Usage, wait_for
+
+PUBLISHES = "penstock_broker_publishes_total"
+RECEIVED = "penstock_broker_received_total"
+
+
+class Between:
+    def __init__(self, directory):
+        self.directory = directory / "broker"
+        self.usage = Usage("broker")
+        self.node = None
+        self.counts = {}  # by metric, over all gateways that the run had one after the other
+        self._latest = {}
+
+    def start(self):
+        """Also again, behind kill()."""
+        if self.node:
+            self.node.start()
+        else:
+            self.node = Broker(self.directory)
+        self._follow()
+
+    def _follow(self):
+        for pid in self.node.pids():
+            self.usage.follow(pid)
+
+    def options(self):
+        """What the gateway must be told."""
+        return {"queue.kind": "rabbitmq", "broker.addresses": f'["{self.node.address}"]', "broker.heartbeat": "2s"}
+
+    def is_running(self):
+        return self.node is not None and bool(self.node.pids())
+
+    def send(self, number):
+        os.kill(self.node.pids()[0], number)
+
+    def kill(self):
+        self.usage.look()
+        self.node.kill9()
+
+    def end(self):
+        if self.node:
+            self.usage.look()
+            self.node.stop()
+
+    def backlog(self):
+        """Messages that no delivery thread has settled."""
+        return sum(count or 0 for queue, count in self.node.messages().items() if queue.startswith("penstock.deliver."))
+
+    def wait_until_used(self, gateway):
+        """A run is to begin with everything on its way through the broker."""
+        wait_for(lambda: gateway.metrics().get("penstock_broker_publishers_open", 0) > 0 and
+                 gateway.metrics().get("penstock_broker_channels_consuming", 0) > 0, "the gateway publishes to the broker and consumes", 60)
+
+    def look(self, gateway):
+        """Adds up what the gateway counts: a gateway that was started again begins at zero."""
+        found = {name: value for name, value in gateway.metrics().items() if re.match(r"penstock_broker_.*_total", name)}
+        for name, value in found.items():
+            before = self._latest.get(name, 0)
+            self.counts[name] = self.counts.get(name, 0) + (value - before if value >= before else value)
+        self._latest = found
+
+    def through(self):
+        """How many events the broker confirmed in time."""
+        return self.counts.get(f'{PUBLISHES}{{result="acked"}}', 0)
+
+    def describe(self):
+        def count(name, result=None):
+            return round(self.counts.get(f'{name}{{result="{result}"}}' if result else name, 0))
+
+        return (f"  through the broker {count(PUBLISHES, 'acked')}, directly {count('penstock_broker_direct_total')} "
+                f"(late confirms {count(PUBLISHES, 'late')}, refused {count(PUBLISHES, 'nacked')}, returned {count(PUBLISHES, 'returned')}, lost "
+                f"{count(PUBLISHES, 'lost')})\n  consumed {count(RECEIVED, 'new')} new, {count(RECEIVED, 'again')} again, {count(RECEIVED, 'alias')} "
+                f"aliases, {count(RECEIVED, 'conflict')} conflicts; taken over {count('penstock_broker_taken_over_total')}\n")

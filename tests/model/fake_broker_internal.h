@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the broker (fake_broker.c) and the gateway's ends of its connections (fake_consumer.c) share. */
+#ifndef PENSTOCK_TESTS_MODEL_FAKE_BROKER_INTERNAL_H
+#define PENSTOCK_TESTS_MODEL_FAKE_BROKER_INTERNAL_H
+
+#include "fake_broker.h"
+
+#define PREFETCH_MAX 16
+
+/* One message in one queue. */
+struct broker_message {
+    struct model_post *post; /* NULL: poison */
+    unsigned poison;         /* its number */
+    struct message content;
+    bool settled; /* its receiver has said so, and the ack may be on its way */
+};
+
+struct message_list {
+    struct broker_message **messages;
+    unsigned count, room;
+};
+
+void message_list_insert(struct message_list *list, unsigned at, struct broker_message *message);
+struct broker_message *message_list_take(struct message_list *list, unsigned at);
+
+/* The broker's end of a channel. */
+struct broker_channel {
+    bool consuming;
+    struct message_list unacked; /* in order of delivery */
+};
+
+/* The broker's end of a connection. */
+struct broker_connection {
+    bool is_ghost;
+    unsigned prefetch;
+    struct broker_channel channels[FAKE_PARTITIONS_MAX];
+};
+
+/* What is on its way to the gateway, in order. */
+enum wire_kind { WIRE_OPEN, WIRE_MESSAGE, WIRE_CHANNEL_LOST, WIRE_LOST, WIRE_DEPTH };
+
+struct wire_item {
+    enum wire_kind kind;
+    unsigned channel;
+    uint32_t generation; /* of the gateway's end, when it was sent */
+    struct broker_message *message;
+    bool is_gone;
+    uint32_t ready, consumers;
+};
+
+/* fake_broker.c */
+bool broker_queue_exists(unsigned partition);
+uint32_t broker_queue_ready(unsigned partition);
+uint32_t broker_queue_consumers(unsigned partition);
+struct broker_connection *broker_connect(unsigned prefetch);
+/* The gateway has let go. The broker knows at once, or later. */
+void broker_disconnect(struct broker_connection *connection, bool known);
+/* What was unacked goes back; the channel consumes no more. */
+void broker_close_channel(struct broker_connection *connection, unsigned channel);
+void broker_declare_missing(void);
+
+/* fake_consumer.c: the gateway's end of the one connection that consumes; NULL: there is none. */
+struct broker_connection *consumer_connection(void);
+bool consumer_is_living(void);                    /* nobody has freed it */
+void consumer_push(const struct wire_item *item); /* the generation is filled in */
+bool consumer_channel_is_opening(unsigned channel);
+bool consumer_channel_asks_depth(unsigned channel);
+bool consumer_channel_has_acks(unsigned channel);
+void consumer_begin_consuming(unsigned channel);
+void consumer_grant(unsigned channel); /* the broker has heard the request */
+void consumer_answer_depth(unsigned channel);
+void consumer_take_acks(unsigned channel);
+bool consumer_has_given(const struct model_post *post);
+void consumer_lose_connection(bool with_acks); /* the wire is cut: the gateway hears of it later */
+void consumer_crashed(void);
+
+/* fake_connector.c */
+bool connector_has_request(void);
+enum connector_answer { CONNECTOR_WELL, CONNECTOR_DOWN, CONNECTOR_REFUSES, CONNECTOR_CLAIMED };
+/* Whether it wanted the queues to be declared. */
+bool connector_answer_one(enum connector_answer answer);
+void tap_lose(void);
+void fake_connector_crashed(void);
+
+#endif

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cluster of three nodes: whichever of them dies, publishing and consuming go on with the others, and nothing is lost."""
+import pytest
+from support.broker import Vhost
+from support.load import Load
+from support.wait import wait_for
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture
+def cluster(broker_cluster, request):
+    vhost = Vhost(broker_cluster[0], request.node.name[:20], broker_cluster)
+    yield vhost
+    for node in broker_cluster:
+        if not node.pids():
+            node.start()
+    vhost.delete()
+
+
+def make(cluster, make_bridge, sink, nodes, **how):
+    bridge = make_bridge(cluster, **{**how, "options": {"broker.addresses": [node.address for node in nodes]}})
+    if not bridge.leader:
+        bridge.point_endpoint_at(sink.url())
+    bridge.wait_for_broker(60)
+    return bridge
+
+
+def test_the_connected_node_is_killed(cluster, make_bridge, sink, capsys):
+    """Publisher and consumer go to the next node; the queues elect other leaders."""
+    nodes = cluster.nodes
+    bridge = make(cluster, make_bridge, sink, nodes)
+    with Load([bridge], sink, rate=150) as load:
+        load.more(100)
+        nodes[0].kill9()
+        bridge.wait_for_broker(60)
+        load.more(100)
+        nodes[0].start()
+    report = load.settle(capsys, "cluster: the connected node killed")
+    assert report.duplicates == 0 and report.longest < 3 and report.unavailable == 0
+    cluster.wait_until_empty(60)
+    assert bridge.publishes("acked") > 200
+
+
+def test_gateways_on_different_nodes(cluster, make_bridge, sink, capsys):
+    """Each prefers another node; the one of the ingress-only gateway dies."""
+    nodes = cluster.nodes
+    leader = make(cluster, make_bridge, sink, nodes)
+    follower = make(cluster, make_bridge, sink, nodes[1:] + nodes[:1], leader=leader)
+    with Load([leader, follower], sink, rate=150) as load:
+        load.more(100)
+        nodes[1].kill9()
+        for bridge in (leader, follower):
+            bridge.wait_for_broker(60)
+        load.more(100)
+        nodes[1].start()
+    report = load.settle(capsys, "cluster: gateways on different nodes", leader)
+    assert report.duplicates == 0 and report.longest < 3 and report.unavailable == 0
+    wait_for(lambda: follower.metric("penstock_outbox_events") == 0, "the outbox is empty")
+    cluster.wait_until_empty(60)
+
+
+def test_without_a_majority_the_direct_way(cluster, make_bridge, sink, capsys):
+    """Two of three are gone: the third takes nothing, the journal does."""
+    nodes = cluster.nodes
+    bridge = make(cluster, make_bridge, sink, nodes)
+    with Load([bridge], sink, rate=150) as load:
+        load.more(100)
+        for node in nodes[:2]:
+            node.kill9()
+        wait_for(lambda: bridge.is_diverted() or bridge.metric("penstock_broker_publishers_open") == 0, "the direct way", 10)
+        load.more(200)
+        for node in nodes[:2]:
+            node.start()
+        bridge.wait_for_broker(60)
+        load.more(100)
+    report = load.settle(capsys, "cluster: no majority", seconds=90)
+    assert report.duplicates == 0 and report.longest < 3 and report.unavailable == 0
+    cluster.wait_until_empty(60)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real RabbitMQ for tests: nodes of our own (bench/runner/broker.py is the one way to start them), the faults that they may have,
+and virtual hosts, of which each test has one: what it leaves is gone with it.
+
+`Vhost` is also the independent AMQP client (pika): what it reads, Penstock did not write with its own hands."""
+import contextlib
+import json
+import sys
+import time
+import uuid
+
+import pika
+
+from support.gateway import ROOT
+from support.wait import wait_for
+
+sys.path.insert(0, str(ROOT / "bench"))
+
+from runner.broker import Broker, start_cluster, stop_cluster  # noqa: E402, F401  pylint: disable=unused-import
+
+PARTITIONS = 4  # of the gateways of these tests: a quorum queue is dear to make
+
+
+def restart(node):
+    """kill -9, and again on the same directory and ports."""
+    node.kill9()
+    node.start()
+
+
+def set_memory_alarm(node, on):
+    node.ctl("set_vm_memory_high_watermark", "0.000001" if on else "0.4")
+
+
+def set_disk_alarm(node, on):
+    node.ctl("set_disk_free_limit", "900000GB" if on else "50MB")
+
+
+def set_consumer_timeout(node, milliseconds):
+    """For channels that are opened from now on. Usually the broker looks once a minute, and allows half an hour."""
+    node.ctl("eval", f"application:set_env(rabbit, consumer_timeout, {milliseconds}), application:set_env(rabbit, channel_tick_interval, 500).")
+
+
+class Vhost:
+    """A virtual host of a node, or of a cluster: with `nodes` given, its commands go to whichever is running."""
+
+    def __init__(self, node, name="/", nodes=None):
+        self.node, self.name, self.nodes = node, name, nodes or [node]
+        if name != "/":
+            self.ctl("add_vhost", name)
+            self.ctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+
+    def delete(self):
+        self.ctl("delete_vhost", self.name)
+
+    def kill9(self):
+        """Its node. The quorum queue that was made last would have no leader when the node is back, if that was only seconds ago: what it
+        knows of its cluster is not synced before another one is made (third_party/README.md). Here that is none of Penstock's."""
+        self.make_the_last_queue()
+        self.node.kill9()
+
+    def make_the_last_queue(self):
+        self.declare_queue("last")
+        self.delete_queue("last")
+
+    def running(self):
+        return next(node for node in self.nodes if node.pids())
+
+    def ctl(self, *arguments):
+        return self.running().ctl(*arguments)
+
+    # --- as an operator ---
+
+    def list_queues(self):
+        """{name: {type, consumers}}"""
+        columns = ["name", "type", "consumers"]
+        found = json.loads(self.ctl("list_queues", "-p", self.name, *columns, "--formatter", "json"))
+        return {queue["name"]: queue for queue in found}
+
+    def list_consumers(self):
+        return json.loads(self.ctl("list_consumers", "-p", self.name, "queue_name", "consumer_tag", "channel_pid", "--formatter", "json"))
+
+    def close_connections(self, why="a test closes it"):
+        self.ctl("close_all_connections", "--vhost", self.name, why)
+
+    def set_policy(self, pattern, definition):
+        self.ctl("set_policy", "-p", self.name, "--apply-to", "queues", "test", pattern, json.dumps(definition))
+
+    def clear_policy(self):
+        self.ctl("clear_policy", "-p", self.name, "test")
+
+    def messages(self):
+        """{queue: messages, ready or unacked}, of its quorum queues."""
+        return self.running().messages(self.name)
+
+    # --- as a client ---
+
+    @contextlib.contextmanager
+    def channel(self):
+        parameters = pika.ConnectionParameters("127.0.0.1", self.running().port, self.name, pika.PlainCredentials("guest", "guest"),
+                                               heartbeat=60, blocked_connection_timeout=30)
+        connection = pika.BlockingConnection(parameters)
+        try:
+            yield connection.channel()
+        finally:
+            if connection.is_open:
+                connection.close()
+
+    def declare_queue(self, name, kind="quorum", **arguments):
+        with self.channel() as channel:
+            channel.queue_declare(name, durable=True, arguments={"x-queue-type": kind, **arguments})
+
+    def delete_queue(self, name):
+        with self.channel() as channel:
+            channel.queue_delete(name)
+
+    def publish(self, queue, body, exchange="", **properties):
+        """Durable when it returns."""
+        with self.channel() as channel:
+            channel.confirm_delivery()
+            channel.basic_publish(exchange, queue, body, pika.BasicProperties(delivery_mode=2, **properties), mandatory=True)
+
+    def get(self, queue, seconds=20):
+        """The next message of the queue, acked: (properties, body)."""
+        with self.channel() as channel:
+            limit = time.monotonic() + seconds
+            while True:
+                method, properties, body = channel.basic_get(queue, auto_ack=True)
+                if method:
+                    return properties, body
+                assert time.monotonic() < limit, f"{queue} stays empty"
+                time.sleep(0.02)
+
+    def wait_until_empty(self, seconds=30):
+        """All that was published for delivery has been acked."""
+        def left():
+            return {name: count for name, count in self.messages().items() if count != 0 and name.startswith("penstock.deliver.")}
+
+        wait_for(lambda: not left(), lambda: f"the queues are empty: {left()}", seconds)
+
+
+def partition_queue(partition, partitions=PARTITIONS):
+    return f"penstock.deliver.{partitions}.{partition}"
+
+
+def partition_of(event):
+    """Of an id: a UUIDv7 with the partition in rand_a (src/model/event_id.h)."""
+    return uuid.UUID(event.removeprefix("evt_")).int >> 64 & 0xfff
