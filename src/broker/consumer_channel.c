@@ -205,7 +205,7 @@ static void on_deliver(struct consumer_channel *channel, const amqp_basic_delive
 {
     struct arrival *arrival = &channel->arrival;
     arrival->awaits = ARRIVAL_HEADER;
-    channel->since_mono_us = channel->consumer->link->heard_mono_us; /* now */
+    channel->since_mono_us = clock_mono_us();
     arrival->number = deliver->delivery_tag;
     arrival->redelivered = deliver->redelivered;
 }

@@ -2,7 +2,7 @@
 /* A consumer on a connection: what it says to the broker. */
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "broker/consumer.h"
+#include "broker/consumer_internal.h"
 #include "broker/reply.h"
 #include "peer.h"
 
@@ -190,6 +190,31 @@ Test(consumer_link, closes_what_is_left_of_a_cancelled_channel)
     consumer_tick(consumer, clock_mono_us() + 2 * US_PER_SECOND);
     manual_host_turn(&host);
     hear_method(AMQP_CHANNEL_OPEN_METHOD, &frame);
+}
+
+Test(consumer_link, opens_a_quiet_channel_anew_and_its_owner_does_not_hear_of_it)
+{
+    amqp_frame_t frame;
+    unsigned lost_before = channels_lost;
+    consumer->channels[0].since_mono_us -= 31 * US_PER_SECOND;
+    consumer_tick(consumer, clock_mono_us());
+    manual_host_turn(&host);
+    hear_method(AMQP_CHANNEL_CLOSE_METHOD, &frame);
+    peer_say(&peer, 1, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
+    manual_host_turn(&host);
+    consumer_tick(consumer, clock_mono_us());
+    manual_host_turn(&host);
+    hear_method(AMQP_CHANNEL_OPEN_METHOD, &frame);
+    cr_expect_eq(channels_lost, lost_before);
+}
+
+Test(consumer_link, leaves_a_quiet_channel_alone_while_something_of_it_is_out)
+{
+    say_messages(1, 1);
+    consumer->channels[0].since_mono_us -= 31 * US_PER_SECOND;
+    consumer_tick(consumer, clock_mono_us());
+    manual_host_turn(&host);
+    hear_nothing();
 }
 
 Test(consumer_link, asks_for_the_depth_without_declaring_anything)
