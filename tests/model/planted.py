@@ -97,7 +97,7 @@ BUGS = {
     "never-stale": (
         "what was received on a channel that is lost is held as if its message were still here",
         "src/delivery/claim.c",
-        ("        claim->stale = true;\n        if (claim->stage == CLAIM_REFUSED)", "        if (claim->stage == CLAIM_REFUSED)")),
+        ("        claim->stale = true;\n        claim->gone", "        claim->gone")),
     "started-is-suspended": (
         "an event of which something had started is suspended when its channel is lost, not taken over",
         "src/delivery/claim.c",
@@ -134,8 +134,8 @@ BUGS = {
     "poison-is-dropped": (
         "a message that is no event is acked and not kept",
         "src/delivery/bridge.c",
-        ("    submit_poison(poison);\n}\n\nstatic void retry", "    submit_poison(poison);\n"
-         "    consumer_settle(bridge->consumer, tag);\n}\n\nstatic void retry")),
+        ("    submit_poison(poison);\n}\n\nvoid bridge_keep", "    submit_poison(poison);\n"
+         "    consumer_settle(bridge->consumer, tag);\n}\n\nvoid bridge_keep")),
 }
 
 

@@ -40,8 +40,8 @@ Test(delivery_state, numbers_on_disk_keep_their_names)
         "pending", "sending", "waiting", "parked", "delivered", "dead", "discarded", "unknown"};
     for (int i = 0; i < 8; i++)
         cr_expect_str_eq(delivery_state_name((enum delivery_state)i), states[i]);
-    static const char *const reasons[] = {
-        "none", "unrouted", "disabled", "gone", "ambiguous", "conflict", "damaged", "mismatch", "unknown"};
+    static const char *const reasons[] = {"none", "unrouted", "disabled", "gone", "ambiguous", "conflict", "damaged",
+        "mismatch", "taken-over", "doubtful", "unknown"};
     for (int i = 0; i < 9; i++)
         cr_expect_str_eq(park_reason_name((enum park_reason)i), reasons[i]);
     static const char *const lanes[] = {"fresh", "retry", "replay", "unknown"};
@@ -51,7 +51,7 @@ Test(delivery_state, numbers_on_disk_keep_their_names)
 
 Test(delivery_state, reasons_are_known_by_their_names_but_for_none)
 {
-    for (int i = PARK_NONE; i <= PARK_MISMATCH; i++) {
+    for (int i = PARK_NONE; i <= PARK_DOUBTFUL; i++) {
         enum park_reason reason = PARK_NONE;
         cr_expect_eq(park_reason_from_name(park_reason_name((enum park_reason)i), &reason), i != PARK_NONE);
         cr_expect_eq((int)reason, i);
