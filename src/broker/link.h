@@ -3,7 +3,7 @@
  * One AMQP connection that was opened by the connector and now lives on its owner's loop.
  *
  * Reading is librabbitmq's, with a timeout of zero. Writing is not: its publish makes three system calls and can wait
- * for ever for a broker that doesn't read (0.11, PITFALLS in third_party/README.md). So frames are encoded into a
+ * for ever for a broker that doesn't read (0.11, third_party/README.md). So frames are encoded into a
  * buffer of our own (with librabbitmq's encoders) and leave in one send or SSL_write per turn; what the socket doesn't
  * take stays in the buffer until it is writable again. The buffer is bounded by its users: a publisher's window, a
  * consumer's prefetch. librabbitmq's heartbeats are switched off behind the login (they would be written between our

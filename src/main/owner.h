@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which journal owns delivery (DESIGN.md, "One installation has one delivering gateway"). The broker names it
+ * Which journal owns delivery: an installation has one gateway that delivers. The broker names it
  * (broker/connector.h); this is the gateway's own half: delivery.json in the data directory.
  *
  *   {"journal": "<32 hex digits>", "since_us": <wall time>, "forced": false, "confirmed": true}

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Holds the includes of src/ against the layer table of DESIGN: arrows point down only, adapters and services never see each other,
+"""Holds the includes of src/ against the layer table: arrows point down only, adapters and services never see each other,
 and each foreign library is included in its one room."""
 import os
 import re

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * In place of broker/: a broker in memory, which outlives every crash of the gateway, and the gateway's ends of its
- * connections (fake_consumer.c). Queues are durable; what may go wrong is what DESIGN.md's rabbitmq mode is about.
+ * connections (fake_consumer.c). Queues are durable; what may go wrong is what rabbitmq mode is about.
  *
  *   [queue] --deliver--> unacked, on a channel --wire--> consumer --on_message--> bridge
  *      ^                     |   ^------------- acks, up to the settled prefix ------'

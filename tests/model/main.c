@@ -6,7 +6,7 @@
  * virtual, clients are made up (fake_client.h), and the disk is in memory and can lose power (disk.h). Every second
  * seed is in rabbitmq mode, with a broker in memory (fake_broker.h). Posts, answers, crashes between any two steps,
  * clock changes, faults of the disk and operators' acts are drawn from a seed (driver.h); after each step the promises
- * P1 to P5 and P8 of DESIGN.md are checked (model.h), and at the end of a seed that everything arrives. A failure
+ * the promises P1 to P5 and P8 are checked (model.h), and at the end of a seed that everything arrives. A failure
  * prints its seed, what is broken and the last steps. The same seed is the same run, byte for byte.
  *
  *   model                      seeds 1 to 100

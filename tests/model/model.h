@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What must be true: a record of what was posted, answered, ordered and sent, and the rules of DESIGN.md's promises
+ * What must be true: a record of what was posted, answered, ordered and sent, and the rules of the promises
  * about it. It knows nothing of how Penstock works; it sees answers, requests to clients, and the journal's tables.
  *
  *   model.c        posts and keys: P1 and P3, as far as answers tell

@@ -78,7 +78,7 @@ static bool is_2xx(const struct attempt_end *end)
     return end->http_status >= 200 && end->http_status < 300;
 }
 
-/* What DESIGN.md calls ambiguous: the client may have done the work. */
+/* What is ambiguous: the client may have done the work. */
 static bool is_ambiguous(const struct attempt_end *end)
 {
     return end->http_status ? end->http_status == 502 || end->http_status == 504 : end->request_begun;

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The broker's faults under load (FAULTS.md 3 and 8 to 14): partners get their 200s, nothing is lost, nothing arrives twice, and all goes
+"""The broker's faults under load (rows 3 and 8 to 14 of the list of faults): partners get their 200s, nothing is lost, nothing arrives twice, and all goes
 through the broker again without a hand.
 
-Times are short here; PENSTOCK_FAULT_SECONDS=60 (or 600) makes the outages as long as FAULTS.md says."""
+Times are short here; PENSTOCK_FAULT_SECONDS=60 (or 600) makes the outages a minute (or ten) long."""
 import os
 import time
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who owns an event between the broker and the journal (DESIGN.md): each way in which the two can disagree, one at a time, with nothing
+"""Who owns an event between the broker and the journal: each way in which the two can disagree, one at a time, with nothing
 lost and nothing sent twice by our doing.
 
 What is to be unstarted waits behind a slow client that takes one request at a time; what is to be started is with it."""

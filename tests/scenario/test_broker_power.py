@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FAULTS.md 3: the broker's file system loses power. What the broker had confirmed is there when it comes back.
+"""The broker's file system loses power. What the broker had confirmed is there when it comes back.
 
 The node lives on an ext4 of its own in a file, which is shut down without writing anything more (what the kernel has not synced is gone),
 unmounted and mounted again."""

@@ -20,7 +20,7 @@ def one_delivery(sink, event):
 
 
 def check_contract(gateway, sink, answer, body, traceparent=None):
-    """The 200, and every header of the delivery (DESIGN.md, delivery to the client)."""
+    """The 200, and every header of the delivery."""
     assert answer["status"] == "accepted"
     assert EVENT_ID.fullmatch(answer["event"]), answer
     assert re.fullmatch(r"r1\.a\.[A-Za-z0-9_-]{43}", answer["receipt"]), answer
