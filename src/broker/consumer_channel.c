@@ -10,7 +10,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-#define BACKOFF_S_MAX 30
+#define BACKOFF_S_MAX 5
 #define BACKOFF_JITTER_PERCENT 20
 #define ACK_SHARE 8               /* of the prefetch: settled without having been acked */
 #define BODY_KEPT_BYTES_MAX 65536 /* a larger buffer is given back */

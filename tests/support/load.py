@@ -144,6 +144,7 @@ class Load:
 
     def _step(self):
         self._connect()
+        self.connections = self.connections[1:] + self.connections[:1]  # another one comes first: all gateways get their share
         for place, connection in list(self.connections):
             try:
                 self._fill(place, connection)
