@@ -119,6 +119,11 @@ const char *consumer_peer(const struct consumer *consumer)
     return consumer->link ? consumer->link->peer : "";
 }
 
+unsigned consumer_unacked(const struct consumer *consumer, unsigned channel)
+{
+    return (unsigned)tag_window_out(&consumer->channels[channel].tags);
+}
+
 bool consumer_tag_is_current(const struct consumer *consumer, const struct consumer_tag *tag)
 {
     if (tag->number == 0 || tag->channel >= consumer->options.queues_count)

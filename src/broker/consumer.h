@@ -74,6 +74,8 @@ const char *consumer_peer(const struct consumer *consumer);
 
 /* The message is done with; a stale tag is thrown away. */
 void consumer_settle(struct consumer *consumer, const struct consumer_tag *tag);
+/* What the channel's prefetch is used up by: unsettled messages, and settled ones behind them. */
+unsigned consumer_unacked(const struct consumer *consumer, unsigned channel);
 bool consumer_tag_is_current(const struct consumer *consumer, const struct consumer_tag *tag);
 
 /* While not reading nothing comes; the connection is kept, and silence is not held against it. */

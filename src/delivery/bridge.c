@@ -454,9 +454,7 @@ static enum err name_queues(struct bridge *bridge)
     bridge->queues = calloc(count, sizeof *bridge->queues);
     bridge->suspended_count = calloc(count, sizeof *bridge->suspended_count);
     bridge->empty_seen = calloc(count, sizeof *bridge->empty_seen);
-    bridge->claims_count = calloc(count, sizeof *bridge->claims_count);
-    if (!bridge->queue_names || !bridge->queues || !bridge->claims_count || !bridge->suspended_count ||
-        !bridge->empty_seen)
+    if (!bridge->queue_names || !bridge->queues || !bridge->suspended_count || !bridge->empty_seen)
         return ERR_NO_MEMORY;
     bridge->channels_count = count;
     for (unsigned i = 0; i < count; i++) {
@@ -524,7 +522,6 @@ void bridge_free(struct bridge *bridge)
     id_map_done(&bridge->suspended);
     free(bridge->queue_names);
     free(bridge->queues);
-    free(bridge->claims_count);
     free(bridge->suspended_count);
     free(bridge->empty_seen);
     free(bridge);

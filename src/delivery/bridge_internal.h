@@ -72,7 +72,6 @@ struct bridge {
 
     struct list claims; /* of struct claim, in order of receipt */
     struct id_map by_event;
-    unsigned *claims_count; /* by channel */
     int64_t held_bytes;     /* of their events, and of poison on its way */
     int64_t refusal_due_us; /* when a refusal may be said again */
     bool reading;

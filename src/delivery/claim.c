@@ -52,7 +52,6 @@ static void claim_free(struct claim *claim)
     if (claim->stage == CLAIM_HELD || claim->stage == CLAIM_TAKING_OVER)
         id_map_remove(&bridge->by_event, &claim->by_event);
     list_remove(&claim->in_claims);
-    bridge->claims_count[claim->tag.channel]--;
     bridge->held_bytes -= claim->receive.event->bytes;
     event_unref(claim->receive.event);
     metrics_add(METRIC_CLAIMS, -1);
@@ -349,7 +348,6 @@ void claim_new(
     list_init(&claim->jobs);
     list_init(&claim->in_claims);
     list_add_tail(&bridge->claims, &claim->in_claims);
-    bridge->claims_count[tag->channel]++;
     bridge->held_bytes += event->bytes;
     metrics_add(METRIC_CLAIMS, 1);
     struct journal_receive *receive = &claim->receive;
@@ -401,7 +399,7 @@ void claim_tick(struct bridge *bridge, int64_t now_mono_us)
         int64_t age_us = now_mono_us - claim->since_mono_us;
         if (age_us < CROWDED_AGE_US)
             break; /* they are in order of receipt */
-        bool is_crowded = bridge->claims_count[claim->tag.channel] > bridge->options.prefetch / 2;
+        bool is_crowded = consumer_unacked(bridge->consumer, claim->tag.channel) > bridge->options.prefetch / 2;
         if (claim->stage == CLAIM_HELD && !claim->takes_over && age_us > (is_crowded ? CROWDED_AGE_US : CLAIM_AGE_US))
             take_over(claim);
     }

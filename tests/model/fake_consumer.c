@@ -363,6 +363,11 @@ bool consumer_tag_is_current(const struct consumer *consumer, const struct consu
     return tag->number != 0 && end->state == END_CONSUMING && end->generation == tag->generation;
 }
 
+unsigned consumer_unacked(const struct consumer *consumer, unsigned channel)
+{
+    return consumer->connection ? consumer->connection->channels[channel].unacked.count : 0;
+}
+
 /* The broker may have taken it back: then it comes again, whatever is said here. */
 static bool is_unacked(const struct consumer *consumer, unsigned channel, const struct broker_message *message)
 {
