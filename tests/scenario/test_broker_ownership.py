@@ -13,6 +13,8 @@ from support.broker import PARTITIONS, partition_of, partition_queue
 from support.load import Load
 from support.wait import wait_for
 
+pytestmark = pytest.mark.once
+
 # The client is given one request at a time, and nothing is taken over since it takes long.
 ONE = {"delivery.in_flight_per_endpoint": 1, "delivery.answer_timeout": "20s", "broker.prefetch": 8}
 SLOW_SECONDS = 2

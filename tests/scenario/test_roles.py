@@ -6,6 +6,8 @@ from support.bridge import PARTNER
 from support.load import Load
 from support.wait import wait_for
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def three(vhost, make_bridge, sink):
