@@ -145,20 +145,24 @@ def test_12_a_queue_that_is_deleted(own_broker, bridge, sink, capsys):
     assert set(own_broker.messages()) >= {partition_queue(n) for n in range(PARTITIONS)}
 
 
-@pytest.mark.once
-def test_12_a_queue_that_is_full(own_broker, bridge, sink, capsys):
-    """It refuses what is published (reject-publish) while its consumer holds back."""
-    with Load([bridge], sink, rate=RATE) as load:
+@pytest.mark.long
+def test_12_a_queue_that_is_full(own_broker, bridge, make_bridge, sink, capsys):
+    """It refuses what is published (reject-publish) while its consumer stands still: the gateway that publishes keeps it, and sends it later."""
+    follower = make_bridge(own_broker, leader=bridge)
+    follower.wait_for_broker()
+    with Load([follower], sink, rate=RATE) as load:
         load.more(50)
         own_broker.set_policy("^penstock[.]deliver", {"max-length": 1, "overflow": "reject-publish"})
-        sink.behave(delay=0.3)
-        wait_for(lambda: bridge.publishes("nacked") > 0, "nacks")
+        bridge.freeze()
+        wait_for(lambda: follower.publishes("nacked") > 0, "nacks")
         load.more(50)
-        sink.behave()
         own_broker.clear_policy()
+        bridge.thaw()
         bridge.wait_for_broker()
+        follower.wait_for_broker()
         load.more(100)
     check(load, capsys, "12: queues full", own_broker, bridge)
+    wait_for(lambda: follower.metric("penstock_outbox_events") == 0, "the outbox empties")
 
 
 def test_12_channels_that_the_broker_closes(own_broker, bridge, sink, capsys):
@@ -210,7 +214,7 @@ def test_13_half_open_tcp(own_broker, relayed, relay, sink, capsys):
     assert found < 2 * HEARTBEAT_SECONDS + 2
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_13_a_slow_link(own_broker, relayed, relay, sink, capsys):
     """Less passes than is posted: the rest takes the direct way, and memory stays bounded."""
     with Load([relayed], sink, rate=RATE, data={"pad": "x" * 4000}) as load:

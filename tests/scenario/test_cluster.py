@@ -42,6 +42,7 @@ def test_the_connected_node_is_killed(cluster, make_bridge, sink, capsys):
     assert bridge.publishes("acked") > 200
 
 
+@pytest.mark.long
 def test_gateways_on_different_nodes(cluster, make_bridge, sink, capsys):
     """Each prefers another node; the one of the ingress-only gateway dies."""
     nodes = cluster.nodes
@@ -60,6 +61,7 @@ def test_gateways_on_different_nodes(cluster, make_bridge, sink, capsys):
     cluster.wait_until_empty(60)
 
 
+@pytest.mark.long
 def test_without_a_majority_the_direct_way(cluster, make_bridge, sink, capsys):
     """Two of three are gone: the third takes nothing, the journal does."""
     nodes = cluster.nodes
