@@ -13,7 +13,8 @@
  * Consuming needs the claim: the exchange penstock.owner carries, in its argument alternate-exchange, the name
  * "penstock.<journal id>.<since, seconds>" of the journal that owns delivery. Declaring it with our own name
  * either makes it, finds it to be ours, or fails with the name that is there: one atomic, replicated step. (Nothing is
- * ever published to it.) Checked again with each connection, and every few seconds by the delivering gateway.
+ * ever published to it.) Checked again with each connection that is opened for consuming, and every 5 s by the
+ * delivering gateway.
  */
 #ifndef PENSTOCK_BROKER_CONNECTOR_H
 #define PENSTOCK_BROKER_CONNECTOR_H

@@ -83,7 +83,8 @@ void consumer_set_reading(struct consumer *consumer, bool reading);
 /* How many messages wait in the channel's queue, and who else consumes it; nothing comes when the channel is lost. */
 void consumer_ask_depth(struct consumer *consumer, unsigned channel);
 
-/* Opens channels again whose time has come. */
+/* Opens channels again whose time has come, and those anew that have been quiet for 30 s with nothing out: a queue that
+ * was deleted and made again may hold messages for a consumer that never gets them. The owner does not hear of that. */
 void consumer_tick(struct consumer *consumer, int64_t now_mono_us);
 
 #endif

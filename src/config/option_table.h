@@ -3,11 +3,15 @@
  * Every option of Penstock. Loading, environment, --help and the sample file all come from this table.
  *
  * X(key, type, field, min, max, default, when, doc)
- *   key      section.name; the environment variable is PENSTOCK_SECTION__NAME (of a key without a section
- * PENSTOCK_NAME) type     TEXT, PATH, ADDRESS, INTEGER, BYTES (64MiB), DURATION (500ms, 5s, 2m, 1h, 1d), BOOLEAN,
- * LEVEL, QUEUE_KIND; lists: DURATIONS, NETWORKS, TYPES (of events), ADDRESSES (of brokers), ROLES field    of struct
- * config min, max of numbers (DURATION in microseconds); of texts the length; of lists the count default  as it would
- * stand in the file when     reload (a SIGHUP is enough) or restart
+ *   key      section.name; the environment variable is PENSTOCK_SECTION__NAME
+ *            (PENSTOCK_NAME for a key without a section)
+ *   type     TEXT, PATH, ADDRESS, INTEGER, BYTES (64MiB), DURATION (500ms, 5s, 2m, 1h, 1d),
+ *            BOOLEAN, LEVEL, QUEUE_KIND; lists: DURATIONS, NETWORKS, TYPES (of events),
+ *            ADDRESSES (of brokers), ROLES
+ *   field    of struct config
+ *   min, max of numbers (DURATION in microseconds); of texts the length; of lists the count
+ *   default  as it would stand in the file
+ *   when     reload (a SIGHUP is enough) or restart
  */
 #ifndef PENSTOCK_CONFIG_OPTION_TABLE_H
 #define PENSTOCK_CONFIG_OPTION_TABLE_H
@@ -60,7 +64,7 @@
     X("broker.prefetch_bytes", BYTES, broker_prefetch_bytes, 1048576, 1099511627776, "32MiB", restart,                 \
         "The same for all partitions of a shard together, in bytes.")                                                  \
     X("broker.taps", BOOLEAN, broker_taps, 0, 1, "true", restart,                                                      \
-        "Publish a copy of each delivered event to the topic exchange penstock.events, for whoever listens.")          \
+        "Publish a copy of each event that delivery takes on to the topic exchange penstock.events.")                  \
     X("intake.partner", TEXT, intake_partner, 0, 64, "", restart,                                                      \
         "Read the queue penstock.intake, and take what stands in it as posted by this partner. Empty: it is not "      \
         "read.")                                                                                                       \

@@ -3,11 +3,12 @@
  * The shard's connections to the broker: one that consumes its partitions, one for the copies that taps get. Both are
  * asked of the connector, which may wait; when one is lost another is asked for, a little later each time.
  *
- * Consuming begins when the journal has been surveyed and what the last run left is known. It ends, for good as far as
- * this process can tell, when the connector finds that another journal owns delivery: what is the journal's own goes
- * on. Whether it is still ours is asked every CLAIM_EVERY_US while a connection lasts.
+ * Consuming begins when the journal has been surveyed and what the last run left is known. It ends when the connector
+ * finds that another journal owns delivery: what is the journal's own goes on. Whether it is ours is asked every
+ * CLAIM_EVERY_US, while a connection lasts and after that as well.
  *
- * Memory is bounded by the prefetch (count) and by prefetch_bytes: beyond it nothing is read from the connection.
+ * Events take from the shard's credit, and get no job where that ends. What is unacked is bounded by the prefetch
+ * (count) and by prefetch_bytes: beyond it nothing is read from the connection.
  */
 #include "delivery/bridge_internal.h"
 
@@ -190,7 +191,7 @@ static void on_message(void *context, const struct consumer_tag *tag, const stru
 {
     struct bridge *bridge = bridge_of_context(context);
     struct event_fields fields;
-    struct event_parts parts;
+    struct event_parts parts = {0};
     struct event *event;
     if (bridge->shard->stopping)
         return; /* the broker keeps it */
@@ -450,6 +451,9 @@ static enum err name_queues(struct bridge *bridge)
     unsigned count = 0;
     for (unsigned p = bridge->shard->number; p < bridge->options.partitions; p += bridge->options.shards)
         count++;
+    assert(count > 0); /* there are no more shards than partitions */
+    if (count == 0)
+        return ERR_BUG;
     bridge->queue_names = calloc(count, sizeof *bridge->queue_names);
     bridge->queues = calloc(count, sizeof *bridge->queues);
     bridge->suspended_count = calloc(count, sizeof *bridge->suspended_count);
@@ -514,8 +518,8 @@ void bridge_free(struct bridge *bridge)
     timer_disarm(&bridge->shard->loop, &bridge->tick_timer);
     claim_forget_all(bridge);
     suspended_free_all(bridge);
-    for (struct poison *poison; (poison = LIST_TAKE_FIRST(&bridge->poison, struct poison, in_poison));)
-        free(poison);
+    list_for_each_safe (node, following, &bridge->poison)
+        free(CONTAINER_OF(node, struct poison, in_poison));
     broker_loop_host_done(&bridge->consumer_host);
     broker_loop_host_done(&bridge->tap_host);
     id_map_done(&bridge->by_event);

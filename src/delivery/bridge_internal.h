@@ -37,7 +37,7 @@ struct claim {
     struct consumer_tag tag;
     bool stale;
     bool gone;        /* its queue was deleted: the broker does not have it any more */
-    bool crowded;     /* there was no memory for jobs of it */
+    bool crowded;     /* the shard's credit had no room for its event: no jobs */
     bool takes_over;  /* it is to be taken over: again, when the disk refused */
     unsigned settled; /* of its deliveries, by commits */
     struct list jobs; /* of struct job (in_claim) */
@@ -68,7 +68,7 @@ struct bridge {
     int64_t consumer_delay_us, tap_delay_us;
     unsigned consumer_failures;
     struct timer tick_timer;
-    int64_t retry_due_us; /* what the disk refused, and what is held for too long */
+    int64_t retry_due_us; /* what the disk refused */
 
     struct list claims; /* of struct claim, in order of receipt */
     struct id_map by_event;

@@ -4,10 +4,11 @@
  * ack follows the commit that makes it unnecessary.
  *
  * No claim lives long: what is not delivered CLAIM_AGE_US after it came is taken over by the journal and acked, so that
- * the broker's consumer_timeout never runs out. In a channel whose window is half full that is CROWDED_AGE_US: acks go
- * in order, and a slow client must not hold up the others of its partition. What comes when events hold all the memory
- * that they may gets no job and is taken over at once. A claim whose request the disk refused is tried again every
- * second; meanwhile the window fills, and the broker keeps the rest.
+ * the broker's consumer_timeout never runs out. In a channel of whose prefetch more than half is used up, by open
+ * messages and by settled ones that stand behind them, that is CROWDED_AGE_US: acks go in order, and a slow client must
+ * not hold up the others of its partition. What comes when events hold all the memory that they may (the shard's
+ * credit) gets no job and is taken over at once. A claim whose request the disk refused is tried again every second;
+ * meanwhile the window fills, and the broker keeps the rest.
  *
  * Order makes this sound: requests to the journal are worked off in the order of posting. A claim on a lost channel
  * that had started posts its JOURNAL_TAKE_OVER before the message can come again, so that JOURNAL_RECEIVE then says

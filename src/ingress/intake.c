@@ -400,8 +400,8 @@ void intake_free(struct intake *intake)
     if (!intake)
         return;
     assert(intake->stopped && !intake->dial.asking && intake->under_way == 0);
-    for (struct intake_message *each; (each = LIST_TAKE_FIRST(&intake->messages, struct intake_message, in_list));)
-        free(each);
+    list_for_each_safe (node, following, &intake->messages)
+        free(CONTAINER_OF(node, struct intake_message, in_list));
     ingress_host_done(&intake->host);
     free(intake);
 }

@@ -9,8 +9,8 @@
 
 static const char *const texts[POISON_STATEMENTS] = {
     [POISON_COUNT] = "SELECT count(*), coalesce(sum(length(CAST(headers AS BLOB)) + length(body)), 0) FROM poison",
-    [POISON_ADD] = "INSERT INTO poison(at_us, queue, reason, message_id, headers, body_bytes, body, crc)"
-                   " VALUES(?,?,?,?,?,?,?,?)",
+    [POISON_ADD] = ("INSERT INTO poison(at_us, queue, reason, message_id, headers, body_bytes, body, crc)"
+                    " VALUES(?,?,?,?,?,?,?,?)"),
     [POISON_OLDEST] = "SELECT seq, length(CAST(headers AS BLOB)) + length(body) FROM poison ORDER BY seq LIMIT 1",
     [POISON_DROP] = "DELETE FROM poison WHERE seq = ?",
 };

@@ -10,6 +10,8 @@
  *                     another: an alias of the first
  *   conflict          new: written and parked, and kept as a conflict; not in the ledger, which has the first one
  *                     known: it came again
+ *   damaged           new: written and parked as doubtful; not in the ledger (which in doubt as a whole: ERR_DAMAGED)
+ *                     known: it came again
  */
 #include "journal/acceptance.h"
 #include "journal/held.h"

@@ -8,9 +8,10 @@
  *   journal     made with the file: a copy of the installation on another machine has another one only if the file was
  *               not copied, and a copied data directory is the same journal twice, which nothing can tell apart
  *   since_us    when delivery was claimed first, or taken over; the broker knows it in seconds
- *   forced      it was taken over from another journal: guarded events that were accepted before `since_us` may have
- * been sent by that one, and are parked confirmed   the broker has said once that it is ours: then delivery goes on
- * when the broker is away at a start
+ *   forced      it was taken over from another journal: guarded events that were accepted before
+ *               that may have been sent by that one, and are parked
+ *   confirmed   the broker's last answer was that it is ours: then delivery goes on when the
+ *               broker is away at a start
  *
  * A take-over is stored, unconfirmed, before the broker is told. One that ends in between is found at the next start:
  * the broker names the old journal or this one, and what was accepted before is parked either way.
