@@ -92,8 +92,8 @@ static void complain_of_owner(
             complaints, "another journal owns delivery, and the broker does not say which (%s).", request->ret_detail);
     } else {
         clock_format_rfc3339(other->since_s * US_PER_SECOND, since);
-        buffer_add_format(complaints, "journal %s owns delivery since %s; this one is %s.", other->journal, since,
-            owner->claim.journal);
+        buffer_add_format(complaints, "journal %s owns delivery%s%s; this one is %s.", other->journal,
+            other->since_s ? " since " : "", other->since_s ? since : "", owner->claim.journal);
     }
     buffer_add_string(complaints,
         " If that one is gone for good: penstock serve -c FILE --take-over (parks every payout that was accepted "
