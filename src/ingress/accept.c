@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Each check refuses by itself; what passes them all becomes an event that has its id, its place and its credit. */
+#include "accounts/routing.h"
 #include "base/clock.h"
 #include "ingress/ingress_internal.h"
 #include "model/event_fields.h"
@@ -80,21 +81,6 @@ static enum err make_event(struct ingress *ingress, const struct submission *sub
     return event_new(&parts, credit, credit_share(parts.class), ret_event);
 }
 
-/* The account's endpoints that want this type. One that is gone since the account was published wants nothing. */
-static void choose_endpoints(
-    const struct directory *directory, const struct account *account, struct slice type, struct journal_append *append)
-{
-    append->endpoints_count = 0;
-    for (unsigned i = 0; i < account->endpoints_count; i++) {
-        if (account->filtered & 1u << i) {
-            const struct endpoint *endpoint = directory_endpoint(directory, account->endpoints[i]);
-            if (!endpoint || !endpoint_takes(endpoint, type))
-                continue;
-        }
-        append->endpoints[append->endpoints_count++] = account->endpoints[i];
-    }
-}
-
 enum err ingress_accept(struct ingress *ingress, const struct submission *submission, struct journal_append *append,
     struct refusal *ret_refusal)
 {
@@ -102,7 +88,7 @@ enum err ingress_accept(struct ingress *ingress, const struct submission *submis
         return refuse(ret_refusal, ERR_TOO_LARGE, "An event has at most %d bytes.", EVENT_BYTES_MAX);
     struct event_fields fields;
     struct slice pointer = slice_from_string(submission->given_key.len ? "" : submission->partner->key_pointer);
-    struct slice key;
+    struct slice key = {0};
     const struct account *account;
     enum err failed = event_fields_parse(&ingress->options.seed, submission->body, pointer, &fields, ret_refusal);
     if (!failed)
@@ -117,7 +103,7 @@ enum err ingress_accept(struct ingress *ingress, const struct submission *submis
     const struct event_parts *parts = &append->event->parts;
     if (parts->key.len)
         dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &append->ledger_key);
-    choose_endpoints(ingress->options.directory, account, parts->type, append);
+    append->endpoints_count = routing_choose(ingress->options.directory, account, parts->type, append->endpoints);
     return OK;
 }
 
