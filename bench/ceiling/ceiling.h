@@ -40,6 +40,7 @@ struct ceiling_options {
     const char *queue_name;
     unsigned window;
     int64_t max_length;
+    bool with_properties; /* publish: as many and as long as a gateway's messages have */
 };
 
 struct ceiling_counts {

@@ -109,6 +109,16 @@ static const char *set_max_length(void *of, const char *value)
     return should_be ? should_be : option_set_number(value, 0, INT64_MAX, &ceiling->options.max_length);
 }
 
+static const char *set_message(void *of, const char *value)
+{
+    struct ceiling *ceiling = of;
+    const char *should_be = only_with_broker(ceiling);
+    if (should_be)
+        return should_be;
+    ceiling->options.with_properties = strcmp(value, "event") == 0;
+    return ceiling->options.with_properties || strcmp(value, "bare") == 0 ? NULL : "bare or event";
+}
+
 static const struct option_row rows[] = {
     {"--port", "N", set_port, "port on 127.0.0.1; 0, the default, takes a free one"},
     {"--threads", "N", set_threads, "loops; default 2"},
@@ -121,6 +131,8 @@ static const struct option_row rows[] = {
     {"--queue-name", "NAME", set_queue_name,
         "the quorum queue, emptied at the start; default penstock.ceiling (publish, consume, drain)"},
     {"--window", "N", set_window, "unconfirmed messages of a loop; default 4096 (publish, consume)"},
+    {"--message", "KIND", set_message,
+        "bare, the default, or event: with such properties and headers as a gateway's messages have (publish)"},
     {"--max-length", "N", set_max_length,
         "the queue drops its oldest beyond; 0: never; default 200000 (publish, consume, drain)"},
 };

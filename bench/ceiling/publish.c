@@ -28,6 +28,7 @@
 #define SEND_BUFFER_SHARE 4 /* a message goes out only below 1/4 of the buffer: the kernel counts its overhead too */
 #define MESSAGE_OVERHEAD_BYTES 512 /* method, header and frames of one message, the queue's name included */
 #define TAG_TEXT_BYTES 21
+#define MESSAGE_ID_BYTES 41 /* evt_<uuid> is as long */
 
 struct slot {
     struct held *held; /* NULL: settled */
@@ -172,16 +173,45 @@ static bool socket_takes(struct publisher *publisher, size_t body_len)
     return publisher->send_room >= needed;
 }
 
+/* Those of src/broker/message.c, with values as long as the generator's are there. */
+static void add_properties(amqp_basic_properties_t *properties)
+{
+#define TEXT_HEADER(name, text)                                       \
+    {.key = {.len = sizeof(name) - 1, .bytes = (name)},               \
+        .value = {.kind = AMQP_FIELD_KIND_UTF8,                       \
+            .value.bytes = {.len = sizeof(text) - 1, .bytes = (text)}}}
+    static amqp_table_entry_t headers[] = {
+        {.key = {.len = 6, .bytes = "format"}, .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = 1}},
+        TEXT_HEADER("account", "acc_12"),
+        TEXT_HEADER("partner", "partner_bench"),
+        TEXT_HEADER("class", "standard"),
+        {.key = {.len = 11, .bytes = "received_us"},
+            .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = 1790000000000000}},
+        TEXT_HEADER("key", "0123456789abcdef"),
+    };
+#undef TEXT_HEADER
+    properties->_flags |= AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_TIMESTAMP_FLAG | AMQP_BASIC_TYPE_FLAG |
+                          AMQP_BASIC_APP_ID_FLAG | AMQP_BASIC_HEADERS_FLAG;
+    properties->content_type = amqp_cstring_bytes("application/json");
+    properties->timestamp = 1790000000;
+    properties->type = amqp_cstring_bytes("purchase");
+    properties->app_id = amqp_cstring_bytes("penstock");
+    properties->headers = (amqp_table_t){.num_entries = ARRAY_LENGTH(headers), .entries = headers};
+}
+
 static void publish(struct publisher *publisher, struct held *held)
 {
     uint64_t tag = publisher->next_tag++;
-    char message_id[TAG_TEXT_BYTES];
-    snprintf(message_id, sizeof message_id, "%llu", (unsigned long long)tag);
+    char message_id[MESSAGE_ID_BYTES];
+    bool with_properties = publisher->ceiling->options.with_properties;
+    snprintf(message_id, sizeof message_id, with_properties ? "%040llu" : "%llu", (unsigned long long)tag);
     amqp_basic_properties_t properties = {
         ._flags = AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG,
         .delivery_mode = AMQP_DELIVERY_PERSISTENT,
         .message_id = amqp_cstring_bytes(message_id),
     };
+    if (with_properties)
+        add_properties(&properties);
     amqp_bytes_t body = {.len = held->req->entity.len, .bytes = held->req->entity.base};
     publisher->send_room -= body.len + MESSAGE_OVERHEAD_BYTES;
     publisher->slots[tag % publisher->window] = (struct slot){.held = held};

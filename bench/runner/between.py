@@ -8,6 +8,9 @@ from runner.process import Usage, wait_for
 
 PUBLISHES = "penstock_broker_publishes_total"
 RECEIVED = "penstock_broker_received_total"
+TURNS = "penstock_ingress_turn_seconds"
+COUNTED = re.compile(rf"penstock_broker_.*_total|{TURNS}_bucket")
+LONG_TURN_SECONDS = 0.05
 
 
 class Between:
@@ -44,6 +47,10 @@ class Between:
         self.usage.look()
         self.node.kill9()
 
+    def set_alarm(self, is_on):
+        """The broker's memory alarm: it reads nothing more from those who publish."""
+        self.node.ctl("set_vm_memory_high_watermark", "0.000001" if is_on else "0.4")
+
     def end(self):
         if self.node:
             self.usage.look()
@@ -60,7 +67,7 @@ class Between:
 
     def look(self, gateway):
         """Adds up what the gateway counts: a gateway that was started again begins at zero."""
-        found = {name: value for name, value in gateway.metrics().items() if re.match(r"penstock_broker_.*_total", name)}
+        found = {name: value for name, value in gateway.metrics().items() if COUNTED.match(name)}
         for name, value in found.items():
             before = self._latest.get(name, 0)
             self.counts[name] = self.counts.get(name, 0) + (value - before if value >= before else value)
@@ -70,6 +77,13 @@ class Between:
         """How many events the broker confirmed in time."""
         return self.counts.get(f'{PUBLISHES}{{result="acked"}}', 0)
 
+    def turns(self):
+        """How many turns the ingress loops made, how many of them took longer than 50 ms, and a bound of the longest, in seconds."""
+        buckets = [(float(re.search('le="(.*)"', name)[1].replace("+Inf", "inf")), value) for name, value in self.counts.items() if TURNS in name]
+        count = max((value for _, value in buckets), default=0)
+        within = max((value for bound, value in buckets if bound <= LONG_TURN_SECONDS), default=0)
+        return count, count - within, min((bound for bound, value in buckets if value == count), default=0)
+
     def describe(self):
         def count(name, result=None):
             return round(self.counts.get(f'{name}{{result="{result}"}}' if result else name, 0))
@@ -77,4 +91,5 @@ class Between:
         return (f"  through the broker {count(PUBLISHES, 'acked')}, directly {count('penstock_broker_direct_total')} "
                 f"(late confirms {count(PUBLISHES, 'late')}, refused {count(PUBLISHES, 'nacked')}, returned {count(PUBLISHES, 'returned')}, lost "
                 f"{count(PUBLISHES, 'lost')})\n  consumed {count(RECEIVED, 'new')} new, {count(RECEIVED, 'again')} again, {count(RECEIVED, 'alias')} "
-                f"aliases, {count(RECEIVED, 'conflict')} conflicts; taken over {count('penstock_broker_taken_over_total')}\n")
+                f"aliases, {count(RECEIVED, 'conflict')} conflicts; taken over {count('penstock_broker_taken_over_total')}\n"
+                "  turns of the ingress loops {:.0f}, {:.0f} of them above 50 ms, the longest at most {:g} s\n".format(*self.turns()))

@@ -2,6 +2,9 @@
 """The broker bridge beside a bare h2o + librabbitmq loop: an ingress-only gateway and `penstock-ceiling publish`, in turn, with the same
 broker, the same quorum queue and window, the same bodies, and the same consumer (`penstock-ceiling drain`, a process of its own).
 
+The loop publishes bare bodies, and, as a third side, messages with such properties and headers as the gateway's have: what those cost is the
+broker's part.
+
 The gateway's leader is a process beside it that is asked for nothing while it is measured."""
 import json
 import re
@@ -22,9 +25,10 @@ CONFIRMS = "penstock_broker_confirm_seconds_bucket"
 class Side:
     """One of the two servers, and what it costs the broker."""
 
-    def __init__(self, bench, broker_usage, url, usage, more):
+    def __init__(self, bench, broker_usage, url, usage, more, confirms=lambda: []):
         self.bench, self.broker_usage = bench, broker_usage
         self.url, self.usage, self.more = url, usage, more
+        self.confirms = confirms  # the buckets of a histogram
 
     def measure(self):
         """As many as it takes, then a fixed rate: its latencies are not those of a full queue."""
@@ -34,10 +38,14 @@ class Side:
         found = saturate(self.bench, self.url, self.usage, *self.more, in_flight=BROKER_IN_FLIGHT, connections=BROKER_CONNECTIONS)
         self.broker_usage.look()
         found["broker_cpu_us"] = (self.broker_usage.cpu_seconds() - before) * 1e6 / max(1, found["answered"])
+        confirms_before = self.confirms()
         paced = self.bench.load(self.url, "--accounts", f"acc_%d*{len(ACCOUNTS)}", "--timetable", f"constant:{RATE}:{self.bench.seconds}s",
                                 "--warm-up", f"{WARM_UP_SECONDS}s", *self.more)
         if set(paced["statuses"]) != {"200"}:
             raise RunFailed(f"{self.usage.name} did not answer everything with 200: {paced['statuses']}")
+        confirms = [(bound, count - before[1]) for (bound, count), before in zip(self.confirms(), confirms_before)]
+        if confirms:
+            found["paced_confirm_p99_us"] = percentile(confirms, 99)
         return {**found, "paced_p50_us": paced["answers"]["p50_us"], "paced_p99_us": paced["answers"]["p99_us"]}
 
 
@@ -45,8 +53,8 @@ def broker_arguments(broker):
     return ["--broker", broker.address, "--queue-name", QUEUE, "--max-length", 0]
 
 
-def of_bare_loop(bench, broker, broker_usage):
-    with Ceiling(bench, "publish", *broker_arguments(broker), "--window", WINDOW, "--threads", THREADS) as bare:
+def of_loop(bench, broker, broker_usage, message):
+    with Ceiling(bench, "publish", *broker_arguments(broker), "--window", WINDOW, "--threads", THREADS, "--message", message) as bare:
         return Side(bench, broker_usage, bare.url, bare.usage, []).measure()
 
 
@@ -83,8 +91,8 @@ class Installation:
         try:
             wait_for(lambda: gateway.metrics()["penstock_broker_publishers_open"] == THREADS, "the gateway publishes", 30)
             wait_for(lambda: gateway.ask("GET", f"/api/v1/accounts/{ACCOUNTS[-1]}/endpoints", raw=True)[0] == 200, "it knows the accounts", 30)
-            found = Side(self.bench, broker_usage, gateway.ingress, gateway.usage, ["--api-key", self.leader.api_key]).measure()
-            found["confirm_p99_us"] = percentile(confirm_buckets(gateway), 99)
+            found = Side(self.bench, broker_usage, gateway.ingress, gateway.usage, ["--api-key", self.leader.api_key],
+                         lambda: confirm_buckets(gateway)).measure()
             direct = gateway.metrics()["penstock_broker_direct_total"]
         finally:
             code = gateway.end()
@@ -106,10 +114,13 @@ def measure_bridge(bench):
         for pid in broker.pids():
             usage.follow(pid)
         place = Installation(bench, broker)
+        sides = [("publish", lambda: of_loop(bench, broker, usage, "bare")), ("publish_event", lambda: of_loop(bench, broker, usage, "event")),
+                 ("gateway", lambda: place.of_gateway(usage))]
         try:
-            for _ in range(bench.rounds):
+            for number in range(bench.rounds):
                 with Ceiling(bench, "drain", *broker_arguments(broker), "--threads", 1):
-                    found = {"publish": of_bare_loop(bench, broker, usage), "gateway": place.of_gateway(usage)}
+                    turn = sides[number % len(sides):] + sides[:number % len(sides)]  # who comes first finds the youngest broker
+                    found = {name: measure() for name, measure in turn}
                 print(json.dumps({name: round(each["rate"]) for name, each in found.items()}), flush=True)
                 rounds.append(found)
         finally:
@@ -119,5 +130,7 @@ def measure_bridge(bench):
         return statistics.median(ratio(each) for each in rounds)
 
     return {"rounds": rounds, "gateway/publish": ratios(rounds, "gateway", "publish"),
-            "p99 at 2000/s": middle(lambda each: each["gateway"]["paced_p99_us"] / each["publish"]["paced_p99_us"]),
+            "gateway/publish_event": ratios(rounds, "gateway", "publish_event"),
+            "p99 at 2000/s": middle(lambda each: each["gateway"]["paced_p99_us"] / each["gateway"]["paced_confirm_p99_us"]),
+            "p99 at 2000/s, to the loop": middle(lambda each: each["gateway"]["paced_p99_us"] / each["publish"]["paced_p99_us"]),
             "cpu of gateway/broker": middle(lambda each: each["gateway"]["cpu_us"] / each["gateway"]["broker_cpu_us"])}

@@ -13,7 +13,8 @@ LOAD_KEYS = {"timetable", "types", "size", "duplicates", "conflicts", "invalid",
 TOP_KEYS = {"title", "load", "accounts", "queue", "gateway", "sink", "fault", "levels", "settle"}
 QUEUES = ("direct", "rabbitmq")
 # What each fault must say besides "at" and "do", and what it may say.
-FAULTS = {"kill": (set(), {"for", "what"}), "restart": (set(), set()), "stop": ({"for"}, {"what"}), "behave": ({"account", "words"}, {"for"}),
+FAULTS = {"kill": (set(), {"for", "what"}), "restart": (set(), set()), "stop": ({"for"}, {"what"}),
+          "alarm": ({"what", "for"}, set()), "behave": ({"account", "words"}, {"for"}),
           "reload": ({"options"}, set())}
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 

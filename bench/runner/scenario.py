@@ -83,6 +83,10 @@ class Scenario:
         program.send(signal.SIGSTOP)
         self.due_back.append((time.monotonic() + seconds(fault["for"]), lambda: program.send(signal.SIGCONT)))
 
+    def fault_alarm(self, fault):
+        self.broker.set_alarm(True)
+        self.due_back.append((time.monotonic() + seconds(fault["for"]), lambda: self.broker.set_alarm(False)))
+
     def fault_behave(self, fault):
         number = int(fault["account"])
         self.behave(number, fault["words"])

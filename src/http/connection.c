@@ -60,7 +60,7 @@ static void on_close(void *data)
     list_remove(&connection->link);
     free(connection);
     server->connections_open--;
-    if (server->options.counts_connections)
+    if (server->options.is_measured)
         metrics_add(METRIC_HTTP_CONNECTIONS, -1);
     update_accepting(server);
 }
@@ -108,7 +108,7 @@ static void connection_begin(struct http_server *server, h2o_socket_t *socket)
         .server = server, .socket = socket, .stage = CONNECTION_UNDECIDED, .deadline.cb = on_first_bytes_late};
     list_add_tail(&server->connections, &connection->link);
     server->connections_open++;
-    if (server->options.counts_connections)
+    if (server->options.is_measured)
         metrics_add(METRIC_HTTP_CONNECTIONS, 1);
     socket->on_close.cb = on_close;
     socket->on_close.data = connection;

@@ -40,6 +40,7 @@ struct http_server {
     struct list exchanges; /* of struct http_exchange: not answered yet */
 
     bool online; /* for RCU, in this turn */
+    int64_t online_mono_us; /* since when */
     bool draining;
     bool stopping;
     bool closing; /* the loop has ended: handlers are not called any more */

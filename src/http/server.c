@@ -18,6 +18,9 @@
  */
 #include "http/http_internal.h"
 
+#include "base/clock.h"
+#include "runtime/metrics.h"
+
 #include <assert.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -34,6 +37,21 @@ void http_server_go_online(struct http_server *server)
         return;
     rcu_go_online();
     server->online = true;
+    server->online_mono_us = clock_mono_us();
+}
+
+static void go_offline(struct http_server *server)
+{
+    if (server->online)
+        rcu_go_offline();
+    server->online = false;
+}
+
+static void end_turn(struct http_server *server)
+{
+    if (server->online && server->options.is_measured)
+        metrics_observe(HISTOGRAM_TURN, clock_mono_us() - server->online_mono_us);
+    go_offline(server);
 }
 
 static void on_mailbox_ready(h2o_socket_t *socket, const char *error)
@@ -147,18 +165,14 @@ static void shut(struct http_server *server)
     if (server->mailbox_socket)
         h2o_socket_close(server->mailbox_socket);
     close_connections(server);
-    if (server->online)
-        rcu_go_offline();
-    server->online = false;
+    go_offline(server);
 }
 
 void http_server_run(struct http_server *server)
 {
     while (!server->stopping) {
         h2o_evloop_run(server->loop, INT32_MAX);
-        if (server->online)
-            rcu_go_offline();
-        server->online = false;
+        end_turn(server);
     }
     shut(server);
 }

@@ -38,7 +38,7 @@ struct http_options {
     void (*on_tick)(void *context);  /* about every 100 ms on the server's thread, online for RCU; may be NULL */
     size_t body_bytes_max;           /* of routes that say nothing else; 413 beyond (see server.c) */
     unsigned connections_max;        /* beyond, accepting pauses */
-    bool counts_connections;         /* keep METRIC_HTTP_CONNECTIONS */
+    bool is_measured;                /* keep METRIC_HTTP_CONNECTIONS and HISTOGRAM_TURN */
 };
 
 /* "127.0.0.1:8080", "[::1]:8080", "*:8080". False with a sentence in *ret_problem. */

@@ -143,7 +143,7 @@ enum err ingress_new(const struct ingress_options *options, struct ingress **ret
             .on_tick = on_tick,
             .body_bytes_max = EVENT_BYTES_MAX,
             .connections_max = options->connections_max,
-            .counts_connections = true,
+            .is_measured = true,
         },
         &ingress->server);
     if (!failed && ingress->mailbox.event_fd < 0)

@@ -140,13 +140,22 @@ class Gateway:
             answer = operator.patch(f"/api/v1/accounts/{self.ready['account']}/endpoints/{self.ready['endpoint']}", json={"url": url})
         assert answer.status_code == 200, answer.text
 
-    def metric(self, sample):
+    def metrics(self):
+        """{sample: value}, in the order of /metrics."""
         with self.operator() as operator:
-            text = operator.get("/metrics").text
-        for line in text.splitlines():
-            if line.startswith(sample + " "):
-                return float(line.rsplit(" ", 1)[1])
-        raise AssertionError(f"no {sample} in /metrics")
+            lines = operator.get("/metrics").text.splitlines()
+        return {sample: float(value) for sample, _, value in (line.rpartition(" ") for line in lines if line and not line.startswith("#"))}
+
+    def metric(self, sample):
+        return self.metrics()[sample]
+
+    def ingress_turns(self):
+        """How many turns the ingress loops made, how many of them took longer than 50 ms, and a bound of the longest, in seconds."""
+        found = self.metrics()
+        buckets = [(float(sample.split('"')[1].replace("+Inf", "inf")), value) for sample, value in found.items()
+                   if sample.startswith("penstock_ingress_turn_seconds_bucket")]
+        count = buckets[-1][1]
+        return count, count - dict(buckets)[0.05], next(bound for bound, value in buckets if value == count)
 
     def tool(self, *arguments, **options):
         return tool(*arguments, "--data", self.data, directory=self.directory, **options)

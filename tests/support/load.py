@@ -42,6 +42,7 @@ class Report:
     duplicates: int  # requests beyond the first of an event
     longest: float  # seconds to an answer
     unavailable: int  # 503s
+    turns: tuple  # of the first gateway's ingress loops, since its start: how many, those above 50 ms, a bound of the longest in seconds
 
 
 class Load:
@@ -108,10 +109,11 @@ class Load:
         found, held = self.requests(), parked()
         parked_count = sum(event in held for event in numbers.values())
         report = Report(len(numbers), len(numbers) - parked_count, parked_count, sum(times - 1 for times in found.values()), self.longest(),
-                        self.unavailable)
+                        self.unavailable, gateway.ingress_turns())
         with capsys.disabled():
             print(f"\n{what}: accepted={report.accepted} delivered={report.delivered} duplicates={report.duplicates} "
-                  f"longest_answer={report.longest:.3f}s parked={report.parked} unavailable={report.unavailable} ", end="")
+                  f"longest_answer={report.longest:.3f}s parked={report.parked} unavailable={report.unavailable} "
+                  "turns={:.0f} above_50ms={:.0f} longest<={:g}s ".format(*report.turns), end="")
         return report
 
     def requests(self):

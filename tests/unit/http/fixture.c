@@ -160,7 +160,7 @@ void fixture_start(struct fixture *fixture)
         .on_tick = on_tick,
         .body_bytes_max = FIXTURE_BODY_BYTES_MAX,
         .connections_max = fixture->connections_max ? fixture->connections_max : 100,
-        .counts_connections = true,
+        .is_measured = true,
     };
     cr_assert_eq(http_listen(&fixture->address, fixture->address_len, &options.listen_fd), OK);
     cr_assert_eq(http_server_new(&options, &fixture->server), OK);

@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include "base/cleanup.h"
+#include "runtime/metrics.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -44,6 +45,40 @@ Test(life, ticks_come_ten_times_a_second_and_the_thread_waits_between_them)
     unsigned ticks = fixture.ticks - before;
     cr_assert_leq(ticks, 1 + (clock_mono_us() - begin_us) / (80 * US_PER_MS));
     cr_assert_not(fixture.was_offline_in_handler);
+    fixture_stop(&fixture);
+}
+
+static void take_long(struct fixture *fixture)
+{
+    usleep(60 * (useconds_t)US_PER_MS);
+}
+
+/* Of the buckets: those of at most 50 ms, and all. */
+static void read_turns(long *ret_short, long *ret_all)
+{
+    struct buffer text = {0};
+    metrics_print(&text);
+    buffer_add_char(&text, '\0');
+    const char *up_to = strstr(text.data, "penstock_ingress_turn_seconds_bucket{le=\"0.05\"} ");
+    const char *all = strstr(text.data, "penstock_ingress_turn_seconds_bucket{le=\"+Inf\"} ");
+    cr_assert(up_to && all);
+    *ret_short = strtol(strchr(up_to, ' '), NULL, 10);
+    *ret_all = strtol(strchr(all, ' '), NULL, 10);
+    buffer_done(&text);
+}
+
+Test(life, a_turn_that_takes_long_is_seen_in_the_metrics)
+{
+    static struct fixture fixture;
+    fixture_start(&fixture);
+    long up_to_50_ms, all;
+    fixture_call(&fixture, fixture_do_nothing);
+    read_turns(&up_to_50_ms, &all);
+    long before = all - up_to_50_ms;
+    fixture_call(&fixture, take_long);
+    fixture_call(&fixture, fixture_do_nothing); /* the turn before is over */
+    read_turns(&up_to_50_ms, &all);
+    cr_assert_eq(all - up_to_50_ms, before + 1);
     fixture_stop(&fixture);
 }
 
