@@ -177,9 +177,12 @@ static bool socket_takes(struct publisher *publisher, size_t body_len)
 static void add_properties(amqp_basic_properties_t *properties)
 {
 #define TEXT_HEADER(name, text)                                       \
-    {.key = {.len = sizeof(name) - 1, .bytes = (name)},               \
-        .value = {.kind = AMQP_FIELD_KIND_UTF8,                       \
-            .value.bytes = {.len = sizeof(text) - 1, .bytes = (text)}}}
+    {                                                                 \
+        .key = {.len = sizeof(name) - 1, .bytes = (name)}, .value = { \
+            .kind = AMQP_FIELD_KIND_UTF8,                             \
+            .value.bytes = {.len = sizeof(text) - 1, .bytes = (text)} \
+        }                                                             \
+    }
     static amqp_table_entry_t headers[] = {
         {.key = {.len = 6, .bytes = "format"}, .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = 1}},
         TEXT_HEADER("account", "acc_12"),

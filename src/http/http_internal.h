@@ -39,7 +39,7 @@ struct http_server {
     unsigned connections_open;
     struct list exchanges; /* of struct http_exchange: not answered yet */
 
-    bool online; /* for RCU, in this turn */
+    bool online;            /* for RCU, in this turn */
     int64_t online_mono_us; /* since when */
     bool draining;
     bool stopping;

@@ -107,6 +107,7 @@ static enum err make_broker_queue(struct ingress *ingress)
                 .confirm_timeout_us = options->confirm_timeout_us},
             .journals = options->journals,
             .credits = options->credits,
+            .known = options->known_keys,
             .shards = options->shards,
             .threads = options->threads ? options->threads : 1,
             .outbox = options->outbox,

@@ -227,7 +227,7 @@ struct way *queue_broker_way(struct queue *queue)
 static enum err make_parts(struct queue_broker *broker)
 {
     const struct queue_broker_options *options = &broker->options;
-    enum err failed = recent_new(RECENT_EVENTS_MAX, &broker->recent);
+    enum err failed = recent_new(RECENT_EVENTS_MAX, options->known, &broker->recent);
     if (!failed)
         failed = outbox_new(
             &(struct outbox_options){

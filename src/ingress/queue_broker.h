@@ -29,6 +29,7 @@ struct queue_broker_options {
     struct way_options way;
     struct journal *const *journals; /* by shard; must outlive it, as the credits */
     struct credit *credits;
+    struct known_keys *known; /* of all ingress threads; must outlive it */
     unsigned shards, threads;
     bool outbox;
 };

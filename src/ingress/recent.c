@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingress/recent.h"
 
-#include "model/money.h"
-
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,27 +10,21 @@
 _Static_assert(TEXT_BYTES_MAX <= UINT8_MAX && 2 * NAME_BYTES_MAX + EVENT_TYPE_BYTES_MAX <= TEXT_BYTES_MAX,
     "names fit, and their lengths");
 
-/* Equal bytes are equal money. */
-struct money_value {
-    unsigned char amount_len, currency_len; /* 0: none */
-    char amount[AMOUNT_TEXT_BYTES];         /* canonical */
-    char currency[CURRENCY_BYTES];
-};
-
 struct recent_event {
     struct recent_event *next_by_key, *next_by_id;
-    struct list in_order; /* durable ones in the order in which they became so; free ones */
-    struct list waiting;  /* of struct queue_entry; pending ones only */
-    struct ledger_key key;
-    struct event_id id; /* of the first, as far as is known */
-    bool has_key, durable, by_id;
+    struct list in_order;  /* durable ones in the order in which they became so; free ones */
+    struct list waiting;   /* of struct queue_entry; pending ones only */
+    struct ledger_key key; /* found by it while pending */
+    struct event_id id;    /* of the first, as far as is known */
+    bool has_key, durable, by_key, by_id;
     unsigned char partner_len, account_len, type_len, key_len;
-    struct money_value money;
+    struct known_money money;
     char texts[TEXT_BYTES_MAX];
     int64_t accepted_us;
 };
 
 struct recent {
+    struct known_keys *known;
     struct recent_event *events;
     unsigned events_max, events_used; /* the latter have been in use at some time */
     struct recent_event **by_key, **by_id;
@@ -94,34 +86,19 @@ static void add_by_key(struct recent *recent, struct recent_event *event)
 {
     struct recent_event **bucket = key_bucket(recent, &event->key);
     event->next_by_key = *bucket;
+    event->by_key = true;
     *bucket = event;
 }
 
 static void remove_by_key(struct recent *recent, struct recent_event *event)
 {
-    if (!event->has_key)
+    if (!event->by_key)
         return;
     struct recent_event **at = key_bucket(recent, &event->key);
     while (*at != event)
         at = &(*at)->next_by_key;
     *at = event->next_by_key;
-}
-
-static void set_money(struct money_value *money, const struct event_parts *parts)
-{
-    memset(money, 0, sizeof *money);
-    if (parts->amount.len)
-        money->amount_len = (unsigned char)money_canonical(parts->amount, money->amount);
-    money->currency_len = (unsigned char)parts->currency.len;
-    if (parts->currency.len)
-        memcpy(money->currency, parts->currency.data, parts->currency.len);
-}
-
-static bool is_same_money(const struct recent_event *first, const struct event_parts *parts)
-{
-    struct money_value money;
-    set_money(&money, parts);
-    return memcmp(&money, &first->money, sizeof money) == 0;
+    event->by_key = false;
 }
 
 static unsigned char add_text(char *texts, size_t *len, struct slice text)
@@ -180,27 +157,35 @@ static struct recent_event *remember(struct recent *recent, const struct journal
     if (!event->has_key)
         return event;
     event->key = append->ledger_key;
-    set_money(&event->money, parts);
+    known_money_of(parts, &event->money);
     add_by_key(recent, event);
     return event;
+}
+
+static bool is_same_money(const struct known_money *first, const struct event_parts *parts)
+{
+    struct known_money money;
+    known_money_of(parts, &money);
+    return known_money_equal(first, &money);
 }
 
 enum recent_finding recent_enter(struct recent *recent, struct queue_entry *entry)
 {
     struct journal_append *append = &entry->append;
     const struct event_parts *parts = &append->event->parts;
-    struct recent_event *first = parts->key.len ? find_key(recent, &append->ledger_key) : NULL;
+    struct known_event first;
+    struct recent_event *pending = parts->key.len ? find_key(recent, &append->ledger_key) : NULL;
     entry->recent = NULL;
-    if (!first) {
+    if (pending) {
+        list_add_tail(&pending->waiting, &entry->in_list);
+        return RECENT_WAITS;
+    }
+    if (!parts->key.len || !known_keys_find(recent->known, &append->ledger_key, &first)) {
         entry->recent = remember(recent, append);
         return RECENT_NEW;
     }
-    if (!first->durable) {
-        list_add_tail(&first->waiting, &entry->in_list);
-        return RECENT_WAITS;
-    }
-    append->ret_id = first->id;
-    return is_same_money(first, parts) ? RECENT_DUPLICATE : RECENT_CONFLICT;
+    append->ret_id = first.id;
+    return is_same_money(&first.money, parts) ? RECENT_DUPLICATE : RECENT_CONFLICT;
 }
 
 /* What one that waited is told, once its first one has ended with `result`. */
@@ -211,7 +196,7 @@ static enum err judge(const struct recent_event *first, enum err result, struct 
     if (result != OK && result != ERR_EXISTS)
         return result;
     waiting->append.ret_id = first->id;
-    return is_same_money(first, &waiting->append.event->parts) ? ERR_EXISTS : ERR_CONFLICT;
+    return is_same_money(&first->money, &waiting->append.event->parts) ? ERR_EXISTS : ERR_CONFLICT;
 }
 
 void recent_end(struct recent *recent, struct queue_entry *entry, enum err result, struct list *ret_waiting)
@@ -231,6 +216,9 @@ void recent_end(struct recent *recent, struct queue_entry *entry, enum err resul
         list_add_tail(ret_waiting, &each->in_list);
     }
     if (result == OK || result == ERR_EXISTS) {
+        remove_by_key(recent, event);
+        if (event->has_key)
+            known_keys_add(recent->known, &event->key, &(struct known_event){.id = event->id, .money = event->money});
         event->durable = true;
         list_add_tail(&recent->durable, &event->in_order);
     } else {
@@ -260,12 +248,13 @@ static size_t buckets_for(unsigned events)
     return buckets;
 }
 
-enum err recent_new(unsigned events_max, struct recent **ret_recent)
+enum err recent_new(unsigned events_max, struct known_keys *known, struct recent **ret_recent)
 {
     struct recent *recent = calloc(1, sizeof *recent);
     if (!recent)
         return ERR_NO_MEMORY;
     size_t buckets = buckets_for(events_max);
+    recent->known = known;
     recent->mask = buckets - 1;
     recent->events_max = events_max;
     recent->events = calloc(events_max, sizeof *recent->events);

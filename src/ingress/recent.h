@@ -6,26 +6,27 @@
  *   (enter) --> pending --durable--> durable --(oldest of RECENT_EVENTS_MAX, when another needs the place)--> forgotten
  *                  '------failed or a conflict--> forgotten
  *
- * A second one of a key waits for the first while that is pending, and is judged with its end. Money is compared as in
- * the ledger: the amount by value, and the currency.
+ * A second one of a key waits for the first while that is pending, and is judged with its end. The keys of durable ones
+ * are among the gateway's known keys (known_keys.h), whichever thread took them.
  *
  * Limits: RECENT_EVENTS_MAX places, made once (RECENT_EVENTS_MAX * 350 bytes, in use only as far as events have come).
  * Pending ones are never put out; when all are pending, a new one is let through unremembered.
  *
- * Owned by one ingress thread; another thread of the gateway knows nothing of it, and a duplicate that comes there is
+ * Owned by one ingress thread. A duplicate that comes to another one while the first is pending is let through, and
  * found later, by the ledger.
  */
 #ifndef PENSTOCK_INGRESS_RECENT_H
 #define PENSTOCK_INGRESS_RECENT_H
 
+#include "ingress/known_keys.h"
 #include "ingress/queue.h"
 
 #define RECENT_EVENTS_MAX 32768
 
 struct recent;
 
-/* `events_max` of RECENT_EVENTS_MAX but in tests. */
-enum err recent_new(unsigned events_max, struct recent **ret_recent) MUST_CHECK;
+/* `events_max` of RECENT_EVENTS_MAX but in tests. `known`, of all ingress threads, must outlive it. */
+enum err recent_new(unsigned events_max, struct known_keys *known, struct recent **ret_recent) MUST_CHECK;
 void recent_free(struct recent *recent); /* takes NULL */
 
 enum recent_finding {

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "ingress/ingress.h"
+#include "ingress/known_keys.h"
 #include "journal/journal_sqlite.h"
 #include "main/broker_setup.h"
 #include "main/leader.h"
@@ -34,6 +35,7 @@ struct gateway {
     struct journal *journals[SHARDS_MAX];
     struct journal_reader *reader;
     struct admin *admin;
+    struct known_keys *known_keys; /* of the ingress threads; NULL: no broker */
     struct ingress *ingresses[INGRESS_THREADS_MAX];
     unsigned ingress_threads;
     char ingress_url[64], admin_url[64];
@@ -390,6 +392,7 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, unsigned 
             .connector = gateway->connector,
             .broker = &gateway->broker,
             .broker_status = gateway->broker_status,
+            .known_keys = gateway->known_keys,
             .publish_window = (unsigned)config->broker_window,
             .confirm_timeout_us = config->broker_confirm_timeout_us,
             .outbox = !gateway->delivers,
@@ -407,11 +410,14 @@ static enum err start_ingress(struct gateway *gateway, struct buffer *complaints
     unsigned threads = config->ingress_threads ? (unsigned)config->ingress_threads : cores < 1 ? 1 : (unsigned)cores;
     if (threads > INGRESS_THREADS_MAX)
         threads = INGRESS_THREADS_MAX;
+    enum err failed = gateway->uses_broker ? known_keys_new(KNOWN_KEYS_MAX, &gateway->known_keys) : OK;
+    if (failed)
+        return complain(complaints, failed, "ingress");
     struct sockaddr_storage address;
     socklen_t len = 0;
     for (unsigned i = 0; i < threads; i++) {
         int fd = -1;
-        enum err failed = listen_on("ingress.listen", config->ingress_listen, &address, &len, &fd, complaints);
+        failed = listen_on("ingress.listen", config->ingress_listen, &address, &len, &fd, complaints);
         if (failed)
             return failed;
         failed = make_ingress(gateway, i, threads, fd);
@@ -422,7 +428,7 @@ static enum err start_ingress(struct gateway *gateway, struct buffer *complaints
     http_base_url(&address, gateway->ingress_url);
     /* All listeners are bound before the first one accepts: no connection goes to a socket that is given up again. */
     for (unsigned i = 0; i < threads; i++) {
-        enum err failed = ingress_start(gateway->ingresses[i]);
+        failed = ingress_start(gateway->ingresses[i]);
         if (failed)
             return complain(complaints, failed, "ingress");
     }
@@ -508,6 +514,7 @@ void gateway_stop(struct gateway *gateway, int64_t drain_us)
     accounts_stop(gateway->accounts);
     for (unsigned i = 0; i < INGRESS_THREADS_MAX; i++)
         ingress_free(gateway->ingresses[i]);
+    known_keys_free(gateway->known_keys);
     for (unsigned i = 0; i < shards; i++)
         delivery_shard_free(gateway->deliveries[i]);
     admin_free(gateway->admin);

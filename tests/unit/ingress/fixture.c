@@ -3,6 +3,7 @@
 
 #include "fake_broker.h"
 #include "ingress/ingress_internal.h"
+#include "ingress/known_keys.h"
 #include "journal/journal_sqlite.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
@@ -27,6 +28,7 @@ struct fake_journal {
 
 struct ingress *ingress;
 struct credit credits[TEST_SHARDS];
+static struct known_keys *known;
 const struct hash_seed seed = {{1, 2, 3}};
 
 static struct accounts *accounts;
@@ -167,7 +169,9 @@ static void start_ingress(const char *intake_partner)
         .class_rules = &class_rules_default};
     if (intake_partner) {
         fake_broker_begin();
+        cr_assert_eq(known_keys_new(64, &known), OK);
         options.connector = fake_connector();
+        options.known_keys = known;
         options.broker = &broker;
         options.publish_window = 4096;
         options.confirm_timeout_us = US_PER_SECOND;
@@ -257,6 +261,7 @@ void fixture_end(void)
     journal_reader_stop(reader);
     accounts_stop(accounts);
     ingress_free(ingress);
+    known_keys_free(known);
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", directory);
     cr_assert_eq(system(command), 0);

@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static struct known_keys *known;
 static struct recent *recent;
 static struct event_id_generator ids;
 
 static void begin_with(unsigned events_max)
 {
-    cr_assert_eq(recent_new(events_max, &recent), OK);
+    cr_assert_eq(known_keys_new(64, &known), OK);
+    cr_assert_eq(recent_new(events_max, known, &recent), OK);
 }
 
 static void begin(void)
@@ -23,6 +25,13 @@ static void begin(void)
 static void end(void)
 {
     recent_free(recent);
+    known_keys_free(known);
+}
+
+static void begin_again_with(unsigned events_max)
+{
+    end();
+    begin_with(events_max);
 }
 
 TestSuite(recent, .init = begin, .fini = end);
@@ -193,33 +202,74 @@ Test(recent, an_event_is_found_by_its_id_once_it_is_durable)
     }
 }
 
+static bool is_remembered(struct event_id id)
+{
+    struct queue_sight sight;
+    return recent_find(recent, &id, &sight);
+}
+
 Test(recent, the_oldest_durable_one_makes_room_and_pending_ones_stay)
 {
-    recent_free(recent);
-    begin_with(3);
+    begin_again_with(3);
+    struct list waiting;
     struct queue_entry *pending = enter("pending", "", "", RECENT_NEW);
-    end_alone(enter("a", "", "", RECENT_NEW), OK);
-    end_alone(enter("b", "", "", RECENT_NEW), OK);
-    end_alone(enter("c", "", "", RECENT_NEW), OK); /* in the place of a */
-    drop(enter("b", "", "", RECENT_DUPLICATE));
-    drop(enter("c", "", "", RECENT_DUPLICATE));
-    struct queue_entry *second = enter("a", "", "", RECENT_NEW), *third = enter("d", "", "", RECENT_NEW);
-    struct queue_entry *unremembered = enter("e", "", "", RECENT_NEW);
+    struct event_id a = end_first(enter("a", "", "", RECENT_NEW), OK, &waiting);
+    struct event_id b = end_first(enter("b", "", "", RECENT_NEW), OK, &waiting);
+    struct event_id c = end_first(enter("c", "", "", RECENT_NEW), OK, &waiting); /* in the place of a */
+    cr_assert(!is_remembered(a) && is_remembered(b) && is_remembered(c));
+    drop(enter("a", "", "", RECENT_DUPLICATE)); /* its key is known all the same */
+    struct queue_entry *second = enter("d", "", "", RECENT_NEW), *third = enter("e", "", "", RECENT_NEW);
+    cr_assert(!is_remembered(b) && !is_remembered(c));
+    struct queue_entry *unremembered = enter("f", "", "", RECENT_NEW);
     cr_assert_null(unremembered->recent);
     end_alone(unremembered, OK);
-    end_alone(enter("e", "", "", RECENT_NEW), OK); /* unremembered as well */
+    end_alone(enter("f", "", "", RECENT_NEW), OK); /* unremembered as well */
     enter("pending", "", "", RECENT_WAITS);
-    struct list waiting;
     struct event_id id = end_first(pending, OK, &waiting);
     expect_told(&waiting, ERR_EXISTS, &id);
     end_alone(second, OK);
     end_alone(third, OK);
 }
 
+Test(recent, what_another_thread_has_made_durable_is_judged_as_well)
+{
+    struct recent *own = recent, *other;
+    cr_assert_eq(recent_new(8, known, &other), OK);
+    struct list waiting;
+    struct event_id id = end_first(enter("k", "1.5", "EUR", RECENT_NEW), OK, &waiting);
+    recent = other;
+    struct queue_entry *again = enter("k", "1.50", "EUR", RECENT_DUPLICATE);
+    cr_assert_arr_eq(&again->append.ret_id, &id, sizeof id);
+    drop(again);
+    drop(enter("k", "2", "EUR", RECENT_CONFLICT));
+    drop(enter("k", "1.5", "EUR", RECENT_DUPLICATE));
+    recent = own;
+    recent_free(other);
+}
+
+/* Neither thread can know of the other's. Then the first to be durable is the first for both. */
+Test(recent, of_two_threads_with_one_key_under_way_the_first_durable_one_counts)
+{
+    struct recent *own = recent, *other;
+    cr_assert_eq(recent_new(8, known, &other), OK);
+    struct queue_entry *here = enter("k", "1", "EUR", RECENT_NEW);
+    recent = other;
+    struct queue_entry *there = enter("k", "2", "EUR", RECENT_NEW);
+    recent = own;
+    struct list waiting;
+    struct event_id first = end_first(here, OK, &waiting);
+    recent = other;
+    end_alone(there, OK);
+    struct queue_entry *again = enter("k", "1", "EUR", RECENT_DUPLICATE);
+    cr_assert_arr_eq(&again->append.ret_id, &first, sizeof first);
+    drop(again);
+    recent = own;
+    recent_free(other);
+}
+
 Test(recent, many_come_and_go)
 {
-    recent_free(recent);
-    begin_with(100);
+    begin_again_with(100);
     char key[16];
     for (unsigned i = 0; i < 10000; i++) {
         snprintf(key, sizeof key, "k-%u", i);
