@@ -70,12 +70,14 @@ bool admin_take_name(
 bool admin_take_limit(struct http_exchange *exchange, const struct admin_parameter *parameter, unsigned *ret_limit);
 
 /* Where a list goes on, as text. */
-#define ADMIN_CURSOR_RULE "must be the `next` of an answer to the same question"
 struct listing_cursor;
 bool admin_take_cursor(
     struct http_exchange *exchange, const struct admin_parameter *parameter, struct listing_cursor *ret_cursor);
 struct journal_page;
-json_t *admin_next(const struct journal_page *page); /* the cursor behind a page; null when it was the last */
+/* {name: items, "next": ...} of a page that was read, or what went wrong with it. Takes `items` over;
+ * NULL: no memory, or no good page. */
+void admin_answer_page(
+    struct http_exchange *exchange, const struct journal_page *page, const char *name, json_t *items);
 
 #define ADMIN_DAY_BYTES 11
 void admin_day_text(int64_t day, char ret_text[ADMIN_DAY_BYTES]); /* since 1970-01-01: 2026-01-31 */

@@ -32,22 +32,20 @@ static json_t *conflict_view(const struct listed_conflict *conflict)
     return view;
 }
 
+static json_t *items_view(const struct journal_list_conflicts *list)
+{
+    json_t *items = json_array();
+    for (unsigned i = 0; i < list->page.ret_count; i++)
+        json_array_append_new(items, conflict_view(&list->ret_conflicts[i]));
+    return items;
+}
+
 static void on_listed(struct journal_query *query, void *receiver)
 {
     struct wanted *wanted = CONTAINER_OF(query, struct wanted, list.page.query);
-    struct journal_list_conflicts *list = &wanted->list;
-    if (query->result == ERR_INVALID) {
-        admin_refuse_member(wanted->exchange, "cursor", ADMIN_CURSOR_RULE);
-    } else if (query->result) {
-        http_answer_problem(wanted->exchange, query->result, "The journals could not be read; ask again later.", NULL);
-    } else {
-        json_t *items = json_array();
-        for (unsigned i = 0; i < list->page.ret_count; i++)
-            json_array_append_new(items, conflict_view(&list->ret_conflicts[i]));
-        admin_answer_json(
-            wanted->exchange, 200, json_pack("{s:o, s:o}", "conflicts", items, "next", admin_next(&list->page)));
-    }
-    journal_list_conflicts_done(list);
+    admin_answer_page(
+        wanted->exchange, &wanted->list.page, "conflicts", query->result ? NULL : items_view(&wanted->list));
+    journal_list_conflicts_done(&wanted->list);
     free(wanted);
 }
 

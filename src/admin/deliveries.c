@@ -123,22 +123,19 @@ static json_t *listed_view(const struct admin *admin, const struct listed_delive
     return view;
 }
 
+static json_t *items_view(const struct wanted *wanted)
+{
+    json_t *items = json_array();
+    for (unsigned i = 0; i < wanted->list.page.ret_count; i++)
+        json_array_append_new(items, listed_view(wanted->admin, &wanted->list.ret_deliveries[i]));
+    return items;
+}
+
 static void on_listed(struct journal_query *query, void *receiver)
 {
     struct wanted *wanted = CONTAINER_OF(query, struct wanted, list.page.query);
-    struct journal_list *list = &wanted->list;
-    if (query->result == ERR_INVALID) {
-        admin_refuse_member(wanted->exchange, "cursor", ADMIN_CURSOR_RULE);
-    } else if (query->result) {
-        http_answer_problem(wanted->exchange, query->result, "The journals could not be read; ask again later.", NULL);
-    } else {
-        json_t *items = json_array();
-        for (unsigned i = 0; i < list->page.ret_count; i++)
-            json_array_append_new(items, listed_view(wanted->admin, &list->ret_deliveries[i]));
-        admin_answer_json(
-            wanted->exchange, 200, json_pack("{s:o, s:o}", "deliveries", items, "next", admin_next(&list->page)));
-    }
-    journal_list_done(list);
+    admin_answer_page(wanted->exchange, &wanted->list.page, "deliveries", query->result ? NULL : items_view(wanted));
+    journal_list_done(&wanted->list);
     free(wanted);
 }
 
@@ -167,8 +164,8 @@ static bool take_reason(
     if (!parameter->given)
         return true;
     if (!park_reason_from_name(parameter->value, &filter->reason))
-        admin_refuse_member(
-            exchange, parameter->name, "must be unrouted, disabled, gone, ambiguous, conflict, damaged or mismatch");
+        admin_refuse_member(exchange, parameter->name,
+            "must be unrouted, disabled, gone, ambiguous, conflict, damaged, mismatch, taken-over or doubtful");
     else if (filter->states && filter->states != 1u << DELIVERY_PARKED)
         admin_refuse_member(exchange, parameter->name, "goes with the state parked");
     else

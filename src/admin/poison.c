@@ -51,7 +51,7 @@ static json_t *poison_view(const struct listed_poison *poison)
     return view;
 }
 
-static json_t *page_view(const struct journal_list_poison *list)
+static json_t *items_view(const struct journal_list_poison *list)
 {
     json_t *items = json_array();
     for (unsigned i = 0; i < list->page.ret_count; i++) {
@@ -60,18 +60,13 @@ static json_t *page_view(const struct journal_list_poison *list)
             return NULL;
         }
     }
-    return json_pack("{s:o, s:o}", "poison", items, "next", admin_next(&list->page));
+    return items;
 }
 
 static void on_listed(struct journal_query *query, void *receiver)
 {
     struct wanted *wanted = CONTAINER_OF(query, struct wanted, list.page.query);
-    if (query->result == ERR_INVALID)
-        admin_refuse_member(wanted->exchange, "cursor", ADMIN_CURSOR_RULE);
-    else if (query->result)
-        http_answer_problem(wanted->exchange, query->result, "The journals could not be read; ask again later.", NULL);
-    else
-        admin_answer_json(wanted->exchange, 200, page_view(&wanted->list));
+    admin_answer_page(wanted->exchange, &wanted->list.page, "poison", query->result ? NULL : items_view(&wanted->list));
     journal_list_poison_done(&wanted->list);
     free(wanted);
 }

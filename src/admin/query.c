@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define CURSOR_RULE "must be the `next` of an answer to the same question"
 #define PARAMETER_NAME_BYTES 32
 
 /* Percent-encoding and '+' (application/x-www-form-urlencoded). False when it is broken, holds a NUL, or is too long.
@@ -129,7 +130,8 @@ bool admin_take_limit(struct http_exchange *exchange, const struct admin_paramet
 
 /* Cursors: numbers between dots. Nobody is to make anything of them but us. */
 
-json_t *admin_next(const struct journal_page *page)
+/* The cursor behind a page; null when it was the last. */
+static json_t *next_of(const struct journal_page *page)
 {
     const struct listing_cursor *cursor = &page->cursor;
     char text[96];
@@ -138,6 +140,20 @@ json_t *admin_next(const struct journal_page *page)
     snprintf(text, sizeof text, "%u.%u.%lld.%lld.%lld", cursor->shard, cursor->place, (long long)cursor->endpoint,
         (long long)cursor->key, (long long)cursor->id);
     return json_string(text);
+}
+
+void admin_answer_page(struct http_exchange *exchange, const struct journal_page *page, const char *name, json_t *items)
+{
+    enum err result = page->query.result;
+    if (result == OK) {
+        admin_answer_json(exchange, 200, json_pack("{s:o, s:o}", name, items, "next", next_of(page)));
+        return;
+    }
+    json_decref(items);
+    if (result == ERR_INVALID)
+        admin_refuse_member(exchange, "cursor", CURSOR_RULE);
+    else
+        http_answer_problem(exchange, result, "The journals could not be read; ask again later.", NULL);
 }
 
 static bool parse_cursor(const char *text, struct listing_cursor *ret_cursor)
@@ -167,6 +183,6 @@ bool admin_take_cursor(
 {
     if (!parameter->given || parse_cursor(parameter->value, ret_cursor))
         return true;
-    admin_refuse_member(exchange, parameter->name, ADMIN_CURSOR_RULE);
+    admin_refuse_member(exchange, parameter->name, CURSOR_RULE);
     return false;
 }
