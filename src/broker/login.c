@@ -6,6 +6,7 @@
 
 #include <amqp_tcp_socket.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/crypto.h>
@@ -154,19 +155,55 @@ static amqp_rpc_reply_t send_login(
         credentials->user, credentials->password);
 }
 
+/* What is left of a TLS connection that the library has closed: enough to read what the broker said last. */
+struct last_words {
+    SSL *ssl; /* a reference; NULL: none */
+    int fd;   /* of the same socket; -1: none */
+};
+
+static struct last_words keep_last_words(const struct broker_link *link)
+{
+    struct last_words words = {.fd = -1};
+    if (!link->ssl)
+        return words;
+    words.fd = fcntl(link->fd, F_DUPFD_CLOEXEC, 0);
+    if (words.fd >= 0 && SSL_up_ref(link->ssl))
+        words.ssl = link->ssl;
+    return words;
+}
+
+/* Since TLS 1.3 a broker that wants another certificate says so only behind the handshake, and closes: our write may
+ * have failed by that before its alert was read. (The socket doesn't block.) */
+static void explain_tls(const struct last_words *words, char ret_detail[BROKER_DETAIL_BYTES])
+{
+    char unused;
+    if (!broker_tls_reason() && words->ssl && SSL_set_rfd(words->ssl, words->fd))
+        (void)SSL_read(words->ssl, &unused, sizeof unused);
+    if (broker_tls_reason())
+        snprintf(ret_detail, BROKER_DETAIL_BYTES, "TLS: %s", broker_tls_reason());
+}
+
+static void drop_last_words(const struct last_words *words)
+{
+    SSL_free(words->ssl);
+    if (words->fd >= 0)
+        close(words->fd);
+}
+
 static enum err log_in(const struct broker_login *login, struct broker_link *link, char ret_detail[BROKER_DETAIL_BYTES])
 {
     struct credentials credentials;
     enum err failed = read_credentials(login->options->credentials_file, &credentials, ret_detail);
     if (!failed) {
+        struct last_words words = keep_last_words(link);
         amqp_set_handshake_timeout(link->connection, &(struct timeval){.tv_sec = HANDSHAKE_S_MAX});
         amqp_set_rpc_timeout(link->connection, &(struct timeval){.tv_sec = ANSWER_S_MAX});
         amqp_rpc_reply_t reply = send_login(login, link, &credentials);
         failed = broker_reply_judge(&reply, "login", ret_detail);
+        if (failed == ERR_TLS)
+            explain_tls(&words, ret_detail);
+        drop_last_words(&words);
     }
-    /* Since TLS 1.3 a broker that wants another certificate says so only now. */
-    if (failed == ERR_TLS && broker_tls_reason())
-        snprintf(ret_detail, BROKER_DETAIL_BYTES, "TLS: %s", broker_tls_reason());
     OPENSSL_cleanse(&credentials, sizeof credentials);
     if (failed)
         return failed;

@@ -132,9 +132,11 @@ static enum err complain_of_broker(const struct connector_request *request, enum
     buffer_add_format(complaints, "the broker can't be asked who owns delivery: %s\n", request->ret_detail);
     if (is_refusal(error))
         return error;
-    buffer_add_string(complaints,
+    buffer_add_format(complaints,
         "The first start of a delivering gateway, and a take-over, need the broker; later starts go on without it. "
-        "Start it, or correct broker.addresses.\n");
+        "Start it, or correct %s.\n",
+        error == ERR_TLS ? "broker.ca_file, broker.certificate_file, broker.key_file or broker.addresses"
+                         : "broker.addresses");
     return ERR_UNAVAILABLE;
 }
 
