@@ -68,9 +68,9 @@ class Between:
     def look(self, gateway):
         """Adds up what the gateway counts: a gateway that was started again begins at zero."""
         found = {name: value for name, value in gateway.metrics().items() if COUNTED.match(name)}
+        before = {} if any(found.get(name, 0) < value for name, value in self._latest.items()) else self._latest
         for name, value in found.items():
-            before = self._latest.get(name, 0)
-            self.counts[name] = self.counts.get(name, 0) + (value - before if value >= before else value)
+            self.counts[name] = self.counts.get(name, 0) + value - before.get(name, 0)
         self._latest = found
 
     def through(self):
@@ -82,7 +82,7 @@ class Between:
         buckets = [(float(re.search('le="(.*)"', name)[1].replace("+Inf", "inf")), value) for name, value in self.counts.items() if TURNS in name]
         count = max((value for _, value in buckets), default=0)
         within = max((value for bound, value in buckets if bound <= LONG_TURN_SECONDS), default=0)
-        return count, count - within, min((bound for bound, value in buckets if value == count), default=0)
+        return count, count - within, min((bound for bound, value in buckets if value == count), default=0) if count else 0
 
     def describe(self):
         def count(name, result=None):

@@ -70,6 +70,8 @@ class Plan:
                 raise PlanWrong(f"{where} {fault['do']}: \"{key}\" is missing")
         if fault.get("what", "gateway") not in ("gateway", "sink", "broker"):
             raise PlanWrong(f"{where} {fault['do']}: what = \"{fault['what']}\" is none of gateway, sink, broker")
+        if fault["do"] == "alarm" and fault["what"] != "broker":
+            raise PlanWrong(f"{where} alarm: only the broker has one (what = \"broker\")")
         if fault.get("what") == "broker" and self.queue != "rabbitmq":
             raise PlanWrong(f"{where} {fault['do']}: this plan has no broker (queue = \"rabbitmq\")")
         for key in ("at", "for"):

@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <resolv.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,7 +178,7 @@ static struct last_words keep_last_words(const struct broker_link *link)
 static void explain_tls(const struct last_words *words, char ret_detail[BROKER_DETAIL_BYTES])
 {
     char unused;
-    if (!broker_tls_reason() && words->ssl && SSL_set_rfd(words->ssl, words->fd))
+    if (!broker_tls_reason() && words->ssl && SSL_set_fd(words->ssl, words->fd))
         (void)SSL_read(words->ssl, &unused, sizeof unused);
     if (broker_tls_reason())
         snprintf(ret_detail, BROKER_DETAIL_BYTES, "TLS: %s", broker_tls_reason());
@@ -186,6 +187,7 @@ static void explain_tls(const struct last_words *words, char ret_detail[BROKER_D
 static void drop_last_words(const struct last_words *words)
 {
     SSL_free(words->ssl);
+    ERR_clear_error();
     if (words->fd >= 0)
         close(words->fd);
 }

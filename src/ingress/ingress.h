@@ -50,7 +50,7 @@ struct ingress_options {
     struct broker_connector *connector;
     const struct broker_options *broker;
     struct broker_status *broker_status; /* may be NULL */
-    struct known_keys *known_keys;       /* of all ingress threads */
+    struct known_keys *known_keys;       /* of all ingress threads; NULL without a connector */
     unsigned publish_window;
     int64_t confirm_timeout_us;
     bool outbox;                      /* this gateway doesn't deliver: the direct way ends in the outbox */

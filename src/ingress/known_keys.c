@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A set-associative table: the key's head (it is a SHA-256's) names the set, and a lock is shared by the sets whose
- * numbers end alike. A set is filled in a circle, so the place that comes next is the oldest one's.
+ * numbers end alike.
  */
 #include "ingress/known_keys.h"
 
@@ -13,13 +13,17 @@
 #define WAYS 8
 #define LOCKS 256 /* a power of two; more than threads by far, so that hardly two meet */
 
+enum place { PLACE_FREE, PLACE_PENDING, PLACE_DURABLE };
+
 struct known_key {
     struct ledger_key key;
     struct known_event first;
+    unsigned char place; /* enum place */
+    uint32_t age;        /* of the set's clock; it may wrap around */
 };
 
 struct key_set {
-    unsigned count, oldest;
+    uint32_t clock;
     struct known_key keys[WAYS];
 };
 
@@ -60,36 +64,62 @@ static void unlock_set(struct known_keys *keys, const struct key_set *set)
 
 static struct known_key *find(struct key_set *set, const struct ledger_key *key)
 {
-    for (unsigned i = 0; i < set->count; i++)
-        if (memcmp(&set->keys[i].key, key, sizeof *key) == 0)
+    for (unsigned i = 0; i < WAYS; i++)
+        if (set->keys[i].place != PLACE_FREE && memcmp(&set->keys[i].key, key, sizeof *key) == 0)
             return &set->keys[i];
     return NULL;
 }
 
-bool known_keys_find(struct known_keys *keys, const struct ledger_key *key, struct known_event *ret_first)
+/* A free place, or that of the oldest durable one; NULL when all are pending. */
+static struct known_key *find_place(struct key_set *set)
+{
+    struct known_key *oldest = NULL;
+    for (unsigned i = 0; i < WAYS; i++) {
+        struct known_key *each = &set->keys[i];
+        if (each->place == PLACE_FREE)
+            return each;
+        if (each->place == PLACE_DURABLE && (!oldest || set->clock - each->age > set->clock - oldest->age))
+            oldest = each;
+    }
+    return oldest;
+}
+
+static enum known enter(
+    struct key_set *set, const struct ledger_key *key, const struct known_event *event, struct known_event *ret_first)
+{
+    struct known_key *known = find(set, key);
+    if (known && known->place == PLACE_PENDING)
+        return KNOWN_PENDING;
+    if (known) {
+        *ret_first = known->first;
+        return KNOWN_DURABLE;
+    }
+    struct known_key *place = find_place(set);
+    if (!place)
+        return KNOWN_NO_PLACE;
+    *place = (struct known_key){.key = *key, .first = *event, .place = PLACE_PENDING, .age = set->clock++};
+    return KNOWN_NEW;
+}
+
+enum known known_keys_enter(struct known_keys *keys, const struct ledger_key *key, const struct known_event *event,
+    struct known_event *ret_first)
 {
     struct key_set *set = lock_set(keys, key);
-    const struct known_key *found = find(set, key);
-    if (found)
-        *ret_first = found->first;
+    enum known known = enter(set, key, event, ret_first);
     unlock_set(keys, set);
-    return found;
+    return known;
 }
 
-static struct known_key *take_place(struct key_set *set)
-{
-    if (set->count < WAYS)
-        return &set->keys[set->count++];
-    struct known_key *place = &set->keys[set->oldest];
-    set->oldest = (set->oldest + 1) % WAYS;
-    return place;
-}
-
-void known_keys_add(struct known_keys *keys, const struct ledger_key *key, const struct known_event *first)
+void known_keys_end(
+    struct known_keys *keys, const struct ledger_key *key, const struct event_id *id, const struct known_event *first)
 {
     struct key_set *set = lock_set(keys, key);
-    if (!find(set, key))
-        *take_place(set) = (struct known_key){.key = *key, .first = *first};
+    struct known_key *known = find(set, key);
+    if (known && known->place == PLACE_PENDING && memcmp(&known->first.id, id, sizeof *id) == 0) {
+        known->place = first ? PLACE_DURABLE : PLACE_FREE;
+        if (first)
+            known->first = *first;
+    }
     unlock_set(keys, set);
 }
 

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keys that this gateway has made durable lately, each with its first event and that one's money: what all ingress
- * threads judge by (recent.h), so that it doesn't matter to which of them a second one comes.
+ * The keys that this gateway has under way or has made durable lately, each with its first event and that one's money:
+ * what all ingress threads judge by (recent.h), so that it doesn't matter to which of them a second one comes.
  *
- * The first event of a key stays until the key is forgotten. Two threads that have one of a key under way at the same
- * time don't know of each other: the first to become durable is the first here, and the ledger has the last word.
+ *   (enter) --> pending --end, durable--> durable --(the oldest of a full set, when another needs the place)-->
+ * forgotten
+ *                  '------end, it failed--> forgotten
  *
- * Limits: `keys_max`, in sets of 8; where a set is full, its oldest key goes. Every function from any thread.
+ * Limits: `keys_max`, in sets of 8, so that some durable keys go when half as many others have come. Pending ones are
+ * never put out. A lock is held for the 8 comparisons of one set, and hardly ever by two at a time.
+ *
+ * All but _new and _free from any thread.
  */
 #ifndef PENSTOCK_INGRESS_KNOWN_KEYS_H
 #define PENSTOCK_INGRESS_KNOWN_KEYS_H
@@ -15,7 +19,7 @@
 #include "model/dedupe.h"
 #include "model/event.h"
 
-#define KNOWN_KEYS_MAX 65536 /* of a gateway: about 6 MiB */
+#define KNOWN_KEYS_PER_THREAD 65536 /* about 5 MiB */
 
 struct known_keys;
 
@@ -35,12 +39,24 @@ struct known_event {
     struct known_money money;
 };
 
-/* `keys_max` of KNOWN_KEYS_MAX but in tests. */
 enum err known_keys_new(unsigned keys_max, struct known_keys **ret_keys) MUST_CHECK;
 void known_keys_free(struct known_keys *keys); /* takes NULL */
 
-bool known_keys_find(struct known_keys *keys, const struct ledger_key *key, struct known_event *ret_first);
-/* Of one that is durable. A first one that is there already stays. */
-void known_keys_add(struct known_keys *keys, const struct ledger_key *key, const struct known_event *first);
+enum known {
+    KNOWN_NEW,     /* it is pending from now on, until known_keys_end */
+    KNOWN_PENDING, /* another one of this key is; nothing was changed */
+    KNOWN_DURABLE, /* *ret_first is its first one */
+    KNOWN_NO_PLACE /* new, and unremembered: its set is full of pending ones */
+};
+
+enum known known_keys_enter(struct known_keys *keys, const struct ledger_key *key, const struct known_event *event,
+    struct known_event *ret_first);
+
+/*
+ * The end of the event `id`: durable with `first` (itself, or the older one that the journal knows), or forgotten
+ * (NULL). One that isn't pending here changes nothing.
+ */
+void known_keys_end(
+    struct known_keys *keys, const struct ledger_key *key, const struct event_id *id, const struct known_event *first);
 
 #endif

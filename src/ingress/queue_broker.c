@@ -18,6 +18,7 @@ struct queue_broker {
     struct recent *recent;
     struct outbox *outbox;
     struct list unconfirmed; /* of struct queue_entry, in the order of publishing */
+    struct list elsewhere;   /* of struct queue_entry: another thread has one of their key under way */
     int64_t now_us;          /* of the last tick */
     int64_t confirmed_us;    /* about when the broker last confirmed something */
     int64_t conflict_said_us;
@@ -123,15 +124,16 @@ static void say_conflict(struct queue_broker *broker, const struct queue_entry *
         id, SLICE_ARGS(parts->partner), SLICE_ARGS(parts->account));
 }
 
-static void enqueue(struct queue *queue, struct queue_entry *entry, unsigned shard)
+static void enter(struct queue_broker *broker, struct queue_entry *entry)
 {
-    struct queue_broker *broker = CONTAINER_OF(queue, struct queue_broker, queue);
-    entry->queue = queue;
     switch (recent_enter(broker->recent, entry)) {
     case RECENT_NEW:
         send_entry(broker, entry);
         break;
     case RECENT_WAITS:
+        break;
+    case RECENT_ELSEWHERE:
+        list_add_tail(&broker->elsewhere, &entry->in_list);
         break;
     case RECENT_DUPLICATE:
         entry->on_durable(entry, ERR_EXISTS);
@@ -140,6 +142,24 @@ static void enqueue(struct queue *queue, struct queue_entry *entry, unsigned sha
         say_conflict(broker, entry);
         entry->on_durable(entry, ERR_CONFLICT);
         break;
+    }
+}
+
+static void enqueue(struct queue *queue, struct queue_entry *entry, unsigned shard)
+{
+    entry->queue = queue;
+    enter(CONTAINER_OF(queue, struct queue_broker, queue), entry);
+}
+
+/* The other thread's is over, or still under way: then they wait for another tick. */
+static void enter_again(struct queue_broker *broker)
+{
+    const struct list *last = broker->elsewhere.prev;
+    for (bool more = !list_is_empty(&broker->elsewhere); more;) {
+        struct list *node = broker->elsewhere.next;
+        more = node != last;
+        list_remove(node);
+        enter(broker, CONTAINER_OF(node, struct queue_entry, in_list));
     }
 }
 
@@ -186,6 +206,7 @@ static void tick(struct queue *queue, int64_t now_mono_us)
     broker->now_us = now_mono_us;
     way_tick(broker->way, now_mono_us, list_is_empty(&broker->unconfirmed));
     give_up_late(broker, now_mono_us);
+    enter_again(broker);
     outbox_tick(broker->outbox, now_mono_us);
 }
 
@@ -206,13 +227,15 @@ static void stop(struct queue *queue)
         way_forget(broker->way, &entry->publication);
         finish(broker, entry, ERR_SHUTTING_DOWN);
     }
+    for (struct queue_entry *entry; (entry = LIST_TAKE_FIRST(&broker->elsewhere, struct queue_entry, in_list));)
+        entry->on_durable(entry, ERR_SHUTTING_DOWN);
     way_stop(broker->way);
 }
 
 static void free_broker(struct queue *queue)
 {
     struct queue_broker *broker = CONTAINER_OF(queue, struct queue_broker, queue);
-    assert(list_is_empty(&broker->unconfirmed));
+    assert(list_is_empty(&broker->unconfirmed) && list_is_empty(&broker->elsewhere));
     way_free(broker->way);
     outbox_free(broker->outbox);
     recent_free(broker->recent);
@@ -254,6 +277,7 @@ enum err queue_broker_new(const struct queue_broker_options *options, struct que
     broker->now_us = broker->confirmed_us = clock_mono_us();
     broker->conflict_said_us = broker->now_us - US_PER_SECOND;
     list_init(&broker->unconfirmed);
+    list_init(&broker->elsewhere);
     enum err failed = make_parts(broker);
     if (failed) {
         free_broker(&broker->queue);

@@ -162,30 +162,37 @@ static struct recent_event *remember(struct recent *recent, const struct journal
     return event;
 }
 
-static bool is_same_money(const struct known_money *first, const struct event_parts *parts)
-{
-    struct known_money money;
-    known_money_of(parts, &money);
-    return known_money_equal(first, &money);
-}
-
 enum recent_finding recent_enter(struct recent *recent, struct queue_entry *entry)
 {
     struct journal_append *append = &entry->append;
     const struct event_parts *parts = &append->event->parts;
-    struct known_event first;
     struct recent_event *pending = parts->key.len ? find_key(recent, &append->ledger_key) : NULL;
     entry->recent = NULL;
     if (pending) {
         list_add_tail(&pending->waiting, &entry->in_list);
         return RECENT_WAITS;
     }
-    if (!parts->key.len || !known_keys_find(recent->known, &append->ledger_key, &first)) {
-        entry->recent = remember(recent, append);
-        return RECENT_NEW;
+    struct known_event own = {.id = parts->id}, first;
+    known_money_of(parts, &own.money);
+    switch (parts->key.len ? known_keys_enter(recent->known, &append->ledger_key, &own, &first) : KNOWN_NEW) {
+    case KNOWN_PENDING:
+        return RECENT_ELSEWHERE;
+    case KNOWN_DURABLE:
+        append->ret_id = first.id;
+        return known_money_equal(&first.money, &own.money) ? RECENT_DUPLICATE : RECENT_CONFLICT;
+    case KNOWN_NEW:
+    case KNOWN_NO_PLACE:
+        break;
     }
-    append->ret_id = first.id;
-    return is_same_money(&first.money, parts) ? RECENT_DUPLICATE : RECENT_CONFLICT;
+    entry->recent = remember(recent, append);
+    return RECENT_NEW;
+}
+
+static bool is_same_money(const struct known_money *first, const struct event_parts *parts)
+{
+    struct known_money money;
+    known_money_of(parts, &money);
+    return known_money_equal(first, &money);
 }
 
 /* What one that waited is told, once its first one has ended with `result`. */
@@ -199,10 +206,23 @@ static enum err judge(const struct recent_event *first, enum err result, struct 
     return is_same_money(&first->money, &waiting->append.event->parts) ? ERR_EXISTS : ERR_CONFLICT;
 }
 
+/* For the other threads; also when there was no place for it here. */
+static void end_key(struct recent *recent, const struct queue_entry *entry, enum err result)
+{
+    const struct event_parts *parts = &entry->append.event->parts;
+    struct known_event first = {.id = result == ERR_EXISTS ? entry->append.ret_id : parts->id};
+    if (!parts->key.len)
+        return;
+    known_money_of(parts, &first.money);
+    known_keys_end(
+        recent->known, &entry->append.ledger_key, &parts->id, result == OK || result == ERR_EXISTS ? &first : NULL);
+}
+
 void recent_end(struct recent *recent, struct queue_entry *entry, enum err result, struct list *ret_waiting)
 {
     struct recent_event *event = entry->recent;
     list_init(ret_waiting);
+    end_key(recent, entry, result);
     if (!event)
         return;
     assert(!event->durable);
@@ -217,8 +237,6 @@ void recent_end(struct recent *recent, struct queue_entry *entry, enum err resul
     }
     if (result == OK || result == ERR_EXISTS) {
         remove_by_key(recent, event);
-        if (event->has_key)
-            known_keys_add(recent->known, &event->key, &(struct known_event){.id = event->id, .money = event->money});
         event->durable = true;
         list_add_tail(&recent->durable, &event->in_order);
     } else {

@@ -410,7 +410,7 @@ static enum err start_ingress(struct gateway *gateway, struct buffer *complaints
     unsigned threads = config->ingress_threads ? (unsigned)config->ingress_threads : cores < 1 ? 1 : (unsigned)cores;
     if (threads > INGRESS_THREADS_MAX)
         threads = INGRESS_THREADS_MAX;
-    enum err failed = gateway->uses_broker ? known_keys_new(KNOWN_KEYS_MAX, &gateway->known_keys) : OK;
+    enum err failed = gateway->uses_broker ? known_keys_new(threads * KNOWN_KEYS_PER_THREAD, &gateway->known_keys) : OK;
     if (failed)
         return complain(complaints, failed, "ingress");
     struct sockaddr_storage address;

@@ -83,7 +83,7 @@
 #define HISTOGRAM_TABLE(X)                                                                                    \
     X(HISTOGRAM_ANSWER, "penstock_answer_seconds", "From the last byte of a partner's request to its answer") \
     X(HISTOGRAM_TURN, "penstock_ingress_turn_seconds",                                                        \
-        "What an ingress loop did between two waits, from its first callback on")                             \
+        "What an ingress loop did between two waits, from its first handler on")                              \
     X(HISTOGRAM_CONFIRM, "penstock_broker_confirm_seconds", "From a publish to the broker's confirm")         \
     X(HISTOGRAM_COMMIT, "penstock_journal_commit_seconds", "One commit, with its fsync")                      \
     X(HISTOGRAM_ATTEMPT, "penstock_attempt_seconds", "One HTTP request to a client deployment")               \

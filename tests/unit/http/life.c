@@ -78,7 +78,7 @@ Test(life, a_turn_that_takes_long_is_seen_in_the_metrics)
     fixture_call(&fixture, take_long);
     fixture_call(&fixture, fixture_do_nothing); /* the turn before is over */
     read_turns(&up_to_50_ms, &all);
-    cr_assert_eq(all - up_to_50_ms, before + 1);
+    cr_assert_geq(all - up_to_50_ms, before + 1);
     fixture_stop(&fixture);
 }
 

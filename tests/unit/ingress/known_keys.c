@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingress/known_keys.h"
 
-#include "runtime/thread.h"
-
 #include <criterion/criterion.h>
 #include <stdio.h>
-
-#define THREADS 3
-#define ROUNDS 20000
 
 static struct known_keys *keys;
 
@@ -42,18 +37,53 @@ static struct known_event event_of(unsigned number, const char *amount)
     return event;
 }
 
-Test(known_keys, the_first_of_a_key_stays)
+static struct known_event found;
+
+static enum known enter(unsigned key_number, unsigned event_number)
+{
+    struct ledger_key key = key_of(key_number);
+    struct known_event event = event_of(event_number, "1.50");
+    return known_keys_enter(keys, &key, &event, &found);
+}
+
+static void end_with(unsigned key_number, unsigned event_number, const struct known_event *first)
+{
+    struct ledger_key key = key_of(key_number);
+    struct known_event event = event_of(event_number, "1.50");
+    known_keys_end(keys, &key, &event.id, first);
+}
+
+Test(known_keys, a_key_is_pending_until_its_event_ends_and_then_that_one_s)
 {
     begin(64);
-    struct ledger_key key = key_of(1), another = key_of(2);
-    struct known_event first = event_of(1, "1.50"), second = event_of(2, "2"), found;
-    cr_assert_not(known_keys_find(keys, &key, &found));
-    known_keys_add(keys, &key, &first);
-    known_keys_add(keys, &key, &second);
-    cr_assert(known_keys_find(keys, &key, &found));
+    struct known_event first = event_of(1, "1.50");
+    cr_assert_eq(enter(1, 1), KNOWN_NEW);
+    cr_assert_eq(enter(1, 2), KNOWN_PENDING);
+    cr_assert_eq(enter(2, 3), KNOWN_NEW);
+    end_with(1, 2, &first); /* not the one that is pending */
+    cr_assert_eq(enter(1, 2), KNOWN_PENDING);
+    end_with(1, 1, &first);
+    cr_assert_eq(enter(1, 2), KNOWN_DURABLE);
     cr_assert_arr_eq(&found.id, &first.id, sizeof found.id);
     cr_assert(known_money_equal(&found.money, &first.money));
-    cr_assert_not(known_keys_find(keys, &another, &found));
+}
+
+Test(known_keys, an_event_that_fails_leaves_its_key_to_the_next)
+{
+    begin(64);
+    cr_assert_eq(enter(1, 1), KNOWN_NEW);
+    end_with(1, 1, NULL);
+    cr_assert_eq(enter(1, 2), KNOWN_NEW);
+}
+
+Test(known_keys, what_the_journal_knows_as_the_first_is_the_first)
+{
+    begin(64);
+    struct known_event older = event_of(7, "1.50");
+    cr_assert_eq(enter(1, 1), KNOWN_NEW);
+    end_with(1, 1, &older);
+    cr_assert_eq(enter(1, 2), KNOWN_DURABLE);
+    cr_assert_arr_eq(&found.id, &older.id, sizeof found.id);
 }
 
 Test(known_keys, money_is_equal_by_value_and_currency)
@@ -68,39 +98,28 @@ Test(known_keys, money_is_equal_by_value_and_currency)
     cr_assert_not(known_money_equal(&money, &other));
 }
 
-Test(known_keys, of_a_full_set_the_oldest_goes)
+Test(known_keys, of_a_full_set_the_oldest_durable_one_goes)
 {
-    begin(8); /* one set */
-    struct known_event found;
+    begin(8);                                 /* one set */
+    cr_assert_eq(enter(100, 100), KNOWN_NEW); /* stays pending */
     for (unsigned i = 0; i < 20; i++) {
-        struct ledger_key key = key_of(i);
-        known_keys_add(keys, &key, &(struct known_event){0});
-        for (unsigned each = 0; each <= i; each++) {
-            struct ledger_key earlier = key_of(each);
-            cr_assert_eq(known_keys_find(keys, &earlier, &found), each + 8 > i);
-        }
+        struct known_event event = event_of(i, "1.50");
+        cr_assert_eq(enter(i, i), KNOWN_NEW);
+        end_with(i, i, &event);
+        for (unsigned each = i < 6 ? 0 : i - 6; each <= i; each++)
+            cr_assert_eq(enter(each, 50), KNOWN_DURABLE);
     }
+    cr_assert_eq(enter(100, 101), KNOWN_PENDING);
+    cr_assert_eq(enter(0, 0), KNOWN_NEW);
 }
 
-static void work(void *context)
+Test(known_keys, a_set_full_of_pending_ones_has_no_place)
 {
-    const unsigned *thread = context;
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        struct ledger_key key = key_of(i % 500);
-        struct known_event own = event_of(i % 500, *thread % 2 ? "1" : "1.0"), found;
-        known_keys_add(keys, &key, &own);
-        if (known_keys_find(keys, &key, &found)) /* or the others have put it out */
-            cr_assert(memcmp(&found, &own, sizeof own) == 0);
-    }
-}
-
-Test(known_keys, threads_share_them)
-{
-    begin(256);
-    static const unsigned numbers[THREADS] = {0, 1, 2};
-    static struct thread threads[THREADS];
-    for (unsigned i = 0; i < THREADS; i++)
-        cr_assert_eq(thread_start(&threads[i], "keys", work, (void *)&numbers[i]), OK);
-    for (unsigned i = 0; i < THREADS; i++)
-        thread_join(&threads[i]);
+    begin(8);
+    for (unsigned i = 0; i < 8; i++)
+        cr_assert_eq(enter(i, i), KNOWN_NEW);
+    cr_assert_eq(enter(8, 8), KNOWN_NO_PLACE);
+    end_with(8, 8, &(struct known_event){0});
+    end_with(3, 3, NULL);
+    cr_assert_eq(enter(8, 9), KNOWN_NEW);
 }

@@ -61,6 +61,55 @@ Test(queue_broker, a_duplicate_waits_for_the_first_and_later_ones_are_answered_a
     cr_assert_eq(fake.published_count, 1);
 }
 
+static struct ledger_key key_k;
+static struct known_event of_another_thread;
+
+/* Another thread has "k" under way. */
+static void enter_k_elsewhere(void)
+{
+    struct known_event first;
+    memset(of_another_thread.id.bytes, 7, EVENT_ID_BYTES);
+    known_money_of(&(struct event_parts){.amount = SLICE_LITERAL("1"), .currency = SLICE_LITERAL("EUR")},
+        &of_another_thread.money);
+    dedupe_ledger_key(
+        SLICE_LITERAL("shop"), SLICE_LITERAL("acc_1"), SLICE_LITERAL("purchase"), SLICE_LITERAL("k"), &key_k);
+    cr_assert_eq(known_keys_enter(queue_known, &key_k, &of_another_thread, &first), KNOWN_NEW);
+}
+
+Test(queue_broker, what_another_thread_has_under_way_is_judged_with_its_end)
+{
+    enter_k_elsewhere();
+    struct sent *same = queue_send(0, "k", "1.0"), *conflict = queue_send(0, "k", "2");
+    queue_pass(later_us);
+    cr_assert_eq(same->told + conflict->told, 0);
+    known_keys_end(queue_known, &key_k, &of_another_thread.id, &of_another_thread);
+    queue_pass(later_us);
+    queue_expect(same, ERR_EXISTS);
+    queue_expect(conflict, ERR_CONFLICT);
+    cr_assert_arr_eq(&same->entry.append.ret_id, &of_another_thread.id, EVENT_ID_BYTES);
+    cr_assert_eq(fake.published_count, 0);
+}
+
+Test(queue_broker, what_failed_with_another_thread_goes_its_own_way)
+{
+    enter_k_elsewhere();
+    struct sent *first = queue_send(0, "k", "2"), *second = queue_send(0, "k", "2");
+    known_keys_end(queue_known, &key_k, &of_another_thread.id, NULL);
+    queue_pass(later_us);
+    cr_assert_eq(fake.published_count, 1);
+    fake_end(0, PUBLISHED);
+    queue_expect(first, OK);
+    queue_expect(second, ERR_EXISTS);
+}
+
+Test(queue_broker, what_waits_for_another_thread_at_the_end_is_told_so)
+{
+    enter_k_elsewhere();
+    struct sent *sent = queue_send(0, "k", "1");
+    queue_stop(queue);
+    queue_expect(sent, ERR_SHUTTING_DOWN);
+}
+
 Test(queue_broker, an_event_whose_confirm_is_late_takes_the_whole_window_to_the_journal)
 {
     struct sent *sent[10];

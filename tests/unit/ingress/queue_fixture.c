@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "queue_fixture.h"
 
-#include "ingress/known_keys.h"
 #include "runtime/log.h"
 #include "runtime/thread.h"
 
@@ -16,11 +15,11 @@ struct queue_journal {
 };
 
 struct queue *queue;
+struct known_keys *queue_known;
 
 static struct queue_journal fakes[QUEUE_SHARDS];
 static struct journal *journals[QUEUE_SHARDS];
 static struct credit credits[QUEUE_SHARDS];
-static struct known_keys *known;
 static struct mailbox mailbox;
 static struct broker_options broker = {.partitions = QUEUE_PARTITIONS};
 static struct broker_host host; /* the fake broker needs none */
@@ -53,7 +52,7 @@ void queue_fixture_begin(bool outbox, int64_t left)
         journals[i] = &fakes[i].journal;
         credits[i].bytes_max = 1 << 20;
     }
-    cr_assert_eq(known_keys_new(64, &known), OK);
+    cr_assert_eq(known_keys_new(64, &queue_known), OK);
     struct queue_broker_options options = {.way = {.host = &host,
                                                .connector = fake_connector(),
                                                .broker = &broker,
@@ -62,7 +61,7 @@ void queue_fixture_begin(bool outbox, int64_t left)
                                                .confirm_timeout_us = CONFIRM_TIMEOUT_US},
         .journals = journals,
         .credits = credits,
-        .known = known,
+        .known = queue_known,
         .shards = QUEUE_SHARDS,
         .threads = 1,
         .outbox = outbox};
@@ -81,7 +80,7 @@ void queue_fixture_end(void)
         fake_answer_dial(CONNECTOR_OPEN_PUBLISHER, ERR_SHUTTING_DOWN);
     queue_work();
     queue_free(queue);
-    known_keys_free(known);
+    known_keys_free(queue_known);
     mailbox_done(&mailbox);
     for (unsigned i = 0; i < sent_count; i++) {
         cr_assert_eq(all_sent[i]->told, 1, "event %u was told %u times", i, all_sent[i]->told);

@@ -7,6 +7,7 @@
 #include "fake_broker.h"
 
 #include "base/clock.h"
+#include "ingress/known_keys.h"
 #include "ingress/queue_broker.h"
 
 #include <criterion/criterion.h>
@@ -23,6 +24,7 @@ struct sent {
 };
 
 extern struct queue *queue;
+extern struct known_keys *queue_known; /* of all threads */
 
 /* `left` events are in the journals' outboxes from before. */
 void queue_fixture_begin(bool outbox, int64_t left);

@@ -223,7 +223,7 @@ Test(recent, the_oldest_durable_one_makes_room_and_pending_ones_stay)
     struct queue_entry *unremembered = enter("f", "", "", RECENT_NEW);
     cr_assert_null(unremembered->recent);
     end_alone(unremembered, OK);
-    end_alone(enter("f", "", "", RECENT_NEW), OK); /* unremembered as well */
+    drop(enter("f", "", "", RECENT_DUPLICATE)); /* its key is known all the same */
     enter("pending", "", "", RECENT_WAITS);
     struct event_id id = end_first(pending, OK, &waiting);
     expect_told(&waiting, ERR_EXISTS, &id);
@@ -247,23 +247,39 @@ Test(recent, what_another_thread_has_made_durable_is_judged_as_well)
     recent_free(other);
 }
 
-/* Neither thread can know of the other's. Then the first to be durable is the first for both. */
-Test(recent, of_two_threads_with_one_key_under_way_the_first_durable_one_counts)
+Test(recent, what_another_thread_has_under_way_comes_again_later)
 {
     struct recent *own = recent, *other;
     cr_assert_eq(recent_new(8, known, &other), OK);
     struct queue_entry *here = enter("k", "1", "EUR", RECENT_NEW);
     recent = other;
-    struct queue_entry *there = enter("k", "2", "EUR", RECENT_NEW);
+    struct queue_entry *same = enter("k", "1.0", "EUR", RECENT_ELSEWHERE);
+    struct queue_entry *conflict = enter("k", "2", "EUR", RECENT_ELSEWHERE);
     recent = own;
     struct list waiting;
     struct event_id first = end_first(here, OK, &waiting);
+    cr_assert_eq(recent_enter(other, same), RECENT_DUPLICATE);
+    cr_assert_arr_eq(&same->append.ret_id, &first, sizeof first);
+    cr_assert_eq(recent_enter(other, conflict), RECENT_CONFLICT);
+    drop(same);
+    drop(conflict);
+    recent_free(other);
+}
+
+Test(recent, what_fails_with_another_thread_is_new)
+{
+    struct recent *own = recent, *other;
+    cr_assert_eq(recent_new(8, known, &other), OK);
+    struct queue_entry *here = enter("k", "1", "EUR", RECENT_NEW);
+    recent = other;
+    struct queue_entry *there = enter("k", "2", "EUR", RECENT_ELSEWHERE);
+    recent = own;
+    end_alone(here, ERR_DISK);
+    cr_assert_eq(recent_enter(other, there), RECENT_NEW);
     recent = other;
     end_alone(there, OK);
-    struct queue_entry *again = enter("k", "1", "EUR", RECENT_DUPLICATE);
-    cr_assert_arr_eq(&again->append.ret_id, &first, sizeof first);
-    drop(again);
     recent = own;
+    drop(enter("k", "2", "EUR", RECENT_DUPLICATE));
     recent_free(other);
 }
 
