@@ -10,6 +10,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define ENTER_AGAIN_US (2 * US_PER_MS) /* at most so often, however many wait and are confirmed */
+
 struct queue_broker {
     struct queue queue;
     struct queue_broker_options options; /* immutable after init */
@@ -20,12 +22,14 @@ struct queue_broker {
     struct list unconfirmed; /* of struct queue_entry, in the order of publishing */
     struct list elsewhere;   /* of struct queue_entry: another thread has one of their key under way */
     int64_t now_us;          /* of the last tick */
-    int64_t confirmed_us;    /* about when the broker last confirmed something */
+    int64_t entered_again_us;
+    int64_t confirmed_us; /* about when the broker last confirmed something */
     int64_t conflict_said_us;
     bool stopped;
 };
 
 static void append(struct queue_broker *broker, struct queue_entry *entry);
+static void enter_again(struct queue_broker *broker);
 
 /* The end of an entry, and of those that waited for it. */
 static void finish(struct queue_broker *broker, struct queue_entry *entry, enum err result)
@@ -83,6 +87,8 @@ static void on_publish_end(struct publication *publication, enum publish_end end
     if (end == PUBLISHED) {
         broker->confirmed_us = broker->now_us;
         finish(broker, entry, OK);
+        if (!list_is_empty(&broker->elsewhere) && clock_mono_us() - broker->entered_again_us >= ENTER_AGAIN_US)
+            enter_again(broker);
         return;
     }
     way_on_refused(broker->way, event_id_partition(&publication->id), end);
@@ -151,11 +157,14 @@ static void enqueue(struct queue *queue, struct queue_entry *entry, unsigned sha
     enter(CONTAINER_OF(queue, struct queue_broker, queue), entry);
 }
 
-/* The other thread's is over, or still under way: then they wait for another tick. */
+/* The other thread's is over, or still under way: then they wait for another confirm or tick. */
 static void enter_again(struct queue_broker *broker)
 {
+    if (list_is_empty(&broker->elsewhere))
+        return;
+    broker->entered_again_us = clock_mono_us();
     const struct list *last = broker->elsewhere.prev;
-    for (bool more = !list_is_empty(&broker->elsewhere); more;) {
+    for (bool more = true; more;) {
         struct list *node = broker->elsewhere.next;
         more = node != last;
         list_remove(node);
