@@ -51,7 +51,7 @@ def say(capsys, what, bridge, sink, events):
     with capsys.disabled():
         print(f"\n{what}: accepted={len(events)} delivered={sum(event in count for event in events)} "
               f"duplicates={sum(times - 1 for times in count.values())} again={bridge.received('again'):.0f} "
-              f"taken_over={bridge.metric('penstock_broker_taken_over_total'):.0f} ", end="")
+              f"taken_over={bridge.metric('penstock_broker_taken_over_total'):.0f} longest_answer={bridge.longest_answer:.3f}s ", end="")
 
 
 def test_a_confirm_that_comes_late(own_broker, make_bridge, sink, capsys):

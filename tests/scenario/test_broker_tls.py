@@ -3,10 +3,10 @@
 get their 200s all the while."""
 import contextlib
 import json
-import subprocess
 
 import pytest
-from support.broker import Broker
+from support.broker import Broker, kill_under_load
+from support.certificates import Certificates
 from support.load import Load
 from support.ports import free_port
 from support.wait import wait_for
@@ -20,20 +20,11 @@ GOOD = {"open": ("localhost", "ca", None), "strict": ("127.0.0.1", "ca", "gatewa
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """A directory: `ca`, what it has signed, and `stranger`, which has signed itself."""
-    directory = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*arguments):
-        subprocess.run(["openssl", *map(str, arguments)], cwd=directory, check=True, capture_output=True)
-
-    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    for name in ("ca", "stranger"):
-        openssl("req", "-x509", *new_key, "-days", 2, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
+    made = Certificates(tmp_path_factory.mktemp("certificates"))
+    made.add_self_signed("stranger")
     for name, subject in {**NODES, "gateway": "DNS:gateway.test"}.items():
-        (directory / "extensions").write_text(f"subjectAltName={subject}\n")
-        openssl("req", *new_key, "-new", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", "request.pem")
-        openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", 2, "-extfile",
-                "extensions", "-out", f"{name}.pem")
-    return directory
+        made.add(name, subject)
+    return made.directory
 
 
 @pytest.fixture(scope="module")
@@ -129,14 +120,7 @@ def test_a_certificate_that_is_refused(own_broker, bridge, make_bridge, options_
 @pytest.mark.once
 def test_a_broker_that_is_killed_and_comes_back(own_broker, bridge, sink, capsys):
     with Load([bridge], sink, rate=RATE) as load:
-        load.more(200)
-        own_broker.kill9()
-        load.more(100)
-        own_broker.node.start()
-        bridge.wait_for_broker()
-        before = bridge.publishes("acked")
-        load.more(100)
-        assert bridge.publishes("acked") > before
+        kill_under_load(own_broker, bridge, load)
     check(load, capsys, "broker killed", own_broker, bridge)
 
 

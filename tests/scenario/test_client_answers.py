@@ -4,11 +4,11 @@ answers that are plain failures, and 410, stand in test_client_down.py; lost one
 import dataclasses
 import datetime
 import ssl
-import subprocess
 import time
 
 import pytest
 
+from support.certificates import Certificates
 from support.sink import Sink
 from support.wait import wait_for
 
@@ -179,21 +179,11 @@ def test_a_4xx_is_final_where_the_endpoint_says_so(make_gateway, sink):
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """{name: (certificate file, key file)}: `ca`, and what it has signed."""
-    directory = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*arguments):
-        subprocess.run(["openssl", *map(str, arguments)], cwd=directory, check=True, capture_output=True)
-
-    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    openssl("req", "-x509", *new_key, "-days", 2, "-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca.pem")
-    made = {"ca": (str(directory / "ca.pem"), None)}
-    for name, days, subject in (("good", 2, "IP:127.0.0.1"), ("expired", -1, "IP:127.0.0.1"), ("other", 2, "DNS:other.test")):
-        (directory / "extensions").write_text(f"subjectAltName={subject}\n")
-        openssl("req", *new_key, "-new", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", "request.pem")
-        openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", days, "-extfile",
-                "extensions", "-out", f"{name}.pem")
-        made[name] = (str(directory / f"{name}.pem"), str(directory / f"{name}.key"))
-    return made
+    made = Certificates(tmp_path_factory.mktemp("certificates"))
+    made.add("good", "IP:127.0.0.1")
+    made.add("expired", "IP:127.0.0.1", days=-1)
+    made.add("other", "DNS:other.test")
+    return {name: made.files(name) for name in ("ca", "good", "expired", "other")}
 
 
 @pytest.mark.parametrize("kind", ["purchase", "payout"])

@@ -41,6 +41,7 @@ class Bridge(Gateway):
         super().__init__(directory, environment)
         self.leader = leader
         self.flags = []
+        self.longest_answer = 0  # seconds, of what post() sent
         self.options = {**OPTIONS, "data.directory": str(self.data), "ingress.listen": f"127.0.0.1:{self.ports[0]}",
                         "admin.listen": f"127.0.0.1:{self.ports[1]}", "broker.addresses": [vhost.node.address], "broker.vhost": vhost.name}
         if leader:
@@ -118,6 +119,7 @@ class Bridge(Gateway):
         with self.partner() as partner:
             answer = partner.post("/v1/events", json=self.event(number, **fields))
         assert answer.status_code == 200, answer.text
+        self.longest_answer = max(self.longest_answer, answer.elapsed.total_seconds())
         return answer.json()
 
     def states(self, event):

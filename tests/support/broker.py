@@ -27,6 +27,18 @@ def restart(node):
     node.start()
 
 
+def kill_under_load(vhost, bridge, load):
+    """kill -9, and a new start: all is taken meanwhile, and goes through the broker again behind it."""
+    load.more(200)
+    vhost.kill9()
+    load.more(100)
+    vhost.node.start()
+    bridge.wait_for_broker()
+    before = bridge.publishes("acked")
+    load.more(100)
+    assert bridge.publishes("acked") > before
+
+
 def set_memory_alarm(node, on):
     node.ctl("set_vm_memory_high_watermark", "0.000001" if on else "0.4")
 

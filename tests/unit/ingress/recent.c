@@ -247,15 +247,20 @@ Test(recent, what_another_thread_has_made_durable_is_judged_as_well)
     recent_free(other);
 }
 
+static struct queue_entry *enter_in(struct recent *where, const char *amount, enum recent_finding finding)
+{
+    struct queue_entry *entry = entry_of("k", amount, "EUR");
+    cr_assert_eq(recent_enter(where, entry), finding);
+    return entry;
+}
+
 Test(recent, what_another_thread_has_under_way_comes_again_later)
 {
-    struct recent *own = recent, *other;
+    struct recent *other;
     cr_assert_eq(recent_new(8, known, &other), OK);
     struct queue_entry *here = enter("k", "1", "EUR", RECENT_NEW);
-    recent = other;
-    struct queue_entry *same = enter("k", "1.0", "EUR", RECENT_ELSEWHERE);
-    struct queue_entry *conflict = enter("k", "2", "EUR", RECENT_ELSEWHERE);
-    recent = own;
+    struct queue_entry *same = enter_in(other, "1.0", RECENT_ELSEWHERE);
+    struct queue_entry *conflict = enter_in(other, "2", RECENT_ELSEWHERE);
     struct list waiting;
     struct event_id first = end_first(here, OK, &waiting);
     cr_assert_eq(recent_enter(other, same), RECENT_DUPLICATE);
@@ -266,19 +271,16 @@ Test(recent, what_another_thread_has_under_way_comes_again_later)
     recent_free(other);
 }
 
-Test(recent, what_fails_with_another_thread_is_new)
+Test(recent, what_fails_here_is_new_with_another_thread)
 {
-    struct recent *own = recent, *other;
+    struct recent *other;
     cr_assert_eq(recent_new(8, known, &other), OK);
-    struct queue_entry *here = enter("k", "1", "EUR", RECENT_NEW);
-    recent = other;
-    struct queue_entry *there = enter("k", "2", "EUR", RECENT_ELSEWHERE);
-    recent = own;
+    struct queue_entry *here = enter("k", "1", "EUR", RECENT_NEW), *there = enter_in(other, "2", RECENT_ELSEWHERE);
     end_alone(here, ERR_DISK);
     cr_assert_eq(recent_enter(other, there), RECENT_NEW);
-    recent = other;
-    end_alone(there, OK);
-    recent = own;
+    struct list waiting;
+    recent_end(other, there, OK, &waiting);
+    drop(there);
     drop(enter("k", "2", "EUR", RECENT_DUPLICATE));
     recent_free(other);
 }
