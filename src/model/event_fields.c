@@ -32,7 +32,7 @@ enum field {
 static const struct slice field_names[FIELDS] = {SLICE_LITERAL("type"), SLICE_LITERAL("account"), SLICE_LITERAL("id"),
     SLICE_LITERAL("occurred_at"), SLICE_LITERAL("amount"), SLICE_LITERAL("currency")};
 
-enum value { VALUE_STRING, VALUE_NUMBER, VALUE_LITERAL, VALUE_OBJECT, VALUE_ARRAY };
+enum value { VALUE_STRING, VALUE_NUMBER, VALUE_NULL, VALUE_BOOLEAN, VALUE_OBJECT, VALUE_ARRAY };
 
 struct reader {
     struct event_fields *fields;
@@ -123,7 +123,9 @@ static void take_text(struct reader *reader, struct slice value)
 static void take_member(struct reader *reader, enum value value, struct slice text)
 {
     bool may_be_number = reader->current == FIELD_AMOUNT;
-    if (value == VALUE_STRING || (value == VALUE_NUMBER && may_be_number))
+    if (value == VALUE_NULL)
+        reader->seen &= ~(1u << reader->current); /* as if the field were absent */
+    else if (value == VALUE_STRING || (value == VALUE_NUMBER && may_be_number))
         take_text(reader, text);
     else
         complain(reader, reader->current, may_be_number ? "must be a string or a number" : "must be a string");
@@ -132,6 +134,8 @@ static void take_member(struct reader *reader, enum value value, struct slice te
 static void take_key(struct reader *reader, enum value value, struct slice text)
 {
     const char *problem = NULL;
+    if (value == VALUE_NULL)
+        return; /* as if it were absent */
     if (value != VALUE_STRING && value != VALUE_NUMBER)
         problem = "must be a string or a number, since it is the event's key";
     else if (!name_is_valid_key(text) || !STORE(reader->fields->pointed_key, text))
@@ -171,12 +175,12 @@ static int on_number(void *context, const char *text, size_t len)
 
 static int on_null(void *context)
 {
-    return on_value(context, VALUE_LITERAL, slice_of(NULL, 0));
+    return on_value(context, VALUE_NULL, slice_of(NULL, 0));
 }
 
 static int on_boolean(void *context, int value)
 {
-    return on_value(context, VALUE_LITERAL, slice_of(NULL, 0));
+    return on_value(context, VALUE_BOOLEAN, slice_of(NULL, 0));
 }
 
 static int on_start_map(void *context)

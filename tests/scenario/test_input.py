@@ -65,6 +65,10 @@ BODIES = [
     ("time_of_no_day", event(occurred_at="2026-02-29T12:00:00Z"), 422, ["/occurred_at"]),
     ("time_of_no_leap_second", event(occurred_at="2026-01-30T12:00:60Z"), 422, ["/occurred_at"]),
     ("no_currency", event(amount="1"), 422, ["/currency"]),
+    ("null_currency", event(amount="1", currency=None), 422, ["/currency"]),
+    ("account_null", event(account=None), 422, ["/account"]),
+    ("type_by_case", event(type="Purchase"), 422, ["/type"]),
+    ("null_id_for_money", event(type="payout", id=None), 422, ["/id"]),
     ("currency", event(amount="1", currency="euro"), 422, ["/currency"]),
     ("exponent", event(amount="1e3", currency="EUR"), 422, ["/amount"]),
     ("huge_exponent", b'{"type":"signup","account":"acc_demo","amount":1e9999,"currency":"EUR"}', 422, ["/amount"]),
@@ -86,6 +90,9 @@ GOOD = [
     ("negative", event(amount="-0.1", currency="EUR")),
     ("zero", event(amount="-0", currency="EUR")),
     ("number", event(amount=12.5, currency="EUR")),
+    ("nulls", event(id=None, occurred_at=None, amount=None, currency=None, data=None)),
+    ("null_amount", event(amount=None, currency="EUR")),
+    ("currency_alone", event(currency="EUR")),
     ("emoji", event(data="\U0001f600")),
 ]
 
