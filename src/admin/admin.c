@@ -11,6 +11,9 @@
 #define DRAIN_US (2 * US_PER_SECOND)
 #define CONNECTIONS_MAX 256
 
+/* What a request says of itself, and of who sends it. */
+static const char *const single_headers[] = {"authorization", "content-type", NULL};
+
 static const struct http_route routes[] = {
     {"GET", "/livez", admin_get_livez},
     {"GET", "/readyz", admin_get_readyz},
@@ -107,6 +110,7 @@ enum err admin_new(const struct admin_options *options, struct admin **ret_admin
         &(struct http_options){
             .listen_fd = options->listen_fd,
             .routes = routes,
+            .single = single_headers,
             .context = admin,
             .mailbox = mailbox_init(&admin->mailbox, admin) == OK ? &admin->mailbox : NULL,
             .on_tick = on_tick,

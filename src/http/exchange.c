@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "runtime/metrics.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static const char *reason_of(int status)
@@ -76,6 +77,25 @@ static const char *framing_doubt(h2o_req_t *req)
     return http_framing_doubt(slice_of(input->bytes, input->size), req->version < 0x101);
 }
 
+/* The name of a header that must be there once at most, and is there twice; NULL: none. */
+static const char *repeated_header(const struct http_server *server, const h2o_req_t *req)
+{
+    for (const char *const *name = server->options.single; name && *name; name++) {
+        size_t len = strlen(*name);
+        ssize_t found = h2o_find_header_by_str(&req->headers, *name, len, -1);
+        if (found >= 0 && h2o_find_header_by_str(&req->headers, *name, len, found) >= 0)
+            return *name;
+    }
+    return NULL;
+}
+
+static void answer_repeated(struct http_exchange *exchange, const char *name)
+{
+    char detail[96];
+    snprintf(detail, sizeof detail, "The %s header is there more than once: send it once.", name);
+    http_answer_problem(exchange, ERR_BAD_REQUEST, detail, NULL);
+}
+
 static void dispatch(struct http_server *server, struct http_exchange *exchange)
 {
     const struct http_route *route;
@@ -114,11 +134,13 @@ int http_exchange_on_request(h2o_handler_t *handler, h2o_req_t *req)
         http_answer_problem(exchange, ERR_SHUTTING_DOWN, NULL, NULL);
         return 0;
     }
-    const char *doubt = framing_doubt(req);
+    const char *doubt = framing_doubt(req), *repeated = repeated_header(server, req);
     if (doubt) {
         /* What follows may be the rest of this body: it must not be read as a request. */
         req->http1_is_persistent = 0;
         http_answer_problem(exchange, ERR_BAD_REQUEST, doubt, NULL);
+    } else if (repeated) {
+        answer_repeated(exchange, repeated);
     } else {
         http_server_go_online(server);
         dispatch(server, exchange);
@@ -160,7 +182,10 @@ struct slice http_header(const struct http_exchange *exchange, const char *lower
     if (strcmp(lower_case_name, "host") == 0) /* h2o takes it out of the list */
         return slice_from_iovec(req->authority);
     ssize_t found = h2o_find_header_by_str(&req->headers, lower_case_name, strlen(lower_case_name), -1);
-    return found < 0 ? slice_of(NULL, 0) : slice_from_iovec(req->headers.entries[found].value);
+    if (found < 0)
+        return slice_of(NULL, 0);
+    const h2o_iovec_t *value = &req->headers.entries[found].value;
+    return slice_of(value->base ? value->base : "", value->len);
 }
 
 struct slice http_body(const struct http_exchange *exchange)

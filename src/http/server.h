@@ -34,6 +34,8 @@ struct http_options {
     int listen_fd;                   /* owned by the server from http_server_new on, also when that fails */
     const struct http_route *routes; /* ends with a NULL method; must outlive the server */
     void *context;                   /* for the handlers */
+    const char *const *single;       /* lower-case header names, the last NULL; a request that has one of them twice is
+                                        answered with 400: who reads the first only may read the wrong one. May be NULL */
     struct mailbox *mailbox;         /* worked off on this loop; may be NULL */
     void (*on_tick)(void *context);  /* about every 100 ms on the server's thread, online for RCU; may be NULL */
     size_t body_bytes_max;           /* of routes that say nothing else; 413 beyond (see server.c) */
@@ -80,7 +82,8 @@ struct slice http_path(const struct http_exchange *exchange);  /* without the qu
 struct slice http_query(const struct http_exchange *exchange); /* behind '?', may be empty */
 /* The braces of the route, from 0 (at most 4). Not percent-decoded: our ids don't need it. */
 struct slice http_path_part(const struct http_exchange *exchange, unsigned index);
-/* The first of that name; empty when absent. h2o shows no content-length, transfer-encoding, expect and upgrade. */
+/* The first of that name; empty when absent (`data` is NULL then, and not with an empty header). h2o shows no
+ * content-length, transfer-encoding, expect and upgrade. */
 struct slice http_header(const struct http_exchange *exchange, const char *lower_case_name);
 struct slice http_body(const struct http_exchange *exchange);
 /* When the request was complete; valid until http_answer. */

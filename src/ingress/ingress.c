@@ -16,6 +16,10 @@ struct stop_order {
     int64_t drain_us;
 };
 
+/* What a request says of itself, and of who sends it. */
+static const char *const single_headers[] = {"authorization", "content-type", "content-encoding", "idempotency-key",
+    "webhook-id", "webhook-timestamp", "webhook-signature", NULL};
+
 static const struct http_route routes[] = {
     {"POST", "/v1/events", ingress_post_event},
     {"POST", "/v1/events/batch", ingress_post_batch, .body_bytes_max = BATCH_BYTES_MAX},
@@ -139,6 +143,7 @@ enum err ingress_new(const struct ingress_options *options, struct ingress **ret
         &(struct http_options){
             .listen_fd = options->listen_fd,
             .routes = routes,
+            .single = single_headers,
             .context = ingress,
             .mailbox = mailbox_init(&ingress->mailbox, ingress) == OK ? &ingress->mailbox : NULL,
             .on_tick = on_tick,

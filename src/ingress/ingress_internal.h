@@ -68,7 +68,7 @@ void awaited_expire(struct ingress *ingress, int64_t now_mono_us);
 struct submission {
     const struct partner *partner;
     struct slice body;
-    struct slice given_key;    /* goes before all that the body says; may be empty */
+    struct slice given_key;    /* goes before all that the body says; valid or empty */
     struct slice fallback_key; /* when nothing else gives one; valid or empty */
     struct slice traceparent;  /* taken if it is one */
 };
@@ -79,11 +79,20 @@ enum err ingress_accept(struct ingress *ingress, const struct submission *submis
 /* Hands an accepted entry to the queue; its on_durable answers. */
 void ingress_enqueue(struct ingress *ingress, struct queue_entry *entry);
 
+/*
+ * given_key.c: the Idempotency-Key header. The draft's form is a quoted string, many partners send the bare key:
+ * `"k"` and `k` are one key. `ret_key` stays empty without the header; it points into the header, or into `storage`.
+ */
+#define GIVEN_KEY_BYTES_MAX (2 * EVENT_KEY_BYTES_MAX + 2) /* of the header: quoted, each character escaped */
+enum err given_key_parse(struct slice header, char storage[GIVEN_KEY_BYTES_MAX], struct slice *ret_key,
+    struct refusal *ret_refusal) MUST_CHECK;
+
 /* result.c: what a partner is told, and the metrics count, of one event. */
 void result_count_refused(enum err error);
 void result_count(enum err result); /* of on_durable */
 bool result_is_good(enum err result);
-/* A good one as a JSON object: `head` ("{\"status\":") and behind it "accepted" or "duplicate", the id, the receipt. */
+/* A good one as a JSON object: `head` ("{\"status\":") and behind it "accepted" or "duplicate", the id, the receipt,
+ * and `warnings` (as a problem's `errors`) when it is a conversion without an amount. */
 void result_print(struct ingress *ingress, const struct journal_append *append, enum err result, const char *head,
     struct buffer *json);
 /* Any other. */

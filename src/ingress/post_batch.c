@@ -117,7 +117,7 @@ static enum err check_request(
             "Send the batch as content-type: application/x-ndjson (an event a line) or application/json (an array).");
     if (!media_is_plain(exchange))
         return refuse(ret_refusal, ERR_MEDIA_TYPE, "Send the body without content-encoding.");
-    if (http_header(exchange, "idempotency-key").len)
+    if (http_header(exchange, "idempotency-key").data)
         return refuse(ret_refusal, ERR_INVALID,
             "The Idempotency-Key header is for single events. Give each event of the batch its own id instead.");
     *ret_form = is_lines ? BATCH_LINES : BATCH_ARRAY;

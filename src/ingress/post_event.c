@@ -56,15 +56,20 @@ static enum err post_one(struct ingress *ingress, struct http_exchange *exchange
         return refuse(ret_refusal, ERR_MEDIA_TYPE, "Send the event as content-type: application/json.");
     if (!media_is_plain(exchange))
         return refuse(ret_refusal, ERR_MEDIA_TYPE, "Send the body without content-encoding.");
+    char storage[GIVEN_KEY_BYTES_MAX];
+    struct slice given_key = {0};
+    enum err failed = given_key_parse(http_header(exchange, "idempotency-key"), storage, &given_key, ret_refusal);
+    if (failed)
+        return failed;
     struct posted *posted = calloc(1, sizeof *posted);
     if (!posted)
         return refuse(ret_refusal, ERR_NO_MEMORY, "Send the event again later.");
     struct submission submission = {.partner = partner,
         .body = http_body(exchange),
-        .given_key = http_header(exchange, "idempotency-key"),
+        .given_key = given_key,
         .fallback_key = fallback_key,
         .traceparent = http_header(exchange, "traceparent")};
-    enum err failed = ingress_accept(ingress, &submission, &posted->entry.append, ret_refusal);
+    failed = ingress_accept(ingress, &submission, &posted->entry.append, ret_refusal);
     if (failed) {
         free(posted);
         return failed;

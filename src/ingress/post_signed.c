@@ -58,7 +58,7 @@ static enum err check_signature(struct ingress *ingress, const struct http_excha
     if (!request.id.len || !request.timestamp.len || !signatures.len)
         return refuse(ret_refusal, ERR_UNAUTHENTICATED,
             "Sign the request as Standard Webhooks says: webhook-id, webhook-timestamp and webhook-signature.");
-    if (http_header(exchange, "idempotency-key").len)
+    if (http_header(exchange, "idempotency-key").data)
         return refuse(ret_refusal, ERR_INVALID,
             "The Idempotency-Key header is not signed: whoever has seen this request could send it again with another. "
             "Leave it out; webhook-id is the key where the event has none.");

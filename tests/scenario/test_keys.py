@@ -2,6 +2,7 @@
 """P3, whose word the key is: the Idempotency-Key header, else where the partner's rule points, else the event's id."""
 import json
 
+import httpx
 import pytest
 
 POINTER = "/data/orders/0/no~1"
@@ -49,7 +50,12 @@ def test_the_order_of_precedence(gateway, partner):
     assert key_of(gateway, post(partner, without)) == "i-5"
 
 
-@pytest.mark.parametrize("value", ["null", "true", "{}", "[1]", '""', '"a\\n"', '"caf\\u00e9"', '" a"', "1" * 257])
+def test_null_is_no_key(gateway, partner):
+    set_rule(gateway, POINTER)
+    assert key_of(gateway, post(partner, body("i-1", "null"))) == "i-1", "as if nothing were there"
+
+
+@pytest.mark.parametrize("value", ["true", "{}", "[1]", '""', '"a\\n"', '"caf\\u00e9"', '" a"', "1" * 257])
 def test_what_the_rule_finds_must_be_a_key(gateway, partner, value):
     set_rule(gateway, POINTER)
     refused = post(partner, body("i-1", value))
@@ -67,3 +73,33 @@ def test_a_rule_counts_for_batches_and_goes_away(gateway, partner):
     assert [error["pointer"] for error in missing.json()["errors"]] == [POINTER], "where a key was to be"
     set_rule(gateway, "")
     assert key_of(gateway, post(partner, body("i-9", '"p-1"'))) == "i-9"
+
+
+def test_a_quoted_key_is_the_same_key(gateway, partner):
+    """The draft's form is a quoted string, most partners send the bare key."""
+    def posted(key):
+        return post(partner, body("i-1", "1"), **{"idempotency-key": key})
+    first = posted("k-1")
+    assert key_of(gateway, first) == "k-1"
+    again = posted('"k-1"')
+    assert (again.json()["status"], again.json()["event"]) == ("duplicate", first.json()["event"])
+    assert key_of(gateway, posted('"a \\"b\\" \\\\"')) == 'a "b" \\'
+    assert key_of(gateway, posted("x" * 256)) == "x" * 256
+    assert posted('"' + "x" * 256 + '"').json()["status"] == "duplicate"
+    for wrong in ('"k', '"k"x', '"k";a=1', '""', '"\\k"', '" k"', '"', "", "x" * 257, '"' + "x" * 257 + '"', '"' + '\\"' * 300 + '"'):
+        refused = posted(wrong)
+        assert refused.status_code == 422 and "Idempotency-Key" in refused.json()["detail"], (wrong, refused.text)
+
+
+@pytest.mark.parametrize("http2", [False, True])
+@pytest.mark.parametrize("name, values", [("idempotency-key", ("k-1", "k-2")), ("Idempotency-Key", ("k-1", "k-1")), ("authorization", (None, "Bearer pk_x")),
+                                          ("content-type", ("application/json", "text/plain")), ("content-encoding", ("identity", "gzip")),
+                                          ("webhook-id", ("a", "b"))])
+def test_a_header_that_counts_once_is_refused_twice(gateway, name, values, http2):
+    plain = {"authorization": f"Bearer {gateway.ready['api_key']}", "content-type": "application/json"}
+    twice = [header for header in plain.items() if header[0] != name] + [(name, value or plain[name]) for value in values]
+    with httpx.Client(base_url=gateway.ingress, http1=not http2, http2=http2, timeout=30, trust_env=False) as client:
+        refused = client.post("/v1/events", content=body("i-1", "1"), headers=twice)
+        assert refused.status_code == 400, refused.text
+        assert name.lower() in refused.json()["detail"]
+        assert client.post("/v1/events", content=body("i-1", "1"), headers=plain).status_code == 200, "the connection goes on"
