@@ -59,7 +59,7 @@ struct config {
     int64_t ingress_threads, ingress_connections_max;
     char admin_listen[256];
     char admin_token_file[4001];
-    struct type_list critical_types, optional_types, guarded_types;
+    struct type_list critical_types, optional_types, guarded_types, allowed_types;
     int64_t connect_timeout_us, answer_timeout_us, guarded_answer_timeout_us;
     struct retry_schedule retry_schedule;
     int64_t in_flight_per_endpoint, in_flight_per_shard, active_per_endpoint;

@@ -90,6 +90,9 @@
     X("events.guarded_types", TYPES, guarded_types, 0, 32, "[payout]", reload,                                         \
         "Types that are never sent twice by our doing: when it is unknown whether a client has got one, it is parked " \
         "for a person. They are critical as well.")                                                                    \
+    X("events.allowed_types", TYPES, allowed_types, 0, 32, "[]", reload,                                               \
+        "Types that are taken; others are refused (422). Empty: every type, but for one that differs from a type of "  \
+        "the lists above by upper and lower case only.")                                                               \
     X("delivery.connect_timeout", DURATION, connect_timeout_us, 1000, 60000000, "5s", reload,                          \
         "For name look-up, TCP and TLS together.")                                                                     \
     X("delivery.answer_timeout", DURATION, answer_timeout_us, 10000, 600000000, "30s", reload,                         \

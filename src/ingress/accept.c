@@ -6,13 +6,26 @@
 #include "model/event_fields.h"
 #include "model/name.h"
 
+#include <stdio.h>
+
+static enum err check_type(const struct ingress *ingress, struct slice type, struct refusal *ret_refusal)
+{
+    const char *meant = class_type_meant(&ingress->class_rules, type);
+    if (meant) {
+        char problem[64 + EVENT_TYPE_BYTES_MAX];
+        snprintf(problem, sizeof problem, "differs from \"%s\" by case only: types are case-sensitive", meant);
+        return refuse_field(ret_refusal, ERR_INVALID, "/type", problem);
+    }
+    if (!class_type_is_allowed(&ingress->class_rules, type))
+        return refuse_field(ret_refusal, ERR_INVALID, "/type", "is not a type that is taken here: ask for the list");
+    return OK;
+}
+
 /* The dedupe key (P3): the one that was given, else what the partner's rule points to, else the event's id, else the
  * fallback. Empty: the event is never a duplicate. */
 static enum err choose_key(const struct ingress *ingress, const struct submission *submission,
     const struct event_fields *fields, struct slice *ret_key, struct refusal *ret_refusal)
 {
-    if (submission->given_key.len && !name_is_valid_key(submission->given_key))
-        return refuse(ret_refusal, ERR_INVALID, "The Idempotency-Key header " KEY_RULE ".");
     const struct slice keys[] = {
         submission->given_key, FIELD_SLICE(fields->pointed_key), FIELD_SLICE(fields->id), submission->fallback_key};
     for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
@@ -69,7 +82,8 @@ static enum err make_event(struct ingress *ingress, const struct submission *sub
         .type = type,
         .key = key,
         .amount = FIELD_SLICE(fields->amount),
-        .currency = FIELD_SLICE(fields->currency),
+        /* A currency alone is no money: a template that always fills it in is not refused for it. */
+        .currency = fields->amount.len ? FIELD_SLICE(fields->currency) : (struct slice){0},
         .traceparent = name_is_valid_traceparent(submission->traceparent) ? submission->traceparent : (struct slice){0},
         .body = submission->body,
     };
@@ -91,6 +105,8 @@ enum err ingress_accept(struct ingress *ingress, const struct submission *submis
     struct slice key = {0};
     const struct account *account;
     enum err failed = event_fields_parse(&ingress->options.seed, submission->body, pointer, &fields, ret_refusal);
+    if (!failed)
+        failed = check_type(ingress, FIELD_SLICE(fields.type), ret_refusal);
     if (!failed)
         failed = choose_key(ingress, submission, &fields, &key, ret_refusal);
     if (!failed)

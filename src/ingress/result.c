@@ -31,7 +31,11 @@ void result_print(struct ingress *ingress, const struct journal_append *append, 
     event_id_format(event_id, id);
     receipt_make(ingress->receipt_mac, duplicate, &append->event->parts, event_id, receipt);
     buffer_add_format(
-        json, "%s\"%s\",\"event\":\"%s\",\"receipt\":\"%s\"}", head, duplicate ? "duplicate" : "accepted", id, receipt);
+        json, "%s\"%s\",\"event\":\"%s\",\"receipt\":\"%s\"", head, duplicate ? "duplicate" : "accepted", id, receipt);
+    if (append->event->parts.class == CLASS_CRITICAL && append->event->parts.amount.len == 0)
+        buffer_add_string(json,
+            ",\"warnings\":[{\"pointer\":\"/amount\",\"detail\":\"is absent: this conversion counts as no money\"}]");
+    buffer_add_char(json, '}');
 }
 
 void result_refuse(const struct journal_append *append, enum err result, struct refusal *ret_refusal)

@@ -100,8 +100,10 @@ static void make_policy(const struct config *config, struct delivery_policy *ret
 
 static struct class_rules make_class_rules(const struct config *config)
 {
-    return (struct class_rules){
-        .critical = config->critical_types, .optional = config->optional_types, .guarded = config->guarded_types};
+    return (struct class_rules){.critical = config->critical_types,
+        .optional = config->optional_types,
+        .guarded = config->guarded_types,
+        .allowed = config->allowed_types};
 }
 
 static enum err make_client_options(struct gateway *gateway, struct buffer *complaints)

@@ -21,6 +21,25 @@ bool class_type_is_guarded(const struct class_rules *rules, struct slice type)
     return type_list_matches(&rules->guarded, type);
 }
 
+const char *class_type_meant(const struct class_rules *rules, struct slice type)
+{
+    const struct type_list *const lists[] = {&rules->guarded, &rules->critical, &rules->optional};
+    bool is_named = type_list_names(&rules->allowed, type);
+    for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)
+        is_named |= type_list_names(lists[i], type);
+    for (size_t i = 0; i < ARRAY_LENGTH(lists) && !is_named; i++) {
+        const char *meant = type_list_matches(lists[i], type) ? NULL : type_list_match_any_case(lists[i], type);
+        if (meant)
+            return meant;
+    }
+    return NULL;
+}
+
+bool class_type_is_allowed(const struct class_rules *rules, struct slice type)
+{
+    return rules->allowed.count == 0 || type_list_matches(&rules->allowed, type);
+}
+
 const char *class_name(enum event_class class)
 {
     static const char *const names[] = {"critical", "important", "optional"};

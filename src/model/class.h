@@ -15,6 +15,7 @@ enum event_class { CLASS_CRITICAL = 0, CLASS_IMPORTANT = 1, CLASS_OPTIONAL = 2 }
 
 struct class_rules {
     struct type_list critical, optional, guarded;
+    struct type_list allowed; /* empty: every type */
 };
 
 /* lead, purchase, payout; notification, status_update; payout. */
@@ -23,6 +24,14 @@ extern const struct class_rules class_rules_default;
 /* What stands in several lists is what protects it most. */
 enum event_class class_of_type(const struct class_rules *rules, struct slice type);
 bool class_type_is_guarded(const struct class_rules *rules, struct slice type);
+
+/*
+ * Types are case-sensitive, and `PAYOUT` is an accident: as a type of its own it would be neither critical nor guarded.
+ * Returns the pattern that such a type means: one of a list of the rules that would take it if upper and lower case
+ * were the same. NULL: there is none, or a list names the type as it is written.
+ */
+const char *class_type_meant(const struct class_rules *rules, struct slice type);
+bool class_type_is_allowed(const struct class_rules *rules, struct slice type);
 const char *class_name(enum event_class class);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include "model/name.h"
 
+#include <strings.h>
+
 static bool is_prefix(struct slice pattern)
 {
     return pattern.len > 0 && pattern.data[pattern.len - 1] == '*';
@@ -35,4 +37,24 @@ bool type_list_matches(const struct type_list *list, struct slice type)
             return true;
     }
     return false;
+}
+
+bool type_list_names(const struct type_list *list, struct slice type)
+{
+    for (unsigned i = 0; i < list->count; i++)
+        if (slice_equals_string(type, list->patterns[i]))
+            return true;
+    return false;
+}
+
+const char *type_list_match_any_case(const struct type_list *list, struct slice type)
+{
+    for (unsigned i = 0; i < list->count; i++) {
+        struct slice pattern = slice_from_string(list->patterns[i]);
+        size_t len = is_prefix(pattern) ? pattern.len - 1 : pattern.len;
+        bool fits = is_prefix(pattern) ? type.len >= len : type.len == len;
+        if (fits && strncasecmp(type.data, pattern.data, len) == 0)
+            return list->patterns[i];
+    }
+    return NULL;
 }

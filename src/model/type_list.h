@@ -23,5 +23,9 @@ bool type_list_add(struct type_list *list, struct slice pattern);
 
 /* An empty list matches nothing: what that means is its owner's to say. */
 bool type_list_matches(const struct type_list *list, struct slice type);
+/* The type itself is in the list, not only a beginning of it. */
+bool type_list_names(const struct type_list *list, struct slice type);
+/* The first pattern that would match if upper and lower case were the same; NULL: none. It belongs to the list. */
+const char *type_list_match_any_case(const struct type_list *list, struct slice type);
 
 #endif

@@ -59,6 +59,55 @@ def test_a_reload_changes_what_a_type_is(serving, partner):
     assert "critical, guarded" in done.stdout, done.stdout + done.stderr
 
 
+def problem_of_type(answer):
+    assert answer.status_code == 422, answer.text
+    (problem,) = answer.json()["errors"]
+    assert problem["pointer"] == "/type"
+    return problem["detail"]
+
+
+def test_case_does_not_make_a_payout_something_else(serving, partner):
+    for event_type, meant in (("PAYOUT", "payout"), ("Payout", "payout"), ("Purchase", "purchase"), ("Notification", "notification")):
+        assert f'"{meant}"' in problem_of_type(post(partner, event_type, id="p-1"))
+    assert shown(serving, post(partner, "payout", id="p-1")) == ("critical", True)
+    lines = b'{"type":"Lead","account":"acc_1","id":"l-1"}\n{"type":"lead","account":"acc_1","id":"l-1"}\n'
+    results = partner.post("/v1/events/batch", content=lines, headers={"content-type": "application/x-ndjson"}).json()["results"]
+    assert [result["status"] for result in results] == [422, 200]
+    serving.reload(serving.text + TYPES.format(critical="[lead, purchase, payout]", optional="[Payout]", guarded="[payout]"))
+    assert shown(serving, post(partner, "Payout", id="p-2")) == ("optional", False), "the operator has named it"
+
+
+def test_only_allowed_types_are_taken(serving, partner):
+    serving.reload(serving.text + "events:\n  allowed_types: [purchase, order.*]\n")
+    assert "not a type that is taken here" in problem_of_type(post(partner, "signup"))
+    assert shown(serving, post(partner, "order.paid")) == ("important", False)
+    assert shown(serving, post(partner, "purchase", id="p-1")) == ("critical", False)
+
+
+def test_a_conversion_without_an_amount_is_answered_with_a_warning(serving, partner):
+    for fields in ({}, {"amount": None}, {"currency": "EUR"}, {"amount": None, "currency": "EUR"}):
+        for expected in ("accepted", "duplicate"):
+            answer = post(partner, "purchase", id=f"w-{fields}", **fields).json()
+            assert answer["status"] == expected
+            assert [warning["pointer"] for warning in answer["warnings"]] == ["/amount"]
+    assert "warnings" not in post(partner, "purchase", id="w-9", amount="1.50", currency="EUR").json()
+    assert "warnings" not in post(partner, "signup", id="w-9").json()
+    batch = [{"type": "lead", "account": "acc_1", "id": "b-1"}, {"type": "lead", "account": "acc_1", "id": "b-2", "amount": 1, "currency": "EUR"}]
+    results = partner.post("/v1/events/batch", json=batch).json()["results"]
+    assert ["warnings" in result for result in results] == [True, False]
+
+
+def test_a_currency_alone_is_no_money(serving, partner):
+    """It is taken, and whatever it says: an event without an amount is the same event."""
+    first = post(partner, "purchase", id="c-1", currency="EUR").json()
+    again = post(partner, "purchase", id="c-1", currency="USD").json()
+    assert (first["status"], again["status"]) == ("accepted", "duplicate")
+    with serving.operator() as operator:
+        event = operator.get(f"/api/v1/events/{first['event']}").json()
+    assert not event.get("currency"), event
+    assert post(partner, "purchase", id="c-1", amount="1", currency="EUR").status_code == 422, "with an amount it is other money"
+
+
 def test_a_type_that_changes_its_class_loses_no_key(serving, partner):
     first = post(partner, "signup", id="s-1")
     assert first.json()["status"] == "accepted"

@@ -38,3 +38,46 @@ Test(class, numbers_on_disk_have_names)
     cr_assert_str_eq(class_name((enum event_class)2), "optional");
     cr_assert_str_eq(class_name((enum event_class)3), "unknown");
 }
+
+Test(class, a_type_that_differs_by_case_only_means_one_of_the_lists)
+{
+    static const struct {
+        const char *type, *meant;
+    } cases[] = {
+        {"PAYOUT", "payout"},
+        {"Payout", "payout"},
+        {"Purchase", "purchase"},
+        {"Status_Update", "status_update"},
+        {"LEAD.eu", "lead.*"},
+        {"payout", NULL},
+        {"lead.EU", NULL},
+        {"Lead", NULL}, /* a list names it as it is written */
+        {"payouts", NULL},
+        {"pay", NULL},
+        {"signup", NULL},
+        {"", NULL},
+    };
+    struct class_rules rules = class_rules_default;
+    rules.critical = (struct type_list){.count = 3, .patterns = {"purchase", "lead.*", "lead"}};
+    rules.allowed = (struct type_list){.count = 2, .patterns = {"*", "Lead"}};
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        const char *meant = class_type_meant(&rules, slice_from_string(cases[i].type));
+        cr_expect_str_eq(meant ? meant : "none", cases[i].meant ? cases[i].meant : "none", "%s", cases[i].type);
+    }
+}
+
+Test(class, a_wider_list_does_not_hide_a_narrower_one)
+{
+    struct class_rules rules = class_rules_default;
+    rules.optional = (struct type_list){.count = 1, .patterns = {"*"}};
+    cr_assert_str_eq(class_type_meant(&rules, slice_from_string("PAYOUT")), "payout");
+}
+
+Test(class, an_empty_list_allows_every_type)
+{
+    struct class_rules rules = class_rules_default;
+    cr_assert(class_type_is_allowed(&rules, slice_from_string("anything")));
+    rules.allowed = (struct type_list){.count = 1, .patterns = {"order.*"}};
+    cr_expect(class_type_is_allowed(&rules, slice_from_string("order.paid")));
+    cr_expect_not(class_type_is_allowed(&rules, slice_from_string("anything")));
+}
