@@ -5,8 +5,10 @@
 #include "main/command.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -231,7 +233,7 @@ static int parse_and_run(const struct command *command, int argc, char **argv)
     return command->run(&call);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     if (argc >= 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0)) {
         puts("penstock " PENSTOCK_VERSION);
@@ -254,4 +256,28 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
         print_command(stderr, &commands[i]);
     return EX_USAGE;
+}
+
+/*
+ * Whatever a command had to say is out, or it has failed: an empty file must not pass for an empty answer. In one place
+ * for all of them. A descriptor that was closed from the beginning is nobody's loss while nothing was written.
+ */
+static int finish_output(int code)
+{
+    bool has_failed = ferror(stdout) != 0, has_text = __fpending(stdout) > 0;
+    int reason = 0;
+    if (fclose(stdout) != 0 && (has_text || errno != EBADF)) {
+        has_failed = true;
+        reason = errno;
+    }
+    if (!has_failed)
+        return code;
+    int failed = command_fail(ERR_DISK, "the output can't be written%s%s: what was printed is not complete",
+        reason ? ": " : "", reason ? strerror(reason) : "");
+    return code == EX_OK ? failed : code;
+}
+
+int main(int argc, char **argv)
+{
+    return finish_output(run(argc, argv));
 }

@@ -116,3 +116,38 @@ def test_what_it_writes_is_its_users_alone(gateway):
     files = [path for path in gateway.data.rglob("*") if path.is_file()]
     assert {"journal-0.db", "accounts.db", "installation.json", "admin.token"} <= {path.name for path in files}
     assert [path for path in files if path.stat().st_mode & 0o077] == []
+
+
+def test_output_that_cannot_be_written_is_an_error_of_every_command(gateway, sink):
+    """Each command of the help that prints something, on a full device: 74, and a word on stderr."""
+    gateway.point_endpoint_at(sink.url())
+    event = post(gateway, 1)
+    wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
+    account, endpoint, delivery = gateway.ready["account"], gateway.ready["endpoint"], f"dlv_{event[4:]}-0"
+    [partner] = [line.split()[0] for line in gateway.tool("partner", "list").stdout.splitlines()]
+    key = json.loads(gateway.tool("partner", "key", partner, "--json").stdout)["id"]
+    secret = json.loads(gateway.tool("endpoint", "secret", account, endpoint, "--json").stdout)["id"]
+    words = {"event show": [event], "delivery show": [delivery], "delivery settle": None, "delivery resend": None, "delivery discard": None,
+             "delivery replay": [delivery, "--expect", "delivered", "--force"], "partner add": ["p2"], "partner show": [partner],
+             "partner change": ["p2", "--enabled", "false"], "partner key": ["p2"], "partner key-remove": [partner, key],
+             "partner secret": ["p2"], "partner secret-remove": None, "partner accounts": [partner], "partner grant": ["p2", account],
+             "partner revoke": ["p2", account], "account add": ["acc_2"], "endpoint add": ["acc_2", "--url", sink.url()],
+             "endpoint list": [account], "endpoint show": [account, endpoint], "endpoint change": [account, endpoint, "--types", "purchase"],
+             "endpoint remove": None, "endpoint secret": [account, endpoint], "endpoint secret-remove": [account, endpoint, secret]}
+    listed = [line[2:24].strip() for line in gateway.tool("--help").stdout.split("Commands:")[1].split("penstock COMMAND")[0].splitlines()
+              if line.startswith("  ")]
+    assert {"audit", "status", *words} <= set(listed)
+    calls = [[*name.split(), *words.get(name, []), "--data", gateway.data] for name in listed
+             if name not in ("dev", "serve", "check") and words.get(name, []) is not None]
+    calls += [[*call, "--json"] for call in calls if call[0] in ("audit", "status", "event") or call[1] in ("list", "show")]
+    calls += [["check", "--sample"], ["--help"], ["--version"], ["audit", "--help"]]
+    quiet = ("event conflicts", "event poison", "partner key-remove", "endpoint secret-remove", "partner grant", "partner revoke")
+    for call in calls:
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([BINARY, *map(str, call)], env=clean_environment(gateway.directory), stdout=full, stderr=subprocess.PIPE,
+                                  text=True, timeout=30, check=False)
+        may_say_nothing = " ".join(map(str, call[:2])) in quiet and done.returncode == 0
+        assert may_say_nothing or (done.returncode == 74 and "the output can't be written" in done.stderr), (call, done)
+    closed = subprocess.run(["/bin/sh", "-c", 'exec "$@" >&-', "sh", BINARY, "--version"], capture_output=True, text=True, timeout=30,
+                            check=False)
+    assert closed.returncode == 74, closed
