@@ -74,10 +74,23 @@ struct listing_cursor;
 bool admin_take_cursor(
     struct http_exchange *exchange, const struct admin_parameter *parameter, struct listing_cursor *ret_cursor);
 struct journal_page;
+/* What a filter names and the directory does not have (any more). An error if nothing in the journals is of it either:
+ * the answer to an only page is a 404 then, and other pages say it (`unknown`) beside their items. */
+struct admin_unknown {
+    const char *what, *id;
+    bool from_start; /* the page had no cursor */
+};
 /* {name: items, "next": ...} of a page that was read, or what went wrong with it. Takes `items` over;
- * NULL: no memory, or no good page. */
-void admin_answer_page(
-    struct http_exchange *exchange, const struct journal_page *page, const char *name, json_t *items);
+ * NULL: no memory, or no good page. `unknown` may be NULL. */
+void admin_answer_page(struct http_exchange *exchange, const struct journal_page *page, const char *name, json_t *items,
+    const struct admin_unknown *unknown);
+
+/* Whether the directory has it; an empty text is no question. */
+bool admin_knows_account(const struct admin *admin, const char *id);
+bool admin_knows_partner(const struct admin *admin, const char *id);
+/* 404: the filter names something that does not exist, and nothing is left of it; `what` is account, partner, endpoint.
+ */
+void admin_answer_unknown(struct http_exchange *exchange, const char *what, const char *id);
 
 #define ADMIN_DAY_BYTES 11
 void admin_day_text(int64_t day, char ret_text[ADMIN_DAY_BYTES]); /* since 1970-01-01: 2026-01-31 */

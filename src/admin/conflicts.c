@@ -10,7 +10,9 @@
 
 struct wanted {
     struct journal_list_conflicts list;
+    struct admin *admin;
     struct http_exchange *exchange;
+    bool from_start;
 };
 
 static json_t *conflict_view(const struct listed_conflict *conflict)
@@ -43,8 +45,14 @@ static json_t *items_view(const struct journal_list_conflicts *list)
 static void on_listed(struct journal_query *query, void *receiver)
 {
     struct wanted *wanted = CONTAINER_OF(query, struct wanted, list.page.query);
-    admin_answer_page(
-        wanted->exchange, &wanted->list.page, "conflicts", query->result ? NULL : items_view(&wanted->list));
+    const struct conflict_filter *filter = &wanted->list.filter;
+    bool knows_account = admin_knows_account(wanted->admin, filter->account);
+    const struct admin_unknown unknown = {.what = knows_account ? "partner" : "account",
+        .id = knows_account ? filter->partner : filter->account,
+        .from_start = wanted->from_start};
+    bool all_known = knows_account && admin_knows_partner(wanted->admin, filter->partner);
+    admin_answer_page(wanted->exchange, &wanted->list.page, "conflicts",
+        query->result ? NULL : items_view(&wanted->list), all_known ? NULL : &unknown);
     journal_list_conflicts_done(&wanted->list);
     free(wanted);
 }
@@ -87,7 +95,8 @@ void admin_list_conflicts(struct http_exchange *exchange, void *context)
         http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
         return;
     }
-    *wanted = (struct wanted){.list = list, .exchange = exchange};
+    *wanted =
+        (struct wanted){.list = list, .admin = admin, .exchange = exchange, .from_start = list.page.cursor.place == 0};
     wanted->list.page.query.reply_to = &admin->mailbox;
     wanted->list.page.query.on_done = on_listed;
     journal_reader_list_conflicts(admin->options.reader, &wanted->list);

@@ -97,6 +97,7 @@ struct wanted {
     struct journal_list list;
     struct admin *admin;
     struct http_exchange *exchange;
+    bool from_start;
 };
 
 static json_t *listed_view(const struct admin *admin, const struct listed_delivery *listed)
@@ -134,7 +135,18 @@ static json_t *items_view(const struct wanted *wanted)
 static void on_listed(struct journal_query *query, void *receiver)
 {
     struct wanted *wanted = CONTAINER_OF(query, struct wanted, list.page.query);
-    admin_answer_page(wanted->exchange, &wanted->list.page, "deliveries", query->result ? NULL : items_view(wanted));
+    const struct listing_filter *filter = &wanted->list.filter;
+    const struct accounts *accounts = wanted->admin->options.accounts;
+    bool knows_account = admin_knows_account(wanted->admin, filter->account);
+    bool knows_endpoint = !filter->has_endpoint || filter->endpoint == 0 || !accounts ||
+                          directory_endpoint(accounts_directory(accounts), filter->endpoint);
+    char endpoint[ENDPOINT_ID_TEXT_BYTES];
+    endpoint_id_format(filter->endpoint, endpoint);
+    const struct admin_unknown unknown = {.what = knows_account ? "endpoint" : "account",
+        .id = knows_account ? endpoint : filter->account,
+        .from_start = wanted->from_start};
+    admin_answer_page(wanted->exchange, &wanted->list.page, "deliveries", query->result ? NULL : items_view(wanted),
+        knows_account && knows_endpoint ? NULL : &unknown);
     journal_list_done(&wanted->list);
     free(wanted);
 }
@@ -228,7 +240,8 @@ void admin_list_deliveries(struct http_exchange *exchange, void *context)
         http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
         return;
     }
-    *wanted = (struct wanted){.list = list, .admin = admin, .exchange = exchange};
+    *wanted =
+        (struct wanted){.list = list, .admin = admin, .exchange = exchange, .from_start = list.page.cursor.place == 0};
     wanted->list.page.query.reply_to = &admin->mailbox;
     wanted->list.page.query.on_done = on_listed;
     journal_reader_list(admin->options.reader, &wanted->list);

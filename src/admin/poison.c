@@ -66,7 +66,8 @@ static json_t *items_view(const struct journal_list_poison *list)
 static void on_listed(struct journal_query *query, void *receiver)
 {
     struct wanted *wanted = CONTAINER_OF(query, struct wanted, list.page.query);
-    admin_answer_page(wanted->exchange, &wanted->list.page, "poison", query->result ? NULL : items_view(&wanted->list));
+    admin_answer_page(
+        wanted->exchange, &wanted->list.page, "poison", query->result ? NULL : items_view(&wanted->list), NULL);
     journal_list_poison_done(&wanted->list);
     free(wanted);
 }

@@ -3,6 +3,7 @@
  * that names it. */
 #include "admin/admin_internal.h"
 
+#include "accounts/accounts.h"
 #include "base/clock.h"
 #include "journal/listing.h"
 #include "model/name.h"
@@ -142,11 +143,41 @@ static json_t *next_of(const struct journal_page *page)
     return json_string(text);
 }
 
-void admin_answer_page(struct http_exchange *exchange, const struct journal_page *page, const char *name, json_t *items)
+bool admin_knows_account(const struct admin *admin, const char *id)
+{
+    return !*id || !admin->options.accounts ||
+           directory_account(accounts_directory(admin->options.accounts), slice_from_string(id));
+}
+
+bool admin_knows_partner(const struct admin *admin, const char *id)
+{
+    return !*id || !admin->options.accounts ||
+           directory_partner(accounts_directory(admin->options.accounts), slice_from_string(id));
+}
+
+void admin_answer_unknown(struct http_exchange *exchange, const char *what, const char *id)
+{
+    char detail[NAME_BYTES_MAX + 160];
+    snprintf(detail, sizeof detail,
+        "There is no %s \"%s\", and nothing in the journals is of it: \"penstock %s list\" shows what there is.", what,
+        id, what);
+    http_answer_problem(exchange, ERR_NOT_FOUND, detail, NULL);
+}
+
+void admin_answer_page(struct http_exchange *exchange, const struct journal_page *page, const char *name, json_t *items,
+    const struct admin_unknown *unknown)
 {
     enum err result = page->query.result;
+    if (result == OK && unknown && unknown->from_start && page->ret_count == 0 && !page->ret_more) {
+        json_decref(items);
+        admin_answer_unknown(exchange, unknown->what, unknown->id);
+        return;
+    }
     if (result == OK) {
-        admin_answer_json(exchange, 200, json_pack("{s:o, s:o}", name, items, "next", next_of(page)));
+        json_t *answer = json_pack("{s:o, s:o}", name, items, "next", next_of(page));
+        if (unknown)
+            json_object_set_new(answer, "unknown", json_pack("{s:s, s:s}", "what", unknown->what, "id", unknown->id));
+        admin_answer_json(exchange, 200, answer);
         return;
     }
     json_decref(items);

@@ -53,6 +53,15 @@ static enum err get_page(
     return failed;
 }
 
+/* Page after page had nothing of it. */
+static enum err refuse_unknown(const json_t *unknown)
+{
+    const char *what = show_text(unknown, "what");
+    command_fail(ERR_NOT_FOUND, "there is no %s \"%s\", and nothing in the journals is of it: see penstock %s list",
+        what, show_text(unknown, "id"), what);
+    return ERR_NOT_FOUND;
+}
+
 static int show_list(const struct invocation *call, const struct list *list, struct buffer *question)
 {
     size_t limit;
@@ -69,6 +78,9 @@ static int show_list(const struct invocation *call, const struct list *list, str
         cursor = json_string_value(json_object_get(answer, "next"));
     } while (!failed && cursor && json_array_size(items) < limit);
     buffer_done(question);
+    const json_t *unknown = json_object_get(answer, "unknown");
+    if (!failed && unknown && json_array_size(items) == 0)
+        failed = refuse_unknown(unknown);
     if (!failed && call->flags[FLAG_JSON]) {
         json_object_set(answer, list->name, items);
         remote_print_json(answer);
@@ -149,6 +161,32 @@ static void print_conflicts(const json_t *items)
     print_table(&table);
 }
 
+/* False after a complaint: an event without conflicts and a mistyped one must not look the same. One whose history has
+ * expired is known by its conflicts only. */
+static bool event_is_known(const struct invocation *call)
+{
+    struct buffer path = BUFFER_EMPTY;
+    json_t *answer = NULL;
+    size_t count = 0;
+    buffer_add_string(&path, "/api/v1/conflicts");
+    remote_add_parameter(&path, "event", call->words[0]);
+    enum err failed =
+        buffer_status(&path) ? buffer_status(&path) : remote_request(call, "GET", path.data, NULL, &answer);
+    if (!failed)
+        count = json_array_size(json_object_get(answer, "conflicts"));
+    bool is_over = json_is_null(json_object_get(answer, "next"));
+    json_decref(answer);
+    answer = NULL;
+    buffer_done(&path);
+    if (!failed && count == 0 && is_over) {
+        char story[256];
+        snprintf(story, sizeof story, "/api/v1/events/%.128s", call->words[0]);
+        failed = remote_request(call, "GET", story, NULL, &answer);
+        json_decref(answer);
+    }
+    return !failed;
+}
+
 int command_event_conflicts(const struct invocation *call)
 {
     static const struct list list = {"conflicts", print_conflicts};
@@ -157,6 +195,10 @@ int command_event_conflicts(const struct invocation *call)
     remote_add_parameter(&path, "event", call->words[0]);
     remote_add_parameter(&path, "account", call->flags[FLAG_ACCOUNT]);
     remote_add_parameter(&path, "day", call->flags[FLAG_DAY]);
+    if (call->words[0] && !event_is_known(call)) {
+        buffer_done(&path);
+        return err_exit_code(ERR_NOT_FOUND);
+    }
     return show_list(call, &list, &path);
 }
 
