@@ -3,6 +3,9 @@
  * What an operator does to one delivery: POST /api/v1/deliveries/{id}/settle, resend, discard, replay. Each says where
  * the delivery is believed to be (`expect`), and is done only there; what was done, and why, is kept with the delivery.
  * It goes to the delivery's owner and is answered after the commit.
+ *
+ * What is resent or replayed may name another `endpoint` of its account to be sent to from now on. What could never be
+ * delivered is refused with the reason, and with what to do.
  */
 #include "admin/admin_internal.h"
 
@@ -13,27 +16,82 @@
 
 struct asked {
     struct journal_act act;
+    const struct admin *admin;
     struct http_exchange *exchange;
 };
 
+/* Why it can't be sent, and what to do about it. */
+static void describe_refusal(const struct journal_act *act, char *ret_text, size_t size)
+{
+    char endpoint[ENDPOINT_ID_TEXT_BYTES], delivery[DELIVERY_ID_TEXT_BYTES];
+    endpoint_id_format(act->endpoint ? act->endpoint : act->ret_endpoint, endpoint);
+    switch (act->ret_refusal) {
+    case ACT_UNROUTED:
+        snprintf(ret_text, size,
+            "It has no endpoint to be sent to. It goes by itself as soon as its account has one that takes its type; "
+            "or "
+            "name an endpoint of the account, or settle or discard it.");
+        break;
+    case ACT_BODY_EXPIRED:
+        snprintf(ret_text, size,
+            "Its body has expired (retention.bodies): it can't be sent again. The partner can post the event again "
+            "under "
+            "another key.");
+        break;
+    case ACT_ENDPOINT_GONE:
+        snprintf(ret_text, size,
+            act->endpoint ? "The endpoint %s does not exist: name another one of the account %s."
+                          : "Its endpoint %s has been removed: name another endpoint of the account %s to send it to "
+                            "(what was delivered stays with its endpoint), or settle or discard it.",
+            endpoint, act->ret_account);
+        break;
+    case ACT_ENDPOINT_DISABLED:
+        snprintf(ret_text, size,
+            "The endpoint %s of the account %s is disabled, and would get nothing: enable it first (what is parked as "
+            "disabled then goes by itself), or name another endpoint of the account.",
+            endpoint, act->ret_account);
+        break;
+    case ACT_ENDPOINT_FOREIGN:
+        snprintf(ret_text, size, "The endpoint %s is of another account: name one of the account %s.", endpoint,
+            act->ret_account);
+        break;
+    case ACT_ENDPOINT_HAS_IT:
+        delivery_id_format(&act->event, act->ret_index, delivery);
+        snprintf(ret_text, size,
+            "The endpoint %s has a delivery of this event already, %s: resend or replay that one, and discard this "
+            "one.",
+            endpoint, delivery);
+        break;
+    case ACT_WAS_DELIVERED:
+        snprintf(ret_text, size,
+            "It was delivered to its endpoint and stays that endpoint's: it can be replayed there only.");
+        break;
+    case ACT_NOT_REFUSED:
+        snprintf(ret_text, size, "It can't be sent.");
+        break;
+    }
+}
+
 static void answer_refusal(const struct journal_act *act, struct http_exchange *exchange)
 {
-    char detail[160];
+    char detail[512];
     const char *text = "It could not be done; ask again later.";
+    bool is_replayed = act->from == DELIVERY_DELIVERED && !delivery_state_is_settled(act->ret_state);
     switch (act->request.result) {
     case ERR_NOT_FOUND:
         text = "No journal knows this delivery.";
         break;
     case ERR_MOVED_ON:
-        snprintf(detail, sizeof detail, "It is %s now, not %s.", delivery_state_name(act->ret_state),
-            delivery_state_name(act->from));
+        snprintf(detail, sizeof detail, "It is %s now, not %s.%s", delivery_state_name(act->ret_state),
+            delivery_state_name(act->from),
+            is_replayed ? " If it was delivered before, a replay of it is under way: look at it with its id, and wait "
+                          "for the end."
+                        : "");
         text = detail;
         break;
     case ERR_INVALID:
-        text = act->ret_endpoint != 0 ? "Its body has expired (retention.bodies): it can't be sent again."
-                                      : "It has no endpoint to be sent to. It goes by itself as soon as its account "
-                                        "has one that takes its type; "
-                                        "or settle or discard it.";
+        describe_refusal(act, detail, sizeof detail);
+        text = detail;
         break;
     case ERR_DAMAGED:
         text = "Its row, or its event, is damaged and can't be believed: it is not sent again. Settle or discard it.";
@@ -51,9 +109,11 @@ static void on_answered(struct journal_act *act, void *receiver)
         char event[EVENT_ID_TEXT_BYTES], id[DELIVERY_ID_TEXT_BYTES];
         event_id_format(&act->event, event);
         delivery_id_format(&act->event, act->index, id);
-        admin_answer_json(asked->exchange, 200,
-            json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", id, "event", event, "from", delivery_state_name(act->from),
-                "state", delivery_state_name(act->ret_state), "note", act->note));
+        json_t *view = json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", id, "event", event, "from",
+            delivery_state_name(act->from), "state", delivery_state_name(act->ret_state), "note", act->note);
+        if (act->endpoint)
+            json_object_set_new(view, "endpoint", admin_endpoint_label(asked->admin, act->ret_endpoint));
+        admin_answer_json(asked->exchange, 200, view);
     } else {
         answer_refusal(act, asked->exchange);
     }
@@ -98,6 +158,19 @@ static bool take_state(struct http_exchange *exchange, const json_t *body, const
     return true;
 }
 
+/* Where to, of what is to be sent: an endpoint's id. */
+static bool take_endpoint(struct http_exchange *exchange, const json_t *body, struct journal_act *act)
+{
+    char text[ENDPOINT_ID_TEXT_BYTES];
+    enum admin_member taken = admin_take_text(exchange, body, "endpoint", false, text, sizeof text);
+    if (taken != ADMIN_MEMBER_TAKEN)
+        return taken != ADMIN_MEMBER_ANSWERED;
+    if (endpoint_id_parse(slice_from_string(text), &act->endpoint) && act->endpoint != 0)
+        return true;
+    admin_refuse_member(exchange, "endpoint", "must be an endpoint's id such as ep_0123456789abcdef");
+    return false;
+}
+
 #define PARKED (1u << DELIVERY_PARKED)
 #define DEAD (1u << DELIVERY_DEAD)
 #define DELIVERED (1u << DELIVERY_DELIVERED)
@@ -112,7 +185,8 @@ static bool take_settle(struct http_exchange *exchange, const json_t *body, stru
 static bool take_resend(struct http_exchange *exchange, const json_t *body, struct journal_act *act)
 {
     act->to = DELIVERY_PENDING;
-    return take_state(exchange, body, "expect", PARKED, "must be parked; what is dead is replayed", &act->from);
+    return take_state(exchange, body, "expect", PARKED, "must be parked; what is dead is replayed", &act->from) &&
+           take_endpoint(exchange, body, act);
 }
 
 static bool take_discard(struct http_exchange *exchange, const json_t *body, struct journal_act *act)
@@ -127,7 +201,8 @@ static bool take_replay(struct http_exchange *exchange, const json_t *body, stru
     act->to = DELIVERY_PENDING;
     if (!take_state(exchange, body, "expect", DEAD | DELIVERED,
             "must be dead, or delivered with force; what is parked is resent", &act->from) ||
-        admin_take_flag(exchange, body, "force", &force) == ADMIN_MEMBER_ANSWERED)
+        admin_take_flag(exchange, body, "force", &force) == ADMIN_MEMBER_ANSWERED ||
+        !take_endpoint(exchange, body, act))
         return false;
     if (act->from == DELIVERY_DELIVERED && !force) {
         admin_refuse_member(
@@ -140,7 +215,7 @@ static bool take_replay(struct http_exchange *exchange, const json_t *body, stru
 static void do_act(struct http_exchange *exchange, struct admin *admin, const char *const *known,
     bool (*take)(struct http_exchange *exchange, const json_t *body, struct journal_act *act))
 {
-    struct asked draft = {.exchange = exchange};
+    struct asked draft = {.admin = admin, .exchange = exchange};
     struct journal_act *act = &draft.act;
     json_t *body = admin_authenticate(admin, exchange) && admin_take_delivery_id(exchange, &act->event, &act->index)
                        ? admin_read_object(exchange, known)
@@ -170,7 +245,7 @@ void admin_settle_delivery(struct http_exchange *exchange, void *context)
 
 void admin_resend_delivery(struct http_exchange *exchange, void *context)
 {
-    static const char *const known[] = {"expect", "note", NULL};
+    static const char *const known[] = {"expect", "endpoint", "note", NULL};
     do_act(exchange, context, known, take_resend);
 }
 
@@ -182,6 +257,6 @@ void admin_discard_delivery(struct http_exchange *exchange, void *context)
 
 void admin_replay_delivery(struct http_exchange *exchange, void *context)
 {
-    static const char *const known[] = {"expect", "force", "note", NULL};
+    static const char *const known[] = {"expect", "force", "endpoint", "note", NULL};
     do_act(exchange, context, known, take_replay);
 }

@@ -156,6 +156,8 @@ bool admin_take_delivery_id(struct http_exchange *exchange, struct event_id *ret
 json_t *admin_endpoint_label(const struct admin *admin, uint64_t id);
 /* One delivery of a story, with its attempts and acts. */
 json_t *admin_view_delivery(const struct admin *admin, const struct story *story, const struct story_delivery *it);
+/* `delivered_at` (null: never) and `replay`: what both views of a delivery say of its having been delivered. */
+void admin_add_delivered(json_t *view, const struct story_delivery *delivery);
 
 /* The handlers. */
 void admin_get_livez(struct http_exchange *exchange, void *context);

@@ -67,10 +67,22 @@ json_t *admin_endpoint_label(const struct admin *admin, uint64_t id)
         endpoint ? endpoint->url : NULL);
 }
 
-static json_t *act_view(const struct story_act *act)
+static json_t *act_view(const struct admin *admin, const struct story_act *act)
 {
-    return json_pack("{s:o, s:s, s:s, s:s}", "at", admin_time(act->at_us), "from", delivery_state_name(act->from), "to",
-        delivery_state_name(act->to), "note", act->note);
+    json_t *view = json_pack("{s:o, s:s, s:s, s:s}", "at", admin_time(act->at_us), "from",
+        delivery_state_name(act->from), "to", delivery_state_name(act->to), "note", act->note);
+    if (act->from_endpoint != act->to_endpoint) {
+        json_object_set_new(view, "from_endpoint", admin_endpoint_label(admin, act->from_endpoint));
+        json_object_set_new(view, "to_endpoint", admin_endpoint_label(admin, act->to_endpoint));
+    }
+    return view;
+}
+
+void admin_add_delivered(json_t *view, const struct story_delivery *delivery)
+{
+    json_object_set_new(view, "delivered_at", admin_time(delivery->delivered_us));
+    json_object_set_new(view, "replay",
+        delivery->replay == REPLAY_NONE ? json_null() : json_string(delivery_replay_name(delivery->replay)));
 }
 
 json_t *admin_view_delivery(const struct admin *admin, const struct story *story, const struct story_delivery *it)
@@ -88,13 +100,14 @@ json_t *admin_view_delivery(const struct admin *admin, const struct story *story
     if (delivery->state == DELIVERY_WAITING)
         json_object_set_new(view, "due_at", admin_time(delivery->due_us));
     json_object_set_new(view, "changed_at", admin_time(it->settled_us));
+    admin_add_delivered(view, it);
     for (size_t i = 0; i < story->attempts_count; i++)
         if (story->attempts[i].delivery == delivery->id)
             json_array_append_new(attempts, attempt_view(&story->attempts[i].attempt));
     json_object_set_new(view, "attempts", attempts);
     for (size_t i = 0; i < story->acts_count; i++)
         if (story->acts[i].delivery == delivery->id)
-            json_array_append_new(acts, act_view(&story->acts[i]));
+            json_array_append_new(acts, act_view(admin, &story->acts[i]));
     json_object_set_new(view, "acts", acts);
     if (it->damaged)
         json_object_set_new(view, "damaged", json_true());

@@ -104,6 +104,15 @@ static void fill_attempt(struct attempt_run *run)
     run->settle.has_attempt = true;
 }
 
+/* It is tried no more: an end for `metric`, unless it is a forced replay. That one is delivered again, as it was. */
+static void end_without_success(const struct job *job, enum metric metric)
+{
+    metrics_add(job->delivery.was_delivered ? METRIC_ATTEMPTS_REPLAY_FAILED : metric, 1);
+    if (job->delivery.was_delivered)
+        log_warn("a forced replay failed: the delivery stays delivered, as it was before shard=%u delivery=%lld",
+            job->queue->shard->number, (long long)job->delivery.id);
+}
+
 /* The schedule's next step, or the end of it. */
 static void settle_as_failed(struct attempt_run *run)
 {
@@ -119,7 +128,7 @@ static void settle_as_failed(struct attempt_run *run)
         metrics_add(METRIC_ATTEMPTS_RETRY, 1);
     } else {
         run->settle.to = DELIVERY_DEAD;
-        metrics_add(METRIC_ATTEMPTS_DEAD, 1);
+        end_without_success(job, METRIC_ATTEMPTS_DEAD);
     }
 }
 
@@ -223,19 +232,20 @@ void outcome_of_attempt(struct attempt_run *run)
         break;
     case VERDICT_DEAD:
         run->settle.to = DELIVERY_DEAD;
-        metrics_add(METRIC_ATTEMPTS_DEAD, 1);
+        end_without_success(job, METRIC_ATTEMPTS_DEAD);
         break;
     case VERDICT_PARK_AMBIGUOUS:
         run->settle.to = DELIVERY_PARKED;
         run->settle.reason = PARK_AMBIGUOUS;
-        metrics_add(METRIC_ATTEMPTS_PARKED, 1);
-        log_warn("a guarded delivery ended ambiguously and is parked for a person delivery=%lld error=%s status=%d",
-            (long long)job->delivery.id, err_name(run->client.end.error), run->client.end.http_status);
+        end_without_success(job, METRIC_ATTEMPTS_PARKED);
+        log_warn("a guarded delivery ended ambiguously%s delivery=%lld error=%s status=%d",
+            job->delivery.was_delivered ? "" : " and is parked for a person", (long long)job->delivery.id,
+            err_name(run->client.end.error), run->client.end.http_status);
         break;
     case VERDICT_DISABLE_ENDPOINT:
         run->settle.to = DELIVERY_PARKED;
         run->settle.reason = PARK_DISABLED;
-        metrics_add(METRIC_ATTEMPTS_PARKED, 1);
+        end_without_success(job, METRIC_ATTEMPTS_PARKED);
         disable_endpoint(job->queue, event->parts.account);
         break;
     }
@@ -254,6 +264,11 @@ void outcome_park(struct job *job, enum park_reason reason)
     }
     run->job = job;
     job->run = run;
+    if (job->delivery.was_delivered)
+        log_warn(
+            "a forced replay ends unsent, since its endpoint is %s: the delivery stays delivered, as it was before "
+            "shard=%u delivery=%lld",
+            park_reason_name(reason), job->queue->shard->number, (long long)job->delivery.id);
     run->settle = (struct journal_settle){
         .to = DELIVERY_PARKED, .reason = reason, .lane = job->delivery.lane, .failures = job->delivery.failures};
     settle(run);

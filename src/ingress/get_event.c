@@ -39,13 +39,16 @@ static void add_deliveries(struct buffer *json, const struct story *story)
     buffer_add_string(json, "\"deliveries\":[");
     for (size_t i = 0; i < story->deliveries_count; i++) {
         const struct story_delivery *it = &story->deliveries[i];
-        buffer_add_format(json, "%s{\"state\":\"%s\",\"attempts\":%u", i ? "," : "",
-            delivery_state_name(it->delivery.state), it->delivery.attempts);
+        /* Once delivered, it stays delivered: that an operator sends it again is no matter of the partner. */
+        enum delivery_state state = it->delivered_us ? DELIVERY_DELIVERED : it->delivery.state;
+        buffer_add_format(json, "%s{\"state\":\"%s\",\"attempts\":%u", i ? "," : "", delivery_state_name(state),
+            it->delivery.attempts);
         if (it->delivery.state == DELIVERY_PARKED)
             buffer_add_format(json, ",\"reason\":\"%s\"", park_reason_name(it->reason));
-        if (it->settled_us) {
+        int64_t changed_us = it->delivered_us ? it->delivered_us : it->settled_us;
+        if (changed_us) {
             buffer_add_char(json, ',');
-            add_time(json, "changed_at", it->settled_us);
+            add_time(json, "changed_at", changed_us);
         }
         buffer_add_char(json, '}');
     }

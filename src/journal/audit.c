@@ -33,8 +33,8 @@ static const char *const texts[AUDIT_STATEMENTS] = {
     [ASK_BOOKS_OF_ACCOUNT] = "SELECT " BOOK_TABLE_COLUMNS " FROM books WHERE day = ? AND account = ?",
     [ASK_ATTEMPTS] = "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE (delivery, number) > (?, ?) AND delivery < ?"
                      " ORDER BY delivery, number",
-    [ASK_ACTS] = "SELECT delivery, at_us, from_state, to_state, generation, note, crc, seq FROM acts WHERE seq > ?"
-                 " ORDER BY seq",
+    [ASK_ACTS] = "SELECT delivery, at_us, from_state, to_state, generation, from_endpoint, to_endpoint, note, crc, seq"
+                 " FROM acts WHERE seq > ? ORDER BY seq",
     [ASK_CONFLICTS] = "SELECT " CONFLICT_COLUMNS " FROM conflicts WHERE seq > ? ORDER BY seq",
     [ASK_EVENT] = "SELECT " EVENT_COLUMNS " FROM events WHERE seq = ?",
     [ASK_EVENT_OF_ID] = "SELECT seq FROM events WHERE id = ?",

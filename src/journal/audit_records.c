@@ -68,16 +68,20 @@ enum err audit_check_attempts(struct audit_run *run, bool *ret_more)
     return result;
 }
 
-/* delivery, at_us, from_state, to_state, generation, note, crc, seq */
+/* delivery, at_us, from_state, to_state, generation, from_endpoint, to_endpoint, note, crc, seq */
 static bool act_is_good(const struct sql_use *use)
 {
+    const struct delivery_row before = {
+        .state = (enum delivery_state)sql_column_int(use, 2),
+        .endpoint = (uint64_t)sql_column_int(use, 5),
+    };
     const struct delivery_row after = {
         .id = sql_column_int(use, 0),
         .state = (enum delivery_state)sql_column_int(use, 3),
         .generation = (uint32_t)sql_column_int(use, 4),
+        .endpoint = (uint64_t)sql_column_int(use, 6),
     };
-    enum delivery_state from = (enum delivery_state)sql_column_int(use, 2);
-    return checksum_act(&after, from, sql_column_slice(use, 5), sql_column_int(use, 1)) == sql_column_int(use, 6);
+    return checksum_act(&before, &after, sql_column_slice(use, 7), sql_column_int(use, 1)) == sql_column_int(use, 8);
 }
 
 enum err audit_check_acts(struct audit_run *run, bool *ret_more)
@@ -87,7 +91,7 @@ enum err audit_check_acts(struct audit_run *run, bool *ret_more)
     enum err result;
     sql_bind_int(&use, run->at);
     for (unsigned rows = 1; !(result = sql_step(&use, &row)) && row; rows++) {
-        run->at = sql_column_int(&use, 7);
+        run->at = sql_column_int(&use, 9);
         if (!act_is_good(&use)) {
             char place[AUDIT_PLACE_BYTES];
             snprintf(place, sizeof place, "acts, seq %lld", (long long)run->at);

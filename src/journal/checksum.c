@@ -66,7 +66,7 @@ uint32_t checksum_delivery(const struct delivery_row *row)
 {
     const int64_t numbers[] = {row->id, (int64_t)row->endpoint, row->state, row->reason, row->lane, row->generation,
         row->attempts, row->failures, row->due_us, row->settled_us, row->started_us, row->duration_us, row->http_status,
-        row->held};
+        row->held, row->delivered_us};
     return add_ints(0, numbers, ARRAY_LENGTH(numbers));
 }
 
@@ -80,9 +80,11 @@ uint32_t checksum_attempt(int64_t delivery, const struct attempt *attempt)
     return add_slice(crc, slice_of(attempt->excerpt, attempt->excerpt_len));
 }
 
-uint32_t checksum_act(const struct delivery_row *after, enum delivery_state from, struct slice note, int64_t at_us)
+uint32_t checksum_act(
+    const struct delivery_row *before, const struct delivery_row *after, struct slice note, int64_t at_us)
 {
-    const int64_t numbers[] = {after->id, at_us, from, after->state, after->generation};
+    const int64_t numbers[] = {after->id, at_us, before->state, after->state, after->generation,
+        (int64_t)before->endpoint, (int64_t)after->endpoint};
     return add_slice(add_ints(0, numbers, ARRAY_LENGTH(numbers)), note);
 }
 

@@ -14,6 +14,22 @@ bool delivery_row_may_move(enum delivery_state from, enum delivery_state to)
            (waits_to_be_sent(from) && delivery_state_may_move(DELIVERY_SENDING, to));
 }
 
+int64_t delivery_row_delivered_us(const struct delivery_row *row)
+{
+    if (row->delivered_us)
+        return row->delivered_us;
+    return row->state == DELIVERY_DELIVERED ? row->settled_us : 0;
+}
+
+enum delivery_replay delivery_row_replay(const struct delivery_row *row)
+{
+    if (!row->delivered_us)
+        return REPLAY_NONE;
+    if (row->state != DELIVERY_DELIVERED)
+        return REPLAY_UNDER_WAY;
+    return row->started_us ? REPLAY_DELIVERED : REPLAY_FAILED; /* the attempt that delivered before has left the row */
+}
+
 /* Something of the event has come to an end that the broker can't know of. */
 static bool takes_over(enum delivery_state to)
 {
@@ -25,9 +41,10 @@ bool delivery_row_move(struct delivery_row *row, const struct delivery_move *mov
     assert(delivery_row_may_move(row->state, move->to));
     bool takes_event_over = row->held && takes_over(move->to);
     row->held = row->held && move->to == DELIVERY_SENDING;
-    row->state = move->to;
+    row->delivered_us = delivery_row_delivered_us(row);
+    row->state = row->delivered_us ? delivery_state_of_replay(move->to) : move->to;
     row->settled_us = now_us;
-    row->reason = move->to == DELIVERY_PARKED ? move->reason : PARK_NONE;
+    row->reason = row->state == DELIVERY_PARKED ? move->reason : PARK_NONE;
     row->started_us = row->duration_us = row->http_status = 0;
     if (move->to == DELIVERY_SENDING)
         return false;
@@ -55,4 +72,5 @@ void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us)
     row->lane = LANE_RETRY;
     row->settled_us = now_us;
     row->held = false;
+    row->delivered_us = 0; /* it would say where it is, and is not believed either */
 }

@@ -22,7 +22,15 @@ struct delivery_row {
     int64_t started_us, duration_us;
     int http_status;
     bool held; /* the broker's: see "Who owns an event" in journal.h. Pending or sending, then */
+    /* When it was delivered first, of one that was replayed by force since; else 0. With it, it is delivered, or on its
+     * way to the client once more. */
+    int64_t delivered_us;
 };
+
+/* Wall time of when it was delivered first; 0 when it never was. */
+int64_t delivery_row_delivered_us(const struct delivery_row *row);
+/* Of the last forced replay. */
+enum delivery_replay delivery_row_replay(const struct delivery_row *row);
 
 /*
  * The ways of delivery_state.h, and those on which an unguarded delivery passes `sending` without it being written.
@@ -44,6 +52,9 @@ struct delivery_move {
  * Moves the row; asserts the way. A start (to sending) keeps lane, failures and attempts. A way back to pending begins
  * a new round: the generation goes up, so that an answer of the old one is recognized, and the attempt that delivered
  * leaves the row (its caller keeps it elsewhere).
+ *
+ * One that was delivered and is replayed by force keeps when that was, and is delivered again wherever another one
+ * would be dead or parked (delivery_state_of_replay): `row->state` says where it has come to.
  *
  * A held one stays held only while it is sent. True when the move makes its event the journal's own: then none
  * of the event's other rows may stay held, which is the caller's to write.

@@ -10,20 +10,20 @@
 
 #define SET_COLUMNS                                                                                     \
     "endpoint = ?2, state = ?3, reason = ?4, lane = ?5, generation = ?6, attempts = ?7, failures = ?8," \
-    " due_us = ?9, settled_us = ?10, started_us = ?11, duration_us = ?12, http_status = ?13"
+    " due_us = ?9, settled_us = ?10, started_us = ?11, duration_us = ?12, http_status = ?13, delivered_us = ?15"
 
 /* States and reasons are written out, since a partial index serves only a query that says its condition literally. */
 static const char *const texts[DELIVERIES_STATEMENTS] = {
-    [DELIVERIES_ADD] = "INSERT INTO deliveries(" DELIVERY_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [DELIVERIES_ADD] = "INSERT INTO deliveries(" DELIVERY_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [DELIVERIES_READ] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id = ?",
     [DELIVERIES_READ_EVENT] =
         "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
     /* Without `held`, one index less is looked at. */
-    [DELIVERIES_WRITE] = "UPDATE deliveries SET " SET_COLUMNS ", crc = ?15 WHERE id = ?1",
-    [DELIVERIES_WRITE_HELD] = "UPDATE deliveries SET " SET_COLUMNS ", held = ?14, crc = ?15 WHERE id = ?1",
+    [DELIVERIES_WRITE] = "UPDATE deliveries SET " SET_COLUMNS ", crc = ?16 WHERE id = ?1",
+    [DELIVERIES_WRITE_HELD] = "UPDATE deliveries SET " SET_COLUMNS ", held = ?14, crc = ?16 WHERE id = ?1",
     [DELIVERIES_ADD_ATTEMPT] = "INSERT OR REPLACE INTO attempts(" ATTEMPT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
-    [DELIVERIES_ADD_ACT] = "INSERT INTO acts(delivery, at_us, from_state, to_state, generation, note, crc)"
-                           " VALUES(?,?,?,?,?,?,?)",
+    [DELIVERIES_ADD_ACT] = "INSERT INTO acts(delivery, at_us, from_state, to_state, generation, from_endpoint,"
+                           " to_endpoint, note, crc) VALUES(?,?,?,?,?,?,?,?,?)",
     [DELIVERIES_LIST_SENDING] =
         "SELECT id FROM deliveries INDEXED BY deliveries_sending WHERE state = 1 AND id > ? LIMIT ?",
     [DELIVERIES_LIST_PARKED] = "SELECT id FROM deliveries INDEXED BY deliveries_parked WHERE endpoint = ?"
@@ -82,9 +82,10 @@ bool delivery_row_take(const struct sql_use *use, int column, struct delivery_ro
         .duration_us = sql_column_int(use, column + 11),
         .http_status = (int)sql_column_int(use, column + 12),
         .held = sql_column_int(use, column + 13) == 1,
+        .delivered_us = sql_column_int(use, column + 14),
     };
     return (unsigned)ret_row->state < DELIVERY_STATES && (unsigned)ret_row->lane <= LANE_REPLAY &&
-           checksum_delivery(ret_row) == sql_column_int(use, column + 14);
+           checksum_delivery(ret_row) == sql_column_int(use, column + 15);
 }
 
 static enum err write_once(
@@ -105,6 +106,7 @@ static enum err write_once(
     sql_bind_int(&use, row->duration_us);
     sql_bind_int(&use, row->http_status);
     sql_bind_int(&use, row->held);
+    sql_bind_int(&use, row->delivered_us);
     sql_bind_int(&use, checksum_delivery(row));
     return sql_execute(&use);
 }
@@ -274,21 +276,26 @@ enum err delivery_rows_park_damaged(struct delivery_rows *rows, int64_t id, int6
     enum err result = read_row(rows, id, &row);
     if (result && result != ERR_DAMAGED)
         return result;
+    const struct delivery_move move = {.to = DELIVERY_PARKED, .reason = PARK_DAMAGED, .lane = LANE_RETRY};
+    if (!result && row.delivered_us && delivery_row_may_move(row.state, move.to)) /* its event can't be believed */
+        return delivery_rows_move_row(rows, &row, &move, now_us);
     delivery_row_park_damaged(&row, now_us);
     return write_row(rows, DELIVERIES_WRITE_HELD, &row);
 }
 
-enum err delivery_rows_add_act(struct delivery_rows *rows, const struct delivery_row *after, enum delivery_state from,
-    struct slice note, int64_t now_us)
+enum err delivery_rows_add_act(struct delivery_rows *rows, const struct delivery_row *before,
+    const struct delivery_row *after, struct slice note, int64_t now_us)
 {
     struct sql_use use = sql_use(rows->statements[DELIVERIES_ADD_ACT]);
     sql_bind_int(&use, after->id);
     sql_bind_int(&use, now_us);
-    sql_bind_int(&use, from);
+    sql_bind_int(&use, before->state);
     sql_bind_int(&use, after->state);
     sql_bind_int(&use, after->generation);
+    sql_bind_int(&use, (int64_t)before->endpoint);
+    sql_bind_int(&use, (int64_t)after->endpoint);
     sql_bind_text(&use, note);
-    sql_bind_int(&use, checksum_act(after, from, note, now_us));
+    sql_bind_int(&use, checksum_act(before, after, note, now_us));
     return sql_execute(&use);
 }
 

@@ -39,7 +39,7 @@ struct delivery_rows {
 /* The columns that delivery_row_take reads, in its order. */
 #define DELIVERY_COLUMNS                                                                                              \
     "id, endpoint, state, reason, lane, generation, attempts, failures, due_us, settled_us, started_us, duration_us," \
-    " http_status, held, crc"
+    " http_status, held, delivered_us, crc"
 /* Reads the row from `column` on. False when it is not what was written; it is filled all the same. */
 bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row);
 
@@ -76,11 +76,13 @@ struct delivery_expected {
 enum err delivery_rows_move(struct delivery_rows *rows, const struct delivery_expected *expected,
     const struct delivery_move *move, int64_t now_us) MUST_CHECK;
 
-/* The same for one that was read in this transaction, and may be given another endpoint with it (unrouted ones are). */
+/* The same for one that was read in this transaction, and may be given another endpoint with it (unrouted ones are, and
+ * what an operator sends to another one). */
 enum err delivery_rows_move_row(
     struct delivery_rows *rows, struct delivery_row *row, const struct delivery_move *move, int64_t now_us) MUST_CHECK;
 
-/* Parks a row that can't be believed, whatever it says, so that a person finds it. ERR_NOT_FOUND. */
+/* Parks a row that can't be believed, or whose event can't, so that a person finds it; one that was delivered before,
+ * by its own account, ends as delivered. ERR_NOT_FOUND. */
 enum err delivery_rows_park_damaged(struct delivery_rows *rows, int64_t id, int64_t now_us) MUST_CHECK;
 
 /*
@@ -95,8 +97,8 @@ enum err delivery_rows_list_held(struct delivery_rows *rows, int64_t after_event
     struct journal_held *ret_held, unsigned *ret_count) MUST_CHECK;
 
 /* What an operator did, and why: kept as long as the delivery. */
-enum err delivery_rows_add_act(struct delivery_rows *rows, const struct delivery_row *after, enum delivery_state from,
-    struct slice note, int64_t now_us) MUST_CHECK;
+enum err delivery_rows_add_act(struct delivery_rows *rows, const struct delivery_row *before,
+    const struct delivery_row *after, struct slice note, int64_t now_us) MUST_CHECK;
 
 /*
  * After a crash: up to `count_max` of those that had begun to send (only guarded ones are written as sending) are

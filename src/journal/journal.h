@@ -37,6 +37,7 @@ struct delivery {
     uint32_t generation; /* rounds: an operator's replay begins a new one */
     uint32_t attempts;   /* made so far, over all rounds */
     uint32_t failures;   /* in this round: the step of the schedule */
+    bool was_delivered;  /* a forced replay: the client has had it, and it is delivered again when this one fails */
     int64_t due_us;      /* wall time; of a pending one when it was accepted */
     struct event *event; /* a reference of its own */
 };
@@ -204,7 +205,7 @@ struct journal_clear_outbox {
 /*
  * Moves one delivery from `from` to `to`; ERR_MOVED_ON when it is not in `from` (of this generation) any more. An
  * unguarded delivery whose `sending` was never written is settled from pending or waiting: `from` is what the journal
- * last knew.
+ * last knew. A forced replay that is to be dead or parked is delivered again, as it was (delivery_state.h).
  */
 struct journal_settle {
     struct journal_request request; /* JOURNAL_START or JOURNAL_SETTLE */
@@ -224,14 +225,37 @@ struct journal_settle {
  * the ways of delivery_state_may_act. It goes to the owner of the delivery first (delivery_shard_act), who submits it
  * and answers the asker. A way to pending begins a new round in the lane of replays. What was done, and why, is kept.
  *
- * OK, ERR_NOT_FOUND, ERR_MOVED_ON (`ret_state` says where it is), ERR_INVALID (it has no endpoint to be sent to,
- * `ret_endpoint` is 0, or its body has expired), ERR_DAMAGED.
+ * Before a way to pending the owner asks with `looks`: nothing is done, and the answer says what would become of it and
+ * whose event it is, so that he can refuse what could never be delivered. The act then holds for `expected_endpoint`.
+ *
+ * With `endpoint` a delivery that was not delivered is sent to another endpoint of its account from now on; the books
+ * follow it.
+ *
+ * OK, ERR_NOT_FOUND, ERR_MOVED_ON (`ret_state` says where it is), ERR_INVALID (`ret_refusal` says why it can't be
+ * sent), ERR_DAMAGED.
  */
+enum act_refusal {
+    ACT_NOT_REFUSED,
+    ACT_UNROUTED,          /* it has no endpoint to be sent to */
+    ACT_BODY_EXPIRED,      /* there is nothing left to send */
+    ACT_ENDPOINT_GONE,     /* the endpoint it is to be sent to does not exist (any more) */
+    ACT_ENDPOINT_DISABLED, /* or takes nothing */
+    ACT_ENDPOINT_FOREIGN,  /* or is of another account */
+    ACT_ENDPOINT_HAS_IT,   /* or has a delivery of the event already, number ret_index */
+    ACT_WAS_DELIVERED      /* what an endpoint has had stays that endpoint's */
+};
+
 struct journal_act {
     struct journal_request request;
     struct event_id event;
     unsigned index;
     enum delivery_state from, to;
+    uint64_t endpoint; /* of a way to pending: where to; 0: to its own */
+    bool looks;
+    uint64_t expected_endpoint; /* unless it looks */
+    enum act_refusal ret_refusal;
+    char ret_account[NAME_BYTES_MAX + 1]; /* of what could be sent */
+    unsigned ret_index;
     char note[ACT_NOTE_BYTES_MAX + 1]; /* why, in the operator's words */
     int64_t ret_delivery;
     uint64_t ret_endpoint;

@@ -22,9 +22,11 @@ struct story_attempt {
 struct story_delivery {
     struct delivery delivery; /* `event` is NULL */
     enum park_reason reason;
-    int64_t settled_us; /* wall time of the last move; 0 while nothing has moved */
-    bool held;          /* the broker's (journal.h) */
-    bool damaged;       /* the row is not what was written */
+    int64_t settled_us;   /* wall time of the last move; 0 while nothing has moved */
+    int64_t delivered_us; /* wall time of when it was delivered first; 0: never */
+    enum delivery_replay replay;
+    bool held;    /* the broker's (journal.h) */
+    bool damaged; /* the row is not what was written */
 };
 
 /* What an operator did to a delivery, and why. */
@@ -32,6 +34,7 @@ struct story_act {
     int64_t delivery;
     int64_t at_us;
     enum delivery_state from, to;
+    uint64_t from_endpoint, to_endpoint;
     char note[ACT_NOTE_BYTES_MAX + 1];
 };
 

@@ -74,7 +74,8 @@ static bool event_fits(const struct listing_filter *filter, const struct event_p
 
 static bool row_fits(const struct listing_filter *filter, const struct delivery_row *row)
 {
-    return (!filter->states || filter->states & 1u << row->state) &&
+    unsigned states = 1u << row->state | (row->delivered_us ? 1u << DELIVERY_DELIVERED : 0); /* it stays delivered */
+    return (!filter->states || filter->states & states) &&
            (!filter->has_endpoint || row->endpoint == filter->endpoint) &&
            (filter->reason == PARK_NONE || (row->state == DELIVERY_PARKED && row->reason == filter->reason));
 }
@@ -97,18 +98,7 @@ static enum err offer(struct pager *pager, const struct delivery_row *row, bool 
     }
     list->ret_deliveries[list->page.ret_count++] = (struct listed_delivery){
         .event = event,
-        .delivery = {.damaged = damaged,
-            .reason = row->reason,
-            .settled_us = row->settled_us,
-            .held = row->held,
-            .delivery = {.id = row->id,
-                .endpoint = row->endpoint,
-                .state = row->state,
-                .lane = row->lane,
-                .generation = row->generation,
-                .attempts = row->attempts,
-                .failures = row->failures,
-                .due_us = row->due_us}},
+        .delivery = story_delivery_of(row, damaged),
     };
     return OK;
 }

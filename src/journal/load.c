@@ -38,6 +38,7 @@ static enum err make_delivery(struct store *store, const struct journal_load *lo
         .generation = row->generation,
         .attempts = row->attempts,
         .failures = row->failures,
+        .was_delivered = delivery_row_delivered_us(row) != 0,
         .due_us = row->state == DELIVERY_PENDING ? event->parts.accepted_us : row->due_us,
         .event = event,
     };

@@ -46,17 +46,17 @@ void store_undo_list_unrouted(struct journal_request *request)
     CONTAINER_OF(request, struct journal_list_unrouted, request)->ret_count = 0;
 }
 
-/* The books follow it from nowhere to its endpoint. */
-static enum err transfer(struct store *store, int64_t seq, uint64_t endpoint)
+enum err store_transfer(struct store *store, int64_t seq, uint64_t from, uint64_t to)
 {
     struct event *event;
     enum err result = event_rows_read(&store->events, seq, &without_body, &event, NULL);
     if (result)
         return result;
     int64_t now_us = clock_mono_us();
-    result = books_add(&store->books, &event->parts, 0, BOOK_ACCEPTED, -1, now_us);
+    result = books_add(&store->books, &event->parts, from, BOOK_ACCEPTED, -1, now_us);
     if (!result)
-        result = books_add(&store->books, &event->parts, endpoint, BOOK_ACCEPTED, 1, now_us);
+        result = books_add(&store->books, &event->parts, to, BOOK_ACCEPTED, 1, now_us);
+    books_demand(&store->books);
     event_unref(event);
     return result;
 }
@@ -68,7 +68,7 @@ static enum err route_one(struct store *store, int64_t delivery, uint64_t endpoi
     if (!result && (row.state != DELIVERY_PARKED || row.reason != PARK_UNROUTED))
         return OK;
     if (!result)
-        result = transfer(store, delivery / ACCOUNT_ENDPOINTS_MAX, endpoint);
+        result = store_transfer(store, delivery / ACCOUNT_ENDPOINTS_MAX, 0, endpoint);
     if (result == ERR_NOT_FOUND || result == ERR_DAMAGED)
         return OK;
     if (result)
@@ -88,8 +88,6 @@ enum err store_route(struct store *store, struct journal_request *request)
         assert(route->ways[i].endpoint != 0);
         result = route_one(store, route->ways[i].delivery, route->ways[i].endpoint, &route->ret_count);
     }
-    if (!result && route->ret_count > 0)
-        books_demand(&store->books);
     return result;
 }
 

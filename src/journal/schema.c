@@ -38,7 +38,7 @@ static const char tables[] =
     " reason INTEGER NOT NULL, lane INTEGER NOT NULL, generation INTEGER NOT NULL, attempts INTEGER NOT NULL,"
     " failures INTEGER NOT NULL, due_us INTEGER NOT NULL, settled_us INTEGER NOT NULL,"
     " started_us INTEGER NOT NULL, duration_us INTEGER NOT NULL, http_status INTEGER NOT NULL, held INTEGER NOT NULL,"
-    " crc INTEGER NOT NULL);"
+    " delivered_us INTEGER NOT NULL, crc INTEGER NOT NULL);"
     "CREATE INDEX deliveries_pending ON deliveries(endpoint) WHERE state = 0 AND held = 0;"
     "CREATE INDEX deliveries_sending ON deliveries(endpoint) WHERE state = 1;"
     "CREATE INDEX deliveries_waiting ON deliveries(endpoint, due_us) WHERE state = 2;"
@@ -53,8 +53,8 @@ static const char tables[] =
     " PRIMARY KEY(delivery, number)) WITHOUT ROWID;"
 
     "CREATE TABLE acts(seq INTEGER PRIMARY KEY, delivery INTEGER NOT NULL, at_us INTEGER NOT NULL,"
-    " from_state INTEGER NOT NULL, to_state INTEGER NOT NULL, generation INTEGER NOT NULL, note TEXT NOT NULL,"
-    " crc INTEGER NOT NULL);"
+    " from_state INTEGER NOT NULL, to_state INTEGER NOT NULL, generation INTEGER NOT NULL,"
+    " from_endpoint INTEGER NOT NULL, to_endpoint INTEGER NOT NULL, note TEXT NOT NULL, crc INTEGER NOT NULL);"
     "CREATE INDEX acts_by_delivery ON acts(delivery);"
 
     "CREATE TABLE conflicts(seq INTEGER PRIMARY KEY, first_event BLOB NOT NULL, at_us INTEGER NOT NULL,"

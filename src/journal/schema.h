@@ -9,7 +9,7 @@
  *   deliveries    one row for each event and endpoint; id = event number * ACCOUNT_ENDPOINTS_MAX + index. The attempt
  *                 that delivered stands in the row: a success at the first try costs one UPDATE and no INSERT
  *   attempts      those that did not deliver
- *   acts          what operators did to deliveries, and why
+ *   acts          what operators did to deliveries, and why; with the endpoint before and after
  *   conflicts     events with the key of another and other money: kept, never delivered
  *   aliases       ids of duplicates that were found late, each with the id of the first event
  *   outbox        numbers of events that wait for the broker; they have no deliveries (outbox.h)
@@ -23,7 +23,7 @@
  * nobody is to load it. A sixth one has all that is held, in order of its number.
  *
  * The file says what it is: application_id PNSJ and user_version. Migrations will go forward only, each in a
- * transaction of its own; there is none yet, since formats 1 and 2 were never released and are refused. So is a file of
+ * transaction of its own; there is none yet, since formats 1 to 3 were never released and are refused. So is a file of
  * another application, of another shard, or that is no database, and nothing in it is touched.
  */
 #ifndef PENSTOCK_JOURNAL_SCHEMA_H
@@ -34,7 +34,7 @@
 #include <sqlite3.h>
 
 #define SCHEMA_APPLICATION_ID 0x504e534a /* "PNSJ" */
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 
 #define SCHEMA_DETAIL_BYTES 256
 

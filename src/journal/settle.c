@@ -5,6 +5,7 @@
 #include "runtime/log.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 /* What is the request's own failure: nothing was written for it, and the others of its transaction go on. */
 static bool is_its_own(enum err result)
@@ -62,6 +63,61 @@ enum err store_settle(struct store *store, struct journal_request *request)
     return move(store, request, &to);
 }
 
+static enum err refuse(struct journal_act *act, enum act_refusal refusal)
+{
+    act->ret_refusal = refusal;
+    return ERR_INVALID;
+}
+
+/* Whether the event has a delivery for the endpoint that this one is to go to. */
+static enum err refuse_second(struct store *store, struct journal_act *act, const struct delivery_row *row)
+{
+    struct delivery_listed listed[ACCOUNT_ENDPOINTS_MAX];
+    unsigned count;
+    enum err result = delivery_rows_read_event(&store->deliveries, row->id / ACCOUNT_ENDPOINTS_MAX, listed, &count);
+    for (unsigned i = 0; i < count && !result; i++) {
+        if (listed[i].row.id == row->id || listed[i].row.endpoint != act->endpoint)
+            continue;
+        act->ret_index = (unsigned)(listed[i].row.id % ACCOUNT_ENDPOINTS_MAX);
+        result = refuse(act, ACT_ENDPOINT_HAS_IT);
+    }
+    return result;
+}
+
+/* Whether there is something to send, and whose it is. */
+static enum err look_at_event(struct store *store, struct journal_act *act, int64_t seq)
+{
+    static const struct event_reading reading = {.without_body = true};
+    struct event *event;
+    bool has_body;
+    enum err result = event_rows_has_body(&store->events, seq, &has_body);
+    if (!result && !has_body)
+        result = refuse(act, ACT_BODY_EXPIRED);
+    if (!result)
+        result = event_rows_read(&store->events, seq, &reading, &event, NULL);
+    if (result)
+        return result == ERR_NOT_FOUND ? ERR_DAMAGED : result;
+    snprintf(act->ret_account, sizeof act->ret_account, "%.*s", SLICE_ARGS(event->parts.account));
+    event_unref(event);
+    return OK;
+}
+
+/* What would be sent (again): that it can be, as far as the journal knows. */
+static enum err check_sending(struct store *store, struct journal_act *act, const struct delivery_row *row)
+{
+    bool moves = act->endpoint != 0 && act->endpoint != row->endpoint;
+    if (row->reason == PARK_DAMAGED)
+        return ERR_DAMAGED;
+    if (row->endpoint == 0 && act->endpoint == 0)
+        return refuse(act, ACT_UNROUTED);
+    if (moves && row->state == DELIVERY_DELIVERED)
+        return refuse(act, ACT_WAS_DELIVERED);
+    if (!act->looks && row->endpoint != act->expected_endpoint)
+        return ERR_MOVED_ON;
+    enum err result = moves ? refuse_second(store, act, row) : OK;
+    return result ? result : look_at_event(store, act, row->id / ACCOUNT_ENDPOINTS_MAX);
+}
+
 /* The operator's move of a row that was found, as long as it is where he believes it to be. */
 static enum err act_on(struct store *store, struct journal_act *act, struct delivery_row *row)
 {
@@ -70,22 +126,23 @@ static enum err act_on(struct store *store, struct journal_act *act, struct deli
     act->ret_state = row->state;
     if (row->state != act->from)
         return ERR_MOVED_ON;
-    if (act->to == DELIVERY_PENDING && row->reason == PARK_DAMAGED)
-        return ERR_DAMAGED;
-    bool can_be_sent = true;
-    enum err result = OK;
-    if (act->to == DELIVERY_PENDING)
-        result = event_rows_has_body(&store->events, row->id / ACCOUNT_ENDPOINTS_MAX, &can_be_sent);
-    if (!result && (!can_be_sent || (act->to == DELIVERY_PENDING && row->endpoint == 0)))
-        result = ERR_INVALID;
-    if (result)
+    enum err result = act->to == DELIVERY_PENDING ? check_sending(store, act, row) : OK;
+    if (result || act->looks)
         return result;
+    const struct delivery_row before = *row;
     const struct delivery_move move = {.to = act->to, .lane = LANE_REPLAY};
-    result = delivery_rows_move_row(&store->deliveries, row, &move, store->now_us);
+    if (act->endpoint != 0 && act->endpoint != row->endpoint) {
+        result = store_transfer(store, row->id / ACCOUNT_ENDPOINTS_MAX, row->endpoint, act->endpoint);
+        row->endpoint = act->endpoint;
+    }
     if (!result)
-        result = delivery_rows_add_act(&store->deliveries, row, act->from, slice_from_string(act->note), store->now_us);
+        result = delivery_rows_move_row(&store->deliveries, row, &move, store->now_us);
     if (!result)
+        result = delivery_rows_add_act(&store->deliveries, &before, row, slice_from_string(act->note), store->now_us);
+    if (!result) {
         act->ret_state = row->state;
+        act->ret_endpoint = row->endpoint;
+    }
     /* The move is written by now: what fails behind it is no matter of this request alone. */
     return result == ERR_DAMAGED ? ERR_DISK : result;
 }
@@ -95,7 +152,9 @@ enum err store_act(struct store *store, struct journal_request *request)
     struct journal_act *act = CONTAINER_OF(request, struct journal_act, request);
     struct delivery_row row;
     int64_t seq;
-    bool may_act = delivery_state_may_act(act->from, act->to) && act->index < ACCOUNT_ENDPOINTS_MAX;
+    bool may_act = delivery_state_may_act(act->from, act->to) && act->index < ACCOUNT_ENDPOINTS_MAX &&
+                   (act->to == DELIVERY_PENDING || (act->endpoint == 0 && !act->looks));
+    act->ret_refusal = ACT_NOT_REFUSED;
     assert(may_act);
     if (!may_act)
         return end_request(request, ERR_INVALID);

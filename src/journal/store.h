@@ -81,6 +81,9 @@ enum err store_release(struct store *store, struct journal_request *request) MUS
 enum err store_act(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_list_unrouted(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_route(struct store *store, struct journal_request *request) MUST_CHECK;
+/* A delivery of the event goes from one endpoint to another (0: unrouted), and the books follow it, with this
+ * transaction. ERR_NOT_FOUND, ERR_DAMAGED: the event can't be believed. */
+enum err store_transfer(struct store *store, int64_t seq, uint64_t from, uint64_t to) MUST_CHECK;
 enum err store_load(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_survey(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_receive(struct store *store, struct journal_request *request) MUST_CHECK;

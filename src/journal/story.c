@@ -16,8 +16,8 @@ static const char *const texts[STORY_STATEMENTS] = {
     [STORY_ATTEMPTS] = "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE delivery BETWEEN ?1 AND ?2 UNION ALL"
                        " SELECT id, attempts, started_us, duration_us, http_status, 'ok', 1, 0, 1, 0, 0, NULL, 0"
                        " FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND started_us <> 0 ORDER BY 1, 2",
-    [STORY_ACTS] = "SELECT delivery, at_us, from_state, to_state, note FROM acts WHERE delivery BETWEEN ? AND ?"
-                   " ORDER BY seq",
+    [STORY_ACTS] = "SELECT delivery, at_us, from_state, to_state, from_endpoint, to_endpoint, note FROM acts"
+                   " WHERE delivery BETWEEN ? AND ? ORDER BY seq",
     [STORY_CENSUS] = "SELECT 0, (SELECT count(*) FROM deliveries WHERE state = 0 AND held = 0)"
                      " + (SELECT count(*) FROM deliveries WHERE held = 1 AND state = 0) UNION ALL"
                      " SELECT 1, count(*) FROM deliveries WHERE state = 1 UNION ALL"
@@ -77,6 +77,26 @@ static struct sql_use use_for_event(sqlite3_stmt *statement, int64_t seq)
     return use;
 }
 
+struct story_delivery story_delivery_of(const struct delivery_row *row, bool damaged)
+{
+    return (struct story_delivery){
+        .damaged = damaged,
+        .reason = row->reason,
+        .settled_us = row->settled_us,
+        .delivered_us = delivery_row_delivered_us(row),
+        .replay = delivery_row_replay(row),
+        .held = row->held,
+        .delivery = {.id = row->id,
+            .endpoint = row->endpoint,
+            .state = row->state,
+            .lane = row->lane,
+            .generation = row->generation,
+            .attempts = row->attempts,
+            .failures = row->failures,
+            .due_us = row->due_us},
+    };
+}
+
 static enum err read_deliveries(struct story_source *source, int64_t seq, struct story *story)
 {
     bool row = false;
@@ -91,19 +111,8 @@ static enum err read_deliveries(struct story_source *source, int64_t seq, struct
         }
         story->deliveries = larger;
         struct delivery_row found;
-        struct story_delivery *it = &story->deliveries[story->deliveries_count++];
-        *it = (struct story_delivery){.damaged = !delivery_row_take(&use, 0, &found)};
-        it->reason = found.reason;
-        it->settled_us = found.settled_us;
-        it->held = found.held;
-        it->delivery = (struct delivery){.id = found.id,
-            .endpoint = found.endpoint,
-            .state = found.state,
-            .lane = found.lane,
-            .generation = found.generation,
-            .attempts = found.attempts,
-            .failures = found.failures,
-            .due_us = found.due_us};
+        bool damaged = !delivery_row_take(&use, 0, &found);
+        story->deliveries[story->deliveries_count++] = story_delivery_of(&found, damaged);
     }
     sql_finish(&use);
     return result;
@@ -146,8 +155,10 @@ static enum err read_acts(struct story_source *source, int64_t seq, struct story
             .at_us = sql_column_int(&use, 1),
             .from = (enum delivery_state)sql_column_int(&use, 2),
             .to = (enum delivery_state)sql_column_int(&use, 3),
+            .from_endpoint = (uint64_t)sql_column_int(&use, 4),
+            .to_endpoint = (uint64_t)sql_column_int(&use, 5),
         };
-        snprintf(act->note, sizeof act->note, "%.*s", SLICE_ARGS(sql_column_slice(&use, 4)));
+        snprintf(act->note, sizeof act->note, "%.*s", SLICE_ARGS(sql_column_slice(&use, 6)));
     }
     sql_finish(&use);
     return result;

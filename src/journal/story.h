@@ -7,6 +7,7 @@
 #define PENSTOCK_JOURNAL_STORY_H
 
 #include "journal/alias_rows.h"
+#include "journal/delivery_row.h"
 #include "journal/event_rows.h"
 #include "journal/journal_reader.h"
 
@@ -24,6 +25,9 @@ enum err story_source_open(struct story_source *source, const char *directory, u
 void story_source_close(struct story_source *source); /* does nothing for one that is not open */
 
 enum err story_source_find(struct story_source *source, const struct event_id *id, struct story **ret_story) MUST_CHECK;
+
+/* A row as readers see it. */
+struct story_delivery story_delivery_of(const struct delivery_row *row, bool damaged);
 
 /* Adds to `counts`; untouched on failure. */
 enum err story_source_count(struct story_source *source, int64_t counts[DELIVERY_STATES]) MUST_CHECK;

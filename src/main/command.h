@@ -43,6 +43,7 @@ enum command_flag {
     FLAG_NOTE,        /* --note TEXT */
     FLAG_FORCE,       /* --force */
     FLAG_TAKE_OVER,   /* --take-over */
+    FLAG_TO_ENDPOINT, /* --to ENDPOINT */
     FLAGS
 };
 

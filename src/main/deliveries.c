@@ -249,7 +249,10 @@ int command_delivery_show(const struct invocation *call)
 
 static void print_act(const json_t *answer)
 {
-    printf("%s  %s -> %s\n", show_text(answer, "id"), show_text(answer, "from"), show_text(answer, "state"));
+    printf("%s  %s -> %s", show_text(answer, "id"), show_text(answer, "from"), show_text(answer, "state"));
+    if (json_is_object(json_object_get(answer, "endpoint")))
+        printf(", to %s (%s)", show_endpoint(answer), show_text(json_object_get(answer, "endpoint"), "id"));
+    putchar('\n');
 }
 
 static int act(const struct invocation *call, const char *verb, json_t *body)
@@ -263,6 +266,7 @@ static int act(const struct invocation *call, const char *verb, json_t *body)
             verb);
     }
     manage_add_text(call, FLAG_EXPECT, "expect", body);
+    manage_add_text(call, FLAG_TO_ENDPOINT, "endpoint", body);
     manage_add_text(call, FLAG_NOTE, "note", body);
     return manage_call(call, "POST", body, print_act, DELIVERIES "/%s/%s", call->words[0], verb);
 }

@@ -109,6 +109,30 @@ static void print_attempt(const json_t *attempt)
         printf("      answered: %.*s\n", (int)strcspn(answer, "\r\n"), answer);
 }
 
+static void print_act(const json_t *act)
+{
+    printf("    %s  by hand, from %s to %s", show_text(act, "at"), show_text(act, "from"), show_text(act, "to"));
+    const json_t *before = json_object_get(act, "from_endpoint"), *after = json_object_get(act, "to_endpoint");
+    if (after)
+        printf(", and from %s to %s (%s)", json_is_object(before) ? show_text(before, "id") : "no endpoint",
+            show_text(after, "name"), show_text(after, "id"));
+    printf(": %s\n", *show_text(act, "note") ? show_text(act, "note") : "-");
+}
+
+/* What was delivered stays so, whatever becomes of a replay. */
+static void print_replay(const json_t *delivery)
+{
+    const char *replay = json_string_value(json_object_get(delivery, "replay")), *state = show_text(delivery, "state");
+    if (!replay)
+        return;
+    printf("    delivered at %s first; ", show_text(delivery, "delivered_at"));
+    if (strcmp(replay, "under_way") == 0)
+        printf("a forced replay is under way (%s)\n", state);
+    else
+        printf("the last forced replay %s at %s\n", strcmp(replay, "failed") == 0 ? "failed" : "was delivered",
+            show_text(delivery, "changed_at"));
+}
+
 void show_delivery(const json_t *delivery)
 {
     const json_t *endpoint = json_object_get(delivery, "endpoint");
@@ -118,15 +142,16 @@ void show_delivery(const json_t *delivery)
     size_t i;
     json_t *attempt, *act;
     json_array_foreach(json_object_get(delivery, "attempts"), i, attempt) print_attempt(attempt);
-    json_array_foreach(json_object_get(delivery, "acts"), i, act)
-        printf("    %s  by hand, from %s to %s: %s\n", show_text(act, "at"), show_text(act, "from"),
-            show_text(act, "to"), *show_text(act, "note") ? show_text(act, "note") : "-");
+    json_array_foreach(json_object_get(delivery, "acts"), i, act) print_act(act);
     if (json_is_true(json_object_get(delivery, "damaged")))
         printf("    DAMAGED: its row is not what was written\n");
+    print_replay(delivery);
     if (strcmp(state, "waiting") == 0)
         printf("    waiting, due %s\n", show_text(delivery, "due_at"));
     else if (strcmp(state, "parked") == 0)
         printf("    parked: %s\n", show_text(delivery, "reason"));
+    else if (strcmp(state, "delivered") == 0)
+        printf("    delivered at %s\n", show_text(delivery, "delivered_at"));
     else
         printf("    %s%s%s\n", state, json_is_string(json_object_get(delivery, "changed_at")) ? " at " : "",
             json_is_string(json_object_get(delivery, "changed_at")) ? show_text(delivery, "changed_at") : "");

@@ -27,6 +27,17 @@ bool delivery_state_may_act(enum delivery_state from, enum delivery_state to)
     return is_theirs && delivery_state_may_move(from, to);
 }
 
+enum delivery_state delivery_state_of_replay(enum delivery_state to)
+{
+    return to == DELIVERY_DEAD || to == DELIVERY_PARKED ? DELIVERY_DELIVERED : to;
+}
+
+const char *delivery_replay_name(enum delivery_replay replay)
+{
+    static const char *const names[] = {"none", "under_way", "failed", "delivered"};
+    return (unsigned)replay < ARRAY_LENGTH(names) ? names[replay] : "unknown";
+}
+
 bool delivery_state_is_settled(enum delivery_state state)
 {
     return state == DELIVERY_DELIVERED || state == DELIVERY_DISCARDED;

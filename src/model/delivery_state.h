@@ -17,6 +17,10 @@
  *   dead ----> pending, discarded     an operator replays or gives up
  *   delivered -> pending              forced replay
  *
+ * What has been delivered stays so: a forced replay goes the ways above, and where it ends without success (dead or
+ * parked for another one) it is delivered again, as it was (delivery_state_of_replay). Its failed attempts stay in the
+ * history.
+ *
  * On disk an unguarded delivery stays pending (or waiting) while it is sent: only the guard needs `sending` to be
  * durable.
  */
@@ -59,6 +63,13 @@ enum delivery_lane { LANE_FRESH = 0, LANE_RETRY = 1, LANE_REPLAY = 2 };
 bool delivery_state_may_move(enum delivery_state from, enum delivery_state to);
 /* The ways that are an operator's (or a status probe's): out of parked, dead and delivered. */
 bool delivery_state_may_act(enum delivery_state from, enum delivery_state to);
+
+/* What has become of an operator's wish to send again what was delivered: the last one's. */
+enum delivery_replay { REPLAY_NONE, REPLAY_UNDER_WAY, REPLAY_FAILED, REPLAY_DELIVERED };
+const char *delivery_replay_name(enum delivery_replay replay);
+
+/* Where a forced replay comes to when another delivery would come to `to`. */
+enum delivery_state delivery_state_of_replay(enum delivery_state to);
 
 /* Delivered or discarded: nothing more happens to it by itself, and nobody has to decide. */
 bool delivery_state_is_settled(enum delivery_state state);

@@ -39,6 +39,7 @@
         "HTTP requests to client deployments, by their end")                                                           \
     X(METRIC_ATTEMPTS_RETRY, counter, "penstock_attempts_total", "result=\"retry\"", "")                               \
     X(METRIC_ATTEMPTS_DEAD, counter, "penstock_attempts_total", "result=\"dead\"", "")                                 \
+    X(METRIC_ATTEMPTS_REPLAY_FAILED, counter, "penstock_attempts_total", "result=\"replay_failed\"", "")               \
     X(METRIC_ATTEMPTS_PARKED, counter, "penstock_attempts_total", "result=\"parked\"", "")                             \
     X(METRIC_SENDS_REPEATED, counter, "penstock_sends_repeated_total", "",                                             \
         "Requests that libcurl sent again by itself on a new connection")                                              \

@@ -20,8 +20,28 @@ def show(gateway, delivery):
     return answer.json()
 
 
-def delivery_of(event):
-    return f"dlv_{event[4:]}-0"
+def delivery_of(event, index=0):
+    return f"dlv_{event[4:]}-{index}"
+
+
+def endpoints(gateway, *more, account=None):
+    return "/".join([f"/api/v1/accounts/{account or gateway.ready['account']}/endpoints", *more])
+
+
+def add_endpoint(gateway, url, name, account=None):
+    with gateway.operator() as operator:
+        answer = operator.post(endpoints(gateway, account=account), json={"url": url, "name": name})
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+def totals(gateway):
+    """Of the euros, {name: count}; and the audit is complete at every moment that a test asks."""
+    with gateway.operator() as operator:
+        found = operator.get("/api/v1/audit").json()
+    assert found["verdict"] == "complete", found["findings"]
+    [euros] = [total for total in found["totals"] if total["currency"] == "EUR"]
+    return {name: number["count"] for name, number in euros.items() if isinstance(number, dict) and number["count"]}
 
 
 def post(gateway, number, **fields):
@@ -138,3 +158,169 @@ def test_the_commands_do_the_same(gateway, sink):
     wait_for(lambda: len(sink.of(dead)) == 4, "sent again")
     shown = gateway.tool("event", "show", parked)
     assert "by hand, from parked to delivered: by phone" in shown.stdout
+
+
+def deliver(gateway, number=1, **fields):
+    event = post(gateway, number, **fields)
+    wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
+    return event
+
+
+def replay_by_force(gateway, event):
+    answer = act(gateway, delivery_of(event), "replay", expect="delivered", force=True, note="asked for")
+    assert answer.status_code == 200, answer.text
+
+
+def seen_by_partner(gateway, event):
+    with gateway.partner() as partner:
+        [delivery] = partner.get(f"/v1/events/{event}").json()["deliveries"]
+    return delivery["state"], delivery["changed_at"]
+
+
+@pytest.mark.parametrize("type, behaviour, last", [
+    ("purchase", {"status": 500}, {"status": 500}),
+    ("payout", {"mode": "drop"}, {"error": "answer-lost"}),
+    ("purchase", {"status": 410}, {"status": 410}),
+], ids=["fails", "ends-ambiguously", "disables-its-endpoint"])
+def test_a_forced_replay_that_fails_leaves_it_delivered(gateway, sink, type, behaviour, last):
+    event = deliver(gateway, type=type)
+    before = seen_by_partner(gateway, event)
+    first = show(gateway, delivery_of(event))
+    sink.behave(**behaviour)
+    replay_by_force(gateway, event)
+    wait_for(lambda: show(gateway, delivery_of(event))["replay"] == "failed", "the replay has failed")
+    for restarts in range(2):
+        found = show(gateway, delivery_of(event))
+        assert (found["state"], found["replay"], found["delivered_at"]) == ("delivered", "failed", first["delivered_at"])
+        assert (found["attempts"][0], found["attempts"][-1].items() >= last.items()) == (first["attempts"][0], True), found["attempts"]
+        assert [(act["from"], act["to"]) for act in found["acts"]] == [("delivered", "pending")]
+        assert totals(gateway) == {"accepted": 1, "deliveries": 1, "delivered": 1}
+        assert seen_by_partner(gateway, event) == before == ("delivered", first["delivered_at"])
+        gateway.restart()
+    assert "the last forced replay failed" in gateway.tool("delivery", "show", delivery_of(event)).stdout
+    assert gateway.metric('penstock_attempts_total{result="dead"}') == gateway.metric('penstock_attempts_total{result="parked"}') == 0
+    sink.behave()
+    with gateway.operator() as operator:
+        operator.patch(endpoints(gateway, gateway.ready["endpoint"]), json={"enabled": True})
+    replay_by_force(gateway, event)
+    wait_for(lambda: show(gateway, delivery_of(event))["replay"] == "delivered", "the second replay")
+    found = show(gateway, delivery_of(event))
+    assert (found["state"], found["delivered_at"]) == ("delivered", first["delivered_at"])
+    assert [attempt["number"] for attempt in found["attempts"]] == list(range(1, len(found["attempts"]) + 1))
+
+
+def test_while_a_forced_replay_is_under_way_it_counts_as_delivered_and_nothing_else_is_done_to_it(make_gateway, sink):
+    gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[1h]"})
+    gateway.point_endpoint_at(sink.url())
+    event = deliver(gateway)
+    sink.behave(status=500)
+    replay_by_force(gateway, event)
+    wait_for(lambda: gateway.states(event) == ["waiting"], "the replay waits to be tried again")
+    for kill in (False, True):
+        if kill:
+            gateway.kill9()
+            gateway.start()
+        assert totals(gateway) == {"accepted": 1, "deliveries": 1, "delivered": 1}
+        assert show(gateway, delivery_of(event))["replay"] == "under_way"
+        assert seen_by_partner(gateway, event)[0] == "delivered"
+        for verb, body in (("replay", {"expect": "delivered", "force": True}), ("discard", {"expect": "dead"}),
+                           ("settle", {"expect": "parked", "as": "discarded"}), ("resend", {"expect": "parked"})):
+            refused = act(gateway, delivery_of(event), verb, **body)
+            assert refused.status_code == 409 and "It is waiting now" in refused.json()["detail"], refused.text
+        again = act(gateway, delivery_of(event), "replay", expect="delivered", force=True).json()["detail"]
+        assert "a replay of it is under way" in again
+    with gateway.operator() as operator:
+        listed = operator.get("/api/v1/deliveries", params={"state": "delivered"}).json()["deliveries"]
+        assert [(item["id"], item["replay"]) for item in listed] == [(delivery_of(event), "under_way")]
+    assert "a forced replay is under way" in gateway.tool("event", "show", event).stdout
+
+
+def test_a_replay_that_a_kill_interrupts_stays_delivered(gateway, sink):
+    event = deliver(gateway, type="payout")
+    sink.behave(mode="hang")
+    replay_by_force(gateway, event)
+    wait_for(lambda: len(sink.of(event)) == 2 and gateway.states(event) == ["sending"], "under way")
+    gateway.kill9()
+    sink.behave()
+    gateway.start()
+    found = show(gateway, delivery_of(event))
+    assert (found["state"], found["replay"], found["attempts"][-1]["error"]) == ("delivered", "failed", "interrupted")
+    assert totals(gateway) == {"accepted": 1, "deliveries": 1, "delivered": 1}
+
+
+def remove_endpoint(gateway, endpoint):
+    with gateway.operator() as operator:
+        assert operator.delete(endpoints(gateway, endpoint)).status_code in (200, 204)
+
+
+def test_what_was_for_an_endpoint_that_is_gone_is_sent_to_another_one_of_its_account(gateway, sink):
+    parked, dead, had = park(gateway, sink, 1), kill(gateway, sink, 2), deliver(gateway, 3)
+    old = gateway.ready["endpoint"]
+    new = add_endpoint(gateway, sink.url("/new"), "new")
+    remove_endpoint(gateway, old)
+    for event, verb, state in ((parked, "resend", "parked"), (dead, "replay", "dead")):
+        refused = act(gateway, delivery_of(event), verb, expect=state)
+        assert refused.status_code == 422 and old in refused.json()["detail"] and "has been removed" in refused.json()["detail"], refused.text
+        assert gateway.states(event) == [state] and show(gateway, delivery_of(event))["acts"] == []
+    refused = act(gateway, delivery_of(had), "replay", expect="delivered", force=True)
+    assert refused.status_code == 422 and "has been removed" in refused.json()["detail"], refused.text
+    refused = act(gateway, delivery_of(had), "replay", expect="delivered", force=True, endpoint=new)
+    assert refused.status_code == 422 and "stays that endpoint's" in refused.json()["detail"], refused.text
+
+    sent = gateway.tool("delivery", "resend", delivery_of(parked), "--expect", "parked", "--to", new, "--note", "they moved")
+    assert sent.returncode == 0 and f"to new ({new})" in sent.stdout, sent.stderr
+    answer = act(gateway, delivery_of(dead), "replay", expect="dead", endpoint=new)
+    assert answer.status_code == 200 and answer.json()["endpoint"]["id"] == new, answer.text
+    for event in (parked, dead):
+        wait_for(lambda: gateway.states(event) == ["delivered"], "delivered to the new one")
+        assert [d.path for d in sink.of(event)][-1] == "/new"
+        found = show(gateway, delivery_of(event))
+        assert found["endpoint"]["id"] == new and found["acts"][-1]["from_endpoint"]["id"] == old
+        assert found["acts"][-1]["to_endpoint"]["id"] == new
+    assert f"from {old} to new ({new})" in gateway.tool("delivery", "show", delivery_of(parked)).stdout
+    with gateway.operator() as operator:
+        found = operator.get("/api/v1/audit").json()
+    rows = {row["endpoint"]["id"]: row["deliveries"]["count"] for row in found["rows"]}
+    assert (found["verdict"], rows) == ("complete", {old: 1, new: 2}), found
+    gateway.kill9()
+    gateway.start()
+    with gateway.operator() as operator:
+        assert operator.get("/api/v1/audit").json() == found
+
+
+def test_what_could_never_be_delivered_is_refused_with_the_reason(gateway, sink):
+    main = gateway.ready["endpoint"]
+    second = add_endpoint(gateway, sink.url("/second"), "second")
+    with gateway.operator() as operator:
+        assert operator.post("/api/v1/accounts", json={"id": "acc_other"}).status_code == 201
+    foreign = add_endpoint(gateway, sink.url("/foreign"), "main", account="acc_other")
+    sink.behave(status=500)
+    event = post(gateway, 1)
+    wait_for(lambda: gateway.states(event).count("dead") + gateway.states(event).count("delivered") == 2, "at their ends")
+    index = [d["endpoint"]["id"] for d in gateway.timeline(event)["deliveries"]].index(main)
+    third = add_endpoint(gateway, sink.url("/third"), "third")
+    with gateway.operator() as operator:
+        operator.patch(endpoints(gateway, third), json={"enabled": False})
+        operator.patch(endpoints(gateway, main), json={"enabled": False})
+    for endpoint, reason in ((None, "is disabled"), (third, "is disabled"), (foreign, "is of another account"),
+                             ("ep_0123456789abcdef", "does not exist"), (second, delivery_of(event, 1 - index))):
+        body = {"expect": "dead", **({"endpoint": endpoint} if endpoint else {})}
+        refused = act(gateway, delivery_of(event, index), "replay", **body)
+        assert refused.status_code == 422 and reason in refused.json()["detail"], refused.text
+    malformed = act(gateway, delivery_of(event, index), "replay", expect="dead", endpoint="main")
+    assert malformed.status_code == 422 and malformed.json()["errors"][0]["pointer"] == "/endpoint"
+    shown = gateway.tool("delivery", "replay", delivery_of(event, index), "--expect", "dead")
+    assert shown.returncode == 65 and "enable it first" in shown.stderr
+    assert show(gateway, delivery_of(event, index))["state"] == "dead"
+    assert show(gateway, delivery_of(event, index))["acts"] == []
+
+
+def test_what_is_unrouted_is_sent_to_the_endpoint_that_is_named(gateway, sink):
+    with gateway.operator() as operator:
+        operator.patch(endpoints(gateway, gateway.ready["endpoint"]), json={"types": ["lead"]})
+    event = post(gateway, 1)
+    wait_for(lambda: gateway.states(event) == ["parked"], "parked")
+    answer = act(gateway, delivery_of(event), "resend", expect="parked", endpoint=gateway.ready["endpoint"])
+    assert answer.status_code == 200, answer.text
+    wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
+    assert totals(gateway) == {"accepted": 1, "deliveries": 1, "delivered": 1}

@@ -7,8 +7,12 @@
 static struct journal_act act(
     struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from, enum delivery_state to)
 {
-    struct journal_act act = {
-        .request.kind = JOURNAL_ACT, .event = shelf_id_of(shelf, seq), .index = index, .from = from, .to = to};
+    struct journal_act act = {.request.kind = JOURNAL_ACT,
+        .event = shelf_id_of(shelf, seq),
+        .index = index,
+        .from = from,
+        .to = to,
+        .expected_endpoint = index + 1};
     snprintf(act.note, sizeof act.note, "the client said so");
     shelf_begin(shelf);
     cr_assert(store_act(&shelf->store, &act.request) == OK);
@@ -56,7 +60,7 @@ Test(acts, on_what_is_not_there_or_has_nowhere_to_go_are_refused)
     struct shelf *shelf = shelf_new();
     int64_t seq = shelf_append(shelf, (struct shelved){0});
     struct journal_act resend = act(shelf, seq, 0, DELIVERY_PARKED, DELIVERY_PENDING);
-    cr_expect_eq(resend.request.result, ERR_INVALID, "it has no endpoint");
+    cr_expect(resend.request.result == ERR_INVALID && resend.ret_refusal == ACT_UNROUTED);
     cr_expect_eq(act(shelf, seq, 1, DELIVERY_PARKED, DELIVERY_DELIVERED).request.result, ERR_NOT_FOUND);
     struct journal_act unknown = {
         .request.kind = JOURNAL_ACT, .from = DELIVERY_PARKED, .to = DELIVERY_DISCARDED, .event = {{1}}};
@@ -78,6 +82,119 @@ Test(acts, what_has_lost_its_body_is_not_sent_again)
     struct journal_act replay = act(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING);
     cr_expect(
         replay.request.result == ERR_INVALID && replay.ret_state == DELIVERY_DELIVERED && replay.ret_endpoint == 1);
+    cr_expect_eq(replay.ret_refusal, ACT_BODY_EXPIRED);
+    shelf_free(shelf);
+}
+
+static struct journal_act send_to(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from,
+    uint64_t endpoint, uint64_t expected_endpoint, bool looks)
+{
+    struct journal_act act = {.request.kind = JOURNAL_ACT,
+        .event = shelf_id_of(shelf, seq),
+        .index = index,
+        .from = from,
+        .to = DELIVERY_PENDING,
+        .endpoint = endpoint,
+        .expected_endpoint = expected_endpoint,
+        .looks = looks};
+    enum err result = shelf_call(shelf, store_act, &act.request);
+    cr_assert(result == act.request.result);
+    return act;
+}
+
+Test(acts, send_what_was_not_delivered_to_another_endpoint_and_the_books_follow)
+{
+    struct shelf *shelf = shelf_new();
+    const struct shelved draft = {.amount = "2.5", .currency = "EUR", .endpoints = 2};
+    int64_t gone = shelf_append(shelf, draft), had = shelf_append(shelf, draft);
+    int64_t unrouted = shelf_append(shelf, (struct shelved){.amount = "1", .currency = "EUR"});
+    cr_assert(shelf_move(shelf, gone, 0, DELIVERY_PENDING, DELIVERY_PARKED) == OK);
+    cr_assert(shelf_move(shelf, had, 0, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
+
+    struct journal_act look = send_to(shelf, gone, 0, DELIVERY_PARKED, 7, 0, true);
+    cr_expect(look.request.result == OK && look.ret_endpoint == 1 && strcmp(look.ret_account, "acc_1") == 0);
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM acts") == 0, "who looks does nothing");
+    struct journal_act twice = send_to(shelf, gone, 0, DELIVERY_PARKED, 2, 1, false);
+    cr_expect(twice.request.result == ERR_INVALID && twice.ret_refusal == ACT_ENDPOINT_HAS_IT && twice.ret_index == 1);
+    struct journal_act delivered = send_to(shelf, had, 0, DELIVERY_DELIVERED, 7, 1, false);
+    cr_expect(delivered.request.result == ERR_INVALID && delivered.ret_refusal == ACT_WAS_DELIVERED);
+    cr_expect_eq(send_to(shelf, gone, 0, DELIVERY_PARKED, 7, 5, false).request.result, ERR_MOVED_ON);
+
+    struct journal_act sent = send_to(shelf, gone, 0, DELIVERY_PARKED, 7, 1, false);
+    cr_expect(sent.request.result == OK && sent.ret_endpoint == 7 && sent.ret_state == DELIVERY_PENDING);
+    cr_expect_eq(send_to(shelf, unrouted, 0, DELIVERY_PARKED, 7, 0, false).request.result, OK);
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE endpoint = 7 AND state = 0") == 2);
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM acts WHERE from_endpoint = 1 AND to_endpoint = 7") == 1);
+    for (int crash = 0; crash < 2; crash++) {
+        cr_expect(shelf_sql_int(shelf,
+                      "SELECT count(*) FROM books WHERE endpoint = 7 AND accepted = 2 AND accepted_sum = '3.5'") == 1);
+        cr_expect(shelf_sql_int(shelf,
+                      "SELECT count(*) FROM books WHERE endpoint = 1 AND accepted = 1 AND accepted_sum = '2.5'") == 1);
+        cr_expect(shelf_sql_int(shelf, "SELECT accepted FROM books WHERE endpoint = -1") == 3, "events are as many");
+        shelf_crash(shelf);
+    }
+    shelf_free(shelf);
+}
+
+/* Delivered, replayed, failed in each way that there is, and replayed once more. */
+Test(acts, a_forced_replay_that_fails_leaves_it_delivered)
+{
+    static const enum delivery_state ends[] = {DELIVERY_DEAD, DELIVERY_PARKED};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        struct shelf *shelf = shelf_new();
+        int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
+        struct journal_settle first = {.request.kind = JOURNAL_SETTLE,
+            .delivery = seq * ACCOUNT_ENDPOINTS_MAX,
+            .from = DELIVERY_PENDING,
+            .to = DELIVERY_DELIVERED,
+            .has_attempt = true,
+            .attempt = {.number = 1, .started_us = 70, .end.http_status = 204}};
+        cr_assert(shelf_call(shelf, store_settle, &first.request) == OK);
+        int64_t delivered_us = shelf_sql_int(shelf, "SELECT settled_us FROM deliveries");
+        for (uint32_t round = 1; round <= 2; round++) {
+            cr_assert_eq(act(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
+            cr_expect_eq(act(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, ERR_MOVED_ON);
+            cr_expect_eq(act(shelf, seq, 0, DELIVERY_DEAD, DELIVERY_DISCARDED).request.result, ERR_MOVED_ON);
+            struct journal_settle failed = {.request.kind = JOURNAL_SETTLE,
+                .delivery = seq * ACCOUNT_ENDPOINTS_MAX,
+                .generation = round,
+                .from = DELIVERY_PENDING,
+                .to = ends[i],
+                .reason = PARK_AMBIGUOUS,
+                .has_attempt = true,
+                .attempt = {.number = round + 1, .started_us = 80, .end.http_status = 500}};
+            cr_assert(shelf_call(shelf, store_settle, &failed.request) == OK && failed.request.result == OK);
+            char text[200];
+            snprintf(text, sizeof text,
+                "SELECT count(*) FROM deliveries WHERE state = 4 AND reason = 0 AND delivered_us = %lld AND attempts = "
+                "%u AND started_us = 0",
+                (long long)delivered_us, round + 1);
+            cr_expect(shelf_sql_int(shelf, text) == 1, "end %zu, round %u", i, round);
+            cr_expect(
+                shelf_sql_int(shelf, "SELECT count(*) FROM attempts WHERE number = 1 AND http_status = 204") == 1);
+            cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM attempts WHERE http_status = 500") == round);
+        }
+        shelf_free(shelf);
+    }
+}
+
+Test(acts, a_forced_replay_that_a_crash_interrupts_leaves_it_delivered)
+{
+    struct shelf *shelf = shelf_new();
+    int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
+    cr_assert(shelf_move(shelf, seq, 0, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
+    cr_assert_eq(act(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
+    shelf_crash(shelf);
+    cr_expect(shelf_sql_int(shelf, "SELECT state = 0 AND delivered_us > 0 FROM deliveries") == 1, "it goes on");
+    struct journal_settle start = {.request.kind = JOURNAL_START,
+        .delivery = seq * ACCOUNT_ENDPOINTS_MAX,
+        .generation = 1,
+        .from = DELIVERY_PENDING,
+        .to = DELIVERY_SENDING};
+    cr_assert(shelf_call(shelf, store_start, &start.request) == OK && start.request.result == OK);
+    shelf_crash(shelf);
+    cr_expect(shelf_sql_int(shelf, "SELECT state = 4 AND delivered_us > 0 FROM deliveries") == 1);
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM attempts WHERE error = 'interrupted'") == 1);
     shelf_free(shelf);
 }
 

@@ -39,10 +39,44 @@ Test(delivery_row, keeps_what_a_move_is_not_about)
     cr_expect(moved.generation == 4 && moved.settled_us == 2000 && moved.due_us == 99);
     delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_PENDING, .lane = LANE_REPLAY}, 3000);
     cr_expect(moved.generation == 5 && moved.lane == LANE_REPLAY && moved.attempts == 3 && moved.started_us == 0);
-    delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_PARKED, .reason = PARK_GONE}, 4000);
-    cr_expect(moved.reason == PARK_GONE);
-    delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_DISCARDED}, 5000);
-    cr_expect(moved.reason == PARK_NONE && moved.settled_us == 5000);
+    cr_expect(moved.delivered_us == 2000 && delivery_row_replay(&moved) == REPLAY_UNDER_WAY);
+    struct delivery_row first = row;
+    delivery_row_move(&first, &(struct delivery_move){.to = DELIVERY_PARKED, .reason = PARK_GONE}, 4000);
+    cr_expect(first.reason == PARK_GONE && first.delivered_us == 0);
+    delivery_row_move(&first, &(struct delivery_move){.to = DELIVERY_DISCARDED}, 5000);
+    cr_expect(first.reason == PARK_NONE && first.settled_us == 5000);
+}
+
+/* What was delivered is delivered again wherever another one would be dead or parked. */
+Test(delivery_row, that_was_delivered_stays_so_however_a_forced_replay_ends)
+{
+    static const struct {
+        enum delivery_state from, to, ends_as;
+    } cases[] = {
+        {DELIVERY_PENDING, DELIVERY_PARKED, DELIVERY_DELIVERED},
+        {DELIVERY_PENDING, DELIVERY_DEAD, DELIVERY_DELIVERED},
+        {DELIVERY_PENDING, DELIVERY_WAITING, DELIVERY_WAITING},
+        {DELIVERY_PENDING, DELIVERY_SENDING, DELIVERY_SENDING},
+        {DELIVERY_WAITING, DELIVERY_PARKED, DELIVERY_DELIVERED},
+        {DELIVERY_SENDING, DELIVERY_PARKED, DELIVERY_DELIVERED},
+        {DELIVERY_SENDING, DELIVERY_DEAD, DELIVERY_DELIVERED},
+        {DELIVERY_SENDING, DELIVERY_WAITING, DELIVERY_WAITING},
+        {DELIVERY_DELIVERED, DELIVERY_PENDING, DELIVERY_PENDING},
+    };
+    const struct attempt attempt = {.number = 2, .started_us = 50, .end.http_status = 500};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct delivery_move move = {.to = cases[i].to, .reason = PARK_GONE, .attempt = &attempt};
+        struct delivery_row row = {.state = cases[i].from, .settled_us = 5, .delivered_us = 3};
+        cr_expect(!delivery_row_move(&row, &move, 9), "case %zu", i);
+        cr_expect_eq(row.state, cases[i].ends_as, "case %zu", i);
+        cr_expect(row.delivered_us == 3 && row.reason == PARK_NONE && row.started_us == 0, "case %zu", i);
+        bool ended = cases[i].ends_as == DELIVERY_DELIVERED;
+        cr_expect_eq(delivery_row_replay(&row), ended ? REPLAY_FAILED : REPLAY_UNDER_WAY, "case %zu", i);
+        cr_expect_eq(delivery_row_delivered_us(&row), 3, "case %zu", i);
+    }
+    struct delivery_row again = {.state = DELIVERY_PENDING, .delivered_us = 3};
+    delivery_row_move(&again, &(struct delivery_move){.to = DELIVERY_DELIVERED, .attempt = &attempt}, 9);
+    cr_expect(delivery_row_replay(&again) == REPLAY_DELIVERED && delivery_row_delivered_us(&again) == 3);
 }
 
 Test(delivery_row, that_is_held_stays_held_only_while_it_is_sent)
@@ -75,7 +109,7 @@ Test(delivery_row, that_is_damaged_is_neither_moved_nor_sent_but_parked_when_it_
 {
     static const char *const damages[] = {"endpoint = 9", "state = 2", "reason = 4", "lane = 1", "generation = 1",
         "attempts = 1", "failures = 1", "due_us = 1", "settled_us = 1", "started_us = 1", "duration_us = 1",
-        "http_status = 200", "crc = crc + 1", "crc = crc + 4294967296"};
+        "http_status = 200", "delivered_us = 1", "crc = crc + 1", "crc = crc + 4294967296"};
     for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
         struct shelf *shelf = shelf_new();
         int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
