@@ -10,12 +10,17 @@ def _sum(row, name):
     return Decimal(row[name]["sum"])
 
 
+def _all(row):
+    """What its parts add up to. A build of before counted an event once for each endpoint."""
+    return "deliveries" if "deliveries" in row else "accepted"
+
+
 def compare_audit(audit, details):
     """What does not fit, as sentences; an empty list when all does. `details` is the verdict's JSON."""
     wrong = []
     if audit["verdict"] != "complete":
         wrong += [f"audit: {audit['verdict']}: {finding}" for finding in audit["findings"][:5]] or [f"audit: {audit['verdict']}"]
-    if not all(row["adds_up"] for row in audit["rows"]):
+    if not all(row["adds_up"] for row in audit["rows"] + audit.get("events", [])):
         wrong.append("audit: a row does not add up")
     totals = {row["currency"]: row for row in audit["totals"]}
     for currency, posted in details["money"]["currencies"].items():
@@ -27,8 +32,8 @@ def compare_audit(audit, details):
             wrong.append(f"audit: {currency}: {accepted} was accepted, and the audit knows of nothing")
         elif _sum(row, "accepted") != accepted:
             wrong.append(f"audit: {currency}: the partners were answered 200 for {accepted}, the audit says {row['accepted']['sum']}")
-        elif _sum(row, "accepted") != sum(_sum(row, end) for end in ENDS):
-            wrong.append(f"audit: {currency}: {row['accepted']['sum']} is not the sum of its parts")
+        elif _sum(row, _all(row)) != sum(_sum(row, end) for end in ENDS):
+            wrong.append(f"audit: {currency}: {row[_all(row)]['sum']} is not the sum of its parts")
     return wrong
 
 
@@ -37,6 +42,6 @@ def print_audit(audit):
     lines = []
     for row in audit["totals"]:
         parts = ", ".join(f"{end.replace('_', ' ')} {row[end]['sum']} ({row[end]['count']})" for end in ENDS if row[end]["count"])
-        lines.append(f"  {row['currency'] or 'no currency'}: accepted {row['accepted']['sum']} ({row['accepted']['count']})"
-                     f" = {parts or '0'}")
+        lines.append(f"  {row['currency'] or 'no currency'}: events {row['accepted']['sum']} ({row['accepted']['count']}),"
+                     f" deliveries {row[_all(row)]['sum']} ({row[_all(row)]['count']}) = {parts or '0'}")
     return "\n".join([*lines, f"  {audit['verdict']}"]) + "\n"

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /api/v1/audit: whether the money adds up, and what is lost or damaged (journal/audit.h). The answer may be large,
- * and is written straight into its text. */
+/*
+ * GET /api/v1/audit: whether the money adds up, and what is lost or damaged (journal/audit.h). `accepted` counts
+ * events, each once; `deliveries`, and what has become of them, one event for each of its endpoints. The answer may be
+ * large, and is written straight into its text.
+ */
 #include "admin/admin_internal.h"
 
 #include "base/buffer.h"
@@ -59,9 +62,11 @@ static void add_number(struct buffer *json, const char *name, const struct audit
     buffer_add_format(json, ",\"%s\":{\"count\":%lld,\"sum\":\"%s\"}", name, (long long)number->count, sum);
 }
 
-static void add_numbers(struct buffer *json, const struct audit_number *accepted, const struct audit_number *columns)
+/* Of deliveries: all that were accepted, and what has become of them. */
+static void add_deliveries(
+    struct buffer *json, const struct audit_number *deliveries, const struct audit_number *columns)
 {
-    add_number(json, "accepted", accepted);
+    add_number(json, "deliveries", deliveries);
     for (int i = 0; i < AUDIT_COLUMNS; i++)
         add_number(json, column_names[i], &columns[i]);
 }
@@ -89,8 +94,34 @@ static void add_row(struct buffer *json, const struct admin *admin, const struct
     add_text(json, ",\"account\"", row->account);
     add_endpoint(json, admin, true, row->endpoint);
     add_text(json, ",\"currency\"", row->currency);
-    add_numbers(json, &row->accepted, row->columns);
+    add_deliveries(json, &row->accepted, row->columns);
     buffer_add_format(json, ",\"adds_up\":%s}", row->adds_up ? "true" : "false");
+}
+
+/* The events of a day, account and currency, each once. */
+static void add_events(struct buffer *json, const struct audit_row *row)
+{
+    add_day(json, "{\"day\"", row->day);
+    add_text(json, ",\"account\"", row->account);
+    add_text(json, ",\"currency\"", row->currency);
+    add_number(json, "accepted", &row->accepted);
+    buffer_add_format(json, ",\"adds_up\":%s}", row->adds_up ? "true" : "false");
+}
+
+static void add_totals(
+    struct buffer *json, const char *name, bool by_account, const struct audit_total *totals, size_t count)
+{
+    buffer_add_format(json, ",\"%s\":[", name);
+    for (size_t i = 0; i < count; i++) {
+        buffer_add_string(json, i ? ",{" : "{");
+        if (by_account)
+            add_text(json, "\"account\"", totals[i].account);
+        add_text(json, by_account ? ",\"currency\"" : "\"currency\"", totals[i].currency);
+        add_number(json, "accepted", &totals[i].events);
+        add_deliveries(json, &totals[i].deliveries, totals[i].columns);
+        buffer_add_char(json, '}');
+    }
+    buffer_add_char(json, ']');
 }
 
 static void add_finding(struct buffer *json, const struct admin *admin, const struct audit_finding *finding)
@@ -112,6 +143,8 @@ static void add_finding(struct buffer *json, const struct admin *admin, const st
     add_endpoint(json, admin, finding->has_endpoint, finding->endpoint);
     add_text(json, ",\"amount\"", finding->amount);
     add_text(json, ",\"currency\"", finding->currency);
+    if (finding->kind == AUDIT_BOOKS || finding->kind == AUDIT_DAMAGED_BOOK)
+        add_text(json, ",\"counts\"", finding->of_events ? "events" : "deliveries");
     if (finding->kind == AUDIT_BOOKS) {
         add_number(json, "books", &finding->books);
         add_number(json, "rows", &finding->found);
@@ -128,11 +161,12 @@ static void print_audit(struct buffer *json, const struct asked *asked)
     add_day(json, ",\"to\"", question->to_day == INT64_MAX ? -1 : question->to_day);
     add_text(json, ",\"account\"", question->account);
     add_text(json, ",\"verdict\"", audit_is_complete(audit) ? "complete" : "incomplete");
-    buffer_add_string(json, ",\"totals\":[");
-    for (size_t i = 0; i < audit->totals_count; i++) {
-        add_text(json, i ? ",{\"currency\"" : "{\"currency\"", audit->totals[i].currency);
-        add_numbers(json, &audit->totals[i].accepted, audit->totals[i].columns);
-        buffer_add_char(json, '}');
+    add_totals(json, "totals", false, audit->totals, audit->totals_count);
+    add_totals(json, "accounts", true, audit->accounts, audit->accounts_count);
+    buffer_add_string(json, ",\"events\":[");
+    for (size_t i = 0; i < audit->events_count; i++) {
+        buffer_add_string(json, i ? "," : "");
+        add_events(json, &audit->events[i]);
     }
     buffer_add_string(json, "],\"rows\":[");
     for (size_t i = 0; i < audit->rows_count; i++) {
@@ -167,13 +201,24 @@ static void answer_refusal(const struct asked *asked)
     http_answer_problem(asked->exchange, result, text, NULL);
 }
 
+/* A name that was mistyped must not look like an account of which nothing is missing. */
+static bool is_unknown(const struct asked *asked)
+{
+    const struct audit *audit = asked->audit.ret_audit;
+    return !admin_knows_account(asked->admin, asked->audit.question.account) && audit->rows_count == 0 &&
+           audit->events_count == 0 && audit->findings_count == 0;
+}
+
 static void on_audited(struct journal_query *query, void *receiver)
 {
     struct asked *asked = CONTAINER_OF(query, struct asked, audit.query);
     struct buffer json = BUFFER_EMPTY;
+    bool unknown = query->result == OK && is_unknown(asked);
     if (query->result == OK)
         print_audit(&json, asked);
-    if (query->result)
+    if (unknown)
+        admin_answer_unknown(asked->exchange, "account", asked->audit.question.account);
+    else if (query->result)
         answer_refusal(asked);
     else if (buffer_status(&json) != OK)
         http_answer_problem(asked->exchange, ERR_NO_MEMORY, "Ask again later.", NULL);

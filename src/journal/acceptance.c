@@ -5,6 +5,12 @@
 
 #include <stdlib.h>
 
+enum err acceptance_add_event(struct store *store, const struct event *event, unsigned deliveries)
+{
+    enum err result = event_rows_add(&store->events, store->next_seq, event, deliveries);
+    return result ? result : books_add(&store->books, &event->parts, BOOK_EVENTS, BOOK_ACCEPTED, 1, store->now_mono_us);
+}
+
 enum err acceptance_add_delivery(struct store *store, const struct event *event, const struct delivery_row *row)
 {
     enum err result = delivery_rows_add(&store->deliveries, row);

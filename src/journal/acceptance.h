@@ -8,6 +8,10 @@
 
 #include "journal/store.h"
 
+/* An event that is new, with its number in the books, as the next one of the store: the caller counts on. ERR_EXISTS:
+ * there is an event of this id. */
+enum err acceptance_add_event(struct store *store, const struct event *event, unsigned deliveries) MUST_CHECK;
+
 /* One delivery of an event that is new, with its number in the books. */
 enum err acceptance_add_delivery(
     struct store *store, const struct event *event, const struct delivery_row *row) MUST_CHECK;

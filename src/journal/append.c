@@ -43,7 +43,7 @@ static enum err add_event(struct store *store, struct journal_append *append, bo
     struct event *event = append->event;
     int64_t seq = store->next_seq;
     unsigned deliveries = append->endpoints_count ? append->endpoints_count : 1;
-    enum err result = event_rows_add(&store->events, seq, event, deliveries);
+    enum err result = acceptance_add_event(store, event, deliveries);
     *ret_added = !result;
     if (result)
         return result == ERR_EXISTS ? meet(store, append) : result;

@@ -4,8 +4,9 @@
  *
  *   accepted = delivered + on the way + parked + dead + discarded
  *
- * as counts and as exact sums, and a verdict that names what is lost or damaged. What was accepted is the books' to say
- * (books.h), and what became of it the rows' of each delivery, so that a row that somebody took away is missed. The
+ * as counts and as exact sums of deliveries (one event for one endpoint); per day, account and currency the events
+ * themselves, each counted once; and a verdict that names what is lost or damaged. What was accepted is the books' to
+ * say (books.h), and what became of it the rows' of each delivery, so that a row that somebody took away is missed. The
  * ledger, which knows each event with a key, is asked as well, and every checksum is looked at.
  *
  * It is asked of the reader (journal_reader.h), goes through the journals in steps of one short transaction each, and
@@ -25,19 +26,22 @@
 #include "journal/journal_reader.h"
 #include "model/money_sum.h"
 
-#define AUDIT_ROWS_MAX 50000    /* more are refused: an answer of 25 MB */
+#define AUDIT_ROWS_MAX 50000    /* of deliveries, and as many of events; more are refused: an answer of 40 MB */
 #define AUDIT_FINDINGS_MAX 1000 /* more are counted */
 #define AUDIT_RUNS_MAX 4        /* at once, of one reader */
 
-/* What may have become of a delivery. On the way: pending, sending, waiting. */
+/* What may have become of a delivery. On the way: pending, sending, waiting. What has been delivered stays delivered
+ * while an operator's replay of it is under way, and after it. */
 enum audit_column { AUDIT_DELIVERED, AUDIT_ON_THE_WAY, AUDIT_PARKED, AUDIT_DEAD, AUDIT_DISCARDED, AUDIT_COLUMNS };
-enum audit_column audit_column_of(enum delivery_state state);
+enum audit_column audit_column_of(enum delivery_state state, bool was_delivered);
 
 struct audit_number {
     int64_t count;
     struct money_sum sum;
 };
 
+/* Of deliveries to an endpoint, or of the events of an account, each once (endpoint BOOK_EVENTS): then `accepted` is
+ * what the books say, and the first of the columns has what was found, the expired ones included. */
 struct audit_row {
     int64_t day;       /* of acceptance, since 1970-01-01, UTC */
     uint64_t endpoint; /* 0: unrouted */
@@ -48,11 +52,12 @@ struct audit_row {
     struct audit_number columns[AUDIT_COLUMNS];
 };
 
-/* Over all rows of a currency. */
+/* Over all rows of a currency, of one account or of all (empty). */
 struct audit_total {
+    char account[NAME_BYTES_MAX + 1];
     char currency[CURRENCY_BYTES + 1];
-    struct audit_number accepted;
-    struct audit_number columns[AUDIT_COLUMNS];
+    struct audit_number events, deliveries;     /* that were accepted */
+    struct audit_number columns[AUDIT_COLUMNS]; /* of the deliveries */
 };
 
 /* symbol, stable name, what it means */
@@ -95,14 +100,17 @@ struct audit_finding {
     char account[NAME_BYTES_MAX + 1];
     char amount[AMOUNT_TEXT_BYTES], currency[CURRENCY_BYTES + 1];
     char place[AUDIT_PLACE_BYTES];    /* where it stands, for a person with the sqlite3 shell */
+    bool of_events;                   /* of AUDIT_BOOKS and AUDIT_DAMAGED_BOOK: it counts events, not deliveries */
     struct audit_number books, found; /* of AUDIT_BOOKS */
 };
 
 struct audit {
-    size_t rows_count, totals_count, findings_count;
-    int64_t findings_more;      /* beyond those that are named */
-    struct audit_row *rows;     /* by day, account, endpoint and currency */
-    struct audit_total *totals; /* by currency */
+    size_t rows_count, events_count, accounts_count, totals_count, findings_count;
+    int64_t findings_more;        /* beyond those that are named */
+    struct audit_row *rows;       /* of deliveries, by day, account, endpoint and currency */
+    struct audit_row *events;     /* by day, account and currency */
+    struct audit_total *accounts; /* by account and currency */
+    struct audit_total *totals;   /* by currency */
     struct audit_finding *findings;
 };
 void audit_free(struct audit *audit); /* takes NULL */

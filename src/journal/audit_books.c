@@ -155,8 +155,9 @@ static void note_book(struct audit_run *run, const struct audit_entry *entry)
     const struct audit_row *row = &entry->row;
     struct audit_finding finding = audit_finding_of(entry->damaged ? AUDIT_DAMAGED_BOOK : AUDIT_BOOKS, NULL);
     finding.day = row->day;
-    finding.has_endpoint = true;
-    finding.endpoint = row->endpoint;
+    finding.of_events = row->endpoint == BOOK_EVENTS;
+    finding.has_endpoint = !finding.of_events;
+    finding.endpoint = finding.of_events ? 0 : row->endpoint;
     memcpy(finding.account, row->account, sizeof row->account);
     memcpy(finding.currency, row->currency, sizeof row->currency);
     finding.books = row->accepted;
@@ -172,8 +173,9 @@ static bool find_endpoint(const struct audit_run *run, const struct audit_findin
     unsigned count = 0;
     for (size_t i = 0; i < run->table.count; i++) {
         const struct audit_entry *entry = &run->table.entries[i];
-        if (entry->shard != run->shard || entry->row.adds_up || entry->row.day != finding->day ||
-            strcmp(entry->row.account, finding->account) != 0 || strcmp(entry->row.currency, currency) != 0 ||
+        if (entry->shard != run->shard || entry->row.endpoint == BOOK_EVENTS || entry->row.adds_up ||
+            entry->row.day != finding->day || strcmp(entry->row.account, finding->account) != 0 ||
+            strcmp(entry->row.currency, currency) != 0 ||
             audit_row_found(&entry->row).count >= entry->row.accepted.count)
             continue;
         *ret_endpoint = entry->row.endpoint;

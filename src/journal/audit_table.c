@@ -2,12 +2,13 @@
 #include "journal/audit_table.h"
 
 #include "base/crypto.h"
+#include "journal/books.h"
 
 #include <stdio.h>
 
 #define BUCKETS 16384
 
-enum audit_column audit_column_of(enum delivery_state state)
+enum audit_column audit_column_of(enum delivery_state state, bool was_delivered)
 {
     static const enum audit_column columns[DELIVERY_STATES] = {
         [DELIVERY_PENDING] = AUDIT_ON_THE_WAY,
@@ -18,7 +19,7 @@ enum audit_column audit_column_of(enum delivery_state state)
         [DELIVERY_DEAD] = AUDIT_DEAD,
         [DELIVERY_DISCARDED] = AUDIT_DISCARDED,
     };
-    return columns[state];
+    return was_delivered ? AUDIT_DELIVERED : columns[state];
 }
 
 enum err audit_table_init(struct audit_table *table)
@@ -75,7 +76,8 @@ enum err audit_table_get(
             return OK;
         }
     }
-    if (table->count == AUDIT_ROWS_MAX)
+    bool of_events = wanted.endpoint == BOOK_EVENTS;
+    if ((of_events ? table->events_count : table->count - table->events_count) == AUDIT_ROWS_MAX)
         return ERR_TOO_LARGE;
     if (!make_room(table))
         return ERR_NO_MEMORY;
@@ -88,6 +90,7 @@ enum err audit_table_get(
     };
     snprintf(entry->row.account, sizeof entry->row.account, "%.*s", SLICE_ARGS(wanted.account));
     snprintf(entry->row.currency, sizeof entry->row.currency, "%.*s", SLICE_ARGS(wanted.currency));
+    table->events_count += of_events;
     *bucket = (uint32_t)table->count;
     *ret_entry = entry;
     return OK;
@@ -157,22 +160,9 @@ static int compare_rows(const void *one, const void *other)
 
 static int compare_totals(const void *one, const void *other)
 {
-    return strcmp(((const struct audit_total *)one)->currency, ((const struct audit_total *)other)->currency);
-}
-
-static struct audit_total *total_of(struct audit *audit, const char *currency)
-{
-    for (size_t i = 0; i < audit->totals_count; i++)
-        if (strcmp(audit->totals[i].currency, currency) == 0)
-            return &audit->totals[i];
-    struct audit_total *larger = realloc(audit->totals, (audit->totals_count + 1) * sizeof *larger);
-    if (!larger)
-        return NULL;
-    audit->totals = larger;
-    struct audit_total *total = &larger[audit->totals_count++];
-    *total = (struct audit_total){0};
-    memcpy(total->currency, currency, sizeof total->currency);
-    return total;
+    const struct audit_total *a = one, *b = other;
+    int by_account = strcmp(a->account, b->account);
+    return by_account ? by_account : strcmp(a->currency, b->currency);
 }
 
 static void add_number(struct audit_number *number, const struct audit_number *added)
@@ -181,18 +171,83 @@ static void add_number(struct audit_number *number, const struct audit_number *a
     (void)!money_sum_add_sum(&number->sum, &added->sum, 1); /* 10^11 of the largest amounts fit */
 }
 
+static void add_row(struct audit_total *total, const struct audit_row *row, bool of_events)
+{
+    add_number(of_events ? &total->events : &total->deliveries, &row->accepted);
+    for (int column = 0; column < AUDIT_COLUMNS && !of_events; column++)
+        add_number(&total->columns[column], &row->columns[column]);
+}
+
+static void add_total(struct audit_total *total, const struct audit_total *added)
+{
+    add_number(&total->events, &added->events);
+    add_number(&total->deliveries, &added->deliveries);
+    for (int column = 0; column < AUDIT_COLUMNS; column++)
+        add_number(&total->columns[column], &added->columns[column]);
+}
+
+/* Those of one account and currency, which stand side by side, become one. */
+static size_t merge_totals(struct audit_total *totals, size_t count)
+{
+    size_t kept = 0;
+    if (count > 1)
+        qsort(totals, count, sizeof totals[0], compare_totals);
+    for (size_t i = 1; i < count; i++) {
+        if (compare_totals(&totals[kept], &totals[i]) == 0)
+            add_total(&totals[kept], &totals[i]);
+        else
+            totals[++kept] = totals[i];
+    }
+    return count ? kept + 1 : 0;
+}
+
+static void begin_total(struct audit_total *total, const struct audit_row *row, bool of_events)
+{
+    *total = (struct audit_total){0};
+    memcpy(total->account, row->account, sizeof total->account);
+    memcpy(total->currency, row->currency, sizeof total->currency);
+    add_row(total, row, of_events);
+}
+
 static enum err add_totals(struct audit *audit)
 {
-    for (size_t i = 0; i < audit->rows_count; i++) {
-        struct audit_total *total = total_of(audit, audit->rows[i].currency);
-        if (!total)
-            return ERR_NO_MEMORY;
-        add_number(&total->accepted, &audit->rows[i].accepted);
-        for (int column = 0; column < AUDIT_COLUMNS; column++)
-            add_number(&total->columns[column], &audit->rows[i].columns[column]);
+    size_t count = audit->rows_count + audit->events_count;
+    audit->accounts = malloc((count + 1) * sizeof audit->accounts[0]);
+    if (!audit->accounts)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < audit->rows_count; i++)
+        begin_total(&audit->accounts[i], &audit->rows[i], false);
+    for (size_t i = 0; i < audit->events_count; i++)
+        begin_total(&audit->accounts[audit->rows_count + i], &audit->events[i], true);
+    audit->accounts_count = merge_totals(audit->accounts, count);
+    audit->totals = malloc((audit->accounts_count + 1) * sizeof audit->totals[0]);
+    if (!audit->totals)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < audit->accounts_count; i++) {
+        audit->totals[i] = audit->accounts[i];
+        memset(audit->totals[i].account, 0, sizeof audit->totals[i].account);
     }
-    if (audit->totals_count > 1)
-        qsort(audit->totals, audit->totals_count, sizeof audit->totals[0], compare_totals);
+    audit->totals_count = merge_totals(audit->totals, audit->accounts_count);
+    return OK;
+}
+
+/* The entries of events, or the others, in order. */
+static enum err copy_rows(
+    const struct audit_table *table, bool of_events, struct audit_row **ret_rows, size_t *ret_count)
+{
+    size_t count = 0, most = of_events ? table->events_count : table->count - table->events_count;
+    struct audit_row *rows = malloc((most + 1) * sizeof *rows);
+    if (!rows)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < table->count; i++) {
+        const struct audit_row *row = &table->entries[i].row;
+        if ((row->endpoint == BOOK_EVENTS) == of_events && !is_empty(row))
+            rows[count++] = *row;
+    }
+    if (count > 1)
+        qsort(rows, count, sizeof rows[0], compare_rows);
+    *ret_rows = rows;
+    *ret_count = count;
     return OK;
 }
 
@@ -201,13 +256,11 @@ enum err audit_table_make_audit(const struct audit_table *table, struct audit **
     struct audit *audit = calloc(1, sizeof *audit);
     if (!audit)
         return ERR_NO_MEMORY;
-    audit->rows = malloc((table->count + 1) * sizeof audit->rows[0]);
-    for (size_t i = 0; audit->rows && i < table->count; i++)
-        if (!is_empty(&table->entries[i].row))
-            audit->rows[audit->rows_count++] = table->entries[i].row;
-    if (audit->rows_count > 1)
-        qsort(audit->rows, audit->rows_count, sizeof audit->rows[0], compare_rows);
-    enum err result = audit->rows ? add_totals(audit) : ERR_NO_MEMORY;
+    enum err result = copy_rows(table, false, &audit->rows, &audit->rows_count);
+    if (!result)
+        result = copy_rows(table, true, &audit->events, &audit->events_count);
+    if (!result)
+        result = add_totals(audit);
     if (result) {
         audit_free(audit);
         return result;
@@ -221,6 +274,8 @@ void audit_free(struct audit *audit)
     if (!audit)
         return;
     free(audit->rows);
+    free(audit->events);
+    free(audit->accounts);
     free(audit->totals);
     free(audit->findings);
     free(audit);

@@ -34,6 +34,7 @@ struct audit_table {
     uint32_t *buckets;
     struct audit_entry *entries;
     size_t count, capacity;
+    size_t events_count; /* of the entries: those of events */
 };
 
 enum err audit_table_init(struct audit_table *table) MUST_CHECK;
@@ -55,7 +56,7 @@ bool audit_entry_adds_up(const struct audit_entry *entry);
 /* What the columns say together. */
 struct audit_number audit_row_found(const struct audit_row *row);
 
-/* The rows and totals, in order; the findings are their run's to add. ERR_NO_MEMORY. */
+/* The rows, events and totals, in order; the findings are their run's to add. ERR_NO_MEMORY. */
 enum err audit_table_make_audit(const struct audit_table *table, struct audit **ret_audit) MUST_CHECK;
 
 #endif

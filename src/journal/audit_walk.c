@@ -7,6 +7,7 @@
 #include "journal/audit_internal.h"
 
 #include "base/clock.h"
+#include "journal/books.h"
 #include "journal/checksum.h"
 #include "journal/delivery_rows.h"
 #include "journal/event_rows.h"
@@ -88,13 +89,14 @@ static void note_of_event(struct audit_run *run, enum audit_kind kind, const str
     audit_note(run, &finding);
 }
 
-static enum err count(struct audit_run *run, const struct unit *unit, const struct delivery_row *row)
+/* A delivery of the event to `endpoint`; or the event itself (BOOK_EVENTS). */
+static enum err count(struct audit_run *run, const struct unit *unit, uint64_t endpoint, enum audit_column column)
 {
     const struct event_parts *parts = &unit->parts;
     const struct audit_key key = {
         .shard = run->shard,
         .day = parts->accepted_us / US_PER_DAY,
-        .endpoint = row->endpoint,
+        .endpoint = endpoint,
         .account = parts->account,
         .currency = parts->amount.len ? parts->currency : (struct slice){0},
     };
@@ -105,7 +107,7 @@ static enum err count(struct audit_run *run, const struct unit *unit, const stru
         return result;
     if (!money_sum_add(&one.sum, parts->amount, 1))
         entry->overflow = true;
-    audit_number_add(entry, &entry->row.columns[audit_column_of(row->state)], &one);
+    audit_number_add(entry, &entry->row.columns[column], &one);
     if (run->is_tail)
         audit_number_add(entry, &entry->row.accepted, &one);
     else if (unit->seq > entry->since)
@@ -136,7 +138,7 @@ static enum err look_at_deliveries(struct audit_run *run, const struct unit *uni
 {
     unsigned there = 0;
     bool is_open = unit->promised == 0; /* in the outbox */
-    enum err result = OK;
+    enum err result = is_open ? OK : count(run, unit, BOOK_EVENTS, AUDIT_DELIVERED);
     for (unsigned i = 0; i < unit->count && !result; i++) {
         const struct delivery_row *row = &unit->rows[i];
         unsigned index = (unsigned)(row->id % ACCOUNT_ENDPOINTS_MAX);
@@ -147,7 +149,7 @@ static enum err look_at_deliveries(struct audit_run *run, const struct unit *uni
             note_of_delivery(run, AUDIT_DAMAGED_DELIVERY, unit, row, index);
         } else {
             is_open |= !delivery_state_is_settled(row->state);
-            result = count(run, unit, row);
+            result = count(run, unit, row->endpoint, audit_column_of(row->state, row->delivered_us != 0));
         }
     }
     for (unsigned index = 0; index < unit->promised; index++)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The books: how many deliveries were accepted, and of how much, for each day of acceptance, account, endpoint and
- * currency. They are kept apart from the rows that they count, so that the audit can hold one against the other: a row
- * that somebody took away is missed, and whose it was can be said.
+ * currency; and how many events, each once, whatever number of endpoints it goes to (BOOK_EVENTS). They are kept apart
+ * from the rows that they count, so that the audit can hold one against the other: a row that somebody took away is
+ * missed, and whose it was can be said.
  *
  *   accepted    every delivery that was ever accepted
  *   delivered, discarded    those of them whose rows have expired with the history; the others are counted from their
- *               rows, and what is still open never expires
+ *               rows, and what is still open never expires. Of the events themselves: those that have expired count
+ *               as delivered
  *
  * Writing a row of the books for each event would cost another page for each of many accounts. So what is accepted
  * gathers in memory and is written about once a second, together with the number of the last event that is in
@@ -29,6 +31,8 @@
 #define BOOKS_ROWS_MAX 4096 /* in memory: then they are written, whatever the time is */
 #define BOOKS_HELD_US INT64_C(1000000)
 
+#define BOOK_EVENTS UINT64_MAX /* in place of an endpoint: the events themselves */
+
 enum book_column { BOOK_ACCEPTED, BOOK_DELIVERED, BOOK_DISCARDED, BOOK_COLUMNS };
 
 struct book_number {
@@ -37,8 +41,8 @@ struct book_number {
 };
 
 struct book_key {
-    int64_t day; /* since 1970-01-01, UTC */
-    uint64_t endpoint;
+    int64_t day;                    /* since 1970-01-01, UTC */
+    uint64_t endpoint;              /* 0: unrouted */
     struct slice account, currency; /* currency: empty without an amount */
 };
 
@@ -75,7 +79,7 @@ struct books {
 enum err books_init(struct books *books, sqlite3 *db) MUST_CHECK;
 void books_done(struct books *books);
 
-/* Counts one delivery of the event, or takes it back (`sign` -1). ERR_NO_MEMORY. */
+/* Counts one delivery of the event (or the event itself), or takes it back (`sign` -1). ERR_NO_MEMORY. */
 enum err books_add(struct books *books, const struct event_parts *parts, uint64_t endpoint, enum book_column column,
     int sign, int64_t now_mono_us) MUST_CHECK;
 

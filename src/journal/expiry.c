@@ -202,6 +202,8 @@ static enum err expire_event(struct store *store, int64_t seq, bool *ret_dropped
         result = books_add(&store->books, &event->parts, rows[i].endpoint, column, 1, clock_mono_us());
     }
     if (!result && over)
+        result = books_add(&store->books, &event->parts, BOOK_EVENTS, BOOK_DELIVERED, 1, clock_mono_us());
+    if (!result && over)
         result = drop_event(store, seq);
     *ret_dropped |= !result && over;
     event_unref(event);

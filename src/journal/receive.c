@@ -89,7 +89,7 @@ static enum err add_deliveries(struct store *store, struct journal_receive *rece
 static enum err add(struct store *store, struct journal_receive *receive, enum park_reason reason, bool *ret_added)
 {
     unsigned count = receive->endpoints_count ? receive->endpoints_count : 1;
-    enum err result = event_rows_add(&store->events, store->next_seq, receive->event, count);
+    enum err result = acceptance_add_event(store, receive->event, count);
     *ret_added = !result;
     if (result)
         return result == ERR_EXISTS ? OK : result;

@@ -70,7 +70,8 @@ static enum err park_interrupted(struct store *store)
     return result;
 }
 
-/* The endpoints of one event's deliveries, as far as they can be read, into the books. */
+/* One event, and the endpoints of its deliveries, as far as they can be read, into the books. What is in the outbox has
+ * no deliveries, and is none of ours to count. */
 static enum err book_event(struct store *store, int64_t seq)
 {
     static const struct event_reading reading = {.without_body = true};
@@ -79,6 +80,8 @@ static enum err book_event(struct store *store, int64_t seq)
     enum err result = event_rows_read(&store->events, seq, &reading, &event, &count);
     if (result)
         return result == ERR_DAMAGED ? OK : result; /* not there, or the audit names it */
+    if (count > 0)
+        result = books_add(&store->books, &event->parts, BOOK_EVENTS, BOOK_ACCEPTED, 1, clock_mono_us());
     for (unsigned i = 0; i < count && !result; i++) {
         struct delivery_row row;
         result = delivery_rows_read(&store->deliveries, seq * ACCOUNT_ENDPOINTS_MAX + i, &row);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `penstock audit`: one table that adds up, for finance. */
+/* `penstock audit`: two tables that add up, of events and of deliveries, for finance. */
 #include "base/clock.h"
 #include "main/remote.h"
 #include "main/show.h"
@@ -8,29 +8,81 @@
 #include <string.h>
 #include <sysexits.h>
 
-static const char *const numbers[] = {"accepted", "delivered", "on_the_way", "parked", "dead", "discarded"};
+static const char *const numbers[] = {"deliveries", "delivered", "on_the_way", "parked", "dead", "discarded"};
 
-static const struct table_column columns[] = {{"day"}, {"account"}, {"endpoint"}, {"currency"}, {"accepted", true},
-    {"sum", true}, {"delivered", true}, {"sum", true}, {"on the way", true}, {"sum", true}, {"parked", true},
-    {"sum", true}, {"dead", true}, {"sum", true}, {"discarded", true}, {"sum", true}, {""}};
+static const struct table_column event_columns[] = {
+    {"day"}, {"account"}, {"currency"}, {"events accepted", true}, {"sum", true}, {""}};
+
+static const struct table_column delivery_columns[] = {{"day"}, {"account"}, {"endpoint"}, {"currency"},
+    {"deliveries", true}, {"sum", true}, {"delivered", true}, {"sum", true}, {"on the way", true}, {"sum", true},
+    {"parked", true}, {"sum", true}, {"dead", true}, {"sum", true}, {"discarded", true}, {"sum", true}, {""}};
+
+static void add_number(struct table *table, const json_t *row, const char *name)
+{
+    const json_t *number = json_object_get(row, name);
+    char count[32];
+    snprintf(count, sizeof count, "%lld", show_number(number, "count"));
+    table_add(table, count);
+    table_add(table, json_is_string(json_object_get(row, "currency")) ? show_text(number, "sum") : "-");
+}
 
 static void add_numbers(struct table *table, const json_t *row)
 {
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        const json_t *number = json_object_get(row, numbers[i]);
-        char count[32];
-        snprintf(count, sizeof count, "%lld", show_number(number, "count"));
-        table_add(table, count);
-        table_add(table, json_is_string(json_object_get(row, "currency")) ? show_text(number, "sum") : "-");
-    }
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        add_number(table, row, numbers[i]);
 }
 
-static enum err print_table(const json_t *audit)
+static void add_verdict(struct table *table, const json_t *row)
+{
+    table_add(table, json_is_true(json_object_get(row, "adds_up")) ? "" : "DOES NOT ADD UP");
+}
+
+/* "total", of an account unless it is the only one, or of all; and its currency. */
+static void begin_total(struct table *table, const json_t *total)
+{
+    const char *account = json_string_value(json_object_get(total, "account"));
+    table_add(table, "total");
+    table_add(table, account ? account : "");
+}
+
+/* The events, each once, whatever number of endpoints it goes to. */
+static enum err print_events(const json_t *audit)
 {
     struct table table;
     size_t i;
     json_t *row;
-    table_init(&table, columns, sizeof columns / sizeof columns[0]);
+    const json_t *accounts = json_object_get(audit, "accounts"), *totals = json_object_get(audit, "totals");
+    table_init(&table, event_columns, sizeof event_columns / sizeof event_columns[0]);
+    json_array_foreach(json_object_get(audit, "events"), i, row)
+    {
+        table_add(&table, show_text(row, "day"));
+        table_add(&table, show_text(row, "account"));
+        table_add(&table, show_text(row, "currency"));
+        add_number(&table, row, "accepted");
+        add_verdict(&table, row);
+    }
+    table_add_line(&table);
+    for (int all = json_array_size(accounts) > json_array_size(totals) ? 0 : 1; all < 2; all++) {
+        json_array_foreach(all ? totals : accounts, i, row)
+        {
+            begin_total(&table, row);
+            table_add(&table, show_text(row, "currency"));
+            add_number(&table, row, "accepted");
+            table_add(&table, "");
+        }
+    }
+    enum err result = table_print(&table, stdout);
+    table_done(&table);
+    return result;
+}
+
+/* The deliveries: an event is one for each of its endpoints. */
+static enum err print_deliveries(const json_t *audit)
+{
+    struct table table;
+    size_t i;
+    json_t *row;
+    table_init(&table, delivery_columns, sizeof delivery_columns / sizeof delivery_columns[0]);
     json_array_foreach(json_object_get(audit, "rows"), i, row)
     {
         table_add(&table, show_text(row, "day"));
@@ -38,14 +90,12 @@ static enum err print_table(const json_t *audit)
         table_add(&table, show_endpoint(row));
         table_add(&table, show_text(row, "currency"));
         add_numbers(&table, row);
-        table_add(&table, json_is_true(json_object_get(row, "adds_up")) ? "" : "DOES NOT ADD UP");
+        add_verdict(&table, row);
     }
-    if (json_array_size(json_object_get(audit, "rows")) > 0)
-        table_add_line(&table);
+    table_add_line(&table);
     json_array_foreach(json_object_get(audit, "totals"), i, row)
     {
-        table_add(&table, "total");
-        table_add(&table, "");
+        begin_total(&table, row);
         table_add(&table, "");
         table_add(&table, show_text(row, "currency"));
         add_numbers(&table, row);
@@ -54,6 +104,22 @@ static enum err print_table(const json_t *audit)
     enum err result = table_print(&table, stdout);
     table_done(&table);
     return result;
+}
+
+static bool is_empty(const json_t *audit)
+{
+    return json_array_size(json_object_get(audit, "rows")) == 0 &&
+           json_array_size(json_object_get(audit, "events")) == 0;
+}
+
+static enum err print_tables(const json_t *audit)
+{
+    if (is_empty(audit))
+        return OK;
+    puts("Events, each counted once:\n");
+    enum err result = print_events(audit);
+    puts("\nDeliveries, one event for each of its endpoints:\n");
+    return result ? result : print_deliveries(audit);
 }
 
 /* What is wrong by its name, then whose it is, then where it stands. */
@@ -72,9 +138,22 @@ static void print_finding(const json_t *finding)
     else if (json_is_string(json_object_get(finding, "day")))
         printf("  of %s", show_text(finding, "day"));
     if (books)
-        printf("  %s: the books have %lld of %s, the rows %lld of %s", show_text(finding, "currency"),
-            show_number(books, "count"), show_text(books, "sum"), show_number(rows, "count"), show_text(rows, "sum"));
+        printf("  %s: the books have %lld %s of %s, the rows %lld of %s", show_text(finding, "currency"),
+            show_number(books, "count"), show_text(finding, "counts"), show_text(books, "sum"),
+            show_number(rows, "count"), show_text(rows, "sum"));
     printf("\n                  %s (%s)\n", show_text(finding, "detail"), show_text(finding, "place"));
+}
+
+/* A clear word, so that an empty table is not taken for one that could not be made. */
+static void print_nothing(const json_t *audit)
+{
+    static const char *const filters[] = {"account", "from", "to"};
+    static const char *const words[] = {"for", "from", "to"};
+    printf("complete: nothing was accepted");
+    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++)
+        if (json_is_string(json_object_get(audit, filters[i])))
+            printf(" %s %s", words[i], show_text(audit, filters[i]));
+    puts(", and nothing is damaged");
 }
 
 static void print_verdict(const json_t *audit)
@@ -82,7 +161,12 @@ static void print_verdict(const json_t *audit)
     const json_t *findings = json_object_get(audit, "findings");
     size_t i;
     json_t *finding;
-    if (strcmp(show_text(audit, "verdict"), "complete") == 0) {
+    bool complete = strcmp(show_text(audit, "verdict"), "complete") == 0;
+    if (complete && is_empty(audit)) {
+        print_nothing(audit);
+        return;
+    }
+    if (complete) {
         puts("\ncomplete: all that was accepted is accounted for, and nothing is damaged");
         return;
     }
@@ -111,6 +195,9 @@ int command_audit(const struct invocation *call)
         if (call->flags[days[i]] && !is_day(call->flags[days[i]]))
             return command_fail(
                 ERR_USAGE, "audit: \"%s\" is no day: write it as 2026-01-31 (UTC)", call->flags[days[i]]);
+    const char *from = call->flags[FLAG_FROM], *to = call->flags[FLAG_TO];
+    if (from && to && strcmp(from, to) > 0) /* days as text are in the order of time */
+        return command_fail(ERR_USAGE, "audit: --from %s lies behind --to %s: no day is between them", from, to);
     buffer_add_string(&path, "/api/v1/audit");
     remote_add_parameter(&path, "from", call->flags[FLAG_FROM]);
     remote_add_parameter(&path, "to", call->flags[FLAG_TO]);
@@ -127,7 +214,7 @@ int command_audit(const struct invocation *call)
     if (call->flags[FLAG_JSON]) {
         remote_print_json(audit);
     } else {
-        failed = print_table(audit);
+        failed = print_tables(audit);
         print_verdict(audit);
     }
     bool complete = strcmp(show_text(audit, "verdict"), "complete") == 0;

@@ -31,12 +31,14 @@ def check_adds_up(found):
     assert (found["verdict"], found["findings"], found["findings_more"]) == ("complete", [], 0), json.dumps(found["findings"], indent=1)
     for row in found["rows"]:
         assert row["adds_up"]
-        assert row["accepted"]["count"] == sum(row[column]["count"] for column in COLUMNS)
-        assert decimal.Decimal(row["accepted"]["sum"]) == sum(decimal.Decimal(row[column]["sum"]) for column in COLUMNS)
-    for total in found["totals"]:
-        rows = [row for row in found["rows"] if row["currency"] == total["currency"]]
-        assert total["accepted"]["count"] == sum(row["accepted"]["count"] for row in rows)
-        assert decimal.Decimal(total["accepted"]["sum"]) == sum(decimal.Decimal(row["accepted"]["sum"]) for row in rows)
+        assert row["deliveries"]["count"] == sum(row[column]["count"] for column in COLUMNS)
+        assert decimal.Decimal(row["deliveries"]["sum"]) == sum(decimal.Decimal(row[column]["sum"]) for column in COLUMNS)
+    assert all(row["adds_up"] for row in found["events"])
+    for total in found["totals"] + found["accounts"]:
+        for rows, name in ((found["rows"], "deliveries"), (found["events"], "accepted")):
+            rows = [row for row in rows if row["currency"] == total["currency"] and row["account"] == total.get("account", row["account"])]
+            assert total[name]["count"] == sum(row[name]["count"] for row in rows)
+            assert decimal.Decimal(total[name]["sum"]) == sum(decimal.Decimal(row[name]["sum"]) for row in rows)
 
 
 def total_of(found, currency):
@@ -153,6 +155,7 @@ def test_traffic_of_every_kind_adds_up_by_api_and_by_command(busy):
     assert (euros["dead"], euros["parked"]) == ({"count": 2, "sum": "7"}, {"count": 2, "sum": "72"})
     assert euros["on_the_way"] == {"count": 1, "sum": "0.007"} and gateway.states(ids["waiting"][0]) == ["waiting"]
     assert total_of(found, "USD")["delivered"] == {"count": 1, "sum": "5"}
+    assert euros["deliveries"] == euros["accepted"]
     assert total_of(found, None)["accepted"] == {"count": 1, "sum": "0"}
     [unrouted] = [row for row in found["rows"] if row["endpoint"] is None]
     assert unrouted["parked"] == {"count": 1, "sum": "2"}
@@ -172,11 +175,78 @@ def test_days_and_accounts_narrow_it(busy):
     gateway, ids = busy
     everything = audit(gateway)
     assert audit(gateway, to=day_of(gateway, ids["unrouted"][0]), account=gateway.ready["account"])["rows"] == everything["rows"]
-    assert audit(gateway, account="nobody")["rows"] == []
     assert audit(gateway, to="2020-01-01") == {"from": None, "to": "2020-01-01", "account": None, "verdict": "complete", "totals": [],
-                                               "rows": [], "findings": [], "findings_more": 0}
-    wrong = gateway.tool("audit", "--from", "yesterday")
-    assert wrong.returncode == 64 and "is no day" in wrong.stderr
+                                               "accounts": [], "events": [], "rows": [], "findings": [], "findings_more": 0}
+    nothing = gateway.tool("audit", "--from", "2019-12-31", "--to", "2020-01-01")
+    assert (nothing.returncode, nothing.stdout) == (
+        0, "complete: nothing was accepted from 2019-12-31 to 2020-01-01, and nothing is damaged\n"), nothing.stderr
+
+
+def test_a_period_that_is_none_is_wrong_use(gateway):
+    for flags, said in ((["--from", "yesterday"], "is no day"), (["--to", "2026-02-31"], "is no day"), (["--from", ""], "is no day"),
+                        (["--from", "2026-02-02", "--to", "2026-02-01"], "lies behind")):
+        wrong = gateway.tool("audit", *flags)
+        assert (wrong.returncode, wrong.stdout) == (64, "") and said in wrong.stderr, wrong
+
+
+UNKNOWN_EVENT = "evt_01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+def test_a_name_that_does_not_exist_is_an_error_and_no_empty_answer(gateway):
+    for command, said in (("audit --account nope", "nope"), ("audit --account nope --json", "nope"),
+                          ("delivery list --account nope", "nope"), ("delivery list --account nope --state dead --json", "nope"),
+                          ("delivery list --endpoint ep_0123456789abcdef", "ep_0123456789abcdef"),
+                          ("event conflicts --account nope", "nope"), (f"event conflicts {UNKNOWN_EVENT}", "event"),
+                          (f"event show {UNKNOWN_EVENT}", "event"), ("partner accounts nope", "partner"), ("endpoint list nope", "account")):
+        done = gateway.tool(*command.split())
+        assert (done.returncode, done.stdout) == (66, "") and said in done.stderr, done
+    assert operate(gateway, "GET", "conflicts", params={"partner": "nope"}).status_code == 404
+
+
+def test_a_name_that_existed_is_still_a_filter(gateway):
+    """The history of an endpoint outlives it, and so does that of an account."""
+    event = post(gateway, 1).json()["event"]
+    wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
+    endpoint = gateway.ready["endpoint"]
+    assert operate(gateway, "DELETE", f"accounts/{gateway.ready['account']}/endpoints/{endpoint}").status_code in (200, 204)
+    assert [d["event"] for d in list_all(gateway, endpoint=endpoint)] == [event]
+    listed = gateway.tool("delivery", "list", "--endpoint", endpoint)
+    assert listed.returncode == 0 and event[4:] in listed.stdout, listed.stderr
+    nothing_yet = gateway.tool("delivery", "list", "--account", gateway.ready["account"], "--state", "dead")
+    assert nothing_yet.returncode == 0, nothing_yet.stderr
+
+
+def test_an_event_counts_once_and_each_of_its_deliveries_apart(gateway, sink):
+    """Three events of 60 EUR for two endpoints; one of them is moved to a third endpoint, and history is kept through a kill."""
+    gateway.point_endpoint_at(sink.url())
+    answer = operate(gateway, "POST", f"accounts/{gateway.ready['account']}/endpoints", json={"url": sink.url("/b"), "name": "b"})
+    assert answer.status_code == 201, answer.text
+    events = [post(gateway, number, amount="60").json()["event"] for number in range(3)]
+    wait_for(lambda: all(gateway.states(event) == ["delivered"] * 2 for event in events), "delivered")
+    change_endpoint(gateway, types=["lead"])
+    assert operate(gateway, "DELETE", f"accounts/{gateway.ready['account']}/endpoints/{answer.json()['id']}").status_code in (200, 204)
+    unrouted = post(gateway, 9, amount="7").json()["event"]
+    wait_for(lambda: gateway.states(unrouted) == ["parked"], "unrouted")
+
+    def check(found, deliveries):
+        check_adds_up(found)
+        euros = total_of(found, "EUR")
+        assert (euros["accepted"], euros["deliveries"]) == ({"count": 4, "sum": "187"}, {"count": 7, "sum": "367"})
+        [account] = found["accounts"]
+        assert (account["account"], account["accepted"]) == (gateway.ready["account"], euros["accepted"])
+        assert sorted(row["deliveries"]["sum"] for row in found["rows"]) == deliveries
+
+    check(audit(gateway), ["180", "180", "7"])
+    change_endpoint(gateway, types=[])
+    wait_for(lambda: gateway.states(unrouted) == ["delivered"], "routed later")
+    check(audit(gateway), ["180", "187"])
+    gateway.kill9()
+    gateway.start()
+    check(audit(gateway), ["180", "187"])
+    shown = gateway.tool("audit").stdout
+    assert "Events, each counted once:" in shown and "Deliveries, one event for each of its endpoints:" in shown
+    events_table, deliveries_table = shown.split("Deliveries, one")
+    assert ["4", "187"] == events_table.split("total")[1].split()[-2:] and "367" in deliveries_table
 
 
 def test_each_number_has_its_list(busy):
@@ -226,9 +296,10 @@ def test_an_event_that_somebody_deleted_is_named_by_the_ledger(busy):
     lost = ids["dead"][0]
     change_row(gateway, "DELETE FROM deliveries WHERE id / 16 = ?", lost)
     change_row(gateway, "DELETE FROM events WHERE seq = ?", lost)
-    kinds = {f["kind"]: f for f in audit(gateway)["findings"]}
-    assert kinds["missing-event"]["event"] == lost
-    assert "books" in kinds
+    found = audit(gateway)["findings"]
+    assert {f["kind"]: f for f in found}["missing-event"]["event"] == lost
+    books = {f["counts"]: f["books"]["count"] - f["rows"]["count"] for f in found if f["kind"] == "books"}
+    assert books == {"events": 1, "deliveries": 1}
 
 
 def test_an_amount_that_somebody_changed_is_named(busy):

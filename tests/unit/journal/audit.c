@@ -74,8 +74,13 @@ static void check_filled(struct shelf *shelf)
     cr_expect_eq(audit->rows_count, 6);
     cr_assert_eq(audit->totals_count, 3);
     cr_expect_str_eq(audit->totals[1].currency, "EUR");
-    cr_expect_number(audit->totals[1].accepted, 11, "100000000000000031.750000001");
-    cr_expect_number(audit->totals[2].accepted, 2, "0.6");
+    cr_expect_number(audit->totals[1].events, 11, "100000000000000031.750000001");
+    cr_expect_number(audit->totals[1].deliveries, 11, "100000000000000031.750000001");
+    cr_expect_number(audit->totals[2].events, 1, "0.3");
+    cr_expect_number(audit->totals[2].deliveries, 2, "0.6");
+    cr_expect_eq(audit->events_count, 4);
+    cr_expect(audit->events[2].day == DAY && audit->events[2].adds_up && strcmp(audit->events[2].currency, "USD") == 0);
+    cr_expect_number(audit->events[2].accepted, 1, "0.3");
     audit_free(audit);
 }
 
@@ -153,16 +158,16 @@ Test(audit, names_each_kind_of_loss_and_damage)
     } cases[] = {
         {"DELETE FROM deliveries WHERE id = 33", K(MISSING_DELIVERY) | K(BOOKS), 2, 2, 1},
         {"DELETE FROM deliveries WHERE id / 16 = 1", K(MISSING_DELIVERY) | K(BOOKS), 4, 1, 0},
-        {"DELETE FROM events WHERE seq = 2", K(STRAY_DELIVERY) | K(MISSING_EVENT) | K(BOOKS), 5, 0, 0},
-        {"DELETE FROM events WHERE seq = 2; DELETE FROM deliveries WHERE id / 16 = 2", K(MISSING_EVENT) | K(BOOKS), 3,
+        {"DELETE FROM events WHERE seq = 2", K(STRAY_DELIVERY) | K(MISSING_EVENT) | K(BOOKS), 6, 0, 0},
+        {"DELETE FROM events WHERE seq = 2; DELETE FROM deliveries WHERE id / 16 = 2", K(MISSING_EVENT) | K(BOOKS), 4,
             0, -1},
         {"DELETE FROM bodies", K(MISSING_BODY), 2, 2, -1},
         {"INSERT INTO deliveries SELECT id + 2, endpoint, state, reason, lane, generation, attempts, failures, due_us,"
-         " settled_us, started_us, duration_us, http_status, held, crc FROM deliveries WHERE id = 32",
+         " settled_us, started_us, duration_us, http_status, held, delivered_us, crc FROM deliveries WHERE id = 32",
             K(STRAY_DELIVERY), 1, 2, 2},
-        {"UPDATE events SET amount = '15' WHERE seq = 2", K(DAMAGED_EVENT) | K(BOOKS), 3, 2, -1},
-        {"UPDATE events SET account = 'acc_2' WHERE seq = 2", K(DAMAGED_EVENT) | K(BOOKS), 3, 2, -1},
-        {"UPDATE events SET deliveries = 1 WHERE seq = 2", K(DAMAGED_EVENT) | K(BOOKS), 3, 2, -1},
+        {"UPDATE events SET amount = '15' WHERE seq = 2", K(DAMAGED_EVENT) | K(BOOKS), 4, 2, -1},
+        {"UPDATE events SET account = 'acc_2' WHERE seq = 2", K(DAMAGED_EVENT) | K(BOOKS), 4, 2, -1},
+        {"UPDATE events SET deliveries = 1 WHERE seq = 2", K(DAMAGED_EVENT) | K(BOOKS), 4, 2, -1},
         {"UPDATE deliveries SET state = 4 WHERE id = 33", K(DAMAGED_DELIVERY) | K(BOOKS), 2, 2, 1},
         {"UPDATE deliveries SET endpoint = 9 WHERE id = 33", K(DAMAGED_DELIVERY) | K(BOOKS), 2, 2, 1},
         {"UPDATE bodies SET body = x'7b7d' WHERE seq = 3", K(DAMAGED_BODY), 1, 3, -1},
@@ -172,6 +177,9 @@ Test(audit, names_each_kind_of_loss_and_damage)
         {"UPDATE conflicts SET amount = '1'", K(DAMAGED_CONFLICT), 1, 1, -1},
         {"UPDATE books SET accepted = 4 WHERE endpoint = 2", K(DAMAGED_BOOK), 1, 0, -1},
         {"DELETE FROM books WHERE endpoint = 2", K(BOOKS), 1, 0, -1},
+        {"UPDATE books SET accepted_sum = '4.4' WHERE endpoint = -1", K(DAMAGED_BOOK), 1, 0, -1},
+        {"DELETE FROM books WHERE endpoint = -1", K(BOOKS), 1, 0, -1},
+        {"UPDATE acts SET to_endpoint = 2", K(DAMAGED_ACT), 1, 3, 0},
         {"UPDATE ledger_c_20260216 SET amount = '7' WHERE row = 2", K(DAMAGED_LEDGER), 1, 2, -1},
         {"DELETE FROM ledger_c_20260216 WHERE row = 2", 0, 0, 0, -1}, /* what is forgotten is accepted twice at worst */
     };
@@ -197,6 +205,63 @@ Test(audit, names_each_kind_of_loss_and_damage)
         audit_free(audit);
         shelf_free(shelf);
     }
+}
+
+/* Two endpoints, three events: the events are three, and the deliveries six. */
+Test(audit, counts_an_event_once_however_many_endpoints_it_has)
+{
+    struct shelf *shelf = small();
+    for (int crash = 0; crash < 2; crash++) {
+        struct audit *audit = audit_of(shelf, everything());
+        cr_assert(audit_is_complete(audit) && audit->events_count == 1 && audit->accounts_count == 1);
+        cr_expect_number(audit->events[0].accepted, 3, "4.5");
+        cr_expect_number(audit->accounts[0].events, 3, "4.5");
+        cr_expect_number(audit->accounts[0].deliveries, 6, "9");
+        cr_expect_number(audit->totals[0].events, 3, "4.5");
+        cr_expect_number(audit->totals[0].columns[AUDIT_DELIVERED], 2, "3");
+        audit_free(audit);
+        shelf_crash(shelf);
+    }
+    shelf_sql(shelf, "DELETE FROM events WHERE seq = 1; DELETE FROM deliveries WHERE id / 16 = 1");
+    struct audit *audit = audit_of(shelf, everything());
+    bool of_events = false;
+    for (size_t i = 0; i < audit->findings_count; i++) {
+        const struct audit_finding *finding = &audit->findings[i];
+        if (finding->kind != AUDIT_BOOKS || !finding->of_events)
+            continue;
+        of_events = true;
+        cr_expect_number(finding->books, 3, "4.5");
+        cr_expect_number(finding->found, 2, "3");
+    }
+    cr_expect(of_events);
+    audit_free(audit);
+    shelf_free(shelf);
+}
+
+/* A forced replay of a payout of two endpoints, wherever it is. */
+Test(audit, counts_what_was_delivered_as_delivered_while_it_is_replayed_and_after_it_has_failed)
+{
+    struct shelf *shelf = small();
+    static const enum delivery_state ways[] = {DELIVERY_SENDING, DELIVERY_WAITING, DELIVERY_SENDING, DELIVERY_DEAD};
+    shelf_act(shelf, 1, DELIVERY_DELIVERED, DELIVERY_PENDING);
+    enum delivery_state state = DELIVERY_PENDING;
+    for (size_t i = 0; i <= ARRAY_LENGTH(ways); i++) {
+        struct audit *audit = audit_of(shelf, everything());
+        cr_assert(audit_is_complete(audit));
+        cr_expect_number(audit->rows[0].columns[AUDIT_DELIVERED], 1, "1.5");
+        audit_free(audit);
+        if (i == ARRAY_LENGTH(ways))
+            break;
+        struct journal_settle order = {.request.kind = JOURNAL_SETTLE,
+            .delivery = ACCOUNT_ENDPOINTS_MAX,
+            .generation = 1,
+            .from = state,
+            .to = ways[i]};
+        cr_assert(shelf_call(shelf, store_settle, &order.request) == OK);
+        state = ways[i];
+    }
+    cr_expect(shelf_sql_int(shelf, "SELECT state FROM deliveries WHERE id = 16") == DELIVERY_DELIVERED);
+    shelf_free(shelf);
 }
 
 Test(audit, says_of_a_missing_delivery_whose_it_was_and_where_it_was_going)
@@ -359,6 +424,9 @@ Test(audit, of_too_many_rows_is_refused)
     struct audit_run *run = audit_begin(shelf, everything());
     struct audit *audit;
     cr_expect_eq(audit_end(run, &audit), ERR_TOO_LARGE);
+    shelf_sql(shelf, "UPDATE books SET account = 'a' || endpoint, endpoint = -1");
+    cr_expect_eq(audit_end(audit_begin(shelf, everything()), &audit), ERR_TOO_LARGE);
+    shelf_sql(shelf, "UPDATE books SET endpoint = substr(account, 2)");
     audit = audit_of(shelf, (struct audit_question){.from_day = 400, .to_day = 499});
     cr_expect_eq(audit->rows_count, 10000);
     audit_free(audit);

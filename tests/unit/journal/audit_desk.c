@@ -92,8 +92,12 @@ unsigned expire(struct shelf *shelf, int64_t now_us)
 
 void shelf_act(struct shelf *shelf, int64_t seq, enum delivery_state from, enum delivery_state to)
 {
-    struct journal_act act = {
-        .request.kind = JOURNAL_ACT, .event = shelf_id_of(shelf, seq), .from = from, .to = to, .note = "as agreed"};
+    struct journal_act act = {.request.kind = JOURNAL_ACT,
+        .event = shelf_id_of(shelf, seq),
+        .from = from,
+        .to = to,
+        .note = "as agreed",
+        .expected_endpoint = 1};
     shelf_begin(shelf);
     cr_assert(store_act(&shelf->store, &act.request) == OK && act.request.result == OK);
     shelf_commit(shelf);

@@ -74,9 +74,12 @@ Test(expiry, the_history_of_what_is_settled_goes_and_leaves_its_sums_in_the_book
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM books WHERE day = 20400 AND endpoint = 1 AND accepted = 301"
                                    " AND accepted_sum = '37' AND delivered = 300 AND delivered_sum = '30'") == 1);
     cr_expect(shelf_sql_int(shelf, "SELECT value FROM meta WHERE key = 'history_us'") == DAYS_AGO(100));
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM books WHERE day = 20400 AND endpoint = -1 AND accepted = 301"
+                                   " AND accepted_sum = '37' AND delivered = 300 AND delivered_sum = '30'") == 1);
     shelf_crash(shelf);
     cr_expect(expire(shelf, NOW) <= 6, "nothing is left to do");
-    cr_expect(shelf_sql_int(shelf, "SELECT sum(delivered) FROM books") == 600, "nothing is counted twice");
+    cr_expect(
+        shelf_sql_int(shelf, "SELECT sum(delivered) FROM books WHERE endpoint > 0") == 600, "nothing is counted twice");
     shelf_free(shelf);
 }
 
@@ -105,8 +108,8 @@ Test(expiry, conflicts_and_what_operators_did_go_with_the_history)
     int64_t seq = deliver(shelf, (struct shelved){.accepted_us = DAYS_AGO(100), .endpoints = 1});
     char text[256];
     snprintf(text, sizeof text,
-        "INSERT INTO acts(delivery, at_us, from_state, to_state, generation, note, crc) VALUES(%lld, 1, 3, 4, 0, '', "
-        "0)",
+        "INSERT INTO acts(delivery, at_us, from_state, to_state, generation, from_endpoint, to_endpoint, note, crc)"
+        " VALUES(%lld, 1, 3, 4, 0, 1, 1, '', 0)",
         (long long)seq * ACCOUNT_ENDPOINTS_MAX);
     shelf_sql(shelf, text);
     for (int old = 0; old < 2; old++) {
