@@ -98,7 +98,9 @@ static void set_clock(void)
 
 static void change_endpoint(void)
 {
-    struct fake_endpoint *endpoint = &fake_endpoints[sim_below(STREAM_DRIVER, FAKE_ENDPOINTS)];
+    struct fake_endpoint *later = &fake_endpoints[FAKE_LATER];
+    bool comes = !later->is_there && sim_chance(STREAM_DRIVER, 500);
+    struct fake_endpoint *endpoint = comes ? later : &fake_endpoints[sim_below(STREAM_DRIVER, FAKE_ENDPOINTS)];
     enum fake_change change;
     if (!endpoint->is_there)
         change = FAKE_BRING_BACK;
@@ -127,22 +129,54 @@ static bool can_act(void)
     return is_up() && model_any_delivery(0) != NULL;
 }
 
+/* An open endpoint of the account that has no delivery of the event; NULL: there is none. */
+static const struct fake_endpoint *find_other(const struct model_delivery *delivery)
+{
+    const struct model_post *post = delivery->post;
+    for (unsigned i = 0; i < FAKE_ENDPOINTS; i++) {
+        bool has_it = false;
+        for (unsigned j = 0; j < post->deliveries_count; j++)
+            has_it |= post->deliveries[j].endpoint == fake_endpoints[i].id;
+        if (!has_it && fake_endpoints[i].account == post->account && fake_endpoint_is_open(&fake_endpoints[i]))
+            return &fake_endpoints[i];
+    }
+    return NULL;
+}
+
+static struct model_delivery *choose_delivery(bool moves)
+{
+    struct model_delivery *delivery;
+    bool fits = false;
+    for (unsigned tries = moves ? 60 : 10; tries > 0 && !fits; tries--) {
+        delivery = model_any_delivery(sim_random(STREAM_DRIVER));
+        fits = delivery_state_may_act(delivery->state, DELIVERY_PENDING) &&
+               (!moves || (delivery->state != DELIVERY_DELIVERED && find_other(delivery)));
+    }
+    return delivery;
+}
+
+/* Any endpoint now and then: one of another account, one that is gone, one that has the event already. */
+static uint64_t choose_endpoint(const struct model_delivery *delivery, bool moves)
+{
+    const struct fake_endpoint *other = moves ? find_other(delivery) : NULL;
+    if (other)
+        return other->id;
+    return sim_chance(STREAM_DRIVER, 300) ? fake_endpoints[sim_below(STREAM_DRIVER, FAKE_ENDPOINTS)].id : 0;
+}
+
 /* Mostly on where it is; now and then on where it was, or was never. */
 static void act_on_delivery(void)
 {
     static const enum delivery_state theirs[] = {DELIVERY_PARKED, DELIVERY_DEAD, DELIVERY_DELIVERED};
-    struct model_delivery *delivery;
-    unsigned tries = 10;
-    do
-        delivery = model_any_delivery(sim_random(STREAM_DRIVER));
-    while (--tries > 0 && !delivery_state_may_act(delivery->state, DELIVERY_PENDING));
+    bool moves = sim_chance(STREAM_DRIVER, 400);
+    struct model_delivery *delivery = choose_delivery(moves);
     enum delivery_state from = delivery->state, to;
     if (!delivery_state_may_act(from, DELIVERY_PENDING) || sim_chance(STREAM_DRIVER, 100))
         from = theirs[sim_below(STREAM_DRIVER, 3)];
     do
         to = (enum delivery_state)sim_below(STREAM_DRIVER, DELIVERY_STATES);
-    while (!delivery_state_may_act(from, to));
-    world_act(delivery, from, to);
+    while (!delivery_state_may_act(from, to) || (moves && to != DELIVERY_PENDING));
+    world_act(delivery, from, to, to == DELIVERY_PENDING ? choose_endpoint(delivery, moves) : 0);
 }
 
 static void start(void)

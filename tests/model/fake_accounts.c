@@ -33,14 +33,14 @@ static int64_t version;
 
 void fake_accounts_init(void)
 {
-    static const unsigned accounts[FAKE_ENDPOINTS] = {0, 0, 1, 2, 3};
+    static const unsigned accounts[FAKE_ENDPOINTS] = {0, 0, 1, 2, 3, 1};
     for (unsigned i = 0; i < FAKE_ENDPOINTS; i++) {
         struct fake_endpoint *endpoint = &fake_endpoints[i];
         *endpoint = (struct fake_endpoint){.account = accounts[i], .enabled = true};
         endpoint->id = sim_random(STREAM_SYSTEM) >> 1;
         endpoint->idempotent = accounts[i] == 2;
         endpoint->final_4xx = i == 1;
-        endpoint->is_there = accounts[i] != 3;
+        endpoint->is_there = accounts[i] != 3 && i != FAKE_LATER; /* events of before can be sent there by hand only */
         snprintf(endpoint->name, sizeof endpoint->name, "e%u", i);
         snprintf(endpoint->url, sizeof endpoint->url, "https://e%u.example/in", i);
     }
@@ -135,6 +135,7 @@ static void apply(struct fake_endpoint *endpoint, enum fake_change change)
     else
         endpoint->is_there = change == FAKE_BRING_BACK;
     endpoint->opened |= fake_endpoint_is_open(endpoint);
+    endpoint->changes++;
     tally(TALLY_ENDPOINT_CHANGES);
     trace("endpoint %s: there %d, enabled %d", endpoint->name, endpoint->is_there, endpoint->enabled);
 }

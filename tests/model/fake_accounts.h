@@ -12,7 +12,8 @@
 #include "accounts/accounts.h"
 
 #define FAKE_ACCOUNTS 4
-#define FAKE_ENDPOINTS 5
+#define FAKE_ENDPOINTS 6
+#define FAKE_LATER 5 /* the endpoint that comes later than the events of its account */
 #define FAKE_PARTNER "shop"
 
 struct fake_endpoint {
@@ -25,6 +26,7 @@ struct fake_endpoint {
     /* Whether it was both there and enabled at some time in this run of the gateway, or in those before whose last acts
      * have not been looked at yet. */
     bool opened, opened_before;
+    unsigned changes; /* in all */
 };
 
 extern const char *const fake_account_names[FAKE_ACCOUNTS];

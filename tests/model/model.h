@@ -20,12 +20,14 @@
  *
  * An act the same, with `done` for accepted.
  *
- * A delivery is known by its post and its index among the post's deliveries; its endpoint may change (unrouted ones).
+ * A delivery is known by its post and its index among the post's deliveries; its endpoint may change (unrouted ones,
+ * and what an operator sends to another one).
  */
 #ifndef PENSTOCK_TESTS_MODEL_MODEL_H
 #define PENSTOCK_TESTS_MODEL_MODEL_H
 
 #include "base/limits.h"
+#include "journal/journal.h"
 #include "model/delivery_state.h"
 #include "model/event.h"
 #include "model/verdict.h"
@@ -86,6 +88,9 @@ struct model_delivery {
     enum delivery_state state;
     enum park_reason reason;
     int64_t generation, attempts, failures;
+    int64_t started_us, delivered_us;
+    bool replayed;     /* an operator has had it sent again after it was delivered: that it was stays true */
+    uint64_t moved_to; /* by an act that this look has found; 0: to no other endpoint */
     unsigned char ordered[DELIVERY_STATES][DELIVERY_STATES]; /* acts on it that this look has found */
 
     /* requests to its client */
@@ -139,8 +144,9 @@ unsigned model_held(void); /* events that the last look has found to be the brok
 void model_check_promises(void);
 
 /* Operators' acts. */
-struct model_act *model_ordered(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to);
-void model_act_answered(struct model_act *act, enum err result, enum delivery_state state);
+struct model_act *model_ordered(
+    struct model_delivery *delivery, enum delivery_state from, enum delivery_state to, uint64_t endpoint);
+void model_act_answered(struct model_act *act, enum err result, enum delivery_state state, enum act_refusal refusal);
 
 /* The gateway's life. `wall_us` is the clock of the journal that was opened, which does not jump. */
 void model_journal_opened(int64_t wall_us);

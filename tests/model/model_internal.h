@@ -23,7 +23,11 @@ int64_t model_journal_us(void); /* the journal's clock, by which things expire *
 void model_looked(void);
 
 /* model_acts.c: a row of the journal's table of acts; and after all of them were read. */
-void model_act_found(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to);
+struct model_act_row {
+    enum delivery_state from, to;
+    uint64_t from_endpoint, to_endpoint;
+};
+void model_act_found(struct model_delivery *delivery, const struct model_act_row *row);
 void model_acts_read(bool settles_doubts);
 /* One of this kind may have happened that no look has found. */
 bool model_act_is_open(const struct model_delivery *delivery, enum delivery_state from, enum delivery_state to);

@@ -21,11 +21,12 @@
 
 enum statement { VERSION, ACTS, EVENTS, DELIVERIES, ALIASES, CONFLICTS, ROW, STATEMENTS };
 
-#define DELIVERY_COLUMNS "id, endpoint, state, reason, generation, attempts, failures, held FROM deliveries"
+#define DELIVERY_COLUMNS \
+    "id, endpoint, state, reason, generation, attempts, failures, held, started_us, delivered_us FROM deliveries"
 
 static const char *const texts[STATEMENTS] = {
     [VERSION] = "PRAGMA data_version",
-    [ACTS] = "SELECT delivery, from_state, to_state FROM acts ORDER BY seq",
+    [ACTS] = "SELECT delivery, from_state, to_state, from_endpoint, to_endpoint FROM acts ORDER BY seq",
     [EVENTS] = "SELECT e.seq, e.id, e.amount, e.currency, e.guarded, b.seq IS NOT NULL, e.deliveries, d.state, d.reason"
                " FROM events e LEFT JOIN bodies b ON b.seq = e.seq LEFT JOIN deliveries d ON d.id = e.seq * 16"
                " ORDER BY e.seq",
@@ -261,8 +262,11 @@ static void read_acts(void)
 {
     sqlite3_stmt *row = look.statements[ACTS];
     while (step(ACTS))
-        model_act_found(find_delivery(sqlite3_column_int64(row, 0)), (enum delivery_state)sqlite3_column_int(row, 1),
-            (enum delivery_state)sqlite3_column_int(row, 2));
+        model_act_found(find_delivery(sqlite3_column_int64(row, 0)),
+            &(struct model_act_row){.from = (enum delivery_state)sqlite3_column_int(row, 1),
+                .to = (enum delivery_state)sqlite3_column_int(row, 2),
+                .from_endpoint = (uint64_t)sqlite3_column_int64(row, 3),
+                .to_endpoint = (uint64_t)sqlite3_column_int64(row, 4)});
 }
 
 static void read_row(sqlite3_stmt *statement, struct model_delivery *ret_row)
@@ -276,6 +280,8 @@ static void read_row(sqlite3_stmt *statement, struct model_delivery *ret_row)
         .attempts = sqlite3_column_int64(statement, 5),
         .failures = sqlite3_column_int64(statement, 6),
         .held = sqlite3_column_int(statement, 7),
+        .started_us = sqlite3_column_int64(statement, 8),
+        .delivered_us = sqlite3_column_int64(statement, 9),
     };
 }
 

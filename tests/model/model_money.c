@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * P8: money adds up. For each day, account, endpoint and currency, in count and in exact sum:
+ * P8: money adds up. For each day, account, endpoint and currency (and of the events, each once), in count and in exact
+ * sum:
  *
  *   what was accepted = what the journal's rows say, state by state, + what its books say of rows that have expired
  *   what was accepted up to the event that the books have come to = what the books say was accepted
@@ -16,7 +17,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define GROUPS_MAX 1024
+#define GROUPS_MAX 2048
+#define EVENTS UINT64_MAX /* in place of an endpoint: the events themselves, each once */
 
 /* Exact decimals. */
 
@@ -100,8 +102,20 @@ static void add(struct sum *sum, model_money money)
     sum->money += money;
 }
 
+static void add_event(const struct model_post *post, int64_t books_through)
+{
+    struct group *group =
+        group_of(post->accepted_us / US_PER_DAY, fake_account_names[post->account], EVENTS, post->currency);
+    add(&group->accepted, post->amount);
+    if (post->seq <= books_through)
+        add(&group->accepted_through, post->amount);
+    if (!post->expired)
+        add(&group->rows[0], post->amount);
+}
+
 static void add_post(const struct model_post *post, int64_t books_through)
 {
+    add_event(post, books_through);
     for (unsigned i = 0; i < post->deliveries_count; i++) {
         const struct model_delivery *delivery = &post->deliveries[i];
         struct group *group = group_of(
@@ -157,8 +171,10 @@ static void must_equal(const struct group *group, const char *what, struct sum e
     const struct fake_endpoint *endpoint = fake_endpoint_of_id(group->endpoint);
     fail_unless(expected.count == found.count && expected.money == found.money, "P8",
         "day %lld, %s, %s, \"%s\": %lld were accepted, of %s; %s %lld, of %s", (long long)group->day, group->account,
-        endpoint ? endpoint->name : "unrouted", group->currency, (long long)expected.count, expected_text, what,
-        (long long)found.count, found_text);
+        endpoint                    ? endpoint->name
+        : group->endpoint == EVENTS ? "events"
+                                    : "unrouted",
+        group->currency, (long long)expected.count, expected_text, what, (long long)found.count, found_text);
 }
 
 static void check_group(const struct group *group)

@@ -70,6 +70,8 @@ static bool may_step(const struct model_delivery *delivery, unsigned from, unsig
     default:
         return false;
     }
+    if (delivery->replayed && to_state == DELIVERY_DELIVERED)
+        return true; /* whatever the end of the replay */
     if (to_state == DELIVERY_PARKED)
         return may_be_parked(delivery, (enum park_reason)(to - DELIVERY_STATES));
     if (to == DELIVERY_DELIVERED)
@@ -169,16 +171,31 @@ static void check_endpoint(struct model_delivery *delivery, const struct model_d
     const struct fake_endpoint *endpoint = fake_endpoint_of_id(row->endpoint);
     bool is_of_account = endpoint && endpoint->account == delivery->post->account;
     bool was_routed = delivery->endpoint == 0 && is_of_account;
+    bool was_moved = delivery->moved_to != 0 && delivery->moved_to == row->endpoint;
     /* The broker's messages are routed when they come. */
     if (delivery->post->published && !delivery->on_disk) {
         fail_unless(is_of_account || (row->endpoint == 0 && delivery->post->deliveries_count == 1), "P2",
             "%s is for an endpoint of another account", name);
         delivery->endpoint = row->endpoint;
     }
-    fail_unless(row->endpoint == delivery->endpoint || was_routed, "P2", "%s has another endpoint now", name);
-    if (row->endpoint != delivery->endpoint)
+    fail_unless(
+        row->endpoint == delivery->endpoint || was_routed || was_moved, "P2", "%s has another endpoint now", name);
+    if (row->endpoint != delivery->endpoint && !was_moved)
         tally(TALLY_ROUTED);
     delivery->endpoint = row->endpoint;
+    delivery->moved_to = 0;
+}
+
+/* That it was delivered once stays true, and when. */
+static void check_replay(const struct model_delivery *before, const struct model_delivery *row, const char *name)
+{
+    bool is_lost = row->state == DELIVERY_DEAD || row->state == DELIVERY_PARKED || row->state == DELIVERY_DISCARDED;
+    fail_unless(!before->replayed || !is_lost, "P2", "%s was delivered, was replayed, and is %s", name,
+        delivery_state_name(row->state));
+    fail_unless((row->delivered_us != 0) == before->replayed, "P2", "%s was%s replayed, and was delivered at %lld",
+        name, before->replayed ? "" : " not", (long long)row->delivered_us);
+    fail_unless(before->delivered_us == 0 || before->delivered_us == row->delivered_us, "P2",
+        "%s was delivered at another time", name);
 }
 
 void model_check_way(struct model_delivery *delivery, const struct model_delivery *row, bool first_after_start)
@@ -194,10 +211,13 @@ void model_check_way(struct model_delivery *delivery, const struct model_deliver
         now == node_of(DELIVERY_PARKED, PARK_TAKEN_OVER) && model_may_be_taken_over(delivery->post))
         before = now;
     /* A start records as an attempt what the end of the last run has cut off. */
-    bool interrupted = first_after_start && row->state == DELIVERY_PARKED && row->reason == PARK_AMBIGUOUS;
-    if (interrupted && before != now && row->attempts > delivery->ends_seen)
+    bool is_parked = row->state == DELIVERY_PARKED && row->reason == PARK_AMBIGUOUS;
+    bool interrupted = first_after_start && (is_parked || (delivery->replayed && row->state == DELIVERY_DELIVERED));
+    bool has_moved = before != now || row->generation > delivery->generation;
+    if (interrupted && has_moved && row->attempts > delivery->ends_seen)
         delivery->ends_seen++;
     check_numbers(delivery, row, name);
+    check_replay(delivery, row, name);
     bool new_round = row->generation > delivery->generation;
     fail_unless(may_reach(delivery, before, now, new_round), "P2", "%s was %s %s and is %s %s%s: no way leads there",
         name, delivery_state_name(state_of(before)), park_reason_name(delivery->reason),
@@ -206,6 +226,8 @@ void model_check_way(struct model_delivery *delivery, const struct model_deliver
         trace("%s is %s %s", name, delivery_state_name(row->state),
             row->state == DELIVERY_PARKED ? park_reason_name(row->reason) : "");
         tally_state(row);
+        if (delivery->replayed && row->state == DELIVERY_DELIVERED && row->started_us == 0)
+            tally(TALLY_REPLAYS_FAILED);
         if (new_round)
             tally(TALLY_RELEASED);
     }
@@ -217,5 +239,6 @@ void model_check_way(struct model_delivery *delivery, const struct model_deliver
     delivery->generation = row->generation;
     delivery->attempts = row->attempts;
     delivery->failures = row->failures;
+    delivery->delivered_us = row->delivered_us;
     memset(delivery->ordered, 0, sizeof delivery->ordered);
 }

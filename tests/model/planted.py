@@ -81,6 +81,32 @@ BUGS = {
         "src/journal/settle.c",
         ("    if (row->state != act->from)\n        return ERR_MOVED_ON;",
          "    if (!delivery_row_may_move(row->state, act->to))\n        return ERR_MOVED_ON;")),
+    "failed-replay-is-dead": (
+        "a forced replay that fails ends as dead or parked, as if it had never been delivered",
+        "src/journal/delivery_row.c",
+        ("row->state = row->delivered_us ? delivery_state_of_replay(move->to) : move->to;", "row->state = move->to;")),
+    "replay-forgets-delivery": (
+        "what was delivered and is replayed does not know any more that it was",
+        "src/journal/delivery_row.c",
+        ("    row->delivered_us = delivery_row_delivered_us(row);\n", "")),
+    "moved-without-books": (
+        "what an operator sends to another endpoint stays in the books of the old one",
+        "src/journal/settle.c",
+        ("result = store_transfer(store, row->id / ACCOUNT_ENDPOINTS_MAX, row->endpoint, act->endpoint);", "result = OK;")),
+    "sends-it-twice": (
+        "an operator may give an endpoint a second delivery of the same event",
+        "src/journal/settle.c",
+        ("enum err result = moves ? refuse_second(store, act, row) : OK;",
+         "enum err result = moves && !act ? refuse_second(store, act, row) : OK;")),
+    "sends-to-nowhere": (
+        "what could never be delivered is sent all the same, and parked again",
+        "src/delivery/act.c",
+        ("    if (!endpoint)\n        return ACT_ENDPOINT_GONE;", "    if (!endpoint)\n        return ACT_NOT_REFUSED;")),
+    "events-are-not-caught-up": (
+        "after a crash the books do not count the events again, only their deliveries",
+        "src/journal/store.c",
+        ("    if (count > 0)\n        result = books_add(&store->books, &event->parts, BOOK_EVENTS", "    if (count > 16)\n"
+         "        result = books_add(&store->books, &event->parts, BOOK_EVENTS")),
     "acks-before-commit": (
         "a message is acked when it has come, before the journal has committed it",
         "src/delivery/claim.c",

@@ -38,6 +38,7 @@
     X(TALLY_BODIES_EXPIRED, "  new: without a body")                     \
     X(TALLY_EXPIRED, "  new: expired")                                   \
     X(TALLY_RELEASED, "  new: pending again")                            \
+    X(TALLY_REPLAYS_FAILED, "  new: delivered, after a failed replay")   \
     X(TALLY_STARTS, "starts")                                            \
     X(TALLY_STARTS_REFUSED, "  refused by the disk")                     \
     X(TALLY_STOPS, "orderly stops")                                      \
@@ -57,6 +58,8 @@
     X(TALLY_ACTS_MOVED_ON, "  too late")                                 \
     X(TALLY_ACTS_IN_VAIN, "  refused: nowhere to send it, or no body")   \
     X(TALLY_ACTS_RESEND, "  to send (again)")                            \
+    X(TALLY_ACTS_CLOSED, "  refused: the endpoint takes nothing of it")  \
+    X(TALLY_ACTS_MOVED, "  to send it to another endpoint")              \
     X(TALLY_ACTS_FORCED, "  to send again what was delivered")           \
     X(TALLY_PAUSES, "policies changed")                                  \
     X(TALLY_PUBLISHED, "messages published")                             \

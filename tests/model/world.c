@@ -149,20 +149,21 @@ static void on_acted(struct journal_act *act, void *receiver)
 {
     (void)receiver;
     struct acting *acting = CONTAINER_OF(act, struct acting, act);
-    model_act_answered(acting->model_act, act->request.result, act->ret_state);
+    model_act_answered(acting->model_act, act->request.result, act->ret_state, act->ret_refusal);
     free(acting);
 }
 
-void world_act(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to)
+void world_act(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to, uint64_t endpoint)
 {
     struct acting *acting = calloc(1, sizeof *acting);
     assert(acting);
-    acting->model_act = model_ordered(delivery, from, to);
+    acting->model_act = model_ordered(delivery, from, to, endpoint);
     struct journal_act *act = &acting->act;
     act->event = delivery->post->id;
     act->index = delivery->index;
     act->from = from;
     act->to = to;
+    act->endpoint = endpoint;
     snprintf(act->note, sizeof act->note, "the model wants it");
     act->asked_by = &gateway->ingress.mailbox;
     act->on_answered = on_acted;
