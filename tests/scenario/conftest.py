@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import pathlib
+import shutil
 import sys
 
 import pytest
@@ -28,6 +29,23 @@ def pytest_sessionstart(session):
 def pytest_runtest_makereport(item, call):
     outcome = yield
     setattr(item, f"report_{call.when}", outcome.get_result())
+    if call.when == "teardown" and not any(getattr(item, f"report_{when}", None) and getattr(item, f"report_{when}").failed
+                                           for when in ("setup", "call", "teardown")):
+        remove_place((getattr(item, "funcargs", None) or {}).get("tmp_path"))
+
+
+def remove_place(directory):
+    """What passed leaves nothing: a data directory alone has a reserve of 64 MiB. (Debian's pytest keeps all of them.)"""
+    if directory and not any(place.is_mount() for place in directory.iterdir() if place.is_dir()):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """The directories of brokers and others that tests share, when no test failed: until then their logs may be what is asked for."""
+    factory = getattr(session.config, "_tmp_path_factory", None)
+    if factory and not session.testsfailed and not session.shouldstop:
+        remove_place(factory._basetemp)  # pylint: disable=protected-access
 
 
 @contextlib.contextmanager
