@@ -9,8 +9,9 @@
  * publications replaced is freed once per batch of mail, after one wait for the readers. The thread blocks on the disk
  * and stays offline for RCU, except for the moment of a publication.
  *
- * Failure: a request that can't be written is answered with ERR_DISK and nothing of it is seen; the thread goes on. The
- * directory keeps serving what it has.
+ * Failure: a request that can't be written is answered with ERR_DISK or ERR_DISK_FULL and nothing of it is seen; the
+ * thread goes on, and from then on tries the disk every second until it is well (accounts_trouble). The directory keeps
+ * serving what it has.
  */
 #include "accounts/accounts.h"
 
@@ -26,6 +27,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#define TRY_MS 1000
+
 struct accounts {
     /* immutable after init */
     struct directory *directory;
@@ -33,6 +36,7 @@ struct accounts {
 
     struct mailbox mailbox;  /* shared */
     _Atomic int64_t version; /* shared: of the last change that is published */
+    _Atomic int trouble;     /* shared: enum err of the last write, as far as it was the disk's */
     struct mail stop;
 
     /* main's until the thread runs, then the thread's */
@@ -84,6 +88,12 @@ static enum err write_change(struct change *change, bool follows)
     return error;
 }
 
+static void note_write(struct accounts *accounts, enum err result)
+{
+    if (result == OK || result == ERR_DISK || result == ERR_DISK_FULL)
+        atomic_store(&accounts->trouble, result);
+}
+
 static void publish_change(struct accounts *accounts, struct change *change)
 {
     struct accounts_request *request = change->request;
@@ -116,6 +126,7 @@ static void on_request(struct mail *mail, void *receiver)
         .directory = accounts->directory, .store = accounts->store, .request = request, .now_us = clock_wall_us()};
     request->detail[0] = '\0';
     request->result = write_change(&change, accounts->following != STORE_LEADS);
+    note_write(accounts, request->result);
     if (request->result == OK) {
         publish_change(accounts, &change);
         atomic_store(&accounts->version, change.version);
@@ -194,6 +205,8 @@ static void on_replication(struct mail *mail, void *receiver)
     struct accounts_replication *request = CONTAINER_OF(mail, struct accounts_replication, mail);
     char detail[STORE_DETAIL_BYTES] = "";
     request->result = replicate(accounts, request, detail);
+    if (request->act == REPLICATION_APPLY)
+        note_write(accounts, request->result);
     if (request->result && !*detail)
         snprintf(detail, sizeof detail, "%s",
             request->result == ERR_NOT_FOUND ? "there is no such version yet" : accounts_store_detail(accounts->store));
@@ -228,10 +241,15 @@ static void run(void *context)
     struct accounts *accounts = context;
     accounts->load_result = load(accounts);
     accounts->stopping = accounts->load_result != OK;
+    int64_t next_try_us = 0;
     sem_post(&accounts->loaded);
     while (!accounts->stopping) {
-        mailbox_wait(&accounts->mailbox, -1);
+        mailbox_wait(&accounts->mailbox, atomic_load(&accounts->trouble) == OK ? -1 : TRY_MS);
         mailbox_work(&accounts->mailbox);
+        if (atomic_load(&accounts->trouble) != OK && clock_mono_us() >= next_try_us) {
+            next_try_us = clock_mono_us() + TRY_MS * US_PER_MS;
+            note_write(accounts, accounts_store_try(accounts->store, clock_wall_us()));
+        }
         directory_free_retired(accounts->directory);
     }
     /* Here and not in accounts_stop: whoever calls that need not be known to RCU. */
@@ -320,6 +338,11 @@ void accounts_replicate(struct accounts *accounts, struct accounts_replication *
 {
     request->mail.on_receive = on_replication;
     mailbox_post(&accounts->mailbox, &request->mail);
+}
+
+enum err accounts_trouble(const struct accounts *accounts)
+{
+    return (enum err)atomic_load(&accounts->trouble);
 }
 
 int64_t accounts_version(const struct accounts *accounts)

@@ -98,4 +98,8 @@ void accounts_submit(struct accounts *accounts, struct accounts_request *request
  * is online for RCU: removing waits for readers. */
 enum err accounts_call(struct accounts *accounts, struct accounts_request *request);
 
+/* OK, or why the last write of accounts.db failed (ERR_DISK_FULL, ERR_DISK): changes are refused. The disk is tried
+ * every second until it is well. Any thread. */
+enum err accounts_trouble(const struct accounts *accounts);
+
 #endif

@@ -38,6 +38,21 @@ void accounts_store_rollback(struct accounts_store *store)
     sqlite3_reset(store->statements[STATEMENT_ROLLBACK]);
 }
 
+enum err accounts_store_try(struct accounts_store *store, int64_t now_us)
+{
+    enum err error = accounts_store_begin_copy(store);
+    if (error)
+        return error;
+    store_bind_text(store, STATEMENT_SET_META, 1, "tried_us");
+    store_bind_number(store, STATEMENT_SET_META, 2, now_us);
+    error = store_run(store, STATEMENT_SET_META);
+    if (!error)
+        error = accounts_store_commit(store);
+    if (error)
+        accounts_store_rollback(store);
+    return error;
+}
+
 /* Partners. */
 
 static enum err add_named(struct accounts_store *store, enum statement statement, const char *id, bool enabled,

@@ -28,6 +28,8 @@ const char *accounts_store_detail(const struct accounts_store *store);
 enum err accounts_store_begin(struct accounts_store *store, int64_t *ret_version) MUST_CHECK;
 enum err accounts_store_commit(struct accounts_store *store) MUST_CHECK;
 void accounts_store_rollback(struct accounts_store *store);
+/* A write that changes nothing of anybody's, committed: does the disk take it? */
+enum err accounts_store_try(struct accounts_store *store, int64_t now_us) MUST_CHECK;
 
 /*
  * What is added carries `version`, from its object or beside it. What is changed, revoked, withdrawn or removed must be

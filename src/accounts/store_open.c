@@ -51,6 +51,18 @@ static const char *const steps[FORMAT] = {
     "CREATE INDEX grants_by_version ON grants(version);",
 };
 
+/* No room for the WAL's index, or a quota, comes as an I/O error; of the index nothing else can be. */
+static bool disk_is_full(sqlite3 *db, int code)
+{
+    if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
+        return false;
+    if (code == SQLITE_IOERR_SHMSIZE || (code & 0xff) == SQLITE_FULL)
+        return true;
+    int system_error = db ? sqlite3_system_errno(db) : 0;
+    return ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN) &&
+           (system_error == ENOSPC || system_error == EDQUOT);
+}
+
 enum err accounts_store_fail(struct accounts_store *store, int sqlite_result)
 {
     snprintf(store->detail, sizeof store->detail, "%s",
@@ -58,11 +70,11 @@ enum err accounts_store_fail(struct accounts_store *store, int sqlite_result)
                                                              : sqlite3_errstr(sqlite_result));
     if (sqlite_result == SQLITE_IOERR_FSYNC || sqlite_result == SQLITE_IOERR_DIR_FSYNC)
         store->in_doubt = true;
+    if (disk_is_full(store->db, sqlite_result))
+        return ERR_DISK_FULL;
     switch (sqlite_result & 0xff) {
     case SQLITE_NOMEM:
         return ERR_NO_MEMORY;
-    case SQLITE_FULL:
-        return ERR_DISK_FULL;
     case SQLITE_CONSTRAINT:
         return ERR_EXISTS;
     case SQLITE_CORRUPT:
@@ -193,7 +205,7 @@ enum err accounts_store_open(const char *directory, struct accounts_store **ret_
         error = open_connection(store, path);
     } else {
         snprintf(store->detail, sizeof store->detail, "%s", strerror(errno));
-        error = errno == ENOSPC ? ERR_DISK_FULL : ERR_DISK;
+        error = errno == ENOSPC || errno == EDQUOT ? ERR_DISK_FULL : ERR_DISK;
     }
     if (error) {
         snprintf(ret_detail, STORE_DETAIL_BYTES, "accounts.db: %.200s", store->detail);

@@ -43,6 +43,7 @@ struct admin_options {
     struct accounts *accounts;
     struct journal_reader *reader;
     unsigned shards;
+    struct journal *const *journals; /* of each shard, for how it stands with the disk; NULL: nothing is said */
     struct admin_installation installation;
     /* Roles. The texts must outlive admin. */
     bool ingress_only;            /* this gateway delivers nothing */

@@ -137,7 +137,12 @@ bool admin_refuse_as_follower(const struct admin *admin, struct http_exchange *e
 void admin_changes_tick(struct admin *admin);
 void admin_changes_end(struct admin *admin); /* answers what still waits */
 
+/* Whether events can be accepted: every journal takes some, or the broker takes them. */
+bool admin_takes_events(const struct admin *admin);
+
 /* Lines of /readyz?verbose, and members of /api/v1/status. */
+void admin_print_room(const struct admin *admin, struct buffer *text);
+json_t *admin_view_room(const struct admin *admin);
 void admin_print_standing(const struct admin *admin, struct buffer *text);
 json_t *admin_view_standing(const struct admin *admin);
 

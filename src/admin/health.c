@@ -30,15 +30,14 @@ void admin_get_readyz(struct http_exchange *exchange, void *context)
 {
     struct admin *admin = context;
     bool ready = atomic_load(&admin->ready);
-    bool journals = metrics_read(METRIC_JOURNAL_FAILED) == 0;
+    bool journals = admin_takes_events(admin);
     if (!wants_verbose(exchange)) {
         answer_text(exchange, ready && journals ? 200 : 503, ready && journals ? "ok\n" : "not ready\n");
         return;
     }
     struct buffer text = BUFFER_EMPTY;
     buffer_add_format(&text, "[%c] started\n", ready ? '+' : '-');
-    buffer_add_format(
-        &text, "[%c] journals %s\n", journals ? '+' : '-', journals ? "take events" : "refuse events: see the log");
+    admin_print_room(admin, &text);
     admin_print_standing(admin, &text);
     buffer_add_string(&text, ready && journals ? "ready\n" : "not ready\n");
     if (buffer_status(&text) == OK)
@@ -81,18 +80,20 @@ static void on_census(struct journal_query *query, void *receiver)
     for (size_t i = 0; i < ARRAY_LENGTH(states); i++)
         json_object_set_new(open, delivery_state_name(states[i]), json_integer(census->census.ret_counts[states[i]]));
     json_t *status = json_pack("{s:s, s:b, s:i, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:I, s:I}", "version",
-        PENSTOCK_VERSION, "ready", (int)atomic_load(&admin->ready), "shards", (int)admin->options.shards,
-        "uptime_seconds", (json_int_t)((clock_mono_us() - admin->started_mono_us) / US_PER_SECOND), "open", open,
-        "events", "accepted", (json_int_t)metrics_read(METRIC_EVENTS_ACCEPTED), "duplicate",
+        PENSTOCK_VERSION, "ready", (int)(atomic_load(&admin->ready) && admin_takes_events(admin)), "shards",
+        (int)admin->options.shards, "uptime_seconds",
+        (json_int_t)((clock_mono_us() - admin->started_mono_us) / US_PER_SECOND), "open", open, "events", "accepted",
+        (json_int_t)metrics_read(METRIC_EVENTS_ACCEPTED), "duplicate",
         (json_int_t)metrics_read(METRIC_EVENTS_DUPLICATE), "conflict", (json_int_t)metrics_read(METRIC_EVENTS_CONFLICT),
         "refused", (json_int_t)metrics_read(METRIC_EVENTS_REFUSED), "unavailable",
         (json_int_t)metrics_read(METRIC_EVENTS_UNAVAILABLE), "delivered",
         (json_int_t)metrics_read(METRIC_ATTEMPTS_DELIVERED), "in_flight", (json_int_t)metrics_read(METRIC_IN_FLIGHT),
         "dead", (json_int_t)metrics_read(METRIC_ATTEMPTS_DEAD));
-    json_t *standing = admin_view_standing(admin);
-    if (status && json_object_update(status, standing))
+    json_t *standing = admin_view_standing(admin), *room = admin_view_room(admin);
+    if (status && (json_object_update(status, standing) || json_object_update(status, room)))
         json_decref(TAKE(status));
     json_decref(standing);
+    json_decref(room);
     admin_answer_json(census->exchange, 200, status);
     free(census);
 }

@@ -97,7 +97,7 @@ enum err store_append(struct store *store, struct journal_request *request)
     struct journal_append *append = CONTAINER_OF(request, struct journal_append, request);
     bool added;
     assert(append->endpoints_count <= ACCOUNT_ENDPOINTS_MAX);
-    if (!reserve_admits(&store->reserve, append->event->parts.class)) {
+    if (!store_admits(store, append->event->parts.class)) {
         request->result = ERR_DISK_FULL;
         return OK;
     }

@@ -39,6 +39,12 @@ enum err checkpointer_work(struct checkpointer *checkpointer)
             checkpointer->due_pages = CHECKPOINT_PAGES;
         return OK;
     }
+    bool all;
+    return checkpointer_relieve(checkpointer, &all);
+}
+
+enum err checkpointer_relieve(struct checkpointer *checkpointer, bool *ret_all)
+{
     int in_wal = 0, in_file = 0;
     int code = sqlite3_wal_checkpoint_v2(checkpointer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &in_file);
     metrics_add(METRIC_JOURNAL_CHECKPOINTS, 1);
@@ -46,7 +52,10 @@ enum err checkpointer_work(struct checkpointer *checkpointer)
      * commit. */
     bool all = code == SQLITE_OK && in_wal == in_file;
     checkpointer->due_pages = all ? CHECKPOINT_PAGES : checkpointer->wal_pages + CHECKPOINT_PAGES;
-    return code == SQLITE_BUSY ? OK : sql_err(checkpointer->db, code);
+    enum err result = code == SQLITE_BUSY ? OK : sql_err(checkpointer->db, code);
+    checkpointer->starved = result == ERR_DISK_FULL && checkpointer->wal_pages >= CHECKPOINT_PAGES;
+    *ret_all = all && checkpointer->wal_pages > 0;
+    return result;
 }
 
 enum err checkpointer_finish(struct checkpointer *checkpointer)

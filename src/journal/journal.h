@@ -21,6 +21,7 @@
 #define PENSTOCK_JOURNAL_JOURNAL_H
 
 #include "base/limits.h"
+#include "journal/room.h"
 #include "model/dedupe.h"
 #include "model/delivery_state.h"
 #include "model/event.h"
@@ -381,6 +382,7 @@ struct journal {
     const struct journal_ops *ops;
     char id[JOURNAL_ID_BYTES]; /* of the file; immutable after open */
     struct journal_found found;
+    struct room_board room; /* shared */
 };
 
 /* Any thread. The request's kind, reply_to, on_done and inputs are set. Never blocks, never fails: failures come as a

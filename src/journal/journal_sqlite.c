@@ -11,10 +11,14 @@
  * delivery has it from the handover by then, and knows it again by its id.
  *
  * Failure: a transaction that fails is rolled back as a whole and all of its requests get its error, since each may
- * have seen what another one did. A full disk passes: the reserve (reserve.h) is given up, and the transaction is tried
- * again without its appends. So does one that takes no writes (read-only). A failed sync does not, nor an I/O error
- * from COMMIT that is anything but a refused write: the kernel may have thrown the pages away, and another try would be
- * answered from memory. From then on everything is refused, and the file is closed without another write.
+ * have seen what another one did. A full disk passes: the WAL is brought back into the file, so that it can start over
+ * in its old room; the reserve (reserve.h) is given up, and the transaction is tried again without its appends. So does
+ * one that takes no writes (read-only). A failed sync does not, nor an I/O error from COMMIT that is anything but a
+ * refused write: the kernel may have thrown the pages away, and another try would be answered from memory. From then on
+ * everything is refused, and the file is closed without another write.
+ *
+ * While something is wrong the disk is tried about once a second, by a write of our own: what room.h says becomes true
+ * again without anybody's traffic.
  */
 #include "journal/journal_sqlite.h"
 
@@ -22,6 +26,7 @@
 #include "base/clock.h"
 #include "base/crash_point.h"
 #include "base/lie.h"
+#include "journal/sql.h"
 #include "journal/store.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
@@ -35,6 +40,11 @@
 #define LIE_LASTS_US 50000 /* long enough for a kill to fall into it */
 #define EXPIRY_PAUSE_MS 10
 #define IDLE_MS 60000
+#define LOOK_IDLE_MS 5000 /* at the disk, when nothing else is to be done */
+#define RETRY_US US_PER_SECOND
+/* Free, before a disk that was full is tried by ourselves: our page finds its place where an event does not. */
+#define ROOM_TO_TRY_BYTES (1024 * 1024)
+#define PAGE_BYTES 4096
 
 struct journal_sqlite {
     struct journal journal;
@@ -49,8 +59,11 @@ struct journal_sqlite {
     /* owned by the journal's thread */
     struct store store;
     bool stopping;
-    bool failed;            /* the file is in doubt */
-    bool failure_logged;    /* the last transaction failed: a full disk is said once */
+    bool failed;              /* the file is in doubt */
+    enum room_reason trouble; /* of the last transactions: a full disk is said once */
+    int64_t next_try_us;      /* monotonic; while something is wrong */
+    int64_t next_relief_us;
+    struct room room;       /* as it is on the board */
     int64_t wall_offset_us; /* of a wall clock that does not jump: a wrong hour must not make the ledger forget */
     int64_t next_step_us;   /* of expiry, monotonic */
     int64_t books_put_off_us;
@@ -137,13 +150,82 @@ static void drop_handover(struct journal_sqlite *self)
     free(handover);
 }
 
+/* Of the gauges; what is well counts nowhere. */
+static void count_room(const struct room *room, int64_t amount)
+{
+    static const enum metric reasons[] = {[ROOM_RESERVE] = METRIC_JOURNALS_SHORT_RESERVE,
+        [ROOM_FULL] = METRIC_JOURNALS_SHORT_FULL,
+        [ROOM_READ_ONLY] = METRIC_JOURNALS_SHORT_READ_ONLY,
+        [ROOM_FAILING] = METRIC_JOURNALS_SHORT_FAILING};
+    if (room->reason == ROOM_WELL)
+        return;
+    metrics_add(reasons[room->reason], amount);
+    metrics_add(METRIC_JOURNALS_REFUSING_OPTIONAL, amount);
+    metrics_add(METRIC_JOURNALS_REFUSING_IMPORTANT, room->space >= SPACE_SCARCE ? amount : 0);
+    metrics_add(METRIC_JOURNALS_REFUSING_CRITICAL, room->space == SPACE_NONE ? amount : 0);
+}
+
+/* What room.h says, if it is anything new. */
+static void tell_room(struct journal_sqlite *self)
+{
+    const struct reserve *reserve = &self->store.reserve;
+    bool is_full = self->trouble == ROOM_FULL || self->store.checkpointer.starved || reserve->space == SPACE_NONE;
+    struct room room = {.space = self->failed || self->trouble || is_full ? SPACE_NONE : reserve->space,
+        .reason = self->failed                     ? ROOM_FAILING
+                  : self->trouble                  ? self->trouble
+                  : is_full                        ? ROOM_FULL
+                  : reserve->space != SPACE_PLENTY ? ROOM_RESERVE
+                                                   : ROOM_WELL,
+        .since_us = self->room.since_us,
+        .free_bytes = reserve->free_bytes,
+        .wanted_bytes = reserve_wants(reserve)};
+    if (is_full && room.wanted_bytes < ROOM_TO_TRY_BYTES)
+        room.wanted_bytes = ROOM_TO_TRY_BYTES;
+    if (self->store.checkpointer.starved &&
+        room.wanted_bytes < self->store.checkpointer.wal_pages * (int64_t)PAGE_BYTES)
+        room.wanted_bytes = self->store.checkpointer.wal_pages * (int64_t)PAGE_BYTES;
+    if (room.space != self->room.space || room.reason != self->room.reason) {
+        room.since_us = clock_wall_us();
+        count_room(&self->room, -1);
+        count_room(&room, 1);
+    }
+    self->room = room;
+    room_board_set(&self->journal.room, &room);
+}
+
 static void declare_failed(struct journal_sqlite *self)
 {
     self->failed = true;
     metrics_add(METRIC_JOURNAL_FAILED, 1);
+    tell_room(self);
     log_error("the journal's disk failed: nothing is accepted or recorded until a restart shard=%u", self->store.shard);
     if (self->listener.on_failed)
         self->listener.on_failed(self->listener.context, ERR_DISK);
+}
+
+static void note_failure(struct journal_sqlite *self, enum err error)
+{
+    enum room_reason before = self->trouble;
+    if (error == ERR_DISK_FULL)
+        self->trouble = ROOM_FULL;
+    else if (error == ERR_DISK)
+        self->trouble = sql_is_read_only(self->store.db) ? ROOM_READ_ONLY : ROOM_FAILING;
+    if (self->trouble != before)
+        self->next_try_us = clock_mono_us() + RETRY_US;
+}
+
+/* A commit that wrote. On a disk that was full one of ours, or an outcome, finds its place where no event does. */
+static void note_success(struct journal_sqlite *self, bool took_event)
+{
+    if (self->trouble == ROOM_WELL)
+        return;
+    const struct reserve *reserve = &self->store.reserve;
+    if (self->trouble == ROOM_FULL && !took_event && reserve->free_bytes >= 0 &&
+        reserve->free_bytes < ROOM_TO_TRY_BYTES)
+        return;
+    log_info("the journal commits again shard=%u", self->store.shard);
+    self->trouble = ROOM_WELL;
+    tell_room(self);
 }
 
 /* Ends a transaction that could not be committed; right after the failure, while the connection still tells what it
@@ -151,15 +233,25 @@ static void declare_failed(struct journal_sqlite *self)
 static void abandon_transaction(struct journal_sqlite *self, enum err error, bool while_committing)
 {
     bool in_doubt = store_is_in_doubt(&self->store, while_committing);
-    if (!self->failure_logged || in_doubt)
+    if (!self->trouble || in_doubt)
         log_error("the journal could not commit shard=%u error=%s reason=%s", self->store.shard, err_name(error),
             sqlite3_errmsg(self->store.db));
-    self->failure_logged = true;
+    note_failure(self, error);
     metrics_add(METRIC_JOURNAL_COMMIT_FAILURES, 1);
     if (store_roll_back(&self->store))
         in_doubt = true;
     if (in_doubt)
         declare_failed(self);
+    tell_room(self);
+}
+
+static bool has_taken_event(const struct journal_sqlite *self)
+{
+    for (unsigned i = 0; i < self->batch_len; i++)
+        if (self->batch[i]->result == OK &&
+            (self->batch[i]->kind == JOURNAL_APPEND || self->batch[i]->kind == JOURNAL_RECEIVE))
+            return true;
+    return false;
 }
 
 static enum err commit(struct journal_sqlite *self)
@@ -171,9 +263,8 @@ static enum err commit(struct journal_sqlite *self)
     if (self->store.checkpointer.wrote) {
         metrics_add(METRIC_JOURNAL_COMMITS, 1);
         metrics_observe(HISTOGRAM_COMMIT, clock_mono_us() - started_us);
-        if (self->failure_logged)
-            log_info("the journal commits again shard=%u", self->store.shard);
-        self->failure_logged = false;
+        if (self->trouble)
+            note_success(self, has_taken_event(self));
     }
     return OK;
 }
@@ -245,15 +336,30 @@ static enum err run_batch(struct journal_sqlite *self)
     return result;
 }
 
+static void judge_checkpoint(struct journal_sqlite *self, bool was_starved, enum err result)
+{
+    if (result && !(was_starved && result == ERR_DISK_FULL))
+        log_warn("the journal could not be checkpointed shard=%u error=%s reason=%s", self->store.shard,
+            err_name(result), sqlite3_errmsg(self->store.db));
+    if (result && store_is_in_doubt(&self->store, false))
+        declare_failed(self);
+    if (result || was_starved)
+        tell_room(self);
+}
+
 static void keep_wal_small(struct journal_sqlite *self)
 {
-    enum err result = checkpointer_work(&self->store.checkpointer);
-    if (!result)
-        return;
-    log_warn("the journal could not be checkpointed shard=%u error=%s reason=%s", self->store.shard, err_name(result),
-        sqlite3_errmsg(self->store.db));
-    if (store_is_in_doubt(&self->store, false))
-        declare_failed(self);
+    bool was_starved = self->store.checkpointer.starved;
+    if (!was_starved) /* else about once a second: try_disk */
+        judge_checkpoint(self, false, checkpointer_work(&self->store.checkpointer));
+}
+
+/* On a full disk: true when the WAL will start over, in the room that it has. */
+static bool relieve_wal(struct journal_sqlite *self)
+{
+    bool was_starved = self->store.checkpointer.starved, all = false;
+    judge_checkpoint(self, was_starved, checkpointer_relieve(&self->store.checkpointer, &all));
+    return all && !self->failed;
 }
 
 /* The disk's space has another level: appends are refused by it (append.c). */
@@ -276,6 +382,8 @@ static void look_at_disk(struct journal_sqlite *self, int64_t now_us)
 {
     if (reserve_look(&self->store.reserve, now_us))
         say_space(self);
+    if (self->store.reserve.free_bytes != self->room.free_bytes || self->store.reserve.space != self->room.space)
+        tell_room(self);
 }
 
 static enum err run_batch_in_reserve(struct journal_sqlite *self)
@@ -301,6 +409,11 @@ static void work_off_batch(struct journal_sqlite *self)
     metrics_add(METRIC_JOURNAL_REQUESTS, self->batch_len);
     look_at_disk(self, clock_mono_us());
     enum err result = self->failed ? ERR_DISK : run_batch(self);
+    if (result == ERR_DISK_FULL && !self->failed && clock_mono_us() >= self->next_relief_us) {
+        self->next_relief_us = clock_mono_us() + RETRY_US;
+        if (relieve_wal(self))
+            result = run_batch(self);
+    }
     if (result == ERR_DISK_FULL && !self->failed && self->store.reserve.held)
         result = run_batch_in_reserve(self);
     for (unsigned i = 0; result && i < self->batch_len; i++)
@@ -337,6 +450,27 @@ static enum err write_books(struct store *store, int64_t now_us)
     return OK;
 }
 
+/* A page of our own. */
+static enum err write_try(struct store *store, int64_t now_us)
+{
+    char text[96];
+    snprintf(text, sizeof text, "INSERT OR REPLACE INTO meta(key, value) VALUES('tried_us', %lld)", (long long)now_us);
+    return sql_run(store->db, text);
+}
+
+/* Without traffic nobody else would find out that the disk is well again. */
+static void try_disk(struct journal_sqlite *self, int64_t now_us)
+{
+    if (now_us < self->next_try_us || (!self->trouble && !self->store.checkpointer.starved))
+        return;
+    self->next_try_us = now_us + RETRY_US;
+    int64_t free_bytes = self->store.reserve.free_bytes;
+    if (self->store.checkpointer.starved)
+        (void)relieve_wal(self);
+    else if (self->trouble != ROOM_FULL || free_bytes < 0 || free_bytes >= ROOM_TO_TRY_BYTES)
+        (void)!run_aside(self, write_try, clock_wall_us());
+}
+
 /* The earlier of two clocks: one that was wrong at the start and has been set right since counts, and one that was set
  * forward does not. */
 static int64_t expiry_clock_us(const struct journal_sqlite *self, int64_t now_mono_us)
@@ -361,6 +495,8 @@ static void keep_house(struct journal_sqlite *self)
 {
     int64_t now_us = clock_mono_us();
     look_at_disk(self, now_us);
+    if (!self->failed)
+        try_disk(self, now_us);
     if (self->failed)
         return;
     if (books_are_due(&self->store.books, now_us) && now_us >= self->books_put_off_us &&
@@ -381,7 +517,9 @@ static int idle_ms(const struct journal_sqlite *self)
         return self->next_step_us <= now_us                        ? 0
                : self->next_step_us - now_us < IDLE_MS * US_PER_MS ? EXPIRY_PAUSE_MS
                                                                    : IDLE_MS;
-    return store->books.since_us || store->reserve.space != SPACE_PLENTY ? 1000 : IDLE_MS;
+    if (store->books.since_us || store->reserve.space != SPACE_PLENTY || self->trouble || store->checkpointer.starved)
+        return 1000;
+    return LOOK_IDLE_MS;
 }
 
 static void receive_request(struct mail *mail, void *receiver)
@@ -409,6 +547,7 @@ static void run(void *context)
         keep_house(self);
     }
     store_close(&self->store, self->failed);
+    count_room(&self->room, -1);
     if (self->failed)
         metrics_add(METRIC_JOURNAL_FAILED, -1);
 }
@@ -477,6 +616,7 @@ enum err journal_sqlite_open(
     if (!result && self->store.reserve.space != SPACE_PLENTY)
         say_space(self);
     if (!result) {
+        tell_room(self);
         char name[THREAD_NAME_BYTES];
         snprintf(name, sizeof name, "journal-%u", options->shard % 1000);
         result = thread_start(&self->thread, name, run, self);

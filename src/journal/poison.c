@@ -122,7 +122,7 @@ enum err store_keep_poison(struct store *store, struct journal_request *request)
         .body = keep->body,
         .body_bytes = keep->body_bytes,
     };
-    if (!reserve_admits(&store->reserve, CLASS_CRITICAL)) {
+    if (!store_admits(store, CLASS_CRITICAL)) {
         request->result = ERR_DISK_FULL;
         return OK;
     }

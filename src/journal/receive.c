@@ -195,7 +195,7 @@ enum err store_receive(struct store *store, struct journal_request *request)
     receive->ret_is_new = false;
     receive->ret_count = 0;
     /* It has its 200, and acks go in order: an optional one must not hold the payouts behind it up. */
-    if (!reserve_admits(&store->reserve, CLASS_CRITICAL)) {
+    if (!store_admits(store, CLASS_CRITICAL)) {
         request->result = ERR_DISK_FULL;
         return OK;
     }

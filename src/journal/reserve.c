@@ -21,20 +21,28 @@ static bool fill(struct reserve *reserve)
     return reserve->held;
 }
 
-/* What the file system leaves for us; INT64_MAX when it does not say. */
+/* What the file system leaves for us; -1 when it does not say. */
 static int64_t free_bytes(const struct reserve *reserve)
 {
     struct statvfs info;
     if (fstatvfs(reserve->fd, &info) != 0)
-        return INT64_MAX;
+        return -1;
     unsigned long long bytes = (unsigned long long)info.f_bavail * info.f_frsize;
     return bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
 }
 
+static int64_t room_to_fill(const struct reserve *reserve)
+{
+    return reserve->bytes + reserve->all_bytes;
+}
+
 static enum disk_space judge(struct reserve *reserve)
 {
-    int64_t left = free_bytes(reserve);
-    if (!reserve->held && (left < 2 * reserve->all_bytes || !fill(reserve)))
+    reserve->free_bytes = free_bytes(reserve);
+    int64_t left = reserve->free_bytes < 0 ? INT64_MAX : reserve->free_bytes;
+    if (reserve->bytes == 0)
+        return SPACE_PLENTY;
+    if (!reserve->held && (left < room_to_fill(reserve) || !fill(reserve)))
         return SPACE_NONE;
     if (left < 2 * reserve->all_bytes)
         return SPACE_SCARCE;
@@ -44,9 +52,11 @@ static enum disk_space judge(struct reserve *reserve)
 enum err reserve_open(struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes, int64_t all_bytes)
 {
     char path[4096];
-    *reserve = (struct reserve){.fd = -1, .bytes = bytes, .all_bytes = all_bytes};
-    if (bytes == 0)
+    *reserve = (struct reserve){.fd = -1, .bytes = bytes, .all_bytes = all_bytes, .free_bytes = -1};
+    if (bytes == 0) { /* only to be asked what is free */
+        reserve->fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         return OK;
+    }
     int len = snprintf(path, sizeof path, "%s/reserve-%u", directory, shard);
     if (len < 0 || (size_t)len >= sizeof path)
         return ERR_DISK;
@@ -66,6 +76,20 @@ void reserve_close(struct reserve *reserve)
         close(TAKE_FD(reserve->fd));
 }
 
+int64_t reserve_wants(const struct reserve *reserve)
+{
+    switch (reserve->space) {
+    case SPACE_LOW:
+        return 4 * reserve->all_bytes;
+    case SPACE_SCARCE:
+        return 2 * reserve->all_bytes;
+    case SPACE_NONE:
+        return room_to_fill(reserve);
+    default:
+        return 0;
+    }
+}
+
 bool reserve_look(struct reserve *reserve, int64_t now_mono_us)
 {
     if (reserve->fd < 0 || now_mono_us < reserve->next_look_us)
@@ -78,7 +102,7 @@ bool reserve_look(struct reserve *reserve, int64_t now_mono_us)
 
 void reserve_give_up(struct reserve *reserve, int64_t now_mono_us)
 {
-    if (reserve->fd < 0)
+    if (reserve->fd < 0 || reserve->bytes == 0)
         return;
     reserve->held = ftruncate(reserve->fd, 0) != 0;
     reserve->space = SPACE_NONE;

@@ -8,8 +8,8 @@
  *   low      less than four times the reserves of all shards are free: optional events are refused
  *   scarce   less than two times are free: important ones as well
  *   none     the disk said that it is full, or the reserve could not be filled: nothing is accepted. The reserve is
- *            given up, outcomes are written into its room, and it is filled again when there is room for twice all of
- * them
+ *            given up, outcomes are written into its room, and it is filled again when that leaves as much as all of
+ *            them. So all shards have theirs again, in whatever order they look, when there is room for twice all.
  *
  * A checkpoint writes up to CHECKPOINT_PAGES back into the journal's file: less than RESERVE_BYTES_MIN is not enough.
  *
@@ -28,10 +28,11 @@
 enum disk_space { SPACE_PLENTY, SPACE_LOW, SPACE_SCARCE, SPACE_NONE };
 
 struct reserve {
-    int fd;            /* -1: there is no file; without a reserve */
-    int64_t bytes;     /* 0: without a reserve, nothing but the disk's own refusal counts */
-    int64_t all_bytes; /* of the reserves of all shards, which are on the same disk */
-    bool held;         /* the file has its bytes */
+    int fd;             /* the file; without a reserve the directory; -1: not open */
+    int64_t bytes;      /* 0: without a reserve, nothing but the disk's own refusal counts */
+    int64_t all_bytes;  /* of the reserves of all shards, which are on the same disk */
+    int64_t free_bytes; /* of the file system when it was looked at last; -1: it does not say */
+    bool held;          /* the file has its bytes */
     enum disk_space space;
     int64_t next_look_us; /* monotonic */
 };
@@ -40,6 +41,9 @@ struct reserve {
 enum err reserve_open(
     struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes, int64_t all_bytes) MUST_CHECK;
 void reserve_close(struct reserve *reserve); /* the file stays */
+
+/* What must be free before the next class is accepted; 0: everything is. */
+int64_t reserve_wants(const struct reserve *reserve);
 
 /* Looks at the file system if it is time to; true when `space` has changed. */
 bool reserve_look(struct reserve *reserve, int64_t now_mono_us);

@@ -8,11 +8,27 @@ bool sql_is_sync_failure(int code)
     return code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC;
 }
 
-/* ENOSPC while the WAL's index grows comes as an I/O error, not as SQLITE_FULL. From a sync it is more than that. */
+bool sql_is_of_index(int code)
+{
+    return code == SQLITE_IOERR_SHMSIZE || code == SQLITE_IOERR_SHMOPEN || code == SQLITE_IOERR_SHMMAP ||
+           code == SQLITE_IOERR_SHMLOCK;
+}
+
+bool sql_is_read_only(sqlite3 *db)
+{
+    int code = sqlite3_extended_errcode(db) & 0xff;
+    return code == SQLITE_READONLY ||
+           ((code == SQLITE_IOERR || code == SQLITE_CANTOPEN) && sqlite3_system_errno(db) == EROFS);
+}
+
+/* ENOSPC while the WAL's index grows comes as an I/O error, not as SQLITE_FULL, and the system's own number may be lost
+ * under what the roll-back did since; nothing but room can fail there. From a sync it is more than that. */
 static bool disk_is_full(sqlite3 *db, int code)
 {
     if (sql_is_sync_failure(code))
         return false;
+    if (code == SQLITE_IOERR_SHMSIZE)
+        return true;
     int system_error = db ? sqlite3_system_errno(db) : 0;
     return system_error == ENOSPC || system_error == EDQUOT;
 }
@@ -40,6 +56,7 @@ enum err sql_err(sqlite3 *db, int code)
     case SQLITE_RANGE:
         return ERR_BUG;
     case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
         return disk_is_full(db, code) ? ERR_DISK_FULL : ERR_DISK;
     default:
         return ERR_DISK;

@@ -33,6 +33,11 @@ enum err sql_err(sqlite3 *db, int code) MUST_CHECK;
 
 /* An extended code: what was written may be lost although it can be read, and a second try would not find out. */
 bool sql_is_sync_failure(int code);
+/* A code of the WAL's index (the -shm file), which says nothing of what is on the disk: it is made anew from the WAL.
+ */
+bool sql_is_of_index(int code);
+/* The last failure of the connection was a file system that takes no writes. */
+bool sql_is_read_only(sqlite3 *db);
 
 /* Texts without parameters and results; several statements may follow each other. */
 enum err sql_run(sqlite3 *db, const char *text) MUST_CHECK;

@@ -306,6 +306,6 @@ bool store_is_in_doubt(struct store *store, bool while_committing)
     if (sql_is_sync_failure(code))
         return true;
     /* What could not be written to the WAL (a file system that went read-only) is written again by the next commit. */
-    return while_committing && (code & 0xff) == SQLITE_IOERR && code != SQLITE_IOERR_WRITE &&
+    return while_committing && (code & 0xff) == SQLITE_IOERR && code != SQLITE_IOERR_WRITE && !sql_is_of_index(code) &&
            sql_err(store->db, code) != ERR_DISK_FULL;
 }

@@ -102,4 +102,10 @@ void store_undo_receive(struct journal_request *request);
 void store_undo_list_held(struct journal_request *request);
 void store_undo_load_outbox(struct journal_request *request);
 
+/* Whether events of this class are accepted. */
+static inline bool store_admits(const struct store *store, enum event_class class)
+{
+    return !store->checkpointer.starved && reserve_admits(&store->reserve, class);
+}
+
 #endif

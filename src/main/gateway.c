@@ -357,6 +357,7 @@ static enum err start_admin(struct gateway *gateway, struct buffer *complaints)
             .accounts = gateway->accounts,
             .reader = gateway->reader,
             .shards = gateway->installation.shards,
+            .journals = gateway->journals,
             .check_url = check_url,
             .act = hand_act_over,
             .context = gateway,

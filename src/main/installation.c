@@ -22,7 +22,7 @@
 static enum err system_error(void)
 {
     return errno == EACCES || errno == EPERM || errno == EROFS ? ERR_PERMISSION
-           : errno == ENOSPC                                   ? ERR_DISK_FULL
+           : errno == ENOSPC || errno == EDQUOT                ? ERR_DISK_FULL
                                                                : ERR_SYSTEM;
 }
 

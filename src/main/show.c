@@ -59,6 +59,29 @@ static void print_roles(const json_t *status)
             show_number(status, "directory_age_seconds"));
 }
 
+/* Whom the disk makes refuse something, and why. */
+static void print_room(const json_t *status)
+{
+    size_t i, k;
+    json_t *journal, *class;
+    json_array_foreach(json_object_get(status, "journals"), i, journal)
+    {
+        if (strcmp(show_text(journal, "reason"), "well") == 0)
+            continue;
+        printf("journal %-4lld REFUSES ", show_number(journal, "shard"));
+        json_array_foreach(json_object_get(journal, "refuses"), k, class)
+            printf("%s%s", k ? ", " : "", json_string_value(class));
+        printf(" events: %s", show_text(journal, "reason"));
+        if (json_is_integer(json_object_get(journal, "free_bytes")))
+            printf(", %.1f MiB free", (double)show_number(journal, "free_bytes") / 1048576.0);
+        if (json_is_integer(json_object_get(journal, "wanted_bytes")))
+            printf(", more is taken from %.1f MiB on", (double)show_number(journal, "wanted_bytes") / 1048576.0);
+        printf(", since %s\n", show_text(journal, "since"));
+    }
+    if (json_is_string(json_object_get(status, "accounts_trouble")))
+        printf("accounts.db  REFUSES changes: %s\n", show_text(status, "accounts_trouble"));
+}
+
 static void print_status(const json_t *status)
 {
     const json_t *open = json_object_get(status, "open"), *events = json_object_get(status, "events");
@@ -73,6 +96,7 @@ static void print_status(const json_t *status)
         show_number(events, "accepted"), show_number(events, "duplicate"), show_number(events, "conflict"),
         show_number(events, "refused"), show_number(events, "unavailable"));
     printf("             delivered %lld, dead %lld\n", show_number(status, "delivered"), show_number(status, "dead"));
+    print_room(status);
     print_roles(status);
 }
 

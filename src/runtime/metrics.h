@@ -35,6 +35,15 @@
     X(METRIC_JOURNAL_WAL_PAGES, gauge, "penstock_journal_wal_pages", "", "Pages in the WAL files")                     \
     X(METRIC_JOURNAL_SPACE, gauge, "penstock_journal_space_shortage", "",                                              \
         "Room on the journals' disk, summed over the shards: 0 plenty, 1 low, 2 scarce, 3 none for each")              \
+    X(METRIC_JOURNALS_REFUSING_CRITICAL, gauge, "penstock_journals_refusing", "class=\"critical\"",                    \
+        "Journals that refuse a class of events")                                                                      \
+    X(METRIC_JOURNALS_REFUSING_IMPORTANT, gauge, "penstock_journals_refusing", "class=\"important\"", "")              \
+    X(METRIC_JOURNALS_REFUSING_OPTIONAL, gauge, "penstock_journals_refusing", "class=\"optional\"", "")                \
+    X(METRIC_JOURNALS_SHORT_RESERVE, gauge, "penstock_journals_short", "reason=\"reserve\"",                           \
+        "Journals that don't take every event, by the reason")                                                         \
+    X(METRIC_JOURNALS_SHORT_FULL, gauge, "penstock_journals_short", "reason=\"full\"", "")                             \
+    X(METRIC_JOURNALS_SHORT_READ_ONLY, gauge, "penstock_journals_short", "reason=\"read-only\"", "")                   \
+    X(METRIC_JOURNALS_SHORT_FAILING, gauge, "penstock_journals_short", "reason=\"failing\"", "")                       \
     X(METRIC_ATTEMPTS_DELIVERED, counter, "penstock_attempts_total", "result=\"delivered\"",                           \
         "HTTP requests to client deployments, by their end")                                                           \
     X(METRIC_ATTEMPTS_RETRY, counter, "penstock_attempts_total", "result=\"retry\"", "")                               \

@@ -53,7 +53,7 @@ enum err reserve_open(struct reserve *reserve, const char *directory, unsigned s
     (void)directory;
     (void)shard;
     (void)all_bytes;
-    *reserve = (struct reserve){.fd = -1, .bytes = bytes};
+    *reserve = (struct reserve){.fd = -1, .bytes = bytes, .free_bytes = -1};
     space_known = SPACE_PLENTY;
     if (bytes > 0)
         judge(reserve);
@@ -63,6 +63,11 @@ enum err reserve_open(struct reserve *reserve, const char *directory, unsigned s
 void reserve_close(struct reserve *reserve)
 {
     (void)reserve;
+}
+
+int64_t reserve_wants(const struct reserve *reserve)
+{
+    return reserve->space == SPACE_PLENTY ? 0 : FAKE_RESERVE_BYTES;
 }
 
 bool reserve_look(struct reserve *reserve, int64_t now_mono_us)

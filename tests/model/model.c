@@ -120,6 +120,11 @@ struct model_post *model_posted(const struct model_post_parts *parts)
     return post;
 }
 
+void model_disk_is_short(struct model_post *post)
+{
+    post->was_low = true;
+}
+
 void model_settle_post(struct model_post *post, bool happened)
 {
     char name[NAME_BYTES];

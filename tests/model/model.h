@@ -123,6 +123,7 @@ struct model_post_parts {
     uint64_t endpoints[ACCOUNT_ENDPOINTS_MAX];
 };
 struct model_post *model_posted(const struct model_post_parts *parts);
+void model_disk_is_short(struct model_post *post); /* the journal says so: it may be refused */
 void model_answered(struct model_post *post, enum err result, const struct event_id *id);
 unsigned model_posts_count(void);
 struct model_post *model_post_of_id(const struct event_id *id); /* or NULL */
