@@ -44,7 +44,7 @@ def sent_p50(log):
 
 
 def measure_accuracy(bench):
-    directory, seconds = bench.place("accuracy"), 8
+    directory, seconds = bench.place("accuracy"), 2 if bench.is_tiny else 8
     rounds = []
     for number in range(bench.rounds):
         with Ceiling(bench, "echo") as echo:
@@ -55,6 +55,6 @@ def measure_accuracy(bench):
         rounds.append({"h2load_p50_us": theirs, "load_p50_us": same, "from_due_p50_us": ours["answers"]["p50_us"],
                        "ratio": same / theirs, "late_p99_us": ours["late"]["p99_us"]})
         print(json.dumps(rounds[-1]), flush=True)
-    delayed = of_sink(bench, directory, "delay=20ms", "constant:1000:5s")
-    stalled = of_sink(bench, directory, "stall=4s..5s", "constant:1000:10s")
+    delayed = of_sink(bench, directory, "delay=20ms", f"constant:1000:{1 if bench.is_tiny else 5}s")
+    stalled = of_sink(bench, directory, "stall=500ms..1500ms" if bench.is_tiny else "stall=4s..5s", f"constant:1000:{2 if bench.is_tiny else 10}s")
     return {"rounds": rounds, "ratio": statistics.median(found["ratio"] for found in rounds), "after_20_ms": delayed, "stall_of_1_s": stalled}

@@ -11,7 +11,7 @@ import re
 import statistics
 
 from runner.broker import Broker
-from runner.ceilings import ACCOUNTS, BROKER_CONNECTIONS, BROKER_IN_FLIGHT, WARM_UP_SECONDS, Ceiling, ratios, saturate
+from runner.ceilings import ACCOUNTS, BROKER_CONNECTIONS, BROKER_IN_FLIGHT, Ceiling, ratios, saturate
 from runner.gateway import Gateway
 from runner.process import RunFailed, Usage, wait_for
 
@@ -40,7 +40,7 @@ class Side:
         found["broker_cpu_us"] = (self.broker_usage.cpu_seconds() - before) * 1e6 / max(1, found["answered"])
         confirms_before = self.confirms()
         paced = self.bench.load(self.url, "--accounts", f"acc_%d*{len(ACCOUNTS)}", "--timetable", f"constant:{RATE}:{self.bench.seconds}s",
-                                "--warm-up", f"{WARM_UP_SECONDS}s", *self.more)
+                                "--warm-up", f"{self.bench.warm_up_ms}ms", *self.more)
         if set(paced["statuses"]) != {"200"}:
             raise RunFailed(f"{self.usage.name} did not answer everything with 200: {paced['statuses']}")
         confirms = [(bound, count - before[1]) for (bound, count), before in zip(self.confirms(), confirms_before)]

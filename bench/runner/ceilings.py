@@ -12,7 +12,6 @@ ACCOUNTS = [f"acc_{number}" for number in range(16)]
 IN_FLIGHT = 512
 # A broker needs a deep window (its fsyncs are batched); connections hold 100 streams each.
 BROKER_IN_FLIGHT, BROKER_CONNECTIONS = 1600, 16
-WARM_UP_SECONDS = 2
 
 
 class Ceiling:
@@ -41,7 +40,7 @@ def saturate(bench, url, usage, *arguments, in_flight=IN_FLIGHT, connections=8):
     """200s per second, and the server's CPU microseconds for each."""
     before = usage.cpu_seconds()
     found = bench.load(url, "--accounts", f"acc_%d*{len(ACCOUNTS)}", "--timetable", f"closed:{in_flight}:{bench.seconds}s", "--warm-up",
-                       f"{WARM_UP_SECONDS}s", "--connections", connections, *arguments)
+                       f"{bench.warm_up_ms}ms", "--connections", connections, *arguments)
     usage.look()
     events = found["statuses"].get("200", 0)
     if events < 0.999 * sum(found["statuses"].values()) or found["ends"]["broken"] + found["ends"]["timed_out"] > 0:

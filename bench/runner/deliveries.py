@@ -2,19 +2,23 @@
 """From the partner to the client: delivered events per second, the same with old keys in the ledger, and a backlog of a million."""
 import datetime
 import json
+import os
 import sqlite3
 import statistics
+import struct
 import threading
 import time
 import urllib.request
+import zlib
 
-from runner.ceilings import ACCOUNTS, WARM_UP_SECONDS
+from runner.ceilings import ACCOUNTS
 from runner.gateway import Gateway
 from runner.process import RunFailed, wait_for
 from runner.scenario import Sink
 
 IN_FLIGHT = 256
 OLDER_KEYS = {"empty": 0, "1M": 1_000_000, "10M": 10_000_000}
+TINY = 1000  # by what sizes are divided
 SLICE_KEYS = 500_000
 BACKLOG = 1_000_000
 
@@ -22,6 +26,20 @@ BACKLOG = 1_000_000
 def sink_counts(sink):
     with urllib.request.urlopen(f"{sink.url}/_counts", timeout=10) as answer:
         return json.loads(answer.read())
+
+
+def _part(data):
+    return struct.pack("<Q", len(data)) + data
+
+
+def _ledger_rows(table, count):
+    """Rows as src/journal/ledger_slice.c writes them, with the checksum of src/journal/checksum.c over the table's name and the columns."""
+    start, tail = zlib.crc32(_part(table.encode())), _part(b"129.9") + _part(b"EUR")
+    size = struct.pack("<Q", 16)
+    for row in range(1, count + 1):
+        both = os.urandom(32)
+        key, event = both[:16], both[16:]
+        yield row, key, event, "129.9", "EUR", zlib.crc32(size + key + size + event + tail, start)
 
 
 def give_old_keys(gateway, count):
@@ -35,9 +53,8 @@ def give_old_keys(gateway, count):
                 day = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=days_ago)
                 name, keys = f"ledger_c_{day:%Y%m%d}", min(left, SLICE_KEYS)
                 database.execute(f"CREATE TABLE {name}(row INTEGER PRIMARY KEY, key BLOB NOT NULL, event BLOB NOT NULL, amount TEXT,"
-                                 " currency TEXT)")
-                database.execute(f"WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?) INSERT INTO {name}"
-                                 " SELECT x, randomblob(16), randomblob(16), '129.9', 'EUR' FROM n", (keys,))
+                                 " currency TEXT, crc INTEGER NOT NULL)")
+                database.executemany(f"INSERT INTO {name} VALUES(?, ?, ?, ?, ?, ?)", _ledger_rows(name, keys))
                 left, days_ago, slices = left - keys, days_ago + 1, slices + 1
         database.close()
     return slices
@@ -86,16 +103,16 @@ class Installation:
             helper.start()
 
         def mark():
-            time.sleep(WARM_UP_SECONDS)
+            time.sleep(self.bench.warm_up_ms / 1000)
             marks.append((time.monotonic(), sink_counts(self.sink)["answered"]))
-            time.sleep(seconds - WARM_UP_SECONDS)
+            time.sleep(seconds - self.bench.warm_up_ms / 1000)
             marks.append((time.monotonic(), sink_counts(self.sink)["answered"]))
 
         before = sink_counts(self.sink)["answered"]
         marker = threading.Thread(target=mark)
         marker.start()
         found = self.bench.load(self.gateway.ingress, "--accounts", f"acc_%d*{len(ACCOUNTS)}", "--api-key", self.gateway.api_key,
-                                "--timetable", f"closed:{IN_FLIGHT}:{seconds}s", "--warm-up", f"{WARM_UP_SECONDS}s", "--types",
+                                "--timetable", f"closed:{IN_FLIGHT}:{seconds}s", "--warm-up", f"{self.bench.warm_up_ms}ms", "--types",
                                 "purchase=80,notification=20")
         marker.join()
         wait_for(lambda: self.gateway.backlog() == 0, "everything is delivered", 120)
@@ -117,7 +134,7 @@ class Installation:
 
 
 def measure_delivered(bench):
-    installations = {name: Installation(bench, f"delivered-{name}", keys) for name, keys in OLDER_KEYS.items()}
+    installations = {name: Installation(bench, f"delivered-{name}", keys // (TINY if bench.is_tiny else 1)) for name, keys in OLDER_KEYS.items()}
     rounds = []
     try:
         for _ in range(bench.rounds):
@@ -134,20 +151,21 @@ def measure_delivered(bench):
 def measure_backlog(bench):
     """All clients hang: a million events wait. Then they come back."""
     place = Installation(bench, "backlog")
+    wanted = BACKLOG // (TINY if bench.is_tiny else 1)
     gateway, sink = place.gateway, place.sink
     try:
         gateway.start()
-        time.sleep(3)
+        time.sleep(0.1 if bench.is_tiny else 3)
         idle = gateway.usage.rss_now()
         for account in ACCOUNTS:
             sink.behave(f"/{account}", "hang=100%")
         started = time.monotonic()
         bench.load(gateway.ingress, "--accounts", f"acc_%d*{len(ACCOUNTS)}", "--api-key", gateway.api_key, "--timetable",
-                   f"constant:10000:{BACKLOG // 10000 + 1}s", "--types", "purchase=80,notification=20", "--connections", 16)
+                   f"constant:{min(10000, wanted)}:{wanted // 10000 + 1}s", "--types", "purchase=80,notification=20", "--connections", 16)
         filled = time.monotonic() - started
         backlog = gateway.backlog()
-        if backlog < BACKLOG:
-            raise RunFailed(f"only {backlog} events are waiting, not {BACKLOG}")
+        if backlog < wanted:
+            raise RunFailed(f"only {backlog} events are waiting, not {wanted}")
         full = gateway.usage.rss_now()
         print(json.dumps({"idle": idle, "backlog": backlog, "rss": full}), flush=True)
         for account in ACCOUNTS:

@@ -28,6 +28,9 @@ class Bench:
         self.against = options.against
         self.directory = options.directory / "figures"
         self.rounds, self.seconds = options.rounds, options.seconds
+        self.is_tiny, self.warm_up_ms = options.tiny, 2000
+        if self.is_tiny:
+            self.rounds, self.seconds, self.warm_up_ms = 1, 1, 200
 
     def place(self, name):
         """An empty directory for one measurement."""
@@ -46,7 +49,10 @@ class Bench:
 
 
 def measure_steady(bench):
-    scenario = Scenario(load_plan("steady"), bench.build, bench.place("steady"))
+    plan = load_plan("steady")
+    if bench.is_tiny:
+        plan.load = {**plan.load, "timetable": "constant:100:2s"}
+    scenario = Scenario(plan, bench.build, bench.place("steady"))
     _, _, details = scenario.run()
     scenario.gateway.remove_data()
     return {"verdict": details, "load": scenario.load_summary(), "rss_bytes": scenario.gateway.usage.peak_rss}

@@ -209,7 +209,8 @@ static void note_failure(struct journal_sqlite *self, enum err error)
     if (error == ERR_DISK_FULL)
         self->trouble = ROOM_FULL;
     else if (error == ERR_DISK)
-        self->trouble = sql_is_read_only(self->store.db) ? ROOM_READ_ONLY : ROOM_FAILING;
+        self->trouble = sql_is_read_only(self->store.db) || reserve_is_read_only(&self->store.reserve) ? ROOM_READ_ONLY
+                                                                                                       : ROOM_FAILING;
     if (self->trouble != before)
         self->next_try_us = clock_mono_us() + RETRY_US;
 }

@@ -76,6 +76,12 @@ void reserve_close(struct reserve *reserve)
         close(TAKE_FD(reserve->fd));
 }
 
+bool reserve_is_read_only(const struct reserve *reserve)
+{
+    struct statvfs info;
+    return fstatvfs(reserve->fd, &info) == 0 && (info.f_flag & ST_RDONLY);
+}
+
 int64_t reserve_wants(const struct reserve *reserve)
 {
     switch (reserve->space) {

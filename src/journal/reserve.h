@@ -48,6 +48,9 @@ int64_t reserve_wants(const struct reserve *reserve);
 /* Looks at the file system if it is time to; true when `space` has changed. */
 bool reserve_look(struct reserve *reserve, int64_t now_mono_us);
 
+/* Whether the file system is mounted so that it takes no writes. */
+bool reserve_is_read_only(const struct reserve *reserve);
+
 /* The disk said that it is full. */
 void reserve_give_up(struct reserve *reserve, int64_t now_mono_us);
 

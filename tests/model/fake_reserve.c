@@ -65,6 +65,12 @@ void reserve_close(struct reserve *reserve)
     (void)reserve;
 }
 
+bool reserve_is_read_only(const struct reserve *reserve)
+{
+    (void)reserve;
+    return false;
+}
+
 int64_t reserve_wants(const struct reserve *reserve)
 {
     return reserve->space == SPACE_PLENTY ? 0 : FAKE_RESERVE_BYTES;

@@ -91,6 +91,25 @@ def test_the_command_runs_a_plan_and_ends_with_its_verdict(tmp_path):
     assert bench_run(tmp_path, "no-such-plan").returncode == 64
 
 
+FIGURES = {"accuracy": "ours and h2load's", "ceilings": "gateway/commit_two_files", "broker": "gateway/consume", "bridge": "p99 at 2000/s",
+           "delivered": "1M older keys / empty", "profile": "thread: where", "backlog": "events waiting for clients", "steady": "2000/s for 10 minutes",
+           "versus": "| delivered |"}
+
+
+@pytest.mark.parametrize("part", FIGURES)
+def test_every_part_of_the_figures_runs(tmp_path, part):
+    """Tiny: what it measures means nothing, but that it can be measured at all is seen before somebody needs it."""
+    found = bench_run(tmp_path, "figures", part, "--tiny", "--against", BUILD)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert FIGURES[part] in found.stdout, found.stdout
+    assert part in json.loads((tmp_path / "figures/figures.json").read_text())
+
+
+def test_no_part_of_the_figures_is_untried():
+    from runner.figures import MORE_PARTS, PARTS  # pylint: disable=import-outside-toplevel
+    assert set(FIGURES) == {*PARTS, *MORE_PARTS}
+
+
 def test_an_answer_before_the_commit_is_found_by_a_kill(tmp_path):
     kill = {"fault": [{"at": "2s", "do": "kill"}], "levels": {**HEALTHY["levels"], "duplicates_max": "none", "availability_min": "none"}}
     assert "lost" in reasons_of(run(tmp_path, kill, "ack-before-commit")[0])

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """When the disk won't: no 200 for what is not durable, no send that could not be recorded, and it goes on by itself when the disk does.
 The disk is the real one, with tests/support/disk_shim.c in front of it."""
+import contextlib
 import itertools
 import os
 import pathlib
+import subprocess
 import threading
 
 import httpx
@@ -103,6 +105,85 @@ def test_full_disk_refuses_events_records_deliveries_and_goes_on_by_itself(make_
     wait_for(lambda: all_delivered(sink, poster.accepted.values()), "what was accepted is delivered", 60)
     assert len(set(poster.accepted.values())) == len(poster.accepted)
     wait_for(lambda: gateway.metric("penstock_journal_space_shortage") == 0, "the reserve is filled again")
+
+
+def standing(gateway):
+    """What readyz, the status in both forms and the metrics say of the first journal: (is ready, lines, journal, text, metrics)."""
+    with gateway.operator() as operator:
+        ready, status = operator.get("/readyz?verbose"), operator.get("/api/v1/status").json()
+    return ready.status_code == 200, ready.text, status["journals"][0], gateway.tool("status").stdout, gateway.metrics()
+
+
+@pytest.mark.parametrize("order, reason", [("full", "full"), ("read-only", "read-only")])
+def test_what_is_refused_and_why_is_said_and_passes_without_traffic(make_gateway, sink, disk, order, reason):
+    gateway = make_gateway(environment_for(disk, PENSTOCK_DATA__SHARDS="1"))
+    ready, lines, journal, text, _ = standing(gateway)
+    assert ready and "[+] journals take events" in lines and journal["refuses"] == [] and "REFUSES" not in text
+    disk.be(order)
+    with gateway.partner() as partner:
+        answer = partner.post("/v1/events", json=gateway.event(1, data={"pad": "x" * 20000}))
+        assert answer.status_code == 503, answer.text
+    ready, lines, journal, text, metrics = standing(gateway)
+    assert not ready and f"[-] journal 0: takes no events ({reason}), " in lines and "MiB free" in lines and "take events" not in lines, lines
+    assert journal["refuses"] == ["critical", "important", "optional"] and journal["reason"] == reason and journal["since"]
+    assert f"REFUSES critical, important, optional events: {reason}" in text, text
+    assert metrics['penstock_journals_refusing{class="critical"}'] == 1 and metrics[f'penstock_journals_short{{reason="{reason}"}}'] == 1
+    disk.be("ok")
+    wait_for(lambda: standing(gateway)[0], "it is ready again, though nobody posted", 10)
+    assert standing(gateway)[2]["refuses"] == []
+
+
+def test_optional_events_alone_are_said_to_be_refused(make_gateway, disk):
+    gateway = make_gateway(environment_for(disk, PENSTOCK_DATA__SHARDS="1"))
+    disk.be(f"free {4 * RESERVE - MIB}")
+    wait_for(lambda: standing(gateway)[2]["refuses"] == ["optional"], "the journal says it without traffic", 20)
+    ready, lines, journal, _, metrics = standing(gateway)
+    assert ready and "takes no optional events (reserve)" in lines and journal["wanted_bytes"] == 4 * RESERVE, lines
+    assert metrics['penstock_journals_refusing{class="critical"}'] == 0 and metrics['penstock_journals_refusing{class="optional"}'] == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 30 MiB."""
+    if os.getuid() != 0:
+        pytest.fail("mounts are root's")
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=30m", "none", place], check=True)
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def fill(file):
+    with open(file, "ab", buffering=0) as filler:
+        for size in (65536, 4096):
+            with contextlib.suppress(OSError):
+                while True:
+                    filler.write(b"x" * size)
+
+
+def test_room_that_comes_back_in_drops_brings_acceptance_back(make_gateway, sink, small_disk):
+    """The WAL took every drop, until it was all that the disk held and could go nowhere; or its index found no room, and the process ended."""
+    gateway = make_gateway({"PENSTOCK_DATA__RESERVE": "0", "PENSTOCK_DATA__SHARDS": "1"}, start=False)
+    gateway.data = small_disk / "data"
+    gateway.start()
+    gateway.point_endpoint_at(sink.url())
+    poster = Poster(gateway)
+    poster.start()
+    wait_for(lambda: len(poster.accepted) >= 10, "some events are accepted")
+    filler = small_disk / "filler"
+    fill(filler)
+    wait_for(lambda: len(poster.refused) >= 5, "the disk is full")
+    while filler.stat().st_size > 12 * MIB:
+        os.truncate(filler, filler.stat().st_size - 256 * 1024)
+        assert gateway.is_running(), gateway.stderr[-3000:]
+        poster.stopping.wait(0.1)
+    assert sum(file.stat().st_size for file in gateway.data.glob("journal-0.db-wal")) < 12 * MIB, "the WAL has not taken it all"
+    os.truncate(filler, 0)
+    before = len(poster.accepted)
+    wait_for(lambda: len(poster.accepted) > before + 5, "events are accepted again", 5)
+    poster.stop()
+    wait_for(lambda: all_delivered(sink, poster.accepted.values()), "what was accepted is delivered", 60)
 
 
 @pytest.mark.parametrize("shards", [1, 4])

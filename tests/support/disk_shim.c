@@ -175,6 +175,8 @@ int fstatvfs64(int fd, struct statvfs64 *info)
     enum order order = read_order(&free_bytes);
     if (order == ORDER_FULL)
         free_bytes = atomic_load(&given_back);
+    if (order == ORDER_READ_ONLY)
+        info->f_flag |= ST_RDONLY;
     if (order == ORDER_FULL || order == ORDER_FREE)
         info->f_bavail = (unsigned long)(free_bytes / (int64_t)info->f_frsize);
     return 0;
