@@ -150,21 +150,6 @@ static void drop_handover(struct journal_sqlite *self)
     free(handover);
 }
 
-/* Of the gauges; what is well counts nowhere. */
-static void count_room(const struct room *room, int64_t amount)
-{
-    static const enum metric reasons[] = {[ROOM_RESERVE] = METRIC_JOURNALS_SHORT_RESERVE,
-        [ROOM_FULL] = METRIC_JOURNALS_SHORT_FULL,
-        [ROOM_READ_ONLY] = METRIC_JOURNALS_SHORT_READ_ONLY,
-        [ROOM_FAILING] = METRIC_JOURNALS_SHORT_FAILING};
-    if (room->reason == ROOM_WELL)
-        return;
-    metrics_add(reasons[room->reason], amount);
-    metrics_add(METRIC_JOURNALS_REFUSING_OPTIONAL, amount);
-    metrics_add(METRIC_JOURNALS_REFUSING_IMPORTANT, room->space >= SPACE_SCARCE ? amount : 0);
-    metrics_add(METRIC_JOURNALS_REFUSING_CRITICAL, room->space == SPACE_NONE ? amount : 0);
-}
-
 /* What room.h says, if it is anything new. */
 static void tell_room(struct journal_sqlite *self)
 {
@@ -186,8 +171,8 @@ static void tell_room(struct journal_sqlite *self)
         room.wanted_bytes = self->store.checkpointer.wal_pages * (int64_t)PAGE_BYTES;
     if (room.space != self->room.space || room.reason != self->room.reason) {
         room.since_us = clock_wall_us();
-        count_room(&self->room, -1);
-        count_room(&room, 1);
+        room_count(&self->room, -1);
+        room_count(&room, 1);
     }
     self->room = room;
     room_board_set(&self->journal.room, &room);
@@ -363,26 +348,10 @@ static bool relieve_wal(struct journal_sqlite *self)
     return all && !self->failed;
 }
 
-/* The disk's space has another level: appends are refused by it (append.c). */
-static void say_space(struct journal_sqlite *self)
-{
-    const struct reserve *reserve = &self->store.reserve;
-    metrics_add(METRIC_JOURNAL_SPACE, (int64_t)reserve->space - self->space_said);
-    self->space_said = reserve->space;
-    if (reserve->space == SPACE_PLENTY)
-        log_info("the disk has room again: everything is accepted shard=%u", self->store.shard);
-    else
-        log_warn("the disk fills up: %s shard=%u space=%s",
-            reserve->space == SPACE_LOW      ? "optional events are refused"
-            : reserve->space == SPACE_SCARCE ? "only critical events are accepted"
-                                             : "no events are accepted, deliveries go on",
-            self->store.shard, disk_space_name(reserve->space));
-}
-
 static void look_at_disk(struct journal_sqlite *self, int64_t now_us)
 {
     if (reserve_look(&self->store.reserve, now_us))
-        say_space(self);
+        room_say_space(&self->store.reserve, self->store.shard, &self->space_said);
     if (self->store.reserve.free_bytes != self->room.free_bytes || self->store.reserve.space != self->room.space)
         tell_room(self);
 }
@@ -390,7 +359,7 @@ static void look_at_disk(struct journal_sqlite *self, int64_t now_us)
 static enum err run_batch_in_reserve(struct journal_sqlite *self)
 {
     reserve_give_up(&self->store.reserve, clock_mono_us());
-    say_space(self);
+    room_say_space(&self->store.reserve, self->store.shard, &self->space_said);
     return run_batch(self);
 }
 
@@ -548,7 +517,7 @@ static void run(void *context)
         keep_house(self);
     }
     store_close(&self->store, self->failed);
-    count_room(&self->room, -1);
+    room_count(&self->room, -1);
     if (self->failed)
         metrics_add(METRIC_JOURNAL_FAILED, -1);
 }
@@ -615,7 +584,7 @@ enum err journal_sqlite_open(
     if (!result)
         put_doubtful_expiry_off(self);
     if (!result && self->store.reserve.space != SPACE_PLENTY)
-        say_space(self);
+        room_say_space(&self->store.reserve, self->store.shard, &self->space_said);
     if (!result) {
         tell_room(self);
         char name[THREAD_NAME_BYTES];

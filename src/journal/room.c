@@ -2,6 +2,8 @@
 #include "journal/room.h"
 
 #include "base/cleanup.h"
+#include "runtime/log.h"
+#include "runtime/metrics.h"
 
 void room_board_set(struct room_board *board, const struct room *room)
 {
@@ -33,4 +35,34 @@ const char *room_taken(enum disk_space space)
 {
     static const char *const names[] = {"all events", "no optional events", "only critical events", "no events"};
     return (unsigned)space < ARRAY_LENGTH(names) ? names[space] : "unknown";
+}
+
+/* Of the gauges; what is well counts nowhere. */
+void room_count(const struct room *room, int64_t amount)
+{
+    static const enum metric reasons[] = {[ROOM_RESERVE] = METRIC_JOURNALS_SHORT_RESERVE,
+        [ROOM_FULL] = METRIC_JOURNALS_SHORT_FULL,
+        [ROOM_READ_ONLY] = METRIC_JOURNALS_SHORT_READ_ONLY,
+        [ROOM_FAILING] = METRIC_JOURNALS_SHORT_FAILING};
+    if (room->reason == ROOM_WELL)
+        return;
+    metrics_add(reasons[room->reason], amount);
+    metrics_add(METRIC_JOURNALS_REFUSING_OPTIONAL, amount);
+    metrics_add(METRIC_JOURNALS_REFUSING_IMPORTANT, room->space >= SPACE_SCARCE ? amount : 0);
+    metrics_add(METRIC_JOURNALS_REFUSING_CRITICAL, room->space == SPACE_NONE ? amount : 0);
+}
+
+/* Appends are refused by it (append.c). */
+void room_say_space(const struct reserve *reserve, unsigned shard, int64_t *said)
+{
+    metrics_add(METRIC_JOURNAL_SPACE, (int64_t)reserve->space - *said);
+    *said = reserve->space;
+    if (reserve->space == SPACE_PLENTY)
+        log_info("the disk has room again: everything is accepted shard=%u", shard);
+    else
+        log_warn("the disk fills up: %s shard=%u space=%s",
+            reserve->space == SPACE_LOW      ? "optional events are refused"
+            : reserve->space == SPACE_SCARCE ? "only critical events are accepted"
+                                             : "no events are accepted, deliveries go on",
+            shard, disk_space_name(reserve->space));
 }

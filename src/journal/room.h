@@ -35,6 +35,11 @@ struct room_board {
 void room_board_set(struct room_board *board, const struct room *room);
 struct room room_board_get(const struct room_board *board);
 
+/* By the journal's thread: adds to the gauges (what is well counts nowhere); says a level of the reserve that is new.
+ */
+void room_count(const struct room *room, int64_t amount);
+void room_say_space(const struct reserve *reserve, unsigned shard, int64_t *said);
+
 const char *room_reason_name(enum room_reason reason);
 /* "no events", "only critical events", ...: what is taken. */
 const char *room_taken(enum disk_space space);
