@@ -190,14 +190,12 @@ static void declare_failed(struct journal_sqlite *self)
 
 static void note_failure(struct journal_sqlite *self, enum err error)
 {
-    enum room_reason before = self->trouble;
     if (error == ERR_DISK_FULL)
         self->trouble = ROOM_FULL;
     else if (error == ERR_DISK)
         self->trouble = sql_is_read_only(self->store.db) || reserve_is_read_only(&self->store.reserve) ? ROOM_READ_ONLY
                                                                                                        : ROOM_FAILING;
-    if (self->trouble != before)
-        self->next_try_us = clock_mono_us() + RETRY_US;
+    self->next_try_us = clock_mono_us() + RETRY_US;
 }
 
 /* A commit that wrote. On a disk that was full one of ours, or an outcome, finds its place where no event does. */
@@ -420,7 +418,6 @@ static enum err write_books(struct store *store, int64_t now_us)
     return OK;
 }
 
-/* A page of our own. */
 static enum err write_try(struct store *store, int64_t now_us)
 {
     char text[96];
@@ -503,7 +500,6 @@ static void receive_request(struct mail *mail, void *receiver)
 
 static void receive_stop(struct mail *mail, void *receiver)
 {
-    (void)mail;
     ((struct journal_sqlite *)receiver)->stopping = true;
 }
 
