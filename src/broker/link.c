@@ -75,11 +75,14 @@ static __attribute__((format(printf, 2, 3))) void die(struct broker_link *link, 
     link->on_dead(link, why);
 }
 
+/* What is due may come up inside of on_turn_end as well: whether the host knows is remembered apart from it. */
 static void call_at_turn_end(struct broker_link *link, bool *is_due)
 {
-    if (!link->flush_is_due && !link->read_is_due)
-        link->host->ops->at_turn_end(link->host, on_turn_end, link);
     *is_due = true;
+    if (link->turn_end_is_asked)
+        return;
+    link->turn_end_is_asked = true;
+    link->host->ops->at_turn_end(link->host, on_turn_end, link);
 }
 
 /* Frames out */
@@ -366,6 +369,7 @@ static void on_turn_end(void *context)
 {
     struct broker_link *link = context;
     enter(link);
+    link->turn_end_is_asked = false;
     bool read_is_due = link->read_is_due && link->reading;
     link->read_is_due = false;
     if (read_is_due)

@@ -40,10 +40,11 @@ struct broker_link {
     void (*on_frame)(struct broker_link *link, const amqp_frame_t *frame); /* what it points to is valid in the call */
     void (*on_frames_done)(struct broker_link *link); /* behind the frames of one reading; may be NULL */
     void (*on_dead)(struct broker_link *link, const char *why);
-    struct buffer out; /* encoded, not taken by the socket yet */
-    size_t out_done;   /* of it */
-    bool flush_is_due; /* something was put in this turn */
-    bool read_is_due;  /* frames are in the library, and nothing will say so */
+    struct buffer out;      /* encoded, not taken by the socket yet */
+    size_t out_done;        /* of it */
+    bool flush_is_due;      /* something was put in this turn */
+    bool read_is_due;       /* frames are in the library, and nothing will say so */
+    bool turn_end_is_asked; /* the host will call at the end of the turn, for either */
     bool write_is_wanted, reading, dead;
     bool blocked;                        /* connection.blocked: the broker reads no publishes */
     int64_t heard_mono_us, sent_mono_us; /* in on_frame, heard_mono_us is now */

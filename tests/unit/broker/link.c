@@ -12,11 +12,13 @@ static struct broker_link *its_link;
 static struct heard heard;
 static unsigned frames, readings, deaths;
 static char death[256];
-static bool frees_in_frame, stops_in_frame;
+static bool frees_in_frame, stops_in_frame, answers_in_frame;
 
 static void on_frame(struct broker_link *link, const amqp_frame_t *frame)
 {
     frames++;
+    if (answers_in_frame)
+        broker_link_put_method(link, 1, AMQP_BASIC_ACK_METHOD, &(amqp_basic_ack_t){.delivery_tag = frames});
     if (frees_in_frame)
         broker_link_free(TAKE(its_link));
     else if (stops_in_frame)
@@ -152,6 +154,58 @@ Test(link, frames_that_were_read_before_it_was_attached_are_not_forgotten)
     cr_assert_eq(frames, 2);
     broker_link_free(other);
     peer_end(&other_peer);
+}
+
+/* As many acks as a test likes, in one go. */
+static void say_many(unsigned count)
+{
+    static const char ack[21] = "\x01\0\x01\0\0\0\x0d\0\x3c\0\x50\0\0\0\0\0\0\0\x01\0\xce";
+    static char bytes[5000 * sizeof ack];
+    for (unsigned i = 0; i < count; i++)
+        memcpy(bytes + i * sizeof ack, ack, sizeof ack);
+    cr_assert_eq(send(peer.fd, bytes, count * sizeof ack, 0), (ssize_t)(count * sizeof ack));
+}
+
+static size_t hear_bytes(void)
+{
+    static char raw[400000];
+    ssize_t got = recv(peer.fd, raw, sizeof raw, MSG_DONTWAIT);
+    return got > 0 ? (size_t)got : 0;
+}
+
+/* More frames at once than one reading takes, and an answer to each: the reading at the turn's end leaves frames
+ * behind as well. That left the link reading, and mute for good. */
+Test(link, more_frames_than_two_readings_take_are_answered_and_a_heartbeat_follows)
+{
+    enum { FRAMES = 5000 };
+    answers_in_frame = true;
+    say_many(FRAMES);
+    size_t heard_bytes = 0;
+    for (unsigned i = 0; i < 10; i++) {
+        manual_host_turn(&host);
+        heard_bytes += hear_bytes();
+    }
+    cr_assert_eq(frames, FRAMES);
+    cr_assert_eq(broker_link_unsent(its_link), 0, "%zu bytes wait", broker_link_unsent(its_link));
+    cr_assert_eq(heard_bytes, FRAMES * 21);
+    broker_link_tick(its_link, its_link->sent_mono_us + 5 * US_PER_SECOND);
+    manual_host_turn(&host);
+    cr_assert_eq(hear_bytes(), 8, "the heartbeat");
+    put(100);
+    manual_host_turn(&host);
+    cr_assert_gt(hear_bytes(), 100);
+}
+
+Test(link, what_is_put_while_frames_wait_for_the_end_of_the_turn_leaves_when_nobody_reads_any_more)
+{
+    stops_in_frame = answers_in_frame = true;
+    say_many(3);
+    manual_host_turn(&host);
+    cr_assert_eq(frames, 1);
+    cr_assert_eq(hear_bytes(), 21);
+    put(100);
+    manual_host_turn(&host);
+    cr_assert_gt(hear_bytes(), 100);
 }
 
 Test(link, an_owner_that_stops_reading_gets_no_more_frames)
