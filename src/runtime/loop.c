@@ -22,7 +22,7 @@ void loop_done(struct loop *loop)
 
 static void on_mailbox_ready(struct loop_watch *watch, uint32_t events)
 {
-    mailbox_work(CONTAINER_OF(watch, struct loop, mailbox_watch)->mailbox);
+    CONTAINER_OF(watch, struct loop, mailbox_watch)->mail_is_due = true;
 }
 
 enum err loop_attach_mailbox(struct loop *loop, struct mailbox *mailbox)
@@ -132,8 +132,40 @@ static void run_due_timers(struct loop *loop)
     }
 }
 
+/* Behind a callback: what is due does not wait for the others of this turn. */
+static void end_slice(struct loop *loop)
+{
+    int64_t now_us = clock_mono_us();
+    if (now_us - loop->now_mono_us < LOOP_SLICE_US)
+        return;
+    rcu_go_offline(); /* nor do those who wait for readers */
+    rcu_go_online();
+    loop->now_mono_us = now_us;
+    run_due_timers(loop);
+}
+
+/* What is in the mailbox, or the rest of what was: a slice of it, unless the loop is being stopped. */
+static void work_mail(struct loop *loop)
+{
+    int64_t end_us = clock_mono_us() + LOOP_SLICE_US;
+    if (!loop->batch_is_open)
+        loop->batch_is_open = mailbox_take(loop->mailbox, &loop->batch);
+    while (loop->batch_is_open) {
+        struct mail *mail = mail_batch_next(&loop->batch);
+        if (mail)
+            mail->on_receive(mail, loop->mailbox->receiver);
+        else
+            loop->batch_is_open = false;
+        if (!loop->stopping && clock_mono_us() >= end_us)
+            return; /* still due */
+    }
+    loop->mail_is_due = false;
+}
+
 static int wait_ms(const struct loop *loop)
 {
+    if (loop->mail_is_due)
+        return 0;
     if (loop->heap_len == 0)
         return -1;
     int64_t delay_us = loop->heap[1]->due_mono_us - clock_mono_us();
@@ -152,10 +184,17 @@ void loop_run(struct loop *loop)
         for (loop->ready_at = 0; loop->ready_at < loop->ready_len;) {
             struct epoll_event *event = &loop->ready[loop->ready_at++];
             struct loop_watch *watch = event->data.ptr;
-            if (watch)
+            if (watch) {
                 watch->on_ready(watch, event->events);
+                end_slice(loop);
+            }
         }
+        if (loop->mail_is_due)
+            work_mail(loop);
+        end_slice(loop);
         run_due_timers(loop);
+        if (loop->stopping && loop->batch_is_open)
+            work_mail(loop);
         rcu_go_offline();
     }
 }

@@ -4,6 +4,11 @@
  *
  * The thread is online for RCU while it works off a turn, and offline while it waits. (The listeners of http/ run on
  * h2o's own loop; this one serves delivery, where libcurl and c-ares bring their own sockets.)
+ *
+ * A turn serves the descriptors that are ready, then mail, then the timers that are due. It may have much to do, and
+ * the machine may give its thread little time; so timers do not wait for the end of a turn: those that are due run
+ * between two callbacks whenever LOOP_SLICE_US have passed (no more than one callback is between a due timer and its
+ * call), and the mail of a turn ends there as well and goes on in the next one. A broker's heartbeat is such a timer.
  */
 #ifndef PENSTOCK_RUNTIME_LOOP_H
 #define PENSTOCK_RUNTIME_LOOP_H
@@ -14,6 +19,7 @@
 #include <sys/epoll.h>
 
 #define LOOP_EVENTS_PER_TURN 256
+#define LOOP_SLICE_US 10000 /* a tenth of the tick of the links to the broker, and some hundred callbacks */
 
 struct loop_watch {
     int fd;
@@ -30,9 +36,12 @@ struct timer {
 struct loop {
     int epoll_fd;
     bool stopping;
-    int64_t now_mono_us; /* of this turn */
+    int64_t now_mono_us; /* of this slice of the turn */
     struct mailbox *mailbox;
     struct loop_watch mailbox_watch;
+    struct mail_batch batch; /* what was taken from the mailbox, and */
+    bool batch_is_open;      /* not worked off yet */
+    bool mail_is_due;
     struct timer **heap; /* 1-based binary heap by due time */
     size_t heap_len, heap_capacity;
     struct epoll_event ready[LOOP_EVENTS_PER_TURN];
@@ -46,7 +55,8 @@ void loop_done(struct loop *loop);
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-/* From now on the loop works the mailbox off (mailbox_work). At most one. */
+/* From now on the loop works the mailbox off, in order. At most one. A mail that was taken when the loop is stopped has
+ * been worked off when loop_run returns. */
 enum err loop_attach_mailbox(struct loop *loop, struct mailbox *mailbox) MUST_CHECK;
 
 enum err loop_watch_add(struct loop *loop, struct loop_watch *watch) MUST_CHECK;

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define END_OF_SLICE_PER_MILLE 30     /* for each mail */
 #define PAUSE_AFTER_MAIL_PER_MILLE 60 /* a thread that has posted may lose the CPU before its next instruction */
 
 void __real_mailbox_post(struct mailbox *mailbox, struct mail *mail);
@@ -156,7 +157,23 @@ static int64_t next_due_us(const struct loop *loop)
 static bool has_work(void *context)
 {
     struct loop *loop = context;
-    return loop->ready_len > 0 || (loop->mailbox && has_mail(loop->mailbox));
+    return loop->ready_len > 0 || loop->batch_is_open || (loop->mailbox && has_mail(loop->mailbox));
+}
+
+/* All of it, or the part of a batch after which the turn has lasted long enough. */
+static void work_mail(struct loop *loop)
+{
+    if (!loop->batch_is_open && loop->mailbox)
+        loop->batch_is_open = mailbox_take(loop->mailbox, &loop->batch);
+    while (loop->batch_is_open) {
+        struct mail *mail = mail_batch_next(&loop->batch);
+        if (mail)
+            mail->on_receive(mail, loop->mailbox->receiver);
+        else
+            loop->batch_is_open = false;
+        if (!loop->stopping && sim_chance(STREAM_SCHEDULE, END_OF_SLICE_PER_MILLE))
+            return;
+    }
 }
 
 void loop_run(struct loop *loop)
@@ -167,13 +184,15 @@ void loop_run(struct loop *loop)
         rcu_go_online();
         loop->now_mono_us = sim_mono_us();
         bool mail_first = sim_chance(STREAM_SCHEDULE, 500);
-        if (mail_first && loop->mailbox)
-            mailbox_work(loop->mailbox);
+        if (mail_first)
+            work_mail(loop);
         work_off_watches(loop);
-        if (!mail_first && loop->mailbox)
-            mailbox_work(loop->mailbox);
+        if (!mail_first)
+            work_mail(loop);
         for (struct timer *timer; (timer = take_due_timer(loop));)
             timer->on_due(timer);
+        if (loop->stopping && loop->batch_is_open)
+            work_mail(loop);
         rcu_go_offline();
     }
 }

@@ -180,6 +180,115 @@ Test(loop, wakes_up_for_mail_from_another_thread)
     mailbox_done(&mailbox);
 }
 
+/* What takes long. A thread that gets little of the machine's time takes as long for less. */
+
+static void take_a_slice(void)
+{
+    for (int64_t end_us = clock_mono_us() + LOOP_SLICE_US; clock_mono_us() <= end_us;)
+        ;
+}
+
+#define LONG_CALLS 12
+
+static int long_calls, long_calls_at_timer;
+
+static void on_long_watch(struct loop_watch *watch, uint32_t events)
+{
+    long_calls++;
+    loop_watch_remove(&loop, watch);
+    take_a_slice();
+}
+
+static void on_due_note_calls(struct timer *timer)
+{
+    long_calls_at_timer = long_calls;
+}
+
+Test(loop, a_timer_that_is_due_does_not_wait_for_the_rest_of_a_long_turn)
+{
+    struct tube tubes[LONG_CALLS];
+    struct timer timer;
+    for (int i = 0; i < LONG_CALLS; i++) {
+        tube_open(&tubes[i]);
+        tubes[i].watch.on_ready = on_long_watch;
+        cr_assert_eq(write(tubes[i].write_fd, "a", 1), 1);
+    }
+    timer_init(&timer, on_due_note_calls);
+    cr_assert_eq(timer_arm(&loop, &timer, LOOP_SLICE_US / 2), OK);
+    run_turns(1);
+    cr_assert_not(timer_is_armed(&timer));
+    cr_assert_leq(long_calls_at_timer, 1, "%d callbacks came first", long_calls_at_timer);
+    run_turns(1);
+    cr_assert_eq(long_calls, LONG_CALLS);
+}
+
+struct long_mail {
+    struct mail mail;
+    int number;
+    bool stops;
+};
+
+static void on_long_mail(struct mail *mail, void *receiver)
+{
+    const struct long_mail *long_mail = CONTAINER_OF(mail, struct long_mail, mail);
+    cr_assert_eq(receiver, &loop);
+    cr_assert_eq(long_mail->number, long_calls++, "in the order of posting");
+    if (long_mail->stops)
+        loop_stop(&loop);
+    take_a_slice();
+}
+
+static void post_long_mails(struct mailbox *mailbox, struct long_mail mails[LONG_CALLS])
+{
+    cr_assert_eq(mailbox_init(mailbox, &loop), OK);
+    cr_assert_eq(loop_attach_mailbox(&loop, mailbox), OK);
+    for (int i = 0; i < LONG_CALLS; i++) {
+        mails[i] = (struct long_mail){.mail.on_receive = on_long_mail, .number = i};
+        mailbox_post(mailbox, &mails[i].mail);
+    }
+}
+
+static void on_due_stop_when_all_is_done(struct timer *timer)
+{
+    if (long_calls == LONG_CALLS)
+        loop_stop(&loop);
+    else
+        cr_assert_eq(timer_arm(&loop, timer, 0), OK);
+}
+
+Test(loop, much_mail_does_not_hold_up_a_timer)
+{
+    struct mailbox mailbox;
+    struct long_mail mails[LONG_CALLS];
+    struct timer timer, stop;
+    post_long_mails(&mailbox, mails);
+    timer_init(&timer, on_due_note_calls);
+    timer_init(&stop, on_due_stop);
+    cr_assert_eq(timer_arm(&loop, &timer, LOOP_SLICE_US / 2), OK);
+    cr_assert_eq(timer_arm(&loop, &stop, LOOP_SLICE_US * 3 / 2), OK);
+    loop_run(&loop);
+    cr_assert_not(timer_is_armed(&timer));
+    cr_assert_leq(long_calls_at_timer, 2, "%d mails came first", long_calls_at_timer);
+    cr_assert_eq(long_calls, LONG_CALLS, "what was taken is worked off before the loop returns");
+    mailbox_done(&mailbox);
+}
+
+Test(loop, mail_goes_on_turn_by_turn_in_order)
+{
+    struct mailbox mailbox;
+    struct long_mail mails[LONG_CALLS], late = {.mail.on_receive = on_long_mail, .number = LONG_CALLS, .stops = true};
+    struct timer timer;
+    post_long_mails(&mailbox, mails);
+    timer_init(&timer, on_due_stop_when_all_is_done);
+    cr_assert_eq(timer_arm(&loop, &timer, 0), OK);
+    loop_run(&loop);
+    cr_assert_eq(long_calls, LONG_CALLS);
+    mailbox_post(&mailbox, &late.mail);
+    loop_run(&loop);
+    cr_assert_eq(long_calls, LONG_CALLS + 1);
+    mailbox_done(&mailbox);
+}
+
 static int fired[8], fired_len;
 
 struct labelled {
