@@ -3,6 +3,7 @@
 The disk is the real one, with tests/support/disk_shim.c in front of it."""
 import contextlib
 import itertools
+import json
 import os
 import pathlib
 import subprocess
@@ -269,3 +270,26 @@ def test_short_writes_are_completed(make_gateway, sink, disk):
     gateway.start()
     wait_for(lambda: all_delivered(sink, poster.accepted.values()), "what was accepted is delivered", 60)
     assert not poster.refused
+
+
+def test_a_slow_disk_holds_back_what_is_consumed_and_keeps_the_connections(vhost, make_bridge, sink, disk):
+    """Each commit takes almost a heartbeat: the broker keeps what the journal can't take, and nobody's connection is given up."""
+    prefetch, count = 64, 1000
+    bridge = make_bridge(vhost, environment=environment_for(disk), options={"broker.prefetch": prefetch, "broker.heartbeat": "2s"})
+    bridge.point_endpoint_at(sink.url())
+    bridge.wait_for_broker()
+    lines = "\n".join(json.dumps(bridge.event(number)) for number in range(count))
+    commits = bridge.metric("penstock_journal_commits_total")
+    disk.be("slow 1500")
+    with bridge.partner() as partner:
+        answer = partner.post("/v1/events/batch", content=lines, headers={"content-type": "application/x-ndjson"}, timeout=30)
+    assert {result["status"] for result in answer.json()["results"]} == {200}, "the broker has them"
+    wait_for(lambda: bridge.metric("penstock_journal_commits_total") >= commits + 6, "nine seconds of commits", 60)
+    assert bridge.metric("penstock_broker_unacked") <= prefetch * bridge.options["data.partitions"]
+    assert bridge.metric("penstock_broker_channels_consuming") == bridge.options["data.partitions"]
+    assert sum(vhost.messages().values()) > 0, "the broker keeps the rest"
+    disk.be("ok")
+    wait_for(lambda: sink.count() >= count, lambda: f"all are sent: {sink.count()} of {count}", 60)
+    vhost.wait_until_empty()
+    assert len({delivery.id for delivery in sink.deliveries()}) == sink.count() == count
+    assert "is lost" not in bridge.stderr

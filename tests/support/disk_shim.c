@@ -9,6 +9,7 @@
  *   sync-fails  the next sync of data fails (EIO), and the file becomes `ok`: an error that is told once
  *   free N      the file system says that N bytes are free; writes succeed
  *   short       every other write writes half of what it was given
+ *   slow N      each sync of data takes N ms longer
  *
  * With `full`, what a file that is cut gives back may be taken again: that is how a reserve works.
  */
@@ -26,12 +27,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum order { ORDER_OK, ORDER_FULL, ORDER_READ_ONLY, ORDER_SYNC_FAILS, ORDER_SHORT, ORDER_FREE };
+enum order { ORDER_OK, ORDER_FULL, ORDER_READ_ONLY, ORDER_SYNC_FAILS, ORDER_SHORT, ORDER_FREE, ORDER_SLOW };
 
 static _Atomic int64_t given_back; /* bytes of files that were cut while the disk is full */
 static _Atomic unsigned writes;
 
-static enum order read_order(int64_t *ret_free)
+/* `ret_number`: the order's, where it has one. */
+static enum order read_order(int64_t *ret_number)
 {
     static const char *const names[] = {"ok", "full", "read-only", "sync-fails", "short"};
     const char *path = getenv("PENSTOCK_TEST_DISK");
@@ -42,9 +44,9 @@ static enum order read_order(int64_t *ret_free)
         text[len > 0 ? len : 0] = '\0';
         syscall(SYS_close, fd);
     }
-    if (strncmp(text, "free ", 5) == 0) {
-        *ret_free = atoll(text + 5);
-        return ORDER_FREE;
+    if (strncmp(text, "free ", 5) == 0 || strncmp(text, "slow ", 5) == 0) {
+        *ret_number = atoll(text + 5);
+        return text[0] == 'f' ? ORDER_FREE : ORDER_SLOW;
     }
     for (int i = 1; i < 5; i++)
         if (strcmp(text, names[i]) == 0)
@@ -109,11 +111,15 @@ ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
 
 static int sync_data(int fd, long call)
 {
-    if (is_ours(fd) && read_order(&(int64_t){0}) == ORDER_SYNC_FAILS) {
+    int64_t ms = 0;
+    enum order order = is_ours(fd) ? read_order(&ms) : ORDER_OK;
+    if (order == ORDER_SYNC_FAILS) {
         unlink(getenv("PENSTOCK_TEST_DISK"));
         errno = EIO;
         return -1;
     }
+    if (order == ORDER_SLOW)
+        usleep((useconds_t)(ms * 1000));
     return (int)syscall(call, fd);
 }
 
