@@ -11,6 +11,7 @@ RECEIVED = "penstock_broker_received_total"
 TURNS = "penstock_ingress_turn_seconds"
 COUNTED = re.compile(rf"penstock_broker_.*_total|{TURNS}_bucket")
 LONG_TURN_SECONDS = 0.05
+CUT_OFF = "missed heartbeats from client"
 
 
 class Between:
@@ -84,6 +85,10 @@ class Between:
         within = max((value for bound, value in buckets if bound <= LONG_TURN_SECONDS), default=0)
         return count, count - within, min((bound for bound, value in buckets if value == count), default=0) if count else 0
 
+    def cut_off(self):
+        """How many connections of the gateway the broker has closed because nothing came from them (since its last start)."""
+        return self.node.log().count(CUT_OFF) if self.node else 0
+
     def describe(self):
         def count(name, result=None):
             return round(self.counts.get(f'{name}{{result="{result}"}}' if result else name, 0))
@@ -92,4 +97,5 @@ class Between:
                 f"(late confirms {count(PUBLISHES, 'late')}, refused {count(PUBLISHES, 'nacked')}, returned {count(PUBLISHES, 'returned')}, lost "
                 f"{count(PUBLISHES, 'lost')})\n  consumed {count(RECEIVED, 'new')} new, {count(RECEIVED, 'again')} again, {count(RECEIVED, 'alias')} "
                 f"aliases, {count(RECEIVED, 'conflict')} conflicts; taken over {count('penstock_broker_taken_over_total')}\n"
+                f"  connections that the broker closed for missed heartbeats {self.cut_off()}\n"
                 "  turns of the ingress loops {:.0f}, {:.0f} of them above 50 ms, the longest at most {:g} s\n".format(*self.turns()))
