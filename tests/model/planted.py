@@ -93,11 +93,6 @@ BUGS = {
         "what an operator sends to another endpoint stays in the books of the old one",
         "src/journal/settle.c",
         ("result = store_transfer(store, row->id / ACCOUNT_ENDPOINTS_MAX, row->endpoint, act->endpoint);", "result = OK;")),
-    "sends-it-twice": (
-        "an operator may give an endpoint a second delivery of the same event",
-        "src/journal/settle.c",
-        ("enum err result = moves ? refuse_second(store, act, row) : OK;",
-         "enum err result = moves && !act ? refuse_second(store, act, row) : OK;")),
     "sends-to-nowhere": (
         "what could never be delivered is sent all the same, and parked again",
         "src/delivery/act.c",
