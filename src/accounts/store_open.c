@@ -116,14 +116,15 @@ static enum err query_number(struct accounts_store *store, const char *sql, int6
     return error;
 }
 
-/* The file's format; 0 for an empty file. */
+/* The file's format; 0 for one that is empty, or has been made with its stamp (journal/file_stamp.h) and nothing else.
+ */
 static enum err check_identity(struct accounts_store *store, int64_t *ret_format)
 {
     int64_t application_id, format, objects;
     enum err error;
     if ((error = query_number(store, "PRAGMA application_id", &application_id)) ||
         (error = query_number(store, "PRAGMA user_version", &format)) ||
-        (error = query_number(store, "SELECT count(*) FROM sqlite_schema", &objects)))
+        (error = query_number(store, "SELECT count(*) FROM sqlite_schema WHERE name <> 'stamp'", &objects)))
         return error;
     bool is_empty = application_id == 0 && format == 0 && objects == 0;
     if (!is_empty && (application_id != APPLICATION_ID || format < 1))

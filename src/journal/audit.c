@@ -95,6 +95,18 @@ void audit_note(struct audit_run *run, const struct audit_finding *finding)
         run->findings_more++;
 }
 
+void audit_note_losses(struct audit_run *run, const struct audit_loss *losses, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct audit_finding finding = audit_finding_of(AUDIT_LOST_FILE, NULL);
+        if (losses[i].day < run->question.from_day)
+            continue;
+        finding.day = losses[i].day;
+        audit_set_text(finding.place, sizeof finding.place, slice_from_string(losses[i].place));
+        audit_note(run, &finding);
+    }
+}
+
 bool audit_asks_for_account(const struct audit_run *run, struct slice account)
 {
     return !*run->question.account || slice_equals_string(account, run->question.account);

@@ -75,6 +75,7 @@ struct audit_total {
     X(AUDIT_DAMAGED_BOOK, "damaged-book", "the row of the books is not what was written")                        \
     X(AUDIT_DAMAGED_LEDGER, "damaged-ledger", "a row of the ledger is not what was written")                     \
     X(AUDIT_UNREADABLE, "unreadable", "a part of the file can't be read")                                        \
+    X(AUDIT_LOST_FILE, "lost-file", "it was given up: what only it held is not counted here")                    \
     X(AUDIT_BOOKS, "books", "the books and the rows say different things")
 
 enum audit_kind {
@@ -86,7 +87,7 @@ enum audit_kind {
 const char *audit_kind_name(enum audit_kind kind);
 const char *audit_kind_meaning(enum audit_kind kind);
 
-#define AUDIT_PLACE_BYTES 128
+#define AUDIT_PLACE_BYTES 288
 
 /* What is wrong, and whose it is as far as that can be told. */
 struct audit_finding {
@@ -102,6 +103,13 @@ struct audit_finding {
     char place[AUDIT_PLACE_BYTES];    /* where it stands, for a person with the sqlite3 shell */
     bool of_events;                   /* of AUDIT_BOOKS and AUDIT_DAMAGED_BOOK: it counts events, not deliveries */
     struct audit_number books, found; /* of AUDIT_BOOKS */
+};
+
+/* A file of the data directory that an operator has given up. Each is a finding of every audit that asks for its day or
+ * an earlier one, of whatever account: nobody knows what it held. */
+struct audit_loss {
+    int64_t day;                   /* on which it was given up */
+    char place[AUDIT_PLACE_BYTES]; /* which, and why */
 };
 
 struct audit {

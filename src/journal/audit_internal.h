@@ -99,6 +99,8 @@ struct audit_run {
 
 /* Notes one, as far as there is room; `finding` is copied. */
 void audit_note(struct audit_run *run, const struct audit_finding *finding);
+/* The losses that concern the question. */
+void audit_note_losses(struct audit_run *run, const struct audit_loss *losses, size_t count);
 /* A finding about an event, which may be damaged itself, or NULL. */
 struct audit_finding audit_finding_of(enum audit_kind kind, const struct event_parts *parts);
 void audit_set_text(char *ret_text, size_t size, struct slice text); /* cut to its size */

@@ -24,6 +24,8 @@ struct journal_reader {
     struct thread thread;
     char *directory;
     unsigned shards;
+    const struct audit_loss *losses;
+    size_t losses_count;
 
     struct mailbox mailbox; /* shared */
     struct mail stop;
@@ -182,6 +184,8 @@ static void receive_audit(struct mail *mail, void *receiver)
     if (!result && !audit->run) {
         result = audit_run_new(&audit->question, reader->directory, reader->shards, &audit->run);
         reader->audits_count += !result;
+        if (!result)
+            audit_note_losses(audit->run, reader->losses, reader->losses_count);
     }
     bool more = false;
     int64_t pause_us = 0;
@@ -258,6 +262,12 @@ enum err journal_reader_open(const char *directory, unsigned shards, struct jour
     }
     *ret_reader = reader;
     return OK;
+}
+
+void journal_reader_set_losses(struct journal_reader *reader, const struct audit_loss *losses, size_t count)
+{
+    reader->losses = losses;
+    reader->losses_count = count;
 }
 
 void journal_reader_stop(struct journal_reader *reader)

@@ -14,6 +14,10 @@ struct journal_reader;
 enum err journal_reader_open(const char *directory, unsigned shards, struct journal_reader **ret_reader) MUST_CHECK;
 void journal_reader_stop(struct journal_reader *reader); /* takes NULL */
 
+struct audit_loss;
+/* What every audit is to name; before anything is asked. They must outlive the reader. */
+void journal_reader_set_losses(struct journal_reader *reader, const struct audit_loss *losses, size_t count);
+
 struct story_attempt {
     int64_t delivery;
     struct attempt attempt;

@@ -95,7 +95,8 @@ static enum err refuse(char *ret_detail, enum err reason, const char *text)
     return reason;
 }
 
-/* Says whose file it is before anything is written to it. `ret_version` is 0 for an empty one. */
+/* Says whose file it is before anything is written to it. `ret_version` is 0 for one that is empty, or has been made
+ * with its stamp (file_stamp.h) and nothing else. */
 static enum err identify(sqlite3 *db, int64_t *ret_version, char *ret_detail)
 {
     int64_t application, version, objects;
@@ -103,7 +104,7 @@ static enum err identify(sqlite3 *db, int64_t *ret_version, char *ret_detail)
     if (!result)
         result = read_int(db, "PRAGMA user_version", &version);
     if (!result)
-        result = read_int(db, "SELECT count(*) FROM sqlite_schema", &objects);
+        result = read_int(db, "SELECT count(*) FROM sqlite_schema WHERE name <> 'stamp'", &objects);
     if (result == ERR_DAMAGED)
         return refuse(ret_detail, ERR_DAMAGED, "it is not a database, or its first pages are damaged: restore it");
     if (result)

@@ -58,6 +58,7 @@ int command_fail(enum err error, const char *format, ...) __attribute__((format(
 
 int command_serve(const struct invocation *call);
 int command_check(const struct invocation *call);
+int command_data_accept_loss(const struct invocation *call);
 int command_dev(const struct invocation *call);
 int command_status(const struct invocation *call);
 int command_event_show(const struct invocation *call);

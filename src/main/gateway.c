@@ -4,11 +4,14 @@
 #include "accounts/replication.h"
 #include "admin/admin.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "ingress/ingress.h"
 #include "ingress/known_keys.h"
+#include "journal/audit.h"
 #include "journal/journal_sqlite.h"
 #include "main/broker_setup.h"
+#include "main/data_files.h"
 #include "main/leader.h"
 #include "main/owner.h"
 #include "main/replica.h"
@@ -34,6 +37,7 @@ struct gateway {
     struct delivery_shard *deliveries[SHARDS_MAX];
     struct journal *journals[SHARDS_MAX];
     struct journal_reader *reader;
+    struct audit_loss losses[INSTALLATION_LOSSES_MAX];
     struct admin *admin;
     struct known_keys *known_keys; /* of the ingress threads; NULL: no broker */
     struct ingress *ingresses[INGRESS_THREADS_MAX];
@@ -292,7 +296,16 @@ static enum err start_reader(struct gateway *gateway, struct buffer *complaints)
 {
     const struct installation *installation = &gateway->installation;
     enum err failed = journal_reader_open(installation->directory, installation->shards, &gateway->reader);
-    return failed ? complain(complaints, failed, "the journals' reader") : OK;
+    if (failed)
+        return complain(complaints, failed, "the journals' reader");
+    for (unsigned i = 0; i < installation->losses_count; i++) {
+        const struct installation_loss *loss = &installation->losses[i];
+        gateway->losses[i].day = loss->at_us / US_PER_DAY;
+        snprintf(gateway->losses[i].place, sizeof gateway->losses[i].place, "%s (%s): %s", loss->file, loss->problem,
+            loss->note);
+    }
+    journal_reader_set_losses(gateway->reader, gateway->losses, installation->losses_count);
+    return OK;
 }
 
 #define FIRST_CHANGES_MS 10000
@@ -509,6 +522,7 @@ void gateway_stop(struct gateway *gateway, int64_t drain_us)
     }
     replica_stop(gateway->replica);
     broker_connector_stop(gateway->connector); /* what it still had to hand over lies in the mailboxes as well */
+    installation_leave(&gateway->installation);
     /* From here on nobody asks any more: the owners of the files finish, and what they still say lies in the mailboxes.
      */
     for (unsigned i = 0; i < shards; i++)
@@ -523,7 +537,8 @@ void gateway_stop(struct gateway *gateway, int64_t drain_us)
     admin_free(gateway->admin);
     replica_free(gateway->replica);
     broker_status_free(gateway->broker_status);
-    installation_remove(gateway->installation.directory, "admin.json");
+    if (!gateway_has_failed(gateway)) /* else what is on the disk is in doubt, and is left alone */
+        data_files_stamp_stop(&gateway->installation);
     installation_close(&gateway->installation);
     free(gateway);
 }

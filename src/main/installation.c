@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/limits.h"
+#include "main/data_files.h"
 #include "main/leader.h"
 #include "runtime/log.h"
 
@@ -87,7 +88,7 @@ enum err installation_read(const char *directory, const char *name, size_t max, 
             return ERR_TOO_LARGE;
         buffer_add(content, chunk, (size_t)got);
     }
-    return got < 0 ? system_error() : buffer_status(content);
+    return got < 0 ? (errno == EISDIR ? ERR_DAMAGED : system_error()) : buffer_status(content);
 }
 
 void installation_remove(const char *directory, const char *name)
@@ -134,20 +135,49 @@ static unsigned default_shards(unsigned partitions)
     return shards < partitions ? shards : partitions;
 }
 
-static enum err write_installation(const struct installation *installation)
+void installation_name_files(struct installation *installation)
+{
+    installation->files_count = installation->shards + 1;
+    installation->files[0] = (struct installation_file){.name = "accounts.db"};
+    for (unsigned i = 0; i < installation->shards; i++) {
+        struct installation_file *file = &installation->files[i + 1];
+        *file = (struct installation_file){0};
+        snprintf(file->name, sizeof file->name, "journal-%u.db", i);
+    }
+}
+
+static json_t *pack_losses(const struct installation *installation)
+{
+    json_t *losses = json_array();
+    for (unsigned i = 0; i < installation->losses_count; i++) {
+        const struct installation_loss *loss = &installation->losses[i];
+        char at[CLOCK_TEXT_BYTES];
+        clock_format_rfc3339(loss->at_us, at);
+        json_array_append_new(
+            losses, json_pack("{s:s, s:s, s:s, s:s, s:I}", "file", loss->file, "problem", loss->problem, "at", at,
+                        "note", loss->note, "epoch", (json_int_t)loss->epoch));
+    }
+    return losses;
+}
+
+enum err installation_store(const struct installation *installation)
 {
     char seed[2 * HASH_SEED_BYTES + 1], created_at[CLOCK_TEXT_BYTES];
     hex_encode(slice_of(installation->seed.bytes, HASH_SEED_BYTES), seed);
-    clock_format_rfc3339(clock_wall_us(), created_at);
-    struct buffer text = BUFFER_EMPTY;
-    buffer_add_format(&text,
-        "{\n  \"format\": %d,\n  \"id\": \"%s\",\n  \"seed\": \"%s\",\n  \"partitions\": %u,\n  \"shards\": %u,\n"
-        "  \"created_at\": \"%s\"\n}\n",
-        INSTALLATION_FORMAT, installation->id, seed, installation->partitions, installation->shards, created_at);
-    enum err result = buffer_status(&text);
-    if (!result)
-        result = installation_write(installation->directory, "installation.json", buffer_slice(&text));
-    buffer_done(&text);
+    clock_format_rfc3339(installation->created_us, created_at);
+    json_t *files = json_object();
+    for (unsigned i = 0; i < installation->files_count; i++)
+        json_object_set_new(files, installation->files[i].name, json_string(installation->files[i].id));
+    json_t *root = json_pack("{s:i, s:s, s:s, s:i, s:i, s:s, s:I, s:s, s:o, s:o}", "format", INSTALLATION_FORMAT, "id",
+        installation->id, "seed", seed, "partitions", (int)installation->partitions, "shards",
+        (int)installation->shards, "created_at", created_at, "epoch", (json_int_t)installation->epoch,
+        "receipt_key_sha256", installation->receipt_key_sha256, "files", files, "losses", pack_losses(installation));
+    char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+    json_decref(root);
+    enum err result = ERR_NO_MEMORY;
+    if (text)
+        result = installation_write(installation->directory, "installation.json", slice_from_string(text));
+    free(text);
     return result;
 }
 
@@ -159,7 +189,9 @@ static enum err create(struct installation *installation, unsigned partitions, u
     crypto_random(installation->seed.bytes, sizeof installation->seed.bytes);
     installation->partitions = partitions;
     installation->shards = shards ? shards : default_shards(partitions);
-    return write_installation(installation);
+    installation->created_us = clock_wall_us();
+    installation_name_files(installation);
+    return installation_store(installation);
 }
 
 /* The members that a leader's answer has as well. */
@@ -179,21 +211,89 @@ static bool take_members(struct installation *installation, const json_t *root)
     return true;
 }
 
-/* Reads what write_installation wrote. */
-static enum err parse(struct installation *installation, struct slice text, struct buffer *complaints)
+static bool take_time(const char *text, int64_t *ret_us)
+{
+    return clock_parse_rfc3339(slice_from_string(text), ret_us);
+}
+
+static bool take_loss(const json_t *row, struct installation_loss *ret_loss)
+{
+    const char *file = NULL, *problem = NULL, *note = NULL, *at = NULL;
+    json_int_t epoch = 0;
+    if (json_unpack((json_t *)row, "{s:s, s:s, s:s, s:s, s:I}", "file", &file, "problem", &problem, "at", &at, "note",
+            &note, "epoch", &epoch) ||
+        !take_time(at, &ret_loss->at_us))
+        return false;
+    ret_loss->epoch = epoch;
+    snprintf(ret_loss->file, sizeof ret_loss->file, "%s", file);
+    snprintf(ret_loss->problem, sizeof ret_loss->problem, "%s", problem);
+    snprintf(ret_loss->note, sizeof ret_loss->note, "%s", note);
+    return true;
+}
+
+/* What only installation.json has. */
+static bool take_files(struct installation *installation, const json_t *root)
+{
+    const char *created_at = NULL, *key = NULL;
+    json_t *files = NULL, *losses = NULL, *row;
+    json_int_t epoch = 0;
+    size_t i;
+    if (json_unpack((json_t *)root, "{s:s, s:I, s:s, s:o, s:o}", "created_at", &created_at, "epoch", &epoch,
+            "receipt_key_sha256", &key, "files", &files, "losses", &losses) ||
+        !take_time(created_at, &installation->created_us) || epoch < 0 ||
+        strlen(key) >= sizeof installation->receipt_key_sha256 || json_array_size(losses) > INSTALLATION_LOSSES_MAX)
+        return false;
+    installation->epoch = epoch;
+    snprintf(installation->receipt_key_sha256, sizeof installation->receipt_key_sha256, "%s", key);
+    installation_name_files(installation);
+    for (i = 0; i < installation->files_count; i++) {
+        const char *id = json_string_value(json_object_get(files, installation->files[i].name));
+        if (!id || (*id && strlen(id) != FILE_STAMP_ID_BYTES - 1))
+            return false;
+        snprintf(installation->files[i].id, sizeof installation->files[i].id, "%s", id);
+    }
+    json_array_foreach(losses, i, row)
+    {
+        if (!take_loss(row, &installation->losses[installation->losses_count]))
+            return false;
+        installation->losses_count++;
+    }
+    return true;
+}
+
+/* Reads what installation_store wrote. What it had counts (*ret_problem) when it can't be believed. */
+static enum err read_text(struct installation *installation, struct slice text, const char **ret_problem)
 {
     int format = 0;
-    json_t *root = json_loadb(text.data, text.len, 0, NULL);
+    json_t *root = json_loadb(text.data ? text.data : "", text.len, 0, NULL);
     enum err result = OK;
-    char path[4352];
-    snprintf(path, sizeof path, "%s/installation.json", installation->directory);
     bool has_format = root && json_unpack(root, "{s:i}", "format", &format) == 0;
-    if (has_format && format > INSTALLATION_FORMAT)
-        result = complain(complaints, ERR_NEWER_FORMAT, path, "was made by a newer Penstock; start that one");
-    else if (!has_format || !take_members(installation, root))
-        result = complain(complaints, ERR_DAMAGED, path, "is damaged; restore it from a backup of this data directory");
+    if (has_format && format > INSTALLATION_FORMAT) {
+        *ret_problem = "was made by a newer Penstock; start that one";
+        result = ERR_NEWER_FORMAT;
+    } else if (has_format && format < INSTALLATION_FORMAT) {
+        *ret_problem = "was made before the first release, whose files are not read any more: move the data directory "
+                       "away";
+        result = ERR_CONFIG;
+    } else if (!has_format || !take_members(installation, root) || !take_files(installation, root)) {
+        *ret_problem = text.len == 0 ? "is empty" : "is damaged";
+        result = ERR_DAMAGED;
+    }
     json_decref(root);
     return result;
+}
+
+static enum err parse(struct installation *installation, struct slice text, struct buffer *complaints)
+{
+    char path[4352];
+    const char *problem = NULL;
+    enum err result = read_text(installation, text, &problem);
+    snprintf(path, sizeof path, "%s/installation.json", installation->directory);
+    if (result == ERR_DAMAGED)
+        data_files_complain(installation->directory, "installation.json", problem, complaints);
+    else if (result)
+        complain(complaints, result, path, problem);
+    return result == ERR_DAMAGED ? ERR_CONFIG : result;
 }
 
 static enum err check_counts(
@@ -210,7 +310,7 @@ static enum err check_counts(
     return ERR_CONFIG;
 }
 
-/* A key of ours: read, or made at the first start. */
+/* A key of ours: read, or made when it may be. */
 static enum err load_key(const char *directory, const char *name, struct slice fresh, size_t max, struct buffer *key,
     struct buffer *complaints)
 {
@@ -221,10 +321,33 @@ static enum err load_key(const char *directory, const char *name, struct slice f
         buffer_add_slice(key, fresh);
     }
     if (result) {
-        buffer_add_format(complaints, "%s%s%s: %s\n", directory, *directory ? "/" : "", name, err_title(result));
+        buffer_add_format(complaints, "%s%s%s: %s\n", directory, *directory ? "/" : "", name,
+            result == ERR_NOT_FOUND ? "there is no such file" : err_title(result));
         return result == ERR_NOT_FOUND ? ERR_CONFIG : result;
     }
     return buffer_status(key);
+}
+
+/* The receipt key has been compared (data_files.h); one that there is none of yet is made, and known from then on. */
+static enum err load_receipt_key(struct installation *installation, const char *directory, struct buffer *complaints)
+{
+    unsigned char random[RECEIPT_KEY_BYTES], digest[SHA256_BYTES];
+    struct buffer key = BUFFER_EMPTY;
+    crypto_random(random, sizeof random);
+    bool is_known = *installation->receipt_key_sha256 != '\0';
+    enum err result = load_key(directory, "receipt.key", is_known ? (struct slice){0} : slice_of(random, sizeof random),
+        SMALL_FILE_BYTES_MAX, &key, complaints);
+    if (!result && key.len != RECEIPT_KEY_BYTES) {
+        data_files_complain(installation->directory, "keys/receipt.key", "is not 32 bytes long", complaints);
+        result = ERR_CONFIG;
+    }
+    if (!result) {
+        memcpy(installation->receipt_key, key.data, RECEIPT_KEY_BYTES);
+        crypto_sha256(buffer_slice(&key), digest);
+        hex_encode(slice_of(digest, sizeof digest), installation->receipt_key_sha256);
+    }
+    buffer_done(&key);
+    return result;
 }
 
 static enum err make_keys_directory(
@@ -242,20 +365,12 @@ static enum err load_keys(struct installation *installation, const char *token_f
     enum err result = make_keys_directory(installation, directory, complaints);
     if (result)
         return result;
-    unsigned char random[RECEIPT_KEY_BYTES];
-    crypto_random(random, sizeof random);
+    result = load_receipt_key(installation, directory, complaints);
+    unsigned char random[24];
     struct buffer key = BUFFER_EMPTY;
-    result =
-        load_key(directory, "receipt.key", slice_of(random, sizeof random), SMALL_FILE_BYTES_MAX, &key, complaints);
-    if (!result && key.len != RECEIPT_KEY_BYTES)
-        result = complain(complaints, ERR_DAMAGED, directory, "receipt.key is damaged; restore it from a backup");
-    if (!result)
-        memcpy(installation->receipt_key, key.data, RECEIPT_KEY_BYTES);
-    buffer_clear(&key);
-
     crypto_random(random, sizeof random);
     memcpy(token, "at_", 3);
-    size_t len = 3 + base64_encode(slice_of(random, 24), true, token + 3);
+    size_t len = 3 + base64_encode(slice_of(random, sizeof random), true, token + 3);
     if (!result && *token_file)
         result = load_key("", token_file, (struct slice){0}, TOKEN_BYTES_MAX, &key, complaints);
     else if (!result)
@@ -269,6 +384,29 @@ static enum err load_keys(struct installation *installation, const char *token_f
         snprintf(installation->admin_token, sizeof installation->admin_token, "%s", key.data);
     buffer_done(&key);
     return result;
+}
+
+/* The directory is in use: from here on the files are written, and installation.json knows all of them. */
+static enum err enter(struct installation *installation, const char *token_file, struct buffer *complaints)
+{
+    enum err result = data_files_check(installation, complaints);
+    if (!result)
+        result = load_keys(installation, token_file, complaints);
+    if (!result) {
+        installation_leave(installation);
+        result = data_files_stamp(installation, complaints);
+    }
+    for (unsigned i = 0; !result && i < installation->losses_count; i++)
+        log_warn("a file was lost and given up file=%s problem=%s note=%s", installation->losses[i].file,
+            installation->losses[i].problem, installation->losses[i].note);
+    return result;
+}
+
+void installation_leave(const struct installation *installation)
+{
+    installation_remove(installation->directory, "admin.json");
+    if (sync_directory(installation->directory))
+        log_warn("%s can't be synced: %s", installation->directory, strerror(errno));
 }
 
 static bool exists(const struct installation *installation, const char *name)
@@ -291,7 +429,12 @@ static enum err begin(
         return result;
     result = installation_read(directory, "installation.json", SMALL_FILE_BYTES_MAX, text);
     if (result == ERR_NOT_FOUND)
-        return OK;
+        return data_files_check_unclaimed(directory, complaints);
+    if (result == ERR_DAMAGED || result == ERR_TOO_LARGE) {
+        data_files_complain(
+            directory, "installation.json", result == ERR_DAMAGED ? "is a directory" : "is damaged", complaints);
+        return ERR_CONFIG;
+    }
     return result ? complain(complaints, result, directory, err_title(result)) : OK;
 }
 
@@ -319,8 +462,36 @@ enum err installation_open(const char *directory, unsigned partitions, unsigned 
     if (!result)
         result = check_counts(&installation, partitions, shards, complaints);
     if (!result)
-        result = load_keys(&installation, token_file, complaints);
+        result = enter(&installation, token_file, complaints);
     return end(result, &installation, ret_installation, &text);
+}
+
+enum err installation_look(
+    const char *directory, struct installation *ret_installation, const char **ret_problem, struct buffer *complaints)
+{
+    struct buffer text = BUFFER_EMPTY;
+    *ret_installation = (struct installation){.lock_fd = -1};
+    *ret_problem = NULL;
+    snprintf(ret_installation->directory, sizeof ret_installation->directory, "%s", directory);
+    enum err result = access(directory, F_OK) ? complain(complaints, ERR_NOT_FOUND, directory, strerror(errno))
+                                              : take_lock(ret_installation, complaints);
+    if (result) {
+        installation_close(ret_installation);
+        return result == ERR_NOT_FOUND ? ERR_CONFIG : result;
+    }
+    result = installation_read(directory, "installation.json", SMALL_FILE_BYTES_MAX, &text);
+    if (result == ERR_NOT_FOUND)
+        *ret_problem = "is missing";
+    else if (result)
+        *ret_problem = "can't be read";
+    else
+        result = read_text(ret_installation, buffer_slice(&text), ret_problem);
+    buffer_done(&text);
+    if (result == ERR_NEWER_FORMAT || result == ERR_CONFIG) {
+        installation_close(ret_installation);
+        return complain(complaints, result, directory, *ret_problem);
+    }
+    return result ? ERR_NOT_FOUND : OK;
 }
 
 /* Following. */
@@ -368,9 +539,11 @@ static enum err adopt(struct installation *installation, const struct leader *le
             "leader.url.\n");
     if (result || (result = make_keys_directory(installation, directory, complaints)))
         return result;
+    installation->created_us = clock_wall_us();
+    installation_name_files(installation);
     result = installation_write(directory, "receipt.key", slice_of(installation->receipt_key, RECEIPT_KEY_BYTES));
     if (!result)
-        result = write_installation(installation);
+        result = installation_store(installation);
     return result ? complain(complaints, result, installation->directory, err_title(result)) : OK;
 }
 
@@ -410,7 +583,7 @@ enum err installation_follow(const char *directory, const struct leader *leader,
         result = adopt(&installation, leader, complaints);
     }
     if (!result)
-        result = load_keys(&installation, token_file, complaints);
+        result = enter(&installation, token_file, complaints);
     return end(result, &installation, ret_installation, &text);
 }
 

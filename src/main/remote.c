@@ -57,6 +57,15 @@ static enum err choose_directory(const struct invocation *call, struct target *t
     return OK;
 }
 
+enum err remote_directory(const struct invocation *call, char *ret_path, size_t size)
+{
+    struct target target = {0};
+    enum err failed = choose_directory(call, &target);
+    if (!failed)
+        snprintf(ret_path, size, "%s", target.directory);
+    return failed;
+}
+
 static enum err read_admin_file(struct target *target)
 {
     struct buffer text = BUFFER_EMPTY;

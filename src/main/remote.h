@@ -11,6 +11,9 @@
 
 #include <jansson.h>
 
+/* The data directory that the call is about; a complaint has been printed otherwise. */
+enum err remote_directory(const struct invocation *call, char *ret_path, size_t size) MUST_CHECK;
+
 /*
  * One request to the admin API; `body` may be NULL and its reference is taken. OK: *ret_answer is the JSON that came
  * (the caller owns it). Otherwise the complaint has been printed and the result's exit code is the command's.

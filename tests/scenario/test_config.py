@@ -115,15 +115,15 @@ def test_what_the_data_directory_was_made_with_is_fixed(make_gateway, variable):
     gateway.start()
 
 
-def test_a_newer_installation_is_refused_with_78_and_a_damaged_one_with_70(make_gateway):
+def test_a_newer_installation_and_a_damaged_one_are_refused_with_78(make_gateway):
     gateway = make_gateway()
     assert gateway.terminate() == 0
     path = gateway.data / "installation.json"
     original = path.read_text()
-    for wrong, code in ((json.dumps({**json.loads(original), "format": 999}), 78), ("{", 70), ("", 70), ("[]", 70)):
+    for wrong in (json.dumps({**json.loads(original), "format": 999}), json.dumps({**json.loads(original), "format": 1}), "{", "", "[]"):
         path.write_text(wrong)
         done = tool("dev", "--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", gateway.data, directory=gateway.directory)
-        assert done.returncode == code, done.stderr
+        assert done.returncode == 78, done.stderr
         assert "installation.json" in done.stderr
     path.write_text(original)
     gateway.start()
@@ -135,8 +135,9 @@ def test_another_programs_journal_is_left_alone(make_gateway):
     path = gateway.data / "journal-0.db"
     path.rename(gateway.data / "kept")
     path.write_bytes(b"this is no database" * 1000)
+    path.chmod(0o600)
     done = tool("dev", "--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", gateway.data, directory=gateway.directory)
-    assert done.returncode == 70, done.stderr
+    assert done.returncode == 78, done.stderr
     assert "journal-0.db" in done.stderr
     assert path.read_bytes() == b"this is no database" * 1000
     path.unlink()
