@@ -6,9 +6,20 @@
 
 #include "base/buffer.h"
 
+#define COMPLAINT_OPTIONS_MAX 128
+
+/* Where an option got its value. */
+struct complaint_source {
+    size_t line, column; /* in the file; 0: not there */
+    bool is_variable;    /* set by the environment, over the file */
+};
+
 struct complaints {
     struct buffer *text;
     size_t count;
+    const char *file;
+    bool file_has_content;                                  /* sections, with options or without */
+    struct complaint_source sources[COMPLAINT_OPTIONS_MAX]; /* by the option's row */
 };
 
 /* What a complaint is about: `file:line:column: subject`, or the subject alone (a variable, an argument). Line 0: the

@@ -9,10 +9,14 @@
 #include "base/cleanup.h"
 #include "config/config_check.h"
 #include "config/config_file.h"
+#include "config/config_files.h"
 #include "config/value.h"
 
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
+
+static_assert(OPTION_COUNT <= COMPLAINT_OPTIONS_MAX, "each option has a place in complaints");
 
 void config_defaults(struct config *ret_config)
 {
@@ -41,6 +45,7 @@ static void take_named(
     option_write_name(option, form, subject);
     struct complaint_place place = {.subject = subject};
     value_set_flat(option, value, config, &place, complaints);
+    complaints->sources[option - option_rows].is_variable = form == OPTION_FORM_VARIABLE;
 }
 
 /* PENSTOCK_ with a double underscore is ours, known or mistyped; PENSTOCK_HOME and the like belong to somebody else,
@@ -59,24 +64,76 @@ static void take_variable(const char *variable, struct config *config, struct co
     take_named(name, OPTION_FORM_VARIABLE, slice_from_string(equals + 1), config, complaints);
 }
 
-enum err config_load(
-    const char *file, char *const *environment, struct config *ret_config, struct buffer *complaints_text)
+void config_complain(struct complaints *complaints, const char *key, const char *format, ...)
+{
+    char subject[OPTION_NAME_BYTES], message[1024];
+    const struct option *option = option_find(slice_from_string(key), OPTION_FORM_KEY);
+    struct complaint_place place = {.subject = key};
+    if (option) {
+        const struct complaint_source *source = &complaints->sources[option - option_rows];
+        if (source->is_variable) {
+            option_write_name(option, OPTION_FORM_VARIABLE, subject);
+            place.subject = subject;
+        } else if (source->line) {
+            place = (struct complaint_place){
+                .file = complaints->file, .line = source->line, .column = source->column, .subject = key};
+        }
+    }
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    complaint_add(complaints, &place, "%s", message);
+}
+
+static void check_to_run(const char *file, const struct config *config,
+    void (*more)(const struct config *config, struct complaints *complaints), struct complaints *complaints)
+{
+    struct complaint_place place = {.file = file};
+    if (file && !complaints->file_has_content)
+        complaint_add(complaints, &place, "is empty: is it the right file? (penstock check --sample prints one)");
+    if (file) /* else an argument names the directory */
+        config_check_data_directory(config, complaints);
+    config_check_files(config, complaints);
+    if (more)
+        more(config, complaints);
+}
+
+static enum err load(const char *file, char *const *environment, bool to_run,
+    void (*more)(const struct config *config, struct complaints *complaints), struct config *ret_config,
+    struct buffer *complaints_text)
 {
     AUTO_FREE struct config *fresh = malloc(sizeof *fresh);
     if (!fresh)
         return ERR_NO_MEMORY;
-    struct complaints complaints = {.text = complaints_text};
+    struct complaints complaints = {.text = complaints_text, .file = file};
     config_defaults(fresh);
     if (file)
         config_file_load(file, fresh, &complaints);
     for (char *const *variable = environment; variable && *variable; variable++)
         take_variable(*variable, fresh, &complaints);
-    if (complaints.count == 0) /* otherwise they would be about values that were never meant */
+    if (complaints.count == 0) { /* otherwise they would be about values that were never meant */
         config_check(fresh, &complaints);
+        if (to_run)
+            check_to_run(file, fresh, more, &complaints);
+    }
     if (complaints.count > 0)
         return ERR_CONFIG;
     *ret_config = *fresh;
     return OK;
+}
+
+enum err config_load(
+    const char *file, char *const *environment, struct config *ret_config, struct buffer *complaints_text)
+{
+    return load(file, environment, false, NULL, ret_config, complaints_text);
+}
+
+enum err config_load_to_run(const char *file, char *const *environment,
+    void (*more)(const struct config *config, struct complaints *complaints), struct config *ret_config,
+    struct buffer *complaints_text)
+{
+    return load(file, environment, true, more, ret_config, complaints_text);
 }
 
 enum err config_set(struct config *config, const char *key, const char *value, struct buffer *complaints_text)

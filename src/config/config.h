@@ -79,6 +79,21 @@ void config_defaults(struct config *ret_config);
 enum err config_load(
     const char *file, char *const *environment, struct config *ret_config, struct buffer *complaints) MUST_CHECK;
 
+struct complaints;
+
+/* Complains about an option, where it got its value. */
+void config_complain(struct complaints *complaints, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/*
+ * As config_load, for a gateway that is to run with it: the files that it names are looked at (config_files.h), a file
+ * that says nothing is refused, and `more` is asked for what config/ can't see (may be NULL). What `check`, `serve` and
+ * a reload use.
+ */
+enum err config_load_to_run(const char *file, char *const *environment,
+    void (*more)(const struct config *config, struct complaints *complaints), struct config *ret_config,
+    struct buffer *complaints) MUST_CHECK;
+
 /* Sets one option by its key from text, as the environment would (for `penstock dev --ingress` and the like). */
 enum err config_set(struct config *config, const char *key, const char *value, struct buffer *complaints) MUST_CHECK;
 

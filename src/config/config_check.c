@@ -7,8 +7,7 @@
 
 static void complain(struct complaints *complaints, const char *key, const char *what)
 {
-    struct complaint_place place = {.subject = key};
-    complaint_add(complaints, &place, "%s", what);
+    config_complain(complaints, key, "%s", what);
 }
 
 static void check_roles(const struct config *config, struct complaints *complaints)
@@ -63,9 +62,78 @@ static void check_broker(const struct config *config, struct complaints *complai
         complain(complaints, "intake.partner", "needs queue.kind: rabbitmq, where the intake queue is");
 }
 
+/* A pattern of `list` takes all types that `pattern` takes. */
+static const char *covered_by(const char *pattern, const struct type_list *list)
+{
+    for (unsigned i = 0; i < list->count; i++) {
+        const char *other = list->patterns[i];
+        size_t len = strlen(other);
+        bool is_beginning = len > 0 && other[len - 1] == '*';
+        if (strcmp(pattern, other) == 0 || (is_beginning && strncmp(pattern, other, len - 1) == 0))
+            return other;
+    }
+    return NULL;
+}
+
+/* A critical or guarded type is never optional, whatever stands there. Optional patterns that are wider are fine: they
+ * take the rest. */
+static void check_types(const struct config *config, struct complaints *complaints)
+{
+    for (unsigned i = 0; i < config->optional_types.count; i++) {
+        const char *pattern = config->optional_types.patterns[i];
+        const char *critical = covered_by(pattern, &config->critical_types);
+        const char *guarded = covered_by(pattern, &config->guarded_types);
+        if (critical || guarded)
+            config_complain(complaints, "events.optional_types",
+                "\"%s\" is %s as well (\"%s\" in events.%s_types): take it out of one of the lists", pattern,
+                critical ? "critical" : "guarded", critical ? critical : guarded, critical ? "critical" : "guarded");
+    }
+}
+
+static void check_retention(const struct config *config, struct complaints *complaints)
+{
+    int64_t bodies = config->retention_bodies_us, history = config->retention_history_us;
+    if (history && (bodies == 0 || bodies > history))
+        complain(complaints, "retention.bodies",
+            "must not be longer than retention.history: nobody could ask for the body of an event that is not known "
+            "any "
+            "more");
+}
+
+static void check_delivery(const struct config *config, struct complaints *complaints)
+{
+    if (config->connect_timeout_us > config->answer_timeout_us ||
+        config->connect_timeout_us > config->guarded_answer_timeout_us)
+        complain(complaints, "delivery.connect_timeout",
+            "must not be longer than delivery.answer_timeout and delivery.guarded_answer_timeout, which are for the "
+            "whole "
+            "request");
+    if (config->in_flight_per_endpoint > config->in_flight_per_shard)
+        complain(complaints, "delivery.in_flight_per_endpoint",
+            "must not be more than delivery.in_flight_per_shard: one endpoint can't have more than all of them");
+    if (config->active_per_endpoint < config->in_flight_per_endpoint)
+        complain(complaints, "delivery.active_per_endpoint",
+            "must not be less than delivery.in_flight_per_endpoint: what is under way is in memory");
+}
+
+static void check_data(const struct config *config, struct complaints *complaints)
+{
+    if (config->shards > config->partitions)
+        complain(
+            complaints, "data.shards", "must not be more than data.partitions: a shard without one has nothing to do");
+    size_t len = strlen(config->ingress_listen);
+    bool any_port = len > 2 && strcmp(config->ingress_listen + len - 2, ":0") == 0;
+    if (!any_port && strcmp(config->ingress_listen, config->admin_listen) == 0)
+        complain(complaints, "admin.listen", "is the address of ingress.listen as well: choose another port");
+}
+
 void config_check(const struct config *config, struct complaints *complaints)
 {
     check_roles(config, complaints);
     check_leader(config, complaints);
     check_broker(config, complaints);
+    check_types(config, complaints);
+    check_retention(config, complaints);
+    check_delivery(config, complaints);
+    check_data(config, complaints);
 }

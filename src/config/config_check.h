@@ -7,7 +7,7 @@
 #include "config/complaint.h"
 #include "config/config.h"
 
-/* Complains by the option's key alone: which of the options is the wrong one, and so its place, nobody can know. */
+/* Complains where one of them stands; which of the options is the wrong one, nobody can know. */
 void config_check(const struct config *config, struct complaints *complaints);
 
 #endif

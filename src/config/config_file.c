@@ -214,7 +214,10 @@ static void take_option(struct reading *reading, const struct option *option, co
         return;
     }
     reading->seen[option - option_rows] = true;
-    take_value(reading, option, yaml_document_get_node(reading->document, pair->value));
+    const yaml_node_t *value = yaml_document_get_node(reading->document, pair->value);
+    reading->complaints->sources[option - option_rows] =
+        (struct complaint_source){.line = value->start_mark.line + 1, .column = value->start_mark.column + 1};
+    take_value(reading, option, value);
 }
 
 /* One `name: value` of a section. */
@@ -287,6 +290,7 @@ static void take_tree(struct reading *reading)
     const yaml_node_t *root = yaml_document_get_root_node(reading->document);
     if (!root || is_empty_plain(root))
         return;
+    reading->complaints->file_has_content = true;
     if (root->type != YAML_MAPPING_NODE) {
         complain_at(reading, root->start_mark, "sections must stand here, such as \"ingress:\"");
         return;

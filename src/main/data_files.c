@@ -308,7 +308,7 @@ static void make_stamp(
     const struct installation *installation, const struct installation_file *file, struct file_stamp *ret_stamp)
 {
     *ret_stamp = (struct file_stamp){
-        .partitions = installation->partitions, .shards = installation->shards, .epoch = installation->epoch + 1};
+        .partitions = installation->partitions, .shards = installation->shards, .epoch = installation->epoch};
     memcpy(ret_stamp->installation, installation->id, sizeof ret_stamp->installation);
     memcpy(ret_stamp->file, file->name, sizeof ret_stamp->file);
     memcpy(ret_stamp->id, file->id, sizeof ret_stamp->id);
@@ -331,7 +331,7 @@ static enum err stamp_file(const struct installation *installation, struct insta
     enum err result = file_stamp_make(path, &stamp, ret_detail);
     if (result)
         *file->id = '\0';
-    return result ? result : file_stamp_set_epoch(path, stamp.epoch, is_stop, ret_detail);
+    return result ? result : file_stamp_set_epoch(path, installation->epoch + 1, is_stop, ret_detail);
 }
 
 static enum err stamp_all(struct installation *installation, bool is_stop, struct buffer *complaints)

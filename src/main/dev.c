@@ -243,7 +243,7 @@ static enum err load_config(struct dev *dev, const struct invocation *call, stru
     char directory[4001];
     installation_default_directory(directory, sizeof directory);
     struct config *config = &dev->config;
-    enum err failed = config_load(NULL, environ, config, complaints);
+    enum err failed = process_load(NULL, config, complaints);
     if (!failed)
         failed = set_option(
             config, "data.directory", "PENSTOCK_DATA__DIRECTORY", call->flags[FLAG_DATA], directory, complaints);

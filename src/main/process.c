@@ -5,7 +5,10 @@
  */
 #include "main/process.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "client/address_guard.h"
+#include "http/server.h"
 #include "main/command.h"
 #include "runtime/log.h"
 #include "runtime/thread.h"
@@ -18,6 +21,43 @@
 #include <sysexits.h>
 
 extern char **environ;
+
+/* What config/ can't see: addresses and networks are their adapters' to read. */
+static void check_addresses(const struct config *config, struct complaints *complaints)
+{
+    const struct {
+        const char *key, *text;
+    } listens[] = {{"ingress.listen", config->ingress_listen}, {"admin.listen", config->admin_listen}};
+    for (size_t i = 0; i < ARRAY_LENGTH(listens); i++) {
+        struct sockaddr_storage address;
+        socklen_t len;
+        const char *problem = NULL;
+        if (!http_parse_address(listens[i].text, &address, &len, &problem))
+            config_complain(complaints, listens[i].key, "\"%s\" %s", listens[i].text, problem);
+    }
+    for (unsigned i = 0; i < config->allow_networks.count; i++) {
+        struct network network;
+        const char *text = config->allow_networks.texts[i];
+        if (!network_parse(slice_from_string(text), &network))
+            config_complain(complaints, "delivery.allow_networks",
+                "\"%s\" is not a network such as 10.0.0.0/8 (host bits must be 0)", text);
+    }
+}
+
+/* `dev` may be told a directory beside its user; a service is not to depend on where it was started. */
+static void check_of_service(const struct config *config, struct complaints *complaints)
+{
+    check_addresses(config, complaints);
+    if (*config->data_directory != '/')
+        config_complain(complaints, "data.directory",
+            "\"%s\" is relative, to whatever directory the gateway is started in: write it with a leading /",
+            config->data_directory);
+}
+
+enum err process_load(const char *file, struct config *ret_config, struct buffer *complaints)
+{
+    return config_load_to_run(file, environ, file ? check_of_service : check_addresses, ret_config, complaints);
+}
 
 static void wanted_signals(sigset_t *ret_set)
 {
@@ -78,7 +118,7 @@ static void reload(const struct process *process, struct gateway *gateway)
 {
     struct config *fresh = malloc(sizeof *fresh);
     struct buffer text = BUFFER_EMPTY;
-    if (fresh && config_load(process->config_file, environ, fresh, &text) == OK) {
+    if (fresh && process_load(process->config_file, fresh, &text) == OK) {
         buffer_clear(&text);
         config_reload(process->config, fresh, &text);
         gateway_reload(gateway, process->config);

@@ -15,6 +15,13 @@ struct process {
     void (*on_stopped)(void *context); /* may be NULL */
 };
 
+/*
+ * The configuration of a gateway that is to run, with all that can be known before it does: what `check`, `serve`,
+ * `dev`
+ * (`file` NULL) and a reload go by. ERR_CONFIG, with one line for each problem.
+ */
+enum err process_load(const char *file, struct config *ret_config, struct buffer *complaints) MUST_CHECK;
+
 /* Before any thread: signals are main's, the log and this thread are known. */
 enum err process_begin(void) MUST_CHECK;
 /* Starts the gateway, waits for SIGTERM or SIGINT, drains, stops. Returns the exit code. */

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from support.certificates import Certificates
 from support.gateway import tool
 from support.serving import good
 
@@ -25,7 +26,7 @@ def test_the_sample_file_is_fine(tmp_path):
     sample = tool("check", "--sample", directory=tmp_path)
     assert sample.returncode == 0, sample.stderr
     assert "retry_schedule" in sample.stdout
-    done, _ = check(tmp_path, sample.stdout)
+    done, _ = check(tmp_path, sample.stdout.replace('#directory: "/var/lib/penstock"', f"directory: {tmp_path}/data"))
     assert done.returncode == 0, done.stderr
 
 
@@ -162,6 +163,11 @@ def test_a_reload_of_a_wrong_file_keeps_the_old_one(serving):
     said = serving.reload(serving.text.replace("level: info", "level: loud"))
     assert f"{serving.path}:" in said and "loud" in said, said
     assert serving.is_ready()
+    for wrong, what in (("", "is empty"), (serving.text + "retention:\n  bodies: 100d\n", "retention.bodies"),
+                        (serving.text.replace("delivery:\n", "delivery:\n  ca_file: /absent.pem\n"), "/absent.pem does not exist"),
+                        (serving.text.replace("[127.0.0.0/8]", "[127.0.0.1/8]"), "is not a network")):
+        said = serving.reload(wrong)
+        assert what in said and "was not reloaded" in said, said
     said = serving.reload(serving.text.replace("level: info", "level: debug"))
     assert "loud" not in said
     assert serving.is_ready()
@@ -171,3 +177,102 @@ def test_a_reload_says_what_needs_a_restart(serving):
     said = serving.reload(serving.text.replace("allow_http: true", "allow_http: false"))
     assert "delivery.allow_http" in said and "restart" in said, said
     assert serving.is_ready()
+
+
+# --- what check, serve and a reload look at together ---
+
+def written(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    return path
+
+
+def place_of(text, word):
+    """line:column of the first `word`."""
+    line = next(number for number, line in enumerate(text.splitlines(), 1) if word in line)
+    return f"{line}:{text.splitlines()[line - 1].index(word) + 1}"
+
+
+def refused_files(tmp_path):
+    """(more lines of configuration, the option that is named, the value that is pointed at, what is said)"""
+    absent, junk, empty = tmp_path / "absent.pem", written(tmp_path, "junk.pem", b"junk"), written(tmp_path, "empty.pem", b"")
+    cut = written(tmp_path, "cut.pem", b"-----BEGIN CERTIFICATE-----\nMIIB\n")
+    tls = Certificates(tmp_path)
+    tls.add_self_signed("ours")
+    (certificate, key), (_, other_key) = tls.files("ours"), tls.files("ca")
+    broker = "queue:\n  kind: rabbitmq\nbroker:\n  tls: true\n"
+
+    def pair(one, its_key):
+        return f"{broker}  certificate_file: {one}\n  key_file: {its_key}\n"
+
+    for path, what in ((absent, "does not exist"), (junk, "holds no certificate"), (empty, "is empty"), (tmp_path, "is a directory"),
+                       (cut, "holds no certificate")):
+        yield f"ca_file: {path}", "delivery.ca_file", path, what
+    yield f"{broker}  ca_file: {junk}\n", "broker.ca_file", junk, "holds no certificate"
+    yield f"{broker}  credentials_file: {absent}\n", "broker.credentials_file", absent, "does not exist"
+    yield pair(absent, key), "broker.certificate_file", absent, "does not exist"
+    yield pair(certificate, junk), "broker.key_file", junk, "holds no private key"
+    yield pair(certificate, other_key), "broker.key_file", other_key, "is not the key of the certificate"
+
+
+def test_files_that_options_name_are_looked_at(tmp_path):
+    for lines, option, path, what in refused_files(tmp_path):
+        text = good(tmp_path)
+        text = text.replace("delivery:\n", f"delivery:\n  {lines}\n") if lines.startswith("ca_file") else text + lines
+        done, file = check(tmp_path, text)
+        assert done.returncode == 78, f"{lines}: {done.stderr}"
+        line = next(number for number, line in enumerate(text.splitlines(), 1) if line.endswith(f"{option.split('.')[1]}: {path}"))
+        column = text.splitlines()[line - 1].index(str(path)) + 1
+        assert f"{file}:{line}:{column}: {option}: {path} {what}" in done.stderr, done.stderr
+        served = tool("serve", "-c", file, directory=tmp_path)
+        assert (served.returncode, served.stderr) == (78, done.stderr)
+        assert not (tmp_path / "data").exists(), "check and a serve that is refused make nothing"
+    certificate, key = tmp_path / "ours.pem", tmp_path / "ours.key"
+    done, _ = check(tmp_path, good(tmp_path) + "queue:\n  kind: rabbitmq\nbroker:\n  tls: true\n"
+                    f"  ca_file: {certificate}\n  certificate_file: {certificate}\n  key_file: {key}\n")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("lines,option,value,what", [
+    ("data:\n  directory: state/penstock\n", "data.directory", "state/penstock", "is relative"),
+    ("data:\n  directory: /dev/null\n", "data.directory", "/dev/null", "is not a directory"),
+    ("data:\n  directory: /dev/null/penstock\n", "data.directory", "/dev/null/penstock", "can't be reached"),
+    ("data:\n  shards: 32\n  partitions: 16\n", "data.shards", "32", "data.partitions"),
+    ("events:\n  optional_types: [news, purchase]\n", "events.optional_types", "[news", '"purchase" is critical as well'),
+    ("events:\n  optional_types: [lead.test]\n  critical_types: [lead.*]\n", "events.optional_types", "[lead.test", '"lead.test" is critical'),
+    ("events:\n  critical_types: []\n  optional_types: [payout]\n", "events.optional_types", "[payout", '"payout" is guarded'),
+    ("retention:\n  bodies: 100d\n", "retention.bodies", "100d", "retention.history"),
+    ("retention:\n  bodies: 0s\n", "retention.bodies", "0s", "retention.history"),
+    ("delivery:\n  connect_timeout: 40s\n", "delivery.connect_timeout", "40s", "delivery.answer_timeout"),
+    ("delivery:\n  in_flight_per_endpoint: 64\n  in_flight_per_shard: 32\n", "delivery.in_flight_per_endpoint", "64", "in_flight_per_shard"),
+    ("delivery:\n  allow_networks: [10.0.0.1/8]\n", "delivery.allow_networks", "[10.0.0.1/8", "is not a network"),
+    ("ingress:\n  listen: nowhere\n", "ingress.listen", "nowhere", '"nowhere"'),
+], ids=["relative", "no_directory", "below_a_file", "shards", "both_types", "covered", "guarded", "bodies", "bodies_for_ever", "timeouts", "in_flight",
+        "network", "listen"])
+def test_options_that_contradict_one_another_are_refused_where_they_stand(tmp_path, lines, option, value, what):
+    text = lines if lines.startswith("data:\n  directory") else lines.replace("data:\n", f"data:\n  directory: {tmp_path}/data\n")
+    if "directory" not in text:
+        text += f"data:\n  directory: {tmp_path}/data\n"
+    done, path = check(tmp_path, text)
+    assert done.returncode == 78, done.stderr
+    assert f"{path}:{place_of(text, value)}: {option}: " in done.stderr and what in done.stderr, done.stderr
+
+
+def test_a_wider_optional_pattern_and_equal_retentions_are_fine(tmp_path):
+    done, _ = check(tmp_path, good(tmp_path) + 'events:\n  optional_types: ["*"]\nretention:\n  bodies: 9d\n  history: 9d\n')
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n", "---\n"])
+def test_an_empty_file_is_refused(tmp_path, text):
+    for command in ("check", "serve"):
+        path = tmp_path / "penstock.yaml"
+        path.write_text(text)
+        done = tool(command, "-c", path, directory=tmp_path, environment={"PENSTOCK_DATA__DIRECTORY": str(tmp_path / "data")})
+        assert done.returncode == 78 and f"{path}: is empty" in done.stderr, done.stderr
+
+
+def test_a_variable_that_contradicts_is_named(tmp_path):
+    path = written(tmp_path, "penstock.yaml", good(tmp_path).encode())
+    done = tool("check", "-c", path, directory=tmp_path, environment={"PENSTOCK_DELIVERY__CA_FILE": str(tmp_path / "absent")})
+    assert done.returncode == 78 and "PENSTOCK_DELIVERY__CA_FILE: " in done.stderr, done.stderr

@@ -98,19 +98,19 @@ Test(broker, options_that_do_not_fit_together_are_refused)
     } cases[] = {
         {{FOLLOWER}, NULL},
         {{FOLLOWER, "PENSTOCK_INTAKE__PARTNER=crm"}, NULL},
-        {{"PENSTOCK_ROLES=delivery"}, "roles: delivery alone is not taken"},
-        {{FOLLOWER, "PENSTOCK_QUEUE__KIND=direct"}, "roles: ingress alone needs queue.kind: rabbitmq"},
+        {{"PENSTOCK_ROLES=delivery"}, "PENSTOCK_ROLES: delivery alone is not taken"},
+        {{FOLLOWER, "PENSTOCK_QUEUE__KIND=direct"}, "PENSTOCK_ROLES: ingress alone needs queue.kind: rabbitmq"},
         {{"PENSTOCK_ROLES=ingress", "PENSTOCK_QUEUE__KIND=rabbitmq"}, "leader.url: is missing: a gateway without"},
-        {{FOLLOWER, "PENSTOCK_LEADER__TOKEN_FILE="}, "leader.token_file: is missing"},
-        {{FOLLOWER, "PENSTOCK_ROLES=ingress,delivery"}, "leader.url: a gateway with delivery leads"},
-        {{FOLLOWER, "PENSTOCK_LEADER__URL=leader:9640"}, "leader.url: must begin with http:// or https://"},
-        {{FOLLOWER, "PENSTOCK_LEADER__URL=http://"}, "leader.url: must begin with"},
-        {{FOLLOWER, "PENSTOCK_LEADER__URL=http://leader/?a"}, "leader.url: must begin with"},
+        {{FOLLOWER, "PENSTOCK_LEADER__TOKEN_FILE="}, "PENSTOCK_LEADER__TOKEN_FILE: is missing"},
+        {{FOLLOWER, "PENSTOCK_ROLES=ingress,delivery"}, "PENSTOCK_LEADER__URL: a gateway with delivery leads"},
+        {{FOLLOWER, "PENSTOCK_LEADER__URL=leader:9640"}, "PENSTOCK_LEADER__URL: must begin with http:// or https://"},
+        {{FOLLOWER, "PENSTOCK_LEADER__URL=http://"}, "PENSTOCK_LEADER__URL: must begin with"},
+        {{FOLLOWER, "PENSTOCK_LEADER__URL=http://leader/?a"}, "PENSTOCK_LEADER__URL: must begin with"},
         {{"PENSTOCK_BROKER__KEY_FILE=/key", "PENSTOCK_BROKER__TLS=true"}, "broker.certificate_file: is missing"},
         {{"PENSTOCK_BROKER__CERTIFICATE_FILE=/c", "PENSTOCK_BROKER__TLS=true"}, "broker.key_file: is missing"},
         {{"PENSTOCK_BROKER__CA_FILE=/ca"}, "broker.tls: must be true when there are certificates"},
-        {{"PENSTOCK_INTAKE__PARTNER=crm"}, "intake.partner: needs queue.kind: rabbitmq"},
-        {{FOLLOWER, "PENSTOCK_INTAKE__PARTNER=a b"}, "intake.partner: must be 1 to 64 of"},
+        {{"PENSTOCK_INTAKE__PARTNER=crm"}, "PENSTOCK_INTAKE__PARTNER: needs queue.kind: rabbitmq"},
+        {{FOLLOWER, "PENSTOCK_INTAKE__PARTNER=a b"}, "PENSTOCK_INTAKE__PARTNER: must be 1 to 64 of"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct loaded loaded = load_environment(cases[i].variables);

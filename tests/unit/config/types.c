@@ -82,3 +82,31 @@ Test(types, a_reload_takes_them_over)
     buffer_done(&complaints);
     buffer_done(&needs_restart);
 }
+
+Test(types, an_optional_type_that_is_critical_or_guarded_is_complained_about_where_it_stands)
+{
+    static const struct {
+        const char *yaml, *complaint; /* NULL: fine */
+    } cases[] = {
+        {"events:\n  optional_types: [purchase]\n", "2:19: events.optional_types: \"purchase\" is critical as well "
+                                                    "(\"purchase\" in events.critical_types): take it "
+                                                    "out of one of the lists\n"},
+        {"events:\n  critical_types: []\n  optional_types: [payout]\n",
+            "3:19: events.optional_types: \"payout\" is guarded as well (\"payout\" in events.guarded_types): take it "
+            "out of "
+            "one of the lists\n"},
+        {"events:\n  critical_types: [\"lead.*\"]\n  optional_types: [\"lead.x*\"]\n",
+            "3:19: events.optional_types: \"lead.x*\" is critical as well (\"lead.*\" in events.critical_types): take "
+            "it out "
+            "of one of the lists\n"},
+        {"events:\n  optional_types: [\"purchase*\"]\n", NULL},
+        {"events:\n  optional_types: [purchases]\n", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct loaded loaded = load_text(cases[i].yaml);
+        cr_expect_eq(loaded.result, cases[i].complaint ? ERR_CONFIG : OK, "%zu", i);
+        if (cases[i].complaint)
+            cr_expect_str_eq(loaded.complaints.data, cases[i].complaint);
+        loaded_done(&loaded);
+    }
+}
