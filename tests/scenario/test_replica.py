@@ -220,8 +220,8 @@ def test_a_wrong_token_is_a_matter_of_configuration(tmp_path, leader):
     assert done.returncode == 78, done.stderr
     assert "leader.token_file" in done.stderr
     done = serve(tmp_path, "stranger", following(leader, token=tmp_path / "absent"))
-    assert done.returncode == 77, done.stderr
-    assert str(tmp_path / "absent") in done.stderr
+    assert done.returncode == 78, done.stderr
+    assert "leader.token_file" in done.stderr and str(tmp_path / "absent") in done.stderr
 
 
 def test_another_installation_is_not_followed(make_serving, tmp_path, leader, follower):
