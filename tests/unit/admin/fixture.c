@@ -44,6 +44,7 @@ static void answer_act(struct journal_act *act, void *context)
     owner.asked++;
     act->request.result = owner.result;
     act->ret_state = owner.result == OK ? act->to : owner.state;
+    act->ret_refusal = owner.result == ERR_INVALID ? ACT_UNROUTED : ACT_NOT_REFUSED;
     owner.act = *act;
     act->request.mail.on_receive = receive_act;
     mailbox_post(act->asked_by, &act->request.mail);

@@ -130,8 +130,13 @@ Test(act, is_answered_after_its_commit_and_what_it_made_pending_is_sent)
     struct journal_act *seen = CONTAINER_OF(journal_request(JOURNAL_ACT, 0), struct journal_act, request);
     cr_assert_eq(seen, &resend);
     cr_assert_eq(answers, 0);
+    cr_assert(resend.looks);
     resend.ret_endpoint = endpoint;
     resend.ret_delivery = 80;
+    snprintf(resend.ret_account, sizeof resend.ret_account, "acc_1");
+    journal_answer(&resend.request, OK);
+    cr_assert_eq(journal_request(JOURNAL_ACT, 1), &resend.request, "it can be sent");
+    cr_assert(answers == 0 && !resend.looks && resend.expected_endpoint == endpoint);
     journal_answer(&resend.request, OK);
     wait_for_answer(1);
     cr_assert_eq(resend.request.result, OK);
@@ -140,6 +145,28 @@ Test(act, is_answered_after_its_commit_and_what_it_made_pending_is_sent)
     journal_answer_load(load, 80, 80, DELIVERY_PENDING, false);
     sink_request(0);
     journal_answer(&journal_settle_at(JOURNAL_SETTLE, 0)->request, OK);
+    mailbox_done(&asker);
+}
+
+/* Of another account; there is none; and one that takes nothing. */
+Test(act, to_send_what_could_never_be_delivered_is_refused)
+{
+    cr_assert_eq(mailbox_init(&asker, &asker), OK);
+    begin_shard(NULL);
+    answer_nothing(list_at(0));
+    static const enum act_refusal refusals[] = {ACT_ENDPOINT_FOREIGN, ACT_ENDPOINT_GONE, ACT_ENDPOINT_DISABLED};
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        struct journal_act resend = act_of(DELIVERY_PARKED, DELIVERY_PENDING);
+        if (refusals[i] == ACT_ENDPOINT_DISABLED)
+            change_endpoint(ENDPOINT_CHANGE_ENABLED, false);
+        delivery_shard_act(shard, &resend);
+        journal_request(JOURNAL_ACT, i);
+        resend.ret_endpoint = endpoint + (refusals[i] == ACT_ENDPOINT_GONE);
+        snprintf(resend.ret_account, sizeof resend.ret_account, i == 0 ? "acc_2" : "acc_1");
+        journal_answer(&resend.request, OK);
+        wait_for_answer((int)i + 1);
+        cr_expect(resend.request.result == ERR_INVALID && resend.ret_refusal == refusals[i], "case %zu", i);
+    }
     mailbox_done(&asker);
 }
 
