@@ -49,7 +49,7 @@ struct client_request {
     struct attempt_reach reach; /* of the last send; its limits stand in reach.h */
     unsigned sends;             /* requests that really went out: libcurl repeats one on a dead kept-alive connection */
     int64_t duration_us;
-    int64_t retry_after_us; /* of Retry-After, 0 without */
+    int64_t retry_after_us; /* of Retry-After, the longest; 0 without */
     uint32_t excerpt_len;
     char excerpt[ANSWER_EXCERPT_BYTES_MAX]; /* of the answer's body; without a status: the first bytes that came */
 

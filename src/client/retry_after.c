@@ -24,17 +24,26 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-static int64_t parse_seconds(struct slice digits)
+/* A proxy may have joined several fields with commas. */
+static int64_t parse_seconds(struct slice text)
 {
+    const char *comma = memchr(text.data, ',', text.len);
+    int64_t others = 0;
+    struct slice digits = text;
+    if (comma) {
+        size_t len = (size_t)(comma - text.data);
+        others = parse_seconds(trim(slice_of(comma + 1, text.len - len - 1)));
+        digits = trim(slice_of(text.data, len));
+    }
     int64_t us = 0;
     for (size_t i = 0; i < digits.len; i++) {
         if (!is_digit(digits.data[i]))
-            return 0;
+            return others;
         us = us * 10 + (digits.data[i] - '0') * US_PER_SECOND;
         if (us > RETRY_AFTER_US_MAX)
             us = RETRY_AFTER_US_MAX;
     }
-    return us;
+    return us > others ? us : others;
 }
 
 int64_t retry_after_parse(struct slice value, int64_t now_wall_us)

@@ -50,6 +50,14 @@ static void end_headers(struct client_transfer *transfer)
     bound_rest(transfer, transfer->status < 300 ? ANSWER_REST_US_2XX : ANSWER_REST_US_OTHER);
 }
 
+/* Of several fields the longest counts. */
+static void note_retry_after(struct client_request *request, struct slice value)
+{
+    int64_t us = retry_after_parse(value, clock_wall_us());
+    if (us > request->retry_after_us)
+        request->retry_after_us = us;
+}
+
 static size_t on_header_line(char *data, size_t size, size_t count, void *context)
 {
     struct client_transfer *transfer = context;
@@ -69,8 +77,7 @@ static size_t on_header_line(char *data, size_t size, size_t count, void *contex
     if (line.data[0] == '\r' || line.data[0] == '\n')
         end_headers(transfer);
     else if (line.len >= sizeof name - 1 && strncasecmp(line.data, name, sizeof name - 1) == 0)
-        transfer->request->retry_after_us =
-            retry_after_parse(slice_of(line.data + sizeof name - 1, line.len - (sizeof name - 1)), clock_wall_us());
+        note_retry_after(transfer->request, slice_of(line.data + sizeof name - 1, line.len - (sizeof name - 1)));
     return line.len;
 }
 

@@ -62,6 +62,7 @@ struct config {
     struct type_list critical_types, optional_types, guarded_types, allowed_types;
     int64_t connect_timeout_us, answer_timeout_us, guarded_answer_timeout_us;
     struct retry_schedule retry_schedule;
+    int64_t retry_after_us_max;
     int64_t in_flight_per_endpoint, in_flight_per_shard, active_per_endpoint;
     struct config_networks allow_networks;
     bool paused, allow_http;

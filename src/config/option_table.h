@@ -101,7 +101,11 @@
         "The same for guarded events (payouts): a client that takes 30 s is slow, not ambiguous.")                     \
     X("delivery.retry_schedule", DURATIONS, retry_schedule, 1, 32,                                                     \
         "[1s, 5s, 15s, 30s, 1m, 2m, 5m, 15m, 30m, 1h, 2h, 5h, 10h, 14h, 20h, 24h]", reload,                            \
-        "Waits after each failed attempt, each +-20 %; after the last one the delivery is dead.")                      \
+        "Waits after each failed attempt, each +-20 %; after the last one the delivery is dead. Their sum is the "     \
+        "horizon: from its acceptance, the time in which a delivery succeeds or dies.")                                \
+    X("delivery.retry_after_max", DURATION, retry_after_us_max, 0, 2592000000000, "2h", reload,                        \
+        "How much time a client gets at most that asks for it (Retry-After), if the step of the schedule is not "      \
+        "longer. It never moves the horizon.")                                                                         \
     X("delivery.in_flight_per_endpoint", INTEGER, in_flight_per_endpoint, 1, 1024, "32", reload,                       \
         "Requests under way to one endpoint at the same time.")                                                        \
     X("delivery.in_flight_per_shard", INTEGER, in_flight_per_shard, 1, 16384, "1024", reload,                          \

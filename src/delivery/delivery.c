@@ -70,7 +70,7 @@ void shard_survey(struct delivery_shard *shard)
     }
     survey->request =
         (struct journal_request){.kind = JOURNAL_SURVEY, .reply_to = &shard->mailbox, .on_done = on_surveyed};
-    survey->due_max_us = shard_wall_us(shard) + retry_delay_max(&shard->policy.schedule);
+    survey->now_us = shard_wall_us(shard);
     shard->requests_out++;
     journal_submit(shard->journal, &survey->request);
 }

@@ -33,6 +33,7 @@ struct delivery_shard;
 /* What a reload may change. */
 struct delivery_policy {
     struct retry_schedule schedule;
+    int64_t retry_after_us_max;
     int64_t connect_timeout_us, answer_timeout_us, guarded_answer_timeout_us;
     unsigned in_flight_per_endpoint, in_flight_per_shard, active_per_endpoint;
     bool paused; /* nothing is sent; outcomes of what is under way are recorded */

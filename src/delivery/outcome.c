@@ -118,15 +118,24 @@ static void settle_as_failed(struct attempt_run *run)
 {
     struct job *job = run->job;
     struct delivery_shard *shard = job->queue->shard;
-    int64_t delay_us;
-    run->settle.failures = job->delivery.failures + 1;
+    const struct delivery *delivery = &job->delivery;
+    int64_t now_us = shard_wall_us(shard);
+    const struct retry_failure failure = {
+        .step = delivery->failures + 1,
+        .since_accepted_us = delivery->generation == 0 ? now_us - delivery->event->parts.accepted_us : 0,
+        .retry_after_us = run->client.retry_after_us,
+        .retry_after_us_max = shard->policy.retry_after_us_max,
+    };
+    struct retry_next next;
     run->settle.lane = LANE_RETRY;
-    if (retry_delay(&shard->policy.schedule, run->settle.failures, run->client.retry_after_us, shard_random(shard),
-            &delay_us)) {
+    if (retry_next(&shard->policy.schedule, &failure, shard_random(shard), &next)) {
         run->settle.to = DELIVERY_WAITING;
-        run->settle.due_us = shard_wall_us(shard) + delay_us;
+        run->settle.failures = next.steps_used;
+        run->settle.due_us = now_us + next.delay_us;
+        run->settle.wait_us = next.delay_us;
         metrics_add(METRIC_ATTEMPTS_RETRY, 1);
     } else {
+        run->settle.failures = failure.step;
         run->settle.to = DELIVERY_DEAD;
         end_without_success(job, METRIC_ATTEMPTS_DEAD);
     }

@@ -52,8 +52,10 @@ bool delivery_row_move(struct delivery_row *row, const struct delivery_move *mov
     row->failures = move->failures;
     if (move->to == DELIVERY_PENDING)
         row->generation++;
-    if (move->to == DELIVERY_WAITING)
+    if (move->to == DELIVERY_WAITING) {
         row->due_us = move->due_us;
+        row->duration_us = move->wait_us;
+    }
     if (!move->attempt)
         return takes_event_over;
     row->attempts = move->attempt->number;

@@ -18,7 +18,7 @@ struct delivery_row {
     uint32_t generation, attempts, failures;
     int64_t due_us;
     int64_t settled_us; /* wall time of the last move; 0 while nothing has moved */
-    /* the attempt that delivered; zeros without one */
+    /* the attempt that delivered; zeros without one. While it waits: how long, up to due_us, in duration_us */
     int64_t started_us, duration_us;
     int http_status;
     bool held; /* the broker's: see "Who owns an event" in journal.h. Pending or sending, then */
@@ -44,7 +44,7 @@ struct delivery_move {
     enum park_reason reason; /* of parked */
     enum delivery_lane lane;
     uint32_t failures;
-    int64_t due_us;                /* of waiting */
+    int64_t due_us, wait_us;       /* of waiting: until when, and how long */
     const struct attempt *attempt; /* the one that led here, or NULL */
 };
 

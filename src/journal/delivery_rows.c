@@ -29,7 +29,7 @@ static const char *const texts[DELIVERIES_STATEMENTS] = {
     [DELIVERIES_LIST_PARKED] = "SELECT id FROM deliveries INDEXED BY deliveries_parked WHERE endpoint = ?"
                                " AND state = 3 AND reason = ? AND id > ? ORDER BY id LIMIT ?",
     [DELIVERIES_LIST_FAR_AHEAD] = "SELECT id FROM deliveries INDEXED BY deliveries_waiting WHERE state = 2"
-                                  " AND due_us > ? LIMIT ?",
+                                  " AND due_us - duration_us > ? LIMIT ?",
     [DELIVERIES_LIST_HELD] =
         "SELECT id FROM deliveries INDEXED BY deliveries_held WHERE held = 1 AND id >= ? ORDER BY id",
     [DELIVERIES_LIST_PENDING] = "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_pending"
@@ -414,13 +414,13 @@ enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint, en
 }
 
 enum err delivery_rows_bring_forward(
-    struct delivery_rows *rows, int64_t due_max_us, unsigned count_max, int64_t now_us, unsigned *ret_count)
+    struct delivery_rows *rows, int64_t clock_us, unsigned count_max, int64_t now_us, unsigned *ret_count)
 {
     int64_t *ids = malloc(count_max * sizeof *ids);
     if (!ids)
         return ERR_NO_MEMORY;
     struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_FAR_AHEAD]);
-    sql_bind_int(&use, due_max_us);
+    sql_bind_int(&use, clock_us);
     enum err result = take_ids(&use, count_max, ids, ret_count);
     for (unsigned i = 0; i < *ret_count && !result; i++) {
         struct delivery_row row;
@@ -428,7 +428,7 @@ enum err delivery_rows_bring_forward(
         if (result == ERR_DAMAGED) {
             result = delivery_rows_park_damaged(rows, ids[i], now_us);
         } else if (!result) {
-            row.due_us = due_max_us;
+            row.due_us = clock_us + row.duration_us;
             result = write_row(rows, DELIVERIES_WRITE, &row);
         }
     }

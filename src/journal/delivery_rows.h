@@ -124,9 +124,9 @@ enum err delivery_rows_list_due(struct delivery_rows *rows, const struct journal
 enum err delivery_rows_next_due(
     struct delivery_rows *rows, const struct journal_load *load, int64_t *ret_due_us) MUST_CHECK;
 
-/* Up to `count_max` of the waiting ones that are due later than this become due then. */
+/* Up to `count_max` of the waiting ones whose wait begins after `clock_us` (that of due times) begin it then. */
 enum err delivery_rows_bring_forward(
-    struct delivery_rows *rows, int64_t due_max_us, unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
+    struct delivery_rows *rows, int64_t clock_us, unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
 
 /* A malloc'd row for each endpoint that has something open; NULL when there is none. */
 enum err delivery_rows_count_open(

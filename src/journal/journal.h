@@ -37,7 +37,7 @@ struct delivery {
     enum delivery_lane lane;
     uint32_t generation; /* rounds: an operator's replay begins a new one */
     uint32_t attempts;   /* made so far, over all rounds */
-    uint32_t failures;   /* in this round: the step of the schedule */
+    uint32_t failures;   /* in this round: the steps of the schedule that are used up */
     bool was_delivered;  /* a forced replay: the client has had it, and it is delivered again when this one fails */
     int64_t due_us;      /* wall time; of a pending one when it was accepted */
     struct event *event; /* a reference of its own */
@@ -217,6 +217,7 @@ struct journal_settle {
     enum delivery_lane lane;
     uint32_t failures;
     int64_t due_us; /* of waiting */
+    int64_t wait_us; /* ... and how long it waits until then */
     bool has_attempt;
     struct attempt attempt;
 };
@@ -300,9 +301,9 @@ struct journal_backlog {
  */
 struct journal_survey {
     struct journal_request request;
-    int64_t due_max_us; /* waiting ones due later than this (written under a clock that was ahead) are brought forward
-                           to it */
-    bool ret_again;     /* there are more of those: ask once more */
+    int64_t now_us;   /* of the clock that due times are made of. Whose wait begins later than this (it was written under
+                         a clock that was ahead) waits as long from now on */
+    bool ret_again;   /* there are more of those: ask once more */
     size_t ret_count;
     struct journal_backlog *ret_backlogs; /* malloc'd; the requester frees it */
 };

@@ -103,7 +103,7 @@ enum err store_survey(struct store *store, struct journal_request *request)
     survey->ret_backlogs = NULL;
     unsigned moved;
     enum err result =
-        delivery_rows_bring_forward(&store->deliveries, survey->due_max_us, FORWARD_COUNT_MAX, store->now_us, &moved);
+        delivery_rows_bring_forward(&store->deliveries, survey->now_us, FORWARD_COUNT_MAX, store->now_us, &moved);
     survey->ret_again = !result && moved == FORWARD_COUNT_MAX;
     return result ? result : delivery_rows_count_open(&store->deliveries, &survey->ret_backlogs, &survey->ret_count);
 }

@@ -41,7 +41,7 @@ static const char tables[] =
     " delivered_us INTEGER NOT NULL, crc INTEGER NOT NULL);"
     "CREATE INDEX deliveries_pending ON deliveries(endpoint) WHERE state = 0 AND held = 0;"
     "CREATE INDEX deliveries_sending ON deliveries(endpoint) WHERE state = 1;"
-    "CREATE INDEX deliveries_waiting ON deliveries(endpoint, due_us) WHERE state = 2;"
+    "CREATE INDEX deliveries_waiting ON deliveries(endpoint, due_us, duration_us) WHERE state = 2;"
     "CREATE INDEX deliveries_parked ON deliveries(endpoint, reason) WHERE state = 3;"
     "CREATE INDEX deliveries_dead ON deliveries(endpoint) WHERE state = 5;"
     "CREATE INDEX deliveries_held ON deliveries(held) WHERE held = 1;"

@@ -58,6 +58,7 @@ enum err store_settle(struct store *store, struct journal_request *request)
         .lane = order->lane,
         .failures = order->failures,
         .due_us = order->due_us,
+        .wait_us = order->wait_us,
         .attempt = order->has_attempt ? &order->attempt : NULL,
     };
     return move(store, request, &to);

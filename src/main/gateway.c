@@ -92,6 +92,7 @@ static void make_policy(const struct config *config, struct delivery_policy *ret
 {
     *ret_policy = (struct delivery_policy){
         .schedule = config->retry_schedule,
+        .retry_after_us_max = config->retry_after_us_max,
         .connect_timeout_us = config->connect_timeout_us,
         .answer_timeout_us = config->answer_timeout_us,
         .guarded_answer_timeout_us = config->guarded_answer_timeout_us,

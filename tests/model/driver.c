@@ -29,6 +29,7 @@ static bool history_expires;
 
 static void draw_world(bool with_broker)
 {
+    static const int64_t longest_asked_us[] = {0, 10 * US_PER_SECOND, 7200 * US_PER_SECOND};
     static const int64_t steps_us[] = {
         US_PER_SECOND, 5 * US_PER_SECOND, 30 * US_PER_SECOND, 300 * US_PER_SECOND, 3600 * US_PER_SECOND};
     struct delivery_policy policy = {
@@ -39,6 +40,7 @@ static void draw_world(bool with_broker)
         .in_flight_per_shard = 2 + sim_below(STREAM_DRIVER, 8),
         .active_per_endpoint = 1 + sim_below(STREAM_DRIVER, 8),
         .schedule.steps = 1 + sim_below(STREAM_DRIVER, 5),
+        .retry_after_us_max = longest_asked_us[sim_below(STREAM_DRIVER, 3)],
     };
     for (unsigned i = 0; i < policy.schedule.steps; i++)
         policy.schedule.steps_us[i] = steps_us[i];
@@ -61,8 +63,11 @@ static void draw_world(bool with_broker)
     history_expires = options.history_us != 0;
     fake_broker_init(options.partitions);
     fake_accounts_init();
-    model_init(&(struct model_rules){
-        .retry_steps = policy.schedule.steps, .bodies_us = options.bodies_us, .history_us = options.history_us});
+    model_init(&(struct model_rules){.retry_steps = policy.schedule.steps,
+        .steps_us = steps_us,
+        .retry_after_us_max = policy.retry_after_us_max,
+        .bodies_us = options.bodies_us,
+        .history_us = options.history_us});
     world_init(&options);
     trace("steps %u, active %u, in flight %u and %u, credit %lld, reserve %lld, kept %lld and %lld minutes",
         policy.schedule.steps, policy.active_per_endpoint, policy.in_flight_per_endpoint, policy.in_flight_per_shard,

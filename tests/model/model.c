@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model_internal.h"
 
+#include "base/clock.h"
 #include "disk.h"
 #include "fake_reserve.h"
 #include "sim.h"
@@ -19,6 +20,7 @@ static struct model_post *accepted[MODEL_SCOPES_MAX]; /* the first of each key, 
 static bool journal_failed;
 /* The journal's clock, and what it was in the runs whose last acts have not been looked at yet. */
 static int64_t journal_wall_offset_us, journal_us_before;
+static bool sends; /* in this run: what waits has been looked through */
 
 void model_init(const struct model_rules *new_rules)
 {
@@ -220,6 +222,7 @@ void model_journal_opened(int64_t wall_us)
 {
     journal_us_before = model_journal_us();
     journal_wall_offset_us = wall_us - sim_mono_us();
+    sends = false;
     model_look_begin();
 }
 
@@ -227,6 +230,25 @@ int64_t model_journal_us(void)
 {
     int64_t us = sim_mono_us() + journal_wall_offset_us;
     return us > journal_us_before ? us : journal_us_before;
+}
+
+void model_sending(void)
+{
+    sends = true;
+}
+
+/* By the clock of this run; a second, since delivery has begun a little earlier than the journal. */
+void model_check_due(const struct model_delivery *row, const char *name)
+{
+    if (!sends || row->state != DELIVERY_WAITING)
+        return;
+    int64_t longest_us = rules.retry_after_us_max;
+    unsigned step = row->failures < rules.retry_steps ? (unsigned)row->failures : rules.retry_steps;
+    if (step > 0 && rules.steps_us[step - 1] / 5 * 6 > longest_us)
+        longest_us = rules.steps_us[step - 1] / 5 * 6;
+    int64_t left_us = row->due_us - (sim_mono_us() + journal_wall_offset_us);
+    fail_unless(left_us <= longest_us + US_PER_SECOND, "P7", "%s is due in %lld s after %lld failures", name,
+        (long long)(left_us / US_PER_SECOND), (long long)row->failures);
 }
 
 void model_looked(void)

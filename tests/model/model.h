@@ -87,7 +87,7 @@ struct model_delivery {
     uint64_t endpoint;
     enum delivery_state state;
     enum park_reason reason;
-    int64_t generation, attempts, failures;
+    int64_t generation, attempts, failures, due_us;
     int64_t started_us, delivered_us;
     bool replayed;     /* an operator has had it sent again after it was delivered: that it was stays true */
     uint64_t moved_to; /* by an act that this look has found; 0: to no other endpoint */
@@ -105,6 +105,8 @@ struct model_delivery {
 /* Of this seed. */
 struct model_rules {
     unsigned retry_steps;          /* dead after so many failures and one */
+    const int64_t *steps_us;       /* of the schedule: must outlive the model */
+    int64_t retry_after_us_max;    /* what a client gets that asks for more time */
     int64_t bodies_us, history_us; /* how long what is settled is kept; 0: for ever */
 };
 

@@ -21,6 +21,8 @@ bool model_journal_is_in_doubt(void);
 unsigned model_conflicts_answered(void);
 int64_t model_journal_us(void); /* the journal's clock, by which things expire */
 void model_looked(void);
+void model_sending(void); /* the first request of this run is sent: what had been waiting is known */
+void model_check_due(const struct model_delivery *row, const char *name); /* no later than a wait of its schedule */
 
 /* model_acts.c: a row of the journal's table of acts; and after all of them were read. */
 struct model_act_row {

@@ -21,8 +21,9 @@
 
 enum statement { VERSION, ACTS, EVENTS, DELIVERIES, ALIASES, CONFLICTS, ROW, STATEMENTS };
 
-#define DELIVERY_COLUMNS \
-    "id, endpoint, state, reason, generation, attempts, failures, held, started_us, delivered_us FROM deliveries"
+#define DELIVERY_COLUMNS                                                                                       \
+    "id, endpoint, state, reason, generation, attempts, failures, held, started_us, delivered_us, due_us FROM" \
+    " deliveries"
 
 static const char *const texts[STATEMENTS] = {
     [VERSION] = "PRAGMA data_version",
@@ -282,6 +283,7 @@ static void read_row(sqlite3_stmt *statement, struct model_delivery *ret_row)
         .held = sqlite3_column_int(statement, 7),
         .started_us = sqlite3_column_int64(statement, 8),
         .delivered_us = sqlite3_column_int64(statement, 9),
+        .due_us = sqlite3_column_int64(statement, 10),
     };
 }
 

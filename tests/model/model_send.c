@@ -66,6 +66,7 @@ struct model_delivery *model_request_sent(const struct model_send *send)
         tally(TALLY_SENDS_GUARDED);
     if (delivery->worked_off)
         tally(TALLY_SENDS_AGAIN);
+    model_sending();
     delivery->sends++;
     delivery->sends_in_run++;
     delivery->under_way = true;

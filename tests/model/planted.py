@@ -63,6 +63,10 @@ BUGS = {
         "what had no room in memory is looked for behind itself",
         "src/delivery/refill.c",
         ("queue->pending_after_id = id - 1;", "queue->pending_after_id = id;")),
+    "waits-for-the-old-clock": (
+        "after a restart under a clock that was set back, what waits waits until the old clock's time",
+        "src/journal/delivery_rows.c",
+        ("AND due_us - duration_us > ? LIMIT ?", "AND due_us - duration_us - 864000000000 > ? LIMIT ?")),
     "retries-forgotten": (
         "when a load has brought what is due, the retries that are due later are forgotten",
         "src/delivery/refill.c",

@@ -29,6 +29,7 @@ static enum err wait_until(struct desk *desk, int64_t delivery, enum delivery_st
 {
     struct journal_settle order = move_of(delivery, from, DELIVERY_WAITING);
     order.due_us = due_us;
+    order.wait_us = 400;
     order.failures = 1;
     order.lane = LANE_RETRY;
     return desk_call(desk, &order.request);
@@ -347,7 +348,7 @@ Test(survey, a_restart_finds_everything_that_is_open)
     cr_assert(desk_append(desk, (struct draft){0}, 0, NULL) == OK);
     desk_reopen(desk);
 
-    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .due_max_us = INT64_MAX};
+    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .now_us = INT64_MAX};
     cr_assert(desk_call(desk, &survey.request) == OK);
     cr_assert(survey.ret_count == 3 && backlog_of(&survey, 0)->unrouted == 1);
     const struct journal_backlog *first = backlog_of(&survey, ENDPOINT), *second = backlog_of(&survey, ENDPOINT + 1);
@@ -359,27 +360,31 @@ Test(survey, a_restart_finds_everything_that_is_open)
     desk_free(desk);
 }
 
-Test(survey, what_was_written_under_a_clock_that_was_ahead_is_brought_forward)
+Test(survey, what_began_to_wait_under_a_clock_that_was_ahead_waits_as_long_from_now)
 {
     struct desk *desk = desk_new();
-    int64_t early = accept_one(desk), late = accept_one(desk);
+    int64_t early = accept_one(desk), running = accept_one(desk), late = accept_one(desk);
     cr_assert(wait_until(desk, early, DELIVERY_PENDING, 1000) == OK);
-    cr_assert(wait_until(desk, late, DELIVERY_PENDING, 9000) == OK);
-    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .due_max_us = 2000};
+    cr_assert(wait_until(desk, running, DELIVERY_PENDING, 2300) == OK); /* since 1900 */
+    cr_assert(wait_until(desk, late, DELIVERY_PENDING, 900000) == OK);
+    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .now_us = 2000};
     cr_assert(desk_call(desk, &survey.request) == OK && survey.ret_count == 1);
-    cr_assert(survey.ret_backlogs[0].waiting == 2 && survey.ret_backlogs[0].waiting_due_us == 1000);
+    cr_assert(survey.ret_backlogs[0].waiting == 3 && survey.ret_backlogs[0].waiting_due_us == 1000);
     free(survey.ret_backlogs);
     struct loaded loaded;
     loaded_init(&loaded, ENDPOINT);
-    loaded.load.due_by_us = 2000;
-    expect_loaded(desk, &loaded, (int64_t[]){early, late}, 2, false);
+    loaded.load.due_by_us = 2399;
+    cr_assert(desk_load(desk, &loaded) == OK && loaded.load.ret_count == 2);
+    cr_assert(loaded.deliveries[0].id == early && loaded.deliveries[1].id == running);
+    cr_assert(loaded.load.ret_next_due_us == 2400, "%lld", (long long)loaded.load.ret_next_due_us);
+    loaded_done(&loaded);
     desk_free(desk);
 }
 
 Test(survey, nothing_open_is_an_empty_answer)
 {
     struct desk *desk = desk_new();
-    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .due_max_us = INT64_MAX, .ret_count = 99};
+    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .now_us = INT64_MAX, .ret_count = 99};
     cr_assert(desk_call(desk, &survey.request) == OK);
     cr_assert(survey.ret_count == 0 && !survey.ret_backlogs);
     desk_free(desk);

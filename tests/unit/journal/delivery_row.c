@@ -40,6 +40,8 @@ Test(delivery_row, keeps_what_a_move_is_not_about)
     delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_PENDING, .lane = LANE_REPLAY}, 3000);
     cr_expect(moved.generation == 5 && moved.lane == LANE_REPLAY && moved.attempts == 3 && moved.started_us == 0);
     cr_expect(moved.delivered_us == 2000 && delivery_row_replay(&moved) == REPLAY_UNDER_WAY);
+    delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_WAITING, .due_us = 3100, .wait_us = 60}, 3050);
+    cr_expect(moved.due_us == 3100 && moved.duration_us == 60 && moved.started_us == 0);
     struct delivery_row first = row;
     delivery_row_move(&first, &(struct delivery_move){.to = DELIVERY_PARKED, .reason = PARK_GONE}, 4000);
     cr_expect(first.reason == PARK_GONE && first.delivered_us == 0);

@@ -248,7 +248,7 @@ Test(disk, a_failed_transaction_fails_each_of_its_requests_and_lets_go_of_what_t
     struct journal_append first, append;
     struct event *holder = desk_event(desk, (struct draft){0});
     struct loaded loaded;
-    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .due_max_us = INT64_MAX};
+    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .now_us = INT64_MAX};
     struct journal_settle move = move_of(desk_last_delivery(desk), DELIVERY_PENDING, DELIVERY_DEAD);
     loaded_init(&loaded, 7);
     loaded.load.credit = &desk->credit;

@@ -57,7 +57,7 @@ Test(receive, what_is_held_is_in_no_load_and_no_survey)
     struct delivery loaded[4];
     struct journal_load load = {
         .endpoint = 1, .due_by_us = INT64_MAX, .count_max = 4, .bytes_max = 1 << 20, .ret_deliveries = loaded};
-    struct journal_survey survey = {.due_max_us = INT64_MAX};
+    struct journal_survey survey = {.now_us = INT64_MAX};
     cr_assert(shelf_call(shelf, store_load, &load.request) == OK);
     cr_assert(shelf_call(shelf, store_survey, &survey.request) == OK);
     cr_expect(load.ret_count == 0 && !load.ret_more && survey.ret_count == 0);
