@@ -41,13 +41,14 @@ struct client_request {
     unsigned headers_count;
     int64_t connect_timeout_us;                      /* name look-up included */
     int64_t answer_timeout_us;                       /* the whole request */
-    bool once;                                       /* guarded: a fresh connection, and never a silent second send */
+    bool once;                                       /* guarded: a fresh connection, for this request alone */
+    bool fresh;                                      /* a fresh connection, which may be kept */
     void (*on_done)(struct client_request *request); /* on the loop, never from within client_send */
 
     /* what came of it */
     struct attempt_end end;
     struct attempt_reach reach; /* of the last send; its limits stand in reach.h */
-    unsigned sends;             /* requests that really went out: libcurl repeats one on a dead kept-alive connection */
+    unsigned sends;             /* 1 once a byte of it may have left; never more: libcurl may not repeat it */
     int64_t duration_us;
     int64_t retry_after_us; /* of Retry-After, the longest; 0 without */
     uint32_t excerpt_len;

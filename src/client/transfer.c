@@ -3,7 +3,6 @@
 
 #include "client/alarm.h"
 #include "client/retry_after.h"
-#include "runtime/metrics.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -94,16 +93,16 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
     return transfer->reach.answer_body_bytes > ANSWER_BODY_BYTES_MAX ? 0 : len;
 }
 
-/* libcurl is about to write the request: for the first time, or again because a kept-alive connection was dead. */
+/*
+ * libcurl is about to write the request: for the first time, or again by itself, since a kept-alive connection was dead
+ * or HTTP/2 refused the stream. A second time is an attempt of its own, which is the caller's to make and to number.
+ */
 static int on_before_request(void *context, char *remote_ip, char *local_ip, int remote_port, int local_port)
 {
     struct client_transfer *transfer = context;
     struct client_request *request = transfer->request;
-    if (request->sends > 0) {
-        if (request->once)
-            return CURL_PREREQFUNC_ABORT;
-        metrics_add(METRIC_SENDS_REPEATED, 1);
-    }
+    if (request->sends > 0)
+        return CURL_PREREQFUNC_ABORT;
     request->sends++;
     reach_note_send(&transfer->reach, transfer->easy);
     if (transfer->sent_last)
@@ -114,6 +113,8 @@ static int on_before_request(void *context, char *remote_ip, char *local_ip, int
 static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct client_transfer *transfer = context;
+    if (transfer->request->sends > 0) /* for a repeat that on_before_request would not let go */
+        return CURL_SOCKET_BAD;
     if (!address_guard_allows(&transfer->options->guard, &address->addr)) {
         transfer->address_refused = true;
         return CURL_SOCKET_BAD;
@@ -319,7 +320,7 @@ enum err transfer_load(struct client_transfer *transfer)
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_ms(transfer)) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)request->once) != CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)(request->once || request->fresh)) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long)request->once) != CURLE_OK)
         return ERR_NO_MEMORY;
     alarm_set(transfer->loop, &transfer->deadline, time_left_us(transfer, request->answer_timeout_us));

@@ -111,6 +111,7 @@ static void send_request(struct attempt_run *run)
     run->client.connect_timeout_us = policy->connect_timeout_us;
     run->client.answer_timeout_us = guarded ? policy->guarded_answer_timeout_us : policy->answer_timeout_us;
     run->client.once = guarded && !run->idempotent;
+    run->client.fresh = outcome_was_repeated(&job->delivery);
     run->client.on_done = on_answer;
     crash_point(CRASH_REQUEST_DUE);
     client_send(shard->client, &run->client);

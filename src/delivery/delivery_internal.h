@@ -192,6 +192,8 @@ void attempt_begin(struct job *job);
 
 /* outcome.c */
 void outcome_of_attempt(struct attempt_run *run);
+/* Its last attempt was lost with a kept connection: this one is made at once, and on a new connection. */
+bool outcome_was_repeated(const struct delivery *delivery);
 void outcome_park(struct job *job, enum park_reason reason);      /* without an attempt */
 void outcome_pause(struct delivery_shard *shard, enum err error); /* the journal refused */
 void outcome_retry_unsettled(struct delivery_shard *shard);

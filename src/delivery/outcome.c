@@ -113,6 +113,32 @@ static void end_without_success(const struct job *job, enum metric metric)
             job->queue->shard->number, (long long)job->delivery.id);
 }
 
+/*
+ * A connection that was kept has broken before any answer. Mostly that is nobody's failure: the client had closed it,
+ * and the request met the close on its way. So the next attempt is made at once, on a new connection, and no step of
+ * the schedule is used up. It can't happen twice in a row: a new connection is not one that was kept.
+ */
+static bool was_lost_with_kept_connection(const struct client_request *client)
+{
+    const struct attempt_end *end = &client->end;
+    return end->http_status == 0 && (end->error == ERR_ANSWER_LOST || end->error == ERR_SEND) && client->reach.warm &&
+           client->reach.answer_bytes == 0;
+}
+
+static void settle_as_repeated(struct attempt_run *run)
+{
+    run->settle.to = DELIVERY_WAITING;
+    run->settle.lane = LANE_RETRY;
+    run->settle.due_us = shard_wall_us(run->job->queue->shard);
+    metrics_add(METRIC_ATTEMPTS_RETRY, 1);
+    metrics_add(METRIC_SENDS_REPEATED, 1);
+}
+
+bool outcome_was_repeated(const struct delivery *delivery)
+{
+    return delivery->state == DELIVERY_WAITING && delivery->wait_us == 0;
+}
+
 /* The schedule's next step, or the end of it. */
 static void settle_as_failed(struct attempt_run *run)
 {
@@ -237,7 +263,10 @@ void outcome_of_attempt(struct attempt_run *run)
         run->settle.to = DELIVERY_DELIVERED;
         break;
     case VERDICT_RETRY:
-        settle_as_failed(run);
+        if (was_lost_with_kept_connection(&run->client))
+            settle_as_repeated(run);
+        else
+            settle_as_failed(run);
         break;
     case VERDICT_DEAD:
         run->settle.to = DELIVERY_DEAD;

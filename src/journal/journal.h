@@ -40,6 +40,7 @@ struct delivery {
     uint32_t failures;   /* in this round: the steps of the schedule that are used up */
     bool was_delivered;  /* a forced replay: the client has had it, and it is delivered again when this one fails */
     int64_t due_us;      /* wall time; of a pending one when it was accepted */
+    int64_t wait_us;     /* of a waiting one: how long it waits until then */
     struct event *event; /* a reference of its own */
 };
 

@@ -40,6 +40,7 @@ static enum err make_delivery(struct store *store, const struct journal_load *lo
         .failures = row->failures,
         .was_delivered = delivery_row_delivered_us(row) != 0,
         .due_us = row->state == DELIVERY_PENDING ? event->parts.accepted_us : row->due_us,
+        .wait_us = row->state == DELIVERY_WAITING ? row->duration_us : 0,
         .event = event,
     };
     return OK;

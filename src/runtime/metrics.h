@@ -51,7 +51,7 @@
     X(METRIC_ATTEMPTS_REPLAY_FAILED, counter, "penstock_attempts_total", "result=\"replay_failed\"", "")               \
     X(METRIC_ATTEMPTS_PARKED, counter, "penstock_attempts_total", "result=\"parked\"", "")                             \
     X(METRIC_SENDS_REPEATED, counter, "penstock_sends_repeated_total", "",                                             \
-        "Requests that libcurl sent again by itself on a new connection")                                              \
+        "Attempts made again at once on a new connection, since a kept one broke before an answer")                                              \
     X(METRIC_IN_FLIGHT, gauge, "penstock_deliveries_in_flight", "", "Requests to client deployments under way")        \
     X(METRIC_ACTIVE, gauge, "penstock_deliveries_active", "", "Deliveries in memory")                                  \
     X(METRIC_PUBLISHERS_OPEN, gauge, "penstock_broker_publishers_open", "",                                            \

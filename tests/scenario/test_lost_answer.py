@@ -116,9 +116,9 @@ def post(gateway, number, kind):
     return answer.json()["event"]
 
 
-def start(make_gateway, client, warm):
+def start(make_gateway, client, warm, schedule=None):
     """A gateway whose connection to the client has been used already, or that has none yet."""
-    gateway = make_gateway(SOON)
+    gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": schedule} if schedule else SOON)
     gateway.point_endpoint_at(client.url)
     if warm:
         first = post(gateway, "first", "purchase")
@@ -174,27 +174,33 @@ def test_an_unguarded_event_is_sent_again_over_a_new_connection(make_gateway, cl
     assert gateway.metric("penstock_sends_repeated_total") == 0
 
 
-def test_an_unguarded_event_on_a_warm_connection_is_repeated_by_libcurl_at_once(make_gateway, client):
-    """The repeat that libcurl makes by itself is not an attempt of its own, so both carry the same number; it is counted."""
-    gateway = start(make_gateway, client, warm=True)
+def check_attempts(gateway, client, event, errors):
+    """Each request that the client got is an attempt on record, and carries its number."""
+    attempts = gateway.timeline(event)["deliveries"][0]["attempts"]
+    assert [attempt["error"] or attempt["status"] for attempt in attempts] == errors
+    assert [request.attempt for request in client.of(event)] == list(range(1, len(errors) + 1))
+    assert [attempt["request_bytes"] for attempt in attempts] == [request.size for request in client.of(event)]
+
+
+def test_an_unguarded_event_that_is_lost_with_a_warm_connection_is_tried_again_at_once(make_gateway, client):
+    """It costs no step of the schedule: here the first one is an hour."""
+    gateway = start(make_gateway, client, warm=True, schedule="[1h]")
     client.drop_next(1)
     event = post(gateway, "lost", "purchase")
-    wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
+    wait_for(lambda: gateway.states(event) == ["delivered"], "delivered", 20)
     first, second = client.of(event)
     assert first.of_connection == 1 and second.of_connection == 0
-    assert (first.attempt, second.attempt) == (1, 1)
-    assert [attempt["status"] for attempt in gateway.timeline(event)["deliveries"][0]["attempts"]] == [200]
+    check_attempts(gateway, client, event, ["answer-lost", 200])
     assert gateway.metric("penstock_sends_repeated_total") == 1
 
 
-def test_an_unguarded_event_whose_repeat_is_lost_as_well_is_sent_again_later(make_gateway, client):
-    gateway = start(make_gateway, client, warm=True)
-    client.drop_next(2)
+def test_a_client_that_never_answers_gets_as_many_requests_as_are_on_record(make_gateway, client):
+    """The first is lost with the warm connection; libcurl would repeat each of the others as well."""
+    gateway = start(make_gateway, client, warm=True, schedule="[200ms, 200ms]")
+    client.drop_next(1000)
     event = post(gateway, "lost", "purchase")
-    wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
-    assert [request.attempt for request in client.of(event)] == [1, 1, 2]
-    lost, delivered = gateway.timeline(event)["deliveries"][0]["attempts"]
-    assert (lost["error"], delivered["status"]) == ("answer-lost", 200)
-    assert lost["connection"] == "new", "that of the last send"
-    assert lost["request_bytes"] == client.of(event)[1].size
+    wait_for(lambda: gateway.states(event) == ["dead"], "dead")
+    check_attempts(gateway, client, event, ["answer-lost"] * 4)
+    connections = [attempt["connection"] for attempt in gateway.timeline(event)["deliveries"][0]["attempts"]]
+    assert connections == ["warm", "new", "new", "new"]
     assert gateway.metric("penstock_sends_repeated_total") == 1

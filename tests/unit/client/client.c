@@ -277,33 +277,39 @@ Test(client, ends_with_answer_lost_when_the_connection_closes_before_the_headers
         try_reply(begun[i], THEN_CLOSE, 0, ERR_ANSWER_LOST);
 }
 
-Test(client, counts_the_sends_that_libcurl_repeats_on_a_dead_connection)
-{
-    start((struct reply[]){ok_empty, closes, ok_empty}, 3);
-    bench_exchange(&bench, &first, LOOPBACK, server.port);
-    bench_exchange(&bench, &second, LOOPBACK, server.port);
-    expect_end(&second, 200, OK, 2);
-    cr_expect_eq(server.requests, 3);
-    cr_expect_eq(metrics_read(METRIC_SENDS_REPEATED), 1);
-    stop();
-}
-
-/* libcurl counts the repeats of a handle over all its requests: after five it refuses one, and begins to count anew. */
-Test(client, fails_where_libcurl_has_repeated_often_enough)
+/* libcurl would repeat it, up to five times for each handle. */
+Test(client, sends_a_request_once_even_if_its_kept_connection_breaks)
 {
     struct reply replies[16] = {ok_empty};
     for (size_t i = 1; i < ARRAY_LENGTH(replies); i++)
         replies[i] = i % 2 ? closes : ok_empty;
     start(replies, ARRAY_LENGTH(replies));
     bench_exchange(&bench, &first, LOOPBACK, server.port);
-    for (int i = 1; i <= 6; i++) {
+    for (unsigned i = 1; i <= 7; i++) {
         exchange_init(&second);
         bench_exchange(&bench, &second, LOOPBACK, server.port);
-        if (i <= 5)
-            expect_end(&second, 200, OK, 2);
-        else
-            expect_end(&second, 0, ERR_ANSWER_LOST, 1);
+        expect_end(&second, 0, ERR_ANSWER_LOST, 1);
+        cr_expect(second.request.reach.warm && second.request.reach.request_complete);
+        cr_expect_eq(server.requests, 2 * i);
+        cr_expect_eq(server.connections, i, "no connection is made for a repeat");
+        exchange_init(&first);
+        first.request.fresh = true;
+        bench_exchange(&bench, &first, LOOPBACK, server.port);
+        expect_end(&first, 200, OK, 1);
+        cr_expect_not(first.request.reach.warm);
     }
+    stop();
+}
+
+/* The close is seen before anything is sent: nothing is lost, and no attempt either. */
+Test(client, does_not_use_a_kept_connection_that_the_peer_has_closed_meanwhile)
+{
+    start((struct reply[]){{ANSWER("200 OK", "0\r\n\r\n"), THEN_CLOSE}, ok_empty}, 2);
+    bench_exchange(&bench, &first, LOOPBACK, server.port);
+    bench_run_until(&bench, &server.closed, 1);
+    bench_exchange(&bench, &second, LOOPBACK, server.port);
+    expect_end(&second, 200, OK, 1);
+    cr_expect_eq(server.connections, 2);
     stop();
 }
 
@@ -315,7 +321,6 @@ Test(client, sends_a_guarded_request_once_even_if_its_answer_is_lost)
     bench_exchange(&bench, &second, LOOPBACK, server.port);
     expect_end(&second, 0, ERR_ANSWER_LOST, 1);
     cr_expect_eq(server.requests, 2);
-    cr_expect_eq(metrics_read(METRIC_SENDS_REPEATED), 0);
     stop();
 }
 

@@ -124,29 +124,22 @@ static const struct {
     {SLICE_LITERAL(H2_SETTINGS H2_HTTP_1_1_REQUIRED), ERR_ANSWER_LOST},
 };
 
-Test(client_tls, never_repeats_a_guarded_request_that_http_2_refused)
+Test(client_tls, never_repeats_a_request_that_http_2_refused)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(refusals); i++) {
-        start((const char *const[]){"-alpn", "h2,http/1.1", NULL}, refusals[i].answer, true);
-        exchange.request.once = true;
+    for (size_t i = 0; i < 2 * ARRAY_LENGTH(refusals); i++) {
+        start((const char *const[]){"-alpn", "h2,http/1.1", NULL}, refusals[i / 2].answer, true);
+        exchange.request.once = i % 2;
         bench_exchange(&bench, &exchange, NAME, server.port);
-        expect_end(0, refusals[i].error, 1);
+        expect_end(0, refusals[i / 2].error, 1);
         cr_expect_eq(server.bodies, 1, "%zu: %u bodies", i, server.bodies);
         const struct attempt_reach *reach = &exchange.request.reach;
-        cr_expect(!reach->warm && reach->request_complete && reach->request_bytes > sizeof BODY, "%zu", i);
-        cr_expect_eq(reach->answer_bytes, 0);
+        cr_expect(!reach->warm && reach->answer_bytes == 0, "%zu", i);
+        if (exchange.request.once) /* of others libcurl forgets what it has counted */
+            cr_expect(reach->request_complete && reach->request_bytes > sizeof BODY, "%zu", i);
         stop();
     }
 }
 
-Test(client_tls, counts_each_send_of_a_request_that_http_2_refused)
-{
-    start((const char *const[]){"-alpn", "h2", NULL}, refusals[0].answer, true);
-    bench_exchange(&bench, &exchange, NAME, server.port);
-    expect_end(0, ERR_ANSWER_LOST, 6); /* libcurl tries no more than five times again */
-    cr_expect_eq(server.bodies, 6);
-    stop();
-}
 
 Test(client_tls, tells_how_far_a_request_got_over_http_1_1)
 {

@@ -120,6 +120,7 @@ static void *serve_connection(void *context)
             break;
     }
     shutdown(connection->fd, SHUT_RDWR);
+    server->closed++;
     return NULL;
 }
 

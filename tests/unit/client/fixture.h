@@ -34,7 +34,7 @@ struct server {
     _Atomic size_t cuts_after;
     int listen_fd;
     unsigned port;
-    _Atomic unsigned connections, requests;
+    _Atomic unsigned connections, closed, requests;
     char last_request[SERVER_REQUEST_BYTES_MAX]; /* whole; read it when its answer has come */
     size_t last_request_len;
 
