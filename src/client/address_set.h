@@ -6,6 +6,9 @@
 #include "base/err.h"
 
 #include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 /* As many as a request may try before its time for connecting is up. */
 #define ADDRESS_SET_MAX 8
@@ -16,10 +19,38 @@ union address {
     struct sockaddr_in6 ipv6;
 };
 
+static inline bool address_equal(const union address *a, const union address *b)
+{
+    if (a->any.sa_family != b->any.sa_family)
+        return false;
+    return a->any.sa_family == AF_INET
+               ? a->ipv4.sin_addr.s_addr == b->ipv4.sin_addr.s_addr
+               : memcmp(&a->ipv6.sin6_addr, &b->ipv6.sin6_addr, sizeof a->ipv6.sin6_addr) == 0;
+}
+
 struct address_set {
     enum err error; /* ERR_NAME_LOOKUP and the like: then there are none */
+    /* Another number as soon as an address has left the name: connections made before are not used any more. */
+    uint64_t route;
     unsigned count;
     union address items[ADDRESS_SET_MAX];
 };
+
+/* The place of an address, or -1. */
+static inline int address_set_find(const struct address_set *set, const union address *address)
+{
+    for (unsigned i = 0; i < set->count; i++)
+        if (address_equal(&set->items[i], address))
+            return (int)i;
+    return -1;
+}
+
+/* The first `places` addresses go to the end. */
+static inline void address_set_turn(struct address_set *set, unsigned places)
+{
+    struct address_set before = *set;
+    for (unsigned i = 0; i < set->count; i++)
+        set->items[i] = before.items[(i + places) % set->count];
+}
 
 #endif

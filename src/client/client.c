@@ -76,7 +76,7 @@ static struct client_request *retire(struct client_transfer *transfer, enum err 
     struct client *client = transfer->client;
     resolver_leave(&transfer->waiter);
     if (transfer->in_multi)
-        curl_multi_remove_handle(client->multi, transfer->easy);
+        curl_multi_remove_handle(client->multi, transfer->easy); /* which may tell of sockets */
     struct client_request *request = transfer_report(transfer, error);
     if (client->sent_last == transfer)
         client->sent_last = NULL;
@@ -118,6 +118,27 @@ static enum err start(struct client_transfer *transfer, const struct address_set
     return OK;
 }
 
+/* The address that is being tried doesn't answer: the next one is asked, and remembered as the first. */
+static void on_turn(struct timer *timer)
+{
+    struct client_transfer *transfer = CONTAINER_OF(timer, struct client_transfer, turn);
+    struct client *client = transfer->client;
+    if (!transfer_may_turn(transfer))
+        return;
+    resolver_put_last(client->resolver, transfer->target.host, &transfer->tried);
+    curl_multi_remove_handle(client->multi, transfer->easy);
+    transfer->in_multi = false;
+    list_remove(&transfer->nudge_link);
+    transfer_turn(transfer);
+    enum err e = transfer_load(transfer);
+    if (e == OK && curl_multi_add_handle(client->multi, transfer->easy) != CURLM_OK)
+        e = ERR_NO_MEMORY;
+    if (e != OK)
+        finish(transfer, e);
+    else
+        transfer->in_multi = true;
+}
+
 static void on_name_answer(struct resolver_waiter *waiter, const struct address_set *answer)
 {
     struct client_transfer *transfer = CONTAINER_OF(waiter, struct client_transfer, waiter);
@@ -151,6 +172,7 @@ static struct client_transfer *make_transfer(struct client *client)
     }
     transfer->sent_last = &client->sent_last;
     timer_init(&transfer->deadline, on_deadline);
+    timer_init(&transfer->turn, on_turn);
     resolver_waiter_init(&transfer->waiter, on_name_answer);
     return transfer;
 }

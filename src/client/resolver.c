@@ -41,6 +41,7 @@ struct resolver {
     struct list sockets;
     struct list asking, answered, known; /* known: the least lately used first */
     unsigned names_count;
+    uint64_t routes; /* given out */
     bool closing;
     struct hash_seed seed;
     struct list buckets[BUCKETS];
@@ -209,12 +210,25 @@ static int read_answer(int status, const struct ares_addrinfo *result, struct ad
     return ttl < TTL_SECONDS_MIN ? TTL_SECONDS_MIN : ttl;
 }
 
+/* Addresses that have joined, or another order, change nothing for the connections that stand. */
+static void set_answer(struct name *name, const struct address_set *answer)
+{
+    bool holds = name->answer.count > 0;
+    for (unsigned i = 0; i < name->answer.count; i++)
+        holds &= address_set_find(answer, &name->answer.items[i]) >= 0;
+    uint64_t route = holds ? name->answer.route : ++name->resolver->routes;
+    name->answer = *answer;
+    name->answer.route = route;
+}
+
 static void on_ares_answer(void *context, int status, int timeouts, struct ares_addrinfo *result)
 {
     struct name *name = context;
     struct resolver *resolver = name->resolver;
     if (!resolver->closing) {
-        int ttl = read_answer(status, result, &name->answer);
+        struct address_set answer;
+        int ttl = read_answer(status, result, &answer);
+        set_answer(name, &answer);
         name->expires_mono_us = clock_mono_us() + ttl * US_PER_SECOND;
         name->asking = false;
         move_to(&resolver->answered, name);
@@ -277,6 +291,14 @@ const struct address_set *resolver_look_up(struct resolver *resolver, const char
     if (!name->asking)
         ask(resolver, name);
     return NULL;
+}
+
+void resolver_put_last(struct resolver *resolver, const char *host, const union address *address)
+{
+    struct name *name = find_name(resolver, host);
+    int place = name ? address_set_find(&name->answer, address) : -1;
+    if (place >= 0)
+        address_set_turn(&name->answer, (unsigned)place + 1);
 }
 
 void resolver_waiter_init(

@@ -39,6 +39,10 @@ void resolver_free(struct resolver *resolver); /* nobody may be waiting; takes N
  */
 const struct address_set *resolver_look_up(struct resolver *resolver, const char *host, struct resolver_waiter *waiter);
 
+/* Nobody answers at this address: whoever asks for the name from now on tries the others first, while the answer lasts.
+ */
+void resolver_put_last(struct resolver *resolver, const char *host, const union address *address);
+
 void resolver_waiter_init(struct resolver_waiter *waiter,
     void (*on_answer)(struct resolver_waiter *waiter, const struct address_set *answer));
 void resolver_leave(struct resolver_waiter *waiter); /* harmless when it doesn't wait */

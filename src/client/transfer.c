@@ -120,6 +120,12 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct 
         return CURL_SOCKET_BAD;
     }
     transfer->reach.socket_opened = true;
+    memcpy(&transfer->tried, &address->addr, address->addrlen < sizeof transfer->tried ? address->addrlen
+                                                                                       : sizeof transfer->tried);
+    if (transfer->addresses.count > 1 && !timer_is_armed(&transfer->turn)) {
+        enum err e = timer_arm(transfer->loop, &transfer->turn, ADDRESS_US);
+        (void)e; /* without it libcurl takes longer */
+    }
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
@@ -227,6 +233,8 @@ enum err transfer_aim(struct client_transfer *transfer, struct client_request *r
     transfer->started_mono_us = clock_mono_us();
     transfer->address_refused = transfer->in_headers = transfer->answered = transfer->not_http = false;
     transfer->status = 0;
+    transfer->turns = 0;
+    transfer->addresses.count = 0;
     if (request->headers_count > CLIENT_HEADERS_MAX)
         return ERR_BUG;
     reach_begin(&transfer->reach, request);
@@ -250,27 +258,53 @@ static size_t print_address(const union address *address, char *ret_text, size_t
     return (size_t)snprintf(ret_text, room, "%s", text);
 }
 
-enum err transfer_pin(struct client_transfer *transfer, const struct address_set *addresses)
+static void print_route(const struct client_transfer *transfer, char ret_name[ROUTE_NAME_BYTES])
 {
-    const struct target *target = &transfer->target;
-    size_t len = 0;
-    unsigned allowed = 0;
-    transfer->pin[0] = '\0';
-    if (!target_is_address(target))
-        len = (size_t)snprintf(transfer->pin, sizeof transfer->pin, "%s:%u:", target->host, target->port);
-    for (unsigned i = 0; i < addresses->count; i++) {
-        const union address *address = &addresses->items[i];
-        if (!address_guard_allows(&transfer->options->guard, &address->any))
-            continue;
-        allowed++;
-        if (target_is_address(target))
-            continue;
-        if (allowed > 1)
+    snprintf(ret_name, ROUTE_NAME_BYTES, "%llu.route.invalid", (unsigned long long)transfer->addresses.route);
+}
+
+static void write_pin(struct client_transfer *transfer)
+{
+    char name[ROUTE_NAME_BYTES];
+    print_route(transfer, name);
+    snprintf(transfer->connected_to, sizeof transfer->connected_to, "::%s:", name);
+    size_t len = (size_t)snprintf(transfer->pin, sizeof transfer->pin, "%s:%u:", name, transfer->target.port);
+    for (unsigned i = 0; i < transfer->addresses.count; i++) {
+        if (i > 0)
             transfer->pin[len++] = ',';
-        len += print_address(address, transfer->pin + len, sizeof transfer->pin - len);
+        len += print_address(&transfer->addresses.items[i], transfer->pin + len, sizeof transfer->pin - len);
         assert(len < sizeof transfer->pin);
     }
-    return allowed > 0 ? OK : ERR_ADDRESS_REFUSED;
+}
+
+enum err transfer_pin(struct client_transfer *transfer, const struct address_set *addresses)
+{
+    struct address_set *allowed = &transfer->addresses;
+    allowed->count = 0;
+    allowed->route = addresses->route;
+    for (unsigned i = 0; i < addresses->count; i++)
+        if (address_guard_allows(&transfer->options->guard, &addresses->items[i].any))
+            allowed->items[allowed->count++] = addresses->items[i];
+    transfer->pin[0] = '\0';
+    if (!target_is_address(&transfer->target))
+        write_pin(transfer);
+    return allowed->count > 0 ? OK : ERR_ADDRESS_REFUSED;
+}
+
+bool transfer_may_turn(const struct client_transfer *transfer)
+{
+    curl_off_t connected_us = 0; /* 0: not yet */
+    curl_easy_getinfo(transfer->easy, CURLINFO_CONNECT_TIME_T, &connected_us);
+    return transfer->in_multi && transfer->request->sends == 0 && connected_us == 0 &&
+           transfer->turns + 1 < transfer->addresses.count;
+}
+
+void transfer_turn(struct client_transfer *transfer)
+{
+    int place = address_set_find(&transfer->addresses, &transfer->tried);
+    transfer->turns++;
+    address_set_turn(&transfer->addresses, place >= 0 ? (unsigned)place + 1 : 1);
+    write_pin(transfer);
 }
 
 /* The list's nodes are ours: libcurl only reads them. */
@@ -314,6 +348,8 @@ enum err transfer_load(struct client_transfer *transfer)
     CURL *easy = transfer->easy;
     if (curl_easy_setopt(easy, CURLOPT_CURLU, transfer->url) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_RESOLVE, list_pins(transfer)) != CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_CONNECT_TO,
+            is_name ? link_node(&transfer->connect_to, transfer->connected_to, NULL) : NULL) != CURLE_OK ||
         /* libcurl asks it for addresses in URLs as well, which need no look-up. */
         curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, is_name ? on_own_look_up : NULL) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list_headers(transfer)) != CURLE_OK ||
@@ -410,16 +446,18 @@ enum err transfer_explain_deadline(const struct client_transfer *transfer)
 
 static void note_unpin(struct client_transfer *transfer)
 {
-    const struct target *target = &transfer->target;
+    char name[ROUTE_NAME_BYTES];
+    print_route(transfer, name);
     transfer->unpin[0] = '\0';
-    if (!target_is_address(target))
-        snprintf(transfer->unpin, sizeof transfer->unpin, "-%s:%u", target->host, target->port);
+    if (!target_is_address(&transfer->target))
+        snprintf(transfer->unpin, sizeof transfer->unpin, "-%s:%u", name, transfer->target.port);
 }
 
 struct client_request *transfer_report(struct client_transfer *transfer, enum err error)
 {
     struct client_request *request = TAKE(transfer->request);
     timer_disarm(transfer->loop, &transfer->deadline);
+    timer_disarm(transfer->loop, &transfer->turn);
     if (transfer->in_multi)
         note_unpin(transfer);
     transfer->in_multi = false;

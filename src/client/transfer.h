@@ -10,6 +10,14 @@
  * DNS cache that belongs to this transfer alone and holds this one host; and a look-up that it would begin all the same
  * is refused. The socket is checked against the guard once more.
  *
+ * A kept connection leads where its name led when it was made. So connections are told apart not by the host alone, but
+ * by its route (address_set.h): libcurl is told to connect to a host that is called after it (CURLOPT_CONNECT_TO), and
+ * that is the one that is pinned. TLS and the Host field go by the URL. When an address has left a name, no request
+ * uses an older connection; so a client that moves is followed once the answer's time is over, TTL_SECONDS_MAX at most.
+ *
+ * libcurl gives each of several addresses half of the time that is left. One that doesn't answer would cost seconds, so
+ * after ADDRESS_US it is put behind the others (on_turn in client.c), once around; then libcurl has the rest.
+ *
  * The verdict is taken when the final response's headers are complete. The body is read on, to keep the connection and
  * an excerpt, but only so much and so long; whatever happens from there on changes nothing. What is no HTTP at all is
  * read just as far, for the person who looks at it.
@@ -32,8 +40,13 @@
 #define ANSWER_REST_US_2XX (1 * US_PER_SECOND)
 #define ANSWER_REST_US_OTHER (5 * US_PER_SECOND)
 
-/* "host:port:" and the addresses, IPv6 in brackets. */
-#define PIN_BYTES (HOST_BYTES_MAX + sizeof ":65535:" + ADDRESS_SET_MAX * (INET6_ADDRSTRLEN + sizeof "[],"))
+/* How long one of several addresses may take to accept a connection before the next one is tried. */
+#define ADDRESS_US (600 * US_PER_MS)
+
+/* "1234.route.invalid" */
+#define ROUTE_NAME_BYTES 40
+/* "name:port:" and the addresses, IPv6 in brackets. */
+#define PIN_BYTES (ROUTE_NAME_BYTES + sizeof ":65535:" + ADDRESS_SET_MAX * (INET6_ADDRSTRLEN + sizeof "[],"))
 
 struct client_transfer {
     /* immutable after transfer_new */
@@ -49,9 +62,13 @@ struct client_transfer {
     struct client_request *request;
     struct target target;
     struct resolver_waiter waiter;
+    struct timer turn;     /* armed while the first of several addresses has not accepted the connection yet */
     struct timer deadline; /* armed from aim to report: for the name, then the answer, then the rest of the body */
     int64_t started_mono_us;
     bool in_multi;
+    struct address_set addresses; /* those that are allowed, in the order in which they are tried */
+    unsigned turns;               /* addresses that have been put last */
+    union address tried;          /* the last one to which a connection was begun */
 
     /* what libcurl's callbacks saw */
     bool address_refused;
@@ -63,8 +80,9 @@ struct client_transfer {
 
     /* lists for libcurl that point into the request and here */
     struct curl_slist headers[CLIENT_HEADERS_MAX + 1];
-    struct curl_slist resolve[2];
-    char unpin[1 + HOST_BYTES_MAX + sizeof ":65535"]; /* takes the previous host out of dns_cache; "" for none */
+    struct curl_slist resolve[2], connect_to;
+    char unpin[1 + ROUTE_NAME_BYTES + sizeof ":65535"]; /* takes the previous one out of dns_cache; "" for none */
+    char connected_to[sizeof ":::" + ROUTE_NAME_BYTES];
     char pin[PIN_BYTES];
 };
 
@@ -78,6 +96,11 @@ enum err transfer_aim(struct client_transfer *transfer, struct client_request *r
 enum err transfer_pin(struct client_transfer *transfer, const struct address_set *addresses) MUST_CHECK;
 /* Makes the easy handle ready for the multi handle. */
 enum err transfer_load(struct client_transfer *transfer) MUST_CHECK;
+
+/* None of its addresses has accepted a connection yet, and there are others. */
+bool transfer_may_turn(const struct client_transfer *transfer);
+/* Puts the address that is being tried behind the others; to be loaded again, out of the multi handle. */
+void transfer_turn(struct client_transfer *transfer);
 
 /* The socket of a request that is under way has something to read, which libcurl is about to do. */
 void transfer_look_ahead(struct client_transfer *transfer, int fd);

@@ -5,7 +5,11 @@
 #include "base/clock.h"
 #include "runtime/metrics.h"
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define NAME "http://sink.test"
 #define DNS(...) \
@@ -167,6 +171,71 @@ Test(client_names, keeps_to_the_pinned_address_on_a_fresh_connection)
     bench_exchange(&bench, &second, NAME, server.port);
     expect_end(&second, 200, OK);
     cr_expect_eq(server.connections, 2);
+    stop();
+}
+
+/* Kept connections would go on to the old address as long as they are used. */
+Test(client_names, follows_a_client_that_moves_once_the_answer_is_too_old)
+{
+    DNS("127.0.0.1");
+    dns.ttl_s = 1; /* kept for five seconds all the same */
+    start("127.0.0.0/8", &ok_empty, 1);
+    static struct server other;
+    server_start_at(&other, "127.0.0.2", server.port, &ok_empty, 1);
+    bench_exchange(&bench, &first, NAME, server.port);
+    int64_t known_us = clock_mono_us();
+    dns.addresses = (const char *const[]){"127.0.0.2"};
+    unsigned sent = 1;
+    while (other.requests == 0) {
+        nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000L}, NULL);
+        exchange_init(&second);
+        bench_exchange(&bench, &second, NAME, server.port);
+        expect_end(&second, 200, OK);
+        sent++;
+        cr_assert_lt(clock_mono_us() - known_us, 9 * US_PER_SECOND, "it still goes to the old address");
+    }
+    cr_expect_geq(clock_mono_us() - known_us, 4 * US_PER_SECOND, "the answer was not kept");
+    cr_expect_eq(server.requests + other.requests, sent);
+    unsigned before = server.requests;
+    exchange_init(&second);
+    bench_exchange(&bench, &second, NAME, server.port);
+    expect_end(&second, 200, OK);
+    cr_expect(server.requests == before && other.requests == 2 && other.connections == 1);
+    server_stop(&other);
+    stop();
+}
+
+/* A listener whose backlog is full: whoever connects gets no answer. */
+static void open_dead_end(const char *ip, unsigned port, int fds[4])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    inet_pton(AF_INET, ip, &address.sin_addr);
+    for (int i = 0; i < 4; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (i ? SOCK_NONBLOCK : 0), 0);
+        if (i == 0)
+            cr_assert(bind(fds[i], (struct sockaddr *)&address, sizeof address) == 0 && listen(fds[i], 0) == 0);
+        else
+            cr_assert(connect(fds[i], (struct sockaddr *)&address, sizeof address) != 0 && errno == EINPROGRESS);
+    }
+}
+
+Test(client_names, tries_the_next_address_when_one_does_not_answer_and_remembers_it)
+{
+    DNS("127.0.0.2", "127.0.0.3", "127.0.0.1");
+    start("127.0.0.0/8", &ok_empty, 1);
+    int dead[2][4];
+    open_dead_end("127.0.0.2", server.port, dead[0]);
+    open_dead_end("127.0.0.3", server.port, dead[1]);
+    bench_exchange(&bench, &first, NAME, server.port);
+    expect_end(&first, 200, OK);
+    cr_expect(first.request.duration_us > US_PER_SECOND && first.request.duration_us < 5 * US_PER_SECOND / 2,
+        "%lld us for two dead ones", (long long)first.request.duration_us);
+    second.request.fresh = true;
+    bench_exchange(&bench, &second, NAME, server.port);
+    expect_end(&second, 200, OK);
+    cr_expect_lt(second.request.duration_us, US_PER_SECOND / 2, "the dead ones are asked first again");
+    for (int i = 0; i < 8; i++)
+        close(dead[i / 4][i % 4]);
     stop();
 }
 

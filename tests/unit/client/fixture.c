@@ -12,10 +12,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int open_socket(int type, unsigned *ret_port)
+/* *ret_port 0: any */
+static int open_socket(int type, const char *ip, unsigned *ret_port)
 {
     int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)*ret_port)};
+    inet_pton(AF_INET, ip, &address.sin_addr);
     socklen_t len = sizeof address;
     cr_assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, len) == 0);
     cr_assert(getsockname(fd, (struct sockaddr *)&address, &len) == 0);
@@ -145,11 +147,18 @@ static void *serve(void *context)
 
 void server_start(struct server *server, const struct reply *replies, unsigned count)
 {
+    server_start_at(server, "127.0.0.1", 0, replies, count);
+}
+
+void server_start_at(
+    struct server *server, const char *ip, unsigned port, const struct reply *replies, unsigned count)
+{
     memset(server, 0, sizeof *server);
+    server->port = port;
     server->replies = replies;
     server->replies_count = count;
     pthread_mutex_init(&server->lock, NULL);
-    server->listen_fd = open_socket(SOCK_STREAM, &server->port);
+    server->listen_fd = open_socket(SOCK_STREAM, ip, &server->port);
     cr_assert(listen(server->listen_fd, 64) == 0);
     cr_assert(pthread_create(&server->thread, NULL, serve, server) == 0);
 }
@@ -196,7 +205,7 @@ static size_t answer_query(const struct dns_server *dns, unsigned char *packet, 
     packet[7] = (unsigned char)count;
     memset(packet + 8, 0, 4);
     for (unsigned i = 0; i < count; i++) {
-        const unsigned char record[] = {0xc0, DNS_HEADER_BYTES, 0, DNS_TYPE_A, 0, 1, 0, 0, 0, 60, 0, 4};
+        const unsigned char record[] = {0xc0, DNS_HEADER_BYTES, 0, DNS_TYPE_A, 0, 1, 0, 0, 0, (unsigned char)dns->ttl_s, 0, 4};
         memcpy(packet + end, record, sizeof record);
         end += sizeof record;
         inet_pton(AF_INET, dns->addresses[i], packet + end);
@@ -228,8 +237,9 @@ void dns_server_start(struct dns_server *dns, const char *const *addresses, unsi
     memset(dns, 0, sizeof *dns);
     dns->addresses = addresses;
     dns->addresses_count = count;
-    unsigned port;
-    dns->fd = open_socket(SOCK_DGRAM, &port);
+    dns->ttl_s = 60;
+    unsigned port = 0;
+    dns->fd = open_socket(SOCK_DGRAM, "127.0.0.1", &port);
     snprintf(dns->address, sizeof dns->address, "127.0.0.1:%u", port);
     cr_assert(pthread_create(&dns->thread, NULL, serve_dns, dns) == 0);
 }

@@ -49,14 +49,18 @@ struct server {
 };
 
 void server_start(struct server *server, const struct reply *replies, unsigned count);
+/* On another address of this machine, beside one that has this port. */
+void server_start_at(
+    struct server *server, const char *ip, unsigned port, const struct reply *replies, unsigned count);
 void server_stop(struct server *server);
 void server_refuse(struct server *server); /* from now on nobody can connect */
 
 /* A DNS server over UDP: one answer for every name. */
 
 struct dns_server {
-    const char *const *addresses; /* IPv4; NULL: it never answers; none: no such name */
+    const char *const *_Atomic addresses; /* IPv4; NULL: it never answers; none: no such name */
     unsigned addresses_count;
+    _Atomic unsigned ttl_s; /* 60 */
     int fd;
     char address[32]; /* "127.0.0.1:port", for client_options */
     _Atomic unsigned queries;

@@ -59,7 +59,7 @@ static enum err perform(void)
 Test(transfer, pins_the_allowed_addresses_only)
 {
     start();
-    struct address_set addresses = {.count = 0};
+    struct address_set addresses = {.route = 7};
     add(&addresses, "10.0.0.1");
     add(&addresses, "169.254.169.254");
     add(&addresses, "::1");
@@ -70,7 +70,7 @@ Test(transfer, pins_the_allowed_addresses_only)
     cr_expect_eq(transfer_pin(transfer, &addresses), OK);
     char expected[128];
     snprintf(
-        expected, sizeof expected, "localhost:%u:127.0.0.1,[2a00:1450:4001:aaaa:bbbb:cccc:dddd:eeee]", server.port);
+        expected, sizeof expected, "7.route.invalid:%u:127.0.0.1,[2a00:1450:4001:aaaa:bbbb:cccc:dddd:eeee]", server.port);
     cr_expect_str_eq(transfer->pin, expected);
     stop();
 }
