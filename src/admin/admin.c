@@ -115,7 +115,10 @@ enum err admin_new(const struct admin_options *options, struct admin **ret_admin
             .mailbox = mailbox_init(&admin->mailbox, admin) == OK ? &admin->mailbox : NULL,
             .on_tick = on_tick,
             .body_bytes_max = EVENT_BYTES_MAX,
-            .connections_max = CONNECTIONS_MAX,
+            .connections_max = options->connections_max && options->connections_max < CONNECTIONS_MAX
+                                   ? options->connections_max
+                                   : CONNECTIONS_MAX,
+            .closes_idle = true, /* operators always get in */
         },
         &admin->server);
     if (!failed && (admin->mailbox.event_fd < 0 || !admin->token))

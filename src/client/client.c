@@ -42,6 +42,10 @@ struct client {
 
 static void fail_later(struct client *client, struct client_request *request, enum err error)
 {
+    if (error == ERR_NO_MEMORY) {
+        error = ERR_SHORTAGE;
+        request->shortage = "memory";
+    }
     request->end = (struct attempt_end){.error = error};
     request->next = NULL;
     *client->failures_end = request;
@@ -97,10 +101,21 @@ static void finish(struct client_transfer *transfer, enum err error)
     request->on_done(request);
 }
 
+/* Its name could not be asked for. */
+static enum err name_shortage(struct client_transfer *transfer, enum err error)
+{
+    if (error == ERR_SHORTAGE && !transfer->in_multi)
+        transfer->shortage = "name servers that answer";
+    return error;
+}
+
 static void on_deadline(struct timer *timer)
 {
     struct client_transfer *transfer = CONTAINER_OF(timer, struct client_transfer, deadline);
-    finish(transfer, transfer_explain_deadline(transfer));
+    enum err error = transfer_explain_deadline(transfer);
+    if (error == ERR_NAME_LOOKUP && resolver_is_silent(transfer->client->resolver, transfer->target.host))
+        error = ERR_SHORTAGE;
+    finish(transfer, name_shortage(transfer, error));
 }
 
 static enum err start(struct client_transfer *transfer, const struct address_set *addresses)
@@ -144,7 +159,7 @@ static void on_name_answer(struct resolver_waiter *waiter, const struct address_
     struct client_transfer *transfer = CONTAINER_OF(waiter, struct client_transfer, waiter);
     enum err e = start(transfer, answer);
     if (e != OK)
-        finish(transfer, e);
+        finish(transfer, name_shortage(transfer, e));
 }
 
 /*
@@ -206,6 +221,7 @@ void client_send(struct client *client, struct client_request *request)
     request->end = (struct attempt_end){0};
     request->reach = (struct attempt_reach){0};
     request->sends = 0;
+    request->shortage = NULL;
     request->duration_us = request->retry_after_us = 0;
     request->excerpt_len = 0;
     request->transfer = NULL;
@@ -221,8 +237,10 @@ void client_send(struct client *client, struct client_request *request)
     enum err e = transfer_aim(transfer, request);
     if (e == OK)
         e = begin(transfer);
-    if (e != OK)
+    if (e != OK) {
+        e = name_shortage(transfer, e);
         fail_later(client, retire(transfer, e), e);
+    }
 }
 
 /* libcurl on the loop */
@@ -339,6 +357,7 @@ static enum err open_multi(struct client *client)
         curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client) != CURLM_OK ||
         curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer_wish) != CURLM_OK ||
         curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client) != CURLM_OK ||
+        curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections) != CURLM_OK ||
         curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, connections) != CURLM_OK)
         return ERR_SYSTEM;
     return OK;

@@ -8,6 +8,9 @@
  *                    | yes                      |
  *                    v                          v
  *               address guard -> libcurl, the address pinned -> on_done
+ *
+ * What fails for want of something of our own (descriptors, memory, local ports, a route to anywhere, name servers that
+ * answer, our CA file) ends with ERR_SHORTAGE, and no byte of it has left: that says nothing of the client.
  */
 #ifndef PENSTOCK_CLIENT_CLIENT_H
 #define PENSTOCK_CLIENT_CLIENT_H
@@ -49,6 +52,7 @@ struct client_request {
     struct attempt_end end;
     struct attempt_reach reach; /* of the last send; its limits stand in reach.h */
     unsigned sends;             /* 1 once a byte of it may have left; never more: libcurl may not repeat it */
+    const char *shortage;       /* with ERR_SHORTAGE: of what, in words */
     int64_t duration_us;
     int64_t retry_after_us; /* of Retry-After, the longest; 0 without */
     uint32_t excerpt_len;

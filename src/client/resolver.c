@@ -29,7 +29,7 @@ struct name {
     struct list waiters;
     struct resolver *resolver;
     bool asking;
-    int64_t expires_mono_us;
+    int64_t expires_mono_us, asked_mono_us;
     struct address_set answer;
     char host[];
 };
@@ -41,7 +41,11 @@ struct resolver {
     struct list sockets;
     struct list asking, answered, known; /* known: the least lately used first */
     unsigned names_count;
-    uint64_t routes; /* given out */
+    uint64_t routes;         /* given out */
+    int64_t heard_mono_us;   /* the last answer of a name server, to whatever; 0: none yet */
+    bool in_call;            /* c-ares answers at once: no name server has */
+    int64_t canary_mono_us;  /* when the root was asked for last */
+    bool canary_is_out;
     bool closing;
     struct hash_seed seed;
     struct list buckets[BUCKETS];
@@ -54,7 +58,7 @@ struct socket_watch {
 };
 
 static const struct address_set no_memory = {.error = ERR_NO_MEMORY};
-static const struct address_set no_room = {.error = ERR_NAME_LOOKUP};
+static const struct address_set no_room = {.error = ERR_SHORTAGE};
 
 static void move_to(struct list *place, struct name *name)
 {
@@ -62,14 +66,28 @@ static void move_to(struct list *place, struct name *name)
     list_add_tail(place, &name->place);
 }
 
+/* Time until the root is to be asked for; INT64_MAX: it is not. */
+static int64_t canary_due_us(const struct resolver *resolver)
+{
+    if (resolver->canary_is_out || list_is_empty(&resolver->asking))
+        return INT64_MAX;
+    const struct name *first = CONTAINER_OF(resolver->asking.next, struct name, place);
+    if (resolver->heard_mono_us >= first->asked_mono_us || resolver->canary_mono_us >= first->asked_mono_us)
+        return INT64_MAX;
+    int64_t left_us = first->asked_mono_us + CANARY_US - clock_mono_us();
+    return left_us > 0 ? left_us : 0;
+}
+
 static void set_timer(struct resolver *resolver)
 {
     struct timeval left;
-    if (!list_is_empty(&resolver->answered))
+    int64_t canary_us = canary_due_us(resolver);
+    if (!list_is_empty(&resolver->answered)) {
         alarm_set(resolver->loop, &resolver->timer, 0);
-    else if (ares_timeout(resolver->channel, NULL, &left))
-        alarm_set(resolver->loop, &resolver->timer, left.tv_sec * US_PER_SECOND + left.tv_usec);
-    else
+    } else if (ares_timeout(resolver->channel, NULL, &left)) {
+        int64_t left_us = left.tv_sec * US_PER_SECOND + left.tv_usec;
+        alarm_set(resolver->loop, &resolver->timer, left_us < canary_us ? left_us : canary_us);
+    } else
         alarm_park(resolver->loop, &resolver->timer);
 }
 
@@ -221,6 +239,38 @@ static void set_answer(struct name *name, const struct address_set *answer)
     name->answer.route = route;
 }
 
+/* A name server has answered, if only that it can't say. */
+static void note_heard(struct resolver *resolver, int status)
+{
+    if (!resolver->in_call && (status <= ARES_EREFUSED || status == ARES_EBADRESP))
+        resolver->heard_mono_us = clock_mono_us();
+}
+
+static bool is_silent_since(const struct resolver *resolver, int64_t asked_mono_us)
+{
+    return resolver->heard_mono_us < asked_mono_us;
+}
+
+static void on_canary_answer(void *context, int status, int timeouts, unsigned char *answer, int answer_len)
+{
+    struct resolver *resolver = context;
+    resolver->canary_is_out = false;
+    if (!resolver->closing)
+        note_heard(resolver, status);
+}
+
+static void ask_canary(struct resolver *resolver)
+{
+    if (canary_due_us(resolver) > 0)
+        return;
+    const int class_in = 1, type_ns = 2;
+    resolver->canary_is_out = true;
+    resolver->canary_mono_us = clock_mono_us();
+    resolver->in_call = true;
+    ares_query(resolver->channel, ".", class_in, type_ns, on_canary_answer, resolver);
+    resolver->in_call = false;
+}
+
 static void on_ares_answer(void *context, int status, int timeouts, struct ares_addrinfo *result)
 {
     struct name *name = context;
@@ -228,6 +278,10 @@ static void on_ares_answer(void *context, int status, int timeouts, struct ares_
     if (!resolver->closing) {
         struct address_set answer;
         int ttl = read_answer(status, result, &answer);
+        note_heard(resolver, status);
+        if (answer.error == ERR_NAME_LOOKUP && status > ARES_EREFUSED && status != ARES_EBADRESP &&
+            status != ARES_EBADNAME && is_silent_since(resolver, name->asked_mono_us))
+            answer.error = ERR_SHORTAGE;
         set_answer(name, &answer);
         name->expires_mono_us = clock_mono_us() + ttl * US_PER_SECOND;
         name->asking = false;
@@ -237,12 +291,26 @@ static void on_ares_answer(void *context, int status, int timeouts, struct ares_
         ares_freeaddrinfo(result);
 }
 
+static bool is_invalid(const char *host)
+{
+    const char *last = strrchr(host, '.');
+    return strcmp(last ? last + 1 : host, "invalid") == 0;
+}
+
 static void ask(struct resolver *resolver, struct name *name)
 {
     static const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     name->asking = true;
+    name->asked_mono_us = clock_mono_us();
     move_to(&resolver->asking, name);
+    if (is_invalid(name->host)) {
+        on_ares_answer(name, ARES_ENOTFOUND, 0, NULL);
+        set_timer(resolver);
+        return;
+    }
+    resolver->in_call = true;
     ares_getaddrinfo(resolver->channel, name->host, NULL, &hints, on_ares_answer, name); /* may answer at once */
+    resolver->in_call = false;
     set_timer(resolver);
 }
 
@@ -269,6 +337,7 @@ static void on_timer(struct timer *timer)
     struct resolver *resolver = CONTAINER_OF(timer, struct resolver, timer);
     alarm_park(resolver->loop, timer);
     ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    ask_canary(resolver);
     tell_waiters(resolver);
     set_timer(resolver);
 }
@@ -291,6 +360,13 @@ const struct address_set *resolver_look_up(struct resolver *resolver, const char
     if (!name->asking)
         ask(resolver, name);
     return NULL;
+}
+
+bool resolver_is_silent(struct resolver *resolver, const char *host)
+{
+    const struct name *name = find_name(resolver, host);
+    return name && name->asking && is_silent_since(resolver, name->asked_mono_us) && resolver->canary_is_out &&
+           clock_mono_us() - resolver->canary_mono_us >= CANARY_US;
 }
 
 void resolver_put_last(struct resolver *resolver, const char *host, const union address *address)

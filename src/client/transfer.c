@@ -6,9 +6,11 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <unistd.h>
 
 /* What libcurl tells while it works. The context of each is the transfer. */
 
@@ -110,6 +112,58 @@ static int on_before_request(void *context, char *remote_ip, char *local_ip, int
     return CURL_PREREQFUNC_OK;
 }
 
+/* NULL for what says something of the peer, or of nobody. */
+static const char *shortage_of(int error)
+{
+    switch (error) {
+    case EMFILE:
+    case ENFILE:
+        return "file descriptors";
+    case ENOMEM:
+    case ENOBUFS:
+        return "memory";
+    case EADDRNOTAVAIL:
+        return "local ports";
+    default:
+        return NULL;
+    }
+}
+
+static bool has_route(int family)
+{
+    /* Connecting a datagram socket only looks the route up. Two addresses that are nobody's to refuse. */
+    union address address = {.any.sa_family = (sa_family_t)family};
+    if (family == AF_INET)
+        inet_pton(AF_INET, "198.41.0.4", &address.ipv4.sin_addr);
+    else
+        inet_pton(AF_INET6, "2001:503:ba3e::2:30", &address.ipv6.sin6_addr);
+    address.ipv4.sin_port = htons(9);
+    int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool has = fd >= 0 && connect(fd, &address.any, family == AF_INET ? sizeof address.ipv4 : sizeof address.ipv6) == 0;
+    if (fd >= 0)
+        close(fd);
+    return has;
+}
+
+/* Why there is no connection, as far as the reason is on this machine. An address without a route is the client's own
+ * matter, as long as others can be reached. */
+static const char *find_shortage(const struct client_transfer *transfer, CURLcode code)
+{
+    long error = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &error);
+    if (code == CURLE_SSL_CACERT_BADFILE)
+        return "CA certificates that can be read";
+    if (code == CURLE_OUT_OF_MEMORY)
+        return "memory";
+    if (code != CURLE_COULDNT_CONNECT)
+        return NULL;
+    if (error == ENETUNREACH || error == ENETDOWN || error == EHOSTUNREACH)
+        return has_route(AF_INET) || has_route(AF_INET6) ? NULL : "network: there is no route to anywhere";
+    /* For IPv6 it is also what a machine without any says. */
+    bool is_alien = transfer->tried.any.sa_family == AF_INET6 && !has_route(AF_INET6);
+    return error == EADDRNOTAVAIL && is_alien ? NULL : shortage_of((int)error);
+}
+
 static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct client_transfer *transfer = context;
@@ -126,7 +180,10 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct 
         enum err e = timer_arm(transfer->loop, &transfer->turn, ADDRESS_US);
         (void)e; /* without it libcurl takes longer */
     }
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd < 0)
+        transfer->shortage = shortage_of(errno);
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
 /* Never called while the pin holds: libcurl's own look-up would block the loop, and nobody would have judged its
@@ -231,6 +288,7 @@ enum err transfer_aim(struct client_transfer *transfer, struct client_request *r
     transfer->request = request;
     request->transfer = transfer;
     transfer->started_mono_us = clock_mono_us();
+    transfer->shortage = NULL;
     transfer->address_refused = transfer->in_headers = transfer->answered = transfer->not_http = false;
     transfer->status = 0;
     transfer->turns = 0;
@@ -410,11 +468,8 @@ static enum err explain_not_begun(CURLcode code)
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_ABORTED_BY_CALLBACK: /* on_own_look_up */
         return ERR_NAME_LOOKUP;
-    case CURLE_OUT_OF_MEMORY:
-        return ERR_NO_MEMORY;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CIPHER:
     case CURLE_SSL_ISSUER_ERROR:
@@ -426,12 +481,16 @@ static enum err explain_not_begun(CURLcode code)
     }
 }
 
-enum err transfer_explain(const struct client_transfer *transfer, CURLcode code)
+enum err transfer_explain(struct client_transfer *transfer, CURLcode code)
 {
     if (transfer->not_http)
         return ERR_ANSWER_MALFORMED;
     if (transfer->request->sends > 0)
         return explain_begun(code);
+    if (!transfer->shortage)
+        transfer->shortage = find_shortage(transfer, code);
+    if (transfer->shortage)
+        return ERR_SHORTAGE;
     return transfer->address_refused ? ERR_ADDRESS_REFUSED : explain_not_begun(code);
 }
 
@@ -466,6 +525,11 @@ struct client_request *transfer_report(struct client_transfer *transfer, enum er
     reach_report(&transfer->reach, transfer->easy, request);
     if (error == ERR_SEND && request->reach.request_complete) /* only libcurl's own repeat of it was not sent */
         error = ERR_ANSWER_LOST;
+    if (error == ERR_NO_MEMORY && request->sends == 0) {
+        error = ERR_SHORTAGE;
+        transfer->shortage = "memory";
+    }
+    request->shortage = error == ERR_SHORTAGE ? transfer->shortage : NULL;
     request->end = (struct attempt_end){
         .http_status = transfer->answered ? transfer->status : 0,
         .error = transfer->answered ? OK : error,

@@ -72,6 +72,7 @@ struct client_transfer {
 
     /* what libcurl's callbacks saw */
     bool address_refused;
+    const char *shortage; /* of what this machine had none when a socket was to be made; NULL: it had */
     bool in_headers; /* of a response, final or not */
     bool answered;   /* the final response's headers are complete */
     bool not_http;   /* what has come instead */
@@ -107,8 +108,8 @@ void transfer_look_ahead(struct client_transfer *transfer, int fd);
 /* True for a request whose socket should be looked into. */
 bool transfer_wants_look_ahead(const struct client_transfer *transfer);
 
-/* What libcurl's verdict means; of no account once the answer is there. */
-enum err transfer_explain(const struct client_transfer *transfer, CURLcode code);
+/* What libcurl's verdict means (ERR_SHORTAGE fills transfer->shortage); of no account once the answer is there. */
+enum err transfer_explain(struct client_transfer *transfer, CURLcode code);
 /* The time is up: for what? */
 enum err transfer_explain_deadline(const struct client_transfer *transfer);
 

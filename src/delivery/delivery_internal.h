@@ -20,6 +20,7 @@ struct route_walk;
  *                          '-(unguarded: at once)-^   ^  '---> SETTLING again, when the disk refused
  *   FRESH, BACKLOG ---------------------------------' parked without an attempt
  *   STARTING --> BACKLOG    the journal could not write `sending`
+ *   SENDING ---> BACKLOG    this machine was short of something: no attempt was made
  */
 enum job_place {
     JOB_NOWHERE,
@@ -66,6 +67,7 @@ struct endpoint_queue {
     unsigned in_flight;     /* STARTING and SENDING */
     unsigned fresh_in_turn; /* sent from the fresh lane since the backlog lane had its turn */
     struct list in_ready;   /* in shard->ready: something to send and a free place for it */
+    struct timer rest_timer; /* armed: it rests, since this machine was short of something when it was its turn */
 
     /* what lies in the journal and not in memory */
     bool pending_in_journal;
@@ -120,6 +122,8 @@ struct delivery_shard {
     bool surveyed, stopping;
     bool journal_refuses; /* the journal refused a `sending` or an outcome: nothing is sent until it takes one again */
     int64_t wall_offset_us;
+    int64_t shortage_said_mono_us; /* 0: not yet */
+    unsigned shortages;            /* since then */
     uint64_t random_state;
 };
 
@@ -190,6 +194,11 @@ void claim_doubt_job(struct job *job);
 /* attempt.c */
 void attempt_begin(struct job *job);
 
+/* shortage.c: no attempt was made, since this machine is short of something. */
+bool shortage_ended(const struct attempt_run *run);
+void shortage_put_off(struct attempt_run *run);
+void shortage_init_queue(struct endpoint_queue *queue);
+
 /* outcome.c */
 void outcome_of_attempt(struct attempt_run *run);
 /* Its last attempt was lost with a kept connection: this one is made at once, and on a new connection. */
@@ -198,6 +207,8 @@ void outcome_park(struct job *job, enum park_reason reason);      /* without an 
 void outcome_pause(struct delivery_shard *shard, enum err error); /* the journal refused */
 void outcome_retry_unsettled(struct delivery_shard *shard);
 void outcome_cut_short(struct attempt_run *run); /* shutdown, in place of an outcome */
+/* Guarded, and nothing has left: the journal has `sending`, and it is to wait so long. */
+void outcome_withdraw(struct attempt_run *run, int64_t wait_us);
 
 /* pump.c */
 void pump_run(struct delivery_shard *shard); /* starts what may be started now */

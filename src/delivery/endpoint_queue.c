@@ -31,6 +31,7 @@ enum err endpoint_queue_get(struct delivery_shard *shard, uint64_t endpoint, str
     list_init(&queue->in_ready);
     queue->macs_version = -1;
     refill_init_queue(queue);
+    shortage_init_queue(queue);
     enum err failed = id_map_add(&shard->queues, &queue->by_id, endpoint);
     if (failed) {
         free(queue);
@@ -50,6 +51,7 @@ void endpoint_queue_free(struct endpoint_queue *queue)
 {
     assert(!queue->loading && !queue->releasing);
     timer_disarm(&queue->shard->loop, &queue->due_timer);
+    timer_disarm(&queue->shard->loop, &queue->rest_timer);
     timer_disarm(&queue->shard->loop, &queue->release_timer);
     list_remove(&queue->in_ready);
     id_map_remove(&queue->shard->queues, &queue->by_id);
@@ -99,7 +101,8 @@ void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery 
 void endpoint_queue_update_ready(struct endpoint_queue *queue)
 {
     bool has_work = queue->fresh_count + queue->backlog_count > 0;
-    bool ready = has_work && queue->in_flight < queue->shard->policy.in_flight_per_endpoint;
+    bool ready = has_work && queue->in_flight < queue->shard->policy.in_flight_per_endpoint &&
+                 !timer_is_armed(&queue->rest_timer);
     bool is_listed = !list_is_empty(&queue->in_ready);
     if (ready && !is_listed)
         list_add_tail(&queue->shard->ready, &queue->in_ready);

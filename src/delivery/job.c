@@ -11,7 +11,7 @@ static bool may_move(enum job_place from, enum job_place to)
         [JOB_FRESH] = 1u << JOB_STARTING | 1u << JOB_SENDING | 1u << JOB_SETTLING,
         [JOB_BACKLOG] = 1u << JOB_STARTING | 1u << JOB_SENDING | 1u << JOB_SETTLING,
         [JOB_STARTING] = 1u << JOB_SENDING | 1u << JOB_BACKLOG | 1u << JOB_NOWHERE,
-        [JOB_SENDING] = 1u << JOB_SETTLING | 1u << JOB_NOWHERE,
+        [JOB_SENDING] = 1u << JOB_SETTLING | 1u << JOB_BACKLOG | 1u << JOB_NOWHERE,
         [JOB_SETTLING] = 1u << JOB_NOWHERE,
     };
     return moves[from] & 1u << to;

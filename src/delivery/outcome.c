@@ -253,6 +253,10 @@ void outcome_of_attempt(struct attempt_run *run)
         outcome_cut_short(run);
         return;
     }
+    if (shortage_ended(run)) {
+        shortage_put_off(run);
+        return;
+    }
     crash_point(CRASH_ANSWER_CAME);
     enum verdict verdict =
         lie_about(run, verdict_of(&run->client.end, event->parts.guarded, run->idempotent, run->final_4xx));
@@ -312,17 +316,24 @@ void outcome_park(struct job *job, enum park_reason reason)
     settle(run);
 }
 
+void outcome_withdraw(struct attempt_run *run, int64_t wait_us)
+{
+    const struct delivery *delivery = &run->job->delivery;
+    run->settle = (struct journal_settle){.to = DELIVERY_WAITING,
+        .lane = delivery->lane,
+        .failures = delivery->failures,
+        .due_us = shard_wall_us(run->job->queue->shard) + wait_us,
+        .wait_us = wait_us};
+    settle(run);
+}
+
 void outcome_cut_short(struct attempt_run *run)
 {
     struct job *job = run->job;
     struct delivery_shard *shard = job->queue->shard;
     if (shard->journal && job->delivery.state == DELIVERY_SENDING && !run->client.end.request_begun) {
         /* Guarded, and nothing has left: the journal may say so, and the restart need not ask a person. */
-        run->settle = (struct journal_settle){.to = DELIVERY_WAITING,
-            .lane = job->delivery.lane,
-            .failures = job->delivery.failures,
-            .due_us = shard_wall_us(shard)};
-        settle(run);
+        outcome_withdraw(run, 0);
     } else {
         job_free(job); /* as a crash would leave it */
     }

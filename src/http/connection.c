@@ -6,8 +6,9 @@
  * checks of framing.c (h2c smuggling), which RFC 9113 has dropped. Without it a client that offers the upgrade simply
  * goes on with HTTP/1.1.
  *
- * Accepting pauses while the server has connections_max of them, and for 100 ms when the system has no descriptor to
- * spare; what comes meanwhile waits in the listener's backlog. A drain closes at once what carries no request, asks
+ * When the server has connections_max of them, the oldest one that has never brought a whole request is closed, so that
+ * silent connections keep nobody out. If there is none, accepting pauses; and so it does for 100 ms when the system has
+ * no descriptor to spare. What comes meanwhile waits in the listener's backlog. A drain closes at once what carries no request, asks
  * HTTP/2 clients to leave (GOAWAY, again after 1 s, now final), and lets the others finish.
  */
 #include "http/http_internal.h"
@@ -30,8 +31,7 @@ static void update_accepting(struct http_server *server)
 {
     if (!server->listener)
         return;
-    bool wanted =
-        server->connections_open < server->options.connections_max && !h2o_timeout_is_linked(&server->accept_pause);
+    bool wanted = !h2o_timeout_is_linked(&server->accept_pause);
     bool accepting = h2o_socket_is_reading(server->listener);
     if (wanted && !accepting)
         h2o_socket_read_start(server->listener, on_listener_ready);
@@ -46,7 +46,6 @@ static void on_accept_pause_over(h2o_timeout_entry_t *entry)
 
 static void pause_accepting(struct http_server *server)
 {
-    metrics_add(METRIC_HTTP_ACCEPT_FAILURES, 1);
     h2o_timeout_link(server->loop, &server->context.hundred_ms_timeout, &server->accept_pause);
     update_accepting(server);
 }
@@ -62,6 +61,7 @@ static void on_close(void *data)
     server->connections_open--;
     if (server->options.is_measured)
         metrics_add(METRIC_HTTP_CONNECTIONS, -1);
+    h2o_timeout_unlink(&server->accept_pause); /* there is a place now, and a descriptor */
     update_accepting(server);
 }
 
@@ -96,56 +96,6 @@ static void on_first_bytes(h2o_socket_t *socket, const char *error)
         h2o_http1_accept(&server->accept, socket, now);
 }
 
-static void connection_begin(struct http_server *server, h2o_socket_t *socket)
-{
-    struct http_connection *connection = malloc(sizeof *connection);
-    if (!connection) {
-        h2o_socket_close(socket);
-        pause_accepting(server);
-        return;
-    }
-    *connection = (struct http_connection){
-        .server = server, .socket = socket, .stage = CONNECTION_UNDECIDED, .deadline.cb = on_first_bytes_late};
-    list_add_tail(&server->connections, &connection->link);
-    server->connections_open++;
-    if (server->options.is_measured)
-        metrics_add(METRIC_HTTP_CONNECTIONS, 1);
-    socket->on_close.cb = on_close;
-    socket->on_close.data = connection;
-    h2o_timeout_link(server->loop, &server->context.http1.req_timeout, &connection->deadline);
-    h2o_socket_read_start(socket, on_first_bytes);
-    update_accepting(server);
-}
-
-/* False when there is nothing more to accept now. */
-static bool accept_one(struct http_server *server)
-{
-    h2o_socket_t *socket = h2o_evloop_socket_accept(server->listener); /* non-blocking, TCP_NODELAY */
-    if (socket) {
-        connection_begin(server, socket);
-        return h2o_socket_is_reading(server->listener);
-    }
-    switch (errno) {
-    case EAGAIN:
-        return false;
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-        pause_accepting(server);
-        return false;
-    default: /* this one connection has failed (accept(2), "Error handling") */
-        return true;
-    }
-}
-
-static void on_listener_ready(h2o_socket_t *listener, const char *error)
-{
-    struct http_server *server = listener->data;
-    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(server); i++) {
-    }
-}
-
 static struct http_connection *connection_of(struct list *link)
 {
     return CONTAINER_OF(link, struct http_connection, link);
@@ -166,6 +116,116 @@ static bool waits_for_request(const struct http_connection *connection)
     char byte;
     return connection->stage != CONNECTION_HTTP2 && connection->socket->input->size == 0 &&
            recv(h2o_socket_get_fd(connection->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
+}
+
+static h2o_socket_t *socket_of(h2o_req_t *req)
+{
+    return req->conn->callbacks->get_socket(req->conn);
+}
+
+void http_connection_has_asked(h2o_req_t *req)
+{
+    ((struct http_connection *)socket_of(req)->on_close.data)->has_asked = true;
+}
+
+static bool is_idle(const struct http_connection *connection)
+{
+    if (connection->stage != CONNECTION_HTTP2)
+        return waits_for_request(connection);
+    list_for_each (link, &connection->server->exchanges) {
+        h2o_req_t *req = CONTAINER_OF(link, struct http_exchange, link)->req;
+        if (req && socket_of(req) == connection->socket)
+            return false;
+    }
+    return true;
+}
+
+/* The server is full, and somebody waits. */
+static void make_room(struct http_server *server)
+{
+    struct http_connection *idle = NULL;
+    list_for_each (link, &server->connections) {
+        struct http_connection *connection = connection_of(link);
+        if (connection->is_ending)
+            continue;
+        if (!connection->has_asked) {
+            idle = connection;
+            break;
+        }
+        if (!idle && server->options.closes_idle && is_idle(connection))
+            idle = connection;
+    }
+    if (!idle)
+        return;
+    metrics_add(METRIC_HTTP_SILENT_CLOSED, 1);
+    idle->is_ending = true;
+    end_connection(idle);
+}
+
+static void connection_begin(struct http_server *server, h2o_socket_t *socket)
+{
+    struct http_connection *connection = malloc(sizeof *connection);
+    if (!connection) {
+        h2o_socket_close(socket);
+        metrics_add(METRIC_HTTP_ACCEPT_FAILURES, 1);
+        if (server->listener && !h2o_timeout_is_linked(&server->accept_pause))
+            pause_accepting(server);
+        return;
+    }
+    *connection = (struct http_connection){
+        .server = server, .socket = socket, .stage = CONNECTION_UNDECIDED, .deadline.cb = on_first_bytes_late};
+    list_add_tail(&server->connections, &connection->link);
+    server->connections_open++;
+    if (server->options.is_measured)
+        metrics_add(METRIC_HTTP_CONNECTIONS, 1);
+    socket->on_close.cb = on_close;
+    socket->on_close.data = connection;
+    h2o_timeout_link(server->loop, &server->context.http1.req_timeout, &connection->deadline);
+    h2o_socket_read_start(socket, on_first_bytes);
+    update_accepting(server);
+}
+
+/* What h2o has to close is closed a turn later, and idle ones may come up: so it is looked at again every 100 ms. */
+static bool has_place(struct http_server *server)
+{
+    if (server->connections_open >= server->options.connections_max)
+        make_room(server);
+    if (server->connections_open < server->options.connections_max)
+        return true;
+    pause_accepting(server);
+    return false;
+}
+
+/* False when there is nothing more to accept now. */
+static bool accept_one(struct http_server *server)
+{
+    if (!has_place(server))
+        return false;
+    h2o_socket_t *socket = h2o_evloop_socket_accept(server->listener); /* non-blocking, TCP_NODELAY */
+    if (socket) {
+        connection_begin(server, socket);
+        return server->connections_open < server->options.connections_max; /* else only when somebody waits */
+    }
+    switch (errno) {
+    case EAGAIN:
+        return false;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        metrics_add(METRIC_HTTP_ACCEPT_FAILURES, 1);
+        pause_accepting(server);
+        return false;
+    default: /* this one connection has failed (accept(2), "Error handling") */
+        return true;
+    }
+}
+
+static void on_listener_ready(h2o_socket_t *listener, const char *error)
+{
+    struct http_server *server = listener->data;
+    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(server); i++) {
+    }
 }
 
 /* Repeated until the last has gone: h2o keeps a connection alive whose answer was under way when the drain began. */

@@ -125,6 +125,7 @@ static void dispatch(struct http_server *server, struct http_exchange *exchange)
 int http_exchange_on_request(h2o_handler_t *handler, h2o_req_t *req)
 {
     struct http_server *server = CONTAINER_OF(handler, struct http_request_handler, super)->server;
+    http_connection_has_asked(req);
     struct http_exchange *exchange = exchange_new(server, req);
     if (!exchange) {
         h2o_send_error_503(req, reason_of(503), "out of memory", 0);

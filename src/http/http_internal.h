@@ -61,6 +61,8 @@ struct http_connection {
     struct http_server *server;
     h2o_socket_t *socket;
     enum connection_stage stage;
+    bool has_asked; /* a whole request has come */
+    bool is_ending; /* it was shut down for another one, and h2o has not seen that yet */
     h2o_timeout_entry_t deadline; /* linked while UNDECIDED */
 };
 
@@ -78,6 +80,7 @@ struct http_exchange {
 void http_server_go_online(struct http_server *server);
 
 /* connection.c */
+void http_connection_has_asked(h2o_req_t *req);
 void http_connections_begin(struct http_server *server);
 void http_connections_drain(struct http_server *server);
 /* Stops accepting and shuts every connection down; h2o closes them as it notices, in the next turns. */

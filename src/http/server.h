@@ -39,7 +39,8 @@ struct http_options {
     struct mailbox *mailbox;         /* worked off on this loop; may be NULL */
     void (*on_tick)(void *context);  /* about every 100 ms on the server's thread, online for RCU; may be NULL */
     size_t body_bytes_max;           /* of routes that say nothing else; 413 beyond (see server.c) */
-    unsigned connections_max;        /* beyond, accepting pauses */
+    unsigned connections_max;        /* the next one takes the place of the oldest without a request; else it waits */
+    bool closes_idle;                /* ... or of one that has had its answers: a caller who comes back connects again */
     bool is_measured;                /* keep METRIC_HTTP_CONNECTIONS and HISTOGRAM_TURN */
 };
 

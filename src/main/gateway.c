@@ -15,6 +15,7 @@
 #include "main/leader.h"
 #include "main/owner.h"
 #include "main/replica.h"
+#include "runtime/descriptors.h"
 #include "runtime/log.h"
 
 #include <signal.h>
@@ -26,6 +27,7 @@ struct gateway {
     struct installation installation;
     struct client_options client_options;
     struct delivery_policy policy;
+    struct descriptor_shares shares; /* of file descriptors */
     bool delivers, uses_broker; /* its role, and its kind of queue */
     struct broker_options broker;
     struct owner owner;
@@ -88,8 +90,14 @@ static void hand_act_over(struct journal_act *act, void *context)
 
 /* From the configuration to what the parts take. */
 
-static void make_policy(const struct config *config, struct delivery_policy *ret_policy)
+static unsigned smaller(int64_t wanted, unsigned share)
 {
+    return wanted < share ? (unsigned)wanted : share;
+}
+
+static void make_policy(const struct gateway *gateway, const struct config *config, struct delivery_policy *ret_policy)
+{
+    unsigned in_flight_max = gateway->shares.deliveries / 4 * 3; /* the rest are connections that are kept */
     *ret_policy = (struct delivery_policy){
         .schedule = config->retry_schedule,
         .retry_after_us_max = config->retry_after_us_max,
@@ -97,7 +105,7 @@ static void make_policy(const struct config *config, struct delivery_policy *ret
         .answer_timeout_us = config->answer_timeout_us,
         .guarded_answer_timeout_us = config->guarded_answer_timeout_us,
         .in_flight_per_endpoint = (unsigned)config->in_flight_per_endpoint,
-        .in_flight_per_shard = (unsigned)config->in_flight_per_shard,
+        .in_flight_per_shard = smaller(config->in_flight_per_shard, in_flight_max),
         .active_per_endpoint = (unsigned)config->active_per_endpoint,
         .paused = config->paused,
     };
@@ -119,7 +127,8 @@ static enum err make_client_options(struct gateway *gateway, struct buffer *comp
         .allow_http = config->allow_http,
         .ca_file = config->ca_file,
         /* With fewer than are in flight libcurl would close a connection for each new request. */
-        .connections_max = (unsigned)(config->in_flight_per_shard + config->in_flight_per_shard / 4 + 64),
+        .connections_max = smaller(
+            config->in_flight_per_shard + config->in_flight_per_shard / 4 + 64, gateway->shares.deliveries),
     };
     for (unsigned i = 0; i < config->allow_networks.count; i++) {
         const char *text = config->allow_networks.texts[i];
@@ -372,6 +381,7 @@ static enum err start_admin(struct gateway *gateway, struct buffer *complaints)
             .reader = gateway->reader,
             .shards = gateway->installation.shards,
             .journals = gateway->journals,
+            .connections_max = gateway->shares.operators,
             .check_url = check_url,
             .act = hand_act_over,
             .context = gateway,
@@ -396,7 +406,7 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, unsigned 
         &(struct ingress_options){
             .number = number,
             .listen_fd = fd,
-            .connections_max = (unsigned)config->ingress_connections_max,
+            .connections_max = smaller(config->ingress_connections_max, gateway->shares.partners),
             .directory = accounts_directory(gateway->accounts),
             .journals = gateway->journals,
             .credits = gateway->credits,
@@ -420,13 +430,29 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, unsigned 
         &gateway->ingresses[number]);
 }
 
+static unsigned count_ingress_threads(const struct config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned threads = config->ingress_threads ? (unsigned)config->ingress_threads : cores < 1 ? 1 : (unsigned)cores;
+    return threads < INGRESS_THREADS_MAX ? threads : INGRESS_THREADS_MAX;
+}
+
+static void share_descriptors(struct gateway *gateway, const struct config *config)
+{
+    uint64_t limit = descriptors_limit();
+    gateway->shares = descriptors_share(limit, gateway->installation.shards, count_ingress_threads(config));
+    const struct descriptor_shares *shares = &gateway->shares;
+    if (config->ingress_connections_max > shares->partners || config->in_flight_per_shard > shares->deliveries / 4 * 3)
+        log_warn("%llu open files are too few for ingress.connections_max and delivery.in_flight_per_shard: they count "
+                 "as %u and %u. Raise the hard limit, or lower them",
+            (unsigned long long)limit, smaller(config->ingress_connections_max, shares->partners),
+            smaller(config->in_flight_per_shard, shares->deliveries / 4 * 3));
+}
+
 static enum err start_ingress(struct gateway *gateway, struct buffer *complaints)
 {
     const struct config *config = gateway->options.config;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned threads = config->ingress_threads ? (unsigned)config->ingress_threads : cores < 1 ? 1 : (unsigned)cores;
-    if (threads > INGRESS_THREADS_MAX)
-        threads = INGRESS_THREADS_MAX;
+    unsigned threads = count_ingress_threads(config);
     enum err failed = gateway->uses_broker ? known_keys_new(threads * KNOWN_KEYS_PER_THREAD, &gateway->known_keys) : OK;
     if (failed)
         return complain(complaints, failed, "ingress");
@@ -482,13 +508,14 @@ enum err gateway_start(const struct gateway_options *options, struct gateway **r
     gateway->options = *options;
     gateway->delivers = options->config->roles.delivery;
     gateway->uses_broker = options->config->queue_kind == CONFIG_QUEUE_RABBITMQ;
-    make_policy(options->config, &gateway->policy);
     const struct config *config = options->config;
     enum err failed = open_installation(config, &gateway->installation, complaints);
     if (failed) {
         free(gateway);
         return failed;
     }
+    share_descriptors(gateway, config);
+    make_policy(gateway, config, &gateway->policy);
     for (size_t i = 0; i < ARRAY_LENGTH(parts) && !failed; i++)
         failed = parts[i](gateway, complaints);
     if (failed) {
@@ -547,7 +574,7 @@ void gateway_stop(struct gateway *gateway, int64_t drain_us)
 void gateway_reload(struct gateway *gateway, const struct config *config)
 {
     log_set_level((enum log_level)config->log_level);
-    make_policy(config, &gateway->policy);
+    make_policy(gateway, config, &gateway->policy);
     for (unsigned i = 0; gateway->delivers && i < gateway->installation.shards; i++)
         delivery_shard_set_policy(gateway->deliveries[i], &gateway->policy);
     struct class_rules class_rules = make_class_rules(config);

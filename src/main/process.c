@@ -10,6 +10,7 @@
 #include "client/address_guard.h"
 #include "http/server.h"
 #include "main/command.h"
+#include "runtime/descriptors.h"
 #include "runtime/log.h"
 #include "runtime/thread.h"
 
@@ -156,6 +157,7 @@ int process_run(const struct process *process)
     struct gateway *gateway = NULL;
     log_set_level((enum log_level)process->config->log_level);
     int64_t started_us = clock_mono_us();
+    descriptors_raise();
     enum err failed = gateway_start(&process->gateway, &gateway, &complaints);
     if (failed) {
         log_complaints(&complaints);

@@ -22,6 +22,8 @@
     X(METRIC_EVENTS_CONFLICT, counter, "penstock_events_total", "result=\"conflict\"", "")                             \
     X(METRIC_EVENTS_REFUSED, counter, "penstock_events_total", "result=\"refused\"", "")                               \
     X(METRIC_EVENTS_UNAVAILABLE, counter, "penstock_events_total", "result=\"unavailable\"", "")                       \
+    X(METRIC_HTTP_SILENT_CLOSED, counter, "penstock_http_silent_connections_closed_total", "",                         \
+        "Connections without a request that were closed for new ones, since there were too many")                      \
     X(METRIC_ANSWERS_ORPHANED, counter, "penstock_answers_orphaned_total", "",                                         \
         "Answers whose client had left before they were ready; the events count all the same")                         \
     X(METRIC_HELD_BYTES, gauge, "penstock_held_bytes", "", "Memory held by events on their way")                       \
@@ -52,6 +54,8 @@
     X(METRIC_ATTEMPTS_PARKED, counter, "penstock_attempts_total", "result=\"parked\"", "")                             \
     X(METRIC_SENDS_REPEATED, counter, "penstock_sends_repeated_total", "",                                             \
         "Attempts made again at once on a new connection, since a kept one broke before an answer")                                              \
+    X(METRIC_SHORTAGES, counter, "penstock_delivery_shortages_total", "",                                              \
+        "Sends put off since this machine was short of something of its own; no attempt was made")                     \
     X(METRIC_IN_FLIGHT, gauge, "penstock_deliveries_in_flight", "", "Requests to client deployments under way")        \
     X(METRIC_ACTIVE, gauge, "penstock_deliveries_active", "", "Deliveries in memory")                                  \
     X(METRIC_PUBLISHERS_OPEN, gauge, "penstock_broker_publishers_open", "",                                            \

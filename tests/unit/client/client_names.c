@@ -136,7 +136,8 @@ Test(client_names, lets_nobody_else_wait_for_a_dead_dns_server)
         expect_end(&others[i], 200, OK);
         cr_expect_lt(others[i].order, first.order);
     }
-    expect_end(&first, 0, ERR_NAME_LOOKUP);
+    expect_end(&first, 0, ERR_SHORTAGE); /* it answers nothing at all */
+    cr_expect_str_eq(first.request.shortage, "name servers that answer");
     cr_expect(first.request.duration_us >= 300 * US_PER_MS && first.request.duration_us < 2000 * US_PER_MS, "%lld us",
         (long long)first.request.duration_us);
     stop();
@@ -147,8 +148,24 @@ Test(client_names, gives_a_dead_dns_server_up_by_itself)
     dns_server_start(&dns, NULL, 0);
     start("127.0.0.0/8", &ok_empty, 1);
     bench_exchange(&bench, &first, NAME, server.port);
-    expect_end(&first, 0, ERR_NAME_LOOKUP);
+    expect_end(&first, 0, ERR_SHORTAGE); /* it answers nothing at all */
+    cr_expect_str_eq(first.request.shortage, "name servers that answer");
     cr_expect_lt(first.request.duration_us, 10 * US_PER_SECOND);
+    stop();
+}
+
+/* The name servers are fine, and only nobody answers for this name: that is its owner's trouble. */
+Test(client_names, tells_a_name_that_hangs_from_name_servers_that_are_dead)
+{
+    dns_server_start(&dns, NULL, 0);
+    dns.knows_root = true;
+    start("127.0.0.0/8", &ok_empty, 1);
+    first.request.connect_timeout_us = US_PER_SECOND;
+    bench_exchange(&bench, &first, NAME, server.port);
+    expect_end(&first, 0, ERR_NAME_LOOKUP);
+    bench_exchange(&bench, &second, "http://nowhere.invalid", server.port);
+    expect_end(&second, 0, ERR_NAME_LOOKUP);
+    cr_expect_lt(second.request.duration_us, US_PER_SECOND, "names in .invalid are not asked for");
     stop();
 }
 

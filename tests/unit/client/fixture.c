@@ -225,7 +225,7 @@ static void *serve_dns(void *context)
         if (dns->stopping || len < 0)
             return NULL;
         dns->queries++;
-        if (len <= DNS_HEADER_BYTES || !dns->addresses)
+        if (len <= DNS_HEADER_BYTES || (!dns->addresses && !(dns->knows_root && packet[DNS_HEADER_BYTES] == 0)))
             continue;
         size_t answer_len = answer_query(dns, packet, (size_t)len);
         sendto(dns->fd, packet, answer_len, 0, (struct sockaddr *)&peer, peer_len);

@@ -63,6 +63,7 @@ struct dns_server {
     _Atomic unsigned ttl_s; /* 60 */
     int fd;
     char address[32]; /* "127.0.0.1:port", for client_options */
+    _Atomic bool knows_root; /* answers for the root all the same */
     _Atomic unsigned queries;
     _Atomic bool stopping;
     pthread_t thread;

@@ -104,7 +104,7 @@ Test(resolver, refuses_more_names_than_it_can_ask_at_once)
         cr_assert(ask(&askers[i], host));
     }
     cr_expect(!ask(&askers[RESOLVER_NAMES_MAX], "one-more.test"));
-    cr_expect_eq(askers[RESOLVER_NAMES_MAX].answer.error, ERR_NAME_LOOKUP);
+    cr_expect_eq(askers[RESOLVER_NAMES_MAX].answer.error, ERR_SHORTAGE);
     for (unsigned i = 0; i < RESOLVER_NAMES_MAX; i++)
         resolver_leave(&askers[i].waiter);
     stop();

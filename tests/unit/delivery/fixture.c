@@ -122,8 +122,10 @@ struct delivery make_delivery(int64_t id, const char *type, enum delivery_state 
     crypto_random(random, sizeof random);
     event_id_make(&ids, parts.accepted_us, 0, random, &parts.id);
     struct delivery delivery = {.id = id, .endpoint = endpoint, .state = state, .due_us = parts.accepted_us};
-    if (state == DELIVERY_WAITING)
+    if (state == DELIVERY_WAITING) {
         delivery.attempts = delivery.failures = 1;
+        delivery.wait_us = 50 * US_PER_MS;
+    }
     cr_assert_eq(event_new(&parts, &credit, 100, &delivery.event), OK);
     return delivery;
 }

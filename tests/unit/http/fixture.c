@@ -160,6 +160,7 @@ void fixture_start(struct fixture *fixture)
         .on_tick = on_tick,
         .body_bytes_max = FIXTURE_BODY_BYTES_MAX,
         .connections_max = fixture->connections_max ? fixture->connections_max : 100,
+        .closes_idle = fixture->closes_idle,
         .is_measured = true,
     };
     cr_assert_eq(http_listen(&fixture->address, fixture->address_len, &options.listen_fd), OK);

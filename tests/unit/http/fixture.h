@@ -23,6 +23,7 @@ struct fixture {
     struct sockaddr_storage address;
     socklen_t address_len;
     unsigned connections_max; /* set before fixture_start; 0: 100 */
+    bool closes_idle;         /* as well */
     struct mailbox mailbox;
     struct http_server *server;
     struct thread thread;

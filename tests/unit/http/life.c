@@ -186,11 +186,13 @@ Test(life, accepting_pauses_while_there_are_as_many_connections_as_allowed)
 {
     static struct fixture fixture = {.connections_max = 2};
     fixture_start(&fixture);
-    int first = client_connect(&fixture);
-    AUTO_CLOSE int second = client_connect(&fixture), third = client_connect(&fixture);
+    /* Whoever has asked keeps his place. */
     struct answer answer;
+    int first = client_connect(&fixture);
     client_ask(first, GET("/now"), &answer);
+    AUTO_CLOSE int second = client_connect(&fixture);
     client_ask(second, GET("/now"), &answer);
+    AUTO_CLOSE int third = client_connect(&fixture);
     client_send(third, GET("/now"));
     for (int i = 0; i < 10; i++)
         fixture_call(&fixture, fixture_do_nothing);
@@ -200,6 +202,50 @@ Test(life, accepting_pauses_while_there_are_as_many_connections_as_allowed)
     close(first);
     client_read_answer(third, &answer);
     cr_assert_eq(answer.status, 200);
+    fixture_stop(&fixture);
+}
+
+/* Silent in each of the ways: without a byte, within a head, and with no more than the preface of HTTP/2. */
+Test(life, a_connection_that_never_asks_gives_its_place_to_the_next_one)
+{
+    static const char *const said[] = {"", "GET /now HT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"};
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        static struct fixture fixture;
+        fixture = (struct fixture){.connections_max = 3};
+        fixture_start(&fixture);
+        struct answer answer;
+        AUTO_CLOSE int partner = client_connect(&fixture);
+        client_ask(partner, GET("/now"), &answer);
+        int silent[20];
+        for (int j = 0; j < 20; j++) {
+            silent[j] = client_connect(&fixture);
+            if (*said[i])
+                client_send(silent[j], said[i]);
+        }
+        AUTO_CLOSE int late = client_connect(&fixture);
+        client_ask(late, GET("/now"), &answer);
+        cr_expect_eq(answer.status, 200, "the one that came last");
+        client_ask(partner, GET("/now"), &answer);
+        cr_expect_eq(answer.status, 200, "the one that was there before");
+        for (int j = 0; j < 20; j++)
+            close(silent[j]);
+        fixture_stop(&fixture);
+    }
+}
+
+Test(life, where_idle_ones_are_closed_whoever_comes_gets_in)
+{
+    static struct fixture fixture = {.connections_max = 2, .closes_idle = true};
+    fixture_start(&fixture);
+    int fds[10];
+    struct answer answer;
+    for (int i = 0; i < 10; i++) {
+        fds[i] = client_connect(&fixture);
+        client_ask(fds[i], GET("/now"), &answer);
+        cr_expect_eq(answer.status, 200, "%d", i);
+    }
+    for (int i = 0; i < 10; i++)
+        close(fds[i]);
     fixture_stop(&fixture);
 }
 

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/descriptors.h"
+
+#include "runtime/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* What stands open in a gateway that does nothing, counted, and half as many again. */
+#define OF_PROCESS 40
+#define OF_SHARD 16
+#define OF_INGRESS_THREAD 8
+#define AT_LEAST 4
+#define ENOUGH 4096 /* below it the log says how many there are */
+
+uint64_t descriptors_limit(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
+}
+
+uint64_t descriptors_raise(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return descriptors_limit();
+    uint64_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    if (before != limit.rlim_max && setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_warn("the limit of open files could not be raised from %llu to %llu: %s", (unsigned long long)before,
+            (unsigned long long)limit.rlim_max, strerror(errno));
+    uint64_t now = descriptors_limit();
+    if (now < ENOUGH)
+        log_warn("only %llu files may be open at a time, connections included: raise the hard limit (ulimit -Hn, "
+                 "LimitNOFILE in systemd)",
+            (unsigned long long)now);
+    else if (now != before)
+        log_info("the limit of open files is raised from %llu to %llu", (unsigned long long)before,
+            (unsigned long long)now);
+    return now;
+}
+
+static unsigned share(uint64_t all, unsigned among)
+{
+    uint64_t each = all / (among > 0 ? among : 1);
+    if (each < AT_LEAST)
+        return AT_LEAST;
+    return each > INT32_MAX ? INT32_MAX : (unsigned)each;
+}
+
+struct descriptor_shares descriptors_share(uint64_t limit, unsigned shards, unsigned ingress_threads)
+{
+    uint64_t own = OF_PROCESS + (uint64_t)OF_SHARD * shards + (uint64_t)OF_INGRESS_THREAD * ingress_threads;
+    uint64_t left = limit > own ? limit - own : 0;
+    return (struct descriptor_shares){
+        .partners = share(left / 2, ingress_threads),
+        .deliveries = share(left / 4, shards),
+        .operators = share(left / 8, 1),
+    };
+}
