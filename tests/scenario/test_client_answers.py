@@ -241,3 +241,46 @@ def test_addresses_that_are_not_public_are_refused(gateway):
             answer = operator.patch(endpoint, json={"url": f"http://{host}/hook"})
             assert answer.status_code == 422, (host, answer.text)
             assert [error["pointer"] for error in answer.json()["errors"]] == ["/url"], host
+
+
+# --- how long a client may put us off ---
+
+
+def due_in_s(delivery):
+    due = datetime.datetime.fromisoformat(delivery["due_at"].replace("Z", "+00:00"))
+    return (due - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
+
+
+@pytest.mark.parametrize("asked", ["604800", "99999999999999999999", "Fri, 01 Jan 2100 00:00:00 GMT"])
+def test_a_client_gets_two_hours_at_most(make_gateway, sink, asked):
+    gateway = make_gateway()
+    gateway.point_endpoint_at(sink.url())
+    sink.behave(status=503, headers={"retry-after": asked})
+    event = post(gateway)
+    first_attempt(gateway, event)
+    wait_for(lambda: gateway.states(event) == ["waiting"], "it waits")
+    assert 7000 < due_in_s(gateway.timeline(event)["deliveries"][0]) <= 7200
+
+
+@pytest.mark.parametrize("asked", ["100", "-1", "1.5", "2000ms", "soon", "2"])
+def test_a_delivery_dies_at_its_horizon_whatever_its_client_asks_for(make_gateway, sink, asked):
+    gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[1s, 1s, 1s, 1s]"})
+    gateway.point_endpoint_at(sink.url())
+    sink.behave(status=503, headers={"retry-after": asked})
+    event = post(gateway)
+    wait_for(lambda: gateway.states(event) == ["dead"], "dead", 30)
+    requests = sink.of(event)
+    assert [request.attempt for request in requests] == list(range(1, len(requests) + 1))
+    assert len(requests) == {"100": 2, "2": 3}.get(asked, 5)
+    assert 3.1 <= requests[-1].at - requests[0].at < 6, "4 s and 20 % either way; the bound leaves room for a busy machine"
+
+
+def test_the_longest_of_several_retry_afters_counts(make_gateway, sink):
+    gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[100ms, 1h]"})
+    sink.behave("/several", mode="raw", then="close",
+                raw=b"HTTP/1.1 503 X\r\nretry-after: 1\r\nRetry-After: 600\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n")
+    gateway.point_endpoint_at(sink.url("/several"))
+    event = post(gateway)
+    first_attempt(gateway, event)
+    wait_for(lambda: gateway.states(event) == ["waiting"], "it waits")
+    assert 500 < due_in_s(gateway.timeline(event)["deliveries"][0]) <= 600

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client deployment that is down, fails, hangs or drops connections: everything arrives in the end, or its end is on record."""
 import json
+import pathlib
 import time
 
 import pytest
 
 from support import signatures
+from support.gateway import BINARY
 from support.wait import wait_for
 
 LONG = {"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[" + ", ".join(["200ms"] * 32) + "]"}
@@ -210,3 +212,33 @@ def test_a_new_partner_key_works_at_once_and_only_where_granted(gateway, sink):
         assert partner.get(f"/v1/events/{event}").status_code == 200
     with gateway.partner() as demo:
         assert demo.get(f"/v1/events/{event}").status_code == 404, "somebody else's event"
+
+
+# --- the clock ---
+
+CLOCK_SHIM = pathlib.Path(BINARY).resolve().parent / "tests" / "libclock_shim.so"
+HOUR_S, DAY_S = 3600, 86400
+
+
+@pytest.mark.parametrize("back_s", [HOUR_S, 10 * DAY_S], ids=["an-hour", "ten-days"])
+def test_a_clock_that_is_set_back_over_a_restart_delays_nothing_by_more_than_a_step(make_gateway, sink, back_s):
+    """And what was accepted before is known as a duplicate still."""
+    gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[6s, 6s, 6s]", "LD_PRELOAD": str(CLOCK_SHIM)})
+    gateway.point_endpoint_at(sink.url())
+    sink.behave(status=500)
+    with gateway.partner() as partner:
+        posted = partner.post("/v1/events", json=gateway.event("clock")).json()
+    event = posted["event"]
+    wait_for(lambda: gateway.states(event) == ["waiting"], "it waits")
+    gateway.kill9()
+    gateway.environment["PENSTOCK_TEST_CLOCK_S"] = str(-back_s)
+    sink.behave(status=200)
+    gateway.start()
+    wait_for(lambda: gateway.states(event) == ["delivered"], "delivered", 20)
+    assert len(sink.of(event)) == 2
+    with gateway.partner() as partner:
+        again = partner.post("/v1/events", json=gateway.event("clock")).json()
+        other = partner.post("/v1/events", json=gateway.event("other")).json()
+    assert (again["status"], again["event"]) == ("duplicate", event)
+    assert other["status"] == "accepted"
+    wait_for(lambda: gateway.states(other["event"]) == ["delivered"], "what comes now as well")

@@ -43,6 +43,7 @@ class Gateway:
         self.ready = {}
         self.ports = (free_port(), free_port())
         self.starts = 0
+        self.prefix = []  # a command that runs the gateway in its own place
 
     @property
     def ingress(self):
@@ -64,7 +65,7 @@ class Gateway:
         """Also again, after a stop or a kill: on the same data and the same ports."""
         ready_file = self.directory / f"ready-{self.starts}.json"
         self.starts += 1
-        arguments = [BINARY, "dev", "--ingress", f"127.0.0.1:{self.ports[0]}", "--admin", f"127.0.0.1:{self.ports[1]}", "--data",
+        arguments = [*self.prefix, BINARY, "dev", "--ingress", f"127.0.0.1:{self.ports[0]}", "--admin", f"127.0.0.1:{self.ports[1]}", "--data",
                      str(self.data), "--ready-file", str(ready_file)]
         with open(self.directory / "stdout", "ab") as out, open(self.directory / "stderr", "ab") as err:
             self.process = subprocess.Popen(arguments, env=clean_environment(self.directory, self.environment),
