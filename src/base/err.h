@@ -16,7 +16,7 @@ enum err_kind { ERR_KIND_NONE, ERR_KIND_TEMPORARY, ERR_KIND_PERMANENT, ERR_KIND_
     /* the machine */                                                                                          \
     X(ERR_NO_MEMORY, "no-memory", TEMPORARY, 503, 75, "Out of memory")                                         \
     X(ERR_SYSTEM, "system", TEMPORARY, 503, 71, "The operating system refused")                                \
-    X(ERR_SHORTAGE, "shortage", TEMPORARY, 503, 71, "This machine is short of something of its own")          \
+    X(ERR_SHORTAGE, "shortage", TEMPORARY, 503, 71, "This machine is short of something of its own")           \
     X(ERR_UNAVAILABLE, "unavailable", TEMPORARY, 503, 69, "Not available now")                                 \
     X(ERR_OVERLOADED, "overloaded", TEMPORARY, 503, 75, "Too much is being held already")                      \
     X(ERR_SHUTTING_DOWN, "shutting-down", TEMPORARY, 503, 75, "The gateway is shutting down")                  \

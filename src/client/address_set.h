@@ -23,9 +23,8 @@ static inline bool address_equal(const union address *a, const union address *b)
 {
     if (a->any.sa_family != b->any.sa_family)
         return false;
-    return a->any.sa_family == AF_INET
-               ? a->ipv4.sin_addr.s_addr == b->ipv4.sin_addr.s_addr
-               : memcmp(&a->ipv6.sin6_addr, &b->ipv6.sin6_addr, sizeof a->ipv6.sin6_addr) == 0;
+    return a->any.sa_family == AF_INET ? a->ipv4.sin_addr.s_addr == b->ipv4.sin_addr.s_addr
+                                       : memcmp(&a->ipv6.sin6_addr, &b->ipv6.sin6_addr, sizeof a->ipv6.sin6_addr) == 0;
 }
 
 struct address_set {

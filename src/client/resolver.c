@@ -41,10 +41,10 @@ struct resolver {
     struct list sockets;
     struct list asking, answered, known; /* known: the least lately used first */
     unsigned names_count;
-    uint64_t routes;         /* given out */
-    int64_t heard_mono_us;   /* the last answer of a name server, to whatever; 0: none yet */
-    bool in_call;            /* c-ares answers at once: no name server has */
-    int64_t canary_mono_us;  /* when the root was asked for last */
+    uint64_t routes;        /* given out */
+    int64_t heard_mono_us;  /* the last answer of a name server, to whatever; 0: none yet */
+    bool in_call;           /* c-ares answers at once: no name server has */
+    int64_t canary_mono_us; /* when the root was asked for last */
     bool canary_is_out;
     bool closing;
     struct hash_seed seed;

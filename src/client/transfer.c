@@ -174,8 +174,8 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct 
         return CURL_SOCKET_BAD;
     }
     transfer->reach.socket_opened = true;
-    memcpy(&transfer->tried, &address->addr, address->addrlen < sizeof transfer->tried ? address->addrlen
-                                                                                       : sizeof transfer->tried);
+    memcpy(&transfer->tried, &address->addr,
+        address->addrlen < sizeof transfer->tried ? address->addrlen : sizeof transfer->tried);
     if (transfer->addresses.count > 1 && !timer_is_armed(&transfer->turn)) {
         enum err e = timer_arm(transfer->loop, &transfer->turn, ADDRESS_US);
         (void)e; /* without it libcurl takes longer */

@@ -73,9 +73,9 @@ struct client_transfer {
     /* what libcurl's callbacks saw */
     bool address_refused;
     const char *shortage; /* of what this machine had none when a socket was to be made; NULL: it had */
-    bool in_headers; /* of a response, final or not */
-    bool answered;   /* the final response's headers are complete */
-    bool not_http;   /* what has come instead */
+    bool in_headers;      /* of a response, final or not */
+    bool answered;        /* the final response's headers are complete */
+    bool not_http;        /* what has come instead */
     int status;
     struct reach reach;
 

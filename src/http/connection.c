@@ -8,8 +8,8 @@
  *
  * When the server has connections_max of them, the oldest one that has never brought a whole request is closed, so that
  * silent connections keep nobody out. If there is none, accepting pauses; and so it does for 100 ms when the system has
- * no descriptor to spare. What comes meanwhile waits in the listener's backlog. A drain closes at once what carries no request, asks
- * HTTP/2 clients to leave (GOAWAY, again after 1 s, now final), and lets the others finish.
+ * no descriptor to spare. What comes meanwhile waits in the listener's backlog. A drain closes at once what carries no
+ * request, asks HTTP/2 clients to leave (GOAWAY, again after 1 s, now final), and lets the others finish.
  */
 #include "http/http_internal.h"
 

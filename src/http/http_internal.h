@@ -61,8 +61,8 @@ struct http_connection {
     struct http_server *server;
     h2o_socket_t *socket;
     enum connection_stage stage;
-    bool has_asked; /* a whole request has come */
-    bool is_ending; /* it was shut down for another one, and h2o has not seen that yet */
+    bool has_asked;               /* a whole request has come */
+    bool is_ending;               /* it was shut down for another one, and h2o has not seen that yet */
     h2o_timeout_entry_t deadline; /* linked while UNDECIDED */
 };
 

@@ -40,8 +40,8 @@ struct http_options {
     void (*on_tick)(void *context);  /* about every 100 ms on the server's thread, online for RCU; may be NULL */
     size_t body_bytes_max;           /* of routes that say nothing else; 413 beyond (see server.c) */
     unsigned connections_max;        /* the next one takes the place of the oldest without a request; else it waits */
-    bool closes_idle;                /* ... or of one that has had its answers: a caller who comes back connects again */
-    bool is_measured;                /* keep METRIC_HTTP_CONNECTIONS and HISTOGRAM_TURN */
+    bool closes_idle; /* ... or of one that has had its answers: a caller who comes back connects again */
+    bool is_measured; /* keep METRIC_HTTP_CONNECTIONS and HISTOGRAM_TURN */
 };
 
 /* "127.0.0.1:8080", "[::1]:8080", "*:8080". False with a sentence in *ret_problem. */

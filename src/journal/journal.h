@@ -217,7 +217,7 @@ struct journal_settle {
     enum park_reason reason; /* of parked */
     enum delivery_lane lane;
     uint32_t failures;
-    int64_t due_us; /* of waiting */
+    int64_t due_us;  /* of waiting */
     int64_t wait_us; /* ... and how long it waits until then */
     bool has_attempt;
     struct attempt attempt;
@@ -302,9 +302,9 @@ struct journal_backlog {
  */
 struct journal_survey {
     struct journal_request request;
-    int64_t now_us;   /* of the clock that due times are made of. Whose wait begins later than this (it was written under
-                         a clock that was ahead) waits as long from now on */
-    bool ret_again;   /* there are more of those: ask once more */
+    int64_t now_us; /* of the clock that due times are made of. Whose wait begins later than this (it was written under
+                       a clock that was ahead) waits as long from now on */
+    bool ret_again; /* there are more of those: ask once more */
     size_t ret_count;
     struct journal_backlog *ret_backlogs; /* malloc'd; the requester frees it */
 };

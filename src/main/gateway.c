@@ -28,7 +28,7 @@ struct gateway {
     struct client_options client_options;
     struct delivery_policy policy;
     struct descriptor_shares shares; /* of file descriptors */
-    bool delivers, uses_broker; /* its role, and its kind of queue */
+    bool delivers, uses_broker;      /* its role, and its kind of queue */
     struct broker_options broker;
     struct owner owner;
     struct broker_status *broker_status;
@@ -127,8 +127,8 @@ static enum err make_client_options(struct gateway *gateway, struct buffer *comp
         .allow_http = config->allow_http,
         .ca_file = config->ca_file,
         /* With fewer than are in flight libcurl would close a connection for each new request. */
-        .connections_max = smaller(
-            config->in_flight_per_shard + config->in_flight_per_shard / 4 + 64, gateway->shares.deliveries),
+        .connections_max =
+            smaller(config->in_flight_per_shard + config->in_flight_per_shard / 4 + 64, gateway->shares.deliveries),
     };
     for (unsigned i = 0; i < config->allow_networks.count; i++) {
         const char *text = config->allow_networks.texts[i];

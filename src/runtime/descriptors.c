@@ -36,8 +36,8 @@ uint64_t descriptors_raise(void)
                  "LimitNOFILE in systemd)",
             (unsigned long long)now);
     else if (now != before)
-        log_info("the limit of open files is raised from %llu to %llu", (unsigned long long)before,
-            (unsigned long long)now);
+        log_info(
+            "the limit of open files is raised from %llu to %llu", (unsigned long long)before, (unsigned long long)now);
     return now;
 }
 

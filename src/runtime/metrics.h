@@ -53,7 +53,7 @@
     X(METRIC_ATTEMPTS_REPLAY_FAILED, counter, "penstock_attempts_total", "result=\"replay_failed\"", "")               \
     X(METRIC_ATTEMPTS_PARKED, counter, "penstock_attempts_total", "result=\"parked\"", "")                             \
     X(METRIC_SENDS_REPEATED, counter, "penstock_sends_repeated_total", "",                                             \
-        "Attempts made again at once on a new connection, since a kept one broke before an answer")                                              \
+        "Attempts made again at once on a new connection, since a kept one broke before an answer")                    \
     X(METRIC_SHORTAGES, counter, "penstock_delivery_shortages_total", "",                                              \
         "Sends put off since this machine was short of something of its own; no attempt was made")                     \
     X(METRIC_IN_FLIGHT, gauge, "penstock_deliveries_in_flight", "", "Requests to client deployments under way")        \

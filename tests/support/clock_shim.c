@@ -9,7 +9,7 @@
 
 int clock_gettime(clockid_t clock, struct timespec *ret_now)
 {
-    static int (*real)(clockid_t clock, struct timespec *ret_now);
+    static int (*real)(clockid_t clock, struct timespec * ret_now);
     static long ahead_s;
     if (!real) {
         const char *text = getenv("PENSTOCK_TEST_CLOCK_S");

@@ -140,7 +140,6 @@ Test(client_tls, never_repeats_a_request_that_http_2_refused)
     }
 }
 
-
 Test(client_tls, tells_how_far_a_request_got_over_http_1_1)
 {
     const char *head = "HTTP/1.1 200 OK\r\n", *broken_off = "HTTP/1.1 200 OK\r\nContent-Le";

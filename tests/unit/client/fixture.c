@@ -150,8 +150,7 @@ void server_start(struct server *server, const struct reply *replies, unsigned c
     server_start_at(server, "127.0.0.1", 0, replies, count);
 }
 
-void server_start_at(
-    struct server *server, const char *ip, unsigned port, const struct reply *replies, unsigned count)
+void server_start_at(struct server *server, const char *ip, unsigned port, const struct reply *replies, unsigned count)
 {
     memset(server, 0, sizeof *server);
     server->port = port;
@@ -205,7 +204,8 @@ static size_t answer_query(const struct dns_server *dns, unsigned char *packet, 
     packet[7] = (unsigned char)count;
     memset(packet + 8, 0, 4);
     for (unsigned i = 0; i < count; i++) {
-        const unsigned char record[] = {0xc0, DNS_HEADER_BYTES, 0, DNS_TYPE_A, 0, 1, 0, 0, 0, (unsigned char)dns->ttl_s, 0, 4};
+        const unsigned char record[] = {
+            0xc0, DNS_HEADER_BYTES, 0, DNS_TYPE_A, 0, 1, 0, 0, 0, (unsigned char)dns->ttl_s, 0, 4};
         memcpy(packet + end, record, sizeof record);
         end += sizeof record;
         inet_pton(AF_INET, dns->addresses[i], packet + end);

@@ -50,8 +50,7 @@ struct server {
 
 void server_start(struct server *server, const struct reply *replies, unsigned count);
 /* On another address of this machine, beside one that has this port. */
-void server_start_at(
-    struct server *server, const char *ip, unsigned port, const struct reply *replies, unsigned count);
+void server_start_at(struct server *server, const char *ip, unsigned port, const struct reply *replies, unsigned count);
 void server_stop(struct server *server);
 void server_refuse(struct server *server); /* from now on nobody can connect */
 
@@ -62,7 +61,7 @@ struct dns_server {
     unsigned addresses_count;
     _Atomic unsigned ttl_s; /* 60 */
     int fd;
-    char address[32]; /* "127.0.0.1:port", for client_options */
+    char address[32];        /* "127.0.0.1:port", for client_options */
     _Atomic bool knows_root; /* answers for the root all the same */
     _Atomic unsigned queries;
     _Atomic bool stopping;

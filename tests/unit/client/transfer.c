@@ -69,8 +69,8 @@ Test(transfer, pins_the_allowed_addresses_only)
     add(&addresses, "2a00:1450:4001:aaaa:bbbb:cccc:dddd:eeee");
     cr_expect_eq(transfer_pin(transfer, &addresses), OK);
     char expected[128];
-    snprintf(
-        expected, sizeof expected, "7.route.invalid:%u:127.0.0.1,[2a00:1450:4001:aaaa:bbbb:cccc:dddd:eeee]", server.port);
+    snprintf(expected, sizeof expected, "7.route.invalid:%u:127.0.0.1,[2a00:1450:4001:aaaa:bbbb:cccc:dddd:eeee]",
+        server.port);
     cr_expect_str_eq(transfer->pin, expected);
     stop();
 }

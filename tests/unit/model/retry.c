@@ -27,8 +27,7 @@ Test(retry, the_default_schedule_is_the_promised_one_with_its_jitter)
     for (unsigned step = 1; step <= ARRAY_LENGTH(promised_s); step++) {
         int64_t step_us = promised_s[step - 1] * S, before_us = 0;
         for (size_t i = 0; i < ARRAY_LENGTH(randoms); i++) {
-            struct retry_next next =
-                next_of(&retry_schedule_default, (struct retry_failure){.step = step}, randoms[i]);
+            struct retry_next next = next_of(&retry_schedule_default, (struct retry_failure){.step = step}, randoms[i]);
             cr_expect(next.delay_us >= step_us / 5 * 4 && next.delay_us <= step_us / 5 * 6, "%u: %lld", step,
                 (long long)next.delay_us);
             cr_expect_geq(next.delay_us, before_us, "more randomness is more delay");
@@ -47,10 +46,10 @@ Test(retry, ends_after_the_last_step)
     static const unsigned steps[] = {0, 4, UINT32_MAX};
     for (size_t i = 0; i < ARRAY_LENGTH(steps); i++) {
         cr_expect_not(retry_next(&short_schedule, &(struct retry_failure){.step = steps[i]}, 0, &next));
-        cr_expect_not(retry_next(&short_schedule,
-                          &(struct retry_failure){
-                              .step = steps[i], .retry_after_us = 60 * S, .retry_after_us_max = 7200 * S},
-                          0, &next),
+        cr_expect_not(
+            retry_next(&short_schedule,
+                &(struct retry_failure){.step = steps[i], .retry_after_us = 60 * S, .retry_after_us_max = 7200 * S}, 0,
+                &next),
             "Retry-After does not lengthen the horizon");
     }
     cr_assert_eq(next.delay_us, 4711);
@@ -63,22 +62,16 @@ Test(retry, a_client_gets_the_time_that_it_asks_for_up_to_its_bounds)
         int64_t since_s, asked_s, max_s, delay_s;
         unsigned used;
     } cases[] = {
-        {1, 0, 0, 7200, 10, 1},
-        {1, 0, 3, 7200, 10, 1}, /* shorter than the step: the step stands */
-        {1, 0, 11, 7200, 11, 1},
-        {1, 0, 30, 7200, 30, 2}, /* the second step is passed over */
-        {1, 0, 69, 7200, 69, 2},
-        {1, 0, 70, 7200, 70, 3}, /* the horizon: the next failure is the last */
-        {1, 0, 1000000, 7200, 70, 3},
-        {2, 0, 1000000, 7200, 60, 3},
-        {3, 0, 1000000, 7200, 40, 3},
-        {1, 0, 60, 15, 15, 1},  /* the option bounds it */
-        {1, 0, 60, 5, 10, 1},   /* but never below the step */
+        {1, 0, 0, 7200, 10, 1}, {1, 0, 3, 7200, 10, 1},   /* shorter than the step: the step stands */
+        {1, 0, 11, 7200, 11, 1}, {1, 0, 30, 7200, 30, 2}, /* the second step is passed over */
+        {1, 0, 69, 7200, 69, 2}, {1, 0, 70, 7200, 70, 3}, /* the horizon: the next failure is the last */
+        {1, 0, 1000000, 7200, 70, 3}, {2, 0, 1000000, 7200, 60, 3}, {3, 0, 1000000, 7200, 40, 3},
+        {1, 0, 60, 15, 15, 1}, /* the option bounds it */
+        {1, 0, 60, 5, 10, 1},  /* but never below the step */
         {3, 0, 60, 30, 40, 3},
         {1, 20, 1000, 7200, 50, 3}, /* it waited for its turn, or the client was slow: the horizon stays where it is */
-        {1, 65, 1000, 7200, 5, 3},
-        {1, 75, 1000, 7200, 10, 1}, /* past it only the steps are left */
-        {3, 60, 0, 7200, 10, 3},    /* a step ends at the horizon at the latest */
+        {1, 65, 1000, 7200, 5, 3}, {1, 75, 1000, 7200, 10, 1}, /* past it only the steps are left */
+        {3, 60, 0, 7200, 10, 3},                               /* a step ends at the horizon at the latest */
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct retry_next next = next_of(&short_schedule,
