@@ -202,24 +202,32 @@ static enum err write_ready_file(const struct dev *dev, const struct gateway *ga
     return written ? OK : ERR_SYSTEM;
 }
 
+/* Line by line through the log, which waits for no terminal. */
 static void print_welcome(const struct dev *dev, const struct gateway *gateway)
 {
     char endpoint[ENDPOINT_ID_TEXT_BYTES];
     endpoint_id_format(dev->endpoint, endpoint);
-    printf("\nPenstock %s is ready.\n\n"
-           "  partners post to  %s/v1/events\n"
-           "  operators look at %s (token: %s/keys/admin.token)\n"
-           "  the demo endpoint %s of %s is signed with %s\n\n"
-           "Post a purchase (give each event an id of its own; the same id again is a duplicate):\n\n"
-           "  curl --http2-prior-knowledge %s/v1/events -H 'Authorization: Bearer %s' "
-           "-H 'Content-Type: application/json' "
-           "-d '{\"id\":\"order-1\",\"type\":\"purchase\",\"account\":\"" ACCOUNT
-           "\",\"amount\":\"129.90\",\"currency\":\"EUR\"}'\n\n"
-           "What became of it:  %s event show EVENT   (EVENT is the evt_ id of the answer)\n\n"
-           "Stop with Ctrl-C. Deliveries show below as they happen.\n\n",
+    struct buffer text = BUFFER_EMPTY;
+    buffer_add_format(&text,
+        "\nPenstock %s is ready.\n\n"
+        "  partners post to  %s/v1/events\n"
+        "  operators look at %s (token: %s/keys/admin.token)\n"
+        "  the demo endpoint %s of %s is signed with %s\n\n"
+        "Post a purchase (give each event an id of its own; the same id again is a duplicate):\n\n"
+        "  curl --http2-prior-knowledge %s/v1/events -H 'Authorization: Bearer %s' "
+        "-H 'Content-Type: application/json' "
+        "-d '{\"id\":\"order-1\",\"type\":\"purchase\",\"account\":\"" ACCOUNT
+        "\",\"amount\":\"129.90\",\"currency\":\"EUR\"}'\n\n"
+        "What became of it:  %s event show EVENT   (EVENT is the evt_ id of the answer)\n\n"
+        "Stop with Ctrl-C. Deliveries show below as they happen.\n\n",
         PENSTOCK_VERSION, gateway_ingress_url(gateway), gateway_admin_url(gateway), dev->config.data_directory,
         endpoint, ACCOUNT, dev->secret, gateway_ingress_url(gateway), dev->api_key, program_invocation_name);
-    fflush(stdout);
+    for (const char *line = text.data; line && *line;) {
+        int len = (int)strcspn(line, "\n");
+        log_write(LOG_LIVE, "%.*s", len, line);
+        line += len + (line[len] == '\n');
+    }
+    buffer_done(&text);
 }
 
 static enum err on_ready(struct gateway *gateway, void *context)

@@ -12,6 +12,7 @@
 #include "main/command.h"
 #include "runtime/descriptors.h"
 #include "runtime/log.h"
+#include "runtime/log_output.h"
 #include "runtime/thread.h"
 
 #include <signal.h>
@@ -75,9 +76,13 @@ enum err process_begin(void)
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     umask(0077); /* journals hold bodies, the ready file credentials: nobody else's to read */
-    enum err failed = log_start();
+    enum err failed = log_output_capture();
+    if (!failed)
+        failed = log_start();
     if (!failed)
         thread_adopt_main();
+    else
+        log_output_release();
     return failed;
 }
 
@@ -90,8 +95,7 @@ void process_end(void)
 static void on_second_signal(int number)
 {
     static const char text[] = "penstock: second signal: stopping at once\n";
-    ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
-    (void)written;
+    log_output_last_words(text, sizeof text - 1);
     _exit(EX_TEMPFAIL);
 }
 

@@ -3,15 +3,18 @@
  * A ring is single-producer, single-consumer: `written` is moved by its thread, `read` by the log thread. The log
  * thread polls every LOG_POLL_MS: a wake-up per line would cost the sender a system call. A thread that ends leaves its
  * ring to the log thread.
+ *
+ * The log thread doesn't wait for its readers either: a line that stderr doesn't take stays in its ring until it does,
+ * and the rings fill. What libraries print is taken from log_output.h, a few lines a second; the rest is counted.
  */
 #include "runtime/log.h"
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "runtime/log_output.h"
 #include "runtime/metrics.h"
 #include "runtime/rcu.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -19,9 +22,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define LOG_POLL_MS 20
+#define FLUSH_MS_MAX 1000  /* at the end: for a reader who takes nothing any more */
+#define DIRECT_MS_MAX 1000 /* a line of a process without a log thread */
+#define LIBRARY_LINES_PER_SECOND 10
 
 struct line {
     int64_t wall_us;
@@ -45,6 +50,7 @@ static pthread_mutex_t rings_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local struct ring *my_ring;
 static _Atomic enum log_level threshold = LOG_INFO;
 static _Atomic bool running;
+static _Atomic bool stuck; /* the log thread could not be ended: nothing is written any more */
 static pthread_t writer;
 
 static const char *level_name(enum log_level level)
@@ -53,81 +59,164 @@ static const char *level_name(enum log_level level)
     return names[level];
 }
 
-/* A reader that has gone away (closed pipe) must not end the gateway, and there is nobody left to tell. */
-static void write_all(int fd, const char *text, size_t len)
-{
-    while (len > 0) {
-        ssize_t written = write(fd, text, len);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return;
-        text += written;
-        len -= (size_t)written;
-    }
-}
-
-static void print_line(const struct line *line, const char *thread_name)
+/* False while the reader doesn't take it: call again with the same line, *done says how far it got. */
+static bool print_line(const struct line *line, const char *thread_name, size_t *done, int wait_ms)
 {
     char out[LOG_LINE_BYTES + 128];
     int len;
     if (line->level == LOG_LIVE) {
         len = snprintf(out, sizeof out, "%s\n", line->text);
-        write_all(STDOUT_FILENO, out, (size_t)len);
-        return;
+        return log_output_put(LOG_STDOUT, out, (size_t)len, done, wait_ms);
     }
     char when[CLOCK_TEXT_BYTES];
     clock_format_rfc3339(line->wall_us, when);
     len = snprintf(out, sizeof out, "%s %-5s %s %s\n", when, level_name(line->level), thread_name, line->text);
-    write_all(STDERR_FILENO, out, (size_t)len);
+    return log_output_put(LOG_STDERR, out, (size_t)len, done, wait_ms);
 }
 
+/* Says how many were dropped since; false when stderr doesn't take it now. */
+static bool report_dropped(const char *thread_name, const char *why, uint64_t dropped, uint64_t *reported)
+{
+    if (dropped == *reported)
+        return true;
+    struct line line = {.wall_us = clock_wall_us(), .level = LOG_WARN};
+    snprintf(line.text, sizeof line.text, "log lines dropped: %s count=%llu", why,
+        (unsigned long long)(dropped - *reported));
+    size_t done = 0;
+    if (!print_line(&line, thread_name, &done, 0) && done == 0)
+        return false;
+    *reported = dropped;
+    return true;
+}
+
+/* The line at the head of a ring that a reader has taken a part of. One thread at a time drains. */
+static size_t part_done;
+static const struct ring *part_of;
+
+/* False when a reader takes no more. What is live is dropped then: a terminal that is held must not hold the log. */
 static bool drain(struct ring *ring)
 {
     size_t read = atomic_load_explicit(&ring->read, memory_order_relaxed);
     size_t written = atomic_load_explicit(&ring->written, memory_order_acquire);
     for (; read != written; read++) {
-        print_line(&ring->lines[read % LOG_RING_LINES], ring->thread_name);
+        const struct line *line = &ring->lines[read % LOG_RING_LINES];
+        bool taken = print_line(line, ring->thread_name, &part_done, 0);
+        if (!taken && line->level == LOG_LIVE && part_done == 0) {
+            metrics_add(METRIC_LOG_DROPPED, 1);
+        } else if (!taken) {
+            part_of = part_done > 0 ? ring : NULL;
+            return false;
+        }
+        part_done = 0;
+        part_of = NULL;
         atomic_store_explicit(&ring->read, read + 1, memory_order_release);
     }
-    uint64_t dropped = atomic_load_explicit(&ring->dropped, memory_order_relaxed);
-    if (dropped != ring->dropped_reported) {
-        struct line line = {.wall_us = clock_wall_us(), .level = LOG_WARN};
-        snprintf(line.text, sizeof line.text, "log lines dropped: the thread said more than its ring holds count=%llu",
-            (unsigned long long)(dropped - ring->dropped_reported));
-        ring->dropped_reported = dropped;
-        print_line(&line, ring->thread_name);
-    }
-    return atomic_load_explicit(&ring->abandoned, memory_order_acquire);
+    return report_dropped(ring->thread_name, "the thread said more than its ring holds",
+        atomic_load_explicit(&ring->dropped, memory_order_relaxed), &ring->dropped_reported);
 }
 
-/* Writes out every ring and frees those whose thread has ended. */
-static void drain_all(void)
+static struct ring *first_ring(void)
+{
+    pthread_mutex_lock(&rings_lock);
+    struct ring *first = rings;
+    pthread_mutex_unlock(&rings_lock);
+    return first;
+}
+
+/* Rings come at the front and are taken out by the drainer alone: it may walk them without the lock, and nobody who
+ * enters waits for a write. */
+static void take_out(struct ring *ring)
 {
     pthread_mutex_lock(&rings_lock);
     struct ring **link = &rings;
-    while (*link) {
-        struct ring *ring = *link;
-        /* Abandoned is read before the last drain, so that nothing written before the end is missed. */
-        bool ended = atomic_load_explicit(&ring->abandoned, memory_order_acquire);
-        drain(ring);
-        if (ended) {
-            *link = ring->next;
-            free(ring);
-        } else {
-            link = &ring->next;
+    while (*link != ring)
+        link = &(*link)->next;
+    *link = ring->next;
+    pthread_mutex_unlock(&rings_lock);
+    free(ring);
+}
+
+/* Of this second; owned by the log thread. */
+static struct {
+    int64_t second;
+    unsigned lines;
+    uint64_t dropped, dropped_reported;
+} library;
+
+static void log_library_line(const char *text, size_t len)
+{
+    struct line line = {.wall_us = clock_wall_us(), .level = LOG_WARN};
+    snprintf(line.text, sizeof line.text, "a library printed: %.*s", (int)len, text);
+    for (char *at = line.text; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+    size_t done = 0;
+    if (part_of || library.lines >= LIBRARY_LINES_PER_SECOND || (!print_line(&line, "stderr", &done, 0) && done == 0)) {
+        library.dropped++;
+        metrics_add(METRIC_LOG_DROPPED, 1);
+        return;
+    }
+    library.lines++;
+}
+
+/* What has no end yet waits for it, within the size of a line. */
+static void drain_libraries(void)
+{
+    static char text[LOG_LINE_BYTES];
+    static size_t held;
+    int64_t second = clock_mono_us() / US_PER_SECOND;
+    if (second != library.second && !part_of) {
+        library.second = second;
+        library.lines = 0;
+        report_dropped("stderr", "a library printed more than is logged", library.dropped, &library.dropped_reported);
+    }
+    for (size_t got; (got = log_output_captured(text + held, sizeof text - held)) > 0;) {
+        held += got;
+        for (const char *end; (end = memchr(text, '\n', held)) || held == sizeof text;) {
+            size_t len = end ? (size_t)(end - text) : held, used = end ? len + 1 : held;
+            log_library_line(text, len);
+            held -= used;
+            memmove(text, text + used, held);
         }
     }
-    pthread_mutex_unlock(&rings_lock);
+}
+
+/* Writes out every ring and frees those whose thread has ended. False when a reader takes no more. */
+static bool drain_all(void)
+{
+    drain_libraries();
+    if (part_of && !drain((struct ring *)part_of))
+        return false;
+    struct ring *following;
+    for (struct ring *ring = first_ring(); ring; ring = following) {
+        following = ring->next;
+        /* Abandoned is read before the last drain, so that nothing written before the end is missed. */
+        bool ended = atomic_load_explicit(&ring->abandoned, memory_order_acquire);
+        if (!drain(ring))
+            return false;
+        if (ended)
+            take_out(ring);
+    }
+    return true;
+}
+
+static void rest(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = LOG_POLL_MS * 1000000}, NULL);
 }
 
 static void *write_out(void *unused)
 {
     pthread_setname_np(pthread_self(), "log");
+    metrics_thread_enter();
     while (atomic_load(&running)) {
         drain_all();
-        nanosleep(&(struct timespec){.tv_nsec = LOG_POLL_MS * 1000000}, NULL);
+        rest();
     }
+    int64_t give_up_us = clock_mono_us() + FLUSH_MS_MAX * US_PER_MS;
+    while (!drain_all() && clock_mono_us() < give_up_us)
+        rest();
+    metrics_thread_leave();
     return NULL;
 }
 
@@ -145,7 +234,15 @@ void log_stop(void)
 {
     if (!atomic_exchange(&running, false))
         return;
-    pthread_join(writer, NULL);
+    struct timespec give_up;
+    clock_gettime(CLOCK_MONOTONIC, &give_up);
+    give_up.tv_sec += 2 * FLUSH_MS_MAX / 1000;
+    if (pthread_clockjoin_np(writer, NULL, CLOCK_MONOTONIC, &give_up)) {
+        atomic_store(&stuck, true); /* in a write, and the rings are still its own: it ends with the process */
+        pthread_detach(writer);
+        return;
+    }
+    log_output_release();
     drain_all();
 }
 
@@ -177,7 +274,7 @@ void log_thread_leave(void)
     if (my_ring)
         atomic_store_explicit(&my_ring->abandoned, true, memory_order_release);
     my_ring = NULL;
-    if (!atomic_load(&running))
+    if (!atomic_load(&running) && !atomic_load(&stuck))
         drain_all();
 }
 
@@ -203,8 +300,10 @@ void log_write(enum log_level level, const char *format, ...)
     va_start(args, format);
     vsnprintf(line->text, sizeof line->text, format, args);
     va_end(args);
-    if (ring)
+    if (ring) {
         atomic_store_explicit(&ring->written, written + 1, memory_order_release);
-    else
-        print_line(line, "-");
+    } else if (!atomic_load(&stuck)) {
+        size_t done = 0;
+        print_line(line, "-", &done, DIRECT_MS_MAX);
+    }
 }

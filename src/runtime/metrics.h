@@ -91,7 +91,8 @@
     X(METRIC_DIRECTORY_AGE, gauge, "penstock_directory_age_seconds", "",                                               \
         "On a gateway that follows a leader: since the accounts were last known to be the leader's")                   \
     X(METRIC_DIRECTORY_OBJECTS, gauge, "penstock_directory_objects", "", "Partners, accounts and endpoints known")     \
-    X(METRIC_LOG_DROPPED, counter, "penstock_log_dropped_total", "", "Log lines dropped because a ring was full")
+    X(METRIC_LOG_DROPPED, counter, "penstock_log_dropped_total", "",                                                   \
+        "Log lines dropped: a ring was full, or a library printed a lot")
 
 /* symbol, name, help; all in seconds */
 #define HISTOGRAM_TABLE(X)                                                                                    \

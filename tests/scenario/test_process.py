@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process: how it stops, once and twice, and what it shows on a terminal."""
+import fcntl
 import json
 import os
 import pty
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from support.gateway import BINARY, clean_environment
+from support.h2 import H2Connection
 from support.wait import wait_for
 
 
@@ -151,3 +153,70 @@ def test_output_that_cannot_be_written_is_an_error_of_every_command(gateway, sin
     closed = subprocess.run(["/bin/sh", "-c", 'exec "$@" >&-', "sh", BINARY, "--version"], capture_output=True, text=True, timeout=30,
                             check=False)
     assert closed.returncode == 74, closed
+
+
+UNKNOWN_FRAME = b"\x00\x00\x00\x7f\x00\x00\x00\x00\x00"  # nothing of it must be understood; h2o prints a line for each
+
+
+def send_unknown_frames(ingress, connections=8, frames=5000):
+    """Enough connections that each ingress thread has some, enough lines that no pipe takes them all. No key is needed."""
+    opened = [H2Connection(ingress, "") for _ in range(connections)]
+    for connection in opened:
+        connection.socket.settimeout(20)
+        try:
+            connection.socket.sendall(UNKNOWN_FRAME * frames)
+        except OSError:
+            pass  # a gateway that hangs takes no more
+    return opened
+
+
+@pytest.fixture
+def stalled_pipe():
+    """The writing end of a pipe that is full and that nobody reads."""
+    reader, writer = os.pipe()
+    flags = fcntl.fcntl(writer, fcntl.F_GETFL)
+    fcntl.fcntl(writer, fcntl.F_SETFL, flags | os.O_NONBLOCK)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, b"#" * 4096)
+    fcntl.fcntl(writer, fcntl.F_SETFL, flags)
+    yield writer
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("stdout", ["read", "stalled"])
+def test_output_that_nobody_reads_holds_nothing_up(tmp_path, stalled_pipe, stdout):
+    """Neither stderr, with what a library prints on a loop, nor the live lines on stdout; nor the end."""
+    ready_file = tmp_path / "ready.json"
+    process = subprocess.Popen([BINARY, "dev", "--ingress", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", tmp_path / "data",
+                                "--ready-file", ready_file], env=clean_environment(tmp_path), stdin=subprocess.DEVNULL,
+                               stdout=stalled_pipe if stdout == "stalled" else subprocess.DEVNULL, stderr=stalled_pipe)
+    try:
+        wait_for(lambda: process.poll() is None and ready_file.exists(), "it is ready", 60)
+        ready = json.loads(ready_file.read_text())
+        noisy = send_unknown_frames(ready["ingress"])
+        headers = {"authorization": f"Bearer {ready['api_key']}"}
+        for number in range(16):
+            with httpx.Client(trust_env=False, timeout=10, headers=headers) as partner:
+                answer = partner.post(f"{ready['ingress']}/v1/events", json={
+                    "id": f"order-{number}", "type": "purchase", "account": ready["account"], "amount": "1.00", "currency": "EUR"})
+            assert answer.status_code == 200, answer.text
+        for connection in noisy:
+            connection.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def test_what_a_library_prints_is_logged_a_few_times_a_second_and_counted(gateway):
+    noisy = send_unknown_frames(gateway.ingress, connections=1, frames=1000)
+    said = "a library printed: skipping frame (type:127)"
+    wait_for(lambda: said in gateway.stderr, "its line is in the log")
+    wait_for(lambda: "log lines dropped: a library printed more than is logged" in gateway.stderr, "the rest is counted")
+    assert gateway.metric("penstock_log_dropped_total") > 900
+    assert gateway.stderr.count(said) < 60
+    noisy[0].close()

@@ -4,14 +4,18 @@
 #include "runtime/log.h"
 
 #include "base/limits.h"
+#include "runtime/log_output.h"
 #include "runtime/metrics.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct capture {
@@ -196,4 +200,86 @@ Test(log, lines_of_a_thread_that_ended_come_out_all_and_in_order)
             cr_assert_not_null(at, "%s", line);
         }
     }
+}
+
+/* What `child` writes to stderr until it ends, and how it ends. */
+static int run_child(void (*child)(void))
+{
+    struct capture capture = capture_begin(STDERR_FILENO);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(capture.read_fd);
+        child();
+        _exit(0);
+    }
+    capture_end(&capture, text, sizeof text);
+    int status = -1;
+    waitpid(pid, &status, 0);
+    return status;
+}
+
+static void print_as_a_library_does(void)
+{
+    if (log_output_capture() || log_start())
+        _exit(1);
+    for (int i = 0; i < 100000; i++)
+        fprintf(stderr, "number %d\tis odd\n", i);
+    log_stop();
+    fprintf(stderr, "released\n");
+}
+
+Test(log, what_libraries_print_becomes_a_few_lines_of_the_log)
+{
+    int status = run_child(print_as_a_library_does);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    cr_assert_not_null(strstr(text, " warn  stderr a library printed: number 0?is odd\n"), "%s", text);
+    cr_assert_not_null(strstr(text, "\nreleased\n"));
+    unsigned lines = 0;
+    for (const char *at = text; (at = strstr(at, "is odd")); at++)
+        lines++;
+    cr_assert_lt(lines, 1000, "%u", lines);
+}
+
+static void fail(void)
+{
+    if (log_output_capture() || log_start())
+        _exit(1);
+    fprintf(stderr, "Assertion `1 == 2' failed.\n");
+    abort();
+}
+
+Test(log, last_words_reach_stderr)
+{
+    int status = run_child(fail);
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    cr_assert_not_null(strstr(text, "Assertion `1 == 2' failed.\n"), "%s", text);
+}
+
+static void end_although_nobody_reads(void)
+{
+    fill_pipe(STDERR_FILENO);
+    if (log_output_capture() || log_start())
+        _exit(1);
+    for (int i = 0; i < 100000; i++)
+        fprintf(stderr, "number %d\n", i);
+    log_thread_enter("child");
+    log_error("nobody hears this");
+    log_stop();
+    log_error("nor this");
+    log_thread_leave();
+}
+
+Test(log, the_end_does_not_wait_for_a_reader)
+{
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        end_although_nobody_reads();
+        _exit(0);
+    }
+    int status = -1;
+    waitpid(pid, &status, 0); /* with ends[0] unread all the while */
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
