@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections: accepted here, then read by us until it is clear which protocol they speak, then handed to h2o.
+ * Connections: accepted here, then read by us until it is clear which protocol they speak, then handed to h2o (HTTP/1
+ * by way of http1.c).
  *
  * We look for the HTTP/2 preface ourselves, since h2o does it only together with `Upgrade: h2c`: a way around the
- * checks of framing.c (h2c smuggling), which RFC 9113 has dropped. Without it a client that offers the upgrade simply
+ * checks of http1.c (h2c smuggling), which RFC 9113 has dropped. Without it a client that offers the upgrade simply
  * goes on with HTTP/1.1.
  *
  * When the server has connections_max of them, the oldest one that has never brought a whole request is closed, so that
@@ -57,12 +58,20 @@ static void on_close(void *data)
     struct http_server *server = connection->server;
     h2o_timeout_unlink(&connection->deadline);
     list_remove(&connection->link);
+    if (connection->gone)
+        *connection->gone = true;
+    free(connection->refusal);
     free(connection);
     server->connections_open--;
     if (server->options.is_measured)
         metrics_add(METRIC_HTTP_CONNECTIONS, -1);
     h2o_timeout_unlink(&server->accept_pause); /* there is a place now, and a descriptor */
     update_accepting(server);
+}
+
+struct http_connection *http_connection_of(h2o_socket_t *socket)
+{
+    return socket->on_close.cb == on_close ? socket->on_close.data : NULL;
 }
 
 static void on_first_bytes_late(h2o_timeout_entry_t *entry)
@@ -87,13 +96,13 @@ static void on_first_bytes(h2o_socket_t *socket, const char *error)
         return;
     }
     h2o_timeout_unlink(&connection->deadline);
-    connection->stage = is_preface ? CONNECTION_HTTP2 : CONNECTION_HTTP1;
-    struct timeval now = *h2o_get_timestamp(&server->context, NULL, NULL);
+    if (!is_preface) {
+        http1_begin(connection);
+        return;
+    }
+    connection->stage = CONNECTION_HTTP2;
     /* From here on the socket is h2o's, and `connection` may be gone when the call returns. */
-    if (is_preface)
-        h2o_http2_accept(&server->accept, socket, now);
-    else
-        h2o_http1_accept(&server->accept, socket, now);
+    h2o_http2_accept(&server->accept, socket, *h2o_get_timestamp(&server->context, NULL, NULL));
 }
 
 static struct http_connection *connection_of(struct list *link)
@@ -180,7 +189,7 @@ static void connection_begin(struct http_server *server, h2o_socket_t *socket)
         metrics_add(METRIC_HTTP_CONNECTIONS, 1);
     socket->on_close.cb = on_close;
     socket->on_close.data = connection;
-    h2o_timeout_link(server->loop, &server->context.http1.req_timeout, &connection->deadline);
+    h2o_timeout_link(server->loop, &server->first_timeout, &connection->deadline);
     h2o_socket_read_start(socket, on_first_bytes);
     update_accepting(server);
 }

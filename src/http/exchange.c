@@ -68,15 +68,6 @@ static struct slice slice_from_iovec(h2o_iovec_t iovec)
     return slice_of(iovec.base, iovec.len);
 }
 
-/* Why the framing of this request is in doubt, or NULL. HTTP/2 frames its bodies itself. */
-static const char *framing_doubt(h2o_req_t *req)
-{
-    if (req->version >= 0x200)
-        return NULL;
-    const h2o_buffer_t *input = req->conn->callbacks->get_socket(req->conn)->input;
-    return http_framing_doubt(slice_of(input->bytes, input->size), req->version < 0x101);
-}
-
 /* The name of a header that must be there once at most, and is there twice; NULL: none. */
 static const char *repeated_header(const struct http_server *server, const h2o_req_t *req)
 {
@@ -135,10 +126,10 @@ int http_exchange_on_request(h2o_handler_t *handler, h2o_req_t *req)
         http_answer_problem(exchange, ERR_SHUTTING_DOWN, NULL, NULL);
         return 0;
     }
-    const char *doubt = framing_doubt(req), *repeated = repeated_header(server, req);
+    /* http1.c has looked at the framing of the others */
+    const char *doubt = req->version >= 0x200 ? http2_framing_doubt(req) : NULL;
+    const char *repeated = repeated_header(server, req);
     if (doubt) {
-        /* What follows may be the rest of this body: it must not be read as a request. */
-        req->http1_is_persistent = 0;
         http_answer_problem(exchange, ERR_BAD_REQUEST, doubt, NULL);
     } else if (repeated) {
         answer_repeated(exchange, repeated);

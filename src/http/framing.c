@@ -1,55 +1,398 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Where does an HTTP/1 request end? h2o takes the last Transfer-Encoding or else the first Content-Length, and keeps
- * neither among the request's headers. A proxy in front of us may have chosen otherwise, and then the rest of one
- * client's body would be taken as the next request of another (request smuggling). So the raw head, which stays in the
- * connection's input until the answer is out, is read once more, and whatever can be read in two ways is refused.
- *
- * Lines end at LF, an optional CR before it, and one empty line may precede the request: as h2o's parser
- * (picohttpparser) has it, which has accepted the head before, so that every line but a folded one has a colon and no
- * blank before it.
- */
-#include "http/http_internal.h"
+#include "http/framing.h"
 
-#include <strings.h>
+#include <string.h>
 
-/* The next line without its end; false at the end of the input. */
-static bool next_line(struct slice *input, struct slice *ret_line)
+#define LENGTH_DIGITS_MAX 18
+#define CHUNK_SIZE_DIGITS_MAX 15
+#define CHUNK_LINE_BYTES_MAX 1024
+#define TRAILER_BYTES_MAX 8192
+
+enum state {
+    START, /* an empty line may stand here, as old clients send one behind a body */
+    START_LF,
+    METHOD_FIRST,
+    METHOD,
+    TARGET_FIRST,
+    TARGET,
+    VERSION,
+    REQUEST_CR,
+    REQUEST_LF,
+    FIELD_FIRST,
+    FIELD_NAME,
+    FIELD_VALUE,
+    FIELD_LF,
+    HEAD_LF,
+    BODY,
+    CHUNK_FIRST, /* the states from here on are those of a chunked body */
+    CHUNK_SIZE,
+    CHUNK_BLANK,
+    CHUNK_EXTENSION,
+    CHUNK_SIZE_LF,
+    CHUNK_DATA,
+    CHUNK_CR,
+    CHUNK_LF,
+    TRAILER_FIRST,
+    TRAILER_NAME,
+    TRAILER_VALUE,
+    TRAILER_LF,
+    TRAILER_END_LF,
+};
+
+enum header { HEADER_OTHER = 0, HEADER_HOST = 1, HEADER_LENGTH = 2, HEADER_ENCODING = 4 };
+
+static const char bare[] = "A line must end with CR LF.";
+static const char bad_line[] = "The request line must be METHOD TARGET HTTP/1.1, with single spaces.";
+static const char bad_name[] = "A header's name must be a token, with a colon right behind it.";
+static const char bad_value[] = "A header's value must not have control characters.";
+static const char folded[] = "A header must not be continued on another line.";
+static const char bad_length[] = "Content-Length must be a number.";
+static const char bad_encoding[] = "Transfer-Encoding can only be chunked.";
+static const char bad_host[] = "Host must be one name, with a port if need be.";
+static const char bad_chunk[] = "A chunk begins with its size in hexadecimal digits and CR LF.";
+static const char bad_chunk_end[] = "A chunk's data must be followed by CR LF.";
+static const char bad_extension[] = "A chunk's extension must not have control characters, nor be longer than 1 KB.";
+static const char bad_trailer[] = "A trailer must be NAME: VALUE, and all of them not longer than 8 KB.";
+
+#define IS_TOKEN 1
+#define IS_VALUE 2  /* of a field or an extension: all but control characters */
+#define IS_TARGET 4 /* the same without blanks */
+#define IS_HOST 8
+
+/* RFC 9110 section 5.6.2, 5.5; obs-text is taken. */
+static uint8_t classes[256];
+
+__attribute__((constructor)) static void make_classes(void)
 {
-    const char *end = input->len ? memchr(input->data, '\n', input->len) : NULL;
-    if (!end)
-        return false;
-    size_t len = (size_t)(end - input->data);
-    *ret_line = slice_of(input->data, len > 0 && end[-1] == '\r' ? len - 1 : len);
-    *input = slice_of(end + 1, input->len - len - 1);
-    return true;
-}
-
-static bool is_header(struct slice line, const char *name)
-{
-    size_t len = strlen(name);
-    return line.len > len && line.data[len] == ':' && strncasecmp(line.data, name, len) == 0;
-}
-
-const char *http_framing_doubt(struct slice input, bool is_http_1_0)
-{
-    struct slice line;
-    if (!next_line(&input, &line) || (line.len == 0 && !next_line(&input, &line)))
-        return "The request has no head.";
-    unsigned lengths = 0, encodings = 0;
-    while (next_line(&input, &line) && line.len > 0) {
-        if (line.data[0] == ' ' || line.data[0] == '\t')
-            return "A header must not be continued on another line.";
-        lengths += is_header(line, "content-length");
-        encodings += is_header(line, "transfer-encoding");
+    for (unsigned c = 0; c < 256; c++) {
+        bool is_alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (is_alnum || (c && c < 128 && strchr("!#$%&'*+-.^_`|~", (int)c)))
+            classes[c] |= IS_TOKEN;
+        if (c == '\t' || (c >= ' ' && c != 0x7f))
+            classes[c] |= IS_VALUE;
+        if (c > ' ' && c != 0x7f)
+            classes[c] |= IS_TARGET;
+        if (is_alnum || (c && c < 128 && strchr("-._~%!$&'()*+;=:[]", (int)c)))
+            classes[c] |= IS_HOST;
     }
-    if (lengths > 1)
-        return "Content-Length must not be given more than once.";
-    if (encodings > 1)
-        return "Transfer-Encoding must not be given more than once.";
-    if (lengths && encodings)
-        return "Content-Length and Transfer-Encoding must not be given together.";
-    if (encodings && is_http_1_0)
-        return "HTTP/1.0 has no Transfer-Encoding.";
+}
+
+static bool is(char byte, unsigned class)
+{
+    return classes[(unsigned char)byte] & class;
+}
+
+static int hex_digit(char byte)
+{
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    byte |= 0x20;
+    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+static void begin_field(struct framing *framing)
+{
+    framing->name_len = 0;
+    framing->has_digits = framing->is_blank = false;
+    framing->matched = 0;
+}
+
+static void add_to_name(struct framing *framing, char byte)
+{
+    if (framing->name_len < sizeof framing->name)
+        framing->name[framing->name_len++] = (char)(byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte);
+}
+
+static bool has_name(const struct framing *framing, const char *name, size_t len)
+{
+    return framing->name_len == len && memcmp(framing->name, name, len) == 0;
+}
+
+/* At the colon. */
+static const char *begin_value(struct framing *framing)
+{
+    if (has_name(framing, "host", 4))
+        framing->header = HEADER_HOST;
+    else if (has_name(framing, "content-length", 14))
+        framing->header = HEADER_LENGTH;
+    else if (has_name(framing, "transfer-encoding", 17))
+        framing->header = HEADER_ENCODING;
+    else
+        framing->header = HEADER_OTHER;
+    framing->state = FIELD_VALUE;
+    if (!(framing->headers_seen & framing->header)) {
+        framing->headers_seen |= framing->header;
+        return NULL;
+    }
+    return framing->header == HEADER_HOST     ? "Host must not be given more than once."
+           : framing->header == HEADER_LENGTH ? "Content-Length must not be given more than once."
+                                              : "Transfer-Encoding must not be given more than once.";
+}
+
+/* One visible byte of a value that counts here. */
+static const char *value_byte(struct framing *framing, char byte)
+{
+    static const char chunked[] = "chunked";
+    switch (framing->header) {
+    case HEADER_HOST:
+        framing->has_digits = true;
+        return is(byte, IS_HOST) && !framing->is_blank ? NULL : bad_host;
+    case HEADER_LENGTH:
+        if (byte < '0' || byte > '9' || framing->is_blank || ++framing->matched > LENGTH_DIGITS_MAX)
+            return bad_length;
+        framing->left = (framing->has_digits ? framing->left * 10 : 0) + (unsigned)(byte - '0');
+        framing->has_digits = true;
+        return NULL;
+    default:
+        framing->has_digits = true;
+        if (framing->is_blank || framing->matched >= sizeof chunked - 1 || (byte | 0x20) != chunked[framing->matched])
+            return bad_encoding;
+        framing->matched++;
+        return NULL;
+    }
+}
+
+static const char *end_value(const struct framing *framing)
+{
+    if (framing->header == HEADER_LENGTH && !framing->has_digits)
+        return bad_length;
+    if (framing->header == HEADER_ENCODING && framing->matched != 7)
+        return bad_encoding;
     return NULL;
+}
+
+/* Values that don't count here are most of what a head has: they are gone over in one go. */
+static const char *walk_value(struct framing *framing, const char *bytes, size_t len, size_t *at)
+{
+    if (framing->header == HEADER_OTHER)
+        while (*at < len && is(bytes[*at], IS_VALUE))
+            ++*at;
+    if (*at == len)
+        return NULL;
+    char byte = bytes[(*at)++];
+    if (byte == '\r') {
+        framing->state = FIELD_LF;
+        return end_value(framing);
+    }
+    if (byte == ' ' || byte == '\t') {
+        framing->is_blank = framing->has_digits; /* behind it; what stands before it doesn't count */
+        return NULL;
+    }
+    if (!is(byte, IS_VALUE))
+        return byte == '\n' ? bare : bad_value;
+    return value_byte(framing, byte);
+}
+
+static const char *end_head(struct framing *framing)
+{
+    unsigned seen = framing->headers_seen;
+    if ((seen & HEADER_LENGTH) && (seen & HEADER_ENCODING))
+        return "Content-Length and Transfer-Encoding must not be given together.";
+    if ((seen & HEADER_ENCODING) && framing->is_http_1_0)
+        return "HTTP/1.0 has no Transfer-Encoding.";
+    if (!(seen & HEADER_HOST) && !framing->is_http_1_0)
+        return "Host is missing.";
+    if (seen & HEADER_ENCODING)
+        framing->state = CHUNK_FIRST;
+    else
+        framing->state = (seen & HEADER_LENGTH) && framing->left > 0 ? BODY : START;
+    return NULL;
+}
+
+static const char *walk_request_line(struct framing *framing, char byte)
+{
+    static const char version[] = "HTTP/1.";
+    switch (framing->state) {
+    case START_LF:
+        framing->state = METHOD_FIRST;
+        return byte == '\n' ? NULL : bare;
+    case METHOD_FIRST:
+        framing->state = METHOD;
+        return is(byte, IS_TOKEN) ? NULL : byte == '\n' ? bare : bad_line;
+    case METHOD:
+        if (byte == ' ')
+            framing->state = TARGET_FIRST;
+        else if (!is(byte, IS_TOKEN))
+            return bad_line;
+        return NULL;
+    case TARGET_FIRST:
+        framing->state = TARGET;
+        return is(byte, IS_TARGET) ? NULL : bad_line;
+    case TARGET:
+        if (byte != ' ')
+            return is(byte, IS_TARGET) ? NULL : bad_line;
+        framing->state = VERSION;
+        framing->matched = 0;
+        return NULL;
+    case VERSION:
+        if (framing->matched < sizeof version - 1)
+            return byte == version[framing->matched++] ? NULL : bad_line;
+        framing->is_http_1_0 = byte == '0';
+        framing->state = REQUEST_CR;
+        return byte == '0' || byte == '1' ? NULL : bad_line;
+    case REQUEST_CR:
+        framing->state = REQUEST_LF;
+        return byte == '\r' ? NULL : byte == '\n' ? bare : bad_line;
+    default: /* REQUEST_LF */
+        framing->state = FIELD_FIRST;
+        return byte == '\n' ? NULL : bare;
+    }
+}
+
+static const char *walk_field(struct framing *framing, char byte)
+{
+    switch (framing->state) {
+    case FIELD_FIRST:
+        if (byte == '\r') {
+            framing->state = HEAD_LF;
+            return NULL;
+        }
+        if (byte == ' ' || byte == '\t')
+            return folded;
+        if (!is(byte, IS_TOKEN))
+            return byte == '\n' ? bare : bad_name;
+        begin_field(framing);
+        framing->state = FIELD_NAME;
+        add_to_name(framing, byte);
+        return NULL;
+    case FIELD_NAME:
+        if (byte == ':')
+            return begin_value(framing);
+        add_to_name(framing, byte);
+        return is(byte, IS_TOKEN) ? NULL : bad_name;
+    case FIELD_LF:
+        framing->state = FIELD_FIRST;
+        return byte == '\n' ? NULL : bare;
+    default: /* HEAD_LF */
+        return byte == '\n' ? end_head(framing) : bare;
+    }
+}
+
+static const char *chunk_line_byte(struct framing *framing)
+{
+    return ++framing->line_bytes <= CHUNK_LINE_BYTES_MAX ? NULL : bad_extension;
+}
+
+static const char *walk_chunk(struct framing *framing, char byte)
+{
+    int digit;
+    switch (framing->state) {
+    case CHUNK_FIRST:
+        framing->state = CHUNK_SIZE;
+        framing->line_bytes = 1;
+        digit = hex_digit(byte);
+        framing->left = (uint64_t)(digit < 0 ? 0 : digit);
+        return digit < 0 ? bad_chunk : NULL;
+    case CHUNK_SIZE:
+        digit = hex_digit(byte);
+        if (digit >= 0) {
+            framing->left = framing->left * 16 + (unsigned)digit;
+            return ++framing->line_bytes <= CHUNK_SIZE_DIGITS_MAX ? NULL : bad_chunk;
+        }
+        /* fall through */
+    case CHUNK_BLANK:
+        if (byte == '\r' && framing->state == CHUNK_SIZE)
+            framing->state = CHUNK_SIZE_LF;
+        else if (byte == ';')
+            framing->state = CHUNK_EXTENSION;
+        else if (byte == ' ' || byte == '\t')
+            framing->state = CHUNK_BLANK;
+        else
+            return byte == '\n' ? bare : bad_chunk;
+        return chunk_line_byte(framing);
+    case CHUNK_EXTENSION:
+        if (byte == '\r')
+            framing->state = CHUNK_SIZE_LF;
+        else if (!is(byte, IS_VALUE))
+            return byte == '\n' ? bare : bad_extension;
+        return chunk_line_byte(framing);
+    case CHUNK_SIZE_LF:
+        framing->state = framing->left > 0 ? CHUNK_DATA : TRAILER_FIRST;
+        framing->line_bytes = 0;
+        return byte == '\n' ? NULL : bad_extension;
+    case CHUNK_CR:
+        framing->state = CHUNK_LF;
+        return byte == '\r' ? NULL : bad_chunk_end;
+    default: /* CHUNK_LF */
+        framing->state = CHUNK_FIRST;
+        return byte == '\n' ? NULL : bad_chunk_end;
+    }
+}
+
+static const char *walk_trailer(struct framing *framing, char byte)
+{
+    if (++framing->line_bytes > TRAILER_BYTES_MAX)
+        return bad_trailer;
+    switch (framing->state) {
+    case TRAILER_FIRST:
+        framing->state = byte == '\r' ? TRAILER_END_LF : TRAILER_NAME;
+        return byte == '\r' || is(byte, IS_TOKEN) ? NULL : byte == '\n' ? bare : bad_trailer;
+    case TRAILER_NAME:
+        if (byte == ':')
+            framing->state = TRAILER_VALUE;
+        else if (!is(byte, IS_TOKEN))
+            return bad_trailer;
+        return NULL;
+    case TRAILER_VALUE:
+        if (byte == '\r')
+            framing->state = TRAILER_LF;
+        else if (!is(byte, IS_VALUE))
+            return byte == '\n' ? bare : bad_trailer;
+        return NULL;
+    case TRAILER_LF:
+        framing->state = TRAILER_FIRST;
+        return byte == '\n' ? NULL : bare;
+    default: /* TRAILER_END_LF */
+        framing->state = START;
+        return byte == '\n' ? NULL : bare;
+    }
+}
+
+/* What of a body is left; what follows it is `then`. */
+static void skip_body(struct framing *framing, size_t len, size_t *at, enum state then)
+{
+    size_t here = len - *at < framing->left ? len - *at : (size_t)framing->left;
+    *at += here;
+    framing->left -= here;
+    if (framing->left == 0)
+        framing->state = then;
+}
+
+static const char *step(struct framing *framing, const char *bytes, size_t len, size_t *at)
+{
+    if (framing->state == FIELD_VALUE)
+        return walk_value(framing, bytes, len, at);
+    if (framing->state == BODY || framing->state == CHUNK_DATA) {
+        skip_body(framing, len, at, framing->state == BODY ? START : CHUNK_CR);
+        return NULL;
+    }
+    char byte = bytes[(*at)++];
+    if (framing->state < FIELD_FIRST)
+        return walk_request_line(framing, byte);
+    if (framing->state < BODY)
+        return walk_field(framing, byte);
+    return framing->state < TRAILER_FIRST ? walk_chunk(framing, byte) : walk_trailer(framing, byte);
+}
+
+const char *framing_walk(struct framing *framing, const char *bytes, size_t len, size_t *ret_start)
+{
+    *ret_start = 0;
+    for (size_t at = 0; at < len;) {
+        if (framing->state == START) {
+            *ret_start = at;
+            *framing = (struct framing){
+                .state = bytes[at] == '\r' ? START_LF : METHOD_FIRST, .requests = framing->requests + 1};
+            at += bytes[at] == '\r';
+            continue;
+        }
+        const char *fault = step(framing, bytes, len, &at);
+        if (fault)
+            return fault;
+    }
+    return NULL;
+}
+
+enum framing_phase framing_phase(const struct framing *framing)
+{
+    return framing->state == START ? FRAMING_IDLE : framing->state < BODY ? FRAMING_HEAD : FRAMING_BODY;
 }

@@ -4,6 +4,7 @@
 #define PENSTOCK_HTTP_HTTP_INTERNAL_H
 
 #include "base/list.h"
+#include "http/framing.h"
 #include "http/problem.h"
 #include "http/server.h"
 
@@ -31,6 +32,7 @@ struct http_server {
     h2o_socket_t *listener;       /* NULL once it drains */
     h2o_socket_t *mailbox_socket; /* a dup of the mailbox's eventfd; NULL without a mailbox */
 
+    h2o_timeout_t first_timeout, head_timeout, body_timeout, idle_timeout; /* HTTP/1; see struct http_limits */
     h2o_timeout_entry_t accept_pause; /* linked: out of file descriptors, try again when it is due */
     h2o_timeout_entry_t tick;         /* linked: with an on_tick */
     h2o_timeout_entry_t drain_sweep;  /* linked: draining, and connections are still open */
@@ -63,7 +65,16 @@ struct http_connection {
     enum connection_stage stage;
     bool has_asked;               /* a whole request has come */
     bool is_ending;               /* it was shut down for another one, and h2o has not seen that yet */
-    h2o_timeout_entry_t deadline; /* linked while UNDECIDED */
+    h2o_timeout_entry_t deadline; /* linked while UNDECIDED, and while HTTP1 waits for the client */
+
+    /* HTTP1, owned by http1.c */
+    struct framing framing;
+    enum framing_phase phase; /* that the deadline is for */
+    h2o_socket_cb h2o_read;   /* h2o's own; NULL before it has the connection */
+    const char *fault;        /* what comes behind the bytes that h2o has is refused; NULL: nothing */
+    bool refused;             /* the refusal is being written, or was */
+    char *refusal;            /* its bytes, while they are being written */
+    bool *gone;               /* set when the connection goes; may be NULL */
 };
 
 struct http_exchange {
@@ -86,6 +97,17 @@ void http_connections_drain(struct http_server *server);
 /* Stops accepting and shuts every connection down; h2o closes them as it notices, in the next turns. */
 void http_connections_cut(struct http_server *server);
 
+/* NULL: the socket is not a partner's connection. */
+struct http_connection *http_connection_of(h2o_socket_t *socket);
+
+/* http1.c: the connection's first bytes are in, and it is no HTTP/2; it may be gone afterwards. */
+void http1_begin(struct http_connection *connection);
+bool http1_is_guarded(void); /* h2o calls what stands there */
+
+/* http2.c: why the body can't be the one that was told of, or NULL. */
+const char *http2_framing_doubt(const h2o_req_t *req);
+bool http2_is_guarded(void);
+
 /* exchange.c: h2o's entry point for every request. */
 int http_exchange_on_request(h2o_handler_t *handler, h2o_req_t *req);
 /* Answers what is unanswered with 503, as far as clients are there. From now on exchanges belong to their holders
@@ -105,10 +127,9 @@ enum route_result http_route_find(const struct http_route *routes, struct slice 
     const struct http_route **ret_route, struct slice ret_parts[HTTP_PATH_PARTS_MAX],
     char ret_methods[ROUTE_METHODS_BYTES]);
 
-/* framing.c: why it is in doubt where an HTTP/1 request ends, or NULL. `input` begins with the request's head. */
-const char *http_framing_doubt(struct slice input, bool is_http_1_0);
-
-/* problem.c: http_answer_problem with one more header, which may be NULL. */
+/* problem.c */
+void http_print_problem(struct buffer *body, enum err error, const char *detail, const struct field_problems *problems);
+/* http_answer_problem with one more header, which may be NULL. */
 void http_answer_problem_with(struct http_exchange *exchange, enum err error, const char *detail,
     const struct field_problems *problems, const struct http_header_field *extra);
 

@@ -25,9 +25,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-#define REQUEST_MS_MAX 10000 /* HTTP/1: from the connection or the last answer to the end of the next request */
-#define IDLE_HTTP2_MS 120000 /* without a stream or a byte */
-#define DRAIN_MS_MAX 30000   /* HTTP/2: from the final GOAWAY until h2o closes the connections that are left */
+/* Balancers keep their connections for a minute: idle must be longer (server.h, struct http_limits). */
+static const struct http_limits default_limits = {
+    .first_ms = 10000, .head_ms = 5000, .body_ms = 10000, .idle_ms = 75000};
+
+#define H2O_MARGIN_MS 1000 /* its own clock for a whole HTTP/1 request must never be the first */
+#define DRAIN_MS_MAX 30000 /* HTTP/2: from the final GOAWAY until h2o closes the connections that are left */
 #define TURNS_TO_CLOSE_MAX 200
 #define TURN_TO_CLOSE_MS 5
 
@@ -78,15 +81,45 @@ static size_t largest_body(const struct http_options *options)
     return largest;
 }
 
+static void fill_in(struct http_limits *limits)
+{
+    if (!limits->first_ms)
+        limits->first_ms = default_limits.first_ms;
+    if (!limits->head_ms)
+        limits->head_ms = default_limits.head_ms;
+    if (!limits->body_ms)
+        limits->body_ms = default_limits.body_ms;
+    if (!limits->idle_ms)
+        limits->idle_ms = default_limits.idle_ms;
+}
+
+static void begin_timeouts(struct http_server *server)
+{
+    const struct http_limits *limits = &server->options.limits;
+    h2o_timeout_init(server->loop, &server->first_timeout, limits->first_ms);
+    h2o_timeout_init(server->loop, &server->head_timeout, limits->head_ms);
+    h2o_timeout_init(server->loop, &server->body_timeout, limits->body_ms);
+    h2o_timeout_init(server->loop, &server->idle_timeout, limits->idle_ms);
+}
+
+static void end_timeouts(struct http_server *server)
+{
+    h2o_timeout_dispose(server->loop, &server->first_timeout);
+    h2o_timeout_dispose(server->loop, &server->head_timeout);
+    h2o_timeout_dispose(server->loop, &server->body_timeout);
+    h2o_timeout_dispose(server->loop, &server->idle_timeout);
+}
+
 static void configure(struct http_server *server)
 {
     h2o_globalconf_t *config = &server->config;
     h2o_config_init(config);
     config->server_name = h2o_iovec_init(H2O_STRLIT("Penstock"));
     config->max_request_entity_size = largest_body(&server->options) + server->options.body_bytes_max;
-    config->http1.req_timeout = REQUEST_MS_MAX;
+    const struct http_limits *limits = &server->options.limits;
+    config->http1.req_timeout = limits->idle_ms + limits->head_ms + limits->body_ms + H2O_MARGIN_MS;
     config->http1.upgrade_to_http2 = 0; /* connection.c finds the preface */
-    config->http2.idle_timeout = IDLE_HTTP2_MS;
+    config->http2.idle_timeout = limits->idle_ms;
     config->http2.graceful_shutdown_timeout = DRAIN_MS_MAX;
 
     /* Every path has the same handler, on the path that h2o takes when no other fits: it needs no leading slash. */
@@ -109,9 +142,12 @@ enum err http_server_new(const struct http_options *options, struct http_server 
     if (!server)
         return ERR_NO_MEMORY;
     server->options = *options;
+    fill_in(&server->options.limits);
+    assert(http1_is_guarded() && http2_is_guarded()); /* an h2o that was linked otherwise goes around the checks */
     list_init(&server->exchanges);
     configure(server);
     server->loop = h2o_evloop_create();
+    begin_timeouts(server);
     h2o_context_init(&server->context, server->loop, &server->config);
     server->accept = (h2o_accept_ctx_t){.ctx = &server->context, .hosts = server->config.hosts};
     http_connections_begin(server);
@@ -185,6 +221,7 @@ void http_server_free(struct http_server *server)
     h2o_timeout_unlink(&server->context.http2._graceful_shutdown_timeout);
     h2o_multithread_queue_t *queue = server->context.queue;
     h2o_context_dispose(&server->context);
+    end_timeouts(server);
     free(queue); /* h2o_multithread_destroy_queue leaves it */
     h2o_evloop_destroy(server->loop);
     h2o_config_dispose(&server->config);

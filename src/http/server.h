@@ -30,6 +30,14 @@ struct http_route {
     const char *challenge; /* what a 401 asks for in WWW-Authenticate; NULL: Bearer */
 };
 
+/* How long a client may take, in milliseconds; 0: the default. */
+struct http_limits {
+    unsigned first_ms; /* a new connection, until it has said which protocol it speaks (10 s) */
+    unsigned head_ms;  /* HTTP/1: from the first byte of a head to its last (5 s) */
+    unsigned body_ms;  /* HTTP/1: the same for a body (10 s) */
+    unsigned idle_ms;  /* between two requests; HTTP/2: without a byte, and no request to answer (75 s) */
+};
+
 struct http_options {
     int listen_fd;                   /* owned by the server from http_server_new on, also when that fails */
     const struct http_route *routes; /* ends with a NULL method; must outlive the server */
@@ -41,6 +49,7 @@ struct http_options {
     size_t body_bytes_max;           /* of routes that say nothing else; 413 beyond (see server.c) */
     unsigned connections_max;        /* the next one takes the place of the oldest without a request; else it waits */
     bool closes_idle; /* ... or of one that has had its answers: a caller who comes back connects again */
+    struct http_limits limits;
     bool is_measured; /* keep METRIC_HTTP_CONNECTIONS and HISTOGRAM_TURN */
 };
 

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP/1 connections: what comes in is walked over (framing.h) before h2o sees it, and each part of a request has its
+ * time.
+ *
+ * h2o 2.2.5 starts reading through its own h2o_socket_read_start, a call that the dynamic linker resolves: the one
+ * below stands before h2o's, and puts our callback in front of h2o's. h2o reads only while it waits for a request or
+ * the rest of one, so no answer is under way when bytes come.
+ *
+ * A request that is refused gets one 400, and the connection is closed: nothing behind it is read. Requests before it
+ * in the same read are answered first: h2o gets the bytes up to there, and when it has used them and wants more, the
+ * refusal follows.
+ *
+ * Clocks: idle between two requests, then one for the head and one for the body, each from its first byte, however the
+ * bytes drip in. h2o has one clock for all three, from the last answer to the end of the next request: it is set beyond
+ * the sum of ours.
+ */
+#include "http/http_internal.h"
+
+#include <assert.h>
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define REFUSED "refused" /* to h2o any error is an end */
+
+typedef void read_start_fn(h2o_socket_t *socket, h2o_socket_cb callback);
+
+static void h2o_reads(h2o_socket_t *socket, h2o_socket_cb callback)
+{
+    static _Atomic(read_start_fn *) found;
+    read_start_fn *real = found;
+    if (!real)
+        found = real = (read_start_fn *)dlsym(RTLD_NEXT, "h2o_socket_read_start");
+    real(socket, callback);
+}
+
+/* The end of a connection that may be h2o's by now. */
+static void finish(struct http_connection *connection)
+{
+    h2o_timeout_unlink(&connection->deadline);
+    if (connection->h2o_read)
+        connection->h2o_read(connection->socket, REFUSED);
+    else
+        h2o_socket_close(connection->socket);
+}
+
+static void on_rest(h2o_socket_t *socket, const char *error)
+{
+    struct http_connection *connection = socket->on_close.data;
+    h2o_buffer_consume(&socket->input, socket->input->size);
+    if (error)
+        finish(connection);
+}
+
+/* What the client still sends is read away until it has seen the answer: closing at once could take it from it. */
+static void on_refusal_written(h2o_socket_t *socket, const char *error)
+{
+    struct http_connection *connection = socket->on_close.data;
+    free(TAKE(connection->refusal));
+    if (error) {
+        finish(connection);
+        return;
+    }
+    shutdown(h2o_socket_get_fd(socket), SHUT_WR);
+    h2o_reads(socket, on_rest);
+}
+
+static void answer_refusal(struct http_connection *connection, const char *fault)
+{
+    struct http_server *server = connection->server;
+    h2o_socket_t *socket = connection->socket;
+    struct buffer body = BUFFER_EMPTY, answer = BUFFER_EMPTY;
+    http_print_problem(&body, ERR_BAD_REQUEST, fault, NULL);
+    buffer_add_format(&answer,
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: %zu\r\nServer: Penstock\r\n"
+        "content-type: application/problem+json\r\n\r\n",
+        body.len);
+    buffer_add_slice(&answer, buffer_slice(&body));
+    bool made = buffer_status(&body) == OK && buffer_status(&answer) == OK;
+    buffer_done(&body);
+    h2o_timeout_unlink(&connection->deadline);
+    if (!made) {
+        buffer_done(&answer);
+        finish(connection);
+        return;
+    }
+    connection->refused = true;
+    connection->refusal = answer.data;
+    h2o_socket_read_stop(socket);
+    h2o_iovec_t out = h2o_iovec_init(answer.data, answer.len);
+    h2o_timeout_link(server->loop, &server->head_timeout, &connection->deadline);
+    h2o_socket_write(socket, &out, 1, on_refusal_written);
+}
+
+static void link_deadline(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    h2o_timeout_t *of_phase[] = {[FRAMING_IDLE] = &server->idle_timeout,
+        [FRAMING_HEAD] = &server->head_timeout,
+        [FRAMING_BODY] = &server->body_timeout};
+    connection->phase = framing_phase(&connection->framing);
+    h2o_timeout_unlink(&connection->deadline);
+    h2o_timeout_link(server->loop, of_phase[connection->phase], &connection->deadline);
+}
+
+static void on_late(h2o_timeout_entry_t *entry)
+{
+    struct http_connection *connection = CONTAINER_OF(entry, struct http_connection, deadline);
+    /* While h2o doesn't read, the client waits for us. */
+    if (connection->refused || h2o_socket_is_reading(connection->socket))
+        finish(connection);
+}
+
+/* Walks over what is new. False when it was refused. */
+static bool take(struct http_connection *connection, size_t new_bytes)
+{
+    h2o_buffer_t *input = connection->socket->input;
+    unsigned requests = connection->framing.requests;
+    size_t start;
+    const char *fault = framing_walk(&connection->framing, input->bytes + input->size - new_bytes, new_bytes, &start);
+    if (fault && start == 0) {
+        answer_refusal(connection, fault);
+        return false;
+    }
+    if (fault) {
+        input->size -= new_bytes - start;
+        connection->fault = fault;
+        h2o_timeout_unlink(&connection->deadline);
+    } else if (framing_phase(&connection->framing) != connection->phase || connection->framing.requests != requests) {
+        link_deadline(connection);
+    }
+    return true;
+}
+
+static void on_bytes(h2o_socket_t *socket, const char *error)
+{
+    struct http_connection *connection = socket->on_close.data;
+    if (error || take(connection, socket->bytes_read))
+        connection->h2o_read(socket, error); /* the connection may be gone */
+}
+
+/* In h2o's place: it wants to read, of a connection of ours or of anything else. */
+void h2o_socket_read_start(h2o_socket_t *socket, h2o_socket_cb callback)
+{
+    struct http_connection *connection = http_connection_of(socket);
+    if (!connection || connection->stage != CONNECTION_HTTP1) {
+        h2o_reads(socket, callback);
+        return;
+    }
+    connection->h2o_read = callback;
+    if (connection->fault && socket->input->size == 0) {
+        answer_refusal(connection, connection->fault);
+        return;
+    }
+    if (!connection->fault)
+        link_deadline(connection);
+    h2o_reads(socket, on_bytes);
+}
+
+void http1_begin(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    h2o_socket_t *socket = connection->socket;
+    connection->stage = CONNECTION_HTTP1;
+    connection->deadline.cb = on_late;
+    if (!take(connection, socket->input->size))
+        return;
+    bool gone = false;
+    connection->gone = &gone;
+    h2o_http1_accept(&server->accept, socket, *h2o_get_timestamp(&server->context, NULL, NULL));
+    if (gone)
+        return;
+    connection->gone = NULL;
+    assert(connection->h2o_read); /* else h2o doesn't call what stands here, and reads what nobody has looked at */
+}
+
+bool http1_is_guarded(void)
+{
+    return dlsym(RTLD_DEFAULT, "h2o_socket_read_start") == (void *)h2o_socket_read_start;
+}
