@@ -114,10 +114,23 @@ static size_t put_text(unsigned char *at, const char *text)
     return len + 1;
 }
 
-void h2_send_request(int fd, unsigned stream, const char *method, const char *path, bool has_body)
+/* Literals with names of their own, which nobody remembers. */
+static size_t put_fields(unsigned char *at, const struct h2_field *fields)
+{
+    size_t len = 0;
+    for (; fields && fields->name; fields++) {
+        at[len++] = 0x00;
+        len += put_text(at + len, fields->name);
+        len += put_text(at + len, fields->value);
+    }
+    return len;
+}
+
+void h2_send_request_with(
+    int fd, unsigned stream, const char *method, const char *path, bool has_body, const struct h2_field *fields)
 {
     /* RFC 7541: 0x86 is `:scheme: http`; 0x01, 0x02 and 0x04 a literal for :authority, :method and :path. */
-    unsigned char block[512] = {0x86};
+    unsigned char block[1024] = {0x86};
     size_t len = 1;
     block[len++] = 0x02;
     len += put_text(block + len, method);
@@ -125,7 +138,19 @@ void h2_send_request(int fd, unsigned stream, const char *method, const char *pa
     len += put_text(block + len, path);
     block[len++] = 0x01;
     len += put_text(block + len, "localhost");
+    len += put_fields(block + len, fields);
     h2_send_frame(fd, H2_HEADERS, has_body ? 0x4 : 0x5, stream, block, len);
+}
+
+void h2_send_request(int fd, unsigned stream, const char *method, const char *path, bool has_body)
+{
+    h2_send_request_with(fd, stream, method, path, has_body, NULL);
+}
+
+void h2_send_trailer(int fd, unsigned stream, const struct h2_field *fields)
+{
+    unsigned char block[512];
+    h2_send_frame(fd, H2_HEADERS, 0x5, stream, block, put_fields(block, fields));
 }
 
 void h2_send_data(int fd, unsigned stream, const void *data, size_t len, bool is_last)

@@ -128,6 +128,7 @@ static const struct http_route routes[] = {
     {"GET", "/now", handle_now},
     {"POST", "/echo", handle_echo},
     {"GET", "/parts/{a}/then/{b}", handle_parts},
+    {"POST", "/parts/{a}/then/{b}", handle_parts},
     {"POST", "/later", handle_later},
     {"POST", "/hold", handle_hold},
     {"GET", "/hold", handle_hold},
@@ -161,6 +162,7 @@ void fixture_start(struct fixture *fixture)
         .body_bytes_max = FIXTURE_BODY_BYTES_MAX,
         .connections_max = fixture->connections_max ? fixture->connections_max : 100,
         .closes_idle = fixture->closes_idle,
+        .limits = fixture->limits,
         .is_measured = true,
     };
     cr_assert_eq(http_listen(&fixture->address, fixture->address_len, &options.listen_fd), OK);

@@ -22,8 +22,9 @@
 struct fixture {
     struct sockaddr_storage address;
     socklen_t address_len;
-    unsigned connections_max; /* set before fixture_start; 0: 100 */
-    bool closes_idle;         /* as well */
+    unsigned connections_max;  /* set before fixture_start; 0: 100 */
+    bool closes_idle;          /* as well */
+    struct http_limits limits; /* as well */
     struct mailbox mailbox;
     struct http_server *server;
     struct thread thread;
@@ -90,6 +91,13 @@ struct h2_frame {
 
 int h2_connect(const struct fixture *fixture);
 void h2_send_request(int fd, unsigned stream, const char *method, const char *path, bool has_body);
+struct h2_field {
+    const char *name, *value;
+};
+/* `fields` ends with a NULL name, and may be NULL; the same as a trailer, which ends the stream. */
+void h2_send_request_with(
+    int fd, unsigned stream, const char *method, const char *path, bool has_body, const struct h2_field *fields);
+void h2_send_trailer(int fd, unsigned stream, const struct h2_field *fields);
 void h2_send_data(int fd, unsigned stream, const void *data, size_t len, bool is_last);
 void h2_send_rst(int fd, unsigned stream);
 bool h2_read_frame(int fd, struct h2_frame *ret_frame); /* false at the end of the connection */

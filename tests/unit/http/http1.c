@@ -335,3 +335,113 @@ Test(http1, a_client_that_leaves_before_its_answer_does_no_harm)
     /* h2o doesn't read meanwhile, so it can't know. */
     cr_assert_eq(fixture.answered_present, 1);
 }
+
+/* What must be answered with one 400 and the end, although h2o would take it. */
+static void assert_is_refused(const char *request, size_t len)
+{
+    AUTO_CLOSE int fd = client_connect(&fixture);
+    client_send_bytes(fd, request, len);
+    struct answer answer;
+    client_read_answer(fd, &answer);
+    cr_assert_eq(answer.status, 400, "%s: %d", request, answer.status);
+    cr_assert(strstr(answer.head, "\r\nConnection: close\r\n"), "%s", answer.head);
+    cr_assert(strstr(answer.head, "application/problem+json"), "%s", answer.head);
+    cr_assert(strstr(answer.body, "\"detail\":\""), "%s", answer.body);
+    cr_assert(client_is_at_end(fd), "%s", request);
+}
+
+#define CHUNKED "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+#define CASE(text)                                     \
+    {                                                  \
+        text GET("/now"), sizeof(text GET("/now")) - 1 \
+    }
+
+Test(http1, bytes_that_a_proxy_may_read_otherwise_are_refused_before_h2o_reads_them)
+{
+    static const struct {
+        const char *text;
+        size_t len;
+    } cases[] = {
+        CASE(CHUNKED "3\nabc\r\n0\r\n\r\n"),
+        CASE(CHUNKED "3\r\nabc\n0\r\n\r\n"),
+        CASE(CHUNKED "3\r\nabc\r\n0\n\r\n"),
+        CASE(CHUNKED "3\r\nabc\r\n0\r\n\n"),
+        CASE(CHUNKED "0x3\r\nabc\r\n0\r\n\r\n"),
+        CASE(CHUNKED "3;a\0b\r\nabc\r\n0\r\n\r\n"),
+        CASE(CHUNKED "3;a\rb\r\nabc\r\n0\r\n\r\n"),
+        CASE(CHUNKED "3\r\nabc\r\n0\r\nno trailer\r\n\r\n"),
+        CASE(CHUNKED "3\r\nabc\r\n0\r\nA: b\n\r\n"),
+        CASE("GET /now HTTP/1.1\n" HOST "\r\n"),
+        CASE("GET /now HTTP/1.1\r\nHost: localhost\n\r\n"),
+        CASE("GET /now HTTP/1.1\r\n" HOST "\n"),
+        CASE("GET /now HTTP/1.1\r\n\r\n"),
+        CASE("GET /now HTTP/1.1\r\n" HOST HOST "\r\n"),
+        CASE("GET /now HTTP/1.1\r\n" HOST "Host: other\r\n\r\n"),
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+        assert_is_refused(cases[i].text, cases[i].len);
+    cr_assert_eq(fixture.requests, 0);
+}
+
+Test(http1, what_comes_before_a_refused_request_is_answered)
+{
+    AUTO_CLOSE int fd = client_connect(&fixture);
+    struct answer answer;
+    client_send(fd, "POST /later HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\nab" GET("/now") CHUNKED
+        "0x1\r\na\r\n0\r\n\r\n" GET("/now"));
+    client_read_answer(fd, &answer);
+    cr_assert_str_eq(answer.body, "later");
+    client_read_answer(fd, &answer);
+    cr_assert_str_eq(answer.body, "now");
+    client_read_answer(fd, &answer);
+    cr_assert_eq(answer.status, 400);
+    cr_assert(client_is_at_end(fd));
+    cr_assert_eq(fixture.requests, 2);
+}
+
+Test(http1, a_request_whose_later_bytes_are_wrong_is_refused)
+{
+    AUTO_CLOSE int fd = client_connect(&fixture);
+    struct answer answer;
+    client_ask(fd, GET("/now"), &answer);
+    const char *const pieces[] = {CHUNKED, "3\r\nab", "c\r\n", "0"};
+    for (size_t i = 0; i < ARRAY_LENGTH(pieces); i++) {
+        client_send(fd, pieces[i]);
+        fixture_call(&fixture, fixture_do_nothing);
+    }
+    client_ask(fd, "\n\r\n" GET("/now"), &answer);
+    cr_assert_eq(answer.status, 400);
+    cr_assert(client_is_at_end(fd));
+    cr_assert_eq(fixture.requests, 1);
+}
+
+Test(http1, many_requests_in_any_pieces_are_all_answered)
+{
+    static const char requests[] = GET("/now") CHUNKED "3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n"
+                                                       "POST /later HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nGET /"
+                                                       "\r\n" GET("/now?a");
+    static const int statuses[] = {200, 201, 200, 200};
+    for (size_t piece = 1; piece < sizeof requests; piece = piece * 2 + 1) {
+        AUTO_CLOSE int fd = client_connect(&fixture);
+        for (size_t at = 0; at < sizeof requests - 1; at += piece) {
+            size_t left = sizeof requests - 1 - at;
+            client_send_bytes(fd, requests + at, left < piece ? left : piece);
+            fixture_call(&fixture, fixture_do_nothing);
+        }
+        for (size_t i = 0; i < ARRAY_LENGTH(statuses); i++) {
+            struct answer answer;
+            client_read_answer(fd, &answer);
+            cr_assert_eq(answer.status, statuses[i], "in pieces of %zu, answer %zu: %d", piece, i, answer.status);
+        }
+    }
+}
+
+Test(http1, trailers_are_no_headers)
+{
+    AUTO_CLOSE int fd = client_connect(&fixture);
+    struct answer answer;
+    client_ask(fd,
+        "POST /parts/a/then/b HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\nX-One: in a trailer\r\n\r\n",
+        &answer);
+    cr_assert_str_eq(answer.body, "POST|/parts/a/then/b||a|b|||localhost|");
+}

@@ -164,3 +164,59 @@ Test(http2, a_drain_says_goaway_finishes_what_is_under_way_and_ends_idle)
     cr_assert_not(h2_read_until(fd, H2_GOAWAY, 1, &frame)); /* up to the end of the connection */
     WAIT_UNTIL(fixture_is_idle(&fixture));
 }
+
+Test(http2, trailers_are_no_headers)
+{
+    static const struct h2_field fields[] = {{"x-one", "in a trailer"}, {0}};
+    AUTO_CLOSE int fd = h2_connect(&fixture);
+    h2_send_request(fd, 1, "POST", "/parts/a/then/b", true);
+    h2_send_data(fd, 1, "abc", 3, false);
+    h2_send_trailer(fd, 1, fields);
+    cr_assert_eq(h2_read_status(fd, 1), 200);
+    struct h2_frame data;
+    cr_assert(h2_read_until(fd, H2_DATA, 1, &data));
+    cr_assert(slice_equals_string(slice_of(data.payload, data.len), "POST|/parts/a/then/b||a|b|||localhost|"), "%.*s",
+        (int)data.len, (const char *)data.payload);
+    h2_send_request_with(fd, 3, "POST", "/parts/a/then/b", false, fields);
+    cr_assert_eq(h2_read_status(fd, 3), 200);
+    cr_assert(h2_read_until(fd, H2_DATA, 3, &data));
+    cr_assert(
+        slice_equals_string(slice_of(data.payload, data.len), "POST|/parts/a/then/b||a|b||in a trailer|localhost|"));
+}
+
+Test(http2, a_content_length_that_does_not_hold_is_never_accepted)
+{
+    static const struct {
+        const char *told, *body;
+        bool has_trailer, is_taken;
+    } cases[] = {
+        {"3", "abc", false, true},
+        {"3", "abc", true, true},
+        {"0", NULL, false, true},
+        {"3", NULL, false, false},
+        {"0", "abc", false, false},
+        {"2", "abc", false, false},
+        {"4", "abc", false, false},
+        {"4", "abc", true, false},
+        {"18446744073709551615", "abc", false, false},
+    };
+    unsigned taken = 0;
+    for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
+        AUTO_CLOSE int fd = h2_connect(&fixture);
+        const struct h2_field fields[] = {{"content-length", cases[i].told}, {0}};
+        const struct h2_field trailer[] = {{"content-length", "3"}, {0}};
+        h2_send_request_with(fd, 1, "POST", "/echo", cases[i].body, fields);
+        if (cases[i].body)
+            h2_send_data(fd, 1, cases[i].body, strlen(cases[i].body), !cases[i].has_trailer);
+        if (cases[i].has_trailer)
+            h2_send_trailer(fd, 1, trailer);
+        int status = 0;
+        struct h2_frame frame;
+        while (!status && h2_read_frame(fd, &frame) && frame.type != H2_RST_STREAM && frame.type != H2_GOAWAY)
+            if (frame.type == H2_HEADERS)
+                status = frame.payload[0] == 0x8c ? 400 : 201;
+        cr_assert_eq(status == 201, cases[i].is_taken, "case %u: %d", i, status);
+        taken += cases[i].is_taken;
+    }
+    cr_assert_eq(fixture.requests, taken);
+}

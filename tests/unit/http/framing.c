@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/framing.h"
+
+#include "base/buffer.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+/* In one go and byte by byte: the walker must say the same. Where the refused request begins comes from the first. */
+static const char *walk(const char *text, size_t len, size_t *ret_start, enum framing_phase *ret_phase)
+{
+    struct framing whole = {0}, pieces = {0};
+    const char *fault = framing_walk(&whole, text, len, ret_start), *same = NULL;
+    size_t begun_at = 0, ignored;
+    for (size_t i = 0; i < len && !same; i++) {
+        if (framing_phase(&pieces) == FRAMING_IDLE)
+            begun_at = i;
+        same = framing_walk(&pieces, text + i, 1, &ignored);
+    }
+    cr_assert_eq(fault, same, "%s: %s, in pieces: %s", text, fault ? fault : "taken", same ? same : "taken");
+    if (fault)
+        cr_assert_eq(*ret_start, begun_at, "%s", text);
+    else
+        cr_assert_eq(framing_phase(&whole), framing_phase(&pieces));
+    *ret_phase = framing_phase(&whole);
+    return fault;
+}
+
+#define HOST "Host: a.example:80\r\n"
+#define POST "POST /v1/events HTTP/1.1\r\n"
+#define GET "GET / HTTP/1.1\r\n" HOST "\r\n"
+#define CHUNKED POST HOST "Transfer-Encoding: chunked\r\n\r\n"
+
+Test(framing, what_is_in_order_ends_where_it_must)
+{
+    static const char *const cases[] = {
+        GET,
+        GET GET GET,
+        "\r\n" GET "\r\n" GET,
+        "GET / HTTP/1.0\r\n\r\n",
+        "GET / HTTP/1.0\r\n" HOST "\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET http://a/b?c=d HTTP/1.1\r\nhOsT:[::1]:80\r\n\r\n",
+        POST HOST "X: \t a b\xc3\xa9 \t\r\nY:\r\nZ:z\r\n\r\n",
+        POST HOST "Content-Length: 4\r\n\r\nGET " GET,
+        POST HOST "content-length:0004 \t\r\n\r\nGET " GET,
+        POST HOST "Content-Length: 0\r\n\r\n" GET,
+        CHUNKED "0\r\n\r\n" GET,
+        CHUNKED "4\r\nGET \r\n00A\r\n0123456789\r\n000\r\n\r\n" GET,
+        CHUNKED "4;a=b\r\nGET \r\n4 ; a=\"b c\"\t;d\r\n\r\n\r\n\r\n0;z\r\n\r\n" GET,
+        CHUNKED "1\r\n\n\r\n0\r\nAuthorization: Bearer x\r\nY:\r\n\r\n" GET,
+        POST HOST "TRANSFER-ENCODING:\tChunked \r\n\r\n0\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t start;
+        enum framing_phase phase;
+        const char *fault = walk(cases[i], strlen(cases[i]), &start, &phase);
+        cr_assert_null(fault, "case %zu: %s", i, fault);
+        cr_assert_eq(phase, FRAMING_IDLE, "case %zu", i);
+    }
+}
+
+#define REFUSED(text, why)          \
+    {                               \
+        text, sizeof(text) - 1, why \
+    }
+
+Test(framing, what_can_be_read_in_two_ways_is_refused)
+{
+    static const struct {
+        const char *text;
+        size_t len;
+        const char *why;
+    } cases[] = {
+        REFUSED("GET / HTTP/1.1\n" HOST "\r\n", "CR LF"),
+        REFUSED("GET / HTTP/1.1\r\nHost: a\n\r\n", "CR LF"),
+        REFUSED("GET / HTTP/1.1\r\n" HOST "\n", "CR LF"),
+        REFUSED("\n" GET, "CR LF"),
+        REFUSED("\r\n\r\n" GET, "single spaces"),
+        REFUSED("GET / HTTP/1.1\r" HOST "\r\n", "CR LF"),
+        REFUSED("GET  / HTTP/1.1\r\n" HOST "\r\n", "single spaces"),
+        REFUSED("GET\t/ HTTP/1.1\r\n" HOST "\r\n", "single spaces"),
+        REFUSED("GET / HTTP/1.1 \r\n" HOST "\r\n", "single spaces"),
+        REFUSED("GET / HTTP/1.2\r\n" HOST "\r\n", "single spaces"),
+        REFUSED("GET / http/1.1\r\n" HOST "\r\n", "single spaces"),
+        REFUSED("GET /a b HTTP/1.1\r\n" HOST "\r\n", "single spaces"),
+        REFUSED("GET /\0 HTTP/1.1\r\n" HOST "\r\n", "single spaces"),
+        REFUSED("GET /\r\n", "single spaces"),
+        REFUSED("GET / HTTP/1.1\r\n\r\n", "Host is missing"),
+        REFUSED("GET / HTTP/1.1\r\n" HOST HOST "\r\n", "Host must not be given more"),
+        REFUSED("GET / HTTP/1.0\r\n" HOST HOST "\r\n", "Host must not be given more"),
+        REFUSED("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "Host must be one"),
+        REFUSED("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "Host must be one"),
+        REFUSED("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", "Host must be one"),
+        REFUSED("GET / HTTP/1.1\r\n " HOST "\r\n", "continued"),
+        REFUSED("GET / HTTP/1.1\r\n" HOST "X: a\r\n\tb\r\n\r\n", "continued"),
+        REFUSED("GET / HTTP/1.1\r\n" HOST "X : a\r\n\r\n", "token"),
+        REFUSED("GET / HTTP/1.1\r\n" HOST ": a\r\n\r\n", "token"),
+        REFUSED("GET / HTTP/1.1\r\n" HOST "X\r\n\r\n", "token"),
+        REFUSED("GET / HTTP/1.1\r\n" HOST "X\0: a\r\n\r\n", "token"),
+        REFUSED("GET / HTTP/1.1\r\n" HOST "X: a\0b\r\n\r\n", "control"),
+        REFUSED("GET / HTTP/1.1\r\n" HOST "X: a\rb\r\n\r\n", "CR LF"),
+        REFUSED("GET / HTTP/1.1\r\n" HOST "X: a\x7f\r\n\r\n", "control"),
+        REFUSED(POST HOST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "together"),
+        REFUSED(POST HOST "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", "together"),
+        REFUSED(POST HOST "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", "Content-Length must not"),
+        REFUSED(POST HOST "Content-Length: 1, 1\r\n\r\n", "must be a number"),
+        REFUSED(POST HOST "Content-Length: 1 1\r\n\r\n", "must be a number"),
+        REFUSED(POST HOST "Content-Length: +1\r\n\r\n", "must be a number"),
+        REFUSED(POST HOST "Content-Length: 0x1\r\n\r\n", "must be a number"),
+        REFUSED(POST HOST "Content-Length:\r\n\r\n", "must be a number"),
+        REFUSED(POST HOST "Content-Length: 1000000000000000000\r\n\r\n", "must be a number"),
+        REFUSED(POST HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding must"),
+        REFUSED(POST HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", "only be chunked"),
+        REFUSED(POST HOST "Transfer-Encoding: chunke\r\n\r\n", "only be chunked"),
+        REFUSED(POST HOST "Transfer-Encoding: chunkedd\r\n\r\n", "only be chunked"),
+        REFUSED(POST HOST "Transfer-Encoding:\r\n\r\n", "only be chunked"),
+        REFUSED("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.0"),
+        REFUSED(CHUNKED "0x4\r\nabcd\r\n0\r\n\r\n", "hexadecimal"),
+        REFUSED(CHUNKED "-1\r\n", "hexadecimal"),
+        REFUSED(CHUNKED " 4\r\n", "hexadecimal"),
+        REFUSED(CHUNKED "\r\n", "hexadecimal"),
+        REFUSED(CHUNKED ";a\r\n", "hexadecimal"),
+        REFUSED(CHUNKED "4 \r\n", "hexadecimal"),
+        REFUSED(CHUNKED "0000000000000004\r\n", "hexadecimal"),
+        REFUSED(CHUNKED "4\nabcd\r\n0\r\n\r\n", "CR LF"),
+        REFUSED(CHUNKED "4\rabcd\r\n0\r\n\r\n", "extension"),
+        REFUSED(CHUNKED "4\r\nabcd\n0\r\n\r\n", "followed by CR LF"),
+        REFUSED(CHUNKED "4\r\nabcd\r0\r\n\r\n", "followed by CR LF"),
+        REFUSED(CHUNKED "4\r\nabcde\r\n0\r\n\r\n", "followed by CR LF"),
+        REFUSED(CHUNKED "4;a\0b\r\nabcd\r\n", "extension"),
+        REFUSED(CHUNKED "4;a\rb\r\nabcd\r\n", "extension"),
+        REFUSED(CHUNKED "4;a\nabcd\r\n", "CR LF"),
+        REFUSED(CHUNKED "0\r\n\n", "CR LF"),
+        REFUSED(CHUNKED "0\r\nA: b\n\r\n", "CR LF"),
+        REFUSED(CHUNKED "0\r\nA: b\r\n c\r\n\r\n", "trailer"),
+        REFUSED(CHUNKED "0\r\nA b\r\n\r\n", "trailer"),
+        REFUSED(CHUNKED "0\r\nA : b\r\n\r\n", "trailer"),
+        REFUSED(CHUNKED "0\r\n: b\r\n\r\n", "trailer"),
+        REFUSED(CHUNKED "0\r\nA: b\0\r\n\r\n", "trailer"),
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t start;
+        enum framing_phase phase;
+        const char *fault = walk(cases[i].text, cases[i].len, &start, &phase);
+        cr_assert_not_null(fault, "case %zu was taken: %s", i, cases[i].text);
+        cr_assert_not_null(strstr(fault, cases[i].why), "case %zu: %s", i, fault);
+        cr_assert_eq(start, 0);
+
+        /* Behind two that are in order it is the third that is refused. */
+        static char text[4096];
+        size_t before = (size_t)snprintf(text, sizeof text, "%s", GET POST HOST "Content-Length: 2\r\n\r\nab");
+        memcpy(text + before, cases[i].text, cases[i].len);
+        cr_assert_eq(walk(text, before + cases[i].len, &start, &phase), fault, "case %zu", i);
+        cr_assert_eq(start, before);
+    }
+}
+
+Test(framing, extensions_and_trailers_are_bounded)
+{
+    static const char *const begins[] = {CHUNKED "4;", CHUNKED "0\r\nA:", CHUNKED "0\r\nA"};
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+        struct framing framing = {0};
+        size_t start;
+        cr_assert_null(framing_walk(&framing, begins[i], strlen(begins[i]), &start));
+        size_t len = 0;
+        while (!framing_walk(&framing, "a", 1, &start))
+            cr_assert_lt(++len, 9000);
+        cr_assert_gt(len, 1000);
+    }
+}
+
+Test(framing, the_phase_says_what_is_waited_for)
+{
+    static const struct {
+        const char *text;
+        enum framing_phase phase;
+    } steps[] = {{"P", FRAMING_HEAD}, {"OST / HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r", FRAMING_HEAD},
+        {"\n", FRAMING_BODY}, {"a", FRAMING_BODY}, {"b", FRAMING_IDLE}, {"\r\n", FRAMING_HEAD}, {CHUNKED, FRAMING_BODY},
+        {"0\r\n", FRAMING_BODY}, {"\r\n", FRAMING_IDLE}};
+    struct framing framing = {0};
+    cr_assert_eq(framing_phase(&framing), FRAMING_IDLE);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        size_t start;
+        cr_assert_null(framing_walk(&framing, steps[i].text, strlen(steps[i].text), &start));
+        cr_assert_eq(framing_phase(&framing), steps[i].phase, "step %zu", i);
+    }
+    cr_assert_eq(framing.requests, 2);
+}
