@@ -161,6 +161,19 @@ static const char *end_value(const struct framing *framing)
     return NULL;
 }
 
+static const char *walk_name(struct framing *framing, const char *bytes, size_t len, size_t *at)
+{
+    while (*at < len) {
+        char byte = bytes[(*at)++];
+        if (byte == ':')
+            return begin_value(framing);
+        if (!is(byte, IS_TOKEN))
+            return bad_name;
+        add_to_name(framing, byte);
+    }
+    return NULL;
+}
+
 /* Values that don't count here are most of what a head has: they are gone over in one go. */
 static const char *walk_value(struct framing *framing, const char *bytes, size_t len, size_t *at)
 {
@@ -255,11 +268,6 @@ static const char *walk_field(struct framing *framing, char byte)
         framing->state = FIELD_NAME;
         add_to_name(framing, byte);
         return NULL;
-    case FIELD_NAME:
-        if (byte == ':')
-            return begin_value(framing);
-        add_to_name(framing, byte);
-        return is(byte, IS_TOKEN) ? NULL : bad_name;
     case FIELD_LF:
         framing->state = FIELD_FIRST;
         return byte == '\n' ? NULL : bare;
@@ -360,12 +368,17 @@ static void skip_body(struct framing *framing, size_t len, size_t *at, enum stat
 
 static const char *step(struct framing *framing, const char *bytes, size_t len, size_t *at)
 {
+    if (framing->state == FIELD_NAME)
+        return walk_name(framing, bytes, len, at);
     if (framing->state == FIELD_VALUE)
         return walk_value(framing, bytes, len, at);
     if (framing->state == BODY || framing->state == CHUNK_DATA) {
         skip_body(framing, len, at, framing->state == BODY ? START : CHUNK_CR);
         return NULL;
     }
+    if (framing->state == TARGET)
+        while (*at < len - 1 && is(bytes[*at], IS_TARGET))
+            ++*at;
     char byte = bytes[(*at)++];
     if (framing->state < FIELD_FIRST)
         return walk_request_line(framing, byte);
