@@ -144,6 +144,8 @@ bool admin_takes_events(const struct admin *admin);
 void admin_print_room(const struct admin *admin, struct buffer *text);
 json_t *admin_view_room(const struct admin *admin);
 void admin_print_standing(const struct admin *admin, struct buffer *text);
+/* How many messages only the broker holds; 0 without a broker. False: it can't be asked now. */
+bool admin_knows_broker(const struct admin *admin, int64_t *ret_waiting);
 json_t *admin_view_standing(const struct admin *admin);
 
 /* The lists that stand in a partner or an endpoint as well as by themselves. */

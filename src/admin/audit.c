@@ -160,7 +160,12 @@ static void print_audit(struct buffer *json, const struct asked *asked)
     add_day(json, "{\"from\"", question->from_day);
     add_day(json, ",\"to\"", question->to_day == INT64_MAX ? -1 : question->to_day);
     add_text(json, ",\"account\"", question->account);
-    add_text(json, ",\"verdict\"", audit_is_complete(audit) ? "complete" : "incomplete");
+    /* What only the broker holds may be of any day and account. */
+    int64_t waiting;
+    bool knows = admin_knows_broker(asked->admin, &waiting);
+    const char *verdict = !audit_is_complete(audit) ? "incomplete" : knows && waiting == 0 ? "complete" : "unfinished";
+    add_text(json, ",\"verdict\"", verdict);
+    buffer_add_format(json, knows ? ",\"in_broker\":%lld" : ",\"in_broker\":null", (long long)waiting);
     add_totals(json, "totals", false, audit->totals, audit->totals_count);
     add_totals(json, "accounts", true, audit->accounts, audit->accounts_count);
     buffer_add_string(json, ",\"events\":[");

@@ -41,6 +41,8 @@ static const char *without_broker(enum broker_role role)
         return "not consuming";
     case BROKER_ROLE_TAP:
         return "copies are dropped";
+    case BROKER_ROLE_KEEP:
+        return "the queues do not keep what they confirm";
     default:
         return "not reading";
     }
@@ -91,15 +93,23 @@ static json_t *broker_view(const struct admin *admin)
     return list;
 }
 
+bool admin_knows_broker(const struct admin *admin, int64_t *ret_waiting)
+{
+    *ret_waiting = 0;
+    return !admin->options.broker || broker_status_get_waiting(admin->options.broker, ret_waiting);
+}
+
 json_t *admin_view_standing(const struct admin *admin)
 {
     const struct admin_options *options = &admin->options;
     json_t *roles = json_pack(options->ingress_only ? "[s]" : "[s, s]", "ingress", "delivery");
     bool follows = admin_follows(admin);
-    return json_pack("{s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o}", "queue",
-        options->queue ? options->queue : "direct", "roles", roles, "broker", broker_view(admin), "direct",
-        (json_int_t)metrics_read(METRIC_DIRECT), "outbox", (json_int_t)metrics_read(METRIC_OUTBOX), "unacked",
-        (json_int_t)metrics_read(METRIC_CLAIMS), "suspended", (json_int_t)metrics_read(METRIC_SUSPENDED), "leader",
-        follows ? json_string(options->leader_url) : json_null(), "directory_age_seconds",
+    int64_t waiting;
+    json_t *in_broker = admin_knows_broker(admin, &waiting) ? json_integer(waiting) : json_null();
+    return json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o}", "queue",
+        options->queue ? options->queue : "direct", "roles", roles, "broker", broker_view(admin), "in_broker",
+        in_broker, "direct", (json_int_t)metrics_read(METRIC_DIRECT), "outbox", (json_int_t)metrics_read(METRIC_OUTBOX),
+        "unacked", (json_int_t)metrics_read(METRIC_CLAIMS), "suspended", (json_int_t)metrics_read(METRIC_SUSPENDED),
+        "leader", follows ? json_string(options->leader_url) : json_null(), "directory_age_seconds",
         follows ? json_integer(metrics_read(METRIC_DIRECTORY_AGE)) : json_null());
 }

@@ -11,6 +11,8 @@
  *   message     an event as an AMQP message, and back
  *
  *   default exchange --penstock.deliver.16.3--> [queue of partition 3] --> the delivering gateway
+ *        what it would drop of them --penstock.dropped.16.3--> [another queue] --> the same gateway
+ *   penstock.confirmed (a stream): ids of confirmed events --> the delivering gateway, which misses what did not come
  *   penstock.events (topic) --<type>.<account>--> queues of whoever taps
  *   [penstock.intake] --> an ingress thread --(refused)--> [penstock.intake.errors]
  *   penstock.owner: an exchange that names the journal that owns delivery (claim.h)
@@ -27,8 +29,9 @@
 #define BROKER_TAPS_EXCHANGE "penstock.events"
 #define BROKER_INTAKE_QUEUE "penstock.intake"
 #define BROKER_INTAKE_ERRORS_QUEUE "penstock.intake.errors"
+#define BROKER_CONFIRMED_STREAM "penstock.confirmed"
 #define BROKER_OWNER_EXCHANGE "penstock.owner"
-#define BROKER_QUEUE_NAME_BYTES 48 /* penstock.deliver.<count>.<p>, NUL included */
+#define BROKER_QUEUE_NAME_BYTES 48 /* penstock.deliver.<count>.<p>, .dropped., NUL included */
 #define BROKER_ADDRESSES_MAX 16
 #define BROKER_DETAIL_BYTES 512 /* what went wrong, in words for an operator, and what shows more */
 
@@ -52,5 +55,7 @@ struct broker_options {
 };
 
 void broker_queue_name(unsigned partitions, unsigned partition, char ret_name[BROKER_QUEUE_NAME_BYTES]);
+/* Where the broker puts what it would drop from the partition's queue. */
+void broker_dropped_queue_name(unsigned partitions, unsigned partition, char ret_name[BROKER_QUEUE_NAME_BYTES]);
 
 #endif

@@ -138,6 +138,11 @@ void consumer_settle(struct consumer *consumer, const struct consumer_tag *tag)
         consumer_channel_settle(&consumer->channels[tag->channel], tag->number);
 }
 
+void consumer_set_offset(struct consumer *consumer, unsigned channel, int64_t offset)
+{
+    consumer->channels[channel].offset = offset;
+}
+
 void consumer_set_reading(struct consumer *consumer, bool reading)
 {
     consumer->reading = reading;

@@ -54,6 +54,7 @@ struct consumer_listener {
 
 struct consumer_options {
     unsigned queues_count;
+    unsigned streams_count;    /* so many of the last ones are streams, read from consumer_set_offset on */
     const char *const *queues; /* names; must outlive the consumer */
     unsigned prefetch;         /* messages per channel */
 };
@@ -77,6 +78,9 @@ void consumer_settle(struct consumer *consumer, const struct consumer_tag *tag);
 /* What the channel's prefetch is used up by: unsettled messages, and settled ones behind them. */
 unsigned consumer_unacked(const struct consumer *consumer, unsigned channel);
 bool consumer_tag_is_current(const struct consumer *consumer, const struct consumer_tag *tag);
+
+/* Where a stream is read from when its channel is opened the next time; 0: from its beginning. */
+void consumer_set_offset(struct consumer *consumer, unsigned channel, int64_t offset);
 
 /* While not reading nothing comes; the connection is kept, and silence is not held against it. */
 void consumer_set_reading(struct consumer *consumer, bool reading);

@@ -59,6 +59,10 @@ void consumer_channel_open(struct consumer_channel *channel)
     put(channel, AMQP_BASIC_QOS_METHOD, &(amqp_basic_qos_t){.prefetch_count = (uint16_t)prefetch});
     amqp_basic_consume_t consume = {
         .queue = amqp_cstring_bytes(options->queues[channel->index]), .consumer_tag = amqp_cstring_bytes("penstock")};
+    amqp_table_entry_t offset = {.key = amqp_cstring_bytes("x-stream-offset"),
+        .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = channel->offset}};
+    if (channel->index >= options->queues_count - options->streams_count)
+        consume.arguments = (amqp_table_t){.num_entries = 1, .entries = &offset};
     put(channel, AMQP_BASIC_CONSUME_METHOD, &consume);
 }
 

@@ -44,6 +44,7 @@ struct consumer_channel {
     int64_t reopen_mono_us;
     unsigned backoff_s; /* 0: the next failure is the first */
     struct tag_window tags;
+    int64_t offset;       /* of a stream */
     struct list ack_link; /* in acks_due */
     struct arrival arrival;
 };

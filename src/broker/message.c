@@ -288,6 +288,10 @@ void message_decode(const amqp_basic_properties_t *properties, struct slice body
     amqp_table_t headers = {0};
     if (properties->_flags & AMQP_BASIC_HEADERS_FLAG)
         headers = properties->headers;
+    ret_message->death_reason = find_text(&headers, SLICE_LITERAL("x-first-death-reason"));
+    if (!find_integer(&headers, SLICE_LITERAL("x-stream-offset"), &ret_message->stream_offset))
+        ret_message->stream_offset = -1;
+    ret_message->death_queue = find_text(&headers, SLICE_LITERAL("x-first-death-queue"));
     struct slice app_id = property(properties, AMQP_BASIC_APP_ID_FLAG, properties->app_id);
     ret_message->why_not = decode_event(&headers, app_id, ret_message, &ret_message->parts);
     ret_message->is_event = !ret_message->why_not;

@@ -27,6 +27,8 @@ struct message {
     struct slice headers_json; /* the headers as JSON, for people who look at poison; only with is_event false */
     /* The event's own: id, accepted_us, class, guarded, partner, account, type, key, traceparent, body; amount,
      * currency and occurred_at are not filled in. */
+    struct slice death_reason, death_queue; /* why a queue dropped it first, and which; empty: none has */
+    int64_t stream_offset;                  /* of a stream's message; else -1 */
     bool is_event;
     const char *why_not; /* what is missing or wrong, when it is none; static */
     struct event_parts parts;

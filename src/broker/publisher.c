@@ -11,6 +11,7 @@
 #include "broker/publisher.h"
 
 #include "base/clock.h"
+#include "broker/confirmed.h"
 #include "broker/link.h"
 #include "broker/message_internal.h"
 #include "runtime/metrics.h"
@@ -20,13 +21,14 @@
 #include <stdlib.h>
 
 #define PUBLISH_CHANNEL 1
+#define DEPTH_CHANNEL 2                    /* of its own: the broker closes it when a queue is missing */
 #define UNSENT_BYTES_MAX (8 * 1024 * 1024) /* a broker that stopped reading must not make us hold the whole window */
 
 struct slot {
     uint64_t tag;                    /* 0: free */
     struct publication *publication; /* NULL: forgotten */
     int64_t published_mono_us;
-    bool returned;
+    bool returned, is_event;
 };
 
 struct publisher {
@@ -40,6 +42,12 @@ struct publisher {
     unsigned unconfirmed;
     int64_t turn_mono_us; /* when the first publish of this turn was made */
     bool return_is_coming;
+    struct {
+        bool is_open;
+        unsigned answers_due;
+        int64_t messages; /* of the answers so far */
+    } depth;
+    struct confirmed confirmed;
     unsigned partitions;
     char (*queue_names)[BROKER_QUEUE_NAME_BYTES];
 };
@@ -84,6 +92,8 @@ static void end_publish(struct publisher *publisher, uint64_t tag, enum publish_
         end = PUBLISH_RETURNED;
     count_end(slot, end, now_mono_us);
     struct publication *publication = slot->publication;
+    if (end == PUBLISHED && publication && slot->is_event)
+        confirmed_add(&publisher->confirmed, &publication->id, now_mono_us);
     *slot = (struct slot){0};
     publisher->unconfirmed--;
     while (publisher->oldest_tag < publisher->next_tag && slot_of(publisher, publisher->oldest_tag)->tag == 0)
@@ -110,6 +120,8 @@ static void close_publisher(struct publisher *publisher, const char *why)
 {
     broker_link_free(TAKE(publisher->link));
     publisher->return_is_coming = false;
+    confirmed_lose_link(&publisher->confirmed);
+    memset(&publisher->depth, 0, sizeof publisher->depth);
     set_can_publish(publisher, false, why);
     end_publishes(publisher, 0, true, PUBLISH_LOST, 0);
 }
@@ -179,11 +191,30 @@ static void on_returned(struct publisher *publisher, const amqp_basic_properties
     }
 }
 
+/* All answers, or none: a queue that is missing closes the channel, and the next question opens it again. */
+static void on_depth_method(struct publisher *publisher, const amqp_method_t *method)
+{
+    if (method->id == AMQP_CHANNEL_CLOSE_METHOD) {
+        broker_link_put_method(
+            publisher->link, DEPTH_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
+        memset(&publisher->depth, 0, sizeof publisher->depth);
+    } else if (method->id == AMQP_QUEUE_DECLARE_OK_METHOD && publisher->depth.answers_due > 0) {
+        publisher->depth.messages += ((const amqp_queue_declare_ok_t *)method->decoded)->message_count;
+        if (--publisher->depth.answers_due == 0 && publisher->listener.on_depth)
+            publisher->listener.on_depth(publisher->listener.context, publisher->depth.messages);
+    }
+}
+
 static void on_frame(struct broker_link *link, const amqp_frame_t *frame)
 {
     struct publisher *publisher = link->owner;
     if (frame->frame_type == AMQP_FRAME_METHOD && frame->channel == 0) {
         on_connection_method(publisher, &frame->payload.method);
+    } else if (frame->frame_type == AMQP_FRAME_METHOD && frame->channel == DEPTH_CHANNEL) {
+        on_depth_method(publisher, &frame->payload.method);
+    } else if (frame->channel == CONFIRMED_CHANNEL) {
+        if (!confirmed_take_frame(&publisher->confirmed, link, frame) && publisher->listener.on_missing)
+            publisher->listener.on_missing(publisher->listener.context);
     } else if (frame->channel != PUBLISH_CHANNEL) {
         return;
     } else if (frame->frame_type == AMQP_FRAME_METHOD) {
@@ -235,8 +266,11 @@ void publisher_free(struct publisher *publisher)
     if (!publisher)
         return;
     publisher->listener.on_state = NULL; /* its owner knows */
+    if (publisher->can_publish)
+        confirmed_send_last(&publisher->confirmed, publisher->link);
     if (publisher->link)
         close_publisher(publisher, "it is being closed");
+    confirmed_done(&publisher->confirmed);
     free(publisher->slots);
     free(publisher->queue_names);
     free(publisher);
@@ -293,14 +327,14 @@ static enum err check_publish(const struct publisher *publisher)
     return publisher_has_room(publisher) ? OK : ERR_OVERLOADED;
 }
 
-static void publish(struct publisher *publisher, struct publication *publication, const char *queue,
+static void publish(struct publisher *publisher, struct publication *publication, bool is_event, const char *queue,
     const struct message_encoding *encoding, struct slice body)
 {
     if (!publisher->link->flush_is_due)
         publisher->turn_mono_us = clock_mono_us();
     uint64_t tag = publisher->next_tag++;
-    *slot_of(publisher, tag) =
-        (struct slot){.tag = tag, .publication = publication, .published_mono_us = publisher->turn_mono_us};
+    *slot_of(publisher, tag) = (struct slot){
+        .tag = tag, .publication = publication, .published_mono_us = publisher->turn_mono_us, .is_event = is_event};
     publisher->unconfirmed++;
     publication->tag = tag;
     const amqp_basic_publish_t method = {.routing_key = message_bytes(slice_from_string(queue)), .mandatory = 1};
@@ -316,7 +350,7 @@ enum err publisher_publish(
         return err;
     struct message_encoding encoding;
     message_encode(parts, &encoding);
-    publish(publisher, publication, publisher->queue_names[partition], &encoding, parts->body);
+    publish(publisher, publication, true, publisher->queue_names[partition], &encoding, parts->body);
     return OK;
 }
 
@@ -328,8 +362,32 @@ enum err publisher_publish_refused(struct publisher *publisher, struct publicati
         return err;
     struct message_encoding encoding;
     message_encode_refused(&publication->id, content_type, message_id, reason, &encoding);
-    publish(publisher, publication, BROKER_INTAKE_ERRORS_QUEUE, &encoding, body);
+    publish(publisher, publication, false, BROKER_INTAKE_ERRORS_QUEUE, &encoding, body);
     return OK;
+}
+
+static void ask_depth(struct publisher *publisher, const char *queue)
+{
+    amqp_queue_declare_t declare = {.queue = amqp_cstring_bytes(queue), .passive = 1};
+    broker_link_put_method(publisher->link, DEPTH_CHANNEL, AMQP_QUEUE_DECLARE_METHOD, &declare);
+}
+
+void publisher_ask_depth(struct publisher *publisher)
+{
+    if (!publisher->can_publish || publisher->depth.answers_due > 0)
+        return;
+    if (!publisher->depth.is_open)
+        broker_link_put_method(publisher->link, DEPTH_CHANNEL, AMQP_CHANNEL_OPEN_METHOD,
+            &(amqp_channel_open_t){.out_of_band = amqp_empty_bytes});
+    publisher->depth.is_open = true;
+    publisher->depth.messages = 0;
+    publisher->depth.answers_due = 2 * publisher->partitions;
+    for (unsigned i = 0; i < publisher->partitions; i++) {
+        char dropped[BROKER_QUEUE_NAME_BYTES];
+        broker_dropped_queue_name(publisher->partitions, i, dropped);
+        ask_depth(publisher, publisher->queue_names[i]);
+        ask_depth(publisher, dropped);
+    }
 }
 
 void publisher_forget(struct publisher *publisher, struct publication *publication)
@@ -342,6 +400,13 @@ void publisher_forget(struct publisher *publisher, struct publication *publicati
 
 void publisher_tick(struct publisher *publisher, int64_t now_mono_us)
 {
+    if (publisher->can_publish)
+        confirmed_tick(&publisher->confirmed, publisher->link, now_mono_us);
     if (publisher->link)
         broker_link_tick(publisher->link, now_mono_us);
+}
+
+void publisher_inherit(struct publisher *publisher, struct publisher *other)
+{
+    confirmed_inherit(&publisher->confirmed, &other->confirmed);
 }

@@ -11,6 +11,8 @@
  * Acks come out of order, and for many at once. The window is a span of delivery tags: it ends `window` behind the
  * oldest unconfirmed one. What its owner gives up (publisher_forget) keeps its tag, and nobody hears of it any more.
  *
+ * The ids of the events that were published are put on record in the broker (confirmed.h).
+ *
  * The publisher knows nothing of time: how long to wait for a confirm, and what to do instead, is its owner's.
  */
 #ifndef PENSTOCK_BROKER_PUBLISHER_H
@@ -36,6 +38,10 @@ struct publisher_listener {
     /* Open and not blocked, or not so any more. `why`, when not: for people, valid in the call. Before the on_end of
      * what was lost. */
     void (*on_state)(void *context, bool can_publish, const char *why);
+    /* The answer to publisher_ask_depth. May be NULL. */
+    void (*on_depth)(void *context, int64_t messages);
+    /* The stream of what was confirmed does not exist. May be NULL. */
+    void (*on_missing)(void *context);
     void *context;
 };
 
@@ -60,8 +66,14 @@ enum err publisher_publish(struct publisher *publisher, struct publication *publ
  * own. */
 enum err publisher_publish_refused(struct publisher *publisher, struct publication *publication, struct slice body,
     struct slice content_type, struct slice message_id, const char *reason) MUST_CHECK;
+/* How many messages wait in the queues of all partitions, with what was dropped from them, and nobody has consumed.
+ * No answer when a queue is missing or the connection is lost. */
+void publisher_ask_depth(struct publisher *publisher);
 /* on_end is not to run any more; the publication is its owner's again. */
 void publisher_forget(struct publisher *publisher, struct publication *publication);
+
+/* What was confirmed to the other one, and is not on record in the broker, is this one's to record. */
+void publisher_inherit(struct publisher *publisher, struct publisher *other);
 
 void publisher_tick(struct publisher *publisher, int64_t now_mono_us);
 

@@ -2,6 +2,7 @@
 #include "broker/status.h"
 
 #include "base/clock.h"
+#include "runtime/metrics.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@ _Static_assert(INGRESS_THREADS_MAX >= SHARDS_MAX, "one bound for both");
 
 struct broker_status {
     pthread_mutex_t lock;
+    int64_t waiting, waiting_mono_us; /* the latter 0: never asked */
     struct broker_standing standings[BROKER_ROLES][INGRESS_THREADS_MAX];
 };
 
@@ -57,8 +59,29 @@ bool broker_status_get(
     return ret_standing->known;
 }
 
+void broker_status_set_waiting(struct broker_status *status, int64_t messages)
+{
+    if (!status)
+        return;
+    pthread_mutex_lock(&status->lock);
+    metrics_add(METRIC_BROKER_WAITING, messages - status->waiting);
+    status->waiting = messages;
+    status->waiting_mono_us = clock_mono_us();
+    pthread_mutex_unlock(&status->lock);
+}
+
+bool broker_status_get_waiting(struct broker_status *status, int64_t *ret_messages)
+{
+    pthread_mutex_lock(&status->lock);
+    *ret_messages = status->waiting;
+    bool known =
+        status->waiting_mono_us && clock_mono_us() - status->waiting_mono_us < BROKER_WAITING_AGE_S_MAX * US_PER_SECOND;
+    pthread_mutex_unlock(&status->lock);
+    return known;
+}
+
 const char *broker_role_name(enum broker_role role)
 {
-    static const char *const names[BROKER_ROLES] = {"publish", "consume", "tap", "intake"};
+    static const char *const names[BROKER_ROLES] = {"publish", "consume", "tap", "intake", "keep"};
     return (unsigned)role < BROKER_ROLES ? names[role] : "unknown";
 }

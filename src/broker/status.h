@@ -14,7 +14,15 @@
 
 #define BROKER_STATUS_TEXT_BYTES 256
 
-enum broker_role { BROKER_ROLE_PUBLISH, BROKER_ROLE_CONSUME, BROKER_ROLE_TAP, BROKER_ROLE_INTAKE, BROKER_ROLES };
+/* BROKER_ROLE_KEEP: the queues of a shard, and whether they keep what they have confirmed. */
+enum broker_role {
+    BROKER_ROLE_PUBLISH,
+    BROKER_ROLE_CONSUME,
+    BROKER_ROLE_TAP,
+    BROKER_ROLE_INTAKE,
+    BROKER_ROLE_KEEP,
+    BROKER_ROLES
+};
 
 struct broker_standing {
     bool known;                          /* somebody has this place */
@@ -36,6 +44,13 @@ void broker_status_set(
 /* False when nobody has this place. */
 bool broker_status_get(
     struct broker_status *status, enum broker_role role, unsigned number, struct broker_standing *ret_standing);
+/*
+ * What only the broker holds: confirmed, and not consumed by anybody. False when it could not be asked for the last
+ * BROKER_WAITING_AGE_S_MAX: then nobody knows.
+ */
+#define BROKER_WAITING_AGE_S_MAX 10
+void broker_status_set_waiting(struct broker_status *status, int64_t messages);
+bool broker_status_get_waiting(struct broker_status *status, int64_t *ret_messages);
 const char *broker_role_name(enum broker_role role);
 
 #endif

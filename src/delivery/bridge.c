@@ -36,12 +36,17 @@ static struct bridge *bridge_of_context(void *context)
 unsigned bridge_channel_of_partition(const struct bridge *bridge, unsigned partition)
 {
     unsigned channel = partition / bridge->options.shards;
-    return channel < bridge->channels_count ? channel : 0;
+    return channel < bridge->partitions_count ? channel : 0;
+}
+
+bool bridge_is_of_dropped(const struct bridge *bridge, unsigned channel)
+{
+    return channel >= bridge->partitions_count && channel < bridge->queues_count;
 }
 
 static unsigned partition_of_channel(const struct bridge *bridge, unsigned channel)
 {
-    return channel * bridge->options.shards + bridge->shard->number;
+    return channel % bridge->partitions_count * bridge->options.shards + bridge->shard->number;
 }
 
 void bridge_update_reading(struct bridge *bridge)
@@ -195,20 +200,28 @@ static void on_message(void *context, const struct consumer_tag *tag, const stru
     struct event *event;
     if (bridge->shard->stopping)
         return; /* the broker keeps it */
+    if (bridge_is_of_dropped(bridge, tag->channel))
+        drops_note(bridge, tag->channel, message);
+    if (check_is_of_confirmed(bridge, tag->channel)) {
+        check_take_list(bridge, tag, message);
+        return;
+    }
     const char *why_not = complete(bridge, message, &fields, &parts);
     if (why_not) {
         keep_poison(bridge, tag, message, why_not);
         return;
     }
     enum err failed = event_new(&parts, bridge->shard->credit, CREDIT_SHARE_PERCENT, &event);
-    bool crowded = failed == ERR_OVERLOADED;
-    if (crowded)
+    bool crowded = failed == ERR_OVERLOADED || (!failed && bridge_is_of_dropped(bridge, tag->channel));
+    if (failed == ERR_OVERLOADED)
         failed = event_new(&parts, NULL, 0, &event);
     if (failed) {
         bridge_give_up(bridge);
         return;
     }
-    claim_new(bridge, tag, event, park_reason_of(bridge, tag->channel, &parts, message->redelivered), crowded);
+    /* What was dropped may have been delivered before. */
+    bool again = message->redelivered || bridge_is_of_dropped(bridge, tag->channel);
+    claim_new(bridge, tag, event, park_reason_of(bridge, tag->channel, &parts, again), crowded);
     bridge_update_reading(bridge);
 }
 
@@ -245,6 +258,7 @@ static void on_channel_lost(void *context, unsigned channel, uint32_t generation
         bridge->redeclare = true;
     }
     say(bridge, false, why);
+    check_on_channel_lost(bridge, channel, is_gone);
     /* Nothing is sent from here: when a connection is lost, the claims of its other channels are told next. */
     claim_lose_channel(bridge, channel, generation, is_gone);
     if (!is_gone)
@@ -263,6 +277,7 @@ static void on_lost(void *context, const char *why)
 static void on_depth(void *context, unsigned channel, uint32_t messages_ready, uint32_t consumers)
 {
     suspended_on_depth(bridge_of_context(context), channel, messages_ready, consumers);
+    check_on_depth(bridge_of_context(context), channel, messages_ready, consumers);
 }
 
 void bridge_give_up(struct bridge *bridge)
@@ -348,7 +363,7 @@ static void keep_consumer(struct bridge *bridge, int64_t now_us)
         }
         return;
     }
-    if (!bridge->asking_consumer && bridge->listed && now_us >= bridge->consumer_due_us)
+    if (!bridge->asking_consumer && bridge->listed && bridge->check.is_ready && now_us >= bridge->consumer_due_us)
         ask(bridge, &bridge->consumer_request, CONNECTOR_OPEN_CONSUMER, &bridge->asking_consumer, on_consumer_link);
 }
 
@@ -410,6 +425,8 @@ static void on_tick(struct timer *timer)
         tap_tick(bridge->tap, now_us);
     if (!bridge->shard->stopping) {
         suspended_tick(bridge, now_us);
+        drops_tick(bridge, now_us);
+        check_tick(bridge, now_us);
         redeclare(bridge, now_us);
         keep_consumer(bridge, now_us);
         keep_tap(bridge, now_us);
@@ -426,6 +443,7 @@ static void on_tick(struct timer *timer)
 void bridge_start(struct bridge *bridge)
 {
     suspended_list(bridge);
+    drops_start(bridge);
     arm_tick(bridge);
 }
 
@@ -448,21 +466,30 @@ void bridge_close(struct bridge *bridge)
 
 static enum err name_queues(struct bridge *bridge)
 {
-    unsigned count = 0;
+    unsigned partitions = 0;
     for (unsigned p = bridge->shard->number; p < bridge->options.partitions; p += bridge->options.shards)
-        count++;
-    assert(count > 0); /* there are no more shards than partitions */
-    if (count == 0)
+        partitions++;
+    assert(partitions > 0); /* there are no more shards than partitions */
+    if (partitions == 0)
         return ERR_BUG;
+    const unsigned count = 2 * partitions + bridge->options.checks;
     bridge->queue_names = calloc(count, sizeof *bridge->queue_names);
     bridge->queues = calloc(count, sizeof *bridge->queues);
     bridge->suspended_count = calloc(count, sizeof *bridge->suspended_count);
     bridge->empty_seen = calloc(count, sizeof *bridge->empty_seen);
     if (!bridge->queue_names || !bridge->queues || !bridge->suspended_count || !bridge->empty_seen)
         return ERR_NO_MEMORY;
+    bridge->partitions_count = partitions;
+    bridge->queues_count = 2 * partitions;
     bridge->channels_count = count;
-    for (unsigned i = 0; i < count; i++) {
-        broker_queue_name(bridge->options.partitions, partition_of_channel(bridge, i), bridge->queue_names[i]);
+    if (bridge->options.checks)
+        bridge->queues[count - 1] = BROKER_CONFIRMED_STREAM;
+    for (unsigned i = 0; i < bridge->queues_count; i++) {
+        unsigned partition = partition_of_channel(bridge, i);
+        if (bridge_is_of_dropped(bridge, i))
+            broker_dropped_queue_name(bridge->options.partitions, partition, bridge->queue_names[i]);
+        else
+            broker_queue_name(bridge->options.partitions, partition, bridge->queue_names[i]);
         bridge->queues[i] = bridge->queue_names[i];
     }
     return OK;
@@ -470,8 +497,10 @@ static enum err name_queues(struct bridge *bridge)
 
 static enum err make_links(struct bridge *bridge)
 {
-    const struct consumer_options options = {
-        .queues_count = bridge->channels_count, .queues = bridge->queues, .prefetch = bridge->options.prefetch};
+    const struct consumer_options options = {.queues_count = bridge->channels_count,
+        .streams_count = bridge->options.checks,
+        .queues = bridge->queues,
+        .prefetch = bridge->options.prefetch};
     const struct consumer_listener listener = {.on_message = on_message,
         .on_channel_lost = on_channel_lost,
         .on_channel_open = on_channel_open,
@@ -501,6 +530,8 @@ enum err bridge_new(
     broker_loop_host_init(&bridge->tap_host, &shard->loop);
     enum err failed = name_queues(bridge);
     if (!failed)
+        failed = check_init(bridge);
+    if (!failed)
         failed = make_links(bridge);
     if (failed) {
         bridge_free(bridge);
@@ -518,6 +549,7 @@ void bridge_free(struct bridge *bridge)
     timer_disarm(&bridge->shard->loop, &bridge->tick_timer);
     claim_forget_all(bridge);
     suspended_free_all(bridge);
+    check_done(bridge);
     list_for_each_safe (node, following, &bridge->poison)
         free(CONTAINER_OF(node, struct poison, in_poison));
     broker_loop_host_done(&bridge->consumer_host);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a shard has to do with the broker, in rabbitmq mode: bridge.c keeps the connections and takes messages in,
- * claim.c knows what was consumed and not acked yet, suspended.c knows what waits to be delivered again. Everything
- * here is owned by the shard's thread.
+ * claim.c knows what was consumed and not acked yet, suspended.c knows what waits to be delivered again, drops.c says
+ * what the broker dropped, check.c misses what it lost. Everything here is owned by the shard's thread.
+ *
+ * Each partition has two queues: its own, and the one of what the broker would drop from that. What comes by the second
+ * is an event as any other, and is taken over at once.
  *
  *   consumer --message--> claim --JOURNAL_RECEIVE--> jobs --> ... --> committed --> the claim ends: acked
  *                           |  no room, held too long, started on a lost channel: JOURNAL_TAKE_OVER --> acked
@@ -37,7 +40,7 @@ struct claim {
     struct consumer_tag tag;
     bool stale;
     bool gone;        /* its queue was deleted: the broker does not have it any more */
-    bool crowded;     /* the shard's credit had no room for its event: no jobs */
+    bool crowded;     /* no jobs: the shard's credit had no room for its event, or the broker dropped it once */
     bool takes_over;  /* it is to be taken over: again, when the disk refused */
     unsigned settled; /* of its deliveries, by commits */
     struct list jobs; /* of struct job (in_claim) */
@@ -48,11 +51,35 @@ struct claim {
     struct journal_take_over take_over;
 };
 
+/* What came by the queues of dropped messages. */
+struct drops {
+    int64_t last_mono_us, said_mono_us; /* 0: never */
+    int64_t count, unsaid;
+    char queue[BROKER_QUEUE_NAME_BYTES], reason[32]; /* of the last */
+};
+
+/* Which confirmed events have come; see check.c. */
+struct check {
+    bool is_ready, asking;
+    int64_t next_offset, stored_offset; /* of the stream */
+    int64_t due_us, stored_us;
+    struct event_id *seen; /* what came lately, by its last bytes */
+    struct list lists;     /* of struct confirmed_list, in the order of the stream */
+    struct check_request *request;
+    bool *answered; /* by channel: its depth, in this round */
+    unsigned answers, good_rounds;
+    bool is_good;
+    int64_t round_us, good_round_us; /* when it began, and the last good one */
+    int64_t lost;                    /* in this run */
+};
+
 struct bridge {
     /* immutable after init */
     struct delivery_shard *shard;
     struct delivery_bridge_options options;
-    unsigned channels_count; /* the shard's partitions: channel i is partition i * shards + shard */
+    unsigned partitions_count; /* the shard's own; i-th: partition i * shards + shard */
+    unsigned queues_count;     /* the partitions' queues, then, in the same order, those of what is dropped from them */
+    unsigned channels_count;   /* one more: the stream of what the broker confirmed */
     char (*queue_names)[BROKER_QUEUE_NAME_BYTES];
     const char **queues;
 
@@ -83,10 +110,14 @@ struct bridge {
     bool listed;               /* what the last run left is known */
     bool listing, taking_over; /* a request is out */
     int64_t depth_due_us;
+
+    struct drops drops;
+    struct check check;
 };
 
 /* bridge.c */
 unsigned bridge_channel_of_partition(const struct bridge *bridge, unsigned partition);
+bool bridge_is_of_dropped(const struct bridge *bridge, unsigned channel);
 void bridge_update_reading(struct bridge *bridge);
 
 /* No memory for a message: the connection is closed, so that it comes again. */
@@ -111,5 +142,24 @@ void suspended_on_depth(struct bridge *bridge, unsigned channel, uint32_t messag
 void suspended_on_channel(struct bridge *bridge, unsigned channel); /* it was opened or lost */
 void suspended_tick(struct bridge *bridge, int64_t now_mono_us);
 void suspended_free_all(struct bridge *bridge);
+
+bool claim_any_is_refused(const struct bridge *bridge);
+
+/* check.c */
+enum err check_init(struct bridge *bridge) MUST_CHECK;
+void check_done(struct bridge *bridge);
+bool check_is_of_confirmed(const struct bridge *bridge, unsigned channel);
+/* The journal has this event. */
+void check_see(struct bridge *bridge, const struct event_id *id);
+void check_take_list(struct bridge *bridge, const struct consumer_tag *tag, const struct message *message);
+void check_on_depth(struct bridge *bridge, unsigned channel, uint32_t messages_ready, uint32_t consumers);
+void check_on_channel_lost(struct bridge *bridge, unsigned channel, bool is_gone);
+void check_tick(struct bridge *bridge, int64_t now_mono_us);
+
+/* drops.c */
+void drops_show(struct bridge *bridge);
+void drops_start(struct bridge *bridge);
+void drops_note(struct bridge *bridge, unsigned channel, const struct message *message);
+void drops_tick(struct bridge *bridge, int64_t now_mono_us);
 
 #endif

@@ -280,6 +280,7 @@ static void take_standing(struct claim *claim)
     struct delivery_shard *shard = claim->bridge->shard;
     const struct journal_receive *receive = &claim->receive;
     count(receive);
+    check_see(claim->bridge, &receive->event->parts.id);
     if (receive->ret_is_new && claim->bridge->tap)
         tap_publish(claim->bridge->tap, &receive->event->parts);
     if (receive->ret_standing == STANDING_HELD && receive->park_as != PARK_MISMATCH) {
@@ -404,6 +405,14 @@ void claim_tick(struct bridge *bridge, int64_t now_mono_us)
         if (claim->stage == CLAIM_HELD && !claim->takes_over && age_us > (is_crowded ? CROWDED_AGE_US : CLAIM_AGE_US))
             take_over(claim);
     }
+}
+
+bool claim_any_is_refused(const struct bridge *bridge)
+{
+    list_for_each (node, &bridge->claims)
+        if (CONTAINER_OF(node, struct claim, in_claims)->stage == CLAIM_REFUSED)
+            return true;
+    return false;
 }
 
 /* The connection is about to be closed: nothing is acked any more. */

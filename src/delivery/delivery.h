@@ -60,6 +60,7 @@ struct delivery_bridge_options {
     unsigned prefetch;      /* messages of a partition that are consumed and not acked */
     int64_t prefetch_bytes; /* of a shard */
     bool taps;
+    bool checks;             /* hold what came against what the broker confirmed */
     int64_t forced_since_us; /* a forced take-over: guarded events accepted before are parked; 0: there was none */
 };
 

@@ -15,6 +15,9 @@
 #define RENEWAL_GAP_US (5 * US_PER_SECOND)
 #define REFUSAL_US_MAX (30 * US_PER_SECOND)
 #define JAM_US_MAX (10 * US_PER_SECOND)
+#define DEPTH_EVERY_US US_PER_SECOND            /* how much waits in the broker is asked that often, */
+#define DEPTH_EVERY_US_BUSY (250 * US_PER_MS)   /* or that often while something does, */
+#define DEPTH_US_PER_PARTITION (20 * US_PER_MS) /* and never more often than that */
 
 /* Of the connection, or of one partition. */
 struct diversion {
@@ -36,6 +39,7 @@ struct way {
     bool renewal_due;
     int64_t renewed_us, no_room_since_us; /* the latter 0: there is room */
     int64_t now_us;                       /* of the last tick: what trials go by */
+    int64_t depth_due_us;
     enum err dial_failure;
     char why[BROKER_STATUS_TEXT_BYTES]; /* the last reason to leave the broker's way */
     struct diversion link;
@@ -246,6 +250,29 @@ static void on_state(void *context, bool can_publish, const char *why)
     update(way);
 }
 
+static void on_missing(void *context)
+{
+    way_on_queue_missing(context);
+}
+
+/* Of all gateways' events: one thread asks. */
+static void on_depth(void *context, int64_t messages)
+{
+    struct way *way = context;
+    int64_t every_us = messages > 0 ? DEPTH_EVERY_US_BUSY : DEPTH_EVERY_US;
+    int64_t least_us = (int64_t)way->options.broker->partitions * DEPTH_US_PER_PARTITION;
+    way->depth_due_us = way->now_us + (every_us > least_us ? every_us : least_us);
+    broker_status_set_waiting(way->options.status, messages);
+}
+
+static void ask_depth(struct way *way)
+{
+    if (way->options.number != 0 || way->now_us < way->depth_due_us)
+        return;
+    way->depth_due_us = way->now_us + 5 * DEPTH_EVERY_US; /* without an answer */
+    publisher_ask_depth(way->publisher);
+}
+
 /* A new connection begins without prejudice; a partition's queue is tried at once. */
 static void on_link(void *context, struct broker_link *link)
 {
@@ -280,7 +307,8 @@ static void on_dial_failed(void *context, enum err error, const char *detail)
 static enum err make_publisher(struct way *way, struct publisher **ret_publisher)
 {
     const struct way_options *options = &way->options;
-    struct publisher_listener listener = {.on_state = on_state, .context = way};
+    struct publisher_listener listener = {
+        .on_state = on_state, .on_depth = on_depth, .on_missing = on_missing, .context = way};
     return publisher_new(options->host, options->broker, options->window, &listener, ret_publisher);
 }
 
@@ -291,6 +319,7 @@ static void renew(struct way *way)
     if (make_publisher(way, &fresh))
         return;
     struct publisher *old = way->publisher;
+    publisher_inherit(fresh, old);
     way->publisher = fresh;
     way->renewal_due = false;
     way->renewed_us = way->now_us;
@@ -330,6 +359,7 @@ void way_tick(struct way *way, int64_t now_mono_us, bool nothing_waits)
     if (way->renewal_due && publisher_is_open(way->publisher) && now_mono_us - way->renewed_us >= RENEWAL_GAP_US)
         renew(way);
     dial_tick(&way->dial, now_mono_us);
+    ask_depth(way);
 }
 
 /* Publishing. */

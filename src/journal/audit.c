@@ -6,6 +6,7 @@
 #include "journal/books.h"
 #include "journal/conflict_rows.h"
 #include "journal/delivery_rows.h"
+#include "journal/lost.h"
 #include "journal/reading.h"
 
 #include <stdio.h>
@@ -36,6 +37,8 @@ static const char *const texts[AUDIT_STATEMENTS] = {
     [ASK_ACTS] = "SELECT delivery, at_us, from_state, to_state, generation, from_endpoint, to_endpoint, note, crc, seq"
                  " FROM acts WHERE seq > ? ORDER BY seq",
     [ASK_CONFLICTS] = "SELECT " CONFLICT_COLUMNS " FROM conflicts WHERE seq > ? ORDER BY seq",
+    [ASK_LOST] = "SELECT " LOST_COLUMNS " FROM lost WHERE id NOT IN (SELECT id FROM events)"
+                 " AND id NOT IN (SELECT id FROM aliases) ORDER BY id",
     [ASK_EVENT] = "SELECT " EVENT_COLUMNS " FROM events WHERE seq = ?",
     [ASK_EVENT_OF_ID] = "SELECT seq FROM events WHERE id = ?",
     [ASK_NEXT_SLICE] = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'ledger_[co]_*'"
@@ -224,6 +227,7 @@ static const struct {
     [PHASE_ATTEMPTS] = {audit_check_attempts, "attempts"},
     [PHASE_ACTS] = {audit_check_acts, "acts"},
     [PHASE_CONFLICTS] = {audit_check_conflicts, "conflicts"},
+    [PHASE_LOST] = {audit_check_lost, "lost"},
     [PHASE_LEDGER] = {audit_check_ledger, "ledger"},
 };
 

@@ -76,6 +76,7 @@ struct audit_total {
     X(AUDIT_DAMAGED_LEDGER, "damaged-ledger", "a row of the ledger is not what was written")                     \
     X(AUDIT_UNREADABLE, "unreadable", "a part of the file can't be read")                                        \
     X(AUDIT_LOST_FILE, "lost-file", "it was given up: what only it held is not counted here")                    \
+    X(AUDIT_LOST, "lost", "the broker confirmed it, and does not have it any more: it was never delivered")      \
     X(AUDIT_BOOKS, "books", "the books and the rows say different things")
 
 enum audit_kind {

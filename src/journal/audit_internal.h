@@ -25,6 +25,7 @@ enum audit_phase {
     PHASE_ATTEMPTS,
     PHASE_ACTS,
     PHASE_CONFLICTS,
+    PHASE_LOST,
     PHASE_LEDGER,
     AUDIT_PHASES
 };
@@ -39,6 +40,7 @@ enum audit_statement {
     ASK_ATTEMPTS,
     ASK_ACTS,
     ASK_CONFLICTS,
+    ASK_LOST,
     ASK_EVENT,
     ASK_EVENT_OF_ID,
     ASK_NEXT_SLICE,
@@ -134,6 +136,7 @@ void audit_note_books(struct audit_run *run);
 enum err audit_check_attempts(struct audit_run *run, bool *ret_more) MUST_CHECK;
 enum err audit_check_acts(struct audit_run *run, bool *ret_more) MUST_CHECK;
 enum err audit_check_conflicts(struct audit_run *run, bool *ret_more) MUST_CHECK;
+enum err audit_check_lost(struct audit_run *run, bool *ret_more) MUST_CHECK;
 enum err audit_check_ledger(struct audit_run *run, bool *ret_more) MUST_CHECK;
 
 /* The whole run. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The checksums of what stands beside the history: attempts, operators' acts, conflicts. */
+/* What stands beside the history: the checksums of attempts, operators' acts and conflicts; and what is lost. */
 #include "journal/audit_internal.h"
 
 #include "base/clock.h"
@@ -7,6 +7,7 @@
 #include "journal/checksum.h"
 #include "journal/conflict_rows.h"
 #include "journal/event_rows.h"
+#include "journal/lost.h"
 
 #include <stdio.h>
 
@@ -132,6 +133,35 @@ enum err audit_check_conflicts(struct audit_run *run, bool *ret_more)
         *ret_more = rows % ROWS_PER_LOOK == 0 && audit_time_is_up(run);
         if (*ret_more)
             break;
+    }
+    sql_finish(&use);
+    return result;
+}
+
+/* Whose an event was that never came is not known: who asks for one account is not told. In one step, since what is
+ * beyond the findings that are named is only counted. */
+enum err audit_check_lost(struct audit_run *run, bool *ret_more)
+{
+    struct sql_use use = sql_use(run->statements[ASK_LOST]);
+    bool row = false;
+    enum err result = OK;
+    *ret_more = false;
+    while (!*run->question.account && !(result = sql_step(&use, &row)) && row) {
+        struct event_id id;
+        int64_t found_us;
+        char found[CLOCK_TEXT_BYTES];
+        bool good = lost_row_take(&use, &id, &found_us);
+        struct audit_finding finding = audit_finding_of(AUDIT_LOST, NULL);
+        finding.has_event = good;
+        finding.event = id;
+        finding.accepted_us = good ? event_id_time_us(&id) : 0;
+        finding.day = finding.accepted_us / US_PER_DAY;
+        if (good && !audit_asks_for_day(run, finding.day))
+            continue;
+        clock_format_rfc3339(found_us, found);
+        snprintf(finding.place, sizeof finding.place, "partition %u, found %s, journal-%u.db, lost",
+            event_id_partition(&id), found, run->shard);
+        audit_note(run, &finding);
     }
     sql_finish(&use);
     return result;

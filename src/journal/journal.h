@@ -56,21 +56,22 @@ struct attempt {
 };
 
 enum journal_kind {
-    JOURNAL_APPEND,        /* accept an event */
-    JOURNAL_START,         /* a guarded delivery: make `sending` durable */
-    JOURNAL_SETTLE,        /* the outcome of an attempt, or any other move of one delivery by its owner */
-    JOURNAL_ACT,           /* an operator's move of one delivery */
-    JOURNAL_LOAD,          /* deliveries of one endpoint that are due */
-    JOURNAL_SURVEY,        /* which endpoints have something open */
-    JOURNAL_RELEASE,       /* parked deliveries of one endpoint whose cause is gone: back to pending */
-    JOURNAL_LIST_UNROUTED, /* parked deliveries that no endpoint wanted */
-    JOURNAL_ROUTE,         /* gives such deliveries an endpoint: back to pending */
-    JOURNAL_RECEIVE,       /* an event that the broker delivered */
-    JOURNAL_TAKE_OVER,     /* broker-owned events become the journal's */
-    JOURNAL_LIST_HELD,     /* broker-owned events that a last run has left */
-    JOURNAL_KEEP_POISON,   /* a message that is no event */
-    JOURNAL_LOAD_OUTBOX,   /* events that wait for the broker */
-    JOURNAL_CLEAR_OUTBOX,  /* the broker has them */
+    JOURNAL_APPEND,          /* accept an event */
+    JOURNAL_START,           /* a guarded delivery: make `sending` durable */
+    JOURNAL_SETTLE,          /* the outcome of an attempt, or any other move of one delivery by its owner */
+    JOURNAL_ACT,             /* an operator's move of one delivery */
+    JOURNAL_LOAD,            /* deliveries of one endpoint that are due */
+    JOURNAL_SURVEY,          /* which endpoints have something open */
+    JOURNAL_RELEASE,         /* parked deliveries of one endpoint whose cause is gone: back to pending */
+    JOURNAL_LIST_UNROUTED,   /* parked deliveries that no endpoint wanted */
+    JOURNAL_ROUTE,           /* gives such deliveries an endpoint: back to pending */
+    JOURNAL_RECEIVE,         /* an event that the broker delivered */
+    JOURNAL_TAKE_OVER,       /* broker-owned events become the journal's */
+    JOURNAL_LIST_HELD,       /* broker-owned events that a last run has left */
+    JOURNAL_KEEP_POISON,     /* a message that is no event */
+    JOURNAL_CHECK_CONFIRMED, /* events that the broker has confirmed: are they here? */
+    JOURNAL_LOAD_OUTBOX,     /* events that wait for the broker */
+    JOURNAL_CLEAR_OUTBOX,    /* the broker has them */
     JOURNAL_KINDS
 };
 
@@ -179,6 +180,23 @@ struct journal_keep_poison {
     struct slice headers; /* JSON */
     struct slice body;
     uint64_t body_bytes; /* what it had; more than body.len: it was cut */
+};
+
+/*
+ * Which of these events the journal knows, under their own ids or as aliases. `next_offset`: where the list of
+ * confirmed events is to be read on from at the next start, or -1 for no change; `ret_next_offset` is what is stored, 0
+ * at first. With `judge` those that are not known are lost: they are kept for the audit (lost.h), and
+ * one that comes after all ends that by itself. One that is so old that its history may have expired is taken as known.
+ */
+struct journal_check_confirmed {
+    struct journal_request request;
+    unsigned count;
+    const struct event_id *ids; /* the requester's */
+    bool judge;
+    int64_t next_offset;
+    bool *ret_known; /* as many, the requester's */
+    int64_t ret_next_offset;
+    int64_t ret_lost; /* when `count` is 0: how many are kept as lost */
 };
 
 /* Up to `count_max` events of the outbox with a number beyond `after_event`, in order. Bodies are taken from `credit`

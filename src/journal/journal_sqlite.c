@@ -90,6 +90,7 @@ static const struct {
     [JOURNAL_TAKE_OVER] = {store_take_over, NULL},
     [JOURNAL_LIST_HELD] = {store_list_held, store_undo_list_held},
     [JOURNAL_KEEP_POISON] = {store_keep_poison, NULL},
+    [JOURNAL_CHECK_CONFIRMED] = {store_check_confirmed, store_undo_check_confirmed},
     [JOURNAL_LOAD_OUTBOX] = {store_load_outbox, store_undo_load_outbox},
     [JOURNAL_CLEAR_OUTBOX] = {store_clear_outbox, NULL},
 };

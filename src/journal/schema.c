@@ -72,6 +72,8 @@ static const char tables[] =
     " message_id TEXT NOT NULL, headers TEXT NOT NULL, body_bytes INTEGER NOT NULL, body BLOB NOT NULL,"
     " crc INTEGER NOT NULL);"
 
+    "CREATE TABLE lost(id BLOB PRIMARY KEY, found_us INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;"
+
     "CREATE TABLE books(day INTEGER, account TEXT, endpoint INTEGER, currency TEXT,"
     " accepted INTEGER NOT NULL, accepted_sum TEXT NOT NULL, delivered INTEGER NOT NULL, delivered_sum TEXT NOT NULL,"
     " discarded INTEGER NOT NULL, discarded_sum TEXT NOT NULL, crc INTEGER NOT NULL,"

@@ -14,6 +14,7 @@
  *   aliases       ids of duplicates that were found late, each with the id of the first event
  *   outbox        numbers of events that wait for the broker; they have no deliveries (outbox.h)
  *   poison        messages that are no events (poison.h)
+ *   lost          ids of events that the broker confirmed and does not have any more (lost.h)
  *   books         per day, account, endpoint and currency: how many deliveries were accepted, and of how much (books.h)
  *
  * Every row that counts carries a CRC-32 over what it says (checksum.h): SQLite's pages have none.

@@ -128,6 +128,8 @@ static enum err prepare(struct store *store, const struct store_options *options
     if (!result)
         result = poison_init(&store->poison, store->db);
     if (!result)
+        result = lost_init(&store->lost, store->db);
+    if (!result)
         result = books_init(&store->books, store->db);
     if (!result)
         result = expiry_init(&store->expiry, store->db, &options->expiry);
@@ -254,6 +256,7 @@ void store_close(struct store *store, bool in_doubt)
     alias_rows_done(&store->aliases);
     outbox_done(&store->outbox);
     poison_done(&store->poison);
+    lost_done(&store->lost);
     books_done(&store->books);
     expiry_done(&store->expiry);
     reserve_close(&store->reserve);

@@ -19,6 +19,7 @@
 #include "journal/expiry.h"
 #include "journal/journal.h"
 #include "journal/ledger.h"
+#include "journal/lost.h"
 #include "journal/outbox.h"
 #include "journal/poison.h"
 #include "journal/reserve.h"
@@ -34,6 +35,7 @@ struct store {
     struct alias_rows aliases;
     struct outbox outbox;
     struct poison poison;
+    struct lost lost;
     struct books books;
     struct expiry expiry;
     struct reserve reserve;
@@ -90,6 +92,7 @@ enum err store_receive(struct store *store, struct journal_request *request) MUS
 enum err store_take_over(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_list_held(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_keep_poison(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_check_confirmed(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_load_outbox(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_clear_outbox(struct store *store, struct journal_request *request) MUST_CHECK;
 
@@ -100,6 +103,7 @@ void store_undo_list_unrouted(struct journal_request *request);
 void store_undo_route(struct journal_request *request);
 void store_undo_receive(struct journal_request *request);
 void store_undo_list_held(struct journal_request *request);
+void store_undo_check_confirmed(struct journal_request *request);
 void store_undo_load_outbox(struct journal_request *request);
 
 /* Whether events of this class are accepted. */

@@ -158,7 +158,7 @@ static void print_nothing(const json_t *audit)
 
 static void print_verdict(const json_t *audit)
 {
-    const json_t *findings = json_object_get(audit, "findings");
+    const json_t *findings = json_object_get(audit, "findings"), *in_broker = json_object_get(audit, "in_broker");
     size_t i;
     json_t *finding;
     bool complete = strcmp(show_text(audit, "verdict"), "complete") == 0;
@@ -168,6 +168,15 @@ static void print_verdict(const json_t *audit)
     }
     if (complete) {
         puts("\ncomplete: all that was accepted is accounted for, and nothing is damaged");
+        return;
+    }
+    if (json_is_null(in_broker))
+        puts("\nthe broker can't be asked what it holds: see \"penstock status\"");
+    else if (json_integer_value(in_broker) > 0)
+        printf("\nonly the broker holds %lld accepted events; they are counted here when they have been consumed\n",
+            (long long)json_integer_value(in_broker));
+    if (strcmp(show_text(audit, "verdict"), "unfinished") == 0) {
+        puts("UNFINISHED: what the journal has is accounted for; ask again later");
         return;
     }
     long long more = show_number(audit, "findings_more");
@@ -218,8 +227,9 @@ int command_audit(const struct invocation *call)
         print_verdict(audit);
     }
     bool complete = strcmp(show_text(audit, "verdict"), "complete") == 0;
+    bool unfinished = strcmp(show_text(audit, "verdict"), "unfinished") == 0;
     json_decref(audit);
     if (failed)
         return command_fail(failed, "%s", err_title(failed));
-    return complete ? EX_OK : EX_DATAERR;
+    return complete ? EX_OK : unfinished ? EX_TEMPFAIL : EX_DATAERR;
 }

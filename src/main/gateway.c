@@ -291,6 +291,7 @@ static enum err start_deliveries(struct gateway *gateway, struct buffer *complai
         .prefetch = (unsigned)config->broker_prefetch,
         .prefetch_bytes = config->broker_prefetch_bytes,
         .taps = config->broker_taps,
+        .checks = true,
         .forced_since_us = gateway->uses_broker ? owner_forced_since_us(&gateway->owner) : 0,
     };
     for (unsigned i = 0; gateway->delivers && i < installation->shards; i++) {

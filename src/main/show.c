@@ -34,11 +34,18 @@ static void print_broker(const json_t *status)
     json_array_foreach(json_object_get(status, "broker"), i, standing)
     {
         bool good = json_is_true(json_object_get(standing, "good"));
-        printf("  %s %lld%*s%s %s, since %s\n", show_text(standing, "role"), show_number(standing, "number"),
+        bool keeps = strcmp(show_text(standing, "role"), "keep") == 0;
+        printf("  %s %lld%*s%s%s, since %s\n", show_text(standing, "role"), show_number(standing, "number"),
             (int)(8 - strlen(show_text(standing, "role"))), "",
-            good ? "via" : "NOT via the broker:", show_text(standing, good ? "peer" : "why"),
-            show_text(standing, "since"));
+            keeps  ? ""
+            : good ? "via "
+                   : "NOT via the broker: ",
+            show_text(standing, good ? "peer" : "why"), show_text(standing, "since"));
     }
+    if (json_is_null(json_object_get(status, "in_broker")))
+        puts("  what only the broker holds is not known: it can't be asked");
+    else
+        printf("  only the broker holds %lld\n", show_number(status, "in_broker"));
     printf("  unacked %lld, suspended %lld, in the outbox %lld; %lld took the direct way since start\n",
         show_number(status, "unacked"), show_number(status, "suspended"), show_number(status, "outbox"),
         show_number(status, "direct"));

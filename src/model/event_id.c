@@ -29,6 +29,14 @@ void event_id_make(struct event_id_generator *generator, int64_t wall_us, unsign
     memcpy(b + 11, random + 1, 5);
 }
 
+int64_t event_id_time_us(const struct event_id *id)
+{
+    int64_t ms = 0;
+    for (int i = 0; i < 6; i++)
+        ms = ms << 8 | id->bytes[i];
+    return ms * 1000;
+}
+
 unsigned event_id_partition(const struct event_id *id)
 {
     return (unsigned)(id->bytes[6] & 0x0f) << 8 | id->bytes[7];

@@ -31,6 +31,7 @@ struct event_id_generator {
 void event_id_make(struct event_id_generator *generator, int64_t wall_us, unsigned partition,
     const unsigned char random[8], struct event_id *ret_id);
 
+int64_t event_id_time_us(const struct event_id *id); /* when it was made, to the millisecond */
 unsigned event_id_partition(const struct event_id *id);
 void event_id_format(const struct event_id *id, char ret_text[EVENT_ID_TEXT_BYTES]);
 /* Takes only what event_id_format writes (lower case), version and variant included. */

@@ -79,6 +79,16 @@
     X(METRIC_RECEIVED_ALIAS, counter, "penstock_broker_received_total", "result=\"alias\"", "")                        \
     X(METRIC_RECEIVED_CONFLICT, counter, "penstock_broker_received_total", "result=\"conflict\"", "")                  \
     X(METRIC_RECEIVED_POISON, counter, "penstock_broker_received_total", "result=\"poison\"", "")                      \
+    X(METRIC_DROPPED, counter, "penstock_broker_dropped_total", "",                                                    \
+        "Messages that the broker would have dropped from a partition's queue, and that came back by its queue of "    \
+        "dropped messages")                                                                                            \
+    X(METRIC_BROKER_WAITING, gauge, "penstock_broker_waiting", "",                                                     \
+        "Messages in the partitions' queues that nobody has consumed, when it was last asked: only the broker holds "  \
+        "them")                                                                                                        \
+    X(METRIC_LOST, gauge, "penstock_broker_lost", "",                                                                  \
+        "Events that the broker confirmed and does not have any more: the audit names them")                           \
+    X(METRIC_UNCHECKED, counter, "penstock_broker_unchecked_total", "",                                                \
+        "Times that ids of confirmed events were thrown away, since the broker could not take them")                   \
     X(METRIC_CLAIMS, gauge, "penstock_broker_unacked", "", "Messages consumed and not acked yet")                      \
     X(METRIC_TAKEN_OVER, counter, "penstock_broker_taken_over_total", "",                                              \
         "Events that the journal took over from the broker before they were delivered")                                \

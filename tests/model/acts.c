@@ -318,6 +318,7 @@ const struct act acts[] = {
     {"broker down", 4, false, fake_broker_is_up, fake_broker_go_down},
     {"broker up", 100, true, broker_is_down, fake_broker_come_up},
     {"queue deleted", 4, false, fake_broker_is_up, fake_broker_delete_queue},
+    {"queue drops", 20, false, fake_broker_is_up, fake_broker_drop},
     {"queues declared", 30, true, fake_broker_lacks_queue, fake_broker_declare_queues},
     {"connector refuses", 8, false, fake_broker_is_up, fake_broker_refuse},
     {"claimed", 4, false, fake_broker_is_up, claim},

@@ -14,7 +14,8 @@
 #define CONNECTIONS_MAX 16
 #define DELIVER_MAX 4
 #define REFUSALS_MAX 5
-#define WORKS_MAX (4 * FAKE_PARTITIONS_MAX + 1)
+#define DROP_MAX 4
+#define WORKS_MAX (4 * FAKE_QUEUES_MAX + 1)
 
 struct broker_queue {
     bool exists;
@@ -22,10 +23,10 @@ struct broker_queue {
 };
 
 static struct {
-    unsigned partitions;
+    unsigned partitions, queues_count;
     bool is_down, is_claimed;
     unsigned refusals, poisons;
-    struct broker_queue queues[FAKE_PARTITIONS_MAX];
+    struct broker_queue queues[FAKE_QUEUES_MAX];
     struct broker_connection *connections[CONNECTIONS_MAX];
     unsigned connections_count;
 } broker;
@@ -53,13 +54,19 @@ struct broker_message *message_list_take(struct message_list *list, unsigned at)
 void fake_broker_init(unsigned partitions)
 {
     broker.partitions = partitions;
-    for (unsigned i = 0; i < partitions; i++)
+    broker.queues_count = 2 * partitions;
+    for (unsigned i = 0; i < broker.queues_count; i++)
         broker.queues[i].exists = true;
 }
 
 unsigned fake_broker_partitions(void)
 {
     return broker.partitions;
+}
+
+unsigned fake_broker_queues(void)
+{
+    return broker.queues_count;
 }
 
 bool fake_broker_is_up(void)
@@ -152,7 +159,7 @@ void broker_close_channel(struct broker_connection *connection, unsigned channel
 
 static void bury_connection(struct broker_connection *connection)
 {
-    for (unsigned i = 0; i < broker.partitions; i++)
+    for (unsigned i = 0; i < broker.queues_count; i++)
         broker_close_channel(connection, i);
     for (unsigned i = 0; i < broker.connections_count; i++)
         if (broker.connections[i] == connection)
@@ -208,7 +215,7 @@ void fake_broker_lose_connection(void)
 void fake_broker_lose_channel(void)
 {
     struct broker_connection *connection = consumer_connection();
-    unsigned channel = sim_below(STREAM_DRIVER, broker.partitions);
+    unsigned channel = sim_below(STREAM_DRIVER, broker.queues_count);
     if (!connection->channels[channel].consuming)
         return;
     trace("the broker closes channel %u", channel);
@@ -223,7 +230,7 @@ void fake_broker_gateway_crashed(void)
 {
     struct broker_connection *connection = consumer_connection();
     if (connection && sim_chance(STREAM_DRIVER, 500))
-        for (unsigned i = 0; i < broker.partitions; i++)
+        for (unsigned i = 0; i < broker.queues_count; i++)
             if (consumer_channel_has_acks(i))
                 consumer_take_acks(i);
     consumer_crashed();
@@ -282,7 +289,7 @@ static void delete_queue(unsigned partition)
 
 void fake_broker_delete_queue(void)
 {
-    unsigned partition = sim_below(STREAM_DRIVER, broker.partitions);
+    unsigned partition = sim_below(STREAM_DRIVER, broker.queues_count);
     if (!broker.queues[partition].exists || broker.is_down)
         return;
     bool anew = sim_chance(STREAM_DRIVER, 500);
@@ -292,9 +299,26 @@ void fake_broker_delete_queue(void)
     broker.queues[partition].exists = anew;
 }
 
+/* Without a queue for it it waits where it is (at-least-once dead lettering). */
+void fake_broker_drop(void)
+{
+    unsigned partition = sim_below(STREAM_DRIVER, broker.partitions);
+    struct broker_queue *from = &broker.queues[partition], *to = &broker.queues[broker.partitions + partition];
+    if (!to->exists || broker.is_down)
+        return;
+    for (unsigned i = 1 + sim_below(STREAM_DRIVER, DROP_MAX); i > 0 && from->ready.count > 0; i--) {
+        struct broker_message *message = message_list_take(&from->ready, 0);
+        message->content.death_reason = SLICE_LITERAL("maxlen");
+        message->content.redelivered = false;
+        message_list_insert(&to->ready, to->ready.count, message);
+        tally(TALLY_DROPPED);
+        trace("queue %u drops a message", partition);
+    }
+}
+
 bool fake_broker_lacks_queue(void)
 {
-    for (unsigned i = 0; i < broker.partitions; i++)
+    for (unsigned i = 0; i < broker.queues_count; i++)
         if (!broker.queues[i].exists)
             return true;
     return false;
@@ -302,7 +326,7 @@ bool fake_broker_lacks_queue(void)
 
 void broker_declare_missing(void)
 {
-    for (unsigned i = 0; i < broker.partitions; i++)
+    for (unsigned i = 0; i < broker.queues_count; i++)
         broker.queues[i].exists = true;
 }
 
@@ -423,7 +447,7 @@ static void answer_connector(unsigned unused)
 static unsigned list_work(void (*ret_works[WORKS_MAX])(unsigned partition), unsigned ret_partitions[WORKS_MAX])
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < broker.partitions && !broker.is_down; i++) {
+    for (unsigned i = 0; i < broker.queues_count && !broker.is_down; i++) {
         void (*const works[])(unsigned) = {deliver, open_channel, consumer_answer_depth, consumer_take_acks};
         const bool possible[] = {broker.queues[i].ready.count > 0 && choose_taker(i), consumer_channel_is_opening(i),
             consumer_channel_asks_depth(i), consumer_channel_has_acks(i)};
@@ -466,7 +490,7 @@ static unsigned count_in(const struct message_list *list, const struct model_pos
 static unsigned count_all(const struct model_post *post, bool settled_too)
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < broker.partitions; i++) {
+    for (unsigned i = 0; i < broker.queues_count; i++) {
         count += count_in(&broker.queues[i].ready, post, settled_too);
         for (unsigned j = 0; j < broker.connections_count; j++)
             count += count_in(&broker.connections[j]->channels[i].unacked, post, settled_too);
@@ -482,7 +506,7 @@ unsigned fake_broker_messages(void)
 unsigned fake_broker_unconsumed(void)
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < broker.partitions; i++)
+    for (unsigned i = 0; i < broker.queues_count; i++)
         count += !consumer_connection() || !consumer_connection()->channels[i].consuming;
     return count;
 }

@@ -8,7 +8,8 @@
  *      '--(channel or connection lost: redelivered, front or back; of a lost connection only when the broker notices)
  *
  * A connection whose gateway is gone, and the broker has not noticed, is a ghost: it still holds its messages, takes
- * others, and counts as a consumer. A queue that is deleted loses its messages, the unacked ones among them.
+ * others, and counts as a consumer. A queue that is deleted loses its messages, the unacked ones among them. A policy
+ * may drop what lies ready in a partition's queue: it goes to that queue's queue of dropped messages.
  *
  * Each step is the driver's: fake_broker_work does one of those that are possible.
  */
@@ -19,10 +20,12 @@
 #include "model.h"
 
 #define FAKE_PARTITIONS_MAX 4
+#define FAKE_QUEUES_MAX (2 * FAKE_PARTITIONS_MAX) /* behind the partitions': those of what is dropped from them */
 
 /* For a new seed. `partitions` 0: there is no broker in it. */
 void fake_broker_init(unsigned partitions);
 unsigned fake_broker_partitions(void);
+unsigned fake_broker_queues(void);
 
 /* Partners' side. False when it is down, or there is no such queue. The post's message: `parts` must live on. */
 bool fake_broker_publish(struct model_post *post, const struct event_parts *parts, unsigned partition);
@@ -46,6 +49,7 @@ void fake_broker_notice_ghost(void);
 void fake_broker_go_down(void);
 void fake_broker_come_up(void);
 void fake_broker_delete_queue(void);
+void fake_broker_drop(void); /* the head of a queue, as a policy would */
 bool fake_broker_lacks_queue(void);
 void fake_broker_declare_queues(void); /* by somebody else */
 void fake_broker_refuse(void);         /* the next connections */

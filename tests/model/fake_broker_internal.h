@@ -33,7 +33,7 @@ struct broker_channel {
 struct broker_connection {
     bool is_ghost;
     unsigned prefetch;
-    struct broker_channel channels[FAKE_PARTITIONS_MAX];
+    struct broker_channel channels[FAKE_QUEUES_MAX];
 };
 
 /* What is on its way to the gateway, in order. */

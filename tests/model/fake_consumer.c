@@ -41,7 +41,7 @@ struct consumer {
     struct consumer_listener listener;
     bool is_open, reading;
     struct broker_connection *connection; /* the broker's end; NULL: cut */
-    struct channel_end channels[FAKE_PARTITIONS_MAX];
+    struct channel_end channels[FAKE_QUEUES_MAX];
     struct wire_item *wire;
     unsigned wire_count, wire_room;
 };
@@ -111,7 +111,7 @@ static void lose_end(struct consumer *consumer, unsigned channel, bool is_gone, 
 /* All are closed before the owner hears of the first. */
 static void lose_all_ends(struct consumer *consumer, bool told, const char *why)
 {
-    bool was_consuming[FAKE_PARTITIONS_MAX];
+    bool was_consuming[FAKE_QUEUES_MAX];
     for (unsigned i = 0; i < consumer->options.queues_count; i++) {
         was_consuming[i] = consumer->channels[i].state == END_CONSUMING;
         consumer->channels[i].state = END_CLOSED;
@@ -272,7 +272,7 @@ enum err consumer_new(struct broker_host *host, const struct consumer_options *o
     const struct consumer_listener *listener, struct consumer **ret_consumer)
 {
     struct consumer *consumer = calloc(1, sizeof *consumer);
-    assert(consumer && !living && options->queues_count == fake_broker_partitions());
+    assert(consumer && !living && options->queues_count == fake_broker_queues());
     assert(options->prefetch > 0 && options->prefetch < PREFETCH_MAX);
     consumer->loop = CONTAINER_OF(host, struct broker_loop_host, host)->loop;
     consumer->watch.on_ready = on_ready;
@@ -302,7 +302,7 @@ void consumer_free(struct consumer *consumer)
         return;
     let_go(consumer);
     loop_watch_remove(consumer->loop, &consumer->watch);
-    for (unsigned i = 0; i < FAKE_PARTITIONS_MAX; i++)
+    for (unsigned i = 0; i < FAKE_QUEUES_MAX; i++)
         free(consumer->channels[i].given.messages);
     free(consumer->wire);
     free(consumer);
@@ -401,6 +401,12 @@ void consumer_set_reading(struct consumer *consumer, bool reading)
     consumer->reading = reading;
     if (reading && consumer->wire_count > 0)
         sim_loop_ring(consumer->loop, &consumer->watch);
+}
+
+/* There are no streams here. */
+void consumer_set_offset(struct consumer *consumer, unsigned channel, int64_t offset)
+{
+    (void)consumer, (void)channel, (void)offset;
 }
 
 void consumer_ask_depth(struct consumer *consumer, unsigned channel)

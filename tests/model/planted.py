@@ -156,6 +156,14 @@ BUGS = {
         "other money under a known key is delivered, when it is found late",
         "src/journal/receive.c",
         ("add(store, receive, PARK_CONFLICT, &added)", "add(store, receive, PARK_NONE, &added)")),
+    "dropped-is-forgotten": (
+        "what the broker dropped, and dead-lettered, is acked and not received",
+        "src/delivery/bridge.c",
+        ("        drops_note(bridge, tag->channel, message);\n", "        {\n        consumer_settle(bridge->consumer, tag);\n        return;\n        }\n")),
+    "dropped-is-mistaken": (
+        "what comes by a queue of dropped messages is taken for another partition's",
+        "src/delivery/bridge.c",
+        ("return channel % bridge->partitions_count * bridge->options.shards", "return channel * bridge->options.shards")),
     "poison-is-dropped": (
         "a message that is no event is acked and not kept",
         "src/delivery/bridge.c",

@@ -145,7 +145,7 @@ class Bridge(Gateway):
 
     def is_through_broker(self):
         """All ingress threads publish, and, where it delivers, all partitions are consumed."""
-        threads, consuming = self.options["ingress.threads"], 0 if self.leader else self.options["data.partitions"]
+        threads, consuming = self.options["ingress.threads"], 0 if self.leader else 2 * self.options["data.partitions"]
         return (self.metric("penstock_broker_publishers_open") == threads and not self.is_diverted()
                 and self.metric("penstock_broker_channels_consuming") >= consuming)
 

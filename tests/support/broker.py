@@ -18,6 +18,13 @@ sys.path.insert(0, str(ROOT / "bench"))
 
 from runner.broker import Broker, start_cluster, stop_cluster  # noqa: E402, F401  pylint: disable=unused-import
 
+# The connections of one virtual host that don't publish are closed; those that do may stay.
+_KEEP_AWAY = r"""ok = rabbit_vhost_limit:parse_set(<<"VHOST">>, <<"{\"max-connections\": COUNT}">>, none),
+    Publishes = fun(Properties) -> {_, _, Name} = lists:keyfind(<<"connection_name">>, 1, Properties),
+        binary:match(Name, <<"penstock publisher">>) =/= nomatch end,
+    [rabbit_networking:close_connection(Pid, "a test closes it") || Pid <- rabbit_networking:connections_local(),
+        [{vhost, <<"VHOST">>}, {client_properties, Properties}] <- [rabbit_networking:connection_info(Pid, [vhost, client_properties])],
+        not Publishes(Properties)]."""
 PARTITIONS = 4  # of the gateways of these tests: a quorum queue is dear to make
 
 
@@ -97,8 +104,23 @@ class Vhost:
     def set_policy(self, pattern, definition):
         self.ctl("set_policy", "-p", self.name, "--apply-to", "queues", "test", pattern, json.dumps(definition))
 
+    def set_policies(self, policies):
+        """[(pattern, definition)], as policies, or as an operator's: by one command, since each takes a second."""
+        calls = [f'{{rabbit_policy:parse_set{"_op" if kind == "operator" else ""}(<<"{self.name}">>, <<"test-{n}">>, <<"{pattern}">>, '
+                 f'<<{json.dumps(json.dumps(definition))}>>, 0, <<"queues">>, <<"guest">>)}}'
+                 for n, (kind, pattern, definition) in enumerate(policies)]
+        said = self.ctl("eval", f"[{', '.join(calls)}].")
+        assert "error" not in said, said
+
     def clear_policy(self):
         self.ctl("clear_policy", "-p", self.name, "test")
+
+    def keep_consumers_away(self, publishers):
+        """Only so many connections may stand, those that publish; the others are closed and can't come back."""
+        self.ctl("eval", " ".join(_KEEP_AWAY.replace("VHOST", self.name).replace("COUNT", str(publishers)).split()))
+
+    def let_consumers_in(self):
+        self.ctl("clear_vhost_limits", "-p", self.name)
 
     def messages(self):
         """{queue: messages, ready or unacked}, of its quorum queues."""
@@ -120,6 +142,12 @@ class Vhost:
     def declare_queue(self, name, kind="quorum", **arguments):
         with self.channel() as channel:
             channel.queue_declare(name, durable=True, arguments={"x-queue-type": kind, **arguments})
+
+    def declare_partition_queue(self, partition):
+        """As the gateways do."""
+        self.declare_queue(partition_queue(partition), **{
+            "x-overflow": "reject-publish", "x-dead-letter-strategy": "at-least-once", "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": dropped_queue(partition)})
 
     def delete_queue(self, name):
         with self.channel() as channel:
@@ -145,13 +173,17 @@ class Vhost:
     def wait_until_empty(self, seconds=30):
         """All that was published for delivery has been acked."""
         def left():
-            return {name: count for name, count in self.messages().items() if count != 0 and name.startswith("penstock.deliver.")}
+            return {name: count for name, count in self.messages().items() if count != 0 and name.startswith(("penstock.deliver.", "penstock.dropped."))}
 
         wait_for(lambda: not left(), lambda: f"the queues are empty: {left()}", seconds)
 
 
 def partition_queue(partition, partitions=PARTITIONS):
     return f"penstock.deliver.{partitions}.{partition}"
+
+
+def dropped_queue(partition, partitions=PARTITIONS):
+    return f"penstock.dropped.{partitions}.{partition}"
 
 
 def partition_of(event):

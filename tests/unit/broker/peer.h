@@ -45,6 +45,7 @@ bool peer_hear(struct peer *peer, amqp_frame_t *ret_frame);
 struct heard {
     char key[256], exchange[256];
     bool mandatory;
+    amqp_channel_t channel;
     amqp_basic_properties_t properties;
     char body[300000];
     size_t body_len;

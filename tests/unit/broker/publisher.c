@@ -102,7 +102,7 @@ Test(publisher, an_event_goes_to_its_partition_s_queue_as_a_whole_message)
     cr_assert(peer_hear_message(&peer, &heard));
     cr_assert_str_eq(heard.key, "penstock.deliver.16.5");
     cr_assert_str_eq(heard.exchange, "");
-    cr_assert(heard.mandatory);
+    cr_assert(heard.mandatory && heard.channel == 1);
     cr_assert_eq(heard.properties.delivery_mode, 2);
     struct message message;
     struct buffer scratch = BUFFER_EMPTY;
@@ -330,4 +330,57 @@ Test(publisher, what_is_in_the_window_of_a_freed_one_ends_as_lost)
     expect_end(1, PUBLISH_LOST);
     expect_end(2, PUBLISH_LOST);
     cr_assert_eq(states, 1);
+}
+
+/* What goes on record. */
+
+#define SECOND_US 1000000
+
+static void hear_record(unsigned first, unsigned count)
+{
+    cr_assert(peer_hear_message(&peer, &heard));
+    cr_assert_str_eq(heard.key, "penstock.confirmed");
+    cr_assert(heard.mandatory && heard.channel == 3);
+    cr_assert_eq(heard.body_len, count * sizeof(struct event_id));
+    for (unsigned i = 0; i < count; i++) {
+        struct event_parts parts = some_event(first + i);
+        cr_assert_eq(memcmp(heard.body + i * sizeof parts.id, &parts.id, sizeof parts.id), 0);
+    }
+}
+
+static void answer_record(uint64_t tag)
+{
+    peer_say(&peer, 3, AMQP_BASIC_ACK_METHOD, &(amqp_basic_ack_t){.delivery_tag = tag});
+    manual_host_turn(&host);
+}
+
+Test(publisher, ids_of_confirmed_events_go_on_record_until_that_is_confirmed)
+{
+    publish_many(3);
+    manual_host_turn(&host);
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert(peer_hear_message(&peer, &heard));
+    peer_say_ack(&peer, 2, true);
+    peer_say_nack(&peer, 3, false);
+    manual_host_turn(&host);
+    int64_t now_us = its_link->heard_mono_us;
+    publisher_tick(publisher, now_us + SECOND_US / 2);
+    manual_host_turn(&host);
+    cr_assert_not(peer_hear_message(&peer, &heard), "not at once");
+    publisher_tick(publisher, now_us + 2 * SECOND_US);
+    manual_host_turn(&host);
+    amqp_frame_t frame;
+    cr_assert(peer_hear(&peer, &frame) && frame.payload.method.id == AMQP_CHANNEL_OPEN_METHOD && frame.channel == 3);
+    cr_assert(peer_hear(&peer, &frame) && frame.payload.method.id == AMQP_CONFIRM_SELECT_METHOD);
+    hear_record(1, 2);
+    peer_say(&peer, 3, AMQP_BASIC_RETURN_METHOD,
+        &(amqp_basic_return_t){.reply_code = AMQP_NO_ROUTE, .reply_text = amqp_cstring_bytes("NO_ROUTE")});
+    answer_record(1);
+    publisher_tick(publisher, now_us + 4 * SECOND_US);
+    manual_host_turn(&host);
+    hear_record(1, 2);
+    answer_record(2);
+    publisher_tick(publisher, now_us + 6 * SECOND_US);
+    manual_host_turn(&host);
+    cr_assert_not(peer_hear_message(&peer, &heard), "it is on record");
 }

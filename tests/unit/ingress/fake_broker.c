@@ -173,6 +173,14 @@ void publisher_forget(struct publisher *publisher, struct publication *publicati
     publication->tag = 0;
 }
 
+void publisher_ask_depth(struct publisher *publisher)
+{
+}
+
+void publisher_inherit(struct publisher *publisher, struct publisher *other)
+{
+}
+
 void publisher_tick(struct publisher *publisher, int64_t now_mono_us)
 {
 }

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the broker confirmed, and lost. Whoever publishes puts the ids of what was confirmed on record, in a stream
+ * (broker/confirmed.h). Each shard reads all of it and looks for those of its partitions: most came and are remembered
+ * (`seen`), the others are asked of the journal. One that nobody knows is lost when that has been so for LOST_US and
+ * its shard's queues have been found empty, all of them and twice, with nobody else consuming: by then it would have
+ * come. The journal keeps it for the audit, and it is said. One that comes after all is known from then on.
+ *
+ *   purge, a queue deleted or expired, a policy that hits the queues of dropped messages too, a queue that lost its
+ *   majority: all end here
+ *
+ * Where the stream is read from is stored behind what was found out, so a restart asks again. Events that another
+ * gateway delivered before a take-over are left out. Limits: the prefetch bounds the lists; what is remembered has
+ * SEEN_COUNT places, and what is overwritten costs a question.
+ */
+#include "delivery/bridge_internal.h"
+
+#include "base/clock.h"
+#include "runtime/log.h"
+#include "runtime/metrics.h"
+
+#include <stdlib.h>
+
+#define SEEN_COUNT 65536 /* a power of two */
+#define ASKED_COUNT_MAX 512
+#define TICK_US US_PER_SECOND
+#define ASK_US (2 * US_PER_SECOND) /* after a list came */
+#define ASK_EVERY_US (4 * US_PER_SECOND)
+#define ROUND_EVERY_US (2 * US_PER_SECOND)
+#define LOST_US (10 * US_PER_SECOND)
+#define HANDOVER_US (60 * US_PER_SECOND)
+#define STORE_EVERY_US (30 * US_PER_SECOND)
+
+struct confirmed_list {
+    struct list in_lists;
+    struct consumer_tag tag;
+    int64_t offset, since_mono_us, asked_mono_us;
+    unsigned count;
+    struct event_id ids[]; /* that did not come yet */
+};
+
+struct check_request {
+    struct journal_check_confirmed check;
+    struct bridge *bridge;
+    int64_t offset; /* of the list; -1: it is about none */
+    struct event_id ids[ASKED_COUNT_MAX];
+    bool known[ASKED_COUNT_MAX];
+};
+
+bool check_is_of_confirmed(const struct bridge *bridge, unsigned channel)
+{
+    return channel >= bridge->queues_count;
+}
+
+static unsigned channel_of(const struct bridge *bridge)
+{
+    return bridge->queues_count;
+}
+
+/* What came. */
+
+static struct event_id *place_of(const struct check *check, const struct event_id *id)
+{
+    uint32_t place;
+    memcpy(&place, id->bytes + sizeof id->bytes - sizeof place, sizeof place); /* random */
+    return &check->seen[place & (SEEN_COUNT - 1)];
+}
+
+void check_see(struct bridge *bridge, const struct event_id *id)
+{
+    if (bridge->check.seen)
+        *place_of(&bridge->check, id) = *id;
+}
+
+static bool is_seen(const struct check *check, const struct event_id *id)
+{
+    return memcmp(place_of(check, id), id, sizeof *id) == 0;
+}
+
+/* The lists. */
+
+static void forget_lists(struct check *check)
+{
+    for (struct confirmed_list *list; (list = LIST_TAKE_FIRST(&check->lists, struct confirmed_list, in_lists));)
+        free(list);
+}
+
+static bool is_ours(const struct bridge *bridge, const struct event_id *id)
+{
+    int64_t forced_us = bridge->options.forced_since_us;
+    return event_id_partition(id) % bridge->options.shards == bridge->shard->number &&
+           (!forced_us || event_id_time_us(id) >= forced_us + HANDOVER_US);
+}
+
+void check_take_list(struct bridge *bridge, const struct consumer_tag *tag, const struct message *message)
+{
+    size_t count = message->body.len / sizeof(struct event_id);
+    struct confirmed_list *list = malloc(sizeof *list + count * sizeof list->ids[0]);
+    if (!list) {
+        bridge_give_up(bridge);
+        return;
+    }
+    *list = (struct confirmed_list){
+        .tag = *tag, .offset = message->stream_offset, .since_mono_us = bridge->shard->loop.now_mono_us};
+    for (size_t i = 0; i < count; i++) {
+        struct event_id id;
+        memcpy(id.bytes, message->body.data + i * sizeof id, sizeof id);
+        if (is_ours(bridge, &id) && !is_seen(&bridge->check, &id))
+            list->ids[list->count++] = id;
+    }
+    list_init(&list->in_lists);
+    list_add_tail(&bridge->check.lists, &list->in_lists);
+}
+
+static void remove_seen(const struct check *check, struct confirmed_list *list)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < list->count; i++)
+        if (!is_seen(check, &list->ids[i]))
+            list->ids[kept++] = list->ids[i];
+    list->count = kept;
+}
+
+/* From the first on, as far as all has come. */
+static void end_lists(struct bridge *bridge)
+{
+    struct check *check = &bridge->check;
+    while (!list_is_empty(&check->lists)) {
+        struct confirmed_list *list = CONTAINER_OF(check->lists.next, struct confirmed_list, in_lists);
+        if (list->count > 0)
+            return;
+        consumer_settle(bridge->consumer, &list->tag);
+        check->next_offset = list->offset + 1;
+        consumer_set_offset(bridge->consumer, channel_of(bridge), check->next_offset);
+        list_remove(&list->in_lists);
+        free(list);
+    }
+}
+
+void check_on_channel_lost(struct bridge *bridge, unsigned channel, bool is_gone)
+{
+    if (!check_is_of_confirmed(bridge, channel))
+        return;
+    forget_lists(&bridge->check); /* they come again */
+    if (!is_gone)
+        return;
+    bridge->check.next_offset = 0;
+    consumer_set_offset(bridge->consumer, channel, 0);
+}
+
+/* Asking the journal. */
+
+static void say_lost(struct bridge *bridge, const struct check_request *request)
+{
+    const struct event_id *first = NULL;
+    unsigned count = 0;
+    for (unsigned i = 0; i < request->check.count; i++) {
+        if (request->known[i])
+            continue;
+        first = first ? first : &request->ids[i];
+        count++;
+    }
+    if (count == 0)
+        return;
+    char id[EVENT_ID_TEXT_BYTES];
+    event_id_format(first, id);
+    bridge->check.lost += count;
+    metrics_add(METRIC_LOST, count);
+    log_error(
+        "the broker confirmed events and does not have them any more, and they never came: they are lost, and "
+        "\"penstock audit\" names them; was a queue purged, deleted, or hit by a policy? shard=%u count=%u first=%s "
+        "partition=%u",
+        bridge->shard->number, count, id, event_id_partition(first));
+    drops_show(bridge);
+}
+
+static struct confirmed_list *find_list(const struct check *check, int64_t offset)
+{
+    list_for_each (node, &check->lists) {
+        struct confirmed_list *list = CONTAINER_OF(node, struct confirmed_list, in_lists);
+        if (list->offset == offset)
+            return list;
+    }
+    return NULL;
+}
+
+/* Those that are known come as if they were seen now; so do, for the list, those that are lost for good. */
+static void take_answer(struct bridge *bridge, const struct check_request *request)
+{
+    struct confirmed_list *list = find_list(&bridge->check, request->offset);
+    for (unsigned i = 0; i < request->check.count; i++)
+        if (request->known[i] || request->check.judge)
+            check_see(bridge, &request->ids[i]);
+    if (list)
+        remove_seen(&bridge->check, list);
+    if (request->check.judge)
+        say_lost(bridge, request);
+}
+
+static void on_checked(struct journal_request *journal_request, void *receiver)
+{
+    struct check_request *request = CONTAINER_OF(journal_request, struct check_request, check.request);
+    struct bridge *bridge = request->bridge;
+    struct check *check = &bridge->check;
+    struct delivery_shard *shard = receiver;
+    shard->requests_out--;
+    check->asking = false;
+    if (journal_request->result == OK) {
+        if (!check->is_ready) {
+            check->is_ready = true;
+            check->next_offset = request->check.ret_next_offset;
+            if (bridge->consumer)
+                consumer_set_offset(bridge->consumer, channel_of(bridge), check->next_offset);
+            metrics_add(METRIC_LOST, request->check.ret_lost);
+        }
+        check->stored_offset = request->check.ret_next_offset;
+        if (!shard->stopping)
+            take_answer(bridge, request);
+    }
+    shard_stop_if_drained(shard);
+}
+
+static void submit(struct bridge *bridge, bool judge)
+{
+    struct check *check = &bridge->check;
+    struct check_request *request = check->request;
+    request->bridge = bridge;
+    request->check.request = (struct journal_request){
+        .kind = JOURNAL_CHECK_CONFIRMED, .reply_to = &bridge->shard->mailbox, .on_done = on_checked};
+    request->check.ids = request->ids;
+    request->check.ret_known = request->known;
+    request->check.judge = judge;
+    request->check.next_offset = check->is_ready ? check->next_offset : -1;
+    check->asking = true;
+    bridge->shard->requests_out++;
+    journal_submit(bridge->shard->journal, &request->check.request);
+}
+
+static bool may_judge(const struct bridge *bridge, const struct confirmed_list *list, int64_t now_mono_us)
+{
+    const struct check *check = &bridge->check;
+    return now_mono_us - list->since_mono_us >= LOST_US && check->good_rounds >= 2 &&
+           check->good_round_us >= list->since_mono_us + LOST_US / 2 && !claim_any_is_refused(bridge);
+}
+
+/* About the first list that is old enough, and was not asked about lately. */
+static bool ask_about_one(struct bridge *bridge, int64_t now_mono_us)
+{
+    struct check *check = &bridge->check;
+    list_for_each (node, &check->lists) {
+        struct confirmed_list *list = CONTAINER_OF(node, struct confirmed_list, in_lists);
+        if (now_mono_us - list->since_mono_us < ASK_US)
+            break;
+        remove_seen(check, list);
+        if (list->count == 0 || (list->asked_mono_us && now_mono_us - list->asked_mono_us < ASK_EVERY_US))
+            continue;
+        struct check_request *request = check->request;
+        request->offset = list->offset;
+        request->check.count = list->count < ASKED_COUNT_MAX ? list->count : ASKED_COUNT_MAX;
+        memcpy(request->ids, list->ids, request->check.count * sizeof request->ids[0]);
+        if (request->check.count == list->count)
+            list->asked_mono_us = now_mono_us;
+        submit(bridge, may_judge(bridge, list, now_mono_us));
+        return true;
+    }
+    return false;
+}
+
+static void ask_nothing(struct bridge *bridge)
+{
+    bridge->check.request->check.count = 0;
+    bridge->check.request->offset = -1;
+    submit(bridge, false);
+}
+
+/* Are the queues empty? */
+
+void check_on_depth(struct bridge *bridge, unsigned channel, uint32_t messages_ready, uint32_t consumers)
+{
+    struct check *check = &bridge->check;
+    if (check_is_of_confirmed(bridge, channel) || !check->answered || check->answered[channel])
+        return;
+    check->answered[channel] = true;
+    check->is_good &= messages_ready == 0 && consumers <= 1;
+    if (++check->answers < bridge->queues_count)
+        return;
+    check->good_rounds = check->is_good ? check->good_rounds + 1 : 0;
+    check->good_round_us = check->round_us;
+}
+
+static void begin_round(struct bridge *bridge, int64_t now_mono_us)
+{
+    struct check *check = &bridge->check;
+    if (check->answers < bridge->queues_count)
+        check->good_rounds = 0; /* the last one was not answered */
+    memset(check->answered, 0, bridge->queues_count * sizeof check->answered[0]);
+    check->answers = 0;
+    check->is_good = true;
+    check->round_us = now_mono_us;
+    for (unsigned channel = 0; channel < bridge->queues_count; channel++)
+        consumer_ask_depth(bridge->consumer, channel);
+}
+
+/* While something is missing for some seconds. */
+static bool misses_something(const struct check *check, int64_t now_mono_us)
+{
+    list_for_each (node, &check->lists) {
+        const struct confirmed_list *list = CONTAINER_OF(node, struct confirmed_list, in_lists);
+        if (list->count > 0 && list->asked_mono_us && now_mono_us - list->since_mono_us >= LOST_US / 2)
+            return true;
+    }
+    return false;
+}
+
+void check_tick(struct bridge *bridge, int64_t now_mono_us)
+{
+    struct check *check = &bridge->check;
+    if (!bridge->options.checks || now_mono_us < check->due_us)
+        return;
+    check->due_us = now_mono_us + TICK_US;
+    if (!check->is_ready) {
+        if (!check->asking)
+            ask_nothing(bridge);
+        return;
+    }
+    if (misses_something(check, now_mono_us) && now_mono_us - check->round_us >= ROUND_EVERY_US)
+        begin_round(bridge, now_mono_us);
+    bool asks = check->asking || ask_about_one(bridge, now_mono_us);
+    end_lists(bridge);
+    if (!asks && check->next_offset != check->stored_offset && now_mono_us - check->stored_us >= STORE_EVERY_US) {
+        check->stored_us = now_mono_us;
+        ask_nothing(bridge);
+    }
+}
+
+/* Life. */
+
+enum err check_init(struct bridge *bridge)
+{
+    struct check *check = &bridge->check;
+    list_init(&check->lists);
+    check->is_ready = !bridge->options.checks;
+    if (!bridge->options.checks)
+        return OK;
+    check->seen = calloc(SEEN_COUNT, sizeof *check->seen);
+    check->answered = calloc(bridge->queues_count, sizeof *check->answered);
+    check->request = calloc(1, sizeof *check->request);
+    check->answers = bridge->queues_count;
+    return check->seen && check->answered && check->request ? OK : ERR_NO_MEMORY;
+}
+
+void check_done(struct bridge *bridge)
+{
+    struct check *check = &bridge->check;
+    if (check->seen || check->request)
+        forget_lists(check);
+    free(check->seen);
+    free(check->answered);
+    free(check->request);
+}

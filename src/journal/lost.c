@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JOURNAL_CHECK_CONFIRMED. */
+#include "journal/lost.h"
+
+#include "base/clock.h"
+#include "journal/checksum.h"
+#include "journal/store.h"
+
+static const char *const texts[LOST_STATEMENTS] = {
+    [LOST_ADD] = "INSERT OR IGNORE INTO lost(id, found_us, crc) VALUES(?,?,?)",
+    [LOST_READ_OFFSET] = "SELECT value FROM meta WHERE key = 'confirmed_offset'",
+    [LOST_WRITE_OFFSET] = "INSERT OR REPLACE INTO meta(key, value) VALUES('confirmed_offset', ?)",
+    [LOST_COUNT] =
+        "SELECT count(*) FROM lost WHERE id NOT IN (SELECT id FROM events) AND id NOT IN (SELECT id FROM aliases)",
+};
+
+enum err lost_init(struct lost *lost, sqlite3 *db)
+{
+    return sql_prepare_all(db, texts, LOST_STATEMENTS, lost->statements);
+}
+
+void lost_done(struct lost *lost)
+{
+    sql_finalize_all(lost->statements, LOST_STATEMENTS);
+}
+
+static uint32_t checksum(struct slice id, int64_t found_us)
+{
+    return checksum_columns(&found_us, 1, &id, 1);
+}
+
+bool lost_row_take(const struct sql_use *use, struct event_id *ret_id, int64_t *ret_found_us)
+{
+    struct slice id = sql_column_slice(use, 0);
+    *ret_found_us = sql_column_int(use, 1);
+    *ret_id = (struct event_id){0};
+    if (id.len != sizeof ret_id->bytes)
+        return false;
+    memcpy(ret_id->bytes, id.data, id.len);
+    return checksum(id, *ret_found_us) == sql_column_int(use, 2);
+}
+
+static enum err add(struct store *store, const struct event_id *id)
+{
+    struct sql_use use = sql_use(store->lost.statements[LOST_ADD]);
+    struct slice slice = slice_of(id->bytes, sizeof id->bytes);
+    sql_bind_blob(&use, slice);
+    sql_bind_int(&use, store->now_us);
+    sql_bind_int(&use, checksum(slice, store->now_us));
+    return sql_execute(&use);
+}
+
+static enum err find(struct store *store, const struct event_id *id, bool *ret_known)
+{
+    int64_t seq;
+    struct event_id first;
+    enum err result = event_rows_find(&store->events, id, &seq);
+    if (result == ERR_NOT_FOUND)
+        result = alias_rows_find(&store->aliases, id, &first);
+    *ret_known = result != ERR_NOT_FOUND;
+    return result == ERR_NOT_FOUND || result == ERR_DAMAGED ? OK : result;
+}
+
+static bool may_have_expired(const struct store *store, const struct event_id *id)
+{
+    return store->expiry.policy.history_us > 0 &&
+           event_id_time_us(id) <= store->now_us - store->expiry.policy.history_us;
+}
+
+static enum err read_offset(struct store *store, int64_t *ret_offset)
+{
+    struct sql_use use = sql_use(store->lost.statements[LOST_READ_OFFSET]);
+    *ret_offset = 0;
+    enum err result = sql_execute_int(&use, ret_offset);
+    return result == ERR_NOT_FOUND ? OK : result;
+}
+
+static enum err write_offset(struct store *store, int64_t offset)
+{
+    struct sql_use use = sql_use(store->lost.statements[LOST_WRITE_OFFSET]);
+    sql_bind_int(&use, offset);
+    return sql_execute(&use);
+}
+
+enum err store_check_confirmed(struct store *store, struct journal_request *request)
+{
+    struct journal_check_confirmed *check = CONTAINER_OF(request, struct journal_check_confirmed, request);
+    enum err result = OK;
+    for (unsigned i = 0; i < check->count && !result; i++) {
+        result = find(store, &check->ids[i], &check->ret_known[i]);
+        if (!result && !check->ret_known[i] && may_have_expired(store, &check->ids[i]))
+            check->ret_known[i] = true;
+        if (!result && !check->ret_known[i] && check->judge)
+            result = add(store, &check->ids[i]);
+    }
+    if (!result && check->next_offset >= 0)
+        result = write_offset(store, check->next_offset);
+    check->ret_lost = 0;
+    if (!result && check->count == 0) {
+        struct sql_use use = sql_use(store->lost.statements[LOST_COUNT]);
+        result = sql_execute_int(&use, &check->ret_lost);
+    }
+    return result ? result : read_offset(store, &check->ret_next_offset);
+}
+
+void store_undo_check_confirmed(struct journal_request *request)
+{
+    struct journal_check_confirmed *check = CONTAINER_OF(request, struct journal_check_confirmed, request);
+    for (unsigned i = 0; i < check->count; i++)
+        check->ret_known[i] = false;
+}
