@@ -97,7 +97,7 @@ enum err log_output_capture(void)
         return ERR_SYSTEM;
     }
     if (__sanitizer_set_report_fd)
-        __sanitizer_set_report_fd((void *)(intptr_t)kept);
+        __sanitizer_set_report_fd((void *)(intptr_t)kept); /* NOLINT(performance-no-int-to-ptr): its interface */
     real_stderr = kept;
     captured = ends[0];
     dup2(ends[1], STDERR_FILENO);
