@@ -72,7 +72,7 @@
         "Events that the journal took because the broker could not, or not in time")                                   \
     X(METRIC_OUTBOX, gauge, "penstock_outbox_events", "", "Events that wait in this gateway's journal for the broker") \
     X(METRIC_CHANNELS_CONSUMING, gauge, "penstock_broker_channels_consuming", "",                                      \
-        "Partitions that are being consumed")                                                                          \
+        "Queues that are being consumed: two of each partition, and a stream in each shard")                           \
     X(METRIC_RECEIVED_NEW, counter, "penstock_broker_received_total", "result=\"new\"",                                \
         "Messages that the broker delivered, by what the ledger said")                                                 \
     X(METRIC_RECEIVED_AGAIN, counter, "penstock_broker_received_total", "result=\"again\"", "")                        \

@@ -201,7 +201,7 @@ def test_a_queue_of_another_kind_is_a_clear_error(vhost, make_bridge, sink):
     bridge = make_bridge(vhost, start=False)
     code, said = bridge.refuses_to_start()
     assert code == 78, said
-    for word in (partition_queue(1), "x-queue-type", f"rabbitmqctl list_queues -p {vhost.name}", f"rabbitmqctl delete_queue -p {vhost.name}"):
+    for word in (partition_queue(1), "inequivalent arg", f"rabbitmqctl list_queues -p {vhost.name}", f"rabbitmqctl delete_queue -p {vhost.name}"):
         assert word in said, said
     vhost.delete_queue(partition_queue(1))
     bridge.start()

@@ -144,8 +144,8 @@ class Bridge(Gateway):
         return self.metric(f'penstock_broker_received_total{{result="{result}"}}')
 
     def is_through_broker(self):
-        """All ingress threads publish, and, where it delivers, all partitions are consumed."""
-        threads, consuming = self.options["ingress.threads"], 0 if self.leader else 2 * self.options["data.partitions"]
+        """All ingress threads publish, and, where it delivers, all its queues are consumed: two of each partition, and a stream."""
+        threads, consuming = self.options["ingress.threads"], 0 if self.leader else 2 * self.options["data.partitions"] + self.options["data.shards"]
         return (self.metric("penstock_broker_publishers_open") == threads and not self.is_diverted()
                 and self.metric("penstock_broker_channels_consuming") >= consuming)
 
