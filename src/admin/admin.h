@@ -44,7 +44,7 @@ struct admin_options {
     struct journal_reader *reader;
     unsigned shards;
     struct journal *const *journals; /* of each shard, for how it stands with the disk; NULL: nothing is said */
-    unsigned connections_max; /* as far as there are descriptors; 0: the built-in bound */
+    unsigned connections_max;        /* as far as there are descriptors; 0: the built-in bound */
     struct admin_installation installation;
     /* Roles. The texts must outlive admin. */
     bool ingress_only;            /* this gateway delivers nothing */

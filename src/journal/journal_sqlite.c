@@ -243,14 +243,12 @@ static enum err commit(struct journal_sqlite *self)
 {
     int64_t started_us = clock_mono_us();
     enum err result = store_commit(&self->store);
-    if (result)
+    if (result || !self->store.checkpointer.wrote)
         return result;
-    if (self->store.checkpointer.wrote) {
-        metrics_add(METRIC_JOURNAL_COMMITS, 1);
-        metrics_observe(HISTOGRAM_COMMIT, clock_mono_us() - started_us);
-        if (self->trouble)
-            note_success(self, has_taken_event(self));
-    }
+    metrics_add(METRIC_JOURNAL_COMMITS, 1);
+    metrics_observe(HISTOGRAM_COMMIT, clock_mono_us() - started_us);
+    if (self->trouble)
+        note_success(self, has_taken_event(self));
     return OK;
 }
 

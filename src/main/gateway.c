@@ -15,6 +15,7 @@
 #include "main/leader.h"
 #include "main/owner.h"
 #include "main/replica.h"
+#include "main/roles.h"
 #include "runtime/descriptors.h"
 #include "runtime/log.h"
 
@@ -220,41 +221,6 @@ static int64_t reserve_of_shard(const struct gateway *gateway)
     return all > 0 && part < RESERVE_BYTES_MIN ? RESERVE_BYTES_MIN : part;
 }
 
-/* What the journals hold must be finished by a gateway that can. */
-static enum err check_found(const struct gateway *gateway, struct buffer *complaints)
-{
-    struct journal_found found = {0};
-    for (unsigned i = 0; i < gateway->installation.shards; i++) {
-        found.open += gateway->journals[i]->found.open;
-        found.held += gateway->journals[i]->found.held;
-        found.outbox += gateway->journals[i]->found.outbox;
-    }
-    if (!gateway->delivers && found.open + found.held > 0) {
-        buffer_add_format(complaints,
-            "roles: the journals hold %lld deliveries that are not settled, and %lld events of the broker. Start with "
-            "roles: [ingress, delivery] until they are delivered (penstock status)\n",
-            (long long)found.open, (long long)found.held);
-        return ERR_CONFIG;
-    }
-    if (gateway->delivers && found.outbox > 0) {
-        buffer_add_format(complaints,
-            "roles: the journals hold %lld events that wait for the broker. Start with roles: [ingress] until they "
-            "have "
-            "gone (penstock status)\n",
-            (long long)found.outbox);
-        return ERR_CONFIG;
-    }
-    if (!gateway->uses_broker && found.held + found.outbox > 0) {
-        buffer_add_format(complaints,
-            "queue.kind: the journals hold %lld events of the broker, and %lld that wait for it. Start with "
-            "queue.kind: "
-            "rabbitmq until they have gone (penstock status)\n",
-            (long long)found.held, (long long)found.outbox);
-        return ERR_CONFIG;
-    }
-    return OK;
-}
-
 static enum err start_journals(struct gateway *gateway, struct buffer *complaints)
 {
     int64_t reserve = reserve_of_shard(gateway);
@@ -274,7 +240,8 @@ static enum err start_journals(struct gateway *gateway, struct buffer *complaint
             return failed;
         }
     }
-    return check_found(gateway, complaints);
+    return roles_check_found(
+        gateway->journals, gateway->installation.shards, gateway->delivers, gateway->uses_broker, complaints);
 }
 
 static enum err start_deliveries(struct gateway *gateway, struct buffer *complaints)
