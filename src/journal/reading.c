@@ -71,7 +71,7 @@ static enum err find_before(sqlite3_stmt *statement, int64_t us, int64_t last, i
 {
     int64_t low = 0, high = last; /* what is in (0, low] was earlier, what is behind `high` was not */
     while (low < high) {
-        int64_t middle = low + (high - low) / 2, seq, accepted_us;
+        int64_t middle = low + (high - low) / 2, seq = 0, accepted_us = 0;
         bool found;
         enum err result = probe(statement, middle + 1, &seq, &accepted_us, &found);
         if (result)

@@ -385,10 +385,9 @@ Test(queue_broker, a_whole_window_is_diverted_in_one_go)
     static struct sent *sent[4096];
     for (unsigned i = 0; i < ARRAY_LENGTH(sent); i++)
         sent[i] = queue_send(i % QUEUE_PARTITIONS, "", "");
-    int64_t begin_us = clock_mono_us();
     queue_pass(CONFIRM_TIMEOUT_US + later_us);
-    cr_assert_lt(clock_mono_us() - begin_us, 50 * US_PER_MS);
     cr_assert_eq(fake_unconfirmed(), 0);
+    cr_assert_eq(queue_requests(JOURNAL_APPEND), ARRAY_LENGTH(sent));
 }
 
 Test(queue_closed, until_there_is_a_connection_events_take_the_direct_way)
