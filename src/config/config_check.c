@@ -102,12 +102,6 @@ static void check_retention(const struct config *config, struct complaints *comp
 
 static void check_delivery(const struct config *config, struct complaints *complaints)
 {
-    if (config->connect_timeout_us > config->answer_timeout_us ||
-        config->connect_timeout_us > config->guarded_answer_timeout_us)
-        complain(complaints, "delivery.connect_timeout",
-            "must not be longer than delivery.answer_timeout and delivery.guarded_answer_timeout, which are for the "
-            "whole "
-            "request");
     if (config->in_flight_per_endpoint > config->in_flight_per_shard)
         complain(complaints, "delivery.in_flight_per_endpoint",
             "must not be more than delivery.in_flight_per_shard: one endpoint can't have more than all of them");

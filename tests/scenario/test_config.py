@@ -243,7 +243,6 @@ def test_files_that_options_name_are_looked_at(tmp_path):
     ("events:\n  critical_types: []\n  optional_types: [payout]\n", "events.optional_types", "[payout", '"payout" is guarded'),
     ("retention:\n  bodies: 100d\n", "retention.bodies", "100d", "retention.history"),
     ("retention:\n  bodies: 0s\n", "retention.bodies", "0s", "retention.history"),
-    ("delivery:\n  connect_timeout: 40s\n", "delivery.connect_timeout", "40s", "delivery.answer_timeout"),
     ("delivery:\n  in_flight_per_endpoint: 64\n  in_flight_per_shard: 32\n", "delivery.in_flight_per_endpoint", "64", "in_flight_per_shard"),
     ("delivery:\n  allow_networks: [10.0.0.1/8]\n", "delivery.allow_networks", "[10.0.0.1/8", "is not a network"),
     ("ingress:\n  listen: nowhere\n", "ingress.listen", "nowhere", '"nowhere"'),
