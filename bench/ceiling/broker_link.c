@@ -54,17 +54,34 @@ static bool connect_to(struct broker_link *link, const char *broker)
     return true;
 }
 
+static amqp_table_entry_t text_argument(const char *key, const char *value)
+{
+    return (amqp_table_entry_t){.key = amqp_cstring_bytes(key),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(value)}};
+}
+
+/* A queue of the gateway's (src/broker/topology.c) is declared as the gateway does it: both use it. */
+#define OF_GATEWAY "penstock.deliver."
+
 static bool declare(struct broker_link *link, const struct ceiling_options *options)
 {
-    amqp_table_entry_t arguments[3] = {
-        {.key = amqp_cstring_bytes("x-queue-type"),
-            .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes("quorum")}},
-        {.key = amqp_cstring_bytes("x-max-length"),
-            .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = options->max_length}},
-        {.key = amqp_cstring_bytes("x-overflow"),
-            .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes("drop-head")}},
-    };
-    amqp_table_t table = {.num_entries = options->max_length > 0 ? 3 : 1, .entries = arguments};
+    bool of_gateway = strncmp(options->queue_name, OF_GATEWAY, sizeof OF_GATEWAY - 1) == 0;
+    char dropped[128];
+    snprintf(
+        dropped, sizeof dropped, "penstock.dropped.%s", of_gateway ? options->queue_name + sizeof OF_GATEWAY - 1 : "");
+    amqp_table_entry_t arguments[6] = {text_argument("x-queue-type", "quorum")};
+    int count = 1;
+    if (of_gateway) {
+        arguments[count++] = text_argument("x-overflow", "reject-publish");
+        arguments[count++] = text_argument("x-dead-letter-strategy", "at-least-once");
+        arguments[count++] = text_argument("x-dead-letter-exchange", "");
+        arguments[count++] = text_argument("x-dead-letter-routing-key", dropped);
+    } else if (options->max_length > 0) {
+        arguments[count++] = text_argument("x-overflow", "drop-head");
+        arguments[count++] = (amqp_table_entry_t){.key = amqp_cstring_bytes("x-max-length"),
+            .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = options->max_length}};
+    }
+    amqp_table_t table = {.num_entries = count, .entries = arguments};
     amqp_queue_declare(link->connection, BROKER_CHANNEL, amqp_cstring_bytes(options->queue_name), 0, 1, 0, 0, table);
     return !broker_link_failed(link, "the queue can't be declared");
 }

@@ -96,7 +96,11 @@ static json_t *broker_view(const struct admin *admin)
 bool admin_knows_broker(const struct admin *admin, int64_t *ret_waiting)
 {
     *ret_waiting = 0;
-    return !admin->options.broker || broker_status_get_waiting(admin->options.broker, ret_waiting);
+    if (!admin->options.broker)
+        return true;
+    bool knows = broker_status_get_waiting(admin->options.broker, ret_waiting);
+    *ret_waiting += metrics_read(METRIC_RECEIVING); /* consumed, and kept by nobody but the broker so far */
+    return knows;
 }
 
 json_t *admin_view_standing(const struct admin *admin)

@@ -89,8 +89,10 @@ void confirmed_tick(struct confirmed *confirmed, struct broker_link *link, int64
 
 void confirmed_send_last(struct confirmed *confirmed, struct broker_link *link)
 {
-    while (confirmed->waiting.len > 0)
+    for (size_t before = SIZE_MAX; confirmed->waiting.len > 0 && confirmed->waiting.len < before;) {
+        before = confirmed->waiting.len;
         send_some(confirmed, link);
+    }
 }
 
 static void on_answer(struct confirmed *confirmed, uint64_t tag, bool multiple, bool taken)

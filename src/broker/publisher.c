@@ -46,6 +46,7 @@ struct publisher {
         bool is_open;
         unsigned answers_due;
         int64_t messages; /* of the answers so far */
+        bool in_doubt;    /* one of them may mean that the broker does not know */
     } depth;
     struct confirmed confirmed;
     unsigned partitions;
@@ -199,8 +200,12 @@ static void on_depth_method(struct publisher *publisher, const amqp_method_t *me
             publisher->link, DEPTH_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
         memset(&publisher->depth, 0, sizeof publisher->depth);
     } else if (method->id == AMQP_QUEUE_DECLARE_OK_METHOD && publisher->depth.answers_due > 0) {
-        publisher->depth.messages += ((const amqp_queue_declare_ok_t *)method->decoded)->message_count;
-        if (--publisher->depth.answers_due == 0 && publisher->listener.on_depth)
+        const amqp_queue_declare_ok_t *answer = method->decoded;
+        publisher->depth.messages += answer->message_count;
+        /* What RabbitMQ says of a quorum queue whose leader does not answer, too. */
+        publisher->depth.in_doubt |= answer->message_count == 0 && answer->consumer_count == 0;
+        bool is_known = publisher->depth.messages > 0 || !publisher->depth.in_doubt;
+        if (--publisher->depth.answers_due == 0 && is_known && publisher->listener.on_depth)
             publisher->listener.on_depth(publisher->listener.context, publisher->depth.messages);
     }
 }
@@ -381,6 +386,7 @@ void publisher_ask_depth(struct publisher *publisher)
             &(amqp_channel_open_t){.out_of_band = amqp_empty_bytes});
     publisher->depth.is_open = true;
     publisher->depth.messages = 0;
+    publisher->depth.in_doubt = false;
     publisher->depth.answers_due = 2 * publisher->partitions;
     for (unsigned i = 0; i < publisher->partitions; i++) {
         char dropped[BROKER_QUEUE_NAME_BYTES];

@@ -42,6 +42,8 @@ struct claim {
     bool gone;        /* its queue was deleted: the broker does not have it any more */
     bool crowded;     /* no jobs: the shard's credit had no room for its event, or the broker dropped it once */
     bool takes_over;  /* it is to be taken over: again, when the disk refused */
+    bool received;    /* the journal knows it */
+    bool was_refused; /* by the journal, before it was received */
     unsigned settled; /* of its deliveries, by commits */
     struct list jobs; /* of struct job (in_claim) */
     uint32_t left;    /* a bit for each of receive.ret_deliveries that found no room */
@@ -68,9 +70,10 @@ struct check {
     struct check_request *request;
     bool *answered; /* by channel: its depth, in this round */
     unsigned answers, good_rounds;
+    unsigned questions_left; /* in this tick */
     bool is_good;
     int64_t round_us, good_round_us; /* when it began, and the last good one */
-    int64_t lost;                    /* in this run */
+    int64_t lost;                    /* and never came since */
 };
 
 struct bridge {

@@ -21,8 +21,9 @@
 
 #include <stdlib.h>
 
-#define SEEN_COUNT 65536 /* a power of two */
+#define SEEN_COUNT 131072 /* a power of two: what comes within some ten seconds, 2 MiB */
 #define ASKED_COUNT_MAX 512
+#define QUESTIONS_MAX 8 /* in TICK_US, one after the other: 4096 events a second and shard */
 #define TICK_US US_PER_SECOND
 #define ASK_US (2 * US_PER_SECOND) /* after a list came */
 #define ASK_EVERY_US (4 * US_PER_SECOND)
@@ -35,7 +36,7 @@ struct confirmed_list {
     struct list in_lists;
     struct consumer_tag tag;
     int64_t offset, since_mono_us, asked_mono_us;
-    unsigned count;
+    unsigned count, asked; /* the first `asked` of them were asked about in this pass */
     struct event_id ids[]; /* that did not come yet */
 };
 
@@ -79,6 +80,8 @@ static bool is_seen(const struct check *check, const struct event_id *id)
 
 /* The lists. */
 
+static bool ask_about_one(struct bridge *bridge, int64_t now_mono_us);
+
 static void forget_lists(struct check *check)
 {
     for (struct confirmed_list *list; (list = LIST_TAKE_FIRST(&check->lists, struct confirmed_list, in_lists));)
@@ -114,10 +117,13 @@ void check_take_list(struct bridge *bridge, const struct consumer_tag *tag, cons
 
 static void remove_seen(const struct check *check, struct confirmed_list *list)
 {
-    unsigned kept = 0;
-    for (unsigned i = 0; i < list->count; i++)
+    unsigned kept = 0, asked = list->asked;
+    for (unsigned i = 0; i < list->count; i++) {
         if (!is_seen(check, &list->ids[i]))
             list->ids[kept++] = list->ids[i];
+        else if (i < asked)
+            list->asked--;
+    }
     list->count = kept;
 }
 
@@ -150,6 +156,14 @@ void check_on_channel_lost(struct bridge *bridge, unsigned channel, bool is_gone
 
 /* Asking the journal. */
 
+/* How many are lost and never came, as far as is known now. */
+static void show_lost(struct bridge *bridge, int64_t count)
+{
+    metrics_add(METRIC_LOST, count - bridge->check.lost);
+    bridge->check.lost = count;
+    drops_show(bridge);
+}
+
 static void say_lost(struct bridge *bridge, const struct check_request *request)
 {
     const struct event_id *first = NULL;
@@ -164,14 +178,12 @@ static void say_lost(struct bridge *bridge, const struct check_request *request)
         return;
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(first, id);
-    bridge->check.lost += count;
-    metrics_add(METRIC_LOST, count);
     log_error(
         "the broker confirmed events and does not have them any more, and they never came: they are lost, and "
         "\"penstock audit\" names them; was a queue purged, deleted, or hit by a policy? shard=%u count=%u first=%s "
         "partition=%u",
         bridge->shard->number, count, id, event_id_partition(first));
-    drops_show(bridge);
+    show_lost(bridge, bridge->check.lost + count);
 }
 
 static struct confirmed_list *find_list(const struct check *check, int64_t offset)
@@ -211,11 +223,15 @@ static void on_checked(struct journal_request *journal_request, void *receiver)
             check->next_offset = request->check.ret_next_offset;
             if (bridge->consumer)
                 consumer_set_offset(bridge->consumer, channel_of(bridge), check->next_offset);
-            metrics_add(METRIC_LOST, request->check.ret_lost);
         }
+        if (request->check.count == 0)
+            show_lost(bridge, request->check.ret_lost);
         check->stored_offset = request->check.ret_next_offset;
-        if (!shard->stopping)
+        if (!shard->stopping) {
             take_answer(bridge, request);
+            if (check->questions_left > 0 && ask_about_one(bridge, shard->loop.now_mono_us))
+                check->questions_left--;
+        }
     }
     shard_stop_if_drained(shard);
 }
@@ -256,10 +272,14 @@ static bool ask_about_one(struct bridge *bridge, int64_t now_mono_us)
             continue;
         struct check_request *request = check->request;
         request->offset = list->offset;
-        request->check.count = list->count < ASKED_COUNT_MAX ? list->count : ASKED_COUNT_MAX;
-        memcpy(request->ids, list->ids, request->check.count * sizeof request->ids[0]);
-        if (request->check.count == list->count)
+        unsigned left = list->count - list->asked;
+        request->check.count = left < ASKED_COUNT_MAX ? left : ASKED_COUNT_MAX;
+        memcpy(request->ids, list->ids + list->asked, request->check.count * sizeof request->ids[0]);
+        list->asked += request->check.count;
+        if (list->asked == list->count) { /* the next pass begins later */
+            list->asked = 0;
             list->asked_mono_us = now_mono_us;
+        }
         submit(bridge, may_judge(bridge, list, now_mono_us));
         return true;
     }
@@ -281,7 +301,9 @@ void check_on_depth(struct bridge *bridge, unsigned channel, uint32_t messages_r
     if (check_is_of_confirmed(bridge, channel) || !check->answered || check->answered[channel])
         return;
     check->answered[channel] = true;
-    check->is_good &= messages_ready == 0 && consumers <= 1;
+    /* We consume all of them: of a queue without a leader the broker says that it has neither messages nor consumers.
+     */
+    check->is_good &= messages_ready == 0 && consumers == 1;
     if (++check->answers < bridge->queues_count)
         return;
     check->good_rounds = check->is_good ? check->good_rounds + 1 : 0;
@@ -325,6 +347,7 @@ void check_tick(struct bridge *bridge, int64_t now_mono_us)
     }
     if (misses_something(check, now_mono_us) && now_mono_us - check->round_us >= ROUND_EVERY_US)
         begin_round(bridge, now_mono_us);
+    check->questions_left = QUESTIONS_MAX - 1;
     bool asks = check->asking || ask_about_one(bridge, now_mono_us);
     end_lists(bridge);
     if (!asks && check->next_offset != check->stored_offset && now_mono_us - check->stored_us >= STORE_EVERY_US) {

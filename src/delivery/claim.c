@@ -46,6 +46,14 @@ static void detach_jobs(struct claim *claim)
         job->claim = NULL;
 }
 
+/* Counted until the journal has it, or nobody here has. */
+static void note_received(struct claim *claim)
+{
+    if (!claim->received)
+        metrics_add(METRIC_RECEIVING, -1);
+    claim->received = true;
+}
+
 static void claim_free(struct claim *claim)
 {
     struct bridge *bridge = claim->bridge;
@@ -53,6 +61,7 @@ static void claim_free(struct claim *claim)
     if (claim->stage == CLAIM_HELD || claim->stage == CLAIM_TAKING_OVER)
         id_map_remove(&bridge->by_event, &claim->by_event);
     list_remove(&claim->in_claims);
+    note_received(claim);
     bridge->held_bytes -= claim->receive.event->bytes;
     event_unref(claim->receive.event);
     metrics_add(METRIC_CLAIMS, -1);
@@ -299,6 +308,7 @@ static void refused(struct claim *claim)
     struct bridge *bridge = claim->bridge;
     enum err error = claim->receive.request.result;
     claim->stage = CLAIM_REFUSED;
+    claim->was_refused = true;
     if (bridge->shard->loop.now_mono_us < bridge->refusal_due_us)
         return;
     bridge->refusal_due_us = bridge->shard->loop.now_mono_us + REFUSED_SAID_EVERY_US;
@@ -315,6 +325,7 @@ static void on_received(struct journal_request *request, void *receiver)
     shard->requests_out--;
     crash_point(CRASH_RECEIVED);
     if (request->result == OK) {
+        note_received(claim);
         take_standing(claim);
     } else if (request->result == ERR_UNAVAILABLE) {
         bridge_keep_event_as_poison(claim->bridge, &claim->tag, claim->receive.event);
@@ -342,7 +353,7 @@ void claim_new(
     }
     claim->bridge = bridge;
     claim->tag = *tag;
-    claim->stale = claim->gone = claim->takes_over = false;
+    claim->stale = claim->gone = claim->takes_over = claim->received = claim->was_refused = false;
     claim->crowded = crowded;
     claim->settled = claim->left = 0;
     claim->event_number = 0;
@@ -352,6 +363,7 @@ void claim_new(
     list_add_tail(&bridge->claims, &claim->in_claims);
     bridge->held_bytes += event->bytes;
     metrics_add(METRIC_CLAIMS, 1);
+    metrics_add(METRIC_RECEIVING, 1);
     struct journal_receive *receive = &claim->receive;
     receive->event = event;
     receive->park_as = park_as;
@@ -407,11 +419,14 @@ void claim_tick(struct bridge *bridge, int64_t now_mono_us)
     }
 }
 
+/* Also while the journal is asked once more. */
 bool claim_any_is_refused(const struct bridge *bridge)
 {
-    list_for_each (node, &bridge->claims)
-        if (CONTAINER_OF(node, struct claim, in_claims)->stage == CLAIM_REFUSED)
+    list_for_each (node, &bridge->claims) {
+        const struct claim *claim = CONTAINER_OF(node, struct claim, in_claims);
+        if (claim->was_refused && !claim->received)
             return true;
+    }
     return false;
 }
 

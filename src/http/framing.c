@@ -407,5 +407,6 @@ const char *framing_walk(struct framing *framing, const char *bytes, size_t len,
 
 enum framing_phase framing_phase(const struct framing *framing)
 {
-    return framing->state == START ? FRAMING_IDLE : framing->state < BODY ? FRAMING_HEAD : FRAMING_BODY;
+    /* An empty line that an old client sends behind a body begins nothing. */
+    return framing->state <= METHOD_FIRST ? FRAMING_IDLE : framing->state < BODY ? FRAMING_HEAD : FRAMING_BODY;
 }

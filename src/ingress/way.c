@@ -17,7 +17,8 @@
 #define JAM_US_MAX (10 * US_PER_SECOND)
 #define DEPTH_EVERY_US US_PER_SECOND            /* how much waits in the broker is asked that often, */
 #define DEPTH_EVERY_US_BUSY (250 * US_PER_MS)   /* or that often while something does, */
-#define DEPTH_US_PER_PARTITION (20 * US_PER_MS) /* and never more often than that */
+#define DEPTH_US_PER_PARTITION (20 * US_PER_MS) /* and never more often than that, up to */
+#define DEPTH_US_LEAST_MAX (4 * US_PER_SECOND)  /* an answer counts for BROKER_WAITING_AGE_S_MAX */
 
 /* Of the connection, or of one partition. */
 struct diversion {
@@ -261,6 +262,8 @@ static void on_depth(void *context, int64_t messages)
     struct way *way = context;
     int64_t every_us = messages > 0 ? DEPTH_EVERY_US_BUSY : DEPTH_EVERY_US;
     int64_t least_us = (int64_t)way->options.broker->partitions * DEPTH_US_PER_PARTITION;
+    if (least_us > DEPTH_US_LEAST_MAX)
+        least_us = DEPTH_US_LEAST_MAX;
     way->depth_due_us = way->now_us + (every_us > least_us ? every_us : least_us);
     broker_status_set_waiting(way->options.status, messages);
 }

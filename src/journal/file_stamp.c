@@ -33,7 +33,7 @@ static enum err system_error(char *ret_detail)
 /* A path as SQLite's URI: what means something there is written as %XX. */
 static bool make_uri(const char *path, const char *parameters, char ret_uri[3 * PATH_BYTES])
 {
-    size_t len = (size_t)snprintf(ret_uri, 16, "file:");
+    size_t len = (size_t)snprintf(ret_uri, 16, *path == '/' ? "file://" : "file:"); /* "//host" would be an authority */
     for (const char *at = path; *at; at++) {
         if (len + 4 + strlen(parameters) >= (size_t)3 * PATH_BYTES)
             return false;

@@ -10,8 +10,11 @@ static const char *const texts[LOST_STATEMENTS] = {
     [LOST_ADD] = "INSERT OR IGNORE INTO lost(id, found_us, crc) VALUES(?,?,?)",
     [LOST_READ_OFFSET] = "SELECT value FROM meta WHERE key = 'confirmed_offset'",
     [LOST_WRITE_OFFSET] = "INSERT OR REPLACE INTO meta(key, value) VALUES('confirmed_offset', ?)",
-    [LOST_COUNT] =
-        "SELECT count(*) FROM lost WHERE id NOT IN (SELECT id FROM events) AND id NOT IN (SELECT id FROM aliases)",
+    [LOST_READ_SINCE] = "SELECT value FROM meta WHERE key = 'confirmed_since_us'",
+    [LOST_WRITE_SINCE] = "INSERT INTO meta(key, value) VALUES('confirmed_since_us', ?)",
+    [LOST_FORGET] = "DELETE FROM lost WHERE EXISTS (SELECT 1 FROM events WHERE events.id = lost.id)"
+                    " OR EXISTS (SELECT 1 FROM aliases WHERE aliases.id = lost.id)",
+    [LOST_COUNT] = "SELECT count(*) FROM lost",
 };
 
 enum err lost_init(struct lost *lost, sqlite3 *db)
@@ -67,6 +70,20 @@ static bool may_have_expired(const struct store *store, const struct event_id *i
            event_id_time_us(id) <= store->now_us - store->expiry.policy.history_us;
 }
 
+/* This journal is asked since then: of what was confirmed before, another one knows (it was given up, or this gateway
+ * is the first that looks). */
+static enum err read_since(struct store *store, int64_t *ret_since_us)
+{
+    struct sql_use use = sql_use(store->lost.statements[LOST_READ_SINCE]);
+    enum err result = sql_execute_int(&use, ret_since_us);
+    if (result != ERR_NOT_FOUND)
+        return result;
+    *ret_since_us = store->now_us - US_PER_SECOND; /* ids tell milliseconds, by another gateway's clock */
+    use = sql_use(store->lost.statements[LOST_WRITE_SINCE]);
+    sql_bind_int(&use, *ret_since_us);
+    return sql_execute(&use);
+}
+
 static enum err read_offset(struct store *store, int64_t *ret_offset)
 {
     struct sql_use use = sql_use(store->lost.statements[LOST_READ_OFFSET]);
@@ -85,10 +102,12 @@ static enum err write_offset(struct store *store, int64_t offset)
 enum err store_check_confirmed(struct store *store, struct journal_request *request)
 {
     struct journal_check_confirmed *check = CONTAINER_OF(request, struct journal_check_confirmed, request);
-    enum err result = OK;
+    int64_t since_us;
+    enum err result = read_since(store, &since_us);
     for (unsigned i = 0; i < check->count && !result; i++) {
         result = find(store, &check->ids[i], &check->ret_known[i]);
-        if (!result && !check->ret_known[i] && may_have_expired(store, &check->ids[i]))
+        if (!result && !check->ret_known[i] &&
+            (may_have_expired(store, &check->ids[i]) || event_id_time_us(&check->ids[i]) < since_us))
             check->ret_known[i] = true;
         if (!result && !check->ret_known[i] && check->judge)
             result = add(store, &check->ids[i]);
@@ -96,6 +115,11 @@ enum err store_check_confirmed(struct store *store, struct journal_request *requ
     if (!result && check->next_offset >= 0)
         result = write_offset(store, check->next_offset);
     check->ret_lost = 0;
+    if (!result && check->count == 0) {
+        /* What came after all is lost no more, also when its event has expired. */
+        struct sql_use use = sql_use(store->lost.statements[LOST_FORGET]);
+        result = sql_execute(&use);
+    }
     if (!result && check->count == 0) {
         struct sql_use use = sql_use(store->lost.statements[LOST_COUNT]);
         result = sql_execute_int(&use, &check->ret_lost);

@@ -11,7 +11,16 @@
 #include "journal/journal.h"
 #include "journal/sql.h"
 
-enum lost_statement { LOST_ADD, LOST_READ_OFFSET, LOST_WRITE_OFFSET, LOST_COUNT, LOST_STATEMENTS };
+enum lost_statement {
+    LOST_ADD,
+    LOST_READ_OFFSET,
+    LOST_WRITE_OFFSET,
+    LOST_READ_SINCE,
+    LOST_WRITE_SINCE,
+    LOST_FORGET,
+    LOST_COUNT,
+    LOST_STATEMENTS
+};
 
 struct lost {
     sqlite3_stmt *statements[LOST_STATEMENTS];

@@ -4,6 +4,7 @@
 #include "main/installation.h"
 #include "main/remote.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -18,6 +19,10 @@ int command_data_accept_loss(const struct invocation *call)
             "data accept-loss: say why with --note TEXT (1 to %d bytes), for those who read the "
             "audit",
             ACT_NOTE_BYTES_MAX);
+    json_t *text = json_string(note); /* NULL: not UTF-8 */
+    json_decref(text);
+    if (!text)
+        return command_fail(ERR_USAGE, "data accept-loss: write --note in UTF-8");
     enum err failed = remote_directory(call, directory, sizeof directory);
     if (failed)
         return err_exit_code(failed);

@@ -153,9 +153,12 @@ static json_t *pack_losses(const struct installation *installation)
         const struct installation_loss *loss = &installation->losses[i];
         char at[CLOCK_TEXT_BYTES];
         clock_format_rfc3339(loss->at_us, at);
-        json_array_append_new(
-            losses, json_pack("{s:s, s:s, s:s, s:s, s:I}", "file", loss->file, "problem", loss->problem, "at", at,
-                        "note", loss->note, "epoch", (json_int_t)loss->epoch));
+        if (json_array_append_new(
+                losses, json_pack("{s:s, s:s, s:s, s:s, s:I}", "file", loss->file, "problem", loss->problem, "at", at,
+                            "note", loss->note, "epoch", (json_int_t)loss->epoch))) {
+            json_decref(losses);
+            return NULL; /* a loss that is not on record must not be accepted */
+        }
     }
     return losses;
 }

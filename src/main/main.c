@@ -6,11 +6,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define F(flag) (1u << (flag))
 #define REMOTE (F(FLAG_CONFIG) | F(FLAG_DATA) | F(FLAG_JSON))
@@ -282,7 +284,17 @@ static int finish_output(int code)
     return code == EX_OK ? failed : code;
 }
 
+/* Whoever starts us may have closed them: what is opened next must not become the place of the log. Output to a closed
+ * stdout stays an error. */
+static void reserve_standard_descriptors(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 2 ? O_WRONLY : O_RDONLY) != fd)
+            _exit(EX_OSERR); /* and there is nobody to tell */
+}
+
 int main(int argc, char **argv)
 {
+    reserve_standard_descriptors();
     return finish_output(run(argc, argv));
 }

@@ -90,6 +90,7 @@
     X(METRIC_UNCHECKED, counter, "penstock_broker_unchecked_total", "",                                                \
         "Times that ids of confirmed events were thrown away, since the broker could not take them")                   \
     X(METRIC_CLAIMS, gauge, "penstock_broker_unacked", "", "Messages consumed and not acked yet")                      \
+    X(METRIC_RECEIVING, gauge, "penstock_broker_receiving", "", "Messages consumed and not in the journal yet")        \
     X(METRIC_TAKEN_OVER, counter, "penstock_broker_taken_over_total", "",                                              \
         "Events that the journal took over from the broker before they were delivered")                                \
     X(METRIC_SUSPENDED, gauge, "penstock_broker_suspended", "",                                                        \

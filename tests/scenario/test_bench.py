@@ -68,8 +68,8 @@ def test_a_healthy_gateway_with_a_broker_passes(tmp_path):
 
 
 def test_a_broker_that_is_killed_and_stopped_changes_nothing(tmp_path):
-    faults = [{"at": "2s", "do": "kill", "what": "broker", "for": "500ms"}, {"at": "9s", "do": "stop", "what": "broker", "for": "2s"}]
-    details, text = run(tmp_path, {"queue": "rabbitmq", "fault": faults}, timetable="constant:200:14s")
+    faults = [{"at": "2s", "do": "kill", "what": "broker", "for": "500ms"}, {"at": "19s", "do": "stop", "what": "broker", "for": "2s"}]
+    details, text = run(tmp_path, {"queue": "rabbitmq", "fault": faults}, timetable="constant:200:25s")
     assert details["verdict"] == "PASS", text
 
 

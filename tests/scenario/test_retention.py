@@ -92,7 +92,7 @@ def test_the_body_goes_and_the_history_stays(shop, sink):
 
 def test_the_history_goes_and_its_sums_and_its_key_stay(shop, sink):
     gateway, (delivered, sold), parked = shop
-    restart_with(gateway, [delivered, parked[0]], **{HISTORY: "1s"})
+    restart_with(gateway, [delivered, parked[0]], **{BODIES: "1s", HISTORY: "1s"})
     wait_for(lambda: operate(gateway, "GET", f"events/{delivered}").status_code == 404, "the history has expired")
     assert operate(gateway, "GET", f"deliveries/dlv_{delivered[4:]}-0").status_code == 404
     assert gateway.timeline(parked[0])["bytes"] > 0 and gateway.states(parked[0]) == ["parked"]
@@ -110,7 +110,7 @@ def test_a_body_and_then_its_history(shop):
     gateway, (delivered, _), parked = shop
     restart_with(gateway, [delivered, parked[0]], **{BODIES: "1s"})
     wait_for(lambda: gateway.timeline(delivered)["bytes"] == 0, "the body has expired")
-    restart_with(gateway, [delivered, parked[0]], **{HISTORY: "1s"})
+    restart_with(gateway, [delivered, parked[0]], **{BODIES: "1s", HISTORY: "1s"})
     wait_for(lambda: operate(gateway, "GET", f"events/{delivered}").status_code == 404, "the history has expired")
     assert gateway.timeline(parked[0])["bytes"] > 0
     check_audit(gateway)

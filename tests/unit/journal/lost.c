@@ -28,6 +28,7 @@ static int64_t count_lost(struct shelf *shelf)
 Test(lost, what_came_is_known_by_its_id_or_as_an_alias_and_the_rest_is_kept)
 {
     struct shelf *shelf = shelf_new();
+    cr_assert_eq(count_lost(shelf), 0); /* the journal is asked from now on */
     const struct shelved keyed = {.key = "k", .amount = "5", .currency = "EUR"};
     struct event *const events[] = {
         shelf_event(shelf, keyed), shelf_event(shelf, keyed), shelf_event(shelf, (struct shelved){.key = "other"})};
@@ -43,6 +44,20 @@ Test(lost, what_came_is_known_by_its_id_or_as_an_alias_and_the_rest_is_kept)
     cr_expect_eq(count_lost(shelf), 1, "once");
     shelf_receive(shelf, events[2], 1, PARK_NONE);
     cr_expect_eq(count_lost(shelf), 0, "it came after all");
+    for (unsigned i = 0; i < 3; i++)
+        event_unref(events[i]);
+    shelf_free(shelf);
+}
+
+Test(lost, what_was_confirmed_before_this_journal_was_asked_is_anothers)
+{
+    struct shelf *shelf = shelf_new();
+    struct event *const events[] = {shelf_event(shelf, (struct shelved){.key = "a", .accepted_us = 1}),
+        shelf_event(shelf, (struct shelved){.key = "b", .accepted_us = 2}),
+        shelf_event(shelf, (struct shelved){.key = "c", .accepted_us = 3})};
+    check(shelf, events, true, 7);
+    cr_expect(known[0] && known[1] && known[2]);
+    cr_expect_eq(count_lost(shelf), 0);
     for (unsigned i = 0; i < 3; i++)
         event_unref(events[i]);
     shelf_free(shelf);
