@@ -84,8 +84,10 @@ static bool ask_about_one(struct bridge *bridge, int64_t now_mono_us);
 
 static void forget_lists(struct check *check)
 {
-    for (struct confirmed_list *list; (list = LIST_TAKE_FIRST(&check->lists, struct confirmed_list, in_lists));)
-        free(list);
+    list_for_each_safe (node, following, &check->lists) {
+        list_remove(node);
+        free(CONTAINER_OF(node, struct confirmed_list, in_lists));
+    }
 }
 
 static bool is_ours(const struct bridge *bridge, const struct event_id *id)
@@ -131,8 +133,8 @@ static void remove_seen(const struct check *check, struct confirmed_list *list)
 static void end_lists(struct bridge *bridge)
 {
     struct check *check = &bridge->check;
-    while (!list_is_empty(&check->lists)) {
-        struct confirmed_list *list = CONTAINER_OF(check->lists.next, struct confirmed_list, in_lists);
+    list_for_each_safe (node, following, &check->lists) {
+        struct confirmed_list *list = CONTAINER_OF(node, struct confirmed_list, in_lists);
         if (list->count > 0)
             return;
         consumer_settle(bridge->consumer, &list->tag);

@@ -95,7 +95,7 @@ void process_end(void)
 static void on_second_signal(int number)
 {
     static const char text[] = "penstock: second signal: stopping at once\n";
-    log_output_last_words(text, sizeof text - 1);
+    log_output_last_words(text, sizeof text - 1); /* NOLINT(bugprone-signal-handler): it polls, reads and writes only */
     _exit(EX_TEMPFAIL);
 }
 
