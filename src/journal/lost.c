@@ -12,8 +12,8 @@ static const char *const texts[LOST_STATEMENTS] = {
     [LOST_WRITE_OFFSET] = "INSERT OR REPLACE INTO meta(key, value) VALUES('confirmed_offset', ?)",
     [LOST_READ_SINCE] = "SELECT value FROM meta WHERE key = 'confirmed_since_us'",
     [LOST_WRITE_SINCE] = "INSERT INTO meta(key, value) VALUES('confirmed_since_us', ?)",
-    [LOST_FORGET] = "DELETE FROM lost WHERE EXISTS (SELECT 1 FROM events WHERE events.id = lost.id)"
-                    " OR EXISTS (SELECT 1 FROM aliases WHERE aliases.id = lost.id)",
+    [LOST_FORGET] = ("DELETE FROM lost WHERE EXISTS (SELECT 1 FROM events WHERE events.id = lost.id)"
+                     " OR EXISTS (SELECT 1 FROM aliases WHERE aliases.id = lost.id)"),
     [LOST_COUNT] = "SELECT count(*) FROM lost",
 };
 

@@ -150,8 +150,10 @@ Test(delivery_order, a_retry_recorded_late_is_found_although_a_load_was_under_wa
     load = journal_load_at(3);
     cr_assert_lt(load->after_waiting_due_us, late_due_us, "the cursor did not go back");
     cr_assert_geq(load->due_by_us, late_due_us);
+    struct journal_request *of_100 =
+        journal_request(JOURNAL_SETTLE, 2); /* there, before such are answered by themselves */
     journal_answer_at_once(JOURNAL_SETTLE);
-    journal_answer(journal_request(JOURNAL_SETTLE, 2), OK); /* of 100 */
+    journal_answer(of_100, OK);
     journal_answer_load(load, 16, 16, DELIVERY_WAITING, false);
     WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 4);
     cr_assert_eq(sink_count(), 3);
