@@ -12,7 +12,7 @@
 #define CONNECTIONS_MAX 256
 
 /* What a request says of itself, and of who sends it. */
-static const char *const single_headers[] = {"authorization", "content-type", NULL};
+static const struct slice single_headers[] = {SLICE_LITERAL("authorization"), SLICE_LITERAL("content-type"), {0}};
 
 static const struct http_route routes[] = {
     {"GET", "/livez", admin_get_livez},

@@ -71,11 +71,17 @@ static struct slice slice_from_iovec(h2o_iovec_t iovec)
 /* The name of a header that must be there once at most, and is there twice; NULL: none. */
 static const char *repeated_header(const struct http_server *server, const h2o_req_t *req)
 {
-    for (const char *const *name = server->options.single; name && *name; name++) {
-        size_t len = strlen(*name);
-        ssize_t found = h2o_find_header_by_str(&req->headers, *name, len, -1);
-        if (found >= 0 && h2o_find_header_by_str(&req->headers, *name, len, found) >= 0)
-            return *name;
+    const struct slice *single = server->options.single;
+    unsigned seen = 0;
+    for (size_t i = 0; single && i < req->headers.size; i++) {
+        const h2o_iovec_t *name = req->headers.entries[i].name;
+        for (unsigned n = 0; single[n].len > 0; n++) {
+            if (name->len != single[n].len || memcmp(name->base, single[n].data, name->len) != 0)
+                continue;
+            if (seen & 1u << n)
+                return single[n].data;
+            seen |= 1u << n;
+        }
     }
     return NULL;
 }

@@ -42,13 +42,14 @@ struct http_options {
     int listen_fd;                   /* owned by the server from http_server_new on, also when that fails */
     const struct http_route *routes; /* ends with a NULL method; must outlive the server */
     void *context;                   /* for the handlers */
-    const char *const *single;       /* lower-case header names, the last NULL; a request that has one of them twice is
-                                        answered with 400: who reads the first only may read the wrong one. May be NULL */
-    struct mailbox *mailbox;         /* worked off on this loop; may be NULL */
-    void (*on_tick)(void *context);  /* about every 100 ms on the server's thread, online for RCU; may be NULL */
-    size_t body_bytes_max;           /* of routes that say nothing else; 413 beyond (see server.c) */
-    unsigned connections_max;        /* the next one takes the place of the oldest without a request; else it waits */
-    bool closes_idle; /* ... or of one that has had its answers: a caller who comes back connects again */
+    const struct slice *single; /* lower-case header names (literals, at most 32), the last empty; a request that has
+                                   one of them twice is answered with 400: who reads the first only may read the wrong
+                                   one. May be NULL */
+    struct mailbox *mailbox;    /* worked off on this loop; may be NULL */
+    void (*on_tick)(void *context); /* about every 100 ms on the server's thread, online for RCU; may be NULL */
+    size_t body_bytes_max;          /* of routes that say nothing else; 413 beyond (see server.c) */
+    unsigned connections_max;       /* the next one takes the place of the oldest without a request; else it waits */
+    bool closes_idle;               /* ... or of one that has had its answers: a caller who comes back connects again */
     struct http_limits limits;
     bool is_measured; /* keep METRIC_HTTP_CONNECTIONS and HISTOGRAM_TURN */
 };

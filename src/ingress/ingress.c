@@ -17,8 +17,9 @@ struct stop_order {
 };
 
 /* What a request says of itself, and of who sends it. */
-static const char *const single_headers[] = {"authorization", "content-type", "content-encoding", "idempotency-key",
-    "webhook-id", "webhook-timestamp", "webhook-signature", NULL};
+static const struct slice single_headers[] = {SLICE_LITERAL("authorization"), SLICE_LITERAL("content-type"),
+    SLICE_LITERAL("content-encoding"), SLICE_LITERAL("idempotency-key"), SLICE_LITERAL("webhook-id"),
+    SLICE_LITERAL("webhook-timestamp"), SLICE_LITERAL("webhook-signature"), {0}};
 
 static const struct http_route routes[] = {
     {"POST", "/v1/events", ingress_post_event},
