@@ -14,9 +14,10 @@ static const char *walk(const char *text, size_t len, size_t *ret_start, enum fr
     const char *fault = framing_walk(&whole, text, len, ret_start), *same = NULL;
     size_t begun_at = 0, ignored;
     for (size_t i = 0; i < len && !same; i++) {
-        if (framing_phase(&pieces) == FRAMING_IDLE)
-            begun_at = i;
+        unsigned requests = pieces.requests;
         same = framing_walk(&pieces, text + i, 1, &ignored);
+        if (pieces.requests != requests)
+            begun_at = i;
     }
     cr_assert_eq(fault, same, "%s: %s, in pieces: %s", text, fault ? fault : "taken", same ? same : "taken");
     if (fault)
@@ -177,7 +178,7 @@ Test(framing, the_phase_says_what_is_waited_for)
         const char *text;
         enum framing_phase phase;
     } steps[] = {{"P", FRAMING_HEAD}, {"OST / HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r", FRAMING_HEAD},
-        {"\n", FRAMING_BODY}, {"a", FRAMING_BODY}, {"b", FRAMING_IDLE}, {"\r\n", FRAMING_HEAD}, {CHUNKED, FRAMING_BODY},
+        {"\n", FRAMING_BODY}, {"a", FRAMING_BODY}, {"b", FRAMING_IDLE}, {"\r\n", FRAMING_IDLE}, {CHUNKED, FRAMING_BODY},
         {"0\r\n", FRAMING_BODY}, {"\r\n", FRAMING_IDLE}};
     struct framing framing = {0};
     cr_assert_eq(framing_phase(&framing), FRAMING_IDLE);
