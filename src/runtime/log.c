@@ -181,8 +181,10 @@ static void drain_libraries(void)
     }
 }
 
-/* Writes out every ring and frees those whose thread has ended. False when a reader takes no more. */
-static bool drain_all(void)
+/* One at a time: where there is no log thread, threads that end at once do it. */
+static pthread_mutex_t drain_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool drain_each(void)
 {
     drain_libraries();
     if (part_of && !drain((struct ring *)part_of))
@@ -198,6 +200,20 @@ static bool drain_all(void)
             take_out(ring);
     }
     return true;
+}
+
+/* Writes out every ring and frees those whose thread has ended. False when a reader takes no more, or another thread is
+ * at it for a second. */
+static bool drain_all(void)
+{
+    struct timespec give_up;
+    clock_gettime(CLOCK_REALTIME, &give_up);
+    give_up.tv_sec += 1;
+    if (pthread_mutex_timedlock(&drain_lock, &give_up))
+        return false;
+    bool done = drain_each();
+    pthread_mutex_unlock(&drain_lock);
+    return done;
 }
 
 static void rest(void)
