@@ -297,7 +297,7 @@ static const char *walk_chunk(struct framing *framing, char byte)
             framing->left = framing->left * 16 + (unsigned)digit;
             return ++framing->line_bytes <= CHUNK_SIZE_DIGITS_MAX ? NULL : bad_chunk;
         }
-        /* fall through */
+        __attribute__((fallthrough));
     case CHUNK_BLANK:
         if (byte == '\r' && framing->state == CHUNK_SIZE)
             framing->state = CHUNK_SIZE_LF;
