@@ -50,7 +50,7 @@ class Between:
 
     def set_alarm(self, is_on):
         """The broker's memory alarm: it reads nothing more from those who publish."""
-        self.node.ctl("set_vm_memory_high_watermark", "0.000001" if is_on else "0.4")
+        self.node.eval(f"vm_memory_monitor:set_vm_memory_high_watermark({0.000001 if is_on else 0.4:f}).")
 
     def end(self):
         if self.node:

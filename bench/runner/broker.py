@@ -10,6 +10,7 @@ so that it can be ended with the node instead of outliving it.
 
 A node is ready when it logged that it is complete and answers an AMQP header; until then logins can be refused. It can be ended (stop), killed
 (kill9) and held still (freeze, thaw), and started again on the same directory and ports. Several make a cluster: start_cluster."""
+import base64
 import contextlib
 import json
 import os
@@ -59,6 +60,46 @@ def _free_ports(count):
     raise BrokerError("no free ports below the ephemeral range")
 
 
+class _Console:
+    """A hidden Erlang node beside a broker's: a line in is expressions, evaluated there; a line out is what came of them."""
+
+    _LOOP = """Loop = fun(Again) -> case io:get_line("") of eof -> halt(0); Line ->
+        [Milliseconds, Text] = string:split(string:trim(Line), " "),
+        Said = try
+            {ok, Tokens, _} = erl_scan:string(Text),
+            {ok, Expressions} = erl_parse:parse_exprs(Tokens),
+            case rpc:call('NODE', erl_eval, exprs, [Expressions, []], list_to_integer(Milliseconds)) of
+                {value, Value, _} -> ["+", base64:encode(unicode:characters_to_binary(io_lib:format("~0tp", [Value])))];
+                {badrpc, Why} -> ["-", base64:encode(unicode:characters_to_binary(io_lib:format("~0tp", [Why])))] end
+        catch _:Wrong -> ["-", base64:encode(unicode:characters_to_binary(io_lib:format("~0tp", [Wrong])))] end,
+        io:format("~s~n", [Said]), Again(Again) end end, Loop(Loop)."""
+
+    def __init__(self, environment, directory, node):
+        name = f"console-{secrets.token_hex(4)}@localhost"
+        self._process = subprocess.Popen(  # pylint: disable=consider-using-with
+            ["erl", "-noshell", "-hidden", "-sname", name, "-kernel", "inet_dist_use_interface", "{127,0,0,1}", "+S", "1:1", "-eval",
+             " ".join(self._LOOP.replace("NODE", node).split())],
+            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=directory, text=True)
+
+    def eval(self, line, seconds):
+        try:
+            self._process.stdin.write(f"{int(seconds * 1000)} {line}\n")
+            self._process.stdin.flush()
+            said = self._process.stdout.readline().strip()
+        except OSError as error:
+            raise BrokerError(f"the console of the broker has ended: {error}") from error
+        text = base64.b64decode(said[1:]).decode()
+        if said[:1] != "+":
+            raise BrokerError(f"{line}: {text or 'the console of the broker has ended'}")
+        return text
+
+    def end(self):
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+
 class Broker:
     """`config`: more lines of rabbitmq.conf. `beside`: another node, whose epmd and cookie this one shares, as nodes of a cluster do."""
 
@@ -70,7 +111,7 @@ class Broker:
         if beside:
             self._epmd_port, self._cookie = beside._epmd_port, beside._cookie
         self.name = f"penstock{self.port}@localhost"
-        self._epmd = self._server = self._output = None
+        self._epmd = self._server = self._output = self._console = None
         self._node_pid = 0
         if start:
             self.start()
@@ -114,6 +155,12 @@ class Broker:
     def thaw(self):
         os.kill(self._node_pid, signal.SIGCONT)
 
+    def eval(self, expressions, seconds=60):
+        """What `rabbitmqctl eval` says, in milliseconds instead of a second: by a process of Erlang that stays."""
+        if not self._console:
+            self._console = _Console(self._environment(), self.directory, self.name)
+        return self._console.eval(" ".join(expressions.split()), seconds)
+
     def ctl(self, *arguments, seconds=60):
         """What rabbitmqctl says; it takes about a second."""
         command = [f"{_PROGRAMS}/rabbitmqctl", "--silent", "--node", self.name, *map(str, arguments)]
@@ -125,11 +172,17 @@ class Broker:
 
     def messages(self, vhost="/"):
         """{queue: messages, ready or unacked}, of the quorum queues of a virtual host; None: it has no leader now."""
-        said = self.ctl("eval", " ".join(_COUNT_MESSAGES.replace("VHOST", vhost).split()))
-        return json.loads(json.loads(said.strip().removeprefix("<<").removesuffix(">>")))
+        return self.eval_json(_COUNT_MESSAGES.replace("VHOST", vhost))
+
+    def eval_json(self, expressions, seconds=60):
+        """Of expressions whose value is the text of rabbit_json:encode."""
+        return json.loads(json.loads(self.eval(expressions, seconds).removeprefix("<<").removesuffix("/utf8>>").removesuffix(">>")))
 
     def stop(self):
         """Ends the node as an operator would, then its epmd. A node that doesn't end within a minute is killed."""
+        if self._console:
+            self._console.end()
+            self._console = None
         node, self._node_pid = self._node_pid or self._read_pid(), 0
         if node and _is_running(node):
             os.kill(node, signal.SIGCONT)

@@ -25,6 +25,10 @@ _KEEP_AWAY = r"""ok = rabbit_vhost_limit:parse_set(<<"VHOST">>, <<"{\"max-connec
     [rabbit_networking:close_connection(Pid, "a test closes it") || Pid <- rabbit_networking:connections_local(),
         [{vhost, <<"VHOST">>}, {client_properties, Properties}] <- [rabbit_networking:connection_info(Pid, [vhost, client_properties])],
         not Publishes(Properties)]."""
+_CLOSE = """[rabbit_networking:close_connection(Pid, "WHY") || Pid <- rabbit_networking:connections(),
+    [{vhost, <<"VHOST">>}] <- [rabbit_networking:connection_info(Pid, [vhost])]]."""
+_LIST_QUEUES = """rabbit_json:encode(maps:from_list([{element(4, proplists:get_value(name, Queue)),
+    maps:from_list(lists:keydelete(name, 1, Queue))} || Queue <- rabbit_amqqueue:info_all(<<"VHOST">>, [name, type, consumers])]))."""
 PARTITIONS = 4  # of the gateways of these tests: a quorum queue is dear to make
 
 
@@ -47,16 +51,17 @@ def kill_under_load(vhost, bridge, load):
 
 
 def set_memory_alarm(node, on):
-    node.ctl("set_vm_memory_high_watermark", "0.000001" if on else "0.4")
+    node.eval(f"vm_memory_monitor:set_vm_memory_high_watermark({0.000001 if on else 0.4:f}).")
 
 
 def set_disk_alarm(node, on):
-    node.ctl("set_disk_free_limit", "900000GB" if on else "50MB")
+    limit = "900000GB" if on else "50MB"
+    node.eval(f'rabbit_disk_monitor:set_disk_free_limit("{limit}").')
 
 
 def set_consumer_timeout(node, milliseconds):
     """For channels that are opened from now on. Usually the broker looks once a minute, and allows half an hour."""
-    node.ctl("eval", f"application:set_env(rabbit, consumer_timeout, {milliseconds}), application:set_env(rabbit, channel_tick_interval, 500).")
+    node.eval(f"application:set_env(rabbit, consumer_timeout, {milliseconds}), application:set_env(rabbit, channel_tick_interval, 500).")
 
 
 class Vhost:
@@ -65,11 +70,11 @@ class Vhost:
     def __init__(self, node, name="/", nodes=None):
         self.node, self.name, self.nodes = node, name, nodes or [node]
         if name != "/":
-            self.ctl("add_vhost", name)
-            self.ctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+            self.eval(f"""ok = rabbit_vhost:add(<<"{name}">>, <<"tests">>), ok = rabbit_auth_backend_internal:set_permissions(
+                <<"guest">>, <<"{name}">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>).""")
 
     def delete(self):
-        self.ctl("delete_vhost", self.name)
+        self.eval(f'ok = rabbit_vhost:delete(<<"{self.name}">>, <<"tests">>).')
 
     def kill9(self):
         """Its node. The quorum queue that was made last would have no leader when the node is back, if that was only seconds ago: what it
@@ -87,40 +92,41 @@ class Vhost:
     def ctl(self, *arguments):
         return self.running().ctl(*arguments)
 
+    def eval(self, expressions):
+        return self.running().eval(expressions.replace("VHOST", self.name))
+
     # --- as an operator ---
 
     def list_queues(self):
         """{name: {type, consumers}}"""
-        columns = ["name", "type", "consumers"]
-        found = json.loads(self.ctl("list_queues", "-p", self.name, *columns, "--formatter", "json"))
-        return {queue["name"]: queue for queue in found}
+        return self.running().eval_json(_LIST_QUEUES.replace("VHOST", self.name))
 
     def list_consumers(self):
         return json.loads(self.ctl("list_consumers", "-p", self.name, "queue_name", "consumer_tag", "channel_pid", "--formatter", "json"))
 
     def close_connections(self, why="a test closes it"):
-        self.ctl("close_all_connections", "--vhost", self.name, why)
+        self.eval(_CLOSE.replace("WHY", why))
 
     def set_policy(self, pattern, definition):
-        self.ctl("set_policy", "-p", self.name, "--apply-to", "queues", "test", pattern, json.dumps(definition))
+        self.set_policies([("user", pattern, definition)], "test")
 
-    def set_policies(self, policies):
-        """[(pattern, definition)], as policies, or as an operator's: by one command, since each takes a second."""
-        calls = [f'{{rabbit_policy:parse_set{"_op" if kind == "operator" else ""}(<<"{self.name}">>, <<"test-{n}">>, <<"{pattern}">>, '
+    def set_policies(self, policies, name="test-{n}"):
+        """[(kind, pattern, definition)]: as policies, or as an operator's."""
+        calls = [f'{{rabbit_policy:parse_set{"_op" if kind == "operator" else ""}(<<"{self.name}">>, <<"{name.format(n=n)}">>, <<"{pattern}">>, '
                  f'<<{json.dumps(json.dumps(definition))}>>, 0, <<"queues">>, <<"guest">>)}}'
                  for n, (kind, pattern, definition) in enumerate(policies)]
-        said = self.ctl("eval", f"[{', '.join(calls)}].")
+        said = self.eval(f"[{', '.join(calls)}].")
         assert "error" not in said, said
 
     def clear_policy(self):
-        self.ctl("clear_policy", "-p", self.name, "test")
+        self.eval('ok = rabbit_policy:delete(<<"VHOST">>, <<"test">>, <<"tests">>).')
 
     def keep_consumers_away(self, publishers):
         """Only so many connections may stand, those that publish; the others are closed and can't come back."""
-        self.ctl("eval", " ".join(_KEEP_AWAY.replace("VHOST", self.name).replace("COUNT", str(publishers)).split()))
+        self.eval(_KEEP_AWAY.replace("COUNT", str(publishers)))
 
     def let_consumers_in(self):
-        self.ctl("clear_vhost_limits", "-p", self.name)
+        self.eval('rabbit_vhost_limit:clear(<<"VHOST">>, <<"tests">>).')
 
     def messages(self):
         """{queue: messages, ready or unacked}, of its quorum queues."""
