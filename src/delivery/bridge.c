@@ -237,6 +237,7 @@ static void on_channel_open(void *context, unsigned channel, uint32_t generation
 {
     struct bridge *bridge = bridge_of_context(context);
     suspended_on_channel(bridge, channel);
+    check_on_channel_open(bridge, channel);
     unsigned consuming = consumer_channels_consuming(bridge->consumer);
     if (consuming < bridge->channels_count)
         return;

@@ -65,6 +65,7 @@ struct check {
     bool is_ready, asking;
     int64_t next_offset, stored_offset; /* of the stream */
     int64_t due_us, stored_us;
+    int64_t proof_due_us; /* by then the last known list has come again, or the stream is another one; 0: it has */
     struct event_id *seen; /* what came lately, by its last bytes */
     struct list lists;     /* of struct confirmed_list, in the order of the stream */
     struct check_request *request;
@@ -156,6 +157,7 @@ bool check_is_of_confirmed(const struct bridge *bridge, unsigned channel);
 void check_see(struct bridge *bridge, const struct event_id *id);
 void check_take_list(struct bridge *bridge, const struct consumer_tag *tag, const struct message *message);
 void check_on_depth(struct bridge *bridge, unsigned channel, uint32_t messages_ready, uint32_t consumers);
+void check_on_channel_open(struct bridge *bridge, unsigned channel);
 void check_on_channel_lost(struct bridge *bridge, unsigned channel, bool is_gone);
 void check_tick(struct bridge *bridge, int64_t now_mono_us);
 

@@ -9,9 +9,11 @@
  *   purge, a queue deleted or expired, a policy that hits the queues of dropped messages too, a queue that lost its
  *   majority: all end here
  *
- * Where the stream is read from is stored behind what was found out, so a restart asks again. Events that another
- * gateway delivered before a take-over are left out. Limits: the prefetch bounds the lists; what is remembered has
- * SEEN_COUNT places, and what is overwritten costs a question.
+ * Where the stream is read from is stored behind what was found out, so a restart asks again. It is read from one list
+ * earlier: a stream that was deleted and declared again while nobody looked does not bring that one, and would bring
+ * nothing until it is as long as the old one was. Events that another gateway delivered before a take-over are left
+ * out. Limits: the prefetch bounds the lists; what is remembered has SEEN_COUNT places, and what is overwritten costs a
+ * question.
  */
 #include "delivery/bridge_internal.h"
 
@@ -19,6 +21,7 @@
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #define SEEN_COUNT 131072 /* a power of two: what comes within some ten seconds, 2 MiB */
@@ -31,6 +34,7 @@
 #define LOST_US (10 * US_PER_SECOND)
 #define HANDOVER_US (60 * US_PER_SECOND)
 #define STORE_EVERY_US (30 * US_PER_SECOND)
+#define PROOF_US (20 * US_PER_SECOND) /* for the list that was the last one, when the stream is opened again */
 
 struct confirmed_list {
     struct list in_lists;
@@ -56,6 +60,13 @@ bool check_is_of_confirmed(const struct bridge *bridge, unsigned channel)
 static unsigned channel_of(const struct bridge *bridge)
 {
     return bridge->queues_count;
+}
+
+static void read_on(struct bridge *bridge)
+{
+    int64_t next = bridge->check.next_offset;
+    if (bridge->consumer)
+        consumer_set_offset(bridge->consumer, channel_of(bridge), next > 0 ? next - 1 : 0);
 }
 
 /* What came. */
@@ -99,6 +110,7 @@ static bool is_ours(const struct bridge *bridge, const struct event_id *id)
 
 void check_take_list(struct bridge *bridge, const struct consumer_tag *tag, const struct message *message)
 {
+    bridge->check.proof_due_us = 0;
     size_t count = message->body.len / sizeof(struct event_id);
     struct confirmed_list *list = malloc(sizeof *list + count * sizeof list->ids[0]);
     if (!list) {
@@ -139,10 +151,16 @@ static void end_lists(struct bridge *bridge)
             return;
         consumer_settle(bridge->consumer, &list->tag);
         check->next_offset = list->offset + 1;
-        consumer_set_offset(bridge->consumer, channel_of(bridge), check->next_offset);
+        read_on(bridge);
         list_remove(&list->in_lists);
         free(list);
     }
+}
+
+void check_on_channel_open(struct bridge *bridge, unsigned channel)
+{
+    if (check_is_of_confirmed(bridge, channel) && bridge->check.next_offset > 0)
+        bridge->check.proof_due_us = bridge->shard->loop.now_mono_us + PROOF_US;
 }
 
 void check_on_channel_lost(struct bridge *bridge, unsigned channel, bool is_gone)
@@ -150,10 +168,24 @@ void check_on_channel_lost(struct bridge *bridge, unsigned channel, bool is_gone
     if (!check_is_of_confirmed(bridge, channel))
         return;
     forget_lists(&bridge->check); /* they come again */
+    bridge->check.proof_due_us = 0;
     if (!is_gone)
         return;
     bridge->check.next_offset = 0;
-    consumer_set_offset(bridge->consumer, channel, 0);
+    read_on(bridge);
+}
+
+/* The channel is opened again when it has been quiet for a while. */
+static void begin_anew(struct bridge *bridge)
+{
+    log_error(
+        "the stream of what the broker confirmed was deleted: what was on record in it, and not looked at yet, is "
+        "not checked for losses shard=%u stream=" BROKER_CONFIRMED_STREAM " expected_offset=%" PRId64,
+        bridge->shard->number, bridge->check.next_offset - 1);
+    metrics_add(METRIC_UNCHECKED, 1);
+    bridge->check.proof_due_us = 0;
+    bridge->check.next_offset = 0;
+    read_on(bridge);
 }
 
 /* Asking the journal. */
@@ -223,8 +255,7 @@ static void on_checked(struct journal_request *journal_request, void *receiver)
         if (!check->is_ready) {
             check->is_ready = true;
             check->next_offset = request->check.ret_next_offset;
-            if (bridge->consumer)
-                consumer_set_offset(bridge->consumer, channel_of(bridge), check->next_offset);
+            read_on(bridge);
         }
         if (request->check.count == 0)
             show_lost(bridge, request->check.ret_lost);
@@ -347,6 +378,10 @@ void check_tick(struct bridge *bridge, int64_t now_mono_us)
             ask_nothing(bridge);
         return;
     }
+    if (check->proof_due_us && !bridge->reading)
+        check->proof_due_us = now_mono_us + PROOF_US;
+    if (check->proof_due_us && now_mono_us >= check->proof_due_us)
+        begin_anew(bridge);
     if (misses_something(check, now_mono_us) && now_mono_us - check->round_us >= ROUND_EVERY_US)
         begin_round(bridge, now_mono_us);
     check->questions_left = QUESTIONS_MAX - 1;

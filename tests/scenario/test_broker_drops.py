@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever in RabbitMQ can make a confirmed message vanish (row 30 of the list of faults; the table is in etc/broker.md): each is prevented,
 rescued, or found and named. The consumers are kept away while it happens, so that the messages lie in their queues."""
+import time
+
 import pytest
 from support.bridge import account_of_partition
 from support.broker import PARTITIONS, dropped_queue, partition_of, partition_queue
@@ -180,3 +182,16 @@ def test_one_that_somebody_took_and_brings_back_is_lost_no_more(vhost, bridge, s
         channel.basic_publish("", partition_queue(partition_of(event)), body, properties, mandatory=True)
     wait_until_delivered_once(bridge, sink, [event])
     assert audit(bridge)["verdict"] != "incomplete"
+
+
+def test_a_stream_that_was_deleted_while_the_gateway_was_stopped_is_noticed(vhost, bridge, sink):
+    """The new stream would bring nothing until it is as long as the old one was."""
+    wait_until_delivered_once(bridge, sink, [bridge.post(1)["event"]])
+    wait_for(lambda: vhost.messages_of_stream() > 0, "its id is on record")
+    time.sleep(4)  # and looked at
+    bridge.terminate()
+    vhost.delete_queue("penstock.confirmed")
+    bridge.start()
+    wait_for(lambda: "the stream of what the broker confirmed was deleted" in bridge.stderr, lambda: bridge.stderr[-3000:], 60)
+    assert bridge.metric("penstock_broker_unchecked_total") >= 1
+    wait_until_delivered_once(bridge, sink, [bridge.post(2)["event"]])

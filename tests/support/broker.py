@@ -132,6 +132,11 @@ class Vhost:
         """{queue: messages, ready or unacked}, of its quorum queues."""
         return self.running().messages(self.name)
 
+    def messages_of_stream(self):
+        """On record in the stream of what was confirmed."""
+        with self.channel() as channel:
+            return channel.queue_declare("penstock.confirmed", passive=True).method.message_count
+
     # --- as a client ---
 
     @contextlib.contextmanager
