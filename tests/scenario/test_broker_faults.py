@@ -236,7 +236,7 @@ def test_14_a_consumer_that_is_stuck_past_its_timeout(own_broker, make_bridge, s
         bridge = make_bridge(own_broker, options={"delivery.in_flight_per_endpoint": 1, "broker.heartbeat": "20s"})
         bridge.point_endpoint_at(sink.url())
         bridge.wait_for_broker()
-        sink.behave(delay=1)
+        sink.behave(delay=6)  # none ends while they are counted
         events = [bridge.post(n)["event"] for n in range(6)]
         wait_for(lambda: bridge.metric("penstock_broker_unacked") == 6 and sink.count() >= 1, "they are with us")
         bridge.freeze()
