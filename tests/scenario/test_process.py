@@ -120,6 +120,7 @@ def test_what_it_writes_is_its_users_alone(gateway):
     assert [path for path in files if path.stat().st_mode & 0o077] == []
 
 
+@pytest.mark.once
 def test_output_that_cannot_be_written_is_an_error_of_every_command(gateway, sink):
     """Each command of the help that prints something, on a full device: 74, and a word on stderr."""
     gateway.point_endpoint_at(sink.url())
