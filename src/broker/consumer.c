@@ -124,6 +124,11 @@ unsigned consumer_unacked(const struct consumer *consumer, unsigned channel)
     return (unsigned)tag_window_out(&consumer->channels[channel].tags);
 }
 
+unsigned consumer_unsettled(const struct consumer *consumer, unsigned channel)
+{
+    return consumer->channels[channel].tags.open;
+}
+
 bool consumer_tag_is_current(const struct consumer *consumer, const struct consumer_tag *tag)
 {
     if (tag->number == 0 || tag->channel >= consumer->options.queues_count)

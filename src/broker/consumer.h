@@ -77,6 +77,8 @@ const char *consumer_peer(const struct consumer *consumer);
 void consumer_settle(struct consumer *consumer, const struct consumer_tag *tag);
 /* What the channel's prefetch is used up by: unsettled messages, and settled ones behind them. */
 unsigned consumer_unacked(const struct consumer *consumer, unsigned channel);
+/* The unsettled ones among them. */
+unsigned consumer_unsettled(const struct consumer *consumer, unsigned channel);
 bool consumer_tag_is_current(const struct consumer *consumer, const struct consumer_tag *tag);
 
 /* Where a stream is read from when its channel is opened the next time; 0: from its beginning. */

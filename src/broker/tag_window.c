@@ -14,7 +14,7 @@ void tag_window_done(struct tag_window *window)
 void tag_window_reset(struct tag_window *window)
 {
     window->first = window->next = 1;
-    window->settled = 0;
+    window->settled = window->open = 0;
 }
 
 static uint64_t *word_of(uint64_t *bits, size_t capacity, uint64_t number)
@@ -55,6 +55,7 @@ enum err tag_window_add(struct tag_window *window, uint64_t number)
         return ERR_NO_MEMORY;
     *word_of(window->bits, window->capacity, number) &= ~mask_of(number);
     window->next++;
+    window->open++;
     return OK;
 }
 
@@ -64,6 +65,7 @@ bool tag_window_settle(struct tag_window *window, uint64_t number)
         return false;
     *word_of(window->bits, window->capacity, number) |= mask_of(number);
     window->settled++;
+    window->open--;
     return true;
 }
 

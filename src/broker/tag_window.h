@@ -20,6 +20,7 @@
 struct tag_window {
     uint64_t first, next; /* the oldest that isn't acked; the one that comes next */
     unsigned settled;     /* since the last ack, wherever they stand */
+    unsigned open;        /* not settled */
     uint64_t *bits;
     size_t capacity; /* in tags: 0, or a power of two from 64 on */
 };

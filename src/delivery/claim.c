@@ -4,9 +4,10 @@
  * ack follows the commit that makes it unnecessary.
  *
  * No claim lives long: what is not delivered CLAIM_AGE_US after it came is taken over by the journal and acked, so that
- * the broker's consumer_timeout never runs out. In a channel of whose prefetch more than half is used up, by open
- * messages and by settled ones that stand behind them, that is CROWDED_AGE_US: acks go in order, and a slow client must
- * not hold up the others of its partition. What comes when events hold all the memory that they may (the shard's
+ * the broker's consumer_timeout never runs out. A slow client must not hold up the others of its partition, neither by
+ * using up the channel's prefetch nor by standing in front of what is settled (acks go in order): where more than half
+ * of the prefetch is used up, and it is a client's doing, the age is CROWDED_AGE_US. It is not when all of them are late
+ * alike, since this machine has more to do than it can: then each take-over would cost what it lacks. What comes when events hold all the memory that they may (the shard's
  * credit) gets no job and is taken over at once. A claim whose request the disk refused is tried again every second;
  * meanwhile the window fills, and the broker keeps the rest.
  *
@@ -406,6 +407,23 @@ void claim_retry(struct bridge *bridge)
     }
 }
 
+static bool waits_for_a_client(const struct claim *claim, int64_t now_mono_us)
+{
+    list_for_each (node, &claim->jobs)
+        if (endpoint_queue_is_slow(CONTAINER_OF(node, struct job, in_claim)->queue, now_mono_us))
+            return true;
+    return false;
+}
+
+static bool is_in_the_way(const struct claim *claim, int64_t now_mono_us)
+{
+    const struct bridge *bridge = claim->bridge;
+    unsigned unacked = consumer_unacked(bridge->consumer, claim->tag.channel);
+    unsigned unsettled = consumer_unsettled(bridge->consumer, claim->tag.channel);
+    return unacked > bridge->options.prefetch / 2 &&
+           (unacked - unsettled > unsettled || waits_for_a_client(claim, now_mono_us));
+}
+
 void claim_tick(struct bridge *bridge, int64_t now_mono_us)
 {
     list_for_each_safe (node, following, &bridge->claims) {
@@ -413,8 +431,8 @@ void claim_tick(struct bridge *bridge, int64_t now_mono_us)
         int64_t age_us = now_mono_us - claim->since_mono_us;
         if (age_us < CROWDED_AGE_US)
             break; /* they are in order of receipt */
-        bool is_crowded = consumer_unacked(bridge->consumer, claim->tag.channel) > bridge->options.prefetch / 2;
-        if (claim->stage == CLAIM_HELD && !claim->takes_over && age_us > (is_crowded ? CROWDED_AGE_US : CLAIM_AGE_US))
+        if (claim->stage == CLAIM_HELD && !claim->takes_over &&
+            (age_us > CLAIM_AGE_US || is_in_the_way(claim, now_mono_us)))
             take_over(claim);
     }
 }

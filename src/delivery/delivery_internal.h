@@ -65,6 +65,8 @@ struct endpoint_queue {
     unsigned fresh_count, backlog_count;
     int64_t held_bytes;      /* of its jobs' events */
     unsigned in_flight;      /* STARTING and SENDING */
+    int64_t pace_interval; /* which, of half a second, since the clock began; attempts that ended in it and before it: */
+    unsigned ended, ended_before;
     unsigned fresh_in_turn;  /* sent from the fresh lane since the backlog lane had its turn */
     struct list in_ready;    /* in shard->ready: something to send and a free place for it */
     struct timer rest_timer; /* armed: it rests, since this machine was short of something when it was its turn */
@@ -149,6 +151,9 @@ struct endpoint_queue *endpoint_queue_find(struct delivery_shard *shard, uint64_
 void endpoint_queue_free(struct endpoint_queue *queue);
 bool endpoint_queue_has_room(const struct endpoint_queue *queue); /* for another fresh one */
 void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery *delivery);
+void endpoint_queue_count_ended(struct endpoint_queue *queue); /* an attempt */
+/* At the pace of this half second, or of the one before it, what it has here would take more than two seconds. */
+bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us);
 /*
  * How many more bytes the endpoint may hold in memory: a small floor always, an eighth of the shard's credit while half
  * of it is free. So clients that hang with large bodies never use up what the others and ingress need.

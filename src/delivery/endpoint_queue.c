@@ -6,12 +6,15 @@
  */
 #include "delivery/delivery_internal.h"
 
+#include "base/clock.h"
 #include "base/crash_point.h"
 #include "runtime/log.h"
 
 #define FLOOR_BYTES (256 * 1024) /* a few of the largest events */
 #define CREDIT_SHARE_PERCENT 50  /* beyond it only the floor */
 #define ENDPOINTS_PER_CREDIT 8
+#define PACE_US (500 * US_PER_MS)
+#define SLOW_INTERVALS 4
 #define FRESH_PER_BACKLOG 3 /* while both lanes have something: fresh events stay fresh, and the backlog moves */
 
 enum err endpoint_queue_get(struct delivery_shard *shard, uint64_t endpoint, struct endpoint_queue **ret_queue)
@@ -73,6 +76,30 @@ bool endpoint_queue_has_room(const struct endpoint_queue *queue)
 {
     const struct delivery_policy *policy = &queue->shard->policy;
     return !policy->paused && queue->fresh_count < policy->active_per_endpoint && endpoint_queue_bytes_left(queue) > 0;
+}
+
+/* Two intervals: the one that runs, and the one before it. */
+static void turn_pace(struct endpoint_queue *queue, int64_t now_mono_us)
+{
+    int64_t interval = now_mono_us / PACE_US;
+    if (interval == queue->pace_interval)
+        return;
+    queue->ended_before = interval == queue->pace_interval + 1 ? queue->ended : 0;
+    queue->ended = 0;
+    queue->pace_interval = interval;
+}
+
+void endpoint_queue_count_ended(struct endpoint_queue *queue)
+{
+    turn_pace(queue, queue->shard->loop.now_mono_us);
+    queue->ended++;
+}
+
+bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us)
+{
+    turn_pace(queue, now_mono_us);
+    unsigned pace = queue->ended > queue->ended_before ? queue->ended : queue->ended_before;
+    return queue->fresh_count + queue->backlog_count + queue->in_flight > pace * SLOW_INTERVALS;
 }
 
 void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery *delivery)

@@ -31,6 +31,7 @@ static void leave_place(struct job *job)
     case JOB_SENDING:
         queue->in_flight--;
         queue->shard->in_flight--;
+        endpoint_queue_count_ended(queue);
         metrics_add(METRIC_IN_FLIGHT, -1);
         break;
     case JOB_SETTLING:

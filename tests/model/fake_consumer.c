@@ -368,6 +368,12 @@ unsigned consumer_unacked(const struct consumer *consumer, unsigned channel)
     return consumer->connection ? consumer->connection->channels[channel].unacked.count : 0;
 }
 
+/* The fake acks each by itself. */
+unsigned consumer_unsettled(const struct consumer *consumer, unsigned channel)
+{
+    return consumer_unacked(consumer, channel);
+}
+
 /* The broker may have taken it back: then it comes again, whatever is said here. */
 static bool is_unacked(const struct consumer *consumer, unsigned channel, const struct broker_message *message)
 {

@@ -37,6 +37,7 @@ Test(consumer_tag_window, settles_what_is_out_and_only_once)
     cr_expect(tag_window_settle(&window, 1));
     cr_expect(!tag_window_settle(&window, 1));
     cr_expect_eq(window.settled, 1);
+    cr_expect_eq(window.open, 1);
     cr_expect_eq(tag_window_take_ack(&window), 1);
     cr_expect(!tag_window_settle(&window, 1), "acked already");
     tag_window_done(&window);
