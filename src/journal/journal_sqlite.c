@@ -39,8 +39,8 @@
 
 #define LIE_LASTS_US 50000 /* long enough for a kill to fall into it */
 #define EXPIRY_PAUSE_MS 10
-#define IDLE_MS 60000
-#define LOOK_IDLE_MS 5000 /* at the disk, when nothing else is to be done */
+#define LOOK_MS 1000      /* at the disk, while something is wrong with it, or waits for it */
+#define LOOK_IDLE_MS 5000 /* otherwise */
 #define RETRY_US US_PER_SECOND
 /* Free, before a disk that was full is tried by ourselves: our page finds its place where an event does not. */
 #define ROOM_TO_TRY_BYTES (1024 * 1024)
@@ -479,13 +479,12 @@ static int idle_ms(const struct journal_sqlite *self)
     int64_t now_us = clock_mono_us();
     if (self->failed)
         return -1;
-    if (expiry_is_due(&store->expiry, expiry_clock_us(self, now_us)))
-        return self->next_step_us <= now_us                        ? 0
-               : self->next_step_us - now_us < IDLE_MS * US_PER_MS ? EXPIRY_PAUSE_MS
-                                                                   : IDLE_MS;
-    if (store->books.since_us || store->reserve.space != SPACE_PLENTY || self->trouble || store->checkpointer.starved)
-        return 1000;
-    return LOOK_IDLE_MS;
+    bool watches =
+        store->books.since_us || store->reserve.space != SPACE_PLENTY || self->trouble || store->checkpointer.starved;
+    int64_t idle_us = (watches ? LOOK_MS : LOOK_IDLE_MS) * US_PER_MS, step_us = self->next_step_us - now_us;
+    if (expiry_is_due(&store->expiry, expiry_clock_us(self, now_us)) && step_us < idle_us)
+        idle_us = step_us > 0 ? step_us : 0;
+    return (int)((idle_us + US_PER_MS - 1) / US_PER_MS);
 }
 
 static void receive_request(struct mail *mail, void *receiver)
