@@ -10,7 +10,7 @@ import time
 import pytest
 from support.bridge import account_of_partition
 from support.broker import PARTITIONS, partition_of, partition_queue
-from support.load import Load
+from support.load import ANSWER_SECONDS_MAX, Load
 from support.wait import wait_for
 
 pytestmark = pytest.mark.once
@@ -68,7 +68,7 @@ def test_a_confirm_that_comes_late(own_broker, make_bridge, sink, capsys):
         bridge.wait_for_broker()
         load.more(50)
     report = load.settle(capsys, "late confirm")
-    assert report.duplicates == 0 and report.longest < 2 and report.unavailable == 0
+    assert report.duplicates == 0 and report.longest < ANSWER_SECONDS_MAX and report.unavailable == 0
     own_broker.wait_until_empty()
     assert bridge.publishes("late") > 0, "some were confirmed too late"
     assert bridge.received("again") > 0, "and met the ledger"
@@ -92,7 +92,7 @@ def test_redelivery_of_an_unstarted_and_of_a_started_event(own_broker, bridge, s
 
 
 def test_nothing_that_is_suspended_is_sent_before_the_broker_brings_it_again(own_broker, bridge, sink, capsys):
-    sink.behave(delay=SLOW_SECONDS)
+    sink.behave(delay=3 * SLOW_SECONDS)
     events = post_many(bridge, 4)
     wait_for(lambda: sink.count() == 1 and bridge.metric("penstock_broker_unacked") == 4, "one has started, all are with us")
     own_broker.kill9()

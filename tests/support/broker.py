@@ -160,6 +160,12 @@ class Vhost:
             "x-overflow": "reject-publish", "x-dead-letter-strategy": "at-least-once", "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": dropped_queue(partition)})
 
+    def replace_queue(self, name, kind):
+        """Before a gateway declares its own again."""
+        with self.channel() as channel:
+            channel.queue_delete(name)
+            channel.queue_declare(name, durable=True, arguments={"x-queue-type": kind})
+
     def delete_queue(self, name):
         with self.channel() as channel:
             channel.queue_delete(name)
