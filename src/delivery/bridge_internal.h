@@ -65,7 +65,7 @@ struct check {
     bool is_ready, asking;
     int64_t next_offset, stored_offset; /* of the stream */
     int64_t due_us, stored_us;
-    int64_t proof_due_us; /* by then the last known list has come again, or the stream is another one; 0: it has */
+    int64_t proof_due_us;  /* by then the last known list has come again, or the stream is another one; 0: it has */
     struct event_id *seen; /* what came lately, by its last bytes */
     struct list lists;     /* of struct confirmed_list, in the order of the stream */
     struct check_request *request;

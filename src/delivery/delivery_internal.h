@@ -63,9 +63,10 @@ struct endpoint_queue {
 
     struct list fresh, backlog; /* of struct job */
     unsigned fresh_count, backlog_count;
-    int64_t held_bytes;      /* of its jobs' events */
-    unsigned in_flight;      /* STARTING and SENDING */
-    int64_t pace_interval; /* which, of half a second, since the clock began; attempts that ended in it and before it: */
+    int64_t held_bytes; /* of its jobs' events */
+    unsigned in_flight; /* STARTING and SENDING */
+    int64_t
+        pace_interval; /* which, of half a second, since the clock began; attempts that ended in it and before it: */
     unsigned ended, ended_before;
     unsigned fresh_in_turn;  /* sent from the fresh lane since the backlog lane had its turn */
     struct list in_ready;    /* in shard->ready: something to send and a free place for it */
