@@ -63,14 +63,13 @@ struct endpoint_queue {
 
     struct list fresh, backlog; /* of struct job */
     unsigned fresh_count, backlog_count;
-    int64_t held_bytes; /* of its jobs' events */
-    unsigned in_flight; /* STARTING and SENDING */
-    int64_t
-        pace_interval; /* which, of half a second, since the clock began; attempts that ended in it and before it: */
-    unsigned ended, ended_before;
-    unsigned fresh_in_turn;  /* sent from the fresh lane since the backlog lane had its turn */
-    struct list in_ready;    /* in shard->ready: something to send and a free place for it */
-    struct timer rest_timer; /* armed: it rests, since this machine was short of something when it was its turn */
+    int64_t held_bytes;           /* of its jobs' events */
+    unsigned in_flight;           /* STARTING and SENDING */
+    int64_t pace_interval;        /* of half a second each, since the clock began */
+    unsigned ended, ended_before; /* attempts that ended in it, and in the one before it */
+    unsigned fresh_in_turn;       /* sent from the fresh lane since the backlog lane had its turn */
+    struct list in_ready;         /* in shard->ready: something to send and a free place for it */
+    struct timer rest_timer;      /* armed: it rests, since this machine was short of something when it was its turn */
 
     /* what lies in the journal and not in memory */
     bool pending_in_journal;
