@@ -185,8 +185,9 @@ struct journal_keep_poison {
 /*
  * Which of these events the journal knows, under their own ids or as aliases. `next_offset`: where the list of
  * confirmed events is to be read on from at the next start, or -1 for no change; `ret_next_offset` is what is stored, 0
- * at first. With `judge` those that are not known are lost: they are kept for the audit (lost.h), and
- * one that comes after all ends that by itself. One that is so old that its history may have expired is taken as known.
+ * at first. With `judge` those that are not known are lost: they are kept for the audit (lost.h), and one that comes
+ * after all ends that by itself. Taken as known are one that was found to be lost before, and one that is so old that
+ * its history may have expired.
  */
 struct journal_check_confirmed {
     struct journal_request request;

@@ -43,14 +43,17 @@ bool lost_row_take(const struct sql_use *use, struct event_id *ret_id, int64_t *
     return checksum(id, *ret_found_us) == sql_column_int(use, 2);
 }
 
-static enum err add(struct store *store, const struct event_id *id)
+/* Of one that was found to be lost before nothing is said again: `ret_known`. */
+static enum err add(struct store *store, const struct event_id *id, bool *ret_known)
 {
     struct sql_use use = sql_use(store->lost.statements[LOST_ADD]);
     struct slice slice = slice_of(id->bytes, sizeof id->bytes);
     sql_bind_blob(&use, slice);
     sql_bind_int(&use, store->now_us);
     sql_bind_int(&use, checksum(slice, store->now_us));
-    return sql_execute(&use);
+    enum err result = sql_execute(&use);
+    *ret_known = !result && sqlite3_changes64(store->db) == 0;
+    return result;
 }
 
 static enum err find(struct store *store, const struct event_id *id, bool *ret_known)
@@ -110,7 +113,7 @@ enum err store_check_confirmed(struct store *store, struct journal_request *requ
             (may_have_expired(store, &check->ids[i]) || event_id_time_us(&check->ids[i]) < since_us))
             check->ret_known[i] = true;
         if (!result && !check->ret_known[i] && check->judge)
-            result = add(store, &check->ids[i]);
+            result = add(store, &check->ids[i], &check->ret_known[i]);
     }
     if (!result && check->next_offset >= 0)
         result = write_offset(store, check->next_offset);
