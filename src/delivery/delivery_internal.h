@@ -64,9 +64,9 @@ struct endpoint_queue {
     struct list fresh, backlog; /* of struct job */
     unsigned fresh_count, backlog_count;
     int64_t held_bytes;           /* of its jobs' events */
-    unsigned in_flight;           /* STARTING and SENDING */
     int64_t pace_interval;        /* of half a second each, since the clock began */
     unsigned ended, ended_before; /* attempts that ended in it, and in the one before it */
+    unsigned in_flight;           /* STARTING and SENDING */
     unsigned fresh_in_turn;       /* sent from the fresh lane since the backlog lane had its turn */
     struct list in_ready;         /* in shard->ready: something to send and a free place for it */
     struct timer rest_timer;      /* armed: it rests, since this machine was short of something when it was its turn */

@@ -157,7 +157,7 @@ def test_a_429_waits_as_long_as_it_asks(make_gateway, sink, as_date):
     assert first_attempt(gateway, event)["status"] == 429
     wait_for(lambda: len(sink.of(event)) == 2, "the second attempt")
     first, second = sink.of(event)
-    assert 1.9 <= second.at - first.at < 8, "a date has whole seconds; the bound leaves room for a busy machine"
+    assert 1.5 <= second.at - first.at < 8, "a date has whole seconds; the bounds leave room for a busy machine"
 
 
 def test_a_4xx_is_final_where_the_endpoint_says_so(make_gateway, sink):

@@ -129,7 +129,13 @@ class Bridge(Gateway):
         return [delivery["state"] for delivery in answer.json()["deliveries"]] if answer.status_code == 200 else []
 
     def poison(self):
-        return self.ask("GET", "poison")["poison"]
+        """All pages: one may end early on a busy machine."""
+        found, cursor = [], None
+        while True:
+            page = self.ask("GET", f"poison?cursor={cursor}" if cursor else "poison")
+            found, cursor = found + page["poison"], page["next"]
+            if not cursor:
+                return found
 
     def status(self):
         return self.ask("GET", "status")

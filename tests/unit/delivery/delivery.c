@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include "model/signature.h"
+#include "runtime/metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -354,9 +355,11 @@ Test(delivery, a_stop_waits_for_what_is_in_flight_and_starts_nothing)
     sink_set(SINK_HOLD, 200);
     begin_shard(NULL);
     journal_answer_at_once(JOURNAL_SETTLE);
-    hand_over(1, 8, "note");
+    hand_over(1, 7, "note");
     WAIT_UNTIL(sink_count() == 4);
-    delivery_shard_stop(shard, 10 * US_PER_SECOND);
+    delivery_shard_stop(shard, 5 * US_PER_SECOND);
+    hand_over(8, 8, "note");
+    WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 8); /* so the order to stop, which was posted before it, is known */
     sink_release();
     delivery_shard_join(shard);
     cr_assert_eq(journal_count(JOURNAL_SETTLE), 4);
