@@ -15,7 +15,6 @@ import contextlib
 import json
 import os
 import pathlib
-import random
 import secrets
 import shutil
 import signal
@@ -23,6 +22,7 @@ import socket
 import subprocess
 import time
 
+from runner.ports import free_port
 from runner.process import RunFailed
 
 _PROGRAMS = "/usr/lib/rabbitmq/bin"
@@ -33,7 +33,6 @@ _COUNT_MESSAGES = """rabbit_json:encode(maps:from_list([{element(4, amqqueue:get
     || Queue <- rabbit_amqqueue:list(<<"VHOST">>), amqqueue:get_type(Queue) == rabbit_quorum_queue]))."""
 _START_SECONDS = 120
 _STOP_SECONDS = 60
-_randomness = random.SystemRandom()  # two benchmarks on one machine must not walk in step
 
 
 class BrokerError(RunFailed):
@@ -43,21 +42,6 @@ class BrokerError(RunFailed):
 def available():
     """Whether this machine has a RabbitMQ to start."""
     return os.access(_SERVER, os.X_OK) and shutil.which("epmd") is not None
-
-
-def _free_ports(count):
-    """Below the kernel's ephemeral range: an outgoing connection can't take one before the node does."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
-        lowest_ephemeral = int(file.read().split()[0])
-    ports = set()
-    for _ in range(1000):
-        if len(ports) == count:
-            return list(ports)
-        port = _randomness.randrange(min(10000, lowest_ephemeral - 1000), lowest_ephemeral)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            ports.add(port)
-    raise BrokerError("no free ports below the ephemeral range")
 
 
 class _Console:
@@ -106,7 +90,7 @@ class Broker:
     def __init__(self, directory, config=(), beside=None, start=True):
         self.directory = pathlib.Path(directory).absolute()
         self.config, self.beside = list(config), beside
-        self.port, self._dist_port, self._epmd_port = _free_ports(3)
+        self.port, self._dist_port, self._epmd_port = free_port(), free_port(), free_port()
         self._cookie = secrets.token_hex(16)
         if beside:
             self._epmd_port, self._cookie = beside._epmd_port, beside._cookie

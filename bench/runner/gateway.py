@@ -6,21 +6,15 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import urllib.parse
 
+from runner.ports import free_port
 from runner.process import Program, RunFailed, Usage, read_json, wait_for
 
 PARTNER = "partner_bench"
 
 # What a run sets unless its plan says otherwise: the sink speaks plain HTTP on loopback.
 DEFAULTS = {"delivery.allow_http": True, "delivery.allow_networks": ["127.0.0.0/8"], "log.level": "warn"}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Gateway:
