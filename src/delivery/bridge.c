@@ -259,7 +259,7 @@ static void on_channel_lost(void *context, unsigned channel, uint32_t generation
         bridge->redeclare = true;
     }
     say(bridge, false, why);
-    check_on_channel_lost(bridge, channel, is_gone);
+    check_on_channel_lost(bridge, channel);
     /* Nothing is sent from here: when a connection is lost, the claims of its other channels are told next. */
     claim_lose_channel(bridge, channel, generation, is_gone);
     if (!is_gone)

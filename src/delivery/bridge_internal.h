@@ -158,7 +158,7 @@ void check_see(struct bridge *bridge, const struct event_id *id);
 void check_take_list(struct bridge *bridge, const struct consumer_tag *tag, const struct message *message);
 void check_on_depth(struct bridge *bridge, unsigned channel, uint32_t messages_ready, uint32_t consumers);
 void check_on_channel_open(struct bridge *bridge, unsigned channel);
-void check_on_channel_lost(struct bridge *bridge, unsigned channel, bool is_gone);
+void check_on_channel_lost(struct bridge *bridge, unsigned channel);
 void check_tick(struct bridge *bridge, int64_t now_mono_us);
 
 /* drops.c */

@@ -163,24 +163,21 @@ void check_on_channel_open(struct bridge *bridge, unsigned channel)
         bridge->check.proof_due_us = bridge->shard->loop.now_mono_us + PROOF_US;
 }
 
-void check_on_channel_lost(struct bridge *bridge, unsigned channel, bool is_gone)
+/* Whether the stream was deleted, or a node of the broker is down, is found out when it is read again. */
+void check_on_channel_lost(struct bridge *bridge, unsigned channel)
 {
     if (!check_is_of_confirmed(bridge, channel))
         return;
     forget_lists(&bridge->check); /* they come again */
     bridge->check.proof_due_us = 0;
-    if (!is_gone)
-        return;
-    bridge->check.next_offset = 0;
-    read_on(bridge);
 }
 
 /* The channel is opened again when it has been quiet for a while. */
 static void begin_anew(struct bridge *bridge)
 {
-    log_error(
-        "the stream of what the broker confirmed was deleted: what was on record in it, and not looked at yet, is "
-        "not checked for losses shard=%u stream=" BROKER_CONFIRMED_STREAM " expected_offset=%" PRId64,
+    log_error("the stream of what the broker confirmed was deleted: delivery goes on, but what was on record in it and "
+              "not looked at yet is not checked for losses; do not delete it shard=%u stream=" BROKER_CONFIRMED_STREAM
+              " expected_offset=%" PRId64,
         bridge->shard->number, bridge->check.next_offset - 1);
     metrics_add(METRIC_UNCHECKED, 1);
     bridge->check.proof_due_us = 0;

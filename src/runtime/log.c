@@ -50,7 +50,8 @@ static pthread_mutex_t rings_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local struct ring *my_ring;
 static _Atomic enum log_level threshold = LOG_INFO;
 static _Atomic bool running;
-static _Atomic bool stuck; /* the log thread could not be ended: nothing is written any more */
+static _Atomic bool has_ended; /* the log thread */
+static _Atomic bool stuck;     /* the log thread could not be ended: nothing is written any more */
 static pthread_t writer;
 
 static const char *level_name(enum log_level level)
@@ -202,23 +203,24 @@ static bool drain_each(void)
     return true;
 }
 
-/* Writes out every ring and frees those whose thread has ended. False when a reader takes no more, or another thread is
- * at it for a second. */
-static bool drain_all(void)
-{
-    struct timespec give_up;
-    clock_gettime(CLOCK_REALTIME, &give_up);
-    give_up.tv_sec += 1;
-    if (pthread_mutex_timedlock(&drain_lock, &give_up))
-        return false;
-    bool done = drain_each();
-    pthread_mutex_unlock(&drain_lock);
-    return done;
-}
-
 static void rest(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = LOG_POLL_MS * 1000000}, NULL);
+}
+
+/* Writes out every ring and frees those whose thread has ended. False when a reader takes no more, or another thread is
+ * at it for a second. (A wait with a limit by the wall clock would be as long as that is set back.) */
+static bool drain_all(void)
+{
+    int64_t give_up_us = clock_mono_us() + US_PER_SECOND;
+    while (pthread_mutex_trylock(&drain_lock)) {
+        if (clock_mono_us() >= give_up_us)
+            return false;
+        rest();
+    }
+    bool done = drain_each();
+    pthread_mutex_unlock(&drain_lock);
+    return done;
 }
 
 static void *write_out(void *unused)
@@ -233,11 +235,13 @@ static void *write_out(void *unused)
     while (!drain_all() && clock_mono_us() < give_up_us)
         rest();
     metrics_thread_leave();
+    atomic_store(&has_ended, true);
     return NULL;
 }
 
 enum err log_start(void)
 {
+    atomic_store(&has_ended, false);
     atomic_store(&running, true);
     if (pthread_create(&writer, NULL, write_out, NULL)) {
         atomic_store(&running, false);
@@ -250,14 +254,15 @@ void log_stop(void)
 {
     if (!atomic_exchange(&running, false))
         return;
-    struct timespec give_up;
-    clock_gettime(CLOCK_REALTIME, &give_up); /* ThreadSanitizer knows no pthread_clockjoin_np */
-    give_up.tv_sec += 2 * FLUSH_MS_MAX / 1000;
-    if (pthread_timedjoin_np(writer, NULL, &give_up)) {
+    int64_t give_up_us = clock_mono_us() + 2 * FLUSH_MS_MAX * US_PER_MS;
+    while (!atomic_load(&has_ended) && clock_mono_us() < give_up_us)
+        rest();
+    if (!atomic_load(&has_ended)) {
         atomic_store(&stuck, true); /* in a write, and the rings are still its own: it ends with the process */
         pthread_detach(writer);
         return;
     }
+    pthread_join(writer, NULL);
     log_output_release();
     drain_all();
 }

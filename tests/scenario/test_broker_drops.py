@@ -184,14 +184,18 @@ def test_one_that_somebody_took_and_brings_back_is_lost_no_more(vhost, bridge, s
     assert audit(bridge)["verdict"] != "incomplete"
 
 
-def test_a_stream_that_was_deleted_while_the_gateway_was_stopped_is_noticed(vhost, bridge, sink):
+@pytest.mark.parametrize("runs", [True, False], ids=["running", "stopped"])
+def test_a_stream_that_was_deleted_is_noticed(vhost, bridge, sink, runs):
     """The new stream would bring nothing until it is as long as the old one was."""
     wait_until_delivered_once(bridge, sink, [bridge.post(1)["event"]])
     wait_for(lambda: vhost.messages_of_stream() > 0, "its id is on record")
     time.sleep(4)  # and looked at
-    bridge.terminate()
-    vhost.delete_queue("penstock.confirmed")
-    bridge.start()
+    if runs:
+        vhost.delete_queue("penstock.confirmed")
+    else:
+        bridge.terminate()
+        vhost.delete_queue("penstock.confirmed")
+        bridge.start()
     wait_for(lambda: "the stream of what the broker confirmed was deleted" in bridge.stderr, lambda: bridge.stderr[-3000:], 60)
     assert bridge.metric("penstock_broker_unchecked_total") >= 1
     wait_until_delivered_once(bridge, sink, [bridge.post(2)["event"]])

@@ -108,7 +108,7 @@ class Vhost:
         self.eval(_CLOSE.replace("WHY", why))
 
     def set_policy(self, pattern, definition):
-        self.set_policies([("user", pattern, definition)], "test")
+        self.set_policies([("policy", pattern, definition)], "test")
 
     def set_policies(self, policies, name="test-{n}"):
         """[(kind, pattern, definition)]: as policies, or as an operator's."""
