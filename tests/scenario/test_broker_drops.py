@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever in RabbitMQ can make a confirmed message vanish (row 30 of the list of faults; the table is in etc/broker.md): each is prevented,
 rescued, or found and named. The consumers are kept away while it happens, so that the messages lie in their queues."""
-import time
+import contextlib
+import sqlite3
 
 import pytest
 from support.bridge import account_of_partition
@@ -184,12 +185,19 @@ def test_one_that_somebody_took_and_brings_back_is_lost_no_more(vhost, bridge, s
     assert audit(bridge)["verdict"] != "incomplete"
 
 
+def confirmed_offsets(bridge):
+    """Where each shard reads the stream on."""
+    for file in sorted(bridge.data.glob("journal-*.db")):
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as journal:
+            yield (journal.execute("SELECT value FROM meta WHERE key = 'confirmed_offset'").fetchone() or (0,))[0]
+
+
 @pytest.mark.parametrize("runs", [True, False], ids=["running", "stopped"])
 def test_a_stream_that_was_deleted_is_noticed(vhost, bridge, sink, runs):
     """The new stream would bring nothing until it is as long as the old one was."""
     wait_until_delivered_once(bridge, sink, [bridge.post(1)["event"]])
     wait_for(lambda: vhost.messages_of_stream() > 0, "its id is on record")
-    time.sleep(4)  # and looked at
+    wait_for(lambda: all(offset > 0 for offset in confirmed_offsets(bridge)), "each shard has looked at it")
     if runs:
         vhost.delete_queue("penstock.confirmed")
     else:
