@@ -184,6 +184,16 @@ class Scenario:
             self.progress.show(self.backlog, "waiting for what is on its way")
             time.sleep(POLL_SECONDS)
 
+    def ask_audit(self):
+        """A broker that was killed may still be starting: until it says what it holds, nothing is final."""
+        end = time.monotonic() + self.plan.settle_seconds
+        audit = self.gateway.audit()
+        while audit["verdict"] == "unfinished" and time.monotonic() < end:
+            self.look()
+            time.sleep(STATUS_SECONDS)
+            audit = self.gateway.audit()
+        return audit
+
     def load_logs(self):
         return [self.load_log, *sorted(self.directory.glob("load.log.*"))]
 
@@ -205,7 +215,7 @@ class Scenario:
             self.settle()
             if self.broker:
                 self.broker.look(self.gateway)
-            self.audit = self.gateway.audit()
+            self.audit = self.ask_audit()
         finally:
             self.progress.end()
             codes = self.end()

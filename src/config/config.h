@@ -50,7 +50,7 @@ struct config {
     char broker_vhost[256];
     char broker_credentials_file[4001], broker_ca_file[4001], broker_certificate_file[4001], broker_key_file[4001];
     bool broker_tls, broker_taps;
-    int64_t broker_heartbeat_us, broker_confirm_timeout_us;
+    int64_t broker_heartbeat_us, broker_confirm_timeout_us, broker_lag_us_max;
     int64_t broker_window, broker_prefetch, broker_prefetch_bytes;
     char intake_partner[65];
     char leader_url[1025];

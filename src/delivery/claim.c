@@ -21,6 +21,7 @@
 #include "accounts/routing.h"
 #include "base/clock.h"
 #include "base/crash_point.h"
+#include "broker/lag.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -292,6 +293,8 @@ static void take_standing(struct claim *claim)
     const struct journal_receive *receive = &claim->receive;
     count(receive);
     check_see(claim->bridge, &receive->event->parts.id);
+    if (claim->bridge->options.lag)
+        broker_lag_arrived(claim->bridge->options.lag, &receive->event->parts.id, clock_mono_us());
     if (receive->ret_is_new && claim->bridge->tap)
         tap_publish(claim->bridge->tap, &receive->event->parts);
     if (receive->ret_standing == STANDING_HELD && receive->park_as != PARK_MISMATCH) {

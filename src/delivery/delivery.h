@@ -54,6 +54,7 @@ struct delivery_report {
 struct delivery_bridge_options {
     struct broker_connector *connector; /* must live until delivery_shard_free */
     struct broker_status *status;
+    struct broker_lag *lag;          /* is told of what comes; NULL: nobody asks */
     struct journal *const *journals; /* by shard: what lies in a wrong partition is kept where its id is looked for */
     struct hash_seed seed;           /* of the installation: an account's partition */
     unsigned partitions, shards;

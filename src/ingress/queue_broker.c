@@ -104,16 +104,26 @@ static void send_directly(struct queue_broker *broker, struct queue_entry *entry
     event_unref(event);
 }
 
+/* A journal that is slow or refuses is of no help: consuming waits for it as well. */
+static bool is_sooner_directly(struct queue_broker *broker, unsigned partition, int64_t now_us)
+{
+    const struct queue_broker_options *options = &broker->options;
+    const struct room_board *room = &options->journals[partition % options->shards]->room;
+    return way_is_behind(broker->way, partition, now_us) && room_board_is_prompt(room, now_us, options->way.lag_us_max);
+}
+
 static void send_entry(struct queue_broker *broker, struct queue_entry *entry)
 {
     const struct event_parts *parts = &entry->append.event->parts;
     unsigned partition = event_id_partition(&parts->id);
+    entry->published_mono_us = clock_mono_us();
     entry->publication = (struct publication){.on_end = on_publish_end, .id = parts->id};
-    if (way_publish(broker->way, &entry->publication, partition, parts)) {
+    if (is_sooner_directly(broker, partition, entry->published_mono_us) ||
+        way_publish(broker->way, &entry->publication, partition, parts)) {
         send_directly(broker, entry, partition);
         return;
     }
-    entry->published_mono_us = clock_mono_us();
+    way_mark(broker->way, &parts->id, entry->published_mono_us);
     list_add_tail(&broker->unconfirmed, &entry->in_list);
 }
 

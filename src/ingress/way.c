@@ -2,6 +2,7 @@
 #include "ingress/way.h"
 
 #include "base/clock.h"
+#include "broker/lag.h"
 #include "ingress/dial.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
@@ -15,6 +16,8 @@
 #define RENEWAL_GAP_US (5 * US_PER_SECOND)
 #define REFUSAL_US_MAX (30 * US_PER_SECOND)
 #define JAM_US_MAX (10 * US_PER_SECOND)
+#define MARK_US_MAX (10 * US_PER_SECOND)        /* whatever has not come by then is marked no more */
+#define BEHIND_SAID_US (10 * US_PER_SECOND)     /* is said at most so often */
 #define DEPTH_EVERY_US US_PER_SECOND            /* how much waits in the broker is asked that often, */
 #define DEPTH_EVERY_US_BUSY (250 * US_PER_MS)   /* or that often while something does, */
 #define DEPTH_US_PER_PARTITION (20 * US_PER_MS) /* and never more often than that, up to */
@@ -24,6 +27,7 @@
 struct diversion {
     struct way *way;
     bool on, trying;
+    bool behind;              /* of a partition */
     struct publication trial; /* the publisher's while `trying` */
     int64_t began_us, due_us, gap_us, sent_us;
 };
@@ -44,7 +48,9 @@ struct way {
     enum err dial_failure;
     char why[BROKER_STATUS_TEXT_BYTES]; /* the last reason to leave the broker's way */
     struct diversion link;
-    unsigned diverted_count; /* of the partitions */
+    unsigned diverted_count; /* of the partitions, */
+    unsigned behind_count;   /* and those that are behind */
+    int64_t behind_said_us;
     struct diversion partitions[];
 };
 
@@ -83,6 +89,69 @@ static void update(struct way *way)
         say(way, state_changed);
 }
 
+/* Partitions that are behind. */
+
+static void set_behind(struct way *way, unsigned partition, bool behind)
+{
+    struct diversion *diversion = &way->partitions[partition];
+    if (diversion->behind == behind)
+        return;
+    diversion->behind = behind;
+    way->behind_count += behind ? 1 : -1U;
+    metrics_add(METRIC_PARTITIONS_BEHIND, behind ? 1 : -1);
+    if (!behind || way->stopped || way->now_us - way->behind_said_us < BEHIND_SAID_US)
+        return;
+    way->behind_said_us = way->now_us;
+    log_warn(
+        "events wait in the broker for more than %d ms: until it has caught up, those that come take the direct way "
+        "partition=%u",
+        (int)(way->options.lag_us_max / US_PER_MS), partition);
+}
+
+/* Its marked event is nobody's any more. */
+static void forget_mark(struct way *way, unsigned partition)
+{
+    if (!way->options.lag)
+        return;
+    broker_lag_forget(way->options.lag, way->options.number, partition);
+    set_behind(way, partition, false);
+}
+
+static bool wants_mark(const struct way *way, unsigned partition, int64_t now_us)
+{
+    const struct broker_lag *lag = way->options.lag;
+    return !broker_lag_is_marked(lag, way->options.number, partition) ||
+           broker_lag_us(lag, way->options.number, partition, now_us) > MARK_US_MAX;
+}
+
+void way_mark(struct way *way, const struct event_id *id, int64_t now_mono_us)
+{
+    if (way->options.lag && wants_mark(way, event_id_partition(id), now_mono_us))
+        broker_lag_mark(way->options.lag, way->options.number, id, now_mono_us);
+}
+
+bool way_is_behind(struct way *way, unsigned partition, int64_t now_mono_us)
+{
+    /* What another gateway owns must not be delivered by this one. */
+    if (!way->options.lag || broker_connector_is_deposed(way->options.connector))
+        return false;
+    int64_t lag_us = broker_lag_us(way->options.lag, way->options.number, partition, now_mono_us);
+    if (broker_lag_is_marked(way->options.lag, way->options.number, partition)) {
+        if (lag_us > way->options.lag_us_max)
+            set_behind(way, partition, true);
+    } else if (lag_us <= way->options.lag_us_max / 2) {
+        set_behind(way, partition, false);
+    }
+    return way->partitions[partition].behind;
+}
+
+/* Another marked event is to find out whether it still is. */
+static bool wants_probe(const struct way *way, const struct diversion *diversion)
+{
+    return diversion->behind && !diversion->trying && way->state == WAY_OPEN &&
+           wants_mark(way, (unsigned)(diversion - way->partitions), way->now_us);
+}
+
 /* Diversions. */
 
 static unsigned partition_of(const struct diversion *diversion)
@@ -95,12 +164,22 @@ static bool is_link(const struct diversion *diversion)
     return diversion == &diversion->way->link;
 }
 
+static void forget_marks(struct way *way)
+{
+    for (unsigned i = 0; i < way->options.broker->partitions; i++)
+        forget_mark(way, i);
+}
+
 static void begin_diversion(struct diversion *diversion, const char *why)
 {
     struct way *way = diversion->way;
     if (diversion->on)
         return;
     diversion->on = true;
+    if (is_link(diversion))
+        forget_marks(way);
+    else
+        forget_mark(way, partition_of(diversion));
     diversion->began_us = way->now_us;
     diversion->gap_us = TRIAL_GAP_US_MIN;
     diversion->due_us = way->now_us + TRIAL_GAP_US_MIN;
@@ -159,7 +238,7 @@ static void on_trial_end(struct publication *publication, enum publish_end end)
         end_diversion(&way->partitions[partition]);
     else if (!is_link(diversion))
         try_later(diversion);
-    if (end == PUBLISH_NACKED && !is_link(diversion))
+    if (end == PUBLISH_NACKED && diversion->on && !is_link(diversion))
         renew_if_stubborn(diversion);
     way_on_refused(way, partition, end);
     if (is_link(diversion))
@@ -187,13 +266,15 @@ bool way_wants_trial(const struct way *way)
 void way_try(struct way *way, unsigned partition, const struct event_parts *parts)
 {
     struct diversion *diversion = diversion_of(way, partition);
-    if (!diversion || !is_due(way, diversion))
+    if (diversion ? !is_due(way, diversion) : !wants_probe(way, diversion = &way->partitions[partition]))
         return;
     diversion->trial = (struct publication){.on_end = on_trial_end, .id = parts->id};
     if (publisher_publish(way->publisher, &diversion->trial, partition, parts))
         return; /* no room: what fills the window was given up, and is not confirmed yet */
     diversion->trying = true;
     diversion->sent_us = way->now_us;
+    if (!diversion->on)
+        way_mark(way, &parts->id, clock_mono_us());
 }
 
 static void expire_trial(struct diversion *diversion)
@@ -203,7 +284,8 @@ static void expire_trial(struct diversion *diversion)
         return;
     publisher_forget(way->publisher, &diversion->trial);
     diversion->trying = false;
-    try_later(diversion);
+    if (diversion->on)
+        try_later(diversion);
 }
 
 /* Sightings. */
@@ -287,6 +369,7 @@ static void on_link(void *context, struct broker_link *link)
     way->dial_failure = OK;
     way->renewal_due = false;
     end_diversion(&way->link);
+    forget_marks(way);
     for (unsigned i = 0; i < way->options.broker->partitions; i++)
         way->partitions[i].due_us = 0;
     enum err failed = publisher_open(way->publisher, link);
@@ -355,7 +438,7 @@ void way_tick(struct way *way, int64_t now_mono_us, bool nothing_waits)
             update(way);
     }
     expire_trial(&way->link);
-    for (unsigned i = 0; i < way->options.broker->partitions && way->diverted_count > 0; i++)
+    for (unsigned i = 0; i < way->options.broker->partitions && way->diverted_count + way->behind_count > 0; i++)
         expire_trial(&way->partitions[i]);
     if (is_jammed(way) && nothing_waits)
         way->renewal_due = true;
@@ -407,6 +490,7 @@ enum err way_new(const struct way_options *options, struct way **ret_way)
     way->options = *options;
     way->now_us = clock_mono_us();
     way->renewed_us = way->now_us - RENEWAL_GAP_US;
+    way->behind_said_us = way->now_us - BEHIND_SAID_US;
     way->good = true; /* update says that it is not so yet */
     way->link.way = way;
     for (unsigned i = 0; i < partitions; i++)
@@ -433,6 +517,8 @@ void way_stop(struct way *way)
     dial_stop(&way->dial);
     publisher_free(way->publisher);
     metrics_add(METRIC_PUBLISHERS_DIVERTED, way->good ? 0 : -1);
+    metrics_add(METRIC_PARTITIONS_BEHIND, -(int64_t)way->behind_count);
+    way->behind_count = 0;
 }
 
 void way_free(struct way *way)

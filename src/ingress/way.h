@@ -20,6 +20,15 @@
  * 1 s after the diversion began, and after each trial that failed twice as long later, up to 5 s. One that is refused
  * shows that the broker answers: then the connection is open, and only the partition is not.
  *
+ * And a partition is behind while its events wait in the broker for longer than `lag_us_max` (broker/lag.h): the
+ * broker, consuming or the link is slow, short of something or broken, and a new event would stand behind those that
+ * wait. The direct way costs less than the broker's, and what takes it is delivered at once.
+ *
+ *     straight --its marked event has waited for too long--> behind --a marked one came in half the time--> straight
+ *
+ * While it is behind the marked event is a trial, too, sent as soon as the one before has come. That happens often
+ * where there is more to do than this machine can, so it is no state of the connection, and is said every 10 s at most.
+ *
  * A returned message means that a queue is missing: the connection is renewed, since what opens one declares all
  * queues. So it is when tags that nobody confirms keep the window shut, and when a partition's trials have been refused
  * for 30 s. At most once every 5 s.
@@ -43,6 +52,8 @@ struct way_options {
     unsigned number;              /* of the thread */
     unsigned window;
     int64_t confirm_timeout_us;
+    struct broker_lag *lag; /* must outlive it; NULL: how long events wait in the broker does not matter */
+    int64_t lag_us_max;
 };
 
 /* Begins to dial. */
@@ -54,6 +65,10 @@ void way_free(struct way *way); /* after way_stop and the connector's end. Takes
 void way_tick(struct way *way, int64_t now_mono_us, bool nothing_waits);
 
 bool way_is_open(const struct way *way, unsigned partition);
+/* Its events wait in the broker for too long: a new one is delivered sooner by the direct way. */
+bool way_is_behind(struct way *way, unsigned partition, int64_t now_mono_us);
+/* It was published, and may be the one to show how long events wait. */
+void way_mark(struct way *way, const struct event_id *id, int64_t now_mono_us);
 bool way_has_half(const struct way *way); /* it is open, and half of the window is free */
 /* As publisher_publish; ERR_UNAVAILABLE while the way is not open. */
 enum err way_publish(

@@ -374,6 +374,7 @@ static void work_off_batch(struct journal_sqlite *self)
     if (self->batch_len == 0)
         return;
     metrics_add(METRIC_JOURNAL_REQUESTS, self->batch_len);
+    room_board_begin(&self->journal.room, clock_mono_us());
     look_at_disk(self, clock_mono_us());
     enum err result = self->failed ? ERR_DISK : run_batch(self);
     if (result == ERR_DISK_FULL && !self->failed && clock_mono_us() >= self->next_relief_us) {
@@ -390,6 +391,7 @@ static void work_off_batch(struct journal_sqlite *self)
     post_answers(self);
     if (!self->failed)
         keep_wal_small(self);
+    room_board_end(&self->journal.room, clock_mono_us());
 }
 
 /* What is done in a transaction of its own, between those of the requests. */

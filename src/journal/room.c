@@ -25,6 +25,26 @@ struct room room_board_get(const struct room_board *board)
     };
 }
 
+void room_board_begin(struct room_board *board, int64_t now_mono_us)
+{
+    atomic_store_explicit(&board->busy_since_us, now_mono_us, memory_order_relaxed);
+}
+
+void room_board_end(struct room_board *board, int64_t now_mono_us)
+{
+    int64_t began_us = atomic_load_explicit(&board->busy_since_us, memory_order_relaxed);
+    atomic_store_explicit(&board->took_us, now_mono_us - began_us, memory_order_relaxed);
+    atomic_store_explicit(&board->busy_since_us, 0, memory_order_relaxed);
+}
+
+bool room_board_is_prompt(const struct room_board *board, int64_t now_mono_us, int64_t within_us)
+{
+    int64_t busy_since_us = atomic_load_explicit(&board->busy_since_us, memory_order_relaxed);
+    return atomic_load_explicit(&board->reason, memory_order_relaxed) == ROOM_WELL &&
+           atomic_load_explicit(&board->took_us, memory_order_relaxed) <= within_us &&
+           (busy_since_us == 0 || now_mono_us - busy_since_us <= within_us);
+}
+
 const char *room_reason_name(enum room_reason reason)
 {
     static const char *const names[] = {"well", "reserve", "full", "read-only", "failing"};

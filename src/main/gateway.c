@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "broker/lag.h"
 #include "ingress/ingress.h"
 #include "ingress/known_keys.h"
 #include "journal/audit.h"
@@ -43,6 +44,7 @@ struct gateway {
     struct audit_loss losses[INSTALLATION_LOSSES_MAX];
     struct admin *admin;
     struct known_keys *known_keys; /* of the ingress threads; NULL: no broker */
+    struct broker_lag *lag;        /* NULL: nobody asks */
     struct ingress *ingresses[INGRESS_THREADS_MAX];
     unsigned ingress_threads;
     char ingress_url[64], admin_url[64];
@@ -167,6 +169,13 @@ static enum err start_accounts(struct gateway *gateway, struct buffer *complaint
     return failed ? complain(complaints, failed, "the demo accounts") : OK;
 }
 
+static unsigned count_ingress_threads(const struct config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned threads = config->ingress_threads ? (unsigned)config->ingress_threads : cores < 1 ? 1 : (unsigned)cores;
+    return threads < INGRESS_THREADS_MAX ? threads : INGRESS_THREADS_MAX;
+}
+
 /* Whose delivery is comes first: nothing has been opened yet that another gateway's events could be sent from. */
 static enum err start_broker(struct gateway *gateway, struct buffer *complaints)
 {
@@ -183,6 +192,9 @@ static enum err start_broker(struct gateway *gateway, struct buffer *complaints)
             return failed;
     }
     failed = broker_status_new(&gateway->broker_status);
+    if (!failed && gateway->delivers && gateway->options.config->broker_lag_us_max)
+        failed =
+            broker_lag_new(installation->partitions, count_ingress_threads(gateway->options.config), &gateway->lag);
     if (!failed)
         failed = broker_connector_new(
             &gateway->broker, gateway->delivers ? &gateway->owner.claim : NULL, &gateway->connector);
@@ -251,6 +263,7 @@ static enum err start_deliveries(struct gateway *gateway, struct buffer *complai
     const struct delivery_bridge_options bridge = {
         .connector = gateway->connector,
         .status = gateway->broker_status,
+        .lag = gateway->lag,
         .journals = gateway->journals,
         .seed = installation->seed,
         .partitions = installation->partitions,
@@ -390,19 +403,14 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, unsigned 
             .known_keys = gateway->known_keys,
             .publish_window = (unsigned)config->broker_window,
             .confirm_timeout_us = config->broker_confirm_timeout_us,
+            .lag = gateway->lag,
+            .lag_us_max = config->broker_lag_us_max,
             .outbox = !gateway->delivers,
             .intake_partner = config->intake_partner,
             .ingresses = gateway->ingresses,
             .threads = threads,
         },
         &gateway->ingresses[number]);
-}
-
-static unsigned count_ingress_threads(const struct config *config)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned threads = config->ingress_threads ? (unsigned)config->ingress_threads : cores < 1 ? 1 : (unsigned)cores;
-    return threads < INGRESS_THREADS_MAX ? threads : INGRESS_THREADS_MAX;
 }
 
 static void share_descriptors(struct gateway *gateway, const struct config *config)
@@ -528,6 +536,7 @@ void gateway_stop(struct gateway *gateway, int64_t drain_us)
     for (unsigned i = 0; i < INGRESS_THREADS_MAX; i++)
         ingress_free(gateway->ingresses[i]);
     known_keys_free(gateway->known_keys);
+    broker_lag_free(gateway->lag);
     for (unsigned i = 0; i < shards; i++)
         delivery_shard_free(gateway->deliveries[i]);
     admin_free(gateway->admin);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "queue_fixture.h"
 
+#include "broker/lag.h"
 #include "runtime/log.h"
 #include "runtime/thread.h"
 
@@ -16,6 +17,8 @@ struct queue_journal {
 
 struct queue *queue;
 struct known_keys *queue_known;
+
+static struct broker_lag *lag;
 
 static struct queue_journal fakes[QUEUE_SHARDS];
 static struct journal *journals[QUEUE_SHARDS];
@@ -68,7 +71,9 @@ void queue_fixture_begin(bool outbox, int64_t left)
                                                .broker = &broker,
                                                .reply_to = &mailbox,
                                                .window = 4096,
-                                               .confirm_timeout_us = CONFIRM_TIMEOUT_US},
+                                               .confirm_timeout_us = CONFIRM_TIMEOUT_US,
+                                               .lag = lag,
+                                               .lag_us_max = LAG_US_MAX},
         .journals = journals,
         .credits = credits,
         .known = queue_known,
@@ -76,6 +81,12 @@ void queue_fixture_begin(bool outbox, int64_t left)
         .threads = 1,
         .outbox = outbox};
     cr_assert_eq(queue_broker_new(&options, &queue), OK);
+}
+
+void queue_fixture_begin_with_lag(void)
+{
+    cr_assert_eq(broker_lag_new(QUEUE_PARTITIONS, 1, &lag), OK);
+    queue_fixture_begin(false, 0);
 }
 
 /* As a gateway ends: the thread, then the journals and the connector, then the rest. */
@@ -90,6 +101,8 @@ void queue_fixture_end(void)
     queue_work();
     queue_free(queue);
     known_keys_free(queue_known);
+    broker_lag_free(lag);
+    lag = NULL;
     mailbox_done(&mailbox);
     for (unsigned i = 0; i < sent_count; i++) {
         cr_assert_eq(all_sent[i]->told, 1, "event %u was told %u times", i, all_sent[i]->told);
@@ -98,6 +111,16 @@ void queue_fixture_end(void)
     for (unsigned i = 0; i < QUEUE_SHARDS; i++)
         cr_assert_eq(credits[i].held_bytes, 0);
     thread_leave_main();
+}
+
+void queue_arrive(const struct sent *sent)
+{
+    broker_lag_arrived(lag, &sent->id, now_us);
+}
+
+struct room_board *queue_room(unsigned shard)
+{
+    return &journals[shard]->room;
 }
 
 void queue_work(void)
@@ -150,6 +173,7 @@ struct sent *queue_send(unsigned partition, const char *key, const char *amount)
     sent->entry.on_durable = on_durable;
     sent->entry.append.event = event_of(partition, key, amount);
     const struct event_parts *parts = &sent->entry.append.event->parts;
+    sent->id = parts->id;
     dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &sent->entry.append.ledger_key);
     queue_enqueue(queue, &sent->entry, partition % QUEUE_SHARDS);
     return sent;

@@ -15,10 +15,12 @@
 #define QUEUE_SHARDS 2
 #define QUEUE_PARTITIONS 4
 #define CONFIRM_TIMEOUT_US US_PER_SECOND
+#define LAG_US_MAX (200 * US_PER_MS)
 
 /* An entry and what became of it. */
 struct sent {
     struct queue_entry entry;
+    struct event_id id;
     unsigned told; /* on_durable ran so often */
     enum err result;
 };
@@ -28,11 +30,15 @@ extern struct known_keys *queue_known; /* of all threads */
 
 /* `left` events are in the journals' outboxes from before. */
 void queue_fixture_begin(bool outbox, int64_t left);
+/* The gateway delivers as well, and how long events wait in the broker matters. */
+void queue_fixture_begin_with_lag(void);
 void queue_fixture_end(void);
 void queue_connect(void); /* answers the dial that is out */
 /* So much time passes, and a tick behind it. */
 void queue_pass(int64_t us);
-void queue_work(void); /* the mailbox */
+void queue_work(void);                      /* the mailbox */
+void queue_arrive(const struct sent *sent); /* it has come from the broker */
+struct room_board *queue_room(unsigned shard);
 
 struct sent *queue_send(unsigned partition, const char *key, const char *amount);
 void queue_expect(const struct sent *sent, enum err result); /* it was told, once */

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ingress threads mark events of one partition, take marks back and mark others; delivery threads say of each event
+ * that it has come. Nobody's mark is ended by another event, and a wait is never longer than it was. Ends by itself.
+ */
+#include "broker/lag.h"
+#include "base/clock.h"
+#include "runtime/thread.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INGRESSES 2
+#define DELIVERIES 2
+#define ROUNDS 200000
+#define PARTITION 1
+
+static struct broker_lag *lag;
+static _Atomic uint64_t published[INGRESSES]; /* the event of its round, from 1 on */
+static _Atomic int running = INGRESSES, failures;
+
+static void fail(const char *what)
+{
+    if (atomic_fetch_add(&failures, 1) < 10)
+        fprintf(stderr, "race/lag: %s\n", what);
+}
+
+static struct event_id id_of(unsigned thread, uint64_t round)
+{
+    struct event_id_generator generator = {0};
+    struct event_id id;
+    unsigned char random[8];
+    uint64_t number = round * INGRESSES + thread;
+    memcpy(random, &number, sizeof random);
+    event_id_make(&generator, (int64_t)round * 1000, PARTITION, random, &id);
+    memcpy(id.bytes + 9, (const unsigned char *)&number, 7); /* behind the variant: no two are alike */
+    return id;
+}
+
+static void publish(void *context)
+{
+    const unsigned thread = *(const unsigned *)context;
+    for (uint64_t round = 1; round <= ROUNDS; round++) {
+        struct event_id id = id_of(thread, round);
+        int64_t marked_us = clock_mono_us();
+        broker_lag_mark(lag, thread, &id, marked_us);
+        atomic_store(&published[thread], round);
+        unsigned looks = round % 3 ? 1000 : 3; /* some are taken back while they come */
+        while (looks-- > 0 && broker_lag_is_marked(lag, thread, PARTITION))
+            continue;
+        bool came = !broker_lag_is_marked(lag, thread, PARTITION);
+        int64_t now_us = clock_mono_us();
+        int64_t waited_us = broker_lag_us(lag, thread, PARTITION, now_us);
+        if (waited_us < 0 || waited_us > clock_mono_us() - marked_us)
+            fail("a wait that is longer than it was");
+        if (came && broker_lag_is_marked(lag, thread, PARTITION))
+            fail("marked, and nobody marked it");
+        broker_lag_forget(lag, thread, PARTITION);
+        if (broker_lag_us(lag, thread, PARTITION, now_us) != 0)
+            fail("a wait after it was forgotten");
+    }
+    atomic_fetch_sub(&running, 1);
+}
+
+/* Always a little late: events of rounds that are over come as well. */
+static void deliver(void *context)
+{
+    while (atomic_load(&running) > 0)
+        for (unsigned thread = 0; thread < INGRESSES; thread++) {
+            uint64_t round = atomic_load(&published[thread]);
+            for (uint64_t each = round > 2 ? round - 2 : 1; each <= round; each++) {
+                struct event_id id = id_of(thread, each);
+                broker_lag_arrived(lag, &id, clock_mono_us());
+            }
+        }
+}
+
+int main(void)
+{
+    static unsigned numbers[INGRESSES];
+    static struct thread threads[INGRESSES + DELIVERIES];
+    if (broker_lag_new(PARTITION + 1, INGRESSES, &lag))
+        return 1;
+    for (unsigned i = 0; i < INGRESSES; i++) {
+        numbers[i] = i;
+        if (thread_start(&threads[i], "ingress", publish, &numbers[i]))
+            return 1;
+    }
+    for (unsigned i = INGRESSES; i < INGRESSES + DELIVERIES; i++)
+        if (thread_start(&threads[i], "delivery", deliver, NULL))
+            return 1;
+    for (unsigned i = 0; i < INGRESSES + DELIVERIES; i++)
+        thread_join(&threads[i]);
+    broker_lag_free(lag);
+    return atomic_load(&failures) ? 1 : 0;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A queue of rabbitmq mode whose gateway sees how long its events wait in the broker. */
+#include "queue_fixture.h"
+
+#include "runtime/metrics.h"
+
+static void begin_connected(void)
+{
+    queue_fixture_begin_with_lag();
+    queue_connect();
+}
+
+TestSuite(queue_lag, .init = begin_connected, .fini = queue_fixture_end);
+
+static const int64_t little_us = 10 * US_PER_MS;
+
+/* Published and confirmed; whether it has come is the test's. */
+static struct sent *send_confirmed(unsigned partition)
+{
+    struct sent *sent = queue_send(partition, "", "");
+    fake_end(fake.published_count - 1, PUBLISHED);
+    queue_expect(sent, OK);
+    return sent;
+}
+
+/* Its event waits in the broker. */
+static struct sent *fall_behind(unsigned partition)
+{
+    struct sent *marked = send_confirmed(partition);
+    queue_pass(LAG_US_MAX + little_us);
+    return marked;
+}
+
+static void expect_direct(const struct sent *sent)
+{
+    cr_assert_eq(queue_requests(JOURNAL_APPEND), 1);
+    cr_assert_eq(sent->told, 0);
+    queue_answer(queue_request(JOURNAL_APPEND, 0), OK);
+    queue_expect(sent, OK);
+}
+
+Test(queue_lag, while_events_wait_for_too_long_new_ones_of_the_partition_take_the_direct_way)
+{
+    struct sent *marked = fall_behind(1);
+    expect_direct(queue_send(1, "", ""));
+    cr_assert_eq(fake.published_count, 1);
+    cr_assert_eq(metrics_read(METRIC_PARTITIONS_BEHIND), 1);
+    cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 0, "the broker is well, and the thread uses it");
+    send_confirmed(2);
+    queue_arrive(marked);
+    expect_direct(queue_send(1, "", "")); /* it took too long, and the next one is to show more */
+}
+
+Test(queue_lag, marked_events_lead_back_one_at_a_time)
+{
+    struct sent *marked = fall_behind(0);
+    expect_direct(queue_send(0, "", ""));
+    queue_arrive(marked);
+    struct sent *slow = queue_send(0, "", "");
+    expect_direct(slow);
+    cr_assert_eq(fake.published_count, 2, "it is in the broker as well");
+    cr_assert_arr_eq(&fake.published[1].id, &slow->id, sizeof(struct event_id));
+    fake_end(1, PUBLISHED);
+    queue_pass(LAG_US_MAX / 2 + little_us);
+    expect_direct(queue_send(0, "", ""));
+    cr_assert_eq(fake.published_count, 2, "one at a time");
+    queue_arrive(slow);
+    struct sent *quick = queue_send(0, "", "");
+    expect_direct(quick);
+    fake_end(2, PUBLISHED);
+    queue_pass(LAG_US_MAX / 2 - little_us);
+    queue_arrive(quick);
+    send_confirmed(0);
+    cr_assert_eq(fake.published_count, 4);
+    cr_assert_eq(metrics_read(METRIC_PARTITIONS_BEHIND), 0);
+}
+
+Test(queue_lag, what_comes_in_time_changes_nothing)
+{
+    for (unsigned i = 0; i < 100; i++) {
+        struct sent *sent = send_confirmed(i % QUEUE_PARTITIONS);
+        queue_pass(LAG_US_MAX - little_us);
+        queue_arrive(sent);
+    }
+    cr_assert_eq(queue_requests(JOURNAL_APPEND), 0);
+    queue_pass(3600 * US_PER_SECOND);
+    send_confirmed(0); /* an old wait is no present one */
+}
+
+Test(queue_lag, a_marked_event_that_never_comes_is_given_up)
+{
+    fall_behind(3);
+    for (unsigned i = 0; i < 9; i++) {
+        expect_direct(queue_send(3, "", ""));
+        queue_pass(US_PER_SECOND);
+    }
+    cr_assert_eq(fake.published_count, 1);
+    queue_pass(US_PER_SECOND);
+    struct sent *probe = queue_send(3, "", "");
+    expect_direct(probe);
+    cr_assert_eq(fake.published_count, 2);
+    fake_end(1, PUBLISHED);
+    queue_arrive(probe);
+    send_confirmed(3);
+}
+
+Test(queue_lag, what_the_broker_does_not_confirm_shows_nothing)
+{
+    queue_send(1, "", "");
+    fake_lose_publisher();
+    queue_answer(queue_request(JOURNAL_APPEND, 0), OK);
+    queue_pass(LAG_US_MAX + little_us);
+    queue_pass(US_PER_SECOND);
+    queue_connect();
+    send_confirmed(1);
+    queue_send(2, "", "");
+    fake_end(fake.published_count - 1, PUBLISH_NACKED);
+    queue_answer(queue_request(JOURNAL_APPEND, 0), OK);
+    queue_pass(US_PER_SECOND);
+    struct sent *trial = queue_send(2, "", "");
+    fake_end(fake.published_count - 1, PUBLISHED);
+    expect_direct(trial);
+    send_confirmed(2);
+}
+
+Test(queue_lag, a_probe_that_is_not_confirmed_is_not_the_only_one)
+{
+    struct sent *marked = fall_behind(0);
+    expect_direct(queue_send(0, "", ""));
+    queue_arrive(marked);
+    expect_direct(queue_send(0, "", ""));
+    queue_pass(CONFIRM_TIMEOUT_US + little_us);
+    cr_assert_eq(fake_unconfirmed(), 0);
+    queue_pass(10 * US_PER_SECOND);
+    struct sent *probe = queue_send(0, "", "");
+    expect_direct(probe);
+    fake_end(2, PUBLISHED);
+    queue_arrive(probe);
+    send_confirmed(0);
+}
+
+Test(queue_lag, a_nacked_probe_diverts_its_partition)
+{
+    struct sent *marked = fall_behind(0);
+    expect_direct(queue_send(0, "", ""));
+    queue_arrive(marked);
+    expect_direct(queue_send(0, "", ""));
+    fake_end(1, PUBLISH_NACKED);
+    cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 1);
+    cr_assert_eq(metrics_read(METRIC_PARTITIONS_BEHIND), 0, "it is one or the other");
+    queue_pass(US_PER_SECOND);
+    expect_direct(queue_send(0, "", ""));
+    fake_end(2, PUBLISHED);
+    send_confirmed(0);
+    cr_assert_eq(fake.publishers_made, 1, "the connection is as good as it was");
+}
+
+Test(queue_lag, a_journal_that_would_not_be_sooner_is_spared)
+{
+    struct room_board *room = queue_room(1);
+    fall_behind(1);
+    room_board_begin(room, clock_mono_us());
+    expect_direct(queue_send(1, "", ""));
+    queue_pass(LAG_US_MAX + little_us);
+    send_confirmed(1); /* its transaction hangs */
+    room_board_end(room, clock_mono_us());
+    send_confirmed(1); /* the last one was slow */
+    room_board_begin(room, clock_mono_us());
+    room_board_end(room, clock_mono_us());
+    expect_direct(queue_send(1, "", ""));
+    room_board_set(room, &(struct room){.space = SPACE_LOW, .reason = ROOM_RESERVE});
+    send_confirmed(1); /* it keeps its room for outcomes */
+    fall_behind(0);
+    expect_direct(queue_send(0, "", "")); /* the other shard's */
+}
