@@ -7,6 +7,7 @@ import os
 import time
 
 import pytest
+from support.bridge import WITH_LAG
 from support.broker import PARTITIONS, kill_under_load, partition_queue, set_consumer_timeout, set_disk_alarm, set_memory_alarm
 from support.load import ANSWER_SECONDS_MAX, Load
 from support.wait import wait_for
@@ -18,7 +19,7 @@ HEARTBEAT_SECONDS = 2
 
 @pytest.fixture
 def bridge(own_broker, make_bridge, sink):
-    bridge = make_bridge(own_broker)
+    bridge = make_bridge(own_broker, options=WITH_LAG)
     bridge.point_endpoint_at(sink.url())
     bridge.wait_for_broker()
     return bridge
@@ -172,7 +173,7 @@ def test_12_channels_that_the_broker_closes(own_broker, bridge, sink, capsys):
 @pytest.fixture
 def relayed(own_broker, make_bridge, relay, sink):
     """A gateway whose broker is behind the relay."""
-    bridge = make_bridge(own_broker, options={"broker.addresses": [relay.address]})
+    bridge = make_bridge(own_broker, options={**WITH_LAG, "broker.addresses": [relay.address]})
     bridge.point_endpoint_at(sink.url())
     bridge.wait_for_broker()
     return bridge

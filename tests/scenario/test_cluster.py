@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cluster of three nodes: whichever of them dies, publishing and consuming go on with the others, and nothing is lost."""
 import pytest
+from support.bridge import WITH_LAG
 from support.broker import Vhost
 from support.load import ANSWER_SECONDS_MAX, Load
 from support.wait import wait_for
@@ -19,7 +20,7 @@ def cluster(broker_cluster, request):
 
 
 def make(cluster, make_bridge, sink, nodes, **how):
-    bridge = make_bridge(cluster, **{**how, "options": {"broker.addresses": [node.address for node in nodes]}})
+    bridge = make_bridge(cluster, **{**how, "options": {**WITH_LAG, "broker.addresses": [node.address for node in nodes]}})
     if not bridge.leader:
         bridge.point_endpoint_at(sink.url())
     bridge.wait_for_broker(60)
