@@ -18,6 +18,7 @@
 #define JAM_US_MAX (10 * US_PER_SECOND)
 #define MARK_US_MAX (10 * US_PER_SECOND)        /* whatever has not come by then is marked no more */
 #define BEHIND_SAID_US (10 * US_PER_SECOND)     /* is said at most so often */
+#define BEHIND_AGAIN_US (10 * US_PER_SECOND)    /* who falls behind again so soon is probed less often */
 #define DEPTH_EVERY_US US_PER_SECOND            /* how much waits in the broker is asked that often, */
 #define DEPTH_EVERY_US_BUSY (250 * US_PER_MS)   /* or that often while something does, */
 #define DEPTH_US_PER_PARTITION (20 * US_PER_MS) /* and never more often than that, up to */
@@ -27,9 +28,10 @@
 struct diversion {
     struct way *way;
     bool on, trying;
-    bool behind;              /* of a partition */
+    bool behind, probing;     /* of a partition: its events wait for too long; a marked trial was sent since */
     struct publication trial; /* the publisher's while `trying` */
     int64_t began_us, due_us, gap_us, sent_us;
+    int64_t probe_due_us, probe_gap_us, caught_up_us;
 };
 
 enum way_state { WAY_CLOSED, WAY_BLOCKED, WAY_DIVERTED, WAY_OPEN };
@@ -91,21 +93,40 @@ static void update(struct way *way)
 
 /* Partitions that are behind. */
 
-static void set_behind(struct way *way, unsigned partition, bool behind)
+static void probe_later(struct diversion *diversion, bool is_first, int64_t now_us)
+{
+    int64_t gap_us = is_first ? TRIAL_GAP_US_MIN : diversion->probe_gap_us * 2;
+    diversion->probe_gap_us = gap_us < TRIAL_GAP_US_MAX ? gap_us : TRIAL_GAP_US_MAX;
+    diversion->probe_due_us = now_us + diversion->probe_gap_us;
+    diversion->probing = false;
+}
+
+static void fall_behind(struct way *way, unsigned partition, int64_t now_us)
 {
     struct diversion *diversion = &way->partitions[partition];
-    if (diversion->behind == behind)
+    if (diversion->behind)
         return;
-    diversion->behind = behind;
-    way->behind_count += behind ? 1 : -1U;
-    metrics_add(METRIC_PARTITIONS_BEHIND, behind ? 1 : -1);
-    if (!behind || way->stopped || way->now_us - way->behind_said_us < BEHIND_SAID_US)
+    diversion->behind = true;
+    probe_later(diversion, diversion->probe_gap_us == 0 || now_us - diversion->caught_up_us > BEHIND_AGAIN_US, now_us);
+    way->behind_count++;
+    metrics_add(METRIC_PARTITIONS_BEHIND, 1);
+    if (now_us - way->behind_said_us < BEHIND_SAID_US)
         return;
-    way->behind_said_us = way->now_us;
-    log_warn(
-        "events wait in the broker for more than %d ms: until it has caught up, those that come take the direct way "
-        "partition=%u",
+    way->behind_said_us = now_us;
+    log_warn("events wait in the broker for more than %d ms: new ones take the direct way until it has caught up "
+             "partition=%u",
         (int)(way->options.lag_us_max / US_PER_MS), partition);
+}
+
+static void catch_up(struct way *way, unsigned partition, int64_t now_us)
+{
+    struct diversion *diversion = &way->partitions[partition];
+    if (!diversion->behind)
+        return;
+    diversion->behind = false;
+    diversion->caught_up_us = now_us;
+    way->behind_count--;
+    metrics_add(METRIC_PARTITIONS_BEHIND, -1);
 }
 
 /* Its marked event is nobody's any more. */
@@ -114,7 +135,13 @@ static void forget_mark(struct way *way, unsigned partition)
     if (!way->options.lag)
         return;
     broker_lag_forget(way->options.lag, way->options.number, partition);
-    set_behind(way, partition, false);
+    catch_up(way, partition, way->now_us);
+}
+
+static void forget_marks(struct way *way)
+{
+    for (unsigned i = 0; i < way->options.broker->partitions; i++)
+        forget_mark(way, i);
 }
 
 static bool wants_mark(const struct way *way, unsigned partition, int64_t now_us)
@@ -135,20 +162,23 @@ bool way_is_behind(struct way *way, unsigned partition, int64_t now_mono_us)
     /* What another gateway owns must not be delivered by this one. */
     if (!way->options.lag || broker_connector_is_deposed(way->options.connector))
         return false;
+    struct diversion *diversion = &way->partitions[partition];
     int64_t lag_us = broker_lag_us(way->options.lag, way->options.number, partition, now_mono_us);
     if (broker_lag_is_marked(way->options.lag, way->options.number, partition)) {
         if (lag_us > way->options.lag_us_max)
-            set_behind(way, partition, true);
+            fall_behind(way, partition, now_mono_us);
     } else if (lag_us <= way->options.lag_us_max / 2) {
-        set_behind(way, partition, false);
+        catch_up(way, partition, now_mono_us);
+    } else if (diversion->probing) {
+        probe_later(diversion, false, now_mono_us);
     }
-    return way->partitions[partition].behind;
+    return diversion->behind;
 }
 
-/* Another marked event is to find out whether it still is. */
 static bool wants_probe(const struct way *way, const struct diversion *diversion)
 {
     return diversion->behind && !diversion->trying && way->state == WAY_OPEN &&
+           way->now_us >= diversion->probe_due_us &&
            wants_mark(way, (unsigned)(diversion - way->partitions), way->now_us);
 }
 
@@ -162,12 +192,6 @@ static unsigned partition_of(const struct diversion *diversion)
 static bool is_link(const struct diversion *diversion)
 {
     return diversion == &diversion->way->link;
-}
-
-static void forget_marks(struct way *way)
-{
-    for (unsigned i = 0; i < way->options.broker->partitions; i++)
-        forget_mark(way, i);
 }
 
 static void begin_diversion(struct diversion *diversion, const char *why)
@@ -273,8 +297,10 @@ void way_try(struct way *way, unsigned partition, const struct event_parts *part
         return; /* no room: what fills the window was given up, and is not confirmed yet */
     diversion->trying = true;
     diversion->sent_us = way->now_us;
-    if (!diversion->on)
+    if (!diversion->on) {
+        diversion->probing = true;
         way_mark(way, &parts->id, clock_mono_us());
+    }
 }
 
 static void expire_trial(struct diversion *diversion)

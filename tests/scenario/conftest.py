@@ -34,6 +34,15 @@ def pytest_runtest_makereport(item, call):
         remove_place((getattr(item, "funcargs", None) or {}).get("tmp_path"))
 
 
+def pytest_runtest_logreport(report):
+    """For the summary of etc/test: which failed, and the end of what was said about it. Also of a worker's tests, from the one that collects."""
+    place = os.environ.get("PENSTOCK_FAILED_TESTS")
+    if place and report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        said = [line for line in report.longreprtext.splitlines() if line.startswith("E ")]
+        with open(place, "a", encoding="utf-8") as file:
+            file.write("\n".join([f"{report.nodeid} ({report.when})", *(f"    {line[:400]}" for line in said[:3] + said[3:][-3:])]) + "\n")
+
+
 def remove_place(directory):
     """What passed leaves nothing: a data directory alone has a reserve of 64 MiB. (Debian's pytest keeps all of them.)"""
     if directory and not any(place.is_mount() for place in directory.iterdir() if place.is_dir()):

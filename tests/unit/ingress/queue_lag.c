@@ -48,31 +48,75 @@ Test(queue_lag, while_events_wait_for_too_long_new_ones_of_the_partition_take_th
     cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 0, "the broker is well, and the thread uses it");
     send_confirmed(2);
     queue_arrive(marked);
-    expect_direct(queue_send(1, "", "")); /* it took too long, and the next one is to show more */
+    expect_direct(queue_send(1, "", "")); /* it took too long, and another is to show more */
 }
 
-Test(queue_lag, marked_events_lead_back_one_at_a_time)
+/* The event that is to find out how long it takes now. */
+static struct sent *probe(unsigned partition, int64_t gap_us)
+{
+    queue_pass(gap_us - little_us);
+    unsigned published = fake.published_count;
+    expect_direct(queue_send(partition, "", ""));
+    cr_assert_eq(fake.published_count, published, "too early");
+    queue_pass(little_us);
+    struct sent *sent = queue_send(partition, "", "");
+    expect_direct(sent);
+    cr_assert_eq(fake.published_count, published + 1, "it is in the broker as well");
+    cr_assert_arr_eq(&fake.published[published].id, &sent->id, sizeof(struct event_id));
+    expect_direct(queue_send(partition, "", ""));
+    cr_assert_eq(fake.published_count, published + 1, "one at a time");
+    return sent;
+}
+
+Test(queue_lag, a_marked_event_that_comes_in_half_the_time_leads_back)
+{
+    static const int64_t gaps_s[] = {1, 2, 4, 5, 5};
+    struct sent *marked = fall_behind(0);
+    expect_direct(queue_send(0, "", ""));
+    queue_arrive(marked);
+    for (unsigned i = 0; i < ARRAY_LENGTH(gaps_s); i++) {
+        struct sent *slow = probe(0, gaps_s[i] * US_PER_SECOND);
+        fake_end(fake.published_count - 1, PUBLISHED);
+        queue_pass(LAG_US_MAX / 2 + little_us);
+        queue_arrive(slow);
+        expect_direct(queue_send(0, "", "")); /* sees that it was slow */
+    }
+    struct sent *quick = probe(0, 5 * US_PER_SECOND);
+    fake_end(fake.published_count - 1, PUBLISHED);
+    queue_pass(LAG_US_MAX / 2 - little_us);
+    queue_arrive(quick);
+    send_confirmed(0);
+    cr_assert_eq(metrics_read(METRIC_PARTITIONS_BEHIND), 0);
+}
+
+/* A probe leads back, and then the next event waits for too long. */
+static void come_back_for_a_moment(unsigned partition, int64_t gap_us)
+{
+    struct sent *quick = probe(partition, gap_us);
+    fake_end(fake.published_count - 1, PUBLISHED);
+    queue_arrive(quick);
+    struct sent *marked = fall_behind(partition);
+    expect_direct(queue_send(partition, "", ""));
+    queue_arrive(marked);
+}
+
+Test(queue_lag, one_that_falls_behind_again_is_left_alone_for_longer)
 {
     struct sent *marked = fall_behind(0);
     expect_direct(queue_send(0, "", ""));
     queue_arrive(marked);
-    struct sent *slow = queue_send(0, "", "");
-    expect_direct(slow);
-    cr_assert_eq(fake.published_count, 2, "it is in the broker as well");
-    cr_assert_arr_eq(&fake.published[1].id, &slow->id, sizeof(struct event_id));
-    fake_end(1, PUBLISHED);
-    queue_pass(LAG_US_MAX / 2 + little_us);
-    expect_direct(queue_send(0, "", ""));
-    cr_assert_eq(fake.published_count, 2, "one at a time");
-    queue_arrive(slow);
-    struct sent *quick = queue_send(0, "", "");
-    expect_direct(quick);
-    fake_end(2, PUBLISHED);
-    queue_pass(LAG_US_MAX / 2 - little_us);
+    come_back_for_a_moment(0, US_PER_SECOND);
+    come_back_for_a_moment(0, 2 * US_PER_SECOND);
+    struct sent *quick = probe(0, 4 * US_PER_SECOND);
+    fake_end(fake.published_count - 1, PUBLISHED);
     queue_arrive(quick);
-    send_confirmed(0);
-    cr_assert_eq(fake.published_count, 4);
-    cr_assert_eq(metrics_read(METRIC_PARTITIONS_BEHIND), 0);
+    queue_arrive(send_confirmed(0));
+    queue_pass(11 * US_PER_SECOND);
+    marked = fall_behind(0);
+    expect_direct(queue_send(0, "", ""));
+    queue_arrive(marked);
+    quick = probe(0, US_PER_SECOND);
+    fake_end(fake.published_count - 1, PUBLISHED);
 }
 
 Test(queue_lag, what_comes_in_time_changes_nothing)
@@ -96,11 +140,11 @@ Test(queue_lag, a_marked_event_that_never_comes_is_given_up)
     }
     cr_assert_eq(fake.published_count, 1);
     queue_pass(US_PER_SECOND);
-    struct sent *probe = queue_send(3, "", "");
-    expect_direct(probe);
+    struct sent *other = queue_send(3, "", "");
+    expect_direct(other);
     cr_assert_eq(fake.published_count, 2);
     fake_end(1, PUBLISHED);
-    queue_arrive(probe);
+    queue_arrive(other);
     send_confirmed(3);
 }
 
@@ -128,14 +172,14 @@ Test(queue_lag, a_probe_that_is_not_confirmed_is_not_the_only_one)
     struct sent *marked = fall_behind(0);
     expect_direct(queue_send(0, "", ""));
     queue_arrive(marked);
-    expect_direct(queue_send(0, "", ""));
+    probe(0, US_PER_SECOND);
     queue_pass(CONFIRM_TIMEOUT_US + little_us);
     cr_assert_eq(fake_unconfirmed(), 0);
     queue_pass(10 * US_PER_SECOND);
-    struct sent *probe = queue_send(0, "", "");
-    expect_direct(probe);
+    struct sent *other = queue_send(0, "", "");
+    expect_direct(other);
     fake_end(2, PUBLISHED);
-    queue_arrive(probe);
+    queue_arrive(other);
     send_confirmed(0);
 }
 
@@ -144,7 +188,7 @@ Test(queue_lag, a_nacked_probe_diverts_its_partition)
     struct sent *marked = fall_behind(0);
     expect_direct(queue_send(0, "", ""));
     queue_arrive(marked);
-    expect_direct(queue_send(0, "", ""));
+    probe(0, US_PER_SECOND);
     fake_end(1, PUBLISH_NACKED);
     cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 1);
     cr_assert_eq(metrics_read(METRIC_PARTITIONS_BEHIND), 0, "it is one or the other");
