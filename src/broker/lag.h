@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How long events wait in the broker, as a gateway that publishes and consumes sees it: of each partition, each
- * ingress thread marks one event that it publishes, and the delivery thread that gets it from the broker says so. Then
- * the next one is marked. Both read the same monotonic clock, so no two machines' clocks are compared.
+ * ingress thread marks one event that it publishes, and the delivery thread says so once its journal has received it
+ * from the broker. Then the next one is marked. Both read the same monotonic clock, so no two machines' clocks are
+ * compared.
  *
- * A mark whose event never comes (it was not confirmed, another gateway had it) is taken back by its thread.
+ * A mark whose event never comes (it was not confirmed, another gateway had it) is replaced or forgotten by its thread.
  *
- * Memory: 24 bytes for each partition and thread. Nothing waits, and there is no lock.
+ * Memory: 16 bytes for each partition and thread. Nothing waits, and there is no lock.
  */
 #ifndef PENSTOCK_BROKER_LAG_H
 #define PENSTOCK_BROKER_LAG_H
@@ -29,7 +30,7 @@ void broker_lag_forget(struct broker_lag *lag, unsigned thread, unsigned partiti
 /* How old the marked one is, or how long the last one took; 0: there was none. */
 int64_t broker_lag_us(const struct broker_lag *lag, unsigned thread, unsigned partition, int64_t now_mono_us);
 
-/* A delivery thread: this event has come from the broker. */
+/* A delivery thread: its journal has received this event from the broker. */
 void broker_lag_arrived(struct broker_lag *lag, const struct event_id *id, int64_t now_mono_us);
 
 #endif

@@ -56,7 +56,7 @@
         "How often both sides of a connection show that they live; after two without a sign it is given up.")          \
     X("broker.confirm_timeout", DURATION, broker_confirm_timeout_us, 100000, 10000000, "1s", restart,                  \
         "How long the broker has for confirming an event. After that the journal takes it.")                           \
-    X("broker.lag_max", DURATION, broker_lag_us_max, 0, 60000000, "150ms", restart,                                    \
+    X("broker.lag_max", DURATION, broker_lag_us_max, 0, 5000000, "150ms", restart,                                     \
         "How long events may wait in the broker before new ones of their partition take the direct way, through the "  \
         "journal, until it has caught up. Only where this gateway delivers. 0s: however long.")                        \
     X("broker.window", INTEGER, broker_window, 16, 65536, "4096", restart,                                             \

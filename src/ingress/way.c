@@ -17,6 +17,7 @@
 #define REFUSAL_US_MAX (30 * US_PER_SECOND)
 #define JAM_US_MAX (10 * US_PER_SECOND)
 #define MARK_US_MAX (10 * US_PER_SECOND)        /* whatever has not come by then is marked no more */
+#define UNPROBED_US_MAX (30 * US_PER_SECOND)    /* a partition that is behind, beyond the time of its next probe */
 #define BEHIND_SAID_US (10 * US_PER_SECOND)     /* is said at most so often */
 #define BEHIND_AGAIN_US (10 * US_PER_SECOND)    /* who falls behind again so soon is probed less often */
 #define DEPTH_EVERY_US US_PER_SECOND            /* how much waits in the broker is asked that often, */
@@ -123,7 +124,7 @@ static void catch_up(struct way *way, unsigned partition, int64_t now_us)
     struct diversion *diversion = &way->partitions[partition];
     if (!diversion->behind)
         return;
-    diversion->behind = false;
+    diversion->behind = diversion->probing = false;
     diversion->caught_up_us = now_us;
     way->behind_count--;
     metrics_add(METRIC_PARTITIONS_BEHIND, -1);
@@ -169,15 +170,17 @@ bool way_is_behind(struct way *way, unsigned partition, int64_t now_mono_us)
             fall_behind(way, partition, now_mono_us);
     } else if (lag_us <= way->options.lag_us_max / 2) {
         catch_up(way, partition, now_mono_us);
-    } else if (diversion->probing) {
+    } else if (diversion->behind && diversion->probing) {
         probe_later(diversion, false, now_mono_us);
     }
     return diversion->behind;
 }
 
-static bool wants_probe(const struct way *way, const struct diversion *diversion)
+/* A probe is a trial that is marked. None is made of a guarded event: around a take-over by force another gateway may
+ * get the copy. */
+static bool wants_probe(const struct way *way, const struct diversion *diversion, const struct event_parts *parts)
 {
-    return diversion->behind && !diversion->trying && way->state == WAY_OPEN &&
+    return diversion->behind && !parts->guarded && !diversion->trying && way->state == WAY_OPEN &&
            way->now_us >= diversion->probe_due_us &&
            wants_mark(way, (unsigned)(diversion - way->partitions), way->now_us);
 }
@@ -290,7 +293,7 @@ bool way_wants_trial(const struct way *way)
 void way_try(struct way *way, unsigned partition, const struct event_parts *parts)
 {
     struct diversion *diversion = diversion_of(way, partition);
-    if (diversion ? !is_due(way, diversion) : !wants_probe(way, diversion = &way->partitions[partition]))
+    if (diversion ? !is_due(way, diversion) : !wants_probe(way, diversion = &way->partitions[partition], parts))
         return;
     diversion->trial = (struct publication){.on_end = on_trial_end, .id = parts->id};
     if (publisher_publish(way->publisher, &diversion->trial, partition, parts))
@@ -299,6 +302,7 @@ void way_try(struct way *way, unsigned partition, const struct event_parts *part
     diversion->sent_us = way->now_us;
     if (!diversion->on) {
         diversion->probing = true;
+        diversion->probe_due_us = way->now_us;
         way_mark(way, &parts->id, clock_mono_us());
     }
 }
@@ -312,6 +316,8 @@ static void expire_trial(struct diversion *diversion)
     diversion->trying = false;
     if (diversion->on)
         try_later(diversion);
+    else
+        begin_diversion(diversion, "its queue does not confirm");
 }
 
 /* Sightings. */
@@ -454,6 +460,14 @@ static bool is_jammed(struct way *way)
     return way->state == WAY_OPEN || way->now_us - way->no_room_since_us >= JAM_US_MAX;
 }
 
+/* Where no probe was sent for long (nothing comes, or guarded events alone), the next event is one as any other. */
+static void expire_lag(struct way *way, struct diversion *diversion)
+{
+    bool is_over = diversion->behind && way->now_us - diversion->probe_due_us > UNPROBED_US_MAX;
+    if (is_over || broker_connector_is_deposed(way->options.connector))
+        forget_mark(way, partition_of(diversion));
+}
+
 void way_tick(struct way *way, int64_t now_mono_us, bool nothing_waits)
 {
     way->now_us = now_mono_us;
@@ -466,6 +480,8 @@ void way_tick(struct way *way, int64_t now_mono_us, bool nothing_waits)
     expire_trial(&way->link);
     for (unsigned i = 0; i < way->options.broker->partitions && way->diverted_count + way->behind_count > 0; i++)
         expire_trial(&way->partitions[i]);
+    for (unsigned i = 0; i < way->options.broker->partitions && way->behind_count > 0; i++)
+        expire_lag(way, &way->partitions[i]);
     if (is_jammed(way) && nothing_waits)
         way->renewal_due = true;
     if (way->renewal_due && publisher_is_open(way->publisher) && now_mono_us - way->renewed_us >= RENEWAL_GAP_US)

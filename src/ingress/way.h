@@ -24,11 +24,11 @@
  * broker, consuming or the link is slow, short of something or broken, and a new event would stand behind those that
  * wait. The direct way costs less than the broker's, and what takes it is delivered at once.
  *
- *     straight --its marked event has waited for too long--> behind --a marked trial came in half the time--> straight
+ *     straight --its marked event has waited for too long--> behind --a probe came in half the time--> straight
  *
- * That happens again and again where there is more to do than this machine can. Few events cost a broker almost as much
- * as many, so it is left alone for the same 1 to 5 s between trials, longer each time within 10 s. It is no state of
- * the connection, and is said every 10 s at most.
+ * A probe is a trial that is marked. That happens again and again where there is more to do than this machine can. Few
+ * events cost a broker almost as much as many, so it is left alone for the same 1 to 5 s between trials, longer each
+ * time within 10 s. It is no state of the connection, and is said every 10 s at most.
  *
  * A returned message means that a queue is missing: the connection is renewed, since what opens one declares all
  * queues. So it is when tags that nobody confirms keep the window shut, and when a partition's trials have been refused

@@ -374,7 +374,6 @@ static void work_off_batch(struct journal_sqlite *self)
     if (self->batch_len == 0)
         return;
     metrics_add(METRIC_JOURNAL_REQUESTS, self->batch_len);
-    room_board_begin(&self->journal.room, clock_mono_us());
     look_at_disk(self, clock_mono_us());
     enum err result = self->failed ? ERR_DISK : run_batch(self);
     if (result == ERR_DISK_FULL && !self->failed && clock_mono_us() >= self->next_relief_us) {
@@ -391,7 +390,6 @@ static void work_off_batch(struct journal_sqlite *self)
     post_answers(self);
     if (!self->failed)
         keep_wal_small(self);
-    room_board_end(&self->journal.room, clock_mono_us());
 }
 
 /* What is done in a transaction of its own, between those of the requests. */
@@ -508,9 +506,11 @@ static void run(void *context)
     struct journal_sqlite *self = context;
     while (!self->stopping) {
         mailbox_wait(&self->mailbox, idle_ms(self));
+        room_board_begin(&self->journal.room, clock_mono_us());
         mailbox_work(&self->mailbox);
         work_off_batch(self);
         keep_house(self);
+        room_board_end(&self->journal.room, clock_mono_us());
     }
     store_close(&self->store, self->failed);
     room_count(&self->room, -1);

@@ -2,8 +2,11 @@
 #include "journal/room.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
+
+#define REMEMBERED_US US_PER_SECOND
 
 void room_board_set(struct room_board *board, const struct room *room)
 {
@@ -32,16 +35,23 @@ void room_board_begin(struct room_board *board, int64_t now_mono_us)
 
 void room_board_end(struct room_board *board, int64_t now_mono_us)
 {
-    int64_t began_us = atomic_load_explicit(&board->busy_since_us, memory_order_relaxed);
-    atomic_store_explicit(&board->took_us, now_mono_us - began_us, memory_order_relaxed);
+    int64_t took_us = now_mono_us - atomic_load_explicit(&board->busy_since_us, memory_order_relaxed);
+    int64_t longest_us = atomic_load_explicit(&board->took_us, memory_order_relaxed);
+    int64_t until_us = atomic_load_explicit(&board->took_until_us, memory_order_relaxed);
     atomic_store_explicit(&board->busy_since_us, 0, memory_order_relaxed);
+    if (took_us < longest_us && now_mono_us - until_us < REMEMBERED_US)
+        return;
+    atomic_store_explicit(&board->took_us, took_us, memory_order_relaxed);
+    atomic_store_explicit(&board->took_until_us, now_mono_us, memory_order_relaxed);
 }
 
 bool room_board_is_prompt(const struct room_board *board, int64_t now_mono_us, int64_t within_us)
 {
     int64_t busy_since_us = atomic_load_explicit(&board->busy_since_us, memory_order_relaxed);
+    int64_t until_us = atomic_load_explicit(&board->took_until_us, memory_order_relaxed);
     return atomic_load_explicit(&board->reason, memory_order_relaxed) == ROOM_WELL &&
-           atomic_load_explicit(&board->took_us, memory_order_relaxed) <= within_us &&
+           (atomic_load_explicit(&board->took_us, memory_order_relaxed) <= within_us ||
+               now_mono_us - until_us >= REMEMBERED_US) &&
            (busy_since_us == 0 || now_mono_us - busy_since_us <= within_us);
 }
 

@@ -30,17 +30,18 @@ struct room {
 struct room_board {
     _Atomic int space, reason;
     _Atomic int64_t since_us, free_bytes, wanted_bytes;
-    _Atomic int64_t busy_since_us, took_us; /* monotonic: the transaction under way (0: none), and the last one */
+    /* monotonic: what the journal's thread is at began (0: it waits); what took longest lately, and when it ended */
+    _Atomic int64_t busy_since_us, took_us, took_until_us;
 };
 
 void room_board_set(struct room_board *board, const struct room *room);
 struct room room_board_get(const struct room_board *board);
 
-/* By the journal's thread: a transaction begins, has ended. */
+/* By the journal's thread: it begins with something that requests wait for (a transaction, the house); that has ended.
+ */
 void room_board_begin(struct room_board *board, int64_t now_mono_us);
 void room_board_end(struct room_board *board, int64_t now_mono_us);
-/* All classes are taken, and transactions take no longer than `within_us`, as far as the last one and the one under way
- * show. */
+/* All classes are taken, and nothing has kept a request waiting for longer than `within_us` within the last second. */
 bool room_board_is_prompt(const struct room_board *board, int64_t now_mono_us, int64_t within_us);
 
 /* By the journal's thread: adds to the gauges (what is well counts nowhere); says a level of the reserve that is new.

@@ -46,6 +46,7 @@ struct gateway {
     struct known_keys *known_keys; /* of the ingress threads; NULL: no broker */
     struct broker_lag *lag;        /* NULL: nobody asks */
     struct ingress *ingresses[INGRESS_THREADS_MAX];
+    unsigned ingress_threads_wanted; /* counted once: cores may come and go */
     unsigned ingress_threads;
     char ingress_url[64], admin_url[64];
     _Atomic bool failed;
@@ -193,8 +194,7 @@ static enum err start_broker(struct gateway *gateway, struct buffer *complaints)
     }
     failed = broker_status_new(&gateway->broker_status);
     if (!failed && gateway->delivers && gateway->options.config->broker_lag_us_max)
-        failed =
-            broker_lag_new(installation->partitions, count_ingress_threads(gateway->options.config), &gateway->lag);
+        failed = broker_lag_new(installation->partitions, gateway->ingress_threads_wanted, &gateway->lag);
     if (!failed)
         failed = broker_connector_new(
             &gateway->broker, gateway->delivers ? &gateway->owner.claim : NULL, &gateway->connector);
@@ -416,7 +416,7 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, unsigned 
 static void share_descriptors(struct gateway *gateway, const struct config *config)
 {
     uint64_t limit = descriptors_limit();
-    gateway->shares = descriptors_share(limit, gateway->installation.shards, count_ingress_threads(config));
+    gateway->shares = descriptors_share(limit, gateway->installation.shards, gateway->ingress_threads_wanted);
     const struct descriptor_shares *shares = &gateway->shares;
     if (config->ingress_connections_max > shares->partners || config->in_flight_per_shard > shares->deliveries / 4 * 3)
         log_warn("%llu open files are too few for ingress.connections_max and delivery.in_flight_per_shard: they count "
@@ -428,7 +428,7 @@ static void share_descriptors(struct gateway *gateway, const struct config *conf
 static enum err start_ingress(struct gateway *gateway, struct buffer *complaints)
 {
     const struct config *config = gateway->options.config;
-    unsigned threads = count_ingress_threads(config);
+    unsigned threads = gateway->ingress_threads_wanted;
     enum err failed = gateway->uses_broker ? known_keys_new(threads * KNOWN_KEYS_PER_THREAD, &gateway->known_keys) : OK;
     if (failed)
         return complain(complaints, failed, "ingress");
@@ -485,6 +485,7 @@ enum err gateway_start(const struct gateway_options *options, struct gateway **r
     gateway->delivers = options->config->roles.delivery;
     gateway->uses_broker = options->config->queue_kind == CONFIG_QUEUE_RABBITMQ;
     const struct config *config = options->config;
+    gateway->ingress_threads_wanted = count_ingress_threads(config);
     enum err failed = open_installation(config, &gateway->installation, complaints);
     if (failed) {
         free(gateway);
@@ -536,9 +537,9 @@ void gateway_stop(struct gateway *gateway, int64_t drain_us)
     for (unsigned i = 0; i < INGRESS_THREADS_MAX; i++)
         ingress_free(gateway->ingresses[i]);
     known_keys_free(gateway->known_keys);
-    broker_lag_free(gateway->lag);
     for (unsigned i = 0; i < shards; i++)
         delivery_shard_free(gateway->deliveries[i]);
+    broker_lag_free(gateway->lag);
     admin_free(gateway->admin);
     replica_free(gateway->replica);
     broker_status_free(gateway->broker_status);

@@ -63,7 +63,7 @@
     X(METRIC_PUBLISHERS_DIVERTED, gauge, "penstock_broker_publishers_diverted", "",                                    \
         "Ingress threads whose events take the direct way, through the journal, for now")                              \
     X(METRIC_PARTITIONS_BEHIND, gauge, "penstock_broker_partitions_behind", "",                                        \
-        "Partitions whose new events take the direct way while those in the broker wait, by ingress thread added up")  \
+        "Partitions whose events wait in the broker for longer than broker.lag_max, summed over the ingress threads")  \
     X(METRIC_PUBLISH_ACKED, counter, "penstock_broker_publishes_total", "result=\"acked\"",                            \
         "Events published to the broker, by what it said")                                                             \
     X(METRIC_PUBLISH_NACKED, counter, "penstock_broker_publishes_total", "result=\"nacked\"", "")                      \

@@ -19,6 +19,7 @@ PARTNER, ACCOUNT = "partner_demo", "acc_demo"
 NOBODY = "http://127.0.0.1:9/hook"
 
 # Events stay on the way that they are on, unless a test is about that.
+LAG_SECONDS = 0.15
 WITH_LAG = {"broker.lag_max": "150ms"}
 OPTIONS = {"broker.lag_max": "0s", "data.partitions": PARTITIONS, "data.shards": 2, "data.reserve": "0", "queue.kind": "rabbitmq", "broker.heartbeat": "2s",
            "broker.confirm_timeout": "1s", "ingress.threads": 2, "delivery.allow_http": True, "delivery.allow_networks": ["127.0.0.0/8"],

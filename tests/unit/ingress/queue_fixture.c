@@ -17,6 +17,7 @@ struct queue_journal {
 
 struct queue *queue;
 struct known_keys *queue_known;
+bool queue_sends_guarded;
 
 static struct broker_lag *lag;
 
@@ -103,6 +104,7 @@ void queue_fixture_end(void)
     known_keys_free(queue_known);
     broker_lag_free(lag);
     lag = NULL;
+    queue_sends_guarded = false;
     mailbox_done(&mailbox);
     for (unsigned i = 0; i < sent_count; i++) {
         cr_assert_eq(all_sent[i]->told, 1, "event %u was told %u times", i, all_sent[i]->told);
@@ -157,6 +159,7 @@ static struct event *event_of(unsigned partition, const char *key, const char *a
         .key = slice_from_string(key),
         .amount = slice_from_string(amount),
         .currency = slice_from_string(*amount ? "EUR" : ""),
+        .guarded = queue_sends_guarded,
         .body = SLICE_LITERAL("{}")};
     static unsigned char random[8];
     event_id_make(&ids, parts.accepted_us, partition, random, &parts.id);

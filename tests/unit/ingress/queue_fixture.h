@@ -27,6 +27,7 @@ struct sent {
 
 extern struct queue *queue;
 extern struct known_keys *queue_known; /* of all threads */
+extern bool queue_sends_guarded;
 
 /* `left` events are in the journals' outboxes from before. */
 void queue_fixture_begin(bool outbox, int64_t left);
@@ -37,7 +38,7 @@ void queue_connect(void); /* answers the dial that is out */
 /* So much time passes, and a tick behind it. */
 void queue_pass(int64_t us);
 void queue_work(void);                      /* the mailbox */
-void queue_arrive(const struct sent *sent); /* it has come from the broker */
+void queue_arrive(const struct sent *sent); /* the journal has received it from the broker */
 struct room_board *queue_room(unsigned shard);
 
 struct sent *queue_send(unsigned partition, const char *key, const char *amount);

@@ -167,7 +167,51 @@ Test(queue_lag, what_the_broker_does_not_confirm_shows_nothing)
     send_confirmed(2);
 }
 
-Test(queue_lag, a_probe_that_is_not_confirmed_is_not_the_only_one)
+Test(queue_lag, a_guarded_event_is_no_probe)
+{
+    struct sent *marked = fall_behind(0);
+    queue_sends_guarded = true;
+    expect_direct(queue_send(0, "", ""));
+    queue_arrive(marked);
+    for (unsigned i = 0; i < 30; i++) {
+        queue_pass(US_PER_SECOND);
+        expect_direct(queue_send(0, "", ""));
+    }
+    cr_assert_eq(fake.published_count, 1, "another gateway might get the copy");
+    queue_pass(2 * US_PER_SECOND);
+    cr_assert_eq(metrics_read(METRIC_PARTITIONS_BEHIND), 0);
+    send_confirmed(0); /* without a copy, as ever */
+}
+
+Test(queue_lag, where_nothing_comes_any_more_nothing_is_behind)
+{
+    fall_behind(0);
+    expect_direct(queue_send(0, "", ""));
+    queue_pass(20 * US_PER_SECOND);
+    cr_assert_eq(metrics_read(METRIC_PARTITIONS_BEHIND), 1);
+    queue_pass(20 * US_PER_SECOND);
+    cr_assert_eq(metrics_read(METRIC_PARTITIONS_BEHIND), 0);
+}
+
+Test(queue_lag, what_is_neither_slow_nor_quick_is_no_failed_probe)
+{
+    struct sent *marked = fall_behind(0);
+    expect_direct(queue_send(0, "", ""));
+    queue_arrive(marked);
+    struct sent *quick = probe(0, US_PER_SECOND);
+    fake_end(fake.published_count - 1, PUBLISHED);
+    queue_arrive(quick);
+    struct sent *medium = send_confirmed(0);
+    queue_pass(LAG_US_MAX / 4 * 3);
+    queue_arrive(medium);
+    marked = fall_behind(0);
+    expect_direct(queue_send(0, "", ""));
+    queue_arrive(marked);
+    probe(0, 2 * US_PER_SECOND);
+    fake_end(fake.published_count - 1, PUBLISHED);
+}
+
+Test(queue_lag, a_probe_that_is_not_confirmed_diverts_its_partition)
 {
     struct sent *marked = fall_behind(0);
     expect_direct(queue_send(0, "", ""));
@@ -175,11 +219,10 @@ Test(queue_lag, a_probe_that_is_not_confirmed_is_not_the_only_one)
     probe(0, US_PER_SECOND);
     queue_pass(CONFIRM_TIMEOUT_US + little_us);
     cr_assert_eq(fake_unconfirmed(), 0);
-    queue_pass(10 * US_PER_SECOND);
-    struct sent *other = queue_send(0, "", "");
-    expect_direct(other);
+    cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 1);
+    queue_pass(US_PER_SECOND);
+    expect_direct(queue_send(0, "", ""));
     fake_end(2, PUBLISHED);
-    queue_arrive(other);
     send_confirmed(0);
 }
 
@@ -208,9 +251,10 @@ Test(queue_lag, a_journal_that_would_not_be_sooner_is_spared)
     queue_pass(LAG_US_MAX + little_us);
     send_confirmed(1); /* its transaction hangs */
     room_board_end(room, clock_mono_us());
-    send_confirmed(1); /* the last one was slow */
     room_board_begin(room, clock_mono_us());
     room_board_end(room, clock_mono_us());
+    send_confirmed(1); /* one was slow a moment ago */
+    queue_pass(US_PER_SECOND);
     expect_direct(queue_send(1, "", ""));
     room_board_set(room, &(struct room){.space = SPACE_LOW, .reason = ROOM_RESERVE});
     send_confirmed(1); /* it keeps its room for outcomes */
