@@ -157,7 +157,7 @@ class Vhost:
     def declare_partition_queue(self, partition):
         """As the gateways do."""
         self.declare_queue(partition_queue(partition), **{
-            "x-overflow": "reject-publish", "x-dead-letter-strategy": "at-least-once", "x-dead-letter-exchange": "",
+            "x-overflow": "reject-publish", "x-dead-letter-strategy": "at-most-once", "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": dropped_queue(partition)})
 
     def replace_queue(self, name, kind):
