@@ -13,13 +13,15 @@
 
 #define TRIAL_GAP_US_MIN US_PER_SECOND
 #define TRIAL_GAP_US_MAX (5 * US_PER_SECOND)
+#define PROBE_GAP_US_MIN US_PER_SECOND
+#define PROBE_GAP_US_MAX (30 * US_PER_SECOND)
 #define RENEWAL_GAP_US (5 * US_PER_SECOND)
 #define REFUSAL_US_MAX (30 * US_PER_SECOND)
 #define JAM_US_MAX (10 * US_PER_SECOND)
 #define MARK_US_MAX (10 * US_PER_SECOND)        /* whatever has not come by then is marked no more */
 #define UNPROBED_US_MAX (30 * US_PER_SECOND)    /* a partition that is behind, beyond the time of its next probe */
 #define BEHIND_SAID_US (10 * US_PER_SECOND)     /* is said at most so often */
-#define BEHIND_AGAIN_US (10 * US_PER_SECOND)    /* who falls behind again so soon is probed less often */
+#define BEHIND_AGAIN_US (30 * US_PER_SECOND)    /* who falls behind again so soon is probed less often */
 #define DEPTH_EVERY_US US_PER_SECOND            /* how much waits in the broker is asked that often, */
 #define DEPTH_EVERY_US_BUSY (250 * US_PER_MS)   /* or that often while something does, */
 #define DEPTH_US_PER_PARTITION (20 * US_PER_MS) /* and never more often than that, up to */
@@ -96,8 +98,8 @@ static void update(struct way *way)
 
 static void probe_later(struct diversion *diversion, bool is_first, int64_t now_us)
 {
-    int64_t gap_us = is_first ? TRIAL_GAP_US_MIN : diversion->probe_gap_us * 2;
-    diversion->probe_gap_us = gap_us < TRIAL_GAP_US_MAX ? gap_us : TRIAL_GAP_US_MAX;
+    int64_t gap_us = is_first ? PROBE_GAP_US_MIN : diversion->probe_gap_us * 2;
+    diversion->probe_gap_us = gap_us < PROBE_GAP_US_MAX ? gap_us : PROBE_GAP_US_MAX;
     diversion->probe_due_us = now_us + diversion->probe_gap_us;
     diversion->probing = false;
 }

@@ -20,15 +20,16 @@
  * 1 s after the diversion began, and after each trial that failed twice as long later, up to 5 s. One that is refused
  * shows that the broker answers: then the connection is open, and only the partition is not.
  *
- * And a partition is behind while its events wait in the broker for longer than `lag_us_max` (broker/lag.h): the
- * broker, consuming or the link is slow, short of something or broken, and a new event would stand behind those that
- * wait. The direct way costs less than the broker's, and what takes it is delivered at once.
+ * A partition is behind while its events wait in the broker for longer than `lag_us_max` (broker/lag.h): the broker,
+ * the link or consuming has more to do than it can, or is broken. A new event would stand behind those that wait; by
+ * the direct way, which costs less, it is delivered at once.
  *
  *     straight --its marked event has waited for too long--> behind --a probe came in half the time--> straight
  *
- * A probe is a trial that is marked. That happens again and again where there is more to do than this machine can. Few
- * events cost a broker almost as much as many, so it is left alone for the same 1 to 5 s between trials, longer each
- * time within 10 s. It is no state of the connection, and is said every 10 s at most.
+ * A probe is a trial that is marked, the first one after 1 s. While probes are slow, or the partition falls behind
+ * again within 30 s, the next one comes twice as long later, up to 30 s: few events cost a broker almost as much as
+ * many, and a peak that is too much for it comes back with each return. Without a probe for another 30 s it counts as
+ * straight. All this is no state of the connection, and is said every 10 s at most.
  *
  * A returned message means that a queue is missing: the connection is renewed, since what opens one declares all
  * queues. So it is when tags that nobody confirms keep the window shut, and when a partition's trials have been refused

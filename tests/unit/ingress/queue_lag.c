@@ -70,7 +70,7 @@ static struct sent *probe(unsigned partition, int64_t gap_us)
 
 Test(queue_lag, a_marked_event_that_comes_in_half_the_time_leads_back)
 {
-    static const int64_t gaps_s[] = {1, 2, 4, 5, 5};
+    static const int64_t gaps_s[] = {1, 2, 4, 8, 16, 30, 30};
     struct sent *marked = fall_behind(0);
     expect_direct(queue_send(0, "", ""));
     queue_arrive(marked);
@@ -81,7 +81,7 @@ Test(queue_lag, a_marked_event_that_comes_in_half_the_time_leads_back)
         queue_arrive(slow);
         expect_direct(queue_send(0, "", "")); /* sees that it was slow */
     }
-    struct sent *quick = probe(0, 5 * US_PER_SECOND);
+    struct sent *quick = probe(0, 30 * US_PER_SECOND);
     fake_end(fake.published_count - 1, PUBLISHED);
     queue_pass(LAG_US_MAX / 2 - little_us);
     queue_arrive(quick);
@@ -111,7 +111,7 @@ Test(queue_lag, one_that_falls_behind_again_is_left_alone_for_longer)
     fake_end(fake.published_count - 1, PUBLISHED);
     queue_arrive(quick);
     queue_arrive(send_confirmed(0));
-    queue_pass(11 * US_PER_SECOND);
+    queue_pass(31 * US_PER_SECOND);
     marked = fall_behind(0);
     expect_direct(queue_send(0, "", ""));
     queue_arrive(marked);
