@@ -12,9 +12,8 @@
 #ifndef PENSTOCK_BROKER_LAG_H
 #define PENSTOCK_BROKER_LAG_H
 
-#include "model/event_id.h"
-
 #include "base/err.h"
+#include "model/event_id.h"
 
 struct broker_lag;
 
