@@ -73,7 +73,7 @@ static bool declare(struct broker_link *link, const struct ceiling_options *opti
     int count = 1;
     if (of_gateway) {
         arguments[count++] = text_argument("x-overflow", "reject-publish");
-        arguments[count++] = text_argument("x-dead-letter-strategy", "at-least-once");
+        arguments[count++] = text_argument("x-dead-letter-strategy", "at-most-once");
         arguments[count++] = text_argument("x-dead-letter-exchange", "");
         arguments[count++] = text_argument("x-dead-letter-routing-key", dropped);
     } else if (options->max_length > 0) {

@@ -299,15 +299,21 @@ void fake_broker_delete_queue(void)
     broker.queues[partition].exists = anew;
 }
 
-/* Without a queue for it it waits where it is (at-least-once dead lettering). */
+/* Dead letters go at most once: without a queue for it a message is gone. */
 void fake_broker_drop(void)
 {
     unsigned partition = sim_below(STREAM_DRIVER, broker.partitions);
     struct broker_queue *from = &broker.queues[partition], *to = &broker.queues[broker.partitions + partition];
-    if (!to->exists || broker.is_down)
+    if (broker.is_down)
         return;
     for (unsigned i = 1 + sim_below(STREAM_DRIVER, DROP_MAX); i > 0 && from->ready.count > 0; i--) {
         struct broker_message *message = message_list_take(&from->ready, 0);
+        if (!to->exists) {
+            trace("queue %u drops a message, and nobody gets it", partition);
+            tally(TALLY_DROPPED_LOST);
+            lose(message);
+            continue;
+        }
         message->content.death_reason = SLICE_LITERAL("maxlen");
         message->content.redelivered = false;
         message_list_insert(&to->ready, to->ready.count, message);

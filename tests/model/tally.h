@@ -88,6 +88,7 @@
     X(TALLY_BROKER_DOWN, "brokers down")                                 \
     X(TALLY_QUEUES_DELETED, "queues deleted")                            \
     X(TALLY_DROPPED, "messages dropped, and rescued")                    \
+    X(TALLY_DROPPED_LOST, "  dropped, and gone")                         \
     X(TALLY_TAPPED, "copies for taps")                                   \
     X(TALLY_TAPS_DROPPED, "  dropped")
 

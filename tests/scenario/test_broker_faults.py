@@ -132,7 +132,7 @@ def test_12_a_queue_that_is_deleted(own_broker, bridge, sink, capsys):
     lost = gone()
     report = load.settle(capsys, f"12: queues deleted, {len(lost)} of their messages unconsumed", parked=lambda: lost)
     assert report.duplicates == 0 and report.longest < ANSWER_SECONDS_MAX and report.unavailable == 0
-    assert len(lost) <= 20
+    assert len(lost) <= RATE / 2, "what four queues held for a moment, however slow a sanitizer makes the consumer"
     bridge.wait_for_broker()
     own_broker.wait_until_empty()
     assert "is gone, with what was in it" in bridge.stderr
