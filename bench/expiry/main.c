@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * penstock-expiry: what expiry costs those who wait for a commit. It fills a journal with events that are over (one
- * full slice of the ledger, their bodies, their history), and then accepts events at a steady pace, first without and
+ * full segment of the dedupe, their bodies, their history), and then accepts events at a steady pace, first without and
  * then with the steps of expiry between the commits, as the journal's thread does; it prints the longest and the 99.9th
  * percentile of both kinds of transaction, and how long the whole took.
  *
@@ -73,7 +73,7 @@ static int64_t append(struct bench *bench, int64_t accepted_us)
     event_id_make(&bench->ids, accepted_us, 0, random, &parts.id);
     struct journal_append request = {.request.kind = JOURNAL_APPEND, .endpoints_count = 1, .endpoints = {1}};
     check("an event", event_new(&parts, NULL, 100, &request.event));
-    dedupe_ledger_key(parts.partner, parts.account, parts.type, parts.key, &request.ledger_key);
+    dedupe_key_of(parts.partner, parts.account, parts.type, parts.key, &request.dedupe_key);
     int64_t seq = bench->store.next_seq;
     check("an append", store_append(&bench->store, &request.request));
     check("an append's result", request.request.result);
@@ -178,7 +178,7 @@ static void print(const char *what, const struct histogram *histogram)
 int main(int argc, char **argv)
 {
     static struct bench bench;
-    unsigned events = argc > 2 ? (unsigned)atoi(argv[2]) : LEDGER_SLICE_KEYS_MAX;
+    unsigned events = argc > 2 ? (unsigned)atoi(argv[2]) : DEDUPE_SEGMENT_KEYS_MAX;
     if (argc < 2 || events == 0) {
         fputs("Usage: penstock-expiry EMPTY_DIRECTORY [EVENTS]\n", stderr);
         return EX_USAGE;

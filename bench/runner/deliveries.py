@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the partner to the client: delivered events per second, the same with old keys in the ledger, and a backlog of a million."""
+"""From the partner to the client: delivered events per second, the same with old keys in the dedupe, and a backlog of a million."""
 import datetime
 import json
 import os
@@ -19,7 +19,7 @@ from runner.scenario import Sink
 IN_FLIGHT = 256
 OLDER_KEYS = {"empty": 0, "1M": 1_000_000, "10M": 10_000_000}
 TINY = 1000  # by what sizes are divided
-SLICE_KEYS = 500_000
+SEGMENT_KEYS = 500_000
 BACKLOG = 1_000_000
 
 
@@ -32,8 +32,8 @@ def _part(data):
     return struct.pack("<Q", len(data)) + data
 
 
-def _ledger_rows(table, count):
-    """Rows as src/journal/ledger_slice.c writes them, with the checksum of src/journal/checksum.c over the table's name and the columns."""
+def _dedupe_rows(table, count):
+    """Rows as src/journal/dedupe_segment.c writes them, with the checksum of src/journal/checksum.c over the table's name and the columns."""
     start, tail = zlib.crc32(_part(table.encode())), _part(b"129.9") + _part(b"EUR")
     size = struct.pack("<Q", 16)
     for row in range(1, count + 1):
@@ -43,29 +43,29 @@ def _ledger_rows(table, count):
 
 
 def give_old_keys(gateway, count):
-    """Writes `count` keys of the last weeks into the ledgers, as if they had been accepted then: slices of earlier days."""
+    """Writes `count` keys of the last weeks into the dedupe stores, as if they had been accepted then: segments of earlier days."""
     journals = sorted(gateway.data.glob("journal-*.db"))
-    slices = 0
+    segments = 0
     for journal in journals:
         with sqlite3.connect(journal) as database:
             left, days_ago = count // len(journals), 1
             while left > 0:
                 day = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=days_ago)
-                name, keys = f"ledger_c_{day:%Y%m%d}", min(left, SLICE_KEYS)
+                name, keys = f"dedupe_c_{day:%Y%m%d}", min(left, SEGMENT_KEYS)
                 database.execute(f"CREATE TABLE {name}(row INTEGER PRIMARY KEY, key BLOB NOT NULL, event BLOB NOT NULL, amount TEXT,"
                                  " currency TEXT, crc INTEGER NOT NULL)")
-                database.executemany(f"INSERT INTO {name} VALUES(?, ?, ?, ?, ?, ?)", _ledger_rows(name, keys))
-                left, days_ago, slices = left - keys, days_ago + 1, slices + 1
+                database.executemany(f"INSERT INTO {name} VALUES(?, ?, ?, ?, ?, ?)", _dedupe_rows(name, keys))
+                left, days_ago, segments = left - keys, days_ago + 1, segments + 1
         database.close()
-    return slices
+    return segments
 
 
-def sealed_slices(gateway):
+def sealed_segments(gateway):
     count = 0
     for journal in gateway.data.glob("journal-*.db"):
         database = sqlite3.connect(f"file:{journal}?mode=ro", uri=True)
         try:
-            count += database.execute("SELECT count(*) FROM ledger_filters").fetchone()[0]
+            count += database.execute("SELECT count(*) FROM dedupe_filters").fetchone()[0]
         except sqlite3.OperationalError:
             pass
         finally:
@@ -83,11 +83,11 @@ class Installation:
         self.gateway = Gateway(bench.gateway_build, self.directory, options).start()
         self.gateway.add_accounts(ACCOUNTS, [f"{self.sink.url}/{account}" for account in ACCOUNTS])
         self.gateway.end()
-        slices = give_old_keys(self.gateway, older_keys)
+        segments = give_old_keys(self.gateway, older_keys)
         self.gateway.start()
         # The newest of each journal stays open until a key of today comes.
         journals = len(list(self.gateway.data.glob("journal-*.db")))
-        wait_for(lambda: sealed_slices(self.gateway) >= slices - journals, "the old slices are sealed", 120)
+        wait_for(lambda: sealed_segments(self.gateway) >= segments - journals, "the old segments are sealed", 120)
         self.gateway.end()
 
     def deliver(self, meanwhile=None):

@@ -72,7 +72,7 @@ def _print_bridge(found):
 
 
 def _print_delivered(found):
-    print("| keys in the ledger before | delivered per second | CPU of the gateway per delivered event | answers p50 | p99 |\n"
+    print("| keys in the dedupe store before | delivered per second | CPU of the gateway per delivered event | answers p50 | p99 |\n"
           "|---|---|---|---|---|")
     for name in ("empty", "1M", "10M"):
         rounds = found["rounds"]

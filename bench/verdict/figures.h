@@ -39,7 +39,7 @@ struct acceptance {
     uint64_t invalid_accepted;
     uint64_t refused;     /* answers: a 4xx other than 429 to an original or a duplicate, and no conflict explains it */
     uint64_t odd_answers; /* answers: a 200 that does not say accepted or duplicate, or no event id */
-    uint64_t late_aliases, late_conflicts; /* with a broker, found by the ledger behind the answer: no faults */
+    uint64_t late_aliases, late_conflicts; /* with a broker, found by the dedupe store behind the answer: no faults */
 };
 
 enum lost_why { LOST_NOT_IN_JOURNAL, LOST_WITHOUT_DELIVERY, LOST_NOT_AT_SINK, LOST_NEVER_DELIVERED, LOST_WHYS };

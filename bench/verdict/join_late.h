@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the ledger has found behind the answer. With a broker an ingress thread answers from what it has seen lately;
- * the ledger judges when the event comes out of its queue. Then a duplicate that was answered as accepted, with an id
- * of its own, is an alias of the first one, and other money under the same key is an event of its own that is parked as
- * a conflict. Neither is a fault: each 200 is accounted for. So an alias and such a conflict excuse an id of their key,
- * and the conflict an amount, which counts as accepted and as held beside the key's own.
+ * What the dedupe store has found behind the answer. With a broker an ingress thread answers from what it has seen
+ * lately; the dedupe store judges when the event comes out of its queue. Then a duplicate that was answered as
+ * accepted, with an id of its own, is an alias of the first one, and other money under the same key is an event of its
+ * own that is parked as a conflict. Neither is a fault: each 200 is accounted for. So an alias and such a conflict
+ * excuse an id of their key, and the conflict an amount, which counts as accepted and as held beside the key's own.
  */
 #ifndef PENSTOCK_BENCH_VERDICT_JOIN_LATE_H
 #define PENSTOCK_BENCH_VERDICT_JOIN_LATE_H

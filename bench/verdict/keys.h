@@ -5,9 +5,9 @@
  *
  * What was sent under a key is either the key's own body (the original and its duplicates, byte for byte the same) or
  * one of its conflicts (another amount), which stand in a list of their own: few keys have any. Exactly one of them may
- * be accepted; `accepted_as` says which the first 200 was for. With a broker the ledger judges later than the answer:
- * what it has found late (an alias, a parked conflict) is told by the journal (join_late.h), and excuses further ids
- * and amounts.
+ * be accepted; `accepted_as` says which the first 200 was for. With a broker the dedupe store judges later than the
+ * answer: what it has found late (an alias, a parked conflict) is told by the journal (join_late.h), and excuses
+ * further ids and amounts.
  *
  * Rows are known by their place, since the array moves when it grows. About 130 bytes an event with the indexes.
  */

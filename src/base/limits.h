@@ -36,14 +36,14 @@
 /* One transaction of the journal: enough to make the fsync cheap, small enough for answers to be quick. */
 #define JOURNAL_BATCH_REQUESTS_MAX 1024
 
-/* One slice of the ledger. Its index takes 8 MB of memory while it is open, and 12 MB while it grows, for each of the
- * two retentions; when the slice is full, 5 MB of index and filter are written in one commit (25 ms); a start reads the
- * keys of the newest slices (a tenth of a second); a look-up costs a cache miss for each slice. 2^19 is what fills the
- * filter, and the pages of the index in the file, exactly. */
-#define LEDGER_SLICE_KEYS_MAX 524288
+/* One segment of the dedupe store. Its index takes 8 MB of memory while it is open, and 12 MB while it grows, for each
+ * of the two retentions; when the slice is full, 5 MB of index and filter are written in one commit (25 ms); a start
+ * reads the keys of the newest slices (a tenth of a second); a look-up costs a cache miss for each slice. 2^19 is what
+ * fills the filter, and the pages of the index in the file, exactly. */
+#define DEDUPE_SEGMENT_KEYS_MAX 524288
 /* Slices whose index in the file is damaged, or not written yet, with one in memory (8 MB). With more, look-ups read
  * slices again and again. */
-#define LEDGER_CLOSED_INDEXES_MAX 4
+#define DEDUPE_CLOSED_INDEXES_MAX 4
 
 /* An attempt's record keeps this much of what came back, for the person who looks at why it failed. */
 #define ANSWER_EXCERPT_BYTES_MAX 512

@@ -26,7 +26,7 @@
  *    |  |  ^             |  ^                                                    v
  *    |  |  '- REFUSED    |  '-the disk refused- TAKING_OVER --committed------> (ended: acked)
  *    |  '-the disk->'    '---- no room; too long; started, and its channel lost --^  ^
- *    '---- the ledger knows it as settled, the journal's own, an alias, a conflict --'
+ *    '---- the dedupe store knows it as settled, the journal's own, an alias, a conflict --'
  *
  * One that is stale (its channel is lost) ends without an ack: its message will come again, and is known then.
  */

@@ -320,7 +320,7 @@ static void refused(struct claim *claim)
     log_error(
         "the journal refuses events of the broker, which keeps them: tried again every second shard=%u error=%s%s",
         bridge->shard->number, err_name(error),
-        error == ERR_DAMAGED ? " (the ledger is in doubt: a restart mends it from the history)" : "");
+        error == ERR_DAMAGED ? " (the dedupe store is in doubt: a restart mends it from the history)" : "");
 }
 
 static void on_received(struct journal_request *request, void *receiver)
@@ -375,7 +375,7 @@ void claim_new(
     receive->endpoints_count = routing_choose(
         shard->directory, directory_account(shard->directory, parts->account), parts->type, receive->endpoints);
     if (parts->key.len)
-        dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &receive->ledger_key);
+        dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &receive->dedupe_key);
     submit_receive(claim);
 }
 

@@ -118,7 +118,7 @@ enum err ingress_accept(struct ingress *ingress, const struct submission *submis
         return refuse(ret_refusal, failed, "The gateway holds as much as it can. Send the event again later.");
     const struct event_parts *parts = &append->event->parts;
     if (parts->key.len)
-        dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &append->ledger_key);
+        dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &append->dedupe_key);
     append->endpoints_count = routing_choose(ingress->options.directory, account, parts->type, append->endpoints);
     return OK;
 }

@@ -16,7 +16,7 @@
 enum place { PLACE_FREE, PLACE_PENDING, PLACE_DURABLE };
 
 struct known_key {
-    struct ledger_key key;
+    struct dedupe_key key;
     struct known_event first;
     unsigned char place; /* enum place */
     uint32_t age;        /* of the set's clock; it may wrap around */
@@ -48,7 +48,7 @@ bool known_money_equal(const struct known_money *one, const struct known_money *
     return memcmp(one, other, sizeof *one) == 0;
 }
 
-static struct key_set *lock_set(struct known_keys *keys, const struct ledger_key *key)
+static struct key_set *lock_set(struct known_keys *keys, const struct dedupe_key *key)
 {
     uint64_t hash;
     memcpy(&hash, key->bytes, sizeof hash);
@@ -62,7 +62,7 @@ static void unlock_set(struct known_keys *keys, const struct key_set *set)
     pthread_mutex_unlock(&keys->locks[(size_t)(set - keys->sets) % LOCKS]);
 }
 
-static struct known_key *find(struct key_set *set, const struct ledger_key *key)
+static struct known_key *find(struct key_set *set, const struct dedupe_key *key)
 {
     for (unsigned i = 0; i < WAYS; i++)
         if (set->keys[i].place != PLACE_FREE && memcmp(&set->keys[i].key, key, sizeof *key) == 0)
@@ -85,7 +85,7 @@ static struct known_key *find_place(struct key_set *set)
 }
 
 static enum known enter(
-    struct key_set *set, const struct ledger_key *key, const struct known_event *event, struct known_event *ret_first)
+    struct key_set *set, const struct dedupe_key *key, const struct known_event *event, struct known_event *ret_first)
 {
     struct known_key *known = find(set, key);
     if (known && known->place == PLACE_PENDING)
@@ -101,7 +101,7 @@ static enum known enter(
     return KNOWN_NEW;
 }
 
-enum known known_keys_enter(struct known_keys *keys, const struct ledger_key *key, const struct known_event *event,
+enum known known_keys_enter(struct known_keys *keys, const struct dedupe_key *key, const struct known_event *event,
     struct known_event *ret_first)
 {
     struct key_set *set = lock_set(keys, key);
@@ -111,7 +111,7 @@ enum known known_keys_enter(struct known_keys *keys, const struct ledger_key *ke
 }
 
 void known_keys_end(
-    struct known_keys *keys, const struct ledger_key *key, const struct event_id *id, const struct known_event *first)
+    struct known_keys *keys, const struct dedupe_key *key, const struct event_id *id, const struct known_event *first)
 {
     struct key_set *set = lock_set(keys, key);
     struct known_key *known = find(set, key);

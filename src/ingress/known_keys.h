@@ -33,7 +33,7 @@ struct known_money {
 void known_money_of(const struct event_parts *parts, struct known_money *ret_money);
 bool known_money_equal(const struct known_money *one, const struct known_money *other);
 
-/* Money as in the ledger: the amount by value, and the currency. */
+/* Money as in the dedupe store: the amount by value, and the currency. */
 struct known_event {
     struct event_id id;
     struct known_money money;
@@ -49,7 +49,7 @@ enum known {
     KNOWN_NO_PLACE /* new, and unremembered: its set is full of pending ones */
 };
 
-enum known known_keys_enter(struct known_keys *keys, const struct ledger_key *key, const struct known_event *event,
+enum known known_keys_enter(struct known_keys *keys, const struct dedupe_key *key, const struct known_event *event,
     struct known_event *ret_first);
 
 /*
@@ -57,6 +57,6 @@ enum known known_keys_enter(struct known_keys *keys, const struct ledger_key *ke
  * (NULL). One that isn't pending here changes nothing.
  */
 void known_keys_end(
-    struct known_keys *keys, const struct ledger_key *key, const struct event_id *id, const struct known_event *first);
+    struct known_keys *keys, const struct dedupe_key *key, const struct event_id *id, const struct known_event *first);
 
 #endif

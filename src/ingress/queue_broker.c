@@ -65,7 +65,8 @@ static void append(struct queue_broker *broker, struct queue_entry *entry)
         finish(broker, entry, ERR_SHUTTING_DOWN);
         return;
     }
-    /* Its copy in the broker, or a first one that only the other gateway's ledger knows, would be delivered as well. */
+    /* Its copy in the broker, or a first one that only the other gateway's dedupe store knows, would be delivered as
+     * well. */
     if (broker_connector_is_deposed(options->way.connector)) {
         finish(broker, entry, ERR_UNAVAILABLE);
         return;

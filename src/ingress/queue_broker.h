@@ -12,7 +12,7 @@
  *        |  else                          v  with the first timeout the whole window        |
  *        '-------------------------> in the journal ----------committed---------------------'
  *
- * A confirm that comes after that is nobody's: the event is in both, and the ledger knows its id.
+ * A confirm that comes after that is nobody's: the event is in both, and the dedupe store knows its id.
  *
  * On a gateway that delivers the journal's part is delivered from the journal at once. On one that doesn't (`outbox`)
  * it waits there for the broker (outbox.h).

@@ -14,7 +14,7 @@ struct recent_event {
     struct recent_event *next_by_key, *next_by_id;
     struct list in_order;  /* durable ones in the order in which they became so; free ones */
     struct list waiting;   /* of struct queue_entry; pending ones only */
-    struct ledger_key key; /* found by it while pending */
+    struct dedupe_key key; /* found by it while pending */
     struct event_id id;    /* of the first, as far as is known */
     bool has_key, durable, by_key, by_id;
     unsigned char partner_len, account_len, type_len, key_len;
@@ -33,7 +33,7 @@ struct recent {
 };
 
 /* Both kinds of names are random where it counts: the head of a SHA-256, the tail of a UUIDv7. */
-static struct recent_event **key_bucket(const struct recent *recent, const struct ledger_key *key)
+static struct recent_event **key_bucket(const struct recent *recent, const struct dedupe_key *key)
 {
     uint64_t hash;
     memcpy(&hash, key->bytes, sizeof hash);
@@ -47,7 +47,7 @@ static struct recent_event **id_bucket(const struct recent *recent, const struct
     return &recent->by_id[hash & recent->mask];
 }
 
-static struct recent_event *find_key(const struct recent *recent, const struct ledger_key *key)
+static struct recent_event *find_key(const struct recent *recent, const struct dedupe_key *key)
 {
     struct recent_event *event = *key_bucket(recent, key);
     while (event && memcmp(&event->key, key, sizeof *key) != 0)
@@ -156,7 +156,7 @@ static struct recent_event *remember(struct recent *recent, const struct journal
     add_by_id(recent, event);
     if (!event->has_key)
         return event;
-    event->key = append->ledger_key;
+    event->key = append->dedupe_key;
     known_money_of(parts, &event->money);
     add_by_key(recent, event);
     return event;
@@ -166,7 +166,7 @@ enum recent_finding recent_enter(struct recent *recent, struct queue_entry *entr
 {
     struct journal_append *append = &entry->append;
     const struct event_parts *parts = &append->event->parts;
-    struct recent_event *pending = parts->key.len ? find_key(recent, &append->ledger_key) : NULL;
+    struct recent_event *pending = parts->key.len ? find_key(recent, &append->dedupe_key) : NULL;
     entry->recent = NULL;
     if (pending) {
         list_add_tail(&pending->waiting, &entry->in_list);
@@ -174,7 +174,7 @@ enum recent_finding recent_enter(struct recent *recent, struct queue_entry *entr
     }
     struct known_event own = {.id = parts->id}, first;
     known_money_of(parts, &own.money);
-    switch (parts->key.len ? known_keys_enter(recent->known, &append->ledger_key, &own, &first) : KNOWN_NEW) {
+    switch (parts->key.len ? known_keys_enter(recent->known, &append->dedupe_key, &own, &first) : KNOWN_NEW) {
     case KNOWN_PENDING:
         return RECENT_ELSEWHERE;
     case KNOWN_DURABLE:
@@ -215,7 +215,7 @@ static void end_key(struct recent *recent, const struct queue_entry *entry, enum
         return;
     known_money_of(parts, &first.money);
     known_keys_end(
-        recent->known, &entry->append.ledger_key, &parts->id, result == OK || result == ERR_EXISTS ? &first : NULL);
+        recent->known, &entry->append.dedupe_key, &parts->id, result == OK || result == ERR_EXISTS ? &first : NULL);
 }
 
 void recent_end(struct recent *recent, struct queue_entry *entry, enum err result, struct list *ret_waiting)

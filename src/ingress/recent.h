@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What an ingress thread has taken lately: in rabbitmq mode the judge of duplicates (P3) that a partner meets first,
- * and the one who knows of an event while only the broker has it. The ledger judges again when the event is delivered.
+ * and the one who knows of an event while only the broker has it. The dedupe store judges again when the event is
+ * delivered.
  *
  *   (enter) --> pending --durable--> durable --(oldest of RECENT_EVENTS_MAX, when another needs the place)--> forgotten
  *                  '------failed or a conflict--> forgotten
@@ -14,7 +15,7 @@
  * Pending ones are never put out; when all are pending, a new one is let through unremembered.
  *
  * Owned by one ingress thread. An id can be forgotten earlier than its key: then a re-send is answered with an id that
- * only the broker and the ledger know.
+ * only the broker and the dedupe store know.
  */
 #ifndef PENSTOCK_INGRESS_RECENT_H
 #define PENSTOCK_INGRESS_RECENT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JOURNAL_APPEND: the ledger judges, and what is new is written with its deliveries and handed over to delivery. An
- * event that is here already under its own id was delivered by the broker, or appended before: it is the same
+ * JOURNAL_APPEND: the dedupe store judges, and what is new is written with its deliveries and handed over to delivery.
+ * An event that is here already under its own id was delivered by the broker, or appended before: it is the same
  * acceptance, and what the broker still held of it is ours from now on.
  */
 #include "journal/acceptance.h"
@@ -22,7 +22,7 @@ static enum err add_delivery(struct store *store, struct event *event, int64_t i
     return result ? result : acceptance_hand_over(store, &row, event);
 }
 
-/* Of an event that the ledger knows under its own id; the history may have expired before it. */
+/* Of an event that the dedupe store knows under its own id; the history may have expired before it. */
 static enum err meet(struct store *store, struct journal_append *append)
 {
     int64_t seq;
@@ -65,27 +65,27 @@ static enum err add_to_outbox(struct store *store, struct journal_append *append
 
 static enum err append_keyed(struct store *store, struct journal_append *append)
 {
-    enum ledger_finding finding;
+    enum dedupe_finding finding;
     struct event_id first;
     bool added;
-    enum err result = ledger_look_up(&store->ledger, &append->ledger_key, append->event, &finding, &first);
+    enum err result = dedupe_look_up(&store->dedupe, &append->dedupe_key, append->event, &finding, &first);
     if (result)
         return result;
     switch (finding) {
-    case LEDGER_NEW:
+    case DEDUPE_NEW:
         result = add_event(store, append, &added);
-        return result || !added ? result : ledger_add(&store->ledger, &append->ledger_key, append->event);
-    case LEDGER_DUPLICATE:
+        return result || !added ? result : dedupe_add(&store->dedupe, &append->dedupe_key, append->event);
+    case DEDUPE_DUPLICATE:
         if (memcmp(&first, &append->event->parts.id, sizeof first) == 0)
             return meet(store, append);
         append->request.result = ERR_EXISTS;
         append->ret_id = first;
         return OK;
-    case LEDGER_CONFLICT:
+    case DEDUPE_CONFLICT:
         append->request.result = ERR_CONFLICT;
         append->ret_id = first;
         return acceptance_keep_conflict(store, &first, append->event);
-    case LEDGER_DAMAGED:
+    case DEDUPE_DAMAGED:
         break;
     }
     append->request.result = ERR_DAMAGED;

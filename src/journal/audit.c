@@ -41,8 +41,8 @@ static const char *const texts[AUDIT_STATEMENTS] = {
                  " AND id NOT IN (SELECT id FROM aliases) ORDER BY id",
     [ASK_EVENT] = "SELECT " EVENT_COLUMNS " FROM events WHERE seq = ?",
     [ASK_EVENT_OF_ID] = "SELECT seq FROM events WHERE id = ?",
-    [ASK_NEXT_SLICE] = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'ledger_[co]_*'"
-                       " AND name > ? ORDER BY name",
+    [ASK_NEXT_SEGMENT] = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'dedupe_[co]_*'"
+                         " AND name > ? ORDER BY name",
 };
 
 const char *audit_kind_name(enum audit_kind kind)
@@ -228,7 +228,7 @@ static const struct {
     [PHASE_ACTS] = {audit_check_acts, "acts"},
     [PHASE_CONFLICTS] = {audit_check_conflicts, "conflicts"},
     [PHASE_LOST] = {audit_check_lost, "lost"},
-    [PHASE_LEDGER] = {audit_check_ledger, "ledger"},
+    [PHASE_DEDUPE] = {audit_check_dedupe, "dedupe"},
 };
 
 enum err audit_run_new(
@@ -254,7 +254,7 @@ enum err audit_run_new(
 
 static void leave_shard(struct audit_run *run)
 {
-    sqlite3_finalize(TAKE(run->slice_rows));
+    sqlite3_finalize(TAKE(run->segment_rows));
     sql_finalize_all(run->statements, AUDIT_STATEMENTS);
     memset(run->statements, 0, sizeof run->statements);
     sqlite3_close(TAKE(run->db));
@@ -286,7 +286,7 @@ static enum err enter_shard(struct audit_run *run)
     run->skip = run->skipped_to = run->told_after = run->told_last = 0;
     run->findings_of_others = run->findings_count;
     run->at = run->at_number = 0;
-    *run->slice = '\0';
+    *run->segment = '\0';
     begin_walk(run, question->from_day, question->to_day);
     return OK;
 }

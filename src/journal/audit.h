@@ -7,7 +7,7 @@
  * as counts and as exact sums of deliveries (one event for one endpoint); per day, account and currency the events
  * themselves, each counted once; and a verdict that names what is lost or damaged. What was accepted is the books' to
  * say (books.h), and what became of it the rows' of each delivery, so that a row that somebody took away is missed. The
- * ledger, which knows each event with a key, is asked as well, and every checksum is looked at.
+ * dedupe, which knows each event with a key, is asked as well, and every checksum is looked at.
  *
  * It is asked of the reader (journal_reader.h), goes through the journals in steps of one short transaction each, and
  * lets the reader's other questions go first. What it says is true of one moment for each shard, the end of its walk,
@@ -63,7 +63,7 @@ struct audit_total {
 /* symbol, stable name, what it means */
 #define AUDIT_KIND_TABLE(X)                                                                                      \
     X(AUDIT_MISSING_DELIVERY, "missing-delivery", "its event promises it, and it is not there")                  \
-    X(AUDIT_MISSING_EVENT, "missing-event", "the ledger knows it, and the history does not")                     \
+    X(AUDIT_MISSING_EVENT, "missing-event", "the dedupe store knows it, and the history does not")               \
     X(AUDIT_MISSING_BODY, "missing-body", "something of the event is still to be decided, and its body is gone") \
     X(AUDIT_STRAY_DELIVERY, "stray-delivery", "no event promises it")                                            \
     X(AUDIT_DAMAGED_EVENT, "damaged-event", "its row is not what was written")                                   \
@@ -73,7 +73,7 @@ struct audit_total {
     X(AUDIT_DAMAGED_ACT, "damaged-act", "the row of an operator's act is not what was written")                  \
     X(AUDIT_DAMAGED_CONFLICT, "damaged-conflict", "the row of a conflict is not what was written")               \
     X(AUDIT_DAMAGED_BOOK, "damaged-book", "the row of the books is not what was written")                        \
-    X(AUDIT_DAMAGED_LEDGER, "damaged-ledger", "a row of the ledger is not what was written")                     \
+    X(AUDIT_DAMAGED_DEDUPE, "damaged-dedupe", "a row of the dedupe store is not what was written")               \
     X(AUDIT_UNREADABLE, "unreadable", "a part of the file can't be read")                                        \
     X(AUDIT_LOST_FILE, "lost-file", "it was given up: what only it held is not counted here")                    \
     X(AUDIT_LOST, "lost", "the broker confirmed it, and does not have it any more: it was never delivered")      \

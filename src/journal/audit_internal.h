@@ -8,7 +8,7 @@
  *     |        the transaction that reads the last of it: the books again, and what is not in them yet
  *     |--> books    a book was moved by an expiry or a routing, and does not add up: its days again, after a pause
  *   attempts, acts, conflicts    their checksums (audit_records.c)
- *   ledger     its checksums, and the events that only it knows (audit_ledger.c)
+ *   dedupe store     its checksums, and the events that only it knows (audit_dedupe.c)
  *
  * Each phase is a function that works in a transaction until it is done or `deadline_us` has passed.
  */
@@ -26,7 +26,7 @@ enum audit_phase {
     PHASE_ACTS,
     PHASE_CONFLICTS,
     PHASE_LOST,
-    PHASE_LEDGER,
+    PHASE_DEDUPE,
     AUDIT_PHASES
 };
 
@@ -43,11 +43,11 @@ enum audit_statement {
     ASK_LOST,
     ASK_EVENT,
     ASK_EVENT_OF_ID,
-    ASK_NEXT_SLICE,
+    ASK_NEXT_SEGMENT,
     AUDIT_STATEMENTS
 };
 
-#define AUDIT_SLICE_BYTES 64 /* a name of a ledger's table */
+#define AUDIT_SEGMENT_BYTES 64 /* a name of a dedupe store's table */
 
 struct audit_run {
     /* immutable */
@@ -92,10 +92,10 @@ struct audit_run {
     size_t findings_of_others;     /* of earlier shards */
 
     /* of the other phases */
-    int64_t at, at_number;         /* the last row */
-    char slice[AUDIT_SLICE_BYTES]; /* of the ledger; empty: none yet */
-    int64_t slice_day;
-    sqlite3_stmt *slice_rows;
+    int64_t at, at_number;             /* the last row */
+    char segment[AUDIT_SEGMENT_BYTES]; /* of the dedupe store; empty: none yet */
+    int64_t segment_day;
+    sqlite3_stmt *segment_rows;
     int64_t horizon_us; /* events that were accepted until then may have expired */
 };
 
@@ -137,7 +137,7 @@ enum err audit_check_attempts(struct audit_run *run, bool *ret_more) MUST_CHECK;
 enum err audit_check_acts(struct audit_run *run, bool *ret_more) MUST_CHECK;
 enum err audit_check_conflicts(struct audit_run *run, bool *ret_more) MUST_CHECK;
 enum err audit_check_lost(struct audit_run *run, bool *ret_more) MUST_CHECK;
-enum err audit_check_ledger(struct audit_run *run, bool *ret_more) MUST_CHECK;
+enum err audit_check_dedupe(struct audit_run *run, bool *ret_more) MUST_CHECK;
 
 /* The whole run. */
 enum err audit_run_new(const struct audit_question *question, const char *directory, unsigned shards,

@@ -34,7 +34,7 @@ static const char *const texts[EXPIRY_STATEMENTS] = {
                               " AND last_us < ?",
     [EXPIRY_DROP_ALIASES] = "DELETE FROM aliases WHERE id IN (SELECT id FROM aliases WHERE at_us < ?"
                             " ORDER BY at_us LIMIT ?)",
-    /* The newest event that went: until then the ledger knows events that the history does not. */
+    /* The newest event that went: until then the dedupe store knows events that the history does not. */
     [EXPIRY_NOTE] = "INSERT INTO meta(key, value) VALUES('history_us', ?) ON CONFLICT(key) DO UPDATE"
                     " SET value = max(value, excluded.value)",
 };
@@ -130,9 +130,9 @@ static enum err drop_body_if_over(struct expiry *expiry, int64_t seq)
 
 /* Each phase does one step and says whether there may be more of it. */
 
-static enum err expire_ledger(struct store *store, int64_t now_us, bool *ret_more)
+static enum err expire_dedupe(struct store *store, int64_t now_us, bool *ret_more)
 {
-    return ledger_expire(&store->ledger, now_us, ret_more);
+    return dedupe_expire(&store->dedupe, now_us, ret_more);
 }
 
 static enum err expire_bodies(struct store *store, int64_t now_us, bool *ret_more)
@@ -257,7 +257,7 @@ static enum err expire_aliases(struct store *store, int64_t now_us, bool *ret_mo
 }
 
 static enum err (*const phases[EXPIRY_PHASES])(struct store *store, int64_t now_us, bool *ret_more) = {
-    [EXPIRY_LEDGER] = expire_ledger,
+    [EXPIRY_DEDUPE] = expire_dedupe,
     [EXPIRY_BODIES] = expire_bodies,
     [EXPIRY_HISTORY] = expire_history,
     [EXPIRY_CONFLICTS] = expire_conflicts,
@@ -281,11 +281,11 @@ enum err expiry_step(struct store *store, int64_t now_us)
     }
     if (more)
         return result;
-    if (result == ERR_DAMAGED && expiry->phase == EXPIRY_LEDGER)
-        return result; /* it remembers which slice it was */
+    if (result == ERR_DAMAGED && expiry->phase == EXPIRY_DEDUPE)
+        return result; /* it remembers which segment it was */
     expiry->phase++;
     if (expiry->phase == EXPIRY_PHASES) {
-        expiry->phase = EXPIRY_LEDGER;
+        expiry->phase = EXPIRY_DEDUPE;
         expiry->next_round_us = now_us + ROUND_US;
     }
     return result;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is over goes: slices of the ledger (90 and 35 days), bodies of what is delivered (7 days by default), the
- * history of what is delivered (90 days), conflicts and aliases (as the history). Apart from each other, and in steps
- * of a few milliseconds each with a transaction of its own, so that no answer waits for more than one of them
+ * What is over goes: segments of the dedupe store (90 and 35 days), bodies of what is delivered (7 days by default),
+ * the history of what is delivered (90 days), conflicts and aliases (as the history). Apart from each other, and in
+ * steps of a few milliseconds each with a transaction of its own, so that no answer waits for more than one of them
  * (bench/README.md has the longest commit). Nothing that is still open, parked or dead expires, nor what is in the
  * outbox.
  *
@@ -44,7 +44,7 @@ enum expiry_statement {
     EXPIRY_STATEMENTS
 };
 
-enum expiry_phase { EXPIRY_LEDGER, EXPIRY_BODIES, EXPIRY_HISTORY, EXPIRY_CONFLICTS, EXPIRY_ALIASES, EXPIRY_PHASES };
+enum expiry_phase { EXPIRY_DEDUPE, EXPIRY_BODIES, EXPIRY_HISTORY, EXPIRY_CONFLICTS, EXPIRY_ALIASES, EXPIRY_PHASES };
 
 struct expiry {
     struct expiry_policy policy;

@@ -3,8 +3,9 @@
  * The journal of one shard, as its users see it: requests that travel to it by mailbox and come back when what they did
  * is durable.
  *
- * It is the ledger (the judge of duplicates), the embedded queue, the retry schedule, the dead-letter store and the
- * history. A store implements `struct journal_ops`; SQLite is the first (journal_sqlite.h). Nothing here knows which.
+ * It is the dedupe store (the judge of duplicates), the embedded queue, the retry schedule, the dead-letter store and
+ * the history. A store implements `struct journal_ops`; SQLite is the first (journal_sqlite.h). Nothing here knows
+ * which.
  *
  * Order: requests are worked off in the order of posting, many in one transaction. All answers of a transaction leave
  * after its commit, in the order of their requests; what the transaction newly accepted is handed to delivery at the
@@ -89,13 +90,13 @@ struct journal_request {
  * journal's own from then on.
  *
  * `to_outbox`: on a gateway that doesn't deliver the event is only kept until the broker has it (JOURNAL_LOAD_OUTBOX).
- * No ledger, no deliveries, no books: those are the delivering gateway's.
+ * No dedupe, no deliveries, no books: those are the delivering gateway's.
  */
 struct journal_append {
     struct journal_request request;
     struct event *event; /* the requester's reference; the journal takes its own */
     bool to_outbox;
-    struct ledger_key ledger_key; /* counts when the event has a key */
+    struct dedupe_key dedupe_key; /* counts when the event has a key */
     unsigned endpoints_count;     /* 0: one delivery, parked as unrouted */
     uint64_t endpoints[ACCOUNT_ENDPOINTS_MAX];
     struct event_id ret_id;
@@ -125,13 +126,13 @@ struct journal_received_delivery {
     uint64_t endpoint;
 };
 
-/* OK with a standing. ERR_DAMAGED: the ledger can't judge it. ERR_UNAVAILABLE: another event has its id. ERR_DISK_FULL:
- * events of its class are not accepted now. */
+/* OK with a standing. ERR_DAMAGED: the dedupe store can't judge it. ERR_UNAVAILABLE: another event has its id.
+ * ERR_DISK_FULL: events of its class are not accepted now. */
 struct journal_receive {
     struct journal_request request;
     struct event *event; /* the requester's reference; nothing of it is handed over, but for what an append would be:
                             what stands beside a held delivery whose row is damaged */
-    struct ledger_key ledger_key; /* counts when the event has a key */
+    struct dedupe_key dedupe_key; /* counts when the event has a key */
     /* PARK_MISMATCH, PARK_TAKEN_OVER: a new one is parked at once, and the journal's own; so is with PARK_TAKEN_OVER
      * one that was held and has not started. */
     enum park_reason park_as;

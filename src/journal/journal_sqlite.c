@@ -64,7 +64,7 @@ struct journal_sqlite {
     int64_t next_try_us;      /* monotonic; while something is wrong */
     int64_t next_relief_us;
     struct room room;       /* as it is on the board */
-    int64_t wall_offset_us; /* of a wall clock that does not jump: a wrong hour must not make the ledger forget */
+    int64_t wall_offset_us; /* of a wall clock that does not jump: a wrong hour must not make the dedupe store forget */
     int64_t next_step_us;   /* of expiry, monotonic */
     int64_t books_put_off_us;
     int64_t space_said; /* enum disk_space, as the metric has it */
@@ -538,8 +538,8 @@ static void stop(struct journal *journal)
 
 static const struct journal_ops sqlite_ops = {.submit = submit, .stop = stop};
 
-/* A clock that was set wrong while the gateway was down would make the ledger forget, and cannot be told from a long
- * rest: a day is given to those who look at the log. */
+/* A clock that was set wrong while the gateway was down would make the dedupe store forget, and cannot be told from a
+ * long rest: a day is given to those who look at the log. */
 static void put_doubtful_expiry_off(struct journal_sqlite *self)
 {
     int64_t now_us = clock_wall_us();

@@ -21,7 +21,7 @@ static uint32_t lines_for(uint64_t keys)
     return lines <= UINT32_MAX ? (uint32_t)lines : 0;
 }
 
-static uint64_t probes_of(const struct ledger_key *key)
+static uint64_t probes_of(const struct dedupe_key *key)
 {
     uint64_t probes = 0;
     for (unsigned i = 0; i < 8; i++)
@@ -56,7 +56,7 @@ void key_filter_done(struct key_filter *filter)
     *filter = (struct key_filter){0};
 }
 
-void key_filter_add(struct key_filter *filter, const struct ledger_key *key)
+void key_filter_add(struct key_filter *filter, const struct dedupe_key *key)
 {
     if (filter->lines_count == 0)
         return;
@@ -66,7 +66,7 @@ void key_filter_add(struct key_filter *filter, const struct ledger_key *key)
         line[probes % LINE_BITS / 8] |= (unsigned char)(1 << probes % 8);
 }
 
-bool key_filter_may_hold(const struct key_filter *filter, const struct ledger_key *key)
+bool key_filter_may_hold(const struct key_filter *filter, const struct dedupe_key *key)
 {
     if (filter->lines_count == 0)
         return true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A set of ledger keys that answers "no" or "maybe": a blocked Bloom filter. A "no" is certain, so that the table
+ * A set of dedupe store keys that answers "no" or "maybe": a blocked Bloom filter. A "no" is certain, so that the table
  * behind it need not be asked.
  *
  * Each key has one line of 64 bytes (one cache miss, which a prefetch can start early) and KEY_FILTER_PROBES bits in
@@ -40,7 +40,7 @@ struct key_filter {
 enum err key_filter_init(struct key_filter *filter, uint64_t keys) MUST_CHECK;
 void key_filter_done(struct key_filter *filter);
 
-void key_filter_add(struct key_filter *filter, const struct ledger_key *key);
+void key_filter_add(struct key_filter *filter, const struct dedupe_key *key);
 
 /* Its bytes, the same on every machine, and a filter of `keys` keys made of them: ERR_DAMAGED when they can't be that.
  */
@@ -50,19 +50,19 @@ enum err key_filter_load(struct key_filter *filter, uint64_t keys, struct slice 
 /* A copy of `filter` as if it had been made for `keys` keys, which are no more than it was made for. */
 enum err key_filter_fold(const struct key_filter *filter, uint64_t keys, struct key_filter *ret_folded) MUST_CHECK;
 
-static inline unsigned char *key_filter_line(const struct key_filter *filter, const struct ledger_key *key)
+static inline unsigned char *key_filter_line(const struct key_filter *filter, const struct dedupe_key *key)
 {
     const unsigned char *bytes = key->bytes;
     uint32_t hash = bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
     return filter->lines + (((uint64_t)hash * filter->lines_count) >> 32) * KEY_FILTER_LINE_BYTES;
 }
 
-static inline void key_filter_prefetch(const struct key_filter *filter, const struct ledger_key *key)
+static inline void key_filter_prefetch(const struct key_filter *filter, const struct dedupe_key *key)
 {
     if (filter->lines_count)
         __builtin_prefetch(key_filter_line(filter, key));
 }
 
-bool key_filter_may_hold(const struct key_filter *filter, const struct ledger_key *key);
+bool key_filter_may_hold(const struct key_filter *filter, const struct dedupe_key *key);
 
 #endif

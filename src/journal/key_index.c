@@ -9,7 +9,7 @@
 #define TAG_BITS 32
 #define ENTRY_BYTES sizeof(uint64_t)
 #define BUCKET_ENTRIES (4096 / ENTRY_BYTES)
-#define BUCKET_BITS_MAX 22 /* for more keys than a slice can number */
+#define BUCKET_BITS_MAX 22 /* for more keys than a segment can number */
 
 static_assert(sizeof(struct key_index_slot) == ENTRY_BYTES, "half a million keys take 8 MB");
 
@@ -26,7 +26,7 @@ void key_index_done(struct key_index *index)
     index->count = 0;
 }
 
-uint32_t key_index_tag(const struct hash_seed *seed, const struct ledger_key *key)
+uint32_t key_index_tag(const struct hash_seed *seed, const struct dedupe_key *key)
 {
     return (uint32_t)(hash_siphash(seed, slice_of(key->bytes, sizeof key->bytes)) >> (64 - TAG_BITS));
 }
@@ -76,13 +76,13 @@ enum err key_index_reserve(struct key_index *index)
     return OK;
 }
 
-void key_index_add(struct key_index *index, const struct ledger_key *key, uint32_t row)
+void key_index_add(struct key_index *index, const struct dedupe_key *key, uint32_t row)
 {
     assert(row && has_room(index));
     index->count += put(index->slots, index->bits, (struct key_index_slot){key_index_tag(&index->seed, key), row});
 }
 
-struct key_index_search key_index_search(const struct key_index *index, const struct ledger_key *key)
+struct key_index_search key_index_search(const struct key_index *index, const struct dedupe_key *key)
 {
     struct key_index_search search = {.tag = key_index_tag(&index->seed, key)};
     if (index->slots)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/mend.h"
 
-#include "journal/ledger_slice.h"
+#include "journal/dedupe_segment.h"
 #include "journal/store.h"
 #include "runtime/log.h"
 
 #define EVENTS_PER_STEP 1000
 
-/* One slice's walk through the events of its day. */
+/* One segment's walk through the events of its day. */
 struct mending {
     struct store *store;
-    struct ledger_slice *slice;
+    struct dedupe_segment *segment;
     sqlite3_stmt *list; /* numbers of the day's events, behind one of them */
     int64_t after;
     unsigned entered;
@@ -54,21 +54,21 @@ static enum err mend_event(struct mending *mending, int64_t seq)
     if (result)
         return result;
     const struct event_parts *parts = &event->parts;
-    int64_t days_kept = parts->class == CLASS_CRITICAL ? LEDGER_CRITICAL_DAYS : LEDGER_OTHER_DAYS;
-    struct ledger_key key;
-    enum ledger_finding finding = LEDGER_DUPLICATE;
+    int64_t days_kept = parts->class == CLASS_CRITICAL ? DEDUPE_CRITICAL_DAYS : DEDUPE_OTHER_DAYS;
+    struct dedupe_key key;
+    enum dedupe_finding finding = DEDUPE_DUPLICATE;
     struct event_id first;
     bool is_late = false;
-    bool is_in_ledger = parts->key.len && deliveries > 0; /* not what is in the outbox */
-    if (is_in_ledger && days_kept == mending->slice->days_kept) {
-        dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &key);
-        result = ledger_look_up(&store->ledger, &key, event, &finding, &first);
+    bool is_in_dedupe = parts->key.len && deliveries > 0; /* not what is in the outbox */
+    if (is_in_dedupe && days_kept == mending->segment->days_kept) {
+        dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &key);
+        result = dedupe_look_up(&store->dedupe, &key, event, &finding, &first);
     }
-    if (!result && finding != LEDGER_DUPLICATE)
+    if (!result && finding != DEDUPE_DUPLICATE)
         result = is_conflict(store, seq, &is_late);
-    if (!result && !is_late && (finding == LEDGER_NEW || finding == LEDGER_DAMAGED)) {
+    if (!result && !is_late && (finding == DEDUPE_NEW || finding == DEDUPE_DAMAGED)) {
         mending->entered++;
-        result = ledger_add(&store->ledger, &key, event);
+        result = dedupe_add(&store->dedupe, &key, event);
     }
     event_unref(event);
     return result;
@@ -83,8 +83,8 @@ static enum err mend_some(struct mending *mending, bool *ret_more)
     struct sql_use use = sql_use(mending->list);
     enum err result;
     sql_bind_int(&use, mending->after);
-    sql_bind_int(&use, mending->slice->day * US_PER_DAY);
-    sql_bind_int(&use, (mending->slice->day + 1) * US_PER_DAY - 1);
+    sql_bind_int(&use, mending->segment->day * US_PER_DAY);
+    sql_bind_int(&use, (mending->segment->day + 1) * US_PER_DAY - 1);
     sql_bind_int(&use, EVENTS_PER_STEP);
     while (!(result = sql_step(&use, &row)) && row && count < EVENTS_PER_STEP)
         seqs[count++] = sql_column_int(&use, 0);
@@ -111,12 +111,12 @@ static enum err walk(struct mending *mending)
     return result;
 }
 
-static enum err mend_slice(struct store *store, struct ledger_slice *slice)
+static enum err mend_segment(struct store *store, struct dedupe_segment *segment)
 {
-    struct mending mending = {.store = store, .slice = slice, .complete = true};
+    struct mending mending = {.store = store, .segment = segment, .complete = true};
     int64_t kept_from_us;
     enum err result = history_begins_us(store, &kept_from_us);
-    if (result || slice->day * US_PER_DAY <= kept_from_us)
+    if (result || segment->day * US_PER_DAY <= kept_from_us)
         return result;
     result = sql_prepare(store->db,
         "SELECT seq FROM events WHERE seq > ? AND accepted_us BETWEEN ? AND ? ORDER BY seq LIMIT ?", &mending.list);
@@ -130,21 +130,22 @@ static enum err mend_slice(struct store *store, struct ledger_slice *slice)
     if (result)
         return result;
     if (mending.complete)
-        ledger_slice_mended(slice);
-    log_warn("the ledger was mended from the events of the day slice=%s keys_entered_again=%u doubt=%s", slice->name,
-        mending.entered, mending.complete ? "none" : "stays, since events of the day can't be read either");
+        dedupe_segment_mended(segment);
+    log_warn("the dedupe store was mended from the events of the day segment=%s keys_entered_again=%u doubt=%s",
+        segment->name, mending.entered,
+        mending.complete ? "none" : "stays, since events of the day can't be read either");
     return OK;
 }
 
-enum err mend_ledger(struct store *store)
+enum err mend_dedupe(struct store *store)
 {
     enum err result = OK;
-    /* Mending may make slices, which come before the ones that are being looked at. */
-    for (size_t i = store->ledger.count; i > 0 && !result; i--) {
-        size_t count = store->ledger.count;
-        if (store->ledger.slices[i - 1]->unreadable)
-            result = mend_slice(store, store->ledger.slices[i - 1]);
-        i += store->ledger.count - count;
+    /* Mending may make segments, which come before the ones that are being looked at. */
+    for (size_t i = store->dedupe.count; i > 0 && !result; i--) {
+        size_t count = store->dedupe.count;
+        if (store->dedupe.segments[i - 1]->unreadable)
+            result = mend_segment(store, store->dedupe.segments[i - 1]);
+        i += store->dedupe.count - count;
     }
     return result;
 }

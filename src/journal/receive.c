@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JOURNAL_RECEIVE: an event that the broker delivered. The ledger judges it as it judges what is appended, but nobody
- * can be told any more that it was a duplicate or a conflict: the one becomes an alias, the other is parked.
+ * JOURNAL_RECEIVE: an event that the broker delivered. The dedupe store judges it as it judges what is appended, but
+ * nobody can be told any more that it was a duplicate or a conflict: the one becomes an alias, the other is parked.
  *
- *   the ledger says   and its id is
+ *   the dedupe store says   and its id is
  *   new               new: written, held (or parked at once: unrouted, or as the receiver wants it), and counted
  *                     known: it came again; its rows say whose it is
  *   duplicate         its own first one, or known all the same: it came again
  *                     another: an alias of the first
- *   conflict          new: written and parked, and kept as a conflict; not in the ledger, which has the first one
+ *   conflict          new: written and parked, and kept as a conflict; not in the dedupe, which has the first one
  *                     known: it came again
- *   damaged           new: written and parked as doubtful; not in the ledger (which in doubt as a whole: ERR_DAMAGED)
- *                     known: it came again
+ *   damaged           new: written and parked as doubtful; not in the dedupe store (which in doubt as a whole:
+ * ERR_DAMAGED) known: it came again
  */
 #include "journal/acceptance.h"
 #include "journal/held.h"
@@ -123,7 +123,7 @@ static enum err receive_new(struct store *store, struct journal_receive *receive
         return result;
     if (!added)
         return meet(store, receive);
-    return receive->event->parts.key.len ? ledger_add(&store->ledger, &receive->ledger_key, receive->event) : OK;
+    return receive->event->parts.key.len ? dedupe_add(&store->dedupe, &receive->dedupe_key, receive->event) : OK;
 }
 
 static enum err receive_duplicate(struct store *store, struct journal_receive *receive, const struct event_id *first)
@@ -132,7 +132,7 @@ static enum err receive_duplicate(struct store *store, struct journal_receive *r
     enum err result = meet(store, receive);
     if (result != ERR_NOT_FOUND)
         return result;
-    if (memcmp(first, id, sizeof *id) == 0) /* the history has expired before the ledger */
+    if (memcmp(first, id, sizeof *id) == 0) /* the history has expired before the dedupe store */
         return OK;
     receive->ret_standing = STANDING_ALIAS;
     receive->ret_first = *first;
@@ -152,7 +152,7 @@ static enum err receive_conflict(struct store *store, struct journal_receive *re
     return acceptance_keep_conflict(store, first, receive->event);
 }
 
-/* Not in the ledger: the next one of its key is as doubtful. */
+/* Not in the dedupe store: the next one of its key is as doubtful. */
 static enum err receive_doubtful(struct store *store, struct journal_receive *receive)
 {
     bool added;
@@ -164,24 +164,24 @@ static enum err receive_doubtful(struct store *store, struct journal_receive *re
 
 static enum err judge(struct store *store, struct journal_receive *receive)
 {
-    enum ledger_finding finding = LEDGER_NEW;
+    enum dedupe_finding finding = DEDUPE_NEW;
     struct event_id first;
     enum err result = OK;
     if (receive->event->parts.key.len)
-        result = ledger_look_up(&store->ledger, &receive->ledger_key, receive->event, &finding, &first);
+        result = dedupe_look_up(&store->dedupe, &receive->dedupe_key, receive->event, &finding, &first);
     if (result)
         return result;
     switch (finding) {
-    case LEDGER_NEW:
+    case DEDUPE_NEW:
         return receive_new(store, receive);
-    case LEDGER_DUPLICATE:
+    case DEDUPE_DUPLICATE:
         return receive_duplicate(store, receive, &first);
-    case LEDGER_CONFLICT:
+    case DEDUPE_CONFLICT:
         return receive_conflict(store, receive, &first);
-    case LEDGER_DAMAGED:
+    case DEDUPE_DAMAGED:
         break;
     }
-    if (!ledger_is_in_doubt(&store->ledger))
+    if (!dedupe_is_in_doubt(&store->dedupe))
         return receive_doubtful(store, receive);
     receive->request.result = ERR_DAMAGED;
     return OK;

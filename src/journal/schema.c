@@ -11,7 +11,7 @@
 /*
  * Set before the first write. mmap_size 0: an I/O error must come back as a code, not as SIGBUS. The cache bounds the
  * memory of a shard; journal_size_limit cuts a WAL back that a slow reader has let grow. secure_delete, which Debian
- * turns on, would write every page of a dropped slice again, as zeros.
+ * turns on, would write every page of a dropped segment again, as zeros.
  */
 static const char writer_pragmas[] = "PRAGMA page_size = 4096;"
                                      "PRAGMA journal_mode = WAL;"

@@ -114,7 +114,7 @@ static enum err catch_books_up(struct store *store)
 static enum err prepare(struct store *store, const struct store_options *options)
 {
     checkpointer_init(&store->checkpointer, store->db);
-    enum err result = ledger_init(&store->ledger, store->db);
+    enum err result = dedupe_init(&store->dedupe, store->db);
     if (!result)
         result = event_rows_init(&store->events, store->db);
     if (!result)
@@ -148,7 +148,7 @@ static enum err clear_up(struct store *store)
     if (!result)
         result = held_take_over_started(store);
     if (!result)
-        result = mend_ledger(store);
+        result = mend_dedupe(store);
     return result ? result : catch_books_up(store);
 }
 
@@ -249,7 +249,7 @@ void store_close(struct store *store, bool in_doubt)
 {
     if (!in_doubt && store->next_seq)
         write_last_books(store);
-    ledger_done(&store->ledger);
+    dedupe_done(&store->dedupe);
     event_rows_done(&store->events);
     delivery_rows_done(&store->deliveries);
     conflict_rows_done(&store->conflicts);
@@ -285,7 +285,7 @@ enum err store_commit(struct store *store)
         result = sql_run(store->db, "COMMIT");
     if (result)
         return result;
-    ledger_committed(&store->ledger);
+    dedupe_committed(&store->dedupe);
     books_committed(&store->books);
     outbox_committed(&store->outbox);
     poison_committed(&store->poison);
@@ -296,7 +296,7 @@ enum err store_roll_back(struct store *store)
 {
     /* After some errors SQLite has rolled back already, and would say that there is no transaction. */
     enum err result = sqlite3_get_autocommit(store->db) ? OK : sql_run(store->db, "ROLLBACK");
-    ledger_rolled_back(&store->ledger);
+    dedupe_rolled_back(&store->dedupe);
     books_rolled_back(&store->books);
     outbox_rolled_back(&store->outbox);
     poison_rolled_back(&store->poison);

@@ -14,11 +14,11 @@
 #include "journal/books.h"
 #include "journal/checkpoint.h"
 #include "journal/conflict_rows.h"
+#include "journal/dedupe_store.h"
 #include "journal/delivery_rows.h"
 #include "journal/event_rows.h"
 #include "journal/expiry.h"
 #include "journal/journal.h"
-#include "journal/ledger.h"
 #include "journal/lost.h"
 #include "journal/outbox.h"
 #include "journal/poison.h"
@@ -28,7 +28,7 @@ struct store {
     sqlite3 *db;
     unsigned shard;
     int64_t next_seq; /* of events; a rolled back transaction leaves a gap */
-    struct ledger ledger;
+    struct dedupe_store dedupe;
     struct event_rows events;
     struct delivery_rows deliveries;
     struct conflict_rows conflicts;

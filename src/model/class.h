@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An event's class, by its type: critical (money moves: a key is required, the ledger remembers it longest, it is shed
- * last), important (the default) and optional (informational: shed first). Guarded types, payouts by default, are
+ * An event's class, by its type: critical (money moves: a key is required, the dedupe store remembers it longest, it is
+ * shed last), important (the default) and optional (informational: shed first). Guarded types, payouts by default, are
  * critical as well, and never sent twice by our doing. Which types these are is the operator's to say; what an event
  * was when it was accepted stays with it.
  */

@@ -6,8 +6,8 @@
 
 #include <assert.h>
 
-void dedupe_ledger_key(
-    struct slice partner, struct slice account, struct slice type, struct slice key, struct ledger_key *ret_key)
+void dedupe_key_of(
+    struct slice partner, struct slice account, struct slice type, struct slice key, struct dedupe_key *ret_key)
 {
     char text[4 * 2 + 3 * NAME_BYTES_MAX + EVENT_KEY_BYTES_MAX];
     size_t len = 0;
@@ -22,5 +22,5 @@ void dedupe_ledger_key(
     }
     unsigned char digest[SHA256_BYTES];
     crypto_sha256(slice_of(text, len), digest);
-    memcpy(ret_key->bytes, digest, LEDGER_KEY_BYTES);
+    memcpy(ret_key->bytes, digest, DEDUPE_KEY_BYTES);
 }

@@ -53,7 +53,7 @@ enum park_reason {
     PARK_MISMATCH = 7,  /* consumed from a partition that is not its account's */
     /* Guarded, and accepted before this gateway took delivery over from one that may have sent it. */
     PARK_TAKEN_OVER = 8,
-    /* A damaged row of the ledger may be its key: nobody can know whether it is a duplicate. */
+    /* A damaged row of the dedupe store may be its key: nobody can know whether it is a duplicate. */
     PARK_DOUBTFUL = 9
 };
 

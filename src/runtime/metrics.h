@@ -76,7 +76,7 @@
     X(METRIC_CHANNELS_CONSUMING, gauge, "penstock_broker_channels_consuming", "",                                      \
         "Queues that are being consumed: two of each partition, and a stream in each shard")                           \
     X(METRIC_RECEIVED_NEW, counter, "penstock_broker_received_total", "result=\"new\"",                                \
-        "Messages that the broker delivered, by what the ledger said")                                                 \
+        "Messages that the broker delivered, by what the dedupe store said")                                           \
     X(METRIC_RECEIVED_AGAIN, counter, "penstock_broker_received_total", "result=\"again\"", "")                        \
     X(METRIC_RECEIVED_ALIAS, counter, "penstock_broker_received_total", "result=\"alias\"", "")                        \
     X(METRIC_RECEIVED_CONFLICT, counter, "penstock_broker_received_total", "result=\"conflict\"", "")                  \

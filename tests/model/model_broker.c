@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rabbitmq mode: what the broker has confirmed is in the broker until it is in the journal (P1); the ledger judges it
- * when it comes (P3); a message is acked when the journal has it for good; and what is the broker's is sent only while
- * the gateway has a message of it, or something of it had started.
+ * Rabbitmq mode: what the broker has confirmed is in the broker until it is in the journal (P1); the dedupe store
+ * judges it when it comes (P3); a message is acked when the journal has it for good; and what is the broker's is sent
+ * only while the gateway has a message of it, or something of it had started.
  */
 #include "model_internal.h"
 
@@ -67,7 +67,7 @@ bool model_is_elsewhere(const struct model_post *post)
            (post->state == POST_QUEUED && (post->queue_lost || fake_broker_holds(post) || publication_holds(post)));
 }
 
-/* The ledger's late judgement. */
+/* The dedupe store's late judgement. */
 
 void model_judge_arrival(struct model_post *post, bool parked_as_conflict)
 {

@@ -49,14 +49,14 @@ static const char *const amounts[][3] = {
 
 static struct event_id_generator ids;
 static bool large_bodies;
-/* The broker may deliver an event again after its history has expired: then only the ledger knows it, and it must know
- * all of them. So each has a key, and there are no conflicts. */
-static bool ledger_must_know;
+/* The broker may deliver an event again after its history has expired: then only the dedupe store knows it, and it must
+ * know all of them. So each has a key, and there are no conflicts. */
+static bool dedupe_must_know;
 static unsigned posted;
 
 void partner_begin(bool history_expires)
 {
-    ledger_must_know = history_expires && fake_broker_partitions() > 0;
+    dedupe_must_know = history_expires && fake_broker_partitions() > 0;
     large_bodies = sim_chance(STREAM_DRIVER, 120);
     posted = 0;
 }
@@ -109,16 +109,16 @@ static void post_one(void)
 {
     static char body[LARGE_BODY_BYTES];
     unsigned type = sim_below(STREAM_DRIVER, TYPES), account = sim_below(STREAM_DRIVER, FAKE_ACCOUNTS);
-    bool has_key = types[type].class == CLASS_CRITICAL || ledger_must_know || sim_chance(STREAM_DRIVER, 500);
+    bool has_key = types[type].class == CLASS_CRITICAL || dedupe_must_know || sim_chance(STREAM_DRIVER, 500);
     unsigned key_number = sim_below(STREAM_DRIVER, KEYS);
     /* Now and then a key that nobody else has. */
     bool is_new_key = sim_chance(STREAM_DRIVER, 400);
     char key[32];
     snprintf(key, sizeof key, is_new_key ? "new-%u" : "k-%u", is_new_key ? posted : key_number);
-    bool is_same_money = ledger_must_know || sim_chance(STREAM_DRIVER, 850);
+    bool is_same_money = dedupe_must_know || sim_chance(STREAM_DRIVER, 850);
     unsigned amount = is_same_money ? (key_number + type) % AMOUNTS : sim_below(STREAM_DRIVER, AMOUNTS);
     const char *amount_text = amounts[amount][sim_below(STREAM_DRIVER, 3)];
-    const char *currency = ledger_must_know || sim_chance(STREAM_DRIVER, 950) ? "EUR" : "USD";
+    const char *currency = dedupe_must_know || sim_chance(STREAM_DRIVER, 950) ? "EUR" : "USD";
 
     struct model_post_parts model_parts = {
         .scope = MODEL_NO_SCOPE,

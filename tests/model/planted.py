@@ -48,16 +48,16 @@ BUGS = {
         "src/journal/schema.c",
         ("PRAGMA synchronous = FULL;", "PRAGMA synchronous = NORMAL;")),
     "takes-any-row": (
-        "the ledger believes its index without comparing the key: the entry of a rolled back row leads to another's",
-        "src/journal/ledger_slice.c",
+        "the dedupe store believes its index without comparing the key: the entry of a rolled back row leads to another's",
+        "src/journal/dedupe_segment.c",
         ("slice_equal(found.key, slice_of(entry->key->bytes, sizeof entry->key->bytes))", "found.key.len > 0")),
     "filter-denies": (
-        "a key is entered into the ledger, but not into its filter",
-        "src/journal/ledger_slice.c",
+        "a key is entered into the dedupe, but not into its filter",
+        "src/journal/dedupe_segment.c",
         ("    key_filter_add(&slice->filter, entry->key);\n    slice->keys++;", "    slice->keys++;")),
     "money-as-text": (
         "amounts are compared as texts: 1.10 is not 1.1",
-        "src/journal/ledger_slice.c",
+        "src/journal/dedupe_segment.c",
         ("entry->amount = slice_of(entry->canonical, len);", "entry->amount = len ? amount : slice_of(entry->canonical, 0);")),
     "cursor-skips-one": (
         "what had no room in memory is looked for behind itself",

@@ -126,7 +126,7 @@ static bool append_event(const struct event_parts *parts, struct model_post *pos
         (struct journal_request){.kind = JOURNAL_APPEND, .reply_to = &gateway->ingress.mailbox, .on_done = on_appended};
     append->event = event;
     if (parts->key.len)
-        dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &append->ledger_key);
+        dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &append->dedupe_key);
     append->endpoints_count = model_parts->endpoints_count;
     memcpy(append->endpoints, model_parts->endpoints, sizeof append->endpoints);
     posting->post = post ? post : model_posted(model_parts);

@@ -66,7 +66,7 @@ static void submit(struct poster *poster, unsigned number, struct event_id_gener
         (struct journal_request){.kind = JOURNAL_APPEND, .reply_to = &poster->mailbox, .on_done = on_done};
     append->endpoints_count = 1;
     append->endpoints[0] = 1;
-    dedupe_ledger_key(parts.partner, parts.account, parts.type, parts.key, &append->ledger_key);
+    dedupe_key_of(parts.partner, parts.account, parts.type, parts.key, &append->dedupe_key);
     journal_submit(poster->journal, &append->request);
 }
 

@@ -45,7 +45,7 @@ static void run(void *context)
     const unsigned thread = *(const unsigned *)context;
     for (unsigned round = 0; round < ROUNDS; round++) {
         unsigned number = (round * 7 + thread * 13) % KEYS, nobody = 0;
-        struct ledger_key key = {0};
+        struct dedupe_key key = {0};
         memcpy(key.bytes, &number, sizeof number);
         struct known_event event = event_of(number, thread, round), found;
         enum known known = known_keys_enter(keys, &key, &event, &found);

@@ -291,7 +291,7 @@ def test_a_delivery_that_somebody_deleted_is_named(busy):
     assert shown.returncode == 65 and missing["delivery"] in shown.stdout and "DOES NOT ADD UP" in shown.stdout
 
 
-def test_an_event_that_somebody_deleted_is_named_by_the_ledger(busy):
+def test_an_event_that_somebody_deleted_is_named_by_the_dedupe(busy):
     gateway, ids = busy
     lost = ids["dead"][0]
     change_row(gateway, "DELETE FROM deliveries WHERE id / 16 = ?", lost)

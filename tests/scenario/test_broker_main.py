@@ -106,7 +106,7 @@ def test_a_duplicate_that_is_found_late_is_an_alias_of_the_first(vhost, make_bri
     wait_for(lambda: leader.states(first) == ["delivered"], "delivered")
     second = follower.post(1)
     assert second["status"] == "accepted", "the other gateway has not seen it"
-    wait_for(lambda: leader.received("alias") == 1, "the ledger has")
+    wait_for(lambda: leader.received("alias") == 1, "the dedupe store has")
     vhost.wait_until_empty()
     with leader.partner() as partner:
         story = partner.get(f"/v1/events/{second['event']}").json()

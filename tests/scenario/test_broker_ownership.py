@@ -55,7 +55,7 @@ def say(capsys, what, bridge, sink, events):
 
 
 def test_a_confirm_that_comes_late(own_broker, make_bridge, sink, capsys):
-    """The journal takes what is unconfirmed, and delivers it; the broker has it after all, and its copy meets the ledger."""
+    """The journal takes what is unconfirmed, and delivers it; the broker has it after all, and its copy meets the dedupe store."""
     bridge = make_bridge(own_broker)
     bridge.point_endpoint_at(sink.url())
     bridge.wait_for_broker()
@@ -71,7 +71,7 @@ def test_a_confirm_that_comes_late(own_broker, make_bridge, sink, capsys):
     assert report.duplicates == 0 and report.longest < ANSWER_SECONDS_MAX and report.unavailable == 0
     own_broker.wait_until_empty()
     assert bridge.publishes("late") > 0, "some were confirmed too late"
-    assert bridge.received("again") > 0, "and met the ledger"
+    assert bridge.received("again") > 0, "and met the dedupe store"
 
 
 def test_redelivery_of_an_unstarted_and_of_a_started_event(own_broker, bridge, sink, capsys):
@@ -132,14 +132,14 @@ def restart_after(bridge, point, event):
 @pytest.mark.parametrize("kind", ["purchase", "payout"])
 @pytest.mark.parametrize("point", [19, 20], ids=["received", "ack-due"])
 def test_killed_between_the_commit_and_the_ack(own_broker, bridge, sink, point, kind, capsys):
-    """Redelivery of an event that is in the ledger, and of one that is delivered."""
+    """Redelivery of an event that is in the dedupe, and of one that is delivered."""
     restart_after(bridge, point, bridge.event(1, type=kind))
     wait_for(lambda: sink.count() >= 1, "it is sent")
     [event] = sends(sink)
     wait_until_delivered(bridge, [event])
     own_broker.wait_until_empty()
     again = bridge.post(1, type=kind)["event"]  # nothing of it was seen lately
-    wait_for(lambda: bridge.received("alias") == 1, "the ledger has it")
+    wait_for(lambda: bridge.received("alias") == 1, "the dedupe store has it")
     own_broker.wait_until_empty()
     assert bridge.timeline(again)["alias"] == again
     say(capsys, f"killed at {point}, {kind}", bridge, sink, [event])

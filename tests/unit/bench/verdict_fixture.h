@@ -54,7 +54,7 @@ struct load_record *run_add_duplicate(struct run *run, uint64_t original);
 /* Another amount for the key of `original`, refused as it must be. */
 struct load_record *run_add_conflict(struct run *run, uint64_t original);
 struct sink_record *run_add_request(struct run *run, uint64_t number);
-/* The ledger has found event `id` to be a duplicate of event `first`. */
+/* The dedupe store has found event `id` to be a duplicate of event `first`. */
 void run_add_alias(struct run *run, uint64_t id, uint64_t first);
 /* The same event again, `after_us` after the first time. */
 struct sink_record *run_add_request_again(struct run *run, uint64_t number, int64_t after_us);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the ledger finds behind the answer, with a broker in between, is no fault; what it does not explain still is. */
+/* What the dedupe store finds behind the answer, with a broker in between, is no fault; what it does not explain still
+ * is. */
 #include "unit/bench/verdict_fixture.h"
 
 #include <criterion/criterion.h>
@@ -107,7 +108,7 @@ Test(verdict_late, a_conflict_whose_answer_was_lost_is_taken_without_a_200)
     run_free(run);
 }
 
-Test(verdict_late, the_ledger_says_which_of_two_amounts_was_the_first)
+Test(verdict_late, the_dedupe_says_which_of_two_amounts_was_the_first)
 {
     struct run *run = run_new();
     struct row *conflict = add_late_conflict(run, 7);

@@ -18,13 +18,12 @@ static void begin(unsigned keys_max)
     cr_assert_eq(known_keys_new(keys_max, &keys), OK);
 }
 
-static struct ledger_key key_of(unsigned number)
+static struct dedupe_key key_of(unsigned number)
 {
     char text[16];
     snprintf(text, sizeof text, "k-%u", number);
-    struct ledger_key key;
-    dedupe_ledger_key(
-        SLICE_LITERAL("shop"), SLICE_LITERAL("acc"), SLICE_LITERAL("lead"), slice_from_string(text), &key);
+    struct dedupe_key key;
+    dedupe_key_of(SLICE_LITERAL("shop"), SLICE_LITERAL("acc"), SLICE_LITERAL("lead"), slice_from_string(text), &key);
     return key;
 }
 
@@ -41,14 +40,14 @@ static struct known_event found;
 
 static enum known enter(unsigned key_number, unsigned event_number)
 {
-    struct ledger_key key = key_of(key_number);
+    struct dedupe_key key = key_of(key_number);
     struct known_event event = event_of(event_number, "1.50");
     return known_keys_enter(keys, &key, &event, &found);
 }
 
 static void end_with(unsigned key_number, unsigned event_number, const struct known_event *first)
 {
-    struct ledger_key key = key_of(key_number);
+    struct dedupe_key key = key_of(key_number);
     struct known_event event = event_of(event_number, "1.50");
     known_keys_end(keys, &key, &event.id, first);
 }

@@ -121,15 +121,15 @@ Test(post_event, the_key_is_the_header_or_else_the_id)
     cr_assert_eq(journal_count(), seen);
 }
 
-Test(post_event, the_ledger_key_is_of_partner_account_type_and_key)
+Test(post_event, the_dedupe_key_is_of_partner_account_type_and_key)
 {
     int fd = client_connect();
     struct answer answer;
-    struct ledger_key expected;
-    dedupe_ledger_key(
+    struct dedupe_key expected;
+    dedupe_key_of(
         SLICE_LITERAL("shop"), SLICE_LITERAL("acc_1"), SLICE_LITERAL("purchase"), SLICE_LITERAL("o-1"), &expected);
     struct journal_append *append = post_and_accept(fd, JSON_AND_KEY, PURCHASE("o-1"), &answer);
-    cr_assert_arr_eq(append->ledger_key.bytes, expected.bytes, sizeof expected.bytes);
+    cr_assert_arr_eq(append->dedupe_key.bytes, expected.bytes, sizeof expected.bytes);
     journal_answer(0, OK, NULL);
     close(fd);
 }

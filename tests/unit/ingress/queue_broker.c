@@ -61,7 +61,7 @@ Test(queue_broker, a_duplicate_waits_for_the_first_and_later_ones_are_answered_a
     cr_assert_eq(fake.published_count, 1);
 }
 
-static struct ledger_key key_k;
+static struct dedupe_key key_k;
 static struct known_event of_another_thread;
 
 /* Another thread has "k" under way. */
@@ -71,8 +71,7 @@ static void enter_k_elsewhere(void)
     memset(of_another_thread.id.bytes, 7, EVENT_ID_BYTES);
     known_money_of(&(struct event_parts){.amount = SLICE_LITERAL("1"), .currency = SLICE_LITERAL("EUR")},
         &of_another_thread.money);
-    dedupe_ledger_key(
-        SLICE_LITERAL("shop"), SLICE_LITERAL("acc_1"), SLICE_LITERAL("purchase"), SLICE_LITERAL("k"), &key_k);
+    dedupe_key_of(SLICE_LITERAL("shop"), SLICE_LITERAL("acc_1"), SLICE_LITERAL("purchase"), SLICE_LITERAL("k"), &key_k);
     cr_assert_eq(known_keys_enter(queue_known, &key_k, &of_another_thread, &first), KNOWN_NEW);
 }
 

@@ -177,7 +177,7 @@ struct sent *queue_send(unsigned partition, const char *key, const char *amount)
     sent->entry.append.event = event_of(partition, key, amount);
     const struct event_parts *parts = &sent->entry.append.event->parts;
     sent->id = parts->id;
-    dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &sent->entry.append.ledger_key);
+    dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &sent->entry.append.dedupe_key);
     queue_enqueue(queue, &sent->entry, partition % QUEUE_SHARDS);
     return sent;
 }

@@ -52,7 +52,7 @@ static struct queue_entry *entry_of(const char *key, const char *amount, const c
     event_id_make(&ids, parts.accepted_us, 3, random, &parts.id);
     struct queue_entry *entry = calloc(1, sizeof *entry);
     cr_assert_eq(event_new(&parts, NULL, 100, &entry->append.event), OK);
-    dedupe_ledger_key(parts.partner, parts.account, parts.type, parts.key, &entry->append.ledger_key);
+    dedupe_key_of(parts.partner, parts.account, parts.type, parts.key, &entry->append.dedupe_key);
     return entry;
 }
 

@@ -32,7 +32,7 @@ Test(append, a_new_event_is_answered_with_its_id_after_its_delivery_was_handed_o
     desk_free(desk);
 }
 
-Test(append, the_ledger_judges_the_second_event_of_a_key)
+Test(append, the_dedupe_judges_the_second_event_of_a_key)
 {
     static const struct {
         struct draft first, second;
@@ -165,16 +165,16 @@ Test(append, slices_are_named_by_the_day_of_acceptance_and_the_retention_of_the_
     char text[256];
     snprintf(text, sizeof text,
         "SELECT count(*) FROM sqlite_schema, (SELECT strftime('%%Y%%m%%d', %lld, 'unixepoch') AS today)"
-        " WHERE type = 'table' AND name IN ('ledger_c_' || today, 'ledger_o_' || today)",
+        " WHERE type = 'table' AND name IN ('dedupe_c_' || today, 'dedupe_o_' || today)",
         (long long)(now_us / US_PER_SECOND));
     cr_assert(desk_sql_int(desk, text) == 2);
-    cr_assert(desk_sql_int(desk, "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'ledger*'") == 2);
+    cr_assert(desk_sql_int(desk, "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'dedupe*'") == 2);
     desk_free(desk);
 }
 
-static int64_t count_slices_in(struct desk *desk)
+static int64_t count_segments_in(struct desk *desk)
 {
-    return desk_sql_int(desk, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'ledger_[co]_*'");
+    return desk_sql_int(desk, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'dedupe_[co]_*'");
 }
 
 Test(append, a_slice_past_its_retention_is_dropped_at_the_next_start)
@@ -193,7 +193,7 @@ Test(append, a_slice_past_its_retention_is_dropped_at_the_next_start)
         cr_assert(desk_append(desk, draft, 7, NULL) == OK);
         cr_assert(desk_append(desk, fresh, 7, NULL) == OK);
         desk_reopen(desk);
-        for (int waits = 0; !cases[i].kept && count_slices_in(desk) > 1; waits++) {
+        for (int waits = 0; !cases[i].kept && count_segments_in(desk) > 1; waits++) {
             cr_assert(waits < 2000, "case %zu: the slice is not dropped", i);
             usleep(10000);
         }

@@ -180,8 +180,8 @@ Test(audit, names_each_kind_of_loss_and_damage)
         {"UPDATE books SET accepted_sum = '4.4' WHERE endpoint = -1", K(DAMAGED_BOOK), 1, 0, -1},
         {"DELETE FROM books WHERE endpoint = -1", K(BOOKS), 1, 0, -1},
         {"UPDATE acts SET to_endpoint = 2", K(DAMAGED_ACT), 1, 3, 0},
-        {"UPDATE ledger_c_20260216 SET amount = '7' WHERE row = 2", K(DAMAGED_LEDGER), 1, 2, -1},
-        {"DELETE FROM ledger_c_20260216 WHERE row = 2", 0, 0, 0, -1}, /* what is forgotten is accepted twice at worst */
+        {"UPDATE dedupe_c_20260216 SET amount = '7' WHERE row = 2", K(DAMAGED_DEDUPE), 1, 2, -1},
+        {"DELETE FROM dedupe_c_20260216 WHERE row = 2", 0, 0, 0, -1}, /* what is forgotten is accepted twice at worst */
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct shelf *shelf = small();
@@ -285,7 +285,7 @@ Test(audit, says_of_a_missing_delivery_whose_it_was_and_where_it_was_going)
     shelf_free(shelf);
 }
 
-Test(audit, finds_events_that_only_the_ledger_knows_unless_they_may_have_expired)
+Test(audit, finds_events_that_only_the_dedupe_knows_unless_they_may_have_expired)
 {
     struct shelf *shelf = small();
     struct event_id lost = shelf_id_of(shelf, 2);
@@ -447,7 +447,7 @@ static void spoil_page(struct shelf *shelf, const char *table)
 
 Test(audit, goes_on_behind_what_cannot_be_read)
 {
-    static const char *const tables[] = {"deliveries", "events", "books", "attempts", "ledger_c_20260216"};
+    static const char *const tables[] = {"deliveries", "events", "books", "attempts", "dedupe_c_20260216"};
     for (size_t i = 0; i < ARRAY_LENGTH(tables); i++) {
         struct shelf *shelf = small();
         for (int k = 0; k < 500; k++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit/journal/book.h"
 
-#include "journal/ledger_slice.h"
+#include "journal/dedupe_segment.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -11,14 +11,14 @@
 void book_open(struct book *book)
 {
     cr_assert(sqlite3_open(book->path, &book->db) == SQLITE_OK);
-    enum err result = ledger_init(&book->ledger, book->db);
+    enum err result = dedupe_init(&book->dedupe, book->db);
     cr_assert(result == OK, "%s", err_name(result));
-    book->ledger.slice_keys_max = SLICE_KEYS;
+    book->dedupe.segment_keys_max = SEGMENT_KEYS;
 }
 
 void book_close(struct book *book)
 {
-    ledger_done(&book->ledger);
+    dedupe_done(&book->dedupe);
     cr_assert(sqlite3_close(book->db) == SQLITE_OK, "a statement was left open");
 }
 
@@ -33,9 +33,9 @@ struct book *book_new(void)
     struct book *book = calloc(1, sizeof *book);
     cr_assert(book);
     const char *parent = getenv("TMPDIR");
-    snprintf(book->directory, sizeof book->directory, "%s/penstock-ledger-XXXXXX", parent ? parent : "/tmp");
+    snprintf(book->directory, sizeof book->directory, "%s/penstock-dedupe-XXXXXX", parent ? parent : "/tmp");
     cr_assert(mkdtemp(book->directory));
-    snprintf(book->path, sizeof book->path, "%s/ledger.db", book->directory);
+    snprintf(book->path, sizeof book->path, "%s/dedupe.db", book->directory);
     book_open(book);
     return book;
 }
@@ -71,21 +71,21 @@ void book_begin(struct book *book)
 void book_commit(struct book *book)
 {
     book_sql(book, "COMMIT");
-    ledger_committed(&book->ledger);
+    dedupe_committed(&book->dedupe);
 }
 
 void book_roll_back(struct book *book)
 {
     book_sql(book, "ROLLBACK");
-    ledger_rolled_back(&book->ledger);
+    dedupe_rolled_back(&book->dedupe);
 }
 
-struct ledger_key key_of(unsigned number)
+struct dedupe_key key_of(unsigned number)
 {
     char text[16];
     snprintf(text, sizeof text, "key-%u", number);
-    struct ledger_key key;
-    dedupe_ledger_key((struct slice){0}, (struct slice){0}, (struct slice){0}, slice_from_string(text), &key);
+    struct dedupe_key key;
+    dedupe_key_of((struct slice){0}, (struct slice){0}, (struct slice){0}, slice_from_string(text), &key);
     return key;
 }
 
@@ -99,9 +99,9 @@ struct event event_of(unsigned number, int day, enum event_class class)
 
 enum err book_try_add(struct book *book, unsigned number, int day, enum event_class class)
 {
-    struct ledger_key key = key_of(number);
+    struct dedupe_key key = key_of(number);
     struct event event = event_of(number, day, class);
-    return ledger_add(&book->ledger, &key, &event);
+    return dedupe_add(&book->dedupe, &key, &event);
 }
 
 void book_add(struct book *book, unsigned first, unsigned end, int day)
@@ -117,18 +117,18 @@ void book_add_and_commit(struct book *book, unsigned first, unsigned end, int da
     book_commit(book);
 }
 
-enum ledger_finding book_find(struct book *book, unsigned number)
+enum dedupe_finding book_find(struct book *book, unsigned number)
 {
-    struct ledger_key key = key_of(number);
+    struct dedupe_key key = key_of(number);
     struct event event = event_of(number, TODAY, CLASS_CRITICAL);
-    enum ledger_finding finding;
+    enum dedupe_finding finding;
     struct event_id first;
-    cr_assert(ledger_look_up(&book->ledger, &key, &event, &finding, &first) == OK);
-    cr_assert(finding != LEDGER_DUPLICATE || memcmp(&first, &event.parts.id, sizeof first) == 0);
+    cr_assert(dedupe_look_up(&book->dedupe, &key, &event, &finding, &first) == OK);
+    cr_assert(finding != DEDUPE_DUPLICATE || memcmp(&first, &event.parts.id, sizeof first) == 0);
     return finding;
 }
 
-bool all_are(struct book *book, unsigned first, unsigned end, enum ledger_finding expected)
+bool all_are(struct book *book, unsigned first, unsigned end, enum dedupe_finding expected)
 {
     bool all = true;
     for (unsigned i = first; i < end; i++)
@@ -136,36 +136,36 @@ bool all_are(struct book *book, unsigned first, unsigned end, enum ledger_findin
     return all;
 }
 
-int64_t count_slices(struct book *book)
+int64_t count_segments(struct book *book)
 {
-    return book_sql_int(book, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'ledger_[co]_*'");
+    return book_sql_int(book, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'dedupe_[co]_*'");
 }
 
 int64_t count_filters(struct book *book)
 {
-    return book_sql_int(book, "SELECT count(*) FROM ledger_filters");
+    return book_sql_int(book, "SELECT count(*) FROM dedupe_filters");
 }
 
 int64_t count_buckets(struct book *book)
 {
-    return book_sql_int(book, "SELECT count(*) FROM ledger_index");
+    return book_sql_int(book, "SELECT count(*) FROM dedupe_index");
 }
 
 static bool has_dropped_a_part(const struct book *book)
 {
-    for (size_t i = 0; i < book->ledger.count; i++)
-        if (book->ledger.slices[i]->expiring && !book->ledger.slices[i]->undroppable)
+    for (size_t i = 0; i < book->dedupe.count; i++)
+        if (book->dedupe.segments[i]->expiring && !book->dedupe.segments[i]->undroppable)
             return true;
     return false;
 }
 
-/* Works as the journal does when it has nothing else to do; returns how often a slice was dropped or sealed. */
+/* Works as the journal does when it has nothing else to do; returns how often a segment was dropped or sealed. */
 unsigned book_expire(struct book *book, int today)
 {
     for (unsigned done = 0;;) {
         bool worked;
         book_begin(book);
-        cr_assert(ledger_expire(&book->ledger, today * US_PER_DAY, &worked) == OK);
+        cr_assert(dedupe_expire(&book->dedupe, today * US_PER_DAY, &worked) == OK);
         book_commit(book);
         if (!worked)
             return done;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A ledger on a file of its own, with slices of a few keys, and keys that are made of numbers. */
+/* A dedupe store on a file of its own, with segments of a few keys, and keys that are made of numbers. */
 #ifndef PENSTOCK_TESTS_UNIT_JOURNAL_BOOK_H
 #define PENSTOCK_TESTS_UNIT_JOURNAL_BOOK_H
 
-#include "journal/ledger_slice.h"
+#include "journal/dedupe_segment.h"
 
 #define TODAY 20500 /* days since 1970: 2026-02-16 */
-#define SLICE_KEYS 10
+#define SEGMENT_KEYS 10
 
 struct book {
     char directory[256], path[300];
     sqlite3 *db;
-    struct ledger ledger;
+    struct dedupe_store dedupe;
 };
 
 void book_open(struct book *book);
@@ -24,17 +24,17 @@ int64_t book_sql_int(struct book *book, const char *text);
 void book_begin(struct book *book);
 void book_commit(struct book *book);
 void book_roll_back(struct book *book);
-struct ledger_key key_of(unsigned number);
+struct dedupe_key key_of(unsigned number);
 /* The event of a key has its number for an id. */
 struct event event_of(unsigned number, int day, enum event_class class);
 enum err book_try_add(struct book *book, unsigned number, int day, enum event_class class);
 void book_add(struct book *book, unsigned first, unsigned end, int day);
 void book_add_and_commit(struct book *book, unsigned first, unsigned end, int day);
-enum ledger_finding book_find(struct book *book, unsigned number);
-bool all_are(struct book *book, unsigned first, unsigned end, enum ledger_finding expected);
+enum dedupe_finding book_find(struct book *book, unsigned number);
+bool all_are(struct book *book, unsigned first, unsigned end, enum dedupe_finding expected);
 /* Works as the journal does when it has nothing else to do; returns the number of turns that did something. */
 unsigned book_expire(struct book *book, int today);
-int64_t count_slices(struct book *book);
+int64_t count_segments(struct book *book);
 int64_t count_filters(struct book *book);
 int64_t count_buckets(struct book *book);
 

@@ -176,7 +176,7 @@ struct journal_append *append_init(
     *append = (struct journal_append){.request.kind = JOURNAL_APPEND, .event = event, .endpoints_count = count};
     for (unsigned i = 0; i < count; i++)
         append->endpoints[i] = endpoints[i];
-    dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &append->ledger_key);
+    dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &append->dedupe_key);
     return append;
 }
 

@@ -13,9 +13,9 @@ static uint64_t mix(uint64_t number)
     return number ^ number >> 31;
 }
 
-static struct ledger_key key_of(uint64_t number)
+static struct dedupe_key key_of(uint64_t number)
 {
-    struct ledger_key key;
+    struct dedupe_key key;
     for (uint64_t half = 0; half < 2; half++) {
         uint64_t bits = mix((2 * number + half + 1) * UINT64_C(0x9e3779b97f4a7c15));
         memcpy(key.bytes + 8 * half, &bits, sizeof bits);
@@ -26,7 +26,7 @@ static struct ledger_key key_of(uint64_t number)
 static void add_keys(struct key_filter *filter, uint64_t first, uint64_t end)
 {
     for (uint64_t i = first; i < end; i++) {
-        struct ledger_key key = key_of(i);
+        struct dedupe_key key = key_of(i);
         key_filter_add(filter, &key);
     }
 }
@@ -35,7 +35,7 @@ static uint64_t count_held(const struct key_filter *filter, uint64_t first, uint
 {
     uint64_t count = 0;
     for (uint64_t i = first; i < end; i++) {
-        struct ledger_key key = key_of(i);
+        struct dedupe_key key = key_of(i);
         key_filter_prefetch(filter, &key);
         count += key_filter_may_hold(filter, &key);
     }
@@ -143,7 +143,7 @@ Test(key_filter, comes_back_from_its_bytes_unless_their_length_is_wrong)
 /* They are on disk: when this fails, KEY_FILTER_FORMAT goes up. */
 Test(key_filter, its_bits_never_change)
 {
-    static const struct ledger_key key = {{1, 2, 3, 0x80, 5, 6, 7, 8, 0x01, 0x84, 0x0c, 0x42, 0xc6, 0x12, 0xf2, 0x7f}};
+    static const struct dedupe_key key = {{1, 2, 3, 0x80, 5, 6, 7, 8, 0x01, 0x84, 0x0c, 0x42, 0xc6, 0x12, 0xf2, 0x7f}};
     /* Line 0x80030201 * 24 >> 32. The last eight bytes, little-endian and in steps of nine, name these bits: */
     static const unsigned bits[KEY_FILTER_PROBES] = {1, 66, 131, 200, 300, 400, 511};
     struct key_filter filter, expected;

@@ -8,23 +8,23 @@
 static const struct hash_seed seed = {{1, 2, 3}};
 
 /* The tag is a hash, so that numbers will do. */
-static struct ledger_key key_of(uint64_t number)
+static struct dedupe_key key_of(uint64_t number)
 {
-    struct ledger_key key = {0};
+    struct dedupe_key key = {0};
     memcpy(key.bytes, &number, sizeof number);
     return key;
 }
 
 static void add(struct key_index *index, uint64_t number, uint32_t row)
 {
-    struct ledger_key key = key_of(number);
+    struct dedupe_key key = key_of(number);
     cr_assert(key_index_reserve(index) == OK);
     key_index_add(index, &key, row);
 }
 
 static unsigned count_rows(const struct key_index *index, uint64_t number)
 {
-    struct ledger_key key = key_of(number);
+    struct dedupe_key key = key_of(number);
     struct key_index_search search = key_index_search(index, &key);
     unsigned count = 0;
     while (key_index_next(index, &search))
@@ -34,7 +34,7 @@ static unsigned count_rows(const struct key_index *index, uint64_t number)
 
 static bool leads_to(const struct key_index *index, uint64_t number, uint32_t row)
 {
-    struct ledger_key key = key_of(number);
+    struct dedupe_key key = key_of(number);
     struct key_index_search search = key_index_search(index, &key);
     uint32_t found;
     while ((found = key_index_next(index, &search)))
@@ -117,7 +117,7 @@ Test(key_index, takes_the_greatest_row)
     add(&index, 1, UINT32_MAX);
     cr_assert(leads_to(&index, 1, UINT32_MAX));
     struct buffer bytes = BUFFER_EMPTY;
-    struct ledger_key key = key_of(1);
+    struct dedupe_key key = key_of(1);
     cr_assert(key_index_bucket(&index, 0, 0, &bytes) == OK);
     cr_assert(bucket_leads_to(buffer_slice(&bytes), key_index_tag(&seed, &key), UINT32_MAX));
     buffer_done(&bytes);
@@ -132,7 +132,7 @@ Test(key_index, goes_around_the_end_of_its_table)
     uint64_t numbers[300];
     size_t count = 0;
     for (uint64_t i = 1; count < ARRAY_LENGTH(numbers); i++) {
-        struct ledger_key key = key_of(i);
+        struct dedupe_key key = key_of(i);
         uint32_t tag = key_index_tag(&seed, &key);
         if (tag >> 22 < 10 || tag >> 22 > 1013) /* ten slots at each end */
             numbers[count++] = i;
@@ -149,7 +149,7 @@ Test(key_index, goes_around_the_end_of_its_table)
         }
         cr_assert(total == count, "%u bits", bits);
         for (uint32_t i = 0; i < count; i++) {
-            struct ledger_key key = key_of(numbers[i]);
+            struct dedupe_key key = key_of(numbers[i]);
             uint32_t tag = key_index_tag(&seed, &key);
             cr_assert(leads_to(&index, numbers[i], i + 1));
             cr_assert(key_index_bucket(&index, bits, key_bucket_of(tag, bits), &bytes) == OK);
@@ -184,7 +184,7 @@ Test(key_index, is_cut_into_buckets_that_hold_all_of_it_in_order)
                 cr_assert(entry > before && key_bucket_of((uint32_t)(entry >> 32), bits) == bucket);
                 before = entry;
                 uint32_t row = (uint32_t)entry;
-                struct ledger_key key = key_of(row);
+                struct dedupe_key key = key_of(row);
                 cr_assert(row && row <= counts[i] && !seen[row] && key_index_tag(&seed, &key) == entry >> 32);
                 seen[row] = 1;
                 total++;
@@ -233,7 +233,7 @@ Test(key_index, its_bytes_never_change)
 {
     /* SipHash's reference implementation has this vector: 0x3f2acc7f57c29bdb. */
     struct hash_seed example;
-    struct ledger_key key;
+    struct dedupe_key key;
     for (unsigned char i = 0; i < 16; i++)
         example.bytes[i] = key.bytes[i] = i;
     cr_assert(key_index_tag(&example, &key) == 0x3f2acc7f, "%x", key_index_tag(&example, &key));

@@ -21,12 +21,12 @@ static struct shelf *shelf_with_keys(void)
     return shelf;
 }
 
-/* What a statement says of the one slice: %s is its name. */
+/* What a statement says of the one segment: %s is its name. */
 static void damage(struct shelf *shelf, const char *format)
 {
     char text[256], name[64];
     sqlite3_stmt *statement = NULL;
-    cr_assert(sqlite3_prepare_v2(shelf->store.db, "SELECT name FROM sqlite_schema WHERE name GLOB 'ledger_c_*'", -1,
+    cr_assert(sqlite3_prepare_v2(shelf->store.db, "SELECT name FROM sqlite_schema WHERE name GLOB 'dedupe_c_*'", -1,
                   &statement, NULL) == SQLITE_OK &&
               sqlite3_step(statement) == SQLITE_ROW);
     snprintf(name, sizeof name, "%s", (const char *)sqlite3_column_text(statement, 0));
@@ -75,10 +75,10 @@ Test(mend, a_mended_slice_is_sealed_and_whole_from_then_on)
     bool worked = true;
     while (worked) {
         shelf_begin(shelf);
-        cr_assert(ledger_expire(&shelf->store.ledger, clock_wall_us(), &worked) == OK);
+        cr_assert(dedupe_expire(&shelf->store.dedupe, clock_wall_us(), &worked) == OK);
         shelf_commit(shelf);
     }
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM ledger_filters") >= 1);
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM dedupe_filters") >= 1);
     shelf_crash(shelf);
     for (int k = 0; k < KEYS; k++)
         cr_expect_eq(shelf_try_append(shelf, draft_of(k, "5")), ERR_EXISTS, "key %d", k);

@@ -47,7 +47,7 @@ static void let_go(struct journal_load_outbox *request)
         event_unref(request->ret_entries[i].event);
 }
 
-Test(outbox, an_event_is_kept_without_ledger_deliveries_and_books)
+Test(outbox, an_event_is_kept_without_dedupe_deliveries_and_books)
 {
     struct shelf *shelf = shelf_new();
     put_some(shelf, 3);
@@ -55,7 +55,7 @@ Test(outbox, an_event_is_kept_without_ledger_deliveries_and_books)
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM outbox") == 3);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM bodies") == 3);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries") == 0);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'ledger_*'") == 0);
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'dedupe_*'") == 0);
     shelf_crash(shelf);
     cr_expect(shelf->store.found.outbox == 3 && shelf->store.found.open == 0 && shelf->store.found.held == 0);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM books") == 0);

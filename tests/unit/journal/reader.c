@@ -148,7 +148,7 @@ static struct journal_receive receive(struct desk *desk, struct event *event, ui
     const struct event_parts *parts = &event->parts;
     struct journal_receive receive = {
         .request.kind = JOURNAL_RECEIVE, .event = event, .endpoints_count = 1, .endpoints = {endpoint}};
-    dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &receive.ledger_key);
+    dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &receive.dedupe_key);
     cr_assert(desk_call(desk, &receive.request) == OK);
     return receive;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the broker delivers: whose it is, and what the ledger makes of it. */
+/* What the broker delivers: whose it is, and what the dedupe store makes of it. */
 #include "unit/journal/shelf.h"
 
 #include <criterion/criterion.h>
@@ -229,14 +229,14 @@ Test(receive, another_event_of_the_same_id_is_refused)
     shelf_free(shelf);
 }
 
-Test(receive, an_event_that_the_ledger_has_forgotten_is_known_by_its_id)
+Test(receive, an_event_that_the_dedupe_has_forgotten_is_known_by_its_id)
 {
     struct shelf *shelf = shelf_new();
     struct event *event = shelf_event(shelf, keyed);
     shelf_receive(shelf, event, 2, PARK_NONE);
     char text[160];
     sqlite3_stmt *statement = NULL;
-    cr_assert(sqlite3_prepare_v2(shelf->store.db, "SELECT name FROM sqlite_schema WHERE name GLOB 'ledger_c_*'", -1,
+    cr_assert(sqlite3_prepare_v2(shelf->store.db, "SELECT name FROM sqlite_schema WHERE name GLOB 'dedupe_c_*'", -1,
                   &statement, NULL) == SQLITE_OK &&
               sqlite3_step(statement) == SQLITE_ROW);
     snprintf(text, sizeof text, "DELETE FROM %s", (const char *)sqlite3_column_text(statement, 0));

@@ -67,11 +67,11 @@ struct event *shelf_event(struct shelf *shelf, struct shelved draft)
     return event;
 }
 
-static struct ledger_key key_of_event(const struct event *event)
+static struct dedupe_key key_of_event(const struct event *event)
 {
     const struct event_parts *parts = &event->parts;
-    struct ledger_key key;
-    dedupe_ledger_key(parts->partner, parts->account, parts->type, parts->key, &key);
+    struct dedupe_key key;
+    dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &key);
     return key;
 }
 
@@ -92,7 +92,7 @@ enum err shelf_call(struct shelf *shelf, enum err (*apply)(struct store *store, 
 
 enum err shelf_append_event(struct shelf *shelf, struct event *event, unsigned endpoints)
 {
-    struct journal_append append = {.event = event, .ledger_key = key_of_event(event), .endpoints_count = endpoints};
+    struct journal_append append = {.event = event, .dedupe_key = key_of_event(event), .endpoints_count = endpoints};
     for (unsigned i = 0; i < endpoints; i++)
         append.endpoints[i] = i + 1;
     return shelf_call(shelf, store_append, &append.request);
@@ -102,7 +102,7 @@ struct journal_receive shelf_receive(
     struct shelf *shelf, struct event *event, unsigned endpoints, enum park_reason park_as)
 {
     struct journal_receive receive = {
-        .event = event, .ledger_key = key_of_event(event), .endpoints_count = endpoints, .park_as = park_as};
+        .event = event, .dedupe_key = key_of_event(event), .endpoints_count = endpoints, .park_as = park_as};
     for (unsigned i = 0; i < endpoints; i++)
         receive.endpoints[i] = i + 1;
     (void)shelf_call(shelf, store_receive, &receive.request);

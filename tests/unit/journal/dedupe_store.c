@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ledger on a file of its own, with slices of a few keys. What the journal does with it is in append.c. */
+/* The dedupe store on a file of its own, with segments of a few keys. What the journal does with it is in append.c. */
 #include "journal/checksum.h"
 #include "unit/journal/book.h"
 
@@ -8,201 +8,201 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-Test(ledger, a_day_gets_another_part_when_the_last_is_full)
+Test(dedupe, a_day_gets_another_part_when_the_last_is_full)
 {
     struct book *book = book_new();
     book_add_and_commit(book, 0, 35, TODAY);
-    cr_assert(count_slices(book) == 4 && count_filters(book) == 3);
+    cr_assert(count_segments(book) == 4 && count_filters(book) == 3);
     static const struct {
         const char *name;
         int keys;
         bool sealed;
     } cases[] = {
-        {"ledger_c_20260216", 10, true},
-        {"ledger_c_20260216_1", 10, true},
-        {"ledger_c_20260216_2", 10, true},
-        {"ledger_c_20260216_3", 5, false},
+        {"dedupe_c_20260216", 10, true},
+        {"dedupe_c_20260216_1", 10, true},
+        {"dedupe_c_20260216_2", 10, true},
+        {"dedupe_c_20260216_3", 5, false},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         char text[128];
         snprintf(text, sizeof text, "SELECT count(*) FROM %s", cases[i].name);
         cr_assert(book_sql_int(book, text) == cases[i].keys, "case %zu", i);
-        snprintf(text, sizeof text, "SELECT count(*) FROM ledger_filters WHERE slice = '%s' AND keys = %d",
+        snprintf(text, sizeof text, "SELECT count(*) FROM dedupe_filters WHERE segment = '%s' AND keys = %d",
             cases[i].name, cases[i].keys);
         cr_assert(book_sql_int(book, text) == cases[i].sealed, "case %zu", i);
     }
-    cr_assert(all_are(book, 0, 35, LEDGER_DUPLICATE) && all_are(book, 35, 1000, LEDGER_NEW));
+    cr_assert(all_are(book, 0, 35, DEDUPE_DUPLICATE) && all_are(book, 35, 1000, DEDUPE_NEW));
     book_reopen(book);
-    cr_assert(all_are(book, 0, 35, LEDGER_DUPLICATE) && all_are(book, 35, 1000, LEDGER_NEW));
+    cr_assert(all_are(book, 0, 35, DEDUPE_DUPLICATE) && all_are(book, 35, 1000, DEDUPE_NEW));
     /* The last part goes on where it was. */
     book_add_and_commit(book, 35, 41, TODAY);
-    cr_assert(count_slices(book) == 5 && count_filters(book) == 4);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216_3") == 10);
+    cr_assert(count_segments(book) == 5 && count_filters(book) == 4);
+    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216_3") == 10);
     book_free(book);
 }
 
-Test(ledger, a_full_slice_that_is_found_at_the_start_takes_no_more)
+Test(dedupe, a_full_segment_that_is_found_at_the_start_takes_no_more)
 {
     struct book *book = book_new();
     book_add_and_commit(book, 0, 10, TODAY);
     book_reopen(book);
     book_add_and_commit(book, 10, 11, TODAY);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216_1") == 1);
-    cr_assert(count_filters(book) == 1 && all_are(book, 0, 11, LEDGER_DUPLICATE));
+    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216_1") == 1);
+    cr_assert(count_filters(book) == 1 && all_are(book, 0, 11, DEDUPE_DUPLICATE));
     book_free(book);
 }
 
-Test(ledger, a_later_day_seals_the_slices_of_its_retention_only)
+Test(dedupe, a_later_day_seals_the_segments_of_its_retention_only)
 {
     struct book *book = book_new();
     book_add_and_commit(book, 0, 3, TODAY);
     book_begin(book);
     cr_assert(book_try_add(book, 3, TODAY, CLASS_IMPORTANT) == OK);
     book_commit(book);
-    cr_assert(count_slices(book) == 2 && all_are(book, 0, 4, LEDGER_DUPLICATE));
+    cr_assert(count_segments(book) == 2 && all_are(book, 0, 4, DEDUPE_DUPLICATE));
     book_add_and_commit(book, 4, 5, TODAY + 1);
     cr_assert(count_filters(book) == 1);
-    cr_assert(book_sql_int(book, "SELECT keys FROM ledger_filters WHERE slice = 'ledger_c_20260216'") == 3);
-    cr_assert(all_are(book, 0, 5, LEDGER_DUPLICATE));
+    cr_assert(book_sql_int(book, "SELECT keys FROM dedupe_filters WHERE segment = 'dedupe_c_20260216'") == 3);
+    cr_assert(all_are(book, 0, 5, DEDUPE_DUPLICATE));
     book_free(book);
 }
 
-Test(ledger, an_event_of_a_day_that_is_over_begins_a_part_of_its_own)
+Test(dedupe, an_event_of_a_day_that_is_over_begins_a_part_of_its_own)
 {
     struct book *book = book_new();
     book_add_and_commit(book, 0, 3, TODAY);
     book_add_and_commit(book, 3, 4, TODAY + 1);
-    /* They come mixed around midnight, and stay in two slices. */
+    /* They come mixed around midnight, and stay in two segments. */
     for (unsigned i = 4; i < 10; i++)
         book_add_and_commit(book, i, i + 1, TODAY + i % 2);
-    cr_assert(count_slices(book) == 3 && count_filters(book) == 1);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216_1") == 3);
+    cr_assert(count_segments(book) == 3 && count_filters(book) == 1);
+    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216_1") == 3);
     book_reopen(book);
-    cr_assert(all_are(book, 0, 10, LEDGER_DUPLICATE));
+    cr_assert(all_are(book, 0, 10, DEDUPE_DUPLICATE));
     /* The part of the day before is closed at the start, and sealed when there is time. */
     cr_assert(book_expire(book, TODAY + 1) == 1 && count_filters(book) == 2);
     book_add_and_commit(book, 10, 11, TODAY);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216_2") == 1);
+    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216_2") == 1);
     book_reopen(book);
-    cr_assert(all_are(book, 0, 11, LEDGER_DUPLICATE));
+    cr_assert(all_are(book, 0, 11, DEDUPE_DUPLICATE));
     book_free(book);
 }
 
 /*
- * A row that nobody entered through the ledger tells whether a slice was read: its filter has the key then, and the
- * slice is asked. From the row in ledger_filters it has not.
+ * A row that nobody entered through the dedupe store tells whether a segment was read: its filter has the key then, and
+ * the segment is asked. From the row in dedupe_filters it has not.
  */
-Test(ledger, trusts_a_filter_that_is_whole_and_reads_the_keys_where_it_is_not)
+Test(dedupe, trusts_a_filter_that_is_whole_and_reads_the_keys_where_it_is_not)
 {
     static const struct {
         const char *damage;
-        enum ledger_finding smuggled;
+        enum dedupe_finding smuggled;
         unsigned turns; /* of work that follow */
     } cases[] = {
-        {"SELECT 1", LEDGER_NEW, 0},
-        {"DELETE FROM ledger_filters", LEDGER_DUPLICATE, 2},
-        {"DROP TABLE ledger_filters", LEDGER_DUPLICATE, 2},
-        {"DELETE FROM ledger_filters WHERE slice = 'ledger_c_20260216'", LEDGER_DUPLICATE, 1},
-        {"UPDATE ledger_filters SET filter = zeroblob(length(filter))", LEDGER_DUPLICATE, 2},
-        {"UPDATE ledger_filters SET filter = x''", LEDGER_DUPLICATE, 2},
-        {"UPDATE ledger_filters SET filter = substr(filter, 1, 64)", LEDGER_DUPLICATE, 2},
-        {"UPDATE ledger_filters SET filter = filter || x'00'", LEDGER_DUPLICATE, 2},
-        {"UPDATE ledger_filters SET crc = crc + 1", LEDGER_DUPLICATE, 2},
-        {"UPDATE ledger_filters SET crc = crc + 4294967296", LEDGER_DUPLICATE, 2},
-        {"UPDATE ledger_filters SET keys = keys + 1", LEDGER_DUPLICATE, 2},
-        {"UPDATE ledger_filters SET keys = -1", LEDGER_DUPLICATE, 2},
-        {"UPDATE ledger_filters SET seed = zeroblob(16)", LEDGER_DUPLICATE, 2},
-        {"UPDATE ledger_filters SET seed = x''", LEDGER_DUPLICATE, 2},
-        {"UPDATE ledger_filters SET slice = 'x' WHERE slice = 'ledger_c_20260216';"
-         "UPDATE ledger_filters SET slice = 'ledger_c_20260216' WHERE slice = 'ledger_c_20260216_1'",
-            LEDGER_DUPLICATE, 2},
+        {"SELECT 1", DEDUPE_NEW, 0},
+        {"DELETE FROM dedupe_filters", DEDUPE_DUPLICATE, 2},
+        {"DROP TABLE dedupe_filters", DEDUPE_DUPLICATE, 2},
+        {"DELETE FROM dedupe_filters WHERE segment = 'dedupe_c_20260216'", DEDUPE_DUPLICATE, 1},
+        {"UPDATE dedupe_filters SET filter = zeroblob(length(filter))", DEDUPE_DUPLICATE, 2},
+        {"UPDATE dedupe_filters SET filter = x''", DEDUPE_DUPLICATE, 2},
+        {"UPDATE dedupe_filters SET filter = substr(filter, 1, 64)", DEDUPE_DUPLICATE, 2},
+        {"UPDATE dedupe_filters SET filter = filter || x'00'", DEDUPE_DUPLICATE, 2},
+        {"UPDATE dedupe_filters SET crc = crc + 1", DEDUPE_DUPLICATE, 2},
+        {"UPDATE dedupe_filters SET crc = crc + 4294967296", DEDUPE_DUPLICATE, 2},
+        {"UPDATE dedupe_filters SET keys = keys + 1", DEDUPE_DUPLICATE, 2},
+        {"UPDATE dedupe_filters SET keys = -1", DEDUPE_DUPLICATE, 2},
+        {"UPDATE dedupe_filters SET seed = zeroblob(16)", DEDUPE_DUPLICATE, 2},
+        {"UPDATE dedupe_filters SET seed = x''", DEDUPE_DUPLICATE, 2},
+        {"UPDATE dedupe_filters SET segment = 'x' WHERE segment = 'dedupe_c_20260216';"
+         "UPDATE dedupe_filters SET segment = 'dedupe_c_20260216' WHERE segment = 'dedupe_c_20260216_1'",
+            DEDUPE_DUPLICATE, 2},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct book *book = book_new();
         book_add_and_commit(book, 0, 25, TODAY);
-        struct ledger_key key = key_of(100);
+        struct dedupe_key key = key_of(100);
         struct event event = event_of(100, TODAY, CLASS_CRITICAL);
         sqlite3_stmt *statement;
-        const struct slice texts[] = {SLICE_LITERAL("ledger_c_20260216"), slice_of(&key, sizeof key),
+        const struct slice texts[] = {SLICE_LITERAL("dedupe_c_20260216"), slice_of(&key, sizeof key),
             slice_of(&event.parts.id, sizeof event.parts.id), {0}, {0}};
-        cr_assert(sqlite3_prepare_v2(book->db, "INSERT INTO ledger_c_20260216(key, event, crc) VALUES(?, ?, ?)", -1,
+        cr_assert(sqlite3_prepare_v2(book->db, "INSERT INTO dedupe_c_20260216(key, event, crc) VALUES(?, ?, ?)", -1,
                       &statement, NULL) == SQLITE_OK);
         sqlite3_bind_blob(statement, 1, &key, sizeof key, SQLITE_STATIC);
         sqlite3_bind_blob(statement, 2, &event.parts.id, sizeof event.parts.id, SQLITE_STATIC);
         sqlite3_bind_int64(statement, 3, checksum_columns(NULL, 0, texts, 5));
         cr_assert(sqlite3_step(statement) == SQLITE_DONE);
         sqlite3_finalize(statement);
-        cr_assert(book_find(book, 100) == LEDGER_NEW, "case %zu", i);
+        cr_assert(book_find(book, 100) == DEDUPE_NEW, "case %zu", i);
 
         book_sql(book, cases[i].damage);
         book_reopen(book);
         cr_assert(book_find(book, 100) == cases[i].smuggled, "case %zu", i);
-        cr_assert(all_are(book, 0, 25, LEDGER_DUPLICATE), "case %zu", i);
+        cr_assert(all_are(book, 0, 25, DEDUPE_DUPLICATE), "case %zu", i);
         cr_assert(book_expire(book, TODAY) == cases[i].turns, "case %zu", i);
         book_reopen(book);
         cr_assert(book_find(book, 100) == cases[i].smuggled, "case %zu", i);
-        cr_assert(all_are(book, 0, 25, LEDGER_DUPLICATE), "case %zu", i);
+        cr_assert(all_are(book, 0, 25, DEDUPE_DUPLICATE), "case %zu", i);
         cr_assert(book_expire(book, TODAY) == 0, "case %zu", i);
         book_free(book);
     }
 }
 
-Test(ledger, a_slice_that_cant_be_read_is_always_asked_and_takes_no_more)
+Test(dedupe, a_segment_that_cant_be_read_is_always_asked_and_takes_no_more)
 {
     struct book *book = book_new();
     book_add_and_commit(book, 0, 5, TODAY);
-    long page = (long)book_sql_int(book, "SELECT rootpage FROM sqlite_schema WHERE name = 'ledger_c_20260216'");
+    long page = (long)book_sql_int(book, "SELECT rootpage FROM sqlite_schema WHERE name = 'dedupe_c_20260216'");
     long page_bytes = (long)book_sql_int(book, "PRAGMA page_size");
     book_close(book);
     FILE *file = fopen(book->path, "r+");
     cr_assert(file && fseek(file, (page - 1) * page_bytes, SEEK_SET) == 0);
     cr_assert(fwrite("what was that?", 1, 14, file) == 14 && fclose(file) == 0);
     book_open(book);
-    struct ledger_key key = key_of(0);
+    struct dedupe_key key = key_of(0);
     struct event event = event_of(0, TODAY, CLASS_CRITICAL);
-    enum ledger_finding finding;
+    enum dedupe_finding finding;
     struct event_id first;
-    cr_assert(ledger_look_up(&book->ledger, &key, &event, &finding, &first) == OK && finding == LEDGER_DAMAGED);
+    cr_assert(dedupe_look_up(&book->dedupe, &key, &event, &finding, &first) == OK && finding == DEDUPE_DAMAGED);
     book_add_and_commit(book, 5, 6, TODAY);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216_1") == 1);
+    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216_1") == 1);
     cr_assert(book_expire(book, TODAY) == 0);
     book_free(book);
 }
 
-Test(ledger, expiry_drops_every_part_of_a_day_with_its_filter_and_index)
+Test(dedupe, expiry_drops_every_part_of_a_day_with_its_filter_and_index)
 {
     struct book *book = book_new();
     book_add_and_commit(book, 0, 25, TODAY);
     book_add_and_commit(book, 25, 40, TODAY + 1);
-    cr_assert(count_slices(book) == 5 && count_filters(book) == 4 && count_buckets(book) == 4);
-    cr_assert(book_expire(book, TODAY + LEDGER_CRITICAL_DAYS) == 0);
-    cr_assert(book_expire(book, TODAY + LEDGER_CRITICAL_DAYS + 1) == 3);
-    cr_assert(count_slices(book) == 2 && count_filters(book) == 1 && count_buckets(book) == 1);
+    cr_assert(count_segments(book) == 5 && count_filters(book) == 4 && count_buckets(book) == 4);
+    cr_assert(book_expire(book, TODAY + DEDUPE_CRITICAL_DAYS) == 0);
+    cr_assert(book_expire(book, TODAY + DEDUPE_CRITICAL_DAYS + 1) == 3);
+    cr_assert(count_segments(book) == 2 && count_filters(book) == 1 && count_buckets(book) == 1);
     for (unsigned again = 0; again < 2; again++) {
-        cr_assert(all_are(book, 0, 25, LEDGER_NEW) && all_are(book, 25, 40, LEDGER_DUPLICATE));
+        cr_assert(all_are(book, 0, 25, DEDUPE_NEW) && all_are(book, 25, 40, DEDUPE_DUPLICATE));
         book_reopen(book);
     }
-    cr_assert(book_expire(book, TODAY + LEDGER_CRITICAL_DAYS + 2) == 2);
-    cr_assert(count_slices(book) == 0 && count_filters(book) == 0 && count_buckets(book) == 0);
+    cr_assert(book_expire(book, TODAY + DEDUPE_CRITICAL_DAYS + 2) == 2);
+    cr_assert(count_segments(book) == 0 && count_filters(book) == 0 && count_buckets(book) == 0);
     book_free(book);
 }
 
-Test(ledger, a_drop_that_is_rolled_back_is_done_the_next_time_and_its_keys_are_over_already)
+Test(dedupe, a_drop_that_is_rolled_back_is_done_the_next_time_and_its_keys_are_over_already)
 {
     struct book *book = book_new();
     book_add_and_commit(book, 0, 15, TODAY);
     bool worked;
     book_begin(book);
-    cr_assert(ledger_expire(&book->ledger, (TODAY + 100) * US_PER_DAY, &worked) == OK && worked);
-    cr_assert(all_are(book, 0, 10, LEDGER_NEW));
+    cr_assert(dedupe_expire(&book->dedupe, (TODAY + 100) * US_PER_DAY, &worked) == OK && worked);
+    cr_assert(all_are(book, 0, 10, DEDUPE_NEW));
     book_roll_back(book);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216") == 10 && count_filters(book) == 1);
-    cr_assert(all_are(book, 0, 10, LEDGER_NEW) && all_are(book, 10, 15, LEDGER_DUPLICATE));
-    cr_assert(book_expire(book, TODAY + 100) == 2 && count_slices(book) == 0);
+    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216") == 10 && count_filters(book) == 1);
+    cr_assert(all_are(book, 0, 10, DEDUPE_NEW) && all_are(book, 10, 15, DEDUPE_DUPLICATE));
+    cr_assert(book_expire(book, TODAY + 100) == 2 && count_segments(book) == 0);
     book_free(book);
 }
 
-Test(ledger, a_seal_that_is_rolled_back_has_not_happened)
+Test(dedupe, a_seal_that_is_rolled_back_has_not_happened)
 {
     static const struct {
         unsigned committed, rolled_back;
@@ -222,15 +222,15 @@ Test(ledger, a_seal_that_is_rolled_back_has_not_happened)
         for (unsigned again = 0; again < 3; again++) {
             book_begin(book);
             book_add(book, end, cases[i].rolled_back, cases[i].day);
-            cr_assert(all_are(book, 0, cases[i].rolled_back, LEDGER_DUPLICATE), "case %zu", i);
+            cr_assert(all_are(book, 0, cases[i].rolled_back, DEDUPE_DUPLICATE), "case %zu", i);
             book_roll_back(book);
-            cr_assert(count_slices(book) == (end > 0) && all_are(book, 0, end, LEDGER_DUPLICATE), "case %zu", i);
-            cr_assert(all_are(book, end, cases[i].rolled_back, LEDGER_NEW), "case %zu", i);
+            cr_assert(count_segments(book) == (end > 0) && all_are(book, 0, end, DEDUPE_DUPLICATE), "case %zu", i);
+            cr_assert(all_are(book, end, cases[i].rolled_back, DEDUPE_NEW), "case %zu", i);
         }
         book_add_and_commit(book, end, 60, cases[i].day);
         for (unsigned again = 0; again < 2; again++) {
-            cr_assert(all_are(book, 0, 60, LEDGER_DUPLICATE), "case %zu", i);
-            cr_assert(count_filters(book) == count_slices(book) - 1, "case %zu", i);
+            cr_assert(all_are(book, 0, 60, DEDUPE_DUPLICATE), "case %zu", i);
+            cr_assert(count_filters(book) == count_segments(book) - 1, "case %zu", i);
             book_reopen(book);
         }
         book_free(book);
@@ -247,11 +247,11 @@ static int refuse_write(void *context, int action, const char *table, const char
     struct refusal *refusal = context;
     bool counts = action == SQLITE_CREATE_TABLE ||
                   ((action == SQLITE_INSERT || action == SQLITE_DELETE) &&
-                      (strcmp(table, "ledger_filters") == 0 || strcmp(table, "ledger_index") == 0));
+                      (strcmp(table, "dedupe_filters") == 0 || strcmp(table, "dedupe_index") == 0));
     return counts && refusal->countdown && --refusal->countdown == 0 ? SQLITE_DENY : SQLITE_OK;
 }
 
-Test(ledger, a_seal_that_fails_at_any_step_can_be_tried_again)
+Test(dedupe, a_seal_that_fails_at_any_step_can_be_tried_again)
 {
     unsigned failures = 0;
     for (unsigned n = 1; n < 10; n++) {
@@ -265,64 +265,64 @@ Test(ledger, a_seal_that_fails_at_any_step_can_be_tried_again)
         sqlite3_set_authorizer(book->db, NULL, NULL);
         if (failed) {
             book_roll_back(book);
-            cr_assert(count_slices(book) == 1 && book_find(book, 10) == LEDGER_NEW);
+            cr_assert(count_segments(book) == 1 && book_find(book, 10) == DEDUPE_NEW);
             book_begin(book);
             book_add(book, 10, 11, TODAY);
         }
         book_commit(book);
-        cr_assert(count_slices(book) == 2 && count_filters(book) == 1);
+        cr_assert(count_segments(book) == 2 && count_filters(book) == 1);
         book_reopen(book);
-        cr_assert(all_are(book, 0, 11, LEDGER_DUPLICATE));
+        cr_assert(all_are(book, 0, 11, DEDUPE_DUPLICATE));
         book_free(book);
     }
-    cr_assert(failures == 6, "the slice, two tables, the filter, the old index, the new one: %u", failures);
+    cr_assert(failures == 6, "the segment, two tables, the filter, the old index, the new one: %u", failures);
 }
 
-Test(ledger, only_names_that_it_gives_itself_are_slices)
+Test(dedupe, only_names_that_it_gives_itself_are_segments)
 {
     static const struct {
         const char *name;
-        bool is_slice;
+        bool is_segment;
     } cases[] = {
-        {"ledger_c_20260216", true},
-        {"ledger_o_20260216", true},
-        {"ledger_c_20260216_1", true},
-        {"ledger_c_20260216_10", true},
-        {"ledger_c_20260216_0", false},
-        {"ledger_c_20260216_01", false},
-        {"ledger_c_20260216_", false},
-        {"ledger_c_20260216_x", false},
-        {"ledger_c_20260216_1x", false},
-        {"ledger_c_20260216_99999999999", false},
-        {"ledger_c_20260230", false},
-        {"ledger_x_20260216", false},
-        {"ledger_filters", false},
-        {"ledger_index", false},
+        {"dedupe_c_20260216", true},
+        {"dedupe_o_20260216", true},
+        {"dedupe_c_20260216_1", true},
+        {"dedupe_c_20260216_10", true},
+        {"dedupe_c_20260216_0", false},
+        {"dedupe_c_20260216_01", false},
+        {"dedupe_c_20260216_", false},
+        {"dedupe_c_20260216_x", false},
+        {"dedupe_c_20260216_1x", false},
+        {"dedupe_c_20260216_99999999999", false},
+        {"dedupe_c_20260230", false},
+        {"dedupe_x_20260216", false},
+        {"dedupe_filters", false},
+        {"dedupe_index", false},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct book *book = book_new();
         char text[200];
         snprintf(text, sizeof text,
             "CREATE TABLE \"%s\"(row INTEGER PRIMARY KEY, key, event, amount, currency,"
-            " slice, keys, seed, filter, crc)",
+            " segment, keys, seed, filter, crc)",
             cases[i].name);
         book_sql(book, text);
         book_reopen(book);
-        cr_assert(book->ledger.count == cases[i].is_slice, "case %zu", i);
+        cr_assert(book->dedupe.count == cases[i].is_segment, "case %zu", i);
         book_free(book);
     }
 }
 
 /* The newest part has the highest number, not the last name in the alphabet. */
-Test(ledger, the_eleventh_part_follows_the_tenth)
+Test(dedupe, the_eleventh_part_follows_the_tenth)
 {
     struct book *book = book_new();
     book_add_and_commit(book, 0, 105, TODAY);
     book_reopen(book);
     book_add_and_commit(book, 105, 111, TODAY);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216_10") == 10);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM ledger_c_20260216_11") == 1);
-    cr_assert(all_are(book, 0, 111, LEDGER_DUPLICATE));
+    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216_10") == 10);
+    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216_11") == 1);
+    cr_assert(all_are(book, 0, 111, DEDUPE_DUPLICATE));
     book_free(book);
 }
 
@@ -357,19 +357,19 @@ static void live_through(unsigned seed)
         case 2:
             book_expire(book, day);
             for (unsigned i = 0; i < next; i++)
-                if (day - day_of[i] > LEDGER_CRITICAL_DAYS)
+                if (day - day_of[i] > DEDUPE_CRITICAL_DAYS)
                     day_of[i] = 0;
             break;
         default:
             break;
         }
         for (unsigned i = 0; i < STORY_KEYS; i++)
-            cr_assert((book_find(book, i) == LEDGER_DUPLICATE) == (i < next && day_of[i]), "key %u", i);
+            cr_assert((book_find(book, i) == DEDUPE_DUPLICATE) == (i < next && day_of[i]), "key %u", i);
     }
     book_free(book);
 }
 
-Test(ledger, knows_what_was_committed_whatever_has_happened)
+Test(dedupe, knows_what_was_committed_whatever_has_happened)
 {
     for (unsigned seed = 1; seed <= 8; seed++)
         live_through(seed);

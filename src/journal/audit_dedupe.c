@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger against the history: an event that the ledger knows, and that is too young to have expired, must be there.
- * The ledger is kept apart from the events, and says of one that is gone at least its id, and with it the time.
+ * The dedupe store against the history: an event that the dedupe store knows, and that is too young to have expired,
+ * must be there. The dedupe store is kept apart from the events, and says of one that is gone at least its id, and with
+ * it the time.
  */
 #include "journal/audit_internal.h"
 
 #include "base/clock.h"
-#include "journal/ledger_slice.h"
+#include "journal/dedupe_segment.h"
 #include "journal/reading.h"
 
 #include <stdio.h>
@@ -25,30 +26,30 @@ static int64_t time_of(const struct event_id *id)
     return ms * US_PER_MS;
 }
 
-static void note_row(struct audit_run *run, enum audit_kind kind, const struct ledger_row *row)
+static void note_row(struct audit_run *run, enum audit_kind kind, const struct dedupe_row *row)
 {
     struct audit_finding finding = audit_finding_of(kind, NULL);
     if (row->event.len == sizeof finding.event.bytes) {
         finding.has_event = true;
         memcpy(finding.event.bytes, row->event.data, row->event.len);
     }
-    finding.day = run->slice_day;
+    finding.day = run->segment_day;
     audit_set_text(finding.amount, sizeof finding.amount, row->amount);
     audit_set_text(finding.currency, sizeof finding.currency, row->currency);
-    snprintf(finding.place, sizeof finding.place, "journal-%u.db, %.*s, row %lld", run->shard, AUDIT_SLICE_BYTES,
-        run->slice, (long long)row->number);
+    snprintf(finding.place, sizeof finding.place, "journal-%u.db, %.*s, row %lld", run->shard, AUDIT_SEGMENT_BYTES,
+        run->segment, (long long)row->number);
     audit_note(run, &finding);
 }
 
 static enum err check_row(struct audit_run *run, const struct sql_use *use)
 {
-    struct ledger_row row;
+    struct dedupe_row row;
     struct event_id event;
     int64_t seq;
-    bool good = ledger_row_take(run->slice, use, &row);
+    bool good = dedupe_row_take(run->segment, use, &row);
     run->at = row.number;
     if (!good) {
-        note_row(run, AUDIT_DAMAGED_LEDGER, &row);
+        note_row(run, AUDIT_DAMAGED_DEDUPE, &row);
         return OK;
     }
     memcpy(event.bytes, row.event.data, sizeof event.bytes);
@@ -64,44 +65,44 @@ static enum err check_row(struct audit_run *run, const struct sql_use *use)
     return result;
 }
 
-static void leave_slice(struct audit_run *run)
+static void leave_segment(struct audit_run *run)
 {
-    sqlite3_finalize(run->slice_rows);
-    run->slice_rows = NULL;
+    sqlite3_finalize(run->segment_rows);
+    run->segment_rows = NULL;
 }
 
-/* The next slice of a day that is asked for; none leaves `slice_rows` NULL. */
-static enum err enter_next_slice(struct audit_run *run)
+/* The next segment of a day that is asked for; none leaves `segment_rows` NULL. */
+static enum err enter_next_segment(struct audit_run *run)
 {
-    struct sql_use use = sql_use(run->statements[ASK_NEXT_SLICE]);
+    struct sql_use use = sql_use(run->statements[ASK_NEXT_SEGMENT]);
     bool there = false;
     enum err result;
-    sql_bind_text(&use, slice_from_string(run->slice));
-    while (!(result = sql_step(&use, &there)) && there && !run->slice_rows) {
-        struct ledger_slice *slice;
-        char name[AUDIT_SLICE_BYTES], text[160];
+    sql_bind_text(&use, slice_from_string(run->segment));
+    while (!(result = sql_step(&use, &there)) && there && !run->segment_rows) {
+        struct dedupe_segment *segment;
+        char name[AUDIT_SEGMENT_BYTES], text[160];
         audit_set_text(name, sizeof name, sql_column_slice(&use, 0));
-        if (ledger_slice_from_name(name, &slice) != OK)
+        if (dedupe_segment_from_name(name, &segment) != OK)
             continue;
-        run->slice_day = slice->day;
-        ledger_slice_free(slice);
-        if (!audit_asks_for_day(run, run->slice_day))
+        run->segment_day = segment->day;
+        dedupe_segment_free(segment);
+        if (!audit_asks_for_day(run, run->segment_day))
             continue;
-        snprintf(text, sizeof text, "SELECT " LEDGER_ROW_COLUMNS " FROM %s WHERE row > ? ORDER BY row", name);
-        result = sql_prepare(run->db, text, &run->slice_rows);
+        snprintf(text, sizeof text, "SELECT " DEDUPE_ROW_COLUMNS " FROM %s WHERE row > ? ORDER BY row", name);
+        result = sql_prepare(run->db, text, &run->segment_rows);
         if (result)
             break;
-        memcpy(run->slice, name, sizeof name);
+        memcpy(run->segment, name, sizeof name);
         run->at = 0;
     }
     sql_finish(&use);
     return result;
 }
 
-/* The rest of the slice, as far as time allows. */
-static enum err check_slice(struct audit_run *run, bool *ret_more)
+/* The rest of the segment, as far as time allows. */
+static enum err check_segment(struct audit_run *run, bool *ret_more)
 {
-    struct sql_use use = sql_use(run->slice_rows);
+    struct sql_use use = sql_use(run->segment_rows);
     bool row = false;
     enum err result;
     sql_bind_int(&use, run->at);
@@ -120,13 +121,13 @@ static enum err check_slice(struct audit_run *run, bool *ret_more)
 static void note_unreadable(struct audit_run *run)
 {
     struct audit_finding finding = audit_finding_of(AUDIT_UNREADABLE, NULL);
-    finding.day = run->slice_day;
-    snprintf(finding.place, sizeof finding.place, "journal-%u.db, %.*s, behind row %lld", run->shard, AUDIT_SLICE_BYTES,
-        run->slice, (long long)run->at);
+    finding.day = run->segment_day;
+    snprintf(finding.place, sizeof finding.place, "journal-%u.db, %.*s, behind row %lld", run->shard,
+        AUDIT_SEGMENT_BYTES, run->segment, (long long)run->at);
     audit_note(run, &finding);
 }
 
-enum err audit_check_ledger(struct audit_run *run, bool *ret_more)
+enum err audit_check_dedupe(struct audit_run *run, bool *ret_more)
 {
     int64_t history_us;
     enum err result = *run->question.account ? OK : reading_meta(run->db, "history_us", INT64_MIN, &history_us);
@@ -134,18 +135,18 @@ enum err audit_check_ledger(struct audit_run *run, bool *ret_more)
         return result;
     run->horizon_us = history_us > INT64_MAX - ID_AHEAD_US ? INT64_MAX : history_us + ID_AHEAD_US;
     while (!result && !*ret_more) {
-        if (!run->slice_rows)
-            result = enter_next_slice(run);
-        if (result || !run->slice_rows)
+        if (!run->segment_rows)
+            result = enter_next_segment(run);
+        if (result || !run->segment_rows)
             break;
-        result = check_slice(run, ret_more);
+        result = check_segment(run, ret_more);
         if (result == ERR_DAMAGED) {
             note_unreadable(run);
             result = OK;
             *ret_more = false;
         }
         if (!*ret_more)
-            leave_slice(run);
+            leave_segment(run);
     }
     return result;
 }

@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/dedupe_segment.h"
+
+#include "journal/checksum.h"
+#include "model/money.h"
+#include "runtime/log.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <zlib.h>
+
+void dedupe_entry_init(struct dedupe_entry *entry, const struct dedupe_key *key, const struct event *event)
+{
+    struct slice amount = event->parts.amount;
+    size_t len = amount.len ? money_canonical(amount, entry->canonical) : 0;
+    entry->key = key;
+    entry->event = slice_of(event->parts.id.bytes, sizeof event->parts.id.bytes);
+    entry->amount = slice_of(entry->canonical, len);
+    entry->currency = event->parts.currency;
+}
+
+struct dedupe_segment *dedupe_segment_new(int64_t day, int64_t days_kept, unsigned part)
+{
+    struct dedupe_segment *segment = calloc(1, sizeof *segment);
+    if (!segment)
+        return NULL;
+    segment->day = day;
+    segment->days_kept = days_kept;
+    segment->part = part;
+    char date[CLOCK_TEXT_BYTES];
+    clock_format_rfc3339(day * US_PER_DAY, date);
+    int len = snprintf(segment->name, sizeof segment->name, "dedupe_%c_%.4s%.2s%.2s",
+        days_kept == DEDUPE_CRITICAL_DAYS ? 'c' : 'o', date, date + 5, date + 8);
+    if (part)
+        snprintf(segment->name + len, sizeof segment->name - (size_t)len, "_%u", part);
+    return segment;
+}
+
+void dedupe_segment_free(struct dedupe_segment *segment)
+{
+    if (!segment)
+        return;
+    sqlite3_finalize(segment->find);
+    sqlite3_finalize(segment->add);
+    key_filter_done(&segment->filter);
+    key_filter_done(&segment->folded);
+    key_index_done(&segment->index);
+    free(segment);
+}
+
+enum err dedupe_segment_from_name(const char *name, struct dedupe_segment **ret_segment)
+{
+    char kind, date[CLOCK_TEXT_BYTES];
+    int year, month, day;
+    unsigned part = 0;
+    int64_t midnight_us;
+    if (sscanf(name, "dedupe_%c_%4d%2d%2d_%9u", &kind, &year, &month, &day, &part) < 4 || (kind != 'c' && kind != 'o'))
+        return ERR_NOT_FOUND;
+    snprintf(date, sizeof date, "%04d-%02d-%02dT00:00:00Z", year % 10000, month % 100, day % 100);
+    if (!clock_parse_rfc3339(slice_from_string(date), &midnight_us))
+        return ERR_NOT_FOUND;
+    int64_t days_kept = kind == 'c' ? DEDUPE_CRITICAL_DAYS : DEDUPE_OTHER_DAYS;
+    struct dedupe_segment *segment = dedupe_segment_new(midnight_us / US_PER_DAY, days_kept, part);
+    if (!segment)
+        return ERR_NO_MEMORY;
+    if (strcmp(segment->name, name) != 0) {
+        dedupe_segment_free(segment);
+        return ERR_NOT_FOUND;
+    }
+    *ret_segment = segment;
+    return OK;
+}
+
+bool dedupe_segment_is_later(const struct dedupe_segment *segment, const struct dedupe_segment *other)
+{
+    return segment->day != other->day ? segment->day > other->day : segment->part > other->part;
+}
+
+/* Prepares `format`, whose one or two %s stand for the segment's name. */
+static enum err prepare_for(
+    struct dedupe_store *dedupe, const struct dedupe_segment *segment, const char *format, sqlite3_stmt **ret_statement)
+{
+    char *text = sqlite3_mprintf(format, segment->name, segment->name);
+    enum err result = text ? sql_prepare(dedupe->db, text, ret_statement) : ERR_NO_MEMORY;
+    sqlite3_free(text);
+    return result;
+}
+
+static const char find_text[] = "SELECT " DEDUPE_ROW_COLUMNS " FROM %s WHERE row = ?1";
+static const char add_text[] = "INSERT INTO %s(key, event, amount, currency, crc) VALUES(?1, ?2, ?3, ?4, ?5)";
+
+/* Without its number, which is not known before it is written; the key says which one it is. */
+static int64_t row_checksum(
+    const char *table, struct slice key, struct slice event, struct slice amount, struct slice currency)
+{
+    const struct slice texts[] = {slice_from_string(table), key, event, amount, currency};
+    return checksum_columns(NULL, 0, texts, ARRAY_LENGTH(texts));
+}
+
+bool dedupe_row_take(const char *table, const struct sql_use *use, struct dedupe_row *ret_row)
+{
+    *ret_row = (struct dedupe_row){
+        .number = sql_column_int(use, 0),
+        .key = sql_column_slice(use, 1),
+        .event = sql_column_slice(use, 2),
+        .amount = sql_column_slice(use, 3),
+        .currency = sql_column_slice(use, 4),
+    };
+    return ret_row->key.len == DEDUPE_KEY_BYTES && ret_row->event.len == EVENT_ID_BYTES && ret_row->number > 0 &&
+           ret_row->number <= UINT32_MAX &&
+           sql_column_int(use, 5) ==
+               row_checksum(table, ret_row->key, ret_row->event, ret_row->amount, ret_row->currency);
+}
+
+static void name_damaged_row(const struct dedupe_segment *segment, int64_t number)
+{
+    log_error("a row of the dedupe store is damaged: what might be it is refused segment=%s row=%lld", segment->name,
+        (long long)number);
+}
+
+enum err dedupe_segment_check_form(struct dedupe_store *dedupe, const struct dedupe_segment *segment)
+{
+    sqlite3_stmt *statement = NULL;
+    enum err result = prepare_for(dedupe, segment, find_text, &statement);
+    sqlite3_finalize(statement);
+    return result == ERR_BUG ? ERR_DAMAGED : result;
+}
+
+enum err dedupe_segment_make(struct dedupe_store *dedupe, struct dedupe_segment *segment)
+{
+    char text[224];
+    snprintf(text, sizeof text,
+        "CREATE TABLE %s(row INTEGER PRIMARY KEY, key BLOB NOT NULL, event BLOB NOT NULL, amount TEXT, currency TEXT,"
+        " crc INTEGER NOT NULL)",
+        segment->name);
+    segment->made = true;
+    key_index_init(&segment->index, &dedupe->seed);
+    enum err result = key_filter_init(&segment->filter, dedupe->segment_keys_max);
+    return result ? result : sql_run(dedupe->db, text);
+}
+
+/* What the rows of a segment say. */
+struct contents {
+    struct key_filter filter;
+    struct key_index index;
+    uint64_t keys;
+    bool in_part; /* not all of them could be read */
+};
+
+static void contents_done(struct contents *contents)
+{
+    key_filter_done(&contents->filter);
+    key_index_done(&contents->index);
+}
+
+static enum err contents_add(struct contents *contents, const struct dedupe_row *row)
+{
+    struct dedupe_key key;
+    enum err result = key_index_reserve(&contents->index);
+    if (result)
+        return result;
+    memcpy(key.bytes, row->key.data, sizeof key.bytes);
+    key_filter_add(&contents->filter, &key);
+    key_index_add(&contents->index, &key, (uint32_t)row->number);
+    contents->keys++;
+    return OK;
+}
+
+/* With a filter made for `filter_keys` keys, or without one for 0. */
+static enum err contents_read(struct dedupe_store *dedupe, const struct dedupe_segment *segment, uint64_t filter_keys,
+    struct contents *ret_contents)
+{
+    struct contents contents = {0};
+    sqlite3_stmt *statement = NULL;
+    key_index_init(&contents.index, &dedupe->seed);
+    enum err result = filter_keys ? key_filter_init(&contents.filter, filter_keys) : OK;
+    if (!result)
+        result = prepare_for(dedupe, segment, "SELECT " DEDUPE_ROW_COLUMNS " FROM %s", &statement);
+    struct sql_use use = sql_use(statement);
+    bool there = false;
+    while (!result && !(result = sql_step(&use, &there)) && there) {
+        struct dedupe_row row;
+        if (dedupe_row_take(segment->name, &use, &row)) {
+            result = contents_add(&contents, &row);
+        } else {
+            name_damaged_row(segment, row.number);
+            contents.in_part = true;
+        }
+    }
+    sqlite3_finalize(statement);
+    if (result == ERR_DAMAGED) {
+        contents.in_part = true;
+        result = OK;
+    }
+    if (result)
+        contents_done(&contents);
+    else
+        *ret_contents = contents;
+    return result;
+}
+
+enum err dedupe_segment_scan(struct dedupe_store *dedupe, struct dedupe_segment *segment, bool newest)
+{
+    struct contents contents;
+    enum err result = contents_read(dedupe, segment, dedupe->segment_keys_max, &contents);
+    if (!result && contents.keys > dedupe->segment_keys_max) { /* made when segments had another bound */
+        uint64_t keys = contents.keys;
+        contents_done(&contents);
+        result = contents_read(dedupe, segment, keys, &contents);
+    }
+    if (result)
+        return result;
+    if (contents.in_part) {
+        log_error("a segment of the dedupe store can't be read as a whole segment=%s keys_read=%llu", segment->name,
+            (unsigned long long)contents.keys);
+    }
+    if (!newest)
+        key_index_done(&contents.index);
+    segment->filter = contents.filter;
+    segment->index = contents.index;
+    segment->keys = contents.keys;
+    segment->unreadable = segment->filter_in_part = contents.in_part;
+    segment->state =
+        newest && !contents.in_part && segment->keys < dedupe->segment_keys_max ? SEGMENT_OPEN : SEGMENT_CLOSED;
+    return OK;
+}
+
+void dedupe_segment_mended(struct dedupe_segment *segment)
+{
+    segment->mended = true;
+    segment->unreadable = segment->filter_in_part = false;
+}
+
+/* The oldest gives its index up, since duplicates are rarely that late. */
+static void make_room_for_index(struct dedupe_store *dedupe)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < dedupe->count; i++) {
+        struct dedupe_segment *other = dedupe->segments[i];
+        if (other->state == SEGMENT_CLOSED && other->index.slots && ++count >= DEDUPE_CLOSED_INDEXES_MAX)
+            key_index_done(&other->index);
+    }
+}
+
+/* Brings the index of a closed segment into memory. Its filter stays: where rows can't be read it knows more than they
+ * do. */
+static enum err index_rows(struct dedupe_store *dedupe, struct dedupe_segment *segment)
+{
+    struct contents contents;
+    make_room_for_index(dedupe);
+    enum err result = contents_read(dedupe, segment, 0, &contents);
+    if (result)
+        return result;
+    if (contents.in_part && !segment->unreadable && !segment->mended)
+        log_error(
+            "a segment of the dedupe store can't be read: what might be in it is refused segment=%s keys_read=%llu",
+            segment->name, (unsigned long long)contents.keys);
+    segment->index = contents.index;
+    segment->unreadable |= contents.in_part && !segment->mended;
+    return OK;
+}
+
+/* They are made with the first segment that is sealed and not by a migration: like the segments they are the dedupe
+ * store's own.
+ */
+static enum err make_sealed_tables(sqlite3 *db)
+{
+    return sql_run(db, "CREATE TABLE IF NOT EXISTS dedupe_filters(segment TEXT PRIMARY KEY, keys INTEGER NOT NULL,"
+                       " seed BLOB NOT NULL, filter BLOB NOT NULL, crc INTEGER NOT NULL);"
+                       "CREATE TABLE IF NOT EXISTS dedupe_index(segment TEXT, bucket INTEGER, entries BLOB NOT NULL,"
+                       " crc INTEGER NOT NULL, PRIMARY KEY(segment, bucket)) WITHOUT ROWID");
+}
+
+/* Over what the bytes mean, whose they are, and the bytes. `what` is a number of the format and a name. */
+static int64_t checksum(const struct dedupe_segment *segment, const char *what, uint64_t keys,
+    const struct hash_seed *seed, struct slice bytes)
+{
+    char head[96];
+    int len = snprintf(head, sizeof head, "%s %s %llu ", what, segment->name, (unsigned long long)keys);
+    uLong crc = crc32(0, (const unsigned char *)head, (unsigned)len);
+    crc = crc32(crc, seed->bytes, sizeof seed->bytes);
+    return (int64_t)(bytes.len ? crc32_z(crc, (const unsigned char *)bytes.data, bytes.len) : crc);
+}
+
+static int64_t filter_checksum(
+    const struct dedupe_segment *segment, uint64_t keys, const struct hash_seed *seed, struct slice bytes)
+{
+    char what[32];
+    snprintf(what, sizeof what, "%d filter", KEY_FILTER_FORMAT);
+    return checksum(segment, what, keys, seed, bytes);
+}
+
+static int64_t bucket_checksum(const struct dedupe_segment *segment, uint32_t bucket, struct slice bytes)
+{
+    char what[32];
+    snprintf(what, sizeof what, "%d bucket %u", KEY_INDEX_FORMAT, bucket);
+    return checksum(segment, what, segment->keys, &segment->index.seed, bytes);
+}
+
+static enum err seal_filter(struct dedupe_store *dedupe, struct dedupe_segment *segment)
+{
+    static const char text[] =
+        "INSERT OR REPLACE INTO dedupe_filters(segment, keys, seed, filter, crc) VALUES(?1, ?2, ?3, ?4, ?5)";
+    sqlite3_stmt *statement = NULL;
+    enum err result = sql_prepare(dedupe->db, text, &statement);
+    if (!result) {
+        struct slice bytes = key_filter_bytes(&segment->folded);
+        struct sql_use use = sql_use(statement);
+        sql_bind_text(&use, slice_from_string(segment->name));
+        sql_bind_int(&use, (int64_t)segment->keys);
+        sql_bind_blob(&use, slice_of(segment->index.seed.bytes, HASH_SEED_BYTES));
+        sql_bind_blob(&use, bytes);
+        sql_bind_int(&use, filter_checksum(segment, segment->keys, &segment->index.seed, bytes));
+        result = sql_execute(&use);
+    }
+    sqlite3_finalize(statement);
+    return result;
+}
+
+static enum err forget_index(struct dedupe_store *dedupe, const struct dedupe_segment *segment)
+{
+    sqlite3_stmt *statement = NULL;
+    enum err result = sql_prepare(dedupe->db, "DELETE FROM dedupe_index WHERE segment = ?1", &statement);
+    if (!result) {
+        struct sql_use use = sql_use(statement);
+        sql_bind_text(&use, slice_from_string(segment->name));
+        result = sql_execute(&use);
+    }
+    sqlite3_finalize(statement);
+    return result;
+}
+
+/* Entries of rows that were rolled back go with it. */
+static enum err seal_index(struct dedupe_store *dedupe, struct dedupe_segment *segment)
+{
+    static const char text[] = "INSERT INTO dedupe_index(segment, bucket, entries, crc) VALUES(?1, ?2, ?3, ?4)";
+    sqlite3_stmt *statement = NULL;
+    struct buffer bytes = BUFFER_EMPTY;
+    unsigned bits = key_bucket_bits(segment->keys);
+    enum err result = forget_index(dedupe, segment);
+    if (!result)
+        result = sql_prepare(dedupe->db, text, &statement);
+    for (uint32_t bucket = 0; bucket >> bits == 0 && !result; bucket++) {
+        result = key_index_bucket(&segment->index, bits, bucket, &bytes);
+        if (result)
+            break;
+        struct sql_use use = sql_use(statement);
+        sql_bind_text(&use, slice_from_string(segment->name));
+        sql_bind_int(&use, bucket);
+        sql_bind_blob(&use, buffer_slice(&bytes));
+        sql_bind_int(&use, bucket_checksum(segment, bucket, buffer_slice(&bytes)));
+        result = sql_execute(&use);
+    }
+    buffer_done(&bytes);
+    sqlite3_finalize(statement);
+    return result;
+}
+
+/* The filter is folded in a copy, and the index stays, since the transaction may fail. */
+enum err dedupe_segment_seal(struct dedupe_store *dedupe, struct dedupe_segment *segment)
+{
+    enum err result = OK;
+    if (segment->state == SEGMENT_CLOSED && !segment->index.slots) {
+        result = index_rows(dedupe, segment);
+        if (result || segment->unreadable)
+            return result;
+    }
+    assert(segment->filter.lines_count); /* an empty one would deny every key */
+    segment->sealed = true;
+    result = key_filter_fold(&segment->filter, segment->keys, &segment->folded);
+    if (!result)
+        result = make_sealed_tables(dedupe->db);
+    if (!result)
+        result = seal_filter(dedupe, segment);
+    return result ? result : seal_index(dedupe, segment);
+}
+
+enum err dedupe_segment_load(struct dedupe_segment *segment, sqlite3_stmt *filters)
+{
+    struct sql_use use = sql_use(filters);
+    bool row;
+    sql_bind_text(&use, slice_from_string(segment->name));
+    enum err result = sql_step(&use, &row);
+    if (!result && row) {
+        uint64_t keys = (uint64_t)sql_column_int(&use, 0);
+        struct slice seed_bytes = sql_column_slice(&use, 1), bytes = sql_column_slice(&use, 2);
+        struct hash_seed seed = {0};
+        if (seed_bytes.len != sizeof seed.bytes)
+            result = ERR_DAMAGED;
+        else
+            memcpy(seed.bytes, seed_bytes.data, sizeof seed.bytes);
+        if (!result && sql_column_int(&use, 3) != filter_checksum(segment, keys, &seed, bytes))
+            result = ERR_DAMAGED;
+        if (!result)
+            result = key_filter_load(&segment->filter, keys, bytes);
+        if (!result) {
+            key_index_init(&segment->index, &seed);
+            segment->keys = keys;
+            segment->state = SEGMENT_SEALED;
+        }
+    }
+    sql_finish(&use);
+    return result == ERR_DAMAGED ? OK : result;
+}
+
+/* Whether a row holds the key; DEDUPE_NEW when it does not. */
+static enum err judge_row(struct dedupe_store *dedupe, struct dedupe_segment *segment, uint32_t number,
+    const struct dedupe_entry *entry, enum dedupe_finding *ret_finding, struct event_id *ret_first)
+{
+    if (!segment->find) {
+        enum err prepared = prepare_for(dedupe, segment, find_text, &segment->find);
+        if (prepared)
+            return prepared;
+    }
+    struct sql_use use = sql_use(segment->find);
+    bool row;
+    sql_bind_int(&use, number);
+    enum err result = sql_step(&use, &row);
+    struct dedupe_row found;
+    *ret_finding = result == ERR_DAMAGED ? DEDUPE_DAMAGED : DEDUPE_NEW;
+    if (!result && row && !dedupe_row_take(segment->name, &use, &found)) {
+        name_damaged_row(segment, number);
+        *ret_finding = DEDUPE_DAMAGED;
+    } else if (!result && row && slice_equal(found.key, slice_of(entry->key->bytes, sizeof entry->key->bytes))) {
+        memcpy(ret_first->bytes, found.event.data, found.event.len);
+        bool same = slice_equal(found.amount, entry->amount) && slice_equal(found.currency, entry->currency);
+        *ret_finding = same ? DEDUPE_DUPLICATE : DEDUPE_CONFLICT;
+    }
+    sql_finish(&use);
+    return result == ERR_DAMAGED ? OK : result;
+}
+
+static enum err find_by_index(struct dedupe_store *dedupe, struct dedupe_segment *segment,
+    const struct dedupe_entry *entry, enum dedupe_finding *ret_finding, struct event_id *ret_first)
+{
+    enum err result = OK;
+    struct key_index_search search = key_index_search(&segment->index, entry->key);
+    uint32_t row;
+    while (!result && *ret_finding == DEDUPE_NEW && (row = key_index_next(&segment->index, &search)))
+        result = judge_row(dedupe, segment, row, entry, ret_finding, ret_first);
+    return result;
+}
+
+/* ERR_DAMAGED: the bucket is missing or not the one that was written. */
+static enum err find_by_bucket(struct dedupe_store *dedupe, struct dedupe_segment *segment,
+    const struct dedupe_entry *entry, enum dedupe_finding *ret_finding, struct event_id *ret_first)
+{
+    static const char text[] = "SELECT entries, crc FROM dedupe_index WHERE segment = ?1 AND bucket = ?2";
+    enum err result = dedupe->find_bucket ? OK : sql_prepare(dedupe->db, text, &dedupe->find_bucket);
+    if (result)
+        return result == ERR_BUG ? ERR_DAMAGED : result; /* there is no such table */
+    uint32_t tag = key_index_tag(&segment->index.seed, entry->key);
+    uint32_t bucket = key_bucket_of(tag, key_bucket_bits(segment->keys)), number;
+    struct sql_use use = sql_use(dedupe->find_bucket);
+    bool row;
+    sql_bind_text(&use, slice_from_string(segment->name));
+    sql_bind_int(&use, bucket);
+    result = sql_step(&use, &row);
+    if (result == ERR_BUG || (!result && !row))
+        result = ERR_DAMAGED;
+    struct slice bytes = result ? (struct slice){0} : sql_column_slice(&use, 0);
+    if (!result && sql_column_int(&use, 1) != bucket_checksum(segment, bucket, bytes))
+        result = ERR_DAMAGED;
+    struct key_index_search search = key_bucket_search(bytes, tag);
+    while (!result && *ret_finding == DEDUPE_NEW && (number = key_bucket_next(bytes, &search)))
+        result = judge_row(dedupe, segment, number, entry, ret_finding, ret_first);
+    sql_finish(&use);
+    return result;
+}
+
+enum err dedupe_segment_find(struct dedupe_store *dedupe, struct dedupe_segment *segment,
+    const struct dedupe_entry *entry, enum dedupe_finding *ret_finding, struct event_id *ret_first)
+{
+    enum dedupe_finding finding = DEDUPE_NEW;
+    enum err result = OK;
+    if (segment->state == SEGMENT_SEALED) {
+        result = find_by_bucket(dedupe, segment, entry, &finding, ret_first);
+        if (result == ERR_DAMAGED) {
+            log_error(
+                "a segment of the dedupe store has a damaged index: its rows are read again segment=%s", segment->name);
+            segment->state = SEGMENT_CLOSED;
+            result = OK;
+        }
+    }
+    if (!result && segment->state == SEGMENT_CLOSED && !segment->index.slots)
+        result = index_rows(dedupe, segment);
+    if (!result && segment->state != SEGMENT_SEALED)
+        result = find_by_index(dedupe, segment, entry, &finding, ret_first);
+    if (!result)
+        *ret_finding = finding == DEDUPE_NEW && segment->unreadable ? DEDUPE_DAMAGED : finding;
+    return result;
+}
+
+enum err dedupe_segment_add(
+    struct dedupe_store *dedupe, struct dedupe_segment *segment, const struct dedupe_entry *entry)
+{
+    enum err result = key_index_reserve(&segment->index);
+    if (!result && !segment->add)
+        result = prepare_for(dedupe, segment, add_text, &segment->add);
+    if (result)
+        return result;
+    /* Before the row: at no moment may there be one that its filter denies. */
+    key_filter_add(&segment->filter, entry->key);
+    segment->keys++;
+    struct sql_use use = sql_use(segment->add);
+    struct slice key = slice_of(entry->key->bytes, sizeof entry->key->bytes);
+    sql_bind_blob(&use, key);
+    sql_bind_blob(&use, entry->event);
+    sql_bind_optional_text(&use, entry->amount);
+    sql_bind_optional_text(&use, entry->currency);
+    sql_bind_int(&use, row_checksum(segment->name, key, entry->event, entry->amount, entry->currency));
+    result = sql_execute(&use);
+    if (result)
+        return result;
+    int64_t row = sqlite3_last_insert_rowid(dedupe->db);
+    if (row <= 0 || row > UINT32_MAX)
+        return ERR_DAMAGED; /* a segment is full long before that */
+    key_index_add(&segment->index, entry->key, (uint32_t)row);
+    return OK;
+}
+
+static enum err drop_table(struct dedupe_store *dedupe, struct dedupe_segment *segment)
+{
+    char text[160];
+    snprintf(text, sizeof text, "DROP TABLE %s; DELETE FROM dedupe_filters WHERE segment = '%s'", segment->name,
+        segment->name);
+    segment->dropped = true;
+    return sql_run(dedupe->db, text);
+}
+
+/* Runs a deletion whose one %s is the segment's name, and says whether it found anything. */
+static enum err delete_some(
+    struct dedupe_store *dedupe, const struct dedupe_segment *segment, const char *format, bool *ret_some)
+{
+    sqlite3_stmt *statement = NULL;
+    enum err result = prepare_for(dedupe, segment, format, &statement);
+    if (!result) {
+        struct sql_use use = sql_use(statement);
+        result = sql_execute(&use);
+    }
+    *ret_some = !result && sqlite3_changes64(dedupe->db) > 0;
+    sqlite3_finalize(statement);
+    return result;
+}
+
+/* A DROP of a full segment would read and free its ten thousand pages in one go. */
+enum err dedupe_segment_drop_step(struct dedupe_store *dedupe, struct dedupe_segment *segment)
+{
+    bool some = false;
+    segment->expiring = true;
+    enum err result =
+        delete_some(dedupe, segment, "DELETE FROM %s WHERE row IN (SELECT row FROM %s ORDER BY row LIMIT 4096)", &some);
+    if (!result && !some)
+        result = make_sealed_tables(dedupe->db);
+    if (!result && !some)
+        result = delete_some(dedupe, segment,
+            "DELETE FROM dedupe_index WHERE segment = '%s' AND bucket IN"
+            " (SELECT bucket FROM dedupe_index WHERE segment = '%s' ORDER BY bucket LIMIT 128)",
+            &some);
+    return result || some ? result : drop_table(dedupe, segment);
+}
+
+bool dedupe_segment_end(struct dedupe_segment *segment, bool committed)
+{
+    if (!segment->made && !segment->dropped && !segment->sealed)
+        return true;
+    bool exists = committed ? !segment->dropped : !segment->made;
+    if (segment->sealed && committed) {
+        key_filter_done(&segment->filter);
+        segment->filter = segment->folded;
+        segment->folded = (struct key_filter){0};
+        key_index_done(&segment->index);
+        segment->state = SEGMENT_SEALED;
+        sqlite3_finalize(segment->add);
+        segment->add = NULL;
+    }
+    key_filter_done(&segment->folded);
+    segment->made = segment->dropped = segment->sealed = false;
+    return exists;
+}
