@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gateway's own audit beside what the generator posted and the journal's copy says: to the cent, per currency. The verdict has its
-sums from the generator's log, the audit from the gateway's books and rows; neither knows of the other."""
+sums from the generator's log, the audit from the gateway's totals and rows; neither knows of the other."""
 from decimal import Decimal
 
 ENDS = ("delivered", "on_the_way", "parked", "dead", "discarded")

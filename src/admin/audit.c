@@ -143,10 +143,10 @@ static void add_finding(struct buffer *json, const struct admin *admin, const st
     add_endpoint(json, admin, finding->has_endpoint, finding->endpoint);
     add_text(json, ",\"amount\"", finding->amount);
     add_text(json, ",\"currency\"", finding->currency);
-    if (finding->kind == AUDIT_BOOKS || finding->kind == AUDIT_DAMAGED_BOOK)
+    if (finding->kind == AUDIT_TOTALS || finding->kind == AUDIT_DAMAGED_TOTAL)
         add_text(json, ",\"counts\"", finding->of_events ? "events" : "deliveries");
-    if (finding->kind == AUDIT_BOOKS) {
-        add_number(json, "books", &finding->books);
+    if (finding->kind == AUDIT_TOTALS) {
+        add_number(json, "totals", &finding->totals);
         add_number(json, "rows", &finding->found);
     }
     add_text(json, ",\"place\"", finding->place);

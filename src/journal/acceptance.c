@@ -8,14 +8,15 @@
 enum err acceptance_add_event(struct store *store, const struct event *event, unsigned deliveries)
 {
     enum err result = event_rows_add(&store->events, store->next_seq, event, deliveries);
-    return result ? result : books_add(&store->books, &event->parts, BOOK_EVENTS, BOOK_ACCEPTED, 1, store->now_mono_us);
+    return result ? result
+                  : totals_add(&store->totals, &event->parts, TOTAL_EVENTS, TOTAL_ACCEPTED, 1, store->now_mono_us);
 }
 
 enum err acceptance_add_delivery(struct store *store, const struct event *event, const struct delivery_row *row)
 {
     enum err result = delivery_rows_add(&store->deliveries, row);
     return result ? result
-                  : books_add(&store->books, &event->parts, row->endpoint, BOOK_ACCEPTED, 1, store->now_mono_us);
+                  : totals_add(&store->totals, &event->parts, row->endpoint, TOTAL_ACCEPTED, 1, store->now_mono_us);
 }
 
 static bool is_same(const struct event_parts *one, const struct event_parts *other)

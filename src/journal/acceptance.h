@@ -8,11 +8,11 @@
 
 #include "journal/store.h"
 
-/* An event that is new, with its number in the books, as the next one of the store: the caller counts on. ERR_EXISTS:
+/* An event that is new, with its number in the totals, as the next one of the store: the caller counts on. ERR_EXISTS:
  * there is an event of this id. */
 enum err acceptance_add_event(struct store *store, const struct event *event, unsigned deliveries) MUST_CHECK;
 
-/* One delivery of an event that is new, with its number in the books. */
+/* One delivery of an event that is new, with its number in the totals. */
 enum err acceptance_add_delivery(
     struct store *store, const struct event *event, const struct delivery_row *row) MUST_CHECK;
 

@@ -3,20 +3,21 @@
 
 #include "base/clock.h"
 #include "journal/attempt_row.h"
-#include "journal/books.h"
 #include "journal/conflict_rows.h"
 #include "journal/delivery_rows.h"
 #include "journal/lost.h"
 #include "journal/reading.h"
+#include "journal/totals.h"
 
 #include <stdio.h>
 
 #define CACHE_KIB 2048
 
-/* The last part of a walk, with which the books are read, takes no longer than this: they need some time themselves. */
+/* The last part of a walk, with which the totals are read, takes no longer than this: they need some time themselves.
+ */
 #define CLOSING_US_MAX 10000
 
-/* A book that moves is looked at again after 0.1, 0.2, 0.4 s and so on: 25 s in all. */
+/* A total that moves is looked at again after 0.1, 0.2, 0.4 s and so on: 25 s in all. */
 #define TRIES_MAX 9
 #define FIRST_PAUSE_US (100 * US_PER_MS)
 
@@ -29,9 +30,9 @@ static const char *const texts[AUDIT_STATEMENTS] = {
     [ASK_EVENTS] = "SELECT " EVENT_COLUMNS " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq",
     [ASK_DELIVERIES] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id >= ? AND id <= ? ORDER BY id",
     [ASK_BODY] = "SELECT body, crc FROM bodies WHERE seq = ?",
-    [ASK_NEXT_DAY] = "SELECT day FROM books WHERE day > ? ORDER BY day LIMIT 1",
-    [ASK_BOOKS_OF_DAY] = "SELECT " BOOK_TABLE_COLUMNS " FROM books WHERE day = ?",
-    [ASK_BOOKS_OF_ACCOUNT] = "SELECT " BOOK_TABLE_COLUMNS " FROM books WHERE day = ? AND account = ?",
+    [ASK_NEXT_DAY] = "SELECT day FROM totals WHERE day > ? ORDER BY day LIMIT 1",
+    [ASK_TOTALS_OF_DAY] = "SELECT " TOTAL_TABLE_COLUMNS " FROM totals WHERE day = ?",
+    [ASK_TOTALS_OF_ACCOUNT] = "SELECT " TOTAL_TABLE_COLUMNS " FROM totals WHERE day = ? AND account = ?",
     [ASK_ATTEMPTS] = "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE (delivery, number) > (?, ?) AND delivery < ?"
                      " ORDER BY delivery, number",
     [ASK_ACTS] = "SELECT delivery, at_us, from_state, to_state, generation, from_endpoint, to_endpoint, note, crc, seq"
@@ -135,7 +136,7 @@ static void begin_walk(struct audit_run *run, int64_t from_day, int64_t to_day)
     run->from_day = from_day;
     run->to_day = to_day;
     run->begun = false;
-    run->phase = PHASE_BOOKS;
+    run->phase = PHASE_TOTALS;
 }
 
 /* What can't be read is passed over in growing steps. */
@@ -149,14 +150,14 @@ static void skip(struct audit_run *run, int64_t last_seq)
     run->skipped_to = run->cursor;
 }
 
-/* Reads the books, and walks what is not in them yet. */
+/* Reads the totals, and walks what is not in them yet. */
 static enum err close_walk(struct audit_run *run)
 {
     bool more;
-    enum err result = audit_read_books_after(run);
+    enum err result = audit_read_totals_after(run);
     if (result == ERR_DAMAGED) {
-        run->books_unreadable = true;
-        note_unreadable(run, "books", 0);
+        run->totals_unreadable = true;
+        note_unreadable(run, "totals", 0);
         result = OK;
     }
     run->is_tail = true;
@@ -189,7 +190,7 @@ static enum err judge(struct audit_run *run)
         begin_walk(run, judgement.from_day, judgement.to_day);
         return OK;
     }
-    audit_note_books(run);
+    audit_note_totals(run);
     run->phase++;
     return OK;
 }
@@ -197,7 +198,7 @@ static enum err judge(struct audit_run *run)
 static enum err walk_history(struct audit_run *run, bool *ret_more)
 {
     int64_t began_us = clock_mono_us();
-    enum err result = reading_meta(run->db, "books_through", 0, &run->through);
+    enum err result = reading_meta(run->db, "totals_through", 0, &run->through);
     int64_t last_seq = run->through < run->last_seq ? run->through : run->last_seq;
     if (!result)
         result = audit_walk(run, last_seq, ret_more);
@@ -222,7 +223,7 @@ static const struct {
     enum err (*work)(struct audit_run *run, bool *ret_more);
     const char *what;
 } phases[AUDIT_PHASES] = {
-    [PHASE_BOOKS] = {audit_read_books_before, "books"},
+    [PHASE_TOTALS] = {audit_read_totals_before, "totals"},
     [PHASE_HISTORY] = {walk_history, "events"},
     [PHASE_ATTEMPTS] = {audit_check_attempts, "attempts"},
     [PHASE_ACTS] = {audit_check_acts, "acts"},
@@ -282,7 +283,7 @@ static enum err enter_shard(struct audit_run *run)
     }
     run->whole = question->from_day == INT64_MIN && question->to_day == INT64_MAX;
     run->tries = 0;
-    run->books_unreadable = false;
+    run->totals_unreadable = false;
     run->skip = run->skipped_to = run->told_after = run->told_last = 0;
     run->findings_of_others = run->findings_count;
     run->at = run->at_number = 0;
@@ -302,7 +303,7 @@ static enum err work(struct audit_run *run)
     reading_end(run->db);
     if (result == ERR_DAMAGED) {
         note_unreadable(run, phases[phase].what, run->at);
-        run->books_unreadable |= phase == PHASE_BOOKS;
+        run->totals_unreadable |= phase == PHASE_TOTALS;
         result = OK;
         more = false;
     }

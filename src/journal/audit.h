@@ -5,16 +5,16 @@
  *   accepted = delivered + on the way + parked + dead + discarded
  *
  * as counts and as exact sums of deliveries (one event for one endpoint); per day, account and currency the events
- * themselves, each counted once; and a verdict that names what is lost or damaged. What was accepted is the books' to
- * say (books.h), and what became of it the rows' of each delivery, so that a row that somebody took away is missed. The
- * dedupe, which knows each event with a key, is asked as well, and every checksum is looked at.
+ * themselves, each counted once; and a verdict that names what is lost or damaged. What was accepted is the totals' to
+ * say (totals.h), and what became of it the rows' of each delivery, so that a row that somebody took away is missed.
+ * The dedupe, which knows each event with a key, is asked as well, and every checksum is looked at.
  *
  * It is asked of the reader (journal_reader.h), goes through the journals in steps of one short transaction each, and
  * lets the reader's other questions go first. What it says is true of one moment for each shard, the end of its walk,
  * up to what moved from state to state meanwhile: each delivery is counted once, in the state in which it was met.
  *
- * A mismatch is said only when it is one for certain. While the walk goes on, history may expire into the books, and
- * deliveries that no endpoint wanted may be given to one: where an account's book has moved by anything but what was
+ * A mismatch is said only when it is one for certain. While the walk goes on, history may expire into the totals, and
+ * deliveries that no endpoint wanted may be given to one: where an account's total has moved by anything but what was
  * newly accepted, its day is counted again, with growing pauses. A day that does not hold still for half a minute makes
  * the audit fail (ERR_UNAVAILABLE), rather than give a false alarm.
  *
@@ -40,8 +40,8 @@ struct audit_number {
     struct money_sum sum;
 };
 
-/* Of deliveries to an endpoint, or of the events of an account, each once (endpoint BOOK_EVENTS): then `accepted` is
- * what the books say, and the first of the columns has what was found, the expired ones included. */
+/* Of deliveries to an endpoint, or of the events of an account, each once (endpoint TOTAL_EVENTS): then `accepted` is
+ * what the totals say, and the first of the columns has what was found, the expired ones included. */
 struct audit_row {
     int64_t day;       /* of acceptance, since 1970-01-01, UTC */
     uint64_t endpoint; /* 0: unrouted */
@@ -72,12 +72,12 @@ struct audit_total {
     X(AUDIT_DAMAGED_ATTEMPT, "damaged-attempt", "the row of an attempt is not what was written")                 \
     X(AUDIT_DAMAGED_ACT, "damaged-act", "the row of an operator's act is not what was written")                  \
     X(AUDIT_DAMAGED_CONFLICT, "damaged-conflict", "the row of a conflict is not what was written")               \
-    X(AUDIT_DAMAGED_BOOK, "damaged-book", "the row of the books is not what was written")                        \
+    X(AUDIT_DAMAGED_TOTAL, "damaged-total", "the row of the totals is not what was written")                     \
     X(AUDIT_DAMAGED_DEDUPE, "damaged-dedupe", "a row of the dedupe store is not what was written")               \
     X(AUDIT_UNREADABLE, "unreadable", "a part of the file can't be read")                                        \
     X(AUDIT_LOST_FILE, "lost-file", "it was given up: what only it held is not counted here")                    \
     X(AUDIT_LOST, "lost", "the broker confirmed it, and does not have it any more: it was never delivered")      \
-    X(AUDIT_BOOKS, "books", "the books and the rows say different things")
+    X(AUDIT_TOTALS, "totals", "the totals and the rows say different things")
 
 enum audit_kind {
 #define X(symbol, name, meaning) symbol,
@@ -101,9 +101,9 @@ struct audit_finding {
     uint64_t endpoint;   /* 0: unrouted */
     char account[NAME_BYTES_MAX + 1];
     char amount[AMOUNT_TEXT_BYTES], currency[CURRENCY_BYTES + 1];
-    char place[AUDIT_PLACE_BYTES];    /* where it stands, for a person with the sqlite3 shell */
-    bool of_events;                   /* of AUDIT_BOOKS and AUDIT_DAMAGED_BOOK: it counts events, not deliveries */
-    struct audit_number books, found; /* of AUDIT_BOOKS */
+    char place[AUDIT_PLACE_BYTES];     /* where it stands, for a person with the sqlite3 shell */
+    bool of_events;                    /* of AUDIT_TOTALS and AUDIT_DAMAGED_TOTAL: it counts events, not deliveries */
+    struct audit_number totals, found; /* of AUDIT_TOTALS */
 };
 
 /* A file of the data directory that an operator has given up. Each is a finding of every audit that asks for its day or

@@ -2,11 +2,11 @@
 /*
  * One run of the audit, on the reader's thread: shard after shard, and in each shard phase after phase.
  *
- *   books      what the books say before the walk, to know later what moved them (audit_books.c)
+ *   totals      what the totals say before the walk, to know later what moved them (audit_totals.c)
  *     |
- *   history    every event and its deliveries, in order of their numbers (audit_walk.c), up to what the books hold; in
- *     |        the transaction that reads the last of it: the books again, and what is not in them yet
- *     |--> books    a book was moved by an expiry or a routing, and does not add up: its days again, after a pause
+ *   history    every event and its deliveries, in order of their numbers (audit_walk.c), up to what the totals hold; in
+ *     |        the transaction that reads the last of it: the totals again, and what is not in them yet
+ *     |--> totals    a total was moved by an expiry or a routing, and does not add up: its days again, after a pause
  *   attempts, acts, conflicts    their checksums (audit_records.c)
  *   dedupe store     its checksums, and the events that only it knows (audit_dedupe.c)
  *
@@ -20,7 +20,7 @@
 #include "model/event.h"
 
 enum audit_phase {
-    PHASE_BOOKS,
+    PHASE_TOTALS,
     PHASE_HISTORY,
     PHASE_ATTEMPTS,
     PHASE_ACTS,
@@ -35,8 +35,8 @@ enum audit_statement {
     ASK_DELIVERIES,
     ASK_BODY,
     ASK_NEXT_DAY,
-    ASK_BOOKS_OF_DAY,
-    ASK_BOOKS_OF_ACCOUNT,
+    ASK_TOTALS_OF_DAY,
+    ASK_TOTALS_OF_ACCOUNT,
     ASK_ATTEMPTS,
     ASK_ACTS,
     ASK_CONFLICTS,
@@ -78,14 +78,14 @@ struct audit_run {
     bool whole;               /* not only what the days' first and last events enclose */
     int64_t from_day, to_day; /* of this try */
     bool begun;               /* the range has been found */
-    int64_t since;            /* what the books held when the try began */
-    int64_t books_day;        /* the last that has been read */
+    int64_t since;            /* what the totals held when the try began */
+    int64_t totals_day;       /* the last that has been read */
     int64_t through;          /* the last event that they hold, of this transaction */
-    bool books_unreadable;    /* nothing can be held against the rows */
+    bool totals_unreadable;   /* nothing can be held against the rows */
     int64_t after_seq, last_seq;
     int64_t cursor;                /* the last event that has been walked */
     bool in_range;                 /* the last event was of a day that is asked for */
-    bool is_tail;                  /* what is walked is not in the books yet */
+    bool is_tail;                  /* what is walked is not in the totals yet */
     int64_t skip, skipped_to;      /* of what can't be read */
     int64_t told_after, told_last; /* events whose findings have been noted, by an earlier try */
     int64_t restless_day;          /* for which the run has been given up, or -1 */
@@ -119,11 +119,11 @@ bool audit_time_is_up(const struct audit_run *run);
  * `cursor` can't be read. */
 enum err audit_walk(struct audit_run *run, int64_t last_seq, bool *ret_more) MUST_CHECK;
 
-enum err audit_read_books_before(struct audit_run *run, bool *ret_more) MUST_CHECK;
+enum err audit_read_totals_before(struct audit_run *run, bool *ret_more) MUST_CHECK;
 /* In the transaction in which the walk has reached what they hold. */
-enum err audit_read_books_after(struct audit_run *run) MUST_CHECK;
+enum err audit_read_totals_after(struct audit_run *run) MUST_CHECK;
 
-/* Whether the shard's entries add up, and the days on which some don't: those whose book was moved by something else
+/* Whether the shard's entries add up, and the days on which some don't: those whose total was moved by something else
  * than what was appended, or else those that are wrong for certain. */
 struct audit_judgement {
     bool is_restless, is_wrong;
@@ -131,7 +131,7 @@ struct audit_judgement {
 };
 void audit_judge(struct audit_run *run, struct audit_judgement *ret_judgement);
 /* Names what does not, and the endpoints of deliveries that are missing. */
-void audit_note_books(struct audit_run *run);
+void audit_note_totals(struct audit_run *run);
 
 enum err audit_check_attempts(struct audit_run *run, bool *ret_more) MUST_CHECK;
 enum err audit_check_acts(struct audit_run *run, bool *ret_more) MUST_CHECK;

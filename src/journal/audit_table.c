@@ -2,7 +2,7 @@
 #include "journal/audit_table.h"
 
 #include "base/crypto.h"
-#include "journal/books.h"
+#include "journal/totals.h"
 
 #include <stdio.h>
 
@@ -76,7 +76,7 @@ enum err audit_table_get(
             return OK;
         }
     }
-    bool of_events = wanted.endpoint == BOOK_EVENTS;
+    bool of_events = wanted.endpoint == TOTAL_EVENTS;
     if ((of_events ? table->events_count : table->count - table->events_count) == AUDIT_ROWS_MAX)
         return ERR_TOO_LARGE;
     if (!make_room(table))
@@ -241,7 +241,7 @@ static enum err copy_rows(
         return ERR_NO_MEMORY;
     for (size_t i = 0; i < table->count; i++) {
         const struct audit_row *row = &table->entries[i].row;
-        if ((row->endpoint == BOOK_EVENTS) == of_events && !is_empty(row))
+        if ((row->endpoint == TOTAL_EVENTS) == of_events && !is_empty(row))
             rows[count++] = *row;
     }
     if (count > 1)

@@ -18,15 +18,15 @@ struct audit_entry {
     unsigned shard;
     uint32_t next; /* in its bucket, from 1; 0: none */
 
-    /* its book before the walk, which held the events up to `since` */
+    /* its total before the walk, which held the events up to `since` */
     int64_t since, accepted_before, expired_before;
     int64_t appended; /* deliveries of later events that have been met */
 
     /* and after it */
     int64_t expired;
-    bool damaged;  /* the book's row */
+    bool damaged;  /* the total's row */
     bool overflow; /* a sum did not fit */
-    bool restless; /* it does not add up, but the book was moved by something else than what was appended */
+    bool restless; /* it does not add up, but the total was moved by something else than what was appended */
 };
 
 struct audit_table {

@@ -7,10 +7,10 @@
 #include "journal/audit_internal.h"
 
 #include "base/clock.h"
-#include "journal/books.h"
 #include "journal/checksum.h"
 #include "journal/delivery_rows.h"
 #include "journal/event_rows.h"
+#include "journal/totals.h"
 
 #include <stdio.h>
 
@@ -73,7 +73,7 @@ static void note_of_delivery(struct audit_run *run, enum audit_kind kind, const 
     if (is_told(run, unit->seq))
         return;
     struct audit_finding finding = audit_finding_of(kind, unit->has_event ? &unit->parts : NULL);
-    finding.has_endpoint = kind == AUDIT_STRAY_DELIVERY; /* else the books may know */
+    finding.has_endpoint = kind == AUDIT_STRAY_DELIVERY; /* else the totals may know */
     finding.endpoint = finding.has_endpoint ? row->endpoint : 0;
     note_delivery(run, &finding, unit->seq, index);
     audit_note(run, &finding);
@@ -89,7 +89,7 @@ static void note_of_event(struct audit_run *run, enum audit_kind kind, const str
     audit_note(run, &finding);
 }
 
-/* A delivery of the event to `endpoint`; or the event itself (BOOK_EVENTS). */
+/* A delivery of the event to `endpoint`; or the event itself (TOTAL_EVENTS). */
 static enum err count(struct audit_run *run, const struct unit *unit, uint64_t endpoint, enum audit_column column)
 {
     const struct event_parts *parts = &unit->parts;
@@ -138,7 +138,7 @@ static enum err look_at_deliveries(struct audit_run *run, const struct unit *uni
 {
     unsigned there = 0;
     bool is_open = unit->promised == 0; /* in the outbox */
-    enum err result = is_open ? OK : count(run, unit, BOOK_EVENTS, AUDIT_DELIVERED);
+    enum err result = is_open ? OK : count(run, unit, TOTAL_EVENTS, AUDIT_DELIVERED);
     for (unsigned i = 0; i < unit->count && !result; i++) {
         const struct delivery_row *row = &unit->rows[i];
         unsigned index = (unsigned)(row->id % ACCOUNT_ENDPOINTS_MAX);

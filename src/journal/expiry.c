@@ -198,11 +198,11 @@ static enum err expire_event(struct store *store, int64_t seq, bool *ret_dropped
     bool over;
     result = read_deliveries(&store->expiry, seq, expected, rows, &over);
     for (unsigned i = 0; !result && over && i < expected; i++) {
-        enum book_column column = rows[i].state == DELIVERY_DELIVERED ? BOOK_DELIVERED : BOOK_DISCARDED;
-        result = books_add(&store->books, &event->parts, rows[i].endpoint, column, 1, clock_mono_us());
+        enum total_column column = rows[i].state == DELIVERY_DELIVERED ? TOTAL_DELIVERED : TOTAL_DISCARDED;
+        result = totals_add(&store->totals, &event->parts, rows[i].endpoint, column, 1, clock_mono_us());
     }
     if (!result && over)
-        result = books_add(&store->books, &event->parts, BOOK_EVENTS, BOOK_DELIVERED, 1, clock_mono_us());
+        result = totals_add(&store->totals, &event->parts, TOTAL_EVENTS, TOTAL_DELIVERED, 1, clock_mono_us());
     if (!result && over)
         result = drop_event(store, seq);
     *ret_dropped |= !result && over;
@@ -216,7 +216,7 @@ static enum err expire_history(struct store *store, int64_t now_us, bool *ret_mo
     int64_t seqs[EVENTS_PER_STEP], newest_us = 0, cutoff_us = now_us - expiry->policy.history_us;
     unsigned count;
     bool dropped = false;
-    if (expiry->policy.history_us == 0 || store->books.given_up) /* its sums would be lost */
+    if (expiry->policy.history_us == 0 || store->totals.given_up) /* its sums would be lost */
         return OK;
     enum err result = list_old(expiry->statements[EXPIRY_LIST_EVENTS], expiry->history_after, EVENTS_PER_STEP,
         cutoff_us, seqs, &newest_us, &count);
@@ -228,7 +228,7 @@ static enum err expire_history(struct store *store, int64_t now_us, bool *ret_mo
         result = expire_event(store, seqs[i], &dropped);
     if (result || !dropped)
         return result;
-    books_demand(&store->books);
+    totals_demand(&store->totals);
     return drop_one(expiry->statements[EXPIRY_NOTE], newest_us);
 }
 

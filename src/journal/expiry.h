@@ -6,7 +6,7 @@
  * (bench/README.md has the longest commit). Nothing that is still open, parked or dead expires, nor what is in the
  * outbox.
  *
- * What expires with the history leaves its number in the books. A round goes through all of it and begins again some
+ * What expires with the history leaves its number in the totals. A round goes through all of it and begins again some
  * minutes later; a body that was passed over since its delivery was open is looked at again a day later.
  *
  * Time is the caller's, which does not jump while it runs; a start under a clock that is far ahead of the newest event

@@ -90,7 +90,7 @@ struct journal_request {
  * journal's own from then on.
  *
  * `to_outbox`: on a gateway that doesn't deliver the event is only kept until the broker has it (JOURNAL_LOAD_OUTBOX).
- * No dedupe, no deliveries, no books: those are the delivering gateway's.
+ * No dedupe, no deliveries, no totals: those are the delivering gateway's.
  */
 struct journal_append {
     struct journal_request request;
@@ -251,7 +251,7 @@ struct journal_settle {
  * Before a way to pending the owner asks with `looks`: nothing is done, and the answer says what would become of it and
  * whose event it is, so that he can refuse what could never be delivered. The act then holds for `expected_endpoint`.
  *
- * With `endpoint` a delivery that was not delivered is sent to another endpoint of its account from now on; the books
+ * With `endpoint` a delivery that was not delivered is sent to another endpoint of its account from now on; the totals
  * follow it.
  *
  * OK, ERR_NOT_FOUND, ERR_MOVED_ON (`ret_state` says where it is), ERR_INVALID (`ret_refusal` says why it can't be

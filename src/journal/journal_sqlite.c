@@ -5,7 +5,7 @@
  * timer.
  *
  *   mailbox -> batch -> BEGIN, one function for each request (store.h), COMMIT -> handover -> answers
- *           -> checkpoint -> the house: books, expiry, room on the disk
+ *           -> checkpoint -> the house: totals, expiry, room on the disk
  *
  * The handover leaves before the answers. A JOURNAL_LOAD may find a delivery that the same transaction accepted;
  * delivery has it from the handover by then, and knows it again by its id.
@@ -66,7 +66,7 @@ struct journal_sqlite {
     struct room room;       /* as it is on the board */
     int64_t wall_offset_us; /* of a wall clock that does not jump: a wrong hour must not make the dedupe store forget */
     int64_t next_step_us;   /* of expiry, monotonic */
-    int64_t books_put_off_us;
+    int64_t totals_put_off_us;
     int64_t space_said; /* enum disk_space, as the metric has it */
     unsigned batch_len;
     struct journal_request *batch[JOURNAL_BATCH_REQUESTS_MAX];
@@ -411,9 +411,9 @@ static enum err run_aside(
     return result;
 }
 
-static enum err write_books(struct store *store, int64_t now_us)
+static enum err write_totals(struct store *store, int64_t now_us)
 {
-    books_demand(&store->books);
+    totals_demand(&store->totals);
     return OK;
 }
 
@@ -465,9 +465,9 @@ static void keep_house(struct journal_sqlite *self)
         try_disk(self, now_us);
     if (self->failed)
         return;
-    if (books_are_due(&self->store.books, now_us) && now_us >= self->books_put_off_us &&
-        run_aside(self, write_books, now_us) != OK)
-        self->books_put_off_us = now_us + BOOKS_HELD_US; /* they stay in memory, and go with the next commit */
+    if (totals_are_due(&self->store.totals, now_us) && now_us >= self->totals_put_off_us &&
+        run_aside(self, write_totals, now_us) != OK)
+        self->totals_put_off_us = now_us + TOTALS_HELD_US; /* they stay in memory, and go with the next commit */
     if (!self->failed)
         expire(self, now_us);
 }
@@ -480,7 +480,7 @@ static int idle_ms(const struct journal_sqlite *self)
     if (self->failed)
         return -1;
     bool watches =
-        store->books.since_us || store->reserve.space != SPACE_PLENTY || self->trouble || store->checkpointer.starved;
+        store->totals.since_us || store->reserve.space != SPACE_PLENTY || self->trouble || store->checkpointer.starved;
     int64_t idle_us = (watches ? LOOK_MS : LOOK_IDLE_MS) * US_PER_MS, step_us = self->next_step_us - now_us;
     if (expiry_is_due(&store->expiry, expiry_clock_us(self, now_us)) && step_us < idle_us)
         idle_us = step_us > 0 ? step_us : 0;

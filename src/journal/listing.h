@@ -9,7 +9,7 @@
  * Deliveries in states that are not final come out of the index of their state (schema.h), by endpoint and oldest
  * first, and behind them what is the broker's and pending; where delivered or discarded ones are asked for, or all, the
  * history is gone through, newest first. What was delivered and is being replayed by force is on the lists of both its
- * states. What has expired is in the books only, and on no list. Shards follow each
+ * states. What has expired is in the totals only, and on no list. Shards follow each
  * other.
  */
 #ifndef PENSTOCK_JOURNAL_LISTING_H

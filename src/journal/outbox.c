@@ -52,7 +52,7 @@ enum err outbox_add(struct store *store, const struct event *event)
         return result == ERR_EXISTS ? OK : result;
     store->next_seq++;
     store->outbox.change++;
-    books_pass(&store->books, store->now_mono_us);
+    totals_pass(&store->totals, store->now_mono_us);
     return run_with(&store->outbox, OUTBOX_ADD, seq);
 }
 

@@ -53,10 +53,10 @@ enum err store_transfer(struct store *store, int64_t seq, uint64_t from, uint64_
     if (result)
         return result;
     int64_t now_us = clock_mono_us();
-    result = books_add(&store->books, &event->parts, from, BOOK_ACCEPTED, -1, now_us);
+    result = totals_add(&store->totals, &event->parts, from, TOTAL_ACCEPTED, -1, now_us);
     if (!result)
-        result = books_add(&store->books, &event->parts, to, BOOK_ACCEPTED, 1, now_us);
-    books_demand(&store->books);
+        result = totals_add(&store->totals, &event->parts, to, TOTAL_ACCEPTED, 1, now_us);
+    totals_demand(&store->totals);
     event_unref(event);
     return result;
 }

@@ -74,7 +74,7 @@ static const char tables[] =
 
     "CREATE TABLE lost(id BLOB PRIMARY KEY, found_us INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;"
 
-    "CREATE TABLE books(day INTEGER, account TEXT, endpoint INTEGER, currency TEXT,"
+    "CREATE TABLE totals(day INTEGER, account TEXT, endpoint INTEGER, currency TEXT,"
     " accepted INTEGER NOT NULL, accepted_sum TEXT NOT NULL, delivered INTEGER NOT NULL, delivered_sum TEXT NOT NULL,"
     " discarded INTEGER NOT NULL, discarded_sum TEXT NOT NULL, crc INTEGER NOT NULL,"
     " PRIMARY KEY(day, account, endpoint, currency)) WITHOUT ROWID;";

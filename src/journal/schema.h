@@ -2,7 +2,7 @@
 /*
  * What a journal's file looks like, and how it is made.
  *
- *   meta          journal_id, created_us, shard; how far the books and the expiry have come
+ *   meta          journal_id, created_us, shard; how far the totals and the expiry have come
  *   dedupe_*      made by the dedupe store, a table for each day and retention (dedupe_store.h)
  *   events        what was accepted: the history, kept longer than the bodies
  *   bodies        by the event's number; apart, so that they expire without touching the history
@@ -15,7 +15,8 @@
  *   outbox        numbers of events that wait for the broker; they have no deliveries (outbox.h)
  *   poison        messages that are no events (poison.h)
  *   lost          ids of events that the broker confirmed and does not have any more (lost.h)
- *   books         per day, account, endpoint and currency: how many deliveries were accepted, and of how much (books.h)
+ *   totals         per day, account, endpoint and currency: how many deliveries were accepted, and of how much
+ * (totals.h)
  *
  * Every row that counts carries a CRC-32 over what it says (checksum.h): SQLite's pages have none.
  *

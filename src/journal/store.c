@@ -70,9 +70,9 @@ static enum err park_interrupted(struct store *store)
     return result;
 }
 
-/* One event, and the endpoints of its deliveries, as far as they can be read, into the books. What is in the outbox has
- * no deliveries, and is none of ours to count. */
-static enum err book_event(struct store *store, int64_t seq)
+/* One event, and the endpoints of its deliveries, as far as they can be read, into the totals. What is in the outbox
+ * has no deliveries, and is none of ours to count. */
+static enum err total_event(struct store *store, int64_t seq)
 {
     static const struct event_reading reading = {.without_body = true};
     struct event *event;
@@ -81,12 +81,12 @@ static enum err book_event(struct store *store, int64_t seq)
     if (result)
         return result == ERR_DAMAGED ? OK : result; /* not there, or the audit names it */
     if (count > 0)
-        result = books_add(&store->books, &event->parts, BOOK_EVENTS, BOOK_ACCEPTED, 1, clock_mono_us());
+        result = totals_add(&store->totals, &event->parts, TOTAL_EVENTS, TOTAL_ACCEPTED, 1, clock_mono_us());
     for (unsigned i = 0; i < count && !result; i++) {
         struct delivery_row row;
         result = delivery_rows_read(&store->deliveries, seq * ACCOUNT_ENDPOINTS_MAX + i, &row);
         if (!result)
-            result = books_add(&store->books, &event->parts, row.endpoint, BOOK_ACCEPTED, 1, clock_mono_us());
+            result = totals_add(&store->totals, &event->parts, row.endpoint, TOTAL_ACCEPTED, 1, clock_mono_us());
         else if (result == ERR_NOT_FOUND || result == ERR_DAMAGED)
             result = OK;
     }
@@ -94,19 +94,19 @@ static enum err book_event(struct store *store, int64_t seq)
     return result;
 }
 
-/* What was accepted after the books were written last, which a crash has taken out of memory. */
-static enum err catch_books_up(struct store *store)
+/* What was accepted after the totals were written last, which a crash has taken out of memory. */
+static enum err catch_totals_up(struct store *store)
 {
     int64_t last = store->next_seq - 1;
-    if (store->books.through >= last)
+    if (store->totals.through >= last)
         return OK;
     enum err result = store_begin(store);
-    for (int64_t seq = store->books.through + 1; seq <= last && !result; seq++)
-        result = book_event(store, seq);
-    books_demand(&store->books);
+    for (int64_t seq = store->totals.through + 1; seq <= last && !result; seq++)
+        result = total_event(store, seq);
+    totals_demand(&store->totals);
     if (!result)
         result = store_commit(store);
-    if (result == ERR_DAMAGED && store->books.given_up) /* without them, then */
+    if (result == ERR_DAMAGED && store->totals.given_up) /* without them, then */
         return store_roll_back(store);
     return result;
 }
@@ -130,13 +130,13 @@ static enum err prepare(struct store *store, const struct store_options *options
     if (!result)
         result = lost_init(&store->lost, store->db);
     if (!result)
-        result = books_init(&store->books, store->db);
+        result = totals_init(&store->totals, store->db);
     if (!result)
         result = expiry_init(&store->expiry, store->db, &options->expiry);
     if (!result)
         result = read_next_seq(store);
-    if (store->next_seq <= store->books.through) /* some were rolled back after the books had counted past them */
-        store->next_seq = store->books.through + 1;
+    if (store->next_seq <= store->totals.through) /* some were rolled back after the totals had counted past them */
+        store->next_seq = store->totals.through + 1;
     return result ? result : read_newest(store);
 }
 
@@ -149,7 +149,7 @@ static enum err clear_up(struct store *store)
         result = held_take_over_started(store);
     if (!result)
         result = mend_dedupe(store);
-    return result ? result : catch_books_up(store);
+    return result ? result : catch_totals_up(store);
 }
 
 /* On a full disk it is done in the reserve's room. */
@@ -232,13 +232,13 @@ enum err store_open(struct store *store, const struct store_options *options, ch
     return result;
 }
 
-/* What gathered since the books were written last; if it can't be, the next start counts it again. */
-static void write_last_books(struct store *store)
+/* What gathered since the totals were written last; if it can't be, the next start counts it again. */
+static void write_last_totals(struct store *store)
 {
-    if (store->books.since_us == 0)
+    if (store->totals.since_us == 0)
         return;
     enum err result = store_begin(store);
-    books_demand(&store->books);
+    totals_demand(&store->totals);
     if (!result)
         result = store_commit(store);
     if (result)
@@ -248,7 +248,7 @@ static void write_last_books(struct store *store)
 void store_close(struct store *store, bool in_doubt)
 {
     if (!in_doubt && store->next_seq)
-        write_last_books(store);
+        write_last_totals(store);
     dedupe_done(&store->dedupe);
     event_rows_done(&store->events);
     delivery_rows_done(&store->deliveries);
@@ -257,7 +257,7 @@ void store_close(struct store *store, bool in_doubt)
     outbox_done(&store->outbox);
     poison_done(&store->poison);
     lost_done(&store->lost);
-    books_done(&store->books);
+    totals_done(&store->totals);
     expiry_done(&store->expiry);
     reserve_close(&store->reserve);
     if (in_doubt)
@@ -280,13 +280,13 @@ enum err store_begin(struct store *store)
 
 enum err store_commit(struct store *store)
 {
-    enum err result = books_write_if_due(&store->books, store->next_seq - 1, store->now_mono_us);
+    enum err result = totals_write_if_due(&store->totals, store->next_seq - 1, store->now_mono_us);
     if (!result)
         result = sql_run(store->db, "COMMIT");
     if (result)
         return result;
     dedupe_committed(&store->dedupe);
-    books_committed(&store->books);
+    totals_committed(&store->totals);
     outbox_committed(&store->outbox);
     poison_committed(&store->poison);
     return OK;
@@ -297,7 +297,7 @@ enum err store_roll_back(struct store *store)
     /* After some errors SQLite has rolled back already, and would say that there is no transaction. */
     enum err result = sqlite3_get_autocommit(store->db) ? OK : sql_run(store->db, "ROLLBACK");
     dedupe_rolled_back(&store->dedupe);
-    books_rolled_back(&store->books);
+    totals_rolled_back(&store->totals);
     outbox_rolled_back(&store->outbox);
     poison_rolled_back(&store->poison);
     return result;

@@ -11,7 +11,6 @@
 #define PENSTOCK_JOURNAL_STORE_H
 
 #include "journal/alias_rows.h"
-#include "journal/books.h"
 #include "journal/checkpoint.h"
 #include "journal/conflict_rows.h"
 #include "journal/dedupe_store.h"
@@ -23,6 +22,7 @@
 #include "journal/outbox.h"
 #include "journal/poison.h"
 #include "journal/reserve.h"
+#include "journal/totals.h"
 
 struct store {
     sqlite3 *db;
@@ -36,7 +36,7 @@ struct store {
     struct outbox outbox;
     struct poison poison;
     struct lost lost;
-    struct books books;
+    struct totals totals;
     struct expiry expiry;
     struct reserve reserve;
     struct checkpointer checkpointer;
@@ -61,7 +61,7 @@ struct store_options {
     int64_t reserve_bytes, reserve_all_bytes; /* of this shard, and of all of them */
 };
 
-/* Opens the file, parks or takes over what was interrupted, brings the books up to date. `ret_detail` as in
+/* Opens the file, parks or takes over what was interrupted, brings the totals up to date. `ret_detail` as in
  * journal_sqlite.h. store_close is due after a failure as well. */
 enum err store_open(struct store *store, const struct store_options *options, char *ret_detail) MUST_CHECK;
 
@@ -69,7 +69,7 @@ enum err store_open(struct store *store, const struct store_options *options, ch
 void store_close(struct store *store, bool in_doubt);
 
 enum err store_begin(struct store *store) MUST_CHECK;
-/* With the books, when they are due. */
+/* With the totals, when they are due. */
 enum err store_commit(struct store *store) MUST_CHECK;
 enum err store_roll_back(struct store *store) MUST_CHECK;
 
@@ -83,7 +83,7 @@ enum err store_release(struct store *store, struct journal_request *request) MUS
 enum err store_act(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_list_unrouted(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_route(struct store *store, struct journal_request *request) MUST_CHECK;
-/* A delivery of the event goes from one endpoint to another (0: unrouted), and the books follow it, with this
+/* A delivery of the event goes from one endpoint to another (0: unrouted), and the totals follow it, with this
  * transaction. ERR_NOT_FOUND, ERR_DAMAGED: the event can't be believed. */
 enum err store_transfer(struct store *store, int64_t seq, uint64_t from, uint64_t to) MUST_CHECK;
 enum err store_load(struct store *store, struct journal_request *request) MUST_CHECK;

@@ -125,7 +125,7 @@ static enum err print_tables(const json_t *audit)
 /* What is wrong by its name, then whose it is, then where it stands. */
 static void print_finding(const json_t *finding)
 {
-    const json_t *books = json_object_get(finding, "books"), *rows = json_object_get(finding, "rows");
+    const json_t *totals = json_object_get(finding, "totals"), *rows = json_object_get(finding, "rows");
     const char *id = json_is_string(json_object_get(finding, "delivery")) ? show_text(finding, "delivery")
                                                                           : show_text(finding, "event");
     printf("%-16s  %s  %s", show_text(finding, "kind"), id, show_text(finding, "account"));
@@ -137,9 +137,9 @@ static void print_finding(const json_t *finding)
         printf("  accepted %s", show_text(finding, "accepted_at"));
     else if (json_is_string(json_object_get(finding, "day")))
         printf("  of %s", show_text(finding, "day"));
-    if (books)
-        printf("  %s: the books have %lld %s of %s, the rows %lld of %s", show_text(finding, "currency"),
-            show_number(books, "count"), show_text(finding, "counts"), show_text(books, "sum"),
+    if (totals)
+        printf("  %s: the totals have %lld %s of %s, the rows %lld of %s", show_text(finding, "currency"),
+            show_number(totals, "count"), show_text(finding, "counts"), show_text(totals, "sum"),
             show_number(rows, "count"), show_text(rows, "sum"));
     printf("\n                  %s (%s)\n", show_text(finding, "detail"), show_text(finding, "place"));
 }

@@ -7,7 +7,7 @@
  *   model_acts.c   operators' acts, and what they permit
  *   model_look.c   looks at the journal's tables: P1 and P3 on disk, and what may expire
  *   model_ways.c   P2: how a delivery may have come from where it was to where it is
- *   model_money.c  P8: exact decimals, sums, the books
+ *   model_money.c  P8: exact decimals, sums, the totals
  *   model_send.c   requests to clients: P4 and P5
  *   model_broker.c who owns an event in rabbitmq mode: acks, what is held, aliases and late conflicts
  *

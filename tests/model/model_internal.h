@@ -45,8 +45,8 @@ bool model_is_guarded(const struct model_delivery *delivery);
 model_money model_parse_amount(const char *text);
 void model_format_amount(model_money amount, char ret_text[48]);
 bool model_same_money(const struct model_post *a, const struct model_post *b);
-void model_check_books(sqlite3 *db);
-void model_check_books_are_written(sqlite3 *db); /* an orderly stop leaves nothing out */
+void model_check_totals(sqlite3 *db);
+void model_check_totals_are_written(sqlite3 *db); /* an orderly stop leaves nothing out */
 
 /* model_broker.c */
 /* A row of the journal's events that no look has seen before. */

@@ -86,7 +86,7 @@ static bool connect_journal(void)
 void model_look_end(bool crashed, bool complete)
 {
     if (look.db && complete)
-        model_check_books_are_written(look.db);
+        model_check_totals_are_written(look.db);
     if (look.db && !crashed) { /* else it is left as it is, as all the others */
         for (unsigned i = 0; i < STATEMENTS; i++)
             sqlite3_finalize(look.statements[i]);
@@ -341,7 +341,7 @@ void model_look(void)
             check_posts();
             read_deliveries();
             model_acts_read(look.first_after_start);
-            model_check_books(look.db);
+            model_check_totals(look.db);
             check_conflicts();
             fake_accounts_looked();
             model_looked();

@@ -3,8 +3,8 @@
  * P8: money adds up. For each day, account, endpoint and currency (and of the events, each once), in count and in exact
  * sum:
  *
- *   what was accepted = what the journal's rows say, state by state, + what its books say of rows that have expired
- *   what was accepted up to the event that the books have come to = what the books say was accepted
+ *   what was accepted = what the journal's rows say, state by state, + what its totals say of rows that have expired
+ *   what was accepted up to the event that the totals have come to = what the totals say was accepted
  *
  * Without a word in common with model/money.c.
  */
@@ -72,9 +72,9 @@ struct group {
     int64_t day;
     char account[NAME_BYTES_MAX + 1], currency[CURRENCY_BYTES + 1];
     uint64_t endpoint;
-    struct sum accepted, accepted_through; /* by the model; up to where the books have come */
+    struct sum accepted, accepted_through; /* by the model; up to where the totals have come */
     struct sum rows[DELIVERY_STATES];      /* by the journal's rows, in each state */
-    struct sum booked, booked_delivered, booked_discarded;
+    struct sum counted, counted_delivered, counted_discarded;
 };
 
 static struct group groups[GROUPS_MAX];
@@ -102,26 +102,26 @@ static void add(struct sum *sum, model_money money)
     sum->money += money;
 }
 
-static void add_event(const struct model_post *post, int64_t books_through)
+static void add_event(const struct model_post *post, int64_t totals_through)
 {
     struct group *group =
         group_of(post->accepted_us / US_PER_DAY, fake_account_names[post->account], EVENTS, post->currency);
     add(&group->accepted, post->amount);
-    if (post->seq <= books_through)
+    if (post->seq <= totals_through)
         add(&group->accepted_through, post->amount);
     if (!post->expired)
         add(&group->rows[0], post->amount);
 }
 
-static void add_post(const struct model_post *post, int64_t books_through)
+static void add_post(const struct model_post *post, int64_t totals_through)
 {
-    add_event(post, books_through);
+    add_event(post, totals_through);
     for (unsigned i = 0; i < post->deliveries_count; i++) {
         const struct model_delivery *delivery = &post->deliveries[i];
         struct group *group = group_of(
             post->accepted_us / US_PER_DAY, fake_account_names[post->account], delivery->endpoint, post->currency);
         add(&group->accepted, post->amount);
-        if (post->seq <= books_through)
+        if (post->seq <= totals_through)
             add(&group->accepted_through, post->amount);
         if (!post->expired)
             add(&group->rows[delivery->state], post->amount);
@@ -134,29 +134,29 @@ static struct sum read_sum(sqlite3_stmt *row, int column)
     return (struct sum){sqlite3_column_int64(row, column), model_parse_amount(money ? money : "0")};
 }
 
-static void read_books(sqlite3 *db)
+static void read_totals(sqlite3 *db)
 {
     sqlite3_stmt *row;
     int code = sqlite3_prepare_v2(db,
         "SELECT day, account, endpoint, currency, accepted, accepted_sum, delivered, delivered_sum, discarded,"
-        " discarded_sum FROM books",
+        " discarded_sum FROM totals",
         -1, &row, NULL);
-    fail_unless(code == SQLITE_OK, BROKEN_SIM, "books: %s", sqlite3_errmsg(db));
+    fail_unless(code == SQLITE_OK, BROKEN_SIM, "totals: %s", sqlite3_errmsg(db));
     while ((code = sqlite3_step(row)) == SQLITE_ROW) {
         struct group *group = group_of(sqlite3_column_int64(row, 0), (const char *)sqlite3_column_text(row, 1),
             (uint64_t)sqlite3_column_int64(row, 2), (const char *)sqlite3_column_text(row, 3));
-        group->booked = read_sum(row, 4);
-        group->booked_delivered = read_sum(row, 6);
-        group->booked_discarded = read_sum(row, 8);
+        group->counted = read_sum(row, 4);
+        group->counted_delivered = read_sum(row, 6);
+        group->counted_discarded = read_sum(row, 8);
     }
     sqlite3_finalize(row);
-    fail_unless(code == SQLITE_DONE, BROKEN_REOPEN, "books can't be read: %s", sqlite3_errmsg(db));
+    fail_unless(code == SQLITE_DONE, BROKEN_REOPEN, "totals can't be read: %s", sqlite3_errmsg(db));
 }
 
 static int64_t read_through(sqlite3 *db)
 {
     sqlite3_stmt *row;
-    int code = sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE key = 'books_through'", -1, &row, NULL);
+    int code = sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE key = 'totals_through'", -1, &row, NULL);
     fail_unless(code == SQLITE_OK, BROKEN_SIM, "meta: %s", sqlite3_errmsg(db));
     int64_t through = sqlite3_step(row) == SQLITE_ROW ? sqlite3_column_int64(row, 0) : 0;
     sqlite3_finalize(row);
@@ -179,35 +179,35 @@ static void must_equal(const struct group *group, const char *what, struct sum e
 
 static void check_group(const struct group *group)
 {
-    struct sum found = {group->booked_delivered.count + group->booked_discarded.count,
-        group->booked_delivered.money + group->booked_discarded.money};
+    struct sum found = {group->counted_delivered.count + group->counted_discarded.count,
+        group->counted_delivered.money + group->counted_discarded.money};
     for (unsigned state = 0; state < DELIVERY_STATES; state++) {
         found.count += group->rows[state].count;
         found.money += group->rows[state].money;
     }
     must_equal(group, "the journal has", group->accepted, found);
-    must_equal(group, "its books have", group->accepted_through, group->booked);
+    must_equal(group, "its totals have", group->accepted_through, group->counted);
 }
 
-void model_check_books(sqlite3 *db)
+void model_check_totals(sqlite3 *db)
 {
     groups_count = 0;
     int64_t through = read_through(db);
     for (unsigned i = 0; i < model_posts_count(); i++)
         if (model_post(i)->on_disk || model_post(i)->expired)
             add_post(model_post(i), through);
-    read_books(db);
+    read_totals(db);
     for (unsigned i = 0; i < groups_count; i++)
         check_group(&groups[i]);
 }
 
-void model_check_books_are_written(sqlite3 *db)
+void model_check_totals_are_written(sqlite3 *db)
 {
     int64_t through = read_through(db);
     for (unsigned i = 0; i < model_posts_count(); i++) {
         char name[NAME_BYTES];
         model_name_post(model_post(i), name);
         fail_unless(!model_post(i)->on_disk || model_post(i)->seq <= through, "P8",
-            "%s was not written into the books by an orderly stop", name);
+            "%s was not written into the totals by an orderly stop", name);
     }
 }

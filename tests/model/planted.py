@@ -71,11 +71,11 @@ BUGS = {
         "when a load has brought what is due, the retries that are due later are forgotten",
         "src/delivery/refill.c",
         ("queue->next_due_us = queue->load.ret_next_due_us;", "queue->next_due_us = INT64_MAX;")),
-    "books-keep-rolled-back": (
-        "the books count what was rolled back",
-        "src/journal/books.c",
-        ("void books_rolled_back(struct books *books)\n{\n    end_transaction(books, false);",
-         "void books_rolled_back(struct books *books)\n{\n    end_transaction(books, true);")),
+    "totals-keep-rolled-back": (
+        "the totals count what was rolled back",
+        "src/journal/totals.c",
+        ("void totals_rolled_back(struct totals *totals)\n{\n    end_transaction(totals, false);",
+         "void totals_rolled_back(struct totals *totals)\n{\n    end_transaction(totals, true);")),
     "open-bodies-expire": (
         "the bodies of what is dead or parked expire",
         "src/journal/expiry.c",
@@ -93,8 +93,8 @@ BUGS = {
         "what was delivered and is replayed does not know any more that it was",
         "src/journal/delivery_row.c",
         ("    row->delivered_us = delivery_row_delivered_us(row);\n", "")),
-    "moved-without-books": (
-        "what an operator sends to another endpoint stays in the books of the old one",
+    "moved-without-totals": (
+        "what an operator sends to another endpoint stays in the totals of the old one",
         "src/journal/settle.c",
         ("result = store_transfer(store, row->id / ACCOUNT_ENDPOINTS_MAX, row->endpoint, act->endpoint);", "result = OK;")),
     "sends-to-nowhere": (
@@ -102,10 +102,10 @@ BUGS = {
         "src/delivery/act.c",
         ("    if (!endpoint)\n        return ACT_ENDPOINT_GONE;", "    if (!endpoint)\n        return ACT_NOT_REFUSED;")),
     "events-are-not-caught-up": (
-        "after a crash the books do not count the events again, only their deliveries",
+        "after a crash the totals do not count the events again, only their deliveries",
         "src/journal/store.c",
-        ("    if (count > 0)\n        result = books_add(&store->books, &event->parts, BOOK_EVENTS", "    if (count > 16)\n"
-         "        result = books_add(&store->books, &event->parts, BOOK_EVENTS")),
+        ("    if (count > 0)\n        result = totals_add(&store->totals, &event->parts, TOTAL_EVENTS", "    if (count > 16)\n"
+         "        result = totals_add(&store->totals, &event->parts, TOTAL_EVENTS")),
     "acks-before-commit": (
         "a message is acked when it has come, before the journal has committed it",
         "src/delivery/claim.c",

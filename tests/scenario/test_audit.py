@@ -85,16 +85,16 @@ def journals(gateway):
                for path in sorted(gateway.data.glob("journal-*.db"))]
 
 
-def all_is_booked(file):
-    accepted, booked = (file.execute(query).fetchone() or (0,) for query in (
-        "SELECT coalesce(max(seq), 0) FROM events", "SELECT value FROM meta WHERE key = 'books_through'"))
-    return accepted[0] <= booked[0]
+def all_is_in_the_totals(file):
+    accepted, counted = (file.execute(query).fetchone() or (0,) for query in (
+        "SELECT coalesce(max(seq), 0) FROM events", "SELECT value FROM meta WHERE key = 'totals_through'"))
+    return accepted[0] <= counted[0]
 
 
 def change_row(gateway, statement, event):
-    """Runs `statement` on the journal that has the event, once the books hold it; ? is its number."""
+    """Runs `statement` on the journal that has the event, once the totals hold it; ? is its number."""
     with journals(gateway) as files:
-        wait_for(lambda: all(all_is_booked(file) for file in files), "the books are written")
+        wait_for(lambda: all(all_is_in_the_totals(file) for file in files), "the totals are written")
         for file in files:
             found = file.execute("SELECT seq FROM events WHERE id = ?", [bytes.fromhex(event[4:].replace("-", ""))]).fetchone()
             if found:
@@ -284,9 +284,9 @@ def test_a_delivery_that_somebody_deleted_is_named(busy):
     [missing] = [f for f in found["findings"] if f["kind"] == "missing-delivery"]
     assert (missing["event"], missing["delivery"]) == (lost, f"dlv_{lost[4:]}-0")
     assert (missing["account"], missing["amount"], missing["endpoint"]["id"]) == (gateway.ready["account"], "19.99", gateway.ready["endpoint"])
-    [books] = [f for f in found["findings"] if f["kind"] == "books"]
-    assert books["books"]["count"] - books["rows"]["count"] == 1
-    assert decimal.Decimal(books["books"]["sum"]) - decimal.Decimal(books["rows"]["sum"]) == decimal.Decimal("19.99")
+    [totals] = [f for f in found["findings"] if f["kind"] == "totals"]
+    assert totals["totals"]["count"] - totals["rows"]["count"] == 1
+    assert decimal.Decimal(totals["totals"]["sum"]) - decimal.Decimal(totals["rows"]["sum"]) == decimal.Decimal("19.99")
     shown = gateway.tool("audit")
     assert shown.returncode == 65 and missing["delivery"] in shown.stdout and "DOES NOT ADD UP" in shown.stdout
 
@@ -298,8 +298,8 @@ def test_an_event_that_somebody_deleted_is_named_by_the_dedupe(busy):
     change_row(gateway, "DELETE FROM events WHERE seq = ?", lost)
     found = audit(gateway)["findings"]
     assert {f["kind"]: f for f in found}["missing-event"]["event"] == lost
-    books = {f["counts"]: f["books"]["count"] - f["rows"]["count"] for f in found if f["kind"] == "books"}
-    assert books == {"events": 1, "deliveries": 1}
+    totals = {f["counts"]: f["totals"]["count"] - f["rows"]["count"] for f in found if f["kind"] == "totals"}
+    assert totals == {"events": 1, "deliveries": 1}
 
 
 def test_an_amount_that_somebody_changed_is_named(busy):
@@ -308,7 +308,7 @@ def test_an_amount_that_somebody_changed_is_named(busy):
     change_row(gateway, "UPDATE events SET amount = '9.50' WHERE seq = ?", changed)
     kinds = {f["kind"]: f for f in audit(gateway)["findings"]}
     assert kinds["damaged-event"]["event"] == changed
-    assert "books" in kinds
+    assert "totals" in kinds
 
 
 def test_under_load_there_is_no_false_alarm(make_gateway, sink):

@@ -102,7 +102,7 @@ static struct journal_act send_to(struct shelf *shelf, int64_t seq, unsigned ind
     return act;
 }
 
-Test(acts, send_what_was_not_delivered_to_another_endpoint_and_the_books_follow)
+Test(acts, send_what_was_not_delivered_to_another_endpoint_and_the_totals_follow)
 {
     struct shelf *shelf = shelf_new();
     const struct shelved draft = {.amount = "2.5", .currency = "EUR", .endpoints = 2};
@@ -127,10 +127,10 @@ Test(acts, send_what_was_not_delivered_to_another_endpoint_and_the_books_follow)
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM acts WHERE from_endpoint = 1 AND to_endpoint = 7") == 1);
     for (int crash = 0; crash < 2; crash++) {
         cr_expect(shelf_sql_int(shelf,
-                      "SELECT count(*) FROM books WHERE endpoint = 7 AND accepted = 2 AND accepted_sum = '3.5'") == 1);
+                      "SELECT count(*) FROM totals WHERE endpoint = 7 AND accepted = 2 AND accepted_sum = '3.5'") == 1);
         cr_expect(shelf_sql_int(shelf,
-                      "SELECT count(*) FROM books WHERE endpoint = 1 AND accepted = 1 AND accepted_sum = '2.5'") == 1);
-        cr_expect(shelf_sql_int(shelf, "SELECT accepted FROM books WHERE endpoint = -1") == 3, "events are as many");
+                      "SELECT count(*) FROM totals WHERE endpoint = 1 AND accepted = 1 AND accepted_sum = '2.5'") == 1);
+        cr_expect(shelf_sql_int(shelf, "SELECT accepted FROM totals WHERE endpoint = -1") == 3, "events are as many");
         shelf_crash(shelf);
     }
     shelf_free(shelf);
@@ -227,7 +227,7 @@ static struct journal_list_unrouted list(
     return list;
 }
 
-Test(route, what_is_unrouted_is_listed_in_parts_and_follows_its_endpoint_in_the_books)
+Test(route, what_is_unrouted_is_listed_in_parts_and_follows_its_endpoint_in_the_totals)
 {
     struct shelf *shelf = shelf_new();
     int64_t seqs[3];
@@ -251,8 +251,8 @@ Test(route, what_is_unrouted_is_listed_in_parts_and_follows_its_endpoint_in_the_
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE endpoint = 5 AND state = 0") == 2);
     for (int crash = 0; crash < 2; crash++) {
         cr_expect(shelf_sql_int(shelf,
-                      "SELECT count(*) FROM books WHERE endpoint = 5 AND accepted = 2 AND accepted_sum = '5'") == 1);
-        cr_expect(shelf_sql_int(shelf, "SELECT sum(accepted) FROM books WHERE endpoint = 0") == 1);
+                      "SELECT count(*) FROM totals WHERE endpoint = 5 AND accepted = 2 AND accepted_sum = '5'") == 1);
+        cr_expect(shelf_sql_int(shelf, "SELECT sum(accepted) FROM totals WHERE endpoint = 0") == 1);
         shelf_crash(shelf);
     }
     cr_expect(list(shelf, room, 4, 0).ret_count == 1);

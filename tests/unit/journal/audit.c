@@ -84,24 +84,24 @@ static void check_filled(struct shelf *shelf)
     audit_free(audit);
 }
 
-Test(audit, adds_up_to_the_last_digit_in_the_books_or_not_yet)
+Test(audit, adds_up_to_the_last_digit_in_the_totals_or_not_yet)
 {
     struct shelf *shelf = shelf_new();
     fill(shelf);
-    cr_assert_eq(shelf_sql_int(shelf, "SELECT count(*) FROM books"), 0);
+    cr_assert_eq(shelf_sql_int(shelf, "SELECT count(*) FROM totals"), 0);
     check_filled(shelf);
-    write_books(shelf);
+    write_totals(shelf);
     check_filled(shelf);
     shelf_crash(shelf);
     shelf_free(shelf);
 }
 
-Test(audit, counts_what_has_expired_by_the_books)
+Test(audit, counts_what_has_expired_by_the_totals)
 {
     struct shelf *shelf = shelf_new();
     for (int i = 0; i < 5; i++)
         move(shelf, append(shelf, DAY, "0.1", "EUR", 1), DELIVERY_PENDING, i ? DELIVERY_DELIVERED : DELIVERY_DEAD);
-    write_books(shelf);
+    write_totals(shelf);
     expire(shelf, AT(DAY + 100));
     cr_assert_eq(shelf_sql_int(shelf, "SELECT count(*) FROM events"), 1);
     struct audit *audit = audit_of(shelf, everything());
@@ -132,7 +132,7 @@ static struct shelf *small(void)
     move(shelf, 3, DELIVERY_PENDING, DELIVERY_DEAD);
     shelf_act(shelf, 3, DELIVERY_DEAD, DELIVERY_PENDING);
     shelf_conflict(shelf, 1);
-    write_books(shelf);
+    write_totals(shelf);
     return shelf;
 }
 
@@ -156,29 +156,29 @@ Test(audit, names_each_kind_of_loss_and_damage)
         int64_t seq; /* of the event that the first one names; 0: it names none */
         int index;
     } cases[] = {
-        {"DELETE FROM deliveries WHERE id = 33", K(MISSING_DELIVERY) | K(BOOKS), 2, 2, 1},
-        {"DELETE FROM deliveries WHERE id / 16 = 1", K(MISSING_DELIVERY) | K(BOOKS), 4, 1, 0},
-        {"DELETE FROM events WHERE seq = 2", K(STRAY_DELIVERY) | K(MISSING_EVENT) | K(BOOKS), 6, 0, 0},
-        {"DELETE FROM events WHERE seq = 2; DELETE FROM deliveries WHERE id / 16 = 2", K(MISSING_EVENT) | K(BOOKS), 4,
+        {"DELETE FROM deliveries WHERE id = 33", K(MISSING_DELIVERY) | K(TOTALS), 2, 2, 1},
+        {"DELETE FROM deliveries WHERE id / 16 = 1", K(MISSING_DELIVERY) | K(TOTALS), 4, 1, 0},
+        {"DELETE FROM events WHERE seq = 2", K(STRAY_DELIVERY) | K(MISSING_EVENT) | K(TOTALS), 6, 0, 0},
+        {"DELETE FROM events WHERE seq = 2; DELETE FROM deliveries WHERE id / 16 = 2", K(MISSING_EVENT) | K(TOTALS), 4,
             0, -1},
         {"DELETE FROM bodies", K(MISSING_BODY), 2, 2, -1},
         {"INSERT INTO deliveries SELECT id + 2, endpoint, state, reason, lane, generation, attempts, failures, due_us,"
          " settled_us, started_us, duration_us, http_status, held, delivered_us, crc FROM deliveries WHERE id = 32",
             K(STRAY_DELIVERY), 1, 2, 2},
-        {"UPDATE events SET amount = '15' WHERE seq = 2", K(DAMAGED_EVENT) | K(BOOKS), 4, 2, -1},
-        {"UPDATE events SET account = 'acc_2' WHERE seq = 2", K(DAMAGED_EVENT) | K(BOOKS), 4, 2, -1},
-        {"UPDATE events SET deliveries = 1 WHERE seq = 2", K(DAMAGED_EVENT) | K(BOOKS), 4, 2, -1},
-        {"UPDATE deliveries SET state = 4 WHERE id = 33", K(DAMAGED_DELIVERY) | K(BOOKS), 2, 2, 1},
-        {"UPDATE deliveries SET endpoint = 9 WHERE id = 33", K(DAMAGED_DELIVERY) | K(BOOKS), 2, 2, 1},
+        {"UPDATE events SET amount = '15' WHERE seq = 2", K(DAMAGED_EVENT) | K(TOTALS), 4, 2, -1},
+        {"UPDATE events SET account = 'acc_2' WHERE seq = 2", K(DAMAGED_EVENT) | K(TOTALS), 4, 2, -1},
+        {"UPDATE events SET deliveries = 1 WHERE seq = 2", K(DAMAGED_EVENT) | K(TOTALS), 4, 2, -1},
+        {"UPDATE deliveries SET state = 4 WHERE id = 33", K(DAMAGED_DELIVERY) | K(TOTALS), 2, 2, 1},
+        {"UPDATE deliveries SET endpoint = 9 WHERE id = 33", K(DAMAGED_DELIVERY) | K(TOTALS), 2, 2, 1},
         {"UPDATE bodies SET body = x'7b7d' WHERE seq = 3", K(DAMAGED_BODY), 1, 3, -1},
         {"UPDATE bodies SET body = x'7b7d' WHERE seq = 1", 0, 0, 0, -1}, /* it is not looked at */
         {"UPDATE attempts SET http_status = 200 WHERE delivery = 33", K(DAMAGED_ATTEMPT), 1, 2, 1},
         {"UPDATE acts SET note = 'nobody did'", K(DAMAGED_ACT), 1, 3, 0},
         {"UPDATE conflicts SET amount = '1'", K(DAMAGED_CONFLICT), 1, 1, -1},
-        {"UPDATE books SET accepted = 4 WHERE endpoint = 2", K(DAMAGED_BOOK), 1, 0, -1},
-        {"DELETE FROM books WHERE endpoint = 2", K(BOOKS), 1, 0, -1},
-        {"UPDATE books SET accepted_sum = '4.4' WHERE endpoint = -1", K(DAMAGED_BOOK), 1, 0, -1},
-        {"DELETE FROM books WHERE endpoint = -1", K(BOOKS), 1, 0, -1},
+        {"UPDATE totals SET accepted = 4 WHERE endpoint = 2", K(DAMAGED_TOTAL), 1, 0, -1},
+        {"DELETE FROM totals WHERE endpoint = 2", K(TOTALS), 1, 0, -1},
+        {"UPDATE totals SET accepted_sum = '4.4' WHERE endpoint = -1", K(DAMAGED_TOTAL), 1, 0, -1},
+        {"DELETE FROM totals WHERE endpoint = -1", K(TOTALS), 1, 0, -1},
         {"UPDATE acts SET to_endpoint = 2", K(DAMAGED_ACT), 1, 3, 0},
         {"UPDATE dedupe_c_20260216 SET amount = '7' WHERE row = 2", K(DAMAGED_DEDUPE), 1, 2, -1},
         {"DELETE FROM dedupe_c_20260216 WHERE row = 2", 0, 0, 0, -1}, /* what is forgotten is accepted twice at worst */
@@ -227,10 +227,10 @@ Test(audit, counts_an_event_once_however_many_endpoints_it_has)
     bool of_events = false;
     for (size_t i = 0; i < audit->findings_count; i++) {
         const struct audit_finding *finding = &audit->findings[i];
-        if (finding->kind != AUDIT_BOOKS || !finding->of_events)
+        if (finding->kind != AUDIT_TOTALS || !finding->of_events)
             continue;
         of_events = true;
-        cr_expect_number(finding->books, 3, "4.5");
+        cr_expect_number(finding->totals, 3, "4.5");
         cr_expect_number(finding->found, 2, "3");
     }
     cr_expect(of_events);
@@ -269,15 +269,15 @@ Test(audit, says_of_a_missing_delivery_whose_it_was_and_where_it_was_going)
     struct shelf *shelf = small();
     shelf_sql(shelf, "DELETE FROM deliveries WHERE id = 33");
     struct audit *audit = audit_of(shelf, everything());
-    const struct audit_finding *lost = &audit->findings[0], *books = &audit->findings[1];
-    cr_assert(lost->kind == AUDIT_MISSING_DELIVERY && books->kind == AUDIT_BOOKS);
+    const struct audit_finding *lost = &audit->findings[0], *totals = &audit->findings[1];
+    cr_assert(lost->kind == AUDIT_MISSING_DELIVERY && totals->kind == AUDIT_TOTALS);
     cr_expect_str_eq(lost->account, "acc_1");
     cr_expect_str_eq(lost->amount, "1.5");
     cr_expect(lost->accepted_us == AT(DAY) && lost->day == DAY);
-    cr_expect(lost->has_endpoint && lost->endpoint == 2, "the books know");
-    cr_expect(books->endpoint == 2 && books->day == DAY);
-    cr_expect_number(books->books, 3, "4.5");
-    cr_expect_number(books->found, 2, "3");
+    cr_expect(lost->has_endpoint && lost->endpoint == 2, "the totals know");
+    cr_expect(totals->endpoint == 2 && totals->day == DAY);
+    cr_expect_number(totals->totals, 3, "4.5");
+    cr_expect_number(totals->found, 2, "3");
     const struct audit_row *row = audit_row_of(audit, DAY, "acc_1", 2, "EUR");
     cr_expect(!row->adds_up && audit_row_of(audit, DAY, "acc_1", 1, "EUR")->adds_up);
     cr_expect_number(row->accepted, 3, "4.5");
@@ -290,7 +290,7 @@ Test(audit, finds_events_that_only_the_dedupe_knows_unless_they_may_have_expired
     struct shelf *shelf = small();
     struct event_id lost = shelf_id_of(shelf, 2);
     shelf_sql(shelf, "DELETE FROM events WHERE seq = 2; DELETE FROM deliveries WHERE id / 16 = 2;"
-                     "DELETE FROM books");
+                     "DELETE FROM totals");
     struct audit *audit = audit_of(shelf, everything());
     const struct audit_finding *finding = audit_finding_of_kind(audit, AUDIT_MISSING_EVENT);
     cr_assert(finding && memcmp(&finding->event, &lost, sizeof lost) == 0 && finding->day == DAY);
@@ -319,7 +319,7 @@ Test(audit, counts_what_the_broker_holds_as_on_the_way_and_nothing_of_the_outbox
     struct journal_append append = {.event = waits, .to_outbox = true};
     cr_assert(shelf_call(shelf, store_append, &append.request) == OK);
     event_unref(waits);
-    for (int written = 0; written < 2; written++) { /* before the books are, and behind it */
+    for (int written = 0; written < 2; written++) { /* before the totals are, and behind it */
         struct audit *audit = audit_of(shelf, everything());
         cr_expect(audit_is_complete(audit));
         const struct audit_row *row = audit_row_of(audit, DAY, "acc_1", 1, "EUR");
@@ -327,7 +327,7 @@ Test(audit, counts_what_the_broker_holds_as_on_the_way_and_nothing_of_the_outbox
         cr_expect_number(row->columns[AUDIT_ON_THE_WAY], 1, "1.5");
         cr_expect_number(row->columns[AUDIT_PARKED], 1, "2");
         audit_free(audit);
-        write_books(shelf);
+        write_totals(shelf);
     }
     shelf_sql(shelf, "DELETE FROM bodies WHERE seq = 3");
     struct audit *audit = audit_of(shelf, everything());
@@ -373,7 +373,7 @@ Test(audit, of_days_and_of_an_account_tells_of_nothing_else)
             shelf_append(shelf, (struct shelved){.accepted_us = AT(day), .account = i % 2 ? "a" : "b", .endpoints = 1});
         }
     }
-    write_books(shelf);
+    write_totals(shelf);
     /* of a on the second day, of b on the third */
     shelf_sql(shelf, "DELETE FROM deliveries WHERE id IN (16 * 50, 16 * 101)");
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
@@ -393,7 +393,7 @@ Test(audit, of_a_day_finds_what_was_accepted_far_from_its_place)
     for (int64_t day = DAY; day < DAY + 6; day++)
         append(shelf, day, "1", "EUR", 1);
     append(shelf, DAY + 2, "1", "EUR", 1); /* the clock had been ahead, and was set right */
-    write_books(shelf);
+    write_totals(shelf);
     struct audit *audit = audit_of(shelf, (struct audit_question){.from_day = DAY + 2, .to_day = DAY + 2});
     cr_expect(audit_is_complete(audit));
     cr_assert_eq(audit->rows_count, 1);
@@ -407,11 +407,11 @@ Test(audit, names_so_many_findings_and_counts_the_rest)
     struct shelf *shelf = shelf_new();
     for (int i = 0; i < AUDIT_FINDINGS_MAX + 5; i++)
         append(shelf, DAY, NULL, NULL, 1);
-    write_books(shelf);
+    write_totals(shelf);
     shelf_sql(shelf, "UPDATE deliveries SET crc = crc + 1");
     struct audit *audit = audit_of(shelf, everything());
     cr_expect_eq(audit->findings_count, AUDIT_FINDINGS_MAX);
-    cr_expect_eq(audit->findings_more, 6, "and the books");
+    cr_expect_eq(audit->findings_more, 6, "and the totals");
     audit_free(audit);
     shelf_free(shelf);
 }
@@ -420,13 +420,13 @@ Test(audit, of_too_many_rows_is_refused)
 {
     struct shelf *shelf = shelf_new();
     shelf_sql(shelf, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= 50000)"
-                     " INSERT INTO books SELECT i / 100, 'a', i, '', 1, '1', 0, '0', 0, '0', 0 FROM n");
+                     " INSERT INTO totals SELECT i / 100, 'a', i, '', 1, '1', 0, '0', 0, '0', 0 FROM n");
     struct audit_run *run = audit_begin(shelf, everything());
     struct audit *audit;
     cr_expect_eq(audit_end(run, &audit), ERR_TOO_LARGE);
-    shelf_sql(shelf, "UPDATE books SET account = 'a' || endpoint, endpoint = -1");
+    shelf_sql(shelf, "UPDATE totals SET account = 'a' || endpoint, endpoint = -1");
     cr_expect_eq(audit_end(audit_begin(shelf, everything()), &audit), ERR_TOO_LARGE);
-    shelf_sql(shelf, "UPDATE books SET endpoint = substr(account, 2)");
+    shelf_sql(shelf, "UPDATE totals SET endpoint = substr(account, 2)");
     audit = audit_of(shelf, (struct audit_question){.from_day = 400, .to_day = 499});
     cr_expect_eq(audit->rows_count, 10000);
     audit_free(audit);
@@ -447,12 +447,12 @@ static void spoil_page(struct shelf *shelf, const char *table)
 
 Test(audit, goes_on_behind_what_cannot_be_read)
 {
-    static const char *const tables[] = {"deliveries", "events", "books", "attempts", "dedupe_c_20260216"};
+    static const char *const tables[] = {"deliveries", "events", "totals", "attempts", "dedupe_c_20260216"};
     for (size_t i = 0; i < ARRAY_LENGTH(tables); i++) {
         struct shelf *shelf = small();
         for (int k = 0; k < 500; k++)
             append(shelf, DAY + 1, "1", "EUR", 1);
-        write_books(shelf);
+        write_totals(shelf);
         spoil_page(shelf, tables[i]);
         struct audit *audit = audit_of(shelf, everything());
         cr_expect(audit_finding_of_kind(audit, AUDIT_UNREADABLE), "%s", tables[i]);

@@ -71,10 +71,10 @@ void cr_expect_number(struct audit_number number, int64_t count, const char *sum
         (long long)number.count, text, (long long)count, sum);
 }
 
-void write_books(struct shelf *shelf)
+void write_totals(struct shelf *shelf)
 {
     shelf_begin(shelf);
-    books_demand(&shelf->store.books);
+    totals_demand(&shelf->store.totals);
     shelf_commit(shelf);
 }
 

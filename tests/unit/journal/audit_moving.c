@@ -27,7 +27,7 @@ static struct shelf *filled(unsigned endpoints, int64_t days)
         for (int i = 0; i < EVENTS; i++)
             shelf_append(shelf,
                 (struct shelved){.accepted_us = AT(day), .amount = "0.1", .currency = "EUR", .endpoints = endpoints});
-    write_books(shelf);
+    write_totals(shelf);
     return shelf;
 }
 
@@ -77,7 +77,7 @@ Test(audit_moving, what_moves_from_state_to_state_is_counted_once)
     shelf_free(shelf);
 }
 
-Test(audit_moving, what_is_accepted_meanwhile_is_in_the_books_or_counted_by_its_rows)
+Test(audit_moving, what_is_accepted_meanwhile_is_in_the_totals_or_counted_by_its_rows)
 {
     for (int written = 0; written < 3; written++) {
         struct shelf *shelf = filled(1, 1);
@@ -92,14 +92,14 @@ Test(audit_moving, what_is_accepted_meanwhile_is_in_the_books_or_counted_by_its_
                 shelf, (struct shelved){.accepted_us = AT(DAY), .amount = "7", .currency = "EUR", .endpoints = 1});
             accepted++;
             if (written == 2 || (written == 1 && i % 3 == 0))
-                write_books(shelf);
+                write_totals(shelf);
         }
         cr_expect_complete(run, accepted);
         shelf_free(shelf);
     }
 }
 
-Test(audit_moving, what_expires_into_the_books_is_counted_once)
+Test(audit_moving, what_expires_into_the_totals_is_counted_once)
 {
     /* after so many steps of the walk */
     for (int after = 1; after < 10; after++) {
@@ -132,7 +132,7 @@ Test(audit_moving, what_gets_an_endpoint_is_counted_once)
     }
 }
 
-Test(audit_moving, a_book_that_moves_for_ever_ends_the_audit_without_a_verdict)
+Test(audit_moving, a_total_that_moves_for_ever_ends_the_audit_without_a_verdict)
 {
     struct shelf *shelf = filled(0, 2);
     struct audit_run *run = begin_slowly(shelf, everything());
@@ -168,10 +168,10 @@ Test(audit_moving, a_loss_is_found_while_other_days_move)
     expire_some(shelf, AT(DAY + 91) - US_PER_DAY / 4);
     cr_assert(audit_end(run, &audit) == OK);
     cr_assert_eq(audit->findings_count, 3);
-    cr_expect(audit->findings[0].kind == AUDIT_MISSING_DELIVERY && audit->findings[1].kind == AUDIT_BOOKS);
+    cr_expect(audit->findings[0].kind == AUDIT_MISSING_DELIVERY && audit->findings[1].kind == AUDIT_TOTALS);
     for (size_t i = 1; i < 3; i++)
         cr_expect_eq(
-            audit->findings[i].books.count - audit->findings[i].found.count, audit->findings[i].of_events ? 1 : 2);
+            audit->findings[i].totals.count - audit->findings[i].found.count, audit->findings[i].of_events ? 1 : 2);
     cr_expect(audit->findings[1].of_events != audit->findings[2].of_events);
     audit_free(audit);
     shelf_free(shelf);
@@ -185,7 +185,7 @@ Test(audit_moving, a_loss_among_what_came_last_is_found)
     struct audit *audit;
     cr_assert(audit_step(run, &result, &audit));
     int64_t seq = shelf_append(shelf, (struct shelved){.accepted_us = AT(DAY), .endpoints = 1});
-    write_books(shelf);
+    write_totals(shelf);
     char text[160];
     snprintf(text, sizeof text, "DELETE FROM events WHERE seq = %lld; DELETE FROM deliveries WHERE id = 16 * %lld",
         (long long)seq, (long long)seq);
@@ -193,7 +193,7 @@ Test(audit_moving, a_loss_among_what_came_last_is_found)
     cr_assert(audit_end(run, &audit) == OK);
     cr_assert_eq(audit->findings_count, 2, "of the event, and of its delivery");
     for (size_t i = 0; i < 2; i++)
-        cr_expect(audit->findings[i].kind == AUDIT_BOOKS && audit->findings[i].books.count == 1);
+        cr_expect(audit->findings[i].kind == AUDIT_TOTALS && audit->findings[i].totals.count == 1);
     audit_free(audit);
     shelf_free(shelf);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The dedupe store on a file of its own, with segments of a few keys. What the journal does with it is in append.c. */
 #include "journal/checksum.h"
-#include "unit/journal/book.h"
+#include "unit/journal/fixture.h"
 
 #include "base/cleanup.h"
 
@@ -10,9 +10,9 @@
 
 Test(dedupe, a_day_gets_another_part_when_the_last_is_full)
 {
-    struct book *book = book_new();
-    book_add_and_commit(book, 0, 35, TODAY);
-    cr_assert(count_segments(book) == 4 && count_filters(book) == 3);
+    struct dedupe_fixture *fixture = dedupe_fixture_new();
+    dedupe_fixture_add_and_commit(fixture, 0, 35, TODAY);
+    cr_assert(count_segments(fixture) == 4 && count_filters(fixture) == 3);
     static const struct {
         const char *name;
         int keys;
@@ -26,66 +26,67 @@ Test(dedupe, a_day_gets_another_part_when_the_last_is_full)
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         char text[128];
         snprintf(text, sizeof text, "SELECT count(*) FROM %s", cases[i].name);
-        cr_assert(book_sql_int(book, text) == cases[i].keys, "case %zu", i);
+        cr_assert(dedupe_fixture_sql_int(fixture, text) == cases[i].keys, "case %zu", i);
         snprintf(text, sizeof text, "SELECT count(*) FROM dedupe_filters WHERE segment = '%s' AND keys = %d",
             cases[i].name, cases[i].keys);
-        cr_assert(book_sql_int(book, text) == cases[i].sealed, "case %zu", i);
+        cr_assert(dedupe_fixture_sql_int(fixture, text) == cases[i].sealed, "case %zu", i);
     }
-    cr_assert(all_are(book, 0, 35, DEDUPE_DUPLICATE) && all_are(book, 35, 1000, DEDUPE_NEW));
-    book_reopen(book);
-    cr_assert(all_are(book, 0, 35, DEDUPE_DUPLICATE) && all_are(book, 35, 1000, DEDUPE_NEW));
+    cr_assert(all_are(fixture, 0, 35, DEDUPE_DUPLICATE) && all_are(fixture, 35, 1000, DEDUPE_NEW));
+    dedupe_fixture_reopen(fixture);
+    cr_assert(all_are(fixture, 0, 35, DEDUPE_DUPLICATE) && all_are(fixture, 35, 1000, DEDUPE_NEW));
     /* The last part goes on where it was. */
-    book_add_and_commit(book, 35, 41, TODAY);
-    cr_assert(count_segments(book) == 5 && count_filters(book) == 4);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216_3") == 10);
-    book_free(book);
+    dedupe_fixture_add_and_commit(fixture, 35, 41, TODAY);
+    cr_assert(count_segments(fixture) == 5 && count_filters(fixture) == 4);
+    cr_assert(dedupe_fixture_sql_int(fixture, "SELECT count(*) FROM dedupe_c_20260216_3") == 10);
+    dedupe_fixture_free(fixture);
 }
 
 Test(dedupe, a_full_segment_that_is_found_at_the_start_takes_no_more)
 {
-    struct book *book = book_new();
-    book_add_and_commit(book, 0, 10, TODAY);
-    book_reopen(book);
-    book_add_and_commit(book, 10, 11, TODAY);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216_1") == 1);
-    cr_assert(count_filters(book) == 1 && all_are(book, 0, 11, DEDUPE_DUPLICATE));
-    book_free(book);
+    struct dedupe_fixture *fixture = dedupe_fixture_new();
+    dedupe_fixture_add_and_commit(fixture, 0, 10, TODAY);
+    dedupe_fixture_reopen(fixture);
+    dedupe_fixture_add_and_commit(fixture, 10, 11, TODAY);
+    cr_assert(dedupe_fixture_sql_int(fixture, "SELECT count(*) FROM dedupe_c_20260216_1") == 1);
+    cr_assert(count_filters(fixture) == 1 && all_are(fixture, 0, 11, DEDUPE_DUPLICATE));
+    dedupe_fixture_free(fixture);
 }
 
 Test(dedupe, a_later_day_seals_the_segments_of_its_retention_only)
 {
-    struct book *book = book_new();
-    book_add_and_commit(book, 0, 3, TODAY);
-    book_begin(book);
-    cr_assert(book_try_add(book, 3, TODAY, CLASS_IMPORTANT) == OK);
-    book_commit(book);
-    cr_assert(count_segments(book) == 2 && all_are(book, 0, 4, DEDUPE_DUPLICATE));
-    book_add_and_commit(book, 4, 5, TODAY + 1);
-    cr_assert(count_filters(book) == 1);
-    cr_assert(book_sql_int(book, "SELECT keys FROM dedupe_filters WHERE segment = 'dedupe_c_20260216'") == 3);
-    cr_assert(all_are(book, 0, 5, DEDUPE_DUPLICATE));
-    book_free(book);
+    struct dedupe_fixture *fixture = dedupe_fixture_new();
+    dedupe_fixture_add_and_commit(fixture, 0, 3, TODAY);
+    dedupe_fixture_begin(fixture);
+    cr_assert(dedupe_fixture_try_add(fixture, 3, TODAY, CLASS_IMPORTANT) == OK);
+    dedupe_fixture_commit(fixture);
+    cr_assert(count_segments(fixture) == 2 && all_are(fixture, 0, 4, DEDUPE_DUPLICATE));
+    dedupe_fixture_add_and_commit(fixture, 4, 5, TODAY + 1);
+    cr_assert(count_filters(fixture) == 1);
+    cr_assert(
+        dedupe_fixture_sql_int(fixture, "SELECT keys FROM dedupe_filters WHERE segment = 'dedupe_c_20260216'") == 3);
+    cr_assert(all_are(fixture, 0, 5, DEDUPE_DUPLICATE));
+    dedupe_fixture_free(fixture);
 }
 
 Test(dedupe, an_event_of_a_day_that_is_over_begins_a_part_of_its_own)
 {
-    struct book *book = book_new();
-    book_add_and_commit(book, 0, 3, TODAY);
-    book_add_and_commit(book, 3, 4, TODAY + 1);
+    struct dedupe_fixture *fixture = dedupe_fixture_new();
+    dedupe_fixture_add_and_commit(fixture, 0, 3, TODAY);
+    dedupe_fixture_add_and_commit(fixture, 3, 4, TODAY + 1);
     /* They come mixed around midnight, and stay in two segments. */
     for (unsigned i = 4; i < 10; i++)
-        book_add_and_commit(book, i, i + 1, TODAY + i % 2);
-    cr_assert(count_segments(book) == 3 && count_filters(book) == 1);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216_1") == 3);
-    book_reopen(book);
-    cr_assert(all_are(book, 0, 10, DEDUPE_DUPLICATE));
+        dedupe_fixture_add_and_commit(fixture, i, i + 1, TODAY + i % 2);
+    cr_assert(count_segments(fixture) == 3 && count_filters(fixture) == 1);
+    cr_assert(dedupe_fixture_sql_int(fixture, "SELECT count(*) FROM dedupe_c_20260216_1") == 3);
+    dedupe_fixture_reopen(fixture);
+    cr_assert(all_are(fixture, 0, 10, DEDUPE_DUPLICATE));
     /* The part of the day before is closed at the start, and sealed when there is time. */
-    cr_assert(book_expire(book, TODAY + 1) == 1 && count_filters(book) == 2);
-    book_add_and_commit(book, 10, 11, TODAY);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216_2") == 1);
-    book_reopen(book);
-    cr_assert(all_are(book, 0, 11, DEDUPE_DUPLICATE));
-    book_free(book);
+    cr_assert(dedupe_fixture_expire(fixture, TODAY + 1) == 1 && count_filters(fixture) == 2);
+    dedupe_fixture_add_and_commit(fixture, 10, 11, TODAY);
+    cr_assert(dedupe_fixture_sql_int(fixture, "SELECT count(*) FROM dedupe_c_20260216_2") == 1);
+    dedupe_fixture_reopen(fixture);
+    cr_assert(all_are(fixture, 0, 11, DEDUPE_DUPLICATE));
+    dedupe_fixture_free(fixture);
 }
 
 /*
@@ -118,88 +119,90 @@ Test(dedupe, trusts_a_filter_that_is_whole_and_reads_the_keys_where_it_is_not)
             DEDUPE_DUPLICATE, 2},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        struct book *book = book_new();
-        book_add_and_commit(book, 0, 25, TODAY);
+        struct dedupe_fixture *fixture = dedupe_fixture_new();
+        dedupe_fixture_add_and_commit(fixture, 0, 25, TODAY);
         struct dedupe_key key = key_of(100);
         struct event event = event_of(100, TODAY, CLASS_CRITICAL);
         sqlite3_stmt *statement;
         const struct slice texts[] = {SLICE_LITERAL("dedupe_c_20260216"), slice_of(&key, sizeof key),
             slice_of(&event.parts.id, sizeof event.parts.id), {0}, {0}};
-        cr_assert(sqlite3_prepare_v2(book->db, "INSERT INTO dedupe_c_20260216(key, event, crc) VALUES(?, ?, ?)", -1,
+        cr_assert(sqlite3_prepare_v2(fixture->db, "INSERT INTO dedupe_c_20260216(key, event, crc) VALUES(?, ?, ?)", -1,
                       &statement, NULL) == SQLITE_OK);
         sqlite3_bind_blob(statement, 1, &key, sizeof key, SQLITE_STATIC);
         sqlite3_bind_blob(statement, 2, &event.parts.id, sizeof event.parts.id, SQLITE_STATIC);
         sqlite3_bind_int64(statement, 3, checksum_columns(NULL, 0, texts, 5));
         cr_assert(sqlite3_step(statement) == SQLITE_DONE);
         sqlite3_finalize(statement);
-        cr_assert(book_find(book, 100) == DEDUPE_NEW, "case %zu", i);
+        cr_assert(dedupe_fixture_find(fixture, 100) == DEDUPE_NEW, "case %zu", i);
 
-        book_sql(book, cases[i].damage);
-        book_reopen(book);
-        cr_assert(book_find(book, 100) == cases[i].smuggled, "case %zu", i);
-        cr_assert(all_are(book, 0, 25, DEDUPE_DUPLICATE), "case %zu", i);
-        cr_assert(book_expire(book, TODAY) == cases[i].turns, "case %zu", i);
-        book_reopen(book);
-        cr_assert(book_find(book, 100) == cases[i].smuggled, "case %zu", i);
-        cr_assert(all_are(book, 0, 25, DEDUPE_DUPLICATE), "case %zu", i);
-        cr_assert(book_expire(book, TODAY) == 0, "case %zu", i);
-        book_free(book);
+        dedupe_fixture_sql(fixture, cases[i].damage);
+        dedupe_fixture_reopen(fixture);
+        cr_assert(dedupe_fixture_find(fixture, 100) == cases[i].smuggled, "case %zu", i);
+        cr_assert(all_are(fixture, 0, 25, DEDUPE_DUPLICATE), "case %zu", i);
+        cr_assert(dedupe_fixture_expire(fixture, TODAY) == cases[i].turns, "case %zu", i);
+        dedupe_fixture_reopen(fixture);
+        cr_assert(dedupe_fixture_find(fixture, 100) == cases[i].smuggled, "case %zu", i);
+        cr_assert(all_are(fixture, 0, 25, DEDUPE_DUPLICATE), "case %zu", i);
+        cr_assert(dedupe_fixture_expire(fixture, TODAY) == 0, "case %zu", i);
+        dedupe_fixture_free(fixture);
     }
 }
 
 Test(dedupe, a_segment_that_cant_be_read_is_always_asked_and_takes_no_more)
 {
-    struct book *book = book_new();
-    book_add_and_commit(book, 0, 5, TODAY);
-    long page = (long)book_sql_int(book, "SELECT rootpage FROM sqlite_schema WHERE name = 'dedupe_c_20260216'");
-    long page_bytes = (long)book_sql_int(book, "PRAGMA page_size");
-    book_close(book);
-    FILE *file = fopen(book->path, "r+");
+    struct dedupe_fixture *fixture = dedupe_fixture_new();
+    dedupe_fixture_add_and_commit(fixture, 0, 5, TODAY);
+    long page =
+        (long)dedupe_fixture_sql_int(fixture, "SELECT rootpage FROM sqlite_schema WHERE name = 'dedupe_c_20260216'");
+    long page_bytes = (long)dedupe_fixture_sql_int(fixture, "PRAGMA page_size");
+    dedupe_fixture_close(fixture);
+    FILE *file = fopen(fixture->path, "r+");
     cr_assert(file && fseek(file, (page - 1) * page_bytes, SEEK_SET) == 0);
     cr_assert(fwrite("what was that?", 1, 14, file) == 14 && fclose(file) == 0);
-    book_open(book);
+    dedupe_fixture_open(fixture);
     struct dedupe_key key = key_of(0);
     struct event event = event_of(0, TODAY, CLASS_CRITICAL);
     enum dedupe_finding finding;
     struct event_id first;
-    cr_assert(dedupe_look_up(&book->dedupe, &key, &event, &finding, &first) == OK && finding == DEDUPE_DAMAGED);
-    book_add_and_commit(book, 5, 6, TODAY);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216_1") == 1);
-    cr_assert(book_expire(book, TODAY) == 0);
-    book_free(book);
+    cr_assert(dedupe_look_up(&fixture->dedupe, &key, &event, &finding, &first) == OK && finding == DEDUPE_DAMAGED);
+    dedupe_fixture_add_and_commit(fixture, 5, 6, TODAY);
+    cr_assert(dedupe_fixture_sql_int(fixture, "SELECT count(*) FROM dedupe_c_20260216_1") == 1);
+    cr_assert(dedupe_fixture_expire(fixture, TODAY) == 0);
+    dedupe_fixture_free(fixture);
 }
 
 Test(dedupe, expiry_drops_every_part_of_a_day_with_its_filter_and_index)
 {
-    struct book *book = book_new();
-    book_add_and_commit(book, 0, 25, TODAY);
-    book_add_and_commit(book, 25, 40, TODAY + 1);
-    cr_assert(count_segments(book) == 5 && count_filters(book) == 4 && count_buckets(book) == 4);
-    cr_assert(book_expire(book, TODAY + DEDUPE_CRITICAL_DAYS) == 0);
-    cr_assert(book_expire(book, TODAY + DEDUPE_CRITICAL_DAYS + 1) == 3);
-    cr_assert(count_segments(book) == 2 && count_filters(book) == 1 && count_buckets(book) == 1);
+    struct dedupe_fixture *fixture = dedupe_fixture_new();
+    dedupe_fixture_add_and_commit(fixture, 0, 25, TODAY);
+    dedupe_fixture_add_and_commit(fixture, 25, 40, TODAY + 1);
+    cr_assert(count_segments(fixture) == 5 && count_filters(fixture) == 4 && count_buckets(fixture) == 4);
+    cr_assert(dedupe_fixture_expire(fixture, TODAY + DEDUPE_CRITICAL_DAYS) == 0);
+    cr_assert(dedupe_fixture_expire(fixture, TODAY + DEDUPE_CRITICAL_DAYS + 1) == 3);
+    cr_assert(count_segments(fixture) == 2 && count_filters(fixture) == 1 && count_buckets(fixture) == 1);
     for (unsigned again = 0; again < 2; again++) {
-        cr_assert(all_are(book, 0, 25, DEDUPE_NEW) && all_are(book, 25, 40, DEDUPE_DUPLICATE));
-        book_reopen(book);
+        cr_assert(all_are(fixture, 0, 25, DEDUPE_NEW) && all_are(fixture, 25, 40, DEDUPE_DUPLICATE));
+        dedupe_fixture_reopen(fixture);
     }
-    cr_assert(book_expire(book, TODAY + DEDUPE_CRITICAL_DAYS + 2) == 2);
-    cr_assert(count_segments(book) == 0 && count_filters(book) == 0 && count_buckets(book) == 0);
-    book_free(book);
+    cr_assert(dedupe_fixture_expire(fixture, TODAY + DEDUPE_CRITICAL_DAYS + 2) == 2);
+    cr_assert(count_segments(fixture) == 0 && count_filters(fixture) == 0 && count_buckets(fixture) == 0);
+    dedupe_fixture_free(fixture);
 }
 
 Test(dedupe, a_drop_that_is_rolled_back_is_done_the_next_time_and_its_keys_are_over_already)
 {
-    struct book *book = book_new();
-    book_add_and_commit(book, 0, 15, TODAY);
+    struct dedupe_fixture *fixture = dedupe_fixture_new();
+    dedupe_fixture_add_and_commit(fixture, 0, 15, TODAY);
     bool worked;
-    book_begin(book);
-    cr_assert(dedupe_expire(&book->dedupe, (TODAY + 100) * US_PER_DAY, &worked) == OK && worked);
-    cr_assert(all_are(book, 0, 10, DEDUPE_NEW));
-    book_roll_back(book);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216") == 10 && count_filters(book) == 1);
-    cr_assert(all_are(book, 0, 10, DEDUPE_NEW) && all_are(book, 10, 15, DEDUPE_DUPLICATE));
-    cr_assert(book_expire(book, TODAY + 100) == 2 && count_segments(book) == 0);
-    book_free(book);
+    dedupe_fixture_begin(fixture);
+    cr_assert(dedupe_expire(&fixture->dedupe, (TODAY + 100) * US_PER_DAY, &worked) == OK && worked);
+    cr_assert(all_are(fixture, 0, 10, DEDUPE_NEW));
+    dedupe_fixture_roll_back(fixture);
+    cr_assert(
+        dedupe_fixture_sql_int(fixture, "SELECT count(*) FROM dedupe_c_20260216") == 10 && count_filters(fixture) == 1);
+    cr_assert(all_are(fixture, 0, 10, DEDUPE_NEW) && all_are(fixture, 10, 15, DEDUPE_DUPLICATE));
+    cr_assert(dedupe_fixture_expire(fixture, TODAY + 100) == 2 && count_segments(fixture) == 0);
+    dedupe_fixture_free(fixture);
 }
 
 Test(dedupe, a_seal_that_is_rolled_back_has_not_happened)
@@ -216,24 +219,25 @@ Test(dedupe, a_seal_that_is_rolled_back_has_not_happened)
         {0, 36, TODAY},     /* there was nothing before */
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        struct book *book = book_new();
+        struct dedupe_fixture *fixture = dedupe_fixture_new();
         unsigned end = cases[i].committed;
-        book_add_and_commit(book, 0, end, TODAY);
+        dedupe_fixture_add_and_commit(fixture, 0, end, TODAY);
         for (unsigned again = 0; again < 3; again++) {
-            book_begin(book);
-            book_add(book, end, cases[i].rolled_back, cases[i].day);
-            cr_assert(all_are(book, 0, cases[i].rolled_back, DEDUPE_DUPLICATE), "case %zu", i);
-            book_roll_back(book);
-            cr_assert(count_segments(book) == (end > 0) && all_are(book, 0, end, DEDUPE_DUPLICATE), "case %zu", i);
-            cr_assert(all_are(book, end, cases[i].rolled_back, DEDUPE_NEW), "case %zu", i);
+            dedupe_fixture_begin(fixture);
+            dedupe_fixture_add(fixture, end, cases[i].rolled_back, cases[i].day);
+            cr_assert(all_are(fixture, 0, cases[i].rolled_back, DEDUPE_DUPLICATE), "case %zu", i);
+            dedupe_fixture_roll_back(fixture);
+            cr_assert(
+                count_segments(fixture) == (end > 0) && all_are(fixture, 0, end, DEDUPE_DUPLICATE), "case %zu", i);
+            cr_assert(all_are(fixture, end, cases[i].rolled_back, DEDUPE_NEW), "case %zu", i);
         }
-        book_add_and_commit(book, end, 60, cases[i].day);
+        dedupe_fixture_add_and_commit(fixture, end, 60, cases[i].day);
         for (unsigned again = 0; again < 2; again++) {
-            cr_assert(all_are(book, 0, 60, DEDUPE_DUPLICATE), "case %zu", i);
-            cr_assert(count_filters(book) == count_segments(book) - 1, "case %zu", i);
-            book_reopen(book);
+            cr_assert(all_are(fixture, 0, 60, DEDUPE_DUPLICATE), "case %zu", i);
+            cr_assert(count_filters(fixture) == count_segments(fixture) - 1, "case %zu", i);
+            dedupe_fixture_reopen(fixture);
         }
-        book_free(book);
+        dedupe_fixture_free(fixture);
     }
 }
 
@@ -255,25 +259,25 @@ Test(dedupe, a_seal_that_fails_at_any_step_can_be_tried_again)
 {
     unsigned failures = 0;
     for (unsigned n = 1; n < 10; n++) {
-        struct book *book = book_new();
-        book_add_and_commit(book, 0, 10, TODAY);
+        struct dedupe_fixture *fixture = dedupe_fixture_new();
+        dedupe_fixture_add_and_commit(fixture, 0, 10, TODAY);
         struct refusal refusal = {.countdown = n};
-        sqlite3_set_authorizer(book->db, refuse_write, &refusal);
-        book_begin(book);
-        bool failed = book_try_add(book, 10, TODAY, CLASS_CRITICAL) != OK;
+        sqlite3_set_authorizer(fixture->db, refuse_write, &refusal);
+        dedupe_fixture_begin(fixture);
+        bool failed = dedupe_fixture_try_add(fixture, 10, TODAY, CLASS_CRITICAL) != OK;
         failures += failed;
-        sqlite3_set_authorizer(book->db, NULL, NULL);
+        sqlite3_set_authorizer(fixture->db, NULL, NULL);
         if (failed) {
-            book_roll_back(book);
-            cr_assert(count_segments(book) == 1 && book_find(book, 10) == DEDUPE_NEW);
-            book_begin(book);
-            book_add(book, 10, 11, TODAY);
+            dedupe_fixture_roll_back(fixture);
+            cr_assert(count_segments(fixture) == 1 && dedupe_fixture_find(fixture, 10) == DEDUPE_NEW);
+            dedupe_fixture_begin(fixture);
+            dedupe_fixture_add(fixture, 10, 11, TODAY);
         }
-        book_commit(book);
-        cr_assert(count_segments(book) == 2 && count_filters(book) == 1);
-        book_reopen(book);
-        cr_assert(all_are(book, 0, 11, DEDUPE_DUPLICATE));
-        book_free(book);
+        dedupe_fixture_commit(fixture);
+        cr_assert(count_segments(fixture) == 2 && count_filters(fixture) == 1);
+        dedupe_fixture_reopen(fixture);
+        cr_assert(all_are(fixture, 0, 11, DEDUPE_DUPLICATE));
+        dedupe_fixture_free(fixture);
     }
     cr_assert(failures == 6, "the segment, two tables, the filter, the old index, the new one: %u", failures);
 }
@@ -300,30 +304,30 @@ Test(dedupe, only_names_that_it_gives_itself_are_segments)
         {"dedupe_index", false},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        struct book *book = book_new();
+        struct dedupe_fixture *fixture = dedupe_fixture_new();
         char text[200];
         snprintf(text, sizeof text,
             "CREATE TABLE \"%s\"(row INTEGER PRIMARY KEY, key, event, amount, currency,"
             " segment, keys, seed, filter, crc)",
             cases[i].name);
-        book_sql(book, text);
-        book_reopen(book);
-        cr_assert(book->dedupe.count == cases[i].is_segment, "case %zu", i);
-        book_free(book);
+        dedupe_fixture_sql(fixture, text);
+        dedupe_fixture_reopen(fixture);
+        cr_assert(fixture->dedupe.count == cases[i].is_segment, "case %zu", i);
+        dedupe_fixture_free(fixture);
     }
 }
 
 /* The newest part has the highest number, not the last name in the alphabet. */
 Test(dedupe, the_eleventh_part_follows_the_tenth)
 {
-    struct book *book = book_new();
-    book_add_and_commit(book, 0, 105, TODAY);
-    book_reopen(book);
-    book_add_and_commit(book, 105, 111, TODAY);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216_10") == 10);
-    cr_assert(book_sql_int(book, "SELECT count(*) FROM dedupe_c_20260216_11") == 1);
-    cr_assert(all_are(book, 0, 111, DEDUPE_DUPLICATE));
-    book_free(book);
+    struct dedupe_fixture *fixture = dedupe_fixture_new();
+    dedupe_fixture_add_and_commit(fixture, 0, 105, TODAY);
+    dedupe_fixture_reopen(fixture);
+    dedupe_fixture_add_and_commit(fixture, 105, 111, TODAY);
+    cr_assert(dedupe_fixture_sql_int(fixture, "SELECT count(*) FROM dedupe_c_20260216_10") == 10);
+    cr_assert(dedupe_fixture_sql_int(fixture, "SELECT count(*) FROM dedupe_c_20260216_11") == 1);
+    cr_assert(all_are(fixture, 0, 111, DEDUPE_DUPLICATE));
+    dedupe_fixture_free(fixture);
 }
 
 #define STORY_KEYS 600
@@ -331,31 +335,31 @@ Test(dedupe, the_eleventh_part_follows_the_tenth)
 /* Any order of commits, rollbacks, restarts, midnights and expiries: what was committed and not dropped is known. */
 static void live_through(unsigned seed)
 {
-    struct book *book = book_new();
+    struct dedupe_fixture *fixture = dedupe_fixture_new();
     int day_of[STORY_KEYS] = {0}, day = TODAY;
     for (unsigned next = 0; next < STORY_KEYS;) {
         unsigned count = 1 + (unsigned)rand_r(&seed) % 30, end = next + count < STORY_KEYS ? next + count : STORY_KEYS;
         bool rolled_back = rand_r(&seed) % 3 == 0;
-        book_begin(book);
+        dedupe_fixture_begin(fixture);
         for (unsigned i = next; i < end; i++) {
             day_of[i] = day - rand_r(&seed) % 2;
-            cr_assert(book_try_add(book, i, day_of[i], CLASS_CRITICAL) == OK);
+            cr_assert(dedupe_fixture_try_add(fixture, i, day_of[i], CLASS_CRITICAL) == OK);
         }
         if (rolled_back) {
-            book_roll_back(book);
+            dedupe_fixture_roll_back(fixture);
         } else {
-            book_commit(book);
+            dedupe_fixture_commit(fixture);
             next = end;
         }
         switch (rand_r(&seed) % 6) {
         case 0:
-            book_reopen(book);
+            dedupe_fixture_reopen(fixture);
             break;
         case 1:
             day += rand_r(&seed) % 20;
             break;
         case 2:
-            book_expire(book, day);
+            dedupe_fixture_expire(fixture, day);
             for (unsigned i = 0; i < next; i++)
                 if (day - day_of[i] > DEDUPE_CRITICAL_DAYS)
                     day_of[i] = 0;
@@ -364,9 +368,9 @@ static void live_through(unsigned seed)
             break;
         }
         for (unsigned i = 0; i < STORY_KEYS; i++)
-            cr_assert((book_find(book, i) == DEDUPE_DUPLICATE) == (i < next && day_of[i]), "key %u", i);
+            cr_assert((dedupe_fixture_find(fixture, i) == DEDUPE_DUPLICATE) == (i < next && day_of[i]), "key %u", i);
     }
-    book_free(book);
+    dedupe_fixture_free(fixture);
 }
 
 Test(dedupe, knows_what_was_committed_whatever_has_happened)

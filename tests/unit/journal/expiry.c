@@ -54,7 +54,7 @@ Test(expiry, bodies_of_what_is_settled_go_after_their_time_and_others_stay)
     shelf_free(shelf);
 }
 
-Test(expiry, the_history_of_what_is_settled_goes_and_leaves_its_sums_in_the_books)
+Test(expiry, the_history_of_what_is_settled_goes_and_leaves_its_sums_in_the_totals)
 {
     struct shelf *shelf = shelf_new();
     for (int i = 0; i < 300; i++)
@@ -69,17 +69,17 @@ Test(expiry, the_history_of_what_is_settled_goes_and_leaves_its_sums_in_the_book
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM events") == 2);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries") == 2);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM bodies") == 1, "of the dead one");
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM books WHERE day = 20400 AND endpoint = 2 AND accepted = 300"
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM totals WHERE day = 20400 AND endpoint = 2 AND accepted = 300"
                                    " AND accepted_sum = '30' AND delivered = 300 AND delivered_sum = '30'") == 1);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM books WHERE day = 20400 AND endpoint = 1 AND accepted = 301"
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM totals WHERE day = 20400 AND endpoint = 1 AND accepted = 301"
                                    " AND accepted_sum = '37' AND delivered = 300 AND delivered_sum = '30'") == 1);
     cr_expect(shelf_sql_int(shelf, "SELECT value FROM meta WHERE key = 'history_us'") == DAYS_AGO(100));
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM books WHERE day = 20400 AND endpoint = -1 AND accepted = 301"
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM totals WHERE day = 20400 AND endpoint = -1 AND accepted = 301"
                                    " AND accepted_sum = '37' AND delivered = 300 AND delivered_sum = '30'") == 1);
     shelf_crash(shelf);
     cr_expect(expire(shelf, NOW) <= 6, "nothing is left to do");
-    cr_expect(
-        shelf_sql_int(shelf, "SELECT sum(delivered) FROM books WHERE endpoint > 0") == 600, "nothing is counted twice");
+    cr_expect(shelf_sql_int(shelf, "SELECT sum(delivered) FROM totals WHERE endpoint > 0") == 600,
+        "nothing is counted twice");
     shelf_free(shelf);
 }
 

@@ -47,7 +47,7 @@ static void let_go(struct journal_load_outbox *request)
         event_unref(request->ret_entries[i].event);
 }
 
-Test(outbox, an_event_is_kept_without_dedupe_deliveries_and_books)
+Test(outbox, an_event_is_kept_without_dedupe_deliveries_and_totals)
 {
     struct shelf *shelf = shelf_new();
     put_some(shelf, 3);
@@ -58,8 +58,8 @@ Test(outbox, an_event_is_kept_without_dedupe_deliveries_and_books)
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'dedupe_*'") == 0);
     shelf_crash(shelf);
     cr_expect(shelf->store.found.outbox == 3 && shelf->store.found.open == 0 && shelf->store.found.held == 0);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM books") == 0);
-    cr_expect(shelf_sql_int(shelf, "SELECT value FROM meta WHERE key = 'books_through'") == 3, "not looked for again");
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM totals") == 0);
+    cr_expect(shelf_sql_int(shelf, "SELECT value FROM meta WHERE key = 'totals_through'") == 3, "not looked for again");
     shelf_free(shelf);
 }
 

@@ -43,8 +43,8 @@ Test(receive, a_new_event_is_held_and_counted_and_nothing_is_handed_over)
         cr_expect_eq(count_in(shelf, "deliveries", "held = 1 AND state = 0"), 2);
         store_close(&shelf->store, false);
         shelf_open(shelf);
-        cr_expect_eq(shelf_sql_int(shelf, "SELECT sum(accepted) FROM books WHERE endpoint > 0"), 2);
-        cr_expect_eq(shelf_sql_int(shelf, "SELECT accepted FROM books WHERE endpoint = -1"), 1, "the event, once");
+        cr_expect_eq(shelf_sql_int(shelf, "SELECT sum(accepted) FROM totals WHERE endpoint > 0"), 2);
+        cr_expect_eq(shelf_sql_int(shelf, "SELECT accepted FROM totals WHERE endpoint = -1"), 1, "the event, once");
         event_unref(event);
         shelf_free(shelf);
     }

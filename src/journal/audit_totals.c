@@ -1,52 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the books say, before the walk and after it, held against what the walk has counted. */
+/* What the totals say, before the walk and after it, held against what the walk has counted. */
 #include "journal/audit_internal.h"
 
 #include "base/clock.h"
-#include "journal/books.h"
 #include "journal/reading.h"
+#include "journal/totals.h"
 
 #include <stdio.h>
 
-/* Both take a row of the books into its entry. */
-typedef void take_book(const struct audit_run *run, struct audit_entry *entry, const struct book_row *row, bool good);
+/* Both take a row of the totals into its entry. */
+typedef void take_total(const struct audit_run *run, struct audit_entry *entry, const struct total_row *row, bool good);
 
-static void take_before(const struct audit_run *run, struct audit_entry *entry, const struct book_row *row, bool good)
+static void take_before(const struct audit_run *run, struct audit_entry *entry, const struct total_row *row, bool good)
 {
     entry->since = run->through;
-    entry->accepted_before = row->numbers[BOOK_ACCEPTED].count;
-    entry->expired_before = row->numbers[BOOK_DELIVERED].count + row->numbers[BOOK_DISCARDED].count;
+    entry->accepted_before = row->numbers[TOTAL_ACCEPTED].count;
+    entry->expired_before = row->numbers[TOTAL_DELIVERED].count + row->numbers[TOTAL_DISCARDED].count;
 }
 
-static struct audit_number number_of(const struct book_number *number)
+static struct audit_number number_of(const struct total_number *number)
 {
     return (struct audit_number){.count = number->count, .sum = number->sum};
 }
 
-static void take_after(const struct audit_run *run, struct audit_entry *entry, const struct book_row *row, bool good)
+static void take_after(const struct audit_run *run, struct audit_entry *entry, const struct total_row *row, bool good)
 {
-    struct audit_number delivered = number_of(&row->numbers[BOOK_DELIVERED]);
-    struct audit_number discarded = number_of(&row->numbers[BOOK_DISCARDED]);
+    struct audit_number delivered = number_of(&row->numbers[TOTAL_DELIVERED]);
+    struct audit_number discarded = number_of(&row->numbers[TOTAL_DISCARDED]);
     entry->damaged = !good;
-    entry->row.accepted = number_of(&row->numbers[BOOK_ACCEPTED]);
+    entry->row.accepted = number_of(&row->numbers[TOTAL_ACCEPTED]);
     entry->expired = delivered.count + discarded.count;
     audit_number_add(entry, &entry->row.columns[AUDIT_DELIVERED], &delivered);
     audit_number_add(entry, &entry->row.columns[AUDIT_DISCARDED], &discarded);
 }
 
-static enum err read_day(struct audit_run *run, int64_t day, take_book *take)
+static enum err read_day(struct audit_run *run, int64_t day, take_total *take)
 {
     const char *account = run->question.account;
-    struct sql_use use = sql_use(run->statements[*account ? ASK_BOOKS_OF_ACCOUNT : ASK_BOOKS_OF_DAY]);
+    struct sql_use use = sql_use(run->statements[*account ? ASK_TOTALS_OF_ACCOUNT : ASK_TOTALS_OF_DAY]);
     bool there = false;
     enum err result;
     sql_bind_int(&use, day);
     if (*account)
         sql_bind_text(&use, slice_from_string(account));
     while (!(result = sql_step(&use, &there)) && there) {
-        struct book_row row;
+        struct total_row row;
         struct audit_entry *entry;
-        bool good = book_row_take(&use, &row);
+        bool good = total_row_take(&use, &row);
         const struct audit_key key = {run->shard, row.key.day, row.key.endpoint, row.key.account, row.key.currency};
         result = audit_table_get(&run->table, &key, run->since, &entry);
         if (result)
@@ -57,7 +57,7 @@ static enum err read_day(struct audit_run *run, int64_t day, take_book *take)
     return result;
 }
 
-/* The first day behind `day` that has books, or INT64_MAX. */
+/* The first day behind `day` that has totals, or INT64_MAX. */
 static enum err next_day(struct audit_run *run, int64_t day, int64_t *ret_day)
 {
     struct sql_use use = sql_use(run->statements[ASK_NEXT_DAY]);
@@ -70,12 +70,12 @@ static enum err next_day(struct audit_run *run, int64_t day, int64_t *ret_day)
     return result;
 }
 
-/* The events that may be of the days of this try, and what the books hold of them so far. */
+/* The events that may be of the days of this try, and what the totals hold of them so far. */
 static enum err begin_try(struct audit_run *run)
 {
     int64_t from_us = run->from_day > INT64_MIN / US_PER_DAY ? run->from_day * US_PER_DAY : INT64_MIN;
     int64_t end_us = run->to_day < INT64_MAX / US_PER_DAY ? (run->to_day + 1) * US_PER_DAY : INT64_MAX;
-    enum err result = reading_meta(run->db, "books_through", 0, &run->since);
+    enum err result = reading_meta(run->db, "totals_through", 0, &run->since);
     run->after_seq = 0;
     run->last_seq = INT64_MAX;
     if (!result && !run->whole)
@@ -86,20 +86,20 @@ static enum err begin_try(struct audit_run *run)
     run->cursor = run->after_seq;
     run->in_range = run->after_seq == 0;
     run->is_tail = false;
-    run->books_day = run->from_day == INT64_MIN ? INT64_MIN : run->from_day - 1;
+    run->totals_day = run->from_day == INT64_MIN ? INT64_MIN : run->from_day - 1;
     audit_table_reset(&run->table, run->shard, run->from_day, run->to_day, run->since);
     return OK;
 }
 
-enum err audit_read_books_before(struct audit_run *run, bool *ret_more)
+enum err audit_read_totals_before(struct audit_run *run, bool *ret_more)
 {
     int64_t day;
     enum err result = run->begun ? OK : begin_try(run);
     if (!result)
-        result = reading_meta(run->db, "books_through", 0, &run->through);
-    while (!result && !(result = next_day(run, run->books_day, &day)) && day <= run->to_day && day != INT64_MAX) {
+        result = reading_meta(run->db, "totals_through", 0, &run->through);
+    while (!result && !(result = next_day(run, run->totals_day, &day)) && day <= run->to_day && day != INT64_MAX) {
         result = read_day(run, day, take_before);
-        run->books_day = day;
+        run->totals_day = day;
         if (!result && audit_time_is_up(run)) {
             *ret_more = true;
             break;
@@ -113,7 +113,7 @@ static bool is_of_try(const struct audit_run *run, const struct audit_entry *ent
     return entry->shard == run->shard && entry->row.day >= run->from_day && entry->row.day <= run->to_day;
 }
 
-enum err audit_read_books_after(struct audit_run *run)
+enum err audit_read_totals_after(struct audit_run *run)
 {
     int64_t day = run->from_day == INT64_MIN ? INT64_MIN : run->from_day - 1;
     enum err result = OK;
@@ -142,7 +142,7 @@ void audit_judge(struct audit_run *run, struct audit_judgement *ret_judgement)
         struct audit_entry *entry = &run->table.entries[i];
         if (is_of_try(run, entry))
             entry->row.adds_up = audit_entry_adds_up(entry);
-        if (entry->shard == run->shard && !entry->row.adds_up && !run->books_unreadable)
+        if (entry->shard == run->shard && !entry->row.adds_up && !run->totals_unreadable)
             widen(entry->restless ? &restless : &certain, entry->row.day);
     }
     restless.is_restless = restless.from_day <= restless.to_day;
@@ -150,30 +150,30 @@ void audit_judge(struct audit_run *run, struct audit_judgement *ret_judgement)
     *ret_judgement = restless.is_restless ? restless : certain;
 }
 
-static void note_book(struct audit_run *run, const struct audit_entry *entry)
+static void note_total(struct audit_run *run, const struct audit_entry *entry)
 {
     const struct audit_row *row = &entry->row;
-    struct audit_finding finding = audit_finding_of(entry->damaged ? AUDIT_DAMAGED_BOOK : AUDIT_BOOKS, NULL);
+    struct audit_finding finding = audit_finding_of(entry->damaged ? AUDIT_DAMAGED_TOTAL : AUDIT_TOTALS, NULL);
     finding.day = row->day;
-    finding.of_events = row->endpoint == BOOK_EVENTS;
+    finding.of_events = row->endpoint == TOTAL_EVENTS;
     finding.has_endpoint = !finding.of_events;
     finding.endpoint = finding.of_events ? 0 : row->endpoint;
     memcpy(finding.account, row->account, sizeof row->account);
     memcpy(finding.currency, row->currency, sizeof row->currency);
-    finding.books = row->accepted;
+    finding.totals = row->accepted;
     finding.found = audit_row_found(row);
-    snprintf(finding.place, sizeof finding.place, "journal-%u.db, books, day %lld", run->shard, (long long)row->day);
+    snprintf(finding.place, sizeof finding.place, "journal-%u.db, totals, day %lld", run->shard, (long long)row->day);
     audit_note(run, &finding);
 }
 
-/* The one endpoint of whose deliveries the books have more than the rows; false when there are several or none. */
+/* The one endpoint of whose deliveries the totals have more than the rows; false when there are several or none. */
 static bool find_endpoint(const struct audit_run *run, const struct audit_finding *finding, uint64_t *ret_endpoint)
 {
     const char *currency = *finding->amount ? finding->currency : "";
     unsigned count = 0;
     for (size_t i = 0; i < run->table.count; i++) {
         const struct audit_entry *entry = &run->table.entries[i];
-        if (entry->shard != run->shard || entry->row.endpoint == BOOK_EVENTS || entry->row.adds_up ||
+        if (entry->shard != run->shard || entry->row.endpoint == TOTAL_EVENTS || entry->row.adds_up ||
             entry->row.day != finding->day || strcmp(entry->row.account, finding->account) != 0 ||
             strcmp(entry->row.currency, currency) != 0 ||
             audit_row_found(&entry->row).count >= entry->row.accepted.count)
@@ -184,7 +184,7 @@ static bool find_endpoint(const struct audit_run *run, const struct audit_findin
     return count == 1;
 }
 
-void audit_note_books(struct audit_run *run)
+void audit_note_totals(struct audit_run *run)
 {
     for (size_t i = run->findings_of_others; i < run->findings_count; i++) {
         struct audit_finding *finding = &run->findings[i];
@@ -192,9 +192,9 @@ void audit_note_books(struct audit_run *run)
         if (is_uncounted && !finding->has_endpoint)
             finding->has_endpoint = find_endpoint(run, finding, &finding->endpoint);
     }
-    for (size_t i = 0; i < run->table.count && !run->books_unreadable; i++) {
+    for (size_t i = 0; i < run->table.count && !run->totals_unreadable; i++) {
         const struct audit_entry *entry = &run->table.entries[i];
         if (entry->shard == run->shard && !entry->row.adds_up)
-            note_book(run, entry);
+            note_total(run, entry);
     }
 }

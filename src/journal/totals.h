@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The books: how many deliveries were accepted, and of how much, for each day of acceptance, account, endpoint and
- * currency; and how many events, each once, whatever number of endpoints it goes to (BOOK_EVENTS). They are kept apart
+ * The totals: how many deliveries were accepted, and of how much, for each day of acceptance, account, endpoint and
+ * currency; and how many events, each once, whatever number of endpoints it goes to (TOTAL_EVENTS). They are kept apart
  * from the rows that they count, so that the audit can hold one against the other: a row that somebody took away is
  * missed, and whose it was can be said.
  *
@@ -10,62 +10,62 @@
  *               rows, and what is still open never expires. Of the events themselves: those that have expired count
  *               as delivered
  *
- * Writing a row of the books for each event would cost another page for each of many accounts. So what is accepted
+ * Writing a row of the totals for each event would cost another page for each of many accounts. So what is accepted
  * gathers in memory and is written about once a second, together with the number of the last event that is in
- * (`books_through` in meta): what came after it is counted again from the events after a crash. What changes an older
+ * (`totals_through` in meta): what came after it is counted again from the events after a crash. What changes an older
  * row (an unrouted delivery that gets an endpoint, an expiry) is written in its own transaction.
  *
- * Books whose pages can't be read are given up until the next start (the audit says so): events matter more.
+ * Totals whose pages can't be read are given up until the next start (the audit says so): events matter more.
  *
  * Sums are exact decimals, and stand as text in the file. A row whose checksum is wrong stays wrong: the audit names
  * it. Owned by the journal's thread; the transaction is its caller's.
  */
-#ifndef PENSTOCK_JOURNAL_BOOKS_H
-#define PENSTOCK_JOURNAL_BOOKS_H
+#ifndef PENSTOCK_JOURNAL_TOTALS_H
+#define PENSTOCK_JOURNAL_TOTALS_H
 
 #include "base/hash.h"
 #include "journal/event_rows.h"
 #include "journal/sql.h"
 #include "model/money_sum.h"
 
-#define BOOKS_ROWS_MAX 4096 /* in memory: then they are written, whatever the time is */
-#define BOOKS_HELD_US INT64_C(1000000)
+#define TOTALS_ROWS_MAX 4096 /* in memory: then they are written, whatever the time is */
+#define TOTALS_HELD_US INT64_C(1000000)
 
-#define BOOK_EVENTS UINT64_MAX /* in place of an endpoint: the events themselves */
+#define TOTAL_EVENTS UINT64_MAX /* in place of an endpoint: the events themselves */
 
-enum book_column { BOOK_ACCEPTED, BOOK_DELIVERED, BOOK_DISCARDED, BOOK_COLUMNS };
+enum total_column { TOTAL_ACCEPTED, TOTAL_DELIVERED, TOTAL_DISCARDED, TOTAL_COLUMNS };
 
-struct book_number {
+struct total_number {
     int64_t count;
     struct money_sum sum;
 };
 
-struct book_key {
+struct total_key {
     int64_t day;                    /* since 1970-01-01, UTC */
     uint64_t endpoint;              /* 0: unrouted */
     struct slice account, currency; /* currency: empty without an amount */
 };
 
 /* A row of the file; its texts are valid until the next step. */
-struct book_row {
-    struct book_key key;
-    struct book_number numbers[BOOK_COLUMNS];
+struct total_row {
+    struct total_key key;
+    struct total_number numbers[TOTAL_COLUMNS];
 };
-#define BOOK_TABLE_COLUMNS                                                                                           \
+#define TOTAL_TABLE_COLUMNS                                                                                          \
     "day, account, endpoint, currency, accepted, accepted_sum, delivered, delivered_sum, discarded, discarded_sum, " \
     "crc"
 /* False when it is not what was written; what can be read of it is filled all the same. */
-bool book_row_take(const struct sql_use *use, struct book_row *ret_row);
+bool total_row_take(const struct sql_use *use, struct total_row *ret_row);
 
-enum books_statement { BOOKS_READ, BOOKS_WRITE, BOOKS_SET_THROUGH, BOOKS_STATEMENTS };
+enum totals_statement { TOTALS_READ, TOTALS_WRITE, TOTALS_SET_THROUGH, TOTALS_STATEMENTS };
 
-struct book_entry;
+struct total_entry;
 
-struct books {
-    sqlite3_stmt *statements[BOOKS_STATEMENTS];
+struct totals {
+    sqlite3_stmt *statements[TOTALS_STATEMENTS];
     struct hash_seed seed;
-    struct book_entry **buckets; /* BOOKS_BUCKETS of them */
-    struct book_entry *touched;  /* by the transaction that is open */
+    struct total_entry **buckets; /* TOTALS_BUCKETS of them */
+    struct total_entry *touched;  /* by the transaction that is open */
     size_t count;
     int64_t through;  /* events up to this number are in the file */
     int64_t since_us; /* monotonic: when the first of what is not written came; 0: there is nothing */
@@ -75,30 +75,30 @@ struct books {
     int64_t written_through;
 };
 
-/* books_done is due after a failure as well. */
-enum err books_init(struct books *books, sqlite3 *db) MUST_CHECK;
-void books_done(struct books *books);
+/* totals_done is due after a failure as well. */
+enum err totals_init(struct totals *totals, sqlite3 *db) MUST_CHECK;
+void totals_done(struct totals *totals);
 
 /* Counts one delivery of the event (or the event itself), or takes it back (`sign` -1). ERR_NO_MEMORY. */
-enum err books_add(struct books *books, const struct event_parts *parts, uint64_t endpoint, enum book_column column,
+enum err totals_add(struct totals *totals, const struct event_parts *parts, uint64_t endpoint, enum total_column column,
     int sign, int64_t now_mono_us) MUST_CHECK;
 
 /* An event that is not counted: it brings no number, but those behind it are not to be looked for from here on. */
-void books_pass(struct books *books, int64_t now_mono_us);
+void totals_pass(struct totals *totals, int64_t now_mono_us);
 
-/* The open transaction changes what older rows count as: the books go with it. */
-void books_demand(struct books *books);
+/* The open transaction changes what older rows count as: the totals go with it. */
+void totals_demand(struct totals *totals);
 
-bool books_are_due(const struct books *books, int64_t now_mono_us);
+bool totals_are_due(const struct totals *totals, int64_t now_mono_us);
 
 /*
  * Right before the commit, behind everything that the transaction adds: writes what has gathered, if it is demanded or
- * due. `through` is the number of the last event that was added. Damage gives the books up; only a transaction that
+ * due. `through` is the number of the last event that was added. Damage gives the totals up; only a transaction that
  * demands them fails by it (ERR_DAMAGED).
  */
-enum err books_write_if_due(struct books *books, int64_t through, int64_t now_mono_us) MUST_CHECK;
+enum err totals_write_if_due(struct totals *totals, int64_t through, int64_t now_mono_us) MUST_CHECK;
 
-void books_committed(struct books *books);
-void books_rolled_back(struct books *books);
+void totals_committed(struct totals *totals);
+void totals_rolled_back(struct totals *totals);
 
 #endif
