@@ -7,7 +7,7 @@
  * finds that another journal owns delivery: what is the journal's own goes on. Whether it is ours is asked every
  * CLAIM_EVERY_US, while a connection lasts and after that as well.
  *
- * Events take from the shard's credit, and get no job where that ends. What is unacked is bounded by the prefetch
+ * Events take from the shard's byte budget, and get no job where that ends. What is unacked is bounded by the prefetch
  * (count) and by prefetch_bytes: beyond it nothing is read from the connection.
  */
 #include "delivery/bridge_internal.h"
@@ -26,7 +26,7 @@
 #define DELAY_US_MAX (5 * US_PER_SECOND)
 #define CLAIM_EVERY_US (5 * US_PER_SECOND)
 #define HANDOVER_US (60 * US_PER_SECOND) /* both may have consumed that long after a forced take-over */
-#define CREDIT_SHARE_PERCENT 90          /* the rest is for what partners post now */
+#define BUDGET_SHARE_PERCENT 90          /* the rest is for what partners post now */
 
 static struct bridge *bridge_of_context(void *context)
 {
@@ -211,7 +211,7 @@ static void on_message(void *context, const struct consumer_tag *tag, const stru
         keep_poison(bridge, tag, message, why_not);
         return;
     }
-    enum err failed = event_new(&parts, bridge->shard->credit, CREDIT_SHARE_PERCENT, &event);
+    enum err failed = event_new(&parts, bridge->shard->budget, BUDGET_SHARE_PERCENT, &event);
     bool crowded = failed == ERR_OVERLOADED || (!failed && bridge_is_of_dropped(bridge, tag->channel));
     if (failed == ERR_OVERLOADED)
         failed = event_new(&parts, NULL, 0, &event);

@@ -40,7 +40,7 @@ struct claim {
     struct consumer_tag tag;
     bool stale;
     bool gone;        /* its queue was deleted: the broker does not have it any more */
-    bool crowded;     /* no jobs: the shard's credit had no room for its event, or the broker dropped it once */
+    bool crowded;     /* no jobs: the shard's byte budget had no room for its event, or the broker dropped it once */
     bool takes_over;  /* it is to be taken over: again, when the disk refused */
     bool received;    /* the journal knows it */
     bool was_refused; /* by the journal, before it was received */

@@ -8,9 +8,9 @@
  * using up the channel's prefetch nor by standing in front of what is settled (acks go in order): where more than half
  * of the prefetch is used up, and it is a client's doing, the age is CROWDED_AGE_US. It is not when all of them are
  * late alike, since this machine has more to do than it can: then each take-over would cost what it lacks. What comes
- * when events hold all the memory that they may (the shard's credit) gets no job and is taken over at once. A claim
- * whose request the disk refused is tried again every second; meanwhile the window fills, and the broker keeps the
- * rest.
+ * when events hold all the memory that they may (the shard's byte budget) gets no job and is taken over at once. A
+ * claim whose request the disk refused is tried again every second; meanwhile the window fills, and the broker keeps
+ * the rest.
  *
  * Order makes this sound: requests to the journal are worked off in the order of posting. A claim on a lost channel
  * that had started posts its JOURNAL_TAKE_OVER before the message can come again, so that JOURNAL_RECEIVE then says

@@ -255,7 +255,7 @@ enum err delivery_shard_new(const struct delivery_options *options, struct deliv
     shard->number = options->shard;
     shard->accounts = options->accounts;
     shard->directory = accounts_directory(options->accounts);
-    shard->credit = options->credit;
+    shard->budget = options->budget;
     shard->client_options = options->client;
     shard->on_report = options->on_report;
     shard->policy = options->policy;

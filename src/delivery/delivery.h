@@ -11,7 +11,7 @@
  *      ^                                                                           |
  *      '--- due, or room again <------- the job leaves memory <------ committed <--'
  *
- * Memory is bounded: a queue holds so many jobs, bodies count against the shard's byte credit, and what has no room
+ * Memory is bounded: a queue holds so many jobs, bodies count against the shard's byte budget, and what has no room
  * stays in the journal. A job stays known by its id until the journal has committed its outcome; whatever is loaded
  * meanwhile and is known already is dropped, so that nothing is sent twice (journal.h, "Order").
  *
@@ -70,7 +70,7 @@ struct delivery_options {
     struct delivery_policy policy;
     struct client_options client;
     struct accounts *accounts;
-    struct credit *credit;                                   /* the shard's */
+    struct byte_budget *budget;                              /* the shard's */
     void (*on_report)(const struct delivery_report *report); /* on the shard's thread; may be NULL */
 };
 

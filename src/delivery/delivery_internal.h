@@ -100,7 +100,7 @@ struct delivery_shard {
     unsigned number;
     struct accounts *accounts;
     const struct directory *directory;
-    struct credit *credit;
+    struct byte_budget *budget;
     struct journal *journal; /* NULL once it has ended, when the shard is freed */
     struct client_options client_options;
     void (*on_report)(const struct delivery_report *report);
@@ -155,8 +155,8 @@ void endpoint_queue_count_ended(struct endpoint_queue *queue); /* an attempt */
 /* At the pace of this half second, or of the one before it, what it has here would take more than two seconds. */
 bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us);
 /*
- * How many more bytes the endpoint may hold in memory: a small floor always, an eighth of the shard's credit while half
- * of it is free. So clients that hang with large bodies never use up what the others and ingress need.
+ * How many more bytes the endpoint may hold in memory: a small floor always, an eighth of the shard's byte budget while
+ * half of it is free. So clients that hang with large bodies never use up what the others and ingress need.
  */
 int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue);
 void endpoint_queue_update_ready(struct endpoint_queue *queue);

@@ -11,8 +11,8 @@
 #include "runtime/log.h"
 
 #define FLOOR_BYTES (256 * 1024) /* a few of the largest events */
-#define CREDIT_SHARE_PERCENT 50  /* beyond it only the floor */
-#define ENDPOINTS_PER_CREDIT 8
+#define BUDGET_SHARE_PERCENT 50  /* beyond it only the floor */
+#define ENDPOINTS_PER_BUDGET 8
 #define PACE_US (500 * US_PER_MS)
 #define SLOW_INTERVALS 4
 #define FRESH_PER_BACKLOG 3 /* while both lanes have something: fresh events stay fresh, and the backlog moves */
@@ -65,9 +65,9 @@ void endpoint_queue_free(struct endpoint_queue *queue)
 
 int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue)
 {
-    struct credit *credit = queue->shard->credit;
-    int64_t share = credit->bytes_max / ENDPOINTS_PER_CREDIT;
-    if (share < FLOOR_BYTES || !credit_is_within(credit, CREDIT_SHARE_PERCENT))
+    struct byte_budget *budget = queue->shard->budget;
+    int64_t share = budget->bytes_max / ENDPOINTS_PER_BUDGET;
+    if (share < FLOOR_BYTES || !byte_budget_is_within(budget, BUDGET_SHARE_PERCENT))
         share = FLOOR_BYTES;
     return queue->held_bytes < share ? share - queue->held_bytes : 0;
 }

@@ -13,7 +13,7 @@
 #include "runtime/log.h"
 
 #define LOAD_COUNT_MAX 256
-#define LOAD_CREDIT_SHARE_PERCENT 90 /* the rest is for what partners post now */
+#define LOAD_BUDGET_SHARE_PERCENT 90 /* the rest is for what partners post now */
 #define LOAD_AGAIN_US (200 * US_PER_MS)
 #define RELEASE_COUNT_MAX 512
 #define RELEASE_AGAIN_US US_PER_SECOND
@@ -119,7 +119,7 @@ static void on_loaded(struct journal_request *request, void *receiver)
     }
 
     if (!complete || (queue->load.ret_more && !brought_something)) {
-        look_again_after(queue, LOAD_AGAIN_US); /* the disk refused, the memory or the credit is used up */
+        look_again_after(queue, LOAD_AGAIN_US); /* the disk refused, the memory or the budget is used up */
     } else {
         if (!queue->load.ret_more) {
             /* What had no room since the load was sent off may have been committed behind its back. */
@@ -158,8 +158,8 @@ static bool load(struct endpoint_queue *queue, unsigned room)
         .count_max = room,
         /* One event fits at least, or the load would never advance. */
         .bytes_max = bytes_left > EVENT_BYTES_MAX ? bytes_left : EVENT_BYTES_MAX,
-        .credit = queue->shard->credit,
-        .credit_share_percent = LOAD_CREDIT_SHARE_PERCENT,
+        .budget = queue->shard->budget,
+        .budget_share_percent = LOAD_BUDGET_SHARE_PERCENT,
         .ret_deliveries = deliveries,
     };
     queue->loading = true;

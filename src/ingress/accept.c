@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each check refuses by itself; what passes them all becomes an event that has its id, its place and its credit. */
+/* Each check refuses by itself; what passes them all becomes an event that has its id, its place and its budget. */
 #include "accounts/routing.h"
 #include "base/clock.h"
 #include "ingress/ingress_internal.h"
@@ -62,7 +62,7 @@ static void fresh_random(struct ingress *ingress, unsigned char ret_bytes[8])
 }
 
 /* Under pressure the optional ones are refused first, the critical ones last. */
-static int credit_share(enum event_class class)
+static int budget_share(enum event_class class)
 {
     return class == CLASS_CRITICAL ? 100 : class == CLASS_IMPORTANT ? 90 : 80;
 }
@@ -91,8 +91,8 @@ static enum err make_event(struct ingress *ingress, const struct submission *sub
     unsigned char random[8];
     fresh_random(ingress, random);
     event_id_make(&ingress->ids, parts.accepted_us, partition, random, &parts.id);
-    struct credit *credit = &ingress->options.credits[partition % ingress->options.shards];
-    return event_new(&parts, credit, credit_share(parts.class), ret_event);
+    struct byte_budget *budget = &ingress->options.budgets[partition % ingress->options.shards];
+    return event_new(&parts, budget, budget_share(parts.class), ret_event);
 }
 
 enum err ingress_accept(struct ingress *ingress, const struct submission *submission, struct journal_append *append,

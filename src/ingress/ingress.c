@@ -113,7 +113,7 @@ static enum err make_broker_queue(struct ingress *ingress)
                 .lag = options->lag,
                 .lag_us_max = options->lag_us_max},
             .journals = options->journals,
-            .credits = options->credits,
+            .budgets = options->budgets,
             .known = options->known_keys,
             .shards = options->shards,
             .threads = options->threads ? options->threads : 1,

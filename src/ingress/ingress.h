@@ -22,7 +22,7 @@
 #define PENSTOCK_INGRESS_INGRESS_H
 
 #include "accounts/directory.h"
-#include "base/credit.h"
+#include "base/byte_budget.h"
 #include "base/hash.h"
 #include "broker/connector.h"
 #include "broker/status.h"
@@ -38,7 +38,7 @@ struct ingress_options {
     unsigned connections_max;
     const struct directory *directory;
     struct journal *const *journals; /* by shard; must outlive ingress */
-    struct credit *credits;          /* by shard */
+    struct byte_budget *budgets;     /* by shard */
     struct journal_reader *reader;
     struct hash_seed seed; /* of the installation: an account's partition */
     unsigned partitions, shards;

@@ -9,7 +9,7 @@
 
 #define EVENTS_MAX 64
 #define BYTES_MAX (1024 * 1024)
-#define CREDIT_SHARE_PERCENT 50 /* partners' events come first */
+#define BUDGET_SHARE_PERCENT 50 /* partners' events come first */
 #define REST_US US_PER_SECOND
 #define CONFIRM_US_MAX (10 * US_PER_SECOND)
 
@@ -137,8 +137,8 @@ static void load(struct relay *relay)
         .after_event = relay->after_number,
         .count_max = way_has_half(outbox->way) ? EVENTS_MAX : 1,
         .bytes_max = BYTES_MAX,
-        .credit = &outbox->options.credits[relay->shard],
-        .credit_share_percent = CREDIT_SHARE_PERCENT,
+        .budget = &outbox->options.budgets[relay->shard],
+        .budget_share_percent = BUDGET_SHARE_PERCENT,
         .ret_entries = relay->entries};
     journal_submit(outbox->options.journals[relay->shard], &relay->load.request);
 }

@@ -25,8 +25,8 @@
 struct outbox;
 
 struct outbox_options {
-    struct journal *const *journals; /* by shard; must outlive it, as the credits */
-    struct credit *credits;
+    struct journal *const *journals; /* by shard; must outlive it, as the budgets */
+    struct byte_budget *budgets;
     struct mailbox *reply_to; /* the thread's */
     unsigned shards, number, threads;
 };

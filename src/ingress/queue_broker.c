@@ -275,7 +275,7 @@ static enum err make_parts(struct queue_broker *broker)
         failed = outbox_new(
             &(struct outbox_options){
                 .journals = options->journals,
-                .credits = options->credits,
+                .budgets = options->budgets,
                 .reply_to = options->way.reply_to,
                 .shards = options->shards,
                 .number = options->way.number,

@@ -17,7 +17,7 @@
  * On a gateway that delivers the journal's part is delivered from the journal at once. On one that doesn't (`outbox`)
  * it waits there for the broker (outbox.h).
  *
- * Limits: the publisher's window; the credits of events. An event costs no allocation here.
+ * Limits: the publisher's window; the budgets of events. An event costs no allocation here.
  */
 #ifndef PENSTOCK_INGRESS_QUEUE_BROKER_H
 #define PENSTOCK_INGRESS_QUEUE_BROKER_H
@@ -27,8 +27,8 @@
 
 struct queue_broker_options {
     struct way_options way;
-    struct journal *const *journals; /* by shard; must outlive it, as the credits */
-    struct credit *credits;
+    struct journal *const *journals; /* by shard; must outlive it, as the budgets */
+    struct byte_budget *budgets;
     struct known_keys *known; /* of all ingress threads; must outlive it */
     unsigned shards, threads;
     bool outbox;

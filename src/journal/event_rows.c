@@ -155,7 +155,7 @@ static enum err make_event(const struct sql_use *use, const struct event_reading
     if (!event_row_take(use, &seq, &parts, &deliveries))
         return ERR_DAMAGED;
     parts.body = body;
-    enum err result = event_new(&parts, reading->credit, reading->credit_share_percent, ret_event);
+    enum err result = event_new(&parts, reading->budget, reading->budget_share_percent, ret_event);
     if (!result && ret_deliveries)
         *ret_deliveries = deliveries;
     return result;

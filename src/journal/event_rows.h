@@ -27,8 +27,8 @@ struct event_rows {
 
 /* What an event is read for, and from where its memory is taken. */
 struct event_reading {
-    struct credit *credit; /* may be NULL */
-    int credit_share_percent;
+    struct byte_budget *budget; /* may be NULL */
+    int budget_share_percent;
     int64_t body_bytes_max;
     bool may_lack_body; /* it is empty then; else its absence is damage */
     bool without_body;  /* it is not looked for */
@@ -65,7 +65,7 @@ enum err event_rows_read_id(struct event_rows *rows, int64_t seq, struct event_i
 
 /*
  * The caller holds the first reference. `ret_deliveries` (may be NULL): how many were made of it. ERR_DAMAGED: the row
- * or the body is not there or not what was written. ERR_OVERLOADED: the credit is used up. ERR_TOO_LARGE: the body is
+ * or the body is not there or not what was written. ERR_OVERLOADED: the budget is used up. ERR_TOO_LARGE: the body is
  * larger than the reading allows.
  */
 enum err event_rows_read(struct event_rows *rows, int64_t seq, const struct event_reading *reading,

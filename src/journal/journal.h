@@ -201,15 +201,15 @@ struct journal_check_confirmed {
     int64_t ret_lost; /* when `count` is 0: how many are kept as lost */
 };
 
-/* Up to `count_max` events of the outbox with a number beyond `after_event`, in order. Bodies are taken from `credit`
+/* Up to `count_max` events of the outbox with a number beyond `after_event`, in order. Bodies are taken from `budget`
  * as far as its share goes. One that can't be believed is passed over, named in the log, and stays. */
 struct journal_load_outbox {
     struct journal_request request;
     int64_t after_event;
     unsigned count_max; /* of `ret_entries`, which the requester allocated */
     int64_t bytes_max;
-    struct credit *credit;
-    int credit_share_percent;
+    struct byte_budget *budget;
+    int budget_share_percent;
     unsigned ret_count;
     int64_t ret_left; /* how many are in the outbox */
     struct journal_outbox_entry {
@@ -291,8 +291,8 @@ struct journal_act {
 /*
  * Up to `count_max` deliveries of `endpoint` and `bytes_max` bytes of bodies: pending ones with id > after_pending_id
  * in order of id, then waiting ones due by `due_by_us` and behind (after_waiting_due_us, after_waiting_id) in order of
- * (due time, id). One whose row or body is damaged is parked (PARK_DAMAGED) instead. Bodies are taken from `credit` up
- * to `credit_share_percent`; where that ends, so does the answer.
+ * (due time, id). One whose row or body is damaged is parked (PARK_DAMAGED) instead. Bodies are taken from `budget` up
+ * to `budget_share_percent`; where that ends, so does the answer.
  */
 struct journal_load {
     struct journal_request request;
@@ -302,8 +302,8 @@ struct journal_load {
     int64_t due_by_us;
     unsigned count_max; /* of `ret_deliveries`, which the requester allocated */
     int64_t bytes_max;
-    struct credit *credit;
-    int credit_share_percent;
+    struct byte_budget *budget;
+    int budget_share_percent;
     unsigned ret_count;
     bool ret_more;           /* something due was left */
     int64_t ret_next_due_us; /* the earliest waiting one that is due later; INT64_MAX: none */

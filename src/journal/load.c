@@ -22,8 +22,8 @@ static enum err make_delivery(struct store *store, const struct journal_load *lo
     int64_t bytes_left, struct delivery *ret_delivery)
 {
     const struct event_reading reading = {
-        .credit = load->credit,
-        .credit_share_percent = load->credit_share_percent,
+        .budget = load->budget,
+        .budget_share_percent = load->budget_share_percent,
         .body_bytes_max = bytes_left,
     };
     struct event *event;

@@ -60,8 +60,8 @@ enum err outbox_add(struct store *store, const struct event *event)
 static enum err load_one(struct store *store, struct journal_load_outbox *load, int64_t seq, int64_t *bytes_left)
 {
     const struct event_reading reading = {
-        .credit = load->credit,
-        .credit_share_percent = load->credit_share_percent,
+        .budget = load->budget,
+        .budget_share_percent = load->budget_share_percent,
         .body_bytes_max = *bytes_left,
     };
     struct journal_outbox_entry *entry = &load->ret_entries[load->ret_count];

@@ -37,7 +37,7 @@ struct gateway {
     struct broker_connector *connector;
     struct accounts *accounts;
     struct replica *replica; /* NULL: this gateway leads */
-    struct credit credits[SHARDS_MAX];
+    struct byte_budget budgets[SHARDS_MAX];
     struct delivery_shard *deliveries[SHARDS_MAX];
     struct journal *journals[SHARDS_MAX];
     struct journal_reader *reader;
@@ -206,7 +206,7 @@ static enum err make_deliveries(struct gateway *gateway, struct buffer *complain
     const struct config *config = gateway->options.config;
     unsigned shards = gateway->installation.shards;
     for (unsigned i = 0; i < shards; i++)
-        gateway->credits[i].bytes_max = config->held_bytes_max / shards;
+        gateway->budgets[i].bytes_max = config->held_bytes_max / shards;
     for (unsigned i = 0; gateway->delivers && i < shards; i++) {
         enum err failed = delivery_shard_new(
             &(struct delivery_options){
@@ -214,7 +214,7 @@ static enum err make_deliveries(struct gateway *gateway, struct buffer *complain
                 .policy = gateway->policy,
                 .client = gateway->client_options,
                 .accounts = gateway->accounts,
-                .credit = &gateway->credits[i],
+                .budget = &gateway->budgets[i],
                 .on_report = gateway->options.on_report,
             },
             &gateway->deliveries[i]);
@@ -390,7 +390,7 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, unsigned 
             .connections_max = smaller(config->ingress_connections_max, gateway->shares.partners),
             .directory = accounts_directory(gateway->accounts),
             .journals = gateway->journals,
-            .credits = gateway->credits,
+            .budgets = gateway->budgets,
             .reader = gateway->reader,
             .seed = installation->seed,
             .partitions = installation->partitions,

@@ -12,23 +12,24 @@ static struct slice copy_to(char **at, struct slice source)
     return slice_of(copy, source.len);
 }
 
-enum err event_new(const struct event_parts *parts, struct credit *credit, int share_percent, struct event **ret_event)
+enum err event_new(
+    const struct event_parts *parts, struct byte_budget *budget, int share_percent, struct event **ret_event)
 {
     size_t texts = parts->partner.len + parts->account.len + parts->type.len + parts->key.len + parts->amount.len +
                    parts->currency.len + parts->traceparent.len + parts->body.len;
     int64_t bytes = (int64_t)(sizeof(struct event) + texts);
-    if (credit && !credit_take(credit, bytes, share_percent))
+    if (budget && !byte_budget_take(budget, bytes, share_percent))
         return ERR_OVERLOADED;
     struct event *event = malloc((size_t)bytes);
     if (!event) {
-        if (credit)
-            credit_give_back(credit, bytes);
+        if (budget)
+            byte_budget_give_back(budget, bytes);
         return ERR_NO_MEMORY;
     }
     *event = (struct event){
         .parts = *parts,
         .references = 1,
-        .credit = credit,
+        .budget = budget,
         .bytes = bytes,
     };
     char *at = (char *)(event + 1);
@@ -50,7 +51,7 @@ void event_unref(struct event *event)
 {
     if (!event || atomic_fetch_sub_explicit(&event->references, 1, memory_order_acq_rel) != 1)
         return;
-    if (event->credit)
-        credit_give_back(event->credit, event->bytes);
+    if (event->budget)
+        byte_budget_give_back(event->budget, event->bytes);
     free(event);
 }

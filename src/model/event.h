@@ -2,12 +2,12 @@
 /*
  * An event that Penstock holds: one allocation with everything that the journal writes and that a client gets.
  * Immutable after it was made; reference-counted, since it travels from ingress to journal to delivery and each holds
- * it as long as it needs. Its bytes are taken from its shard's credit and given back with the last reference.
+ * it as long as it needs. Its bytes are taken from its shard's budget and given back with the last reference.
  */
 #ifndef PENSTOCK_MODEL_EVENT_H
 #define PENSTOCK_MODEL_EVENT_H
 
-#include "base/credit.h"
+#include "base/byte_budget.h"
 #include "base/err.h"
 #include "model/class.h"
 #include "model/event_id.h"
@@ -30,14 +30,14 @@ struct event_parts {
 struct event {
     struct event_parts parts; /* its slices point behind this struct */
     _Atomic unsigned references;
-    struct credit *credit; /* may be NULL */
+    struct byte_budget *budget; /* may be NULL */
     int64_t bytes;
 };
 
-/* ERR_OVERLOADED when the credit's share is used up (see credit_take), ERR_NO_MEMORY. The caller holds the first
+/* ERR_OVERLOADED when the budget's share is used up (see byte_budget_take), ERR_NO_MEMORY. The caller holds the first
  * reference. */
-enum err event_new(
-    const struct event_parts *parts, struct credit *credit, int share_percent, struct event **ret_event) MUST_CHECK;
+enum err event_new(const struct event_parts *parts, struct byte_budget *budget, int share_percent,
+    struct event **ret_event) MUST_CHECK;
 struct event *event_ref(struct event *event);
 void event_unref(struct event *event); /* takes NULL */
 

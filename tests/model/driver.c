@@ -49,7 +49,7 @@ static void draw_world(bool with_broker)
     const int64_t *kept = kept_m[sim_below(STREAM_DRIVER, 5)];
     struct world_options options = {
         .policy = policy,
-        .credit_bytes = sim_chance(STREAM_DRIVER, 500) ? 64 << 20 : 1 << 20,
+        .budget_bytes = sim_chance(STREAM_DRIVER, 500) ? 64 << 20 : 1 << 20,
         .reserve_bytes = sim_chance(STREAM_DRIVER, 500) ? FAKE_RESERVE_BYTES : 0,
         .bodies_us = kept[0] * 60 * US_PER_SECOND,
         .history_us = kept[1] * 60 * US_PER_SECOND,
@@ -69,9 +69,9 @@ static void draw_world(bool with_broker)
         .bodies_us = options.bodies_us,
         .history_us = options.history_us});
     world_init(&options);
-    trace("steps %u, active %u, in flight %u and %u, credit %lld, reserve %lld, kept %lld and %lld minutes",
+    trace("steps %u, active %u, in flight %u and %u, budget %lld, reserve %lld, kept %lld and %lld minutes",
         policy.schedule.steps, policy.active_per_endpoint, policy.in_flight_per_endpoint, policy.in_flight_per_shard,
-        (long long)options.credit_bytes, (long long)options.reserve_bytes, (long long)kept[0], (long long)kept[1]);
+        (long long)options.budget_bytes, (long long)options.reserve_bytes, (long long)kept[0], (long long)kept[1]);
 }
 
 static void draw_weights(void)

@@ -16,7 +16,7 @@
 #define BROKEN_SPIN "spin"         /* somebody is busy with nothing */
 #define BROKEN_REOPEN "reopen"     /* the journal does not come up on files that it should take */
 #define BROKEN_CRASH "crash"       /* a failed assertion, a signal, a sanitizer's report, a run that never ends */
-#define BROKEN_CREDIT "credit"     /* bytes or requests that nobody gave back */
+#define BROKEN_CREDIT "budget"     /* bytes or requests that nobody gave back */
 #define BROKEN_SIM "simulator"     /* our own */
 
 /* From now on this seed runs. `loud`: lines go to stderr at once as well. */

@@ -33,7 +33,7 @@ struct gateway {
     struct thread main;
     struct accounts *accounts;
     struct ingress ingress;
-    struct credit credit;
+    struct byte_budget budget;
     struct broker_connector *connector; /* NULL in direct mode */
     struct delivery_shard *shard;
     struct journal *journal;
@@ -115,7 +115,7 @@ static bool append_event(const struct event_parts *parts, struct model_post *pos
     const struct model_post_parts *model_parts, int share_percent)
 {
     struct event *event;
-    enum err failed = event_new(parts, &gateway->credit, share_percent, &event);
+    enum err failed = event_new(parts, &gateway->budget, share_percent, &event);
     fail_unless(!failed || failed == ERR_OVERLOADED, BROKEN_SIM, "no event: %s", err_name(failed));
     if (failed)
         return false;
@@ -217,9 +217,9 @@ static enum err start_parts(struct gateway *self)
     if (!failed)
         failed = thread_start(&self->ingress.thread, "ingress-0", run_ingress, &self->ingress);
     fail_unless(!failed, BROKEN_SIM, "no ingress");
-    self->credit.bytes_max = options.credit_bytes;
+    self->budget.bytes_max = options.budget_bytes;
     failed = delivery_shard_new(
-        &(struct delivery_options){.policy = options.policy, .accounts = self->accounts, .credit = &self->credit},
+        &(struct delivery_options){.policy = options.policy, .accounts = self->accounts, .budget = &self->budget},
         &self->shard);
     if (failed)
         return failed;
@@ -336,8 +336,8 @@ static void notice_end(void)
         tally(TALLY_STOPS);
         publications_end();
         fail_unless(fake_broker_links() == 0, BROKEN_CREDIT, "connections to the broker were not closed");
-        fail_unless(atomic_load(&self->credit.held_bytes) == 0, BROKEN_CREDIT,
-            "%lld bytes of events were not given back", (long long)self->credit.held_bytes);
+        fail_unless(atomic_load(&self->budget.held_bytes) == 0, BROKEN_CREDIT,
+            "%lld bytes of events were not given back", (long long)self->budget.held_bytes);
         fail_unless(model_in_flight() == 0, BROKEN_CREDIT, "posts or acts were never answered");
         model_look();
     }

@@ -26,7 +26,7 @@ enum world_state { WORLD_DOWN, WORLD_STARTING, WORLD_UP, WORLD_STOPPING };
 /* What is the same for all runs of the gateway; the policy may be changed. */
 struct world_options {
     struct delivery_policy policy;
-    int64_t credit_bytes, reserve_bytes, bodies_us, history_us;
+    int64_t budget_bytes, reserve_bytes, bodies_us, history_us;
     unsigned partitions; /* of the broker; 0: direct mode */
     unsigned prefetch;
     int64_t prefetch_bytes;

@@ -23,7 +23,7 @@ uint64_t endpoint, other_endpoint;
 size_t body_bytes;
 
 static struct accounts *accounts;
-static struct credit credit;
+static struct byte_budget budget;
 static struct journal_listener listener;
 static char directory[64];
 static bool started;
@@ -126,7 +126,7 @@ struct delivery make_delivery(int64_t id, const char *type, enum delivery_state 
         delivery.attempts = delivery.failures = 1;
         delivery.wait_us = 50 * US_PER_MS;
     }
-    cr_assert_eq(event_new(&parts, &credit, 100, &delivery.event), OK);
+    cr_assert_eq(event_new(&parts, &budget, 100, &delivery.event), OK);
     return delivery;
 }
 
@@ -157,7 +157,7 @@ void hand_over(int64_t first, int64_t last, const char *type)
 
 int64_t held_bytes(void)
 {
-    return atomic_load(&credit.held_bytes);
+    return atomic_load(&budget.held_bytes);
 }
 
 /* --- the client deployment: a thread per connection --- */
@@ -361,7 +361,7 @@ void fixture_begin(void)
     log_set_level(LOG_ERROR);
     snprintf(directory, sizeof directory, "/tmp/penstock-delivery-XXXXXX");
     cr_assert(mkdtemp(directory));
-    credit.bytes_max = 16 << 20;
+    budget.bytes_max = 16 << 20;
     memset(large_body, 'x', sizeof large_body);
     policy = (struct delivery_policy){.schedule = {.steps_us = {50 * US_PER_MS, 100 * US_PER_MS}, .steps = 2},
         .connect_timeout_us = 2 * US_PER_SECOND,
@@ -379,7 +379,7 @@ void fixture_begin(void)
 
 void begin_shard_unsurveyed(void)
 {
-    struct delivery_options options = {.policy = policy, .accounts = accounts, .credit = &credit};
+    struct delivery_options options = {.policy = policy, .accounts = accounts, .budget = &budget};
     options.client = (struct client_options){.allow_http = true, .connections_max = 200};
     cr_assert(network_parse(SLICE_LITERAL("127.0.0.0/8"), &options.client.guard.allowed[0]));
     options.client.guard.allowed_count = 1;
@@ -426,7 +426,7 @@ void fixture_end(void)
     stop_sink();
     accounts_stop(accounts);
     free_shard();
-    cr_assert_eq(atomic_load(&credit.held_bytes), 0, "bytes were not given back");
+    cr_assert_eq(atomic_load(&budget.held_bytes), 0, "bytes were not given back");
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", directory);
     cr_assert_eq(system(command), 0);

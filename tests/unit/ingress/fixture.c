@@ -27,7 +27,7 @@ struct fake_journal {
 };
 
 struct ingress *ingress;
-struct credit credits[TEST_SHARDS];
+struct byte_budget budgets[TEST_SHARDS];
 static struct known_keys *known;
 const struct hash_seed seed = {{1, 2, 3}};
 
@@ -160,7 +160,7 @@ static void start_ingress(const char *intake_partner)
         .connections_max = 100,
         .directory = accounts_directory(accounts),
         .journals = journals,
-        .credits = credits,
+        .budgets = budgets,
         .reader = reader,
         .seed = seed,
         .partitions = TEST_PARTITIONS,
@@ -207,7 +207,7 @@ static void begin(const char *intake_partner)
     for (unsigned i = 0; i < TEST_SHARDS; i++) {
         fakes[i] = (struct fake_journal){.journal.ops = &ops, .shard = i};
         journals[i] = &fakes[i].journal;
-        credits[i].bytes_max = 1 << 20;
+        budgets[i].bytes_max = 1 << 20;
     }
     cr_assert_eq(accounts_open(directory, &seed, &accounts, detail), OK, "%s", detail);
     change(ACCOUNTS_ADD_PARTNER, "shop", "");

@@ -26,7 +26,7 @@
     } while (0)
 
 extern struct ingress *ingress;
-extern struct credit credits[TEST_SHARDS];
+extern struct byte_budget budgets[TEST_SHARDS];
 extern const struct hash_seed seed;
 
 /* Partner `shop` (key TEST_KEY) may post for `acc_1`, which has one endpoint; `acc_2` is somebody else's. */

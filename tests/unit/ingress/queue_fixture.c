@@ -23,7 +23,7 @@ static struct broker_lag *lag;
 
 static struct queue_journal fakes[QUEUE_SHARDS];
 static struct journal *journals[QUEUE_SHARDS];
-static struct credit credits[QUEUE_SHARDS];
+static struct byte_budget budgets[QUEUE_SHARDS];
 static struct mailbox mailbox;
 static struct broker_options broker = {.partitions = QUEUE_PARTITIONS};
 static struct broker_host host; /* the fake broker needs none */
@@ -64,7 +64,7 @@ void queue_fixture_begin(bool outbox, int64_t left)
     for (unsigned i = 0; i < QUEUE_SHARDS; i++) {
         fakes[i] = (struct queue_journal){.journal = {.ops = &ops, .found.outbox = left}, .shard = i};
         journals[i] = &fakes[i].journal;
-        credits[i].bytes_max = 1 << 20;
+        budgets[i].bytes_max = 1 << 20;
     }
     cr_assert_eq(known_keys_new(64, &queue_known), OK);
     struct queue_broker_options options = {.way = {.host = &host,
@@ -76,7 +76,7 @@ void queue_fixture_begin(bool outbox, int64_t left)
                                                .lag = lag,
                                                .lag_us_max = LAG_US_MAX},
         .journals = journals,
-        .credits = credits,
+        .budgets = budgets,
         .known = queue_known,
         .shards = QUEUE_SHARDS,
         .threads = 1,
@@ -111,7 +111,7 @@ void queue_fixture_end(void)
         free(all_sent[i]);
     }
     for (unsigned i = 0; i < QUEUE_SHARDS; i++)
-        cr_assert_eq(credits[i].held_bytes, 0);
+        cr_assert_eq(budgets[i].held_bytes, 0);
     thread_leave_main();
 }
 
@@ -164,7 +164,7 @@ static struct event *event_of(unsigned partition, const char *key, const char *a
     static unsigned char random[8];
     event_id_make(&ids, parts.accepted_us, partition, random, &parts.id);
     struct event *event;
-    cr_assert_eq(event_new(&parts, &credits[partition % QUEUE_SHARDS], 100, &event), OK);
+    cr_assert_eq(event_new(&parts, &budgets[partition % QUEUE_SHARDS], 100, &event), OK);
     return event;
 }
 

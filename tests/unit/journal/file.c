@@ -149,11 +149,11 @@ Test(disk, that_is_full_refuses_and_passes)
     struct desk *desk = desk_new();
     struct draft draft = {.key = "k"};
     cr_assert(desk_append(desk, (struct draft){.key = "before"}, 7, NULL) == OK);
-    int64_t held = desk->credit.held_bytes;
+    int64_t held = desk->budget.held_bytes;
     disk_be_full(true);
     cr_assert(desk_append(desk, draft, 7, NULL) == ERR_DISK_FULL);
     cr_assert(desk_append(desk, draft, 7, NULL) == ERR_DISK_FULL);
-    cr_assert(desk->credit.held_bytes == held, "the refused events are let go");
+    cr_assert(desk->budget.held_bytes == held, "the refused events are let go");
     disk_be_full(false);
     cr_assert(desk_append(desk, draft, 7, NULL) == OK, "the key was forgotten with its transaction");
     cr_assert(desk_append(desk, draft, 7, NULL) == ERR_EXISTS);
@@ -205,7 +205,7 @@ Test(disk, a_failed_transaction_takes_back_what_it_said_of_the_brokers_events)
     struct journal_append to_outbox;
     append_init(&to_outbox, waiting, NULL, 0)->to_outbox = true;
     cr_assert(desk_call(desk, &to_outbox.request) == OK);
-    int64_t held = desk->credit.held_bytes;
+    int64_t held = desk->budget.held_bytes;
     struct journal_outbox_entry entries[2];
     struct journal_held list[2];
     struct journal_receive receive = {
@@ -215,8 +215,8 @@ Test(disk, a_failed_transaction_takes_back_what_it_said_of_the_brokers_events)
     struct journal_load_outbox load = {.request.kind = JOURNAL_LOAD_OUTBOX,
         .count_max = 2,
         .bytes_max = INT64_MAX,
-        .credit = &desk->credit,
-        .credit_share_percent = 100,
+        .budget = &desk->budget,
+        .budget_share_percent = 100,
         .ret_entries = entries};
     struct journal_request *requests[] = {&receive.request, &list_held.request, &keep.request, &load.request};
     disk_be_full(true);
@@ -231,7 +231,7 @@ Test(disk, a_failed_transaction_takes_back_what_it_said_of_the_brokers_events)
         cr_expect_eq(requests[i]->result, OK, "request %zu: %s", i, err_name(requests[i]->result));
     cr_expect(receive.ret_is_new && receive.ret_standing == STANDING_HELD && receive.ret_count == 1);
     cr_expect(list_held.ret_count == 1 && load.ret_count == 1 && load.ret_left == 1);
-    cr_expect(desk->credit.held_bytes > held);
+    cr_expect(desk->budget.held_bytes > held);
     event_unref(entries[0].event);
     cr_expect(desk->failures == 0);
     event_unref(event);
@@ -244,14 +244,14 @@ Test(disk, a_failed_transaction_fails_each_of_its_requests_and_lets_go_of_what_t
     struct desk *desk = desk_new();
     cr_assert(desk_append(desk, (struct draft){.key = "before"}, 7, NULL) == OK);
     struct event *event = desk_event(desk, (struct draft){.key = "k"});
-    int64_t held = desk->credit.held_bytes;
+    int64_t held = desk->budget.held_bytes;
     struct journal_append first, append;
     struct event *holder = desk_event(desk, (struct draft){0});
     struct loaded loaded;
     struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .now_us = INT64_MAX};
     struct journal_settle move = move_of(desk_last_delivery(desk), DELIVERY_PENDING, DELIVERY_DEAD);
     loaded_init(&loaded, 7);
-    loaded.load.credit = &desk->credit;
+    loaded.load.budget = &desk->budget;
 
     disk_hold_syncs();
     size_t before = desk->answers_count;
@@ -271,7 +271,7 @@ Test(disk, a_failed_transaction_fails_each_of_its_requests_and_lets_go_of_what_t
     cr_assert(survey.request.result == ERR_DISK_FULL && move.request.result == ERR_DISK_FULL);
     cr_assert(loaded.load.ret_count == 0 && !survey.ret_backlogs && survey.ret_count == 0);
     event_unref(holder);
-    cr_assert(desk->credit.held_bytes == held);
+    cr_assert(desk->budget.held_bytes == held);
     cr_assert(desk_call(desk, &move.request) == OK, "the failed move did not happen");
     event_unref(event);
     desk_free(desk);

@@ -82,7 +82,7 @@ struct desk *desk_new(void)
     snprintf(desk->directory, sizeof desk->directory, "%s/penstock-journal-XXXXXX", parent ? parent : "/tmp");
     cr_assert(mkdtemp(desk->directory));
     cr_assert(mailbox_init(&desk->mailbox, desk) == OK);
-    desk->credit.bytes_max = INT64_C(1) << 30;
+    desk->budget.bytes_max = INT64_C(1) << 30;
     desk_open(desk);
     return desk;
 }
@@ -165,7 +165,7 @@ struct event *desk_event(struct desk *desk, struct draft draft)
     const unsigned char random[8] = {7};
     event_id_make(&desk->ids, parts.accepted_us, draft.partition, random, &parts.id);
     struct event *event;
-    cr_assert(event_new(&parts, &desk->credit, 100, &event) == OK);
+    cr_assert(event_new(&parts, &desk->budget, 100, &event) == OK);
     return event;
 }
 
@@ -246,14 +246,14 @@ void loaded_init(struct loaded *loaded, uint64_t endpoint)
         .due_by_us = INT64_MAX,
         .count_max = DESK_DELIVERIES_MAX,
         .bytes_max = INT64_MAX,
-        .credit_share_percent = 100,
+        .budget_share_percent = 100,
         .ret_deliveries = loaded->deliveries,
     };
 }
 
 enum err desk_load(struct desk *desk, struct loaded *loaded)
 {
-    loaded->load.credit = &desk->credit;
+    loaded->load.budget = &desk->budget;
     return desk_call(desk, &loaded->load.request);
 }
 

@@ -31,7 +31,7 @@ struct desk {
     size_t unrouted_count; /* handed over without an endpoint: no arrivals */
     struct arrival arrivals[DESK_ARRIVALS_MAX];
     struct event_id_generator ids;
-    struct credit credit;
+    struct byte_budget budget;
     _Atomic int failures; /* calls of on_failed */
 };
 

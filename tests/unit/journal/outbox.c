@@ -115,9 +115,9 @@ Test(outbox, a_load_ends_where_its_bytes_or_the_credit_end)
     struct journal_load_outbox page = load(shelf, entries, 4, 0, 2 * 15);
     cr_expect_eq(page.ret_count, 2);
     let_go(&page);
-    struct credit credit = {.bytes_max = 1};
+    struct byte_budget budget = {.bytes_max = 1};
     page = (struct journal_load_outbox){
-        .count_max = 4, .bytes_max = INT64_MAX, .credit = &credit, .credit_share_percent = 100, .ret_entries = entries};
+        .count_max = 4, .bytes_max = INT64_MAX, .budget = &budget, .budget_share_percent = 100, .ret_entries = entries};
     cr_expect(shelf_call(shelf, store_load_outbox, &page.request) == OK && page.ret_count == 0 && page.ret_left == 4);
     shelf_free(shelf);
 }
