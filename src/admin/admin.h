@@ -6,7 +6,7 @@
  * with what was taken away.
  *
  *   /livez /readyz /metrics                                health.c
- *   /api/v1/status                                         health.c, standing.c
+ *   /api/v1/status                                         health.c, status.c
  *   /api/v1/installation                                   installation.c
  *   /api/v1/changes                                        changes.c
  *   /api/v1/partners, .../{p}, .../{p}/accounts            partners.c

@@ -143,10 +143,10 @@ bool admin_takes_events(const struct admin *admin);
 /* Lines of /readyz?verbose, and members of /api/v1/status. */
 void admin_print_room(const struct admin *admin, struct buffer *text);
 json_t *admin_view_room(const struct admin *admin);
-void admin_print_standing(const struct admin *admin, struct buffer *text);
+void admin_print_status(const struct admin *admin, struct buffer *text);
 /* How many messages only the broker holds; 0 without a broker. False: it can't be asked now. */
 bool admin_knows_broker(const struct admin *admin, int64_t *ret_waiting);
-json_t *admin_view_standing(const struct admin *admin);
+json_t *admin_view_status(const struct admin *admin);
 
 /* The lists that stand in a partner or an endpoint as well as by themselves. */
 json_t *admin_view_keys(const struct admin *admin, const struct partner *partner);
@@ -161,10 +161,11 @@ bool admin_take_delivery_id(struct http_exchange *exchange, struct event_id *ret
 
 /* An endpoint by its id, and what the directory knows of it; null for 0. */
 json_t *admin_endpoint_label(const struct admin *admin, uint64_t id);
-/* One delivery of a story, with its attempts and acts. */
-json_t *admin_view_delivery(const struct admin *admin, const struct story *story, const struct story_delivery *it);
+/* One delivery of a timeline, with its attempts and acts. */
+json_t *admin_view_delivery(
+    const struct admin *admin, const struct timeline *timeline, const struct timeline_delivery *it);
 /* `delivered_at` (null: never) and `replay`: what both views of a delivery say of its having been delivered. */
-void admin_add_delivered(json_t *view, const struct story_delivery *delivery);
+void admin_add_delivered(json_t *view, const struct timeline_delivery *delivery);
 
 /* The handlers. */
 void admin_get_livez(struct http_exchange *exchange, void *context);

@@ -37,13 +37,13 @@ static void add_event(json_t *view, const struct event_parts *parts)
 
 static void answer_found(const struct asked *asked)
 {
-    const struct story *story = asked->find.ret_story;
-    for (size_t i = 0; i < story->deliveries_count; i++) {
-        const struct story_delivery *it = &story->deliveries[i];
+    const struct timeline *timeline = asked->find.ret_timeline;
+    for (size_t i = 0; i < timeline->deliveries_count; i++) {
+        const struct timeline_delivery *it = &timeline->deliveries[i];
         if (it->delivery.id % ACCOUNT_ENDPOINTS_MAX != asked->index)
             continue;
-        json_t *view = admin_view_delivery(asked->admin, story, it);
-        add_event(view, &story->event->parts);
+        json_t *view = admin_view_delivery(asked->admin, timeline, it);
+        add_event(view, &timeline->event->parts);
         admin_answer_json(asked->exchange, 200, view);
         return;
     }
@@ -59,7 +59,7 @@ static void on_found(struct journal_query *query, void *receiver)
         http_answer_problem(asked->exchange, query->result,
             query->result == ERR_NOT_FOUND ? "No journal knows this delivery." : "The journal could not be read.",
             NULL);
-    story_free(asked->find.ret_story);
+    timeline_free(asked->find.ret_timeline);
     free(asked);
 }
 

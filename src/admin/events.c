@@ -67,7 +67,7 @@ json_t *admin_endpoint_label(const struct admin *admin, uint64_t id)
         endpoint ? endpoint->url : NULL);
 }
 
-static json_t *act_view(const struct admin *admin, const struct story_act *act)
+static json_t *act_view(const struct admin *admin, const struct timeline_act *act)
 {
     json_t *view = json_pack("{s:o, s:s, s:s, s:s}", "at", admin_time(act->at_us), "from",
         delivery_state_name(act->from), "to", delivery_state_name(act->to), "note", act->note);
@@ -78,19 +78,20 @@ static json_t *act_view(const struct admin *admin, const struct story_act *act)
     return view;
 }
 
-void admin_add_delivered(json_t *view, const struct story_delivery *delivery)
+void admin_add_delivered(json_t *view, const struct timeline_delivery *delivery)
 {
     json_object_set_new(view, "delivered_at", admin_time(delivery->delivered_us));
     json_object_set_new(view, "replay",
         delivery->replay == REPLAY_NONE ? json_null() : json_string(delivery_replay_name(delivery->replay)));
 }
 
-json_t *admin_view_delivery(const struct admin *admin, const struct story *story, const struct story_delivery *it)
+json_t *admin_view_delivery(
+    const struct admin *admin, const struct timeline *timeline, const struct timeline_delivery *it)
 {
     const struct delivery *delivery = &it->delivery;
     json_t *view = json_object(), *attempts = json_array(), *acts = json_array();
     char id[DELIVERY_ID_TEXT_BYTES];
-    delivery_id_format(&story->event->parts.id, (unsigned)(delivery->id % ACCOUNT_ENDPOINTS_MAX), id);
+    delivery_id_format(&timeline->event->parts.id, (unsigned)(delivery->id % ACCOUNT_ENDPOINTS_MAX), id);
     json_object_set_new(view, "id", json_string(id));
     json_object_set_new(view, "endpoint", admin_endpoint_label(admin, delivery->endpoint));
     json_object_set_new(view, "state", json_string(delivery_state_name(delivery->state)));
@@ -101,28 +102,28 @@ json_t *admin_view_delivery(const struct admin *admin, const struct story *story
         json_object_set_new(view, "due_at", admin_time(delivery->due_us));
     json_object_set_new(view, "changed_at", admin_time(it->settled_us));
     admin_add_delivered(view, it);
-    for (size_t i = 0; i < story->attempts_count; i++)
-        if (story->attempts[i].delivery == delivery->id)
-            json_array_append_new(attempts, attempt_view(&story->attempts[i].attempt));
+    for (size_t i = 0; i < timeline->attempts_count; i++)
+        if (timeline->attempts[i].delivery == delivery->id)
+            json_array_append_new(attempts, attempt_view(&timeline->attempts[i].attempt));
     json_object_set_new(view, "attempts", attempts);
-    for (size_t i = 0; i < story->acts_count; i++)
-        if (story->acts[i].delivery == delivery->id)
-            json_array_append_new(acts, act_view(admin, &story->acts[i]));
+    for (size_t i = 0; i < timeline->acts_count; i++)
+        if (timeline->acts[i].delivery == delivery->id)
+            json_array_append_new(acts, act_view(admin, &timeline->acts[i]));
     json_object_set_new(view, "acts", acts);
     if (it->damaged)
         json_object_set_new(view, "damaged", json_true());
     return view;
 }
 
-static json_t *story_view(const struct admin *admin, const struct story *story, const struct event_id *asked)
+static json_t *timeline_view(const struct admin *admin, const struct timeline *timeline, const struct event_id *asked)
 {
-    const struct event *event = story->event;
+    const struct event *event = timeline->event;
     const struct event_parts *parts = &event->parts;
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(&parts->id, id);
     json_t *view = json_object(), *deliveries = json_array();
     json_object_set_new(view, "event", json_string(id));
-    if (story->is_of_first) {
+    if (timeline->is_of_first) {
         event_id_format(asked, id);
         json_object_set_new(view, "alias", json_string(id));
     }
@@ -137,8 +138,8 @@ static json_t *story_view(const struct admin *admin, const struct story *story, 
     json_object_set_new(view, "occurred_at", admin_time(parts->has_occurred_at ? parts->occurred_us : 0));
     json_object_set_new(view, "accepted_at", admin_time(parts->accepted_us));
     json_object_set_new(view, "bytes", json_integer((json_int_t)parts->body.len));
-    for (size_t i = 0; i < story->deliveries_count; i++)
-        json_array_append_new(deliveries, admin_view_delivery(admin, story, &story->deliveries[i]));
+    for (size_t i = 0; i < timeline->deliveries_count; i++)
+        json_array_append_new(deliveries, admin_view_delivery(admin, timeline, &timeline->deliveries[i]));
     json_object_set_new(view, "deliveries", deliveries);
     return view;
 }
@@ -147,11 +148,11 @@ static void on_found(struct journal_query *query, void *receiver)
 {
     struct asked *asked = CONTAINER_OF(query, struct asked, find.query);
     if (query->result == OK)
-        admin_answer_json(asked->exchange, 200, story_view(asked->admin, asked->find.ret_story, &asked->find.id));
+        admin_answer_json(asked->exchange, 200, timeline_view(asked->admin, asked->find.ret_timeline, &asked->find.id));
     else
         http_answer_problem(asked->exchange, query->result,
             query->result == ERR_NOT_FOUND ? "No journal knows this event." : "The journal could not be read.", NULL);
-    story_free(asked->find.ret_story);
+    timeline_free(asked->find.ret_timeline);
     free(asked);
 }
 

@@ -38,7 +38,7 @@ void admin_get_readyz(struct http_exchange *exchange, void *context)
     struct buffer text = BUFFER_EMPTY;
     buffer_add_format(&text, "[%c] started\n", ready ? '+' : '-');
     admin_print_room(admin, &text);
-    admin_print_standing(admin, &text);
+    admin_print_status(admin, &text);
     buffer_add_string(&text, ready && journals ? "ready\n" : "not ready\n");
     if (buffer_status(&text) == OK)
         answer_text(exchange, ready && journals ? 200 : 503, text.data);
@@ -60,25 +60,25 @@ void admin_get_metrics(struct http_exchange *exchange, void *context)
     buffer_done(&text);
 }
 
-struct census {
-    struct journal_census census;
+struct counts {
+    struct journal_state_counts counts;
     struct admin *admin;
     struct http_exchange *exchange;
 };
 
-static void on_census(struct journal_query *query, void *receiver)
+static void on_state_counts(struct journal_query *query, void *receiver)
 {
-    struct census *census = CONTAINER_OF(query, struct census, census.query);
+    struct counts *counts = CONTAINER_OF(query, struct counts, counts.query);
     if (query->result != OK) {
-        http_answer_problem(census->exchange, query->result, "The journals could not be read; ask again later.", NULL);
-        free(census);
+        http_answer_problem(counts->exchange, query->result, "The journals could not be read; ask again later.", NULL);
+        free(counts);
         return;
     }
-    struct admin *admin = census->admin;
+    struct admin *admin = counts->admin;
     json_t *open = json_object();
     static const enum delivery_state states[] = {DELIVERY_PENDING, DELIVERY_SENDING, DELIVERY_WAITING, DELIVERY_PARKED};
     for (size_t i = 0; i < ARRAY_LENGTH(states); i++)
-        json_object_set_new(open, delivery_state_name(states[i]), json_integer(census->census.ret_counts[states[i]]));
+        json_object_set_new(open, delivery_state_name(states[i]), json_integer(counts->counts.ret_counts[states[i]]));
     json_t *status = json_pack("{s:s, s:b, s:i, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:I, s:I}", "version",
         PENSTOCK_VERSION, "ready", (int)(atomic_load(&admin->ready) && admin_takes_events(admin)), "shards",
         (int)admin->options.shards, "uptime_seconds",
@@ -89,13 +89,13 @@ static void on_census(struct journal_query *query, void *receiver)
         (json_int_t)metrics_read(METRIC_EVENTS_UNAVAILABLE), "delivered",
         (json_int_t)metrics_read(METRIC_ATTEMPTS_DELIVERED), "in_flight", (json_int_t)metrics_read(METRIC_IN_FLIGHT),
         "dead", (json_int_t)metrics_read(METRIC_ATTEMPTS_DEAD));
-    json_t *standing = admin_view_standing(admin), *room = admin_view_room(admin);
-    if (status && (json_object_update(status, standing) || json_object_update(status, room)))
+    json_t *link_status = admin_view_status(admin), *room = admin_view_room(admin);
+    if (status && (json_object_update(status, link_status) || json_object_update(status, room)))
         json_decref(TAKE(status));
-    json_decref(standing);
+    json_decref(link_status);
     json_decref(room);
-    admin_answer_json(census->exchange, 200, status);
-    free(census);
+    admin_answer_json(counts->exchange, 200, status);
+    free(counts);
 }
 
 void admin_get_status(struct http_exchange *exchange, void *context)
@@ -103,14 +103,14 @@ void admin_get_status(struct http_exchange *exchange, void *context)
     struct admin *admin = context;
     if (!admin_authenticate(admin, exchange))
         return;
-    struct census *census = calloc(1, sizeof *census);
-    if (!census) {
+    struct counts *counts = calloc(1, sizeof *counts);
+    if (!counts) {
         http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
         return;
     }
-    census->admin = admin;
-    census->exchange = exchange;
-    census->census.query.reply_to = &admin->mailbox;
-    census->census.query.on_done = on_census;
-    journal_reader_census(admin->options.reader, &census->census);
+    counts->admin = admin;
+    counts->exchange = exchange;
+    counts->counts.query.reply_to = &admin->mailbox;
+    counts->counts.query.on_done = on_state_counts;
+    journal_reader_count_states(admin->options.reader, &counts->counts);
 }

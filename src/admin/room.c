@@ -23,9 +23,9 @@ static struct room room_of(const struct admin *admin, unsigned shard)
 
 static bool publishes(const struct admin *admin)
 {
-    struct broker_standing standing;
+    struct broker_link_status link_status;
     for (unsigned i = 0; admin->options.broker && i < INGRESS_THREADS_MAX; i++)
-        if (broker_status_get(admin->options.broker, BROKER_ROLE_PUBLISH, i, &standing) && standing.good)
+        if (broker_status_get(admin->options.broker, BROKER_ROLE_PUBLISH, i, &link_status) && link_status.good)
             return true;
     return false;
 }

@@ -13,7 +13,7 @@ _Static_assert(INGRESS_THREADS_MAX >= SHARDS_MAX, "one bound for both");
 struct broker_status {
     pthread_mutex_t lock;
     int64_t waiting, waiting_mono_us; /* the latter 0: never asked */
-    struct broker_standing standings[BROKER_ROLES][INGRESS_THREADS_MAX];
+    struct broker_link_status standings[BROKER_ROLES][INGRESS_THREADS_MAX];
 };
 
 enum err broker_status_new(struct broker_status **ret_status)
@@ -40,18 +40,18 @@ void broker_status_set(
     if (!status)
         return;
     pthread_mutex_lock(&status->lock);
-    struct broker_standing *standing = &status->standings[role][number];
-    if (!standing->known || standing->good != good)
-        standing->since_us = clock_wall_us();
-    standing->known = true;
-    standing->good = good;
-    snprintf(standing->peer, sizeof standing->peer, "%s", peer ? peer : "");
-    snprintf(standing->why, sizeof standing->why, "%s", why && !good ? why : "");
+    struct broker_link_status *link_status = &status->standings[role][number];
+    if (!link_status->known || link_status->good != good)
+        link_status->since_us = clock_wall_us();
+    link_status->known = true;
+    link_status->good = good;
+    snprintf(link_status->peer, sizeof link_status->peer, "%s", peer ? peer : "");
+    snprintf(link_status->why, sizeof link_status->why, "%s", why && !good ? why : "");
     pthread_mutex_unlock(&status->lock);
 }
 
 bool broker_status_get(
-    struct broker_status *status, enum broker_role role, unsigned number, struct broker_standing *ret_standing)
+    struct broker_status *status, enum broker_role role, unsigned number, struct broker_link_status *ret_standing)
 {
     pthread_mutex_lock(&status->lock);
     *ret_standing = status->standings[role][number];

@@ -24,7 +24,7 @@ enum broker_role {
     BROKER_ROLES
 };
 
-struct broker_standing {
+struct broker_link_status {
     bool known;                          /* somebody has this place */
     bool good;                           /* everything goes through the broker */
     int64_t since_us;                    /* wall time of the last change of `good` */
@@ -43,7 +43,7 @@ void broker_status_set(
     struct broker_status *status, enum broker_role role, unsigned number, bool good, const char *peer, const char *why);
 /* False when nobody has this place. */
 bool broker_status_get(
-    struct broker_status *status, enum broker_role role, unsigned number, struct broker_standing *ret_standing);
+    struct broker_status *status, enum broker_role role, unsigned number, struct broker_link_status *ret_standing);
 /*
  * What only the broker holds: confirmed, and not consumed by anybody. False when it could not be asked for the last
  * BROKER_WAITING_AGE_S_MAX: then nobody knows.

@@ -3,7 +3,7 @@
  * The shard's connections to the broker: one that consumes its partitions, one for the copies that taps get. Both are
  * asked of the connector, which may wait; when one is lost another is asked for, a little later each time.
  *
- * Consuming begins when the journal has been surveyed and what the last run left is known. It ends when the connector
+ * Consuming begins when the journal has been scanned and what the last run left is known. It ends when the connector
  * finds that another journal owns delivery: what is the journal's own goes on. Whether it is ours is asked every
  * CLAIM_EVERY_US, while a connection lasts and after that as well.
  *

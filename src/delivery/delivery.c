@@ -49,30 +49,30 @@ static void on_settle_timer(struct timer *timer)
 
 /* Starting: what lies in the journal. */
 
-#define SURVEY_AGAIN_US US_PER_SECOND
+#define SCAN_AGAIN_US US_PER_SECOND
 
-static void on_surveyed(struct journal_request *request, void *receiver);
+static void on_scanned(struct journal_request *request, void *receiver);
 
-static void survey_again(struct delivery_shard *shard, enum err error)
+static void scan_again(struct delivery_shard *shard, enum err error)
 {
     log_error(
         "the journal's backlog can't be read; delivery waits for it shard=%u error=%s", shard->number, err_name(error));
-    if (timer_arm(&shard->loop, &shard->survey_timer, SURVEY_AGAIN_US) != OK)
+    if (timer_arm(&shard->loop, &shard->scan_timer, SCAN_AGAIN_US) != OK)
         log_error("no memory for a timer shard=%u", shard->number);
 }
 
-void shard_survey(struct delivery_shard *shard)
+void shard_scan_backlog(struct delivery_shard *shard)
 {
-    struct journal_survey *survey = calloc(1, sizeof *survey);
-    if (!survey) {
-        survey_again(shard, ERR_NO_MEMORY);
+    struct journal_backlog_scan *scan = calloc(1, sizeof *scan);
+    if (!scan) {
+        scan_again(shard, ERR_NO_MEMORY);
         return;
     }
-    survey->request =
-        (struct journal_request){.kind = JOURNAL_SURVEY, .reply_to = &shard->mailbox, .on_done = on_surveyed};
-    survey->now_us = shard_wall_us(shard);
+    scan->request =
+        (struct journal_request){.kind = JOURNAL_SCAN_BACKLOG, .reply_to = &shard->mailbox, .on_done = on_scanned};
+    scan->now_us = shard_wall_us(shard);
     shard->requests_out++;
-    journal_submit(shard->journal, &survey->request);
+    journal_submit(shard->journal, &scan->request);
 }
 
 static void take_backlog(struct delivery_shard *shard, const struct journal_backlog *backlog)
@@ -92,44 +92,44 @@ static void take_backlog(struct delivery_shard *shard, const struct journal_back
     refill_queue(queue);
 }
 
-static void on_surveyed(struct journal_request *request, void *receiver)
+static void on_scanned(struct journal_request *request, void *receiver)
 {
-    struct journal_survey *survey = CONTAINER_OF(request, struct journal_survey, request);
+    struct journal_backlog_scan *scan = CONTAINER_OF(request, struct journal_backlog_scan, request);
     struct delivery_shard *shard = receiver;
     shard->requests_out--;
     if (request->result != OK) {
-        survey_again(shard, request->result);
-    } else if (survey->ret_again) {
-        free(survey->ret_backlogs);
+        scan_again(shard, request->result);
+    } else if (scan->ret_again) {
+        free(scan->ret_backlogs);
         if (!shard->stopping)
-            shard_survey(shard);
+            shard_scan_backlog(shard);
     } else {
         int64_t pending = 0, waiting = 0, unrouted = 0;
-        bool first = !shard->surveyed;
-        shard->surveyed = true;
-        for (size_t i = 0; i < survey->ret_count && !shard->stopping; i++) {
-            pending += survey->ret_backlogs[i].pending;
-            waiting += survey->ret_backlogs[i].waiting;
-            unrouted += survey->ret_backlogs[i].unrouted;
-            if (survey->ret_backlogs[i].endpoint != 0)
-                take_backlog(shard, &survey->ret_backlogs[i]);
+        bool first = !shard->scanned;
+        shard->scanned = true;
+        for (size_t i = 0; i < scan->ret_count && !shard->stopping; i++) {
+            pending += scan->ret_backlogs[i].pending;
+            waiting += scan->ret_backlogs[i].waiting;
+            unrouted += scan->ret_backlogs[i].unrouted;
+            if (scan->ret_backlogs[i].endpoint != 0)
+                take_backlog(shard, &scan->ret_backlogs[i]);
         }
         if (!shard->stopping && first)
             log_info("delivery is ready shard=%u endpoints_with_backlog=%zu pending=%lld waiting=%lld unrouted=%lld",
-                shard->number, survey->ret_count, (long long)pending, (long long)waiting, (long long)unrouted);
+                shard->number, scan->ret_count, (long long)pending, (long long)waiting, (long long)unrouted);
         route_walk(shard); /* an endpoint may have appeared just before the last run ended */
         if (first && shard->bridge && !shard->stopping)
             bridge_start(shard->bridge);
-        free(survey->ret_backlogs);
+        free(scan->ret_backlogs);
     }
-    free(survey);
+    free(scan);
     pump_run(shard);
     shard_stop_if_drained(shard);
 }
 
-static void on_survey_timer(struct timer *timer)
+static void on_scan_timer(struct timer *timer)
 {
-    shard_survey(CONTAINER_OF(timer, struct delivery_shard, survey_timer));
+    shard_scan_backlog(CONTAINER_OF(timer, struct delivery_shard, scan_timer));
 }
 
 /* What other threads send. */
@@ -240,7 +240,7 @@ void delivery_shard_stop(struct delivery_shard *shard, int64_t drain_us)
 static void run(void *context)
 {
     struct delivery_shard *shard = context;
-    shard_survey(shard);
+    shard_scan_backlog(shard);
     loop_run(&shard->loop);
     bridge_close(shard->bridge);
     /* What is still in flight is cut short: its on_done runs in here. */
@@ -266,7 +266,7 @@ enum err delivery_shard_new(const struct delivery_options *options, struct deliv
     list_init(&shard->unsettled);
     timer_init(&shard->pump_timer, on_pump_timer);
     timer_init(&shard->settle_timer, on_settle_timer);
-    timer_init(&shard->survey_timer, on_survey_timer);
+    timer_init(&shard->scan_timer, on_scan_timer);
     timer_init(&shard->route_timer, on_route_timer);
     timer_init(&shard->drain_timer, on_drain_timer);
     shard->mailbox.event_fd = -1;

@@ -116,12 +116,12 @@ struct delivery_shard {
     struct list ready;     /* of struct endpoint_queue */
     struct list unsettled; /* jobs whose outcome the disk refused */
     unsigned in_flight, settling,
-        requests_out; /* requests_out: loads, releases, surveys, walks, acts, account changes */
-    struct timer pump_timer, settle_timer, survey_timer, route_timer, drain_timer;
+        requests_out; /* requests_out: loads, releases, backlog scans, walks, acts, account changes */
+    struct timer pump_timer, settle_timer, scan_timer, route_timer, drain_timer;
     struct bridge *bridge;   /* to the broker; NULL in direct mode */
     struct route_walk *walk; /* through what is unrouted; NULL: none is under way */
     bool walk_again;         /* an endpoint has appeared since it began */
-    bool surveyed, stopping;
+    bool scanned, stopping;
     bool journal_refuses; /* the journal refused a `sending` or an outcome: nothing is sent until it takes one again */
     int64_t wall_offset_us;
     int64_t shortage_said_mono_us; /* 0: not yet */
@@ -134,7 +134,7 @@ struct delivery_shard {
 int64_t shard_wall_us(const struct delivery_shard *shard);
 uint32_t shard_random(struct delivery_shard *shard); /* for jitter, not for secrets */
 /* Asks the journal which queues have something, as at the start: what is known already stays as it is. */
-void shard_survey(struct delivery_shard *shard);
+void shard_scan_backlog(struct delivery_shard *shard);
 /* Ends the loop when a stop was asked for and nothing is under way. */
 void shard_stop_if_drained(struct delivery_shard *shard);
 
@@ -182,7 +182,7 @@ void route_look_again(struct delivery_shard *shard, const struct event *event); 
 /* bridge.c; bridge_internal.h has the rest */
 enum err bridge_new(
     struct delivery_shard *shard, const struct delivery_bridge_options *options, struct bridge **ret_bridge) MUST_CHECK;
-void bridge_start(struct bridge *bridge);                          /* once the shard is surveyed */
+void bridge_start(struct bridge *bridge);                          /* once the shard is scanned */
 void bridge_tap(struct bridge *bridge, const struct event *event); /* a new event that did not come from the broker */
 void bridge_close(struct bridge *bridge);                          /* on the shard's thread, at its end. Takes NULL */
 void bridge_free(struct bridge *bridge);                           /* after the last mail. Takes NULL */

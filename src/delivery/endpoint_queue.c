@@ -106,7 +106,7 @@ void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery 
 {
     struct endpoint_queue *queue;
     if (endpoint_queue_get(shard, delivery->endpoint, &queue) != OK) {
-        /* The next restart's survey finds it; there is no place to remember it in. */
+        /* The next restart's backlog scan finds it; there is no place to remember it in. */
         log_error("no memory for an endpoint's queue: its events wait in the journal until the restart shard=%u",
             shard->number);
         event_unref(delivery->event);

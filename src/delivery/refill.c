@@ -173,7 +173,7 @@ static bool load(struct endpoint_queue *queue, unsigned room)
 void refill_queue(struct endpoint_queue *queue)
 {
     struct delivery_shard *shard = queue->shard;
-    if (queue->loading || shard->stopping || !shard->surveyed || shard->policy.paused)
+    if (queue->loading || shard->stopping || !shard->scanned || shard->policy.paused)
         return;
     int64_t now_us = shard_wall_us(shard);
     bool due = queue->next_due_us <= now_us;

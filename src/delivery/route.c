@@ -136,7 +136,7 @@ static void on_listed(struct journal_request *request, void *receiver)
 
 void route_walk(struct delivery_shard *shard)
 {
-    if (shard->stopping || !shard->surveyed)
+    if (shard->stopping || !shard->scanned)
         return;
     shard->walk_again = shard->walk != NULL; /* what it has passed already is looked at once more */
     if (shard->walk)

@@ -143,7 +143,7 @@ static void on_taken_over(struct journal_request *request, void *receiver)
                  "count=%u",
             shard->number, take_over->request.count);
         if (!shard->stopping && bridge->suspended_count[take_over->channel] == 0)
-            shard_survey(shard); /* they are pending, in queues that know nothing of them */
+            shard_scan_backlog(shard); /* they are pending, in queues that know nothing of them */
     }
     free(take_over);
     shard_stop_if_drained(shard);

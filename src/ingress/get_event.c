@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * GET /v1/events/{id}: what has become of the partner's own event. Somebody else's looks like one that does not exist.
- * An id that was given to a duplicate which was found late answers with the first one's story: `event` is the first
+ * An id that was given to a duplicate which was found late answers with the first one's timeline: `event` is the first
  * one, and `alias` the id that was asked for.
  *
  * In rabbitmq mode an event may be in the broker only. Then the ingress threads are asked one by one, the partner's own
@@ -34,11 +34,11 @@ static void add_time(struct buffer *json, const char *name, int64_t wall_us)
     buffer_add_format(json, "\"%s\":\"%s\"", name, text);
 }
 
-static void add_deliveries(struct buffer *json, const struct story *story)
+static void add_deliveries(struct buffer *json, const struct timeline *timeline)
 {
     buffer_add_string(json, "\"deliveries\":[");
-    for (size_t i = 0; i < story->deliveries_count; i++) {
-        const struct story_delivery *it = &story->deliveries[i];
+    for (size_t i = 0; i < timeline->deliveries_count; i++) {
+        const struct timeline_delivery *it = &timeline->deliveries[i];
         /* Once delivered, it stays delivered: that an operator sends it again is no matter of the partner. */
         enum delivery_state state = it->delivered_us ? DELIVERY_DELIVERED : it->delivery.state;
         buffer_add_format(json, "%s{\"state\":\"%s\",\"attempts\":%u", i ? "," : "", delivery_state_name(state),
@@ -81,21 +81,22 @@ static void answer_json(struct http_exchange *exchange, const struct buffer *jso
         http_answer_problem(exchange, ERR_NO_MEMORY, ASK_LATER, NULL);
 }
 
-static void answer_story(struct http_exchange *exchange, const struct story *story, const struct event_id *asked)
+static void answer_timeline(
+    struct http_exchange *exchange, const struct timeline *timeline, const struct event_id *asked)
 {
-    const struct event_parts *parts = &story->event->parts;
+    const struct event_parts *parts = &timeline->event->parts;
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(&parts->id, id);
     struct buffer json = BUFFER_EMPTY;
     buffer_add_format(&json, "{\"event\":\"%s\",", id);
-    if (story->is_of_first) {
+    if (timeline->is_of_first) {
         event_id_format(asked, id);
         buffer_add_format(&json, "\"alias\":\"%s\",", id);
     }
     add_parts(&json, parts->type, parts->account, parts->key, parts->accepted_us);
-    if (story->deliveries_count == 0)
+    if (timeline->deliveries_count == 0)
         buffer_add_string(&json, "\"status\":\"accepted\","); /* it waits in the outbox for the broker */
-    add_deliveries(&json, story);
+    add_deliveries(&json, timeline);
     buffer_add_string(&json, "}\n");
     answer_json(exchange, &json);
     buffer_done(&json);
@@ -103,7 +104,7 @@ static void answer_story(struct http_exchange *exchange, const struct story *sto
 
 static void end_asked(struct asked *asked)
 {
-    story_free(asked->find.ret_story);
+    timeline_free(asked->find.ret_timeline);
     buffer_done(&asked->json);
     free(asked);
 }
@@ -161,16 +162,16 @@ static void remember(struct mail *mail, void *receiver)
 static void on_found(struct journal_query *query, void *receiver)
 {
     struct asked *asked = CONTAINER_OF(query, struct asked, find.query);
-    const struct story *story = asked->find.ret_story;
+    const struct timeline *timeline = asked->find.ret_timeline;
     enum err result = query->result;
     if (result == ERR_NOT_FOUND && asked->home->options.connector) {
         remember(&asked->mail, receiver);
         return;
     }
-    if (result == OK && !slice_equals_string(story->event->parts.partner, asked->partner))
+    if (result == OK && !slice_equals_string(timeline->event->parts.partner, asked->partner))
         result = ERR_NOT_FOUND;
     if (result == OK)
-        answer_story(asked->exchange, story, &asked->find.id);
+        answer_timeline(asked->exchange, timeline, &asked->find.id);
     else
         http_answer_problem(asked->exchange, result, result == ERR_NOT_FOUND ? NO_SUCH_EVENT : ASK_LATER, NULL);
     end_asked(asked);

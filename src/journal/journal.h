@@ -62,7 +62,7 @@ enum journal_kind {
     JOURNAL_SETTLE,          /* the outcome of an attempt, or any other move of one delivery by its owner */
     JOURNAL_ACT,             /* an operator's move of one delivery */
     JOURNAL_LOAD,            /* deliveries of one endpoint that are due */
-    JOURNAL_SURVEY,          /* which endpoints have something open */
+    JOURNAL_SCAN_BACKLOG,    /* which endpoints have something open */
     JOURNAL_RELEASE,         /* parked deliveries of one endpoint whose cause is gone: back to pending */
     JOURNAL_LIST_UNROUTED,   /* parked deliveries that no endpoint wanted */
     JOURNAL_ROUTE,           /* gives such deliveries an endpoint: back to pending */
@@ -104,7 +104,7 @@ struct journal_append {
 
 /*
  * Who owns an event (of rabbitmq mode; what was appended is always the journal's own). Ownership is the event's, and
- * stands in the rows of its deliveries (`held`): a held row is in no load, survey or release.
+ * stands in the rows of its deliveries (`held`): a held row is in no load, backlog scan or release.
  *
  *   received --> broker-owned (held) --+--> all its deliveries delivered
  *                                      '--> the journal's own: a delivery of it becomes waiting, parked or dead; an
@@ -320,7 +320,7 @@ struct journal_backlog {
 
 /* What is open. Guarded deliveries that were being sent when the last run ended have been parked as ambiguous before.
  */
-struct journal_survey {
+struct journal_backlog_scan {
     struct journal_request request;
     int64_t now_us; /* of the clock that due times are made of. Whose wait begins later than this (it was written under
                        a clock that was ahead) waits as long from now on */

@@ -13,7 +13,7 @@
 #include "journal/audit_internal.h"
 #include "journal/listing.h"
 #include "journal/reading.h"
-#include "journal/story.h"
+#include "journal/timeline.h"
 #include "runtime/thread.h"
 
 #include <stdlib.h>
@@ -34,7 +34,7 @@ struct journal_reader {
     bool stopping;
     unsigned audits_count;
     struct journal_audit *resting[AUDIT_RUNS_MAX]; /* NULL: a free place */
-    struct story_source sources[];                 /* by shard */
+    struct timeline_source sources[];              /* by shard */
 };
 
 /* On the requester's thread. */
@@ -51,11 +51,11 @@ static void answer(struct journal_query *query, enum err result)
     mailbox_post(query->reply_to, &query->mail);
 }
 
-static enum err reader_source(struct journal_reader *reader, unsigned shard, struct story_source **ret_source)
+static enum err reader_source(struct journal_reader *reader, unsigned shard, struct timeline_source **ret_source)
 {
-    struct story_source *source = &reader->sources[shard];
+    struct timeline_source *source = &reader->sources[shard];
     if (!source->db) {
-        enum err result = story_source_open(source, reader->directory, shard);
+        enum err result = timeline_source_open(source, reader->directory, shard);
         if (result)
             return result;
     }
@@ -63,10 +63,10 @@ static enum err reader_source(struct journal_reader *reader, unsigned shard, str
     return OK;
 }
 
-static enum err reader_judge(struct story_source *source, enum err result)
+static enum err reader_judge(struct timeline_source *source, enum err result)
 {
     if (result && result != ERR_UNAVAILABLE && result != ERR_NOT_FOUND && result != ERR_INVALID)
-        story_source_close(source);
+        timeline_source_close(source);
     return result;
 }
 
@@ -75,42 +75,42 @@ static void receive_find(struct mail *mail, void *receiver)
     struct journal_reader *reader = receiver;
     ASSERT_ON_THREAD(&reader->thread);
     struct journal_find *find = CONTAINER_OF(mail, struct journal_find, query.mail);
-    struct story_source *source;
+    struct timeline_source *source;
     enum err result = reader_source(reader, event_id_partition(&find->id) % reader->shards, &source);
     if (!result)
-        result = reader_judge(source, story_source_find(source, &find->id, &find->ret_story));
+        result = reader_judge(source, timeline_source_find(source, &find->id, &find->ret_timeline));
     answer(&find->query, result);
 }
 
-static void receive_census(struct mail *mail, void *receiver)
+static void receive_state_counts(struct mail *mail, void *receiver)
 {
     struct journal_reader *reader = receiver;
-    struct journal_census *census = CONTAINER_OF(mail, struct journal_census, query.mail);
+    struct journal_state_counts *counts = CONTAINER_OF(mail, struct journal_state_counts, query.mail);
     int64_t counts[DELIVERY_STATES] = {0};
     enum err result = OK;
     for (unsigned shard = 0; shard < reader->shards && !result; shard++) {
-        struct story_source *source;
+        struct timeline_source *source;
         result = reader_source(reader, shard, &source);
         if (!result)
-            result = reader_judge(source, story_source_count(source, counts));
+            result = reader_judge(source, timeline_source_count(source, counts));
     }
     if (!result)
-        memcpy(census->ret_counts, counts, sizeof counts);
-    answer(&census->query, result);
+        memcpy(counts->ret_counts, counts, sizeof counts);
+    answer(&counts->query, result);
 }
 
 /* Lists. */
 
 /* Shard after shard, until the page is full or the time is up. */
 static enum err read_page(struct journal_reader *reader, struct journal_page *page,
-    enum err (*read)(struct story_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over))
+    enum err (*read)(struct timeline_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over))
 {
     struct listing_cursor *cursor = &page->cursor;
     int64_t deadline_us = clock_mono_us() + READING_US_MAX;
     enum err result = cursor->shard < reader->shards ? OK : ERR_INVALID;
     bool over = true;
     while (!result && over && cursor->shard < reader->shards) {
-        struct story_source *source;
+        struct timeline_source *source;
         result = reader_source(reader, cursor->shard, &source);
         if (!result)
             result = reader_judge(source, read(source, page, deadline_us, &over));
@@ -235,7 +235,7 @@ static void run(void *context)
     (void)wake_audits(reader); /* what still runs is answered */
     mailbox_work(&reader->mailbox);
     for (unsigned shard = 0; shard < reader->shards; shard++)
-        story_source_close(&reader->sources[shard]);
+        timeline_source_close(&reader->sources[shard]);
 }
 
 static void reader_free(struct journal_reader *reader)
@@ -286,10 +286,10 @@ void journal_reader_find(struct journal_reader *reader, struct journal_find *fin
     mailbox_post(&reader->mailbox, &find->query.mail);
 }
 
-void journal_reader_census(struct journal_reader *reader, struct journal_census *census)
+void journal_reader_count_states(struct journal_reader *reader, struct journal_state_counts *counts)
 {
-    census->query.mail.on_receive = receive_census;
-    mailbox_post(&reader->mailbox, &census->query.mail);
+    counts->query.mail.on_receive = receive_state_counts;
+    mailbox_post(&reader->mailbox, &counts->query.mail);
 }
 
 void journal_reader_audit(struct journal_reader *reader, struct journal_audit *audit)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reading the journals of all shards beside their writers: a thread with one read-only connection per file and short
- * transactions. What people and partners ask (one event's story, lists, counts, audits) goes here, so that no loop ever
- * runs SQLite.
+ * transactions. What people and partners ask (one event's timeline, lists, counts, audits) goes here, so that no loop
+ * ever runs SQLite.
  */
 #ifndef PENSTOCK_JOURNAL_JOURNAL_READER_H
 #define PENSTOCK_JOURNAL_JOURNAL_READER_H
@@ -18,12 +18,12 @@ struct audit_loss;
 /* What every audit is to name; before anything is asked. They must outlive the reader. */
 void journal_reader_set_losses(struct journal_reader *reader, const struct audit_loss *losses, size_t count);
 
-struct story_attempt {
+struct timeline_attempt {
     int64_t delivery;
     struct attempt attempt;
 };
 
-struct story_delivery {
+struct timeline_delivery {
     struct delivery delivery; /* `event` is NULL */
     enum park_reason reason;
     int64_t settled_us;   /* wall time of the last move; 0 while nothing has moved */
@@ -34,7 +34,7 @@ struct story_delivery {
 };
 
 /* What an operator did to a delivery, and why. */
-struct story_act {
+struct timeline_act {
     int64_t delivery;
     int64_t at_us;
     enum delivery_state from, to;
@@ -43,16 +43,16 @@ struct story_act {
 };
 
 /* Everything that is known of one event. Its delivered attempt stands among the others. */
-struct story {
+struct timeline {
     struct event *event; /* the body is empty when it has expired */
-    bool is_of_first;    /* what was asked for is an alias: a duplicate, and this is the first one's story */
+    bool is_of_first;    /* what was asked for is an alias: a duplicate, and this is the first one's timeline */
     size_t deliveries_count, attempts_count, acts_count;
-    struct story_delivery *deliveries;
-    struct story_attempt *attempts; /* in order of delivery and number */
-    struct story_act *acts;         /* in order of time */
+    struct timeline_delivery *deliveries;
+    struct timeline_attempt *attempts; /* in order of delivery and number */
+    struct timeline_act *acts;         /* in order of time */
 };
 
-void story_free(struct story *story); /* takes NULL */
+void timeline_free(struct timeline *timeline); /* takes NULL */
 
 struct journal_query {
     struct mail mail;
@@ -62,21 +62,21 @@ struct journal_query {
 };
 
 /* ERR_NOT_FOUND when no journal knows the id. The id of a duplicate that was found late leads to the first one. The
- * requester owns ret_story. */
+ * requester owns ret_timeline. */
 struct journal_find {
     struct journal_query query;
     struct event_id id;
-    struct story *ret_story;
+    struct timeline *ret_timeline;
 };
 
 /* How many deliveries are in each state that is not final; the final ones are not counted here (a count is a scan). */
-struct journal_census {
+struct journal_state_counts {
     struct journal_query query;
     int64_t ret_counts[DELIVERY_STATES];
 };
 
 /* Any thread; `reply_to` and `on_done` are set. */
 void journal_reader_find(struct journal_reader *reader, struct journal_find *find);
-void journal_reader_census(struct journal_reader *reader, struct journal_census *census);
+void journal_reader_count_states(struct journal_reader *reader, struct journal_state_counts *counts);
 
 #endif

@@ -82,7 +82,7 @@ static const struct {
     [JOURNAL_SETTLE] = {store_settle, NULL},
     [JOURNAL_ACT] = {store_act, NULL},
     [JOURNAL_LOAD] = {store_load, store_undo_load},
-    [JOURNAL_SURVEY] = {store_survey, store_undo_survey},
+    [JOURNAL_SCAN_BACKLOG] = {store_scan_backlog, store_undo_scan},
     [JOURNAL_RELEASE] = {store_release, store_undo_release},
     [JOURNAL_LIST_UNROUTED] = {store_list_unrouted, store_undo_list_unrouted},
     [JOURNAL_ROUTE] = {store_route, store_undo_route},

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "journal/delivery_rows.h"
 #include "journal/reading.h"
-#include "journal/story.h"
+#include "journal/timeline.h"
 
 #define ROWS_PER_LOOK 16 /* at the clock */
 
@@ -49,7 +49,7 @@ static_assert(DELIVERY_PENDING == 0 && DELIVERY_SENDING == 1 && DELIVERY_WAITING
     "the statements have these numbers in their text");
 
 struct pager {
-    struct story_source *source;
+    struct timeline_source *source;
     struct journal_list *list;
     int64_t deadline_us;
     int64_t after_seq, last_seq; /* events that may be of the day that is asked for */
@@ -98,7 +98,7 @@ static enum err offer(struct pager *pager, const struct delivery_row *row, bool 
     }
     list->ret_deliveries[list->page.ret_count++] = (struct listed_delivery){
         .event = event,
-        .delivery = story_delivery_of(row, damaged),
+        .delivery = timeline_delivery_of(row, damaged),
     };
     return OK;
 }
@@ -291,7 +291,7 @@ static bool cursor_fits(const struct journal_list *list)
     return state < DELIVERY_STATES && list->filter.states & 1u << state;
 }
 
-enum err listing_read(struct story_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over)
+enum err listing_read(struct timeline_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over)
 {
     struct journal_list *list = CONTAINER_OF(page, struct journal_list, page);
     struct pager pager = {.source = source, .list = list, .deadline_us = deadline_us, .last_seq = INT64_MAX};

@@ -52,7 +52,7 @@ struct journal_page {
 };
 
 struct listed_delivery {
-    struct story_delivery delivery;
+    struct timeline_delivery delivery;
     struct event *event; /* without its body, the list's reference; NULL: not there, or damaged */
 };
 
@@ -111,12 +111,12 @@ void journal_reader_list_poison(struct journal_reader *reader, struct journal_li
 
 /* The reader's: fill the page from one shard, in a transaction of their own, until it is full, `deadline_us` has passed
  * (monotonic), or, *ret_over, the shard is at its end. */
-struct story_source;
+struct timeline_source;
 enum err listing_read(
-    struct story_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over) MUST_CHECK;
+    struct timeline_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over) MUST_CHECK;
 enum err listing_read_conflicts(
-    struct story_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over) MUST_CHECK;
+    struct timeline_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over) MUST_CHECK;
 enum err listing_read_poison(
-    struct story_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over) MUST_CHECK;
+    struct timeline_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over) MUST_CHECK;
 
 #endif

@@ -5,7 +5,7 @@
 #include "journal/conflict_rows.h"
 #include "journal/listing.h"
 #include "journal/reading.h"
-#include "journal/story.h"
+#include "journal/timeline.h"
 
 #define ROWS_PER_LOOK 16 /* at the clock; the bodies are read for their checksums */
 
@@ -68,7 +68,7 @@ static enum err read_rows(
 }
 
 enum err listing_read_conflicts(
-    struct story_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over)
+    struct timeline_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over)
 {
     struct journal_list_conflicts *list = CONTAINER_OF(page, struct journal_list_conflicts, page);
     sqlite3_stmt *statement = NULL;

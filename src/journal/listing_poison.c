@@ -5,7 +5,7 @@
 #include "journal/listing.h"
 #include "journal/poison.h"
 #include "journal/reading.h"
-#include "journal/story.h"
+#include "journal/timeline.h"
 
 #include <stdlib.h>
 
@@ -71,7 +71,7 @@ static enum err read_rows(
 }
 
 enum err listing_read_poison(
-    struct story_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over)
+    struct timeline_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over)
 {
     struct journal_list_poison *list = CONTAINER_OF(page, struct journal_list_poison, page);
     sqlite3_stmt *statement = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JOURNAL_LOAD and JOURNAL_SURVEY: what is open goes back into memory. */
+/* JOURNAL_LOAD and JOURNAL_SCAN_BACKLOG: what is open goes back into memory. */
 #include "journal/store.h"
 
 #include "runtime/log.h"
@@ -97,22 +97,22 @@ void store_undo_load(struct journal_request *request)
     load->ret_more = false;
 }
 
-enum err store_survey(struct store *store, struct journal_request *request)
+enum err store_scan_backlog(struct store *store, struct journal_request *request)
 {
-    struct journal_survey *survey = CONTAINER_OF(request, struct journal_survey, request);
-    survey->ret_count = 0;
-    survey->ret_backlogs = NULL;
+    struct journal_backlog_scan *scan = CONTAINER_OF(request, struct journal_backlog_scan, request);
+    scan->ret_count = 0;
+    scan->ret_backlogs = NULL;
     unsigned moved;
     enum err result =
-        delivery_rows_bring_forward(&store->deliveries, survey->now_us, FORWARD_COUNT_MAX, store->now_us, &moved);
-    survey->ret_again = !result && moved == FORWARD_COUNT_MAX;
-    return result ? result : delivery_rows_count_open(&store->deliveries, &survey->ret_backlogs, &survey->ret_count);
+        delivery_rows_bring_forward(&store->deliveries, scan->now_us, FORWARD_COUNT_MAX, store->now_us, &moved);
+    scan->ret_again = !result && moved == FORWARD_COUNT_MAX;
+    return result ? result : delivery_rows_count_open(&store->deliveries, &scan->ret_backlogs, &scan->ret_count);
 }
 
-void store_undo_survey(struct journal_request *request)
+void store_undo_scan(struct journal_request *request)
 {
-    struct journal_survey *survey = CONTAINER_OF(request, struct journal_survey, request);
-    free(survey->ret_backlogs);
-    survey->ret_backlogs = NULL;
-    survey->ret_count = 0;
+    struct journal_backlog_scan *scan = CONTAINER_OF(request, struct journal_backlog_scan, request);
+    free(scan->ret_backlogs);
+    scan->ret_backlogs = NULL;
+    scan->ret_count = 0;
 }

@@ -87,7 +87,7 @@ enum err store_route(struct store *store, struct journal_request *request) MUST_
  * transaction. ERR_NOT_FOUND, ERR_DAMAGED: the event can't be believed. */
 enum err store_transfer(struct store *store, int64_t seq, uint64_t from, uint64_t to) MUST_CHECK;
 enum err store_load(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_survey(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_scan_backlog(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_receive(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_take_over(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_list_held(struct store *store, struct journal_request *request) MUST_CHECK;
@@ -97,7 +97,7 @@ enum err store_load_outbox(struct store *store, struct journal_request *request)
 enum err store_clear_outbox(struct store *store, struct journal_request *request) MUST_CHECK;
 
 void store_undo_load(struct journal_request *request);
-void store_undo_survey(struct journal_request *request);
+void store_undo_scan(struct journal_request *request);
 void store_undo_release(struct journal_request *request);
 void store_undo_list_unrouted(struct journal_request *request);
 void store_undo_route(struct journal_request *request);

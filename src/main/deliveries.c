@@ -179,9 +179,9 @@ static bool event_is_known(const struct invocation *call)
     answer = NULL;
     buffer_done(&path);
     if (!failed && count == 0 && is_over) {
-        char story[256];
-        snprintf(story, sizeof story, "/api/v1/events/%.128s", call->words[0]);
-        failed = remote_request(call, "GET", story, NULL, &answer);
+        char timeline[256];
+        snprintf(timeline, sizeof timeline, "/api/v1/events/%.128s", call->words[0]);
+        failed = remote_request(call, "GET", timeline, NULL, &answer);
         json_decref(answer);
     }
     return !failed;

@@ -37,7 +37,7 @@ static const struct command {
     {"data accept-loss", "FILE", 1, 1, F(FLAG_CONFIG) | F(FLAG_DATA) | F(FLAG_NOTE),
         "Give a file of the data directory up that is gone for good; the audit names it", command_data_accept_loss},
     {"status", "", 0, 0, REMOTE, "What the running gateway holds and has done", command_status},
-    {"event show", "EVENT", 1, 1, REMOTE, "One event's story", command_event_show},
+    {"event show", "EVENT", 1, 1, REMOTE, "One event's timeline", command_event_show},
     {"event conflicts", "[EVENT]", 0, 1, REMOTE | F(FLAG_ACCOUNT) | F(FLAG_DAY) | F(FLAG_LIMIT),
         "What came under an accepted event's key with other money", command_event_conflicts},
     {"event poison", "", 0, 0, REMOTE | F(FLAG_LIMIT),

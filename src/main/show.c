@@ -30,17 +30,17 @@ const char *show_endpoint(const json_t *object)
 static void print_broker(const json_t *status)
 {
     size_t i;
-    json_t *standing;
-    json_array_foreach(json_object_get(status, "broker"), i, standing)
+    json_t *link_status;
+    json_array_foreach(json_object_get(status, "broker"), i, link_status)
     {
-        bool good = json_is_true(json_object_get(standing, "good"));
-        bool keeps = strcmp(show_text(standing, "role"), "keep") == 0;
-        printf("  %s %lld%*s%s%s, since %s\n", show_text(standing, "role"), show_number(standing, "number"),
-            (int)(8 - strlen(show_text(standing, "role"))), "",
+        bool good = json_is_true(json_object_get(link_status, "good"));
+        bool keeps = strcmp(show_text(link_status, "role"), "keep") == 0;
+        printf("  %s %lld%*s%s%s, since %s\n", show_text(link_status, "role"), show_number(link_status, "number"),
+            (int)(8 - strlen(show_text(link_status, "role"))), "",
             keeps  ? ""
             : good ? "via "
                    : "NOT via the broker: ",
-            show_text(standing, good ? "peer" : "why"), show_text(standing, "since"));
+            show_text(link_status, good ? "peer" : "why"), show_text(link_status, "since"));
     }
     if (json_is_null(json_object_get(status, "in_broker")))
         puts("  what only the broker holds is not known: it can't be asked");

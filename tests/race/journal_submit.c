@@ -25,7 +25,7 @@ struct poster {
 };
 
 static struct mailbox delivery;
-static unsigned handed_over, censuses;
+static unsigned handed_over, counted;
 
 static void die(const char *what)
 {
@@ -99,15 +99,15 @@ static void on_counted(struct journal_query *query, void *receiver)
     (void)receiver;
     if (query->result != OK)
         die(err_name(query->result));
-    censuses++;
+    counted++;
 }
 
 static void count_while_they_post(struct journal_reader *reader)
 {
     for (unsigned i = 0; i < 20; i++) {
-        struct journal_census census = {.query = {.reply_to = &delivery, .on_done = on_counted}};
-        journal_reader_census(reader, &census);
-        while (censuses == i) {
+        struct journal_state_counts counts = {.query = {.reply_to = &delivery, .on_done = on_counted}};
+        journal_reader_count_states(reader, &counts);
+        while (counted == i) {
             mailbox_wait(&delivery, 1000);
             mailbox_work(&delivery);
         }

@@ -48,8 +48,8 @@ def test_an_event_goes_through_the_broker(vhost, bridge, sink):
     [delivery] = sink.of(event)
     assert json.loads(delivery.body) == bridge.event(1)
     with bridge.partner() as partner:
-        story = partner.get(f"/v1/events/{event}").json()
-    assert story["event"] == event and [d["state"] for d in story["deliveries"]] == ["delivered"]
+        timeline = partner.get(f"/v1/events/{event}").json()
+    assert timeline["event"] == event and [d["state"] for d in timeline["deliveries"]] == ["delivered"]
 
 
 def test_a_body_arrives_byte_for_byte(bridge, sink):
@@ -109,8 +109,8 @@ def test_a_duplicate_that_is_found_late_is_an_alias_of_the_first(vhost, make_bri
     wait_for(lambda: leader.received("alias") == 1, "the dedupe store has")
     vhost.wait_until_empty()
     with leader.partner() as partner:
-        story = partner.get(f"/v1/events/{second['event']}").json()
-    assert story["event"] == first and story["alias"] == second["event"]
+        timeline = partner.get(f"/v1/events/{second['event']}").json()
+    assert timeline["event"] == first and timeline["alias"] == second["event"]
     assert leader.timeline(second["event"])["alias"] == second["event"]
     leader.restart()
     assert leader.timeline(second["event"])["alias"] == second["event"]

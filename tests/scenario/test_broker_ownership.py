@@ -248,7 +248,7 @@ def test_the_direct_way_meets_what_the_broker_has_brought(own_broker, make_bridg
     say(capsys, "two gateways, one key", leader, sink, events)
     assert len(sink.deliveries()) == 8
     for event in events:
-        assert set(leader.states(event)) == {"delivered"}, "each id leads to the story"
+        assert set(leader.states(event)) == {"delivered"}, "each id leads to the timeline"
 
 
 def account_beside(bridge, partition, url):

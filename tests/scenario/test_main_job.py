@@ -104,12 +104,12 @@ def test_the_partner_sees_what_became_of_its_event(gateway):
     with gateway.partner() as partner:
         event = partner.post("/v1/events", json=gateway.event(1)).json()["event"]
 
-        def story():
+        def timeline():
             answer = partner.get(f"/v1/events/{event}")
             assert answer.status_code == 200, answer.text
             return answer.json()
 
-        found = wait_for(lambda: (it := story())["deliveries"][0]["state"] == "delivered" and it, "delivered")
+        found = wait_for(lambda: (it := timeline())["deliveries"][0]["state"] == "delivered" and it, "delivered")
         assert found["event"] == event
         assert found["account"] == gateway.ready["account"]
         assert found["type"] == "purchase"

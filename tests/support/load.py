@@ -21,7 +21,7 @@ _CONNECTIONS = 4  # to each gateway
 _PATIENCE_SECONDS = 30  # for what is without an answer at the end
 
 
-def _stories(gateway, events):
+def _timelines(gateway, events):
     """What the gateway knows of a few of them."""
     with gateway.operator() as operator:
         return [operator.get(f"/api/v1/events/{event}").text[:600] for event in sorted(events)[:2]]
@@ -105,7 +105,7 @@ class Load:
             return {event for number, event in numbers.items() if number not in found and event not in held}
 
         wait_for(lambda: not missing(), lambda: f"{len(missing())} of {len(numbers)} answered events are not delivered, such as "
-                 f"{_stories(gateway, missing())}", seconds)
+                 f"{_timelines(gateway, missing())}", seconds)
         wait_for(lambda: gateway.metric("penstock_deliveries_active") == 0, "nothing is under way any more", seconds)
         found, held = self.requests(), parked()
         parked_count = sum(event in held for event in numbers.values())

@@ -118,18 +118,18 @@ Test(changes, a_leader_shows_its_installation)
 }
 
 /* What /api/v1/status says of it, as if it were an answer: the fixture has no journals to count in. */
-static void show_standing(void)
+static void show_status(void)
 {
-    json_t *view = admin_view_standing(admin);
+    json_t *view = admin_view_status(admin);
     char *text = json_dumps(view, JSON_COMPACT);
     snprintf(answer_body, sizeof answer_body, "%s", text);
     free(text);
     json_decref(view);
 }
 
-Test(changes, a_leader_of_one_machine_has_a_plain_standing)
+Test(changes, a_leader_of_one_machine_has_a_plain_status)
 {
-    show_standing();
+    show_status();
     cr_expect(strstr(answer_body, "\"queue\":\"direct\",\"roles\":[\"ingress\",\"delivery\"],\"broker\":[],"), "%s",
         answer_body);
     cr_expect(strstr(answer_body, "\"leader\":null,\"directory_age_seconds\":null"), "%s", answer_body);
@@ -187,7 +187,7 @@ Test(following, it_says_how_it_stands_and_is_ready_all_the_same)
     cr_expect(strstr(answer_body, "[+] broker publish 0: 10.0.0.1:5672 since 20"), "%s", answer_body);
     cr_expect(strstr(answer_body, "[-] broker publish 1: direct way: no confirm in 1 s since 20"), "%s", answer_body);
     cr_expect(strstr(answer_body, "[-] accounts: as of 61 s ago, from https://leader:9640\n"), "%s", answer_body);
-    show_standing();
+    show_status();
     cr_expect(strstr(answer_body, "\"queue\":\"rabbitmq\",\"roles\":[\"ingress\"],\"broker\":[{\"role\":\"publish\","),
         "%s", answer_body);
     cr_expect(strstr(answer_body, "\"why\":\"no confirm in 1 s\""), "%s", answer_body);

@@ -377,7 +377,7 @@ void fixture_begin(void)
     other_endpoint = add_endpoint("other", "/other");
 }
 
-void begin_shard_unsurveyed(void)
+void begin_shard_unscanned(void)
 {
     struct delivery_options options = {.policy = policy, .accounts = accounts, .budget = &budget};
     options.client = (struct client_options){.allow_http = true, .connections_max = 200};
@@ -389,22 +389,22 @@ void begin_shard_unsurveyed(void)
     started = true;
 }
 
-void journal_answer_survey(unsigned index, const struct journal_backlog *backlog)
+void journal_answer_scan(unsigned index, const struct journal_backlog *backlog)
 {
-    struct journal_survey *survey =
-        CONTAINER_OF(journal_request(JOURNAL_SURVEY, index), struct journal_survey, request);
+    struct journal_backlog_scan *scan =
+        CONTAINER_OF(journal_request(JOURNAL_SCAN_BACKLOG, index), struct journal_backlog_scan, request);
     if (backlog) {
-        survey->ret_backlogs = malloc(sizeof *backlog);
-        survey->ret_backlogs[0] = *backlog;
-        survey->ret_count = 1;
+        scan->ret_backlogs = malloc(sizeof *backlog);
+        scan->ret_backlogs[0] = *backlog;
+        scan->ret_count = 1;
     }
-    journal_answer(&survey->request, OK);
+    journal_answer(&scan->request, OK);
 }
 
 void begin_shard(const struct journal_backlog *backlog)
 {
-    begin_shard_unsurveyed();
-    journal_answer_survey(0, backlog);
+    begin_shard_unscanned();
+    journal_answer_scan(0, backlog);
 }
 
 void end_shard(int64_t drain_us)

@@ -32,9 +32,9 @@ extern uint64_t endpoint, other_endpoint;
 
 void fixture_begin(void);
 void fixture_end(void);
-/* Starts the shard and answers its survey with `backlog` (NULL: nothing). */
+/* Starts the shard and answers its backlog scan with `backlog` (NULL: nothing). */
 void begin_shard(const struct journal_backlog *backlog);
-void begin_shard_unsurveyed(void);
+void begin_shard_unscanned(void);
 void end_shard(int64_t drain_us); /* stops and joins; fixture_end does it where the test has not */
 void free_shard(void);            /* after end_shard, where a test wants to see it happen */
 void endpoint_secret(struct secret *ret_secret);
@@ -47,7 +47,7 @@ struct journal_request *journal_request(enum journal_kind kind, unsigned index);
 struct journal_settle *journal_settle_at(enum journal_kind kind, unsigned index);
 struct journal_load *journal_load_at(unsigned index);
 void journal_answer(struct journal_request *request, enum err result);
-void journal_answer_survey(unsigned index, const struct journal_backlog *backlog);
+void journal_answer_scan(unsigned index, const struct journal_backlog *backlog);
 struct journal_request *journal_take(void); /* the next one of any kind that was not taken yet; NULL: none */
 /* From now on every request of this kind is answered OK at once (loads: nothing there). */
 void journal_answer_at_once(enum journal_kind kind);

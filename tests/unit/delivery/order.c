@@ -19,21 +19,20 @@ static struct journal_backlog backlog_of(int64_t pending, int64_t waiting, int64
         .endpoint = endpoint, .pending = pending, .waiting = waiting, .waiting_due_us = waiting_due_us};
 }
 
-Test(delivery_order, before_the_journal_was_surveyed_nothing_is_sent_or_loaded)
+Test(delivery_order, before_the_journal_was_scanned_nothing_is_sent_or_loaded)
 {
-    begin_shard_unsurveyed();
+    begin_shard_unscanned();
     hand_over(1, 20, "note"); /* more than there is room for */
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 8);
-    journal_answer(journal_request(JOURNAL_SURVEY, 0), ERR_DISK);
-    journal_request(JOURNAL_SURVEY, 1);
+    journal_answer(journal_request(JOURNAL_SCAN_BACKLOG, 0), ERR_DISK);
+    journal_request(JOURNAL_SCAN_BACKLOG, 1);
     cr_assert_eq(journal_count(JOURNAL_LOAD), 0);
-    int64_t surveyed_us = clock_wall_us();
-    journal_answer_survey(
-        1, &(struct journal_backlog){.endpoint = endpoint, .pending = 20, .waiting_due_us = INT64_MAX});
+    int64_t scanned_us = clock_wall_us();
+    journal_answer_scan(1, &(struct journal_backlog){.endpoint = endpoint, .pending = 20, .waiting_due_us = INT64_MAX});
     struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, 0);
-    cr_assert_geq(settle->attempt.started_us, surveyed_us);
+    cr_assert_geq(settle->attempt.started_us, scanned_us);
     struct journal_load *load = journal_load_at(0);
-    cr_assert_eq(load->after_pending_id, 0, "the survey's backlog may be older than all of them");
+    cr_assert_eq(load->after_pending_id, 0, "the backlog scan's backlog may be older than all of them");
     journal_answer_at_once(JOURNAL_LOAD);
     journal_answer_load(load, 0, -1, DELIVERY_PENDING, false);
 }
@@ -259,7 +258,7 @@ Test(delivery_order, however_answers_and_handovers_meet_each_delivery_is_sent_un
     for (unsigned i = 0; i < RETRY_STEPS_MAX; i++)
         policy.schedule.steps_us[i] = 5 * US_PER_MS;
     begin_shard(NULL);
-    cr_assert(journal_take()); /* the survey: answered by begin_shard, and gone by now */
+    cr_assert(journal_take()); /* the backlog scan: answered by begin_shard, and gone by now */
     int64_t give_up_us = clock_mono_us() + WAIT_SECONDS_MAX * US_PER_SECOND;
     for (unsigned turn = 0; delivered < ROWS; turn++) {
         cr_assert_lt(clock_mono_us(), give_up_us, "%u of %u were delivered", delivered, accepted);

@@ -330,10 +330,10 @@ Test(audit_moving, a_reader_that_stops_answers_what_it_has_begun)
 
 static bool audit_was_first;
 
-static void on_census(struct journal_query *query, void *receiver)
+static void on_state_counts(struct journal_query *query, void *receiver)
 {
     audit_was_first = ((const struct asked *)receiver)->done; /* answers come in the order of posting */
-    CONTAINER_OF(query, struct journal_census, query)->ret_counts[0] = -1;
+    CONTAINER_OF(query, struct journal_state_counts, query)->ret_counts[0] = -1;
 }
 
 Test(audit_moving, other_questions_go_first)
@@ -342,14 +342,14 @@ Test(audit_moving, other_questions_go_first)
     struct mailbox mailbox;
     struct journal_reader *reader;
     struct asked asked = {.audit = {.query = {.reply_to = &mailbox, .on_done = on_audited}, .question = everything()}};
-    struct journal_census census = {.query = {.reply_to = &mailbox, .on_done = on_census}};
+    struct journal_state_counts counts = {.query = {.reply_to = &mailbox, .on_done = on_state_counts}};
     shelf_sql(shelf, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)"
                      " INSERT INTO deliveries SELECT 16 * i, 1, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 200, 0, 0, 0 FROM n");
     cr_assert(mailbox_init(&mailbox, &asked) == OK);
     cr_assert(journal_reader_open(shelf->directory, 1, &reader) == OK);
     journal_reader_audit(reader, &asked.audit);
-    journal_reader_census(reader, &census);
-    while (census.ret_counts[0] == 0 || !asked.done) {
+    journal_reader_count_states(reader, &counts);
+    while (counts.ret_counts[0] == 0 || !asked.done) {
         mailbox_wait(&mailbox, 1000);
         mailbox_work(&mailbox);
     }

@@ -330,15 +330,16 @@ Test(dedupe, the_eleventh_part_follows_the_tenth)
     dedupe_fixture_free(fixture);
 }
 
-#define STORY_KEYS 600
+#define TIMELINE_KEYS 600
 
 /* Any order of commits, rollbacks, restarts, midnights and expiries: what was committed and not dropped is known. */
 static void live_through(unsigned seed)
 {
     struct dedupe_fixture *fixture = dedupe_fixture_new();
-    int day_of[STORY_KEYS] = {0}, day = TODAY;
-    for (unsigned next = 0; next < STORY_KEYS;) {
-        unsigned count = 1 + (unsigned)rand_r(&seed) % 30, end = next + count < STORY_KEYS ? next + count : STORY_KEYS;
+    int day_of[TIMELINE_KEYS] = {0}, day = TODAY;
+    for (unsigned next = 0; next < TIMELINE_KEYS;) {
+        unsigned count = 1 + (unsigned)rand_r(&seed) % 30,
+                 end = next + count < TIMELINE_KEYS ? next + count : TIMELINE_KEYS;
         bool rolled_back = rand_r(&seed) % 3 == 0;
         dedupe_fixture_begin(fixture);
         for (unsigned i = next; i < end; i++) {
@@ -367,7 +368,7 @@ static void live_through(unsigned seed)
         default:
             break;
         }
-        for (unsigned i = 0; i < STORY_KEYS; i++)
+        for (unsigned i = 0; i < TIMELINE_KEYS; i++)
             cr_assert((dedupe_fixture_find(fixture, i) == DEDUPE_DUPLICATE) == (i < next && day_of[i]), "key %u", i);
     }
     dedupe_fixture_free(fixture);

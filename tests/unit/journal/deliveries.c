@@ -321,16 +321,16 @@ Test(load, damage_parks_its_delivery_and_the_rest_is_served)
     }
 }
 
-static const struct journal_backlog *backlog_of(const struct journal_survey *survey, uint64_t endpoint)
+static const struct journal_backlog *backlog_of(const struct journal_backlog_scan *scan, uint64_t endpoint)
 {
-    for (size_t i = 0; i < survey->ret_count; i++)
-        if (survey->ret_backlogs[i].endpoint == endpoint)
-            return &survey->ret_backlogs[i];
-    cr_assert(false, "the survey does not have the endpoint");
+    for (size_t i = 0; i < scan->ret_count; i++)
+        if (scan->ret_backlogs[i].endpoint == endpoint)
+            return &scan->ret_backlogs[i];
+    cr_assert(false, "the backlog scan does not have the endpoint");
     return NULL;
 }
 
-Test(survey, a_restart_finds_everything_that_is_open)
+Test(scan, a_restart_finds_everything_that_is_open)
 {
     struct desk *desk = desk_new();
     int64_t ids[8];
@@ -348,29 +348,29 @@ Test(survey, a_restart_finds_everything_that_is_open)
     cr_assert(desk_append(desk, (struct draft){0}, 0, NULL) == OK);
     desk_reopen(desk);
 
-    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .now_us = INT64_MAX};
-    cr_assert(desk_call(desk, &survey.request) == OK);
-    cr_assert(survey.ret_count == 3 && backlog_of(&survey, 0)->unrouted == 1);
-    const struct journal_backlog *first = backlog_of(&survey, ENDPOINT), *second = backlog_of(&survey, ENDPOINT + 1);
+    struct journal_backlog_scan scan = {.request.kind = JOURNAL_SCAN_BACKLOG, .now_us = INT64_MAX};
+    cr_assert(desk_call(desk, &scan.request) == OK);
+    cr_assert(scan.ret_count == 3 && backlog_of(&scan, 0)->unrouted == 1);
+    const struct journal_backlog *first = backlog_of(&scan, ENDPOINT), *second = backlog_of(&scan, ENDPOINT + 1);
     cr_assert(first->pending == 2 && first->waiting == 2 && first->parked_releasable == 2);
     cr_assert(first->waiting_due_us == 4000);
     cr_assert(second->pending == 1 && second->waiting == 0 && second->parked_releasable == 0);
     cr_assert(second->waiting_due_us == INT64_MAX);
-    free(survey.ret_backlogs);
+    free(scan.ret_backlogs);
     desk_free(desk);
 }
 
-Test(survey, what_began_to_wait_under_a_clock_that_was_ahead_waits_as_long_from_now)
+Test(scan, what_began_to_wait_under_a_clock_that_was_ahead_waits_as_long_from_now)
 {
     struct desk *desk = desk_new();
     int64_t early = accept_one(desk), running = accept_one(desk), late = accept_one(desk);
     cr_assert(wait_until(desk, early, DELIVERY_PENDING, 1000) == OK);
     cr_assert(wait_until(desk, running, DELIVERY_PENDING, 2300) == OK); /* since 1900 */
     cr_assert(wait_until(desk, late, DELIVERY_PENDING, 900000) == OK);
-    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .now_us = 2000};
-    cr_assert(desk_call(desk, &survey.request) == OK && survey.ret_count == 1);
-    cr_assert(survey.ret_backlogs[0].waiting == 3 && survey.ret_backlogs[0].waiting_due_us == 1000);
-    free(survey.ret_backlogs);
+    struct journal_backlog_scan scan = {.request.kind = JOURNAL_SCAN_BACKLOG, .now_us = 2000};
+    cr_assert(desk_call(desk, &scan.request) == OK && scan.ret_count == 1);
+    cr_assert(scan.ret_backlogs[0].waiting == 3 && scan.ret_backlogs[0].waiting_due_us == 1000);
+    free(scan.ret_backlogs);
     struct loaded loaded;
     loaded_init(&loaded, ENDPOINT);
     loaded.load.due_by_us = 2399;
@@ -381,12 +381,12 @@ Test(survey, what_began_to_wait_under_a_clock_that_was_ahead_waits_as_long_from_
     desk_free(desk);
 }
 
-Test(survey, nothing_open_is_an_empty_answer)
+Test(scan, nothing_open_is_an_empty_answer)
 {
     struct desk *desk = desk_new();
-    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .now_us = INT64_MAX, .ret_count = 99};
-    cr_assert(desk_call(desk, &survey.request) == OK);
-    cr_assert(survey.ret_count == 0 && !survey.ret_backlogs);
+    struct journal_backlog_scan scan = {.request.kind = JOURNAL_SCAN_BACKLOG, .now_us = INT64_MAX, .ret_count = 99};
+    cr_assert(desk_call(desk, &scan.request) == OK);
+    cr_assert(scan.ret_count == 0 && !scan.ret_backlogs);
     desk_free(desk);
 }
 

@@ -248,7 +248,7 @@ Test(disk, a_failed_transaction_fails_each_of_its_requests_and_lets_go_of_what_t
     struct journal_append first, append;
     struct event *holder = desk_event(desk, (struct draft){0});
     struct loaded loaded;
-    struct journal_survey survey = {.request.kind = JOURNAL_SURVEY, .now_us = INT64_MAX};
+    struct journal_backlog_scan scan = {.request.kind = JOURNAL_SCAN_BACKLOG, .now_us = INT64_MAX};
     struct journal_settle move = move_of(desk_last_delivery(desk), DELIVERY_PENDING, DELIVERY_DEAD);
     loaded_init(&loaded, 7);
     loaded.load.budget = &desk->budget;
@@ -259,7 +259,7 @@ Test(disk, a_failed_transaction_fails_each_of_its_requests_and_lets_go_of_what_t
     disk_wait_until_held();
     desk_submit(desk, &append_init(&append, event, (uint64_t[]){7, 8}, 2)->request);
     desk_submit(desk, &loaded.load.request);
-    desk_submit(desk, &survey.request);
+    desk_submit(desk, &scan.request);
     desk_submit(desk, &move.request);
     disk_be_full(true);
     disk_release_syncs();
@@ -268,8 +268,8 @@ Test(disk, a_failed_transaction_fails_each_of_its_requests_and_lets_go_of_what_t
 
     cr_assert(first.request.result == OK);
     cr_assert(append.request.result == ERR_DISK_FULL && loaded.load.request.result == ERR_DISK_FULL);
-    cr_assert(survey.request.result == ERR_DISK_FULL && move.request.result == ERR_DISK_FULL);
-    cr_assert(loaded.load.ret_count == 0 && !survey.ret_backlogs && survey.ret_count == 0);
+    cr_assert(scan.request.result == ERR_DISK_FULL && move.request.result == ERR_DISK_FULL);
+    cr_assert(loaded.load.ret_count == 0 && !scan.ret_backlogs && scan.ret_count == 0);
     event_unref(holder);
     cr_assert(desk->budget.held_bytes == held);
     cr_assert(desk_call(desk, &move.request) == OK, "the failed move did not happen");

@@ -303,22 +303,22 @@ static void wait_for_query(struct desk *desk, size_t before)
 }
 
 enum err desk_find(
-    struct desk *desk, struct journal_reader *reader, const struct event_id *id, struct story **ret_story)
+    struct desk *desk, struct journal_reader *reader, const struct event_id *id, struct timeline **ret_timeline)
 {
     struct journal_find find = {.query = {.reply_to = &desk->mailbox, .on_done = on_query_done}, .id = *id};
     size_t before = desk->queries_count;
     journal_reader_find(reader, &find);
     wait_for_query(desk, before);
-    *ret_story = find.ret_story;
+    *ret_timeline = find.ret_timeline;
     return find.query.result;
 }
 
-enum err desk_census(struct desk *desk, struct journal_reader *reader, int64_t ret_counts[DELIVERY_STATES])
+enum err desk_state_counts(struct desk *desk, struct journal_reader *reader, int64_t ret_counts[DELIVERY_STATES])
 {
-    struct journal_census census = {.query = {.reply_to = &desk->mailbox, .on_done = on_query_done}};
+    struct journal_state_counts counts = {.query = {.reply_to = &desk->mailbox, .on_done = on_query_done}};
     size_t before = desk->queries_count;
-    journal_reader_census(reader, &census);
+    journal_reader_count_states(reader, &counts);
     wait_for_query(desk, before);
-    memcpy(ret_counts, census.ret_counts, sizeof census.ret_counts);
-    return census.query.result;
+    memcpy(ret_counts, counts.ret_counts, sizeof counts.ret_counts);
+    return counts.query.result;
 }

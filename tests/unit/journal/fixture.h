@@ -85,7 +85,7 @@ int64_t desk_sql_int(struct desk *desk, const char *text);
 
 /* The reader's answers. */
 enum err desk_find(
-    struct desk *desk, struct journal_reader *reader, const struct event_id *id, struct story **ret_story);
-enum err desk_census(struct desk *desk, struct journal_reader *reader, int64_t ret_counts[DELIVERY_STATES]);
+    struct desk *desk, struct journal_reader *reader, const struct event_id *id, struct timeline **ret_timeline);
+enum err desk_state_counts(struct desk *desk, struct journal_reader *reader, int64_t ret_counts[DELIVERY_STATES]);
 
 #endif

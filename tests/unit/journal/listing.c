@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/listing.h"
-#include "journal/story.h"
+#include "journal/timeline.h"
 #include "unit/journal/audit_desk.h"
 #include "unit/journal/fixture.h"
 
@@ -21,11 +21,11 @@ struct listed {
 
 static struct listed list(struct shelf *shelf, struct listing_filter filter, unsigned count_max, int64_t deadline_us)
 {
-    struct story_source source;
+    struct timeline_source source;
     struct listed listed = {0};
     struct journal_list list = {.filter = filter, .page.count_max = count_max};
     bool over = false;
-    cr_assert(story_source_open(&source, shelf->directory, 0) == OK);
+    cr_assert(timeline_source_open(&source, shelf->directory, 0) == OK);
     while (!over) {
         struct listing_cursor before = list.page.cursor;
         list.ret_deliveries = calloc(count_max, sizeof list.ret_deliveries[0]);
@@ -38,7 +38,7 @@ static struct listed list(struct shelf *shelf, struct listing_filter filter, uns
         journal_list_done(&list);
         listed.pages++;
     }
-    story_source_close(&source);
+    timeline_source_close(&source);
     return listed;
 }
 
@@ -190,8 +190,8 @@ Test(listing, a_cursor_of_another_list_is_refused)
         {{0}, {.place = 1 + DELIVERY_STATES, .id = -1}},
     };
     struct shelf *shelf = filled();
-    struct story_source source;
-    cr_assert(story_source_open(&source, shelf->directory, 0) == OK);
+    struct timeline_source source;
+    cr_assert(timeline_source_open(&source, shelf->directory, 0) == OK);
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct listed_delivery room[4];
         struct journal_list list = {
@@ -199,7 +199,7 @@ Test(listing, a_cursor_of_another_list_is_refused)
         bool over;
         cr_expect_eq(listing_read(&source, &list.page, INT64_MAX, &over), ERR_INVALID, "case %zu", i);
     }
-    story_source_close(&source);
+    timeline_source_close(&source);
     shelf_free(shelf);
 }
 
@@ -209,11 +209,11 @@ Test(listing, shows_what_is_damaged_and_what_has_lost_its_event)
     for (int i = 0; i < 3; i++)
         add(shelf, (struct shelved){.accepted_us = AT(DAY), .endpoints = 1}, DELIVERY_PENDING);
     shelf_sql(shelf, "UPDATE deliveries SET attempts = 9 WHERE id = 16; DELETE FROM events WHERE seq = 2");
-    struct story_source source;
+    struct timeline_source source;
     struct listed_delivery room[4];
     bool over;
     struct journal_list list = {.page.count_max = 4, .filter.states = LISTING_ON_THE_WAY, .ret_deliveries = room};
-    cr_assert(story_source_open(&source, shelf->directory, 0) == OK);
+    cr_assert(timeline_source_open(&source, shelf->directory, 0) == OK);
     cr_assert(listing_read(&source, &list.page, INT64_MAX, &over) == OK && over);
     cr_assert_eq(list.page.ret_count, 3);
     cr_expect(room[0].delivery.damaged && room[0].event);
@@ -221,7 +221,7 @@ Test(listing, shows_what_is_damaged_and_what_has_lost_its_event)
     cr_expect(!room[2].delivery.damaged && room[2].event && room[2].event->parts.body.len == 0);
     for (unsigned i = 0; i < 3; i++)
         event_unref(room[i].event);
-    story_source_close(&source);
+    timeline_source_close(&source);
     shelf_free(shelf);
 }
 
@@ -246,11 +246,11 @@ static void conflict(struct shelf *shelf, int64_t first_seq, int64_t day, const 
 static unsigned list_conflicts(
     struct shelf *shelf, struct conflict_filter filter, unsigned count_max, struct listed_conflict *ret_last)
 {
-    struct story_source source;
+    struct timeline_source source;
     struct journal_list_conflicts list = {.filter = filter, .page.count_max = count_max};
     unsigned count = 0;
     bool over = false;
-    cr_assert(story_source_open(&source, shelf->directory, 0) == OK);
+    cr_assert(timeline_source_open(&source, shelf->directory, 0) == OK);
     while (!over) {
         list.ret_conflicts = calloc(count_max, sizeof list.ret_conflicts[0]);
         cr_assert(listing_read_conflicts(&source, &list.page, 0, &over) == OK);
@@ -261,7 +261,7 @@ static unsigned list_conflicts(
         }
         journal_list_conflicts_done(&list);
     }
-    story_source_close(&source);
+    timeline_source_close(&source);
     return count;
 }
 
@@ -389,11 +389,11 @@ Test(listing, shows_poison_with_its_bytes_newest_first)
         cr_assert(shelf_call(shelf, store_keep_poison, &keep.request) == OK);
     }
     shelf_sql(shelf, "UPDATE poison SET reason = 'other' WHERE message_id = 'm-3'");
-    struct story_source source;
+    struct timeline_source source;
     struct journal_list_poison list = {.page.count_max = 4};
     unsigned next = 5, pages = 0;
     bool over = false;
-    cr_assert(story_source_open(&source, shelf->directory, 0) == OK);
+    cr_assert(timeline_source_open(&source, shelf->directory, 0) == OK);
     while (!over) {
         list.bytes = 0;
         list.ret_poison = calloc(list.page.count_max, sizeof list.ret_poison[0]);
@@ -411,6 +411,6 @@ Test(listing, shows_poison_with_its_bytes_newest_first)
         pages++;
     }
     cr_expect(next == 0 && pages == 3, "%u pages", pages);
-    story_source_close(&source);
+    timeline_source_close(&source);
     shelf_free(shelf);
 }

@@ -22,7 +22,7 @@ static void settle(struct desk *desk, int64_t id, enum delivery_state from, enum
     cr_assert(desk_call(desk, &order.request) == OK);
 }
 
-Test(reader, tells_the_story_of_an_event)
+Test(reader, tells_the_timeline_of_an_event)
 {
     struct desk *desk = desk_new();
     struct journal_reader *reader = open_reader(desk, 1);
@@ -35,14 +35,15 @@ Test(reader, tells_the_story_of_an_event)
     settle(desk, id, DELIVERY_WAITING, DELIVERY_DELIVERED, 0, 2, 200, OK);
     settle(desk, id + 1, DELIVERY_PENDING, DELIVERY_DEAD, 0, 1, 404, OK);
 
-    struct story *story;
-    cr_assert(desk_find(desk, reader, &event->parts.id, &story) == OK);
-    cr_assert(slice_equal(story->event->parts.body, event->parts.body));
-    cr_assert(slice_equal(story->event->parts.amount, event->parts.amount));
-    cr_assert(story->deliveries_count == 2 && story->attempts_count == 3);
-    cr_assert(story->deliveries[0].delivery.state == DELIVERY_DELIVERED && story->deliveries[0].settled_us > 0);
-    cr_assert(story->deliveries[0].delivery.attempts == 2 && !story->deliveries[0].delivery.event);
-    cr_assert(story->deliveries[1].delivery.state == DELIVERY_DEAD && story->deliveries[1].delivery.endpoint == 8);
+    struct timeline *timeline;
+    cr_assert(desk_find(desk, reader, &event->parts.id, &timeline) == OK);
+    cr_assert(slice_equal(timeline->event->parts.body, event->parts.body));
+    cr_assert(slice_equal(timeline->event->parts.amount, event->parts.amount));
+    cr_assert(timeline->deliveries_count == 2 && timeline->attempts_count == 3);
+    cr_assert(timeline->deliveries[0].delivery.state == DELIVERY_DELIVERED && timeline->deliveries[0].settled_us > 0);
+    cr_assert(timeline->deliveries[0].delivery.attempts == 2 && !timeline->deliveries[0].delivery.event);
+    cr_assert(
+        timeline->deliveries[1].delivery.state == DELIVERY_DEAD && timeline->deliveries[1].delivery.endpoint == 8);
     static const struct {
         int delivery;
         uint32_t number;
@@ -50,14 +51,14 @@ Test(reader, tells_the_story_of_an_event)
         enum err error;
     } expected[] = {{0, 1, 0, ERR_CONNECT}, {0, 2, 200, OK}, {1, 1, 404, OK}};
     for (size_t i = 0; i < ARRAY_LENGTH(expected); i++) {
-        const struct story_attempt *found = &story->attempts[i];
+        const struct timeline_attempt *found = &timeline->attempts[i];
         cr_assert(found->delivery == id + expected[i].delivery && found->attempt.number == expected[i].number);
         cr_assert(found->attempt.end.http_status == expected[i].http_status);
         cr_assert(found->attempt.end.error == expected[i].error && found->attempt.duration_us == 1234);
     }
-    cr_assert(
-        story->attempts[2].attempt.excerpt_len == 4 && memcmp(story->attempts[2].attempt.excerpt, "body", 4) == 0);
-    story_free(story);
+    cr_assert(timeline->attempts[2].attempt.excerpt_len == 4 &&
+              memcmp(timeline->attempts[2].attempt.excerpt, "body", 4) == 0);
+    timeline_free(timeline);
     event_unref(event);
     journal_reader_stop(reader);
     desk_free(desk);
@@ -75,12 +76,12 @@ Test(reader, keeps_the_first_success_of_a_delivery_that_was_replayed)
     struct journal_settle late = move_of(id, DELIVERY_DELIVERED, DELIVERY_PENDING);
     cr_assert(desk_call(desk, &late.request) == ERR_MOVED_ON);
     settle(desk, id, DELIVERY_PENDING, DELIVERY_DELIVERED, 1, 2, 201, OK);
-    struct story *story;
-    cr_assert(desk_find(desk, reader, &event, &story) == OK);
-    cr_assert(story->attempts_count == 2);
-    cr_assert(story->attempts[0].attempt.number == 1 && story->attempts[0].attempt.end.http_status == 200);
-    cr_assert(story->attempts[1].attempt.number == 2 && story->attempts[1].attempt.end.http_status == 201);
-    story_free(story);
+    struct timeline *timeline;
+    cr_assert(desk_find(desk, reader, &event, &timeline) == OK);
+    cr_assert(timeline->attempts_count == 2);
+    cr_assert(timeline->attempts[0].attempt.number == 1 && timeline->attempts[0].attempt.end.http_status == 200);
+    cr_assert(timeline->attempts[1].attempt.number == 2 && timeline->attempts[1].attempt.end.http_status == 201);
+    timeline_free(timeline);
     journal_reader_stop(reader);
     desk_free(desk);
 }
@@ -89,25 +90,25 @@ Test(reader, does_not_find_what_was_never_accepted)
 {
     struct desk *desk = desk_new();
     struct journal_reader *reader = open_reader(desk, 1);
-    struct story *story;
-    cr_assert(desk_find(desk, reader, &(struct event_id){{1}}, &story) == ERR_NOT_FOUND);
+    struct timeline *timeline;
+    cr_assert(desk_find(desk, reader, &(struct event_id){{1}}, &timeline) == ERR_NOT_FOUND);
     journal_reader_stop(reader);
     desk_free(desk);
 }
 
-Test(reader, tells_a_story_without_a_body_that_has_expired_but_none_that_is_damaged)
+Test(reader, tells_a_timeline_without_a_body_that_has_expired_but_none_that_is_damaged)
 {
     struct desk *desk = desk_new();
     struct journal_reader *reader = open_reader(desk, 1);
     struct event_id expired, damaged;
-    struct story *story;
+    struct timeline *timeline;
     cr_assert(desk_append(desk, (struct draft){.key = "k"}, 7, &expired) == OK);
     cr_assert(desk_append(desk, (struct draft){.key = "m"}, 7, &damaged) == OK);
     desk_sql(desk, "DELETE FROM bodies WHERE seq = 1; UPDATE bodies SET crc = crc + 1 WHERE seq = 2");
-    cr_assert(desk_find(desk, reader, &damaged, &story) == ERR_DAMAGED);
-    cr_assert(desk_find(desk, reader, &expired, &story) == OK);
-    cr_assert(story->event->parts.body.len == 0 && slice_equals_string(story->event->parts.key, "k"));
-    story_free(story);
+    cr_assert(desk_find(desk, reader, &damaged, &timeline) == ERR_DAMAGED);
+    cr_assert(desk_find(desk, reader, &expired, &timeline) == OK);
+    cr_assert(timeline->event->parts.body.len == 0 && slice_equals_string(timeline->event->parts.key, "k"));
+    timeline_free(timeline);
     journal_reader_stop(reader);
     desk_free(desk);
 }
@@ -117,8 +118,8 @@ Test(reader, counts_what_is_open_in_all_shards_and_finds_the_shard_of_an_id)
     struct desk *desk = desk_new();
     struct journal_reader *reader = open_reader(desk, 2);
     int64_t counts[DELIVERY_STATES];
-    struct story *story;
-    cr_assert(desk_find(desk, reader, &(struct event_id){.bytes = {[7] = 1}}, &story) == ERR_DISK, "not there yet");
+    struct timeline *timeline;
+    cr_assert(desk_find(desk, reader, &(struct event_id){.bytes = {[7] = 1}}, &timeline) == ERR_DISK, "not there yet");
 
     struct journal *first = desk->journal;
     cr_assert(desk_try_open(desk, 1) == OK);
@@ -132,9 +133,9 @@ Test(reader, counts_what_is_open_in_all_shards_and_finds_the_shard_of_an_id)
     settle(desk, desk_last_delivery(desk), DELIVERY_PENDING, DELIVERY_WAITING, 0, 1, 500, OK);
     settle(desk, desk_last_delivery(desk) - ACCOUNT_ENDPOINTS_MAX, DELIVERY_PENDING, DELIVERY_DELIVERED, 0, 1, 200, OK);
 
-    cr_assert(desk_find(desk, reader, &event, &story) == OK);
-    story_free(story);
-    cr_assert(desk_census(desk, reader, counts) == OK);
+    cr_assert(desk_find(desk, reader, &event, &timeline) == OK);
+    timeline_free(timeline);
+    cr_assert(desk_state_counts(desk, reader, counts) == OK);
     cr_assert(counts[DELIVERY_PENDING] == 2 && counts[DELIVERY_WAITING] == 1 && counts[DELIVERY_PARKED] == 1);
     cr_assert(counts[DELIVERY_SENDING] == 0 && counts[DELIVERY_DELIVERED] == 0);
     journal_stop(second);
@@ -153,26 +154,26 @@ static struct journal_receive receive(struct desk *desk, struct event *event, ui
     return receive;
 }
 
-Test(reader, tells_the_first_ones_story_by_the_id_of_a_late_duplicate)
+Test(reader, tells_the_first_ones_timeline_by_the_id_of_a_late_duplicate)
 {
     struct desk *desk = desk_new();
     struct journal_reader *reader = open_reader(desk, 1);
     struct event *first = desk_event(desk, (struct draft){.key = "k"});
     struct event *second = desk_event(desk, (struct draft){.key = "k"});
-    struct story *story;
+    struct timeline *timeline;
     int64_t counts[DELIVERY_STATES];
     cr_assert(receive(desk, first, 7).ret_standing == STANDING_HELD);
-    cr_assert(desk_find(desk, reader, &second->parts.id, &story) == ERR_NOT_FOUND);
+    cr_assert(desk_find(desk, reader, &second->parts.id, &timeline) == ERR_NOT_FOUND);
     cr_assert(receive(desk, second, 7).ret_standing == STANDING_ALIAS);
     for (int i = 0; i < 2; i++) {
-        cr_assert(desk_find(desk, reader, i ? &second->parts.id : &first->parts.id, &story) == OK);
-        cr_expect(story->is_of_first == (i == 1) && story->deliveries_count == 1 && story->deliveries[0].held);
-        cr_expect(memcmp(&story->event->parts.id, &first->parts.id, sizeof first->parts.id) == 0);
-        story_free(story);
+        cr_assert(desk_find(desk, reader, i ? &second->parts.id : &first->parts.id, &timeline) == OK);
+        cr_expect(timeline->is_of_first == (i == 1) && timeline->deliveries_count == 1 && timeline->deliveries[0].held);
+        cr_expect(memcmp(&timeline->event->parts.id, &first->parts.id, sizeof first->parts.id) == 0);
+        timeline_free(timeline);
     }
-    cr_assert(desk_census(desk, reader, counts) == OK && counts[DELIVERY_PENDING] == 1);
+    cr_assert(desk_state_counts(desk, reader, counts) == OK && counts[DELIVERY_PENDING] == 1);
     desk_sql(desk, "DELETE FROM events");
-    cr_assert(desk_find(desk, reader, &second->parts.id, &story) == ERR_NOT_FOUND, "the first one has expired");
+    cr_assert(desk_find(desk, reader, &second->parts.id, &timeline) == ERR_NOT_FOUND, "the first one has expired");
     event_unref(first);
     event_unref(second);
     journal_reader_stop(reader);
@@ -184,14 +185,14 @@ Test(reader, that_is_open_does_not_keep_the_journal_from_stopping_and_starting)
     struct desk *desk = desk_new();
     struct journal_reader *reader = open_reader(desk, 1);
     struct event_id first, second;
-    struct story *story;
+    struct timeline *timeline;
     cr_assert(desk_append(desk, (struct draft){.key = "k"}, 7, &first) == OK);
-    cr_assert(desk_find(desk, reader, &first, &story) == OK);
-    story_free(story);
+    cr_assert(desk_find(desk, reader, &first, &timeline) == OK);
+    timeline_free(timeline);
     desk_reopen(desk);
     cr_assert(desk_append(desk, (struct draft){.key = "m"}, 7, &second) == OK);
-    cr_assert(desk_find(desk, reader, &second, &story) == OK);
-    story_free(story);
+    cr_assert(desk_find(desk, reader, &second, &timeline) == OK);
+    timeline_free(timeline);
     journal_reader_stop(reader);
     desk_free(desk);
 }

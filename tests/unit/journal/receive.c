@@ -50,7 +50,7 @@ Test(receive, a_new_event_is_held_and_counted_and_nothing_is_handed_over)
     }
 }
 
-Test(receive, what_is_held_is_in_no_load_and_no_survey)
+Test(receive, what_is_held_is_in_no_load_and_no_backlog_scan)
 {
     struct shelf *shelf = shelf_new();
     struct event *event = shelf_event(shelf, keyed);
@@ -58,19 +58,19 @@ Test(receive, what_is_held_is_in_no_load_and_no_survey)
     struct delivery loaded[4];
     struct journal_load load = {
         .endpoint = 1, .due_by_us = INT64_MAX, .count_max = 4, .bytes_max = 1 << 20, .ret_deliveries = loaded};
-    struct journal_survey survey = {.now_us = INT64_MAX};
+    struct journal_backlog_scan scan = {.now_us = INT64_MAX};
     cr_assert(shelf_call(shelf, store_load, &load.request) == OK);
-    cr_assert(shelf_call(shelf, store_survey, &survey.request) == OK);
-    cr_expect(load.ret_count == 0 && !load.ret_more && survey.ret_count == 0);
+    cr_assert(shelf_call(shelf, store_scan_backlog, &scan.request) == OK);
+    cr_expect(load.ret_count == 0 && !load.ret_more && scan.ret_count == 0);
 
     int64_t number = 1;
     struct journal_take_over order = {.count = 1, .events = &number};
     cr_assert(shelf_call(shelf, store_take_over, &order.request) == OK);
     cr_assert(shelf_call(shelf, store_load, &load.request) == OK);
-    cr_assert(shelf_call(shelf, store_survey, &survey.request) == OK);
-    cr_assert(load.ret_count == 1 && survey.ret_count == 1);
-    cr_expect(survey.ret_backlogs[0].pending == 1 && loaded[0].state == DELIVERY_PENDING);
-    free(survey.ret_backlogs);
+    cr_assert(shelf_call(shelf, store_scan_backlog, &scan.request) == OK);
+    cr_assert(load.ret_count == 1 && scan.ret_count == 1);
+    cr_expect(scan.ret_backlogs[0].pending == 1 && loaded[0].state == DELIVERY_PENDING);
+    free(scan.ret_backlogs);
     event_unref(loaded[0].event);
     event_unref(event);
     shelf_free(shelf);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/story.h"
+#include "journal/timeline.h"
 
 #include "journal/attempt_row.h"
 #include "journal/delivery_rows.h"
@@ -11,55 +11,55 @@
 #define CACHE_KIB 512
 
 /* The attempt that delivered stands in the delivery's row. */
-static const char *const texts[STORY_STATEMENTS] = {
-    [STORY_DELIVERIES] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id",
-    [STORY_ATTEMPTS] = "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE delivery BETWEEN ?1 AND ?2 UNION ALL"
-                       " SELECT id, attempts, started_us, duration_us, http_status, 'ok', 1, 0, 1, 0, 0, NULL, 0"
-                       " FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND started_us <> 0 ORDER BY 1, 2",
-    [STORY_ACTS] = "SELECT delivery, at_us, from_state, to_state, from_endpoint, to_endpoint, note FROM acts"
-                   " WHERE delivery BETWEEN ? AND ? ORDER BY seq",
-    [STORY_CENSUS] = "SELECT 0, (SELECT count(*) FROM deliveries WHERE state = 0 AND held = 0)"
-                     " + (SELECT count(*) FROM deliveries WHERE held = 1 AND state = 0) UNION ALL"
-                     " SELECT 1, count(*) FROM deliveries WHERE state = 1 UNION ALL"
-                     " SELECT 2, count(*) FROM deliveries WHERE state = 2 UNION ALL"
-                     " SELECT 3, count(*) FROM deliveries WHERE state = 3",
+static const char *const texts[TIMELINE_STATEMENTS] = {
+    [TIMELINE_DELIVERIES] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id",
+    [TIMELINE_ATTEMPTS] = "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE delivery BETWEEN ?1 AND ?2 UNION ALL"
+                          " SELECT id, attempts, started_us, duration_us, http_status, 'ok', 1, 0, 1, 0, 0, NULL, 0"
+                          " FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND started_us <> 0 ORDER BY 1, 2",
+    [TIMELINE_ACTS] = "SELECT delivery, at_us, from_state, to_state, from_endpoint, to_endpoint, note FROM acts"
+                      " WHERE delivery BETWEEN ? AND ? ORDER BY seq",
+    [TIMELINE_COUNTS] = "SELECT 0, (SELECT count(*) FROM deliveries WHERE state = 0 AND held = 0)"
+                        " + (SELECT count(*) FROM deliveries WHERE held = 1 AND state = 0) UNION ALL"
+                        " SELECT 1, count(*) FROM deliveries WHERE state = 1 UNION ALL"
+                        " SELECT 2, count(*) FROM deliveries WHERE state = 2 UNION ALL"
+                        " SELECT 3, count(*) FROM deliveries WHERE state = 3",
 };
 
-enum err story_source_open(struct story_source *source, const char *directory, unsigned shard)
+enum err timeline_source_open(struct timeline_source *source, const char *directory, unsigned shard)
 {
-    *source = (struct story_source){0};
+    *source = (struct timeline_source){0};
     enum err result = reading_open(directory, shard, CACHE_KIB, &source->db);
     if (!result)
         result = event_rows_init(&source->events, source->db);
     if (!result)
         result = alias_rows_init(&source->aliases, source->db);
     if (!result)
-        result = sql_prepare_all(source->db, texts, STORY_STATEMENTS, source->statements);
+        result = sql_prepare_all(source->db, texts, TIMELINE_STATEMENTS, source->statements);
     if (result)
-        story_source_close(source);
+        timeline_source_close(source);
     return result;
 }
 
-void story_source_close(struct story_source *source)
+void timeline_source_close(struct timeline_source *source)
 {
     if (!source->db)
         return;
     event_rows_done(&source->events);
     alias_rows_done(&source->aliases);
-    sql_finalize_all(source->statements, STORY_STATEMENTS);
+    sql_finalize_all(source->statements, TIMELINE_STATEMENTS);
     sqlite3_close(source->db);
     source->db = NULL;
 }
 
-void story_free(struct story *story)
+void timeline_free(struct timeline *timeline)
 {
-    if (!story)
+    if (!timeline)
         return;
-    event_unref(story->event);
-    free(story->deliveries);
-    free(story->attempts);
-    free(story->acts);
-    free(story);
+    event_unref(timeline->event);
+    free(timeline->deliveries);
+    free(timeline->attempts);
+    free(timeline->acts);
+    free(timeline);
 }
 
 /* The array with room for one more, which may have moved; NULL when there is no memory. It grows at each power of two.
@@ -77,9 +77,9 @@ static struct sql_use use_for_event(sqlite3_stmt *statement, int64_t seq)
     return use;
 }
 
-struct story_delivery story_delivery_of(const struct delivery_row *row, bool damaged)
+struct timeline_delivery timeline_delivery_of(const struct delivery_row *row, bool damaged)
 {
-    return (struct story_delivery){
+    return (struct timeline_delivery){
         .damaged = damaged,
         .reason = row->reason,
         .settled_us = row->settled_us,
@@ -97,60 +97,61 @@ struct story_delivery story_delivery_of(const struct delivery_row *row, bool dam
     };
 }
 
-static enum err read_deliveries(struct story_source *source, int64_t seq, struct story *story)
+static enum err read_deliveries(struct timeline_source *source, int64_t seq, struct timeline *timeline)
 {
     bool row = false;
     enum err result;
-    struct sql_use use = use_for_event(source->statements[STORY_DELIVERIES], seq);
+    struct sql_use use = use_for_event(source->statements[TIMELINE_DELIVERIES], seq);
     while (!(result = sql_step(&use, &row)) && row) {
-        struct story_delivery *larger =
-            make_room(story->deliveries, story->deliveries_count, sizeof story->deliveries[0]);
+        struct timeline_delivery *larger =
+            make_room(timeline->deliveries, timeline->deliveries_count, sizeof timeline->deliveries[0]);
         if (!larger) {
             result = ERR_NO_MEMORY;
             break;
         }
-        story->deliveries = larger;
+        timeline->deliveries = larger;
         struct delivery_row found;
         bool damaged = !delivery_row_take(&use, 0, &found);
-        story->deliveries[story->deliveries_count++] = story_delivery_of(&found, damaged);
+        timeline->deliveries[timeline->deliveries_count++] = timeline_delivery_of(&found, damaged);
     }
     sql_finish(&use);
     return result;
 }
 
-static enum err read_attempts(struct story_source *source, int64_t seq, struct story *story)
+static enum err read_attempts(struct timeline_source *source, int64_t seq, struct timeline *timeline)
 {
     bool row = false;
     enum err result;
-    struct sql_use use = use_for_event(source->statements[STORY_ATTEMPTS], seq);
+    struct sql_use use = use_for_event(source->statements[TIMELINE_ATTEMPTS], seq);
     while (!(result = sql_step(&use, &row)) && row) {
-        struct story_attempt *larger = make_room(story->attempts, story->attempts_count, sizeof story->attempts[0]);
+        struct timeline_attempt *larger =
+            make_room(timeline->attempts, timeline->attempts_count, sizeof timeline->attempts[0]);
         if (!larger) {
             result = ERR_NO_MEMORY;
             break;
         }
-        story->attempts = larger;
-        struct story_attempt *attempt = &story->attempts[story->attempts_count++];
+        timeline->attempts = larger;
+        struct timeline_attempt *attempt = &timeline->attempts[timeline->attempts_count++];
         (void)attempt_row_take(&use, &attempt->delivery, &attempt->attempt); /* a person judges what is odd */
     }
     sql_finish(&use);
     return result;
 }
 
-static enum err read_acts(struct story_source *source, int64_t seq, struct story *story)
+static enum err read_acts(struct timeline_source *source, int64_t seq, struct timeline *timeline)
 {
     bool row = false;
     enum err result;
-    struct sql_use use = use_for_event(source->statements[STORY_ACTS], seq);
+    struct sql_use use = use_for_event(source->statements[TIMELINE_ACTS], seq);
     while (!(result = sql_step(&use, &row)) && row) {
-        struct story_act *larger = make_room(story->acts, story->acts_count, sizeof story->acts[0]);
+        struct timeline_act *larger = make_room(timeline->acts, timeline->acts_count, sizeof timeline->acts[0]);
         if (!larger) {
             result = ERR_NO_MEMORY;
             break;
         }
-        story->acts = larger;
-        struct story_act *act = &story->acts[story->acts_count++];
-        *act = (struct story_act){
+        timeline->acts = larger;
+        struct timeline_act *act = &timeline->acts[timeline->acts_count++];
+        *act = (struct timeline_act){
             .delivery = sql_column_int(&use, 0),
             .at_us = sql_column_int(&use, 1),
             .from = (enum delivery_state)sql_column_int(&use, 2),
@@ -165,7 +166,7 @@ static enum err read_acts(struct story_source *source, int64_t seq, struct story
 }
 
 /* The number of the event of this id, or of the first one if it is an alias. */
-static enum err find(struct story_source *source, const struct event_id *id, int64_t *ret_seq, bool *ret_is_of_first)
+static enum err find(struct timeline_source *source, const struct event_id *id, int64_t *ret_seq, bool *ret_is_of_first)
 {
     struct event_id first;
     enum err result = event_rows_find(&source->events, id, ret_seq);
@@ -176,45 +177,45 @@ static enum err find(struct story_source *source, const struct event_id *id, int
     return result ? result : event_rows_find(&source->events, &first, ret_seq);
 }
 
-static enum err read_story(struct story_source *source, const struct event_id *id, struct story *story)
+static enum err read_timeline(struct timeline_source *source, const struct event_id *id, struct timeline *timeline)
 {
     int64_t seq;
     const struct event_reading reading = {.body_bytes_max = INT64_MAX, .may_lack_body = true};
-    enum err result = find(source, id, &seq, &story->is_of_first);
+    enum err result = find(source, id, &seq, &timeline->is_of_first);
     if (!result)
-        result = event_rows_read(&source->events, seq, &reading, &story->event, NULL);
+        result = event_rows_read(&source->events, seq, &reading, &timeline->event, NULL);
     if (!result)
-        result = read_deliveries(source, seq, story);
+        result = read_deliveries(source, seq, timeline);
     if (!result)
-        result = read_attempts(source, seq, story);
+        result = read_attempts(source, seq, timeline);
     if (!result)
-        result = read_acts(source, seq, story);
+        result = read_acts(source, seq, timeline);
     return result;
 }
 
-enum err story_source_find(struct story_source *source, const struct event_id *id, struct story **ret_story)
+enum err timeline_source_find(struct timeline_source *source, const struct event_id *id, struct timeline **ret_timeline)
 {
-    struct story *story = calloc(1, sizeof *story);
-    if (!story)
+    struct timeline *timeline = calloc(1, sizeof *timeline);
+    if (!timeline)
         return ERR_NO_MEMORY;
     enum err result = reading_begin(source->db);
     if (!result)
-        result = read_story(source, id, story);
+        result = read_timeline(source, id, timeline);
     reading_end(source->db);
     if (result) {
-        story_free(story);
+        timeline_free(timeline);
         return result;
     }
-    *ret_story = story;
+    *ret_timeline = timeline;
     return OK;
 }
 
-enum err story_source_count(struct story_source *source, int64_t counts[DELIVERY_STATES])
+enum err timeline_source_count(struct timeline_source *source, int64_t counts[DELIVERY_STATES])
 {
     int64_t found[DELIVERY_STATES] = {0};
     bool row = false;
     enum err result;
-    struct sql_use use = sql_use(source->statements[STORY_CENSUS]);
+    struct sql_use use = sql_use(source->statements[TIMELINE_COUNTS]);
     while (!(result = sql_step(&use, &row)) && row)
         found[sql_column_int(&use, 0)] = sql_column_int(&use, 1);
     sql_finish(&use);

@@ -48,26 +48,26 @@ static const char *without_broker(enum broker_role role)
     }
 }
 
-static void print_standing(
-    struct buffer *text, enum broker_role role, unsigned number, const struct broker_standing *standing)
+static void print_status(
+    struct buffer *text, enum broker_role role, unsigned number, const struct broker_link_status *link_status)
 {
     char since[CLOCK_TEXT_BYTES];
-    clock_format_rfc3339(standing->since_us, since);
-    buffer_add_format(text, "[%c] broker %s %u: ", standing->good ? '+' : '-', broker_role_name(role), number);
-    if (standing->good)
-        buffer_add_format(text, "%s since %s\n", *standing->peer ? standing->peer : "connected", since);
+    clock_format_rfc3339(link_status->since_us, since);
+    buffer_add_format(text, "[%c] broker %s %u: ", link_status->good ? '+' : '-', broker_role_name(role), number);
+    if (link_status->good)
+        buffer_add_format(text, "%s since %s\n", *link_status->peer ? link_status->peer : "connected", since);
     else
         buffer_add_format(
-            text, "%s%s%s since %s\n", without_broker(role), *standing->why ? ": " : "", standing->why, since);
+            text, "%s%s%s since %s\n", without_broker(role), *link_status->why ? ": " : "", link_status->why, since);
 }
 
-void admin_print_standing(const struct admin *admin, struct buffer *text)
+void admin_print_status(const struct admin *admin, struct buffer *text)
 {
-    struct broker_standing standing;
+    struct broker_link_status link_status;
     for (unsigned role = 0; role < BROKER_ROLES && admin->options.broker; role++)
         for (unsigned i = 0; i < INGRESS_THREADS_MAX; i++)
-            if (broker_status_get(admin->options.broker, (enum broker_role)role, i, &standing))
-                print_standing(text, (enum broker_role)role, i, &standing);
+            if (broker_status_get(admin->options.broker, (enum broker_role)role, i, &link_status))
+                print_status(text, (enum broker_role)role, i, &link_status);
     if (!admin_follows(admin))
         return;
     int64_t age_s = metrics_read(METRIC_DIRECTORY_AGE);
@@ -75,21 +75,21 @@ void admin_print_standing(const struct admin *admin, struct buffer *text)
         (long long)age_s, admin->options.leader_url);
 }
 
-static json_t *standing_view(enum broker_role role, unsigned number, const struct broker_standing *standing)
+static json_t *status_view(enum broker_role role, unsigned number, const struct broker_link_status *link_status)
 {
     return json_pack("{s:s, s:i, s:b, s:o, s:o, s:o}", "role", broker_role_name(role), "number", (int)number, "good",
-        (int)standing->good, "peer", admin_text(slice_from_string(standing->peer)), "why",
-        admin_text(slice_from_string(standing->why)), "since", admin_time(standing->since_us));
+        (int)link_status->good, "peer", admin_text(slice_from_string(link_status->peer)), "why",
+        admin_text(slice_from_string(link_status->why)), "since", admin_time(link_status->since_us));
 }
 
 static json_t *broker_view(const struct admin *admin)
 {
-    struct broker_standing standing;
+    struct broker_link_status link_status;
     json_t *list = json_array();
     for (unsigned role = 0; role < BROKER_ROLES && admin->options.broker; role++)
         for (unsigned i = 0; i < INGRESS_THREADS_MAX; i++)
-            if (broker_status_get(admin->options.broker, (enum broker_role)role, i, &standing))
-                json_array_append_new(list, standing_view((enum broker_role)role, i, &standing));
+            if (broker_status_get(admin->options.broker, (enum broker_role)role, i, &link_status))
+                json_array_append_new(list, status_view((enum broker_role)role, i, &link_status));
     return list;
 }
 
@@ -103,7 +103,7 @@ bool admin_knows_broker(const struct admin *admin, int64_t *ret_waiting)
     return knows;
 }
 
-json_t *admin_view_standing(const struct admin *admin)
+json_t *admin_view_status(const struct admin *admin)
 {
     const struct admin_options *options = &admin->options;
     json_t *roles = json_pack(options->ingress_only ? "[s]" : "[s, s]", "ingress", "delivery");
