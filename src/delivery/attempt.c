@@ -6,8 +6,7 @@
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"
-#include "base/crash_point.h"
-#include "base/lie.h"
+#include "base/failpoint.h"
 #include "runtime/log.h"
 
 #include <stdarg.h>
@@ -83,14 +82,14 @@ static void on_answer(struct client_request *request)
     outcome_of_attempt(CONTAINER_OF(request, struct attempt_run, client));
 }
 
-/* See base/lie.h: a letter of the filling, so that it is still JSON. In a copy, since other threads read the event; of
- * the copies only as many are under way as one sixteenth of what a test posts. */
-static struct slice lie_about_body(const struct delivery *delivery)
+/* See base/failpoint.h: a letter of the filling, so that it is still JSON. In a copy, since other threads read the
+ * event; of the copies only as many are under way as one sixteenth of what a test posts. */
+static struct slice failpoint_body(const struct delivery *delivery)
 {
     static _Thread_local char copies[LIES_UNDER_WAY_MAX][EVENT_BYTES_MAX];
     static _Thread_local unsigned next;
     struct slice body = delivery->event->parts.body;
-    if (!lie_is_told(LIE_CHANGE_BYTE) || delivery->id / ACCOUNT_ENDPOINTS_MAX % 16 != 0 || body.len <= 8)
+    if (!failpoint_is_on(FAILPOINT_CHANGE_BYTE) || delivery->id / ACCOUNT_ENDPOINTS_MAX % 16 != 0 || body.len <= 8)
         return body;
     char *copy = copies[next++ % LIES_UNDER_WAY_MAX];
     memcpy(copy, body.data, body.len);
@@ -105,7 +104,7 @@ static void send_request(struct attempt_run *run)
     const struct delivery_policy *policy = &shard->policy;
     bool guarded = job->delivery.event->parts.guarded;
     run->started_wall_us = clock_wall_us();
-    run->client.body = lie_about_body(&job->delivery);
+    run->client.body = failpoint_body(&job->delivery);
     add_headers(run);
     run->client.url = run->url;
     run->client.connect_timeout_us = policy->connect_timeout_us;
@@ -113,9 +112,9 @@ static void send_request(struct attempt_run *run)
     run->client.once = guarded && !run->idempotent;
     run->client.fresh = outcome_was_repeated(&job->delivery);
     run->client.on_done = on_answer;
-    crash_point(CRASH_REQUEST_DUE);
+    failpoint_crash(CRASH_REQUEST_DUE);
     client_send(shard->client, &run->client);
-    crash_point(CRASH_REQUEST_GIVEN);
+    failpoint_crash(CRASH_REQUEST_GIVEN);
 }
 
 /* The journal has answered whether `sending` is durable. */
@@ -163,7 +162,7 @@ static void commit_sending(struct attempt_run *run)
     };
     job_move(job, JOB_STARTING);
     journal_submit(job->queue->shard->journal, &run->settle.request);
-    crash_point(CRASH_START_POSTED);
+    failpoint_crash(CRASH_START_POSTED);
 }
 
 void attempt_begin(struct job *job)

@@ -20,7 +20,7 @@
 
 #include "accounts/routing.h"
 #include "base/clock.h"
-#include "base/crash_point.h"
+#include "base/failpoint.h"
 #include "broker/lag.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
@@ -75,7 +75,7 @@ static void claim_free(struct claim *claim)
 /* The message has done its duty. */
 static void claim_end(struct claim *claim)
 {
-    crash_point(CRASH_ACK_DUE);
+    failpoint_crash(CRASH_ACK_DUE);
     detach_jobs(claim);
     if (!claim->stale)
         consumer_settle(claim->bridge->consumer, &claim->tag);
@@ -237,7 +237,7 @@ static bool make_job(struct claim *claim, const struct journal_received_delivery
     event_ref(delivery.event); /* the job's own */
     job->claim = claim;
     list_add_tail(&claim->jobs, &job->in_claim);
-    crash_point(CRASH_JOB_MADE);
+    failpoint_crash(CRASH_JOB_MADE);
     return true;
 }
 
@@ -328,7 +328,7 @@ static void on_received(struct journal_request *request, void *receiver)
     struct claim *claim = CONTAINER_OF(request, struct claim, receive.request);
     struct delivery_shard *shard = receiver;
     shard->requests_out--;
-    crash_point(CRASH_RECEIVED);
+    failpoint_crash(CRASH_RECEIVED);
     if (request->result == OK) {
         note_received(claim);
         take_standing(claim);

@@ -7,7 +7,7 @@
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"
-#include "base/crash_point.h"
+#include "base/failpoint.h"
 #include "runtime/log.h"
 
 #define FLOOR_BYTES (256 * 1024) /* a few of the largest events */
@@ -117,7 +117,7 @@ void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery 
         return;
     }
     if (endpoint_queue_has_room(queue) && job_new(queue, delivery, JOB_FRESH) == OK) {
-        crash_point(CRASH_JOB_MADE);
+        failpoint_crash(CRASH_JOB_MADE);
         return; /* the job owns the event's reference now */
     }
     event_unref(delivery->event);

@@ -7,8 +7,7 @@
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"
-#include "base/crash_point.h"
-#include "base/lie.h"
+#include "base/failpoint.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -88,7 +87,7 @@ static void settle(struct attempt_run *run)
     run->settle.from = job->delivery.state;
     job_move(job, JOB_SETTLING);
     journal_submit(job->queue->shard->journal, &run->settle.request);
-    crash_point(CRASH_OUTCOME_POSTED);
+    failpoint_crash(CRASH_OUTCOME_POSTED);
 }
 
 static void fill_attempt(struct attempt_run *run)
@@ -234,14 +233,14 @@ static void report(const struct attempt_run *run, enum verdict verdict)
         });
 }
 
-/* See base/lie.h. One in 16 of the first attempts is enough to be found. */
-static enum verdict lie_about(const struct attempt_run *run, enum verdict verdict)
+/* See base/failpoint.h. One in 16 of the first attempts is enough to be found. */
+static enum verdict failpoint_verdict(const struct attempt_run *run, enum verdict verdict)
 {
     const struct delivery *delivery = &run->job->delivery;
-    if (verdict == VERDICT_RETRY && lie_is_told(LIE_DROP_RETRY))
+    if (verdict == VERDICT_RETRY && failpoint_is_on(FAILPOINT_DROP_RETRY))
         return VERDICT_DELIVERED;
     bool is_picked = delivery->attempts == 0 && delivery->id / ACCOUNT_ENDPOINTS_MAX % 16 == 0;
-    return is_picked && verdict == VERDICT_DELIVERED && lie_is_told(LIE_SEND_TWICE) ? VERDICT_RETRY : verdict;
+    return is_picked && verdict == VERDICT_DELIVERED && failpoint_is_on(FAILPOINT_SEND_TWICE) ? VERDICT_RETRY : verdict;
 }
 
 void outcome_of_attempt(struct attempt_run *run)
@@ -257,9 +256,9 @@ void outcome_of_attempt(struct attempt_run *run)
         shortage_put_off(run);
         return;
     }
-    crash_point(CRASH_ANSWER_CAME);
+    failpoint_crash(CRASH_ANSWER_CAME);
     enum verdict verdict =
-        lie_about(run, verdict_of(&run->client.end, event->parts.guarded, run->idempotent, run->final_4xx));
+        failpoint_verdict(run, verdict_of(&run->client.end, event->parts.guarded, run->idempotent, run->final_4xx));
     run->settle = (struct journal_settle){.lane = job->delivery.lane, .failures = job->delivery.failures};
     fill_attempt(run);
     switch (verdict) {

@@ -3,7 +3,7 @@
  * POST /v1/events. The exchange is answered when the queue says that the event is durable, or with 503 when that takes
  * too long; the event's fate does not depend on whether its partner is still there.
  */
-#include "base/crash_point.h"
+#include "base/failpoint.h"
 #include "ingress/ingress_internal.h"
 
 /* A posted event on its way through the queue. */
@@ -30,7 +30,7 @@ static void on_durable(struct queue_entry *entry, enum err result)
 {
     struct posted *posted = CONTAINER_OF(entry, struct posted, entry);
     result_count(result);
-    crash_point(CRASH_ANSWER_DUE);
+    failpoint_crash(CRASH_ANSWER_DUE);
     struct http_exchange *exchange = awaited_take_exchange(&posted->awaited);
     if (exchange && result_is_good(result)) {
         answer_good(exchange, posted, result);
@@ -74,12 +74,12 @@ static enum err post_one(struct ingress *ingress, struct http_exchange *exchange
         free(posted);
         return failed;
     }
-    crash_point(CRASH_EVENT_MADE);
+    failpoint_crash(CRASH_EVENT_MADE);
     posted->ingress = ingress;
     posted->entry.on_durable = on_durable;
     awaited_begin(&posted->awaited, ingress, exchange, on_late);
     ingress_enqueue(ingress, &posted->entry);
-    crash_point(CRASH_EVENT_POSTED);
+    failpoint_crash(CRASH_EVENT_POSTED);
     return OK;
 }
 
@@ -87,7 +87,7 @@ void ingress_post_one(
     struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner, struct slice fallback_key)
 {
     struct refusal refusal;
-    crash_point(CRASH_BODY_COMPLETE);
+    failpoint_crash(CRASH_BODY_COMPLETE);
     enum err failed = post_one(ingress, exchange, partner, fallback_key, &refusal);
     if (!failed)
         return;

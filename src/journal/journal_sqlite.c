@@ -24,8 +24,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/crash_point.h"
-#include "base/lie.h"
+#include "base/failpoint.h"
 #include "journal/sql.h"
 #include "journal/store.h"
 #include "runtime/log.h"
@@ -37,7 +36,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define LIE_LASTS_US 50000 /* long enough for a kill to fall into it */
+#define FAILPOINT_SLEEP_US 50000 /* long enough for a kill to fall into it */
 #define EXPIRY_PAUSE_MS 10
 #define LOOK_MS 1000      /* at the disk, while something is wrong with it, or waits for it */
 #define LOOK_IDLE_MS 5000 /* otherwise */
@@ -252,8 +251,8 @@ static enum err commit(struct journal_sqlite *self)
     return OK;
 }
 
-/* See base/lie.h. What is answered leaves the batch, since its requester frees it. */
-static void lie_about_appends(struct journal_sqlite *self)
+/* See base/failpoint.h. What is answered leaves the batch, since its requester frees it. */
+static void fail_by_early_answers(struct journal_sqlite *self)
 {
     unsigned kept = 0, told = 0;
     for (unsigned i = 0; i < self->batch_len; i++) {
@@ -268,15 +267,15 @@ static void lie_about_appends(struct journal_sqlite *self)
     }
     self->batch_len = kept;
     if (told > 0)
-        usleep(LIE_LASTS_US);
+        usleep(FAILPOINT_SLEEP_US);
 }
 
-/* See base/crash_point.h: one if the batch has a request of that kind. */
-static void crash_with(const struct journal_sqlite *self, enum journal_kind kind, enum crash_point point)
+/* See base/failpoint.h: one if the batch has a request of that kind. */
+static void crash_with(const struct journal_sqlite *self, enum journal_kind kind, enum failpoint_crash point)
 {
     for (unsigned i = 0; i < self->batch_len; i++)
         if (self->batch[i]->kind == kind)
-            crash_point(point);
+            failpoint_crash(point);
 }
 
 /* The batch's transaction. After an error nothing of it has happened, in the file and in the requests. */
@@ -294,8 +293,8 @@ static enum err run_batch(struct journal_sqlite *self)
         request->result = OK;
         result = kinds[request->kind].apply(&self->store, request);
     }
-    if (!result && lie_is_told(LIE_ACK_BEFORE_COMMIT)) {
-        lie_about_appends(self);
+    if (!result && failpoint_is_on(FAILPOINT_ACK_BEFORE_COMMIT)) {
+        fail_by_early_answers(self);
         applied = self->batch_len;
     }
     if (!result) {

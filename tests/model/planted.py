@@ -41,8 +41,8 @@ BUGS = {
     "answers-before-commit": (
         "partners are answered before the commit",
         "src/journal/journal_sqlite.c",
-        ("if (!result && lie_is_told(LIE_ACK_BEFORE_COMMIT)) {", "if (!result) {"),
-        ("        usleep(LIE_LASTS_US);", "        (void)LIE_LASTS_US;")),
+        ("if (!result && failpoint_is_on(FAILPOINT_ACK_BEFORE_COMMIT)) {", "if (!result) {"),
+        ("        usleep(FAILPOINT_SLEEP_US);", "        (void)FAILPOINT_SLEEP_US;")),
     "commits-without-sync": (
         "commits are not synced",
         "src/journal/schema.c",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bench itself: a healthy gateway passes its verdict, a gateway that lies does not, and the generator's clock tells the truth.
+"""The bench itself: a healthy gateway passes its verdict, a gateway that misbehaves does not, and the generator's clock tells the truth.
 
-The lies are base/lie.h's: only builds for tests can tell them."""
+The failpoints are those of base/failpoint.h: only builds for tests have them."""
 import json
 import pathlib
 import subprocess
@@ -41,9 +41,9 @@ def sanitizers(monkeypatch, tmp_path):
             monkeypatch.setenv(name, value)
 
 
-def run(directory, changes=None, lie=None, **load):
+def run(directory, changes=None, failpoint=None, **load):
     plan = Plan("test", {**HEALTHY, **(changes or {}), "load": {**HEALTHY["load"], **load}})
-    environment = clean_environment(directory, {"PENSTOCK_TEST_LIE": lie} if lie else None)
+    environment = clean_environment(directory, {"PENSTOCK_TEST_FAILPOINT": failpoint} if failpoint else None)
     scenario = Scenario(plan, BUILD, directory, environment)
     code, text, details = scenario.run()
     print(text)
@@ -52,7 +52,7 @@ def run(directory, changes=None, lie=None, **load):
 
 
 def reasons_of(details):
-    assert details["verdict"] == "FAIL", "the lie was believed"
+    assert details["verdict"] == "FAIL", "the failpoint was not found"
     return "\n".join(details["reasons"])
 
 
@@ -122,15 +122,15 @@ def test_the_same_kill_of_an_honest_gateway_loses_nothing(tmp_path):
 
 
 def test_a_dropped_retry_is_found(tmp_path):
-    assert "lost" in reasons_of(run(tmp_path, lie="drop-retry")[0])
+    assert "lost" in reasons_of(run(tmp_path, failpoint="drop-retry")[0])
 
 
 def test_a_duplicated_send_is_found(tmp_path):
-    assert "duplicate" in reasons_of(run(tmp_path, lie="send-twice")[0])
+    assert "duplicate" in reasons_of(run(tmp_path, failpoint="send-twice")[0])
 
 
 def test_a_changed_byte_is_found(tmp_path):
-    assert "bytes" in reasons_of(run(tmp_path, lie="change-byte")[0])
+    assert "bytes" in reasons_of(run(tmp_path, failpoint="change-byte")[0])
 
 
 # --- the generator's clock ---

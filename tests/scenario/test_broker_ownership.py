@@ -114,7 +114,7 @@ def test_nothing_that_is_suspended_is_sent_before_the_broker_brings_it_again(own
 def restart_after(bridge, point, event):
     """Posts to a gateway that dies at the point, and starts it again."""
     assert bridge.terminate() == 0
-    bridge.environment["PENSTOCK_TEST_CRASH_POINT"] = str(point)
+    bridge.environment["PENSTOCK_TEST_CRASH_AT"] = str(point)
     bridge.start()
     bridge.wait_for_broker()
     with bridge.partner() as partner:
@@ -124,7 +124,7 @@ def restart_after(bridge, point, event):
             pass  # its answer may be lost in the crash
     wait_for(lambda: bridge.process.poll() is not None, "the point of the kill is reached")
     assert bridge.process.returncode == -9, bridge.stderr[-2000:]
-    del bridge.environment["PENSTOCK_TEST_CRASH_POINT"]
+    del bridge.environment["PENSTOCK_TEST_CRASH_AT"]
     bridge.start()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process is killed at each numbered point between "body complete" and "outcome committed" (src/base/crash_point.h), once with an
+"""The process is killed at each numbered point between "body complete" and "outcome committed" (src/base/failpoint.h), once with an
 event that may be sent again and once with one that may not. What must come of it stands in tests/README.md, and here in expected()."""
 import dataclasses
 import pathlib
@@ -12,7 +12,7 @@ from support.gateway import BINARY, ROOT
 from support.wait import wait_for
 
 POINTS = {int(number): where for number, where in
-          re.findall(r"X\((\d+), CRASH_\w+,\s+\"([^\"]+)\"", (ROOT / "src/base/crash_point.h").read_text())}
+          re.findall(r"X\((\d+), CRASH_\w+,\s+\"([^\"]+)\"", (ROOT / "src/base/failpoint.h").read_text())}
 GUARDED_ONLY = {10, 11, 12}
 WITH_BROKER = {19, 20}  # test_broker_ownership.py
 CASES = [(point, kind) for point in sorted(set(POINTS) - WITH_BROKER) for kind in ("purchase", "payout") if kind == "payout" or point not in GUARDED_ONLY]
@@ -84,7 +84,7 @@ def test_killed_at(point, kind, make_gateway, sink, capsys):
     gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[100ms, 100ms]"})
     gateway.point_endpoint_at(sink.url())
     assert gateway.terminate() == 0
-    gateway.environment["PENSTOCK_TEST_CRASH_POINT"] = str(point)
+    gateway.environment["PENSTOCK_TEST_CRASH_AT"] = str(point)
     gateway.start()
     event = gateway.event(point, type=kind)
     answer = post_until_dead(gateway, event)
@@ -94,7 +94,7 @@ def test_killed_at(point, kind, make_gateway, sink, capsys):
     assert durable in want.durable, "after the kill"
     assert answer is None or durable, "a 200 is durable"
 
-    del gateway.environment["PENSTOCK_TEST_CRASH_POINT"]
+    del gateway.environment["PENSTOCK_TEST_CRASH_AT"]
     gateway.start()
     with gateway.partner() as partner:
         again = partner.post("/v1/events", json=event)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A clean run passes; each of the other tests tells one lie in it, which must be found and named. Here: what was sent
+/* A clean run passes; each of the other tests breaks it in one way, which must be found and named. Here: what was sent
  * against what arrived. */
 #include "unit/bench/verdict_fixture.h"
 

@@ -1,14 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Points on an event's way, from "the body is complete" to "the outcome is committed", at each of which a test may have
- * the process killed (SIGKILL), to see what a restart makes of it: PENSTOCK_TEST_CRASH_POINT=<number>. As with lies
- * (lie.h) only builds for tests have them. What must happen at each stands in tests/README.md.
+ * Failpoints: places where a test makes the process misbehave or die. Only builds with PENSTOCK_FAILPOINTS have them
+ * (the dev preset and the presets that inherit from it). In all other builds the functions are constants and cost
+ * nothing.
+ *
+ * PENSTOCK_TEST_FAILPOINT=<name> makes the gateway do what it must never do, so that a test can show that the bench's
+ * verdict finds it:
+ *
+ *   ack-before-commit   answers 200, then sleeps, then commits: a kill in between loses the event
+ *   drop-retry          records a failed attempt as delivered
+ *   send-twice          records a delivered attempt as failed, so that it is sent again (one in 16)
+ *   change-byte         sends another byte than the partner's (one in 16)
+ *
+ * PENSTOCK_TEST_CRASH_AT=<number> kills the process (SIGKILL) at one step of an event, from "the request is complete"
+ * to "the outcome is committed". tests/README.md says what a restart must make of each.
  */
-#ifndef PENSTOCK_BASE_CRASH_POINT_H
-#define PENSTOCK_BASE_CRASH_POINT_H
+#ifndef PENSTOCK_BASE_FAILPOINT_H
+#define PENSTOCK_BASE_FAILPOINT_H
+
+#include <stdbool.h>
+
+enum failpoint { FAILPOINT_ACK_BEFORE_COMMIT, FAILPOINT_DROP_RETRY, FAILPOINT_SEND_TWICE, FAILPOINT_CHANGE_BYTE };
 
 /* number, symbol, where the event is */
-#define CRASH_POINT_TABLE(X)                                                                       \
+#define FAILPOINT_CRASH_TABLE(X)                                                                   \
     X(1, CRASH_BODY_COMPLETE, "the request is complete, nothing was looked at")                    \
     X(2, CRASH_EVENT_MADE, "checked and made, not in the journal's mailbox")                       \
     X(3, CRASH_EVENT_POSTED, "in the journal's mailbox")                                           \
@@ -30,16 +45,23 @@
     X(19, CRASH_RECEIVED, "the broker brought it, the dedupe store has judged it, delivery knows") \
     X(20, CRASH_ACK_DUE, "all that the broker is owed is committed, the message is not acked")
 
-enum crash_point {
+enum failpoint_crash {
 #define X(number, symbol, where) symbol = number,
-    CRASH_POINT_TABLE(X)
+    FAILPOINT_CRASH_TABLE(X)
 #undef X
 };
 
-#ifdef PENSTOCK_LIES
-void crash_point(enum crash_point point);
+#ifdef PENSTOCK_FAILPOINTS
+bool failpoint_is_on(enum failpoint point);
+void failpoint_crash(enum failpoint_crash point);
 #else
-static inline void crash_point(enum crash_point point)
+static inline bool failpoint_is_on(enum failpoint point)
+{
+    (void)point;
+    return false;
+}
+
+static inline void failpoint_crash(enum failpoint_crash point)
 {
     (void)point;
 }
