@@ -64,7 +64,7 @@ struct load_record {
     uint8_t unused[3];
 };
 
-enum sink_act {
+enum sink_deed {
     SINK_ANSWERED,
     SINK_DROPPED,    /* did the work, then closed the connection without an answer */
     SINK_CUT_SHORT,  /* closed it in the middle of the answer */
@@ -76,7 +76,7 @@ enum sink_signature { SINK_UNCHECKED, SINK_RIGHT, SINK_WRONG };
 /* One request of the gateway to a client deployment. */
 struct sink_record {
     int64_t received_us;
-    int64_t answered_us;     /* when the act was done; 0: never */
+    int64_t answered_us;     /* when the deed was done; 0: never */
     unsigned char event[16]; /* webhook-id; zeros: not an event id */
     uint64_t number;         /* out of the body's id; RUN_NO_NUMBER: none */
     uint64_t body_hash;
@@ -85,7 +85,7 @@ struct sink_record {
     uint32_t body_bytes;
     uint16_t status;   /* that it answered, or would have */
     uint16_t path;     /* the place of its path among those that are configured, from 1; 0: none of them */
-    uint8_t act;       /* enum sink_act */
+    uint8_t deed;      /* enum sink_deed */
     uint8_t signature; /* enum sink_signature */
     uint8_t warm;      /* not the first request of its connection */
     uint8_t http2;

@@ -151,7 +151,7 @@ static const struct word {
     const char *name, *form, *does;
     bool (*parse)(char *value, struct behaviour *behaviour); /* may write into `value` */
 } words_table[] = {
-    {"delay", "delay=DURATION, =exp:MEAN, =uniform:FROM:TO or =lognormal:MEDIAN:SIGMA", "waits before it acts",
+    {"delay", "delay=DURATION, =exp:MEAN, =uniform:FROM:TO or =lognormal:MEDIAN:SIGMA", "waits before it deeds",
         parse_delay},
     {"status", "status=200..599", "what it answers", parse_own_status},
     {"fail", "fail=SHARE or =SHARE:STATUS", "answers 500 or STATUS instead", parse_fail},
@@ -254,7 +254,7 @@ static int64_t draw_delay(const struct behaviour *behaviour, uint64_t *random)
     return us < (double)BEHAVIOUR_DELAY_US_MAX ? (int64_t)us : BEHAVIOUR_DELAY_US_MAX;
 }
 
-static enum sink_act draw_act(const struct behaviour *behaviour, bool warm, uint64_t *random)
+static enum sink_deed draw_deed(const struct behaviour *behaviour, bool warm, uint64_t *random)
 {
     if (behaviour->hang + behaviour->drop + behaviour->cut == 0)
         return SINK_ANSWERED;
@@ -298,14 +298,15 @@ static int64_t meets_window(const struct windows *windows, int64_t from_us, int6
 void behaviour_draw(const struct behaviour *behaviour, bool warm, int64_t since_start_us, uint64_t *random,
     struct behaviour_draw *ret_draw)
 {
-    enum sink_act act = draw_act(behaviour, warm, random);
+    enum sink_deed deed = draw_deed(behaviour, warm, random);
     bool fails = behaviour->fail > 0 && next_random(random) < behaviour->fail;
     int64_t due_us = leave_stalls(&behaviour->stall, since_start_us + draw_delay(behaviour, random));
-    if (act == SINK_NEVER_ENDED)
+    if (deed == SINK_NEVER_ENDED)
         due_us = since_start_us;
-    *ret_draw = (struct behaviour_draw){
-        .act = act, .status = fails ? behaviour->fail_status : behaviour->status, .after_us = due_us - since_start_us};
+    *ret_draw = (struct behaviour_draw){.deed = deed,
+        .status = fails ? behaviour->fail_status : behaviour->status,
+        .after_us = due_us - since_start_us};
     int64_t down_us = meets_window(&behaviour->down, since_start_us, due_us);
     if (down_us >= 0)
-        *ret_draw = (struct behaviour_draw){.act = SINK_DROPPED, .after_us = down_us - since_start_us};
+        *ret_draw = (struct behaviour_draw){.deed = SINK_DROPPED, .after_us = down_us - since_start_us};
 }

@@ -57,7 +57,7 @@ struct behaviour {
 };
 
 struct behaviour_draw {
-    enum sink_act act;
+    enum sink_deed deed;
     unsigned status;  /* that it answers or would have answered; 0: no work is done */
     int64_t after_us; /* from now; of SINK_NEVER_ENDED (it hangs) 0 */
 };

@@ -52,8 +52,8 @@ static void get_counts(struct sink *sink, h2o_req_t *req)
     int len = snprintf(text, sizeof text,
         "{\"requests\":%" PRIu64 ",\"answered\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"cut\":%" PRIu64
         ",\"hung\":%" PRIu64 "}\n",
-        counts.requests, counts.acts[SINK_ANSWERED], counts.acts[SINK_DROPPED], counts.acts[SINK_CUT_SHORT],
-        counts.acts[SINK_NEVER_ENDED]);
+        counts.requests, counts.deeds[SINK_ANSWERED], counts.deeds[SINK_DROPPED], counts.deeds[SINK_CUT_SHORT],
+        counts.deeds[SINK_NEVER_ENDED]);
     server_answer(req, 200, "application/json", text, (size_t)len);
 }
 

@@ -9,7 +9,7 @@ struct sink_log {
     _Atomic uint64_t requests;
     pthread_mutex_t lock; /* of all below */
     struct run_log *records;
-    uint64_t acts[SINK_ACTS];
+    uint64_t deeds[SINK_DEEDS];
 };
 
 enum err sink_log_new(const char *file, struct sink_log **ret_log)
@@ -35,14 +35,14 @@ void sink_log_received(struct sink_log *log)
 void sink_log_hangs(struct sink_log *log)
 {
     pthread_mutex_lock(&log->lock);
-    log->acts[SINK_NEVER_ENDED]++;
+    log->deeds[SINK_NEVER_ENDED]++;
     pthread_mutex_unlock(&log->lock);
 }
 
 void sink_log_ended(struct sink_log *log, const struct sink_record *record, bool counted_before)
 {
     pthread_mutex_lock(&log->lock);
-    log->acts[record->act] += !counted_before;
+    log->deeds[record->deed] += !counted_before;
     if (log->records)
         run_log_write(log->records, record);
     pthread_mutex_unlock(&log->lock);
@@ -59,7 +59,7 @@ void sink_log_flush(struct sink_log *log)
 void sink_log_count(struct sink_log *log, struct sink_counts *ret_counts)
 {
     pthread_mutex_lock(&log->lock);
-    memcpy(ret_counts->acts, log->acts, sizeof log->acts);
+    memcpy(ret_counts->deeds, log->deeds, sizeof log->deeds);
     pthread_mutex_unlock(&log->lock);
     ret_counts->requests = atomic_load(&log->requests);
 }

@@ -9,13 +9,13 @@
 #include "common/run_log.h"
 
 #define SINK_LOG_FLUSH_MS 200 /* what a kill may cost */
-#define SINK_ACTS 4
+#define SINK_DEEDS 4
 
 struct sink_log;
 
 struct sink_counts {
     uint64_t requests; /* those that wait included */
-    uint64_t acts[SINK_ACTS];
+    uint64_t deeds[SINK_DEEDS];
 };
 
 /* `file` NULL: counts only. ERR_DISK, ERR_NO_MEMORY. */

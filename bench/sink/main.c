@@ -78,8 +78,8 @@ static void print_summary(struct sink *sink)
     fprintf(stderr,
         "penstock-sink: %" PRIu64 " requests: %" PRIu64 " answered, %" PRIu64 " dropped, %" PRIu64 " cut, %" PRIu64
         " never ended\n",
-        counts.requests, counts.acts[SINK_ANSWERED], counts.acts[SINK_DROPPED], counts.acts[SINK_CUT_SHORT],
-        counts.acts[SINK_NEVER_ENDED]);
+        counts.requests, counts.deeds[SINK_ANSWERED], counts.deeds[SINK_DROPPED], counts.deeds[SINK_CUT_SHORT],
+        counts.deeds[SINK_NEVER_ENDED]);
 }
 
 static int serve(struct sink *sink, const struct sink_options *options)

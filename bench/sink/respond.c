@@ -3,7 +3,7 @@
  * One request, from its coming to its record:
  *
  *   come -- draw --+-- due now -------------------------------.
- *                  +-- due later --> waiting --- timer -------+--> act: log, then answer, drop or cut
+ *                  +-- due later --> waiting --- timer -------+--> deed: log, then answer, drop or cut
  *                  '-- hangs ------> waiting --.
  *                                       |      '-- the sink ends --> logged as never ended
  *                                       '--------- the client leaves --> the same
@@ -79,11 +79,11 @@ static void add_retry_after(h2o_req_t *req, int64_t seconds)
 }
 
 /* Logs what is now known, and does it. The request may be disposed of in here. */
-static void act(struct sink_loop *loop, h2o_req_t *req, const struct behaviour *behaviour,
+static void deed(struct sink_loop *loop, h2o_req_t *req, const struct behaviour *behaviour,
     const struct behaviour_draw *draw, struct sink_record *record)
 {
-    enum sink_act what = connection_is_dying(connection_of(req)) ? SINK_DROPPED : draw->act;
-    record->act = (uint8_t)what;
+    enum sink_deed what = connection_is_dying(connection_of(req)) ? SINK_DROPPED : draw->deed;
+    record->deed = (uint8_t)what;
     record->status = (uint16_t)draw->status;
     record->answered_us = run_log_now_us();
     sink_log_ended(loop->sink->log, record, false);
@@ -114,9 +114,9 @@ static void stop_waiting(struct waiting *waiting)
 static void end_without_answer(struct waiting *waiting)
 {
     stop_waiting(waiting);
-    waiting->record.act = SINK_NEVER_ENDED;
+    waiting->record.deed = SINK_NEVER_ENDED;
     waiting->record.status = (uint16_t)waiting->draw.status;
-    sink_log_ended(waiting->loop->sink->log, &waiting->record, waiting->draw.act == SINK_NEVER_ENDED);
+    sink_log_ended(waiting->loop->sink->log, &waiting->record, waiting->draw.deed == SINK_NEVER_ENDED);
 }
 
 static void on_request_gone(void *memory)
@@ -130,7 +130,7 @@ static void on_due(struct timer *timer)
 {
     struct waiting *waiting = CONTAINER_OF(timer, struct waiting, timer);
     stop_waiting(waiting);
-    act(waiting->loop, waiting->req, waiting->behaviour, &waiting->draw, &waiting->record);
+    deed(waiting->loop, waiting->req, waiting->behaviour, &waiting->draw, &waiting->record);
 }
 
 static void wait_for_end(struct sink_loop *loop, h2o_req_t *req, const struct behaviour *behaviour,
@@ -144,7 +144,7 @@ static void wait_for_end(struct sink_loop *loop, h2o_req_t *req, const struct be
         .draw = *draw,
         .record = *record};
     list_add_tail(&loop->waiting, &waiting->link);
-    if (draw->act == SINK_NEVER_ENDED)
+    if (draw->deed == SINK_NEVER_ENDED)
         sink_log_hangs(loop->sink->log);
     else
         timers_set(&loop->timers, &waiting->timer, clock_mono_us() + draw->after_us);
@@ -162,8 +162,8 @@ int respond_on_request(h2o_handler_t *handler, h2o_req_t *req)
     describe(loop, req, behaviour, warm, &record);
     struct behaviour_draw draw;
     behaviour_draw(behaviour, warm, clock_mono_us() - loop->sink->start_us, &loop->random, &draw);
-    if (draw.act != SINK_NEVER_ENDED && draw.after_us == 0)
-        act(loop, req, behaviour, &draw, &record);
+    if (draw.deed != SINK_NEVER_ENDED && draw.after_us == 0)
+        deed(loop, req, behaviour, &draw, &record);
     else
         wait_for_end(loop, req, behaviour, &draw, &record);
     return 0;

@@ -14,7 +14,7 @@
 
 #define LOAD_KINDS (LOAD_INVALID + 1)
 #define LOAD_ENDS (LOAD_UNFINISHED + 1)
-#define SINK_ACTS (SINK_NEVER_ENDED + 1)
+#define SINK_DEEDS (SINK_NEVER_ENDED + 1)
 #define STATUSES_MAX 1000
 #define LOST_NAMED_MAX 10
 #define REASONS_MAX 64
@@ -66,7 +66,7 @@ struct fate {
 
 struct arrivals {
     uint64_t requests, foreign; /* all; those of the journal's events of other runs */
-    uint64_t acts[SINK_ACTS], statuses[STATUSES_MAX];
+    uint64_t deeds[SINK_DEEDS], statuses[STATUSES_MAX];
     uint64_t successes; /* requests that were answered 2xx */
     int64_t first_success_us, last_success_us;
     uint64_t duplicated, guarded_duplicated; /* requests; the second are some of the first */

@@ -46,7 +46,7 @@ static bool is_2xx(const struct sink_record *record)
 /* The gateway knows that it succeeded: headers are complete whatever the body does. */
 static bool is_success(const struct sink_record *record)
 {
-    return is_2xx(record) && (record->act == SINK_ANSWERED || record->act == SINK_CUT_SHORT);
+    return is_2xx(record) && (record->deed == SINK_ANSWERED || record->deed == SINK_CUT_SHORT);
 }
 
 /* --- each request finds its key --- */
@@ -54,7 +54,7 @@ static bool is_success(const struct sink_record *record)
 static void count_request(struct arrivals *arrivals, const struct sink_record *record)
 {
     arrivals->requests++;
-    arrivals->acts[record->act]++;
+    arrivals->deeds[record->deed]++;
     arrivals->statuses[record->status]++;
     arrivals->wrong_signatures += record->signature == SINK_WRONG;
     arrivals->unchecked_signatures += record->signature == SINK_UNCHECKED;
@@ -100,7 +100,7 @@ static enum err take_record(struct sinks *sinks, uint8_t run, size_t log, size_t
     struct keys *keys = sinks->keys;
     struct arrivals *arrivals = sinks->arrivals;
     const struct sink_record *record = (const struct sink_record *)sinks->logs[log].records + at;
-    if (record->act >= SINK_ACTS || record->status >= STATUSES_MAX || at > UINT32_MAX)
+    if (record->deed >= SINK_DEEDS || record->status >= STATUSES_MAX || at > UINT32_MAX)
         return ERR_DAMAGED;
     count_request(arrivals, record);
     bool has_id = !keys_is_zero_id(record->event);

@@ -27,13 +27,13 @@ const char *report_end_name(enum load_end end)
     return names[end];
 }
 
-const char *report_act_name(enum sink_act act)
+const char *report_deed_name(enum sink_deed deed)
 {
-    static const char *const names[SINK_ACTS] = {[SINK_ANSWERED] = "answered",
+    static const char *const names[SINK_DEEDS] = {[SINK_ANSWERED] = "answered",
         [SINK_DROPPED] = "dropped",
         [SINK_CUT_SHORT] = "cut_short",
         [SINK_NEVER_ENDED] = "never_ended"};
-    return names[act];
+    return names[deed];
 }
 
 static void print_count(FILE *out, const char *label, uint64_t count)
@@ -166,8 +166,8 @@ static void print_arrivals(FILE *out, const struct figures *figures)
         if (arrivals->statuses[status])
             print_count(out, label, arrivals->statuses[status]);
     }
-    for (unsigned act = SINK_DROPPED; act < SINK_ACTS; act++)
-        print_count(out, report_act_name((enum sink_act)act), arrivals->acts[act]);
+    for (unsigned deed = SINK_DROPPED; deed < SINK_DEEDS; deed++)
+        print_count(out, report_deed_name((enum sink_deed)deed), arrivals->deeds[deed]);
     print_count(out, "duplicated", arrivals->duplicated);
     print_count(out, "of which guarded", arrivals->guarded_duplicated);
     print_count(out, "given up, then done", arrivals->overlapping);

@@ -17,6 +17,6 @@ enum err report_json(FILE *out, const struct figures *figures, const struct leve
 /* Shared names. */
 const char *report_kind_name(enum load_kind kind);
 const char *report_end_name(enum load_end end);
-const char *report_act_name(enum sink_act act);
+const char *report_deed_name(enum sink_deed deed);
 
 #endif

@@ -134,13 +134,13 @@ static json_t *acceptance_json(const struct acceptance *acceptance)
 static json_t *arrivals_json(const struct figures *figures)
 {
     const struct arrivals *arrivals = &figures->arrivals;
-    json_t *object = json_object(), *acts = json_object();
+    json_t *object = json_object(), *deeds = json_object();
     set_count(object, "requests", arrivals->requests);
     set_count(object, "answered_2xx", arrivals->successes);
     json_object_set_new(object, "statuses", statuses_json(arrivals->statuses));
-    for (unsigned act = 0; act < SINK_ACTS; act++)
-        set_count(acts, report_act_name((enum sink_act)act), arrivals->acts[act]);
-    json_object_set_new(object, "acts", acts);
+    for (unsigned deed = 0; deed < SINK_DEEDS; deed++)
+        set_count(deeds, report_deed_name((enum sink_deed)deed), arrivals->deeds[deed]);
+    json_object_set_new(object, "deeds", deeds);
     set_count(object, "duplicated", arrivals->duplicated);
     set_count(object, "guarded_duplicated", arrivals->guarded_duplicated);
     set_count(object, "given_up_then_done", arrivals->overlapping);

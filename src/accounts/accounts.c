@@ -3,7 +3,7 @@
  * The accounts thread. Each request is one transaction: operators' changes are rare, and one that fails takes no other
  * with it.
  *
- *   act (change.h): check, write, make the entries -> commit -> publish, take out -> listener -> answer
+ *   action (change.h): check, write, make the entries -> commit -> publish, take out -> listener -> answer
  *
  * Everything that can fail comes before the commit: an entry is made before it and published after it. What
  * publications replaced is freed once per batch of mail, after one wait for the readers. The thread blocks on the disk
@@ -49,38 +49,38 @@ struct accounts {
     char load_detail[STORE_DETAIL_BYTES];
 };
 
-/* What an act checks, writes and makes; and what it takes out of the directory after the commit. */
+/* What an action checks, writes and makes; and what it takes out of the directory after the commit. */
 static const struct {
     enum err (*write)(struct change *change);
     void (*take_out)(struct change *change);
-} acts[] = {
-    [ACCOUNTS_ADD_PARTNER] = {.write = act_add_partner},
-    [ACCOUNTS_CHANGE_PARTNER] = {.write = act_change_partner},
-    [ACCOUNTS_ADD_PARTNER_SECRET] = {.write = act_add_partner_secret},
-    [ACCOUNTS_REMOVE_PARTNER_SECRET] = {.write = act_remove_partner_secret},
-    [ACCOUNTS_ADD_CREDENTIAL] = {.write = act_add_credential},
-    [ACCOUNTS_REVOKE_CREDENTIAL] = {.write = act_revoke_credential, .take_out = act_take_out_credential},
-    [ACCOUNTS_GRANT] = {.write = act_grant},
-    [ACCOUNTS_WITHDRAW_GRANT] = {.write = act_withdraw_grant, .take_out = act_take_out_grant},
-    [ACCOUNTS_ADD_ACCOUNT] = {.write = act_add_account},
-    [ACCOUNTS_ADD_ENDPOINT] = {.write = act_add_endpoint},
-    [ACCOUNTS_CHANGE_ENDPOINT] = {.write = act_change_endpoint},
-    [ACCOUNTS_REMOVE_ENDPOINT] = {.write = act_remove_endpoint, .take_out = act_take_out_endpoint},
-    [ACCOUNTS_ADD_ENDPOINT_SECRET] = {.write = act_add_endpoint_secret},
-    [ACCOUNTS_REMOVE_ENDPOINT_SECRET] = {.write = act_remove_endpoint_secret},
+} kinds[] = {
+    [ACCOUNTS_ADD_PARTNER] = {.write = change_add_partner},
+    [ACCOUNTS_CHANGE_PARTNER] = {.write = change_change_partner},
+    [ACCOUNTS_ADD_PARTNER_SECRET] = {.write = change_add_partner_secret},
+    [ACCOUNTS_REMOVE_PARTNER_SECRET] = {.write = change_remove_partner_secret},
+    [ACCOUNTS_ADD_CREDENTIAL] = {.write = change_add_credential},
+    [ACCOUNTS_REVOKE_CREDENTIAL] = {.write = change_revoke_credential, .take_out = change_take_out_credential},
+    [ACCOUNTS_GRANT] = {.write = change_grant},
+    [ACCOUNTS_WITHDRAW_GRANT] = {.write = change_withdraw_grant, .take_out = change_take_out_grant},
+    [ACCOUNTS_ADD_ACCOUNT] = {.write = change_add_account},
+    [ACCOUNTS_ADD_ENDPOINT] = {.write = change_add_endpoint},
+    [ACCOUNTS_CHANGE_ENDPOINT] = {.write = change_change_endpoint},
+    [ACCOUNTS_REMOVE_ENDPOINT] = {.write = change_remove_endpoint, .take_out = change_take_out_endpoint},
+    [ACCOUNTS_ADD_ENDPOINT_SECRET] = {.write = change_add_endpoint_secret},
+    [ACCOUNTS_REMOVE_ENDPOINT_SECRET] = {.write = change_remove_endpoint_secret},
 };
 
 /* One transaction: after it the change is durable, or nothing of it is left. */
 static enum err write_change(struct change *change, bool follows)
 {
-    if ((unsigned)change->request->act >= ARRAY_LENGTH(acts))
-        return change_refuse(change, ERR_BUG, "no such act");
+    if ((unsigned)change->request->kind >= ARRAY_LENGTH(kinds))
+        return change_refuse(change, ERR_BUG, "no such action");
     if (follows)
         return change_refuse(change, ERR_FORBIDDEN, "these accounts follow another gateway's; change them there");
     enum err error = accounts_store_begin(change->store, &change->version);
     if (error)
         return change_refuse_for_disk(change, error);
-    error = acts[change->request->act].write(change);
+    error = kinds[change->request->kind].write(change);
     if (!error)
         error = change_judge(change, accounts_store_commit(change->store));
     if (error)
@@ -99,8 +99,8 @@ static void publish_change(struct accounts *accounts, struct change *change)
     struct accounts_request *request = change->request;
     for (unsigned i = 0; i < change->entries_count; i++)
         directory_publish(accounts->directory, change->entries[i]);
-    if (acts[request->act].take_out)
-        acts[request->act].take_out(change);
+    if (kinds[request->kind].take_out)
+        kinds[request->kind].take_out(change);
     if (change->changes_partner)
         request->partner_wanted = change->partner;
     if (!change->changes_endpoint)
@@ -171,7 +171,7 @@ static enum err begin_again(struct accounts *accounts)
 
 static enum err replicate(struct accounts *accounts, struct accounts_replication *request, char *ret_detail)
 {
-    switch (request->act) {
+    switch (request->kind) {
     case REPLICATION_READ:
         return accounts_store_read_page(accounts->store, request->after, &request->page);
     case REPLICATION_APPLY:
@@ -205,7 +205,7 @@ static void on_replication(struct mail *mail, void *receiver)
     struct accounts_replication *request = CONTAINER_OF(mail, struct accounts_replication, mail);
     char detail[STORE_DETAIL_BYTES] = "";
     request->result = replicate(accounts, request, detail);
-    if (request->act == REPLICATION_APPLY)
+    if (request->kind == REPLICATION_APPLY)
         note_write(accounts, request->result);
     if (request->result && !*detail)
         snprintf(detail, sizeof detail, "%s",

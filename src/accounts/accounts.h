@@ -32,7 +32,7 @@ void accounts_stop(struct accounts *accounts);
 const struct directory *accounts_directory(const struct accounts *accounts);
 
 /* Each with the fields of the request that it reads. */
-enum accounts_act {
+enum accounts_change {
     ACCOUNTS_ADD_PARTNER,            /* partner */
     ACCOUNTS_CHANGE_PARTNER,         /* partner, what `changes` (enum partner_change) names, out of `partner_wanted` */
     ACCOUNTS_ADD_PARTNER_SECRET,     /* partner, secret: ret_secret_id */
@@ -74,7 +74,7 @@ struct accounts_request {
     struct mail mail;
     struct mailbox *reply_to;
     void (*on_done)(struct accounts_request *request, void *receiver);
-    enum accounts_act act;
+    enum accounts_change kind;
     char partner[NAME_BYTES_MAX + 1];
     char account[NAME_BYTES_MAX + 1];
     unsigned char credential_sha256[SHA256_BYTES];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request under work: what the acts get and what they leave. An act checks (against the directory, which shows what
- * is committed), writes, and makes the entries that are to be published; accounts.c commits and publishes them, or
+ * One request under work: what the kinds get and what they leave. A change checks (against the directory, which shows
+ * what is committed), writes, and makes the entries that are to be published; accounts.c commits and publishes them, or
  * frees them. What a change takes out of the directory is taken out after the commit, by the second function of its
  * row in accounts.c.
  */
@@ -59,25 +59,25 @@ static inline struct slice text_in(const char *text, size_t size)
 
 #define TEXT_IN(array) text_in(array, sizeof(array))
 
-/* The acts: partner_acts.c */
-enum err act_add_partner(struct change *change) MUST_CHECK;
-enum err act_change_partner(struct change *change) MUST_CHECK;
-enum err act_add_partner_secret(struct change *change) MUST_CHECK;
-enum err act_remove_partner_secret(struct change *change) MUST_CHECK;
-enum err act_add_credential(struct change *change) MUST_CHECK;
-enum err act_revoke_credential(struct change *change) MUST_CHECK;
-void act_take_out_credential(struct change *change);
-enum err act_grant(struct change *change) MUST_CHECK;
-enum err act_withdraw_grant(struct change *change) MUST_CHECK;
-void act_take_out_grant(struct change *change);
+/* The kinds: partner_changes.c */
+enum err change_add_partner(struct change *change) MUST_CHECK;
+enum err change_change_partner(struct change *change) MUST_CHECK;
+enum err change_add_partner_secret(struct change *change) MUST_CHECK;
+enum err change_remove_partner_secret(struct change *change) MUST_CHECK;
+enum err change_add_credential(struct change *change) MUST_CHECK;
+enum err change_revoke_credential(struct change *change) MUST_CHECK;
+void change_take_out_credential(struct change *change);
+enum err change_grant(struct change *change) MUST_CHECK;
+enum err change_withdraw_grant(struct change *change) MUST_CHECK;
+void change_take_out_grant(struct change *change);
 
-/* account_acts.c */
-enum err act_add_account(struct change *change) MUST_CHECK;
-enum err act_add_endpoint(struct change *change) MUST_CHECK;
-enum err act_change_endpoint(struct change *change) MUST_CHECK;
-enum err act_remove_endpoint(struct change *change) MUST_CHECK;
-void act_take_out_endpoint(struct change *change);
-enum err act_add_endpoint_secret(struct change *change) MUST_CHECK;
-enum err act_remove_endpoint_secret(struct change *change) MUST_CHECK;
+/* account_changes.c */
+enum err change_add_account(struct change *change) MUST_CHECK;
+enum err change_add_endpoint(struct change *change) MUST_CHECK;
+enum err change_change_endpoint(struct change *change) MUST_CHECK;
+enum err change_remove_endpoint(struct change *change) MUST_CHECK;
+void change_take_out_endpoint(struct change *change);
+enum err change_add_endpoint_secret(struct change *change) MUST_CHECK;
+enum err change_remove_endpoint_secret(struct change *change) MUST_CHECK;
 
 #endif

@@ -64,7 +64,7 @@ struct accounts_page {
 struct accounts_object *accounts_page_add(struct accounts_page *page, enum accounts_kind kind);
 void accounts_page_done(struct accounts_page *page);
 
-enum accounts_replication_act {
+enum accounts_replication_kind {
     REPLICATION_READ,    /* after, page: filled. ERR_NOT_FOUND: `after` lies beyond the last change */
     REPLICATION_APPLY,   /* page */
     REPLICATION_RESTART, /* the next page is the first one of all */
@@ -79,7 +79,7 @@ struct accounts_replication {
     struct mail mail;
     struct mailbox *reply_to;
     void (*on_done)(struct accounts_replication *request, void *receiver);
-    enum accounts_replication_act act;
+    enum accounts_replication_kind kind;
     int64_t after;
     struct accounts_page page; /* the requester's, who ends it */
     bool ret_follows;

@@ -15,7 +15,7 @@
  *   /api/v1/accounts/{a}/endpoints/{e}/secrets             endpoint_secrets.c
  *   /api/v1/events/{id}                                    events.c
  *   /api/v1/deliveries, .../{id}                           deliveries.c
- *   /api/v1/deliveries/{id}/settle, resend, discard, replay    acts.c
+ *   /api/v1/deliveries/{id}/settle, resend, discard, replay    operator_actions.c
  *   /api/v1/conflicts                                      conflicts.c
  *   /api/v1/audit                                          audit.c
  */
@@ -53,8 +53,8 @@ struct admin_options {
     struct broker_status *broker; /* NULL: there is none */
     /* OK, or ERR_URL with a sentence: the egress policy on an endpoint's URL */
     enum err (*check_url)(const char *url, const char **ret_problem, void *context);
-    /* Hands an operator's act to the owner of the delivery, who answers it (delivery_shard_act). */
-    void (*act)(struct journal_act *act, void *context);
+    /* Hands an operator's action to the owner of the delivery, who answers it (delivery_shard_operator_action). */
+    void (*action)(struct journal_operator_action *action, void *context);
     void *context;
 };
 

@@ -113,20 +113,20 @@ struct admin_change {
 };
 
 /* Answers 503 and returns NULL when there is no memory. */
-struct admin_change *admin_change_new(struct http_exchange *exchange, enum accounts_act act, int status,
+struct admin_change *admin_change_new(struct http_exchange *exchange, enum accounts_change kind, int status,
     json_t *(*view)(const struct admin_change *change));
 /*
  * A change that takes one required name from the body, `member`, to be copied to `offset` of the request (an array of
  * NAME_BYTES_MAX + 1). NULL after an answer: no token, no such body, no memory.
  */
-struct admin_change *admin_change_of_name(struct admin *admin, struct http_exchange *exchange, enum accounts_act act,
-    json_t *(*view)(const struct admin_change *change), const char *member, size_t offset);
+struct admin_change *admin_change_of_name(struct admin *admin, struct http_exchange *exchange,
+    enum accounts_change kind, json_t *(*view)(const struct admin_change *change), const char *member, size_t offset);
 /*
  * A change that adds a secret: the one in the body's `secret`, or one that is made (so does an empty body). NULL after
  * an answer: no such body, no memory.
  */
 struct admin_change *admin_change_of_secret(
-    struct http_exchange *exchange, enum accounts_act act, json_t *(*view)(const struct admin_change *change));
+    struct http_exchange *exchange, enum accounts_change kind, json_t *(*view)(const struct admin_change *change));
 void admin_change_submit(struct admin *admin, struct admin_change *change);
 
 /* Whether another gateway leads this one. */
@@ -161,7 +161,7 @@ bool admin_take_delivery_id(struct http_exchange *exchange, struct event_id *ret
 
 /* An endpoint by its id, and what the directory knows of it; null for 0. */
 json_t *admin_endpoint_label(const struct admin *admin, uint64_t id);
-/* One delivery of a timeline, with its attempts and acts. */
+/* One delivery of a timeline, with its attempts and actions. */
 json_t *admin_view_delivery(
     const struct admin *admin, const struct timeline *timeline, const struct timeline_delivery *it);
 /* `delivered_at` (null: never) and `replay`: what both views of a delivery say of its having been delivered. */

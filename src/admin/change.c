@@ -48,7 +48,7 @@ const struct endpoint *admin_find_endpoint(const struct admin *admin, struct htt
     return NULL;
 }
 
-struct admin_change *admin_change_new(struct http_exchange *exchange, enum accounts_act act, int status,
+struct admin_change *admin_change_new(struct http_exchange *exchange, enum accounts_change kind, int status,
     json_t *(*view)(const struct admin_change *change))
 {
     struct admin_change *change = calloc(1, sizeof *change);
@@ -56,24 +56,24 @@ struct admin_change *admin_change_new(struct http_exchange *exchange, enum accou
         http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
         return NULL;
     }
-    change->request.act = act;
+    change->request.kind = action;
     change->exchange = exchange;
     change->status = status;
     change->view = view;
     return change;
 }
 
-static struct admin_change *change_with_name(struct http_exchange *exchange, enum accounts_act act,
+static struct admin_change *change_with_name(struct http_exchange *exchange, enum accounts_change kind,
     json_t *(*view)(const struct admin_change *change), const char *member, const char *name)
 {
     if (name_is_valid(slice_from_string(name)))
-        return admin_change_new(exchange, act, 201, view);
+        return admin_change_new(exchange, kind, 201, view);
     admin_refuse_member(exchange, member, NAME_RULE);
     return NULL;
 }
 
-struct admin_change *admin_change_of_name(struct admin *admin, struct http_exchange *exchange, enum accounts_act act,
-    json_t *(*view)(const struct admin_change *change), const char *member, size_t offset)
+struct admin_change *admin_change_of_name(struct admin *admin, struct http_exchange *exchange,
+    enum accounts_change kind, json_t *(*view)(const struct admin_change *change), const char *member, size_t offset)
 {
     const char *const known[] = {member, NULL};
     json_t *body = admin_authenticate(admin, exchange) ? admin_read_object(exchange, known) : NULL;
@@ -82,7 +82,7 @@ struct admin_change *admin_change_of_name(struct admin *admin, struct http_excha
     char name[NAME_BYTES_MAX + 1];
     struct admin_change *change = NULL;
     if (admin_take_text(exchange, body, member, true, name, sizeof name) == ADMIN_MEMBER_TAKEN)
-        change = change_with_name(exchange, act, view, member, name);
+        change = change_with_name(exchange, kind, view, member, name);
     json_decref(body);
     if (change)
         memcpy((char *)&change->request + offset, name, sizeof name);
@@ -90,7 +90,7 @@ struct admin_change *admin_change_of_name(struct admin *admin, struct http_excha
 }
 
 struct admin_change *admin_change_of_secret(
-    struct http_exchange *exchange, enum accounts_act act, json_t *(*view)(const struct admin_change *change))
+    struct http_exchange *exchange, enum accounts_change kind, json_t *(*view)(const struct admin_change *change))
 {
     static const char *const known[] = {"secret", NULL};
     json_t *body = http_body(exchange).len ? admin_read_object(exchange, known) : json_object();
@@ -103,7 +103,7 @@ struct admin_change *admin_change_of_secret(
     if (taken == ADMIN_MEMBER_TAKEN && !secret_parse(slice_from_string(text), &secret))
         admin_refuse_member(exchange, "secret", "must be whsec_ and the base64 of 24 to 64 bytes");
     else if (taken != ADMIN_MEMBER_ANSWERED)
-        change = admin_change_new(exchange, act, 201, view);
+        change = admin_change_new(exchange, kind, 201, view);
     json_decref(body);
     if (change)
         change->request.secret = secret;

@@ -123,7 +123,7 @@ static void on_page(struct accounts_replication *replication, void *receiver)
 
 static void submit(struct admin_feed *feed)
 {
-    feed->replication.act = REPLICATION_READ;
+    feed->replication.kind = REPLICATION_READ;
     feed->replication.reply_to = &feed->admin->mailbox;
     feed->replication.on_done = on_page;
     accounts_replicate(feed->admin->options.accounts, &feed->replication);

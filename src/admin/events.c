@@ -67,13 +67,13 @@ json_t *admin_endpoint_label(const struct admin *admin, uint64_t id)
         endpoint ? endpoint->url : NULL);
 }
 
-static json_t *act_view(const struct admin *admin, const struct timeline_act *act)
+static json_t *action_view(const struct admin *admin, const struct timeline_action *action)
 {
-    json_t *view = json_pack("{s:o, s:s, s:s, s:s}", "at", admin_time(act->at_us), "from",
-        delivery_state_name(act->from), "to", delivery_state_name(act->to), "note", act->note);
-    if (act->from_endpoint != act->to_endpoint) {
-        json_object_set_new(view, "from_endpoint", admin_endpoint_label(admin, act->from_endpoint));
-        json_object_set_new(view, "to_endpoint", admin_endpoint_label(admin, act->to_endpoint));
+    json_t *view = json_pack("{s:o, s:s, s:s, s:s}", "at", admin_time(action->at_us), "from",
+        delivery_state_name(action->from), "to", delivery_state_name(action->to), "note", action->note);
+    if (action->from_endpoint != action->to_endpoint) {
+        json_object_set_new(view, "from_endpoint", admin_endpoint_label(admin, action->from_endpoint));
+        json_object_set_new(view, "to_endpoint", admin_endpoint_label(admin, action->to_endpoint));
     }
     return view;
 }
@@ -89,7 +89,7 @@ json_t *admin_view_delivery(
     const struct admin *admin, const struct timeline *timeline, const struct timeline_delivery *it)
 {
     const struct delivery *delivery = &it->delivery;
-    json_t *view = json_object(), *attempts = json_array(), *acts = json_array();
+    json_t *view = json_object(), *attempts = json_array(), *actions = json_array();
     char id[DELIVERY_ID_TEXT_BYTES];
     delivery_id_format(&timeline->event->parts.id, (unsigned)(delivery->id % ACCOUNT_ENDPOINTS_MAX), id);
     json_object_set_new(view, "id", json_string(id));
@@ -106,10 +106,10 @@ json_t *admin_view_delivery(
         if (timeline->attempts[i].delivery == delivery->id)
             json_array_append_new(attempts, attempt_view(&timeline->attempts[i].attempt));
     json_object_set_new(view, "attempts", attempts);
-    for (size_t i = 0; i < timeline->acts_count; i++)
-        if (timeline->acts[i].delivery == delivery->id)
-            json_array_append_new(acts, act_view(admin, &timeline->acts[i]));
-    json_object_set_new(view, "acts", acts);
+    for (size_t i = 0; i < timeline->actions_count; i++)
+        if (timeline->actions[i].delivery == delivery->id)
+            json_array_append_new(actions, action_view(admin, &timeline->actions[i]));
+    json_object_set_new(view, "operator_actions", actions);
     if (it->damaged)
         json_object_set_new(view, "damaged", json_true());
     return view;

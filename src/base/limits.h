@@ -47,7 +47,7 @@
 
 /* An attempt's record keeps this much of what came back, for the person who looks at why it failed. */
 #define ANSWER_EXCERPT_BYTES_MAX 512
-#define ACT_NOTE_BYTES_MAX 200 /* why an operator moved a delivery */
+#define ACTION_NOTE_BYTES_MAX 200 /* why an operator moved a delivery */
 #define RETRY_STEPS_MAX 32
 
 /* Bytes of one log line; longer ones are cut. Lines that wait per thread: what an ill-tempered second may say. */

@@ -73,7 +73,7 @@ static void let_go_of_socket(struct broker_connector *connector)
 
 /* One connection */
 
-struct act {
+struct task {
     const char *purpose; /* in the connection's name */
     bool needs_claim, takes_over, declares, keeps_channel, confirms, keeps_link;
     /* Half of the heartbeat is agreed upon: a broker may be silent for a whole one before it sends (it looks twice in
@@ -81,7 +81,7 @@ struct act {
     bool listens;
 };
 
-static const struct act acts[] = {
+static const struct task tasks[] = {
     [CONNECTOR_OPEN_PUBLISHER] = {"publisher", .declares = true, .keeps_channel = true, .confirms = true,
         .keeps_link = true},
     [CONNECTOR_OPEN_CONSUMER] = {"consumer", .needs_claim = true, .declares = true, .keeps_link = true,
@@ -92,10 +92,10 @@ static const struct act acts[] = {
     [CONNECTOR_TAKE_OVER] = {"take-over", .needs_claim = true, .takes_over = true},
 };
 
-static enum err claim(struct broker_connector *connector, const struct act *act, struct broker_link *link,
+static enum err claim(struct broker_connector *connector, const struct task *task, struct broker_link *link,
     struct connector_request *request, char ret_detail[BROKER_DETAIL_BYTES])
 {
-    if (act->takes_over)
+    if (task->takes_over)
         return broker_claim_take_over(link, WORK_CHANNEL, &connector->claim, &request->ret_owner, ret_detail);
     return broker_claim_check(link, WORK_CHANNEL, &connector->claim, &request->ret_owner, ret_detail);
 }
@@ -119,27 +119,27 @@ static enum err confirm(struct broker_link *link, char ret_detail[BROKER_DETAIL_
 }
 
 /* What the request is for, on a connection that is logged in. */
-static enum err work(struct broker_connector *connector, const struct act *act, struct broker_link *link,
+static enum err work(struct broker_connector *connector, const struct task *task, struct broker_link *link,
     struct connector_request *request, char ret_detail[BROKER_DETAIL_BYTES])
 {
     enum err failed = broker_open_channel(link, WORK_CHANNEL, ret_detail);
-    if (!failed && act->needs_claim && connector->has_claim)
-        failed = claim(connector, act, link, request, ret_detail);
-    if (!failed && act->declares)
+    if (!failed && task->needs_claim && connector->has_claim)
+        failed = claim(connector, task, link, request, ret_detail);
+    if (!failed && task->declares)
         failed = declare(connector, link, ret_detail);
-    if (!failed && act->confirms)
+    if (!failed && task->confirms)
         failed = confirm(link, ret_detail);
-    if (!failed && !act->keeps_channel)
+    if (!failed && !task->keeps_channel)
         failed = broker_close_channel(link, WORK_CHANNEL, ret_detail);
-    if (!failed && act->keeps_link)
+    if (!failed && task->keeps_link)
         failed = broker_login_finish(link);
     return failed;
 }
 
-static unsigned heartbeat_of(const struct broker_connector *connector, const struct act *act)
+static unsigned heartbeat_of(const struct broker_connector *connector, const struct task *task)
 {
     unsigned heartbeat_s = connector->options.heartbeat_s;
-    return act->listens && heartbeat_s > 1 ? heartbeat_s / 2 : heartbeat_s;
+    return task->listens && heartbeat_s > 1 ? heartbeat_s / 2 : heartbeat_s;
 }
 
 /* Another node of the cluster would say the same. */
@@ -151,18 +151,18 @@ static bool is_final(enum err failed)
 static enum err try_address(struct broker_connector *connector, const struct broker_address *address,
     struct connector_request *request, char ret_detail[BROKER_DETAIL_BYTES])
 {
-    const struct act *act = &acts[request->act];
+    const struct task *task = &tasks[request->task];
     struct broker_login login = {.options = &connector->options,
         .address = address,
-        .purpose = act->purpose,
-        .heartbeat_s = heartbeat_of(connector, act),
+        .purpose = task->purpose,
+        .heartbeat_s = heartbeat_of(connector, task),
         .on_socket = on_socket,
         .owner = connector};
     struct broker_link *link = NULL;
     enum err failed = broker_log_in(&login, &link, ret_detail);
     if (!failed) {
-        failed = work(connector, act, link, request, ret_detail);
-        if (!failed && act->keeps_link)
+        failed = work(connector, task, link, request, ret_detail);
+        if (!failed && task->keeps_link)
             request->ret_link = TAKE(link);
         else if (is_final(failed))
             broker_log_out(link);
@@ -219,7 +219,7 @@ static void on_request(struct mail *mail, void *receiver)
     request->result = try_addresses(connector, request);
     if (request->result == ERR_NOT_OWNER)
         atomic_store(&connector->deposed, true);
-    else if (request->result == OK && connector->has_claim && acts[request->act].needs_claim)
+    else if (request->result == OK && connector->has_claim && tasks[request->task].needs_claim)
         atomic_store(&connector->deposed, false);
     request->mail.on_receive = on_answer;
     if (request->reply_to)
@@ -230,7 +230,7 @@ static void on_request(struct mail *mail, void *receiver)
 
 void broker_connector_submit(struct broker_connector *connector, struct connector_request *request)
 {
-    assert((request->act != CONNECTOR_OPEN_CONSUMER && request->act != CONNECTOR_TAKE_OVER) || connector->has_claim);
+    assert((request->task != CONNECTOR_OPEN_CONSUMER && request->task != CONNECTOR_TAKE_OVER) || connector->has_claim);
     request->mail.on_receive = on_request;
     mailbox_post(&connector->mailbox, &request->mail);
 }
@@ -295,7 +295,7 @@ enum err broker_connector_call(struct broker_connector *connector, struct connec
         return request->result = ERR_NO_MEMORY;
     pthread_mutex_init(&call->lock, NULL);
     pthread_cond_init(&call->done_or_not, NULL);
-    call->request.act = request->act;
+    call->request.task = request->task;
     call->request.on_done = on_call_done;
     broker_connector_submit(connector, &call->request);
     if (!wait_for_call(call)) {

@@ -33,7 +33,7 @@ struct broker_claim {
     int64_t since_s; /* wall time; 0: could not be read */
 };
 
-enum connector_act {
+enum connector_task {
     CONNECTOR_OPEN_PUBLISHER, /* channel 1 in confirm mode */
     CONNECTOR_OPEN_CONSUMER,  /* no channel yet: the consumer opens its own; checks the claim first */
     CONNECTOR_OPEN_TAP,       /* channel 1 */
@@ -50,7 +50,7 @@ enum connector_act {
  */
 struct connector_request {
     struct mail mail;
-    enum connector_act act;
+    enum connector_task task;
     struct mailbox *reply_to; /* NULL: on_done runs on the connector's thread */
     void (*on_done)(struct connector_request *request, void *receiver); /* may free the request */
     enum err result;

@@ -347,10 +347,10 @@ static void on_claim_checked(struct connector_request *request, void *receiver)
         depose(bridge, request);
 }
 
-static void ask(struct bridge *bridge, struct connector_request *request, enum connector_act act, bool *asking,
+static void ask(struct bridge *bridge, struct connector_request *request, enum connector_task task, bool *asking,
     void (*on_done)(struct connector_request *request, void *receiver))
 {
-    *request = (struct connector_request){.act = act, .reply_to = &bridge->shard->mailbox, .on_done = on_done};
+    *request = (struct connector_request){.action = action, .reply_to = &bridge->shard->mailbox, .on_done = on_done};
     *asking = true;
     broker_connector_submit(bridge->options.connector, request);
 }

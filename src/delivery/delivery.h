@@ -87,10 +87,10 @@ void delivery_shard_set_policy(struct delivery_shard *shard, const struct delive
 void delivery_shard_endpoint_changed(struct delivery_shard *shard, uint64_t endpoint);
 
 /*
- * An operator's act on one delivery of this shard; any thread. `act` is filled but for its request, and belongs to
+ * An operator's act on one delivery of this shard; any thread. `action` is filled but for its request, and belongs to
  * delivery until on_answered runs on the receiver of `asked_by`. Answered after the commit.
  */
-void delivery_shard_act(struct delivery_shard *shard, struct journal_act *act);
+void delivery_shard_operator_action(struct delivery_shard *shard, struct journal_operator_action *action);
 
 /*
  * Starts nothing new and waits up to `drain_us` for what is in flight; then cuts it short (as a crash would: unguarded

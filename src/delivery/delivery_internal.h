@@ -116,7 +116,7 @@ struct delivery_shard {
     struct list ready;     /* of struct endpoint_queue */
     struct list unsettled; /* jobs whose outcome the disk refused */
     unsigned in_flight, settling,
-        requests_out; /* requests_out: loads, releases, backlog scans, walks, acts, account changes */
+        requests_out; /* requests_out: loads, releases, backlog scans, walks, actions, account changes */
     struct timer pump_timer, settle_timer, scan_timer, route_timer, drain_timer;
     struct bridge *bridge;   /* to the broker; NULL in direct mode */
     struct route_walk *walk; /* through what is unrouted; NULL: none is under way */

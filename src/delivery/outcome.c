@@ -202,7 +202,7 @@ static void disable_endpoint(struct endpoint_queue *queue, struct slice account)
     struct accounts_request *request = &disabling->request;
     request->reply_to = &queue->shard->mailbox;
     request->on_done = on_endpoint_disabled;
-    request->act = ACCOUNTS_CHANGE_ENDPOINT;
+    request->action = ACCOUNTS_CHANGE_ENDPOINT;
     snprintf(request->account, sizeof request->account, "%.*s", SLICE_ARGS(account));
     request->endpoint_id = queue->endpoint;
     request->changes = ENDPOINT_CHANGE_ENABLED;

@@ -21,7 +21,7 @@ struct dial_listener {
 struct dial {
     /* immutable after init */
     struct broker_connector *connector;
-    enum connector_act act;
+    enum connector_task task;
     struct mailbox *reply_to;
     struct dial_listener listener;
 
@@ -31,8 +31,8 @@ struct dial {
     int64_t not_before_us, gap_us, opened_us;
 };
 
-void dial_init(struct dial *dial, struct broker_connector *connector, enum connector_act act, struct mailbox *reply_to,
-    const struct dial_listener *listener);
+void dial_init(struct dial *dial, struct broker_connector *connector, enum connector_task task,
+    struct mailbox *reply_to, const struct dial_listener *listener);
 /* From now on there is to be a connection. */
 void dial_want(struct dial *dial, int64_t now_mono_us);
 void dial_tick(struct dial *dial, int64_t now_mono_us);

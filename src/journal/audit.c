@@ -35,8 +35,9 @@ static const char *const texts[AUDIT_STATEMENTS] = {
     [ASK_TOTALS_OF_ACCOUNT] = "SELECT " TOTAL_TABLE_COLUMNS " FROM totals WHERE day = ? AND account = ?",
     [ASK_ATTEMPTS] = "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE (delivery, number) > (?, ?) AND delivery < ?"
                      " ORDER BY delivery, number",
-    [ASK_ACTS] = "SELECT delivery, at_us, from_state, to_state, generation, from_endpoint, to_endpoint, note, crc, seq"
-                 " FROM acts WHERE seq > ? ORDER BY seq",
+    [ASK_ACTIONS] =
+        "SELECT delivery, at_us, from_state, to_state, generation, from_endpoint, to_endpoint, note, crc, seq"
+        " FROM operator_actions WHERE seq > ? ORDER BY seq",
     [ASK_CONFLICTS] = "SELECT " CONFLICT_COLUMNS " FROM conflicts WHERE seq > ? ORDER BY seq",
     [ASK_LOST] = "SELECT " LOST_COLUMNS " FROM lost WHERE id NOT IN (SELECT id FROM events)"
                  " AND id NOT IN (SELECT id FROM aliases) ORDER BY id",
@@ -226,7 +227,7 @@ static const struct {
     [PHASE_TOTALS] = {audit_read_totals_before, "totals"},
     [PHASE_HISTORY] = {walk_history, "events"},
     [PHASE_ATTEMPTS] = {audit_check_attempts, "attempts"},
-    [PHASE_ACTS] = {audit_check_acts, "acts"},
+    [PHASE_ACTIONS] = {audit_check_actions, "operator_actions"},
     [PHASE_CONFLICTS] = {audit_check_conflicts, "conflicts"},
     [PHASE_LOST] = {audit_check_lost, "lost"},
     [PHASE_DEDUPE] = {audit_check_dedupe, "dedupe"},

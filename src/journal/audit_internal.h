@@ -7,7 +7,7 @@
  *   history    every event and its deliveries, in order of their numbers (audit_walk.c), up to what the totals hold; in
  *     |        the transaction that reads the last of it: the totals again, and what is not in them yet
  *     |--> totals    a total was moved by an expiry or a routing, and does not add up: its days again, after a pause
- *   attempts, acts, conflicts    their checksums (audit_records.c)
+ *   attempts, actions, conflicts    their checksums (audit_records.c)
  *   dedupe store     its checksums, and the events that only it knows (audit_dedupe.c)
  *
  * Each phase is a function that works in a transaction until it is done or `deadline_us` has passed.
@@ -23,7 +23,7 @@ enum audit_phase {
     PHASE_TOTALS,
     PHASE_HISTORY,
     PHASE_ATTEMPTS,
-    PHASE_ACTS,
+    PHASE_ACTIONS,
     PHASE_CONFLICTS,
     PHASE_LOST,
     PHASE_DEDUPE,
@@ -38,7 +38,7 @@ enum audit_statement {
     ASK_TOTALS_OF_DAY,
     ASK_TOTALS_OF_ACCOUNT,
     ASK_ATTEMPTS,
-    ASK_ACTS,
+    ASK_ACTIONS,
     ASK_CONFLICTS,
     ASK_LOST,
     ASK_EVENT,
@@ -134,7 +134,7 @@ void audit_judge(struct audit_run *run, struct audit_judgement *ret_judgement);
 void audit_note_totals(struct audit_run *run);
 
 enum err audit_check_attempts(struct audit_run *run, bool *ret_more) MUST_CHECK;
-enum err audit_check_acts(struct audit_run *run, bool *ret_more) MUST_CHECK;
+enum err audit_check_actions(struct audit_run *run, bool *ret_more) MUST_CHECK;
 enum err audit_check_conflicts(struct audit_run *run, bool *ret_more) MUST_CHECK;
 enum err audit_check_lost(struct audit_run *run, bool *ret_more) MUST_CHECK;
 enum err audit_check_dedupe(struct audit_run *run, bool *ret_more) MUST_CHECK;

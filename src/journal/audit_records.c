@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands beside the history: the checksums of attempts, operators' acts and conflicts; and what is lost. */
+/* What stands beside the history: the checksums of attempts, operators' actions and conflicts; and what is lost. */
 #include "journal/audit_internal.h"
 
 #include "base/clock.h"
@@ -70,7 +70,7 @@ enum err audit_check_attempts(struct audit_run *run, bool *ret_more)
 }
 
 /* delivery, at_us, from_state, to_state, generation, from_endpoint, to_endpoint, note, crc, seq */
-static bool act_is_good(const struct sql_use *use)
+static bool action_is_good(const struct sql_use *use)
 {
     const struct delivery_row before = {
         .state = (enum delivery_state)sql_column_int(use, 2),
@@ -82,21 +82,21 @@ static bool act_is_good(const struct sql_use *use)
         .generation = (uint32_t)sql_column_int(use, 4),
         .endpoint = (uint64_t)sql_column_int(use, 6),
     };
-    return checksum_act(&before, &after, sql_column_slice(use, 7), sql_column_int(use, 1)) == sql_column_int(use, 8);
+    return checksum_action(&before, &after, sql_column_slice(use, 7), sql_column_int(use, 1)) == sql_column_int(use, 8);
 }
 
-enum err audit_check_acts(struct audit_run *run, bool *ret_more)
+enum err audit_check_actions(struct audit_run *run, bool *ret_more)
 {
-    struct sql_use use = sql_use(run->statements[ASK_ACTS]);
+    struct sql_use use = sql_use(run->statements[ASK_ACTIONS]);
     bool row = false;
     enum err result;
     sql_bind_int(&use, run->at);
     for (unsigned rows = 1; !(result = sql_step(&use, &row)) && row; rows++) {
         run->at = sql_column_int(&use, 9);
-        if (!act_is_good(&use)) {
+        if (!action_is_good(&use)) {
             char place[AUDIT_PLACE_BYTES];
-            snprintf(place, sizeof place, "acts, seq %lld", (long long)run->at);
-            result = note_record(run, AUDIT_DAMAGED_ACT, sql_column_int(&use, 0), place);
+            snprintf(place, sizeof place, "operator_actions, seq %lld", (long long)run->at);
+            result = note_record(run, AUDIT_DAMAGED_ACTION, sql_column_int(&use, 0), place);
         }
         *ret_more = rows % ROWS_PER_LOOK == 0 && audit_time_is_up(run);
         if (result || *ret_more)

@@ -80,7 +80,7 @@ uint32_t checksum_attempt(int64_t delivery, const struct attempt *attempt)
     return add_slice(crc, slice_of(attempt->excerpt, attempt->excerpt_len));
 }
 
-uint32_t checksum_act(
+uint32_t checksum_action(
     const struct delivery_row *before, const struct delivery_row *after, struct slice note, int64_t at_us)
 {
     const int64_t numbers[] = {after->id, at_us, before->state, after->state, after->generation,

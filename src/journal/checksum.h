@@ -15,8 +15,8 @@ uint32_t checksum_event(int64_t seq, const struct event *event, unsigned deliver
 uint32_t checksum_body(int64_t seq, struct slice body);
 uint32_t checksum_delivery(const struct delivery_row *row);
 uint32_t checksum_attempt(int64_t delivery, const struct attempt *attempt);
-/* The row as the act found it, and as it left it. */
-uint32_t checksum_act(
+/* The row as the action found it, and as it left it. */
+uint32_t checksum_action(
     const struct delivery_row *before, const struct delivery_row *after, struct slice note, int64_t at_us);
 /* Without the counters of how often it came. */
 uint32_t checksum_conflict(const struct event_id *first, int64_t at_us, const struct event *event);

@@ -22,8 +22,9 @@ static const char *const texts[DELIVERIES_STATEMENTS] = {
     [DELIVERIES_WRITE] = "UPDATE deliveries SET " SET_COLUMNS ", crc = ?16 WHERE id = ?1",
     [DELIVERIES_WRITE_HELD] = "UPDATE deliveries SET " SET_COLUMNS ", held = ?14, crc = ?16 WHERE id = ?1",
     [DELIVERIES_ADD_ATTEMPT] = "INSERT OR REPLACE INTO attempts(" ATTEMPT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
-    [DELIVERIES_ADD_ACT] = "INSERT INTO acts(delivery, at_us, from_state, to_state, generation, from_endpoint,"
-                           " to_endpoint, note, crc) VALUES(?,?,?,?,?,?,?,?,?)",
+    [DELIVERIES_ADD_ACTIONS] =
+        "INSERT INTO operator_actions(delivery, at_us, from_state, to_state, generation, from_endpoint,"
+        " to_endpoint, note, crc) VALUES(?,?,?,?,?,?,?,?,?)",
     [DELIVERIES_LIST_SENDING] =
         "SELECT id FROM deliveries INDEXED BY deliveries_sending WHERE state = 1 AND id > ? LIMIT ?",
     [DELIVERIES_LIST_PARKED] = "SELECT id FROM deliveries INDEXED BY deliveries_parked WHERE endpoint = ?"
@@ -283,10 +284,10 @@ enum err delivery_rows_park_damaged(struct delivery_rows *rows, int64_t id, int6
     return write_row(rows, DELIVERIES_WRITE_HELD, &row);
 }
 
-enum err delivery_rows_add_act(struct delivery_rows *rows, const struct delivery_row *before,
+enum err delivery_rows_add_action(struct delivery_rows *rows, const struct delivery_row *before,
     const struct delivery_row *after, struct slice note, int64_t now_us)
 {
-    struct sql_use use = sql_use(rows->statements[DELIVERIES_ADD_ACT]);
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_ADD_ACTIONS]);
     sql_bind_int(&use, after->id);
     sql_bind_int(&use, now_us);
     sql_bind_int(&use, before->state);
@@ -295,7 +296,7 @@ enum err delivery_rows_add_act(struct delivery_rows *rows, const struct delivery
     sql_bind_int(&use, (int64_t)before->endpoint);
     sql_bind_int(&use, (int64_t)after->endpoint);
     sql_bind_text(&use, note);
-    sql_bind_int(&use, checksum_act(before, after, note, now_us));
+    sql_bind_int(&use, checksum_action(before, after, note, now_us));
     return sql_execute(&use);
 }
 

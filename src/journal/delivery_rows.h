@@ -19,7 +19,7 @@ enum delivery_statement {
     DELIVERIES_WRITE,
     DELIVERIES_WRITE_HELD,
     DELIVERIES_ADD_ATTEMPT,
-    DELIVERIES_ADD_ACT,
+    DELIVERIES_ADD_ACTIONS,
     DELIVERIES_LIST_SENDING,
     DELIVERIES_LIST_PARKED,
     DELIVERIES_LIST_FAR_AHEAD,
@@ -97,7 +97,7 @@ enum err delivery_rows_list_held(struct delivery_rows *rows, int64_t after_event
     struct journal_held *ret_held, unsigned *ret_count) MUST_CHECK;
 
 /* What an operator did, and why: kept as long as the delivery. */
-enum err delivery_rows_add_act(struct delivery_rows *rows, const struct delivery_row *before,
+enum err delivery_rows_add_action(struct delivery_rows *rows, const struct delivery_row *before,
     const struct delivery_row *after, struct slice note, int64_t now_us) MUST_CHECK;
 
 /*

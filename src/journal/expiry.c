@@ -28,7 +28,7 @@ static const char *const texts[EXPIRY_STATEMENTS] = {
     [EXPIRY_LIST_DELIVERIES] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id",
     [EXPIRY_DROP_DELIVERIES] = "DELETE FROM deliveries WHERE id BETWEEN ? AND ?",
     [EXPIRY_DROP_ATTEMPTS] = "DELETE FROM attempts WHERE delivery BETWEEN ? AND ?",
-    [EXPIRY_DROP_ACTS] = "DELETE FROM acts WHERE delivery BETWEEN ? AND ?",
+    [EXPIRY_DROP_ACTIONS] = "DELETE FROM operator_actions WHERE delivery BETWEEN ? AND ?",
     [EXPIRY_DROP_EVENT] = "DELETE FROM events WHERE seq = ?",
     [EXPIRY_DROP_CONFLICTS] = "DELETE FROM conflicts WHERE seq IN (SELECT seq FROM conflicts ORDER BY seq LIMIT ?)"
                               " AND last_us < ?",
@@ -175,7 +175,7 @@ static enum err read_deliveries(struct expiry *expiry, int64_t seq, unsigned exp
 
 static enum err drop_event(struct store *store, int64_t seq)
 {
-    static const enum expiry_statement ranges[] = {EXPIRY_DROP_DELIVERIES, EXPIRY_DROP_ATTEMPTS, EXPIRY_DROP_ACTS};
+    static const enum expiry_statement ranges[] = {EXPIRY_DROP_DELIVERIES, EXPIRY_DROP_ATTEMPTS, EXPIRY_DROP_ACTIONS};
     sqlite3_stmt **statements = store->expiry.statements;
     enum err result = OK;
     for (size_t i = 0; i < ARRAY_LENGTH(ranges) && !result; i++)

@@ -60,7 +60,7 @@ enum journal_kind {
     JOURNAL_APPEND,          /* accept an event */
     JOURNAL_START,           /* a guarded delivery: make `sending` durable */
     JOURNAL_SETTLE,          /* the outcome of an attempt, or any other move of one delivery by its owner */
-    JOURNAL_ACT,             /* an operator's move of one delivery */
+    JOURNAL_OPERATOR_ACTION, /* an operator's move of one delivery */
     JOURNAL_LOAD,            /* deliveries of one endpoint that are due */
     JOURNAL_SCAN_BACKLOG,    /* which endpoints have something open */
     JOURNAL_RELEASE,         /* parked deliveries of one endpoint whose cause is gone: back to pending */
@@ -245,11 +245,13 @@ struct journal_settle {
 
 /*
  * An operator's move of the delivery that he knows as number `index` of an event, and believes to be in `from`: one of
- * the ways of delivery_state_may_act. It goes to the owner of the delivery first (delivery_shard_act), who submits it
- * and answers the asker. A way to pending begins a new round in the lane of replays. What was done, and why, is kept.
+ * the ways of delivery_state_may_move_by_operator. It goes to the owner of the delivery first
+ * (delivery_shard_operator_action), who submits it and answers the asker. A way to pending begins a new round in the
+ * lane of replays. What was done, and why, is kept.
  *
  * Before a way to pending the owner asks with `looks`: nothing is done, and the answer says what would become of it and
- * whose event it is, so that he can refuse what could never be delivered. The act then holds for `expected_endpoint`.
+ * whose event it is, so that he can refuse what could never be delivered. The action then holds for
+ * `expected_endpoint`.
  *
  * With `endpoint` a delivery that was not delivered is sent to another endpoint of its account from now on; the totals
  * follow it.
@@ -257,18 +259,18 @@ struct journal_settle {
  * OK, ERR_NOT_FOUND, ERR_MOVED_ON (`ret_state` says where it is), ERR_INVALID (`ret_refusal` says why it can't be
  * sent), ERR_DAMAGED.
  */
-enum act_refusal {
-    ACT_NOT_REFUSED,
-    ACT_UNROUTED,          /* it has no endpoint to be sent to */
-    ACT_BODY_EXPIRED,      /* there is nothing left to send */
-    ACT_ENDPOINT_GONE,     /* the endpoint it is to be sent to does not exist (any more) */
-    ACT_ENDPOINT_DISABLED, /* or takes nothing */
-    ACT_ENDPOINT_FOREIGN,  /* or is of another account */
-    ACT_ENDPOINT_HAS_IT,   /* or has a delivery of the event already, number ret_index */
-    ACT_WAS_DELIVERED      /* what an endpoint has had stays that endpoint's */
+enum operator_action_refusal {
+    ACTION_NOT_REFUSED,
+    ACTION_UNROUTED,          /* it has no endpoint to be sent to */
+    ACTION_BODY_EXPIRED,      /* there is nothing left to send */
+    ACTION_ENDPOINT_GONE,     /* the endpoint it is to be sent to does not exist (any more) */
+    ACTION_ENDPOINT_DISABLED, /* or takes nothing */
+    ACTION_ENDPOINT_FOREIGN,  /* or is of another account */
+    ACTION_ENDPOINT_HAS_IT,   /* or has a delivery of the event already, number ret_index */
+    ACTION_WAS_DELIVERED      /* what an endpoint has had stays that endpoint's */
 };
 
-struct journal_act {
+struct journal_operator_action {
     struct journal_request request;
     struct event_id event;
     unsigned index;
@@ -276,16 +278,16 @@ struct journal_act {
     uint64_t endpoint; /* of a way to pending: where to; 0: to its own */
     bool looks;
     uint64_t expected_endpoint; /* unless it looks */
-    enum act_refusal ret_refusal;
+    enum operator_action_refusal ret_refusal;
     char ret_account[NAME_BYTES_MAX + 1]; /* of what could be sent */
     unsigned ret_index;
-    char note[ACT_NOTE_BYTES_MAX + 1]; /* why, in the operator's words */
+    char note[ACTION_NOTE_BYTES_MAX + 1]; /* why, in the operator's words */
     int64_t ret_delivery;
     uint64_t ret_endpoint;
     enum delivery_state ret_state;
 
     struct mailbox *asked_by; /* where the owner answers */
-    void (*on_answered)(struct journal_act *act, void *receiver);
+    void (*on_answered)(struct journal_operator_action *action, void *receiver);
 };
 
 /*

@@ -34,22 +34,22 @@ struct timeline_delivery {
 };
 
 /* What an operator did to a delivery, and why. */
-struct timeline_act {
+struct timeline_action {
     int64_t delivery;
     int64_t at_us;
     enum delivery_state from, to;
     uint64_t from_endpoint, to_endpoint;
-    char note[ACT_NOTE_BYTES_MAX + 1];
+    char note[ACTION_NOTE_BYTES_MAX + 1];
 };
 
 /* Everything that is known of one event. Its delivered attempt stands among the others. */
 struct timeline {
     struct event *event; /* the body is empty when it has expired */
     bool is_of_first;    /* what was asked for is an alias: a duplicate, and this is the first one's timeline */
-    size_t deliveries_count, attempts_count, acts_count;
+    size_t deliveries_count, attempts_count, actions_count;
     struct timeline_delivery *deliveries;
     struct timeline_attempt *attempts; /* in order of delivery and number */
-    struct timeline_act *acts;         /* in order of time */
+    struct timeline_action *actions;   /* in order of time */
 };
 
 void timeline_free(struct timeline *timeline); /* takes NULL */

@@ -79,7 +79,7 @@ static const struct {
     [JOURNAL_APPEND] = {store_append, NULL},
     [JOURNAL_START] = {store_start, NULL},
     [JOURNAL_SETTLE] = {store_settle, NULL},
-    [JOURNAL_ACT] = {store_act, NULL},
+    [JOURNAL_OPERATOR_ACTION] = {store_action, NULL},
     [JOURNAL_LOAD] = {store_load, store_undo_load},
     [JOURNAL_SCAN_BACKLOG] = {store_scan_backlog, store_undo_scan},
     [JOURNAL_RELEASE] = {store_release, store_undo_release},

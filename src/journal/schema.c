@@ -52,10 +52,10 @@ static const char tables[] =
     " request_bytes INTEGER NOT NULL, answer_bytes INTEGER NOT NULL, excerpt BLOB NOT NULL, crc INTEGER NOT NULL,"
     " PRIMARY KEY(delivery, number)) WITHOUT ROWID;"
 
-    "CREATE TABLE acts(seq INTEGER PRIMARY KEY, delivery INTEGER NOT NULL, at_us INTEGER NOT NULL,"
+    "CREATE TABLE operator_actions(seq INTEGER PRIMARY KEY, delivery INTEGER NOT NULL, at_us INTEGER NOT NULL,"
     " from_state INTEGER NOT NULL, to_state INTEGER NOT NULL, generation INTEGER NOT NULL,"
     " from_endpoint INTEGER NOT NULL, to_endpoint INTEGER NOT NULL, note TEXT NOT NULL, crc INTEGER NOT NULL);"
-    "CREATE INDEX acts_by_delivery ON acts(delivery);"
+    "CREATE INDEX operator_actions_by_delivery ON operator_actions(delivery);"
 
     "CREATE TABLE conflicts(seq INTEGER PRIMARY KEY, first_event BLOB NOT NULL, at_us INTEGER NOT NULL,"
     " partner TEXT NOT NULL, account TEXT NOT NULL, type TEXT NOT NULL, key TEXT NOT NULL, amount TEXT,"

@@ -9,7 +9,7 @@
  *   deliveries    one row for each event and endpoint; id = event number * ACCOUNT_ENDPOINTS_MAX + index. The attempt
  *                 that delivered stands in the row: a success at the first try costs one UPDATE and no INSERT
  *   attempts      those that did not deliver
- *   acts          what operators did to deliveries, and why; with the endpoint before and after
+ *   actions          what operators did to deliveries, and why; with the endpoint before and after
  *   conflicts     events with the key of another and other money: kept, never delivered
  *   aliases       ids of duplicates that were found late, each with the id of the first event
  *   outbox        numbers of events that wait for the broker; they have no deliveries (outbox.h)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JOURNAL_START, JOURNAL_SETTLE, JOURNAL_ACT and JOURNAL_RELEASE: deliveries move on. */
+/* JOURNAL_START, JOURNAL_SETTLE, JOURNAL_OPERATOR_ACTION and JOURNAL_RELEASE: deliveries move on. */
 #include "journal/store.h"
 
 #include "runtime/log.h"
@@ -64,107 +64,111 @@ enum err store_settle(struct store *store, struct journal_request *request)
     return move(store, request, &to);
 }
 
-static enum err refuse(struct journal_act *act, enum act_refusal refusal)
+static enum err refuse(struct journal_operator_action *action, enum operator_action_refusal refusal)
 {
-    act->ret_refusal = refusal;
+    action->ret_refusal = refusal;
     return ERR_INVALID;
 }
 
 /* Whether the event has a delivery for the endpoint that this one is to go to. */
-static enum err refuse_second(struct store *store, struct journal_act *act, const struct delivery_row *row)
+static enum err refuse_second(
+    struct store *store, struct journal_operator_action *action, const struct delivery_row *row)
 {
     struct delivery_listed listed[ACCOUNT_ENDPOINTS_MAX];
     unsigned count;
     enum err result = delivery_rows_read_event(&store->deliveries, row->id / ACCOUNT_ENDPOINTS_MAX, listed, &count);
     for (unsigned i = 0; i < count && !result; i++) {
-        if (listed[i].row.id == row->id || listed[i].row.endpoint != act->endpoint)
+        if (listed[i].row.id == row->id || listed[i].row.endpoint != action->endpoint)
             continue;
-        act->ret_index = (unsigned)(listed[i].row.id % ACCOUNT_ENDPOINTS_MAX);
-        result = refuse(act, ACT_ENDPOINT_HAS_IT);
+        action->ret_index = (unsigned)(listed[i].row.id % ACCOUNT_ENDPOINTS_MAX);
+        result = refuse(action, ACTION_ENDPOINT_HAS_IT);
     }
     return result;
 }
 
 /* Whether there is something to send, and whose it is. */
-static enum err look_at_event(struct store *store, struct journal_act *act, int64_t seq)
+static enum err look_at_event(struct store *store, struct journal_operator_action *action, int64_t seq)
 {
     static const struct event_reading reading = {.without_body = true};
     struct event *event;
     bool has_body;
     enum err result = event_rows_has_body(&store->events, seq, &has_body);
     if (!result && !has_body)
-        result = refuse(act, ACT_BODY_EXPIRED);
+        result = refuse(action, ACTION_BODY_EXPIRED);
     if (!result)
         result = event_rows_read(&store->events, seq, &reading, &event, NULL);
     if (result)
         return result == ERR_NOT_FOUND ? ERR_DAMAGED : result;
-    snprintf(act->ret_account, sizeof act->ret_account, "%.*s", SLICE_ARGS(event->parts.account));
+    snprintf(action->ret_account, sizeof action->ret_account, "%.*s", SLICE_ARGS(event->parts.account));
     event_unref(event);
     return OK;
 }
 
 /* What would be sent (again): that it can be, as far as the journal knows. */
-static enum err check_sending(struct store *store, struct journal_act *act, const struct delivery_row *row)
+static enum err check_sending(
+    struct store *store, struct journal_operator_action *action, const struct delivery_row *row)
 {
-    bool moves = act->endpoint != 0 && act->endpoint != row->endpoint;
+    bool moves = action->endpoint != 0 && action->endpoint != row->endpoint;
     if (row->reason == PARK_DAMAGED)
         return ERR_DAMAGED;
-    if (row->endpoint == 0 && act->endpoint == 0)
-        return refuse(act, ACT_UNROUTED);
+    if (row->endpoint == 0 && action->endpoint == 0)
+        return refuse(action, ACTION_UNROUTED);
     if (moves && row->state == DELIVERY_DELIVERED)
-        return refuse(act, ACT_WAS_DELIVERED);
-    if (!act->looks && row->endpoint != act->expected_endpoint)
+        return refuse(action, ACTION_WAS_DELIVERED);
+    if (!action->looks && row->endpoint != action->expected_endpoint)
         return ERR_MOVED_ON;
-    enum err result = moves ? refuse_second(store, act, row) : OK;
-    return result ? result : look_at_event(store, act, row->id / ACCOUNT_ENDPOINTS_MAX);
+    enum err result = moves ? refuse_second(store, action, row) : OK;
+    return result ? result : look_at_event(store, action, row->id / ACCOUNT_ENDPOINTS_MAX);
 }
 
 /* The operator's move of a row that was found, as long as it is where he believes it to be. */
-static enum err act_on(struct store *store, struct journal_act *act, struct delivery_row *row)
+static enum err action_on(struct store *store, struct journal_operator_action *action, struct delivery_row *row)
 {
-    act->ret_delivery = row->id;
-    act->ret_endpoint = row->endpoint;
-    act->ret_state = row->state;
-    if (row->state != act->from)
+    action->ret_delivery = row->id;
+    action->ret_endpoint = row->endpoint;
+    action->ret_state = row->state;
+    if (row->state != action->from)
         return ERR_MOVED_ON;
-    enum err result = act->to == DELIVERY_PENDING ? check_sending(store, act, row) : OK;
-    if (result || act->looks)
+    enum err result = action->to == DELIVERY_PENDING ? check_sending(store, action, row) : OK;
+    if (result || action->looks)
         return result;
     const struct delivery_row before = *row;
-    const struct delivery_move move = {.to = act->to, .lane = LANE_REPLAY};
-    if (act->endpoint != 0 && act->endpoint != row->endpoint) {
-        result = store_transfer(store, row->id / ACCOUNT_ENDPOINTS_MAX, row->endpoint, act->endpoint);
-        row->endpoint = act->endpoint;
+    const struct delivery_move move = {.to = action->to, .lane = LANE_REPLAY};
+    if (action->endpoint != 0 && action->endpoint != row->endpoint) {
+        result = store_transfer(store, row->id / ACCOUNT_ENDPOINTS_MAX, row->endpoint, action->endpoint);
+        row->endpoint = action->endpoint;
     }
     if (!result)
         result = delivery_rows_move_row(&store->deliveries, row, &move, store->now_us);
     if (!result)
-        result = delivery_rows_add_act(&store->deliveries, &before, row, slice_from_string(act->note), store->now_us);
+        result =
+            delivery_rows_add_action(&store->deliveries, &before, row, slice_from_string(action->note), store->now_us);
     if (!result) {
-        act->ret_state = row->state;
-        act->ret_endpoint = row->endpoint;
+        action->ret_state = row->state;
+        action->ret_endpoint = row->endpoint;
     }
     /* The move is written by now: what fails behind it is no matter of this request alone. */
     return result == ERR_DAMAGED ? ERR_DISK : result;
 }
 
-enum err store_act(struct store *store, struct journal_request *request)
+enum err store_action(struct store *store, struct journal_request *request)
 {
-    struct journal_act *act = CONTAINER_OF(request, struct journal_act, request);
+    struct journal_operator_action *action = CONTAINER_OF(request, struct journal_operator_action, request);
     struct delivery_row row;
     int64_t seq;
-    bool may_act = delivery_state_may_act(act->from, act->to) && act->index < ACCOUNT_ENDPOINTS_MAX &&
-                   (act->to == DELIVERY_PENDING || (act->endpoint == 0 && !act->looks));
-    act->ret_refusal = ACT_NOT_REFUSED;
-    assert(may_act);
-    if (!may_act)
+    bool may_action = delivery_state_may_move_by_operator(action->from, action->to) &&
+                      action->index < ACCOUNT_ENDPOINTS_MAX &&
+                      (action->to == DELIVERY_PENDING || (action->endpoint == 0 && !action->looks));
+    action->ret_refusal = ACTION_NOT_REFUSED;
+    assert(may_action);
+    if (!may_action)
         return end_request(request, ERR_INVALID);
-    enum err result = event_rows_find(&store->events, &act->event, &seq);
+    enum err result = event_rows_find(&store->events, &action->event, &seq);
     if (!result)
-        result = delivery_rows_read(&store->deliveries, seq * ACCOUNT_ENDPOINTS_MAX + act->index, &row);
+        result = delivery_rows_read(&store->deliveries, seq * ACCOUNT_ENDPOINTS_MAX + action->index, &row);
     if (result == ERR_DAMAGED)
-        name_damaged(store, seq * ACCOUNT_ENDPOINTS_MAX + act->index);
-    return end_request(request, result ? result : act_on(store, act, &row));
+        name_damaged(store, seq * ACCOUNT_ENDPOINTS_MAX + action->index);
+    return end_request(request, result ? result : action_on(store, action, &row));
 }
 
 enum err store_release(struct store *store, struct journal_request *request)

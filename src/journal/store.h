@@ -80,7 +80,7 @@ enum err store_append(struct store *store, struct journal_request *request) MUST
 enum err store_start(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_settle(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_release(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_act(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_action(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_list_unrouted(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_route(struct store *store, struct journal_request *request) MUST_CHECK;
 /* A delivery of the event goes from one endpoint to another (0: unrouted), and the totals follow it, with this

@@ -16,8 +16,9 @@ static const char *const texts[TIMELINE_STATEMENTS] = {
     [TIMELINE_ATTEMPTS] = "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE delivery BETWEEN ?1 AND ?2 UNION ALL"
                           " SELECT id, attempts, started_us, duration_us, http_status, 'ok', 1, 0, 1, 0, 0, NULL, 0"
                           " FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND started_us <> 0 ORDER BY 1, 2",
-    [TIMELINE_ACTS] = "SELECT delivery, at_us, from_state, to_state, from_endpoint, to_endpoint, note FROM acts"
-                      " WHERE delivery BETWEEN ? AND ? ORDER BY seq",
+    [TIMELINE_ACTIONS] =
+        "SELECT delivery, at_us, from_state, to_state, from_endpoint, to_endpoint, note FROM operator_actions"
+        " WHERE delivery BETWEEN ? AND ? ORDER BY seq",
     [TIMELINE_COUNTS] = "SELECT 0, (SELECT count(*) FROM deliveries WHERE state = 0 AND held = 0)"
                         " + (SELECT count(*) FROM deliveries WHERE held = 1 AND state = 0) UNION ALL"
                         " SELECT 1, count(*) FROM deliveries WHERE state = 1 UNION ALL"
@@ -58,7 +59,7 @@ void timeline_free(struct timeline *timeline)
     event_unref(timeline->event);
     free(timeline->deliveries);
     free(timeline->attempts);
-    free(timeline->acts);
+    free(timeline->actions);
     free(timeline);
 }
 
@@ -138,20 +139,21 @@ static enum err read_attempts(struct timeline_source *source, int64_t seq, struc
     return result;
 }
 
-static enum err read_acts(struct timeline_source *source, int64_t seq, struct timeline *timeline)
+static enum err read_actions(struct timeline_source *source, int64_t seq, struct timeline *timeline)
 {
     bool row = false;
     enum err result;
-    struct sql_use use = use_for_event(source->statements[TIMELINE_ACTS], seq);
+    struct sql_use use = use_for_event(source->statements[TIMELINE_ACTIONS], seq);
     while (!(result = sql_step(&use, &row)) && row) {
-        struct timeline_act *larger = make_room(timeline->acts, timeline->acts_count, sizeof timeline->acts[0]);
+        struct timeline_action *larger =
+            make_room(timeline->actions, timeline->actions_count, sizeof timeline->actions[0]);
         if (!larger) {
             result = ERR_NO_MEMORY;
             break;
         }
-        timeline->acts = larger;
-        struct timeline_act *act = &timeline->acts[timeline->acts_count++];
-        *act = (struct timeline_act){
+        timeline->actions = larger;
+        struct timeline_action *action = &timeline->actions[timeline->actions_count++];
+        *action = (struct timeline_action){
             .delivery = sql_column_int(&use, 0),
             .at_us = sql_column_int(&use, 1),
             .from = (enum delivery_state)sql_column_int(&use, 2),
@@ -159,7 +161,7 @@ static enum err read_acts(struct timeline_source *source, int64_t seq, struct ti
             .from_endpoint = (uint64_t)sql_column_int(&use, 4),
             .to_endpoint = (uint64_t)sql_column_int(&use, 5),
         };
-        snprintf(act->note, sizeof act->note, "%.*s", SLICE_ARGS(sql_column_slice(&use, 6)));
+        snprintf(action->note, sizeof action->note, "%.*s", SLICE_ARGS(sql_column_slice(&use, 6)));
     }
     sql_finish(&use);
     return result;
@@ -189,7 +191,7 @@ static enum err read_timeline(struct timeline_source *source, const struct event
     if (!result)
         result = read_attempts(source, seq, timeline);
     if (!result)
-        result = read_acts(source, seq, timeline);
+        result = read_actions(source, seq, timeline);
     return result;
 }
 

@@ -11,7 +11,13 @@
 #include "journal/event_rows.h"
 #include "journal/journal_reader.h"
 
-enum timeline_statement { TIMELINE_DELIVERIES, TIMELINE_ATTEMPTS, TIMELINE_ACTS, TIMELINE_COUNTS, TIMELINE_STATEMENTS };
+enum timeline_statement {
+    TIMELINE_DELIVERIES,
+    TIMELINE_ATTEMPTS,
+    TIMELINE_ACTIONS,
+    TIMELINE_COUNTS,
+    TIMELINE_STATEMENTS
+};
 
 struct timeline_source {
     sqlite3 *db; /* NULL until it is opened */

@@ -14,11 +14,11 @@ int command_data_accept_loss(const struct invocation *call)
 {
     const char *file = call->words[0], *note = call->flags[FLAG_NOTE], *problem = NULL;
     char directory[4001];
-    if (!note || !*note || strlen(note) > ACT_NOTE_BYTES_MAX)
+    if (!note || !*note || strlen(note) > ACTION_NOTE_BYTES_MAX)
         return command_fail(ERR_USAGE,
             "data accept-loss: say why with --note TEXT (1 to %d bytes), for those who read the "
             "audit",
-            ACT_NOTE_BYTES_MAX);
+            ACTION_NOTE_BYTES_MAX);
     json_t *text = json_string(note); /* NULL: not UTF-8 */
     json_decref(text);
     if (!text)

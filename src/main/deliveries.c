@@ -247,7 +247,7 @@ int command_delivery_show(const struct invocation *call)
     return manage_call(call, "GET", NULL, print_one, DELIVERIES "/%s", call->words[0]);
 }
 
-static void print_act(const json_t *answer)
+static void print_action(const json_t *answer)
 {
     printf("%s  %s -> %s", show_text(answer, "id"), show_text(answer, "from"), show_text(answer, "state"));
     if (json_is_object(json_object_get(answer, "endpoint")))
@@ -255,7 +255,7 @@ static void print_act(const json_t *answer)
     putchar('\n');
 }
 
-static int act(const struct invocation *call, const char *verb, json_t *body)
+static int action(const struct invocation *call, const char *verb, json_t *body)
 {
     if (!call->flags[FLAG_EXPECT]) {
         json_decref(body);
@@ -268,7 +268,7 @@ static int act(const struct invocation *call, const char *verb, json_t *body)
     manage_add_text(call, FLAG_EXPECT, "expect", body);
     manage_add_text(call, FLAG_TO_ENDPOINT, "endpoint", body);
     manage_add_text(call, FLAG_NOTE, "note", body);
-    return manage_call(call, "POST", body, print_act, DELIVERIES "/%s/%s", call->words[0], verb);
+    return manage_call(call, "POST", body, print_action, DELIVERIES "/%s/%s", call->words[0], verb);
 }
 
 int command_delivery_settle(const struct invocation *call)
@@ -277,17 +277,17 @@ int command_delivery_settle(const struct invocation *call)
         return command_fail(ERR_USAGE, "delivery settle: say what became of it, with --as delivered or --as discarded");
     json_t *body = json_object();
     manage_add_text(call, FLAG_AS, "as", body);
-    return act(call, "settle", body);
+    return action(call, "settle", body);
 }
 
 int command_delivery_resend(const struct invocation *call)
 {
-    return act(call, "resend", json_object());
+    return action(call, "resend", json_object());
 }
 
 int command_delivery_discard(const struct invocation *call)
 {
-    return act(call, "discard", json_object());
+    return action(call, "discard", json_object());
 }
 
 int command_delivery_replay(const struct invocation *call)
@@ -295,5 +295,5 @@ int command_delivery_replay(const struct invocation *call)
     json_t *body = json_object();
     if (call->flags[FLAG_FORCE])
         json_object_set_new(body, "force", json_true());
-    return act(call, "replay", body);
+    return action(call, "replay", body);
 }

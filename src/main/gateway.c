@@ -85,11 +85,12 @@ static enum err check_url(const char *url, const char **ret_problem, void *conte
     return client_check_url(&((struct gateway *)context)->client_options, url, ret_problem);
 }
 
-/* An operator's act goes to the owner of the delivery. */
-static void hand_act_over(struct journal_act *act, void *context)
+/* An operator's action goes to the owner of the delivery. */
+static void hand_action_over(struct journal_operator_action *action, void *context)
 {
     struct gateway *gateway = context;
-    delivery_shard_act(gateway->deliveries[event_id_partition(&act->event) % gateway->installation.shards], act);
+    delivery_shard_operator_action(
+        gateway->deliveries[event_id_partition(&action->event) % gateway->installation.shards], action);
 }
 
 /* From the configuration to what the parts take. */
@@ -159,7 +160,7 @@ static enum err start_accounts(struct gateway *gateway, struct buffer *complaint
     }
     if (*gateway->options.config->leader_url)
         return OK;
-    struct accounts_replication lead = {.act = REPLICATION_LEAD};
+    struct accounts_replication lead = {.action = REPLICATION_LEAD};
     failed = accounts_replicate_call(gateway->accounts, &lead);
     if (failed) {
         buffer_add_format(complaints, "%s\n", *lead.detail ? lead.detail : err_title(failed));
@@ -364,7 +365,7 @@ static enum err start_admin(struct gateway *gateway, struct buffer *complaints)
             .journals = gateway->journals,
             .connections_max = gateway->shares.operators,
             .check_url = check_url,
-            .act = hand_act_over,
+            .action = hand_action_over,
             .context = gateway,
             .installation = publish_installation(&gateway->installation),
             .ingress_only = !gateway->delivers,

@@ -41,7 +41,7 @@ struct installation_file {
 struct installation_loss {
     char file[LOSS_FILE_BYTES];
     char problem[LOSS_PROBLEM_BYTES];
-    char note[ACT_NOTE_BYTES_MAX + 1];
+    char note[ACTION_NOTE_BYTES_MAX + 1];
     int64_t at_us;
     int64_t epoch; /* of the installation then */
 };

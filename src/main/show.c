@@ -140,14 +140,15 @@ static void print_attempt(const json_t *attempt)
         printf("      answered: %.*s\n", (int)strcspn(answer, "\r\n"), answer);
 }
 
-static void print_act(const json_t *act)
+static void print_action(const json_t *action)
 {
-    printf("    %s  by hand, from %s to %s", show_text(act, "at"), show_text(act, "from"), show_text(act, "to"));
-    const json_t *before = json_object_get(act, "from_endpoint"), *after = json_object_get(act, "to_endpoint");
+    printf(
+        "    %s  by hand, from %s to %s", show_text(action, "at"), show_text(action, "from"), show_text(action, "to"));
+    const json_t *before = json_object_get(action, "from_endpoint"), *after = json_object_get(action, "to_endpoint");
     if (after)
         printf(", and from %s to %s (%s)", json_is_object(before) ? show_text(before, "id") : "no endpoint",
             show_text(after, "name"), show_text(after, "id"));
-    printf(": %s\n", *show_text(act, "note") ? show_text(act, "note") : "-");
+    printf(": %s\n", *show_text(action, "note") ? show_text(action, "note") : "-");
 }
 
 /* What was delivered stays so, whatever becomes of a replay. */
@@ -171,9 +172,9 @@ void show_delivery(const json_t *delivery)
     printf("  %s\n", show_text(delivery, "id"));
     printf("    to %s (%s) %s\n", show_endpoint(delivery), show_text(endpoint, "id"), show_text(endpoint, "url"));
     size_t i;
-    json_t *attempt, *act;
+    json_t *attempt, *action;
     json_array_foreach(json_object_get(delivery, "attempts"), i, attempt) print_attempt(attempt);
-    json_array_foreach(json_object_get(delivery, "acts"), i, act) print_act(act);
+    json_array_foreach(json_object_get(delivery, "operator_actions"), i, action) print_action(action);
     if (json_is_true(json_object_get(delivery, "damaged")))
         printf("    DAMAGED: its row is not what was written\n");
     print_replay(delivery);

@@ -12,7 +12,7 @@ long long show_number(const json_t *object, const char *name);
 /* The name of an object's endpoint, or its id when nobody knows it any more. */
 const char *show_endpoint(const json_t *object);
 
-/* A delivery with its attempts and acts, as it stands in its event's timeline. */
+/* A delivery with its attempts and actions, as it stands in its event's timeline. */
 void show_delivery(const json_t *delivery);
 
 #endif

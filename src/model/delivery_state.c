@@ -21,7 +21,7 @@ bool delivery_state_may_move(enum delivery_state from, enum delivery_state to)
     return (unsigned)from < DELIVERY_STATES && (unsigned)to < DELIVERY_STATES && (moves[from] & TO(to));
 }
 
-bool delivery_state_may_act(enum delivery_state from, enum delivery_state to)
+bool delivery_state_may_move_by_operator(enum delivery_state from, enum delivery_state to)
 {
     bool is_theirs = from == DELIVERY_PARKED || from == DELIVERY_DEAD || from == DELIVERY_DELIVERED;
     return is_theirs && delivery_state_may_move(from, to);

@@ -62,7 +62,7 @@ enum delivery_lane { LANE_FRESH = 0, LANE_RETRY = 1, LANE_REPLAY = 2 };
 
 bool delivery_state_may_move(enum delivery_state from, enum delivery_state to);
 /* The ways that are an operator's (or a status probe's): out of parked, dead and delivered. */
-bool delivery_state_may_act(enum delivery_state from, enum delivery_state to);
+bool delivery_state_may_move_by_operator(enum delivery_state from, enum delivery_state to);
 
 /* What has become of an operator's wish to send again what was delivered: the last one's. */
 enum delivery_replay { REPLAY_NONE, REPLAY_UNDER_WAY, REPLAY_FAILED, REPLAY_DELIVERED };

@@ -102,8 +102,8 @@ enum err log_output_capture(void)
     captured = ends[0];
     dup2(ends[1], STDERR_FILENO);
     close(ends[1]);
-    struct sigaction act = {.sa_handler = on_abort, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGABRT, &act, NULL);
+    struct sigaction action = {.sa_handler = on_abort, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGABRT, &action, NULL);
     return OK;
 }
 

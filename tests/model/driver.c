@@ -16,14 +16,14 @@
 #include <limits.h>
 #include <stdio.h>
 
-#define RESUME_WEIGHT 1500           /* the gateway's coroutines together, against the acts' weights */
+#define RESUME_WEIGHT 1500           /* the gateway's coroutines together, against the actions' weights */
 #define TURN_US_MAX 200              /* how long a coroutine's turn takes */
 #define TURNS_WITHOUT_REST_MAX 20000 /* with nothing new from outside somebody spins */
 #define WAITS_MAX 20000
 #define STEPS_WITH_BROKER 3                 /* times as many, since more happens in between */
 #define STUCK_US (2 * 3600 * US_PER_SECOND) /* longer than the longest step of a schedule */
 
-static unsigned weights[ACTS_MAX];
+static unsigned weights[ACTIONS_MAX];
 
 static bool history_expires;
 
@@ -77,9 +77,9 @@ static void draw_world(bool with_broker)
 static void draw_weights(void)
 {
     static const unsigned factors[] = {0, 0, 1, 1, 1, 3};
-    assert(acts_count <= ACTS_MAX);
-    for (unsigned i = 0; i < acts_count; i++)
-        weights[i] = acts[i].weight * (acts[i].always ? 1 : factors[sim_below(STREAM_DRIVER, 6)]);
+    assert(actions_count <= ACTIONS_MAX);
+    for (unsigned i = 0; i < actions_count; i++)
+        weights[i] = actions[i].weight * (actions[i].always ? 1 : factors[sim_below(STREAM_DRIVER, 6)]);
 }
 
 /* What the broker's side has to do at the end, as long as there is something. */
@@ -111,9 +111,9 @@ static void step(void)
 {
     struct sim_coroutine *runnable[SIM_COROUTINES_MAX];
     unsigned runnable_count = sim_runnable(runnable), total = runnable_count > 0 ? RESUME_WEIGHT : 0;
-    bool possible[ACTS_MAX];
-    for (unsigned i = 0; i < acts_count; i++) {
-        possible[i] = weights[i] > 0 && acts[i].is_possible();
+    bool possible[ACTIONS_MAX];
+    for (unsigned i = 0; i < actions_count; i++) {
+        possible[i] = weights[i] > 0 && actions[i].is_possible();
         total += possible[i] ? weights[i] : 0;
     }
     unsigned drawn = sim_below(STREAM_DRIVER, total);
@@ -124,7 +124,7 @@ static void step(void)
         unsigned chosen = 0;
         for (; !possible[chosen] || drawn >= weights[chosen]; chosen++)
             drawn -= possible[chosen] ? weights[chosen] : 0;
-        acts[chosen].run();
+        actions[chosen].run();
     }
     bury();
     world_check();

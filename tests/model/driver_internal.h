@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The acts (acts.c: outside; partner.c: posts; deployment.c: answers), and the driver that draws them. */
+/* The actions (operator_actions.c: outside; partner.c: posts; deployment.c: answers), and the driver that draws them.
+ */
 #ifndef PENSTOCK_TESTS_MODEL_DRIVER_INTERNAL_H
 #define PENSTOCK_TESTS_MODEL_DRIVER_INTERNAL_H
 
@@ -7,7 +8,7 @@
 
 #include <stdbool.h>
 
-struct act {
+struct action {
     const char *name;
     unsigned weight;
     bool always; /* part of every seed */
@@ -15,9 +16,9 @@ struct act {
     void (*run)(void);
 };
 
-extern const struct act acts[];
-extern const unsigned acts_count;
-#define ACTS_MAX 64
+extern const struct action actions[];
+extern const unsigned actions_count;
+#define ACTIONS_MAX 64
 
 /* For a new seed. */
 void partner_begin(bool history_expires);

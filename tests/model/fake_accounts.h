@@ -23,8 +23,8 @@ struct fake_endpoint {
     bool idempotent, final_4xx;
     bool is_there; /* not: gone, or not made yet */
     bool enabled;
-    /* Whether it was both there and enabled at some time in this run of the gateway, or in those before whose last acts
-     * have not been looked at yet. */
+    /* Whether it was both there and enabled at some time in this run of the gateway, or in those before whose last
+     * actions have not been looked at yet. */
     bool opened, opened_before;
     unsigned changes; /* in all */
 };

@@ -38,7 +38,7 @@ void fake_connector_stop(struct broker_connector *connector); /* as broker_conne
 void fake_broker_gateway_crashed(void);
 unsigned fake_broker_links(void); /* that nobody has freed; what holds them counts as well */
 
-/* The driver's acts. */
+/* The driver's actions. */
 bool fake_broker_has_work(void);
 void fake_broker_work(void);
 bool fake_broker_has_consumer(void);

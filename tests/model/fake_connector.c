@@ -153,7 +153,7 @@ static void answer(struct broker_connector *connector, enum err result, const ch
 {
     struct connector_request *request = connector->requests[0];
     memmove(connector->requests, connector->requests + 1, --connector->count * sizeof connector->requests[0]);
-    bool opens = request->act == CONNECTOR_OPEN_CONSUMER || request->act == CONNECTOR_OPEN_TAP;
+    bool opens = request->task == CONNECTOR_OPEN_CONSUMER || request->task == CONNECTOR_OPEN_TAP;
     request->result = result;
     request->ret_link = result == OK && opens ? new_link() : NULL;
     snprintf(request->ret_detail, sizeof request->ret_detail, "%s", detail);
@@ -180,7 +180,7 @@ bool connector_has_request(void)
 bool connector_answer_one(enum connector_answer how)
 {
     struct broker_connector *connector = living_connector;
-    bool of_delivery = connector->requests[0]->act != CONNECTOR_OPEN_TAP;
+    bool of_delivery = connector->requests[0]->task != CONNECTOR_OPEN_TAP;
     if (how == CONNECTOR_DOWN) {
         answer(connector, ERR_CONNECT, "it is down");
     } else if (how == CONNECTOR_REFUSES) {

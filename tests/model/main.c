@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A simulation of one shard, driven by random acts and checked against a simple model (after TigerBeetle's simulator).
+ * A simulation of one shard, driven by random actions and checked against a simple model (after TigerBeetle's
+ * simulator).
  *
  * The real code of delivery/, journal/, model/ and base/ runs in one OS thread: threads are coroutines (sim.h), time is
  * virtual, clients are made up (fake_client.h), and the disk is in memory and can lose power (disk.h). Every second
  * seed is in rabbitmq mode, with a broker in memory (fake_broker.h). Posts, answers, crashes between any two steps,
- * clock changes, faults of the disk and operators' acts are drawn from a seed (driver.h); after each step the promises
- * the promises P1 to P5 and P8 are checked (model.h), and at the end of a seed that everything arrives. A failure
- * prints its seed, what is broken and the last steps. The same seed is the same run, byte for byte.
+ * clock changes, faults of the disk and operators' actions are drawn from a seed (driver.h); after each step the
+ * promises the promises P1 to P5 and P8 are checked (model.h), and at the end of a seed that everything arrives. A
+ * failure prints its seed, what is broken and the last steps. The same seed is the same run, byte for byte.
  *
  *   model                      seeds 1 to 100
  *   model --seeds 1..5000      these; --jobs 2 runs two at a time

@@ -18,7 +18,7 @@ static struct model_post *posts[MODEL_POSTS_MAX];
 static unsigned posts_count, conflicts_answered;
 static struct model_post *accepted[MODEL_SCOPES_MAX]; /* the first of each key, once it is known */
 static bool journal_failed;
-/* The journal's clock, and what it was in the runs whose last acts have not been looked at yet. */
+/* The journal's clock, and what it was in the runs whose last actions have not been looked at yet. */
 static int64_t journal_wall_offset_us, journal_us_before;
 static bool sends; /* in this run: what waits has been looked through */
 
@@ -205,7 +205,7 @@ void model_answered(struct model_post *post, enum err result, const struct event
 
 unsigned model_in_flight(void)
 {
-    unsigned count = model_acts_in_flight();
+    unsigned count = model_actions_in_flight();
     for (unsigned i = 0; i < posts_count; i++)
         count += posts[i]->awaits_answer;
     return count;
@@ -276,7 +276,7 @@ void model_crashed(void)
             tally(TALLY_IN_DOUBT);
         }
     }
-    model_acts_crashed();
+    model_actions_crashed();
     model_look_end(true, false);
     model_sends_ended();
 }

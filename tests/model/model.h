@@ -4,7 +4,7 @@
  * about it. It knows nothing of how Penstock works; it sees answers, requests to clients, and the journal's tables.
  *
  *   model.c        posts and keys: P1 and P3, as far as answers tell
- *   model_acts.c   operators' acts, and what they permit
+ *   model_operator_actions.c   operators' actions, and what they permit
  *   model_look.c   looks at the journal's tables: P1 and P3 on disk, and what may expire
  *   model_ways.c   P2: how a delivery may have come from where it was to where it is
  *   model_money.c  P8: exact decimals, sums, the totals
@@ -18,7 +18,7 @@
  * One that was published to the broker may be judged later, whatever its partner was told: queued (the broker has
  * confirmed it), refused and in doubt all go on to accepted, alias or late conflict when a look finds it.
  *
- * An act the same, with `done` for accepted.
+ * An action the same, with `done` for accepted.
  *
  * A delivery is known by its post and its index among the post's deliveries; its endpoint may change (unrouted ones,
  * and what an operator sends to another one).
@@ -90,7 +90,7 @@ struct model_delivery {
     int64_t generation, attempts, failures, due_us;
     int64_t started_us, delivered_us;
     bool replayed;     /* an operator has had it sent again after it was delivered: that it was stays true */
-    uint64_t moved_to; /* by an act that this look has found; 0: to no other endpoint */
+    uint64_t moved_to; /* by an action that this look has found; 0: to no other endpoint */
     unsigned char ordered[DELIVERY_STATES][DELIVERY_STATES]; /* acts on it that this look has found */
 
     /* requests to its client */
@@ -129,7 +129,7 @@ void model_disk_is_short(struct model_post *post); /* the journal says so: it ma
 void model_answered(struct model_post *post, enum err result, const struct event_id *id);
 unsigned model_posts_count(void);
 struct model_post *model_post_of_id(const struct event_id *id); /* or NULL */
-unsigned model_in_flight(void);                                 /* posts and acts without an answer */
+unsigned model_in_flight(void);                                 /* posts and actions without an answer */
 struct model_delivery *model_any_delivery(uint64_t random); /* one that the last look has seen; NULL: there is none */
 
 /* This run parks guarded events that the broker brings and that were accepted before. */
@@ -146,10 +146,11 @@ unsigned model_held(void); /* events that the last look has found to be the brok
 /* No 200 was given for what is nowhere. */
 void model_check_promises(void);
 
-/* Operators' acts. */
-struct model_act *model_ordered(
+/* Operators' actions. */
+struct model_action *model_ordered(
     struct model_delivery *delivery, enum delivery_state from, enum delivery_state to, uint64_t endpoint);
-void model_act_answered(struct model_act *act, enum err result, enum delivery_state state, enum act_refusal refusal);
+void model_action_answered(
+    struct model_action *action, enum err result, enum delivery_state state, enum operator_action_refusal refusal);
 
 /* The gateway's life. `wall_us` is the clock of the journal that was opened, which does not jump. */
 void model_journal_opened(int64_t wall_us);

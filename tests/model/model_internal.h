@@ -24,17 +24,17 @@ void model_looked(void);
 void model_sending(void); /* the first request of this run is sent: what had been waiting is known */
 void model_check_due(const struct model_delivery *row, const char *name); /* no later than a wait of its schedule */
 
-/* model_acts.c: a row of the journal's table of acts; and after all of them were read. */
-struct model_act_row {
+/* model_operator_actions.c: a row of the journal's table of actions; and after all of them were read. */
+struct model_action_row {
     enum delivery_state from, to;
     uint64_t from_endpoint, to_endpoint;
 };
-void model_act_found(struct model_delivery *delivery, const struct model_act_row *row);
-void model_acts_read(bool settles_doubts);
+void model_action_found(struct model_delivery *delivery, const struct model_action_row *row);
+void model_actions_read(bool settles_doubts);
 /* One of this kind may have happened that no look has found. */
-bool model_act_is_open(const struct model_delivery *delivery, enum delivery_state from, enum delivery_state to);
-void model_acts_crashed(void);
-unsigned model_acts_in_flight(void);
+bool model_action_is_open(const struct model_delivery *delivery, enum delivery_state from, enum delivery_state to);
+void model_actions_crashed(void);
+unsigned model_actions_in_flight(void);
 
 /* model_ways.c: `row` is what the journal holds now. */
 void model_check_way(struct model_delivery *delivery, const struct model_delivery *row, bool first_after_start);

@@ -27,7 +27,7 @@ enum statement { VERSION, ACTS, EVENTS, DELIVERIES, ALIASES, CONFLICTS, ROW, STA
 
 static const char *const texts[STATEMENTS] = {
     [VERSION] = "PRAGMA data_version",
-    [ACTS] = "SELECT delivery, from_state, to_state, from_endpoint, to_endpoint FROM acts ORDER BY seq",
+    [ACTS] = "SELECT delivery, from_state, to_state, from_endpoint, to_endpoint FROM operator_actions ORDER BY seq",
     [EVENTS] = "SELECT e.seq, e.id, e.amount, e.currency, e.guarded, b.seq IS NOT NULL, e.deliveries, d.state, d.reason"
                " FROM events e LEFT JOIN bodies b ON b.seq = e.seq LEFT JOIN deliveries d ON d.id = e.seq * 16"
                " ORDER BY e.seq",
@@ -220,7 +220,7 @@ static void check_missing(struct model_post *post)
         model_settle_post(post, false);
 }
 
-/* Behind the acts, which may have settled what expired a moment later. */
+/* Behind the actions, which may have settled what expired a moment later. */
 static void check_posts(void)
 {
     for (unsigned i = 0; i < look.seen_count; i++)
@@ -234,7 +234,7 @@ static void check_posts(void)
     }
 }
 
-/* Deliveries and acts. */
+/* Deliveries and actions. */
 
 static struct seen_event *find_seen(int64_t seq)
 {
@@ -259,12 +259,12 @@ static struct model_delivery *find_delivery(int64_t id)
     return &event->post->deliveries[index];
 }
 
-static void read_acts(void)
+static void read_actions(void)
 {
     sqlite3_stmt *row = look.statements[ACTS];
     while (step(ACTS))
-        model_act_found(find_delivery(sqlite3_column_int64(row, 0)),
-            &(struct model_act_row){.from = (enum delivery_state)sqlite3_column_int(row, 1),
+        model_action_found(find_delivery(sqlite3_column_int64(row, 0)),
+            &(struct model_action_row){.from = (enum delivery_state)sqlite3_column_int(row, 1),
                 .to = (enum delivery_state)sqlite3_column_int(row, 2),
                 .from_endpoint = (uint64_t)sqlite3_column_int64(row, 3),
                 .to_endpoint = (uint64_t)sqlite3_column_int64(row, 4)});
@@ -337,10 +337,10 @@ void model_look(void)
         if (has_changed()) {
             read_events();
             read_aliases();
-            read_acts();
+            read_actions();
             check_posts();
             read_deliveries();
-            model_acts_read(look.first_after_start);
+            model_actions_read(look.first_after_start);
             model_check_totals(look.db);
             check_conflicts();
             fake_accounts_looked();

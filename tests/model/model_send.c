@@ -46,7 +46,8 @@ static void check_row(const struct model_delivery *delivery, const struct model_
 
 struct model_delivery *model_request_sent(const struct model_send *send)
 {
-    /* What permits it may be younger than the last look: a commit that brought or routed it, or an operator's act. */
+    /* What permits it may be younger than the last look: a commit that brought or routed it, or an operator's action.
+     */
     model_look();
     struct model_delivery *delivery = find(send);
     const struct model_post *post = delivery->post;

@@ -2,7 +2,7 @@
 /*
  * P2: a delivery changes its state only by the ways of model/delivery_state.h. Between two looks it may have taken
  * several of them; which ones it may take depends on what has happened outside: answers of clients, endpoints that were
- * open, operators' acts.
+ * open, operators' actions.
  */
 #include "model_internal.h"
 
@@ -48,8 +48,8 @@ static bool may_be_parked(const struct model_delivery *delivery, enum park_reaso
     return reason == PARK_DISABLED || reason == PARK_GONE;
 }
 
-/* While a delivery that has gone with its acts is judged: acts count that were ordered and never found. */
-static bool unseen_acts_count;
+/* While a delivery that has gone with its actions is judged: actions count that were ordered and never found. */
+static bool unseen_actions_count;
 
 /* Whether a delivery may take this one way. */
 static bool may_step(const struct model_delivery *delivery, unsigned from, unsigned to)
@@ -58,7 +58,7 @@ static bool may_step(const struct model_delivery *delivery, unsigned from, unsig
     if (!delivery_state_may_move(from_state, to_state))
         return false;
     if (delivery->ordered[from_state][to_state] > 0 ||
-        (unseen_acts_count && model_act_is_open(delivery, from_state, to_state)))
+        (unseen_actions_count && model_action_is_open(delivery, from_state, to_state)))
         return true;
     switch (from_state) {
     case DELIVERY_PARKED:
@@ -124,11 +124,11 @@ static unsigned first_node(const struct model_delivery *delivery)
 bool model_may_be_settled(const struct model_delivery *delivery)
 {
     unsigned from = first_node(delivery);
-    unseen_acts_count = true;
+    unseen_actions_count = true;
     bool may =
         may_reach(delivery, from, DELIVERY_DELIVERED, false) || may_reach(delivery, from, DELIVERY_DELIVERED, true) ||
         may_reach(delivery, from, DELIVERY_DISCARDED, false) || may_reach(delivery, from, DELIVERY_DISCARDED, true);
-    unseen_acts_count = false;
+    unseen_actions_count = false;
     return may;
 }
 

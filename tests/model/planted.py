@@ -80,11 +80,11 @@ BUGS = {
         "the bodies of what is dead or parked expire",
         "src/journal/expiry.c",
         ("AND state IN (4, 6)\",", "AND state IN (3, 4, 5, 6)\",")),
-    "acts-on-any-state": (
-        "an operator's act moves a delivery whatever state he believes it to be in",
+    "actions-on-any-state": (
+        "an operator's action moves a delivery whatever state he believes it to be in",
         "src/journal/settle.c",
-        ("    if (row->state != act->from)\n        return ERR_MOVED_ON;",
-         "    if (!delivery_row_may_move(row->state, act->to))\n        return ERR_MOVED_ON;")),
+        ("    if (row->state != action->from)\n        return ERR_MOVED_ON;",
+         "    if (!delivery_row_may_move(row->state, action->to))\n        return ERR_MOVED_ON;")),
     "failed-replay-is-dead": (
         "a forced replay that fails ends as dead or parked, as if it had never been delivered",
         "src/journal/delivery_row.c",
@@ -96,11 +96,11 @@ BUGS = {
     "moved-without-totals": (
         "what an operator sends to another endpoint stays in the totals of the old one",
         "src/journal/settle.c",
-        ("result = store_transfer(store, row->id / ACCOUNT_ENDPOINTS_MAX, row->endpoint, act->endpoint);", "result = OK;")),
+        ("result = store_transfer(store, row->id / ACCOUNT_ENDPOINTS_MAX, row->endpoint, action->endpoint);", "result = OK;")),
     "sends-to-nowhere": (
         "what could never be delivered is sent all the same, and parked again",
-        "src/delivery/act.c",
-        ("    if (!endpoint)\n        return ACT_ENDPOINT_GONE;", "    if (!endpoint)\n        return ACT_NOT_REFUSED;")),
+        "src/delivery/action.c",
+        ("    if (!endpoint)\n        return ACTION_ENDPOINT_GONE;", "    if (!endpoint)\n        return ACTION_NOT_REFUSED;")),
     "events-are-not-caught-up": (
         "after a crash the totals do not count the events again, only their deliveries",
         "src/journal/store.c",

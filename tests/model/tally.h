@@ -53,7 +53,7 @@
     X(TALLY_SYNC_ERRORS, "syncs failed")                                 \
     X(TALLY_CLOCK_SET, "wall clock set")                                 \
     X(TALLY_ENDPOINT_CHANGES, "endpoints changed")                       \
-    X(TALLY_ACTS, "operators' acts")                                     \
+    X(TALLY_ACTIONS, "operators' actions")                               \
     X(TALLY_ACTS_DONE, "  done")                                         \
     X(TALLY_ACTS_MOVED_ON, "  too late")                                 \
     X(TALLY_ACTS_IN_VAIN, "  refused: nowhere to send it, or no body")   \

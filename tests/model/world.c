@@ -50,8 +50,8 @@ struct posting {
 };
 
 struct acting {
-    struct journal_act act;
-    struct model_act *model_act;
+    struct journal_operator_action action;
+    struct model_action *model_action;
 };
 
 const struct hash_seed world_seed = {{7}};
@@ -147,29 +147,29 @@ bool world_append(const struct event_parts *parts, struct model_post *post, cons
     return append_event(parts, post, model_parts, share_percent);
 }
 
-static void on_acted(struct journal_act *act, void *receiver)
+static void on_acted(struct journal_operator_action *action, void *receiver)
 {
     (void)receiver;
-    struct acting *acting = CONTAINER_OF(act, struct acting, act);
-    model_act_answered(acting->model_act, act->request.result, act->ret_state, act->ret_refusal);
+    struct acting *acting = CONTAINER_OF(action, struct acting, action);
+    model_action_answered(acting->model_action, action->request.result, action->ret_state, action->ret_refusal);
     free(acting);
 }
 
-void world_act(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to, uint64_t endpoint)
+void world_action(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to, uint64_t endpoint)
 {
     struct acting *acting = calloc(1, sizeof *acting);
     assert(acting);
-    acting->model_act = model_ordered(delivery, from, to, endpoint);
-    struct journal_act *act = &acting->act;
-    act->event = delivery->post->id;
-    act->index = delivery->index;
-    act->from = from;
-    act->to = to;
-    act->endpoint = endpoint;
-    snprintf(act->note, sizeof act->note, "the model wants it");
-    act->asked_by = &gateway->ingress.mailbox;
-    act->on_answered = on_acted;
-    delivery_shard_act(gateway->shard, act);
+    acting->model_action = model_ordered(delivery, from, to, endpoint);
+    struct journal_operator_action *action = &acting->action;
+    action->event = delivery->post->id;
+    action->index = delivery->index;
+    action->from = from;
+    action->to = to;
+    action->endpoint = endpoint;
+    snprintf(action->note, sizeof action->note, "the model wants it");
+    action->asked_by = &gateway->ingress.mailbox;
+    action->on_answered = on_acted;
+    delivery_shard_operator_action(gateway->shard, action);
 }
 
 /* The gateway's parts, in the order of main/gateway.c. */
@@ -338,7 +338,7 @@ static void notice_end(void)
         fail_unless(fake_broker_links() == 0, BROKEN_CREDIT, "connections to the broker were not closed");
         fail_unless(atomic_load(&self->budget.held_bytes) == 0, BROKEN_CREDIT,
             "%lld bytes of events were not given back", (long long)self->budget.held_bytes);
-        fail_unless(model_in_flight() == 0, BROKEN_CREDIT, "posts or acts were never answered");
+        fail_unless(model_in_flight() == 0, BROKEN_CREDIT, "posts or actions were never answered");
         model_look();
     }
     model_stopped(!disk_refused);

@@ -49,8 +49,8 @@ bool world_post(const struct event_parts *parts, const struct model_post_parts *
 /* The same for a post that the model knows already: the broker has not confirmed it in time. */
 bool world_append(const struct event_parts *parts, struct model_post *post, const struct model_post_parts *model_parts,
     int share_percent);
-/* An operator's act; it must be up. `endpoint`: where to send it from now on, or 0. */
-void world_act(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to, uint64_t endpoint);
+/* An operator's action; it must be up. `endpoint`: where to send it from now on, or 0. */
+void world_action(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to, uint64_t endpoint);
 void world_set_policy(const struct delivery_policy *policy);
 const struct delivery_policy *world_policy(void);
 struct accounts *world_accounts(void); /* NULL while it is down */

@@ -95,7 +95,7 @@ Test(endpoints, a_filter_is_kept_and_shown_in_its_account)
 
 Test(endpoints, an_endpoint_may_be_added_with_its_filter)
 {
-    struct accounts_request request = {.act = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1", .endpoint.name = "main"};
+    struct accounts_request request = {.kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1", .endpoint.name = "main"};
     strcpy(request.endpoint.url, URL);
     request.endpoint.types = types_of("payout");
     cr_expect_eq(call_accounts(&request), OK, "%s", last.detail);
@@ -139,7 +139,7 @@ Test(endpoints, wrong_lists_are_refused)
 
 static enum err remove_endpoint(const char *account, uint64_t id)
 {
-    struct accounts_request request = {.act = ACCOUNTS_REMOVE_ENDPOINT, .endpoint_id = id};
+    struct accounts_request request = {.kind = ACCOUNTS_REMOVE_ENDPOINT, .endpoint_id = id};
     snprintf(request.account, sizeof request.account, "%s", account);
     return call_accounts(&request);
 }
@@ -212,10 +212,10 @@ Test(endpoints, the_listener_hears_of_a_removal_when_it_is_done)
 
 /* Secrets. */
 
-static enum err act_on_secret(enum accounts_act act, uint64_t endpoint, uint64_t number)
+static enum err action_on_secret(enum accounts_change action, uint64_t endpoint, uint64_t number)
 {
     return call_accounts(
-        &(struct accounts_request){.act = act, .account = "acc_1", .endpoint_id = endpoint, .secret_id = number});
+        &(struct accounts_request){.kind = action, .account = "acc_1", .endpoint_id = endpoint, .secret_id = number});
 }
 
 Test(endpoints, secrets_are_changed_one_after_the_other)
@@ -223,8 +223,8 @@ Test(endpoints, secrets_are_changed_one_after_the_other)
     uint64_t id = add("main");
     struct endpoint made = last.endpoint, endpoint;
     cr_expect_eq(made.secret_numbers[0], 0);
-    cr_expect_eq(act_on_secret(ACCOUNTS_REMOVE_ENDPOINT_SECRET, id, 0), ERR_INVALID, "nothing would be signed");
-    cr_expect_eq(act_on_secret(ACCOUNTS_ADD_ENDPOINT_SECRET, id, 0), OK, "%s", last.detail);
+    cr_expect_eq(action_on_secret(ACCOUNTS_REMOVE_ENDPOINT_SECRET, id, 0), ERR_INVALID, "nothing would be signed");
+    cr_expect_eq(action_on_secret(ACCOUNTS_ADD_ENDPOINT_SECRET, id, 0), OK, "%s", last.detail);
     cr_expect_eq(last.ret_secret_id, 1);
     struct secret second = last.secret;
     cr_expect_eq(second.len, ENDPOINT_SECRET_BYTES);
@@ -232,8 +232,8 @@ Test(endpoints, secrets_are_changed_one_after_the_other)
     cr_assert_eq(endpoint.secrets_count, 2);
     cr_expect_arr_eq(endpoint.secrets[0].bytes, made.secrets[0].bytes, ENDPOINT_SECRET_BYTES);
     cr_expect(endpoint.version > made.version, "delivery keys its MACs anew by it");
-    cr_expect_eq(act_on_secret(ACCOUNTS_REMOVE_ENDPOINT_SECRET, id, 7), ERR_NOT_FOUND);
-    cr_expect_eq(act_on_secret(ACCOUNTS_REMOVE_ENDPOINT_SECRET, id, 0), OK, "%s", last.detail);
+    cr_expect_eq(action_on_secret(ACCOUNTS_REMOVE_ENDPOINT_SECRET, id, 7), ERR_NOT_FOUND);
+    cr_expect_eq(action_on_secret(ACCOUNTS_REMOVE_ENDPOINT_SECRET, id, 0), OK, "%s", last.detail);
     for (int i = 0; i < 2; i++) {
         cr_assert(find_endpoint(id, &endpoint));
         cr_assert_eq(endpoint.secrets_count, 1);
@@ -241,9 +241,9 @@ Test(endpoints, secrets_are_changed_one_after_the_other)
         cr_expect_arr_eq(endpoint.secrets[0].bytes, second.bytes, ENDPOINT_SECRET_BYTES);
         reopen();
     }
-    cr_expect_eq(act_on_secret(ACCOUNTS_ADD_ENDPOINT_SECRET, id, 0), OK);
-    cr_expect_eq(act_on_secret(ACCOUNTS_REMOVE_ENDPOINT_SECRET, id, 2), OK);
-    cr_expect_eq(act_on_secret(ACCOUNTS_ADD_ENDPOINT_SECRET, id, 0), OK);
+    cr_expect_eq(action_on_secret(ACCOUNTS_ADD_ENDPOINT_SECRET, id, 0), OK);
+    cr_expect_eq(action_on_secret(ACCOUNTS_REMOVE_ENDPOINT_SECRET, id, 2), OK);
+    cr_expect_eq(action_on_secret(ACCOUNTS_ADD_ENDPOINT_SECRET, id, 0), OK);
     cr_expect_eq(last.ret_secret_id, 3, "a number is never given twice");
 }
 
@@ -251,8 +251,8 @@ Test(endpoints, only_so_many_secrets_are_active)
 {
     uint64_t id = add("main");
     for (int i = 1; i < ENDPOINT_SECRETS_MAX; i++)
-        cr_assert_eq(act_on_secret(ACCOUNTS_ADD_ENDPOINT_SECRET, id, 0), OK, "%s", last.detail);
-    cr_expect_eq(act_on_secret(ACCOUNTS_ADD_ENDPOINT_SECRET, id, 0), ERR_INVALID);
+        cr_assert_eq(action_on_secret(ACCOUNTS_ADD_ENDPOINT_SECRET, id, 0), OK, "%s", last.detail);
+    cr_expect_eq(action_on_secret(ACCOUNTS_ADD_ENDPOINT_SECRET, id, 0), ERR_INVALID);
     cr_expect_str_eq(last.detail, "endpoint: main has 4 secrets already, which is the most; remove one");
     cr_expect_eq(query_number("SELECT count(*) FROM secrets"), ENDPOINT_SECRETS_MAX);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accounts in a directory of their own, and one call per act. */
+/* Accounts in a directory of their own, and one call per action. */
 #ifndef PENSTOCK_TESTS_UNIT_ACCOUNTS_FIXTURE_H
 #define PENSTOCK_TESTS_UNIT_ACCOUNTS_FIXTURE_H
 

@@ -20,9 +20,9 @@ static void open_follower(void)
     cr_assert_eq(accounts_open(follower_directory, &seed, &follower, detail), OK, "%s", detail);
 }
 
-static enum err replicate(struct accounts *whose, enum accounts_replication_act act)
+static enum err replicate(struct accounts *whose, enum accounts_replication_kind action)
 {
-    struct accounts_replication request = {.act = act};
+    struct accounts_replication request = {.kind = action};
     enum err result = accounts_replicate_call(whose, &request);
     cr_expect(result == OK ? !*request.detail : *request.detail);
     return result;
@@ -51,11 +51,11 @@ TestSuite(replication, .init = begin, .fini = end);
 /* The leader's next page to the follower; true when there are more. */
 static bool carry_page(size_t *ret_objects)
 {
-    struct accounts_replication request = {.act = REPLICATION_READ, .after = accounts_version(follower)};
+    struct accounts_replication request = {.kind = REPLICATION_READ, .after = accounts_version(follower)};
     cr_assert_eq(accounts_replicate_call(accounts, &request), OK, "%s", request.detail);
     *ret_objects = request.page.count;
     bool more = request.page.more;
-    request.act = REPLICATION_APPLY;
+    request.kind = REPLICATION_APPLY;
     cr_assert_eq(accounts_replicate_call(follower, &request), OK, "%s", request.detail);
     cr_expect_eq(accounts_version(follower), request.page.version);
     accounts_page_done(&request.page);
@@ -192,9 +192,10 @@ static uint64_t endpoint_of_last(void)
     return last.ret_endpoint;
 }
 
-static enum err act(enum accounts_act which, const char *partner, const char *account, uint64_t endpoint, uint64_t id)
+static enum err action(
+    enum accounts_change which, const char *partner, const char *account, uint64_t endpoint, uint64_t id)
 {
-    struct accounts_request request = {.act = which, .endpoint_id = endpoint, .credential_id = id, .secret_id = id};
+    struct accounts_request request = {.kind = which, .endpoint_id = endpoint, .credential_id = id, .secret_id = id};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
     snprintf(request.account, sizeof request.account, "%s", account);
     return call_accounts(&request);
@@ -224,7 +225,7 @@ Test(replication, everything_comes_over_and_survives_a_restart)
     cr_assert_eq(change_endpoint("acc_1", endpoint, ENDPOINT_CHANGE_TYPES | ENDPOINT_CHANGE_FINAL_4XX, &wanted), OK);
     cr_assert_eq(change_partner("pa_2", PARTNER_CHANGE_KEY_POINTER | PARTNER_CHANGE_ENABLED, false, "/data/id"), OK);
     for (int i = 0; i < 3; i++)
-        cr_assert_eq(act(ACCOUNTS_ADD_PARTNER_SECRET, "pa_1", "", 0, 0), OK);
+        cr_assert_eq(action(ACCOUNTS_ADD_PARTNER_SECRET, "pa_1", "", 0, 0), OK);
     cr_expect_eq(follow(), 10);
     assert_equal_directories();
     reopen_follower();
@@ -240,19 +241,19 @@ Test(replication, everything_comes_over_and_survives_a_restart)
 Test(replication, what_is_changed_and_removed_follows)
 {
     uint64_t endpoint = make_accounts(), credential, secret;
-    cr_assert_eq(act(ACCOUNTS_ADD_PARTNER_SECRET, "pa_1", "", 0, 0), OK);
+    cr_assert_eq(action(ACCOUNTS_ADD_PARTNER_SECRET, "pa_1", "", 0, 0), OK);
     secret = last.ret_secret_id;
-    cr_assert_eq(act(ACCOUNTS_ADD_PARTNER_SECRET, "pa_1", "", 0, 0), OK);
+    cr_assert_eq(action(ACCOUNTS_ADD_PARTNER_SECRET, "pa_1", "", 0, 0), OK);
     follow();
     unsigned char sha256[SHA256_BYTES];
     crypto_sha256(SLICE_LITERAL("pk_one"), sha256);
     credential = credential_id(sha256);
-    cr_assert_eq(act(ACCOUNTS_REVOKE_CREDENTIAL, "pa_1", "", 0, credential), OK);
+    cr_assert_eq(action(ACCOUNTS_REVOKE_CREDENTIAL, "pa_1", "", 0, credential), OK);
     cr_expect_eq(follow(), 1);
     assert_equal_directories();
     cr_assert_eq(withdraw_grant("pa_1", "acc_1"), OK);
-    cr_assert_eq(act(ACCOUNTS_REMOVE_PARTNER_SECRET, "pa_1", "", 0, secret), OK, "%s", last.detail);
-    cr_assert_eq(act(ACCOUNTS_REMOVE_ENDPOINT, "", "acc_1", endpoint, 0), OK);
+    cr_assert_eq(action(ACCOUNTS_REMOVE_PARTNER_SECRET, "pa_1", "", 0, secret), OK, "%s", last.detail);
+    cr_assert_eq(action(ACCOUNTS_REMOVE_ENDPOINT, "", "acc_1", endpoint, 0), OK);
     cr_assert_eq(add_endpoint("acc_1", "main", URL "/new"), OK, "the name is free");
     cr_assert_eq(change_partner("pa_2", PARTNER_CHANGE_ENABLED, false, ""), OK);
     cr_expect_eq(follow(), 5);
@@ -286,7 +287,7 @@ Test(replication, many_come_in_pages)
 Test(replication, nothing_new_is_an_empty_page_and_the_future_is_refused)
 {
     make_accounts();
-    struct accounts_replication request = {.act = REPLICATION_READ, .after = accounts_version(accounts)};
+    struct accounts_replication request = {.kind = REPLICATION_READ, .after = accounts_version(accounts)};
     cr_expect_eq(accounts_replicate_call(accounts, &request), OK);
     cr_expect_eq(request.page.count, 0);
     cr_expect_not(request.page.more);
@@ -311,7 +312,7 @@ Test(replication, a_leader_that_has_forgotten_is_followed_from_the_start)
         (long long)endpoint, (long long)endpoint);
     execute_sql(sql);
     cr_assert_eq(open_accounts(), OK, "%s", open_detail);
-    struct accounts_replication request = {.act = REPLICATION_READ, .after = accounts_version(follower)};
+    struct accounts_replication request = {.kind = REPLICATION_READ, .after = accounts_version(follower)};
     cr_assert_eq(accounts_replicate_call(accounts, &request), ERR_NOT_FOUND);
     struct buffer before = shown_directory(follower);
     cr_assert_eq(replicate(follower, REPLICATION_RESTART), OK);
@@ -349,7 +350,7 @@ Test(replication, a_follower_takes_no_other_changes_and_leads_nobody)
 {
     make_accounts();
     follow();
-    struct accounts_request request = {.act = ACCOUNTS_ADD_PARTNER, .partner = "pa_9"};
+    struct accounts_request request = {.kind = ACCOUNTS_ADD_PARTNER, .partner = "pa_9"};
     cr_expect_eq(accounts_call(follower, &request), ERR_FORBIDDEN);
     cr_expect_eq(replicate(follower, REPLICATION_LEAD), ERR_CONFIG);
     cr_expect_eq(replicate(accounts, REPLICATION_LEAD), OK);
@@ -362,7 +363,7 @@ Test(replication, a_follower_takes_no_other_changes_and_leads_nobody)
 
 static bool state(struct accounts *whose, bool *ret_is_complete)
 {
-    struct accounts_replication request = {.act = REPLICATION_STATE};
+    struct accounts_replication request = {.kind = REPLICATION_STATE};
     cr_assert_eq(accounts_replicate_call(whose, &request), OK);
     *ret_is_complete = request.ret_is_complete;
     return request.ret_follows;
@@ -398,11 +399,11 @@ Test(replication, a_database_with_a_history_of_its_own_becomes_the_leaders)
     cr_assert_eq(system(command), 0);
     cr_assert_eq(accounts_open(follower_directory, &seed, &follower, detail), OK);
     for (int i = 0; i < 20; i++) {
-        struct accounts_request request = {.act = ACCOUNTS_ADD_ACCOUNT};
+        struct accounts_request request = {.kind = ACCOUNTS_ADD_ACCOUNT};
         snprintf(request.account, sizeof request.account, "acc_%d", i);
         cr_assert_eq(accounts_call(follower, &request), OK);
     }
-    struct accounts_request request = {.act = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1"};
+    struct accounts_request request = {.kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1"};
     strcpy(request.endpoint.name, "main");
     strcpy(request.endpoint.url, URL);
     cr_assert_eq(accounts_call(follower, &request), OK, "%s", request.detail);
@@ -418,7 +419,7 @@ Test(replication, a_page_that_can_not_be_changes_nothing)
     make_accounts();
     follow();
     struct buffer before = shown_directory(follower);
-    struct accounts_replication request = {.act = REPLICATION_APPLY, .page.version = 1000};
+    struct accounts_replication request = {.kind = REPLICATION_APPLY, .page.version = 1000};
     struct accounts_object *partner = accounts_page_add(&request.page, ACCOUNTS_KIND_PARTNER);
     strcpy(partner->partner->id, "pa_9");
     struct accounts_object *object = accounts_page_add(&request.page, ACCOUNTS_KIND_ENDPOINT);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /api/v1/deliveries, /api/v1/conflicts and /api/v1/audit: what may be asked, and operators' acts. */
+/* /api/v1/deliveries, /api/v1/conflicts and /api/v1/audit: what may be asked, and operators' actions. */
 #include "base/cleanup.h"
 #include "unit/admin/fixture.h"
 
@@ -115,16 +115,16 @@ Test(deliveries, acts_go_to_the_owner_with_what_is_expected)
         owner.result = OK;
         cr_expect_eq(operate("POST", path, cases[i].body), 200, "%s: %s", cases[i].body, answer_body);
         cr_expect_eq(owner.asked, i + 1);
-        cr_expect(owner.act.from == cases[i].from && owner.act.to == cases[i].to && owner.act.index == 3);
-        cr_expect_eq(owner.act.event.bytes[0], 0x01);
-        cr_expect_str_eq(owner.act.note, i == 0 ? "seen" : "");
+        cr_expect(owner.kind.from == cases[i].from && owner.kind.to == cases[i].to && owner.kind.index == 3);
+        cr_expect_eq(owner.kind.event.bytes[0], 0x01);
+        cr_expect_str_eq(owner.kind.note, i == 0 ? "seen" : "");
         cr_expect_str_eq(member("id"), "dlv_" UUID "-3");
         cr_expect_str_eq(member("from"), delivery_state_name(cases[i].from));
         cr_expect_str_eq(member("state"), delivery_state_name(cases[i].to));
     }
 }
 
-Test(deliveries, wrong_acts_name_the_field)
+Test(deliveries, wrong_actions_name_the_field)
 {
     static const struct {
         const char *verb, *body, *pointer;
@@ -161,16 +161,16 @@ Test(deliveries, wrong_acts_name_the_field)
 
 Test(deliveries, notes_are_utf8_up_to_a_length)
 {
-    char body[512], note[ACT_NOTE_BYTES_MAX + 2];
+    char body[512], note[ACTION_NOTE_BYTES_MAX + 2];
     memset(note, 'n', sizeof note);
-    note[ACT_NOTE_BYTES_MAX + 1] = '\0';
+    note[ACTION_NOTE_BYTES_MAX + 1] = '\0';
     snprintf(body, sizeof body, "{\"expect\":\"dead\",\"note\":\"%s\"}", note);
     cr_expect_eq(operate("POST", DELIVERY "/replay", body), 422, "%s", answer_body);
     memcpy(note, "caf\xc3\xa9 \xe2\x82\xac", 9);
-    note[ACT_NOTE_BYTES_MAX] = '\0';
+    note[ACTION_NOTE_BYTES_MAX] = '\0';
     snprintf(body, sizeof body, "{\"expect\":\"dead\",\"note\":\"%s\"}", note);
     cr_expect_eq(operate("POST", DELIVERY "/replay", body), 200, "%s", answer_body);
-    cr_expect_str_eq(owner.act.note, note);
+    cr_expect_str_eq(owner.kind.note, note);
 }
 
 Test(deliveries, what_the_owner_refuses_is_explained)

@@ -33,21 +33,21 @@ static enum err check_url(const char *url, const char **ret_problem, void *conte
 struct owner owner;
 
 /* On the admin thread. */
-static void receive_act(struct mail *mail, void *receiver)
+static void receive_action(struct mail *mail, void *receiver)
 {
-    struct journal_act *act = CONTAINER_OF(mail, struct journal_act, request.mail);
-    act->on_answered(act, receiver);
+    struct journal_operator_action *action = CONTAINER_OF(mail, struct journal_operator_action, request.mail);
+    action->on_answered(action, receiver);
 }
 
-static void answer_act(struct journal_act *act, void *context)
+static void answer_action(struct journal_operator_action *action, void *context)
 {
     owner.asked++;
-    act->request.result = owner.result;
-    act->ret_state = owner.result == OK ? act->to : owner.state;
-    act->ret_refusal = owner.result == ERR_INVALID ? ACT_UNROUTED : ACT_NOT_REFUSED;
-    owner.act = *act;
-    act->request.mail.on_receive = receive_act;
-    mailbox_post(act->asked_by, &act->request.mail);
+    action->request.result = owner.result;
+    action->ret_state = owner.result == OK ? action->to : owner.state;
+    action->ret_refusal = owner.result == ERR_INVALID ? ACTION_UNROUTED : ACTION_NOT_REFUSED;
+    owner.kind = *action;
+    action->request.mail.on_receive = receive_action;
+    mailbox_post(action->asked_by, &action->request.mail);
 }
 
 struct admin_options fixture_options;
@@ -76,7 +76,7 @@ void fixture_begin(void)
     options.installation =
         (struct admin_installation){.id = INSTALLATION, .seed = seed, .partitions = 16, .receipt_key = "k"};
     options.check_url = check_url;
-    options.act = answer_act;
+    options.kind = answer_action;
     cr_assert_eq(admin_new(&options, &admin), OK);
     cr_assert_eq(admin_start(admin), OK);
 }

@@ -13,12 +13,12 @@
 
 extern struct admin *admin;
 
-/* The owner of all deliveries: answers each act with `result`, and says that the delivery is in `state`. */
+/* The owner of all deliveries: answers each action with `result`, and says that the delivery is in `state`. */
 extern struct owner {
     enum err result;
     enum delivery_state state;
     unsigned asked;
-    struct journal_act act; /* the last one */
+    struct journal_operator_action action; /* the last one */
 } owner;
 
 /* What a suite wants otherwise than the fixture: its roles, set before fixture_begin. */

@@ -37,7 +37,7 @@ Test(behaviour, without_words_answers_200_and_an_empty_object_at_once)
     cr_expect_eq(behaviour.slow_read_bytes, 0);
     cr_expect_eq(behaviour.secrets_count, 0);
     struct behaviour_draw draw = draw_at("", 5 * SECOND);
-    cr_expect_eq(draw.act, SINK_ANSWERED);
+    cr_expect_eq(draw.deed, SINK_ANSWERED);
     cr_expect_eq(draw.status, 200);
     cr_expect_eq(draw.after_us, 0);
 }
@@ -135,18 +135,18 @@ Test(behaviour, acts_in_the_shares_that_were_asked_for)
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct behaviour behaviour = parse(cases[i].words);
         uint64_t random = behaviour_seed(42, 0);
-        double acts[4] = {0}, failed = 0;
+        double deeds[4] = {0}, failed = 0;
         for (int n = 0; n < DRAWS; n++) {
             struct behaviour_draw draw;
             behaviour_draw(&behaviour, cases[i].warm, 0, &random, &draw);
-            acts[draw.act] += 1.0 / DRAWS;
+            deeds[draw.deed] += 1.0 / DRAWS;
             failed += (draw.status >= 500) * (1.0 / DRAWS);
             cr_assert_eq(draw.after_us, 0);
         }
-        cr_expect_float_eq(acts[SINK_ANSWERED], cases[i].answered, 0.01, "%s", cases[i].words);
-        cr_expect_float_eq(acts[SINK_DROPPED], cases[i].dropped, 0.01, "%s", cases[i].words);
-        cr_expect_float_eq(acts[SINK_CUT_SHORT], cases[i].cut, 0.01, "%s", cases[i].words);
-        cr_expect_float_eq(acts[SINK_NEVER_ENDED], cases[i].hung, 0.01, "%s", cases[i].words);
+        cr_expect_float_eq(deeds[SINK_ANSWERED], cases[i].answered, 0.01, "%s", cases[i].words);
+        cr_expect_float_eq(deeds[SINK_DROPPED], cases[i].dropped, 0.01, "%s", cases[i].words);
+        cr_expect_float_eq(deeds[SINK_CUT_SHORT], cases[i].cut, 0.01, "%s", cases[i].words);
+        cr_expect_float_eq(deeds[SINK_NEVER_ENDED], cases[i].hung, 0.01, "%s", cases[i].words);
         cr_expect_float_eq(failed, cases[i].failed, 0.01, "%s", cases[i].words);
     }
 }
@@ -204,7 +204,7 @@ Test(behaviour, windows_hold_answers_back_and_end_connections)
     static const struct {
         const char *words;
         int64_t at_ms;
-        enum sink_act act;
+        enum sink_deed deed;
         unsigned status;
         int64_t after_ms;
     } cases[] = {/* down: from is inside, to is not */
@@ -230,7 +230,7 @@ Test(behaviour, windows_hold_answers_back_and_end_connections)
         {"stall=1s..3s down=2s..4s", 1000, SINK_DROPPED, 0, 1000}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct behaviour_draw draw = draw_at(cases[i].words, cases[i].at_ms * MS);
-        cr_expect_eq(draw.act, cases[i].act, "%s at %d", cases[i].words, (int)cases[i].at_ms);
+        cr_expect_eq(draw.deed, cases[i].deed, "%s at %d", cases[i].words, (int)cases[i].at_ms);
         cr_expect_eq(draw.status, cases[i].status, "%s at %d", cases[i].words, (int)cases[i].at_ms);
         cr_expect_eq(draw.after_us, cases[i].after_ms * MS, "%s at %d: %d", cases[i].words, (int)cases[i].at_ms,
             (int)draw.after_us);
@@ -249,7 +249,7 @@ Test(behaviour, the_same_seed_draws_the_same_and_threads_draw_differently)
         behaviour_draw(&behaviour, true, 0, &one, &first);
         behaviour_draw(&behaviour, true, 0, &same, &again);
         behaviour_draw(&behaviour, true, 0, &other, &elsewhere);
-        cr_assert_eq(first.act, again.act);
+        cr_assert_eq(first.deed, again.deed);
         cr_assert_eq(first.status, again.status);
         cr_assert_eq(first.after_us, again.after_us);
         equal += first.after_us == elsewhere.after_us;

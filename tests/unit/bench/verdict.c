@@ -98,14 +98,14 @@ Test(verdict, a_dropped_retry)
 Test(verdict, an_answer_that_breaks_off_behind_its_headers_is_a_success)
 {
     struct run *run = run_new();
-    run->sink[11].act = SINK_CUT_SHORT;
+    run->sink[11].deed = SINK_CUT_SHORT;
     run_expect_pass(run);
 }
 
 Test(verdict, work_that_was_done_and_never_answered_is_not_a_delivery)
 {
     struct run *run = run_new();
-    run->sink[11].act = SINK_DROPPED;
+    run->sink[11].deed = SINK_DROPPED;
     run_expect_fail(run, "lost: delivered, says the journal", AMONG_OTHERS);
 }
 
@@ -207,11 +207,11 @@ Test(verdict, a_guarded_event_sent_twice)
 
 Test(verdict, a_guarded_event_sent_again_after_an_answer_that_was_lost)
 {
-    static const enum sink_act acts[] = {SINK_DROPPED, SINK_CUT_SHORT, SINK_NEVER_ENDED};
-    for (size_t i = 0; i < ARRAY_LENGTH(acts); i++) {
+    static const enum sink_deed deeds[] = {SINK_DROPPED, SINK_CUT_SHORT, SINK_NEVER_ENDED};
+    for (size_t i = 0; i < ARRAY_LENGTH(deeds); i++) {
         struct run *run = run_new();
         run->load[12].guarded = 1;
-        run->sink[12].act = (uint8_t)acts[i];
+        run->sink[12].deed = (uint8_t)deeds[i];
         run_add_request_again(run, 12, 30000 * MS);
         levels_set(&run->options.levels, "freshness_p99_max=none", &(const char *){NULL});
         run_expect_fail(run, "level guarded_duplicates_max: 1 is above 0", AMONG_OTHERS);
@@ -221,7 +221,7 @@ Test(verdict, a_guarded_event_sent_again_after_an_answer_that_was_lost)
 Test(verdict, an_unguarded_event_sent_again_after_an_answer_that_was_lost_is_no_fault)
 {
     struct run *run = run_new();
-    run->sink[12].act = SINK_DROPPED;
+    run->sink[12].deed = SINK_DROPPED;
     run_add_request_again(run, 12, 1000 * MS);
     run_expect_pass(run);
 }

@@ -50,7 +50,7 @@ TestSuite(connector, .init = set_up);
 Test(connector, says_what_is_wrong_with_each_address)
 {
     char expected[BROKER_DETAIL_BYTES];
-    struct connector_request request = {.act = CONNECTOR_CHECK_CLAIM};
+    struct connector_request request = {.task = CONNECTOR_CHECK_CLAIM};
     add_closed_address();
     add_closed_address();
     start();
@@ -65,7 +65,7 @@ Test(connector, says_what_is_wrong_with_each_address)
 
 Test(connector, names_credentials_that_it_cannot_read)
 {
-    struct connector_request request = {.act = CONNECTOR_OPEN_PUBLISHER};
+    struct connector_request request = {.task = CONNECTOR_OPEN_PUBLISHER};
     int fd = add_silent_address();
     snprintf(options.credentials_file, sizeof options.credentials_file, "/nonexistent/credentials");
     start();
@@ -87,7 +87,7 @@ static void on_done(struct connector_request *request, void *receiver)
 Test(connector, stops_at_once_in_the_middle_of_a_login)
 {
     struct connector_request requests[2] = {
-        {.act = CONNECTOR_OPEN_PUBLISHER, .on_done = on_done}, {.act = CONNECTOR_CHECK_CLAIM, .on_done = on_done}};
+        {.task = CONNECTOR_OPEN_PUBLISHER, .on_done = on_done}, {.task = CONNECTOR_CHECK_CLAIM, .on_done = on_done}};
     int fd = add_silent_address();
     start();
     for (unsigned i = 0; i < 2; i++)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 TestSuite(route, .init = fixture_begin, .fini = fixture_end);
-TestSuite(act, .init = fixture_begin, .fini = fixture_end);
+TestSuite(action, .init = fixture_begin, .fini = fixture_end);
 
 static struct journal_list_unrouted *list_at(unsigned index)
 {
@@ -101,7 +101,7 @@ Test(route, a_walk_that_the_disk_refused_is_done_a_second_later)
 static struct mailbox asker;
 static _Atomic int answers;
 
-static void on_answered(struct journal_act *act, void *receiver)
+static void on_answered(struct journal_operator_action *action, void *receiver)
 {
     cr_assert_eq(receiver, &asker);
     answers++;
@@ -115,19 +115,20 @@ static void wait_for_answer(int count)
     }
 }
 
-static struct journal_act act_of(enum delivery_state from, enum delivery_state to)
+static struct journal_operator_action action_of(enum delivery_state from, enum delivery_state to)
 {
-    return (struct journal_act){.from = from, .to = to, .asked_by = &asker, .on_answered = on_answered};
+    return (struct journal_operator_action){.from = from, .to = to, .asked_by = &asker, .on_answered = on_answered};
 }
 
-Test(act, is_answered_after_its_commit_and_what_it_made_pending_is_sent)
+Test(action, is_answered_after_its_commit_and_what_it_made_pending_is_sent)
 {
     cr_assert_eq(mailbox_init(&asker, &asker), OK);
     begin_shard(NULL);
     answer_nothing(list_at(0));
-    struct journal_act resend = act_of(DELIVERY_PARKED, DELIVERY_PENDING);
-    delivery_shard_act(shard, &resend);
-    struct journal_act *seen = CONTAINER_OF(journal_request(JOURNAL_ACT, 0), struct journal_act, request);
+    struct journal_operator_action resend = action_of(DELIVERY_PARKED, DELIVERY_PENDING);
+    delivery_shard_operator_action(shard, &resend);
+    struct journal_operator_action *seen =
+        CONTAINER_OF(journal_request(JOURNAL_OPERATOR_ACTION, 0), struct journal_operator_action, request);
     cr_assert_eq(seen, &resend);
     cr_assert_eq(answers, 0);
     cr_assert(resend.looks);
@@ -135,7 +136,7 @@ Test(act, is_answered_after_its_commit_and_what_it_made_pending_is_sent)
     resend.ret_delivery = 80;
     snprintf(resend.ret_account, sizeof resend.ret_account, "acc_1");
     journal_answer(&resend.request, OK);
-    cr_assert_eq(journal_request(JOURNAL_ACT, 1), &resend.request, "it can be sent");
+    cr_assert_eq(journal_request(JOURNAL_OPERATOR_ACTION, 1), &resend.request, "it can be sent");
     cr_assert(answers == 0 && !resend.looks && resend.expected_endpoint == endpoint);
     journal_answer(&resend.request, OK);
     wait_for_answer(1);
@@ -149,19 +150,20 @@ Test(act, is_answered_after_its_commit_and_what_it_made_pending_is_sent)
 }
 
 /* Of another account; there is none; and one that takes nothing. */
-Test(act, to_send_what_could_never_be_delivered_is_refused)
+Test(action, to_send_what_could_never_be_delivered_is_refused)
 {
     cr_assert_eq(mailbox_init(&asker, &asker), OK);
     begin_shard(NULL);
     answer_nothing(list_at(0));
-    static const enum act_refusal refusals[] = {ACT_ENDPOINT_FOREIGN, ACT_ENDPOINT_GONE, ACT_ENDPOINT_DISABLED};
+    static const enum operator_action_refusal refusals[] = {
+        ACTION_ENDPOINT_FOREIGN, ACTION_ENDPOINT_GONE, ACTION_ENDPOINT_DISABLED};
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
-        struct journal_act resend = act_of(DELIVERY_PARKED, DELIVERY_PENDING);
-        if (refusals[i] == ACT_ENDPOINT_DISABLED)
+        struct journal_operator_action resend = action_of(DELIVERY_PARKED, DELIVERY_PENDING);
+        if (refusals[i] == ACTION_ENDPOINT_DISABLED)
             change_endpoint(ENDPOINT_CHANGE_ENABLED, false);
-        delivery_shard_act(shard, &resend);
-        journal_request(JOURNAL_ACT, i);
-        resend.ret_endpoint = endpoint + (refusals[i] == ACT_ENDPOINT_GONE);
+        delivery_shard_operator_action(shard, &resend);
+        journal_request(JOURNAL_OPERATOR_ACTION, i);
+        resend.ret_endpoint = endpoint + (refusals[i] == ACTION_ENDPOINT_GONE);
         snprintf(resend.ret_account, sizeof resend.ret_account, i == 0 ? "acc_2" : "acc_1");
         journal_answer(&resend.request, OK);
         wait_for_answer((int)i + 1);
@@ -170,20 +172,20 @@ Test(act, to_send_what_could_never_be_delivered_is_refused)
     mailbox_done(&asker);
 }
 
-Test(act, that_finds_it_elsewhere_changes_nothing_here)
+Test(action, that_finds_it_elsewhere_changes_nothing_here)
 {
     cr_assert_eq(mailbox_init(&asker, &asker), OK);
     begin_shard(NULL);
     answer_nothing(list_at(0));
-    struct journal_act resend = act_of(DELIVERY_PARKED, DELIVERY_PENDING);
-    delivery_shard_act(shard, &resend);
-    journal_answer(journal_request(JOURNAL_ACT, 0), ERR_MOVED_ON);
+    struct journal_operator_action resend = action_of(DELIVERY_PARKED, DELIVERY_PENDING);
+    delivery_shard_operator_action(shard, &resend);
+    journal_answer(journal_request(JOURNAL_OPERATOR_ACTION, 0), ERR_MOVED_ON);
     wait_for_answer(1);
     cr_assert_eq(resend.request.result, ERR_MOVED_ON);
     cr_assert_eq(journal_count(JOURNAL_LOAD), 0);
     end_shard(US_PER_SECOND);
-    struct journal_act late = act_of(DELIVERY_DEAD, DELIVERY_DISCARDED);
-    delivery_shard_act(shard, &late);
+    struct journal_operator_action late = action_of(DELIVERY_DEAD, DELIVERY_DISCARDED);
+    delivery_shard_operator_action(shard, &late);
     free_shard();
     wait_for_answer(2);
     cr_assert_eq(late.request.result, ERR_SHUTTING_DOWN);

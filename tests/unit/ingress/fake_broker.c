@@ -41,9 +41,9 @@ struct broker_connector *fake_connector(void)
 
 void broker_connector_submit(struct broker_connector *connector, struct connector_request *request)
 {
-    cr_assert_null(dialled[request->act], "two requests at once");
+    cr_assert_null(dialled[request->task], "two requests at once");
     fake.dials++;
-    dialled[request->act] = request;
+    dialled[request->task] = request;
 }
 
 bool broker_connector_is_deposed(const struct broker_connector *connector)
@@ -56,9 +56,9 @@ void broker_connector_doubt(struct broker_connector *connector)
     fake.doubts++;
 }
 
-bool fake_is_dialled(enum connector_act act)
+bool fake_is_dialled(enum connector_task task)
 {
-    return dialled[act];
+    return dialled[task];
 }
 
 static void receive_link(struct mail *mail, void *receiver)
@@ -67,9 +67,9 @@ static void receive_link(struct mail *mail, void *receiver)
     request->on_done(request, receiver);
 }
 
-void fake_answer_dial(enum connector_act act, enum err result)
+void fake_answer_dial(enum connector_task task, enum err result)
 {
-    struct connector_request *request = TAKE(dialled[act]);
+    struct connector_request *request = TAKE(dialled[task]);
     cr_assert_not_null(request, "nobody has dialled");
     request->result = result;
     request->ret_link = result == OK ? (void *)&some_link : NULL;

@@ -34,9 +34,9 @@ void fake_broker_begin(void);
 /* What a gateway takes for a connector. */
 struct broker_connector *fake_connector(void);
 
-/* Answers the dial of this act that is out: by mail, which the owner of the mailbox works off. */
-bool fake_is_dialled(enum connector_act act);
-void fake_answer_dial(enum connector_act act, enum err result);
+/* Answers the dial of this action that is out: by mail, which the owner of the mailbox works off. */
+bool fake_is_dialled(enum connector_task task);
+void fake_answer_dial(enum connector_task task, enum err result);
 
 /* What becomes of the index-th publish. */
 void fake_end(unsigned index, enum publish_end end);

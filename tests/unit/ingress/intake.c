@@ -19,9 +19,9 @@ static void begin(void)
 /* The connector is stopped before the rest: what is out is answered. */
 static void end_dials(void)
 {
-    for (int act = CONNECTOR_OPEN_PUBLISHER; act <= CONNECTOR_OPEN_INTAKE; act++)
-        if (fake_is_dialled((enum connector_act)act))
-            fake_answer_dial((enum connector_act)act, ERR_SHUTTING_DOWN);
+    for (int task = CONNECTOR_OPEN_PUBLISHER; action <= CONNECTOR_OPEN_INTAKE; action++)
+        if (fake_is_dialled((enum connector_task)task))
+            fake_answer_dial((enum connector_task)task, ERR_SHUTTING_DOWN);
 }
 
 static void end(void)

@@ -47,7 +47,7 @@ static void fill(struct shelf *shelf)
             move(shelf, seq, DELIVERY_PENDING, drafts[i].to);
     }
     move(shelf, append(shelf, DAY, "5", "EUR", 1), DELIVERY_PENDING, DELIVERY_PARKED);
-    shelf_act(shelf, shelf->store.next_seq - 1, DELIVERY_PARKED, DELIVERY_DISCARDED);
+    shelf_action(shelf, shelf->store.next_seq - 1, DELIVERY_PARKED, DELIVERY_DISCARDED);
     move(shelf, append(shelf, DAY, "0.3", "USD", 2), DELIVERY_PENDING, DELIVERY_DELIVERED);
     append(shelf, DAY, NULL, NULL, 1);
     append(shelf, DAY, "2", "EUR", 0);
@@ -115,7 +115,7 @@ Test(audit, counts_what_has_expired_by_the_totals)
 }
 
 /* Events 1 (delivered), 2 (dead at its first endpoint, waiting at the other, an attempt each) and 3 (parked, with an
- * act behind it). */
+ * action behind it). */
 static struct shelf *small(void)
 {
     struct shelf *shelf = shelf_new();
@@ -130,7 +130,7 @@ static struct shelf *small(void)
     for (unsigned index = 0; index < 2; index++)
         shelf_attempt(shelf, 2, index, index ? DELIVERY_WAITING : DELIVERY_DEAD);
     move(shelf, 3, DELIVERY_PENDING, DELIVERY_DEAD);
-    shelf_act(shelf, 3, DELIVERY_DEAD, DELIVERY_PENDING);
+    shelf_action(shelf, 3, DELIVERY_DEAD, DELIVERY_PENDING);
     shelf_conflict(shelf, 1);
     write_totals(shelf);
     return shelf;
@@ -173,13 +173,13 @@ Test(audit, names_each_kind_of_loss_and_damage)
         {"UPDATE bodies SET body = x'7b7d' WHERE seq = 3", K(DAMAGED_BODY), 1, 3, -1},
         {"UPDATE bodies SET body = x'7b7d' WHERE seq = 1", 0, 0, 0, -1}, /* it is not looked at */
         {"UPDATE attempts SET http_status = 200 WHERE delivery = 33", K(DAMAGED_ATTEMPT), 1, 2, 1},
-        {"UPDATE acts SET note = 'nobody did'", K(DAMAGED_ACT), 1, 3, 0},
+        {"UPDATE operator_actions SET note = 'nobody did'", K(DAMAGED_ACTION), 1, 3, 0},
         {"UPDATE conflicts SET amount = '1'", K(DAMAGED_CONFLICT), 1, 1, -1},
         {"UPDATE totals SET accepted = 4 WHERE endpoint = 2", K(DAMAGED_TOTAL), 1, 0, -1},
         {"DELETE FROM totals WHERE endpoint = 2", K(TOTALS), 1, 0, -1},
         {"UPDATE totals SET accepted_sum = '4.4' WHERE endpoint = -1", K(DAMAGED_TOTAL), 1, 0, -1},
         {"DELETE FROM totals WHERE endpoint = -1", K(TOTALS), 1, 0, -1},
-        {"UPDATE acts SET to_endpoint = 2", K(DAMAGED_ACT), 1, 3, 0},
+        {"UPDATE operator_actions SET to_endpoint = 2", K(DAMAGED_ACTION), 1, 3, 0},
         {"UPDATE dedupe_c_20260216 SET amount = '7' WHERE row = 2", K(DAMAGED_DEDUPE), 1, 2, -1},
         {"DELETE FROM dedupe_c_20260216 WHERE row = 2", 0, 0, 0, -1}, /* what is forgotten is accepted twice at worst */
     };
@@ -243,7 +243,7 @@ Test(audit, counts_what_was_delivered_as_delivered_while_it_is_replayed_and_afte
 {
     struct shelf *shelf = small();
     static const enum delivery_state ways[] = {DELIVERY_SENDING, DELIVERY_WAITING, DELIVERY_SENDING, DELIVERY_DEAD};
-    shelf_act(shelf, 1, DELIVERY_DELIVERED, DELIVERY_PENDING);
+    shelf_action(shelf, 1, DELIVERY_DELIVERED, DELIVERY_PENDING);
     enum delivery_state state = DELIVERY_PENDING;
     for (size_t i = 0; i <= ARRAY_LENGTH(ways); i++) {
         struct audit *audit = audit_of(shelf, everything());

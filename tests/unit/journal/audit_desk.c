@@ -90,16 +90,16 @@ unsigned expire(struct shelf *shelf, int64_t now_us)
     return steps;
 }
 
-void shelf_act(struct shelf *shelf, int64_t seq, enum delivery_state from, enum delivery_state to)
+void shelf_action(struct shelf *shelf, int64_t seq, enum delivery_state from, enum delivery_state to)
 {
-    struct journal_act act = {.request.kind = JOURNAL_ACT,
+    struct journal_operator_action action = {.request.kind = JOURNAL_OPERATOR_ACTION,
         .event = shelf_id_of(shelf, seq),
         .from = from,
         .to = to,
         .note = "as agreed",
         .expected_endpoint = 1};
     shelf_begin(shelf);
-    cr_assert(store_act(&shelf->store, &act.request) == OK && act.request.result == OK);
+    cr_assert(store_action(&shelf->store, &action.request) == OK && action.request.result == OK);
     shelf_commit(shelf);
 }
 

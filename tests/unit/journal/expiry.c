@@ -108,7 +108,8 @@ Test(expiry, conflicts_and_what_operators_did_go_with_the_history)
     int64_t seq = deliver(shelf, (struct shelved){.accepted_us = DAYS_AGO(100), .endpoints = 1});
     char text[256];
     snprintf(text, sizeof text,
-        "INSERT INTO acts(delivery, at_us, from_state, to_state, generation, from_endpoint, to_endpoint, note, crc)"
+        "INSERT INTO operator_actions(delivery, at_us, from_state, to_state, generation, from_endpoint, to_endpoint, "
+        "note, crc)"
         " VALUES(%lld, 1, 3, 4, 0, 1, 1, '', 0)",
         (long long)seq * ACCOUNT_ENDPOINTS_MAX);
     shelf_sql(shelf, text);
@@ -120,7 +121,7 @@ Test(expiry, conflicts_and_what_operators_did_go_with_the_history)
         shelf_sql(shelf, text);
     }
     expire(shelf, NOW);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM acts") == 0);
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM operator_actions") == 0);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM conflicts") == 1);
     shelf_free(shelf);
 }

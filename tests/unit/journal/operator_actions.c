@@ -4,23 +4,23 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-static struct journal_act act(
+static struct journal_operator_action action(
     struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from, enum delivery_state to)
 {
-    struct journal_act act = {.request.kind = JOURNAL_ACT,
+    struct journal_operator_action action = {.request.kind = JOURNAL_OPERATOR_ACTION,
         .event = shelf_id_of(shelf, seq),
         .index = index,
         .from = from,
         .to = to,
         .expected_endpoint = index + 1};
-    snprintf(act.note, sizeof act.note, "the client said so");
+    snprintf(action.note, sizeof action.note, "the client said so");
     shelf_begin(shelf);
-    cr_assert(store_act(&shelf->store, &act.request) == OK);
+    cr_assert(store_action(&shelf->store, &action.request) == OK);
     shelf_commit(shelf);
-    return act;
+    return action;
 }
 
-Test(acts, go_the_operators_ways_and_are_kept_with_their_reason)
+Test(actions, go_the_operators_ways_and_are_kept_with_their_reason)
 {
     static const struct {
         enum delivery_state at, from, to;
@@ -40,12 +40,13 @@ Test(acts, go_the_operators_ways_and_are_kept_with_their_reason)
         struct shelf *shelf = shelf_new();
         int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 2});
         cr_assert(shelf_move(shelf, seq, 1, DELIVERY_PENDING, cases[i].at) == OK);
-        struct journal_act done = act(shelf, seq, 1, cases[i].from, cases[i].to);
+        struct journal_operator_action done = action(shelf, seq, 1, cases[i].from, cases[i].to);
         bool ok = cases[i].expected == OK;
         cr_expect_eq(done.request.result, cases[i].expected, "case %zu: %s", i, err_name(done.request.result));
         cr_expect_eq(done.ret_state, ok ? cases[i].to : cases[i].at, "case %zu", i);
         cr_expect(done.ret_endpoint == 2 && done.ret_delivery == seq * ACCOUNT_ENDPOINTS_MAX + 1);
-        cr_expect_eq(shelf_sql_int(shelf, "SELECT count(*) FROM acts WHERE note = 'the client said so'"), ok);
+        cr_expect_eq(
+            shelf_sql_int(shelf, "SELECT count(*) FROM operator_actions WHERE note = 'the client said so'"), ok);
         char text[160];
         snprintf(text, sizeof text,
             "SELECT count(*) FROM deliveries WHERE id %% 16 = 1 AND state = %d AND generation = %d", done.ret_state,
@@ -55,41 +56,41 @@ Test(acts, go_the_operators_ways_and_are_kept_with_their_reason)
     }
 }
 
-Test(acts, on_what_is_not_there_or_has_nowhere_to_go_are_refused)
+Test(actions, on_what_is_not_there_or_has_nowhere_to_go_are_refused)
 {
     struct shelf *shelf = shelf_new();
     int64_t seq = shelf_append(shelf, (struct shelved){0});
-    struct journal_act resend = act(shelf, seq, 0, DELIVERY_PARKED, DELIVERY_PENDING);
-    cr_expect(resend.request.result == ERR_INVALID && resend.ret_refusal == ACT_UNROUTED);
-    cr_expect_eq(act(shelf, seq, 1, DELIVERY_PARKED, DELIVERY_DELIVERED).request.result, ERR_NOT_FOUND);
-    struct journal_act unknown = {
-        .request.kind = JOURNAL_ACT, .from = DELIVERY_PARKED, .to = DELIVERY_DISCARDED, .event = {{1}}};
+    struct journal_operator_action resend = action(shelf, seq, 0, DELIVERY_PARKED, DELIVERY_PENDING);
+    cr_expect(resend.request.result == ERR_INVALID && resend.ret_refusal == ACTION_UNROUTED);
+    cr_expect_eq(action(shelf, seq, 1, DELIVERY_PARKED, DELIVERY_DELIVERED).request.result, ERR_NOT_FOUND);
+    struct journal_operator_action unknown = {
+        .request.kind = JOURNAL_OPERATOR_ACTION, .from = DELIVERY_PARKED, .to = DELIVERY_DISCARDED, .event = {{1}}};
     shelf_begin(shelf);
-    cr_assert(store_act(&shelf->store, &unknown.request) == OK && unknown.request.result == ERR_NOT_FOUND);
+    cr_assert(store_action(&shelf->store, &unknown.request) == OK && unknown.request.result == ERR_NOT_FOUND);
     shelf_commit(shelf);
-    cr_expect_eq(act(shelf, seq, 0, DELIVERY_PARKED, DELIVERY_DISCARDED).request.result, OK);
+    cr_expect_eq(action(shelf, seq, 0, DELIVERY_PARKED, DELIVERY_DISCARDED).request.result, OK);
     shelf_sql(shelf, "UPDATE deliveries SET failures = 1");
-    cr_expect_eq(act(shelf, seq, 0, DELIVERY_PARKED, DELIVERY_DISCARDED).request.result, ERR_DAMAGED);
+    cr_expect_eq(action(shelf, seq, 0, DELIVERY_PARKED, DELIVERY_DISCARDED).request.result, ERR_DAMAGED);
     shelf_free(shelf);
 }
 
-Test(acts, what_has_lost_its_body_is_not_sent_again)
+Test(actions, what_has_lost_its_body_is_not_sent_again)
 {
     struct shelf *shelf = shelf_new();
     int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
     cr_assert(shelf_move(shelf, seq, 0, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
     shelf_sql(shelf, "DELETE FROM bodies");
-    struct journal_act replay = act(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING);
+    struct journal_operator_action replay = action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING);
     cr_expect(
         replay.request.result == ERR_INVALID && replay.ret_state == DELIVERY_DELIVERED && replay.ret_endpoint == 1);
-    cr_expect_eq(replay.ret_refusal, ACT_BODY_EXPIRED);
+    cr_expect_eq(replay.ret_refusal, ACTION_BODY_EXPIRED);
     shelf_free(shelf);
 }
 
-static struct journal_act send_to(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from,
-    uint64_t endpoint, uint64_t expected_endpoint, bool looks)
+static struct journal_operator_action send_to(struct shelf *shelf, int64_t seq, unsigned index,
+    enum delivery_state from, uint64_t endpoint, uint64_t expected_endpoint, bool looks)
 {
-    struct journal_act act = {.request.kind = JOURNAL_ACT,
+    struct journal_operator_action action = {.request.kind = JOURNAL_OPERATOR_ACTION,
         .event = shelf_id_of(shelf, seq),
         .index = index,
         .from = from,
@@ -97,12 +98,12 @@ static struct journal_act send_to(struct shelf *shelf, int64_t seq, unsigned ind
         .endpoint = endpoint,
         .expected_endpoint = expected_endpoint,
         .looks = looks};
-    enum err result = shelf_call(shelf, store_act, &act.request);
-    cr_assert(result == act.request.result);
-    return act;
+    enum err result = shelf_call(shelf, store_action, &action.request);
+    cr_assert(result == action.request.result);
+    return action;
 }
 
-Test(acts, send_what_was_not_delivered_to_another_endpoint_and_the_totals_follow)
+Test(actions, send_what_was_not_delivered_to_another_endpoint_and_the_totals_follow)
 {
     struct shelf *shelf = shelf_new();
     const struct shelved draft = {.amount = "2.5", .currency = "EUR", .endpoints = 2};
@@ -111,20 +112,22 @@ Test(acts, send_what_was_not_delivered_to_another_endpoint_and_the_totals_follow
     cr_assert(shelf_move(shelf, gone, 0, DELIVERY_PENDING, DELIVERY_PARKED) == OK);
     cr_assert(shelf_move(shelf, had, 0, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
 
-    struct journal_act look = send_to(shelf, gone, 0, DELIVERY_PARKED, 7, 0, true);
+    struct journal_operator_action look = send_to(shelf, gone, 0, DELIVERY_PARKED, 7, 0, true);
     cr_expect(look.request.result == OK && look.ret_endpoint == 1 && strcmp(look.ret_account, "acc_1") == 0);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM acts") == 0, "who looks does nothing");
-    struct journal_act twice = send_to(shelf, gone, 0, DELIVERY_PARKED, 2, 1, false);
-    cr_expect(twice.request.result == ERR_INVALID && twice.ret_refusal == ACT_ENDPOINT_HAS_IT && twice.ret_index == 1);
-    struct journal_act delivered = send_to(shelf, had, 0, DELIVERY_DELIVERED, 7, 1, false);
-    cr_expect(delivered.request.result == ERR_INVALID && delivered.ret_refusal == ACT_WAS_DELIVERED);
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM operator_actions") == 0, "who looks does nothing");
+    struct journal_operator_action twice = send_to(shelf, gone, 0, DELIVERY_PARKED, 2, 1, false);
+    cr_expect(
+        twice.request.result == ERR_INVALID && twice.ret_refusal == ACTION_ENDPOINT_HAS_IT && twice.ret_index == 1);
+    struct journal_operator_action delivered = send_to(shelf, had, 0, DELIVERY_DELIVERED, 7, 1, false);
+    cr_expect(delivered.request.result == ERR_INVALID && delivered.ret_refusal == ACTION_WAS_DELIVERED);
     cr_expect_eq(send_to(shelf, gone, 0, DELIVERY_PARKED, 7, 5, false).request.result, ERR_MOVED_ON);
 
-    struct journal_act sent = send_to(shelf, gone, 0, DELIVERY_PARKED, 7, 1, false);
+    struct journal_operator_action sent = send_to(shelf, gone, 0, DELIVERY_PARKED, 7, 1, false);
     cr_expect(sent.request.result == OK && sent.ret_endpoint == 7 && sent.ret_state == DELIVERY_PENDING);
     cr_expect_eq(send_to(shelf, unrouted, 0, DELIVERY_PARKED, 7, 0, false).request.result, OK);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE endpoint = 7 AND state = 0") == 2);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM acts WHERE from_endpoint = 1 AND to_endpoint = 7") == 1);
+    cr_expect(
+        shelf_sql_int(shelf, "SELECT count(*) FROM operator_actions WHERE from_endpoint = 1 AND to_endpoint = 7") == 1);
     for (int crash = 0; crash < 2; crash++) {
         cr_expect(shelf_sql_int(shelf,
                       "SELECT count(*) FROM totals WHERE endpoint = 7 AND accepted = 2 AND accepted_sum = '3.5'") == 1);
@@ -137,7 +140,7 @@ Test(acts, send_what_was_not_delivered_to_another_endpoint_and_the_totals_follow
 }
 
 /* Delivered, replayed, failed in each way that there is, and replayed once more. */
-Test(acts, a_forced_replay_that_fails_leaves_it_delivered)
+Test(actions, a_forced_replay_that_fails_leaves_it_delivered)
 {
     static const enum delivery_state ends[] = {DELIVERY_DEAD, DELIVERY_PARKED};
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
@@ -152,9 +155,9 @@ Test(acts, a_forced_replay_that_fails_leaves_it_delivered)
         cr_assert(shelf_call(shelf, store_settle, &first.request) == OK);
         int64_t delivered_us = shelf_sql_int(shelf, "SELECT settled_us FROM deliveries");
         for (uint32_t round = 1; round <= 2; round++) {
-            cr_assert_eq(act(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
-            cr_expect_eq(act(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, ERR_MOVED_ON);
-            cr_expect_eq(act(shelf, seq, 0, DELIVERY_DEAD, DELIVERY_DISCARDED).request.result, ERR_MOVED_ON);
+            cr_assert_eq(action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
+            cr_expect_eq(action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, ERR_MOVED_ON);
+            cr_expect_eq(action(shelf, seq, 0, DELIVERY_DEAD, DELIVERY_DISCARDED).request.result, ERR_MOVED_ON);
             struct journal_settle failed = {.request.kind = JOURNAL_SETTLE,
                 .delivery = seq * ACCOUNT_ENDPOINTS_MAX,
                 .generation = round,
@@ -178,12 +181,12 @@ Test(acts, a_forced_replay_that_fails_leaves_it_delivered)
     }
 }
 
-Test(acts, a_forced_replay_that_a_crash_interrupts_leaves_it_delivered)
+Test(actions, a_forced_replay_that_a_crash_interrupts_leaves_it_delivered)
 {
     struct shelf *shelf = shelf_new();
     int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
     cr_assert(shelf_move(shelf, seq, 0, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
-    cr_assert_eq(act(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
+    cr_assert_eq(action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
     shelf_crash(shelf);
     cr_expect(shelf_sql_int(shelf, "SELECT state = 0 AND delivered_us > 0 FROM deliveries") == 1, "it goes on");
     struct journal_settle start = {.request.kind = JOURNAL_START,
@@ -198,7 +201,7 @@ Test(acts, a_forced_replay_that_a_crash_interrupts_leaves_it_delivered)
     shelf_free(shelf);
 }
 
-Test(acts, a_forced_replay_keeps_the_attempt_that_had_delivered)
+Test(actions, a_forced_replay_keeps_the_attempt_that_had_delivered)
 {
     struct shelf *shelf = shelf_new();
     int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
@@ -211,7 +214,7 @@ Test(acts, a_forced_replay_keeps_the_attempt_that_had_delivered)
     shelf_begin(shelf);
     cr_assert(store_settle(&shelf->store, &order.request) == OK && order.request.result == OK);
     shelf_commit(shelf);
-    cr_expect_eq(act(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
+    cr_expect_eq(action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM attempts WHERE number = 1 AND http_status = 204") == 1);
     shelf_free(shelf);
 }

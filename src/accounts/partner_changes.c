@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum err act_add_partner(struct change *change)
+enum err change_add_partner(struct change *change)
 {
     struct partner *partner = &change->partner;
     enum err error;
@@ -45,7 +45,7 @@ bool partner_key_pointer_is_valid(struct slice text)
     return text.len == 0 || key_pointer_is_valid(text);
 }
 
-enum err act_change_partner(struct change *change)
+enum err change_change_partner(struct change *change)
 {
     const struct accounts_request *request = change->request;
     struct partner *partner = &change->partner;
@@ -81,7 +81,7 @@ static bool is_secret_taken(const struct change *change, uint64_t id)
     return find_secret(&change->partner, id) < change->partner.secrets_count;
 }
 
-enum err act_add_partner_secret(struct change *change)
+enum err change_add_partner_secret(struct change *change)
 {
     struct accounts_request *request = change->request;
     struct partner *partner = &change->partner;
@@ -105,7 +105,7 @@ enum err act_add_partner_secret(struct change *change)
     return end_change(change);
 }
 
-enum err act_remove_partner_secret(struct change *change)
+enum err change_remove_partner_secret(struct change *change)
 {
     struct partner *partner = &change->partner;
     enum err error = begin_change(change);
@@ -128,7 +128,7 @@ enum err act_remove_partner_secret(struct change *change)
 
 /* Credentials: API keys, known by their SHA-256 only. */
 
-enum err act_add_credential(struct change *change)
+enum err change_add_credential(struct change *change)
 {
     struct credential *credential = &change->credential;
     const struct partner *partner = change_find_partner(change);
@@ -152,7 +152,7 @@ static void match_credential(const struct credential *credential, void *context)
         change->credential = *credential;
 }
 
-enum err act_revoke_credential(struct change *change)
+enum err change_revoke_credential(struct change *change)
 {
     const struct accounts_request *request = change->request;
     const struct partner *partner = change_find_partner(change);
@@ -170,14 +170,14 @@ enum err act_revoke_credential(struct change *change)
         accounts_store_revoke_credential(change->store, change->credential.sha256, change->version, change->now_us));
 }
 
-void act_take_out_credential(struct change *change)
+void change_take_out_credential(struct change *change)
 {
     directory_withdraw_credential(change->directory, change->credential.sha256);
 }
 
 /* Grants. */
 
-enum err act_grant(struct change *change)
+enum err change_grant(struct change *change)
 {
     const struct partner *partner = change_find_partner(change);
     const struct account *account = partner ? change_find_account(change) : NULL;
@@ -190,7 +190,7 @@ enum err act_grant(struct change *change)
     return change_judge_addition(change, error, "a grant for", account->id);
 }
 
-enum err act_withdraw_grant(struct change *change)
+enum err change_withdraw_grant(struct change *change)
 {
     const struct partner *partner = change_find_partner(change);
     const struct account *account = partner ? change_find_account(change) : NULL;
@@ -203,7 +203,7 @@ enum err act_withdraw_grant(struct change *change)
         change, accounts_store_withdraw_grant(change->store, partner->id, account->id, change->version));
 }
 
-void act_take_out_grant(struct change *change)
+void change_take_out_grant(struct change *change)
 {
     directory_withdraw_grant(change->directory, change->request->partner, change->request->account);
 }

@@ -15,82 +15,83 @@
 #include <stdlib.h>
 
 struct asked {
-    struct journal_act act;
+    struct journal_operator_action action;
     const struct admin *admin;
     struct http_exchange *exchange;
 };
 
 /* Why it can't be sent, and what to do about it. */
-static void describe_refusal(const struct journal_act *act, char *ret_text, size_t size)
+static void describe_refusal(const struct journal_operator_action *action, char *ret_text, size_t size)
 {
     char endpoint[ENDPOINT_ID_TEXT_BYTES], delivery[DELIVERY_ID_TEXT_BYTES];
-    endpoint_id_format(act->endpoint ? act->endpoint : act->ret_endpoint, endpoint);
-    switch (act->ret_refusal) {
-    case ACT_UNROUTED:
+    endpoint_id_format(action->endpoint ? action->endpoint : action->ret_endpoint, endpoint);
+    switch (action->ret_refusal) {
+    case ACTION_UNROUTED:
         snprintf(ret_text, size,
             "It has no endpoint to be sent to. It goes by itself as soon as its account has one that takes its type; "
             "or "
             "name an endpoint of the account, or settle or discard it.");
         break;
-    case ACT_BODY_EXPIRED:
+    case ACTION_BODY_EXPIRED:
         snprintf(ret_text, size,
             "Its body has expired (retention.bodies): it can't be sent again. The partner can post the event again "
             "under "
             "another key.");
         break;
-    case ACT_ENDPOINT_GONE:
+    case ACTION_ENDPOINT_GONE:
         snprintf(ret_text, size,
-            act->endpoint ? "The endpoint %s does not exist: name another one of the account %s."
-                          : "Its endpoint %s has been removed: name another endpoint of the account %s to send it to "
-                            "(what was delivered stays with its endpoint), or settle or discard it.",
-            endpoint, act->ret_account);
+            action->endpoint
+                ? "The endpoint %s does not exist: name another one of the account %s."
+                : "Its endpoint %s has been removed: name another endpoint of the account %s to send it to "
+                  "(what was delivered stays with its endpoint), or settle or discard it.",
+            endpoint, action->ret_account);
         break;
-    case ACT_ENDPOINT_DISABLED:
+    case ACTION_ENDPOINT_DISABLED:
         snprintf(ret_text, size,
             "The endpoint %s of the account %s is disabled, and would get nothing: enable it first (what is parked as "
             "disabled then goes by itself), or name another endpoint of the account.",
-            endpoint, act->ret_account);
+            endpoint, action->ret_account);
         break;
-    case ACT_ENDPOINT_FOREIGN:
+    case ACTION_ENDPOINT_FOREIGN:
         snprintf(ret_text, size, "The endpoint %s is of another account: name one of the account %s.", endpoint,
-            act->ret_account);
+            action->ret_account);
         break;
-    case ACT_ENDPOINT_HAS_IT:
-        delivery_id_format(&act->event, act->ret_index, delivery);
+    case ACTION_ENDPOINT_HAS_IT:
+        delivery_id_format(&action->event, action->ret_index, delivery);
         snprintf(ret_text, size,
             "The endpoint %s has a delivery of this event already, %s: resend or replay that one, and discard this "
             "one.",
             endpoint, delivery);
         break;
-    case ACT_WAS_DELIVERED:
+    case ACTION_WAS_DELIVERED:
         snprintf(ret_text, size,
             "It was delivered to its endpoint and stays that endpoint's: it can be replayed there only.");
         break;
-    case ACT_NOT_REFUSED:
+    case ACTION_NOT_REFUSED:
         snprintf(ret_text, size, "It can't be sent.");
         break;
     }
 }
 
-static void answer_refusal(const struct journal_act *act, struct http_exchange *exchange)
+static void answer_refusal(const struct journal_operator_action *action, struct http_exchange *exchange)
 {
     char detail[512];
     const char *text = "It could not be done; ask again later.";
-    bool is_replayed = act->from == DELIVERY_DELIVERED && !delivery_state_is_settled(act->ret_state);
-    switch (act->request.result) {
+    bool is_replayed = action->from == DELIVERY_DELIVERED && !delivery_state_is_settled(action->ret_state);
+    switch (action->request.result) {
     case ERR_NOT_FOUND:
         text = "No journal knows this delivery.";
         break;
     case ERR_MOVED_ON:
-        snprintf(detail, sizeof detail, "It is %s now, not %s.%s", delivery_state_name(act->ret_state),
-            delivery_state_name(act->from),
+        snprintf(detail, sizeof detail, "It is %s now, not %s.%s", delivery_state_name(action->ret_state),
+            delivery_state_name(action->from),
             is_replayed ? " If it was delivered before, a replay of it is under way: look at it with its id, and wait "
                           "for the end."
                         : "");
         text = detail;
         break;
     case ERR_INVALID:
-        describe_refusal(act, detail, sizeof detail);
+        describe_refusal(action, detail, sizeof detail);
         text = detail;
         break;
     case ERR_DAMAGED:
@@ -99,23 +100,23 @@ static void answer_refusal(const struct journal_act *act, struct http_exchange *
     default:
         break;
     }
-    http_answer_problem(exchange, act->request.result, text, NULL);
+    http_answer_problem(exchange, action->request.result, text, NULL);
 }
 
-static void on_answered(struct journal_act *act, void *receiver)
+static void on_answered(struct journal_operator_action *action, void *receiver)
 {
-    struct asked *asked = CONTAINER_OF(act, struct asked, act);
-    if (act->request.result == OK) {
+    struct asked *asked = CONTAINER_OF(action, struct asked, action);
+    if (action->request.result == OK) {
         char event[EVENT_ID_TEXT_BYTES], id[DELIVERY_ID_TEXT_BYTES];
-        event_id_format(&act->event, event);
-        delivery_id_format(&act->event, act->index, id);
+        event_id_format(&action->event, event);
+        delivery_id_format(&action->event, action->index, id);
         json_t *view = json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", id, "event", event, "from",
-            delivery_state_name(act->from), "state", delivery_state_name(act->ret_state), "note", act->note);
-        if (act->endpoint)
-            json_object_set_new(view, "endpoint", admin_endpoint_label(asked->admin, act->ret_endpoint));
+            delivery_state_name(action->from), "state", delivery_state_name(action->ret_state), "note", action->note);
+        if (action->endpoint)
+            json_object_set_new(view, "endpoint", admin_endpoint_label(asked->admin, action->ret_endpoint));
         admin_answer_json(asked->exchange, 200, view);
     } else {
-        answer_refusal(act, asked->exchange);
+        answer_refusal(action, asked->exchange);
     }
     free(asked);
 }
@@ -131,10 +132,10 @@ static bool is_printable(const char *text)
 
 /* What a body says, false after an answer. */
 
-static bool take_note(struct http_exchange *exchange, const json_t *body, struct journal_act *act)
+static bool take_note(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
-    enum admin_member taken = admin_take_text(exchange, body, "note", false, act->note, sizeof act->note);
-    if (taken == ADMIN_MEMBER_TAKEN && !is_printable(act->note)) {
+    enum admin_member taken = admin_take_text(exchange, body, "note", false, action->note, sizeof action->note);
+    if (taken == ADMIN_MEMBER_TAKEN && !is_printable(action->note)) {
         admin_refuse_member(exchange, "note", "must be printable text in one line");
         return false;
     }
@@ -159,13 +160,13 @@ static bool take_state(struct http_exchange *exchange, const json_t *body, const
 }
 
 /* Where to, of what is to be sent: an endpoint's id. */
-static bool take_endpoint(struct http_exchange *exchange, const json_t *body, struct journal_act *act)
+static bool take_endpoint(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
     char text[ENDPOINT_ID_TEXT_BYTES];
     enum admin_member taken = admin_take_text(exchange, body, "endpoint", false, text, sizeof text);
     if (taken != ADMIN_MEMBER_TAKEN)
         return taken != ADMIN_MEMBER_ANSWERED;
-    if (endpoint_id_parse(slice_from_string(text), &act->endpoint) && act->endpoint != 0)
+    if (endpoint_id_parse(slice_from_string(text), &action->endpoint) && action->endpoint != 0)
         return true;
     admin_refuse_member(exchange, "endpoint", "must be an endpoint's id such as ep_0123456789abcdef");
     return false;
@@ -176,35 +177,35 @@ static bool take_endpoint(struct http_exchange *exchange, const json_t *body, st
 #define DELIVERED (1u << DELIVERY_DELIVERED)
 #define DISCARDED (1u << DELIVERY_DISCARDED)
 
-static bool take_settle(struct http_exchange *exchange, const json_t *body, struct journal_act *act)
+static bool take_settle(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
-    return take_state(exchange, body, "as", DELIVERED | DISCARDED, "must be delivered or discarded", &act->to) &&
-           take_state(exchange, body, "expect", PARKED, "must be parked", &act->from);
+    return take_state(exchange, body, "as", DELIVERED | DISCARDED, "must be delivered or discarded", &action->to) &&
+           take_state(exchange, body, "expect", PARKED, "must be parked", &action->from);
 }
 
-static bool take_resend(struct http_exchange *exchange, const json_t *body, struct journal_act *act)
+static bool take_resend(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
-    act->to = DELIVERY_PENDING;
-    return take_state(exchange, body, "expect", PARKED, "must be parked; what is dead is replayed", &act->from) &&
-           take_endpoint(exchange, body, act);
+    action->to = DELIVERY_PENDING;
+    return take_state(exchange, body, "expect", PARKED, "must be parked; what is dead is replayed", &action->from) &&
+           take_endpoint(exchange, body, action);
 }
 
-static bool take_discard(struct http_exchange *exchange, const json_t *body, struct journal_act *act)
+static bool take_discard(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
-    act->to = DELIVERY_DISCARDED;
-    return take_state(exchange, body, "expect", PARKED | DEAD, "must be parked or dead", &act->from);
+    action->to = DELIVERY_DISCARDED;
+    return take_state(exchange, body, "expect", PARKED | DEAD, "must be parked or dead", &action->from);
 }
 
-static bool take_replay(struct http_exchange *exchange, const json_t *body, struct journal_act *act)
+static bool take_replay(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
     bool force = false;
-    act->to = DELIVERY_PENDING;
+    action->to = DELIVERY_PENDING;
     if (!take_state(exchange, body, "expect", DEAD | DELIVERED,
-            "must be dead, or delivered with force; what is parked is resent", &act->from) ||
+            "must be dead, or delivered with force; what is parked is resent", &action->from) ||
         admin_take_flag(exchange, body, "force", &force) == ADMIN_MEMBER_ANSWERED ||
-        !take_endpoint(exchange, body, act))
+        !take_endpoint(exchange, body, action))
         return false;
-    if (act->from == DELIVERY_DELIVERED && !force) {
+    if (action->from == DELIVERY_DELIVERED && !force) {
         admin_refuse_member(
             exchange, "force", "must be true: it has been delivered, and the client would get it again");
         return false;
@@ -212,17 +213,18 @@ static bool take_replay(struct http_exchange *exchange, const json_t *body, stru
     return true;
 }
 
-static void do_act(struct http_exchange *exchange, struct admin *admin, const char *const *known,
-    bool (*take)(struct http_exchange *exchange, const json_t *body, struct journal_act *act))
+static void do_action(struct http_exchange *exchange, struct admin *admin, const char *const *known,
+    bool (*take)(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action))
 {
     struct asked draft = {.admin = admin, .exchange = exchange};
-    struct journal_act *act = &draft.act;
-    json_t *body = admin_authenticate(admin, exchange) && admin_take_delivery_id(exchange, &act->event, &act->index)
-                       ? admin_read_object(exchange, known)
-                       : NULL;
+    struct journal_operator_action *action = &draft.action;
+    json_t *body =
+        admin_authenticate(admin, exchange) && admin_take_delivery_id(exchange, &action->event, &action->index)
+            ? admin_read_object(exchange, known)
+            : NULL;
     if (!body)
         return;
-    bool taken = take(exchange, body, act) && take_note(exchange, body, act);
+    bool taken = take(exchange, body, action) && take_note(exchange, body, action);
     json_decref(body);
     if (!taken || admin_refuse_as_follower(admin, exchange, "act on deliveries"))
         return;
@@ -232,31 +234,31 @@ static void do_act(struct http_exchange *exchange, struct admin *admin, const ch
         return;
     }
     *asked = draft;
-    asked->act.asked_by = &admin->mailbox;
-    asked->act.on_answered = on_answered;
-    admin->options.act(&asked->act, admin->options.context);
+    asked->action.asked_by = &admin->mailbox;
+    asked->action.on_answered = on_answered;
+    admin->options.action(&asked->action, admin->options.context);
 }
 
 void admin_settle_delivery(struct http_exchange *exchange, void *context)
 {
     static const char *const known[] = {"as", "expect", "note", NULL};
-    do_act(exchange, context, known, take_settle);
+    do_action(exchange, context, known, take_settle);
 }
 
 void admin_resend_delivery(struct http_exchange *exchange, void *context)
 {
     static const char *const known[] = {"expect", "endpoint", "note", NULL};
-    do_act(exchange, context, known, take_resend);
+    do_action(exchange, context, known, take_resend);
 }
 
 void admin_discard_delivery(struct http_exchange *exchange, void *context)
 {
     static const char *const known[] = {"expect", "note", NULL};
-    do_act(exchange, context, known, take_discard);
+    do_action(exchange, context, known, take_discard);
 }
 
 void admin_replay_delivery(struct http_exchange *exchange, void *context)
 {
     static const char *const known[] = {"expect", "force", "endpoint", "note", NULL};
-    do_act(exchange, context, known, take_replay);
+    do_action(exchange, context, known, take_replay);
 }

@@ -6,7 +6,7 @@
 #include "base/cleanup.h"
 #include "runtime/rcu.h"
 
-enum err act_add_account(struct change *change)
+enum err change_add_account(struct change *change)
 {
     struct account account = {.enabled = true, .version = change->version};
     enum err error;
@@ -75,7 +75,7 @@ static enum err add_entries(struct change *change, const struct account *account
     return error;
 }
 
-enum err act_add_endpoint(struct change *change)
+enum err change_add_endpoint(struct change *change)
 {
     const struct account *account = change_find_account(change);
     struct endpoint *endpoint = &change->endpoint;
@@ -131,7 +131,7 @@ static enum err end_change(struct change *change, const struct account *account)
     (ENDPOINT_CHANGE_URL | ENDPOINT_CHANGE_ENABLED | ENDPOINT_CHANGE_IDEMPOTENT | ENDPOINT_CHANGE_FINAL_4XX | \
         ENDPOINT_CHANGE_TYPES)
 
-enum err act_change_endpoint(struct change *change)
+enum err change_change_endpoint(struct change *change)
 {
     const struct accounts_request *request = change->request;
     struct endpoint *endpoint = &change->endpoint;
@@ -161,7 +161,7 @@ enum err act_change_endpoint(struct change *change)
     return end_change(change, account);
 }
 
-enum err act_remove_endpoint(struct change *change)
+enum err change_remove_endpoint(struct change *change)
 {
     const struct account *account = begin_change(change);
     if (!account)
@@ -174,7 +174,7 @@ enum err act_remove_endpoint(struct change *change)
     return change_judge(change, accounts_store_remove_endpoint(change->store, &change->endpoint, change->version));
 }
 
-void act_take_out_endpoint(struct change *change)
+void change_take_out_endpoint(struct change *change)
 {
     /* Until here somebody may hold the account that still names it, and look it up. */
     rcu_wait_for_readers();
@@ -183,7 +183,7 @@ void act_take_out_endpoint(struct change *change)
 
 /* Secrets. All that are there sign, so that a client can change from one to the next at its own time. */
 
-enum err act_add_endpoint_secret(struct change *change)
+enum err change_add_endpoint_secret(struct change *change)
 {
     struct accounts_request *request = change->request;
     struct endpoint *endpoint = &change->endpoint;
@@ -208,7 +208,7 @@ enum err act_add_endpoint_secret(struct change *change)
     return end_change(change, account);
 }
 
-enum err act_remove_endpoint_secret(struct change *change)
+enum err change_remove_endpoint_secret(struct change *change)
 {
     struct endpoint *endpoint = &change->endpoint;
     const struct account *account = begin_change(change);

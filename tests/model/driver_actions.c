@@ -124,7 +124,7 @@ static void change_policy(void)
     tally(TALLY_PAUSES);
 }
 
-static bool can_act(void)
+static bool can_action(void)
 {
     return is_up() && model_any_delivery(0) != NULL;
 }
@@ -149,7 +149,7 @@ static struct model_delivery *choose_delivery(bool moves)
     bool fits = false;
     for (unsigned tries = moves ? 60 : 10; tries > 0 && !fits; tries--) {
         delivery = model_any_delivery(sim_random(STREAM_DRIVER));
-        fits = delivery_state_may_act(delivery->state, DELIVERY_PENDING) &&
+        fits = delivery_state_may_move_by_operator(delivery->state, DELIVERY_PENDING) &&
                (!moves || (delivery->state != DELIVERY_DELIVERED && find_other(delivery)));
     }
     return delivery;
@@ -165,18 +165,18 @@ static uint64_t choose_endpoint(const struct model_delivery *delivery, bool move
 }
 
 /* Mostly on where it is; now and then on where it was, or was never. */
-static void act_on_delivery(void)
+static void action_on_delivery(void)
 {
     static const enum delivery_state theirs[] = {DELIVERY_PARKED, DELIVERY_DEAD, DELIVERY_DELIVERED};
     bool moves = sim_chance(STREAM_DRIVER, 400);
     struct model_delivery *delivery = choose_delivery(moves);
     enum delivery_state from = delivery->state, to;
-    if (!delivery_state_may_act(from, DELIVERY_PENDING) || sim_chance(STREAM_DRIVER, 100))
+    if (!delivery_state_may_move_by_operator(from, DELIVERY_PENDING) || sim_chance(STREAM_DRIVER, 100))
         from = theirs[sim_below(STREAM_DRIVER, 3)];
     do
         to = (enum delivery_state)sim_below(STREAM_DRIVER, DELIVERY_STATES);
-    while (!delivery_state_may_act(from, to) || (moves && to != DELIVERY_PENDING));
-    world_act(delivery, from, to, to == DELIVERY_PENDING ? choose_endpoint(delivery, moves) : 0);
+    while (!delivery_state_may_move_by_operator(from, to) || (moves && to != DELIVERY_PENDING));
+    world_action(delivery, from, to, to == DELIVERY_PENDING ? choose_endpoint(delivery, moves) : 0);
 }
 
 static void start(void)
@@ -287,7 +287,7 @@ void acts_mend(void)
     world_set_policy(&policy);
 }
 
-const struct act acts[] = {
+const struct action actions[] = {
     {"post", 300, true, partner_can_post, partner_post},
     {"answer", 300, true, deployment_can_answer, deployment_answer},
     {"a moment", 60, true, is_always, pass_moment},
@@ -297,7 +297,7 @@ const struct act acts[] = {
     {"mood", 20, true, is_always, deployment_change_mood},
     {"endpoint", 25, false, is_always, change_endpoint},
     {"policy", 15, false, is_up, change_policy},
-    {"act", 40, false, can_act, act_on_delivery},
+    {"action", 40, false, can_action, action_on_delivery},
     {"start", 300, true, is_down, start},
     {"stop", 8, false, is_up, stop},
     {"must stop", 200, true, must_stop, stop},
@@ -324,4 +324,4 @@ const struct act acts[] = {
     {"claimed", 4, false, fake_broker_is_up, claim},
     {"claim given back", 60, true, is_claimed, give_claim_back},
 };
-const unsigned acts_count = sizeof acts / sizeof acts[0];
+const unsigned actions_count = sizeof actions / sizeof actions[0];

@@ -8,7 +8,7 @@ from support.wait import wait_for
 SHORT = {"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[50ms]"}
 
 
-def act(gateway, delivery, verb, **body):
+def action(gateway, delivery, verb, **body):
     with gateway.operator() as operator:
         return operator.post(f"/api/v1/deliveries/{delivery}/{verb}", json=body)
 
@@ -78,15 +78,15 @@ def kill(gateway, sink, number=1):
 @pytest.mark.parametrize("end", ["delivered", "discarded"])
 def test_a_parked_payout_is_settled_and_never_sent_again(gateway, sink, end):
     event = park(gateway, sink)
-    answer = act(gateway, delivery_of(event), "settle", **{"as": end, "expect": "parked", "note": "the client says so: café"})
+    answer = action(gateway, delivery_of(event), "settle", **{"as": end, "expect": "parked", "note": "the client says so: café"})
     assert answer.status_code == 200, answer.text
     assert answer.json() == {"id": delivery_of(event), "event": event, "from": "parked", "state": end, "note": "the client says so: café"}
     gateway.restart()
     found = show(gateway, delivery_of(event))
     assert (found["state"], found["event"], found["amount"]) == (end, event, "129.90")
-    [done] = found["acts"]
+    [done] = found["operator_actions"]
     assert (done["from"], done["to"], done["note"]) == ("parked", end, "the client says so: café")
-    assert gateway.timeline(event)["deliveries"][0]["acts"] == [done]
+    assert gateway.timeline(event)["deliveries"][0]["operator_actions"] == [done]
     marker = post(gateway, 2)
     wait_for(lambda: sink.of(marker), "a later event")
     assert len(sink.of(event)) == 1
@@ -94,7 +94,7 @@ def test_a_parked_payout_is_settled_and_never_sent_again(gateway, sink, end):
 
 def test_a_parked_payout_is_sent_again_with_the_same_id(gateway, sink):
     event = park(gateway, sink)
-    answer = act(gateway, delivery_of(event), "resend", expect="parked", note="not there")
+    answer = action(gateway, delivery_of(event), "resend", expect="parked", note="not there")
     assert (answer.status_code, answer.json()["state"]) == (200, "pending"), answer.text
     wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
     assert [d.attempt for d in sink.of(event)] == [1, 2]
@@ -102,9 +102,9 @@ def test_a_parked_payout_is_sent_again_with_the_same_id(gateway, sink):
 
 def test_a_dead_delivery_is_replayed_or_discarded(gateway, sink):
     replayed, discarded = kill(gateway, sink, 1), kill(gateway, sink, 2)
-    assert act(gateway, delivery_of(replayed), "replay", expect="dead").status_code == 200
+    assert action(gateway, delivery_of(replayed), "replay", expect="dead").status_code == 200
     wait_for(lambda: gateway.states(replayed) == ["delivered"], "delivered")
-    assert act(gateway, delivery_of(discarded), "discard", expect="dead", note="too late").status_code == 200
+    assert action(gateway, delivery_of(discarded), "discard", expect="dead", note="too late").status_code == 200
     assert gateway.states(discarded) == ["discarded"]
     assert gateway.tool("audit").returncode == 0
 
@@ -112,9 +112,9 @@ def test_a_dead_delivery_is_replayed_or_discarded(gateway, sink):
 def test_what_was_delivered_is_sent_again_only_by_force(gateway, sink):
     event = post(gateway, 1)
     wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
-    refused = act(gateway, delivery_of(event), "replay", expect="delivered")
+    refused = action(gateway, delivery_of(event), "replay", expect="delivered")
     assert refused.status_code == 422 and refused.json()["errors"][0]["pointer"] == "/force"
-    assert act(gateway, delivery_of(event), "replay", expect="delivered", force=True).status_code == 200
+    assert action(gateway, delivery_of(event), "replay", expect="delivered", force=True).status_code == 200
     wait_for(lambda: len(sink.of(event)) == 2, "the second one")
     wait_for(lambda: gateway.states(event) == ["delivered"], "delivered again")
     assert [attempt["number"] for attempt in show(gateway, delivery_of(event))["attempts"]] == [1, 2]
@@ -122,12 +122,12 @@ def test_what_was_delivered_is_sent_again_only_by_force(gateway, sink):
 
 def test_what_has_moved_on_stays_where_it_is(gateway, sink):
     event = kill(gateway, sink)
-    moved = act(gateway, delivery_of(event), "resend", expect="parked")
+    moved = action(gateway, delivery_of(event), "resend", expect="parked")
     assert moved.status_code == 409, moved.text
     assert (moved.json()["type"], moved.json()["detail"]) == ("urn:penstock:problem:moved-on", "It is dead now, not parked.")
-    assert gateway.states(event) == ["dead"] and show(gateway, delivery_of(event))["acts"] == []
-    assert act(gateway, f"dlv_{event[4:]}-7", "resend", expect="parked").status_code == 404
-    assert act(gateway, "dlv_01890a5d-ac96-774b-bcce-b302099a8057-0", "resend", expect="parked").status_code == 404
+    assert gateway.states(event) == ["dead"] and show(gateway, delivery_of(event))["operator_actions"] == []
+    assert action(gateway, f"dlv_{event[4:]}-7", "resend", expect="parked").status_code == 404
+    assert action(gateway, "dlv_01890a5d-ac96-774b-bcce-b302099a8057-0", "resend", expect="parked").status_code == 404
 
 
 def test_what_has_no_endpoint_can_be_discarded_but_not_sent(gateway, sink):
@@ -135,9 +135,9 @@ def test_what_has_no_endpoint_can_be_discarded_but_not_sent(gateway, sink):
         operator.patch(f"/api/v1/accounts/{gateway.ready['account']}/endpoints/{gateway.ready['endpoint']}", json={"types": ["lead"]})
     event = post(gateway, 1)
     wait_for(lambda: gateway.states(event) == ["parked"], "parked")
-    refused = act(gateway, delivery_of(event), "resend", expect="parked")
+    refused = action(gateway, delivery_of(event), "resend", expect="parked")
     assert refused.status_code == 422 and "no endpoint" in refused.json()["detail"]
-    assert act(gateway, delivery_of(event), "discard", expect="parked").status_code == 200
+    assert action(gateway, delivery_of(event), "discard", expect="parked").status_code == 200
     assert gateway.states(event) == ["discarded"]
 
 
@@ -167,7 +167,7 @@ def deliver(gateway, number=1, **fields):
 
 
 def replay_by_force(gateway, event):
-    answer = act(gateway, delivery_of(event), "replay", expect="delivered", force=True, note="asked for")
+    answer = action(gateway, delivery_of(event), "replay", expect="delivered", force=True, note="asked for")
     assert answer.status_code == 200, answer.text
 
 
@@ -193,7 +193,7 @@ def test_a_forced_replay_that_fails_leaves_it_delivered(gateway, sink, type, beh
         found = show(gateway, delivery_of(event))
         assert (found["state"], found["replay"], found["delivered_at"]) == ("delivered", "failed", first["delivered_at"])
         assert (found["attempts"][0], found["attempts"][-1].items() >= last.items()) == (first["attempts"][0], True), found["attempts"]
-        assert [(act["from"], act["to"]) for act in found["acts"]] == [("delivered", "pending")]
+        assert [(action["from"], action["to"]) for action in found["operator_actions"]] == [("delivered", "pending")]
         assert totals(gateway) == {"accepted": 1, "deliveries": 1, "delivered": 1}
         assert seen_by_partner(gateway, event) == before == ("delivered", first["delivered_at"])
         gateway.restart()
@@ -225,9 +225,9 @@ def test_while_a_forced_replay_is_under_way_it_counts_as_delivered_and_nothing_e
         assert seen_by_partner(gateway, event)[0] == "delivered"
         for verb, body in (("replay", {"expect": "delivered", "force": True}), ("discard", {"expect": "dead"}),
                            ("settle", {"expect": "parked", "as": "discarded"}), ("resend", {"expect": "parked"})):
-            refused = act(gateway, delivery_of(event), verb, **body)
+            refused = action(gateway, delivery_of(event), verb, **body)
             assert refused.status_code == 409 and "It is waiting now" in refused.json()["detail"], refused.text
-        again = act(gateway, delivery_of(event), "replay", expect="delivered", force=True).json()["detail"]
+        again = action(gateway, delivery_of(event), "replay", expect="delivered", force=True).json()["detail"]
         assert "a replay of it is under way" in again
     with gateway.operator() as operator:
         listed = operator.get("/api/v1/deliveries", params={"state": "delivered"}).json()["deliveries"]
@@ -259,24 +259,24 @@ def test_what_was_for_an_endpoint_that_is_gone_is_sent_to_another_one_of_its_acc
     new = add_endpoint(gateway, sink.url("/new"), "new")
     remove_endpoint(gateway, old)
     for event, verb, state in ((parked, "resend", "parked"), (dead, "replay", "dead")):
-        refused = act(gateway, delivery_of(event), verb, expect=state)
+        refused = action(gateway, delivery_of(event), verb, expect=state)
         assert refused.status_code == 422 and old in refused.json()["detail"] and "has been removed" in refused.json()["detail"], refused.text
-        assert gateway.states(event) == [state] and show(gateway, delivery_of(event))["acts"] == []
-    refused = act(gateway, delivery_of(had), "replay", expect="delivered", force=True)
+        assert gateway.states(event) == [state] and show(gateway, delivery_of(event))["operator_actions"] == []
+    refused = action(gateway, delivery_of(had), "replay", expect="delivered", force=True)
     assert refused.status_code == 422 and "has been removed" in refused.json()["detail"], refused.text
-    refused = act(gateway, delivery_of(had), "replay", expect="delivered", force=True, endpoint=new)
+    refused = action(gateway, delivery_of(had), "replay", expect="delivered", force=True, endpoint=new)
     assert refused.status_code == 422 and "stays that endpoint's" in refused.json()["detail"], refused.text
 
     sent = gateway.tool("delivery", "resend", delivery_of(parked), "--expect", "parked", "--to", new, "--note", "they moved")
     assert sent.returncode == 0 and f"to new ({new})" in sent.stdout, sent.stderr
-    answer = act(gateway, delivery_of(dead), "replay", expect="dead", endpoint=new)
+    answer = action(gateway, delivery_of(dead), "replay", expect="dead", endpoint=new)
     assert answer.status_code == 200 and answer.json()["endpoint"]["id"] == new, answer.text
     for event in (parked, dead):
         wait_for(lambda: gateway.states(event) == ["delivered"], "delivered to the new one")
         assert [d.path for d in sink.of(event)][-1] == "/new"
         found = show(gateway, delivery_of(event))
-        assert found["endpoint"]["id"] == new and found["acts"][-1]["from_endpoint"]["id"] == old
-        assert found["acts"][-1]["to_endpoint"]["id"] == new
+        assert found["endpoint"]["id"] == new and found["operator_actions"][-1]["from_endpoint"]["id"] == old
+        assert found["operator_actions"][-1]["to_endpoint"]["id"] == new
     assert f"from {old} to new ({new})" in gateway.tool("delivery", "show", delivery_of(parked)).stdout
     with gateway.operator() as operator:
         found = operator.get("/api/v1/audit").json()
@@ -305,14 +305,14 @@ def test_what_could_never_be_delivered_is_refused_with_the_reason(gateway, sink)
     for endpoint, reason in ((None, "is disabled"), (third, "is disabled"), (foreign, "is of another account"),
                              ("ep_0123456789abcdef", "does not exist"), (second, delivery_of(event, 1 - index))):
         body = {"expect": "dead", **({"endpoint": endpoint} if endpoint else {})}
-        refused = act(gateway, delivery_of(event, index), "replay", **body)
+        refused = action(gateway, delivery_of(event, index), "replay", **body)
         assert refused.status_code == 422 and reason in refused.json()["detail"], refused.text
-    malformed = act(gateway, delivery_of(event, index), "replay", expect="dead", endpoint="main")
+    malformed = action(gateway, delivery_of(event, index), "replay", expect="dead", endpoint="main")
     assert malformed.status_code == 422 and malformed.json()["errors"][0]["pointer"] == "/endpoint"
     shown = gateway.tool("delivery", "replay", delivery_of(event, index), "--expect", "dead")
     assert shown.returncode == 65 and "enable it first" in shown.stderr
     assert show(gateway, delivery_of(event, index))["state"] == "dead"
-    assert show(gateway, delivery_of(event, index))["acts"] == []
+    assert show(gateway, delivery_of(event, index))["operator_actions"] == []
 
 
 def test_what_is_unrouted_is_sent_to_the_endpoint_that_is_named(gateway, sink):
@@ -320,7 +320,7 @@ def test_what_is_unrouted_is_sent_to_the_endpoint_that_is_named(gateway, sink):
         operator.patch(endpoints(gateway, gateway.ready["endpoint"]), json={"types": ["lead"]})
     event = post(gateway, 1)
     wait_for(lambda: gateway.states(event) == ["parked"], "parked")
-    answer = act(gateway, delivery_of(event), "resend", expect="parked", endpoint=gateway.ready["endpoint"])
+    answer = action(gateway, delivery_of(event), "resend", expect="parked", endpoint=gateway.ready["endpoint"])
     assert answer.status_code == 200, answer.text
     wait_for(lambda: gateway.states(event) == ["delivered"], "delivered")
     assert totals(gateway) == {"accepted": 1, "deliveries": 1, "delivered": 1}
