@@ -31,7 +31,7 @@
 #define MESSAGE_ID_BYTES 41 /* evt_<uuid> is as long */
 
 struct slot {
-    struct held *held; /* NULL: settled */
+    struct held *held; /* NULL: ended */
     bool returned;
 };
 
@@ -59,7 +59,7 @@ struct held_publish {
 };
 
 /* The end of one tag; later ones may have ended before it. */
-static void settle(struct publisher *publisher, uint64_t tag, bool acked)
+static void end_message(struct publisher *publisher, uint64_t tag, bool acked)
 {
     struct slot *slot = &publisher->slots[tag % publisher->window];
     if (!slot->held)
@@ -75,12 +75,12 @@ static void settle(struct publisher *publisher, uint64_t tag, bool acked)
     }
 }
 
-static void settle_up_to(struct publisher *publisher, uint64_t tag, bool acked, bool multiple)
+static void end_up_to(struct publisher *publisher, uint64_t tag, bool acked, bool multiple)
 {
     if (tag >= publisher->next_tag || tag < publisher->oldest_tag)
         return; /* of no message of ours: the broker's confusion is not to become ours */
     for (uint64_t each = multiple ? publisher->oldest_tag : tag; each <= tag; each++)
-        settle(publisher, each, acked);
+        end_message(publisher, each, acked);
     while (publisher->oldest_tag < publisher->next_tag &&
            !publisher->slots[publisher->oldest_tag % publisher->window].held)
         publisher->oldest_tag++;
@@ -106,7 +106,7 @@ static void break_off(struct publisher *publisher, const char *why)
     if (!atomic_load(&publisher->ceiling->ending))
         ceiling_complain("the broker's connection is lost: %s", why);
     if (publisher->oldest_tag < publisher->next_tag)
-        settle_up_to(publisher, publisher->next_tag - 1, false, true);
+        end_up_to(publisher, publisher->next_tag - 1, false, true);
     while (!list_is_empty(&publisher->waiting)) {
         struct held_publish *held = LIST_TAKE_FIRST(&publisher->waiting, struct held_publish, link);
         held_answer(&held->super, 503, NULL, 0);
@@ -124,13 +124,13 @@ static void work_on_frame(struct publisher *publisher, const amqp_frame_t *frame
     switch (frame->payload.method.id) {
     case AMQP_BASIC_ACK_METHOD: {
         const amqp_basic_ack_t *ack = frame->payload.method.decoded;
-        settle_up_to(publisher, ack->delivery_tag, true, ack->multiple);
+        end_up_to(publisher, ack->delivery_tag, true, ack->multiple);
         break;
     }
     case AMQP_BASIC_NACK_METHOD: {
         const amqp_basic_nack_t *nack = frame->payload.method.decoded;
         publisher->nacks++;
-        settle_up_to(publisher, nack->delivery_tag, false, nack->multiple);
+        end_up_to(publisher, nack->delivery_tag, false, nack->multiple);
         break;
     }
     case AMQP_BASIC_RETURN_METHOD:

@@ -102,14 +102,14 @@ static void commit(struct bench *bench)
 
 static void deliver(struct bench *bench, int64_t seq)
 {
-    struct journal_settle order = {.request.kind = JOURNAL_SETTLE,
+    struct journal_record order = {.request.kind = JOURNAL_RECORD_OUTCOME,
         .delivery = seq * ACCOUNT_ENDPOINTS_MAX,
         .from = DELIVERY_PENDING,
         .to = DELIVERY_DELIVERED,
         .has_attempt = true,
         .attempt = {.number = 1, .started_us = 1, .end.http_status = 200}};
-    check("a settle", store_settle(&bench->store, &order.request));
-    check("a settle's result", order.request.result);
+    check("an outcome", store_record_outcome(&bench->store, &order.request));
+    check("an outcome's result", order.request.result);
 }
 
 /* Delivered events of a day that is over, however it is looked at. */

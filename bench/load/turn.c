@@ -119,7 +119,7 @@ static bool should_resend(const struct sender *sender, const struct sending *sen
     return how != LOAD_ANSWERED || refused;
 }
 
-static void settle(struct sender *sender, struct sending *sending, enum load_end how)
+static void end_sending(struct sender *sender, struct sending *sending, enum load_end how)
 {
     int64_t now_us = run_log_now_us();
     list_remove(&sending->in_patience);
@@ -140,7 +140,7 @@ static void settle(struct sender *sender, struct sending *sending, enum load_end
 
 void sender_on_end(struct sending *sending, enum load_end how, void *context)
 {
-    settle(context, sending, how);
+    end_sending(context, sending, how);
 }
 
 /* --- one turn's work --- */
@@ -294,7 +294,7 @@ static void lose_patience(struct sender *sender, int64_t now_us)
         connection_give_up(sending);
         list_remove(&connection->in_dirty);
         list_add_tail(&sender->dirty, &connection->in_dirty);
-        settle(sender, sending, LOAD_TIMED_OUT);
+        end_sending(sender, sending, LOAD_TIMED_OUT);
     }
 }
 

@@ -58,7 +58,7 @@ class Between:
             self.node.stop()
 
     def backlog(self):
-        """Messages that no delivery thread has settled."""
+        """Messages that no delivery thread has acked."""
         return sum(count or 0 for queue, count in self.node.messages().items() if queue.startswith("penstock.deliver."))
 
     def wait_until_used(self, gateway):

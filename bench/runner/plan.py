@@ -10,7 +10,7 @@ PLANS = pathlib.Path(__file__).resolve().parents[1] / "plans"
 # Options of penstock-load that a plan may set, by the names that they have there.
 LOAD_KEYS = {"timetable", "types", "size", "duplicates", "conflicts", "invalid", "lag", "batch", "connections", "threads", "patience",
              "resend_pause", "resends", "linger", "seed"}
-TOP_KEYS = {"title", "load", "accounts", "queue", "gateway", "sink", "fault", "levels", "settle"}
+TOP_KEYS = {"title", "load", "accounts", "queue", "gateway", "sink", "fault", "levels", "drain"}
 QUEUES = ("direct", "rabbitmq")
 # What each fault must say besides "at" and "do", and what it may say.
 FAULTS = {"kill": (set(), {"for", "what"}), "restart": (set(), set()), "stop": ({"for"}, {"what"}),
@@ -53,7 +53,7 @@ class Plan:
         # Behaviours by account number; "default" for the others.
         self.sink = data.get("sink", {})
         self.levels = data.get("levels", {})
-        self.settle_seconds = seconds(data.get("settle", "60s"))
+        self.drain_seconds = seconds(data.get("drain", "60s"))
         for fault in data.get("fault", []):
             self._check_fault(fault)
         self.faults = sorted(data.get("fault", []), key=lambda fault: seconds(fault["at"]))

@@ -170,9 +170,9 @@ class Scenario:
         if self.broker and not self.broker.is_running() and not self.due_back:
             raise RunFailed("the broker ended by itself")
 
-    def settle(self):
+    def drain(self):
         """Until nothing is pending, being sent or waiting any more, or the plan's patience ends: the verdict says what is left."""
-        end = time.monotonic() + self.plan.settle_seconds
+        end = time.monotonic() + self.plan.drain_seconds
         while time.monotonic() < end:
             self.look()
             try:
@@ -186,7 +186,7 @@ class Scenario:
 
     def ask_audit(self):
         """A broker that was killed may still be starting: until it says what it holds, nothing is final."""
-        end = time.monotonic() + self.plan.settle_seconds
+        end = time.monotonic() + self.plan.drain_seconds
         audit = self.gateway.audit()
         while audit["verdict"] == "unfinished" and time.monotonic() < end:
             self.look()
@@ -212,7 +212,7 @@ class Scenario:
         try:
             self.start()
             self.post()
-            self.settle()
+            self.drain()
             if self.broker:
                 self.broker.look(self.gateway)
             self.audit = self.ask_audit()

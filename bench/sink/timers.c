@@ -22,7 +22,7 @@ static void put(struct timers *timers, size_t place, struct timer *timer)
 }
 
 /* The timer looks for its place, upward from a hole and then downward. */
-static void settle(struct timers *timers, size_t hole, struct timer *timer)
+static void sift(struct timers *timers, size_t hole, struct timer *timer)
 {
     for (; hole > 1 && timers->heap[hole / 2]->due_us > timer->due_us; hole /= 2)
         put(timers, hole, timers->heap[hole / 2]);
@@ -44,7 +44,7 @@ void timers_set(struct timers *timers, struct timer *timer, int64_t due_us)
         timers->heap = h2o_mem_realloc(timers->heap, timers->room * sizeof *timers->heap);
     }
     timer->due_us = due_us > 0 ? due_us : 1; /* 0 would switch the timerfd off */
-    settle(timers, timers->count, timer);
+    sift(timers, timers->count, timer);
     if (timer->due_us < timers->armed_us)
         arm(timers, timer->due_us);
 }
@@ -57,7 +57,7 @@ void timers_unset(struct timers *timers, struct timer *timer)
     timer->place = 0;
     struct timer *last = timers->heap[timers->count--];
     if (last != timer)
-        settle(timers, hole, last);
+        sift(timers, hole, last);
 }
 
 static void on_expired(h2o_socket_t *socket, const char *error)

@@ -233,6 +233,6 @@ enum err join_journal(
     }
     figures->has_journal = true;
     if (!result)
-        late_settle(keys);
+        late_resolve(keys);
     return result;
 }

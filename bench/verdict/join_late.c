@@ -48,7 +48,7 @@ static bool is_money_of_journal(const struct keys *keys, const struct key *key, 
     return micros == key->journal_micros && currency == key->journal_currency;
 }
 
-static void settle_key(const struct keys *keys, struct key *key)
+static void resolve_key(const struct keys *keys, struct key *key)
 {
     key->flags &= (uint16_t)~KEY_TWO_AMOUNTS;
     if (!(key->flags & KEY_IN_JOURNAL) || is_money_of_journal(keys, key, key->accepted_as))
@@ -59,9 +59,9 @@ static void settle_key(const struct keys *keys, struct key *key)
     key->accepted_as = as;
 }
 
-void late_settle(struct keys *keys)
+void late_resolve(struct keys *keys)
 {
     for (uint32_t i = 0; i < keys->count; i++)
         if (keys->keys[i].late_conflicts > 0)
-            settle_key(keys, &keys->keys[i]);
+            resolve_key(keys, &keys->keys[i]);
 }

@@ -18,6 +18,6 @@ void late_take_conflict(
 void late_take_alias(struct keys *keys, struct figures *figures, const unsigned char id[EVENT_BYTES],
     const unsigned char first[EVENT_BYTES]);
 /* When all journals are read: of the amounts of a key that has late conflicts the accepted one is the journal's. */
-void late_settle(struct keys *keys);
+void late_resolve(struct keys *keys);
 
 #endif

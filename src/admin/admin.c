@@ -47,7 +47,7 @@ static const struct http_route routes[] = {
     {"GET", "/api/v1/events/{id}", admin_get_event},
     {"GET", "/api/v1/deliveries", admin_list_deliveries},
     {"GET", "/api/v1/deliveries/{id}", admin_get_delivery},
-    {"POST", "/api/v1/deliveries/{id}/settle", admin_settle_delivery},
+    {"POST", "/api/v1/deliveries/{id}/resolve", admin_resolve_delivery},
     {"POST", "/api/v1/deliveries/{id}/resend", admin_resend_delivery},
     {"POST", "/api/v1/deliveries/{id}/discard", admin_discard_delivery},
     {"POST", "/api/v1/deliveries/{id}/replay", admin_replay_delivery},

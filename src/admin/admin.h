@@ -15,7 +15,7 @@
  *   /api/v1/accounts/{a}/endpoints/{e}/secrets             endpoint_secrets.c
  *   /api/v1/events/{id}                                    events.c
  *   /api/v1/deliveries, .../{id}                           deliveries.c
- *   /api/v1/deliveries/{id}/settle, resend, discard, replay    operator_actions.c
+ *   /api/v1/deliveries/{id}/resolve, resend, discard, replay    operator_actions.c
  *   /api/v1/conflicts                                      conflicts.c
  *   /api/v1/audit                                          audit.c
  */

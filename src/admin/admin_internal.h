@@ -200,7 +200,7 @@ void admin_remove_endpoint_secret(struct http_exchange *exchange, void *context)
 void admin_get_event(struct http_exchange *exchange, void *context);
 void admin_list_deliveries(struct http_exchange *exchange, void *context);
 void admin_get_delivery(struct http_exchange *exchange, void *context);
-void admin_settle_delivery(struct http_exchange *exchange, void *context);
+void admin_resolve_delivery(struct http_exchange *exchange, void *context);
 void admin_resend_delivery(struct http_exchange *exchange, void *context);
 void admin_discard_delivery(struct http_exchange *exchange, void *context);
 void admin_replay_delivery(struct http_exchange *exchange, void *context);

@@ -118,7 +118,7 @@ static json_t *listed_view(const struct admin *admin, const struct listed_delive
     json_object_set_new(view, "attempts", json_integer(delivery->attempts));
     json_object_set_new(
         view, "due_at", delivery->state == DELIVERY_WAITING ? admin_time(delivery->due_us) : json_null());
-    json_object_set_new(view, "changed_at", admin_time(listed->delivery.settled_us));
+    json_object_set_new(view, "changed_at", admin_time(listed->delivery.changed_us));
     admin_add_delivered(view, &listed->delivery);
     if (listed->delivery.damaged || !listed->event)
         json_object_set_new(view, "damaged", json_true());

@@ -100,7 +100,7 @@ json_t *admin_view_delivery(
     json_object_set_new(view, "lane", json_string(delivery_lane_name(delivery->lane)));
     if (delivery->state == DELIVERY_WAITING)
         json_object_set_new(view, "due_at", admin_time(delivery->due_us));
-    json_object_set_new(view, "changed_at", admin_time(it->settled_us));
+    json_object_set_new(view, "changed_at", admin_time(it->changed_us));
     admin_add_delivered(view, it);
     for (size_t i = 0; i < timeline->attempts_count; i++)
         if (timeline->attempts[i].delivery == delivery->id)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an operator does to one delivery: POST /api/v1/deliveries/{id}/settle, resend, discard, replay. Each says where
+ * What an operator does to one delivery: POST /api/v1/deliveries/{id}/resolve, resend, discard, replay. Each says where
  * the delivery is believed to be (`expect`), and is done only there; what was done, and why, is kept with the delivery.
  * It goes to the delivery's owner and is answered after the commit.
  *
@@ -30,7 +30,7 @@ static void describe_refusal(const struct journal_operator_action *action, char 
         snprintf(ret_text, size,
             "It has no endpoint to be sent to. It goes by itself as soon as its account has one that takes its type; "
             "or "
-            "name an endpoint of the account, or settle or discard it.");
+            "name an endpoint of the account, or resolve or discard it.");
         break;
     case ACTION_BODY_EXPIRED:
         snprintf(ret_text, size,
@@ -43,7 +43,7 @@ static void describe_refusal(const struct journal_operator_action *action, char 
             action->endpoint
                 ? "The endpoint %s does not exist: name another one of the account %s."
                 : "Its endpoint %s has been removed: name another endpoint of the account %s to send it to "
-                  "(what was delivered stays with its endpoint), or settle or discard it.",
+                  "(what was delivered stays with its endpoint), or resolve or discard it.",
             endpoint, action->ret_account);
         break;
     case ACTION_ENDPOINT_DISABLED:
@@ -77,7 +77,7 @@ static void answer_refusal(const struct journal_operator_action *action, struct 
 {
     char detail[512];
     const char *text = "It could not be done; ask again later.";
-    bool is_replayed = action->from == DELIVERY_DELIVERED && !delivery_state_is_settled(action->ret_state);
+    bool is_replayed = action->from == DELIVERY_DELIVERED && !delivery_state_is_final(action->ret_state);
     switch (action->request.result) {
     case ERR_NOT_FOUND:
         text = "No journal knows this delivery.";
@@ -95,7 +95,7 @@ static void answer_refusal(const struct journal_operator_action *action, struct 
         text = detail;
         break;
     case ERR_DAMAGED:
-        text = "Its row, or its event, is damaged and can't be believed: it is not sent again. Settle or discard it.";
+        text = "Its row, or its event, is damaged and can't be believed: it is not sent again. Resolve or discard it.";
         break;
     default:
         break;
@@ -177,7 +177,7 @@ static bool take_endpoint(struct http_exchange *exchange, const json_t *body, st
 #define DELIVERED (1u << DELIVERY_DELIVERED)
 #define DISCARDED (1u << DELIVERY_DISCARDED)
 
-static bool take_settle(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
+static bool take_resolve(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
     return take_state(exchange, body, "as", DELIVERED | DISCARDED, "must be delivered or discarded", &action->to) &&
            take_state(exchange, body, "expect", PARKED, "must be parked", &action->from);
@@ -239,10 +239,10 @@ static void do_action(struct http_exchange *exchange, struct admin *admin, const
     admin->options.action(&asked->action, admin->options.context);
 }
 
-void admin_settle_delivery(struct http_exchange *exchange, void *context)
+void admin_resolve_delivery(struct http_exchange *exchange, void *context)
 {
     static const char *const known[] = {"as", "expect", "note", NULL};
-    do_action(exchange, context, known, take_settle);
+    do_action(exchange, context, known, take_resolve);
 }
 
 void admin_resend_delivery(struct http_exchange *exchange, void *context)

@@ -88,7 +88,7 @@ enum err consumer_open(struct consumer *consumer, struct broker_link *link)
     return OK;
 }
 
-/* What is settled is acked; the link sends it with its farewell. */
+/* What is ended is acked; the link sends it with its farewell. */
 static void let_go(struct consumer *consumer)
 {
     ack_all(consumer);
@@ -124,7 +124,7 @@ unsigned consumer_unacked(const struct consumer *consumer, unsigned channel)
     return (unsigned)tag_window_out(&consumer->channels[channel].tags);
 }
 
-unsigned consumer_unsettled(const struct consumer *consumer, unsigned channel)
+unsigned consumer_open(const struct consumer *consumer, unsigned channel)
 {
     return consumer->channels[channel].tags.open;
 }
@@ -137,10 +137,10 @@ bool consumer_tag_is_current(const struct consumer *consumer, const struct consu
     return channel->state == CHANNEL_CONSUMING && channel->generation == tag->generation;
 }
 
-void consumer_settle(struct consumer *consumer, const struct consumer_tag *tag)
+void consumer_ack(struct consumer *consumer, const struct consumer_tag *tag)
 {
     if (consumer_tag_is_current(consumer, tag))
-        consumer_channel_settle(&consumer->channels[tag->channel], tag->number);
+        consumer_channel_ack(&consumer->channels[tag->channel], tag->number);
 }
 
 void consumer_set_offset(struct consumer *consumer, unsigned channel, int64_t offset)

@@ -11,8 +11,8 @@
  *      ^                                                   |  channel.close, basic.cancel, connection lost:
  *      '---------------------------------------------------'  on_channel_lost
  *
- * Acks: the owner settles tags in any order; the channel acks up to the contiguous settled prefix, for many at once:
- * behind each reading, when an eighth of the prefetch is settled, and with each tick.
+ * Acks: the owner ends tags in any order; the channel acks up to the contiguous ended prefix, for many at once:
+ * behind each reading, when an eighth of the prefetch is ended, and with each tick.
  *
  * The link's silence is judged by one of the configured heartbeats (connector.c agrees upon half of it).
  *
@@ -38,7 +38,7 @@ struct consumer_tag {
 };
 
 struct consumer_listener {
-    /* What the message points to is valid in the call. The owner owes a consumer_settle. */
+    /* What the message points to is valid in the call. The owner owes a consumer_ack. */
     void (*on_message)(void *context, const struct consumer_tag *tag, const struct message *message);
     /* Tags of this channel up to `generation` are stale from now on: those messages come again, if the queue still has
      * them. `is_gone`: the broker said that the queue does not exist (any more). Also when the broker refuses to open
@@ -74,11 +74,11 @@ unsigned consumer_channels_consuming(const struct consumer *consumer);
 const char *consumer_peer(const struct consumer *consumer);
 
 /* The message is done with; a stale tag is thrown away. */
-void consumer_settle(struct consumer *consumer, const struct consumer_tag *tag);
-/* What the channel's prefetch is used up by: unsettled messages, and settled ones behind them. */
+void consumer_ack(struct consumer *consumer, const struct consumer_tag *tag);
+/* What the channel's prefetch is used up by: open messages, and ended ones behind them. */
 unsigned consumer_unacked(const struct consumer *consumer, unsigned channel);
-/* The unsettled ones among them. */
-unsigned consumer_unsettled(const struct consumer *consumer, unsigned channel);
+/* The open ones among them. */
+unsigned consumer_open(const struct consumer *consumer, unsigned channel);
 bool consumer_tag_is_current(const struct consumer *consumer, const struct consumer_tag *tag);
 
 /* Where a stream is read from when its channel is opened the next time; 0: from its beginning. */

@@ -12,7 +12,7 @@
 
 #define BACKOFF_S_MAX 5
 #define BACKOFF_JITTER_PERCENT 20
-#define ACK_SHARE 8               /* of the prefetch: settled without having been acked */
+#define ACK_SHARE 8               /* of the prefetch: ended without having been acked */
 #define BODY_KEPT_BYTES_MAX 65536 /* a larger buffer is given back */
 #define QUIET_US_MAX (30 * US_PER_SECOND)
 #define ANSWER_US_MAX (60 * US_PER_SECOND)
@@ -191,11 +191,11 @@ void consumer_channel_ack(struct consumer_channel *channel)
         put(channel, AMQP_BASIC_ACK_METHOD, &(amqp_basic_ack_t){.delivery_tag = number, .multiple = 1});
 }
 
-void consumer_channel_settle(struct consumer_channel *channel, uint64_t number)
+void consumer_channel_ack(struct consumer_channel *channel, uint64_t number)
 {
-    if (!tag_window_settle(&channel->tags, number))
+    if (!tag_window_end(&channel->tags, number))
         return;
-    if (channel->tags.settled >= channel->consumer->options.prefetch / ACK_SHARE) {
+    if (channel->tags.ended >= channel->consumer->options.prefetch / ACK_SHARE) {
         consumer_channel_ack(channel);
     } else {
         list_remove(&channel->ack_link);

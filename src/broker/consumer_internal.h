@@ -56,7 +56,7 @@ struct consumer {
     struct broker_link *link; /* NULL: closed */
     bool reading;
     unsigned consuming;
-    struct list acks_due;  /* channels with something settled since the last ack */
+    struct list acks_due;  /* channels with something ended since the last ack */
     struct buffer scratch; /* of message_decode */
     amqp_pool_t pool;      /* of the headers' tables */
     struct consumer_channel channels[];
@@ -67,7 +67,7 @@ void consumer_channel_done(struct consumer_channel *channel);
 
 void consumer_channel_open(struct consumer_channel *channel);
 void consumer_channel_take_frame(struct consumer_channel *channel, const amqp_frame_t *frame);
-void consumer_channel_settle(struct consumer_channel *channel, uint64_t number);
+void consumer_channel_ack(struct consumer_channel *channel, uint64_t number);
 void consumer_channel_ack(struct consumer_channel *channel);
 /* Opens it when its time has come; opens a quiet one anew. May lose the connection. */
 void consumer_channel_tick(struct consumer_channel *channel, int64_t now_mono_us);

@@ -14,7 +14,7 @@ void tag_window_done(struct tag_window *window)
 void tag_window_reset(struct tag_window *window)
 {
     window->first = window->next = 1;
-    window->settled = window->open = 0;
+    window->ended = window->open = 0;
 }
 
 static uint64_t *word_of(uint64_t *bits, size_t capacity, uint64_t number)
@@ -27,7 +27,7 @@ static uint64_t mask_of(uint64_t number)
     return UINT64_C(1) << (number % WORD_BITS);
 }
 
-static bool is_settled(const struct tag_window *window, uint64_t number)
+static bool is_ended(const struct tag_window *window, uint64_t number)
 {
     return *word_of(window->bits, window->capacity, number) & mask_of(number);
 }
@@ -39,7 +39,7 @@ static bool grow(struct tag_window *window)
     if (!bits)
         return false;
     for (uint64_t number = window->first; number < window->next; number++)
-        if (is_settled(window, number))
+        if (is_ended(window, number))
             *word_of(bits, capacity, number) |= mask_of(number);
     free(window->bits);
     window->bits = bits;
@@ -59,12 +59,12 @@ enum err tag_window_add(struct tag_window *window, uint64_t number)
     return OK;
 }
 
-bool tag_window_settle(struct tag_window *window, uint64_t number)
+bool tag_window_end(struct tag_window *window, uint64_t number)
 {
-    if (number < window->first || number >= window->next || is_settled(window, number))
+    if (number < window->first || number >= window->next || is_ended(window, number))
         return false;
     *word_of(window->bits, window->capacity, number) |= mask_of(number);
-    window->settled++;
+    window->ended++;
     window->open--;
     return true;
 }
@@ -72,8 +72,8 @@ bool tag_window_settle(struct tag_window *window, uint64_t number)
 uint64_t tag_window_take_ack(struct tag_window *window)
 {
     uint64_t before = window->first;
-    while (window->first < window->next && is_settled(window, window->first))
+    while (window->first < window->next && is_ended(window, window->first))
         window->first++;
-    window->settled = 0;
+    window->ended = 0;
     return window->first == before ? 0 : window->first - 1;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The delivery tags of one channel: which are settled, and up to where an ack for many may go. Tags count from 1 and
- * come in order; they are settled in any order.
+ * The delivery tags of one channel: which are ended, and up to where an ack for many may go. Tags count from 1 and
+ * come in order; they are ended in any order.
  *
  *   acked . . . first                         next
- *   1 2 3 4 5 | 6 settled  7 settled  8 open | 9      -> ack everything up to 7
+ *   1 2 3 4 5 | 6 ended  7 ended  8 open | 9      -> ack everything up to 7
  *
  * A ring of bits, as large as what is out at once (the prefetch). Internal to broker/.
  */
@@ -19,8 +19,8 @@
 
 struct tag_window {
     uint64_t first, next; /* the oldest that isn't acked; the one that comes next */
-    unsigned settled;     /* since the last ack, wherever they stand */
-    unsigned open;        /* not settled */
+    unsigned ended;       /* since the last ack, wherever they stand */
+    unsigned open;        /* not ended */
     uint64_t *bits;
     size_t capacity; /* in tags: 0, or a power of two from 64 on */
 };
@@ -32,9 +32,9 @@ void tag_window_reset(struct tag_window *window); /* another channel; keeps the 
 
 /* A message came. ERR_BUG when it is not the next one, ERR_NO_MEMORY. */
 enum err tag_window_add(struct tag_window *window, uint64_t number) MUST_CHECK;
-/* False when it is not out, or settled already. */
-bool tag_window_settle(struct tag_window *window, uint64_t number);
-/* The last of the settled ones that nothing open stands before, or 0; they are acked from then on. */
+/* False when it is not out, or ended already. */
+bool tag_window_end(struct tag_window *window, uint64_t number);
+/* The last of the ended ones that nothing open stands before, or 0; they are acked from then on. */
 uint64_t tag_window_take_ack(struct tag_window *window);
 static inline uint64_t tag_window_out(const struct tag_window *window)
 {

@@ -63,7 +63,7 @@
         "Events that an ingress thread has published and the broker not confirmed, at most. A deep window is what "    \
         "makes quorum queues fast.")                                                                                   \
     X("broker.prefetch", INTEGER, broker_prefetch, 1, 65535, "512", restart,                                           \
-        "Events of one partition that the broker hands to delivery before they are settled, at most.")                 \
+        "Events of one partition that the broker sends to delivery before it acks them, at most.")                     \
     X("broker.prefetch_bytes", BYTES, broker_prefetch_bytes, 1048576, 1099511627776, "32MiB", restart,                 \
         "The same for all partitions of a shard together, in bytes.")                                                  \
     X("broker.taps", BOOLEAN, broker_taps, 0, 1, "true", restart,                                                      \

@@ -120,7 +120,7 @@ static void send_request(struct attempt_run *run)
 /* The journal has answered whether `sending` is durable. */
 static void on_started(struct journal_request *request, void *receiver)
 {
-    struct attempt_run *run = CONTAINER_OF(request, struct attempt_run, settle.request);
+    struct attempt_run *run = CONTAINER_OF(request, struct attempt_run, record.request);
     struct job *job = run->job;
     struct delivery_shard *shard = receiver;
     if (request->result == OK) {
@@ -150,7 +150,7 @@ static void on_started(struct journal_request *request, void *receiver)
 static void commit_sending(struct attempt_run *run)
 {
     struct job *job = run->job;
-    run->settle = (struct journal_settle){
+    run->record = (struct journal_record){
         .request = {.kind = JOURNAL_START, .reply_to = &job->queue->shard->mailbox, .on_done = on_started},
         .delivery = job->delivery.id,
         .generation = job->delivery.generation,
@@ -161,7 +161,7 @@ static void commit_sending(struct attempt_run *run)
         .due_us = job->delivery.due_us,
     };
     job_move(job, JOB_STARTING);
-    journal_submit(job->queue->shard->journal, &run->settle.request);
+    journal_submit(job->queue->shard->journal, &run->record.request);
     failpoint_crash(CRASH_START_POSTED);
 }
 

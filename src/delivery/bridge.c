@@ -79,7 +79,7 @@ static void on_kept(struct journal_request *request, void *receiver)
         bridge->held_bytes -= (int64_t)(poison->keep.headers.len + poison->keep.body.len);
         bridge_update_reading(bridge);
         if (request->result == OK && bridge->consumer)
-            consumer_settle(bridge->consumer, &poison->tag);
+            consumer_ack(bridge->consumer, &poison->tag);
         free(poison);
     } else {
         list_add_tail(&bridge->poison, &poison->in_poison);

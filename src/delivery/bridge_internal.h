@@ -26,7 +26,7 @@
  *    |  |  ^             |  ^                                                    v
  *    |  |  '- REFUSED    |  '-the disk refused- TAKING_OVER --committed------> (ended: acked)
  *    |  '-the disk->'    '---- no room; too long; started, and its channel lost --^  ^
- *    '---- the dedupe store knows it as settled, the journal's own, an alias, a conflict --'
+ *    '---- the dedupe store knows it as final, the journal's own, an alias, a conflict --'
  *
  * One that is stale (its channel is lost) ends without an ack: its message will come again, and is known then.
  */
@@ -44,7 +44,7 @@ struct claim {
     bool takes_over;  /* it is to be taken over: again, when the disk refused */
     bool received;    /* the journal knows it */
     bool was_refused; /* by the journal, before it was received */
-    unsigned settled; /* of its deliveries, by commits */
+    unsigned ended;   /* of its deliveries, by commits */
     struct list jobs; /* of struct job (in_claim) */
     uint32_t left;    /* a bit for each of receive.ret_deliveries that found no room */
     int64_t event_number;

@@ -149,7 +149,7 @@ static void end_lists(struct bridge *bridge)
         struct confirmed_list *list = CONTAINER_OF(node, struct confirmed_list, in_lists);
         if (list->count > 0)
             return;
-        consumer_settle(bridge->consumer, &list->tag);
+        consumer_ack(bridge->consumer, &list->tag);
         check->next_offset = list->offset + 1;
         read_on(bridge);
         list_remove(&list->in_lists);

@@ -5,7 +5,7 @@
  *
  * No claim lives long: what is not delivered CLAIM_AGE_US after it came is taken over by the journal and acked, so that
  * the broker's consumer_timeout never runs out. A slow client must not hold up the others of its partition, neither by
- * using up the channel's prefetch nor by standing in front of what is settled (acks go in order): where more than half
+ * using up the channel's prefetch nor by blocking acks of what is final (acks go in order): where more than half
  * of the prefetch is used up, and it is a client's doing, the age is CROWDED_AGE_US. It is not when all of them are
  * late alike, since this machine has more to do than it can: then each take-over would cost what it lacks. What comes
  * when events hold all the memory that they may (the shard's byte budget) gets no job and is taken over at once. A
@@ -33,7 +33,7 @@ static void on_received(struct journal_request *request, void *receiver);
 
 static bool had_started(const struct claim *claim)
 {
-    if (claim->settled > 0)
+    if (claim->ended > 0)
         return true;
     list_for_each (node, &claim->jobs) {
         enum job_place place = CONTAINER_OF(node, struct job, in_claim)->place;
@@ -78,7 +78,7 @@ static void claim_end(struct claim *claim)
     failpoint_crash(CRASH_ACK_DUE);
     detach_jobs(claim);
     if (!claim->stale)
-        consumer_settle(claim->bridge->consumer, &claim->tag);
+        consumer_ack(claim->bridge->consumer, &claim->tag);
     claim_free(claim);
 }
 
@@ -158,13 +158,13 @@ void claim_drop_job(struct job *job)
     job->claim = NULL;
 }
 
-void claim_settle_job(struct job *job, bool taken_over)
+void claim_end_job(struct job *job, bool taken_over)
 {
     struct claim *claim = job->claim;
     if (!claim)
         return;
     claim_drop_job(job);
-    claim->settled++;
+    claim->ended++;
     if (claim->stage != CLAIM_HELD)
         return; /* TAKING_OVER: its answer ends the claim */
     if (taken_over)
@@ -179,7 +179,7 @@ void claim_doubt_job(struct job *job)
     if (!claim)
         return;
     claim_drop_job(job);
-    claim->settled++;
+    claim->ended++;
     take_over(claim);
 }
 
@@ -360,7 +360,7 @@ void claim_new(
     claim->tag = *tag;
     claim->stale = claim->gone = claim->takes_over = claim->received = claim->was_refused = false;
     claim->crowded = crowded;
-    claim->settled = claim->left = 0;
+    claim->ended = claim->left = 0;
     claim->event_number = 0;
     claim->since_mono_us = shard->loop.now_mono_us;
     list_init(&claim->jobs);
@@ -423,9 +423,8 @@ static bool is_in_the_way(const struct claim *claim, int64_t now_mono_us)
 {
     const struct bridge *bridge = claim->bridge;
     unsigned unacked = consumer_unacked(bridge->consumer, claim->tag.channel);
-    unsigned unsettled = consumer_unsettled(bridge->consumer, claim->tag.channel);
-    return unacked > bridge->options.prefetch / 2 &&
-           (unacked - unsettled > unsettled || waits_for_a_client(claim, now_mono_us));
+    unsigned open = consumer_open(bridge->consumer, claim->tag.channel);
+    return unacked > bridge->options.prefetch / 2 && (unacked - open > open || waits_for_a_client(claim, now_mono_us));
 }
 
 void claim_tick(struct bridge *bridge, int64_t now_mono_us)

@@ -42,9 +42,9 @@ static void on_route_timer(struct timer *timer)
     route_walk(CONTAINER_OF(timer, struct delivery_shard, route_timer));
 }
 
-static void on_settle_timer(struct timer *timer)
+static void on_record_timer(struct timer *timer)
 {
-    outcome_retry_unsettled(CONTAINER_OF(timer, struct delivery_shard, settle_timer));
+    outcome_retry_unrecorded(CONTAINER_OF(timer, struct delivery_shard, record_timer));
 }
 
 /* Starting: what lies in the journal. */
@@ -184,9 +184,9 @@ static void on_endpoint_changed(struct mail *mail, void *receiver)
 static void on_drain_timer(struct timer *timer)
 {
     struct delivery_shard *shard = CONTAINER_OF(timer, struct delivery_shard, drain_timer);
-    if (shard->in_flight + shard->settling > 0)
+    if (shard->in_flight + shard->recording > 0)
         log_warn("the drain limit has passed shard=%u in_flight=%u unrecorded=%u", shard->number, shard->in_flight,
-            shard->settling);
+            shard->recording);
     loop_stop(&shard->loop);
 }
 
@@ -203,7 +203,7 @@ static void on_stop(struct mail *mail, void *receiver)
 
 void shard_stop_if_drained(struct delivery_shard *shard)
 {
-    if (shard->stopping && shard->in_flight == 0 && shard->settling == 0 && shard->requests_out == 0)
+    if (shard->stopping && shard->in_flight == 0 && shard->recording == 0 && shard->requests_out == 0)
         loop_stop(&shard->loop);
 }
 
@@ -263,9 +263,9 @@ enum err delivery_shard_new(const struct delivery_options *options, struct deliv
     crypto_random(&shard->random_state, sizeof shard->random_state);
     shard->random_state |= 1;
     list_init(&shard->ready);
-    list_init(&shard->unsettled);
+    list_init(&shard->unrecorded);
     timer_init(&shard->pump_timer, on_pump_timer);
-    timer_init(&shard->settle_timer, on_settle_timer);
+    timer_init(&shard->record_timer, on_record_timer);
     timer_init(&shard->scan_timer, on_scan_timer);
     timer_init(&shard->route_timer, on_route_timer);
     timer_init(&shard->drain_timer, on_drain_timer);

@@ -16,8 +16,8 @@ struct route_walk;
 /*
  * Where a job is. One function moves it (job_move), which keeps the lists and counts that belong to each place.
  *
- *   FRESH, BACKLOG --> STARTING --> SENDING --> SETTLING --> (gone)
- *                          '-(unguarded: at once)-^   ^  '---> SETTLING again, when the disk refused
+ *   FRESH, BACKLOG --> STARTING --> SENDING --> RECORDING --> (gone)
+ *                          '-(unguarded: at once)-^   ^  '---> RECORDING again, when the disk refused
  *   FRESH, BACKLOG ---------------------------------' parked without an attempt
  *   STARTING --> BACKLOG    the journal could not write `sending`
  *   SENDING ---> BACKLOG    this machine was short of something: no attempt was made
@@ -28,7 +28,7 @@ enum job_place {
     JOB_BACKLOG,  /* in its queue's backlog lane: retries and what had no room before */
     JOB_STARTING, /* guarded: `sending` is on its way to the disk */
     JOB_SENDING,  /* with the client */
-    JOB_SETTLING  /* the outcome is on its way to the disk */
+    JOB_RECORDING /* the outcome is on its way to the disk */
 };
 
 /* A delivery in memory. */
@@ -38,14 +38,14 @@ struct job {
     enum job_place place;
     struct endpoint_queue *queue;
     struct delivery delivery;
-    struct attempt_run *run; /* from STARTING or SETTLING on */
+    struct attempt_run *run; /* from STARTING or RECORDING on */
     struct claim *claim;     /* its event's, while the event is broker-owned; NULL: it is the journal's */
     struct list in_claim;
 };
 
 /* What one attempt needs: made when it begins, kept until its outcome is committed. */
 struct attempt_run {
-    struct journal_settle settle;
+    struct journal_record record;
     struct client_request client;
     struct job *job;
     int64_t started_wall_us;
@@ -113,11 +113,11 @@ struct delivery_shard {
     struct client *client;
     struct delivery_policy policy;
     struct id_map jobs, queues;
-    struct list ready;     /* of struct endpoint_queue */
-    struct list unsettled; /* jobs whose outcome the disk refused */
-    unsigned in_flight, settling,
+    struct list ready;      /* of struct endpoint_queue */
+    struct list unrecorded; /* jobs whose outcome the disk refused */
+    unsigned in_flight, recording,
         requests_out; /* requests_out: loads, releases, backlog scans, walks, actions, account changes */
-    struct timer pump_timer, settle_timer, scan_timer, route_timer, drain_timer;
+    struct timer pump_timer, record_timer, scan_timer, route_timer, drain_timer;
     struct bridge *bridge;   /* to the broker; NULL in direct mode */
     struct route_walk *walk; /* through what is unrouted; NULL: none is under way */
     bool walk_again;         /* an endpoint has appeared since it began */
@@ -192,7 +192,7 @@ void claim_meet(struct bridge *bridge, int64_t event_number);
 /* Its job leaves memory, and nothing is said of the delivery */
 void claim_drop_job(struct job *job);
 /* ... after the commit that delivered it, or by which the journal has taken its event over. */
-void claim_settle_job(struct job *job, bool taken_over);
+void claim_end_job(struct job *job, bool taken_over);
 /* ... and its row could not be moved: the journal is to take its event over. */
 void claim_doubt_job(struct job *job);
 
@@ -210,7 +210,7 @@ void outcome_of_attempt(struct attempt_run *run);
 bool outcome_was_repeated(const struct delivery *delivery);
 void outcome_park(struct job *job, enum park_reason reason);      /* without an attempt */
 void outcome_pause(struct delivery_shard *shard, enum err error); /* the journal refused */
-void outcome_retry_unsettled(struct delivery_shard *shard);
+void outcome_retry_unrecorded(struct delivery_shard *shard);
 void outcome_cut_short(struct attempt_run *run); /* shutdown, in place of an outcome */
 /* Guarded, and nothing has left: the journal has `sending`, and it is to wait so long. */
 void outcome_withdraw(struct attempt_run *run, int64_t wait_us);

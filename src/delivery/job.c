@@ -8,11 +8,11 @@ static bool may_move(enum job_place from, enum job_place to)
 {
     static const unsigned moves[] = {
         [JOB_NOWHERE] = 1u << JOB_FRESH | 1u << JOB_BACKLOG,
-        [JOB_FRESH] = 1u << JOB_STARTING | 1u << JOB_SENDING | 1u << JOB_SETTLING,
-        [JOB_BACKLOG] = 1u << JOB_STARTING | 1u << JOB_SENDING | 1u << JOB_SETTLING,
+        [JOB_FRESH] = 1u << JOB_STARTING | 1u << JOB_SENDING | 1u << JOB_RECORDING,
+        [JOB_BACKLOG] = 1u << JOB_STARTING | 1u << JOB_SENDING | 1u << JOB_RECORDING,
         [JOB_STARTING] = 1u << JOB_SENDING | 1u << JOB_BACKLOG | 1u << JOB_NOWHERE,
-        [JOB_SENDING] = 1u << JOB_SETTLING | 1u << JOB_BACKLOG | 1u << JOB_NOWHERE,
-        [JOB_SETTLING] = 1u << JOB_NOWHERE,
+        [JOB_SENDING] = 1u << JOB_RECORDING | 1u << JOB_BACKLOG | 1u << JOB_NOWHERE,
+        [JOB_RECORDING] = 1u << JOB_NOWHERE,
     };
     return moves[from] & 1u << to;
 }
@@ -34,8 +34,8 @@ static void leave_place(struct job *job)
         endpoint_queue_count_ended(queue);
         metrics_add(METRIC_IN_FLIGHT, -1);
         break;
-    case JOB_SETTLING:
-        queue->shard->settling--;
+    case JOB_RECORDING:
+        queue->shard->recording--;
         break;
     case JOB_NOWHERE:
         break;
@@ -61,8 +61,8 @@ static void enter_place(struct job *job)
         queue->shard->in_flight++;
         metrics_add(METRIC_IN_FLIGHT, 1);
         break;
-    case JOB_SETTLING:
-        queue->shard->settling++;
+    case JOB_RECORDING:
+        queue->shard->recording++;
         break;
     case JOB_NOWHERE:
         break;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operators' acts on one delivery: settle, discard, resend, replay. They come through the owner of the delivery, so
+ * Operators' acts on one delivery: resolve, discard, resend, replay. They come through the owner of the delivery, so
  * that what is in memory and what is on disk never part. An action never finds a job in memory: it moves what is
  * parked, dead or delivered, and the journal answers in order, so that the outcome that led there has been taken in
  * before.

@@ -13,7 +13,7 @@
 
 #include <stdio.h>
 
-#define SETTLE_AGAIN_US US_PER_SECOND
+#define RECORD_AGAIN_US US_PER_SECOND
 
 void outcome_pause(struct delivery_shard *shard, enum err error)
 {
@@ -21,30 +21,30 @@ void outcome_pause(struct delivery_shard *shard, enum err error)
         log_error("the journal refuses to record deliveries; sending pauses until it does shard=%u error=%s",
             shard->number, err_name(error));
     shard->journal_refuses = true;
-    if (!timer_is_armed(&shard->settle_timer) && timer_arm(&shard->loop, &shard->settle_timer, SETTLE_AGAIN_US) != OK)
+    if (!timer_is_armed(&shard->record_timer) && timer_arm(&shard->loop, &shard->record_timer, RECORD_AGAIN_US) != OK)
         log_error("no memory for a timer shard=%u", shard->number);
 }
 
-static void on_settled(struct journal_request *request, void *receiver)
+static void on_recorded(struct journal_request *request, void *receiver)
 {
-    struct attempt_run *run = CONTAINER_OF(request, struct attempt_run, settle.request);
+    struct attempt_run *run = CONTAINER_OF(request, struct attempt_run, record.request);
     struct job *job = run->job;
     struct delivery_shard *shard = receiver;
     struct endpoint_queue *queue = job->queue;
     bool gone = request->result == ERR_MOVED_ON || request->result == ERR_DAMAGED;
     if (request->result == OK || gone) {
-        bool waits = request->result == OK && run->settle.to == DELIVERY_WAITING;
-        bool rests = request->result == OK && run->settle.to == DELIVERY_PARKED &&
-                     (run->settle.reason == PARK_DISABLED || run->settle.reason == PARK_GONE);
-        int64_t due_us = run->settle.due_us;
+        bool waits = request->result == OK && run->record.to == DELIVERY_WAITING;
+        bool rests = request->result == OK && run->record.to == DELIVERY_PARKED &&
+                     (run->record.reason == PARK_DISABLED || run->record.reason == PARK_GONE);
+        int64_t due_us = run->record.due_us;
         if (gone)
             log_error("a delivery's outcome could not be recorded: %s shard=%u delivery=%lld state=%s status=%d",
                 request->result == ERR_DAMAGED ? "its row is damaged" : "it was moved by somebody else", shard->number,
-                (long long)job->delivery.id, delivery_state_name(run->settle.to), run->client.end.http_status);
+                (long long)job->delivery.id, delivery_state_name(run->record.to), run->client.end.http_status);
         if (gone)
             claim_doubt_job(job);
         else
-            claim_settle_job(job, run->settle.to != DELIVERY_DELIVERED);
+            claim_end_job(job, run->record.to != DELIVERY_DELIVERED);
         job_free(job);
         if (waits)
             endpoint_queue_expect(queue, due_us);
@@ -54,16 +54,16 @@ static void on_settled(struct journal_request *request, void *receiver)
             refill_release(queue); /* the endpoint may have been enabled while the disk refused */
         shard->journal_refuses = false;
     } else {
-        list_add_tail(&shard->unsettled, &job->in_lane);
+        list_add_tail(&shard->unrecorded, &job->in_lane);
         outcome_pause(shard, request->result);
     }
     pump_run(shard);
     shard_stop_if_drained(shard);
 }
 
-void outcome_retry_unsettled(struct delivery_shard *shard)
+void outcome_retry_unrecorded(struct delivery_shard *shard)
 {
-    if (list_is_empty(&shard->unsettled)) {
+    if (list_is_empty(&shard->unrecorded)) {
         shard->journal_refuses =
             false; /* it was a `sending` that was refused: the next one shows whether it is taken now */
         pump_run(shard);
@@ -71,28 +71,28 @@ void outcome_retry_unsettled(struct delivery_shard *shard)
     }
     struct list again;
     list_init(&again);
-    for (struct job *job; (job = LIST_TAKE_FIRST(&shard->unsettled, struct job, in_lane));)
+    for (struct job *job; (job = LIST_TAKE_FIRST(&shard->unrecorded, struct job, in_lane));)
         list_add_tail(&again, &job->in_lane);
     for (struct job *job; (job = LIST_TAKE_FIRST(&again, struct job, in_lane));)
-        journal_submit(shard->journal, &job->run->settle.request);
+        journal_submit(shard->journal, &job->run->record.request);
 }
 
-static void settle(struct attempt_run *run)
+static void record_outcome(struct attempt_run *run)
 {
     struct job *job = run->job;
-    run->settle.request = (struct journal_request){
-        .kind = JOURNAL_SETTLE, .reply_to = &job->queue->shard->mailbox, .on_done = on_settled};
-    run->settle.delivery = job->delivery.id;
-    run->settle.generation = job->delivery.generation;
-    run->settle.from = job->delivery.state;
-    job_move(job, JOB_SETTLING);
-    journal_submit(job->queue->shard->journal, &run->settle.request);
+    run->record.request = (struct journal_request){
+        .kind = JOURNAL_RECORD_OUTCOME, .reply_to = &job->queue->shard->mailbox, .on_done = on_recorded};
+    run->record.delivery = job->delivery.id;
+    run->record.generation = job->delivery.generation;
+    run->record.from = job->delivery.state;
+    job_move(job, JOB_RECORDING);
+    journal_submit(job->queue->shard->journal, &run->record.request);
     failpoint_crash(CRASH_OUTCOME_POSTED);
 }
 
 static void fill_attempt(struct attempt_run *run)
 {
-    struct attempt *attempt = &run->settle.attempt;
+    struct attempt *attempt = &run->record.attempt;
     attempt->number = run->job->delivery.attempts + 1;
     attempt->started_us = run->started_wall_us;
     attempt->duration_us = run->client.duration_us;
@@ -100,7 +100,7 @@ static void fill_attempt(struct attempt_run *run)
     attempt->reach = run->client.reach;
     attempt->excerpt_len = run->client.excerpt_len;
     memcpy(attempt->excerpt, run->client.excerpt, run->client.excerpt_len);
-    run->settle.has_attempt = true;
+    run->record.has_attempt = true;
 }
 
 /* It is tried no more: an end for `metric`, unless it is a forced replay. That one is delivered again, as it was. */
@@ -124,11 +124,11 @@ static bool was_lost_with_kept_connection(const struct client_request *client)
            client->reach.answer_bytes == 0;
 }
 
-static void settle_as_repeated(struct attempt_run *run)
+static void record_as_repeated(struct attempt_run *run)
 {
-    run->settle.to = DELIVERY_WAITING;
-    run->settle.lane = LANE_RETRY;
-    run->settle.due_us = shard_wall_us(run->job->queue->shard);
+    run->record.to = DELIVERY_WAITING;
+    run->record.lane = LANE_RETRY;
+    run->record.due_us = shard_wall_us(run->job->queue->shard);
     metrics_add(METRIC_ATTEMPTS_RETRY, 1);
     metrics_add(METRIC_SENDS_REPEATED, 1);
 }
@@ -139,7 +139,7 @@ bool outcome_was_repeated(const struct delivery *delivery)
 }
 
 /* The schedule's next step, or the end of it. */
-static void settle_as_failed(struct attempt_run *run)
+static void record_as_failed(struct attempt_run *run)
 {
     struct job *job = run->job;
     struct delivery_shard *shard = job->queue->shard;
@@ -152,16 +152,16 @@ static void settle_as_failed(struct attempt_run *run)
         .retry_after_us_max = shard->policy.retry_after_us_max,
     };
     struct retry_next next;
-    run->settle.lane = LANE_RETRY;
+    run->record.lane = LANE_RETRY;
     if (retry_next(&shard->policy.schedule, &failure, shard_random(shard), &next)) {
-        run->settle.to = DELIVERY_WAITING;
-        run->settle.failures = next.steps_used;
-        run->settle.due_us = now_us + next.delay_us;
-        run->settle.wait_us = next.delay_us;
+        run->record.to = DELIVERY_WAITING;
+        run->record.failures = next.steps_used;
+        run->record.due_us = now_us + next.delay_us;
+        run->record.wait_us = next.delay_us;
         metrics_add(METRIC_ATTEMPTS_RETRY, 1);
     } else {
-        run->settle.failures = failure.step;
-        run->settle.to = DELIVERY_DEAD;
+        run->record.failures = failure.step;
+        run->record.to = DELIVERY_DEAD;
         end_without_success(job, METRIC_ATTEMPTS_DEAD);
     }
 }
@@ -259,39 +259,39 @@ void outcome_of_attempt(struct attempt_run *run)
     failpoint_crash(CRASH_ANSWER_CAME);
     enum verdict verdict =
         failpoint_verdict(run, verdict_of(&run->client.end, event->parts.guarded, run->idempotent, run->final_4xx));
-    run->settle = (struct journal_settle){.lane = job->delivery.lane, .failures = job->delivery.failures};
+    run->record = (struct journal_record){.lane = job->delivery.lane, .failures = job->delivery.failures};
     fill_attempt(run);
     switch (verdict) {
     case VERDICT_DELIVERED:
-        run->settle.to = DELIVERY_DELIVERED;
+        run->record.to = DELIVERY_DELIVERED;
         break;
     case VERDICT_RETRY:
         if (was_lost_with_kept_connection(&run->client))
-            settle_as_repeated(run);
+            record_as_repeated(run);
         else
-            settle_as_failed(run);
+            record_as_failed(run);
         break;
     case VERDICT_DEAD:
-        run->settle.to = DELIVERY_DEAD;
+        run->record.to = DELIVERY_DEAD;
         end_without_success(job, METRIC_ATTEMPTS_DEAD);
         break;
     case VERDICT_PARK_AMBIGUOUS:
-        run->settle.to = DELIVERY_PARKED;
-        run->settle.reason = PARK_AMBIGUOUS;
+        run->record.to = DELIVERY_PARKED;
+        run->record.reason = PARK_AMBIGUOUS;
         end_without_success(job, METRIC_ATTEMPTS_PARKED);
         log_warn("a guarded delivery ended ambiguously%s delivery=%lld error=%s status=%d",
             job->delivery.was_delivered ? "" : " and is parked for a person", (long long)job->delivery.id,
             err_name(run->client.end.error), run->client.end.http_status);
         break;
     case VERDICT_DISABLE_ENDPOINT:
-        run->settle.to = DELIVERY_PARKED;
-        run->settle.reason = PARK_DISABLED;
+        run->record.to = DELIVERY_PARKED;
+        run->record.reason = PARK_DISABLED;
         end_without_success(job, METRIC_ATTEMPTS_PARKED);
         disable_endpoint(job->queue, event->parts.account);
         break;
     }
     report(run, verdict);
-    settle(run);
+    record_outcome(run);
     pump_run(shard);
     shard_stop_if_drained(shard);
 }
@@ -310,20 +310,20 @@ void outcome_park(struct job *job, enum park_reason reason)
             "a forced replay ends unsent, since its endpoint is %s: the delivery stays delivered, as it was before "
             "shard=%u delivery=%lld",
             park_reason_name(reason), job->queue->shard->number, (long long)job->delivery.id);
-    run->settle = (struct journal_settle){
+    run->record = (struct journal_record){
         .to = DELIVERY_PARKED, .reason = reason, .lane = job->delivery.lane, .failures = job->delivery.failures};
-    settle(run);
+    record_outcome(run);
 }
 
 void outcome_withdraw(struct attempt_run *run, int64_t wait_us)
 {
     const struct delivery *delivery = &run->job->delivery;
-    run->settle = (struct journal_settle){.to = DELIVERY_WAITING,
+    run->record = (struct journal_record){.to = DELIVERY_WAITING,
         .lane = delivery->lane,
         .failures = delivery->failures,
         .due_us = shard_wall_us(run->job->queue->shard) + wait_us,
         .wait_us = wait_us};
-    settle(run);
+    record_outcome(run);
 }
 
 void outcome_cut_short(struct attempt_run *run)

@@ -14,8 +14,8 @@ static bool may_send(const struct delivery_shard *shard)
 {
     /* Outcomes that are not on disk yet would be sent again after a crash: they are bounded as well. */
     return !shard->stopping && shard->scanned && !shard->policy.paused && !shard->journal_refuses &&
-           list_is_empty(&shard->unsettled) && shard->in_flight < shard->policy.in_flight_per_shard &&
-           shard->settling < shard->policy.in_flight_per_shard;
+           list_is_empty(&shard->unrecorded) && shard->in_flight < shard->policy.in_flight_per_shard &&
+           shard->recording < shard->policy.in_flight_per_shard;
 }
 
 void pump_run(struct delivery_shard *shard)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What comes back from the journal: retries that are due, and what had no room. At most one load per queue is under
- * way; its answer may hold deliveries that are in memory already (they were settled, or handed over, while it was on
+ * way; its answer may hold deliveries that are in memory already (they were recorded, or handed over, while it was on
  * its way): those are dropped.
  *
  * Cursors keep a load from reading again what is in memory: pending ones by id, waiting ones by (due, id). Both only
@@ -30,7 +30,7 @@ static unsigned room_for_backlog(const struct endpoint_queue *queue)
 
 static void look_again_after(struct endpoint_queue *queue, int64_t delay_us)
 {
-    /* Without memory for the timer the next settled job of this queue looks again. */
+    /* Without memory for the timer the next ended job of this queue looks again. */
     if (timer_arm(&queue->shard->loop, &queue->due_timer, delay_us) != OK)
         log_error("no memory for a timer shard=%u", queue->shard->number);
 }
@@ -184,7 +184,7 @@ void refill_queue(struct endpoint_queue *queue)
     }
     unsigned room = room_for_backlog(queue);
     if (room == 0 || endpoint_queue_bytes_left(queue) == 0)
-        return; /* the next settled job looks again */
+        return; /* the next ended job looks again */
     if (!load(queue, room))
         look_again_after(queue, LOAD_AGAIN_US);
 }

@@ -45,7 +45,7 @@ static void add_deliveries(struct buffer *json, const struct timeline *timeline)
             it->delivery.attempts);
         if (it->delivery.state == DELIVERY_PARKED)
             buffer_add_format(json, ",\"reason\":\"%s\"", park_reason_name(it->reason));
-        int64_t changed_us = it->delivered_us ? it->delivered_us : it->settled_us;
+        int64_t changed_us = it->delivered_us ? it->delivered_us : it->changed_us;
         if (changed_us) {
             buffer_add_char(json, ',');
             add_time(json, "changed_at", changed_us);

@@ -78,7 +78,7 @@ static void message_end(struct intake_message *message, enum metric metric)
 {
     metrics_add(metric, 1);
     if (!message->intake->stopped)
-        consumer_settle(message->intake->consumer, &message->tag);
+        consumer_ack(message->intake->consumer, &message->tag);
     message_free(message);
 }
 

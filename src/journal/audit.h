@@ -133,7 +133,7 @@ static inline bool audit_is_complete(const struct audit *audit)
 struct audit_question {
     int64_t from_day, to_day;         /* both inclusive; INT64_MIN and INT64_MAX: everything */
     char account[NAME_BYTES_MAX + 1]; /* empty: all */
-    bool bodies;                      /* read all of them, not only those of what is not settled */
+    bool bodies;                      /* read all of them, not only those of what is not final */
 };
 
 struct audit_run;

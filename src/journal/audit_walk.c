@@ -148,7 +148,7 @@ static enum err look_at_deliveries(struct audit_run *run, const struct unit *uni
         } else if (!unit->rows_are_good[i]) {
             note_of_delivery(run, AUDIT_DAMAGED_DELIVERY, unit, row, index);
         } else {
-            is_open |= !delivery_state_is_settled(row->state);
+            is_open |= !delivery_state_is_final(row->state);
             result = count(run, unit, row->endpoint, audit_column_of(row->state, row->delivered_us != 0));
         }
     }

@@ -18,7 +18,7 @@ int64_t delivery_row_delivered_us(const struct delivery_row *row)
 {
     if (row->delivered_us)
         return row->delivered_us;
-    return row->state == DELIVERY_DELIVERED ? row->settled_us : 0;
+    return row->state == DELIVERY_DELIVERED ? row->changed_us : 0;
 }
 
 enum delivery_replay delivery_row_replay(const struct delivery_row *row)
@@ -43,7 +43,7 @@ bool delivery_row_move(struct delivery_row *row, const struct delivery_move *mov
     row->held = row->held && move->to == DELIVERY_SENDING;
     row->delivered_us = delivery_row_delivered_us(row);
     row->state = row->delivered_us ? delivery_state_of_replay(move->to) : move->to;
-    row->settled_us = now_us;
+    row->changed_us = now_us;
     row->reason = row->state == DELIVERY_PARKED ? move->reason : PARK_NONE;
     row->started_us = row->duration_us = row->http_status = 0;
     if (move->to == DELIVERY_SENDING)
@@ -72,7 +72,7 @@ void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us)
     row->state = DELIVERY_PARKED;
     row->reason = PARK_DAMAGED;
     row->lane = LANE_RETRY;
-    row->settled_us = now_us;
+    row->changed_us = now_us;
     row->held = false;
     row->delivered_us = 0; /* it would say where it is, and is not believed either */
 }

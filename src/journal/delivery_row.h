@@ -17,7 +17,7 @@ struct delivery_row {
     enum delivery_lane lane;
     uint32_t generation, attempts, failures;
     int64_t due_us;
-    int64_t settled_us; /* wall time of the last move; 0 while nothing has moved */
+    int64_t changed_us; /* wall time of the last move; 0 while nothing has moved */
     /* the attempt that delivered; zeros without one. While it waits: how long, up to due_us, in duration_us */
     int64_t started_us, duration_us;
     int http_status;
@@ -63,7 +63,7 @@ bool delivery_row_move(struct delivery_row *row, const struct delivery_move *mov
 
 /*
  * The way of a row that can't be believed, wherever it says it is: parked for a person. Its numbers stay, for what they
- * are worth; it is never sent again (an operator settles or discards it), it is held no more, and its checksum is one
+ * are worth; it is never sent again (an operator resolves or discards it), it is held no more, and its checksum is one
  * over what is left of it.
  */
 void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us);

@@ -10,7 +10,7 @@
 
 #define SET_COLUMNS                                                                                     \
     "endpoint = ?2, state = ?3, reason = ?4, lane = ?5, generation = ?6, attempts = ?7, failures = ?8," \
-    " due_us = ?9, settled_us = ?10, started_us = ?11, duration_us = ?12, http_status = ?13, delivered_us = ?15"
+    " due_us = ?9, changed_us = ?10, started_us = ?11, duration_us = ?12, http_status = ?13, delivered_us = ?15"
 
 /* States and reasons are written out, since a partial index serves only a query that says its condition literally. */
 static const char *const texts[DELIVERIES_STATEMENTS] = {
@@ -78,7 +78,7 @@ bool delivery_row_take(const struct sql_use *use, int column, struct delivery_ro
         .attempts = (uint32_t)sql_column_int(use, column + 6),
         .failures = (uint32_t)sql_column_int(use, column + 7),
         .due_us = sql_column_int(use, column + 8),
-        .settled_us = sql_column_int(use, column + 9),
+        .changed_us = sql_column_int(use, column + 9),
         .started_us = sql_column_int(use, column + 10),
         .duration_us = sql_column_int(use, column + 11),
         .http_status = (int)sql_column_int(use, column + 12),
@@ -102,7 +102,7 @@ static enum err write_once(
     sql_bind_int(&use, row->attempts);
     sql_bind_int(&use, row->failures);
     sql_bind_int(&use, row->due_us);
-    sql_bind_int(&use, row->settled_us);
+    sql_bind_int(&use, row->changed_us);
     sql_bind_int(&use, row->started_us);
     sql_bind_int(&use, row->duration_us);
     sql_bind_int(&use, row->http_status);
@@ -371,7 +371,7 @@ static void choose_interrupted(const struct delivery_row *row, struct delivery_m
     /* `sending` was committed before the first byte: that far it got for certain. */
     *attempt = (struct attempt){
         .number = row->attempts + 1,
-        .started_us = row->settled_us,
+        .started_us = row->changed_us,
         .end = {.error = ERR_INTERRUPTED, .request_begun = true},
     };
     *move = (struct delivery_move){.to = DELIVERY_PARKED,

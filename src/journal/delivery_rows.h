@@ -38,7 +38,7 @@ struct delivery_rows {
 
 /* The columns that delivery_row_take reads, in its order. */
 #define DELIVERY_COLUMNS                                                                                              \
-    "id, endpoint, state, reason, lane, generation, attempts, failures, due_us, settled_us, started_us, duration_us," \
+    "id, endpoint, state, reason, lane, generation, attempts, failures, due_us, changed_us, started_us, duration_us," \
     " http_status, held, delivered_us, crc"
 /* Reads the row from `column` on. False when it is not what was written; it is filled all the same. */
 bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row);

@@ -23,7 +23,7 @@
 
 struct store;
 
-/* How long what is settled is kept; 0: for ever. */
+/* How long what is final is kept; 0: for ever. */
 struct expiry_policy {
     int64_t bodies_us, history_us;
 };

@@ -9,8 +9,8 @@
  *
  * Order: requests are worked off in the order of posting, many in one transaction. All answers of a transaction leave
  * after its commit, in the order of their requests; what the transaction newly accepted is handed to delivery at the
- * same time and in the same order. delivery relies on that: a JOURNAL_LOAD answered after a JOURNAL_SETTLE saw the
- * settled state, and one answered before it can be recognized, because the delivery is still held.
+ * same time and in the same order. delivery relies on that: a JOURNAL_LOAD answered after a JOURNAL_RECORD_OUTCOME saw
+ * the recorded state, and one answered before it can be recognized, because the delivery is still held.
  *
  * Failure: when a commit fails, every request of the transaction is answered with its error (ERR_DISK_FULL, ERR_DISK)
  * and nothing of it happened. After an error that leaves the file in doubt (fsync) the journal refuses everything and
@@ -59,7 +59,7 @@ struct attempt {
 enum journal_kind {
     JOURNAL_APPEND,          /* accept an event */
     JOURNAL_START,           /* a guarded delivery: make `sending` durable */
-    JOURNAL_SETTLE,          /* the outcome of an attempt, or any other move of one delivery by its owner */
+    JOURNAL_RECORD_OUTCOME,  /* the outcome of an attempt, or any other move of one delivery by its owner */
     JOURNAL_OPERATOR_ACTION, /* an operator's move of one delivery */
     JOURNAL_LOAD,            /* deliveries of one endpoint that are due */
     JOURNAL_SCAN_BACKLOG,    /* which endpoints have something open */
@@ -116,7 +116,7 @@ struct journal_append {
  */
 enum journal_standing {
     STANDING_HELD,     /* broker-owned: new, or it came again before anything of it left pending. ret_deliveries */
-    STANDING_OWN,      /* the journal's own, or settled: the message has done its duty */
+    STANDING_OWN,      /* the journal's own, or final: the message has done its duty */
     STANDING_ALIAS,    /* a duplicate, found late: its id leads to the first one (ret_first) from now on */
     STANDING_CONFLICT, /* other money under a known key, found late: its deliveries are parked. ret_first */
 };
@@ -226,11 +226,11 @@ struct journal_clear_outbox {
 
 /*
  * Moves one delivery from `from` to `to`; ERR_MOVED_ON when it is not in `from` (of this generation) any more. An
- * unguarded delivery whose `sending` was never written is settled from pending or waiting: `from` is what the journal
+ * unguarded delivery whose `sending` was never written is recorded from pending or waiting: `from` is what the journal
  * last knew. A forced replay that is to be dead or parked is delivered again, as it was (delivery_state.h).
  */
-struct journal_settle {
-    struct journal_request request; /* JOURNAL_START or JOURNAL_SETTLE */
+struct journal_record {
+    struct journal_request request; /* JOURNAL_START or JOURNAL_RECORD_OUTCOME */
     int64_t delivery;
     uint32_t generation;
     enum delivery_state from, to;

@@ -26,7 +26,7 @@ struct timeline_attempt {
 struct timeline_delivery {
     struct delivery delivery; /* `event` is NULL */
     enum park_reason reason;
-    int64_t settled_us;   /* wall time of the last move; 0 while nothing has moved */
+    int64_t changed_us;   /* wall time of the last move; 0 while nothing has moved */
     int64_t delivered_us; /* wall time of when it was delivered first; 0: never */
     enum delivery_replay replay;
     bool held;    /* the broker's (journal.h) */

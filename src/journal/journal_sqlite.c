@@ -78,7 +78,7 @@ static const struct {
 } kinds[JOURNAL_KINDS] = {
     [JOURNAL_APPEND] = {store_append, NULL},
     [JOURNAL_START] = {store_start, NULL},
-    [JOURNAL_SETTLE] = {store_settle, NULL},
+    [JOURNAL_RECORD_OUTCOME] = {store_record_outcome, NULL},
     [JOURNAL_OPERATOR_ACTION] = {store_action, NULL},
     [JOURNAL_LOAD] = {store_load, store_undo_load},
     [JOURNAL_SCAN_BACKLOG] = {store_scan_backlog, store_undo_scan},
@@ -300,14 +300,14 @@ static enum err run_batch(struct journal_sqlite *self)
     if (!result) {
         crash_with(self, JOURNAL_APPEND, CRASH_EVENT_WRITTEN);
         crash_with(self, JOURNAL_START, CRASH_START_WRITTEN);
-        crash_with(self, JOURNAL_SETTLE, CRASH_OUTCOME_WRITTEN);
+        crash_with(self, JOURNAL_RECORD_OUTCOME, CRASH_OUTCOME_WRITTEN);
         committing = true;
         result = commit(self);
     }
     if (!result) {
         crash_with(self, JOURNAL_APPEND, CRASH_EVENT_COMMITTED);
         crash_with(self, JOURNAL_START, CRASH_START_COMMITTED);
-        crash_with(self, JOURNAL_SETTLE, CRASH_OUTCOME_COMMITTED);
+        crash_with(self, JOURNAL_RECORD_OUTCOME, CRASH_OUTCOME_COMMITTED);
         return OK;
     }
     abandon_transaction(self, result, committing);

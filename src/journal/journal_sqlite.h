@@ -13,7 +13,7 @@
 struct journal_sqlite_options {
     const char *directory; /* holds journal-<shard>.db and reserve-<shard> */
     unsigned shard;
-    struct expiry_policy expiry; /* how long what is settled is kept */
+    struct expiry_policy expiry; /* how long what is final is kept */
     int64_t reserve_bytes;       /* kept for outcomes when the disk is full; 0: none */
     int64_t reserve_all_bytes;   /* by all shards together */
     struct journal_listener listener;

@@ -36,7 +36,7 @@ static const char tables[] =
 
     "CREATE TABLE deliveries(id INTEGER PRIMARY KEY, endpoint INTEGER NOT NULL, state INTEGER NOT NULL,"
     " reason INTEGER NOT NULL, lane INTEGER NOT NULL, generation INTEGER NOT NULL, attempts INTEGER NOT NULL,"
-    " failures INTEGER NOT NULL, due_us INTEGER NOT NULL, settled_us INTEGER NOT NULL,"
+    " failures INTEGER NOT NULL, due_us INTEGER NOT NULL, changed_us INTEGER NOT NULL,"
     " started_us INTEGER NOT NULL, duration_us INTEGER NOT NULL, http_status INTEGER NOT NULL, held INTEGER NOT NULL,"
     " delivered_us INTEGER NOT NULL, crc INTEGER NOT NULL);"
     "CREATE INDEX deliveries_pending ON deliveries(endpoint) WHERE state = 0 AND held = 0;"

@@ -78,7 +78,7 @@ bool store_is_in_doubt(struct store *store, bool while_committing);
 
 enum err store_append(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_start(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_settle(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_record_outcome(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_release(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_action(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_list_unrouted(struct store *store, struct journal_request *request) MUST_CHECK;

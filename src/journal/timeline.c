@@ -83,7 +83,7 @@ struct timeline_delivery timeline_delivery_of(const struct delivery_row *row, bo
     return (struct timeline_delivery){
         .damaged = damaged,
         .reason = row->reason,
-        .settled_us = row->settled_us,
+        .changed_us = row->changed_us,
         .delivered_us = delivery_row_delivered_us(row),
         .replay = delivery_row_replay(row),
         .held = row->held,

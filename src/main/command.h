@@ -66,7 +66,7 @@ int command_event_conflicts(const struct invocation *call);
 int command_event_poison(const struct invocation *call);
 int command_delivery_list(const struct invocation *call);
 int command_delivery_show(const struct invocation *call);
-int command_delivery_settle(const struct invocation *call);
+int command_delivery_resolve(const struct invocation *call);
 int command_delivery_resend(const struct invocation *call);
 int command_delivery_discard(const struct invocation *call);
 int command_delivery_replay(const struct invocation *call);

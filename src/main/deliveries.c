@@ -271,13 +271,14 @@ static int action(const struct invocation *call, const char *verb, json_t *body)
     return manage_call(call, "POST", body, print_action, DELIVERIES "/%s/%s", call->words[0], verb);
 }
 
-int command_delivery_settle(const struct invocation *call)
+int command_delivery_resolve(const struct invocation *call)
 {
     if (!call->flags[FLAG_AS])
-        return command_fail(ERR_USAGE, "delivery settle: say what became of it, with --as delivered or --as discarded");
+        return command_fail(
+            ERR_USAGE, "delivery resolve: say what became of it, with --as delivered or --as discarded");
     json_t *body = json_object();
     manage_add_text(call, FLAG_AS, "as", body);
-    return action(call, "settle", body);
+    return action(call, "resolve", body);
 }
 
 int command_delivery_resend(const struct invocation *call)

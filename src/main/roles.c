@@ -12,7 +12,7 @@ enum err roles_check_found(
     }
     if (!delivers && found.open + found.held > 0) {
         buffer_add_format(complaints,
-            "roles: the journals hold %lld deliveries that are not settled, and %lld events of the broker. Start with "
+            "roles: the journals hold %lld deliveries that are not final, and %lld events of the broker. Start with "
             "roles: [ingress, delivery] until they are delivered (penstock status)\n",
             (long long)found.open, (long long)found.held);
         return ERR_CONFIG;

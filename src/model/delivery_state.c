@@ -38,7 +38,7 @@ const char *delivery_replay_name(enum delivery_replay replay)
     return (unsigned)replay < ARRAY_LENGTH(names) ? names[replay] : "unknown";
 }
 
-bool delivery_state_is_settled(enum delivery_state state)
+bool delivery_state_is_final(enum delivery_state state)
 {
     return state == DELIVERY_DELIVERED || state == DELIVERY_DISCARDED;
 }

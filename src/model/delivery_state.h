@@ -13,7 +13,7 @@
  *    '-------> parked                               no endpoint, endpoint disabled or gone (also from waiting)
  *
  *   parked --> pending                by itself when the cause is gone (unrouted, disabled, gone), else by an operator
- *   parked --> delivered, discarded   an operator or the status probe settles
+ *   parked --> delivered, discarded   an operator or the status probe resolves
  *   dead ----> pending, discarded     an operator replays or gives up
  *   delivered -> pending              forced replay
  *
@@ -72,7 +72,7 @@ const char *delivery_replay_name(enum delivery_replay replay);
 enum delivery_state delivery_state_of_replay(enum delivery_state to);
 
 /* Delivered or discarded: nothing more happens to it by itself, and nobody has to decide. */
-bool delivery_state_is_settled(enum delivery_state state);
+bool delivery_state_is_final(enum delivery_state state);
 
 bool delivery_state_from_name(const char *name, enum delivery_state *ret_state);
 const char *delivery_state_name(enum delivery_state state);

@@ -87,7 +87,7 @@ static void pending_apply(const struct pending *pending, struct image *image, un
 }
 
 /* Each sector of what is on its way arrives with this chance; then nothing is on its way any more. */
-static void content_settle(struct content *content, unsigned per_mille)
+static void content_persist(struct content *content, unsigned per_mille)
 {
     for (unsigned i = 0; i < content->pending_count; i++) {
         pending_apply(&content->pending[i], &content->image, per_mille);
@@ -98,7 +98,7 @@ static void content_settle(struct content *content, unsigned per_mille)
 
 static void content_clear(struct content *content)
 {
-    content_settle(content, 0);
+    content_persist(content, 0);
     content->image.len = 0;
     content->is_there = false;
 }
@@ -243,11 +243,11 @@ int disk_sync(struct disk_file *file)
     may_die(file, "before syncing");
     if (sync_failures > 0 && sim_current()) {
         sync_failures--;
-        content_settle(&file->durable, sim_below(STREAM_DISK, 3) * 500);
+        content_persist(&file->durable, sim_below(STREAM_DISK, 3) * 500);
         tally(TALLY_SYNC_ERRORS);
         return disk_tell_error(SQLITE_IOERR_FSYNC, EIO);
     }
-    content_settle(&file->durable, 1000);
+    content_persist(&file->durable, 1000);
     sync_directory();
     file->durable.is_there = true;
     may_die(file, "after syncing");
@@ -283,7 +283,7 @@ static void lose_power(struct disk_file *file, unsigned per_mille)
     }
     content_clear(&file->deleted);
     if (file->durable.is_there)
-        content_settle(&file->durable, per_mille);
+        content_persist(&file->durable, per_mille);
     else
         content_clear(&file->durable);
     file->exists = file->durable.is_there;

@@ -203,9 +203,9 @@ static void wait_for_all(void)
     }
 }
 
-static void settle(void)
+static void drain(void)
 {
-    trace("--- settling");
+    trace("--- draining");
     bring_up();
     acts_mend();
     wait_for_all();
@@ -228,5 +228,5 @@ void driver_run(uint64_t seed, unsigned steps, bool with_broker)
         steps *= STEPS_WITH_BROKER;
     for (unsigned i = 0; i < steps; i++)
         step();
-    settle();
+    drain();
 }

@@ -150,7 +150,7 @@ void broker_close_channel(struct broker_connection *connection, unsigned channel
     connection->channels[channel].consuming = false;
     while (unacked->count > 0) {
         struct broker_message *message = message_list_take(unacked, to_front ? unacked->count - 1 : 0);
-        message->settled = false;
+        message->acked = false;
         message->content.redelivered = true;
         message_list_insert(&queue->ready, to_front ? 0 : queue->ready.count, message);
         tally(TALLY_MESSAGES_BACK);
@@ -485,21 +485,21 @@ void fake_broker_work(void)
 
 /* What the model asks. */
 
-static unsigned count_in(const struct message_list *list, const struct model_post *post, bool settled_too)
+static unsigned count_in(const struct message_list *list, const struct model_post *post, bool acked_too)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < list->count; i++)
-        count += (!post || list->messages[i]->post == post) && (settled_too || !list->messages[i]->settled);
+        count += (!post || list->messages[i]->post == post) && (acked_too || !list->messages[i]->acked);
     return count;
 }
 
-static unsigned count_all(const struct model_post *post, bool settled_too)
+static unsigned count_all(const struct model_post *post, bool acked_too)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < broker.queues_count; i++) {
-        count += count_in(&broker.queues[i].ready, post, settled_too);
+        count += count_in(&broker.queues[i].ready, post, acked_too);
         for (unsigned j = 0; j < broker.connections_count; j++)
-            count += count_in(&broker.connections[j]->channels[i].unacked, post, settled_too);
+            count += count_in(&broker.connections[j]->channels[i].unacked, post, acked_too);
     }
     return count;
 }

@@ -4,7 +4,7 @@
  * connections (fake_consumer.c). Queues are durable; what may go wrong is what rabbitmq mode is about.
  *
  *   [queue] --deliver--> unacked, on a channel --wire--> consumer --on_message--> bridge
- *      ^                     |   ^------------- acks, up to the settled prefix ------'
+ *      ^                     |   ^------------- acks, up to the acked prefix ------'
  *      '--(channel or connection lost: redelivered, front or back; of a lost connection only when the broker notices)
  *
  * A connection whose gateway is gone, and the broker has not noticed, is a ghost: it still holds its messages, takes
@@ -62,6 +62,6 @@ unsigned fake_broker_messages(void);                        /* that somebody sti
 unsigned fake_broker_unconsumed(void);                      /* partitions whose queue the gateway does not consume */
 bool fake_broker_holds(const struct model_post *post);      /* a message of it */
 bool fake_broker_has_given(const struct model_post *post);  /* one came to the gateway, on a channel that it has */
-unsigned fake_broker_copies(const struct model_post *post); /* that will come (again), the settled ones left out */
+unsigned fake_broker_copies(const struct model_post *post); /* that will come (again), the acked ones left out */
 
 #endif

@@ -12,7 +12,7 @@ struct broker_message {
     struct model_post *post; /* NULL: poison */
     unsigned poison;         /* its number */
     struct message content;
-    bool settled; /* its receiver has said so, and the ack may be on its way */
+    bool acked; /* its receiver has said so, and the ack may be on its way */
 };
 
 struct message_list {

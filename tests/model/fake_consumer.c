@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The gateway's end of its connection: broker/consumer.h, as it promises it. What the broker sends lies on the wire
- * until the shard's loop reads it; what is settled lies here until the broker takes the acks.
+ * until the shard's loop reads it; what is acked lies here until the broker takes the acks.
  *
  * A channel: closed --asked--> asked --the broker has heard it--> granted --read from the wire--> consuming
  */
@@ -31,7 +31,7 @@ struct channel_end {
     struct {
         unsigned count;
         bool done[PREFETCH_MAX];
-    } settled; /* beside `given` */
+    } acked; /* beside `given` */
 };
 
 struct consumer {
@@ -75,7 +75,7 @@ void consumer_push(const struct wire_item *item)
 
 static void forget(struct channel_end *end)
 {
-    end->given.count = end->settled.count = 0;
+    end->given.count = end->acked.count = 0;
     end->depths_asked = 0;
 }
 
@@ -85,7 +85,7 @@ static void read_message(struct consumer *consumer, const struct wire_item *item
     fail_unless(end->given.count < PREFETCH_MAX, BROKEN_SIM, "more messages than the prefetch permits");
     struct consumer_tag tag = {
         .channel = item->channel, .generation = end->generation, .number = end->number_first + end->given.count};
-    end->settled.done[end->given.count] = false;
+    end->acked.done[end->given.count] = false;
     message_list_insert(&end->given, end->given.count, item->message);
     /* What it points to is valid in the call only. */
     struct message content = item->message->content;
@@ -217,21 +217,21 @@ void consumer_answer_depth(unsigned channel)
 bool consumer_channel_has_acks(unsigned channel)
 {
     const struct channel_end *end = end_of(channel);
-    return end && living->connection->channels[channel].consuming && end->given.count > 0 && end->settled.done[0];
+    return end && living->connection->channels[channel].consuming && end->given.count > 0 && end->acked.done[0];
 }
 
-/* Some of the settled prefix, or all of it. */
+/* Some of the acked prefix, or all of it. */
 void consumer_take_acks(unsigned channel)
 {
     struct channel_end *end = &living->channels[channel];
     unsigned count = 0;
-    while (count < end->given.count && end->settled.done[count])
+    while (count < end->given.count && end->acked.done[count])
         count++;
     if (count > 0)
         count = 1 + sim_below(STREAM_DRIVER, count);
     for (; count > 0; count--) {
         struct broker_message *given = message_list_take(&end->given, 0);
-        memmove(end->settled.done, end->settled.done + 1, sizeof end->settled.done - sizeof end->settled.done[0]);
+        memmove(end->acked.done, end->acked.done + 1, sizeof end->acked.done - sizeof end->acked.done[0]);
         end->number_first++;
         struct broker_message *acked = message_list_take(&living->connection->channels[channel].unacked, 0);
         fail_unless(given == acked, BROKEN_SIM, "another message is acked");
@@ -244,7 +244,7 @@ bool consumer_has_given(const struct model_post *post)
     for (unsigned i = 0; living && i < living->options.queues_count; i++) {
         const struct channel_end *end = &living->channels[i];
         for (unsigned j = 0; j < end->given.count; j++)
-            if (end->given.messages[j]->post == post && !end->settled.done[j])
+            if (end->given.messages[j]->post == post && !end->acked.done[j])
                 return true;
     }
     return false;
@@ -369,7 +369,7 @@ unsigned consumer_unacked(const struct consumer *consumer, unsigned channel)
 }
 
 /* The fake acks each by itself. */
-unsigned consumer_unsettled(const struct consumer *consumer, unsigned channel)
+unsigned consumer_open(const struct consumer *consumer, unsigned channel)
 {
     return consumer_unacked(consumer, channel);
 }
@@ -384,7 +384,7 @@ static bool is_unacked(const struct consumer *consumer, unsigned channel, const 
     return false;
 }
 
-void consumer_settle(struct consumer *consumer, const struct consumer_tag *tag)
+void consumer_ack(struct consumer *consumer, const struct consumer_tag *tag)
 {
     if (!consumer_tag_is_current(consumer, tag)) {
         tally(TALLY_STALE_TAGS);
@@ -392,12 +392,12 @@ void consumer_settle(struct consumer *consumer, const struct consumer_tag *tag)
     }
     struct channel_end *end = &consumer->channels[tag->channel];
     uint64_t at = tag->number - end->number_first;
-    fail_unless(tag->number >= end->number_first && at < end->given.count && !end->settled.done[at], BROKEN_CREDIT,
-        "tag %llu of channel %u is settled twice, or was never given", (unsigned long long)tag->number, tag->channel);
+    fail_unless(tag->number >= end->number_first && at < end->given.count && !end->acked.done[at], BROKEN_CREDIT,
+        "tag %llu of channel %u is acked twice, or was never given", (unsigned long long)tag->number, tag->channel);
     struct broker_message *message = end->given.messages[at];
-    end->settled.done[at] = true;
-    message->settled = is_unacked(consumer, tag->channel, message);
-    model_message_settled(message->post, message->poison);
+    end->acked.done[at] = true;
+    message->acked = is_unacked(consumer, tag->channel, message);
+    model_message_acked(message->post, message->poison);
 }
 
 void consumer_set_reading(struct consumer *consumer, bool reading)

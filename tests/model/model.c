@@ -127,7 +127,7 @@ void model_disk_is_short(struct model_post *post)
     post->was_low = true;
 }
 
-void model_settle_post(struct model_post *post, bool happened)
+void model_decide_post(struct model_post *post, bool happened)
 {
     char name[NAME_BYTES];
     model_name_post(post, name);
@@ -158,7 +158,7 @@ static void judge_second(struct model_post *post, enum err result, const struct 
     fail_unless(first != post && first->scope == post->scope, "P3", "%s is answered %s by %s, which has another key",
         name, err_name(result), first_name);
     if (first->state == POST_IN_DOUBT || first->published) /* no look has found it yet */
-        model_settle_post(first, true);
+        model_decide_post(first, true);
     fail_unless(accepted[post->scope] == first, "P3", "%s is answered %s by %s, which was not accepted", name,
         err_name(result), first_name);
     bool same = model_same_money(first, post);
@@ -182,7 +182,7 @@ void model_answered(struct model_post *post, enum err result, const struct event
     switch (result) {
     case OK:
         fail_unless(memcmp(&post->id, id, sizeof *id) == 0, "P3", "%s is accepted with another id", name);
-        model_settle_post(post, true);
+        model_decide_post(post, true);
         post->promised = true;
         tally(TALLY_ACCEPTED);
         break;

@@ -107,7 +107,7 @@ struct model_rules {
     unsigned retry_steps;          /* dead after so many failures and one */
     const int64_t *steps_us;       /* of the schedule: must outlive the model */
     int64_t retry_after_us_max;    /* what a client gets that asks for more time */
-    int64_t bodies_us, history_us; /* how long what is settled is kept; 0: for ever */
+    int64_t bodies_us, history_us; /* how long what is final is kept; 0: for ever */
 };
 
 void model_init(const struct model_rules *rules);
@@ -141,7 +141,7 @@ void model_confirmed(struct model_post *post);  /* and its partner has a 200 */
 void model_gave_up(struct model_post *post);    /* ingress has stopped: the partner has no 200 */
 void model_queue_lost(struct model_post *post); /* with a message of it */
 /* The gateway says that a message is done with; of poison `post` is NULL. */
-void model_message_settled(struct model_post *post, unsigned poison);
+void model_message_acked(struct model_post *post, unsigned poison);
 unsigned model_held(void); /* events that the last look has found to be the broker's */
 /* No 200 was given for what is nowhere. */
 void model_check_promises(void);

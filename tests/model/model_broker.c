@@ -72,7 +72,7 @@ bool model_is_elsewhere(const struct model_post *post)
 void model_judge_arrival(struct model_post *post, bool parked_as_conflict)
 {
     if (!parked_as_conflict) {
-        model_settle_post(post, true);
+        model_decide_post(post, true);
         return;
     }
     char name[NAME_BYTES];
@@ -129,7 +129,7 @@ static void check_poison_is_kept(unsigned poison)
     tally(TALLY_POISON_KEPT);
 }
 
-void model_message_settled(struct model_post *post, unsigned poison)
+void model_message_acked(struct model_post *post, unsigned poison)
 {
     if (!post) {
         check_poison_is_kept(poison);
@@ -140,7 +140,7 @@ void model_message_settled(struct model_post *post, unsigned poison)
     trace("a message of %s is done with", name);
     model_look();
     struct slice id = slice_of(post->id.bytes, sizeof post->id.bytes);
-    /* 2: the journal's own or settled; 1: the broker's. */
+    /* 2: the journal's own or final; 1: the broker's. */
     int64_t standing = model_look_durable("SELECT max(CASE WHEN EXISTS(SELECT 1 FROM deliveries d WHERE d.held = 1 AND"
                                           " d.id BETWEEN e.seq * 16 AND e.seq * 16 + 15) THEN 1 ELSE 2 END)"
                                           " FROM (SELECT seq, id FROM events UNION ALL SELECT -1, id FROM aliases) e"
@@ -152,7 +152,7 @@ void model_message_settled(struct model_post *post, unsigned poison)
     fail_unless(standing != 0 || may_be_over, "P1", "a message of %s is acked, and what is durable lacks it", name);
     fail_unless(standing != 1 || fake_broker_copies(post) > 0 || fake_broker_has_given(post), "P1",
         "the last message of %s is acked, and what is durable says that it is the broker's", name);
-    tally(TALLY_SETTLED);
+    tally(TALLY_ACKED);
 }
 
 /* Ownership. */

@@ -16,7 +16,7 @@ struct model_post *model_first_of(uint32_t scope); /* the one that was accepted,
 void model_name_post(const struct model_post *post, char ret_name[NAME_BYTES]);
 void model_name(const struct model_delivery *delivery, char ret_name[NAME_BYTES]);
 /* It is known now that it is the first of its key, or that it never happened. */
-void model_settle_post(struct model_post *post, bool happened);
+void model_decide_post(struct model_post *post, bool happened);
 bool model_journal_is_in_doubt(void);
 unsigned model_conflicts_answered(void);
 int64_t model_journal_us(void); /* the journal's clock, by which things expire */
@@ -30,7 +30,7 @@ struct model_action_row {
     uint64_t from_endpoint, to_endpoint;
 };
 void model_action_found(struct model_delivery *delivery, const struct model_action_row *row);
-void model_actions_read(bool settles_doubts);
+void model_actions_read(bool decides_doubts);
 /* One of this kind may have happened that no look has found. */
 bool model_action_is_open(const struct model_delivery *delivery, enum delivery_state from, enum delivery_state to);
 void model_actions_crashed(void);
@@ -38,7 +38,7 @@ unsigned model_actions_in_flight(void);
 
 /* model_ways.c: `row` is what the journal holds now. */
 void model_check_way(struct model_delivery *delivery, const struct model_delivery *row, bool first_after_start);
-bool model_may_be_settled(const struct model_delivery *delivery); /* it is, or could be since the last look */
+bool model_may_be_final(const struct model_delivery *delivery); /* it is, or could be since the last look */
 bool model_is_guarded(const struct model_delivery *delivery);
 
 /* model_money.c */
@@ -61,7 +61,7 @@ void model_check_send_of_held(const struct model_delivery *delivery, const struc
 
 /* model_look.c: one delivery's row as it is now, or as it is durable; false when it can't be seen. */
 bool model_look_at(const struct model_delivery *delivery, bool durable, struct model_delivery *ret_row);
-/* It was there, is settled, and its time is over. */
+/* It was there, is final, and its time is over. */
 bool model_may_have_expired(const struct model_post *post);
 /* A query on what is durable, with a parameter; its first column, or 0. */
 int64_t model_look_durable(const char *query, struct slice parameter);

@@ -2,7 +2,7 @@
 /*
  * Looks at the journal's tables, by a connection of the model's own beside the journal's: what was answered is there
  * (P1), one of a key (P3), nothing vanishes before its time (P2). A look comes whenever somebody has committed; what
- * follows a start settles what was in doubt.
+ * follows a start decides what was in doubt.
  */
 #include "model_internal.h"
 
@@ -134,7 +134,7 @@ static void check_event(struct model_post *post, sqlite3_stmt *row)
     fail_unless(sqlite3_column_int(row, 4) == post->guarded, "P5", "%s stands in the journal with another guard", name);
     fail_unless(!post->expired, "P2", "%s has come back after its time", name);
     if (post->state == POST_IN_FLIGHT && !post->published && fake_broker_partitions() > 0)
-        model_settle_post(post, true); /* the broker's messages are judged by it before its answer has come */
+        model_decide_post(post, true); /* the broker's messages are judged by it before its answer has come */
     if (post->published && !post->on_disk) {
         bool is_parked = sqlite3_column_int(row, 7) == DELIVERY_PARKED;
         post->deliveries_count = (unsigned)sqlite3_column_int(row, 6);
@@ -142,7 +142,7 @@ static void check_event(struct model_post *post, sqlite3_stmt *row)
     }
     fail_unless(post->state != POST_REFUSED, "P3", "%s was not accepted, and stands in the journal", name);
     if (post->state == POST_IN_DOUBT && look.first_after_start) {
-        model_settle_post(post, true);
+        model_decide_post(post, true);
         tally(TALLY_IN_DOUBT_HAPPENED);
     }
 }
@@ -152,17 +152,17 @@ static bool is_older_than(const struct model_post *post, int64_t kept_us)
     return kept_us != 0 && post->accepted_us < model_journal_us() - kept_us;
 }
 
-static bool may_all_be_settled(const struct model_post *post)
+static bool may_all_be_final(const struct model_post *post)
 {
     for (unsigned i = 0; i < post->deliveries_count; i++)
-        if (!model_may_be_settled(&post->deliveries[i]))
+        if (!model_may_be_final(&post->deliveries[i]))
             return false;
     return true;
 }
 
 bool model_may_have_expired(const struct model_post *post)
 {
-    return post->on_disk && is_older_than(post, model_rules()->history_us) && may_all_be_settled(post);
+    return post->on_disk && is_older_than(post, model_rules()->history_us) && may_all_be_final(post);
 }
 
 static void check_body(struct model_post *post, bool has_body)
@@ -170,7 +170,7 @@ static void check_body(struct model_post *post, bool has_body)
     char name[NAME_BYTES];
     model_name_post(post, name);
     fail_unless(has_body || !post->on_disk || !post->has_body ||
-                    (is_older_than(post, model_rules()->bodies_us) && may_all_be_settled(post)),
+                    (is_older_than(post, model_rules()->bodies_us) && may_all_be_final(post)),
         "P2", "the body of %s has gone before its time", name);
     fail_unless(!has_body || !post->on_disk || post->has_body, "P2", "the body of %s has come back", name);
     if (!has_body && post->on_disk && post->has_body)
@@ -217,10 +217,10 @@ static void check_missing(struct model_post *post)
         "%s was answered 200, and is not in the journal", name);
     fail_unless(post->expired || !post->on_disk, "P2", "%s has vanished from the journal", name);
     if (post->state == POST_IN_DOUBT && look.first_after_start)
-        model_settle_post(post, false);
+        model_decide_post(post, false);
 }
 
-/* Behind the actions, which may have settled what expired a moment later. */
+/* Behind the actions, which may have made final what expired a moment later. */
 static void check_posts(void)
 {
     for (unsigned i = 0; i < look.seen_count; i++)

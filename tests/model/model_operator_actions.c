@@ -228,7 +228,7 @@ void model_action_found(struct model_delivery *delivery, const struct model_acti
     }
 }
 
-void model_actions_read(bool settles_doubts)
+void model_actions_read(bool decides_doubts)
 {
     looks++;
     for (unsigned i = 0; i < actions_count; i++) {
@@ -237,7 +237,7 @@ void model_actions_read(bool settles_doubts)
         describe(action, text, sizeof text);
         fail_unless(action->found || action->state != ACTION_DONE || action->delivery->post->expired, "P2",
             "%s was answered, and does not stand in the journal", text);
-        if (action->state == ACTION_IN_DOUBT && settles_doubts)
+        if (action->state == ACTION_IN_DOUBT && decides_doubts)
             action->state = action->found ? ACTION_DONE : ACTION_REFUSED;
     }
 }

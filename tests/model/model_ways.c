@@ -121,7 +121,7 @@ static unsigned first_node(const struct model_delivery *delivery)
     return delivery->endpoint ? (unsigned)DELIVERY_PENDING : node_of(DELIVERY_PARKED, PARK_UNROUTED);
 }
 
-bool model_may_be_settled(const struct model_delivery *delivery)
+bool model_may_be_final(const struct model_delivery *delivery)
 {
     unsigned from = first_node(delivery);
     unseen_actions_count = true;

@@ -21,12 +21,12 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 
 # name: what it does, the file, and pairs of what stands there and what stands there instead
 BUGS = {
-    "forgets-settling": (
+    "forgets-recording": (
         "a job is not known any more while its outcome is on its way to the disk: what is loaded meanwhile is sent again",
         "src/delivery/job.c",
         ("return node ? CONTAINER_OF(node, struct job, by_id) : NULL;",
          "struct job *job = node ? CONTAINER_OF(node, struct job, by_id) : NULL;\n"
-         "    return job && job->place != JOB_SETTLING ? job : NULL;")),
+         "    return job && job->place != JOB_RECORDING ? job : NULL;")),
     "sends-before-sending": (
         "a guarded delivery is sent before `sending` is durable",
         "src/delivery/attempt.c",
@@ -82,7 +82,7 @@ BUGS = {
         ("AND state IN (4, 6)\",", "AND state IN (3, 4, 5, 6)\",")),
     "actions-on-any-state": (
         "an operator's action moves a delivery whatever state he believes it to be in",
-        "src/journal/settle.c",
+        "src/journal/resolve.c",
         ("    if (row->state != action->from)\n        return ERR_MOVED_ON;",
          "    if (!delivery_row_may_move(row->state, action->to))\n        return ERR_MOVED_ON;")),
     "failed-replay-is-dead": (
@@ -95,7 +95,7 @@ BUGS = {
         ("    row->delivered_us = delivery_row_delivered_us(row);\n", "")),
     "moved-without-totals": (
         "what an operator sends to another endpoint stays in the totals of the old one",
-        "src/journal/settle.c",
+        "src/journal/resolve.c",
         ("result = store_transfer(store, row->id / ACCOUNT_ENDPOINTS_MAX, row->endpoint, action->endpoint);", "result = OK;")),
     "sends-to-nowhere": (
         "what could never be delivered is sent all the same, and parked again",
@@ -110,7 +110,7 @@ BUGS = {
         "a message is acked when it has come, before the journal has committed it",
         "src/delivery/claim.c",
         ("    submit_receive(claim);\n}\n\n/* The channel", "    submit_receive(claim);\n"
-         "    consumer_settle(bridge->consumer, tag);\n}\n\n/* The channel")),
+         "    consumer_ack(bridge->consumer, tag);\n}\n\n/* The channel")),
     "acks-the-first": (
         "a message is acked when the first delivery of its event is delivered",
         "src/delivery/claim.c",
@@ -159,7 +159,7 @@ BUGS = {
     "dropped-is-forgotten": (
         "what the broker dropped, and dead-lettered, is acked and not received",
         "src/delivery/bridge.c",
-        ("        drops_note(bridge, tag->channel, message);\n", "        {\n        consumer_settle(bridge->consumer, tag);\n        return;\n        }\n")),
+        ("        drops_note(bridge, tag->channel, message);\n", "        {\n        consumer_ack(bridge->consumer, tag);\n        return;\n        }\n")),
     "dropped-is-mistaken": (
         "what comes by a queue of dropped messages is taken for another partition's",
         "src/delivery/bridge.c",
@@ -168,7 +168,7 @@ BUGS = {
         "a message that is no event is acked and not kept",
         "src/delivery/bridge.c",
         ("    submit_poison(poison);\n}\n\nvoid bridge_keep", "    submit_poison(poison);\n"
-         "    consumer_settle(bridge->consumer, tag);\n}\n\nvoid bridge_keep")),
+         "    consumer_ack(bridge->consumer, tag);\n}\n\nvoid bridge_keep")),
 }
 
 

@@ -70,9 +70,9 @@
     X(TALLY_DELIVERED, "  delivered")                                    \
     X(TALLY_REDELIVERED, "  delivered again")                            \
     X(TALLY_MESSAGES_BACK, "  given back")                               \
-    X(TALLY_SETTLED, "  settled")                                        \
     X(TALLY_ACKED, "  acked")                                            \
-    X(TALLY_STALE_TAGS, "  settled with a stale tag")                    \
+    X(TALLY_ACKED, "  acked")                                            \
+    X(TALLY_STALE_TAGS, "  acked with a stale tag")                      \
     X(TALLY_POISON_KEPT, "  kept as poison")                             \
     X(TALLY_ALIASES, "aliases")                                          \
     X(TALLY_LATE_CONFLICTS, "deliveries parked: a conflict, found late") \

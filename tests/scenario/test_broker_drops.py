@@ -25,7 +25,7 @@ def bridge(vhost, make_bridge, sink):
 def accounts(vhost, bridge, sink):
     """One of each partition."""
     found = [account_of_partition(bridge, partition, sink.url()) for partition in range(PARTITIONS)]
-    wait_for(lambda: bridge.metric("penstock_broker_unacked") == 0 and bridge.metric("penstock_deliveries_active") == 0, "the probes are settled")
+    wait_for(lambda: bridge.metric("penstock_broker_unacked") == 0 and bridge.metric("penstock_deliveries_active") == 0, "the probes are final")
     vhost.wait_until_empty()
     return found
 

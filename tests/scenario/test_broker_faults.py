@@ -27,7 +27,7 @@ def bridge(own_broker, make_bridge, sink):
 
 def check(load, capsys, what, vhost, bridge, longest=ANSWER_SECONDS_MAX):
     """L0, D0, answers in time, no 503, and the way back."""
-    report = load.settle(capsys, what)
+    report = load.drain(capsys, what)
     assert report.duplicates == 0
     assert report.longest < longest
     assert report.unavailable == 0
@@ -130,7 +130,7 @@ def test_12_a_queue_that_is_deleted(own_broker, bridge, sink, capsys):
 
     wait_for(lambda: len(load.answers) - len(load.requests()) <= len(gone()), "all others are delivered", 40)
     lost = gone()
-    report = load.settle(capsys, f"12: queues deleted, {len(lost)} of their messages unconsumed", parked=lambda: lost)
+    report = load.drain(capsys, f"12: queues deleted, {len(lost)} of their messages unconsumed", parked=lambda: lost)
     assert report.duplicates == 0 and report.longest < ANSWER_SECONDS_MAX and report.unavailable == 0
     assert len(lost) <= RATE / 2, "what four queues held for a moment, however slow a sanitizer makes the consumer"
     bridge.wait_for_broker()

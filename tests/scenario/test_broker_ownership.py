@@ -67,7 +67,7 @@ def test_a_confirm_that_comes_late(own_broker, make_bridge, sink, capsys):
         own_broker.node.thaw()
         bridge.wait_for_broker()
         load.more(50)
-    report = load.settle(capsys, "late confirm")
+    report = load.drain(capsys, "late confirm")
     assert report.duplicates == 0 and report.longest < ANSWER_SECONDS_MAX and report.unavailable == 0
     own_broker.wait_until_empty()
     assert bridge.publishes("late") > 0, "some were confirmed too late"
@@ -185,7 +185,7 @@ def test_a_payout_that_had_started_is_parked_by_a_restart_and_the_others_go_on(o
 def test_a_queue_that_is_deleted_and_made_anew_under_a_full_prefetch(own_broker, bridge, sink, capsys):
     """What was not consumed goes with the queue; what was goes on, started or not."""
     account = account_of_partition(bridge, 0, sink.url("/slow"))
-    wait_for(lambda: bridge.metric("penstock_deliveries_active") == 0, "what was posted to find it is settled", 60)
+    wait_for(lambda: bridge.metric("penstock_deliveries_active") == 0, "what was posted to find it is final", 60)
     own_broker.wait_until_empty()
     sink.behave("/slow", delay=SLOW_SECONDS)
     before = bridge.received("new")

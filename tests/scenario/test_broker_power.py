@@ -79,6 +79,6 @@ def test_03_power_loss_on_the_brokers_data(disk, node, make_bridge, sink, capsys
         load.more(100)
     assert sink.count() == 0
     leader.start()
-    report = load.settle(capsys, "3: power loss of the broker's disk", leader)
+    report = load.drain(capsys, "3: power loss of the broker's disk", leader)
     assert report.duplicates == 0 and report.unavailable == 0
     vhost.wait_until_empty()

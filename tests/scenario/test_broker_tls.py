@@ -73,7 +73,7 @@ def bridge(own_broker, make_bridge, options_for, sink, name):
 
 def check(load, capsys, what, vhost, bridge):
     """Nothing is lost, nothing comes twice, and all goes through the broker (again)."""
-    report = load.settle(capsys, f"TLS, {what}")
+    report = load.drain(capsys, f"TLS, {what}")
     assert report.duplicates == 0 and report.unavailable == 0 and report.longest < ANSWER_SECONDS_MAX
     bridge.wait_for_broker()
     vhost.wait_until_empty(60)
@@ -112,7 +112,7 @@ def test_a_certificate_that_is_refused(own_broker, bridge, make_bridge, options_
         wait_for(lambda: why in bridge.readiness().text, lambda: bridge.readiness().text)
         wait_for(lambda: any(why in standing["why"] for standing in bridge.status()["broker"]), lambda: bridge.status())
         assert "direct way" in bridge.readiness().text and bridge.readiness().status_code == 200
-    report = load.settle(capsys, f"TLS, {why}")
+    report = load.drain(capsys, f"TLS, {why}")
     assert report.duplicates == 0 and report.unavailable == 0 and report.longest < ANSWER_SECONDS_MAX
     assert bridge.metric("penstock_broker_direct_total") == report.accepted
     assert bridge.metric("penstock_broker_publishers_open") == 0 and bridge.publishes("acked") == 0

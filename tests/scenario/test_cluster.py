@@ -37,7 +37,7 @@ def test_the_connected_node_is_killed(cluster, make_bridge, sink, capsys):
         bridge.wait_for_broker(60)
         load.more(100)
         nodes[0].start()
-    report = load.settle(capsys, "cluster: the connected node killed")
+    report = load.drain(capsys, "cluster: the connected node killed")
     assert report.duplicates == 0 and report.longest < ANSWER_SECONDS_MAX and report.unavailable == 0
     cluster.wait_until_empty(60)
     assert bridge.publishes("acked") > 200
@@ -56,7 +56,7 @@ def test_gateways_on_different_nodes(cluster, make_bridge, sink, capsys):
             bridge.wait_for_broker(60)
         load.more(100)
         nodes[1].start()
-    report = load.settle(capsys, "cluster: gateways on different nodes", leader)
+    report = load.drain(capsys, "cluster: gateways on different nodes", leader)
     assert report.duplicates == 0 and report.longest < ANSWER_SECONDS_MAX and report.unavailable == 0
     wait_for(lambda: follower.metric("penstock_outbox_events") == 0, "the outbox is empty")
     cluster.wait_until_empty(60)
@@ -77,6 +77,6 @@ def test_without_a_majority_the_direct_way(cluster, make_bridge, sink, capsys):
             node.start()
         bridge.wait_for_broker(60)
         load.more(100)
-    report = load.settle(capsys, "cluster: no majority", seconds=90)
+    report = load.drain(capsys, "cluster: no majority", seconds=90)
     assert report.duplicates == 0 and report.longest < ANSWER_SECONDS_MAX and report.unavailable == 0
     cluster.wait_until_empty(60)

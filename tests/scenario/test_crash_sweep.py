@@ -102,11 +102,11 @@ def test_killed_at(point, kind, make_gateway, sink, capsys):
     event_id = again.json()["event"]
     assert answer is None or answer.json()["event"] == event_id
 
-    def settled():
+    def in_their_ends():
         states = gateway.states(event_id)
         return states if set(states) <= want.ends[kind] else None
 
-    states = wait_for(settled, lambda: f"{gateway.states(event_id)} instead of {want.ends[kind]}", 20)
+    states = wait_for(in_their_ends, lambda: f"{gateway.states(event_id)} instead of {want.ends[kind]}", 20)
     sends = len(sink.of(event_id))
     fewest, most = want.sends[kind]
     assert fewest <= sends <= most, f"{sends} sends instead of {fewest} to {most}"

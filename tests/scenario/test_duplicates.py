@@ -23,7 +23,7 @@ def check_once(answers, sink):
     return event
 
 
-def settle(gateway, sink):
+def drain(gateway, sink):
     """A delivery of its own behind all others: what was to come twice would have come by now."""
     marker = post(gateway, gateway.event("marker-%d" % sink.count())).json()["event"]
     wait_for(lambda: sink.of(marker), "the marker")
@@ -40,7 +40,7 @@ def test_ten_at_once_on_one_connection(gateway, sink):
     connection.close()
     assert [status for _, status, _ in results] == [200] * 10
     event = check_once([json.loads(answer) for _, _, answer in results], sink)
-    settle(gateway, sink)
+    drain(gateway, sink)
     assert len(sink.of(event)) == 1
 
 
@@ -55,7 +55,7 @@ def test_ten_at_once_on_ten_connections(gateway, sink):
         connection.close()
     assert [status for _, status, _ in results] == [200] * 10
     event = check_once([json.loads(answer) for _, _, answer in results], sink)
-    settle(gateway, sink)
+    drain(gateway, sink)
     assert len(sink.of(event)) == 1
 
 
@@ -71,7 +71,7 @@ def test_later_and_after_a_restart(gateway, sink):
     gateway.kill9()
     gateway.start()
     assert post(gateway, gateway.event(1)).json()["status"] == "duplicate"
-    settle(gateway, sink)
+    drain(gateway, sink)
     assert len(sink.of(event)) == 1
     assert gateway.metric('penstock_events_total{result="duplicate"}') == 1  # since the last start
 
@@ -81,7 +81,7 @@ def test_whatever_its_other_fields(gateway, sink):
     first = post(gateway, gateway.event(1)).json()
     again = post(gateway, gateway.event(1, data={"other": True}, occurred_at="2026-01-31T12:00:00Z")).json()
     assert (again["status"], again["event"]) == ("duplicate", first["event"])
-    settle(gateway, sink)
+    drain(gateway, sink)
     assert json.loads(sink.of(first["event"])[0].body) == gateway.event(1), "the first one's body is what is delivered"
 
 
@@ -103,7 +103,7 @@ def test_other_money_is_a_conflict_and_the_same_value_is_not(gateway, sink):
     check_conflict(post(gateway, gateway.event(1, amount="1.10", currency="USD")), first["event"])
     without_money = {k: v for k, v in gateway.event(1).items() if k not in ("amount", "currency")}
     check_conflict(post(gateway, without_money), first["event"])
-    settle(gateway, sink)
+    drain(gateway, sink)
     assert len(sink.of(first["event"])) == 1
     assert gateway.metric('penstock_events_total{result="conflict"}') == 6
 

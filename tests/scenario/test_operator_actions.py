@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators do to a delivery: settle, resend, discard, replay. Done only where the delivery is believed to be, kept with it, and
+"""What operators do to a delivery: resolve, resend, discard, replay. Done only where the delivery is believed to be, kept with it, and
 answered after the commit."""
 import pytest
 
@@ -76,9 +76,9 @@ def kill(gateway, sink, number=1):
 
 
 @pytest.mark.parametrize("end", ["delivered", "discarded"])
-def test_a_parked_payout_is_settled_and_never_sent_again(gateway, sink, end):
+def test_a_parked_payout_is_resolved_and_never_sent_again(gateway, sink, end):
     event = park(gateway, sink)
-    answer = action(gateway, delivery_of(event), "settle", **{"as": end, "expect": "parked", "note": "the client says so: café"})
+    answer = action(gateway, delivery_of(event), "resolve", **{"as": end, "expect": "parked", "note": "the client says so: café"})
     assert answer.status_code == 200, answer.text
     assert answer.json() == {"id": delivery_of(event), "event": event, "from": "parked", "state": end, "note": "the client says so: café"}
     gateway.restart()
@@ -145,11 +145,11 @@ def test_the_commands_do_the_same(gateway, sink):
     parked, dead = park(gateway, sink, 1), kill(gateway, sink, 2)
     shown = gateway.tool("delivery", "show", delivery_of(parked))
     assert shown.returncode == 0 and "parked: ambiguous" in shown.stdout, shown.stderr
-    assert gateway.tool("delivery", "settle", delivery_of(parked), "--as", "delivered").returncode == 64
+    assert gateway.tool("delivery", "resolve", delivery_of(parked), "--as", "delivered").returncode == 64
     moved = gateway.tool("delivery", "discard", delivery_of(parked), "--expect", "dead")
     assert moved.returncode == 65 and "It is parked now, not dead." in moved.stderr
-    settled = gateway.tool("delivery", "settle", delivery_of(parked), "--as", "delivered", "--expect", "parked", "--note", "by phone")
-    assert settled.returncode == 0 and "parked -> delivered" in settled.stdout, settled.stderr
+    resolved = gateway.tool("delivery", "resolve", delivery_of(parked), "--as", "delivered", "--expect", "parked", "--note", "by phone")
+    assert resolved.returncode == 0 and "parked -> delivered" in resolved.stdout, resolved.stderr
     replayed = gateway.tool("delivery", "replay", delivery_of(dead), "--expect", "dead")
     assert replayed.returncode == 0, replayed.stderr
     wait_for(lambda: gateway.states(dead) == ["delivered"], "delivered")
@@ -224,7 +224,7 @@ def test_while_a_forced_replay_is_under_way_it_counts_as_delivered_and_nothing_e
         assert show(gateway, delivery_of(event))["replay"] == "under_way"
         assert seen_by_partner(gateway, event)[0] == "delivered"
         for verb, body in (("replay", {"expect": "delivered", "force": True}), ("discard", {"expect": "dead"}),
-                           ("settle", {"expect": "parked", "as": "discarded"}), ("resend", {"expect": "parked"})):
+                           ("resolve", {"expect": "parked", "as": "discarded"}), ("resend", {"expect": "parked"})):
             refused = action(gateway, delivery_of(event), verb, **body)
             assert refused.status_code == 409 and "It is waiting now" in refused.json()["detail"], refused.text
         again = action(gateway, delivery_of(event), "replay", expect="delivered", force=True).json()["detail"]

@@ -24,7 +24,7 @@ def test_events_of_ingress_only_gateways_are_delivered_by_the_leader(three, vhos
     leader, followers = three
     with Load(followers, sink, rate=200) as load:
         load.more(400)
-    report = load.settle(capsys, "two ingress-only, one delivering", leader)
+    report = load.drain(capsys, "two ingress-only, one delivering", leader)
     assert report.duplicates == 0 and report.longest < ANSWER_SECONDS_MAX and report.unavailable == 0
     vhost.wait_until_empty()
     assert leader.received("new") == report.accepted
@@ -45,7 +45,7 @@ def test_the_leader_is_down_for_a_while_and_an_account_changes_meanwhile(three, 
         for follower in followers:
             wait_for(lambda follower=follower: follower.knows_account("acc_new"), "the follower has the new account")
         load.more(150)
-    report = load.settle(capsys, "leader down, an account changed", leader)
+    report = load.drain(capsys, "leader down, an account changed", leader)
     assert report.unavailable == 0 and report.longest < ANSWER_SECONDS_MAX
     assert report.duplicates <= 64, "what was with the client at the kill"
     assert len(sink.deliveries("/moved")) >= 150

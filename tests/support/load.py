@@ -3,7 +3,7 @@
 
     with Load(gateways, sink, rate=200) as load:
         ... faults ...
-    report = load.settle(capsys)
+    report = load.drain(capsys)
 
 What has no answer since its connection ended is sent again, as a partner would; a 503 as well. Latency counts from when an event was due."""
 import collections
@@ -94,7 +94,7 @@ class Load:
     def describe(self):
         return f"{len(self.due)} posted, {len(self.answers)} answered, {self.unavailable} 503s, {self.lost} lost, {len(self.waiting)} waiting"
 
-    def settle(self, capsys, what, gateway=None, seconds=60, parked=lambda: set()):
+    def drain(self, capsys, what, gateway=None, seconds=60, parked=lambda: set()):
         """Every event that was answered 200 is delivered, under whatever id, or its id is among `parked()`: L0. Prints the figures; returns
         them as a Report."""
         gateway = gateway or self.gateways[0]

@@ -99,9 +99,9 @@ Test(deliveries, acts_go_to_the_owner_with_what_is_expected)
         const char *verb, *body;
         enum delivery_state from, to;
     } cases[] = {
-        {"settle", "{\"as\":\"delivered\",\"expect\":\"parked\",\"note\":\"seen\"}", DELIVERY_PARKED,
+        {"resolve", "{\"as\":\"delivered\",\"expect\":\"parked\",\"note\":\"seen\"}", DELIVERY_PARKED,
             DELIVERY_DELIVERED},
-        {"settle", "{\"as\":\"discarded\",\"expect\":\"parked\"}", DELIVERY_PARKED, DELIVERY_DISCARDED},
+        {"resolve", "{\"as\":\"discarded\",\"expect\":\"parked\"}", DELIVERY_PARKED, DELIVERY_DISCARDED},
         {"resend", "{\"expect\":\"parked\",\"note\":\"\"}", DELIVERY_PARKED, DELIVERY_PENDING},
         {"discard", "{\"expect\":\"parked\"}", DELIVERY_PARKED, DELIVERY_DISCARDED},
         {"discard", "{\"expect\":\"dead\"}", DELIVERY_DEAD, DELIVERY_DISCARDED},
@@ -129,11 +129,11 @@ Test(deliveries, wrong_actions_name_the_field)
     static const struct {
         const char *verb, *body, *pointer;
     } cases[] = {
-        {"settle", "{\"as\":\"delivered\"}", "/expect"},
-        {"settle", "{\"expect\":\"parked\"}", "/as"},
-        {"settle", "{\"as\":\"dead\",\"expect\":\"parked\"}", "/as"},
-        {"settle", "{\"as\":\"delivered\",\"expect\":\"dead\"}", "/expect"},
-        {"settle", "{\"as\":\"delivered\",\"expect\":\"parked\",\"force\":true}", "/force"},
+        {"resolve", "{\"as\":\"delivered\"}", "/expect"},
+        {"resolve", "{\"expect\":\"parked\"}", "/as"},
+        {"resolve", "{\"as\":\"dead\",\"expect\":\"parked\"}", "/as"},
+        {"resolve", "{\"as\":\"delivered\",\"expect\":\"dead\"}", "/expect"},
+        {"resolve", "{\"as\":\"delivered\",\"expect\":\"parked\",\"force\":true}", "/force"},
         {"resend", "{}", "/expect"},
         {"resend", "{\"expect\":\"dead\"}", "/expect"},
         {"resend", "{\"expect\":\"a state with a long name\"}", "/expect"},

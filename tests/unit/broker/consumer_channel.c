@@ -174,9 +174,9 @@ Test(consumer_channel, throws_tags_of_another_opening_away)
     deliver(0, 1);
     take_header(0, 0);
     cr_expect_gt(last_tag.generation, old.generation);
-    consumer_settle(consumer, &old);
+    consumer_ack(consumer, &old);
     cr_expect_eq(tag_window_out(&consumer->channels[0].tags), 1);
-    consumer_settle(consumer, &last_tag);
+    consumer_ack(consumer, &last_tag);
     consumer_channel_ack(&consumer->channels[0]);
     cr_expect_eq(tag_window_out(&consumer->channels[0].tags), 0);
 }

@@ -111,12 +111,12 @@ Test(consumer_link, acks_many_at_once_and_only_what_is_contiguous)
 {
     say_messages(1, 5);
     cr_assert_eq(messages, 5);
-    consumer_settle(consumer, &tags[2]);
-    consumer_settle(consumer, &tags[1]);
+    consumer_ack(consumer, &tags[2]);
+    consumer_ack(consumer, &tags[1]);
     consumer_tick(consumer, clock_mono_us());
     manual_host_turn(&host);
     hear_nothing();
-    consumer_settle(consumer, &tags[0]);
+    consumer_ack(consumer, &tags[0]);
     manual_host_turn(&host);
     hear_nothing();
     consumer_tick(consumer, clock_mono_us());
@@ -127,29 +127,29 @@ Test(consumer_link, acks_many_at_once_and_only_what_is_contiguous)
     hear_nothing();
 }
 
-Test(consumer_link, acks_without_waiting_when_an_eighth_of_the_prefetch_is_settled)
+Test(consumer_link, acks_without_waiting_when_an_eighth_of_the_prefetch_is_ended)
 {
     say_messages(1, 8);
     for (unsigned i = 0; i < 4; i++)
-        consumer_settle(consumer, &tags[i]);
+        consumer_ack(consumer, &tags[i]);
     manual_host_turn(&host);
     hear_ack(4);
-    consumer_settle(consumer, &tags[4]);
+    consumer_ack(consumer, &tags[4]);
     say_messages(9, 9);
     hear_ack(5); /* behind a reading */
 }
 
-Test(consumer_link, acks_what_is_settled_before_it_closes)
+Test(consumer_link, acks_what_is_ended_before_it_closes)
 {
     amqp_frame_t frame;
     say_messages(1, 2);
-    consumer_settle(consumer, &tags[0]);
+    consumer_ack(consumer, &tags[0]);
     consumer_close(consumer);
     cr_expect(channels_lost == 1 && connections_lost == 0);
     hear_ack(1);
     hear_method(AMQP_CONNECTION_CLOSE_METHOD, &frame);
     cr_expect(!consumer_tag_is_current(consumer, &tags[1]));
-    consumer_settle(consumer, &tags[1]);
+    consumer_ack(consumer, &tags[1]);
 }
 
 Test(consumer_link, may_be_closed_by_whoever_takes_a_message)
@@ -237,6 +237,6 @@ Test(consumer_link, loses_everything_with_the_connection)
     manual_host_turn(&host);
     cr_expect(channels_lost == 1 && connections_lost == 1);
     cr_expect(!consumer_is_open(consumer) && !consumer_tag_is_current(consumer, &tags[0]));
-    consumer_settle(consumer, &tags[0]);
+    consumer_ack(consumer, &tags[0]);
     consumer_tick(consumer, clock_mono_us());
 }

@@ -14,32 +14,32 @@ Test(consumer_tag_window, acks_up_to_the_first_that_is_open)
     struct tag_window window = TAG_WINDOW_EMPTY;
     add(&window, 1, 5);
     cr_expect_eq(tag_window_take_ack(&window), 0);
-    cr_expect(tag_window_settle(&window, 2));
-    cr_expect(tag_window_settle(&window, 4));
+    cr_expect(tag_window_end(&window, 2));
+    cr_expect(tag_window_end(&window, 4));
     cr_expect_eq(tag_window_take_ack(&window), 0, "1 is open");
-    cr_expect(tag_window_settle(&window, 1));
+    cr_expect(tag_window_end(&window, 1));
     cr_expect_eq(tag_window_take_ack(&window), 2);
     cr_expect_eq(tag_window_take_ack(&window), 0, "an ack is taken once");
-    cr_expect(tag_window_settle(&window, 5));
-    cr_expect(tag_window_settle(&window, 3));
+    cr_expect(tag_window_end(&window, 5));
+    cr_expect(tag_window_end(&window, 3));
     cr_expect_eq(tag_window_take_ack(&window), 5);
     cr_expect_eq(tag_window_out(&window), 0);
     tag_window_done(&window);
 }
 
-Test(consumer_tag_window, settles_what_is_out_and_only_once)
+Test(consumer_tag_window, ends_what_is_out_and_only_once)
 {
     struct tag_window window = TAG_WINDOW_EMPTY;
-    cr_expect(!tag_window_settle(&window, 0));
-    cr_expect(!tag_window_settle(&window, 1), "nothing came yet");
+    cr_expect(!tag_window_end(&window, 0));
+    cr_expect(!tag_window_end(&window, 1), "nothing came yet");
     add(&window, 1, 2);
-    cr_expect(!tag_window_settle(&window, 3));
-    cr_expect(tag_window_settle(&window, 1));
-    cr_expect(!tag_window_settle(&window, 1));
-    cr_expect_eq(window.settled, 1);
+    cr_expect(!tag_window_end(&window, 3));
+    cr_expect(tag_window_end(&window, 1));
+    cr_expect(!tag_window_end(&window, 1));
+    cr_expect_eq(window.ended, 1);
     cr_expect_eq(window.open, 1);
     cr_expect_eq(tag_window_take_ack(&window), 1);
-    cr_expect(!tag_window_settle(&window, 1), "acked already");
+    cr_expect(!tag_window_end(&window, 1), "acked already");
     tag_window_done(&window);
 }
 
@@ -53,23 +53,23 @@ Test(consumer_tag_window, refuses_a_tag_out_of_order)
 }
 
 /* A ring that is used for long, and grows at any place of its round. */
-Test(consumer_tag_window, keeps_what_is_settled_while_it_grows)
+Test(consumer_tag_window, keeps_what_is_ended_while_it_grows)
 {
     for (uint64_t start = 0; start < 130; start++) {
         struct tag_window window = TAG_WINDOW_EMPTY;
         for (uint64_t number = 1; number <= start; number++) {
             add(&window, number, number);
-            cr_assert(tag_window_settle(&window, number));
+            cr_assert(tag_window_end(&window, number));
             cr_assert_eq(tag_window_take_ack(&window), number);
         }
         add(&window, start + 1, start + 64);
         for (uint64_t i = 2; i <= 64; i += 2)
-            cr_assert(tag_window_settle(&window, start + i));
+            cr_assert(tag_window_end(&window, start + i));
         add(&window, start + 65, start + 300);
         for (uint64_t i = 2; i <= 300; i++)
-            cr_assert_eq(tag_window_settle(&window, start + i), i > 64 || i % 2 == 1);
+            cr_assert_eq(tag_window_end(&window, start + i), i > 64 || i % 2 == 1);
         cr_assert_eq(tag_window_take_ack(&window), 0);
-        cr_assert(tag_window_settle(&window, start + 1));
+        cr_assert(tag_window_end(&window, start + 1));
         cr_assert_eq(tag_window_take_ack(&window), start + 300);
         tag_window_done(&window);
     }
@@ -79,11 +79,11 @@ Test(consumer_tag_window, begins_at_one_again_on_another_channel)
 {
     struct tag_window window = TAG_WINDOW_EMPTY;
     add(&window, 1, 3);
-    cr_assert(tag_window_settle(&window, 1));
+    cr_assert(tag_window_end(&window, 1));
     tag_window_reset(&window);
     add(&window, 1, 3);
     cr_expect_eq(tag_window_take_ack(&window), 0, "the bit of before is gone");
-    cr_expect(tag_window_settle(&window, 1));
+    cr_expect(tag_window_end(&window, 1));
     cr_expect_eq(tag_window_take_ack(&window), 1);
     tag_window_done(&window);
 }

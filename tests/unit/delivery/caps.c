@@ -19,14 +19,14 @@ Test(delivery_caps, of_all_endpoints_together_no_more_are_in_flight_than_the_sha
     sink_set(SINK_HOLD, 200);
     policy.in_flight_per_shard = 5;
     begin_shard(NULL);
-    journal_answer_at_once(JOURNAL_SETTLE);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     hand_over_to(endpoint, 1, 4);
     hand_over_to(other_endpoint, 101, 104);
     WAIT_UNTIL(sink_count() == 5);
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 8);
     cr_assert_eq(metrics_read(METRIC_IN_FLIGHT), 5);
     sink_release();
-    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 8);
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 8);
     cr_assert_eq(sink_concurrent_max(), 5);
 }
 
@@ -35,16 +35,16 @@ Test(delivery_caps, outcomes_that_are_not_on_disk_yet_count_against_the_shards_c
     policy.in_flight_per_shard = 1;
     begin_shard(NULL);
     hand_over(1, 2, "note");
-    struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, 0);
+    struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
     hand_over(3, 3, "note");
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 3); /* a turn of the loop has gone by */
     int64_t answered_us = clock_wall_us();
-    journal_answer(&settle->request, OK);
-    settle = journal_settle_at(JOURNAL_SETTLE, 1);
-    cr_assert_geq(settle->attempt.started_us, answered_us, "sent while an outcome was not recorded");
-    journal_answer_at_once(JOURNAL_SETTLE);
-    journal_answer(&settle->request, OK);
-    journal_request(JOURNAL_SETTLE, 2);
+    journal_answer(&record->request, OK);
+    record = journal_record_at(JOURNAL_RECORD_OUTCOME, 1);
+    cr_assert_geq(record->attempt.started_us, answered_us, "sent while an outcome was not recorded");
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
+    journal_answer(&record->request, OK);
+    journal_request(JOURNAL_RECORD_OUTCOME, 2);
 }
 
 Test(delivery_caps, an_endpoint_that_hangs_holds_no_other_one_up)
@@ -55,8 +55,8 @@ Test(delivery_caps, an_endpoint_that_hangs_holds_no_other_one_up)
     hand_over_to(endpoint, 1, 20);
     hand_over_to(other_endpoint, 101, 108);
     for (unsigned i = 0; i < 8; i++) {
-        cr_assert_geq(journal_settle_at(JOURNAL_SETTLE, i)->delivery, 101);
-        journal_answer(journal_request(JOURNAL_SETTLE, i), OK);
+        cr_assert_geq(journal_record_at(JOURNAL_RECORD_OUTCOME, i)->delivery, 101);
+        journal_answer(journal_request(JOURNAL_RECORD_OUTCOME, i), OK);
     }
     WAIT_UNTIL(sink_count() == 12);
     cr_assert_eq(metrics_read(METRIC_IN_FLIGHT), 4, "the hanging one's cap");
@@ -74,9 +74,9 @@ Test(delivery_caps, fresh_ones_go_first_and_the_backlog_moves_all_the_same)
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 12);
     sink_release();
     for (unsigned i = 0; i < ARRAY_LENGTH(expected); i++) {
-        struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, i);
-        cr_assert_eq(settle->delivery, expected[i], "number %u is %lld", i, (long long)settle->delivery);
-        journal_answer(&settle->request, OK);
+        struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, i);
+        cr_assert_eq(record->delivery, expected[i], "number %u is %lld", i, (long long)record->delivery);
+        journal_answer(&record->request, OK);
     }
 }
 
@@ -84,7 +84,7 @@ Test(delivery_caps, what_comes_while_it_is_paused_waits_in_the_journal_and_not_i
 {
     policy.paused = true;
     begin_shard(NULL);
-    journal_answer_at_once(JOURNAL_SETTLE);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     hand_over(1, 4, "note");
     policy.paused = false;
     delivery_shard_set_policy(shard, &policy); /* behind the handover in the same mailbox */
@@ -93,14 +93,14 @@ Test(delivery_caps, what_comes_while_it_is_paused_waits_in_the_journal_and_not_i
     cr_assert_eq(sink_count(), 0);
     cr_assert_eq(load->after_pending_id, 0);
     journal_answer_load(load, 1, 4, DELIVERY_PENDING, false);
-    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 4);
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 4);
 }
 
 Test(delivery_caps, a_pause_holds_back_what_is_in_memory_already)
 {
     sink_set(SINK_HOLD, 200);
     begin_shard(NULL);
-    journal_answer_at_once(JOURNAL_SETTLE);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     hand_over(1, 8, "note");
     WAIT_UNTIL(sink_count() == 4);
     policy.paused = true;
@@ -109,9 +109,9 @@ Test(delivery_caps, a_pause_holds_back_what_is_in_memory_already)
     delivery_shard_endpoint_changed(shard, endpoint);
     journal_request(JOURNAL_RELEASE, 0); /* what stands behind the policy in the mailbox has been worked off */
     sink_release();
-    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 4);
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 4);
     cr_assert_eq(sink_count(), 4);
     policy.paused = false;
     delivery_shard_set_policy(shard, &policy);
-    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 8);
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 8);
 }

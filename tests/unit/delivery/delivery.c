@@ -9,12 +9,12 @@
 
 TestSuite(delivery, .init = fixture_begin, .fini = fixture_end);
 
-static void answer_settle(unsigned index, enum err result)
+static void answer_record(unsigned index, enum err result)
 {
-    journal_answer(journal_request(JOURNAL_SETTLE, index), result);
+    journal_answer(journal_request(JOURNAL_RECORD_OUTCOME, index), result);
 }
 
-Test(delivery, what_is_handed_over_is_sent_signed_and_settled)
+Test(delivery, what_is_handed_over_is_sent_signed_and_recorded)
 {
     begin_shard(NULL);
     hand_over(16, 16, "note");
@@ -25,12 +25,12 @@ Test(delivery, what_is_handed_over_is_sent_signed_and_settled)
         "penstock-attempt: 1\r\n", "traceparent: 00-4bf92f"};
     for (size_t i = 0; i < ARRAY_LENGTH(headers); i++)
         cr_assert(strstr(request->head, headers[i]), "%s is missing in\n%s", headers[i], request->head);
-    struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, 0);
-    cr_assert_eq(settle->delivery, 16);
-    cr_assert_eq(settle->from, DELIVERY_PENDING);
-    cr_assert_eq(settle->to, DELIVERY_DELIVERED);
-    cr_assert(settle->has_attempt && settle->attempt.number == 1 && settle->attempt.end.http_status == 200);
-    answer_settle(0, OK);
+    struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
+    cr_assert_eq(record->delivery, 16);
+    cr_assert_eq(record->from, DELIVERY_PENDING);
+    cr_assert_eq(record->to, DELIVERY_DELIVERED);
+    cr_assert(record->has_attempt && record->attempt.number == 1 && record->attempt.end.http_status == 200);
+    answer_record(0, OK);
 }
 
 /* The value of a header of the request, up to its line's end. */
@@ -48,7 +48,7 @@ Test(delivery, the_signature_is_of_the_endpoints_secret_over_id_time_and_body)
 {
     char id[64], timestamp[32], signature[128], expected[SIGNATURE_TEXT_BYTES];
     begin_shard(NULL);
-    journal_answer_at_once(JOURNAL_SETTLE);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     int64_t before_s = clock_wall_us() / US_PER_SECOND;
     hand_over(16, 16, "note");
     const struct sink_request *request = sink_request(0);
@@ -72,23 +72,23 @@ Test(delivery, a_failure_waits_for_its_step_and_is_loaded_when_due)
     begin_shard(NULL);
     int64_t before_us = clock_wall_us();
     hand_over(16, 16, "note");
-    struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, 0);
-    cr_assert_eq(settle->to, DELIVERY_WAITING);
-    cr_assert_eq(settle->failures, 1);
-    cr_assert_geq(settle->due_us, before_us + 40 * US_PER_MS);
-    cr_assert_leq(settle->due_us, clock_wall_us() + 60 * US_PER_MS);
-    int64_t due_us = settle->due_us;
-    answer_settle(0, OK);
+    struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
+    cr_assert_eq(record->to, DELIVERY_WAITING);
+    cr_assert_eq(record->failures, 1);
+    cr_assert_geq(record->due_us, before_us + 40 * US_PER_MS);
+    cr_assert_leq(record->due_us, clock_wall_us() + 60 * US_PER_MS);
+    int64_t due_us = record->due_us;
+    answer_record(0, OK);
     struct journal_load *load = journal_load_at(0);
     cr_assert_geq(load->due_by_us, due_us);
     cr_assert_eq(load->after_pending_id, INT64_MAX, "no pending ones were left in the journal");
     sink_set(SINK_ANSWER, 200);
     journal_answer_load(load, 16, 16, DELIVERY_WAITING, false);
     cr_assert(strstr(sink_request(1)->head, "penstock-attempt: 2\r\n"));
-    settle = journal_settle_at(JOURNAL_SETTLE, 1);
-    cr_assert_eq(settle->from, DELIVERY_WAITING);
-    cr_assert_eq(settle->to, DELIVERY_DELIVERED);
-    answer_settle(1, OK);
+    record = journal_record_at(JOURNAL_RECORD_OUTCOME, 1);
+    cr_assert_eq(record->from, DELIVERY_WAITING);
+    cr_assert_eq(record->to, DELIVERY_DELIVERED);
+    answer_record(1, OK);
 }
 
 Test(delivery, at_the_end_of_the_schedule_it_is_dead)
@@ -97,14 +97,14 @@ Test(delivery, at_the_end_of_the_schedule_it_is_dead)
     policy.schedule.steps = 1;
     begin_shard(&(struct journal_backlog){.endpoint = endpoint, .waiting = 1, .waiting_due_us = 0});
     hand_over(16, 16, "note");
-    cr_assert_eq(journal_settle_at(JOURNAL_SETTLE, 0)->to, DELIVERY_WAITING, "the schedule has one step");
-    answer_settle(0, OK);
+    cr_assert_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->to, DELIVERY_WAITING, "the schedule has one step");
+    answer_record(0, OK);
     journal_answer_load(journal_load_at(0), 32, 32, DELIVERY_WAITING, false);
-    struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, 1);
-    cr_assert_eq(settle->delivery, 32);
-    cr_assert_eq(settle->to, DELIVERY_DEAD);
-    cr_assert_eq(settle->failures, 2);
-    answer_settle(1, OK);
+    struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 1);
+    cr_assert_eq(record->delivery, 32);
+    cr_assert_eq(record->to, DELIVERY_DEAD);
+    cr_assert_eq(record->failures, 2);
+    answer_record(1, OK);
 }
 
 Test(delivery, a_410_parks_it_and_disables_the_endpoint)
@@ -112,15 +112,15 @@ Test(delivery, a_410_parks_it_and_disables_the_endpoint)
     sink_set(SINK_ANSWER, 410);
     begin_shard(NULL);
     hand_over(16, 16, "note");
-    struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, 0);
-    cr_assert(settle->to == DELIVERY_PARKED && settle->reason == PARK_DISABLED);
-    answer_settle(0, OK);
+    struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
+    cr_assert(record->to == DELIVERY_PARKED && record->reason == PARK_DISABLED);
+    answer_record(0, OK);
     WAIT_UNTIL(!endpoint_is_enabled());
     hand_over(32, 32, "note");
-    settle = journal_settle_at(JOURNAL_SETTLE, 1);
-    cr_assert(settle->to == DELIVERY_PARKED && settle->reason == PARK_DISABLED && !settle->has_attempt);
+    record = journal_record_at(JOURNAL_RECORD_OUTCOME, 1);
+    cr_assert(record->to == DELIVERY_PARKED && record->reason == PARK_DISABLED && !record->has_attempt);
     cr_assert_eq(sink_count(), 1);
-    answer_settle(1, OK);
+    answer_record(1, OK);
 }
 
 Test(delivery, without_an_endpoint_it_is_parked_as_gone)
@@ -129,10 +129,10 @@ Test(delivery, without_an_endpoint_it_is_parked_as_gone)
     begin_shard(NULL);
     endpoint = 4711;
     hand_over(16, 16, "note");
-    struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, 0);
-    cr_assert(settle->to == DELIVERY_PARKED && settle->reason == PARK_GONE);
+    struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
+    cr_assert(record->to == DELIVERY_PARKED && record->reason == PARK_GONE);
     cr_assert_eq(sink_count(), 0);
-    answer_settle(0, OK);
+    answer_record(0, OK);
     endpoint = ours;
 }
 
@@ -151,20 +151,20 @@ Test(delivery, an_endpoint_that_is_enabled_again_gets_what_was_parked)
     struct journal_load *load = journal_load_at(0);
     cr_assert_eq(load->after_pending_id, 0);
     journal_answer_load(load, 16, 16, DELIVERY_PENDING, false);
-    cr_assert_eq(journal_settle_at(JOURNAL_SETTLE, 0)->to, DELIVERY_DELIVERED);
-    answer_settle(0, OK);
+    cr_assert_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->to, DELIVERY_DELIVERED);
+    answer_record(0, OK);
 }
 
 Test(delivery, no_more_are_in_flight_than_the_cap)
 {
     sink_set(SINK_HOLD, 200);
     begin_shard(NULL);
-    journal_answer_at_once(JOURNAL_SETTLE);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     journal_answer_at_once(JOURNAL_LOAD);
     hand_over(1, 8, "note");
     WAIT_UNTIL(sink_count() == 4);
     sink_release();
-    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 8);
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 8);
     cr_assert_eq(sink_concurrent_max(), 4);
 }
 
@@ -172,21 +172,21 @@ Test(delivery, a_policy_that_allows_more_takes_effect_at_once)
 {
     sink_set(SINK_HOLD, 200);
     begin_shard(NULL);
-    journal_answer_at_once(JOURNAL_SETTLE);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     hand_over(1, 8, "note");
     WAIT_UNTIL(sink_count() == 4);
     policy.in_flight_per_endpoint = 8;
     delivery_shard_set_policy(shard, &policy);
     WAIT_UNTIL(sink_count() == 8);
     sink_release();
-    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 8);
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 8);
 }
 
 Test(delivery, what_has_no_room_stays_in_the_journal_and_comes_back)
 {
     sink_set(SINK_HOLD, 200);
     begin_shard(NULL);
-    journal_answer_at_once(JOURNAL_SETTLE);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     hand_over(1, 20, "note"); /* there is room for 8 */
     struct journal_load *load = journal_load_at(0);
     cr_assert_lt(load->after_pending_id, 20);
@@ -197,7 +197,7 @@ Test(delivery, what_has_no_room_stays_in_the_journal_and_comes_back)
     journal_answer_load(load, from, 20, DELIVERY_PENDING, from + count_max <= 20);
     unsigned loaded = from + count_max <= 20 ? count_max : (unsigned)(20 - from + 1);
     unsigned expected = (unsigned)(from - 1) + loaded;
-    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == expected);
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == expected);
     cr_assert_eq(sink_count(), expected);
 }
 
@@ -206,7 +206,7 @@ Test(delivery, a_client_that_hangs_with_large_bodies_holds_an_eighth_of_the_memo
     sink_set(SINK_HOLD, 200);
     policy.active_per_endpoint = 1000;
     begin_shard(NULL);
-    journal_answer_at_once(JOURNAL_SETTLE);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     body_bytes = 60000;
     for (int64_t id = 1; id <= 200; id += 20) { /* 12 MB of 16, one after the other: never half of it at once */
         hand_over(id, id + 19, "note");
@@ -227,15 +227,16 @@ Test(delivery, what_is_loaded_but_still_in_memory_is_not_sent_again)
     begin_shard(&(struct journal_backlog){.endpoint = endpoint, .pending = 3, .waiting_due_us = INT64_MAX});
     struct journal_load *load = journal_load_at(0);
     hand_over(1, 2, "note"); /* 1 and 2 arrive by themselves while the load is under way */
-    struct journal_settle *first = journal_settle_at(JOURNAL_SETTLE, 0), *second = journal_settle_at(JOURNAL_SETTLE, 1);
+    struct journal_record *first = journal_record_at(JOURNAL_RECORD_OUTCOME, 0),
+                          *second = journal_record_at(JOURNAL_RECORD_OUTCOME, 1);
     /* The load saw all three as pending: the outcomes of 1 and 2 are behind it in the journal's order. */
     journal_answer_load(load, 1, 3, DELIVERY_PENDING, false);
     journal_answer(&first->request, OK);
     journal_answer(&second->request, OK);
-    answer_settle(2, OK);
+    answer_record(2, OK);
     WAIT_UNTIL(sink_count() == 3);
     hand_over(4, 4, "note");
-    answer_settle(3, OK);
+    answer_record(3, OK);
     cr_assert_eq(sink_count(), 4);
 }
 
@@ -250,16 +251,16 @@ Test(delivery, a_load_that_brings_only_known_ones_goes_on_behind_them)
     load = journal_load_at(1);
     cr_assert_eq(load->after_pending_id, 4);
     journal_answer_load(load, 5, 6, DELIVERY_PENDING, false);
-    journal_answer_at_once(JOURNAL_SETTLE);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     sink_release();
-    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 6);
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 6);
     cr_assert_eq(sink_count(), 6);
 }
 
 Test(delivery, a_long_backlog_does_not_keep_retries_from_their_turn)
 {
     begin_shard(&(struct journal_backlog){.endpoint = endpoint, .pending = 4, .waiting = 1, .waiting_due_us = 0});
-    journal_answer_at_once(JOURNAL_SETTLE);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     struct journal_load *load = journal_load_at(0);
     cr_assert_eq(load->after_pending_id, 0);
     journal_answer_load(load, 1, 2, DELIVERY_PENDING, true);
@@ -270,7 +271,7 @@ Test(delivery, a_long_backlog_does_not_keep_retries_from_their_turn)
     load = journal_load_at(2);
     cr_assert_eq(load->after_pending_id, 2, "and the backlog goes on where it was");
     journal_answer_load(load, 3, 4, DELIVERY_PENDING, false);
-    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 5);
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 5);
     cr_assert_eq(sink_count(), 5);
 }
 
@@ -279,7 +280,7 @@ Test(delivery, a_load_that_the_disk_refused_is_asked_again)
     begin_shard(&(struct journal_backlog){.endpoint = endpoint, .pending = 1, .waiting_due_us = INT64_MAX});
     journal_answer(&journal_load_at(0)->request, ERR_DISK);
     journal_answer_load(journal_load_at(1), 16, 16, DELIVERY_PENDING, false);
-    answer_settle(0, OK);
+    answer_record(0, OK);
     cr_assert_eq(sink_count(), 1);
 }
 
@@ -287,14 +288,14 @@ Test(delivery, a_guarded_one_is_sent_only_when_sending_is_durable)
 {
     begin_shard(NULL);
     hand_over(16, 16, "payout");
-    struct journal_settle *start = journal_settle_at(JOURNAL_START, 0);
+    struct journal_record *start = journal_record_at(JOURNAL_START, 0);
     cr_assert_eq(start->to, DELIVERY_SENDING);
     cr_assert_eq(sink_count(), 0);
     journal_answer(&start->request, OK);
     sink_request(0);
-    struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, 0);
-    cr_assert(settle->from == DELIVERY_SENDING && settle->to == DELIVERY_DELIVERED);
-    answer_settle(0, OK);
+    struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
+    cr_assert(record->from == DELIVERY_SENDING && record->to == DELIVERY_DELIVERED);
+    answer_record(0, OK);
 }
 
 Test(delivery, a_guarded_one_whose_answer_is_lost_is_parked)
@@ -303,21 +304,21 @@ Test(delivery, a_guarded_one_whose_answer_is_lost_is_parked)
     begin_shard(NULL);
     hand_over(16, 16, "payout");
     journal_answer(journal_request(JOURNAL_START, 0), OK);
-    struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, 0);
-    cr_assert(settle->to == DELIVERY_PARKED && settle->reason == PARK_AMBIGUOUS);
+    struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
+    cr_assert(record->to == DELIVERY_PARKED && record->reason == PARK_AMBIGUOUS);
     cr_assert_eq(sink_count(), 1);
-    answer_settle(0, OK);
+    answer_record(0, OK);
 }
 
 Test(delivery, guarded_ones_use_a_fresh_connection_each)
 {
     begin_shard(NULL);
     journal_answer_at_once(JOURNAL_START);
-    journal_answer_at_once(JOURNAL_SETTLE);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     hand_over(16, 16, "payout");
-    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 1);
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 1);
     hand_over(32, 32, "payout");
-    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 2);
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 2);
     cr_assert_neq(sink_request(0)->connection, sink_request(1)->connection);
 }
 
@@ -328,33 +329,33 @@ Test(delivery, a_start_that_the_disk_refused_is_tried_again_and_one_that_moved_o
     journal_answer(journal_request(JOURNAL_START, 0), ERR_DISK);
     journal_answer(journal_request(JOURNAL_START, 1), ERR_MOVED_ON);
     hand_over(32, 32, "payout");
-    struct journal_settle *start = journal_settle_at(JOURNAL_START, 2);
+    struct journal_record *start = journal_record_at(JOURNAL_START, 2);
     cr_assert_eq(start->delivery, 32);
     cr_assert_eq(sink_count(), 0);
     journal_answer(&start->request, OK);
-    answer_settle(0, OK);
+    answer_record(0, OK);
 }
 
 Test(delivery, while_an_outcome_is_not_recorded_nothing_new_is_sent)
 {
     begin_shard(NULL);
     hand_over(16, 16, "note");
-    answer_settle(0, ERR_DISK_FULL);
+    answer_record(0, ERR_DISK_FULL);
     /* The refusal is known to the shard before the next handover: mails keep their order. */
     hand_over(32, 32, "note");
-    struct journal_settle *again = journal_settle_at(JOURNAL_SETTLE, 1);
+    struct journal_record *again = journal_record_at(JOURNAL_RECORD_OUTCOME, 1);
     cr_assert_eq(again->delivery, 16);
     cr_assert_eq(sink_count(), 1, "a send started although an outcome was not recorded");
     journal_answer(&again->request, OK);
-    cr_assert_eq(journal_settle_at(JOURNAL_SETTLE, 2)->delivery, 32);
-    answer_settle(2, OK);
+    cr_assert_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 2)->delivery, 32);
+    answer_record(2, OK);
 }
 
 Test(delivery, a_stop_waits_for_what_is_in_flight_and_starts_nothing)
 {
     sink_set(SINK_HOLD, 200);
     begin_shard(NULL);
-    journal_answer_at_once(JOURNAL_SETTLE);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     hand_over(1, 7, "note");
     WAIT_UNTIL(sink_count() == 4);
     delivery_shard_stop(shard, 5 * US_PER_SECOND);
@@ -362,7 +363,7 @@ Test(delivery, a_stop_waits_for_what_is_in_flight_and_starts_nothing)
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 8); /* so the order to stop, which was posted before it, is known */
     sink_release();
     delivery_shard_join(shard);
-    cr_assert_eq(journal_count(JOURNAL_SETTLE), 4);
+    cr_assert_eq(journal_count(JOURNAL_RECORD_OUTCOME), 4);
     cr_assert_eq(sink_count(), 4);
 }
 
@@ -374,5 +375,5 @@ Test(delivery, a_stop_cuts_short_what_takes_too_long_without_an_outcome)
     WAIT_UNTIL(sink_count() == 2);
     delivery_shard_stop(shard, 50 * US_PER_MS);
     delivery_shard_join(shard);
-    cr_assert_eq(journal_count(JOURNAL_SETTLE), 0);
+    cr_assert_eq(journal_count(JOURNAL_RECORD_OUTCOME), 0);
 }

@@ -90,9 +90,9 @@ struct journal_request *journal_take(void)
     return request;
 }
 
-struct journal_settle *journal_settle_at(enum journal_kind kind, unsigned index)
+struct journal_record *journal_record_at(enum journal_kind kind, unsigned index)
 {
-    return CONTAINER_OF(journal_request(kind, index), struct journal_settle, request);
+    return CONTAINER_OF(journal_request(kind, index), struct journal_record, request);
 }
 
 struct journal_load *journal_load_at(unsigned index)

@@ -44,7 +44,7 @@ bool endpoint_is_enabled(void);
 /* The journal's side: requests of one kind, counted from 0. */
 unsigned journal_count(enum journal_kind kind);
 struct journal_request *journal_request(enum journal_kind kind, unsigned index); /* waits for it */
-struct journal_settle *journal_settle_at(enum journal_kind kind, unsigned index);
+struct journal_record *journal_record_at(enum journal_kind kind, unsigned index);
 struct journal_load *journal_load_at(unsigned index);
 void journal_answer(struct journal_request *request, enum err result);
 void journal_answer_scan(unsigned index, const struct journal_backlog *backlog);

@@ -29,8 +29,8 @@ Test(delivery_order, before_the_journal_was_scanned_nothing_is_sent_or_loaded)
     cr_assert_eq(journal_count(JOURNAL_LOAD), 0);
     int64_t scanned_us = clock_wall_us();
     journal_answer_scan(1, &(struct journal_backlog){.endpoint = endpoint, .pending = 20, .waiting_due_us = INT64_MAX});
-    struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, 0);
-    cr_assert_geq(settle->attempt.started_us, scanned_us);
+    struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
+    cr_assert_geq(record->attempt.started_us, scanned_us);
     struct journal_load *load = journal_load_at(0);
     cr_assert_eq(load->after_pending_id, 0, "the backlog scan's backlog may be older than all of them");
     journal_answer_at_once(JOURNAL_LOAD);
@@ -55,10 +55,10 @@ Test(delivery_order, what_had_no_room_while_a_load_was_under_way_is_loaded_next)
     journal_answer_load(load, 6, 9, DELIVERY_PENDING, true);
     load = journal_load_at(3);
     cr_assert_eq(load->after_pending_id, 9);
-    journal_answer_at_once(JOURNAL_SETTLE);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     journal_answer_load(load, 10, 13, DELIVERY_PENDING, false);
     sink_release();
-    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 13);
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 13);
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 0);
     cr_assert_eq(sink_count(), 13);
 }
@@ -71,7 +71,7 @@ Test(delivery_order, a_load_that_saw_what_had_no_room_meanwhile_loses_and_repeat
     struct journal_load *load = journal_load_at(0);
     hand_over(2, 12, "note"); /* there is room for 2 to 9 */
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 8);
-    journal_answer_at_once(JOURNAL_SETTLE);
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     journal_answer_at_once(JOURNAL_LOAD);
     /* One transaction: they were accepted, then the load saw them; the handover came before the answer. */
     load->ret_count = 4;
@@ -82,7 +82,7 @@ Test(delivery_order, a_load_that_saw_what_had_no_room_meanwhile_loses_and_repeat
     journal_answer(&load->request, OK);
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 12);
     sink_release();
-    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 12);
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 12);
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 0);
     cr_assert_eq(sink_count(), 12);
 }
@@ -93,13 +93,13 @@ Test(delivery_order, an_outcome_before_a_load_is_forgotten_before_its_answer)
     begin_shard(&backlog);
     struct journal_load *load = journal_load_at(0);
     hand_over(1, 1, "note");
-    struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, 0);
+    struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
     journal_answer(&load->request, ERR_DISK); /* asked again in a moment, behind the outcome */
     load = journal_load_at(1);
-    journal_answer(&settle->request, OK);
+    journal_answer(&record->request, OK);
     journal_answer_load(load, 2, 2, DELIVERY_PENDING, false); /* so it does not see 1 any more */
-    cr_assert_eq(journal_settle_at(JOURNAL_SETTLE, 1)->delivery, 2);
-    journal_answer(journal_request(JOURNAL_SETTLE, 1), OK);
+    cr_assert_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 1)->delivery, 2);
+    journal_answer(journal_request(JOURNAL_RECORD_OUTCOME, 1), OK);
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 0);
     cr_assert_eq(sink_count(), 2);
 }
@@ -114,10 +114,10 @@ Test(delivery_order, retries_are_loaded_behind_those_that_were_loaded_before)
     cr_assert_eq(load->after_waiting_id, 0);
     int64_t loaded_due_us = load->due_by_us;
     journal_answer_load(load, 16, 16, DELIVERY_WAITING, false);
-    struct journal_settle *settle = journal_settle_at(JOURNAL_SETTLE, 0);
-    cr_assert(settle->from == DELIVERY_WAITING && settle->to == DELIVERY_WAITING && settle->failures == 2);
-    int64_t due_us = settle->due_us;
-    journal_answer(&settle->request, OK);
+    struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
+    cr_assert(record->from == DELIVERY_WAITING && record->to == DELIVERY_WAITING && record->failures == 2);
+    int64_t due_us = record->due_us;
+    journal_answer(&record->request, OK);
     load = journal_load_at(1);
     cr_assert_eq(load->after_waiting_due_us, loaded_due_us);
     cr_assert_eq(load->after_waiting_id, 16);
@@ -131,14 +131,14 @@ Test(delivery_order, a_retry_recorded_late_is_found_although_a_load_was_under_wa
     struct journal_backlog backlog = backlog_of(0, 1, 0);
     begin_shard(&backlog);
     hand_over(16, 16, "note");
-    struct journal_settle *late = journal_settle_at(JOURNAL_SETTLE, 0);
+    struct journal_record *late = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
     int64_t late_due_us = late->due_us;
     /* The disk refuses both; the load is asked again first, and later than the retry would have been due. */
     journal_answer(&late->request, ERR_DISK);
     journal_answer(&journal_load_at(0)->request, ERR_DISK);
     struct journal_load *load = journal_load_at(1);
     cr_assert_gt(load->due_by_us, late_due_us);
-    journal_request(JOURNAL_SETTLE, 1);
+    journal_request(JOURNAL_RECORD_OUTCOME, 1);
     sink_set(SINK_ANSWER, 200);
     /* It moves the cursor beyond the late one, and the next load is sent off behind the outcome. */
     journal_answer_load(load, 100, 100, DELIVERY_WAITING, true);
@@ -150,11 +150,11 @@ Test(delivery_order, a_retry_recorded_late_is_found_although_a_load_was_under_wa
     cr_assert_lt(load->after_waiting_due_us, late_due_us, "the cursor did not go back");
     cr_assert_geq(load->due_by_us, late_due_us);
     struct journal_request *of_100 =
-        journal_request(JOURNAL_SETTLE, 2); /* there, before such are answered by themselves */
-    journal_answer_at_once(JOURNAL_SETTLE);
+        journal_request(JOURNAL_RECORD_OUTCOME, 2); /* there, before such are answered by themselves */
+    journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     journal_answer(of_100, OK);
     journal_answer_load(load, 16, 16, DELIVERY_WAITING, false);
-    WAIT_UNTIL(journal_count(JOURNAL_SETTLE) == 4);
+    WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 4);
     cr_assert_eq(sink_count(), 3);
 }
 
@@ -215,18 +215,18 @@ static void work_off_load(struct journal_load *load)
     }
 }
 
-static void work_off_settle(const struct journal_settle *settle)
+static void work_off_record(const struct journal_record *record)
 {
-    struct row *row = &rows[settle->delivery];
+    struct row *row = &rows[record->delivery];
     cr_assert(row->is_there);
-    cr_assert_eq(settle->from, row->state, "%lld was sent although it was %d", (long long)settle->delivery, row->state);
-    cr_assert(settle->has_attempt && settle->attempt.number == row->attempts + 1);
-    cr_assert(settle->to == DELIVERY_DELIVERED || settle->to == DELIVERY_WAITING);
-    row->state = settle->to;
-    row->due_us = settle->due_us;
-    row->failures = settle->failures;
+    cr_assert_eq(record->from, row->state, "%lld was sent although it was %d", (long long)record->delivery, row->state);
+    cr_assert(record->has_attempt && record->attempt.number == row->attempts + 1);
+    cr_assert(record->to == DELIVERY_DELIVERED || record->to == DELIVERY_WAITING);
+    row->state = record->to;
+    row->due_us = record->due_us;
+    row->failures = record->failures;
     row->attempts++;
-    delivered += settle->to == DELIVERY_DELIVERED;
+    delivered += record->to == DELIVERY_DELIVERED;
 }
 
 /* One transaction: up to `max` requests; then what it accepted is handed over, then the answers leave. */
@@ -238,8 +238,8 @@ static void work_off_batch(unsigned max, bool disk_refuses, int64_t first, int64
         batch[count++] = request;
         if (request->kind == JOURNAL_LOAD && !disk_refuses)
             work_off_load(CONTAINER_OF(request, struct journal_load, request));
-        else if (request->kind == JOURNAL_SETTLE && !disk_refuses)
-            work_off_settle(CONTAINER_OF(request, struct journal_settle, request));
+        else if (request->kind == JOURNAL_RECORD_OUTCOME && !disk_refuses)
+            work_off_record(CONTAINER_OF(request, struct journal_record, request));
         else if (request->kind == JOURNAL_LIST_UNROUTED)
             CONTAINER_OF(request, struct journal_list_unrouted, request)->ret_after_id = INT64_MAX;
     }

@@ -63,7 +63,7 @@ Test(route, what_is_unrouted_is_walked_through_in_parts_and_goes_to_who_takes_it
     cr_assert(load->endpoint == endpoint && load->after_pending_id < 48);
     journal_answer_load(load, 48, 48, DELIVERY_PENDING, false);
     sink_request(0);
-    journal_answer(&journal_settle_at(JOURNAL_SETTLE, 0)->request, OK);
+    journal_answer(&journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->request, OK);
 }
 
 Test(route, an_endpoint_that_changes_during_a_walk_makes_it_begin_again)
@@ -145,7 +145,7 @@ Test(action, is_answered_after_its_commit_and_what_it_made_pending_is_sent)
     cr_assert(load->endpoint == endpoint && load->after_pending_id < 80);
     journal_answer_load(load, 80, 80, DELIVERY_PENDING, false);
     sink_request(0);
-    journal_answer(&journal_settle_at(JOURNAL_SETTLE, 0)->request, OK);
+    journal_answer(&journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->request, OK);
     mailbox_done(&asker);
 }
 

@@ -259,12 +259,12 @@ const char *consumer_peer(const struct consumer *consumer)
     return "broker:5672";
 }
 
-void consumer_settle(struct consumer *consumer, const struct consumer_tag *tag)
+void consumer_ack(struct consumer *consumer, const struct consumer_tag *tag)
 {
     if (tag->generation != consumer->generation)
         return;
-    fake.settled++;
-    fake.last_settled = *tag;
+    fake.acked++;
+    fake.last_acked = *tag;
 }
 
 bool consumer_tag_is_current(const struct consumer *consumer, const struct consumer_tag *tag)

@@ -25,8 +25,8 @@ extern struct fake_broker {
     unsigned published_count; /* since fake_broker_begin, in order */
     struct fake_published published[FAKE_PUBLISHED_MAX];
     unsigned dials, doubts, publishers_made;
-    unsigned settled;
-    struct consumer_tag last_settled;
+    unsigned acked;
+    struct consumer_tag last_acked;
     bool consumer_open, consumer_reading;
 } fake;
 

@@ -104,12 +104,12 @@ Test(intake, a_good_message_goes_the_events_way_and_is_acked_when_it_is_durable)
     ingress_call(look);
     cr_assert_eq(seen.published_count, 1);
     cr_assert_str_empty(seen.published[0].reason);
-    cr_assert_eq(seen.settled, 0);
+    cr_assert_eq(seen.acked, 0);
     end_publish(PUBLISHED);
-    cr_assert_eq(seen.settled, 1);
+    cr_assert_eq(seen.acked, 1);
     deliver(PURCHASE("o-1")); /* a duplicate has done its duty as well */
     ingress_call(look);
-    cr_assert_eq(seen.settled, 2);
+    cr_assert_eq(seen.acked, 2);
     cr_assert_eq(metrics_read(METRIC_INTAKE_ACCEPTED), 2);
 }
 
@@ -130,9 +130,9 @@ Test(intake, what_is_refused_goes_to_the_errors_with_the_reason_and_is_acked_whe
         ingress_call(look);
         cr_assert_eq(seen.published_count, i + 1);
         cr_assert(strstr(seen.published[i].reason, cases[i].reason), "%s", seen.published[i].reason);
-        cr_assert_eq(seen.settled, i);
+        cr_assert_eq(seen.acked, i);
         end_publish(PUBLISHED);
-        cr_assert_eq(seen.settled, i + 1);
+        cr_assert_eq(seen.acked, i + 1);
     }
     cr_assert_eq(metrics_read(METRIC_INTAKE_REFUSED), (int64_t)ARRAY_LENGTH(cases));
     cr_assert_eq(journal_count(), 0);
@@ -147,7 +147,7 @@ Test(intake, a_conflict_is_refused)
     cr_assert_eq(seen.published_count, 2);
     cr_assert(strstr(seen.published[1].reason, "conflict: evt_"), "%s", seen.published[1].reason);
     end_publish(PUBLISHED);
-    cr_assert_eq(seen.settled, 2);
+    cr_assert_eq(seen.acked, 2);
 }
 
 Test(intake, message_id_is_the_key_when_nothing_else_gives_one)
@@ -158,17 +158,17 @@ Test(intake, message_id_is_the_key_when_nothing_else_gives_one)
     deliver("{\"type\":\"purchase\",\"account\":\"acc_1\"}");
     ingress_call(look);
     cr_assert_eq(seen.published_count, 1);
-    cr_assert_eq(seen.settled, 2);
+    cr_assert_eq(seen.acked, 2);
 }
 
 Test(intake, a_refusal_that_does_not_arrive_is_sent_again)
 {
     deliver("{");
     end_publish(PUBLISH_NACKED);
-    cr_assert_eq(seen.settled, 0);
+    cr_assert_eq(seen.acked, 0);
     WAIT_UNTIL_SEEN(seen.published_count == 2);
     end_publish(PUBLISH_RETURNED);
-    cr_assert_eq(seen.settled, 0);
+    cr_assert_eq(seen.acked, 0);
     cr_assert_eq(seen.doubts, 1);
 }
 
@@ -179,17 +179,17 @@ Test(intake, what_could_not_be_made_durable_is_tried_again)
     journal_answer(0, ERR_DISK_FULL, NULL);
     WAIT_UNTIL(journal_count() == 2);
     ingress_call(look);
-    cr_assert_eq(seen.settled, 0);
+    cr_assert_eq(seen.acked, 0);
     journal_answer(1, OK, NULL);
-    WAIT_UNTIL_SEEN(seen.settled == 1);
+    WAIT_UNTIL_SEEN(seen.acked == 1);
 }
 
-Test(intake, behind_a_lost_channel_a_tag_is_not_settled_and_what_waited_is_forgotten)
+Test(intake, behind_a_lost_channel_a_tag_is_not_acked_and_what_waited_is_forgotten)
 {
     deliver(PURCHASE("o-1"));
     ingress_call(fake_lose_channel);
     end_publish(PUBLISHED);
-    cr_assert_eq(seen.settled, 0);
+    cr_assert_eq(seen.acked, 0);
     deliver("{");
     ingress_call(fake_lose_channel);
     end_publish(PUBLISH_NACKED);

@@ -163,7 +163,7 @@ Test(audit, names_each_kind_of_loss_and_damage)
             0, -1},
         {"DELETE FROM bodies", K(MISSING_BODY), 2, 2, -1},
         {"INSERT INTO deliveries SELECT id + 2, endpoint, state, reason, lane, generation, attempts, failures, due_us,"
-         " settled_us, started_us, duration_us, http_status, held, delivered_us, crc FROM deliveries WHERE id = 32",
+         " changed_us, started_us, duration_us, http_status, held, delivered_us, crc FROM deliveries WHERE id = 32",
             K(STRAY_DELIVERY), 1, 2, 2},
         {"UPDATE events SET amount = '15' WHERE seq = 2", K(DAMAGED_EVENT) | K(TOTALS), 4, 2, -1},
         {"UPDATE events SET account = 'acc_2' WHERE seq = 2", K(DAMAGED_EVENT) | K(TOTALS), 4, 2, -1},
@@ -252,12 +252,12 @@ Test(audit, counts_what_was_delivered_as_delivered_while_it_is_replayed_and_afte
         audit_free(audit);
         if (i == ARRAY_LENGTH(ways))
             break;
-        struct journal_settle order = {.request.kind = JOURNAL_SETTLE,
+        struct journal_record order = {.request.kind = JOURNAL_RECORD_OUTCOME,
             .delivery = ACCOUNT_ENDPOINTS_MAX,
             .generation = 1,
             .from = state,
             .to = ways[i]};
-        cr_assert(shelf_call(shelf, store_settle, &order.request) == OK);
+        cr_assert(shelf_call(shelf, store_record_outcome, &order.request) == OK);
         state = ways[i];
     }
     cr_expect(shelf_sql_int(shelf, "SELECT state FROM deliveries WHERE id = 16") == DELIVERY_DELIVERED);

@@ -105,7 +105,7 @@ void shelf_action(struct shelf *shelf, int64_t seq, enum delivery_state from, en
 
 void shelf_attempt(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state to)
 {
-    struct journal_settle order = {.request.kind = JOURNAL_SETTLE,
+    struct journal_record order = {.request.kind = JOURNAL_RECORD_OUTCOME,
         .delivery = seq * ACCOUNT_ENDPOINTS_MAX + index,
         .from = DELIVERY_PENDING,
         .to = to,
@@ -113,7 +113,7 @@ void shelf_attempt(struct shelf *shelf, int64_t seq, unsigned index, enum delive
         .has_attempt = true,
         .attempt = {.number = 1, .started_us = 7, .end = {.http_status = 500}, .excerpt_len = 2, .excerpt = "no"}};
     shelf_begin(shelf);
-    cr_assert(store_settle(&shelf->store, &order.request) == OK && order.request.result == OK);
+    cr_assert(store_record_outcome(&shelf->store, &order.request) == OK && order.request.result == OK);
     shelf_commit(shelf);
 }
 

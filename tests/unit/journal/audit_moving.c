@@ -264,11 +264,11 @@ static void wait_until_asked(struct desk *desk, struct asked *asked)
 Test(audit_moving, beside_a_busy_journal_there_is_no_false_alarm)
 {
     static struct journal_append appends[ROUNDS * PER_ROUND];
-    static struct journal_settle settles[ROUNDS * PER_ROUND];
+    static struct journal_record records[ROUNDS * PER_ROUND];
     struct desk *desk = desk_new();
     struct journal_reader *reader;
     struct asked asked;
-    size_t answers = 0, seen = 0, settled = 0, audits = 0;
+    size_t answers = 0, seen = 0, recorded = 0, audits = 0;
     cr_assert(journal_reader_open(desk->directory, 1, &reader) == OK);
     ask(desk, reader, &asked);
     for (int round = 0; round < ROUNDS; round++) {
@@ -281,10 +281,10 @@ Test(audit_moving, beside_a_busy_journal_there_is_no_false_alarm)
         desk_wait_answers(desk, answers);
         for (; seen < desk->arrivals_count; seen++) {
             const struct arrival *arrival = &desk->arrivals[seen];
-            if (arrival->answered || settled >= ARRAY_LENGTH(settles))
+            if (arrival->answered || recorded >= ARRAY_LENGTH(records))
                 continue;
-            settles[settled] = move_of(arrival->delivery.id, DELIVERY_PENDING, DELIVERY_DELIVERED);
-            desk_submit(desk, &settles[settled++].request);
+            records[recorded] = move_of(arrival->delivery.id, DELIVERY_PENDING, DELIVERY_DELIVERED);
+            desk_submit(desk, &records[recorded++].request);
             answers++;
         }
         if (asked.done) {
@@ -301,7 +301,7 @@ Test(audit_moving, beside_a_busy_journal_there_is_no_false_alarm)
     wait_until_asked(desk, &asked);
     cr_assert(asked.audit.query.result == OK && audit_is_complete(asked.audit.ret_audit));
     cr_expect_number(asked.audit.ret_audit->totals[0].deliveries, ROUNDS * PER_ROUND, "-60");
-    cr_expect_eq(asked.audit.ret_audit->totals[0].columns[AUDIT_DELIVERED].count, (int64_t)settled);
+    cr_expect_eq(asked.audit.ret_audit->totals[0].columns[AUDIT_DELIVERED].count, (int64_t)recorded);
     cr_expect(audits > 0);
     audit_free(asked.audit.ret_audit);
     for (size_t i = 0; i < ARRAY_LENGTH(appends); i++)

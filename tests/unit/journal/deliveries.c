@@ -14,20 +14,20 @@ static int64_t accept_one(struct desk *desk)
 
 static enum err move(struct desk *desk, int64_t delivery, enum delivery_state from, enum delivery_state to)
 {
-    struct journal_settle order = move_of(delivery, from, to);
+    struct journal_record order = move_of(delivery, from, to);
     return desk_call(desk, &order.request);
 }
 
 static enum err park(struct desk *desk, int64_t delivery, enum delivery_state from, enum park_reason reason)
 {
-    struct journal_settle order = move_of(delivery, from, DELIVERY_PARKED);
+    struct journal_record order = move_of(delivery, from, DELIVERY_PARKED);
     order.reason = reason;
     return desk_call(desk, &order.request);
 }
 
 static enum err wait_until(struct desk *desk, int64_t delivery, enum delivery_state from, int64_t due_us)
 {
-    struct journal_settle order = move_of(delivery, from, DELIVERY_WAITING);
+    struct journal_record order = move_of(delivery, from, DELIVERY_WAITING);
     order.due_us = due_us;
     order.wait_us = 400;
     order.failures = 1;
@@ -46,7 +46,7 @@ static void expect_loaded(struct desk *desk, struct loaded *loaded, const int64_
     loaded_done(loaded);
 }
 
-Test(settle, an_unguarded_delivery_is_settled_from_pending_and_only_once)
+Test(record, an_unguarded_delivery_is_recorded_from_pending_and_only_once)
 {
     static const enum delivery_state ends[] = {DELIVERY_DELIVERED, DELIVERY_WAITING, DELIVERY_DEAD, DELIVERY_PARKED};
     for (size_t i = 0; i < ARRAY_LENGTH(ends); i++) {
@@ -62,11 +62,11 @@ Test(settle, an_unguarded_delivery_is_settled_from_pending_and_only_once)
     }
 }
 
-Test(settle, a_failed_attempt_is_recorded_with_its_excerpt_and_the_step_of_the_schedule)
+Test(record, a_failed_attempt_is_recorded_with_its_excerpt_and_the_step_of_the_schedule)
 {
     struct desk *desk = desk_new();
     int64_t id = accept_one(desk), due_us = clock_wall_us() + 5 * US_PER_SECOND;
-    struct journal_settle order = move_of(id, DELIVERY_PENDING, DELIVERY_WAITING);
+    struct journal_record order = move_of(id, DELIVERY_PENDING, DELIVERY_WAITING);
     order.lane = LANE_RETRY;
     order.failures = 1;
     order.due_us = due_us;
@@ -86,55 +86,55 @@ Test(settle, a_failed_attempt_is_recorded_with_its_excerpt_and_the_step_of_the_s
     desk_free(desk);
 }
 
-Test(settle, a_success_at_the_first_try_costs_no_row_of_its_own)
+Test(record, a_success_at_the_first_try_costs_no_row_of_its_own)
 {
     struct desk *desk = desk_new();
-    struct journal_settle order = move_of(accept_one(desk), DELIVERY_PENDING, DELIVERY_DELIVERED);
+    struct journal_record order = move_of(accept_one(desk), DELIVERY_PENDING, DELIVERY_DELIVERED);
     order.has_attempt = true;
     order.attempt = attempt_of(1, 204, OK, "");
     cr_assert(desk_call(desk, &order.request) == OK);
     cr_assert(desk_sql_int(desk, "SELECT count(*) FROM attempts") == 0);
     cr_assert(desk_sql_int(desk, "SELECT count(*) FROM deliveries WHERE state = 4 AND attempts = 1"
-                                 " AND http_status = 204 AND duration_us = 1234 AND settled_us > 0") == 1);
+                                 " AND http_status = 204 AND duration_us = 1234 AND changed_us > 0") == 1);
     desk_free(desk);
 }
 
-Test(settle, a_replay_begins_a_new_round_and_an_answer_of_the_old_one_has_moved_on)
+Test(record, a_replay_begins_a_new_round_and_an_answer_of_the_old_one_has_moved_on)
 {
     struct desk *desk = desk_new();
     int64_t id = accept_one(desk);
     cr_assert(move(desk, id, DELIVERY_PENDING, DELIVERY_DEAD) == OK);
-    struct journal_settle replay = move_of(id, DELIVERY_DEAD, DELIVERY_PENDING);
+    struct journal_record replay = move_of(id, DELIVERY_DEAD, DELIVERY_PENDING);
     replay.lane = LANE_REPLAY;
     cr_assert(desk_call(desk, &replay.request) == OK);
     cr_assert(move(desk, id, DELIVERY_PENDING, DELIVERY_DELIVERED) == ERR_MOVED_ON);
-    struct journal_settle order = move_of(id, DELIVERY_PENDING, DELIVERY_DELIVERED);
+    struct journal_record order = move_of(id, DELIVERY_PENDING, DELIVERY_DELIVERED);
     order.generation = 1;
     cr_assert(desk_call(desk, &order.request) == OK);
     desk_free(desk);
 }
 
-Test(settle, a_guarded_delivery_that_was_being_sent_is_parked_as_ambiguous_at_the_next_start)
+Test(record, a_guarded_delivery_that_was_being_sent_is_parked_as_ambiguous_at_the_next_start)
 {
     struct desk *desk = desk_new();
     cr_assert(desk_append(desk, (struct draft){.type = "payout", .key = "k"}, ENDPOINT, NULL) == OK);
-    int64_t id = desk_last_delivery(desk), settled = accept_one(desk);
+    int64_t id = desk_last_delivery(desk), finished = accept_one(desk);
     cr_assert(move(desk, id, DELIVERY_PENDING, DELIVERY_SENDING) == OK);
-    cr_assert(move(desk, settled, DELIVERY_PENDING, DELIVERY_SENDING) == OK);
-    cr_assert(move(desk, settled, DELIVERY_SENDING, DELIVERY_DELIVERED) == OK);
+    cr_assert(move(desk, finished, DELIVERY_PENDING, DELIVERY_SENDING) == OK);
+    cr_assert(move(desk, finished, DELIVERY_SENDING, DELIVERY_DELIVERED) == OK);
     struct loaded loaded;
     loaded_init(&loaded, ENDPOINT);
     expect_loaded(desk, &loaded, NULL, 0, false);
     desk_reopen(desk);
     expect_loaded(desk, &loaded, NULL, 0, false);
     cr_assert(
-        desk_sql_int(desk, "SELECT count(*) FROM deliveries WHERE state = 3 AND reason = 4 AND settled_us > 0") == 1);
+        desk_sql_int(desk, "SELECT count(*) FROM deliveries WHERE state = 3 AND reason = 4 AND changed_us > 0") == 1);
     cr_assert(move(desk, id, DELIVERY_SENDING, DELIVERY_DELIVERED) == ERR_MOVED_ON);
     cr_assert(move(desk, id, DELIVERY_PARKED, DELIVERY_DELIVERED) == OK);
     desk_free(desk);
 }
 
-Test(settle, a_start_keeps_lane_and_failures)
+Test(record, a_start_keeps_lane_and_failures)
 {
     struct desk *desk = desk_new();
     int64_t id = accept_one(desk);

@@ -36,7 +36,7 @@ Test(delivery_row, keeps_what_a_move_is_not_about)
         moved.state == DELIVERY_SENDING && moved.lane == LANE_RETRY && moved.failures == 2 && moved.attempts == 2);
     delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_DELIVERED, .attempt = &attempt}, 2000);
     cr_expect(moved.attempts == 3 && moved.started_us == 50 && moved.duration_us == 7 && moved.http_status == 201);
-    cr_expect(moved.generation == 4 && moved.settled_us == 2000 && moved.due_us == 99);
+    cr_expect(moved.generation == 4 && moved.changed_us == 2000 && moved.due_us == 99);
     delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_PENDING, .lane = LANE_REPLAY}, 3000);
     cr_expect(moved.generation == 5 && moved.lane == LANE_REPLAY && moved.attempts == 3 && moved.started_us == 0);
     cr_expect(moved.delivered_us == 2000 && delivery_row_replay(&moved) == REPLAY_UNDER_WAY);
@@ -46,7 +46,7 @@ Test(delivery_row, keeps_what_a_move_is_not_about)
     delivery_row_move(&first, &(struct delivery_move){.to = DELIVERY_PARKED, .reason = PARK_GONE}, 4000);
     cr_expect(first.reason == PARK_GONE && first.delivered_us == 0);
     delivery_row_move(&first, &(struct delivery_move){.to = DELIVERY_DISCARDED}, 5000);
-    cr_expect(first.reason == PARK_NONE && first.settled_us == 5000);
+    cr_expect(first.reason == PARK_NONE && first.changed_us == 5000);
 }
 
 /* What was delivered is delivered again wherever another one would be dead or parked. */
@@ -68,7 +68,7 @@ Test(delivery_row, that_was_delivered_stays_so_however_a_forced_replay_ends)
     const struct attempt attempt = {.number = 2, .started_us = 50, .end.http_status = 500};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct delivery_move move = {.to = cases[i].to, .reason = PARK_GONE, .attempt = &attempt};
-        struct delivery_row row = {.state = cases[i].from, .settled_us = 5, .delivered_us = 3};
+        struct delivery_row row = {.state = cases[i].from, .changed_us = 5, .delivered_us = 3};
         cr_expect(!delivery_row_move(&row, &move, 9), "case %zu", i);
         cr_expect_eq(row.state, cases[i].ends_as, "case %zu", i);
         cr_expect(row.delivered_us == 3 && row.reason == PARK_NONE && row.started_us == 0, "case %zu", i);
@@ -110,7 +110,7 @@ Test(delivery_row, that_is_held_stays_held_only_while_it_is_sent)
 Test(delivery_row, that_is_damaged_is_neither_moved_nor_sent_but_parked_when_it_is_met)
 {
     static const char *const damages[] = {"endpoint = 9", "state = 2", "reason = 4", "lane = 1", "generation = 1",
-        "attempts = 1", "failures = 1", "due_us = 1", "settled_us = 1", "started_us = 1", "duration_us = 1",
+        "attempts = 1", "failures = 1", "due_us = 1", "changed_us = 1", "started_us = 1", "duration_us = 1",
         "http_status = 200", "delivered_us = 1", "crc = crc + 1", "crc = crc + 4294967296"};
     for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
         struct shelf *shelf = shelf_new();

@@ -28,7 +28,7 @@ static int64_t deliver(struct shelf *shelf, struct shelved draft)
     return seq;
 }
 
-Test(expiry, bodies_of_what_is_settled_go_after_their_time_and_others_stay)
+Test(expiry, bodies_of_what_is_final_go_after_their_time_and_others_stay)
 {
     struct shelf *shelf = shelf_new();
     deliver(shelf, (struct shelved){.accepted_us = DAYS_AGO(9), .endpoints = 2});
@@ -54,7 +54,7 @@ Test(expiry, bodies_of_what_is_settled_go_after_their_time_and_others_stay)
     shelf_free(shelf);
 }
 
-Test(expiry, the_history_of_what_is_settled_goes_and_leaves_its_sums_in_the_totals)
+Test(expiry, the_history_of_what_is_final_goes_and_leaves_its_sums_in_the_totals)
 {
     struct shelf *shelf = shelf_new();
     for (int i = 0; i < 300; i++)

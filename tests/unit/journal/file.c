@@ -182,8 +182,8 @@ Test(file, tells_its_id_and_what_it_held_when_it_was_opened)
     for (int i = 0; i < 3; i++)
         cr_assert(desk_append(desk, (struct draft){0}, 7, NULL) == OK);
     int64_t last = desk_last_delivery(desk);
-    struct journal_settle waits = move_of(last, DELIVERY_PENDING, DELIVERY_WAITING);
-    struct journal_settle starts = move_of(last - ACCOUNT_ENDPOINTS_MAX, DELIVERY_PENDING, DELIVERY_SENDING);
+    struct journal_record waits = move_of(last, DELIVERY_PENDING, DELIVERY_WAITING);
+    struct journal_record starts = move_of(last - ACCOUNT_ENDPOINTS_MAX, DELIVERY_PENDING, DELIVERY_SENDING);
     cr_assert(desk_call(desk, &waits.request) == OK && desk_call(desk, &starts.request) == OK);
     struct event *event = desk_event(desk, (struct draft){0});
     struct journal_append append;
@@ -249,7 +249,7 @@ Test(disk, a_failed_transaction_fails_each_of_its_requests_and_lets_go_of_what_t
     struct event *holder = desk_event(desk, (struct draft){0});
     struct loaded loaded;
     struct journal_backlog_scan scan = {.request.kind = JOURNAL_SCAN_BACKLOG, .now_us = INT64_MAX};
-    struct journal_settle move = move_of(desk_last_delivery(desk), DELIVERY_PENDING, DELIVERY_DEAD);
+    struct journal_record move = move_of(desk_last_delivery(desk), DELIVERY_PENDING, DELIVERY_DEAD);
     loaded_init(&loaded, 7);
     loaded.load.budget = &desk->budget;
 

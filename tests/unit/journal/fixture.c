@@ -215,10 +215,10 @@ int64_t desk_last_delivery(const struct desk *desk)
     return 0;
 }
 
-struct journal_settle move_of(int64_t delivery, enum delivery_state from, enum delivery_state to)
+struct journal_record move_of(int64_t delivery, enum delivery_state from, enum delivery_state to)
 {
-    return (struct journal_settle){
-        .request.kind = to == DELIVERY_SENDING ? JOURNAL_START : JOURNAL_SETTLE,
+    return (struct journal_record){
+        .request.kind = to == DELIVERY_SENDING ? JOURNAL_START : JOURNAL_RECORD_OUTCOME,
         .delivery = delivery,
         .from = from,
         .to = to,

@@ -68,7 +68,7 @@ enum err desk_append(struct desk *desk, struct draft draft, uint64_t endpoint, s
 int64_t desk_last_delivery(const struct desk *desk);
 
 /* A move without an attempt; the fields can be changed before it is called. */
-struct journal_settle move_of(int64_t delivery, enum delivery_state from, enum delivery_state to);
+struct journal_record move_of(int64_t delivery, enum delivery_state from, enum delivery_state to);
 struct attempt attempt_of(uint32_t number, int http_status, enum err error, const char *excerpt);
 
 struct loaded {

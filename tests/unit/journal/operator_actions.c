@@ -146,19 +146,19 @@ Test(actions, a_forced_replay_that_fails_leaves_it_delivered)
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         struct shelf *shelf = shelf_new();
         int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
-        struct journal_settle first = {.request.kind = JOURNAL_SETTLE,
+        struct journal_record first = {.request.kind = JOURNAL_RECORD_OUTCOME,
             .delivery = seq * ACCOUNT_ENDPOINTS_MAX,
             .from = DELIVERY_PENDING,
             .to = DELIVERY_DELIVERED,
             .has_attempt = true,
             .attempt = {.number = 1, .started_us = 70, .end.http_status = 204}};
-        cr_assert(shelf_call(shelf, store_settle, &first.request) == OK);
-        int64_t delivered_us = shelf_sql_int(shelf, "SELECT settled_us FROM deliveries");
+        cr_assert(shelf_call(shelf, store_record_outcome, &first.request) == OK);
+        int64_t delivered_us = shelf_sql_int(shelf, "SELECT changed_us FROM deliveries");
         for (uint32_t round = 1; round <= 2; round++) {
             cr_assert_eq(action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
             cr_expect_eq(action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, ERR_MOVED_ON);
             cr_expect_eq(action(shelf, seq, 0, DELIVERY_DEAD, DELIVERY_DISCARDED).request.result, ERR_MOVED_ON);
-            struct journal_settle failed = {.request.kind = JOURNAL_SETTLE,
+            struct journal_record failed = {.request.kind = JOURNAL_RECORD_OUTCOME,
                 .delivery = seq * ACCOUNT_ENDPOINTS_MAX,
                 .generation = round,
                 .from = DELIVERY_PENDING,
@@ -166,7 +166,7 @@ Test(actions, a_forced_replay_that_fails_leaves_it_delivered)
                 .reason = PARK_AMBIGUOUS,
                 .has_attempt = true,
                 .attempt = {.number = round + 1, .started_us = 80, .end.http_status = 500}};
-            cr_assert(shelf_call(shelf, store_settle, &failed.request) == OK && failed.request.result == OK);
+            cr_assert(shelf_call(shelf, store_record_outcome, &failed.request) == OK && failed.request.result == OK);
             char text[200];
             snprintf(text, sizeof text,
                 "SELECT count(*) FROM deliveries WHERE state = 4 AND reason = 0 AND delivered_us = %lld AND attempts = "
@@ -189,7 +189,7 @@ Test(actions, a_forced_replay_that_a_crash_interrupts_leaves_it_delivered)
     cr_assert_eq(action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
     shelf_crash(shelf);
     cr_expect(shelf_sql_int(shelf, "SELECT state = 0 AND delivered_us > 0 FROM deliveries") == 1, "it goes on");
-    struct journal_settle start = {.request.kind = JOURNAL_START,
+    struct journal_record start = {.request.kind = JOURNAL_START,
         .delivery = seq * ACCOUNT_ENDPOINTS_MAX,
         .generation = 1,
         .from = DELIVERY_PENDING,
@@ -205,14 +205,14 @@ Test(actions, a_forced_replay_keeps_the_attempt_that_had_delivered)
 {
     struct shelf *shelf = shelf_new();
     int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
-    struct journal_settle order = {.request.kind = JOURNAL_SETTLE,
+    struct journal_record order = {.request.kind = JOURNAL_RECORD_OUTCOME,
         .delivery = seq * ACCOUNT_ENDPOINTS_MAX,
         .from = DELIVERY_PENDING,
         .to = DELIVERY_DELIVERED,
         .has_attempt = true,
         .attempt = {.number = 1, .started_us = 70, .end.http_status = 204}};
     shelf_begin(shelf);
-    cr_assert(store_settle(&shelf->store, &order.request) == OK && order.request.result == OK);
+    cr_assert(store_record_outcome(&shelf->store, &order.request) == OK && order.request.result == OK);
     shelf_commit(shelf);
     cr_expect_eq(action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM attempts WHERE number = 1 AND http_status = 204") == 1);

@@ -11,10 +11,10 @@ static struct journal_reader *open_reader(struct desk *desk, unsigned shards)
     return reader;
 }
 
-static void settle(struct desk *desk, int64_t id, enum delivery_state from, enum delivery_state to, uint32_t generation,
+static void record(struct desk *desk, int64_t id, enum delivery_state from, enum delivery_state to, uint32_t generation,
     uint32_t number, int http_status, enum err error)
 {
-    struct journal_settle order = move_of(id, from, to);
+    struct journal_record order = move_of(id, from, to);
     order.generation = generation;
     order.failures = to == DELIVERY_WAITING ? 1 : 0;
     order.has_attempt = number > 0;
@@ -31,16 +31,16 @@ Test(reader, tells_the_timeline_of_an_event)
     cr_assert(desk_call(desk, &append_init(&append, event, (uint64_t[]){7, 8}, 2)->request) == OK);
     cr_assert(desk_append(desk, (struct draft){.key = "another"}, 7, NULL) == OK);
     int64_t id = ACCOUNT_ENDPOINTS_MAX;
-    settle(desk, id, DELIVERY_PENDING, DELIVERY_WAITING, 0, 1, 0, ERR_CONNECT);
-    settle(desk, id, DELIVERY_WAITING, DELIVERY_DELIVERED, 0, 2, 200, OK);
-    settle(desk, id + 1, DELIVERY_PENDING, DELIVERY_DEAD, 0, 1, 404, OK);
+    record(desk, id, DELIVERY_PENDING, DELIVERY_WAITING, 0, 1, 0, ERR_CONNECT);
+    record(desk, id, DELIVERY_WAITING, DELIVERY_DELIVERED, 0, 2, 200, OK);
+    record(desk, id + 1, DELIVERY_PENDING, DELIVERY_DEAD, 0, 1, 404, OK);
 
     struct timeline *timeline;
     cr_assert(desk_find(desk, reader, &event->parts.id, &timeline) == OK);
     cr_assert(slice_equal(timeline->event->parts.body, event->parts.body));
     cr_assert(slice_equal(timeline->event->parts.amount, event->parts.amount));
     cr_assert(timeline->deliveries_count == 2 && timeline->attempts_count == 3);
-    cr_assert(timeline->deliveries[0].delivery.state == DELIVERY_DELIVERED && timeline->deliveries[0].settled_us > 0);
+    cr_assert(timeline->deliveries[0].delivery.state == DELIVERY_DELIVERED && timeline->deliveries[0].changed_us > 0);
     cr_assert(timeline->deliveries[0].delivery.attempts == 2 && !timeline->deliveries[0].delivery.event);
     cr_assert(
         timeline->deliveries[1].delivery.state == DELIVERY_DEAD && timeline->deliveries[1].delivery.endpoint == 8);
@@ -71,11 +71,11 @@ Test(reader, keeps_the_first_success_of_a_delivery_that_was_replayed)
     struct event_id event;
     cr_assert(desk_append(desk, (struct draft){.key = "k"}, 7, &event) == OK);
     int64_t id = desk_last_delivery(desk);
-    settle(desk, id, DELIVERY_PENDING, DELIVERY_DELIVERED, 0, 1, 200, OK);
-    settle(desk, id, DELIVERY_DELIVERED, DELIVERY_PENDING, 0, 0, 0, OK);
-    struct journal_settle late = move_of(id, DELIVERY_DELIVERED, DELIVERY_PENDING);
+    record(desk, id, DELIVERY_PENDING, DELIVERY_DELIVERED, 0, 1, 200, OK);
+    record(desk, id, DELIVERY_DELIVERED, DELIVERY_PENDING, 0, 0, 0, OK);
+    struct journal_record late = move_of(id, DELIVERY_DELIVERED, DELIVERY_PENDING);
     cr_assert(desk_call(desk, &late.request) == ERR_MOVED_ON);
-    settle(desk, id, DELIVERY_PENDING, DELIVERY_DELIVERED, 1, 2, 201, OK);
+    record(desk, id, DELIVERY_PENDING, DELIVERY_DELIVERED, 1, 2, 201, OK);
     struct timeline *timeline;
     cr_assert(desk_find(desk, reader, &event, &timeline) == OK);
     cr_assert(timeline->attempts_count == 2);
@@ -130,8 +130,8 @@ Test(reader, counts_what_is_open_in_all_shards_and_finds_the_shard_of_an_id)
     desk->journal = first;
     for (int i = 0; i < 3; i++)
         cr_assert(desk_append(desk, (struct draft){0}, 7, NULL) == OK);
-    settle(desk, desk_last_delivery(desk), DELIVERY_PENDING, DELIVERY_WAITING, 0, 1, 500, OK);
-    settle(desk, desk_last_delivery(desk) - ACCOUNT_ENDPOINTS_MAX, DELIVERY_PENDING, DELIVERY_DELIVERED, 0, 1, 200, OK);
+    record(desk, desk_last_delivery(desk), DELIVERY_PENDING, DELIVERY_WAITING, 0, 1, 500, OK);
+    record(desk, desk_last_delivery(desk) - ACCOUNT_ENDPOINTS_MAX, DELIVERY_PENDING, DELIVERY_DELIVERED, 0, 1, 200, OK);
 
     cr_assert(desk_find(desk, reader, &event, &timeline) == OK);
     timeline_free(timeline);

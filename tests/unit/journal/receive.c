@@ -250,7 +250,7 @@ Test(receive, an_event_that_the_dedupe_has_forgotten_is_known_by_its_id)
     shelf_free(shelf);
 }
 
-Test(receive, what_has_expired_from_the_history_is_settled)
+Test(receive, what_has_expired_from_the_history_is_final)
 {
     struct shelf *shelf = shelf_new();
     struct event *event = shelf_event(shelf, keyed);

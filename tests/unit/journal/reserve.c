@@ -65,7 +65,7 @@ Test(reserve, of_a_full_disk_takes_the_outcomes_while_events_are_refused_and_com
     desk_open(desk);
     cr_assert(desk_append(desk, (struct draft){.key = "a"}, 7, NULL) == OK);
     int64_t delivery = desk_last_delivery(desk);
-    struct journal_settle move = move_of(delivery, DELIVERY_PENDING, DELIVERY_DELIVERED);
+    struct journal_record move = move_of(delivery, DELIVERY_PENDING, DELIVERY_DELIVERED);
     disk_have_room(0);
     cr_assert_eq(desk_append(desk, (struct draft){.key = "b"}, 7, NULL), ERR_DISK_FULL);
     cr_assert_eq(desk_append(desk, (struct draft){.key = "c", .type = "payout"}, 7, NULL), ERR_DISK_FULL);

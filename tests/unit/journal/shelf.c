@@ -139,14 +139,14 @@ struct event_id shelf_id_of(struct shelf *shelf, int64_t seq)
 
 enum err shelf_move(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from, enum delivery_state to)
 {
-    struct journal_settle order = {.request.kind = JOURNAL_SETTLE,
+    struct journal_record order = {.request.kind = JOURNAL_RECORD_OUTCOME,
         .delivery = seq * ACCOUNT_ENDPOINTS_MAX + index,
         .from = from,
         .to = to,
         .reason = PARK_AMBIGUOUS,
         .lane = LANE_RETRY};
     shelf_begin(shelf);
-    cr_assert(store_settle(&shelf->store, &order.request) == OK);
+    cr_assert(store_record_outcome(&shelf->store, &order.request) == OK);
     shelf_commit(shelf);
     return order.request.result;
 }

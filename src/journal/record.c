@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JOURNAL_START, JOURNAL_SETTLE, JOURNAL_OPERATOR_ACTION and JOURNAL_RELEASE: deliveries move on. */
+/* JOURNAL_START, JOURNAL_RECORD_OUTCOME, JOURNAL_OPERATOR_ACTION and JOURNAL_RELEASE: deliveries move on. */
 #include "journal/store.h"
 
 #include "runtime/log.h"
@@ -29,7 +29,7 @@ static void name_damaged(const struct store *store, int64_t delivery)
 
 static enum err move(struct store *store, struct journal_request *request, const struct delivery_move *move)
 {
-    const struct journal_settle *order = CONTAINER_OF(request, struct journal_settle, request);
+    const struct journal_record *order = CONTAINER_OF(request, struct journal_record, request);
     const struct delivery_expected expected = {order->delivery, order->from, order->generation};
     bool may_move = delivery_row_may_move(order->from, move->to);
     assert(may_move);
@@ -45,13 +45,13 @@ static enum err move(struct store *store, struct journal_request *request, const
 
 enum err store_start(struct store *store, struct journal_request *request)
 {
-    assert(CONTAINER_OF(request, struct journal_settle, request)->to == DELIVERY_SENDING);
+    assert(CONTAINER_OF(request, struct journal_record, request)->to == DELIVERY_SENDING);
     return move(store, request, &(struct delivery_move){.to = DELIVERY_SENDING});
 }
 
-enum err store_settle(struct store *store, struct journal_request *request)
+enum err store_record_outcome(struct store *store, struct journal_request *request)
 {
-    const struct journal_settle *order = CONTAINER_OF(request, struct journal_settle, request);
+    const struct journal_record *order = CONTAINER_OF(request, struct journal_record, request);
     const struct delivery_move to = {
         .to = order->to,
         .reason = order->reason,
