@@ -149,7 +149,7 @@ static enum err take_over_from(
     enum err error = store(owner, complaints);
     if (error)
         return error;
-    struct connector_request request = {.action = CONNECTOR_TAKE_OVER};
+    struct connector_request request = {.task = CONNECTOR_TAKE_OVER};
     error = ask(owner, broker, &request);
     if (error)
         return complain_of_broker(&request, error, complaints);
@@ -160,7 +160,7 @@ static enum err take_over_from(
 enum err owner_claim(
     struct owner *owner, const struct broker_options *broker, bool take_over, struct buffer *complaints)
 {
-    struct connector_request request = {.action = CONNECTOR_CHECK_CLAIM};
+    struct connector_request request = {.task = CONNECTOR_CHECK_CLAIM};
     enum err error = ask(owner, broker, &request);
     if (error == OK)
         return confirm(owner, true, complaints);
