@@ -113,7 +113,7 @@ json_t *admin_view_status(const struct admin *admin)
     return json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o}", "queue",
         options->queue ? options->queue : "direct", "roles", roles, "broker", broker_view(admin), "in_broker",
         in_broker, "direct", (json_int_t)metrics_read(METRIC_DIRECT), "outbox", (json_int_t)metrics_read(METRIC_OUTBOX),
-        "unacked", (json_int_t)metrics_read(METRIC_CLAIMS), "suspended", (json_int_t)metrics_read(METRIC_SUSPENDED),
+        "unacked", (json_int_t)metrics_read(METRIC_UNACKED), "suspended", (json_int_t)metrics_read(METRIC_SUSPENDED),
         "leader", follows ? json_string(options->leader_url) : json_null(), "directory_age_seconds",
         follows ? json_integer(metrics_read(METRIC_DIRECTORY_AGE)) : json_null());
 }

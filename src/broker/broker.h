@@ -15,7 +15,7 @@
  *   penstock.confirmed (a stream): ids of confirmed events --> the delivering gateway, which misses what did not come
  *   penstock.events (topic) --<type>.<account>--> queues of whoever taps
  *   [penstock.intake] --> an ingress thread --(refused)--> [penstock.intake.errors]
- *   penstock.owner: an exchange that names the journal that owns delivery (claim.h)
+ *   penstock.owner: an exchange that names the journal that owns delivery (ownership.h)
  */
 #ifndef PENSTOCK_BROKER_BROKER_H
 #define PENSTOCK_BROKER_BROKER_H

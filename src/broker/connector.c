@@ -7,8 +7,8 @@
 #include "broker/connector.h"
 
 #include "base/clock.h"
-#include "broker/claim.h"
 #include "broker/login.h"
+#include "broker/ownership.h"
 #include "broker/reply.h"
 #include "broker/topology.h"
 #include "runtime/thread.h"
@@ -25,8 +25,8 @@
 struct broker_connector {
     /* immutable after init */
     struct broker_options options;
-    bool has_claim;
-    struct broker_claim claim;
+    bool has_ownership;
+    struct broker_ownership ownership;
 
     /* owned by the connector's thread */
     struct thread thread;
@@ -75,7 +75,7 @@ static void let_go_of_socket(struct broker_connector *connector)
 
 struct task {
     const char *purpose; /* in the connection's name */
-    bool needs_claim, takes_over, declares, keeps_channel, confirms, keeps_link;
+    bool needs_ownership, takes_over, declares, keeps_channel, confirms, keeps_link;
     /* Half of the heartbeat is agreed upon: a broker may be silent for a whole one before it sends (it looks twice in
      * one), and a consumer must not take that for the end: its limit is then one of ours. */
     bool listens;
@@ -84,20 +84,20 @@ struct task {
 static const struct task tasks[] = {
     [CONNECTOR_OPEN_PUBLISHER] = {"publisher", .declares = true, .keeps_channel = true, .confirms = true,
         .keeps_link = true},
-    [CONNECTOR_OPEN_CONSUMER] = {"consumer", .needs_claim = true, .declares = true, .keeps_link = true,
+    [CONNECTOR_OPEN_CONSUMER] = {"consumer", .needs_ownership = true, .declares = true, .keeps_link = true,
         .listens = true},
     [CONNECTOR_OPEN_TAP] = {"tap", .declares = true, .keeps_channel = true, .keeps_link = true},
     [CONNECTOR_OPEN_INTAKE] = {"intake", .declares = true, .keeps_link = true},
-    [CONNECTOR_CHECK_CLAIM] = {"claim", .needs_claim = true, .declares = true},
-    [CONNECTOR_TAKE_OVER] = {"take-over", .needs_claim = true, .takes_over = true},
+    [CONNECTOR_CHECK_OWNERSHIP] = {"ownership", .needs_ownership = true, .declares = true},
+    [CONNECTOR_TAKE_OVER] = {"take-over", .needs_ownership = true, .takes_over = true},
 };
 
-static enum err claim(struct broker_connector *connector, const struct task *task, struct broker_link *link,
+static enum err check_ownership(struct broker_connector *connector, const struct task *task, struct broker_link *link,
     struct connector_request *request, char ret_detail[BROKER_DETAIL_BYTES])
 {
     if (task->takes_over)
-        return broker_claim_take_over(link, WORK_CHANNEL, &connector->claim, &request->ret_owner, ret_detail);
-    return broker_claim_check(link, WORK_CHANNEL, &connector->claim, &request->ret_owner, ret_detail);
+        return broker_ownership_take_over(link, WORK_CHANNEL, &connector->ownership, &request->ret_owner, ret_detail);
+    return broker_ownership_check(link, WORK_CHANNEL, &connector->ownership, &request->ret_owner, ret_detail);
 }
 
 static enum err declare(
@@ -123,8 +123,8 @@ static enum err work(struct broker_connector *connector, const struct task *task
     struct connector_request *request, char ret_detail[BROKER_DETAIL_BYTES])
 {
     enum err failed = broker_open_channel(link, WORK_CHANNEL, ret_detail);
-    if (!failed && task->needs_claim && connector->has_claim)
-        failed = claim(connector, task, link, request, ret_detail);
+    if (!failed && task->needs_ownership && connector->has_ownership)
+        failed = check_ownership(connector, task, link, request, ret_detail);
     if (!failed && task->declares)
         failed = declare(connector, link, ret_detail);
     if (!failed && task->confirms)
@@ -214,12 +214,12 @@ static void on_request(struct mail *mail, void *receiver)
     struct broker_connector *connector = receiver;
     struct connector_request *request = CONTAINER_OF(mail, struct connector_request, mail);
     request->ret_link = NULL;
-    request->ret_owner = (struct broker_claim){.since_s = 0};
+    request->ret_owner = (struct broker_ownership){.since_s = 0};
     request->ret_detail[0] = '\0';
     request->result = try_addresses(connector, request);
     if (request->result == ERR_NOT_OWNER)
         atomic_store(&connector->deposed, true);
-    else if (request->result == OK && connector->has_claim && tasks[request->task].needs_claim)
+    else if (request->result == OK && connector->has_ownership && tasks[request->task].needs_ownership)
         atomic_store(&connector->deposed, false);
     request->mail.on_receive = on_answer;
     if (request->reply_to)
@@ -230,7 +230,8 @@ static void on_request(struct mail *mail, void *receiver)
 
 void broker_connector_submit(struct broker_connector *connector, struct connector_request *request)
 {
-    assert((request->task != CONNECTOR_OPEN_CONSUMER && request->task != CONNECTOR_TAKE_OVER) || connector->has_claim);
+    assert(
+        (request->task != CONNECTOR_OPEN_CONSUMER && request->task != CONNECTOR_TAKE_OVER) || connector->has_ownership);
     request->mail.on_receive = on_request;
     mailbox_post(&connector->mailbox, &request->mail);
 }
@@ -334,17 +335,17 @@ static void free_connector(struct broker_connector *connector)
     free(connector);
 }
 
-enum err broker_connector_new(
-    const struct broker_options *options, const struct broker_claim *claim, struct broker_connector **ret_connector)
+enum err broker_connector_new(const struct broker_options *options, const struct broker_ownership *ownership,
+    struct broker_connector **ret_connector)
 {
     assert(options->addresses_count > 0 && options->addresses_count <= BROKER_ADDRESSES_MAX);
     struct broker_connector *connector = calloc(1, sizeof *connector);
     if (!connector)
         return ERR_NO_MEMORY;
     connector->options = *options;
-    connector->has_claim = claim != NULL;
-    if (claim)
-        connector->claim = *claim;
+    connector->has_ownership = ownership != NULL;
+    if (ownership)
+        connector->ownership = *ownership;
     connector->doubt = true;
     connector->work_fd = -1;
     connector->stop_mail.on_receive = on_stop;

@@ -7,10 +7,10 @@
  * arguments, another owner) is said by the first.
  *
  * What is declared (idempotently, with each connection that is opened while something may be missing, and with a check
- * of the claim): the quorum queue of each partition, the exchange of the taps, the queues of the intake. What exists
- * with other arguments is ERR_CONFIG, with the broker's own words and the command that shows it.
+ * of the ownership): the quorum queue of each partition, the exchange of the taps, the queues of the intake. What
+ * exists with other arguments is ERR_CONFIG, with the broker's own words and the command that shows it.
  *
- * Consuming needs the claim: the exchange penstock.owner carries, in its argument alternate-exchange, the name
+ * Consuming needs the ownership: the exchange penstock.owner carries, in its argument alternate-exchange, the name
  * "penstock.<journal id>.<since, seconds>" of the journal that owns delivery. Declaring it with our own name
  * either makes it, finds it to be ours, or fails with the name that is there: one atomic, replicated step. (Nothing is
  * ever published to it.) Checked again with each connection that is opened for consuming, and every 5 s by the
@@ -28,18 +28,18 @@ struct broker_link;
 struct broker_connector;
 
 /* Which journal owns delivery, and since when. */
-struct broker_claim {
+struct broker_ownership {
     char journal[BROKER_JOURNAL_ID_BYTES];
     int64_t since_s; /* wall time; 0: could not be read */
 };
 
 enum connector_task {
-    CONNECTOR_OPEN_PUBLISHER, /* channel 1 in confirm mode */
-    CONNECTOR_OPEN_CONSUMER,  /* no channel yet: the consumer opens its own; checks the claim first */
-    CONNECTOR_OPEN_TAP,       /* channel 1 */
-    CONNECTOR_OPEN_INTAKE,    /* no channel; no claim */
-    CONNECTOR_CHECK_CLAIM,    /* on a short connection; without a claim of ours only what is missing is declared */
-    CONNECTOR_TAKE_OVER       /* puts our claim in place of whatever is there */
+    CONNECTOR_OPEN_PUBLISHER,  /* channel 1 in confirm mode */
+    CONNECTOR_OPEN_CONSUMER,   /* no channel yet: the consumer opens its own; checks the ownership first */
+    CONNECTOR_OPEN_TAP,        /* channel 1 */
+    CONNECTOR_OPEN_INTAKE,     /* no channel; no ownership */
+    CONNECTOR_CHECK_OWNERSHIP, /* on a short connection; without a ownership of ours only what is missing is declared */
+    CONNECTOR_TAKE_OVER        /* puts our ownership in place of whatever is there */
 };
 
 /*
@@ -54,23 +54,23 @@ struct connector_request {
     struct mailbox *reply_to; /* NULL: on_done runs on the connector's thread */
     void (*on_done)(struct connector_request *request, void *receiver); /* may free the request */
     enum err result;
-    struct broker_link *ret_link;  /* the requester's */
-    struct broker_claim ret_owner; /* journal "": its name could not be read */
+    struct broker_link *ret_link;      /* the requester's */
+    struct broker_ownership ret_owner; /* journal "": its name could not be read */
     char ret_detail[BROKER_DETAIL_BYTES];
 };
 
 void broker_link_free(struct broker_link *link); /* takes NULL */
 
-/* `claim` is ours; NULL for a gateway that doesn't deliver. Both are copied. */
-enum err broker_connector_new(const struct broker_options *options, const struct broker_claim *claim,
+/* `ownership` is ours; NULL for a gateway that doesn't deliver. Both are copied. */
+enum err broker_connector_new(const struct broker_options *options, const struct broker_ownership *ownership,
     struct broker_connector **ret_connector) MUST_CHECK;
 /* Any thread. Never blocks. */
 void broker_connector_submit(struct broker_connector *connector, struct connector_request *request);
 /* Something that was declared is missing (a message came back, a consumer was cancelled): the next connection that is
- * opened, or check of the claim, declares everything again. Any thread. */
+ * opened, or check of the ownership, declares everything again. Any thread. */
 void broker_connector_doubt(struct broker_connector *connector);
-/* Another journal owned delivery when the claim was checked last: what this gateway would deliver itself, the other one
- * may deliver as well. Any thread. False without a connector. */
+/* Another journal owned delivery when the ownership was checked last: what this gateway would deliver itself, the other
+ * one may deliver as well. Any thread. False without a connector. */
 bool broker_connector_is_deposed(const struct broker_connector *connector);
 /* For main before the services start: submits and waits, 60 s at most. */
 enum err broker_connector_call(struct broker_connector *connector, struct connector_request *request);

@@ -135,7 +135,7 @@ static void on_started(struct journal_request *request, void *receiver)
             request->result == ERR_DAMAGED ? "its row is damaged" : "it was moved by somebody else", shard->number,
             (long long)job->delivery.id);
         struct endpoint_queue *queue = job->queue;
-        claim_doubt_job(job);
+        unacked_doubt_job(job);
         job_free(job);
         refill_queue(queue);
     } else {

@@ -5,7 +5,7 @@
  *
  * Consuming begins when the journal has been scanned and what the last run left is known. It ends when the connector
  * finds that another journal owns delivery: what is the journal's own goes on. Whether it is ours is asked every
- * CLAIM_EVERY_US, while a connection lasts and after that as well.
+ * UNACKED_EVERY_US, while a connection lasts and after that as well.
  *
  * Events take from the shard's byte budget, and get no job where that ends. What is unacked is bounded by the prefetch
  * (count) and by prefetch_bytes: beyond it nothing is read from the connection.
@@ -24,7 +24,7 @@
 #define RETRY_US US_PER_SECOND
 #define DELAY_US_MIN (200 * US_PER_MS)
 #define DELAY_US_MAX (5 * US_PER_SECOND)
-#define CLAIM_EVERY_US (5 * US_PER_SECOND)
+#define UNACKED_EVERY_US (5 * US_PER_SECOND)
 #define HANDOVER_US (60 * US_PER_SECOND) /* both may have consumed that long after a forced take-over */
 #define BUDGET_SHARE_PERCENT 90          /* the rest is for what partners post now */
 
@@ -221,7 +221,7 @@ static void on_message(void *context, const struct consumer_tag *tag, const stru
     }
     /* What was dropped may have been delivered before. */
     bool again = message->redelivered || bridge_is_of_dropped(bridge, tag->channel);
-    claim_new(bridge, tag, event, park_reason_of(bridge, tag->channel, &parts, again), crowded);
+    unacked_new(bridge, tag, event, park_reason_of(bridge, tag->channel, &parts, again), crowded);
     bridge_update_reading(bridge);
 }
 
@@ -260,8 +260,8 @@ static void on_channel_lost(void *context, unsigned channel, uint32_t generation
     }
     say(bridge, false, why);
     check_on_channel_lost(bridge, channel);
-    /* Nothing is sent from here: when a connection is lost, the claims of its other channels are told next. */
-    claim_lose_channel(bridge, channel, generation, is_gone);
+    /* Nothing is sent from here: when a connection is lost, the unacked events of its other channels are told next. */
+    unacked_lose_channel(bridge, channel, generation, is_gone);
     if (!is_gone)
         drop_poison(bridge, channel);
 }
@@ -306,7 +306,7 @@ static void depose(struct bridge *bridge, const struct connector_request *reques
             bridge->shard->number, request->ret_detail);
     bridge->deposed = true;
     consumer_close(bridge->consumer);
-    bridge->consumer_due_us = bridge->shard->loop.now_mono_us + CLAIM_EVERY_US;
+    bridge->consumer_due_us = bridge->shard->loop.now_mono_us + UNACKED_EVERY_US;
     say(bridge, false, request->ret_detail);
 }
 
@@ -324,7 +324,7 @@ static void on_consumer_link(struct connector_request *request, void *receiver)
         bridge->consumer_failures = 0;
         bridge->deposed = false;
         bridge->redeclare = false;
-        bridge->claim_due_us = shard->loop.now_mono_us + CLAIM_EVERY_US;
+        bridge->ownership_due_us = shard->loop.now_mono_us + UNACKED_EVERY_US;
         consumer_set_reading(bridge->consumer, bridge->reading);
         return;
     }
@@ -339,10 +339,10 @@ static void on_consumer_link(struct connector_request *request, void *receiver)
     say(bridge, false, request->ret_detail);
 }
 
-static void on_claim_checked(struct connector_request *request, void *receiver)
+static void on_ownership_checked(struct connector_request *request, void *receiver)
 {
-    struct bridge *bridge = CONTAINER_OF(request, struct bridge, claim_request);
-    bridge->asking_claim = false;
+    struct bridge *bridge = CONTAINER_OF(request, struct bridge, ownership_request);
+    bridge->asking_ownership = false;
     if (request->result == ERR_NOT_OWNER && !((struct delivery_shard *)receiver)->stopping)
         depose(bridge, request);
 }
@@ -358,9 +358,10 @@ static void ask(struct bridge *bridge, struct connector_request *request, enum c
 static void keep_consumer(struct bridge *bridge, int64_t now_us)
 {
     if (consumer_is_open(bridge->consumer)) {
-        if (!bridge->asking_claim && now_us >= bridge->claim_due_us) {
-            bridge->claim_due_us = now_us + CLAIM_EVERY_US;
-            ask(bridge, &bridge->claim_request, CONNECTOR_CHECK_CLAIM, &bridge->asking_claim, on_claim_checked);
+        if (!bridge->asking_ownership && now_us >= bridge->ownership_due_us) {
+            bridge->ownership_due_us = now_us + UNACKED_EVERY_US;
+            ask(bridge, &bridge->ownership_request, CONNECTOR_CHECK_OWNERSHIP, &bridge->asking_ownership,
+                on_ownership_checked);
         }
         return;
     }
@@ -404,11 +405,11 @@ static void keep_tap(struct bridge *bridge, int64_t now_us)
 /* A queue is gone: the connector declares all of them with the next connection that it opens. */
 static void redeclare(struct bridge *bridge, int64_t now_us)
 {
-    if (!bridge->redeclare || bridge->asking_claim || !consumer_is_open(bridge->consumer))
+    if (!bridge->redeclare || bridge->asking_ownership || !consumer_is_open(bridge->consumer))
         return;
     bridge->redeclare = false;
-    bridge->claim_due_us = now_us + CLAIM_EVERY_US;
-    ask(bridge, &bridge->claim_request, CONNECTOR_CHECK_CLAIM, &bridge->asking_claim, on_claim_checked);
+    bridge->ownership_due_us = now_us + UNACKED_EVERY_US;
+    ask(bridge, &bridge->ownership_request, CONNECTOR_CHECK_OWNERSHIP, &bridge->asking_ownership, on_ownership_checked);
 }
 
 static void arm_tick(struct bridge *bridge)
@@ -431,10 +432,10 @@ static void on_tick(struct timer *timer)
         redeclare(bridge, now_us);
         keep_consumer(bridge, now_us);
         keep_tap(bridge, now_us);
-        claim_tick(bridge, now_us);
+        unacked_tick(bridge, now_us);
         if (now_us >= bridge->retry_due_us) {
             bridge->retry_due_us = now_us + RETRY_US;
-            claim_retry(bridge);
+            unacked_retry(bridge);
             retry_poison(bridge);
         }
     }
@@ -458,7 +459,7 @@ void bridge_close(struct bridge *bridge)
 {
     if (!bridge)
         return;
-    claim_lose_all(bridge);
+    unacked_lose_all(bridge);
     consumer_free(TAKE(bridge->consumer));
     tap_free(TAKE(bridge->tap));
 }
@@ -524,7 +525,7 @@ enum err bridge_new(
     bridge->options = *options;
     bridge->reading = true;
     bridge->consumer_delay_us = bridge->tap_delay_us = DELAY_US_MIN;
-    list_init(&bridge->claims);
+    list_init(&bridge->unacked_events);
     list_init(&bridge->poison);
     timer_init(&bridge->tick_timer, on_tick);
     broker_loop_host_init(&bridge->consumer_host, &shard->loop);
@@ -548,7 +549,7 @@ void bridge_free(struct bridge *bridge)
         return;
     bridge_close(bridge);
     timer_disarm(&bridge->shard->loop, &bridge->tick_timer);
-    claim_forget_all(bridge);
+    unacked_forget_all(bridge);
     suspended_free_all(bridge);
     check_done(bridge);
     list_for_each_safe (node, following, &bridge->poison)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a shard has to do with the broker, in rabbitmq mode: bridge.c keeps the connections and takes messages in,
- * claim.c knows what was consumed and not acked yet, suspended.c knows what waits to be delivered again, drops.c says
+ * unacked.c knows what was consumed and not acked yet, suspended.c knows what waits to be delivered again, drops.c says
  * what the broker dropped, check.c misses what it lost. Everything here is owned by the shard's thread.
  *
  * Each partition has two queues: its own, and the one of what the broker would drop from that. What comes by the second
  * is an event as any other, and is taken over at once.
  *
- *   consumer --message--> claim --JOURNAL_RECEIVE--> jobs --> ... --> committed --> the claim ends: acked
- *                           |  no room, held too long, started on a lost channel: JOURNAL_TAKE_OVER --> acked
+ *   consumer --message--> unacked event --JOURNAL_RECEIVE--> jobs --> ... --> committed --> the unacked event ends:
+ * acked |  no room, held too long, started on a lost channel: JOURNAL_TAKE_OVER --> acked
  *                           '- nothing of it started, and its channel is lost: suspended
  */
 #ifndef PENSTOCK_DELIVERY_BRIDGE_INTERNAL_H
@@ -30,13 +30,13 @@
  *
  * One that is stale (its channel is lost) ends without an ack: its message will come again, and is known then.
  */
-enum claim_stage { CLAIM_RECEIVING, CLAIM_REFUSED, CLAIM_HELD, CLAIM_TAKING_OVER };
+enum unacked_stage { UNACKED_RECEIVING, UNACKED_REFUSED, UNACKED_HELD, UNACKED_TAKING_OVER };
 
-struct claim {
+struct unacked_event {
     struct id_map_node by_event; /* in bridge->by_event, while it is HELD or TAKING_OVER */
-    struct list in_claims;       /* in bridge->claims, in order of receipt */
+    struct list in_list;         /* in bridge->unacked_events, in order of receipt */
     struct bridge *bridge;
-    enum claim_stage stage;
+    enum unacked_stage stage;
     struct consumer_tag tag;
     bool stale;
     bool gone;        /* its queue was deleted: the broker does not have it any more */
@@ -45,11 +45,11 @@ struct claim {
     bool received;    /* the journal knows it */
     bool was_refused; /* by the journal, before it was received */
     unsigned ended;   /* of its deliveries, by commits */
-    struct list jobs; /* of struct job (in_claim) */
+    struct list jobs; /* of struct job (in_unacked) */
     uint32_t left;    /* a bit for each of receive.ret_deliveries that found no room */
     int64_t event_number;
     int64_t since_mono_us;
-    struct journal_receive receive; /* its event is the claim's */
+    struct journal_receive receive; /* its event is the unacked event's */
     struct journal_take_over take_over;
 };
 
@@ -91,17 +91,17 @@ struct bridge {
     struct broker_loop_host consumer_host, tap_host;
     struct consumer *consumer;
     struct tap *tap;
-    struct connector_request consumer_request, tap_request, claim_request;
-    bool asking_consumer, asking_tap, asking_claim;
-    bool redeclare;                                    /* a queue is gone */
-    bool deposed;                                      /* another journal owns delivery now */
-    int64_t consumer_due_us, tap_due_us, claim_due_us; /* when to ask the connector again, monotonic */
+    struct connector_request consumer_request, tap_request, ownership_request;
+    bool asking_consumer, asking_tap, asking_ownership;
+    bool redeclare;                                        /* a queue is gone */
+    bool deposed;                                          /* another journal owns delivery now */
+    int64_t consumer_due_us, tap_due_us, ownership_due_us; /* when to ask the connector again, monotonic */
     int64_t consumer_delay_us, tap_delay_us;
     unsigned consumer_failures;
     struct timer tick_timer;
     int64_t retry_due_us; /* what the disk refused */
 
-    struct list claims; /* of struct claim, in order of receipt */
+    struct list unacked_events; /* of struct unacked_event, in order of receipt */
     struct id_map by_event;
     int64_t held_bytes;     /* of their events, and of poison on its way */
     int64_t refusal_due_us; /* when a refusal may be said again */
@@ -129,14 +129,14 @@ void bridge_give_up(struct bridge *bridge);
 /* An event whose id another one has, by a chance of 2^-44. */
 void bridge_keep_event_as_poison(struct bridge *bridge, const struct consumer_tag *tag, const struct event *event);
 
-/* claim.c */
-void claim_new(
+/* unacked.c */
+void unacked_new(
     struct bridge *bridge, const struct consumer_tag *tag, struct event *event, enum park_reason park_as, bool crowded);
-void claim_lose_channel(struct bridge *bridge, unsigned channel, uint32_t generation, bool is_gone);
-void claim_tick(struct bridge *bridge, int64_t now_mono_us); /* what is held for too long */
-void claim_retry(struct bridge *bridge);                     /* what the disk refused */
-void claim_lose_all(struct bridge *bridge);                  /* before the connection is closed for good */
-void claim_forget_all(struct bridge *bridge);                /* after the journal's last answer */
+void unacked_lose_channel(struct bridge *bridge, unsigned channel, uint32_t generation, bool is_gone);
+void unacked_tick(struct bridge *bridge, int64_t now_mono_us); /* what is held for too long */
+void unacked_retry(struct bridge *bridge);                     /* what the disk refused */
+void unacked_lose_all(struct bridge *bridge);                  /* before the connection is closed for good */
+void unacked_forget_all(struct bridge *bridge);                /* after the journal's last answer */
 
 /* suspended.c */
 void suspended_list(struct bridge *bridge); /* what the last run left; consuming begins when it is known */
@@ -147,7 +147,7 @@ void suspended_on_channel(struct bridge *bridge, unsigned channel); /* it was op
 void suspended_tick(struct bridge *bridge, int64_t now_mono_us);
 void suspended_free_all(struct bridge *bridge);
 
-bool claim_any_is_refused(const struct bridge *bridge);
+bool unacked_any_is_refused(const struct bridge *bridge);
 
 /* check.c */
 enum err check_init(struct bridge *bridge) MUST_CHECK;

@@ -286,7 +286,7 @@ static bool may_judge(const struct bridge *bridge, const struct confirmed_list *
 {
     const struct check *check = &bridge->check;
     return now_mono_us - list->since_mono_us >= LOST_US && check->good_rounds >= 2 &&
-           check->good_round_us >= list->since_mono_us + LOST_US / 2 && !claim_any_is_refused(bridge);
+           check->good_round_us >= list->since_mono_us + LOST_US / 2 && !unacked_any_is_refused(bridge);
 }
 
 /* About the first list that is old enough, and was not asked about lately. */

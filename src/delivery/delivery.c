@@ -143,7 +143,7 @@ static void on_handover(struct mail *mail, void *receiver)
         if (shard->bridge && delivery->id % ACCOUNT_ENDPOINTS_MAX == 0)
             bridge_tap(shard->bridge, delivery->event);
         if (shard->bridge)
-            claim_meet(shard->bridge, delivery->id / ACCOUNT_ENDPOINTS_MAX);
+            unacked_meet(shard->bridge, delivery->id / ACCOUNT_ENDPOINTS_MAX);
         if (delivery->endpoint != 0) {
             endpoint_queue_take_handover(shard, delivery);
         } else {

@@ -9,7 +9,7 @@
 #include "runtime/thread.h"
 
 struct bridge;
-struct claim;
+struct unacked_event;
 struct endpoint_queue;
 struct route_walk;
 
@@ -38,9 +38,9 @@ struct job {
     enum job_place place;
     struct endpoint_queue *queue;
     struct delivery delivery;
-    struct attempt_run *run; /* from STARTING or RECORDING on */
-    struct claim *claim;     /* its event's, while the event is broker-owned; NULL: it is the journal's */
-    struct list in_claim;
+    struct attempt_run *run;       /* from STARTING or RECORDING on */
+    struct unacked_event *unacked; /* its event's, while the event is broker-owned; NULL: it is the journal's */
+    struct list in_unacked;
 };
 
 /* What one attempt needs: made when it begins, kept until its outcome is committed. */
@@ -187,14 +187,14 @@ void bridge_tap(struct bridge *bridge, const struct event *event); /* a new even
 void bridge_close(struct bridge *bridge);                          /* on the shard's thread, at its end. Takes NULL */
 void bridge_free(struct bridge *bridge);                           /* after the last mail. Takes NULL */
 
-/* claim.c: the direct way has met an event that the broker had brought: it is the journal's own, and handed over. */
-void claim_meet(struct bridge *bridge, int64_t event_number);
+/* unacked.c: the direct way has met an event that the broker had brought: it is the journal's own, and handed over. */
+void unacked_meet(struct bridge *bridge, int64_t event_number);
 /* Its job leaves memory, and nothing is said of the delivery */
-void claim_drop_job(struct job *job);
+void unacked_drop_job(struct job *job);
 /* ... after the commit that delivered it, or by which the journal has taken its event over. */
-void claim_end_job(struct job *job, bool taken_over);
+void unacked_end_job(struct job *job, bool taken_over);
 /* ... and its row could not be moved: the journal is to take its event over. */
-void claim_doubt_job(struct job *job);
+void unacked_doubt_job(struct job *job);
 
 /* attempt.c */
 void attempt_begin(struct job *job);

@@ -112,7 +112,7 @@ void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery 
         event_unref(delivery->event);
         return;
     }
-    if (job_find(shard, delivery->id)) { /* the broker had brought it (claim_meet) */
+    if (job_find(shard, delivery->id)) { /* the broker had brought it (unacked_meet) */
         event_unref(delivery->event);
         return;
     }

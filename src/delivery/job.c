@@ -85,7 +85,7 @@ enum err job_new(struct endpoint_queue *queue, const struct delivery *delivery, 
         return ERR_NO_MEMORY;
     *job = (struct job){.queue = queue, .delivery = *delivery, .place = JOB_NOWHERE};
     list_init(&job->in_lane);
-    list_init(&job->in_claim);
+    list_init(&job->in_unacked);
     enum err failed = id_map_add(&queue->shard->jobs, &job->by_id, (uint64_t)delivery->id);
     if (failed) {
         free(job);
@@ -101,7 +101,7 @@ void job_free(struct job *job)
 {
     if (job->place != JOB_NOWHERE)
         leave_place(job);
-    claim_drop_job(job);
+    unacked_drop_job(job);
     id_map_remove(&job->queue->shard->jobs, &job->by_id);
     job->queue->held_bytes -= job->delivery.event->bytes;
     metrics_add(METRIC_ACTIVE, -1);

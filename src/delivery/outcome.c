@@ -42,9 +42,9 @@ static void on_recorded(struct journal_request *request, void *receiver)
                 request->result == ERR_DAMAGED ? "its row is damaged" : "it was moved by somebody else", shard->number,
                 (long long)job->delivery.id, delivery_state_name(run->record.to), run->client.end.http_status);
         if (gone)
-            claim_doubt_job(job);
+            unacked_doubt_job(job);
         else
-            claim_end_job(job, run->record.to != DELIVERY_DELIVERED);
+            unacked_end_job(job, run->record.to != DELIVERY_DELIVERED);
         job_free(job);
         if (waits)
             endpoint_queue_expect(queue, due_us);

@@ -137,7 +137,7 @@ static void on_taken_over(struct journal_request *request, void *receiver)
     bridge->taking_over = false;
     if (request->result == OK) {
         for (unsigned i = 0; i < take_over->request.count; i++)
-            claim_meet(bridge, take_over->events[i]); /* it may have come again meanwhile */
+            unacked_meet(bridge, take_over->events[i]); /* it may have come again meanwhile */
         metrics_add(METRIC_TAKEN_OVER, take_over->request.count);
         log_warn("the broker's queue does not have these events any more: they are delivered from the journal shard=%u "
                  "count=%u",

@@ -79,7 +79,7 @@ static enum err error_of_errno(void)
     }
 }
 
-enum err http_claim(const struct sockaddr_storage *address, socklen_t len)
+enum err http_reserve(const struct sockaddr_storage *address, socklen_t len)
 {
     AUTO_CLOSE int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int on = 1;

@@ -62,7 +62,7 @@ bool http_parse_address(
  * Whether nobody listens on the address yet. SO_REUSEPORT would let another process of the same user join in, and take
  * half of our partners: ask before the first http_listen. Errors as there.
  */
-enum err http_claim(const struct sockaddr_storage *address, socklen_t len) MUST_CHECK;
+enum err http_reserve(const struct sockaddr_storage *address, socklen_t len) MUST_CHECK;
 /*
  * A listening socket with SO_REUSEPORT and a bounded receive buffer. Port 0 picks a free one, and `address` is updated,
  * so that the next thread can join the same port. ERR_ADDRESS_IN_USE, ERR_PERMISSION, ERR_SYSTEM.

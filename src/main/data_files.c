@@ -287,7 +287,7 @@ enum err data_files_check(struct installation *installation, struct buffer *comp
     return result;
 }
 
-enum err data_files_check_unclaimed(const char *path, struct buffer *complaints)
+enum err data_files_check_unused(const char *path, struct buffer *complaints)
 {
     DIR *directory = opendir(path);
     const struct dirent *entry;

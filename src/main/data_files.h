@@ -29,7 +29,7 @@ struct installation;
  * was given up and is there again is taken. */
 enum err data_files_check(struct installation *installation, struct buffer *complaints) MUST_CHECK;
 /* For a directory without installation.json: ERR_CONFIG when there are databases in it. */
-enum err data_files_check_unclaimed(const char *directory, struct buffer *complaints) MUST_CHECK;
+enum err data_files_check_unused(const char *directory, struct buffer *complaints) MUST_CHECK;
 
 /* Makes what may be made, and begins the next epoch. A full disk is said in the log and is no error, but for a new
  * file.

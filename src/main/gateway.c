@@ -14,7 +14,7 @@
 #include "main/broker_setup.h"
 #include "main/data_files.h"
 #include "main/leader.h"
-#include "main/owner.h"
+#include "main/ownership.h"
 #include "main/replica.h"
 #include "main/roles.h"
 #include "runtime/descriptors.h"
@@ -32,7 +32,7 @@ struct gateway {
     struct descriptor_shares shares; /* of file descriptors */
     bool delivers, uses_broker;      /* its role, and its kind of queue */
     struct broker_options broker;
-    struct owner owner;
+    struct ownership ownership;
     struct broker_status *broker_status;
     struct broker_connector *connector;
     struct accounts *accounts;
@@ -187,9 +187,9 @@ static enum err start_broker(struct gateway *gateway, struct buffer *complaints)
     broker_setup_options(gateway->options.config, installation->partitions, &gateway->broker);
     enum err failed = OK;
     if (gateway->delivers) {
-        failed = owner_load(installation->directory, &gateway->owner, complaints);
+        failed = ownership_load(installation->directory, &gateway->ownership, complaints);
         if (!failed)
-            failed = owner_claim(&gateway->owner, &gateway->broker, gateway->options.take_over, complaints);
+            failed = ownership_acquire(&gateway->ownership, &gateway->broker, gateway->options.take_over, complaints);
         if (failed)
             return failed;
     }
@@ -198,7 +198,7 @@ static enum err start_broker(struct gateway *gateway, struct buffer *complaints)
         failed = broker_lag_new(installation->partitions, gateway->ingress_threads_wanted, &gateway->lag);
     if (!failed)
         failed = broker_connector_new(
-            &gateway->broker, gateway->delivers ? &gateway->owner.claim : NULL, &gateway->connector);
+            &gateway->broker, gateway->delivers ? &gateway->ownership.name : NULL, &gateway->connector);
     return failed ? complain(complaints, failed, "the broker's connector") : OK;
 }
 
@@ -273,7 +273,7 @@ static enum err start_deliveries(struct gateway *gateway, struct buffer *complai
         .prefetch_bytes = config->broker_prefetch_bytes,
         .taps = config->broker_taps,
         .checks = true,
-        .forced_since_us = gateway->uses_broker ? owner_forced_since_us(&gateway->owner) : 0,
+        .forced_since_us = gateway->uses_broker ? ownership_forced_since_us(&gateway->ownership) : 0,
     };
     for (unsigned i = 0; gateway->delivers && i < installation->shards; i++) {
         enum err failed =
@@ -328,7 +328,7 @@ static enum err listen_on(const char *option, const char *text, struct sockaddr_
             buffer_add_format(complaints, "%s: \"%s\" %s\n", option, text, problem);
             return ERR_CONFIG;
         }
-        failed = http_claim(address, *len);
+        failed = http_reserve(address, *len);
     }
     if (!failed)
         failed = http_listen(address, *len, ret_fd);

@@ -20,7 +20,7 @@ struct gateway;
 
 struct gateway_options {
     const struct config *config;
-    bool take_over; /* delivery, from the journal that the broker names (owner.h) */
+    bool take_over; /* delivery, from the journal that the broker names (ownership.h) */
     void (*on_report)(const struct delivery_report *report); /* may be NULL */
     /* Between the account database and the services: `penstock dev` makes its demo accounts here. May be NULL. */
     enum err (*prepare)(struct accounts *accounts, const struct installation *installation, void *context);

@@ -432,7 +432,7 @@ static enum err begin(
         return result;
     result = installation_read(directory, "installation.json", SMALL_FILE_BYTES_MAX, text);
     if (result == ERR_NOT_FOUND)
-        return data_files_check_unclaimed(directory, complaints);
+        return data_files_check_unused(directory, complaints);
     if (result == ERR_DAMAGED || result == ERR_TOO_LARGE) {
         data_files_complain(
             directory, "installation.json", result == ERR_DAMAGED ? "is a directory" : "is damaged", complaints);

@@ -91,7 +91,7 @@
         "Events that the broker confirmed and does not have any more: the audit names them")                           \
     X(METRIC_UNCHECKED, counter, "penstock_broker_unchecked_total", "",                                                \
         "Times that ids of confirmed events can't be checked: not taken by the broker, or their stream was deleted")   \
-    X(METRIC_CLAIMS, gauge, "penstock_broker_unacked", "", "Messages consumed and not acked yet")                      \
+    X(METRIC_UNACKED, gauge, "penstock_broker_unacked", "", "Messages consumed and not acked yet")                     \
     X(METRIC_RECEIVING, gauge, "penstock_broker_receiving", "", "Messages consumed and not in the journal yet")        \
     X(METRIC_TAKEN_OVER, counter, "penstock_broker_taken_over_total", "",                                              \
         "Events that the journal took over from the broker before they were delivered")                                \

@@ -246,19 +246,19 @@ static bool has_publications(void)
     return publications_count() > 0;
 }
 
-static bool is_claimed(void)
+static bool is_owned_by_other(void)
 {
-    return fake_broker_is_claimed();
+    return fake_broker_is_owned_by_other();
 }
 
-static void claim(void)
+static void take_ownership(void)
 {
-    fake_broker_claim(true);
+    fake_broker_ownership(true);
 }
 
-static void give_claim_back(void)
+static void give_ownership_back(void)
 {
-    fake_broker_claim(false);
+    fake_broker_ownership(false);
 }
 
 static bool has_broker(void)
@@ -321,7 +321,7 @@ const struct action actions[] = {
     {"queue drops", 20, false, fake_broker_is_up, fake_broker_drop},
     {"queues declared", 30, true, fake_broker_lacks_queue, fake_broker_declare_queues},
     {"connector refuses", 8, false, fake_broker_is_up, fake_broker_refuse},
-    {"claimed", 4, false, fake_broker_is_up, claim},
-    {"claim given back", 60, true, is_claimed, give_claim_back},
+    {"owned by another", 4, false, fake_broker_is_up, take_ownership},
+    {"ownership given back", 60, true, is_owned_by_other, give_ownership_back},
 };
 const unsigned actions_count = sizeof actions / sizeof actions[0];

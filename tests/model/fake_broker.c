@@ -24,7 +24,7 @@ struct broker_queue {
 
 static struct {
     unsigned partitions, queues_count;
-    bool is_down, is_claimed;
+    bool is_down, is_owned_by_other;
     unsigned refusals, poisons;
     struct broker_queue queues[FAKE_QUEUES_MAX];
     struct broker_connection *connections[CONNECTIONS_MAX];
@@ -349,20 +349,20 @@ void fake_broker_refuse(void)
     broker.refusals = 1 + sim_below(STREAM_DRIVER, REFUSALS_MAX);
 }
 
-bool fake_broker_is_claimed(void)
+bool fake_broker_is_owned_by_other(void)
 {
-    return broker.is_claimed;
+    return broker.is_owned_by_other;
 }
 
-void fake_broker_claim(bool by_other)
+void fake_broker_ownership(bool by_other)
 {
     trace("delivery belongs to %s", by_other ? "another journal" : "us");
-    broker.is_claimed = by_other;
+    broker.is_owned_by_other = by_other;
 }
 
 void fake_broker_mend(void)
 {
-    broker.is_claimed = false;
+    broker.is_owned_by_other = false;
     broker.refusals = 0;
     if (broker.is_down)
         fake_broker_come_up();
@@ -442,8 +442,8 @@ static void answer_connector(unsigned unused)
     } else if (broker.refusals > 0) {
         broker.refusals--;
         answer = CONNECTOR_REFUSES;
-    } else if (broker.is_claimed) {
-        answer = CONNECTOR_CLAIMED;
+    } else if (broker.is_owned_by_other) {
+        answer = CONNECTOR_NOT_OWNER;
     }
     if (connector_answer_one(answer))
         broker_declare_missing();

@@ -51,10 +51,10 @@ void fake_broker_come_up(void);
 void fake_broker_delete_queue(void);
 void fake_broker_drop(void); /* the head of a queue, as a policy would */
 bool fake_broker_lacks_queue(void);
-void fake_broker_declare_queues(void); /* by somebody else */
-void fake_broker_refuse(void);         /* the next connections */
-bool fake_broker_is_claimed(void);     /* by another journal */
-void fake_broker_claim(bool by_other);
+void fake_broker_declare_queues(void);    /* by somebody else */
+void fake_broker_refuse(void);            /* the next connections */
+bool fake_broker_is_owned_by_other(void); /* by another journal */
+void fake_broker_ownership(bool by_other);
 void fake_broker_mend(void);
 
 /* What the model asks. */

@@ -76,7 +76,7 @@ void consumer_crashed(void);
 
 /* fake_connector.c */
 bool connector_has_request(void);
-enum connector_answer { CONNECTOR_WELL, CONNECTOR_DOWN, CONNECTOR_REFUSES, CONNECTOR_CLAIMED };
+enum connector_answer { CONNECTOR_WELL, CONNECTOR_DOWN, CONNECTOR_REFUSES, CONNECTOR_NOT_OWNER };
 /* Whether it wanted the queues to be declared. */
 bool connector_answer_one(enum connector_answer answer);
 void tap_lose(void);

@@ -185,7 +185,7 @@ bool connector_answer_one(enum connector_answer how)
         answer(connector, ERR_CONNECT, "it is down");
     } else if (how == CONNECTOR_REFUSES) {
         answer(connector, ERR_UNAVAILABLE, "not now");
-    } else if (how == CONNECTOR_CLAIMED && of_delivery) {
+    } else if (how == CONNECTOR_NOT_OWNER && of_delivery) {
         answer(connector, ERR_NOT_OWNER, "delivery belongs to another journal");
         tally(TALLY_NOT_OWNER);
     } else {

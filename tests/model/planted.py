@@ -108,29 +108,29 @@ BUGS = {
          "        result = totals_add(&store->totals, &event->parts, TOTAL_EVENTS")),
     "acks-before-commit": (
         "a message is acked when it has come, before the journal has committed it",
-        "src/delivery/claim.c",
-        ("    submit_receive(claim);\n}\n\n/* The channel", "    submit_receive(claim);\n"
+        "src/delivery/unacked.c",
+        ("    submit_receive(unacked);\n}\n\n/* The channel", "    submit_receive(unacked);\n"
          "    consumer_ack(bridge->consumer, tag);\n}\n\n/* The channel")),
     "acks-the-first": (
         "a message is acked when the first delivery of its event is delivered",
-        "src/delivery/claim.c",
-        ("(list_is_empty(&claim->jobs) && claim->left == 0)", "true")),
+        "src/delivery/unacked.c",
+        ("(list_is_empty(&unacked->jobs) && unacked->left == 0)", "true")),
     "sends-suspended": (
         "what the broker owns is sent after its channel is lost",
-        "src/delivery/claim.c",
-        ("            claim_suspend(claim);\n        else", "            continue;\n        else")),
+        "src/delivery/unacked.c",
+        ("            unacked_suspend(unacked);\n        else", "            continue;\n        else")),
     "never-stale": (
         "what was received on a channel that is lost is held as if its message were still here",
-        "src/delivery/claim.c",
-        ("        claim->stale = true;\n        claim->gone", "        claim->gone")),
+        "src/delivery/unacked.c",
+        ("        unacked->stale = true;\n        unacked->gone", "        unacked->gone")),
     "started-is-suspended": (
         "an event of which something had started is suspended when its channel is lost, not taken over",
-        "src/delivery/claim.c",
-        ("claim->stage == CLAIM_HELD && had_started(claim)", "claim->stage == CLAIM_HELD && claim->takes_over")),
+        "src/delivery/unacked.c",
+        ("unacked->stage == UNACKED_HELD && had_started(unacked)", "unacked->stage == UNACKED_HELD && unacked->takes_over")),
     "left-is-forgotten": (
         "what had no room when its event was taken over is never loaded",
-        "src/delivery/claim.c",
-        ("if (claim->left & 1u << i)\n            refill", "if (false)\n            refill")),
+        "src/delivery/unacked.c",
+        ("if (unacked->left & 1u << i)\n            refill", "if (false)\n            refill")),
     "met-is-sent-twice": (
         "an event that came both ways in one transaction gets two jobs",
         "src/journal/acceptance.c",

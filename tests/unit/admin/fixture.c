@@ -30,7 +30,7 @@ static enum err check_url(const char *url, const char **ret_problem, void *conte
     return strncmp(url, "https://", 8) == 0 ? OK : ERR_URL;
 }
 
-struct owner owner;
+struct ownership owner;
 
 /* On the admin thread. */
 static void receive_action(struct mail *mail, void *receiver)

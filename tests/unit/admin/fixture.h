@@ -14,7 +14,7 @@
 extern struct admin *admin;
 
 /* The owner of all deliveries: answers each action with `result`, and says that the delivery is in `state`. */
-extern struct owner {
+extern struct ownership {
     enum err result;
     enum delivery_state state;
     unsigned asked;

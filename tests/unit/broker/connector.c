@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-static const struct broker_claim claim = {.journal = "0123456789abcdef0123456789abcdef", .since_s = 1};
+static const struct broker_ownership ownership = {.journal = "0123456789abcdef0123456789abcdef", .since_s = 1};
 static struct broker_options options;
 static struct broker_connector *connector;
 
@@ -42,7 +42,7 @@ static void set_up(void)
 
 static void start(void)
 {
-    cr_assert_eq(broker_connector_new(&options, &claim, &connector), OK);
+    cr_assert_eq(broker_connector_new(&options, &ownership, &connector), OK);
 }
 
 TestSuite(connector, .init = set_up);
@@ -50,7 +50,7 @@ TestSuite(connector, .init = set_up);
 Test(connector, says_what_is_wrong_with_each_address)
 {
     char expected[BROKER_DETAIL_BYTES];
-    struct connector_request request = {.task = CONNECTOR_CHECK_CLAIM};
+    struct connector_request request = {.task = CONNECTOR_CHECK_OWNERSHIP};
     add_closed_address();
     add_closed_address();
     start();
@@ -86,8 +86,8 @@ static void on_done(struct connector_request *request, void *receiver)
 
 Test(connector, stops_at_once_in_the_middle_of_a_login)
 {
-    struct connector_request requests[2] = {
-        {.task = CONNECTOR_OPEN_PUBLISHER, .on_done = on_done}, {.task = CONNECTOR_CHECK_CLAIM, .on_done = on_done}};
+    struct connector_request requests[2] = {{.task = CONNECTOR_OPEN_PUBLISHER, .on_done = on_done},
+        {.task = CONNECTOR_CHECK_OWNERSHIP, .on_done = on_done}};
     int fd = add_silent_address();
     start();
     for (unsigned i = 0; i < 2; i++)

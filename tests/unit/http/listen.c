@@ -111,7 +111,7 @@ Test(listen, an_address_that_somebody_else_holds_or_nobody_has_is_an_error)
     cr_assert_eq(fd, -1);
 }
 
-Test(listen, an_address_where_somebody_listens_can_not_be_claimed)
+Test(listen, an_address_where_somebody_listens_can_not_be_reserved)
 {
     struct sockaddr_storage address;
     socklen_t len;
@@ -119,7 +119,7 @@ Test(listen, an_address_where_somebody_listens_can_not_be_claimed)
     int fd;
     cr_assert(http_parse_address("127.0.0.1:0", &address, &len, &problem));
     cr_assert_eq(http_listen(&address, len, &fd), OK);
-    cr_assert_eq(http_claim(&address, len), ERR_ADDRESS_IN_USE);
+    cr_assert_eq(http_reserve(&address, len), ERR_ADDRESS_IN_USE);
     close(fd);
-    cr_assert_eq(http_claim(&address, len), OK);
+    cr_assert_eq(http_reserve(&address, len), OK);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/claim.h"
+#include "broker/ownership.h"
 
 #include "base/cleanup.h"
 
@@ -10,12 +10,12 @@
     "PRECONDITION_FAILED - inequivalent arg 'alternate-exchange' for exchange 'penstock.owner' in vhost '/': " \
     "received 'penstock.ffffffffffffffffffffffffffffffff.7' "
 
-Test(claim_name, fits_its_room_with_any_time)
+Test(ownership_name, fits_its_room_with_any_time)
 {
-    char name[BROKER_CLAIM_NAME_BYTES];
-    broker_claim_name(&(struct broker_claim){.journal = JOURNAL, .since_s = 1732458000}, name);
+    char name[BROKER_OWNERSHIP_NAME_BYTES];
+    broker_ownership_name(&(struct broker_ownership){.journal = JOURNAL, .since_s = 1732458000}, name);
     cr_assert_str_eq(name, "penstock." JOURNAL ".1732458000");
-    broker_claim_name(&(struct broker_claim){.journal = JOURNAL, .since_s = INT64_MIN}, name);
+    broker_ownership_name(&(struct broker_ownership){.journal = JOURNAL, .since_s = INT64_MIN}, name);
     cr_assert_str_eq(name, "penstock." JOURNAL ".-9223372036854775808");
 }
 
@@ -42,14 +42,14 @@ static const struct {
     {"", NULL, 0},
 };
 
-Test(claim_name, is_read_from_what_the_broker_says)
+Test(ownership_name, is_read_from_what_the_broker_says)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(refusals); i++) {
-        struct broker_claim claim = {.journal = "untouched"};
-        bool is_read = broker_claim_parse(slice_from_string(refusals[i].refusal), &claim);
+        struct broker_ownership ownership = {.journal = "untouched"};
+        bool is_read = broker_ownership_parse(slice_from_string(refusals[i].refusal), &ownership);
         cr_expect_eq(is_read, refusals[i].journal != NULL, "%s", refusals[i].refusal);
         cr_expect_str_eq(
-            claim.journal, refusals[i].journal ? refusals[i].journal : "untouched", "%s", refusals[i].refusal);
-        cr_expect_eq(claim.since_s, refusals[i].since_s, "%s", refusals[i].refusal);
+            ownership.journal, refusals[i].journal ? refusals[i].journal : "untouched", "%s", refusals[i].refusal);
+        cr_expect_eq(ownership.since_s, refusals[i].since_s, "%s", refusals[i].refusal);
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/claim.h"
+#include "broker/ownership.h"
 
 #include "base/clock.h"
 #include "broker/login.h"
@@ -14,10 +14,10 @@
 static const char name_prefix[] = "penstock.";
 static const char current_is[] = "but current is 'penstock.";
 
-void broker_claim_name(const struct broker_claim *claim, char ret_name[BROKER_CLAIM_NAME_BYTES])
+void broker_ownership_name(const struct broker_ownership *ownership, char ret_name[BROKER_OWNERSHIP_NAME_BYTES])
 {
-    snprintf(
-        ret_name, BROKER_CLAIM_NAME_BYTES, "%s%.*s.%" PRId64, name_prefix, ID_DIGITS, claim->journal, claim->since_s);
+    snprintf(ret_name, BROKER_OWNERSHIP_NAME_BYTES, "%s%.*s.%" PRId64, name_prefix, ID_DIGITS, ownership->journal,
+        ownership->since_s);
 }
 
 static bool is_digit(char c)
@@ -39,7 +39,7 @@ static int64_t parse_since(const char *at, const char *end)
     return at < end && *at == '\'' ? since_s : 0;
 }
 
-bool broker_claim_parse(struct slice refusal, struct broker_claim *ret_claim)
+bool broker_ownership_parse(struct slice refusal, struct broker_ownership *ret_ownership)
 {
     const size_t prefix_len = sizeof current_is - 1;
     const char *at = refusal.len ? memmem(refusal.data, refusal.len, current_is, prefix_len) : NULL;
@@ -52,15 +52,15 @@ bool broker_claim_parse(struct slice refusal, struct broker_claim *ret_claim)
     for (int i = 0; i < ID_DIGITS; i++)
         if (!is_hex_digit(at[i]))
             return false;
-    *ret_claim = (struct broker_claim){.since_s = parse_since(at + ID_DIGITS + 1, end)};
-    memcpy(ret_claim->journal, at, ID_DIGITS);
+    *ret_ownership = (struct broker_ownership){.since_s = parse_since(at + ID_DIGITS + 1, end)};
+    memcpy(ret_ownership->journal, at, ID_DIGITS);
     return true;
 }
 
-static amqp_rpc_reply_t declare(struct broker_link *link, amqp_channel_t channel, const struct broker_claim *ours)
+static amqp_rpc_reply_t declare(struct broker_link *link, amqp_channel_t channel, const struct broker_ownership *ours)
 {
-    char name[BROKER_CLAIM_NAME_BYTES];
-    broker_claim_name(ours, name);
+    char name[BROKER_OWNERSHIP_NAME_BYTES];
+    broker_ownership_name(ours, name);
     amqp_table_entry_t owner = {.key = amqp_cstring_bytes("alternate-exchange"),
         .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(name)}};
     amqp_exchange_declare(link->connection, channel, amqp_cstring_bytes(BROKER_OWNER_EXCHANGE),
@@ -68,8 +68,9 @@ static amqp_rpc_reply_t declare(struct broker_link *link, amqp_channel_t channel
     return amqp_get_rpc_reply(link->connection);
 }
 
-/* The text of a mismatch that is no claim, or one that was cut off, is more use to an operator than ours. */
-static void say_who_owns(const struct broker_claim *owner, struct slice refusal, char ret_detail[BROKER_DETAIL_BYTES])
+/* The text of a mismatch that is no ownership, or one that was cut off, is more use to an operator than ours. */
+static void say_who_owns(
+    const struct broker_ownership *owner, struct slice refusal, char ret_detail[BROKER_DETAIL_BYTES])
 {
     char since[CLOCK_TEXT_BYTES];
     clock_format_rfc3339(owner->since_s * US_PER_SECOND, since);
@@ -94,8 +95,8 @@ static enum err reopen(struct broker_link *link, amqp_channel_t channel, char re
     return broker_open_channel(link, channel, ret_detail);
 }
 
-enum err broker_claim_check(struct broker_link *link, amqp_channel_t channel, const struct broker_claim *ours,
-    struct broker_claim *ret_owner, char ret_detail[BROKER_DETAIL_BYTES])
+enum err broker_ownership_check(struct broker_link *link, amqp_channel_t channel, const struct broker_ownership *ours,
+    struct broker_ownership *ret_owner, char ret_detail[BROKER_DETAIL_BYTES])
 {
     amqp_rpc_reply_t reply = declare(link, channel, ours);
     uint16_t code;
@@ -106,8 +107,8 @@ enum err broker_claim_check(struct broker_link *link, amqp_channel_t channel, co
             *ret_owner = *ours;
         return failed;
     }
-    struct broker_claim owner = {.since_s = 0};
-    broker_claim_parse(refusal, &owner);
+    struct broker_ownership owner = {.since_s = 0};
+    broker_ownership_parse(refusal, &owner);
     *ret_owner = owner;
     if (strcmp(owner.journal, ours->journal) == 0)
         return reopen(link, channel, ret_detail);
@@ -115,10 +116,10 @@ enum err broker_claim_check(struct broker_link *link, amqp_channel_t channel, co
     return ERR_NOT_OWNER;
 }
 
-enum err broker_claim_take_over(struct broker_link *link, amqp_channel_t channel, const struct broker_claim *ours,
-    struct broker_claim *ret_owner, char ret_detail[BROKER_DETAIL_BYTES])
+enum err broker_ownership_take_over(struct broker_link *link, amqp_channel_t channel,
+    const struct broker_ownership *ours, struct broker_ownership *ret_owner, char ret_detail[BROKER_DETAIL_BYTES])
 {
-    enum err failed = broker_claim_check(link, channel, ours, ret_owner, ret_detail);
+    enum err failed = broker_ownership_check(link, channel, ours, ret_owner, ret_detail);
     if (failed != ERR_NOT_OWNER)
         return failed;
     failed = reopen(link, channel, ret_detail);
@@ -129,5 +130,5 @@ enum err broker_claim_take_over(struct broker_link *link, amqp_channel_t channel
     failed = broker_reply_judge(&reply, "deleting exchange " BROKER_OWNER_EXCHANGE, ret_detail);
     if (failed)
         return failed;
-    return broker_claim_check(link, channel, ours, ret_owner, ret_detail);
+    return broker_ownership_check(link, channel, ours, ret_owner, ret_detail);
 }

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Unacked events: what was consumed and is not acked yet. An event is broker-owned as long as it has one that is not
+ * stale; the ack follows the commit that makes it unnecessary.
+ *
+ * No unacked event lives long: what is not delivered UNACKED_AGE_US after it came is taken over by the journal and
+ * acked, so that the broker's consumer_timeout never runs out. A slow client must not hold up the others of its
+ * partition, neither by using up the channel's prefetch nor by blocking acks of what is final (acks go in order): where
+ * more than half of the prefetch is used up, and it is a client's doing, the age is CROWDED_AGE_US. It is not when all
+ * of them are late alike, since this machine has more to do than it can: then each take-over would cost what it lacks.
+ * What comes when events hold all the memory that they may (the shard's byte budget) gets no job and is taken over at
+ * once. A unacked whose request the disk refused is tried again every second; meanwhile the window fills, and the
+ * broker keeps the rest.
+ *
+ * Order makes this sound: requests to the journal are worked off in the order of posting. A unacked event on a lost
+ * channel that had started posts its JOURNAL_TAKE_OVER before the message can come again, so that JOURNAL_RECEIVE then
+ * says "the journal's own".
+ */
+#include "delivery/bridge_internal.h"
+
+#include "accounts/routing.h"
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "broker/lag.h"
+#include "runtime/log.h"
+#include "runtime/metrics.h"
+
+#define UNACKED_AGE_US (5 * US_PER_SECOND)
+#define CROWDED_AGE_US (250 * US_PER_MS)
+#define REFUSED_SAID_EVERY_US (60 * US_PER_SECOND)
+
+static void on_received(struct journal_request *request, void *receiver);
+
+static bool had_started(const struct unacked_event *unacked)
+{
+    if (unacked->ended > 0)
+        return true;
+    list_for_each (node, &unacked->jobs) {
+        enum job_place place = CONTAINER_OF(node, struct job, in_unacked)->place;
+        if (place != JOB_FRESH && place != JOB_BACKLOG)
+            return true;
+    }
+    return false;
+}
+
+static void detach_jobs(struct unacked_event *unacked)
+{
+    for (struct job *job; (job = LIST_TAKE_FIRST(&unacked->jobs, struct job, in_unacked));)
+        job->unacked = NULL;
+}
+
+/* Counted until the journal has it, or nobody here has. */
+static void note_received(struct unacked_event *unacked)
+{
+    if (!unacked->received)
+        metrics_add(METRIC_RECEIVING, -1);
+    unacked->received = true;
+}
+
+static void unacked_free(struct unacked_event *unacked)
+{
+    struct bridge *bridge = unacked->bridge;
+    assert(list_is_empty(&unacked->jobs));
+    if (unacked->stage == UNACKED_HELD || unacked->stage == UNACKED_TAKING_OVER)
+        id_map_remove(&bridge->by_event, &unacked->by_event);
+    list_remove(&unacked->in_list);
+    note_received(unacked);
+    bridge->held_bytes -= unacked->receive.event->bytes;
+    event_unref(unacked->receive.event);
+    metrics_add(METRIC_UNACKED, -1);
+    free(unacked);
+    bridge_update_reading(bridge);
+}
+
+/* The message has done its duty. */
+static void unacked_end(struct unacked_event *unacked)
+{
+    failpoint_crash(CRASH_ACK_DUE);
+    detach_jobs(unacked);
+    if (!unacked->stale)
+        consumer_ack(unacked->bridge->consumer, &unacked->tag);
+    unacked_free(unacked);
+}
+
+/* Nothing of it has started, and its channel is lost: nothing is sent. */
+static void drop_jobs(struct unacked_event *unacked)
+{
+    const struct journal_receive *receive = &unacked->receive;
+    while (!list_is_empty(&unacked->jobs)) {
+        struct job *job = CONTAINER_OF(unacked->jobs.next, struct job, in_unacked);
+        struct endpoint_queue *queue = job->queue;
+        for (unsigned i = 0; i < receive->ret_count; i++)
+            if (receive->ret_deliveries[i].delivery == job->delivery.id)
+                unacked->left |= 1u << i; /* loaded when the journal has taken it over */
+        job_free(job);                    /* leaves the list (unacked_drop_job) */
+        endpoint_queue_update_ready(queue);
+    }
+}
+
+/* Its rows stay held, and it waits for the broker. */
+static void unacked_suspend(struct unacked_event *unacked)
+{
+    struct bridge *bridge = unacked->bridge;
+    drop_jobs(unacked);
+    suspended_add(bridge, unacked->event_number, unacked->tag.channel);
+    unacked_free(unacked);
+}
+
+/* Taking over. */
+
+static void expect_left(struct unacked_event *unacked)
+{
+    const struct journal_receive *receive = &unacked->receive;
+    for (unsigned i = 0; i < receive->ret_count; i++)
+        if (unacked->left & 1u << i)
+            refill_expect_pending(
+                unacked->bridge->shard, receive->ret_deliveries[i].endpoint, receive->ret_deliveries[i].delivery);
+}
+
+static void on_taken_over(struct journal_request *request, void *receiver)
+{
+    struct unacked_event *unacked = CONTAINER_OF(request, struct unacked_event, take_over.request);
+    struct delivery_shard *shard = receiver;
+    shard->requests_out--;
+    if (request->result == OK) {
+        metrics_add(METRIC_TAKEN_OVER, 1);
+        if (!shard->stopping)
+            expect_left(unacked);
+        unacked_end(unacked);
+    } else {
+        unacked->stage = UNACKED_HELD; /* unacked_tick tries again */
+    }
+    shard_stop_if_drained(shard);
+}
+
+static void take_over(struct unacked_event *unacked)
+{
+    struct delivery_shard *shard = unacked->bridge->shard;
+    unacked->takes_over = true;
+    if (unacked->stage != UNACKED_HELD)
+        return;
+    unacked->stage = UNACKED_TAKING_OVER;
+    unacked->take_over = (struct journal_take_over){
+        .request = {.kind = JOURNAL_TAKE_OVER, .reply_to = &shard->mailbox, .on_done = on_taken_over},
+        .count = 1,
+        .events = &unacked->event_number};
+    shard->requests_out++;
+    journal_submit(shard->journal, &unacked->take_over.request);
+}
+
+/* What delivery's jobs tell. */
+
+void unacked_drop_job(struct job *job)
+{
+    if (!job->unacked)
+        return;
+    list_remove(&job->in_unacked);
+    job->unacked = NULL;
+}
+
+void unacked_end_job(struct job *job, bool taken_over)
+{
+    struct unacked_event *unacked = job->unacked;
+    if (!unacked)
+        return;
+    unacked_drop_job(job);
+    unacked->ended++;
+    if (unacked->stage != UNACKED_HELD)
+        return; /* TAKING_OVER: its answer ends the unacked event */
+    if (taken_over)
+        expect_left(unacked);
+    if (taken_over || (list_is_empty(&unacked->jobs) && unacked->left == 0))
+        unacked_end(unacked);
+}
+
+void unacked_doubt_job(struct job *job)
+{
+    struct unacked_event *unacked = job->unacked;
+    if (!unacked)
+        return;
+    unacked_drop_job(job);
+    unacked->ended++;
+    take_over(unacked);
+}
+
+void unacked_meet(struct bridge *bridge, int64_t event_number)
+{
+    struct id_map_node *node = id_map_find(&bridge->by_event, (uint64_t)event_number);
+    struct unacked_event *unacked = node ? CONTAINER_OF(node, struct unacked_event, by_event) : NULL;
+    suspended_remove(bridge, event_number);
+    if (unacked && unacked->stage == UNACKED_HELD) /* TAKING_OVER: its answer ends it */
+        unacked_end(unacked);
+}
+
+/* Receiving. */
+
+/* A mismatch, which is parked, may belong to another shard. */
+static struct journal *journal_of(const struct unacked_event *unacked)
+{
+    const struct bridge *bridge = unacked->bridge;
+    if (unacked->receive.park_as != PARK_MISMATCH)
+        return bridge->shard->journal;
+    return bridge->options.journals[event_id_partition(&unacked->receive.event->parts.id) % bridge->options.shards];
+}
+
+static void submit_receive(struct unacked_event *unacked)
+{
+    struct delivery_shard *shard = unacked->bridge->shard;
+    unacked->stage = UNACKED_RECEIVING;
+    unacked->receive.request =
+        (struct journal_request){.kind = JOURNAL_RECEIVE, .reply_to = &shard->mailbox, .on_done = on_received};
+    shard->requests_out++;
+    journal_submit(journal_of(unacked), &unacked->receive.request);
+}
+
+/* A job for one of its deliveries. False when there is no room: the journal is to take the event over. */
+static bool make_job(struct unacked_event *unacked, const struct journal_received_delivery *received)
+{
+    struct delivery_shard *shard = unacked->bridge->shard;
+    struct endpoint_queue *queue;
+    assert(!job_find(shard, received->delivery));
+    if (unacked->crowded)
+        return false;
+    if (endpoint_queue_get(shard, received->endpoint, &queue) != OK || !endpoint_queue_has_room(queue))
+        return false;
+    const struct delivery delivery = {
+        .id = received->delivery,
+        .endpoint = received->endpoint,
+        .state = DELIVERY_PENDING,
+        .lane = LANE_FRESH,
+        .due_us = unacked->receive.event->parts.accepted_us,
+        .event = unacked->receive.event,
+    };
+    if (job_new(queue, &delivery, JOB_FRESH) != OK)
+        return false;
+    struct job *job = job_find(shard, delivery.id);
+    event_ref(delivery.event); /* the job's own */
+    job->unacked = unacked;
+    list_add_tail(&unacked->jobs, &job->in_unacked);
+    failpoint_crash(CRASH_JOB_MADE);
+    return true;
+}
+
+static void make_jobs(struct unacked_event *unacked)
+{
+    const struct journal_receive *receive = &unacked->receive;
+    for (unsigned i = 0; i < receive->ret_count; i++)
+        if (!make_job(unacked, &receive->ret_deliveries[i]))
+            unacked->left |= 1u << i;
+    if (unacked->left)
+        take_over(unacked);
+}
+
+/* The event is broker-owned. */
+static void hold(struct unacked_event *unacked)
+{
+    struct bridge *bridge = unacked->bridge;
+    unacked->event_number = unacked->receive.ret_deliveries[0].delivery / ACCOUNT_ENDPOINTS_MAX;
+    suspended_remove(bridge, unacked->event_number);
+    struct id_map_node *node = id_map_find(&bridge->by_event, (uint64_t)unacked->event_number);
+    if (node) {
+        struct unacked_event *first = CONTAINER_OF(node, struct unacked_event, by_event);
+        if (first->stale && !unacked->stale) { /* the same message again: only its tag is another */
+            first->tag = unacked->tag;
+            first->stale = false;
+            unacked->stale = true;
+        }
+        unacked_end(unacked); /* a second copy */
+    } else if (unacked->stale || bridge->shard->stopping ||
+               id_map_add(&bridge->by_event, &unacked->by_event, (uint64_t)unacked->event_number) != OK) {
+        suspended_add(bridge, unacked->event_number, unacked->tag.channel);
+        unacked_free(unacked);
+    } else {
+        unacked->stage = UNACKED_HELD;
+        make_jobs(unacked);
+    }
+}
+
+static void count(const struct journal_receive *receive)
+{
+    static const enum metric metrics[] = {[STANDING_HELD] = METRIC_RECEIVED_AGAIN,
+        [STANDING_OWN] = METRIC_RECEIVED_AGAIN,
+        [STANDING_ALIAS] = METRIC_RECEIVED_ALIAS,
+        [STANDING_CONFLICT] = METRIC_RECEIVED_CONFLICT};
+    metrics_add(receive->ret_is_new && receive->ret_standing != STANDING_CONFLICT ? METRIC_RECEIVED_NEW
+                                                                                  : metrics[receive->ret_standing],
+        1);
+}
+
+static void take_standing(struct unacked_event *unacked)
+{
+    struct delivery_shard *shard = unacked->bridge->shard;
+    const struct journal_receive *receive = &unacked->receive;
+    count(receive);
+    check_see(unacked->bridge, &receive->event->parts.id);
+    if (unacked->bridge->options.lag)
+        broker_lag_arrived(unacked->bridge->options.lag, &receive->event->parts.id, clock_mono_us());
+    if (receive->ret_is_new && unacked->bridge->tap)
+        tap_publish(unacked->bridge->tap, &receive->event->parts);
+    if (receive->ret_standing == STANDING_HELD && receive->park_as != PARK_MISMATCH) {
+        hold(unacked);
+        return;
+    }
+    if (receive->ret_is_new && receive->ret_standing == STANDING_OWN && receive->park_as == PARK_NONE &&
+        receive->endpoints_count == 0)
+        route_look_again(shard, receive->event); /* unrouted */
+    unacked_end(unacked);
+}
+
+/* Not now, or never: said now and then, since its partition stops when the window is full of them. */
+static void refused(struct unacked_event *unacked)
+{
+    struct bridge *bridge = unacked->bridge;
+    enum err error = unacked->receive.request.result;
+    unacked->stage = UNACKED_REFUSED;
+    unacked->was_refused = true;
+    if (bridge->shard->loop.now_mono_us < bridge->refusal_due_us)
+        return;
+    bridge->refusal_due_us = bridge->shard->loop.now_mono_us + REFUSED_SAID_EVERY_US;
+    log_error(
+        "the journal refuses events of the broker, which keeps them: tried again every second shard=%u error=%s%s",
+        bridge->shard->number, err_name(error),
+        error == ERR_DAMAGED ? " (the dedupe store is in doubt: a restart mends it from the history)" : "");
+}
+
+static void on_received(struct journal_request *request, void *receiver)
+{
+    struct unacked_event *unacked = CONTAINER_OF(request, struct unacked_event, receive.request);
+    struct delivery_shard *shard = receiver;
+    shard->requests_out--;
+    failpoint_crash(CRASH_RECEIVED);
+    if (request->result == OK) {
+        note_received(unacked);
+        take_standing(unacked);
+    } else if (request->result == ERR_UNAVAILABLE) {
+        bridge_keep_event_as_poison(unacked->bridge, &unacked->tag, unacked->receive.event);
+        unacked->stale = true; /* the poison's ack is the message's */
+        unacked_end(unacked);
+    } else if ((unacked->stale && !unacked->gone) || shard->stopping) {
+        unacked_free(unacked); /* the journal knows nothing of it: the broker still has it */
+    } else {
+        refused(unacked);
+    }
+    pump_run(shard);
+    shard_stop_if_drained(shard);
+}
+
+void unacked_new(
+    struct bridge *bridge, const struct consumer_tag *tag, struct event *event, enum park_reason park_as, bool crowded)
+{
+    struct delivery_shard *shard = bridge->shard;
+    const struct event_parts *parts = &event->parts;
+    struct unacked_event *unacked = malloc(sizeof *unacked);
+    if (!unacked) {
+        event_unref(event);
+        bridge_give_up(bridge);
+        return;
+    }
+    unacked->bridge = bridge;
+    unacked->tag = *tag;
+    unacked->stale = unacked->gone = unacked->takes_over = unacked->received = unacked->was_refused = false;
+    unacked->crowded = crowded;
+    unacked->ended = unacked->left = 0;
+    unacked->event_number = 0;
+    unacked->since_mono_us = shard->loop.now_mono_us;
+    list_init(&unacked->jobs);
+    list_init(&unacked->in_list);
+    list_add_tail(&bridge->unacked_events, &unacked->in_list);
+    bridge->held_bytes += event->bytes;
+    metrics_add(METRIC_UNACKED, 1);
+    metrics_add(METRIC_RECEIVING, 1);
+    struct journal_receive *receive = &unacked->receive;
+    receive->event = event;
+    receive->park_as = park_as;
+    receive->endpoints_count = routing_choose(
+        shard->directory, directory_account(shard->directory, parts->account), parts->type, receive->endpoints);
+    if (parts->key.len)
+        dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &receive->dedupe_key);
+    submit_receive(unacked);
+}
+
+/* The channel, the clock, the end. */
+
+void unacked_lose_channel(struct bridge *bridge, unsigned channel, uint32_t generation, bool is_gone)
+{
+    list_for_each_safe (node, following, &bridge->unacked_events) {
+        struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
+        if (unacked->tag.channel != channel || unacked->tag.generation > generation || unacked->stale)
+            continue;
+        unacked->stale = true;
+        unacked->gone = is_gone; /* then this may be the only copy: it goes on to the journal */
+        if (unacked->stage == UNACKED_REFUSED && !is_gone)
+            unacked_free(unacked);
+        else if (unacked->stage == UNACKED_HELD && had_started(unacked))
+            take_over(unacked);
+        else if (unacked->stage == UNACKED_HELD && !unacked->takes_over)
+            unacked_suspend(unacked);
+        else if (unacked->takes_over && !had_started(unacked))
+            drop_jobs(unacked);
+    }
+}
+
+void unacked_retry(struct bridge *bridge)
+{
+    list_for_each_safe (node, following, &bridge->unacked_events) {
+        struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
+        if (unacked->stage == UNACKED_REFUSED)
+            submit_receive(unacked);
+        else if (unacked->stage == UNACKED_HELD && unacked->takes_over)
+            take_over(unacked);
+    }
+}
+
+static bool waits_for_a_client(const struct unacked_event *unacked, int64_t now_mono_us)
+{
+    list_for_each (node, &unacked->jobs)
+        if (endpoint_queue_is_slow(CONTAINER_OF(node, struct job, in_unacked)->queue, now_mono_us))
+            return true;
+    return false;
+}
+
+static bool is_in_the_way(const struct unacked_event *unacked, int64_t now_mono_us)
+{
+    const struct bridge *bridge = unacked->bridge;
+    unsigned used = consumer_unacked(bridge->consumer, unacked->tag.channel);
+    unsigned open = consumer_open(bridge->consumer, unacked->tag.channel);
+    return used > bridge->options.prefetch / 2 && (used - open > open || waits_for_a_client(unacked, now_mono_us));
+}
+
+void unacked_tick(struct bridge *bridge, int64_t now_mono_us)
+{
+    list_for_each_safe (node, following, &bridge->unacked_events) {
+        struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
+        int64_t age_us = now_mono_us - unacked->since_mono_us;
+        if (age_us < CROWDED_AGE_US)
+            break; /* they are in order of receipt */
+        if (unacked->stage == UNACKED_HELD && !unacked->takes_over &&
+            (age_us > UNACKED_AGE_US || is_in_the_way(unacked, now_mono_us)))
+            take_over(unacked);
+    }
+}
+
+/* Also while the journal is asked once more. */
+bool unacked_any_is_refused(const struct bridge *bridge)
+{
+    list_for_each (node, &bridge->unacked_events) {
+        const struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
+        if (unacked->was_refused && !unacked->received)
+            return true;
+    }
+    return false;
+}
+
+/* The connection is about to be closed: nothing is acked any more. */
+void unacked_lose_all(struct bridge *bridge)
+{
+    list_for_each (node, &bridge->unacked_events)
+        CONTAINER_OF(node, struct unacked_event, in_list)->stale = true;
+}
+
+void unacked_forget_all(struct bridge *bridge)
+{
+    list_for_each_safe (node, following, &bridge->unacked_events) {
+        struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
+        detach_jobs(unacked);
+        unacked_free(unacked);
+    }
+}
