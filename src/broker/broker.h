@@ -6,7 +6,7 @@
  *   connector   one thread: opens connections and logs in (that blocks), declares what must be there
  *   link        one connection on somebody's loop: frames in and out, never a call that waits
  *   publisher   a link with confirms: events into the partitions' queues
- *   consumer    a link that reads the partitions' queues, one channel each
+ *   subscriber    a link that reads the partitions' queues, one channel each
  *   tap         a link without confirms: copies for whoever listens
  *   message     an event as an AMQP message, and back
  *

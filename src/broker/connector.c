@@ -77,14 +77,14 @@ struct task {
     const char *purpose; /* in the connection's name */
     bool needs_ownership, takes_over, declares, keeps_channel, confirms, keeps_link;
     /* Half of the heartbeat is agreed upon: a broker may be silent for a whole one before it sends (it looks twice in
-     * one), and a consumer must not take that for the end: its limit is then one of ours. */
+     * one), and a subscriber must not take that for the end: its limit is then one of ours. */
     bool listens;
 };
 
 static const struct task tasks[] = {
     [CONNECTOR_OPEN_PUBLISHER] = {"publisher", .declares = true, .keeps_channel = true, .confirms = true,
         .keeps_link = true},
-    [CONNECTOR_OPEN_CONSUMER] = {"consumer", .needs_ownership = true, .declares = true, .keeps_link = true,
+    [CONNECTOR_OPEN_SUBSCRIBER] = {"subscriber", .needs_ownership = true, .declares = true, .keeps_link = true,
         .listens = true},
     [CONNECTOR_OPEN_TAP] = {"tap", .declares = true, .keeps_channel = true, .keeps_link = true},
     [CONNECTOR_OPEN_INTAKE] = {"intake", .declares = true, .keeps_link = true},
@@ -230,8 +230,8 @@ static void on_request(struct mail *mail, void *receiver)
 
 void broker_connector_submit(struct broker_connector *connector, struct connector_request *request)
 {
-    assert(
-        (request->task != CONNECTOR_OPEN_CONSUMER && request->task != CONNECTOR_TAKE_OVER) || connector->has_ownership);
+    assert((request->task != CONNECTOR_OPEN_SUBSCRIBER && request->task != CONNECTOR_TAKE_OVER) ||
+           connector->has_ownership);
     request->mail.on_receive = on_request;
     mailbox_post(&connector->mailbox, &request->mail);
 }

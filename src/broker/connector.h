@@ -35,7 +35,7 @@ struct broker_ownership {
 
 enum connector_task {
     CONNECTOR_OPEN_PUBLISHER,  /* channel 1 in confirm mode */
-    CONNECTOR_OPEN_CONSUMER,   /* no channel yet: the consumer opens its own; checks the ownership first */
+    CONNECTOR_OPEN_SUBSCRIBER, /* no channel yet: the subscriber opens its own; checks the ownership first */
     CONNECTOR_OPEN_TAP,        /* channel 1 */
     CONNECTOR_OPEN_INTAKE,     /* no channel; no ownership */
     CONNECTOR_CHECK_OWNERSHIP, /* on a short connection; without a ownership of ours only what is missing is declared */

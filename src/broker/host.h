@@ -3,7 +3,7 @@
  * How a link lives on somebody's event loop. The loop's owner gives a host to each link of his; a link never waits and
  * never starts a thread.
  *
- * The owner also calls the tick of each link (publisher_tick, consumer_tick, tap_tick) about every 100 ms: heartbeats
+ * The owner also calls the tick of each link (publisher_tick, subscriber_tick, tap_tick) about every 100 ms: heartbeats
  * and silence are judged there.
  */
 #ifndef PENSTOCK_BROKER_HOST_H

@@ -6,7 +6,7 @@
  * for ever for a broker that doesn't read (0.11, third_party/README.md). So frames are encoded into a
  * buffer of our own (with librabbitmq's encoders) and leave in one send or SSL_write per turn; what the socket doesn't
  * take stays in the buffer until it is writable again. The buffer is bounded by its users: a publisher's window, a
- * consumer's prefetch. librabbitmq's heartbeats are switched off behind the login (they would be written between our
+ * subscriber's prefetch. librabbitmq's heartbeats are switched off behind the login (they would be written between our
  * frames): the link sends its own, and knows when it has last heard something.
  *
  * After an error the link is dead: on_dead runs once, later calls do nothing, and its owner frees it.

@@ -18,7 +18,7 @@
 
 #define MESSAGE_FORMAT 1
 
-/* A message as it came. Texts are empty where there are none; all are valid as long as the consumer says. */
+/* A message as it came. Texts are empty where there are none; all are valid as long as the subscriber says. */
 struct message {
     struct slice body;
     uint64_t body_bytes; /* as the sender says; more than body.len: it was cut */

@@ -53,10 +53,10 @@ void bridge_update_reading(struct bridge *bridge)
 {
     int64_t max = bridge->options.prefetch_bytes;
     bool reading = bridge->held_bytes < (bridge->reading ? max : max / 4 * 3);
-    if (reading == bridge->reading || !bridge->consumer)
+    if (reading == bridge->reading || !bridge->subscriber)
         return;
     bridge->reading = reading;
-    consumer_set_reading(bridge->consumer, reading);
+    subscriber_set_reading(bridge->subscriber, reading);
 }
 
 /* Messages that are no events. */
@@ -65,7 +65,7 @@ struct poison {
     struct journal_keep_poison keep;
     struct bridge *bridge;
     struct list in_poison; /* while the journal refuses it */
-    struct consumer_tag tag;
+    struct message_tag tag;
     char bytes[]; /* headers, body */
 };
 
@@ -78,8 +78,8 @@ static void on_kept(struct journal_request *request, void *receiver)
     if (request->result == OK || shard->stopping) {
         bridge->held_bytes -= (int64_t)(poison->keep.headers.len + poison->keep.body.len);
         bridge_update_reading(bridge);
-        if (request->result == OK && bridge->consumer)
-            consumer_ack(bridge->consumer, &poison->tag);
+        if (request->result == OK && bridge->subscriber)
+            subscriber_ack(bridge->subscriber, &poison->tag);
         free(poison);
     } else {
         list_add_tail(&bridge->poison, &poison->in_poison);
@@ -97,7 +97,7 @@ static void submit_poison(struct poison *poison)
 }
 
 static void keep_poison(
-    struct bridge *bridge, const struct consumer_tag *tag, const struct message *message, const char *reason)
+    struct bridge *bridge, const struct message_tag *tag, const struct message *message, const char *reason)
 {
     const struct slice headers = message->headers_json, body = message->body;
     metrics_add(METRIC_RECEIVED_POISON, 1);
@@ -125,7 +125,7 @@ static void keep_poison(
     submit_poison(poison);
 }
 
-void bridge_keep_event_as_poison(struct bridge *bridge, const struct consumer_tag *tag, const struct event *event)
+void bridge_keep_event_as_poison(struct bridge *bridge, const struct message_tag *tag, const struct event *event)
 {
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(&event->parts.id, id);
@@ -192,7 +192,7 @@ static enum park_reason park_reason_of(
     return parts->guarded && parts->accepted_us < forced_us ? PARK_TAKEN_OVER : PARK_NONE;
 }
 
-static void on_message(void *context, const struct consumer_tag *tag, const struct message *message)
+static void on_message(void *context, const struct message_tag *tag, const struct message *message)
 {
     struct bridge *bridge = bridge_of_context(context);
     struct event_fields fields;
@@ -229,8 +229,8 @@ static void on_message(void *context, const struct consumer_tag *tag, const stru
 
 static void say(struct bridge *bridge, bool good, const char *why)
 {
-    broker_status_set(
-        bridge->options.status, BROKER_ROLE_CONSUME, bridge->shard->number, good, consumer_peer(bridge->consumer), why);
+    broker_status_set(bridge->options.status, BROKER_ROLE_CONSUME, bridge->shard->number, good,
+        subscriber_peer(bridge->subscriber), why);
 }
 
 static void on_channel_open(void *context, unsigned channel, uint32_t generation)
@@ -238,12 +238,12 @@ static void on_channel_open(void *context, unsigned channel, uint32_t generation
     struct bridge *bridge = bridge_of_context(context);
     suspended_on_channel(bridge, channel);
     check_on_channel_open(bridge, channel);
-    unsigned consuming = consumer_channels_consuming(bridge->consumer);
+    unsigned consuming = subscriber_channels_consuming(bridge->subscriber);
     if (consuming < bridge->channels_count)
         return;
     log_info("the broker's queues are consumed shard=%u broker=%s queues=%u", bridge->shard->number,
-        consumer_peer(bridge->consumer), consuming);
-    bridge->consumer_delay_us = DELAY_US_MIN;
+        subscriber_peer(bridge->subscriber), consuming);
+    bridge->subscriber_delay_us = DELAY_US_MIN;
     say(bridge, true, NULL);
 }
 
@@ -271,7 +271,7 @@ static void on_lost(void *context, const char *why)
     struct bridge *bridge = bridge_of_context(context);
     if (!bridge->shard->stopping)
         log_warn("the connection that consumes from the broker is lost shard=%u reason=%s", bridge->shard->number, why);
-    bridge->consumer_due_us = bridge->shard->loop.now_mono_us + bridge->consumer_delay_us;
+    bridge->subscriber_due_us = bridge->shard->loop.now_mono_us + bridge->subscriber_delay_us;
     say(bridge, false, why);
 }
 
@@ -285,8 +285,8 @@ void bridge_give_up(struct bridge *bridge)
 {
     log_error("no memory for a message of the broker: the connection is closed, and it comes again shard=%u",
         bridge->shard->number);
-    bridge->consumer_due_us = bridge->shard->loop.now_mono_us + RETRY_US;
-    consumer_close(bridge->consumer);
+    bridge->subscriber_due_us = bridge->shard->loop.now_mono_us + RETRY_US;
+    subscriber_close(bridge->subscriber);
 }
 
 /* A failed try: the next one comes later, up to a bound. */
@@ -305,35 +305,35 @@ static void depose(struct bridge *bridge, const struct connector_request *reques
                   "own journal holds shard=%u %s",
             bridge->shard->number, request->ret_detail);
     bridge->deposed = true;
-    consumer_close(bridge->consumer);
-    bridge->consumer_due_us = bridge->shard->loop.now_mono_us + UNACKED_EVERY_US;
+    subscriber_close(bridge->subscriber);
+    bridge->subscriber_due_us = bridge->shard->loop.now_mono_us + UNACKED_EVERY_US;
     say(bridge, false, request->ret_detail);
 }
 
-static void on_consumer_link(struct connector_request *request, void *receiver)
+static void on_subscriber_link(struct connector_request *request, void *receiver)
 {
-    struct bridge *bridge = CONTAINER_OF(request, struct bridge, consumer_request);
+    struct bridge *bridge = CONTAINER_OF(request, struct bridge, subscriber_request);
     struct delivery_shard *shard = receiver;
-    bridge->asking_consumer = false;
+    bridge->asking_subscriber = false;
     if (shard->stopping) {
         broker_link_free(request->ret_link);
         return;
     }
-    enum err failed = request->result ? request->result : consumer_open(bridge->consumer, request->ret_link);
+    enum err failed = request->result ? request->result : subscriber_open(bridge->subscriber, request->ret_link);
     if (!failed) {
-        bridge->consumer_failures = 0;
+        bridge->subscriber_failures = 0;
         bridge->deposed = false;
         bridge->redeclare = false;
         bridge->ownership_due_us = shard->loop.now_mono_us + UNACKED_EVERY_US;
-        consumer_set_reading(bridge->consumer, bridge->reading);
+        subscriber_set_reading(bridge->subscriber, bridge->reading);
         return;
     }
-    bridge->consumer_due_us = back_off(bridge, &bridge->consumer_delay_us);
+    bridge->subscriber_due_us = back_off(bridge, &bridge->subscriber_delay_us);
     if (failed == ERR_NOT_OWNER) {
         depose(bridge, request);
         return;
     }
-    if (bridge->consumer_failures++ % 16 == 0)
+    if (bridge->subscriber_failures++ % 16 == 0)
         log_warn("no connection to consume from the broker, tried again shard=%u error=%s reason=%s", shard->number,
             err_name(failed), request->ret_detail);
     say(bridge, false, request->ret_detail);
@@ -355,9 +355,9 @@ static void ask(struct bridge *bridge, struct connector_request *request, enum c
     broker_connector_submit(bridge->options.connector, request);
 }
 
-static void keep_consumer(struct bridge *bridge, int64_t now_us)
+static void keep_subscriber(struct bridge *bridge, int64_t now_us)
 {
-    if (consumer_is_open(bridge->consumer)) {
+    if (subscriber_is_open(bridge->subscriber)) {
         if (!bridge->asking_ownership && now_us >= bridge->ownership_due_us) {
             bridge->ownership_due_us = now_us + UNACKED_EVERY_US;
             ask(bridge, &bridge->ownership_request, CONNECTOR_CHECK_OWNERSHIP, &bridge->asking_ownership,
@@ -365,8 +365,9 @@ static void keep_consumer(struct bridge *bridge, int64_t now_us)
         }
         return;
     }
-    if (!bridge->asking_consumer && bridge->listed && bridge->check.is_ready && now_us >= bridge->consumer_due_us)
-        ask(bridge, &bridge->consumer_request, CONNECTOR_OPEN_CONSUMER, &bridge->asking_consumer, on_consumer_link);
+    if (!bridge->asking_subscriber && bridge->listed && bridge->check.is_ready && now_us >= bridge->subscriber_due_us)
+        ask(bridge, &bridge->subscriber_request, CONNECTOR_OPEN_SUBSCRIBER, &bridge->asking_subscriber,
+            on_subscriber_link);
 }
 
 /* The connection of the taps. */
@@ -405,7 +406,7 @@ static void keep_tap(struct bridge *bridge, int64_t now_us)
 /* A queue is gone: the connector declares all of them with the next connection that it opens. */
 static void redeclare(struct bridge *bridge, int64_t now_us)
 {
-    if (!bridge->redeclare || bridge->asking_ownership || !consumer_is_open(bridge->consumer))
+    if (!bridge->redeclare || bridge->asking_ownership || !subscriber_is_open(bridge->subscriber))
         return;
     bridge->redeclare = false;
     bridge->ownership_due_us = now_us + UNACKED_EVERY_US;
@@ -422,7 +423,7 @@ static void on_tick(struct timer *timer)
 {
     struct bridge *bridge = CONTAINER_OF(timer, struct bridge, tick_timer);
     int64_t now_us = bridge->shard->loop.now_mono_us;
-    consumer_tick(bridge->consumer, now_us);
+    subscriber_tick(bridge->subscriber, now_us);
     if (bridge->tap)
         tap_tick(bridge->tap, now_us);
     if (!bridge->shard->stopping) {
@@ -430,7 +431,7 @@ static void on_tick(struct timer *timer)
         drops_tick(bridge, now_us);
         check_tick(bridge, now_us);
         redeclare(bridge, now_us);
-        keep_consumer(bridge, now_us);
+        keep_subscriber(bridge, now_us);
         keep_tap(bridge, now_us);
         unacked_tick(bridge, now_us);
         if (now_us >= bridge->retry_due_us) {
@@ -460,7 +461,7 @@ void bridge_close(struct bridge *bridge)
     if (!bridge)
         return;
     unacked_lose_all(bridge);
-    consumer_free(TAKE(bridge->consumer));
+    subscriber_free(TAKE(bridge->subscriber));
     tap_free(TAKE(bridge->tap));
 }
 
@@ -499,17 +500,17 @@ static enum err name_queues(struct bridge *bridge)
 
 static enum err make_links(struct bridge *bridge)
 {
-    const struct consumer_options options = {.queues_count = bridge->channels_count,
+    const struct subscriber_options options = {.queues_count = bridge->channels_count,
         .streams_count = bridge->options.checks,
         .queues = bridge->queues,
         .prefetch = bridge->options.prefetch};
-    const struct consumer_listener listener = {.on_message = on_message,
+    const struct subscriber_listener listener = {.on_message = on_message,
         .on_channel_lost = on_channel_lost,
         .on_channel_open = on_channel_open,
         .on_lost = on_lost,
         .on_depth = on_depth,
         .context = bridge};
-    enum err failed = consumer_new(&bridge->consumer_host.host, &options, &listener, &bridge->consumer);
+    enum err failed = subscriber_new(&bridge->subscriber_host.host, &options, &listener, &bridge->subscriber);
     if (!failed && bridge->options.taps)
         failed = tap_new(&bridge->tap_host.host, on_tap_lost, bridge, &bridge->tap);
     return failed;
@@ -524,11 +525,11 @@ enum err bridge_new(
     bridge->shard = shard;
     bridge->options = *options;
     bridge->reading = true;
-    bridge->consumer_delay_us = bridge->tap_delay_us = DELAY_US_MIN;
+    bridge->subscriber_delay_us = bridge->tap_delay_us = DELAY_US_MIN;
     list_init(&bridge->unacked_events);
     list_init(&bridge->poison);
     timer_init(&bridge->tick_timer, on_tick);
-    broker_loop_host_init(&bridge->consumer_host, &shard->loop);
+    broker_loop_host_init(&bridge->subscriber_host, &shard->loop);
     broker_loop_host_init(&bridge->tap_host, &shard->loop);
     enum err failed = name_queues(bridge);
     if (!failed)
@@ -554,7 +555,7 @@ void bridge_free(struct bridge *bridge)
     check_done(bridge);
     list_for_each_safe (node, following, &bridge->poison)
         free(CONTAINER_OF(node, struct poison, in_poison));
-    broker_loop_host_done(&bridge->consumer_host);
+    broker_loop_host_done(&bridge->subscriber_host);
     broker_loop_host_done(&bridge->tap_host);
     id_map_done(&bridge->by_event);
     id_map_done(&bridge->suspended);

@@ -7,15 +7,15 @@
  * Each partition has two queues: its own, and the one of what the broker would drop from that. What comes by the second
  * is an event as any other, and is taken over at once.
  *
- *   consumer --message--> unacked event --JOURNAL_RECEIVE--> jobs --> ... --> committed --> the unacked event ends:
+ *   subscriber --message--> unacked event --JOURNAL_RECEIVE--> jobs --> ... --> committed --> the unacked event ends:
  * acked |  no room, held too long, started on a lost channel: JOURNAL_TAKE_OVER --> acked
  *                           '- nothing of it started, and its channel is lost: suspended
  */
 #ifndef PENSTOCK_DELIVERY_BRIDGE_INTERNAL_H
 #define PENSTOCK_DELIVERY_BRIDGE_INTERNAL_H
 
-#include "broker/consumer.h"
 #include "broker/host.h"
+#include "broker/subscriber.h"
 #include "broker/tap.h"
 #include "delivery/delivery_internal.h"
 
@@ -37,7 +37,7 @@ struct unacked_event {
     struct list in_list;         /* in bridge->unacked_events, in order of receipt */
     struct bridge *bridge;
     enum unacked_stage stage;
-    struct consumer_tag tag;
+    struct message_tag tag;
     bool stale;
     bool gone;        /* its queue was deleted: the broker does not have it any more */
     bool crowded;     /* no jobs: the shard's byte budget had no room for its event, or the broker dropped it once */
@@ -88,16 +88,16 @@ struct bridge {
     const char **queues;
 
     /* owned by the shard's thread */
-    struct broker_loop_host consumer_host, tap_host;
-    struct consumer *consumer;
+    struct broker_loop_host subscriber_host, tap_host;
+    struct subscriber *subscriber;
     struct tap *tap;
-    struct connector_request consumer_request, tap_request, ownership_request;
-    bool asking_consumer, asking_tap, asking_ownership;
-    bool redeclare;                                        /* a queue is gone */
-    bool deposed;                                          /* another journal owns delivery now */
-    int64_t consumer_due_us, tap_due_us, ownership_due_us; /* when to ask the connector again, monotonic */
-    int64_t consumer_delay_us, tap_delay_us;
-    unsigned consumer_failures;
+    struct connector_request subscriber_request, tap_request, ownership_request;
+    bool asking_subscriber, asking_tap, asking_ownership;
+    bool redeclare;                                          /* a queue is gone */
+    bool deposed;                                            /* another journal owns delivery now */
+    int64_t subscriber_due_us, tap_due_us, ownership_due_us; /* when to ask the connector again, monotonic */
+    int64_t subscriber_delay_us, tap_delay_us;
+    unsigned subscriber_failures;
     struct timer tick_timer;
     int64_t retry_due_us; /* what the disk refused */
 
@@ -127,11 +127,11 @@ void bridge_update_reading(struct bridge *bridge);
 /* No memory for a message: the connection is closed, so that it comes again. */
 void bridge_give_up(struct bridge *bridge);
 /* An event whose id another one has, by a chance of 2^-44. */
-void bridge_keep_event_as_poison(struct bridge *bridge, const struct consumer_tag *tag, const struct event *event);
+void bridge_keep_event_as_poison(struct bridge *bridge, const struct message_tag *tag, const struct event *event);
 
 /* unacked.c */
 void unacked_new(
-    struct bridge *bridge, const struct consumer_tag *tag, struct event *event, enum park_reason park_as, bool crowded);
+    struct bridge *bridge, const struct message_tag *tag, struct event *event, enum park_reason park_as, bool crowded);
 void unacked_lose_channel(struct bridge *bridge, unsigned channel, uint32_t generation, bool is_gone);
 void unacked_tick(struct bridge *bridge, int64_t now_mono_us); /* what is held for too long */
 void unacked_retry(struct bridge *bridge);                     /* what the disk refused */
@@ -155,7 +155,7 @@ void check_done(struct bridge *bridge);
 bool check_is_of_confirmed(const struct bridge *bridge, unsigned channel);
 /* The journal has this event. */
 void check_see(struct bridge *bridge, const struct event_id *id);
-void check_take_list(struct bridge *bridge, const struct consumer_tag *tag, const struct message *message);
+void check_take_list(struct bridge *bridge, const struct message_tag *tag, const struct message *message);
 void check_on_depth(struct bridge *bridge, unsigned channel, uint32_t messages_ready, uint32_t consumers);
 void check_on_channel_open(struct bridge *bridge, unsigned channel);
 void check_on_channel_lost(struct bridge *bridge, unsigned channel);

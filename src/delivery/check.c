@@ -38,7 +38,7 @@
 
 struct confirmed_list {
     struct list in_lists;
-    struct consumer_tag tag;
+    struct message_tag tag;
     int64_t offset, since_mono_us, asked_mono_us;
     unsigned count, asked; /* the first `asked` of them were asked about in this pass */
     struct event_id ids[]; /* that did not come yet */
@@ -65,8 +65,8 @@ static unsigned channel_of(const struct bridge *bridge)
 static void read_on(struct bridge *bridge)
 {
     int64_t next = bridge->check.next_offset;
-    if (bridge->consumer)
-        consumer_set_offset(bridge->consumer, channel_of(bridge), next > 0 ? next - 1 : 0);
+    if (bridge->subscriber)
+        subscriber_set_offset(bridge->subscriber, channel_of(bridge), next > 0 ? next - 1 : 0);
 }
 
 /* What came. */
@@ -108,7 +108,7 @@ static bool is_ours(const struct bridge *bridge, const struct event_id *id)
            (!forced_us || event_id_time_us(id) >= forced_us + HANDOVER_US);
 }
 
-void check_take_list(struct bridge *bridge, const struct consumer_tag *tag, const struct message *message)
+void check_take_list(struct bridge *bridge, const struct message_tag *tag, const struct message *message)
 {
     bridge->check.proof_due_us = 0;
     size_t count = message->body.len / sizeof(struct event_id);
@@ -149,7 +149,7 @@ static void end_lists(struct bridge *bridge)
         struct confirmed_list *list = CONTAINER_OF(node, struct confirmed_list, in_lists);
         if (list->count > 0)
             return;
-        consumer_ack(bridge->consumer, &list->tag);
+        subscriber_ack(bridge->subscriber, &list->tag);
         check->next_offset = list->offset + 1;
         read_on(bridge);
         list_remove(&list->in_lists);
@@ -350,7 +350,7 @@ static void begin_round(struct bridge *bridge, int64_t now_mono_us)
     check->is_good = true;
     check->round_us = now_mono_us;
     for (unsigned channel = 0; channel < bridge->queues_count; channel++)
-        consumer_ask_depth(bridge->consumer, channel);
+        subscriber_ask_depth(bridge->subscriber, channel);
 }
 
 /* While something is missing for some seconds. */

@@ -199,6 +199,6 @@ void suspended_tick(struct bridge *bridge, int64_t now_mono_us)
             take_over(bridge, channel);
             return;
         }
-        consumer_ask_depth(bridge->consumer, channel);
+        subscriber_ask_depth(bridge->subscriber, channel);
     }
 }

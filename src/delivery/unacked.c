@@ -78,7 +78,7 @@ static void unacked_end(struct unacked_event *unacked)
     failpoint_crash(CRASH_ACK_DUE);
     detach_jobs(unacked);
     if (!unacked->stale)
-        consumer_ack(unacked->bridge->consumer, &unacked->tag);
+        subscriber_ack(unacked->bridge->subscriber, &unacked->tag);
     unacked_free(unacked);
 }
 
@@ -346,7 +346,7 @@ static void on_received(struct journal_request *request, void *receiver)
 }
 
 void unacked_new(
-    struct bridge *bridge, const struct consumer_tag *tag, struct event *event, enum park_reason park_as, bool crowded)
+    struct bridge *bridge, const struct message_tag *tag, struct event *event, enum park_reason park_as, bool crowded)
 {
     struct delivery_shard *shard = bridge->shard;
     const struct event_parts *parts = &event->parts;
@@ -422,8 +422,8 @@ static bool waits_for_a_client(const struct unacked_event *unacked, int64_t now_
 static bool is_in_the_way(const struct unacked_event *unacked, int64_t now_mono_us)
 {
     const struct bridge *bridge = unacked->bridge;
-    unsigned used = consumer_unacked(bridge->consumer, unacked->tag.channel);
-    unsigned open = consumer_open(bridge->consumer, unacked->tag.channel);
+    unsigned used = subscriber_unacked(bridge->subscriber, unacked->tag.channel);
+    unsigned open = subscriber_open(bridge->subscriber, unacked->tag.channel);
     return used > bridge->options.prefetch / 2 && (used - open > open || waits_for_a_client(unacked, now_mono_us));
 }
 

@@ -2,7 +2,7 @@
 #include "ingress/intake.h"
 
 #include "base/clock.h"
-#include "broker/consumer.h"
+#include "broker/subscriber.h"
 #include "ingress/broker_host.h"
 #include "ingress/dial.h"
 #include "ingress/queue_broker.h"
@@ -25,7 +25,7 @@ struct intake_message {
     struct list in_list; /* of the intake's */
     struct intake *intake;
     enum message_place place;
-    struct consumer_tag tag;
+    struct message_tag tag;
     struct queue_entry entry;       /* IN_QUEUE */
     struct publication publication; /* REFUSING */
     int64_t refused_us;
@@ -40,7 +40,7 @@ struct intake {
     char partner[NAME_BYTES_MAX + 1];
 
     struct ingress_host host;
-    struct consumer *consumer;
+    struct subscriber *subscriber;
     struct dial dial;
     struct list messages; /* of struct intake_message */
     unsigned under_way;   /* of them: not WAITING */
@@ -54,7 +54,7 @@ static void set_status(const struct intake *intake, bool good, const char *why)
 {
     if (intake->stopped)
         return;
-    const char *peer = consumer_is_open(intake->consumer) ? consumer_peer(intake->consumer) : "";
+    const char *peer = subscriber_is_open(intake->subscriber) ? subscriber_peer(intake->subscriber) : "";
     broker_status_set(intake->ingress->options.broker_status, BROKER_ROLE_INTAKE, 0, good, peer, why);
 }
 
@@ -78,7 +78,7 @@ static void message_end(struct intake_message *message, enum metric metric)
 {
     metrics_add(metric, 1);
     if (!message->intake->stopped)
-        consumer_ack(message->intake->consumer, &message->tag);
+        subscriber_ack(message->intake->subscriber, &message->tag);
     message_free(message);
 }
 
@@ -87,7 +87,7 @@ static void message_wait(struct intake_message *message)
 {
     const struct intake *intake = message->intake;
     move(message, MESSAGE_WAITING);
-    if (!intake->stopped && !consumer_tag_is_current(intake->consumer, &message->tag))
+    if (!intake->stopped && !message_tag_is_current(intake->subscriber, &message->tag))
         message_free(message);
 }
 
@@ -206,7 +206,7 @@ static struct slice copy_to(char **at, struct slice source)
 }
 
 static struct intake_message *message_new(
-    struct intake *intake, const struct consumer_tag *tag, const struct message *source)
+    struct intake *intake, const struct message_tag *tag, const struct message *source)
 {
     size_t texts = source->body.len + source->content_type.len + source->message_id.len;
     struct intake_message *message = malloc(sizeof *message + texts);
@@ -221,9 +221,9 @@ static struct intake_message *message_new(
     return message;
 }
 
-/* What the consumer says. */
+/* What the subscriber says. */
 
-static void on_message(void *context, const struct consumer_tag *tag, const struct message *source)
+static void on_message(void *context, const struct message_tag *tag, const struct message *source)
 {
     struct intake *intake = context;
     if (intake->draining)
@@ -232,7 +232,7 @@ static void on_message(void *context, const struct consumer_tag *tag, const stru
     if (message)
         try_message(message);
     else
-        consumer_close(intake->consumer); /* no memory: it comes again with the next connection */
+        subscriber_close(intake->subscriber); /* no memory: it comes again with the next connection */
 }
 
 static void on_channel_lost(void *context, unsigned channel, uint32_t generation, bool is_gone, const char *why)
@@ -254,7 +254,7 @@ static void on_channel_open(void *context, unsigned channel, uint32_t generation
 {
     struct intake *intake = context;
     set_status(intake, true, NULL);
-    log_info("the intake queue is consumed partner=%s broker=%s", intake->partner, consumer_peer(intake->consumer));
+    log_info("the intake queue is consumed partner=%s broker=%s", intake->partner, subscriber_peer(intake->subscriber));
 }
 
 static void on_lost(void *context, const char *why)
@@ -272,7 +272,7 @@ static void on_link(void *context, struct broker_link *link)
         return;
     }
     intake->dial_failure = OK;
-    enum err failed = consumer_open(intake->consumer, link);
+    enum err failed = subscriber_open(intake->subscriber, link);
     if (!failed)
         return;
     set_status(intake, false, err_title(failed));
@@ -301,14 +301,14 @@ static void look_for_partner(struct intake *intake, int64_t now_mono_us)
     intake->partner_was_asked = true;
     intake->partner_us = now_mono_us;
     if (intake->partner_is_good) {
-        if (!consumer_is_open(intake->consumer))
+        if (!subscriber_is_open(intake->subscriber))
             dial_want(&intake->dial, now_mono_us);
         return;
     }
     if (!was_good && !is_first)
         return;
     log_warn("the intake queue is not consumed: its partner is unknown or disabled partner=%s", intake->partner);
-    consumer_close(intake->consumer);
+    subscriber_close(intake->subscriber);
     set_status(intake, false, "its partner is unknown or disabled");
 }
 
@@ -331,7 +331,7 @@ static void try_again(struct intake *intake, int64_t now_mono_us)
 void intake_tick(struct intake *intake, int64_t now_mono_us)
 {
     intake->now_us = now_mono_us;
-    consumer_tick(intake->consumer, now_mono_us);
+    subscriber_tick(intake->subscriber, now_mono_us);
     if (intake->draining)
         return;
     look_for_partner(intake, now_mono_us);
@@ -345,7 +345,7 @@ void intake_tick(struct intake *intake, int64_t now_mono_us)
 enum err intake_new(struct ingress *ingress, struct intake **ret_intake)
 {
     static const char *const queues[] = {BROKER_INTAKE_QUEUE};
-    static const struct consumer_options options = {
+    static const struct subscriber_options options = {
         .queues_count = ARRAY_LENGTH(queues), .queues = queues, .prefetch = INTAKE_PREFETCH};
     struct intake *intake = calloc(1, sizeof *intake);
     if (!intake)
@@ -353,14 +353,14 @@ enum err intake_new(struct ingress *ingress, struct intake **ret_intake)
     intake->ingress = ingress;
     list_init(&intake->messages);
     snprintf(intake->partner, sizeof intake->partner, "%s", ingress->options.intake_partner);
-    struct consumer_listener listener = {.on_message = on_message,
+    struct subscriber_listener listener = {.on_message = on_message,
         .on_channel_lost = on_channel_lost,
         .on_channel_open = on_channel_open,
         .on_lost = on_lost,
         .context = intake};
     enum err failed = ingress_host_init(&intake->host, ingress->server);
     if (!failed)
-        failed = consumer_new(&intake->host.host, &options, &listener, &intake->consumer);
+        failed = subscriber_new(&intake->host.host, &options, &listener, &intake->subscriber);
     if (failed) {
         intake_stop(intake);
         intake_free(intake);
@@ -377,8 +377,8 @@ void intake_drain(struct intake *intake)
 {
     intake->draining = true;
     dial_stop(&intake->dial);
-    if (!intake->stopped && consumer_is_open(intake->consumer))
-        consumer_set_reading(intake->consumer, false);
+    if (!intake->stopped && subscriber_is_open(intake->subscriber))
+        subscriber_set_reading(intake->subscriber, false);
 }
 
 bool intake_is_idle(const struct intake *intake)
@@ -392,7 +392,7 @@ void intake_stop(struct intake *intake)
         return;
     intake->stopped = true;
     dial_stop(&intake->dial);
-    consumer_free(TAKE(intake->consumer));
+    subscriber_free(TAKE(intake->subscriber));
 }
 
 void intake_free(struct intake *intake)

@@ -198,15 +198,15 @@ void fake_broker_notice_ghost(void)
 
 bool fake_broker_has_consumer(void)
 {
-    return consumer_connection() != NULL;
+    return subscriber_connection() != NULL;
 }
 
 void fake_broker_lose_connection(void)
 {
     trace("the consuming connection is cut");
     tally(TALLY_CONNECTIONS_LOST);
-    struct broker_connection *connection = consumer_connection();
-    consumer_lose_connection(sim_chance(STREAM_DRIVER, 500));
+    struct broker_connection *connection = subscriber_connection();
+    subscriber_lose_connection(sim_chance(STREAM_DRIVER, 500));
     broker_disconnect(connection, sim_chance(STREAM_DRIVER, 500));
     if (sim_chance(STREAM_DRIVER, 500))
         tap_lose();
@@ -214,26 +214,26 @@ void fake_broker_lose_connection(void)
 
 void fake_broker_lose_channel(void)
 {
-    struct broker_connection *connection = consumer_connection();
+    struct broker_connection *connection = subscriber_connection();
     unsigned channel = sim_below(STREAM_DRIVER, broker.queues_count);
     if (!connection->channels[channel].consuming)
         return;
     trace("the broker closes channel %u", channel);
     tally(TALLY_CHANNELS_LOST);
     if (sim_chance(STREAM_DRIVER, 500))
-        consumer_take_acks(channel);
+        subscriber_take_acks(channel);
     broker_close_channel(connection, channel);
-    consumer_push(&(struct wire_item){.kind = WIRE_CHANNEL_LOST, .channel = channel});
+    subscriber_push(&(struct wire_item){.kind = WIRE_CHANNEL_LOST, .channel = channel});
 }
 
 void fake_broker_gateway_crashed(void)
 {
-    struct broker_connection *connection = consumer_connection();
+    struct broker_connection *connection = subscriber_connection();
     if (connection && sim_chance(STREAM_DRIVER, 500))
         for (unsigned i = 0; i < broker.queues_count; i++)
-            if (consumer_channel_has_acks(i))
-                consumer_take_acks(i);
-    consumer_crashed();
+            if (subscriber_channel_has_acks(i))
+                subscriber_take_acks(i);
+    subscriber_crashed();
     fake_connector_crashed();
     if (connection)
         broker_disconnect(connection, sim_chance(STREAM_DRIVER, 500));
@@ -246,9 +246,9 @@ void fake_broker_go_down(void)
     trace("the broker goes down");
     tally(TALLY_BROKER_DOWN);
     broker.is_down = true;
-    if (consumer_connection()) {
-        struct broker_connection *connection = consumer_connection();
-        consumer_lose_connection(sim_chance(STREAM_DRIVER, 500));
+    if (subscriber_connection()) {
+        struct broker_connection *connection = subscriber_connection();
+        subscriber_lose_connection(sim_chance(STREAM_DRIVER, 500));
         broker_disconnect(connection, true);
     }
     while (find_ghost())
@@ -279,8 +279,8 @@ static void delete_queue(unsigned partition)
         /* What is on the wire was delivered: its content comes all the same. */
         while (channel->unacked.count > 0)
             lose(message_list_take(&channel->unacked, 0));
-        if (channel->consuming && broker.connections[i] == consumer_connection())
-            consumer_push(&(struct wire_item){.kind = WIRE_CHANNEL_LOST, .channel = partition, .is_gone = true});
+        if (channel->consuming && broker.connections[i] == subscriber_connection())
+            subscriber_push(&(struct wire_item){.kind = WIRE_CHANNEL_LOST, .channel = partition, .is_gone = true});
         channel->consuming = false;
     }
     while (queue->ready.count > 0)
@@ -416,20 +416,20 @@ static void deliver(unsigned partition)
         struct broker_message *message = message_list_take(&queue->ready, 0);
         struct message_list *unacked = &taker->channels[partition].unacked;
         message_list_insert(unacked, unacked->count, message);
-        if (taker == consumer_connection())
-            consumer_push(&(struct wire_item){.kind = WIRE_MESSAGE, .channel = partition, .message = message});
+        if (taker == subscriber_connection())
+            subscriber_push(&(struct wire_item){.kind = WIRE_MESSAGE, .channel = partition, .message = message});
         tally(message->content.redelivered ? TALLY_REDELIVERED : TALLY_DELIVERED);
     }
 }
 
 static void open_channel(unsigned channel)
 {
-    consumer_grant(channel);
+    subscriber_grant(channel);
     if (broker.queues[channel].exists) {
         consumer_begin_consuming(channel);
-        consumer_push(&(struct wire_item){.kind = WIRE_OPEN, .channel = channel});
+        subscriber_push(&(struct wire_item){.kind = WIRE_OPEN, .channel = channel});
     } else {
-        consumer_push(&(struct wire_item){.kind = WIRE_CHANNEL_LOST, .channel = channel, .is_gone = true});
+        subscriber_push(&(struct wire_item){.kind = WIRE_CHANNEL_LOST, .channel = channel, .is_gone = true});
     }
 }
 
@@ -454,9 +454,9 @@ static unsigned list_work(void (*ret_works[WORKS_MAX])(unsigned partition), unsi
 {
     unsigned count = 0;
     for (unsigned i = 0; i < broker.queues_count && !broker.is_down; i++) {
-        void (*const works[])(unsigned) = {deliver, open_channel, consumer_answer_depth, consumer_take_acks};
-        const bool possible[] = {broker.queues[i].ready.count > 0 && choose_taker(i), consumer_channel_is_opening(i),
-            consumer_channel_asks_depth(i), consumer_channel_has_acks(i)};
+        void (*const works[])(unsigned) = {deliver, open_channel, subscriber_answer_depth, subscriber_take_acks};
+        const bool possible[] = {broker.queues[i].ready.count > 0 && choose_taker(i), subscriber_channel_is_opening(i),
+            subscriber_channel_asks_depth(i), subscriber_channel_has_acks(i)};
         for (unsigned j = 0; j < sizeof possible; j++)
             if (possible[j]) {
                 ret_works[count] = works[j];
@@ -513,7 +513,7 @@ unsigned fake_broker_unconsumed(void)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < broker.queues_count; i++)
-        count += !consumer_connection() || !consumer_connection()->channels[i].consuming;
+        count += !subscriber_connection() || !subscriber_connection()->channels[i].consuming;
     return count;
 }
 
@@ -529,5 +529,5 @@ unsigned fake_broker_copies(const struct model_post *post)
 
 bool fake_broker_has_given(const struct model_post *post)
 {
-    return consumer_has_given(post);
+    return subscriber_has_given(post);
 }

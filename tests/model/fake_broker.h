@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * In place of broker/: a broker in memory, which outlives every crash of the gateway, and the gateway's ends of its
- * connections (fake_consumer.c). Queues are durable; what may go wrong is what rabbitmq mode is about.
+ * connections (fake_subscriber.c). Queues are durable; what may go wrong is what rabbitmq mode is about.
  *
- *   [queue] --deliver--> unacked, on a channel --wire--> consumer --on_message--> bridge
+ *   [queue] --deliver--> unacked, on a channel --wire--> subscriber --on_message--> bridge
  *      ^                     |   ^------------- acks, up to the acked prefix ------'
  *      '--(channel or connection lost: redelivered, front or back; of a lost connection only when the broker notices)
  *
@@ -16,7 +16,7 @@
 #ifndef PENSTOCK_TESTS_MODEL_FAKE_BROKER_H
 #define PENSTOCK_TESTS_MODEL_FAKE_BROKER_H
 
-#include "broker/consumer.h"
+#include "broker/subscriber.h"
 #include "model.h"
 
 #define FAKE_PARTITIONS_MAX 4

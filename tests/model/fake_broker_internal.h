@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the broker (fake_broker.c) and the gateway's ends of its connections (fake_consumer.c) share. */
+/* What the broker (fake_broker.c) and the gateway's ends of its connections (fake_subscriber.c) share. */
 #ifndef PENSTOCK_TESTS_MODEL_FAKE_BROKER_INTERNAL_H
 #define PENSTOCK_TESTS_MODEL_FAKE_BROKER_INTERNAL_H
 
@@ -59,20 +59,20 @@ void broker_disconnect(struct broker_connection *connection, bool known);
 void broker_close_channel(struct broker_connection *connection, unsigned channel);
 void broker_declare_missing(void);
 
-/* fake_consumer.c: the gateway's end of the one connection that consumes; NULL: there is none. */
-struct broker_connection *consumer_connection(void);
-bool consumer_is_living(void);                    /* nobody has freed it */
-void consumer_push(const struct wire_item *item); /* the generation is filled in */
-bool consumer_channel_is_opening(unsigned channel);
-bool consumer_channel_asks_depth(unsigned channel);
-bool consumer_channel_has_acks(unsigned channel);
+/* fake_subscriber.c: the gateway's end of the one connection that consumes; NULL: there is none. */
+struct broker_connection *subscriber_connection(void);
+bool subscriber_is_living(void);                    /* nobody has freed it */
+void subscriber_push(const struct wire_item *item); /* the generation is filled in */
+bool subscriber_channel_is_opening(unsigned channel);
+bool subscriber_channel_asks_depth(unsigned channel);
+bool subscriber_channel_has_acks(unsigned channel);
 void consumer_begin_consuming(unsigned channel);
-void consumer_grant(unsigned channel); /* the broker has heard the request */
-void consumer_answer_depth(unsigned channel);
-void consumer_take_acks(unsigned channel);
-bool consumer_has_given(const struct model_post *post);
-void consumer_lose_connection(bool with_acks); /* the wire is cut: the gateway hears of it later */
-void consumer_crashed(void);
+void subscriber_grant(unsigned channel); /* the broker has heard the request */
+void subscriber_answer_depth(unsigned channel);
+void subscriber_take_acks(unsigned channel);
+bool subscriber_has_given(const struct model_post *post);
+void subscriber_lose_connection(bool with_acks); /* the wire is cut: the gateway hears of it later */
+void subscriber_crashed(void);
 
 /* fake_connector.c */
 bool connector_has_request(void);

@@ -44,7 +44,7 @@ static struct broker_link *new_link(void)
 
 unsigned fake_broker_links(void)
 {
-    return links_out + consumer_is_living() + (living_tap != NULL);
+    return links_out + subscriber_is_living() + (living_tap != NULL);
 }
 
 /* broker/tap.h */
@@ -153,7 +153,7 @@ static void answer(struct broker_connector *connector, enum err result, const ch
 {
     struct connector_request *request = connector->requests[0];
     memmove(connector->requests, connector->requests + 1, --connector->count * sizeof connector->requests[0]);
-    bool opens = request->task == CONNECTOR_OPEN_CONSUMER || request->task == CONNECTOR_OPEN_TAP;
+    bool opens = request->task == CONNECTOR_OPEN_SUBSCRIBER || request->task == CONNECTOR_OPEN_TAP;
     request->result = result;
     request->ret_link = result == OK && opens ? new_link() : NULL;
     snprintf(request->ret_detail, sizeof request->ret_detail, "%s", detail);

@@ -110,7 +110,7 @@ BUGS = {
         "a message is acked when it has come, before the journal has committed it",
         "src/delivery/unacked.c",
         ("    submit_receive(unacked);\n}\n\n/* The channel", "    submit_receive(unacked);\n"
-         "    consumer_ack(bridge->consumer, tag);\n}\n\n/* The channel")),
+         "    subscriber_ack(bridge->consumer, tag);\n}\n\n/* The channel")),
     "acks-the-first": (
         "a message is acked when the first delivery of its event is delivered",
         "src/delivery/unacked.c",
@@ -159,7 +159,7 @@ BUGS = {
     "dropped-is-forgotten": (
         "what the broker dropped, and dead-lettered, is acked and not received",
         "src/delivery/bridge.c",
-        ("        drops_note(bridge, tag->channel, message);\n", "        {\n        consumer_ack(bridge->consumer, tag);\n        return;\n        }\n")),
+        ("        drops_note(bridge, tag->channel, message);\n", "        {\n        subscriber_ack(bridge->consumer, tag);\n        return;\n        }\n")),
     "dropped-is-mistaken": (
         "what comes by a queue of dropped messages is taken for another partition's",
         "src/delivery/bridge.c",
@@ -168,7 +168,7 @@ BUGS = {
         "a message that is no event is acked and not kept",
         "src/delivery/bridge.c",
         ("    submit_poison(poison);\n}\n\nvoid bridge_keep", "    submit_poison(poison);\n"
-         "    consumer_ack(bridge->consumer, tag);\n}\n\nvoid bridge_keep")),
+         "    subscriber_ack(bridge->consumer, tag);\n}\n\nvoid bridge_keep")),
 }
 
 

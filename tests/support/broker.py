@@ -102,7 +102,7 @@ class Vhost:
         return self.running().eval_json(_LIST_QUEUES.replace("VHOST", self.name))
 
     def list_consumers(self):
-        return json.loads(self.ctl("list_consumers", "-p", self.name, "queue_name", "consumer_tag", "channel_pid", "--formatter", "json"))
+        return json.loads(self.ctl("list_consumers", "-p", self.name, "queue_name", "message_tag", "channel_pid", "--formatter", "json"))
 
     def close_connections(self, why="a test closes it"):
         self.eval(_CLOSE.replace("WHY", why))

@@ -12,8 +12,8 @@ struct publisher {
     bool open, blocked;
 };
 
-struct consumer {
-    struct consumer_listener listener;
+struct subscriber {
+    struct subscriber_listener listener;
     uint32_t generation;
 };
 
@@ -21,7 +21,7 @@ struct fake_broker fake;
 
 static struct connector_request *dialled[CONNECTOR_TAKE_OVER + 1];
 static struct publisher *publisher_now; /* the newest */
-static struct consumer *consumer_now;
+static struct subscriber *subscriber_now;
 static char some_link; /* nobody looks into it */
 
 void fake_broker_begin(void)
@@ -29,7 +29,7 @@ void fake_broker_begin(void)
     memset(&fake, 0, sizeof fake);
     memset(dialled, 0, sizeof dialled);
     fake.has_room = true;
-    fake.consumer_reading = true;
+    fake.subscriber_reading = true;
 }
 
 struct broker_connector *fake_connector(void)
@@ -216,82 +216,82 @@ void fake_lose_publisher(void)
     end_all();
 }
 
-/* The consumer */
+/* The subscriber */
 
-enum err consumer_new(struct broker_host *host, const struct consumer_options *options,
-    const struct consumer_listener *listener, struct consumer **ret_consumer)
+enum err subscriber_new(struct broker_host *host, const struct subscriber_options *options,
+    const struct subscriber_listener *listener, struct subscriber **ret_subscriber)
 {
-    struct consumer *consumer = calloc(1, sizeof *consumer);
-    consumer->listener = *listener;
-    *ret_consumer = consumer_now = consumer;
+    struct subscriber *subscriber = calloc(1, sizeof *subscriber);
+    subscriber->listener = *listener;
+    *ret_subscriber = subscriber_now = subscriber;
     return OK;
 }
 
-void consumer_free(struct consumer *consumer)
+void subscriber_free(struct subscriber *subscriber)
 {
-    free(consumer);
-    consumer_now = NULL;
-    fake.consumer_open = false;
+    free(subscriber);
+    subscriber_now = NULL;
+    fake.subscriber_open = false;
 }
 
-enum err consumer_open(struct consumer *consumer, struct broker_link *link)
+enum err subscriber_open(struct subscriber *subscriber, struct broker_link *link)
 {
-    cr_assert(!fake.consumer_open && link == (void *)&some_link);
-    fake.consumer_open = true;
+    cr_assert(!fake.subscriber_open && link == (void *)&some_link);
+    fake.subscriber_open = true;
     return OK;
 }
 
-void consumer_close(struct consumer *consumer)
+void subscriber_close(struct subscriber *subscriber)
 {
-    if (!fake.consumer_open)
+    if (!fake.subscriber_open)
         return;
-    fake.consumer_open = false;
+    fake.subscriber_open = false;
     fake_lose_channel();
 }
 
-bool consumer_is_open(const struct consumer *consumer)
+bool subscriber_is_open(const struct subscriber *subscriber)
 {
-    return fake.consumer_open;
+    return fake.subscriber_open;
 }
 
-const char *consumer_peer(const struct consumer *consumer)
+const char *subscriber_peer(const struct subscriber *subscriber)
 {
     return "broker:5672";
 }
 
-void consumer_ack(struct consumer *consumer, const struct consumer_tag *tag)
+void subscriber_ack(struct subscriber *subscriber, const struct message_tag *tag)
 {
-    if (tag->generation != consumer->generation)
+    if (tag->generation != subscriber->generation)
         return;
     fake.acked++;
     fake.last_acked = *tag;
 }
 
-bool consumer_tag_is_current(const struct consumer *consumer, const struct consumer_tag *tag)
+bool message_tag_is_current(const struct subscriber *subscriber, const struct message_tag *tag)
 {
-    return tag->generation == consumer->generation;
+    return tag->generation == subscriber->generation;
 }
 
-void consumer_set_reading(struct consumer *consumer, bool reading)
+void subscriber_set_reading(struct subscriber *subscriber, bool reading)
 {
-    fake.consumer_reading = reading;
+    fake.subscriber_reading = reading;
 }
 
-void consumer_tick(struct consumer *consumer, int64_t now_mono_us)
+void subscriber_tick(struct subscriber *subscriber, int64_t now_mono_us)
 {
 }
 
 void fake_open_channel(void)
 {
-    consumer_now->generation++;
-    consumer_now->listener.on_channel_open(consumer_now->listener.context, 0, consumer_now->generation);
+    subscriber_now->generation++;
+    subscriber_now->listener.on_channel_open(subscriber_now->listener.context, 0, subscriber_now->generation);
 }
 
 void fake_lose_channel(void)
 {
-    uint32_t generation = consumer_now->generation++;
-    consumer_now->listener.on_channel_lost(
-        consumer_now->listener.context, 0, generation, false, "the test took it away");
+    uint32_t generation = subscriber_now->generation++;
+    subscriber_now->listener.on_channel_lost(
+        subscriber_now->listener.context, 0, generation, false, "the test took it away");
 }
 
 void fake_deliver(uint64_t number, const char *body, const char *content_type, const char *message_id)
@@ -300,6 +300,6 @@ void fake_deliver(uint64_t number, const char *body, const char *content_type, c
         .body_bytes = strlen(body),
         .content_type = slice_from_string(content_type),
         .message_id = slice_from_string(message_id)};
-    struct consumer_tag tag = {.generation = consumer_now->generation, .number = number};
-    consumer_now->listener.on_message(consumer_now->listener.context, &tag, &message);
+    struct message_tag tag = {.generation = subscriber_now->generation, .number = number};
+    subscriber_now->listener.on_message(subscriber_now->listener.context, &tag, &message);
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A broker that does what the test says: it takes the place of broker/'s publisher, consumer and connector in this
+ * A broker that does what the test says: it takes the place of broker/'s publisher, subscriber and connector in this
  * program. What the gateway's thread calls is called on that thread; a test that runs one calls these from it as well.
  */
 #ifndef PENSTOCK_TESTS_UNIT_INGRESS_FAKE_BROKER_H
 #define PENSTOCK_TESTS_UNIT_INGRESS_FAKE_BROKER_H
 
 #include "broker/connector.h"
-#include "broker/consumer.h"
 #include "broker/publisher.h"
 #include "broker/status.h"
+#include "broker/subscriber.h"
 
 #define FAKE_PUBLISHED_MAX 8192
 
@@ -26,8 +26,8 @@ extern struct fake_broker {
     struct fake_published published[FAKE_PUBLISHED_MAX];
     unsigned dials, doubts, publishers_made;
     unsigned acked;
-    struct consumer_tag last_acked;
-    bool consumer_open, consumer_reading;
+    struct message_tag last_acked;
+    bool subscriber_open, subscriber_reading;
 } fake;
 
 void fake_broker_begin(void);
@@ -44,7 +44,7 @@ unsigned fake_unconfirmed(void); /* those that somebody waits for */
 void fake_set_blocked(bool blocked);
 void fake_lose_publisher(void);
 
-/* The intake's consumer. */
+/* The intake's subscriber. */
 void fake_open_channel(void);
 void fake_lose_channel(void);
 /* The number-th message of the queue. */

@@ -65,7 +65,7 @@ static void dial_and_wait(void)
     ingress_call(answer_publisher);
     WAIT_UNTIL_SEEN(is_dialled);
     ingress_call(answer_intake);
-    WAIT_UNTIL_SEEN(seen.consumer_open);
+    WAIT_UNTIL_SEEN(seen.subscriber_open);
     ingress_call(fake_open_channel);
 }
 
@@ -199,7 +199,7 @@ Test(intake, behind_a_lost_channel_a_tag_is_not_acked_and_what_waited_is_forgott
 Test(intake, nothing_is_consumed_for_a_partner_who_is_disabled)
 {
     shop_set_enabled(false);
-    WAIT_UNTIL_SEEN(!seen.consumer_open);
+    WAIT_UNTIL_SEEN(!seen.subscriber_open);
     shop_set_enabled(true);
     WAIT_UNTIL_SEEN(is_dialled);
 }

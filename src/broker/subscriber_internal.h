@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A consumer and its channels. consumer.c has the connection and what the owner calls, consumer_channel.c what becomes
- * of one channel.
+ * A subscriber and its channels. subscriber.c has the connection and what the owner calls, subscriber_channel.c what
+ * becomes of one channel.
  */
-#ifndef PENSTOCK_BROKER_CONSUMER_INTERNAL_H
-#define PENSTOCK_BROKER_CONSUMER_INTERNAL_H
+#ifndef PENSTOCK_BROKER_SUBSCRIBER_INTERNAL_H
+#define PENSTOCK_BROKER_SUBSCRIBER_INTERNAL_H
 
 #include "base/buffer.h"
 #include "base/list.h"
-#include "broker/consumer.h"
 #include "broker/link.h"
+#include "broker/subscriber.h"
 #include "broker/tag_window.h"
 
 /*
@@ -33,8 +33,8 @@ struct arrival {
     struct buffer body;   /* when it comes in pieces */
 };
 
-struct consumer_channel {
-    struct consumer *consumer;
+struct subscriber_channel {
+    struct subscriber *subscriber;
     unsigned index;
     enum channel_state state;
     bool loss_is_untold;   /* on_channel_lost is owed */
@@ -49,33 +49,33 @@ struct consumer_channel {
     struct arrival arrival;
 };
 
-struct consumer {
+struct subscriber {
     struct broker_host *host;
-    struct consumer_options options;
-    struct consumer_listener listener;
+    struct subscriber_options options;
+    struct subscriber_listener listener;
     struct broker_link *link; /* NULL: closed */
     bool reading;
     unsigned consuming;
     struct list acks_due;  /* channels with something ended since the last ack */
     struct buffer scratch; /* of message_decode */
     amqp_pool_t pool;      /* of the headers' tables */
-    struct consumer_channel channels[];
+    struct subscriber_channel channels[];
 };
 
-void consumer_channel_init(struct consumer_channel *channel, struct consumer *consumer, unsigned index);
-void consumer_channel_done(struct consumer_channel *channel);
+void subscriber_channel_init(struct subscriber_channel *channel, struct subscriber *subscriber, unsigned index);
+void subscriber_channel_done(struct subscriber_channel *channel);
 
-void consumer_channel_open(struct consumer_channel *channel);
-void consumer_channel_take_frame(struct consumer_channel *channel, const amqp_frame_t *frame);
-void consumer_channel_ack(struct consumer_channel *channel, uint64_t number);
-void consumer_channel_ack(struct consumer_channel *channel);
+void subscriber_channel_open(struct subscriber_channel *channel);
+void subscriber_channel_take_frame(struct subscriber_channel *channel, const amqp_frame_t *frame);
+void subscriber_channel_ack(struct subscriber_channel *channel, uint64_t number);
+void subscriber_channel_ack(struct subscriber_channel *channel);
 /* Opens it when its time has come; opens a quiet one anew. May lose the connection. */
-void consumer_channel_tick(struct consumer_channel *channel, int64_t now_mono_us);
+void subscriber_channel_tick(struct subscriber_channel *channel, int64_t now_mono_us);
 /* The connection is gone: what was open is closed, and its loss untold. */
-void consumer_channel_drop(struct consumer_channel *channel);
-void consumer_channel_tell_loss(struct consumer_channel *channel, bool is_gone, const char *why);
+void subscriber_channel_drop(struct subscriber_channel *channel);
+void subscriber_channel_tell_loss(struct subscriber_channel *channel, bool is_gone, const char *why);
 
 /* The connection can't be used any more. */
-void consumer_lose(struct consumer *consumer, const char *why);
+void subscriber_lose(struct subscriber *subscriber, const char *why);
 
 #endif

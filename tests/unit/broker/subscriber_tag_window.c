@@ -9,7 +9,7 @@ static void add(struct tag_window *window, uint64_t from, uint64_t to)
         cr_assert_eq(tag_window_add(window, number), OK);
 }
 
-Test(consumer_tag_window, acks_up_to_the_first_that_is_open)
+Test(subscriber_tag_window, acks_up_to_the_first_that_is_open)
 {
     struct tag_window window = TAG_WINDOW_EMPTY;
     add(&window, 1, 5);
@@ -27,7 +27,7 @@ Test(consumer_tag_window, acks_up_to_the_first_that_is_open)
     tag_window_done(&window);
 }
 
-Test(consumer_tag_window, ends_what_is_out_and_only_once)
+Test(subscriber_tag_window, ends_what_is_out_and_only_once)
 {
     struct tag_window window = TAG_WINDOW_EMPTY;
     cr_expect(!tag_window_end(&window, 0));
@@ -43,7 +43,7 @@ Test(consumer_tag_window, ends_what_is_out_and_only_once)
     tag_window_done(&window);
 }
 
-Test(consumer_tag_window, refuses_a_tag_out_of_order)
+Test(subscriber_tag_window, refuses_a_tag_out_of_order)
 {
     struct tag_window window = TAG_WINDOW_EMPTY;
     cr_expect_eq(tag_window_add(&window, 2), ERR_BUG);
@@ -53,7 +53,7 @@ Test(consumer_tag_window, refuses_a_tag_out_of_order)
 }
 
 /* A ring that is used for long, and grows at any place of its round. */
-Test(consumer_tag_window, keeps_what_is_ended_while_it_grows)
+Test(subscriber_tag_window, keeps_what_is_ended_while_it_grows)
 {
     for (uint64_t start = 0; start < 130; start++) {
         struct tag_window window = TAG_WINDOW_EMPTY;
@@ -75,7 +75,7 @@ Test(consumer_tag_window, keeps_what_is_ended_while_it_grows)
     }
 }
 
-Test(consumer_tag_window, begins_at_one_again_on_another_channel)
+Test(subscriber_tag_window, begins_at_one_again_on_another_channel)
 {
     struct tag_window window = TAG_WINDOW_EMPTY;
     add(&window, 1, 3);

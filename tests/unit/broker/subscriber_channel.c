@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Channels of a consumer without a connection: what they would send goes nowhere, and the frames come from here.
+ * Channels of a subscriber without a connection: what they would send goes nowhere, and the frames come from here.
  */
-#include "broker/consumer_internal.h"
+#include "broker/subscriber_internal.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -13,8 +13,8 @@
 #define CHANNELS 2
 
 static const char *const queues[CHANNELS] = {"penstock.deliver.2.0", "penstock.deliver.2.1"};
-static struct consumer *consumer;
-static struct consumer_tag last_tag;
+static struct subscriber *subscriber;
+static struct message_tag last_tag;
 static unsigned messages, opened, lost;
 static size_t last_len;
 static uint64_t last_bytes;
@@ -22,7 +22,7 @@ static char last_begin, last_end;
 static uint32_t lost_generation;
 static bool lost_is_gone, last_redelivered;
 
-static void on_message(void *context, const struct consumer_tag *tag, const struct message *message)
+static void on_message(void *context, const struct message_tag *tag, const struct message *message)
 {
     messages++;
     last_tag = *tag;
@@ -53,23 +53,23 @@ static void on_lost(void *context, const char *why)
 static void set_up(void)
 {
     static struct broker_host host;
-    struct consumer_options options = {.queues_count = CHANNELS, .queues = queues, .prefetch = 100};
-    struct consumer_listener listener = {.on_message = on_message,
+    struct subscriber_options options = {.queues_count = CHANNELS, .queues = queues, .prefetch = 100};
+    struct subscriber_listener listener = {.on_message = on_message,
         .on_channel_lost = on_channel_lost,
         .on_channel_open = on_channel_open,
         .on_lost = on_lost};
-    cr_assert_eq(consumer_new(&host, &options, &listener, &consumer), OK);
+    cr_assert_eq(subscriber_new(&host, &options, &listener, &subscriber), OK);
 }
 
 static void tear_down(void)
 {
-    consumer_free(consumer);
+    subscriber_free(subscriber);
 }
 
 static void take_method(unsigned index, amqp_method_number_t id, void *method)
 {
     amqp_frame_t frame = {.frame_type = AMQP_FRAME_METHOD, .payload.method = {.id = id, .decoded = method}};
-    consumer_channel_take_frame(&consumer->channels[index], &frame);
+    subscriber_channel_take_frame(&subscriber->channels[index], &frame);
 }
 
 static void take_header(unsigned index, uint64_t body_bytes)
@@ -77,13 +77,13 @@ static void take_header(unsigned index, uint64_t body_bytes)
     static unsigned char no_properties[2];
     amqp_frame_t frame = {.frame_type = AMQP_FRAME_HEADER,
         .payload.properties = {.body_size = body_bytes, .raw = {.len = 2, .bytes = no_properties}}};
-    consumer_channel_take_frame(&consumer->channels[index], &frame);
+    subscriber_channel_take_frame(&subscriber->channels[index], &frame);
 }
 
 static void take_body(unsigned index, char *bytes, size_t len)
 {
     amqp_frame_t frame = {.frame_type = AMQP_FRAME_BODY, .payload.body_fragment = {.len = len, .bytes = bytes}};
-    consumer_channel_take_frame(&consumer->channels[index], &frame);
+    subscriber_channel_take_frame(&subscriber->channels[index], &frame);
 }
 
 static void deliver(unsigned index, uint64_t number)
@@ -93,7 +93,7 @@ static void deliver(unsigned index, uint64_t number)
 
 static void open_channel(unsigned index)
 {
-    consumer_channel_open(&consumer->channels[index]);
+    subscriber_channel_open(&subscriber->channels[index]);
     take_method(index, AMQP_CHANNEL_OPEN_OK_METHOD, &(amqp_channel_open_ok_t){0});
     take_method(index, AMQP_BASIC_QOS_OK_METHOD, &(amqp_basic_qos_ok_t){0});
     take_method(index, AMQP_BASIC_CONSUME_OK_METHOD, &(amqp_basic_consume_ok_t){0});
@@ -105,14 +105,14 @@ static void close_channel(unsigned index, uint16_t code)
         &(amqp_channel_close_t){.reply_code = code, .reply_text = amqp_cstring_bytes("the broker's words")});
 }
 
-TestSuite(consumer_channel, .init = set_up, .fini = tear_down);
+TestSuite(subscriber_channel, .init = set_up, .fini = tear_down);
 
-Test(consumer_channel, puts_a_body_together_from_its_frames)
+Test(subscriber_channel, puts_a_body_together_from_its_frames)
 {
     char bytes[] = "abcdef";
     open_channel(0);
     cr_expect_eq(opened, 1);
-    cr_expect_eq(consumer_channels_consuming(consumer), 1);
+    cr_expect_eq(subscriber_channels_consuming(subscriber), 1);
     take_method(0, AMQP_BASIC_DELIVER_METHOD, &(amqp_basic_deliver_t){.delivery_tag = 1, .redelivered = 1});
     take_header(0, 6);
     take_body(0, bytes, 2);
@@ -130,7 +130,7 @@ Test(consumer_channel, puts_a_body_together_from_its_frames)
     cr_expect(messages == 3 && last_len == 0, "no body");
 }
 
-Test(consumer_channel, tells_the_channels_apart)
+Test(subscriber_channel, tells_the_channels_apart)
 {
     char first[] = "aaaa", second[] = "bbbbbb";
     open_channel(0);
@@ -146,7 +146,7 @@ Test(consumer_channel, tells_the_channels_apart)
     cr_expect(messages == 2 && last_tag.channel == 0 && last_len == 4 && last_end == 'a');
 }
 
-Test(consumer_channel, cuts_a_body_that_is_too_large_and_says_so)
+Test(subscriber_channel, cuts_a_body_that_is_too_large_and_says_so)
 {
     static char part[100000];
     uint64_t bytes = BROKER_BODY_BYTES_MAX + 3 * sizeof part;
@@ -160,39 +160,39 @@ Test(consumer_channel, cuts_a_body_that_is_too_large_and_says_so)
     cr_expect_eq(last_bytes, bytes);
 }
 
-Test(consumer_channel, throws_tags_of_another_opening_away)
+Test(subscriber_channel, throws_tags_of_another_opening_away)
 {
     open_channel(0);
     deliver(0, 1);
     take_header(0, 0);
-    struct consumer_tag old = last_tag;
-    cr_expect(consumer_tag_is_current(consumer, &old));
+    struct message_tag old = last_tag;
+    cr_expect(message_tag_is_current(subscriber, &old));
     close_channel(0, 541);
     cr_expect(lost == 1 && lost_generation == old.generation && !lost_is_gone);
-    cr_expect(!consumer_tag_is_current(consumer, &old));
+    cr_expect(!message_tag_is_current(subscriber, &old));
     open_channel(0);
     deliver(0, 1);
     take_header(0, 0);
     cr_expect_gt(last_tag.generation, old.generation);
-    consumer_ack(consumer, &old);
-    cr_expect_eq(tag_window_out(&consumer->channels[0].tags), 1);
-    consumer_ack(consumer, &last_tag);
-    consumer_channel_ack(&consumer->channels[0]);
-    cr_expect_eq(tag_window_out(&consumer->channels[0].tags), 0);
+    subscriber_ack(subscriber, &old);
+    cr_expect_eq(tag_window_out(&subscriber->channels[0].tags), 1);
+    subscriber_ack(subscriber, &last_tag);
+    subscriber_channel_ack(&subscriber->channels[0]);
+    cr_expect_eq(tag_window_out(&subscriber->channels[0].tags), 0);
 }
 
-Test(consumer_channel, says_that_the_queue_is_gone)
+Test(subscriber_channel, says_that_the_queue_is_gone)
 {
-    consumer_channel_open(&consumer->channels[0]);
+    subscriber_channel_open(&subscriber->channels[0]);
     close_channel(0, BROKER_CODE_NOT_FOUND);
     cr_expect(lost == 1 && lost_is_gone && opened == 0, "an opening that fails");
     open_channel(0);
     take_method(0, AMQP_BASIC_CANCEL_METHOD, &(amqp_basic_cancel_t){0});
-    cr_expect(lost == 2 && lost_is_gone, "a consumer that is cancelled");
-    cr_expect_eq(consumer_channels_consuming(consumer), 0);
+    cr_expect(lost == 2 && lost_is_gone, "a subscriber that is cancelled");
+    cr_expect_eq(subscriber_channels_consuming(subscriber), 0);
 }
 
-Test(consumer_channel, ignores_what_still_comes_while_it_closes)
+Test(subscriber_channel, ignores_what_still_comes_while_it_closes)
 {
     open_channel(0);
     take_method(0, AMQP_BASIC_CANCEL_METHOD, &(amqp_basic_cancel_t){0});
@@ -200,36 +200,36 @@ Test(consumer_channel, ignores_what_still_comes_while_it_closes)
     take_header(0, 0);
     close_channel(0, 541);
     cr_expect(messages == 0 && lost == 1);
-    cr_expect_eq(consumer->channels[0].state, CHANNEL_CLOSING, "until its own close is answered");
+    cr_expect_eq(subscriber->channels[0].state, CHANNEL_CLOSING, "until its own close is answered");
     take_method(0, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
-    cr_expect_eq(consumer->channels[0].state, CHANNEL_CLOSED);
+    cr_expect_eq(subscriber->channels[0].state, CHANNEL_CLOSED);
 }
 
-Test(consumer_channel, waits_longer_after_each_failure)
+Test(subscriber_channel, waits_longer_after_each_failure)
 {
     static const int seconds[] = {1, 2, 4, 5, 5};
     for (size_t i = 0; i < ARRAY_LENGTH(seconds); i++) {
-        consumer_channel_open(&consumer->channels[0]);
+        subscriber_channel_open(&subscriber->channels[0]);
         close_channel(0, 541);
-        int64_t wait_us = consumer->channels[0].reopen_mono_us - clock_mono_us();
+        int64_t wait_us = subscriber->channels[0].reopen_mono_us - clock_mono_us();
         cr_expect_leq(wait_us, seconds[i] * US_PER_SECOND * 12 / 10);
         cr_expect_geq(wait_us, seconds[i] * US_PER_SECOND * 8 / 10 - US_PER_SECOND / 10, "%d s", seconds[i]);
     }
     open_channel(0);
     close_channel(0, 541);
-    cr_expect_leq(consumer->channels[0].reopen_mono_us - clock_mono_us(), US_PER_SECOND * 12 / 10, "it had worked");
+    cr_expect_leq(subscriber->channels[0].reopen_mono_us - clock_mono_us(), US_PER_SECOND * 12 / 10, "it had worked");
 }
 
-Test(consumer_channel, tells_the_loss_of_what_was_consuming_when_the_connection_goes)
+Test(subscriber_channel, tells_the_loss_of_what_was_consuming_when_the_connection_goes)
 {
     open_channel(0);
-    consumer_channel_open(&consumer->channels[1]);
+    subscriber_channel_open(&subscriber->channels[1]);
     for (unsigned i = 0; i < CHANNELS; i++)
-        consumer_channel_drop(&consumer->channels[i]);
+        subscriber_channel_drop(&subscriber->channels[i]);
     for (unsigned i = 0; i < CHANNELS; i++)
-        consumer_channel_tell_loss(&consumer->channels[i], false, "");
+        subscriber_channel_tell_loss(&subscriber->channels[i], false, "");
     cr_expect_eq(lost, 1);
     cr_expect_eq(lost_generation, 1);
     open_channel(0);
-    cr_expect_eq(consumer->channels[0].generation, 2, "generations go on over connections");
+    cr_expect_eq(subscriber->channels[0].generation, 2, "generations go on over connections");
 }

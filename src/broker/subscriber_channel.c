@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/consumer_internal.h"
+#include "broker/subscriber_internal.h"
 
 #include "base/clock.h"
 #include "base/crypto.h"
@@ -17,40 +17,40 @@
 #define QUIET_US_MAX (30 * US_PER_SECOND)
 #define ANSWER_US_MAX (60 * US_PER_SECOND)
 
-static amqp_channel_t number_of(const struct consumer_channel *channel)
+static amqp_channel_t number_of(const struct subscriber_channel *channel)
 {
     return (amqp_channel_t)(channel->index + 1);
 }
 
-static void put(struct consumer_channel *channel, amqp_method_number_t id, void *method)
+static void put(struct subscriber_channel *channel, amqp_method_number_t id, void *method)
 {
-    if (channel->consumer->link)
-        broker_link_put_method(channel->consumer->link, number_of(channel), id, method);
+    if (channel->subscriber->link)
+        broker_link_put_method(channel->subscriber->link, number_of(channel), id, method);
 }
 
 /* States */
 
-static void channel_move(struct consumer_channel *channel, enum channel_state state)
+static void channel_move(struct subscriber_channel *channel, enum channel_state state)
 {
     int change = (state == CHANNEL_CONSUMING) - (channel->state == CHANNEL_CONSUMING);
     channel->state = state;
     channel->since_mono_us = clock_mono_us();
-    channel->consumer->consuming += (unsigned)change;
+    channel->subscriber->consuming += (unsigned)change;
     if (change)
         metrics_add(METRIC_CHANNELS_CONSUMING, change);
 }
 
 /* What was on the way is nobody's. */
-static void forget(struct consumer_channel *channel)
+static void forget(struct subscriber_channel *channel)
 {
     list_remove(&channel->ack_link);
     tag_window_reset(&channel->tags);
     channel->arrival.awaits = ARRIVAL_NONE;
 }
 
-void consumer_channel_open(struct consumer_channel *channel)
+void subscriber_channel_open(struct subscriber_channel *channel)
 {
-    const struct consumer_options *options = &channel->consumer->options;
+    const struct subscriber_options *options = &channel->subscriber->options;
     unsigned prefetch = options->prefetch < UINT16_MAX ? options->prefetch : UINT16_MAX;
     channel->generation++;
     forget(channel);
@@ -58,7 +58,7 @@ void consumer_channel_open(struct consumer_channel *channel)
     put(channel, AMQP_CHANNEL_OPEN_METHOD, &(amqp_channel_open_t){.out_of_band = amqp_empty_bytes});
     put(channel, AMQP_BASIC_QOS_METHOD, &(amqp_basic_qos_t){.prefetch_count = (uint16_t)prefetch});
     amqp_basic_consume_t consume = {
-        .queue = amqp_cstring_bytes(options->queues[channel->index]), .consumer_tag = amqp_cstring_bytes("penstock")};
+        .queue = amqp_cstring_bytes(options->queues[channel->index]), .message_tag = amqp_cstring_bytes("penstock")};
     amqp_table_entry_t offset = {.key = amqp_cstring_bytes("x-stream-offset"),
         .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = channel->offset}};
     if (channel->index >= options->queues_count - options->streams_count)
@@ -66,7 +66,7 @@ void consumer_channel_open(struct consumer_channel *channel)
     put(channel, AMQP_BASIC_CONSUME_METHOD, &consume);
 }
 
-static void wait_before_reopening(struct consumer_channel *channel)
+static void wait_before_reopening(struct subscriber_channel *channel)
 {
     unsigned backoff_s = channel->backoff_s ? channel->backoff_s * 2 : 1;
     channel->backoff_s = backoff_s < BACKOFF_S_MAX ? backoff_s : BACKOFF_S_MAX;
@@ -76,7 +76,7 @@ static void wait_before_reopening(struct consumer_channel *channel)
     channel->reopen_mono_us = clock_mono_us() + channel->backoff_s * US_PER_SECOND * percent / 100;
 }
 
-void consumer_channel_drop(struct consumer_channel *channel)
+void subscriber_channel_drop(struct subscriber_channel *channel)
 {
     channel->loss_is_untold |= channel->state == CHANNEL_CONSUMING || channel->refreshes;
     channel->refreshes = false;
@@ -86,9 +86,9 @@ void consumer_channel_drop(struct consumer_channel *channel)
     channel_move(channel, CHANNEL_CLOSED);
 }
 
-void consumer_channel_tell_loss(struct consumer_channel *channel, bool is_gone, const char *why)
+void subscriber_channel_tell_loss(struct subscriber_channel *channel, bool is_gone, const char *why)
 {
-    const struct consumer_listener *listener = &channel->consumer->listener;
+    const struct subscriber_listener *listener = &channel->subscriber->listener;
     if (!channel->loss_is_untold)
         return;
     channel->loss_is_untold = false;
@@ -96,19 +96,19 @@ void consumer_channel_tell_loss(struct consumer_channel *channel, bool is_gone, 
 }
 
 /* By the broker's doing; it has told us, and the connection lives on. An opening that failed is told as well. */
-static void lose(struct consumer_channel *channel, enum channel_state state, bool is_gone, const char *why)
+static void lose(struct subscriber_channel *channel, enum channel_state state, bool is_gone, const char *why)
 {
     forget(channel);
     channel->refreshes = false;
     wait_before_reopening(channel);
     channel_move(channel, state);
     channel->loss_is_untold = true;
-    consumer_channel_tell_loss(channel, is_gone, why);
+    subscriber_channel_tell_loss(channel, is_gone, why);
 }
 
-static void on_consuming(struct consumer_channel *channel)
+static void on_consuming(struct subscriber_channel *channel)
 {
-    const struct consumer_listener *listener = &channel->consumer->listener;
+    const struct subscriber_listener *listener = &channel->subscriber->listener;
     channel->backoff_s = 0;
     channel_move(channel, CHANNEL_CONSUMING);
     if (channel->refreshes) { /* the owner does not know that it was closed */
@@ -118,30 +118,30 @@ static void on_consuming(struct consumer_channel *channel)
     listener->on_channel_open(listener->context, channel->index, channel->generation);
 }
 
-static void on_closed(struct consumer_channel *channel, const amqp_channel_close_t *close)
+static void on_closed(struct subscriber_channel *channel, const amqp_channel_close_t *close)
 {
     char why[BROKER_DETAIL_BYTES];
     bool is_gone = close->reply_code == BROKER_CODE_NOT_FOUND;
     snprintf(why, sizeof why, "the broker closed the channel of %s: %.*s",
-        channel->consumer->options.queues[channel->index], (int)close->reply_text.len,
+        channel->subscriber->options.queues[channel->index], (int)close->reply_text.len,
         (const char *)close->reply_text.bytes);
     put(channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
     if (channel->state == CHANNEL_OPENING || channel->state == CHANNEL_CONSUMING)
         lose(channel, CHANNEL_CLOSED, is_gone, why);
 }
 
-static void close_channel(struct consumer_channel *channel, const char *why)
+static void close_channel(struct subscriber_channel *channel, const char *why)
 {
     put(channel, AMQP_CHANNEL_CLOSE_METHOD,
         &(amqp_channel_close_t){.reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_cstring_bytes(why)});
 }
 
-/* The channel outlives its consumer: without one it is of no use. */
-static void on_cancelled(struct consumer_channel *channel)
+/* The channel outlives its subscriber: without one it is of no use. */
+static void on_cancelled(struct subscriber_channel *channel)
 {
     char why[BROKER_DETAIL_BYTES];
     snprintf(why, sizeof why, "the broker cancelled the consumer of %s: the queue was deleted, or its node is down",
-        channel->consumer->options.queues[channel->index]);
+        channel->subscriber->options.queues[channel->index]);
     close_channel(channel, "cancelled");
     lose(channel, CHANNEL_CLOSING, true, why);
 }
@@ -151,7 +151,7 @@ static void on_cancelled(struct consumer_channel *channel)
  * goes nowhere (RabbitMQ 3.10) until the channel is closed. So a channel that has been quiet for a while, with nothing
  * out, is opened anew; its owner does not hear of it.
  */
-static void refresh(struct consumer_channel *channel)
+static void refresh(struct subscriber_channel *channel)
 {
     close_channel(channel, "quiet");
     forget(channel);
@@ -160,30 +160,30 @@ static void refresh(struct consumer_channel *channel)
     channel_move(channel, CHANNEL_CLOSING);
 }
 
-void consumer_channel_tick(struct consumer_channel *channel, int64_t now_mono_us)
+void subscriber_channel_tick(struct subscriber_channel *channel, int64_t now_mono_us)
 {
     int64_t age_us = now_mono_us - channel->since_mono_us;
     switch (channel->state) {
     case CHANNEL_CLOSED:
         if (channel->reopen_mono_us <= now_mono_us)
-            consumer_channel_open(channel);
+            subscriber_channel_open(channel);
         break;
     case CHANNEL_CONSUMING:
         if (age_us > QUIET_US_MAX && tag_window_out(&channel->tags) == 0 && channel->arrival.awaits == ARRIVAL_NONE &&
-            channel->consumer->reading)
+            channel->subscriber->reading)
             refresh(channel);
         break;
     case CHANNEL_OPENING:
     case CHANNEL_CLOSING:
         if (age_us > ANSWER_US_MAX)
-            consumer_lose(channel->consumer, "a channel was neither opened nor closed for 60 s");
+            subscriber_lose(channel->subscriber, "a channel was neither opened nor closed for 60 s");
         break;
     }
 }
 
 /* Acks */
 
-void consumer_channel_ack(struct consumer_channel *channel)
+void subscriber_channel_ack(struct subscriber_channel *channel)
 {
     list_remove(&channel->ack_link);
     uint64_t number = tag_window_take_ack(&channel->tags);
@@ -191,21 +191,21 @@ void consumer_channel_ack(struct consumer_channel *channel)
         put(channel, AMQP_BASIC_ACK_METHOD, &(amqp_basic_ack_t){.delivery_tag = number, .multiple = 1});
 }
 
-void consumer_channel_ack(struct consumer_channel *channel, uint64_t number)
+void subscriber_channel_ack(struct subscriber_channel *channel, uint64_t number)
 {
     if (!tag_window_end(&channel->tags, number))
         return;
-    if (channel->tags.ended >= channel->consumer->options.prefetch / ACK_SHARE) {
-        consumer_channel_ack(channel);
+    if (channel->tags.ended >= channel->subscriber->options.prefetch / ACK_SHARE) {
+        subscriber_channel_ack(channel);
     } else {
         list_remove(&channel->ack_link);
-        list_add_tail(&channel->consumer->acks_due, &channel->ack_link);
+        list_add_tail(&channel->subscriber->acks_due, &channel->ack_link);
     }
 }
 
 /* Messages */
 
-static void on_deliver(struct consumer_channel *channel, const amqp_basic_deliver_t *deliver)
+static void on_deliver(struct subscriber_channel *channel, const amqp_basic_deliver_t *deliver)
 {
     struct arrival *arrival = &channel->arrival;
     arrival->awaits = ARRIVAL_HEADER;
@@ -214,29 +214,29 @@ static void on_deliver(struct consumer_channel *channel, const amqp_basic_delive
     arrival->redelivered = deliver->redelivered;
 }
 
-static void arrive(struct consumer_channel *channel, struct slice body)
+static void arrive(struct subscriber_channel *channel, struct slice body)
 {
-    struct consumer *consumer = channel->consumer;
+    struct subscriber *subscriber = channel->subscriber;
     struct arrival *arrival = &channel->arrival;
-    struct consumer_tag tag = {.channel = channel->index, .generation = channel->generation, .number = arrival->number};
+    struct message_tag tag = {.channel = channel->index, .generation = channel->generation, .number = arrival->number};
     void *properties = NULL;
     arrival->awaits = ARRIVAL_NONE;
-    recycle_amqp_pool(&consumer->pool);
+    recycle_amqp_pool(&subscriber->pool);
     if (buffer_status(&arrival->header) || buffer_status(&arrival->body) ||
         amqp_decode_properties(
-            AMQP_BASIC_CLASS, &consumer->pool, message_bytes(buffer_slice(&arrival->header)), &properties) < 0 ||
+            AMQP_BASIC_CLASS, &subscriber->pool, message_bytes(buffer_slice(&arrival->header)), &properties) < 0 ||
         tag_window_add(&channel->tags, arrival->number) != OK) {
-        consumer_lose(consumer, "a message could not be taken: out of memory, or out of order");
+        subscriber_lose(subscriber, "a message could not be taken: out of memory, or out of order");
         return;
     }
     struct message message;
-    message_decode(properties, body, arrival->body_bytes, arrival->redelivered, &consumer->scratch, &message);
-    consumer->listener.on_message(consumer->listener.context, &tag, &message);
+    message_decode(properties, body, arrival->body_bytes, arrival->redelivered, &subscriber->scratch, &message);
+    subscriber->listener.on_message(subscriber->listener.context, &tag, &message);
     if (arrival->body.capacity > BODY_KEPT_BYTES_MAX)
         buffer_done(&arrival->body);
 }
 
-static void on_header(struct consumer_channel *channel, const amqp_frame_t *frame)
+static void on_header(struct subscriber_channel *channel, const amqp_frame_t *frame)
 {
     struct arrival *arrival = &channel->arrival;
     if (arrival->awaits != ARRIVAL_HEADER)
@@ -251,7 +251,7 @@ static void on_header(struct consumer_channel *channel, const amqp_frame_t *fram
         arrive(channel, SLICE_LITERAL(""));
 }
 
-static void on_body(struct consumer_channel *channel, amqp_bytes_t part)
+static void on_body(struct subscriber_channel *channel, amqp_bytes_t part)
 {
     struct arrival *arrival = &channel->arrival;
     if (arrival->awaits != ARRIVAL_BODY)
@@ -267,14 +267,14 @@ static void on_body(struct consumer_channel *channel, amqp_bytes_t part)
 
 /* Frames */
 
-static void on_depth(struct consumer_channel *channel, const amqp_queue_declare_ok_t *declared)
+static void on_depth(struct subscriber_channel *channel, const amqp_queue_declare_ok_t *declared)
 {
-    const struct consumer_listener *listener = &channel->consumer->listener;
+    const struct subscriber_listener *listener = &channel->subscriber->listener;
     if (listener->on_depth)
         listener->on_depth(listener->context, channel->index, declared->message_count, declared->consumer_count);
 }
 
-static void on_method(struct consumer_channel *channel, const amqp_method_t *method)
+static void on_method(struct subscriber_channel *channel, const amqp_method_t *method)
 {
     switch (method->id) {
     case AMQP_CHANNEL_CLOSE_METHOD:
@@ -301,7 +301,7 @@ static void on_method(struct consumer_channel *channel, const amqp_method_t *met
         on_depth(channel, method->decoded);
 }
 
-void consumer_channel_take_frame(struct consumer_channel *channel, const amqp_frame_t *frame)
+void subscriber_channel_take_frame(struct subscriber_channel *channel, const amqp_frame_t *frame)
 {
     switch (frame->frame_type) {
     case AMQP_FRAME_METHOD:
@@ -318,15 +318,15 @@ void consumer_channel_take_frame(struct consumer_channel *channel, const amqp_fr
     }
 }
 
-void consumer_channel_init(struct consumer_channel *channel, struct consumer *consumer, unsigned index)
+void subscriber_channel_init(struct subscriber_channel *channel, struct subscriber *subscriber, unsigned index)
 {
-    channel->consumer = consumer;
+    channel->subscriber = subscriber;
     channel->index = index;
     channel->tags = TAG_WINDOW_EMPTY;
     list_init(&channel->ack_link);
 }
 
-void consumer_channel_done(struct consumer_channel *channel)
+void subscriber_channel_done(struct subscriber_channel *channel)
 {
     tag_window_done(&channel->tags);
     buffer_done(&channel->arrival.header);

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A consumer on a connection: what it says to the broker. */
+/* A subscriber on a connection: what it says to the broker. */
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "broker/consumer_internal.h"
 #include "broker/reply.h"
+#include "broker/subscriber_internal.h"
 #include "peer.h"
 
 static const char *const queues[] = {"penstock.deliver.1.0"};
 static struct manual_host host;
 static struct peer peer;
-static struct consumer *consumer;
-static struct consumer_tag tags[64];
+static struct subscriber *subscriber;
+static struct message_tag tags[64];
 static unsigned messages, channels_lost, connections_lost, depth;
 static bool closes_on_message;
 
-static void on_message(void *context, const struct consumer_tag *tag, const struct message *message)
+static void on_message(void *context, const struct message_tag *tag, const struct message *message)
 {
     cr_assert_lt(messages, ARRAY_LENGTH(tags));
     tags[messages++] = *tag;
     if (closes_on_message)
-        consumer_close(consumer);
+        subscriber_close(subscriber);
 }
 
 static void on_channel_lost(void *context, unsigned channel, uint32_t generation, bool is_gone, const char *why)
@@ -78,16 +78,16 @@ static void say_messages(uint64_t from, uint64_t to)
 
 static void set_up(void)
 {
-    struct consumer_options options = {.queues_count = 1, .queues = queues, .prefetch = 32};
-    struct consumer_listener listener = {.on_message = on_message,
+    struct subscriber_options options = {.queues_count = 1, .queues = queues, .prefetch = 32};
+    struct subscriber_listener listener = {.on_message = on_message,
         .on_channel_lost = on_channel_lost,
         .on_channel_open = on_channel_open,
         .on_lost = on_lost,
         .on_depth = on_depth};
     amqp_frame_t frame;
     manual_host_init(&host);
-    cr_assert_eq(consumer_new(&host.host, &options, &listener, &consumer), OK);
-    cr_assert_eq(consumer_open(consumer, peer_begin(&peer)), OK);
+    cr_assert_eq(subscriber_new(&host.host, &options, &listener, &subscriber), OK);
+    cr_assert_eq(subscriber_open(subscriber, peer_begin(&peer)), OK);
     manual_host_turn(&host);
     hear_method(AMQP_CHANNEL_OPEN_METHOD, &frame);
     hear_method(AMQP_BASIC_QOS_METHOD, &frame);
@@ -96,131 +96,130 @@ static void set_up(void)
     cr_assert_not(((amqp_basic_consume_t *)frame.payload.method.decoded)->no_ack);
     peer_say(&peer, 1, AMQP_BASIC_CONSUME_OK_METHOD, &(amqp_basic_consume_ok_t){0});
     manual_host_turn(&host);
-    cr_assert_eq(consumer_channels_consuming(consumer), 1);
+    cr_assert_eq(subscriber_channels_consuming(subscriber), 1);
 }
 
 static void tear_down(void)
 {
-    consumer_free(consumer);
+    subscriber_free(subscriber);
     peer_end(&peer);
 }
 
-TestSuite(consumer_link, .init = set_up, .fini = tear_down);
+TestSuite(subscriber_link, .init = set_up, .fini = tear_down);
 
-Test(consumer_link, acks_many_at_once_and_only_what_is_contiguous)
+Test(subscriber_link, acks_many_at_once_and_only_what_is_contiguous)
 {
     say_messages(1, 5);
     cr_assert_eq(messages, 5);
-    consumer_ack(consumer, &tags[2]);
-    consumer_ack(consumer, &tags[1]);
-    consumer_tick(consumer, clock_mono_us());
+    subscriber_ack(subscriber, &tags[2]);
+    subscriber_ack(subscriber, &tags[1]);
+    subscriber_tick(subscriber, clock_mono_us());
     manual_host_turn(&host);
     hear_nothing();
-    consumer_ack(consumer, &tags[0]);
+    subscriber_ack(subscriber, &tags[0]);
     manual_host_turn(&host);
     hear_nothing();
-    consumer_tick(consumer, clock_mono_us());
+    subscriber_tick(subscriber, clock_mono_us());
     manual_host_turn(&host);
     hear_ack(3);
-    consumer_tick(consumer, clock_mono_us());
+    subscriber_tick(subscriber, clock_mono_us());
     manual_host_turn(&host);
     hear_nothing();
 }
 
-Test(consumer_link, acks_without_waiting_when_an_eighth_of_the_prefetch_is_ended)
+Test(subscriber_link, acks_without_waiting_when_an_eighth_of_the_prefetch_is_ended)
 {
     say_messages(1, 8);
     for (unsigned i = 0; i < 4; i++)
-        consumer_ack(consumer, &tags[i]);
+        subscriber_ack(subscriber, &tags[i]);
     manual_host_turn(&host);
     hear_ack(4);
-    consumer_ack(consumer, &tags[4]);
+    subscriber_ack(subscriber, &tags[4]);
     say_messages(9, 9);
     hear_ack(5); /* behind a reading */
 }
 
-Test(consumer_link, acks_what_is_ended_before_it_closes)
+Test(subscriber_link, acks_what_is_ended_before_it_closes)
 {
     amqp_frame_t frame;
     say_messages(1, 2);
-    consumer_ack(consumer, &tags[0]);
-    consumer_close(consumer);
+    subscriber_ack(subscriber, &tags[0]);
+    subscriber_close(subscriber);
     cr_expect(channels_lost == 1 && connections_lost == 0);
     hear_ack(1);
     hear_method(AMQP_CONNECTION_CLOSE_METHOD, &frame);
-    cr_expect(!consumer_tag_is_current(consumer, &tags[1]));
-    consumer_ack(consumer, &tags[1]);
+    cr_expect(!message_tag_is_current(subscriber, &tags[1]));
+    subscriber_ack(subscriber, &tags[1]);
 }
 
-Test(consumer_link, may_be_closed_by_whoever_takes_a_message)
+Test(subscriber_link, may_be_closed_by_whoever_takes_a_message)
 {
     closes_on_message = true;
     say_messages(1, 3);
     cr_expect(messages == 1 && channels_lost == 1, "what was read with it comes to nobody");
-    cr_expect(!consumer_is_open(consumer));
+    cr_expect(!subscriber_is_open(subscriber));
 }
 
-Test(consumer_link, answers_a_close_and_opens_the_channel_again)
+Test(subscriber_link, answers_a_close_and_opens_the_channel_again)
 {
     amqp_frame_t frame;
     peer_say(&peer, 1, AMQP_CHANNEL_CLOSE_METHOD,
         &(amqp_channel_close_t){.reply_code = BROKER_CODE_NOT_FOUND, .reply_text = amqp_cstring_bytes("NOT_FOUND")});
     manual_host_turn(&host);
     hear_method(AMQP_CHANNEL_CLOSE_OK_METHOD, &frame);
-    consumer_tick(consumer, clock_mono_us());
+    subscriber_tick(subscriber, clock_mono_us());
     manual_host_turn(&host);
     hear_nothing();
-    consumer_tick(consumer, clock_mono_us() + 2 * US_PER_SECOND);
+    subscriber_tick(subscriber, clock_mono_us() + 2 * US_PER_SECOND);
     manual_host_turn(&host);
     hear_method(AMQP_CHANNEL_OPEN_METHOD, &frame);
 }
 
-Test(consumer_link, closes_what_is_left_of_a_cancelled_channel)
+Test(subscriber_link, closes_what_is_left_of_a_cancelled_channel)
 {
     amqp_frame_t frame;
-    peer_say(
-        &peer, 1, AMQP_BASIC_CANCEL_METHOD, &(amqp_basic_cancel_t){.consumer_tag = amqp_cstring_bytes("penstock")});
+    peer_say(&peer, 1, AMQP_BASIC_CANCEL_METHOD, &(amqp_basic_cancel_t){.message_tag = amqp_cstring_bytes("penstock")});
     manual_host_turn(&host);
     hear_method(AMQP_CHANNEL_CLOSE_METHOD, &frame);
-    consumer_tick(consumer, clock_mono_us() + 2 * US_PER_SECOND);
+    subscriber_tick(subscriber, clock_mono_us() + 2 * US_PER_SECOND);
     manual_host_turn(&host);
     hear_nothing(); /* until the close is answered */
     peer_say(&peer, 1, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
     manual_host_turn(&host);
-    consumer_tick(consumer, clock_mono_us() + 2 * US_PER_SECOND);
+    subscriber_tick(subscriber, clock_mono_us() + 2 * US_PER_SECOND);
     manual_host_turn(&host);
     hear_method(AMQP_CHANNEL_OPEN_METHOD, &frame);
 }
 
-Test(consumer_link, opens_a_quiet_channel_anew_and_its_owner_does_not_hear_of_it)
+Test(subscriber_link, opens_a_quiet_channel_anew_and_its_owner_does_not_hear_of_it)
 {
     amqp_frame_t frame;
     unsigned lost_before = channels_lost;
-    consumer->channels[0].since_mono_us -= 31 * US_PER_SECOND;
-    consumer_tick(consumer, clock_mono_us());
+    subscriber->channels[0].since_mono_us -= 31 * US_PER_SECOND;
+    subscriber_tick(subscriber, clock_mono_us());
     manual_host_turn(&host);
     hear_method(AMQP_CHANNEL_CLOSE_METHOD, &frame);
     peer_say(&peer, 1, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
     manual_host_turn(&host);
-    consumer_tick(consumer, clock_mono_us());
+    subscriber_tick(subscriber, clock_mono_us());
     manual_host_turn(&host);
     hear_method(AMQP_CHANNEL_OPEN_METHOD, &frame);
     cr_expect_eq(channels_lost, lost_before);
 }
 
-Test(consumer_link, leaves_a_quiet_channel_alone_while_something_of_it_is_out)
+Test(subscriber_link, leaves_a_quiet_channel_alone_while_something_of_it_is_out)
 {
     say_messages(1, 1);
-    consumer->channels[0].since_mono_us -= 31 * US_PER_SECOND;
-    consumer_tick(consumer, clock_mono_us());
+    subscriber->channels[0].since_mono_us -= 31 * US_PER_SECOND;
+    subscriber_tick(subscriber, clock_mono_us());
     manual_host_turn(&host);
     hear_nothing();
 }
 
-Test(consumer_link, asks_for_the_depth_without_declaring_anything)
+Test(subscriber_link, asks_for_the_depth_without_declaring_anything)
 {
     amqp_frame_t frame;
-    consumer_ask_depth(consumer, 0);
+    subscriber_ask_depth(subscriber, 0);
     manual_host_turn(&host);
     hear_method(AMQP_QUEUE_DECLARE_METHOD, &frame);
     cr_expect(((amqp_queue_declare_t *)frame.payload.method.decoded)->passive);
@@ -230,13 +229,13 @@ Test(consumer_link, asks_for_the_depth_without_declaring_anything)
     cr_expect_eq(depth, 7);
 }
 
-Test(consumer_link, loses_everything_with_the_connection)
+Test(subscriber_link, loses_everything_with_the_connection)
 {
     say_messages(1, 1);
     peer_end(&peer);
     manual_host_turn(&host);
     cr_expect(channels_lost == 1 && connections_lost == 1);
-    cr_expect(!consumer_is_open(consumer) && !consumer_tag_is_current(consumer, &tags[0]));
-    consumer_ack(consumer, &tags[0]);
-    consumer_tick(consumer, clock_mono_us());
+    cr_expect(!subscriber_is_open(subscriber) && !message_tag_is_current(subscriber, &tags[0]));
+    subscriber_ack(subscriber, &tags[0]);
+    subscriber_tick(subscriber, clock_mono_us());
 }
