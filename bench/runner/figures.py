@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from runner.accuracy import measure_accuracy
-from runner.bridge import measure_bridge
+from runner.publishing import measure_publishing
 from runner.ceilings import measure_broker, measure_ceilings
 from runner.deliveries import measure_backlog, measure_delivered
 from runner.plan import PlanWrong, load_plan
@@ -58,7 +58,7 @@ def measure_steady(bench):
     return {"verdict": details, "load": scenario.load_summary(), "rss_bytes": scenario.gateway.usage.peak_rss}
 
 
-PARTS = {"accuracy": measure_accuracy, "ceilings": measure_ceilings, "broker": measure_broker, "bridge": measure_bridge, "delivered": measure_delivered,
+PARTS = {"accuracy": measure_accuracy, "ceilings": measure_ceilings, "broker": measure_broker, "publishing": measure_publishing, "delivered": measure_delivered,
          "profile": measure_profile, "backlog": measure_backlog, "steady": measure_steady}
 
 

@@ -59,7 +59,7 @@ def _print_broker(found):
     _print_ratios(found)
 
 
-def _print_bridge(found):
+def _print_publishing(found):
     _print_rates(found["rounds"], ["publish", "publish_event", "gateway"])
     _print_ratios({name: ratio for name, ratio in found.items() if name.startswith("gateway/publish")})
     rounds = found["rounds"]
@@ -112,7 +112,7 @@ def _print_steady(found):
           f"{_ms(answers['max_us'])}; gateway's peak {_mib(found['rss_bytes'])}.\n")
 
 
-PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "bridge": _print_bridge, "delivered": _print_delivered, "profile": _print_profile,
+PRINTERS = {"accuracy": _print_accuracy, "ceilings": _print_ceilings, "broker": _print_broker, "publishing": _print_publishing, "delivered": _print_delivered, "profile": _print_profile,
             "backlog": _print_backlog, "steady": _print_steady,
             "versus": _print_versus}
 

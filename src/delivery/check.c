@@ -15,7 +15,7 @@
  * out. Limits: the prefetch bounds the lists; what is remembered has SEEN_COUNT places, and what is overwritten costs a
  * question.
  */
-#include "delivery/bridge_internal.h"
+#include "delivery/consumer_internal.h"
 
 #include "base/clock.h"
 #include "runtime/log.h"
@@ -46,27 +46,27 @@ struct confirmed_list {
 
 struct check_request {
     struct journal_check_confirmed check;
-    struct bridge *bridge;
+    struct consumer *consumer;
     int64_t offset; /* of the list; -1: it is about none */
     struct event_id ids[ASKED_COUNT_MAX];
     bool known[ASKED_COUNT_MAX];
 };
 
-bool check_is_of_confirmed(const struct bridge *bridge, unsigned channel)
+bool check_is_of_confirmed(const struct consumer *consumer, unsigned channel)
 {
-    return channel >= bridge->queues_count;
+    return channel >= consumer->queues_count;
 }
 
-static unsigned channel_of(const struct bridge *bridge)
+static unsigned channel_of(const struct consumer *consumer)
 {
-    return bridge->queues_count;
+    return consumer->queues_count;
 }
 
-static void read_on(struct bridge *bridge)
+static void read_on(struct consumer *consumer)
 {
-    int64_t next = bridge->check.next_offset;
-    if (bridge->subscriber)
-        subscriber_set_offset(bridge->subscriber, channel_of(bridge), next > 0 ? next - 1 : 0);
+    int64_t next = consumer->check.next_offset;
+    if (consumer->subscriber)
+        subscriber_set_offset(consumer->subscriber, channel_of(consumer), next > 0 ? next - 1 : 0);
 }
 
 /* What came. */
@@ -78,10 +78,10 @@ static struct event_id *place_of(const struct check *check, const struct event_i
     return &check->seen[place & (SEEN_COUNT - 1)];
 }
 
-void check_see(struct bridge *bridge, const struct event_id *id)
+void check_see(struct consumer *consumer, const struct event_id *id)
 {
-    if (bridge->check.seen)
-        *place_of(&bridge->check, id) = *id;
+    if (consumer->check.seen)
+        *place_of(&consumer->check, id) = *id;
 }
 
 static bool is_seen(const struct check *check, const struct event_id *id)
@@ -91,7 +91,7 @@ static bool is_seen(const struct check *check, const struct event_id *id)
 
 /* The lists. */
 
-static bool ask_about_one(struct bridge *bridge, int64_t now_mono_us);
+static bool ask_about_one(struct consumer *consumer, int64_t now_mono_us);
 
 static void forget_lists(struct check *check)
 {
@@ -101,32 +101,32 @@ static void forget_lists(struct check *check)
     }
 }
 
-static bool is_ours(const struct bridge *bridge, const struct event_id *id)
+static bool is_ours(const struct consumer *consumer, const struct event_id *id)
 {
-    int64_t forced_us = bridge->options.forced_since_us;
-    return event_id_partition(id) % bridge->options.shards == bridge->shard->number &&
+    int64_t forced_us = consumer->options.forced_since_us;
+    return event_id_partition(id) % consumer->options.shards == consumer->shard->number &&
            (!forced_us || event_id_time_us(id) >= forced_us + HANDOVER_US);
 }
 
-void check_take_list(struct bridge *bridge, const struct message_tag *tag, const struct message *message)
+void check_take_list(struct consumer *consumer, const struct message_tag *tag, const struct message *message)
 {
-    bridge->check.proof_due_us = 0;
+    consumer->check.proof_due_us = 0;
     size_t count = message->body.len / sizeof(struct event_id);
     struct confirmed_list *list = malloc(sizeof *list + count * sizeof list->ids[0]);
     if (!list) {
-        bridge_give_up(bridge);
+        consumer_give_up(consumer);
         return;
     }
     *list = (struct confirmed_list){
-        .tag = *tag, .offset = message->stream_offset, .since_mono_us = bridge->shard->loop.now_mono_us};
+        .tag = *tag, .offset = message->stream_offset, .since_mono_us = consumer->shard->loop.now_mono_us};
     for (size_t i = 0; i < count; i++) {
         struct event_id id;
         memcpy(id.bytes, message->body.data + i * sizeof id, sizeof id);
-        if (is_ours(bridge, &id) && !is_seen(&bridge->check, &id))
+        if (is_ours(consumer, &id) && !is_seen(&consumer->check, &id))
             list->ids[list->count++] = id;
     }
     list_init(&list->in_lists);
-    list_add_tail(&bridge->check.lists, &list->in_lists);
+    list_add_tail(&consumer->check.lists, &list->in_lists);
 }
 
 static void remove_seen(const struct check *check, struct confirmed_list *list)
@@ -142,60 +142,60 @@ static void remove_seen(const struct check *check, struct confirmed_list *list)
 }
 
 /* From the first on, as far as all has come. */
-static void end_lists(struct bridge *bridge)
+static void end_lists(struct consumer *consumer)
 {
-    struct check *check = &bridge->check;
+    struct check *check = &consumer->check;
     list_for_each_safe (node, following, &check->lists) {
         struct confirmed_list *list = CONTAINER_OF(node, struct confirmed_list, in_lists);
         if (list->count > 0)
             return;
-        subscriber_ack(bridge->subscriber, &list->tag);
+        subscriber_ack(consumer->subscriber, &list->tag);
         check->next_offset = list->offset + 1;
-        read_on(bridge);
+        read_on(consumer);
         list_remove(&list->in_lists);
         free(list);
     }
 }
 
-void check_on_channel_open(struct bridge *bridge, unsigned channel)
+void check_on_channel_open(struct consumer *consumer, unsigned channel)
 {
-    if (check_is_of_confirmed(bridge, channel) && bridge->check.next_offset > 0)
-        bridge->check.proof_due_us = bridge->shard->loop.now_mono_us + PROOF_US;
+    if (check_is_of_confirmed(consumer, channel) && consumer->check.next_offset > 0)
+        consumer->check.proof_due_us = consumer->shard->loop.now_mono_us + PROOF_US;
 }
 
 /* Whether the stream was deleted, or a node of the broker is down, is found out when it is read again. */
-void check_on_channel_lost(struct bridge *bridge, unsigned channel)
+void check_on_channel_lost(struct consumer *consumer, unsigned channel)
 {
-    if (!check_is_of_confirmed(bridge, channel))
+    if (!check_is_of_confirmed(consumer, channel))
         return;
-    forget_lists(&bridge->check); /* they come again */
-    bridge->check.proof_due_us = 0;
+    forget_lists(&consumer->check); /* they come again */
+    consumer->check.proof_due_us = 0;
 }
 
 /* The channel is opened again when it has been quiet for a while. */
-static void begin_anew(struct bridge *bridge)
+static void begin_anew(struct consumer *consumer)
 {
     log_error("the stream of what the broker confirmed was deleted: delivery goes on, but what was on record in it and "
               "not looked at yet is not checked for losses; do not delete it shard=%u stream=" BROKER_CONFIRMED_STREAM
               " expected_offset=%" PRId64,
-        bridge->shard->number, bridge->check.next_offset - 1);
+        consumer->shard->number, consumer->check.next_offset - 1);
     metrics_add(METRIC_UNCHECKED, 1);
-    bridge->check.proof_due_us = 0;
-    bridge->check.next_offset = 0;
-    read_on(bridge);
+    consumer->check.proof_due_us = 0;
+    consumer->check.next_offset = 0;
+    read_on(consumer);
 }
 
 /* Asking the journal. */
 
 /* How many are lost and never came, as far as is known now. */
-static void show_lost(struct bridge *bridge, int64_t count)
+static void show_lost(struct consumer *consumer, int64_t count)
 {
-    metrics_add(METRIC_LOST, count - bridge->check.lost);
-    bridge->check.lost = count;
-    drops_show(bridge);
+    metrics_add(METRIC_LOST, count - consumer->check.lost);
+    consumer->check.lost = count;
+    drops_show(consumer);
 }
 
-static void say_lost(struct bridge *bridge, const struct check_request *request)
+static void say_lost(struct consumer *consumer, const struct check_request *request)
 {
     const struct event_id *first = NULL;
     unsigned count = 0;
@@ -213,8 +213,8 @@ static void say_lost(struct bridge *bridge, const struct check_request *request)
         "the broker confirmed events and does not have them any more, and they never came: they are lost, and "
         "\"penstock audit\" names them; was a queue purged, deleted, or hit by a policy? shard=%u count=%u first=%s "
         "partition=%u",
-        bridge->shard->number, count, id, event_id_partition(first));
-    show_lost(bridge, bridge->check.lost + count);
+        consumer->shard->number, count, id, event_id_partition(first));
+    show_lost(consumer, consumer->check.lost + count);
 }
 
 static struct confirmed_list *find_list(const struct check *check, int64_t offset)
@@ -228,23 +228,23 @@ static struct confirmed_list *find_list(const struct check *check, int64_t offse
 }
 
 /* Those that are known come as if they were seen now; so do, for the list, those that are lost for good. */
-static void take_answer(struct bridge *bridge, const struct check_request *request)
+static void take_answer(struct consumer *consumer, const struct check_request *request)
 {
-    struct confirmed_list *list = find_list(&bridge->check, request->offset);
+    struct confirmed_list *list = find_list(&consumer->check, request->offset);
     for (unsigned i = 0; i < request->check.count; i++)
         if (request->known[i] || request->check.judge)
-            check_see(bridge, &request->ids[i]);
+            check_see(consumer, &request->ids[i]);
     if (list)
-        remove_seen(&bridge->check, list);
+        remove_seen(&consumer->check, list);
     if (request->check.judge)
-        say_lost(bridge, request);
+        say_lost(consumer, request);
 }
 
 static void on_checked(struct journal_request *journal_request, void *receiver)
 {
     struct check_request *request = CONTAINER_OF(journal_request, struct check_request, check.request);
-    struct bridge *bridge = request->bridge;
-    struct check *check = &bridge->check;
+    struct consumer *consumer = request->consumer;
+    struct check *check = &consumer->check;
     struct delivery_shard *shard = receiver;
     shard->requests_out--;
     check->asking = false;
@@ -252,47 +252,47 @@ static void on_checked(struct journal_request *journal_request, void *receiver)
         if (!check->is_ready) {
             check->is_ready = true;
             check->next_offset = request->check.ret_next_offset;
-            read_on(bridge);
+            read_on(consumer);
         }
         if (request->check.count == 0)
-            show_lost(bridge, request->check.ret_lost);
+            show_lost(consumer, request->check.ret_lost);
         check->stored_offset = request->check.ret_next_offset;
         if (!shard->stopping) {
-            take_answer(bridge, request);
-            if (check->questions_left > 0 && ask_about_one(bridge, shard->loop.now_mono_us))
+            take_answer(consumer, request);
+            if (check->questions_left > 0 && ask_about_one(consumer, shard->loop.now_mono_us))
                 check->questions_left--;
         }
     }
     shard_stop_if_drained(shard);
 }
 
-static void submit(struct bridge *bridge, bool judge)
+static void submit(struct consumer *consumer, bool judge)
 {
-    struct check *check = &bridge->check;
+    struct check *check = &consumer->check;
     struct check_request *request = check->request;
-    request->bridge = bridge;
+    request->consumer = consumer;
     request->check.request = (struct journal_request){
-        .kind = JOURNAL_CHECK_CONFIRMED, .reply_to = &bridge->shard->mailbox, .on_done = on_checked};
+        .kind = JOURNAL_CHECK_CONFIRMED, .reply_to = &consumer->shard->mailbox, .on_done = on_checked};
     request->check.ids = request->ids;
     request->check.ret_known = request->known;
     request->check.judge = judge;
     request->check.next_offset = check->is_ready ? check->next_offset : -1;
     check->asking = true;
-    bridge->shard->requests_out++;
-    journal_submit(bridge->shard->journal, &request->check.request);
+    consumer->shard->requests_out++;
+    journal_submit(consumer->shard->journal, &request->check.request);
 }
 
-static bool may_judge(const struct bridge *bridge, const struct confirmed_list *list, int64_t now_mono_us)
+static bool may_judge(const struct consumer *consumer, const struct confirmed_list *list, int64_t now_mono_us)
 {
-    const struct check *check = &bridge->check;
+    const struct check *check = &consumer->check;
     return now_mono_us - list->since_mono_us >= LOST_US && check->good_rounds >= 2 &&
-           check->good_round_us >= list->since_mono_us + LOST_US / 2 && !unacked_any_is_refused(bridge);
+           check->good_round_us >= list->since_mono_us + LOST_US / 2 && !unacked_any_is_refused(consumer);
 }
 
 /* About the first list that is old enough, and was not asked about lately. */
-static bool ask_about_one(struct bridge *bridge, int64_t now_mono_us)
+static bool ask_about_one(struct consumer *consumer, int64_t now_mono_us)
 {
-    struct check *check = &bridge->check;
+    struct check *check = &consumer->check;
     list_for_each (node, &check->lists) {
         struct confirmed_list *list = CONTAINER_OF(node, struct confirmed_list, in_lists);
         if (now_mono_us - list->since_mono_us < ASK_US)
@@ -310,47 +310,47 @@ static bool ask_about_one(struct bridge *bridge, int64_t now_mono_us)
             list->asked = 0;
             list->asked_mono_us = now_mono_us;
         }
-        submit(bridge, may_judge(bridge, list, now_mono_us));
+        submit(consumer, may_judge(consumer, list, now_mono_us));
         return true;
     }
     return false;
 }
 
-static void ask_nothing(struct bridge *bridge)
+static void ask_nothing(struct consumer *consumer)
 {
-    bridge->check.request->check.count = 0;
-    bridge->check.request->offset = -1;
-    submit(bridge, false);
+    consumer->check.request->check.count = 0;
+    consumer->check.request->offset = -1;
+    submit(consumer, false);
 }
 
 /* Are the queues empty? */
 
-void check_on_depth(struct bridge *bridge, unsigned channel, uint32_t messages_ready, uint32_t consumers)
+void check_on_depth(struct consumer *consumer, unsigned channel, uint32_t messages_ready, uint32_t consumers)
 {
-    struct check *check = &bridge->check;
-    if (check_is_of_confirmed(bridge, channel) || !check->answered || check->answered[channel])
+    struct check *check = &consumer->check;
+    if (check_is_of_confirmed(consumer, channel) || !check->answered || check->answered[channel])
         return;
     check->answered[channel] = true;
     /* We consume all of them: of a queue without a leader the broker says that it has neither messages nor consumers.
      */
     check->is_good &= messages_ready == 0 && consumers == 1;
-    if (++check->answers < bridge->queues_count)
+    if (++check->answers < consumer->queues_count)
         return;
     check->good_rounds = check->is_good ? check->good_rounds + 1 : 0;
     check->good_round_us = check->round_us;
 }
 
-static void begin_round(struct bridge *bridge, int64_t now_mono_us)
+static void begin_round(struct consumer *consumer, int64_t now_mono_us)
 {
-    struct check *check = &bridge->check;
-    if (check->answers < bridge->queues_count)
+    struct check *check = &consumer->check;
+    if (check->answers < consumer->queues_count)
         check->good_rounds = 0; /* the last one was not answered */
-    memset(check->answered, 0, bridge->queues_count * sizeof check->answered[0]);
+    memset(check->answered, 0, consumer->queues_count * sizeof check->answered[0]);
     check->answers = 0;
     check->is_good = true;
     check->round_us = now_mono_us;
-    for (unsigned channel = 0; channel < bridge->queues_count; channel++)
-        subscriber_ask_depth(bridge->subscriber, channel);
+    for (unsigned channel = 0; channel < consumer->queues_count; channel++)
+        subscriber_ask_depth(consumer->subscriber, channel);
 }
 
 /* While something is missing for some seconds. */
@@ -364,51 +364,51 @@ static bool misses_something(const struct check *check, int64_t now_mono_us)
     return false;
 }
 
-void check_tick(struct bridge *bridge, int64_t now_mono_us)
+void check_tick(struct consumer *consumer, int64_t now_mono_us)
 {
-    struct check *check = &bridge->check;
-    if (!bridge->options.checks || now_mono_us < check->due_us)
+    struct check *check = &consumer->check;
+    if (!consumer->options.checks || now_mono_us < check->due_us)
         return;
     check->due_us = now_mono_us + TICK_US;
     if (!check->is_ready) {
         if (!check->asking)
-            ask_nothing(bridge);
+            ask_nothing(consumer);
         return;
     }
-    if (check->proof_due_us && !bridge->reading)
+    if (check->proof_due_us && !consumer->reading)
         check->proof_due_us = now_mono_us + PROOF_US;
     if (check->proof_due_us && now_mono_us >= check->proof_due_us)
-        begin_anew(bridge);
+        begin_anew(consumer);
     if (misses_something(check, now_mono_us) && now_mono_us - check->round_us >= ROUND_EVERY_US)
-        begin_round(bridge, now_mono_us);
+        begin_round(consumer, now_mono_us);
     check->questions_left = QUESTIONS_MAX - 1;
-    bool asks = check->asking || ask_about_one(bridge, now_mono_us);
-    end_lists(bridge);
+    bool asks = check->asking || ask_about_one(consumer, now_mono_us);
+    end_lists(consumer);
     if (!asks && check->next_offset != check->stored_offset && now_mono_us - check->stored_us >= STORE_EVERY_US) {
         check->stored_us = now_mono_us;
-        ask_nothing(bridge);
+        ask_nothing(consumer);
     }
 }
 
 /* Life. */
 
-enum err check_init(struct bridge *bridge)
+enum err check_init(struct consumer *consumer)
 {
-    struct check *check = &bridge->check;
+    struct check *check = &consumer->check;
     list_init(&check->lists);
-    check->is_ready = !bridge->options.checks;
-    if (!bridge->options.checks)
+    check->is_ready = !consumer->options.checks;
+    if (!consumer->options.checks)
         return OK;
     check->seen = calloc(SEEN_COUNT, sizeof *check->seen);
-    check->answered = calloc(bridge->queues_count, sizeof *check->answered);
+    check->answered = calloc(consumer->queues_count, sizeof *check->answered);
     check->request = calloc(1, sizeof *check->request);
-    check->answers = bridge->queues_count;
+    check->answers = consumer->queues_count;
     return check->seen && check->answered && check->request ? OK : ERR_NO_MEMORY;
 }
 
-void check_done(struct bridge *bridge)
+void check_done(struct consumer *consumer)
 {
-    struct check *check = &bridge->check;
+    struct check *check = &consumer->check;
     if (check->seen || check->request)
         forget_lists(check);
     free(check->seen);

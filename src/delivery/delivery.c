@@ -118,8 +118,8 @@ static void on_scanned(struct journal_request *request, void *receiver)
             log_info("delivery is ready shard=%u endpoints_with_backlog=%zu pending=%lld waiting=%lld unrouted=%lld",
                 shard->number, scan->ret_count, (long long)pending, (long long)waiting, (long long)unrouted);
         route_walk(shard); /* an endpoint may have appeared just before the last run ended */
-        if (first && shard->bridge && !shard->stopping)
-            bridge_start(shard->bridge);
+        if (first && shard->consumer && !shard->stopping)
+            consumer_start(shard->consumer);
         free(scan->ret_backlogs);
     }
     free(scan);
@@ -140,10 +140,10 @@ static void on_handover(struct mail *mail, void *receiver)
     struct delivery_shard *shard = receiver;
     for (unsigned i = 0; i < handover->count; i++) {
         struct delivery *delivery = &handover->deliveries[i];
-        if (shard->bridge && delivery->id % ACCOUNT_ENDPOINTS_MAX == 0)
-            bridge_tap(shard->bridge, delivery->event);
-        if (shard->bridge)
-            unacked_meet(shard->bridge, delivery->id / ACCOUNT_ENDPOINTS_MAX);
+        if (shard->consumer && delivery->id % ACCOUNT_ENDPOINTS_MAX == 0)
+            consumer_tap(shard->consumer, delivery->event);
+        if (shard->consumer)
+            unacked_meet(shard->consumer, delivery->id / ACCOUNT_ENDPOINTS_MAX);
         if (delivery->endpoint != 0) {
             endpoint_queue_take_handover(shard, delivery);
         } else {
@@ -242,7 +242,7 @@ static void run(void *context)
     struct delivery_shard *shard = context;
     shard_scan_backlog(shard);
     loop_run(&shard->loop);
-    bridge_close(shard->bridge);
+    consumer_close(shard->consumer);
     /* What is still in flight is cut short: its on_done runs in here. */
     client_free(TAKE(shard->client));
 }
@@ -292,12 +292,12 @@ void delivery_shard_listen_to_journal(struct delivery_shard *shard, struct journ
 }
 
 enum err delivery_shard_start(
-    struct delivery_shard *shard, struct journal *journal, const struct delivery_bridge_options *bridge)
+    struct delivery_shard *shard, struct journal *journal, const struct delivery_consumer_options *consumer)
 {
     char name[THREAD_NAME_BYTES];
     snprintf(name, sizeof name, "delivery-%u", shard->number % 1000);
     shard->journal = journal;
-    enum err failed = bridge ? bridge_new(shard, bridge, &shard->bridge) : OK;
+    enum err failed = consumer ? consumer_new(shard, consumer, &shard->consumer) : OK;
     return failed ? failed : thread_start(&shard->thread, name, run, shard);
 }
 
@@ -321,7 +321,7 @@ void delivery_shard_free(struct delivery_shard *shard)
         job_free(CONTAINER_OF(node, struct job, by_id));
     for (struct id_map_node *node; (node = id_map_any(&shard->queues));)
         endpoint_queue_free(CONTAINER_OF(node, struct endpoint_queue, by_id));
-    bridge_free(shard->bridge);
+    consumer_free(shard->consumer);
     id_map_done(&shard->jobs);
     id_map_done(&shard->queues);
     mailbox_done(&shard->mailbox);

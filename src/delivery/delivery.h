@@ -4,7 +4,7 @@
  * One thread per shard owns everything here: endpoint queues, jobs, the HTTP client, timers. No lock, no shared state
  * but the directory (RCU).
  *
- *   broker --bridge---.
+ *   broker --consumer---.
  *                     v
  *   journal --handover--> queue, fresh ----.
  *   journal --load------> queue, backlog --+--> pump --> attempt --> outcome --> journal
@@ -51,7 +51,7 @@ struct delivery_report {
 };
 
 /* Rabbitmq mode: the shard consumes its partitions' queues. */
-struct delivery_bridge_options {
+struct delivery_consumer_options {
     struct broker_connector *connector; /* must live until delivery_shard_free */
     struct broker_status *status;
     struct broker_lag *lag;          /* is told of what comes; NULL: nobody asks */
@@ -78,9 +78,9 @@ struct delivery_options {
 enum err delivery_shard_new(const struct delivery_options *options, struct delivery_shard **ret_shard) MUST_CHECK;
 /* What a journal is to be opened with so that it feeds this shard. */
 void delivery_shard_listen_to_journal(struct delivery_shard *shard, struct journal_listener *ret_listener);
-/* `bridge` is copied; NULL: direct mode. */
+/* `consumer` is copied; NULL: direct mode. */
 enum err delivery_shard_start(
-    struct delivery_shard *shard, struct journal *journal, const struct delivery_bridge_options *bridge) MUST_CHECK;
+    struct delivery_shard *shard, struct journal *journal, const struct delivery_consumer_options *consumer) MUST_CHECK;
 
 /* Any thread. */
 void delivery_shard_set_policy(struct delivery_shard *shard, const struct delivery_policy *policy);

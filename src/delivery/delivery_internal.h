@@ -8,7 +8,7 @@
 #include "delivery/delivery.h"
 #include "runtime/thread.h"
 
-struct bridge;
+struct consumer;
 struct unacked_event;
 struct endpoint_queue;
 struct route_walk;
@@ -118,9 +118,9 @@ struct delivery_shard {
     unsigned in_flight, recording,
         requests_out; /* requests_out: loads, releases, backlog scans, walks, actions, account changes */
     struct timer pump_timer, record_timer, scan_timer, route_timer, drain_timer;
-    struct bridge *bridge;   /* to the broker; NULL in direct mode */
-    struct route_walk *walk; /* through what is unrouted; NULL: none is under way */
-    bool walk_again;         /* an endpoint has appeared since it began */
+    struct consumer *consumer; /* to the broker; NULL in direct mode */
+    struct route_walk *walk;   /* through what is unrouted; NULL: none is under way */
+    bool walk_again;           /* an endpoint has appeared since it began */
     bool scanned, stopping;
     bool journal_refuses; /* the journal refused a `sending` or an outcome: nothing is sent until it takes one again */
     int64_t wall_offset_us;
@@ -179,16 +179,17 @@ void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int6
 void route_walk(struct delivery_shard *shard);                                  /* looks through what is unrouted */
 void route_look_again(struct delivery_shard *shard, const struct event *event); /* it was handed over unrouted */
 
-/* bridge.c; bridge_internal.h has the rest */
-enum err bridge_new(
-    struct delivery_shard *shard, const struct delivery_bridge_options *options, struct bridge **ret_bridge) MUST_CHECK;
-void bridge_start(struct bridge *bridge);                          /* once the shard is scanned */
-void bridge_tap(struct bridge *bridge, const struct event *event); /* a new event that did not come from the broker */
-void bridge_close(struct bridge *bridge);                          /* on the shard's thread, at its end. Takes NULL */
-void bridge_free(struct bridge *bridge);                           /* after the last mail. Takes NULL */
+/* consumer.c; consumer_internal.h has the rest */
+enum err consumer_new(struct delivery_shard *shard, const struct delivery_consumer_options *options,
+    struct consumer **ret_consumer) MUST_CHECK;
+void consumer_start(struct consumer *consumer); /* once the shard is scanned */
+void consumer_tap(
+    struct consumer *consumer, const struct event *event); /* a new event that did not come from the broker */
+void consumer_close(struct consumer *consumer);            /* on the shard's thread, at its end. Takes NULL */
+void consumer_free(struct consumer *consumer);             /* after the last mail. Takes NULL */
 
 /* unacked.c: the direct way has met an event that the broker had brought: it is the journal's own, and handed over. */
-void unacked_meet(struct bridge *bridge, int64_t event_number);
+void unacked_meet(struct consumer *consumer, int64_t event_number);
 /* Its job leaves memory, and nothing is said of the delivery */
 void unacked_drop_job(struct job *job);
 /* ... after the commit that delivered it, or by which the journal has taken its event over. */

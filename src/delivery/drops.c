@@ -6,7 +6,7 @@
  * next. So it is said: in the log once a minute, on the board (BROKER_ROLE_KEEP) until nothing was dropped for ten
  * minutes, and counted.
  */
-#include "delivery/bridge_internal.h"
+#include "delivery/consumer_internal.h"
 
 #include "base/clock.h"
 #include "runtime/log.h"
@@ -17,60 +17,61 @@
 #define SAID_EVERY_US (60 * US_PER_SECOND)
 #define QUIET_US (600 * US_PER_SECOND)
 
-void drops_show(struct bridge *bridge)
+void drops_show(struct consumer *consumer)
 {
-    const struct drops *drops = &bridge->drops;
+    const struct drops *drops = &consumer->drops;
     char why[BROKER_STATUS_TEXT_BYTES] = "";
-    if (bridge->check.lost > 0)
+    if (consumer->check.lost > 0)
         snprintf(why, sizeof why, "%lld confirmed events are lost: \"penstock audit\" names them",
-            (long long)bridge->check.lost);
+            (long long)consumer->check.lost);
     else if (drops->count > 0)
         snprintf(why, sizeof why,
             "%lld were dropped from queues like %s (%s), and delivered: see rabbitmqctl "
             "list_policies and list_operator_policies",
             (long long)drops->count, drops->queue, drops->reason);
-    broker_status_set(bridge->options.status, BROKER_ROLE_KEEP, bridge->shard->number, !*why, "nothing dropped", why);
+    broker_status_set(
+        consumer->options.status, BROKER_ROLE_KEEP, consumer->shard->number, !*why, "nothing dropped", why);
 }
 
-void drops_start(struct bridge *bridge)
+void drops_start(struct consumer *consumer)
 {
-    drops_show(bridge);
+    drops_show(consumer);
 }
 
-static void say(struct bridge *bridge, int64_t now_mono_us)
+static void say(struct consumer *consumer, int64_t now_mono_us)
 {
-    struct drops *drops = &bridge->drops;
+    struct drops *drops = &consumer->drops;
     log_error(
         "the broker dropped events from a queue that must keep them; they came back, and are delivered: a policy "
         "is wrong, see rabbitmqctl list_policies and list_operator_policies shard=%u queue=%s reason=%s count=%lld",
-        bridge->shard->number, drops->queue, drops->reason, (long long)drops->unsaid);
+        consumer->shard->number, drops->queue, drops->reason, (long long)drops->unsaid);
     drops->said_mono_us = now_mono_us;
     drops->unsaid = 0;
-    drops_show(bridge);
+    drops_show(consumer);
 }
 
 /* Its header names the queue that dropped it; that may be missing from what somebody put there himself. */
-void drops_note(struct bridge *bridge, unsigned channel, const struct message *message)
+void drops_note(struct consumer *consumer, unsigned channel, const struct message *message)
 {
-    struct drops *drops = &bridge->drops;
+    struct drops *drops = &consumer->drops;
     const struct slice queue =
-        message->death_queue.len ? message->death_queue : slice_from_string(bridge->queues[channel]);
+        message->death_queue.len ? message->death_queue : slice_from_string(consumer->queues[channel]);
     const struct slice reason = message->death_reason.len ? message->death_reason : SLICE_LITERAL("unknown");
     snprintf(drops->queue, sizeof drops->queue, "%.*s", SLICE_ARGS(queue));
     snprintf(drops->reason, sizeof drops->reason, "%.*s", SLICE_ARGS(reason));
-    drops->last_mono_us = bridge->shard->loop.now_mono_us;
+    drops->last_mono_us = consumer->shard->loop.now_mono_us;
     drops->count++;
     drops->unsaid++;
     metrics_add(METRIC_DROPPED, 1);
 }
 
-void drops_tick(struct bridge *bridge, int64_t now_mono_us)
+void drops_tick(struct consumer *consumer, int64_t now_mono_us)
 {
-    struct drops *drops = &bridge->drops;
+    struct drops *drops = &consumer->drops;
     if (drops->unsaid > 0 && (drops->said_mono_us == 0 || now_mono_us - drops->said_mono_us >= SAID_EVERY_US))
-        say(bridge, now_mono_us);
+        say(consumer, now_mono_us);
     if (drops->last_mono_us == 0 || now_mono_us - drops->last_mono_us < QUIET_US)
         return;
     *drops = (struct drops){.said_mono_us = drops->said_mono_us};
-    drops_show(bridge);
+    drops_show(consumer);
 }

@@ -8,7 +8,7 @@
  *
  * Bounded by the prefetch of the channels, at each restart anew: what is left over is listed by the journal.
  */
-#include "delivery/bridge_internal.h"
+#include "delivery/consumer_internal.h"
 
 #include "base/clock.h"
 #include "runtime/log.h"
@@ -24,49 +24,49 @@ struct suspended {
     unsigned channel;
 };
 
-void suspended_add(struct bridge *bridge, int64_t event_number, unsigned channel)
+void suspended_add(struct consumer *consumer, int64_t event_number, unsigned channel)
 {
-    if (id_map_find(&bridge->suspended, (uint64_t)event_number))
+    if (id_map_find(&consumer->suspended, (uint64_t)event_number))
         return;
     struct suspended *suspended = malloc(sizeof *suspended);
-    if (!suspended || id_map_add(&bridge->suspended, &suspended->by_event, (uint64_t)event_number) != OK) {
+    if (!suspended || id_map_add(&consumer->suspended, &suspended->by_event, (uint64_t)event_number) != OK) {
         /* It is known again when the broker delivers it, or at the restart. */
-        log_error("no memory to remember a suspended event shard=%u", bridge->shard->number);
+        log_error("no memory to remember a suspended event shard=%u", consumer->shard->number);
         free(suspended);
         return;
     }
     suspended->channel = channel;
-    bridge->suspended_count[channel]++;
-    bridge->empty_seen[channel] = 0;
+    consumer->suspended_count[channel]++;
+    consumer->empty_seen[channel] = 0;
     metrics_add(METRIC_SUSPENDED, 1);
 }
 
-static void forget(struct bridge *bridge, struct suspended *suspended)
+static void forget(struct consumer *consumer, struct suspended *suspended)
 {
-    id_map_remove(&bridge->suspended, &suspended->by_event);
-    bridge->suspended_count[suspended->channel]--;
+    id_map_remove(&consumer->suspended, &suspended->by_event);
+    consumer->suspended_count[suspended->channel]--;
     metrics_add(METRIC_SUSPENDED, -1);
     free(suspended);
 }
 
-void suspended_remove(struct bridge *bridge, int64_t event_number)
+void suspended_remove(struct consumer *consumer, int64_t event_number)
 {
-    struct id_map_node *node = id_map_find(&bridge->suspended, (uint64_t)event_number);
+    struct id_map_node *node = id_map_find(&consumer->suspended, (uint64_t)event_number);
     if (node)
-        forget(bridge, CONTAINER_OF(node, struct suspended, by_event));
+        forget(consumer, CONTAINER_OF(node, struct suspended, by_event));
 }
 
-void suspended_free_all(struct bridge *bridge)
+void suspended_free_all(struct consumer *consumer)
 {
-    for (struct id_map_node *node; (node = id_map_any(&bridge->suspended));)
-        forget(bridge, CONTAINER_OF(node, struct suspended, by_event));
+    for (struct id_map_node *node; (node = id_map_any(&consumer->suspended));)
+        forget(consumer, CONTAINER_OF(node, struct suspended, by_event));
 }
 
 /* What the last run left. */
 
 struct held_list {
     struct journal_list_held list;
-    struct bridge *bridge;
+    struct consumer *consumer;
     struct journal_held held[LIST_COUNT_MAX];
 };
 
@@ -74,7 +74,7 @@ static void on_listed(struct journal_request *request, void *receiver);
 
 static void ask_for_more(struct held_list *held, int64_t after_event)
 {
-    struct delivery_shard *shard = held->bridge->shard;
+    struct delivery_shard *shard = held->consumer->shard;
     held->list = (struct journal_list_held){
         .request = {.kind = JOURNAL_LIST_HELD, .reply_to = &shard->mailbox, .on_done = on_listed},
         .after_event = after_event,
@@ -88,34 +88,34 @@ static void ask_for_more(struct held_list *held, int64_t after_event)
 static void on_listed(struct journal_request *request, void *receiver)
 {
     struct held_list *held = CONTAINER_OF(request, struct held_list, list.request);
-    struct bridge *bridge = held->bridge;
+    struct consumer *consumer = held->consumer;
     struct delivery_shard *shard = receiver;
     shard->requests_out--;
     unsigned count = request->result == OK ? held->list.ret_count : 0;
     for (unsigned i = 0; i < count; i++)
-        suspended_add(bridge, held->held[i].event, bridge_channel_of_partition(bridge, held->held[i].partition));
+        suspended_add(consumer, held->held[i].event, consumer_channel_of_partition(consumer, held->held[i].partition));
     if (request->result == OK && count == LIST_COUNT_MAX && !shard->stopping) {
         ask_for_more(held, held->held[count - 1].event);
         return;
     }
-    bridge->listing = false;
-    bridge->listed = request->result == OK; /* else the tick asks again */
-    if (bridge->listed && bridge->suspended.count > 0)
+    consumer->listing = false;
+    consumer->listed = request->result == OK; /* else the tick asks again */
+    if (consumer->listed && consumer->suspended.count > 0)
         log_info("events of the last run wait for the broker to deliver them again shard=%u count=%zu", shard->number,
-            bridge->suspended.count);
+            consumer->suspended.count);
     free(held);
     shard_stop_if_drained(shard);
 }
 
-void suspended_list(struct bridge *bridge)
+void suspended_list(struct consumer *consumer)
 {
-    if (bridge->listing || bridge->listed)
+    if (consumer->listing || consumer->listed)
         return;
     struct held_list *held = malloc(sizeof *held);
     if (!held)
         return; /* the tick asks again */
-    held->bridge = bridge;
-    bridge->listing = true;
+    held->consumer = consumer;
+    consumer->listing = true;
     ask_for_more(held, 0);
 }
 
@@ -123,7 +123,7 @@ void suspended_list(struct bridge *bridge)
 
 struct take_over {
     struct journal_take_over request;
-    struct bridge *bridge;
+    struct consumer *consumer;
     unsigned channel;
     int64_t events[TAKE_OVER_COUNT_MAX];
 };
@@ -131,74 +131,74 @@ struct take_over {
 static void on_taken_over(struct journal_request *request, void *receiver)
 {
     struct take_over *take_over = CONTAINER_OF(request, struct take_over, request.request);
-    struct bridge *bridge = take_over->bridge;
+    struct consumer *consumer = take_over->consumer;
     struct delivery_shard *shard = receiver;
     shard->requests_out--;
-    bridge->taking_over = false;
+    consumer->taking_over = false;
     if (request->result == OK) {
         for (unsigned i = 0; i < take_over->request.count; i++)
-            unacked_meet(bridge, take_over->events[i]); /* it may have come again meanwhile */
+            unacked_meet(consumer, take_over->events[i]); /* it may have come again meanwhile */
         metrics_add(METRIC_TAKEN_OVER, take_over->request.count);
         log_warn("the broker's queue does not have these events any more: they are delivered from the journal shard=%u "
                  "count=%u",
             shard->number, take_over->request.count);
-        if (!shard->stopping && bridge->suspended_count[take_over->channel] == 0)
+        if (!shard->stopping && consumer->suspended_count[take_over->channel] == 0)
             shard_scan_backlog(shard); /* they are pending, in queues that know nothing of them */
     }
     free(take_over);
     shard_stop_if_drained(shard);
 }
 
-static void take_over(struct bridge *bridge, unsigned channel)
+static void take_over(struct consumer *consumer, unsigned channel)
 {
-    struct delivery_shard *shard = bridge->shard;
+    struct delivery_shard *shard = consumer->shard;
     struct take_over *take_over = malloc(sizeof *take_over);
     if (!take_over)
         return; /* the tick comes again */
     unsigned count = 0;
-    id_map_for_each(node, &bridge->suspended)
+    id_map_for_each(node, &consumer->suspended)
     {
         const struct suspended *suspended = CONTAINER_OF(node, struct suspended, by_event);
         if (suspended->channel == channel && count < TAKE_OVER_COUNT_MAX)
             take_over->events[count++] = (int64_t)node->id;
     }
-    take_over->bridge = bridge;
+    take_over->consumer = consumer;
     take_over->channel = channel;
     take_over->request = (struct journal_take_over){
         .request = {.kind = JOURNAL_TAKE_OVER, .reply_to = &shard->mailbox, .on_done = on_taken_over},
         .count = count,
         .events = take_over->events,
-        .park_guarded_before_us = bridge->options.forced_since_us};
-    bridge->taking_over = true;
+        .park_guarded_before_us = consumer->options.forced_since_us};
+    consumer->taking_over = true;
     shard->requests_out++;
     journal_submit(shard->journal, &take_over->request.request);
 }
 
-void suspended_on_depth(struct bridge *bridge, unsigned channel, uint32_t messages_ready, uint32_t consumers)
+void suspended_on_depth(struct consumer *consumer, unsigned channel, uint32_t messages_ready, uint32_t consumers)
 {
     bool empty = messages_ready == 0 && consumers <= 1;
-    bridge->empty_seen[channel] = empty ? bridge->empty_seen[channel] + 1 : 0;
+    consumer->empty_seen[channel] = empty ? consumer->empty_seen[channel] + 1 : 0;
 }
 
-void suspended_on_channel(struct bridge *bridge, unsigned channel)
+void suspended_on_channel(struct consumer *consumer, unsigned channel)
 {
-    bridge->empty_seen[channel] = 0;
+    consumer->empty_seen[channel] = 0;
 }
 
-void suspended_tick(struct bridge *bridge, int64_t now_mono_us)
+void suspended_tick(struct consumer *consumer, int64_t now_mono_us)
 {
-    if (!bridge->listed)
-        suspended_list(bridge);
-    if (bridge->suspended.count == 0 || bridge->taking_over || now_mono_us < bridge->depth_due_us)
+    if (!consumer->listed)
+        suspended_list(consumer);
+    if (consumer->suspended.count == 0 || consumer->taking_over || now_mono_us < consumer->depth_due_us)
         return;
-    bridge->depth_due_us = now_mono_us + DEPTH_EVERY_US;
-    for (unsigned channel = 0; channel < bridge->channels_count; channel++) {
-        if (bridge->suspended_count[channel] == 0)
+    consumer->depth_due_us = now_mono_us + DEPTH_EVERY_US;
+    for (unsigned channel = 0; channel < consumer->channels_count; channel++) {
+        if (consumer->suspended_count[channel] == 0)
             continue;
-        if (bridge->empty_seen[channel] >= EMPTY_TIMES) {
-            take_over(bridge, channel);
+        if (consumer->empty_seen[channel] >= EMPTY_TIMES) {
+            take_over(consumer, channel);
             return;
         }
-        subscriber_ask_depth(bridge->subscriber, channel);
+        subscriber_ask_depth(consumer->subscriber, channel);
     }
 }

@@ -16,7 +16,7 @@
  * channel that had started posts its JOURNAL_TAKE_OVER before the message can come again, so that JOURNAL_RECEIVE then
  * says "the journal's own".
  */
-#include "delivery/bridge_internal.h"
+#include "delivery/consumer_internal.h"
 
 #include "accounts/routing.h"
 #include "base/clock.h"
@@ -59,17 +59,17 @@ static void note_received(struct unacked_event *unacked)
 
 static void unacked_free(struct unacked_event *unacked)
 {
-    struct bridge *bridge = unacked->bridge;
+    struct consumer *consumer = unacked->consumer;
     assert(list_is_empty(&unacked->jobs));
     if (unacked->stage == UNACKED_HELD || unacked->stage == UNACKED_TAKING_OVER)
-        id_map_remove(&bridge->by_event, &unacked->by_event);
+        id_map_remove(&consumer->by_event, &unacked->by_event);
     list_remove(&unacked->in_list);
     note_received(unacked);
-    bridge->held_bytes -= unacked->receive.event->bytes;
+    consumer->held_bytes -= unacked->receive.event->bytes;
     event_unref(unacked->receive.event);
     metrics_add(METRIC_UNACKED, -1);
     free(unacked);
-    bridge_update_reading(bridge);
+    consumer_update_reading(consumer);
 }
 
 /* The message has done its duty. */
@@ -78,7 +78,7 @@ static void unacked_end(struct unacked_event *unacked)
     failpoint_crash(CRASH_ACK_DUE);
     detach_jobs(unacked);
     if (!unacked->stale)
-        subscriber_ack(unacked->bridge->subscriber, &unacked->tag);
+        subscriber_ack(unacked->consumer->subscriber, &unacked->tag);
     unacked_free(unacked);
 }
 
@@ -100,9 +100,9 @@ static void drop_jobs(struct unacked_event *unacked)
 /* Its rows stay held, and it waits for the broker. */
 static void unacked_suspend(struct unacked_event *unacked)
 {
-    struct bridge *bridge = unacked->bridge;
+    struct consumer *consumer = unacked->consumer;
     drop_jobs(unacked);
-    suspended_add(bridge, unacked->event_number, unacked->tag.channel);
+    suspended_add(consumer, unacked->event_number, unacked->tag.channel);
     unacked_free(unacked);
 }
 
@@ -114,7 +114,7 @@ static void expect_left(struct unacked_event *unacked)
     for (unsigned i = 0; i < receive->ret_count; i++)
         if (unacked->left & 1u << i)
             refill_expect_pending(
-                unacked->bridge->shard, receive->ret_deliveries[i].endpoint, receive->ret_deliveries[i].delivery);
+                unacked->consumer->shard, receive->ret_deliveries[i].endpoint, receive->ret_deliveries[i].delivery);
 }
 
 static void on_taken_over(struct journal_request *request, void *receiver)
@@ -135,7 +135,7 @@ static void on_taken_over(struct journal_request *request, void *receiver)
 
 static void take_over(struct unacked_event *unacked)
 {
-    struct delivery_shard *shard = unacked->bridge->shard;
+    struct delivery_shard *shard = unacked->consumer->shard;
     unacked->takes_over = true;
     if (unacked->stage != UNACKED_HELD)
         return;
@@ -183,11 +183,11 @@ void unacked_doubt_job(struct job *job)
     take_over(unacked);
 }
 
-void unacked_meet(struct bridge *bridge, int64_t event_number)
+void unacked_meet(struct consumer *consumer, int64_t event_number)
 {
-    struct id_map_node *node = id_map_find(&bridge->by_event, (uint64_t)event_number);
+    struct id_map_node *node = id_map_find(&consumer->by_event, (uint64_t)event_number);
     struct unacked_event *unacked = node ? CONTAINER_OF(node, struct unacked_event, by_event) : NULL;
-    suspended_remove(bridge, event_number);
+    suspended_remove(consumer, event_number);
     if (unacked && unacked->stage == UNACKED_HELD) /* TAKING_OVER: its answer ends it */
         unacked_end(unacked);
 }
@@ -197,15 +197,15 @@ void unacked_meet(struct bridge *bridge, int64_t event_number)
 /* A mismatch, which is parked, may belong to another shard. */
 static struct journal *journal_of(const struct unacked_event *unacked)
 {
-    const struct bridge *bridge = unacked->bridge;
+    const struct consumer *consumer = unacked->consumer;
     if (unacked->receive.park_as != PARK_MISMATCH)
-        return bridge->shard->journal;
-    return bridge->options.journals[event_id_partition(&unacked->receive.event->parts.id) % bridge->options.shards];
+        return consumer->shard->journal;
+    return consumer->options.journals[event_id_partition(&unacked->receive.event->parts.id) % consumer->options.shards];
 }
 
 static void submit_receive(struct unacked_event *unacked)
 {
-    struct delivery_shard *shard = unacked->bridge->shard;
+    struct delivery_shard *shard = unacked->consumer->shard;
     unacked->stage = UNACKED_RECEIVING;
     unacked->receive.request =
         (struct journal_request){.kind = JOURNAL_RECEIVE, .reply_to = &shard->mailbox, .on_done = on_received};
@@ -216,7 +216,7 @@ static void submit_receive(struct unacked_event *unacked)
 /* A job for one of its deliveries. False when there is no room: the journal is to take the event over. */
 static bool make_job(struct unacked_event *unacked, const struct journal_received_delivery *received)
 {
-    struct delivery_shard *shard = unacked->bridge->shard;
+    struct delivery_shard *shard = unacked->consumer->shard;
     struct endpoint_queue *queue;
     assert(!job_find(shard, received->delivery));
     if (unacked->crowded)
@@ -254,10 +254,10 @@ static void make_jobs(struct unacked_event *unacked)
 /* The event is broker-owned. */
 static void hold(struct unacked_event *unacked)
 {
-    struct bridge *bridge = unacked->bridge;
+    struct consumer *consumer = unacked->consumer;
     unacked->event_number = unacked->receive.ret_deliveries[0].delivery / ACCOUNT_ENDPOINTS_MAX;
-    suspended_remove(bridge, unacked->event_number);
-    struct id_map_node *node = id_map_find(&bridge->by_event, (uint64_t)unacked->event_number);
+    suspended_remove(consumer, unacked->event_number);
+    struct id_map_node *node = id_map_find(&consumer->by_event, (uint64_t)unacked->event_number);
     if (node) {
         struct unacked_event *first = CONTAINER_OF(node, struct unacked_event, by_event);
         if (first->stale && !unacked->stale) { /* the same message again: only its tag is another */
@@ -266,9 +266,9 @@ static void hold(struct unacked_event *unacked)
             unacked->stale = true;
         }
         unacked_end(unacked); /* a second copy */
-    } else if (unacked->stale || bridge->shard->stopping ||
-               id_map_add(&bridge->by_event, &unacked->by_event, (uint64_t)unacked->event_number) != OK) {
-        suspended_add(bridge, unacked->event_number, unacked->tag.channel);
+    } else if (unacked->stale || consumer->shard->stopping ||
+               id_map_add(&consumer->by_event, &unacked->by_event, (uint64_t)unacked->event_number) != OK) {
+        suspended_add(consumer, unacked->event_number, unacked->tag.channel);
         unacked_free(unacked);
     } else {
         unacked->stage = UNACKED_HELD;
@@ -289,14 +289,14 @@ static void count(const struct journal_receive *receive)
 
 static void take_standing(struct unacked_event *unacked)
 {
-    struct delivery_shard *shard = unacked->bridge->shard;
+    struct delivery_shard *shard = unacked->consumer->shard;
     const struct journal_receive *receive = &unacked->receive;
     count(receive);
-    check_see(unacked->bridge, &receive->event->parts.id);
-    if (unacked->bridge->options.lag)
-        broker_lag_arrived(unacked->bridge->options.lag, &receive->event->parts.id, clock_mono_us());
-    if (receive->ret_is_new && unacked->bridge->tap)
-        tap_publish(unacked->bridge->tap, &receive->event->parts);
+    check_see(unacked->consumer, &receive->event->parts.id);
+    if (unacked->consumer->options.lag)
+        broker_lag_arrived(unacked->consumer->options.lag, &receive->event->parts.id, clock_mono_us());
+    if (receive->ret_is_new && unacked->consumer->tap)
+        tap_publish(unacked->consumer->tap, &receive->event->parts);
     if (receive->ret_standing == STANDING_HELD && receive->park_as != PARK_MISMATCH) {
         hold(unacked);
         return;
@@ -310,16 +310,16 @@ static void take_standing(struct unacked_event *unacked)
 /* Not now, or never: said now and then, since its partition stops when the window is full of them. */
 static void refused(struct unacked_event *unacked)
 {
-    struct bridge *bridge = unacked->bridge;
+    struct consumer *consumer = unacked->consumer;
     enum err error = unacked->receive.request.result;
     unacked->stage = UNACKED_REFUSED;
     unacked->was_refused = true;
-    if (bridge->shard->loop.now_mono_us < bridge->refusal_due_us)
+    if (consumer->shard->loop.now_mono_us < consumer->refusal_due_us)
         return;
-    bridge->refusal_due_us = bridge->shard->loop.now_mono_us + REFUSED_SAID_EVERY_US;
+    consumer->refusal_due_us = consumer->shard->loop.now_mono_us + REFUSED_SAID_EVERY_US;
     log_error(
         "the journal refuses events of the broker, which keeps them: tried again every second shard=%u error=%s%s",
-        bridge->shard->number, err_name(error),
+        consumer->shard->number, err_name(error),
         error == ERR_DAMAGED ? " (the dedupe store is in doubt: a restart mends it from the history)" : "");
 }
 
@@ -333,7 +333,7 @@ static void on_received(struct journal_request *request, void *receiver)
         note_received(unacked);
         take_standing(unacked);
     } else if (request->result == ERR_UNAVAILABLE) {
-        bridge_keep_event_as_poison(unacked->bridge, &unacked->tag, unacked->receive.event);
+        consumer_keep_event_as_poison(unacked->consumer, &unacked->tag, unacked->receive.event);
         unacked->stale = true; /* the poison's ack is the message's */
         unacked_end(unacked);
     } else if ((unacked->stale && !unacked->gone) || shard->stopping) {
@@ -345,18 +345,18 @@ static void on_received(struct journal_request *request, void *receiver)
     shard_stop_if_drained(shard);
 }
 
-void unacked_new(
-    struct bridge *bridge, const struct message_tag *tag, struct event *event, enum park_reason park_as, bool crowded)
+void unacked_new(struct consumer *consumer, const struct message_tag *tag, struct event *event,
+    enum park_reason park_as, bool crowded)
 {
-    struct delivery_shard *shard = bridge->shard;
+    struct delivery_shard *shard = consumer->shard;
     const struct event_parts *parts = &event->parts;
     struct unacked_event *unacked = malloc(sizeof *unacked);
     if (!unacked) {
         event_unref(event);
-        bridge_give_up(bridge);
+        consumer_give_up(consumer);
         return;
     }
-    unacked->bridge = bridge;
+    unacked->consumer = consumer;
     unacked->tag = *tag;
     unacked->stale = unacked->gone = unacked->takes_over = unacked->received = unacked->was_refused = false;
     unacked->crowded = crowded;
@@ -365,8 +365,8 @@ void unacked_new(
     unacked->since_mono_us = shard->loop.now_mono_us;
     list_init(&unacked->jobs);
     list_init(&unacked->in_list);
-    list_add_tail(&bridge->unacked_events, &unacked->in_list);
-    bridge->held_bytes += event->bytes;
+    list_add_tail(&consumer->unacked_events, &unacked->in_list);
+    consumer->held_bytes += event->bytes;
     metrics_add(METRIC_UNACKED, 1);
     metrics_add(METRIC_RECEIVING, 1);
     struct journal_receive *receive = &unacked->receive;
@@ -381,9 +381,9 @@ void unacked_new(
 
 /* The channel, the clock, the end. */
 
-void unacked_lose_channel(struct bridge *bridge, unsigned channel, uint32_t generation, bool is_gone)
+void unacked_lose_channel(struct consumer *consumer, unsigned channel, uint32_t generation, bool is_gone)
 {
-    list_for_each_safe (node, following, &bridge->unacked_events) {
+    list_for_each_safe (node, following, &consumer->unacked_events) {
         struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
         if (unacked->tag.channel != channel || unacked->tag.generation > generation || unacked->stale)
             continue;
@@ -400,9 +400,9 @@ void unacked_lose_channel(struct bridge *bridge, unsigned channel, uint32_t gene
     }
 }
 
-void unacked_retry(struct bridge *bridge)
+void unacked_retry(struct consumer *consumer)
 {
-    list_for_each_safe (node, following, &bridge->unacked_events) {
+    list_for_each_safe (node, following, &consumer->unacked_events) {
         struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
         if (unacked->stage == UNACKED_REFUSED)
             submit_receive(unacked);
@@ -421,15 +421,15 @@ static bool waits_for_a_client(const struct unacked_event *unacked, int64_t now_
 
 static bool is_in_the_way(const struct unacked_event *unacked, int64_t now_mono_us)
 {
-    const struct bridge *bridge = unacked->bridge;
-    unsigned used = subscriber_unacked(bridge->subscriber, unacked->tag.channel);
-    unsigned open = subscriber_open(bridge->subscriber, unacked->tag.channel);
-    return used > bridge->options.prefetch / 2 && (used - open > open || waits_for_a_client(unacked, now_mono_us));
+    const struct consumer *consumer = unacked->consumer;
+    unsigned used = subscriber_unacked(consumer->subscriber, unacked->tag.channel);
+    unsigned open = subscriber_open(consumer->subscriber, unacked->tag.channel);
+    return used > consumer->options.prefetch / 2 && (used - open > open || waits_for_a_client(unacked, now_mono_us));
 }
 
-void unacked_tick(struct bridge *bridge, int64_t now_mono_us)
+void unacked_tick(struct consumer *consumer, int64_t now_mono_us)
 {
-    list_for_each_safe (node, following, &bridge->unacked_events) {
+    list_for_each_safe (node, following, &consumer->unacked_events) {
         struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
         int64_t age_us = now_mono_us - unacked->since_mono_us;
         if (age_us < CROWDED_AGE_US)
@@ -441,9 +441,9 @@ void unacked_tick(struct bridge *bridge, int64_t now_mono_us)
 }
 
 /* Also while the journal is asked once more. */
-bool unacked_any_is_refused(const struct bridge *bridge)
+bool unacked_any_is_refused(const struct consumer *consumer)
 {
-    list_for_each (node, &bridge->unacked_events) {
+    list_for_each (node, &consumer->unacked_events) {
         const struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
         if (unacked->was_refused && !unacked->received)
             return true;
@@ -452,15 +452,15 @@ bool unacked_any_is_refused(const struct bridge *bridge)
 }
 
 /* The connection is about to be closed: nothing is acked any more. */
-void unacked_lose_all(struct bridge *bridge)
+void unacked_lose_all(struct consumer *consumer)
 {
-    list_for_each (node, &bridge->unacked_events)
+    list_for_each (node, &consumer->unacked_events)
         CONTAINER_OF(node, struct unacked_event, in_list)->stale = true;
 }
 
-void unacked_forget_all(struct bridge *bridge)
+void unacked_forget_all(struct consumer *consumer)
 {
-    list_for_each_safe (node, following, &bridge->unacked_events) {
+    list_for_each_safe (node, following, &consumer->unacked_events) {
         struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
         detach_jobs(unacked);
         unacked_free(unacked);

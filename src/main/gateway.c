@@ -261,7 +261,7 @@ static enum err start_deliveries(struct gateway *gateway, struct buffer *complai
 {
     const struct config *config = gateway->options.config;
     const struct installation *installation = &gateway->installation;
-    const struct delivery_bridge_options bridge = {
+    const struct delivery_consumer_options consumer = {
         .connector = gateway->connector,
         .status = gateway->broker_status,
         .lag = gateway->lag,
@@ -277,7 +277,7 @@ static enum err start_deliveries(struct gateway *gateway, struct buffer *complai
     };
     for (unsigned i = 0; gateway->delivers && i < installation->shards; i++) {
         enum err failed =
-            delivery_shard_start(gateway->deliveries[i], gateway->journals[i], gateway->uses_broker ? &bridge : NULL);
+            delivery_shard_start(gateway->deliveries[i], gateway->journals[i], gateway->uses_broker ? &consumer : NULL);
         if (failed)
             return complain(complaints, failed, "delivery");
     }

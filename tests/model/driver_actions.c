@@ -67,7 +67,7 @@ static bool somebody_waits(void)
     return sim_next_wake_us() != INT64_MAX && sim_next_wake_us() > sim_mono_us();
 }
 
-/* The bridge ticks all the time: what waits for something else would never be due. */
+/* The consumer ticks all the time: what waits for something else would never be due. */
 static void pass_until_due(void)
 {
     sim_pass(sim_next_wake_us() - sim_mono_us());

@@ -3,7 +3,7 @@
  * In place of broker/: a broker in memory, which outlives every crash of the gateway, and the gateway's ends of its
  * connections (fake_subscriber.c). Queues are durable; what may go wrong is what rabbitmq mode is about.
  *
- *   [queue] --deliver--> unacked, on a channel --wire--> subscriber --on_message--> bridge
+ *   [queue] --deliver--> unacked, on a channel --wire--> subscriber --on_message--> consumer
  *      ^                     |   ^------------- acks, up to the acked prefix ------'
  *      '--(channel or connection lost: redelivered, front or back; of a lost connection only when the broker notices)
  *

@@ -110,7 +110,7 @@ BUGS = {
         "a message is acked when it has come, before the journal has committed it",
         "src/delivery/unacked.c",
         ("    submit_receive(unacked);\n}\n\n/* The channel", "    submit_receive(unacked);\n"
-         "    subscriber_ack(bridge->consumer, tag);\n}\n\n/* The channel")),
+         "    subscriber_ack(consumer->consumer, tag);\n}\n\n/* The channel")),
     "acks-the-first": (
         "a message is acked when the first delivery of its event is delivered",
         "src/delivery/unacked.c",
@@ -138,7 +138,7 @@ BUGS = {
     "suspended-for-ever": (
         "suspended events are never taken over: their queue was made anew",
         "src/delivery/suspended.c",
-        ("bridge->empty_seen[channel] >= EMPTY_TIMES", "bridge->empty_seen[channel] > INT32_MAX")),
+        ("consumer->empty_seen[channel] >= EMPTY_TIMES", "consumer->empty_seen[channel] > INT32_MAX")),
     "last-run-forgotten": (
         "what the last run has left suspended is not known after the restart",
         "src/delivery/suspended.c",
@@ -158,17 +158,17 @@ BUGS = {
         ("add(store, receive, PARK_CONFLICT, &added)", "add(store, receive, PARK_NONE, &added)")),
     "dropped-is-forgotten": (
         "what the broker dropped, and dead-lettered, is acked and not received",
-        "src/delivery/bridge.c",
-        ("        drops_note(bridge, tag->channel, message);\n", "        {\n        subscriber_ack(bridge->consumer, tag);\n        return;\n        }\n")),
+        "src/delivery/consumer.c",
+        ("        drops_note(consumer, tag->channel, message);\n", "        {\n        subscriber_ack(consumer->consumer, tag);\n        return;\n        }\n")),
     "dropped-is-mistaken": (
         "what comes by a queue of dropped messages is taken for another partition's",
-        "src/delivery/bridge.c",
-        ("return channel % bridge->partitions_count * bridge->options.shards", "return channel * bridge->options.shards")),
+        "src/delivery/consumer.c",
+        ("return channel % consumer->partitions_count * consumer->options.shards", "return channel * consumer->options.shards")),
     "poison-is-dropped": (
         "a message that is no event is acked and not kept",
-        "src/delivery/bridge.c",
-        ("    submit_poison(poison);\n}\n\nvoid bridge_keep", "    submit_poison(poison);\n"
-         "    subscriber_ack(bridge->consumer, tag);\n}\n\nvoid bridge_keep")),
+        "src/delivery/consumer.c",
+        ("    submit_poison(poison);\n}\n\nvoid consumer_keep", "    submit_poison(poison);\n"
+         "    subscriber_ack(consumer->consumer, tag);\n}\n\nvoid consumer_keep")),
 }
 
 

@@ -193,7 +193,7 @@ static void on_journal_failed(void *context, enum err error)
 
 static enum err start_shard(struct gateway *self)
 {
-    struct delivery_bridge_options bridge = {.seed = world_seed,
+    struct delivery_consumer_options consumer = {.seed = world_seed,
         .journals = &self->journal,
         .partitions = options.partitions,
         .shards = 1,
@@ -201,13 +201,13 @@ static enum err start_shard(struct gateway *self)
         .prefetch_bytes = options.prefetch_bytes,
         .taps = options.taps};
     if (options.partitions > 0) {
-        bridge.connector = self->connector = fake_connector_new();
+        consumer.connector = self->connector = fake_connector_new();
         if (sim_chance(STREAM_DRIVER, FORCED_PER_MILLE)) {
-            bridge.forced_since_us = sim_wall_us();
-            model_taken_over(bridge.forced_since_us);
+            consumer.forced_since_us = sim_wall_us();
+            model_taken_over(consumer.forced_since_us);
         }
     }
-    return delivery_shard_start(self->shard, self->journal, self->connector ? &bridge : NULL);
+    return delivery_shard_start(self->shard, self->journal, self->connector ? &consumer : NULL);
 }
 
 static enum err start_parts(struct gateway *self)

@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from support.bridge import Bridge  # noqa: E402
+from support.brokered import BrokeredGateway  # noqa: E402
 from support.broker import Broker, Vhost, restart, start_cluster, stop_cluster  # noqa: E402
 from support.gateway import BINARY, Gateway  # noqa: E402
 from support.relay import Relay  # noqa: E402
@@ -160,15 +160,15 @@ def broker_cluster(tmp_path_factory):
 
 
 @pytest.fixture
-def make_bridge(tmp_path, request):
+def make_brokered(tmp_path, request):
     """Makes gateways with a broker: make(vhost, options=..., environment=..., leader=...)."""
     with checked(request) as made:
         def make(vhost, start=True, **how):
-            directory = tmp_path / f"bridge-{len(made)}"
+            directory = tmp_path / f"brokered-{len(made)}"
             directory.mkdir()
-            bridge = Bridge(directory, vhost, **how)
-            made.append(bridge)
-            return bridge.start() if start else bridge
+            brokered = BrokeredGateway(directory, vhost, **how)
+            made.append(brokered)
+            return brokered.start() if start else brokered
 
         yield make
 

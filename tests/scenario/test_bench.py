@@ -91,7 +91,7 @@ def test_the_command_runs_a_plan_and_ends_with_its_verdict(tmp_path):
     assert bench_run(tmp_path, "no-such-plan").returncode == 64
 
 
-FIGURES = {"accuracy": "ours and h2load's", "ceilings": "gateway/commit_two_files", "broker": "gateway/consume", "bridge": "p99 at 2000/s",
+FIGURES = {"accuracy": "ours and h2load's", "ceilings": "gateway/commit_two_files", "broker": "gateway/consume", "publishing": "p99 at 2000/s",
            "delivered": "1M older keys / empty", "profile": "thread: where", "backlog": "events waiting for clients", "steady": "2000/s for 10 minutes",
            "versus": "| delivered |"}
 

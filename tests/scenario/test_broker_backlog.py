@@ -28,9 +28,9 @@ def post_batches(gateway, batches, first=0):
     return events
 
 
-def fill_queues(own_broker, bridge, follower, batches):
+def fill_queues(own_broker, brokered, follower, batches):
     """So many thousand events, which the broker holds when the gateway that delivers has ended."""
-    assert bridge.terminate() == 0
+    assert brokered.terminate() == 0
     events = post_batches(follower, batches)
     waiting = sum(own_broker.messages().values())
     assert waiting >= len(events), "they went through the broker"
@@ -45,36 +45,36 @@ def wait_until_sent_once(sink, events, seconds=60):
 
 
 @pytest.fixture
-def pair(own_broker, make_bridge, sink):
+def pair(own_broker, make_brokered, sink):
     """A gateway that delivers, and one that goes on publishing when the first has ended."""
-    bridge = make_bridge(own_broker, options=OPTIONS)
-    bridge.point_endpoint_at(sink.url())
-    bridge.wait_for_broker()
-    follower = make_bridge(own_broker, options=OPTIONS, leader=bridge)
+    brokered = make_brokered(own_broker, options=OPTIONS)
+    brokered.point_endpoint_at(sink.url())
+    brokered.wait_for_broker()
+    follower = make_brokered(own_broker, options=OPTIONS, leader=brokered)
     follower.wait_for_broker()
-    return bridge, follower
+    return brokered, follower
 
 
 def test_a_full_prefetch_that_comes_at_once_is_consumed_on_one_connection(own_broker, pair, sink):
-    bridge, follower = pair
-    events = fill_queues(own_broker, bridge, follower, 6)
-    bridge.start()
+    brokered, follower = pair
+    events = fill_queues(own_broker, brokered, follower, 6)
+    brokered.start()
     wait_until_sent_once(sink, events)
     own_broker.wait_until_empty()
-    assert LOST not in bridge.stderr
+    assert LOST not in brokered.stderr
 
 
 def test_a_gateway_that_stood_still_under_a_full_prefetch_goes_on_by_itself(own_broker, pair, sink):
     """The broker has closed its connections meanwhile, and brings again what was with it; what comes later is not held up by that."""
-    bridge, follower = pair
-    events = fill_queues(own_broker, bridge, follower, 4)
-    bridge.start()
+    brokered, follower = pair
+    events = fill_queues(own_broker, brokered, follower, 4)
+    brokered.start()
     wait_for(lambda: sink.count() >= 100, "it delivers", 30)
     before = len(own_broker.node.log())
-    bridge.freeze()
+    brokered.freeze()
     wait_for(lambda: "missed heartbeats from client" in own_broker.node.log()[before:], "the broker gives it up", 30)
-    bridge.thaw()
+    brokered.thaw()
     events += post_batches(follower, 4, first=4 * BATCH)
     wait_until_sent_once(sink, events)
     own_broker.wait_until_empty()
-    assert bridge.stderr.count(LOST) == 1
+    assert brokered.stderr.count(LOST) == 1

@@ -7,7 +7,7 @@ import os
 import time
 
 import pytest
-from support.bridge import WITH_LAG
+from support.brokered import WITH_LAG
 from support.broker import PARTITIONS, kill_under_load, partition_queue, set_consumer_timeout, set_disk_alarm, set_memory_alarm
 from support.load import ANSWER_SECONDS_MAX, Load
 from support.wait import wait_for
@@ -18,22 +18,22 @@ HEARTBEAT_SECONDS = 2
 
 
 @pytest.fixture
-def bridge(own_broker, make_bridge, sink):
-    bridge = make_bridge(own_broker, options=WITH_LAG)
-    bridge.point_endpoint_at(sink.url())
-    bridge.wait_for_broker()
-    return bridge
+def brokered(own_broker, make_brokered, sink):
+    brokered = make_brokered(own_broker, options=WITH_LAG)
+    brokered.point_endpoint_at(sink.url())
+    brokered.wait_for_broker()
+    return brokered
 
 
-def check(load, capsys, what, vhost, bridge, longest=ANSWER_SECONDS_MAX):
+def check(load, capsys, what, vhost, brokered, longest=ANSWER_SECONDS_MAX):
     """L0, D0, answers in time, no 503, and the way back."""
     report = load.drain(capsys, what)
     assert report.duplicates == 0
     assert report.longest < longest
     assert report.unavailable == 0
-    bridge.wait_for_broker()
+    brokered.wait_for_broker()
     vhost.wait_until_empty(60)
-    assert bridge.metric("penstock_outbox_events") == 0
+    assert brokered.metric("penstock_outbox_events") == 0
     return report
 
 
@@ -43,40 +43,40 @@ def freshness(load, sink, since):
     return max((at[answer.event] - answer.at for answer in load.answers.values() if answer.at > since and answer.event in at), default=0)
 
 
-def wait_for_the_direct_way(bridge, load):
+def wait_for_the_direct_way(brokered, load):
     started = time.monotonic()
-    wait_for(lambda: bridge.is_diverted() or bridge.metric("penstock_broker_publishers_open") == 0, "the direct way", 10)
+    wait_for(lambda: brokered.is_diverted() or brokered.metric("penstock_broker_publishers_open") == 0, "the direct way", 10)
     load.more(20)
-    assert "direct way" in bridge.readiness().text
+    assert "direct way" in brokered.readiness().text
     return time.monotonic() - started
 
 
-def test_08_a_broker_that_stands_still(own_broker, bridge, sink, capsys):
-    with Load([bridge], sink, rate=RATE) as load:
+def test_08_a_broker_that_stands_still(own_broker, brokered, sink, capsys):
+    with Load([brokered], sink, rate=RATE) as load:
         load.more(100)
         own_broker.node.freeze()
         stopped = time.monotonic()
-        wait_for_the_direct_way(bridge, load)
+        wait_for_the_direct_way(brokered, load)
         time.sleep(SECONDS)
         own_broker.node.thaw()
-        bridge.wait_for_broker()
+        brokered.wait_for_broker()
         load.more(100)
-    check(load, capsys, f"8: broker stopped for {SECONDS:g} s", own_broker, bridge)
+    check(load, capsys, f"8: broker stopped for {SECONDS:g} s", own_broker, brokered)
     assert freshness(load, sink, stopped) < 15
 
 
-def test_09_a_broker_that_is_killed_and_comes_back(own_broker, bridge, sink, capsys):
-    with Load([bridge], sink, rate=RATE) as load:
-        kill_under_load(own_broker, bridge, load)
-    check(load, capsys, "9: broker killed", own_broker, bridge)
+def test_09_a_broker_that_is_killed_and_comes_back(own_broker, brokered, sink, capsys):
+    with Load([brokered], sink, rate=RATE) as load:
+        kill_under_load(own_broker, brokered, load)
+    check(load, capsys, "9: broker killed", own_broker, brokered)
 
 
 @pytest.mark.once
-def test_10_a_broker_that_is_down_for_long(own_broker, bridge, make_bridge, sink, capsys):
+def test_10_a_broker_that_is_down_for_long(own_broker, brokered, make_brokered, sink, capsys):
     """What the delivering gateway accepts stays fresh; what an ingress-only one accepts waits in its outbox and follows, without a flood."""
-    follower = make_bridge(own_broker, leader=bridge)
+    follower = make_brokered(own_broker, leader=brokered)
     follower.wait_for_broker()
-    with Load([bridge, follower], sink, rate=RATE) as load:
+    with Load([brokered, follower], sink, rate=RATE) as load:
         load.more(100)
         own_broker.node.stop()
         down = time.monotonic()
@@ -85,46 +85,46 @@ def test_10_a_broker_that_is_down_for_long(own_broker, bridge, make_bridge, sink
         through = [answer for answer in list(load.answers.values()) if answer.at > down]
         assert len(through) > SECONDS * RATE * 0.5
         own_broker.node.start()
-        bridge.wait_for_broker()
+        brokered.wait_for_broker()
         follower.wait_for_broker()
         load.more(100)
-    check(load, capsys, f"10: broker down for {SECONDS:g} s", own_broker, bridge)
+    check(load, capsys, f"10: broker down for {SECONDS:g} s", own_broker, brokered)
     assert follower.metric("penstock_outbox_events") == 0
 
 
 @pytest.mark.parametrize("alarm", [set_memory_alarm, set_disk_alarm], ids=["memory", "disk"])
-def test_11_an_alarm(own_broker, bridge, sink, alarm, capsys):
-    with Load([bridge], sink, rate=RATE) as load:
+def test_11_an_alarm(own_broker, brokered, sink, alarm, capsys):
+    with Load([brokered], sink, rate=RATE) as load:
         load.more(100)
         alarm(own_broker.node, True)
         try:
             # A connection is told when it publishes, and all of the load may be with one ingress thread.
-            wait_for(lambda: bridge.metric("penstock_broker_publishers_open") < bridge.options["ingress.threads"], "connection.blocked is seen", 10)
+            wait_for(lambda: brokered.metric("penstock_broker_publishers_open") < brokered.options["ingress.threads"], "connection.blocked is seen", 10)
             load.more(50)
-            assert "blocked" in bridge.readiness().text and bridge.readiness().status_code == 200
+            assert "blocked" in brokered.readiness().text and brokered.readiness().status_code == 200
         finally:
             alarm(own_broker.node, False)
-        bridge.wait_for_broker()
+        brokered.wait_for_broker()
         load.more(100)
-    check(load, capsys, f"11: {alarm.__name__}", own_broker, bridge)
+    check(load, capsys, f"11: {alarm.__name__}", own_broker, brokered)
 
 
-def test_12_a_queue_that_is_deleted(own_broker, bridge, sink, capsys):
+def test_12_a_queue_that_is_deleted(own_broker, brokered, sink, capsys):
     """Messages of it that nobody had consumed are gone with it: those that were answered just before, if any. All else is delivered."""
     deleted = []
-    with Load([bridge], sink, rate=RATE) as load:
+    with Load([brokered], sink, rate=RATE) as load:
         load.more(100)
         for partition in range(PARTITIONS):
             own_broker.delete_queue(partition_queue(partition))
             deleted.append(time.monotonic())
             load.more(20)
-        bridge.wait_for_broker()
+        brokered.wait_for_broker()
         load.more(100)
 
     def gone():
         """Answered within a second of a deletion, and the gateway has never seen them."""
         near = {answer.event for answer in load.answers.values() if any(abs(answer.at - at) < 1 for at in deleted)}
-        with bridge.operator() as operator:
+        with brokered.operator() as operator:
             return {event for event in near - {d.id for d in sink.deliveries()}
                     if operator.get(f"/api/v1/events/{event}").status_code == 404}
 
@@ -133,50 +133,50 @@ def test_12_a_queue_that_is_deleted(own_broker, bridge, sink, capsys):
     report = load.drain(capsys, f"12: queues deleted, {len(lost)} of their messages unconsumed", parked=lambda: lost)
     assert report.duplicates == 0 and report.longest < ANSWER_SECONDS_MAX and report.unavailable == 0
     assert len(lost) <= RATE / 2, "what four queues held for a moment, however slow a sanitizer makes the consumer"
-    bridge.wait_for_broker()
+    brokered.wait_for_broker()
     own_broker.wait_until_empty()
-    assert "is gone, with what was in it" in bridge.stderr
+    assert "is gone, with what was in it" in brokered.stderr
     assert set(own_broker.messages()) >= {partition_queue(n) for n in range(PARTITIONS)}
 
 
 @pytest.mark.long
-def test_12_a_queue_that_is_full(own_broker, bridge, make_bridge, sink, capsys):
+def test_12_a_queue_that_is_full(own_broker, brokered, make_brokered, sink, capsys):
     """It refuses what is published (reject-publish) while its consumer stands still: the gateway that publishes keeps it, and sends it later."""
-    follower = make_bridge(own_broker, leader=bridge)
+    follower = make_brokered(own_broker, leader=brokered)
     follower.wait_for_broker()
     with Load([follower], sink, rate=RATE) as load:
         load.more(50)
         own_broker.set_policy("^penstock[.]deliver", {"max-length": 1, "overflow": "reject-publish"})
-        bridge.freeze()
+        brokered.freeze()
         wait_for(lambda: follower.publishes("nacked") > 0, "nacks")
         load.more(50)
         own_broker.clear_policy()
-        bridge.thaw()
-        bridge.wait_for_broker()
+        brokered.thaw()
+        brokered.wait_for_broker()
         follower.wait_for_broker()
         load.more(100)
-    check(load, capsys, "12: queues full", own_broker, bridge)
+    check(load, capsys, "12: queues full", own_broker, brokered)
     wait_for(lambda: follower.metric("penstock_outbox_events") == 0, "the outbox empties")
 
 
-def test_12_channels_that_the_broker_closes(own_broker, bridge, sink, capsys):
+def test_12_channels_that_the_broker_closes(own_broker, brokered, sink, capsys):
     """All connections, several times under load."""
-    with Load([bridge], sink, rate=RATE) as load:
+    with Load([brokered], sink, rate=RATE) as load:
         for _ in range(4):
             load.more(80)
             own_broker.close_connections()
-        bridge.wait_for_broker()
+        brokered.wait_for_broker()
         load.more(100)
-    check(load, capsys, "12: connections closed by the broker", own_broker, bridge)
+    check(load, capsys, "12: connections closed by the broker", own_broker, brokered)
 
 
 @pytest.fixture
-def relayed(own_broker, make_bridge, relay, sink):
+def relayed(own_broker, make_brokered, relay, sink):
     """A gateway whose broker is behind the relay."""
-    bridge = make_bridge(own_broker, options={**WITH_LAG, "broker.addresses": [relay.address]})
-    bridge.point_endpoint_at(sink.url())
-    bridge.wait_for_broker()
-    return bridge
+    brokered = make_brokered(own_broker, options={**WITH_LAG, "broker.addresses": [relay.address]})
+    brokered.point_endpoint_at(sink.url())
+    brokered.wait_for_broker()
+    return brokered
 
 
 def test_13_tcp_resets_in_the_middle_of_publishing(own_broker, relayed, relay, sink, capsys):
@@ -224,47 +224,47 @@ def test_13_a_slow_link(own_broker, relayed, relay, sink, capsys):
     assert grown < 64 * 1024 * 1024
 
 
-def resident_bytes(bridge):
-    with open(f"/proc/{bridge.process.pid}/status", encoding="ascii") as file:
+def resident_bytes(brokered):
+    with open(f"/proc/{brokered.process.pid}/status", encoding="ascii") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmRSS:"))
 
 
 @pytest.mark.once
-def test_14_a_consumer_that_is_stuck_past_its_timeout(own_broker, make_bridge, sink, capsys):
+def test_14_a_consumer_that_is_stuck_past_its_timeout(own_broker, make_brokered, sink, capsys):
     """The gateway stands still for longer than the broker allows a consumer; its channels are closed, and all comes again."""
     set_consumer_timeout(own_broker.node, 3000)
     try:
-        bridge = make_bridge(own_broker, options={"delivery.in_flight_per_endpoint": 1, "broker.heartbeat": "20s"})
-        bridge.point_endpoint_at(sink.url())
-        bridge.wait_for_broker()
+        brokered = make_brokered(own_broker, options={"delivery.in_flight_per_endpoint": 1, "broker.heartbeat": "20s"})
+        brokered.point_endpoint_at(sink.url())
+        brokered.wait_for_broker()
         sink.behave(delay=6)  # none ends while they are counted
-        events = [bridge.post(n)["event"] for n in range(6)]
-        wait_for(lambda: bridge.metric("penstock_broker_unacked") == 6 and sink.count() >= 1, "they are with us")
-        bridge.freeze()
+        events = [brokered.post(n)["event"] for n in range(6)]
+        wait_for(lambda: brokered.metric("penstock_broker_unacked") == 6 and sink.count() >= 1, "they are with us")
+        brokered.freeze()
         wait_for(lambda: "delivery acknowledgement on channel" in own_broker.node.log(), "the broker has closed the channels", 20)
         sink.behave()
-        bridge.thaw()
-        wait_for(lambda: all(bridge.states(event) == ["delivered"] for event in events), "all are delivered", 40)
+        brokered.thaw()
+        wait_for(lambda: all(brokered.states(event) == ["delivered"] for event in events), "all are delivered", 40)
         own_broker.wait_until_empty()
-        bridge.wait_for_broker()
+        brokered.wait_for_broker()
         with capsys.disabled():
             print(f"\n14: consumer_timeout: accepted={len(events)} delivered={len({d.id for d in sink.deliveries()})} "
-                  f"duplicates={len(sink.deliveries()) - len(events)} longest_answer={bridge.longest_answer:.3f}s ", end="")
+                  f"duplicates={len(sink.deliveries()) - len(events)} longest_answer={brokered.longest_answer:.3f}s ", end="")
         assert len(sink.deliveries()) == len(events)
     finally:
         set_consumer_timeout(own_broker.node, 1800000)
 
 
-def test_12_no_worker_of_the_node_can_take_our_queues_down(own_broker, bridge, sink):
+def test_12_no_worker_of_the_node_can_take_our_queues_down(own_broker, brokered, sink):
     """Dead letters at least once have a worker for each queue. When two of them fail within 5 s, their supervisor ends, and no such queue of
     the node gets a leader again (RabbitMQ 3.10). Seen when queues were deleted just behind a node's start; here the workers are ended."""
     own_broker.node.eval("[exit(Pid, kill) || {_, Pid, _, _} <- supervisor:which_children(rabbit_fifo_dlx_sup)].")
     for partition in range(PARTITIONS):
         own_broker.delete_queue(partition_queue(partition))
-    wait_for(lambda: "is gone, with what was in it" in bridge.stderr, "it is said")
+    wait_for(lambda: "is gone, with what was in it" in brokered.stderr, "it is said")
     wait_for(lambda: set(own_broker.messages()) >= {partition_queue(n) for n in range(PARTITIONS)}, "they are declared again")
-    bridge.wait_for_broker()
-    through = bridge.publishes("acked")
-    event = bridge.post("behind")["event"]
-    wait_for(lambda: bridge.states(event) == ["delivered"], "delivered")
-    assert bridge.publishes("acked") > through
+    brokered.wait_for_broker()
+    through = brokered.publishes("acked")
+    event = brokered.post("behind")["event"]
+    wait_for(lambda: brokered.states(event) == ["delivered"], "delivered")
+    assert brokered.publishes("acked") > through

@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from support.bridge import account_of_partition
+from support.brokered import account_of_partition
 from support.broker import PARTITIONS, partition_of, partition_queue
 from support.h2 import H2Connection
 from support.load import ANSWER_SECONDS_MAX, Load
@@ -14,69 +14,69 @@ from support.wait import wait_for
 
 
 @pytest.fixture
-def bridge(vhost, make_bridge, sink):
+def brokered(vhost, make_brokered, sink):
     """A gateway that does everything, with one ingress thread: whatever is posted meets the same memory of what came lately."""
-    bridge = make_bridge(vhost, options={"ingress.threads": 1})
-    bridge.point_endpoint_at(sink.url())
-    bridge.wait_for_broker()
-    return bridge
+    brokered = make_brokered(vhost, options={"ingress.threads": 1})
+    brokered.point_endpoint_at(sink.url())
+    brokered.wait_for_broker()
+    return brokered
 
 
-def make_pair(vhost, make_bridge, sink):
+def make_pair(vhost, make_brokered, sink):
     """A leader that does everything, and a follower that takes events only."""
-    leader = make_bridge(vhost)
+    leader = make_brokered(vhost)
     leader.point_endpoint_at(sink.url())
-    follower = make_bridge(vhost, leader=leader)
+    follower = make_brokered(vhost, leader=leader)
     leader.wait_for_broker()
     follower.wait_for_broker()
     return leader, follower
 
 
-def reason_of(bridge, event):
-    return bridge.timeline(event)["deliveries"][0].get("reason")
+def reason_of(brokered, event):
+    return brokered.timeline(event)["deliveries"][0].get("reason")
 
 
-def test_an_event_goes_through_the_broker(vhost, bridge, sink):
-    event = bridge.post(1)["event"]
-    wait_for(lambda: bridge.states(event) == ["delivered"], "delivered")
+def test_an_event_goes_through_the_broker(vhost, brokered, sink):
+    event = brokered.post(1)["event"]
+    wait_for(lambda: brokered.states(event) == ["delivered"], "delivered")
     queues = vhost.list_queues()
     assert {partition_queue(n): "quorum" for n in range(PARTITIONS)}.items() <= {name: q["type"] for name, q in queues.items()}.items()
-    assert bridge.publishes("acked") == 1 and bridge.received("new") == 1
-    assert bridge.metric("penstock_broker_direct_total") == 0
+    assert brokered.publishes("acked") == 1 and brokered.received("new") == 1
+    assert brokered.metric("penstock_broker_direct_total") == 0
     vhost.wait_until_empty()
-    wait_for(lambda: bridge.metric("penstock_broker_unacked") == 0, "nothing is unacked")
+    wait_for(lambda: brokered.metric("penstock_broker_unacked") == 0, "nothing is unacked")
     [delivery] = sink.of(event)
-    assert json.loads(delivery.body) == bridge.event(1)
-    with bridge.partner() as partner:
+    assert json.loads(delivery.body) == brokered.event(1)
+    with brokered.partner() as partner:
         timeline = partner.get(f"/v1/events/{event}").json()
     assert timeline["event"] == event and [d["state"] for d in timeline["deliveries"]] == ["delivered"]
 
 
-def test_a_body_arrives_byte_for_byte(bridge, sink):
-    body = json.dumps(bridge.event(1, data={"ä": " \\u00e9 \n", "pad": "x" * 60000}), indent=3, ensure_ascii=False).encode()
-    with bridge.partner() as partner:
+def test_a_body_arrives_byte_for_byte(brokered, sink):
+    body = json.dumps(brokered.event(1, data={"ä": " \\u00e9 \n", "pad": "x" * 60000}), indent=3, ensure_ascii=False).encode()
+    with brokered.partner() as partner:
         answer = partner.post("/v1/events", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 200, answer.text
     wait_for(lambda: sink.of(answer.json()["event"]), "delivered")
     assert sink.of(answer.json()["event"])[0].body == body
 
 
-def test_a_retry_is_the_journals_and_the_message_is_acked(vhost, bridge, sink):
+def test_a_retry_is_the_journals_and_the_message_is_acked(vhost, brokered, sink):
     sink.behave(status=500)
-    event = bridge.post(1)["event"]
+    event = brokered.post(1)["event"]
     wait_for(lambda: len(sink.of(event)) >= 2, "a second attempt")
     vhost.wait_until_empty()
     sink.behave()
-    wait_for(lambda: bridge.states(event) == ["delivered"], "delivered")
+    wait_for(lambda: brokered.states(event) == ["delivered"], "delivered")
 
 
 # --- one acceptance ---
 
 
-def test_duplicates_of_what_is_on_its_way_wait_for_it(bridge, sink):
-    connection = H2Connection(bridge.ingress, bridge.ready["api_key"])
+def test_duplicates_of_what_is_on_its_way_wait_for_it(brokered, sink):
+    connection = H2Connection(brokered.ingress, brokered.ready["api_key"])
     for n in range(20):
-        connection.post(n, json.dumps(bridge.event(1)).encode(), flush=False)
+        connection.post(n, json.dumps(brokered.event(1)).encode(), flush=False)
     connection.flush()
     results = connection.receive_all()
     connection.close()
@@ -84,24 +84,24 @@ def test_duplicates_of_what_is_on_its_way_wait_for_it(bridge, sink):
     answers = [json.loads(body) for _, _, body in results]
     assert sorted(answer["status"] for answer in answers) == ["accepted"] + ["duplicate"] * 19
     assert len({answer["event"] for answer in answers}) == 1
-    again = bridge.post(1)
+    again = brokered.post(1)
     assert (again["status"], again["event"]) == ("duplicate", answers[0]["event"]), "and lately is known as well"
-    wait_for(lambda: bridge.states(again["event"]) == ["delivered"], "delivered")
-    assert sink.count() == 1 and bridge.publishes("acked") == 1
+    wait_for(lambda: brokered.states(again["event"]) == ["delivered"], "delivered")
+    assert sink.count() == 1 and brokered.publishes("acked") == 1
 
 
-def test_other_money_is_a_conflict_by_value(bridge, sink):
-    first = bridge.post(1, amount="1.10")
-    assert bridge.post(1, amount="1.100")["status"] == "duplicate"
-    with bridge.partner() as partner:
-        answer = partner.post("/v1/events", json=bridge.event(1, amount="1.11"))
+def test_other_money_is_a_conflict_by_value(brokered, sink):
+    first = brokered.post(1, amount="1.10")
+    assert brokered.post(1, amount="1.100")["status"] == "duplicate"
+    with brokered.partner() as partner:
+        answer = partner.post("/v1/events", json=brokered.event(1, amount="1.11"))
     assert answer.status_code == 422 and first["event"] in answer.json()["detail"]
     wait_for(lambda: sink.of(first["event"]), "delivered")
     assert sink.count() == 1
 
 
-def test_a_duplicate_that_is_found_late_is_an_alias_of_the_first(vhost, make_bridge, sink):
-    leader, follower = make_pair(vhost, make_bridge, sink)
+def test_a_duplicate_that_is_found_late_is_an_alias_of_the_first(vhost, make_brokered, sink):
+    leader, follower = make_pair(vhost, make_brokered, sink)
     first = leader.post(1)["event"]
     wait_for(lambda: leader.states(first) == ["delivered"], "delivered")
     second = follower.post(1)
@@ -117,8 +117,8 @@ def test_a_duplicate_that_is_found_late_is_an_alias_of_the_first(vhost, make_bri
     assert len(sink.deliveries()) == 1
 
 
-def test_a_conflict_that_is_found_late_is_parked(vhost, make_bridge, sink):
-    leader, follower = make_pair(vhost, make_bridge, sink)
+def test_a_conflict_that_is_found_late_is_parked(vhost, make_brokered, sink):
+    leader, follower = make_pair(vhost, make_brokered, sink)
     first = leader.post(1, amount="1")["event"]
     wait_for(lambda: leader.states(first) == ["delivered"], "delivered")
     second = follower.post(1, amount="2")["event"]
@@ -128,8 +128,8 @@ def test_a_conflict_that_is_found_late_is_parked(vhost, make_bridge, sink):
     assert {d.id for d in sink.deliveries()} == {first}
 
 
-def test_the_accepted_event_is_known_while_only_the_broker_has_it(vhost, make_bridge, sink):
-    leader, follower = make_pair(vhost, make_bridge, sink)
+def test_the_accepted_event_is_known_while_only_the_broker_has_it(vhost, make_brokered, sink):
+    leader, follower = make_pair(vhost, make_brokered, sink)
     assert leader.terminate() == 0
     event = follower.post(1)["event"]
     with follower.partner() as partner:
@@ -164,23 +164,23 @@ POISON = {
 }
 
 
-def test_poison_is_kept_for_a_person_and_acked(vhost, bridge, sink):
+def test_poison_is_kept_for_a_person_and_acked(vhost, brokered, sink):
     for what, (body, properties) in POISON.items():
         vhost.publish(partition_queue(0), body, **properties)
-        wait_for(lambda: len(bridge.poison()) > list(POISON).index(what), f"kept: {what}")
+        wait_for(lambda: len(brokered.poison()) > list(POISON).index(what), f"kept: {what}")
     vhost.wait_until_empty()
-    kept = bridge.poison()
-    assert len(kept) == len(POISON) == bridge.received("poison")
+    kept = brokered.poison()
+    assert len(kept) == len(POISON) == brokered.received("poison")
     assert {item["queue"] for item in kept} == {partition_queue(0)} and all(item["reason"] for item in kept)
     assert sorted(item["bytes"] for item in kept) == sorted(len(body) for body, _ in POISON.values())
     assert {item["message_id"] for item in kept} == {None, "42", *(GOOD_ID % n for n in range(1, 7))}
-    event = bridge.post(1)["event"]
+    event = brokered.post(1)["event"]
     wait_for(lambda: sink.of(event), "what is an event goes on")
     assert sink.count() == 1
 
 
-def test_an_event_in_another_accounts_partition_is_parked(vhost, make_bridge, sink):
-    leader, follower = make_pair(vhost, make_bridge, sink)
+def test_an_event_in_another_accounts_partition_is_parked(vhost, make_brokered, sink):
+    leader, follower = make_pair(vhost, make_brokered, sink)
     assert leader.terminate() == 0
     event = follower.post(1)["event"]
     right = partition_of(event)
@@ -195,26 +195,26 @@ def test_an_event_in_another_accounts_partition_is_parked(vhost, make_bridge, si
     assert sink.count() == 0
 
 
-def test_a_queue_of_another_kind_is_a_clear_error(vhost, make_bridge, sink):
+def test_a_queue_of_another_kind_is_a_clear_error(vhost, make_brokered, sink):
     """At the start; and when it is found later, no outage."""
     vhost.declare_queue(partition_queue(1), kind="classic")
-    bridge = make_bridge(vhost, start=False)
-    code, said = bridge.refuses_to_start()
+    brokered = make_brokered(vhost, start=False)
+    code, said = brokered.refuses_to_start()
     assert code == 78, said
     for word in (partition_queue(1), "inequivalent arg", f"rabbitmqctl list_queues -p {vhost.name}", f"rabbitmqctl delete_queue -p {vhost.name}"):
         assert word in said, said
     vhost.delete_queue(partition_queue(1))
-    bridge.start()
-    bridge.point_endpoint_at(sink.url())
-    bridge.wait_for_broker()
-    before = len(bridge.stderr)
+    brokered.start()
+    brokered.point_endpoint_at(sink.url())
+    brokered.wait_for_broker()
+    before = len(brokered.stderr)
     vhost.replace_queue(partition_queue(1), kind="classic")
     vhost.close_connections()
-    wait_for(lambda: re.search(rf"{partition_queue(1)}.*rabbitmqctl list_queues -p ", bridge.stderr[before:]), "it is said")
-    event = bridge.post(1)["event"]
-    wait_for(lambda: bridge.states(event) == ["delivered"], "the direct way goes on")
+    wait_for(lambda: re.search(rf"{partition_queue(1)}.*rabbitmqctl list_queues -p ", brokered.stderr[before:]), "it is said")
+    event = brokered.post(1)["event"]
+    wait_for(lambda: brokered.states(event) == ["delivered"], "the direct way goes on")
     vhost.delete_queue(partition_queue(1))
-    bridge.wait_for_broker()
+    brokered.wait_for_broker()
 
 
 # --- taps ---
@@ -226,13 +226,13 @@ def bind_tap(vhost, queue, pattern, **arguments):
         channel.queue_bind(queue, "penstock.events", pattern)
 
 
-def test_a_tapped_event_has_every_property_and_the_exact_body(vhost, bridge, sink):
+def test_a_tapped_event_has_every_property_and_the_exact_body(vhost, brokered, sink):
     bind_tap(vhost, "tap", "purchase.*")
-    body = json.dumps(bridge.event(7, data={"note": "ä"}), indent=1).encode()
+    body = json.dumps(brokered.event(7, data={"note": "ä"}), indent=1).encode()
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     before = time.time()
-    with bridge.partner() as partner:
-        assert partner.post("/v1/events", json=bridge.event(6, type="lead")).status_code == 200
+    with brokered.partner() as partner:
+        assert partner.post("/v1/events", json=brokered.event(6, type="lead")).status_code == 200
         answer = partner.post("/v1/events", content=body, headers={"content-type": "application/json", "traceparent": trace})
     event = answer.json()["event"]
     properties, tapped = vhost.get("tap")
@@ -242,24 +242,24 @@ def test_a_tapped_event_has_every_property_and_the_exact_body(vhost, bridge, sin
     assert before - 2 <= properties.timestamp <= time.time() + 1
     headers = dict(properties.headers)
     assert before - 1 <= headers.pop("received_us") / 1e6 <= time.time() + 1
-    assert headers == {"format": 1, "account": bridge.ready["account"], "partner": "partner_demo", "class": "critical", "key": "order-7",
+    assert headers == {"format": 1, "account": brokered.ready["account"], "partner": "partner_demo", "class": "critical", "key": "order-7",
                        "traceparent": trace}
-    wait_for(lambda: bridge.metric('penstock_taps_total{result="sent"}') >= 2, "both were offered")
+    wait_for(lambda: brokered.metric('penstock_taps_total{result="sent"}') >= 2, "both were offered")
     with vhost.channel() as channel:
         assert channel.basic_get("tap")[0] is None, "the lead was not asked for"
 
 
-def test_a_payout_says_that_it_is_guarded(vhost, bridge):
+def test_a_payout_says_that_it_is_guarded(vhost, brokered):
     bind_tap(vhost, "tap", "#")
-    bridge.post(1, type="payout")
+    brokered.post(1, type="payout")
     properties, _ = vhost.get("tap")
     assert properties.headers["guarded"] is True
 
 
-def test_neither_a_full_nor_a_missing_tap_matters(vhost, bridge, sink, capsys):
+def test_neither_a_full_nor_a_missing_tap_matters(vhost, brokered, sink, capsys):
     """Full, and it refuses; then its exchange is gone, and then all connections."""
     bind_tap(vhost, "full", "#", **{"x-max-length": 1, "x-overflow": "reject-publish"})
-    with Load([bridge], sink) as load:
+    with Load([brokered], sink) as load:
         load.more(100)
         with vhost.channel() as channel:
             channel.exchange_delete("penstock.events")
@@ -274,13 +274,13 @@ def test_neither_a_full_nor_a_missing_tap_matters(vhost, bridge, sink, capsys):
 
 
 @pytest.fixture
-def taking(vhost, make_bridge, sink):
+def taking(vhost, make_brokered, sink):
     """A gateway that reads the intake queue."""
-    bridge = make_bridge(vhost, options={"intake.partner": "partner_demo"})
-    bridge.point_endpoint_at(sink.url())
-    bridge.wait_for_broker()
+    brokered = make_brokered(vhost, options={"intake.partner": "partner_demo"})
+    brokered.point_endpoint_at(sink.url())
+    brokered.wait_for_broker()
     wait_for(lambda: "penstock.intake" in vhost.list_queues(), "the queue is there")
-    return bridge
+    return brokered
 
 
 def test_what_other_systems_publish_is_an_event_like_any_other(vhost, taking, sink):
@@ -323,9 +323,9 @@ def test_the_intake_survives_its_connection(vhost, taking, sink):
     wait_for(lambda: sink.count() == 1, "delivered", 40)
 
 
-def test_accounts_are_spread_over_the_partitions(bridge, sink):
+def test_accounts_are_spread_over_the_partitions(brokered, sink):
     for partition in range(PARTITIONS):
-        account = account_of_partition(bridge, partition, sink.url(f"/{partition}"))
-        event = bridge.post(f"one-{partition}", account=account)["event"]
+        account = account_of_partition(brokered, partition, sink.url(f"/{partition}"))
+        event = brokered.post(f"one-{partition}", account=account)["event"]
         assert partition_of(event) == partition
         wait_for(lambda: sink.of(event), f"delivered from partition {partition}")

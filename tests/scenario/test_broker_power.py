@@ -59,11 +59,11 @@ def node(disk):
         yield node
 
 
-def test_03_power_loss_on_the_brokers_data(disk, node, make_bridge, sink, capsys):
+def test_03_power_loss_on_the_brokers_data(disk, node, make_brokered, sink, capsys):
     vhost = Vhost(node)
-    leader = make_bridge(vhost)
+    leader = make_brokered(vhost)
     leader.point_endpoint_at(sink.url())
-    follower = make_bridge(vhost, leader=leader)
+    follower = make_brokered(vhost, leader=leader)
     follower.wait_for_broker()
     assert leader.terminate() == 0
     disk.sync()  # a node that was made seconds ago has not synced what it made of itself, and would not start again

@@ -64,33 +64,33 @@ def options_for(nodes, name, certificates):
 
 
 @pytest.fixture
-def bridge(own_broker, make_bridge, options_for, sink, name):
-    bridge = make_bridge(own_broker, options=options_for(*GOOD[name]))
-    bridge.point_endpoint_at(sink.url())
-    bridge.wait_for_broker()
-    return bridge
+def brokered(own_broker, make_brokered, options_for, sink, name):
+    brokered = make_brokered(own_broker, options=options_for(*GOOD[name]))
+    brokered.point_endpoint_at(sink.url())
+    brokered.wait_for_broker()
+    return brokered
 
 
-def check(load, capsys, what, vhost, bridge):
+def check(load, capsys, what, vhost, brokered):
     """Nothing is lost, nothing comes twice, and all goes through the broker (again)."""
     report = load.drain(capsys, f"TLS, {what}")
     assert report.duplicates == 0 and report.unavailable == 0 and report.longest < ANSWER_SECONDS_MAX
-    bridge.wait_for_broker()
+    brokered.wait_for_broker()
     vhost.wait_until_empty(60)
     return report
 
 
 @pytest.mark.parametrize("name,subject", [("open", ""), ("strict", "CN=gateway")], ids=GOOD)
-def test_all_goes_through_a_broker_with_a_good_certificate(own_broker, bridge, sink, name, subject, capsys):
-    with Load([bridge], sink, rate=RATE) as load:
+def test_all_goes_through_a_broker_with_a_good_certificate(own_broker, brokered, sink, name, subject, capsys):
+    with Load([brokered], sink, rate=RATE) as load:
         load.more(200)
-        assert bridge.metric("penstock_broker_publishers_open") == bridge.options["ingress.threads"]
+        assert brokered.metric("penstock_broker_publishers_open") == brokered.options["ingress.threads"]
         said = json.loads(own_broker.ctl("list_connections", "vhost", "ssl", "peer_cert_subject", "--formatter", "json"))
-        assert len(said) >= 2 * bridge.options["ingress.threads"], "publishers and consumers"
+        assert len(said) >= 2 * brokered.options["ingress.threads"], "publishers and consumers"
         assert all(connection == {"vhost": own_broker.name, "ssl": True, "peer_cert_subject": subject} for connection in said), said
-    report = check(load, capsys, f"{name} node", own_broker, bridge)
-    direct = bridge.metric("penstock_broker_direct_total")  # on a busy machine: confirmed too late
-    assert bridge.publishes("acked") >= report.accepted - direct > report.accepted / 2
+    report = check(load, capsys, f"{name} node", own_broker, brokered)
+    direct = brokered.metric("penstock_broker_direct_total")  # on a busy machine: confirmed too late
+    assert brokered.publishes("acked") >= report.accepted - direct > report.accepted / 2
 
 
 @pytest.mark.parametrize("name,how,why", [
@@ -100,42 +100,42 @@ def test_all_goes_through_a_broker_with_a_good_certificate(own_broker, bridge, s
     ("strict", ("127.0.0.1", "ca", None), "certificate required"),
     ("strict", ("127.0.0.1", "ca", "stranger"), "bad certificate"),
 ], ids=["another-ca", "another-address", "another-name", "no-certificate", "a-strangers-certificate"])
-def test_a_certificate_that_is_refused(own_broker, bridge, make_bridge, options_for, sink, how, why, capsys):
+def test_a_certificate_that_is_refused(own_broker, brokered, make_brokered, options_for, sink, how, why, capsys):
     """It is said why, and all takes the direct way. (The very first start of a gateway needs the broker.)"""
-    code, said = make_bridge(own_broker, start=False, options=options_for(*how)).refuses_to_start()
+    code, said = make_brokered(own_broker, start=False, options=options_for(*how)).refuses_to_start()
     assert code == 69 and why in said, said
-    assert bridge.terminate() == 0
-    bridge.options.update(options_for(*how))
-    bridge.start()
-    with Load([bridge], sink, rate=RATE) as load:
+    assert brokered.terminate() == 0
+    brokered.options.update(options_for(*how))
+    brokered.start()
+    with Load([brokered], sink, rate=RATE) as load:
         load.more(100)
-        wait_for(lambda: why in bridge.readiness().text, lambda: bridge.readiness().text)
-        wait_for(lambda: any(why in standing["why"] for standing in bridge.status()["broker"]), lambda: bridge.status())
-        assert "direct way" in bridge.readiness().text and bridge.readiness().status_code == 200
+        wait_for(lambda: why in brokered.readiness().text, lambda: brokered.readiness().text)
+        wait_for(lambda: any(why in standing["why"] for standing in brokered.status()["broker"]), lambda: brokered.status())
+        assert "direct way" in brokered.readiness().text and brokered.readiness().status_code == 200
     report = load.drain(capsys, f"TLS, {why}")
     assert report.duplicates == 0 and report.unavailable == 0 and report.longest < ANSWER_SECONDS_MAX
-    assert bridge.metric("penstock_broker_direct_total") == report.accepted
-    assert bridge.metric("penstock_broker_publishers_open") == 0 and bridge.publishes("acked") == 0
+    assert brokered.metric("penstock_broker_direct_total") == report.accepted
+    assert brokered.metric("penstock_broker_publishers_open") == 0 and brokered.publishes("acked") == 0
 
 
 @pytest.mark.once
-def test_a_broker_that_is_killed_and_comes_back(own_broker, bridge, sink, capsys):
-    with Load([bridge], sink, rate=RATE) as load:
-        kill_under_load(own_broker, bridge, load)
-    check(load, capsys, "broker killed", own_broker, bridge)
+def test_a_broker_that_is_killed_and_comes_back(own_broker, brokered, sink, capsys):
+    with Load([brokered], sink, rate=RATE) as load:
+        kill_under_load(own_broker, brokered, load)
+    check(load, capsys, "broker killed", own_broker, brokered)
 
 
 @pytest.mark.once
-def test_a_broker_that_stands_still(own_broker, bridge, sink, capsys):
+def test_a_broker_that_stands_still(own_broker, brokered, sink, capsys):
     """For two heartbeats, as long as it takes to give its connections up."""
-    with Load([bridge], sink, rate=RATE) as load:
+    with Load([brokered], sink, rate=RATE) as load:
         load.more(100)
         own_broker.node.freeze()
-        wait_for(lambda: bridge.metric("penstock_broker_channels_consuming") == 0
-                 and bridge.metric("penstock_broker_publishers_open") == 0, "all of them are", 20)
+        wait_for(lambda: brokered.metric("penstock_broker_channels_consuming") == 0
+                 and brokered.metric("penstock_broker_publishers_open") == 0, "all of them are", 20)
         load.more(100)
-        assert "direct way" in bridge.readiness().text
+        assert "direct way" in brokered.readiness().text
         own_broker.node.thaw()
-        bridge.wait_for_broker()
+        brokered.wait_for_broker()
         load.more(100)
-    check(load, capsys, "broker stopped", own_broker, bridge)
+    check(load, capsys, "broker stopped", own_broker, brokered)

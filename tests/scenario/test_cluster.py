@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cluster of three nodes: whichever of them dies, publishing and consuming go on with the others, and nothing is lost."""
 import pytest
-from support.bridge import WITH_LAG
+from support.brokered import WITH_LAG
 from support.broker import Vhost
 from support.load import ANSWER_SECONDS_MAX, Load
 from support.wait import wait_for
@@ -19,41 +19,41 @@ def cluster(broker_cluster, request):
     vhost.delete()
 
 
-def make(cluster, make_bridge, sink, nodes, **how):
-    bridge = make_bridge(cluster, **{**how, "options": {**WITH_LAG, "broker.addresses": [node.address for node in nodes]}})
-    if not bridge.leader:
-        bridge.point_endpoint_at(sink.url())
-    bridge.wait_for_broker(60)
-    return bridge
+def make(cluster, make_brokered, sink, nodes, **how):
+    brokered = make_brokered(cluster, **{**how, "options": {**WITH_LAG, "broker.addresses": [node.address for node in nodes]}})
+    if not brokered.leader:
+        brokered.point_endpoint_at(sink.url())
+    brokered.wait_for_broker(60)
+    return brokered
 
 
-def test_the_connected_node_is_killed(cluster, make_bridge, sink, capsys):
+def test_the_connected_node_is_killed(cluster, make_brokered, sink, capsys):
     """Publisher and consumer go to the next node; the queues elect other leaders."""
     nodes = cluster.nodes
-    bridge = make(cluster, make_bridge, sink, nodes)
-    with Load([bridge], sink, rate=150) as load:
+    brokered = make(cluster, make_brokered, sink, nodes)
+    with Load([brokered], sink, rate=150) as load:
         load.more(100)
         nodes[0].kill9()
-        bridge.wait_for_broker(60)
+        brokered.wait_for_broker(60)
         load.more(100)
         nodes[0].start()
     report = load.drain(capsys, "cluster: the connected node killed")
     assert report.duplicates == 0 and report.longest < ANSWER_SECONDS_MAX and report.unavailable == 0
     cluster.wait_until_empty(60)
-    assert bridge.publishes("acked") > 200
+    assert brokered.publishes("acked") > 200
 
 
 @pytest.mark.long
-def test_gateways_on_different_nodes(cluster, make_bridge, sink, capsys):
+def test_gateways_on_different_nodes(cluster, make_brokered, sink, capsys):
     """Each prefers another node; the one of the ingress-only gateway dies."""
     nodes = cluster.nodes
-    leader = make(cluster, make_bridge, sink, nodes)
-    follower = make(cluster, make_bridge, sink, nodes[1:] + nodes[:1], leader=leader)
+    leader = make(cluster, make_brokered, sink, nodes)
+    follower = make(cluster, make_brokered, sink, nodes[1:] + nodes[:1], leader=leader)
     with Load([leader, follower], sink, rate=150) as load:
         load.more(100)
         nodes[1].kill9()
-        for bridge in (leader, follower):
-            bridge.wait_for_broker(60)
+        for brokered in (leader, follower):
+            brokered.wait_for_broker(60)
         load.more(100)
         nodes[1].start()
     report = load.drain(capsys, "cluster: gateways on different nodes", leader)
@@ -63,19 +63,19 @@ def test_gateways_on_different_nodes(cluster, make_bridge, sink, capsys):
 
 
 @pytest.mark.long
-def test_without_a_majority_the_direct_way(cluster, make_bridge, sink, capsys):
+def test_without_a_majority_the_direct_way(cluster, make_brokered, sink, capsys):
     """Two of three are gone: the third takes nothing, the journal does."""
     nodes = cluster.nodes
-    bridge = make(cluster, make_bridge, sink, nodes)
-    with Load([bridge], sink, rate=150) as load:
+    brokered = make(cluster, make_brokered, sink, nodes)
+    with Load([brokered], sink, rate=150) as load:
         load.more(100)
         for node in nodes[:2]:
             node.kill9()
-        wait_for(lambda: bridge.is_diverted() or bridge.metric("penstock_broker_publishers_open") == 0, "the direct way", 10)
+        wait_for(lambda: brokered.is_diverted() or brokered.metric("penstock_broker_publishers_open") == 0, "the direct way", 10)
         load.more(200)
         for node in nodes[:2]:
             node.start()
-        bridge.wait_for_broker(60)
+        brokered.wait_for_broker(60)
         load.more(100)
     report = load.drain(capsys, "cluster: no majority", seconds=90)
     assert report.duplicates == 0 and report.longest < ANSWER_SECONDS_MAX and report.unavailable == 0

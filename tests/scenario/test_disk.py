@@ -272,24 +272,24 @@ def test_short_writes_are_completed(make_gateway, sink, disk):
     assert not poster.refused
 
 
-def test_a_slow_disk_holds_back_what_is_consumed_and_keeps_the_connections(vhost, make_bridge, sink, disk):
+def test_a_slow_disk_holds_back_what_is_consumed_and_keeps_the_connections(vhost, make_brokered, sink, disk):
     """Each commit takes almost a heartbeat: the broker keeps what the journal can't take, and nobody's connection is given up."""
     prefetch, count = 64, 1000
-    bridge = make_bridge(vhost, environment=environment_for(disk), options={"broker.prefetch": prefetch, "broker.heartbeat": "2s"})
-    bridge.point_endpoint_at(sink.url())
-    bridge.wait_for_broker()
-    lines = "\n".join(json.dumps(bridge.event(number)) for number in range(count))
-    commits = bridge.metric("penstock_journal_commits_total")
+    brokered = make_brokered(vhost, environment=environment_for(disk), options={"broker.prefetch": prefetch, "broker.heartbeat": "2s"})
+    brokered.point_endpoint_at(sink.url())
+    brokered.wait_for_broker()
+    lines = "\n".join(json.dumps(brokered.event(number)) for number in range(count))
+    commits = brokered.metric("penstock_journal_commits_total")
     disk.be("slow 1500")
-    with bridge.partner() as partner:
+    with brokered.partner() as partner:
         answer = partner.post("/v1/events/batch", content=lines, headers={"content-type": "application/x-ndjson"}, timeout=30)
     assert {result["status"] for result in answer.json()["results"]} == {200}, "the broker has them"
-    wait_for(lambda: bridge.metric("penstock_journal_commits_total") >= commits + 6, "nine seconds of commits", 60)
-    assert bridge.metric("penstock_broker_unacked") <= prefetch * bridge.options["data.partitions"]
-    assert bridge.is_through_broker()
+    wait_for(lambda: brokered.metric("penstock_journal_commits_total") >= commits + 6, "nine seconds of commits", 60)
+    assert brokered.metric("penstock_broker_unacked") <= prefetch * brokered.options["data.partitions"]
+    assert brokered.is_through_broker()
     assert sum(vhost.messages().values()) > 0, "the broker keeps the rest"
     disk.be("ok")
     wait_for(lambda: sink.count() >= count, lambda: f"all are sent: {sink.count()} of {count}", 60)
     vhost.wait_until_empty()
     assert len({delivery.id for delivery in sink.deliveries()}) == sink.count() == count
-    assert "is lost" not in bridge.stderr
+    assert "is lost" not in brokered.stderr

@@ -2,7 +2,7 @@
 """Several gateways, one installation: one delivers, the others take events and follow its accounts; and only one may deliver."""
 import httpx
 import pytest
-from support.bridge import PARTNER
+from support.brokered import PARTNER
 from support.load import ANSWER_SECONDS_MAX, Load
 from support.wait import wait_for
 
@@ -10,13 +10,13 @@ pytestmark = pytest.mark.once
 
 
 @pytest.fixture
-def three(vhost, make_bridge, sink):
+def three(vhost, make_brokered, sink):
     """One that does everything, and two that take events only."""
-    leader = make_bridge(vhost)
+    leader = make_brokered(vhost)
     leader.point_endpoint_at(sink.url())
-    followers = [make_bridge(vhost, leader=leader) for _ in range(2)]
-    for bridge in (leader, *followers):
-        bridge.wait_for_broker()
+    followers = [make_brokered(vhost, leader=leader) for _ in range(2)]
+    for brokered in (leader, *followers):
+        brokered.wait_for_broker()
     return leader, followers
 
 
@@ -92,20 +92,20 @@ def test_a_follower_starts_again_without_its_leader(three, vhost, sink):
     wait_for(lambda: leader.states(event) == ["delivered"], "delivered")
 
 
-def test_a_follower_without_a_leader_at_its_first_start_says_so(vhost, make_bridge):
-    leader = make_bridge(vhost, start=False)
+def test_a_follower_without_a_leader_at_its_first_start_says_so(vhost, make_brokered):
+    leader = make_brokered(vhost, start=False)
     leader.ready = {"admin": f"http://127.0.0.1:{leader.ports[1]}"}
     (leader.data / "keys").mkdir(parents=True)
     (leader.data / "keys/admin.token").write_text("nobody\n")
-    follower = make_bridge(vhost, leader=leader, start=False)
+    follower = make_brokered(vhost, leader=leader, start=False)
     code, said = follower.refuses_to_start(90)
     assert code == 69 and leader.ready["admin"] in said, said
 
 
-def test_a_second_delivering_gateway_refuses_to_start(vhost, make_bridge, sink):
-    first = make_bridge(vhost)
+def test_a_second_delivering_gateway_refuses_to_start(vhost, make_brokered, sink):
+    first = make_brokered(vhost)
     first.wait_for_broker()
-    second = make_bridge(vhost, start=False)
+    second = make_brokered(vhost, start=False)
     code, said = second.refuses_to_start()
     assert code == 78, said
     assert "owns delivery since" in said and "--take-over" in said, said
@@ -115,11 +115,11 @@ def test_a_second_delivering_gateway_refuses_to_start(vhost, make_bridge, sink):
     first.start()
 
 
-def test_a_forced_take_over_parks_payouts_that_may_have_been_sent(vhost, make_bridge, sink, capsys):
+def test_a_forced_take_over_parks_payouts_that_may_have_been_sent(vhost, make_brokered, sink, capsys):
     """The first one is lost for good, with events in the broker; another takes its place."""
-    first = make_bridge(vhost)
+    first = make_brokered(vhost)
     first.point_endpoint_at(sink.url("/first"))
-    follower = make_bridge(vhost, leader=first)
+    follower = make_brokered(vhost, leader=first)
     first.wait_for_broker()
     follower.wait_for_broker()
     first.kill9()
@@ -143,33 +143,33 @@ def test_a_forced_take_over_parks_payouts_that_may_have_been_sent(vhost, make_br
         print(f"\nforced take-over: accepted={len(payouts + purchases) + 2} delivered={len(sink.deliveries())} parked={len(payouts)} ", end="")
 
 
-def take_place(bridge):
+def take_place(brokered):
     """A machine that has the installation and its accounts from a backup, and an empty journal: not the one that delivered."""
-    journals = [path.name for path in bridge.data.glob("journal-?.db")]
-    for path in bridge.data.glob("journal-*.db*"):
+    journals = [path.name for path in brokered.data.glob("journal-?.db")]
+    for path in brokered.data.glob("journal-*.db*"):
         path.unlink()
     for name in journals:
-        done = bridge.tool("data", "accept-loss", name, "--note", "another machine")
+        done = brokered.tool("data", "accept-loss", name, "--note", "another machine")
         assert done.returncode == 0, done.stderr
-    (bridge.data / "delivery.json").unlink()
+    (brokered.data / "delivery.json").unlink()
 
 
-def test_what_is_held_can_not_be_abandoned_by_a_change_of_role(vhost, make_bridge, sink):
+def test_what_is_held_can_not_be_abandoned_by_a_change_of_role(vhost, make_brokered, sink):
     """An outbox that only a broker can empty, deliveries that only a delivering gateway can finish: refused, with the counts."""
-    bridge = make_bridge(vhost)
-    bridge.wait_for_broker()
+    brokered = make_brokered(vhost)
+    brokered.wait_for_broker()
     sink.behave(status=500)
-    bridge.point_endpoint_at(sink.url())
-    event = bridge.post(1)["event"]
-    wait_for(lambda: bridge.states(event) == ["waiting"], "it waits for a retry")
-    leader = make_bridge(vhost, start=False)
+    brokered.point_endpoint_at(sink.url())
+    event = brokered.post(1)["event"]
+    wait_for(lambda: brokered.states(event) == ["waiting"], "it waits for a retry")
+    leader = make_brokered(vhost, start=False)
     leader.ready = {"admin": f"http://127.0.0.1:{leader.ports[1]}"}
-    assert bridge.terminate() == 0
-    bridge.options.update({"roles": ["ingress"], "leader.url": leader.ready["admin"], "leader.token_file": str(bridge.data / "keys/admin.token")})
-    code, said = bridge.refuses_to_start()
+    assert brokered.terminate() == 0
+    brokered.options.update({"roles": ["ingress"], "leader.url": leader.ready["admin"], "leader.token_file": str(brokered.data / "keys/admin.token")})
+    code, said = brokered.refuses_to_start()
     assert code == 78 and "1" in said, said
     for key in ("roles", "leader.url", "leader.token_file"):
-        del bridge.options[key]
+        del brokered.options[key]
     sink.behave()
-    bridge.start()
-    wait_for(lambda: bridge.states(event) == ["delivered"], "it is finished by who can")
+    brokered.start()
+    wait_for(lambda: brokered.states(event) == ["delivered"], "it is finished by who can")

@@ -38,16 +38,16 @@ def restart(node):
     node.start()
 
 
-def kill_under_load(vhost, bridge, load):
+def kill_under_load(vhost, brokered, load):
     """kill -9, and a new start: all is taken meanwhile, and goes through the broker again behind it."""
     load.more(200)
     vhost.kill9()
     load.more(100)
     vhost.node.start()
-    bridge.wait_for_broker()
-    before = bridge.publishes("acked")
+    brokered.wait_for_broker()
+    before = brokered.publishes("acked")
     load.more(100)
-    assert bridge.publishes("acked") > before
+    assert brokered.publishes("acked") > before
 
 
 def set_memory_alarm(node, on):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gateways with a broker between ingress and delivery: `penstock serve` with a configuration of the test's own.
 
-    Bridge(directory, vhost)                  ingress and delivery: the leader
-    Bridge(directory, vhost, leader=bridge)   ingress alone; its accounts follow the leader's
+    BrokeredGateway(directory, vhost)                  ingress and delivery: the leader
+    BrokeredGateway(directory, vhost, leader=brokered)   ingress alone; its accounts follow the leader's
 
 The rest is `Gateway`'s: a partner who may post for one account with one endpoint."""
 import json
@@ -39,7 +39,7 @@ def write_config(path, options):
     path.write_text("\n".join(lines) + "\n")
 
 
-class Bridge(Gateway):
+class BrokeredGateway(Gateway):
     def __init__(self, directory, vhost, options=None, environment=None, leader=None):
         super().__init__(directory, environment)
         self.leader = leader
@@ -179,11 +179,11 @@ class Bridge(Gateway):
         self.process.send_signal(signal.SIGCONT)
 
 
-def account_of_partition(bridge, partition, url=NOBODY):
+def account_of_partition(brokered, partition, url=NOBODY):
     """An account whose events are in this partition: made by trying, since the seed is the installation's own."""
     for number in range(200):
         account = f"acc_{partition}_{number}"
-        bridge.add_endpoint(account, url)
-        if partition_of(bridge.post(f"probe-{account}", account=account)["event"]) == partition:
+        brokered.add_endpoint(account, url)
+        if partition_of(brokered.post(f"probe-{account}", account=account)["event"]) == partition:
             return account
     raise AssertionError(f"no account in partition {partition}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The broker bridge beside a bare h2o + librabbitmq loop: an ingress-only gateway and `penstock-ceiling publish`, in turn, with the same
+"""Publishing beside a bare h2o + librabbitmq loop: an ingress-only gateway and `penstock-ceiling publish`, in turn, with the same
 broker, the same quorum queue and window, the same bodies, and the same consumer (`penstock-ceiling drain`, a process of its own).
 
 The loop publishes bare bodies, and, as a third side, messages with such properties and headers as the gateway's have: what those cost is the
@@ -80,7 +80,7 @@ class Installation:
 
     def __init__(self, bench, broker):
         self.bench = bench
-        place = bench.place("bridge")
+        place = bench.place("publishing")
         self.leader = Gateway(bench.gateway_build, place, {"data.partitions": 1, "data.shards": 1, "delivery.paused": True}, name="leader").start()
         self.leader.add_accounts(ACCOUNTS, ["http://127.0.0.1:9/nobody"] * len(ACCOUNTS))
         self.gateway = Gateway(bench.gateway_build, place, {
@@ -109,9 +109,9 @@ class Installation:
         self.leader.remove_data()
 
 
-def measure_bridge(bench):
+def measure_publishing(bench):
     rounds = []
-    with Broker(bench.place("bridge-broker")) as broker:
+    with Broker(bench.place("publishing-broker")) as broker:
         usage = Usage("broker")
         for pid in broker.pids():
             usage.follow(pid)

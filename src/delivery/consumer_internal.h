@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a shard has to do with the broker, in rabbitmq mode: bridge.c keeps the connections and takes messages in,
+ * What a shard has to do with the broker, in rabbitmq mode: consumer.c keeps the connections and takes messages in,
  * unacked.c knows what was consumed and not acked yet, suspended.c knows what waits to be delivered again, drops.c says
  * what the broker dropped, check.c misses what it lost. Everything here is owned by the shard's thread.
  *
@@ -11,8 +11,8 @@
  * acked |  no room, held too long, started on a lost channel: JOURNAL_TAKE_OVER --> acked
  *                           '- nothing of it started, and its channel is lost: suspended
  */
-#ifndef PENSTOCK_DELIVERY_BRIDGE_INTERNAL_H
-#define PENSTOCK_DELIVERY_BRIDGE_INTERNAL_H
+#ifndef PENSTOCK_DELIVERY_CONSUMER_INTERNAL_H
+#define PENSTOCK_DELIVERY_CONSUMER_INTERNAL_H
 
 #include "broker/host.h"
 #include "broker/subscriber.h"
@@ -33,9 +33,9 @@
 enum unacked_stage { UNACKED_RECEIVING, UNACKED_REFUSED, UNACKED_HELD, UNACKED_TAKING_OVER };
 
 struct unacked_event {
-    struct id_map_node by_event; /* in bridge->by_event, while it is HELD or TAKING_OVER */
-    struct list in_list;         /* in bridge->unacked_events, in order of receipt */
-    struct bridge *bridge;
+    struct id_map_node by_event; /* in consumer->by_event, while it is HELD or TAKING_OVER */
+    struct list in_list;         /* in consumer->unacked_events, in order of receipt */
+    struct consumer *consumer;
     enum unacked_stage stage;
     struct message_tag tag;
     bool stale;
@@ -77,10 +77,10 @@ struct check {
     int64_t lost;                    /* and never came since */
 };
 
-struct bridge {
+struct consumer {
     /* immutable after init */
     struct delivery_shard *shard;
-    struct delivery_bridge_options options;
+    struct delivery_consumer_options options;
     unsigned partitions_count; /* the shard's own; i-th: partition i * shards + shard */
     unsigned queues_count;     /* the partitions' queues, then, in the same order, those of what is dropped from them */
     unsigned channels_count;   /* one more: the stream of what the broker confirmed */
@@ -119,52 +119,52 @@ struct bridge {
     struct check check;
 };
 
-/* bridge.c */
-unsigned bridge_channel_of_partition(const struct bridge *bridge, unsigned partition);
-bool bridge_is_of_dropped(const struct bridge *bridge, unsigned channel);
-void bridge_update_reading(struct bridge *bridge);
+/* consumer.c */
+unsigned consumer_channel_of_partition(const struct consumer *consumer, unsigned partition);
+bool consumer_is_of_dropped(const struct consumer *consumer, unsigned channel);
+void consumer_update_reading(struct consumer *consumer);
 
 /* No memory for a message: the connection is closed, so that it comes again. */
-void bridge_give_up(struct bridge *bridge);
+void consumer_give_up(struct consumer *consumer);
 /* An event whose id another one has, by a chance of 2^-44. */
-void bridge_keep_event_as_poison(struct bridge *bridge, const struct message_tag *tag, const struct event *event);
+void consumer_keep_event_as_poison(struct consumer *consumer, const struct message_tag *tag, const struct event *event);
 
 /* unacked.c */
-void unacked_new(
-    struct bridge *bridge, const struct message_tag *tag, struct event *event, enum park_reason park_as, bool crowded);
-void unacked_lose_channel(struct bridge *bridge, unsigned channel, uint32_t generation, bool is_gone);
-void unacked_tick(struct bridge *bridge, int64_t now_mono_us); /* what is held for too long */
-void unacked_retry(struct bridge *bridge);                     /* what the disk refused */
-void unacked_lose_all(struct bridge *bridge);                  /* before the connection is closed for good */
-void unacked_forget_all(struct bridge *bridge);                /* after the journal's last answer */
+void unacked_new(struct consumer *consumer, const struct message_tag *tag, struct event *event,
+    enum park_reason park_as, bool crowded);
+void unacked_lose_channel(struct consumer *consumer, unsigned channel, uint32_t generation, bool is_gone);
+void unacked_tick(struct consumer *consumer, int64_t now_mono_us); /* what is held for too long */
+void unacked_retry(struct consumer *consumer);                     /* what the disk refused */
+void unacked_lose_all(struct consumer *consumer);                  /* before the connection is closed for good */
+void unacked_forget_all(struct consumer *consumer);                /* after the journal's last answer */
 
 /* suspended.c */
-void suspended_list(struct bridge *bridge); /* what the last run left; consuming begins when it is known */
-void suspended_add(struct bridge *bridge, int64_t event_number, unsigned channel);
-void suspended_remove(struct bridge *bridge, int64_t event_number);
-void suspended_on_depth(struct bridge *bridge, unsigned channel, uint32_t messages_ready, uint32_t consumers);
-void suspended_on_channel(struct bridge *bridge, unsigned channel); /* it was opened or lost */
-void suspended_tick(struct bridge *bridge, int64_t now_mono_us);
-void suspended_free_all(struct bridge *bridge);
+void suspended_list(struct consumer *consumer); /* what the last run left; consuming begins when it is known */
+void suspended_add(struct consumer *consumer, int64_t event_number, unsigned channel);
+void suspended_remove(struct consumer *consumer, int64_t event_number);
+void suspended_on_depth(struct consumer *consumer, unsigned channel, uint32_t messages_ready, uint32_t consumers);
+void suspended_on_channel(struct consumer *consumer, unsigned channel); /* it was opened or lost */
+void suspended_tick(struct consumer *consumer, int64_t now_mono_us);
+void suspended_free_all(struct consumer *consumer);
 
-bool unacked_any_is_refused(const struct bridge *bridge);
+bool unacked_any_is_refused(const struct consumer *consumer);
 
 /* check.c */
-enum err check_init(struct bridge *bridge) MUST_CHECK;
-void check_done(struct bridge *bridge);
-bool check_is_of_confirmed(const struct bridge *bridge, unsigned channel);
+enum err check_init(struct consumer *consumer) MUST_CHECK;
+void check_done(struct consumer *consumer);
+bool check_is_of_confirmed(const struct consumer *consumer, unsigned channel);
 /* The journal has this event. */
-void check_see(struct bridge *bridge, const struct event_id *id);
-void check_take_list(struct bridge *bridge, const struct message_tag *tag, const struct message *message);
-void check_on_depth(struct bridge *bridge, unsigned channel, uint32_t messages_ready, uint32_t consumers);
-void check_on_channel_open(struct bridge *bridge, unsigned channel);
-void check_on_channel_lost(struct bridge *bridge, unsigned channel);
-void check_tick(struct bridge *bridge, int64_t now_mono_us);
+void check_see(struct consumer *consumer, const struct event_id *id);
+void check_take_list(struct consumer *consumer, const struct message_tag *tag, const struct message *message);
+void check_on_depth(struct consumer *consumer, unsigned channel, uint32_t messages_ready, uint32_t consumers);
+void check_on_channel_open(struct consumer *consumer, unsigned channel);
+void check_on_channel_lost(struct consumer *consumer, unsigned channel);
+void check_tick(struct consumer *consumer, int64_t now_mono_us);
 
 /* drops.c */
-void drops_show(struct bridge *bridge);
-void drops_start(struct bridge *bridge);
-void drops_note(struct bridge *bridge, unsigned channel, const struct message *message);
-void drops_tick(struct bridge *bridge, int64_t now_mono_us);
+void drops_show(struct consumer *consumer);
+void drops_start(struct consumer *consumer);
+void drops_note(struct consumer *consumer, unsigned channel, const struct message *message);
+void drops_tick(struct consumer *consumer, int64_t now_mono_us);
 
 #endif
