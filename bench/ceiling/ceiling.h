@@ -10,8 +10,8 @@
  *
  *   drain    no ceiling: the consumer alone, beside something else that publishes (drain.c)
  *
- * A request that can't be answered at once is held (held.c). Loops share nothing; each counts for itself, and main adds
- * the counts up when the loops have ended.
+ * A request that can't be answered at once is held (adopt.c). Loops share nothing; each counts for itself, and main
+ * adds the counts up when the loops have ended.
  */
 #ifndef PENSTOCK_BENCH_CEILING_H
 #define PENSTOCK_BENCH_CEILING_H
@@ -94,9 +94,9 @@ struct held {
     struct ceiling_loop *loop;
 };
 
-/* Fills `held` (the first member of a malloc'ed struct) in and ties it to the request. */
+/* Fills `broker_owned` (the first member of a malloc'ed struct) in and ties it to the request. */
 void held_init(struct held *held, struct ceiling_loop *loop, h2o_req_t *req);
-/* Answers, when there is somebody to answer, and frees `held`. */
+/* Answers, when there is somebody to answer, and frees `broker_owned`. */
 void held_answer(struct held *held, int status, const char *body, size_t body_len);
 /* Frees it without an answer. */
 void held_drop(struct held *held);

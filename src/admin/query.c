@@ -199,7 +199,7 @@ static bool parse_cursor(const char *text, struct listing_cursor *ret_cursor)
             return false;
         text = end + 1;
     }
-    if (numbers[0] < 0 || numbers[0] >= SHARDS_MAX || numbers[1] < 0 || numbers[1] > LISTING_PLACE_HELD)
+    if (numbers[0] < 0 || numbers[0] >= SHARDS_MAX || numbers[1] < 0 || numbers[1] > LISTING_PLACE_BROKER_OWNED)
         return false;
     *ret_cursor = (struct listing_cursor){.shard = (unsigned)numbers[0],
         .place = (unsigned)numbers[1],

@@ -43,7 +43,7 @@ enum config_queue_kind { CONFIG_QUEUE_DIRECT, CONFIG_QUEUE_RABBITMQ };
 struct config {
     struct config_roles roles;
     char data_directory[4001];
-    int64_t partitions, shards, held_bytes_max, reserve_bytes;
+    int64_t partitions, shards, bytes_in_flight_max, reserve_bytes;
     int64_t retention_bodies_us, retention_history_us;
     int64_t queue_kind; /* enum config_queue_kind */
     struct config_addresses broker_addresses;

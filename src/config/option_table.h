@@ -27,7 +27,7 @@
     X("data.shards", INTEGER, shards, 0, 64, "0", restart,                                                             \
         "Journals, each with its thread. 0: one per core, at most the partitions. Fixed when the data directory is "   \
         "made.")                                                                                                       \
-    X("data.held_bytes_max", BYTES, held_bytes_max, 16777216, 1099511627776, "64MiB", restart,                         \
+    X("data.bytes_in_flight_max", BYTES, bytes_in_flight_max, 16777216, 1099511627776, "64MiB", restart,               \
         "Memory that events on their way may hold. Beyond it partners get 503 and backlogs stay on disk.")             \
     X("data.reserve", BYTES, reserve_bytes, 0, 1099511627776, "64MiB", restart,                                        \
         "Disk space kept for recording deliveries when the disk is full, at least 16 MiB for each shard. While less "  \

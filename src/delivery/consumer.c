@@ -52,7 +52,7 @@ static unsigned partition_of_channel(const struct consumer *consumer, unsigned c
 void consumer_update_reading(struct consumer *consumer)
 {
     int64_t max = consumer->options.prefetch_bytes;
-    bool reading = consumer->held_bytes < (consumer->reading ? max : max / 4 * 3);
+    bool reading = consumer->bytes_in_memory < (consumer->reading ? max : max / 4 * 3);
     if (reading == consumer->reading || !consumer->subscriber)
         return;
     consumer->reading = reading;
@@ -76,7 +76,7 @@ static void on_kept(struct journal_request *request, void *receiver)
     struct delivery_shard *shard = receiver;
     shard->requests_out--;
     if (request->result == OK || shard->stopping) {
-        consumer->held_bytes -= (int64_t)(poison->keep.headers.len + poison->keep.body.len);
+        consumer->bytes_in_memory -= (int64_t)(poison->keep.headers.len + poison->keep.body.len);
         consumer_update_reading(consumer);
         if (request->result == OK && consumer->subscriber)
             subscriber_ack(consumer->subscriber, &poison->tag);
@@ -108,7 +108,7 @@ static void keep_poison(
         consumer_give_up(consumer);
         return;
     }
-    consumer->held_bytes += (int64_t)(headers.len + body.len);
+    consumer->bytes_in_memory += (int64_t)(headers.len + body.len);
     *poison = (struct poison){.consumer = consumer, .tag = *tag};
     list_init(&poison->in_poison);
     struct journal_keep_poison *keep = &poison->keep;
@@ -142,7 +142,7 @@ static void drop_poison(struct consumer *consumer, unsigned channel)
         if (poison->tag.channel != channel)
             continue;
         list_remove(&poison->in_poison);
-        consumer->held_bytes -= (int64_t)(poison->keep.headers.len + poison->keep.body.len);
+        consumer->bytes_in_memory -= (int64_t)(poison->keep.headers.len + poison->keep.body.len);
         free(poison);
     }
 }

@@ -5,10 +5,10 @@
  * what the broker dropped, check.c misses what it lost. Everything here is owned by the shard's thread.
  *
  * Each partition has two queues: its own, and the one of what the broker would drop from that. What comes by the second
- * is an event as any other, and is taken over at once.
+ * is an event as any other, and is adopted at once.
  *
  *   subscriber --message--> unacked event --JOURNAL_RECEIVE--> jobs --> ... --> committed --> the unacked event ends:
- * acked |  no room, held too long, started on a lost channel: JOURNAL_TAKE_OVER --> acked
+ * acked |  no room, unacked too long, started on a lost channel: JOURNAL_ADOPT --> acked
  *                           '- nothing of it started, and its channel is lost: suspended
  */
 #ifndef PENSTOCK_DELIVERY_CONSUMER_INTERNAL_H
@@ -22,18 +22,18 @@
 /*
  * A message that was consumed and is not acked yet, and the event in it.
  *
- *   RECEIVING --held--> HELD --all of its jobs have ended delivered--------------.
+ *   RECEIVING -----> BROKER_OWNED --all of its jobs have ended delivered--------------.
  *    |  |  ^             |  ^                                                    v
- *    |  |  '- REFUSED    |  '-the disk refused- TAKING_OVER --committed------> (ended: acked)
+ *    |  |  '- REFUSED    |  '-the disk refused- ADOPTING --committed------> (ended: acked)
  *    |  '-the disk->'    '---- no room; too long; started, and its channel lost --^  ^
  *    '---- the dedupe store knows it as final, the journal's own, an alias, a conflict --'
  *
  * One that is stale (its channel is lost) ends without an ack: its message will come again, and is known then.
  */
-enum unacked_stage { UNACKED_RECEIVING, UNACKED_REFUSED, UNACKED_HELD, UNACKED_TAKING_OVER };
+enum unacked_stage { UNACKED_RECEIVING, UNACKED_REFUSED, UNACKED_BROKER_OWNED, UNACKED_ADOPTING };
 
 struct unacked_event {
-    struct id_map_node by_event; /* in consumer->by_event, while it is HELD or TAKING_OVER */
+    struct id_map_node by_event; /* in consumer->by_event, while it is BROKER_OWNED or ADOPTING */
     struct list in_list;         /* in consumer->unacked_events, in order of receipt */
     struct consumer *consumer;
     enum unacked_stage stage;
@@ -41,7 +41,7 @@ struct unacked_event {
     bool stale;
     bool gone;        /* its queue was deleted: the broker does not have it any more */
     bool crowded;     /* no jobs: the shard's byte budget had no room for its event, or the broker dropped it once */
-    bool takes_over;  /* it is to be taken over: again, when the disk refused */
+    bool adopts;      /* it is to be adopted: again, when the disk refused */
     bool received;    /* the journal knows it */
     bool was_refused; /* by the journal, before it was received */
     unsigned ended;   /* of its deliveries, by commits */
@@ -50,7 +50,7 @@ struct unacked_event {
     int64_t event_number;
     int64_t since_mono_us;
     struct journal_receive receive; /* its event is the unacked event's */
-    struct journal_take_over take_over;
+    struct journal_adopt adopt;
 };
 
 /* What came by the queues of dropped messages. */
@@ -103,8 +103,8 @@ struct consumer {
 
     struct list unacked_events; /* of struct unacked_event, in order of receipt */
     struct id_map by_event;
-    int64_t held_bytes;     /* of their events, and of poison on its way */
-    int64_t refusal_due_us; /* when a refusal may be said again */
+    int64_t bytes_in_memory; /* of their events, and of poison on its way */
+    int64_t refusal_due_us;  /* when a refusal may be said again */
     bool reading;
     struct list poison; /* messages that the journal refused to keep, so far */
 
@@ -133,7 +133,7 @@ void consumer_keep_event_as_poison(struct consumer *consumer, const struct messa
 void unacked_new(struct consumer *consumer, const struct message_tag *tag, struct event *event,
     enum park_reason park_as, bool crowded);
 void unacked_lose_channel(struct consumer *consumer, unsigned channel, uint32_t generation, bool is_gone);
-void unacked_tick(struct consumer *consumer, int64_t now_mono_us); /* what is held for too long */
+void unacked_tick(struct consumer *consumer, int64_t now_mono_us); /* what is unacked for too long */
 void unacked_retry(struct consumer *consumer);                     /* what the disk refused */
 void unacked_lose_all(struct consumer *consumer);                  /* before the connection is closed for good */
 void unacked_forget_all(struct consumer *consumer);                /* after the journal's last answer */

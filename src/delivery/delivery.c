@@ -143,7 +143,7 @@ static void on_handover(struct mail *mail, void *receiver)
         if (shard->consumer && delivery->id % ACCOUNT_ENDPOINTS_MAX == 0)
             consumer_tap(shard->consumer, delivery->event);
         if (shard->consumer)
-            unacked_meet(shard->consumer, delivery->id / ACCOUNT_ENDPOINTS_MAX);
+            unacked_adopt(shard->consumer, delivery->id / ACCOUNT_ENDPOINTS_MAX);
         if (delivery->endpoint != 0) {
             endpoint_queue_take_handover(shard, delivery);
         } else {

@@ -63,7 +63,7 @@ struct endpoint_queue {
 
     struct list fresh, backlog; /* of struct job */
     unsigned fresh_count, backlog_count;
-    int64_t held_bytes;           /* of its jobs' events */
+    int64_t bytes_in_memory;      /* of its jobs' events */
     int64_t pace_interval;        /* of half a second each, since the clock began */
     unsigned ended, ended_before; /* attempts that ended in it, and in the one before it */
     unsigned in_flight;           /* STARTING and SENDING */
@@ -189,11 +189,11 @@ void consumer_close(struct consumer *consumer);            /* on the shard's thr
 void consumer_free(struct consumer *consumer);             /* after the last mail. Takes NULL */
 
 /* unacked.c: the direct way has met an event that the broker had brought: it is the journal's own, and handed over. */
-void unacked_meet(struct consumer *consumer, int64_t event_number);
+void unacked_adopt(struct consumer *consumer, int64_t event_number);
 /* Its job leaves memory, and nothing is said of the delivery */
 void unacked_drop_job(struct job *job);
 /* ... after the commit that delivered it, or by which the journal has taken its event over. */
-void unacked_end_job(struct job *job, bool taken_over);
+void unacked_end_job(struct job *job, bool adopted);
 /* ... and its row could not be moved: the journal is to take its event over. */
 void unacked_doubt_job(struct job *job);
 

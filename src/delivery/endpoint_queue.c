@@ -69,7 +69,7 @@ int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue)
     int64_t share = budget->bytes_max / ENDPOINTS_PER_BUDGET;
     if (share < FLOOR_BYTES || !byte_budget_is_within(budget, BUDGET_SHARE_PERCENT))
         share = FLOOR_BYTES;
-    return queue->held_bytes < share ? share - queue->held_bytes : 0;
+    return queue->bytes_in_memory < share ? share - queue->bytes_in_memory : 0;
 }
 
 bool endpoint_queue_has_room(const struct endpoint_queue *queue)
@@ -112,7 +112,7 @@ void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery 
         event_unref(delivery->event);
         return;
     }
-    if (job_find(shard, delivery->id)) { /* the broker had brought it (unacked_meet) */
+    if (job_find(shard, delivery->id)) { /* the broker had brought it (unacked_adopt) */
         event_unref(delivery->event);
         return;
     }

@@ -91,7 +91,7 @@ enum err job_new(struct endpoint_queue *queue, const struct delivery *delivery, 
         free(job);
         return failed;
     }
-    queue->held_bytes += delivery->event->bytes;
+    queue->bytes_in_memory += delivery->event->bytes;
     metrics_add(METRIC_ACTIVE, 1);
     job_move(job, place);
     return OK;
@@ -103,7 +103,7 @@ void job_free(struct job *job)
         leave_place(job);
     unacked_drop_job(job);
     id_map_remove(&job->queue->shard->jobs, &job->by_id);
-    job->queue->held_bytes -= job->delivery.event->bytes;
+    job->queue->bytes_in_memory -= job->delivery.event->bytes;
     metrics_add(METRIC_ACTIVE, -1);
     event_unref(job->delivery.event);
     free(job->run);

@@ -4,7 +4,7 @@
  * has ended). Nothing of them is sent until the broker delivers them again. If their queue was deleted, or made anew,
  * it never will: so while some are suspended, the depth of their queue is asked for. Found empty twice, some seconds
  * apart, with nobody else consuming it, the queue does not have them any more, and the journal takes them over. (To
- * take one over that the broker still has is no harm: its message then meets the journal's own event.)
+ * take one over that the broker still has is no harm: its message then finds the journal's own event.)
  *
  * Bounded by the prefetch of the channels, at each restart anew: what is left over is listed by the journal.
  */
@@ -17,7 +17,7 @@
 #define DEPTH_EVERY_US (2 * US_PER_SECOND)
 #define EMPTY_TIMES 2
 #define LIST_COUNT_MAX 256
-#define TAKE_OVER_COUNT_MAX 256
+#define ADOPT_COUNT_MAX 256
 
 struct suspended {
     struct id_map_node by_event;
@@ -64,38 +64,39 @@ void suspended_free_all(struct consumer *consumer)
 
 /* What the last run left. */
 
-struct held_list {
-    struct journal_list_held list;
+struct broker_owned_list {
+    struct journal_list_broker_owned list;
     struct consumer *consumer;
-    struct journal_held held[LIST_COUNT_MAX];
+    struct journal_broker_owned events[LIST_COUNT_MAX];
 };
 
 static void on_listed(struct journal_request *request, void *receiver);
 
-static void ask_for_more(struct held_list *held, int64_t after_event)
+static void ask_for_more(struct broker_owned_list *page, int64_t after_event)
 {
-    struct delivery_shard *shard = held->consumer->shard;
-    held->list = (struct journal_list_held){
-        .request = {.kind = JOURNAL_LIST_HELD, .reply_to = &shard->mailbox, .on_done = on_listed},
+    struct delivery_shard *shard = page->consumer->shard;
+    page->list = (struct journal_list_broker_owned){
+        .request = {.kind = JOURNAL_LIST_BROKER_OWNED, .reply_to = &shard->mailbox, .on_done = on_listed},
         .after_event = after_event,
         .count_max = LIST_COUNT_MAX,
-        .ret_held = held->held,
+        .ret_events = page->events,
     };
     shard->requests_out++;
-    journal_submit(shard->journal, &held->list.request);
+    journal_submit(shard->journal, &page->list.request);
 }
 
 static void on_listed(struct journal_request *request, void *receiver)
 {
-    struct held_list *held = CONTAINER_OF(request, struct held_list, list.request);
-    struct consumer *consumer = held->consumer;
+    struct broker_owned_list *page = CONTAINER_OF(request, struct broker_owned_list, list.request);
+    struct consumer *consumer = page->consumer;
     struct delivery_shard *shard = receiver;
     shard->requests_out--;
-    unsigned count = request->result == OK ? held->list.ret_count : 0;
+    unsigned count = request->result == OK ? page->list.ret_count : 0;
     for (unsigned i = 0; i < count; i++)
-        suspended_add(consumer, held->held[i].event, consumer_channel_of_partition(consumer, held->held[i].partition));
+        suspended_add(
+            consumer, page->events[i].event, consumer_channel_of_partition(consumer, page->events[i].partition));
     if (request->result == OK && count == LIST_COUNT_MAX && !shard->stopping) {
-        ask_for_more(held, held->held[count - 1].event);
+        ask_for_more(page, page->events[count - 1].event);
         return;
     }
     consumer->listing = false;
@@ -103,7 +104,7 @@ static void on_listed(struct journal_request *request, void *receiver)
     if (consumer->listed && consumer->suspended.count > 0)
         log_info("events of the last run wait for the broker to deliver them again shard=%u count=%zu", shard->number,
             consumer->suspended.count);
-    free(held);
+    free(page);
     shard_stop_if_drained(shard);
 }
 
@@ -111,67 +112,67 @@ void suspended_list(struct consumer *consumer)
 {
     if (consumer->listing || consumer->listed)
         return;
-    struct held_list *held = malloc(sizeof *held);
-    if (!held)
+    struct broker_owned_list *page = malloc(sizeof *page);
+    if (!page)
         return; /* the tick asks again */
-    held->consumer = consumer;
+    page->consumer = consumer;
     consumer->listing = true;
-    ask_for_more(held, 0);
+    ask_for_more(page, 0);
 }
 
 /* Those that the broker does not have any more. */
 
-struct take_over {
-    struct journal_take_over request;
+struct adopt {
+    struct journal_adopt request;
     struct consumer *consumer;
     unsigned channel;
-    int64_t events[TAKE_OVER_COUNT_MAX];
+    int64_t events[ADOPT_COUNT_MAX];
 };
 
-static void on_taken_over(struct journal_request *request, void *receiver)
+static void on_adopted(struct journal_request *request, void *receiver)
 {
-    struct take_over *take_over = CONTAINER_OF(request, struct take_over, request.request);
-    struct consumer *consumer = take_over->consumer;
+    struct adopt *adopt = CONTAINER_OF(request, struct adopt, request.request);
+    struct consumer *consumer = adopt->consumer;
     struct delivery_shard *shard = receiver;
     shard->requests_out--;
     consumer->taking_over = false;
     if (request->result == OK) {
-        for (unsigned i = 0; i < take_over->request.count; i++)
-            unacked_meet(consumer, take_over->events[i]); /* it may have come again meanwhile */
-        metrics_add(METRIC_TAKEN_OVER, take_over->request.count);
+        for (unsigned i = 0; i < adopt->request.count; i++)
+            unacked_adopt(consumer, adopt->events[i]); /* it may have come again meanwhile */
+        metrics_add(METRIC_ADOPTED, adopt->request.count);
         log_warn("the broker's queue does not have these events any more: they are delivered from the journal shard=%u "
                  "count=%u",
-            shard->number, take_over->request.count);
-        if (!shard->stopping && consumer->suspended_count[take_over->channel] == 0)
+            shard->number, adopt->request.count);
+        if (!shard->stopping && consumer->suspended_count[adopt->channel] == 0)
             shard_scan_backlog(shard); /* they are pending, in queues that know nothing of them */
     }
-    free(take_over);
+    free(adopt);
     shard_stop_if_drained(shard);
 }
 
-static void take_over(struct consumer *consumer, unsigned channel)
+static void adopt(struct consumer *consumer, unsigned channel)
 {
     struct delivery_shard *shard = consumer->shard;
-    struct take_over *take_over = malloc(sizeof *take_over);
-    if (!take_over)
+    struct adopt *adopt = malloc(sizeof *adopt);
+    if (!adopt)
         return; /* the tick comes again */
     unsigned count = 0;
     id_map_for_each(node, &consumer->suspended)
     {
         const struct suspended *suspended = CONTAINER_OF(node, struct suspended, by_event);
-        if (suspended->channel == channel && count < TAKE_OVER_COUNT_MAX)
-            take_over->events[count++] = (int64_t)node->id;
+        if (suspended->channel == channel && count < ADOPT_COUNT_MAX)
+            adopt->events[count++] = (int64_t)node->id;
     }
-    take_over->consumer = consumer;
-    take_over->channel = channel;
-    take_over->request = (struct journal_take_over){
-        .request = {.kind = JOURNAL_TAKE_OVER, .reply_to = &shard->mailbox, .on_done = on_taken_over},
-        .count = count,
-        .events = take_over->events,
-        .park_guarded_before_us = consumer->options.forced_since_us};
+    adopt->consumer = consumer;
+    adopt->channel = channel;
+    adopt->request =
+        (struct journal_adopt){.request = {.kind = JOURNAL_ADOPT, .reply_to = &shard->mailbox, .on_done = on_adopted},
+            .count = count,
+            .events = adopt->events,
+            .park_guarded_before_us = consumer->options.forced_since_us};
     consumer->taking_over = true;
     shard->requests_out++;
-    journal_submit(shard->journal, &take_over->request.request);
+    journal_submit(shard->journal, &adopt->request.request);
 }
 
 void suspended_on_depth(struct consumer *consumer, unsigned channel, uint32_t messages_ready, uint32_t consumers)
@@ -196,7 +197,7 @@ void suspended_tick(struct consumer *consumer, int64_t now_mono_us)
         if (consumer->suspended_count[channel] == 0)
             continue;
         if (consumer->empty_seen[channel] >= EMPTY_TIMES) {
-            take_over(consumer, channel);
+            adopt(consumer, channel);
             return;
         }
         subscriber_ask_depth(consumer->subscriber, channel);

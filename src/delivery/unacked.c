@@ -3,17 +3,17 @@
  * Unacked events: what was consumed and is not acked yet. An event is broker-owned as long as it has one that is not
  * stale; the ack follows the commit that makes it unnecessary.
  *
- * No unacked event lives long: what is not delivered UNACKED_AGE_US after it came is taken over by the journal and
+ * No unacked event lives long: what is not delivered UNACKED_AGE_US after it came is adopted by the journal and
  * acked, so that the broker's consumer_timeout never runs out. A slow client must not hold up the others of its
  * partition, neither by using up the channel's prefetch nor by blocking acks of what is final (acks go in order): where
  * more than half of the prefetch is used up, and it is a client's doing, the age is CROWDED_AGE_US. It is not when all
  * of them are late alike, since this machine has more to do than it can: then each take-over would cost what it lacks.
- * What comes when events hold all the memory that they may (the shard's byte budget) gets no job and is taken over at
+ * What comes when events hold all the memory that they may (the shard's byte budget) gets no job and is adopted at
  * once. A unacked whose request the disk refused is tried again every second; meanwhile the window fills, and the
  * broker keeps the rest.
  *
  * Order makes this sound: requests to the journal are worked off in the order of posting. A unacked event on a lost
- * channel that had started posts its JOURNAL_TAKE_OVER before the message can come again, so that JOURNAL_RECEIVE then
+ * channel that had started posts its JOURNAL_ADOPT before the message can come again, so that JOURNAL_RECEIVE then
  * says "the journal's own".
  */
 #include "delivery/consumer_internal.h"
@@ -61,11 +61,11 @@ static void unacked_free(struct unacked_event *unacked)
 {
     struct consumer *consumer = unacked->consumer;
     assert(list_is_empty(&unacked->jobs));
-    if (unacked->stage == UNACKED_HELD || unacked->stage == UNACKED_TAKING_OVER)
+    if (unacked->stage == UNACKED_BROKER_OWNED || unacked->stage == UNACKED_ADOPTING)
         id_map_remove(&consumer->by_event, &unacked->by_event);
     list_remove(&unacked->in_list);
     note_received(unacked);
-    consumer->held_bytes -= unacked->receive.event->bytes;
+    consumer->bytes_in_memory -= unacked->receive.event->bytes;
     event_unref(unacked->receive.event);
     metrics_add(METRIC_UNACKED, -1);
     free(unacked);
@@ -97,7 +97,7 @@ static void drop_jobs(struct unacked_event *unacked)
     }
 }
 
-/* Its rows stay held, and it waits for the broker. */
+/* Its rows stay broker-owned, and it waits for the broker. */
 static void unacked_suspend(struct unacked_event *unacked)
 {
     struct consumer *consumer = unacked->consumer;
@@ -117,35 +117,35 @@ static void expect_left(struct unacked_event *unacked)
                 unacked->consumer->shard, receive->ret_deliveries[i].endpoint, receive->ret_deliveries[i].delivery);
 }
 
-static void on_taken_over(struct journal_request *request, void *receiver)
+static void on_adopted(struct journal_request *request, void *receiver)
 {
-    struct unacked_event *unacked = CONTAINER_OF(request, struct unacked_event, take_over.request);
+    struct unacked_event *unacked = CONTAINER_OF(request, struct unacked_event, adopt.request);
     struct delivery_shard *shard = receiver;
     shard->requests_out--;
     if (request->result == OK) {
-        metrics_add(METRIC_TAKEN_OVER, 1);
+        metrics_add(METRIC_ADOPTED, 1);
         if (!shard->stopping)
             expect_left(unacked);
         unacked_end(unacked);
     } else {
-        unacked->stage = UNACKED_HELD; /* unacked_tick tries again */
+        unacked->stage = UNACKED_BROKER_OWNED; /* unacked_tick tries again */
     }
     shard_stop_if_drained(shard);
 }
 
-static void take_over(struct unacked_event *unacked)
+static void adopt(struct unacked_event *unacked)
 {
     struct delivery_shard *shard = unacked->consumer->shard;
-    unacked->takes_over = true;
-    if (unacked->stage != UNACKED_HELD)
+    unacked->adopts = true;
+    if (unacked->stage != UNACKED_BROKER_OWNED)
         return;
-    unacked->stage = UNACKED_TAKING_OVER;
-    unacked->take_over = (struct journal_take_over){
-        .request = {.kind = JOURNAL_TAKE_OVER, .reply_to = &shard->mailbox, .on_done = on_taken_over},
-        .count = 1,
-        .events = &unacked->event_number};
+    unacked->stage = UNACKED_ADOPTING;
+    unacked->adopt =
+        (struct journal_adopt){.request = {.kind = JOURNAL_ADOPT, .reply_to = &shard->mailbox, .on_done = on_adopted},
+            .count = 1,
+            .events = &unacked->event_number};
     shard->requests_out++;
-    journal_submit(shard->journal, &unacked->take_over.request);
+    journal_submit(shard->journal, &unacked->adopt.request);
 }
 
 /* What delivery's jobs tell. */
@@ -158,18 +158,18 @@ void unacked_drop_job(struct job *job)
     job->unacked = NULL;
 }
 
-void unacked_end_job(struct job *job, bool taken_over)
+void unacked_end_job(struct job *job, bool adopted)
 {
     struct unacked_event *unacked = job->unacked;
     if (!unacked)
         return;
     unacked_drop_job(job);
     unacked->ended++;
-    if (unacked->stage != UNACKED_HELD)
-        return; /* TAKING_OVER: its answer ends the unacked event */
-    if (taken_over)
+    if (unacked->stage != UNACKED_BROKER_OWNED)
+        return; /* ADOPTING: its answer ends the unacked event */
+    if (adopted)
         expect_left(unacked);
-    if (taken_over || (list_is_empty(&unacked->jobs) && unacked->left == 0))
+    if (adopted || (list_is_empty(&unacked->jobs) && unacked->left == 0))
         unacked_end(unacked);
 }
 
@@ -180,15 +180,15 @@ void unacked_doubt_job(struct job *job)
         return;
     unacked_drop_job(job);
     unacked->ended++;
-    take_over(unacked);
+    adopt(unacked);
 }
 
-void unacked_meet(struct consumer *consumer, int64_t event_number)
+void unacked_adopt(struct consumer *consumer, int64_t event_number)
 {
     struct id_map_node *node = id_map_find(&consumer->by_event, (uint64_t)event_number);
     struct unacked_event *unacked = node ? CONTAINER_OF(node, struct unacked_event, by_event) : NULL;
     suspended_remove(consumer, event_number);
-    if (unacked && unacked->stage == UNACKED_HELD) /* TAKING_OVER: its answer ends it */
+    if (unacked && unacked->stage == UNACKED_BROKER_OWNED) /* ADOPTING: its answer ends it */
         unacked_end(unacked);
 }
 
@@ -248,7 +248,7 @@ static void make_jobs(struct unacked_event *unacked)
         if (!make_job(unacked, &receive->ret_deliveries[i]))
             unacked->left |= 1u << i;
     if (unacked->left)
-        take_over(unacked);
+        adopt(unacked);
 }
 
 /* The event is broker-owned. */
@@ -271,23 +271,23 @@ static void hold(struct unacked_event *unacked)
         suspended_add(consumer, unacked->event_number, unacked->tag.channel);
         unacked_free(unacked);
     } else {
-        unacked->stage = UNACKED_HELD;
+        unacked->stage = UNACKED_BROKER_OWNED;
         make_jobs(unacked);
     }
 }
 
 static void count(const struct journal_receive *receive)
 {
-    static const enum metric metrics[] = {[STANDING_HELD] = METRIC_RECEIVED_AGAIN,
-        [STANDING_OWN] = METRIC_RECEIVED_AGAIN,
-        [STANDING_ALIAS] = METRIC_RECEIVED_ALIAS,
-        [STANDING_CONFLICT] = METRIC_RECEIVED_CONFLICT};
-    metrics_add(receive->ret_is_new && receive->ret_standing != STANDING_CONFLICT ? METRIC_RECEIVED_NEW
-                                                                                  : metrics[receive->ret_standing],
+    static const enum metric metrics[] = {[RECEIVED_BROKER_OWNED] = METRIC_RECEIVED_AGAIN,
+        [RECEIVED_JOURNAL_OWNED] = METRIC_RECEIVED_AGAIN,
+        [RECEIVED_ALIAS] = METRIC_RECEIVED_ALIAS,
+        [RECEIVED_CONFLICT] = METRIC_RECEIVED_CONFLICT};
+    metrics_add(receive->ret_is_new && receive->ret_received != RECEIVED_CONFLICT ? METRIC_RECEIVED_NEW
+                                                                                  : metrics[receive->ret_received],
         1);
 }
 
-static void take_standing(struct unacked_event *unacked)
+static void take_received(struct unacked_event *unacked)
 {
     struct delivery_shard *shard = unacked->consumer->shard;
     const struct journal_receive *receive = &unacked->receive;
@@ -297,11 +297,11 @@ static void take_standing(struct unacked_event *unacked)
         broker_lag_arrived(unacked->consumer->options.lag, &receive->event->parts.id, clock_mono_us());
     if (receive->ret_is_new && unacked->consumer->tap)
         tap_publish(unacked->consumer->tap, &receive->event->parts);
-    if (receive->ret_standing == STANDING_HELD && receive->park_as != PARK_MISMATCH) {
+    if (receive->ret_received == RECEIVED_BROKER_OWNED && receive->park_as != PARK_MISMATCH) {
         hold(unacked);
         return;
     }
-    if (receive->ret_is_new && receive->ret_standing == STANDING_OWN && receive->park_as == PARK_NONE &&
+    if (receive->ret_is_new && receive->ret_received == RECEIVED_JOURNAL_OWNED && receive->park_as == PARK_NONE &&
         receive->endpoints_count == 0)
         route_look_again(shard, receive->event); /* unrouted */
     unacked_end(unacked);
@@ -331,7 +331,7 @@ static void on_received(struct journal_request *request, void *receiver)
     failpoint_crash(CRASH_RECEIVED);
     if (request->result == OK) {
         note_received(unacked);
-        take_standing(unacked);
+        take_received(unacked);
     } else if (request->result == ERR_UNAVAILABLE) {
         consumer_keep_event_as_poison(unacked->consumer, &unacked->tag, unacked->receive.event);
         unacked->stale = true; /* the poison's ack is the message's */
@@ -358,7 +358,7 @@ void unacked_new(struct consumer *consumer, const struct message_tag *tag, struc
     }
     unacked->consumer = consumer;
     unacked->tag = *tag;
-    unacked->stale = unacked->gone = unacked->takes_over = unacked->received = unacked->was_refused = false;
+    unacked->stale = unacked->gone = unacked->adopts = unacked->received = unacked->was_refused = false;
     unacked->crowded = crowded;
     unacked->ended = unacked->left = 0;
     unacked->event_number = 0;
@@ -366,7 +366,7 @@ void unacked_new(struct consumer *consumer, const struct message_tag *tag, struc
     list_init(&unacked->jobs);
     list_init(&unacked->in_list);
     list_add_tail(&consumer->unacked_events, &unacked->in_list);
-    consumer->held_bytes += event->bytes;
+    consumer->bytes_in_memory += event->bytes;
     metrics_add(METRIC_UNACKED, 1);
     metrics_add(METRIC_RECEIVING, 1);
     struct journal_receive *receive = &unacked->receive;
@@ -391,11 +391,11 @@ void unacked_lose_channel(struct consumer *consumer, unsigned channel, uint32_t 
         unacked->gone = is_gone; /* then this may be the only copy: it goes on to the journal */
         if (unacked->stage == UNACKED_REFUSED && !is_gone)
             unacked_free(unacked);
-        else if (unacked->stage == UNACKED_HELD && had_started(unacked))
-            take_over(unacked);
-        else if (unacked->stage == UNACKED_HELD && !unacked->takes_over)
+        else if (unacked->stage == UNACKED_BROKER_OWNED && had_started(unacked))
+            adopt(unacked);
+        else if (unacked->stage == UNACKED_BROKER_OWNED && !unacked->adopts)
             unacked_suspend(unacked);
-        else if (unacked->takes_over && !had_started(unacked))
+        else if (unacked->adopts && !had_started(unacked))
             drop_jobs(unacked);
     }
 }
@@ -406,8 +406,8 @@ void unacked_retry(struct consumer *consumer)
         struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
         if (unacked->stage == UNACKED_REFUSED)
             submit_receive(unacked);
-        else if (unacked->stage == UNACKED_HELD && unacked->takes_over)
-            take_over(unacked);
+        else if (unacked->stage == UNACKED_BROKER_OWNED && unacked->adopts)
+            adopt(unacked);
     }
 }
 
@@ -434,9 +434,9 @@ void unacked_tick(struct consumer *consumer, int64_t now_mono_us)
         int64_t age_us = now_mono_us - unacked->since_mono_us;
         if (age_us < CROWDED_AGE_US)
             break; /* they are in order of receipt */
-        if (unacked->stage == UNACKED_HELD && !unacked->takes_over &&
+        if (unacked->stage == UNACKED_BROKER_OWNED && !unacked->adopts &&
             (age_us > UNACKED_AGE_US || is_in_the_way(unacked, now_mono_us)))
-            take_over(unacked);
+            adopt(unacked);
     }
 }
 

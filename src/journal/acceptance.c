@@ -94,8 +94,8 @@ enum err acceptance_hand_over(struct store *store, const struct delivery_row *ro
 }
 
 /*
- * Its message came in this very transaction. The handover leaves before the answers: were it still answered as held,
- * the delivery thread would send it once more.
+ * Its message came in this very transaction. The handover leaves before the answers: were it still answered as
+ * broker-owned, the delivery thread would send it once more.
  */
 static void correct_answers(struct store *store, int64_t seq)
 {
@@ -103,17 +103,17 @@ static void correct_answers(struct store *store, int64_t seq)
         struct journal_receive *receive = store->received[i];
         if (receive->ret_count == 0 || receive->ret_deliveries[0].delivery / ACCOUNT_ENDPOINTS_MAX != seq)
             continue;
-        receive->ret_standing = STANDING_OWN;
+        receive->ret_received = RECEIVED_JOURNAL_OWNED;
         receive->ret_count = 0;
     }
 }
 
-enum err acceptance_take_over(struct store *store, int64_t seq, struct event *event)
+enum err acceptance_adopt(struct store *store, int64_t seq, struct event *event)
 {
     correct_answers(store, seq);
     struct delivery_row pending[ACCOUNT_ENDPOINTS_MAX];
     unsigned count;
-    enum err result = delivery_rows_take_over(&store->deliveries, seq, store->now_us, pending, &count);
+    enum err result = delivery_rows_adopt(&store->deliveries, seq, store->now_us, pending, &count);
     for (unsigned i = 0; i < count && !result; i++)
         result = acceptance_hand_over(store, &pending[i], event);
     return result;

@@ -28,6 +28,6 @@ enum err acceptance_keep_conflict(
 enum err acceptance_hand_over(struct store *store, const struct delivery_row *row, struct event *event) MUST_CHECK;
 
 /* A stored event becomes the journal's own, and what is to be sent of it is handed over. `event` is the same. */
-enum err acceptance_take_over(struct store *store, int64_t seq, struct event *event) MUST_CHECK;
+enum err acceptance_adopt(struct store *store, int64_t seq, struct event *event) MUST_CHECK;
 
 #endif

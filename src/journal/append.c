@@ -23,7 +23,7 @@ static enum err add_delivery(struct store *store, struct event *event, int64_t i
 }
 
 /* Of an event that the dedupe store knows under its own id; the history may have expired before it. */
-static enum err meet(struct store *store, struct journal_append *append)
+static enum err adopt_at_append(struct store *store, struct journal_append *append)
 {
     int64_t seq;
     enum err result = acceptance_find(store, append->event, &seq);
@@ -34,7 +34,7 @@ static enum err meet(struct store *store, struct journal_append *append)
     append->ret_id = append->event->parts.id;
     if (result)
         return result == ERR_NOT_FOUND ? OK : result;
-    return acceptance_take_over(store, seq, append->event);
+    return acceptance_adopt(store, seq, append->event);
 }
 
 /* False in *ret_added: there is an event of this id. */
@@ -46,7 +46,7 @@ static enum err add_event(struct store *store, struct journal_append *append, bo
     enum err result = acceptance_add_event(store, event, deliveries);
     *ret_added = !result;
     if (result)
-        return result == ERR_EXISTS ? meet(store, append) : result;
+        return result == ERR_EXISTS ? adopt_at_append(store, append) : result;
     store->next_seq++;
     int64_t first_id = seq * ACCOUNT_ENDPOINTS_MAX;
     if (append->endpoints_count == 0)
@@ -77,7 +77,7 @@ static enum err append_keyed(struct store *store, struct journal_append *append)
         return result || !added ? result : dedupe_add(&store->dedupe, &append->dedupe_key, append->event);
     case DEDUPE_DUPLICATE:
         if (memcmp(&first, &append->event->parts.id, sizeof first) == 0)
-            return meet(store, append);
+            return adopt_at_append(store, append);
         append->request.result = ERR_EXISTS;
         append->ret_id = first;
         return OK;

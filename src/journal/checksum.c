@@ -66,7 +66,7 @@ uint32_t checksum_delivery(const struct delivery_row *row)
 {
     const int64_t numbers[] = {row->id, (int64_t)row->endpoint, row->state, row->reason, row->lane, row->generation,
         row->attempts, row->failures, row->due_us, row->changed_us, row->started_us, row->duration_us, row->http_status,
-        row->held, row->delivered_us};
+        row->broker_owned, row->delivered_us};
     return add_ints(0, numbers, ARRAY_LENGTH(numbers));
 }
 

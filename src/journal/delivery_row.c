@@ -31,7 +31,7 @@ enum delivery_replay delivery_row_replay(const struct delivery_row *row)
 }
 
 /* Something of the event has come to an end that the broker can't know of. */
-static bool takes_over(enum delivery_state to)
+static bool adopts(enum delivery_state to)
 {
     return to == DELIVERY_WAITING || to == DELIVERY_PARKED || to == DELIVERY_DEAD;
 }
@@ -39,8 +39,8 @@ static bool takes_over(enum delivery_state to)
 bool delivery_row_move(struct delivery_row *row, const struct delivery_move *move, int64_t now_us)
 {
     assert(delivery_row_may_move(row->state, move->to));
-    bool takes_event_over = row->held && takes_over(move->to);
-    row->held = row->held && move->to == DELIVERY_SENDING;
+    bool adopts_event = row->broker_owned && adopts(move->to);
+    row->broker_owned = row->broker_owned && move->to == DELIVERY_SENDING;
     row->delivered_us = delivery_row_delivered_us(row);
     row->state = row->delivered_us ? delivery_state_of_replay(move->to) : move->to;
     row->changed_us = now_us;
@@ -57,14 +57,14 @@ bool delivery_row_move(struct delivery_row *row, const struct delivery_move *mov
         row->duration_us = move->wait_us;
     }
     if (!move->attempt)
-        return takes_event_over;
+        return adopts_event;
     row->attempts = move->attempt->number;
     if (move->to == DELIVERY_DELIVERED) {
         row->started_us = move->attempt->started_us;
         row->duration_us = move->attempt->duration_us;
         row->http_status = move->attempt->end.http_status;
     }
-    return takes_event_over;
+    return adopts_event;
 }
 
 void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us)
@@ -73,6 +73,6 @@ void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us)
     row->reason = PARK_DAMAGED;
     row->lane = LANE_RETRY;
     row->changed_us = now_us;
-    row->held = false;
+    row->broker_owned = false;
     row->delivered_us = 0; /* it would say where it is, and is not believed either */
 }

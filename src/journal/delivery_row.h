@@ -21,7 +21,7 @@ struct delivery_row {
     /* the attempt that delivered; zeros without one. While it waits: how long, up to due_us, in duration_us */
     int64_t started_us, duration_us;
     int http_status;
-    bool held; /* the broker's: see "Who owns an event" in journal.h. Pending or sending, then */
+    bool broker_owned; /* the broker's: see "Who owns an event" in journal.h. Pending or sending, then */
     /* When it was delivered first, of one that was replayed by force since; else 0. With it, it is delivered, or on its
      * way to the client once more. */
     int64_t delivered_us;
@@ -56,15 +56,15 @@ struct delivery_move {
  * One that was delivered and is replayed by force keeps when that was, and is delivered again wherever another one
  * would be dead or parked (delivery_state_of_replay): `row->state` says where it has come to.
  *
- * A held one stays held only while it is sent. True when the move makes its event the journal's own: then none
- * of the event's other rows may stay held, which is the caller's to write.
+ * A broker-owned one stays so only while it is sent. True when the move makes its event the journal's own: then none
+ * of the event's other rows may stay broker-owned, which is the caller's to write.
  */
 bool delivery_row_move(struct delivery_row *row, const struct delivery_move *move, int64_t now_us);
 
 /*
  * The way of a row that can't be believed, wherever it says it is: parked for a person. Its numbers stay, for what they
- * are worth; it is never sent again (an operator resolves or discards it), it is held no more, and its checksum is one
- * over what is left of it.
+ * are worth; it is never sent again (an operator resolves or discards it), it is not broker-owned any more, and its
+ * checksum is one over what is left of it.
  */
 void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us);
 

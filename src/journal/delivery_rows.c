@@ -18,9 +18,10 @@ static const char *const texts[DELIVERIES_STATEMENTS] = {
     [DELIVERIES_READ] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id = ?",
     [DELIVERIES_READ_EVENT] =
         "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
-    /* Without `held`, one index less is looked at. */
+    /* Without `broker_owned`, one index less is looked at. */
     [DELIVERIES_WRITE] = "UPDATE deliveries SET " SET_COLUMNS ", crc = ?16 WHERE id = ?1",
-    [DELIVERIES_WRITE_HELD] = "UPDATE deliveries SET " SET_COLUMNS ", held = ?14, crc = ?16 WHERE id = ?1",
+    [DELIVERIES_WRITE_BROKER_OWNED] =
+        "UPDATE deliveries SET " SET_COLUMNS ", broker_owned = ?14, crc = ?16 WHERE id = ?1",
     [DELIVERIES_ADD_ATTEMPT] = "INSERT OR REPLACE INTO attempts(" ATTEMPT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [DELIVERIES_ADD_ACTIONS] =
         "INSERT INTO operator_actions(delivery, at_us, from_state, to_state, generation, from_endpoint,"
@@ -31,22 +32,23 @@ static const char *const texts[DELIVERIES_STATEMENTS] = {
                                " AND state = 3 AND reason = ? AND id > ? ORDER BY id LIMIT ?",
     [DELIVERIES_LIST_FAR_AHEAD] = "SELECT id FROM deliveries INDEXED BY deliveries_waiting WHERE state = 2"
                                   " AND due_us - duration_us > ? LIMIT ?",
-    [DELIVERIES_LIST_HELD] =
-        "SELECT id FROM deliveries INDEXED BY deliveries_held WHERE held = 1 AND id >= ? ORDER BY id",
+    [DELIVERIES_LIST_BROKER_OWNED] =
+        "SELECT id FROM deliveries INDEXED BY deliveries_broker_owned WHERE broker_owned = 1 AND id >= ? ORDER BY id",
     [DELIVERIES_LIST_PENDING] = "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_pending"
-                                " WHERE endpoint = ? AND state = 0 AND held = 0 AND id > ? ORDER BY id LIMIT ?",
+                                " WHERE endpoint = ? AND state = 0 AND broker_owned = 0 AND id > ? ORDER BY id LIMIT ?",
     [DELIVERIES_LIST_WAITING] = "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_waiting"
                                 " WHERE endpoint = ? AND state = 2 AND due_us <= ? AND (due_us, id) > (?, ?)"
                                 " ORDER BY due_us, id LIMIT ?",
     [DELIVERIES_NEXT_DUE] = "SELECT due_us FROM deliveries INDEXED BY deliveries_waiting WHERE endpoint = ?"
                             " AND state = 2 AND (due_us, id) > (?, ?) ORDER BY due_us, id LIMIT 1",
-    [DELIVERIES_COUNT_OPEN] = "SELECT endpoint, sum(pending), sum(waiting), sum(releasable), sum(unrouted), min(due_us)"
-                              " FROM (SELECT endpoint, count(*) pending, 0 waiting, 0 releasable, 0 unrouted,"
-                              " NULL due_us FROM deliveries WHERE state = 0 AND held = 0 GROUP BY endpoint UNION ALL"
-                              " SELECT endpoint, 0, count(*), 0, 0, min(due_us) FROM deliveries WHERE state = 2"
-                              " GROUP BY endpoint UNION ALL"
-                              " SELECT endpoint, 0, 0, sum(reason IN (2, 3)), sum(reason = 1), NULL FROM deliveries"
-                              " WHERE state = 3 GROUP BY endpoint) GROUP BY endpoint",
+    [DELIVERIES_COUNT_OPEN] =
+        "SELECT endpoint, sum(pending), sum(waiting), sum(releasable), sum(unrouted), min(due_us)"
+        " FROM (SELECT endpoint, count(*) pending, 0 waiting, 0 releasable, 0 unrouted,"
+        " NULL due_us FROM deliveries WHERE state = 0 AND broker_owned = 0 GROUP BY endpoint UNION ALL"
+        " SELECT endpoint, 0, count(*), 0, 0, min(due_us) FROM deliveries WHERE state = 2"
+        " GROUP BY endpoint UNION ALL"
+        " SELECT endpoint, 0, 0, sum(reason IN (2, 3)), sum(reason = 1), NULL FROM deliveries"
+        " WHERE state = 3 GROUP BY endpoint) GROUP BY endpoint",
 };
 
 static_assert(DELIVERY_PENDING == 0 && DELIVERY_SENDING == 1 && DELIVERY_WAITING == 2 && DELIVERY_PARKED == 3 &&
@@ -82,7 +84,7 @@ bool delivery_row_take(const struct sql_use *use, int column, struct delivery_ro
         .started_us = sql_column_int(use, column + 10),
         .duration_us = sql_column_int(use, column + 11),
         .http_status = (int)sql_column_int(use, column + 12),
-        .held = sql_column_int(use, column + 13) == 1,
+        .broker_owned = sql_column_int(use, column + 13) == 1,
         .delivered_us = sql_column_int(use, column + 14),
     };
     return (unsigned)ret_row->state < DELIVERY_STATES && (unsigned)ret_row->lane <= LANE_REPLAY &&
@@ -106,7 +108,7 @@ static enum err write_once(
     sql_bind_int(&use, row->started_us);
     sql_bind_int(&use, row->duration_us);
     sql_bind_int(&use, row->http_status);
-    sql_bind_int(&use, row->held);
+    sql_bind_int(&use, row->broker_owned);
     sql_bind_int(&use, row->delivered_us);
     sql_bind_int(&use, checksum_delivery(row));
     return sql_execute(&use);
@@ -181,7 +183,7 @@ enum err delivery_rows_read_event(struct delivery_rows *rows, int64_t event,
 
 /* Moving. */
 
-enum err delivery_rows_take_over(struct delivery_rows *rows, int64_t event, int64_t now_us,
+enum err delivery_rows_adopt(struct delivery_rows *rows, int64_t event, int64_t now_us,
     struct delivery_row ret_pending[ACCOUNT_ENDPOINTS_MAX], unsigned *ret_count)
 {
     struct delivery_listed listed[ACCOUNT_ENDPOINTS_MAX];
@@ -190,14 +192,14 @@ enum err delivery_rows_take_over(struct delivery_rows *rows, int64_t event, int6
     enum err result = delivery_rows_read_event(rows, event, listed, &count);
     for (unsigned i = 0; i < count && !result; i++) {
         struct delivery_row *row = &listed[i].row;
-        if (!row->held)
+        if (!row->broker_owned)
             continue;
         if (listed[i].damaged) {
             result = delivery_rows_park_damaged(rows, row->id, now_us);
             continue;
         }
-        row->held = false;
-        result = write_row(rows, DELIVERIES_WRITE_HELD, row);
+        row->broker_owned = false;
+        result = write_row(rows, DELIVERIES_WRITE_BROKER_OWNED, row);
         if (row->state == DELIVERY_PENDING)
             ret_pending[(*ret_count)++] = *row;
     }
@@ -245,13 +247,13 @@ enum err delivery_rows_move_row(
     enum err result = row->state == DELIVERY_DELIVERED ? unfold_attempt(rows, row) : OK;
     if (result)
         return result;
-    enum delivery_statement write = row->held ? DELIVERIES_WRITE_HELD : DELIVERIES_WRITE;
-    bool takes_over = delivery_row_move(row, move, now_us);
+    enum delivery_statement write = row->broker_owned ? DELIVERIES_WRITE_BROKER_OWNED : DELIVERIES_WRITE;
+    bool adopts = delivery_row_move(row, move, now_us);
     result = write_row(rows, write, row);
-    if (!result && takes_over) {
+    if (!result && adopts) {
         struct delivery_row siblings[ACCOUNT_ENDPOINTS_MAX]; /* their owner has them in memory, or will load them */
         unsigned count;
-        result = delivery_rows_take_over(rows, row->id / ACCOUNT_ENDPOINTS_MAX, now_us, siblings, &count);
+        result = delivery_rows_adopt(rows, row->id / ACCOUNT_ENDPOINTS_MAX, now_us, siblings, &count);
     }
     if (!result && move->attempt && move->to != DELIVERY_DELIVERED)
         result = add_attempt(rows, row->id, move->attempt);
@@ -281,7 +283,7 @@ enum err delivery_rows_park_damaged(struct delivery_rows *rows, int64_t id, int6
     if (!result && row.delivered_us && delivery_row_may_move(row.state, move.to)) /* its event can't be believed */
         return delivery_rows_move_row(rows, &row, &move, now_us);
     delivery_row_park_damaged(&row, now_us);
-    return write_row(rows, DELIVERIES_WRITE_HELD, &row);
+    return write_row(rows, DELIVERIES_WRITE_BROKER_OWNED, &row);
 }
 
 enum err delivery_rows_add_action(struct delivery_rows *rows, const struct delivery_row *before,
@@ -325,21 +327,21 @@ enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint
     return take_ids(&use, count_max, ret_ids, ret_count);
 }
 
-enum err delivery_rows_list_held(struct delivery_rows *rows, int64_t after_event, unsigned count_max,
-    struct journal_held *ret_held, unsigned *ret_count)
+enum err delivery_rows_list_broker_owned(struct delivery_rows *rows, int64_t after_event, unsigned count_max,
+    struct journal_broker_owned *ret_events, unsigned *ret_count)
 {
-    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_HELD]);
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_BROKER_OWNED]);
     unsigned count = 0;
     bool row = false;
     enum err result;
     sql_bind_int(&use, (after_event + 1) * ACCOUNT_ENDPOINTS_MAX);
     while (!(result = sql_step(&use, &row)) && row) {
         int64_t event = sql_column_int(&use, 0) / ACCOUNT_ENDPOINTS_MAX;
-        if (count > 0 && ret_held[count - 1].event == event)
+        if (count > 0 && ret_events[count - 1].event == event)
             continue;
         if (count == count_max)
             break;
-        ret_held[count++] = (struct journal_held){.event = event};
+        ret_events[count++] = (struct journal_broker_owned){.event = event};
     }
     sql_finish(&use);
     *ret_count = count;
@@ -453,8 +455,8 @@ static enum err list_state(struct sql_use *use, enum delivery_state state, const
         }
         struct delivery_listed *listed = &list[*count];
         listed->damaged = !delivery_row_take(use, 0, &listed->row);
-        bool is_stale = !listed->damaged &&
-                        (listed->row.state != state || listed->row.held || listed->row.endpoint != load->endpoint);
+        bool is_stale = !listed->damaged && (listed->row.state != state || listed->row.broker_owned ||
+                                                listed->row.endpoint != load->endpoint);
         if (!is_stale) /* else the index is damaged, and the row is somewhere else by its own account */
             (*count)++;
     }

@@ -17,13 +17,13 @@ enum delivery_statement {
     DELIVERIES_READ,
     DELIVERIES_READ_EVENT,
     DELIVERIES_WRITE,
-    DELIVERIES_WRITE_HELD,
+    DELIVERIES_WRITE_BROKER_OWNED,
     DELIVERIES_ADD_ATTEMPT,
     DELIVERIES_ADD_ACTIONS,
     DELIVERIES_LIST_SENDING,
     DELIVERIES_LIST_PARKED,
     DELIVERIES_LIST_FAR_AHEAD,
-    DELIVERIES_LIST_HELD,
+    DELIVERIES_LIST_BROKER_OWNED,
     DELIVERIES_LIST_PENDING,
     DELIVERIES_LIST_WAITING,
     DELIVERIES_NEXT_DUE,
@@ -39,7 +39,7 @@ struct delivery_rows {
 /* The columns that delivery_row_take reads, in its order. */
 #define DELIVERY_COLUMNS                                                                                              \
     "id, endpoint, state, reason, lane, generation, attempts, failures, due_us, changed_us, started_us, duration_us," \
-    " http_status, held, delivered_us, crc"
+    " http_status, broker_owned, delivered_us, crc"
 /* Reads the row from `column` on. False when it is not what was written; it is filled all the same. */
 bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row);
 
@@ -86,15 +86,16 @@ enum err delivery_rows_move_row(
 enum err delivery_rows_park_damaged(struct delivery_rows *rows, int64_t id, int64_t now_us) MUST_CHECK;
 
 /*
- * One event becomes the journal's own: none of its rows is held any more. `ret_pending` gets those that were held and
- * pending, which are to be sent from now on; a damaged one is parked as such.
+ * One event becomes the journal's own: none of its rows is broker-owned any more. `ret_pending` gets those that were
+ * and pending, which are to be sent from now on; a damaged one is parked as such.
  */
-enum err delivery_rows_take_over(struct delivery_rows *rows, int64_t event, int64_t now_us,
+enum err delivery_rows_adopt(struct delivery_rows *rows, int64_t event, int64_t now_us,
     struct delivery_row ret_pending[ACCOUNT_ENDPOINTS_MAX], unsigned *ret_count) MUST_CHECK;
 
-/* Events with a number beyond `after_event` of which something is held, in order; only `event` of each is filled in. */
-enum err delivery_rows_list_held(struct delivery_rows *rows, int64_t after_event, unsigned count_max,
-    struct journal_held *ret_held, unsigned *ret_count) MUST_CHECK;
+/* Events with a number beyond `after_event` of which something is broker-owned, in order; only `event` of each is
+ * filled in. */
+enum err delivery_rows_list_broker_owned(struct delivery_rows *rows, int64_t after_event, unsigned count_max,
+    struct journal_broker_owned *ret_events, unsigned *ret_count) MUST_CHECK;
 
 /* What an operator did, and why: kept as long as the delivery. */
 enum err delivery_rows_add_action(struct delivery_rows *rows, const struct delivery_row *before,

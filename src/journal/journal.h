@@ -10,7 +10,7 @@
  * Order: requests are worked off in the order of posting, many in one transaction. All answers of a transaction leave
  * after its commit, in the order of their requests; what the transaction newly accepted is handed to delivery at the
  * same time and in the same order. delivery relies on that: a JOURNAL_LOAD answered after a JOURNAL_RECORD_OUTCOME saw
- * the recorded state, and one answered before it can be recognized, because the delivery is still held.
+ * the recorded state, and one answered before it can be recognized, because the delivery is still in memory.
  *
  * Failure: when a commit fails, every request of the transaction is answered with its error (ERR_DISK_FULL, ERR_DISK)
  * and nothing of it happened. After an error that leaves the file in doubt (fsync) the journal refuses everything and
@@ -57,22 +57,22 @@ struct attempt {
 };
 
 enum journal_kind {
-    JOURNAL_APPEND,          /* accept an event */
-    JOURNAL_START,           /* a guarded delivery: make `sending` durable */
-    JOURNAL_RECORD_OUTCOME,  /* the outcome of an attempt, or any other move of one delivery by its owner */
-    JOURNAL_OPERATOR_ACTION, /* an operator's move of one delivery */
-    JOURNAL_LOAD,            /* deliveries of one endpoint that are due */
-    JOURNAL_SCAN_BACKLOG,    /* which endpoints have something open */
-    JOURNAL_RELEASE,         /* parked deliveries of one endpoint whose cause is gone: back to pending */
-    JOURNAL_LIST_UNROUTED,   /* parked deliveries that no endpoint wanted */
-    JOURNAL_ROUTE,           /* gives such deliveries an endpoint: back to pending */
-    JOURNAL_RECEIVE,         /* an event that the broker delivered */
-    JOURNAL_TAKE_OVER,       /* broker-owned events become the journal's */
-    JOURNAL_LIST_HELD,       /* broker-owned events that a last run has left */
-    JOURNAL_KEEP_POISON,     /* a message that is no event */
-    JOURNAL_CHECK_CONFIRMED, /* events that the broker has confirmed: are they here? */
-    JOURNAL_LOAD_OUTBOX,     /* events that wait for the broker */
-    JOURNAL_CLEAR_OUTBOX,    /* the broker has them */
+    JOURNAL_APPEND,            /* accept an event */
+    JOURNAL_START,             /* a guarded delivery: make `sending` durable */
+    JOURNAL_RECORD_OUTCOME,    /* the outcome of an attempt, or any other move of one delivery by its owner */
+    JOURNAL_OPERATOR_ACTION,   /* an operator's move of one delivery */
+    JOURNAL_LOAD,              /* deliveries of one endpoint that are due */
+    JOURNAL_SCAN_BACKLOG,      /* which endpoints have something open */
+    JOURNAL_RELEASE,           /* parked deliveries of one endpoint whose cause is gone: back to pending */
+    JOURNAL_LIST_UNROUTED,     /* parked deliveries that no endpoint wanted */
+    JOURNAL_ROUTE,             /* gives such deliveries an endpoint: back to pending */
+    JOURNAL_RECEIVE,           /* an event that the broker delivered */
+    JOURNAL_ADOPT,             /* broker-owned events become the journal's */
+    JOURNAL_LIST_BROKER_OWNED, /* broker-owned events that a last run has left */
+    JOURNAL_KEEP_POISON,       /* a message that is no event */
+    JOURNAL_CHECK_CONFIRMED,   /* events that the broker has confirmed: are they here? */
+    JOURNAL_LOAD_OUTBOX,       /* events that wait for the broker */
+    JOURNAL_CLEAR_OUTBOX,      /* the broker has them */
     JOURNAL_KINDS
 };
 
@@ -104,21 +104,21 @@ struct journal_append {
 
 /*
  * Who owns an event (of rabbitmq mode; what was appended is always the journal's own). Ownership is the event's, and
- * stands in the rows of its deliveries (`held`): a held row is in no load, backlog scan or release.
+ * stands in the rows of its deliveries (`broker_owned`): a broker-owned row is in no load, backlog scan or release.
  *
- *   received --> broker-owned (held) --+--> all its deliveries delivered
+ *   received --> broker-owned ---------+--> all its deliveries delivered
  *                                      '--> the journal's own: a delivery of it becomes waiting, parked or dead; an
- *                                           append meets it; JOURNAL_TAKE_OVER; at the start, when one of its
+ *                                           append finds it; JOURNAL_ADOPT; at the start, when one of its
  *                                           deliveries has left pending
  *
  * A broker-owned event of which nothing has started, and whose channel is lost, is suspended: nothing of it is sent
  * until the broker delivers it again, or is found not to have it any more (delivery/suspended.c).
  */
-enum journal_standing {
-    STANDING_HELD,     /* broker-owned: new, or it came again before anything of it left pending. ret_deliveries */
-    STANDING_OWN,      /* the journal's own, or final: the message has done its duty */
-    STANDING_ALIAS,    /* a duplicate, found late: its id leads to the first one (ret_first) from now on */
-    STANDING_CONFLICT, /* other money under a known key, found late: its deliveries are parked. ret_first */
+enum journal_received {
+    RECEIVED_BROKER_OWNED,  /* broker-owned: new, or it came again before anything of it left pending. ret_deliveries */
+    RECEIVED_JOURNAL_OWNED, /* the journal's own, or final: the message has done its duty */
+    RECEIVED_ALIAS,         /* a duplicate, found late: its id leads to the first one (ret_first) from now on */
+    RECEIVED_CONFLICT,      /* other money under a known key, found late: its deliveries are parked. ret_first */
 };
 
 struct journal_received_delivery {
@@ -126,49 +126,49 @@ struct journal_received_delivery {
     uint64_t endpoint;
 };
 
-/* OK with a standing. ERR_DAMAGED: the dedupe store can't judge it. ERR_UNAVAILABLE: another event has its id.
+/* OK with what became of it. ERR_DAMAGED: the dedupe store can't judge it. ERR_UNAVAILABLE: another event has its id.
  * ERR_DISK_FULL: events of its class are not accepted now. */
 struct journal_receive {
     struct journal_request request;
     struct event *event; /* the requester's reference; nothing of it is handed over, but for what an append would be:
-                            what stands beside a held delivery whose row is damaged */
+                            what stands beside a broker-owned delivery whose row is damaged */
     struct dedupe_key dedupe_key; /* counts when the event has a key */
     /* PARK_MISMATCH, PARK_TAKEN_OVER: a new one is parked at once, and the journal's own; so is with PARK_TAKEN_OVER
-     * one that was held and has not started. */
+     * one that was broker-owned and has not started. */
     enum park_reason park_as;
     unsigned endpoints_count;
     uint64_t endpoints[ACCOUNT_ENDPOINTS_MAX];
-    enum journal_standing ret_standing;
+    enum journal_received ret_received;
     bool ret_is_new;
     struct event_id ret_first;
-    unsigned ret_count; /* of STANDING_HELD: its deliveries that are pending */
+    unsigned ret_count; /* of RECEIVED_BROKER_OWNED: its deliveries that are pending */
     struct journal_received_delivery ret_deliveries[ACCOUNT_ENDPOINTS_MAX];
 };
 
 /* An event by its number: that of any of its deliveries, divided by ACCOUNT_ENDPOINTS_MAX. Those that are the journal's
  * own already, or unknown, are passed over. Guarded ones that were accepted before `park_guarded_before_us` (0: none)
- * are parked as taken over: another gateway may have sent them. */
-struct journal_take_over {
+ * are parked as adopted: another gateway may have sent them. */
+struct journal_adopt {
     struct journal_request request;
     unsigned count;
     const int64_t *events; /* the requester's */
     int64_t park_guarded_before_us;
 };
 
-/* What was held when the last run ended, and of which nothing had started (the others were taken over at the start).
- * The partition is the one in the event's id; of an event that is damaged it may be any number. */
-struct journal_held {
+/* What was broker-owned when the last run ended, and of which nothing had started (the others were adopted at the
+ * start). The partition is the one in the event's id; of an event that is damaged it may be any number. */
+struct journal_broker_owned {
     int64_t event;
     unsigned partition;
 };
 
 /* Those with a number beyond `after_event`, in order; there are more while ret_count == count_max. */
-struct journal_list_held {
+struct journal_list_broker_owned {
     struct journal_request request;
     int64_t after_event;
-    unsigned count_max; /* of `ret_held`, which the requester allocated */
+    unsigned count_max; /* of `ret_events`, which the requester allocated */
     unsigned ret_count;
-    struct journal_held *ret_held;
+    struct journal_broker_owned *ret_events;
 };
 
 /* Kept with its bytes and the reason, for a person; nobody sends it. The texts must stay until the answer.
@@ -397,9 +397,9 @@ struct journal_ops {
 
 /* What the file held when it was opened: a gateway may be about to become one that can't finish it. */
 struct journal_found {
-    int64_t open;   /* deliveries pending, sending or waiting that are the journal's own */
-    int64_t held;   /* events that are the broker's */
-    int64_t outbox; /* events that wait for the broker */
+    int64_t open;         /* deliveries pending, sending or waiting that are the journal's own */
+    int64_t broker_owned; /* events that are the broker's */
+    int64_t outbox;       /* events that wait for the broker */
 };
 
 struct journal {

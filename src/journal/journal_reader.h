@@ -29,8 +29,8 @@ struct timeline_delivery {
     int64_t changed_us;   /* wall time of the last move; 0 while nothing has moved */
     int64_t delivered_us; /* wall time of when it was delivered first; 0: never */
     enum delivery_replay replay;
-    bool held;    /* the broker's (journal.h) */
-    bool damaged; /* the row is not what was written */
+    bool broker_owned; /* the broker's (journal.h) */
+    bool damaged;      /* the row is not what was written */
 };
 
 /* What an operator did to a delivery, and why. */

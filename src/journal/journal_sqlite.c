@@ -86,8 +86,8 @@ static const struct {
     [JOURNAL_LIST_UNROUTED] = {store_list_unrouted, store_undo_list_unrouted},
     [JOURNAL_ROUTE] = {store_route, store_undo_route},
     [JOURNAL_RECEIVE] = {store_receive, store_undo_receive},
-    [JOURNAL_TAKE_OVER] = {store_take_over, NULL},
-    [JOURNAL_LIST_HELD] = {store_list_held, store_undo_list_held},
+    [JOURNAL_ADOPT] = {store_adopt, NULL},
+    [JOURNAL_LIST_BROKER_OWNED] = {store_list_broker_owned, store_undo_list_broker_owned},
     [JOURNAL_KEEP_POISON] = {store_keep_poison, NULL},
     [JOURNAL_CHECK_CONFIRMED] = {store_check_confirmed, store_undo_check_confirmed},
     [JOURNAL_LOAD_OUTBOX] = {store_load_outbox, store_undo_load_outbox},
@@ -111,7 +111,7 @@ static void post_answers(struct journal_sqlite *self)
     self->batch_len = 0;
 }
 
-/* Room for every delivery that the appends may bring; what is taken over makes more (acceptance.c), so that nothing can
+/* Room for every delivery that the appends may bring; what is adopted makes more (acceptance.c), so that nothing can
  * fail between the commit and the handover. */
 static enum err prepare_handover(struct journal_sqlite *self)
 {

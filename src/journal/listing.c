@@ -25,8 +25,8 @@ static const struct {
     const char *rows; /* of the group (?1, ?2) behind number ?3, or behind (?2, ?3) */
     const char *next; /* the group behind (?1, ?2): its endpoint, and where its keys begin */
 } indexes[DELIVERY_STATES] = {
-    [DELIVERY_PENDING] = {GROUP("deliveries_pending", "state = 0 AND held = 0", "id > ?3 ORDER BY id"),
-        NEXT_GROUP("deliveries_pending", "state = 0 AND held = 0")},
+    [DELIVERY_PENDING] = {GROUP("deliveries_pending", "state = 0 AND broker_owned = 0", "id > ?3 ORDER BY id"),
+        NEXT_GROUP("deliveries_pending", "state = 0 AND broker_owned = 0")},
     [DELIVERY_SENDING] = {GROUP("deliveries_sending", "state = 1", "id > ?3 ORDER BY id"),
         NEXT_GROUP("deliveries_sending", "state = 1")},
     [DELIVERY_WAITING] = {GROUP("deliveries_waiting", "state = 2", "(due_us, id) > (?2, ?3) ORDER BY due_us, id"),
@@ -37,8 +37,9 @@ static const struct {
     [DELIVERY_DEAD] = {GROUP("deliveries_dead", "state = 5", "id > ?3 ORDER BY id"),
         NEXT_GROUP("deliveries_dead", "state = 5")},
 };
-static const char held_text[] =
-    "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_held WHERE held = 1 AND state = 0 AND id > ?3"
+static const char broker_owned_text[] =
+    "SELECT " DELIVERY_COLUMNS
+    " FROM deliveries INDEXED BY deliveries_broker_owned WHERE broker_owned = 1 AND state = 0 AND id > ?3"
     " ORDER BY id";
 static const char events_text[] = "SELECT " EVENT_COLUMNS " FROM events WHERE seq <= ? AND seq > ? ORDER BY seq DESC";
 static const char deliveries_text[] =
@@ -191,9 +192,9 @@ static enum err read_held(struct pager *pager)
 {
     struct listing_cursor *cursor = &pager->list->page.cursor;
     sqlite3_stmt *rows = NULL;
-    if (cursor->place != LISTING_PLACE_HELD)
-        *cursor = (struct listing_cursor){.shard = cursor->shard, .place = LISTING_PLACE_HELD, .id = -1};
-    enum err result = sql_prepare(pager->source->db, held_text, &rows);
+    if (cursor->place != LISTING_PLACE_BROKER_OWNED)
+        *cursor = (struct listing_cursor){.shard = cursor->shard, .place = LISTING_PLACE_BROKER_OWNED, .id = -1};
+    enum err result = sql_prepare(pager->source->db, broker_owned_text, &rows);
     if (!result)
         result = read_group(pager, rows);
     sqlite3_finalize(rows);
@@ -287,7 +288,7 @@ static bool cursor_fits(const struct journal_list *list)
         return true;
     if (!is_by_index(&list->filter))
         return place == LISTING_PLACE_HISTORY && list->page.cursor.id > 0;
-    unsigned state = place == LISTING_PLACE_HELD ? DELIVERY_PENDING : place - 1;
+    unsigned state = place == LISTING_PLACE_BROKER_OWNED ? DELIVERY_PENDING : place - 1;
     return state < DELIVERY_STATES && list->filter.states & 1u << state;
 }
 

@@ -33,7 +33,7 @@ struct listing_filter {
 
 /* What is gone through, from 1: the index of a state, 1 + the state; conflicts and poison: 1. */
 #define LISTING_PLACE_HISTORY (1 + DELIVERY_STATES)
-#define LISTING_PLACE_HELD (2 + DELIVERY_STATES)
+#define LISTING_PLACE_BROKER_OWNED (2 + DELIVERY_STATES)
 
 /* All zeros: the beginning. Behind the first page `place` is not 0. */
 struct listing_cursor {

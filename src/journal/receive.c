@@ -4,25 +4,22 @@
  * nobody can be told any more that it was a duplicate or a conflict: the one becomes an alias, the other is parked.
  *
  *   the dedupe store says   and its id is
- *   new               new: written, held (or parked at once: unrouted, or as the receiver wants it), and counted
- *                     known: it came again; its rows say whose it is
- *   duplicate         its own first one, or known all the same: it came again
- *                     another: an alias of the first
- *   conflict          new: written and parked, and kept as a conflict; not in the dedupe, which has the first one
- *                     known: it came again
- *   damaged           new: written and parked as doubtful; not in the dedupe store (which in doubt as a whole:
- * ERR_DAMAGED) known: it came again
+ *   new               new: written, broker-owned (or parked at once: unrouted, or as the receiver wants it), and
+ * counted known: it came again; its rows say whose it is duplicate         its own first one, or known all the same: it
+ * came again another: an alias of the first conflict          new: written and parked, and kept as a conflict; not in
+ * the dedupe, which has the first one known: it came again damaged           new: written and parked as doubtful; not
+ * in the dedupe store (which in doubt as a whole: ERR_DAMAGED) known: it came again
  */
 #include "journal/acceptance.h"
-#include "journal/held.h"
+#include "journal/adopt.h"
 
 #include "runtime/log.h"
 
 #include <assert.h>
 
 /*
- * It came again: what is held of it and pending is to be sent, unless something else owns it. A held row that can't be
- * believed makes the event ours, since a person must look at it.
+ * It came again: what is broker-owned of it and pending is to be sent, unless something else owns it. A broker-owned
+ * row that can't be believed makes the event ours, since a person must look at it.
  */
 static enum err stand(struct store *store, struct journal_receive *receive, int64_t seq)
 {
@@ -32,7 +29,7 @@ static enum err stand(struct store *store, struct journal_receive *receive, int6
     enum err result = delivery_rows_read_event(&store->deliveries, seq, listed, &count);
     for (unsigned i = 0; i < count && !result; i++) {
         const struct delivery_row *row = &listed[i].row;
-        if (!row->held)
+        if (!row->broker_owned)
             continue;
         is_damaged |= listed[i].damaged;
         if (row->state == DELIVERY_PENDING)
@@ -46,13 +43,13 @@ static enum err stand(struct store *store, struct journal_receive *receive, int6
                   "event_number=%lld",
             store->shard, (long long)seq);
         receive->ret_count = 0;
-        return acceptance_take_over(store, seq, receive->event);
+        return acceptance_adopt(store, seq, receive->event);
     }
     if (receive->ret_count > 0 && receive->park_as == PARK_TAKEN_OVER) {
         receive->ret_count = 0;
-        return held_park_event(store, seq);
+        return adopt_and_park_event(store, seq);
     }
-    receive->ret_standing = receive->ret_count ? STANDING_HELD : STANDING_OWN;
+    receive->ret_received = receive->ret_count ? RECEIVED_BROKER_OWNED : RECEIVED_JOURNAL_OWNED;
     return OK;
 }
 
@@ -65,7 +62,7 @@ static struct delivery_row first_row(const struct journal_receive *receive, enum
         .reason = reason,
         .lane = LANE_FRESH,
         .due_us = receive->event->parts.accepted_us,
-        .held = !is_parked,
+        .broker_owned = !is_parked,
     };
 }
 
@@ -78,7 +75,7 @@ static enum err add_deliveries(struct store *store, struct journal_receive *rece
         row.id = store->next_seq * ACCOUNT_ENDPOINTS_MAX + i;
         row.endpoint = receive->endpoints_count ? receive->endpoints[i] : 0;
         result = acceptance_add_delivery(store, receive->event, &row);
-        if (row.held)
+        if (row.broker_owned)
             receive->ret_deliveries[receive->ret_count++] =
                 (struct journal_received_delivery){.delivery = row.id, .endpoint = row.endpoint};
     }
@@ -96,12 +93,12 @@ static enum err add(struct store *store, struct journal_receive *receive, enum p
     result = add_deliveries(store, receive, reason);
     store->next_seq++;
     receive->ret_is_new = true;
-    receive->ret_standing = receive->ret_count ? STANDING_HELD : STANDING_OWN;
+    receive->ret_received = receive->ret_count ? RECEIVED_BROKER_OWNED : RECEIVED_JOURNAL_OWNED;
     return result;
 }
 
 /* Of an event whose id is known; ERR_NOT_FOUND when it is not. */
-static enum err meet(struct store *store, struct journal_receive *receive)
+static enum err receive_again(struct store *store, struct journal_receive *receive)
 {
     int64_t seq;
     enum err result = acceptance_find(store, receive->event, &seq);
@@ -122,19 +119,19 @@ static enum err receive_new(struct store *store, struct journal_receive *receive
     if (result)
         return result;
     if (!added)
-        return meet(store, receive);
+        return receive_again(store, receive);
     return receive->event->parts.key.len ? dedupe_add(&store->dedupe, &receive->dedupe_key, receive->event) : OK;
 }
 
 static enum err receive_duplicate(struct store *store, struct journal_receive *receive, const struct event_id *first)
 {
     const struct event_id *id = &receive->event->parts.id;
-    enum err result = meet(store, receive);
+    enum err result = receive_again(store, receive);
     if (result != ERR_NOT_FOUND)
         return result;
     if (memcmp(first, id, sizeof *id) == 0) /* the history has expired before the dedupe store */
         return OK;
-    receive->ret_standing = STANDING_ALIAS;
+    receive->ret_received = RECEIVED_ALIAS;
     receive->ret_first = *first;
     return alias_rows_add(&store->aliases, id, first, store->now_us);
 }
@@ -146,8 +143,8 @@ static enum err receive_conflict(struct store *store, struct journal_receive *re
     if (result)
         return result;
     if (!added)
-        return meet(store, receive);
-    receive->ret_standing = STANDING_CONFLICT;
+        return receive_again(store, receive);
+    receive->ret_received = RECEIVED_CONFLICT;
     receive->ret_first = *first;
     return acceptance_keep_conflict(store, first, receive->event);
 }
@@ -158,7 +155,7 @@ static enum err receive_doubtful(struct store *store, struct journal_receive *re
     bool added;
     enum err result = add(store, receive, PARK_DOUBTFUL, &added);
     if (!result && !added)
-        result = meet(store, receive);
+        result = receive_again(store, receive);
     return result;
 }
 
@@ -191,7 +188,7 @@ enum err store_receive(struct store *store, struct journal_request *request)
 {
     struct journal_receive *receive = CONTAINER_OF(request, struct journal_receive, request);
     assert(receive->endpoints_count <= ACCOUNT_ENDPOINTS_MAX);
-    receive->ret_standing = STANDING_OWN;
+    receive->ret_received = RECEIVED_JOURNAL_OWNED;
     receive->ret_is_new = false;
     receive->ret_count = 0;
     /* It has its 200, and acks go in order: an optional one must not hold the payouts behind it up. */
@@ -200,7 +197,7 @@ enum err store_receive(struct store *store, struct journal_request *request)
         return OK;
     }
     enum err result = judge(store, receive);
-    if (!result && receive->ret_standing == STANDING_HELD) {
+    if (!result && receive->ret_received == RECEIVED_BROKER_OWNED) {
         assert(store->received_count < JOURNAL_BATCH_REQUESTS_MAX);
         store->received[store->received_count++] = receive;
     }
@@ -210,7 +207,7 @@ enum err store_receive(struct store *store, struct journal_request *request)
 void store_undo_receive(struct journal_request *request)
 {
     struct journal_receive *receive = CONTAINER_OF(request, struct journal_receive, request);
-    receive->ret_standing = STANDING_OWN;
+    receive->ret_received = RECEIVED_JOURNAL_OWNED;
     receive->ret_is_new = false;
     receive->ret_count = 0;
 }

@@ -21,8 +21,8 @@
  * Every row that counts carries a CRC-32 over what it says (checksum.h): SQLite's pages have none.
  *
  * Each delivery that is neither delivered nor discarded stands in exactly one of five partial indexes, the one of its
- * state, in the order in which that state is asked for. One that is the broker's (held) and pending is in none of them:
- * nobody is to load it. A sixth one has all that is held, in order of its number.
+ * state, in the order in which that state is asked for. One that is broker-owned and pending is in none of them:
+ * nobody is to load it. A sixth one has all that is broker-owned, in order of its number.
  *
  * The file says what it is: application_id PNSJ and user_version. Migrations will go forward only, each in a
  * transaction of its own; there is none yet, since formats 1 to 3 were never released and are refused. So is a file of

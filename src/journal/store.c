@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/store.h"
 
-#include "journal/held.h"
+#include "journal/adopt.h"
 #include "journal/mend.h"
 #include "journal/schema.h"
 #include "journal/sql.h"
@@ -23,7 +23,7 @@ static const char next_seq_text[] =
     " coalesce((SELECT max(id) FROM deliveries), 0) / ?) + 1";
 
 /* `sending` is none of them: what was being sent has been parked by then. */
-static const char own_open_text[] = "SELECT (SELECT count(*) FROM deliveries WHERE state = 0 AND held = 0)"
+static const char own_open_text[] = "SELECT (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0)"
                                     " + (SELECT count(*) FROM deliveries WHERE state = 2)";
 
 static enum err read_next_seq(struct store *store)
@@ -146,7 +146,7 @@ static enum err clear_up(struct store *store)
     store->found = (struct journal_found){0};
     enum err result = park_interrupted(store);
     if (!result)
-        result = held_take_over_started(store);
+        result = adopt_started(store);
     if (!result)
         result = mend_dedupe(store);
     return result ? result : catch_totals_up(store);

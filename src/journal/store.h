@@ -43,14 +43,15 @@ struct store {
     int64_t newest_us;        /* when the last event was accepted, as the file says; 0 without one */
     int64_t conflict_said_us; /* monotonic: conflicts are said once a second */
     char journal_id[JOURNAL_ID_BYTES];
-    struct journal_found found; /* at the start, when all was taken over that had to be */
+    struct journal_found found; /* at the start, when all was adopted that had to be */
 
     /* of the open transaction */
     int64_t now_us; /* wall time */
     int64_t now_mono_us;
     struct journal_handover *handover; /* of what is to be sent from now on */
     unsigned handover_room;
-    struct journal_receive *received[JOURNAL_BATCH_REQUESTS_MAX]; /* what is about to be answered STANDING_HELD */
+    struct journal_receive
+        *received[JOURNAL_BATCH_REQUESTS_MAX]; /* what is about to be answered RECEIVED_BROKER_OWNED */
     unsigned received_count;
 };
 
@@ -89,8 +90,8 @@ enum err store_transfer(struct store *store, int64_t seq, uint64_t from, uint64_
 enum err store_load(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_scan_backlog(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_receive(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_take_over(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_list_held(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_adopt(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_list_broker_owned(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_keep_poison(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_check_confirmed(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_load_outbox(struct store *store, struct journal_request *request) MUST_CHECK;
@@ -102,7 +103,7 @@ void store_undo_release(struct journal_request *request);
 void store_undo_list_unrouted(struct journal_request *request);
 void store_undo_route(struct journal_request *request);
 void store_undo_receive(struct journal_request *request);
-void store_undo_list_held(struct journal_request *request);
+void store_undo_list_broker_owned(struct journal_request *request);
 void store_undo_check_confirmed(struct journal_request *request);
 void store_undo_load_outbox(struct journal_request *request);
 

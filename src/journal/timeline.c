@@ -19,8 +19,8 @@ static const char *const texts[TIMELINE_STATEMENTS] = {
     [TIMELINE_ACTIONS] =
         "SELECT delivery, at_us, from_state, to_state, from_endpoint, to_endpoint, note FROM operator_actions"
         " WHERE delivery BETWEEN ? AND ? ORDER BY seq",
-    [TIMELINE_COUNTS] = "SELECT 0, (SELECT count(*) FROM deliveries WHERE state = 0 AND held = 0)"
-                        " + (SELECT count(*) FROM deliveries WHERE held = 1 AND state = 0) UNION ALL"
+    [TIMELINE_COUNTS] = "SELECT 0, (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0)"
+                        " + (SELECT count(*) FROM deliveries WHERE broker_owned = 1 AND state = 0) UNION ALL"
                         " SELECT 1, count(*) FROM deliveries WHERE state = 1 UNION ALL"
                         " SELECT 2, count(*) FROM deliveries WHERE state = 2 UNION ALL"
                         " SELECT 3, count(*) FROM deliveries WHERE state = 3",
@@ -86,7 +86,7 @@ struct timeline_delivery timeline_delivery_of(const struct delivery_row *row, bo
         .changed_us = row->changed_us,
         .delivered_us = delivery_row_delivered_us(row),
         .replay = delivery_row_replay(row),
-        .held = row->held,
+        .broker_owned = row->broker_owned,
         .delivery = {.id = row->id,
             .endpoint = row->endpoint,
             .state = row->state,

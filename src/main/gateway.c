@@ -207,7 +207,7 @@ static enum err make_deliveries(struct gateway *gateway, struct buffer *complain
     const struct config *config = gateway->options.config;
     unsigned shards = gateway->installation.shards;
     for (unsigned i = 0; i < shards; i++)
-        gateway->budgets[i].bytes_max = config->held_bytes_max / shards;
+        gateway->budgets[i].bytes_max = config->bytes_in_flight_max / shards;
     for (unsigned i = 0; gateway->delivers && i < shards; i++) {
         enum err failed = delivery_shard_new(
             &(struct delivery_options){

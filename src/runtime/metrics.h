@@ -26,7 +26,7 @@
         "Connections without a request that were closed for new ones, since there were too many")                      \
     X(METRIC_ANSWERS_ORPHANED, counter, "penstock_answers_orphaned_total", "",                                         \
         "Answers whose client had left before they were ready; the events count all the same")                         \
-    X(METRIC_HELD_BYTES, gauge, "penstock_held_bytes", "", "Memory held by events on their way")                       \
+    X(METRIC_BYTES_IN_FLIGHT, gauge, "penstock_bytes_in_flight", "", "Memory held by events on their way")             \
     X(METRIC_JOURNAL_COMMITS, counter, "penstock_journal_commits_total", "", "Transactions committed")                 \
     X(METRIC_JOURNAL_COMMIT_FAILURES, counter, "penstock_journal_commit_failures_total", "",                           \
         "Transactions that the disk refused")                                                                          \
@@ -93,7 +93,7 @@
         "Times that ids of confirmed events can't be checked: not taken by the broker, or their stream was deleted")   \
     X(METRIC_UNACKED, gauge, "penstock_broker_unacked", "", "Messages consumed and not acked yet")                     \
     X(METRIC_RECEIVING, gauge, "penstock_broker_receiving", "", "Messages consumed and not in the journal yet")        \
-    X(METRIC_TAKEN_OVER, counter, "penstock_broker_taken_over_total", "",                                              \
+    X(METRIC_ADOPTED, counter, "penstock_broker_adopted_total", "",                                                    \
         "Events that the journal took over from the broker before they were delivered")                                \
     X(METRIC_SUSPENDED, gauge, "penstock_broker_suspended", "",                                                        \
         "Events that wait for the broker to deliver them again")                                                       \

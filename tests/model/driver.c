@@ -183,7 +183,7 @@ static void wait_for_all(void)
             world_check();
             continue;
         }
-        unsigned of_broker = fake_broker_messages() + model_held() + fake_broker_unconsumed();
+        unsigned of_broker = fake_broker_messages() + model_broker_owned() + fake_broker_unconsumed();
         count = model_unfinished(unfinished, sizeof unfinished) + model_in_flight() + of_broker;
         if (count == 0)
             return;
@@ -195,7 +195,8 @@ static void wait_for_all(void)
         fail_unless(wake_us != INT64_MAX && wake_us <= progress_us + STUCK_US, BROKEN_LIVENESS,
             "%u deliveries never end:%s (without an answer: %u, messages in the broker: %u, events that are its: %u, "
             "partitions that nobody consumes: %u)",
-            count, unfinished, model_in_flight(), fake_broker_messages(), model_held(), fake_broker_unconsumed());
+            count, unfinished, model_in_flight(), fake_broker_messages(), model_broker_owned(),
+            fake_broker_unconsumed());
         if (wake_us > sim_mono_us())
             sim_pass(wake_us - sim_mono_us());
         if (fake_broker_partitions() > 0) /* it ticks all the time: in larger and larger steps */

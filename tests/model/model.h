@@ -9,7 +9,7 @@
  *   model_ways.c   P2: how a delivery may have come from where it was to where it is
  *   model_money.c  P8: exact decimals, sums, the totals
  *   model_send.c   requests to clients: P4 and P5
- *   model_broker.c who owns an event in rabbitmq mode: acks, what is held, aliases and late conflicts
+ *   model_broker.c who owns an event in rabbitmq mode: acks, what is broker-owned, aliases and late conflicts
  *
  * A post:      in flight --> accepted | refused (a duplicate, a conflict, an error)
  *                  '-(crash, or a disk in doubt)--> in doubt --> accepted | refused   the next look after a start, or
@@ -82,7 +82,7 @@ struct model_delivery {
 
     /* at the last look */
     bool on_disk;
-    bool held; /* the broker's */
+    bool broker_owned; /* the broker's */
     int64_t id;
     uint64_t endpoint;
     enum delivery_state state;
@@ -133,7 +133,7 @@ unsigned model_in_flight(void);                                 /* posts and act
 struct model_delivery *model_any_delivery(uint64_t random); /* one that the last look has seen; NULL: there is none */
 
 /* This run parks guarded events that the broker brings and that were accepted before. */
-void model_taken_over(int64_t since_us);
+void model_adopted(int64_t since_us);
 
 /* The broker's side of a post. */
 void model_published(struct model_post *post);  /* it is in a queue */
@@ -142,7 +142,7 @@ void model_gave_up(struct model_post *post);    /* ingress has stopped: the part
 void model_queue_lost(struct model_post *post); /* with a message of it */
 /* The gateway says that a message is done with; of poison `post` is NULL. */
 void model_message_acked(struct model_post *post, unsigned poison);
-unsigned model_held(void); /* events that the last look has found to be the broker's */
+unsigned model_broker_owned(void); /* events that the last look has found to be the broker's */
 /* No 200 was given for what is nowhere. */
 void model_check_promises(void);
 

@@ -18,14 +18,14 @@
 
 static int64_t taken_over_since_us; /* the latest */
 
-void model_taken_over(int64_t since_us)
+void model_adopted(int64_t since_us)
 {
-    trace("delivery is taken over by force");
+    trace("delivery is adopted by force");
     if (since_us > taken_over_since_us)
         taken_over_since_us = since_us;
 }
 
-bool model_may_be_taken_over(const struct model_post *post)
+bool model_may_be_adopted(const struct model_post *post)
 {
     /* The other gateway may have had it until it noticed: what comes again is parked for a minute longer. */
     return post->published && post->guarded && taken_over_since_us &&
@@ -141,16 +141,17 @@ void model_message_acked(struct model_post *post, unsigned poison)
     model_look();
     struct slice id = slice_of(post->id.bytes, sizeof post->id.bytes);
     /* 2: the journal's own or final; 1: the broker's. */
-    int64_t standing = model_look_durable("SELECT max(CASE WHEN EXISTS(SELECT 1 FROM deliveries d WHERE d.held = 1 AND"
-                                          " d.id BETWEEN e.seq * 16 AND e.seq * 16 + 15) THEN 1 ELSE 2 END)"
-                                          " FROM (SELECT seq, id FROM events UNION ALL SELECT -1, id FROM aliases) e"
-                                          " WHERE e.id = ?",
-        id);
+    int64_t found =
+        model_look_durable("SELECT max(CASE WHEN EXISTS(SELECT 1 FROM deliveries d WHERE d.broker_owned = 1 AND"
+                           " d.id BETWEEN e.seq * 16 AND e.seq * 16 + 15) THEN 1 ELSE 2 END)"
+                           " FROM (SELECT seq, id FROM events UNION ALL SELECT -1, id FROM aliases) e"
+                           " WHERE e.id = ?",
+            id);
     /* An expiry may be durable that no look can see yet; and aliases expire as well. */
     bool may_be_over =
         post->expired || model_may_have_expired(post) || (post->state == POST_ALIAS && model_rules()->history_us != 0);
-    fail_unless(standing != 0 || may_be_over, "P1", "a message of %s is acked, and what is durable lacks it", name);
-    fail_unless(standing != 1 || fake_broker_copies(post) > 0 || fake_broker_has_given(post), "P1",
+    fail_unless(found != 0 || may_be_over, "P1", "a message of %s is acked, and what is durable lacks it", name);
+    fail_unless(found != 1 || fake_broker_copies(post) > 0 || fake_broker_has_given(post), "P1",
         "the last message of %s is acked, and what is durable says that it is the broker's", name);
     tally(TALLY_ACKED);
 }
@@ -159,30 +160,31 @@ void model_message_acked(struct model_post *post, unsigned poison)
 
 void model_check_ownership(const struct model_post *post, bool first_after_start)
 {
-    bool any_held = false, any_own = false, any_started = false;
+    bool any_broker_owned = false, any_own = false, any_started = false;
     for (unsigned i = 0; i < post->deliveries_count; i++) {
         const struct model_delivery *delivery = &post->deliveries[i];
-        any_held |= delivery->held;
+        any_broker_owned |= delivery->broker_owned;
         any_own |= delivery->state == DELIVERY_WAITING || delivery->state == DELIVERY_PARKED ||
                    delivery->state == DELIVERY_DEAD || delivery->state == DELIVERY_DISCARDED;
         any_started |= delivery->state != DELIVERY_PENDING;
     }
     char name[NAME_BYTES];
     model_name_post(post, name);
-    fail_unless(!any_held || post->published, "P2", "%s was never the broker's, and is held", name);
-    fail_unless(!any_held || !any_own, "P2", "one delivery of %s is the journal's own, and another one is held", name);
-    fail_unless(!any_held || !any_started || !first_after_start, "P2",
-        "%s had started when the last run ended, and is held", name);
+    fail_unless(!any_broker_owned || post->published, "P2", "%s was never the broker's, and is broker-owned", name);
+    fail_unless(!any_broker_owned || !any_own, "P2",
+        "one delivery of %s is the journal's own, and another one is broker-owned", name);
+    fail_unless(!any_broker_owned || !any_started || !first_after_start, "P2",
+        "%s had started when the last run ended, and is broker-owned", name);
 }
 
-unsigned model_held(void)
+unsigned model_broker_owned(void)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < model_posts_count(); i++) {
         const struct model_post *post = model_post(i);
         bool held = false;
         for (unsigned j = 0; post->on_disk && j < post->deliveries_count; j++)
-            held |= post->deliveries[j].held;
+            held |= post->deliveries[j].broker_owned;
         count += held;
     }
     return count;
@@ -202,13 +204,13 @@ static bool has_started(const struct model_post *post)
     return post->guarded && post->deliveries_count > 1;
 }
 
-void model_check_send_of_held(const struct model_delivery *delivery, const struct model_delivery *row)
+void model_check_send_of_broker_owned(const struct model_delivery *delivery, const struct model_delivery *row)
 {
-    if (!row->held)
+    if (!row->broker_owned)
         return;
     char name[NAME_BYTES];
     model_name(delivery, name);
     fail_unless(row->state == DELIVERY_SENDING || has_started(delivery->post) || fake_broker_has_given(delivery->post),
         "ownership", "%s is the broker's and sent, and the gateway has no message of it", name);
-    tally(TALLY_SENDS_HELD);
+    tally(TALLY_SENDS_BROKER_OWNED);
 }

@@ -52,12 +52,12 @@ void model_check_totals_are_written(sqlite3 *db); /* an orderly stop leaves noth
 /* A row of the journal's events that no look has seen before. */
 void model_judge_arrival(struct model_post *post, bool parked_as_conflict);
 void model_alias_found(const struct event_id *id, const struct event_id *first);
-bool model_may_be_taken_over(const struct model_post *post); /* parked as such when it came */
+bool model_may_be_adopted(const struct model_post *post); /* parked as such when it came */
 /* It may be missing in the journal although it was answered 200. */
 bool model_is_elsewhere(const struct model_post *post);
 /* After all deliveries were read. */
 void model_check_ownership(const struct model_post *post, bool first_after_start);
-void model_check_send_of_held(const struct model_delivery *delivery, const struct model_delivery *row);
+void model_check_send_of_broker_owned(const struct model_delivery *delivery, const struct model_delivery *row);
 
 /* model_look.c: one delivery's row as it is now, or as it is durable; false when it can't be seen. */
 bool model_look_at(const struct model_delivery *delivery, bool durable, struct model_delivery *ret_row);

@@ -21,8 +21,8 @@
 
 enum statement { VERSION, ACTS, EVENTS, DELIVERIES, ALIASES, CONFLICTS, ROW, STATEMENTS };
 
-#define DELIVERY_COLUMNS                                                                                       \
-    "id, endpoint, state, reason, generation, attempts, failures, held, started_us, delivered_us, due_us FROM" \
+#define DELIVERY_COLUMNS                                                                                               \
+    "id, endpoint, state, reason, generation, attempts, failures, broker_owned, started_us, delivered_us, due_us FROM" \
     " deliveries"
 
 static const char *const texts[STATEMENTS] = {
@@ -280,7 +280,7 @@ static void read_row(sqlite3_stmt *statement, struct model_delivery *ret_row)
         .generation = sqlite3_column_int64(statement, 4),
         .attempts = sqlite3_column_int64(statement, 5),
         .failures = sqlite3_column_int64(statement, 6),
-        .held = sqlite3_column_int(statement, 7),
+        .broker_owned = sqlite3_column_int(statement, 7),
         .started_us = sqlite3_column_int64(statement, 8),
         .delivered_us = sqlite3_column_int64(statement, 9),
         .due_us = sqlite3_column_int64(statement, 10),

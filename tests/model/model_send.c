@@ -32,7 +32,7 @@ static void check_row(const struct model_delivery *delivery, const struct model_
     fail_unless(may, guarded && row.state != DELIVERY_DELIVERED ? "P5" : "P4", "%s is sent, and the journal says: %s",
         name, delivery_state_name(row.state));
     char number[24];
-    model_check_send_of_held(delivery, &row);
+    model_check_send_of_broker_owned(delivery, &row);
     snprintf(number, sizeof number, "%lld", (long long)row.attempts + 1);
     fail_unless(slice_equals_string(send->attempt, number), "P4",
         "%s is sent as attempt %.*s, and the journal knows of %lld before", name, SLICE_ARGS(send->attempt),

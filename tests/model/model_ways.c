@@ -140,7 +140,7 @@ static void tally_state(const struct model_delivery *row)
         [PARK_AMBIGUOUS] = TALLY_SEEN_AMBIGUOUS,
         [PARK_CONFLICT] = TALLY_LATE_CONFLICTS,
         [PARK_MISMATCH] = TALLY_SEEN_MISMATCH,
-        [PARK_TAKEN_OVER] = TALLY_SEEN_TAKEN_OVER};
+        [PARK_TAKEN_OVER] = TALLY_SEEN_ADOPTED};
     if (row->state == DELIVERY_PARKED && row->reason != PARK_DAMAGED)
         tally(parked[row->reason]);
     else if (row->state == DELIVERY_WAITING)
@@ -211,7 +211,7 @@ void model_check_way(struct model_delivery *delivery, const struct model_deliver
     unsigned before = first_node(delivery), now = node_of(row->state, row->reason);
     /* When it comes, or when it was held by a last run and comes again, or does not. */
     if ((!delivery->on_disk || before == node_of(DELIVERY_PENDING, PARK_NONE)) &&
-        now == node_of(DELIVERY_PARKED, PARK_TAKEN_OVER) && model_may_be_taken_over(delivery->post))
+        now == node_of(DELIVERY_PARKED, PARK_TAKEN_OVER) && model_may_be_adopted(delivery->post))
         before = now;
     /* A start records as an attempt what the end of the last run has cut off. */
     bool is_parked = row->state == DELIVERY_PARKED && row->reason == PARK_AMBIGUOUS;
@@ -235,7 +235,7 @@ void model_check_way(struct model_delivery *delivery, const struct model_deliver
             tally(TALLY_RELEASED);
     }
     delivery->on_disk = true;
-    delivery->held = row->held;
+    delivery->broker_owned = row->broker_owned;
     delivery->id = row->id;
     delivery->state = row->state;
     delivery->reason = row->reason;

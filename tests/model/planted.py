@@ -124,11 +124,11 @@ BUGS = {
         "src/delivery/unacked.c",
         ("        unacked->stale = true;\n        unacked->gone", "        unacked->gone")),
     "started-is-suspended": (
-        "an event of which something had started is suspended when its channel is lost, not taken over",
+        "an event of which something had started is suspended when its channel is lost, not adopted",
         "src/delivery/unacked.c",
-        ("unacked->stage == UNACKED_HELD && had_started(unacked)", "unacked->stage == UNACKED_HELD && unacked->takes_over")),
+        ("unacked->stage == UNACKED_BROKER_OWNED && had_started(unacked)", "unacked->stage == UNACKED_BROKER_OWNED && unacked->takes_over")),
     "left-is-forgotten": (
-        "what had no room when its event was taken over is never loaded",
+        "what had no room when its event was adopted is never loaded",
         "src/delivery/unacked.c",
         ("if (unacked->left & 1u << i)\n            refill", "if (false)\n            refill")),
     "met-is-sent-twice": (
@@ -136,17 +136,17 @@ BUGS = {
         "src/journal/acceptance.c",
         ("    correct_answers(store, seq);\n", "")),
     "suspended-for-ever": (
-        "suspended events are never taken over: their queue was made anew",
+        "suspended events are never adopted: their queue was made anew",
         "src/delivery/suspended.c",
         ("consumer->empty_seen[channel] >= EMPTY_TIMES", "consumer->empty_seen[channel] > INT32_MAX")),
     "last-run-forgotten": (
         "what the last run has left suspended is not known after the restart",
         "src/delivery/suspended.c",
-        ("    unsigned count = request->result == OK ? held->list.ret_count : 0;",
-         "    unsigned count = request->result == OK ? 0 : held->list.ret_count;")),
+        ("    unsigned count = request->result == OK ? page->list.ret_count : 0;",
+         "    unsigned count = request->result == OK ? 0 : page->list.ret_count;")),
     "restart-forgets-started": (
         "an event of which something had started stays the broker's after a restart",
-        "src/journal/held.c",
+        "src/journal/adopt.c",
         ("if (result || !started)", "if (result || started || !started)")),
     "alias-is-delivered": (
         "a duplicate that is found late is accepted as if it were new",

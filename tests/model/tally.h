@@ -77,8 +77,8 @@
     X(TALLY_ALIASES, "aliases")                                          \
     X(TALLY_LATE_CONFLICTS, "deliveries parked: a conflict, found late") \
     X(TALLY_SEEN_MISMATCH, "deliveries parked: another partition's")     \
-    X(TALLY_SEEN_TAKEN_OVER, "deliveries parked: taken over by force")   \
-    X(TALLY_SENDS_HELD, "sends of what is the broker's")                 \
+    X(TALLY_SEEN_ADOPTED, "deliveries parked: adopted by force")         \
+    X(TALLY_SENDS_BROKER_OWNED, "sends of what is the broker's")         \
     X(TALLY_CONNECTIONS, "consuming connections")                        \
     X(TALLY_CONNECTIONS_LOST, "  cut")                                   \
     X(TALLY_CHANNELS_LOST, "  closed channels")                          \

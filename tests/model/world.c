@@ -204,7 +204,7 @@ static enum err start_shard(struct gateway *self)
         consumer.connector = self->connector = fake_connector_new();
         if (sim_chance(STREAM_DRIVER, FORCED_PER_MILLE)) {
             consumer.forced_since_us = sim_wall_us();
-            model_taken_over(consumer.forced_since_us);
+            model_adopted(consumer.forced_since_us);
         }
     }
     return delivery_shard_start(self->shard, self->journal, self->connector ? &consumer : NULL);
@@ -336,8 +336,8 @@ static void notice_end(void)
         tally(TALLY_STOPS);
         publications_end();
         fail_unless(fake_broker_links() == 0, BROKEN_CREDIT, "connections to the broker were not closed");
-        fail_unless(atomic_load(&self->budget.held_bytes) == 0, BROKEN_CREDIT,
-            "%lld bytes of events were not given back", (long long)self->budget.held_bytes);
+        fail_unless(atomic_load(&self->budget.taken_bytes) == 0, BROKEN_CREDIT,
+            "%lld bytes of events were not given back", (long long)self->budget.taken_bytes);
         fail_unless(model_in_flight() == 0, BROKEN_CREDIT, "posts or actions were never answered");
         model_look();
     }

@@ -51,7 +51,7 @@ def say(capsys, what, brokered, sink, events):
     with capsys.disabled():
         print(f"\n{what}: accepted={len(events)} delivered={sum(event in count for event in events)} "
               f"duplicates={sum(times - 1 for times in count.values())} again={brokered.received('again'):.0f} "
-              f"taken_over={brokered.metric('penstock_broker_taken_over_total'):.0f} longest_answer={brokered.longest_answer:.3f}s ", end="")
+              f"taken_over={brokered.metric('penstock_broker_adopted_total'):.0f} longest_answer={brokered.longest_answer:.3f}s ", end="")
 
 
 def test_a_confirm_that_comes_late(own_broker, make_brokered, sink, capsys):
@@ -82,7 +82,7 @@ def test_redelivery_of_an_unstarted_and_of_a_started_event(own_broker, brokered,
     wait_for(lambda: brokered.metric("penstock_broker_unacked") == 4, "all four are with us")
     own_broker.close_connections()
     wait_for(lambda: brokered.received("again") >= 4, "the broker delivers all again")
-    assert brokered.metric("penstock_broker_taken_over_total") == 1
+    assert brokered.metric("penstock_broker_adopted_total") == 1
     sink.behave()
     wait_until_delivered(brokered, events)
     own_broker.wait_until_empty()
@@ -150,7 +150,7 @@ def test_killed_between_the_commit_and_the_ack(own_broker, brokered, sink, point
 def test_a_restart_with_a_full_prefetch_and_a_backlog(own_broker, brokered, sink, how, capsys):
     sink.behave(mode="hang")
     events = post_many(brokered, 60)
-    wait_for(lambda: brokered.metric("penstock_broker_unacked") >= 8 or brokered.metric("penstock_broker_taken_over_total") > 0, "a full prefetch")
+    wait_for(lambda: brokered.metric("penstock_broker_unacked") >= 8 or brokered.metric("penstock_broker_adopted_total") > 0, "a full prefetch")
     wait_for(lambda: sink.count() >= 1, "one has started")
     if how == "kill":
         brokered.kill9()
@@ -219,9 +219,9 @@ def test_a_fan_out_of_which_one_delivery_has_started(own_broker, brokered, sink,
     wait_for(lambda: len(sink.of(second)) == 2, "both clients have the second")
     third = brokered.post("third", account=account)["event"]
     wait_for(lambda: [d.path for d in sink.of(third)] == ["/a"], "the third has started at one of them", 20)
-    before = brokered.metric("penstock_broker_taken_over_total")
+    before = brokered.metric("penstock_broker_adopted_total")
     own_broker.close_connections()
-    wait_for(lambda: brokered.metric("penstock_broker_taken_over_total") > before, "it is the journal's")
+    wait_for(lambda: brokered.metric("penstock_broker_adopted_total") > before, "it is the journal's")
     sink.behave("/a")
     sink.behave("/b")
     wait_until_delivered(brokered, [lead, second, third])

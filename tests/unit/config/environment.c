@@ -10,12 +10,12 @@ TestSuite(environment);
 Test(environment, variables_set_options)
 {
     static const char *const variables[] = {"PENSTOCK_INGRESS__LISTEN=127.0.0.1:0",
-        "PENSTOCK_DATA__HELD_BYTES_MAX=32MiB", "PENSTOCK_DELIVERY__ALLOW_NETWORKS=10.0.0.0/8,127.0.0.0/8",
+        "PENSTOCK_DATA__BYTES_IN_FLIGHT_MAX=32MiB", "PENSTOCK_DELIVERY__ALLOW_NETWORKS=10.0.0.0/8,127.0.0.0/8",
         "PENSTOCK_DATA__DIRECTORY=/x=y", NULL};
     struct loaded loaded = load_environment(variables);
     cr_assert_eq(loaded.result, OK, "%s", loaded.complaints.data);
     cr_expect_str_eq(loaded.config.ingress_listen, "127.0.0.1:0");
-    cr_expect_eq(loaded.config.held_bytes_max, 32 << 20);
+    cr_expect_eq(loaded.config.bytes_in_flight_max, 32 << 20);
     cr_expect_eq(loaded.config.allow_networks.count, 2);
     cr_expect_str_eq(loaded.config.data_directory, "/x=y");
     loaded_done(&loaded);

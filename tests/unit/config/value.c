@@ -37,8 +37,8 @@ static int64_t number_of(const struct config *config, const char *key)
 {
     if (strcmp(key, "ingress.threads") == 0)
         return config->ingress_threads;
-    if (strcmp(key, "data.held_bytes_max") == 0)
-        return config->held_bytes_max;
+    if (strcmp(key, "data.bytes_in_flight_max") == 0)
+        return config->bytes_in_flight_max;
     if (strcmp(key, "shutdown.drain") == 0)
         return config->drain_us;
     cr_assert_str_eq(key, "log.level");
@@ -51,10 +51,10 @@ Test(value, numbers_are_taken_with_their_units)
         {"ingress.threads", "0", 0},
         {"ingress.threads", "1", 1},
         {"ingress.threads", "64", 64},
-        {"data.held_bytes_max", "16777216", 16777216},
-        {"data.held_bytes_max", "16384KiB", 16777216},
-        {"data.held_bytes_max", "64MiB", 64 << 20},
-        {"data.held_bytes_max", "1024GiB", INT64_C(1) << 40},
+        {"data.bytes_in_flight_max", "16777216", 16777216},
+        {"data.bytes_in_flight_max", "16384KiB", 16777216},
+        {"data.bytes_in_flight_max", "64MiB", 64 << 20},
+        {"data.bytes_in_flight_max", "1024GiB", INT64_C(1) << 40},
         {"shutdown.drain", "0s", 0},
         {"shutdown.drain", "500ms", 500 * US_PER_MS},
         {"shutdown.drain", "7s", 7 * US_PER_SECOND},
@@ -86,7 +86,7 @@ Test(value, bytes_are_strict)
 {
     static const char *const wrong[] = {"", "64 MiB", "64MB", "64mib", "64M", "64MiB ", "064MiB", "-1", "0", "1048575",
         "1023KiB", "1025GiB", "9007199254740993GiB", "9223372036854775807KiB", "MiB", "1.5MiB", "64MiBx"};
-    ASSERT_REFUSED("data.held_bytes_max", wrong);
+    ASSERT_REFUSED("data.bytes_in_flight_max", wrong);
 }
 
 Test(value, durations_are_strict)
@@ -214,8 +214,9 @@ Test(value, a_complaint_says_what_would_be_right_and_what_is_there)
         const char *key, *value, *complaint;
     } cases[] = {
         {"ingress.threads", "80x", "ingress.threads: must be a whole number from 0 to 64, but is \"80x\"\n"},
-        {"data.held_bytes_max", "1",
-            "data.held_bytes_max: must be a whole number of bytes, or with KiB, MiB or GiB behind it, from 16MiB to "
+        {"data.bytes_in_flight_max", "1",
+            "data.bytes_in_flight_max: must be a whole number of bytes, or with KiB, MiB or GiB behind it, from 16MiB "
+            "to "
             "1024GiB, "
             "but is \"1\"\n"},
         {"shutdown.drain", "5",

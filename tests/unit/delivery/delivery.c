@@ -211,14 +211,14 @@ Test(delivery, a_client_that_hangs_with_large_bodies_holds_an_eighth_of_the_memo
     for (int64_t id = 1; id <= 200; id += 20) { /* 12 MB of 16, one after the other: never half of it at once */
         hand_over(id, id + 19, "note");
         /* What has no room is given back; of the last one a part may stand over. */
-        WAIT_UNTIL(held_bytes() <= (16 << 20) / 8 + EVENT_BYTES_MAX);
+        WAIT_UNTIL(taken_bytes() <= (16 << 20) / 8 + EVENT_BYTES_MAX);
     }
     WAIT_UNTIL(sink_count() == 4);
-    cr_assert_gt(held_bytes(), (16 << 20) / 8 - EVENT_BYTES_MAX);
+    cr_assert_gt(taken_bytes(), (16 << 20) / 8 - EVENT_BYTES_MAX);
     cr_assert_eq(journal_count(JOURNAL_LOAD), 0, "there is no room for what a load would bring");
     journal_answer_at_once(JOURNAL_LOAD);
     sink_release();
-    WAIT_UNTIL(held_bytes() == 0);
+    WAIT_UNTIL(taken_bytes() == 0);
     cr_assert_gt(journal_count(JOURNAL_LOAD), 0);
 }
 

@@ -155,9 +155,9 @@ void hand_over(int64_t first, int64_t last, const char *type)
     mailbox_post(listener.delivery, &handover->mail);
 }
 
-int64_t held_bytes(void)
+int64_t taken_bytes(void)
 {
-    return atomic_load(&budget.held_bytes);
+    return atomic_load(&budget.taken_bytes);
 }
 
 /* --- the client deployment: a thread per connection --- */
@@ -426,7 +426,7 @@ void fixture_end(void)
     stop_sink();
     accounts_stop(accounts);
     free_shard();
-    cr_assert_eq(atomic_load(&budget.held_bytes), 0, "bytes were not given back");
+    cr_assert_eq(atomic_load(&budget.taken_bytes), 0, "bytes were not given back");
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", directory);
     cr_assert_eq(system(command), 0);

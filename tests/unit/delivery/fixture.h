@@ -59,7 +59,7 @@ struct delivery make_delivery(int64_t id, const char *type, enum delivery_state 
 void hand_over(int64_t first, int64_t last, const char *type);
 
 /* Bytes that deliveries hold in memory. */
-int64_t held_bytes(void);
+int64_t taken_bytes(void);
 
 /* The client deployment's side. */
 struct sink_request {

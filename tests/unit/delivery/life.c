@@ -146,7 +146,7 @@ Test(delivery_life, a_sending_that_is_recorded_after_the_end_asks_nothing_more_o
     journal_answer(start, OK); /* the last thing that the journal does */
     free_shard();
     cr_assert_eq(journal_count(JOURNAL_RECORD_OUTCOME), 0, "a request to a journal that has ended");
-    cr_assert_eq(held_bytes(), 0);
+    cr_assert_eq(taken_bytes(), 0);
 }
 
 Test(delivery_life, a_guarded_one_that_is_cut_short_while_it_is_sent_stays_sending_in_the_journal)

@@ -72,7 +72,7 @@ Test(clocks, time_that_we_take_to_answer_does_not_count)
     int64_t until_us = clock_mono_us() + 3 * SHORT_MS * US_PER_MS;
     while (clock_mono_us() < until_us)
         fixture_call(&fixture, fixture_do_nothing);
-    fixture_call(&fixture, fixture_answer_held);
+    fixture_call(&fixture, fixture_answer_broker_owned);
     struct answer answer;
     client_read_answer(fd, &answer);
     cr_assert_str_eq(answer.body, "held");

@@ -187,7 +187,7 @@ void fixture_call(struct fixture *fixture, void (*run)(struct fixture *fixture))
     sem_destroy(&call.done);
 }
 
-void fixture_answer_held(struct fixture *fixture)
+void fixture_answer_broker_owned(struct fixture *fixture)
 {
     struct http_reply reply = {.status = 200, .content_type = "text/plain", .body = SLICE_LITERAL("held")};
     for (; fixture->held_count > 0; fixture->held_count--) {
@@ -230,7 +230,7 @@ void fixture_stop(struct fixture *fixture)
 {
     fixture_call(fixture, stop);
     thread_join(&fixture->thread);
-    fixture_answer_held(fixture);
+    fixture_answer_broker_owned(fixture);
     mailbox_done(&fixture->mailbox);
 }
 

@@ -16,7 +16,7 @@
 #define FIXTURE_BODY_BYTES_MAX 4096
 #define FIXTURE_LARGE_BODY_BYTES_MAX (2 * FIXTURE_BODY_BYTES_MAX) /* POST /large */
 #define FIXTURE_BIG_BYTES (8 * 1024 * 1024)
-#define FIXTURE_HELD_MAX 256
+#define FIXTURE_BROKER_OWNED_MAX 256
 #define WAIT_SECONDS_MAX 20
 
 struct fixture {
@@ -29,7 +29,7 @@ struct fixture {
     struct http_server *server;
     struct thread thread;
     /* owned by the server's thread while that runs */
-    struct http_exchange *held[FIXTURE_HELD_MAX];
+    struct http_exchange *held[FIXTURE_BROKER_OWNED_MAX];
     unsigned held_count;
     /* shared: atomic */
     _Atomic unsigned requests; /* that reached a handler */
@@ -45,10 +45,10 @@ void fixture_stop(
 
 /* Runs `run` on the server's thread and waits for it. */
 void fixture_call(struct fixture *fixture, void (*run)(struct fixture *fixture));
-void fixture_answer_held(struct fixture *fixture); /* for fixture_call */
-void fixture_do_nothing(struct fixture *fixture);  /* for fixture_call: a turn of the loop goes by */
-void fixture_drain(struct fixture *fixture);       /* for fixture_call */
-bool fixture_is_idle(struct fixture *fixture);     /* from the test's thread */
+void fixture_answer_broker_owned(struct fixture *fixture); /* for fixture_call */
+void fixture_do_nothing(struct fixture *fixture);          /* for fixture_call: a turn of the loop goes by */
+void fixture_drain(struct fixture *fixture);               /* for fixture_call */
+bool fixture_is_idle(struct fixture *fixture);             /* from the test's thread */
 
 /* Waits for a condition, never for a time. */
 #define WAIT_UNTIL(condition)                                                               \

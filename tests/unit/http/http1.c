@@ -330,7 +330,7 @@ Test(http1, a_client_that_leaves_before_its_answer_does_no_harm)
     client_send(fd, GET("/hold"));
     WAIT_UNTIL(fixture.held_seen == 1);
     close(fd);
-    fixture_call(&fixture, fixture_answer_held);
+    fixture_call(&fixture, fixture_answer_broker_owned);
     WAIT_UNTIL(metrics_read(METRIC_HTTP_CONNECTIONS) == 0);
     /* h2o doesn't read meanwhile, so it can't know. */
     cr_assert_eq(fixture.answered_present, 1);

@@ -63,7 +63,7 @@ Test(http2, a_hundred_streams_are_answered_together)
     for (unsigned i = 0; i < 100; i++)
         h2_send_request(fd, 2 * i + 1, "GET", "/hold", false);
     WAIT_UNTIL(fixture.held_seen == 100);
-    fixture_call(&fixture, fixture_answer_held);
+    fixture_call(&fixture, fixture_answer_broker_owned);
     cr_assert_eq(fixture.answered_present, 100);
     unsigned answered = 0;
     struct h2_frame frame;
@@ -100,7 +100,7 @@ Test(http2, a_stream_that_is_reset_before_its_answer_is_counted_and_does_no_harm
     h2_send_rst(fd, 1);
     h2_send_request(fd, 5, "GET", "/now", false);
     cr_assert_eq(h2_read_status(fd, 5), 200); /* so the reset has been read */
-    fixture_call(&fixture, fixture_answer_held);
+    fixture_call(&fixture, fixture_answer_broker_owned);
     cr_assert_eq(fixture.answered_gone, 1);
     cr_assert_eq(fixture.answered_present, 1);
     cr_assert_eq(metrics_read(METRIC_ANSWERS_ORPHANED), 1);
@@ -128,7 +128,7 @@ Test(http2, a_client_that_leaves_before_its_answers_does_no_harm)
     close(fd);
     WAIT_UNTIL(metrics_read(METRIC_HTTP_CONNECTIONS) == 0);
     cr_assert_not(fixture_is_idle(&fixture));
-    fixture_call(&fixture, fixture_answer_held);
+    fixture_call(&fixture, fixture_answer_broker_owned);
     cr_assert_eq(fixture.answered_gone, 2);
     cr_assert_eq(metrics_read(METRIC_ANSWERS_ORPHANED), 2);
     cr_assert(fixture_is_idle(&fixture));
@@ -158,7 +158,7 @@ Test(http2, a_drain_says_goaway_finishes_what_is_under_way_and_ends_idle)
     cr_assert_eq(goaway_last_stream(&frame), 1);
     cr_assert_not(h2_read_frame(waiting, &frame));
     cr_assert_not(fixture_is_idle(&fixture));
-    fixture_call(&fixture, fixture_answer_held);
+    fixture_call(&fixture, fixture_answer_broker_owned);
     cr_assert_eq(fixture.answered_present, 1);
     cr_assert_eq(h2_read_status(fd, 1), 200);
     cr_assert_not(h2_read_until(fd, H2_GOAWAY, 1, &frame)); /* up to the end of the connection */

@@ -120,7 +120,7 @@ Test(life, a_drain_of_http_1_finishes_what_is_under_way_and_ends_idle)
     cr_assert_eq(try_connect(&fixture), ECONNREFUSED);
     cr_assert_not(fixture_is_idle(&fixture));
 
-    fixture_call(&fixture, fixture_answer_held);
+    fixture_call(&fixture, fixture_answer_broker_owned);
     client_read_answer(held, &answer);
     cr_assert_str_eq(answer.body, "held");
     cr_assert(strstr(answer.head, "\r\nConnection: close\r\n"));

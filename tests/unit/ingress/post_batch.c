@@ -72,7 +72,7 @@ Test(post_batch, each_item_has_its_result_in_order)
         cr_assert_eq(metrics_read(METRIC_EVENTS_REFUSED), refused + 2);
         close(fd);
     }
-    WAIT_UNTIL(atomic_load(&budgets[0].held_bytes) + atomic_load(&budgets[1].held_bytes) == 0);
+    WAIT_UNTIL(atomic_load(&budgets[0].taken_bytes) + atomic_load(&budgets[1].taken_bytes) == 0);
 }
 
 Test(post_batch, what_has_no_good_item_is_answered_at_once)
@@ -185,7 +185,7 @@ Test(post_batch, what_is_not_known_after_three_seconds_is_503_and_a_late_word_is
 Test(post_batch, under_pressure_each_item_goes_by_its_class)
 {
     unsigned shard = (unsigned)(hash_siphash(&seed, SLICE_LITERAL("acc_1")) % TEST_PARTITIONS) % TEST_SHARDS;
-    atomic_store(&budgets[shard].held_bytes, budgets[shard].bytes_max / 100 * 95);
+    atomic_store(&budgets[shard].taken_bytes, budgets[shard].bytes_max / 100 * 95);
     int fd = client_connect();
     client_post_to(fd, PATH, LINES,
         SLICE_LITERAL("{\"type\":\"notification\",\"account\":\"acc_1\"}\n" NOTE "\n" PURCHASE("o-1") "\n"));

@@ -194,13 +194,13 @@ Test(post_event, under_pressure_optional_events_go_first_and_critical_ones_last)
     unsigned seen = 0;
     for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
         int64_t held = budgets[shard].bytes_max / 100 * cases[i].percent_held;
-        atomic_store(&budgets[shard].held_bytes, held);
+        atomic_store(&budgets[shard].taken_bytes, held);
         client_post(fd, JSON_AND_KEY, cases[i].body);
         if (cases[i].status == 200)
             journal_answer(seen++, OK, NULL);
         client_receive(fd, &answer);
         cr_assert_eq(answer.status, cases[i].status, "case %u: %d %s", i, answer.status, answer.body);
-        WAIT_UNTIL(atomic_load(&budgets[shard].held_bytes) == held);
+        WAIT_UNTIL(atomic_load(&budgets[shard].taken_bytes) == held);
     }
     close(fd);
 }

@@ -111,7 +111,7 @@ void queue_fixture_end(void)
         free(all_sent[i]);
     }
     for (unsigned i = 0; i < QUEUE_SHARDS; i++)
-        cr_assert_eq(budgets[i].held_bytes, 0);
+        cr_assert_eq(budgets[i].taken_bytes, 0);
     thread_leave_main();
 }
 

@@ -268,8 +268,8 @@ Test(append, budget_is_given_back_with_the_last_reference)
     cr_assert(desk_append(desk, (struct draft){.key = "k"}, 7, NULL) == ERR_EXISTS);
     cr_assert(desk->arrivals_count == 3 && !desk->arrivals[0].answered);
     struct event **handed = &desk->arrivals[0].delivery.event;
-    cr_assert(desk->budget.held_bytes == (*handed)->bytes);
+    cr_assert(desk->budget.taken_bytes == (*handed)->bytes);
     event_unref(TAKE(*handed));
-    cr_assert(desk->budget.held_bytes == 0);
+    cr_assert(desk->budget.taken_bytes == 0);
     desk_free(desk);
 }

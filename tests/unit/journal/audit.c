@@ -163,7 +163,8 @@ Test(audit, names_each_kind_of_loss_and_damage)
             0, -1},
         {"DELETE FROM bodies", K(MISSING_BODY), 2, 2, -1},
         {"INSERT INTO deliveries SELECT id + 2, endpoint, state, reason, lane, generation, attempts, failures, due_us,"
-         " changed_us, started_us, duration_us, http_status, held, delivered_us, crc FROM deliveries WHERE id = 32",
+         " changed_us, started_us, duration_us, http_status, broker_owned, delivered_us, crc FROM deliveries WHERE id "
+         "= 32",
             K(STRAY_DELIVERY), 1, 2, 2},
         {"UPDATE events SET amount = '15' WHERE seq = 2", K(DAMAGED_EVENT) | K(TOTALS), 4, 2, -1},
         {"UPDATE events SET account = 'acc_2' WHERE seq = 2", K(DAMAGED_EVENT) | K(TOTALS), 4, 2, -1},
@@ -310,9 +311,9 @@ Test(audit, counts_what_the_broker_holds_as_on_the_way_and_nothing_of_the_outbox
     const struct shelved draft = {.key = "k", .accepted_us = AT(DAY), .amount = "1.5", .currency = "EUR"};
     const struct shelved other = {.key = "k", .accepted_us = AT(DAY), .amount = "2", .currency = "EUR"};
     struct event *events[] = {shelf_event(shelf, draft), shelf_event(shelf, draft), shelf_event(shelf, other)};
-    cr_assert(shelf_receive(shelf, events[0], 2, PARK_NONE).ret_standing == STANDING_HELD);
-    cr_assert(shelf_receive(shelf, events[1], 2, PARK_NONE).ret_standing == STANDING_ALIAS);
-    cr_assert(shelf_receive(shelf, events[2], 1, PARK_NONE).ret_standing == STANDING_CONFLICT);
+    cr_assert(shelf_receive(shelf, events[0], 2, PARK_NONE).ret_received == RECEIVED_BROKER_OWNED);
+    cr_assert(shelf_receive(shelf, events[1], 2, PARK_NONE).ret_received == RECEIVED_ALIAS);
+    cr_assert(shelf_receive(shelf, events[2], 1, PARK_NONE).ret_received == RECEIVED_CONFLICT);
     for (size_t i = 0; i < 3; i++)
         event_unref(events[i]);
     struct event *waits = shelf_event(shelf, draft);

@@ -235,14 +235,14 @@ Test(load, bodies_are_bounded_by_bytes_and_by_budget)
     loaded_done(&loaded);
 
     loaded.load.bytes_max = INT64_MAX;
-    int64_t held = desk->budget.held_bytes;
+    int64_t held = desk->budget.taken_bytes;
     desk->budget.bytes_max = 2 * (held + 3 * (held / 5));
     loaded.load.budget_share_percent = 50;
     cr_assert(desk_load(desk, &loaded) == OK);
     cr_assert(loaded.load.ret_count >= 2 && loaded.load.ret_count <= 3 && loaded.load.ret_more);
-    cr_assert(desk->budget.held_bytes > held);
+    cr_assert(desk->budget.taken_bytes > held);
     loaded_done(&loaded);
-    cr_assert(desk->budget.held_bytes == held);
+    cr_assert(desk->budget.taken_bytes == held);
     desk_free(desk);
 }
 
@@ -312,9 +312,9 @@ Test(load, damage_parks_its_delivery_and_the_rest_is_served)
         desk_sql(desk, damages[i]);
         struct loaded loaded;
         loaded_init(&loaded, ENDPOINT);
-        int64_t held = desk->budget.held_bytes;
+        int64_t held = desk->budget.taken_bytes;
         expect_loaded(desk, &loaded, (int64_t[]){ids[0], ids[2]}, 2, false);
-        cr_assert(desk->budget.held_bytes == held, "damage %zu", i);
+        cr_assert(desk->budget.taken_bytes == held, "damage %zu", i);
         cr_assert(desk_sql_int(desk, "SELECT count(*) FROM deliveries WHERE id = 32 AND state = 3 AND reason = 6") == 1,
             "damage %zu", i);
         desk_free(desk);

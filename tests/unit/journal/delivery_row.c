@@ -81,11 +81,11 @@ Test(delivery_row, that_was_delivered_stays_so_however_a_forced_replay_ends)
     cr_expect(delivery_row_replay(&again) == REPLAY_DELIVERED && delivery_row_delivered_us(&again) == 3);
 }
 
-Test(delivery_row, that_is_held_stays_held_only_while_it_is_sent)
+Test(delivery_row, that_is_held_stays_broker_owned_only_while_it_is_sent)
 {
     static const struct {
         enum delivery_state from, to;
-        bool stays_held, takes_event_over;
+        bool stays_broker_owned, adopts_event;
     } cases[] = {
         {DELIVERY_PENDING, DELIVERY_SENDING, true, false},
         {DELIVERY_PENDING, DELIVERY_DELIVERED, false, false},
@@ -99,10 +99,10 @@ Test(delivery_row, that_is_held_stays_held_only_while_it_is_sent)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct delivery_move move = {.to = cases[i].to, .reason = PARK_GONE};
-        struct delivery_row held = {.state = cases[i].from, .held = true}, own = {.state = cases[i].from};
-        cr_expect_eq(delivery_row_move(&held, &move, 1), cases[i].takes_event_over, "case %zu", i);
-        cr_expect_eq(held.held, cases[i].stays_held, "case %zu", i);
-        cr_expect(!delivery_row_move(&own, &move, 1) && !own.held, "case %zu", i);
+        struct delivery_row held = {.state = cases[i].from, .broker_owned = true}, own = {.state = cases[i].from};
+        cr_expect_eq(delivery_row_move(&held, &move, 1), cases[i].adopts_event, "case %zu", i);
+        cr_expect_eq(held.broker_owned, cases[i].stays_broker_owned, "case %zu", i);
+        cr_expect(!delivery_row_move(&own, &move, 1) && !own.broker_owned, "case %zu", i);
     }
 }
 
@@ -146,7 +146,7 @@ Test(delivery_row, of_a_stale_index_entry_stays_where_it_says_it_is)
                      " deliveries(endpoint) WHERE state = 4' WHERE name = 'deliveries_pending';"
                      " PRAGMA writable_schema = RESET; REINDEX deliveries_pending;"
                      " PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX deliveries_pending ON"
-                     " deliveries(endpoint) WHERE state = 0 AND held = 0' WHERE name = 'deliveries_pending';"
+                     " deliveries(endpoint) WHERE state = 0 AND broker_owned = 0' WHERE name = 'deliveries_pending';"
                      " PRAGMA writable_schema = RESET;");
     struct delivery loaded[4];
     struct journal_load load = {.request.kind = JOURNAL_LOAD,

@@ -149,11 +149,11 @@ Test(disk, that_is_full_refuses_and_passes)
     struct desk *desk = desk_new();
     struct draft draft = {.key = "k"};
     cr_assert(desk_append(desk, (struct draft){.key = "before"}, 7, NULL) == OK);
-    int64_t held = desk->budget.held_bytes;
+    int64_t held = desk->budget.taken_bytes;
     disk_be_full(true);
     cr_assert(desk_append(desk, draft, 7, NULL) == ERR_DISK_FULL);
     cr_assert(desk_append(desk, draft, 7, NULL) == ERR_DISK_FULL);
-    cr_assert(desk->budget.held_bytes == held, "the refused events are let go");
+    cr_assert(desk->budget.taken_bytes == held, "the refused events are let go");
     disk_be_full(false);
     cr_assert(desk_append(desk, draft, 7, NULL) == OK, "the key was forgotten with its transaction");
     cr_assert(desk_append(desk, draft, 7, NULL) == ERR_EXISTS);
@@ -193,7 +193,7 @@ Test(file, tells_its_id_and_what_it_held_when_it_was_opened)
     desk_reopen(desk);
     journal = desk->journal;
     cr_expect_str_eq(journal->id, id);
-    cr_expect(journal->found.open == 2 && journal->found.held == 0 && journal->found.outbox == 1);
+    cr_expect(journal->found.open == 2 && journal->found.broker_owned == 0 && journal->found.outbox == 1);
     desk_free(desk);
 }
 
@@ -205,12 +205,13 @@ Test(disk, a_failed_transaction_takes_back_what_it_said_of_the_brokers_events)
     struct journal_append to_outbox;
     append_init(&to_outbox, waiting, NULL, 0)->to_outbox = true;
     cr_assert(desk_call(desk, &to_outbox.request) == OK);
-    int64_t held = desk->budget.held_bytes;
+    int64_t held = desk->budget.taken_bytes;
     struct journal_outbox_entry entries[2];
-    struct journal_held list[2];
+    struct journal_broker_owned list[2];
     struct journal_receive receive = {
         .request.kind = JOURNAL_RECEIVE, .event = event, .endpoints_count = 1, .endpoints = {7}};
-    struct journal_list_held list_held = {.request.kind = JOURNAL_LIST_HELD, .count_max = 2, .ret_held = list};
+    struct journal_list_broker_owned list_held = {
+        .request.kind = JOURNAL_LIST_BROKER_OWNED, .count_max = 2, .ret_events = list};
     struct journal_keep_poison keep = {.request.kind = JOURNAL_KEEP_POISON, .body = SLICE_LITERAL("x")};
     struct journal_load_outbox load = {.request.kind = JOURNAL_LOAD_OUTBOX,
         .count_max = 2,
@@ -229,9 +230,9 @@ Test(disk, a_failed_transaction_takes_back_what_it_said_of_the_brokers_events)
     desk_call_together(desk, requests, ARRAY_LENGTH(requests));
     for (size_t i = 0; i < ARRAY_LENGTH(requests); i++)
         cr_expect_eq(requests[i]->result, OK, "request %zu: %s", i, err_name(requests[i]->result));
-    cr_expect(receive.ret_is_new && receive.ret_standing == STANDING_HELD && receive.ret_count == 1);
+    cr_expect(receive.ret_is_new && receive.ret_received == RECEIVED_BROKER_OWNED && receive.ret_count == 1);
     cr_expect(list_held.ret_count == 1 && load.ret_count == 1 && load.ret_left == 1);
-    cr_expect(desk->budget.held_bytes > held);
+    cr_expect(desk->budget.taken_bytes > held);
     event_unref(entries[0].event);
     cr_expect(desk->failures == 0);
     event_unref(event);
@@ -244,7 +245,7 @@ Test(disk, a_failed_transaction_fails_each_of_its_requests_and_lets_go_of_what_t
     struct desk *desk = desk_new();
     cr_assert(desk_append(desk, (struct draft){.key = "before"}, 7, NULL) == OK);
     struct event *event = desk_event(desk, (struct draft){.key = "k"});
-    int64_t held = desk->budget.held_bytes;
+    int64_t held = desk->budget.taken_bytes;
     struct journal_append first, append;
     struct event *holder = desk_event(desk, (struct draft){0});
     struct loaded loaded;
@@ -271,7 +272,7 @@ Test(disk, a_failed_transaction_fails_each_of_its_requests_and_lets_go_of_what_t
     cr_assert(scan.request.result == ERR_DISK_FULL && move.request.result == ERR_DISK_FULL);
     cr_assert(loaded.load.ret_count == 0 && !scan.ret_backlogs && scan.ret_count == 0);
     event_unref(holder);
-    cr_assert(desk->budget.held_bytes == held);
+    cr_assert(desk->budget.taken_bytes == held);
     cr_assert(desk_call(desk, &move.request) == OK, "the failed move did not happen");
     event_unref(event);
     desk_free(desk);

@@ -57,7 +57,7 @@ Test(outbox, an_event_is_kept_without_dedupe_deliveries_and_totals)
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries") == 0);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'dedupe_*'") == 0);
     shelf_crash(shelf);
-    cr_expect(shelf->store.found.outbox == 3 && shelf->store.found.open == 0 && shelf->store.found.held == 0);
+    cr_expect(shelf->store.found.outbox == 3 && shelf->store.found.open == 0 && shelf->store.found.broker_owned == 0);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM totals") == 0);
     cr_expect(shelf_sql_int(shelf, "SELECT value FROM meta WHERE key = 'totals_through'") == 3, "not looked for again");
     shelf_free(shelf);
@@ -179,7 +179,7 @@ Test(outbox, aliases_expire_with_the_history)
     cr_assert(shelf_append_event(shelf, first, 1) == OK);
     for (int i = 0; i < 600; i++) {
         struct event *second = shelf_event(shelf, (struct shelved){.key = "k"});
-        cr_assert(shelf_receive(shelf, second, 1, PARK_NONE).ret_standing == STANDING_ALIAS);
+        cr_assert(shelf_receive(shelf, second, 1, PARK_NONE).ret_received == RECEIVED_ALIAS);
         event_unref(second);
     }
     expire(shelf, clock_wall_us() + 89 * US_PER_DAY);

@@ -162,12 +162,13 @@ Test(reader, tells_the_first_ones_timeline_by_the_id_of_a_late_duplicate)
     struct event *second = desk_event(desk, (struct draft){.key = "k"});
     struct timeline *timeline;
     int64_t counts[DELIVERY_STATES];
-    cr_assert(receive(desk, first, 7).ret_standing == STANDING_HELD);
+    cr_assert(receive(desk, first, 7).ret_received == RECEIVED_BROKER_OWNED);
     cr_assert(desk_find(desk, reader, &second->parts.id, &timeline) == ERR_NOT_FOUND);
-    cr_assert(receive(desk, second, 7).ret_standing == STANDING_ALIAS);
+    cr_assert(receive(desk, second, 7).ret_received == RECEIVED_ALIAS);
     for (int i = 0; i < 2; i++) {
         cr_assert(desk_find(desk, reader, i ? &second->parts.id : &first->parts.id, &timeline) == OK);
-        cr_expect(timeline->is_of_first == (i == 1) && timeline->deliveries_count == 1 && timeline->deliveries[0].held);
+        cr_expect(timeline->is_of_first == (i == 1) && timeline->deliveries_count == 1 &&
+                  timeline->deliveries[0].broker_owned);
         cr_expect(memcmp(&timeline->event->parts.id, &first->parts.id, sizeof first->parts.id) == 0);
         timeline_free(timeline);
     }

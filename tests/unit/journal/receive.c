@@ -34,13 +34,13 @@ Test(receive, a_new_event_is_held_and_counted_and_nothing_is_handed_over)
         struct shelf *shelf = shelf_new();
         struct event *event = shelf_event(shelf, (struct shelved){.key = keys[i], .amount = "5", .currency = "EUR"});
         struct journal_receive receive = shelf_receive(shelf, event, 2, PARK_NONE);
-        cr_expect(receive.request.result == OK && receive.ret_is_new && receive.ret_standing == STANDING_HELD);
+        cr_expect(receive.request.result == OK && receive.ret_is_new && receive.ret_received == RECEIVED_BROKER_OWNED);
         cr_assert(receive.ret_count == 2);
         for (unsigned d = 0; d < 2; d++)
             cr_expect(receive.ret_deliveries[d].delivery == ACCOUNT_ENDPOINTS_MAX + d &&
                       receive.ret_deliveries[d].endpoint == d + 1);
         cr_expect_eq(shelf->handed_over, 0);
-        cr_expect_eq(count_in(shelf, "deliveries", "held = 1 AND state = 0"), 2);
+        cr_expect_eq(count_in(shelf, "deliveries", "broker_owned = 1 AND state = 0"), 2);
         store_close(&shelf->store, false);
         shelf_open(shelf);
         cr_expect_eq(shelf_sql_int(shelf, "SELECT sum(accepted) FROM totals WHERE endpoint > 0"), 2);
@@ -64,8 +64,8 @@ Test(receive, what_is_held_is_in_no_load_and_no_backlog_scan)
     cr_expect(load.ret_count == 0 && !load.ret_more && scan.ret_count == 0);
 
     int64_t number = 1;
-    struct journal_take_over order = {.count = 1, .events = &number};
-    cr_assert(shelf_call(shelf, store_take_over, &order.request) == OK);
+    struct journal_adopt order = {.count = 1, .events = &number};
+    cr_assert(shelf_call(shelf, store_adopt, &order.request) == OK);
     cr_assert(shelf_call(shelf, store_load, &load.request) == OK);
     cr_assert(shelf_call(shelf, store_scan_backlog, &scan.request) == OK);
     cr_assert(load.ret_count == 1 && scan.ret_count == 1);
@@ -81,19 +81,19 @@ Test(receive, one_that_comes_again_stands_as_its_rows_say)
     static const char *const keys[] = {"k", NULL};
     static const struct {
         enum delivery_state first, second; /* pending: it has not moved */
-        enum journal_standing standing;
+        enum journal_received received;
         unsigned count; /* still the broker's and to be sent */
         int64_t held;   /* rows */
     } cases[] = {
-        {DELIVERY_PENDING, DELIVERY_PENDING, STANDING_HELD, 2, 2},
-        {DELIVERY_DELIVERED, DELIVERY_PENDING, STANDING_HELD, 1, 1},
-        {DELIVERY_SENDING, DELIVERY_PENDING, STANDING_HELD, 1, 2},
-        {DELIVERY_SENDING, DELIVERY_SENDING, STANDING_OWN, 0, 2},
-        {DELIVERY_DELIVERED, DELIVERY_DELIVERED, STANDING_OWN, 0, 0},
-        {DELIVERY_WAITING, DELIVERY_PENDING, STANDING_OWN, 0, 0},
-        {DELIVERY_PARKED, DELIVERY_PENDING, STANDING_OWN, 0, 0},
-        {DELIVERY_DEAD, DELIVERY_PENDING, STANDING_OWN, 0, 0},
-        {DELIVERY_SENDING, DELIVERY_WAITING, STANDING_OWN, 0, 0},
+        {DELIVERY_PENDING, DELIVERY_PENDING, RECEIVED_BROKER_OWNED, 2, 2},
+        {DELIVERY_DELIVERED, DELIVERY_PENDING, RECEIVED_BROKER_OWNED, 1, 1},
+        {DELIVERY_SENDING, DELIVERY_PENDING, RECEIVED_BROKER_OWNED, 1, 2},
+        {DELIVERY_SENDING, DELIVERY_SENDING, RECEIVED_JOURNAL_OWNED, 0, 2},
+        {DELIVERY_DELIVERED, DELIVERY_DELIVERED, RECEIVED_JOURNAL_OWNED, 0, 0},
+        {DELIVERY_WAITING, DELIVERY_PENDING, RECEIVED_JOURNAL_OWNED, 0, 0},
+        {DELIVERY_PARKED, DELIVERY_PENDING, RECEIVED_JOURNAL_OWNED, 0, 0},
+        {DELIVERY_DEAD, DELIVERY_PENDING, RECEIVED_JOURNAL_OWNED, 0, 0},
+        {DELIVERY_SENDING, DELIVERY_WAITING, RECEIVED_JOURNAL_OWNED, 0, 0},
     };
     for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
         size_t c = i / 2;
@@ -105,9 +105,9 @@ Test(receive, one_that_comes_again_stands_as_its_rows_say)
         if (cases[c].second != DELIVERY_PENDING)
             cr_assert(shelf_move(shelf, 1, 1, DELIVERY_PENDING, cases[c].second) == OK);
         struct journal_receive receive = again(shelf, event);
-        cr_expect_eq(receive.ret_standing, cases[c].standing, "case %zu", c);
+        cr_expect_eq(receive.ret_received, cases[c].received, "case %zu", c);
         cr_expect_eq(receive.ret_count, cases[c].count, "case %zu", c);
-        cr_expect_eq(count_in(shelf, "deliveries", "held = 1"), cases[c].held, "case %zu", c);
+        cr_expect_eq(count_in(shelf, "deliveries", "broker_owned = 1"), cases[c].broker_owned, "case %zu", c);
         cr_expect_eq(count_in(shelf, "deliveries", "1"), 2, "case %zu", c);
         event_unref(event);
         shelf_free(shelf);
@@ -120,7 +120,7 @@ Test(receive, one_that_was_appended_is_the_journals_own)
     struct event *event = shelf_event(shelf, keyed);
     cr_assert(shelf_append_event(shelf, event, 2) == OK && shelf->handed_over == 2);
     struct journal_receive receive = again(shelf, event);
-    cr_expect(receive.ret_standing == STANDING_OWN && receive.ret_count == 0);
+    cr_expect(receive.ret_received == RECEIVED_JOURNAL_OWNED && receive.ret_count == 0);
     event_unref(event);
     shelf_free(shelf);
 }
@@ -136,9 +136,9 @@ Test(receive, an_append_of_an_event_that_is_held_takes_it_over_and_hands_it_over
         cr_assert(shelf_move(shelf, 1, 1, DELIVERY_PENDING, DELIVERY_SENDING) == OK);
         cr_expect(shelf_append_event(shelf, event, 1) == OK);
         cr_expect_eq(shelf->handed_over, 1, "what is being sent is known");
-        cr_expect_eq(count_in(shelf, "deliveries", "held = 1"), 0);
+        cr_expect_eq(count_in(shelf, "deliveries", "broker_owned = 1"), 0);
         cr_expect(shelf_append_event(shelf, event, 1) == OK && shelf->handed_over == 0);
-        cr_expect(again(shelf, event).ret_standing == STANDING_OWN);
+        cr_expect(again(shelf, event).ret_received == RECEIVED_JOURNAL_OWNED);
         event_unref(event);
         shelf_free(shelf);
     }
@@ -160,11 +160,12 @@ Test(receive, what_no_endpoint_wants_or_the_receiver_parks_is_the_journals_own)
         struct event *event = shelf_event(shelf, keyed);
         struct journal_receive receive = shelf_receive(shelf, event, cases[i].endpoints, cases[i].park_as);
         char condition[80];
-        cr_expect(receive.ret_is_new && receive.ret_standing == STANDING_OWN && receive.ret_count == 0, "case %zu", i);
-        snprintf(condition, sizeof condition, "state = 3 AND held = 0 AND reason = %d", (int)cases[i].reason);
+        cr_expect(receive.ret_is_new && receive.ret_received == RECEIVED_JOURNAL_OWNED && receive.ret_count == 0,
+            "case %zu", i);
+        snprintf(condition, sizeof condition, "state = 3 AND broker_owned = 0 AND reason = %d", (int)cases[i].reason);
         cr_expect_eq(
             count_in(shelf, "deliveries", condition), cases[i].endpoints ? cases[i].endpoints : 1, "case %zu", i);
-        cr_expect(again(shelf, event).ret_standing == STANDING_OWN, "case %zu", i);
+        cr_expect(again(shelf, event).ret_received == RECEIVED_JOURNAL_OWNED, "case %zu", i);
         event_unref(event);
         shelf_free(shelf);
     }
@@ -177,7 +178,7 @@ Test(receive, a_duplicate_becomes_an_alias_of_the_first_one)
     cr_assert(shelf_append_event(shelf, first, 1) == OK);
     for (int i = 0; i < 2; i++) {
         struct journal_receive receive = again(shelf, second);
-        cr_expect(receive.ret_standing == STANDING_ALIAS && same_id(&receive.ret_first, &first->parts.id));
+        cr_expect(receive.ret_received == RECEIVED_ALIAS && same_id(&receive.ret_first, &first->parts.id));
     }
     cr_expect(count_in(shelf, "aliases", "1") == 1 && count_in(shelf, "events", "1") == 1);
     struct event_id found;
@@ -199,11 +200,12 @@ Test(receive, a_conflict_is_parked_and_kept_and_the_first_one_stays_the_first)
         struct event *other = shelf_event(shelf, (struct shelved){.key = "k", .amount = "6", .currency = "EUR"});
         cr_assert(shelf_append_event(shelf, first, 1) == OK);
         struct journal_receive receive = shelf_receive(shelf, other, endpoints, PARK_NONE);
-        cr_expect(receive.ret_standing == STANDING_CONFLICT && receive.ret_is_new);
+        cr_expect(receive.ret_received == RECEIVED_CONFLICT && receive.ret_is_new);
         cr_expect(same_id(&receive.ret_first, &first->parts.id));
-        cr_expect_eq(count_in(shelf, "deliveries", "state = 3 AND reason = 5 AND held = 0"), endpoints ? endpoints : 1);
+        cr_expect_eq(
+            count_in(shelf, "deliveries", "state = 3 AND reason = 5 AND broker_owned = 0"), endpoints ? endpoints : 1);
         cr_expect_eq(count_in(shelf, "conflicts", "times = 1"), 1);
-        cr_expect(again(shelf, other).ret_standing == STANDING_OWN);
+        cr_expect(again(shelf, other).ret_received == RECEIVED_JOURNAL_OWNED);
         cr_expect_eq(count_in(shelf, "conflicts", "times = 1"), 1, "a redelivery is no other conflict");
         cr_expect(shelf_append_event(shelf, other, 1) == ERR_CONFLICT);
         cr_expect(shelf_append_event(shelf, first, 1) == OK);
@@ -244,7 +246,7 @@ Test(receive, an_event_that_the_dedupe_has_forgotten_is_known_by_its_id)
     shelf_sql(shelf, text);
     shelf_crash(shelf);
     struct journal_receive receive = again(shelf, event);
-    cr_expect(receive.ret_standing == STANDING_HELD && receive.ret_count == 2);
+    cr_expect(receive.ret_received == RECEIVED_BROKER_OWNED && receive.ret_count == 2);
     cr_expect(shelf_append_event(shelf, event, 2) == OK && shelf->handed_over == 2);
     event_unref(event);
     shelf_free(shelf);
@@ -256,7 +258,7 @@ Test(receive, what_has_expired_from_the_history_is_final)
     struct event *event = shelf_event(shelf, keyed);
     shelf_receive(shelf, event, 1, PARK_NONE);
     shelf_sql(shelf, "DELETE FROM events; DELETE FROM bodies; DELETE FROM deliveries");
-    cr_expect(again(shelf, event).ret_standing == STANDING_OWN);
+    cr_expect(again(shelf, event).ret_received == RECEIVED_JOURNAL_OWNED);
     cr_expect(shelf_append_event(shelf, event, 1) == OK && shelf->handed_over == 0);
     event_unref(event);
     shelf_free(shelf);
@@ -264,7 +266,7 @@ Test(receive, what_has_expired_from_the_history_is_final)
 
 Test(receive, a_damaged_row_makes_the_event_the_journals_own_and_the_others_are_handed_over)
 {
-    static const char *const damages[] = {"due_us = 7", "held = 1, crc = 0", "endpoint = 99"};
+    static const char *const damages[] = {"due_us = 7", "broker_owned = 1, crc = 0", "endpoint = 99"};
     for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
         struct shelf *shelf = shelf_new();
         struct event *event = shelf_event(shelf, keyed);
@@ -273,9 +275,9 @@ Test(receive, a_damaged_row_makes_the_event_the_journals_own_and_the_others_are_
         snprintf(text, sizeof text, "UPDATE deliveries SET %s WHERE id = 16", damages[i]);
         shelf_sql(shelf, text);
         struct journal_receive receive = again(shelf, event);
-        cr_expect(receive.ret_standing == STANDING_OWN && receive.ret_count == 0 && shelf->handed_over == 1);
-        cr_expect_eq(count_in(shelf, "deliveries", "id = 16 AND state = 3 AND reason = 6 AND held = 0"), 1);
-        cr_expect_eq(count_in(shelf, "deliveries", "id = 17 AND state = 0 AND held = 0"), 1);
+        cr_expect(receive.ret_received == RECEIVED_JOURNAL_OWNED && receive.ret_count == 0 && shelf->handed_over == 1);
+        cr_expect_eq(count_in(shelf, "deliveries", "id = 16 AND state = 3 AND reason = 6 AND broker_owned = 0"), 1);
+        cr_expect_eq(count_in(shelf, "deliveries", "id = 17 AND state = 0 AND broker_owned = 0"), 1);
         event_unref(event);
         shelf_free(shelf);
     }

@@ -69,14 +69,14 @@ Test(event, gives_its_budget_back_with_the_last_reference_and_not_before)
     struct byte_budget budget = {.bytes_max = 100000};
     struct event *event = NULL;
     cr_assert_eq(event_new(&parts, &budget, 100, &event), OK);
-    int64_t held = budget.held_bytes;
+    int64_t held = budget.taken_bytes;
     cr_assert_eq(held, event->bytes);
     cr_assert_geq(held, (int64_t)(sizeof *event + parts.body.len));
     cr_assert_eq(event_ref(event), event);
     event_unref(event);
-    cr_assert_eq(budget.held_bytes, held);
+    cr_assert_eq(budget.taken_bytes, held);
     event_unref(event);
-    cr_assert_eq(budget.held_bytes, 0);
+    cr_assert_eq(budget.taken_bytes, 0);
 }
 
 Test(event, is_refused_without_a_trace_when_the_credit_is_used_up)
@@ -85,15 +85,15 @@ Test(event, is_refused_without_a_trace_when_the_credit_is_used_up)
     struct byte_budget budget = {.bytes_max = 1000};
     struct event *first = NULL, *second = NULL;
     cr_assert_eq(event_new(&parts, &budget, 100, &first), OK);
-    int64_t held = budget.held_bytes;
+    int64_t held = budget.taken_bytes;
     cr_assert_gt(2 * held, budget.bytes_max / 100 * 50, "or the test tests nothing");
     cr_assert_eq(event_new(&parts, &budget, 50, &second), ERR_OVERLOADED);
     cr_assert_null(second);
-    cr_assert_eq(budget.held_bytes, held);
+    cr_assert_eq(budget.taken_bytes, held);
     event_unref(first);
     cr_assert_eq(event_new(&parts, &budget, 50, &second), OK);
     event_unref(second);
-    cr_assert_eq(budget.held_bytes, 0);
+    cr_assert_eq(budget.taken_bytes, 0);
 }
 
 static void *hold_and_let_go(void *argument)
@@ -120,5 +120,5 @@ Test(event, counts_references_from_many_threads)
         pthread_join(threads[i], NULL);
     cr_assert_eq(atomic_load(&event->references), 1);
     event_unref(event);
-    cr_assert_eq(budget.held_bytes, 0);
+    cr_assert_eq(budget.taken_bytes, 0);
 }

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JOURNAL_TAKE_OVER, JOURNAL_LIST_HELD, and what a start makes of what was held: see "Who owns an event" in journal.h.
+/* JOURNAL_ADOPT, JOURNAL_LIST_BROKER_OWNED, and what a start makes of broker-owned events: see "Who owns an event" in
+ * journal.h.
  */
-#include "journal/held.h"
+#include "journal/adopt.h"
 
 #include "runtime/log.h"
 
 #define EVENTS_PER_STEP 256
 
-static enum err take_over(struct store *store, int64_t event)
+static enum err adopt(struct store *store, int64_t event)
 {
     struct delivery_row pending[ACCOUNT_ENDPOINTS_MAX]; /* their owner knows them, or will load them */
     unsigned count;
-    return delivery_rows_take_over(&store->deliveries, event, store->now_us, pending, &count);
+    return delivery_rows_adopt(&store->deliveries, event, store->now_us, pending, &count);
 }
 
-enum err held_park_event(struct store *store, int64_t event)
+enum err adopt_and_park_event(struct store *store, int64_t event)
 {
     const struct delivery_move move = {.to = DELIVERY_PARKED, .reason = PARK_TAKEN_OVER};
     struct delivery_listed listed[ACCOUNT_ENDPOINTS_MAX];
@@ -22,10 +23,10 @@ enum err held_park_event(struct store *store, int64_t event)
     enum err result = delivery_rows_read_event(&store->deliveries, event, listed, &count);
     for (unsigned i = 0; i < count && !result; i++) {
         struct delivery_row *row = &listed[i].row;
-        if (row->held && !listed[i].damaged && row->state == DELIVERY_PENDING)
+        if (row->broker_owned && !listed[i].damaged && row->state == DELIVERY_PENDING)
             result = delivery_rows_move_row(&store->deliveries, row, &move, store->now_us);
     }
-    return result ? result : take_over(store, event);
+    return result ? result : adopt(store, event);
 }
 
 /* An event that can't be believed is sent by nobody: its rows are parked as damaged when they are loaded. */
@@ -44,44 +45,44 @@ static enum err is_guarded_before(struct store *store, int64_t event, int64_t be
     return OK;
 }
 
-enum err store_take_over(struct store *store, struct journal_request *request)
+enum err store_adopt(struct store *store, struct journal_request *request)
 {
-    const struct journal_take_over *order = CONTAINER_OF(request, struct journal_take_over, request);
+    const struct journal_adopt *order = CONTAINER_OF(request, struct journal_adopt, request);
     enum err result = OK;
     for (unsigned i = 0; i < order->count && !result; i++) {
         int64_t event = order->events[i];
         bool parks;
         result = is_guarded_before(store, event, order->park_guarded_before_us, &parks);
         if (!result)
-            result = parks ? held_park_event(store, event) : take_over(store, event);
+            result = parks ? adopt_and_park_event(store, event) : adopt(store, event);
     }
     return result;
 }
 
-/* An event that is lost or damaged has some partition all the same: its rows are taken over by whoever waits there in
+/* An event that is lost or damaged has some partition all the same: its rows are adopted by whoever waits there in
  * vain, and parked when they are loaded. */
-static enum err add_partition(struct store *store, struct journal_held *held)
+static enum err add_partition(struct store *store, struct journal_broker_owned *listed)
 {
     struct event_id id = {0};
-    enum err result = event_rows_read_id(&store->events, held->event, &id);
-    held->partition = event_id_partition(&id);
+    enum err result = event_rows_read_id(&store->events, listed->event, &id);
+    listed->partition = event_id_partition(&id);
     return result == ERR_NOT_FOUND ? OK : result;
 }
 
-enum err store_list_held(struct store *store, struct journal_request *request)
+enum err store_list_broker_owned(struct store *store, struct journal_request *request)
 {
-    struct journal_list_held *list = CONTAINER_OF(request, struct journal_list_held, request);
+    struct journal_list_broker_owned *list = CONTAINER_OF(request, struct journal_list_broker_owned, request);
     list->ret_count = 0;
-    enum err result = delivery_rows_list_held(
-        &store->deliveries, list->after_event, list->count_max, list->ret_held, &list->ret_count);
+    enum err result = delivery_rows_list_broker_owned(
+        &store->deliveries, list->after_event, list->count_max, list->ret_events, &list->ret_count);
     for (unsigned i = 0; i < list->ret_count && !result; i++)
-        result = add_partition(store, &list->ret_held[i]);
+        result = add_partition(store, &list->ret_events[i]);
     return result;
 }
 
-void store_undo_list_held(struct journal_request *request)
+void store_undo_list_broker_owned(struct journal_request *request)
 {
-    CONTAINER_OF(request, struct journal_list_held, request)->ret_count = 0;
+    CONTAINER_OF(request, struct journal_list_broker_owned, request)->ret_count = 0;
 }
 
 /* The start. */
@@ -94,49 +95,49 @@ static enum err has_started(struct store *store, int64_t event, bool *ret_starte
     *ret_started = false;
     enum err result = delivery_rows_read_event(&store->deliveries, event, listed, &count);
     for (unsigned i = 0; i < count && !result; i++)
-        *ret_started |= listed[i].damaged || !listed[i].row.held || listed[i].row.state != DELIVERY_PENDING;
+        *ret_started |= listed[i].damaged || !listed[i].row.broker_owned || listed[i].row.state != DELIVERY_PENDING;
     return result;
 }
 
-static enum err take_over_some(
-    struct store *store, const struct journal_held *held, unsigned count, unsigned *taken_over)
+static enum err adopt_some(
+    struct store *store, const struct journal_broker_owned *listed, unsigned count, unsigned *adopted)
 {
     enum err result = OK;
     for (unsigned i = 0; i < count && !result; i++) {
         bool started;
-        result = has_started(store, held[i].event, &started);
+        result = has_started(store, listed[i].event, &started);
         if (result || !started)
             continue;
-        result = take_over(store, held[i].event);
-        (*taken_over)++;
+        result = adopt(store, listed[i].event);
+        (*adopted)++;
     }
     return result;
 }
 
-enum err held_take_over_started(struct store *store)
+enum err adopt_started(struct store *store)
 {
-    struct journal_held held[EVENTS_PER_STEP];
-    unsigned count, taken_over = 0;
+    struct journal_broker_owned listed[EVENTS_PER_STEP];
+    unsigned count, adopted = 0;
     int64_t after = -1;
     enum err result;
     do {
         result = store_begin(store);
         if (!result)
-            result = delivery_rows_list_held(&store->deliveries, after, EVENTS_PER_STEP, held, &count);
+            result = delivery_rows_list_broker_owned(&store->deliveries, after, EVENTS_PER_STEP, listed, &count);
         if (!result)
-            result = take_over_some(store, held, count, &taken_over);
+            result = adopt_some(store, listed, count, &adopted);
         if (!result)
             result = store_commit(store);
         if (result)
             return result;
         if (count > 0)
-            after = held[count - 1].event;
-        store->found.held += count;
+            after = listed[count - 1].event;
+        store->found.broker_owned += count;
     } while (count == EVENTS_PER_STEP);
-    store->found.held -= taken_over;
-    if (taken_over > 0)
+    store->found.broker_owned -= adopted;
+    if (adopted > 0)
         log_warn("events of the broker were being delivered when the last run ended: they are the journal's own from "
                  "now on shard=%u count=%u",
-            store->shard, taken_over);
+            store->shard, adopted);
     return OK;
 }

@@ -9,14 +9,14 @@ Test(budget, gives_up_to_its_share_and_takes_nothing_when_it_refuses)
     struct byte_budget budget = {.bytes_max = 1000};
     cr_assert(byte_budget_take(&budget, 800, 80));
     cr_assert_not(byte_budget_take(&budget, 1, 80));
-    cr_assert_eq(budget.held_bytes, 800);
+    cr_assert_eq(budget.taken_bytes, 800);
     cr_assert(byte_budget_take(&budget, 200, 100));
     cr_assert_not(byte_budget_take(&budget, 1, 100));
-    cr_assert_eq(budget.held_bytes, 1000);
+    cr_assert_eq(budget.taken_bytes, 1000);
     byte_budget_give_back(&budget, 1000);
-    cr_assert_eq(budget.held_bytes, 0);
+    cr_assert_eq(budget.taken_bytes, 0);
     cr_assert_not(byte_budget_take(&budget, 1001, 100));
-    cr_assert_eq(budget.held_bytes, 0);
+    cr_assert_eq(budget.taken_bytes, 0);
 }
 
 /* Two of these fit into 100 bytes; a refused take shows for a moment. */
@@ -40,6 +40,6 @@ Test(budget, adds_up_when_many_threads_take_and_give_back)
         cr_assert_eq(pthread_create(&threads[i], NULL, take_and_give_back, &budget), 0);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    cr_assert_eq(budget.held_bytes, 0);
+    cr_assert_eq(budget.taken_bytes, 0);
     cr_assert(byte_budget_take(&budget, 100, 100));
 }

@@ -9,17 +9,17 @@ static int64_t receive(struct shelf *shelf, unsigned endpoints, unsigned partiti
 {
     struct event *event = shelf_event(shelf, (struct shelved){.partition = partition});
     int64_t seq = shelf->store.next_seq;
-    cr_assert(shelf_receive(shelf, event, endpoints, PARK_NONE).ret_standing == STANDING_HELD);
+    cr_assert(shelf_receive(shelf, event, endpoints, PARK_NONE).ret_received == RECEIVED_BROKER_OWNED);
     event_unref(event);
     return seq;
 }
 
 static int64_t count_held(struct shelf *shelf)
 {
-    return shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE held = 1");
+    return shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE broker_owned = 1");
 }
 
-Test(held, a_restart_takes_over_what_had_started_and_leaves_the_rest_to_the_broker)
+Test(adopt, a_restart_adopts_what_had_started_and_leaves_the_rest_to_the_broker)
 {
     static const struct {
         enum delivery_state moved; /* one of two deliveries */
@@ -38,9 +38,9 @@ Test(held, a_restart_takes_over_what_had_started_and_leaves_the_rest_to_the_brok
             cr_assert(shelf_move(shelf, seq, 1, DELIVERY_PENDING, cases[i].moved) == OK);
         for (int restart = 0; restart < 2; restart++) {
             shelf_crash(shelf);
-            cr_expect_eq(shelf->store.found.held, cases[i].held, "case %zu", i);
+            cr_expect_eq(shelf->store.found.broker_owned, cases[i].broker_owned, "case %zu", i);
             cr_expect_eq(shelf->store.found.open, cases[i].own, "case %zu", i);
-            cr_expect_eq(count_held(shelf), 2 * cases[i].held, "case %zu", i);
+            cr_expect_eq(count_held(shelf), 2 * cases[i].broker_owned, "case %zu", i);
             cr_expect_eq(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE state = 3"), cases[i].parked,
                 "case %zu", i);
         }
@@ -48,7 +48,7 @@ Test(held, a_restart_takes_over_what_had_started_and_leaves_the_rest_to_the_brok
     }
 }
 
-Test(held, a_restart_takes_over_more_than_one_step_holds)
+Test(adopt, a_restart_adopts_more_than_one_step_holds)
 {
     enum { COUNT = 600 };
     struct shelf *shelf = shelf_new();
@@ -58,37 +58,37 @@ Test(held, a_restart_takes_over_more_than_one_step_holds)
             cr_assert(shelf_move(shelf, seq, 0, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
     }
     shelf_crash(shelf);
-    cr_expect_eq(shelf->store.found.held, COUNT / 3 * 2);
+    cr_expect_eq(shelf->store.found.broker_owned, COUNT / 3 * 2);
     cr_expect_eq(shelf->store.found.open, COUNT / 3);
     cr_expect_eq(count_held(shelf), 2 * COUNT / 3 * 2);
     shelf_free(shelf);
 }
 
-Test(held, a_damaged_row_is_parked_at_the_start)
+Test(adopt, a_damaged_row_is_parked_at_the_start)
 {
     struct shelf *shelf = shelf_new();
     receive(shelf, 2, 0);
     shelf_sql(shelf, "UPDATE deliveries SET due_us = 1 WHERE id = 17");
     shelf_append(shelf, (struct shelved){.endpoints = 1});
-    shelf_sql(shelf, "UPDATE deliveries SET held = 1 WHERE id = 32");
+    shelf_sql(shelf, "UPDATE deliveries SET broker_owned = 1 WHERE id = 32");
     shelf_crash(shelf);
-    cr_expect(count_held(shelf) == 0 && shelf->store.found.held == 0);
+    cr_expect(count_held(shelf) == 0 && shelf->store.found.broker_owned == 0);
     cr_expect(
         shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE id IN (17, 32) AND state = 3 AND reason = 6") == 2);
     cr_expect(shelf_sql_int(shelf, "SELECT state FROM deliveries WHERE id = 16") == DELIVERY_PENDING);
     shelf_free(shelf);
 }
 
-Test(held, is_listed_by_event_with_its_partition)
+Test(adopt, is_listed_by_event_with_its_partition)
 {
     struct shelf *shelf = shelf_new();
-    struct journal_held held[4];
+    struct journal_broker_owned held[4];
     for (unsigned i = 0; i < 10; i++)
         receive(shelf, 1 + i % 3, 100 + i);
-    struct journal_list_held list = {.count_max = 4, .ret_held = held};
+    struct journal_list_broker_owned list = {.count_max = 4, .ret_events = held};
     unsigned seen = 0;
     do {
-        cr_assert(shelf_call(shelf, store_list_held, &list.request) == OK);
+        cr_assert(shelf_call(shelf, store_list_broker_owned, &list.request) == OK);
         for (unsigned i = 0; i < list.ret_count; i++, seen++)
             cr_expect(held[i].event == 1 + seen && held[i].partition == 100 + seen);
         list.after_event = list.ret_count ? held[list.ret_count - 1].event : 0;
@@ -97,20 +97,20 @@ Test(held, is_listed_by_event_with_its_partition)
 
     shelf_sql(shelf, "DELETE FROM events WHERE seq = 2; UPDATE events SET id = x'01' WHERE seq = 3");
     list.after_event = 1;
-    cr_assert(shelf_call(shelf, store_list_held, &list.request) == OK);
+    cr_assert(shelf_call(shelf, store_list_broker_owned, &list.request) == OK);
     cr_expect(list.ret_count == 4 && held[0].event == 2 && held[1].event == 3, "nobody else would ask for them");
     shelf_free(shelf);
 }
 
-Test(held, is_taken_over_by_number_and_what_is_not_held_is_passed_over)
+Test(adopt, is_adopted_by_number_and_what_is_not_broker_owned_is_passed_over)
 {
     struct shelf *shelf = shelf_new();
     int64_t numbers[4] = {receive(shelf, 2, 0), receive(shelf, 1, 0), 777};
     receive(shelf, 1, 0);
     numbers[3] = shelf_append(shelf, (struct shelved){.endpoints = 1});
-    struct journal_take_over order = {.count = 4, .events = numbers};
+    struct journal_adopt order = {.count = 4, .events = numbers};
     for (int again = 0; again < 2; again++) {
-        cr_expect(shelf_call(shelf, store_take_over, &order.request) == OK);
+        cr_expect(shelf_call(shelf, store_adopt, &order.request) == OK);
         cr_expect_eq(count_held(shelf), 1);
     }
     cr_expect(shelf->handed_over == 0);
@@ -119,15 +119,15 @@ Test(held, is_taken_over_by_number_and_what_is_not_held_is_passed_over)
 }
 
 /* Every row of an index and of a list is one that SQLite finds there. */
-Test(held, the_statements_go_by_their_indexes)
+Test(adopt, the_statements_go_by_their_indexes)
 {
     static const struct {
         const char *query, *index;
     } cases[] = {
-        {"SELECT count(*) FROM deliveries WHERE state = 0 AND held = 0", "deliveries_pending"},
-        {"SELECT endpoint, count(*) FROM deliveries WHERE state = 0 AND held = 0 GROUP BY endpoint",
+        {"SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0", "deliveries_pending"},
+        {"SELECT endpoint, count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0 GROUP BY endpoint",
             "deliveries_pending"},
-        {"SELECT count(*) FROM deliveries WHERE held = 1 AND state = 0", "deliveries_held"},
+        {"SELECT count(*) FROM deliveries WHERE broker_owned = 1 AND state = 0", "deliveries_broker_owned"},
         {"SELECT id FROM aliases WHERE at_us < 7 ORDER BY at_us LIMIT 2", "aliases_by_time"},
     };
     struct shelf *shelf = shelf_new();
