@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One HTTP/2 connection of a partner: libnghttp2 over a non-blocking socket, in cleartext by prior knowledge or over
- * TLS. It belongs to its sender's thread. When it ends, whatever was under way on it ends as broken, and the sender
+ * TLS. It belongs to its sender's thread. When it ends, whatever was in flight on it ends as broken, and the sender
  * opens it again.
  *
  *   CLOSED --open--> CONNECTING --> (HANDSHAKING -->) OPEN --error, end, GOAWAY and empty--> CLOSED
@@ -43,7 +43,7 @@ struct connection {
 };
 
 void connection_init(struct connection *connection, const struct load_options *options, int epoll_fd, SSL_CTX *tls);
-void connection_done(struct connection *connection); /* what is under way ends as unfinished */
+void connection_done(struct connection *connection); /* what is in flight ends as unfinished */
 
 /* Begins to connect; a failure shows as CLOSED again. */
 void connection_open(struct connection *connection);

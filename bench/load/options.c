@@ -198,7 +198,7 @@ static void print_parts(FILE *file)
           "  burst:COUNT:EVERY:DURATION   COUNT at once, every EVERY\n"
           "  pause:DURATION\n"
           "  replay:FILE                  a recorded one: microseconds since the start, a line each\n"
-          "  closed:COUNT:DURATION        keep COUNT requests under way (not an open loop; only as the last part)\n",
+          "  closed:COUNT:DURATION        keep COUNT requests in flight (not an open loop; only as the last part)\n",
         file);
 }
 

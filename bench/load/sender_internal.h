@@ -21,7 +21,7 @@ struct sender {
     unsigned connections_count, connections_next;
     struct connection *connections;
     struct list dirty;    /* connections with something to flush */
-    struct list patience; /* sendings under way */
+    struct list patience; /* sendings in flight */
     struct list resends;  /* in order of due_us */
     struct list spare;
     struct list prepared; /* the next ones, in order of due_us; the walk is behind them */
@@ -29,7 +29,7 @@ struct sender {
     struct timetable_walk walk;
     bool no_room;       /* due events wait for a stream */
     bool no_room_again; /* due re-sends do */
-    unsigned under_way, to_resend;
+    unsigned in_flight, to_resend;
     int64_t next_tick_us;
     struct run_log *log;
     struct tally tally;

@@ -12,8 +12,8 @@ struct connection;
 
 struct sending {
     struct list link;              /* in one of: the sender's re-sends, its free ones; on its connection meanwhile */
-    struct list in_patience;       /* while under way, in order of patience_until_us */
-    struct connection *connection; /* while under way */
+    struct list in_patience;       /* while in flight, in order of patience_until_us */
+    struct connection *connection; /* while in flight */
     int32_t stream;
     int64_t due_us; /* of a re-send */
     int64_t patience_until_us;

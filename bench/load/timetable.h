@@ -9,7 +9,7 @@
  *   burst:COUNT:EVERY:DURATION     COUNT events at once, every EVERY
  *   pause:DURATION
  *   replay:FILE                    a recorded one: a line for each event, microseconds since the part's start,
- * ascending closed:COUNT:DURATION          not an open loop: COUNT requests are kept under way, to find the most a
+ * ascending closed:COUNT:DURATION          not an open loop: COUNT requests are kept in flight, to find the most a
  * server can do; only as the last part, since nobody knows before how many events it has
  *
  * Events are numbered from 0 in the order of their times. Every thread walks the whole timetable and takes the numbers
@@ -33,7 +33,7 @@ struct timetable_part {
     enum timetable_kind kind;
     int64_t start_us, duration_us; /* since the run's start */
     double rate_from, rate_to;     /* events per second: STEADY */
-    int64_t count;                 /* of events (STEADY, REPLAY); at once (BURST); under way (CLOSED) */
+    int64_t count;                 /* of events (STEADY, REPLAY); at once (BURST); in flight (CLOSED) */
     int64_t every_us;              /* BURST */
     int64_t *times_us;             /* REPLAY: malloc'd */
 };

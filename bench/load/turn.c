@@ -27,7 +27,7 @@ static struct sending *take_sending(struct sender *sender)
     if (sending)
         sending->records = calloc(sender->options->batch, sizeof *sending->records);
     if (!sending || !sending->records)
-        abort(); /* a generator that can't hold what is under way measures nothing */
+        abort(); /* a generator that can't hold what is in flight measures nothing */
     list_init(&sending->link);
     list_init(&sending->in_patience);
     return sending;
@@ -91,7 +91,7 @@ static void send_on(struct sender *sender, struct connection *connection, struct
 {
     sending->patience_until_us = now_us + sender->options->patience_us;
     list_add_tail(&sender->patience, &sending->in_patience);
-    sender->under_way++;
+    sender->in_flight++;
     connection_send(connection, sending);
     list_remove(&connection->in_dirty);
     list_add_tail(&sender->dirty, &connection->in_dirty);
@@ -123,7 +123,7 @@ static void end_sending(struct sender *sender, struct sending *sending, enum loa
 {
     int64_t now_us = run_log_now_us();
     list_remove(&sending->in_patience);
-    sender->under_way--;
+    sender->in_flight--;
     if (how == LOAD_ANSWERED)
         answer_read(sending, sender->options->batch > 1);
     record_all(sender, sending, how, now_us);
@@ -211,10 +211,10 @@ static struct sending *next_prepared(struct sender *sender)
     return CONTAINER_OF(sender->prepared.next, struct sending, link);
 }
 
-/* While nothing is under way, so that neither an answer nor an event has to wait for it. */
+/* While nothing is in flight, so that neither an answer nor an event has to wait for it. */
 static void prepare_more(struct sender *sender)
 {
-    while (sender->under_way == 0 && sender->prepared_count < PREPARED_MAX) {
+    while (sender->in_flight == 0 && sender->prepared_count < PREPARED_MAX) {
         struct sending *sending = prepare(sender);
         if (!sending)
             return;
@@ -273,7 +273,7 @@ static void fill_closed(struct sender *sender, int64_t now_us)
     unsigned threads = sender->options->threads;
     unsigned share = (unsigned)((part->count + sender->number) / threads);
     struct connection *connection;
-    while (sender->under_way + sender->to_resend < share && (connection = find_room(sender))) {
+    while (sender->in_flight + sender->to_resend < share && (connection = find_room(sender))) {
         struct sending *sending = take_sending(sender);
         int64_t number = atomic_fetch_add(&sender->run->closed_next, sender->options->batch);
         for (unsigned i = 0; i < sender->options->batch; i++) {
@@ -357,7 +357,7 @@ static int64_t next_wake_us(struct sender *sender)
     if (!list_is_empty(&sender->prepared) && !sender->no_room)
         wake_us = min_of(
             wake_us, CONTAINER_OF(sender->prepared.next, struct sending, link)->due_us - sender->options->spin_us);
-    else if (list_is_empty(&sender->prepared) && sender->under_way == 0 &&
+    else if (list_is_empty(&sender->prepared) && sender->in_flight == 0 &&
              timetable_walk_peek(&sender->walk, &due_us) == TIMETABLE_IN_FLIGHT)
         wake_us = min_of(wake_us, sender->run->started_us + due_us);
     if (!list_is_empty(&sender->resends) && !sender->no_room_again)
@@ -403,7 +403,7 @@ bool sender_turn(struct sender *sender)
     tick(sender, now_us);
     prepare_more(sender);
     int64_t end_us = sender->run->started_us + sender->options->timetable.duration_us + sender->options->linger_us;
-    bool is_done = !has_more && sender->under_way + sender->to_resend == 0;
+    bool is_done = !has_more && sender->in_flight + sender->to_resend == 0;
     if (stopping || is_done || now_us >= end_us)
         return false;
     sender_wait_until(sender, next_wake_us(sender));

@@ -3,7 +3,7 @@
 sums from the generator's log, the audit from the gateway's totals and rows; neither knows of the other."""
 from decimal import Decimal
 
-ENDS = ("delivered", "on_the_way", "parked", "dead", "discarded")
+ENDS = ("delivered", "in_progress", "parked", "dead", "discarded")
 
 
 def _sum(row, name):

@@ -68,7 +68,7 @@ def _print_publishing(found):
         print(f"| {name} | {_ms(_middle(rounds, name, 'paced_p50_us'))} | {_ms(_middle(rounds, name, 'paced_p99_us'))} |")
     print(f"\np99 at 2000/s, gateway / bare loop: **{found['p99 at 2000/s']:.2f}** (gateway / the broker's confirms, as it sees them in buckets: "
           f"{found['p99 at 2000/s, to the confirms']:.2f}); CPU of the gateway / of the broker per event: "
-          f"**{found['cpu of gateway/broker']:.2f}**; events that took the direct way: {sum(each['gateway']['direct'] for each in rounds):.0f}\n")
+          f"**{found['cpu of gateway/broker']:.2f}**; events that took the direct path: {sum(each['gateway']['direct'] for each in rounds):.0f}\n")
 
 
 def _print_delivered(found):

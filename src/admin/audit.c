@@ -22,7 +22,7 @@ struct asked {
 
 static const char *const column_names[AUDIT_COLUMNS] = {
     [AUDIT_DELIVERED] = "delivered",
-    [AUDIT_ON_THE_WAY] = "on_the_way",
+    [AUDIT_IN_PROGRESS] = "in_progress",
     [AUDIT_PARKED] = "parked",
     [AUDIT_DEAD] = "dead",
     [AUDIT_DISCARDED] = "discarded",

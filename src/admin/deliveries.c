@@ -160,13 +160,13 @@ static bool take_state(
     enum delivery_state state;
     if (!parameter->given)
         return true;
-    if (strcmp(parameter->value, "on_the_way") == 0)
-        filter->states = LISTING_ON_THE_WAY;
+    if (strcmp(parameter->value, "in_progress") == 0)
+        filter->states = LISTING_IN_PROGRESS;
     else if (delivery_state_from_name(parameter->value, &state))
         filter->states = 1u << state;
     else
         admin_refuse_member(exchange, parameter->name,
-            "must be on_the_way (pending, sending or waiting), pending, sending, waiting, parked, delivered, dead or "
+            "must be in_progress (pending, sending or waiting), pending, sending, waiting, parked, delivered, dead or "
             "discarded");
     return filter->states != 0;
 }

@@ -85,9 +85,10 @@ static void answer_refusal(const struct journal_operator_action *action, struct 
     case ERR_MOVED_ON:
         snprintf(detail, sizeof detail, "It is %s now, not %s.%s", delivery_state_name(action->ret_state),
             delivery_state_name(action->from),
-            is_replayed ? " If it was delivered before, a replay of it is under way: look at it with its id, and wait "
-                          "for the end."
-                        : "");
+            is_replayed
+                ? " If it was delivered before, a replay of it is in progress: look at it with its id, and wait "
+                  "for the end."
+                : "");
         text = detail;
         break;
     case ERR_INVALID:

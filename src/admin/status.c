@@ -36,7 +36,7 @@ static const char *without_broker(enum broker_role role)
 {
     switch (role) {
     case BROKER_ROLE_PUBLISH:
-        return "direct way";
+        return "direct path";
     case BROKER_ROLE_CONSUME:
         return "not consuming";
     case BROKER_ROLE_TAP:

@@ -5,7 +5,7 @@
  * gateway holds it against what came (delivery/check.c). A stream, since no policy for queues drops from it and nobody
  * can purge it; and apart from the events, since what makes them vanish must not take the list along.
  *
- * One message is under way at a time; ids that it does not bring there go with a later one. They may be there twice:
+ * One message is in flight at a time; ids that it does not bring there go with a later one. They may be there twice:
  * that is no harm. What is not sent when the process is killed is not checked: at most the last second.
  *
  * Limits: CONFIRMED_BYTES_MAX of ids that wait (a broker without its stream for minutes); beyond that they are not

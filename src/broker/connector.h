@@ -74,7 +74,7 @@ void broker_connector_doubt(struct broker_connector *connector);
 bool broker_connector_is_deposed(const struct broker_connector *connector);
 /* For main before the services start: submits and waits, 60 s at most. */
 enum err broker_connector_call(struct broker_connector *connector, struct connector_request *request);
-/* Ends what is under way, answers what waits with ERR_SHUTTING_DOWN, joins. Takes NULL. */
+/* Ends what is in flight, answers what waits with ERR_SHUTTING_DOWN, joins. Takes NULL. */
 void broker_connector_stop(struct broker_connector *connector);
 
 #endif

@@ -49,7 +49,7 @@ struct broker_link {
     bool blocked;                        /* connection.blocked: the broker reads no publishes */
     int64_t heard_mono_us, sent_mono_us; /* in on_frame, heard_mono_us is now */
     int64_t silence_us_max;              /* after that much silence it is dead; 0: two heartbeats */
-    unsigned calls;                      /* of this link's that are under way */
+    unsigned calls;                      /* of this link's that are in flight */
     bool free_is_due;                    /* when they have returned */
 };
 

@@ -16,7 +16,7 @@ struct broker_login {
     const struct broker_address *address;
     const char *purpose; /* in the connection's name, for whoever lists the broker's connections */
     unsigned heartbeat_s;
-    /* There is a socket: whoever shuts it down ends what is under way. It is closed without notice. */
+    /* There is a socket: whoever shuts it down ends what is in flight. It is closed without notice. */
     void (*on_socket)(void *owner, int fd);
     void *owner;
 };

@@ -176,7 +176,7 @@ static void on_channel_method(struct publisher *publisher, const amqp_method_t *
     }
 }
 
-/* A linear search: a queue that is gone is rare, and events take the direct way soon after the first return. */
+/* A linear search: a queue that is gone is rare, and events take the direct path soon after the first return. */
 static void on_returned(struct publisher *publisher, const amqp_basic_properties_t *properties)
 {
     bool is_refused = properties->_flags & AMQP_BASIC_CORRELATION_ID_FLAG;

@@ -51,12 +51,12 @@ void broker_status_set(
 }
 
 bool broker_status_get(
-    struct broker_status *status, enum broker_role role, unsigned number, struct broker_link_status *ret_received)
+    struct broker_status *status, enum broker_role role, unsigned number, struct broker_link_status *ret_status)
 {
     pthread_mutex_lock(&status->lock);
-    *ret_received = status->standings[role][number];
+    *ret_status = status->standings[role][number];
     pthread_mutex_unlock(&status->lock);
-    return ret_received->known;
+    return ret_status->known;
 }
 
 void broker_status_set_waiting(struct broker_status *status, int64_t messages)

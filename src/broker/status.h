@@ -43,7 +43,7 @@ void broker_status_set(
     struct broker_status *status, enum broker_role role, unsigned number, bool good, const char *peer, const char *why);
 /* False when nobody has this place. */
 bool broker_status_get(
-    struct broker_status *status, enum broker_role role, unsigned number, struct broker_link_status *ret_received);
+    struct broker_status *status, enum broker_role role, unsigned number, struct broker_link_status *ret_status);
 /*
  * What only the broker holds: confirmed, and not consumed by anybody. False when it could not be asked for the last
  * BROKER_WAITING_AGE_S_MAX: then nobody knows.

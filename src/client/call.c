@@ -36,7 +36,7 @@ static void watch(CURL *curl, const struct client_call *call)
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, (void *)call);
-    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* a name look-up under way is not waited for */
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* a name look-up in flight is not waited for */
 }
 
 enum err client_call(const struct client_call *call, int *ret_status, struct buffer *body)

@@ -32,8 +32,8 @@ struct client {
     struct timer failures_timer; /* an alarm */
     struct client_request *failures_first, **failures_end;
     struct list under_way, idle;       /* of transfers */
-    struct list to_nudge;              /* of transfers under way, by nudge_link */
-    struct client_transfer *sent_last; /* under way; NULL: not known any more */
+    struct list to_nudge;              /* of transfers in flight, by nudge_link */
+    struct client_transfer *sent_last; /* in flight; NULL: not known any more */
     unsigned idle_count;
     bool closing;
 };

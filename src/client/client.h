@@ -31,7 +31,7 @@ struct client_options {
 };
 
 enum err client_new(struct loop *loop, const struct client_options *options, struct client **ret_client) MUST_CHECK;
-/* Cancels what is under way: each request gets its on_done with ERR_CANCELLED. Takes NULL. */
+/* Cancels what is in flight: each request gets its on_done with ERR_CANCELLED. Takes NULL. */
 void client_free(struct client *client);
 
 #define CLIENT_HEADERS_MAX 12
@@ -58,7 +58,7 @@ struct client_request {
     uint32_t excerpt_len;
     char excerpt[ANSWER_EXCERPT_BYTES_MAX]; /* of the answer's body; without a status: the first bytes that came */
 
-    /* owned by the client while under way */
+    /* owned by the client while in flight */
     struct client_transfer *transfer;
     struct client_request *next; /* in the list of those that failed at once */
 };

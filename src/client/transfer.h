@@ -103,7 +103,7 @@ bool transfer_may_turn(const struct client_transfer *transfer);
 /* Puts the address that is being tried behind the others; to be loaded again, out of the multi handle. */
 void transfer_turn(struct client_transfer *transfer);
 
-/* The socket of a request that is under way has something to read, which libcurl is about to do. */
+/* The socket of a request that is in flight has something to read, which libcurl is about to do. */
 void transfer_look_ahead(struct client_transfer *transfer, int fd);
 /* True for a request whose socket should be looked into. */
 bool transfer_wants_look_ahead(const struct client_transfer *transfer);

@@ -57,7 +57,7 @@
     X("broker.confirm_timeout", DURATION, broker_confirm_timeout_us, 100000, 10000000, "1s", restart,                  \
         "How long the broker has for confirming an event. After that the journal takes it.")                           \
     X("broker.lag_max", DURATION, broker_lag_us_max, 0, 5000000, "150ms", restart,                                     \
-        "How long events may wait in the broker before new ones of their partition take the direct way, through the "  \
+        "How long events may wait in the broker before new ones of their partition take the direct path, through the " \
         "journal, until it has caught up. Only where this gateway delivers. 0s: however long.")                        \
     X("broker.window", INTEGER, broker_window, 16, 65536, "4096", restart,                                             \
         "Events that an ingress thread has published and the broker not confirmed, at most. A deep window is what "    \

@@ -12,7 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define LIES_UNDER_WAY_MAX 32
+#define FAILPOINT_COPIES_MAX 32
 
 /* Appends one "name: value" header; the texts stand one behind the other in the run. */
 static void add_header(struct attempt_run *run, size_t *used, const char *format, ...)
@@ -83,15 +83,15 @@ static void on_answer(struct client_request *request)
 }
 
 /* See base/failpoint.h: a letter of the filling, so that it is still JSON. In a copy, since other threads read the
- * event; of the copies only as many are under way as one sixteenth of what a test posts. */
+ * event; of the copies only as many are in flight as one sixteenth of what a test posts. */
 static struct slice failpoint_body(const struct delivery *delivery)
 {
-    static _Thread_local char copies[LIES_UNDER_WAY_MAX][EVENT_BYTES_MAX];
+    static _Thread_local char copies[FAILPOINT_COPIES_MAX][EVENT_BYTES_MAX];
     static _Thread_local unsigned next;
     struct slice body = delivery->event->parts.body;
     if (!failpoint_is_on(FAILPOINT_CHANGE_BYTE) || delivery->id / ACCOUNT_ENDPOINTS_MAX % 16 != 0 || body.len <= 8)
         return body;
-    char *copy = copies[next++ % LIES_UNDER_WAY_MAX];
+    char *copy = copies[next++ % FAILPOINT_COPIES_MAX];
     memcpy(copy, body.data, body.len);
     copy[body.len - 8] ^= 1;
     return slice_of(copy, body.len);

@@ -36,7 +36,7 @@ struct delivery_policy {
     int64_t retry_after_us_max;
     int64_t connect_timeout_us, answer_timeout_us, guarded_answer_timeout_us;
     unsigned in_flight_per_endpoint, in_flight_per_shard, active_per_endpoint;
-    bool paused; /* nothing is sent; outcomes of what is under way are recorded */
+    bool paused; /* nothing is sent; outcomes of what is in flight are recorded */
 };
 
 /* The end of one attempt, for whoever watches; valid during the call. */

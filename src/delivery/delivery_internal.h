@@ -119,7 +119,7 @@ struct delivery_shard {
         requests_out; /* requests_out: loads, releases, backlog scans, walks, actions, account changes */
     struct timer pump_timer, record_timer, scan_timer, route_timer, drain_timer;
     struct consumer *consumer; /* to the broker; NULL in direct mode */
-    struct route_walk *walk;   /* through what is unrouted; NULL: none is under way */
+    struct route_walk *walk;   /* through what is unrouted; NULL: none is in flight */
     bool walk_again;           /* an endpoint has appeared since it began */
     bool scanned, stopping;
     bool journal_refuses; /* the journal refused a `sending` or an outcome: nothing is sent until it takes one again */
@@ -135,7 +135,7 @@ int64_t shard_wall_us(const struct delivery_shard *shard);
 uint32_t shard_random(struct delivery_shard *shard); /* for jitter, not for secrets */
 /* Asks the journal which queues have something, as at the start: what is known already stays as it is. */
 void shard_scan_backlog(struct delivery_shard *shard);
-/* Ends the loop when a stop was asked for and nothing is under way. */
+/* Ends the loop when a stop was asked for and nothing is in flight. */
 void shard_stop_if_drained(struct delivery_shard *shard);
 
 /* job.c */
@@ -188,7 +188,7 @@ void consumer_tap(
 void consumer_close(struct consumer *consumer);            /* on the shard's thread, at its end. Takes NULL */
 void consumer_free(struct consumer *consumer);             /* after the last mail. Takes NULL */
 
-/* unacked.c: the direct way has met an event that the broker had brought: it is the journal's own, and handed over. */
+/* unacked.c: the direct path has met an event that the broker had brought: it is the journal's own, and handed over. */
 void unacked_adopt(struct consumer *consumer, int64_t event_number);
 /* Its job leaves memory, and nothing is said of the delivery */
 void unacked_drop_job(struct job *job);

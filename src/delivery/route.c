@@ -22,7 +22,7 @@ struct route_walk {
     struct journal_list_unrouted list;
     struct journal_route route;
     struct journal_unrouted unrouted[WALK_COUNT_MAX];
-    struct journal_way ways[WALK_COUNT_MAX];
+    struct journal_routing routings[WALK_COUNT_MAX];
 };
 
 /* The first enabled endpoint that takes this type, or 0. */
@@ -94,7 +94,7 @@ static void on_routed(struct journal_request *request, void *receiver)
         end_walk(walk, request->result);
     } else {
         for (unsigned i = 0; i < walk->route.count; i++)
-            refill_expect_pending(shard, walk->ways[i].endpoint, walk->ways[i].delivery);
+            refill_expect_pending(shard, walk->routings[i].endpoint, walk->routings[i].delivery);
         if (walk->route.ret_count > 0)
             log_info(
                 "unrouted deliveries have found an endpoint shard=%u count=%u", shard->number, walk->route.ret_count);
@@ -115,8 +115,8 @@ static void on_listed(struct journal_request *request, void *receiver)
         uint64_t taker = find_taker(shard, slice_from_string(it->account), slice_from_string(it->type));
         if (taker == 0)
             continue;
-        walk->ways[count].delivery = it->delivery;
-        walk->ways[count++].endpoint = taker;
+        walk->routings[count].delivery = it->delivery;
+        walk->routings[count++].endpoint = taker;
     }
     if (request->result != OK) {
         end_walk(walk, request->result);
@@ -126,7 +126,7 @@ static void on_listed(struct journal_request *request, void *receiver)
         walk->route = (struct journal_route){
             .request = {.kind = JOURNAL_ROUTE, .reply_to = &shard->mailbox, .on_done = on_routed},
             .count = count,
-            .ways = walk->ways,
+            .routings = walk->routings,
         };
         shard->requests_out++;
         journal_submit(shard->journal, &walk->route.request);

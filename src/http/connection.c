@@ -237,7 +237,7 @@ static void on_listener_ready(h2o_socket_t *listener, const char *error)
     }
 }
 
-/* Repeated until the last has gone: h2o keeps a connection alive whose answer was under way when the drain began. */
+/* Repeated until the last has gone: h2o keeps a connection alive whose answer was in flight when the drain began. */
 static void sweep(struct http_server *server)
 {
     list_for_each_safe (link, following, &server->connections) {

@@ -23,7 +23,7 @@ enum framing_phase {
 
 struct framing {
     int state;                              /* 0: before a request's first byte; the others are framing.c's */
-    uint8_t header, headers_seen;           /* the field under way that counts here; those that came */
+    uint8_t header, headers_seen;           /* the field in flight that counts here; those that came */
     bool is_http_1_0, has_digits, is_blank; /* is_blank: behind the value's last visible byte */
     uint8_t matched;                        /* bytes of what must stand here */
     uint8_t name_len;

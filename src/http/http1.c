@@ -5,7 +5,7 @@
  *
  * h2o 2.2.5 starts reading through its own h2o_socket_read_start, a call that the dynamic linker resolves: the one
  * below stands before h2o's, and puts our callback in front of h2o's. h2o reads only while it waits for a request or
- * the rest of one, so no answer is under way when bytes come.
+ * the rest of one, so no answer is in flight when bytes come.
  *
  * A request that is refused gets one 400, and the connection is closed: nothing behind it is read. Requests before it
  * in the same read are answered first: h2o gets the bytes up to there, and when it has used them and wants more, the

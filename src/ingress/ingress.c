@@ -102,7 +102,7 @@ static enum err make_broker_queue(struct ingress *ingress)
         return failed;
     return queue_broker_new(
         &(struct queue_broker_options){
-            .way = {.host = &ingress->publish_host.host,
+            .breaker = {.host = &ingress->publish_host.host,
                 .connector = options->connector,
                 .broker = options->broker,
                 .reply_to = &ingress->mailbox,
@@ -122,7 +122,7 @@ static enum err make_broker_queue(struct ingress *ingress)
         &ingress->queue);
 }
 
-/* The last part: with a connector it is under way from here on. */
+/* The last part: with a connector it is in flight from here on. */
 static enum err make_queue(struct ingress *ingress)
 {
     if (ingress->options.connector)

@@ -55,7 +55,7 @@ struct ingress_options {
     int64_t confirm_timeout_us;
     struct broker_lag *lag; /* of all ingress threads; NULL: how long events wait in the broker does not matter */
     int64_t lag_us_max;
-    bool outbox;                      /* this gateway doesn't deliver: the direct way ends in the outbox */
+    bool outbox;                      /* this gateway doesn't deliver: the direct path ends in the outbox */
     const char *intake_partner;       /* of number 0; NULL or empty: no intake. Copied */
     struct ingress *const *ingresses; /* all threads' by number, there when the first one starts; NULL: this alone */
     unsigned threads;                 /* how many; 0: this alone */

@@ -43,7 +43,7 @@ struct intake {
     struct subscriber *subscriber;
     struct dial dial;
     struct list messages; /* of struct intake_message */
-    unsigned under_way;   /* of them: not WAITING */
+    unsigned in_flight;   /* of them: not WAITING */
     int64_t now_us;       /* of the last tick */
     int64_t again_us, partner_us;
     enum err dial_failure;
@@ -62,7 +62,7 @@ static void set_status(const struct intake *intake, bool good, const char *why)
 
 static void move(struct intake_message *message, enum message_place place)
 {
-    message->intake->under_way += (place != MESSAGE_WAITING) - (message->place != MESSAGE_WAITING);
+    message->intake->in_flight += (place != MESSAGE_WAITING) - (message->place != MESSAGE_WAITING);
     message->place = place;
 }
 
@@ -95,7 +95,7 @@ static void on_refused(struct publication *publication, enum publish_end end)
 {
     struct intake_message *message = CONTAINER_OF(publication, struct intake_message, publication);
     if (end == PUBLISH_RETURNED && !message->intake->stopped)
-        way_on_queue_missing(queue_broker_way(message->intake->ingress->queue));
+        publish_breaker_on_queue_missing(queue_broker_breaker(message->intake->ingress->queue));
     if (end == PUBLISHED)
         message_end(message, METRIC_INTAKE_REFUSED);
     else
@@ -112,7 +112,7 @@ static void send_to_errors(struct intake_message *message)
     crypto_random(random, sizeof random);
     message->publication = (struct publication){.on_end = on_refused};
     event_id_make(&ingress->ids, clock_wall_us(), 0, random, &message->publication.id);
-    if (way_publish_refused(queue_broker_way(ingress->queue), &message->publication, message->body,
+    if (publish_breaker_publish_refused(queue_broker_breaker(ingress->queue), &message->publication, message->body,
             message->content_type, message->message_id, message->reason))
         return;
     message->refused_us = message->intake->now_us;
@@ -320,7 +320,7 @@ static void try_again(struct intake *intake, int64_t now_mono_us)
     list_for_each_safe (node, following, &intake->messages) {
         struct intake_message *message = CONTAINER_OF(node, struct intake_message, in_list);
         if (message->place == MESSAGE_REFUSING && now_mono_us - message->refused_us > CONFIRM_US_MAX) {
-            way_forget(queue_broker_way(intake->ingress->queue), &message->publication);
+            publish_breaker_forget(queue_broker_breaker(intake->ingress->queue), &message->publication);
             move(message, MESSAGE_WAITING);
         }
         if (message->place == MESSAGE_WAITING)
@@ -383,7 +383,7 @@ void intake_drain(struct intake *intake)
 
 bool intake_is_idle(const struct intake *intake)
 {
-    return intake->under_way == 0;
+    return intake->in_flight == 0;
 }
 
 void intake_stop(struct intake *intake)
@@ -399,7 +399,7 @@ void intake_free(struct intake *intake)
 {
     if (!intake)
         return;
-    assert(intake->stopped && !intake->dial.asking && intake->under_way == 0);
+    assert(intake->stopped && !intake->dial.asking && intake->in_flight == 0);
     list_for_each_safe (node, following, &intake->messages)
         free(CONTAINER_OF(node, struct intake_message, in_list));
     ingress_host_done(&intake->host);

@@ -28,7 +28,7 @@ struct intake;
 /* From the ingress's options; its server and queue are there. Dials with the first tick. */
 enum err intake_new(struct ingress *ingress, struct intake **ret_intake) MUST_CHECK;
 void intake_tick(struct intake *intake, int64_t now_mono_us); /* online */
-/* Nothing more is taken; what is under way ends. */
+/* Nothing more is taken; what is in flight ends. */
 void intake_drain(struct intake *intake);
 bool intake_is_idle(const struct intake *intake);
 void intake_stop(struct intake *intake); /* the thread is about to end */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keys that this gateway has under way or has made durable lately, each with its first event and that one's money:
+ * The keys that this gateway has in flight or has made durable lately, each with its first event and that one's money:
  * what all ingress threads judge by (recent.h), so that it doesn't matter to which of them a second one comes.
  *
  *   (enter) --> pending --end, durable--> durable --(the oldest of a full set, when another needs the place)-->

@@ -41,7 +41,7 @@ struct relay {
 
 struct outbox {
     struct outbox_options options; /* immutable after outbox_new */
-    struct way *way;
+    struct publish_breaker *breaker;
     int64_t now_us; /* of the last tick */
     bool stopped;
     unsigned relays_count;
@@ -55,7 +55,7 @@ static void end_batch(struct relay *relay, bool progress)
 {
     relay->state = RELAY_RESTING;
     relay->rest_until_us = progress ? 0 : relay->outbox->now_us + REST_US;
-    if (progress && !relay->outbox->stopped && way_has_half(relay->outbox->way))
+    if (progress && !relay->outbox->stopped && publish_breaker_has_half(relay->outbox->breaker))
         load(relay);
 }
 
@@ -93,21 +93,22 @@ static void on_publish_end(struct publication *publication, enum publish_end end
     struct relay *relay = event->relay;
     event->out = false;
     event->confirmed = end == PUBLISHED;
-    way_on_refused(relay->outbox->way, event_id_partition(&publication->id), end);
+    publish_breaker_on_refused(relay->outbox->breaker, event_id_partition(&publication->id), end);
     if (--relay->out_count == 0)
         end_batch(relay);
 }
 
 static void send_event(struct relay *relay, struct relayed *event, const struct event_parts *parts)
 {
-    struct way *way = relay->outbox->way;
+    struct publish_breaker *breaker = relay->outbox->breaker;
     unsigned partition = event_id_partition(&parts->id);
     event->publication = (struct publication){.on_end = on_publish_end, .id = parts->id};
-    event->out = way_has_half(way) && way_publish(way, &event->publication, partition, parts) == OK;
+    event->out = publish_breaker_has_half(breaker) &&
+                 publish_breaker_publish(breaker, &event->publication, partition, parts) == OK;
     if (event->out)
         relay->out_count++;
     else
-        way_try(way, partition, parts);
+        publish_breaker_probe(breaker, partition, parts);
 }
 
 static void on_loaded(struct journal_request *request, void *receiver)
@@ -135,7 +136,7 @@ static void load(struct relay *relay)
     relay->load = (struct journal_load_outbox){
         .request = {.kind = JOURNAL_LOAD_OUTBOX, .reply_to = outbox->options.reply_to, .on_done = on_loaded},
         .after_event = relay->after_number,
-        .count_max = way_has_half(outbox->way) ? EVENTS_MAX : 1,
+        .count_max = publish_breaker_has_half(outbox->breaker) ? EVENTS_MAX : 1,
         .bytes_max = BYTES_MAX,
         .budget = &outbox->options.budgets[relay->shard],
         .budget_share_percent = BUDGET_SHARE_PERCENT,
@@ -149,7 +150,7 @@ static void give_up_late(struct relay *relay)
         return;
     for (unsigned i = 0; i < relay->count; i++) {
         if (relay->events[i].out)
-            way_forget(relay->outbox->way, &relay->events[i].publication);
+            publish_breaker_forget(relay->outbox->breaker, &relay->events[i].publication);
         relay->events[i].out = false;
     }
     relay->out_count = 0;
@@ -159,7 +160,7 @@ static void give_up_late(struct relay *relay)
 void outbox_tick(struct outbox *outbox, int64_t now_mono_us)
 {
     outbox->now_us = now_mono_us;
-    bool has_way = way_has_half(outbox->way) || way_wants_trial(outbox->way);
+    bool has_way = publish_breaker_has_half(outbox->breaker) || publish_breaker_wants_probe(outbox->breaker);
     for (unsigned i = 0; i < outbox->relays_count; i++) {
         struct relay *relay = &outbox->relays[i];
         if (relay->state == RELAY_SENDING)
@@ -191,9 +192,9 @@ enum err outbox_new(const struct outbox_options *options, struct outbox **ret_ou
     return OK;
 }
 
-void outbox_begin(struct outbox *outbox, struct way *way)
+void outbox_begin(struct outbox *outbox, struct publish_breaker *breaker)
 {
-    outbox->way = way;
+    outbox->breaker = breaker;
 }
 
 void outbox_stop(struct outbox *outbox)

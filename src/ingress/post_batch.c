@@ -20,7 +20,7 @@ struct batch {
     struct ingress *ingress;
     struct buffer results;
     unsigned items_count;
-    unsigned items_under_way; /* and one more while they are being posted */
+    unsigned items_in_flight; /* and one more while they are being posted */
     struct batch_item items[];
 };
 
@@ -80,10 +80,10 @@ static void answer(struct batch *batch)
     buffer_done(&json);
 }
 
-/* One less is under way. Answers and frees a batch of which everything is known. */
+/* One less is in flight. Answers and frees a batch of which everything is known. */
 static void end_item(struct batch *batch)
 {
-    if (--batch->items_under_way > 0)
+    if (--batch->items_in_flight > 0)
         return;
     if (batch->awaited.exchange)
         answer(batch);
@@ -131,7 +131,7 @@ static struct batch *batch_new(struct ingress *ingress, struct http_exchange *ex
         return NULL;
     batch->ingress = ingress;
     batch->items_count = items_count;
-    batch->items_under_way = 1;
+    batch->items_in_flight = 1;
     for (unsigned i = 0; i < items_count; i++)
         batch->items[i].batch = batch;
     awaited_begin(&batch->awaited, ingress, exchange, on_late);
@@ -147,7 +147,7 @@ static void post_item(struct batch_item *item, const struct submission *submissi
         set_refused(item, &refusal);
         return;
     }
-    item->batch->items_under_way++;
+    item->batch->items_in_flight++;
     item->entry.on_durable = on_durable;
     ingress_enqueue(item->batch->ingress, &item->entry);
 }

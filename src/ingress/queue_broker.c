@@ -16,11 +16,11 @@ struct queue_broker {
     struct queue queue;
     struct queue_broker_options options; /* immutable after init */
 
-    struct way *way;
+    struct publish_breaker *breaker;
     struct recent *recent;
     struct outbox *outbox;
     struct list unconfirmed; /* of struct queue_entry, in the order of publishing */
-    struct list elsewhere;   /* of struct queue_entry: another thread has one of their key under way */
+    struct list elsewhere;   /* of struct queue_entry: another thread has one of their key in flight */
     int64_t now_us;          /* of the last tick */
     int64_t entered_again_us;
     int64_t confirmed_us; /* about when the broker last confirmed something */
@@ -46,7 +46,7 @@ static void finish(struct queue_broker *broker, struct queue_entry *entry, enum 
     }
 }
 
-/* The direct way. */
+/* the direct path. */
 
 static void on_appended(struct journal_request *request, void *receiver)
 {
@@ -67,14 +67,14 @@ static void append(struct queue_broker *broker, struct queue_entry *entry)
     }
     /* Its copy in the broker, or a first one that only the other gateway's dedupe store knows, would be delivered as
      * well. */
-    if (broker_connector_is_deposed(options->way.connector)) {
+    if (broker_connector_is_deposed(options->breaker.connector)) {
         finish(broker, entry, ERR_UNAVAILABLE);
         return;
     }
     unsigned shard = event_id_partition(&entry->append.event->parts.id) % options->shards;
     entry->append.to_outbox = options->outbox;
     entry->append.request =
-        (struct journal_request){.kind = JOURNAL_APPEND, .reply_to = options->way.reply_to, .on_done = on_appended};
+        (struct journal_request){.kind = JOURNAL_APPEND, .reply_to = options->breaker.reply_to, .on_done = on_appended};
     journal_submit(options->journals[shard], &entry->append.request);
 }
 
@@ -92,16 +92,16 @@ static void on_publish_end(struct publication *publication, enum publish_end end
             enter_again(broker);
         return;
     }
-    way_on_refused(broker->way, event_id_partition(&publication->id), end);
+    publish_breaker_on_refused(broker->breaker, event_id_partition(&publication->id), end);
     append(broker, entry);
 }
 
-/* The event is in the journal's mailbox already when it is tried: nothing depends on the trial. */
+/* The event is in the journal's mailbox already when it is tried: nothing depends on the probe. */
 static void send_directly(struct queue_broker *broker, struct queue_entry *entry, unsigned partition)
 {
     struct event *event = event_ref(entry->append.event);
     append(broker, entry);
-    way_try(broker->way, partition, &event->parts);
+    publish_breaker_probe(broker->breaker, partition, &event->parts);
     event_unref(event);
 }
 
@@ -110,7 +110,8 @@ static bool is_sooner_directly(struct queue_broker *broker, unsigned partition, 
 {
     const struct queue_broker_options *options = &broker->options;
     const struct room_board *room = &options->journals[partition % options->shards]->room;
-    return way_is_behind(broker->way, partition, now_us) && room_board_is_prompt(room, now_us, options->way.lag_us_max);
+    return publish_breaker_is_behind(broker->breaker, partition, now_us) &&
+           room_board_is_prompt(room, now_us, options->breaker.lag_us_max);
 }
 
 static void send_entry(struct queue_broker *broker, struct queue_entry *entry)
@@ -120,11 +121,11 @@ static void send_entry(struct queue_broker *broker, struct queue_entry *entry)
     entry->published_mono_us = clock_mono_us();
     entry->publication = (struct publication){.on_end = on_publish_end, .id = parts->id};
     if (is_sooner_directly(broker, partition, entry->published_mono_us) ||
-        way_publish(broker->way, &entry->publication, partition, parts)) {
+        publish_breaker_publish(broker->breaker, &entry->publication, partition, parts)) {
         send_directly(broker, entry, partition);
         return;
     }
-    way_mark(broker->way, &parts->id, entry->published_mono_us);
+    publish_breaker_mark(broker->breaker, &parts->id, entry->published_mono_us);
     list_add_tail(&broker->unconfirmed, &entry->in_list);
 }
 
@@ -168,7 +169,7 @@ static void enqueue(struct queue *queue, struct queue_entry *entry, unsigned sha
     enter(CONTAINER_OF(queue, struct queue_broker, queue), entry);
 }
 
-/* The other thread's is over, or still under way: then they wait for another confirm or tick. */
+/* The other thread's is over, or still in flight: then they wait for another confirm or tick. */
 static void enter_again(struct queue_broker *broker)
 {
     if (list_is_empty(&broker->elsewhere))
@@ -195,27 +196,27 @@ static struct queue_entry *oldest_unconfirmed(const struct queue_broker *broker)
 /* While other confirms come, it is the queues of those that wait for long that are ill. */
 static void tell_silent_partitions(struct queue_broker *broker, int64_t now_mono_us)
 {
-    int64_t suspicious_us = broker->options.way.confirm_timeout_us / 2;
+    int64_t suspicious_us = broker->options.breaker.confirm_timeout_us / 2;
     if (now_mono_us - broker->confirmed_us > suspicious_us)
         return;
     list_for_each (node, &broker->unconfirmed) {
         struct queue_entry *entry = CONTAINER_OF(node, struct queue_entry, in_list);
         if (now_mono_us - entry->published_mono_us < suspicious_us)
             break;
-        way_on_silence(broker->way, event_id_partition(&entry->publication.id));
+        publish_breaker_on_silence(broker->breaker, event_id_partition(&entry->publication.id));
     }
 }
 
 static void give_up_late(struct queue_broker *broker, int64_t now_mono_us)
 {
     struct queue_entry *oldest = oldest_unconfirmed(broker);
-    if (!oldest || now_mono_us - oldest->published_mono_us < broker->options.way.confirm_timeout_us)
+    if (!oldest || now_mono_us - oldest->published_mono_us < broker->options.breaker.confirm_timeout_us)
         return;
     tell_silent_partitions(broker, now_mono_us);
-    way_on_timeout(broker->way);
+    publish_breaker_on_timeout(broker->breaker);
     for (struct queue_entry *entry; (entry = oldest_unconfirmed(broker));) {
         list_remove(&entry->in_list);
-        way_forget(broker->way, &entry->publication);
+        publish_breaker_forget(broker->breaker, &entry->publication);
         append(broker, entry);
     }
 }
@@ -224,7 +225,7 @@ static void tick(struct queue *queue, int64_t now_mono_us)
 {
     struct queue_broker *broker = CONTAINER_OF(queue, struct queue_broker, queue);
     broker->now_us = now_mono_us;
-    way_tick(broker->way, now_mono_us, list_is_empty(&broker->unconfirmed));
+    publish_breaker_tick(broker->breaker, now_mono_us, list_is_empty(&broker->unconfirmed));
     give_up_late(broker, now_mono_us);
     enter_again(broker);
     outbox_tick(broker->outbox, now_mono_us);
@@ -244,27 +245,27 @@ static void stop(struct queue *queue)
     outbox_stop(broker->outbox);
     for (struct queue_entry *entry; (entry = oldest_unconfirmed(broker));) {
         list_remove(&entry->in_list);
-        way_forget(broker->way, &entry->publication);
+        publish_breaker_forget(broker->breaker, &entry->publication);
         finish(broker, entry, ERR_SHUTTING_DOWN);
     }
     for (struct queue_entry *entry; (entry = LIST_TAKE_FIRST(&broker->elsewhere, struct queue_entry, in_list));)
         entry->on_durable(entry, ERR_SHUTTING_DOWN);
-    way_stop(broker->way);
+    publish_breaker_stop(broker->breaker);
 }
 
 static void free_broker(struct queue *queue)
 {
     struct queue_broker *broker = CONTAINER_OF(queue, struct queue_broker, queue);
     assert(list_is_empty(&broker->unconfirmed) && list_is_empty(&broker->elsewhere));
-    way_free(broker->way);
+    publish_breaker_free(broker->breaker);
     outbox_free(broker->outbox);
     recent_free(broker->recent);
     free(broker);
 }
 
-struct way *queue_broker_way(struct queue *queue)
+struct publish_breaker *queue_broker_breaker(struct queue *queue)
 {
-    return CONTAINER_OF(queue, struct queue_broker, queue)->way;
+    return CONTAINER_OF(queue, struct queue_broker, queue)->breaker;
 }
 
 static enum err make_parts(struct queue_broker *broker)
@@ -276,13 +277,13 @@ static enum err make_parts(struct queue_broker *broker)
             &(struct outbox_options){
                 .journals = options->journals,
                 .budgets = options->budgets,
-                .reply_to = options->way.reply_to,
+                .reply_to = options->breaker.reply_to,
                 .shards = options->shards,
-                .number = options->way.number,
+                .number = options->breaker.number,
                 .threads = options->threads,
             },
             &broker->outbox);
-    return failed ? failed : way_new(&options->way, &broker->way);
+    return failed ? failed : publish_breaker_new(&options->breaker, &broker->breaker);
 }
 
 enum err queue_broker_new(const struct queue_broker_options *options, struct queue **ret_queue)
@@ -303,7 +304,7 @@ enum err queue_broker_new(const struct queue_broker_options *options, struct que
         free_broker(&broker->queue);
         return failed;
     }
-    outbox_begin(broker->outbox, broker->way);
+    outbox_begin(broker->outbox, broker->breaker);
     *ret_queue = &broker->queue;
     return OK;
 }

@@ -6,7 +6,7 @@
  *
  *     enqueue --recent.h: seen lately--> answered, or waits for the first one
  *        |
- *        |  the way is open (way.h)
+ *        |  the breaker is closed
  *        +--------------------------> unconfirmed --ack--------------------------------> durable
  *        |                                |  nack, return, lost, no confirm in time;        ^
  *        |  else                          v  with the first timeout the whole window        |
@@ -22,11 +22,11 @@
 #ifndef PENSTOCK_INGRESS_QUEUE_BROKER_H
 #define PENSTOCK_INGRESS_QUEUE_BROKER_H
 
+#include "ingress/publish_breaker.h"
 #include "ingress/queue.h"
-#include "ingress/way.h"
 
 struct queue_broker_options {
-    struct way_options way;
+    struct publish_breaker_options breaker;
     struct journal *const *journals; /* by shard; must outlive it, as the budgets */
     struct byte_budget *budgets;
     struct known_keys *known; /* of all ingress threads; must outlive it */
@@ -36,7 +36,7 @@ struct queue_broker_options {
 
 /* Nothing that can fail may follow while the connector runs: a connection is asked for at once. */
 enum err queue_broker_new(const struct queue_broker_options *options, struct queue **ret_queue) MUST_CHECK;
-/* The way of its events, for the refused ones of the intake. */
-struct way *queue_broker_way(struct queue *queue);
+/* The breaker of its events, for the refused ones of the intake. */
+struct publish_breaker *queue_broker_breaker(struct queue *queue);
 
 #endif

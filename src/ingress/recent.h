@@ -9,7 +9,7 @@
  *
  * A second one of a key waits for the first while that is pending, and is judged with its end. The keys of durable ones
  * are among the gateway's known keys (known_keys.h), whichever thread took them, and so are those that another thread
- * has under way: then the second one comes again a little later.
+ * has in flight: then the second one comes again a little later.
  *
  * Limits: RECENT_EVENTS_MAX places, made once (RECENT_EVENTS_MAX * 350 bytes, in use only as far as events have come).
  * Pending ones are never put out; when all are pending, a new one is let through unremembered.
@@ -34,7 +34,7 @@ void recent_free(struct recent *recent); /* takes NULL */
 enum recent_finding {
     RECENT_NEW,       /* entry->recent is its place (NULL: unremembered) */
     RECENT_WAITS,     /* the entry is kept until the first one's end */
-    RECENT_ELSEWHERE, /* another thread has the first one under way: enter it again later */
+    RECENT_ELSEWHERE, /* another thread has the first one in flight: enter it again later */
     RECENT_DUPLICATE, /* append.ret_id is the first one's */
     RECENT_CONFLICT   /* the same key with other money; ret_id as well */
 };

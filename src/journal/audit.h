@@ -2,7 +2,7 @@
 /*
  * The audit (P8): per day of acceptance, account, endpoint and currency
  *
- *   accepted = delivered + on the way + parked + dead + discarded
+ *   accepted = delivered + in progress + parked + dead + discarded
  *
  * as counts and as exact sums of deliveries (one event for one endpoint); per day, account and currency the events
  * themselves, each counted once; and a verdict that names what is lost or damaged. What was accepted is the totals' to
@@ -30,9 +30,9 @@
 #define AUDIT_FINDINGS_MAX 1000 /* more are counted */
 #define AUDIT_RUNS_MAX 4        /* at once, of one reader */
 
-/* What may have become of a delivery. On the way: pending, sending, waiting. What has been delivered stays delivered
- * while an operator's replay of it is under way, and after it. */
-enum audit_column { AUDIT_DELIVERED, AUDIT_ON_THE_WAY, AUDIT_PARKED, AUDIT_DEAD, AUDIT_DISCARDED, AUDIT_COLUMNS };
+/* What may have become of a delivery. In progress: pending, sending, waiting. What has been delivered stays delivered
+ * while an operator's replay of it is in progress, and after it. */
+enum audit_column { AUDIT_DELIVERED, AUDIT_IN_PROGRESS, AUDIT_PARKED, AUDIT_DEAD, AUDIT_DISCARDED, AUDIT_COLUMNS };
 enum audit_column audit_column_of(enum delivery_state state, bool was_delivered);
 
 struct audit_number {

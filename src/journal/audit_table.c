@@ -11,9 +11,9 @@
 enum audit_column audit_column_of(enum delivery_state state, bool was_delivered)
 {
     static const enum audit_column columns[DELIVERY_STATES] = {
-        [DELIVERY_PENDING] = AUDIT_ON_THE_WAY,
-        [DELIVERY_SENDING] = AUDIT_ON_THE_WAY,
-        [DELIVERY_WAITING] = AUDIT_ON_THE_WAY,
+        [DELIVERY_PENDING] = AUDIT_IN_PROGRESS,
+        [DELIVERY_SENDING] = AUDIT_IN_PROGRESS,
+        [DELIVERY_WAITING] = AUDIT_IN_PROGRESS,
         [DELIVERY_PARKED] = AUDIT_PARKED,
         [DELIVERY_DELIVERED] = AUDIT_DELIVERED,
         [DELIVERY_DEAD] = AUDIT_DEAD,

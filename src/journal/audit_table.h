@@ -51,7 +51,7 @@ void audit_table_reset(struct audit_table *table, unsigned shard, int64_t from_d
 /* Adds to one of an entry's numbers. */
 void audit_number_add(struct audit_entry *entry, struct audit_number *number, const struct audit_number *added);
 
-/* Whether accepted = delivered + on the way + parked + dead + discarded. */
+/* Whether accepted = delivered + in progress + parked + dead + discarded. */
 bool audit_entry_adds_up(const struct audit_entry *entry);
 /* What the columns say together. */
 struct audit_number audit_row_found(const struct audit_row *row);

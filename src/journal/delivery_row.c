@@ -26,7 +26,7 @@ enum delivery_replay delivery_row_replay(const struct delivery_row *row)
     if (!row->delivered_us)
         return REPLAY_NONE;
     if (row->state != DELIVERY_DELIVERED)
-        return REPLAY_UNDER_WAY;
+        return REPLAY_IN_PROGRESS;
     return row->started_us ? REPLAY_DELIVERED : REPLAY_FAILED; /* the attempt that delivered before has left the row */
 }
 

@@ -357,7 +357,7 @@ struct journal_list_unrouted {
     struct journal_unrouted *ret_unrouted;
 };
 
-struct journal_way {
+struct journal_routing {
     int64_t delivery;
     uint64_t endpoint;
 };
@@ -366,7 +366,7 @@ struct journal_way {
 struct journal_route {
     struct journal_request request;
     unsigned count;
-    const struct journal_way *ways; /* the requester's */
+    const struct journal_routing *routings; /* the requester's */
     unsigned ret_count;
 };
 

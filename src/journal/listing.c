@@ -277,7 +277,7 @@ static enum err read_history(struct pager *pager)
 
 static bool is_by_index(const struct listing_filter *filter)
 {
-    const unsigned indexed = LISTING_ON_THE_WAY | 1u << DELIVERY_PARKED | 1u << DELIVERY_DEAD;
+    const unsigned indexed = LISTING_IN_PROGRESS | 1u << DELIVERY_PARKED | 1u << DELIVERY_DEAD;
     return filter->states && !(filter->states & ~indexed);
 }
 

@@ -29,7 +29,7 @@ struct listing_filter {
     int64_t day;                       /* of acceptance, since 1970-01-01, UTC */
     char account[NAME_BYTES_MAX + 1];  /* empty: any */
 };
-#define LISTING_ON_THE_WAY (1u << DELIVERY_PENDING | 1u << DELIVERY_SENDING | 1u << DELIVERY_WAITING)
+#define LISTING_IN_PROGRESS (1u << DELIVERY_PENDING | 1u << DELIVERY_SENDING | 1u << DELIVERY_WAITING)
 
 /* What is gone through, from 1: the index of a state, 1 + the state; conflicts and poison: 1. */
 #define LISTING_PLACE_HISTORY (1 + DELIVERY_STATES)

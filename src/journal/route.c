@@ -85,8 +85,8 @@ enum err store_route(struct store *store, struct journal_request *request)
     enum err result = OK;
     route->ret_count = 0;
     for (unsigned i = 0; i < route->count && !result; i++) {
-        assert(route->ways[i].endpoint != 0);
-        result = route_one(store, route->ways[i].delivery, route->ways[i].endpoint, &route->ret_count);
+        assert(route->routings[i].endpoint != 0);
+        result = route_one(store, route->routings[i].delivery, route->routings[i].endpoint, &route->ret_count);
     }
     return result;
 }

@@ -8,13 +8,13 @@
 #include <string.h>
 #include <sysexits.h>
 
-static const char *const numbers[] = {"deliveries", "delivered", "on_the_way", "parked", "dead", "discarded"};
+static const char *const numbers[] = {"deliveries", "delivered", "in_progress", "parked", "dead", "discarded"};
 
 static const struct table_column event_columns[] = {
     {"day"}, {"account"}, {"currency"}, {"events accepted", true}, {"sum", true}, {""}};
 
 static const struct table_column delivery_columns[] = {{"day"}, {"account"}, {"endpoint"}, {"currency"},
-    {"deliveries", true}, {"sum", true}, {"delivered", true}, {"sum", true}, {"on the way", true}, {"sum", true},
+    {"deliveries", true}, {"sum", true}, {"delivered", true}, {"sum", true}, {"in progress", true}, {"sum", true},
     {"parked", true}, {"sum", true}, {"dead", true}, {"sum", true}, {"discarded", true}, {"sum", true}, {""}};
 
 static void add_number(struct table *table, const json_t *row, const char *name)

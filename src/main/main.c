@@ -114,7 +114,7 @@ static const struct flag {
     [FLAG_ACCOUNT] = {"--account", NULL, "ACCOUNT", "of one account"},
     [FLAG_ENDPOINT] = {"--endpoint", NULL, "ENDPOINT", "to one endpoint (its id; none: unrouted)"},
     [FLAG_CURRENCY] = {"--currency", NULL, "CURRENCY", "of one currency (none: without an amount)"},
-    [FLAG_STATE] = {"--state", NULL, "STATE", "in one state; on_the_way: pending, sending or waiting"},
+    [FLAG_STATE] = {"--state", NULL, "STATE", "in one state; in_progress: pending, sending or waiting"},
     [FLAG_REASON] = {"--reason", NULL, "REASON", "parked for one reason"},
     [FLAG_LIMIT] = {"--limit", NULL, "N", "as many at most (default 100)"},
     [FLAG_BODIES] = {"--bodies", NULL, NULL, "read all bodies, not only those of what is open: it takes long"},

@@ -46,7 +46,7 @@ static void print_broker(const json_t *status)
         puts("  what only the broker holds is not known: it can't be asked");
     else
         printf("  only the broker holds %lld\n", show_number(status, "in_broker"));
-    printf("  unacked %lld, suspended %lld, in the outbox %lld; %lld took the direct way since start\n",
+    printf("  unacked %lld, suspended %lld, in the outbox %lld; %lld took the direct path since start\n",
         show_number(status, "unacked"), show_number(status, "suspended"), show_number(status, "outbox"),
         show_number(status, "direct"));
 }
@@ -96,7 +96,7 @@ static void print_status(const json_t *status)
     printf("penstock %s, %s, up %lldd %02lld:%02lld:%02lld, %lld shards\n\n", show_text(status, "version"),
         json_is_true(json_object_get(status, "ready")) ? "ready" : "NOT READY", up / 86400, up / 3600 % 24,
         up / 60 % 60, up % 60, show_number(status, "shards"));
-    printf("on the way   pending %lld, sending %lld, waiting %lld, parked %lld (in flight %lld)\n",
+    printf("in progress   pending %lld, sending %lld, waiting %lld, parked %lld (in flight %lld)\n",
         show_number(open, "pending"), show_number(open, "sending"), show_number(open, "waiting"),
         show_number(open, "parked"), show_number(status, "in_flight"));
     printf("since start  accepted %lld, duplicate %lld, conflict %lld, refused %lld, unavailable %lld\n",
@@ -158,8 +158,8 @@ static void print_replay(const json_t *delivery)
     if (!replay)
         return;
     printf("    delivered at %s first; ", show_text(delivery, "delivered_at"));
-    if (strcmp(replay, "under_way") == 0)
-        printf("a forced replay is under way (%s)\n", state);
+    if (strcmp(replay, "in_progress") == 0)
+        printf("a forced replay is in progress (%s)\n", state);
     else
         printf("the last forced replay %s at %s\n", strcmp(replay, "failed") == 0 ? "failed" : "was delivered",
             show_text(delivery, "changed_at"));

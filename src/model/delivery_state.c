@@ -34,7 +34,7 @@ enum delivery_state delivery_state_of_replay(enum delivery_state to)
 
 const char *delivery_replay_name(enum delivery_replay replay)
 {
-    static const char *const names[] = {"none", "under_way", "failed", "delivered"};
+    static const char *const names[] = {"none", "in_progress", "failed", "delivered"};
     return (unsigned)replay < ARRAY_LENGTH(names) ? names[replay] : "unknown";
 }
 

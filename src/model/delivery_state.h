@@ -65,7 +65,7 @@ bool delivery_state_may_move(enum delivery_state from, enum delivery_state to);
 bool delivery_state_may_move_by_operator(enum delivery_state from, enum delivery_state to);
 
 /* What has become of an operator's wish to send again what was delivered: the last one's. */
-enum delivery_replay { REPLAY_NONE, REPLAY_UNDER_WAY, REPLAY_FAILED, REPLAY_DELIVERED };
+enum delivery_replay { REPLAY_NONE, REPLAY_IN_PROGRESS, REPLAY_FAILED, REPLAY_DELIVERED };
 const char *delivery_replay_name(enum delivery_replay replay);
 
 /* Where a forced replay comes to when another delivery would come to `to`. */

@@ -60,8 +60,8 @@
     X(METRIC_ACTIVE, gauge, "penstock_deliveries_active", "", "Deliveries in memory")                                  \
     X(METRIC_PUBLISHERS_OPEN, gauge, "penstock_broker_publishers_open", "",                                            \
         "Publishing connections to the broker that are open and not blocked")                                          \
-    X(METRIC_PUBLISHERS_DIVERTED, gauge, "penstock_broker_publishers_diverted", "",                                    \
-        "Ingress threads whose events take the direct way, through the journal, for now")                              \
+    X(METRIC_PUBLISH_BREAKERS_OPEN, gauge, "penstock_publish_breakers_open", "",                                       \
+        "Ingress threads whose events take the direct path, through the journal, for now")                             \
     X(METRIC_PARTITIONS_BEHIND, gauge, "penstock_broker_partitions_behind", "",                                        \
         "Partitions whose events wait in the broker for longer than broker.lag_max, summed over the ingress threads")  \
     X(METRIC_PUBLISH_ACKED, counter, "penstock_broker_publishes_total", "result=\"acked\"",                            \

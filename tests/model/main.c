@@ -117,19 +117,19 @@ static bool wait_for_one(void)
 
 static bool run_seeds(void)
 {
-    unsigned under_way = 0;
+    unsigned in_flight = 0;
     bool well = true;
     for (unsigned long seed = options.first; seed <= options.last && well; seed++) {
-        if (under_way == options.jobs) {
+        if (in_flight == options.jobs) {
             well = wait_for_one();
-            under_way--;
+            in_flight--;
         }
         if (well) {
             begin_seed(seed, seed == options.first ? &hashes[0] : NULL);
-            under_way++;
+            in_flight++;
         }
     }
-    for (; under_way > 0; under_way--)
+    for (; in_flight > 0; in_flight--)
         well &= wait_for_one();
     return well;
 }

@@ -95,7 +95,7 @@ struct model_delivery {
 
     /* requests to its client */
     unsigned sends, sends_in_run;
-    bool under_way;
+    bool in_flight;
     bool worked_off; /* a client has answered 2xx, once at least */
     bool seen_2xx;   /* the gateway has seen that, and has not crashed since */
     bool spent;      /* guarded: its permission to send is used up */

@@ -69,6 +69,6 @@ void model_look_begin(void);
 void model_look_end(bool crashed, bool complete);
 
 /* model_send.c */
-void model_sends_ended(void); /* what was under way is not any more */
+void model_sends_ended(void); /* what was in flight is not any more */
 
 #endif

@@ -56,7 +56,7 @@ struct model_delivery *model_request_sent(const struct model_send *send)
     bool guarded = model_is_guarded(delivery);
     trace("%s sent, %s attempt %.*s", name, guarded ? "guarded," : "", SLICE_ARGS(send->attempt));
     fail_unless(slice_equal(send->body, post->body), "P4", "%s is sent with other bytes than were posted", name);
-    fail_unless(!delivery->under_way, "P4", "%s is sent while it is under way", name);
+    fail_unless(!delivery->in_flight, "P4", "%s is sent while it is in flight", name);
     fail_unless(!delivery->seen_2xx, "P4", "%s is sent again after a 2xx that the gateway has seen", name);
     fail_unless(!guarded || !delivery->spent, "P5", "%s is guarded and sent a second time", name);
     fail_unless(send->once == guarded, "P5", "%s is sent %s", name,
@@ -70,7 +70,7 @@ struct model_delivery *model_request_sent(const struct model_send *send)
     model_sending();
     delivery->sends++;
     delivery->sends_in_run++;
-    delivery->under_way = true;
+    delivery->in_flight = true;
     delivery->spent = true;
     return delivery;
 }
@@ -98,8 +98,8 @@ void model_request_ended(struct model_delivery *delivery, const struct attempt_e
     model_name(delivery, name);
     trace("%s ends: status %d, %s, %s", name, end->http_status, err_name(end->error),
         end->request_begun ? "begun" : "not begun");
-    fail_unless(delivery->under_way, BROKEN_SIM, "an end without a beginning");
-    delivery->under_way = false;
+    fail_unless(delivery->in_flight, BROKEN_SIM, "an end without a beginning");
+    delivery->in_flight = false;
     if (is_2xx(end))
         delivery->seen_2xx = true;
     else if (!is_ambiguous(end))
@@ -120,7 +120,7 @@ void model_sends_ended(void)
     for (unsigned i = 0; i < model_posts_count(); i++)
         for (unsigned j = 0; j < model_post(i)->deliveries_count; j++) {
             struct model_delivery *delivery = &model_post(i)->deliveries[j];
-            delivery->under_way = false;
+            delivery->in_flight = false;
             delivery->seen_2xx = false;
             delivery->sends_in_run = 0;
         }

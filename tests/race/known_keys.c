@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads that enter the same keys again and again: at any time at most one of them has a key under way, and a durable
+ * Threads that enter the same keys again and again: at any time at most one of them has a key in flight, and a durable
  * first one is found by all the others as its thread wrote it. Ends by itself.
  */
 #include "ingress/known_keys.h"
@@ -15,7 +15,7 @@
 #define PLACES 1024 /* so few that keys are put out as well */
 
 static struct known_keys *keys;
-static _Atomic unsigned owners[KEYS]; /* 1 + the thread that has it under way */
+static _Atomic unsigned owners[KEYS]; /* 1 + the thread that has it in flight */
 static _Atomic int failures;
 
 static void fail(const char *what, unsigned key)
@@ -54,7 +54,7 @@ static void run(void *context)
         if (known != KNOWN_NEW)
             continue;
         if (!atomic_compare_exchange_strong(&owners[number], &nobody, thread + 1))
-            fail("two have it under way", number);
+            fail("two have it in flight", number);
         atomic_store(&owners[number], 0);
         known_keys_end(keys, &key, &event.id, round % 3 ? NULL : &event);
     }

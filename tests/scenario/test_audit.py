@@ -12,7 +12,7 @@ from support.wait import wait_for
 
 SCHEDULE = "PENSTOCK_DELIVERY__RETRY_SCHEDULE"
 SHORT = {SCHEDULE: "[50ms, 50ms]"}
-COLUMNS = ("delivered", "on_the_way", "parked", "dead", "discarded")
+COLUMNS = ("delivered", "in_progress", "parked", "dead", "discarded")
 
 
 def operate(gateway, method, path, **options):
@@ -153,7 +153,7 @@ def test_traffic_of_every_kind_adds_up_by_api_and_by_command(busy):
     assert euros["accepted"] == {"count": 10, "sum": "1000099.247000001"}
     assert euros["delivered"] == {"count": 5, "sum": "1000020.240000001"}
     assert (euros["dead"], euros["parked"]) == ({"count": 2, "sum": "7"}, {"count": 2, "sum": "72"})
-    assert euros["on_the_way"] == {"count": 1, "sum": "0.007"} and gateway.states(ids["waiting"][0]) == ["waiting"]
+    assert euros["in_progress"] == {"count": 1, "sum": "0.007"} and gateway.states(ids["waiting"][0]) == ["waiting"]
     assert total_of(found, "USD")["delivered"] == {"count": 1, "sum": "5"}
     assert euros["deliveries"] == euros["accepted"]
     assert total_of(found, None)["accepted"] == {"count": 1, "sum": "0"}
@@ -262,7 +262,7 @@ def test_each_number_has_its_list(busy):
     note = ids["delivered"][-1]
     assert [d["event"] for d in list_all(gateway, currency="none", day=day_of(gateway, note))] == [note]
     assert list_all(gateway, currency="none", day="2020-01-01") == []
-    assert [d["event"] for d in list_all(gateway, state="on_the_way")] == ids["waiting"]
+    assert [d["event"] for d in list_all(gateway, state="in_progress")] == ids["waiting"]
     every = list_all(gateway)
     assert len(every) == len({d["id"] for d in every}) == 12
     assert [c["times"] for c in list_all(gateway, "conflicts")] == [1] * 5

@@ -43,11 +43,11 @@ def freshness(load, sink, since):
     return max((at[answer.event] - answer.at for answer in load.answers.values() if answer.at > since and answer.event in at), default=0)
 
 
-def wait_for_the_direct_way(brokered, load):
+def wait_for_the_direct_path(brokered, load):
     started = time.monotonic()
-    wait_for(lambda: brokered.is_diverted() or brokered.metric("penstock_broker_publishers_open") == 0, "the direct way", 10)
+    wait_for(lambda: brokered.is_breaker_open() or brokered.metric("penstock_broker_publishers_open") == 0, "the direct path", 10)
     load.more(20)
-    assert "direct way" in brokered.readiness().text
+    assert "direct path" in brokered.readiness().text
     return time.monotonic() - started
 
 
@@ -56,7 +56,7 @@ def test_08_a_broker_that_stands_still(own_broker, brokered, sink, capsys):
         load.more(100)
         own_broker.node.freeze()
         stopped = time.monotonic()
-        wait_for_the_direct_way(brokered, load)
+        wait_for_the_direct_path(brokered, load)
         time.sleep(SECONDS)
         own_broker.node.thaw()
         brokered.wait_for_broker()
@@ -195,7 +195,7 @@ def test_13_half_open_tcp(own_broker, relayed, relay, sink, capsys):
         load.more(100)
         relay.freeze()
         frozen = time.monotonic()
-        wait_for_the_direct_way(relayed, load)
+        wait_for_the_direct_path(relayed, load)
         wait_for(lambda: relayed.metric("penstock_broker_channels_consuming") == 0
                  and relayed.metric("penstock_broker_publishers_open") == 0, "both are given up", 20)
         found = time.monotonic() - frozen
@@ -210,7 +210,7 @@ def test_13_half_open_tcp(own_broker, relayed, relay, sink, capsys):
 
 @pytest.mark.long
 def test_13_a_slow_link(own_broker, relayed, relay, sink, capsys):
-    """Less passes than is posted: the rest takes the direct way, and memory stays bounded."""
+    """Less passes than is posted: the rest takes the direct path, and memory stays bounded."""
     with Load([relayed], sink, rate=RATE, data={"pad": "x" * 4000}) as load:
         load.more(100)
         before = resident_bytes(relayed)

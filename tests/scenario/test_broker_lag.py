@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Events that wait in the broker for too long: those that come behind them take the direct way, and are delivered at once."""
+"""Events that wait in the broker for too long: those that come behind them take the direct path, and are delivered at once."""
 import itertools
 import time
 

@@ -212,7 +212,7 @@ def test_a_queue_of_another_kind_is_a_clear_error(vhost, make_brokered, sink):
     vhost.close_connections()
     wait_for(lambda: re.search(rf"{partition_queue(1)}.*rabbitmqctl list_queues -p ", brokered.stderr[before:]), "it is said")
     event = brokered.post(1)["event"]
-    wait_for(lambda: brokered.states(event) == ["delivered"], "the direct way goes on")
+    wait_for(lambda: brokered.states(event) == ["delivered"], "the direct path goes on")
     vhost.delete_queue(partition_queue(1))
     brokered.wait_for_broker()
 

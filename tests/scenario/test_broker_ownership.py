@@ -62,7 +62,7 @@ def test_a_confirm_that_comes_late(own_broker, make_brokered, sink, capsys):
     with Load([brokered], sink, rate=100) as load:
         load.more(50)
         own_broker.node.freeze()
-        wait_for(brokered.is_diverted, "the direct way")
+        wait_for(brokered.is_breaker_open, "the direct path")
         load.more(100)
         own_broker.node.thaw()
         brokered.wait_for_broker()
@@ -244,7 +244,7 @@ def test_the_direct_way_meets_what_the_broker_has_brought(own_broker, make_broke
     sink.behave()
     wait_for(lambda: len({json.loads(d.body)["id"] for d in sink.deliveries()}) == 8, "all are delivered")
     own_broker.wait_until_empty()
-    wait_for(lambda: leader.metric("penstock_deliveries_active") == 0, "nothing is under way")
+    wait_for(lambda: leader.metric("penstock_deliveries_active") == 0, "nothing is in flight")
     say(capsys, "two gateways, one key", leader, sink, events)
     assert len(sink.deliveries()) == 8
     for event in events:

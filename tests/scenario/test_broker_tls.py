@@ -101,7 +101,7 @@ def test_all_goes_through_a_broker_with_a_good_certificate(own_broker, brokered,
     ("strict", ("127.0.0.1", "ca", "stranger"), "bad certificate"),
 ], ids=["another-ca", "another-address", "another-name", "no-certificate", "a-strangers-certificate"])
 def test_a_certificate_that_is_refused(own_broker, brokered, make_brokered, options_for, sink, how, why, capsys):
-    """It is said why, and all takes the direct way. (The very first start of a gateway needs the broker.)"""
+    """It is said why, and all takes the direct path. (The very first start of a gateway needs the broker.)"""
     code, said = make_brokered(own_broker, start=False, options=options_for(*how)).refuses_to_start()
     assert code == 69 and why in said, said
     assert brokered.terminate() == 0
@@ -111,7 +111,7 @@ def test_a_certificate_that_is_refused(own_broker, brokered, make_brokered, opti
         load.more(100)
         wait_for(lambda: why in brokered.readiness().text, lambda: brokered.readiness().text)
         wait_for(lambda: any(why in standing["why"] for standing in brokered.status()["broker"]), lambda: brokered.status())
-        assert "direct way" in brokered.readiness().text and brokered.readiness().status_code == 200
+        assert "direct path" in brokered.readiness().text and brokered.readiness().status_code == 200
     report = load.drain(capsys, f"TLS, {why}")
     assert report.duplicates == 0 and report.unavailable == 0 and report.longest < ANSWER_SECONDS_MAX
     assert brokered.metric("penstock_broker_direct_total") == report.accepted
@@ -134,7 +134,7 @@ def test_a_broker_that_stands_still(own_broker, brokered, sink, capsys):
         wait_for(lambda: brokered.metric("penstock_broker_channels_consuming") == 0
                  and brokered.metric("penstock_broker_publishers_open") == 0, "all of them are", 20)
         load.more(100)
-        assert "direct way" in brokered.readiness().text
+        assert "direct path" in brokered.readiness().text
         own_broker.node.thaw()
         brokered.wait_for_broker()
         load.more(100)

@@ -193,7 +193,7 @@ def test_a_hanging_client_delays_nobody_else(make_gateway, sink):
         assert sink.of(event)[0].at - started < 2, "milliseconds as a rule; the bound leaves room for a busy machine"
     assert all(signatures.verify(secret, sink.deliveries("/healthy")))
     assert not any(signatures.verify(gateway.ready["endpoint_secret"], sink.deliveries("/healthy")[:1]))
-    assert len(sink.deliveries("/hang")) < len(hanging), "what is under way to one endpoint is bounded"
+    assert len(sink.deliveries("/hang")) < len(hanging), "what is in flight to one endpoint is bounded"
 
 
 def test_a_new_partner_key_works_at_once_and_only_where_granted(gateway, sink):

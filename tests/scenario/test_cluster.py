@@ -63,7 +63,7 @@ def test_gateways_on_different_nodes(cluster, make_brokered, sink, capsys):
 
 
 @pytest.mark.long
-def test_without_a_majority_the_direct_way(cluster, make_brokered, sink, capsys):
+def test_without_a_majority_the_direct_path(cluster, make_brokered, sink, capsys):
     """Two of three are gone: the third takes nothing, the journal does."""
     nodes = cluster.nodes
     brokered = make(cluster, make_brokered, sink, nodes)
@@ -71,7 +71,7 @@ def test_without_a_majority_the_direct_way(cluster, make_brokered, sink, capsys)
         load.more(100)
         for node in nodes[:2]:
             node.kill9()
-        wait_for(lambda: brokered.is_diverted() or brokered.metric("penstock_broker_publishers_open") == 0, "the direct way", 10)
+        wait_for(lambda: brokered.is_breaker_open() or brokered.metric("penstock_broker_publishers_open") == 0, "the direct path", 10)
         load.more(200)
         for node in nodes[:2]:
             node.start()

@@ -217,7 +217,7 @@ def test_optional_events_are_refused_first_and_critical_ones_last(make_gateway, 
 def test_read_only_disk_accepts_and_sends_nothing_until_it_is_writable_again(make_gateway, sink, disk):
     gateway = make_gateway(environment_for(disk))
     gateway.point_endpoint_at(sink.url())
-    sink.behave(status=503, delay=1)  # some are under way when the disk takes nothing any more
+    sink.behave(status=503, delay=1)  # some are in flight when the disk takes nothing any more
     poster = Poster(gateway, type="payout")
     poster.start()
     wait_for(lambda: len(poster.accepted) >= 20, "some events are accepted")

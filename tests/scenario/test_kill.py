@@ -50,7 +50,7 @@ def run_with_kills(make_gateway, sink, tmp_path, events, **fields):
     for k in range(KILLS):
         threshold = int(events * (0.05 + 0.85 * (k + randomness.random()) / KILLS))
         sender.run(until=lambda: len(sender.answers) >= threshold, seconds=300)
-        assert not sender.is_done(), "the kill was to come while events are under way"
+        assert not sender.is_done(), "the kill was to come while events are in flight"
         gateway.kill9()
         sink.wait_until_all_left()
         left.append((read_copy(gateway.data, tmp_path / f"copy-{k}"), {d.id for d in sink.deliveries()}))
@@ -73,7 +73,7 @@ def test_no_answered_event_is_lost_and_duplicates_stay_within_the_bound(make_gat
     answered = answered_ids(sender, EVENTS)
     wait_for(lambda: set(answered.values()) <= {d.id for d in sink.deliveries()},
              lambda: f"{len(set(answered.values()) - {d.id for d in sink.deliveries()})} answered events are not delivered", 120)
-    wait_for(lambda: gateway.metric("penstock_deliveries_active") == 0, "nothing is under way any more", 60)
+    wait_for(lambda: gateway.metric("penstock_deliveries_active") == 0, "nothing is in flight any more", 60)
     ids_of = {}
     for delivery in sink.deliveries():
         ids_of.setdefault(json.loads(delivery.body)["id"], set()).add(delivery.id)
@@ -95,7 +95,7 @@ def test_no_payout_is_ever_sent_twice(make_gateway, sink, tmp_path, capsys):
     interrupted = set().union(*({event for event, state in states.items() if state == SENDING} for states, _ in left))
     answered = set(answered_ids(sender, PAYOUTS).values())
     wait_for(lambda: answered - interrupted <= {d.id for d in sink.deliveries()}, "all that was not interrupted is delivered", 120)
-    wait_for(lambda: gateway.metric("penstock_deliveries_active") == 0, "nothing is under way any more", 60)
+    wait_for(lambda: gateway.metric("penstock_deliveries_active") == 0, "nothing is in flight any more", 60)
     assert gateway.terminate() == 0, gateway.stderr[-4000:]
     states = read_copy(gateway.data, tmp_path / "copy-end")
     parked = {event for event, state in states.items() if state == PARKED}

@@ -209,7 +209,7 @@ def test_a_forced_replay_that_fails_leaves_it_delivered(gateway, sink, type, beh
     assert [attempt["number"] for attempt in found["attempts"]] == list(range(1, len(found["attempts"]) + 1))
 
 
-def test_while_a_forced_replay_is_under_way_it_counts_as_delivered_and_nothing_else_is_done_to_it(make_gateway, sink):
+def test_while_a_forced_replay_is_in_flight_it_counts_as_delivered_and_nothing_else_is_done_to_it(make_gateway, sink):
     gateway = make_gateway({"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[1h]"})
     gateway.point_endpoint_at(sink.url())
     event = deliver(gateway)
@@ -221,25 +221,25 @@ def test_while_a_forced_replay_is_under_way_it_counts_as_delivered_and_nothing_e
             gateway.kill9()
             gateway.start()
         assert totals(gateway) == {"accepted": 1, "deliveries": 1, "delivered": 1}
-        assert show(gateway, delivery_of(event))["replay"] == "under_way"
+        assert show(gateway, delivery_of(event))["replay"] == "in_progress"
         assert seen_by_partner(gateway, event)[0] == "delivered"
         for verb, body in (("replay", {"expect": "delivered", "force": True}), ("discard", {"expect": "dead"}),
                            ("resolve", {"expect": "parked", "as": "discarded"}), ("resend", {"expect": "parked"})):
             refused = action(gateway, delivery_of(event), verb, **body)
             assert refused.status_code == 409 and "It is waiting now" in refused.json()["detail"], refused.text
         again = action(gateway, delivery_of(event), "replay", expect="delivered", force=True).json()["detail"]
-        assert "a replay of it is under way" in again
+        assert "a replay of it is in progress" in again
     with gateway.operator() as operator:
         listed = operator.get("/api/v1/deliveries", params={"state": "delivered"}).json()["deliveries"]
-        assert [(item["id"], item["replay"]) for item in listed] == [(delivery_of(event), "under_way")]
-    assert "a forced replay is under way" in gateway.tool("event", "show", event).stdout
+        assert [(item["id"], item["replay"]) for item in listed] == [(delivery_of(event), "in_progress")]
+    assert "a forced replay is in progress" in gateway.tool("event", "show", event).stdout
 
 
 def test_a_replay_that_a_kill_interrupts_stays_delivered(gateway, sink):
     event = deliver(gateway, type="payout")
     sink.behave(mode="hang")
     replay_by_force(gateway, event)
-    wait_for(lambda: len(sink.of(event)) == 2 and gateway.states(event) == ["sending"], "under way")
+    wait_for(lambda: len(sink.of(event)) == 2 and gateway.states(event) == ["sending"], "in flight")
     gateway.kill9()
     sink.behave()
     gateway.start()

@@ -31,7 +31,7 @@ def is_listening(url):
         return False
 
 
-def test_sigterm_waits_for_what_is_under_way(make_gateway, sink):
+def test_sigterm_waits_for_what_is_in_flight(make_gateway, sink):
     gateway = make_gateway()
     sink.behave(delay=1.5)
     gateway.point_endpoint_at(sink.url())
@@ -50,7 +50,7 @@ def test_a_second_sigterm_ends_it_at_once_and_nothing_is_lost(make_gateway, sink
     sink.behave(mode="hang")
     gateway.point_endpoint_at(sink.url())
     event = post(gateway, 1)
-    wait_for(lambda: sink.of(event), "it is under way")
+    wait_for(lambda: sink.of(event), "it is in flight")
     ingress = gateway.ingress
     gateway.process.send_signal(signal.SIGTERM)
     wait_for(lambda: not is_listening(ingress), "no new events are taken")

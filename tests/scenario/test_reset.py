@@ -26,7 +26,7 @@ def check_each_once(gateway, sink, bodies):
     events = {event for _, event in answers.values()}
     assert len(events) == len(bodies)
     wait_for(lambda: events <= {d.id for d in sink.deliveries()}, "all are delivered", 60)
-    wait_for(lambda: gateway.metric("penstock_deliveries_active") == 0, "nothing is under way")
+    wait_for(lambda: gateway.metric("penstock_deliveries_active") == 0, "nothing is in flight")
     assert len(sink.deliveries()) == len(bodies)
     return answers
 

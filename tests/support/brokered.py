@@ -143,8 +143,8 @@ class BrokeredGateway(Gateway):
     def status(self):
         return self.ask("GET", "status")
 
-    def is_diverted(self):
-        return self.metric("penstock_broker_publishers_diverted") > 0
+    def is_breaker_open(self):
+        return self.metric("penstock_publish_breakers_open") > 0
 
     def publishes(self, result):
         return self.metric(f'penstock_broker_publishes_total{{result="{result}"}}')
@@ -155,7 +155,7 @@ class BrokeredGateway(Gateway):
     def is_through_broker(self):
         """All ingress threads publish, and, where it delivers, all its queues are consumed: two of each partition, and a stream."""
         threads, consuming = self.options["ingress.threads"], 0 if self.leader else 2 * self.options["data.partitions"] + self.options["data.shards"]
-        return (self.metric("penstock_broker_publishers_open") == threads and not self.is_diverted()
+        return (self.metric("penstock_broker_publishers_open") == threads and not self.is_breaker_open()
                 and self.metric("penstock_broker_channels_consuming") >= consuming)
 
     def wait_for_broker(self, seconds=40):

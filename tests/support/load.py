@@ -106,7 +106,7 @@ class Load:
 
         wait_for(lambda: not missing(), lambda: f"{len(missing())} of {len(numbers)} answered events are not delivered, such as "
                  f"{_timelines(gateway, missing())}", seconds)
-        wait_for(lambda: gateway.metric("penstock_deliveries_active") == 0, "nothing is under way any more", seconds)
+        wait_for(lambda: gateway.metric("penstock_deliveries_active") == 0, "nothing is in flight any more", seconds)
         found, held = self.requests(), parked()
         parked_count = sum(event in held for event in numbers.values())
         report = Report(len(numbers), len(numbers) - parked_count, parked_count, sum(times - 1 for times in found.values()), self.longest(),

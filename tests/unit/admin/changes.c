@@ -185,7 +185,7 @@ Test(following, it_says_how_it_stands_and_is_ready_all_the_same)
     admin_set_ready(admin, true);
     cr_assert_eq(ask("GET", "/readyz?verbose", NULL, ""), 200);
     cr_expect(strstr(answer_body, "[+] broker publish 0: 10.0.0.1:5672 since 20"), "%s", answer_body);
-    cr_expect(strstr(answer_body, "[-] broker publish 1: direct way: no confirm in 1 s since 20"), "%s", answer_body);
+    cr_expect(strstr(answer_body, "[-] broker publish 1: direct path: no confirm in 1 s since 20"), "%s", answer_body);
     cr_expect(strstr(answer_body, "[-] accounts: as of 61 s ago, from https://leader:9640\n"), "%s", answer_body);
     show_status();
     cr_expect(strstr(answer_body, "\"queue\":\"rabbitmq\",\"roles\":[\"ingress\"],\"broker\":[{\"role\":\"publish\","),

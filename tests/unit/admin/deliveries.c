@@ -65,7 +65,7 @@ Test(deliveries, wrong_parameters_are_named)
 Test(deliveries, good_parameters_reach_the_reader)
 {
     /* which has no journal here */
-    static const char *const paths[] = {"deliveries", "deliveries?", "deliveries?&&", "deliveries?state=on_the_way",
+    static const char *const paths[] = {"deliveries", "deliveries?", "deliveries?&&", "deliveries?state=in_progress",
         "deliveries?reason=unrouted&state=parked", "deliveries?reason=unrouted", "deliveries?endpoint=none",
         "deliveries?endpoint=ep_0123456789abcdef&currency=none&day=2026-02-28&limit=1000&account=acc%5F1",
         "deliveries?state=dead&cursor=0.6.-1.9223372036854775807.-4",

@@ -63,7 +63,7 @@ Test(verdict_acceptance, an_original_is_refused_when_its_conflict_may_have_been_
     run_expect_pass(run);
 }
 
-Test(verdict_acceptance, an_amount_that_changed_on_the_way)
+Test(verdict_acceptance, an_amount_that_changed_in_progress)
 {
     struct run *run = run_new();
     run->sink[15].amount_micros += 1;

@@ -439,7 +439,7 @@ Test(client, serves_others_while_one_hangs)
     server_stop(&slow);
 }
 
-Test(client, cancels_what_is_under_way_when_it_is_freed)
+Test(client, cancels_what_is_in_flight_when_it_is_freed)
 {
     start(&stalls, 1);
     bench_send(&bench, &first, LOOPBACK, server.port);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one shard and one endpoint may have under way, and that nobody pays for somebody else's slowness. */
+/* What one shard and one endpoint may have in flight, and that nobody pays for somebody else's slowness. */
 #include "fixture.h"
 
 #include "runtime/metrics.h"

@@ -226,7 +226,7 @@ Test(delivery, what_is_loaded_but_still_in_memory_is_not_sent_again)
 {
     begin_shard(&(struct journal_backlog){.endpoint = endpoint, .pending = 3, .waiting_due_us = INT64_MAX});
     struct journal_load *load = journal_load_at(0);
-    hand_over(1, 2, "note"); /* 1 and 2 arrive by themselves while the load is under way */
+    hand_over(1, 2, "note"); /* 1 and 2 arrive by themselves while the load is in flight */
     struct journal_record *first = journal_record_at(JOURNAL_RECORD_OUTCOME, 0),
                           *second = journal_record_at(JOURNAL_RECORD_OUTCOME, 1);
     /* The load saw all three as pending: the outcomes of 1 and 2 are behind it in the journal's order. */

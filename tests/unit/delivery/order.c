@@ -37,7 +37,7 @@ Test(delivery_order, before_the_journal_was_scanned_nothing_is_sent_or_loaded)
     journal_answer_load(load, 0, -1, DELIVERY_PENDING, false);
 }
 
-Test(delivery_order, what_had_no_room_while_a_load_was_under_way_is_loaded_next)
+Test(delivery_order, what_had_no_room_while_a_load_was_in_flight_is_loaded_next)
 {
     struct journal_backlog backlog = backlog_of(1, 0, INT64_MAX);
     sink_set(SINK_HOLD, 200);
@@ -125,7 +125,7 @@ Test(delivery_order, retries_are_loaded_behind_those_that_were_loaded_before)
     journal_answer_load(load, 0, -1, DELIVERY_WAITING, false);
 }
 
-Test(delivery_order, a_retry_recorded_late_is_found_although_a_load_was_under_way)
+Test(delivery_order, a_retry_recorded_late_is_found_although_a_load_was_in_flight)
 {
     sink_set(SINK_ANSWER, 500);
     struct journal_backlog backlog = backlog_of(0, 1, 0);

@@ -56,7 +56,7 @@ Test(route, what_is_unrouted_is_walked_through_in_parts_and_goes_to_who_takes_it
     cr_assert_eq(list->after_id, 32, "it goes on behind the last");
     answer_list(list, 48, "acc_1", INT64_MAX);
     struct journal_route *route = route_at(0);
-    cr_assert(route->count == 1 && route->ways[0].delivery == 48 && route->ways[0].endpoint == endpoint);
+    cr_assert(route->count == 1 && route->routings[0].delivery == 48 && route->routings[0].endpoint == endpoint);
     route->ret_count = 1;
     journal_answer(&route->request, OK);
     struct journal_load *load = journal_load_at(0);

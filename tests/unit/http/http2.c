@@ -141,7 +141,7 @@ static unsigned goaway_last_stream(const struct h2_frame *frame)
     return ntohl(last);
 }
 
-Test(http2, a_drain_says_goaway_finishes_what_is_under_way_and_ends_idle)
+Test(http2, a_drain_says_goaway_finishes_what_is_in_flight_and_ends_idle)
 {
     AUTO_CLOSE int fd = h2_connect(&fixture), waiting = h2_connect(&fixture);
     h2_send_request(fd, 1, "GET", "/hold", false);

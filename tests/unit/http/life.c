@@ -101,7 +101,7 @@ Test(life, two_servers_share_a_port)
     fixture_stop(&second);
 }
 
-Test(life, a_drain_of_http_1_finishes_what_is_under_way_and_ends_idle)
+Test(life, a_drain_of_http_1_finishes_what_is_in_flight_and_ends_idle)
 {
     static struct fixture fixture;
     fixture_start(&fixture);

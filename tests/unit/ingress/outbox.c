@@ -44,7 +44,7 @@ Test(outbox, direct_events_of_a_gateway_that_does_not_deliver_go_there)
     cr_assert_eq(metrics_read(METRIC_OUTBOX), 7);
 }
 
-Test(outbox, nothing_is_loaded_before_there_is_a_way)
+Test(outbox, nothing_is_loaded_before_the_breaker_is_closed)
 {
     queue_pass(5 * US_PER_SECOND);
     cr_assert_eq(queue_requests(JOURNAL_LOAD_OUTBOX), 0);
@@ -136,7 +136,7 @@ Test(outbox, with_the_window_half_full_nothing_is_relayed)
     cr_assert_eq(clear_of(0)->count, 1);
 }
 
-Test(outbox, while_the_way_is_diverted_one_of_its_events_is_the_trial)
+Test(outbox, while_the_breaker_is_open_one_of_its_events_is_the_probe)
 {
     queue_connect();
     queue_send(1, "", "");
@@ -148,14 +148,14 @@ Test(outbox, while_the_way_is_diverted_one_of_its_events_is_the_trial)
     queue_answer_load(0, 11, 1, partitions_0);
     cr_assert_eq(fake.published_count, 2);
     fake_end(1, PUBLISHED);
-    cr_assert_eq(queue_requests(JOURNAL_CLEAR_OUTBOX), 0, "it was a trial only");
+    cr_assert_eq(queue_requests(JOURNAL_CLEAR_OUTBOX), 0, "it was a probe only");
     queue_pass(US_PER_SECOND);
     struct sent *back = queue_send(1, "", "");
     fake_end(2, PUBLISHED);
     queue_expect(back, OK);
 }
 
-Test(outbox, a_partition_that_is_diverted_gets_its_trial_from_the_outbox_too)
+Test(outbox, a_partition_with_an_open_breaker_gets_its_probe_from_the_outbox_too)
 {
     relay_three();
     fake_end(0, PUBLISH_NACKED);
@@ -163,7 +163,7 @@ Test(outbox, a_partition_that_is_diverted_gets_its_trial_from_the_outbox_too)
     fake_end(1, PUBLISH_NACKED);
     queue_pass(2 * US_PER_SECOND);
     queue_answer_load(0, 11, 3, partitions_0);
-    cr_assert_eq(fake.published_count, 5, "one trial for each of the two partitions");
+    cr_assert_eq(fake.published_count, 5, "one probe for each of the two partitions");
     fake_end(3, PUBLISHED);
     fake_end(4, PUBLISHED);
     queue_pass(2 * US_PER_SECOND);
@@ -171,7 +171,7 @@ Test(outbox, a_partition_that_is_diverted_gets_its_trial_from_the_outbox_too)
     cr_assert_eq(fake.published_count, 8);
 }
 
-Test(outbox, what_is_under_way_at_the_end_stays)
+Test(outbox, what_is_in_flight_at_the_end_stays)
 {
     relay_three();
     fake_end(0, PUBLISHED);

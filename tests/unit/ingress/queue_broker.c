@@ -31,7 +31,7 @@ Test(queue_broker, an_event_is_durable_when_the_broker_has_confirmed_it)
     queue_expect(sent, OK);
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 0);
     cr_assert_eq(metrics_read(METRIC_DIRECT), 0);
-    cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 0);
+    cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 0);
 }
 
 Test(queue_broker, confirms_may_come_in_any_order)
@@ -64,7 +64,7 @@ Test(queue_broker, a_duplicate_waits_for_the_first_and_later_ones_are_answered_a
 static struct dedupe_key key_k;
 static struct known_event of_another_thread;
 
-/* Another thread has "k" under way. */
+/* Another thread has "k" in flight. */
 static void enter_k_elsewhere(void)
 {
     struct known_event first;
@@ -75,7 +75,7 @@ static void enter_k_elsewhere(void)
     cr_assert_eq(known_keys_enter(queue_known, &key_k, &of_another_thread, &first), KNOWN_NEW);
 }
 
-Test(queue_broker, what_another_thread_has_under_way_is_judged_with_its_end)
+Test(queue_broker, what_another_thread_has_in_flight_is_judged_with_its_end)
 {
     enter_k_elsewhere();
     struct sent *same = queue_send(0, "k", "1.0"), *conflict = queue_send(0, "k", "2");
@@ -119,7 +119,7 @@ Test(queue_broker, an_event_whose_confirm_is_late_takes_the_whole_window_to_the_
     queue_pass(CONFIRM_TIMEOUT_US / 2 + later_us);
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 10);
     cr_assert_eq(fake_unconfirmed(), 0, "late confirms are nobody's");
-    cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 1);
+    cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 1);
     for (unsigned i = 0; i < 10; i++) {
         cr_assert_eq(queue_request_shard(JOURNAL_APPEND, 0), i % QUEUE_SHARDS);
         cr_assert_not(queue_append(0)->to_outbox);
@@ -129,56 +129,56 @@ Test(queue_broker, an_event_whose_confirm_is_late_takes_the_whole_window_to_the_
     cr_assert_eq(metrics_read(METRIC_DIRECT), 10);
 }
 
-/* Leaves the way diverted, nothing under way. */
-static void divert(void)
+/* Leaves the breaker open, and nothing in flight. */
+static void open_breaker(void)
 {
     queue_send(0, "", "");
     queue_pass(CONFIRM_TIMEOUT_US + later_us);
     queue_answer(queue_request(JOURNAL_APPEND, 0), OK);
 }
 
-Test(queue_broker, a_trial_that_is_confirmed_leads_back)
+Test(queue_broker, a_probe_that_is_confirmed_leads_back)
 {
-    divert();
+    open_breaker();
     struct sent *direct = queue_send(1, "", "");
-    cr_assert_eq(fake.published_count, 1, "too early for a trial");
+    cr_assert_eq(fake.published_count, 1, "too early for a probe");
     queue_answer(queue_request(JOURNAL_APPEND, 0), OK);
     queue_expect(direct, OK);
     queue_pass(US_PER_SECOND);
     struct sent *tried = queue_send(1, "", ""), *beside = queue_send(2, "", "");
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 2);
-    cr_assert_eq(fake.published_count, 2, "one trial at a time");
+    cr_assert_eq(fake.published_count, 2, "one probe at a time");
     cr_assert_arr_eq(&fake.published[1].id, &tried->entry.append.event->parts.id, sizeof(struct event_id));
     fake_end(1, PUBLISHED);
-    cr_assert_eq(tried->told, 0, "the trial decides nothing");
+    cr_assert_eq(tried->told, 0, "the probe decides nothing");
     queue_answer(queue_request(JOURNAL_APPEND, 0), OK);
     queue_answer(queue_request(JOURNAL_APPEND, 0), OK);
     queue_expect(tried, OK);
     queue_expect(beside, OK);
-    cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 0);
+    cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 0);
     struct sent *back = queue_send(1, "", "");
     fake_end(2, PUBLISHED);
     queue_expect(back, OK);
 }
 
-Test(queue_broker, trials_that_fail_come_at_growing_distances)
+Test(queue_broker, probes_that_fail_come_at_growing_distances)
 {
     static const int64_t gaps_s[] = {1, 2, 4, 5, 5};
-    divert();
+    open_breaker();
     for (unsigned i = 0; i < ARRAY_LENGTH(gaps_s); i++) {
         queue_pass(gaps_s[i] * US_PER_SECOND - later_us);
         queue_send(0, "", "");
-        cr_assert_eq(fake.published_count, 1 + i, "trial %u is early", i);
+        cr_assert_eq(fake.published_count, 1 + i, "probe %u is early", i);
         queue_pass(later_us);
         queue_send(0, "", "");
-        cr_assert_eq(fake.published_count, 2 + i, "trial %u did not come", i);
+        cr_assert_eq(fake.published_count, 2 + i, "probe %u did not come", i);
         queue_pass(CONFIRM_TIMEOUT_US);
-        cr_assert_eq(fake_unconfirmed(), 0, "the trial is given up");
+        cr_assert_eq(fake_unconfirmed(), 0, "the probe is given up");
     }
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 2 * ARRAY_LENGTH(gaps_s));
 }
 
-Test(queue_broker, a_nack_diverts_its_partition_until_a_trial_of_it_is_confirmed)
+Test(queue_broker, a_nack_opens_the_breaker_of_its_partition_until_a_probe_of_it_is_confirmed)
 {
     struct sent *nacked = queue_send(1, "", ""), *other = queue_send(2, "", "");
     fake_end(0, PUBLISH_NACKED);
@@ -199,11 +199,11 @@ Test(queue_broker, a_nack_diverts_its_partition_until_a_trial_of_it_is_confirmed
     struct sent *back = queue_send(1, "", "");
     fake_end(4, PUBLISHED);
     queue_expect(back, OK);
-    cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 0);
+    cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 0);
     cr_assert_eq(fake.doubts, 0);
 }
 
-Test(queue_broker, when_trials_are_nacked_for_half_a_minute_another_connection_is_made)
+Test(queue_broker, when_probes_are_nacked_for_half_a_minute_another_connection_is_made)
 {
     queue_send(1, "", "");
     fake_end(0, PUBLISH_NACKED);
@@ -235,7 +235,7 @@ Test(queue_broker, a_return_has_the_queues_declared_again_with_a_new_connection)
     struct sent *other = queue_send(2, "", "");
     fake_end(2, PUBLISHED);
     queue_expect(other, OK);
-    queue_send(1, "", ""); /* in the journal, and the trial of its partition */
+    queue_send(1, "", ""); /* in the journal, and the probe of its partition */
     cr_assert_eq(fake.published_count, 4);
     fake_end(3, PUBLISH_RETURNED);
     queue_pass(later_us);
@@ -244,7 +244,7 @@ Test(queue_broker, a_return_has_the_queues_declared_again_with_a_new_connection)
     cr_assert_eq(fake.publishers_made, 3);
 }
 
-Test(queue_broker, where_one_queue_is_silent_among_others_it_is_diverted_beyond_the_rest)
+Test(queue_broker, where_one_queue_is_silent_among_others_its_own_breaker_opens)
 {
     struct sent *silent = queue_send(1, "", "");
     queue_pass(CONFIRM_TIMEOUT_US - later_us);
@@ -256,9 +256,9 @@ Test(queue_broker, where_one_queue_is_silent_among_others_it_is_diverted_beyond_
     queue_expect(silent, OK);
     queue_pass(US_PER_SECOND);
     queue_send(2, "", "");
-    fake_end(2, PUBLISHED); /* the connection's trial */
+    fake_end(2, PUBLISHED); /* the connection's probe */
     queue_send(1, "", "");
-    cr_assert_eq(fake.published_count, 4, "the partition's own trial");
+    cr_assert_eq(fake.published_count, 4, "the partition's own probe");
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 2);
     queue_pass(CONFIRM_TIMEOUT_US);
     struct sent *other = queue_send(2, "", "");
@@ -271,7 +271,7 @@ Test(queue_broker, a_lost_connection_hands_its_window_over_and_is_dialled_again)
     struct sent *sent = queue_send(0, "k", "1"), *twin = queue_send(0, "k", "1");
     fake_lose_publisher();
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 1);
-    cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 1);
+    cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 1);
     queue_answer(queue_request(JOURNAL_APPEND, 0), OK);
     queue_expect(sent, OK);
     queue_expect(twin, ERR_EXISTS);
@@ -284,7 +284,7 @@ Test(queue_broker, a_lost_connection_hands_its_window_over_and_is_dialled_again)
     queue_expect(back, OK);
 }
 
-Test(queue_broker, while_it_is_blocked_events_take_the_direct_way)
+Test(queue_broker, while_it_is_blocked_events_take_the_direct_path)
 {
     struct sent *before = queue_send(0, "", "");
     fake_set_blocked(true);
@@ -295,12 +295,12 @@ Test(queue_broker, while_it_is_blocked_events_take_the_direct_way)
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 2);
     queue_pass(2 * US_PER_SECOND);
     queue_send(0, "", "");
-    cr_assert_eq(fake.published_count, 1, "no trial can get through");
+    cr_assert_eq(fake.published_count, 1, "no probe can get through");
     fake_set_blocked(false);
     struct sent *back = queue_send(0, "", "");
     fake_end(1, PUBLISHED);
     queue_expect(back, OK);
-    cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 0);
+    cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 0);
 }
 
 Test(queue_broker, one_that_is_lost_while_it_is_blocked_is_dialled_again)
@@ -310,10 +310,10 @@ Test(queue_broker, one_that_is_lost_while_it_is_blocked_is_dialled_again)
     queue_pass(US_PER_SECOND);
     cr_assert(fake_is_dialled(CONNECTOR_OPEN_PUBLISHER));
     queue_connect();
-    cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 0);
+    cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 0);
 }
 
-Test(queue_broker, without_room_in_the_window_an_event_takes_the_direct_way)
+Test(queue_broker, without_room_in_the_window_an_event_takes_the_direct_path)
 {
     struct sent *in_window = queue_send(0, "", "");
     fake.has_room = false;
@@ -379,7 +379,7 @@ Test(queue_broker, an_event_is_found_once_it_is_durable)
     cr_assert(slice_equals_string(sight.partner, "shop"));
 }
 
-Test(queue_broker, a_whole_window_is_diverted_in_one_go)
+Test(queue_broker, a_whole_window_moves_to_the_journal_in_one_go)
 {
     static struct sent *sent[4096];
     for (unsigned i = 0; i < ARRAY_LENGTH(sent); i++)
@@ -389,7 +389,7 @@ Test(queue_broker, a_whole_window_is_diverted_in_one_go)
     cr_assert_eq(queue_requests(JOURNAL_APPEND), ARRAY_LENGTH(sent));
 }
 
-Test(queue_closed, until_there_is_a_connection_events_take_the_direct_way)
+Test(queue_closed, until_there_is_a_connection_events_take_the_direct_path)
 {
     struct sent *sent = queue_send(0, "", "");
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 1);
@@ -410,5 +410,5 @@ Test(queue_closed, a_broker_that_is_not_there_is_asked_for_again_and_again)
         cr_assert(i < 6 || gap_us >= 4 * US_PER_SECOND);
     }
     queue_connect();
-    cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 0);
+    cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 0);
 }

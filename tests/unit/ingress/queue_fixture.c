@@ -67,7 +67,7 @@ void queue_fixture_begin(bool outbox, int64_t left)
         budgets[i].bytes_max = 1 << 20;
     }
     cr_assert_eq(known_keys_new(64, &queue_known), OK);
-    struct queue_broker_options options = {.way = {.host = &host,
+    struct queue_broker_options options = {.breaker = {.host = &host,
                                                .connector = fake_connector(),
                                                .broker = &broker,
                                                .reply_to = &mailbox,

@@ -39,13 +39,13 @@ static void expect_direct(const struct sent *sent)
     queue_expect(sent, OK);
 }
 
-Test(queue_lag, while_events_wait_for_too_long_new_ones_of_the_partition_take_the_direct_way)
+Test(queue_lag, while_events_wait_for_too_long_new_ones_of_the_partition_take_the_direct_path)
 {
     struct sent *marked = fall_behind(1);
     expect_direct(queue_send(1, "", ""));
     cr_assert_eq(fake.published_count, 1);
     cr_assert_eq(metrics_read(METRIC_PARTITIONS_BEHIND), 1);
-    cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 0, "the broker is well, and the thread uses it");
+    cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 0, "the broker is well, and the thread uses it");
     send_confirmed(2);
     queue_arrive(marked);
     expect_direct(queue_send(1, "", "")); /* it took too long, and another is to show more */
@@ -161,9 +161,9 @@ Test(queue_lag, what_the_broker_does_not_confirm_shows_nothing)
     fake_end(fake.published_count - 1, PUBLISH_NACKED);
     queue_answer(queue_request(JOURNAL_APPEND, 0), OK);
     queue_pass(US_PER_SECOND);
-    struct sent *trial = queue_send(2, "", "");
+    struct sent *probe = queue_send(2, "", "");
     fake_end(fake.published_count - 1, PUBLISHED);
-    expect_direct(trial);
+    expect_direct(probe);
     send_confirmed(2);
 }
 
@@ -211,7 +211,7 @@ Test(queue_lag, what_is_neither_slow_nor_quick_is_no_failed_probe)
     fake_end(fake.published_count - 1, PUBLISHED);
 }
 
-Test(queue_lag, a_probe_that_is_not_confirmed_diverts_its_partition)
+Test(queue_lag, a_probe_that_is_not_confirmed_opens_the_breaker_of_its_partition)
 {
     struct sent *marked = fall_behind(0);
     expect_direct(queue_send(0, "", ""));
@@ -219,21 +219,21 @@ Test(queue_lag, a_probe_that_is_not_confirmed_diverts_its_partition)
     probe(0, US_PER_SECOND);
     queue_pass(CONFIRM_TIMEOUT_US + little_us);
     cr_assert_eq(fake_unconfirmed(), 0);
-    cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 1);
+    cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 1);
     queue_pass(US_PER_SECOND);
     expect_direct(queue_send(0, "", ""));
     fake_end(2, PUBLISHED);
     send_confirmed(0);
 }
 
-Test(queue_lag, a_nacked_probe_diverts_its_partition)
+Test(queue_lag, a_nacked_probe_opens_the_breaker_of_its_partition)
 {
     struct sent *marked = fall_behind(0);
     expect_direct(queue_send(0, "", ""));
     queue_arrive(marked);
     probe(0, US_PER_SECOND);
     fake_end(1, PUBLISH_NACKED);
-    cr_assert_eq(metrics_read(METRIC_PUBLISHERS_DIVERTED), 1);
+    cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 1);
     cr_assert_eq(metrics_read(METRIC_PARTITIONS_BEHIND), 0, "it is one or the other");
     queue_pass(US_PER_SECOND);
     expect_direct(queue_send(0, "", ""));

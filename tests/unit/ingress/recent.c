@@ -254,7 +254,7 @@ static struct queue_entry *enter_in(struct recent *where, const char *amount, en
     return entry;
 }
 
-Test(recent, what_another_thread_has_under_way_comes_again_later)
+Test(recent, what_another_thread_has_in_flight_comes_again_later)
 {
     struct recent *other;
     cr_assert_eq(recent_new(8, known, &other), OK);

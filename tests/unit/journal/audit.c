@@ -62,12 +62,12 @@ static void check_filled(struct shelf *shelf)
     cr_assert(row->adds_up);
     cr_expect_number(row->accepted, 9, "100000000000000025.750000001");
     cr_expect_number(row->columns[AUDIT_DELIVERED], 3, "0.25");
-    cr_expect_number(row->columns[AUDIT_ON_THE_WAY], 3, "100000000000000010.000000001");
+    cr_expect_number(row->columns[AUDIT_IN_PROGRESS], 3, "100000000000000010.000000001");
     cr_expect_number(row->columns[AUDIT_PARKED], 1, "7.5");
     cr_expect_number(row->columns[AUDIT_DEAD], 1, "3");
     cr_expect_number(row->columns[AUDIT_DISCARDED], 1, "5");
     cr_expect_number(audit_row_of(audit, DAY, "acc_1", 1, "USD")->columns[AUDIT_DELIVERED], 1, "0.3");
-    cr_expect_number(audit_row_of(audit, DAY, "acc_1", 2, "USD")->columns[AUDIT_ON_THE_WAY], 1, "0.3");
+    cr_expect_number(audit_row_of(audit, DAY, "acc_1", 2, "USD")->columns[AUDIT_IN_PROGRESS], 1, "0.3");
     cr_expect_number(audit_row_of(audit, DAY, "acc_1", 1, "")->accepted, 1, "0");
     cr_expect_number(audit_row_of(audit, DAY, "acc_1", 0, "EUR")->columns[AUDIT_PARKED], 1, "2");
     cr_expect_number(audit_row_of(audit, DAY + 1, "acc_1", 1, "EUR")->accepted, 1, "4");
@@ -305,7 +305,7 @@ Test(audit, finds_events_that_only_the_dedupe_knows_unless_they_may_have_expired
     shelf_free(shelf);
 }
 
-Test(audit, counts_what_the_broker_holds_as_on_the_way_and_nothing_of_the_outbox)
+Test(audit, counts_what_the_broker_holds_as_in_progress_and_nothing_of_the_outbox)
 {
     struct shelf *shelf = shelf_new();
     const struct shelved draft = {.key = "k", .accepted_us = AT(DAY), .amount = "1.5", .currency = "EUR"};
@@ -325,7 +325,7 @@ Test(audit, counts_what_the_broker_holds_as_on_the_way_and_nothing_of_the_outbox
         cr_expect(audit_is_complete(audit));
         const struct audit_row *row = audit_row_of(audit, DAY, "acc_1", 1, "EUR");
         cr_expect_number(row->accepted, 2, "3.5");
-        cr_expect_number(row->columns[AUDIT_ON_THE_WAY], 1, "1.5");
+        cr_expect_number(row->columns[AUDIT_IN_PROGRESS], 1, "1.5");
         cr_expect_number(row->columns[AUDIT_PARKED], 1, "2");
         audit_free(audit);
         write_totals(shelf);
@@ -398,7 +398,7 @@ Test(audit, of_a_day_finds_what_was_accepted_far_from_its_place)
     struct audit *audit = audit_of(shelf, (struct audit_question){.from_day = DAY + 2, .to_day = DAY + 2});
     cr_expect(audit_is_complete(audit));
     cr_assert_eq(audit->rows_count, 1);
-    cr_expect_number(audit->rows[0].columns[AUDIT_ON_THE_WAY], 2, "2");
+    cr_expect_number(audit->rows[0].columns[AUDIT_IN_PROGRESS], 2, "2");
     audit_free(audit);
     shelf_free(shelf);
 }

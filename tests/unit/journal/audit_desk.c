@@ -135,8 +135,8 @@ void shelf_conflict(struct shelf *shelf, int64_t first_seq)
 
 void shelf_route(struct shelf *shelf, int64_t seq, uint64_t endpoint)
 {
-    const struct journal_way way = {seq * ACCOUNT_ENDPOINTS_MAX, endpoint};
-    struct journal_route route = {.request.kind = JOURNAL_ROUTE, .count = 1, .ways = &way};
+    const struct journal_routing way = {seq * ACCOUNT_ENDPOINTS_MAX, endpoint};
+    struct journal_route route = {.request.kind = JOURNAL_ROUTE, .count = 1, .routings = &way};
     shelf_begin(shelf);
     cr_assert(store_route(&shelf->store, &route.request) == OK && route.ret_count == 1);
     shelf_commit(shelf);

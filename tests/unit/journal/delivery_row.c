@@ -39,7 +39,7 @@ Test(delivery_row, keeps_what_a_move_is_not_about)
     cr_expect(moved.generation == 4 && moved.changed_us == 2000 && moved.due_us == 99);
     delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_PENDING, .lane = LANE_REPLAY}, 3000);
     cr_expect(moved.generation == 5 && moved.lane == LANE_REPLAY && moved.attempts == 3 && moved.started_us == 0);
-    cr_expect(moved.delivered_us == 2000 && delivery_row_replay(&moved) == REPLAY_UNDER_WAY);
+    cr_expect(moved.delivered_us == 2000 && delivery_row_replay(&moved) == REPLAY_IN_PROGRESS);
     delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_WAITING, .due_us = 3100, .wait_us = 60}, 3050);
     cr_expect(moved.due_us == 3100 && moved.duration_us == 60 && moved.started_us == 0);
     struct delivery_row first = row;
@@ -73,7 +73,7 @@ Test(delivery_row, that_was_delivered_stays_so_however_a_forced_replay_ends)
         cr_expect_eq(row.state, cases[i].ends_as, "case %zu", i);
         cr_expect(row.delivered_us == 3 && row.reason == PARK_NONE && row.started_us == 0, "case %zu", i);
         bool ended = cases[i].ends_as == DELIVERY_DELIVERED;
-        cr_expect_eq(delivery_row_replay(&row), ended ? REPLAY_FAILED : REPLAY_UNDER_WAY, "case %zu", i);
+        cr_expect_eq(delivery_row_replay(&row), ended ? REPLAY_FAILED : REPLAY_IN_PROGRESS, "case %zu", i);
         cr_expect_eq(delivery_row_delivered_us(&row), 3, "case %zu", i);
     }
     struct delivery_row again = {.state = DELIVERY_PENDING, .delivered_us = 3};

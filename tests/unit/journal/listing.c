@@ -87,7 +87,7 @@ Test(listing, lists_what_a_filter_asks_for)
         {{0}, 39},
         {{.states = S(PENDING)}, 6},
         {{.states = S(SENDING)}, 6},
-        {{.states = LISTING_ON_THE_WAY}, 18},
+        {{.states = LISTING_IN_PROGRESS}, 18},
         {{.states = S(PARKED)}, 9},
         {{.states = S(DEAD)}, 6},
         {{.states = S(DELIVERED)}, 6},
@@ -98,15 +98,15 @@ Test(listing, lists_what_a_filter_asks_for)
         {{.states = S(PARKED), .reason = PARK_GONE}, 0},
         {{.reason = PARK_UNROUTED}, 3},
         {{.states = S(PARKED), .has_endpoint = true, .endpoint = 0}, 3},
-        {{.states = LISTING_ON_THE_WAY, .has_endpoint = true, .endpoint = 2}, 9},
+        {{.states = LISTING_IN_PROGRESS, .has_endpoint = true, .endpoint = 2}, 9},
         {{.has_endpoint = true, .endpoint = 2}, 18},
         {{.has_endpoint = true, .endpoint = 9}, 0},
         {{.states = S(DEAD), .has_endpoint = true, .endpoint = 9}, 0},
         {{.account = "odd"}, 18},
-        {{.account = "even", .states = LISTING_ON_THE_WAY}, 12},
-        {{.account = "nobody", .states = LISTING_ON_THE_WAY}, 0},
+        {{.account = "even", .states = LISTING_IN_PROGRESS}, 12},
+        {{.account = "nobody", .states = LISTING_IN_PROGRESS}, 0},
         {{.has_day = true, .day = DAY + 1}, 12},
-        {{.has_day = true, .day = DAY + 1, .states = LISTING_ON_THE_WAY}, 6},
+        {{.has_day = true, .day = DAY + 1, .states = LISTING_IN_PROGRESS}, 6},
         {{.has_day = true, .day = DAY + 9}, 0},
         {{.has_currency = true, .currency = "EUR"}, 12},
         {{.has_currency = true, .currency = ""}, 15},
@@ -130,7 +130,7 @@ Test(listing, lists_what_a_filter_asks_for)
     shelf_free(shelf);
 }
 
-static const struct listing_filter walks[] = {{0}, {.states = LISTING_ON_THE_WAY}, {.states = S(PARKED)},
+static const struct listing_filter walks[] = {{0}, {.states = LISTING_IN_PROGRESS}, {.states = S(PARKED)},
     {.states = S(DEAD)}, {.states = S(DELIVERED)}, {.account = "odd"},
     {.states = S(WAITING), .has_endpoint = true, .endpoint = 2},
     {.states = S(PARKED), .has_endpoint = true, .endpoint = 1}};
@@ -183,9 +183,9 @@ Test(listing, a_cursor_of_another_list_is_refused)
         struct listing_filter filter;
         struct listing_cursor cursor;
     } cases[] = {
-        {{.states = LISTING_ON_THE_WAY}, {.place = 1 + DELIVERY_PARKED}},
-        {{.states = LISTING_ON_THE_WAY}, {.place = 1 + DELIVERY_STATES, .id = 5}},
-        {{.states = LISTING_ON_THE_WAY}, {.place = 99}},
+        {{.states = LISTING_IN_PROGRESS}, {.place = 1 + DELIVERY_PARKED}},
+        {{.states = LISTING_IN_PROGRESS}, {.place = 1 + DELIVERY_STATES, .id = 5}},
+        {{.states = LISTING_IN_PROGRESS}, {.place = 99}},
         {{0}, {.place = 1 + DELIVERY_PENDING}},
         {{0}, {.place = 1 + DELIVERY_STATES, .id = -1}},
     };
@@ -212,7 +212,7 @@ Test(listing, shows_what_is_damaged_and_what_has_lost_its_event)
     struct timeline_source source;
     struct listed_delivery room[4];
     bool over;
-    struct journal_list list = {.page.count_max = 4, .filter.states = LISTING_ON_THE_WAY, .ret_deliveries = room};
+    struct journal_list list = {.page.count_max = 4, .filter.states = LISTING_IN_PROGRESS, .ret_deliveries = room};
     cr_assert(timeline_source_open(&source, shelf->directory, 0) == OK);
     cr_assert(listing_read(&source, &list.page, INT64_MAX, &over) == OK && over);
     cr_assert_eq(list.page.ret_count, 3);
@@ -325,7 +325,7 @@ Test(listing, goes_from_shard_to_shard)
     for (int i = 0; i < 2; i++)
         cr_assert(desk_append(desk, (struct draft){0}, 7, NULL) == OK);
     for (unsigned count_max = 1; count_max < 7; count_max++) {
-        struct journal_list list = {.page.count_max = count_max, .filter.states = LISTING_ON_THE_WAY};
+        struct journal_list list = {.page.count_max = count_max, .filter.states = LISTING_IN_PROGRESS};
         unsigned count = 0;
         do {
             cr_assert(ask(desk, reader, &list) == OK);
@@ -359,9 +359,9 @@ Test(listing, shows_what_is_held_behind_what_is_pending_and_once)
     } cases[] = {
         {{.states = S(PENDING)}, 6 + 9},
         {{.states = S(SENDING)}, 6 + 1},
-        {{.states = LISTING_ON_THE_WAY}, 18 + 10},
+        {{.states = LISTING_IN_PROGRESS}, 18 + 10},
         {{.states = S(PENDING), .has_endpoint = true, .endpoint = 2}, 3 + 5},
-        {{.states = LISTING_ON_THE_WAY, .account = "held"}, 10},
+        {{.states = LISTING_IN_PROGRESS, .account = "held"}, 10},
         {{.states = S(PENDING), .has_day = true, .day = DAY + 3}, 9},
         {{.states = S(WAITING)}, 6},
         {{.account = "held"}, 10},

@@ -245,8 +245,8 @@ Test(route, what_is_unrouted_is_listed_in_parts_and_follows_its_endpoint_in_the_
     cr_assert(rest.ret_count == 1 && rest.ret_after_id == INT64_MAX);
     cr_assert(room[2].delivery == seqs[2] * ACCOUNT_ENDPOINTS_MAX);
 
-    const struct journal_way ways[] = {{room[0].delivery, 5}, {room[2].delivery, 5}, {room[0].delivery, 6}};
-    struct journal_route route = {.request.kind = JOURNAL_ROUTE, .count = 3, .ways = ways};
+    const struct journal_routing ways[] = {{room[0].delivery, 5}, {room[2].delivery, 5}, {room[0].delivery, 6}};
+    struct journal_route route = {.request.kind = JOURNAL_ROUTE, .count = 3, .routings = ways};
     shelf_begin(shelf);
     cr_assert(store_route(&shelf->store, &route.request) == OK);
     shelf_commit(shelf);

@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingress/publish_breaker.h"
+
+#include "base/clock.h"
+#include "broker/lag.h"
+#include "ingress/dial.h"
+#include "runtime/log.h"
+#include "runtime/metrics.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PROBE_GAP_US_MIN US_PER_SECOND
+#define PROBE_GAP_US_MAX (5 * US_PER_SECOND)
+#define LAG_PROBE_GAP_US_MIN US_PER_SECOND
+#define LAG_PROBE_GAP_US_MAX (30 * US_PER_SECOND)
+#define RENEWAL_GAP_US (5 * US_PER_SECOND)
+#define REFUSAL_US_MAX (30 * US_PER_SECOND)
+#define JAM_US_MAX (10 * US_PER_SECOND)
+#define MARK_US_MAX (10 * US_PER_SECOND)        /* whatever has not come by then is marked no more */
+#define UNPROBED_US_MAX (30 * US_PER_SECOND)    /* a partition that is behind, beyond the time of its next probe */
+#define BEHIND_SAID_US (10 * US_PER_SECOND)     /* is said at most so often */
+#define BEHIND_AGAIN_US (30 * US_PER_SECOND)    /* who falls behind again so soon is probed less often */
+#define DEPTH_EVERY_US US_PER_SECOND            /* how much waits in the broker is asked that often, */
+#define DEPTH_EVERY_US_BUSY (250 * US_PER_MS)   /* or that often while something does, */
+#define DEPTH_US_PER_PARTITION (20 * US_PER_MS) /* and never more often than that, up to */
+#define DEPTH_US_LEAST_MAX (4 * US_PER_SECOND)  /* an answer counts for BROKER_WAITING_AGE_S_MAX */
+
+/* Of the connection, or of one partition. */
+struct circuit {
+    struct publish_breaker *breaker;
+    bool open, probing;
+    bool behind, lag_probing; /* of a partition: its events wait for too long; a marked probe was sent since */
+    struct publication probe; /* the publisher's while `probing` */
+    int64_t began_us, due_us, gap_us, sent_us;
+    int64_t lag_probe_due_us, lag_probe_gap_us, caught_up_us;
+};
+
+enum publish_state { PUBLISH_DISCONNECTED, PUBLISH_BLOCKED, PUBLISH_OPEN, PUBLISH_CLOSED };
+
+struct publish_breaker {
+    struct publish_breaker_options options; /* immutable after publish_breaker_new */
+
+    struct publisher *publisher;
+    struct dial dial;
+    enum publish_state state;
+    bool good, stopped;
+    bool renewal_due;
+    int64_t renewed_us, no_room_since_us; /* the latter 0: there is room */
+    int64_t now_us;                       /* of the last tick: what probes go by */
+    int64_t depth_due_us;
+    enum err dial_failure;
+    char why[BROKER_STATUS_TEXT_BYTES]; /* the last reason to leave the broker */
+    struct circuit link;
+    unsigned open_count;   /* of the partitions, */
+    unsigned behind_count; /* and those that are behind */
+    int64_t behind_said_us;
+    struct circuit partitions[];
+};
+
+/* What is said about the breaker, once per change. */
+
+static void say(struct publish_breaker *breaker, bool state_changed)
+{
+    const char *peer = publisher_peer(breaker->publisher);
+    broker_status_set(
+        breaker->options.status, BROKER_ROLE_PUBLISH, breaker->options.number, breaker->good, peer, breaker->why);
+    if (!state_changed)
+        return;
+    if (breaker->state == PUBLISH_CLOSED)
+        log_info("events go through the broker broker=%s", peer);
+    else
+        log_warn("events take the direct breaker, through the journal: %s", breaker->why);
+}
+
+static void set_why(struct publish_breaker *breaker, const char *why)
+{
+    snprintf(breaker->why, sizeof breaker->why, "%s", why);
+}
+
+/* Brings the state up to date with what it is made of; the one place that changes it. */
+static void update(struct publish_breaker *breaker)
+{
+    enum publish_state state = !publisher_is_open(breaker->publisher)       ? PUBLISH_DISCONNECTED
+                               : !publisher_can_publish(breaker->publisher) ? PUBLISH_BLOCKED
+                               : breaker->link.open                         ? PUBLISH_OPEN
+                                                                            : PUBLISH_CLOSED;
+    bool good = state == PUBLISH_CLOSED && breaker->open_count == 0;
+    bool state_changed = state != breaker->state;
+    metrics_add(METRIC_PUBLISH_BREAKERS_OPEN, (int64_t)breaker->good - (int64_t)good);
+    breaker->state = state;
+    breaker->good = good;
+    if (!breaker->stopped)
+        say(breaker, state_changed);
+}
+
+/* Partitions that are behind. */
+
+static void lag_probe_later(struct circuit *circuit, bool is_first, int64_t now_us)
+{
+    int64_t gap_us = is_first ? LAG_PROBE_GAP_US_MIN : circuit->lag_probe_gap_us * 2;
+    circuit->lag_probe_gap_us = gap_us < LAG_PROBE_GAP_US_MAX ? gap_us : LAG_PROBE_GAP_US_MAX;
+    circuit->lag_probe_due_us = now_us + circuit->lag_probe_gap_us;
+    circuit->lag_probing = false;
+}
+
+static void fall_behind(struct publish_breaker *breaker, unsigned partition, int64_t now_us)
+{
+    struct circuit *circuit = &breaker->partitions[partition];
+    if (circuit->behind)
+        return;
+    circuit->behind = true;
+    lag_probe_later(
+        circuit, circuit->lag_probe_gap_us == 0 || now_us - circuit->caught_up_us > BEHIND_AGAIN_US, now_us);
+    breaker->behind_count++;
+    metrics_add(METRIC_PARTITIONS_BEHIND, 1);
+    if (now_us - breaker->behind_said_us < BEHIND_SAID_US)
+        return;
+    breaker->behind_said_us = now_us;
+    log_warn("events wait in the broker for more than %d ms: new ones take the direct path until it has caught up "
+             "partition=%u",
+        (int)(breaker->options.lag_us_max / US_PER_MS), partition);
+}
+
+static void catch_up(struct publish_breaker *breaker, unsigned partition, int64_t now_us)
+{
+    struct circuit *circuit = &breaker->partitions[partition];
+    if (!circuit->behind)
+        return;
+    circuit->behind = circuit->lag_probing = false;
+    circuit->caught_up_us = now_us;
+    breaker->behind_count--;
+    metrics_add(METRIC_PARTITIONS_BEHIND, -1);
+}
+
+/* Its marked event is nobody's any more. */
+static void forget_mark(struct publish_breaker *breaker, unsigned partition)
+{
+    if (!breaker->options.lag)
+        return;
+    broker_lag_forget(breaker->options.lag, breaker->options.number, partition);
+    catch_up(breaker, partition, breaker->now_us);
+}
+
+static void forget_marks(struct publish_breaker *breaker)
+{
+    for (unsigned i = 0; i < breaker->options.broker->partitions; i++)
+        forget_mark(breaker, i);
+}
+
+static bool wants_mark(const struct publish_breaker *breaker, unsigned partition, int64_t now_us)
+{
+    const struct broker_lag *lag = breaker->options.lag;
+    return !broker_lag_is_marked(lag, breaker->options.number, partition) ||
+           broker_lag_us(lag, breaker->options.number, partition, now_us) > MARK_US_MAX;
+}
+
+void publish_breaker_mark(struct publish_breaker *breaker, const struct event_id *id, int64_t now_mono_us)
+{
+    if (breaker->options.lag && wants_mark(breaker, event_id_partition(id), now_mono_us))
+        broker_lag_mark(breaker->options.lag, breaker->options.number, id, now_mono_us);
+}
+
+bool publish_breaker_is_behind(struct publish_breaker *breaker, unsigned partition, int64_t now_mono_us)
+{
+    /* What another gateway owns must not be delivered by this one. */
+    if (!breaker->options.lag || broker_connector_is_deposed(breaker->options.connector))
+        return false;
+    struct circuit *circuit = &breaker->partitions[partition];
+    int64_t lag_us = broker_lag_us(breaker->options.lag, breaker->options.number, partition, now_mono_us);
+    if (broker_lag_is_marked(breaker->options.lag, breaker->options.number, partition)) {
+        if (lag_us > breaker->options.lag_us_max)
+            fall_behind(breaker, partition, now_mono_us);
+    } else if (lag_us <= breaker->options.lag_us_max / 2) {
+        catch_up(breaker, partition, now_mono_us);
+    } else if (circuit->behind && circuit->lag_probing) {
+        lag_probe_later(circuit, false, now_mono_us);
+    }
+    return circuit->behind;
+}
+
+/* A lag probe is a probe that is marked. None is made of a guarded event: around a take-over by force another gateway
+ * may get the copy. */
+static bool wants_lag_probe(
+    const struct publish_breaker *breaker, const struct circuit *circuit, const struct event_parts *parts)
+{
+    return circuit->behind && !parts->guarded && !circuit->probing && breaker->state == PUBLISH_CLOSED &&
+           breaker->now_us >= circuit->lag_probe_due_us &&
+           wants_mark(breaker, (unsigned)(circuit - breaker->partitions), breaker->now_us);
+}
+
+/* Circuits: the breaker of the connection, and one of each partition. */
+
+static unsigned partition_of(const struct circuit *circuit)
+{
+    return (unsigned)(circuit - circuit->breaker->partitions);
+}
+
+static bool is_link(const struct circuit *circuit)
+{
+    return circuit == &circuit->breaker->link;
+}
+
+static void open_circuit(struct circuit *circuit, const char *why)
+{
+    struct publish_breaker *breaker = circuit->breaker;
+    if (circuit->open)
+        return;
+    circuit->open = true;
+    if (is_link(circuit))
+        forget_marks(breaker);
+    else
+        forget_mark(breaker, partition_of(circuit));
+    circuit->began_us = breaker->now_us;
+    circuit->gap_us = PROBE_GAP_US_MIN;
+    circuit->due_us = breaker->now_us + PROBE_GAP_US_MIN;
+    if (is_link(circuit)) {
+        set_why(breaker, why);
+    } else {
+        breaker->open_count++;
+        snprintf(
+            breaker->why, sizeof breaker->why, "partition %u takes the direct path: %s", partition_of(circuit), why);
+        if (!breaker->stopped)
+            log_warn("%s", breaker->why);
+    }
+    update(breaker);
+}
+
+static void close_circuit(struct circuit *circuit)
+{
+    struct publish_breaker *breaker = circuit->breaker;
+    if (!circuit->open)
+        return;
+    circuit->open = false;
+    if (circuit->probing)
+        publisher_forget(breaker->publisher, &circuit->probe);
+    circuit->probing = false;
+    if (!is_link(circuit)) {
+        breaker->open_count--;
+        log_info("partition %u goes through the broker again", partition_of(circuit));
+    }
+    update(breaker);
+}
+
+static void probe_later(struct circuit *circuit)
+{
+    circuit->gap_us = circuit->gap_us * 2 < PROBE_GAP_US_MAX ? circuit->gap_us * 2 : PROBE_GAP_US_MAX;
+    circuit->due_us = circuit->breaker->now_us + circuit->gap_us;
+}
+
+/* RabbitMQ (3.10) remembers for a channel that a queue was full until the queue says otherwise, which it doesn't when
+ * its limit was lifted: only another channel finds out. */
+static void renew_if_stubborn(const struct circuit *circuit)
+{
+    struct publish_breaker *breaker = circuit->breaker;
+    int64_t begun_us = circuit->began_us > breaker->renewed_us ? circuit->began_us : breaker->renewed_us;
+    if (breaker->now_us - begun_us >= REFUSAL_US_MAX)
+        breaker->renewal_due = true;
+}
+
+static void on_probe_end(struct publication *publication, enum publish_end end)
+{
+    struct circuit *circuit = CONTAINER_OF(publication, struct circuit, probe);
+    struct publish_breaker *breaker = circuit->breaker;
+    unsigned partition = event_id_partition(&publication->id);
+    circuit->probing = false;
+    if (end == PUBLISH_LOST)
+        return;
+    if (end == PUBLISHED)
+        close_circuit(&breaker->partitions[partition]);
+    else if (!is_link(circuit))
+        probe_later(circuit);
+    if (end == PUBLISH_NACKED && circuit->open && !is_link(circuit))
+        renew_if_stubborn(circuit);
+    publish_breaker_on_refused(breaker, partition, end);
+    if (is_link(circuit))
+        close_circuit(circuit); /* the broker answers, if not what was hoped for */
+}
+
+/* The one that keeps events of this partition from the broker; NULL when none does. */
+static struct circuit *open_circuit_of(struct publish_breaker *breaker, unsigned partition)
+{
+    struct circuit *of_partition = &breaker->partitions[partition];
+    return breaker->link.open ? &breaker->link : of_partition->open ? of_partition : NULL;
+}
+
+static bool is_due(const struct publish_breaker *breaker, const struct circuit *circuit)
+{
+    return breaker->state != PUBLISH_DISCONNECTED && breaker->state != PUBLISH_BLOCKED && circuit->open &&
+           !circuit->probing && breaker->now_us >= circuit->due_us;
+}
+
+bool publish_breaker_wants_probe(const struct publish_breaker *breaker)
+{
+    return is_due(breaker, &breaker->link);
+}
+
+void publish_breaker_probe(struct publish_breaker *breaker, unsigned partition, const struct event_parts *parts)
+{
+    struct circuit *circuit = open_circuit_of(breaker, partition);
+    if (circuit ? !is_due(breaker, circuit)
+                : !wants_lag_probe(breaker, circuit = &breaker->partitions[partition], parts))
+        return;
+    circuit->probe = (struct publication){.on_end = on_probe_end, .id = parts->id};
+    if (publisher_publish(breaker->publisher, &circuit->probe, partition, parts))
+        return; /* no room: what fills the window was given up, and is not confirmed yet */
+    circuit->probing = true;
+    circuit->sent_us = breaker->now_us;
+    if (!circuit->open) {
+        circuit->lag_probing = true;
+        circuit->lag_probe_due_us = breaker->now_us;
+        publish_breaker_mark(breaker, &parts->id, clock_mono_us());
+    }
+}
+
+static void expire_probe(struct circuit *circuit)
+{
+    struct publish_breaker *breaker = circuit->breaker;
+    if (!circuit->probing || breaker->now_us - circuit->sent_us < breaker->options.confirm_timeout_us)
+        return;
+    publisher_forget(breaker->publisher, &circuit->probe);
+    circuit->probing = false;
+    if (circuit->open)
+        probe_later(circuit);
+    else
+        open_circuit(circuit, "its queue does not confirm");
+}
+
+/* Sightings. */
+
+void publish_breaker_on_refused(struct publish_breaker *breaker, unsigned partition, enum publish_end end)
+{
+    if (end == PUBLISH_NACKED)
+        open_circuit(&breaker->partitions[partition], "its queue refuses messages (is it full?)");
+    if (end != PUBLISH_RETURNED)
+        return;
+    open_circuit(&breaker->partitions[partition], "its queue is missing");
+    if (!breaker->stopped)
+        publish_breaker_on_queue_missing(breaker);
+}
+
+void publish_breaker_on_queue_missing(struct publish_breaker *breaker)
+{
+    broker_connector_doubt(breaker->options.connector);
+    breaker->renewal_due = true;
+}
+
+void publish_breaker_on_silence(struct publish_breaker *breaker, unsigned partition)
+{
+    if (breaker->state == PUBLISH_CLOSED)
+        open_circuit(&breaker->partitions[partition], "its queue does not confirm");
+}
+
+void publish_breaker_on_timeout(struct publish_breaker *breaker)
+{
+    char why[64];
+    snprintf(why, sizeof why, "no confirm within %d ms", (int)(breaker->options.confirm_timeout_us / US_PER_MS));
+    if (breaker->state == PUBLISH_CLOSED)
+        open_circuit(&breaker->link, why);
+}
+
+/* The connection. */
+
+static void on_state(void *context, bool can_publish, const char *why)
+{
+    struct publish_breaker *breaker = context;
+    if (!can_publish && why)
+        set_why(breaker, why);
+    if (!publisher_is_open(breaker->publisher))
+        dial_want(&breaker->dial, breaker->now_us);
+    update(breaker);
+}
+
+static void on_missing(void *context)
+{
+    publish_breaker_on_queue_missing(context);
+}
+
+/* Of all gateways' events: one thread asks. */
+static void on_depth(void *context, int64_t messages)
+{
+    struct publish_breaker *breaker = context;
+    int64_t every_us = messages > 0 ? DEPTH_EVERY_US_BUSY : DEPTH_EVERY_US;
+    int64_t least_us = (int64_t)breaker->options.broker->partitions * DEPTH_US_PER_PARTITION;
+    if (least_us > DEPTH_US_LEAST_MAX)
+        least_us = DEPTH_US_LEAST_MAX;
+    breaker->depth_due_us = breaker->now_us + (every_us > least_us ? every_us : least_us);
+    broker_status_set_waiting(breaker->options.status, messages);
+}
+
+static void ask_depth(struct publish_breaker *breaker)
+{
+    if (breaker->options.number != 0 || breaker->now_us < breaker->depth_due_us)
+        return;
+    breaker->depth_due_us = breaker->now_us + 5 * DEPTH_EVERY_US; /* without an answer */
+    publisher_ask_depth(breaker->publisher);
+}
+
+/* A new connection begins without prejudice; a partition's queue is tried at once. */
+static void on_link(void *context, struct broker_link *link)
+{
+    struct publish_breaker *breaker = context;
+    if (breaker->stopped) {
+        broker_link_free(link);
+        return;
+    }
+    breaker->dial_failure = OK;
+    breaker->renewal_due = false;
+    close_circuit(&breaker->link);
+    forget_marks(breaker);
+    for (unsigned i = 0; i < breaker->options.broker->partitions; i++)
+        breaker->partitions[i].due_us = 0;
+    enum err failed = publisher_open(breaker->publisher, link);
+    if (failed) {
+        set_why(breaker, err_title(failed));
+        dial_want(&breaker->dial, breaker->now_us);
+    }
+    update(breaker);
+}
+
+static void on_dial_failed(void *context, enum err error, const char *detail)
+{
+    struct publish_breaker *breaker = context;
+    set_why(breaker, *detail ? detail : err_title(error));
+    if (error != breaker->dial_failure)
+        log_warn("no connection to the broker error=%s: %s", err_name(error), breaker->why);
+    breaker->dial_failure = error;
+    update(breaker);
+}
+
+static enum err make_publisher(struct publish_breaker *breaker, struct publisher **ret_publisher)
+{
+    const struct publish_breaker_options *options = &breaker->options;
+    struct publisher_listener listener = {
+        .on_state = on_state, .on_depth = on_depth, .on_missing = on_missing, .context = breaker};
+    return publisher_new(options->host, options->broker, options->window, &listener, ret_publisher);
+}
+
+/* The old one goes, with all that is in its window, and another is dialled. */
+static void renew(struct publish_breaker *breaker)
+{
+    struct publisher *fresh;
+    if (make_publisher(breaker, &fresh))
+        return;
+    struct publisher *old = breaker->publisher;
+    publisher_inherit(fresh, old);
+    breaker->publisher = fresh;
+    breaker->renewal_due = false;
+    breaker->renewed_us = breaker->now_us;
+    set_why(breaker, "the connection is being renewed");
+    publisher_free(old);
+    dial_want(&breaker->dial, breaker->now_us);
+    update(breaker);
+}
+
+/* Tags that nobody waits for keep the window shut: at once while others are confirmed, and after a while in any case.
+ */
+static bool is_jammed(struct publish_breaker *breaker)
+{
+    if (!publisher_can_publish(breaker->publisher) || publisher_has_room(breaker->publisher)) {
+        breaker->no_room_since_us = 0;
+        return false;
+    }
+    if (breaker->no_room_since_us == 0)
+        breaker->no_room_since_us = breaker->now_us;
+    return breaker->state == PUBLISH_CLOSED || breaker->now_us - breaker->no_room_since_us >= JAM_US_MAX;
+}
+
+/* Where no probe was sent for long (nothing comes, or guarded events alone), the next event is one as any other. */
+static void expire_lag(struct publish_breaker *breaker, struct circuit *circuit)
+{
+    bool is_over = circuit->behind && breaker->now_us - circuit->lag_probe_due_us > UNPROBED_US_MAX;
+    if (is_over || broker_connector_is_deposed(breaker->options.connector))
+        forget_mark(breaker, partition_of(circuit));
+}
+
+void publish_breaker_tick(struct publish_breaker *breaker, int64_t now_mono_us, bool nothing_waits)
+{
+    breaker->now_us = now_mono_us;
+    publisher_tick(breaker->publisher, now_mono_us);
+    if (!publisher_is_open(breaker->publisher)) { /* it may have been blocked, and then nobody said so */
+        dial_want(&breaker->dial, now_mono_us);
+        if (breaker->state != PUBLISH_DISCONNECTED)
+            update(breaker);
+    }
+    expire_probe(&breaker->link);
+    for (unsigned i = 0; i < breaker->options.broker->partitions && breaker->open_count + breaker->behind_count > 0;
+         i++)
+        expire_probe(&breaker->partitions[i]);
+    for (unsigned i = 0; i < breaker->options.broker->partitions && breaker->behind_count > 0; i++)
+        expire_lag(breaker, &breaker->partitions[i]);
+    if (is_jammed(breaker) && nothing_waits)
+        breaker->renewal_due = true;
+    if (breaker->renewal_due && publisher_is_open(breaker->publisher) &&
+        now_mono_us - breaker->renewed_us >= RENEWAL_GAP_US)
+        renew(breaker);
+    dial_tick(&breaker->dial, now_mono_us);
+    ask_depth(breaker);
+}
+
+/* Publishing. */
+
+bool publish_breaker_is_closed(const struct publish_breaker *breaker, unsigned partition)
+{
+    return breaker->state == PUBLISH_CLOSED && !breaker->partitions[partition].open;
+}
+
+bool publish_breaker_has_half(const struct publish_breaker *breaker)
+{
+    return breaker->state == PUBLISH_CLOSED && publisher_unconfirmed(breaker->publisher) < breaker->options.window / 2;
+}
+
+enum err publish_breaker_publish(struct publish_breaker *breaker, struct publication *publication, unsigned partition,
+    const struct event_parts *parts)
+{
+    if (!publish_breaker_is_closed(breaker, partition))
+        return ERR_UNAVAILABLE;
+    return publisher_publish(breaker->publisher, publication, partition, parts);
+}
+
+enum err publish_breaker_publish_refused(struct publish_breaker *breaker, struct publication *publication,
+    struct slice body, struct slice content_type, struct slice message_id, const char *reason)
+{
+    return publisher_publish_refused(breaker->publisher, publication, body, content_type, message_id, reason);
+}
+
+void publish_breaker_forget(struct publish_breaker *breaker, struct publication *publication)
+{
+    publisher_forget(breaker->publisher, publication);
+}
+
+/* Life. */
+
+enum err publish_breaker_new(const struct publish_breaker_options *options, struct publish_breaker **ret_breaker)
+{
+    unsigned partitions = options->broker->partitions;
+    struct publish_breaker *breaker = calloc(1, sizeof *breaker + partitions * sizeof breaker->partitions[0]);
+    if (!breaker)
+        return ERR_NO_MEMORY;
+    breaker->options = *options;
+    breaker->now_us = clock_mono_us();
+    breaker->renewed_us = breaker->now_us - RENEWAL_GAP_US;
+    breaker->behind_said_us = breaker->now_us - BEHIND_SAID_US;
+    breaker->good = true; /* update says that it is not so yet */
+    breaker->link.breaker = breaker;
+    for (unsigned i = 0; i < partitions; i++)
+        breaker->partitions[i].breaker = breaker;
+    enum err failed = make_publisher(breaker, &breaker->publisher);
+    if (failed) {
+        free(breaker);
+        return failed;
+    }
+    struct dial_listener listener = {.on_link = on_link, .on_failed = on_dial_failed, .context = breaker};
+    dial_init(&breaker->dial, options->connector, CONNECTOR_OPEN_PUBLISHER, options->reply_to, &listener);
+    set_why(breaker, "connecting");
+    update(breaker);
+    dial_want(&breaker->dial, breaker->now_us);
+    *ret_breaker = breaker;
+    return OK;
+}
+
+void publish_breaker_stop(struct publish_breaker *breaker)
+{
+    if (breaker->stopped)
+        return;
+    breaker->stopped = true;
+    dial_stop(&breaker->dial);
+    publisher_free(breaker->publisher);
+    metrics_add(METRIC_PUBLISH_BREAKERS_OPEN, breaker->good ? 0 : -1);
+    metrics_add(METRIC_PARTITIONS_BEHIND, -(int64_t)breaker->behind_count);
+    breaker->behind_count = 0;
+}
+
+void publish_breaker_free(struct publish_breaker *breaker)
+{
+    if (!breaker)
+        return;
+    assert(breaker->stopped && !breaker->dial.asking);
+    free(breaker);
+}
