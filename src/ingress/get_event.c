@@ -5,7 +5,7 @@
  * one, and `alias` the id that was asked for.
  *
  * In rabbitmq mode an event may be in the broker only. Then the ingress threads are asked one by one, the partner's own
- * first, whether they remember to have accepted it lately (recent.h).
+ * first, whether they remember to have accepted it lately (recent_events.h).
  */
 #include "ingress/ingress_internal.h"
 
@@ -110,12 +110,12 @@ static void end_asked(struct asked *asked)
 }
 
 /* What is remembered of an event that only the broker has. A key that was too long to be remembered is left out. */
-static void print_sight(struct buffer *json, const struct queue_sight *sight)
+static void print_found(struct buffer *json, const struct queue_found *found)
 {
     char id[EVENT_ID_TEXT_BYTES];
-    event_id_format(&sight->id, id);
+    event_id_format(&found->id, id);
     buffer_add_format(json, "{\"event\":\"%s\",\"status\":\"accepted\",", id);
-    add_parts(json, sight->type, sight->account, sight->key, sight->accepted_us);
+    add_parts(json, found->type, found->account, found->key, found->accepted_us);
     buffer_add_string(json, "\"deliveries\":[]}\n");
 }
 
@@ -136,14 +136,14 @@ static void remember(struct mail *mail, void *receiver)
     struct asked *asked = CONTAINER_OF(mail, struct asked, mail);
     struct ingress *here = receiver;
     const struct ingress_options *options = &here->options;
-    struct queue_sight sight;
+    struct queue_found found;
     if (here->ended) { /* and the others: nobody is left to be asked, and any thread may answer */
         http_answer_problem(asked->exchange, ERR_SHUTTING_DOWN, ASK_LATER, NULL);
         end_asked(asked);
         return;
     }
-    if (queue_find(here->queue, &asked->find.id, &sight) && slice_equals_string(sight.partner, asked->partner))
-        print_sight(&asked->json, &sight);
+    if (queue_find(here->queue, &asked->find.id, &found) && slice_equals_string(found.partner, asked->partner))
+        print_found(&asked->json, &found);
     asked->threads_asked++;
     bool over = asked->json.len || asked->threads_asked >= options->threads || !options->ingresses;
     if (!over && here->draining) { /* the next one may have ended */

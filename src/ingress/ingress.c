@@ -114,7 +114,7 @@ static enum err make_broker_queue(struct ingress *ingress)
                 .lag_us_max = options->lag_us_max},
             .journals = options->journals,
             .budgets = options->budgets,
-            .known = options->known_keys,
+            .known = options->recent_keys,
             .shards = options->shards,
             .threads = options->threads ? options->threads : 1,
             .outbox = options->outbox,

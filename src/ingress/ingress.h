@@ -50,7 +50,7 @@ struct ingress_options {
     struct broker_connector *connector;
     const struct broker_options *broker;
     struct broker_status *broker_status; /* may be NULL */
-    struct known_keys *known_keys;       /* of all ingress threads; NULL without a connector */
+    struct recent_keys *recent_keys;     /* of all ingress threads; NULL without a connector */
     unsigned publish_window;
     int64_t confirm_timeout_us;
     struct broker_lag *lag; /* of all ingress threads; NULL: how long events wait in the broker does not matter */

@@ -29,7 +29,7 @@ struct queue_entry {
 };
 
 /* What an ingress thread remembers of an event that it has taken lately. Valid in the call that gave it. */
-struct queue_sight {
+struct queue_found {
     struct event_id id;
     struct slice partner, account, type, key; /* a long key is left out */
     bool has_key;
@@ -40,7 +40,7 @@ struct queue_ops {
     void (*enqueue)(struct queue *queue, struct queue_entry *entry, unsigned shard);
     void (*tick)(struct queue *queue, int64_t now_mono_us); /* about every 100 ms; NULL: not needed */
     /* False when it is not remembered to be durable; NULL: nothing is remembered, the journal knows all. */
-    bool (*find)(struct queue *queue, const struct event_id *id, struct queue_sight *ret_sight);
+    bool (*find)(struct queue *queue, const struct event_id *id, struct queue_found *ret_found);
     /* The thread is about to end: what has no answer and is not the journal's gets ERR_SHUTTING_DOWN, and nothing is
      * handed on any more. Harmless when repeated; NULL: not needed. */
     void (*stop)(struct queue *queue);
@@ -62,9 +62,9 @@ static inline void queue_tick(struct queue *queue, int64_t now_mono_us)
         queue->ops->tick(queue, now_mono_us);
 }
 
-static inline bool queue_find(struct queue *queue, const struct event_id *id, struct queue_sight *ret_sight)
+static inline bool queue_find(struct queue *queue, const struct event_id *id, struct queue_found *ret_found)
 {
-    return queue->ops->find && queue->ops->find(queue, id, ret_sight);
+    return queue->ops->find && queue->ops->find(queue, id, ret_found);
 }
 
 static inline void queue_stop(struct queue *queue)

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "ingress/outbox.h"
-#include "ingress/recent.h"
+#include "ingress/recent_events.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -17,7 +17,7 @@ struct queue_broker {
     struct queue_broker_options options; /* immutable after init */
 
     struct publish_breaker *breaker;
-    struct recent *recent;
+    struct recent_events *recent;
     struct outbox *outbox;
     struct list unconfirmed; /* of struct queue_entry, in the order of publishing */
     struct list elsewhere;   /* of struct queue_entry: another thread has one of their key in flight */
@@ -35,7 +35,7 @@ static void enter_again(struct queue_broker *broker);
 static void finish(struct queue_broker *broker, struct queue_entry *entry, enum err result)
 {
     struct list told;
-    recent_end(broker->recent, entry, result, &told);
+    recent_events_end(broker->recent, entry, result, &told);
     entry->on_durable(entry, result);
     for (struct queue_entry *each; (each = LIST_TAKE_FIRST(&told, struct queue_entry, in_list));) {
         enum err of_each = each->append.request.result;
@@ -144,7 +144,7 @@ static void say_conflict(struct queue_broker *broker, const struct queue_entry *
 
 static void enter(struct queue_broker *broker, struct queue_entry *entry)
 {
-    switch (recent_enter(broker->recent, entry)) {
+    switch (recent_events_enter(broker->recent, entry)) {
     case RECENT_NEW:
         send_entry(broker, entry);
         break;
@@ -231,9 +231,9 @@ static void tick(struct queue *queue, int64_t now_mono_us)
     outbox_tick(broker->outbox, now_mono_us);
 }
 
-static bool find(struct queue *queue, const struct event_id *id, struct queue_sight *ret_sight)
+static bool find(struct queue *queue, const struct event_id *id, struct queue_found *ret_found)
 {
-    return recent_find(CONTAINER_OF(queue, struct queue_broker, queue)->recent, id, ret_sight);
+    return recent_events_find(CONTAINER_OF(queue, struct queue_broker, queue)->recent, id, ret_found);
 }
 
 /* Life. */
@@ -259,7 +259,7 @@ static void free_broker(struct queue *queue)
     assert(list_is_empty(&broker->unconfirmed) && list_is_empty(&broker->elsewhere));
     publish_breaker_free(broker->breaker);
     outbox_free(broker->outbox);
-    recent_free(broker->recent);
+    recent_events_free(broker->recent);
     free(broker);
 }
 
@@ -271,7 +271,7 @@ struct publish_breaker *queue_broker_breaker(struct queue *queue)
 static enum err make_parts(struct queue_broker *broker)
 {
     const struct queue_broker_options *options = &broker->options;
-    enum err failed = recent_new(RECENT_EVENTS_MAX, options->known, &broker->recent);
+    enum err failed = recent_events_new(RECENT_EVENTS_MAX, options->known, &broker->recent);
     if (!failed)
         failed = outbox_new(
             &(struct outbox_options){

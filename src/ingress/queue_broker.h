@@ -4,7 +4,7 @@
  * where the broker is not there, is blocked, has no room, refuses or returns it, or does not confirm in time, the
  * journal takes it instead, and the partner gets his 200 all the same.
  *
- *     enqueue --recent.h: seen lately--> answered, or waits for the first one
+ *     enqueue --recent_events.h: seen lately--> answered, or waits for the first one
  *        |
  *        |  the breaker is closed
  *        +--------------------------> unconfirmed --ack--------------------------------> durable
@@ -29,7 +29,7 @@ struct queue_broker_options {
     struct publish_breaker_options breaker;
     struct journal *const *journals; /* by shard; must outlive it, as the budgets */
     struct byte_budget *budgets;
-    struct known_keys *known; /* of all ingress threads; must outlive it */
+    struct recent_keys *known; /* of all ingress threads; must outlive it */
     unsigned shards, threads;
     bool outbox;
 };

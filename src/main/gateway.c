@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "broker/lag.h"
 #include "ingress/ingress.h"
-#include "ingress/known_keys.h"
+#include "ingress/recent_keys.h"
 #include "journal/audit.h"
 #include "journal/journal_sqlite.h"
 #include "main/broker_setup.h"
@@ -43,8 +43,8 @@ struct gateway {
     struct journal_reader *reader;
     struct audit_loss losses[INSTALLATION_LOSSES_MAX];
     struct admin *admin;
-    struct known_keys *known_keys; /* of the ingress threads; NULL: no broker */
-    struct broker_lag *lag;        /* NULL: nobody asks */
+    struct recent_keys *recent_keys; /* of the ingress threads; NULL: no broker */
+    struct broker_lag *lag;          /* NULL: nobody asks */
     struct ingress *ingresses[INGRESS_THREADS_MAX];
     unsigned ingress_threads_wanted; /* counted once: cores may come and go */
     unsigned ingress_threads;
@@ -401,7 +401,7 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, unsigned 
             .connector = gateway->connector,
             .broker = &gateway->broker,
             .broker_status = gateway->broker_status,
-            .known_keys = gateway->known_keys,
+            .recent_keys = gateway->recent_keys,
             .publish_window = (unsigned)config->broker_window,
             .confirm_timeout_us = config->broker_confirm_timeout_us,
             .lag = gateway->lag,
@@ -430,7 +430,8 @@ static enum err start_ingress(struct gateway *gateway, struct buffer *complaints
 {
     const struct config *config = gateway->options.config;
     unsigned threads = gateway->ingress_threads_wanted;
-    enum err failed = gateway->uses_broker ? known_keys_new(threads * KNOWN_KEYS_PER_THREAD, &gateway->known_keys) : OK;
+    enum err failed =
+        gateway->uses_broker ? recent_keys_new(threads * RECENT_KEYS_PER_THREAD, &gateway->recent_keys) : OK;
     if (failed)
         return complain(complaints, failed, "ingress");
     struct sockaddr_storage address;
@@ -537,7 +538,7 @@ void gateway_stop(struct gateway *gateway, int64_t drain_us)
     accounts_stop(gateway->accounts);
     for (unsigned i = 0; i < INGRESS_THREADS_MAX; i++)
         ingress_free(gateway->ingresses[i]);
-    known_keys_free(gateway->known_keys);
+    recent_keys_free(gateway->recent_keys);
     for (unsigned i = 0; i < shards; i++)
         delivery_shard_free(gateway->deliveries[i]);
     broker_lag_free(gateway->lag);

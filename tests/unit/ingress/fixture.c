@@ -3,7 +3,7 @@
 
 #include "fake_broker.h"
 #include "ingress/ingress_internal.h"
-#include "ingress/known_keys.h"
+#include "ingress/recent_keys.h"
 #include "journal/journal_sqlite.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
@@ -28,7 +28,7 @@ struct fake_journal {
 
 struct ingress *ingress;
 struct byte_budget budgets[TEST_SHARDS];
-static struct known_keys *known;
+static struct recent_keys *known;
 const struct hash_seed seed = {{1, 2, 3}};
 
 static struct accounts *accounts;
@@ -169,9 +169,9 @@ static void start_ingress(const char *intake_partner)
         .class_rules = &class_rules_default};
     if (intake_partner) {
         fake_broker_begin();
-        cr_assert_eq(known_keys_new(64, &known), OK);
+        cr_assert_eq(recent_keys_new(64, &known), OK);
         options.connector = fake_connector();
-        options.known_keys = known;
+        options.recent_keys = known;
         options.broker = &broker;
         options.publish_window = 4096;
         options.confirm_timeout_us = US_PER_SECOND;
@@ -261,7 +261,7 @@ void fixture_end(void)
     journal_reader_stop(reader);
     accounts_stop(accounts);
     ingress_free(ingress);
-    known_keys_free(known);
+    recent_keys_free(known);
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", directory);
     cr_assert_eq(system(command), 0);

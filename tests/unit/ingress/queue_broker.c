@@ -62,17 +62,17 @@ Test(queue_broker, a_duplicate_waits_for_the_first_and_later_ones_are_answered_a
 }
 
 static struct dedupe_key key_k;
-static struct known_event of_another_thread;
+static struct recent_key_event of_another_thread;
 
 /* Another thread has "k" in flight. */
 static void enter_k_elsewhere(void)
 {
-    struct known_event first;
+    struct recent_key_event first;
     memset(of_another_thread.id.bytes, 7, EVENT_ID_BYTES);
-    known_money_of(&(struct event_parts){.amount = SLICE_LITERAL("1"), .currency = SLICE_LITERAL("EUR")},
+    recent_money_of(&(struct event_parts){.amount = SLICE_LITERAL("1"), .currency = SLICE_LITERAL("EUR")},
         &of_another_thread.money);
     dedupe_key_of(SLICE_LITERAL("shop"), SLICE_LITERAL("acc_1"), SLICE_LITERAL("purchase"), SLICE_LITERAL("k"), &key_k);
-    cr_assert_eq(known_keys_enter(queue_known, &key_k, &of_another_thread, &first), KNOWN_NEW);
+    cr_assert_eq(recent_keys_enter(queue_known, &key_k, &of_another_thread, &first), RECENT_KEY_NEW);
 }
 
 Test(queue_broker, what_another_thread_has_in_flight_is_judged_with_its_end)
@@ -81,7 +81,7 @@ Test(queue_broker, what_another_thread_has_in_flight_is_judged_with_its_end)
     struct sent *same = queue_send(0, "k", "1.0"), *conflict = queue_send(0, "k", "2");
     queue_pass(later_us);
     cr_assert_eq(same->told + conflict->told, 0);
-    known_keys_end(queue_known, &key_k, &of_another_thread.id, &of_another_thread);
+    recent_keys_end(queue_known, &key_k, &of_another_thread.id, &of_another_thread);
     queue_pass(later_us);
     queue_expect(same, ERR_EXISTS);
     queue_expect(conflict, ERR_CONFLICT);
@@ -93,7 +93,7 @@ Test(queue_broker, what_failed_with_another_thread_goes_its_own_way)
 {
     enter_k_elsewhere();
     struct sent *first = queue_send(0, "k", "2"), *second = queue_send(0, "k", "2");
-    known_keys_end(queue_known, &key_k, &of_another_thread.id, NULL);
+    recent_keys_end(queue_known, &key_k, &of_another_thread.id, NULL);
     queue_pass(later_us);
     cr_assert_eq(fake.published_count, 1);
     fake_end(0, PUBLISHED);
@@ -372,11 +372,11 @@ Test(queue_broker, an_event_is_found_once_it_is_durable)
 {
     queue_send(0, "k", "1");
     struct event_id id = fake.published[0].id;
-    struct queue_sight sight;
-    cr_assert_not(queue_find(queue, &id, &sight));
+    struct queue_found found;
+    cr_assert_not(queue_find(queue, &id, &found));
     fake_end(0, PUBLISHED);
-    cr_assert(queue_find(queue, &id, &sight));
-    cr_assert(slice_equals_string(sight.partner, "shop"));
+    cr_assert(queue_find(queue, &id, &found));
+    cr_assert(slice_equals_string(found.partner, "shop"));
 }
 
 Test(queue_broker, a_whole_window_moves_to_the_journal_in_one_go)

@@ -16,7 +16,7 @@ struct queue_journal {
 };
 
 struct queue *queue;
-struct known_keys *queue_known;
+struct recent_keys *queue_known;
 bool queue_sends_guarded;
 
 static struct broker_lag *lag;
@@ -66,7 +66,7 @@ void queue_fixture_begin(bool outbox, int64_t left)
         journals[i] = &fakes[i].journal;
         budgets[i].bytes_max = 1 << 20;
     }
-    cr_assert_eq(known_keys_new(64, &queue_known), OK);
+    cr_assert_eq(recent_keys_new(64, &queue_known), OK);
     struct queue_broker_options options = {.breaker = {.host = &host,
                                                .connector = fake_connector(),
                                                .broker = &broker,
@@ -101,7 +101,7 @@ void queue_fixture_end(void)
         fake_answer_dial(CONNECTOR_OPEN_PUBLISHER, ERR_SHUTTING_DOWN);
     queue_work();
     queue_free(queue);
-    known_keys_free(queue_known);
+    recent_keys_free(queue_known);
     broker_lag_free(lag);
     lag = NULL;
     queue_sends_guarded = false;

@@ -7,8 +7,8 @@
 #include "fake_broker.h"
 
 #include "base/clock.h"
-#include "ingress/known_keys.h"
 #include "ingress/queue_broker.h"
+#include "ingress/recent_keys.h"
 
 #include <criterion/criterion.h>
 
@@ -26,7 +26,7 @@ struct sent {
 };
 
 extern struct queue *queue;
-extern struct known_keys *queue_known; /* of all threads */
+extern struct recent_keys *queue_known; /* of all threads */
 extern bool queue_sends_guarded;
 
 /* `left` events are in the journals' outboxes from before. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ingress/recent.h"
+#include "ingress/recent_events.h"
 
 #include "base/cleanup.h"
 
@@ -7,14 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct known_keys *known;
-static struct recent *recent;
+static struct recent_keys *known;
+static struct recent_events *recent;
 static struct event_id_generator ids;
 
 static void begin_with(unsigned events_max)
 {
-    cr_assert_eq(known_keys_new(64, &known), OK);
-    cr_assert_eq(recent_new(events_max, known, &recent), OK);
+    cr_assert_eq(recent_keys_new(64, &known), OK);
+    cr_assert_eq(recent_events_new(events_max, known, &recent), OK);
 }
 
 static void begin(void)
@@ -24,8 +24,8 @@ static void begin(void)
 
 static void end(void)
 {
-    recent_free(recent);
-    known_keys_free(known);
+    recent_events_free(recent);
+    recent_keys_free(known);
 }
 
 static void begin_again_with(unsigned events_max)
@@ -65,7 +65,7 @@ static void drop(struct queue_entry *entry)
 static struct queue_entry *enter(const char *key, const char *amount, const char *currency, enum recent_finding finding)
 {
     struct queue_entry *entry = entry_of(key, amount, currency);
-    cr_assert_eq(recent_enter(recent, entry), finding);
+    cr_assert_eq(recent_events_enter(recent, entry), finding);
     return entry;
 }
 
@@ -73,7 +73,7 @@ static struct queue_entry *enter(const char *key, const char *amount, const char
 static struct event_id end_first(struct queue_entry *first, enum err result, struct list *ret_waiting)
 {
     struct event_id id = first->append.event->parts.id;
-    recent_end(recent, first, result, ret_waiting);
+    recent_events_end(recent, first, result, ret_waiting);
     drop(first);
     return id;
 }
@@ -141,8 +141,8 @@ Test(recent, a_first_that_fails_is_forgotten_and_its_error_is_everyones)
     struct list waiting;
     struct event_id id = end_first(first, ERR_DISK, &waiting);
     expect_told(&waiting, ERR_DISK, NULL);
-    struct queue_sight sight;
-    cr_assert_not(recent_find(recent, &id, &sight));
+    struct queue_found found;
+    cr_assert_not(recent_events_find(recent, &id, &found));
     end_alone(enter("k", "1", "EUR", RECENT_NEW), OK);
 }
 
@@ -157,9 +157,9 @@ Test(recent, a_first_that_the_journal_knows_as_a_duplicate_leads_to_the_older_on
     expect_told(&waiting, ERR_EXISTS, &older_id);
     struct queue_entry *later = enter("k", "1.0", "EUR", RECENT_DUPLICATE);
     cr_assert_arr_eq(&later->append.ret_id, &older_id, sizeof older_id);
-    struct queue_sight sight;
-    cr_assert_not(recent_find(recent, &id, &sight));
-    cr_assert_not(recent_find(recent, &older_id, &sight));
+    struct queue_found found;
+    cr_assert_not(recent_events_find(recent, &id, &found));
+    cr_assert_not(recent_events_find(recent, &older_id, &found));
     drop(later);
     drop(older);
 }
@@ -190,22 +190,22 @@ Test(recent, an_event_is_found_by_its_id_once_it_is_durable)
     for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
         struct queue_entry *first = enter(keys[i], "", "", RECENT_NEW);
         struct event_id id = first->append.event->parts.id;
-        struct queue_sight sight;
-        cr_assert_not(recent_find(recent, &id, &sight));
+        struct queue_found found;
+        cr_assert_not(recent_events_find(recent, &id, &found));
         end_alone(first, OK);
-        cr_assert(recent_find(recent, &id, &sight));
-        cr_assert(slice_equals_string(sight.partner, "shop") && slice_equals_string(sight.account, "acc_1") &&
-                  slice_equals_string(sight.type, "purchase"));
-        cr_assert(slice_equals_string(sight.key, i == 0 ? "k" : ""));
-        cr_assert_eq(sight.has_key, i != 1);
-        cr_assert_eq(sight.accepted_us, 1700000000000000);
+        cr_assert(recent_events_find(recent, &id, &found));
+        cr_assert(slice_equals_string(found.partner, "shop") && slice_equals_string(found.account, "acc_1") &&
+                  slice_equals_string(found.type, "purchase"));
+        cr_assert(slice_equals_string(found.key, i == 0 ? "k" : ""));
+        cr_assert_eq(found.has_key, i != 1);
+        cr_assert_eq(found.accepted_us, 1700000000000000);
     }
 }
 
 static bool is_remembered(struct event_id id)
 {
-    struct queue_sight sight;
-    return recent_find(recent, &id, &sight);
+    struct queue_found found;
+    return recent_events_find(recent, &id, &found);
 }
 
 Test(recent, the_oldest_durable_one_makes_room_and_pending_ones_stay)
@@ -233,8 +233,8 @@ Test(recent, the_oldest_durable_one_makes_room_and_pending_ones_stay)
 
 Test(recent, what_another_thread_has_made_durable_is_judged_as_well)
 {
-    struct recent *own = recent, *other;
-    cr_assert_eq(recent_new(8, known, &other), OK);
+    struct recent_events *own = recent, *other;
+    cr_assert_eq(recent_events_new(8, known, &other), OK);
     struct list waiting;
     struct event_id id = end_first(enter("k", "1.5", "EUR", RECENT_NEW), OK, &waiting);
     recent = other;
@@ -244,45 +244,45 @@ Test(recent, what_another_thread_has_made_durable_is_judged_as_well)
     drop(enter("k", "2", "EUR", RECENT_CONFLICT));
     drop(enter("k", "1.5", "EUR", RECENT_DUPLICATE));
     recent = own;
-    recent_free(other);
+    recent_events_free(other);
 }
 
-static struct queue_entry *enter_in(struct recent *where, const char *amount, enum recent_finding finding)
+static struct queue_entry *enter_in(struct recent_events *where, const char *amount, enum recent_finding finding)
 {
     struct queue_entry *entry = entry_of("k", amount, "EUR");
-    cr_assert_eq(recent_enter(where, entry), finding);
+    cr_assert_eq(recent_events_enter(where, entry), finding);
     return entry;
 }
 
 Test(recent, what_another_thread_has_in_flight_comes_again_later)
 {
-    struct recent *other;
-    cr_assert_eq(recent_new(8, known, &other), OK);
+    struct recent_events *other;
+    cr_assert_eq(recent_events_new(8, known, &other), OK);
     struct queue_entry *here = enter("k", "1", "EUR", RECENT_NEW);
     struct queue_entry *same = enter_in(other, "1.0", RECENT_ELSEWHERE);
     struct queue_entry *conflict = enter_in(other, "2", RECENT_ELSEWHERE);
     struct list waiting;
     struct event_id first = end_first(here, OK, &waiting);
-    cr_assert_eq(recent_enter(other, same), RECENT_DUPLICATE);
+    cr_assert_eq(recent_events_enter(other, same), RECENT_DUPLICATE);
     cr_assert_arr_eq(&same->append.ret_id, &first, sizeof first);
-    cr_assert_eq(recent_enter(other, conflict), RECENT_CONFLICT);
+    cr_assert_eq(recent_events_enter(other, conflict), RECENT_CONFLICT);
     drop(same);
     drop(conflict);
-    recent_free(other);
+    recent_events_free(other);
 }
 
 Test(recent, what_fails_here_is_new_with_another_thread)
 {
-    struct recent *other;
-    cr_assert_eq(recent_new(8, known, &other), OK);
+    struct recent_events *other;
+    cr_assert_eq(recent_events_new(8, known, &other), OK);
     struct queue_entry *here = enter("k", "1", "EUR", RECENT_NEW), *there = enter_in(other, "2", RECENT_ELSEWHERE);
     end_alone(here, ERR_DISK);
-    cr_assert_eq(recent_enter(other, there), RECENT_NEW);
+    cr_assert_eq(recent_events_enter(other, there), RECENT_NEW);
     struct list waiting;
-    recent_end(other, there, OK, &waiting);
+    recent_events_end(other, there, OK, &waiting);
     drop(there);
     drop(enter("k", "2", "EUR", RECENT_DUPLICATE));
-    recent_free(other);
+    recent_events_free(other);
 }
 
 Test(recent, many_come_and_go)

@@ -3,7 +3,7 @@
  * Threads that enter the same keys again and again: at any time at most one of them has a key in flight, and a durable
  * first one is found by all the others as its thread wrote it. Ends by itself.
  */
-#include "ingress/known_keys.h"
+#include "ingress/recent_keys.h"
 #include "runtime/thread.h"
 
 #include <stdatomic.h>
@@ -14,26 +14,26 @@
 #define KEYS 300
 #define PLACES 1024 /* so few that keys are put out as well */
 
-static struct known_keys *keys;
+static struct recent_keys *keys;
 static _Atomic unsigned owners[KEYS]; /* 1 + the thread that has it in flight */
 static _Atomic int failures;
 
 static void fail(const char *what, unsigned key)
 {
     if (atomic_fetch_add(&failures, 1) < 10)
-        fprintf(stderr, "race/known_keys: %s (key %u)\n", what, key);
+        fprintf(stderr, "race/recent_keys: %s (key %u)\n", what, key);
 }
 
 /* All of an event says which key it is of, and what number it has. */
-static struct known_event event_of(unsigned key, unsigned thread, unsigned round)
+static struct recent_key_event event_of(unsigned key, unsigned thread, unsigned round)
 {
-    struct known_event event = {0};
+    struct recent_key_event event = {0};
     memcpy(event.id.bytes, (unsigned[]){key, thread, round}, 3 * sizeof key);
     memcpy(event.money.amount, (unsigned[]){key, thread, round}, 3 * sizeof key);
     return event;
 }
 
-static void check_found(const struct known_event *found, unsigned key)
+static void check_found(const struct recent_key_event *found, unsigned key)
 {
     if (memcmp(found->id.bytes, &key, sizeof key) != 0 ||
         memcmp(found->id.bytes, found->money.amount, 3 * sizeof key) != 0)
@@ -47,16 +47,16 @@ static void run(void *context)
         unsigned number = (round * 7 + thread * 13) % KEYS, nobody = 0;
         struct dedupe_key key = {0};
         memcpy(key.bytes, &number, sizeof number);
-        struct known_event event = event_of(number, thread, round), found;
-        enum known known = known_keys_enter(keys, &key, &event, &found);
-        if (known == KNOWN_DURABLE)
+        struct recent_key_event event = event_of(number, thread, round), found;
+        enum recent_key_finding known = recent_keys_enter(keys, &key, &event, &found);
+        if (known == RECENT_KEY_DURABLE)
             check_found(&found, number);
-        if (known != KNOWN_NEW)
+        if (known != RECENT_KEY_NEW)
             continue;
         if (!atomic_compare_exchange_strong(&owners[number], &nobody, thread + 1))
             fail("two have it in flight", number);
         atomic_store(&owners[number], 0);
-        known_keys_end(keys, &key, &event.id, round % 3 ? NULL : &event);
+        recent_keys_end(keys, &key, &event.id, round % 3 ? NULL : &event);
     }
 }
 
@@ -64,7 +64,7 @@ int main(void)
 {
     static unsigned numbers[THREADS];
     static struct thread threads[THREADS];
-    if (known_keys_new(PLACES, &keys))
+    if (recent_keys_new(PLACES, &keys))
         return 1;
     for (unsigned i = 0; i < THREADS; i++) {
         numbers[i] = i;
@@ -73,6 +73,6 @@ int main(void)
     }
     for (unsigned i = 0; i < THREADS; i++)
         thread_join(&threads[i]);
-    known_keys_free(keys);
+    recent_keys_free(keys);
     return atomic_load(&failures) ? 1 : 0;
 }

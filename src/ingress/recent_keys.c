@@ -3,7 +3,7 @@
  * A set-associative table: the key's head (it is a SHA-256's) names the set, and a lock is shared by the sets whose
  * numbers end alike.
  */
-#include "ingress/known_keys.h"
+#include "ingress/recent_keys.h"
 
 #include "model/money.h"
 
@@ -15,25 +15,25 @@
 
 enum place { PLACE_FREE, PLACE_PENDING, PLACE_DURABLE };
 
-struct known_key {
+struct recent_key {
     struct dedupe_key key;
-    struct known_event first;
+    struct recent_key_event first;
     unsigned char place; /* enum place */
     uint32_t age;        /* of the set's clock; it may wrap around */
 };
 
 struct key_set {
     uint32_t clock;
-    struct known_key keys[WAYS];
+    struct recent_key keys[WAYS];
 };
 
-struct known_keys {
+struct recent_keys {
     pthread_mutex_t locks[LOCKS];
     size_t mask;
     struct key_set *sets; /* each guarded by its lock */
 };
 
-void known_money_of(const struct event_parts *parts, struct known_money *ret_money)
+void recent_money_of(const struct event_parts *parts, struct recent_money *ret_money)
 {
     memset(ret_money, 0, sizeof *ret_money);
     if (parts->amount.len)
@@ -43,12 +43,12 @@ void known_money_of(const struct event_parts *parts, struct known_money *ret_mon
         memcpy(ret_money->currency, parts->currency.data, parts->currency.len);
 }
 
-bool known_money_equal(const struct known_money *one, const struct known_money *other)
+bool recent_money_equal(const struct recent_money *one, const struct recent_money *other)
 {
     return memcmp(one, other, sizeof *one) == 0;
 }
 
-static struct key_set *lock_set(struct known_keys *keys, const struct dedupe_key *key)
+static struct key_set *lock_set(struct recent_keys *keys, const struct dedupe_key *key)
 {
     uint64_t hash;
     memcpy(&hash, key->bytes, sizeof hash);
@@ -57,12 +57,12 @@ static struct key_set *lock_set(struct known_keys *keys, const struct dedupe_key
     return &keys->sets[number];
 }
 
-static void unlock_set(struct known_keys *keys, const struct key_set *set)
+static void unlock_set(struct recent_keys *keys, const struct key_set *set)
 {
     pthread_mutex_unlock(&keys->locks[(size_t)(set - keys->sets) % LOCKS]);
 }
 
-static struct known_key *find(struct key_set *set, const struct dedupe_key *key)
+static struct recent_key *find(struct key_set *set, const struct dedupe_key *key)
 {
     for (unsigned i = 0; i < WAYS; i++)
         if (set->keys[i].place != PLACE_FREE && memcmp(&set->keys[i].key, key, sizeof *key) == 0)
@@ -71,11 +71,11 @@ static struct known_key *find(struct key_set *set, const struct dedupe_key *key)
 }
 
 /* A free place, or that of the oldest durable one; NULL when all are pending. */
-static struct known_key *find_place(struct key_set *set)
+static struct recent_key *find_place(struct key_set *set)
 {
-    struct known_key *oldest = NULL;
+    struct recent_key *oldest = NULL;
     for (unsigned i = 0; i < WAYS; i++) {
-        struct known_key *each = &set->keys[i];
+        struct recent_key *each = &set->keys[i];
         if (each->place == PLACE_FREE)
             return each;
         if (each->place == PLACE_DURABLE && (!oldest || set->clock - each->age > set->clock - oldest->age))
@@ -84,37 +84,37 @@ static struct known_key *find_place(struct key_set *set)
     return oldest;
 }
 
-static enum known enter(
-    struct key_set *set, const struct dedupe_key *key, const struct known_event *event, struct known_event *ret_first)
+static enum recent_key_finding enter(struct key_set *set, const struct dedupe_key *key,
+    const struct recent_key_event *event, struct recent_key_event *ret_first)
 {
-    struct known_key *known = find(set, key);
+    struct recent_key *known = find(set, key);
     if (known && known->place == PLACE_PENDING)
-        return KNOWN_PENDING;
+        return RECENT_KEY_PENDING;
     if (known) {
         *ret_first = known->first;
-        return KNOWN_DURABLE;
+        return RECENT_KEY_DURABLE;
     }
-    struct known_key *place = find_place(set);
+    struct recent_key *place = find_place(set);
     if (!place)
-        return KNOWN_NO_PLACE;
-    *place = (struct known_key){.key = *key, .first = *event, .place = PLACE_PENDING, .age = set->clock++};
-    return KNOWN_NEW;
+        return RECENT_KEY_NO_PLACE;
+    *place = (struct recent_key){.key = *key, .first = *event, .place = PLACE_PENDING, .age = set->clock++};
+    return RECENT_KEY_NEW;
 }
 
-enum known known_keys_enter(struct known_keys *keys, const struct dedupe_key *key, const struct known_event *event,
-    struct known_event *ret_first)
+enum recent_key_finding recent_keys_enter(struct recent_keys *keys, const struct dedupe_key *key,
+    const struct recent_key_event *event, struct recent_key_event *ret_first)
 {
     struct key_set *set = lock_set(keys, key);
-    enum known known = enter(set, key, event, ret_first);
+    enum recent_key_finding known = enter(set, key, event, ret_first);
     unlock_set(keys, set);
     return known;
 }
 
-void known_keys_end(
-    struct known_keys *keys, const struct dedupe_key *key, const struct event_id *id, const struct known_event *first)
+void recent_keys_end(struct recent_keys *keys, const struct dedupe_key *key, const struct event_id *id,
+    const struct recent_key_event *first)
 {
     struct key_set *set = lock_set(keys, key);
-    struct known_key *known = find(set, key);
+    struct recent_key *known = find(set, key);
     if (known && known->place == PLACE_PENDING && memcmp(&known->first.id, id, sizeof *id) == 0) {
         known->place = first ? PLACE_DURABLE : PLACE_FREE;
         if (first)
@@ -123,9 +123,9 @@ void known_keys_end(
     unlock_set(keys, set);
 }
 
-enum err known_keys_new(unsigned keys_max, struct known_keys **ret_keys)
+enum err recent_keys_new(unsigned keys_max, struct recent_keys **ret_keys)
 {
-    struct known_keys *keys = calloc(1, sizeof *keys);
+    struct recent_keys *keys = calloc(1, sizeof *keys);
     if (!keys)
         return ERR_NO_MEMORY;
     size_t sets = 1;
@@ -143,7 +143,7 @@ enum err known_keys_new(unsigned keys_max, struct known_keys **ret_keys)
     return OK;
 }
 
-void known_keys_free(struct known_keys *keys)
+void recent_keys_free(struct recent_keys *keys)
 {
     if (!keys)
         return;

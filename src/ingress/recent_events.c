@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ingress/recent.h"
+#include "ingress/recent_events.h"
 
 #include <assert.h>
 #include <stdint.h>
@@ -18,13 +18,13 @@ struct recent_event {
     struct event_id id;    /* of the first, as far as is known */
     bool has_key, durable, by_key, by_id;
     unsigned char partner_len, account_len, type_len, key_len;
-    struct known_money money;
+    struct recent_money money;
     char texts[TEXT_BYTES_MAX];
     int64_t accepted_us;
 };
 
-struct recent {
-    struct known_keys *known;
+struct recent_events {
+    struct recent_keys *known;
     struct recent_event *events;
     unsigned events_max, events_used; /* the latter have been in use at some time */
     struct recent_event **by_key, **by_id;
@@ -33,21 +33,21 @@ struct recent {
 };
 
 /* Both kinds of names are random where it counts: the head of a SHA-256, the tail of a UUIDv7. */
-static struct recent_event **key_bucket(const struct recent *recent, const struct dedupe_key *key)
+static struct recent_event **key_bucket(const struct recent_events *recent, const struct dedupe_key *key)
 {
     uint64_t hash;
     memcpy(&hash, key->bytes, sizeof hash);
     return &recent->by_key[hash & recent->mask];
 }
 
-static struct recent_event **id_bucket(const struct recent *recent, const struct event_id *id)
+static struct recent_event **id_bucket(const struct recent_events *recent, const struct event_id *id)
 {
     uint32_t hash;
     memcpy(&hash, id->bytes + EVENT_ID_BYTES - sizeof hash, sizeof hash);
     return &recent->by_id[hash & recent->mask];
 }
 
-static struct recent_event *find_key(const struct recent *recent, const struct dedupe_key *key)
+static struct recent_event *find_key(const struct recent_events *recent, const struct dedupe_key *key)
 {
     struct recent_event *event = *key_bucket(recent, key);
     while (event && memcmp(&event->key, key, sizeof *key) != 0)
@@ -55,7 +55,7 @@ static struct recent_event *find_key(const struct recent *recent, const struct d
     return event;
 }
 
-static struct recent_event *find_id(const struct recent *recent, const struct event_id *id)
+static struct recent_event *find_id(const struct recent_events *recent, const struct event_id *id)
 {
     struct recent_event *event = *id_bucket(recent, id);
     while (event && memcmp(&event->id, id, sizeof *id) != 0)
@@ -63,7 +63,7 @@ static struct recent_event *find_id(const struct recent *recent, const struct ev
     return event;
 }
 
-static void add_by_id(struct recent *recent, struct recent_event *event)
+static void add_by_id(struct recent_events *recent, struct recent_event *event)
 {
     struct recent_event **bucket = id_bucket(recent, &event->id);
     event->next_by_id = *bucket;
@@ -71,7 +71,7 @@ static void add_by_id(struct recent *recent, struct recent_event *event)
     *bucket = event;
 }
 
-static void remove_by_id(struct recent *recent, struct recent_event *event)
+static void remove_by_id(struct recent_events *recent, struct recent_event *event)
 {
     if (!event->by_id)
         return;
@@ -82,7 +82,7 @@ static void remove_by_id(struct recent *recent, struct recent_event *event)
     event->by_id = false;
 }
 
-static void add_by_key(struct recent *recent, struct recent_event *event)
+static void add_by_key(struct recent_events *recent, struct recent_event *event)
 {
     struct recent_event **bucket = key_bucket(recent, &event->key);
     event->next_by_key = *bucket;
@@ -90,7 +90,7 @@ static void add_by_key(struct recent *recent, struct recent_event *event)
     *bucket = event;
 }
 
-static void remove_by_key(struct recent *recent, struct recent_event *event)
+static void remove_by_key(struct recent_events *recent, struct recent_event *event)
 {
     if (!event->by_key)
         return;
@@ -120,7 +120,7 @@ static void set_texts(struct recent_event *event, const struct event_parts *part
     event->key_len = add_text(event->texts, &len, parts->key);
 }
 
-static void forget(struct recent *recent, struct recent_event *event)
+static void forget(struct recent_events *recent, struct recent_event *event)
 {
     list_remove(&event->in_order);
     remove_by_key(recent, event);
@@ -129,7 +129,7 @@ static void forget(struct recent *recent, struct recent_event *event)
 }
 
 /* A free place, or that of the oldest durable one; NULL when all are pending. */
-static struct recent_event *take_place(struct recent *recent)
+static struct recent_event *take_place(struct recent_events *recent)
 {
     if (list_is_empty(&recent->free) && recent->events_used < recent->events_max) {
         struct recent_event *fresh = &recent->events[recent->events_used++];
@@ -141,7 +141,7 @@ static struct recent_event *take_place(struct recent *recent)
     return LIST_TAKE_FIRST(&recent->free, struct recent_event, in_order);
 }
 
-static struct recent_event *remember(struct recent *recent, const struct journal_append *append)
+static struct recent_event *remember(struct recent_events *recent, const struct journal_append *append)
 {
     const struct event_parts *parts = &append->event->parts;
     struct recent_event *event = take_place(recent);
@@ -157,12 +157,12 @@ static struct recent_event *remember(struct recent *recent, const struct journal
     if (!event->has_key)
         return event;
     event->key = append->dedupe_key;
-    known_money_of(parts, &event->money);
+    recent_money_of(parts, &event->money);
     add_by_key(recent, event);
     return event;
 }
 
-enum recent_finding recent_enter(struct recent *recent, struct queue_entry *entry)
+enum recent_finding recent_events_enter(struct recent_events *recent, struct queue_entry *entry)
 {
     struct journal_append *append = &entry->append;
     const struct event_parts *parts = &append->event->parts;
@@ -172,27 +172,27 @@ enum recent_finding recent_enter(struct recent *recent, struct queue_entry *entr
         list_add_tail(&pending->waiting, &entry->in_list);
         return RECENT_WAITS;
     }
-    struct known_event own = {.id = parts->id}, first;
-    known_money_of(parts, &own.money);
-    switch (parts->key.len ? known_keys_enter(recent->known, &append->dedupe_key, &own, &first) : KNOWN_NEW) {
-    case KNOWN_PENDING:
+    struct recent_key_event own = {.id = parts->id}, first;
+    recent_money_of(parts, &own.money);
+    switch (parts->key.len ? recent_keys_enter(recent->known, &append->dedupe_key, &own, &first) : RECENT_KEY_NEW) {
+    case RECENT_KEY_PENDING:
         return RECENT_ELSEWHERE;
-    case KNOWN_DURABLE:
+    case RECENT_KEY_DURABLE:
         append->ret_id = first.id;
-        return known_money_equal(&first.money, &own.money) ? RECENT_DUPLICATE : RECENT_CONFLICT;
-    case KNOWN_NEW:
-    case KNOWN_NO_PLACE:
+        return recent_money_equal(&first.money, &own.money) ? RECENT_DUPLICATE : RECENT_CONFLICT;
+    case RECENT_KEY_NEW:
+    case RECENT_KEY_NO_PLACE:
         break;
     }
     entry->recent = remember(recent, append);
     return RECENT_NEW;
 }
 
-static bool is_same_money(const struct known_money *first, const struct event_parts *parts)
+static bool is_same_money(const struct recent_money *first, const struct event_parts *parts)
 {
-    struct known_money money;
-    known_money_of(parts, &money);
-    return known_money_equal(first, &money);
+    struct recent_money money;
+    recent_money_of(parts, &money);
+    return recent_money_equal(first, &money);
 }
 
 /* What one that waited is told, once its first one has ended with `result`. */
@@ -207,18 +207,19 @@ static enum err judge(const struct recent_event *first, enum err result, struct 
 }
 
 /* For the other threads; also when there was no place for it here. */
-static void end_key(struct recent *recent, const struct queue_entry *entry, enum err result)
+static void end_key(struct recent_events *recent, const struct queue_entry *entry, enum err result)
 {
     const struct event_parts *parts = &entry->append.event->parts;
-    struct known_event first = {.id = result == ERR_EXISTS ? entry->append.ret_id : parts->id};
+    struct recent_key_event first = {.id = result == ERR_EXISTS ? entry->append.ret_id : parts->id};
     if (!parts->key.len)
         return;
-    known_money_of(parts, &first.money);
-    known_keys_end(
+    recent_money_of(parts, &first.money);
+    recent_keys_end(
         recent->known, &entry->append.dedupe_key, &parts->id, result == OK || result == ERR_EXISTS ? &first : NULL);
 }
 
-void recent_end(struct recent *recent, struct queue_entry *entry, enum err result, struct list *ret_waiting)
+void recent_events_end(
+    struct recent_events *recent, struct queue_entry *entry, enum err result, struct list *ret_waiting)
 {
     struct recent_event *event = entry->recent;
     list_init(ret_waiting);
@@ -244,17 +245,17 @@ void recent_end(struct recent *recent, struct queue_entry *entry, enum err resul
     }
 }
 
-bool recent_find(const struct recent *recent, const struct event_id *id, struct queue_sight *ret_sight)
+bool recent_events_find(const struct recent_events *recent, const struct event_id *id, struct queue_found *ret_found)
 {
     const struct recent_event *event = find_id(recent, id);
     if (!event || !event->durable)
         return false;
     const char *at = event->texts;
-    *ret_sight = (struct queue_sight){.id = event->id, .accepted_us = event->accepted_us, .has_key = event->has_key};
-    ret_sight->partner = slice_of(at, event->partner_len);
-    ret_sight->account = slice_of(at += event->partner_len, event->account_len);
-    ret_sight->type = slice_of(at += event->account_len, event->type_len);
-    ret_sight->key = slice_of(at + event->type_len, event->key_len);
+    *ret_found = (struct queue_found){.id = event->id, .accepted_us = event->accepted_us, .has_key = event->has_key};
+    ret_found->partner = slice_of(at, event->partner_len);
+    ret_found->account = slice_of(at += event->partner_len, event->account_len);
+    ret_found->type = slice_of(at += event->account_len, event->type_len);
+    ret_found->key = slice_of(at + event->type_len, event->key_len);
     return true;
 }
 
@@ -266,9 +267,9 @@ static size_t buckets_for(unsigned events)
     return buckets;
 }
 
-enum err recent_new(unsigned events_max, struct known_keys *known, struct recent **ret_recent)
+enum err recent_events_new(unsigned events_max, struct recent_keys *known, struct recent_events **ret_recent)
 {
-    struct recent *recent = calloc(1, sizeof *recent);
+    struct recent_events *recent = calloc(1, sizeof *recent);
     if (!recent)
         return ERR_NO_MEMORY;
     size_t buckets = buckets_for(events_max);
@@ -279,7 +280,7 @@ enum err recent_new(unsigned events_max, struct known_keys *known, struct recent
     recent->by_key = calloc(buckets, sizeof(struct recent_event *));
     recent->by_id = calloc(buckets, sizeof(struct recent_event *));
     if (!recent->events || !recent->by_key || !recent->by_id) {
-        recent_free(recent);
+        recent_events_free(recent);
         return ERR_NO_MEMORY;
     }
     list_init(&recent->free);
@@ -288,7 +289,7 @@ enum err recent_new(unsigned events_max, struct known_keys *known, struct recent
     return OK;
 }
 
-void recent_free(struct recent *recent)
+void recent_events_free(struct recent_events *recent)
 {
     if (!recent)
         return;
