@@ -42,7 +42,7 @@ def test_the_sample_file_is_fine(tmp_path):
     ("data:\n  partitions: 5000\n", 2, 15, "4096"),
     ("ingress: [\n", 2, 1, ""),
     ("ingress:\n\tthreads: 1\n", 2, 1, ""),
-], ids=["unrecent_key", "trailing", "negative", "unknown_section", "list_item", "boolean", "choice", "twice", "range", "syntax", "tab"])
+], ids=["unknown_key", "trailing", "negative", "unknown_section", "list_item", "boolean", "choice", "twice", "range", "syntax", "tab"])
 def test_a_wrong_file_is_refused_with_line_and_column(tmp_path, text, line, column, word):
     done, path = check(tmp_path, text)
     assert done.returncode == 78, done.stdout + done.stderr
