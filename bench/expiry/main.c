@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "common/histogram.h"
 #include "journal/store.h"
+#include "model/placement.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,7 +104,7 @@ static void commit(struct bench *bench)
 static void deliver(struct bench *bench, int64_t seq)
 {
     struct journal_record order = {.request.kind = JOURNAL_RECORD_OUTCOME,
-        .delivery = seq * ACCOUNT_ENDPOINTS_MAX,
+        .delivery = placement_first_delivery(seq),
         .from = DELIVERY_PENDING,
         .to = DELIVERY_DELIVERED,
         .has_attempt = true,

@@ -56,7 +56,7 @@ struct admin_change *admin_change_new(struct http_exchange *exchange, enum accou
         http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
         return NULL;
     }
-    change->request.kind = action;
+    change->request.kind = kind;
     change->exchange = exchange;
     change->status = status;
     change->view = view;

@@ -5,6 +5,7 @@
 #include "journal/listing.h"
 #include "model/delivery_id.h"
 #include "model/money.h"
+#include "model/placement.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ static void answer_found(const struct asked *asked)
     const struct timeline *timeline = asked->find.ret_timeline;
     for (size_t i = 0; i < timeline->deliveries_count; i++) {
         const struct timeline_delivery *it = &timeline->deliveries[i];
-        if (it->delivery.id % ACCOUNT_ENDPOINTS_MAX != asked->index)
+        if (placement_index(it->delivery.id) != asked->index)
             continue;
         json_t *view = admin_view_delivery(asked->admin, timeline, it);
         add_event(view, &timeline->event->parts);
@@ -106,7 +107,7 @@ static json_t *listed_view(const struct admin *admin, const struct listed_delive
     json_t *view = json_object();
     char id[DELIVERY_ID_TEXT_BYTES] = "";
     if (listed->event)
-        delivery_id_format(&listed->event->parts.id, (unsigned)(delivery->id % ACCOUNT_ENDPOINTS_MAX), id);
+        delivery_id_format(&listed->event->parts.id, placement_index(delivery->id), id);
     json_object_set_new(view, "id", admin_text(slice_from_string(id)));
     if (listed->event)
         add_event(view, &listed->event->parts);

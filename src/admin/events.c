@@ -4,6 +4,7 @@
 #include "admin/admin_internal.h"
 
 #include "model/delivery_id.h"
+#include "model/placement.h"
 
 #include <stdlib.h>
 
@@ -91,7 +92,7 @@ json_t *admin_view_delivery(
     const struct delivery *delivery = &it->delivery;
     json_t *view = json_object(), *attempts = json_array(), *actions = json_array();
     char id[DELIVERY_ID_TEXT_BYTES];
-    delivery_id_format(&timeline->event->parts.id, (unsigned)(delivery->id % ACCOUNT_ENDPOINTS_MAX), id);
+    delivery_id_format(&timeline->event->parts.id, placement_index(delivery->id), id);
     json_object_set_new(view, "id", json_string(id));
     json_object_set_new(view, "endpoint", admin_endpoint_label(admin, delivery->endpoint));
     json_object_set_new(view, "state", json_string(delivery_state_name(delivery->state)));

@@ -10,7 +10,7 @@ static void ack_all(struct subscriber *subscriber)
 {
     struct subscriber_channel *channel;
     while ((channel = LIST_TAKE_FIRST(&subscriber->acks_due, struct subscriber_channel, ack_link)))
-        subscriber_channel_ack(channel);
+        subscriber_channel_send_ack(channel);
 }
 
 /* All of them are stale before the owner hears of the first. */
@@ -124,7 +124,7 @@ unsigned subscriber_unacked(const struct subscriber *subscriber, unsigned channe
     return (unsigned)tag_window_out(&subscriber->channels[channel].tags);
 }
 
-unsigned subscriber_open(const struct subscriber *subscriber, unsigned channel)
+unsigned subscriber_open_messages(const struct subscriber *subscriber, unsigned channel)
 {
     return subscriber->channels[channel].tags.open;
 }

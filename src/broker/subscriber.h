@@ -78,7 +78,7 @@ void subscriber_ack(struct subscriber *subscriber, const struct message_tag *tag
 /* What the channel's prefetch is used up by: open messages, and ended ones behind them. */
 unsigned subscriber_unacked(const struct subscriber *subscriber, unsigned channel);
 /* The open ones among them. */
-unsigned subscriber_open(const struct subscriber *subscriber, unsigned channel);
+unsigned subscriber_open_messages(const struct subscriber *subscriber, unsigned channel);
 bool message_tag_is_current(const struct subscriber *subscriber, const struct message_tag *tag);
 
 /* Where a stream is read from when its channel is opened the next time; 0: from its beginning. */

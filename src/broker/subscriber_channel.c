@@ -58,7 +58,7 @@ void subscriber_channel_open(struct subscriber_channel *channel)
     put(channel, AMQP_CHANNEL_OPEN_METHOD, &(amqp_channel_open_t){.out_of_band = amqp_empty_bytes});
     put(channel, AMQP_BASIC_QOS_METHOD, &(amqp_basic_qos_t){.prefetch_count = (uint16_t)prefetch});
     amqp_basic_consume_t consume = {
-        .queue = amqp_cstring_bytes(options->queues[channel->index]), .message_tag = amqp_cstring_bytes("penstock")};
+        .queue = amqp_cstring_bytes(options->queues[channel->index]), .consumer_tag = amqp_cstring_bytes("penstock")};
     amqp_table_entry_t offset = {.key = amqp_cstring_bytes("x-stream-offset"),
         .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = channel->offset}};
     if (channel->index >= options->queues_count - options->streams_count)
@@ -183,7 +183,7 @@ void subscriber_channel_tick(struct subscriber_channel *channel, int64_t now_mon
 
 /* Acks */
 
-void subscriber_channel_ack(struct subscriber_channel *channel)
+void subscriber_channel_send_ack(struct subscriber_channel *channel)
 {
     list_remove(&channel->ack_link);
     uint64_t number = tag_window_take_ack(&channel->tags);
@@ -196,7 +196,7 @@ void subscriber_channel_ack(struct subscriber_channel *channel, uint64_t number)
     if (!tag_window_end(&channel->tags, number))
         return;
     if (channel->tags.ended >= channel->subscriber->options.prefetch / ACK_SHARE) {
-        subscriber_channel_ack(channel);
+        subscriber_channel_send_ack(channel);
     } else {
         list_remove(&channel->ack_link);
         list_add_tail(&channel->subscriber->acks_due, &channel->ack_link);

@@ -68,7 +68,7 @@ void subscriber_channel_done(struct subscriber_channel *channel);
 void subscriber_channel_open(struct subscriber_channel *channel);
 void subscriber_channel_take_frame(struct subscriber_channel *channel, const amqp_frame_t *frame);
 void subscriber_channel_ack(struct subscriber_channel *channel, uint64_t number);
-void subscriber_channel_ack(struct subscriber_channel *channel);
+void subscriber_channel_send_ack(struct subscriber_channel *channel);
 /* Opens it when its time has come; opens a quiet one anew. May lose the connection. */
 void subscriber_channel_tick(struct subscriber_channel *channel, int64_t now_mono_us);
 /* The connection is gone: what was open is closed, and its loss untold. */

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "model/placement.h"
 #include "runtime/log.h"
 
 #include <stdarg.h>
@@ -89,7 +90,7 @@ static struct slice failpoint_body(const struct delivery *delivery)
     static _Thread_local char copies[FAILPOINT_COPIES_MAX][EVENT_BYTES_MAX];
     static _Thread_local unsigned next;
     struct slice body = delivery->event->parts.body;
-    if (!failpoint_is_on(FAILPOINT_CHANGE_BYTE) || delivery->id / ACCOUNT_ENDPOINTS_MAX % 16 != 0 || body.len <= 8)
+    if (!failpoint_is_on(FAILPOINT_CHANGE_BYTE) || placement_event(delivery->id) % 16 != 0 || body.len <= 8)
         return body;
     char *copy = copies[next++ % FAILPOINT_COPIES_MAX];
     memcpy(copy, body.data, body.len);

@@ -18,6 +18,7 @@
 #include "delivery/consumer_internal.h"
 
 #include "base/clock.h"
+#include "model/placement.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -104,7 +105,7 @@ static void forget_lists(struct check *check)
 static bool is_ours(const struct consumer *consumer, const struct event_id *id)
 {
     int64_t forced_us = consumer->options.forced_since_us;
-    return event_id_partition(id) % consumer->options.shards == consumer->shard->number &&
+    return placement_shard(event_id_partition(id), consumer->options.shards) == consumer->shard->number &&
            (!forced_us || event_id_time_us(id) >= forced_us + HANDOVER_US);
 }
 

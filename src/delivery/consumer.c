@@ -5,7 +5,7 @@
  *
  * Consuming begins when the journal has been scanned and what the last run left is known. It ends when the connector
  * finds that another journal owns delivery: what is the journal's own goes on. Whether it is ours is asked every
- * UNACKED_EVERY_US, while a connection lasts and after that as well.
+ * OWNERSHIP_EVERY_US, while a connection lasts and after that as well.
  *
  * Events take from the shard's byte budget, and get no job where that ends. What is unacked is bounded by the prefetch
  * (count) and by prefetch_bytes: beyond it nothing is read from the connection.
@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "model/event_fields.h"
+#include "model/placement.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -24,7 +25,7 @@
 #define RETRY_US US_PER_SECOND
 #define DELAY_US_MIN (200 * US_PER_MS)
 #define DELAY_US_MAX (5 * US_PER_SECOND)
-#define UNACKED_EVERY_US (5 * US_PER_SECOND)
+#define OWNERSHIP_EVERY_US (5 * US_PER_SECOND)
 #define HANDOVER_US (60 * US_PER_SECOND) /* both may have consumed that long after a forced take-over */
 #define BUDGET_SHARE_PERCENT 90          /* the rest is for what partners post now */
 
@@ -46,7 +47,8 @@ bool consumer_is_of_dropped(const struct consumer *consumer, unsigned channel)
 
 static unsigned partition_of_channel(const struct consumer *consumer, unsigned channel)
 {
-    return channel % consumer->partitions_count * consumer->options.shards + consumer->shard->number;
+    return placement_partition_of_shard(
+        consumer->shard->number, channel % consumer->partitions_count, consumer->options.shards);
 }
 
 void consumer_update_reading(struct consumer *consumer)
@@ -186,8 +188,7 @@ static enum park_reason park_reason_of(
     int64_t forced_us = consumer->options.forced_since_us;
     if (forced_us && redelivered) /* the other gateway had it, until it noticed */
         forced_us += HANDOVER_US;
-    unsigned partition =
-        (unsigned)(hash_siphash(&consumer->options.seed, parts->account) % consumer->options.partitions);
+    unsigned partition = placement_partition(&consumer->options.seed, parts->account, consumer->options.partitions);
     if (partition != partition_of_channel(consumer, channel) || event_id_partition(&parts->id) != partition)
         return PARK_MISMATCH;
     return parts->guarded && parts->accepted_us < forced_us ? PARK_TAKEN_OVER : PARK_NONE;
@@ -308,7 +309,7 @@ static void depose(struct consumer *consumer, const struct connector_request *re
             consumer->shard->number, request->ret_detail);
     consumer->deposed = true;
     subscriber_close(consumer->subscriber);
-    consumer->subscriber_due_us = consumer->shard->loop.now_mono_us + UNACKED_EVERY_US;
+    consumer->subscriber_due_us = consumer->shard->loop.now_mono_us + OWNERSHIP_EVERY_US;
     say(consumer, false, request->ret_detail);
 }
 
@@ -326,7 +327,7 @@ static void on_subscriber_link(struct connector_request *request, void *receiver
         consumer->subscriber_failures = 0;
         consumer->deposed = false;
         consumer->redeclare = false;
-        consumer->ownership_due_us = shard->loop.now_mono_us + UNACKED_EVERY_US;
+        consumer->ownership_due_us = shard->loop.now_mono_us + OWNERSHIP_EVERY_US;
         subscriber_set_reading(consumer->subscriber, consumer->reading);
         return;
     }
@@ -352,7 +353,7 @@ static void on_ownership_checked(struct connector_request *request, void *receiv
 static void ask(struct consumer *consumer, struct connector_request *request, enum connector_task task, bool *asking,
     void (*on_done)(struct connector_request *request, void *receiver))
 {
-    *request = (struct connector_request){.action = action, .reply_to = &consumer->shard->mailbox, .on_done = on_done};
+    *request = (struct connector_request){.task = task, .reply_to = &consumer->shard->mailbox, .on_done = on_done};
     *asking = true;
     broker_connector_submit(consumer->options.connector, request);
 }
@@ -361,7 +362,7 @@ static void keep_subscriber(struct consumer *consumer, int64_t now_us)
 {
     if (subscriber_is_open(consumer->subscriber)) {
         if (!consumer->asking_ownership && now_us >= consumer->ownership_due_us) {
-            consumer->ownership_due_us = now_us + UNACKED_EVERY_US;
+            consumer->ownership_due_us = now_us + OWNERSHIP_EVERY_US;
             ask(consumer, &consumer->ownership_request, CONNECTOR_CHECK_OWNERSHIP, &consumer->asking_ownership,
                 on_ownership_checked);
         }
@@ -412,7 +413,7 @@ static void redeclare(struct consumer *consumer, int64_t now_us)
     if (!consumer->redeclare || consumer->asking_ownership || !subscriber_is_open(consumer->subscriber))
         return;
     consumer->redeclare = false;
-    consumer->ownership_due_us = now_us + UNACKED_EVERY_US;
+    consumer->ownership_due_us = now_us + OWNERSHIP_EVERY_US;
     ask(consumer, &consumer->ownership_request, CONNECTOR_CHECK_OWNERSHIP, &consumer->asking_ownership,
         on_ownership_checked);
 }

@@ -3,6 +3,7 @@
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"
+#include "model/placement.h"
 #include "runtime/log.h"
 
 #include <stdio.h>
@@ -140,10 +141,10 @@ static void on_handover(struct mail *mail, void *receiver)
     struct delivery_shard *shard = receiver;
     for (unsigned i = 0; i < handover->count; i++) {
         struct delivery *delivery = &handover->deliveries[i];
-        if (shard->consumer && delivery->id % ACCOUNT_ENDPOINTS_MAX == 0)
+        if (shard->consumer && placement_index(delivery->id) == 0)
             consumer_tap(shard->consumer, delivery->event);
         if (shard->consumer)
-            unacked_adopt(shard->consumer, delivery->id / ACCOUNT_ENDPOINTS_MAX);
+            unacked_adopt(shard->consumer, placement_event(delivery->id));
         if (delivery->endpoint != 0) {
             endpoint_queue_take_handover(shard, delivery);
         } else {

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "model/placement.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -202,7 +203,7 @@ static void disable_endpoint(struct endpoint_queue *queue, struct slice account)
     struct accounts_request *request = &disabling->request;
     request->reply_to = &queue->shard->mailbox;
     request->on_done = on_endpoint_disabled;
-    request->action = ACCOUNTS_CHANGE_ENDPOINT;
+    request->kind = ACCOUNTS_CHANGE_ENDPOINT;
     snprintf(request->account, sizeof request->account, "%.*s", SLICE_ARGS(account));
     request->endpoint_id = queue->endpoint;
     request->changes = ENDPOINT_CHANGE_ENABLED;
@@ -239,7 +240,7 @@ static enum verdict failpoint_verdict(const struct attempt_run *run, enum verdic
     const struct delivery *delivery = &run->job->delivery;
     if (verdict == VERDICT_RETRY && failpoint_is_on(FAILPOINT_DROP_RETRY))
         return VERDICT_DELIVERED;
-    bool is_picked = delivery->attempts == 0 && delivery->id / ACCOUNT_ENDPOINTS_MAX % 16 == 0;
+    bool is_picked = delivery->attempts == 0 && placement_event(delivery->id) % 16 == 0;
     return is_picked && verdict == VERDICT_DELIVERED && failpoint_is_on(FAILPOINT_SEND_TWICE) ? VERDICT_RETRY : verdict;
 }
 

@@ -3,8 +3,8 @@
  * Suspended events: broker-owned, nothing of them started, and the channel on which they came is lost (or the last run
  * has ended). Nothing of them is sent until the broker delivers them again. If their queue was deleted, or made anew,
  * it never will: so while some are suspended, the depth of their queue is asked for. Found empty twice, some seconds
- * apart, with nobody else consuming it, the queue does not have them any more, and the journal takes them over. (To
- * take one over that the broker still has is no harm: its message then finds the journal's own event.)
+ * apart, with nobody else consuming it, the queue does not have them any more, and the journal adopts them. (To
+ * adopt one that the broker still has is no harm: its message then finds the journal's own event.)
  *
  * Bounded by the prefetch of the channels, at each restart anew: what is left over is listed by the journal.
  */

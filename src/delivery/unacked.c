@@ -7,13 +7,13 @@
  * acked, so that the broker's consumer_timeout never runs out. A slow client must not hold up the others of its
  * partition, neither by using up the channel's prefetch nor by blocking acks of what is final (acks go in order): where
  * more than half of the prefetch is used up, and it is a client's doing, the age is CROWDED_AGE_US. It is not when all
- * of them are late alike, since this machine has more to do than it can: then each take-over would cost what it lacks.
+ * of them are late alike, since this machine has more to do than it can: then each adoption would cost what it lacks.
  * What comes when events hold all the memory that they may (the shard's byte budget) gets no job and is adopted at
- * once. A unacked whose request the disk refused is tried again every second; meanwhile the window fills, and the
- * broker keeps the rest.
+ * once. An unacked event whose request the disk refused is tried again every second; meanwhile the window fills, and
+ * the broker keeps the rest.
  *
- * Order makes this sound: requests to the journal are worked off in the order of posting. A unacked event on a lost
- * channel that had started posts its JOURNAL_ADOPT before the message can come again, so that JOURNAL_RECEIVE then
+ * Order makes this sound: requests to the journal are worked off in the order of posting. An unacked event event on a
+ * lost channel that had started posts its JOURNAL_ADOPT before the message can come again, so that JOURNAL_RECEIVE then
  * says "the journal's own".
  */
 #include "delivery/consumer_internal.h"
@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "broker/lag.h"
+#include "model/placement.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -91,7 +92,7 @@ static void drop_jobs(struct unacked_event *unacked)
         struct endpoint_queue *queue = job->queue;
         for (unsigned i = 0; i < receive->ret_count; i++)
             if (receive->ret_deliveries[i].delivery == job->delivery.id)
-                unacked->left |= 1u << i; /* loaded when the journal has taken it over */
+                unacked->left |= 1u << i; /* loaded when the journal has adopted it */
         job_free(job);                    /* leaves the list (unacked_drop_job) */
         endpoint_queue_update_ready(queue);
     }
@@ -106,7 +107,7 @@ static void unacked_suspend(struct unacked_event *unacked)
     unacked_free(unacked);
 }
 
-/* Taking over. */
+/* Adopting. */
 
 static void expect_left(struct unacked_event *unacked)
 {
@@ -200,7 +201,8 @@ static struct journal *journal_of(const struct unacked_event *unacked)
     const struct consumer *consumer = unacked->consumer;
     if (unacked->receive.park_as != PARK_MISMATCH)
         return consumer->shard->journal;
-    return consumer->options.journals[event_id_partition(&unacked->receive.event->parts.id) % consumer->options.shards];
+    return consumer->options
+        .journals[placement_shard(event_id_partition(&unacked->receive.event->parts.id), consumer->options.shards)];
 }
 
 static void submit_receive(struct unacked_event *unacked)
@@ -213,7 +215,7 @@ static void submit_receive(struct unacked_event *unacked)
     journal_submit(journal_of(unacked), &unacked->receive.request);
 }
 
-/* A job for one of its deliveries. False when there is no room: the journal is to take the event over. */
+/* A job for one of its deliveries. False when there is no room: the journal is to adopt the event. */
 static bool make_job(struct unacked_event *unacked, const struct journal_received_delivery *received)
 {
     struct delivery_shard *shard = unacked->consumer->shard;
@@ -255,7 +257,7 @@ static void make_jobs(struct unacked_event *unacked)
 static void hold(struct unacked_event *unacked)
 {
     struct consumer *consumer = unacked->consumer;
-    unacked->event_number = unacked->receive.ret_deliveries[0].delivery / ACCOUNT_ENDPOINTS_MAX;
+    unacked->event_number = placement_event(unacked->receive.ret_deliveries[0].delivery);
     suspended_remove(consumer, unacked->event_number);
     struct id_map_node *node = id_map_find(&consumer->by_event, (uint64_t)unacked->event_number);
     if (node) {
@@ -423,7 +425,7 @@ static bool is_in_the_way(const struct unacked_event *unacked, int64_t now_mono_
 {
     const struct consumer *consumer = unacked->consumer;
     unsigned used = subscriber_unacked(consumer->subscriber, unacked->tag.channel);
-    unsigned open = subscriber_open(consumer->subscriber, unacked->tag.channel);
+    unsigned open = subscriber_open_messages(consumer->subscriber, unacked->tag.channel);
     return used > consumer->options.prefetch / 2 && (used - open > open || waits_for_a_client(unacked, now_mono_us));
 }
 

@@ -5,6 +5,7 @@
 #include "ingress/ingress_internal.h"
 #include "model/event_fields.h"
 #include "model/name.h"
+#include "model/placement.h"
 
 #include <stdio.h>
 
@@ -87,11 +88,11 @@ static enum err make_event(struct ingress *ingress, const struct submission *sub
         .traceparent = name_is_valid_traceparent(submission->traceparent) ? submission->traceparent : (struct slice){0},
         .body = submission->body,
     };
-    unsigned partition = (unsigned)(hash_siphash(&ingress->options.seed, account) % ingress->options.partitions);
+    unsigned partition = placement_partition(&ingress->options.seed, account, ingress->options.partitions);
     unsigned char random[8];
     fresh_random(ingress, random);
     event_id_make(&ingress->ids, parts.accepted_us, partition, random, &parts.id);
-    struct byte_budget *budget = &ingress->options.budgets[partition % ingress->options.shards];
+    struct byte_budget *budget = &ingress->options.budgets[placement_shard(partition, ingress->options.shards)];
     return event_new(&parts, budget, budget_share(parts.class), ret_event);
 }
 
@@ -126,5 +127,5 @@ enum err ingress_accept(struct ingress *ingress, const struct submission *submis
 void ingress_enqueue(struct ingress *ingress, struct queue_entry *entry)
 {
     unsigned partition = event_id_partition(&entry->append.event->parts.id);
-    queue_enqueue(ingress->queue, entry, partition % ingress->options.shards);
+    queue_enqueue(ingress->queue, entry, placement_shard(partition, ingress->options.shards));
 }

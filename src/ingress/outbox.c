@@ -68,7 +68,7 @@ static void on_cleared(struct journal_request *request, void *receiver)
 }
 
 /* The broker has said all that it says of this batch. */
-static void end_batch(struct relay *relay)
+static void clear_batch(struct relay *relay)
 {
     const struct outbox_options *options = &relay->outbox->options;
     unsigned count = 0;
@@ -95,7 +95,7 @@ static void on_publish_end(struct publication *publication, enum publish_end end
     event->confirmed = end == PUBLISHED;
     publish_breaker_on_refused(relay->outbox->breaker, event_id_partition(&publication->id), end);
     if (--relay->out_count == 0)
-        end_batch(relay);
+        clear_batch(relay);
 }
 
 static void send_event(struct relay *relay, struct relayed *event, const struct event_parts *parts)
@@ -126,7 +126,7 @@ static void on_loaded(struct journal_request *request, void *receiver)
         event_unref(entry->event);
     }
     if (relay->out_count == 0)
-        end_batch(relay);
+        clear_batch(relay);
 }
 
 static void load(struct relay *relay)
@@ -154,7 +154,7 @@ static void give_up_late(struct relay *relay)
         relay->events[i].out = false;
     }
     relay->out_count = 0;
-    end_batch(relay);
+    clear_batch(relay);
 }
 
 void outbox_tick(struct outbox *outbox, int64_t now_mono_us)

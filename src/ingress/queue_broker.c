@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "ingress/outbox.h"
 #include "ingress/recent_events.h"
+#include "model/placement.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -71,7 +72,7 @@ static void append(struct queue_broker *broker, struct queue_entry *entry)
         finish(broker, entry, ERR_UNAVAILABLE);
         return;
     }
-    unsigned shard = event_id_partition(&entry->append.event->parts.id) % options->shards;
+    unsigned shard = placement_shard(event_id_partition(&entry->append.event->parts.id), options->shards);
     entry->append.to_outbox = options->outbox;
     entry->append.request =
         (struct journal_request){.kind = JOURNAL_APPEND, .reply_to = options->breaker.reply_to, .on_done = on_appended};
@@ -109,7 +110,7 @@ static void send_directly(struct queue_broker *broker, struct queue_entry *entry
 static bool is_sooner_directly(struct queue_broker *broker, unsigned partition, int64_t now_us)
 {
     const struct queue_broker_options *options = &broker->options;
-    const struct room_board *room = &options->journals[partition % options->shards]->room;
+    const struct room_board *room = &options->journals[placement_shard(partition, options->shards)]->room;
     return publish_breaker_is_behind(broker->breaker, partition, now_us) &&
            room_board_is_prompt(room, now_us, options->breaker.lag_us_max);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/acceptance.h"
 
+#include "model/placement.h"
 #include "runtime/log.h"
 
 #include <stdlib.h>
@@ -101,7 +102,7 @@ static void correct_answers(struct store *store, int64_t seq)
 {
     for (unsigned i = 0; i < store->received_count; i++) {
         struct journal_receive *receive = store->received[i];
-        if (receive->ret_count == 0 || receive->ret_deliveries[0].delivery / ACCOUNT_ENDPOINTS_MAX != seq)
+        if (receive->ret_count == 0 || placement_event(receive->ret_deliveries[0].delivery) != seq)
             continue;
         receive->ret_received = RECEIVED_JOURNAL_OWNED;
         receive->ret_count = 0;

@@ -5,6 +5,7 @@
  * acceptance, and what the broker still held of it is ours from now on.
  */
 #include "journal/acceptance.h"
+#include "model/placement.h"
 
 #include <assert.h>
 
@@ -48,7 +49,7 @@ static enum err add_event(struct store *store, struct journal_append *append, bo
     if (result)
         return result == ERR_EXISTS ? adopt_at_append(store, append) : result;
     store->next_seq++;
-    int64_t first_id = seq * ACCOUNT_ENDPOINTS_MAX;
+    int64_t first_id = placement_first_delivery(seq);
     if (append->endpoints_count == 0)
         result = add_delivery(store, event, first_id, 0);
     for (unsigned i = 0; i < append->endpoints_count && !result; i++)

@@ -8,6 +8,7 @@
 #include "journal/conflict_rows.h"
 #include "journal/event_rows.h"
 #include "journal/lost.h"
+#include "model/placement.h"
 
 #include <stdio.h>
 
@@ -22,7 +23,7 @@ static enum err note_record(struct audit_run *run, enum audit_kind kind, int64_t
     int64_t seq;
     unsigned promised;
     bool there;
-    sql_bind_int(&use, delivery / ACCOUNT_ENDPOINTS_MAX);
+    sql_bind_int(&use, placement_event(delivery));
     enum err result = sql_step(&use, &there);
     bool good = !result && there && event_row_take(&use, &seq, &parts, &promised);
     if (result == ERR_DAMAGED)
@@ -32,7 +33,7 @@ static enum err note_record(struct audit_run *run, enum audit_kind kind, int64_t
              : !*run->question.account;
     if (!result && asked) {
         struct audit_finding finding = audit_finding_of(kind, good ? &parts : NULL);
-        finding.index = (int)(delivery % ACCOUNT_ENDPOINTS_MAX);
+        finding.index = (int)placement_index(delivery);
         snprintf(finding.place, sizeof finding.place, "journal-%u.db, %s", run->shard, place);
         audit_note(run, &finding);
     }
@@ -46,12 +47,12 @@ enum err audit_check_attempts(struct audit_run *run, bool *ret_more)
     bool row = false;
     enum err result;
     if (run->at == 0) { /* behind all of the last event that was left out */
-        run->at = (run->told_after + 1) * ACCOUNT_ENDPOINTS_MAX - 1;
+        run->at = placement_last_delivery(run->told_after);
         run->at_number = INT64_MAX;
     }
     sql_bind_int(&use, run->at);
     sql_bind_int(&use, run->at_number);
-    sql_bind_int(&use, (run->told_last + 1) * ACCOUNT_ENDPOINTS_MAX);
+    sql_bind_int(&use, placement_first_delivery(run->told_last + 1));
     for (unsigned rows = 1; !(result = sql_step(&use, &row)) && row; rows++) {
         struct attempt attempt;
         bool good = attempt_row_take(&use, &run->at, &attempt);

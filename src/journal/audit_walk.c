@@ -11,6 +11,7 @@
 #include "journal/delivery_rows.h"
 #include "journal/event_rows.h"
 #include "journal/totals.h"
+#include "model/placement.h"
 
 #include <stdio.h>
 
@@ -51,12 +52,12 @@ static enum err next_delivery(struct walk *walk)
 
 static int64_t delivery_seq(const struct walk *walk)
 {
-    return walk->has_delivery ? walk->row.id / ACCOUNT_ENDPOINTS_MAX : INT64_MAX;
+    return walk->has_delivery ? placement_event(walk->row.id) : INT64_MAX;
 }
 
 static void note_delivery(const struct audit_run *run, struct audit_finding *finding, int64_t seq, unsigned index)
 {
-    long long id = (long long)seq * ACCOUNT_ENDPOINTS_MAX + index;
+    long long id = (long long)placement_delivery(seq, index);
     finding->index = (int)index;
     snprintf(finding->place, sizeof finding->place, "journal-%u.db, deliveries, id %lld", run->shard, id);
 }
@@ -141,7 +142,7 @@ static enum err look_at_deliveries(struct audit_run *run, const struct unit *uni
     enum err result = is_open ? OK : count(run, unit, TOTAL_EVENTS, AUDIT_DELIVERED);
     for (unsigned i = 0; i < unit->count && !result; i++) {
         const struct delivery_row *row = &unit->rows[i];
-        unsigned index = (unsigned)(row->id % ACCOUNT_ENDPOINTS_MAX);
+        unsigned index = placement_index(row->id);
         there |= 1u << index;
         if (index >= unit->promised) {
             note_of_delivery(run, AUDIT_STRAY_DELIVERY, unit, row, index);
@@ -166,8 +167,7 @@ static enum err look_at(struct audit_run *run, const struct unit *unit)
         return OK;
     if (!unit->has_event) {
         for (unsigned i = 0; run->in_range && !*run->question.account && i < unit->count; i++)
-            note_of_delivery(
-                run, AUDIT_STRAY_DELIVERY, unit, &unit->rows[i], (unsigned)(unit->rows[i].id % ACCOUNT_ENDPOINTS_MAX));
+            note_of_delivery(run, AUDIT_STRAY_DELIVERY, unit, &unit->rows[i], placement_index(unit->rows[i].id));
         return OK;
     }
     int64_t day = unit->parts.accepted_us / US_PER_DAY;
@@ -238,11 +238,11 @@ enum err audit_walk(struct audit_run *run, int64_t last_seq, bool *ret_more)
     *ret_more = false;
     if (run->cursor >= last_seq)
         return OK;
-    int64_t seq_max = INT64_MAX / ACCOUNT_ENDPOINTS_MAX - 1, last = last_seq < seq_max ? last_seq : seq_max;
+    int64_t seq_max = PLACEMENT_EVENT_MAX, last = last_seq < seq_max ? last_seq : seq_max;
     sql_bind_int(&walk.events, run->cursor);
     sql_bind_int(&walk.events, last);
-    sql_bind_int(&walk.deliveries, (run->cursor + 1) * ACCOUNT_ENDPOINTS_MAX);
-    sql_bind_int(&walk.deliveries, (last + 1) * ACCOUNT_ENDPOINTS_MAX - 1);
+    sql_bind_int(&walk.deliveries, placement_first_delivery(run->cursor + 1));
+    sql_bind_int(&walk.deliveries, placement_last_delivery(last));
     enum err result = go(&walk, ret_more);
     sql_finish(&walk.events);
     sql_finish(&walk.deliveries);

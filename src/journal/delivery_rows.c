@@ -3,6 +3,7 @@
 
 #include "journal/attempt_row.h"
 #include "journal/checksum.h"
+#include "model/placement.h"
 #include "runtime/log.h"
 
 #include <assert.h>
@@ -169,8 +170,8 @@ enum err delivery_rows_read_event(struct delivery_rows *rows, int64_t event,
     unsigned count = 0;
     bool row = false;
     enum err result;
-    sql_bind_int(&use, event * ACCOUNT_ENDPOINTS_MAX);
-    sql_bind_int(&use, event * ACCOUNT_ENDPOINTS_MAX + ACCOUNT_ENDPOINTS_MAX - 1);
+    sql_bind_int(&use, placement_first_delivery(event));
+    sql_bind_int(&use, placement_last_delivery(event));
     sql_bind_int(&use, ACCOUNT_ENDPOINTS_MAX);
     while (!(result = sql_step(&use, &row)) && row) {
         ret_listed[count].damaged = !delivery_row_take(&use, 0, &ret_listed[count].row);
@@ -253,7 +254,7 @@ enum err delivery_rows_move_row(
     if (!result && adopts) {
         struct delivery_row siblings[ACCOUNT_ENDPOINTS_MAX]; /* their owner has them in memory, or will load them */
         unsigned count;
-        result = delivery_rows_adopt(rows, row->id / ACCOUNT_ENDPOINTS_MAX, now_us, siblings, &count);
+        result = delivery_rows_adopt(rows, placement_event(row->id), now_us, siblings, &count);
     }
     if (!result && move->attempt && move->to != DELIVERY_DELIVERED)
         result = add_attempt(rows, row->id, move->attempt);
@@ -334,9 +335,9 @@ enum err delivery_rows_list_broker_owned(struct delivery_rows *rows, int64_t aft
     unsigned count = 0;
     bool row = false;
     enum err result;
-    sql_bind_int(&use, (after_event + 1) * ACCOUNT_ENDPOINTS_MAX);
+    sql_bind_int(&use, placement_first_delivery(after_event + 1));
     while (!(result = sql_step(&use, &row)) && row) {
-        int64_t event = sql_column_int(&use, 0) / ACCOUNT_ENDPOINTS_MAX;
+        int64_t event = placement_event(sql_column_int(&use, 0));
         if (count > 0 && ret_events[count - 1].event == event)
             continue;
         if (count == count_max)

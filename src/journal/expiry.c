@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "journal/sql.h"
 #include "journal/store.h"
+#include "model/placement.h"
 
 #define ROUND_US (600 * US_PER_SECOND)
 #define PUT_OFF_US (10 * US_PER_SECOND)
@@ -67,8 +68,8 @@ bool expiry_is_doubtful(int64_t newest_us, int64_t now_us)
 
 static void bind_range(struct sql_use *use, int64_t first_seq, int64_t last_seq)
 {
-    sql_bind_int(use, first_seq * ACCOUNT_ENDPOINTS_MAX);
-    sql_bind_int(use, last_seq * ACCOUNT_ENDPOINTS_MAX + ACCOUNT_ENDPOINTS_MAX - 1);
+    sql_bind_int(use, placement_first_delivery(first_seq));
+    sql_bind_int(use, placement_last_delivery(last_seq));
 }
 
 static enum err drop_one(sqlite3_stmt *statement, int64_t seq)

@@ -14,6 +14,7 @@
 #include "journal/listing.h"
 #include "journal/reading.h"
 #include "journal/timeline.h"
+#include "model/placement.h"
 #include "runtime/thread.h"
 
 #include <stdlib.h>
@@ -76,7 +77,7 @@ static void receive_find(struct mail *mail, void *receiver)
     ASSERT_ON_THREAD(&reader->thread);
     struct journal_find *find = CONTAINER_OF(mail, struct journal_find, query.mail);
     struct timeline_source *source;
-    enum err result = reader_source(reader, event_id_partition(&find->id) % reader->shards, &source);
+    enum err result = reader_source(reader, placement_shard(event_id_partition(&find->id), reader->shards), &source);
     if (!result)
         result = reader_judge(source, timeline_source_find(source, &find->id, &find->ret_timeline));
     answer(&find->query, result);
@@ -85,7 +86,7 @@ static void receive_find(struct mail *mail, void *receiver)
 static void receive_state_counts(struct mail *mail, void *receiver)
 {
     struct journal_reader *reader = receiver;
-    struct journal_state_counts *counts = CONTAINER_OF(mail, struct journal_state_counts, query.mail);
+    struct journal_state_counts *wanted = CONTAINER_OF(mail, struct journal_state_counts, query.mail);
     int64_t counts[DELIVERY_STATES] = {0};
     enum err result = OK;
     for (unsigned shard = 0; shard < reader->shards && !result; shard++) {
@@ -95,8 +96,8 @@ static void receive_state_counts(struct mail *mail, void *receiver)
             result = reader_judge(source, timeline_source_count(source, counts));
     }
     if (!result)
-        memcpy(counts->ret_counts, counts, sizeof counts);
-    answer(&counts->query, result);
+        memcpy(wanted->ret_counts, counts, sizeof counts);
+    answer(&wanted->query, result);
 }
 
 /* Lists. */

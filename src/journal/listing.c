@@ -10,6 +10,7 @@
 #include "journal/delivery_rows.h"
 #include "journal/reading.h"
 #include "journal/timeline.h"
+#include "model/placement.h"
 
 #define ROWS_PER_LOOK 16 /* at the clock */
 
@@ -89,7 +90,7 @@ static enum err offer(struct pager *pager, const struct delivery_row *row, bool 
     struct journal_list *list = pager->list;
     const struct listing_filter *filter = &list->filter;
     struct event *event = NULL;
-    enum err result = event_rows_read(&pager->source->events, row->id / ACCOUNT_ENDPOINTS_MAX, &reading, &event, NULL);
+    enum err result = event_rows_read(&pager->source->events, placement_event(row->id), &reading, &event, NULL);
     if (result && result != ERR_DAMAGED)
         return result;
     bool asks_for_event = *filter->account || filter->has_currency || filter->has_day;
@@ -131,7 +132,7 @@ static enum err read_group(struct pager *pager, sqlite3_stmt *rows)
     while (!result && !pager->is_over && !(result = sql_step(&use, &there)) && there) {
         struct delivery_row row;
         bool damaged = !delivery_row_take(&use, 0, &row);
-        int64_t seq = row.id / ACCOUNT_ENDPOINTS_MAX;
+        int64_t seq = placement_event(row.id);
         if (seq > pager->after_seq && seq <= pager->last_seq && (damaged || row_fits(&pager->list->filter, &row)))
             result = offer(pager, &row, damaged);
         cursor->id = row.id;
@@ -225,7 +226,7 @@ static enum err read_event(struct pager *pager, sqlite3_stmt *deliveries, int64_
     struct sql_use use = sql_use(deliveries);
     bool there = false;
     enum err result = OK;
-    sql_bind_int(&use, seq * ACCOUNT_ENDPOINTS_MAX);
+    sql_bind_int(&use, placement_first_delivery(seq));
     sql_bind_int(&use, cursor->id - 1);
     while (!result && !pager->is_over && !(result = sql_step(&use, &there)) && there) {
         struct delivery_row row;
@@ -243,7 +244,7 @@ static enum err read_history(struct pager *pager)
 {
     sqlite3_stmt *events = NULL, *deliveries = NULL;
     struct listing_cursor *cursor = &pager->list->page.cursor;
-    const int64_t id_max = INT64_MAX / ACCOUNT_ENDPOINTS_MAX * ACCOUNT_ENDPOINTS_MAX;
+    const int64_t id_max = placement_first_delivery(INT64_MAX / ACCOUNT_ENDPOINTS_MAX);
     bool there = false;
     if (!cursor->place)
         *cursor = (struct listing_cursor){.shard = cursor->shard, .place = LISTING_PLACE_HISTORY, .id = id_max};
@@ -252,7 +253,7 @@ static enum err read_history(struct pager *pager)
         result = sql_prepare(pager->source->db, deliveries_text, &deliveries);
     struct sql_use use = sql_use(events);
     if (!result) {
-        int64_t seq_max = (cursor->id - 1) / ACCOUNT_ENDPOINTS_MAX;
+        int64_t seq_max = placement_event(cursor->id - 1);
         sql_bind_int(&use, seq_max < pager->last_seq ? seq_max : pager->last_seq);
         sql_bind_int(&use, pager->after_seq);
     }
@@ -261,12 +262,12 @@ static enum err read_history(struct pager *pager)
         int64_t seq;
         unsigned promised;
         bool good = event_row_take(&use, &seq, &parts, &promised);
-        if (cursor->id > (seq + 1) * ACCOUNT_ENDPOINTS_MAX)
-            cursor->id = (seq + 1) * ACCOUNT_ENDPOINTS_MAX;
+        if (cursor->id > placement_first_delivery(seq + 1))
+            cursor->id = placement_first_delivery(seq + 1);
         if (!good || event_fits(&pager->list->filter, &parts)) /* a damaged one is judged again */
             result = read_event(pager, deliveries, seq);
         if (!result && !pager->is_over) {
-            cursor->id = seq * ACCOUNT_ENDPOINTS_MAX;
+            cursor->id = placement_first_delivery(seq);
             look_at_clock(pager);
         }
     }

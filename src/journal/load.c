@@ -2,6 +2,7 @@
 /* JOURNAL_LOAD and JOURNAL_SCAN_BACKLOG: what is open goes back into memory. */
 #include "journal/store.h"
 
+#include "model/placement.h"
 #include "runtime/log.h"
 
 #include <stdlib.h>
@@ -13,7 +14,7 @@ static enum err park_damaged(struct store *store, int64_t delivery, uint64_t end
 {
     log_error("a stored delivery or its event is damaged: it is parked shard=%u delivery=%lld event_number=%lld "
               "endpoint=%llu",
-        store->shard, (long long)delivery, (long long)(delivery / ACCOUNT_ENDPOINTS_MAX), (unsigned long long)endpoint);
+        store->shard, (long long)delivery, (long long)placement_event(delivery), (unsigned long long)endpoint);
     return delivery_rows_park_damaged(&store->deliveries, delivery, store->now_us);
 }
 
@@ -27,7 +28,7 @@ static enum err make_delivery(struct store *store, const struct journal_load *lo
         .body_bytes_max = bytes_left,
     };
     struct event *event;
-    enum err result = event_rows_read(&store->events, row->id / ACCOUNT_ENDPOINTS_MAX, &reading, &event, NULL);
+    enum err result = event_rows_read(&store->events, placement_event(row->id), &reading, &event, NULL);
     if (result)
         return result;
     *ret_delivery = (struct delivery){

@@ -3,6 +3,7 @@
 
 #include "journal/dedupe_segment.h"
 #include "journal/store.h"
+#include "model/placement.h"
 #include "runtime/log.h"
 
 #define EVENTS_PER_STEP 1000
@@ -35,7 +36,7 @@ static enum err history_begins_us(struct store *store, int64_t *ret_us)
 static enum err is_conflict(struct store *store, int64_t seq, bool *ret_conflict)
 {
     struct delivery_row row;
-    enum err result = delivery_rows_read(&store->deliveries, seq * ACCOUNT_ENDPOINTS_MAX, &row);
+    enum err result = delivery_rows_read(&store->deliveries, placement_first_delivery(seq), &row);
     *ret_conflict = !result && row.state == DELIVERY_PARKED && row.reason == PARK_CONFLICT;
     return result == ERR_NOT_FOUND || result == ERR_DAMAGED ? OK : result;
 }

@@ -13,6 +13,7 @@
 #include "journal/acceptance.h"
 #include "journal/adopt.h"
 
+#include "model/placement.h"
 #include "runtime/log.h"
 
 #include <assert.h>
@@ -72,7 +73,7 @@ static enum err add_deliveries(struct store *store, struct journal_receive *rece
     unsigned count = receive->endpoints_count ? receive->endpoints_count : 1;
     enum err result = OK;
     for (unsigned i = 0; i < count && !result; i++) {
-        row.id = store->next_seq * ACCOUNT_ENDPOINTS_MAX + i;
+        row.id = placement_delivery(store->next_seq, i);
         row.endpoint = receive->endpoints_count ? receive->endpoints[i] : 0;
         result = acceptance_add_delivery(store, receive->event, &row);
         if (row.broker_owned)

@@ -2,6 +2,7 @@
 /* JOURNAL_START, JOURNAL_RECORD_OUTCOME, JOURNAL_OPERATOR_ACTION and JOURNAL_RELEASE: deliveries move on. */
 #include "journal/store.h"
 
+#include "model/placement.h"
 #include "runtime/log.h"
 
 #include <assert.h>
@@ -76,11 +77,11 @@ static enum err refuse_second(
 {
     struct delivery_listed listed[ACCOUNT_ENDPOINTS_MAX];
     unsigned count;
-    enum err result = delivery_rows_read_event(&store->deliveries, row->id / ACCOUNT_ENDPOINTS_MAX, listed, &count);
+    enum err result = delivery_rows_read_event(&store->deliveries, placement_event(row->id), listed, &count);
     for (unsigned i = 0; i < count && !result; i++) {
         if (listed[i].row.id == row->id || listed[i].row.endpoint != action->endpoint)
             continue;
-        action->ret_index = (unsigned)(listed[i].row.id % ACCOUNT_ENDPOINTS_MAX);
+        action->ret_index = placement_index(listed[i].row.id);
         result = refuse(action, ACTION_ENDPOINT_HAS_IT);
     }
     return result;
@@ -118,7 +119,7 @@ static enum err check_sending(
     if (!action->looks && row->endpoint != action->expected_endpoint)
         return ERR_MOVED_ON;
     enum err result = moves ? refuse_second(store, action, row) : OK;
-    return result ? result : look_at_event(store, action, row->id / ACCOUNT_ENDPOINTS_MAX);
+    return result ? result : look_at_event(store, action, placement_event(row->id));
 }
 
 /* The operator's move of a row that was found, as long as it is where he believes it to be. */
@@ -135,7 +136,7 @@ static enum err action_on(struct store *store, struct journal_operator_action *a
     const struct delivery_row before = *row;
     const struct delivery_move move = {.to = action->to, .lane = LANE_REPLAY};
     if (action->endpoint != 0 && action->endpoint != row->endpoint) {
-        result = store_transfer(store, row->id / ACCOUNT_ENDPOINTS_MAX, row->endpoint, action->endpoint);
+        result = store_transfer(store, placement_event(row->id), row->endpoint, action->endpoint);
         row->endpoint = action->endpoint;
     }
     if (!result)
@@ -165,9 +166,9 @@ enum err store_action(struct store *store, struct journal_request *request)
         return end_request(request, ERR_INVALID);
     enum err result = event_rows_find(&store->events, &action->event, &seq);
     if (!result)
-        result = delivery_rows_read(&store->deliveries, seq * ACCOUNT_ENDPOINTS_MAX + action->index, &row);
+        result = delivery_rows_read(&store->deliveries, placement_delivery(seq, action->index), &row);
     if (result == ERR_DAMAGED)
-        name_damaged(store, seq * ACCOUNT_ENDPOINTS_MAX + action->index);
+        name_damaged(store, placement_delivery(seq, action->index));
     return end_request(request, result ? result : action_on(store, action, &row));
 }
 

@@ -4,6 +4,7 @@
  * the event; which endpoint wants it is the owner's to say, who knows the directory.
  */
 #include "journal/store.h"
+#include "model/placement.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@ enum err store_list_unrouted(struct store *store, struct journal_request *reques
         list->ret_after_id = ids[count - 1];
     for (unsigned i = 0; i < count && !result; i++) {
         struct event *event;
-        result = event_rows_read(&store->events, ids[i] / ACCOUNT_ENDPOINTS_MAX, &without_body, &event, NULL);
+        result = event_rows_read(&store->events, placement_event(ids[i]), &without_body, &event, NULL);
         if (!result) {
             struct journal_unrouted *found = &list->ret_unrouted[list->ret_count++];
             found->delivery = ids[i];
@@ -68,7 +69,7 @@ static enum err route_one(struct store *store, int64_t delivery, uint64_t endpoi
     if (!result && (row.state != DELIVERY_PARKED || row.reason != PARK_UNROUTED))
         return OK;
     if (!result)
-        result = store_transfer(store, delivery / ACCOUNT_ENDPOINTS_MAX, 0, endpoint);
+        result = store_transfer(store, placement_event(delivery), 0, endpoint);
     if (result == ERR_NOT_FOUND || result == ERR_DAMAGED)
         return OK;
     if (result)

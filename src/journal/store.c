@@ -6,6 +6,7 @@
 #include "journal/schema.h"
 #include "journal/sql.h"
 #include "journal/wal_file.h"
+#include "model/placement.h"
 #include "runtime/log.h"
 
 #include <errno.h>
@@ -84,7 +85,7 @@ static enum err total_event(struct store *store, int64_t seq)
         result = totals_add(&store->totals, &event->parts, TOTAL_EVENTS, TOTAL_ACCEPTED, 1, clock_mono_us());
     for (unsigned i = 0; i < count && !result; i++) {
         struct delivery_row row;
-        result = delivery_rows_read(&store->deliveries, seq * ACCOUNT_ENDPOINTS_MAX + i, &row);
+        result = delivery_rows_read(&store->deliveries, placement_delivery(seq, i), &row);
         if (!result)
             result = totals_add(&store->totals, &event->parts, row.endpoint, TOTAL_ACCEPTED, 1, clock_mono_us());
         else if (result == ERR_NOT_FOUND || result == ERR_DAMAGED)

@@ -4,6 +4,7 @@
 #include "journal/attempt_row.h"
 #include "journal/delivery_rows.h"
 #include "journal/reading.h"
+#include "model/placement.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,8 +74,8 @@ static void *make_room(void *array, size_t count, size_t size)
 static struct sql_use use_for_event(sqlite3_stmt *statement, int64_t seq)
 {
     struct sql_use use = sql_use(statement);
-    sql_bind_int(&use, seq * ACCOUNT_ENDPOINTS_MAX);
-    sql_bind_int(&use, seq * ACCOUNT_ENDPOINTS_MAX + ACCOUNT_ENDPOINTS_MAX - 1);
+    sql_bind_int(&use, placement_first_delivery(seq));
+    sql_bind_int(&use, placement_last_delivery(seq));
     return use;
 }
 

@@ -17,6 +17,7 @@
 #include "main/ownership.h"
 #include "main/replica.h"
 #include "main/roles.h"
+#include "model/placement.h"
 #include "runtime/descriptors.h"
 #include "runtime/log.h"
 
@@ -76,8 +77,8 @@ static void on_endpoint_changed(void *context, uint64_t endpoint, struct slice a
     const struct installation *installation = &gateway->installation;
     if (!gateway->delivers)
         return;
-    unsigned partition = (unsigned)(hash_siphash(&installation->seed, account) % installation->partitions);
-    delivery_shard_endpoint_changed(gateway->deliveries[partition % installation->shards], endpoint);
+    unsigned partition = placement_partition(&installation->seed, account, installation->partitions);
+    delivery_shard_endpoint_changed(gateway->deliveries[placement_shard(partition, installation->shards)], endpoint);
 }
 
 static enum err check_url(const char *url, const char **ret_problem, void *context)
@@ -90,7 +91,7 @@ static void hand_action_over(struct journal_operator_action *action, void *conte
 {
     struct gateway *gateway = context;
     delivery_shard_operator_action(
-        gateway->deliveries[event_id_partition(&action->event) % gateway->installation.shards], action);
+        gateway->deliveries[placement_shard(event_id_partition(&action->event), gateway->installation.shards)], action);
 }
 
 /* From the configuration to what the parts take. */
@@ -160,7 +161,7 @@ static enum err start_accounts(struct gateway *gateway, struct buffer *complaint
     }
     if (*gateway->options.config->leader_url)
         return OK;
-    struct accounts_replication lead = {.action = REPLICATION_LEAD};
+    struct accounts_replication lead = {.kind = REPLICATION_LEAD};
     failed = accounts_replicate_call(gateway->accounts, &lead);
     if (failed) {
         buffer_add_format(complaints, "%s\n", *lead.detail ? lead.detail : err_title(failed));

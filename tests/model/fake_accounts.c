@@ -238,7 +238,7 @@ static void on_request(struct mail *mail, void *receiver)
 {
     struct accounts *self = receiver;
     struct accounts_request *request = CONTAINER_OF(mail, struct accounts_request, mail);
-    assert(request->action == ACCOUNTS_CHANGE_ENDPOINT && request->changes == ENDPOINT_CHANGE_ENABLED);
+    assert(request->kind == ACCOUNTS_CHANGE_ENDPOINT && request->changes == ENDPOINT_CHANGE_ENABLED);
     struct fake_endpoint *endpoint = (struct fake_endpoint *)fake_endpoint_of_id(request->endpoint_id);
     request->result = endpoint && endpoint->is_there ? OK : ERR_NOT_FOUND;
     if (request->result == OK)

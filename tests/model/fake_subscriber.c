@@ -369,7 +369,7 @@ unsigned subscriber_unacked(const struct subscriber *subscriber, unsigned channe
 }
 
 /* The fake acks each by itself. */
-unsigned subscriber_open(const struct subscriber *subscriber, unsigned channel)
+unsigned subscriber_open_messages(const struct subscriber *subscriber, unsigned channel)
 {
     return subscriber_unacked(subscriber, channel);
 }

@@ -153,7 +153,7 @@ void model_message_acked(struct model_post *post, unsigned poison)
     fail_unless(found != 0 || may_be_over, "P1", "a message of %s is acked, and what is durable lacks it", name);
     fail_unless(found != 1 || fake_broker_copies(post) > 0 || fake_broker_has_given(post), "P1",
         "the last message of %s is acked, and what is durable says that it is the broker's", name);
-    tally(TALLY_ACKED);
+    tally(TALLY_READY_TO_ACK);
 }
 
 /* Ownership. */

@@ -9,6 +9,7 @@
 #include "disk.h"
 #include "fake_accounts.h"
 #include "fake_broker.h"
+#include "model/placement.h"
 #include "sim.h"
 #include "tally.h"
 #include "trace.h"
@@ -252,8 +253,8 @@ static struct seen_event *find_seen(int64_t seq)
 
 static struct model_delivery *find_delivery(int64_t id)
 {
-    struct seen_event *event = find_seen(id / ACCOUNT_ENDPOINTS_MAX);
-    unsigned index = (unsigned)(id % ACCOUNT_ENDPOINTS_MAX);
+    struct seen_event *event = find_seen(placement_event(id));
+    unsigned index = placement_index(id);
     fail_unless(
         event && index < event->post->deliveries_count, "P2", "delivery %lld belongs to nothing", (long long)id);
     return &event->post->deliveries[index];
@@ -293,7 +294,7 @@ static void read_deliveries(void)
         struct model_delivery row;
         read_row(look.statements[DELIVERIES], &row);
         model_check_way(find_delivery(row.id), &row, look.first_after_start);
-        find_seen(row.id / ACCOUNT_ENDPOINTS_MAX)->deliveries++;
+        find_seen(placement_event(row.id))->deliveries++;
     }
     for (unsigned i = 0; i < look.seen_count; i++) {
         char name[NAME_BYTES];

@@ -96,7 +96,7 @@ BUGS = {
     "moved-without-totals": (
         "what an operator sends to another endpoint stays in the totals of the old one",
         "src/journal/resolve.c",
-        ("result = store_transfer(store, row->id / ACCOUNT_ENDPOINTS_MAX, row->endpoint, action->endpoint);", "result = OK;")),
+        ("result = store_transfer(store, placement_event(row->id), row->endpoint, action->endpoint);", "result = OK;")),
     "sends-to-nowhere": (
         "what could never be delivered is sent all the same, and parked again",
         "src/delivery/action.c",

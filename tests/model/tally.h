@@ -70,7 +70,7 @@
     X(TALLY_DELIVERED, "  delivered")                                    \
     X(TALLY_REDELIVERED, "  delivered again")                            \
     X(TALLY_MESSAGES_BACK, "  given back")                               \
-    X(TALLY_ACKED, "  acked")                                            \
+    X(TALLY_READY_TO_ACK, "  ready to be acked")                         \
     X(TALLY_ACKED, "  acked")                                            \
     X(TALLY_STALE_TAGS, "  acked with a stale tag")                      \
     X(TALLY_POISON_KEPT, "  kept as poison")                             \

@@ -115,9 +115,9 @@ Test(deliveries, acts_go_to_the_owner_with_what_is_expected)
         owner.result = OK;
         cr_expect_eq(operate("POST", path, cases[i].body), 200, "%s: %s", cases[i].body, answer_body);
         cr_expect_eq(owner.asked, i + 1);
-        cr_expect(owner.kind.from == cases[i].from && owner.kind.to == cases[i].to && owner.kind.index == 3);
-        cr_expect_eq(owner.kind.event.bytes[0], 0x01);
-        cr_expect_str_eq(owner.kind.note, i == 0 ? "seen" : "");
+        cr_expect(owner.action.from == cases[i].from && owner.action.to == cases[i].to && owner.action.index == 3);
+        cr_expect_eq(owner.action.event.bytes[0], 0x01);
+        cr_expect_str_eq(owner.action.note, i == 0 ? "seen" : "");
         cr_expect_str_eq(member("id"), "dlv_" UUID "-3");
         cr_expect_str_eq(member("from"), delivery_state_name(cases[i].from));
         cr_expect_str_eq(member("state"), delivery_state_name(cases[i].to));
@@ -170,7 +170,7 @@ Test(deliveries, notes_are_utf8_up_to_a_length)
     note[ACTION_NOTE_BYTES_MAX] = '\0';
     snprintf(body, sizeof body, "{\"expect\":\"dead\",\"note\":\"%s\"}", note);
     cr_expect_eq(operate("POST", DELIVERY "/replay", body), 200, "%s", answer_body);
-    cr_expect_str_eq(owner.kind.note, note);
+    cr_expect_str_eq(owner.action.note, note);
 }
 
 Test(deliveries, what_the_owner_refuses_is_explained)

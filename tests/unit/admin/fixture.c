@@ -45,7 +45,7 @@ static void answer_action(struct journal_operator_action *action, void *context)
     action->request.result = owner.result;
     action->ret_state = owner.result == OK ? action->to : owner.state;
     action->ret_refusal = owner.result == ERR_INVALID ? ACTION_UNROUTED : ACTION_NOT_REFUSED;
-    owner.kind = *action;
+    owner.action = *action;
     action->request.mail.on_receive = receive_action;
     mailbox_post(action->asked_by, &action->request.mail);
 }
@@ -76,7 +76,7 @@ void fixture_begin(void)
     options.installation =
         (struct admin_installation){.id = INSTALLATION, .seed = seed, .partitions = 16, .receipt_key = "k"};
     options.check_url = check_url;
-    options.kind = answer_action;
+    options.action = answer_action;
     cr_assert_eq(admin_new(&options, &admin), OK);
     cr_assert_eq(admin_start(admin), OK);
 }

@@ -177,7 +177,7 @@ Test(subscriber_channel, throws_tags_of_another_opening_away)
     subscriber_ack(subscriber, &old);
     cr_expect_eq(tag_window_out(&subscriber->channels[0].tags), 1);
     subscriber_ack(subscriber, &last_tag);
-    subscriber_channel_ack(&subscriber->channels[0]);
+    subscriber_channel_send_ack(&subscriber->channels[0]);
     cr_expect_eq(tag_window_out(&subscriber->channels[0].tags), 0);
 }
 

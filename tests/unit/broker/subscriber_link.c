@@ -178,7 +178,8 @@ Test(subscriber_link, answers_a_close_and_opens_the_channel_again)
 Test(subscriber_link, closes_what_is_left_of_a_cancelled_channel)
 {
     amqp_frame_t frame;
-    peer_say(&peer, 1, AMQP_BASIC_CANCEL_METHOD, &(amqp_basic_cancel_t){.message_tag = amqp_cstring_bytes("penstock")});
+    peer_say(
+        &peer, 1, AMQP_BASIC_CANCEL_METHOD, &(amqp_basic_cancel_t){.consumer_tag = amqp_cstring_bytes("penstock")});
     manual_host_turn(&host);
     hear_method(AMQP_CHANNEL_CLOSE_METHOD, &frame);
     subscriber_tick(subscriber, clock_mono_us() + 2 * US_PER_SECOND);

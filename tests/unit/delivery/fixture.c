@@ -324,7 +324,7 @@ static void change(struct accounts_request *request)
 
 void change_endpoint(unsigned changes, bool value)
 {
-    struct accounts_request request = {.action = ACCOUNTS_CHANGE_ENDPOINT, .endpoint_id = endpoint, .changes = changes};
+    struct accounts_request request = {.kind = ACCOUNTS_CHANGE_ENDPOINT, .endpoint_id = endpoint, .changes = changes};
     request.endpoint.enabled = request.endpoint.idempotent = request.endpoint.final_4xx = value;
     change(&request);
 }
@@ -346,7 +346,7 @@ bool endpoint_is_enabled(void)
 
 static uint64_t add_endpoint(const char *name, const char *path)
 {
-    struct accounts_request add = {.action = ACCOUNTS_ADD_ENDPOINT, .endpoint.enabled = true};
+    struct accounts_request add = {.kind = ACCOUNTS_ADD_ENDPOINT, .endpoint.enabled = true};
     snprintf(add.endpoint.name, sizeof add.endpoint.name, "%s", name);
     snprintf(add.endpoint.url, sizeof add.endpoint.url, "http://127.0.0.1:%u%s", port, path);
     change(&add);
@@ -372,7 +372,7 @@ void fixture_begin(void)
         .active_per_endpoint = 8};
     start_sink();
     cr_assert_eq(accounts_open(directory, &seed, &accounts, detail), OK, "%s", detail);
-    change(&(struct accounts_request){.action = ACCOUNTS_ADD_ACCOUNT});
+    change(&(struct accounts_request){.kind = ACCOUNTS_ADD_ACCOUNT});
     endpoint = add_endpoint("main", "/in");
     other_endpoint = add_endpoint("other", "/other");
 }

@@ -94,9 +94,9 @@ void journal_answer(unsigned index, enum err result, const struct event_id *firs
     mailbox_post(append->request.reply_to, &append->request.mail);
 }
 
-static void change(enum accounts_change task, const char *partner, const char *account)
+static void change(enum accounts_change kind, const char *partner, const char *account)
 {
-    struct accounts_request request = {.task = action};
+    struct accounts_request request = {.kind = kind};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
     snprintf(request.account, sizeof request.account, "%s", account);
     crypto_sha256(SLICE_LITERAL(TEST_KEY), request.credential_sha256);
@@ -112,7 +112,7 @@ static void change_shop(struct accounts_request *request)
 
 void shop_set_key_pointer(const char *pointer)
 {
-    struct accounts_request request = {.task = ACCOUNTS_CHANGE_PARTNER, .changes = PARTNER_CHANGE_KEY_POINTER};
+    struct accounts_request request = {.kind = ACCOUNTS_CHANGE_PARTNER, .changes = PARTNER_CHANGE_KEY_POINTER};
     snprintf(request.partner_wanted.key_pointer, sizeof request.partner_wanted.key_pointer, "%s", pointer);
     change_shop(&request);
 }
@@ -120,18 +120,18 @@ void shop_set_key_pointer(const char *pointer)
 void shop_set_enabled(bool enabled)
 {
     change_shop(&(struct accounts_request){
-        .task = ACCOUNTS_CHANGE_PARTNER, .changes = PARTNER_CHANGE_ENABLED, .partner_wanted.enabled = enabled});
+        .kind = ACCOUNTS_CHANGE_PARTNER, .changes = PARTNER_CHANGE_ENABLED, .partner_wanted.enabled = enabled});
 }
 
 void shop_add_secret(const struct secret *secret)
 {
-    change_shop(&(struct accounts_request){.task = ACCOUNTS_ADD_PARTNER_SECRET, .secret = *secret});
+    change_shop(&(struct accounts_request){.kind = ACCOUNTS_ADD_PARTNER_SECRET, .secret = *secret});
 }
 
 uint64_t account_add_endpoint(const char *name, const char *types)
 {
     struct accounts_request request = {
-        .task = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1", .endpoint = {.url = "http://127.0.0.1:1/", .enabled = true}};
+        .kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1", .endpoint = {.url = "http://127.0.0.1:1/", .enabled = true}};
     snprintf(request.endpoint.name, sizeof request.endpoint.name, "%s", name);
     for (const char *at = types; *at; at += strspn(at, " ")) {
         size_t len = strcspn(at, " ");
@@ -144,7 +144,7 @@ uint64_t account_add_endpoint(const char *name, const char *types)
 
 void account_remove_endpoint(uint64_t endpoint)
 {
-    struct accounts_request request = {.task = ACCOUNTS_REMOVE_ENDPOINT, .account = "acc_1", .endpoint_id = endpoint};
+    struct accounts_request request = {.kind = ACCOUNTS_REMOVE_ENDPOINT, .account = "acc_1", .endpoint_id = endpoint};
     cr_assert_eq(accounts_call(accounts, &request), OK, "%s", request.detail);
 }
 

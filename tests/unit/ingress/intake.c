@@ -19,7 +19,7 @@ static void begin(void)
 /* The connector is stopped before the rest: what is out is answered. */
 static void end_dials(void)
 {
-    for (int task = CONNECTOR_OPEN_PUBLISHER; action <= CONNECTOR_OPEN_INTAKE; action++)
+    for (int task = CONNECTOR_OPEN_PUBLISHER; task <= CONNECTOR_OPEN_INTAKE; task++)
         if (fake_is_dialled((enum connector_task)task))
             fake_answer_dial((enum connector_task)task, ERR_SHUTTING_DOWN);
 }

@@ -23,7 +23,7 @@ Test(adopt, a_restart_adopts_what_had_started_and_leaves_the_rest_to_the_broker)
 {
     static const struct {
         enum delivery_state moved; /* one of two deliveries */
-        int64_t held, own, parked;
+        int64_t broker_owned, own, parked;
     } cases[] = {
         {DELIVERY_PENDING, 1, 0, 0}, /* it has not moved */
         {DELIVERY_DELIVERED, 0, 1, 0},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit/journal/audit_desk.h"
+#include "model/placement.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -106,7 +107,7 @@ void shelf_action(struct shelf *shelf, int64_t seq, enum delivery_state from, en
 void shelf_attempt(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state to)
 {
     struct journal_record order = {.request.kind = JOURNAL_RECORD_OUTCOME,
-        .delivery = seq * ACCOUNT_ENDPOINTS_MAX + index,
+        .delivery = placement_delivery(seq, index),
         .from = DELIVERY_PENDING,
         .to = to,
         .failures = 1,
@@ -135,7 +136,7 @@ void shelf_conflict(struct shelf *shelf, int64_t first_seq)
 
 void shelf_route(struct shelf *shelf, int64_t seq, uint64_t endpoint)
 {
-    const struct journal_routing way = {seq * ACCOUNT_ENDPOINTS_MAX, endpoint};
+    const struct journal_routing way = {placement_first_delivery(seq), endpoint};
     struct journal_route route = {.request.kind = JOURNAL_ROUTE, .count = 1, .routings = &way};
     shelf_begin(shelf);
     cr_assert(store_route(&shelf->store, &route.request) == OK && route.ret_count == 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "unit/journal/fixture.h"
+#include "unit/journal/dedupe_fixture.h"
 
 #include "journal/dedupe_segment.h"
 

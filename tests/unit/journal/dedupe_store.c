@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The dedupe store on a file of its own, with segments of a few keys. What the journal does with it is in append.c. */
 #include "journal/checksum.h"
-#include "unit/journal/fixture.h"
+#include "unit/journal/dedupe_fixture.h"
 
 #include "base/cleanup.h"
 

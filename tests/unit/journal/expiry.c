@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "model/placement.h"
 #include "unit/journal/shelf.h"
 
 #include <criterion/criterion.h>
@@ -111,7 +112,7 @@ Test(expiry, conflicts_and_what_operators_did_go_with_the_history)
         "INSERT INTO operator_actions(delivery, at_us, from_state, to_state, generation, from_endpoint, to_endpoint, "
         "note, crc)"
         " VALUES(%lld, 1, 3, 4, 0, 1, 1, '', 0)",
-        (long long)seq * ACCOUNT_ENDPOINTS_MAX);
+        (long long)placement_first_delivery(seq));
     shelf_sql(shelf, text);
     for (int old = 0; old < 2; old++) {
         snprintf(text, sizeof text,

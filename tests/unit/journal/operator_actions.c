@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "model/placement.h"
 #include "unit/journal/shelf.h"
 
 #include <criterion/criterion.h>
@@ -44,7 +45,7 @@ Test(actions, go_the_operators_ways_and_are_kept_with_their_reason)
         bool ok = cases[i].expected == OK;
         cr_expect_eq(done.request.result, cases[i].expected, "case %zu: %s", i, err_name(done.request.result));
         cr_expect_eq(done.ret_state, ok ? cases[i].to : cases[i].at, "case %zu", i);
-        cr_expect(done.ret_endpoint == 2 && done.ret_delivery == seq * ACCOUNT_ENDPOINTS_MAX + 1);
+        cr_expect(done.ret_endpoint == 2 && done.ret_delivery == placement_delivery(seq, 1));
         cr_expect_eq(
             shelf_sql_int(shelf, "SELECT count(*) FROM operator_actions WHERE note = 'the client said so'"), ok);
         char text[160];
@@ -147,7 +148,7 @@ Test(actions, a_forced_replay_that_fails_leaves_it_delivered)
         struct shelf *shelf = shelf_new();
         int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
         struct journal_record first = {.request.kind = JOURNAL_RECORD_OUTCOME,
-            .delivery = seq * ACCOUNT_ENDPOINTS_MAX,
+            .delivery = placement_first_delivery(seq),
             .from = DELIVERY_PENDING,
             .to = DELIVERY_DELIVERED,
             .has_attempt = true,
@@ -159,7 +160,7 @@ Test(actions, a_forced_replay_that_fails_leaves_it_delivered)
             cr_expect_eq(action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, ERR_MOVED_ON);
             cr_expect_eq(action(shelf, seq, 0, DELIVERY_DEAD, DELIVERY_DISCARDED).request.result, ERR_MOVED_ON);
             struct journal_record failed = {.request.kind = JOURNAL_RECORD_OUTCOME,
-                .delivery = seq * ACCOUNT_ENDPOINTS_MAX,
+                .delivery = placement_first_delivery(seq),
                 .generation = round,
                 .from = DELIVERY_PENDING,
                 .to = ends[i],
@@ -190,7 +191,7 @@ Test(actions, a_forced_replay_that_a_crash_interrupts_leaves_it_delivered)
     shelf_crash(shelf);
     cr_expect(shelf_sql_int(shelf, "SELECT state = 0 AND delivered_us > 0 FROM deliveries") == 1, "it goes on");
     struct journal_record start = {.request.kind = JOURNAL_START,
-        .delivery = seq * ACCOUNT_ENDPOINTS_MAX,
+        .delivery = placement_first_delivery(seq),
         .generation = 1,
         .from = DELIVERY_PENDING,
         .to = DELIVERY_SENDING};
@@ -206,7 +207,7 @@ Test(actions, a_forced_replay_keeps_the_attempt_that_had_delivered)
     struct shelf *shelf = shelf_new();
     int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
     struct journal_record order = {.request.kind = JOURNAL_RECORD_OUTCOME,
-        .delivery = seq * ACCOUNT_ENDPOINTS_MAX,
+        .delivery = placement_first_delivery(seq),
         .from = DELIVERY_PENDING,
         .to = DELIVERY_DELIVERED,
         .has_attempt = true,
@@ -243,7 +244,7 @@ Test(route, what_is_unrouted_is_listed_in_parts_and_follows_its_endpoint_in_the_
     cr_assert(first.ret_after_id == room[1].delivery);
     struct journal_list_unrouted rest = list(shelf, room + 2, 2, first.ret_after_id);
     cr_assert(rest.ret_count == 1 && rest.ret_after_id == INT64_MAX);
-    cr_assert(room[2].delivery == seqs[2] * ACCOUNT_ENDPOINTS_MAX);
+    cr_assert(room[2].delivery == placement_first_delivery(seqs[2]));
 
     const struct journal_routing ways[] = {{room[0].delivery, 5}, {room[2].delivery, 5}, {room[0].delivery, 6}};
     struct journal_route route = {.request.kind = JOURNAL_ROUTE, .count = 3, .routings = ways};

@@ -82,8 +82,8 @@ Test(receive, one_that_comes_again_stands_as_its_rows_say)
     static const struct {
         enum delivery_state first, second; /* pending: it has not moved */
         enum journal_received received;
-        unsigned count; /* still the broker's and to be sent */
-        int64_t held;   /* rows */
+        unsigned count;       /* still the broker's and to be sent */
+        int64_t broker_owned; /* rows */
     } cases[] = {
         {DELIVERY_PENDING, DELIVERY_PENDING, RECEIVED_BROKER_OWNED, 2, 2},
         {DELIVERY_DELIVERED, DELIVERY_PENDING, RECEIVED_BROKER_OWNED, 1, 1},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit/journal/shelf.h"
+#include "model/placement.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -140,7 +141,7 @@ struct event_id shelf_id_of(struct shelf *shelf, int64_t seq)
 enum err shelf_move(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from, enum delivery_state to)
 {
     struct journal_record order = {.request.kind = JOURNAL_RECORD_OUTCOME,
-        .delivery = seq * ACCOUNT_ENDPOINTS_MAX + index,
+        .delivery = placement_delivery(seq, index),
         .from = from,
         .to = to,
         .reason = PARK_AMBIGUOUS,
