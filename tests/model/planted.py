@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shows that the simulation finds bugs: plants one at a time and runs it until it fails.
 
-Each bug is an exact replacement in a copy of one file of src/. The copy is compiled as the build compiles the file, and
-linked in front of the archives into a program of its own, in the build directory. A text that is not found exactly once
+Each bug replaces some code in a copy of one file of src/, however that code is wrapped. The copy is compiled as the build compiles the file, and
+linked in front of the archives into a program of its own, in the build directory. Code that is not found exactly once
 is an error: the table below has to follow the sources. A bug that no seed finds is one as well.
 
     tests/model/planted.py build/dev [--seeds 500] [--jobs 2] [NAME...]
@@ -54,7 +54,7 @@ BUGS = {
     "filter-denies": (
         "a key is entered into the dedupe, but not into its filter",
         "src/journal/dedupe_segment.c",
-        ("    key_filter_add(&slice->filter, entry->key);\n    slice->keys++;", "    slice->keys++;")),
+        ("    key_filter_add(&segment->filter, entry->key);\n    segment->keys++;", "    segment->keys++;")),
     "money-as-text": (
         "amounts are compared as texts: 1.10 is not 1.1",
         "src/journal/dedupe_segment.c",
@@ -82,7 +82,7 @@ BUGS = {
         ("AND state IN (4, 6)\",", "AND state IN (3, 4, 5, 6)\",")),
     "actions-on-any-state": (
         "an operator's action moves a delivery whatever state he believes it to be in",
-        "src/journal/resolve.c",
+        "src/journal/record.c",
         ("    if (row->state != action->from)\n        return ERR_MOVED_ON;",
          "    if (!delivery_row_may_move(row->state, action->to))\n        return ERR_MOVED_ON;")),
     "failed-replay-is-dead": (
@@ -95,11 +95,11 @@ BUGS = {
         ("    row->delivered_us = delivery_row_delivered_us(row);\n", "")),
     "moved-without-totals": (
         "what an operator sends to another endpoint stays in the totals of the old one",
-        "src/journal/resolve.c",
+        "src/journal/record.c",
         ("result = store_transfer(store, placement_event(row->id), row->endpoint, action->endpoint);", "result = OK;")),
     "sends-to-nowhere": (
         "what could never be delivered is sent all the same, and parked again",
-        "src/delivery/action.c",
+        "src/delivery/operator_action.c",
         ("    if (!endpoint)\n        return ACTION_ENDPOINT_GONE;", "    if (!endpoint)\n        return ACTION_NOT_REFUSED;")),
     "events-are-not-caught-up": (
         "after a crash the totals do not count the events again, only their deliveries",
@@ -110,7 +110,7 @@ BUGS = {
         "a message is acked when it has come, before the journal has committed it",
         "src/delivery/unacked.c",
         ("    submit_receive(unacked);\n}\n\n/* The channel", "    submit_receive(unacked);\n"
-         "    subscriber_ack(consumer->consumer, tag);\n}\n\n/* The channel")),
+         "    subscriber_ack(consumer->subscriber, tag);\n}\n\n/* The channel")),
     "acks-the-first": (
         "a message is acked when the first delivery of its event is delivered",
         "src/delivery/unacked.c",
@@ -159,16 +159,16 @@ BUGS = {
     "dropped-is-forgotten": (
         "what the broker dropped, and dead-lettered, is acked and not received",
         "src/delivery/consumer.c",
-        ("        drops_note(consumer, tag->channel, message);\n", "        {\n        subscriber_ack(consumer->consumer, tag);\n        return;\n        }\n")),
+        ("        drops_note(consumer, tag->channel, message);\n", "        {\n        subscriber_ack(consumer->subscriber, tag);\n        return;\n        }\n")),
     "dropped-is-mistaken": (
         "what comes by a queue of dropped messages is taken for another partition's",
         "src/delivery/consumer.c",
-        ("return channel % consumer->partitions_count * consumer->options.shards", "return channel * consumer->options.shards")),
+        ("consumer->shard->number, channel % consumer->partitions_count, consumer", "consumer->shard->number, channel, consumer")),
     "poison-is-dropped": (
         "a message that is no event is acked and not kept",
         "src/delivery/consumer.c",
         ("    submit_poison(poison);\n}\n\nvoid consumer_keep", "    submit_poison(poison);\n"
-         "    subscriber_ack(consumer->consumer, tag);\n}\n\nvoid consumer_keep")),
+         "    subscriber_ack(consumer->subscriber, tag);\n}\n\nvoid consumer_keep")),
 }
 
 
@@ -183,6 +183,11 @@ def commands(build):
     return compile_of, links[0]
 
 
+def pattern_of(code):
+    """Matches the code however it is wrapped and indented."""
+    return re.compile(r"\s*".join(re.escape(token) for token in re.findall(r"\w+|[^\w\s]", code)))
+
+
 def plant(name, build, compile_of, link):
     """Builds the program with this bug; returns its path."""
     _, path, *replacements = BUGS[name]
@@ -190,9 +195,10 @@ def plant(name, build, compile_of, link):
     with open(path, encoding="utf-8") as file:
         text = file.read()
     for old, new in replacements:
-        if text.count(old) != 1:
-            sys.exit(f"{name}: this stands {text.count(old)} times in {path}, and must stand there once:\n{old}")
-        text = text.replace(old, new)
+        places = list(pattern_of(old).finditer(text))
+        if len(places) != 1:
+            sys.exit(f"{name}: this occurs {len(places)} times in {path}, and must occur once:\n{old}")
+        text = text[:places[0].start()] + new + text[places[0].end():]
     folder = os.path.join(build, "planted")
     os.makedirs(folder, exist_ok=True)
     copy, object_file, program = (os.path.join(folder, name + suffix) for suffix in (".c", ".o", ""))
