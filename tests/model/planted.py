@@ -126,7 +126,7 @@ BUGS = {
     "started-is-suspended": (
         "an event of which something had started is suspended when its channel is lost, not adopted",
         "src/delivery/unacked.c",
-        ("unacked->stage == UNACKED_BROKER_OWNED && had_started(unacked)", "unacked->stage == UNACKED_BROKER_OWNED && unacked->takes_over")),
+        ("unacked->stage == UNACKED_BROKER_OWNED && had_started(unacked)", "unacked->stage == UNACKED_BROKER_OWNED && unacked->adopts")),
     "left-is-forgotten": (
         "what had no room when its event was adopted is never loaded",
         "src/delivery/unacked.c",
