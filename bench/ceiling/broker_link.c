@@ -15,12 +15,16 @@ static bool complain_of(const char *what, amqp_rpc_reply_t reply)
 {
     if (reply.reply_type == AMQP_RESPONSE_NORMAL)
         return false;
-    if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD) {
+    if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
+        reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD) {
         const amqp_channel_close_t *close = reply.reply.decoded;
-        ceiling_complain("%s: %.*s", what, (int)close->reply_text.len, (const char *)close->reply_text.bytes);
-    } else if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD) {
+        ceiling_complain(
+            "%s: %.*s", what, (int)close->reply_text.len, (const char *)close->reply_text.bytes);
+    } else if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
+               reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD) {
         const amqp_connection_close_t *close = reply.reply.decoded;
-        ceiling_complain("%s: %.*s", what, (int)close->reply_text.len, (const char *)close->reply_text.bytes);
+        ceiling_complain(
+            "%s: %.*s", what, (int)close->reply_text.len, (const char *)close->reply_text.bytes);
     } else {
         ceiling_complain("%s: %s", what, amqp_error_string2(reply.library_error));
     }
@@ -60,15 +64,16 @@ static amqp_table_entry_t text_argument(const char *key, const char *value)
         .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(value)}};
 }
 
-/* A queue of the gateway's (src/broker/topology.c) is declared as the gateway does it: both use it. */
+/* A queue of the gateway's (src/broker/topology.c) is declared as the gateway does it: both use it.
+ * */
 #define OF_GATEWAY "penstock.deliver."
 
 static bool declare(struct broker_link *link, const struct ceiling_options *options)
 {
     bool of_gateway = strncmp(options->queue_name, OF_GATEWAY, sizeof OF_GATEWAY - 1) == 0;
     char dropped[128];
-    snprintf(
-        dropped, sizeof dropped, "penstock.dropped.%s", of_gateway ? options->queue_name + sizeof OF_GATEWAY - 1 : "");
+    snprintf(dropped, sizeof dropped, "penstock.dropped.%s",
+        of_gateway ? options->queue_name + sizeof OF_GATEWAY - 1 : "");
     amqp_table_entry_t arguments[6] = {text_argument("x-queue-type", "quorum")};
     int count = 1;
     if (of_gateway) {
@@ -82,7 +87,8 @@ static bool declare(struct broker_link *link, const struct ceiling_options *opti
             .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = options->max_length}};
     }
     amqp_table_t table = {.num_entries = count, .entries = arguments};
-    amqp_queue_declare(link->connection, BROKER_CHANNEL, amqp_cstring_bytes(options->queue_name), 0, 1, 0, 0, table);
+    amqp_queue_declare(link->connection, BROKER_CHANNEL, amqp_cstring_bytes(options->queue_name), 0,
+        1, 0, 0, table);
     return !broker_link_failed(link, "the queue can't be declared");
 }
 
@@ -93,8 +99,9 @@ enum err broker_link_open(const struct ceiling_options *options, struct broker_l
         return ERR_NO_MEMORY;
     bool opened = connect_to(&link, options->broker);
     if (opened)
-        opened = !complain_of("the login failed",
-            amqp_login(link.connection, "/", 0, FRAME_BYTES_MAX, 0, AMQP_SASL_METHOD_PLAIN, "guest", "guest"));
+        opened =
+            !complain_of("the login failed", amqp_login(link.connection, "/", 0, FRAME_BYTES_MAX, 0,
+                                                 AMQP_SASL_METHOD_PLAIN, "guest", "guest"));
     if (opened) {
         amqp_channel_open(link.connection, BROKER_CHANNEL);
         opened = !broker_link_failed(&link, "the channel can't be opened");
@@ -122,7 +129,8 @@ enum err broker_link_empty_queue(struct ceiling *ceiling)
     enum err result = broker_link_open(&ceiling->options, &link);
     if (result)
         return result;
-    amqp_queue_purge(link.connection, BROKER_CHANNEL, amqp_cstring_bytes(ceiling->options.queue_name));
+    amqp_queue_purge(
+        link.connection, BROKER_CHANNEL, amqp_cstring_bytes(ceiling->options.queue_name));
     if (broker_link_failed(&link, "the queue can't be emptied"))
         result = ERR_UNAVAILABLE;
     broker_link_close(&link);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ceilings: what the machine could do at best, against which the gateway is measured as a ratio. Each kind is the
- * bare h2o server (common/server.h) plus one thing that durability may cost:
+ * The ceilings: what the machine could do at best, against which the gateway is measured as a
+ * ratio. Each kind is the bare h2o server (common/server.h) plus one thing that durability may
+ * cost:
  *
  *   echo     nothing: the answer is the request's body
  *   commit   a group commit of one SQLite row for each request (commit.c)
@@ -10,8 +11,8 @@
  *
  *   drain    no ceiling: the consumer alone, beside something else that publishes (drain.c)
  *
- * A request that can't be answered at once is held (adopt.c). Loops share nothing; each counts for itself, and main
- * adds the counts up when the loops have ended.
+ * A request that can't be answered at once is held (adopt.c). Loops share nothing; each counts for
+ * itself, and main adds the counts up when the loops have ended.
  */
 #ifndef PENSTOCK_BENCH_CEILING_H
 #define PENSTOCK_BENCH_CEILING_H
@@ -72,11 +73,13 @@ struct ceiling_kind {
     int (*on_request)(h2o_handler_t *handler, h2o_req_t *req);
     /* Before the loops end: whatever could block one is cut. May be NULL. */
     void (*cut)(struct ceiling *ceiling, struct server *server);
-    /* When they have ended; prints what it counted itself to stderr, without a newline. May be NULL. */
+    /* When they have ended; prints what it counted itself to stderr, without a newline. May be
+     * NULL. */
     void (*close)(struct ceiling *ceiling, struct server *server);
 };
 
-extern const struct ceiling_kind ceiling_echo, ceiling_commit, ceiling_publish, ceiling_consume, ceiling_drain;
+extern const struct ceiling_kind ceiling_echo, ceiling_commit, ceiling_publish, ceiling_consume,
+    ceiling_drain;
 
 static inline bool ceiling_is_post(const h2o_req_t *req)
 {
@@ -86,8 +89,9 @@ static inline bool ceiling_is_post(const h2o_req_t *req)
 /* A complaint on stderr, behind the program's name. */
 void ceiling_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A request whose answer comes later. It is ours until held_answer or held_drop; `req` becomes NULL when h2o frees the
- * request first. Belongs to the loop's thread, but for what a kind puts behind it and hands over by mail. */
+/* A request whose answer comes later. It is ours until held_answer or held_drop; `req` becomes NULL
+ * when h2o frees the request first. Belongs to the loop's thread, but for what a kind puts behind
+ * it and hands over by mail. */
 struct held {
     h2o_req_t *req;
     struct held **cell; /* in the request's memory: points back, or NULL */
@@ -102,6 +106,7 @@ void held_answer(struct held *held, int status, const char *body, size_t body_le
 void held_drop(struct held *held);
 
 /* Answers at once and counts. */
-void ceiling_answer(struct ceiling_loop *loop, h2o_req_t *req, int status, const char *body, size_t body_len);
+void ceiling_answer(
+    struct ceiling_loop *loop, h2o_req_t *req, int status, const char *body, size_t body_len);
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ceiling of durability on this disk: a group commit of one row for each request, and nothing else.
+ * The ceiling of durability on this disk: a group commit of one row for each request, and nothing
+ * else.
  *
  *   loop --mailbox--> writer: BEGIN IMMEDIATE, a row for each of the batch, COMMIT (fsync) --loop's mailbox--> 200
  *
- * One writer thread for each file (--writers), as the gateway has one for each shard; loop i writes to file i modulo
- * writers. The writer takes all that gathered while its last commit ran. A transaction that fails is rolled back and
- * all of it gets 503.
+ * One writer thread for each file (--writers), as the gateway has one for each shard; loop i writes
+ * to file i modulo writers. The writer takes all that gathered while its last commit ran. A
+ * transaction that fails is rolled back and all of it gets 503.
  *
  * The body is copied once, into the request's mail: h2o frees its own when the client leaves.
  */
@@ -70,8 +71,10 @@ static bool write_batch(struct writer *writer)
 {
     uint64_t rows = 0;
     int result = step(writer->begin);
-    for (struct held_commit *held = writer->batch; held && result == SQLITE_OK; held = held->next, rows++) {
-        result = sqlite3_bind_blob(writer->insert, 1, held->body, (int)held->body_len, SQLITE_STATIC);
+    for (struct held_commit *held = writer->batch; held && result == SQLITE_OK;
+         held = held->next, rows++) {
+        result =
+            sqlite3_bind_blob(writer->insert, 1, held->body, (int)held->body_len, SQLITE_STATIC);
         if (result == SQLITE_OK)
             result = step(writer->insert);
     }
@@ -171,7 +174,8 @@ static enum err on_start(struct server_loop *loop, void *context)
     commit->super.server_loop = loop;
     commit->writer = &writers[loop->number % ceiling->options.writers];
     loop->data = commit;
-    commit->socket = h2o_evloop_socket_create(loop->loop, commit->mailbox.event_fd, H2O_SOCKET_FLAG_DONT_READ);
+    commit->socket =
+        h2o_evloop_socket_create(loop->loop, commit->mailbox.event_fd, H2O_SOCKET_FLAG_DONT_READ);
     commit->socket->data = commit;
     h2o_socket_read_start(commit->socket, on_mailbox_ready);
     return OK;
@@ -179,8 +183,9 @@ static enum err on_start(struct server_loop *loop, void *context)
 
 static enum err open_file(struct writer *writer, const char *directory, unsigned number)
 {
-    static const char schema[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                                 "CREATE TABLE IF NOT EXISTS events(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);";
+    static const char schema[] =
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+        "CREATE TABLE IF NOT EXISTS events(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);";
     char path[PATH_BYTES_MAX];
     snprintf(path, sizeof path, "%s/ceiling-%u.db", directory, number);
     int result = sqlite3_open(path, &writer->db);
@@ -189,7 +194,8 @@ static enum err open_file(struct writer *writer, const char *directory, unsigned
     if (result == SQLITE_OK)
         result = sqlite3_prepare_v2(writer->db, "BEGIN IMMEDIATE", -1, &writer->begin, NULL);
     if (result == SQLITE_OK)
-        result = sqlite3_prepare_v2(writer->db, "INSERT INTO events(body) VALUES(?)", -1, &writer->insert, NULL);
+        result = sqlite3_prepare_v2(
+            writer->db, "INSERT INTO events(body) VALUES(?)", -1, &writer->insert, NULL);
     if (result == SQLITE_OK)
         result = sqlite3_prepare_v2(writer->db, "COMMIT", -1, &writer->commit, NULL);
     if (result == SQLITE_OK)
@@ -233,7 +239,8 @@ static enum err open_writers(struct ceiling *ceiling)
     return result;
 }
 
-/* The loops have ended, so that their mailboxes are ours: what is in them meets no client any more. */
+/* The loops have ended, so that their mailboxes are ours: what is in them meets no client any more.
+ * */
 static void close_writers(struct ceiling *ceiling, struct server *server)
 {
     struct writer *writers = ceiling->data;
@@ -260,7 +267,8 @@ static void close_writers(struct ceiling *ceiling, struct server *server)
             held_drop(&CONTAINER_OF(mail, struct held_commit, mail)->super);
     }
     free(writers);
-    fprintf(stderr, " commits=%llu rows=%llu", (unsigned long long)commits, (unsigned long long)rows);
+    fprintf(
+        stderr, " commits=%llu rows=%llu", (unsigned long long)commits, (unsigned long long)rows);
 }
 
 const struct ceiling_kind ceiling_commit = {.name = "commit",

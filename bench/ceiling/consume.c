@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ceiling of a broker whose queue is also emptied: publish, and one thread that drains it (drain.h). */
+/* The ceiling of a broker whose queue is also emptied: publish, and one thread that drains it
+ * (drain.h). */
 #include "ceiling/drain.h"
 #include "ceiling/publish.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The consumer, also as a kind of its own: then it is a process beside whoever publishes, the same one for each, and
- * serves nobody.
+ * The consumer, also as a kind of its own: then it is a process beside whoever publishes, the same
+ * one for each, and serves nobody.
  */
 #include "ceiling/drain.h"
 
@@ -31,7 +31,8 @@ static bool ack(struct consumer *consumer)
     if (consumer->unacked == 0)
         return true;
     consumer->unacked = 0;
-    return amqp_basic_ack(consumer->link.connection, BROKER_CHANNEL, consumer->tag, 1) == AMQP_STATUS_OK;
+    return amqp_basic_ack(consumer->link.connection, BROKER_CHANNEL, consumer->tag, 1) ==
+           AMQP_STATUS_OK;
 }
 
 static bool finish_delivery(struct consumer *consumer)
@@ -40,13 +41,15 @@ static bool finish_delivery(struct consumer *consumer)
     return ++consumer->unacked < DELIVERIES_PER_ACK || ack(consumer);
 }
 
-/* A delivery is a method frame, a header frame with the body's size, and as many body frames as that takes. */
+/* A delivery is a method frame, a header frame with the body's size, and as many body frames as
+ * that takes. */
 static bool work_on_frame(struct consumer *consumer, const amqp_frame_t *frame)
 {
     switch (frame->frame_type) {
     case AMQP_FRAME_METHOD:
         if (frame->payload.method.id == AMQP_BASIC_DELIVER_METHOD)
-            consumer->tag = ((const amqp_basic_deliver_t *)frame->payload.method.decoded)->delivery_tag;
+            consumer->tag =
+                ((const amqp_basic_deliver_t *)frame->payload.method.decoded)->delivery_tag;
         return frame->payload.method.id == AMQP_BASIC_DELIVER_METHOD;
     case AMQP_FRAME_HEADER:
         consumer->body_left = frame->payload.properties.body_size;
@@ -95,8 +98,8 @@ enum err drain_open(struct ceiling *ceiling)
     amqp_basic_qos(connection, BROKER_CHANNEL, 0, PREFETCH, 0);
     if (broker_link_failed(&consumer->link, "the prefetch can't be set"))
         return ERR_UNAVAILABLE;
-    amqp_basic_consume(connection, BROKER_CHANNEL, amqp_cstring_bytes(ceiling->options.queue_name), amqp_empty_bytes, 0,
-        0, 0, amqp_empty_table);
+    amqp_basic_consume(connection, BROKER_CHANNEL, amqp_cstring_bytes(ceiling->options.queue_name),
+        amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
     if (broker_link_failed(&consumer->link, "the queue can't be consumed"))
         return ERR_UNAVAILABLE;
     return pthread_create(&consumer->thread, NULL, run, consumer) == 0 ? OK : ERR_SYSTEM;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A thread that consumes the queue on a connection of its own and acks, many deliveries at once, so that the queue
- * stays near empty. */
+/* A thread that consumes the queue on a connection of its own and acks, many deliveries at once, so
+ * that the queue stays near empty. */
 #ifndef PENSTOCK_BENCH_CEILING_DRAIN_H
 #define PENSTOCK_BENCH_CEILING_DRAIN_H
 

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A held request. h2o frees a request when its client resets the stream or leaves, answered or not; a cell in the
- * request's memory points back to what we hold, and its dispose callback tells us that the request is gone. HTTP/1
- * doesn't read while it is being answered, so there a client's departure shows only in the answer, which counts as
- * given.
+ * A held request. h2o frees a request when its client resets the stream or leaves, answered or not;
+ * a cell in the request's memory points back to what we hold, and its dispose callback tells us
+ * that the request is gone. HTTP/1 doesn't read while it is being answered, so there a client's
+ * departure shows only in the answer, which counts as given.
  */
 #include "ceiling/ceiling.h"
 
 /* {"status":"accepted","event":"evt_...","receipt":"r1.a...."} with the lengths of real ones. */
-const char ceiling_accepted[] = "{\"status\":\"accepted\",\"event\":\"evt_00000000-0000-7000-8000-000000000000\","
-                                "\"receipt\":\"r1.a.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}\n";
-_Static_assert(sizeof ceiling_accepted - 1 == CEILING_ACCEPTED_BYTES, "the length that the header states");
+const char ceiling_accepted[] =
+    "{\"status\":\"accepted\",\"event\":\"evt_00000000-0000-7000-8000-000000000000\","
+    "\"receipt\":\"r1.a.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}\n";
+_Static_assert(
+    sizeof ceiling_accepted - 1 == CEILING_ACCEPTED_BYTES, "the length that the header states");
 
 static void on_request_gone(void *memory)
 {
@@ -45,7 +47,8 @@ void held_answer(struct held *held, int status, const char *body, size_t body_le
         ceiling_answer(loop, req, status, body, body_len);
 }
 
-void ceiling_answer(struct ceiling_loop *loop, h2o_req_t *req, int status, const char *body, size_t body_len)
+void ceiling_answer(
+    struct ceiling_loop *loop, h2o_req_t *req, int status, const char *body, size_t body_len)
 {
     if (status == 200)
         loop->counts.answered++;

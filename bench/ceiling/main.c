@@ -26,8 +26,8 @@ static void print_counts(const struct ceiling *ceiling, struct server *server)
         sum.left += loop->counts.left;
     }
     fprintf(stderr, "%s: requests=%llu answered=%llu refused=%llu left=%llu", ceiling->kind->name,
-        (unsigned long long)sum.requests, (unsigned long long)sum.answered, (unsigned long long)sum.refused,
-        (unsigned long long)sum.left);
+        (unsigned long long)sum.requests, (unsigned long long)sum.answered,
+        (unsigned long long)sum.refused, (unsigned long long)sum.left);
 }
 
 static enum err start(struct ceiling *ceiling, struct server **ret_server)

@@ -48,13 +48,15 @@ static const char *set_key(void *of, const char *value)
 
 static const char *only_with_data(const struct ceiling *ceiling)
 {
-    return ceiling->kind && !ceiling->kind->needs_data ? "left out: it is an option of commit" : NULL;
+    return ceiling->kind && !ceiling->kind->needs_data ? "left out: it is an option of commit"
+                                                       : NULL;
 }
 
 static const char *only_with_broker(const struct ceiling *ceiling)
 {
-    return ceiling->kind && !ceiling->kind->needs_broker ? "left out: it is an option of publish, consume and drain"
-                                                         : NULL;
+    return ceiling->kind && !ceiling->kind->needs_broker
+               ? "left out: it is an option of publish, consume and drain"
+               : NULL;
 }
 
 static const char *set_data(void *of, const char *value)
@@ -68,7 +70,8 @@ static const char *set_writers(void *of, const char *value)
 {
     struct ceiling *ceiling = of;
     const char *should_be = only_with_data(ceiling);
-    return should_be ? should_be : option_set_unsigned(value, 1, WRITERS_MAX, &ceiling->options.writers);
+    return should_be ? should_be
+                     : option_set_unsigned(value, 1, WRITERS_MAX, &ceiling->options.writers);
 }
 
 static const char *set_broker(void *of, const char *value)
@@ -99,14 +102,16 @@ static const char *set_window(void *of, const char *value)
 {
     struct ceiling *ceiling = of;
     const char *should_be = only_with_broker(ceiling);
-    return should_be ? should_be : option_set_unsigned(value, 1, WINDOW_MAX, &ceiling->options.window);
+    return should_be ? should_be
+                     : option_set_unsigned(value, 1, WINDOW_MAX, &ceiling->options.window);
 }
 
 static const char *set_max_length(void *of, const char *value)
 {
     struct ceiling *ceiling = of;
     const char *should_be = only_with_broker(ceiling);
-    return should_be ? should_be : option_set_number(value, 0, INT64_MAX, &ceiling->options.max_length);
+    return should_be ? should_be
+                     : option_set_number(value, 0, INT64_MAX, &ceiling->options.max_length);
 }
 
 static const char *set_message(void *of, const char *value)
@@ -122,17 +127,22 @@ static const char *set_message(void *of, const char *value)
 static const struct option_row rows[] = {
     {"--port", "N", set_port, "port on 127.0.0.1; 0, the default, takes a free one"},
     {"--threads", "N", set_threads, "loops; default 2"},
-    {"--ready-file", "FILE", set_ready_file, "written when requests are taken: {\"port\", \"url\", \"pid\"}"},
+    {"--ready-file", "FILE", set_ready_file,
+        "written when requests are taken: {\"port\", \"url\", \"pid\"}"},
     {"--tls-cert", "FILE", set_certificate, "certificate chain, PEM: TLS instead of cleartext"},
     {"--tls-key", "FILE", set_key, "its key, PEM"},
     {"--data", "DIR", set_data, "where the files are; made if missing; required (commit)"},
     {"--writers", "N", set_writers, "files, each with a thread; default 1 (commit)"},
-    {"--broker", "HOST:PORT", set_broker, "the broker, user guest; required (publish, consume, drain)"},
+    {"--broker", "HOST:PORT", set_broker,
+        "the broker, user guest; required (publish, consume, drain)"},
     {"--queue-name", "NAME", set_queue_name,
-        "the quorum queue, emptied at the start; default penstock.ceiling (publish, consume, drain)"},
-    {"--window", "N", set_window, "unconfirmed messages of a loop; default 4096 (publish, consume)"},
+        "the quorum queue, emptied at the start; default penstock.ceiling (publish, consume, "
+        "drain)"},
+    {"--window", "N", set_window,
+        "unconfirmed messages of a loop; default 4096 (publish, consume)"},
     {"--message", "KIND", set_message,
-        "bare, the default, or event: with such properties and headers as a gateway's messages have (publish)"},
+        "bare, the default, or event: with such properties and headers as a gateway's messages "
+        "have (publish)"},
     {"--max-length", "N", set_max_length,
         "the queue drops its oldest beyond; 0: never; default 200000 (publish, consume, drain)"},
 };
@@ -146,7 +156,8 @@ static void print_kinds(FILE *file)
 
 static const struct option_table table = {.program = "penstock-ceiling",
     .usage = "KIND [OPTIONS]",
-    .before = "What this machine could do at best. SIGTERM or SIGINT ends it with its counts on stderr.\n",
+    .before = "What this machine could do at best. SIGTERM or SIGINT ends it with its counts on "
+              "stderr.\n",
     .rows = rows,
     .rows_count = ARRAY_LENGTH(rows),
     .print_after = print_kinds};
@@ -173,11 +184,15 @@ static enum err check(const struct ceiling *ceiling)
 
 enum err ceiling_options_parse(int argc, char **argv, struct ceiling *ceiling)
 {
-    ceiling->options = (struct ceiling_options){
-        .threads = 2, .writers = 1, .queue_name = "penstock.ceiling", .window = 4096, .max_length = 200000};
+    ceiling->options = (struct ceiling_options){.threads = 2,
+        .writers = 1,
+        .queue_name = "penstock.ceiling",
+        .window = 4096,
+        .max_length = 200000};
     bool begins_with_kind = argc > 1 && *argv[1] != '-';
     if (begins_with_kind && !(ceiling->kind = find_kind(argv[1])))
         return options_refuse(&table, argv[1], "there is no such kind");
-    enum err result = options_parse(&table, argc - begins_with_kind, argv + begins_with_kind, ceiling);
+    enum err result =
+        options_parse(&table, argc - begins_with_kind, argv + begins_with_kind, ceiling);
     return result ? result : check(ceiling);
 }

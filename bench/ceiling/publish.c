@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ceiling of a durable broker: each request is published, persistent and mandatory, through the default exchange to
- * a quorum queue, and answered when the broker confirms it. Each loop has a connection of its own.
+ * The ceiling of a durable broker: each request is published, persistent and mandatory, through the
+ * default exchange to a quorum queue, and answered when the broker confirms it. Each loop has a
+ * connection of its own.
  *
  *   request -> waiting -> pump -> window (slot of its delivery tag) -> ack: 200 | nack or returned: 503
  *
- * The pump runs once for all that a turn of the loop brought, and whenever the broker sent something. It reads first,
- * then publishes while the window has room and the socket takes a whole message: amqp_basic_publish waits without a
- * limit for a broker that doesn't read (librabbitmq 0.11), so it is called only while what the kernel holds (SIOCOUTQ)
- * is far from the send buffer's size. Beyond that requests wait; confirms wake the pump again, since what the kernel
- * holds is unconfirmed.
+ * The pump runs once for all that a turn of the loop brought, and whenever the broker sent
+ * something. It reads first, then publishes while the window has room and the socket takes a whole
+ * message: amqp_basic_publish waits without a limit for a broker that doesn't read (librabbitmq
+ * 0.11), so it is called only while what the kernel holds (SIOCOUTQ) is far from the send buffer's
+ * size. Beyond that requests wait; confirms wake the pump again, since what the kernel holds is
+ * unconfirmed.
  *
- * The window is a span of delivery tags: it ends `window` behind the oldest unconfirmed one. A returned message names
- * its tag in message-id and is acked right after. When the connection breaks, everything is answered 503 from then on:
- * a ceiling without its broker measures nothing.
+ * The window is a span of delivery tags: it ends `window` behind the oldest unconfirmed one. A
+ * returned message names its tag in message-id and is acked right after. When the connection
+ * breaks, everything is answered 503 from then on: a ceiling without its broker measures nothing.
  */
 #include "ceiling/publish.h"
 
@@ -25,8 +27,10 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#define SEND_BUFFER_SHARE 4 /* a message goes out only below 1/4 of the buffer: the kernel counts its overhead too */
-#define MESSAGE_OVERHEAD_BYTES 512 /* method, header and frames of one message, the queue's name included */
+#define SEND_BUFFER_SHARE \
+    4 /* a message goes out only below 1/4 of the buffer: the kernel counts its overhead too */
+#define MESSAGE_OVERHEAD_BYTES \
+    512 /* method, header and frames of one message, the queue's name included */
 #define TAG_TEXT_BYTES 21
 #define MESSAGE_ID_BYTES 41 /* evt_<uuid> is as long */
 
@@ -89,7 +93,8 @@ static void end_up_to(struct publisher *publisher, uint64_t tag, bool acked, boo
 static void mark_returned(struct publisher *publisher, const amqp_basic_properties_t *properties)
 {
     char text[TAG_TEXT_BYTES];
-    snprintf(text, sizeof text, "%.*s", (int)properties->message_id.len, (const char *)properties->message_id.bytes);
+    snprintf(text, sizeof text, "%.*s", (int)properties->message_id.len,
+        (const char *)properties->message_id.bytes);
     uint64_t tag = strtoull(text, NULL, 10);
     publisher->returned++;
     if (tag >= publisher->oldest_tag && tag < publisher->next_tag)
@@ -159,8 +164,8 @@ static void read_frames(struct publisher *publisher)
     }
 }
 
-/* Whether the socket takes a message of this size without a wait. What was last seen of the kernel's queue only gets
- * better, but for what we put in. */
+/* Whether the socket takes a message of this size without a wait. What was last seen of the
+ * kernel's queue only gets better, but for what we put in. */
 static bool socket_takes(struct publisher *publisher, size_t body_len)
 {
     size_t needed = body_len + MESSAGE_OVERHEAD_BYTES;
@@ -168,7 +173,8 @@ static bool socket_takes(struct publisher *publisher, size_t body_len)
         int queued;
         if (ioctl(publisher->link.fd, SIOCOUTQ, &queued) != 0)
             return false;
-        publisher->send_room = publisher->send_limit > (size_t)queued ? publisher->send_limit - (size_t)queued : 0;
+        publisher->send_room =
+            publisher->send_limit > (size_t)queued ? publisher->send_limit - (size_t)queued : 0;
     }
     return publisher->send_room >= needed;
 }
@@ -184,7 +190,8 @@ static void add_properties(amqp_basic_properties_t *properties)
         }                                                             \
     }
     static amqp_table_entry_t headers[] = {
-        {.key = {.len = 6, .bytes = "format"}, .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = 1}},
+        {.key = {.len = 6, .bytes = "format"},
+            .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = 1}},
         TEXT_HEADER("account", "acc_12"),
         TEXT_HEADER("partner", "partner_bench"),
         TEXT_HEADER("class", "standard"),
@@ -193,8 +200,8 @@ static void add_properties(amqp_basic_properties_t *properties)
         TEXT_HEADER("key", "0123456789abcdef"),
     };
 #undef TEXT_HEADER
-    properties->_flags |= AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_TIMESTAMP_FLAG | AMQP_BASIC_TYPE_FLAG |
-                          AMQP_BASIC_APP_ID_FLAG | AMQP_BASIC_HEADERS_FLAG;
+    properties->_flags |= AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_TIMESTAMP_FLAG |
+                          AMQP_BASIC_TYPE_FLAG | AMQP_BASIC_APP_ID_FLAG | AMQP_BASIC_HEADERS_FLAG;
     properties->content_type = amqp_cstring_bytes("application/json");
     properties->timestamp = 1790000000;
     properties->type = amqp_cstring_bytes("purchase");
@@ -207,7 +214,8 @@ static void publish(struct publisher *publisher, struct held *held)
     uint64_t tag = publisher->next_tag++;
     char message_id[MESSAGE_ID_BYTES];
     bool with_properties = publisher->ceiling->options.with_properties;
-    snprintf(message_id, sizeof message_id, with_properties ? "%040llu" : "%llu", (unsigned long long)tag);
+    snprintf(message_id, sizeof message_id, with_properties ? "%040llu" : "%llu",
+        (unsigned long long)tag);
     amqp_basic_properties_t properties = {
         ._flags = AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG,
         .delivery_mode = AMQP_DELIVERY_PERSISTENT,
@@ -218,8 +226,8 @@ static void publish(struct publisher *publisher, struct held *held)
     amqp_bytes_t body = {.len = held->req->entity.len, .bytes = held->req->entity.base};
     publisher->send_room -= body.len + MESSAGE_OVERHEAD_BYTES;
     publisher->slots[tag % publisher->window] = (struct slot){.held = held};
-    int status = amqp_basic_publish(
-        publisher->link.connection, BROKER_CHANNEL, amqp_empty_bytes, publisher->queue_name, 1, 0, &properties, body);
+    int status = amqp_basic_publish(publisher->link.connection, BROKER_CHANNEL, amqp_empty_bytes,
+        publisher->queue_name, 1, 0, &properties, body);
     if (status != AMQP_STATUS_OK)
         break_off(publisher, amqp_error_string2(status));
 }
@@ -227,7 +235,8 @@ static void publish(struct publisher *publisher, struct held *held)
 static void publish_waiting(struct publisher *publisher)
 {
     while (!list_is_empty(&publisher->waiting)) {
-        struct held_publish *held = CONTAINER_OF(publisher->waiting.next, struct held_publish, link);
+        struct held_publish *held =
+            CONTAINER_OF(publisher->waiting.next, struct held_publish, link);
         if (!held->super.req) { /* its client has left */
             list_remove(&held->link);
             held_drop(&held->super);
@@ -248,7 +257,8 @@ static void pump(struct publisher *publisher)
         read_frames(publisher);
         publish_waiting(publisher);
         /* A publish reads too: such frames wait in the library, and the socket doesn't tell. */
-    } while (!publisher->broken && (amqp_frames_enqueued(connection) || amqp_data_in_buffer(connection)));
+    } while (!publisher->broken &&
+             (amqp_frames_enqueued(connection) || amqp_data_in_buffer(connection)));
 }
 
 static void on_broker_ready(h2o_socket_t *socket, const char *error)
@@ -281,7 +291,8 @@ int publish_on_request(h2o_handler_t *handler, h2o_req_t *req)
     return 0;
 }
 
-/* What the socket's buffer became, which the system may have cut down to less than was asked for. */
+/* What the socket's buffer became, which the system may have cut down to less than was asked for.
+ * */
 static enum err find_send_limit(struct publisher *publisher)
 {
     int bytes;
@@ -291,7 +302,8 @@ static enum err find_send_limit(struct publisher *publisher)
     publisher->send_limit = (size_t)bytes / SEND_BUFFER_SHARE;
     if (publisher->send_limit >= BODY_BYTES_MAX + MESSAGE_OVERHEAD_BYTES)
         return OK;
-    ceiling_complain("the system's send buffers (net.core.wmem_max) are too small for the largest body");
+    ceiling_complain(
+        "the system's send buffers (net.core.wmem_max) are too small for the largest body");
     return ERR_SYSTEM;
 }
 
@@ -310,7 +322,8 @@ enum err publish_on_start(struct server_loop *loop, void *context)
     publisher->slots = calloc(publisher->window, sizeof *publisher->slots);
     list_init(&publisher->waiting);
     loop->data = publisher;
-    enum err result = publisher->slots ? broker_link_open(&ceiling->options, &publisher->link) : ERR_NO_MEMORY;
+    enum err result =
+        publisher->slots ? broker_link_open(&ceiling->options, &publisher->link) : ERR_NO_MEMORY;
     if (!result)
         result = find_send_limit(publisher);
     if (result)
@@ -318,7 +331,8 @@ enum err publish_on_start(struct server_loop *loop, void *context)
     amqp_confirm_select(publisher->link.connection, BROKER_CHANNEL);
     if (broker_link_failed(&publisher->link, "confirms can't be had"))
         return ERR_UNAVAILABLE;
-    publisher->socket = h2o_evloop_socket_create(loop->loop, dup(publisher->link.fd), H2O_SOCKET_FLAG_DONT_READ);
+    publisher->socket =
+        h2o_evloop_socket_create(loop->loop, dup(publisher->link.fd), H2O_SOCKET_FLAG_DONT_READ);
     publisher->socket->data = publisher;
     h2o_socket_read_start(publisher->socket, on_broker_ready);
     return OK;
@@ -349,8 +363,9 @@ void publish_close(struct ceiling *ceiling, struct server *server)
         free(publisher->slots);
         broker_link_close(&publisher->link);
     }
-    fprintf(stderr, " published=%llu confirmed=%llu nacks=%llu returned=%llu", (unsigned long long)published,
-        (unsigned long long)confirmed, (unsigned long long)nacks, (unsigned long long)returned);
+    fprintf(stderr, " published=%llu confirmed=%llu nacks=%llu returned=%llu",
+        (unsigned long long)published, (unsigned long long)confirmed, (unsigned long long)nacks,
+        (unsigned long long)returned);
 }
 
 const struct ceiling_kind ceiling_publish = {.name = "publish",

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A log-linear histogram of times: 3 significant digits from 1 us to 10 min, in a fixed table (Gil Tene's HdrHistogram
- * without its configuration).
+ * A log-linear histogram of times: 3 significant digits from 1 us to 10 min, in a fixed table (Gil
+ * Tene's HdrHistogram without its configuration).
  *
- * A value is put into the bucket of its highest bits: below 2048 us each microsecond has its own, above it each power
- * of two is cut into 1024 steps, so a value reads at most 1/1024 too high. Longer times than 10 min count as 10 min.
+ * A value is put into the bucket of its highest bits: below 2048 us each microsecond has its own,
+ * above it each power of two is cut into 1024 steps, so a value reads at most 1/1024 too high.
+ * Longer times than 10 min count as 10 min.
  *
  * Not thread-safe: each thread has its own, histogram_merge adds them up.
  */
@@ -30,8 +31,8 @@ void histogram_init(struct histogram *histogram);
 void histogram_add(struct histogram *histogram, int64_t value_us);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 
-/* The smallest value that `percent` (0 to 100) of the values do not exceed, as the upper edge of its bucket, but never
- * beyond the largest value; 0 when there is none. */
+/* The smallest value that `percent` (0 to 100) of the values do not exceed, as the upper edge of
+ * its bucket, but never beyond the largest value; 0 when there is none. */
 int64_t histogram_percentile(const struct histogram *histogram, double percent);
 double histogram_mean_us(const struct histogram *histogram);
 

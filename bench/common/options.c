@@ -20,7 +20,8 @@ static void print_rows(const struct option_table *table, FILE *file)
     }
     for (size_t i = 0; i < table->rows_count; i++) {
         const struct option_row *row = &table->rows[i];
-        fprintf(file, "  %-*s %-*s  %s\n", name_width, row->name, value_width, row->value, row->doc);
+        fprintf(
+            file, "  %-*s %-*s  %s\n", name_width, row->name, value_width, row->value, row->doc);
     }
     fprintf(file, "  %-*s %-*s  this text\n", name_width, HELP_OPTION, value_width, "");
 }
@@ -65,14 +66,16 @@ enum err options_parse(const struct option_table *table, int argc, char **argv, 
         }
         const char *should_be = row->set(options, value);
         if (should_be) {
-            fprintf(stderr, "%s: %s \"%s\": should be %s (see --help)\n", table->program, name, value, should_be);
+            fprintf(stderr, "%s: %s \"%s\": should be %s (see --help)\n", table->program, name,
+                value, should_be);
             return ERR_USAGE;
         }
     }
     return OK;
 }
 
-enum err options_check_tls(const struct option_table *table, const char *certificate_file, const char *key_file)
+enum err options_check_tls(
+    const struct option_table *table, const char *certificate_file, const char *key_file)
 {
     if (certificate_file && !key_file)
         return options_refuse(table, "--tls-key", "is missing: --tls-cert needs it");

@@ -24,7 +24,8 @@ static const struct unit {
     const char *name;
     double factor;
 } time_units[] = {{"us", 1}, {"ms", 1e3}, {"s", 1e6}, {"m", 60e6}, {"h", 3600e6}, {NULL, 0}},
-  count_units[] = {{"", 1}, {"k", 1e3}, {"M", 1e6}, {NULL, 0}}, share_units[] = {{"%", 0.01}, {NULL, 0}};
+  count_units[] = {{"", 1}, {"k", 1e3}, {"M", 1e6}, {NULL, 0}},
+  share_units[] = {{"%", 0.01}, {NULL, 0}};
 
 static bool parse(const char *text, const struct unit *units, double max, double *ret_value)
 {

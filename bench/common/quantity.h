@@ -7,9 +7,11 @@
 #include <stdint.h>
 
 /* All take the whole text or nothing; on false the output is untouched. */
-bool quantity_parse_duration(const char *text, int64_t *ret_us); /* a number with us, ms, s, m or h; 0 needs none */
-bool quantity_parse_share(const char *text, double *ret_share);  /* a percentage, to 0..1 */
-bool quantity_parse_count(const char *text, int64_t *ret_count); /* not negative; k and M are thousands and millions */
+bool quantity_parse_duration(
+    const char *text, int64_t *ret_us); /* a number with us, ms, s, m or h; 0 needs none */
+bool quantity_parse_share(const char *text, double *ret_share); /* a percentage, to 0..1 */
+bool quantity_parse_count(
+    const char *text, int64_t *ret_count); /* not negative; k and M are thousands and millions */
 bool quantity_parse_between(
     const char *text, int64_t min, int64_t max, int64_t *ret_count); /* a count; both included */
 

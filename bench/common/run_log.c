@@ -29,8 +29,8 @@ struct run_log {
     char buffer[BUFFER_BYTES];
 };
 
-_Static_assert(
-    sizeof(struct load_record) == 88 && sizeof(struct sink_record) == 80, "no holes: records are written as they are");
+_Static_assert(sizeof(struct load_record) == 88 && sizeof(struct sink_record) == 80,
+    "no holes: records are written as they are");
 
 uint64_t run_log_hash(struct slice body)
 {
@@ -63,8 +63,10 @@ uint64_t run_log_number(struct slice body, const char *run)
     if (!slice_starts_with(body, begin))
         return RUN_NO_NUMBER;
     struct slice rest = slice_of(body.data + sizeof begin - 1, body.len - (sizeof begin - 1));
-    const char *dash = memchr(rest.data, '-', rest.len < RUN_NAME_BYTES ? rest.len : RUN_NAME_BYTES);
-    if (!dash || (*run && !slice_equals_string(slice_of(rest.data, (size_t)(dash - rest.data)), run)))
+    const char *dash =
+        memchr(rest.data, '-', rest.len < RUN_NAME_BYTES ? rest.len : RUN_NAME_BYTES);
+    if (!dash ||
+        (*run && !slice_equals_string(slice_of(rest.data, (size_t)(dash - rest.data)), run)))
         return RUN_NO_NUMBER;
     uint64_t number = 0;
     const char *at = dash + 1, *end = rest.data + rest.len;
@@ -102,15 +104,16 @@ bool run_log_money(struct slice body, int64_t *ret_micros, char ret_currency[CUR
             return false;
         }
     }
-    for (fraction = fraction < 0 ? 0 : fraction; fraction < FRACTION_DIGITS && micros < INT64_MAX / 100; fraction++)
+    for (fraction = fraction < 0 ? 0 : fraction;
+         fraction < FRACTION_DIGITS && micros < INT64_MAX / 100; fraction++)
         micros *= 10;
     *ret_micros = negative ? -micros : micros;
     memcpy(ret_currency, currency, 3);
     return true;
 }
 
-enum err run_log_create(
-    const char *path, const char *kind, const char *run, size_t record_bytes, struct run_log **ret_log)
+enum err run_log_create(const char *path, const char *kind, const char *run, size_t record_bytes,
+    struct run_log **ret_log)
 {
     struct run_log *log = malloc(sizeof *log);
     if (!log)
@@ -151,7 +154,8 @@ enum err run_log_close(struct run_log *log)
     return failed ? ERR_DISK : OK;
 }
 
-enum err run_log_open(const char *path, const char *kind, size_t record_bytes, struct run_log_view *ret_view)
+enum err run_log_open(
+    const char *path, const char *kind, size_t record_bytes, struct run_log_view *ret_view)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
@@ -168,7 +172,8 @@ enum err run_log_open(const char *path, const char *kind, size_t record_bytes, s
     if (result)
         return result;
     const struct header *header = view.map;
-    if (memcmp(header->kind, kind, sizeof header->kind) != 0 || header->record_bytes != record_bytes) {
+    if (memcmp(header->kind, kind, sizeof header->kind) != 0 ||
+        header->record_bytes != record_bytes) {
         munmap(view.map, view.map_bytes);
         return ERR_DAMAGED;
     }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The logs of a run, which the verdict joins: what the generator sent and was answered, and what the sink got. A file
- * is one header and fixed-size records in the machine's byte order, appended as things end.
+ * The logs of a run, which the verdict joins: what the generator sent and was answered, and what
+ * the sink got. A file is one header and fixed-size records in the machine's byte order, appended
+ * as things end.
  *
- * Times are wall microseconds, but of a clock that does not jump: each process takes the wall time once, at its start,
- * and adds monotonic time. 0 stands for "never".
+ * Times are wall microseconds, but of a clock that does not jump: each process takes the wall time
+ * once, at its start, and adds monotonic time. 0 stands for "never".
  *
- * An event's number is its place in the generator's timetable. Its partner-side id is "<run>-<number>", in the body as
- * the first field, so that a request at the sink finds its event even when the partner got no answer.
+ * An event's number is its place in the generator's timetable. Its partner-side id is
+ * "<run>-<number>", in the body as the first field, so that a request at the sink finds its event
+ * even when the partner got no answer.
  */
 #ifndef PENSTOCK_BENCH_COMMON_RUN_LOG_H
 #define PENSTOCK_BENCH_COMMON_RUN_LOG_H
@@ -49,7 +51,9 @@ struct load_record {
     int64_t sent_us;     /* when its first frame was made; 0: never */
     int64_t ended_us;    /* when it was answered, or given up */
     uint64_t number;
-    uint64_t original; /* whose key this is: its own number, or the original's of a duplicate or conflict */
+    uint64_t
+        /* whose key this is: its own number, or the original's of a duplicate or conflict */
+        original;
     uint64_t body_hash;
     int64_t amount_micros;   /* of `currency`, in millionths */
     unsigned char event[16]; /* the id in the answer; zeros: none */
@@ -83,8 +87,9 @@ struct sink_record {
     int64_t amount_micros;
     uint32_t attempt; /* penstock-attempt */
     uint32_t body_bytes;
-    uint16_t status;   /* that it answered, or would have */
-    uint16_t path;     /* the place of its path among those that are configured, from 1; 0: none of them */
+    uint16_t status; /* that it answered, or would have */
+    uint16_t
+        path; /* the place of its path among those that are configured, from 1; 0: none of them */
     uint8_t deed;      /* enum sink_deed */
     uint8_t signature; /* enum sink_signature */
     uint8_t warm;      /* not the first request of its connection */
@@ -96,25 +101,28 @@ struct sink_record {
 /* The hash of a body in both logs. */
 uint64_t run_log_hash(struct slice body);
 
-/* The number in an event's body that begins {"id":"<run>-<number>", or RUN_NO_NUMBER. `run` may be empty: any. */
+/* The number in an event's body that begins {"id":"<run>-<number>", or RUN_NO_NUMBER. `run` may be
+ * empty: any. */
 uint64_t run_log_number(struct slice body, const char *run);
 
-/* The value of `"amount":"..."` in millionths and of `"currency":"..."`, as the generator writes them; false and zeros
- * where they are missing. */
+/* The value of `"amount":"..."` in millionths and of `"currency":"..."`, as the generator writes
+ * them; false and zeros where they are missing. */
 bool run_log_money(struct slice body, int64_t *ret_micros, char ret_currency[CURRENCY_TEXT_BYTES]);
 
 /* Now, on the clock of the logs. */
 int64_t run_log_now_us(void);
 
-/* Writing. Not thread-safe. Records are buffered; what lies in the buffer is lost when the process is killed. */
+/* Writing. Not thread-safe. Records are buffered; what lies in the buffer is lost when the process
+ * is killed. */
 struct run_log;
 #define LOAD_LOG "penload1"
 #define SINK_LOG "pensink1"
-enum err run_log_create(
-    const char *path, const char *kind, const char *run, size_t record_bytes, struct run_log **ret_log) MUST_CHECK;
+enum err run_log_create(const char *path, const char *kind, const char *run, size_t record_bytes,
+    struct run_log **ret_log) MUST_CHECK;
 void run_log_write(struct run_log *log, const void *record);
 void run_log_flush(struct run_log *log);
-enum err run_log_close(struct run_log *log) MUST_CHECK; /* ERR_DISK when anything was not written; takes NULL */
+enum err run_log_close(
+    struct run_log *log) MUST_CHECK; /* ERR_DISK when anything was not written; takes NULL */
 
 /* Reading: the whole file, mapped. */
 struct run_log_view {
@@ -125,10 +133,10 @@ struct run_log_view {
     void *map;
     size_t map_bytes;
 };
-/* ERR_NOT_FOUND, ERR_DAMAGED when it is not a log of this kind and record size. A last record that is cut off does not
- * count. */
-enum err run_log_open(
-    const char *path, const char *kind, size_t record_bytes, struct run_log_view *ret_view) MUST_CHECK;
+/* ERR_NOT_FOUND, ERR_DAMAGED when it is not a log of this kind and record size. A last record that
+ * is cut off does not count. */
+enum err run_log_open(const char *path, const char *kind, size_t record_bytes,
+    struct run_log_view *ret_view) MUST_CHECK;
 void run_log_view_done(struct run_log_view *view);
 
 #endif

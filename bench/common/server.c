@@ -24,7 +24,8 @@ struct server {
     _Atomic bool stopping;
     struct server_loop loops[SERVER_THREADS_MAX];
     int wake_fds[SERVER_THREADS_MAX];
-    h2o_socket_t *wakes[SERVER_THREADS_MAX]; /* or epoll alone would know them, and LeakSanitizer complain */
+    h2o_socket_t
+        *wakes[SERVER_THREADS_MAX]; /* or epoll alone would know them, and LeakSanitizer complain */
 };
 
 struct request_handler {
@@ -68,7 +69,8 @@ static enum err listen_on(unsigned port, int *ret_fd, unsigned *ret_port)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t len = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, bytes = RECEIVE_BUFFER_BYTES;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1,
+        bytes = RECEIVE_BUFFER_BYTES;
     if (fd < 0)
         return ERR_SYSTEM;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -90,8 +92,10 @@ static void configure(struct server_loop *loop)
     const struct server_options *options = &loop->server->options;
     h2o_config_init(&loop->config);
     loop->config.max_request_entity_size = options->body_bytes_max;
-    h2o_hostconf_t *host = h2o_config_register_host(&loop->config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
-    struct request_handler *handler = (void *)h2o_create_handler(&host->fallback_path, sizeof *handler);
+    h2o_hostconf_t *host =
+        h2o_config_register_host(&loop->config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    struct request_handler *handler =
+        (void *)h2o_create_handler(&host->fallback_path, sizeof *handler);
     handler->super.on_req = options->on_request;
     handler->loop = loop;
 }
@@ -100,7 +104,8 @@ static enum err make_loop(struct server *server, unsigned number)
 {
     struct server_loop *loop = &server->loops[number];
     int fd;
-    enum err result = listen_on(server->port ? server->port : server->options.port, &fd, &server->port);
+    enum err result =
+        listen_on(server->port ? server->port : server->options.port, &fd, &server->port);
     if (result)
         return result;
     loop->server = server;
@@ -108,14 +113,15 @@ static enum err make_loop(struct server *server, unsigned number)
     configure(loop);
     loop->loop = h2o_evloop_create();
     h2o_context_init(&loop->context, loop->loop, &loop->config);
-    loop->accept = (h2o_accept_ctx_t){.ctx = &loop->context, .hosts = loop->config.hosts, .ssl_ctx = server->tls};
+    loop->accept = (h2o_accept_ctx_t){
+        .ctx = &loop->context, .hosts = loop->config.hosts, .ssl_ctx = server->tls};
     loop->listener = h2o_evloop_socket_create(loop->loop, fd, H2O_SOCKET_FLAG_DONT_READ);
     loop->listener->data = loop;
     server->wake_fds[number] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server->wake_fds[number] < 0)
         return ERR_SYSTEM;
-    server->wakes[number] =
-        h2o_evloop_socket_create(loop->loop, dup(server->wake_fds[number]), H2O_SOCKET_FLAG_DONT_READ);
+    server->wakes[number] = h2o_evloop_socket_create(
+        loop->loop, dup(server->wake_fds[number]), H2O_SOCKET_FLAG_DONT_READ);
     h2o_socket_read_start(server->wakes[number], on_wake);
     return server->options.on_start ? server->options.on_start(loop, server->options.context) : OK;
 }
@@ -126,7 +132,8 @@ static enum err make_tls(struct server *server)
     if (!options->certificate_file)
         return OK;
     server->tls = SSL_CTX_new(TLS_server_method());
-    if (!server->tls || SSL_CTX_use_certificate_chain_file(server->tls, options->certificate_file) != 1 ||
+    if (!server->tls ||
+        SSL_CTX_use_certificate_chain_file(server->tls, options->certificate_file) != 1 ||
         SSL_CTX_use_PrivateKey_file(server->tls, options->key_file, SSL_FILETYPE_PEM) != 1)
         return ERR_TLS;
     SSL_CTX_set_min_proto_version(server->tls, TLS1_2_VERSION);
@@ -144,7 +151,8 @@ enum err server_start(const struct server_options *options, struct server **ret_
     enum err result = make_tls(server);
     for (unsigned i = 0; i < options->threads && !result; i++)
         result = make_loop(server, i);
-    /* All are bound before the first one accepts: no connection meets a listener whose thread did not start. */
+    /* All are bound before the first one accepts: no connection meets a listener whose thread did
+     * not start. */
     for (unsigned i = 0; i < options->threads && !result; i++) {
         struct server_loop *loop = &server->loops[i];
         h2o_socket_read_start(loop->listener, on_ready);
@@ -196,8 +204,9 @@ enum err server_write_ready_file(const struct server *server, const char *path)
     FILE *file = fopen(draft, "w");
     if (!file)
         return ERR_DISK;
-    bool written = fprintf(file, "{\"port\": %u, \"url\": \"%s://127.0.0.1:%u\", \"pid\": %d}\n", server->port,
-                       server->tls ? "https" : "http", server->port, (int)getpid()) > 0;
+    bool written =
+        fprintf(file, "{\"port\": %u, \"url\": \"%s://127.0.0.1:%u\", \"pid\": %d}\n", server->port,
+            server->tls ? "https" : "http", server->port, (int)getpid()) > 0;
     written = fclose(file) == 0 && written;
     if (written && rename(draft, path) == 0)
         return OK;
@@ -227,14 +236,16 @@ void server_wait_for_signal(void)
     sigwait(&signals, &caught);
 }
 
-void server_answer(h2o_req_t *req, int status, const char *content_type, const char *body, size_t body_len)
+void server_answer(
+    h2o_req_t *req, int status, const char *content_type, const char *body, size_t body_len)
 {
     static h2o_generator_t generator; /* everything is sent at once */
     req->res.status = status;
     req->res.reason = "Status"; /* h2load counts an answer without a reason as failed */
     req->res.content_length = body_len;
     if (content_type)
-        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type, strlen(content_type));
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type,
+            strlen(content_type));
     h2o_iovec_t part = h2o_strdup(&req->pool, body, body_len);
     h2o_start_response(req, &generator);
     h2o_send(req, &part, body_len > 0, H2O_SEND_STATE_FINAL);

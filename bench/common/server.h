@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bare h2o server that the ceilings and the sink stand on: HTTP/1.1 and HTTP/2 (in cleartext by prior knowledge, or
- * over TLS), one loop for each thread, each with a listener of its own on the shared port. Nothing of Penstock is in
- * it, so that it can be what Penstock is measured against.
+ * The bare h2o server that the ceilings and the sink stand on: HTTP/1.1 and HTTP/2 (in cleartext by
+ * prior knowledge, or over TLS), one loop for each thread, each with a listener of its own on the
+ * shared port. Nothing of Penstock is in it, so that it can be what Penstock is measured against.
  */
 #ifndef PENSTOCK_BENCH_COMMON_SERVER_H
 #define PENSTOCK_BENCH_COMMON_SERVER_H
@@ -47,8 +47,8 @@ struct server_options {
     size_t body_bytes_max;
     /* Before the loop's thread runs; may be NULL. */
     enum err (*on_start)(struct server_loop *loop, void *context);
-    /* For each request with its whole body, on the loop's thread: an h2o handler's on_req. The loop is
-     * server_loop_of(req). */
+    /* For each request with its whole body, on the loop's thread: an h2o handler's on_req. The loop
+     * is server_loop_of(req). */
     int (*on_request)(h2o_handler_t *handler, h2o_req_t *req);
     /* Instead of h2o_accept, when a connection must be dressed first; may be NULL. */
     void (*on_connection)(struct server_loop *loop, h2o_socket_t *socket);
@@ -57,22 +57,27 @@ struct server_options {
     void *context;
 };
 
-/* Binds and starts all threads. ERR_ADDRESS_IN_USE, ERR_SYSTEM, ERR_TLS (the certificate), ERR_NO_MEMORY. */
+/* Binds and starts all threads. ERR_ADDRESS_IN_USE, ERR_SYSTEM, ERR_TLS (the certificate),
+ * ERR_NO_MEMORY. */
 enum err server_start(const struct server_options *options, struct server **ret_server) MUST_CHECK;
 struct server_loop *server_loop_of(h2o_req_t *req);
 struct server_loop *server_loop_at(struct server *server, unsigned number);
 
-/* Ends the threads; connections are left to the end of the process. Their data is then nobody's but the caller's. */
+/* Ends the threads; connections are left to the end of the process. Their data is then nobody's but
+ * the caller's. */
 void server_stop(struct server *server);
 
-/* {"port", "url", "pid"}, renamed into place, so that whoever sees the file sees all of it. ERR_DISK, ERR_NO_MEMORY. */
+/* {"port", "url", "pid"}, renamed into place, so that whoever sees the file sees all of it.
+ * ERR_DISK, ERR_NO_MEMORY. */
 enum err server_write_ready_file(const struct server *server, const char *path) MUST_CHECK;
 
-/* A program's end is SIGTERM or SIGINT, and main's alone: blocked before any thread starts, which inherits the mask. */
+/* A program's end is SIGTERM or SIGINT, and main's alone: blocked before any thread starts, which
+ * inherits the mask. */
 void server_block_signals(void);
 void server_wait_for_signal(void);
 
 /* The whole answer at once. `content_type` NULL: none. */
-void server_answer(h2o_req_t *req, int status, const char *content_type, const char *body, size_t body_len);
+void server_answer(
+    h2o_req_t *req, int status, const char *content_type, const char *body, size_t body_len);
 
 #endif

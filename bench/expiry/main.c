@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * penstock-expiry: what expiry costs those who wait for a commit. It fills a journal with events that are over (one
- * full segment of the dedupe, their bodies, their history), and then accepts events at a steady pace, first without and
- * then with the steps of expiry between the commits, as the journal's thread does; it prints the longest and the 99.9th
- * percentile of both kinds of transaction, and how long the whole took.
+ * penstock-expiry: what expiry costs those who wait for a commit. It fills a journal with events
+ * that are over (one full segment of the dedupe, their bodies, their history), and then accepts
+ * events at a steady pace, first without and then with the steps of expiry between the commits, as
+ * the journal's thread does; it prints the longest and the 99.9th percentile of both kinds of
+ * transaction, and how long the whole took.
  *
- * The one bench that stands on src/journal: the axis is the writer itself, without threads and network around it.
+ * The one bench that stands on src/journal: the axis is the writer itself, without threads and
+ * network around it.
  */
 #include "base/cleanup.h"
 #include "common/histogram.h"
@@ -45,7 +47,8 @@ static void check(const char *what, enum err error)
 static void open_store(struct bench *bench)
 {
     char detail[256] = "";
-    const struct store_options options = {.directory = bench->directory, .expiry = {7 * US_PER_DAY, 90 * US_PER_DAY}};
+    const struct store_options options = {
+        .directory = bench->directory, .expiry = {7 * US_PER_DAY, 90 * US_PER_DAY}};
     if (store_open(&bench->store, &options, detail) != OK) {
         fprintf(stderr, "penstock-expiry: %s\n", detail);
         exit(EX_NOINPUT);
@@ -72,7 +75,8 @@ static int64_t append(struct bench *bench, int64_t accepted_us)
     unsigned char random[8];
     memcpy(random, &bench->number, sizeof random);
     event_id_make(&bench->ids, accepted_us, 0, random, &parts.id);
-    struct journal_append request = {.request.kind = JOURNAL_APPEND, .endpoints_count = 1, .endpoints = {1}};
+    struct journal_append request = {
+        .request.kind = JOURNAL_APPEND, .endpoints_count = 1, .endpoints = {1}};
     check("an event", event_new(&parts, NULL, 100, &request.event));
     dedupe_key_of(parts.partner, parts.account, parts.type, parts.key, &request.dedupe_key);
     int64_t seq = bench->store.next_seq;
@@ -84,7 +88,8 @@ static int64_t append(struct bench *bench, int64_t accepted_us)
 
 static void begin(struct bench *bench, unsigned room)
 {
-    bench->store.handover = malloc(sizeof *bench->store.handover + room * sizeof bench->store.handover->deliveries[0]);
+    bench->store.handover =
+        malloc(sizeof *bench->store.handover + room * sizeof bench->store.handover->deliveries[0]);
     if (!bench->store.handover)
         die("memory", ERR_NO_MEMORY);
     bench->store.handover->count = 0;
@@ -148,14 +153,15 @@ static void expire_some(struct bench *bench, int64_t wall_us)
     histogram_add(&bench->steps, now_us() - started_us);
 }
 
-/* Turns at the pace, with a step of expiry in each; without it for `turns`, with it to the end of its round. */
+/* Turns at the pace, with a step of expiry in each; without it for `turns`, with it to the end of
+ * its round. */
 static unsigned run(struct bench *bench, bool expire, unsigned turns)
 {
     unsigned done = 0;
     histogram_init(&bench->accepting);
     histogram_init(&bench->steps);
-    for (int64_t due_us = now_us(); expire ? expiry_is_due(&bench->store.expiry, clock_wall_us()) : done < turns;
-         done++) {
+    for (int64_t due_us = now_us();
+         expire ? expiry_is_due(&bench->store.expiry, clock_wall_us()) : done < turns; done++) {
         accept_some(bench);
         if (expire && done % 2) /* every 10 ms, as the journal's thread */
             expire_some(bench, clock_wall_us());

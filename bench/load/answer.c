@@ -24,11 +24,13 @@ static void read_acceptance(struct slice answer, struct load_record *record)
         record->answer = LOAD_SAID_DUPLICATE;
     struct event_id id;
     struct slice text = behind(answer, "\"event\":\"");
-    if (text.len >= EVENT_ID_TEXT_BYTES && event_id_parse(slice_of(text.data, EVENT_ID_TEXT_BYTES - 1), &id))
+    if (text.len >= EVENT_ID_TEXT_BYTES &&
+        event_id_parse(slice_of(text.data, EVENT_ID_TEXT_BYTES - 1), &id))
         memcpy(record->event, id.bytes, sizeof record->event);
 }
 
-/* The next object of an array of flat results, by its braces; strings in it hold none that matter here. */
+/* The next object of an array of flat results, by its braces; strings in it hold none that matter
+ * here. */
 static struct slice next_result(struct slice *rest)
 {
     const char *begin = rest->len ? memchr(rest->data, '{', rest->len) : NULL;

@@ -12,7 +12,7 @@
 
 #define READ_BYTES 65536
 #define READS_PER_TURN 16
-#define FRAME_BYTES_MAX                                                                          \
+#define FRAME_BYTES_MAX \
     (16384 + 64) /* the largest that nghttp2 makes at once: SETTINGS_MAX_FRAME_SIZE and a header \
                   */
 #define STREAMS_BEFORE_SETTINGS 100
@@ -24,7 +24,8 @@ static void watch(struct connection *connection, uint32_t events)
     if (connection->watched == events)
         return;
     struct epoll_event event = {.events = events, .data.ptr = connection};
-    epoll_ctl(connection->epoll_fd, connection->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, connection->fd, &event);
+    epoll_ctl(connection->epoll_fd, connection->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
+        connection->fd, &event);
     connection->watched = events;
 }
 
@@ -56,8 +57,8 @@ static void connection_close(struct connection *connection, enum load_end how)
 
 /* --- what nghttp2 calls --- */
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
-    const uint8_t *value, size_t value_len, uint8_t flags, void *context)
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+    size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *context)
 {
     struct sending *sending = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     char text[16];
@@ -71,8 +72,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return 0;
 }
 
-static int on_data(
-    nghttp2_session *session, uint8_t flags, int32_t stream, const uint8_t *data, size_t len, void *context)
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, const uint8_t *data,
+    size_t len, void *context)
 {
     struct sending *sending = nghttp2_session_get_stream_user_data(session, stream);
     if (sending && sending->answer.len + len <= ANSWER_BYTES_MAX)
@@ -86,7 +87,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
     struct sending *sending = nghttp2_session_get_stream_user_data(session, stream);
     connection->streams--;
     if (sending)
-        end(connection, sending, sending->status && error == NGHTTP2_NO_ERROR ? LOAD_ANSWERED : LOAD_BROKEN);
+        end(connection, sending,
+            sending->status && error == NGHTTP2_NO_ERROR ? LOAD_ANSWERED : LOAD_BROKEN);
     return 0;
 }
 
@@ -102,15 +104,17 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 static int on_frame_begun(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct sending *sending =
-        frame->hd.type == NGHTTP2_HEADERS ? nghttp2_session_get_stream_user_data(session, frame->hd.stream_id) : NULL;
+        frame->hd.type == NGHTTP2_HEADERS
+            ? nghttp2_session_get_stream_user_data(session, frame->hd.stream_id)
+            : NULL;
     int64_t now_us = sending ? run_log_now_us() : 0;
     for (unsigned i = 0; sending && i < sending->records_count; i++)
         sending->records[i].sent_us = now_us;
     return 0;
 }
 
-static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *buffer, size_t room, uint32_t *flags,
-    nghttp2_data_source *source, void *context)
+static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *buffer, size_t room,
+    uint32_t *flags, nghttp2_data_source *source, void *context)
 {
     struct sending *sending = nghttp2_session_get_stream_user_data(session, stream);
     if (!sending) /* given up meanwhile */
@@ -136,14 +140,17 @@ static bool begin_session(struct connection *connection)
     bool made = nghttp2_session_client_new(&connection->session, callbacks, connection) == 0;
     nghttp2_session_callbacks_del(callbacks);
     static const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0}};
-    return made && nghttp2_submit_settings(connection->session, NGHTTP2_FLAG_NONE, settings, 1) == 0;
+    return made &&
+           nghttp2_submit_settings(connection->session, NGHTTP2_FLAG_NONE, settings, 1) == 0;
 }
 
 /* --- life --- */
 
-void connection_init(struct connection *connection, const struct load_options *options, int epoll_fd, SSL_CTX *tls)
+void connection_init(
+    struct connection *connection, const struct load_options *options, int epoll_fd, SSL_CTX *tls)
 {
-    *connection = (struct connection){.options = options, .epoll_fd = epoll_fd, .tls = tls, .fd = -1};
+    *connection =
+        (struct connection){.options = options, .epoll_fd = epoll_fd, .tls = tls, .fd = -1};
     list_init(&connection->sendings);
     list_init(&connection->in_dirty);
 }
@@ -157,13 +164,14 @@ void connection_done(struct connection *connection)
 void connection_open(struct connection *connection)
 {
     const struct load_options *options = connection->options;
-    connection->fd = socket(options->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    connection->fd =
+        socket(options->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int on = 1;
     if (connection->fd >= 0)
         setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connection->fd < 0 ||
-        (connect(connection->fd, (const struct sockaddr *)&options->address, options->address_len) != 0 &&
-            errno != EINPROGRESS)) {
+    if (connection->fd < 0 || (connect(connection->fd, (const struct sockaddr *)&options->address,
+                                   options->address_len) != 0 &&
+                                  errno != EINPROGRESS)) {
         connection_close(connection, LOAD_BROKEN);
         return;
     }
@@ -336,14 +344,17 @@ bool connection_has_room(const struct connection *connection)
 {
     if (connection->stage != CONNECTION_OPEN || connection->leaving || connection->failed)
         return false;
-    uint32_t max = nghttp2_session_get_remote_settings(connection->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    uint32_t max = nghttp2_session_get_remote_settings(
+        connection->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     return connection->streams < (max > STREAMS_BEFORE_SETTINGS ? STREAMS_BEFORE_SETTINGS : max);
 }
 
 static nghttp2_nv field(const char *name, const char *value)
 {
-    return (nghttp2_nv){
-        .name = (uint8_t *)name, .namelen = strlen(name), .value = (uint8_t *)value, .valuelen = strlen(value)};
+    return (nghttp2_nv){.name = (uint8_t *)name,
+        .namelen = strlen(name),
+        .value = (uint8_t *)value,
+        .valuelen = strlen(value)};
 }
 
 struct credentials {
@@ -352,8 +363,8 @@ struct credentials {
 };
 
 /* Fills the header fields that say who posts; returns how many. */
-static size_t sign(const struct load_options *options, const struct sending *sending, struct credentials *credentials,
-    nghttp2_nv *ret_fields)
+static size_t sign(const struct load_options *options, const struct sending *sending,
+    struct credentials *credentials, nghttp2_nv *ret_fields)
 {
     if (!options->partner) {
         if (!options->api_key)
@@ -369,8 +380,8 @@ static size_t sign(const struct load_options *options, const struct sending *sen
     snprintf(credentials->id, sizeof credentials->id, "%s-%llu", options->mix.run,
         (unsigned long long)sending->records[0].original);
     snprintf(credentials->timestamp, sizeof credentials->timestamp, "%lld", (long long)timestamp_s);
-    signature_make(
-        mac, slice_from_string(credentials->id), timestamp_s, buffer_slice(&sending->body), credentials->signature);
+    signature_make(mac, slice_from_string(credentials->id), timestamp_s,
+        buffer_slice(&sending->body), credentials->signature);
     hmac_free(mac);
     ret_fields[0] = field("webhook-id", credentials->id);
     ret_fields[1] = field("webhook-timestamp", credentials->timestamp);
@@ -381,7 +392,8 @@ static size_t sign(const struct load_options *options, const struct sending *sen
 static const char *path_of(const struct load_options *options, struct credentials *credentials)
 {
     if (options->partner) {
-        snprintf(credentials->path, sizeof credentials->path, "/v1/partners/%s/events", options->partner);
+        snprintf(credentials->path, sizeof credentials->path, "/v1/partners/%s/events",
+            options->partner);
         return credentials->path;
     }
     return options->batch > 1 ? "/v1/events/batch" : "/v1/events";
@@ -393,8 +405,9 @@ void connection_send(struct connection *connection, struct sending *sending)
     struct credentials credentials;
     char length[24];
     snprintf(length, sizeof length, "%zu", sending->body.len);
-    nghttp2_nv fields[10] = {field(":method", "POST"), field(":scheme", options->tls ? "https" : "http"),
-        field(":authority", options->authority), field(":path", path_of(options, &credentials)),
+    nghttp2_nv fields[10] = {field(":method", "POST"),
+        field(":scheme", options->tls ? "https" : "http"), field(":authority", options->authority),
+        field(":path", path_of(options, &credentials)),
         field("content-type", options->batch > 1 ? "application/x-ndjson" : "application/json"),
         field("content-length", length)};
     size_t count = 6 + sign(options, sending, &credentials, &fields[6]);
@@ -403,11 +416,13 @@ void connection_send(struct connection *connection, struct sending *sending)
     sending->retry_after_us = 0;
     buffer_clear(&sending->answer);
     nghttp2_data_provider body = {.read_callback = read_body};
-    sending->stream = nghttp2_submit_request(connection->session, NULL, fields, count, &body, sending);
+    sending->stream =
+        nghttp2_submit_request(connection->session, NULL, fields, count, &body, sending);
     list_add_tail(&connection->sendings, &sending->link);
     sending->connection = connection;
     if (sending->stream < 0)
-        connection->failed = true; /* no memory, or the stream ids are used up: a new connection has new ones */
+        connection->failed =
+            true; /* no memory, or the stream ids are used up: a new connection has new ones */
     else
         connection->streams++;
 }
@@ -416,6 +431,7 @@ void connection_give_up(struct sending *sending)
 {
     struct connection *connection = TAKE(sending->connection);
     nghttp2_session_set_stream_user_data(connection->session, sending->stream, NULL);
-    nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, sending->stream, NGHTTP2_CANCEL);
+    nghttp2_submit_rst_stream(
+        connection->session, NGHTTP2_FLAG_NONE, sending->stream, NGHTTP2_CANCEL);
     list_remove(&sending->link);
 }

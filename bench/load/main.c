@@ -29,8 +29,9 @@ static void write_progress(struct sender **senders, FILE *file)
     fprintf(file,
         "{\"seconds\":%.1f,\"of\":%.1f,\"events\":%" PRIu64 ",\"ok\":%" PRIu64 ",\"rate\":%" PRIu64
         ",\"p50_us\":%" PRId64 ",\"p99_us\":%" PRId64 "}\n",
-        (double)(run_log_now_us() - run.started_us) / 1e6, (double)run.options->timetable.duration_us / 1e6,
-        progress.events, progress.ok, progress.answers - before.answers, histogram_percentile(&progress.latency, 50),
+        (double)(run_log_now_us() - run.started_us) / 1e6,
+        (double)run.options->timetable.duration_us / 1e6, progress.events, progress.ok,
+        progress.answers - before.answers, histogram_percentile(&progress.latency, 50),
         histogram_percentile(&progress.latency, 99));
     fflush(file);
 }
@@ -80,7 +81,8 @@ static int run_senders(struct sender **senders, FILE *progress)
         sender_join(senders[i]);
         tally_merge(&tally, sender_tally(senders[i]));
     }
-    bool closed = options->timetable.parts[options->timetable.parts_count - 1].kind == TIMETABLE_CLOSED;
+    bool closed =
+        options->timetable.parts[options->timetable.parts_count - 1].kind == TIMETABLE_CLOSED;
     tally_print(&tally, options->mix.run, options->threads, closed, options->json, stdout);
     return EX_OK;
 }

@@ -21,7 +21,16 @@ static uint64_t draw(const struct mix *mix, uint64_t number, uint64_t purpose)
     return random_at(mix->seed ^ purpose << 56, number);
 }
 
-enum purpose { FOR_KIND = 1, FOR_LAG, FOR_ACCOUNT, FOR_TYPE, FOR_AMOUNT, FOR_CURRENCY, FOR_SIZE, FOR_FAULT };
+enum purpose {
+    FOR_KIND = 1,
+    FOR_LAG,
+    FOR_ACCOUNT,
+    FOR_TYPE,
+    FOR_AMOUNT,
+    FOR_CURRENCY,
+    FOR_SIZE,
+    FOR_FAULT
+};
 
 static double to_share(uint64_t drawn)
 {
@@ -30,8 +39,11 @@ static double to_share(uint64_t drawn)
 
 void mix_init(struct mix *mix)
 {
-    *mix =
-        (struct mix){.run = "run", .seed = 1, .duplicate_lag_max = 1000, .body_bytes_min = 400, .body_bytes_max = 540};
+    *mix = (struct mix){.run = "run",
+        .seed = 1,
+        .duplicate_lag_max = 1000,
+        .body_bytes_min = 400,
+        .body_bytes_max = 540};
 }
 
 void mix_done(struct mix *mix)
@@ -55,8 +67,8 @@ static bool add_accounts(struct mix *mix, const char *pattern, const char *place
         return false;
     for (int64_t i = 0; i < count; i++) {
         char name[MIX_NAME_BYTES + 32];
-        int len = snprintf(name, sizeof name, "%.*s%lld%.*s", (int)(place - pattern), pattern, (long long)i,
-            (int)(times - place - 2), place + 2);
+        int len = snprintf(name, sizeof name, "%.*s%lld%.*s", (int)(place - pattern), pattern,
+            (long long)i, (int)(times - place - 2), place + 2);
         if (len < 0 || len >= (int)sizeof name || !add_account(mix, name, (size_t)len))
             return false;
     }
@@ -91,14 +103,16 @@ bool mix_set_types(struct mix *mix, const char *text)
         const char *equals = memchr(at, '=', len);
         size_t name_len = equals ? (size_t)(equals - at) : len;
         int weight = equals ? atoi(equals + 1) : 1;
-        if (mix->types_count == MIX_TYPES_MAX || name_len == 0 || name_len >= MIX_NAME_BYTES || weight < 1)
+        if (mix->types_count == MIX_TYPES_MAX || name_len == 0 || name_len >= MIX_NAME_BYTES ||
+            weight < 1)
             return false;
         __auto_type type = &mix->types[mix->types_count++];
         snprintf(type->name, sizeof type->name, "%.*s", (int)name_len, at);
         type->weight = (unsigned)weight;
         mix->types_weight += type->weight;
         type->guarded = strcmp(type->name, "payout") == 0;
-        type->money = type->guarded || strcmp(type->name, "purchase") == 0 || strcmp(type->name, "lead") == 0;
+        type->money =
+            type->guarded || strcmp(type->name, "purchase") == 0 || strcmp(type->name, "lead") == 0;
         at += len;
         if (*at == '\0')
             return true;
@@ -153,8 +167,8 @@ void mix_event(const struct mix *mix, uint64_t number, struct mix_event *ret_eve
         if (event.kind == LOAD_CONFLICT)
             cents += AMOUNT_CENTS_MAX;
         event.amount_micros = cents * CENT_MICROS;
-        event.currency =
-            currencies[draw(mix, event.original, FOR_CURRENCY) % (sizeof currencies / sizeof currencies[0])];
+        event.currency = currencies[draw(mix, event.original, FOR_CURRENCY) %
+                                    (sizeof currencies / sizeof currencies[0])];
     } else if (event.kind == LOAD_CONFLICT) {
         event.kind = LOAD_DUPLICATE; /* without money there is nothing to conflict about */
     }
@@ -162,14 +176,23 @@ void mix_event(const struct mix *mix, uint64_t number, struct mix_event *ret_eve
 }
 
 /* The faults of invalid events, each refused for a reason of its own. */
-enum fault { FAULT_NO_TYPE, FAULT_EXPONENT, FAULT_FOREIGN_ACCOUNT, FAULT_NO_CURRENCY, FAULT_TRUNCATED, FAULTS };
+enum fault {
+    FAULT_NO_TYPE,
+    FAULT_EXPONENT,
+    FAULT_FOREIGN_ACCOUNT,
+    FAULT_NO_CURRENCY,
+    FAULT_TRUNCATED,
+    FAULTS
+};
 
-static size_t begin_body(const struct mix *mix, const struct mix_event *event, enum fault fault, char *body)
+static size_t begin_body(
+    const struct mix *mix, const struct mix_event *event, enum fault fault, char *body)
 {
-    size_t len = (size_t)snprintf(
-        body, MIX_BODY_BYTES_MAX, "{\"id\":\"%s-%llu\"", mix->run, (unsigned long long)event->original);
+    size_t len = (size_t)snprintf(body, MIX_BODY_BYTES_MAX, "{\"id\":\"%s-%llu\"", mix->run,
+        (unsigned long long)event->original);
     if (fault != FAULT_NO_TYPE)
-        len += (size_t)snprintf(body + len, MIX_BODY_BYTES_MAX - len, ",\"type\":\"%s\"", mix->types[event->type].name);
+        len += (size_t)snprintf(
+            body + len, MIX_BODY_BYTES_MAX - len, ",\"type\":\"%s\"", mix->types[event->type].name);
     len += (size_t)snprintf(body + len, MIX_BODY_BYTES_MAX - len, ",\"account\":\"%s%s\"",
         mix->accounts[event->account], fault == FAULT_FOREIGN_ACCOUNT ? "_of_somebody_else" : "");
     if (*event->currency || fault == FAULT_EXPONENT || fault == FAULT_NO_CURRENCY) {
@@ -183,28 +206,34 @@ static size_t begin_body(const struct mix *mix, const struct mix_event *event, e
     return len;
 }
 
-/* Eight at a time: the filling is most of a body, and the generator must not be what is measured. */
+/* Eight at a time: the filling is most of a body, and the generator must not be what is measured.
+ * */
 static size_t add_letters(char *text, size_t len, uint64_t seed)
 {
     for (size_t at = 0; at < len; at += sizeof seed) {
         seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
-        uint64_t letters = (seed >> 4 & UINT64_C(0x0f0f0f0f0f0f0f0f)) + UINT64_C(0x6161616161616161);
+        uint64_t letters =
+            (seed >> 4 & UINT64_C(0x0f0f0f0f0f0f0f0f)) + UINT64_C(0x6161616161616161);
         memcpy(text + at, &letters, len - at < sizeof letters ? len - at : sizeof letters);
     }
     return len;
 }
 
-size_t mix_body(const struct mix *mix, const struct mix_event *event, char ret_body[MIX_BODY_BYTES_MAX])
+size_t mix_body(
+    const struct mix *mix, const struct mix_event *event, char ret_body[MIX_BODY_BYTES_MAX])
 {
     static const char end[] = "\"}}";
     bool invalid = event->kind == LOAD_INVALID;
-    enum fault fault = invalid ? (enum fault)(draw(mix, event->original, FOR_FAULT) % FAULTS) : FAULTS;
+    enum fault fault =
+        invalid ? (enum fault)(draw(mix, event->original, FOR_FAULT) % FAULTS) : FAULTS;
     size_t len = begin_body(mix, event, fault, ret_body);
-    len += (size_t)snprintf(
-        ret_body + len, MIX_BODY_BYTES_MAX - len, ",\"occurred_at\":\"2026-01-01T00:00:00Z\",\"data\":{\"note\":\"");
+    len += (size_t)snprintf(ret_body + len, MIX_BODY_BYTES_MAX - len,
+        ",\"occurred_at\":\"2026-01-01T00:00:00Z\",\"data\":{\"note\":\"");
     uint64_t size = draw(mix, event->original, FOR_SIZE);
-    size_t wanted = (size_t)mix->body_bytes_min + size % (uint64_t)(mix->body_bytes_max - mix->body_bytes_min + 1);
-    len += add_letters(ret_body + len, len + sizeof end - 1 < wanted ? wanted - len - (sizeof end - 1) : 0, size);
+    size_t wanted = (size_t)mix->body_bytes_min +
+                    size % (uint64_t)(mix->body_bytes_max - mix->body_bytes_min + 1);
+    len += add_letters(
+        ret_body + len, len + sizeof end - 1 < wanted ? wanted - len - (sizeof end - 1) : 0, size);
     memcpy(ret_body + len, end, sizeof end - 1);
     len += sizeof end - 1;
     return fault == FAULT_TRUNCATED ? len - 1 : len;

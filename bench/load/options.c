@@ -40,7 +40,8 @@ static const char *set_url(void *of, const char *value)
     if (host_len == 0 || host_len >= sizeof options->host)
         return form;
     snprintf(options->host, sizeof options->host, "%.*s", (int)host_len, authority);
-    snprintf(options->authority, sizeof options->authority, "%.*s", (int)strcspn(authority, "/"), authority);
+    snprintf(options->authority, sizeof options->authority, "%.*s", (int)strcspn(authority, "/"),
+        authority);
     snprintf(port, sizeof port, "%.*s", (int)strcspn(colon + 1, "/"), colon + 1);
     struct addrinfo *found, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     if (getaddrinfo(options->host, port, &hints, &found) != 0)
@@ -65,7 +66,8 @@ static const char *set_run(void *of, const char *value)
 static const char *set_accounts(void *of, const char *value)
 {
     struct load_options *options = of;
-    return mix_set_accounts(&options->mix, value) ? NULL : "NAME,NAME,... or a pattern such as acc_%d*100";
+    return mix_set_accounts(&options->mix, value) ? NULL
+                                                  : "NAME,NAME,... or a pattern such as acc_%d*100";
 }
 
 static const char *set_types(void *of, const char *value)
@@ -117,10 +119,12 @@ static const char *set_json(void *of, const char *value)
     return NULL;
 }
 
-#define SHARE_SETTER(name, field)                                                                                    \
-    static const char *name(void *options, const char *value)                                                        \
-    {                                                                                                                \
-        return quantity_parse_share(value, &((struct load_options *)options)->field) ? NULL : "a share such as 10%"; \
+#define SHARE_SETTER(name, field)                                                    \
+    static const char *name(void *options, const char *value)                        \
+    {                                                                                \
+        return quantity_parse_share(value, &((struct load_options *)options)->field) \
+                   ? NULL                                                            \
+                   : "a share such as 10%";                                          \
     }
 #define DURATION_SETTER(name, field)                                                           \
     static const char *name(void *options, const char *value)                                  \
@@ -164,49 +168,62 @@ static const struct option_row rows[] = {
     {"--api-key", "KEY", set_api_key, "authenticate with a bearer key"},
     {"--partner", "NAME", set_partner, "with --secret: post signed to /v1/partners/NAME/events"},
     {"--secret", "whsec_...", set_secret, "the partner's signing secret"},
-    {"--accounts", "LIST", set_accounts, "accounts to post for, or acc_%d*100 for acc_0 to acc_99 (default acc_demo)"},
-    {"--types", "LIST", set_types, "event types with weights (default purchase=70,lead=20,payout=5,notification=5)"},
+    {"--accounts", "LIST", set_accounts,
+        "accounts to post for, or acc_%d*100 for acc_0 to acc_99 (default acc_demo)"},
+    {"--types", "LIST", set_types,
+        "event types with weights (default purchase=70,lead=20,payout=5,notification=5)"},
     {"--size", "BYTES", set_size, "body size, or MIN-MAX (default 400-540)"},
-    {"--duplicates", "SHARE", set_duplicates, "share of events that repeat an earlier one (default 0%)"},
-    {"--conflicts", "SHARE", set_conflicts, "share that repeat an earlier one's key with another amount (default 0%)"},
+    {"--duplicates", "SHARE", set_duplicates,
+        "share of events that repeat an earlier one (default 0%)"},
+    {"--conflicts", "SHARE", set_conflicts,
+        "share that repeat an earlier one's key with another amount (default 0%)"},
     {"--invalid", "SHARE", set_invalid, "share that must be refused (default 0%)"},
-    {"--lag", "COUNT", set_lag, "repeats come up to this many events later, half of them at once (default 1000)"},
-    {"--batch", "COUNT", set_batch, "events per request, as NDJSON to /v1/events/batch (default 1: single events)"},
+    {"--lag", "COUNT", set_lag,
+        "repeats come up to this many events later, half of them at once (default 1000)"},
+    {"--batch", "COUNT", set_batch,
+        "events per request, as NDJSON to /v1/events/batch (default 1: single events)"},
     {"--connections", "COUNT", set_connections, "HTTP/2 connections in all (default 8)"},
     {"--threads", "COUNT", set_threads, "threads (default 1)"},
-    {"--patience", "DURATION", set_patience, "a partner that has no answer by then sends again (default 4s)"},
-    {"--resend-pause", "DURATION", set_resend_pause, "before a re-send after a connection error (default 1s)"},
+    {"--patience", "DURATION", set_patience,
+        "a partner that has no answer by then sends again (default 4s)"},
+    {"--resend-pause", "DURATION", set_resend_pause,
+        "before a re-send after a connection error (default 1s)"},
     {"--resends", "COUNT", set_resends, "at most so many re-sends of an event (default 10)"},
     {"--spin", "DURATION", set_spin,
         "wake up so much early and spin, where microseconds count: costs a core (default 0)"},
-    {"--warm-up", "DURATION", set_warm_up, "leave what is due before out of the figures (default 0)"},
+    {"--warm-up", "DURATION", set_warm_up,
+        "leave what is due before out of the figures (default 0)"},
     {"--linger", "DURATION", set_linger, "wait so long for the last answers (default 30s)"},
     {"--seed", "NUMBER", set_seed, "the same seed posts the same events (default 1)"},
     {"--run", "NAME", set_run, "first part of each event's id (default: made of the time)"},
     {"--ca", "FILE", set_ca, "check the server's certificate against FILE (default: not checked)"},
-    {"--log", "FILE", set_log, "a record for each sending, for penstock-verdict; thread n > 0 writes FILE.n"},
+    {"--log", "FILE", set_log,
+        "a record for each sending, for penstock-verdict; thread n > 0 writes FILE.n"},
     {"--progress", "FILE", set_progress, "append a line of JSON each second"},
     {"--json", "", set_json, "the summary as JSON"},
 };
 
 static void print_parts(FILE *file)
 {
-    fputs("Timetable: parts one after the other, separated by commas (durations such as 500ms, 60s, 10m):\n"
-          "  constant:RATE:DURATION       evenly spaced, events per second\n"
-          "  ramp:FROM:TO:DURATION        from one rate to the other in a straight line\n"
-          "  step:FROM:TO:BY:DURATION     one rate after the other, DURATION each\n"
-          "  burst:COUNT:EVERY:DURATION   COUNT at once, every EVERY\n"
-          "  pause:DURATION\n"
-          "  replay:FILE                  a recorded one: microseconds since the start, a line each\n"
-          "  closed:COUNT:DURATION        keep COUNT requests in flight (not an open loop; only as the last part)\n",
+    fputs(
+        "Timetable: parts one after the other, separated by commas (durations such as 500ms, 60s, "
+        "10m):\n"
+        "  constant:RATE:DURATION       evenly spaced, events per second\n"
+        "  ramp:FROM:TO:DURATION        from one rate to the other in a straight line\n"
+        "  step:FROM:TO:BY:DURATION     one rate after the other, DURATION each\n"
+        "  burst:COUNT:EVERY:DURATION   COUNT at once, every EVERY\n"
+        "  pause:DURATION\n"
+        "  replay:FILE                  a recorded one: microseconds since the start, a line each\n"
+        "  closed:COUNT:DURATION        keep COUNT requests in flight (not an open loop; only as "
+        "the last part)\n",
         file);
 }
 
 static const struct option_table table = {.program = "penstock-load",
     .usage = "--url URL --timetable PARTS [OPTIONS]",
-    .before =
-        "Posts events on a timetable, whether or not answers come, and counts latency from the time that each was\n"
-        "due.\n",
+    .before = "Posts events on a timetable, whether or not answers come, and counts latency from "
+              "the time that each was\n"
+              "due.\n",
     .rows = rows,
     .rows_count = ARRAY_LENGTH(rows),
     .print_after = print_parts};
@@ -220,7 +237,8 @@ static enum err check(const struct load_options *options)
     if (options->partner && !options->secret.len)
         return options_refuse(&table, "--secret", "is missing: --partner needs it");
     if (options->partner && options->batch > 1)
-        return options_refuse(&table, "--batch", "signed events are posted one by one: leave out --partner or --batch");
+        return options_refuse(&table, "--batch",
+            "signed events are posted one by one: leave out --partner or --batch");
     return OK;
 }
 
@@ -235,7 +253,8 @@ enum err load_options_parse(int argc, char **argv, struct load_options *ret_opti
         .resends_max = 10,
         .linger_us = 30 * US_PER_SECOND};
     mix_init(&options->mix);
-    snprintf(options->mix.run, sizeof options->mix.run, "r%llx", (unsigned long long)clock_wall_us() / 1000);
+    snprintf(options->mix.run, sizeof options->mix.run, "r%llx",
+        (unsigned long long)clock_wall_us() / 1000);
     if (!mix_set_accounts(&options->mix, "acc_demo") ||
         !mix_set_types(&options->mix, "purchase=70,lead=20,payout=5,notification=5"))
         return ERR_NO_MEMORY;

@@ -38,7 +38,8 @@ static enum err make_tls(struct sender *sender)
     sender->tls = SSL_CTX_new(TLS_client_method());
     if (!sender->tls || SSL_CTX_set_alpn_protos(sender->tls, protocols, sizeof protocols - 1) != 0)
         return ERR_TLS;
-    SSL_CTX_set_mode(sender->tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(
+        sender->tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     if (!options->ca_file)
         return OK;
     SSL_CTX_set_verify(sender->tls, SSL_VERIFY_PEER, NULL);
@@ -51,11 +52,13 @@ static enum err make_log(struct sender *sender)
     char path[4096];
     if (!options->log_file)
         return OK;
-    int len = sender->number == 0 ? snprintf(path, sizeof path, "%s", options->log_file)
-                                  : snprintf(path, sizeof path, "%s.%u", options->log_file, sender->number);
+    int len = sender->number == 0
+                  ? snprintf(path, sizeof path, "%s", options->log_file)
+                  : snprintf(path, sizeof path, "%s.%u", options->log_file, sender->number);
     if (len < 0 || len >= (int)sizeof path)
         return ERR_DISK;
-    return run_log_create(path, LOAD_LOG, options->mix.run, sizeof(struct load_record), &sender->log);
+    return run_log_create(
+        path, LOAD_LOG, options->mix.run, sizeof(struct load_record), &sender->log);
 }
 
 enum err sender_new(struct sender_run *run, unsigned number, struct sender **ret_sender)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One thread of the generator: it walks the timetable, takes the events that are its own (every n-th), and sends each
- * at its time over one of its connections, whatever has been answered.
+ * One thread of the generator: it walks the timetable, takes the events that are its own (every
+ * n-th), and sends each at its time over one of its connections, whatever has been answered.
  *
- * When all streams of all its connections are taken, due events wait in the timetable itself: they are not made before
- * there is room, so a server that stands still costs no memory, and their latency counts from when they were due.
+ * When all streams of all its connections are taken, due events wait in the timetable itself: they
+ * are not made before there is room, so a server that stands still costs no memory, and their
+ * latency counts from when they were due.
  *
- * It behaves as a partner does: without an answer after its patience, or after a broken connection, or as long as it is
- * told 503 or 429, it sends the same event again.
+ * It behaves as a partner does: without an answer after its patience, or after a broken connection,
+ * or as long as it is told 503 or 429, it sends the same event again.
  */
 #ifndef PENSTOCK_BENCH_LOAD_SENDER_H
 #define PENSTOCK_BENCH_LOAD_SENDER_H
@@ -42,6 +43,7 @@ bool sender_has_ended(const struct sender *sender);
 void sender_look(struct sender *sender, struct sender_progress *progress);
 void sender_join(struct sender *sender);
 const struct tally *sender_tally(const struct sender *sender); /* after the join */
-enum err sender_free(struct sender *sender) MUST_CHECK;        /* ERR_DISK: its log is not whole. Takes NULL */
+enum err sender_free(
+    struct sender *sender) MUST_CHECK; /* ERR_DISK: its log is not whole. Takes NULL */
 
 #endif

@@ -39,7 +39,8 @@ struct sender {
     struct sender_progress shown;
 };
 
-/* One turn: sends what is due, ends what nobody waits for any more, and waits for answers. False when all is done. */
+/* One turn: sends what is due, ends what nobody waits for any more, and waits for answers. False
+ * when all is done. */
 bool sender_turn(struct sender *sender);
 /* Opens connections that are closed and may be tried again. */
 void sender_reopen(struct sender *sender, int64_t now_us);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request on its way: an event, or a batch of them, with all that its log records will say. Belongs to its sender's
- * thread. */
+/* One request on its way: an event, or a batch of them, with all that its log records will say.
+ * Belongs to its sender's thread. */
 #ifndef PENSTOCK_BENCH_LOAD_SENDING_H
 #define PENSTOCK_BENCH_LOAD_SENDING_H
 
@@ -11,7 +11,8 @@
 struct connection;
 
 struct sending {
-    struct list link;              /* in one of: the sender's re-sends, its free ones; on its connection meanwhile */
+    struct list
+        link; /* in one of: the sender's re-sends, its free ones; on its connection meanwhile */
     struct list in_patience;       /* while in flight, in order of patience_until_us */
     struct connection *connection; /* while in flight */
     int32_t stream;

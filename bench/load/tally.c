@@ -57,10 +57,12 @@ void tally_merge(struct tally *into, const struct tally *from)
 
 const char *tally_bottleneck(const struct tally *tally, unsigned threads, bool closed)
 {
-    if (tally->wall_seconds > 0 && tally->cpu_seconds / (tally->wall_seconds * threads) > BUSY_SHARE_MAX)
+    if (tally->wall_seconds > 0 &&
+        tally->cpu_seconds / (tally->wall_seconds * threads) > BUSY_SHARE_MAX)
         return "its threads were busy all the time: use more of them, or a machine of its own";
     if (!closed && histogram_percentile(&tally->late, 99) > LATE_P99_MAX_US)
-        return "it sent more than 1 % of the events over 2 ms late: use more threads, or a machine of its own";
+        return "it sent more than 1 % of the events over 2 ms late: use more threads, or a machine "
+               "of its own";
     return NULL;
 }
 
@@ -76,26 +78,29 @@ static void print_histogram_json(FILE *file, const char *name, const struct hist
         const char *name;
         double percent;
     } rows[] = {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p999", 99.9}, {"max", 100}};
-    fprintf(
-        file, "\"%s\":{\"count\":%" PRIu64 ",\"mean_us\":%.1f", name, histogram->count, histogram_mean_us(histogram));
+    fprintf(file, "\"%s\":{\"count\":%" PRIu64 ",\"mean_us\":%.1f", name, histogram->count,
+        histogram_mean_us(histogram));
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        fprintf(file, ",\"%s_us\":%" PRId64, rows[i].name, histogram_percentile(histogram, rows[i].percent));
+        fprintf(file, ",\"%s_us\":%" PRId64, rows[i].name,
+            histogram_percentile(histogram, rows[i].percent));
     fputc('}', file);
 }
 
-static void print_json(const struct tally *tally, const char *run, unsigned threads, bool closed, FILE *file)
+static void print_json(
+    const struct tally *tally, const char *run, unsigned threads, bool closed, FILE *file)
 {
     const char *bottleneck = tally_bottleneck(tally, threads, closed);
     fprintf(file,
         "{\"run\":\"%s\",\"events\":%" PRIu64 ",\"resends\":%" PRIu64 ",\"accepted\":%" PRIu64
-        ",\"duplicates\":%" PRIu64 ",\"rate_ok\":%.1f,\"waited_for_stream\":%" PRIu64 ",\"reconnects\":%" PRIu64
+        ",\"duplicates\":%" PRIu64 ",\"rate_ok\":%.1f,\"waited_for_stream\":%" PRIu64
+        ",\"reconnects\":%" PRIu64
         ",\"cpu_seconds\":%.3f,\"wall_seconds\":%.3f,\"bottleneck\":%s%s%s,",
         run, tally->events, tally->resends, tally->accepted, tally->duplicates, rate_of(tally),
-        tally->waited_for_stream, tally->reconnects, tally->cpu_seconds, tally->wall_seconds, bottleneck ? "\"" : "",
-        bottleneck ? bottleneck : "null", bottleneck ? "\"" : "");
+        tally->waited_for_stream, tally->reconnects, tally->cpu_seconds, tally->wall_seconds,
+        bottleneck ? "\"" : "", bottleneck ? bottleneck : "null", bottleneck ? "\"" : "");
     fprintf(file,
-        "\"ends\":{\"answered\":%" PRIu64 ",\"timed_out\":%" PRIu64 ",\"broken\":%" PRIu64 ",\"unfinished\":%" PRIu64
-        "},\"statuses\":{",
+        "\"ends\":{\"answered\":%" PRIu64 ",\"timed_out\":%" PRIu64 ",\"broken\":%" PRIu64
+        ",\"unfinished\":%" PRIu64 "},\"statuses\":{",
         tally->ends[LOAD_ANSWERED], tally->ends[LOAD_TIMED_OUT], tally->ends[LOAD_BROKEN],
         tally->ends[LOAD_UNFINISHED]);
     const char *comma = "";
@@ -112,32 +117,38 @@ static void print_json(const struct tally *tally, const char *run, unsigned thre
     fputs("}\n", file);
 }
 
-static void print_text(const struct tally *tally, const char *run, unsigned threads, bool closed, FILE *file)
+static void print_text(
+    const struct tally *tally, const char *run, unsigned threads, bool closed, FILE *file)
 {
     const struct histogram *answers = &tally->answers, *late = &tally->late;
     const char *bottleneck = tally_bottleneck(tally, threads, closed);
-    fprintf(file, "run       %s: %" PRIu64 " events and %" PRIu64 " re-sends in %.1f s\n", run, tally->events,
-        tally->resends, tally->wall_seconds);
+    fprintf(file, "run       %s: %" PRIu64 " events and %" PRIu64 " re-sends in %.1f s\n", run,
+        tally->events, tally->resends, tally->wall_seconds);
     fprintf(file, "answers  ");
     for (unsigned i = 0; i < TALLY_STATUS_MAX; i++)
         if (tally->statuses[i] > 0)
             fprintf(file, " %u: %" PRIu64, i, tally->statuses[i]);
     fprintf(file, "; none: %" PRIu64 " timed out, %" PRIu64 " broken, %" PRIu64 " unfinished\n",
         tally->ends[LOAD_TIMED_OUT], tally->ends[LOAD_BROKEN], tally->ends[LOAD_UNFINISHED]);
-    fprintf(file, "          %" PRIu64 " accepted, %" PRIu64 " duplicates, %.1f 200s per second\n", tally->accepted,
-        tally->duplicates, rate_of(tally));
+    fprintf(file, "          %" PRIu64 " accepted, %" PRIu64 " duplicates, %.1f 200s per second\n",
+        tally->accepted, tally->duplicates, rate_of(tally));
     fprintf(file, "latency   p50 %.3f ms, p90 %.3f ms, p99 %.3f ms, p99.9 %.3f ms, max %.3f ms%s\n",
-        (double)histogram_percentile(answers, 50) / 1e3, (double)histogram_percentile(answers, 90) / 1e3,
-        (double)histogram_percentile(answers, 99) / 1e3, (double)histogram_percentile(answers, 99.9) / 1e3,
-        (double)answers->max_us / 1e3, closed ? " (closed loop: from sending, not from a timetable)" : "");
-    fprintf(file, "generator p99 %.3f ms late, max %.3f ms; %" PRIu64 " events waited for a free stream; %.1f CPU s\n",
-        (double)histogram_percentile(late, 99) / 1e3, (double)late->max_us / 1e3, tally->waited_for_stream,
-        tally->cpu_seconds);
+        (double)histogram_percentile(answers, 50) / 1e3,
+        (double)histogram_percentile(answers, 90) / 1e3,
+        (double)histogram_percentile(answers, 99) / 1e3,
+        (double)histogram_percentile(answers, 99.9) / 1e3, (double)answers->max_us / 1e3,
+        closed ? " (closed loop: from sending, not from a timetable)" : "");
+    fprintf(file,
+        "generator p99 %.3f ms late, max %.3f ms; %" PRIu64
+        " events waited for a free stream; %.1f CPU s\n",
+        (double)histogram_percentile(late, 99) / 1e3, (double)late->max_us / 1e3,
+        tally->waited_for_stream, tally->cpu_seconds);
     if (bottleneck)
         fprintf(file, "WARNING: the generator was the bottleneck: %s\n", bottleneck);
 }
 
-void tally_print(const struct tally *tally, const char *run, unsigned threads, bool closed, bool json, FILE *file)
+void tally_print(const struct tally *tally, const char *run, unsigned threads, bool closed,
+    bool json, FILE *file)
 {
     (json ? print_json : print_text)(tally, run, threads, closed, file);
 }

@@ -12,9 +12,11 @@
 
 struct tally {
     struct histogram
-        answers;           /* from intended to answered, or given up: first sendings that were due after the warm-up */
-    struct histogram late; /* from intended to sent, while there was a free stream: the generator's own delay */
-    uint64_t events;       /* first sendings */
+        /* from intended to answered, or given up: first sendings that were due after the warm-up */
+        answers;
+    struct histogram
+        late; /* from intended to sent, while there was a free stream: the generator's own delay */
+    uint64_t events; /* first sendings */
     uint64_t resends;
     uint64_t ends[LOAD_UNFINISHED + 1];
     uint64_t statuses[TALLY_STATUS_MAX];
@@ -30,6 +32,7 @@ void tally_record(struct tally *tally, const struct load_record *record, bool co
 void tally_merge(struct tally *into, const struct tally *from);
 /* Why the generator was the bottleneck, or NULL. `threads` shared the wall time. */
 const char *tally_bottleneck(const struct tally *tally, unsigned threads, bool closed);
-void tally_print(const struct tally *tally, const char *run, unsigned threads, bool closed, bool json, FILE *file);
+void tally_print(const struct tally *tally, const char *run, unsigned threads, bool closed,
+    bool json, FILE *file);
 
 #endif

@@ -58,11 +58,13 @@ static enum err parse_step(struct timetable *timetable, char *const words[])
 {
     int64_t from, to, by, duration_us;
     if (!quantity_parse_count(words[0], &from) || !quantity_parse_count(words[1], &to) ||
-        !quantity_parse_count(words[2], &by) || by == 0 || !quantity_parse_duration(words[3], &duration_us))
+        !quantity_parse_count(words[2], &by) || by == 0 ||
+        !quantity_parse_duration(words[3], &duration_us))
         return ERR_USAGE;
     enum err result = OK;
     int64_t direction = to >= from ? by : -by;
-    for (int64_t rate = from; !result && (direction > 0 ? rate <= to : rate >= to); rate += direction)
+    for (int64_t rate = from; !result && (direction > 0 ? rate <= to : rate >= to);
+         rate += direction)
         result = add_steady(timetable, (double)rate, (double)rate, duration_us);
     return result;
 }
@@ -70,8 +72,9 @@ static enum err parse_step(struct timetable *timetable, char *const words[])
 static enum err parse_burst(struct timetable *timetable, char *const words[])
 {
     struct timetable_part part = {.kind = TIMETABLE_BURST};
-    if (!quantity_parse_count(words[0], &part.count) || !quantity_parse_duration(words[1], &part.every_us) ||
-        part.every_us == 0 || !quantity_parse_duration(words[2], &part.duration_us))
+    if (!quantity_parse_count(words[0], &part.count) ||
+        !quantity_parse_duration(words[1], &part.every_us) || part.every_us == 0 ||
+        !quantity_parse_duration(words[2], &part.duration_us))
         return ERR_USAGE;
     return add_part(timetable, &part);
 }
@@ -156,11 +159,13 @@ static enum err parse_part(struct timetable *timetable, char *text, char *ret_co
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (strcmp(words[0], kinds[i].name) != 0)
             continue;
-        enum err result = count == kinds[i].words + 1 ? kinds[i].parse(timetable, words + 1) : ERR_USAGE;
+        enum err result =
+            count == kinds[i].words + 1 ? kinds[i].parse(timetable, words + 1) : ERR_USAGE;
         if (result == ERR_NOT_FOUND)
             snprintf(ret_complaint, TIMETABLE_COMPLAINT_BYTES, "can't read %s", words[1]);
         else if (result)
-            snprintf(ret_complaint, TIMETABLE_COMPLAINT_BYTES, "\"%s\" should be %s", whole, kinds[i].form);
+            snprintf(ret_complaint, TIMETABLE_COMPLAINT_BYTES, "\"%s\" should be %s", whole,
+                kinds[i].form);
         return result ? ERR_USAGE : OK;
     }
     snprintf(ret_complaint, TIMETABLE_COMPLAINT_BYTES,
@@ -181,8 +186,8 @@ static int64_t events_of(const struct timetable_part *part)
     }
 }
 
-enum err timetable_parse(
-    const char *text, struct timetable *ret_timetable, char ret_complaint[TIMETABLE_COMPLAINT_BYTES])
+enum err timetable_parse(const char *text, struct timetable *ret_timetable,
+    char ret_complaint[TIMETABLE_COMPLAINT_BYTES])
 {
     struct timetable *timetable = ret_timetable;
     *timetable = (struct timetable){0};
@@ -196,7 +201,8 @@ enum err timetable_parse(
     for (unsigned i = 0; i < timetable->parts_count; i++) {
         struct timetable_part *part = &timetable->parts[i];
         if (part->kind == TIMETABLE_CLOSED && i + 1 < timetable->parts_count && !result) {
-            snprintf(ret_complaint, TIMETABLE_COMPLAINT_BYTES, "a closed part must be the last one");
+            snprintf(
+                ret_complaint, TIMETABLE_COMPLAINT_BYTES, "a closed part must be the last one");
             result = ERR_USAGE;
         }
         part->start_us = timetable->duration_us;
@@ -214,8 +220,8 @@ void timetable_done(struct timetable *timetable)
 }
 
 /*
- * When event `index` of a part is due. A ramp from a to b over D has sent a*t + (b-a)*t^2/(2D) events at t: solved for
- * t, in the form that holds for a = b as well.
+ * When event `index` of a part is due. A ramp from a to b over D has sent a*t + (b-a)*t^2/(2D)
+ * events at t: solved for t, in the form that holds for a = b as well.
  */
 static int64_t time_of(const struct timetable_part *part, int64_t index)
 {
@@ -223,7 +229,8 @@ static int64_t time_of(const struct timetable_part *part, int64_t index)
         return part->start_us + part->times_us[index];
     if (part->kind == TIMETABLE_BURST)
         return part->start_us + index / part->count * part->every_us;
-    double from = part->rate_from, slope = (part->rate_to - from) / ((double)part->duration_us / US);
+    double from = part->rate_from,
+           slope = (part->rate_to - from) / ((double)part->duration_us / US);
     double root = from * from + 2 * slope * (double)index;
     double divisor = from + sqrt(root > 0 ? root : 0);
     double seconds = divisor > 0 ? 2 * (double)index / divisor : 0;

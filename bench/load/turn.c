@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A sender's work, turn by turn: where requests come from, where they go, and when they are sent again. */
+/* A sender's work, turn by turn: where requests come from, where they go, and when they are sent
+ * again. */
 #include "load/answer.h"
 #include "load/sender_internal.h"
 
@@ -58,7 +59,8 @@ static bool counts(const struct sender *sender, const struct load_record *record
     return record->intended_us >= sender->run->started_us + sender->options->warm_up_us;
 }
 
-static void record_all(struct sender *sender, struct sending *sending, enum load_end how, int64_t now_us)
+static void record_all(
+    struct sender *sender, struct sending *sending, enum load_end how, int64_t now_us)
 {
     for (unsigned i = 0; i < sending->records_count; i++) {
         struct load_record *record = &sending->records[i];
@@ -87,7 +89,8 @@ static struct connection *find_room(struct sender *sender)
     return best;
 }
 
-static void send_on(struct sender *sender, struct connection *connection, struct sending *sending, int64_t now_us)
+static void send_on(
+    struct sender *sender, struct connection *connection, struct sending *sending, int64_t now_us)
 {
     sending->patience_until_us = now_us + sender->options->patience_us;
     list_add_tail(&sender->patience, &sending->in_patience);
@@ -101,14 +104,16 @@ static void send_on(struct sender *sender, struct connection *connection, struct
 static void add_resend(struct sender *sender, struct sending *sending, int64_t due_us)
 {
     struct list *before = sender->resends.prev;
-    while (before != &sender->resends && CONTAINER_OF(before, struct sending, link)->due_us > due_us)
+    while (
+        before != &sender->resends && CONTAINER_OF(before, struct sending, link)->due_us > due_us)
         before = before->prev;
     sending->due_us = due_us;
     list_add_tail(before->next, &sending->link);
     sender->to_resend++;
 }
 
-static bool should_resend(const struct sender *sender, const struct sending *sending, enum load_end how)
+static bool should_resend(
+    const struct sender *sender, const struct sending *sending, enum load_end how)
 {
     if (how == LOAD_UNFINISHED || sending->records[0].sending >= sender->options->resends_max ||
         atomic_load(&sender->run->stopping))
@@ -171,11 +176,12 @@ static void send_again(struct sender *sender, int64_t now_us)
 /* Whose the next event is: each thread takes runs of a batch's length in turn. */
 static bool is_ours(const struct sender *sender)
 {
-    return (uint64_t)sender->walk.number / sender->options->batch % sender->options->threads == sender->number;
+    return (uint64_t)sender->walk.number / sender->options->batch % sender->options->threads ==
+           sender->number;
 }
 
-/* Makes the next request that is ours, or returns NULL when the timetable has no more. A batch is due with its last
- * event. */
+/* Makes the next request that is ours, or returns NULL when the timetable has no more. A batch is
+ * due with its last event. */
 static struct sending *prepare(struct sender *sender)
 {
     struct sending *sending = NULL;
@@ -226,7 +232,8 @@ static void prepare_more(struct sender *sender)
 static void flush_dirty(struct sender *sender)
 {
     while (!list_is_empty(&sender->dirty)) {
-        struct connection *connection = CONTAINER_OF(sender->dirty.next, struct connection, in_dirty);
+        struct connection *connection =
+            CONTAINER_OF(sender->dirty.next, struct connection, in_dirty);
         list_remove(&connection->in_dirty);
         connection_flush(connection);
     }
@@ -245,7 +252,8 @@ static void count_late(struct sender *sender, const struct sending *sending, int
 static void send_due(struct sender *sender, int64_t now_us)
 {
     struct sending *sending;
-    while ((sending = next_prepared(sender)) && sending->due_us <= now_us && !atomic_load(&sender->run->stopping)) {
+    while ((sending = next_prepared(sender)) && sending->due_us <= now_us &&
+           !atomic_load(&sender->run->stopping)) {
         struct connection *connection = find_room(sender);
         if (!connection) {
             sender->no_room = true;
@@ -355,15 +363,17 @@ static int64_t next_wake_us(struct sender *sender)
         if (sender->connections[i].stage == CONNECTION_CLOSED)
             wake_us = min_of(wake_us, sender->connections[i].reopen_at_us);
     if (!list_is_empty(&sender->prepared) && !sender->no_room)
-        wake_us = min_of(
-            wake_us, CONTAINER_OF(sender->prepared.next, struct sending, link)->due_us - sender->options->spin_us);
+        wake_us =
+            min_of(wake_us, CONTAINER_OF(sender->prepared.next, struct sending, link)->due_us -
+                                sender->options->spin_us);
     else if (list_is_empty(&sender->prepared) && sender->in_flight == 0 &&
              timetable_walk_peek(&sender->walk, &due_us) == TIMETABLE_IN_FLIGHT)
         wake_us = min_of(wake_us, sender->run->started_us + due_us);
     if (!list_is_empty(&sender->resends) && !sender->no_room_again)
         wake_us = min_of(wake_us, CONTAINER_OF(sender->resends.next, struct sending, link)->due_us);
     if (!list_is_empty(&sender->patience))
-        wake_us = min_of(wake_us, CONTAINER_OF(sender->patience.next, struct sending, in_patience)->patience_until_us);
+        wake_us = min_of(wake_us,
+            CONTAINER_OF(sender->patience.next, struct sending, in_patience)->patience_until_us);
     return wake_us;
 }
 
@@ -379,7 +389,8 @@ void sender_wait_until(struct sender *sender, int64_t wake_us)
         connection_on_ready(ready[i].data.ptr, ready[i].events);
 }
 
-/* Whether the timetable has been worked off; its closed part, where there is one, is filled here. */
+/* Whether the timetable has been worked off; its closed part, where there is one, is filled here.
+ * */
 static bool has_no_more(struct sender *sender, int64_t now_us)
 {
     int64_t due_us;
@@ -402,7 +413,8 @@ bool sender_turn(struct sender *sender)
     flush_dirty(sender);
     tick(sender, now_us);
     prepare_more(sender);
-    int64_t end_us = sender->run->started_us + sender->options->timetable.duration_us + sender->options->linger_us;
+    int64_t end_us = sender->run->started_us + sender->options->timetable.duration_us +
+                     sender->options->linger_us;
     bool is_done = !has_more && sender->in_flight + sender->to_resend == 0;
     if (stopping || is_done || now_us >= end_us)
         return false;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counts what a program asks the disk for: preloaded (LD_PRELOAD), it puts itself in front of fsync and fdatasync and
- * adds each call to the first 8 bytes of the file that SYNC_COUNT_FILE names, over restarts of the program as well. It
- * works for anything that reaches them through the dynamic linker, which SQLite and the Erlang machine do.
+ * Counts what a program asks the disk for: preloaded (LD_PRELOAD), it puts itself in front of fsync
+ * and fdatasync and adds each call to the first 8 bytes of the file that SYNC_COUNT_FILE names,
+ * over restarts of the program as well. It works for anything that reaches them through the dynamic
+ * linker, which SQLite and the Erlang machine do.
  */
 #include <dlfcn.h>
 #include <fcntl.h>

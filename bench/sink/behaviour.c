@@ -14,11 +14,15 @@
 
 void behaviour_init(struct behaviour *behaviour)
 {
-    *behaviour = (struct behaviour){
-        .status = 200, .fail_status = 500, .retry_after_s = -1, .body = "{}", .body_len = sizeof "{}" - 1};
+    *behaviour = (struct behaviour){.status = 200,
+        .fail_status = 500,
+        .retry_after_s = -1,
+        .body = "{}",
+        .body_len = sizeof "{}" - 1};
 }
 
-/* The text in front of the separator becomes a string of its own; returns what stands behind it, or NULL. */
+/* The text in front of the separator becomes a string of its own; returns what stands behind it, or
+ * NULL. */
 static char *split(char *text, const char *separator)
 {
     char *found = strstr(text, separator);
@@ -66,7 +70,8 @@ static bool parse_delay(char *value, struct behaviour *behaviour)
                behaviour->delay_upper_us >= behaviour->delay_us;
     }
     behaviour->delay_kind = DELAY_LOGNORMAL;
-    return strcmp(value, "lognormal") == 0 && second && parse_sigma(second, &behaviour->delay_sigma);
+    return strcmp(value, "lognormal") == 0 && second &&
+           parse_sigma(second, &behaviour->delay_sigma);
 }
 
 static bool parse_own_status(char *value, struct behaviour *behaviour)
@@ -77,7 +82,8 @@ static bool parse_own_status(char *value, struct behaviour *behaviour)
 static bool parse_fail(char *value, struct behaviour *behaviour)
 {
     char *status = split(value, ":");
-    return quantity_parse_share(value, &behaviour->fail) && (!status || parse_status(status, &behaviour->fail_status));
+    return quantity_parse_share(value, &behaviour->fail) &&
+           (!status || parse_status(status, &behaviour->fail_status));
 }
 
 static bool parse_retry_after(char *value, struct behaviour *behaviour)
@@ -118,7 +124,8 @@ static bool parse_window(char *value, struct windows *windows)
 {
     char *to = split(value, "..");
     struct window window;
-    if (!to || windows->count == BEHAVIOUR_WINDOWS_MAX || !quantity_parse_duration(value, &window.from_us) ||
+    if (!to || windows->count == BEHAVIOUR_WINDOWS_MAX ||
+        !quantity_parse_duration(value, &window.from_us) ||
         !quantity_parse_duration(to, &window.to_us) || window.to_us <= window.from_us)
         return false;
     windows->windows[windows->count++] = window;
@@ -151,20 +158,28 @@ static const struct word {
     const char *name, *form, *does;
     bool (*parse)(char *value, struct behaviour *behaviour); /* may write into `value` */
 } words_table[] = {
-    {"delay", "delay=DURATION, =exp:MEAN, =uniform:FROM:TO or =lognormal:MEDIAN:SIGMA", "waits before it deeds",
-        parse_delay},
+    {"delay", "delay=DURATION, =exp:MEAN, =uniform:FROM:TO or =lognormal:MEDIAN:SIGMA",
+        "waits before it deeds", parse_delay},
     {"status", "status=200..599", "what it answers", parse_own_status},
     {"fail", "fail=SHARE or =SHARE:STATUS", "answers 500 or STATUS instead", parse_fail},
-    {"retry-after", "retry-after=SECONDS", "the header, on all answers that are not 2xx", parse_retry_after},
-    {"body", "body=TEXT, without spaces and at most 1023 bytes", "what it answers with", parse_body},
+    {"retry-after", "retry-after=SECONDS", "the header, on all answers that are not 2xx",
+        parse_retry_after},
+    {"body", "body=TEXT, without spaces and at most 1023 bytes", "what it answers with",
+        parse_body},
     {"drop", "drop=SHARE, =SHARE:new or =SHARE:warm",
-        "does the work, then closes the connection (of the first request only, or of later ones only)", parse_drop},
+        "does the work, then closes the connection (of the first request only, or of later ones "
+        "only)",
+        parse_drop},
     {"cut", "cut=SHARE", "closes the connection in the middle of the answer", parse_cut},
     {"hang", "hang=SHARE", "does the work and never answers", parse_hang},
-    {"down", "down=FROM..TO since the start, at most 16 times", "closes the connection and does no work", parse_down},
-    {"stall", "stall=FROM..TO since the start, at most 16 times", "answers nothing until it is over", parse_stall},
-    {"slow-read", "slow-read=BYTES", "reads that many a second (HTTP/2 and TLS: on the path / only)", parse_slow_read},
-    {"secret", "secret=whsec_..., at most 4 times", "checks the signature (and answers as ever)", parse_secret},
+    {"down", "down=FROM..TO since the start, at most 16 times",
+        "closes the connection and does no work", parse_down},
+    {"stall", "stall=FROM..TO since the start, at most 16 times",
+        "answers nothing until it is over", parse_stall},
+    {"slow-read", "slow-read=BYTES",
+        "reads that many a second (HTTP/2 and TLS: on the path / only)", parse_slow_read},
+    {"secret", "secret=whsec_..., at most 4 times", "checks the signature (and answers as ever)",
+        parse_secret},
 };
 
 void behaviour_print_words(FILE *file)
@@ -181,21 +196,25 @@ static const struct word *find_word(const char *name)
     return NULL;
 }
 
-static bool parse_word(const char *text, struct behaviour *behaviour, char ret_complaint[BEHAVIOUR_COMPLAINT_BYTES])
+static bool parse_word(
+    const char *text, struct behaviour *behaviour, char ret_complaint[BEHAVIOUR_COMPLAINT_BYTES])
 {
     AUTO_FREE char *name = strdup(text);
     char *value = name ? split(name, "=") : NULL;
     const struct word *word = name ? find_word(name) : NULL;
     if (!word)
-        snprintf(ret_complaint, BEHAVIOUR_COMPLAINT_BYTES, "\"%.200s\": there is no such word", text);
+        snprintf(
+            ret_complaint, BEHAVIOUR_COMPLAINT_BYTES, "\"%.200s\": there is no such word", text);
     else if (!value || !word->parse(value, behaviour))
-        snprintf(ret_complaint, BEHAVIOUR_COMPLAINT_BYTES, "\"%.200s\" should be %s", text, word->form);
+        snprintf(
+            ret_complaint, BEHAVIOUR_COMPLAINT_BYTES, "\"%.200s\" should be %s", text, word->form);
     else
         return true;
     return false;
 }
 
-bool behaviour_parse(const char *words, struct behaviour *ret_behaviour, char ret_complaint[BEHAVIOUR_COMPLAINT_BYTES])
+bool behaviour_parse(const char *words, struct behaviour *ret_behaviour,
+    char ret_complaint[BEHAVIOUR_COMPLAINT_BYTES])
 {
     struct behaviour behaviour;
     behaviour_init(&behaviour);
@@ -205,11 +224,13 @@ bool behaviour_parse(const char *words, struct behaviour *ret_behaviour, char re
         snprintf(ret_complaint, BEHAVIOUR_COMPLAINT_BYTES, "out of memory");
         return false;
     }
-    for (char *word = strtok_r(copy, WHITE_SPACE, &rest); word; word = strtok_r(NULL, WHITE_SPACE, &rest))
+    for (char *word = strtok_r(copy, WHITE_SPACE, &rest); word;
+         word = strtok_r(NULL, WHITE_SPACE, &rest))
         if (!parse_word(word, &behaviour, ret_complaint))
             return false;
     if (behaviour.hang + behaviour.drop + behaviour.cut > 1 + 1e-9) {
-        snprintf(ret_complaint, BEHAVIOUR_COMPLAINT_BYTES, "hang, drop and cut are together more than 100%%");
+        snprintf(ret_complaint, BEHAVIOUR_COMPLAINT_BYTES,
+            "hang, drop and cut are together more than 100%%");
         return false;
     }
     *ret_behaviour = behaviour;
@@ -263,13 +284,15 @@ static enum sink_deed draw_deed(const struct behaviour *behaviour, bool warm, ui
         return SINK_NEVER_ENDED;
     thrown -= behaviour->hang;
     if (thrown < behaviour->drop) {
-        bool here = behaviour->drop_on == DROP_ON_ANY || (behaviour->drop_on == DROP_ON_WARM) == warm;
+        bool here =
+            behaviour->drop_on == DROP_ON_ANY || (behaviour->drop_on == DROP_ON_WARM) == warm;
         return here ? SINK_DROPPED : SINK_ANSWERED;
     }
     return thrown - behaviour->drop < behaviour->cut ? SINK_CUT_SHORT : SINK_ANSWERED;
 }
 
-/* The first moment at or after `at_us` that no stall holds. Windows may touch and overlap in any order. */
+/* The first moment at or after `at_us` that no stall holds. Windows may touch and overlap in any
+ * order. */
 static int64_t leave_stalls(const struct windows *stalls, int64_t at_us)
 {
     for (unsigned i = 0; i < stalls->count; i++) {
@@ -295,12 +318,13 @@ static int64_t meets_window(const struct windows *windows, int64_t from_us, int6
     return first_us;
 }
 
-void behaviour_draw(const struct behaviour *behaviour, bool warm, int64_t since_start_us, uint64_t *random,
-    struct behaviour_draw *ret_draw)
+void behaviour_draw(const struct behaviour *behaviour, bool warm, int64_t since_start_us,
+    uint64_t *random, struct behaviour_draw *ret_draw)
 {
     enum sink_deed deed = draw_deed(behaviour, warm, random);
     bool fails = behaviour->fail > 0 && next_random(random) < behaviour->fail;
-    int64_t due_us = leave_stalls(&behaviour->stall, since_start_us + draw_delay(behaviour, random));
+    int64_t due_us =
+        leave_stalls(&behaviour->stall, since_start_us + draw_delay(behaviour, random));
     if (deed == SINK_NEVER_ENDED)
         due_us = since_start_us;
     *ret_draw = (struct behaviour_draw){.deed = deed,
@@ -308,5 +332,6 @@ void behaviour_draw(const struct behaviour *behaviour, bool warm, int64_t since_
         .after_us = due_us - since_start_us};
     int64_t down_us = meets_window(&behaviour->down, since_start_us, due_us);
     if (down_us >= 0)
-        *ret_draw = (struct behaviour_draw){.deed = SINK_DROPPED, .after_us = down_us - since_start_us};
+        *ret_draw =
+            (struct behaviour_draw){.deed = SINK_DROPPED, .after_us = down_us - since_start_us};
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a client deployment behaves: the words of a person ("delay=exp:20ms fail=2% down=10s..20s"), and what they come
- * to for one request. Nothing here waits, sends or looks at a clock: chance and time are parameters.
+ * How a client deployment behaves: the words of a person ("delay=exp:20ms fail=2% down=10s..20s"),
+ * and what they come to for one request. Nothing here waits, sends or looks at a clock: chance and
+ * time are parameters.
  *
  * For a request the words are asked in this order:
  *
@@ -65,17 +66,18 @@ struct behaviour_draw {
 /* Answers 200 and {} at once. */
 void behaviour_init(struct behaviour *behaviour);
 
-/* Words parted by white space; none at all are behaviour_init's. On false the complaint names the word and says what it
- * should be; `ret_behaviour` is then untouched. */
-bool behaviour_parse(
-    const char *words, struct behaviour *ret_behaviour, char ret_complaint[BEHAVIOUR_COMPLAINT_BYTES]) MUST_CHECK;
+/* Words parted by white space; none at all are behaviour_init's. On false the complaint names the
+ * word and says what it should be; `ret_behaviour` is then untouched. */
+bool behaviour_parse(const char *words, struct behaviour *ret_behaviour,
+    char ret_complaint[BEHAVIOUR_COMPLAINT_BYTES]) MUST_CHECK;
 
 /* The words with what they do, for --help. */
 void behaviour_print_words(FILE *file);
 
-/* `random` is the state of a generator, seeded by behaviour_seed; `warm`: not the first request of its connection. */
-void behaviour_draw(const struct behaviour *behaviour, bool warm, int64_t since_start_us, uint64_t *random,
-    struct behaviour_draw *ret_draw);
+/* `random` is the state of a generator, seeded by behaviour_seed; `warm`: not the first request of
+ * its connection. */
+void behaviour_draw(const struct behaviour *behaviour, bool warm, int64_t since_start_us,
+    uint64_t *random, struct behaviour_draw *ret_draw);
 
 /* The state for one of several threads. */
 uint64_t behaviour_seed(uint64_t seed, unsigned thread);

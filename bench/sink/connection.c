@@ -46,7 +46,8 @@ void connection_break(struct sink_loop *loop, h2o_req_t *req)
 {
     struct connection *connection = connection_of(req);
     if (req->version < 0x200) {
-        /* Nobody else's request is on it. h2o does not look at it before it has an answer, which then goes nowhere. */
+        /* Nobody else's request is on it. h2o does not look at it before it has an answer, which
+         * then goes nowhere. */
         shut_down(connection);
         req->http1_is_persistent = 0;
         server_answer(req, 503, NULL, "", 0);
@@ -68,14 +69,16 @@ static void on_proceed(h2o_generator_t *generator, h2o_req_t *req)
     }
 }
 
-void connection_break_answer(struct sink_loop *loop, h2o_req_t *req, const char *body, size_t body_len)
+void connection_break_answer(
+    struct sink_loop *loop, h2o_req_t *req, const char *body, size_t body_len)
 {
     struct cut_answer *answer = h2o_mem_alloc_pool(&req->pool, sizeof *answer);
     *answer = (struct cut_answer){.super = {.proceed = on_proceed}, .loop = loop};
     req->http1_is_persistent = 0;
     req->res.reason = "Status";
     req->res.content_length = body_len + MISSING_BYTES;
-    h2o_iovec_t half = body_len > 0 ? h2o_strdup(&req->pool, body, (body_len + 1) / 2) : h2o_iovec_init("{", 1);
+    h2o_iovec_t half =
+        body_len > 0 ? h2o_strdup(&req->pool, body, (body_len + 1) / 2) : h2o_iovec_init("{", 1);
     h2o_start_response(req, &answer->super);
     h2o_send(req, &half, 1, H2O_SEND_STATE_IN_PROGRESS);
 }

@@ -50,10 +50,10 @@ static void get_counts(struct sink *sink, h2o_req_t *req)
     sink_log_count(sink->log, &counts);
     char text[256];
     int len = snprintf(text, sizeof text,
-        "{\"requests\":%" PRIu64 ",\"answered\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"cut\":%" PRIu64
-        ",\"hung\":%" PRIu64 "}\n",
-        counts.requests, counts.deeds[SINK_ANSWERED], counts.deeds[SINK_DROPPED], counts.deeds[SINK_CUT_SHORT],
-        counts.deeds[SINK_NEVER_ENDED]);
+        "{\"requests\":%" PRIu64 ",\"answered\":%" PRIu64 ",\"dropped\":%" PRIu64
+        ",\"cut\":%" PRIu64 ",\"hung\":%" PRIu64 "}\n",
+        counts.requests, counts.deeds[SINK_ANSWERED], counts.deeds[SINK_DROPPED],
+        counts.deeds[SINK_CUT_SHORT], counts.deeds[SINK_NEVER_ENDED]);
     server_answer(req, 200, "application/json", text, (size_t)len);
 }
 
@@ -64,9 +64,11 @@ bool control_handle(struct sink *sink, h2o_req_t *req)
         return false;
     bool is_put = h2o_memis(req->method.base, req->method.len, H2O_STRLIT("PUT"));
     bool is_get = h2o_memis(req->method.base, req->method.len, H2O_STRLIT("GET"));
-    bool is_behave = slice_starts_with(path, BEHAVE "/"), is_counts = slice_equals_string(path, COUNTS);
+    bool is_behave = slice_starts_with(path, BEHAVE "/"),
+         is_counts = slice_equals_string(path, COUNTS);
     if (is_behave && is_put)
-        put_behaviour(sink, req, slice_of(path.data + sizeof BEHAVE - 1, path.len - (sizeof BEHAVE - 1)));
+        put_behaviour(
+            sink, req, slice_of(path.data + sizeof BEHAVE - 1, path.len - (sizeof BEHAVE - 1)));
     else if (is_counts && is_get)
         get_counts(sink, req);
     else if (is_behave || is_counts)

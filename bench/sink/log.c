@@ -17,7 +17,8 @@ enum err sink_log_new(const char *file, struct sink_log **ret_log)
     struct sink_log *log = calloc(1, sizeof *log);
     if (!log)
         return ERR_NO_MEMORY;
-    enum err result = file ? run_log_create(file, SINK_LOG, "", sizeof(struct sink_record), &log->records) : OK;
+    enum err result =
+        file ? run_log_create(file, SINK_LOG, "", sizeof(struct sink_record), &log->records) : OK;
     if (result) {
         free(log);
         return result;

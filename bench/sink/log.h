@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sink's account of its requests: one record in the run's log for each, when its end is known, and counts for
- * people. Thread-safe: one lock, taken once a request.
+ * The sink's account of its requests: one record in the run's log for each, when its end is known,
+ * and counts for people. Thread-safe: one lock, taken once a request.
  */
 #ifndef PENSTOCK_BENCH_SINK_LOG_H
 #define PENSTOCK_BENCH_SINK_LOG_H
@@ -26,6 +26,7 @@ void sink_log_hangs(struct sink_log *log);
 void sink_log_ended(struct sink_log *log, const struct sink_record *record, bool counted_before);
 void sink_log_flush(struct sink_log *log);
 void sink_log_count(struct sink_log *log, struct sink_counts *ret_counts);
-enum err sink_log_free(struct sink_log *log) MUST_CHECK; /* ERR_DISK when anything was not written; takes NULL */
+enum err sink_log_free(
+    struct sink_log *log) MUST_CHECK; /* ERR_DISK when anything was not written; takes NULL */
 
 #endif

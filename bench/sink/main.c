@@ -76,10 +76,10 @@ static void print_summary(struct sink *sink)
     struct sink_counts counts;
     sink_log_count(sink->log, &counts);
     fprintf(stderr,
-        "penstock-sink: %" PRIu64 " requests: %" PRIu64 " answered, %" PRIu64 " dropped, %" PRIu64 " cut, %" PRIu64
-        " never ended\n",
-        counts.requests, counts.deeds[SINK_ANSWERED], counts.deeds[SINK_DROPPED], counts.deeds[SINK_CUT_SHORT],
-        counts.deeds[SINK_NEVER_ENDED]);
+        "penstock-sink: %" PRIu64 " requests: %" PRIu64 " answered, %" PRIu64 " dropped, %" PRIu64
+        " cut, %" PRIu64 " never ended\n",
+        counts.requests, counts.deeds[SINK_ANSWERED], counts.deeds[SINK_DROPPED],
+        counts.deeds[SINK_CUT_SHORT], counts.deeds[SINK_NEVER_ENDED]);
 }
 
 static int serve(struct sink *sink, const struct sink_options *options)
@@ -105,7 +105,8 @@ static int serve(struct sink *sink, const struct sink_options *options)
 
 int main(int argc, char **argv)
 {
-    static struct sink sink; /* not on the stack: connections point into it until the process ends */
+    static struct sink
+        sink; /* not on the stack: connections point into it until the process ends */
     struct sink_options options;
     enum err result = paths_new(&sink.paths);
     if (result)

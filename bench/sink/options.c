@@ -73,11 +73,13 @@ static const struct option_row rows[] = {
     {"--port", "N", set_port, "port on 127.0.0.1; 0, the default, takes a free one"},
     {"--threads", "N", set_threads, "loops; default 1"},
     {"--log", "FILE", set_log, "a record for each request, for penstock-verdict"},
-    {"--ready-file", "FILE", set_ready_file, "written when requests are taken: {\"port\", \"url\", \"pid\"}"},
+    {"--ready-file", "FILE", set_ready_file,
+        "written when requests are taken: {\"port\", \"url\", \"pid\"}"},
     {"--seed", "N", set_seed, "of the chances in the words; default 0"},
     {"--tls-cert", "FILE", set_certificate, "certificate chain, PEM: TLS instead of cleartext"},
     {"--tls-key", "FILE", set_key, "its key, PEM"},
-    {"--behave", "'PATH WORDS...'", set_behave, "how a path behaves, see below (may be given again)"},
+    {"--behave", "'PATH WORDS...'", set_behave,
+        "how a path behaves, see below (may be given again)"},
 };
 
 static void print_words(FILE *file)
@@ -88,15 +90,17 @@ static void print_words(FILE *file)
 
 static const struct option_table table = {.program = "penstock-sink",
     .usage = "[OPTIONS]",
-    .before =
-        "Plays client deployments on 127.0.0.1 until SIGTERM. Without words it answers 200 and {}. A path's words\n"
-        "are for all requests to it and below it; the longest path wins. At run time: PUT /_behave/PATH with the\n"
-        "words as body, GET /_counts.\n",
+    .before = "Plays client deployments on 127.0.0.1 until SIGTERM. Without words it answers 200 "
+              "and {}. A path's words\n"
+              "are for all requests to it and below it; the longest path wins. At run time: PUT "
+              "/_behave/PATH with the\n"
+              "words as body, GET /_counts.\n",
     .rows = rows,
     .rows_count = ARRAY_LENGTH(rows),
     .print_after = print_words};
 
-enum err sink_options_parse(int argc, char **argv, struct paths *paths, struct sink_options *ret_options)
+enum err sink_options_parse(
+    int argc, char **argv, struct paths *paths, struct sink_options *ret_options)
 {
     struct sink_options options = {.threads = 1, .paths = paths};
     enum err result = options_parse(&table, argc, argv, &options);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A table is an open-addressed hash of the paths; a look-up asks it once for each '/' of the request's path, from the
- * end. */
+/* A table is an open-addressed hash of the paths; a look-up asks it once for each '/' of the
+ * request's path, from the end. */
 #include "sink/paths.h"
 
 #include "base/hash.h"
@@ -115,7 +115,8 @@ static enum err publish(struct paths *paths, struct entry *entry)
             table_put(table, old->buckets[i]);
     table_put(table, entry);
     for (size_t i = 0; i < table->buckets_count; i++)
-        table->reads_slowly |= table->buckets[i] && table->buckets[i]->behaviour.slow_read_bytes > 0;
+        table->reads_slowly |=
+            table->buckets[i] && table->buckets[i]->behaviour.slow_read_bytes > 0;
     table->older = paths->shared ? old : NULL;
     paths->changes += paths->shared;
     entry->older = paths->newest_entry;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which behaviour a request gets: that of the longest configured path that its path equals or continues with '/' ("/"
- * is the beginning of every path). What matches none gets the default behaviour, whose number is 0; configured paths
- * are numbered from 1 on, in the order in which they first appear, and keep their numbers when they are replaced.
+ * Which behaviour a request gets: that of the longest configured path that its path equals or
+ * continues with '/' ("/" is the beginning of every path). What matches none gets the default
+ * behaviour, whose number is 0; configured paths are numbered from 1 on, in the order in which they
+ * first appear, and keep their numbers when they are replaced.
  *
- * Thread-safe from paths_share on. Readers take a pointer to a table that never changes; a change publishes another
- * table. Old tables and behaviours stay until paths_free, so that nobody needs to count who still looks at them: their
- * number is bounded.
+ * Thread-safe from paths_share on. Readers take a pointer to a table that never changes; a change
+ * publishes another table. Old tables and behaviours stay until paths_free, so that nobody needs to
+ * count who still looks at them: their number is bounded.
  */
 #ifndef PENSTOCK_BENCH_SINK_PATHS_H
 #define PENSTOCK_BENCH_SINK_PATHS_H
@@ -24,9 +25,10 @@ void paths_free(struct paths *paths);
 /* From now on other threads may read. */
 void paths_share(struct paths *paths);
 
-/* Adds or replaces. ERR_BAD_REQUEST (does not begin with '/', or is too long), ERR_OVERLOADED (too many paths or
- * changes), ERR_NO_MEMORY. `behaviour` is copied. */
-enum err paths_put(struct paths *paths, struct slice path, const struct behaviour *behaviour) MUST_CHECK;
+/* Adds or replaces. ERR_BAD_REQUEST (does not begin with '/', or is too long), ERR_OVERLOADED (too
+ * many paths or changes), ERR_NO_MEMORY. `behaviour` is copied. */
+enum err paths_put(
+    struct paths *paths, struct slice path, const struct behaviour *behaviour) MUST_CHECK;
 
 /* Never NULL; lives as long as the table. `path` is without the query. */
 const struct behaviour *paths_find(const struct paths *paths, struct slice path);

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Slow reading. h2o gives no say before it has read a request whole, so this belongs to a connection: the first bytes
- * are looked at without being read, and if their path reads slowly, h2o gets one end of a socket pair instead, and a
- * relay carries bytes to it at the given rate. Answers go back at once.
+ * Slow reading. h2o gives no say before it has read a request whole, so this belongs to a
+ * connection: the first bytes are looked at without being read, and if their path reads slowly, h2o
+ * gets one end of a socket pair instead, and a relay carries bytes to it at the given rate. Answers
+ * go back at once.
  *
  *            in: `rate` bytes a second, ticks of 20 ms
  *   client ---------------------------------------------> pair ===== h2o
  *          <---------------------------------------------
  *            out: as it comes; a client that does not read holds it up
  *
- * It ends when both directions have ended or one has failed: the end of one is passed on as a half close, so that h2o's
- * shutdown of its end reaches the client and the client's leaving reaches h2o.
+ * It ends when both directions have ended or one has failed: the end of one is passed on as a half
+ * close, so that h2o's shutdown of its end reaches the client and the client's leaving reaches h2o.
  *
- * The path is read from an HTTP/1 request line; what looks otherwise (HTTP/2, TLS) goes by the path "/". A connection
- * keeps the rate that it began with.
+ * The path is read from an HTTP/1 request line; what looks otherwise (HTTP/2, TLS) goes by the path
+ * "/". A connection keeps the rate that it began with.
  */
 #include "base/clock.h"
 #include "sink/sink.h"
@@ -26,7 +27,8 @@
 #define TICK_US (20 * US_PER_MS)
 #define PEEK_BYTES 1024
 #define RELAY_BYTES 16384
-#define RECEIVE_BUFFER_BYTES 4096 /* or the kernel would take most bodies off the gateway's hands at once */
+#define RECEIVE_BUFFER_BYTES \
+    4096 /* or the kernel would take most bodies off the gateway's hands at once */
 
 struct stream {
     char bytes[RELAY_BYTES];
@@ -49,12 +51,14 @@ static bool must_wait(void)
     return errno == EAGAIN || errno == EINTR;
 }
 
-/* Reads at most `max` bytes into an empty buffer and passes on what it can. False: the connection has failed. */
+/* Reads at most `max` bytes into an empty buffer and passes on what it can. False: the connection
+ * has failed. */
 static bool carry(struct stream *stream, int from, int to, size_t max, size_t *ret_read)
 {
     *ret_read = 0;
     if (stream->begin == stream->end && !stream->is_read && max > 0) {
-        ssize_t got = recv(from, stream->bytes, max < RELAY_BYTES ? max : RELAY_BYTES, MSG_DONTWAIT);
+        ssize_t got =
+            recv(from, stream->bytes, max < RELAY_BYTES ? max : RELAY_BYTES, MSG_DONTWAIT);
         if (got < 0 && !must_wait())
             return false;
         stream->is_read = got == 0;
@@ -62,7 +66,8 @@ static bool carry(struct stream *stream, int from, int to, size_t max, size_t *r
         stream->end = *ret_read = got > 0 ? (size_t)got : 0;
     }
     while (stream->begin < stream->end) {
-        ssize_t put = send(to, stream->bytes + stream->begin, stream->end - stream->begin, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t put = send(to, stream->bytes + stream->begin, stream->end - stream->begin,
+            MSG_DONTWAIT | MSG_NOSIGNAL);
         if (put < 0)
             return must_wait();
         stream->begin += (size_t)put;
@@ -86,13 +91,14 @@ static void carry_in(struct relay *relay, bool *ret_alive)
 {
     int64_t now_us = clock_mono_us();
     double most = (double)relay->rate_bytes * (double)(2 * TICK_US) / US_PER_SECOND + 1;
-    relay->allowance += (double)relay->rate_bytes * (double)(now_us - relay->refilled_us) / US_PER_SECOND;
+    relay->allowance +=
+        (double)relay->rate_bytes * (double)(now_us - relay->refilled_us) / US_PER_SECOND;
     relay->refilled_us = now_us;
     if (relay->allowance > most)
         relay->allowance = most;
     size_t got;
-    *ret_alive = carry(
-        &relay->in, h2o_socket_get_fd(relay->client), h2o_socket_get_fd(relay->pair), (size_t)relay->allowance, &got);
+    *ret_alive = carry(&relay->in, h2o_socket_get_fd(relay->client), h2o_socket_get_fd(relay->pair),
+        (size_t)relay->allowance, &got);
     relay->allowance -= (double)got;
 }
 
@@ -100,8 +106,8 @@ static void carry_in(struct relay *relay, bool *ret_alive)
 static bool carry_out(struct relay *relay, bool *ret_alive)
 {
     size_t got;
-    *ret_alive =
-        carry(&relay->out, h2o_socket_get_fd(relay->pair), h2o_socket_get_fd(relay->client), RELAY_BYTES, &got);
+    *ret_alive = carry(&relay->out, h2o_socket_get_fd(relay->pair),
+        h2o_socket_get_fd(relay->client), RELAY_BYTES, &got);
     return relay->out.is_read || relay->out.begin < relay->out.end;
 }
 
@@ -111,7 +117,8 @@ static void on_pair_readable(h2o_socket_t *socket, const char *error)
     bool alive;
     bool rests = carry_out(relay, &alive);
     if (!alive || relay->out.is_done)
-        relay_end(relay); /* h2o has ended the connection: what the client still sends is nobody's */
+        relay_end(
+            relay); /* h2o has ended the connection: what the client still sends is nobody's */
     else if (rests)
         h2o_socket_read_stop(socket); /* until a tick has got rid of it */
 }
@@ -148,8 +155,8 @@ static void relay_begin(struct sink_loop *loop, h2o_socket_t *client, int64_t ra
     relay->pair = h2o_evloop_socket_create(loop->server->loop, ends[0], H2O_SOCKET_FLAG_DONT_READ);
     relay->pair->data = relay;
     h2o_socket_read_start(relay->pair, on_pair_readable);
-    h2o_accept(&loop->server->accept,
-        h2o_evloop_socket_create(loop->server->loop, ends[1], H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION));
+    h2o_accept(&loop->server->accept, h2o_evloop_socket_create(loop->server->loop, ends[1],
+                                          H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION));
     timers_set(&loop->timers, &relay->tick, relay->refilled_us + TICK_US);
 }
 
@@ -177,7 +184,8 @@ static void on_first_bytes(h2o_socket_t *socket, const char *error)
         return;
     }
     h2o_socket_read_stop(socket);
-    int64_t rate_bytes = paths_find(loop->sink->paths, path_in(bytes, (size_t)len))->slow_read_bytes;
+    int64_t rate_bytes =
+        paths_find(loop->sink->paths, path_in(bytes, (size_t)len))->slow_read_bytes;
     if (rate_bytes > 0) {
         relay_begin(loop, socket, rate_bytes);
     } else {

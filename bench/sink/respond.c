@@ -8,8 +8,8 @@
  *                                       |      '-- the sink ends --> logged as never ended
  *                                       '--------- the client leaves --> the same
  *
- * A waiting request lives in memory of h2o's request, whose end is told by its dispose callback. A client that leaves
- * does not undo the work: the status is what it would have been told.
+ * A waiting request lives in memory of h2o's request, whose end is told by its dispose callback. A
+ * client that leaves does not undo the work: the status is what it would have been told.
  */
 #include "base/clock.h"
 #include "model/event_id.h"
@@ -49,12 +49,12 @@ static struct slice path_of(const h2o_req_t *req)
 }
 
 /* What can be said of a request when it comes. */
-static void describe(struct sink_loop *loop, h2o_req_t *req, const struct behaviour *behaviour, bool warm,
-    struct sink_record *ret_record)
+static void describe(struct sink_loop *loop, h2o_req_t *req, const struct behaviour *behaviour,
+    bool warm, struct sink_record *ret_record)
 {
     struct slice body = req->entity.len > 0 ? slice_from_iovec(req->entity) : SLICE_LITERAL("");
-    struct signed_request claim = {
-        header(req, "webhook-id"), header(req, "webhook-timestamp"), header(req, "webhook-signature"), body};
+    struct signed_request claim = {header(req, "webhook-id"), header(req, "webhook-timestamp"),
+        header(req, "webhook-signature"), body};
     *ret_record = (struct sink_record){.received_us = run_log_now_us(),
         .number = run_log_number(body, ""),
         .body_hash = run_log_hash(body),
@@ -75,7 +75,8 @@ static void add_retry_after(h2o_req_t *req, int64_t seconds)
     char text[24];
     int len = snprintf(text, sizeof text, "%lld", (long long)seconds);
     h2o_iovec_t value = h2o_strdup(&req->pool, text, (size_t)len);
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("retry-after"), 1, NULL, value.base, value.len);
+    h2o_add_header_by_str(
+        &req->pool, &req->res.headers, H2O_STRLIT("retry-after"), 1, NULL, value.base, value.len);
 }
 
 /* Logs what is now known, and does it. The request may be disposed of in here. */
@@ -99,7 +100,8 @@ static void deed(struct sink_loop *loop, h2o_req_t *req, const struct behaviour 
         req->res.status = (int)draw->status;
         connection_break_answer(loop, req, behaviour->body, body_len);
     } else {
-        server_answer(req, (int)draw->status, body_len > 0 ? "application/json" : NULL, behaviour->body, body_len);
+        server_answer(req, (int)draw->status, body_len > 0 ? "application/json" : NULL,
+            behaviour->body, body_len);
     }
 }
 
@@ -116,7 +118,8 @@ static void end_without_answer(struct waiting *waiting)
     stop_waiting(waiting);
     waiting->record.deed = SINK_NEVER_ENDED;
     waiting->record.status = (uint16_t)waiting->draw.status;
-    sink_log_ended(waiting->loop->sink->log, &waiting->record, waiting->draw.deed == SINK_NEVER_ENDED);
+    sink_log_ended(
+        waiting->loop->sink->log, &waiting->record, waiting->draw.deed == SINK_NEVER_ENDED);
 }
 
 static void on_request_gone(void *memory)
@@ -176,10 +179,12 @@ void respond_find_gone(struct sink_loop *loop)
         h2o_req_t *req = waiting->req;
         if (req->version >= 0x200)
             continue;
-        struct pollfd fd = {.fd = h2o_socket_get_fd(connection_of(req)->socket), .events = POLLRDHUP};
+        struct pollfd fd = {
+            .fd = h2o_socket_get_fd(connection_of(req)->socket), .events = POLLRDHUP};
         if (poll(&fd, 1, 0) == 1 && (fd.revents & (POLLRDHUP | POLLHUP | POLLERR))) {
             end_without_answer(waiting);
-            connection_break(loop, req); /* disposes of this one only: HTTP/1 has no other on its connection */
+            connection_break(
+                loop, req); /* disposes of this one only: HTTP/1 has no other on its connection */
         }
     }
 }

@@ -17,7 +17,8 @@ static void forget(struct path_macs *path)
     *path = (struct path_macs){0};
 }
 
-static struct path_macs *macs_of(struct signature_checker *checker, const struct behaviour *behaviour)
+static struct path_macs *macs_of(
+    struct signature_checker *checker, const struct behaviour *behaviour)
 {
     if (behaviour->path >= checker->count) {
         size_t count = behaviour->path + 1;
@@ -68,8 +69,8 @@ static bool is_among(struct slice signatures, const char *signature)
     return false;
 }
 
-enum sink_signature signature_check(
-    struct signature_checker *checker, const struct behaviour *behaviour, const struct signed_request *request)
+enum sink_signature signature_check(struct signature_checker *checker,
+    const struct behaviour *behaviour, const struct signed_request *request)
 {
     int64_t timestamp_s;
     if (behaviour->secrets_count == 0)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks the signature of a delivery as a client would: any signature of the header that fits any secret of the path.
- */
+/* Checks the signature of a delivery as a client would: any signature of the header that fits any
+ * secret of the path. / */
 #ifndef PENSTOCK_BENCH_SINK_SIGNATURE_CHECK_H
 #define PENSTOCK_BENCH_SINK_SIGNATURE_CHECK_H
 
 #include "sink/behaviour.h"
 
-/* The MACs of one loop, keyed once for each path and again when its behaviour has been replaced. All zeros at first. */
+/* The MACs of one loop, keyed once for each path and again when its behaviour has been replaced.
+ * All zeros at first. */
 struct signature_checker {
     struct path_macs *macs; /* by the path's number */
     size_t count;
@@ -17,8 +18,8 @@ struct signed_request {
     struct slice body;
 };
 
-enum sink_signature signature_check(struct signature_checker *checker, const struct behaviour *behaviour,
-    const struct signed_request *request) MUST_CHECK;
+enum sink_signature signature_check(struct signature_checker *checker,
+    const struct behaviour *behaviour, const struct signed_request *request) MUST_CHECK;
 void signature_checker_done(struct signature_checker *checker);
 
 #endif

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * penstock-sink plays the client deployments that bench runs deliver to: it answers, delays, fails, drops and hangs as
- * its paths are told to (behaviour.h), and logs each request once its end is known (common/run_log.h).
+ * penstock-sink plays the client deployments that bench runs deliver to: it answers, delays, fails,
+ * drops and hangs as its paths are told to (behaviour.h), and logs each request once its end is
+ * known (common/run_log.h).
  *
  *   main.c      options, start and stop          respond.c     a request from its coming to its record
  *   behaviour   words, chance                    connection.c  warm or new; how a connection is cut
  *   paths       which behaviour                  relay.c       connections that are read slowly
  *   log         records and counts               control.c     what changes and shows it at run time
  *
- * Threads: each loop has its own connections, requests, timers, MACs and random numbers. Shared are the log (a lock)
- * and the paths (published tables). The main thread waits for a signal, and writes the rest of the log when the loops
- * have ended.
+ * Threads: each loop has its own connections, requests, timers, MACs and random numbers. Shared are
+ * the log (a lock) and the paths (published tables). The main thread waits for a signal, and writes
+ * the rest of the log when the loops have ended.
  */
 #ifndef PENSTOCK_BENCH_SINK_SINK_H
 #define PENSTOCK_BENCH_SINK_SINK_H
@@ -54,7 +55,8 @@ static inline struct slice slice_from_iovec(h2o_iovec_t iovec)
 
 /* respond.c: an h2o handler's on_req. */
 int respond_on_request(h2o_handler_t *handler, h2o_req_t *req);
-/* HTTP/1 does not show that the client has left while its request waits: so it is looked for, now and then. */
+/* HTTP/1 does not show that the client has left while its request waits: so it is looked for, now
+ * and then. */
 void respond_find_gone(struct sink_loop *loop);
 /* Logs what waits still; the loop's thread has ended. */
 void respond_end_waiting(struct sink_loop *loop);

@@ -9,7 +9,8 @@
 
 static void arm(struct timers *timers, int64_t due_us)
 {
-    struct itimerspec when = {.it_value = {.tv_sec = due_us / US_PER_SECOND, .tv_nsec = due_us % US_PER_SECOND * 1000}};
+    struct itimerspec when = {
+        .it_value = {.tv_sec = due_us / US_PER_SECOND, .tv_nsec = due_us % US_PER_SECOND * 1000}};
     if (timerfd_settime(h2o_socket_get_fd(timers->socket), TFD_TIMER_ABSTIME, &when, NULL) != 0)
         abort(); /* only a wrong argument can do that */
     timers->armed_us = due_us;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Timers of one loop, each with a due time of its own, to the microsecond: a heap behind one timerfd. (h2o's own
- * timeouts are lists of one duration each, in milliseconds.) Everything on the loop's thread.
+ * Timers of one loop, each with a due time of its own, to the microsecond: a heap behind one
+ * timerfd. (h2o's own timeouts are lists of one duration each, in milliseconds.) Everything on the
+ * loop's thread.
  */
 #ifndef PENSTOCK_BENCH_SINK_TIMERS_H
 #define PENSTOCK_BENCH_SINK_TIMERS_H
@@ -25,8 +26,8 @@ struct timers {
 };
 
 enum err timers_init(struct timers *timers, h2o_evloop_t *loop) MUST_CHECK;
-void timers_done(struct timers *timers);                                     /* of a loop that no longer runs */
+void timers_done(struct timers *timers); /* of a loop that no longer runs */
 void timers_set(struct timers *timers, struct timer *timer, int64_t due_us); /* sets or moves */
-void timers_unset(struct timers *timers, struct timer *timer);               /* harmless when it is not set */
+void timers_unset(struct timers *timers, struct timer *timer); /* harmless when it is not set */
 
 #endif

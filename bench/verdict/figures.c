@@ -34,7 +34,8 @@ static bool is_lost(const struct figures *figures, const struct key *key, enum l
     return key->journal_delivered > key->sink_delivered;
 }
 
-static void count_lost(struct fate *fate, const struct keys *keys, const struct key *key, enum lost_why why)
+static void count_lost(
+    struct fate *fate, const struct keys *keys, const struct key *key, enum lost_why why)
 {
     fate->lost++;
     fate->lost_by[why]++;
@@ -63,7 +64,8 @@ static void count_fate(struct figures *figures, const struct keys *keys, const s
         fate->answered += answered;
     }
     if (!(key->flags & KEY_ACCEPTED)) {
-        fate->unanswered += keys_is_valid(key) && ((key->flags & KEY_IN_JOURNAL) || key->sink_delivered);
+        fate->unanswered +=
+            keys_is_valid(key) && ((key->flags & KEY_IN_JOURNAL) || key->sink_delivered);
         return;
     }
     fate->accepted++;
@@ -73,7 +75,8 @@ static void count_fate(struct figures *figures, const struct keys *keys, const s
         count_lost(fate, keys, key, why);
     if (key->flags & KEY_IN_JOURNAL && key->journal_deliveries)
         fate->states[key->journal_state]++;
-    bool delivered = figures->has_journal ? key->journal_state == DELIVERY_DELIVERED : key->sink_delivered > 0;
+    bool delivered =
+        figures->has_journal ? key->journal_state == DELIVERY_DELIVERED : key->sink_delivered > 0;
     fate->delivered += delivered && !lost;
 }
 
@@ -93,8 +96,8 @@ static void count_money(struct figures *figures, const struct keys *keys, const 
     uint8_t currency;
     if (!(key->flags & KEY_ACCEPTED)) {
         if (figures->has_journal ? (key->flags & KEY_IN_JOURNAL) != 0 : key->sink_delivered > 0)
-            figures->money[figures->has_journal ? key->journal_currency : key->sink_currency].unanswered +=
-                figures->has_journal ? key->journal_micros : key->sink_micros;
+            figures->money[figures->has_journal ? key->journal_currency : key->sink_currency]
+                .unanswered += figures->has_journal ? key->journal_micros : key->sink_micros;
         return;
     }
     keys_accepted_money(keys, key, &micros, &currency);

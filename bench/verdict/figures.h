@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All that the verdict knows of a run, in the order of the report. The joins (join.h) count what they see record by
- * record; figures_collect then walks the keys once and counts what can only be told when all logs have met.
+ * All that the verdict knows of a run, in the order of the report. The joins (join.h) count what
+ * they see record by record; figures_collect then walks the keys once and counts what can only be
+ * told when all logs have met.
  *
- * Counts are of events (keys) unless the name says sendings, requests or answers. Shares are 0 to 1.
+ * Counts are of events (keys) unless the name says sendings, requests or answers. Shares are 0 to
+ * 1.
  */
 #ifndef PENSTOCK_BENCH_VERDICT_FIGURES_H
 #define PENSTOCK_BENCH_VERDICT_FIGURES_H
@@ -27,9 +29,11 @@ struct answers {
     uint64_t statuses[LOAD_KINDS][STATUSES_MAX];
     uint64_t ends[LOAD_KINDS][LOAD_ENDS];
     uint64_t sendings, again; /* all; those that are not the first of their event */
-    uint64_t valid_sendings;  /* that came to an end, of events that are not invalid: what error_share is a share of */
-    uint64_t errors;          /* of those: 5xx, timeouts, broken */
-    uint64_t said_yes;        /* 200, accepted or duplicate */
+    uint64_t
+        /* that came to an end, of events that are not invalid: what error_share is a share of */
+        valid_sendings;
+    uint64_t errors;   /* of those: 5xx, timeouts, broken */
+    uint64_t said_yes; /* 200, accepted or duplicate */
     int64_t first_intended_us, last_answered_us;
     struct histogram times; /* intended to answered, of first sendings */
 };
@@ -37,12 +41,23 @@ struct answers {
 struct acceptance {
     uint64_t two_ids, shared_ids, two_amounts;
     uint64_t invalid_accepted;
-    uint64_t refused;     /* answers: a 4xx other than 429 to an original or a duplicate, and no conflict explains it */
-    uint64_t odd_answers; /* answers: a 200 that does not say accepted or duplicate, or no event id */
-    uint64_t late_aliases, late_conflicts; /* with a broker, found by the dedupe store behind the answer: no faults */
+    uint64_t
+        /* answers: a 4xx other than 429 to an original or a duplicate, and no conflict explains it
+         * */
+        refused;
+    uint64_t
+        odd_answers; /* answers: a 200 that does not say accepted or duplicate, or no event id */
+    uint64_t late_aliases,
+        late_conflicts; /* with a broker, found by the dedupe store behind the answer: no faults */
 };
 
-enum lost_why { LOST_NOT_IN_JOURNAL, LOST_WITHOUT_DELIVERY, LOST_NOT_AT_SINK, LOST_NEVER_DELIVERED, LOST_WHYS };
+enum lost_why {
+    LOST_NOT_IN_JOURNAL,
+    LOST_WITHOUT_DELIVERY,
+    LOST_NOT_AT_SINK,
+    LOST_NEVER_DELIVERED,
+    LOST_WHYS
+};
 const char *lost_why_text(enum lost_why why);
 
 struct lost_event {
@@ -53,11 +68,11 @@ struct lost_event {
 };
 
 struct fate {
-    uint64_t sent;                    /* originals */
-    uint64_t answered;                /* originals with a 200 in the end */
-    uint64_t accepted;                /* keys with a 200 */
-    uint64_t unanswered;              /* keys without a 200 that were taken all the same */
-    uint64_t delivered;               /* of accepted: says the journal, or the sink when there is none */
+    uint64_t sent;       /* originals */
+    uint64_t answered;   /* originals with a 200 in the end */
+    uint64_t accepted;   /* keys with a 200 */
+    uint64_t unanswered; /* keys without a 200 that were taken all the same */
+    uint64_t delivered;  /* of accepted: says the journal, or the sink when there is none */
     uint64_t states[DELIVERY_STATES]; /* of accepted, in the journal */
     uint64_t lost, lost_by[LOST_WHYS];
     size_t lost_named_count;
@@ -70,8 +85,8 @@ struct arrivals {
     uint64_t successes; /* requests that were answered 2xx */
     int64_t first_success_us, last_success_us;
     uint64_t duplicated, guarded_duplicated; /* requests; the second are some of the first */
-    uint64_t overlapping;                    /* requests, not among the duplicated: see join_sink.c */
-    uint64_t wrong_attempts;                 /* requests */
+    uint64_t overlapping;    /* requests, not among the duplicated: see join_sink.c */
+    uint64_t wrong_attempts; /* requests */
     uint64_t wrong_bytes, unknown, wrong_signatures, unchecked_signatures; /* requests */
     uint64_t unknown_in_journal;
     struct histogram freshness; /* accepted to the first request that was answered 2xx */
@@ -81,7 +96,8 @@ struct money {
     char currency[CURRENCY_TEXT_BYTES];
     micros_sum accepted;  /* by the 200s */
     micros_sum delivered; /* of those, as the sink saw them */
-    micros_sum held;      /* of those, what the journal has of the ones that the sink has not answered 2xx */
+    micros_sum
+        held; /* of those, what the journal has of the ones that the sink has not answered 2xx */
     micros_sum journal[DELIVERY_STATES];
     micros_sum unanswered; /* taken without a 200 */
 };
@@ -104,7 +120,9 @@ struct figures {
     struct acceptance acceptance;
     struct fate fate;
     struct arrivals arrivals;
-    uint64_t wrong_amounts; /* events whose amount in the journal or at the sink is not what was accepted */
+    uint64_t
+        /* events whose amount in the journal or at the sink is not what was accepted */
+        wrong_amounts;
     unsigned money_count;
     struct money money[CURRENCIES_MAX];
     struct usage usage;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An open-addressed index over an array that somebody else owns: it holds places (32-bit) only, four bytes each, since
- * a run has millions of events. It doubles at half full; nothing is ever taken out.
+ * An open-addressed index over an array that somebody else owns: it holds places (32-bit) only,
+ * four bytes each, since a run has millions of events. It doubles at half full; nothing is ever
+ * taken out.
  */
 #ifndef PENSTOCK_BENCH_VERDICT_INDEX_H
 #define PENSTOCK_BENCH_VERDICT_INDEX_H
@@ -26,7 +27,8 @@ uint64_t index_mix(uint64_t value); /* spreads the bits of a number (SplitMix64'
 
 void index_done(struct index *index);
 /* The place of `wanted`, whose hash is given, or INDEX_NONE. */
-uint32_t index_find(const struct index *index, const void *owner, uint64_t hash, const void *wanted);
+uint32_t index_find(
+    const struct index *index, const void *owner, uint64_t hash, const void *wanted);
 /* `place` must not be in it, and must be readable by hash(). ERR_NO_MEMORY, ERR_TOO_LARGE. */
 enum err index_add(struct index *index, const void *owner, uint32_t place) MUST_CHECK;
 

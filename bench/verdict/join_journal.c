@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the gateway says: every event of every shard with its deliveries, in one pass along both primary keys. The files
- * are only read, and closing leaves the WAL alone, so that a gateway that was killed finds its files as it left them.
+ * What the gateway says: every event of every shard with its deliveries, in one pass along both
+ * primary keys. The files are only read, and closing leaves the WAL alone, so that a gateway that
+ * was killed finds its files as it left them.
  */
 #include "base/limits.h"
 #include "verdict/join.h"
@@ -45,7 +46,8 @@ static const uint8_t distances[DELIVERY_STATES] = {
 };
 
 /* "<run>-<number>" and nothing behind it. */
-static bool parse_key(const struct keys *keys, const char *key, uint8_t *ret_run, uint64_t *ret_number)
+static bool parse_key(
+    const struct keys *keys, const char *key, uint8_t *ret_run, uint64_t *ret_number)
 {
     const char *dash = key ? strrchr(key, '-') : NULL;
     if (!dash || dash - key >= RUN_NAME_BYTES || !dash[1])
@@ -63,14 +65,16 @@ static bool parse_key(const struct keys *keys, const char *key, uint8_t *ret_run
     return *ret_run != RUN_NONE;
 }
 
-/* As run_log_money reads the amount of a body. One that is finer than millionths was never sent: it reads as 0. */
-static enum err read_money(struct keys *keys, sqlite3_stmt *row, int64_t *ret_micros, uint8_t *ret_currency)
+/* As run_log_money reads the amount of a body. One that is finer than millionths was never sent: it
+ * reads as 0. */
+static enum err read_money(
+    struct keys *keys, sqlite3_stmt *row, int64_t *ret_micros, uint8_t *ret_currency)
 {
     char body[128], currency[CURRENCY_TEXT_BYTES];
     const char *amount = (const char *)sqlite3_column_text(row, COLUMN_AMOUNT);
     const char *name = (const char *)sqlite3_column_text(row, COLUMN_CURRENCY);
-    int len =
-        snprintf(body, sizeof body, "\"amount\":\"%s\",\"currency\":\"%s\"", amount ? amount : "", name ? name : "");
+    int len = snprintf(body, sizeof body, "\"amount\":\"%s\",\"currency\":\"%s\"",
+        amount ? amount : "", name ? name : "");
     *ret_micros = 0;
     *ret_currency = 0;
     if (!amount || !name || strlen(name) != CURRENCY_BYTES || len >= (int)sizeof body)
@@ -88,8 +92,8 @@ static bool is_late_conflict(sqlite3_stmt *row)
            sqlite3_column_int(row, COLUMN_REASON) == PARK_CONFLICT;
 }
 
-static enum err take_late_conflict(
-    struct keys *keys, struct figures *figures, sqlite3_stmt *row, uint32_t place, bool was_answered)
+static enum err take_late_conflict(struct keys *keys, struct figures *figures, sqlite3_stmt *row,
+    uint32_t place, bool was_answered)
 {
     int64_t micros;
     uint8_t currency;
@@ -99,9 +103,10 @@ static enum err take_late_conflict(
     return result;
 }
 
-/* An event's first row. *ret_place: its key, or PLACE_NONE when it is not of these runs or its key had another event
- * before. */
-static enum err take_event(struct keys *keys, struct figures *figures, sqlite3_stmt *row, uint32_t *ret_place)
+/* An event's first row. *ret_place: its key, or PLACE_NONE when it is not of these runs or its key
+ * had another event before. */
+static enum err take_event(
+    struct keys *keys, struct figures *figures, sqlite3_stmt *row, uint32_t *ret_place)
 {
     uint8_t run;
     uint64_t number;
@@ -179,14 +184,16 @@ static enum err read_aliases(sqlite3_stmt *row, struct keys *keys, struct figure
 {
     int code;
     while ((code = sqlite3_step(row)) == SQLITE_ROW) {
-        if (sqlite3_column_bytes(row, 0) != EVENT_BYTES || sqlite3_column_bytes(row, 1) != EVENT_BYTES)
+        if (sqlite3_column_bytes(row, 0) != EVENT_BYTES ||
+            sqlite3_column_bytes(row, 1) != EVENT_BYTES)
             return ERR_DAMAGED;
         late_take_alias(keys, figures, sqlite3_column_blob(row, 0), sqlite3_column_blob(row, 1));
     }
     return code == SQLITE_DONE ? OK : ERR_DISK;
 }
 
-static enum err read_file(const char *path, struct keys *keys, struct figures *figures, const char **ret_detail)
+static enum err read_file(
+    const char *path, struct keys *keys, struct figures *figures, const char **ret_detail)
 {
     sqlite3 *db = NULL;
     sqlite3_stmt *row = NULL, *alias = NULL;
@@ -199,7 +206,8 @@ static enum err read_file(const char *path, struct keys *keys, struct figures *f
             sqlite3_prepare_v2(db, text, -1, &row, NULL) == SQLITE_OK)
             result = read_rows(row, keys, figures);
         if (!result)
-            result = sqlite3_prepare_v2(db, aliases_text, -1, &alias, NULL) == SQLITE_OK ? OK : ERR_DISK;
+            result =
+                sqlite3_prepare_v2(db, aliases_text, -1, &alias, NULL) == SQLITE_OK ? OK : ERR_DISK;
         if (!result)
             result = read_aliases(alias, keys, figures);
     }
@@ -211,8 +219,8 @@ static enum err read_file(const char *path, struct keys *keys, struct figures *f
     return result;
 }
 
-enum err join_journal(
-    const char *directory, struct keys *keys, struct figures *figures, char ret_detail[JOIN_DETAIL_BYTES])
+enum err join_journal(const char *directory, struct keys *keys, struct figures *figures,
+    char ret_detail[JOIN_DETAIL_BYTES])
 {
     bool any = false;
     enum err result = OK;

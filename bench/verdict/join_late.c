@@ -7,8 +7,8 @@ static void excuse_id(struct key *key)
         key->late_ids++;
 }
 
-void late_take_conflict(
-    struct keys *keys, struct figures *figures, uint32_t place, int64_t micros, uint8_t currency, bool was_answered)
+void late_take_conflict(struct keys *keys, struct figures *figures, uint32_t place, int64_t micros,
+    uint8_t currency, bool was_answered)
 {
     struct key *key = &keys->keys[place];
     struct money *money = &figures->money[currency];
@@ -25,11 +25,12 @@ void late_take_conflict(
     money->journal[DELIVERY_PARKED] += micros;
 }
 
-void late_take_alias(struct keys *keys, struct figures *figures, const unsigned char id[EVENT_BYTES],
-    const unsigned char first[EVENT_BYTES])
+void late_take_alias(struct keys *keys, struct figures *figures,
+    const unsigned char id[EVENT_BYTES], const unsigned char first[EVENT_BYTES])
 {
     uint32_t alias_place = keys_find_id(keys, id), first_place = keys_find_id(keys, first);
-    if (alias_place == PLACE_NONE || first_place == PLACE_NONE) /* nobody was told of it, or it is of another run */
+    if (alias_place == PLACE_NONE ||
+        first_place == PLACE_NONE) /* nobody was told of it, or it is of another run */
         return;
     uint32_t key = keys->ids[alias_place].key;
     if (key == PLACE_NONE || keys->ids[first_place].key != key)

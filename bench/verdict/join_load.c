@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What was sent and answered. Records stand in the order in which the sendings ended, so that nothing here may depend
- * on their order: a duplicate can end before its original, and which of two amounts came first is told by the times.
+ * What was sent and answered. Records stand in the order in which the sendings ended, so that
+ * nothing here may depend on their order: a duplicate can end before its original, and which of two
+ * amounts came first is told by the times.
  */
 #include "verdict/join.h"
 
@@ -46,7 +47,8 @@ static bool same_money(const struct keys *keys, const struct key *key, uint32_t 
 }
 
 /* A 200 that says accepted or duplicate. `as` is the conflict that it was for, or PLACE_NONE. */
-static enum err take_yes(struct keys *keys, uint32_t place, uint32_t as, const struct load_record *record)
+static enum err take_yes(
+    struct keys *keys, uint32_t place, uint32_t as, const struct load_record *record)
 {
     struct key *key = &keys->keys[place];
     if (record->kind == LOAD_INVALID) {
@@ -69,7 +71,8 @@ static enum err take_yes(struct keys *keys, uint32_t place, uint32_t as, const s
 }
 
 /* What was sent; *ret_as is the conflict's place, or PLACE_NONE. */
-static enum err take_body(struct keys *keys, uint32_t place, const struct load_record *record, uint32_t *ret_as)
+static enum err take_body(
+    struct keys *keys, uint32_t place, const struct load_record *record, uint32_t *ret_as)
 {
     uint8_t currency;
     struct key *key = &keys->keys[place];
@@ -86,8 +89,9 @@ static enum err take_body(struct keys *keys, uint32_t place, const struct load_r
     if (record->kind == LOAD_CONFLICT) {
         if (record->end != LOAD_ANSWERED || is_answered_with(record, 5))
             key->flags |= KEY_CONFLICT_POSSIBLE;
-        struct key_conflict conflict = {
-            .body_hash = record->body_hash, .amount_micros = record->amount_micros, .currency = currency};
+        struct key_conflict conflict = {.body_hash = record->body_hash,
+            .amount_micros = record->amount_micros,
+            .currency = currency};
         return keys_take_conflict(keys, place, &conflict, ret_as);
     }
     key->flags |= KEY_SENT | (record->kind == LOAD_FRESH ? KEY_SENT_FRESH : 0);
@@ -97,7 +101,8 @@ static enum err take_body(struct keys *keys, uint32_t place, const struct load_r
     return OK;
 }
 
-static enum err take_record(struct keys *keys, struct figures *figures, uint8_t run, const struct load_record *record)
+static enum err take_record(
+    struct keys *keys, struct figures *figures, uint8_t run, const struct load_record *record)
 {
     uint32_t place, as;
     if (record->kind >= LOAD_KINDS || record->end >= LOAD_ENDS || record->status >= STATUSES_MAX)

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What arrived. First each request finds its key, by its event id or else by the number in its body, and is hung onto
- * it; then the requests of each key are judged in the order in which they came.
+ * What arrived. First each request finds its key, by its event id or else by the number in its
+ * body, and is hung onto it; then the requests of each key are judged in the order in which they
+ * came.
  *
- * One delivery's requests are those of one event to one path. Where the journal says that the event has a single
- * delivery they are all of its requests: its endpoint may have moved, and a sink that was started again counts its
- * paths anew.
+ * One delivery's requests are those of one event to one path. Where the journal says that the event
+ * has a single delivery they are all of its requests: its endpoint may have moved, and a sink that
+ * was started again counts its paths anew.
  *
- * A request is a duplicate when an earlier one of its delivery was answered 2xx. One that came while the earlier one
- * was still being answered is a duplicate as well, unless that one had gone on for so long that the gateway may have
- * given it up (OVERLAP_US): that is a re-send, whose first one succeeded too late, and is counted apart. For a guarded
- * delivery there is no such excuse, nor for the answer that got lost: once the work was done, any further request is a
- * duplicate. What follows a failure of the sink's own making is an attempt like any other.
+ * A request is a duplicate when an earlier one of its delivery was answered 2xx. One that came
+ * while the earlier one was still being answered is a duplicate as well, unless that one had gone
+ * on for so long that the gateway may have given it up (OVERLAP_US): that is a re-send, whose first
+ * one succeeded too late, and is counted apart. For a guarded delivery there is no such excuse, nor
+ * for the answer that got lost: once the work was done, any further request is a duplicate. What
+ * follows a failure of the sink's own making is an attempt like any other.
  */
 #include "verdict/join.h"
 
@@ -70,7 +72,8 @@ static void count_request(struct arrivals *arrivals, const struct sink_record *r
 static enum err hang_onto(struct sinks *sinks, uint32_t place, size_t log, size_t record)
 {
     void *array = sinks->requests;
-    enum err result = keys_make_room(&array, &sinks->capacity, sinks->count, sizeof sinks->requests[0]);
+    enum err result =
+        keys_make_room(&array, &sinks->capacity, sinks->count, sizeof sinks->requests[0]);
     sinks->requests = array;
     if (result)
         return result;
@@ -81,8 +84,8 @@ static enum err hang_onto(struct sinks *sinks, uint32_t place, size_t log, size_
     return OK;
 }
 
-/* By the number in its body. Where it is not known of which run that is, by its bytes as well: they have the run's name
- * in them. */
+/* By the number in its body. Where it is not known of which run that is, by its bytes as well: they
+ * have the run's name in them. */
 static uint32_t find_number(const struct keys *keys, uint8_t run, const struct sink_record *record)
 {
     if (run != RUN_NONE)
@@ -149,7 +152,8 @@ static enum err sort_requests(struct sinks *sinks, const struct key *key, bool b
     sinks->sorted_count = 0;
     for (uint32_t at = key->request; at != PLACE_NONE; at = sinks->requests[at].before) {
         void *array = sinks->sorted;
-        enum err result = keys_make_room(&array, &sinks->sorted_capacity, sinks->sorted_count, sizeof sinks->sorted[0]);
+        enum err result = keys_make_room(
+            &array, &sinks->sorted_capacity, sinks->sorted_count, sizeof sinks->sorted[0]);
         sinks->sorted = array;
         if (result)
             return result;
@@ -158,11 +162,13 @@ static enum err sort_requests(struct sinks *sinks, const struct key *key, bool b
             (const struct sink_record *)sinks->logs[request->log].records + request->record;
     }
     if (sinks->sorted_count > 1)
-        qsort(sinks->sorted, sinks->sorted_count, sizeof sinks->sorted[0], by_path ? compare_paths_first : compare);
+        qsort(sinks->sorted, sinks->sorted_count, sizeof sinks->sorted[0],
+            by_path ? compare_paths_first : compare);
     return OK;
 }
 
-static void note_success(struct sinks *sinks, struct key *key, const struct sink_record *record, enum err *ret_result)
+static void note_success(
+    struct sinks *sinks, struct key *key, const struct sink_record *record, enum err *ret_result)
 {
     if (key->sink_us && key->sink_us <= record->received_us)
         return;
@@ -172,7 +178,8 @@ static void note_success(struct sinks *sinks, struct key *key, const struct sink
 }
 
 /* The requests of one delivery, in order. */
-static enum err judge(struct sinks *sinks, struct key *key, const struct sink_record **requests, uint32_t count)
+static enum err judge(
+    struct sinks *sinks, struct key *key, const struct sink_record **requests, uint32_t count)
 {
     struct arrivals *arrivals = sinks->arrivals;
     bool guarded = (key->flags & KEY_GUARDED) != 0;
@@ -210,14 +217,16 @@ static enum err judge_key(struct sinks *sinks, struct key *key)
     enum err result = sort_requests(sinks, key, by_path);
     for (uint32_t from = 0, to; !result && from < sinks->sorted_count; from = to) {
         to = from + 1;
-        while (to < sinks->sorted_count && (!by_path || sinks->sorted[to]->path == sinks->sorted[from]->path))
+        while (to < sinks->sorted_count &&
+               (!by_path || sinks->sorted[to]->path == sinks->sorted[from]->path))
             to++;
         result = judge(sinks, key, sinks->sorted + from, to - from);
     }
     return result;
 }
 
-/* The run whose numbers a sink log has: the one in its header; where that has none, the only run there is. */
+/* The run whose numbers a sink log has: the one in its header; where that has none, the only run
+ * there is. */
 static uint8_t run_of(const struct keys *keys, const struct run_log_view *log)
 {
     uint8_t run = keys_find_run(keys, log->run);
@@ -226,10 +235,13 @@ static uint8_t run_of(const struct keys *keys, const struct run_log_view *log)
     return keys->runs_count == 1 ? 0 : RUN_NONE;
 }
 
-enum err join_sinks(const struct run_log_view *logs, size_t count, struct keys *keys, struct figures *figures)
+enum err join_sinks(
+    const struct run_log_view *logs, size_t count, struct keys *keys, struct figures *figures)
 {
-    struct sinks sinks = {
-        .logs = logs, .keys = keys, .arrivals = &figures->arrivals, .has_journal = figures->has_journal};
+    struct sinks sinks = {.logs = logs,
+        .keys = keys,
+        .arrivals = &figures->arrivals,
+        .has_journal = figures->has_journal};
     enum err result = OK;
     for (size_t log = 0; log < count && !result; log++) {
         uint8_t run = run_of(keys, &logs[log]);

@@ -18,9 +18,12 @@ static const struct never {
         offsetof(struct figures, field), words \
     }
     X(fate.lost_by[LOST_NOT_IN_JOURNAL], "lost: answered 200, and not in the journal"),
-    X(fate.lost_by[LOST_WITHOUT_DELIVERY], "lost: answered 200, and in the journal without a delivery"),
-    X(fate.lost_by[LOST_NOT_AT_SINK], "lost: delivered, says the journal, but the sink never answered a request 2xx"),
-    X(fate.lost_by[LOST_NEVER_DELIVERED], "lost: answered 200, and the sink never answered a request 2xx"),
+    X(fate.lost_by[LOST_WITHOUT_DELIVERY],
+        "lost: answered 200, and in the journal without a delivery"),
+    X(fate.lost_by[LOST_NOT_AT_SINK],
+        "lost: delivered, says the journal, but the sink never answered a request 2xx"),
+    X(fate.lost_by[LOST_NEVER_DELIVERED],
+        "lost: answered 200, and the sink never answered a request 2xx"),
     X(arrivals.wrong_bytes, "wrong bytes: requests whose body is not what was sent"),
     X(arrivals.unknown, "unknown: requests at the sink for an event that nobody sent"),
     X(arrivals.unknown_in_journal, "unknown: events of this run in the journal that nobody sent"),
@@ -30,12 +33,14 @@ static const struct never {
     X(acceptance.two_amounts, "acceptance: keys of which two amounts were answered 200"),
     X(acceptance.invalid_accepted, "acceptance: invalid events that were taken"),
     X(acceptance.refused, "acceptance: valid events that were answered a 4xx"),
-    X(acceptance.odd_answers, "acceptance: 200s that do not say accepted or duplicate with an event id"),
+    X(acceptance.odd_answers,
+        "acceptance: 200s that do not say accepted or duplicate with an event id"),
     X(wrong_amounts, "money: events whose amount is not what was accepted"),
 #undef X
 };
 
-static void add_reason(struct figures *figures, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add_reason(struct figures *figures, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 static void add_reason(struct figures *figures, const char *format, ...)
 {
@@ -49,7 +54,8 @@ static void add_reason(struct figures *figures, const char *format, ...)
 
 static void judge_money(struct figures *figures, const struct money *money)
 {
-    char accepted[MICROS_TEXT_BYTES], delivered[MICROS_TEXT_BYTES], held[MICROS_TEXT_BYTES], sum[MICROS_TEXT_BYTES];
+    char accepted[MICROS_TEXT_BYTES], delivered[MICROS_TEXT_BYTES], held[MICROS_TEXT_BYTES],
+        sum[MICROS_TEXT_BYTES];
     if (figures_money_adds_up(figures, money))
         return;
     figures_format_micros(money->accepted, accepted);
@@ -58,10 +64,12 @@ static void judge_money(struct figures *figures, const struct money *money)
     figures_format_micros(figures_journal_sum(money), sum);
     const char *currency = *money->currency ? money->currency : "no currency";
     if (figures->has_journal)
-        add_reason(figures, "money: %s: accepted %s, but delivered %s + held %s, and %s in the journal", currency,
+        add_reason(figures,
+            "money: %s: accepted %s, but delivered %s + held %s, and %s in the journal", currency,
             accepted, delivered, held, sum);
     else
-        add_reason(figures, "money: %s: accepted %s, but delivered %s", currency, accepted, delivered);
+        add_reason(
+            figures, "money: %s: accepted %s, but delivered %s", currency, accepted, delivered);
 }
 
 static void judge_level(struct figures *figures, const struct levels *levels, enum level level)
@@ -88,8 +96,8 @@ void judge_figures(struct figures *figures, const struct levels *levels)
     }
     const struct arrivals *arrivals = &figures->arrivals;
     if (arrivals->unchecked_signatures > 0 && arrivals->unchecked_signatures < arrivals->requests)
-        add_reason(
-            figures, "%" PRIu64 " signatures were not checked, while others were", arrivals->unchecked_signatures);
+        add_reason(figures, "%" PRIu64 " signatures were not checked, while others were",
+            arrivals->unchecked_signatures);
     for (unsigned i = 0; i < figures->money_count; i++)
         judge_money(figures, &figures->money[i]);
     for (unsigned i = 0; i < LEVELS_COUNT; i++)

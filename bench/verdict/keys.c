@@ -100,10 +100,12 @@ enum err keys_take_run(struct keys *keys, const char *run, uint8_t *ret_run)
     return OK;
 }
 
-enum err keys_take_currency(struct keys *keys, const char currency[CURRENCY_TEXT_BYTES], uint8_t *ret_currency)
+enum err keys_take_currency(
+    struct keys *keys, const char currency[CURRENCY_TEXT_BYTES], uint8_t *ret_currency)
 {
     unsigned i = 0;
-    while (i < keys->currencies_count && strncmp(keys->currencies[i], currency, CURRENCY_TEXT_BYTES - 1) != 0)
+    while (i < keys->currencies_count &&
+           strncmp(keys->currencies[i], currency, CURRENCY_TEXT_BYTES - 1) != 0)
         i++;
     if (i == keys->currencies_count) {
         if (i == CURRENCIES_MAX)
@@ -126,7 +128,8 @@ enum err keys_take_key(struct keys *keys, uint8_t run, uint64_t number, uint32_t
     uint32_t place = keys_find_key(keys, run, number);
     if (place == PLACE_NONE) {
         void *array = keys->keys;
-        enum err result = keys_make_room(&array, &keys->capacity, keys->count, sizeof keys->keys[0]);
+        enum err result =
+            keys_make_room(&array, &keys->capacity, keys->count, sizeof keys->keys[0]);
         keys->keys = array;
         if (result)
             return result;
@@ -156,8 +159,8 @@ enum err keys_take_conflict(
         place = keys->conflicts[place].next;
     if (place == PLACE_NONE) {
         void *array = keys->conflicts;
-        enum err result =
-            keys_make_room(&array, &keys->conflicts_capacity, keys->conflicts_count, sizeof keys->conflicts[0]);
+        enum err result = keys_make_room(
+            &array, &keys->conflicts_capacity, keys->conflicts_count, sizeof keys->conflicts[0]);
         keys->conflicts = array;
         if (result)
             return result;
@@ -175,10 +178,12 @@ uint32_t keys_find_id(const struct keys *keys, const unsigned char id[EVENT_BYTE
     return index_find(&keys->by_id, keys, hash_id(id), id);
 }
 
-static enum err add_id(struct keys *keys, uint32_t key, const unsigned char id[EVENT_BYTES], uint32_t *ret_place)
+static enum err add_id(
+    struct keys *keys, uint32_t key, const unsigned char id[EVENT_BYTES], uint32_t *ret_place)
 {
     void *array = keys->ids;
-    enum err result = keys_make_room(&array, &keys->ids_capacity, keys->ids_count, sizeof keys->ids[0]);
+    enum err result =
+        keys_make_room(&array, &keys->ids_capacity, keys->ids_count, sizeof keys->ids[0]);
     keys->ids = array;
     if (result)
         return result;
@@ -229,9 +234,11 @@ bool keys_is_valid(const struct key *key)
     return (key->flags & KEY_SENT) || key->conflict != PLACE_NONE;
 }
 
-void keys_accepted_money(const struct keys *keys, const struct key *key, int64_t *ret_micros, uint8_t *ret_currency)
+void keys_accepted_money(
+    const struct keys *keys, const struct key *key, int64_t *ret_micros, uint8_t *ret_currency)
 {
-    const struct key_conflict *conflict = key->accepted_as == PLACE_NONE ? NULL : &keys->conflicts[key->accepted_as];
+    const struct key_conflict *conflict =
+        key->accepted_as == PLACE_NONE ? NULL : &keys->conflicts[key->accepted_as];
     *ret_micros = conflict ? conflict->amount_micros : key->amount_micros;
     *ret_currency = conflict ? conflict->currency : key->currency;
 }
@@ -240,7 +247,9 @@ bool keys_may_deliver(const struct keys *keys, const struct key *key, uint64_t b
 {
     bool is_own = (key->flags & KEY_SENT) && key->body_hash == body_hash;
     if (key->flags & KEY_ACCEPTED)
-        return key->accepted_as == PLACE_NONE ? is_own : keys->conflicts[key->accepted_as].body_hash == body_hash;
+        return key->accepted_as == PLACE_NONE
+                   ? is_own
+                   : keys->conflicts[key->accepted_as].body_hash == body_hash;
     for (uint32_t at = key->conflict; at != PLACE_NONE; at = keys->conflicts[at].next)
         if (keys->conflicts[at].body_hash == body_hash)
             return true;

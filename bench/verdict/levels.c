@@ -80,7 +80,8 @@ static bool parse_value(enum level_unit unit, const char *text, double *ret_valu
     int64_t whole;
     if (unit == LEVEL_SHARE)
         return parse_share(text, ret_value);
-    if (unit == LEVEL_DURATION ? !quantity_parse_duration(text, &whole) : !quantity_parse_count(text, &whole))
+    if (unit == LEVEL_DURATION ? !quantity_parse_duration(text, &whole)
+                               : !quantity_parse_count(text, &whole))
         return false;
     *ret_value = (double)whole;
     return true;
@@ -169,7 +170,8 @@ bool level_is_met(enum level level, const struct levels *levels, const struct fi
 {
     const struct level_value *wanted = &levels->values[level];
     double measured = level_measured(level, figures);
-    return wanted->is_off || (level_is_minimum(level) ? measured >= wanted->value : measured <= wanted->value);
+    return wanted->is_off ||
+           (level_is_minimum(level) ? measured >= wanted->value : measured <= wanted->value);
 }
 
 void levels_format_duration(double us, char ret_text[LEVEL_TEXT_BYTES])

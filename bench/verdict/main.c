@@ -25,10 +25,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "penstock-verdict: %s\n", problem);
         return exit_code(result);
     }
-    result =
-        options.json ? report_json(stdout, figures, &options.levels) : report_text(stdout, figures, &options.levels);
+    result = options.json ? report_json(stdout, figures, &options.levels)
+                          : report_text(stdout, figures, &options.levels);
     if (result) {
-        fprintf(stderr, "penstock-verdict: the report could not be written: %s\n", err_title(result));
+        fprintf(
+            stderr, "penstock-verdict: the report could not be written: %s\n", err_title(result));
         return err_exit_code(result);
     }
     return verdict_is_pass(figures) ? EXIT_PASS : EXIT_FAIL;

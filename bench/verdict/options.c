@@ -67,7 +67,9 @@ static const struct option_row rows[] = {
 
 static void print_levels(FILE *file)
 {
-    fputs("Exit status: 0 PASS, 1 FAIL, 64 wrong usage, 66 an input that can't be read.\n\nLevels:\n", file);
+    fputs(
+        "Exit status: 0 PASS, 1 FAIL, 64 wrong usage, 66 an input that can't be read.\n\nLevels:\n",
+        file);
     for (unsigned i = 0; i < LEVELS_COUNT; i++)
         fprintf(file, "  %-22s  %s %-7s  %s\n", level_name((enum level)i),
             level_is_minimum((enum level)i) ? "at least" : "at most ", level_default((enum level)i),
@@ -76,8 +78,8 @@ static void print_levels(FILE *file)
 
 static const struct option_table table = {.program = "penstock-verdict",
     .usage = "--load FILE... --sink FILE... [OPTIONS]",
-    .before =
-        "Joins what a run's generator sent, what its sink got and what the gateway says, and ends in PASS or FAIL.\n",
+    .before = "Joins what a run's generator sent, what its sink got and what the gateway says, and "
+              "ends in PASS or FAIL.\n",
     .rows = rows,
     .rows_count = ARRAY_LENGTH(rows),
     .print_after = print_levels};

@@ -16,7 +16,8 @@ struct options {
     bool json;
 };
 
-/* Texts stay the caller's. ERR_USAGE after a complaint on stderr; --help ends the process (common/options.h). */
+/* Texts stay the caller's. ERR_USAGE after a complaint on stderr; --help ends the process
+ * (common/options.h). */
 enum err verdict_options_parse(int argc, char **argv, struct options *ret_options) MUST_CHECK;
 
 #endif

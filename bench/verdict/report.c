@@ -130,7 +130,8 @@ static void print_lost(FILE *out, const struct lost_event *lost)
         memcpy(event.bytes, lost->event, sizeof event.bytes);
         event_id_format(&event, id);
     }
-    fprintf(out, "    %s-%" PRIu64 "  %s  %s\n", lost->run, lost->number, id, lost_why_text(lost->why));
+    fprintf(
+        out, "    %s-%" PRIu64 "  %s  %s\n", lost->run, lost->number, id, lost_why_text(lost->why));
 }
 
 static void print_fate(FILE *out, const struct figures *figures)
@@ -144,7 +145,8 @@ static void print_fate(FILE *out, const struct figures *figures)
     print_share(out, "delivered share", figures_delivered_share(figures));
     for (unsigned state = 0; figures->has_journal && state < DELIVERY_STATES; state++) {
         char label[32];
-        snprintf(label, sizeof label, "journal: %s", delivery_state_name((enum delivery_state)state));
+        snprintf(
+            label, sizeof label, "journal: %s", delivery_state_name((enum delivery_state)state));
         print_count(out, label, fate->states[state]);
     }
     print_count(out, "lost", fate->lost);
@@ -195,7 +197,8 @@ static void print_money(FILE *out, const struct figures *figures)
     print_count(out, "events of wrong amount", figures->wrong_amounts);
     for (unsigned i = 0; i < figures->money_count; i++) {
         const struct money *money = &figures->money[i];
-        if (!*money->currency && !money->accepted && !money->delivered && !figures_journal_sum(money))
+        if (!*money->currency && !money->accepted && !money->delivered &&
+            !figures_journal_sum(money))
             continue;
         fprintf(out, "  %s%s\n", *money->currency ? money->currency : "no currency",
             figures_money_adds_up(figures, money) ? "" : "  does not add up");
@@ -204,7 +207,8 @@ static void print_money(FILE *out, const struct figures *figures)
         print_micros(out, "held", money->held);
         for (unsigned state = 0; figures->has_journal && state < DELIVERY_STATES; state++) {
             char label[32];
-            snprintf(label, sizeof label, "journal: %s", delivery_state_name((enum delivery_state)state));
+            snprintf(label, sizeof label, "journal: %s",
+                delivery_state_name((enum delivery_state)state));
             if (money->journal[state])
                 print_micros(out, label, money->journal[state]);
         }

@@ -8,11 +8,13 @@
 #include <stdio.h>
 
 /* Ends with the line PASS, or with FAIL and a line for each reason. ERR_DISK when `out` refuses. */
-enum err report_text(FILE *out, const struct figures *figures, const struct levels *levels) MUST_CHECK;
+enum err report_text(
+    FILE *out, const struct figures *figures, const struct levels *levels) MUST_CHECK;
 
-/* One object, with "verdict" and "reasons". Times are microseconds, amounts decimals in strings. ERR_DISK,
- * ERR_NO_MEMORY. */
-enum err report_json(FILE *out, const struct figures *figures, const struct levels *levels) MUST_CHECK;
+/* One object, with "verdict" and "reasons". Times are microseconds, amounts decimals in strings.
+ * ERR_DISK, ERR_NO_MEMORY. */
+enum err report_json(
+    FILE *out, const struct figures *figures, const struct levels *levels) MUST_CHECK;
 
 /* Shared names. */
 const char *report_kind_name(enum load_kind kind);

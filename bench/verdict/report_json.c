@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Setting a member takes the new value and gives it away, also when it fails (jansson's *_set_new), and passing NULL on
- * is harmless: so the writers do not check each step, and the end checks what must be there.
+ * Setting a member takes the new value and gives it away, also when it fails (jansson's *_set_new),
+ * and passing NULL on is harmless: so the writers do not check each step, and the end checks what
+ * must be there.
  */
 #include "model/event_id.h"
 #include "verdict/report.h"
@@ -168,7 +169,8 @@ static json_t *money_json(const struct figures *figures)
         set_micros(row, "held", money->held);
         set_micros(row, "taken_without_200", money->unanswered);
         for (unsigned state = 0; state < DELIVERY_STATES; state++)
-            set_micros(states, delivery_state_name((enum delivery_state)state), money->journal[state]);
+            set_micros(
+                states, delivery_state_name((enum delivery_state)state), money->journal[state]);
         json_object_set_new(row, "journal", states);
         json_object_set_new(row, "adds_up", json_boolean(figures_money_adds_up(figures, money)));
         json_object_set_new(currencies, *money->currency ? money->currency : "none", row);
@@ -187,31 +189,36 @@ static json_t *usage_json(const struct figures *figures)
         json_t *row = json_object();
         if (usage->has_cpu) {
             set_real(row, "cpu_seconds", usage->cpu_seconds);
-            set_real(row, "cpu_seconds_per_million", figures_cpu_per_million(figures, (enum usage_process)i));
+            set_real(row, "cpu_seconds_per_million",
+                figures_cpu_per_million(figures, (enum usage_process)i));
         }
         if (usage->has_rss)
             set_count(row, "peak_rss_bytes", (uint64_t)usage->peak_rss_bytes);
         if (usage->has_syncs) {
             set_count(row, "syncs", (uint64_t)usage->syncs);
             if (figures->fate.accepted)
-                set_real(row, "syncs_per_event", (double)usage->syncs / (double)figures->fate.accepted);
+                set_real(
+                    row, "syncs_per_event", (double)usage->syncs / (double)figures->fate.accepted);
         }
         json_object_set_new(object, usage_process_name((enum usage_process)i), row);
     }
     if (figures->usage.started_us && figures->usage.ended_us)
-        set_real(object, "seconds", (double)(figures->usage.ended_us - figures->usage.started_us) / 1e6);
+        set_real(
+            object, "seconds", (double)(figures->usage.ended_us - figures->usage.started_us) / 1e6);
     return object;
 }
 
 static json_t *levels_json(const struct figures *figures, const struct levels *levels)
 {
-    static const char *const units[] = {[LEVEL_COUNT] = "count", [LEVEL_SHARE] = "share", [LEVEL_DURATION] = "us"};
+    static const char *const units[] = {
+        [LEVEL_COUNT] = "count", [LEVEL_SHARE] = "share", [LEVEL_DURATION] = "us"};
     json_t *object = json_object();
     for (unsigned i = 0; i < LEVELS_COUNT; i++) {
         enum level level = (enum level)i;
         json_t *row = json_object();
         set_real(row, "measured", level_measured(level, figures));
-        json_object_set_new(row, "level", levels->values[i].is_off ? json_null() : json_real(levels->values[i].value));
+        json_object_set_new(row, "level",
+            levels->values[i].is_off ? json_null() : json_real(levels->values[i].value));
         json_object_set_new(row, "bound", json_string(level_is_minimum(level) ? "min" : "max"));
         json_object_set_new(row, "unit", json_string(units[level_unit(level)]));
         json_object_set_new(row, "met", json_boolean(level_is_met(level, levels, figures)));
@@ -235,15 +242,17 @@ enum err report_json(FILE *out, const struct figures *figures, const struct leve
     json_object_set_new(root, "money", money_json(figures));
     json_object_set_new(root, "usage", usage_json(figures));
     json_object_set_new(root, "levels", levels_json(figures, levels));
-    static const char *const parts[] = {
-        "verdict", "reasons", "events", "answers", "acceptance", "arrivals", "money", "usage", "levels"};
+    static const char *const parts[] = {"verdict", "reasons", "events", "answers", "acceptance",
+        "arrivals", "money", "usage", "levels"};
     enum err result = OK;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (!json_object_get(root, parts[i]))
             result = ERR_NO_MEMORY;
     if (!result)
-        result =
-            json_dumpf(root, out, JSON_INDENT(2)) == 0 && fputc('\n', out) == '\n' && fflush(out) == 0 ? OK : ERR_DISK;
+        result = json_dumpf(root, out, JSON_INDENT(2)) == 0 && fputc('\n', out) == '\n' &&
+                         fflush(out) == 0
+                     ? OK
+                     : ERR_DISK;
     json_decref(root);
     return result;
 }

@@ -6,8 +6,10 @@
 
 const char *usage_process_name(enum usage_process process)
 {
-    static const char *const names[USAGE_PROCESSES] = {
-        [USAGE_GATEWAY] = "gateway", [USAGE_BROKER] = "broker", [USAGE_LOAD] = "load", [USAGE_SINK] = "sink"};
+    static const char *const names[USAGE_PROCESSES] = {[USAGE_GATEWAY] = "gateway",
+        [USAGE_BROKER] = "broker",
+        [USAGE_LOAD] = "load",
+        [USAGE_SINK] = "sink"};
     return names[process];
 }
 
@@ -38,12 +40,13 @@ static bool take_usage(const json_t *root, struct usage *usage)
     bool has, right = json_is_object(root);
     double started = 0, ended = 0;
     const json_t *processes = json_object_get(root, "processes");
-    right = right && take_number(root, "started_us", &has, &started) && take_number(root, "ended_us", &has, &ended);
+    right = right && take_number(root, "started_us", &has, &started) &&
+            take_number(root, "ended_us", &has, &ended);
     usage->started_us = (int64_t)started;
     usage->ended_us = (int64_t)ended;
     for (unsigned i = 0; right && i < USAGE_PROCESSES; i++)
-        right =
-            take_process(json_object_get(processes, usage_process_name((enum usage_process)i)), &usage->processes[i]);
+        right = take_process(json_object_get(processes, usage_process_name((enum usage_process)i)),
+            &usage->processes[i]);
     return right;
 }
 

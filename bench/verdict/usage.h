@@ -7,7 +7,8 @@
 
 const char *usage_process_name(enum usage_process process);
 
-/* Anything may be missing in it. ERR_NOT_FOUND; ERR_MALFORMED_JSON, also when a known field is not a number. */
+/* Anything may be missing in it. ERR_NOT_FOUND; ERR_MALFORMED_JSON, also when a known field is not
+ * a number. */
 enum err usage_read(const char *path, struct usage *ret_usage) MUST_CHECK;
 
 #endif

@@ -11,11 +11,13 @@
 static enum err explain(enum err result, const char *input, const char *detail, char *ret_problem)
 {
     if (result)
-        snprintf(ret_problem, VERDICT_PROBLEM_BYTES, "%s: %s", input, *detail ? detail : err_title(result));
+        snprintf(ret_problem, VERDICT_PROBLEM_BYTES, "%s: %s", input,
+            *detail ? detail : err_title(result));
     return result;
 }
 
-static enum err read_loads(const struct options *options, struct keys *keys, struct figures *figures, char *ret_problem)
+static enum err read_loads(
+    const struct options *options, struct keys *keys, struct figures *figures, char *ret_problem)
 {
     enum err result = OK;
     for (size_t i = 0; i < options->load_files_count && !result; i++) {
@@ -29,12 +31,14 @@ static enum err read_loads(const struct options *options, struct keys *keys, str
     return result;
 }
 
-static enum err read_sinks(const struct options *options, struct keys *keys, struct figures *figures, char *ret_problem)
+static enum err read_sinks(
+    const struct options *options, struct keys *keys, struct figures *figures, char *ret_problem)
 {
     struct run_log_view views[OPTIONS_FILES_MAX] = {0};
     enum err result = OK;
     for (size_t i = 0; i < options->sink_files_count && !result; i++) {
-        result = run_log_open(options->sink_files[i], SINK_LOG, sizeof(struct sink_record), &views[i]);
+        result =
+            run_log_open(options->sink_files[i], SINK_LOG, sizeof(struct sink_record), &views[i]);
         explain(result, options->sink_files[i], "", ret_problem);
     }
     if (!result) {
@@ -46,22 +50,25 @@ static enum err read_sinks(const struct options *options, struct keys *keys, str
     return result;
 }
 
-static enum err read_all(const struct options *options, struct keys *keys, struct figures *figures, char *ret_problem)
+static enum err read_all(
+    const struct options *options, struct keys *keys, struct figures *figures, char *ret_problem)
 {
     enum err result = read_loads(options, keys, figures, ret_problem);
     if (!result && options->data) {
         char detail[JOIN_DETAIL_BYTES] = "";
-        result = explain(join_journal(options->data, keys, figures, detail), options->data, detail, ret_problem);
+        result = explain(
+            join_journal(options->data, keys, figures, detail), options->data, detail, ret_problem);
     }
     if (!result)
         result = read_sinks(options, keys, figures, ret_problem);
     if (!result && options->usage_file)
-        result = explain(usage_read(options->usage_file, &figures->usage), options->usage_file, "", ret_problem);
+        result = explain(
+            usage_read(options->usage_file, &figures->usage), options->usage_file, "", ret_problem);
     return result;
 }
 
-enum err verdict_run(
-    const struct options *options, struct figures **ret_figures, char ret_problem[VERDICT_PROBLEM_BYTES])
+enum err verdict_run(const struct options *options, struct figures **ret_figures,
+    char ret_problem[VERDICT_PROBLEM_BYTES])
 {
     struct keys keys;
     AUTO_FREE struct figures *figures = calloc(1, sizeof *figures);

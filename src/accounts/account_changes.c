@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accounts and their endpoints: where the events go, which of them, and the secrets that sign them. */
+/* Accounts and their endpoints: where the events go, which of them, and the secrets that sign them.
+ * */
 #include "accounts/account_endpoints.h"
 #include "accounts/change.h"
 
@@ -43,7 +44,8 @@ static enum err check_types(struct change *change, const struct endpoint *endpoi
 static enum err check_secrets(struct change *change, const struct endpoint *endpoint)
 {
     if (endpoint->secrets_count > ENDPOINT_SECRETS_MAX)
-        return change_refuse(change, ERR_INVALID, "secrets: must be at most %d", ENDPOINT_SECRETS_MAX);
+        return change_refuse(
+            change, ERR_INVALID, "secrets: must be at most %d", ENDPOINT_SECRETS_MAX);
     enum err error = OK;
     for (unsigned i = 0; !error && i < endpoint->secrets_count; i++)
         error = change_check_secret(change, &endpoint->secrets[i]);
@@ -60,8 +62,8 @@ static enum err store_endpoint(struct change *change)
     struct endpoint *endpoint = &change->endpoint;
     enum err error = accounts_store_add_endpoint(change->store, endpoint, change->now_us);
     for (unsigned i = 0; !error && i < endpoint->secrets_count; i++)
-        error = accounts_store_add_secret(change->store, endpoint->id, &endpoint->secrets[i], change->version,
-            change->now_us, &endpoint->secret_numbers[i]);
+        error = accounts_store_add_secret(change->store, endpoint->id, &endpoint->secrets[i],
+            change->version, change->now_us, &endpoint->secret_numbers[i]);
     return change_judge_addition(change, error, "endpoint", endpoint->name);
 }
 
@@ -83,12 +85,14 @@ enum err change_add_endpoint(struct change *change)
         return ERR_NOT_FOUND;
     *endpoint = change->request->endpoint;
     enum err error;
-    if ((error = change_check_name(change, "name", TEXT_IN(endpoint->name))) || (error = check_url(change, endpoint)) ||
-        (error = check_types(change, endpoint)) || (error = check_secrets(change, endpoint)))
+    if ((error = change_check_name(change, "name", TEXT_IN(endpoint->name))) ||
+        (error = check_url(change, endpoint)) || (error = check_types(change, endpoint)) ||
+        (error = check_secrets(change, endpoint)))
         return error;
     if (account->endpoints_count >= ACCOUNT_ENDPOINTS_MAX)
-        return change_refuse(change, ERR_INVALID, "account: %s has %d endpoints already, which is the most",
-            account->id, ACCOUNT_ENDPOINTS_MAX);
+        return change_refuse(change, ERR_INVALID,
+            "account: %s has %d endpoints already, which is the most", account->id,
+            ACCOUNT_ENDPOINTS_MAX);
     endpoint->id = change_make_id(change, is_endpoint_taken);
     memcpy(endpoint->account, account->id, sizeof endpoint->account);
     endpoint->version = change->version;
@@ -100,8 +104,8 @@ enum err change_add_endpoint(struct change *change)
     return add_entries(change, account);
 }
 
-/* Takes the endpoint as it is, to be changed, and returns its account. NULL, and refused with ERR_NOT_FOUND, when there
- * is none. */
+/* Takes the endpoint as it is, to be changed, and returns its account. NULL, and refused with
+ * ERR_NOT_FOUND, when there is none. */
 static const struct account *begin_change(struct change *change)
 {
     const struct accounts_request *request = change->request;
@@ -123,13 +127,14 @@ static const struct account *begin_change(struct change *change)
 
 static enum err end_change(struct change *change, const struct account *account)
 {
-    enum err error = change_judge(change, accounts_store_change_endpoint(change->store, &change->endpoint));
+    enum err error =
+        change_judge(change, accounts_store_change_endpoint(change->store, &change->endpoint));
     return error ? error : add_entries(change, account);
 }
 
-#define ENDPOINT_CHANGES                                                                                      \
-    (ENDPOINT_CHANGE_URL | ENDPOINT_CHANGE_ENABLED | ENDPOINT_CHANGE_IDEMPOTENT | ENDPOINT_CHANGE_FINAL_4XX | \
-        ENDPOINT_CHANGE_TYPES)
+#define ENDPOINT_CHANGES                                                          \
+    (ENDPOINT_CHANGE_URL | ENDPOINT_CHANGE_ENABLED | ENDPOINT_CHANGE_IDEMPOTENT | \
+        ENDPOINT_CHANGE_FINAL_4XX | ENDPOINT_CHANGE_TYPES)
 
 enum err change_change_endpoint(struct change *change)
 {
@@ -139,8 +144,8 @@ enum err change_change_endpoint(struct change *change)
     if (!account)
         return ERR_NOT_FOUND;
     if (!request->changes || (request->changes & ~(unsigned)ENDPOINT_CHANGES))
-        return change_refuse(
-            change, ERR_INVALID, "changes: name at least one of url, enabled, idempotent, final_4xx, types");
+        return change_refuse(change, ERR_INVALID,
+            "changes: name at least one of url, enabled, idempotent, final_4xx, types");
     enum err error;
     if (request->changes & ENDPOINT_CHANGE_URL) {
         if ((error = check_url(change, &request->endpoint)))
@@ -171,7 +176,8 @@ enum err change_remove_endpoint(struct change *change)
     enum err error;
     if ((error = change_add_entry(change, directory_entry_of_account(&without))))
         return error;
-    return change_judge(change, accounts_store_remove_endpoint(change->store, &change->endpoint, change->version));
+    return change_judge(
+        change, accounts_store_remove_endpoint(change->store, &change->endpoint, change->version));
 }
 
 void change_take_out_endpoint(struct change *change)
@@ -181,7 +187,8 @@ void change_take_out_endpoint(struct change *change)
     directory_withdraw_endpoint(change->directory, change->endpoint.id);
 }
 
-/* Secrets. All that are there sign, so that a client can change from one to the next at its own time. */
+/* Secrets. All that are there sign, so that a client can change from one to the next at its own
+ * time. */
 
 enum err change_add_endpoint_secret(struct change *change)
 {
@@ -191,8 +198,9 @@ enum err change_add_endpoint_secret(struct change *change)
     if (!account)
         return ERR_NOT_FOUND;
     if (endpoint->secrets_count == ENDPOINT_SECRETS_MAX)
-        return change_refuse(change, ERR_INVALID, "endpoint: %s has %d secrets already, which is the most; remove one",
-            endpoint->name, ENDPOINT_SECRETS_MAX);
+        return change_refuse(change, ERR_INVALID,
+            "endpoint: %s has %d secrets already, which is the most; remove one", endpoint->name,
+            ENDPOINT_SECRETS_MAX);
     if (request->secret.len == 0)
         secret_make(&request->secret);
     enum err error = change_check_secret(change, &request->secret);
@@ -200,8 +208,8 @@ enum err change_add_endpoint_secret(struct change *change)
         return error;
     unsigned at = endpoint->secrets_count++;
     endpoint->secrets[at] = request->secret;
-    error = accounts_store_add_secret(
-        change->store, endpoint->id, &request->secret, change->version, change->now_us, &endpoint->secret_numbers[at]);
+    error = accounts_store_add_secret(change->store, endpoint->id, &request->secret,
+        change->version, change->now_us, &endpoint->secret_numbers[at]);
     if ((error = change_judge(change, error)))
         return error;
     request->ret_secret_id = endpoint->secret_numbers[at];
@@ -215,20 +223,24 @@ enum err change_remove_endpoint_secret(struct change *change)
     if (!account)
         return ERR_NOT_FOUND;
     unsigned at = 0;
-    while (at < endpoint->secrets_count && endpoint->secret_numbers[at] != change->request->secret_id)
+    while (
+        at < endpoint->secrets_count && endpoint->secret_numbers[at] != change->request->secret_id)
         at++;
     if (at == endpoint->secrets_count)
-        return change_refuse(change, ERR_NOT_FOUND, "endpoint %s has no such secret", endpoint->name);
+        return change_refuse(
+            change, ERR_NOT_FOUND, "endpoint %s has no such secret", endpoint->name);
     if (endpoint->secrets_count == 1)
         return change_refuse(change, ERR_INVALID,
-            "endpoint: %s has no other secret, and what is not signed is not sent; add one first", endpoint->name);
+            "endpoint: %s has no other secret, and what is not signed is not sent; add one first",
+            endpoint->name);
     uint32_t number = endpoint->secret_numbers[at];
     for (endpoint->secrets_count--; at < endpoint->secrets_count; at++) {
         endpoint->secrets[at] = endpoint->secrets[at + 1];
         endpoint->secret_numbers[at] = endpoint->secret_numbers[at + 1];
     }
     memset(&endpoint->secrets[at], 0, sizeof endpoint->secrets[at]);
-    enum err error = accounts_store_remove_secret(change->store, endpoint->id, number, change->version);
+    enum err error =
+        accounts_store_remove_secret(change->store, endpoint->id, number, change->version);
     if ((error = change_judge(change, error)))
         return error;
     return end_change(change, account);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The accounts thread. Each request is one transaction: operators' changes are rare, and one that fails takes no other
- * with it.
+ * The accounts thread. Each request is one transaction: operators' changes are rare, and one that
+ * fails takes no other with it.
  *
  *   action (change.h): check, write, make the entries -> commit -> publish, take out -> listener -> answer
  *
- * Everything that can fail comes before the commit: an entry is made before it and published after it. What
- * publications replaced is freed once per batch of mail, after one wait for the readers. The thread blocks on the disk
- * and stays offline for RCU, except for the moment of a publication.
+ * Everything that can fail comes before the commit: an entry is made before it and published after
+ * it. What publications replaced is freed once per batch of mail, after one wait for the readers.
+ * The thread blocks on the disk and stays offline for RCU, except for the moment of a publication.
  *
- * Failure: a request that can't be written is answered with ERR_DISK or ERR_DISK_FULL and nothing of it is seen; the
- * thread goes on, and from then on tries the disk every second until it is well (accounts_trouble). The directory keeps
- * serving what it has.
+ * Failure: a request that can't be written is answered with ERR_DISK or ERR_DISK_FULL and nothing
+ * of it is seen; the thread goes on, and from then on tries the disk every second until it is well
+ * (accounts_trouble). The directory keeps serving what it has.
  */
 #include "accounts/accounts.h"
 
@@ -49,7 +49,8 @@ struct accounts {
     char load_detail[STORE_DETAIL_BYTES];
 };
 
-/* What an action checks, writes and makes; and what it takes out of the directory after the commit. */
+/* What an action checks, writes and makes; and what it takes out of the directory after the commit.
+ * */
 static const struct {
     enum err (*write)(struct change *change);
     void (*take_out)(struct change *change);
@@ -59,13 +60,15 @@ static const struct {
     [ACCOUNTS_ADD_PARTNER_SECRET] = {.write = change_add_partner_secret},
     [ACCOUNTS_REMOVE_PARTNER_SECRET] = {.write = change_remove_partner_secret},
     [ACCOUNTS_ADD_CREDENTIAL] = {.write = change_add_credential},
-    [ACCOUNTS_REVOKE_CREDENTIAL] = {.write = change_revoke_credential, .take_out = change_take_out_credential},
+    [ACCOUNTS_REVOKE_CREDENTIAL] = {.write = change_revoke_credential,
+        .take_out = change_take_out_credential},
     [ACCOUNTS_GRANT] = {.write = change_grant},
     [ACCOUNTS_WITHDRAW_GRANT] = {.write = change_withdraw_grant, .take_out = change_take_out_grant},
     [ACCOUNTS_ADD_ACCOUNT] = {.write = change_add_account},
     [ACCOUNTS_ADD_ENDPOINT] = {.write = change_add_endpoint},
     [ACCOUNTS_CHANGE_ENDPOINT] = {.write = change_change_endpoint},
-    [ACCOUNTS_REMOVE_ENDPOINT] = {.write = change_remove_endpoint, .take_out = change_take_out_endpoint},
+    [ACCOUNTS_REMOVE_ENDPOINT] = {.write = change_remove_endpoint,
+        .take_out = change_take_out_endpoint},
     [ACCOUNTS_ADD_ENDPOINT_SECRET] = {.write = change_add_endpoint_secret},
     [ACCOUNTS_REMOVE_ENDPOINT_SECRET] = {.write = change_remove_endpoint_secret},
 };
@@ -76,7 +79,8 @@ static enum err write_change(struct change *change, bool follows)
     if ((unsigned)change->request->kind >= ARRAY_LENGTH(kinds))
         return change_refuse(change, ERR_BUG, "no such action");
     if (follows)
-        return change_refuse(change, ERR_FORBIDDEN, "these accounts follow another gateway's; change them there");
+        return change_refuse(
+            change, ERR_FORBIDDEN, "these accounts follow another gateway's; change them there");
     enum err error = accounts_store_begin(change->store, &change->version);
     if (error)
         return change_refuse_for_disk(change, error);
@@ -108,8 +112,8 @@ static void publish_change(struct accounts *accounts, struct change *change)
     request->endpoint = change->endpoint;
     request->ret_endpoint = change->endpoint.id;
     if (accounts->listener.on_endpoint_changed)
-        accounts->listener.on_endpoint_changed(
-            accounts->listener.context, change->endpoint.id, slice_from_string(change->endpoint.account));
+        accounts->listener.on_endpoint_changed(accounts->listener.context, change->endpoint.id,
+            slice_from_string(change->endpoint.account));
 }
 
 static void on_answer(struct mail *mail, void *receiver)
@@ -122,8 +126,10 @@ static void on_request(struct mail *mail, void *receiver)
 {
     struct accounts *accounts = receiver;
     struct accounts_request *request = CONTAINER_OF(mail, struct accounts_request, mail);
-    struct change change = {
-        .directory = accounts->directory, .store = accounts->store, .request = request, .now_us = clock_wall_us()};
+    struct change change = {.directory = accounts->directory,
+        .store = accounts->store,
+        .request = request,
+        .now_us = clock_wall_us()};
     request->detail[0] = '\0';
     request->result = write_change(&change, accounts->following != STORE_LEADS);
     note_write(accounts, request->result);
@@ -169,7 +175,8 @@ static enum err begin_again(struct accounts *accounts)
     return error;
 }
 
-static enum err replicate(struct accounts *accounts, struct accounts_replication *request, char *ret_detail)
+static enum err replicate(
+    struct accounts *accounts, struct accounts_replication *request, char *ret_detail)
 {
     switch (request->kind) {
     case REPLICATION_READ:
@@ -187,7 +194,8 @@ static enum err replicate(struct accounts *accounts, struct accounts_replication
     case REPLICATION_LEAD:
         if (accounts->following == STORE_LEADS)
             return OK;
-        snprintf(ret_detail, STORE_DETAIL_BYTES, "accounts.db is a follower's copy, without the secrets of endpoints");
+        snprintf(ret_detail, STORE_DETAIL_BYTES,
+            "accounts.db is a follower's copy, without the secrets of endpoints");
         return ERR_CONFIG;
     }
     return ERR_BUG;
@@ -209,7 +217,8 @@ static void on_replication(struct mail *mail, void *receiver)
         note_write(accounts, request->result);
     if (request->result && !*detail)
         snprintf(detail, sizeof detail, "%s",
-            request->result == ERR_NOT_FOUND ? "there is no such version yet" : accounts_store_detail(accounts->store));
+            request->result == ERR_NOT_FOUND ? "there is no such version yet"
+                                             : accounts_store_detail(accounts->store));
     snprintf(request->detail, sizeof request->detail, "%s", detail);
     mail->on_receive = on_replicated;
     mailbox_post(request->reply_to, mail); /* from here on it is the requester's */
@@ -225,13 +234,14 @@ static void on_stop(struct mail *mail, void *receiver)
 static enum err load(struct accounts *accounts)
 {
     int64_t version = 0;
-    enum err error = accounts_load_directory(accounts->store, accounts->directory, accounts->load_detail);
+    enum err error =
+        accounts_load_directory(accounts->store, accounts->directory, accounts->load_detail);
     if (error)
         return error;
     if ((error = accounts_store_version(accounts->store, &version)) ||
         (error = accounts_store_following(accounts->store, &accounts->following)))
-        snprintf(accounts->load_detail, sizeof accounts->load_detail, "accounts.db can't be read: %.200s",
-            accounts_store_detail(accounts->store));
+        snprintf(accounts->load_detail, sizeof accounts->load_detail,
+            "accounts.db can't be read: %.200s", accounts_store_detail(accounts->store));
     atomic_store(&accounts->version, version);
     return error;
 }
@@ -281,8 +291,8 @@ static void accounts_free(struct accounts *accounts)
     free(accounts);
 }
 
-enum err accounts_open(
-    const char *directory, const struct hash_seed *seed, struct accounts **ret_accounts, char *ret_detail)
+enum err accounts_open(const char *directory, const struct hash_seed *seed,
+    struct accounts **ret_accounts, char *ret_detail)
 {
     struct accounts *accounts = calloc(1, sizeof *accounts);
     if (!accounts) {
@@ -293,7 +303,8 @@ enum err accounts_open(
     accounts->mailbox.event_fd = -1;
     enum err error = accounts_store_open(directory, &accounts->store, ret_detail);
     if (!error) {
-        snprintf(ret_detail, STORE_DETAIL_BYTES, "no memory or no file descriptors for the accounts");
+        snprintf(
+            ret_detail, STORE_DETAIL_BYTES, "no memory or no file descriptors for the accounts");
         if (!(error = mailbox_init(&accounts->mailbox, accounts)) &&
             !(error = directory_new(seed, &accounts->directory)))
             error = start(accounts, ret_detail);
@@ -354,7 +365,8 @@ int64_t accounts_version(const struct accounts *accounts)
 
 static void wait_until(const bool *done, struct mailbox *answers)
 {
-    /* The bell, not the queue, says that the sender is through with the mailbox, which ends here. */
+    /* The bell, not the queue, says that the sender is through with the mailbox, which ends here.
+     * */
     struct pollfd bell = {.fd = answers->event_fd, .events = POLLIN};
     while (!*done)
         if (poll(&bell, 1, -1) > 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The account database (accounts.db) and the thread that owns it: changes come by mailbox, are committed, and are then
- * published to the directory. Every row carries the version of its last change, from one counter, so that a replica can
- * follow.
+ * The account database (accounts.db) and the thread that owns it: changes come by mailbox, are
+ * committed, and are then published to the directory. Every row carries the version of its last
+ * change, from one counter, so that a replica can follow.
  */
 #ifndef PENSTOCK_ACCOUNTS_ACCOUNTS_H
 #define PENSTOCK_ACCOUNTS_ACCOUNTS_H
@@ -19,11 +19,12 @@ struct accounts_listener {
 };
 
 /*
- * Opens or creates accounts.db, starts the thread, fills the directory. ERR_NEWER_FORMAT, ERR_DAMAGED (not ours, or not
- * readable), ERR_DISK, ERR_DISK_FULL, ERR_SYSTEM, ERR_NO_MEMORY; `ret_detail` (at least 256 bytes) says more.
+ * Opens or creates accounts.db, starts the thread, fills the directory. ERR_NEWER_FORMAT,
+ * ERR_DAMAGED (not ours, or not readable), ERR_DISK, ERR_DISK_FULL, ERR_SYSTEM, ERR_NO_MEMORY;
+ * `ret_detail` (at least 256 bytes) says more.
  */
-enum err accounts_open(
-    const char *directory, const struct hash_seed *seed, struct accounts **ret_accounts, char *ret_detail) MUST_CHECK;
+enum err accounts_open(const char *directory, const struct hash_seed *seed,
+    struct accounts **ret_accounts, char *ret_detail) MUST_CHECK;
 /* Once, before the services start. */
 void accounts_listen(struct accounts *accounts, const struct accounts_listener *listener);
 /* Ends the thread and frees the directory: after every reader's end. Takes NULL. */
@@ -33,19 +34,22 @@ const struct directory *accounts_directory(const struct accounts *accounts);
 
 /* Each with the fields of the request that it reads. */
 enum accounts_change {
-    ACCOUNTS_ADD_PARTNER,            /* partner */
-    ACCOUNTS_CHANGE_PARTNER,         /* partner, what `changes` (enum partner_change) names, out of `partner_wanted` */
-    ACCOUNTS_ADD_PARTNER_SECRET,     /* partner, secret: ret_secret_id */
-    ACCOUNTS_REMOVE_PARTNER_SECRET,  /* partner, secret_id */
-    ACCOUNTS_ADD_CREDENTIAL,         /* partner, credential_sha256 */
-    ACCOUNTS_REVOKE_CREDENTIAL,      /* partner, credential_id */
-    ACCOUNTS_GRANT,                  /* partner may post for account */
-    ACCOUNTS_WITHDRAW_GRANT,         /* partner may no longer post for account */
-    ACCOUNTS_ADD_ACCOUNT,            /* account */
-    ACCOUNTS_ADD_ENDPOINT,           /* account, endpoint (name, url, flags, types, secrets or none): ret_endpoint */
-    ACCOUNTS_CHANGE_ENDPOINT,        /* account, endpoint_id, what `changes` names, out of `endpoint` */
-    ACCOUNTS_REMOVE_ENDPOINT,        /* account, endpoint_id */
-    ACCOUNTS_ADD_ENDPOINT_SECRET,    /* account, endpoint_id, secret: ret_secret_id, a number within it */
+    ACCOUNTS_ADD_PARTNER, /* partner */
+    /* partner, what `changes` (enum partner_change) names, out of `partner_wanted` */
+    ACCOUNTS_CHANGE_PARTNER,
+    ACCOUNTS_ADD_PARTNER_SECRET,    /* partner, secret: ret_secret_id */
+    ACCOUNTS_REMOVE_PARTNER_SECRET, /* partner, secret_id */
+    ACCOUNTS_ADD_CREDENTIAL,        /* partner, credential_sha256 */
+    ACCOUNTS_REVOKE_CREDENTIAL,     /* partner, credential_id */
+    ACCOUNTS_GRANT,                 /* partner may post for account */
+    ACCOUNTS_WITHDRAW_GRANT,        /* partner may no longer post for account */
+    ACCOUNTS_ADD_ACCOUNT,           /* account */
+    /* account, endpoint (name, url, flags, types, secrets or none): ret_endpoint */
+    ACCOUNTS_ADD_ENDPOINT,
+    ACCOUNTS_CHANGE_ENDPOINT, /* account, endpoint_id, what `changes` names, out of `endpoint` */
+    ACCOUNTS_REMOVE_ENDPOINT, /* account, endpoint_id */
+    /* account, endpoint_id, secret: ret_secret_id, a number within it */
+    ACCOUNTS_ADD_ENDPOINT_SECRET,
     ACCOUNTS_REMOVE_ENDPOINT_SECRET, /* account, endpoint_id, secret_id; not the only one */
 };
 
@@ -53,8 +57,9 @@ enum partner_change { PARTNER_CHANGE_ENABLED = 1, PARTNER_CHANGE_KEY_POINTER = 2
 
 /* A partner's dedupe rule (model/key_pointer.h), or nothing. */
 bool partner_key_pointer_is_valid(struct slice text);
-#define PARTNER_KEY_POINTER_RULE \
-    "must be a JSON pointer of 1 to 128 printable ASCII characters, such as /data/order, or empty for none"
+#define PARTNER_KEY_POINTER_RULE                                                              \
+    "must be a JSON pointer of 1 to 128 printable ASCII characters, such as /data/order, or " \
+    "empty for none"
 
 enum endpoint_change {
     ENDPOINT_CHANGE_URL = 1,
@@ -65,10 +70,10 @@ enum endpoint_change {
 };
 
 /*
- * One change. Results: OK, ERR_EXISTS, ERR_NOT_FOUND (with what is missing in `detail`), ERR_INVALID (fields, named in
- * `detail`, or more of something than there may be), ERR_DISK, ERR_DISK_FULL, ERR_DAMAGED, ERR_NO_MEMORY. On anything
- * but OK nothing has changed. Names, patterns and pointers are checked here; URLs by the caller, who knows the egress
- * policy.
+ * One change. Results: OK, ERR_EXISTS, ERR_NOT_FOUND (with what is missing in `detail`),
+ * ERR_INVALID (fields, named in `detail`, or more of something than there may be), ERR_DISK,
+ * ERR_DISK_FULL, ERR_DAMAGED, ERR_NO_MEMORY. On anything but OK nothing has changed. Names,
+ * patterns and pointers are checked here; URLs by the caller, who knows the egress policy.
  */
 struct accounts_request {
     struct mail mail;
@@ -94,12 +99,12 @@ struct accounts_request {
 /* Any thread. The request belongs to accounts until on_done. */
 void accounts_submit(struct accounts *accounts, struct accounts_request *request);
 
-/* For main before the services start and for the tools: submits and waits. Not from a loop's thread, nor from one that
- * is online for RCU: removing waits for readers. */
+/* For main before the services start and for the tools: submits and waits. Not from a loop's
+ * thread, nor from one that is online for RCU: removing waits for readers. */
 enum err accounts_call(struct accounts *accounts, struct accounts_request *request);
 
-/* OK, or why the last write of accounts.db failed (ERR_DISK_FULL, ERR_DISK): changes are refused. The disk is tried
- * every second until it is well. Any thread. */
+/* OK, or why the last write of accounts.db failed (ERR_DISK_FULL, ERR_DISK): changes are refused.
+ * The disk is tried every second until it is well. Any thread. */
 enum err accounts_trouble(const struct accounts *accounts);
 
 #endif

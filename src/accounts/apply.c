@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * As with a single change: check, write, make the entries -> commit -> publish, take out. An account's array of
- * endpoints is not in a page: it is made here, of the account that is published now and of the endpoints that come and
- * go, in a copy for each account that a page touches.
+ * As with a single change: check, write, make the entries -> commit -> publish, take out. An
+ * account's array of endpoints is not in a page: it is made here, of the account that is published
+ * now and of the endpoints that come and go, in a copy for each account that a page touches.
  *
  *   write      what is removed goes first, since its name may have been taken again; then the rest, by kind
  *   publish    endpoints before their accounts, then the others; take out the others, then, when no reader holds an
@@ -64,9 +64,10 @@ static enum err no_memory(struct application *application)
     return refuse(application, ERR_NO_MEMORY, "out of memory");
 }
 
-/* The copy of an account that the page touches: valid until the next call. NULL when there is no such account, unless
- * it is `new`. */
-static enum err touch(struct application *application, const char *id, bool new, struct touched_account **ret_touched)
+/* The copy of an account that the page touches: valid until the next call. NULL when there is no
+ * such account, unless it is `new`. */
+static enum err touch(
+    struct application *application, const char *id, bool new, struct touched_account **ret_touched)
 {
     for (size_t i = 0; i < application->accounts_count; i++) {
         if (strcmp(application->accounts[i].account.id, id) == 0) {
@@ -75,11 +76,12 @@ static enum err touch(struct application *application, const char *id, bool new,
         }
     }
     *ret_touched = NULL;
-    const struct account *present = directory_account(application->directory, slice_from_string(id));
+    const struct account *present =
+        directory_account(application->directory, slice_from_string(id));
     if (!present && !new)
         return OK;
-    if (!reserve((void **)&application->accounts, application->accounts_count, &application->accounts_capacity,
-            sizeof *application->accounts))
+    if (!reserve((void **)&application->accounts, application->accounts_count,
+            &application->accounts_capacity, sizeof *application->accounts))
         return no_memory(application);
     struct touched_account *touched = &application->accounts[application->accounts_count++];
     *touched = (struct touched_account){0};
@@ -92,8 +94,8 @@ static enum err touch(struct application *application, const char *id, bool new,
 
 static enum err add_entry(struct application *application, struct directory_entry *entry)
 {
-    if (!entry || !reserve((void **)&application->entries, application->entries_count, &application->entries_capacity,
-                      sizeof *application->entries)) {
+    if (!entry || !reserve((void **)&application->entries, application->entries_count,
+                      &application->entries_capacity, sizeof *application->entries)) {
         directory_entry_free(entry);
         return no_memory(application);
     }
@@ -138,7 +140,8 @@ static bool has_room_for(const struct account *account, uint64_t endpoint)
     return account->endpoints_count < ACCOUNT_ENDPOINTS_MAX;
 }
 
-static enum err take_endpoint(struct application *application, const struct endpoint *endpoint, uint64_t namesake)
+static enum err take_endpoint(
+    struct application *application, const struct endpoint *endpoint, uint64_t namesake)
 {
     struct touched_account *touched;
     enum err error = touch(application, endpoint->account, false, &touched);
@@ -147,8 +150,8 @@ static enum err take_endpoint(struct application *application, const struct endp
     if (!touched)
         return refuse(application, ERR_DAMAGED, "an endpoint came before its account");
     if (namesake) {
-        if (!reserve((void **)&application->leaving, application->leaving_count, &application->leaving_capacity,
-                sizeof *application->leaving))
+        if (!reserve((void **)&application->leaving, application->leaving_count,
+                &application->leaving_capacity, sizeof *application->leaving))
             return no_memory(application);
         application->leaving[application->leaving_count++] = namesake;
         account_endpoints_remove(&touched->account, namesake);
@@ -175,7 +178,8 @@ static enum err put_object(struct application *application, const struct account
     case ACCOUNTS_KIND_CREDENTIAL:
         return add_entry(application, directory_entry_of_credential(&object->credential));
     case ACCOUNTS_KIND_GRANT:
-        return add_entry(application, directory_entry_of_grant(object->grant.partner, object->grant.account));
+        return add_entry(
+            application, directory_entry_of_grant(object->grant.partner, object->grant.account));
     case ACCOUNTS_KINDS:
         break;
     }
@@ -197,7 +201,8 @@ static enum err put_all(struct application *application)
     enum err error = OK;
     for (unsigned kind = 0; kind < ACCOUNTS_KINDS; kind++)
         for (size_t i = 0; !error && i < application->page->count; i++)
-            if (application->page->objects[i].kind == kind && !application->page->objects[i].removed)
+            if (application->page->objects[i].kind == kind &&
+                !application->page->objects[i].removed)
                 error = put_object(application, &application->page->objects[i]);
     return error;
 }
@@ -216,8 +221,11 @@ static enum err write_page(struct application *application)
     }
     for (size_t i = 0; !error && i < application->accounts_count; i++)
         if (!application->accounts[i].removed)
-            error = add_entry(application, directory_entry_of_account(&application->accounts[i].account));
-    return error ? error : judge(application, accounts_store_end_page(application->store, page->version, !page->more));
+            error = add_entry(
+                application, directory_entry_of_account(&application->accounts[i].account));
+    return error ? error
+                 : judge(application,
+                       accounts_store_end_page(application->store, page->version, !page->more));
 }
 
 /* Cannot fail: the change is on the disk. */
@@ -253,10 +261,11 @@ static void publish(struct application *application)
         directory_withdraw_endpoint(directory, application->leaving[i]);
 }
 
-enum err apply_page(
-    struct accounts_store *store, struct directory *directory, struct accounts_page *page, char *ret_detail)
+enum err apply_page(struct accounts_store *store, struct directory *directory,
+    struct accounts_page *page, char *ret_detail)
 {
-    struct application application = {.store = store, .directory = directory, .page = page, .detail = ret_detail};
+    struct application application = {
+        .store = store, .directory = directory, .page = page, .detail = ret_detail};
     enum err error = judge(&application, accounts_store_begin_copy(store));
     if (!error)
         error = write_page(&application);

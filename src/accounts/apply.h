@@ -7,10 +7,11 @@
 #include "accounts/store.h"
 
 /*
- * One transaction, then the publications; with the last page of all, what no page has brought is taken out. `page` gets
- * more objects by that. On the accounts thread, offline. `ret_detail` (STORE_DETAIL_BYTES) says what is wrong.
+ * One transaction, then the publications; with the last page of all, what no page has brought is
+ * taken out. `page` gets more objects by that. On the accounts thread, offline. `ret_detail`
+ * (STORE_DETAIL_BYTES) says what is wrong.
  */
-enum err apply_page(
-    struct accounts_store *store, struct directory *directory, struct accounts_page *page, char *ret_detail) MUST_CHECK;
+enum err apply_page(struct accounts_store *store, struct directory *directory,
+    struct accounts_page *page, char *ret_detail) MUST_CHECK;
 
 #endif

@@ -17,8 +17,8 @@ enum err change_refuse(struct change *change, enum err error, const char *format
 
 enum err change_refuse_for_disk(struct change *change, enum err error)
 {
-    return change_refuse(
-        change, error, "the account database could not be written: %s", accounts_store_detail(change->store));
+    return change_refuse(change, error, "the account database could not be written: %s",
+        accounts_store_detail(change->store));
 }
 
 enum err change_judge(struct change *change, enum err error)
@@ -26,7 +26,8 @@ enum err change_judge(struct change *change, enum err error)
     return error ? change_refuse_for_disk(change, error) : OK;
 }
 
-enum err change_judge_addition(struct change *change, enum err error, const char *what, const char *name)
+enum err change_judge_addition(
+    struct change *change, enum err error, const char *what, const char *name)
 {
     if (error == ERR_EXISTS)
         return change_refuse(change, error, "%s %s exists already", what, name);
@@ -50,7 +51,8 @@ enum err change_check_secret(struct change *change, const struct secret *secret)
 {
     if (secret->len > 0 && secret->len <= sizeof secret->bytes)
         return OK;
-    return change_refuse(change, ERR_INVALID, "secret: must be 1 to %zu bytes", sizeof secret->bytes);
+    return change_refuse(
+        change, ERR_INVALID, "secret: must be 1 to %zu bytes", sizeof secret->bytes);
 }
 
 const struct partner *change_find_partner(struct change *change)
@@ -71,7 +73,8 @@ const struct account *change_find_account(struct change *change)
     return account;
 }
 
-uint64_t change_make_id(const struct change *change, bool (*is_taken)(const struct change *change, uint64_t id))
+uint64_t change_make_id(
+    const struct change *change, bool (*is_taken)(const struct change *change, uint64_t id))
 {
     uint64_t id;
     do {

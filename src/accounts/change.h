@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request under work: what the kinds get and what they leave. A change checks (against the directory, which shows
- * what is committed), writes, and makes the entries that are to be published; accounts.c commits and publishes them, or
- * frees them. What a change takes out of the directory is taken out after the commit, by the second function of its
- * row in accounts.c.
+ * One request under work: what the kinds get and what they leave. A change checks (against the
+ * directory, which shows what is committed), writes, and makes the entries that are to be
+ * published; accounts.c commits and publishes them, or frees them. What a change takes out of the
+ * directory is taken out after the commit, by the second function of its row in accounts.c.
  */
 #ifndef PENSTOCK_ACCOUNTS_CHANGE_H
 #define PENSTOCK_ACCOUNTS_CHANGE_H
@@ -34,7 +34,8 @@ enum err change_refuse(struct change *change, enum err error, const char *format
     __attribute__((format(printf, 3, 4)));
 enum err change_refuse_for_disk(struct change *change, enum err error);
 /* What the store said when it was asked to add `what`; OK stays OK. */
-enum err change_judge_addition(struct change *change, enum err error, const char *what, const char *name) MUST_CHECK;
+enum err change_judge_addition(
+    struct change *change, enum err error, const char *what, const char *name) MUST_CHECK;
 /* What it said when it was asked to change what is there. */
 enum err change_judge(struct change *change, enum err error) MUST_CHECK;
 
@@ -49,7 +50,8 @@ const struct partner *change_find_partner(struct change *change);
 const struct account *change_find_account(struct change *change);
 
 /* A random id of SQLite's positive integers that `is_taken` denies. */
-uint64_t change_make_id(const struct change *change, bool (*is_taken)(const struct change *change, uint64_t id));
+uint64_t change_make_id(
+    const struct change *change, bool (*is_taken)(const struct change *change, uint64_t id));
 
 /* The text of an array that may be full to its last byte, without a NUL. */
 static inline struct slice text_in(const char *text, size_t size)

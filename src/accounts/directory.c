@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One table for all kinds: an entry is a key (a letter for the kind, then the id) and the object behind it. The table
- * is made without liburcu's automatic resizing, which would bring a worker thread and call_rcu: the only writer counts
- * what it adds and doubles the buckets itself. Readers go on meanwhile.
+ * One table for all kinds: an entry is a key (a letter for the kind, then the id) and the object
+ * behind it. The table is made without liburcu's automatic resizing, which would bring a worker
+ * thread and call_rcu: the only writer counts what it adds and doubles the buckets itself. Readers
+ * go on meanwhile.
  *
  * The writer looks things up offline, which no other thread may: only it frees entries.
  */
@@ -17,7 +18,13 @@
 
 #define BUCKETS_INITIAL 1024
 
-enum kind { KIND_PARTNER = 'p', KIND_ACCOUNT = 'a', KIND_ENDPOINT = 'e', KIND_CREDENTIAL = 'c', KIND_GRANT = 'g' };
+enum kind {
+    KIND_PARTNER = 'p',
+    KIND_ACCOUNT = 'a',
+    KIND_ENDPOINT = 'e',
+    KIND_CREDENTIAL = 'c',
+    KIND_GRANT = 'g'
+};
 
 /* The longest is a grant's: the kind, two names and a NUL between them. */
 #define KEY_BYTES_MAX (1 + 2 * NAME_BYTES_MAX + 1)
@@ -32,7 +39,8 @@ struct directory_entry {
     struct cds_lfht_node node;
     struct directory_entry *next_retired; /* owned by the writer */
     struct key key;
-    _Alignas(max_align_t) unsigned char object[]; /* as the kind says; a grant has none, its key says it all */
+    _Alignas(max_align_t) unsigned char object
+        []; /* as the kind says; a grant has none, its key says it all */
 };
 
 struct directory {
@@ -64,7 +72,8 @@ static bool key_of(enum kind kind, struct slice id, struct key *ret_key)
 
 static bool key_of_grant(struct slice partner, struct slice account, struct key *ret_key)
 {
-    return key_of(KIND_GRANT, partner, ret_key) && key_add(ret_key, slice_of("", 1)) && key_add(ret_key, account);
+    return key_of(KIND_GRANT, partner, ret_key) && key_add(ret_key, slice_of("", 1)) &&
+           key_add(ret_key, account);
 }
 
 static unsigned long hash_of(const struct directory *directory, const struct key *key)
@@ -125,7 +134,8 @@ const struct partner *directory_partner_of_credential(
     return credential ? directory_partner(directory, slice_from_string(credential->partner)) : NULL;
 }
 
-bool directory_may_post(const struct directory *directory, struct slice partner, struct slice account)
+bool directory_may_post(
+    const struct directory *directory, struct slice partner, struct slice account)
 {
     struct key key;
     return key_of_grant(partner, account, &key) && find(directory, &key);
@@ -164,24 +174,24 @@ static const void *walk_next(struct walk *walk)
     return entry ? entry->object : NULL;
 }
 
-void directory_each_partner(
-    const struct directory *directory, void (*on_each)(const struct partner *partner, void *context), void *context)
+void directory_each_partner(const struct directory *directory,
+    void (*on_each)(const struct partner *partner, void *context), void *context)
 {
     struct walk walk = walk_begin(directory, KIND_PARTNER);
     for (const struct partner *partner; (partner = walk_next(&walk));)
         on_each(partner, context);
 }
 
-void directory_each_account(
-    const struct directory *directory, void (*on_each)(const struct account *account, void *context), void *context)
+void directory_each_account(const struct directory *directory,
+    void (*on_each)(const struct account *account, void *context), void *context)
 {
     struct walk walk = walk_begin(directory, KIND_ACCOUNT);
     for (const struct account *account; (account = walk_next(&walk));)
         on_each(account, context);
 }
 
-void directory_each_endpoint(
-    const struct directory *directory, void (*on_each)(const struct endpoint *endpoint, void *context), void *context)
+void directory_each_endpoint(const struct directory *directory,
+    void (*on_each)(const struct endpoint *endpoint, void *context), void *context)
 {
     struct walk walk = walk_begin(directory, KIND_ENDPOINT);
     for (const struct endpoint *endpoint; (endpoint = walk_next(&walk));)
@@ -210,7 +220,8 @@ void directory_each_grant(const struct directory *directory,
 
 /* Entries. */
 
-static struct directory_entry *entry_new(bool key_is_good, const struct key *key, const void *object, size_t len)
+static struct directory_entry *entry_new(
+    bool key_is_good, const struct key *key, const void *object, size_t len)
 {
     struct directory_entry *entry = key_is_good ? malloc(sizeof *entry + len) : NULL;
     if (!entry)
@@ -285,7 +296,8 @@ void directory_publish(struct directory *directory, struct directory_entry *entr
     unsigned long hash = hash_of(directory, &entry->key);
     TSAN_RELEASE(entry);
     rcu_go_online();
-    struct cds_lfht_node *replaced = cds_lfht_add_replace(directory->table, hash, matches, &entry->key, &entry->node);
+    struct cds_lfht_node *replaced =
+        cds_lfht_add_replace(directory->table, hash, matches, &entry->key, &entry->node);
     rcu_go_offline();
     if (replaced) {
         retire(directory, CONTAINER_OF(replaced, struct directory_entry, node));
@@ -329,16 +341,19 @@ bool directory_withdraw_endpoint(struct directory *directory, uint64_t id)
     return key_of(KIND_ENDPOINT, slice_of(&id, sizeof id), &key) && withdraw(directory, &key);
 }
 
-bool directory_withdraw_credential(struct directory *directory, const unsigned char credential_sha256[SHA256_BYTES])
+bool directory_withdraw_credential(
+    struct directory *directory, const unsigned char credential_sha256[SHA256_BYTES])
 {
     struct key key;
-    return key_of(KIND_CREDENTIAL, slice_of(credential_sha256, SHA256_BYTES), &key) && withdraw(directory, &key);
+    return key_of(KIND_CREDENTIAL, slice_of(credential_sha256, SHA256_BYTES), &key) &&
+           withdraw(directory, &key);
 }
 
 bool directory_withdraw_grant(struct directory *directory, const char *partner, const char *account)
 {
     struct key key;
-    return key_of_grant(slice_from_string(partner), slice_from_string(account), &key) && withdraw(directory, &key);
+    return key_of_grant(slice_from_string(partner), slice_from_string(account), &key) &&
+           withdraw(directory, &key);
 }
 
 void directory_free_retired(struct directory *directory)

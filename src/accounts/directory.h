@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The directory: the RCU view of partners, accounts and endpoints, in a liburcu lock-free hash table. A look-up takes
- * no lock and makes no system call. The accounts thread alone publishes, object by object; an object is immutable once
- * published and is replaced as a whole.
+ * The directory: the RCU view of partners, accounts and endpoints, in a liburcu lock-free hash
+ * table. A look-up takes no lock and makes no system call. The accounts thread alone publishes,
+ * object by object; an object is immutable once published and is replaced as a whole.
  *
- * What a look-up returns is valid until the calling thread goes offline (rcu.h): for a loop, until the callback
- * returns.
+ * What a look-up returns is valid until the calling thread goes offline (rcu.h): for a loop, until
+ * the callback returns.
  */
 #ifndef PENSTOCK_ACCOUNTS_DIRECTORY_H
 #define PENSTOCK_ACCOUNTS_DIRECTORY_H
@@ -29,7 +29,8 @@ struct partner {
     char id[NAME_BYTES_MAX + 1];
     bool enabled;
     int64_t version;
-    char key_pointer[KEY_POINTER_BYTES_MAX + 1]; /* where its events carry their dedupe key; empty: nowhere else */
+    char key_pointer[KEY_POINTER_BYTES_MAX +
+                     1]; /* where its events carry their dedupe key; empty: nowhere else */
     unsigned secrets_count;
     struct partner_secret secrets[PARTNER_SECRETS_MAX]; /* the oldest first */
 };
@@ -42,9 +43,10 @@ struct credential {
 };
 
 /*
- * Which endpoints get an event: read the account first, then, for those with their bit in `filtered`, the endpoint, all
- * in one turn online. An endpoint is published before the account that names it or sets its bit, and taken away only
- * when every reader has left the account that named it. So
+ * Which endpoints get an event: read the account first, then, for those with their bit in
+ * `filtered`, the endpoint, all in one turn online. An endpoint is published before the account
+ * that names it or sets its bit, and taken away only when every reader has left the account that
+ * named it. So
  *   - an id in `endpoints` can be looked up in the same turn;
  *   - an endpoint without its bit takes everything, or did until now: while a filter appears, one event more than it
  *     allows may come through, for an instant;
@@ -58,7 +60,9 @@ struct account {
     int64_t version;
     unsigned endpoints_count;
     uint64_t endpoints[ACCOUNT_ENDPOINTS_MAX]; /* those that exist, disabled ones too */
-    uint32_t filtered; /* a bit for each of them that does not take all types: only those need to be looked at */
+    uint32_t
+        /* a bit for each of them that does not take all types: only those need to be looked at */
+        filtered;
 };
 
 struct endpoint {
@@ -72,8 +76,9 @@ struct endpoint {
     bool final_4xx;         /* a 4xx other than 408, 425, 429 is its last word */
     int64_t version;
     unsigned secrets_count;
-    struct secret secrets[ENDPOINT_SECRETS_MAX];   /* the oldest first */
-    uint32_t secret_numbers[ENDPOINT_SECRETS_MAX]; /* counted within the endpoint, never given twice */
+    struct secret secrets[ENDPOINT_SECRETS_MAX]; /* the oldest first */
+    uint32_t
+        secret_numbers[ENDPOINT_SECRETS_MAX]; /* counted within the endpoint, never given twice */
 };
 
 /* Whether it is to get events of this type. */
@@ -88,15 +93,16 @@ const struct partner *directory_partner_of_credential(
 const struct partner *directory_partner(const struct directory *directory, struct slice id);
 const struct account *directory_account(const struct directory *directory, struct slice id);
 const struct endpoint *directory_endpoint(const struct directory *directory, uint64_t id);
-bool directory_may_post(const struct directory *directory, struct slice partner, struct slice account);
+bool directory_may_post(
+    const struct directory *directory, struct slice partner, struct slice account);
 
 /* Walks over everything of one kind, in no order, by a thread that is online and stays so. */
-void directory_each_partner(
-    const struct directory *directory, void (*on_each)(const struct partner *partner, void *context), void *context);
-void directory_each_account(
-    const struct directory *directory, void (*on_each)(const struct account *account, void *context), void *context);
-void directory_each_endpoint(
-    const struct directory *directory, void (*on_each)(const struct endpoint *endpoint, void *context), void *context);
+void directory_each_partner(const struct directory *directory,
+    void (*on_each)(const struct partner *partner, void *context), void *context);
+void directory_each_account(const struct directory *directory,
+    void (*on_each)(const struct account *account, void *context), void *context);
+void directory_each_endpoint(const struct directory *directory,
+    void (*on_each)(const struct endpoint *endpoint, void *context), void *context);
 void directory_each_credential(const struct directory *directory,
     void (*on_each)(const struct credential *credential, void *context), void *context);
 void directory_each_grant(const struct directory *directory,

@@ -30,14 +30,17 @@ static enum err on_account(const struct account *account, void *context)
     return publish(context, directory_entry_of_account(account));
 }
 
-/* Its account is published anew with each endpoint; nobody reads yet, and sixteen copies are soon freed. */
+/* Its account is published anew with each endpoint; nobody reads yet, and sixteen copies are soon
+ * freed. */
 static enum err on_endpoint(const struct endpoint *endpoint, void *context)
 {
     const struct loading *loading = context;
-    const struct account *present = directory_account(loading->directory, slice_from_string(endpoint->account));
+    const struct account *present =
+        directory_account(loading->directory, slice_from_string(endpoint->account));
     if (!present || present->endpoints_count >= ACCOUNT_ENDPOINTS_MAX) {
-        snprintf(loading->detail, STORE_DETAIL_BYTES, "accounts.db can't be read: an endpoint's account %s is %s",
-            endpoint->account, present ? "full" : "not there");
+        snprintf(loading->detail, STORE_DETAIL_BYTES,
+            "accounts.db can't be read: an endpoint's account %s is %s", endpoint->account,
+            present ? "full" : "not there");
         return ERR_DAMAGED;
     }
     struct account account = *present;
@@ -56,7 +59,8 @@ static enum err on_grant(const char *partner, const char *account, void *context
     return publish(context, directory_entry_of_grant(partner, account));
 }
 
-enum err accounts_load_directory(struct accounts_store *store, struct directory *directory, char *ret_detail)
+enum err accounts_load_directory(
+    struct accounts_store *store, struct directory *directory, char *ret_detail)
 {
     struct loading loading = {.directory = directory, .detail = ret_detail};
     struct store_visitor visitor = {.on_partner = on_partner,
@@ -68,7 +72,8 @@ enum err accounts_load_directory(struct accounts_store *store, struct directory 
     ret_detail[0] = '\0';
     enum err error = accounts_store_load(store, &visitor);
     if (error && !ret_detail[0])
-        snprintf(ret_detail, STORE_DETAIL_BYTES, "accounts.db can't be read: %.200s", accounts_store_detail(store));
+        snprintf(ret_detail, STORE_DETAIL_BYTES, "accounts.db can't be read: %.200s",
+            accounts_store_detail(store));
     directory_free_retired(directory);
     return error;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The public ids of what has no name of its own: a number behind a prefix that says the kind. One id has one text.
- * A text that is none leaves *ret_id.
+ * The public ids of what has no name of its own: a number behind a prefix that says the kind. One
+ * id has one text. A text that is none leaves *ret_id.
  */
 #ifndef PENSTOCK_ACCOUNTS_OBJECT_ID_H
 #define PENSTOCK_ACCOUNTS_OBJECT_ID_H

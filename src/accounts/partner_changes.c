@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Partners: their flag and dedupe rule, the keys and secrets that they show, the accounts that they post for. */
+/* Partners: their flag and dedupe rule, the keys and secrets that they show, the accounts that they
+ * post for. */
 #include "accounts/change.h"
 
 #include "model/key_pointer.h"
@@ -36,7 +37,8 @@ static enum err begin_change(struct change *change)
 
 static enum err end_change(struct change *change)
 {
-    enum err error = change_judge(change, accounts_store_change_partner(change->store, &change->partner));
+    enum err error =
+        change_judge(change, accounts_store_change_partner(change->store, &change->partner));
     return error ? error : change_add_entry(change, directory_entry_of_partner(&change->partner));
 }
 
@@ -54,13 +56,15 @@ enum err change_change_partner(struct change *change)
         return error;
     const unsigned known = PARTNER_CHANGE_ENABLED | PARTNER_CHANGE_KEY_POINTER;
     if (!request->changes || (request->changes & ~known))
-        return change_refuse(change, ERR_INVALID, "changes: name at least one of enabled, key_pointer");
+        return change_refuse(
+            change, ERR_INVALID, "changes: name at least one of enabled, key_pointer");
     if (request->changes & PARTNER_CHANGE_ENABLED)
         partner->enabled = request->partner_wanted.enabled;
     if (request->changes & PARTNER_CHANGE_KEY_POINTER) {
         if (!partner_key_pointer_is_valid(TEXT_IN(request->partner_wanted.key_pointer)))
             return change_refuse(change, ERR_INVALID, "key_pointer: " PARTNER_KEY_POINTER_RULE);
-        memcpy(partner->key_pointer, request->partner_wanted.key_pointer, sizeof partner->key_pointer);
+        memcpy(
+            partner->key_pointer, request->partner_wanted.key_pointer, sizeof partner->key_pointer);
     }
     return end_change(change);
 }
@@ -75,7 +79,8 @@ static unsigned find_secret(const struct partner *partner, uint64_t id)
     return at;
 }
 
-/* Among the partner's own, which is where people look; the table refuses what another partner's has. */
+/* Among the partner's own, which is where people look; the table refuses what another partner's
+ * has. */
 static bool is_secret_taken(const struct change *change, uint64_t id)
 {
     return find_secret(&change->partner, id) < change->partner.secrets_count;
@@ -89,14 +94,16 @@ enum err change_add_partner_secret(struct change *change)
     if (error)
         return error;
     if (partner->secrets_count == PARTNER_SECRETS_MAX)
-        return change_refuse(change, ERR_INVALID, "partner: %s has %d secrets already, which is the most; remove one",
-            partner->id, PARTNER_SECRETS_MAX);
+        return change_refuse(change, ERR_INVALID,
+            "partner: %s has %d secrets already, which is the most; remove one", partner->id,
+            PARTNER_SECRETS_MAX);
     if (request->secret.len == 0)
         secret_make(&request->secret);
     if ((error = change_check_secret(change, &request->secret)))
         return error;
-    struct partner_secret secret = {
-        .id = change_make_id(change, is_secret_taken), .secret = request->secret, .created_us = change->now_us};
+    struct partner_secret secret = {.id = change_make_id(change, is_secret_taken),
+        .secret = request->secret,
+        .created_us = change->now_us};
     request->ret_secret_id = secret.id;
     error = accounts_store_add_partner_secret(change->store, partner->id, &secret, change->version);
     if ((error = change_judge_addition(change, error, "the", "secret")))
@@ -116,12 +123,14 @@ enum err change_remove_partner_secret(struct change *change)
     if (at == partner->secrets_count) {
         char text[PARTNER_SECRET_ID_TEXT_BYTES];
         partner_secret_id_format(id, text);
-        return change_refuse(change, ERR_NOT_FOUND, "partner %s has no secret %s", partner->id, text);
+        return change_refuse(
+            change, ERR_NOT_FOUND, "partner %s has no secret %s", partner->id, text);
     }
     for (partner->secrets_count--; at < partner->secrets_count; at++)
         partner->secrets[at] = partner->secrets[at + 1];
     memset(&partner->secrets[at], 0, sizeof partner->secrets[at]);
-    if ((error = change_judge(change, accounts_store_remove_partner_secret(change->store, id, change->version))))
+    if ((error = change_judge(
+             change, accounts_store_remove_partner_secret(change->store, id, change->version))))
         return error;
     return end_change(change);
 }
@@ -166,8 +175,8 @@ enum err change_revoke_credential(struct change *change)
         credential_id_format(request->credential_id, text);
         return change_refuse(change, ERR_NOT_FOUND, "partner %s has no key %s", partner->id, text);
     }
-    return change_judge(change,
-        accounts_store_revoke_credential(change->store, change->credential.sha256, change->version, change->now_us));
+    return change_judge(change, accounts_store_revoke_credential(change->store,
+                                    change->credential.sha256, change->version, change->now_us));
 }
 
 void change_take_out_credential(struct change *change)
@@ -186,7 +195,8 @@ enum err change_grant(struct change *change)
     enum err error = change_add_entry(change, directory_entry_of_grant(partner->id, account->id));
     if (error)
         return error;
-    error = accounts_store_add_grant(change->store, partner->id, account->id, change->version, change->now_us);
+    error = accounts_store_add_grant(
+        change->store, partner->id, account->id, change->version, change->now_us);
     return change_judge_addition(change, error, "a grant for", account->id);
 }
 
@@ -196,11 +206,12 @@ enum err change_withdraw_grant(struct change *change)
     const struct account *account = partner ? change_find_account(change) : NULL;
     if (!account)
         return ERR_NOT_FOUND;
-    if (!directory_may_post(change->directory, slice_from_string(partner->id), slice_from_string(account->id)))
-        return change_refuse(
-            change, ERR_NOT_FOUND, "partner %s does not post for account %s", partner->id, account->id);
-    return change_judge(
-        change, accounts_store_withdraw_grant(change->store, partner->id, account->id, change->version));
+    if (!directory_may_post(
+            change->directory, slice_from_string(partner->id), slice_from_string(account->id)))
+        return change_refuse(change, ERR_NOT_FOUND, "partner %s does not post for account %s",
+            partner->id, account->id);
+    return change_judge(change,
+        accounts_store_withdraw_grant(change->store, partner->id, account->id, change->version));
 }
 
 void change_take_out_grant(struct change *change)

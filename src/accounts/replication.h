@@ -2,29 +2,31 @@
 /*
  * How the accounts of one gateway, the leader, come to those that follow it.
  *
- * Every row carries the version of its last change, from one counter, and what is removed leaves its row. So "all that
- * has changed behind version V" is a question to the tables, answered in pages by version: objects as they are now,
- * not the steps that led there. An object that changes again comes again.
+ * Every row carries the version of its last change, from one counter, and what is removed leaves
+ * its row. So "all that has changed behind version V" is a question to the tables, answered in
+ * pages by version: objects as they are now, not the steps that led there. An object that changes
+ * again comes again.
  *
  *   leader     accounts_replicate_call(READ, after V) -> page of objects, the version that it reaches, more?
  *   follower   accounts_replicate_call(APPLY, page): one transaction, then published object by object under the rules
  *              of directory.h. The version that it has reached is the database's own, and survives.
  *
- * A follower has no secrets of endpoints: it sends nothing to them, and needs none. So its accounts.db can't become a
- * leader's (LEAD refuses). The other way, a database with a history of its own is marked when it begins to FOLLOW:
- * what is then not seen again by the time that the last page is in is taken out. RESTART does the same for a follower
- * whose leader has forgotten changes (its database was restored from a backup); meanwhile the directory keeps what it
- * has.
+ * A follower has no secrets of endpoints: it sends nothing to them, and needs none. So its
+ * accounts.db can't become a leader's (LEAD refuses). The other way, a database with a history of
+ * its own is marked when it begins to FOLLOW: what is then not seen again by the time that the last
+ * page is in is taken out. RESTART does the same for a follower whose leader has forgotten changes
+ * (its database was restored from a backup); meanwhile the directory keeps what it has.
  *
- * An account never changes behind its first endpoint, so that its version is the lower one and it comes first. (A
- * leader that changed accounts would have to take their endpoints along.)
+ * An account never changes behind its first endpoint, so that its version is the lower one and it
+ * comes first. (A leader that changed accounts would have to take their endpoints along.)
  */
 #ifndef PENSTOCK_ACCOUNTS_REPLICATION_H
 #define PENSTOCK_ACCOUNTS_REPLICATION_H
 
 #include "accounts/accounts.h"
 
-#define REPLICATION_PAGE_OBJECTS 500 /* a page ends with the version that reaches it: a few more are possible */
+#define REPLICATION_PAGE_OBJECTS \
+    500 /* a page ends with the version that reaches it: a few more are possible */
 
 enum accounts_kind {
     ACCOUNTS_KIND_PARTNER,
@@ -65,16 +67,17 @@ struct accounts_object *accounts_page_add(struct accounts_page *page, enum accou
 void accounts_page_done(struct accounts_page *page);
 
 enum accounts_replication_kind {
-    REPLICATION_READ,    /* after, page: filled. ERR_NOT_FOUND: `after` lies beyond the last change */
-    REPLICATION_APPLY,   /* page */
+    REPLICATION_READ,  /* after, page: filled. ERR_NOT_FOUND: `after` lies beyond the last change */
+    REPLICATION_APPLY, /* page */
     REPLICATION_RESTART, /* the next page is the first one of all */
     REPLICATION_STATE,   /* ret_follows, ret_is_complete */
-    REPLICATION_FOLLOW,  /* from now on a leader's changes, and no others, are taken; there is no way back */
-    REPLICATION_LEAD     /* ERR_CONFIG: it is a follower's copy */
+    /* from now on a leader's changes, and no others, are taken; there is no way back */
+    REPLICATION_FOLLOW,
+    REPLICATION_LEAD /* ERR_CONFIG: it is a follower's copy */
 };
 
-/* Results as named, ERR_DISK, ERR_DISK_FULL, ERR_DAMAGED (also: a page that can't be), ERR_NO_MEMORY. On anything but
- * OK nothing has changed. */
+/* Results as named, ERR_DISK, ERR_DISK_FULL, ERR_DAMAGED (also: a page that can't be),
+ * ERR_NO_MEMORY. On anything but OK nothing has changed. */
 struct accounts_replication {
     struct mail mail;
     struct mailbox *reply_to;

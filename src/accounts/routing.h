@@ -5,9 +5,9 @@
 
 #include "accounts/directory.h"
 
-/* The account's endpoints that want this type, and how many; none for a NULL account. One that is gone since the
- * account was published wants nothing. By a thread that is online. */
-unsigned routing_choose(const struct directory *directory, const struct account *account, struct slice type,
-    uint64_t ret_endpoints[ACCOUNT_ENDPOINTS_MAX]);
+/* The account's endpoints that want this type, and how many; none for a NULL account. One that is
+ * gone since the account was published wants nothing. By a thread that is online. */
+unsigned routing_choose(const struct directory *directory, const struct account *account,
+    struct slice type, uint64_t ret_endpoints[ACCOUNT_ENDPOINTS_MAX]);
 
 #endif

@@ -6,7 +6,8 @@
 enum err accounts_store_begin_copy(struct accounts_store *store)
 {
     if (store->in_doubt) {
-        snprintf(store->detail, sizeof store->detail, "an earlier fsync failed; restart when the disk is well");
+        snprintf(store->detail, sizeof store->detail,
+            "an earlier fsync failed; restart when the disk is well");
         return ERR_DISK;
     }
     return store_run(store, STATEMENT_BEGIN);
@@ -30,8 +31,8 @@ enum err accounts_store_commit(struct accounts_store *store)
 
 void accounts_store_rollback(struct accounts_store *store)
 {
-    /* Some failures have rolled back already. A roll-back that fails leaves nothing behind that a commit could take up.
-     */
+    /* Some failures have rolled back already. A roll-back that fails leaves nothing behind that a
+     * commit could take up. / */
     if (sqlite3_get_autocommit(store->db))
         return;
     sqlite3_step(store->statements[STATEMENT_ROLLBACK]);
@@ -55,8 +56,8 @@ enum err accounts_store_try(struct accounts_store *store, int64_t now_us)
 
 /* Partners. */
 
-static enum err add_named(struct accounts_store *store, enum statement statement, const char *id, bool enabled,
-    int64_t version, int64_t now_us)
+static enum err add_named(struct accounts_store *store, enum statement statement, const char *id,
+    bool enabled, int64_t version, int64_t now_us)
 {
     store_bind_text(store, statement, 1, id);
     store_bind_number(store, statement, 2, enabled);
@@ -65,9 +66,11 @@ static enum err add_named(struct accounts_store *store, enum statement statement
     return store_run(store, statement);
 }
 
-enum err accounts_store_add_partner(struct accounts_store *store, const struct partner *partner, int64_t now_us)
+enum err accounts_store_add_partner(
+    struct accounts_store *store, const struct partner *partner, int64_t now_us)
 {
-    return add_named(store, STATEMENT_ADD_PARTNER, partner->id, partner->enabled, partner->version, now_us);
+    return add_named(
+        store, STATEMENT_ADD_PARTNER, partner->id, partner->enabled, partner->version, now_us);
 }
 
 enum err accounts_store_change_partner(struct accounts_store *store, const struct partner *partner)
@@ -79,22 +82,25 @@ enum err accounts_store_change_partner(struct accounts_store *store, const struc
     return store_run_on_one_row(store, STATEMENT_CHANGE_PARTNER, "the partner has no row");
 }
 
-enum err accounts_store_add_partner_secret(
-    struct accounts_store *store, const char *partner, const struct partner_secret *secret, int64_t version)
+enum err accounts_store_add_partner_secret(struct accounts_store *store, const char *partner,
+    const struct partner_secret *secret, int64_t version)
 {
     store_bind_number(store, STATEMENT_ADD_PARTNER_SECRET, 1, (int64_t)secret->id);
     store_bind_text(store, STATEMENT_ADD_PARTNER_SECRET, 2, partner);
-    store_bind_blob(store, STATEMENT_ADD_PARTNER_SECRET, 3, secret->secret.bytes, secret->secret.len);
+    store_bind_blob(
+        store, STATEMENT_ADD_PARTNER_SECRET, 3, secret->secret.bytes, secret->secret.len);
     store_bind_number(store, STATEMENT_ADD_PARTNER_SECRET, 4, version);
     store_bind_number(store, STATEMENT_ADD_PARTNER_SECRET, 5, secret->created_us);
     return store_run(store, STATEMENT_ADD_PARTNER_SECRET);
 }
 
-enum err accounts_store_remove_partner_secret(struct accounts_store *store, uint64_t id, int64_t version)
+enum err accounts_store_remove_partner_secret(
+    struct accounts_store *store, uint64_t id, int64_t version)
 {
     store_bind_number(store, STATEMENT_REMOVE_PARTNER_SECRET, 1, version);
     store_bind_number(store, STATEMENT_REMOVE_PARTNER_SECRET, 2, (int64_t)id);
-    return store_run_on_one_row(store, STATEMENT_REMOVE_PARTNER_SECRET, "the partner's secret has no row");
+    return store_run_on_one_row(
+        store, STATEMENT_REMOVE_PARTNER_SECRET, "the partner's secret has no row");
 }
 
 enum err accounts_store_add_credential(
@@ -107,8 +113,8 @@ enum err accounts_store_add_credential(
     return store_run(store, STATEMENT_ADD_CREDENTIAL);
 }
 
-enum err accounts_store_revoke_credential(
-    struct accounts_store *store, const unsigned char credential_sha256[SHA256_BYTES], int64_t version, int64_t now_us)
+enum err accounts_store_revoke_credential(struct accounts_store *store,
+    const unsigned char credential_sha256[SHA256_BYTES], int64_t version, int64_t now_us)
 {
     store_bind_number(store, STATEMENT_REVOKE_CREDENTIAL, 1, now_us);
     store_bind_number(store, STATEMENT_REVOKE_CREDENTIAL, 2, version);
@@ -116,15 +122,17 @@ enum err accounts_store_revoke_credential(
     return store_run_on_one_row(store, STATEMENT_REVOKE_CREDENTIAL, "the credential has no row");
 }
 
-enum err accounts_store_add_grant(
-    struct accounts_store *store, const char *partner, const char *account, int64_t version, int64_t now_us)
+enum err accounts_store_add_grant(struct accounts_store *store, const char *partner,
+    const char *account, int64_t version, int64_t now_us)
 {
     store_bind_text(store, STATEMENT_ADD_GRANT, 1, partner);
     store_bind_text(store, STATEMENT_ADD_GRANT, 2, account);
     store_bind_number(store, STATEMENT_ADD_GRANT, 3, version);
     store_bind_number(store, STATEMENT_ADD_GRANT, 4, now_us);
     enum err error = store_run(store, STATEMENT_ADD_GRANT);
-    return error || sqlite3_changes(store->db) == 1 ? error : ERR_EXISTS; /* a withdrawn one is taken up again */
+    return error || sqlite3_changes(store->db) == 1
+               ? error
+               : ERR_EXISTS; /* a withdrawn one is taken up again */
 }
 
 enum err accounts_store_withdraw_grant(
@@ -138,9 +146,11 @@ enum err accounts_store_withdraw_grant(
 
 /* Accounts and their endpoints. */
 
-enum err accounts_store_add_account(struct accounts_store *store, const struct account *account, int64_t now_us)
+enum err accounts_store_add_account(
+    struct accounts_store *store, const struct account *account, int64_t now_us)
 {
-    return add_named(store, STATEMENT_ADD_ACCOUNT, account->id, account->enabled, account->version, now_us);
+    return add_named(
+        store, STATEMENT_ADD_ACCOUNT, account->id, account->enabled, account->version, now_us);
 }
 
 /* The column of a list: its patterns, separated by spaces. */
@@ -149,11 +159,12 @@ static void format_types(const struct type_list *types, char ret_text[STORE_TYPE
     size_t len = 0;
     ret_text[0] = '\0';
     for (unsigned i = 0; i < types->count; i++)
-        len += (size_t)snprintf(ret_text + len, STORE_TYPES_BYTES - len, "%s%s", i ? " " : "", types->patterns[i]);
+        len += (size_t)snprintf(
+            ret_text + len, STORE_TYPES_BYTES - len, "%s%s", i ? " " : "", types->patterns[i]);
 }
 
-enum err store_run_with_endpoint(
-    struct accounts_store *store, enum statement which, const struct endpoint *endpoint, int64_t created_us)
+enum err store_run_with_endpoint(struct accounts_store *store, enum statement which,
+    const struct endpoint *endpoint, int64_t created_us)
 {
     char types[STORE_TYPES_BYTES];
     format_types(&endpoint->types, types);
@@ -170,12 +181,14 @@ enum err store_run_with_endpoint(
     return store_run(store, which);
 }
 
-enum err accounts_store_add_endpoint(struct accounts_store *store, const struct endpoint *endpoint, int64_t now_us)
+enum err accounts_store_add_endpoint(
+    struct accounts_store *store, const struct endpoint *endpoint, int64_t now_us)
 {
     return store_run_with_endpoint(store, STATEMENT_ADD_ENDPOINT, endpoint, now_us);
 }
 
-enum err accounts_store_change_endpoint(struct accounts_store *store, const struct endpoint *endpoint)
+enum err accounts_store_change_endpoint(
+    struct accounts_store *store, const struct endpoint *endpoint)
 {
     char types[STORE_TYPES_BYTES];
     format_types(&endpoint->types, types);
@@ -189,18 +202,21 @@ enum err accounts_store_change_endpoint(struct accounts_store *store, const stru
     return store_run_on_one_row(store, STATEMENT_CHANGE_ENDPOINT, "the endpoint has no row");
 }
 
-enum err accounts_store_remove_endpoint(struct accounts_store *store, const struct endpoint *endpoint, int64_t version)
+enum err accounts_store_remove_endpoint(
+    struct accounts_store *store, const struct endpoint *endpoint, int64_t version)
 {
     store_bind_number(store, STATEMENT_REMOVE_ENDPOINT, 1, version);
     store_bind_number(store, STATEMENT_REMOVE_ENDPOINT, 2, (int64_t)endpoint->id);
-    enum err error = store_run_on_one_row(store, STATEMENT_REMOVE_ENDPOINT, "the endpoint has no row");
+    enum err error =
+        store_run_on_one_row(store, STATEMENT_REMOVE_ENDPOINT, "the endpoint has no row");
     for (unsigned i = 0; !error && i < endpoint->secrets_count; i++)
-        error = accounts_store_remove_secret(store, endpoint->id, endpoint->secret_numbers[i], version);
+        error =
+            accounts_store_remove_secret(store, endpoint->id, endpoint->secret_numbers[i], version);
     return error;
 }
 
-enum err accounts_store_add_secret(struct accounts_store *store, uint64_t endpoint, const struct secret *secret,
-    int64_t version, int64_t now_us, uint32_t *ret_number)
+enum err accounts_store_add_secret(struct accounts_store *store, uint64_t endpoint,
+    const struct secret *secret, int64_t version, int64_t now_us, uint32_t *ret_number)
 {
     int64_t number = 0;
     store_bind_number(store, STATEMENT_ADD_SECRET, 1, (int64_t)endpoint);
@@ -213,7 +229,8 @@ enum err accounts_store_add_secret(struct accounts_store *store, uint64_t endpoi
     return error;
 }
 
-enum err accounts_store_remove_secret(struct accounts_store *store, uint64_t endpoint, uint32_t number, int64_t version)
+enum err accounts_store_remove_secret(
+    struct accounts_store *store, uint64_t endpoint, uint32_t number, int64_t version)
 {
     store_bind_number(store, STATEMENT_REMOVE_SECRET, 1, version);
     store_bind_number(store, STATEMENT_REMOVE_SECRET, 2, (int64_t)endpoint);

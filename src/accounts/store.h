@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * accounts.db: the statements on it, and nothing that decides. One thread at a time owns a store; only accounts.c
- * includes this.
+ * accounts.db: the statements on it, and nothing that decides. One thread at a time owns a store;
+ * only accounts.c includes this.
  *
- * A change is accounts_store_begin, one or more of the changing calls, accounts_store_commit; after any failure
- * accounts_store_rollback. Failures: ERR_EXISTS (the key is taken), ERR_DISK_FULL, ERR_NO_MEMORY, ERR_DAMAGED, ERR_DISK
- * for everything else that SQLite reports; accounts_store_detail says which. After an fsync that failed nobody knows
- * what is on the disk: every further accounts_store_begin fails.
+ * A change is accounts_store_begin, one or more of the changing calls, accounts_store_commit; after
+ * any failure accounts_store_rollback. Failures: ERR_EXISTS (the key is taken), ERR_DISK_FULL,
+ * ERR_NO_MEMORY, ERR_DAMAGED, ERR_DISK for everything else that SQLite reports;
+ * accounts_store_detail says which. After an fsync that failed nobody knows what is on the disk:
+ * every further accounts_store_begin fails.
  */
 #ifndef PENSTOCK_ACCOUNTS_STORE_H
 #define PENSTOCK_ACCOUNTS_STORE_H
@@ -18,7 +19,8 @@
 struct accounts_store;
 
 /* As accounts_open says; `ret_detail` holds STORE_DETAIL_BYTES. */
-enum err accounts_store_open(const char *directory, struct accounts_store **ret_store, char *ret_detail) MUST_CHECK;
+enum err accounts_store_open(
+    const char *directory, struct accounts_store **ret_store, char *ret_detail) MUST_CHECK;
 void accounts_store_close(struct accounts_store *store); /* takes NULL */
 
 /* What SQLite said about the last failure. */
@@ -32,25 +34,29 @@ void accounts_store_rollback(struct accounts_store *store);
 enum err accounts_store_try(struct accounts_store *store, int64_t now_us) MUST_CHECK;
 
 /*
- * What is added carries `version`, from its object or beside it. What is changed, revoked, withdrawn or removed must be
- * there: ERR_DAMAGED when its row is not, since the directory has shown it.
+ * What is added carries `version`, from its object or beside it. What is changed, revoked,
+ * withdrawn or removed must be there: ERR_DAMAGED when its row is not, since the directory has
+ * shown it.
  */
 enum err accounts_store_add_partner(
     struct accounts_store *store, const struct partner *partner, int64_t now_us) MUST_CHECK;
 /* Its flag, key pointer and version; not its secrets. */
-enum err accounts_store_change_partner(struct accounts_store *store, const struct partner *partner) MUST_CHECK;
-enum err accounts_store_add_partner_secret(
-    struct accounts_store *store, const char *partner, const struct partner_secret *secret, int64_t version) MUST_CHECK;
-enum err accounts_store_remove_partner_secret(struct accounts_store *store, uint64_t id, int64_t version) MUST_CHECK;
+enum err accounts_store_change_partner(
+    struct accounts_store *store, const struct partner *partner) MUST_CHECK;
+enum err accounts_store_add_partner_secret(struct accounts_store *store, const char *partner,
+    const struct partner_secret *secret, int64_t version) MUST_CHECK;
+enum err accounts_store_remove_partner_secret(
+    struct accounts_store *store, uint64_t id, int64_t version) MUST_CHECK;
 /* A revoked credential stays revoked: ERR_EXISTS. */
 enum err accounts_store_add_credential(
     struct accounts_store *store, const struct credential *credential, int64_t version) MUST_CHECK;
 enum err accounts_store_revoke_credential(struct accounts_store *store,
-    const unsigned char credential_sha256[SHA256_BYTES], int64_t version, int64_t now_us) MUST_CHECK;
-enum err accounts_store_add_grant(
-    struct accounts_store *store, const char *partner, const char *account, int64_t version, int64_t now_us) MUST_CHECK;
-enum err accounts_store_withdraw_grant(
-    struct accounts_store *store, const char *partner, const char *account, int64_t version) MUST_CHECK;
+    const unsigned char credential_sha256[SHA256_BYTES], int64_t version,
+    int64_t now_us) MUST_CHECK;
+enum err accounts_store_add_grant(struct accounts_store *store, const char *partner,
+    const char *account, int64_t version, int64_t now_us) MUST_CHECK;
+enum err accounts_store_withdraw_grant(struct accounts_store *store, const char *partner,
+    const char *account, int64_t version) MUST_CHECK;
 
 enum err accounts_store_add_account(
     struct accounts_store *store, const struct account *account, int64_t now_us) MUST_CHECK;
@@ -58,12 +64,13 @@ enum err accounts_store_add_account(
 enum err accounts_store_add_endpoint(
     struct accounts_store *store, const struct endpoint *endpoint, int64_t now_us) MUST_CHECK;
 /* Its URL, flags, types and version; not its secrets. */
-enum err accounts_store_change_endpoint(struct accounts_store *store, const struct endpoint *endpoint) MUST_CHECK;
+enum err accounts_store_change_endpoint(
+    struct accounts_store *store, const struct endpoint *endpoint) MUST_CHECK;
 /* With its secrets. Its name is free again. */
 enum err accounts_store_remove_endpoint(
     struct accounts_store *store, const struct endpoint *endpoint, int64_t version) MUST_CHECK;
-enum err accounts_store_add_secret(struct accounts_store *store, uint64_t endpoint, const struct secret *secret,
-    int64_t version, int64_t now_us, uint32_t *ret_number) MUST_CHECK;
+enum err accounts_store_add_secret(struct accounts_store *store, uint64_t endpoint,
+    const struct secret *secret, int64_t version, int64_t now_us, uint32_t *ret_number) MUST_CHECK;
 enum err accounts_store_remove_secret(
     struct accounts_store *store, uint64_t endpoint, uint32_t number, int64_t version) MUST_CHECK;
 
@@ -74,26 +81,32 @@ enum store_following { STORE_LEADS, STORE_FOLLOWS, STORE_HAS_FOLLOWED };
 
 /* Of the last change; of a follower, of the last page. */
 enum err accounts_store_version(struct accounts_store *store, int64_t *ret_version) MUST_CHECK;
-/* Objects of the page's kinds in the order of enum accounts_kind, each kind by version. ERR_NOT_FOUND: `after` lies
- * beyond the last change. */
-enum err accounts_store_read_page(struct accounts_store *store, int64_t after, struct accounts_page *page) MUST_CHECK;
-enum err accounts_store_following(struct accounts_store *store, enum store_following *ret_following) MUST_CHECK;
+/* Objects of the page's kinds in the order of enum accounts_kind, each kind by version.
+ * ERR_NOT_FOUND: `after` lies beyond the last change. */
+enum err accounts_store_read_page(
+    struct accounts_store *store, int64_t after, struct accounts_page *page) MUST_CHECK;
+enum err accounts_store_following(
+    struct accounts_store *store, enum store_following *ret_following) MUST_CHECK;
 
 /* As accounts_store_begin, for a copy: no version is taken. */
 enum err accounts_store_begin_copy(struct accounts_store *store) MUST_CHECK;
 /* Up to where the copy reaches now; with `complete` nothing is missing. */
-enum err accounts_store_end_page(struct accounts_store *store, int64_t version, bool complete) MUST_CHECK;
+enum err accounts_store_end_page(
+    struct accounts_store *store, int64_t version, bool complete) MUST_CHECK;
 /* *ret_namesake is an endpoint that had to give way, since it had the name; else 0. */
-enum err accounts_store_put(
-    struct accounts_store *store, const struct accounts_object *object, uint64_t *ret_namesake) MUST_CHECK;
-enum err accounts_store_drop(struct accounts_store *store, const struct accounts_object *object) MUST_CHECK;
-/* Marks all that there is, and begins at version 0: what no page brings again is what accounts_store_read_marked
- * finds (as removed). From now on it is a follower's; what a follower had once stays good for use meanwhile. */
+enum err accounts_store_put(struct accounts_store *store, const struct accounts_object *object,
+    uint64_t *ret_namesake) MUST_CHECK;
+enum err accounts_store_drop(
+    struct accounts_store *store, const struct accounts_object *object) MUST_CHECK;
+/* Marks all that there is, and begins at version 0: what no page brings again is what
+ * accounts_store_read_marked finds (as removed). From now on it is a follower's; what a follower
+ * had once stays good for use meanwhile. */
 enum err accounts_store_mark_all(struct accounts_store *store) MUST_CHECK;
-enum err accounts_store_read_marked(struct accounts_store *store, struct accounts_page *page) MUST_CHECK;
+enum err accounts_store_read_marked(
+    struct accounts_store *store, struct accounts_page *page) MUST_CHECK;
 
-/* Gets everything that is not deleted or revoked: partners and endpoints with their secrets, accounts before their
- * endpoints and without them in their arrays. */
+/* Gets everything that is not deleted or revoked: partners and endpoints with their secrets,
+ * accounts before their endpoints and without them in their arrays. */
 struct store_visitor {
     enum err (*on_partner)(const struct partner *partner, void *context);
     enum err (*on_account)(const struct account *account, void *context);
@@ -104,6 +117,7 @@ struct store_visitor {
 };
 
 /* Stops at the visitor's first error and returns it. */
-enum err accounts_store_load(struct accounts_store *store, const struct store_visitor *visitor) MUST_CHECK;
+enum err accounts_store_load(
+    struct accounts_store *store, const struct store_visitor *visitor) MUST_CHECK;
 
 #endif

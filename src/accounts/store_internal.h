@@ -13,93 +13,109 @@
 #define PAGE_OF_ROWS " WHERE version > ?1 AND version <= ?2 ORDER BY version"
 
 /* symbol, SQL. What is removed leaves its row for replicas, but not its secret. */
-#define STATEMENT_TABLE(X)                                                                                             \
-    X(STATEMENT_BEGIN, "BEGIN IMMEDIATE")                                                                              \
-    X(STATEMENT_COMMIT, "COMMIT")                                                                                      \
-    X(STATEMENT_ROLLBACK, "ROLLBACK")                                                                                  \
-    X(STATEMENT_NEXT_VERSION, "UPDATE meta SET value = value + 1 WHERE name = 'version' RETURNING value")              \
-    /* partners */                                                                                                     \
-    X(STATEMENT_ADD_PARTNER, "INSERT INTO partners(id, enabled, version, created_us) VALUES(?, ?, ?, ?)")              \
-    X(STATEMENT_CHANGE_PARTNER, "UPDATE partners SET enabled = ?, key_pointer = ?, version = ? WHERE id = ?")          \
-    X(STATEMENT_ADD_PARTNER_SECRET,                                                                                    \
-        "INSERT INTO partner_secrets(id, partner, secret, version, created_us) VALUES(?, ?, ?, ?, ?)")                 \
-    X(STATEMENT_REMOVE_PARTNER_SECRET,                                                                                 \
-        "UPDATE partner_secrets SET deleted = 1, secret = x'', version = ? WHERE id = ? AND deleted = 0")              \
-    X(STATEMENT_ADD_CREDENTIAL, "INSERT INTO credentials(sha256, partner, version, created_us) VALUES(?, ?, ?, ?)")    \
-    X(STATEMENT_REVOKE_CREDENTIAL,                                                                                     \
-        "UPDATE credentials SET revoked_us = ?, version = ? WHERE sha256 = ? AND revoked_us IS NULL")                  \
-    X(STATEMENT_ADD_GRANT,                                                                                             \
-        "INSERT INTO grants(partner, account, version, created_us) VALUES(?, ?, ?, ?)"                                 \
-        " ON CONFLICT DO UPDATE SET deleted = 0, version = excluded.version, created_us = excluded.created_us"         \
-        " WHERE deleted = 1")                                                                                          \
-    X(STATEMENT_WITHDRAW_GRANT,                                                                                        \
-        "UPDATE grants SET deleted = 1, version = ? WHERE partner = ? AND account = ? AND deleted = 0")                \
-    /* accounts and their endpoints */                                                                                 \
-    X(STATEMENT_ADD_ACCOUNT, "INSERT INTO accounts(id, enabled, version, created_us) VALUES(?, ?, ?, ?)")              \
-    X(STATEMENT_ADD_ENDPOINT,                                                                                          \
-        "INSERT INTO endpoints(id, account, name, url, enabled, idempotent, final_4xx, types, version, created_us)"    \
-        " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                                       \
-    X(STATEMENT_CHANGE_ENDPOINT,                                                                                       \
-        "UPDATE endpoints SET url = ?, enabled = ?, idempotent = ?, final_4xx = ?, types = ?, version = ?"             \
-        " WHERE id = ? AND deleted = 0")                                                                               \
-    X(STATEMENT_REMOVE_ENDPOINT, "UPDATE endpoints SET deleted = 1, version = ? WHERE id = ? AND deleted = 0")         \
-    X(STATEMENT_ADD_SECRET,                                                                                            \
-        "INSERT INTO secrets(endpoint, ordinal, secret, version, created_us)"                                          \
-        " SELECT ?1, coalesce(max(ordinal), -1) + 1, ?2, ?3, ?4 FROM secrets WHERE endpoint = ?1 RETURNING ordinal")   \
-    X(STATEMENT_REMOVE_SECRET, "UPDATE secrets SET deleted = 1, secret = x'', version = ? WHERE endpoint = ? AND "     \
-                               "ordinal = ? AND deleted = 0")                                                          \
-    /* loading */                                                                                                      \
-    X(STATEMENT_LOAD_PARTNERS, "SELECT id, enabled, version, key_pointer FROM partners WHERE deleted = 0")             \
-    X(STATEMENT_LOAD_PARTNER_SECRETS,                                                                                  \
-        "SELECT id, secret, created_us FROM partner_secrets WHERE partner = ? AND deleted = 0 ORDER BY version")       \
-    X(STATEMENT_LOAD_ACCOUNTS, "SELECT id, enabled, version FROM accounts WHERE deleted = 0")                          \
-    X(STATEMENT_LOAD_ENDPOINTS,                                                                                        \
-        "SELECT id, account, name, url, enabled, idempotent, final_4xx, version, types FROM endpoints"                 \
-        " WHERE deleted = 0 ORDER BY created_us, id")                                                                  \
-    X(STATEMENT_LOAD_SECRETS,                                                                                          \
-        "SELECT ordinal, secret FROM secrets WHERE endpoint = ? AND deleted = 0 ORDER BY ordinal")                     \
-    X(STATEMENT_LOAD_CREDENTIALS,                                                                                      \
-        "SELECT sha256, partner, created_us FROM credentials WHERE deleted = 0 AND revoked_us IS NULL")                \
-    X(STATEMENT_LOAD_GRANTS, "SELECT partner, account FROM grants WHERE deleted = 0")                                  \
-    /* pages: the version that ends one, and what has one of the versions in it; the last three columns are the same   \
-     */                                                                                                                \
-    X(STATEMENT_VERSION, "SELECT value FROM meta WHERE name = 'version'")                                              \
-    X(STATEMENT_PAGE_END,                                                                                              \
-        "SELECT coalesce(max(version), 0), count(*) FROM (SELECT version FROM partners WHERE version > ?1"             \
-        " UNION ALL SELECT version FROM accounts WHERE version > ?1"                                                   \
-        " UNION ALL SELECT version FROM endpoints WHERE version > ?1"                                                  \
-        " UNION ALL SELECT version FROM credentials WHERE version > ?1"                                                \
-        " UNION ALL SELECT version FROM grants WHERE version > ?1 ORDER BY version LIMIT ?2)")                         \
-    X(STATEMENT_READ_PARTNERS, "SELECT id, enabled, version, key_pointer, version, created_us, deleted"                \
-                               " FROM partners" PAGE_OF_ROWS)                                                          \
-    X(STATEMENT_READ_ACCOUNTS, "SELECT id, enabled, version, version, created_us, deleted FROM accounts" PAGE_OF_ROWS) \
-    X(STATEMENT_READ_ENDPOINTS, "SELECT id, account, name, url, enabled, idempotent, final_4xx, version, types,"       \
-                                " version, created_us, deleted FROM endpoints" PAGE_OF_ROWS)                           \
-    X(STATEMENT_READ_CREDENTIALS, "SELECT sha256, partner, created_us, version, created_us,"                           \
-                                  " deleted OR revoked_us IS NOT NULL FROM credentials" PAGE_OF_ROWS)                  \
-    X(STATEMENT_READ_GRANTS, "SELECT partner, account, version, created_us, deleted FROM grants" PAGE_OF_ROWS)         \
-    /* a follower's writing: nobody follows it, so what is removed leaves nothing */                                   \
-    X(STATEMENT_SET_META,                                                                                              \
-        "INSERT INTO meta(name, value) VALUES(?, ?) ON CONFLICT DO UPDATE SET value = excluded.value")                 \
-    X(STATEMENT_FOLLOWING, "SELECT coalesce(max(value), 0) FROM meta WHERE name = 'following'")                        \
-    X(STATEMENT_PUT_PARTNER,                                                                                           \
-        "INSERT OR REPLACE INTO partners(id, enabled, key_pointer, version, created_us) VALUES(?, ?, ?, ?, ?)")        \
-    X(STATEMENT_CLEAR_PARTNER_SECRETS, "DELETE FROM partner_secrets WHERE partner = ?")                                \
-    X(STATEMENT_PUT_PARTNER_SECRET,                                                                                    \
-        "INSERT OR REPLACE INTO partner_secrets(id, partner, secret, version, created_us) VALUES(?, ?, ?, ?, ?)")      \
-    X(STATEMENT_PUT_ACCOUNT, "INSERT OR REPLACE INTO accounts(id, enabled, version, created_us) VALUES(?, ?, ?, ?)")   \
-    X(STATEMENT_PUT_ENDPOINT,                                                                                          \
-        "INSERT OR REPLACE INTO endpoints(id, account, name, url, enabled, idempotent, final_4xx, types, version,"     \
-        " created_us) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                           \
-    X(STATEMENT_FIND_NAMESAKE,                                                                                         \
-        "SELECT coalesce(max(id), 0) FROM endpoints WHERE account = ? AND name = ? AND id <> ? AND deleted = 0")       \
-    X(STATEMENT_PUT_CREDENTIAL,                                                                                        \
-        "INSERT OR REPLACE INTO credentials(sha256, partner, version, created_us) VALUES(?, ?, ?, ?)")                 \
-    X(STATEMENT_PUT_GRANT, "INSERT OR REPLACE INTO grants(partner, account, version, created_us) VALUES(?, ?, ?, ?)")  \
-    X(STATEMENT_DROP_PARTNER, "DELETE FROM partners WHERE id = ?")                                                     \
-    X(STATEMENT_DROP_ACCOUNT, "DELETE FROM accounts WHERE id = ?")                                                     \
-    X(STATEMENT_DROP_ENDPOINT, "DELETE FROM endpoints WHERE id = ?")                                                   \
-    X(STATEMENT_DROP_CREDENTIAL, "DELETE FROM credentials WHERE sha256 = ?")                                           \
+#define STATEMENT_TABLE(X)                                                                         \
+    X(STATEMENT_BEGIN, "BEGIN IMMEDIATE")                                                          \
+    X(STATEMENT_COMMIT, "COMMIT")                                                                  \
+    X(STATEMENT_ROLLBACK, "ROLLBACK")                                                              \
+    X(STATEMENT_NEXT_VERSION,                                                                      \
+        "UPDATE meta SET value = value + 1 WHERE name = 'version' RETURNING value")                \
+    /* partners */                                                                                 \
+    X(STATEMENT_ADD_PARTNER,                                                                       \
+        "INSERT INTO partners(id, enabled, version, created_us) VALUES(?, ?, ?, ?)")               \
+    X(STATEMENT_CHANGE_PARTNER,                                                                    \
+        "UPDATE partners SET enabled = ?, key_pointer = ?, version = ? WHERE id = ?")              \
+    X(STATEMENT_ADD_PARTNER_SECRET, "INSERT INTO partner_secrets(id, partner, secret, version, "   \
+                                    "created_us) VALUES(?, ?, ?, ?, ?)")                           \
+    X(STATEMENT_REMOVE_PARTNER_SECRET, "UPDATE partner_secrets SET deleted = 1, secret = x'', "    \
+                                       "version = ? WHERE id = ? AND deleted = 0")                 \
+    X(STATEMENT_ADD_CREDENTIAL,                                                                    \
+        "INSERT INTO credentials(sha256, partner, version, created_us) VALUES(?, ?, ?, ?)")        \
+    X(STATEMENT_REVOKE_CREDENTIAL, "UPDATE credentials SET revoked_us = ?, version = ? WHERE "     \
+                                   "sha256 = ? AND revoked_us IS NULL")                            \
+    X(STATEMENT_ADD_GRANT,                                                                         \
+        "INSERT INTO grants(partner, account, version, created_us) VALUES(?, ?, ?, ?)"             \
+        " ON CONFLICT DO UPDATE SET deleted = 0, version = excluded.version, created_us = "        \
+        "excluded.created_us"                                                                      \
+        " WHERE deleted = 1")                                                                      \
+    X(STATEMENT_WITHDRAW_GRANT, "UPDATE grants SET deleted = 1, version = ? WHERE partner = ? "    \
+                                "AND account = ? AND deleted = 0")                                 \
+    /* accounts and their endpoints */                                                             \
+    X(STATEMENT_ADD_ACCOUNT,                                                                       \
+        "INSERT INTO accounts(id, enabled, version, created_us) VALUES(?, ?, ?, ?)")               \
+    X(STATEMENT_ADD_ENDPOINT, "INSERT INTO endpoints(id, account, name, url, enabled, "            \
+                              "idempotent, final_4xx, types, version, created_us)"                 \
+                              " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                             \
+    X(STATEMENT_CHANGE_ENDPOINT, "UPDATE endpoints SET url = ?, enabled = ?, idempotent = ?, "     \
+                                 "final_4xx = ?, types = ?, version = ?"                           \
+                                 " WHERE id = ? AND deleted = 0")                                  \
+    X(STATEMENT_REMOVE_ENDPOINT,                                                                   \
+        "UPDATE endpoints SET deleted = 1, version = ? WHERE id = ? AND deleted = 0")              \
+    X(STATEMENT_ADD_SECRET, "INSERT INTO secrets(endpoint, ordinal, secret, version, created_us)"  \
+                            " SELECT ?1, coalesce(max(ordinal), -1) + 1, ?2, ?3, ?4 FROM secrets " \
+                            "WHERE endpoint = ?1 RETURNING ordinal")                               \
+    X(STATEMENT_REMOVE_SECRET,                                                                     \
+        "UPDATE secrets SET deleted = 1, secret = x'', version = ? WHERE endpoint = ? AND "        \
+        "ordinal = ? AND deleted = 0")                                                             \
+    /* loading */                                                                                  \
+    X(STATEMENT_LOAD_PARTNERS,                                                                     \
+        "SELECT id, enabled, version, key_pointer FROM partners WHERE deleted = 0")                \
+    X(STATEMENT_LOAD_PARTNER_SECRETS, "SELECT id, secret, created_us FROM partner_secrets WHERE "  \
+                                      "partner = ? AND deleted = 0 ORDER BY version")              \
+    X(STATEMENT_LOAD_ACCOUNTS, "SELECT id, enabled, version FROM accounts WHERE deleted = 0")      \
+    X(STATEMENT_LOAD_ENDPOINTS, "SELECT id, account, name, url, enabled, idempotent, final_4xx, "  \
+                                "version, types FROM endpoints"                                    \
+                                " WHERE deleted = 0 ORDER BY created_us, id")                      \
+    X(STATEMENT_LOAD_SECRETS,                                                                      \
+        "SELECT ordinal, secret FROM secrets WHERE endpoint = ? AND deleted = 0 ORDER BY ordinal") \
+    X(STATEMENT_LOAD_CREDENTIALS, "SELECT sha256, partner, created_us FROM credentials WHERE "     \
+                                  "deleted = 0 AND revoked_us IS NULL")                            \
+    X(STATEMENT_LOAD_GRANTS, "SELECT partner, account FROM grants WHERE deleted = 0")              \
+    /* pages: see store_pages.c */                                                                 \
+    X(STATEMENT_VERSION, "SELECT value FROM meta WHERE name = 'version'")                          \
+    X(STATEMENT_PAGE_END,                                                                          \
+        "SELECT coalesce(max(version), 0), count(*) FROM (SELECT version FROM partners WHERE "     \
+        "version > ?1"                                                                             \
+        " UNION ALL SELECT version FROM accounts WHERE version > ?1"                               \
+        " UNION ALL SELECT version FROM endpoints WHERE version > ?1"                              \
+        " UNION ALL SELECT version FROM credentials WHERE version > ?1"                            \
+        " UNION ALL SELECT version FROM grants WHERE version > ?1 ORDER BY version LIMIT ?2)")     \
+    X(STATEMENT_READ_PARTNERS,                                                                     \
+        "SELECT id, enabled, version, key_pointer, version, created_us, deleted"                   \
+        " FROM partners" PAGE_OF_ROWS)                                                             \
+    X(STATEMENT_READ_ACCOUNTS,                                                                     \
+        "SELECT id, enabled, version, version, created_us, deleted FROM accounts" PAGE_OF_ROWS)    \
+    X(STATEMENT_READ_ENDPOINTS,                                                                    \
+        "SELECT id, account, name, url, enabled, idempotent, final_4xx, version, types,"           \
+        " version, created_us, deleted FROM endpoints" PAGE_OF_ROWS)                               \
+    X(STATEMENT_READ_CREDENTIALS,                                                                  \
+        "SELECT sha256, partner, created_us, version, created_us,"                                 \
+        " deleted OR revoked_us IS NOT NULL FROM credentials" PAGE_OF_ROWS)                        \
+    X(STATEMENT_READ_GRANTS,                                                                       \
+        "SELECT partner, account, version, created_us, deleted FROM grants" PAGE_OF_ROWS)          \
+    /* a follower's writing: nobody follows it, so what is removed leaves nothing */               \
+    X(STATEMENT_SET_META, "INSERT INTO meta(name, value) VALUES(?, ?) ON CONFLICT DO UPDATE SET "  \
+                          "value = excluded.value")                                                \
+    X(STATEMENT_FOLLOWING, "SELECT coalesce(max(value), 0) FROM meta WHERE name = 'following'")    \
+    X(STATEMENT_PUT_PARTNER, "INSERT OR REPLACE INTO partners(id, enabled, key_pointer, version, " \
+                             "created_us) VALUES(?, ?, ?, ?, ?)")                                  \
+    X(STATEMENT_CLEAR_PARTNER_SECRETS, "DELETE FROM partner_secrets WHERE partner = ?")            \
+    X(STATEMENT_PUT_PARTNER_SECRET, "INSERT OR REPLACE INTO partner_secrets(id, partner, secret, " \
+                                    "version, created_us) VALUES(?, ?, ?, ?, ?)")                  \
+    X(STATEMENT_PUT_ACCOUNT,                                                                       \
+        "INSERT OR REPLACE INTO accounts(id, enabled, version, created_us) VALUES(?, ?, ?, ?)")    \
+    X(STATEMENT_PUT_ENDPOINT, "INSERT OR REPLACE INTO endpoints(id, account, name, url, enabled, " \
+                              "idempotent, final_4xx, types, version,"                             \
+                              " created_us) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                 \
+    X(STATEMENT_FIND_NAMESAKE, "SELECT coalesce(max(id), 0) FROM endpoints WHERE account = ? AND " \
+                               "name = ? AND id <> ? AND deleted = 0")                             \
+    X(STATEMENT_PUT_CREDENTIAL, "INSERT OR REPLACE INTO credentials(sha256, partner, version, "    \
+                                "created_us) VALUES(?, ?, ?, ?)")                                  \
+    X(STATEMENT_PUT_GRANT,                                                                         \
+        "INSERT OR REPLACE INTO grants(partner, account, version, created_us) VALUES(?, ?, ?, ?)") \
+    X(STATEMENT_DROP_PARTNER, "DELETE FROM partners WHERE id = ?")                                 \
+    X(STATEMENT_DROP_ACCOUNT, "DELETE FROM accounts WHERE id = ?")                                 \
+    X(STATEMENT_DROP_ENDPOINT, "DELETE FROM endpoints WHERE id = ?")                               \
+    X(STATEMENT_DROP_CREDENTIAL, "DELETE FROM credentials WHERE sha256 = ?")                       \
     X(STATEMENT_DROP_GRANT, "DELETE FROM grants WHERE partner = ? AND account = ?")
 
 enum statement {
@@ -112,39 +128,50 @@ enum statement {
 struct accounts_store {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENTS];
-    int bind_result; /* the first failure among the bindings of the statement that is being filled */
-    bool in_doubt;   /* an fsync failed */
+    /* the first failure among the bindings of the statement that is being filled */
+    int bind_result;
+    bool in_doubt; /* an fsync failed */
     char detail[STORE_DETAIL_BYTES];
 };
 
-/* What a statement needs is bound in the order of its parameters, from 1, and must stay until the statement has run. */
-void store_bind_text(struct accounts_store *store, enum statement statement, int at, const char *text);
-void store_bind_blob(struct accounts_store *store, enum statement statement, int at, const void *bytes, size_t len);
-void store_bind_number(struct accounts_store *store, enum statement statement, int at, int64_t number);
+/* What a statement needs is bound in the order of its parameters, from 1, and must stay until the
+ * statement has run. */
+void store_bind_text(
+    struct accounts_store *store, enum statement statement, int at, const char *text);
+void store_bind_blob(
+    struct accounts_store *store, enum statement statement, int at, const void *bytes, size_t len);
+void store_bind_number(
+    struct accounts_store *store, enum statement statement, int at, int64_t number);
 enum err store_run(struct accounts_store *store, enum statement which) MUST_CHECK;
 /* For what must touch one row, since the directory shows it. */
-enum err store_run_on_one_row(struct accounts_store *store, enum statement which, const char *missing) MUST_CHECK;
+enum err store_run_on_one_row(
+    struct accounts_store *store, enum statement which, const char *missing) MUST_CHECK;
 /* For what gives one row with one number, and perhaps changes something (RETURNING). */
-enum err store_run_for_number(struct accounts_store *store, enum statement which, int64_t *ret_number) MUST_CHECK;
+enum err store_run_for_number(
+    struct accounts_store *store, enum statement which, int64_t *ret_number) MUST_CHECK;
 /* Each row of a statement that has been bound; stops at the first error. */
 enum err store_each_row(struct accounts_store *store, enum statement which,
-    enum err (*on_row)(struct accounts_store *store, sqlite3_stmt *row, void *context), void *context) MUST_CHECK;
+    enum err (*on_row)(struct accounts_store *store, sqlite3_stmt *row, void *context),
+    void *context) MUST_CHECK;
 /* Statements without parameters and rows. */
 enum err store_execute(struct accounts_store *store, const char *sql) MUST_CHECK;
 
 /* For the statements that add or put an endpoint. */
-enum err store_run_with_endpoint(
-    struct accounts_store *store, enum statement which, const struct endpoint *endpoint, int64_t created_us) MUST_CHECK;
+enum err store_run_with_endpoint(struct accounts_store *store, enum statement which,
+    const struct endpoint *endpoint, int64_t created_us) MUST_CHECK;
 
-/* A row of the loading statements, or of those that read pages, whose first columns are the same. What can't be right
- * is ERR_DAMAGED. */
-enum err store_read_partner(struct accounts_store *store, sqlite3_stmt *row, struct partner *partner) MUST_CHECK;
-enum err store_read_account(struct accounts_store *store, sqlite3_stmt *row, struct account *account) MUST_CHECK;
-enum err store_read_endpoint(struct accounts_store *store, sqlite3_stmt *row, struct endpoint *endpoint) MUST_CHECK;
+/* A row of the loading statements, or of those that read pages, whose first columns are the same.
+ * What can't be right is ERR_DAMAGED. */
+enum err store_read_partner(
+    struct accounts_store *store, sqlite3_stmt *row, struct partner *partner) MUST_CHECK;
+enum err store_read_account(
+    struct accounts_store *store, sqlite3_stmt *row, struct account *account) MUST_CHECK;
+enum err store_read_endpoint(
+    struct accounts_store *store, sqlite3_stmt *row, struct endpoint *endpoint) MUST_CHECK;
 enum err store_read_credential(
     struct accounts_store *store, sqlite3_stmt *row, struct credential *credential) MUST_CHECK;
-enum err store_read_grant(struct accounts_store *store, sqlite3_stmt *row, char ret_partner[NAME_BYTES_MAX + 1],
-    char ret_account[NAME_BYTES_MAX + 1]) MUST_CHECK;
+enum err store_read_grant(struct accounts_store *store, sqlite3_stmt *row,
+    char ret_partner[NAME_BYTES_MAX + 1], char ret_account[NAME_BYTES_MAX + 1]) MUST_CHECK;
 
 /* Records what SQLite says and finds our word for its code. */
 enum err accounts_store_fail(struct accounts_store *store, int sqlite_result);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading accounts.db, once, when it is opened. What can't be right stops the opening: nobody else writes here. */
+/* Reading accounts.db, once, when it is opened. What can't be right stops the opening: nobody else
+ * writes here. */
 #include "accounts/store_internal.h"
 
 #include "base/cleanup.h"
@@ -67,7 +68,8 @@ static enum err take_secret(struct accounts_store *store, sqlite3_stmt *row, voi
 
 /* The objects. */
 
-enum err store_read_partner(struct accounts_store *store, sqlite3_stmt *row, struct partner *partner)
+enum err store_read_partner(
+    struct accounts_store *store, sqlite3_stmt *row, struct partner *partner)
 {
     partner->enabled = sqlite3_column_int(row, 1) != 0;
     partner->version = sqlite3_column_int64(row, 2);
@@ -80,7 +82,8 @@ enum err store_read_partner(struct accounts_store *store, sqlite3_stmt *row, str
     return store_each_row(store, STATEMENT_LOAD_PARTNER_SECRETS, take_partner_secret, partner);
 }
 
-enum err store_read_account(struct accounts_store *store, sqlite3_stmt *row, struct account *account)
+enum err store_read_account(
+    struct accounts_store *store, sqlite3_stmt *row, struct account *account)
 {
     account->enabled = sqlite3_column_int(row, 1) != 0;
     account->version = sqlite3_column_int64(row, 2);
@@ -89,7 +92,8 @@ enum err store_read_account(struct accounts_store *store, sqlite3_stmt *row, str
                : accounts_store_damaged(store, "an account's id can't be read");
 }
 
-enum err store_read_endpoint(struct accounts_store *store, sqlite3_stmt *row, struct endpoint *endpoint)
+enum err store_read_endpoint(
+    struct accounts_store *store, sqlite3_stmt *row, struct endpoint *endpoint)
 {
     endpoint->id = (uint64_t)sqlite3_column_int64(row, 0);
     endpoint->enabled = sqlite3_column_int(row, 4) != 0;
@@ -98,12 +102,14 @@ enum err store_read_endpoint(struct accounts_store *store, sqlite3_stmt *row, st
     endpoint->version = sqlite3_column_int64(row, 7);
     return read_text(row, 1, endpoint->account, sizeof endpoint->account) &&
                    read_text(row, 2, endpoint->name, sizeof endpoint->name) &&
-                   read_text(row, 3, endpoint->url, sizeof endpoint->url) && read_types(row, 8, &endpoint->types)
+                   read_text(row, 3, endpoint->url, sizeof endpoint->url) &&
+                   read_types(row, 8, &endpoint->types)
                ? OK
                : accounts_store_damaged(store, "an endpoint can't be read");
 }
 
-enum err store_read_credential(struct accounts_store *store, sqlite3_stmt *row, struct credential *credential)
+enum err store_read_credential(
+    struct accounts_store *store, sqlite3_stmt *row, struct credential *credential)
 {
     const void *sha256 = sqlite3_column_blob(row, 0);
     credential->created_us = sqlite3_column_int64(row, 2);
@@ -114,10 +120,11 @@ enum err store_read_credential(struct accounts_store *store, sqlite3_stmt *row, 
     return OK;
 }
 
-enum err store_read_grant(struct accounts_store *store, sqlite3_stmt *row, char ret_partner[NAME_BYTES_MAX + 1],
-    char ret_account[NAME_BYTES_MAX + 1])
+enum err store_read_grant(struct accounts_store *store, sqlite3_stmt *row,
+    char ret_partner[NAME_BYTES_MAX + 1], char ret_account[NAME_BYTES_MAX + 1])
 {
-    return read_text(row, 0, ret_partner, NAME_BYTES_MAX + 1) && read_text(row, 1, ret_account, NAME_BYTES_MAX + 1)
+    return read_text(row, 0, ret_partner, NAME_BYTES_MAX + 1) &&
+                   read_text(row, 1, ret_account, NAME_BYTES_MAX + 1)
                ? OK
                : accounts_store_damaged(store, "a grant can't be read");
 }

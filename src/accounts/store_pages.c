@@ -45,9 +45,11 @@ static enum err take_object(struct accounts_store *store, sqlite3_stmt *row, voi
 }
 
 /* All objects with a version behind `after`, up to `until`. */
-static enum err read_range(struct accounts_store *store, int64_t after, int64_t until, struct accounts_page *page)
+static enum err read_range(
+    struct accounts_store *store, int64_t after, int64_t until, struct accounts_page *page)
 {
-    static const enum statement statements[ACCOUNTS_KINDS] = {[ACCOUNTS_KIND_PARTNER] = STATEMENT_READ_PARTNERS,
+    static const enum statement statements[ACCOUNTS_KINDS] = {
+        [ACCOUNTS_KIND_PARTNER] = STATEMENT_READ_PARTNERS,
         [ACCOUNTS_KIND_ACCOUNT] = STATEMENT_READ_ACCOUNTS,
         [ACCOUNTS_KIND_ENDPOINT] = STATEMENT_READ_ENDPOINTS,
         [ACCOUNTS_KIND_CREDENTIAL] = STATEMENT_READ_CREDENTIALS,
@@ -79,7 +81,8 @@ static enum err take_page_end(struct accounts_store *store, sqlite3_stmt *row, v
     return OK;
 }
 
-enum err accounts_store_read_page(struct accounts_store *store, int64_t after, struct accounts_page *page)
+enum err accounts_store_read_page(
+    struct accounts_store *store, int64_t after, struct accounts_page *page)
 {
     int64_t newest = 0;
     struct page_end end = {0};
@@ -122,9 +125,10 @@ enum err accounts_store_end_page(struct accounts_store *store, int64_t version, 
 enum err accounts_store_mark_all(struct accounts_store *store)
 {
     /* Secrets of endpoints are of no use here, and had better not lie about. */
-    static const char sql[] = "UPDATE partners SET version = -1; UPDATE accounts SET version = -1;"
-                              "UPDATE endpoints SET version = -1; UPDATE credentials SET version = -1;"
-                              "UPDATE grants SET version = -1; DELETE FROM secrets;";
+    static const char sql[] =
+        "UPDATE partners SET version = -1; UPDATE accounts SET version = -1;"
+        "UPDATE endpoints SET version = -1; UPDATE credentials SET version = -1;"
+        "UPDATE grants SET version = -1; DELETE FROM secrets;";
     enum store_following following = STORE_LEADS;
     enum err error = store_execute(store, sql);
     if (!error)
@@ -161,9 +165,10 @@ static enum err put_partner(struct accounts_store *store, const struct accounts_
         const struct partner_secret *secret = &partner->secrets[i];
         store_bind_number(store, STATEMENT_PUT_PARTNER_SECRET, 1, (int64_t)secret->id);
         store_bind_text(store, STATEMENT_PUT_PARTNER_SECRET, 2, partner->id);
-        store_bind_blob(store, STATEMENT_PUT_PARTNER_SECRET, 3, secret->secret.bytes, secret->secret.len);
-        store_bind_number(
-            store, STATEMENT_PUT_PARTNER_SECRET, 4, i); /* their order; here a version says nothing else */
+        store_bind_blob(
+            store, STATEMENT_PUT_PARTNER_SECRET, 3, secret->secret.bytes, secret->secret.len);
+        store_bind_number(store, STATEMENT_PUT_PARTNER_SECRET, 4,
+            i); /* their order; here a version says nothing else */
         store_bind_number(store, STATEMENT_PUT_PARTNER_SECRET, 5, secret->created_us);
         error = store_run(store, STATEMENT_PUT_PARTNER_SECRET);
     }
@@ -179,7 +184,8 @@ static enum err put_account(struct accounts_store *store, const struct accounts_
     return store_run(store, STATEMENT_PUT_ACCOUNT);
 }
 
-static enum err put_endpoint(struct accounts_store *store, const struct accounts_object *object, uint64_t *ret_namesake)
+static enum err put_endpoint(
+    struct accounts_store *store, const struct accounts_object *object, uint64_t *ret_namesake)
 {
     const struct endpoint *endpoint = object->endpoint;
     int64_t namesake = 0;
@@ -191,7 +197,9 @@ static enum err put_endpoint(struct accounts_store *store, const struct accounts
     store_bind_number(store, STATEMENT_DROP_ENDPOINT, 1, namesake);
     if (!error)
         error = store_run(store, STATEMENT_DROP_ENDPOINT);
-    return error ? error : store_run_with_endpoint(store, STATEMENT_PUT_ENDPOINT, endpoint, object->created_us);
+    return error ? error
+                 : store_run_with_endpoint(
+                       store, STATEMENT_PUT_ENDPOINT, endpoint, object->created_us);
 }
 
 static enum err put_credential(struct accounts_store *store, const struct accounts_object *object)
@@ -212,7 +220,8 @@ static enum err put_grant(struct accounts_store *store, const struct accounts_ob
     return store_run(store, STATEMENT_PUT_GRANT);
 }
 
-enum err accounts_store_put(struct accounts_store *store, const struct accounts_object *object, uint64_t *ret_namesake)
+enum err accounts_store_put(
+    struct accounts_store *store, const struct accounts_object *object, uint64_t *ret_namesake)
 {
     *ret_namesake = 0;
     switch (object->kind) {
@@ -252,7 +261,8 @@ enum err accounts_store_drop(struct accounts_store *store, const struct accounts
         store_bind_number(store, STATEMENT_DROP_ENDPOINT, 1, (int64_t)object->endpoint->id);
         return store_run(store, STATEMENT_DROP_ENDPOINT);
     case ACCOUNTS_KIND_CREDENTIAL:
-        store_bind_blob(store, STATEMENT_DROP_CREDENTIAL, 1, object->credential.sha256, SHA256_BYTES);
+        store_bind_blob(
+            store, STATEMENT_DROP_CREDENTIAL, 1, object->credential.sha256, SHA256_BYTES);
         return store_run(store, STATEMENT_DROP_CREDENTIAL);
     case ACCOUNTS_KIND_GRANT:
         store_bind_text(store, STATEMENT_DROP_GRANT, 1, object->grant.partner);

@@ -13,15 +13,17 @@ static json_t *endpoint_view(const struct endpoint *endpoint)
     json_t *types = json_array();
     for (unsigned i = 0; i < endpoint->types.count; i++)
         json_array_append_new(types, json_string(endpoint->types.patterns[i]));
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "id", id, "account", endpoint->account, "name",
-        endpoint->name, "url", endpoint->url, "enabled", (int)endpoint->enabled, "idempotent",
-        (int)endpoint->idempotent, "final_4xx", (int)endpoint->final_4xx, "types", types);
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "id", id, "account",
+        endpoint->account, "name", endpoint->name, "url", endpoint->url, "enabled",
+        (int)endpoint->enabled, "idempotent", (int)endpoint->idempotent, "final_4xx",
+        (int)endpoint->final_4xx, "types", types);
 }
 
 static void list_account(const struct account *account, void *context)
 {
-    json_array_append_new(context, json_pack("{s:s, s:b, s:i}", "id", account->id, "enabled", (int)account->enabled,
-                                       "endpoints", (int)account->endpoints_count));
+    json_array_append_new(
+        context, json_pack("{s:s, s:b, s:i}", "id", account->id, "enabled", (int)account->enabled,
+                     "endpoints", (int)account->endpoints_count));
 }
 
 void admin_list_accounts(struct http_exchange *exchange, void *context)
@@ -36,13 +38,14 @@ void admin_list_accounts(struct http_exchange *exchange, void *context)
 
 static json_t *view_account(const struct admin_change *change)
 {
-    return json_pack("{s:s, s:b, s:i}", "id", change->request.account, "enabled", 1, "endpoints", 0);
+    return json_pack(
+        "{s:s, s:b, s:i}", "id", change->request.account, "enabled", 1, "endpoints", 0);
 }
 
 void admin_add_account(struct http_exchange *exchange, void *context)
 {
-    struct admin_change *change = admin_change_of_name(
-        context, exchange, ACCOUNTS_ADD_ACCOUNT, view_account, "id", offsetof(struct accounts_request, account));
+    struct admin_change *change = admin_change_of_name(context, exchange, ACCOUNTS_ADD_ACCOUNT,
+        view_account, "id", offsetof(struct accounts_request, account));
     if (change)
         admin_change_submit(context, change);
 }
@@ -50,7 +53,8 @@ void admin_add_account(struct http_exchange *exchange, void *context)
 void admin_list_endpoints(struct http_exchange *exchange, void *context)
 {
     struct admin *admin = context;
-    const struct account *account = admin_authenticate(admin, exchange) ? admin_find_account(admin, exchange) : NULL;
+    const struct account *account =
+        admin_authenticate(admin, exchange) ? admin_find_account(admin, exchange) : NULL;
     if (!account)
         return;
     json_t *items = json_array();
@@ -66,7 +70,8 @@ void admin_list_endpoints(struct http_exchange *exchange, void *context)
 void admin_get_endpoint(struct http_exchange *exchange, void *context)
 {
     struct admin *admin = context;
-    const struct endpoint *endpoint = admin_authenticate(admin, exchange) ? admin_find_endpoint(admin, exchange) : NULL;
+    const struct endpoint *endpoint =
+        admin_authenticate(admin, exchange) ? admin_find_endpoint(admin, exchange) : NULL;
     if (!endpoint)
         return;
     json_t *view = endpoint_view(endpoint);
@@ -89,8 +94,8 @@ static json_t *view_new_endpoint(const struct admin_change *change)
 }
 
 /* False after an answer, as below. */
-static bool take_url(struct admin *admin, struct http_exchange *exchange, const json_t *body, bool is_new,
-    struct endpoint *ret_endpoint, unsigned *changes)
+static bool take_url(struct admin *admin, struct http_exchange *exchange, const json_t *body,
+    bool is_new, struct endpoint *ret_endpoint, unsigned *changes)
 {
     enum admin_member taken =
         admin_take_text(exchange, body, "url", is_new, ret_endpoint->url, sizeof ret_endpoint->url);
@@ -105,10 +110,11 @@ static bool take_url(struct admin *admin, struct http_exchange *exchange, const 
     return taken != ADMIN_MEMBER_ANSWERED;
 }
 
-static bool take_name(struct http_exchange *exchange, const json_t *body, struct endpoint *ret_endpoint)
+static bool take_name(
+    struct http_exchange *exchange, const json_t *body, struct endpoint *ret_endpoint)
 {
-    enum admin_member taken =
-        admin_take_text(exchange, body, "name", false, ret_endpoint->name, sizeof ret_endpoint->name);
+    enum admin_member taken = admin_take_text(
+        exchange, body, "name", false, ret_endpoint->name, sizeof ret_endpoint->name);
     if (taken == ADMIN_MEMBER_TAKEN && !name_is_valid(slice_from_string(ret_endpoint->name))) {
         admin_refuse_member(exchange, "name", NAME_RULE);
         return false;
@@ -117,8 +123,8 @@ static bool take_name(struct http_exchange *exchange, const json_t *body, struct
 }
 
 /* Reads what a body says of an endpoint. False after an answer. */
-static bool take_endpoint(struct admin *admin, struct http_exchange *exchange, const json_t *body, bool is_new,
-    struct endpoint *ret_endpoint, unsigned *ret_changes)
+static bool take_endpoint(struct admin *admin, struct http_exchange *exchange, const json_t *body,
+    bool is_new, struct endpoint *ret_endpoint, unsigned *ret_changes)
 {
     *ret_changes = 0;
     if (!take_url(admin, exchange, body, is_new, ret_endpoint, ret_changes) ||
@@ -146,9 +152,11 @@ static bool take_endpoint(struct admin *admin, struct http_exchange *exchange, c
 
 void admin_add_endpoint(struct http_exchange *exchange, void *context)
 {
-    static const char *const known[] = {"name", "url", "enabled", "idempotent", "final_4xx", "types", NULL};
+    static const char *const known[] = {
+        "name", "url", "enabled", "idempotent", "final_4xx", "types", NULL};
     struct admin *admin = context;
-    const struct account *account = admin_authenticate(admin, exchange) ? admin_find_account(admin, exchange) : NULL;
+    const struct account *account =
+        admin_authenticate(admin, exchange) ? admin_find_account(admin, exchange) : NULL;
     json_t *body = account ? admin_read_object(exchange, known) : NULL;
     if (!body)
         return;
@@ -171,7 +179,8 @@ void admin_change_endpoint(struct http_exchange *exchange, void *context)
 {
     static const char *const known[] = {"url", "enabled", "idempotent", "final_4xx", "types", NULL};
     struct admin *admin = context;
-    const struct endpoint *present = admin_authenticate(admin, exchange) ? admin_find_endpoint(admin, exchange) : NULL;
+    const struct endpoint *present =
+        admin_authenticate(admin, exchange) ? admin_find_endpoint(admin, exchange) : NULL;
     json_t *body = present ? admin_read_object(exchange, known) : NULL;
     if (!body)
         return;
@@ -193,7 +202,8 @@ void admin_change_endpoint(struct http_exchange *exchange, void *context)
 void admin_remove_endpoint(struct http_exchange *exchange, void *context)
 {
     struct admin *admin = context;
-    const struct endpoint *endpoint = admin_authenticate(admin, exchange) ? admin_find_endpoint(admin, exchange) : NULL;
+    const struct endpoint *endpoint =
+        admin_authenticate(admin, exchange) ? admin_find_endpoint(admin, exchange) : NULL;
     struct admin_change *change =
         endpoint ? admin_change_new(exchange, ACCOUNTS_REMOVE_ENDPOINT, 200, view_endpoint) : NULL;
     if (!change)

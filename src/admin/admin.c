@@ -12,7 +12,8 @@
 #define CONNECTIONS_MAX 256
 
 /* What a request says of itself, and of who sends it. */
-static const struct slice single_headers[] = {SLICE_LITERAL("authorization"), SLICE_LITERAL("content-type"), {0}};
+static const struct slice single_headers[] = {
+    SLICE_LITERAL("authorization"), SLICE_LITERAL("content-type"), {0}};
 
 static const struct http_route routes[] = {
     {"GET", "/livez", admin_get_livez},
@@ -66,7 +67,8 @@ bool admin_authenticate(const struct admin *admin, struct http_exchange *exchang
         crypto_equal(header.data + prefix, admin->token, token))
         return true;
     http_answer_problem(exchange, ERR_UNAUTHENTICATED,
-        "Send the token of the data directory (keys/admin.token) as \"Authorization: Bearer ...\".", NULL);
+        "Send the token of the data directory (keys/admin.token) as \"Authorization: Bearer ...\".",
+        NULL);
     return false;
 }
 
@@ -115,9 +117,10 @@ enum err admin_new(const struct admin_options *options, struct admin **ret_admin
             .mailbox = mailbox_init(&admin->mailbox, admin) == OK ? &admin->mailbox : NULL,
             .on_tick = on_tick,
             .body_bytes_max = EVENT_BYTES_MAX,
-            .connections_max = options->connections_max && options->connections_max < CONNECTIONS_MAX
-                                   ? options->connections_max
-                                   : CONNECTIONS_MAX,
+            .connections_max =
+                options->connections_max && options->connections_max < CONNECTIONS_MAX
+                    ? options->connections_max
+                    : CONNECTIONS_MAX,
             .closes_idle = true, /* operators always get in */
         },
         &admin->server);
@@ -159,7 +162,8 @@ void admin_free(struct admin *admin)
 {
     if (!admin)
         return;
-    admin->options.accounts = NULL; /* what comes late is answered without the directory, which is gone */
+    admin->options.accounts =
+        NULL; /* what comes late is answered without the directory, which is gone */
     if (admin->mailbox.event_fd >= 0)
         mailbox_work(&admin->mailbox);
     admin_changes_end(admin);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The operators' side: health, metrics and the admin API on a listener of its own (loopback by default), one thread.
- * Everything under /api needs the bearer token of the data directory. Changes go to the thread that owns what is
- * changed and are answered after its commit; questions to the journals go to the reader's thread. A DELETE answers 200
- * with what was taken away.
+ * The operators' side: health, metrics and the admin API on a listener of its own (loopback by
+ * default), one thread. Everything under /api needs the bearer token of the data directory. Changes
+ * go to the thread that owns what is changed and are answered after its commit; questions to the
+ * journals go to the reader's thread. A DELETE answers 200 with what was taken away.
  *
  *   /livez /readyz /metrics                                health.c
  *   /api/v1/status                                         health.c, status.c
@@ -43,8 +43,9 @@ struct admin_options {
     struct accounts *accounts;
     struct journal_reader *reader;
     unsigned shards;
-    struct journal *const *journals; /* of each shard, for how it stands with the disk; NULL: nothing is said */
-    unsigned connections_max;        /* as far as there are descriptors; 0: the built-in bound */
+    struct journal *const
+        *journals; /* of each shard, for how it stands with the disk; NULL: nothing is said */
+    unsigned connections_max; /* as far as there are descriptors; 0: the built-in bound */
     struct admin_installation installation;
     /* Roles. The texts must outlive admin. */
     bool ingress_only;            /* this gateway delivers nothing */
@@ -53,17 +54,20 @@ struct admin_options {
     struct broker_status *broker; /* NULL: there is none */
     /* OK, or ERR_URL with a sentence: the egress policy on an endpoint's URL */
     enum err (*check_url)(const char *url, const char **ret_problem, void *context);
-    /* Hands an operator's action to the owner of the delivery, who answers it (delivery_shard_operator_action). */
+    /* Hands an operator's action to the owner of the delivery, who answers it
+     * (delivery_shard_operator_action). */
     void (*action)(struct journal_operator_action *action, void *context);
     void *context;
 };
 
 enum err admin_new(const struct admin_options *options, struct admin **ret_admin) MUST_CHECK;
 enum err admin_start(struct admin *admin) MUST_CHECK;
-/* What /readyz says: not ready until main has started everything, and again when it stops. Any thread. */
+/* What /readyz says: not ready until main has started everything, and again when it stops. Any
+ * thread. */
 void admin_set_ready(struct admin *admin, bool ready);
 void admin_stop(struct admin *admin); /* returns at once */
 void admin_join(struct admin *admin);
-void admin_free(struct admin *admin); /* after the accounts and the reader have stopped; takes NULL */
+void admin_free(
+    struct admin *admin); /* after the accounts and the reader have stopped; takes NULL */
 
 #endif

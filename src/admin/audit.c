@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET /api/v1/audit: whether the money adds up, and what is lost or damaged (journal/audit.h). `accepted` counts
- * events, each once; `deliveries`, and what has become of them, one event for each of its endpoints. The answer may be
- * large, and is written straight into its text.
+ * GET /api/v1/audit: whether the money adds up, and what is lost or damaged (journal/audit.h).
+ * `accepted` counts events, each once; `deliveries`, and what has become of them, one event for
+ * each of its endpoints. The answer may be large, and is written straight into its text.
  */
 #include "admin/admin_internal.h"
 
@@ -59,7 +59,8 @@ static void add_number(struct buffer *json, const char *name, const struct audit
 {
     char sum[MONEY_SUM_TEXT_BYTES];
     money_sum_format(&number->sum, sum);
-    buffer_add_format(json, ",\"%s\":{\"count\":%lld,\"sum\":\"%s\"}", name, (long long)number->count, sum);
+    buffer_add_format(
+        json, ",\"%s\":{\"count\":%lld,\"sum\":\"%s\"}", name, (long long)number->count, sum);
 }
 
 /* Of deliveries: all that were accepted, and what has become of them. */
@@ -71,7 +72,8 @@ static void add_deliveries(
         add_number(json, column_names[i], &columns[i]);
 }
 
-static void add_endpoint(struct buffer *json, const struct admin *admin, bool has_endpoint, uint64_t id)
+static void add_endpoint(
+    struct buffer *json, const struct admin *admin, bool has_endpoint, uint64_t id)
 {
     char text[ENDPOINT_ID_TEXT_BYTES];
     const struct endpoint *endpoint = NULL;
@@ -108,8 +110,8 @@ static void add_events(struct buffer *json, const struct audit_row *row)
     buffer_add_format(json, ",\"adds_up\":%s}", row->adds_up ? "true" : "false");
 }
 
-static void add_totals(
-    struct buffer *json, const char *name, bool by_account, const struct audit_total *totals, size_t count)
+static void add_totals(struct buffer *json, const char *name, bool by_account,
+    const struct audit_total *totals, size_t count)
 {
     buffer_add_format(json, ",\"%s\":[", name);
     for (size_t i = 0; i < count; i++) {
@@ -124,9 +126,11 @@ static void add_totals(
     buffer_add_char(json, ']');
 }
 
-static void add_finding(struct buffer *json, const struct admin *admin, const struct audit_finding *finding)
+static void add_finding(
+    struct buffer *json, const struct admin *admin, const struct audit_finding *finding)
 {
-    char event[EVENT_ID_TEXT_BYTES] = "", delivery[DELIVERY_ID_TEXT_BYTES] = "", at[CLOCK_TEXT_BYTES] = "";
+    char event[EVENT_ID_TEXT_BYTES] = "", delivery[DELIVERY_ID_TEXT_BYTES] = "",
+         at[CLOCK_TEXT_BYTES] = "";
     if (finding->has_event)
         event_id_format(&finding->event, event);
     if (finding->has_event && finding->index >= 0)
@@ -163,9 +167,12 @@ static void print_audit(struct buffer *json, const struct asked *asked)
     /* What only the broker holds may be of any day and account. */
     int64_t waiting;
     bool knows = admin_knows_broker(asked->admin, &waiting);
-    const char *verdict = !audit_is_complete(audit) ? "incomplete" : knows && waiting == 0 ? "complete" : "unfinished";
+    const char *verdict = !audit_is_complete(audit) ? "incomplete"
+                          : knows && waiting == 0   ? "complete"
+                                                    : "unfinished";
     add_text(json, ",\"verdict\"", verdict);
-    buffer_add_format(json, knows ? ",\"in_broker\":%lld" : ",\"in_broker\":null", (long long)waiting);
+    buffer_add_format(
+        json, knows ? ",\"in_broker\":%lld" : ",\"in_broker\":null", (long long)waiting);
     add_totals(json, "totals", false, audit->totals, audit->totals_count);
     add_totals(json, "accounts", true, audit->accounts, audit->accounts_count);
     buffer_add_string(json, ",\"events\":[");
@@ -192,13 +199,15 @@ static void answer_refusal(const struct asked *asked)
     const char *text = "The journals could not be read; ask again later.";
     enum err result = asked->audit.query.result;
     if (result == ERR_TOO_LARGE)
-        text = "There are more rows than fit into an answer: ask for fewer days, or for one account.";
+        text =
+            "There are more rows than fit into an answer: ask for fewer days, or for one account.";
     if (result == ERR_OVERLOADED)
         text = "Other audits are running; ask again when they are done.";
     if (result == ERR_UNAVAILABLE && asked->audit.ret_restless_day >= 0) {
         admin_day_text(asked->audit.ret_restless_day, day);
         snprintf(detail, sizeof detail,
-            "The history of %s is moving (it expires, or is given to an endpoint): ask again in some minutes, or for "
+            "The history of %s is moving (it expires, or is given to an endpoint): ask again in "
+            "some minutes, or for "
             "other days.",
             day);
         text = detail;
@@ -210,8 +219,8 @@ static void answer_refusal(const struct asked *asked)
 static bool is_unknown(const struct asked *asked)
 {
     const struct audit *audit = asked->audit.ret_audit;
-    return !admin_knows_account(asked->admin, asked->audit.question.account) && audit->rows_count == 0 &&
-           audit->events_count == 0 && audit->findings_count == 0;
+    return !admin_knows_account(asked->admin, asked->audit.question.account) &&
+           audit->rows_count == 0 && audit->events_count == 0 && audit->findings_count == 0;
 }
 
 static void on_audited(struct journal_query *query, void *receiver)
@@ -229,7 +238,8 @@ static void on_audited(struct journal_query *query, void *receiver)
         http_answer_problem(asked->exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
     else
         http_answer(asked->exchange,
-            &(struct http_reply){.status = 200, .content_type = "application/json", .body = buffer_slice(&json)});
+            &(struct http_reply){
+                .status = 200, .content_type = "application/json", .body = buffer_slice(&json)});
     buffer_done(&json);
     audit_free(asked->audit.ret_audit);
     free(asked);
@@ -245,7 +255,8 @@ static bool take_question(struct http_exchange *exchange, struct audit_question 
         !admin_take_name(exchange, &parameters[ACCOUNT], question->account))
         return false;
     question->bodies = strcmp(parameters[BODIES].value, "true") == 0;
-    if (parameters[BODIES].given && !question->bodies && strcmp(parameters[BODIES].value, "false") != 0)
+    if (parameters[BODIES].given && !question->bodies &&
+        strcmp(parameters[BODIES].value, "false") != 0)
         admin_refuse_member(exchange, "bodies", "must be true or false");
     else if (question->from_day > question->to_day)
         admin_refuse_member(exchange, "to", "must not be before from");

@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-bool admin_take_path_name(struct http_exchange *exchange, unsigned part, char ret_name[NAME_BYTES_MAX + 1])
+bool admin_take_path_name(
+    struct http_exchange *exchange, unsigned part, char ret_name[NAME_BYTES_MAX + 1])
 {
     struct slice text = http_path_part(exchange, part);
     if (text.len > NAME_BYTES_MAX) {
@@ -36,7 +37,8 @@ const struct account *admin_find_account(const struct admin *admin, struct http_
     return account;
 }
 
-const struct endpoint *admin_find_endpoint(const struct admin *admin, struct http_exchange *exchange)
+const struct endpoint *admin_find_endpoint(
+    const struct admin *admin, struct http_exchange *exchange)
 {
     uint64_t id;
     const struct endpoint *endpoint = NULL;
@@ -48,8 +50,8 @@ const struct endpoint *admin_find_endpoint(const struct admin *admin, struct htt
     return NULL;
 }
 
-struct admin_change *admin_change_new(struct http_exchange *exchange, enum accounts_change kind, int status,
-    json_t *(*view)(const struct admin_change *change))
+struct admin_change *admin_change_new(struct http_exchange *exchange, enum accounts_change kind,
+    int status, json_t *(*view)(const struct admin_change *change))
 {
     struct admin_change *change = calloc(1, sizeof *change);
     if (!change) {
@@ -63,8 +65,9 @@ struct admin_change *admin_change_new(struct http_exchange *exchange, enum accou
     return change;
 }
 
-static struct admin_change *change_with_name(struct http_exchange *exchange, enum accounts_change kind,
-    json_t *(*view)(const struct admin_change *change), const char *member, const char *name)
+static struct admin_change *change_with_name(struct http_exchange *exchange,
+    enum accounts_change kind, json_t *(*view)(const struct admin_change *change),
+    const char *member, const char *name)
 {
     if (name_is_valid(slice_from_string(name)))
         return admin_change_new(exchange, kind, 201, view);
@@ -73,7 +76,8 @@ static struct admin_change *change_with_name(struct http_exchange *exchange, enu
 }
 
 struct admin_change *admin_change_of_name(struct admin *admin, struct http_exchange *exchange,
-    enum accounts_change kind, json_t *(*view)(const struct admin_change *change), const char *member, size_t offset)
+    enum accounts_change kind, json_t *(*view)(const struct admin_change *change),
+    const char *member, size_t offset)
 {
     const char *const known[] = {member, NULL};
     json_t *body = admin_authenticate(admin, exchange) ? admin_read_object(exchange, known) : NULL;
@@ -89,8 +93,8 @@ struct admin_change *admin_change_of_name(struct admin *admin, struct http_excha
     return change;
 }
 
-struct admin_change *admin_change_of_secret(
-    struct http_exchange *exchange, enum accounts_change kind, json_t *(*view)(const struct admin_change *change))
+struct admin_change *admin_change_of_secret(struct http_exchange *exchange,
+    enum accounts_change kind, json_t *(*view)(const struct admin_change *change))
 {
     static const char *const known[] = {"secret", NULL};
     json_t *body = http_body(exchange).len ? admin_read_object(exchange, known) : json_object();

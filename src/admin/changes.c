@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET /api/v1/changes?after=V&wait=S: what has changed in the accounts behind version V, for a gateway that follows
- * this one. An answer is a page (accounts/replication.h): `version`, up to which it reaches, and `more`. Without
- * anything new it waits for it, S seconds at most. `restart` says that V lies beyond this gateway's last change: it was
- * set back to a backup, and has to be followed from 0 on.
+ * GET /api/v1/changes?after=V&wait=S: what has changed in the accounts behind version V, for a
+ * gateway that follows this one. An answer is a page (accounts/replication.h): `version`, up to
+ * which it reaches, and `more`. Without anything new it waits for it, S seconds at most. `restart`
+ * says that V lies beyond this gateway's last change: it was set back to a backup, and has to be
+ * followed from 0 on.
  *
- * It holds what a follower needs to know partners by: their secrets and the hashes of their keys. Secrets of endpoints
- * are left out: a gateway that does not deliver signs nothing.
+ * It holds what a follower needs to know partners by: their secrets and the hashes of their keys.
+ * Secrets of endpoints are left out: a gateway that does not deliver signs nothing.
  *
- * Questions that wait stand in a ring and are looked at with every tick of the loop, about every 100 ms.
+ * Questions that wait stand in a ring and are looked at with every tick of the loop, about every
+ * 100 ms.
  */
 #include "admin/admin_internal.h"
 
@@ -39,16 +41,18 @@ static json_t *partner_view(const struct accounts_object *object)
         char id[PARTNER_SECRET_ID_TEXT_BYTES], text[SECRET_TEXT_BYTES];
         partner_secret_id_format(partner->secrets[i].id, id);
         secret_format(&partner->secrets[i].secret, text);
-        json_array_append_new(secrets, json_pack("{s:s, s:s, s:I}", "id", id, "secret", text, "created_us",
-                                           (json_int_t)partner->secrets[i].created_us));
+        json_array_append_new(
+            secrets, json_pack("{s:s, s:s, s:I}", "id", id, "secret", text, "created_us",
+                         (json_int_t)partner->secrets[i].created_us));
     }
-    return json_pack("{s:s, s:b, s:s, s:o}", "id", partner->id, "enabled", (int)partner->enabled, "key_pointer",
-        partner->key_pointer, "secrets", secrets);
+    return json_pack("{s:s, s:b, s:s, s:o}", "id", partner->id, "enabled", (int)partner->enabled,
+        "key_pointer", partner->key_pointer, "secrets", secrets);
 }
 
 static json_t *account_view(const struct accounts_object *object)
 {
-    return json_pack("{s:s, s:b}", "id", object->account.id, "enabled", (int)object->account.enabled);
+    return json_pack(
+        "{s:s, s:b}", "id", object->account.id, "enabled", (int)object->account.enabled);
 }
 
 static json_t *endpoint_view(const struct accounts_object *object)
@@ -59,9 +63,10 @@ static json_t *endpoint_view(const struct accounts_object *object)
     endpoint_id_format(endpoint->id, id);
     for (unsigned i = 0; i < endpoint->types.count; i++)
         json_array_append_new(types, json_string(endpoint->types.patterns[i]));
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "id", id, "account", endpoint->account, "name",
-        endpoint->name, "url", endpoint->url, "enabled", (int)endpoint->enabled, "idempotent",
-        (int)endpoint->idempotent, "final_4xx", (int)endpoint->final_4xx, "types", types);
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "id", id, "account",
+        endpoint->account, "name", endpoint->name, "url", endpoint->url, "enabled",
+        (int)endpoint->enabled, "idempotent", (int)endpoint->idempotent, "final_4xx",
+        (int)endpoint->final_4xx, "types", types);
 }
 
 static json_t *credential_view(const struct accounts_object *object)
@@ -73,7 +78,8 @@ static json_t *credential_view(const struct accounts_object *object)
 
 static json_t *grant_view(const struct accounts_object *object)
 {
-    return json_pack("{s:s, s:s}", "partner", object->grant.partner, "account", object->grant.account);
+    return json_pack(
+        "{s:s, s:s}", "partner", object->grant.partner, "account", object->grant.account);
 }
 
 static json_t *object_view(const struct accounts_object *object)
@@ -105,8 +111,9 @@ static json_t *page_view(const struct admin *admin, const struct accounts_page *
             return NULL;
         }
     }
-    return json_pack("{s:s, s:I, s:b, s:b, s:o}", "installation", admin->options.installation.id, "version",
-        (json_int_t)page->version, "more", (int)page->more, "restart", (int)restart, "changes", changes);
+    return json_pack("{s:s, s:I, s:b, s:b, s:o}", "installation", admin->options.installation.id,
+        "version", (json_int_t)page->version, "more", (int)page->more, "restart", (int)restart,
+        "changes", changes);
 }
 
 static void on_page(struct accounts_replication *replication, void *receiver)
@@ -153,8 +160,8 @@ void admin_changes_end(struct admin *admin)
 }
 
 /* A number from 0 to `max`; false after a 422. */
-static bool take_number(
-    struct http_exchange *exchange, const struct admin_parameter *parameter, int64_t max, int64_t *ret_number)
+static bool take_number(struct http_exchange *exchange, const struct admin_parameter *parameter,
+    int64_t max, int64_t *ret_number)
 {
     char *end;
     if (!parameter->given)
@@ -175,7 +182,8 @@ void admin_get_changes(struct http_exchange *exchange, void *context)
     struct admin_parameter parameters[] = {{.name = "after"}, {.name = "wait"}, {0}};
     int64_t after = 0, wait_s = 0;
     if (!admin_authenticate(admin, exchange) || admin_refuse_as_follower(admin, exchange, "ask") ||
-        !admin_take_parameters(exchange, parameters) || !take_number(exchange, &parameters[0], INT64_MAX, &after) ||
+        !admin_take_parameters(exchange, parameters) ||
+        !take_number(exchange, &parameters[0], INT64_MAX, &after) ||
         !take_number(exchange, &parameters[1], WAIT_S_MAX, &wait_s))
         return;
     struct admin_feed *feed = calloc(1, sizeof *feed);

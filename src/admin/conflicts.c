@@ -20,8 +20,9 @@ static json_t *conflict_view(const struct listed_conflict *conflict)
     const struct event_parts *parts = &conflict->event->parts;
     char first[EVENT_ID_TEXT_BYTES];
     event_id_format(&parts->id, first);
-    json_t *view = json_pack("{s:s, s:o, s:o, s:I}", "first_event", first, "at", admin_time(conflict->at_us), "last_at",
-        admin_time(conflict->last_us), "times", (json_int_t)conflict->times);
+    json_t *view =
+        json_pack("{s:s, s:o, s:o, s:I}", "first_event", first, "at", admin_time(conflict->at_us),
+            "last_at", admin_time(conflict->last_us), "times", (json_int_t)conflict->times);
     json_object_set_new(view, "partner", admin_text(parts->partner));
     json_object_set_new(view, "account", admin_text(parts->account));
     json_object_set_new(view, "type", admin_text(parts->type));
@@ -57,8 +58,8 @@ static void on_listed(struct journal_query *query, void *receiver)
     free(wanted);
 }
 
-static bool take_first(
-    struct http_exchange *exchange, const struct admin_parameter *parameter, struct conflict_filter *filter)
+static bool take_first(struct http_exchange *exchange, const struct admin_parameter *parameter,
+    struct conflict_filter *filter)
 {
     filter->has_first = parameter->given;
     if (!parameter->given || event_id_parse(slice_from_string(parameter->value), &filter->first))
@@ -95,8 +96,10 @@ void admin_list_conflicts(struct http_exchange *exchange, void *context)
         http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
         return;
     }
-    *wanted =
-        (struct wanted){.list = list, .admin = admin, .exchange = exchange, .from_start = list.page.cursor.place == 0};
+    *wanted = (struct wanted){.list = list,
+        .admin = admin,
+        .exchange = exchange,
+        .from_start = list.page.cursor.place == 0};
     wanted->list.page.query.reply_to = &admin->mailbox;
     wanted->list.page.query.on_done = on_listed;
     journal_reader_list_conflicts(admin->options.reader, &wanted->list);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /api/v1/deliveries and GET /api/v1/deliveries/{id}: the lists behind the audit's numbers, and one of them. */
+/* GET /api/v1/deliveries and GET /api/v1/deliveries/{id}: the lists behind the audit's numbers, and
+ * one of them. */
 #include "admin/admin_internal.h"
 
 #include "journal/listing.h"
@@ -58,18 +59,20 @@ static void on_found(struct journal_query *query, void *receiver)
         answer_found(asked);
     else
         http_answer_problem(asked->exchange, query->result,
-            query->result == ERR_NOT_FOUND ? "No journal knows this delivery." : "The journal could not be read.",
+            query->result == ERR_NOT_FOUND ? "No journal knows this delivery."
+                                           : "The journal could not be read.",
             NULL);
     timeline_free(asked->find.ret_timeline);
     free(asked);
 }
 
-bool admin_take_delivery_id(struct http_exchange *exchange, struct event_id *ret_event, unsigned *ret_index)
+bool admin_take_delivery_id(
+    struct http_exchange *exchange, struct event_id *ret_event, unsigned *ret_index)
 {
     if (delivery_id_parse(http_path_part(exchange, 0), ret_event, ret_index))
         return true;
-    http_answer_problem(
-        exchange, ERR_NOT_FOUND, "Ids of deliveries look like dlv_01890a5d-ac96-774b-bcce-b302099a8057-0.", NULL);
+    http_answer_problem(exchange, ERR_NOT_FOUND,
+        "Ids of deliveries look like dlv_01890a5d-ac96-774b-bcce-b302099a8057-0.", NULL);
     return false;
 }
 
@@ -114,11 +117,12 @@ static json_t *listed_view(const struct admin *admin, const struct listed_delive
     json_object_set_new(view, "endpoint", admin_endpoint_label(admin, delivery->endpoint));
     json_object_set_new(view, "state", json_string(delivery_state_name(delivery->state)));
     json_object_set_new(view, "reason",
-        delivery->state == DELIVERY_PARKED ? json_string(park_reason_name(listed->delivery.reason)) : json_null());
+        delivery->state == DELIVERY_PARKED ? json_string(park_reason_name(listed->delivery.reason))
+                                           : json_null());
     json_object_set_new(view, "lane", json_string(delivery_lane_name(delivery->lane)));
     json_object_set_new(view, "attempts", json_integer(delivery->attempts));
-    json_object_set_new(
-        view, "due_at", delivery->state == DELIVERY_WAITING ? admin_time(delivery->due_us) : json_null());
+    json_object_set_new(view, "due_at",
+        delivery->state == DELIVERY_WAITING ? admin_time(delivery->due_us) : json_null());
     json_object_set_new(view, "changed_at", admin_time(listed->delivery.changed_us));
     admin_add_delivered(view, &listed->delivery);
     if (listed->delivery.damaged || !listed->event)
@@ -147,7 +151,8 @@ static void on_listed(struct journal_query *query, void *receiver)
     const struct admin_unknown unknown = {.what = knows_account ? "endpoint" : "account",
         .id = knows_account ? endpoint : filter->account,
         .from_start = wanted->from_start};
-    admin_answer_page(wanted->exchange, &wanted->list.page, "deliveries", query->result ? NULL : items_view(wanted),
+    admin_answer_page(wanted->exchange, &wanted->list.page, "deliveries",
+        query->result ? NULL : items_view(wanted),
         knows_account && knows_endpoint ? NULL : &unknown);
     journal_list_done(&wanted->list);
     free(wanted);
@@ -155,8 +160,8 @@ static void on_listed(struct journal_query *query, void *receiver)
 
 /* The filter's parts, each false after a 422. */
 
-static bool take_state(
-    struct http_exchange *exchange, const struct admin_parameter *parameter, struct listing_filter *filter)
+static bool take_state(struct http_exchange *exchange, const struct admin_parameter *parameter,
+    struct listing_filter *filter)
 {
     enum delivery_state state;
     if (!parameter->given)
@@ -167,19 +172,21 @@ static bool take_state(
         filter->states = 1u << state;
     else
         admin_refuse_member(exchange, parameter->name,
-            "must be in_progress (pending, sending or waiting), pending, sending, waiting, parked, delivered, dead or "
+            "must be in_progress (pending, sending or waiting), pending, sending, waiting, parked, "
+            "delivered, dead or "
             "discarded");
     return filter->states != 0;
 }
 
-static bool take_reason(
-    struct http_exchange *exchange, const struct admin_parameter *parameter, struct listing_filter *filter)
+static bool take_reason(struct http_exchange *exchange, const struct admin_parameter *parameter,
+    struct listing_filter *filter)
 {
     if (!parameter->given)
         return true;
     if (!park_reason_from_name(parameter->value, &filter->reason))
         admin_refuse_member(exchange, parameter->name,
-            "must be unrouted, disabled, gone, ambiguous, conflict, damaged, mismatch, taken-over or doubtful");
+            "must be unrouted, disabled, gone, ambiguous, conflict, damaged, mismatch, taken-over "
+            "or doubtful");
     else if (filter->states && filter->states != 1u << DELIVERY_PARKED)
         admin_refuse_member(exchange, parameter->name, "goes with the state parked");
     else
@@ -187,26 +194,27 @@ static bool take_reason(
     return filter->states == 1u << DELIVERY_PARKED && filter->reason != PARK_NONE;
 }
 
-static bool take_endpoint(
-    struct http_exchange *exchange, const struct admin_parameter *parameter, struct listing_filter *filter)
+static bool take_endpoint(struct http_exchange *exchange, const struct admin_parameter *parameter,
+    struct listing_filter *filter)
 {
     filter->has_endpoint = parameter->given;
     if (!parameter->given || strcmp(parameter->value, "none") == 0 ||
         endpoint_id_parse(slice_from_string(parameter->value), &filter->endpoint))
         return true;
-    admin_refuse_member(
-        exchange, parameter->name, "must be an endpoint's id such as ep_0123456789abcdef, or none: unrouted");
+    admin_refuse_member(exchange, parameter->name,
+        "must be an endpoint's id such as ep_0123456789abcdef, or none: unrouted");
     return false;
 }
 
-static bool take_currency(
-    struct http_exchange *exchange, const struct admin_parameter *parameter, struct listing_filter *filter)
+static bool take_currency(struct http_exchange *exchange, const struct admin_parameter *parameter,
+    struct listing_filter *filter)
 {
     filter->has_currency = parameter->given;
     if (!parameter->given || strcmp(parameter->value, "none") == 0)
         return true;
     if (!money_check_currency(slice_from_string(parameter->value))) {
-        admin_refuse_member(exchange, parameter->name, "must be three capital letters such as EUR, or none: no amount");
+        admin_refuse_member(exchange, parameter->name,
+            "must be three capital letters such as EUR, or none: no amount");
         return false;
     }
     memcpy(filter->currency, parameter->value, sizeof filter->currency);
@@ -216,13 +224,14 @@ static bool take_currency(
 static bool take_filter(struct http_exchange *exchange, struct journal_list *list)
 {
     enum { STATE, REASON, ACCOUNT, ENDPOINT, DAY, CURRENCY, LIMIT, CURSOR, PARAMETERS };
-    struct admin_parameter parameters[PARAMETERS + 1] = {
-        {"state"}, {"reason"}, {"account"}, {"endpoint"}, {"day"}, {"currency"}, {"limit"}, {"cursor"}};
+    struct admin_parameter parameters[PARAMETERS + 1] = {{"state"}, {"reason"}, {"account"},
+        {"endpoint"}, {"day"}, {"currency"}, {"limit"}, {"cursor"}};
     struct listing_filter *filter = &list->filter;
     if (!admin_take_parameters(exchange, parameters))
         return false;
     filter->has_day = parameters[DAY].given;
-    return take_state(exchange, &parameters[STATE], filter) && take_reason(exchange, &parameters[REASON], filter) &&
+    return take_state(exchange, &parameters[STATE], filter) &&
+           take_reason(exchange, &parameters[REASON], filter) &&
            admin_take_name(exchange, &parameters[ACCOUNT], filter->account) &&
            take_endpoint(exchange, &parameters[ENDPOINT], filter) &&
            admin_take_day(exchange, &parameters[DAY], &filter->day) &&
@@ -242,8 +251,10 @@ void admin_list_deliveries(struct http_exchange *exchange, void *context)
         http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
         return;
     }
-    *wanted =
-        (struct wanted){.list = list, .admin = admin, .exchange = exchange, .from_start = list.page.cursor.place == 0};
+    *wanted = (struct wanted){.list = list,
+        .admin = admin,
+        .exchange = exchange,
+        .from_start = list.page.cursor.place == 0};
     wanted->list.page.query.reply_to = &admin->mailbox;
     wanted->list.page.query.on_done = on_listed;
     journal_reader_list(admin->options.reader, &wanted->list);

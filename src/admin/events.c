@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /api/v1/events/{id}: the whole timeline of one event. The id of a duplicate that was found late (`alias`) gives
- * the first one's. */
+/* GET /api/v1/events/{id}: the whole timeline of one event. The id of a duplicate that was found
+ * late (`alias`) gives the first one's. */
 #include "admin/admin_internal.h"
 
 #include "model/delivery_id.h"
@@ -20,7 +20,8 @@ static json_t *excerpt_text(const struct attempt *attempt)
     char text[ANSWER_EXCERPT_BYTES_MAX];
     for (uint32_t i = 0; i < attempt->excerpt_len; i++) {
         char c = attempt->excerpt[i];
-        bool ends_line = c == '\n' || (c == '\r' && i + 1 < attempt->excerpt_len && attempt->excerpt[i + 1] == '\n');
+        bool ends_line = c == '\n' || (c == '\r' && i + 1 < attempt->excerpt_len &&
+                                          attempt->excerpt[i + 1] == '\n');
         text[i] = (char)((c >= 0x20 && c < 0x7f) || ends_line || c == '\t' ? c : '.');
     }
     return json_stringn(text, attempt->excerpt_len);
@@ -32,8 +33,8 @@ static void add_evidence(json_t *view, const struct attempt *attempt)
     const struct attempt_reach *reach = &attempt->reach;
     if (attempt->end.http_status / 100 == 2)
         return;
-    json_object_set_new(
-        view, "connection", attempt->end.request_begun ? json_string(reach->warm ? "warm" : "new") : json_null());
+    json_object_set_new(view, "connection",
+        attempt->end.request_begun ? json_string(reach->warm ? "warm" : "new") : json_null());
     json_object_set_new(view, "request_bytes", json_integer(reach->request_bytes));
     json_object_set_new(view, "request_complete", json_boolean(reach->request_complete));
     json_object_set_new(view, "answer_bytes", json_integer(reach->answer_bytes));
@@ -45,10 +46,10 @@ static json_t *attempt_view(const struct attempt *attempt)
     json_object_set_new(view, "number", json_integer(attempt->number));
     json_object_set_new(view, "started_at", admin_time(attempt->started_us));
     json_object_set_new(view, "duration_ms", json_real((double)attempt->duration_us / 1000.0));
-    json_object_set_new(
-        view, "status", attempt->end.http_status ? json_integer(attempt->end.http_status) : json_null());
-    json_object_set_new(
-        view, "error", attempt->end.error == OK ? json_null() : json_string(err_name(attempt->end.error)));
+    json_object_set_new(view, "status",
+        attempt->end.http_status ? json_integer(attempt->end.http_status) : json_null());
+    json_object_set_new(view, "error",
+        attempt->end.error == OK ? json_null() : json_string(err_name(attempt->end.error)));
     add_evidence(view, attempt);
     if (attempt->excerpt_len)
         json_object_set_new(view, "answer", excerpt_text(attempt));
@@ -64,16 +65,18 @@ json_t *admin_endpoint_label(const struct admin *admin, uint64_t id)
     const struct endpoint *endpoint = NULL;
     if (admin->options.accounts)
         endpoint = directory_endpoint(accounts_directory(admin->options.accounts), id);
-    return json_pack("{s:s, s:s?, s:s?}", "id", text, "name", endpoint ? endpoint->name : NULL, "url",
-        endpoint ? endpoint->url : NULL);
+    return json_pack("{s:s, s:s?, s:s?}", "id", text, "name", endpoint ? endpoint->name : NULL,
+        "url", endpoint ? endpoint->url : NULL);
 }
 
 static json_t *action_view(const struct admin *admin, const struct timeline_action *action)
 {
     json_t *view = json_pack("{s:o, s:s, s:s, s:s}", "at", admin_time(action->at_us), "from",
-        delivery_state_name(action->from), "to", delivery_state_name(action->to), "note", action->note);
+        delivery_state_name(action->from), "to", delivery_state_name(action->to), "note",
+        action->note);
     if (action->from_endpoint != action->to_endpoint) {
-        json_object_set_new(view, "from_endpoint", admin_endpoint_label(admin, action->from_endpoint));
+        json_object_set_new(
+            view, "from_endpoint", admin_endpoint_label(admin, action->from_endpoint));
         json_object_set_new(view, "to_endpoint", admin_endpoint_label(admin, action->to_endpoint));
     }
     return view;
@@ -83,7 +86,8 @@ void admin_add_delivered(json_t *view, const struct timeline_delivery *delivery)
 {
     json_object_set_new(view, "delivered_at", admin_time(delivery->delivered_us));
     json_object_set_new(view, "replay",
-        delivery->replay == REPLAY_NONE ? json_null() : json_string(delivery_replay_name(delivery->replay)));
+        delivery->replay == REPLAY_NONE ? json_null()
+                                        : json_string(delivery_replay_name(delivery->replay)));
 }
 
 json_t *admin_view_delivery(
@@ -116,7 +120,8 @@ json_t *admin_view_delivery(
     return view;
 }
 
-static json_t *timeline_view(const struct admin *admin, const struct timeline *timeline, const struct event_id *asked)
+static json_t *timeline_view(
+    const struct admin *admin, const struct timeline *timeline, const struct event_id *asked)
 {
     const struct event *event = timeline->event;
     const struct event_parts *parts = &event->parts;
@@ -136,11 +141,13 @@ static json_t *timeline_view(const struct admin *admin, const struct timeline *t
     json_object_set_new(view, "key", admin_text(parts->key));
     json_object_set_new(view, "amount", admin_text(parts->amount));
     json_object_set_new(view, "currency", admin_text(parts->currency));
-    json_object_set_new(view, "occurred_at", admin_time(parts->has_occurred_at ? parts->occurred_us : 0));
+    json_object_set_new(
+        view, "occurred_at", admin_time(parts->has_occurred_at ? parts->occurred_us : 0));
     json_object_set_new(view, "accepted_at", admin_time(parts->accepted_us));
     json_object_set_new(view, "bytes", json_integer((json_int_t)parts->body.len));
     for (size_t i = 0; i < timeline->deliveries_count; i++)
-        json_array_append_new(deliveries, admin_view_delivery(admin, timeline, &timeline->deliveries[i]));
+        json_array_append_new(
+            deliveries, admin_view_delivery(admin, timeline, &timeline->deliveries[i]));
     json_object_set_new(view, "deliveries", deliveries);
     return view;
 }
@@ -149,10 +156,13 @@ static void on_found(struct journal_query *query, void *receiver)
 {
     struct asked *asked = CONTAINER_OF(query, struct asked, find.query);
     if (query->result == OK)
-        admin_answer_json(asked->exchange, 200, timeline_view(asked->admin, asked->find.ret_timeline, &asked->find.id));
+        admin_answer_json(asked->exchange, 200,
+            timeline_view(asked->admin, asked->find.ret_timeline, &asked->find.id));
     else
         http_answer_problem(asked->exchange, query->result,
-            query->result == ERR_NOT_FOUND ? "No journal knows this event." : "The journal could not be read.", NULL);
+            query->result == ERR_NOT_FOUND ? "No journal knows this event."
+                                           : "The journal could not be read.",
+            NULL);
     timeline_free(asked->find.ret_timeline);
     free(asked);
 }
@@ -173,8 +183,8 @@ void admin_get_event(struct http_exchange *exchange, void *context)
     asked->find.query.on_done = on_found;
     if (!event_id_parse(http_path_part(exchange, 0), &asked->find.id)) {
         free(asked);
-        http_answer_problem(
-            exchange, ERR_NOT_FOUND, "Event ids look like evt_01890a5d-ac96-774b-bcce-b302099a8057.", NULL);
+        http_answer_problem(exchange, ERR_NOT_FOUND,
+            "Event ids look like evt_01890a5d-ac96-774b-bcce-b302099a8057.", NULL);
         return;
     }
     journal_reader_find(admin->options.reader, &asked->find);

@@ -9,9 +9,9 @@
 
 static void answer_text(struct http_exchange *exchange, int status, const char *text)
 {
-    http_answer(
-        exchange, &(struct http_reply){
-                      .status = status, .content_type = "text/plain; charset=utf-8", .body = slice_from_string(text)});
+    http_answer(exchange, &(struct http_reply){.status = status,
+                              .content_type = "text/plain; charset=utf-8",
+                              .body = slice_from_string(text)});
 }
 
 void admin_get_livez(struct http_exchange *exchange, void *context)
@@ -32,7 +32,8 @@ void admin_get_readyz(struct http_exchange *exchange, void *context)
     bool ready = atomic_load(&admin->ready);
     bool journals = admin_takes_events(admin);
     if (!wants_verbose(exchange)) {
-        answer_text(exchange, ready && journals ? 200 : 503, ready && journals ? "ok\n" : "not ready\n");
+        answer_text(
+            exchange, ready && journals ? 200 : 503, ready && journals ? "ok\n" : "not ready\n");
         return;
     }
     struct buffer text = BUFFER_EMPTY;
@@ -70,25 +71,31 @@ static void on_state_counts(struct journal_query *query, void *receiver)
 {
     struct counts *counts = CONTAINER_OF(query, struct counts, counts.query);
     if (query->result != OK) {
-        http_answer_problem(counts->exchange, query->result, "The journals could not be read; ask again later.", NULL);
+        http_answer_problem(counts->exchange, query->result,
+            "The journals could not be read; ask again later.", NULL);
         free(counts);
         return;
     }
     struct admin *admin = counts->admin;
     json_t *open = json_object();
-    static const enum delivery_state states[] = {DELIVERY_PENDING, DELIVERY_SENDING, DELIVERY_WAITING, DELIVERY_PARKED};
+    static const enum delivery_state states[] = {
+        DELIVERY_PENDING, DELIVERY_SENDING, DELIVERY_WAITING, DELIVERY_PARKED};
     for (size_t i = 0; i < ARRAY_LENGTH(states); i++)
-        json_object_set_new(open, delivery_state_name(states[i]), json_integer(counts->counts.ret_counts[states[i]]));
-    json_t *status = json_pack("{s:s, s:b, s:i, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:I, s:I}", "version",
-        PENSTOCK_VERSION, "ready", (int)(atomic_load(&admin->ready) && admin_takes_events(admin)), "shards",
-        (int)admin->options.shards, "uptime_seconds",
-        (json_int_t)((clock_mono_us() - admin->started_mono_us) / US_PER_SECOND), "open", open, "events", "accepted",
-        (json_int_t)metrics_read(METRIC_EVENTS_ACCEPTED), "duplicate",
-        (json_int_t)metrics_read(METRIC_EVENTS_DUPLICATE), "conflict", (json_int_t)metrics_read(METRIC_EVENTS_CONFLICT),
-        "refused", (json_int_t)metrics_read(METRIC_EVENTS_REFUSED), "unavailable",
+        json_object_set_new(open, delivery_state_name(states[i]),
+            json_integer(counts->counts.ret_counts[states[i]]));
+    json_t *status = json_pack(
+        "{s:s, s:b, s:i, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:I, s:I}", "version",
+        PENSTOCK_VERSION, "ready", (int)(atomic_load(&admin->ready) && admin_takes_events(admin)),
+        "shards", (int)admin->options.shards, "uptime_seconds",
+        (json_int_t)((clock_mono_us() - admin->started_mono_us) / US_PER_SECOND), "open", open,
+        "events", "accepted", (json_int_t)metrics_read(METRIC_EVENTS_ACCEPTED), "duplicate",
+        (json_int_t)metrics_read(METRIC_EVENTS_DUPLICATE), "conflict",
+        (json_int_t)metrics_read(METRIC_EVENTS_CONFLICT), "refused",
+        (json_int_t)metrics_read(METRIC_EVENTS_REFUSED), "unavailable",
         (json_int_t)metrics_read(METRIC_EVENTS_UNAVAILABLE), "delivered",
-        (json_int_t)metrics_read(METRIC_ATTEMPTS_DELIVERED), "in_flight", (json_int_t)metrics_read(METRIC_IN_FLIGHT),
-        "dead", (json_int_t)metrics_read(METRIC_ATTEMPTS_DEAD));
+        (json_int_t)metrics_read(METRIC_ATTEMPTS_DELIVERED), "in_flight",
+        (json_int_t)metrics_read(METRIC_IN_FLIGHT), "dead",
+        (json_int_t)metrics_read(METRIC_ATTEMPTS_DEAD));
     json_t *link_status = admin_view_status(admin), *room = admin_view_room(admin);
     if (status && (json_object_update(status, link_status) || json_object_update(status, room)))
         json_decref(TAKE(status));

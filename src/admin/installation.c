@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /api/v1/installation: what a gateway that follows this one has to have in common with it. The receipt key is part
- * of it: whoever has the token may give receipts. */
+/* GET /api/v1/installation: what a gateway that follows this one has to have in common with it. The
+ * receipt key is part of it: whoever has the token may give receipts. */
 #include "admin/admin_internal.h"
 
 void admin_get_installation(struct http_exchange *exchange, void *context)
@@ -14,5 +14,6 @@ void admin_get_installation(struct http_exchange *exchange, void *context)
     hex_encode(slice_of(installation->receipt_key, sizeof installation->receipt_key), key);
     admin_answer_json(exchange, 200,
         json_pack("{s:s, s:s, s:i, s:i, s:s}", "id", installation->id, "seed", seed, "partitions",
-            (int)installation->partitions, "shards", (int)admin->options.shards, "receipt_key", key));
+            (int)installation->partitions, "shards", (int)admin->options.shards, "receipt_key",
+            key));
 }

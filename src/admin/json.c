@@ -12,9 +12,9 @@ void admin_answer_json(struct http_exchange *exchange, int status, json_t *json)
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     if (text)
-        http_answer(
-            exchange, &(struct http_reply){
-                          .status = status, .content_type = "application/json", .body = slice_from_string(text)});
+        http_answer(exchange, &(struct http_reply){.status = status,
+                                  .content_type = "application/json",
+                                  .body = slice_from_string(text)});
     else
         http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
     free(text);
@@ -41,10 +41,12 @@ json_t *admin_read_object(struct http_exchange *exchange, const char *const *kno
 {
     struct slice body = http_body(exchange);
     json_error_t error;
-    json_t *object = json_loadb(body.data ? body.data : "", body.len, JSON_REJECT_DUPLICATES, &error);
+    json_t *object =
+        json_loadb(body.data ? body.data : "", body.len, JSON_REJECT_DUPLICATES, &error);
     if (!object) {
         char detail[200];
-        snprintf(detail, sizeof detail, "%s (line %d, column %d)", error.text, error.line, error.column);
+        snprintf(
+            detail, sizeof detail, "%s (line %d, column %d)", error.text, error.line, error.column);
         http_answer_problem(exchange, ERR_MALFORMED_JSON, detail, NULL);
         return NULL;
     }
@@ -66,8 +68,8 @@ json_t *admin_read_object(struct http_exchange *exchange, const char *const *kno
     return object;
 }
 
-enum admin_member admin_take_text(
-    struct http_exchange *exchange, const json_t *object, const char *name, bool required, char *ret_text, size_t size)
+enum admin_member admin_take_text(struct http_exchange *exchange, const json_t *object,
+    const char *name, bool required, char *ret_text, size_t size)
 {
     const json_t *value = json_object_get(object, name);
     if (!value && !required)
@@ -99,8 +101,8 @@ enum admin_member admin_take_flag(
     return ADMIN_MEMBER_TAKEN;
 }
 
-enum admin_member admin_take_types(
-    struct http_exchange *exchange, const json_t *object, const char *name, struct type_list *ret_types)
+enum admin_member admin_take_types(struct http_exchange *exchange, const json_t *object,
+    const char *name, struct type_list *ret_types)
 {
     const json_t *value = json_object_get(object, name), *item;
     if (!value)

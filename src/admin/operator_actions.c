@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an operator does to one delivery: POST /api/v1/deliveries/{id}/resolve, resend, discard, replay. Each says where
- * the delivery is believed to be (`expect`), and is done only there; what was done, and why, is kept with the delivery.
- * It goes to the delivery's owner and is answered after the commit.
+ * What an operator does to one delivery: POST /api/v1/deliveries/{id}/resolve, resend, discard,
+ * replay. Each says where the delivery is believed to be (`expect`), and is done only there; what
+ * was done, and why, is kept with the delivery. It goes to the delivery's owner and is answered
+ * after the commit.
  *
- * What is resent or replayed may name another `endpoint` of its account to be sent to from now on. What could never be
- * delivered is refused with the reason, and with what to do.
+ * What is resent or replayed may name another `endpoint` of its account to be sent to from now on.
+ * What could never be delivered is refused with the reason, and with what to do.
  */
 #include "admin/admin_internal.h"
 
@@ -21,20 +22,23 @@ struct asked {
 };
 
 /* Why it can't be sent, and what to do about it. */
-static void describe_refusal(const struct journal_operator_action *action, char *ret_text, size_t size)
+static void describe_refusal(
+    const struct journal_operator_action *action, char *ret_text, size_t size)
 {
     char endpoint[ENDPOINT_ID_TEXT_BYTES], delivery[DELIVERY_ID_TEXT_BYTES];
     endpoint_id_format(action->endpoint ? action->endpoint : action->ret_endpoint, endpoint);
     switch (action->ret_refusal) {
     case ACTION_UNROUTED:
         snprintf(ret_text, size,
-            "It has no endpoint to be sent to. It goes by itself as soon as its account has one that takes its type; "
+            "It has no endpoint to be sent to. It goes by itself as soon as its account has one "
+            "that takes its type; "
             "or "
             "name an endpoint of the account, or resolve or discard it.");
         break;
     case ACTION_BODY_EXPIRED:
         snprintf(ret_text, size,
-            "Its body has expired (retention.bodies): it can't be sent again. The partner can post the event again "
+            "Its body has expired (retention.bodies): it can't be sent again. The partner can post "
+            "the event again "
             "under "
             "another key.");
         break;
@@ -42,30 +46,35 @@ static void describe_refusal(const struct journal_operator_action *action, char 
         snprintf(ret_text, size,
             action->endpoint
                 ? "The endpoint %s does not exist: name another one of the account %s."
-                : "Its endpoint %s has been removed: name another endpoint of the account %s to send it to "
+                : "Its endpoint %s has been removed: name another endpoint of the account %s to "
+                  "send it to "
                   "(what was delivered stays with its endpoint), or resolve or discard it.",
             endpoint, action->ret_account);
         break;
     case ACTION_ENDPOINT_DISABLED:
         snprintf(ret_text, size,
-            "The endpoint %s of the account %s is disabled, and would get nothing: enable it first (what is parked as "
+            "The endpoint %s of the account %s is disabled, and would get nothing: enable it first "
+            "(what is parked as "
             "disabled then goes by itself), or name another endpoint of the account.",
             endpoint, action->ret_account);
         break;
     case ACTION_ENDPOINT_FOREIGN:
-        snprintf(ret_text, size, "The endpoint %s is of another account: name one of the account %s.", endpoint,
+        snprintf(ret_text, size,
+            "The endpoint %s is of another account: name one of the account %s.", endpoint,
             action->ret_account);
         break;
     case ACTION_ENDPOINT_HAS_IT:
         delivery_id_format(&action->event, action->ret_index, delivery);
         snprintf(ret_text, size,
-            "The endpoint %s has a delivery of this event already, %s: resend or replay that one, and discard this "
+            "The endpoint %s has a delivery of this event already, %s: resend or replay that one, "
+            "and discard this "
             "one.",
             endpoint, delivery);
         break;
     case ACTION_WAS_DELIVERED:
         snprintf(ret_text, size,
-            "It was delivered to its endpoint and stays that endpoint's: it can be replayed there only.");
+            "It was delivered to its endpoint and stays that endpoint's: it can be replayed there "
+            "only.");
         break;
     case ACTION_NOT_REFUSED:
         snprintf(ret_text, size, "It can't be sent.");
@@ -73,22 +82,24 @@ static void describe_refusal(const struct journal_operator_action *action, char 
     }
 }
 
-static void answer_refusal(const struct journal_operator_action *action, struct http_exchange *exchange)
+static void answer_refusal(
+    const struct journal_operator_action *action, struct http_exchange *exchange)
 {
     char detail[512];
     const char *text = "It could not be done; ask again later.";
-    bool is_replayed = action->from == DELIVERY_DELIVERED && !delivery_state_is_final(action->ret_state);
+    bool is_replayed =
+        action->from == DELIVERY_DELIVERED && !delivery_state_is_final(action->ret_state);
     switch (action->request.result) {
     case ERR_NOT_FOUND:
         text = "No journal knows this delivery.";
         break;
     case ERR_MOVED_ON:
-        snprintf(detail, sizeof detail, "It is %s now, not %s.%s", delivery_state_name(action->ret_state),
-            delivery_state_name(action->from),
-            is_replayed
-                ? " If it was delivered before, a replay of it is in progress: look at it with its id, and wait "
-                  "for the end."
-                : "");
+        snprintf(detail, sizeof detail, "It is %s now, not %s.%s",
+            delivery_state_name(action->ret_state), delivery_state_name(action->from),
+            is_replayed ? " If it was delivered before, a replay of it is in progress: look at it "
+                          "with its id, and wait "
+                          "for the end."
+                        : "");
         text = detail;
         break;
     case ERR_INVALID:
@@ -96,7 +107,8 @@ static void answer_refusal(const struct journal_operator_action *action, struct 
         text = detail;
         break;
     case ERR_DAMAGED:
-        text = "Its row, or its event, is damaged and can't be believed: it is not sent again. Resolve or discard it.";
+        text = "Its row, or its event, is damaged and can't be believed: it is not sent again. "
+               "Resolve or discard it.";
         break;
     default:
         break;
@@ -112,9 +124,11 @@ static void on_answered(struct journal_operator_action *action, void *receiver)
         event_id_format(&action->event, event);
         delivery_id_format(&action->event, action->index, id);
         json_t *view = json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", id, "event", event, "from",
-            delivery_state_name(action->from), "state", delivery_state_name(action->ret_state), "note", action->note);
+            delivery_state_name(action->from), "state", delivery_state_name(action->ret_state),
+            "note", action->note);
         if (action->endpoint)
-            json_object_set_new(view, "endpoint", admin_endpoint_label(asked->admin, action->ret_endpoint));
+            json_object_set_new(
+                view, "endpoint", admin_endpoint_label(asked->admin, action->ret_endpoint));
         admin_answer_json(asked->exchange, 200, view);
     } else {
         answer_refusal(action, asked->exchange);
@@ -122,7 +136,8 @@ static void on_answered(struct journal_operator_action *action, void *receiver)
     free(asked);
 }
 
-/* Texts that people read later: no line ends, no control characters (C1 included, which are two bytes in UTF-8). */
+/* Texts that people read later: no line ends, no control characters (C1 included, which are two
+ * bytes in UTF-8). */
 static bool is_printable(const char *text)
 {
     for (const unsigned char *c = (const unsigned char *)text; *c; c++)
@@ -133,9 +148,11 @@ static bool is_printable(const char *text)
 
 /* What a body says, false after an answer. */
 
-static bool take_note(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
+static bool take_note(
+    struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
-    enum admin_member taken = admin_take_text(exchange, body, "note", false, action->note, sizeof action->note);
+    enum admin_member taken =
+        admin_take_text(exchange, body, "note", false, action->note, sizeof action->note);
     if (taken == ADMIN_MEMBER_TAKEN && !is_printable(action->note)) {
         admin_refuse_member(exchange, "note", "must be printable text in one line");
         return false;
@@ -144,8 +161,8 @@ static bool take_note(struct http_exchange *exchange, const json_t *body, struct
 }
 
 /* A state among `states` (bits); `rule` says which these are. */
-static bool take_state(struct http_exchange *exchange, const json_t *body, const char *name, unsigned states,
-    const char *rule, enum delivery_state *ret_state)
+static bool take_state(struct http_exchange *exchange, const json_t *body, const char *name,
+    unsigned states, const char *rule, enum delivery_state *ret_state)
 {
     char text[16];
     enum delivery_state state;
@@ -161,7 +178,8 @@ static bool take_state(struct http_exchange *exchange, const json_t *body, const
 }
 
 /* Where to, of what is to be sent: an endpoint's id. */
-static bool take_endpoint(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
+static bool take_endpoint(
+    struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
     char text[ENDPOINT_ID_TEXT_BYTES];
     enum admin_member taken = admin_take_text(exchange, body, "endpoint", false, text, sizeof text);
@@ -169,7 +187,8 @@ static bool take_endpoint(struct http_exchange *exchange, const json_t *body, st
         return taken != ADMIN_MEMBER_ANSWERED;
     if (endpoint_id_parse(slice_from_string(text), &action->endpoint) && action->endpoint != 0)
         return true;
-    admin_refuse_member(exchange, "endpoint", "must be an endpoint's id such as ep_0123456789abcdef");
+    admin_refuse_member(
+        exchange, "endpoint", "must be an endpoint's id such as ep_0123456789abcdef");
     return false;
 }
 
@@ -178,26 +197,33 @@ static bool take_endpoint(struct http_exchange *exchange, const json_t *body, st
 #define DELIVERED (1u << DELIVERY_DELIVERED)
 #define DISCARDED (1u << DELIVERY_DISCARDED)
 
-static bool take_resolve(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
+static bool take_resolve(
+    struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
-    return take_state(exchange, body, "as", DELIVERED | DISCARDED, "must be delivered or discarded", &action->to) &&
+    return take_state(exchange, body, "as", DELIVERED | DISCARDED, "must be delivered or discarded",
+               &action->to) &&
            take_state(exchange, body, "expect", PARKED, "must be parked", &action->from);
 }
 
-static bool take_resend(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
+static bool take_resend(
+    struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
     action->to = DELIVERY_PENDING;
-    return take_state(exchange, body, "expect", PARKED, "must be parked; what is dead is replayed", &action->from) &&
+    return take_state(exchange, body, "expect", PARKED, "must be parked; what is dead is replayed",
+               &action->from) &&
            take_endpoint(exchange, body, action);
 }
 
-static bool take_discard(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
+static bool take_discard(
+    struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
     action->to = DELIVERY_DISCARDED;
-    return take_state(exchange, body, "expect", PARKED | DEAD, "must be parked or dead", &action->from);
+    return take_state(
+        exchange, body, "expect", PARKED | DEAD, "must be parked or dead", &action->from);
 }
 
-static bool take_replay(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
+static bool take_replay(
+    struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
     bool force = false;
     action->to = DELIVERY_PENDING;
@@ -207,22 +233,23 @@ static bool take_replay(struct http_exchange *exchange, const json_t *body, stru
         !take_endpoint(exchange, body, action))
         return false;
     if (action->from == DELIVERY_DELIVERED && !force) {
-        admin_refuse_member(
-            exchange, "force", "must be true: it has been delivered, and the client would get it again");
+        admin_refuse_member(exchange, "force",
+            "must be true: it has been delivered, and the client would get it again");
         return false;
     }
     return true;
 }
 
 static void do_action(struct http_exchange *exchange, struct admin *admin, const char *const *known,
-    bool (*take)(struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action))
+    bool (*take)(
+        struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action))
 {
     struct asked draft = {.admin = admin, .exchange = exchange};
     struct journal_operator_action *action = &draft.action;
-    json_t *body =
-        admin_authenticate(admin, exchange) && admin_take_delivery_id(exchange, &action->event, &action->index)
-            ? admin_read_object(exchange, known)
-            : NULL;
+    json_t *body = admin_authenticate(admin, exchange) &&
+                           admin_take_delivery_id(exchange, &action->event, &action->index)
+                       ? admin_read_object(exchange, known)
+                       : NULL;
     if (!body)
         return;
     bool taken = take(exchange, body, action) && take_note(exchange, body, action);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Partners: who may post, where their events carry the dedupe key, and for which accounts they post. */
+/* Partners: who may post, where their events carry the dedupe key, and for which accounts they
+ * post. */
 #include "admin/admin_internal.h"
 
 #include <stdlib.h>
 
 static json_t *partner_view(const struct partner *partner)
 {
-    return json_pack(
-        "{s:s, s:b, s:s}", "id", partner->id, "enabled", (int)partner->enabled, "key_pointer", partner->key_pointer);
+    return json_pack("{s:s, s:b, s:s}", "id", partner->id, "enabled", (int)partner->enabled,
+        "key_pointer", partner->key_pointer);
 }
 
 static void list_partner(const struct partner *partner, void *context)
@@ -32,8 +33,8 @@ static json_t *view_partner(const struct admin_change *change)
 
 void admin_add_partner(struct http_exchange *exchange, void *context)
 {
-    struct admin_change *change = admin_change_of_name(
-        context, exchange, ACCOUNTS_ADD_PARTNER, view_partner, "id", offsetof(struct accounts_request, partner));
+    struct admin_change *change = admin_change_of_name(context, exchange, ACCOUNTS_ADD_PARTNER,
+        view_partner, "id", offsetof(struct accounts_request, partner));
     if (change)
         admin_change_submit(context, change);
 }
@@ -41,7 +42,8 @@ void admin_add_partner(struct http_exchange *exchange, void *context)
 void admin_get_partner(struct http_exchange *exchange, void *context)
 {
     struct admin *admin = context;
-    const struct partner *partner = admin_authenticate(admin, exchange) ? admin_find_partner(admin, exchange) : NULL;
+    const struct partner *partner =
+        admin_authenticate(admin, exchange) ? admin_find_partner(admin, exchange) : NULL;
     if (!partner)
         return;
     json_t *view = partner_view(partner);
@@ -51,17 +53,18 @@ void admin_get_partner(struct http_exchange *exchange, void *context)
 }
 
 /* Reads what a body says of a partner. False after an answer. */
-static bool take_partner(
-    struct http_exchange *exchange, const json_t *body, struct partner *ret_partner, unsigned *ret_changes)
+static bool take_partner(struct http_exchange *exchange, const json_t *body,
+    struct partner *ret_partner, unsigned *ret_changes)
 {
     enum admin_member enabled = admin_take_flag(exchange, body, "enabled", &ret_partner->enabled);
     if (enabled == ADMIN_MEMBER_ANSWERED)
         return false;
-    enum admin_member pointer = admin_take_text(
-        exchange, body, "key_pointer", false, ret_partner->key_pointer, sizeof ret_partner->key_pointer);
+    enum admin_member pointer = admin_take_text(exchange, body, "key_pointer", false,
+        ret_partner->key_pointer, sizeof ret_partner->key_pointer);
     if (pointer == ADMIN_MEMBER_ANSWERED)
         return false;
-    if (pointer == ADMIN_MEMBER_TAKEN && !partner_key_pointer_is_valid(slice_from_string(ret_partner->key_pointer))) {
+    if (pointer == ADMIN_MEMBER_TAKEN &&
+        !partner_key_pointer_is_valid(slice_from_string(ret_partner->key_pointer))) {
         admin_refuse_member(exchange, "key_pointer", PARTNER_KEY_POINTER_RULE);
         return false;
     }
@@ -74,7 +77,8 @@ void admin_change_partner(struct http_exchange *exchange, void *context)
 {
     static const char *const known[] = {"enabled", "key_pointer", NULL};
     struct admin *admin = context;
-    const struct partner *present = admin_authenticate(admin, exchange) ? admin_find_partner(admin, exchange) : NULL;
+    const struct partner *present =
+        admin_authenticate(admin, exchange) ? admin_find_partner(admin, exchange) : NULL;
     json_t *body = present ? admin_read_object(exchange, known) : NULL;
     if (!body)
         return;
@@ -109,7 +113,8 @@ static void list_grant(struct slice partner, struct slice account, void *context
 void admin_list_grants(struct http_exchange *exchange, void *context)
 {
     struct admin *admin = context;
-    const struct partner *partner = admin_authenticate(admin, exchange) ? admin_find_partner(admin, exchange) : NULL;
+    const struct partner *partner =
+        admin_authenticate(admin, exchange) ? admin_find_partner(admin, exchange) : NULL;
     if (!partner)
         return;
     struct listing listing = {.partner = partner, .items = json_array()};
@@ -119,13 +124,14 @@ void admin_list_grants(struct http_exchange *exchange, void *context)
 
 static json_t *view_grant(const struct admin_change *change)
 {
-    return json_pack("{s:s, s:s}", "partner", change->request.partner, "account", change->request.account);
+    return json_pack(
+        "{s:s, s:s}", "partner", change->request.partner, "account", change->request.account);
 }
 
 void admin_grant_account(struct http_exchange *exchange, void *context)
 {
-    struct admin_change *change = admin_change_of_name(
-        context, exchange, ACCOUNTS_GRANT, view_grant, "account", offsetof(struct accounts_request, account));
+    struct admin_change *change = admin_change_of_name(context, exchange, ACCOUNTS_GRANT,
+        view_grant, "account", offsetof(struct accounts_request, account));
     if (change && admin_take_path_name(exchange, 0, change->request.partner))
         admin_change_submit(context, change);
     else
@@ -139,7 +145,8 @@ void admin_withdraw_grant(struct http_exchange *exchange, void *context)
     if (!admin_authenticate(admin, exchange) || !admin_take_path_name(exchange, 0, partner) ||
         !admin_take_path_name(exchange, 1, account))
         return;
-    struct admin_change *change = admin_change_new(exchange, ACCOUNTS_WITHDRAW_GRANT, 200, view_grant);
+    struct admin_change *change =
+        admin_change_new(exchange, ACCOUNTS_WITHDRAW_GRANT, 200, view_grant);
     if (!change)
         return;
     memcpy(change->request.partner, partner, sizeof partner);

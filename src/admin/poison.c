@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /api/v1/poison: messages of the broker that are no events, with their bytes: as text (`body`) where they are
- * UTF-8, else in base64 (`body_base64`). */
+/* GET /api/v1/poison: messages of the broker that are no events, with their bytes: as text (`body`)
+ * where they are UTF-8, else in base64 (`body_base64`). */
 #include "admin/admin_internal.h"
 
 #include "base/crypto.h"
@@ -15,7 +15,8 @@ struct wanted {
     struct http_exchange *exchange;
 };
 
-/* NULL when it is no text, or there is no memory: what comes of the latter is refused as a whole. */
+/* NULL when it is no text, or there is no memory: what comes of the latter is refused as a whole.
+ * */
 static json_t *base64_text(struct slice bytes)
 {
     char *text = malloc(BASE64_BYTES(bytes.len));
@@ -35,11 +36,12 @@ static bool add_body(json_t *view, struct slice body)
 
 static json_t *poison_view(const struct listed_poison *poison)
 {
-    json_t *headers = poison->headers_len ? json_loadb(poison->bytes, poison->headers_len, 0, NULL) : NULL;
+    json_t *headers =
+        poison->headers_len ? json_loadb(poison->bytes, poison->headers_len, 0, NULL) : NULL;
     json_t *message_id = *poison->message_id ? json_string(poison->message_id) : NULL;
-    json_t *view = json_pack("{s:s, s:s, s:o, s:o?, s:o?, s:I}", "queue", poison->queue, "reason", poison->reason, "at",
-        admin_time(poison->at_us), "message_id", message_id, "headers", headers, "bytes",
-        (json_int_t)poison->body_bytes);
+    json_t *view = json_pack("{s:s, s:s, s:o, s:o?, s:o?, s:I}", "queue", poison->queue, "reason",
+        poison->reason, "at", admin_time(poison->at_us), "message_id", message_id, "headers",
+        headers, "bytes", (json_int_t)poison->body_bytes);
     if (!view || !add_body(view, slice_of(poison->bytes + poison->headers_len, poison->body_len))) {
         json_decref(view);
         return NULL;
@@ -66,8 +68,8 @@ static json_t *items_view(const struct journal_list_poison *list)
 static void on_listed(struct journal_query *query, void *receiver)
 {
     struct wanted *wanted = CONTAINER_OF(query, struct wanted, list.page.query);
-    admin_answer_page(
-        wanted->exchange, &wanted->list.page, "poison", query->result ? NULL : items_view(&wanted->list), NULL);
+    admin_answer_page(wanted->exchange, &wanted->list.page, "poison",
+        query->result ? NULL : items_view(&wanted->list), NULL);
     journal_list_poison_done(&wanted->list);
     free(wanted);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parameters behind a path's question mark, read as the members of an object: what is unknown or wrong is a 422
- * that names it. */
+/* The parameters behind a path's question mark, read as the members of an object: what is unknown
+ * or wrong is a 422 that names it. */
 #include "admin/admin_internal.h"
 
 #include "accounts/accounts.h"
@@ -15,8 +15,8 @@
 #define CURSOR_RULE "must be the `next` of an answer to the same question"
 #define PARAMETER_NAME_BYTES 32
 
-/* Percent-encoding and '+' (application/x-www-form-urlencoded). False when it is broken, holds a NUL, or is too long.
- */
+/* Percent-encoding and '+' (application/x-www-form-urlencoded). False when it is broken, holds a
+ * NUL, or is too long. / */
 static bool decode(struct slice text, char *ret_text, size_t size)
 {
     size_t len = 0;
@@ -44,7 +44,8 @@ static struct admin_parameter *find(struct admin_parameter *parameters, const ch
 }
 
 /* `name=value`, or a name by itself. False after an answer. */
-static bool take_one(struct http_exchange *exchange, struct slice text, struct admin_parameter *parameters)
+static bool take_one(
+    struct http_exchange *exchange, struct slice text, struct admin_parameter *parameters)
 {
     const char *equals = memchr(text.data, '=', text.len);
     size_t name_len = equals ? (size_t)(equals - text.data) : text.len;
@@ -53,12 +54,13 @@ static bool take_one(struct http_exchange *exchange, struct slice text, struct a
     struct admin_parameter *parameter =
         decode(slice_of(text.data, name_len), name, sizeof name) ? find(parameters, name) : NULL;
     if (!parameter) {
-        snprintf(name, sizeof name, "%.*s", (int)(name_len < sizeof name ? name_len : sizeof name - 1), text.data);
+        snprintf(name, sizeof name, "%.*s",
+            (int)(name_len < sizeof name ? name_len : sizeof name - 1), text.data);
         admin_refuse_member(exchange, name, "is not a parameter here");
     } else if (parameter->given) {
         admin_refuse_member(exchange, name, "must be given once");
-    } else if (!decode(
-                   slice_of(text.data + value_at, text.len - value_at), parameter->value, sizeof parameter->value)) {
+    } else if (!decode(slice_of(text.data + value_at, text.len - value_at), parameter->value,
+                   sizeof parameter->value)) {
         admin_refuse_member(exchange, name, "is too long, or not percent-encoded");
     } else {
         parameter->given = true;
@@ -80,14 +82,16 @@ bool admin_take_parameters(struct http_exchange *exchange, struct admin_paramete
     return true;
 }
 
-bool admin_take_day(struct http_exchange *exchange, const struct admin_parameter *parameter, int64_t *ret_day)
+bool admin_take_day(
+    struct http_exchange *exchange, const struct admin_parameter *parameter, int64_t *ret_day)
 {
     char text[ADMIN_PARAMETER_BYTES + 16];
     int64_t us;
     if (!parameter->given)
         return true;
     snprintf(text, sizeof text, "%sT00:00:00Z", parameter->value);
-    if (strlen(parameter->value) != 10 || !clock_parse_rfc3339(slice_from_string(text), &us) || us < 0) {
+    if (strlen(parameter->value) != 10 || !clock_parse_rfc3339(slice_from_string(text), &us) ||
+        us < 0) {
         admin_refuse_member(exchange, parameter->name, "must be a day (UTC) such as 2026-01-31");
         return false;
     }
@@ -102,8 +106,8 @@ void admin_day_text(int64_t day, char ret_text[ADMIN_DAY_BYTES])
     snprintf(ret_text, ADMIN_DAY_BYTES, "%.10s", text);
 }
 
-bool admin_take_name(
-    struct http_exchange *exchange, const struct admin_parameter *parameter, char ret_name[NAME_BYTES_MAX + 1])
+bool admin_take_name(struct http_exchange *exchange, const struct admin_parameter *parameter,
+    char ret_name[NAME_BYTES_MAX + 1])
 {
     if (!parameter->given)
         return true;
@@ -115,13 +119,15 @@ bool admin_take_name(
     return true;
 }
 
-bool admin_take_limit(struct http_exchange *exchange, const struct admin_parameter *parameter, unsigned *ret_limit)
+bool admin_take_limit(
+    struct http_exchange *exchange, const struct admin_parameter *parameter, unsigned *ret_limit)
 {
     char *end;
     if (!parameter->given)
         return true;
     unsigned long limit = strtoul(parameter->value, &end, 10);
-    if (*end || parameter->value[0] < '1' || parameter->value[0] > '9' || limit > LISTING_COUNT_MAX) {
+    if (*end || parameter->value[0] < '1' || parameter->value[0] > '9' ||
+        limit > LISTING_COUNT_MAX) {
         admin_refuse_member(exchange, parameter->name, "must be a number from 1 to 1000");
         return false;
     }
@@ -138,8 +144,8 @@ static json_t *next_of(const struct journal_page *page)
     char text[96];
     if (!page->ret_more)
         return json_null();
-    snprintf(text, sizeof text, "%u.%u.%lld.%lld.%lld", cursor->shard, cursor->place, (long long)cursor->endpoint,
-        (long long)cursor->key, (long long)cursor->id);
+    snprintf(text, sizeof text, "%u.%u.%lld.%lld.%lld", cursor->shard, cursor->place,
+        (long long)cursor->endpoint, (long long)cursor->key, (long long)cursor->id);
     return json_string(text);
 }
 
@@ -159,13 +165,14 @@ void admin_answer_unknown(struct http_exchange *exchange, const char *what, cons
 {
     char detail[NAME_BYTES_MAX + 160];
     snprintf(detail, sizeof detail,
-        "There is no %s \"%s\", and nothing in the journals is of it: \"penstock %s list\" shows what there is.", what,
-        id, what);
+        "There is no %s \"%s\", and nothing in the journals is of it: \"penstock %s list\" shows "
+        "what there is.",
+        what, id, what);
     http_answer_problem(exchange, ERR_NOT_FOUND, detail, NULL);
 }
 
-void admin_answer_page(struct http_exchange *exchange, const struct journal_page *page, const char *name, json_t *items,
-    const struct admin_unknown *unknown)
+void admin_answer_page(struct http_exchange *exchange, const struct journal_page *page,
+    const char *name, json_t *items, const struct admin_unknown *unknown)
 {
     enum err result = page->query.result;
     if (result == OK && unknown && unknown->from_start && page->ret_count == 0 && !page->ret_more) {
@@ -176,7 +183,8 @@ void admin_answer_page(struct http_exchange *exchange, const struct journal_page
     if (result == OK) {
         json_t *answer = json_pack("{s:o, s:o}", name, items, "next", next_of(page));
         if (unknown)
-            json_object_set_new(answer, "unknown", json_pack("{s:s, s:s}", "what", unknown->what, "id", unknown->id));
+            json_object_set_new(answer, "unknown",
+                json_pack("{s:s, s:s}", "what", unknown->what, "id", unknown->id));
         admin_answer_json(exchange, 200, answer);
         return;
     }
@@ -184,7 +192,8 @@ void admin_answer_page(struct http_exchange *exchange, const struct journal_page
     if (result == ERR_INVALID)
         admin_refuse_member(exchange, "cursor", CURSOR_RULE);
     else
-        http_answer_problem(exchange, result, "The journals could not be read; ask again later.", NULL);
+        http_answer_problem(
+            exchange, result, "The journals could not be read; ask again later.", NULL);
 }
 
 static bool parse_cursor(const char *text, struct listing_cursor *ret_cursor)
@@ -199,7 +208,8 @@ static bool parse_cursor(const char *text, struct listing_cursor *ret_cursor)
             return false;
         text = end + 1;
     }
-    if (numbers[0] < 0 || numbers[0] >= SHARDS_MAX || numbers[1] < 0 || numbers[1] > LISTING_PLACE_BROKER_OWNED)
+    if (numbers[0] < 0 || numbers[0] >= SHARDS_MAX || numbers[1] < 0 ||
+        numbers[1] > LISTING_PLACE_BROKER_OWNED)
         return false;
     *ret_cursor = (struct listing_cursor){.shard = (unsigned)numbers[0],
         .place = (unsigned)numbers[1],
@@ -209,8 +219,8 @@ static bool parse_cursor(const char *text, struct listing_cursor *ret_cursor)
     return true;
 }
 
-bool admin_take_cursor(
-    struct http_exchange *exchange, const struct admin_parameter *parameter, struct listing_cursor *ret_cursor)
+bool admin_take_cursor(struct http_exchange *exchange, const struct admin_parameter *parameter,
+    struct listing_cursor *ret_cursor)
 {
     if (!parameter->given || parse_cursor(parameter->value, ret_cursor))
         return true;

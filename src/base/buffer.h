@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A growable run of bytes. A failed allocation makes the buffer sticky-bad (as stdio's error flag does), so that a
- * writer of many pieces checks once, at the end. The content is always followed by a NUL that `len` does not count.
+ * A growable run of bytes. A failed allocation makes the buffer sticky-bad (as stdio's error flag
+ * does), so that a writer of many pieces checks once, at the end. The content is always followed by
+ * a NUL that `len` does not count.
  */
 #ifndef PENSTOCK_BASE_BUFFER_H
 #define PENSTOCK_BASE_BUFFER_H
@@ -27,7 +28,8 @@ void buffer_add(struct buffer *buffer, const void *data, size_t len);
 void buffer_add_string(struct buffer *buffer, const char *text);
 void buffer_add_slice(struct buffer *buffer, struct slice slice);
 void buffer_add_char(struct buffer *buffer, char c);
-void buffer_add_format(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void buffer_add_format(struct buffer *buffer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* OK, or ERR_NO_MEMORY when any of the writes failed. */
 enum err buffer_status(const struct buffer *buffer) MUST_CHECK;

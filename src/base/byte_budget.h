@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A byte budget bounds the memory that events hold on their way. One per shard. A body takes its bytes when it
- * comes in and gives them back when its last holder lets go, whichever thread that is.
+ * A byte budget bounds the memory that events hold on their way. One per shard. A body takes its
+ * bytes when it comes in and gives them back when its last holder lets go, whichever thread that
+ * is.
  */
 #ifndef PENSTOCK_BASE_BYTE_BUDGET_H
 #define PENSTOCK_BASE_BYTE_BUDGET_H
@@ -28,7 +29,8 @@ static inline bool byte_budget_take(struct byte_budget *budget, int64_t bytes, i
 /* Whether more than nothing of `share_percent` is left: a look, not a promise. */
 static inline bool byte_budget_is_within(struct byte_budget *budget, int share_percent)
 {
-    return atomic_load_explicit(&budget->taken_bytes, memory_order_relaxed) < budget->bytes_max / 100 * share_percent;
+    return atomic_load_explicit(&budget->taken_bytes, memory_order_relaxed) <
+           budget->bytes_max / 100 * share_percent;
 }
 
 static inline void byte_budget_give_back(struct byte_budget *budget, int64_t bytes)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cleanup attributes for locals, and TAKE() to hand a local on without it being cleaned up. After systemd's macros of
- * that kind. */
+/* Cleanup attributes for locals, and TAKE() to hand a local on without it being cleaned up. After
+ * systemd's macros of that kind. */
 #ifndef PENSTOCK_BASE_CLEANUP_H
 #define PENSTOCK_BASE_CLEANUP_H
 

@@ -37,12 +37,13 @@ void clock_format_rfc3339(int64_t wall_us, char ret_text[CLOCK_TEXT_BYTES])
     struct tm tm;
     gmtime_r(&t, &tm);
     unsigned year = (unsigned)(tm.tm_year + 1900) % 10000;
-    snprintf(ret_text, CLOCK_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ", year, (unsigned)(tm.tm_mon + 1) % 100,
-        (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100,
-        (unsigned)micros % 1000000);
+    snprintf(ret_text, CLOCK_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ", year,
+        (unsigned)(tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100,
+        (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100, (unsigned)micros % 1000000);
 }
 
-/* Reads exactly `digits` digits at *at and moves on; false when there are fewer or the value is out of range. */
+/* Reads exactly `digits` digits at *at and moves on; false when there are fewer or the value is out
+ * of range. */
 static bool read_number(struct slice text, size_t *at, int digits, int min, int max, int *ret_value)
 {
     int value = 0;
@@ -72,8 +73,8 @@ static int days_in_month(int year, int month)
     return month == 2 && leap ? 29 : days[month - 1];
 }
 
-/* The days from 1970-01-01 in the proleptic Gregorian calendar (Hinnant, "chrono-compatible low-level date
- * algorithms"). */
+/* The days from 1970-01-01 in the proleptic Gregorian calendar (Hinnant, "chrono-compatible
+ * low-level date algorithms"). */
 static int64_t days_from_civil(int year, int month, int day)
 {
     int64_t y = year - (month <= 2);
@@ -99,7 +100,8 @@ static bool read_fraction(struct slice text, size_t *at, int64_t *ret_micros)
     return true;
 }
 
-/* Leap seconds are put in at the end of a month of UTC (ITU-R TF.460), whatever the offset they are told in. */
+/* Leap seconds are put in at the end of a month of UTC (ITU-R TF.460), whatever the offset they are
+ * told in. */
 static bool may_be_leap_second(int64_t seconds)
 {
     time_t following = (time_t)seconds;
@@ -130,14 +132,16 @@ bool clock_parse_rfc3339(struct slice text, int64_t *ret_wall_us)
         return false;
     if (c == '+' || c == '-') {
         char colon;
-        if (!read_number(text, &at, 2, 0, 23, &offset_hours) || !read_char(text, &at, ":", &colon) ||
+        if (!read_number(text, &at, 2, 0, 23, &offset_hours) ||
+            !read_char(text, &at, ":", &colon) ||
             !read_number(text, &at, 2, 0, 59, &offset_minutes))
             return false;
     }
     if (at != text.len)
         return false;
     int64_t offset = (c == '-' ? -1 : 1) * (offset_hours * 3600 + offset_minutes * 60);
-    int64_t seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
+    int64_t seconds =
+        days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
     if (second == 60 && !may_be_leap_second(seconds))
         return false;
     *ret_wall_us = seconds * US_PER_SECOND + micros;

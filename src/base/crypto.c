@@ -56,9 +56,10 @@ enum err hmac_new(struct slice key, struct hmac **ret_hmac)
         return ERR_NO_MEMORY;
     hmac->context = EVP_MAC_CTX_new(mac_algorithm);
     char digest[] = "SHA256";
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
-    if (!hmac->context || !EVP_MAC_init(hmac->context, (const unsigned char *)key.data, key.len, params)) {
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end()};
+    if (!hmac->context ||
+        !EVP_MAC_init(hmac->context, (const unsigned char *)key.data, key.len, params)) {
         hmac_free(hmac);
         return ERR_NO_MEMORY;
     }
@@ -96,7 +97,8 @@ void hmac_end(struct hmac *hmac, unsigned char ret_mac[SHA256_BYTES])
 
 size_t base64_encode(struct slice input, bool url, char *ret_text)
 {
-    size_t len = (size_t)EVP_EncodeBlock((unsigned char *)ret_text, (const unsigned char *)input.data, (int)input.len);
+    size_t len = (size_t)EVP_EncodeBlock(
+        (unsigned char *)ret_text, (const unsigned char *)input.data, (int)input.len);
     if (!url)
         return len;
     while (len > 0 && ret_text[len - 1] == '=')

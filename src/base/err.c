@@ -11,8 +11,11 @@ static const struct {
     int exit_code;
 } catalogue[ERR_COUNT] = {
 #define X(symbol, name_, kind_, status_, exit_code_, title_) \
-    [symbol] = {                                             \
-        .name = name_, .title = title_, .kind = ERR_KIND_##kind_, .http_status = status_, .exit_code = exit_code_},
+    [symbol] = {.name = name_,                               \
+        .title = title_,                                     \
+        .kind = ERR_KIND_##kind_,                            \
+        .http_status = status_,                              \
+        .exit_code = exit_code_},
     ERR_TABLE(X)
 #undef X
 };

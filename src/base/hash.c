@@ -44,8 +44,8 @@ static inline void absorb(struct state *s, uint64_t word)
 uint64_t hash_siphash(const struct hash_seed *seed, struct slice input)
 {
     uint64_t k0 = load_le64(seed->bytes), k1 = load_le64(seed->bytes + 8);
-    struct state s = {
-        k0 ^ 0x736f6d6570736575ULL, k1 ^ 0x646f72616e646f6dULL, k0 ^ 0x6c7967656e657261ULL, k1 ^ 0x7465646279746573ULL};
+    struct state s = {k0 ^ 0x736f6d6570736575ULL, k1 ^ 0x646f72616e646f6dULL,
+        k0 ^ 0x6c7967656e657261ULL, k1 ^ 0x7465646279746573ULL};
     const unsigned char *p = (const unsigned char *)input.data;
     size_t whole = input.len / 8;
     for (size_t i = 0; i < whole; i++)

@@ -7,7 +7,8 @@
 
 static struct id_map_node **bucket_of(const struct id_map *map, uint64_t id)
 {
-    return &map->buckets[(id * 0x9E3779B97F4A7C15ULL) >> (64 - map->bits)]; /* Knuth: 2^64 over the golden ratio */
+    return &map->buckets[(id * 0x9E3779B97F4A7C15ULL) >>
+                         (64 - map->bits)]; /* Knuth: 2^64 over the golden ratio */
 }
 
 static void link_in(struct id_map *map, struct id_map_node *node)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An intrusive hash map from 64-bit ids to structs, for one thread. Ids are ours (row numbers, random numbers), so a
- * multiplicative hash does. Doubles when it is full; entries never move.
+ * An intrusive hash map from 64-bit ids to structs, for one thread. Ids are ours (row numbers,
+ * random numbers), so a multiplicative hash does. Doubles when it is full; entries never move.
  */
 #ifndef PENSTOCK_BASE_ID_MAP_H
 #define PENSTOCK_BASE_ID_MAP_H

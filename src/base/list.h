@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An intrusive doubly linked ring. A node that is in no list points to itself, so that taking it out twice is harmless.
- */
+/* An intrusive doubly linked ring. A node that is in no list points to itself, so that taking it
+ * out twice is harmless. / */
 #ifndef PENSTOCK_BASE_LIST_H
 #define PENSTOCK_BASE_LIST_H
 
@@ -49,7 +49,8 @@ static inline void list_remove(struct list *node)
         first_;                                                \
     })
 
-#define list_for_each(node, ring) for (struct list *node = (ring)->next; node != (ring); node = node->next)
+#define list_for_each(node, ring) \
+    for (struct list *node = (ring)->next; node != (ring); node = node->next)
 
 /* As list_for_each, and the body may take `node` out. */
 #define list_for_each_safe(node, following, ring)                                   \

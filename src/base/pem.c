@@ -73,7 +73,8 @@ bool pem_holds_certificates(const char *path, char *ret_problem)
         X509_free(certificate);
         count++;
     }
-    /* The end shows as a line that does not begin anything; all else is a certificate that is broken. */
+    /* The end shows as a line that does not begin anything; all else is a certificate that is
+     * broken. */
     bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
     BIO_free(file);
     if (count == 0)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether files hold what TLS will want of them: CA certificates, a certificate with its chain, its key (PEM). For
- * looking before the first handshake; whoever speaks TLS reads the files itself.
+ * Whether files hold what TLS will want of them: CA certificates, a certificate with its chain, its
+ * key (PEM). For looking before the first handshake; whoever speaks TLS reads the files itself.
  *
- * Each returns true, or false with the problem in words, fit to follow the file's name. Blocks on the disk.
+ * Each returns true, or false with the problem in words, fit to follow the file's name. Blocks on
+ * the disk.
  */
 #ifndef PENSTOCK_BASE_PEM_H
 #define PENSTOCK_BASE_PEM_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RabbitMQ, as the rest of Penstock sees it: where it is, what stands in it, and what its parts are called. This folder
- * is the only one that includes librabbitmq.
+ * RabbitMQ, as the rest of Penstock sees it: where it is, what stands in it, and what its parts are
+ * called. This folder is the only one that includes librabbitmq.
  *
  *   connector   one thread: opens connections and logs in (that blocks), declares what must be there
  *   link        one connection on somebody's loop: frames in and out, never a call that waits
@@ -43,19 +43,24 @@ struct broker_address {
 /* Immutable once the connector has it. */
 struct broker_options {
     unsigned addresses_count;
-    struct broker_address addresses[BROKER_ADDRESSES_MAX]; /* tried in order, from the last one that worked */
+    struct broker_address
+        addresses[BROKER_ADDRESSES_MAX]; /* tried in order, from the last one that worked */
     char vhost[256];
-    char credentials_file[4001]; /* one line, user:password, read at each login; empty: guest:guest */
+    char credentials_file
+        [4001]; /* one line, user:password, read at each login; empty: guest:guest */
     bool tls;
-    char ca_file[4001], certificate_file[4001], key_file[4001]; /* empty: the system's CAs; no client certificate */
+    char ca_file[4001], certificate_file[4001],
+        key_file[4001]; /* empty: the system's CAs; no client certificate */
     unsigned heartbeat_s;
     unsigned partitions;
     bool taps;   /* declare the exchange of the taps */
     bool intake; /* declare the intake's queues */
 };
 
-void broker_queue_name(unsigned partitions, unsigned partition, char ret_name[BROKER_QUEUE_NAME_BYTES]);
+void broker_queue_name(
+    unsigned partitions, unsigned partition, char ret_name[BROKER_QUEUE_NAME_BYTES]);
 /* Where the broker puts what it would drop from the partition's queue. */
-void broker_dropped_queue_name(unsigned partitions, unsigned partition, char ret_name[BROKER_QUEUE_NAME_BYTES]);
+void broker_dropped_queue_name(
+    unsigned partitions, unsigned partition, char ret_name[BROKER_QUEUE_NAME_BYTES]);
 
 #endif

@@ -44,9 +44,10 @@ static void put_back(struct confirmed *confirmed)
 
 static void open_channel(struct confirmed *confirmed, struct broker_link *link)
 {
+    broker_link_put_method(link, CONFIRMED_CHANNEL, AMQP_CHANNEL_OPEN_METHOD,
+        &(amqp_channel_open_t){.out_of_band = amqp_empty_bytes});
     broker_link_put_method(
-        link, CONFIRMED_CHANNEL, AMQP_CHANNEL_OPEN_METHOD, &(amqp_channel_open_t){.out_of_band = amqp_empty_bytes});
-    broker_link_put_method(link, CONFIRMED_CHANNEL, AMQP_CONFIRM_SELECT_METHOD, &(amqp_confirm_select_t){0});
+        link, CONFIRMED_CHANNEL, AMQP_CONFIRM_SELECT_METHOD, &(amqp_confirm_select_t){0});
     confirmed->channel_is_open = true;
     confirmed->tag = 0;
 }
@@ -54,7 +55,8 @@ static void open_channel(struct confirmed *confirmed, struct broker_link *link)
 /* The first of what waits moves to `sent`. */
 static void send_some(struct confirmed *confirmed, struct broker_link *link)
 {
-    size_t len = confirmed->waiting.len < MESSAGE_BYTES_MAX ? confirmed->waiting.len : MESSAGE_BYTES_MAX;
+    size_t len =
+        confirmed->waiting.len < MESSAGE_BYTES_MAX ? confirmed->waiting.len : MESSAGE_BYTES_MAX;
     buffer_clear(&confirmed->sent);
     buffer_add(&confirmed->sent, confirmed->waiting.data, len);
     if (buffer_status(&confirmed->sent))
@@ -69,8 +71,10 @@ static void send_some(struct confirmed *confirmed, struct broker_link *link)
         .app_id = amqp_cstring_bytes(MESSAGE_APP_ID),
         .type = amqp_cstring_bytes("confirmed"),
     };
-    const amqp_basic_publish_t method = {.routing_key = amqp_cstring_bytes(BROKER_CONFIRMED_STREAM), .mandatory = 1};
-    broker_link_put_message(link, CONFIRMED_CHANNEL, &method, &properties, buffer_slice(&confirmed->sent));
+    const amqp_basic_publish_t method = {
+        .routing_key = amqp_cstring_bytes(BROKER_CONFIRMED_STREAM), .mandatory = 1};
+    broker_link_put_message(
+        link, CONFIRMED_CHANNEL, &method, &properties, buffer_slice(&confirmed->sent));
     confirmed->tag++;
     confirmed->returned = false;
 }
@@ -97,7 +101,8 @@ void confirmed_send_last(struct confirmed *confirmed, struct broker_link *link)
 
 static void on_answer(struct confirmed *confirmed, uint64_t tag, bool multiple, bool taken)
 {
-    if (confirmed->sent.len == 0 || (tag != confirmed->tag && !(multiple && (tag == 0 || tag > confirmed->tag))))
+    if (confirmed->sent.len == 0 ||
+        (tag != confirmed->tag && !(multiple && (tag == 0 || tag > confirmed->tag))))
         return;
     if (taken && !confirmed->returned)
         buffer_clear(&confirmed->sent);
@@ -105,7 +110,8 @@ static void on_answer(struct confirmed *confirmed, uint64_t tag, bool multiple, 
         put_back(confirmed);
 }
 
-bool confirmed_take_frame(struct confirmed *confirmed, struct broker_link *link, const amqp_frame_t *frame)
+bool confirmed_take_frame(
+    struct confirmed *confirmed, struct broker_link *link, const amqp_frame_t *frame)
 {
     if (frame->frame_type != AMQP_FRAME_METHOD)
         return true;
@@ -121,7 +127,8 @@ bool confirmed_take_frame(struct confirmed *confirmed, struct broker_link *link,
         const amqp_basic_nack_t *nack = method->decoded;
         on_answer(confirmed, nack->delivery_tag, nack->multiple, false);
     } else if (method->id == AMQP_CHANNEL_CLOSE_METHOD) {
-        broker_link_put_method(link, CONFIRMED_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
+        broker_link_put_method(
+            link, CONFIRMED_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
         confirmed_lose_link(confirmed);
     }
     return true;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The thread is offline for RCU and rests in its mailbox. What it waits for inside of a request is the library's; a
- * stop ends that by shutting the socket down, through a descriptor of its own (`work_fd`): the library may close the
- * socket's under us, and the number would be somebody else's.
+ * The thread is offline for RCU and rests in its mailbox. What it waits for inside of a request is
+ * the library's; a stop ends that by shutting the socket down, through a descriptor of its own
+ * (`work_fd`): the library may close the socket's under us, and the number would be somebody
+ * else's.
  */
 #include "broker/connector.h"
 
@@ -20,7 +21,8 @@
 #include <sys/socket.h>
 
 #define CALL_S_MAX 60
-#define WORK_CHANNEL 1 /* of a publisher's and a tap's link as well: it is closed and opened again in between */
+#define WORK_CHANNEL \
+    1 /* of a publisher's and a tap's link as well: it is closed and opened again in between */
 
 struct broker_connector {
     /* immutable after init */
@@ -76,32 +78,36 @@ static void let_go_of_socket(struct broker_connector *connector)
 struct task {
     const char *purpose; /* in the connection's name */
     bool needs_ownership, takes_over, declares, keeps_channel, confirms, keeps_link;
-    /* Half of the heartbeat is agreed upon: a broker may be silent for a whole one before it sends (it looks twice in
-     * one), and a subscriber must not take that for the end: its limit is then one of ours. */
+    /* Half of the heartbeat is agreed upon: a broker may be silent for a whole one before it sends
+     * (it looks twice in one), and a subscriber must not take that for the end: its limit is then
+     * one of ours. */
     bool listens;
 };
 
 static const struct task tasks[] = {
-    [CONNECTOR_OPEN_PUBLISHER] = {"publisher", .declares = true, .keeps_channel = true, .confirms = true,
-        .keeps_link = true},
-    [CONNECTOR_OPEN_SUBSCRIBER] = {"subscriber", .needs_ownership = true, .declares = true, .keeps_link = true,
-        .listens = true},
+    [CONNECTOR_OPEN_PUBLISHER] = {"publisher", .declares = true, .keeps_channel = true,
+        .confirms = true, .keeps_link = true},
+    [CONNECTOR_OPEN_SUBSCRIBER] = {"subscriber", .needs_ownership = true, .declares = true,
+        .keeps_link = true, .listens = true},
     [CONNECTOR_OPEN_TAP] = {"tap", .declares = true, .keeps_channel = true, .keeps_link = true},
     [CONNECTOR_OPEN_INTAKE] = {"intake", .declares = true, .keeps_link = true},
     [CONNECTOR_CHECK_OWNERSHIP] = {"ownership", .needs_ownership = true, .declares = true},
     [CONNECTOR_TAKE_OVER] = {"take-over", .needs_ownership = true, .takes_over = true},
 };
 
-static enum err check_ownership(struct broker_connector *connector, const struct task *task, struct broker_link *link,
-    struct connector_request *request, char ret_detail[BROKER_DETAIL_BYTES])
+static enum err check_ownership(struct broker_connector *connector, const struct task *task,
+    struct broker_link *link, struct connector_request *request,
+    char ret_detail[BROKER_DETAIL_BYTES])
 {
     if (task->takes_over)
-        return broker_ownership_take_over(link, WORK_CHANNEL, &connector->ownership, &request->ret_owner, ret_detail);
-    return broker_ownership_check(link, WORK_CHANNEL, &connector->ownership, &request->ret_owner, ret_detail);
+        return broker_ownership_take_over(
+            link, WORK_CHANNEL, &connector->ownership, &request->ret_owner, ret_detail);
+    return broker_ownership_check(
+        link, WORK_CHANNEL, &connector->ownership, &request->ret_owner, ret_detail);
 }
 
-static enum err declare(
-    struct broker_connector *connector, struct broker_link *link, char ret_detail[BROKER_DETAIL_BYTES])
+static enum err declare(struct broker_connector *connector, struct broker_link *link,
+    char ret_detail[BROKER_DETAIL_BYTES])
 {
     if (!atomic_exchange(&connector->doubt, false))
         return OK;
@@ -119,8 +125,9 @@ static enum err confirm(struct broker_link *link, char ret_detail[BROKER_DETAIL_
 }
 
 /* What the request is for, on a connection that is logged in. */
-static enum err work(struct broker_connector *connector, const struct task *task, struct broker_link *link,
-    struct connector_request *request, char ret_detail[BROKER_DETAIL_BYTES])
+static enum err work(struct broker_connector *connector, const struct task *task,
+    struct broker_link *link, struct connector_request *request,
+    char ret_detail[BROKER_DETAIL_BYTES])
 {
     enum err failed = broker_open_channel(link, WORK_CHANNEL, ret_detail);
     if (!failed && task->needs_ownership && connector->has_ownership)
@@ -145,11 +152,13 @@ static unsigned heartbeat_of(const struct broker_connector *connector, const str
 /* Another node of the cluster would say the same. */
 static bool is_final(enum err failed)
 {
-    return failed == OK || failed == ERR_PERMISSION || failed == ERR_CONFIG || failed == ERR_NOT_OWNER;
+    return failed == OK || failed == ERR_PERMISSION || failed == ERR_CONFIG ||
+           failed == ERR_NOT_OWNER;
 }
 
-static enum err try_address(struct broker_connector *connector, const struct broker_address *address,
-    struct connector_request *request, char ret_detail[BROKER_DETAIL_BYTES])
+static enum err try_address(struct broker_connector *connector,
+    const struct broker_address *address, struct connector_request *request,
+    char ret_detail[BROKER_DETAIL_BYTES])
 {
     const struct task *task = &tasks[request->task];
     struct broker_login login = {.options = &connector->options,
@@ -174,12 +183,12 @@ static enum err try_address(struct broker_connector *connector, const struct bro
 
 /* All addresses */
 
-static void add_detail(
-    struct connector_request *request, const struct broker_address *address, enum err failed, const char *detail)
+static void add_detail(struct connector_request *request, const struct broker_address *address,
+    enum err failed, const char *detail)
 {
     size_t len = strlen(request->ret_detail);
-    snprintf(request->ret_detail + len, BROKER_DETAIL_BYTES - len, "%s%s:%u: %s", len ? "; " : "", address->host,
-        address->port, detail[0] ? detail : err_title(failed));
+    snprintf(request->ret_detail + len, BROKER_DETAIL_BYTES - len, "%s%s:%u: %s", len ? "; " : "",
+        address->host, address->port, detail[0] ? detail : err_title(failed));
 }
 
 static enum err try_addresses(struct broker_connector *connector, struct connector_request *request)
@@ -219,7 +228,8 @@ static void on_request(struct mail *mail, void *receiver)
     request->result = try_addresses(connector, request);
     if (request->result == ERR_NOT_OWNER)
         atomic_store(&connector->deposed, true);
-    else if (request->result == OK && connector->has_ownership && tasks[request->task].needs_ownership)
+    else if (request->result == OK && connector->has_ownership &&
+             tasks[request->task].needs_ownership)
         atomic_store(&connector->deposed, false);
     request->mail.on_receive = on_answer;
     if (request->reply_to)
@@ -281,7 +291,8 @@ static bool wait_for_call(struct call *call)
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += CALL_S_MAX;
     pthread_mutex_lock(&call->lock);
-    while (!call->is_done && pthread_cond_clockwait(&call->done_or_not, &call->lock, CLOCK_MONOTONIC, &until) == 0)
+    while (!call->is_done &&
+           pthread_cond_clockwait(&call->done_or_not, &call->lock, CLOCK_MONOTONIC, &until) == 0)
         continue;
     bool is_done = call->is_done;
     call->is_abandoned = !is_done;
@@ -289,7 +300,8 @@ static bool wait_for_call(struct call *call)
     return is_done;
 }
 
-enum err broker_connector_call(struct broker_connector *connector, struct connector_request *request)
+enum err broker_connector_call(
+    struct broker_connector *connector, struct connector_request *request)
 {
     struct call *call = calloc(1, sizeof *call);
     if (!call)
@@ -300,7 +312,8 @@ enum err broker_connector_call(struct broker_connector *connector, struct connec
     call->request.on_done = on_call_done;
     broker_connector_submit(connector, &call->request);
     if (!wait_for_call(call)) {
-        snprintf(request->ret_detail, BROKER_DETAIL_BYTES, "no answer from the broker in %d s", CALL_S_MAX);
+        snprintf(request->ret_detail, BROKER_DETAIL_BYTES, "no answer from the broker in %d s",
+            CALL_S_MAX);
         return request->result = ERR_CONNECT_TIMEOUT;
     }
     request->result = call->request.result;
@@ -335,8 +348,8 @@ static void free_connector(struct broker_connector *connector)
     free(connector);
 }
 
-enum err broker_connector_new(const struct broker_options *options, const struct broker_ownership *ownership,
-    struct broker_connector **ret_connector)
+enum err broker_connector_new(const struct broker_options *options,
+    const struct broker_ownership *ownership, struct broker_connector **ret_connector)
 {
     assert(options->addresses_count > 0 && options->addresses_count <= BROKER_ADDRESSES_MAX);
     struct broker_connector *connector = calloc(1, sizeof *connector);

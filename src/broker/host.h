@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a link lives on somebody's event loop. The loop's owner gives a host to each link of his; a link never waits and
- * never starts a thread.
+ * How a link lives on somebody's event loop. The loop's owner gives a host to each link of his; a
+ * link never waits and never starts a thread.
  *
- * The owner also calls the tick of each link (publisher_tick, subscriber_tick, tap_tick) about every 100 ms: heartbeats
- * and silence are judged there.
+ * The owner also calls the tick of each link (publisher_tick, subscriber_tick, tap_tick) about
+ * every 100 ms: heartbeats and silence are judged there.
  */
 #ifndef PENSTOCK_BROKER_HOST_H
 #define PENSTOCK_BROKER_HOST_H
@@ -17,7 +17,8 @@ struct broker_host;
 /* What becomes of a socket; one at a time per host. */
 struct broker_watch {
     int fd;
-    /* The socket may be read or written again. Calls into the host are allowed, host_unwatch among them. */
+    /* The socket may be read or written again. Calls into the host are allowed, host_unwatch among
+     * them. */
     void (*on_ready)(struct broker_watch *watch);
 };
 
@@ -26,12 +27,15 @@ struct broker_host_ops {
     enum err (*watch)(struct broker_host *host, struct broker_watch *watch);
     /* on_ready is to run when the socket takes bytes again, once. */
     void (*want_write)(struct broker_host *host);
-    /* on_ready is not to run for reading until the next call says otherwise: what comes stays in the kernel. */
+    /* on_ready is not to run for reading until the next call says otherwise: what comes stays in
+     * the kernel. */
     void (*set_reading)(struct broker_host *host, bool reading);
     /* Before the fd is closed. */
     void (*unwatch)(struct broker_host *host);
-    /* on_turn_end of the link is to run once, after what the loop is doing now. NULL on_turn_end: not any more. */
-    void (*at_turn_end)(struct broker_host *host, void (*on_turn_end)(void *context), void *context);
+    /* on_turn_end of the link is to run once, after what the loop is doing now. NULL on_turn_end:
+     * not any more. */
+    void (*at_turn_end)(
+        struct broker_host *host, void (*on_turn_end)(void *context), void *context);
 };
 
 struct broker_host {

@@ -9,8 +9,10 @@
 #define MARKED (UINT64_C(1) << 63)
 
 struct mark {
-    _Atomic uint64_t state; /* MARKED and the key of the event; or when it came, monotonic us; 0: none ever was */
-    int64_t marked_us;      /* the ingress thread's */
+    _Atomic uint64_t
+        /* MARKED and the key of the event; or when it came, monotonic us; 0: none ever was */
+        state;
+    int64_t marked_us; /* the ingress thread's */
 };
 
 struct broker_lag {
@@ -34,10 +36,13 @@ static size_t place_of(const struct broker_lag *lag, unsigned thread, unsigned p
 
 bool broker_lag_is_marked(const struct broker_lag *lag, unsigned thread, unsigned partition)
 {
-    return atomic_load_explicit(&lag->marks[place_of(lag, thread, partition)].state, memory_order_relaxed) & MARKED;
+    return atomic_load_explicit(
+               &lag->marks[place_of(lag, thread, partition)].state, memory_order_relaxed) &
+           MARKED;
 }
 
-void broker_lag_mark(struct broker_lag *lag, unsigned thread, const struct event_id *id, int64_t now_mono_us)
+void broker_lag_mark(
+    struct broker_lag *lag, unsigned thread, const struct event_id *id, int64_t now_mono_us)
 {
     struct mark *mark = &lag->marks[place_of(lag, thread, event_id_partition(id))];
     mark->marked_us = now_mono_us;
@@ -51,7 +56,8 @@ void broker_lag_forget(struct broker_lag *lag, unsigned thread, unsigned partiti
     atomic_store_explicit(&mark->state, 0, memory_order_relaxed);
 }
 
-int64_t broker_lag_us(const struct broker_lag *lag, unsigned thread, unsigned partition, int64_t now_mono_us)
+int64_t broker_lag_us(
+    const struct broker_lag *lag, unsigned thread, unsigned partition, int64_t now_mono_us)
 {
     const struct mark *mark = &lag->marks[place_of(lag, thread, partition)];
     uint64_t state = atomic_load_explicit(&mark->state, memory_order_relaxed);
@@ -68,8 +74,8 @@ void broker_lag_arrived(struct broker_lag *lag, const struct event_id *id, int64
     for (unsigned i = 0; i < lag->threads; i++) {
         uint64_t key = key_of(id);
         if (atomic_load_explicit(&marks[i].state, memory_order_relaxed) == key)
-            atomic_compare_exchange_strong_explicit(
-                &marks[i].state, &key, (uint64_t)now_mono_us, memory_order_relaxed, memory_order_relaxed);
+            atomic_compare_exchange_strong_explicit(&marks[i].state, &key, (uint64_t)now_mono_us,
+                memory_order_relaxed, memory_order_relaxed);
     }
 }
 

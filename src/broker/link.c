@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A reading takes what one recv brings, and what it completes: the host's readiness is level-triggered, so what is
- * still in the kernel is asked for again, and a broker that sends fast doesn't hold the loop. Frames that stay in the
- * library (too many for one reading, or the owner stopped reading in between) are taken at the end of the turn.
+ * A reading takes what one recv brings, and what it completes: the host's readiness is
+ * level-triggered, so what is still in the kernel is asked for again, and a broker that sends fast
+ * doesn't hold the loop. Frames that stay in the library (too many for one reading, or the owner
+ * stopped reading in between) are taken at the end of the turn.
  *
- * Nothing that puts frames reports an error: on_dead then runs from the loop, never inside of a call of the owner's.
- * The exceptions are broker_link_flush and broker_link_tick.
+ * Nothing that puts frames reports an error: on_dead then runs from the loop, never inside of a
+ * call of the owner's. The exceptions are broker_link_flush and broker_link_tick.
  */
 #include "broker/link.h"
 
@@ -40,7 +41,8 @@ static void enter(struct broker_link *link)
 static void destroy(struct broker_link *link)
 {
     buffer_done(&link->out);
-    /* Closes the socket, which is non-blocking and doesn't linger; under TLS one attempt to say good-bye. */
+    /* Closes the socket, which is non-blocking and doesn't linger; under TLS one attempt to say
+     * good-bye. */
     amqp_destroy_connection(link->connection);
     free(link);
 }
@@ -61,7 +63,8 @@ static void detach(struct broker_link *link)
 }
 
 /* The way of every connection that ends by itself. */
-static __attribute__((format(printf, 2, 3))) void die(struct broker_link *link, const char *format, ...)
+static __attribute__((format(printf, 2, 3))) void die(
+    struct broker_link *link, const char *format, ...)
 {
     if (link->dead)
         return;
@@ -75,7 +78,8 @@ static __attribute__((format(printf, 2, 3))) void die(struct broker_link *link, 
     link->on_dead(link, why);
 }
 
-/* What is due may come up inside of on_turn_end as well: whether the host knows is remembered apart from it. */
+/* What is due may come up inside of on_turn_end as well: whether the host knows is remembered apart
+ * from it. */
 static void call_at_turn_end(struct broker_link *link, bool *is_due)
 {
     *is_due = true;
@@ -92,7 +96,8 @@ size_t broker_link_unsent(const struct broker_link *link)
     return link->out.len - link->out_done;
 }
 
-static size_t frame_begin(unsigned char *at, uint8_t type, amqp_channel_t channel, size_t payload_bytes)
+static size_t frame_begin(
+    unsigned char *at, uint8_t type, amqp_channel_t channel, size_t payload_bytes)
 {
     uint16_t channel_be = htobe16(channel);
     uint32_t bytes_be = htobe32((uint32_t)payload_bytes);
@@ -103,12 +108,14 @@ static size_t frame_begin(unsigned char *at, uint8_t type, amqp_channel_t channe
 }
 
 /* The frame's length, or 0 when it can't be encoded. */
-static size_t encode_method(unsigned char *at, amqp_channel_t channel, amqp_method_number_t id, void *decoded)
+static size_t encode_method(
+    unsigned char *at, amqp_channel_t channel, amqp_method_number_t id, void *decoded)
 {
     uint32_t id_be = htobe32(id);
     unsigned char *payload = at + FRAME_HEAD_BYTES;
     memcpy(payload, &id_be, sizeof id_be);
-    int len = amqp_encode_method(id, decoded, (amqp_bytes_t){.len = METHOD_BYTES_MAX, .bytes = payload + sizeof id_be});
+    int len = amqp_encode_method(
+        id, decoded, (amqp_bytes_t){.len = METHOD_BYTES_MAX, .bytes = payload + sizeof id_be});
     if (len < 0)
         return 0;
     size_t payload_bytes = sizeof id_be + (size_t)len;
@@ -117,8 +124,8 @@ static size_t encode_method(unsigned char *at, amqp_channel_t channel, amqp_meth
     return payload_bytes + FRAME_OVERHEAD_BYTES;
 }
 
-static size_t encode_header(
-    unsigned char *at, amqp_channel_t channel, const amqp_basic_properties_t *properties, size_t body_bytes)
+static size_t encode_header(unsigned char *at, amqp_channel_t channel,
+    const amqp_basic_properties_t *properties, size_t body_bytes)
 {
     unsigned char *payload = at + FRAME_HEAD_BYTES;
     uint16_t class_be = htobe16(AMQP_BASIC_CLASS), weight = 0;
@@ -152,8 +159,8 @@ static void out_end(struct broker_link *link)
         call_at_turn_end(link, &link->flush_is_due);
 }
 
-/* `len` 0: it could not be encoded. Then the buffer is as bad as if there were no memory: half a message must not
- * leave. */
+/* `len` 0: it could not be encoded. Then the buffer is as bad as if there were no memory: half a
+ * message must not leave. */
 static void out_add(struct broker_link *link, const unsigned char *frame, size_t len)
 {
     if (len > 0)
@@ -173,13 +180,14 @@ void broker_link_put_method(
     out_end(link);
 }
 
-void broker_link_put_message(struct broker_link *link, amqp_channel_t channel, const amqp_basic_publish_t *publish,
-    const amqp_basic_properties_t *properties, struct slice body)
+void broker_link_put_message(struct broker_link *link, amqp_channel_t channel,
+    const amqp_basic_publish_t *publish, const amqp_basic_properties_t *properties,
+    struct slice body)
 {
     if (link->dead)
         return;
-    unsigned char head[2 * FRAME_OVERHEAD_BYTES + sizeof(amqp_method_number_t) + METHOD_BYTES_MAX + CONTENT_HEAD_BYTES +
-                       PROPERTIES_BYTES_MAX + FRAME_HEAD_BYTES];
+    unsigned char head[2 * FRAME_OVERHEAD_BYTES + sizeof(amqp_method_number_t) + METHOD_BYTES_MAX +
+                       CONTENT_HEAD_BYTES + PROPERTIES_BYTES_MAX + FRAME_HEAD_BYTES];
     size_t method_len = encode_method(head, channel, AMQP_BASIC_PUBLISH_METHOD, (void *)publish);
     size_t header_len = encode_header(head + method_len, channel, properties, body.len);
     out_begin(link);
@@ -226,7 +234,8 @@ static enum taken write_tls(struct broker_link *link, const char *data, size_t l
     }
 }
 
-static enum taken write_some(struct broker_link *link, const char *data, size_t len, size_t *ret_len)
+static enum taken write_some(
+    struct broker_link *link, const char *data, size_t len, size_t *ret_len)
 {
     if (link->ssl)
         return write_tls(link, data, len, ret_len);
@@ -247,8 +256,8 @@ static void out_empty(struct broker_link *link)
     link->out_done = 0;
 }
 
-/* What isn't taken now, or would take too long, goes on when the socket is writable. (A TLS write that is tried again
- * must not be shorter than before: it starts here, with as much or more.) */
+/* What isn't taken now, or would take too long, goes on when the socket is writable. (A TLS write
+ * that is tried again must not be shorter than before: it starts here, with as much or more.) */
 static void flush(struct broker_link *link)
 {
     if (buffer_status(&link->out)) {
@@ -266,7 +275,8 @@ static void flush(struct broker_link *link)
             link->sent_mono_us = clock_mono_us();
     }
     if (taken == TAKEN_NEVER) {
-        die(link, "the connection broke while it was written to: %s", link->ssl ? "TLS" : strerror(errno));
+        die(link, "the connection broke while it was written to: %s",
+            link->ssl ? "TLS" : strerror(errno));
     } else if (link->out_done == link->out.len) {
         out_empty(link);
     } else if (taken != TAKEN_AFTER_READING) {
@@ -300,7 +310,8 @@ static bool has_bytes_in_kernel(const struct broker_link *link)
 
 static void on_connection_close(struct broker_link *link, const amqp_connection_close_t *close)
 {
-    broker_link_put_method(link, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &(amqp_connection_close_ok_t){0});
+    broker_link_put_method(
+        link, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &(amqp_connection_close_ok_t){0});
     flush(link);
     struct slice text = slice_of(close->reply_text.bytes, close->reply_text.len);
     die(link, "the broker closed the connection: %u %.*s", close->reply_code, SLICE_ARGS(text));
@@ -400,12 +411,14 @@ void broker_link_tick(struct broker_link *link, int64_t now_mono_us)
     enter(link);
     if (now_mono_us - link->sent_mono_us >= heartbeat_us / 2 && broker_link_unsent(link) == 0)
         put_heartbeat(link);
-    /* A thread that was held up, or has not been reading, finds the broker's words still in the kernel. */
+    /* A thread that was held up, or has not been reading, finds the broker's words still in the
+     * kernel. */
     if (now_mono_us - link->heard_mono_us > silence_us_max) {
         if (has_bytes_in_kernel(link))
             link->heard_mono_us = now_mono_us;
         else
-            die(link, "nothing was heard from the broker for %d ms", (int)(silence_us_max / US_PER_MS));
+            die(link, "nothing was heard from the broker for %d ms",
+                (int)(silence_us_max / US_PER_MS));
     }
     leave(link);
 }
@@ -435,10 +448,12 @@ void broker_link_free(struct broker_link *link)
     /* A farewell, and acks that were put in this turn: as far as the socket takes them at once. */
     if (link->host && !link->dead) {
         broker_link_put_method(link, 0, AMQP_CONNECTION_CLOSE_METHOD,
-            &(amqp_connection_close_t){.reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_cstring_bytes("bye")});
+            &(amqp_connection_close_t){
+                .reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_cstring_bytes("bye")});
         size_t taken;
         if (!link->out.failed)
-            (void)write_some(link, link->out.data + link->out_done, broker_link_unsent(link), &taken);
+            (void)write_some(
+                link, link->out.data + link->out_done, broker_link_unsent(link), &taken);
     }
     link->dead = true;
     detach(link);

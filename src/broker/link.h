@@ -2,17 +2,19 @@
 /*
  * One AMQP connection that was opened by the connector and now lives on its owner's loop.
  *
- * Reading is librabbitmq's, with a timeout of zero. Writing is not: its publish makes three system calls and can wait
- * for ever for a broker that doesn't read (0.11, third_party/README.md). So frames are encoded into a
- * buffer of our own (with librabbitmq's encoders) and leave in one send or SSL_write per turn; what the socket doesn't
- * take stays in the buffer until it is writable again. The buffer is bounded by its users: a publisher's window, a
- * subscriber's prefetch. librabbitmq's heartbeats are switched off behind the login (they would be written between our
+ * Reading is librabbitmq's, with a timeout of zero. Writing is not: its publish makes three system
+ * calls and can wait for ever for a broker that doesn't read (0.11, third_party/README.md). So
+ * frames are encoded into a buffer of our own (with librabbitmq's encoders) and leave in one send
+ * or SSL_write per turn; what the socket doesn't take stays in the buffer until it is writable
+ * again. The buffer is bounded by its users: a publisher's window, a subscriber's prefetch.
+ * librabbitmq's heartbeats are switched off behind the login (they would be written between our
  * frames): the link sends its own, and knows when it has last heard something.
  *
- * After an error the link is dead: on_dead runs once, later calls do nothing, and its owner frees it.
+ * After an error the link is dead: on_dead runs once, later calls do nothing, and its owner frees
+ * it.
  *
- * Owned by the thread of its host. Internal to broker/: the others see publishers, consumers and taps, and carry a
- * link from the connector to one of them.
+ * Owned by the thread of its host. Internal to broker/: the others see publishers, consumers and
+ * taps, and carry a link from the connector to one of them.
  */
 #ifndef PENSTOCK_BROKER_LINK_H
 #define PENSTOCK_BROKER_LINK_H
@@ -36,9 +38,11 @@ struct broker_link {
     /* from broker_link_attach on */
     struct broker_host *host;
     struct broker_watch watch;
-    void *owner;                                                           /* whoever attached it: for the callbacks */
-    void (*on_frame)(struct broker_link *link, const amqp_frame_t *frame); /* what it points to is valid in the call */
-    void (*on_frames_done)(struct broker_link *link); /* behind the frames of one reading; may be NULL */
+    void *owner; /* whoever attached it: for the callbacks */
+    void (*on_frame)(struct broker_link *link,
+        const amqp_frame_t *frame); /* what it points to is valid in the call */
+    void (*on_frames_done)(
+        struct broker_link *link); /* behind the frames of one reading; may be NULL */
     void (*on_dead)(struct broker_link *link, const char *why);
     struct buffer out;      /* encoded, not taken by the socket yet */
     size_t out_done;        /* of it */
@@ -53,19 +57,20 @@ struct broker_link {
     bool free_is_due;                    /* when they have returned */
 };
 
-/* Takes a link from the connector onto the loop; on_frame, on_frames_done and on_dead are set already. On failure
- * (ERR_SYSTEM) it stays the caller's. */
+/* Takes a link from the connector onto the loop; on_frame, on_frames_done and on_dead are set
+ * already. On failure (ERR_SYSTEM) it stays the caller's. */
 enum err broker_link_attach(struct broker_link *link, struct broker_host *host) MUST_CHECK;
-/* Closes the connection without a farewell that could wait, and frees the struct (malloc's). Takes NULL, attached or
- * not; its callbacks may call it. */
+/* Closes the connection without a farewell that could wait, and frees the struct (malloc's). Takes
+ * NULL, attached or not; its callbacks may call it. */
 void broker_link_free(struct broker_link *link);
 
 /* Into the buffer; it leaves at the end of the turn. Nothing when the link is dead. */
-void broker_link_put_method(
-    struct broker_link *link, amqp_channel_t channel, amqp_method_number_t id, void *decoded_method);
+void broker_link_put_method(struct broker_link *link, amqp_channel_t channel,
+    amqp_method_number_t id, void *decoded_method);
 /* A whole message: basic.publish, its header and its body in frames. */
-void broker_link_put_message(struct broker_link *link, amqp_channel_t channel, const amqp_basic_publish_t *publish,
-    const amqp_basic_properties_t *properties, struct slice body);
+void broker_link_put_message(struct broker_link *link, amqp_channel_t channel,
+    const amqp_basic_publish_t *publish, const amqp_basic_properties_t *properties,
+    struct slice body);
 size_t broker_link_unsent(const struct broker_link *link);
 void broker_link_flush(struct broker_link *link); /* now, as far as the socket takes it */
 

@@ -49,7 +49,8 @@ static enum err read_credentials(
     }
     FILE *file = fopen(path, "re");
     if (!file) {
-        snprintf(ret_detail, BROKER_DETAIL_BYTES, "the broker's credentials %.300s: %s", path, strerror(errno));
+        snprintf(ret_detail, BROKER_DETAIL_BYTES, "the broker's credentials %.300s: %s", path,
+            strerror(errno));
         return ERR_CONFIG;
     }
     setvbuf(file, NULL, _IONBF, 0); /* no second copy of the password in the heap */
@@ -57,7 +58,8 @@ static enum err read_credentials(
     fclose(file);
     char *colon = line ? strchr(line, ':') : NULL;
     if (!colon || colon == line) {
-        snprintf(ret_detail, BROKER_DETAIL_BYTES, "the broker's credentials %.300s: not a line user:password", path);
+        snprintf(ret_detail, BROKER_DETAIL_BYTES,
+            "the broker's credentials %.300s: not a line user:password", path);
         return ERR_CONFIG;
     }
     line[strcspn(line, "\r\n")] = '\0';
@@ -74,12 +76,14 @@ static void set_socket_options(int fd, unsigned heartbeat_s)
     int on = 1;
     unsigned unacked_ms_max = 2 * heartbeat_s * 1000;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (unacked_ms_max) /* what was sent to a machine that is gone is given up as soon as its silence would be */
+    /* what was sent to a machine that is gone is given up as soon as its silence would be */
+    if (unacked_ms_max)
         setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms_max, sizeof unacked_ms_max);
 }
 
 /* The library keeps what the kernel said to itself. */
-static enum err complain_of_connecting(int status, const struct broker_tls *tls, char ret_detail[BROKER_DETAIL_BYTES])
+static enum err complain_of_connecting(
+    int status, const struct broker_tls *tls, char ret_detail[BROKER_DETAIL_BYTES])
 {
     enum err failed = broker_err_from_status(status);
     const char *why = amqp_error_string2(status);
@@ -89,25 +93,27 @@ static enum err complain_of_connecting(int status, const struct broker_tls *tls,
         why = broker_tls_reason();
     else if (status == AMQP_STATUS_SOCKET_ERROR)
         why = "refused, or no way to it";
-    snprintf(ret_detail, BROKER_DETAIL_BYTES, "%s: %s", failed == ERR_TLS ? "TLS" : "connecting", why);
+    snprintf(
+        ret_detail, BROKER_DETAIL_BYTES, "%s: %s", failed == ERR_TLS ? "TLS" : "connecting", why);
     return failed;
 }
 
-static enum err connect_link(
-    const struct broker_login *login, struct broker_link *link, char ret_detail[BROKER_DETAIL_BYTES])
+static enum err connect_link(const struct broker_login *login, struct broker_link *link,
+    char ret_detail[BROKER_DETAIL_BYTES])
 {
     const struct broker_address *address = login->address;
     struct broker_tls tls = {.on_begin = login->on_socket, .owner = login->owner};
     amqp_socket_t *socket = NULL;
     enum err failed = OK;
     if (login->options->tls)
-        failed = broker_tls_prepare(&tls, link->connection, login->options, address->host, &socket, ret_detail);
+        failed = broker_tls_prepare(
+            &tls, link->connection, login->options, address->host, &socket, ret_detail);
     else if (!(socket = amqp_tcp_socket_new(link->connection)))
         failed = ERR_NO_MEMORY;
     if (failed)
         return failed;
-    int status =
-        amqp_socket_open_noblock(socket, address->host, address->port, &(struct timeval){.tv_sec = CONNECT_S_MAX});
+    int status = amqp_socket_open_noblock(
+        socket, address->host, address->port, &(struct timeval){.tv_sec = CONNECT_S_MAX});
     if (status != AMQP_STATUS_OK)
         return complain_of_connecting(status, &tls, ret_detail);
     link->fd = amqp_socket_get_sockfd(socket);
@@ -130,33 +136,37 @@ static amqp_table_entry_t text_entry(const char *key, const char *text)
 
 static amqp_table_entry_t true_entry(const char *key)
 {
-    return (amqp_table_entry_t){
-        .key = amqp_cstring_bytes(key), .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}};
+    return (amqp_table_entry_t){.key = amqp_cstring_bytes(key),
+        .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}};
 }
 
 static amqp_table_entry_t table_entry(const char *key, amqp_table_t table)
 {
-    return (amqp_table_entry_t){
-        .key = amqp_cstring_bytes(key), .value = {.kind = AMQP_FIELD_KIND_TABLE, .value.table = table}};
+    return (amqp_table_entry_t){.key = amqp_cstring_bytes(key),
+        .value = {.kind = AMQP_FIELD_KIND_TABLE, .value.table = table}};
 }
 
-static amqp_rpc_reply_t send_login(
-    const struct broker_login *login, struct broker_link *link, const struct credentials *credentials)
+static amqp_rpc_reply_t send_login(const struct broker_login *login, struct broker_link *link,
+    const struct credentials *credentials)
 {
     char machine[64] = "", name[160];
     gethostname(machine, sizeof machine - 1);
     snprintf(name, sizeof name, "penstock %s %s:%ld", login->purpose, machine, (long)getpid());
-    amqp_table_entry_t capabilities[] = {true_entry("connection.blocked"), true_entry("consumer_cancel_notify"),
-        true_entry("publisher_confirms"), true_entry("basic.nack"), true_entry("authentication_failure_close")};
-    amqp_table_entry_t properties[] = {text_entry("product", "Penstock"), text_entry("version", PENSTOCK_VERSION),
-        text_entry("information", "on rabbitmq-c " AMQP_VERSION_STRING), text_entry("connection_name", name),
+    amqp_table_entry_t capabilities[] = {true_entry("connection.blocked"),
+        true_entry("consumer_cancel_notify"), true_entry("publisher_confirms"),
+        true_entry("basic.nack"), true_entry("authentication_failure_close")};
+    amqp_table_entry_t properties[] = {text_entry("product", "Penstock"),
+        text_entry("version", PENSTOCK_VERSION),
+        text_entry("information", "on rabbitmq-c " AMQP_VERSION_STRING),
+        text_entry("connection_name", name),
         table_entry("capabilities", (amqp_table_t){.num_entries = 5, .entries = capabilities})};
     return amqp_login_with_properties(link->connection, login->options->vhost, 0, FRAME_BYTES_MAX,
-        (int)login->heartbeat_s, &(amqp_table_t){.num_entries = 5, .entries = properties}, AMQP_SASL_METHOD_PLAIN,
-        credentials->user, credentials->password);
+        (int)login->heartbeat_s, &(amqp_table_t){.num_entries = 5, .entries = properties},
+        AMQP_SASL_METHOD_PLAIN, credentials->user, credentials->password);
 }
 
-/* What is left of a TLS connection that the library has closed: enough to read what the broker said last. */
+/* What is left of a TLS connection that the library has closed: enough to read what the broker said
+ * last. */
 struct last_words {
     SSL *ssl; /* a reference; NULL: none */
     int fd;   /* of the same socket; -1: none */
@@ -173,8 +183,9 @@ static struct last_words keep_last_words(const struct broker_link *link)
     return words;
 }
 
-/* Since TLS 1.3 a broker that wants another certificate says so only behind the handshake, and closes: our write may
- * have failed by that before its alert was read. (The socket doesn't block.) */
+/* Since TLS 1.3 a broker that wants another certificate says so only behind the handshake, and
+ * closes: our write may have failed by that before its alert was read. (The socket doesn't block.)
+ * */
 static void explain_tls(const struct last_words *words, char ret_detail[BROKER_DETAIL_BYTES])
 {
     char unused;
@@ -192,7 +203,8 @@ static void drop_last_words(const struct last_words *words)
         close(words->fd);
 }
 
-static enum err log_in(const struct broker_login *login, struct broker_link *link, char ret_detail[BROKER_DETAIL_BYTES])
+static enum err log_in(const struct broker_login *login, struct broker_link *link,
+    char ret_detail[BROKER_DETAIL_BYTES])
 {
     struct credentials credentials;
     enum err failed = read_credentials(login->options->credentials_file, &credentials, ret_detail);
@@ -215,8 +227,8 @@ static enum err log_in(const struct broker_login *login, struct broker_link *lin
     return OK;
 }
 
-enum err broker_log_in(
-    const struct broker_login *login, struct broker_link **ret_link, char ret_detail[BROKER_DETAIL_BYTES])
+enum err broker_log_in(const struct broker_login *login, struct broker_link **ret_link,
+    char ret_detail[BROKER_DETAIL_BYTES])
 {
     struct broker_link *link = calloc(1, sizeof *link);
     if (!link)
@@ -235,14 +247,16 @@ enum err broker_log_in(
     return OK;
 }
 
-enum err broker_open_channel(struct broker_link *link, amqp_channel_t channel, char ret_detail[BROKER_DETAIL_BYTES])
+enum err broker_open_channel(
+    struct broker_link *link, amqp_channel_t channel, char ret_detail[BROKER_DETAIL_BYTES])
 {
     amqp_channel_open(link->connection, channel);
     amqp_rpc_reply_t reply = amqp_get_rpc_reply(link->connection);
     return broker_reply_judge(&reply, "opening a channel", ret_detail);
 }
 
-enum err broker_close_channel(struct broker_link *link, amqp_channel_t channel, char ret_detail[BROKER_DETAIL_BYTES])
+enum err broker_close_channel(
+    struct broker_link *link, amqp_channel_t channel, char ret_detail[BROKER_DETAIL_BYTES])
 {
     amqp_rpc_reply_t reply = amqp_channel_close(link->connection, channel, AMQP_REPLY_SUCCESS);
     return broker_reply_judge(&reply, "closing a channel", ret_detail);
@@ -257,8 +271,9 @@ void broker_log_out(struct broker_link *link)
 enum err broker_login_finish(struct broker_link *link)
 {
     amqp_maybe_release_buffers(link->connection);
-    /* Between two whole frames, as here, it only sets what it is told; the broker hears nothing of it. */
-    int status = amqp_tune_connection(
-        link->connection, amqp_get_channel_max(link->connection), amqp_get_frame_max(link->connection), 0);
+    /* Between two whole frames, as here, it only sets what it is told; the broker hears nothing of
+     * it. */
+    int status = amqp_tune_connection(link->connection, amqp_get_channel_max(link->connection),
+        amqp_get_frame_max(link->connection), 0);
     return status == AMQP_STATUS_OK ? OK : broker_err_from_status(status);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A socket that is neither read nor written is watched with EPOLLONESHOT: epoll always reports a hang-up, and would do
- * so in every turn to somebody who is not listening. The turn's end is a timer without a delay; without memory for it,
- * the next time that the socket is writable.
+ * A socket that is neither read nor written is watched with EPOLLONESHOT: epoll always reports a
+ * hang-up, and would do so in every turn to somebody who is not listening. The turn's end is a
+ * timer without a delay; without memory for it, the next time that the socket is writable.
  */
 #include "base/cleanup.h"
 #include "broker/host.h"
@@ -53,7 +53,8 @@ static void on_loop_ready(struct loop_watch *loop_watch, uint32_t events)
 static enum err watch(struct broker_host *base, struct broker_watch *watch)
 {
     struct broker_loop_host *host = of(base);
-    host->loop_watch = (struct loop_watch){.fd = watch->fd, .events = EPOLLIN, .on_ready = on_loop_ready};
+    host->loop_watch =
+        (struct loop_watch){.fd = watch->fd, .events = EPOLLIN, .on_ready = on_loop_ready};
     enum err err = loop_watch_add(host->loop, &host->loop_watch);
     if (err)
         return err;

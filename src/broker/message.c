@@ -13,7 +13,8 @@ static amqp_bytes_t literal(const char *text)
     return (amqp_bytes_t){.len = strlen(text), .bytes = (void *)text};
 }
 
-static amqp_field_value_t *add_header(struct message_encoding *encoding, const char *name, uint8_t kind)
+static amqp_field_value_t *add_header(
+    struct message_encoding *encoding, const char *name, uint8_t kind)
 {
     amqp_table_entry_t *entry = &encoding->headers[encoding->properties.headers.num_entries++];
     entry->key = literal(name);
@@ -42,10 +43,11 @@ void message_encode(const struct event_parts *parts, struct message_encoding *re
 {
     begin_encoding(ret_encoding, &parts->id);
     amqp_basic_properties_t *properties = &ret_encoding->properties;
-    properties->_flags |=
-        AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG | AMQP_BASIC_TIMESTAMP_FLAG | AMQP_BASIC_TYPE_FLAG;
+    properties->_flags |= AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG |
+                          AMQP_BASIC_TIMESTAMP_FLAG | AMQP_BASIC_TYPE_FLAG;
     properties->content_type = literal("application/json");
-    properties->message_id = (amqp_bytes_t){.len = EVENT_ID_TEXT_BYTES - 1, .bytes = ret_encoding->id_text};
+    properties->message_id =
+        (amqp_bytes_t){.len = EVENT_ID_TEXT_BYTES - 1, .bytes = ret_encoding->id_text};
     properties->timestamp = (uint64_t)(parts->accepted_us / US_PER_SECOND);
     properties->type = message_bytes(parts->type);
     add_header(ret_encoding, "format", AMQP_FIELD_KIND_I32)->value.i32 = MESSAGE_FORMAT;
@@ -64,25 +66,28 @@ static struct slice cut(struct slice text, size_t len_max)
     return slice_of(text.data, text.len < len_max ? text.len : len_max);
 }
 
-void message_encode_refused(const struct event_id *id, struct slice content_type, struct slice message_id,
-    const char *reason, struct message_encoding *ret_encoding)
+void message_encode_refused(const struct event_id *id, struct slice content_type,
+    struct slice message_id, const char *reason, struct message_encoding *ret_encoding)
 {
     begin_encoding(ret_encoding, id);
     amqp_basic_properties_t *properties = &ret_encoding->properties;
     properties->_flags |= AMQP_BASIC_CORRELATION_ID_FLAG;
-    properties->correlation_id = (amqp_bytes_t){.len = EVENT_ID_TEXT_BYTES - 1, .bytes = ret_encoding->id_text};
+    properties->correlation_id =
+        (amqp_bytes_t){.len = EVENT_ID_TEXT_BYTES - 1, .bytes = ret_encoding->id_text};
     if (content_type.len > 0)
         properties->_flags |= AMQP_BASIC_CONTENT_TYPE_FLAG;
     if (message_id.len > 0)
         properties->_flags |= AMQP_BASIC_MESSAGE_ID_FLAG;
     properties->content_type = message_bytes(cut(content_type, UINT8_MAX));
     properties->message_id = message_bytes(cut(message_id, UINT8_MAX));
-    add_text(ret_encoding, MESSAGE_REASON_HEADER, cut(slice_from_string(reason), MESSAGE_REASON_BYTES_MAX));
+    add_text(ret_encoding, MESSAGE_REASON_HEADER,
+        cut(slice_from_string(reason), MESSAGE_REASON_BYTES_MAX));
 }
 
 /* Headers as JSON */
 
-/* Whoever wrote them knows what encoding they are in: what isn't printable ASCII is shown byte by byte. */
+/* Whoever wrote them knows what encoding they are in: what isn't printable ASCII is shown byte by
+ * byte. */
 static void json_add_bytes(struct buffer *json, amqp_bytes_t bytes)
 {
     const unsigned char *at = bytes.bytes;
@@ -165,7 +170,8 @@ static void json_add_value(struct buffer *json, const amqp_field_value_t *value,
     }
 }
 
-/* Entries beyond the bound are left out, from the first that doesn't fit; those of inner tables with their table. */
+/* Entries beyond the bound are left out, from the first that doesn't fit; those of inner tables
+ * with their table. */
 static void json_add_table(struct buffer *json, const amqp_table_t *table, int depth)
 {
     size_t begin = json->len;
@@ -199,7 +205,8 @@ static const amqp_field_value_t *find_header(const amqp_table_t *headers, struct
 static struct slice find_text(const amqp_table_t *headers, struct slice name)
 {
     const amqp_field_value_t *value = find_header(headers, name);
-    return value && value->kind == AMQP_FIELD_KIND_UTF8 ? message_slice(value->value.bytes) : (struct slice){0};
+    return value && value->kind == AMQP_FIELD_KIND_UTF8 ? message_slice(value->value.bytes)
+                                                        : (struct slice){0};
 }
 
 static bool find_integer(const amqp_table_t *headers, struct slice name, int64_t *ret_number)
@@ -236,7 +243,8 @@ static const char *decode_headers(const amqp_table_t *headers, struct event_part
         return "its partner is missing or not valid";
     if (!find_class(headers, &parts->class))
         return "its class is missing or not known";
-    if (!find_integer(headers, SLICE_LITERAL("received_us"), &parts->accepted_us) || parts->accepted_us <= 0)
+    if (!find_integer(headers, SLICE_LITERAL("received_us"), &parts->accepted_us) ||
+        parts->accepted_us <= 0)
         return "its received_us is missing or not a time";
     parts->key = find_text(headers, SLICE_LITERAL("key"));
     if (find_header(headers, SLICE_LITERAL("key")) && !name_is_valid_key(parts->key))
@@ -252,8 +260,8 @@ static const char *decode_headers(const amqp_table_t *headers, struct event_part
     return NULL;
 }
 
-static const char *decode_event(
-    const amqp_table_t *headers, struct slice app_id, const struct message *message, struct event_parts *ret_parts)
+static const char *decode_event(const amqp_table_t *headers, struct slice app_id,
+    const struct message *message, struct event_parts *ret_parts)
 {
     *ret_parts = (struct event_parts){.type = message->type, .body = message->body};
     if (!slice_equals_string(app_id, MESSAGE_APP_ID))
@@ -269,13 +277,14 @@ static const char *decode_event(
     return decode_headers(headers, ret_parts);
 }
 
-static struct slice property(const amqp_basic_properties_t *properties, amqp_flags_t flag, amqp_bytes_t bytes)
+static struct slice property(
+    const amqp_basic_properties_t *properties, amqp_flags_t flag, amqp_bytes_t bytes)
 {
     return properties->_flags & flag ? message_slice(bytes) : (struct slice){0};
 }
 
-void message_decode(const amqp_basic_properties_t *properties, struct slice body, uint64_t body_bytes, bool redelivered,
-    struct buffer *scratch, struct message *ret_message)
+void message_decode(const amqp_basic_properties_t *properties, struct slice body,
+    uint64_t body_bytes, bool redelivered, struct buffer *scratch, struct message *ret_message)
 {
     *ret_message = (struct message){
         .body = body,
@@ -283,7 +292,8 @@ void message_decode(const amqp_basic_properties_t *properties, struct slice body
         .redelivered = redelivered,
         .message_id = property(properties, AMQP_BASIC_MESSAGE_ID_FLAG, properties->message_id),
         .type = property(properties, AMQP_BASIC_TYPE_FLAG, properties->type),
-        .content_type = property(properties, AMQP_BASIC_CONTENT_TYPE_FLAG, properties->content_type),
+        .content_type =
+            property(properties, AMQP_BASIC_CONTENT_TYPE_FLAG, properties->content_type),
     };
     amqp_table_t headers = {0};
     if (properties->_flags & AMQP_BASIC_HEADERS_FLAG)

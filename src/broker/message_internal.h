@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The codec of message.h: event parts to AMQP properties and back. Encoding allocates nothing and copies no text;
- * decoding takes only what encoding makes, since whatever else lies in a delivery queue is for a person to look at.
+ * The codec of message.h: event parts to AMQP properties and back. Encoding allocates nothing and
+ * copies no text; decoding takes only what encoding makes, since whatever else lies in a delivery
+ * queue is for a person to look at.
  */
 #ifndef PENSTOCK_BROKER_MESSAGE_INTERNAL_H
 #define PENSTOCK_BROKER_MESSAGE_INTERNAL_H
@@ -27,13 +28,15 @@ struct message_encoding {
 
 void message_encode(const struct event_parts *parts, struct message_encoding *ret_encoding);
 
-/* A refused message, for the intake's errors: as it came, with the reason. `id` goes into correlation_id. */
-void message_encode_refused(const struct event_id *id, struct slice content_type, struct slice message_id,
-    const char *reason, struct message_encoding *ret_encoding);
+/* A refused message, for the intake's errors: as it came, with the reason. `id` goes into
+ * correlation_id. */
+void message_encode_refused(const struct event_id *id, struct slice content_type,
+    struct slice message_id, const char *reason, struct message_encoding *ret_encoding);
 
-/* The message points into `properties`, `body` and `scratch` (a poison's headers as JSON; its memory is used again). */
-void message_decode(const amqp_basic_properties_t *properties, struct slice body, uint64_t body_bytes, bool redelivered,
-    struct buffer *scratch, struct message *ret_message);
+/* The message points into `properties`, `body` and `scratch` (a poison's headers as JSON; its
+ * memory is used again). */
+void message_decode(const amqp_basic_properties_t *properties, struct slice body,
+    uint64_t body_bytes, bool redelivered, struct buffer *scratch, struct message *ret_message);
 
 static inline amqp_bytes_t message_bytes(struct slice slice)
 {

@@ -14,10 +14,11 @@
 static const char name_prefix[] = "penstock.";
 static const char current_is[] = "but current is 'penstock.";
 
-void broker_ownership_name(const struct broker_ownership *ownership, char ret_name[BROKER_OWNERSHIP_NAME_BYTES])
+void broker_ownership_name(
+    const struct broker_ownership *ownership, char ret_name[BROKER_OWNERSHIP_NAME_BYTES])
 {
-    snprintf(ret_name, BROKER_OWNERSHIP_NAME_BYTES, "%s%.*s.%" PRId64, name_prefix, ID_DIGITS, ownership->journal,
-        ownership->since_s);
+    snprintf(ret_name, BROKER_OWNERSHIP_NAME_BYTES, "%s%.*s.%" PRId64, name_prefix, ID_DIGITS,
+        ownership->journal, ownership->since_s);
 }
 
 static bool is_digit(char c)
@@ -57,46 +58,53 @@ bool broker_ownership_parse(struct slice refusal, struct broker_ownership *ret_o
     return true;
 }
 
-static amqp_rpc_reply_t declare(struct broker_link *link, amqp_channel_t channel, const struct broker_ownership *ours)
+static amqp_rpc_reply_t declare(
+    struct broker_link *link, amqp_channel_t channel, const struct broker_ownership *ours)
 {
     char name[BROKER_OWNERSHIP_NAME_BYTES];
     broker_ownership_name(ours, name);
     amqp_table_entry_t owner = {.key = amqp_cstring_bytes("alternate-exchange"),
         .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(name)}};
     amqp_exchange_declare(link->connection, channel, amqp_cstring_bytes(BROKER_OWNER_EXCHANGE),
-        amqp_cstring_bytes("fanout"), 0, 1, 0, 1, (amqp_table_t){.num_entries = 1, .entries = &owner});
+        amqp_cstring_bytes("fanout"), 0, 1, 0, 1,
+        (amqp_table_t){.num_entries = 1, .entries = &owner});
     return amqp_get_rpc_reply(link->connection);
 }
 
-/* The text of a mismatch that is no ownership, or one that was cut off, is more use to an operator than ours. */
-static void say_who_owns(
-    const struct broker_ownership *owner, struct slice refusal, char ret_detail[BROKER_DETAIL_BYTES])
+/* The text of a mismatch that is no ownership, or one that was cut off, is more use to an operator
+ * than ours. */
+static void say_who_owns(const struct broker_ownership *owner, struct slice refusal,
+    char ret_detail[BROKER_DETAIL_BYTES])
 {
     char since[CLOCK_TEXT_BYTES];
     clock_format_rfc3339(owner->since_s * US_PER_SECOND, since);
     if (!owner->journal[0])
         snprintf(ret_detail, BROKER_DETAIL_BYTES,
-            "who owns delivery can't be read: %.*s; `rabbitmqctl list_exchanges -p <vhost> name arguments` shows it",
+            "who owns delivery can't be read: %.*s; `rabbitmqctl list_exchanges -p <vhost> name "
+            "arguments` shows it",
             SLICE_ARGS(refusal));
     else if (owner->since_s == 0)
         snprintf(ret_detail, BROKER_DETAIL_BYTES, "the journal %s owns delivery", owner->journal);
     else
-        snprintf(ret_detail, BROKER_DETAIL_BYTES, "the journal %s owns delivery since %s", owner->journal, since);
+        snprintf(ret_detail, BROKER_DETAIL_BYTES, "the journal %s owns delivery since %s",
+            owner->journal, since);
 }
 
 /* A refusal has closed the channel. */
-static enum err reopen(struct broker_link *link, amqp_channel_t channel, char ret_detail[BROKER_DETAIL_BYTES])
+static enum err reopen(
+    struct broker_link *link, amqp_channel_t channel, char ret_detail[BROKER_DETAIL_BYTES])
 {
-    int status =
-        amqp_send_method(link->connection, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
+    int status = amqp_send_method(
+        link->connection, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
     if (status != AMQP_STATUS_OK)
         return broker_err_from_status(status);
     amqp_maybe_release_buffers(link->connection);
     return broker_open_channel(link, channel, ret_detail);
 }
 
-enum err broker_ownership_check(struct broker_link *link, amqp_channel_t channel, const struct broker_ownership *ours,
-    struct broker_ownership *ret_owner, char ret_detail[BROKER_DETAIL_BYTES])
+enum err broker_ownership_check(struct broker_link *link, amqp_channel_t channel,
+    const struct broker_ownership *ours, struct broker_ownership *ret_owner,
+    char ret_detail[BROKER_DETAIL_BYTES])
 {
     amqp_rpc_reply_t reply = declare(link, channel, ours);
     uint16_t code;
@@ -117,7 +125,8 @@ enum err broker_ownership_check(struct broker_link *link, amqp_channel_t channel
 }
 
 enum err broker_ownership_take_over(struct broker_link *link, amqp_channel_t channel,
-    const struct broker_ownership *ours, struct broker_ownership *ret_owner, char ret_detail[BROKER_DETAIL_BYTES])
+    const struct broker_ownership *ours, struct broker_ownership *ret_owner,
+    char ret_detail[BROKER_DETAIL_BYTES])
 {
     enum err failed = broker_ownership_check(link, channel, ours, ret_owner, ret_detail);
     if (failed != ERR_NOT_OWNER)

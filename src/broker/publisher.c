@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The window is an array of slots, by delivery tag modulo its size (a power of two). Tags are counted here, from 1 on
- * with each connection, as the broker counts them.
+ * The window is an array of slots, by delivery tag modulo its size (a power of two). Tags are
+ * counted here, from 1 on with each connection, as the broker counts them.
  *
- * A returned message comes as basic.return, header and body, ahead of its ack; it is known again by its message_id, or
- * by its correlation_id where message_id is somebody else's.
+ * A returned message comes as basic.return, header and body, ahead of its ack; it is known again by
+ * its message_id, or by its correlation_id where message_id is somebody else's.
  *
  * on_end runs when its slot is free again and the window has moved, so it may publish at once.
  */
@@ -21,8 +21,9 @@
 #include <stdlib.h>
 
 #define PUBLISH_CHANNEL 1
-#define DEPTH_CHANNEL 2                    /* of its own: the broker closes it when a queue is missing */
-#define UNSENT_BYTES_MAX (8 * 1024 * 1024) /* a broker that stopped reading must not make us hold the whole window */
+#define DEPTH_CHANNEL 2 /* of its own: the broker closes it when a queue is missing */
+#define UNSENT_BYTES_MAX \
+    (8 * 1024 * 1024) /* a broker that stopped reading must not make us hold the whole window */
 
 struct slot {
     uint64_t tag;                    /* 0: free */
@@ -83,8 +84,10 @@ static void count_end(const struct slot *slot, enum publish_end end, int64_t now
         metrics_observe(HISTOGRAM_CONFIRM, now_mono_us - slot->published_mono_us);
 }
 
-/* The one way out of the window. A tag that is not in it is somebody's mistake, and nobody's end. */
-static void end_publish(struct publisher *publisher, uint64_t tag, enum publish_end end, int64_t now_mono_us)
+/* The one way out of the window. A tag that is not in it is somebody's mistake, and nobody's end.
+ * */
+static void end_publish(
+    struct publisher *publisher, uint64_t tag, enum publish_end end, int64_t now_mono_us)
 {
     struct slot *slot = slot_of(publisher, tag);
     if (tag == 0 || slot->tag != tag)
@@ -97,7 +100,8 @@ static void end_publish(struct publisher *publisher, uint64_t tag, enum publish_
         confirmed_add(&publisher->confirmed, &publication->id, now_mono_us);
     *slot = (struct slot){0};
     publisher->unconfirmed--;
-    while (publisher->oldest_tag < publisher->next_tag && slot_of(publisher, publisher->oldest_tag)->tag == 0)
+    while (publisher->oldest_tag < publisher->next_tag &&
+           slot_of(publisher, publisher->oldest_tag)->tag == 0)
         publisher->oldest_tag++;
     if (!publication)
         return;
@@ -105,8 +109,8 @@ static void end_publish(struct publisher *publisher, uint64_t tag, enum publish_
     publication->on_end(publication, end);
 }
 
-static void end_publishes(
-    struct publisher *publisher, uint64_t tag, bool multiple, enum publish_end end, int64_t now_mono_us)
+static void end_publishes(struct publisher *publisher, uint64_t tag, bool multiple,
+    enum publish_end end, int64_t now_mono_us)
 {
     if (!multiple) {
         end_publish(publisher, tag, end, now_mono_us);
@@ -133,16 +137,18 @@ static void on_channel_close(struct publisher *publisher, const amqp_channel_clo
 {
     struct slice text = message_slice(close->reply_text);
     char why[BROKER_DETAIL_BYTES];
-    snprintf(why, sizeof why, "the broker closed the channel: %u %.*s", close->reply_code, SLICE_ARGS(text));
-    broker_link_put_method(
-        publisher->link, PUBLISH_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
+    snprintf(why, sizeof why, "the broker closed the channel: %u %.*s", close->reply_code,
+        SLICE_ARGS(text));
+    broker_link_put_method(publisher->link, PUBLISH_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD,
+        &(amqp_channel_close_ok_t){0});
     close_publisher(publisher, why);
 }
 
 static void on_connection_method(struct publisher *publisher, const amqp_method_t *method)
 {
     if (method->id == AMQP_CONNECTION_BLOCKED_METHOD) {
-        struct slice reason = message_slice(((const amqp_connection_blocked_t *)method->decoded)->reason);
+        struct slice reason =
+            message_slice(((const amqp_connection_blocked_t *)method->decoded)->reason);
         char why[BROKER_DETAIL_BYTES];
         snprintf(why, sizeof why, "the broker is blocked: %.*s", SLICE_ARGS(reason));
         set_can_publish(publisher, false, why);
@@ -176,28 +182,32 @@ static void on_channel_method(struct publisher *publisher, const amqp_method_t *
     }
 }
 
-/* A linear search: a queue that is gone is rare, and events take the direct path soon after the first return. */
+/* A linear search: a queue that is gone is rare, and events take the direct path soon after the
+ * first return. */
 static void on_returned(struct publisher *publisher, const amqp_basic_properties_t *properties)
 {
     bool is_refused = properties->_flags & AMQP_BASIC_CORRELATION_ID_FLAG;
     struct event_id id;
-    if (!event_id_parse(message_slice(is_refused ? properties->correlation_id : properties->message_id), &id))
+    if (!event_id_parse(
+            message_slice(is_refused ? properties->correlation_id : properties->message_id), &id))
         return;
     for (uint64_t tag = publisher->oldest_tag; tag < publisher->next_tag; tag++) {
         struct slot *slot = slot_of(publisher, tag);
-        if (slot->publication && !slot->returned && memcmp(&slot->publication->id, &id, sizeof id) == 0) {
+        if (slot->publication && !slot->returned &&
+            memcmp(&slot->publication->id, &id, sizeof id) == 0) {
             slot->returned = true;
             return;
         }
     }
 }
 
-/* All answers, or none: a queue that is missing closes the channel, and the next question opens it again. */
+/* All answers, or none: a queue that is missing closes the channel, and the next question opens it
+ * again. */
 static void on_depth_method(struct publisher *publisher, const amqp_method_t *method)
 {
     if (method->id == AMQP_CHANNEL_CLOSE_METHOD) {
-        broker_link_put_method(
-            publisher->link, DEPTH_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
+        broker_link_put_method(publisher->link, DEPTH_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD,
+            &(amqp_channel_close_ok_t){0});
         memset(&publisher->depth, 0, sizeof publisher->depth);
     } else if (method->id == AMQP_QUEUE_DECLARE_OK_METHOD && publisher->depth.answers_due > 0) {
         const amqp_queue_declare_ok_t *answer = method->decoded;
@@ -218,7 +228,8 @@ static void on_frame(struct broker_link *link, const amqp_frame_t *frame)
     } else if (frame->frame_type == AMQP_FRAME_METHOD && frame->channel == DEPTH_CHANNEL) {
         on_depth_method(publisher, &frame->payload.method);
     } else if (frame->channel == CONFIRMED_CHANNEL) {
-        if (!confirmed_take_frame(&publisher->confirmed, link, frame) && publisher->listener.on_missing)
+        if (!confirmed_take_frame(&publisher->confirmed, link, frame) &&
+            publisher->listener.on_missing)
             publisher->listener.on_missing(publisher->listener.context);
     } else if (frame->channel != PUBLISH_CHANNEL) {
         return;
@@ -237,8 +248,8 @@ static void on_dead(struct broker_link *link, const char *why)
 
 /* What the owner does */
 
-enum err publisher_new(struct broker_host *host, const struct broker_options *options, unsigned window,
-    const struct publisher_listener *listener, struct publisher **ret_publisher)
+enum err publisher_new(struct broker_host *host, const struct broker_options *options,
+    unsigned window, const struct publisher_listener *listener, struct publisher **ret_publisher)
 {
     struct publisher *publisher = calloc(1, sizeof *publisher);
     if (!publisher)
@@ -332,22 +343,25 @@ static enum err check_publish(const struct publisher *publisher)
     return publisher_has_room(publisher) ? OK : ERR_OVERLOADED;
 }
 
-static void publish(struct publisher *publisher, struct publication *publication, bool is_event, const char *queue,
-    const struct message_encoding *encoding, struct slice body)
+static void publish(struct publisher *publisher, struct publication *publication, bool is_event,
+    const char *queue, const struct message_encoding *encoding, struct slice body)
 {
     if (!publisher->link->flush_is_due)
         publisher->turn_mono_us = clock_mono_us();
     uint64_t tag = publisher->next_tag++;
-    *slot_of(publisher, tag) = (struct slot){
-        .tag = tag, .publication = publication, .published_mono_us = publisher->turn_mono_us, .is_event = is_event};
+    *slot_of(publisher, tag) = (struct slot){.tag = tag,
+        .publication = publication,
+        .published_mono_us = publisher->turn_mono_us,
+        .is_event = is_event};
     publisher->unconfirmed++;
     publication->tag = tag;
-    const amqp_basic_publish_t method = {.routing_key = message_bytes(slice_from_string(queue)), .mandatory = 1};
+    const amqp_basic_publish_t method = {
+        .routing_key = message_bytes(slice_from_string(queue)), .mandatory = 1};
     broker_link_put_message(publisher->link, PUBLISH_CHANNEL, &method, &encoding->properties, body);
 }
 
-enum err publisher_publish(
-    struct publisher *publisher, struct publication *publication, unsigned partition, const struct event_parts *parts)
+enum err publisher_publish(struct publisher *publisher, struct publication *publication,
+    unsigned partition, const struct event_parts *parts)
 {
     assert(partition < publisher->partitions);
     enum err err = check_publish(publisher);
@@ -355,12 +369,13 @@ enum err publisher_publish(
         return err;
     struct message_encoding encoding;
     message_encode(parts, &encoding);
-    publish(publisher, publication, true, publisher->queue_names[partition], &encoding, parts->body);
+    publish(
+        publisher, publication, true, publisher->queue_names[partition], &encoding, parts->body);
     return OK;
 }
 
-enum err publisher_publish_refused(struct publisher *publisher, struct publication *publication, struct slice body,
-    struct slice content_type, struct slice message_id, const char *reason)
+enum err publisher_publish_refused(struct publisher *publisher, struct publication *publication,
+    struct slice body, struct slice content_type, struct slice message_id, const char *reason)
 {
     enum err err = check_publish(publisher);
     if (err)

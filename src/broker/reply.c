@@ -29,8 +29,8 @@ bool broker_reply_refusal(const amqp_rpc_reply_t *reply, uint16_t *ret_code, str
     return false;
 }
 
-/* RabbitMQ has no number for "not now": a vhost that is down or full of connections is as forbidden as a foreign one.
- */
+/* RabbitMQ has no number for "not now": a vhost that is down or full of connections is as forbidden
+ * as a foreign one. / */
 static bool is_passing(struct slice text)
 {
     return memmem(text.data, text.len, " limit ", 7) || memmem(text.data, text.len, " is down", 8);
@@ -68,7 +68,8 @@ enum err broker_err_from_status(int status)
     }
 }
 
-enum err broker_reply_judge(const amqp_rpc_reply_t *reply, const char *doing, char ret_detail[BROKER_DETAIL_BYTES])
+enum err broker_reply_judge(
+    const amqp_rpc_reply_t *reply, const char *doing, char ret_detail[BROKER_DETAIL_BYTES])
 {
     uint16_t code;
     struct slice text;
@@ -79,8 +80,9 @@ enum err broker_reply_judge(const amqp_rpc_reply_t *reply, const char *doing, ch
         snprintf(ret_detail, BROKER_DETAIL_BYTES, "%s: %.*s", doing, SLICE_ARGS(text));
         return broker_err_from_code(code, text);
     }
-    int status =
-        reply->reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION ? reply->library_error : AMQP_STATUS_UNEXPECTED_STATE;
+    int status = reply->reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION
+                     ? reply->library_error
+                     : AMQP_STATUS_UNEXPECTED_STATE;
     snprintf(ret_detail, BROKER_DETAIL_BYTES, "%s: %s", doing, amqp_error_string2(status));
     return broker_err_from_status(status);
 }

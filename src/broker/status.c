@@ -34,8 +34,8 @@ void broker_status_free(struct broker_status *status)
     free(status);
 }
 
-void broker_status_set(
-    struct broker_status *status, enum broker_role role, unsigned number, bool good, const char *peer, const char *why)
+void broker_status_set(struct broker_status *status, enum broker_role role, unsigned number,
+    bool good, const char *peer, const char *why)
 {
     if (!status)
         return;
@@ -50,8 +50,8 @@ void broker_status_set(
     pthread_mutex_unlock(&status->lock);
 }
 
-bool broker_status_get(
-    struct broker_status *status, enum broker_role role, unsigned number, struct broker_link_status *ret_status)
+bool broker_status_get(struct broker_status *status, enum broker_role role, unsigned number,
+    struct broker_link_status *ret_status)
 {
     pthread_mutex_lock(&status->lock);
     *ret_status = status->standings[role][number];
@@ -74,8 +74,8 @@ bool broker_status_get_waiting(struct broker_status *status, int64_t *ret_messag
 {
     pthread_mutex_lock(&status->lock);
     *ret_messages = status->waiting;
-    bool known =
-        status->waiting_mono_us && clock_mono_us() - status->waiting_mono_us < BROKER_WAITING_AGE_S_MAX * US_PER_SECOND;
+    bool known = status->waiting_mono_us && clock_mono_us() - status->waiting_mono_us <
+                                                BROKER_WAITING_AGE_S_MAX * US_PER_SECOND;
     pthread_mutex_unlock(&status->lock);
     return known;
 }

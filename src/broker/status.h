@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The board on which the owners of links say how they stand with the broker, for readyz, `penstock status` and
- * operators. Written when something changes, never for an event; a lock, since it is text.
+ * The board on which the owners of links say how they stand with the broker, for readyz, `penstock
+ * status` and operators. Written when something changes, never for an event; a lock, since it is
+ * text.
  */
 #ifndef PENSTOCK_BROKER_STATUS_H
 #define PENSTOCK_BROKER_STATUS_H
@@ -37,16 +38,16 @@ struct broker_status;
 enum err broker_status_new(struct broker_status **ret_status) MUST_CHECK;
 void broker_status_free(struct broker_status *status); /* takes NULL */
 
-/* Any thread. `number` of the ingress thread or shard; below INGRESS_THREADS_MAX. `peer`, `why` are copied; takes a
- * NULL status. */
-void broker_status_set(
-    struct broker_status *status, enum broker_role role, unsigned number, bool good, const char *peer, const char *why);
+/* Any thread. `number` of the ingress thread or shard; below INGRESS_THREADS_MAX. `peer`, `why` are
+ * copied; takes a NULL status. */
+void broker_status_set(struct broker_status *status, enum broker_role role, unsigned number,
+    bool good, const char *peer, const char *why);
 /* False when nobody has this place. */
-bool broker_status_get(
-    struct broker_status *status, enum broker_role role, unsigned number, struct broker_link_status *ret_status);
+bool broker_status_get(struct broker_status *status, enum broker_role role, unsigned number,
+    struct broker_link_status *ret_status);
 /*
- * What only the broker holds: confirmed, and not consumed by anybody. False when it could not be asked for the last
- * BROKER_WAITING_AGE_S_MAX: then nobody knows.
+ * What only the broker holds: confirmed, and not consumed by anybody. False when it could not be
+ * asked for the last BROKER_WAITING_AGE_S_MAX: then nobody knows.
  */
 #define BROKER_WAITING_AGE_S_MAX 10
 void broker_status_set_waiting(struct broker_status *status, int64_t messages);

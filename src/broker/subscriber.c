@@ -42,7 +42,8 @@ void subscriber_lose(struct subscriber *subscriber, const char *why)
 static void on_frame(struct broker_link *link, const amqp_frame_t *frame)
 {
     struct subscriber *subscriber = link->owner;
-    if (subscriber->link != link || frame->channel == 0 || frame->channel > subscriber->options.queues_count)
+    if (subscriber->link != link || frame->channel == 0 ||
+        frame->channel > subscriber->options.queues_count)
         return;
     subscriber_channel_take_frame(&subscriber->channels[frame->channel - 1], frame);
 }
@@ -159,8 +160,10 @@ void subscriber_ask_depth(struct subscriber *subscriber, unsigned channel)
 {
     if (!subscriber->link || subscriber->channels[channel].state != CHANNEL_CONSUMING)
         return;
-    amqp_queue_declare_t declare = {.queue = amqp_cstring_bytes(subscriber->options.queues[channel]), .passive = 1};
-    broker_link_put_method(subscriber->link, (amqp_channel_t)(channel + 1), AMQP_QUEUE_DECLARE_METHOD, &declare);
+    amqp_queue_declare_t declare = {
+        .queue = amqp_cstring_bytes(subscriber->options.queues[channel]), .passive = 1};
+    broker_link_put_method(
+        subscriber->link, (amqp_channel_t)(channel + 1), AMQP_QUEUE_DECLARE_METHOD, &declare);
 }
 
 void subscriber_tick(struct subscriber *subscriber, int64_t now_mono_us)

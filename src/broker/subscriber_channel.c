@@ -57,8 +57,8 @@ void subscriber_channel_open(struct subscriber_channel *channel)
     channel_move(channel, CHANNEL_OPENING);
     put(channel, AMQP_CHANNEL_OPEN_METHOD, &(amqp_channel_open_t){.out_of_band = amqp_empty_bytes});
     put(channel, AMQP_BASIC_QOS_METHOD, &(amqp_basic_qos_t){.prefetch_count = (uint16_t)prefetch});
-    amqp_basic_consume_t consume = {
-        .queue = amqp_cstring_bytes(options->queues[channel->index]), .consumer_tag = amqp_cstring_bytes("penstock")};
+    amqp_basic_consume_t consume = {.queue = amqp_cstring_bytes(options->queues[channel->index]),
+        .consumer_tag = amqp_cstring_bytes("penstock")};
     amqp_table_entry_t offset = {.key = amqp_cstring_bytes("x-stream-offset"),
         .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = channel->offset}};
     if (channel->index >= options->queues_count - options->streams_count)
@@ -95,8 +95,10 @@ void subscriber_channel_tell_loss(struct subscriber_channel *channel, bool is_go
     listener->on_channel_lost(listener->context, channel->index, channel->generation, is_gone, why);
 }
 
-/* By the broker's doing; it has told us, and the connection lives on. An opening that failed is told as well. */
-static void lose(struct subscriber_channel *channel, enum channel_state state, bool is_gone, const char *why)
+/* By the broker's doing; it has told us, and the connection lives on. An opening that failed is
+ * told as well. */
+static void lose(
+    struct subscriber_channel *channel, enum channel_state state, bool is_gone, const char *why)
 {
     forget(channel);
     channel->refreshes = false;
@@ -133,23 +135,25 @@ static void on_closed(struct subscriber_channel *channel, const amqp_channel_clo
 static void close_channel(struct subscriber_channel *channel, const char *why)
 {
     put(channel, AMQP_CHANNEL_CLOSE_METHOD,
-        &(amqp_channel_close_t){.reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_cstring_bytes(why)});
+        &(amqp_channel_close_t){
+            .reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_cstring_bytes(why)});
 }
 
 /* The channel outlives its subscriber: without one it is of no use. */
 static void on_cancelled(struct subscriber_channel *channel)
 {
     char why[BROKER_DETAIL_BYTES];
-    snprintf(why, sizeof why, "the broker cancelled the consumer of %s: the queue was deleted, or its node is down",
+    snprintf(why, sizeof why,
+        "the broker cancelled the consumer of %s: the queue was deleted, or its node is down",
         channel->subscriber->options.queues[channel->index]);
     close_channel(channel, "cancelled");
     lose(channel, CHANNEL_CLOSING, true, why);
 }
 
 /*
- * A queue that is deleted and made again within milliseconds keeps our consumer without a word, and what it hands to it
- * goes nowhere (RabbitMQ 3.10) until the channel is closed. So a channel that has been quiet for a while, with nothing
- * out, is opened anew; its owner does not hear of it.
+ * A queue that is deleted and made again within milliseconds keeps our consumer without a word, and
+ * what it hands to it goes nowhere (RabbitMQ 3.10) until the channel is closed. So a channel that
+ * has been quiet for a while, with nothing out, is opened anew; its owner does not hear of it.
  */
 static void refresh(struct subscriber_channel *channel)
 {
@@ -169,14 +173,15 @@ void subscriber_channel_tick(struct subscriber_channel *channel, int64_t now_mon
             subscriber_channel_open(channel);
         break;
     case CHANNEL_CONSUMING:
-        if (age_us > QUIET_US_MAX && tag_window_out(&channel->tags) == 0 && channel->arrival.awaits == ARRIVAL_NONE &&
-            channel->subscriber->reading)
+        if (age_us > QUIET_US_MAX && tag_window_out(&channel->tags) == 0 &&
+            channel->arrival.awaits == ARRIVAL_NONE && channel->subscriber->reading)
             refresh(channel);
         break;
     case CHANNEL_OPENING:
     case CHANNEL_CLOSING:
         if (age_us > ANSWER_US_MAX)
-            subscriber_lose(channel->subscriber, "a channel was neither opened nor closed for 60 s");
+            subscriber_lose(
+                channel->subscriber, "a channel was neither opened nor closed for 60 s");
         break;
     }
 }
@@ -188,7 +193,8 @@ void subscriber_channel_send_ack(struct subscriber_channel *channel)
     list_remove(&channel->ack_link);
     uint64_t number = tag_window_take_ack(&channel->tags);
     if (number)
-        put(channel, AMQP_BASIC_ACK_METHOD, &(amqp_basic_ack_t){.delivery_tag = number, .multiple = 1});
+        put(channel, AMQP_BASIC_ACK_METHOD,
+            &(amqp_basic_ack_t){.delivery_tag = number, .multiple = 1});
 }
 
 void subscriber_channel_ack(struct subscriber_channel *channel, uint64_t number)
@@ -218,19 +224,21 @@ static void arrive(struct subscriber_channel *channel, struct slice body)
 {
     struct subscriber *subscriber = channel->subscriber;
     struct arrival *arrival = &channel->arrival;
-    struct message_tag tag = {.channel = channel->index, .generation = channel->generation, .number = arrival->number};
+    struct message_tag tag = {
+        .channel = channel->index, .generation = channel->generation, .number = arrival->number};
     void *properties = NULL;
     arrival->awaits = ARRIVAL_NONE;
     recycle_amqp_pool(&subscriber->pool);
     if (buffer_status(&arrival->header) || buffer_status(&arrival->body) ||
-        amqp_decode_properties(
-            AMQP_BASIC_CLASS, &subscriber->pool, message_bytes(buffer_slice(&arrival->header)), &properties) < 0 ||
+        amqp_decode_properties(AMQP_BASIC_CLASS, &subscriber->pool,
+            message_bytes(buffer_slice(&arrival->header)), &properties) < 0 ||
         tag_window_add(&channel->tags, arrival->number) != OK) {
         subscriber_lose(subscriber, "a message could not be taken: out of memory, or out of order");
         return;
     }
     struct message message;
-    message_decode(properties, body, arrival->body_bytes, arrival->redelivered, &subscriber->scratch, &message);
+    message_decode(properties, body, arrival->body_bytes, arrival->redelivered,
+        &subscriber->scratch, &message);
     subscriber->listener.on_message(subscriber->listener.context, &tag, &message);
     if (arrival->body.capacity > BODY_KEPT_BYTES_MAX)
         buffer_done(&arrival->body);
@@ -271,7 +279,8 @@ static void on_depth(struct subscriber_channel *channel, const amqp_queue_declar
 {
     const struct subscriber_listener *listener = &channel->subscriber->listener;
     if (listener->on_depth)
-        listener->on_depth(listener->context, channel->index, declared->message_count, declared->consumer_count);
+        listener->on_depth(
+            listener->context, channel->index, declared->message_count, declared->consumer_count);
 }
 
 static void on_method(struct subscriber_channel *channel, const amqp_method_t *method)
@@ -318,7 +327,8 @@ void subscriber_channel_take_frame(struct subscriber_channel *channel, const amq
     }
 }
 
-void subscriber_channel_init(struct subscriber_channel *channel, struct subscriber *subscriber, unsigned index)
+void subscriber_channel_init(
+    struct subscriber_channel *channel, struct subscriber *subscriber, unsigned index)
 {
     channel->subscriber = subscriber;
     channel->index = index;

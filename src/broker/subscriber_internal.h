@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A subscriber and its channels. subscriber.c has the connection and what the owner calls, subscriber_channel.c what
- * becomes of one channel.
+ * A subscriber and its channels. subscriber.c has the connection and what the owner calls,
+ * subscriber_channel.c what becomes of one channel.
  */
 #ifndef PENSTOCK_BROKER_SUBSCRIBER_INTERNAL_H
 #define PENSTOCK_BROKER_SUBSCRIBER_INTERNAL_H
@@ -37,8 +37,8 @@ struct subscriber_channel {
     struct subscriber *subscriber;
     unsigned index;
     enum channel_state state;
-    bool loss_is_untold;   /* on_channel_lost is owed */
-    bool refreshes;        /* closed and opened again by us: the owner believes that it is CONSUMING */
+    bool loss_is_untold; /* on_channel_lost is owed */
+    bool refreshes; /* closed and opened again by us: the owner believes that it is CONSUMING */
     int64_t since_mono_us; /* of the state; of CONSUMING: of the last message */
     uint32_t generation;   /* of this opening, or of the last */
     int64_t reopen_mono_us;
@@ -62,7 +62,8 @@ struct subscriber {
     struct subscriber_channel channels[];
 };
 
-void subscriber_channel_init(struct subscriber_channel *channel, struct subscriber *subscriber, unsigned index);
+void subscriber_channel_init(
+    struct subscriber_channel *channel, struct subscriber *subscriber, unsigned index);
 void subscriber_channel_done(struct subscriber_channel *channel);
 
 void subscriber_channel_open(struct subscriber_channel *channel);
@@ -73,7 +74,8 @@ void subscriber_channel_send_ack(struct subscriber_channel *channel);
 void subscriber_channel_tick(struct subscriber_channel *channel, int64_t now_mono_us);
 /* The connection is gone: what was open is closed, and its loss untold. */
 void subscriber_channel_drop(struct subscriber_channel *channel);
-void subscriber_channel_tell_loss(struct subscriber_channel *channel, bool is_gone, const char *why);
+void subscriber_channel_tell_loss(
+    struct subscriber_channel *channel, bool is_gone, const char *why);
 
 /* The connection can't be used any more. */
 void subscriber_lose(struct subscriber *subscriber, const char *why);

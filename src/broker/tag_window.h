@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The delivery tags of one channel: which are ended, and up to where an ack for many may go. Tags count from 1 and
- * come in order; they are ended in any order.
+ * The delivery tags of one channel: which are ended, and up to where an ack for many may go. Tags
+ * count from 1 and come in order; they are ended in any order.
  *
  *   acked . . . first                         next
  *   1 2 3 4 5 | 6 ended  7 ended  8 open | 9      -> ack everything up to 7

@@ -33,8 +33,10 @@ static void on_frame(struct broker_link *link, const amqp_frame_t *frame)
     const amqp_channel_close_t *close = frame->payload.method.decoded;
     struct slice text = message_slice(close->reply_text);
     char why[BROKER_DETAIL_BYTES];
-    snprintf(why, sizeof why, "the broker closed the channel: %u %.*s", close->reply_code, SLICE_ARGS(text));
-    broker_link_put_method(link, TAP_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
+    snprintf(why, sizeof why, "the broker closed the channel: %u %.*s", close->reply_code,
+        SLICE_ARGS(text));
+    broker_link_put_method(
+        link, TAP_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
     close_tap(link->owner, why);
 }
 
@@ -43,8 +45,8 @@ static void on_dead(struct broker_link *link, const char *why)
     close_tap(link->owner, why);
 }
 
-enum err tap_new(
-    struct broker_host *host, void (*on_lost)(void *context, const char *why), void *context, struct tap **ret_tap)
+enum err tap_new(struct broker_host *host, void (*on_lost)(void *context, const char *why),
+    void *context, struct tap **ret_tap)
 {
     struct tap *tap = malloc(sizeof *tap);
     if (!tap)

@@ -28,7 +28,8 @@ static int on_verified(int is_good, X509_STORE_CTX *store)
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct broker_tls *tls = ssl ? tls_of(ssl) : NULL;
     if (!is_good && tls)
-        snprintf(tls->why, sizeof tls->why, "%s", X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
+        snprintf(tls->why, sizeof tls->why, "%s",
+            X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
     return is_good;
 }
 
@@ -36,7 +37,8 @@ static bool expect_peer(SSL_CTX *context, const char *host)
 {
     X509_VERIFY_PARAM *expected = SSL_CTX_get0_param(context);
     struct in6_addr address;
-    bool is_address = inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
+    bool is_address =
+        inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
     return is_address ? X509_VERIFY_PARAM_set1_ip_asc(expected, host) == 1
                       : X509_VERIFY_PARAM_set1_host(expected, host, 0) == 1;
 }
@@ -47,12 +49,13 @@ static enum err complain(const char *what, const char *file, char ret_detail[BRO
     unsigned long error = ERR_peek_last_error();
     ERR_error_string_n(error, why, sizeof why);
     ERR_clear_error();
-    snprintf(ret_detail, BROKER_DETAIL_BYTES, "%s %.300s: %s", what, file, error ? why : "not usable");
+    snprintf(
+        ret_detail, BROKER_DETAIL_BYTES, "%s %.300s: %s", what, file, error ? why : "not usable");
     return ERR_CONFIG;
 }
 
-static enum err load_files(
-    amqp_socket_t *socket, SSL_CTX *context, const struct broker_options *options, char ret_detail[BROKER_DETAIL_BYTES])
+static enum err load_files(amqp_socket_t *socket, SSL_CTX *context,
+    const struct broker_options *options, char ret_detail[BROKER_DETAIL_BYTES])
 {
     ERR_clear_error();
     if (!options->ca_file[0]) {
@@ -61,9 +64,10 @@ static enum err load_files(
     } else if (amqp_ssl_socket_set_cacert(socket, options->ca_file) != AMQP_STATUS_OK) {
         return complain("the broker's certificate authority", options->ca_file, ret_detail);
     }
-    if (options->certificate_file[0] &&
-        amqp_ssl_socket_set_key(socket, options->certificate_file, options->key_file) != AMQP_STATUS_OK)
-        return complain("our certificate and key for the broker", options->certificate_file, ret_detail);
+    if (options->certificate_file[0] && amqp_ssl_socket_set_key(socket, options->certificate_file,
+                                            options->key_file) != AMQP_STATUS_OK)
+        return complain(
+            "our certificate and key for the broker", options->certificate_file, ret_detail);
     return OK;
 }
 

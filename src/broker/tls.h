@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS to the broker, on librabbitmq's SSL socket: TLS 1.2 or later, the peer's certificate and its name are checked by
- * OpenSSL during the handshake (so nothing is said to a peer that fails), a client certificate where one is configured.
- * The library's own check of the name is off: it knows no IP addresses. Internal to broker/.
+ * TLS to the broker, on librabbitmq's SSL socket: TLS 1.2 or later, the peer's certificate and its
+ * name are checked by OpenSSL during the handshake (so nothing is said to a peer that fails), a
+ * client certificate where one is configured. The library's own check of the name is off: it knows
+ * no IP addresses. Internal to broker/.
  */
 #ifndef PENSTOCK_BROKER_TLS_H
 #define PENSTOCK_BROKER_TLS_H
@@ -15,7 +16,7 @@
 /* Of one handshake; must stay until broker_tls_done. */
 struct broker_tls {
     SSL_CTX *context; /* the socket's */
-    SSL *ssl;         /* the connection's; NULL until the handshake begins, and may dangle when it failed */
+    SSL *ssl; /* the connection's; NULL until the handshake begins, and may dangle when it failed */
     void (*on_begin)(void *owner, int fd); /* the handshake begins on it; may be NULL */
     void *owner;
     char why[160]; /* what is wrong with the peer's certificate, or empty */

@@ -10,10 +10,12 @@
 #define STREAM_SEGMENT_BYTES 50000000
 
 /* The operator's next step, behind the broker's words. */
-static void add_command(const char *list, const char *columns, const char *vhost, char detail[BROKER_DETAIL_BYTES])
+static void add_command(
+    const char *list, const char *columns, const char *vhost, char detail[BROKER_DETAIL_BYTES])
 {
     size_t len = strlen(detail);
-    snprintf(detail + len, BROKER_DETAIL_BYTES - len, "; `rabbitmqctl %s -p %s %s` shows it", list, vhost, columns);
+    snprintf(detail + len, BROKER_DETAIL_BYTES - len, "; `rabbitmqctl %s -p %s %s` shows it", list,
+        vhost, columns);
 }
 
 /* It may hold events, so the gateway does not delete it. */
@@ -21,7 +23,8 @@ static void add_remedy(const char *name, const char *vhost, char detail[BROKER_D
 {
     size_t len = strlen(detail);
     snprintf(detail + len, BROKER_DETAIL_BYTES - len,
-        "; when it is empty, `rabbitmqctl delete_queue -p %s %s` lets the gateway make it anew", vhost, name);
+        "; when it is empty, `rabbitmqctl delete_queue -p %s %s` lets the gateway make it anew",
+        vhost, name);
 }
 
 static amqp_table_entry_t text_argument(const char *name, const char *text)
@@ -31,13 +34,14 @@ static amqp_table_entry_t text_argument(const char *name, const char *text)
 }
 
 /*
- * `dropped`: where it puts what it would drop; NULL: nowhere. At most once, though at-least-once sounds safer: for that
- * RabbitMQ runs a worker for each queue, and two that fail within 5 s (queues deleted early, leaders that change) end
- * their supervisor. Then no such queue of the node gets a leader any more until the node is restarted (RabbitMQ issue
- * 16652). What dead-lettering misses is named by delivery/check.c.
+ * `dropped`: where it puts what it would drop; NULL: nowhere. At most once, though at-least-once
+ * sounds safer: for that RabbitMQ runs a worker for each queue, and two that fail within 5 s
+ * (queues deleted early, leaders that change) end their supervisor. Then no such queue of the node
+ * gets a leader any more until the node is restarted (RabbitMQ issue 16652). What dead-lettering
+ * misses is named by delivery/check.c.
  */
-static enum err declare_queue(struct broker_link *link, amqp_channel_t channel, const char *name, const char *dropped,
-    const char *vhost, char ret_detail[BROKER_DETAIL_BYTES])
+static enum err declare_queue(struct broker_link *link, amqp_channel_t channel, const char *name,
+    const char *dropped, const char *vhost, char ret_detail[BROKER_DETAIL_BYTES])
 {
     amqp_table_entry_t arguments[] = {
         text_argument("x-queue-type", "quorum"),
@@ -47,7 +51,8 @@ static enum err declare_queue(struct broker_link *link, amqp_channel_t channel, 
         text_argument("x-dead-letter-routing-key", dropped ? dropped : ""),
     };
     amqp_queue_declare(link->connection, channel, amqp_cstring_bytes(name), 0, 1, 0, 0,
-        (amqp_table_t){.num_entries = dropped ? (int)ARRAY_LENGTH(arguments) : 2, .entries = arguments});
+        (amqp_table_t){
+            .num_entries = dropped ? (int)ARRAY_LENGTH(arguments) : 2, .entries = arguments});
     amqp_rpc_reply_t reply = amqp_get_rpc_reply(link->connection);
     char doing[BROKER_QUEUE_NAME_BYTES + 16];
     snprintf(doing, sizeof doing, "queue %s", name);
@@ -62,20 +67,20 @@ static enum err declare_queue(struct broker_link *link, amqp_channel_t channel, 
 
 static amqp_table_entry_t number_argument(const char *name, int64_t number)
 {
-    return (amqp_table_entry_t){
-        .key = amqp_cstring_bytes(name), .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = number}};
+    return (amqp_table_entry_t){.key = amqp_cstring_bytes(name),
+        .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = number}};
 }
 
-static enum err declare_stream(
-    struct broker_link *link, amqp_channel_t channel, const char *vhost, char ret_detail[BROKER_DETAIL_BYTES])
+static enum err declare_stream(struct broker_link *link, amqp_channel_t channel, const char *vhost,
+    char ret_detail[BROKER_DETAIL_BYTES])
 {
     amqp_table_entry_t arguments[] = {
         text_argument("x-queue-type", "stream"),
         number_argument("x-max-length-bytes", STREAM_BYTES_MAX),
         number_argument("x-stream-max-segment-size-bytes", STREAM_SEGMENT_BYTES),
     };
-    amqp_queue_declare(link->connection, channel, amqp_cstring_bytes(BROKER_CONFIRMED_STREAM), 0, 1, 0, 0,
-        (amqp_table_t){.num_entries = (int)ARRAY_LENGTH(arguments), .entries = arguments});
+    amqp_queue_declare(link->connection, channel, amqp_cstring_bytes(BROKER_CONFIRMED_STREAM), 0, 1,
+        0, 0, (amqp_table_t){.num_entries = (int)ARRAY_LENGTH(arguments), .entries = arguments});
     amqp_rpc_reply_t reply = amqp_get_rpc_reply(link->connection);
     enum err failed = broker_reply_judge(&reply, "stream " BROKER_CONFIRMED_STREAM, ret_detail);
     if (failed == ERR_CONFIG) {
@@ -86,8 +91,8 @@ static enum err declare_stream(
     return failed;
 }
 
-static enum err declare_taps(
-    struct broker_link *link, amqp_channel_t channel, const char *vhost, char ret_detail[BROKER_DETAIL_BYTES])
+static enum err declare_taps(struct broker_link *link, amqp_channel_t channel, const char *vhost,
+    char ret_detail[BROKER_DETAIL_BYTES])
 {
     amqp_exchange_declare(link->connection, channel, amqp_cstring_bytes(BROKER_TAPS_EXCHANGE),
         amqp_cstring_bytes("topic"), 0, 1, 0, 0, amqp_empty_table);
@@ -99,8 +104,8 @@ static enum err declare_taps(
     return failed;
 }
 
-enum err broker_topology_declare(struct broker_link *link, amqp_channel_t channel, const struct broker_options *options,
-    char ret_detail[BROKER_DETAIL_BYTES])
+enum err broker_topology_declare(struct broker_link *link, amqp_channel_t channel,
+    const struct broker_options *options, char ret_detail[BROKER_DETAIL_BYTES])
 {
     enum err failed = OK;
     for (unsigned p = 0; !failed && p < options->partitions; p++) {
@@ -116,8 +121,10 @@ enum err broker_topology_declare(struct broker_link *link, amqp_channel_t channe
     if (!failed && options->taps)
         failed = declare_taps(link, channel, options->vhost, ret_detail);
     if (!failed && options->intake)
-        failed = declare_queue(link, channel, BROKER_INTAKE_QUEUE, NULL, options->vhost, ret_detail);
+        failed =
+            declare_queue(link, channel, BROKER_INTAKE_QUEUE, NULL, options->vhost, ret_detail);
     if (!failed && options->intake)
-        failed = declare_queue(link, channel, BROKER_INTAKE_ERRORS_QUEUE, NULL, options->vhost, ret_detail);
+        failed = declare_queue(
+            link, channel, BROKER_INTAKE_ERRORS_QUEUE, NULL, options->vhost, ret_detail);
     return failed;
 }

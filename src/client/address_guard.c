@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One table of networks, from IANA's special-purpose registries (RFC 6890 and its updates) and RFC 1112 (224/4, 240/4).
+ * One table of networks, from IANA's special-purpose registries (RFC 6890 and its updates) and RFC
+ * 1112 (224/4, 240/4).
  *
- * Every address is brought into 16 bytes, IPv4 as ::ffff:a.b.c.d; NAT64's well-known prefix (RFC 6052) is taken off as
- * well. So an allowed IPv6 network never opens an IPv4 address in disguise: IPv4 is judged by IPv4 networks only, ::/0
- * included.
+ * Every address is brought into 16 bytes, IPv4 as ::ffff:a.b.c.d; NAT64's well-known prefix (RFC
+ * 6052) is taken off as well. So an allowed IPv6 network never opens an IPv4 address in disguise:
+ * IPv4 is judged by IPv4 networks only, ::/0 included.
  */
 #include "client/address_guard.h"
 
@@ -25,7 +26,8 @@
 
 static const struct network ipv4_mapped = V4(0, 0, 0, 0, 0);
 static const struct network nat64 = V6(0x00, 0x64, 0xff, 0x9b, 96);
-static const struct network ipv6_unicast = V6(0x20, 0, 0, 0, 3); /* the only IPv6 that is given out to anybody */
+static const struct network ipv6_unicast =
+    V6(0x20, 0, 0, 0, 3); /* the only IPv6 that is given out to anybody */
 
 static const struct network refused[] = {
     V4(0, 0, 0, 0, 8),              /* this network */
@@ -80,7 +82,9 @@ static bool read_address(const struct sockaddr *address, unsigned char ret_addre
         return false;
     memcpy(ret_address, &((const struct sockaddr_in6 *)address)->sin6_addr, 16);
     if (network_contains(&nat64, ret_address))
-        put_ipv4((unsigned char[4]){ret_address[12], ret_address[13], ret_address[14], ret_address[15]}, ret_address);
+        put_ipv4(
+            (unsigned char[4]){ret_address[12], ret_address[13], ret_address[14], ret_address[15]},
+            ret_address);
     return true;
 }
 

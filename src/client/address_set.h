@@ -23,13 +23,15 @@ static inline bool address_equal(const union address *a, const union address *b)
 {
     if (a->any.sa_family != b->any.sa_family)
         return false;
-    return a->any.sa_family == AF_INET ? a->ipv4.sin_addr.s_addr == b->ipv4.sin_addr.s_addr
-                                       : memcmp(&a->ipv6.sin6_addr, &b->ipv6.sin6_addr, sizeof a->ipv6.sin6_addr) == 0;
+    return a->any.sa_family == AF_INET
+               ? a->ipv4.sin_addr.s_addr == b->ipv4.sin_addr.s_addr
+               : memcmp(&a->ipv6.sin6_addr, &b->ipv6.sin6_addr, sizeof a->ipv6.sin6_addr) == 0;
 }
 
 struct address_set {
     enum err error; /* ERR_NAME_LOOKUP and the like: then there are none */
-    /* Another number as soon as an address has left the name: connections made before are not used any more. */
+    /* Another number as soon as an address has left the name: connections made before are not used
+     * any more. */
     uint64_t route;
     unsigned count;
     union address items[ADDRESS_SET_MAX];

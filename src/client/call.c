@@ -23,7 +23,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
     return size * count;
 }
 
-static int on_progress(void *context, curl_off_t all, curl_off_t done, curl_off_t up_all, curl_off_t up)
+static int on_progress(
+    void *context, curl_off_t all, curl_off_t done, curl_off_t up_all, curl_off_t up)
 {
     const struct client_call *call = context;
     return call->on_wait(call->context) ? 0 : 1; /* 1 ends the transfer */
@@ -45,10 +46,11 @@ enum err client_call(const struct client_call *call, int *ret_status, struct buf
     struct buffer authorization = BUFFER_EMPTY;
     buffer_add_format(&authorization, "Authorization: Bearer %s", call->bearer_token);
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-    struct answer answer = {
-        .body = body, .bytes_max = call->answer_bytes_max ? call->answer_bytes_max : ANSWER_BYTES_MAX};
+    struct answer answer = {.body = body,
+        .bytes_max = call->answer_bytes_max ? call->answer_bytes_max : ANSWER_BYTES_MAX};
     enum err result = ERR_NO_MEMORY;
-    if (!curl || !headers || buffer_status(&authorization) != OK || !curl_slist_append(headers, authorization.data)) {
+    if (!curl || !headers || buffer_status(&authorization) != OK ||
+        !curl_slist_append(headers, authorization.data)) {
         goto out;
     }
     curl_easy_setopt(curl, CURLOPT_URL, call->url);

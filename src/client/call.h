@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One blocking HTTP request: for the command line tools that talk to a running gateway's admin listener, and for a
- * gateway that follows another one. Not for threads with a loop. */
+/* One blocking HTTP request: for the command line tools that talk to a running gateway's admin
+ * listener, and for a gateway that follows another one. Not for threads with a loop. */
 #ifndef PENSTOCK_CLIENT_CALL_H
 #define PENSTOCK_CLIENT_CALL_H
 
@@ -18,8 +18,9 @@ struct client_call {
     void *context;
 };
 
-/* OK with any HTTP status; ERR_UNAVAILABLE when nobody answers there in time; ERR_TOO_LARGE; ERR_NO_MEMORY;
- * ERR_CANCELLED. *body gets the answer's. */
-enum err client_call(const struct client_call *call, int *ret_status, struct buffer *body) MUST_CHECK;
+/* OK with any HTTP status; ERR_UNAVAILABLE when nobody answers there in time; ERR_TOO_LARGE;
+ * ERR_NO_MEMORY; ERR_CANCELLED. *body gets the answer's. */
+enum err client_call(
+    const struct client_call *call, int *ret_status, struct buffer *body) MUST_CHECK;
 
 #endif

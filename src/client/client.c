@@ -2,9 +2,10 @@
 /*
  * The multi handle on the loop, and the way of each request through resolver, guard and libcurl.
  *
- * libcurl says which sockets and which one timer it wants watched; their events go to curl_multi_socket_action, after
- * which the ended transfers are collected. So on_done runs from the loop's own callbacks, outside of libcurl, and may
- * send again. What fails within client_send waits in a list for the next turn.
+ * libcurl says which sockets and which one timer it wants watched; their events go to
+ * curl_multi_socket_action, after which the ended transfers are collected. So on_done runs from the
+ * loop's own callbacks, outside of libcurl, and may send again. What fails within client_send waits
+ * in a list for the next turn.
  */
 #include "client/client.h"
 
@@ -113,7 +114,8 @@ static void on_deadline(struct timer *timer)
 {
     struct client_transfer *transfer = CONTAINER_OF(timer, struct client_transfer, deadline);
     enum err error = transfer_explain_deadline(transfer);
-    if (error == ERR_NAME_LOOKUP && resolver_is_silent(transfer->client->resolver, transfer->target.host))
+    if (error == ERR_NAME_LOOKUP &&
+        resolver_is_silent(transfer->client->resolver, transfer->target.host))
         error = ERR_SHORTAGE;
     finish(transfer, name_shortage(transfer, error));
 }
@@ -133,7 +135,8 @@ static enum err start(struct client_transfer *transfer, const struct address_set
     return OK;
 }
 
-/* The address that is being tried doesn't answer: the next one is asked, and remembered as the first. */
+/* The address that is being tried doesn't answer: the next one is asked, and remembered as the
+ * first. */
 static void on_turn(struct timer *timer)
 {
     struct client_transfer *transfer = CONTAINER_OF(timer, struct client_transfer, turn);
@@ -163,8 +166,9 @@ static void on_name_answer(struct resolver_waiter *waiter, const struct address_
 }
 
 /*
- * A kept connection outlives the transfer that opened it, so that this is the client's to see. If a transfer has just
- * sent, over a warm connection that turns out to be dead, this is all that is heard of it before libcurl tries again.
+ * A kept connection outlives the transfer that opened it, so that this is the client's to see. If a
+ * transfer has just sent, over a warm connection that turns out to be dead, this is all that is
+ * heard of it before libcurl tries again.
  */
 static int on_close_socket(void *context, curl_socket_t fd)
 {
@@ -180,7 +184,8 @@ static struct client_transfer *make_transfer(struct client *client)
     struct client_transfer *transfer = transfer_new(client, client->loop, &client->options);
     if (!transfer)
         return NULL;
-    if (curl_easy_setopt(transfer->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket) != CURLE_OK ||
+    if (curl_easy_setopt(transfer->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket) !=
+            CURLE_OK ||
         curl_easy_setopt(transfer->easy, CURLOPT_CLOSESOCKETDATA, client) != CURLE_OK) {
         transfer_free(transfer);
         return NULL;
@@ -212,7 +217,8 @@ static enum err begin(struct client_transfer *transfer)
     const struct target *target = &transfer->target;
     if (target_is_address(target))
         return start(transfer, &(struct address_set){.count = 1, .items = {target->address}});
-    const struct address_set *known = resolver_look_up(transfer->client->resolver, target->host, &transfer->waiter);
+    const struct address_set *known =
+        resolver_look_up(transfer->client->resolver, target->host, &transfer->waiter);
     return known ? start(transfer, known) : OK;
 }
 
@@ -253,9 +259,10 @@ static struct client_transfer *transfer_of(CURL *easy)
 }
 
 /*
- * libcurl 7.88, driven by sockets, does nothing when an address of several has refused the connection: it has closed
- * the socket, and goes on to the next address when some timer is due, which may be after half of the time for
- * connecting. Pausing and unpausing asks it to look at the handle at once.
+ * libcurl 7.88, driven by sockets, does nothing when an address of several has refused the
+ * connection: it has closed the socket, and goes on to the next address when some timer is due,
+ * which may be after half of the time for connecting. Pausing and unpausing asks it to look at the
+ * handle at once.
  */
 static void nudge(struct client *client)
 {
@@ -288,7 +295,8 @@ static void on_socket_ready(void *context, void *owner, int fd, uint32_t events)
     struct client *client = context;
     if (owner && events & EPOLLIN)
         transfer_look_ahead(owner, fd);
-    int action = (events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) | (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+    int action = (events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) |
+                 (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
                  (events & EPOLLERR ? CURL_CSELECT_ERR : 0);
     int running;
     curl_multi_socket_action(client->multi, fd, action, &running);
@@ -304,10 +312,12 @@ static void note_lost_socket(struct client *client, struct client_transfer *tran
     list_add_tail(&client->to_nudge, &transfer->nudge_link);
 }
 
-static int on_socket_wish(CURL *easy, curl_socket_t fd, int wish, void *context, void *socket_context)
+static int on_socket_wish(
+    CURL *easy, curl_socket_t fd, int wish, void *context, void *socket_context)
 {
     struct client *client = context;
-    uint32_t events = (wish & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) | (wish & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
+    uint32_t events = (wish & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) |
+                      (wish & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
     bool over = wish == CURL_POLL_REMOVE;
     struct client_transfer *transfer = transfer_of(easy);
     bool looks_ahead = transfer && !over && transfer_wants_look_ahead(transfer);
@@ -352,7 +362,8 @@ static enum err open_multi(struct client *client)
     client->multi = library_status == CURLE_OK ? curl_multi_init() : NULL;
     if (!client->multi)
         return ERR_NO_MEMORY;
-    long connections = client->options.connections_max > 0 ? (long)client->options.connections_max : 1;
+    long connections =
+        client->options.connections_max > 0 ? (long)client->options.connections_max : 1;
     if (curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wish) != CURLM_OK ||
         curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client) != CURLM_OK ||
         curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer_wish) != CURLM_OK ||
@@ -384,14 +395,16 @@ static enum err set_up(struct client *client, const struct client_options *optio
     return e;
 }
 
-enum err client_new(struct loop *loop, const struct client_options *options, struct client **ret_client)
+enum err client_new(
+    struct loop *loop, const struct client_options *options, struct client **ret_client)
 {
     struct client *client = calloc(1, sizeof *client);
     if (!client)
         return ERR_NO_MEMORY;
     client->loop = loop;
     client->failures_end = &client->failures_first;
-    client->sockets = (struct sockets){.loop = loop, .on_ready = on_socket_ready, .context = client};
+    client->sockets =
+        (struct sockets){.loop = loop, .on_ready = on_socket_ready, .context = client};
     list_init(&client->under_way);
     list_init(&client->idle);
     list_init(&client->to_nudge);
@@ -426,7 +439,8 @@ void client_free(struct client *client)
     free(client);
 }
 
-enum err client_check_url(const struct client_options *options, const char *url, const char **ret_problem)
+enum err client_check_url(
+    const struct client_options *options, const char *url, const char **ret_problem)
 {
     CURLU *parsed = curl_url();
     if (!parsed)
@@ -434,8 +448,10 @@ enum err client_check_url(const struct client_options *options, const char *url,
     struct target target;
     enum err e = target_parse(parsed, url, options->allow_http, &target, ret_problem);
     curl_url_cleanup(parsed);
-    if (e == OK && target_is_address(&target) && !address_guard_allows(&options->guard, &target.address.any)) {
-        *ret_problem = "must not lead to an address that is not public (an operator can allow networks)";
+    if (e == OK && target_is_address(&target) &&
+        !address_guard_allows(&options->guard, &target.address.any)) {
+        *ret_problem =
+            "must not lead to an address that is not public (an operator can allow networks)";
         e = ERR_URL;
     }
     return e;

@@ -13,7 +13,8 @@
 
 #define BUCKETS 1024 /* a power of two */
 
-/* A TTL of 0 would cost a look-up for each request; one of days would keep us at a machine that is gone. */
+/* A TTL of 0 would cost a look-up for each request; one of days would keep us at a machine that is
+ * gone. */
 #define TTL_SECONDS_MIN 5
 #define TTL_SECONDS_MAX 300
 #define TTL_SECONDS_NO_SUCH_NAME 2
@@ -72,7 +73,8 @@ static int64_t canary_due_us(const struct resolver *resolver)
     if (resolver->canary_is_out || list_is_empty(&resolver->asking))
         return INT64_MAX;
     const struct name *first = CONTAINER_OF(resolver->asking.next, struct name, place);
-    if (resolver->heard_mono_us >= first->asked_mono_us || resolver->canary_mono_us >= first->asked_mono_us)
+    if (resolver->heard_mono_us >= first->asked_mono_us ||
+        resolver->canary_mono_us >= first->asked_mono_us)
         return INT64_MAX;
     int64_t left_us = first->asked_mono_us + CANARY_US - clock_mono_us();
     return left_us > 0 ? left_us : 0;
@@ -99,7 +101,8 @@ static void on_socket_ready(struct loop_watch *watch, uint32_t events)
     struct resolver *resolver = CONTAINER_OF(watch, struct socket_watch, watch)->resolver;
     ares_socket_t fd = watch->fd;
     bool readable = events & (EPOLLIN | EPOLLERR | EPOLLHUP), writable = events & EPOLLOUT;
-    ares_process_fd(resolver->channel, readable ? fd : ARES_SOCKET_BAD, writable ? fd : ARES_SOCKET_BAD);
+    ares_process_fd(
+        resolver->channel, readable ? fd : ARES_SOCKET_BAD, writable ? fd : ARES_SOCKET_BAD);
     set_timer(resolver);
 }
 
@@ -149,7 +152,8 @@ static void on_socket_state(void *context, ares_socket_t fd, int readable, int w
 
 static struct list *bucket_of(struct resolver *resolver, const char *host)
 {
-    return &resolver->buckets[hash_siphash(&resolver->seed, slice_from_string(host)) & (BUCKETS - 1)];
+    return &resolver
+                ->buckets[hash_siphash(&resolver->seed, slice_from_string(host)) & (BUCKETS - 1)];
 }
 
 static struct name *find_name(struct resolver *resolver, const char *host)
@@ -207,16 +211,19 @@ static bool copy_address(const struct ares_addrinfo_node *node, union address *r
 }
 
 /* Returns the seconds that the answer may be kept. */
-static int read_answer(int status, const struct ares_addrinfo *result, struct address_set *ret_answer)
+static int read_answer(
+    int status, const struct ares_addrinfo *result, struct address_set *ret_answer)
 {
-    *ret_answer = (struct address_set){.error = status == ARES_ENOMEM ? ERR_NO_MEMORY : ERR_NAME_LOOKUP};
+    *ret_answer =
+        (struct address_set){.error = status == ARES_ENOMEM ? ERR_NO_MEMORY : ERR_NAME_LOOKUP};
     if (status == ARES_ENOTFOUND || status == ARES_ENODATA)
         return TTL_SECONDS_NO_SUCH_NAME;
     if (status != ARES_SUCCESS || !result)
         return TTL_SECONDS_NO_ANSWER;
     int ttl = TTL_SECONDS_MAX;
     for (const struct ares_addrinfo_node *node = result->nodes; node; node = node->ai_next) {
-        if (ret_answer->count == ADDRESS_SET_MAX || !copy_address(node, &ret_answer->items[ret_answer->count]))
+        if (ret_answer->count == ADDRESS_SET_MAX ||
+            !copy_address(node, &ret_answer->items[ret_answer->count]))
             continue;
         ret_answer->count++;
         if (node->ai_ttl < ttl)
@@ -251,7 +258,8 @@ static bool is_silent_since(const struct resolver *resolver, int64_t asked_mono_
     return resolver->heard_mono_us < asked_mono_us;
 }
 
-static void on_canary_answer(void *context, int status, int timeouts, unsigned char *answer, int answer_len)
+static void on_canary_answer(
+    void *context, int status, int timeouts, unsigned char *answer, int answer_len)
 {
     struct resolver *resolver = context;
     resolver->canary_is_out = false;
@@ -299,7 +307,8 @@ static bool is_invalid(const char *host)
 
 static void ask(struct resolver *resolver, struct name *name)
 {
-    static const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    static const struct ares_addrinfo_hints hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     name->asking = true;
     name->asked_mono_us = clock_mono_us();
     move_to(&resolver->asking, name);
@@ -309,7 +318,8 @@ static void ask(struct resolver *resolver, struct name *name)
         return;
     }
     resolver->in_call = true;
-    ares_getaddrinfo(resolver->channel, name->host, NULL, &hints, on_ares_answer, name); /* may answer at once */
+    ares_getaddrinfo(
+        resolver->channel, name->host, NULL, &hints, on_ares_answer, name); /* may answer at once */
     resolver->in_call = false;
     set_timer(resolver);
 }
@@ -318,8 +328,8 @@ static void tell_waiters(struct resolver *resolver)
 {
     struct name *name;
     while ((name = LIST_TAKE_FIRST(&resolver->answered, struct name, place))) {
-        /* A waiter may look names up, and so drop this one or have it asked again: nothing of it is used once the first
-         * is told. */
+        /* A waiter may look names up, and so drop this one or have it asked again: nothing of it is
+         * used once the first is told. */
         struct address_set answer = name->answer;
         struct list waiters;
         list_init(&waiters);
@@ -342,7 +352,8 @@ static void on_timer(struct timer *timer)
     set_timer(resolver);
 }
 
-const struct address_set *resolver_look_up(struct resolver *resolver, const char *host, struct resolver_waiter *waiter)
+const struct address_set *resolver_look_up(
+    struct resolver *resolver, const char *host, struct resolver_waiter *waiter)
 {
     struct name *name = find_name(resolver, host);
     if (!name) {
@@ -365,8 +376,8 @@ const struct address_set *resolver_look_up(struct resolver *resolver, const char
 bool resolver_is_silent(struct resolver *resolver, const char *host)
 {
     const struct name *name = find_name(resolver, host);
-    return name && name->asking && is_silent_since(resolver, name->asked_mono_us) && resolver->canary_is_out &&
-           clock_mono_us() - resolver->canary_mono_us >= CANARY_US;
+    return name && name->asking && is_silent_since(resolver, name->asked_mono_us) &&
+           resolver->canary_is_out && clock_mono_us() - resolver->canary_mono_us >= CANARY_US;
 }
 
 void resolver_put_last(struct resolver *resolver, const char *host, const union address *address)
@@ -377,8 +388,8 @@ void resolver_put_last(struct resolver *resolver, const char *host, const union 
         address_set_turn(&name->answer, (unsigned)place + 1);
 }
 
-void resolver_waiter_init(
-    struct resolver_waiter *waiter, void (*on_answer)(struct resolver_waiter *waiter, const struct address_set *answer))
+void resolver_waiter_init(struct resolver_waiter *waiter,
+    void (*on_answer)(struct resolver_waiter *waiter, const struct address_set *answer))
 {
     list_init(&waiter->link);
     waiter->on_answer = on_answer;
@@ -407,12 +418,13 @@ static enum err open_channel(struct resolver *resolver, const char *servers)
         .sock_state_cb_data = resolver,
     };
     if (library_status != ARES_SUCCESS ||
-        ares_init_options(&resolver->channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) !=
-            ARES_SUCCESS) {
+        ares_init_options(&resolver->channel, &options,
+            ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS) {
         resolver->channel = NULL;
         return ERR_SYSTEM;
     }
-    if (servers && *servers && ares_set_servers_ports_csv(resolver->channel, servers) != ARES_SUCCESS)
+    if (servers && *servers &&
+        ares_set_servers_ports_csv(resolver->channel, servers) != ARES_SUCCESS)
         return ERR_CONFIG;
     return OK;
 }

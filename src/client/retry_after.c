@@ -51,7 +51,8 @@ int64_t retry_after_parse(struct slice value, int64_t now_wall_us)
     struct slice text = trim(value);
     if (text.len == 0 || text.len > HTTP_DATE_BYTES_MAX)
         return 0;
-    /* curl_getdate would take a bare number for a date; anything that begins with a digit is seconds or nothing. */
+    /* curl_getdate would take a bare number for a date; anything that begins with a digit is
+     * seconds or nothing. */
     if (is_digit(text.data[0]))
         return parse_seconds(text);
     char date[HTTP_DATE_BYTES_MAX + 1];

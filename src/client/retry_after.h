@@ -7,8 +7,8 @@
 
 #include <stdint.h>
 
-/* What it asks for from now on, at most a year; 0 when it is in the past or can't be read. White space around it is
- * skipped. */
+/* What it asks for from now on, at most a year; 0 when it is in the past or can't be read. White
+ * space around it is skipped. */
 int64_t retry_after_parse(struct slice value, int64_t now_wall_us);
 
 #endif

@@ -66,7 +66,8 @@ static enum err read_port(CURLU *url, struct target *target, const char **ret_pr
 /* The host lower-cased into the target; false when it is not a plain host name. */
 static bool read_name(const char *host, size_t len, struct target *target)
 {
-    if (len == 0 || len > HOST_BYTES_MAX || host[0] == '.' || host[0] == '-' || host[len - 1] == '.')
+    if (len == 0 || len > HOST_BYTES_MAX || host[0] == '.' || host[0] == '-' ||
+        host[len - 1] == '.')
         return false;
     for (size_t i = 0; i < len; i++) {
         char c = host[i];
@@ -116,12 +117,13 @@ static enum err read_host(CURLU *url, struct target *target, const char **ret_pr
     curl_free(host);
     if (readable)
         return OK;
-    return refuse("must have a host of letters, digits, '-', '_' and '.' (others in their xn-- form), or an address",
+    return refuse("must have a host of letters, digits, '-', '_' and '.' (others in their xn-- "
+                  "form), or an address",
         ret_problem);
 }
 
-enum err target_parse(
-    CURLU *url, const char *text, bool allow_http, struct target *ret_target, const char **ret_problem)
+enum err target_parse(CURLU *url, const char *text, bool allow_http, struct target *ret_target,
+    const char **ret_problem)
 {
     struct target target = {.host = ""};
     enum err e = parse_text(url, text, allow_http, ret_problem);

@@ -35,7 +35,8 @@ static bool begin_response(struct client_transfer *transfer, struct slice line)
     if (!space || line.len <= len || strncasecmp(line.data, prefix, len) != 0 ||
         !isdigit((unsigned char)line.data[len]))
         return false;
-    transfer->status = atoi(space); /* the line is followed by a NUL, and libcurl has seen three digits */
+    transfer->status =
+        atoi(space); /* the line is followed by a NUL, and libcurl has seen three digits */
     transfer->in_headers = true;
     transfer->request->retry_after_us = 0;
     return true;
@@ -78,7 +79,8 @@ static size_t on_header_line(char *data, size_t size, size_t count, void *contex
     if (line.data[0] == '\r' || line.data[0] == '\n')
         end_headers(transfer);
     else if (line.len >= sizeof name - 1 && strncasecmp(line.data, name, sizeof name - 1) == 0)
-        note_retry_after(transfer->request, slice_of(line.data + sizeof name - 1, line.len - (sizeof name - 1)));
+        note_retry_after(
+            transfer->request, slice_of(line.data + sizeof name - 1, line.len - (sizeof name - 1)));
     return line.len;
 }
 
@@ -96,10 +98,12 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
 }
 
 /*
- * libcurl is about to write the request: for the first time, or again by itself, since a kept-alive connection was dead
- * or HTTP/2 refused the stream. A second time is an attempt of its own, which is the caller's to make and to number.
+ * libcurl is about to write the request: for the first time, or again by itself, since a kept-alive
+ * connection was dead or HTTP/2 refused the stream. A second time is an attempt of its own, which
+ * is the caller's to make and to number.
  */
-static int on_before_request(void *context, char *remote_ip, char *local_ip, int remote_port, int local_port)
+static int on_before_request(
+    void *context, char *remote_ip, char *local_ip, int remote_port, int local_port)
 {
     struct client_transfer *transfer = context;
     struct client_request *request = transfer->request;
@@ -131,7 +135,8 @@ static const char *shortage_of(int error)
 
 static bool has_route(int family)
 {
-    /* Connecting a datagram socket only looks the route up. Two addresses that are nobody's to refuse. */
+    /* Connecting a datagram socket only looks the route up. Two addresses that are nobody's to
+     * refuse. */
     union address address = {.any.sa_family = (sa_family_t)family};
     if (family == AF_INET)
         inet_pton(AF_INET, "198.41.0.4", &address.ipv4.sin_addr);
@@ -139,14 +144,15 @@ static bool has_route(int family)
         inet_pton(AF_INET6, "2001:503:ba3e::2:30", &address.ipv6.sin6_addr);
     address.ipv4.sin_port = htons(9);
     int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bool has = fd >= 0 && connect(fd, &address.any, family == AF_INET ? sizeof address.ipv4 : sizeof address.ipv6) == 0;
+    bool has = fd >= 0 && connect(fd, &address.any,
+                              family == AF_INET ? sizeof address.ipv4 : sizeof address.ipv6) == 0;
     if (fd >= 0)
         close(fd);
     return has;
 }
 
-/* Why there is no connection, as far as the reason is on this machine. An address without a route is the client's own
- * matter, as long as others can be reached. */
+/* Why there is no connection, as far as the reason is on this machine. An address without a route
+ * is the client's own matter, as long as others can be reached. */
 static const char *find_shortage(const struct client_transfer *transfer, CURLcode code)
 {
     long error = 0;
@@ -158,13 +164,15 @@ static const char *find_shortage(const struct client_transfer *transfer, CURLcod
     if (code != CURLE_COULDNT_CONNECT)
         return NULL;
     if (error == ENETUNREACH || error == ENETDOWN || error == EHOSTUNREACH)
-        return has_route(AF_INET) || has_route(AF_INET6) ? NULL : "network: there is no route to anywhere";
+        return has_route(AF_INET) || has_route(AF_INET6) ? NULL
+                                                         : "network: there is no route to anywhere";
     /* For IPv6 it is also what a machine without any says. */
     bool is_alien = transfer->tried.any.sa_family == AF_INET6 && !has_route(AF_INET6);
     return error == EADDRNOTAVAIL && is_alien ? NULL : shortage_of((int)error);
 }
 
-static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+static curl_socket_t on_open_socket(
+    void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct client_transfer *transfer = context;
     if (transfer->request->sends > 0) /* for a repeat that on_before_request would not let go */
@@ -186,8 +194,8 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct 
     return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
-/* Never called while the pin holds: libcurl's own look-up would block the loop, and nobody would have judged its
- * answer. */
+/* Never called while the pin holds: libcurl's own look-up would block the loop, and nobody would
+ * have judged its answer. */
 static int on_own_look_up(void *resolver_state, void *reserved, void *context)
 {
     return 1;
@@ -203,7 +211,8 @@ static const struct {
     {CURLOPT_NOSIGNAL, 1},
     {CURLOPT_NOPROGRESS, 1},
     {CURLOPT_FOLLOWLOCATION, 0},
-    {CURLOPT_HTTP09_ALLOWED, 1}, /* not as an answer: on_body is told of what is no HTTP, and ends it */
+    {CURLOPT_HTTP09_ALLOWED,
+        1}, /* not as an answer: on_body is told of what is no HTTP, and ends it */
     {CURLOPT_HTTP_CONTENT_DECODING, 0},
     {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS},
     {CURLOPT_TCP_NODELAY, 1},
@@ -247,14 +256,17 @@ static bool build(struct client_transfer *transfer)
     if (!transfer->easy || !transfer->url || !transfer->dns_cache)
         return false;
     for (size_t i = 0; i < ARRAY_LENGTH(fixed_numbers); i++)
-        if (curl_easy_setopt(transfer->easy, fixed_numbers[i].option, fixed_numbers[i].value) != CURLE_OK)
+        if (curl_easy_setopt(transfer->easy, fixed_numbers[i].option, fixed_numbers[i].value) !=
+            CURLE_OK)
             return false;
-    return curl_share_setopt(transfer->dns_cache, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) == CURLSHE_OK &&
+    return curl_share_setopt(transfer->dns_cache, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) ==
+               CURLSHE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_SHARE, transfer->dns_cache) == CURLE_OK &&
            set_texts(transfer->easy, transfer->options) && set_callbacks(transfer->easy, transfer);
 }
 
-struct client_transfer *transfer_new(struct client *client, struct loop *loop, const struct client_options *options)
+struct client_transfer *transfer_new(
+    struct client *client, struct loop *loop, const struct client_options *options)
 {
     struct client_transfer *transfer = calloc(1, sizeof *transfer);
     if (!transfer)
@@ -289,7 +301,8 @@ enum err transfer_aim(struct client_transfer *transfer, struct client_request *r
     request->transfer = transfer;
     transfer->started_mono_us = clock_mono_us();
     transfer->shortage = NULL;
-    transfer->address_refused = transfer->in_headers = transfer->answered = transfer->not_http = false;
+    transfer->address_refused = transfer->in_headers = transfer->answered = transfer->not_http =
+        false;
     transfer->status = 0;
     transfer->turns = 0;
     transfer->addresses.count = 0;
@@ -297,11 +310,13 @@ enum err transfer_aim(struct client_transfer *transfer, struct client_request *r
         return ERR_BUG;
     reach_begin(&transfer->reach, request);
     const char *problem;
-    enum err e = target_parse(transfer->url, request->url, transfer->options->allow_http, &transfer->target, &problem);
+    enum err e = target_parse(
+        transfer->url, request->url, transfer->options->allow_http, &transfer->target, &problem);
     if (e != OK)
         return e;
-    int64_t first_us = request->connect_timeout_us < request->answer_timeout_us ? request->connect_timeout_us
-                                                                                : request->answer_timeout_us;
+    int64_t first_us = request->connect_timeout_us < request->answer_timeout_us
+                           ? request->connect_timeout_us
+                           : request->answer_timeout_us;
     return timer_arm(transfer->loop, &transfer->deadline, first_us);
 }
 
@@ -318,7 +333,8 @@ static size_t print_address(const union address *address, char *ret_text, size_t
 
 static void print_route(const struct client_transfer *transfer, char ret_name[ROUTE_NAME_BYTES])
 {
-    snprintf(ret_name, ROUTE_NAME_BYTES, "%llu.route.invalid", (unsigned long long)transfer->addresses.route);
+    snprintf(ret_name, ROUTE_NAME_BYTES, "%llu.route.invalid",
+        (unsigned long long)transfer->addresses.route);
 }
 
 static void write_pin(struct client_transfer *transfer)
@@ -326,11 +342,13 @@ static void write_pin(struct client_transfer *transfer)
     char name[ROUTE_NAME_BYTES];
     print_route(transfer, name);
     snprintf(transfer->connected_to, sizeof transfer->connected_to, "::%s:", name);
-    size_t len = (size_t)snprintf(transfer->pin, sizeof transfer->pin, "%s:%u:", name, transfer->target.port);
+    size_t len = (size_t)snprintf(
+        transfer->pin, sizeof transfer->pin, "%s:%u:", name, transfer->target.port);
     for (unsigned i = 0; i < transfer->addresses.count; i++) {
         if (i > 0)
             transfer->pin[len++] = ',';
-        len += print_address(&transfer->addresses.items[i], transfer->pin + len, sizeof transfer->pin - len);
+        len += print_address(
+            &transfer->addresses.items[i], transfer->pin + len, sizeof transfer->pin - len);
         assert(len < sizeof transfer->pin);
     }
 }
@@ -366,7 +384,8 @@ void transfer_turn(struct client_transfer *transfer)
 }
 
 /* The list's nodes are ours: libcurl only reads them. */
-static struct curl_slist *link_node(struct curl_slist *node, const char *text, struct curl_slist *next)
+static struct curl_slist *link_node(
+    struct curl_slist *node, const char *text, struct curl_slist *next)
 {
     *node = (struct curl_slist){.data = (char *)text, .next = next};
     return node;
@@ -375,7 +394,8 @@ static struct curl_slist *link_node(struct curl_slist *node, const char *text, s
 static struct curl_slist *list_headers(struct client_transfer *transfer)
 {
     const struct client_request *request = transfer->request;
-    /* Without a value: libcurl would hold back longer bodies for a second and wait for "100 Continue". */
+    /* Without a value: libcurl would hold back longer bodies for a second and wait for "100
+     * Continue". */
     struct curl_slist *list = link_node(&transfer->headers[CLIENT_HEADERS_MAX], "Expect:", NULL);
     for (unsigned i = request->headers_count; i-- > 0;)
         list = link_node(&transfer->headers[i], request->headers[i], list);
@@ -402,22 +422,29 @@ enum err transfer_load(struct client_transfer *transfer)
 {
     const struct client_request *request = transfer->request;
     bool is_name = !target_is_address(&transfer->target);
-    const char *body = request->body.len ? request->body.data : ""; /* NULL would make libcurl read its stdin */
+    const char *body =
+        request->body.len ? request->body.data : ""; /* NULL would make libcurl read its stdin */
     CURL *easy = transfer->easy;
     if (curl_easy_setopt(easy, CURLOPT_CURLU, transfer->url) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_RESOLVE, list_pins(transfer)) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_CONNECT_TO,
-            is_name ? link_node(&transfer->connect_to, transfer->connected_to, NULL) : NULL) != CURLE_OK ||
+            is_name ? link_node(&transfer->connect_to, transfer->connected_to, NULL) : NULL) !=
+            CURLE_OK ||
         /* libcurl asks it for addresses in URLs as well, which need no look-up. */
-        curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, is_name ? on_own_look_up : NULL) != CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, is_name ? on_own_look_up : NULL) !=
+            CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list_headers(transfer)) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_ms(transfer)) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)(request->once || request->fresh)) != CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len) !=
+            CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_ms(transfer)) !=
+            CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)(request->once || request->fresh)) !=
+            CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long)request->once) != CURLE_OK)
         return ERR_NO_MEMORY;
-    alarm_set(transfer->loop, &transfer->deadline, time_left_us(transfer, request->answer_timeout_us));
+    alarm_set(
+        transfer->loop, &transfer->deadline, time_left_us(transfer, request->answer_timeout_us));
     return OK;
 }
 
@@ -451,8 +478,8 @@ static enum err explain_begun(CURLcode code)
     case CURLE_OUT_OF_MEMORY: /* libcurl's own bound on one header line reads so, too */
         return ERR_ANSWER_MALFORMED;
     default:
-        /* Closed before the headers were complete (CURLE_OK even, in the middle of them), or a second send that was not
-         * made. */
+        /* Closed before the headers were complete (CURLE_OK even, in the middle of them), or a
+         * second send that was not made. */
         return ERR_ANSWER_LOST;
     }
 }
@@ -523,7 +550,8 @@ struct client_request *transfer_report(struct client_transfer *transfer, enum er
     request->transfer = NULL;
     request->duration_us = clock_mono_us() - transfer->started_mono_us;
     reach_report(&transfer->reach, transfer->easy, request);
-    if (error == ERR_SEND && request->reach.request_complete) /* only libcurl's own repeat of it was not sent */
+    if (error == ERR_SEND &&
+        request->reach.request_complete) /* only libcurl's own repeat of it was not sent */
         error = ERR_ANSWER_LOST;
     if (error == ERR_NO_MEMORY && request->sends == 0) {
         error = ERR_SHORTAGE;

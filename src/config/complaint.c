@@ -6,7 +6,8 @@
 
 #define QUOTED_BYTES_MAX 80
 
-void complaint_add(struct complaints *complaints, const struct complaint_place *place, const char *format, ...)
+void complaint_add(
+    struct complaints *complaints, const struct complaint_place *place, const char *format, ...)
 {
     struct buffer *text = complaints->text;
     complaints->count++;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Complaints: one line each, with where it stands, what it is about, and what would be right. Only config/ includes
- * this. */
+/* Complaints: one line each, with where it stands, what it is about, and what would be right. Only
+ * config/ includes this. */
 #ifndef PENSTOCK_CONFIG_COMPLAINT_H
 #define PENSTOCK_CONFIG_COMPLAINT_H
 
@@ -22,16 +22,16 @@ struct complaints {
     struct complaint_source sources[COMPLAINT_OPTIONS_MAX]; /* by the option's row */
 };
 
-/* What a complaint is about: `file:line:column: subject`, or the subject alone (a variable, an argument). Line 0: the
- * file as a whole. */
+/* What a complaint is about: `file:line:column: subject`, or the subject alone (a variable, an
+ * argument). Line 0: the file as a whole. */
 struct complaint_place {
     const char *file;    /* NULL: not a file */
     size_t line, column; /* from 1 */
     const char *subject; /* may be NULL */
 };
 
-void complaint_add(struct complaints *complaints, const struct complaint_place *place, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void complaint_add(struct complaints *complaints, const struct complaint_place *place,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Appends a value in quotes, fit for a terminal: cut when long, control characters written out. */
 void complaint_quote(struct buffer *text, struct slice value);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Three sources, each over the one before: the table's defaults, the file, the environment. All are read to the end, so
- * that one run shows everything that is wrong. What is built is a copy: the caller's configuration changes as a whole
- * or not at all.
+ * Three sources, each over the one before: the table's defaults, the file, the environment. All are
+ * read to the end, so that one run shows everything that is wrong. What is built is a copy: the
+ * caller's configuration changes as a whole or not at all.
  */
 #include "config/config.h"
 
@@ -25,15 +25,15 @@ void config_defaults(struct config *ret_config)
     *ret_config = (struct config){0};
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         struct complaint_place place = {.subject = option_rows[i].key};
-        value_set_flat(
-            &option_rows[i], slice_from_string(option_rows[i].default_text), ret_config, &place, &complaints);
+        value_set_flat(&option_rows[i], slice_from_string(option_rows[i].default_text), ret_config,
+            &place, &complaints);
     }
     assert(complaints.count == 0);
     buffer_done(&text);
 }
 
-static void take_named(
-    struct slice name, enum option_form form, struct slice value, struct config *config, struct complaints *complaints)
+static void take_named(struct slice name, enum option_form form, struct slice value,
+    struct config *config, struct complaints *complaints)
 {
     const struct option *option = option_find(name, form);
     if (!option) {
@@ -48,9 +48,10 @@ static void take_named(
     complaints->sources[option - option_rows].is_variable = form == OPTION_FORM_VARIABLE;
 }
 
-/* PENSTOCK_ with a double underscore is ours, known or mistyped; PENSTOCK_HOME and the like belong to somebody else,
- * but for options without a section. */
-static void take_variable(const char *variable, struct config *config, struct complaints *complaints)
+/* PENSTOCK_ with a double underscore is ours, known or mistyped; PENSTOCK_HOME and the like belong
+ * to somebody else, but for options without a section. */
+static void take_variable(
+    const char *variable, struct config *config, struct complaints *complaints)
 {
     size_t prefix_len = sizeof OPTION_VARIABLE_PREFIX - 1;
     const char *equals = strchr(variable, '=');
@@ -75,8 +76,10 @@ void config_complain(struct complaints *complaints, const char *key, const char 
             option_write_name(option, OPTION_FORM_VARIABLE, subject);
             place.subject = subject;
         } else if (source->line) {
-            place = (struct complaint_place){
-                .file = complaints->file, .line = source->line, .column = source->column, .subject = key};
+            place = (struct complaint_place){.file = complaints->file,
+                .line = source->line,
+                .column = source->column,
+                .subject = key};
         }
     }
     va_list args;
@@ -87,11 +90,13 @@ void config_complain(struct complaints *complaints, const char *key, const char 
 }
 
 static void check_to_run(const char *file, const struct config *config,
-    void (*more)(const struct config *config, struct complaints *complaints), struct complaints *complaints)
+    void (*more)(const struct config *config, struct complaints *complaints),
+    struct complaints *complaints)
 {
     struct complaint_place place = {.file = file};
     if (file && !complaints->file_has_content)
-        complaint_add(complaints, &place, "is empty: is it the right file? (penstock check --sample prints one)");
+        complaint_add(complaints, &place,
+            "is empty: is it the right file? (penstock check --sample prints one)");
     if (file) /* else an argument names the directory */
         config_check_data_directory(config, complaints);
     config_check_files(config, complaints);
@@ -100,8 +105,8 @@ static void check_to_run(const char *file, const struct config *config,
 }
 
 static enum err load(const char *file, char *const *environment, bool to_run,
-    void (*more)(const struct config *config, struct complaints *complaints), struct config *ret_config,
-    struct buffer *complaints_text)
+    void (*more)(const struct config *config, struct complaints *complaints),
+    struct config *ret_config, struct buffer *complaints_text)
 {
     AUTO_FREE struct config *fresh = malloc(sizeof *fresh);
     if (!fresh)
@@ -123,23 +128,25 @@ static enum err load(const char *file, char *const *environment, bool to_run,
     return OK;
 }
 
-enum err config_load(
-    const char *file, char *const *environment, struct config *ret_config, struct buffer *complaints_text)
+enum err config_load(const char *file, char *const *environment, struct config *ret_config,
+    struct buffer *complaints_text)
 {
     return load(file, environment, false, NULL, ret_config, complaints_text);
 }
 
 enum err config_load_to_run(const char *file, char *const *environment,
-    void (*more)(const struct config *config, struct complaints *complaints), struct config *ret_config,
-    struct buffer *complaints_text)
+    void (*more)(const struct config *config, struct complaints *complaints),
+    struct config *ret_config, struct buffer *complaints_text)
 {
     return load(file, environment, true, more, ret_config, complaints_text);
 }
 
-enum err config_set(struct config *config, const char *key, const char *value, struct buffer *complaints_text)
+enum err config_set(
+    struct config *config, const char *key, const char *value, struct buffer *complaints_text)
 {
     struct complaints complaints = {.text = complaints_text};
-    take_named(slice_from_string(key), OPTION_FORM_KEY, slice_from_string(value), config, &complaints);
+    take_named(
+        slice_from_string(key), OPTION_FORM_KEY, slice_from_string(value), config, &complaints);
     return complaints.count > 0 ? ERR_CONFIG : OK;
 }
 

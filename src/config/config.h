@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration: defaults, then the YAML file, then the environment, each value checked against its row of
- * option_table.h, and all together against each other (config_check.h). Every complaint names the file with line and
- * column, the variable, or the option, and says what would be right.
+ * The configuration: defaults, then the YAML file, then the environment, each value checked against
+ * its row of option_table.h, and all together against each other (config_check.h). Every complaint
+ * names the file with line and column, the variable, or the option, and says what would be right.
  */
 #ifndef PENSTOCK_CONFIG_CONFIG_H
 #define PENSTOCK_CONFIG_CONFIG_H
@@ -19,7 +19,8 @@
 
 struct config_networks {
     unsigned count;
-    char texts[CONFIG_NETWORKS_MAX][CONFIG_NETWORK_TEXT_BYTES]; /* checked where they are used (address_guard.h) */
+    char texts[CONFIG_NETWORKS_MAX]
+              [CONFIG_NETWORK_TEXT_BYTES]; /* checked where they are used (address_guard.h) */
 };
 
 #define CONFIG_ADDRESSES_MAX 16
@@ -37,8 +38,8 @@ struct config_roles {
 enum config_queue_kind { CONFIG_QUEUE_DIRECT, CONFIG_QUEUE_RABBITMQ };
 
 /*
- * One field per row of the table, which is checked against them (option.c). Texts are NUL-terminated, with zeros
- * behind, so that fields are compared and copied as bytes.
+ * One field per row of the table, which is checked against them (option.c). Texts are
+ * NUL-terminated, with zeros behind, so that fields are compared and copied as bytes.
  */
 struct config {
     struct config_roles roles;
@@ -48,7 +49,8 @@ struct config {
     int64_t queue_kind; /* enum config_queue_kind */
     struct config_addresses broker_addresses;
     char broker_vhost[256];
-    char broker_credentials_file[4001], broker_ca_file[4001], broker_certificate_file[4001], broker_key_file[4001];
+    char broker_credentials_file[4001], broker_ca_file[4001], broker_certificate_file[4001],
+        broker_key_file[4001];
     bool broker_tls, broker_taps;
     int64_t broker_heartbeat_us, broker_confirm_timeout_us, broker_lag_us_max;
     int64_t broker_window, broker_prefetch, broker_prefetch_bytes;
@@ -74,11 +76,12 @@ struct config {
 void config_defaults(struct config *ret_config);
 
 /*
- * `file` may be NULL (defaults and environment only). `environment` is environ or a test's. On ERR_CONFIG `complaints`
- * holds one line per problem, all that were found, and *ret_config is untouched.
+ * `file` may be NULL (defaults and environment only). `environment` is environ or a test's. On
+ * ERR_CONFIG `complaints` holds one line per problem, all that were found, and *ret_config is
+ * untouched.
  */
-enum err config_load(
-    const char *file, char *const *environment, struct config *ret_config, struct buffer *complaints) MUST_CHECK;
+enum err config_load(const char *file, char *const *environment, struct config *ret_config,
+    struct buffer *complaints) MUST_CHECK;
 
 struct complaints;
 
@@ -87,20 +90,22 @@ void config_complain(struct complaints *complaints, const char *key, const char 
     __attribute__((format(printf, 3, 4)));
 
 /*
- * As config_load, for a gateway that is to run with it: the files that it names are looked at (config_files.h), a file
- * that says nothing is refused, and `more` is asked for what config/ can't see (may be NULL). What `check`, `serve` and
- * a reload use.
+ * As config_load, for a gateway that is to run with it: the files that it names are looked at
+ * (config_files.h), a file that says nothing is refused, and `more` is asked for what config/ can't
+ * see (may be NULL). What `check`, `serve` and a reload use.
  */
 enum err config_load_to_run(const char *file, char *const *environment,
-    void (*more)(const struct config *config, struct complaints *complaints), struct config *ret_config,
+    void (*more)(const struct config *config, struct complaints *complaints),
+    struct config *ret_config, struct buffer *complaints) MUST_CHECK;
+
+/* Sets one option by its key from text, as the environment would (for `penstock dev --ingress` and
+ * the like). */
+enum err config_set(struct config *config, const char *key, const char *value,
     struct buffer *complaints) MUST_CHECK;
 
-/* Sets one option by its key from text, as the environment would (for `penstock dev --ingress` and the like). */
-enum err config_set(struct config *config, const char *key, const char *value, struct buffer *complaints) MUST_CHECK;
-
 /*
- * Takes over from `fresh` what a reload may change. Options marked restart that differ are left as they are; their keys
- * go to `needs_restart`, separated by spaces.
+ * Takes over from `fresh` what a reload may change. Options marked restart that differ are left as
+ * they are; their keys go to `needs_restart`, separated by spaces.
  */
 void config_reload(struct config *config, const struct config *fresh, struct buffer *needs_restart);
 

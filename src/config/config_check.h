@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What no row of the option table can see by itself: options that need or exclude one another. Only config/ includes
- * this. */
+/* What no row of the option table can see by itself: options that need or exclude one another. Only
+ * config/ includes this. */
 #ifndef PENSTOCK_CONFIG_CONFIG_CHECK_H
 #define PENSTOCK_CONFIG_CONFIG_CHECK_H
 

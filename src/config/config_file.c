@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file is read twice. First its events: they alone show anchors, tags and further documents, which a configuration
- * has no use for and which are refused, and they show where the syntax is broken. Then its tree, whose nodes carry line
- * and column: a mapping of sections to mappings of names to values, and of the few options that have no section.
+ * The file is read twice. First its events: they alone show anchors, tags and further documents,
+ * which a configuration has no use for and which are refused, and they show where the syntax is
+ * broken. Then its tree, whose nodes carry line and column: a mapping of sections to mappings of
+ * names to values, and of the few options that have no section.
  */
 #include "config/config_file.h"
 
@@ -22,10 +23,13 @@ struct reading {
     bool seen[OPTION_COUNT];
 };
 
-static struct complaint_place place_at(const struct reading *reading, yaml_mark_t mark, const char *subject)
+static struct complaint_place place_at(
+    const struct reading *reading, yaml_mark_t mark, const char *subject)
 {
-    return (struct complaint_place){
-        .file = reading->file, .line = mark.line + 1, .column = mark.column + 1, .subject = subject};
+    return (struct complaint_place){.file = reading->file,
+        .line = mark.line + 1,
+        .column = mark.column + 1,
+        .subject = subject};
 }
 
 static void complain_at(const struct reading *reading, yaml_mark_t mark, const char *what)
@@ -51,7 +55,8 @@ static bool read_file(const char *file, struct buffer *text, struct complaints *
     if (error)
         complaint_add(complaints, &place, "can't be read: %s", strerror(error));
     else if (text->len > CONFIG_FILE_BYTES_MAX)
-        complaint_add(complaints, &place, "is larger than %d bytes: is it a configuration?", CONFIG_FILE_BYTES_MAX);
+        complaint_add(complaints, &place, "is larger than %d bytes: is it a configuration?",
+            CONFIG_FILE_BYTES_MAX);
     else if (text->failed)
         complaint_add(complaints, &place, "out of memory");
     else
@@ -78,11 +83,14 @@ static void complain_of_syntax(const struct reading *reading, const yaml_parser_
     const char *problem = parser->problem ? parser->problem : "out of memory";
     const char *context = parser->context ? parser->context : "";
     bool in_reader = parser->error == YAML_READER_ERROR;
-    yaml_mark_t mark = in_reader ? mark_of_offset(reading->text, parser->problem_offset) : parser->problem_mark;
+    yaml_mark_t mark =
+        in_reader ? mark_of_offset(reading->text, parser->problem_offset) : parser->problem_mark;
     struct complaint_place place = place_at(reading, mark, NULL);
     /* An address such as *:8080 is the likeliest way to get here. */
-    const char *hint = strstr(context, "alias") ? " (a value that begins with * must stand in quotes)" : "";
-    complaint_add(reading->complaints, &place, "not valid YAML: %s%s%s%s", problem, *context ? " " : "", context, hint);
+    const char *hint =
+        strstr(context, "alias") ? " (a value that begins with * must stand in quotes)" : "";
+    complaint_add(reading->complaints, &place, "not valid YAML: %s%s%s%s", problem,
+        *context ? " " : "", context, hint);
 }
 
 static void refuse_extras(struct reading *reading, const yaml_event_t *event)
@@ -116,7 +124,8 @@ static void refuse_extras(struct reading *reading, const yaml_event_t *event)
 
 static void start_parser(yaml_parser_t *parser, const struct reading *reading)
 {
-    yaml_parser_set_input_string(parser, (const unsigned char *)reading->text.data, reading->text.len);
+    yaml_parser_set_input_string(
+        parser, (const unsigned char *)reading->text.data, reading->text.len);
 }
 
 /* False when the syntax is broken, so that there is no tree. */
@@ -168,25 +177,29 @@ static bool is_null_word(const yaml_node_t *node)
     return false;
 }
 
-static void take_list(
-    struct reading *reading, const struct option *option, const yaml_node_t *node, const struct complaint_place *place)
+static void take_list(struct reading *reading, const struct option *option, const yaml_node_t *node,
+    const struct complaint_place *place)
 {
     size_t count = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
     struct value_item items[VALUE_ITEMS_MAX];
     for (size_t i = 0; i < count && i < VALUE_ITEMS_MAX; i++) {
-        const yaml_node_t *item = yaml_document_get_node(reading->document, node->data.sequence.items.start[i]);
+        const yaml_node_t *item =
+            yaml_document_get_node(reading->document, node->data.sequence.items.start[i]);
         if (item->type != YAML_SCALAR_NODE) {
             struct complaint_place item_place = place_at(reading, item->start_mark, option->key);
-            complaint_add(reading->complaints, &item_place, "a plain value must stand here, not a list or a mapping");
+            complaint_add(reading->complaints, &item_place,
+                "a plain value must stand here, not a list or a mapping");
             return;
         }
-        items[i] = (struct value_item){
-            .text = scalar_text(item), .line = item->start_mark.line + 1, .column = item->start_mark.column + 1};
+        items[i] = (struct value_item){.text = scalar_text(item),
+            .line = item->start_mark.line + 1,
+            .column = item->start_mark.column + 1};
     }
     value_set_list(option, items, count, reading->config, place, reading->complaints);
 }
 
-static void take_value(struct reading *reading, const struct option *option, const yaml_node_t *node)
+static void take_value(
+    struct reading *reading, const struct option *option, const yaml_node_t *node)
 {
     struct complaint_place place = place_at(reading, node->start_mark, option->key);
     if (is_null_word(node)) {
@@ -199,13 +212,15 @@ static void take_value(struct reading *reading, const struct option *option, con
     } else {
         struct buffer rule = BUFFER_EMPTY;
         value_write_rule(option, &rule);
-        complaint_add(reading->complaints, &place, "%s, but is a %s", rule.data ? rule.data : "is wrong",
+        complaint_add(reading->complaints, &place, "%s, but is a %s",
+            rule.data ? rule.data : "is wrong",
             node->type == YAML_SEQUENCE_NODE ? "list" : "mapping");
         buffer_done(&rule);
     }
 }
 
-static void take_option(struct reading *reading, const struct option *option, const yaml_node_pair_t *pair)
+static void take_option(
+    struct reading *reading, const struct option *option, const yaml_node_pair_t *pair)
 {
     const yaml_node_t *name = yaml_document_get_node(reading->document, pair->key);
     if (reading->seen[option - option_rows]) {
@@ -215,8 +230,8 @@ static void take_option(struct reading *reading, const struct option *option, co
     }
     reading->seen[option - option_rows] = true;
     const yaml_node_t *value = yaml_document_get_node(reading->document, pair->value);
-    reading->complaints->sources[option - option_rows] =
-        (struct complaint_source){.line = value->start_mark.line + 1, .column = value->start_mark.column + 1};
+    reading->complaints->sources[option - option_rows] = (struct complaint_source){
+        .line = value->start_mark.line + 1, .column = value->start_mark.column + 1};
     take_value(reading, option, value);
 }
 
@@ -242,10 +257,12 @@ static void take_pair(struct reading *reading, struct slice section, const yaml_
 }
 
 /* Whether an earlier pair of the mapping has the same name. */
-static bool is_repeated(const struct reading *reading, const yaml_node_t *mapping, const yaml_node_pair_t *pair)
+static bool is_repeated(
+    const struct reading *reading, const yaml_node_t *mapping, const yaml_node_pair_t *pair)
 {
     struct slice name = scalar_text(yaml_document_get_node(reading->document, pair->key));
-    for (const yaml_node_pair_t *earlier = mapping->data.mapping.pairs.start; earlier != pair; earlier++) {
+    for (const yaml_node_pair_t *earlier = mapping->data.mapping.pairs.start; earlier != pair;
+         earlier++) {
         const yaml_node_t *node = yaml_document_get_node(reading->document, earlier->key);
         if (node->type == YAML_SCALAR_NODE && slice_equal(scalar_text(node), name))
             return true;
@@ -253,7 +270,8 @@ static bool is_repeated(const struct reading *reading, const yaml_node_t *mappin
     return false;
 }
 
-static void take_section(struct reading *reading, const yaml_node_t *root, const yaml_node_pair_t *pair)
+static void take_section(
+    struct reading *reading, const yaml_node_t *root, const yaml_node_pair_t *pair)
 {
     const yaml_node_t *name = yaml_document_get_node(reading->document, pair->key);
     const yaml_node_t *content = yaml_document_get_node(reading->document, pair->value);
@@ -264,7 +282,8 @@ static void take_section(struct reading *reading, const yaml_node_t *root, const
     const struct option *first = option_find(scalar_text(name), OPTION_FORM_SECTION);
     if (!first) {
         struct complaint_place unknown_place = place_at(reading, name->start_mark, NULL);
-        option_complain_unknown(scalar_text(name), OPTION_FORM_SECTION, &unknown_place, reading->complaints);
+        option_complain_unknown(
+            scalar_text(name), OPTION_FORM_SECTION, &unknown_place, reading->complaints);
         return;
     }
     if (!option_has_section(first)) {
@@ -277,7 +296,8 @@ static void take_section(struct reading *reading, const yaml_node_t *root, const
     if (is_repeated(reading, root, pair))
         complaint_add(reading->complaints, &place, "the section stands here a second time");
     if (content->type == YAML_MAPPING_NODE) {
-        for (yaml_node_pair_t *at = content->data.mapping.pairs.start; at != content->data.mapping.pairs.top; at++)
+        for (yaml_node_pair_t *at = content->data.mapping.pairs.start;
+             at != content->data.mapping.pairs.top; at++)
             take_pair(reading, scalar_text(name), at);
     } else if (!is_empty_plain(content)) {
         place = place_at(reading, content->start_mark, section);
@@ -295,7 +315,8 @@ static void take_tree(struct reading *reading)
         complain_at(reading, root->start_mark, "sections must stand here, such as \"ingress:\"");
         return;
     }
-    for (yaml_node_pair_t *at = root->data.mapping.pairs.start; at != root->data.mapping.pairs.top; at++)
+    for (yaml_node_pair_t *at = root->data.mapping.pairs.start; at != root->data.mapping.pairs.top;
+         at++)
         take_section(reading, root, at);
 }
 

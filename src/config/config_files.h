@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files that options name, and the data directory: whether a gateway that starts now could use them. Only config/
- * includes this. */
+/* The files that options name, and the data directory: whether a gateway that starts now could use
+ * them. Only config/ includes this. */
 #ifndef PENSTOCK_CONFIG_CONFIG_FILES_H
 #define PENSTOCK_CONFIG_CONFIG_FILES_H
 

@@ -29,7 +29,8 @@ static const char *takes_effect(const struct option *option)
     return option->when == OPTION_WHEN_reload ? "reload" : "restart";
 }
 
-/* As it would stand in the file: texts in quotes, since *:8080 would be an alias and nothing a null. */
+/* As it would stand in the file: texts in quotes, since *:8080 would be an alias and nothing a
+ * null. */
 static void add_default(struct buffer *out, const struct option *option)
 {
     const char *quote = value_is_text(option) ? "\"" : "";
@@ -58,7 +59,8 @@ static void add_sample(struct buffer *text, const struct option *option, bool is
 void config_print_sample(struct buffer *text)
 {
     add_wrapped(text, "# ",
-        "Penstock's configuration. Every option stands here with its default, commented out: uncomment the line to "
+        "Penstock's configuration. Every option stands here with its default, commented out: "
+        "uncomment the line to "
         "change it.");
     buffer_add_string(text, "#\n");
     add_wrapped(text, "# ",
@@ -66,7 +68,8 @@ void config_print_sample(struct buffer *text)
         "PENSTOCK_INGRESS__LISTEN=127.0.0.1:8080; lists are separated by commas.");
     buffer_add_string(text, "#\n");
     add_wrapped(text, "# ",
-        "Changes of options marked (reload) are taken over on SIGHUP; those marked (restart) need a restart. "
+        "Changes of options marked (reload) are taken over on SIGHUP; those marked (restart) need "
+        "a restart. "
         "`penstock check -c FILE` says whether a file is right.");
     char section[OPTION_NAME_BYTES], previous[OPTION_NAME_BYTES] = "";
     for (size_t i = 0; i < OPTION_COUNT; i++) {

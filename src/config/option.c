@@ -8,10 +8,11 @@
 
 #define FIELD(field) (((struct config *)0)->field)
 
-/* A row's type and its field in struct config must fit: said to the compiler, since the parsers write through an
- * offset. */
+/* A row's type and its field in struct config must fit: said to the compiler, since the parsers
+ * write through an offset. */
 #define IS_INTEGER(field) _Generic(FIELD(field), int64_t : 1, default : 0)
-#define IS_TEXT(field, max) (_Generic(FIELD(field), char * : 1, default : 0) && sizeof FIELD(field) > (max))
+#define IS_TEXT(field, max) \
+    (_Generic(FIELD(field), char * : 1, default : 0) && sizeof FIELD(field) > (max))
 #define FITS_TEXT(field, max) IS_TEXT(field, max)
 #define FITS_PATH(field, max) IS_TEXT(field, max)
 #define FITS_ADDRESS(field, max) IS_TEXT(field, max)
@@ -23,17 +24,21 @@
 #define FITS_BOOLEAN(field, max) _Generic(FIELD(field), bool : 1, default : 0)
 #define FITS_DURATIONS(field, max) \
     (_Generic(FIELD(field), struct retry_schedule : 1, default : 0) && (max) <= RETRY_STEPS_MAX)
-#define FITS_NETWORKS(field, max) \
-    (_Generic(FIELD(field), struct config_networks : 1, default : 0) && (max) <= CONFIG_NETWORKS_MAX)
+#define FITS_NETWORKS(field, max)                                       \
+    (_Generic(FIELD(field), struct config_networks : 1, default : 0) && \
+        (max) <= CONFIG_NETWORKS_MAX)
 
-#define FITS_TYPES(field, max) (_Generic(FIELD(field), struct type_list : 1, default : 0) && (max) <= TYPE_LIST_MAX)
-#define FITS_ADDRESSES(field, max) \
-    (_Generic(FIELD(field), struct config_addresses : 1, default : 0) && (max) <= CONFIG_ADDRESSES_MAX)
+#define FITS_TYPES(field, max) \
+    (_Generic(FIELD(field), struct type_list : 1, default : 0) && (max) <= TYPE_LIST_MAX)
+#define FITS_ADDRESSES(field, max)                                       \
+    (_Generic(FIELD(field), struct config_addresses : 1, default : 0) && \
+        (max) <= CONFIG_ADDRESSES_MAX)
 #define FITS_ROLES(field, max) _Generic(FIELD(field), struct config_roles : 1, default : 0)
 
 #define X(key, type, field, min, max, default_text, when, doc)                        \
     _Static_assert(FITS_##type(field, max), key ": the field does not fit the type"); \
-    _Static_assert(sizeof key + sizeof OPTION_VARIABLE_PREFIX < OPTION_NAME_BYTES, key ": too long");
+    _Static_assert(                                                                   \
+        sizeof key + sizeof OPTION_VARIABLE_PREFIX < OPTION_NAME_BYTES, key ": too long");
 OPTION_TABLE(X)
 #undef X
 
@@ -66,7 +71,8 @@ static void write_variable(const char *key, char ret_name[OPTION_NAME_BYTES])
     *at = '\0';
 }
 
-void option_write_name(const struct option *option, enum option_form form, char ret_name[OPTION_NAME_BYTES])
+void option_write_name(
+    const struct option *option, enum option_form form, char ret_name[OPTION_NAME_BYTES])
 {
     const char *dot = strchr(option->key, '.');
     switch (form) {
@@ -74,7 +80,8 @@ void option_write_name(const struct option *option, enum option_form form, char 
         snprintf(ret_name, OPTION_NAME_BYTES, "%s", option->key);
         break;
     case OPTION_FORM_SECTION:
-        snprintf(ret_name, OPTION_NAME_BYTES, "%.*s", dot ? (int)(dot - option->key) : OPTION_NAME_BYTES, option->key);
+        snprintf(ret_name, OPTION_NAME_BYTES, "%.*s",
+            dot ? (int)(dot - option->key) : OPTION_NAME_BYTES, option->key);
         break;
     case OPTION_FORM_VARIABLE:
         write_variable(option->key, ret_name);
@@ -120,11 +127,13 @@ static size_t edit_distance(struct slice a, struct slice b)
 }
 
 /* The known name that is nearest to a mistyped one; false when none is near enough to be meant. */
-static bool find_nearest(struct slice wrong, enum option_form form, char ret_name[OPTION_NAME_BYTES])
+static bool find_nearest(
+    struct slice wrong, enum option_form form, char ret_name[OPTION_NAME_BYTES])
 {
     if (wrong.len >= OPTION_NAME_BYTES)
         return false;
-    /* One slip, and one more for every four letters: beyond that the guess would be as wrong as the name. */
+    /* One slip, and one more for every four letters: beyond that the guess would be as wrong as the
+     * name. */
     size_t given = form == OPTION_FORM_VARIABLE ? sizeof OPTION_VARIABLE_PREFIX - 1 : 0;
     size_t best = (wrong.len - given) / 4 + 2;
     const struct option *nearest = NULL;
@@ -142,8 +151,8 @@ static bool find_nearest(struct slice wrong, enum option_form form, char ret_nam
     return nearest != NULL;
 }
 
-void option_complain_unknown(
-    struct slice wrong, enum option_form form, const struct complaint_place *place, struct complaints *complaints)
+void option_complain_unknown(struct slice wrong, enum option_form form,
+    const struct complaint_place *place, struct complaints *complaints)
 {
     static const char *const nouns[] = {[OPTION_FORM_KEY] = "option",
         [OPTION_FORM_SECTION] = "section",

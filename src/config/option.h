@@ -56,28 +56,30 @@ static inline void *option_field(const struct option *option, struct config *con
     return (char *)config + option->offset;
 }
 
-static inline const void *option_field_const(const struct option *option, const struct config *config)
+static inline const void *option_field_const(
+    const struct option *option, const struct config *config)
 {
     return (const char *)config + option->offset;
 }
 
 /*
- * The ways an option is called: ingress.threads, its section ingress, the variable PENSTOCK_INGRESS__THREADS, its name
- * in the section. One without a section is called by its name in the section's place too: both stand at the top of a
- * file.
+ * The ways an option is called: ingress.threads, its section ingress, the variable
+ * PENSTOCK_INGRESS__THREADS, its name in the section. One without a section is called by its name
+ * in the section's place too: both stand at the top of a file.
  */
 enum option_form { OPTION_FORM_KEY, OPTION_FORM_SECTION, OPTION_FORM_VARIABLE, OPTION_FORM_NAME };
 
 #define OPTION_NAME_BYTES 96
 #define OPTION_VARIABLE_PREFIX "PENSTOCK_"
 
-void option_write_name(const struct option *option, enum option_form form, char ret_name[OPTION_NAME_BYTES]);
+void option_write_name(
+    const struct option *option, enum option_form form, char ret_name[OPTION_NAME_BYTES]);
 
 /* The first row that is called `name` in this form, or NULL. */
 const struct option *option_find(struct slice name, enum option_form form);
 
 /* Complains that nothing is called `wrong`, and names what may have been meant. */
-void option_complain_unknown(
-    struct slice wrong, enum option_form form, const struct complaint_place *place, struct complaints *complaints);
+void option_complain_unknown(struct slice wrong, enum option_form form,
+    const struct complaint_place *place, struct complaints *complaints);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One row per type: a parser of one scalar (of a list: of one item), and the rule in words. Nothing is taken that a
- * person could have meant otherwise: no blanks, no leading zeros or signs, no missing units, no silent cut.
+ * One row per type: a parser of one scalar (of a list: of one item), and the rule in words. Nothing
+ * is taken that a person could have meant otherwise: no blanks, no leading zeros or signs, no
+ * missing units, no silent cut.
  */
 #include "config/value.h"
 
@@ -26,9 +27,10 @@ struct unit {
 };
 
 /* The larger units first, so that rules print 1m and not 60s. */
-static const struct unit time_units[] = {
-    {"d", US_PER_DAY}, {"h", 3600 * US_PER_SECOND}, {"m", 60 * US_PER_SECOND}, {"s", US_PER_SECOND}, {"ms", US_PER_MS}};
-static const struct unit byte_units[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"", 1}};
+static const struct unit time_units[] = {{"d", US_PER_DAY}, {"h", 3600 * US_PER_SECOND},
+    {"m", 60 * US_PER_SECOND}, {"s", US_PER_SECOND}, {"ms", US_PER_MS}};
+static const struct unit byte_units[] = {
+    {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"", 1}};
 
 /* The words of a choice, in the order of its enum. */
 struct words {
@@ -38,15 +40,16 @@ struct words {
 
 static const struct words levels = {
     4, {[LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"}};
-static const struct words queue_kinds = {2, {[CONFIG_QUEUE_DIRECT] = "direct", [CONFIG_QUEUE_RABBITMQ] = "rabbitmq"}};
+static const struct words queue_kinds = {
+    2, {[CONFIG_QUEUE_DIRECT] = "direct", [CONFIG_QUEUE_RABBITMQ] = "rabbitmq"}};
 
 static struct slice slice_behind(struct slice text, size_t at)
 {
     return slice_of(text.data + at, text.len - at);
 }
 
-/* Digits at the start of `text`, without a leading zero; *ret_used says how many. False when there are none or they
- * overflow. */
+/* Digits at the start of `text`, without a leading zero; *ret_used says how many. False when there
+ * are none or they overflow. */
 static bool parse_digits(struct slice text, int64_t *ret_number, size_t *ret_used)
 {
     int64_t number = 0;
@@ -72,8 +75,8 @@ static bool parse_whole(struct slice text, int64_t min, int64_t max, int64_t *re
     return true;
 }
 
-static bool parse_with_unit(
-    struct slice text, const struct unit *units, size_t units_count, int64_t min, int64_t max, int64_t *ret_number)
+static bool parse_with_unit(struct slice text, const struct unit *units, size_t units_count,
+    int64_t min, int64_t max, int64_t *ret_number)
 {
     int64_t number;
     size_t used;
@@ -82,7 +85,8 @@ static bool parse_with_unit(
     for (size_t i = 0; i < units_count; i++) {
         if (!slice_equals_string(slice_behind(text, used), units[i].name))
             continue;
-        if (__builtin_mul_overflow(number, units[i].factor, &number) || number < min || number > max)
+        if (__builtin_mul_overflow(number, units[i].factor, &number) || number < min ||
+            number > max)
             return false;
         *ret_number = number;
         return true;
@@ -97,12 +101,14 @@ static bool parse_integer(const struct option *option, struct slice text, void *
 
 static bool parse_bytes(const struct option *option, struct slice text, void *field)
 {
-    return parse_with_unit(text, byte_units, ARRAY_LENGTH(byte_units), option->min, option->max, field);
+    return parse_with_unit(
+        text, byte_units, ARRAY_LENGTH(byte_units), option->min, option->max, field);
 }
 
 static bool parse_duration(const struct option *option, struct slice text, void *field)
 {
-    return parse_with_unit(text, time_units, ARRAY_LENGTH(time_units), option->min, option->max, field);
+    return parse_with_unit(
+        text, time_units, ARRAY_LENGTH(time_units), option->min, option->max, field);
 }
 
 static bool parse_boolean(const struct option *option, struct slice text, void *field)
@@ -164,7 +170,8 @@ static bool only_of(struct slice text, const char *allowed)
 #define DIGITS "0123456789"
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-/* `*`, an IPv6 address in brackets, an IPv4 address, or a name: whether it exists is the listener's to find out. */
+/* `*`, an IPv6 address in brackets, an IPv4 address, or a name: whether it exists is the listener's
+ * to find out. */
 static bool is_host(struct slice host)
 {
     char copy[INET6_ADDRSTRLEN + 2];
@@ -176,7 +183,8 @@ static bool is_host(struct slice host)
     if (bracketed)
         host = slice_of(host.data + 1, host.len - 2);
     if (!bracketed && !numeric)
-        return host.len > 0 && only_of(host, LETTERS DIGITS ".-_") && host.data[0] != '-' && host.data[0] != '.';
+        return host.len > 0 && only_of(host, LETTERS DIGITS ".-_") && host.data[0] != '-' &&
+               host.data[0] != '.';
     if (host.len >= sizeof copy || memchr(host.data, '\0', host.len))
         return false;
     snprintf(copy, sizeof copy, "%.*s", SLICE_ARGS(host));
@@ -190,7 +198,8 @@ static bool parse_address(const struct option *option, struct slice text, void *
     if (!colon || text.len > (size_t)option->max)
         return false;
     size_t host_len = (size_t)(colon - text.data);
-    if (!is_host(slice_of(text.data, host_len)) || !parse_whole(slice_behind(text, host_len + 1), 0, 65535, &port))
+    if (!is_host(slice_of(text.data, host_len)) ||
+        !parse_whole(slice_behind(text, host_len + 1), 0, 65535, &port))
         return false;
     store_text(option, text, field);
     return true;
@@ -215,7 +224,8 @@ static bool parse_network(const struct option *option, struct slice text, void *
     if (!only_of(slice_of(text.data, address_len), DIGITS "abcdefABCDEF.:") ||
         !parse_whole(slice_behind(text, address_len + 1), 0, 128, &bits))
         return false;
-    memcpy(networks->texts[networks->count++], text.data, text.len); /* the list was zeroed before */
+    memcpy(
+        networks->texts[networks->count++], text.data, text.len); /* the list was zeroed before */
     return true;
 }
 
@@ -232,13 +242,15 @@ static bool parse_broker(const struct option *option, struct slice text, void *f
         return false;
     bool bracketed = text.data[0] == '[';
     const char *behind = bracketed ? memchr(text.data, ']', text.len) : text.data;
-    const char *colon = behind ? memchr(behind, ':', text.len - (size_t)(behind - text.data)) : NULL;
+    const char *colon =
+        behind ? memchr(behind, ':', text.len - (size_t)(behind - text.data)) : NULL;
     size_t host_len = colon ? (size_t)(colon - text.data) : text.len;
     int64_t port;
     if (!is_host(slice_of(text.data, host_len)) ||
         (colon && !parse_whole(slice_behind(text, host_len + 1), 1, 65535, &port)))
         return false;
-    memcpy(addresses->texts[addresses->count++], text.data, text.len); /* the list was zeroed before */
+    memcpy(
+        addresses->texts[addresses->count++], text.data, text.len); /* the list was zeroed before */
     return true;
 }
 
@@ -256,7 +268,8 @@ static bool parse_role(const struct option *option, struct slice text, void *fie
 
 /* The rules. */
 
-static void write_amount(struct buffer *text, int64_t amount, const struct unit *units, size_t units_count)
+static void write_amount(
+    struct buffer *text, int64_t amount, const struct unit *units, size_t units_count)
 {
     for (size_t i = 0; i < units_count; i++) {
         if ((amount > 0 && amount % units[i].factor == 0) || i == units_count - 1) {
@@ -266,7 +279,8 @@ static void write_amount(struct buffer *text, int64_t amount, const struct unit 
     }
 }
 
-static void write_range(struct buffer *text, int64_t min, int64_t max, const struct unit *units, size_t units_count)
+static void write_range(
+    struct buffer *text, int64_t min, int64_t max, const struct unit *units, size_t units_count)
 {
     write_amount(text, min, units, units_count);
     buffer_add_string(text, " to ");
@@ -275,7 +289,8 @@ static void write_range(struct buffer *text, int64_t min, int64_t max, const str
 
 static void rule_integer(const struct option *option, struct buffer *text)
 {
-    buffer_add_format(text, "a whole number from %lld to %lld", (long long)option->min, (long long)option->max);
+    buffer_add_format(
+        text, "a whole number from %lld to %lld", (long long)option->min, (long long)option->max);
 }
 
 static void rule_bytes(const struct option *option, struct buffer *text)
@@ -317,12 +332,14 @@ static void rule_queue_kind(const struct option *option, struct buffer *text)
 static void rule_text(const struct option *option, struct buffer *text)
 {
     buffer_add_format(text, "%s of %lld to %lld bytes without control characters",
-        option->type == OPTION_PATH ? "a path" : "a text", (long long)option->min, (long long)option->max);
+        option->type == OPTION_PATH ? "a path" : "a text", (long long)option->min,
+        (long long)option->max);
 }
 
 static void rule_address(const struct option *option, struct buffer *text)
 {
-    buffer_add_string(text, "host:port, \"*:port\" or \"[IPv6]:port\", with a port from 0 to 65535");
+    buffer_add_string(
+        text, "host:port, \"*:port\" or \"[IPv6]:port\", with a port from 0 to 65535");
 }
 
 static void rule_step(const struct option *option, struct buffer *text)
@@ -338,12 +355,14 @@ static void rule_network(const struct option *option, struct buffer *text)
 
 static void rule_type(const struct option *option, struct buffer *text)
 {
-    buffer_add_string(text, "types of events such as purchase, or beginnings of them with * behind, such as order.*");
+    buffer_add_string(text,
+        "types of events such as purchase, or beginnings of them with * behind, such as order.*");
 }
 
 static void rule_broker(const struct option *option, struct buffer *text)
 {
-    buffer_add_string(text, "addresses: host, host:port or \"[IPv6]:port\", with a port from 1 to 65535");
+    buffer_add_string(
+        text, "addresses: host, host:port or \"[IPv6]:port\", with a port from 1 to 65535");
 }
 
 static void rule_role(const struct option *option, struct buffer *text)
@@ -386,12 +405,13 @@ void value_write_rule(const struct option *option, struct buffer *text)
 {
     buffer_add_string(text, "must be ");
     if (value_is_list(option))
-        buffer_add_format(text, "a list of %lld to %lld ", (long long)option->min, (long long)option->max);
+        buffer_add_format(
+            text, "a list of %lld to %lld ", (long long)option->min, (long long)option->max);
     types[option->type].write_rule(option, text);
 }
 
-static void complain(
-    const struct option *option, struct slice value, const struct complaint_place *place, struct complaints *complaints)
+static void complain(const struct option *option, struct slice value,
+    const struct complaint_place *place, struct complaints *complaints)
 {
     struct buffer message = BUFFER_EMPTY;
     value_write_rule(option, &message);
@@ -404,17 +424,19 @@ static void complain(
 void value_set(const struct option *option, struct slice text, struct config *config,
     const struct complaint_place *place, struct complaints *complaints)
 {
-    if (value_is_list(option) || !types[option->type].parse(option, text, option_field(option, config)))
+    if (value_is_list(option) ||
+        !types[option->type].parse(option, text, option_field(option, config)))
         complain(option, text, place, complaints);
 }
 
-void value_set_list(const struct option *option, const struct value_item *items, size_t count, struct config *config,
-    const struct complaint_place *place, struct complaints *complaints)
+void value_set_list(const struct option *option, const struct value_item *items, size_t count,
+    struct config *config, const struct complaint_place *place, struct complaints *complaints)
 {
     if (!value_is_list(option) || count < (size_t)option->min || count > (size_t)option->max) {
         struct buffer rule = BUFFER_EMPTY;
         value_write_rule(option, &rule);
-        complaint_add(complaints, place, "%s, but is a list of %zu", rule.data ? rule.data : "is wrong", count);
+        complaint_add(complaints, place, "%s, but is a list of %zu",
+            rule.data ? rule.data : "is wrong", count);
         buffer_done(&rule);
         return;
     }

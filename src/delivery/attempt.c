@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One attempt: look the endpoint up, sign, send. A guarded delivery first has `sending` committed, so that a crash from
- * here on can be told from one before: nothing is sent until the journal has answered.
+ * One attempt: look the endpoint up, sign, send. A guarded delivery first has `sending` committed,
+ * so that a crash from here on can be told from one before: nothing is sent until the journal has
+ * answered.
  */
 #include "delivery/delivery_internal.h"
 
@@ -42,7 +43,8 @@ static enum err key_macs(struct endpoint_queue *queue, const struct endpoint *en
     queue->macs_version = -1;
     for (unsigned i = 0; i < endpoint->secrets_count; i++) {
         const struct secret *secret = &endpoint->secrets[i];
-        enum err failed = hmac_new(slice_of(secret->bytes, secret->len), &queue->macs[queue->macs_count]);
+        enum err failed =
+            hmac_new(slice_of(secret->bytes, secret->len), &queue->macs[queue->macs_count]);
         if (failed)
             return failed;
         queue->macs_count++;
@@ -63,8 +65,10 @@ static void add_headers(struct attempt_run *run)
     size_t at = 0;
     for (unsigned i = 0; i < queue->macs_count; i++) {
         char signature[SIGNATURE_TEXT_BYTES];
-        signature_make(queue->macs[i], slice_from_string(id), timestamp_s, run->client.body, signature);
-        at += (size_t)snprintf(signatures + at, sizeof signatures - at, "%s%s", i ? " " : "", signature);
+        signature_make(
+            queue->macs[i], slice_from_string(id), timestamp_s, run->client.body, signature);
+        at += (size_t)snprintf(
+            signatures + at, sizeof signatures - at, "%s%s", i ? " " : "", signature);
     }
     size_t used = 0;
     run->client.headers_count = 0;
@@ -83,14 +87,16 @@ static void on_answer(struct client_request *request)
     outcome_of_attempt(CONTAINER_OF(request, struct attempt_run, client));
 }
 
-/* See base/failpoint.h: a letter of the filling, so that it is still JSON. In a copy, since other threads read the
- * event; of the copies only as many are in flight as one sixteenth of what a test posts. */
+/* See base/failpoint.h: a letter of the filling, so that it is still JSON. In a copy, since other
+ * threads read the event; of the copies only as many are in flight as one sixteenth of what a test
+ * posts. */
 static struct slice failpoint_body(const struct delivery *delivery)
 {
     static _Thread_local char copies[FAILPOINT_COPIES_MAX][EVENT_BYTES_MAX];
     static _Thread_local unsigned next;
     struct slice body = delivery->event->parts.body;
-    if (!failpoint_is_on(FAILPOINT_CHANGE_BYTE) || placement_event(delivery->id) % 16 != 0 || body.len <= 8)
+    if (!failpoint_is_on(FAILPOINT_CHANGE_BYTE) || placement_event(delivery->id) % 16 != 0 ||
+        body.len <= 8)
         return body;
     char *copy = copies[next++ % FAILPOINT_COPIES_MAX];
     memcpy(copy, body.data, body.len);
@@ -109,7 +115,8 @@ static void send_request(struct attempt_run *run)
     add_headers(run);
     run->client.url = run->url;
     run->client.connect_timeout_us = policy->connect_timeout_us;
-    run->client.answer_timeout_us = guarded ? policy->guarded_answer_timeout_us : policy->answer_timeout_us;
+    run->client.answer_timeout_us =
+        guarded ? policy->guarded_answer_timeout_us : policy->answer_timeout_us;
     run->client.once = guarded && !run->idempotent;
     run->client.fresh = outcome_was_repeated(&job->delivery);
     run->client.on_done = on_answer;
@@ -133,8 +140,8 @@ static void on_started(struct journal_request *request, void *receiver)
             send_request(run);
     } else if (request->result == ERR_MOVED_ON || request->result == ERR_DAMAGED) {
         log_error("a delivery is not sent: %s shard=%u delivery=%lld",
-            request->result == ERR_DAMAGED ? "its row is damaged" : "it was moved by somebody else", shard->number,
-            (long long)job->delivery.id);
+            request->result == ERR_DAMAGED ? "its row is damaged" : "it was moved by somebody else",
+            shard->number, (long long)job->delivery.id);
         struct endpoint_queue *queue = job->queue;
         unacked_doubt_job(job);
         job_free(job);
@@ -152,7 +159,9 @@ static void commit_sending(struct attempt_run *run)
 {
     struct job *job = run->job;
     run->record = (struct journal_record){
-        .request = {.kind = JOURNAL_START, .reply_to = &job->queue->shard->mailbox, .on_done = on_started},
+        .request = {.kind = JOURNAL_START,
+            .reply_to = &job->queue->shard->mailbox,
+            .on_done = on_started},
         .delivery = job->delivery.id,
         .generation = job->delivery.generation,
         .from = job->delivery.state,

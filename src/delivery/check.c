@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the broker confirmed, and lost. Whoever publishes puts the ids of what was confirmed on record, in a stream
- * (broker/confirmed.h). Each shard reads all of it and looks for those of its partitions: most came and are remembered
- * (`seen`), the others are asked of the journal. One that nobody knows is lost when that has been so for LOST_US and
- * its shard's queues have been found empty, all of them and twice, with nobody else consuming: by then it would have
- * come. The journal keeps it for the audit, and it is said. One that comes after all is known from then on.
+ * What the broker confirmed, and lost. Whoever publishes puts the ids of what was confirmed on
+ * record, in a stream (broker/confirmed.h). Each shard reads all of it and looks for those of its
+ * partitions: most came and are remembered (`seen`), the others are asked of the journal. One that
+ * nobody knows is lost when that has been so for LOST_US and its shard's queues have been found
+ * empty, all of them and twice, with nobody else consuming: by then it would have come. The journal
+ * keeps it for the audit, and it is said. One that comes after all is known from then on.
  *
  *   purge, a queue deleted or expired, a policy that hits the queues of dropped messages too, a queue that lost its
  *   majority: all end here
  *
- * Where the stream is read from is stored behind what was found out, so a restart asks again. It is read from one list
- * earlier: a stream that was deleted and declared again while nobody looked does not bring that one, and would bring
- * nothing until it is as long as the old one was. Events that another gateway delivered before a take-over are left
- * out. Limits: the prefetch bounds the lists; what is remembered has SEEN_COUNT places, and what is overwritten costs a
- * question.
+ * Where the stream is read from is stored behind what was found out, so a restart asks again. It is
+ * read from one list earlier: a stream that was deleted and declared again while nobody looked does
+ * not bring that one, and would bring nothing until it is as long as the old one was. Events that
+ * another gateway delivered before a take-over are left out. Limits: the prefetch bounds the lists;
+ * what is remembered has SEEN_COUNT places, and what is overwritten costs a question.
  */
 #include "delivery/consumer_internal.h"
 
@@ -35,7 +36,8 @@
 #define LOST_US (10 * US_PER_SECOND)
 #define HANDOVER_US (60 * US_PER_SECOND)
 #define STORE_EVERY_US (30 * US_PER_SECOND)
-#define PROOF_US (20 * US_PER_SECOND) /* for the list that was the last one, when the stream is opened again */
+#define PROOF_US \
+    (20 * US_PER_SECOND) /* for the list that was the last one, when the stream is opened again */
 
 struct confirmed_list {
     struct list in_lists;
@@ -105,11 +107,13 @@ static void forget_lists(struct check *check)
 static bool is_ours(const struct consumer *consumer, const struct event_id *id)
 {
     int64_t forced_us = consumer->options.forced_since_us;
-    return placement_shard(event_id_partition(id), consumer->options.shards) == consumer->shard->number &&
+    return placement_shard(event_id_partition(id), consumer->options.shards) ==
+               consumer->shard->number &&
            (!forced_us || event_id_time_us(id) >= forced_us + HANDOVER_US);
 }
 
-void check_take_list(struct consumer *consumer, const struct message_tag *tag, const struct message *message)
+void check_take_list(
+    struct consumer *consumer, const struct message_tag *tag, const struct message *message)
 {
     consumer->check.proof_due_us = 0;
     size_t count = message->body.len / sizeof(struct event_id);
@@ -118,8 +122,9 @@ void check_take_list(struct consumer *consumer, const struct message_tag *tag, c
         consumer_give_up(consumer);
         return;
     }
-    *list = (struct confirmed_list){
-        .tag = *tag, .offset = message->stream_offset, .since_mono_us = consumer->shard->loop.now_mono_us};
+    *list = (struct confirmed_list){.tag = *tag,
+        .offset = message->stream_offset,
+        .since_mono_us = consumer->shard->loop.now_mono_us};
     for (size_t i = 0; i < count; i++) {
         struct event_id id;
         memcpy(id.bytes, message->body.data + i * sizeof id, sizeof id);
@@ -164,7 +169,8 @@ void check_on_channel_open(struct consumer *consumer, unsigned channel)
         consumer->check.proof_due_us = consumer->shard->loop.now_mono_us + PROOF_US;
 }
 
-/* Whether the stream was deleted, or a node of the broker is down, is found out when it is read again. */
+/* Whether the stream was deleted, or a node of the broker is down, is found out when it is read
+ * again. */
 void check_on_channel_lost(struct consumer *consumer, unsigned channel)
 {
     if (!check_is_of_confirmed(consumer, channel))
@@ -176,9 +182,10 @@ void check_on_channel_lost(struct consumer *consumer, unsigned channel)
 /* The channel is opened again when it has been quiet for a while. */
 static void begin_anew(struct consumer *consumer)
 {
-    log_error("the stream of what the broker confirmed was deleted: delivery goes on, but what was on record in it and "
-              "not looked at yet is not checked for losses; do not delete it shard=%u stream=" BROKER_CONFIRMED_STREAM
-              " expected_offset=%" PRId64,
+    log_error("the stream of what the broker confirmed was deleted: delivery goes on, but what was "
+              "on record in it and "
+              "not looked at yet is not checked for losses; do not delete it shard=%u "
+              "stream=" BROKER_CONFIRMED_STREAM " expected_offset=%" PRId64,
         consumer->shard->number, consumer->check.next_offset - 1);
     metrics_add(METRIC_UNCHECKED, 1);
     consumer->check.proof_due_us = 0;
@@ -210,10 +217,11 @@ static void say_lost(struct consumer *consumer, const struct check_request *requ
         return;
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(first, id);
-    log_error(
-        "the broker confirmed events and does not have them any more, and they never came: they are lost, and "
-        "\"penstock audit\" names them; was a queue purged, deleted, or hit by a policy? shard=%u count=%u first=%s "
-        "partition=%u",
+    log_error("the broker confirmed events and does not have them any more, and they never came: "
+              "they are lost, and "
+              "\"penstock audit\" names them; was a queue purged, deleted, or hit by a policy? "
+              "shard=%u count=%u first=%s "
+              "partition=%u",
         consumer->shard->number, count, id, event_id_partition(first));
     show_lost(consumer, consumer->check.lost + count);
 }
@@ -228,7 +236,8 @@ static struct confirmed_list *find_list(const struct check *check, int64_t offse
     return NULL;
 }
 
-/* Those that are known come as if they were seen now; so do, for the list, those that are lost for good. */
+/* Those that are known come as if they were seen now; so do, for the list, those that are lost for
+ * good. */
 static void take_answer(struct consumer *consumer, const struct check_request *request)
 {
     struct confirmed_list *list = find_list(&consumer->check, request->offset);
@@ -243,7 +252,8 @@ static void take_answer(struct consumer *consumer, const struct check_request *r
 
 static void on_checked(struct journal_request *journal_request, void *receiver)
 {
-    struct check_request *request = CONTAINER_OF(journal_request, struct check_request, check.request);
+    struct check_request *request =
+        CONTAINER_OF(journal_request, struct check_request, check.request);
     struct consumer *consumer = request->consumer;
     struct check *check = &consumer->check;
     struct delivery_shard *shard = receiver;
@@ -272,8 +282,9 @@ static void submit(struct consumer *consumer, bool judge)
     struct check *check = &consumer->check;
     struct check_request *request = check->request;
     request->consumer = consumer;
-    request->check.request = (struct journal_request){
-        .kind = JOURNAL_CHECK_CONFIRMED, .reply_to = &consumer->shard->mailbox, .on_done = on_checked};
+    request->check.request = (struct journal_request){.kind = JOURNAL_CHECK_CONFIRMED,
+        .reply_to = &consumer->shard->mailbox,
+        .on_done = on_checked};
     request->check.ids = request->ids;
     request->check.ret_known = request->known;
     request->check.judge = judge;
@@ -283,11 +294,13 @@ static void submit(struct consumer *consumer, bool judge)
     journal_submit(consumer->shard->journal, &request->check.request);
 }
 
-static bool may_judge(const struct consumer *consumer, const struct confirmed_list *list, int64_t now_mono_us)
+static bool may_judge(
+    const struct consumer *consumer, const struct confirmed_list *list, int64_t now_mono_us)
 {
     const struct check *check = &consumer->check;
     return now_mono_us - list->since_mono_us >= LOST_US && check->good_rounds >= 2 &&
-           check->good_round_us >= list->since_mono_us + LOST_US / 2 && !unacked_any_is_refused(consumer);
+           check->good_round_us >= list->since_mono_us + LOST_US / 2 &&
+           !unacked_any_is_refused(consumer);
 }
 
 /* About the first list that is old enough, and was not asked about lately. */
@@ -299,13 +312,15 @@ static bool ask_about_one(struct consumer *consumer, int64_t now_mono_us)
         if (now_mono_us - list->since_mono_us < ASK_US)
             break;
         remove_seen(check, list);
-        if (list->count == 0 || (list->asked_mono_us && now_mono_us - list->asked_mono_us < ASK_EVERY_US))
+        if (list->count == 0 ||
+            (list->asked_mono_us && now_mono_us - list->asked_mono_us < ASK_EVERY_US))
             continue;
         struct check_request *request = check->request;
         request->offset = list->offset;
         unsigned left = list->count - list->asked;
         request->check.count = left < ASKED_COUNT_MAX ? left : ASKED_COUNT_MAX;
-        memcpy(request->ids, list->ids + list->asked, request->check.count * sizeof request->ids[0]);
+        memcpy(
+            request->ids, list->ids + list->asked, request->check.count * sizeof request->ids[0]);
         list->asked += request->check.count;
         if (list->asked == list->count) { /* the next pass begins later */
             list->asked = 0;
@@ -326,14 +341,15 @@ static void ask_nothing(struct consumer *consumer)
 
 /* Are the queues empty? */
 
-void check_on_depth(struct consumer *consumer, unsigned channel, uint32_t messages_ready, uint32_t consumers)
+void check_on_depth(
+    struct consumer *consumer, unsigned channel, uint32_t messages_ready, uint32_t consumers)
 {
     struct check *check = &consumer->check;
     if (check_is_of_confirmed(consumer, channel) || !check->answered || check->answered[channel])
         return;
     check->answered[channel] = true;
-    /* We consume all of them: of a queue without a leader the broker says that it has neither messages nor consumers.
-     */
+    /* We consume all of them: of a queue without a leader the broker says that it has neither
+     * messages nor consumers. / */
     check->is_good &= messages_ready == 0 && consumers == 1;
     if (++check->answers < consumer->queues_count)
         return;
@@ -359,7 +375,8 @@ static bool misses_something(const struct check *check, int64_t now_mono_us)
 {
     list_for_each (node, &check->lists) {
         const struct confirmed_list *list = CONTAINER_OF(node, struct confirmed_list, in_lists);
-        if (list->count > 0 && list->asked_mono_us && now_mono_us - list->since_mono_us >= LOST_US / 2)
+        if (list->count > 0 && list->asked_mono_us &&
+            now_mono_us - list->since_mono_us >= LOST_US / 2)
             return true;
     }
     return false;
@@ -385,7 +402,8 @@ void check_tick(struct consumer *consumer, int64_t now_mono_us)
     check->questions_left = QUESTIONS_MAX - 1;
     bool asks = check->asking || ask_about_one(consumer, now_mono_us);
     end_lists(consumer);
-    if (!asks && check->next_offset != check->stored_offset && now_mono_us - check->stored_us >= STORE_EVERY_US) {
+    if (!asks && check->next_offset != check->stored_offset &&
+        now_mono_us - check->stored_us >= STORE_EVERY_US) {
         check->stored_us = now_mono_us;
         ask_nothing(consumer);
     }

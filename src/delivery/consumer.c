@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The shard's connections to the broker: one that consumes its partitions, one for the copies that taps get. Both are
- * asked of the connector, which may wait; when one is lost another is asked for, a little later each time.
+ * The shard's connections to the broker: one that consumes its partitions, one for the copies that
+ * taps get. Both are asked of the connector, which may wait; when one is lost another is asked for,
+ * a little later each time.
  *
- * Consuming begins when the journal has been scanned and what the last run left is known. It ends when the connector
- * finds that another journal owns delivery: what is the journal's own goes on. Whether it is ours is asked every
- * OWNERSHIP_EVERY_US, while a connection lasts and after that as well.
+ * Consuming begins when the journal has been scanned and what the last run left is known. It ends
+ * when the connector finds that another journal owns delivery: what is the journal's own goes on.
+ * Whether it is ours is asked every OWNERSHIP_EVERY_US, while a connection lasts and after that as
+ * well.
  *
- * Events take from the shard's byte budget, and get no job where that ends. What is unacked is bounded by the prefetch
- * (count) and by prefetch_bytes: beyond it nothing is read from the connection.
+ * Events take from the shard's byte budget, and get no job where that ends. What is unacked is
+ * bounded by the prefetch (count) and by prefetch_bytes: beyond it nothing is read from the
+ * connection.
  */
 #include "delivery/consumer_internal.h"
 
@@ -26,8 +29,9 @@
 #define DELAY_US_MIN (200 * US_PER_MS)
 #define DELAY_US_MAX (5 * US_PER_SECOND)
 #define OWNERSHIP_EVERY_US (5 * US_PER_SECOND)
-#define HANDOVER_US (60 * US_PER_SECOND) /* both may have consumed that long after a forced take-over */
-#define BUDGET_SHARE_PERCENT 90          /* the rest is for what partners post now */
+#define HANDOVER_US \
+    (60 * US_PER_SECOND)        /* both may have consumed that long after a forced take-over */
+#define BUDGET_SHARE_PERCENT 90 /* the rest is for what partners post now */
 
 static struct consumer *consumer_of_context(void *context)
 {
@@ -92,18 +96,19 @@ static void on_kept(struct journal_request *request, void *receiver)
 static void submit_poison(struct poison *poison)
 {
     struct delivery_shard *shard = poison->consumer->shard;
-    poison->keep.request =
-        (struct journal_request){.kind = JOURNAL_KEEP_POISON, .reply_to = &shard->mailbox, .on_done = on_kept};
+    poison->keep.request = (struct journal_request){
+        .kind = JOURNAL_KEEP_POISON, .reply_to = &shard->mailbox, .on_done = on_kept};
     shard->requests_out++;
     journal_submit(shard->journal, &poison->keep.request);
 }
 
-static void keep_poison(
-    struct consumer *consumer, const struct message_tag *tag, const struct message *message, const char *reason)
+static void keep_poison(struct consumer *consumer, const struct message_tag *tag,
+    const struct message *message, const char *reason)
 {
     const struct slice headers = message->headers_json, body = message->body;
     metrics_add(METRIC_RECEIVED_POISON, 1);
-    log_error("a message that is no event came from the broker; it is kept as poison queue=%s reason=%s",
+    log_error(
+        "a message that is no event came from the broker; it is kept as poison queue=%s reason=%s",
         consumer->queues[tag->channel], reason);
     struct poison *poison = malloc(sizeof *poison + headers.len + body.len);
     if (!poison) {
@@ -127,12 +132,14 @@ static void keep_poison(
     submit_poison(poison);
 }
 
-void consumer_keep_event_as_poison(struct consumer *consumer, const struct message_tag *tag, const struct event *event)
+void consumer_keep_event_as_poison(
+    struct consumer *consumer, const struct message_tag *tag, const struct event *event)
 {
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(&event->parts.id, id);
-    const struct message message = {
-        .body = event->parts.body, .body_bytes = event->parts.body.len, .message_id = slice_from_string(id)};
+    const struct message message = {.body = event->parts.body,
+        .body_bytes = event->parts.body.len,
+        .message_id = slice_from_string(id)};
     keep_poison(consumer, tag, &message, "another event has its id");
 }
 
@@ -153,7 +160,8 @@ static void retry_poison(struct consumer *consumer)
 {
     struct list again;
     list_init(&again);
-    for (struct poison *poison; (poison = LIST_TAKE_FIRST(&consumer->poison, struct poison, in_poison));)
+    for (struct poison *poison;
+         (poison = LIST_TAKE_FIRST(&consumer->poison, struct poison, in_poison));)
         list_add_tail(&again, &poison->in_poison);
     for (struct poison *poison; (poison = LIST_TAKE_FIRST(&again, struct poison, in_poison));)
         submit_poison(poison);
@@ -162,15 +170,16 @@ static void retry_poison(struct consumer *consumer)
 /* Messages. */
 
 /* Fills in what stands in the body only. NULL, or why it is no event of ours. */
-static const char *complete(const struct consumer *consumer, const struct message *message, struct event_fields *fields,
-    struct event_parts *ret_parts)
+static const char *complete(const struct consumer *consumer, const struct message *message,
+    struct event_fields *fields, struct event_parts *ret_parts)
 {
     static const char other[] = "its headers and its body tell of different accounts or types";
     struct refusal refusal;
     if (!message->is_event)
         return message->why_not;
     *ret_parts = message->parts;
-    if (event_fields_parse(&consumer->options.seed, message->body, (struct slice){0}, fields, &refusal) != OK)
+    if (event_fields_parse(
+            &consumer->options.seed, message->body, (struct slice){0}, fields, &refusal) != OK)
         return "its body is not an event";
     if (!slice_equal(FIELD_SLICE(fields->account), ret_parts->account) ||
         !slice_equal(FIELD_SLICE(fields->type), ret_parts->type))
@@ -182,14 +191,16 @@ static const char *complete(const struct consumer *consumer, const struct messag
     return NULL;
 }
 
-static enum park_reason park_reason_of(
-    const struct consumer *consumer, unsigned channel, const struct event_parts *parts, bool redelivered)
+static enum park_reason park_reason_of(const struct consumer *consumer, unsigned channel,
+    const struct event_parts *parts, bool redelivered)
 {
     int64_t forced_us = consumer->options.forced_since_us;
     if (forced_us && redelivered) /* the other gateway had it, until it noticed */
         forced_us += HANDOVER_US;
-    unsigned partition = placement_partition(&consumer->options.seed, parts->account, consumer->options.partitions);
-    if (partition != partition_of_channel(consumer, channel) || event_id_partition(&parts->id) != partition)
+    unsigned partition =
+        placement_partition(&consumer->options.seed, parts->account, consumer->options.partitions);
+    if (partition != partition_of_channel(consumer, channel) ||
+        event_id_partition(&parts->id) != partition)
         return PARK_MISMATCH;
     return parts->guarded && parts->accepted_us < forced_us ? PARK_TAKEN_OVER : PARK_NONE;
 }
@@ -214,7 +225,8 @@ static void on_message(void *context, const struct message_tag *tag, const struc
         return;
     }
     enum err failed = event_new(&parts, consumer->shard->budget, BUDGET_SHARE_PERCENT, &event);
-    bool crowded = failed == ERR_OVERLOADED || (!failed && consumer_is_of_dropped(consumer, tag->channel));
+    bool crowded =
+        failed == ERR_OVERLOADED || (!failed && consumer_is_of_dropped(consumer, tag->channel));
     if (failed == ERR_OVERLOADED)
         failed = event_new(&parts, NULL, 0, &event);
     if (failed) {
@@ -223,7 +235,8 @@ static void on_message(void *context, const struct message_tag *tag, const struc
     }
     /* What was dropped may have been delivered before. */
     bool again = message->redelivered || consumer_is_of_dropped(consumer, tag->channel);
-    unacked_new(consumer, tag, event, park_reason_of(consumer, tag->channel, &parts, again), crowded);
+    unacked_new(
+        consumer, tag, event, park_reason_of(consumer, tag->channel, &parts, again), crowded);
     consumer_update_reading(consumer);
 }
 
@@ -243,18 +256,20 @@ static void on_channel_open(void *context, unsigned channel, uint32_t generation
     unsigned consuming = subscriber_channels_consuming(consumer->subscriber);
     if (consuming < consumer->channels_count)
         return;
-    log_info("the broker's queues are consumed shard=%u broker=%s queues=%u", consumer->shard->number,
-        subscriber_peer(consumer->subscriber), consuming);
+    log_info("the broker's queues are consumed shard=%u broker=%s queues=%u",
+        consumer->shard->number, subscriber_peer(consumer->subscriber), consuming);
     consumer->subscriber_delay_us = DELAY_US_MIN;
     say(consumer, true, NULL);
 }
 
-static void on_channel_lost(void *context, unsigned channel, uint32_t generation, bool is_gone, const char *why)
+static void on_channel_lost(
+    void *context, unsigned channel, uint32_t generation, bool is_gone, const char *why)
 {
     struct consumer *consumer = consumer_of_context(context);
     suspended_on_channel(consumer, channel);
     if (is_gone && !consumer->shard->stopping) {
-        log_error("a queue of the broker is gone, with what was in it and not yet consumed: it is declared again "
+        log_error("a queue of the broker is gone, with what was in it and not yet consumed: it is "
+                  "declared again "
                   "queue=%s reason=%s",
             consumer->queues[channel], why);
         broker_connector_doubt(consumer->options.connector);
@@ -262,7 +277,8 @@ static void on_channel_lost(void *context, unsigned channel, uint32_t generation
     }
     say(consumer, false, why);
     check_on_channel_lost(consumer, channel);
-    /* Nothing is sent from here: when a connection is lost, the unacked events of its other channels are told next. */
+    /* Nothing is sent from here: when a connection is lost, the unacked events of its other
+     * channels are told next. */
     unacked_lose_channel(consumer, channel, generation, is_gone);
     if (!is_gone)
         drop_poison(consumer, channel);
@@ -272,8 +288,8 @@ static void on_lost(void *context, const char *why)
 {
     struct consumer *consumer = consumer_of_context(context);
     if (!consumer->shard->stopping)
-        log_warn(
-            "the connection that consumes from the broker is lost shard=%u reason=%s", consumer->shard->number, why);
+        log_warn("the connection that consumes from the broker is lost shard=%u reason=%s",
+            consumer->shard->number, why);
     consumer->subscriber_due_us = consumer->shard->loop.now_mono_us + consumer->subscriber_delay_us;
     say(consumer, false, why);
 }
@@ -286,7 +302,8 @@ static void on_depth(void *context, unsigned channel, uint32_t messages_ready, u
 
 void consumer_give_up(struct consumer *consumer)
 {
-    log_error("no memory for a message of the broker: the connection is closed, and it comes again shard=%u",
+    log_error("no memory for a message of the broker: the connection is closed, and it comes again "
+              "shard=%u",
         consumer->shard->number);
     consumer->subscriber_due_us = consumer->shard->loop.now_mono_us + RETRY_US;
     subscriber_close(consumer->subscriber);
@@ -304,7 +321,8 @@ static int64_t back_off(struct consumer *consumer, int64_t *delay_us)
 static void depose(struct consumer *consumer, const struct connector_request *request)
 {
     if (!consumer->deposed)
-        log_error("another journal owns delivery: this gateway consumes nothing any more, and delivers only what its "
+        log_error("another journal owns delivery: this gateway consumes nothing any more, and "
+                  "delivers only what its "
                   "own journal holds shard=%u %s",
             consumer->shard->number, request->ret_detail);
     consumer->deposed = true;
@@ -322,7 +340,8 @@ static void on_subscriber_link(struct connector_request *request, void *receiver
         broker_link_free(request->ret_link);
         return;
     }
-    enum err failed = request->result ? request->result : subscriber_open(consumer->subscriber, request->ret_link);
+    enum err failed = request->result ? request->result
+                                      : subscriber_open(consumer->subscriber, request->ret_link);
     if (!failed) {
         consumer->subscriber_failures = 0;
         consumer->deposed = false;
@@ -337,8 +356,9 @@ static void on_subscriber_link(struct connector_request *request, void *receiver
         return;
     }
     if (consumer->subscriber_failures++ % 16 == 0)
-        log_warn("no connection to consume from the broker, tried again shard=%u error=%s reason=%s", shard->number,
-            err_name(failed), request->ret_detail);
+        log_warn(
+            "no connection to consume from the broker, tried again shard=%u error=%s reason=%s",
+            shard->number, err_name(failed), request->ret_detail);
     say(consumer, false, request->ret_detail);
 }
 
@@ -350,10 +370,12 @@ static void on_ownership_checked(struct connector_request *request, void *receiv
         depose(consumer, request);
 }
 
-static void ask(struct consumer *consumer, struct connector_request *request, enum connector_task task, bool *asking,
+static void ask(struct consumer *consumer, struct connector_request *request,
+    enum connector_task task, bool *asking,
     void (*on_done)(struct connector_request *request, void *receiver))
 {
-    *request = (struct connector_request){.task = task, .reply_to = &consumer->shard->mailbox, .on_done = on_done};
+    *request = (struct connector_request){
+        .task = task, .reply_to = &consumer->shard->mailbox, .on_done = on_done};
     *asking = true;
     broker_connector_submit(consumer->options.connector, request);
 }
@@ -363,15 +385,15 @@ static void keep_subscriber(struct consumer *consumer, int64_t now_us)
     if (subscriber_is_open(consumer->subscriber)) {
         if (!consumer->asking_ownership && now_us >= consumer->ownership_due_us) {
             consumer->ownership_due_us = now_us + OWNERSHIP_EVERY_US;
-            ask(consumer, &consumer->ownership_request, CONNECTOR_CHECK_OWNERSHIP, &consumer->asking_ownership,
-                on_ownership_checked);
+            ask(consumer, &consumer->ownership_request, CONNECTOR_CHECK_OWNERSHIP,
+                &consumer->asking_ownership, on_ownership_checked);
         }
         return;
     }
     if (!consumer->asking_subscriber && consumer->listed && consumer->check.is_ready &&
         now_us >= consumer->subscriber_due_us)
-        ask(consumer, &consumer->subscriber_request, CONNECTOR_OPEN_SUBSCRIBER, &consumer->asking_subscriber,
-            on_subscriber_link);
+        ask(consumer, &consumer->subscriber_request, CONNECTOR_OPEN_SUBSCRIBER,
+            &consumer->asking_subscriber, on_subscriber_link);
 }
 
 /* The connection of the taps. */
@@ -380,7 +402,8 @@ static void on_tap_lost(void *context, const char *why)
 {
     struct consumer *consumer = consumer_of_context(context);
     consumer->tap_due_us = back_off(consumer, &consumer->tap_delay_us);
-    broker_status_set(consumer->options.status, BROKER_ROLE_TAP, consumer->shard->number, false, NULL, why);
+    broker_status_set(
+        consumer->options.status, BROKER_ROLE_TAP, consumer->shard->number, false, NULL, why);
 }
 
 static void on_tap_link(struct connector_request *request, void *receiver)
@@ -397,12 +420,14 @@ static void on_tap_link(struct connector_request *request, void *receiver)
         consumer->tap_delay_us = DELAY_US_MIN;
     else
         consumer->tap_due_us = back_off(consumer, &consumer->tap_delay_us);
-    broker_status_set(consumer->options.status, BROKER_ROLE_TAP, shard->number, open, NULL, request->ret_detail);
+    broker_status_set(
+        consumer->options.status, BROKER_ROLE_TAP, shard->number, open, NULL, request->ret_detail);
 }
 
 static void keep_tap(struct consumer *consumer, int64_t now_us)
 {
-    if (!consumer->tap || tap_is_open(consumer->tap) || consumer->asking_tap || now_us < consumer->tap_due_us)
+    if (!consumer->tap || tap_is_open(consumer->tap) || consumer->asking_tap ||
+        now_us < consumer->tap_due_us)
         return;
     ask(consumer, &consumer->tap_request, CONNECTOR_OPEN_TAP, &consumer->asking_tap, on_tap_link);
 }
@@ -410,18 +435,20 @@ static void keep_tap(struct consumer *consumer, int64_t now_us)
 /* A queue is gone: the connector declares all of them with the next connection that it opens. */
 static void redeclare(struct consumer *consumer, int64_t now_us)
 {
-    if (!consumer->redeclare || consumer->asking_ownership || !subscriber_is_open(consumer->subscriber))
+    if (!consumer->redeclare || consumer->asking_ownership ||
+        !subscriber_is_open(consumer->subscriber))
         return;
     consumer->redeclare = false;
     consumer->ownership_due_us = now_us + OWNERSHIP_EVERY_US;
-    ask(consumer, &consumer->ownership_request, CONNECTOR_CHECK_OWNERSHIP, &consumer->asking_ownership,
-        on_ownership_checked);
+    ask(consumer, &consumer->ownership_request, CONNECTOR_CHECK_OWNERSHIP,
+        &consumer->asking_ownership, on_ownership_checked);
 }
 
 static void arm_tick(struct consumer *consumer)
 {
     if (timer_arm(&consumer->shard->loop, &consumer->tick_timer, TICK_US) != OK)
-        log_error("no memory for a timer: the broker is not watched any more shard=%u", consumer->shard->number);
+        log_error("no memory for a timer: the broker is not watched any more shard=%u",
+            consumer->shard->number);
 }
 
 static void on_tick(struct timer *timer)
@@ -475,7 +502,8 @@ void consumer_close(struct consumer *consumer)
 static enum err name_queues(struct consumer *consumer)
 {
     unsigned partitions = 0;
-    for (unsigned p = consumer->shard->number; p < consumer->options.partitions; p += consumer->options.shards)
+    for (unsigned p = consumer->shard->number; p < consumer->options.partitions;
+         p += consumer->options.shards)
         partitions++;
     assert(partitions > 0); /* there are no more shards than partitions */
     if (partitions == 0)
@@ -485,7 +513,8 @@ static enum err name_queues(struct consumer *consumer)
     consumer->queues = calloc(count, sizeof *consumer->queues);
     consumer->suspended_count = calloc(count, sizeof *consumer->suspended_count);
     consumer->empty_seen = calloc(count, sizeof *consumer->empty_seen);
-    if (!consumer->queue_names || !consumer->queues || !consumer->suspended_count || !consumer->empty_seen)
+    if (!consumer->queue_names || !consumer->queues || !consumer->suspended_count ||
+        !consumer->empty_seen)
         return ERR_NO_MEMORY;
     consumer->partitions_count = partitions;
     consumer->queues_count = 2 * partitions;
@@ -495,7 +524,8 @@ static enum err name_queues(struct consumer *consumer)
     for (unsigned i = 0; i < consumer->queues_count; i++) {
         unsigned partition = partition_of_channel(consumer, i);
         if (consumer_is_of_dropped(consumer, i))
-            broker_dropped_queue_name(consumer->options.partitions, partition, consumer->queue_names[i]);
+            broker_dropped_queue_name(
+                consumer->options.partitions, partition, consumer->queue_names[i]);
         else
             broker_queue_name(consumer->options.partitions, partition, consumer->queue_names[i]);
         consumer->queues[i] = consumer->queue_names[i];
@@ -515,14 +545,15 @@ static enum err make_links(struct consumer *consumer)
         .on_lost = on_lost,
         .on_depth = on_depth,
         .context = consumer};
-    enum err failed = subscriber_new(&consumer->subscriber_host.host, &options, &listener, &consumer->subscriber);
+    enum err failed =
+        subscriber_new(&consumer->subscriber_host.host, &options, &listener, &consumer->subscriber);
     if (!failed && consumer->options.taps)
         failed = tap_new(&consumer->tap_host.host, on_tap_lost, consumer, &consumer->tap);
     return failed;
 }
 
-enum err consumer_new(
-    struct delivery_shard *shard, const struct delivery_consumer_options *options, struct consumer **ret_consumer)
+enum err consumer_new(struct delivery_shard *shard, const struct delivery_consumer_options *options,
+    struct consumer **ret_consumer)
 {
     struct consumer *consumer = calloc(1, sizeof *consumer);
     if (!consumer)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a shard has to do with the broker, in rabbitmq mode: consumer.c keeps the connections and takes messages in,
- * unacked.c knows what was consumed and not acked yet, suspended.c knows what waits to be delivered again, drops.c says
- * what the broker dropped, check.c misses what it lost. Everything here is owned by the shard's thread.
+ * What a shard has to do with the broker, in rabbitmq mode: consumer.c keeps the connections and
+ * takes messages in, unacked.c knows what was consumed and not acked yet, suspended.c knows what
+ * waits to be delivered again, drops.c says what the broker dropped, check.c misses what it lost.
+ * Everything here is owned by the shard's thread.
  *
- * Each partition has two queues: its own, and the one of what the broker would drop from that. What comes by the second
- * is an event as any other, and is adopted at once.
+ * Each partition has two queues: its own, and the one of what the broker would drop from that. What
+ * comes by the second is an event as any other, and is adopted at once.
  *
  *   subscriber --message--> unacked event --JOURNAL_RECEIVE--> jobs --> ... --> committed --> the unacked event ends:
  * acked |  no room, unacked too long, started on a lost channel: JOURNAL_ADOPT --> acked
@@ -28,7 +29,8 @@
  *    |  '-the disk->'    '---- no room; too long; started, and its channel lost --^  ^
  *    '---- the dedupe store knows it as final, the journal's own, an alias, a conflict --'
  *
- * One that is stale (its channel is lost) ends without an ack: its message will come again, and is known then.
+ * One that is stale (its channel is lost) ends without an ack: its message will come again, and is
+ * known then.
  */
 enum unacked_stage { UNACKED_RECEIVING, UNACKED_REFUSED, UNACKED_BROKER_OWNED, UNACKED_ADOPTING };
 
@@ -39,8 +41,11 @@ struct unacked_event {
     enum unacked_stage stage;
     struct message_tag tag;
     bool stale;
-    bool gone;        /* its queue was deleted: the broker does not have it any more */
-    bool crowded;     /* no jobs: the shard's byte budget had no room for its event, or the broker dropped it once */
+    bool gone; /* its queue was deleted: the broker does not have it any more */
+    bool
+        /* no jobs: the shard's byte budget had no room for its event, or the broker dropped it once
+         * */
+        crowded;
     bool adopts;      /* it is to be adopted: again, when the disk refused */
     bool received;    /* the journal knows it */
     bool was_refused; /* by the journal, before it was received */
@@ -65,7 +70,9 @@ struct check {
     bool is_ready, asking;
     int64_t next_offset, stored_offset; /* of the stream */
     int64_t due_us, stored_us;
-    int64_t proof_due_us;  /* by then the last known list has come again, or the stream is another one; 0: it has */
+    int64_t
+        /* by then the last known list has come again, or the stream is another one; 0: it has */
+        proof_due_us;
     struct event_id *seen; /* what came lately, by its last bytes */
     struct list lists;     /* of struct confirmed_list, in the order of the stream */
     struct check_request *request;
@@ -82,8 +89,10 @@ struct consumer {
     struct delivery_shard *shard;
     struct delivery_consumer_options options;
     unsigned partitions_count; /* the shard's own; i-th: partition i * shards + shard */
-    unsigned queues_count;     /* the partitions' queues, then, in the same order, those of what is dropped from them */
-    unsigned channels_count;   /* one more: the stream of what the broker confirmed */
+    unsigned
+        /* the partitions' queues, then, in the same order, those of what is dropped from them */
+        queues_count;
+    unsigned channels_count; /* one more: the stream of what the broker confirmed */
     char (*queue_names)[BROKER_QUEUE_NAME_BYTES];
     const char **queues;
 
@@ -93,9 +102,10 @@ struct consumer {
     struct tap *tap;
     struct connector_request subscriber_request, tap_request, ownership_request;
     bool asking_subscriber, asking_tap, asking_ownership;
-    bool redeclare;                                          /* a queue is gone */
-    bool deposed;                                            /* another journal owns delivery now */
-    int64_t subscriber_due_us, tap_due_us, ownership_due_us; /* when to ask the connector again, monotonic */
+    bool redeclare; /* a queue is gone */
+    bool deposed;   /* another journal owns delivery now */
+    int64_t subscriber_due_us, tap_due_us,
+        ownership_due_us; /* when to ask the connector again, monotonic */
     int64_t subscriber_delay_us, tap_delay_us;
     unsigned subscriber_failures;
     struct timer tick_timer;
@@ -127,22 +137,27 @@ void consumer_update_reading(struct consumer *consumer);
 /* No memory for a message: the connection is closed, so that it comes again. */
 void consumer_give_up(struct consumer *consumer);
 /* An event whose id another one has, by a chance of 2^-44. */
-void consumer_keep_event_as_poison(struct consumer *consumer, const struct message_tag *tag, const struct event *event);
+void consumer_keep_event_as_poison(
+    struct consumer *consumer, const struct message_tag *tag, const struct event *event);
 
 /* unacked.c */
 void unacked_new(struct consumer *consumer, const struct message_tag *tag, struct event *event,
     enum park_reason park_as, bool crowded);
-void unacked_lose_channel(struct consumer *consumer, unsigned channel, uint32_t generation, bool is_gone);
-void unacked_tick(struct consumer *consumer, int64_t now_mono_us); /* what is unacked for too long */
-void unacked_retry(struct consumer *consumer);                     /* what the disk refused */
-void unacked_lose_all(struct consumer *consumer);                  /* before the connection is closed for good */
-void unacked_forget_all(struct consumer *consumer);                /* after the journal's last answer */
+void unacked_lose_channel(
+    struct consumer *consumer, unsigned channel, uint32_t generation, bool is_gone);
+void unacked_tick(
+    struct consumer *consumer, int64_t now_mono_us); /* what is unacked for too long */
+void unacked_retry(struct consumer *consumer);       /* what the disk refused */
+void unacked_lose_all(struct consumer *consumer);    /* before the connection is closed for good */
+void unacked_forget_all(struct consumer *consumer);  /* after the journal's last answer */
 
 /* suspended.c */
-void suspended_list(struct consumer *consumer); /* what the last run left; consuming begins when it is known */
+void suspended_list(
+    struct consumer *consumer); /* what the last run left; consuming begins when it is known */
 void suspended_add(struct consumer *consumer, int64_t event_number, unsigned channel);
 void suspended_remove(struct consumer *consumer, int64_t event_number);
-void suspended_on_depth(struct consumer *consumer, unsigned channel, uint32_t messages_ready, uint32_t consumers);
+void suspended_on_depth(
+    struct consumer *consumer, unsigned channel, uint32_t messages_ready, uint32_t consumers);
 void suspended_on_channel(struct consumer *consumer, unsigned channel); /* it was opened or lost */
 void suspended_tick(struct consumer *consumer, int64_t now_mono_us);
 void suspended_free_all(struct consumer *consumer);
@@ -155,8 +170,10 @@ void check_done(struct consumer *consumer);
 bool check_is_of_confirmed(const struct consumer *consumer, unsigned channel);
 /* The journal has this event. */
 void check_see(struct consumer *consumer, const struct event_id *id);
-void check_take_list(struct consumer *consumer, const struct message_tag *tag, const struct message *message);
-void check_on_depth(struct consumer *consumer, unsigned channel, uint32_t messages_ready, uint32_t consumers);
+void check_take_list(
+    struct consumer *consumer, const struct message_tag *tag, const struct message *message);
+void check_on_depth(
+    struct consumer *consumer, unsigned channel, uint32_t messages_ready, uint32_t consumers);
 void check_on_channel_open(struct consumer *consumer, unsigned channel);
 void check_on_channel_lost(struct consumer *consumer, unsigned channel);
 void check_tick(struct consumer *consumer, int64_t now_mono_us);

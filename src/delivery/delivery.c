@@ -34,7 +34,8 @@ uint32_t shard_random(struct delivery_shard *shard)
 static void on_pump_timer(struct timer *timer)
 {
     struct delivery_shard *shard = CONTAINER_OF(timer, struct delivery_shard, pump_timer);
-    id_map_for_each(node, &shard->queues) endpoint_queue_update_ready(CONTAINER_OF(node, struct endpoint_queue, by_id));
+    id_map_for_each(node, &shard->queues)
+        endpoint_queue_update_ready(CONTAINER_OF(node, struct endpoint_queue, by_id));
     pump_run(shard);
 }
 
@@ -56,8 +57,8 @@ static void on_scanned(struct journal_request *request, void *receiver);
 
 static void scan_again(struct delivery_shard *shard, enum err error)
 {
-    log_error(
-        "the journal's backlog can't be read; delivery waits for it shard=%u error=%s", shard->number, err_name(error));
+    log_error("the journal's backlog can't be read; delivery waits for it shard=%u error=%s",
+        shard->number, err_name(error));
     if (timer_arm(&shard->loop, &shard->scan_timer, SCAN_AGAIN_US) != OK)
         log_error("no memory for a timer shard=%u", shard->number);
 }
@@ -69,8 +70,8 @@ void shard_scan_backlog(struct delivery_shard *shard)
         scan_again(shard, ERR_NO_MEMORY);
         return;
     }
-    scan->request =
-        (struct journal_request){.kind = JOURNAL_SCAN_BACKLOG, .reply_to = &shard->mailbox, .on_done = on_scanned};
+    scan->request = (struct journal_request){
+        .kind = JOURNAL_SCAN_BACKLOG, .reply_to = &shard->mailbox, .on_done = on_scanned};
     scan->now_us = shard_wall_us(shard);
     shard->requests_out++;
     journal_submit(shard->journal, &scan->request);
@@ -80,7 +81,8 @@ static void take_backlog(struct delivery_shard *shard, const struct journal_back
 {
     struct endpoint_queue *queue;
     if (endpoint_queue_get(shard, backlog->endpoint, &queue) != OK) {
-        log_error("no memory for an endpoint's queue: its events wait until the restart shard=%u", shard->number);
+        log_error("no memory for an endpoint's queue: its events wait until the restart shard=%u",
+            shard->number);
         return;
     }
     if (backlog->pending > 0)
@@ -116,8 +118,10 @@ static void on_scanned(struct journal_request *request, void *receiver)
                 take_backlog(shard, &scan->ret_backlogs[i]);
         }
         if (!shard->stopping && first)
-            log_info("delivery is ready shard=%u endpoints_with_backlog=%zu pending=%lld waiting=%lld unrouted=%lld",
-                shard->number, scan->ret_count, (long long)pending, (long long)waiting, (long long)unrouted);
+            log_info("delivery is ready shard=%u endpoints_with_backlog=%zu pending=%lld "
+                     "waiting=%lld unrouted=%lld",
+                shard->number, scan->ret_count, (long long)pending, (long long)waiting,
+                (long long)unrouted);
         route_walk(shard); /* an endpoint may have appeared just before the last run ended */
         if (first && shard->consumer && !shard->stopping)
             consumer_start(shard->consumer);
@@ -163,7 +167,8 @@ static void on_policy(struct mail *mail, void *receiver)
     shard->policy = order->policy;
     free(order);
     /* The caps may have grown, and the pause may be over. */
-    id_map_for_each(node, &shard->queues) refill_queue(CONTAINER_OF(node, struct endpoint_queue, by_id));
+    id_map_for_each(node, &shard->queues)
+        refill_queue(CONTAINER_OF(node, struct endpoint_queue, by_id));
     on_pump_timer(&shard->pump_timer);
 }
 
@@ -172,7 +177,8 @@ static void on_endpoint_changed(struct mail *mail, void *receiver)
     struct shard_order *order = CONTAINER_OF(mail, struct shard_order, mail);
     struct delivery_shard *shard = receiver;
     /* After the stop the thread is gone, and with it the right to read the directory. */
-    const struct endpoint *endpoint = shard->stopping ? NULL : directory_endpoint(shard->directory, order->endpoint);
+    const struct endpoint *endpoint =
+        shard->stopping ? NULL : directory_endpoint(shard->directory, order->endpoint);
     struct endpoint_queue *queue;
     if (endpoint && endpoint->enabled) {
         if (endpoint_queue_get(shard, order->endpoint, &queue) == OK)
@@ -186,8 +192,8 @@ static void on_drain_timer(struct timer *timer)
 {
     struct delivery_shard *shard = CONTAINER_OF(timer, struct delivery_shard, drain_timer);
     if (shard->in_flight + shard->recording > 0)
-        log_warn("the drain limit has passed shard=%u in_flight=%u unrecorded=%u", shard->number, shard->in_flight,
-            shard->recording);
+        log_warn("the drain limit has passed shard=%u in_flight=%u unrecorded=%u", shard->number,
+            shard->in_flight, shard->recording);
     loop_stop(&shard->loop);
 }
 
@@ -204,7 +210,8 @@ static void on_stop(struct mail *mail, void *receiver)
 
 void shard_stop_if_drained(struct delivery_shard *shard)
 {
-    if (shard->stopping && shard->in_flight == 0 && shard->recording == 0 && shard->requests_out == 0)
+    if (shard->stopping && shard->in_flight == 0 && shard->recording == 0 &&
+        shard->requests_out == 0)
         loop_stop(&shard->loop);
 }
 
@@ -248,7 +255,8 @@ static void run(void *context)
     client_free(TAKE(shard->client));
 }
 
-enum err delivery_shard_new(const struct delivery_options *options, struct delivery_shard **ret_shard)
+enum err delivery_shard_new(
+    const struct delivery_options *options, struct delivery_shard **ret_shard)
 {
     struct delivery_shard *shard = calloc(1, sizeof *shard);
     if (!shard)
@@ -286,14 +294,15 @@ enum err delivery_shard_new(const struct delivery_options *options, struct deliv
     return OK;
 }
 
-void delivery_shard_listen_to_journal(struct delivery_shard *shard, struct journal_listener *ret_listener)
+void delivery_shard_listen_to_journal(
+    struct delivery_shard *shard, struct journal_listener *ret_listener)
 {
     ret_listener->delivery = &shard->mailbox;
     ret_listener->on_handover = on_handover;
 }
 
-enum err delivery_shard_start(
-    struct delivery_shard *shard, struct journal *journal, const struct delivery_consumer_options *consumer)
+enum err delivery_shard_start(struct delivery_shard *shard, struct journal *journal,
+    const struct delivery_consumer_options *consumer)
 {
     char name[THREAD_NAME_BYTES];
     snprintf(name, sizeof name, "delivery-%u", shard->number % 1000);
@@ -312,7 +321,8 @@ void delivery_shard_free(struct delivery_shard *shard)
     if (!shard)
         return;
     client_free(TAKE(shard->client));
-    /* The journal has ended: what it still had to say lies in the mailbox, and every request of ours is back. */
+    /* The journal has ended: what it still had to say lies in the mailbox, and every request of
+     * ours is back. */
     if (shard->mailbox.event_fd >= 0) {
         shard->stopping = true;
         shard->journal = NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Delivery: takes what its shard's journal accepted, sends it to the clients' endpoints, and records what came of it.
- * One thread per shard owns everything here: endpoint queues, jobs, the HTTP client, timers. No lock, no shared state
- * but the directory (RCU).
+ * Delivery: takes what its shard's journal accepted, sends it to the clients' endpoints, and
+ * records what came of it. One thread per shard owns everything here: endpoint queues, jobs, the
+ * HTTP client, timers. No lock, no shared state but the directory (RCU).
  *
  *   broker --consumer---.
  *                     v
@@ -11,11 +11,13 @@
  *      ^                                                                           |
  *      '--- due, or room again <------- the job leaves memory <------ committed <--'
  *
- * Memory is bounded: a queue holds so many jobs, bodies count against the shard's byte budget, and what has no room
- * stays in the journal. A job stays known by its id until the journal has committed its outcome; whatever is loaded
- * meanwhile and is known already is dropped, so that nothing is sent twice (journal.h, "Order").
+ * Memory is bounded: a queue holds so many jobs, bodies count against the shard's byte budget, and
+ * what has no room stays in the journal. A job stays known by its id until the journal has
+ * committed its outcome; whatever is loaded meanwhile and is known already is dropped, so that
+ * nothing is sent twice (journal.h, "Order").
  *
- * When outcomes can't be committed no new send starts; they are offered to the journal again every second.
+ * When outcomes can't be committed no new send starts; they are offered to the journal again every
+ * second.
  */
 #ifndef PENSTOCK_DELIVERY_DELIVERY_H
 #define PENSTOCK_DELIVERY_DELIVERY_H
@@ -54,15 +56,18 @@ struct delivery_report {
 struct delivery_consumer_options {
     struct broker_connector *connector; /* must live until delivery_shard_free */
     struct broker_status *status;
-    struct broker_lag *lag;          /* is told of what comes; NULL: nobody asks */
-    struct journal *const *journals; /* by shard: what lies in a wrong partition is kept where its id is looked for */
-    struct hash_seed seed;           /* of the installation: an account's partition */
+    struct broker_lag *lag; /* is told of what comes; NULL: nobody asks */
+    struct journal *const
+        *journals; /* by shard: what lies in a wrong partition is kept where its id is looked for */
+    struct hash_seed seed; /* of the installation: an account's partition */
     unsigned partitions, shards;
     unsigned prefetch;      /* messages of a partition that are consumed and not acked */
     int64_t prefetch_bytes; /* of a shard */
     bool taps;
-    bool checks;             /* hold what came against what the broker confirmed */
-    int64_t forced_since_us; /* a forced take-over: guarded events accepted before are parked; 0: there was none */
+    bool checks; /* hold what came against what the broker confirmed */
+    int64_t
+        /* a forced take-over: guarded events accepted before are parked; 0: there was none */
+        forced_since_us;
 };
 
 struct delivery_options {
@@ -70,32 +75,38 @@ struct delivery_options {
     struct delivery_policy policy;
     struct client_options client;
     struct accounts *accounts;
-    struct byte_budget *budget;                              /* the shard's */
-    void (*on_report)(const struct delivery_report *report); /* on the shard's thread; may be NULL */
+    struct byte_budget *budget; /* the shard's */
+    void (*on_report)(
+        const struct delivery_report *report); /* on the shard's thread; may be NULL */
 };
 
 /* Made first, since the journal needs its mailbox; started when the journal is there. */
-enum err delivery_shard_new(const struct delivery_options *options, struct delivery_shard **ret_shard) MUST_CHECK;
+enum err delivery_shard_new(
+    const struct delivery_options *options, struct delivery_shard **ret_shard) MUST_CHECK;
 /* What a journal is to be opened with so that it feeds this shard. */
-void delivery_shard_listen_to_journal(struct delivery_shard *shard, struct journal_listener *ret_listener);
+void delivery_shard_listen_to_journal(
+    struct delivery_shard *shard, struct journal_listener *ret_listener);
 /* `consumer` is copied; NULL: direct mode. */
-enum err delivery_shard_start(
-    struct delivery_shard *shard, struct journal *journal, const struct delivery_consumer_options *consumer) MUST_CHECK;
+enum err delivery_shard_start(struct delivery_shard *shard, struct journal *journal,
+    const struct delivery_consumer_options *consumer) MUST_CHECK;
 
 /* Any thread. */
 void delivery_shard_set_policy(struct delivery_shard *shard, const struct delivery_policy *policy);
 void delivery_shard_endpoint_changed(struct delivery_shard *shard, uint64_t endpoint);
 
 /*
- * An operator's act on one delivery of this shard; any thread. `action` is filled but for its request, and belongs to
- * delivery until on_answered runs on the receiver of `asked_by`. Answered after the commit.
+ * An operator's act on one delivery of this shard; any thread. `action` is filled but for its
+ * request, and belongs to delivery until on_answered runs on the receiver of `asked_by`. Answered
+ * after the commit.
  */
-void delivery_shard_operator_action(struct delivery_shard *shard, struct journal_operator_action *action);
+void delivery_shard_operator_action(
+    struct delivery_shard *shard, struct journal_operator_action *action);
 
 /*
- * Starts nothing new and waits up to `drain_us` for what is in flight; then cuts it short (as a crash would: unguarded
- * deliveries are sent again after the restart, guarded ones are parked). delivery_shard_stop returns at once,
- * delivery_shard_join waits for the thread; the journal must live until then.
+ * Starts nothing new and waits up to `drain_us` for what is in flight; then cuts it short (as a
+ * crash would: unguarded deliveries are sent again after the restart, guarded ones are parked).
+ * delivery_shard_stop returns at once, delivery_shard_join waits for the thread; the journal must
+ * live until then.
  */
 void delivery_shard_stop(struct delivery_shard *shard, int64_t drain_us);
 void delivery_shard_join(struct delivery_shard *shard);

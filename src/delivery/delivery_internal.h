@@ -14,7 +14,8 @@ struct endpoint_queue;
 struct route_walk;
 
 /*
- * Where a job is. One function moves it (job_move), which keeps the lists and counts that belong to each place.
+ * Where a job is. One function moves it (job_move), which keeps the lists and counts that belong to
+ * each place.
  *
  *   FRESH, BACKLOG --> STARTING --> SENDING --> RECORDING --> (gone)
  *                          '-(unguarded: at once)-^   ^  '---> RECORDING again, when the disk refused
@@ -38,8 +39,9 @@ struct job {
     enum job_place place;
     struct endpoint_queue *queue;
     struct delivery delivery;
-    struct attempt_run *run;       /* from STARTING or RECORDING on */
-    struct unacked_event *unacked; /* its event's, while the event is broker-owned; NULL: it is the journal's */
+    struct attempt_run *run; /* from STARTING or RECORDING on */
+    struct unacked_event
+        *unacked; /* its event's, while the event is broker-owned; NULL: it is the journal's */
     struct list in_unacked;
 };
 
@@ -69,7 +71,9 @@ struct endpoint_queue {
     unsigned in_flight;           /* STARTING and SENDING */
     unsigned fresh_in_turn;       /* sent from the fresh lane since the backlog lane had its turn */
     struct list in_ready;         /* in shard->ready: something to send and a free place for it */
-    struct timer rest_timer;      /* armed: it rests, since this machine was short of something when it was its turn */
+    struct timer
+        /* armed: it rests, since this machine was short of something when it was its turn */
+        rest_timer;
 
     /* what lies in the journal and not in memory */
     bool pending_in_journal;
@@ -77,11 +81,14 @@ struct endpoint_queue {
     int64_t next_due_us;          /* the earliest waiting one; INT64_MAX: none */
     int64_t waiting_after_due_us; /* waiting ones up to here (due, id) have been loaded */
     int64_t waiting_after_id;
-    int64_t late_due_us; /* While loading: the earliest that was committed behind the cursor; INT64_MAX: none. */
+    int64_t
+        /* While loading: the earliest that was committed behind the cursor; INT64_MAX: none. */
+        late_due_us;
     struct journal_load load;
     bool loading;
     bool retries_turn; /* the next load is for waiting ones, if any are due */
-    /* While loading: what was left in the journal meanwhile lies behind this; INT64_MAX: nothing was. */
+    /* While loading: what was left in the journal meanwhile lies behind this; INT64_MAX: nothing
+     * was. */
     int64_t left_after_id;
     struct timer due_timer;
     struct journal_release release;
@@ -116,30 +123,36 @@ struct delivery_shard {
     struct list ready;      /* of struct endpoint_queue */
     struct list unrecorded; /* jobs whose outcome the disk refused */
     unsigned in_flight, recording,
-        requests_out; /* requests_out: loads, releases, backlog scans, walks, actions, account changes */
+        /* requests_out: loads, releases, backlog scans, walks, actions, account changes */
+        requests_out;
     struct timer pump_timer, record_timer, scan_timer, route_timer, drain_timer;
     struct consumer *consumer; /* to the broker; NULL in direct mode */
     struct route_walk *walk;   /* through what is unrouted; NULL: none is in flight */
     bool walk_again;           /* an endpoint has appeared since it began */
     bool scanned, stopping;
-    bool journal_refuses; /* the journal refused a `sending` or an outcome: nothing is sent until it takes one again */
+    bool
+        /* the journal refused a `sending` or an outcome: nothing is sent until it takes one again
+         * */
+        journal_refuses;
     int64_t wall_offset_us;
     int64_t shortage_said_mono_us; /* 0: not yet */
     unsigned shortages;            /* since then */
     uint64_t random_state;
 };
 
-/* Wall time that no clock change moves: the wall clock of the start plus the monotonic time since. Due times are made
- * of it. */
+/* Wall time that no clock change moves: the wall clock of the start plus the monotonic time since.
+ * Due times are made of it. */
 int64_t shard_wall_us(const struct delivery_shard *shard);
 uint32_t shard_random(struct delivery_shard *shard); /* for jitter, not for secrets */
-/* Asks the journal which queues have something, as at the start: what is known already stays as it is. */
+/* Asks the journal which queues have something, as at the start: what is known already stays as it
+ * is. */
 void shard_scan_backlog(struct delivery_shard *shard);
 /* Ends the loop when a stop was asked for and nothing is in flight. */
 void shard_stop_if_drained(struct delivery_shard *shard);
 
 /* job.c */
-enum err job_new(struct endpoint_queue *queue, const struct delivery *delivery, enum job_place place) MUST_CHECK;
+enum err job_new(
+    struct endpoint_queue *queue, const struct delivery *delivery, enum job_place place) MUST_CHECK;
 void job_move(struct job *job, enum job_place place);
 void job_free(struct job *job);
 struct job *job_find(struct delivery_shard *shard, int64_t delivery);
@@ -152,11 +165,13 @@ void endpoint_queue_free(struct endpoint_queue *queue);
 bool endpoint_queue_has_room(const struct endpoint_queue *queue); /* for another fresh one */
 void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery *delivery);
 void endpoint_queue_count_ended(struct endpoint_queue *queue); /* an attempt */
-/* At the pace of this half second, or of the one before it, what it has here would take more than two seconds. */
+/* At the pace of this half second, or of the one before it, what it has here would take more than
+ * two seconds. */
 bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us);
 /*
- * How many more bytes the endpoint may hold in memory: a small floor always, an eighth of the shard's byte budget while
- * half of it is free. So clients that hang with large bodies never use up what the others and ingress need.
+ * How many more bytes the endpoint may hold in memory: a small floor always, an eighth of the
+ * shard's byte budget while half of it is free. So clients that hang with large bodies never use up
+ * what the others and ingress need.
  */
 int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue);
 void endpoint_queue_update_ready(struct endpoint_queue *queue);
@@ -165,7 +180,8 @@ struct job *endpoint_queue_next(struct endpoint_queue *queue);
 void endpoint_queue_expect(struct endpoint_queue *queue, int64_t due_us);
 
 /* refill.c */
-void refill_queue(struct endpoint_queue *queue); /* asks the journal for more, if there may be more and there is room */
+void refill_queue(struct endpoint_queue
+        *queue); /* asks the journal for more, if there may be more and there is room */
 /* What is parked as disabled or gone goes on, if the endpoint is enabled (again). */
 void refill_release(struct endpoint_queue *queue);
 /* A pending delivery, of this id or a later one, is in the journal only. */
@@ -176,19 +192,21 @@ void refill_init_queue(struct endpoint_queue *queue);
 void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int64_t delivery);
 
 /* route.c */
-void route_walk(struct delivery_shard *shard);                                  /* looks through what is unrouted */
-void route_look_again(struct delivery_shard *shard, const struct event *event); /* it was handed over unrouted */
+void route_walk(struct delivery_shard *shard); /* looks through what is unrouted */
+void route_look_again(
+    struct delivery_shard *shard, const struct event *event); /* it was handed over unrouted */
 
 /* consumer.c; consumer_internal.h has the rest */
 enum err consumer_new(struct delivery_shard *shard, const struct delivery_consumer_options *options,
     struct consumer **ret_consumer) MUST_CHECK;
 void consumer_start(struct consumer *consumer); /* once the shard is scanned */
-void consumer_tap(
-    struct consumer *consumer, const struct event *event); /* a new event that did not come from the broker */
-void consumer_close(struct consumer *consumer);            /* on the shard's thread, at its end. Takes NULL */
-void consumer_free(struct consumer *consumer);             /* after the last mail. Takes NULL */
+void consumer_tap(struct consumer *consumer,
+    const struct event *event);                 /* a new event that did not come from the broker */
+void consumer_close(struct consumer *consumer); /* on the shard's thread, at its end. Takes NULL */
+void consumer_free(struct consumer *consumer);  /* after the last mail. Takes NULL */
 
-/* unacked.c: the direct path has met an event that the broker had brought: it is the journal's own, and handed over. */
+/* unacked.c: the direct path has met an event that the broker had brought: it is the journal's own,
+ * and handed over. */
 void unacked_adopt(struct consumer *consumer, int64_t event_number);
 /* Its job leaves memory, and nothing is said of the delivery */
 void unacked_drop_job(struct job *job);
@@ -207,7 +225,8 @@ void shortage_init_queue(struct endpoint_queue *queue);
 
 /* outcome.c */
 void outcome_of_attempt(struct attempt_run *run);
-/* Its last attempt was lost with a kept connection: this one is made at once, and on a new connection. */
+/* Its last attempt was lost with a kept connection: this one is made at once, and on a new
+ * connection. */
 bool outcome_was_repeated(const struct delivery *delivery);
 void outcome_park(struct job *job, enum park_reason reason);      /* without an attempt */
 void outcome_pause(struct delivery_shard *shard, enum err error); /* the journal refused */

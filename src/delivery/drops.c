@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the broker dropped from a partition's queue: a policy's limit (maxlen), its time to live (expired), a delivery
- * limit (delivery_limit), a reject. The queues are declared so that all of it goes to a queue of dropped messages and
- * is consumed from there: nothing is lost, but it is late, and a policy that is allowed to go on may hit that queue
- * next. So it is said: in the log once a minute, on the board (BROKER_ROLE_KEEP) until nothing was dropped for ten
- * minutes, and counted.
+ * What the broker dropped from a partition's queue: a policy's limit (maxlen), its time to live
+ * (expired), a delivery limit (delivery_limit), a reject. The queues are declared so that all of it
+ * goes to a queue of dropped messages and is consumed from there: nothing is lost, but it is late,
+ * and a policy that is allowed to go on may hit that queue next. So it is said: in the log once a
+ * minute, on the board (BROKER_ROLE_KEEP) until nothing was dropped for ten minutes, and counted.
  */
 #include "delivery/consumer_internal.h"
 
@@ -29,8 +29,8 @@ void drops_show(struct consumer *consumer)
             "%lld were dropped from queues like %s (%s), and delivered: see rabbitmqctl "
             "list_policies and list_operator_policies",
             (long long)drops->count, drops->queue, drops->reason);
-    broker_status_set(
-        consumer->options.status, BROKER_ROLE_KEEP, consumer->shard->number, !*why, "nothing dropped", why);
+    broker_status_set(consumer->options.status, BROKER_ROLE_KEEP, consumer->shard->number, !*why,
+        "nothing dropped", why);
 }
 
 void drops_start(struct consumer *consumer)
@@ -41,22 +41,26 @@ void drops_start(struct consumer *consumer)
 static void say(struct consumer *consumer, int64_t now_mono_us)
 {
     struct drops *drops = &consumer->drops;
-    log_error(
-        "the broker dropped events from a queue that must keep them; they came back, and are delivered: a policy "
-        "is wrong, see rabbitmqctl list_policies and list_operator_policies shard=%u queue=%s reason=%s count=%lld",
+    log_error("the broker dropped events from a queue that must keep them; they came back, and are "
+              "delivered: a policy "
+              "is wrong, see rabbitmqctl list_policies and list_operator_policies shard=%u "
+              "queue=%s reason=%s count=%lld",
         consumer->shard->number, drops->queue, drops->reason, (long long)drops->unsaid);
     drops->said_mono_us = now_mono_us;
     drops->unsaid = 0;
     drops_show(consumer);
 }
 
-/* Its header names the queue that dropped it; that may be missing from what somebody put there himself. */
+/* Its header names the queue that dropped it; that may be missing from what somebody put there
+ * himself. */
 void drops_note(struct consumer *consumer, unsigned channel, const struct message *message)
 {
     struct drops *drops = &consumer->drops;
-    const struct slice queue =
-        message->death_queue.len ? message->death_queue : slice_from_string(consumer->queues[channel]);
-    const struct slice reason = message->death_reason.len ? message->death_reason : SLICE_LITERAL("unknown");
+    const struct slice queue = message->death_queue.len
+                                   ? message->death_queue
+                                   : slice_from_string(consumer->queues[channel]);
+    const struct slice reason =
+        message->death_reason.len ? message->death_reason : SLICE_LITERAL("unknown");
     snprintf(drops->queue, sizeof drops->queue, "%.*s", SLICE_ARGS(queue));
     snprintf(drops->reason, sizeof drops->reason, "%.*s", SLICE_ARGS(reason));
     drops->last_mono_us = consumer->shard->loop.now_mono_us;
@@ -68,7 +72,8 @@ void drops_note(struct consumer *consumer, unsigned channel, const struct messag
 void drops_tick(struct consumer *consumer, int64_t now_mono_us)
 {
     struct drops *drops = &consumer->drops;
-    if (drops->unsaid > 0 && (drops->said_mono_us == 0 || now_mono_us - drops->said_mono_us >= SAID_EVERY_US))
+    if (drops->unsaid > 0 &&
+        (drops->said_mono_us == 0 || now_mono_us - drops->said_mono_us >= SAID_EVERY_US))
         say(consumer, now_mono_us);
     if (drops->last_mono_us == 0 || now_mono_us - drops->last_mono_us < QUIET_US)
         return;

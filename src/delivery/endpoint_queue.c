@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One endpoint's queue: a fresh lane for what has just been accepted, a backlog lane for what comes back from the
- * journal, a bound for each, and the knowledge of what is still in the journal. What has no room stays there and is
- * loaded later (refill.c); nobody else's memory or turn is touched by it.
+ * One endpoint's queue: a fresh lane for what has just been accepted, a backlog lane for what comes
+ * back from the journal, a bound for each, and the knowledge of what is still in the journal. What
+ * has no room stays there and is loaded later (refill.c); nobody else's memory or turn is touched
+ * by it.
  */
 #include "delivery/delivery_internal.h"
 
@@ -15,9 +16,11 @@
 #define ENDPOINTS_PER_BUDGET 8
 #define PACE_US (500 * US_PER_MS)
 #define SLOW_INTERVALS 4
-#define FRESH_PER_BACKLOG 3 /* while both lanes have something: fresh events stay fresh, and the backlog moves */
+#define FRESH_PER_BACKLOG \
+    3 /* while both lanes have something: fresh events stay fresh, and the backlog moves */
 
-enum err endpoint_queue_get(struct delivery_shard *shard, uint64_t endpoint, struct endpoint_queue **ret_queue)
+enum err endpoint_queue_get(
+    struct delivery_shard *shard, uint64_t endpoint, struct endpoint_queue **ret_queue)
 {
     struct endpoint_queue *queue = endpoint_queue_find(shard, endpoint);
     if (queue) {
@@ -75,7 +78,8 @@ int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue)
 bool endpoint_queue_has_room(const struct endpoint_queue *queue)
 {
     const struct delivery_policy *policy = &queue->shard->policy;
-    return !policy->paused && queue->fresh_count < policy->active_per_endpoint && endpoint_queue_bytes_left(queue) > 0;
+    return !policy->paused && queue->fresh_count < policy->active_per_endpoint &&
+           endpoint_queue_bytes_left(queue) > 0;
 }
 
 /* Two intervals: the one that runs, and the one before it. */
@@ -107,7 +111,8 @@ void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery 
     struct endpoint_queue *queue;
     if (endpoint_queue_get(shard, delivery->endpoint, &queue) != OK) {
         /* The next restart's backlog scan finds it; there is no place to remember it in. */
-        log_error("no memory for an endpoint's queue: its events wait in the journal until the restart shard=%u",
+        log_error("no memory for an endpoint's queue: its events wait in the journal until the "
+                  "restart shard=%u",
             shard->number);
         event_unref(delivery->event);
         return;
@@ -153,7 +158,8 @@ void endpoint_queue_expect(struct endpoint_queue *queue, int64_t due_us)
     if (due_us < queue->next_due_us)
         queue->next_due_us = due_us;
     if (due_us <= queue->waiting_after_due_us) {
-        /* Committed late (the disk had refused it before): behind the cursor, which goes back for it. */
+        /* Committed late (the disk had refused it before): behind the cursor, which goes back for
+         * it. */
         queue->waiting_after_due_us = INT64_MIN;
         queue->waiting_after_id = 0;
         if (due_us < queue->late_due_us)

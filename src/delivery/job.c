@@ -78,7 +78,8 @@ void job_move(struct job *job, enum job_place place)
     endpoint_queue_update_ready(job->queue);
 }
 
-enum err job_new(struct endpoint_queue *queue, const struct delivery *delivery, enum job_place place)
+enum err job_new(
+    struct endpoint_queue *queue, const struct delivery *delivery, enum job_place place)
 {
     struct job *job = malloc(sizeof *job);
     if (!job)

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operators' acts on one delivery: resolve, discard, resend, replay. They come through the owner of the delivery, so
- * that what is in memory and what is on disk never part. An action never finds a job in memory: it moves what is
- * parked, dead or delivered, and the journal answers in order, so that the outcome that led there has been taken in
- * before.
+ * Operators' acts on one delivery: resolve, discard, resend, replay. They come through the owner of
+ * the delivery, so that what is in memory and what is on disk never part. An action never finds a
+ * job in memory: it moves what is parked, dead or delivered, and the journal answers in order, so
+ * that the outcome that led there has been taken in before.
  *
- * What is to be sent is looked at first: the journal says where it would go and whose event it is, and the directory
- * whether that endpoint is there, takes something, and is the account's. What could only be parked again is refused.
+ * What is to be sent is looked at first: the journal says where it would go and whose event it is,
+ * and the directory whether that endpoint is there, takes something, and is the account's. What
+ * could only be parked again is refused.
  */
 #include "delivery/delivery_internal.h"
 
 /* On the asker's thread. */
 static void receive_answer(struct mail *mail, void *receiver)
 {
-    struct journal_operator_action *action = CONTAINER_OF(mail, struct journal_operator_action, request.mail);
+    struct journal_operator_action *action =
+        CONTAINER_OF(mail, struct journal_operator_action, request.mail);
     action->on_answered(action, receiver);
 }
 
@@ -25,7 +27,8 @@ static void answer(struct journal_operator_action *action)
 
 static void on_acted(struct journal_request *request, void *receiver)
 {
-    struct journal_operator_action *action = CONTAINER_OF(request, struct journal_operator_action, request);
+    struct journal_operator_action *action =
+        CONTAINER_OF(request, struct journal_operator_action, request);
     struct delivery_shard *shard = receiver;
     shard->requests_out--;
     if (request->result == OK && action->to == DELIVERY_PENDING)
@@ -38,14 +41,15 @@ static void on_acted(struct journal_request *request, void *receiver)
 static void submit(struct delivery_shard *shard, struct journal_operator_action *action,
     void (*on_done)(struct journal_request *request, void *receiver))
 {
-    action->request =
-        (struct journal_request){.kind = JOURNAL_OPERATOR_ACTION, .reply_to = &shard->mailbox, .on_done = on_done};
+    action->request = (struct journal_request){
+        .kind = JOURNAL_OPERATOR_ACTION, .reply_to = &shard->mailbox, .on_done = on_done};
     shard->requests_out++;
     journal_submit(shard->journal, &action->request);
 }
 
 /* Why the endpoint takes no delivery of the account. */
-static enum operator_action_refusal judge_endpoint(const struct delivery_shard *shard, uint64_t id, const char *account)
+static enum operator_action_refusal judge_endpoint(
+    const struct delivery_shard *shard, uint64_t id, const char *account)
 {
     const struct endpoint *endpoint = directory_endpoint(shard->directory, id);
     if (!endpoint)
@@ -58,14 +62,15 @@ static enum operator_action_refusal judge_endpoint(const struct delivery_shard *
 /* The journal has looked: it can be sent, as far as that is the journal's to say. */
 static void on_looked(struct journal_request *request, void *receiver)
 {
-    struct journal_operator_action *action = CONTAINER_OF(request, struct journal_operator_action, request);
+    struct journal_operator_action *action =
+        CONTAINER_OF(request, struct journal_operator_action, request);
     struct delivery_shard *shard = receiver;
     shard->requests_out--;
     if (request->result == OK && shard->stopping) /* the directory may be gone */
         request->result = ERR_SHUTTING_DOWN;
     if (request->result == OK) {
-        action->ret_refusal =
-            judge_endpoint(shard, action->endpoint ? action->endpoint : action->ret_endpoint, action->ret_account);
+        action->ret_refusal = judge_endpoint(
+            shard, action->endpoint ? action->endpoint : action->ret_endpoint, action->ret_account);
         request->result = action->ret_refusal == ACTION_NOT_REFUSED ? OK : ERR_INVALID;
     }
     if (request->result == OK) {
@@ -80,7 +85,8 @@ static void on_looked(struct journal_request *request, void *receiver)
 
 static void on_action(struct mail *mail, void *receiver)
 {
-    struct journal_operator_action *action = CONTAINER_OF(mail, struct journal_operator_action, request.mail);
+    struct journal_operator_action *action =
+        CONTAINER_OF(mail, struct journal_operator_action, request.mail);
     struct delivery_shard *shard = receiver;
     if (shard->stopping) {
         action->request.result = ERR_SHUTTING_DOWN;
@@ -91,7 +97,8 @@ static void on_action(struct mail *mail, void *receiver)
     submit(shard, action, action->looks ? on_looked : on_acted);
 }
 
-void delivery_shard_operator_action(struct delivery_shard *shard, struct journal_operator_action *action)
+void delivery_shard_operator_action(
+    struct delivery_shard *shard, struct journal_operator_action *action)
 {
     action->request.mail.on_receive = on_action;
     mailbox_post(&shard->mailbox, &action->request.mail);

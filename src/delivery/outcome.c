@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What becomes of a delivery after an attempt: judge, record, and forget it once the journal has committed. What the
- * disk refuses is kept and offered again every second, and nothing new is sent until it is in: an outcome that is not
- * recorded is a second delivery after the next crash.
+ * What becomes of a delivery after an attempt: judge, record, and forget it once the journal has
+ * committed. What the disk refuses is kept and offered again every second, and nothing new is sent
+ * until it is in: an outcome that is not recorded is a second delivery after the next crash.
  */
 #include "delivery/delivery_internal.h"
 
@@ -19,10 +19,12 @@
 void outcome_pause(struct delivery_shard *shard, enum err error)
 {
     if (!shard->journal_refuses)
-        log_error("the journal refuses to record deliveries; sending pauses until it does shard=%u error=%s",
+        log_error("the journal refuses to record deliveries; sending pauses until it does shard=%u "
+                  "error=%s",
             shard->number, err_name(error));
     shard->journal_refuses = true;
-    if (!timer_is_armed(&shard->record_timer) && timer_arm(&shard->loop, &shard->record_timer, RECORD_AGAIN_US) != OK)
+    if (!timer_is_armed(&shard->record_timer) &&
+        timer_arm(&shard->loop, &shard->record_timer, RECORD_AGAIN_US) != OK)
         log_error("no memory for a timer shard=%u", shard->number);
 }
 
@@ -39,9 +41,12 @@ static void on_recorded(struct journal_request *request, void *receiver)
                      (run->record.reason == PARK_DISABLED || run->record.reason == PARK_GONE);
         int64_t due_us = run->record.due_us;
         if (gone)
-            log_error("a delivery's outcome could not be recorded: %s shard=%u delivery=%lld state=%s status=%d",
-                request->result == ERR_DAMAGED ? "its row is damaged" : "it was moved by somebody else", shard->number,
-                (long long)job->delivery.id, delivery_state_name(run->record.to), run->client.end.http_status);
+            log_error("a delivery's outcome could not be recorded: %s shard=%u delivery=%lld "
+                      "state=%s status=%d",
+                request->result == ERR_DAMAGED ? "its row is damaged"
+                                               : "it was moved by somebody else",
+                shard->number, (long long)job->delivery.id, delivery_state_name(run->record.to),
+                run->client.end.http_status);
         if (gone)
             unacked_doubt_job(job);
         else
@@ -66,7 +71,8 @@ void outcome_retry_unrecorded(struct delivery_shard *shard)
 {
     if (list_is_empty(&shard->unrecorded)) {
         shard->journal_refuses =
-            false; /* it was a `sending` that was refused: the next one shows whether it is taken now */
+            /* it was a `sending` that was refused: the next one shows whether it is taken now */
+            false;
         pump_run(shard);
         return;
     }
@@ -81,8 +87,9 @@ void outcome_retry_unrecorded(struct delivery_shard *shard)
 static void record_outcome(struct attempt_run *run)
 {
     struct job *job = run->job;
-    run->record.request = (struct journal_request){
-        .kind = JOURNAL_RECORD_OUTCOME, .reply_to = &job->queue->shard->mailbox, .on_done = on_recorded};
+    run->record.request = (struct journal_request){.kind = JOURNAL_RECORD_OUTCOME,
+        .reply_to = &job->queue->shard->mailbox,
+        .on_done = on_recorded};
     run->record.delivery = job->delivery.id;
     run->record.generation = job->delivery.generation;
     run->record.from = job->delivery.state;
@@ -104,25 +111,28 @@ static void fill_attempt(struct attempt_run *run)
     run->record.has_attempt = true;
 }
 
-/* It is tried no more: an end for `metric`, unless it is a forced replay. That one is delivered again, as it was. */
+/* It is tried no more: an end for `metric`, unless it is a forced replay. That one is delivered
+ * again, as it was. */
 static void end_without_success(const struct job *job, enum metric metric)
 {
     metrics_add(job->delivery.was_delivered ? METRIC_ATTEMPTS_REPLAY_FAILED : metric, 1);
     if (job->delivery.was_delivered)
-        log_warn("a forced replay failed: the delivery stays delivered, as it was before shard=%u delivery=%lld",
+        log_warn("a forced replay failed: the delivery stays delivered, as it was before shard=%u "
+                 "delivery=%lld",
             job->queue->shard->number, (long long)job->delivery.id);
 }
 
 /*
- * A connection that was kept has broken before any answer. Mostly that is nobody's failure: the client had closed it,
- * and the request met the close on its way. So the next attempt is made at once, on a new connection, and no step of
- * the schedule is used up. It can't happen twice in a row: a new connection is not one that was kept.
+ * A connection that was kept has broken before any answer. Mostly that is nobody's failure: the
+ * client had closed it, and the request met the close on its way. So the next attempt is made at
+ * once, on a new connection, and no step of the schedule is used up. It can't happen twice in a
+ * row: a new connection is not one that was kept.
  */
 static bool was_lost_with_kept_connection(const struct client_request *client)
 {
     const struct attempt_end *end = &client->end;
-    return end->http_status == 0 && (end->error == ERR_ANSWER_LOST || end->error == ERR_SEND) && client->reach.warm &&
-           client->reach.answer_bytes == 0;
+    return end->http_status == 0 && (end->error == ERR_ANSWER_LOST || end->error == ERR_SEND) &&
+           client->reach.warm && client->reach.answer_bytes == 0;
 }
 
 static void record_as_repeated(struct attempt_run *run)
@@ -148,7 +158,8 @@ static void record_as_failed(struct attempt_run *run)
     int64_t now_us = shard_wall_us(shard);
     const struct retry_failure failure = {
         .step = delivery->failures + 1,
-        .since_accepted_us = delivery->generation == 0 ? now_us - delivery->event->parts.accepted_us : 0,
+        .since_accepted_us =
+            delivery->generation == 0 ? now_us - delivery->event->parts.accepted_us : 0,
         .retry_after_us = run->client.retry_after_us,
         .retry_after_us_max = shard->policy.retry_after_us_max,
     };
@@ -176,8 +187,10 @@ static void on_endpoint_disabled(struct accounts_request *request, void *receive
 {
     struct delivery_shard *shard = receiver;
     if (request->result != OK)
-        log_error("an endpoint that answered 410 could not be disabled error=%s", err_name(request->result));
-    struct endpoint_disabling *disabling = CONTAINER_OF(request, struct endpoint_disabling, request);
+        log_error("an endpoint that answered 410 could not be disabled error=%s",
+            err_name(request->result));
+    struct endpoint_disabling *disabling =
+        CONTAINER_OF(request, struct endpoint_disabling, request);
     shard->requests_out--;
     disabling->queue->disabling--;
     if (request->result == OK && !shard->stopping)
@@ -195,8 +208,8 @@ static void disable_endpoint(struct endpoint_queue *queue, struct slice account)
         log_error("no memory to disable an endpoint that answered 410 endpoint=%s", id);
         return; /* its next 410 tries again */
     }
-    log_warn(
-        "the endpoint answered 410 and is disabled; its events are parked until it is enabled account=%.*s endpoint=%s",
+    log_warn("the endpoint answered 410 and is disabled; its events are parked until it is enabled "
+             "account=%.*s endpoint=%s",
         SLICE_ARGS(account), id);
     disabling->queue = queue;
     queue->disabling++;
@@ -241,7 +254,9 @@ static enum verdict failpoint_verdict(const struct attempt_run *run, enum verdic
     if (verdict == VERDICT_RETRY && failpoint_is_on(FAILPOINT_DROP_RETRY))
         return VERDICT_DELIVERED;
     bool is_picked = delivery->attempts == 0 && placement_event(delivery->id) % 16 == 0;
-    return is_picked && verdict == VERDICT_DELIVERED && failpoint_is_on(FAILPOINT_SEND_TWICE) ? VERDICT_RETRY : verdict;
+    return is_picked && verdict == VERDICT_DELIVERED && failpoint_is_on(FAILPOINT_SEND_TWICE)
+               ? VERDICT_RETRY
+               : verdict;
 }
 
 void outcome_of_attempt(struct attempt_run *run)
@@ -258,9 +273,10 @@ void outcome_of_attempt(struct attempt_run *run)
         return;
     }
     failpoint_crash(CRASH_ANSWER_CAME);
-    enum verdict verdict =
-        failpoint_verdict(run, verdict_of(&run->client.end, event->parts.guarded, run->idempotent, run->final_4xx));
-    run->record = (struct journal_record){.lane = job->delivery.lane, .failures = job->delivery.failures};
+    enum verdict verdict = failpoint_verdict(
+        run, verdict_of(&run->client.end, event->parts.guarded, run->idempotent, run->final_4xx));
+    run->record =
+        (struct journal_record){.lane = job->delivery.lane, .failures = job->delivery.failures};
     fill_attempt(run);
     switch (verdict) {
     case VERDICT_DELIVERED:
@@ -281,8 +297,9 @@ void outcome_of_attempt(struct attempt_run *run)
         run->record.reason = PARK_AMBIGUOUS;
         end_without_success(job, METRIC_ATTEMPTS_PARKED);
         log_warn("a guarded delivery ended ambiguously%s delivery=%lld error=%s status=%d",
-            job->delivery.was_delivered ? "" : " and is parked for a person", (long long)job->delivery.id,
-            err_name(run->client.end.error), run->client.end.http_status);
+            job->delivery.was_delivered ? "" : " and is parked for a person",
+            (long long)job->delivery.id, err_name(run->client.end.error),
+            run->client.end.http_status);
         break;
     case VERDICT_DISABLE_ENDPOINT:
         run->record.to = DELIVERY_PARKED;
@@ -307,12 +324,14 @@ void outcome_park(struct job *job, enum park_reason reason)
     run->job = job;
     job->run = run;
     if (job->delivery.was_delivered)
-        log_warn(
-            "a forced replay ends unsent, since its endpoint is %s: the delivery stays delivered, as it was before "
-            "shard=%u delivery=%lld",
+        log_warn("a forced replay ends unsent, since its endpoint is %s: the delivery stays "
+                 "delivered, as it was before "
+                 "shard=%u delivery=%lld",
             park_reason_name(reason), job->queue->shard->number, (long long)job->delivery.id);
-    run->record = (struct journal_record){
-        .to = DELIVERY_PARKED, .reason = reason, .lane = job->delivery.lane, .failures = job->delivery.failures};
+    run->record = (struct journal_record){.to = DELIVERY_PARKED,
+        .reason = reason,
+        .lane = job->delivery.lane,
+        .failures = job->delivery.failures};
     record_outcome(run);
 }
 
@@ -331,8 +350,10 @@ void outcome_cut_short(struct attempt_run *run)
 {
     struct job *job = run->job;
     struct delivery_shard *shard = job->queue->shard;
-    if (shard->journal && job->delivery.state == DELIVERY_SENDING && !run->client.end.request_begun) {
-        /* Guarded, and nothing has left: the journal may say so, and the restart need not ask a person. */
+    if (shard->journal && job->delivery.state == DELIVERY_SENDING &&
+        !run->client.end.request_begun) {
+        /* Guarded, and nothing has left: the journal may say so, and the restart need not ask a
+         * person. */
         outcome_withdraw(run, 0);
     } else {
         job_free(job); /* as a crash would leave it */

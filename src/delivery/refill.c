@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What comes back from the journal: retries that are due, and what had no room. At most one load per queue is under
- * way; its answer may hold deliveries that are in memory already (they were recorded, or handed over, while it was on
- * its way): those are dropped.
+ * What comes back from the journal: retries that are due, and what had no room. At most one load
+ * per queue is under way; its answer may hold deliveries that are in memory already (they were
+ * recorded, or handed over, while it was on its way): those are dropped.
  *
- * Cursors keep a load from reading again what is in memory: pending ones by id, waiting ones by (due, id). Both only
- * move forward while due times do, which shard_wall_us sees to.
+ * Cursors keep a load from reading again what is in memory: pending ones by id, waiting ones by
+ * (due, id). Both only move forward while due times do, which shard_wall_us sees to.
  */
 #include "delivery/delivery_internal.h"
 
@@ -59,7 +59,8 @@ void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int6
 {
     struct endpoint_queue *queue;
     if (endpoint_queue_get(shard, endpoint, &queue) != OK) {
-        log_error("no memory for an endpoint's queue: its events wait in the journal until the restart shard=%u",
+        log_error("no memory for an endpoint's queue: its events wait in the journal until the "
+                  "restart shard=%u",
             shard->number);
         return;
     }
@@ -77,8 +78,8 @@ void refill_init_queue(struct endpoint_queue *queue)
 }
 
 /*
- * Turns what the load brought into jobs and moves the cursors. False when one found no memory: the cursor stays in
- * front of it and the rest is given back.
+ * Turns what the load brought into jobs and moves the cursors. False when one found no memory: the
+ * cursor stays in front of it and the rest is given back.
  */
 static bool take_loaded(struct endpoint_queue *queue, const struct journal_load *load)
 {
@@ -113,16 +114,19 @@ static void on_loaded(struct journal_request *request, void *receiver)
     free(TAKE(queue->load.ret_deliveries));
     if (queue->left_after_id < queue->pending_after_id)
         queue->pending_after_id = queue->left_after_id;
-    if (queue->late_due_us != INT64_MAX) { /* the load began behind it, and has moved the cursor on */
+    if (queue->late_due_us !=
+        INT64_MAX) { /* the load began behind it, and has moved the cursor on */
         queue->waiting_after_due_us = INT64_MIN;
         queue->waiting_after_id = 0;
     }
 
     if (!complete || (queue->load.ret_more && !brought_something)) {
-        look_again_after(queue, LOAD_AGAIN_US); /* the disk refused, the memory or the budget is used up */
+        look_again_after(
+            queue, LOAD_AGAIN_US); /* the disk refused, the memory or the budget is used up */
     } else {
         if (!queue->load.ret_more) {
-            /* What had no room since the load was sent off may have been committed behind its back. */
+            /* What had no room since the load was sent off may have been committed behind its back.
+             * */
             if (queue->load.after_pending_id != INT64_MAX)
                 queue->pending_in_journal = queue->left_after_id != INT64_MAX;
             queue->next_due_us = queue->load.ret_next_due_us;
@@ -135,8 +139,8 @@ static void on_loaded(struct journal_request *request, void *receiver)
     shard_stop_if_drained(shard);
 }
 
-/* Pending ones come before waiting ones in an answer: while both lie there, every second load asks for the waiting
- * only. */
+/* Pending ones come before waiting ones in an answer: while both lie there, every second load asks
+ * for the waiting only. */
 static bool load(struct endpoint_queue *queue, unsigned room)
 {
     struct journal_load *request = &queue->load;
@@ -199,13 +203,14 @@ static void on_released(struct journal_request *request, void *receiver)
     shard->requests_out--;
     const struct journal_release *release = &queue->release;
     if (request->result != OK) {
-        log_error("parked deliveries could not be released; again in a second shard=%u error=%s", shard->number,
-            err_name(request->result));
+        log_error("parked deliveries could not be released; again in a second shard=%u error=%s",
+            shard->number, err_name(request->result));
         if (timer_arm(&shard->loop, &queue->release_timer, RELEASE_AGAIN_US) != OK)
             log_error("no memory for a timer shard=%u", shard->number);
     } else {
         if (release->ret_count > 0)
-            refill_leave_in_journal(queue, 1); /* they may be older than everything that was loaded */
+            refill_leave_in_journal(
+                queue, 1); /* they may be older than everything that was loaded */
         if (release->ret_count == release->count_max)
             submit_release(queue, release->reason);
         else if (release->reason == PARK_DISABLED)
@@ -224,7 +229,9 @@ static void submit_release(struct endpoint_queue *queue, enum park_reason reason
     if (reason == PARK_DISABLED)
         queue->release_again = false;
     queue->release = (struct journal_release){
-        .request = {.kind = JOURNAL_RELEASE, .reply_to = &queue->shard->mailbox, .on_done = on_released},
+        .request = {.kind = JOURNAL_RELEASE,
+            .reply_to = &queue->shard->mailbox,
+            .on_done = on_released},
         .endpoint = queue->endpoint,
         .reason = reason,
         .count_max = RELEASE_COUNT_MAX,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What no endpoint wanted when it was accepted: looked through again whenever an endpoint appears, is enabled or
- * changes what it takes, and at the start. The journal lists what is unrouted, some at a time; the directory says who
- * wants it; the journal gives it to him, and it is pending. An event that finds several takers goes to the first one:
- * it has one delivery, from when it was accepted.
+ * What no endpoint wanted when it was accepted: looked through again whenever an endpoint appears,
+ * is enabled or changes what it takes, and at the start. The journal lists what is unrouted, some
+ * at a time; the directory says who wants it; the journal gives it to him, and it is pending. An
+ * event that finds several takers goes to the first one: it has one delivery, from when it was
+ * accepted.
  *
- * An event that was judged by the directory of a moment ago may be committed when the walk has passed already: so each
- * one that is handed over unrouted is judged once more (route_look_again).
+ * An event that was judged by the directory of a moment ago may be committed when the walk has
+ * passed already: so each one that is handed over unrouted is judged once more (route_look_again).
  */
 #include "delivery/delivery_internal.h"
 
@@ -26,11 +27,13 @@ struct route_walk {
 };
 
 /* The first enabled endpoint that takes this type, or 0. */
-static uint64_t find_taker(const struct delivery_shard *shard, struct slice account_id, struct slice type)
+static uint64_t find_taker(
+    const struct delivery_shard *shard, struct slice account_id, struct slice type)
 {
     const struct account *account = directory_account(shard->directory, account_id);
     for (unsigned i = 0; account && i < account->endpoints_count; i++) {
-        const struct endpoint *endpoint = directory_endpoint(shard->directory, account->endpoints[i]);
+        const struct endpoint *endpoint =
+            directory_endpoint(shard->directory, account->endpoints[i]);
         if (endpoint && endpoint->enabled && endpoint_takes(endpoint, type))
             return endpoint->id;
     }
@@ -59,8 +62,9 @@ static void ask_for_more(struct route_walk *walk)
 
 static void walk_later(struct delivery_shard *shard, enum err error)
 {
-    log_error("unrouted deliveries could not be looked through; again in a second shard=%u error=%s", shard->number,
-        err_name(error));
+    log_error(
+        "unrouted deliveries could not be looked through; again in a second shard=%u error=%s",
+        shard->number, err_name(error));
     if (timer_arm(&shard->loop, &shard->route_timer, WALK_AGAIN_US) != OK)
         log_error("no memory for a timer shard=%u", shard->number);
 }
@@ -96,8 +100,8 @@ static void on_routed(struct journal_request *request, void *receiver)
         for (unsigned i = 0; i < walk->route.count; i++)
             refill_expect_pending(shard, walk->routings[i].endpoint, walk->routings[i].delivery);
         if (walk->route.ret_count > 0)
-            log_info(
-                "unrouted deliveries have found an endpoint shard=%u count=%u", shard->number, walk->route.ret_count);
+            log_info("unrouted deliveries have found an endpoint shard=%u count=%u", shard->number,
+                walk->route.ret_count);
         go_on(walk);
     }
     pump_run(shard);
@@ -110,9 +114,11 @@ static void on_listed(struct journal_request *request, void *receiver)
     struct delivery_shard *shard = receiver;
     shard->requests_out--;
     unsigned count = 0;
-    for (unsigned i = 0; request->result == OK && !shard->stopping && i < walk->list.ret_count; i++) {
+    for (unsigned i = 0; request->result == OK && !shard->stopping && i < walk->list.ret_count;
+         i++) {
         const struct journal_unrouted *it = &walk->unrouted[i];
-        uint64_t taker = find_taker(shard, slice_from_string(it->account), slice_from_string(it->type));
+        uint64_t taker =
+            find_taker(shard, slice_from_string(it->account), slice_from_string(it->type));
         if (taker == 0)
             continue;
         walk->routings[count].delivery = it->delivery;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What could not be sent since this machine is short of something of its own (descriptors, memory, local ports, a route
- * to anywhere, name servers): that says nothing of the client, so it is no attempt, and stands in nobody's history. The
- * delivery goes back to its lane, and its endpoint rests for a moment; endpoints that have connections go on.
+ * What could not be sent since this machine is short of something of its own (descriptors, memory,
+ * local ports, a route to anywhere, name servers): that says nothing of the client, so it is no
+ * attempt, and stands in nobody's history. The delivery goes back to its lane, and its endpoint
+ * rests for a moment; endpoints that have connections go on.
  */
 #include "delivery/delivery_internal.h"
 
@@ -38,7 +39,8 @@ static void say(struct delivery_shard *shard, const char *what)
     metrics_add(METRIC_SHORTAGES, 1);
     if (shard->shortage_said_mono_us != 0 && now_us - shard->shortage_said_mono_us < SAY_US)
         return;
-    log_error("this machine has no %s: deliveries wait, and no attempt of theirs is counted shard=%u times=%u",
+    log_error("this machine has no %s: deliveries wait, and no attempt of theirs is counted "
+              "shard=%u times=%u",
         what ? what : "room", shard->number, shard->shortages);
     shard->shortage_said_mono_us = now_us;
     shard->shortages = 0;
@@ -50,7 +52,8 @@ void shortage_put_off(struct attempt_run *run)
     struct endpoint_queue *queue = job->queue;
     struct delivery_shard *shard = queue->shard;
     say(shard, run->client.shortage);
-    if (!timer_is_armed(&queue->rest_timer) && timer_arm(&shard->loop, &queue->rest_timer, REST_US) != OK)
+    if (!timer_is_armed(&queue->rest_timer) &&
+        timer_arm(&shard->loop, &queue->rest_timer, REST_US) != OK)
         log_error("no memory for a timer shard=%u", shard->number);
     if (shard->stopping) {
         outcome_cut_short(run);

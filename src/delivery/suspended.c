@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Suspended events: broker-owned, nothing of them started, and the channel on which they came is lost (or the last run
- * has ended). Nothing of them is sent until the broker delivers them again. If their queue was deleted, or made anew,
- * it never will: so while some are suspended, the depth of their queue is asked for. Found empty twice, some seconds
- * apart, with nobody else consuming it, the queue does not have them any more, and the journal adopts them. (To
- * adopt one that the broker still has is no harm: its message then finds the journal's own event.)
+ * Suspended events: broker-owned, nothing of them started, and the channel on which they came is
+ * lost (or the last run has ended). Nothing of them is sent until the broker delivers them again.
+ * If their queue was deleted, or made anew, it never will: so while some are suspended, the depth
+ * of their queue is asked for. Found empty twice, some seconds apart, with nobody else consuming
+ * it, the queue does not have them any more, and the journal adopts them. (To adopt one that the
+ * broker still has is no harm: its message then finds the journal's own event.)
  *
- * Bounded by the prefetch of the channels, at each restart anew: what is left over is listed by the journal.
+ * Bounded by the prefetch of the channels, at each restart anew: what is left over is listed by the
+ * journal.
  */
 #include "delivery/consumer_internal.h"
 
@@ -29,7 +31,8 @@ void suspended_add(struct consumer *consumer, int64_t event_number, unsigned cha
     if (id_map_find(&consumer->suspended, (uint64_t)event_number))
         return;
     struct suspended *suspended = malloc(sizeof *suspended);
-    if (!suspended || id_map_add(&consumer->suspended, &suspended->by_event, (uint64_t)event_number) != OK) {
+    if (!suspended ||
+        id_map_add(&consumer->suspended, &suspended->by_event, (uint64_t)event_number) != OK) {
         /* It is known again when the broker delivers it, or at the restart. */
         log_error("no memory to remember a suspended event shard=%u", consumer->shard->number);
         free(suspended);
@@ -76,7 +79,9 @@ static void ask_for_more(struct broker_owned_list *page, int64_t after_event)
 {
     struct delivery_shard *shard = page->consumer->shard;
     page->list = (struct journal_list_broker_owned){
-        .request = {.kind = JOURNAL_LIST_BROKER_OWNED, .reply_to = &shard->mailbox, .on_done = on_listed},
+        .request = {.kind = JOURNAL_LIST_BROKER_OWNED,
+            .reply_to = &shard->mailbox,
+            .on_done = on_listed},
         .after_event = after_event,
         .count_max = LIST_COUNT_MAX,
         .ret_events = page->events,
@@ -93,8 +98,8 @@ static void on_listed(struct journal_request *request, void *receiver)
     shard->requests_out--;
     unsigned count = request->result == OK ? page->list.ret_count : 0;
     for (unsigned i = 0; i < count; i++)
-        suspended_add(
-            consumer, page->events[i].event, consumer_channel_of_partition(consumer, page->events[i].partition));
+        suspended_add(consumer, page->events[i].event,
+            consumer_channel_of_partition(consumer, page->events[i].partition));
     if (request->result == OK && count == LIST_COUNT_MAX && !shard->stopping) {
         ask_for_more(page, page->events[count - 1].event);
         return;
@@ -102,8 +107,9 @@ static void on_listed(struct journal_request *request, void *receiver)
     consumer->listing = false;
     consumer->listed = request->result == OK; /* else the tick asks again */
     if (consumer->listed && consumer->suspended.count > 0)
-        log_info("events of the last run wait for the broker to deliver them again shard=%u count=%zu", shard->number,
-            consumer->suspended.count);
+        log_info(
+            "events of the last run wait for the broker to deliver them again shard=%u count=%zu",
+            shard->number, consumer->suspended.count);
     free(page);
     shard_stop_if_drained(shard);
 }
@@ -140,7 +146,8 @@ static void on_adopted(struct journal_request *request, void *receiver)
         for (unsigned i = 0; i < adopt->request.count; i++)
             unacked_adopt(consumer, adopt->events[i]); /* it may have come again meanwhile */
         metrics_add(METRIC_ADOPTED, adopt->request.count);
-        log_warn("the broker's queue does not have these events any more: they are delivered from the journal shard=%u "
+        log_warn("the broker's queue does not have these events any more: they are delivered from "
+                 "the journal shard=%u "
                  "count=%u",
             shard->number, adopt->request.count);
         if (!shard->stopping && consumer->suspended_count[adopt->channel] == 0)
@@ -165,17 +172,18 @@ static void adopt(struct consumer *consumer, unsigned channel)
     }
     adopt->consumer = consumer;
     adopt->channel = channel;
-    adopt->request =
-        (struct journal_adopt){.request = {.kind = JOURNAL_ADOPT, .reply_to = &shard->mailbox, .on_done = on_adopted},
-            .count = count,
-            .events = adopt->events,
-            .park_guarded_before_us = consumer->options.forced_since_us};
+    adopt->request = (struct journal_adopt){
+        .request = {.kind = JOURNAL_ADOPT, .reply_to = &shard->mailbox, .on_done = on_adopted},
+        .count = count,
+        .events = adopt->events,
+        .park_guarded_before_us = consumer->options.forced_since_us};
     consumer->taking_over = true;
     shard->requests_out++;
     journal_submit(shard->journal, &adopt->request.request);
 }
 
-void suspended_on_depth(struct consumer *consumer, unsigned channel, uint32_t messages_ready, uint32_t consumers)
+void suspended_on_depth(
+    struct consumer *consumer, unsigned channel, uint32_t messages_ready, uint32_t consumers)
 {
     bool empty = messages_ready == 0 && consumers <= 1;
     consumer->empty_seen[channel] = empty ? consumer->empty_seen[channel] + 1 : 0;
@@ -190,7 +198,8 @@ void suspended_tick(struct consumer *consumer, int64_t now_mono_us)
 {
     if (!consumer->listed)
         suspended_list(consumer);
-    if (consumer->suspended.count == 0 || consumer->taking_over || now_mono_us < consumer->depth_due_us)
+    if (consumer->suspended.count == 0 || consumer->taking_over ||
+        now_mono_us < consumer->depth_due_us)
         return;
     consumer->depth_due_us = now_mono_us + DEPTH_EVERY_US;
     for (unsigned channel = 0; channel < consumer->channels_count; channel++) {

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Unacked events: what was consumed and is not acked yet. An event is broker-owned as long as it has one that is not
- * stale; the ack follows the commit that makes it unnecessary.
+ * Unacked events: what was consumed and is not acked yet. An event is broker-owned as long as it
+ * has one that is not stale; the ack follows the commit that makes it unnecessary.
  *
- * No unacked event lives long: what is not delivered UNACKED_AGE_US after it came is adopted by the journal and
- * acked, so that the broker's consumer_timeout never runs out. A slow client must not hold up the others of its
- * partition, neither by using up the channel's prefetch nor by blocking acks of what is final (acks go in order): where
- * more than half of the prefetch is used up, and it is a client's doing, the age is CROWDED_AGE_US. It is not when all
- * of them are late alike, since this machine has more to do than it can: then each adoption would cost what it lacks.
- * What comes when events hold all the memory that they may (the shard's byte budget) gets no job and is adopted at
- * once. An unacked event whose request the disk refused is tried again every second; meanwhile the window fills, and
- * the broker keeps the rest.
+ * No unacked event lives long: what is not delivered UNACKED_AGE_US after it came is adopted by the
+ * journal and acked, so that the broker's consumer_timeout never runs out. A slow client must not
+ * hold up the others of its partition, neither by using up the channel's prefetch nor by blocking
+ * acks of what is final (acks go in order): where more than half of the prefetch is used up, and it
+ * is a client's doing, the age is CROWDED_AGE_US. It is not when all of them are late alike, since
+ * this machine has more to do than it can: then each adoption would cost what it lacks. What comes
+ * when events hold all the memory that they may (the shard's byte budget) gets no job and is
+ * adopted at once. An unacked event whose request the disk refused is tried again every second;
+ * meanwhile the window fills, and the broker keeps the rest.
  *
- * Order makes this sound: requests to the journal are worked off in the order of posting. An unacked event event on a
- * lost channel that had started posts its JOURNAL_ADOPT before the message can come again, so that JOURNAL_RECEIVE then
- * says "the journal's own".
+ * Order makes this sound: requests to the journal are worked off in the order of posting. An
+ * unacked event event on a lost channel that had started posts its JOURNAL_ADOPT before the message
+ * can come again, so that JOURNAL_RECEIVE then says "the journal's own".
  */
 #include "delivery/consumer_internal.h"
 
@@ -114,8 +115,8 @@ static void expect_left(struct unacked_event *unacked)
     const struct journal_receive *receive = &unacked->receive;
     for (unsigned i = 0; i < receive->ret_count; i++)
         if (unacked->left & 1u << i)
-            refill_expect_pending(
-                unacked->consumer->shard, receive->ret_deliveries[i].endpoint, receive->ret_deliveries[i].delivery);
+            refill_expect_pending(unacked->consumer->shard, receive->ret_deliveries[i].endpoint,
+                receive->ret_deliveries[i].delivery);
 }
 
 static void on_adopted(struct journal_request *request, void *receiver)
@@ -141,10 +142,10 @@ static void adopt(struct unacked_event *unacked)
     if (unacked->stage != UNACKED_BROKER_OWNED)
         return;
     unacked->stage = UNACKED_ADOPTING;
-    unacked->adopt =
-        (struct journal_adopt){.request = {.kind = JOURNAL_ADOPT, .reply_to = &shard->mailbox, .on_done = on_adopted},
-            .count = 1,
-            .events = &unacked->event_number};
+    unacked->adopt = (struct journal_adopt){
+        .request = {.kind = JOURNAL_ADOPT, .reply_to = &shard->mailbox, .on_done = on_adopted},
+        .count = 1,
+        .events = &unacked->event_number};
     shard->requests_out++;
     journal_submit(shard->journal, &unacked->adopt.request);
 }
@@ -187,7 +188,8 @@ void unacked_doubt_job(struct job *job)
 void unacked_adopt(struct consumer *consumer, int64_t event_number)
 {
     struct id_map_node *node = id_map_find(&consumer->by_event, (uint64_t)event_number);
-    struct unacked_event *unacked = node ? CONTAINER_OF(node, struct unacked_event, by_event) : NULL;
+    struct unacked_event *unacked =
+        node ? CONTAINER_OF(node, struct unacked_event, by_event) : NULL;
     suspended_remove(consumer, event_number);
     if (unacked && unacked->stage == UNACKED_BROKER_OWNED) /* ADOPTING: its answer ends it */
         unacked_end(unacked);
@@ -201,29 +203,32 @@ static struct journal *journal_of(const struct unacked_event *unacked)
     const struct consumer *consumer = unacked->consumer;
     if (unacked->receive.park_as != PARK_MISMATCH)
         return consumer->shard->journal;
-    return consumer->options
-        .journals[placement_shard(event_id_partition(&unacked->receive.event->parts.id), consumer->options.shards)];
+    return consumer->options.journals[placement_shard(
+        event_id_partition(&unacked->receive.event->parts.id), consumer->options.shards)];
 }
 
 static void submit_receive(struct unacked_event *unacked)
 {
     struct delivery_shard *shard = unacked->consumer->shard;
     unacked->stage = UNACKED_RECEIVING;
-    unacked->receive.request =
-        (struct journal_request){.kind = JOURNAL_RECEIVE, .reply_to = &shard->mailbox, .on_done = on_received};
+    unacked->receive.request = (struct journal_request){
+        .kind = JOURNAL_RECEIVE, .reply_to = &shard->mailbox, .on_done = on_received};
     shard->requests_out++;
     journal_submit(journal_of(unacked), &unacked->receive.request);
 }
 
-/* A job for one of its deliveries. False when there is no room: the journal is to adopt the event. */
-static bool make_job(struct unacked_event *unacked, const struct journal_received_delivery *received)
+/* A job for one of its deliveries. False when there is no room: the journal is to adopt the event.
+ * */
+static bool make_job(
+    struct unacked_event *unacked, const struct journal_received_delivery *received)
 {
     struct delivery_shard *shard = unacked->consumer->shard;
     struct endpoint_queue *queue;
     assert(!job_find(shard, received->delivery));
     if (unacked->crowded)
         return false;
-    if (endpoint_queue_get(shard, received->endpoint, &queue) != OK || !endpoint_queue_has_room(queue))
+    if (endpoint_queue_get(shard, received->endpoint, &queue) != OK ||
+        !endpoint_queue_has_room(queue))
         return false;
     const struct delivery delivery = {
         .id = received->delivery,
@@ -269,7 +274,8 @@ static void hold(struct unacked_event *unacked)
         }
         unacked_end(unacked); /* a second copy */
     } else if (unacked->stale || consumer->shard->stopping ||
-               id_map_add(&consumer->by_event, &unacked->by_event, (uint64_t)unacked->event_number) != OK) {
+               id_map_add(&consumer->by_event, &unacked->by_event,
+                   (uint64_t)unacked->event_number) != OK) {
         suspended_add(consumer, unacked->event_number, unacked->tag.channel);
         unacked_free(unacked);
     } else {
@@ -284,8 +290,9 @@ static void count(const struct journal_receive *receive)
         [RECEIVED_JOURNAL_OWNED] = METRIC_RECEIVED_AGAIN,
         [RECEIVED_ALIAS] = METRIC_RECEIVED_ALIAS,
         [RECEIVED_CONFLICT] = METRIC_RECEIVED_CONFLICT};
-    metrics_add(receive->ret_is_new && receive->ret_received != RECEIVED_CONFLICT ? METRIC_RECEIVED_NEW
-                                                                                  : metrics[receive->ret_received],
+    metrics_add(receive->ret_is_new && receive->ret_received != RECEIVED_CONFLICT
+                    ? METRIC_RECEIVED_NEW
+                    : metrics[receive->ret_received],
         1);
 }
 
@@ -296,20 +303,22 @@ static void take_received(struct unacked_event *unacked)
     count(receive);
     check_see(unacked->consumer, &receive->event->parts.id);
     if (unacked->consumer->options.lag)
-        broker_lag_arrived(unacked->consumer->options.lag, &receive->event->parts.id, clock_mono_us());
+        broker_lag_arrived(
+            unacked->consumer->options.lag, &receive->event->parts.id, clock_mono_us());
     if (receive->ret_is_new && unacked->consumer->tap)
         tap_publish(unacked->consumer->tap, &receive->event->parts);
     if (receive->ret_received == RECEIVED_BROKER_OWNED && receive->park_as != PARK_MISMATCH) {
         hold(unacked);
         return;
     }
-    if (receive->ret_is_new && receive->ret_received == RECEIVED_JOURNAL_OWNED && receive->park_as == PARK_NONE &&
-        receive->endpoints_count == 0)
+    if (receive->ret_is_new && receive->ret_received == RECEIVED_JOURNAL_OWNED &&
+        receive->park_as == PARK_NONE && receive->endpoints_count == 0)
         route_look_again(shard, receive->event); /* unrouted */
     unacked_end(unacked);
 }
 
-/* Not now, or never: said now and then, since its partition stops when the window is full of them. */
+/* Not now, or never: said now and then, since its partition stops when the window is full of them.
+ * */
 static void refused(struct unacked_event *unacked)
 {
     struct consumer *consumer = unacked->consumer;
@@ -319,10 +328,12 @@ static void refused(struct unacked_event *unacked)
     if (consumer->shard->loop.now_mono_us < consumer->refusal_due_us)
         return;
     consumer->refusal_due_us = consumer->shard->loop.now_mono_us + REFUSED_SAID_EVERY_US;
-    log_error(
-        "the journal refuses events of the broker, which keeps them: tried again every second shard=%u error=%s%s",
+    log_error("the journal refuses events of the broker, which keeps them: tried again every "
+              "second shard=%u error=%s%s",
         consumer->shard->number, err_name(error),
-        error == ERR_DAMAGED ? " (the dedupe store is in doubt: a restart mends it from the history)" : "");
+        error == ERR_DAMAGED
+            ? " (the dedupe store is in doubt: a restart mends it from the history)"
+            : "");
 }
 
 static void on_received(struct journal_request *request, void *receiver)
@@ -360,7 +371,8 @@ void unacked_new(struct consumer *consumer, const struct message_tag *tag, struc
     }
     unacked->consumer = consumer;
     unacked->tag = *tag;
-    unacked->stale = unacked->gone = unacked->adopts = unacked->received = unacked->was_refused = false;
+    unacked->stale = unacked->gone = unacked->adopts = unacked->received = unacked->was_refused =
+        false;
     unacked->crowded = crowded;
     unacked->ended = unacked->left = 0;
     unacked->event_number = 0;
@@ -374,20 +386,23 @@ void unacked_new(struct consumer *consumer, const struct message_tag *tag, struc
     struct journal_receive *receive = &unacked->receive;
     receive->event = event;
     receive->park_as = park_as;
-    receive->endpoints_count = routing_choose(
-        shard->directory, directory_account(shard->directory, parts->account), parts->type, receive->endpoints);
+    receive->endpoints_count = routing_choose(shard->directory,
+        directory_account(shard->directory, parts->account), parts->type, receive->endpoints);
     if (parts->key.len)
-        dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &receive->dedupe_key);
+        dedupe_key_of(
+            parts->partner, parts->account, parts->type, parts->key, &receive->dedupe_key);
     submit_receive(unacked);
 }
 
 /* The channel, the clock, the end. */
 
-void unacked_lose_channel(struct consumer *consumer, unsigned channel, uint32_t generation, bool is_gone)
+void unacked_lose_channel(
+    struct consumer *consumer, unsigned channel, uint32_t generation, bool is_gone)
 {
     list_for_each_safe (node, following, &consumer->unacked_events) {
         struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
-        if (unacked->tag.channel != channel || unacked->tag.generation > generation || unacked->stale)
+        if (unacked->tag.channel != channel || unacked->tag.generation > generation ||
+            unacked->stale)
             continue;
         unacked->stale = true;
         unacked->gone = is_gone; /* then this may be the only copy: it goes on to the journal */
@@ -426,7 +441,8 @@ static bool is_in_the_way(const struct unacked_event *unacked, int64_t now_mono_
     const struct consumer *consumer = unacked->consumer;
     unsigned used = subscriber_unacked(consumer->subscriber, unacked->tag.channel);
     unsigned open = subscriber_open_messages(consumer->subscriber, unacked->tag.channel);
-    return used > consumer->options.prefetch / 2 && (used - open > open || waits_for_a_client(unacked, now_mono_us));
+    return used > consumer->options.prefetch / 2 &&
+           (used - open > open || waits_for_a_client(unacked, now_mono_us));
 }
 
 void unacked_tick(struct consumer *consumer, int64_t now_mono_us)

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections: accepted here, then read by us until it is clear which protocol they speak, then handed to h2o (HTTP/1
- * by way of http1.c).
+ * Connections: accepted here, then read by us until it is clear which protocol they speak, then
+ * handed to h2o (HTTP/1 by way of http1.c).
  *
- * We look for the HTTP/2 preface ourselves, since h2o does it only together with `Upgrade: h2c`: a way around the
- * checks of http1.c (h2c smuggling), which RFC 9113 has dropped. Without it a client that offers the upgrade simply
- * goes on with HTTP/1.1.
+ * We look for the HTTP/2 preface ourselves, since h2o does it only together with `Upgrade: h2c`: a
+ * way around the checks of http1.c (h2c smuggling), which RFC 9113 has dropped. Without it a client
+ * that offers the upgrade simply goes on with HTTP/1.1.
  *
- * When the server has connections_max of them, the oldest one that has never brought a whole request is closed, so that
- * silent connections keep nobody out. If there is none, accepting pauses; and so it does for 100 ms when the system has
- * no descriptor to spare. What comes meanwhile waits in the listener's backlog. A drain closes at once what carries no
- * request, asks HTTP/2 clients to leave (GOAWAY, again after 1 s, now final), and lets the others finish.
+ * When the server has connections_max of them, the oldest one that has never brought a whole
+ * request is closed, so that silent connections keep nobody out. If there is none, accepting
+ * pauses; and so it does for 100 ms when the system has no descriptor to spare. What comes
+ * meanwhile waits in the listener's backlog. A drain closes at once what carries no request, asks
+ * HTTP/2 clients to leave (GOAWAY, again after 1 s, now final), and lets the others finish.
  */
 #include "http/http_internal.h"
 
@@ -20,7 +21,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define ACCEPTS_PER_TURN 16 /* so that a flood of connections doesn't hold up the requests of those who are in */
+#define ACCEPTS_PER_TURN \
+    16 /* so that a flood of connections doesn't hold up the requests of those who are in */
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9113 section 3.4 */
 #define PREFACE_BYTES (sizeof preface - 1)
@@ -119,7 +121,8 @@ static void end_connection(struct http_connection *connection)
         shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
 }
 
-/* An HTTP/1 request stays in the input until its answer is out; one that has just come is still in the kernel. */
+/* An HTTP/1 request stays in the input until its answer is out; one that has just come is still in
+ * the kernel. */
 static bool waits_for_request(const struct http_connection *connection)
 {
     char byte;
@@ -181,8 +184,10 @@ static void connection_begin(struct http_server *server, h2o_socket_t *socket)
             pause_accepting(server);
         return;
     }
-    *connection = (struct http_connection){
-        .server = server, .socket = socket, .stage = CONNECTION_UNDECIDED, .deadline.cb = on_first_bytes_late};
+    *connection = (struct http_connection){.server = server,
+        .socket = socket,
+        .stage = CONNECTION_UNDECIDED,
+        .deadline.cb = on_first_bytes_late};
     list_add_tail(&server->connections, &connection->link);
     server->connections_open++;
     if (server->options.is_measured)
@@ -194,7 +199,8 @@ static void connection_begin(struct http_server *server, h2o_socket_t *socket)
     update_accepting(server);
 }
 
-/* What h2o has to close is closed a turn later, and idle ones may come up: so it is looked at again every 100 ms. */
+/* What h2o has to close is closed a turn later, and idle ones may come up: so it is looked at again
+ * every 100 ms. */
 static bool has_place(struct http_server *server)
 {
     if (server->connections_open >= server->options.connections_max)
@@ -210,10 +216,12 @@ static bool accept_one(struct http_server *server)
 {
     if (!has_place(server))
         return false;
-    h2o_socket_t *socket = h2o_evloop_socket_accept(server->listener); /* non-blocking, TCP_NODELAY */
+    h2o_socket_t *socket =
+        h2o_evloop_socket_accept(server->listener); /* non-blocking, TCP_NODELAY */
     if (socket) {
         connection_begin(server, socket);
-        return server->connections_open < server->options.connections_max; /* else only when somebody waits */
+        return server->connections_open <
+               server->options.connections_max; /* else only when somebody waits */
     }
     switch (errno) {
     case EAGAIN:
@@ -237,7 +245,8 @@ static void on_listener_ready(h2o_socket_t *listener, const char *error)
     }
 }
 
-/* Repeated until the last has gone: h2o keeps a connection alive whose answer was in flight when the drain began. */
+/* Repeated until the last has gone: h2o keeps a connection alive whose answer was in flight when
+ * the drain began. */
 static void sweep(struct http_server *server)
 {
     list_for_each_safe (link, following, &server->connections) {
@@ -259,7 +268,8 @@ void http_connections_begin(struct http_server *server)
     list_init(&server->connections);
     server->accept_pause = (h2o_timeout_entry_t){.cb = on_accept_pause_over};
     server->drain_sweep = (h2o_timeout_entry_t){.cb = on_drain_sweep};
-    server->listener = h2o_evloop_socket_create(server->loop, server->options.listen_fd, H2O_SOCKET_FLAG_DONT_READ);
+    server->listener = h2o_evloop_socket_create(
+        server->loop, server->options.listen_fd, H2O_SOCKET_FLAG_DONT_READ);
     server->listener->data = server;
     update_accepting(server);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An exchange is one request and its answer. h2o owns the request and frees it when the client resets the stream or
- * leaves, whether or not it was answered; the exchange is ours and stays until http_answer. A cell in the request's
- * memory points back to the exchange: when h2o frees that memory, the cell's dispose callback tells the exchange that
- * its request is gone.
+ * An exchange is one request and its answer. h2o owns the request and frees it when the client
+ * resets the stream or leaves, whether or not it was answered; the exchange is ours and stays until
+ * http_answer. A cell in the request's memory points back to the exchange: when h2o frees that
+ * memory, the cell's dispose callback tells the exchange that its request is gone.
  *
- * HTTP/1 doesn't read while a request is being answered, so there a client's departure shows only when the answer is
- * written: such an answer counts as given.
+ * HTTP/1 doesn't read while a request is being answered, so there a client's departure shows only
+ * when the answer is written: such an answer counts as given.
  */
 #include "http/http_internal.h"
 
@@ -21,11 +21,12 @@ static const char *reason_of(int status)
     static const struct {
         int status;
         const char *reason;
-    } reasons[] = {{200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {304, "Not Modified"},
-        {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-        {405, "Method Not Allowed"}, {409, "Conflict"}, {413, "Content Too Large"}, {415, "Unsupported Media Type"},
-        {422, "Unprocessable Content"}, {429, "Too Many Requests"}, {500, "Internal Server Error"},
-        {502, "Bad Gateway"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"}};
+    } reasons[] = {{200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"},
+        {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
+        {404, "Not Found"}, {405, "Method Not Allowed"}, {409, "Conflict"},
+        {413, "Content Too Large"}, {415, "Unsupported Media Type"}, {422, "Unprocessable Content"},
+        {429, "Too Many Requests"}, {500, "Internal Server Error"}, {502, "Bad Gateway"},
+        {503, "Service Unavailable"}, {504, "Gateway Timeout"}};
     for (size_t i = 0; i < ARRAY_LENGTH(reasons); i++)
         if (reasons[i].status == status)
             return reasons[i].reason;
@@ -49,7 +50,8 @@ static struct http_exchange *exchange_new(struct http_server *server, h2o_req_t 
     exchange->server = server;
     exchange->req = req;
     exchange->received_mono_us = clock_mono_us();
-    exchange->cell = h2o_mem_alloc_shared(&req->pool, sizeof(struct http_exchange *), on_request_gone);
+    exchange->cell =
+        h2o_mem_alloc_shared(&req->pool, sizeof(struct http_exchange *), on_request_gone);
     *exchange->cell = exchange;
     list_add_tail(&server->exchanges, &exchange->link);
     return exchange;
@@ -98,14 +100,15 @@ static void dispatch(struct http_server *server, struct http_exchange *exchange)
     const struct http_route *route;
     char methods[ROUTE_METHODS_BYTES];
     size_t body_bytes_max = server->options.body_bytes_max;
-    switch (http_route_find(
-        server->options.routes, http_method(exchange), http_path(exchange), &route, exchange->parts, methods)) {
+    switch (http_route_find(server->options.routes, http_method(exchange), http_path(exchange),
+        &route, exchange->parts, methods)) {
     case ROUTE_NONE:
         http_answer_problem(exchange, ERR_NOT_FOUND, "There is nothing at this path.", NULL);
         break;
     case ROUTE_OTHER_METHOD: {
         struct http_header_field allow = {"allow", methods};
-        http_answer_problem_with(exchange, ERR_METHOD, "See the Allow header for the methods.", NULL, &allow);
+        http_answer_problem_with(
+            exchange, ERR_METHOD, "See the Allow header for the methods.", NULL, &allow);
         break;
     }
     case ROUTE_FOUND:
@@ -113,7 +116,8 @@ static void dispatch(struct http_server *server, struct http_exchange *exchange)
         if (route->body_bytes_max)
             body_bytes_max = route->body_bytes_max;
         if (http_body(exchange).len > body_bytes_max)
-            http_answer_problem(exchange, ERR_TOO_LARGE, "The body is larger than is taken here.", NULL);
+            http_answer_problem(
+                exchange, ERR_TOO_LARGE, "The body is larger than is taken here.", NULL);
         else
             route->handle(exchange, server->options.context);
     }
@@ -169,7 +173,8 @@ struct slice http_query(const struct http_exchange *exchange)
 
 struct slice http_path_part(const struct http_exchange *exchange, unsigned index)
 {
-    return exchange->req && index < HTTP_PATH_PARTS_MAX ? exchange->parts[index] : slice_of(NULL, 0);
+    return exchange->req && index < HTTP_PATH_PARTS_MAX ? exchange->parts[index]
+                                                        : slice_of(NULL, 0);
 }
 
 struct slice http_header(const struct http_exchange *exchange, const char *lower_case_name)
@@ -179,7 +184,8 @@ struct slice http_header(const struct http_exchange *exchange, const char *lower
         return slice_of(NULL, 0);
     if (strcmp(lower_case_name, "host") == 0) /* h2o takes it out of the list */
         return slice_from_iovec(req->authority);
-    ssize_t found = h2o_find_header_by_str(&req->headers, lower_case_name, strlen(lower_case_name), -1);
+    ssize_t found =
+        h2o_find_header_by_str(&req->headers, lower_case_name, strlen(lower_case_name), -1);
     if (found < 0)
         return slice_of(NULL, 0);
     const h2o_iovec_t *value = &req->headers.entries[found].value;
@@ -201,26 +207,29 @@ static void add_header(h2o_req_t *req, const struct http_header_field *field)
     h2o_iovec_t name = h2o_strdup(&req->pool, field->name, SIZE_MAX);
     h2o_iovec_t value = h2o_strdup(&req->pool, field->value, SIZE_MAX);
     h2o_strtolower(name.base, name.len); /* HTTP/2 takes nothing else */
-    h2o_add_header_by_str(&req->pool, &req->res.headers, name.base, name.len, 1, NULL, value.base, value.len);
+    h2o_add_header_by_str(
+        &req->pool, &req->res.headers, name.base, name.len, 1, NULL, value.base, value.len);
 }
 
 static void send_reply(h2o_req_t *req, const struct http_reply *reply)
 {
-    static h2o_generator_t generator; /* everything is sent at once: there is nothing to proceed with or to stop */
+    static h2o_generator_t
+        generator; /* everything is sent at once: there is nothing to proceed with or to stop */
     req->res.status = reply->status;
     req->res.reason = reason_of(reply->status);
     bool may_have_body = reply->status != 204 && reply->status != 304;
     if (may_have_body)
         req->res.content_length = reply->body.len;
     if (reply->content_type)
-        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, reply->content_type,
-            strlen(reply->content_type));
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL,
+            reply->content_type, strlen(reply->content_type));
     for (unsigned i = 0; i < reply->headers_count; i++)
         add_header(req, &reply->headers[i]);
 
     bool is_head = h2o_memis(req->input.method.base, req->input.method.len, H2O_STRLIT("HEAD"));
     bool has_body = may_have_body && !is_head && reply->body.len > 0;
-    h2o_iovec_t body = has_body ? h2o_strdup(&req->pool, reply->body.data, reply->body.len) : h2o_iovec_init(NULL, 0);
+    h2o_iovec_t body = has_body ? h2o_strdup(&req->pool, reply->body.data, reply->body.len)
+                                : h2o_iovec_init(NULL, 0);
     h2o_start_response(req, &generator);
     h2o_send(req, &body, has_body, H2O_SEND_STATE_FINAL);
 }
@@ -246,7 +255,8 @@ void http_exchanges_abandon(struct http_server *server)
         if (exchange->req) {
             exchange->req->http1_is_persistent = 0;
             send_reply(exchange->req,
-                &(struct http_reply){.status = 503, .headers = {{"retry-after", "1"}}, .headers_count = 1});
+                &(struct http_reply){
+                    .status = 503, .headers = {{"retry-after", "1"}}, .headers_count = 1});
             *exchange->cell = NULL;
         }
         exchange->req = NULL;

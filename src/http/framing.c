@@ -42,7 +42,8 @@ enum state {
 enum header { HEADER_OTHER = 0, HEADER_HOST = 1, HEADER_LENGTH = 2, HEADER_ENCODING = 4 };
 
 static const char bare[] = "A line must end with CR LF.";
-static const char bad_line[] = "The request line must be METHOD TARGET HTTP/1.1, with single spaces.";
+static const char bad_line[] =
+    "The request line must be METHOD TARGET HTTP/1.1, with single spaces.";
 static const char bad_name[] = "A header's name must be a token, with a colon right behind it.";
 static const char bad_value[] = "A header's value must not have control characters.";
 static const char folded[] = "A header must not be continued on another line.";
@@ -51,8 +52,10 @@ static const char bad_encoding[] = "Transfer-Encoding can only be chunked.";
 static const char bad_host[] = "Host must be one name, with a port if need be.";
 static const char bad_chunk[] = "A chunk begins with its size in hexadecimal digits and CR LF.";
 static const char bad_chunk_end[] = "A chunk's data must be followed by CR LF.";
-static const char bad_extension[] = "A chunk's extension must not have control characters, nor be longer than 1 KB.";
-static const char bad_trailer[] = "A trailer must be NAME: VALUE, and all of them not longer than 8 KB.";
+static const char bad_extension[] =
+    "A chunk's extension must not have control characters, nor be longer than 1 KB.";
+static const char bad_trailer[] =
+    "A trailer must be NAME: VALUE, and all of them not longer than 8 KB.";
 
 #define IS_TOKEN 1
 #define IS_VALUE 2  /* of a field or an extension: all but control characters */
@@ -100,7 +103,8 @@ static void begin_field(struct framing *framing)
 static void add_to_name(struct framing *framing, char byte)
 {
     if (framing->name_len < sizeof framing->name)
-        framing->name[framing->name_len++] = (char)(byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte);
+        framing->name[framing->name_len++] =
+            (char)(byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte);
 }
 
 static bool has_name(const struct framing *framing, const char *name, size_t len)
@@ -124,9 +128,10 @@ static const char *begin_value(struct framing *framing)
         framing->headers_seen |= framing->header;
         return NULL;
     }
-    return framing->header == HEADER_HOST     ? "Host must not be given more than once."
-           : framing->header == HEADER_LENGTH ? "Content-Length must not be given more than once."
-                                              : "Transfer-Encoding must not be given more than once.";
+    return framing->header == HEADER_HOST ? "Host must not be given more than once."
+           : framing->header == HEADER_LENGTH
+               ? "Content-Length must not be given more than once."
+               : "Transfer-Encoding must not be given more than once.";
 }
 
 /* One visible byte of a value that counts here. */
@@ -145,7 +150,8 @@ static const char *value_byte(struct framing *framing, char byte)
         return NULL;
     default:
         framing->has_digits = true;
-        if (framing->is_blank || framing->matched >= sizeof chunked - 1 || (byte | 0x20) != chunked[framing->matched])
+        if (framing->is_blank || framing->matched >= sizeof chunked - 1 ||
+            (byte | 0x20) != chunked[framing->matched])
             return bad_encoding;
         framing->matched++;
         return NULL;
@@ -188,7 +194,8 @@ static const char *walk_value(struct framing *framing, const char *bytes, size_t
         return end_value(framing);
     }
     if (byte == ' ' || byte == '\t') {
-        framing->is_blank = framing->has_digits; /* behind it; what stands before it doesn't count */
+        framing->is_blank =
+            framing->has_digits; /* behind it; what stands before it doesn't count */
         return NULL;
     }
     if (!is(byte, IS_VALUE))
@@ -393,8 +400,8 @@ const char *framing_walk(struct framing *framing, const char *bytes, size_t len,
     for (size_t at = 0; at < len;) {
         if (framing->state == START) {
             *ret_start = at;
-            *framing = (struct framing){
-                .state = bytes[at] == '\r' ? START_LF : METHOD_FIRST, .requests = framing->requests + 1};
+            *framing = (struct framing){.state = bytes[at] == '\r' ? START_LF : METHOD_FIRST,
+                .requests = framing->requests + 1};
             at += bytes[at] == '\r';
             continue;
         }
@@ -408,5 +415,7 @@ const char *framing_walk(struct framing *framing, const char *bytes, size_t len,
 enum framing_phase framing_phase(const struct framing *framing)
 {
     /* An empty line that an old client sends behind a body begins nothing. */
-    return framing->state <= METHOD_FIRST ? FRAMING_IDLE : framing->state < BODY ? FRAMING_HEAD : FRAMING_BODY;
+    return framing->state <= METHOD_FIRST ? FRAMING_IDLE
+           : framing->state < BODY        ? FRAMING_HEAD
+                                          : FRAMING_BODY;
 }

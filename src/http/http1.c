@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/1 connections: what comes in is walked over (framing.h) before h2o sees it, and each part of a request has its
- * time.
+ * HTTP/1 connections: what comes in is walked over (framing.h) before h2o sees it, and each part of
+ * a request has its time.
  *
- * h2o 2.2.5 starts reading through its own h2o_socket_read_start, a call that the dynamic linker resolves: the one
- * below stands before h2o's, and puts our callback in front of h2o's. h2o reads only while it waits for a request or
- * the rest of one, so no answer is in flight when bytes come.
+ * h2o 2.2.5 starts reading through its own h2o_socket_read_start, a call that the dynamic linker
+ * resolves: the one below stands before h2o's, and puts our callback in front of h2o's. h2o reads
+ * only while it waits for a request or the rest of one, so no answer is in flight when bytes come.
  *
- * A request that is refused gets one 400, and the connection is closed: nothing behind it is read. Requests before it
- * in the same read are answered first: h2o gets the bytes up to there, and when it has used them and wants more, the
- * refusal follows.
+ * A request that is refused gets one 400, and the connection is closed: nothing behind it is read.
+ * Requests before it in the same read are answered first: h2o gets the bytes up to there, and when
+ * it has used them and wants more, the refusal follows.
  *
- * Clocks: idle between two requests, then one for the head and one for the body, each from its first byte, however the
- * bytes drip in. h2o has one clock for all three, from the last answer to the end of the next request: it is set beyond
- * the sum of ours.
+ * Clocks: idle between two requests, then one for the head and one for the body, each from its
+ * first byte, however the bytes drip in. h2o has one clock for all three, from the last answer to
+ * the end of the next request: it is set beyond the sum of ours.
  */
 #include "http/http_internal.h"
 
@@ -53,7 +53,8 @@ static void on_rest(h2o_socket_t *socket, const char *error)
         finish(connection);
 }
 
-/* What the client still sends is read away until it has seen the answer: closing at once could take it from it. */
+/* What the client still sends is read away until it has seen the answer: closing at once could take
+ * it from it. */
 static void on_refusal_written(h2o_socket_t *socket, const char *error)
 {
     struct http_connection *connection = socket->on_close.data;
@@ -73,7 +74,8 @@ static void answer_refusal(struct http_connection *connection, const char *fault
     struct buffer body = BUFFER_EMPTY, answer = BUFFER_EMPTY;
     http_print_problem(&body, ERR_BAD_REQUEST, fault, NULL);
     buffer_add_format(&answer,
-        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: %zu\r\nServer: Penstock\r\n"
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: %zu\r\nServer: "
+        "Penstock\r\n"
         "content-type: application/problem+json\r\n\r\n",
         body.len);
     buffer_add_slice(&answer, buffer_slice(&body));
@@ -118,7 +120,8 @@ static bool take(struct http_connection *connection, size_t new_bytes)
     h2o_buffer_t *input = connection->socket->input;
     unsigned requests = connection->framing.requests;
     size_t start;
-    const char *fault = framing_walk(&connection->framing, input->bytes + input->size - new_bytes, new_bytes, &start);
+    const char *fault = framing_walk(
+        &connection->framing, input->bytes + input->size - new_bytes, new_bytes, &start);
     if (fault && start == 0) {
         answer_refusal(connection, fault);
         return false;
@@ -127,7 +130,8 @@ static bool take(struct http_connection *connection, size_t new_bytes)
         input->size -= new_bytes - start;
         connection->fault = fault;
         h2o_timeout_unlink(&connection->deadline);
-    } else if (framing_phase(&connection->framing) != connection->phase || connection->framing.requests != requests) {
+    } else if (framing_phase(&connection->framing) != connection->phase ||
+               connection->framing.requests != requests) {
         link_deadline(connection);
     }
     return true;
@@ -172,7 +176,9 @@ void http1_begin(struct http_connection *connection)
     if (gone)
         return;
     connection->gone = NULL;
-    assert(connection->h2o_read); /* else h2o doesn't call what stands here, and reads what nobody has looked at */
+    assert(connection
+               /* else h2o doesn't call what stands here, and reads what nobody has looked at */
+               ->h2o_read);
 }
 
 bool http1_is_guarded(void)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Header lists of HTTP/2. h2o 2.2.5 adds a trailer's fields to the request's, so that a credential or a key in a
- * trailer would count, and forgets a content-length when there is no body to hold it against. It parses both through a
- * call that the dynamic linker resolves: the function below stands before h2o's.
+ * Header lists of HTTP/2. h2o 2.2.5 adds a trailer's fields to the request's, so that a credential
+ * or a key in a trailer would count, and forgets a content-length when there is no body to hold it
+ * against. It parses both through a call that the dynamic linker resolves: the function below
+ * stands before h2o's.
  */
 #include "http/http_internal.h"
 
@@ -11,13 +12,13 @@
 #include <string.h>
 
 /* Of h2o/http2_internal.h, which needs a header that is not installed. */
-typedef int parse_fn(h2o_req_t *req, void *table, const uint8_t *src, size_t len, int *pseudo_headers,
-    size_t *content_length, void **digests, const char **err_desc);
+typedef int parse_fn(h2o_req_t *req, void *table, const uint8_t *src, size_t len,
+    int *pseudo_headers, size_t *content_length, void **digests, const char **err_desc);
 parse_fn h2o_hpack_parse_headers;
 
 /* The table must be kept up to date by a trailer as well: it is parsed, and then dropped. */
-int h2o_hpack_parse_headers(h2o_req_t *req, void *table, const uint8_t *src, size_t len, int *pseudo_headers,
-    size_t *content_length, void **digests, const char **err_desc)
+int h2o_hpack_parse_headers(h2o_req_t *req, void *table, const uint8_t *src, size_t len,
+    int *pseudo_headers, size_t *content_length, void **digests, const char **err_desc)
 {
     static _Atomic(parse_fn *) found;
     parse_fn *real = found;
@@ -32,7 +33,8 @@ int h2o_hpack_parse_headers(h2o_req_t *req, void *table, const uint8_t *src, siz
         char text[24];
         int text_len = snprintf(text, sizeof text, "%zu", *content_length);
         h2o_iovec_t value = h2o_strdup(&req->pool, text, (size_t)text_len);
-        h2o_add_header(&req->pool, &req->headers, H2O_TOKEN_CONTENT_LENGTH, NULL, value.base, value.len);
+        h2o_add_header(
+            &req->pool, &req->headers, H2O_TOKEN_CONTENT_LENGTH, NULL, value.base, value.len);
     }
     return failed;
 }
@@ -43,8 +45,9 @@ const char *http2_framing_doubt(const h2o_req_t *req)
     if (at < 0)
         return NULL;
     h2o_iovec_t told = req->headers.entries[at].value;
-    return h2o_strtosize(told.base, told.len) == req->entity.len ? NULL
-                                                                 : "The body is not as long as Content-Length says.";
+    return h2o_strtosize(told.base, told.len) == req->entity.len
+               ? NULL
+               : "The body is not as long as Content-Length says.";
 }
 
 bool http2_is_guarded(void)

@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-/* h2o reads a socket until it is empty: this is what bounds the bytes that one connection brings in per turn. Inherited
- * by the connections, and to be set before listen() for the TCP window to respect it. */
+/* h2o reads a socket until it is empty: this is what bounds the bytes that one connection brings in
+ * per turn. Inherited by the connections, and to be set before listen() for the TCP window to
+ * respect it. */
 #define RECEIVE_BUFFER_BYTES (64 * 1024)
 
 static bool parse_port(const char *text, in_port_t *ret_port)
@@ -25,8 +26,8 @@ static bool parse_port(const char *text, in_port_t *ret_port)
     return true;
 }
 
-bool http_parse_address(
-    const char *text, struct sockaddr_storage *ret_address, socklen_t *ret_len, const char **ret_problem)
+bool http_parse_address(const char *text, struct sockaddr_storage *ret_address, socklen_t *ret_len,
+    const char **ret_problem)
 {
     const char *colon = strrchr(text, ':');
     char host[INET6_ADDRSTRLEN + 2];
@@ -43,7 +44,8 @@ bool http_parse_address(
         return false;
     }
 
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = htonl(INADDR_ANY)};
+    struct sockaddr_in v4 = {
+        .sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = htonl(INADDR_ANY)};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = port};
     bool bracketed = host[0] == '[' && host[host_len - 1] == ']';
     if (bracketed)
@@ -60,7 +62,8 @@ bool http_parse_address(
         *ret_len = sizeof v6;
         return true;
     }
-    *ret_problem = "the address must be an IPv4 address, an IPv6 address in brackets, or * for every IPv4 address";
+    *ret_problem = "the address must be an IPv4 address, an IPv6 address in brackets, or * for "
+                   "every IPv4 address";
     return false;
 }
 

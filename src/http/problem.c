@@ -12,7 +12,8 @@ static void add_member(struct buffer *body, const char *name, const char *value)
     buffer_add_json_string(body, slice_from_string(value));
 }
 
-void http_print_problem(struct buffer *body, enum err error, const char *detail, const struct field_problems *problems)
+void http_print_problem(
+    struct buffer *body, enum err error, const char *detail, const struct field_problems *problems)
 {
     buffer_add_format(body, "{\"type\":\"urn:penstock:problem:%s\",", err_name(error));
     add_member(body, "title", err_title(error));
@@ -48,13 +49,18 @@ void http_answer_problem_with(struct http_exchange *exchange, enum err error, co
 
     char retry_after[2];
     if (reply.status == 503 || reply.status == 429) {
-        /* Spread over 1 to 5 s, so that those who were turned away together don't come back together. */
-        snprintf(retry_after, sizeof retry_after, "%u", 1 + (unsigned)(http_received_mono_us(exchange) % 5));
-        reply.headers[reply.headers_count++] = (struct http_header_field){"retry-after", retry_after};
+        /* Spread over 1 to 5 s, so that those who were turned away together don't come back
+         * together. */
+        snprintf(retry_after, sizeof retry_after, "%u",
+            1 + (unsigned)(http_received_mono_us(exchange) % 5));
+        reply.headers[reply.headers_count++] =
+            (struct http_header_field){"retry-after", retry_after};
     }
     if (reply.status == 401) {
-        const char *challenge = exchange->route && exchange->route->challenge ? exchange->route->challenge : "Bearer";
-        reply.headers[reply.headers_count++] = (struct http_header_field){"www-authenticate", challenge};
+        const char *challenge =
+            exchange->route && exchange->route->challenge ? exchange->route->challenge : "Bearer";
+        reply.headers[reply.headers_count++] =
+            (struct http_header_field){"www-authenticate", challenge};
     }
     if (extra)
         reply.headers[reply.headers_count++] = *extra;
@@ -63,8 +69,8 @@ void http_answer_problem_with(struct http_exchange *exchange, enum err error, co
     buffer_done(&body);
 }
 
-void http_answer_problem(
-    struct http_exchange *exchange, enum err error, const char *detail, const struct field_problems *problems)
+void http_answer_problem(struct http_exchange *exchange, enum err error, const char *detail,
+    const struct field_problems *problems)
 {
     http_answer_problem_with(exchange, error, detail, problems, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finds the handler of a request in the table of routes: few dozens at most, so that reading them all is as quick as
- * anything. */
+/* Finds the handler of a request in the table of routes: few dozens at most, so that reading them
+ * all is as quick as anything. */
 #include "http/http_internal.h"
 
 #include <stdio.h>
@@ -14,7 +14,8 @@ static struct slice take_segment(struct slice *path)
     return segment;
 }
 
-static bool matches(struct slice pattern, struct slice path, struct slice ret_parts[HTTP_PATH_PARTS_MAX])
+static bool matches(
+    struct slice pattern, struct slice path, struct slice ret_parts[HTTP_PATH_PARTS_MAX])
 {
     unsigned parts = 0;
     for (;;) {
@@ -41,9 +42,9 @@ static void add_method(char methods[ROUTE_METHODS_BYTES], const char *method)
     snprintf(methods + len, ROUTE_METHODS_BYTES - len, "%s%s", len ? ", " : "", method);
 }
 
-enum route_result http_route_find(const struct http_route *routes, struct slice method, struct slice path,
-    const struct http_route **ret_route, struct slice ret_parts[HTTP_PATH_PARTS_MAX],
-    char ret_methods[ROUTE_METHODS_BYTES])
+enum route_result http_route_find(const struct http_route *routes, struct slice method,
+    struct slice path, const struct http_route **ret_route,
+    struct slice ret_parts[HTTP_PATH_PARTS_MAX], char ret_methods[ROUTE_METHODS_BYTES])
 {
     ret_methods[0] = '\0';
     for (const struct http_route *route = routes; route->method; route++) {

@@ -2,19 +2,21 @@
 /*
  * The server as a whole: h2o's configuration, context and loop, and their life.
  *
- * One turn is one h2o_evloop_run: it waits once, at its beginning, and then runs callbacks. So the thread is offline
- * for RCU when the turn begins, the first handler or mail brings it online, and it goes offline behind the turn.
+ * One turn is one h2o_evloop_run: it waits once, at its beginning, and then runs callbacks. So the
+ * thread is offline for RCU when the turn begins, the first handler or mail brings it online, and
+ * it goes offline behind the turn.
  *
- * Limits: body_bytes_max is ours (413 with a problem, in exchange.c); h2o itself holds that much more of a body than
- * the largest route takes, so that a slightly too large one is read away and the connection stays usable. Beyond that
- * h2o cuts it: HTTP/1 with a 413 in plain text and the end of the connection, HTTP/2 with RST_STREAM. h2o 2.2.5 buffers
- * a body whole before it tells us of its request, and knows one limit for all paths; a connection has at most 100
- * HTTP/2 streams, fixed in h2o, each with a window of 16 MiB. So one connection can make the ingress (batches of 1 MiB)
- * hold 106 MiB, where 64 KiB for every route meant 13 MiB, and nothing here bounds what all connections hold together.
- * That is the edge guard's to do, which sees the frames before h2o does.
+ * Limits: body_bytes_max is ours (413 with a problem, in exchange.c); h2o itself holds that much
+ * more of a body than the largest route takes, so that a slightly too large one is read away and
+ * the connection stays usable. Beyond that h2o cuts it: HTTP/1 with a 413 in plain text and the end
+ * of the connection, HTTP/2 with RST_STREAM. h2o 2.2.5 buffers a body whole before it tells us of
+ * its request, and knows one limit for all paths; a connection has at most 100 HTTP/2 streams,
+ * fixed in h2o, each with a window of 16 MiB. So one connection can make the ingress (batches of 1
+ * MiB) hold 106 MiB, where 64 KiB for every route meant 13 MiB, and nothing here bounds what all
+ * connections hold together. That is the edge guard's to do, which sees the frames before h2o does.
  *
- * What h2o 2.2.5 can't give back when a server is freed: the descriptor of its epoll, and a few recycled blocks of the
- * thread's own.
+ * What h2o 2.2.5 can't give back when a server is freed: the descriptor of its epoll, and a few
+ * recycled blocks of the thread's own.
  */
 #include "http/http_internal.h"
 
@@ -25,12 +27,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-/* Balancers keep their connections for a minute: idle must be longer (server.h, struct http_limits). */
+/* Balancers keep their connections for a minute: idle must be longer (server.h, struct
+ * http_limits). */
 static const struct http_limits default_limits = {
     .first_ms = 10000, .head_ms = 5000, .body_ms = 10000, .idle_ms = 75000};
 
 #define H2O_MARGIN_MS 1000 /* its own clock for a whole HTTP/1 request must never be the first */
-#define DRAIN_MS_MAX 30000 /* HTTP/2: from the final GOAWAY until h2o closes the connections that are left */
+#define DRAIN_MS_MAX \
+    30000 /* HTTP/2: from the final GOAWAY until h2o closes the connections that are left */
 #define TURNS_TO_CLOSE_MAX 200
 #define TURN_TO_CLOSE_MS 5
 
@@ -115,16 +119,20 @@ static void configure(struct http_server *server)
     h2o_globalconf_t *config = &server->config;
     h2o_config_init(config);
     config->server_name = h2o_iovec_init(H2O_STRLIT("Penstock"));
-    config->max_request_entity_size = largest_body(&server->options) + server->options.body_bytes_max;
+    config->max_request_entity_size =
+        largest_body(&server->options) + server->options.body_bytes_max;
     const struct http_limits *limits = &server->options.limits;
     config->http1.req_timeout = limits->idle_ms + limits->head_ms + limits->body_ms + H2O_MARGIN_MS;
     config->http1.upgrade_to_http2 = 0; /* connection.c finds the preface */
     config->http2.idle_timeout = limits->idle_ms;
     config->http2.graceful_shutdown_timeout = DRAIN_MS_MAX;
 
-    /* Every path has the same handler, on the path that h2o takes when no other fits: it needs no leading slash. */
-    h2o_hostconf_t *host = h2o_config_register_host(config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
-    struct http_request_handler *handler = (void *)h2o_create_handler(&host->fallback_path, sizeof *handler);
+    /* Every path has the same handler, on the path that h2o takes when no other fits: it needs no
+     * leading slash. */
+    h2o_hostconf_t *host =
+        h2o_config_register_host(config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    struct http_request_handler *handler =
+        (void *)h2o_create_handler(&host->fallback_path, sizeof *handler);
     handler->super.on_req = http_exchange_on_request;
     handler->server = server;
 }
@@ -134,7 +142,8 @@ enum err http_server_new(const struct http_options *options, struct http_server 
     AUTO_CLOSE int listen_fd = options->listen_fd;
     AUTO_CLOSE int mailbox_fd = -1;
     if (options->mailbox) {
-        mailbox_fd = fcntl(options->mailbox->event_fd, F_DUPFD_CLOEXEC, 0); /* h2o closes the one that it has */
+        mailbox_fd = fcntl(
+            options->mailbox->event_fd, F_DUPFD_CLOEXEC, 0); /* h2o closes the one that it has */
         if (mailbox_fd < 0)
             return ERR_SYSTEM;
     }
@@ -143,7 +152,8 @@ enum err http_server_new(const struct http_options *options, struct http_server 
         return ERR_NO_MEMORY;
     server->options = *options;
     fill_in(&server->options.limits);
-    assert(http1_is_guarded() && http2_is_guarded()); /* an h2o that was linked otherwise goes around the checks */
+    assert(http1_is_guarded() &&
+           http2_is_guarded()); /* an h2o that was linked otherwise goes around the checks */
     list_init(&server->exchanges);
     configure(server);
     server->loop = h2o_evloop_create();
@@ -155,7 +165,8 @@ enum err http_server_new(const struct http_options *options, struct http_server 
     if (options->on_tick)
         h2o_timeout_link(server->loop, &server->context.hundred_ms_timeout, &server->tick);
     if (mailbox_fd >= 0) {
-        server->mailbox_socket = h2o_evloop_socket_create(server->loop, TAKE_FD(mailbox_fd), H2O_SOCKET_FLAG_DONT_READ);
+        server->mailbox_socket =
+            h2o_evloop_socket_create(server->loop, TAKE_FD(mailbox_fd), H2O_SOCKET_FLAG_DONT_READ);
         server->mailbox_socket->data = server;
         h2o_socket_read_start(server->mailbox_socket, on_mailbox_ready);
     }
@@ -191,7 +202,8 @@ static void close_connections(struct http_server *server)
     assert(server->connections_open == 0);
 }
 
-/* On the loop's thread where there was one: what h2o made there points into that thread's own memory (2.2.5). */
+/* On the loop's thread where there was one: what h2o made there points into that thread's own
+ * memory (2.2.5). */
 static void shut(struct http_server *server)
 {
     if (server->closing)

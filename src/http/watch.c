@@ -18,11 +18,12 @@ static void on_ready(h2o_socket_t *socket, const char *error)
 {
     struct http_watch *watch = socket->data;
     http_server_go_online(watch->server);
-    watch->on_ready(watch->context); /* may free it; an error shows itself to whoever reads or writes */
+    watch->on_ready(
+        watch->context); /* may free it; an error shows itself to whoever reads or writes */
 }
 
-enum err http_watch_new(
-    struct http_server *server, int fd, void (*ready)(void *context), void *context, struct http_watch **ret_watch)
+enum err http_watch_new(struct http_server *server, int fd, void (*ready)(void *context),
+    void *context, struct http_watch **ret_watch)
 {
     AUTO_CLOSE int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (copy < 0)
@@ -31,7 +32,8 @@ enum err http_watch_new(
     if (!watch)
         return ERR_NO_MEMORY;
     *watch = (struct http_watch){.server = server, .on_ready = ready, .context = context};
-    watch->socket = h2o_evloop_socket_create(server->loop, TAKE_FD(copy), H2O_SOCKET_FLAG_DONT_READ);
+    watch->socket =
+        h2o_evloop_socket_create(server->loop, TAKE_FD(copy), H2O_SOCKET_FLAG_DONT_READ);
     watch->socket->data = watch;
     h2o_socket_read_start(watch->socket, on_ready);
     *ret_watch = watch;
@@ -76,13 +78,14 @@ static void on_turn_end(h2o_timeout_entry_t *entry)
     end->run(end->context); /* may free it */
 }
 
-enum err http_turn_end_new(
-    struct http_server *server, void (*run)(void *context), void *context, struct http_turn_end **ret_end)
+enum err http_turn_end_new(struct http_server *server, void (*run)(void *context), void *context,
+    struct http_turn_end **ret_end)
 {
     struct http_turn_end *end = malloc(sizeof *end);
     if (!end)
         return ERR_NO_MEMORY;
-    *end = (struct http_turn_end){.server = server, .entry.cb = on_turn_end, .run = run, .context = context};
+    *end = (struct http_turn_end){
+        .server = server, .entry.cb = on_turn_end, .run = run, .context = context};
     *ret_end = end;
     return OK;
 }

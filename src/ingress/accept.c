@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each check refuses by itself; what passes them all becomes an event that has its id, its place and its budget. */
+/* Each check refuses by itself; what passes them all becomes an event that has its id, its place
+ * and its budget. */
 #include "accounts/routing.h"
 #include "base/clock.h"
 #include "ingress/ingress_internal.h"
@@ -9,26 +10,29 @@
 
 #include <stdio.h>
 
-static enum err check_type(const struct ingress *ingress, struct slice type, struct refusal *ret_refusal)
+static enum err check_type(
+    const struct ingress *ingress, struct slice type, struct refusal *ret_refusal)
 {
     const char *meant = class_type_meant(&ingress->class_rules, type);
     if (meant) {
         char problem[64 + EVENT_TYPE_BYTES_MAX];
-        snprintf(problem, sizeof problem, "differs from \"%s\" by case only: types are case-sensitive", meant);
+        snprintf(problem, sizeof problem,
+            "differs from \"%s\" by case only: types are case-sensitive", meant);
         return refuse_field(ret_refusal, ERR_INVALID, "/type", problem);
     }
     if (!class_type_is_allowed(&ingress->class_rules, type))
-        return refuse_field(ret_refusal, ERR_INVALID, "/type", "is not a type that is taken here: ask for the list");
+        return refuse_field(ret_refusal, ERR_INVALID, "/type",
+            "is not a type that is taken here: ask for the list");
     return OK;
 }
 
-/* The dedupe key (P3): the one that was given, else what the partner's rule points to, else the event's id, else the
- * fallback. Empty: the event is never a duplicate. */
+/* The dedupe key (P3): the one that was given, else what the partner's rule points to, else the
+ * event's id, else the fallback. Empty: the event is never a duplicate. */
 static enum err choose_key(const struct ingress *ingress, const struct submission *submission,
     const struct event_fields *fields, struct slice *ret_key, struct refusal *ret_refusal)
 {
-    const struct slice keys[] = {
-        submission->given_key, FIELD_SLICE(fields->pointed_key), FIELD_SLICE(fields->id), submission->fallback_key};
+    const struct slice keys[] = {submission->given_key, FIELD_SLICE(fields->pointed_key),
+        FIELD_SLICE(fields->id), submission->fallback_key};
     for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
         *ret_key = keys[i];
         if (ret_key->len > 0)
@@ -41,15 +45,18 @@ static enum err choose_key(const struct ingress *ingress, const struct submissio
         "is required for this type, unless there is an Idempotency-Key header");
 }
 
-/* The account, if this partner may post for it. An unknown account and a foreign one look the same from outside. */
-static enum err find_account(const struct ingress *ingress, const struct partner *partner, struct slice id,
-    const struct account **ret_account, struct refusal *ret_refusal)
+/* The account, if this partner may post for it. An unknown account and a foreign one look the same
+ * from outside. */
+static enum err find_account(const struct ingress *ingress, const struct partner *partner,
+    struct slice id, const struct account **ret_account, struct refusal *ret_refusal)
 {
     const struct directory *directory = ingress->options.directory;
     *ret_account = directory_account(directory, id);
-    if (*ret_account && (*ret_account)->enabled && directory_may_post(directory, slice_from_string(partner->id), id))
+    if (*ret_account && (*ret_account)->enabled &&
+        directory_may_post(directory, slice_from_string(partner->id), id))
         return OK;
-    return refuse_field(ret_refusal, ERR_FORBIDDEN, "/account", "is not an account that you may post for");
+    return refuse_field(
+        ret_refusal, ERR_FORBIDDEN, "/account", "is not an account that you may post for");
 }
 
 static void fresh_random(struct ingress *ingress, unsigned char ret_bytes[8])
@@ -83,44 +90,54 @@ static enum err make_event(struct ingress *ingress, const struct submission *sub
         .type = type,
         .key = key,
         .amount = FIELD_SLICE(fields->amount),
-        /* A currency alone is no money: a template that always fills it in is not refused for it. */
+        /* A currency alone is no money: a template that always fills it in is not refused for it.
+         * */
         .currency = fields->amount.len ? FIELD_SLICE(fields->currency) : (struct slice){0},
-        .traceparent = name_is_valid_traceparent(submission->traceparent) ? submission->traceparent : (struct slice){0},
+        .traceparent = name_is_valid_traceparent(submission->traceparent) ? submission->traceparent
+                                                                          : (struct slice){0},
         .body = submission->body,
     };
-    unsigned partition = placement_partition(&ingress->options.seed, account, ingress->options.partitions);
+    unsigned partition =
+        placement_partition(&ingress->options.seed, account, ingress->options.partitions);
     unsigned char random[8];
     fresh_random(ingress, random);
     event_id_make(&ingress->ids, parts.accepted_us, partition, random, &parts.id);
-    struct byte_budget *budget = &ingress->options.budgets[placement_shard(partition, ingress->options.shards)];
+    struct byte_budget *budget =
+        &ingress->options.budgets[placement_shard(partition, ingress->options.shards)];
     return event_new(&parts, budget, budget_share(parts.class), ret_event);
 }
 
-enum err ingress_accept(struct ingress *ingress, const struct submission *submission, struct journal_append *append,
-    struct refusal *ret_refusal)
+enum err ingress_accept(struct ingress *ingress, const struct submission *submission,
+    struct journal_append *append, struct refusal *ret_refusal)
 {
     if (submission->body.len > EVENT_BYTES_MAX)
-        return refuse(ret_refusal, ERR_TOO_LARGE, "An event has at most %d bytes.", EVENT_BYTES_MAX);
+        return refuse(
+            ret_refusal, ERR_TOO_LARGE, "An event has at most %d bytes.", EVENT_BYTES_MAX);
     struct event_fields fields;
-    struct slice pointer = slice_from_string(submission->given_key.len ? "" : submission->partner->key_pointer);
+    struct slice pointer =
+        slice_from_string(submission->given_key.len ? "" : submission->partner->key_pointer);
     struct slice key = {0};
     const struct account *account;
-    enum err failed = event_fields_parse(&ingress->options.seed, submission->body, pointer, &fields, ret_refusal);
+    enum err failed =
+        event_fields_parse(&ingress->options.seed, submission->body, pointer, &fields, ret_refusal);
     if (!failed)
         failed = check_type(ingress, FIELD_SLICE(fields.type), ret_refusal);
     if (!failed)
         failed = choose_key(ingress, submission, &fields, &key, ret_refusal);
     if (!failed)
-        failed = find_account(ingress, submission->partner, FIELD_SLICE(fields.account), &account, ret_refusal);
+        failed = find_account(
+            ingress, submission->partner, FIELD_SLICE(fields.account), &account, ret_refusal);
     if (failed)
         return failed;
     failed = make_event(ingress, submission, &fields, key, &append->event);
     if (failed)
-        return refuse(ret_refusal, failed, "The gateway holds as much as it can. Send the event again later.");
+        return refuse(ret_refusal, failed,
+            "The gateway holds as much as it can. Send the event again later.");
     const struct event_parts *parts = &append->event->parts;
     if (parts->key.len)
         dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &append->dedupe_key);
-    append->endpoints_count = routing_choose(ingress->options.directory, account, parts->type, append->endpoints);
+    append->endpoints_count =
+        routing_choose(ingress->options.directory, account, parts->type, append->endpoints);
     return OK;
 }
 

@@ -15,7 +15,8 @@ static void on_ready(void *context)
 static enum err watch(struct broker_host *broker_host, struct broker_watch *broker_watch)
 {
     struct ingress_host *host = host_of(broker_host);
-    enum err failed = http_watch_new(host->server, broker_watch->fd, on_ready, host, &host->http_watch);
+    enum err failed =
+        http_watch_new(host->server, broker_watch->fd, on_ready, host, &host->http_watch);
     if (!failed)
         host->watch = broker_watch;
     return failed;
@@ -45,7 +46,8 @@ static void run_turn_end(void *context)
         TAKE(host->on_turn_end)(host->context);
 }
 
-static void at_turn_end(struct broker_host *broker_host, void (*on_turn_end)(void *context), void *context)
+static void at_turn_end(
+    struct broker_host *broker_host, void (*on_turn_end)(void *context), void *context)
 {
     struct ingress_host *host = host_of(broker_host);
     host->on_turn_end = on_turn_end;

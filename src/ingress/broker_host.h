@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A host (broker/host.h) on an ingress thread's h2o loop: one connection to the broker beside those of the partners. */
+/* A host (broker/host.h) on an ingress thread's h2o loop: one connection to the broker beside those
+ * of the partners. */
 #ifndef PENSTOCK_INGRESS_BROKER_HOST_H
 #define PENSTOCK_INGRESS_BROKER_HOST_H
 

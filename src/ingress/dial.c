@@ -40,8 +40,11 @@ static void on_done(struct connector_request *request, void *receiver)
 void dial_init(struct dial *dial, struct broker_connector *connector, enum connector_task task,
     struct mailbox *reply_to, const struct dial_listener *listener)
 {
-    *dial = (struct dial){
-        .connector = connector, .task = task, .reply_to = reply_to, .listener = *listener, .gap_us = GAP_US_MIN};
+    *dial = (struct dial){.connector = connector,
+        .task = task,
+        .reply_to = reply_to,
+        .listener = *listener,
+        .gap_us = GAP_US_MIN};
 }
 
 void dial_want(struct dial *dial, int64_t now_mono_us)
@@ -63,7 +66,8 @@ void dial_tick(struct dial *dial, int64_t now_mono_us)
     if (dial->stopped || !dial->wanted || dial->asking || now_mono_us < dial->not_before_us)
         return;
     dial->asking = true;
-    dial->request = (struct connector_request){.task = dial->task, .reply_to = dial->reply_to, .on_done = on_done};
+    dial->request = (struct connector_request){
+        .task = dial->task, .reply_to = dial->reply_to, .on_done = on_done};
     broker_connector_submit(dial->connector, &dial->request);
 }
 

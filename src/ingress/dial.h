@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dialling: asks the connector for a connection until there is one. After a failure, or when the last connection did
- * not live long, it waits 0.2 s, then twice as long each time, up to 5 s, +-20 %, so that many threads don't come at
- * once.
+ * Dialling: asks the connector for a connection until there is one. After a failure, or when the
+ * last connection did not live long, it waits 0.2 s, then twice as long each time, up to 5 s, +-20
+ * %, so that many threads don't come at once.
  *
- * One request at most is out. What it brings comes through the ingress thread's mailbox, also when dialling has stopped
- * meanwhile: the connector is stopped before that mailbox is worked off for the last time.
+ * One request at most is out. What it brings comes through the ingress thread's mailbox, also when
+ * dialling has stopped meanwhile: the connector is stopped before that mailbox is worked off for
+ * the last time.
  */
 #ifndef PENSTOCK_INGRESS_DIAL_H
 #define PENSTOCK_INGRESS_DIAL_H

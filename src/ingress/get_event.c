@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET /v1/events/{id}: what has become of the partner's own event. Somebody else's looks like one that does not exist.
- * An id that was given to a duplicate which was found late answers with the first one's timeline: `event` is the first
- * one, and `alias` the id that was asked for.
+ * GET /v1/events/{id}: what has become of the partner's own event. Somebody else's looks like one
+ * that does not exist. An id that was given to a duplicate which was found late answers with the
+ * first one's timeline: `event` is the first one, and `alias` the id that was asked for.
  *
- * In rabbitmq mode an event may be in the broker only. Then the ingress threads are asked one by one, the partner's own
- * first, whether they remember to have accepted it lately (recent_events.h).
+ * In rabbitmq mode an event may be in the broker only. Then the ingress threads are asked one by
+ * one, the partner's own first, whether they remember to have accepted it lately (recent_events.h).
  */
 #include "ingress/ingress_internal.h"
 
@@ -39,10 +39,11 @@ static void add_deliveries(struct buffer *json, const struct timeline *timeline)
     buffer_add_string(json, "\"deliveries\":[");
     for (size_t i = 0; i < timeline->deliveries_count; i++) {
         const struct timeline_delivery *it = &timeline->deliveries[i];
-        /* Once delivered, it stays delivered: that an operator sends it again is no matter of the partner. */
+        /* Once delivered, it stays delivered: that an operator sends it again is no matter of the
+         * partner. */
         enum delivery_state state = it->delivered_us ? DELIVERY_DELIVERED : it->delivery.state;
-        buffer_add_format(json, "%s{\"state\":\"%s\",\"attempts\":%u", i ? "," : "", delivery_state_name(state),
-            it->delivery.attempts);
+        buffer_add_format(json, "%s{\"state\":\"%s\",\"attempts\":%u", i ? "," : "",
+            delivery_state_name(state), it->delivery.attempts);
         if (it->delivery.state == DELIVERY_PARKED)
             buffer_add_format(json, ",\"reason\":\"%s\"", park_reason_name(it->reason));
         int64_t changed_us = it->delivered_us ? it->delivered_us : it->changed_us;
@@ -55,8 +56,8 @@ static void add_deliveries(struct buffer *json, const struct timeline *timeline)
     buffer_add_char(json, ']');
 }
 
-static void add_parts(
-    struct buffer *json, struct slice type, struct slice account, struct slice key, int64_t accepted_us)
+static void add_parts(struct buffer *json, struct slice type, struct slice account,
+    struct slice key, int64_t accepted_us)
 {
     buffer_add_string(json, "\"type\":");
     buffer_add_json_string(json, type);
@@ -76,7 +77,8 @@ static void answer_json(struct http_exchange *exchange, const struct buffer *jso
 {
     if (buffer_status(json) == OK)
         http_answer(exchange,
-            &(struct http_reply){.status = 200, .content_type = "application/json", .body = buffer_slice(json)});
+            &(struct http_reply){
+                .status = 200, .content_type = "application/json", .body = buffer_slice(json)});
     else
         http_answer_problem(exchange, ERR_NO_MEMORY, ASK_LATER, NULL);
 }
@@ -95,7 +97,8 @@ static void answer_timeline(
     }
     add_parts(&json, parts->type, parts->account, parts->key, parts->accepted_us);
     if (timeline->deliveries_count == 0)
-        buffer_add_string(&json, "\"status\":\"accepted\","); /* it waits in the outbox for the broker */
+        buffer_add_string(
+            &json, "\"status\":\"accepted\","); /* it waits in the outbox for the broker */
     add_deliveries(&json, timeline);
     buffer_add_string(&json, "}\n");
     answer_json(exchange, &json);
@@ -109,7 +112,8 @@ static void end_asked(struct asked *asked)
     free(asked);
 }
 
-/* What is remembered of an event that only the broker has. A key that was too long to be remembered is left out. */
+/* What is remembered of an event that only the broker has. A key that was too long to be remembered
+ * is left out. */
 static void print_found(struct buffer *json, const struct queue_found *found)
 {
     char id[EVENT_ID_TEXT_BYTES];
@@ -125,8 +129,8 @@ static void on_remembered(struct mail *mail, void *receiver)
     if (asked->json.len || asked->json.failed)
         answer_json(asked->exchange, &asked->json);
     else
-        http_answer_problem(
-            asked->exchange, asked->without, asked->without == ERR_NOT_FOUND ? NO_SUCH_EVENT : ASK_LATER, NULL);
+        http_answer_problem(asked->exchange, asked->without,
+            asked->without == ERR_NOT_FOUND ? NO_SUCH_EVENT : ASK_LATER, NULL);
     end_asked(asked);
 }
 
@@ -142,7 +146,8 @@ static void remember(struct mail *mail, void *receiver)
         end_asked(asked);
         return;
     }
-    if (queue_find(here->queue, &asked->find.id, &found) && slice_equals_string(found.partner, asked->partner))
+    if (queue_find(here->queue, &asked->find.id, &found) &&
+        slice_equals_string(found.partner, asked->partner))
         print_found(&asked->json, &found);
     asked->threads_asked++;
     bool over = asked->json.len || asked->threads_asked >= options->threads || !options->ingresses;
@@ -155,7 +160,8 @@ static void remember(struct mail *mail, void *receiver)
         return;
     }
     asked->mail.on_receive = over ? on_remembered : remember;
-    struct ingress *next = over ? asked->home : options->ingresses[(options->number + 1) % options->threads];
+    struct ingress *next =
+        over ? asked->home : options->ingresses[(options->number + 1) % options->threads];
     mailbox_post(&next->mailbox, &asked->mail);
 }
 
@@ -173,7 +179,8 @@ static void on_found(struct journal_query *query, void *receiver)
     if (result == OK)
         answer_timeline(asked->exchange, timeline, &asked->find.id);
     else
-        http_answer_problem(asked->exchange, result, result == ERR_NOT_FOUND ? NO_SUCH_EVENT : ASK_LATER, NULL);
+        http_answer_problem(
+            asked->exchange, result, result == ERR_NOT_FOUND ? NO_SUCH_EVENT : ASK_LATER, NULL);
     end_asked(asked);
 }
 

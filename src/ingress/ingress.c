@@ -17,14 +17,16 @@ struct stop_order {
 };
 
 /* What a request says of itself, and of who sends it. */
-static const struct slice single_headers[] = {SLICE_LITERAL("authorization"), SLICE_LITERAL("content-type"),
-    SLICE_LITERAL("content-encoding"), SLICE_LITERAL("idempotency-key"), SLICE_LITERAL("webhook-id"),
+static const struct slice single_headers[] = {SLICE_LITERAL("authorization"),
+    SLICE_LITERAL("content-type"), SLICE_LITERAL("content-encoding"),
+    SLICE_LITERAL("idempotency-key"), SLICE_LITERAL("webhook-id"),
     SLICE_LITERAL("webhook-timestamp"), SLICE_LITERAL("webhook-signature"), {0}};
 
 static const struct http_route routes[] = {
     {"POST", "/v1/events", ingress_post_event},
     {"POST", "/v1/events/batch", ingress_post_batch, .body_bytes_max = BATCH_BYTES_MAX},
-    {"POST", "/v1/partners/{partner}/events", ingress_post_signed, .challenge = "Standard-Webhooks"},
+    {"POST", "/v1/partners/{partner}/events", ingress_post_signed,
+        .challenge = "Standard-Webhooks"},
     {"GET", "/v1/events/{id}", ingress_get_event},
     {NULL},
 };

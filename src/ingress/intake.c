@@ -54,8 +54,10 @@ static void set_status(const struct intake *intake, bool good, const char *why)
 {
     if (intake->stopped)
         return;
-    const char *peer = subscriber_is_open(intake->subscriber) ? subscriber_peer(intake->subscriber) : "";
-    broker_status_set(intake->ingress->options.broker_status, BROKER_ROLE_INTAKE, 0, good, peer, why);
+    const char *peer =
+        subscriber_is_open(intake->subscriber) ? subscriber_peer(intake->subscriber) : "";
+    broker_status_set(
+        intake->ingress->options.broker_status, BROKER_ROLE_INTAKE, 0, good, peer, why);
 }
 
 /* One message. */
@@ -112,8 +114,8 @@ static void send_to_errors(struct intake_message *message)
     crypto_random(random, sizeof random);
     message->publication = (struct publication){.on_end = on_refused};
     event_id_make(&ingress->ids, clock_wall_us(), 0, random, &message->publication.id);
-    if (publish_breaker_publish_refused(queue_broker_breaker(ingress->queue), &message->publication, message->body,
-            message->content_type, message->message_id, message->reason))
+    if (publish_breaker_publish_refused(queue_broker_breaker(ingress->queue), &message->publication,
+            message->body, message->content_type, message->message_id, message->reason))
         return;
     message->refused_us = message->intake->now_us;
     move(message, MESSAGE_REFUSING);
@@ -123,12 +125,12 @@ static void refuse_message(struct intake_message *message, const struct refusal 
 {
     size_t room = sizeof message->reason;
     bool says_fields = strcmp(refusal->detail, CORRECT_THE_FIELDS) == 0;
-    int len = snprintf(message->reason, room, "%s:%s%s", err_name(refusal->error), says_fields ? "" : " ",
-        says_fields ? "" : refusal->detail);
+    int len = snprintf(message->reason, room, "%s:%s%s", err_name(refusal->error),
+        says_fields ? "" : " ", says_fields ? "" : refusal->detail);
     for (unsigned i = 0; i < refusal->problems.count && len > 0 && (size_t)len < room; i++) {
         const struct field_problem *problem = &refusal->problems.list[i];
-        len += snprintf(
-            message->reason + len, room - (size_t)len, "%s%s %s", i ? "; " : " ", problem->pointer, problem->detail);
+        len += snprintf(message->reason + len, room - (size_t)len, "%s%s %s", i ? "; " : " ",
+            problem->pointer, problem->detail);
     }
     move(message, MESSAGE_WAITING);
     send_to_errors(message);
@@ -159,14 +161,17 @@ static enum err accept_message(
     struct intake_message *message, const struct partner *partner, struct refusal *ret_refusal)
 {
     if (message->content_type.len && !media_type_is(message->content_type, "application/json"))
-        return refuse(ret_refusal, ERR_MEDIA_TYPE, "Publish the event with the content type application/json.");
+        return refuse(ret_refusal, ERR_MEDIA_TYPE,
+            "Publish the event with the content type application/json.");
     if (message->is_cut)
-        return refuse(ret_refusal, ERR_TOO_LARGE, "An event has at most %d bytes.", EVENT_BYTES_MAX);
+        return refuse(
+            ret_refusal, ERR_TOO_LARGE, "An event has at most %d bytes.", EVENT_BYTES_MAX);
     struct submission submission = {.partner = partner, .body = message->body};
     if (name_is_valid_key(message->message_id))
         submission.fallback_key = message->message_id;
     message->entry = (struct queue_entry){.on_durable = on_durable};
-    return ingress_accept(message->intake->ingress, &submission, &message->entry.append, ret_refusal);
+    return ingress_accept(
+        message->intake->ingress, &submission, &message->entry.append, ret_refusal);
 }
 
 /* The partner, while he may post. */
@@ -213,7 +218,8 @@ static struct intake_message *message_new(
     if (!message)
         return NULL;
     char *at = (char *)(message + 1);
-    *message = (struct intake_message){.intake = intake, .tag = *tag, .is_cut = source->body_bytes > source->body.len};
+    *message = (struct intake_message){
+        .intake = intake, .tag = *tag, .is_cut = source->body_bytes > source->body.len};
     message->body = copy_to(&at, source->body);
     message->content_type = copy_to(&at, source->content_type);
     message->message_id = copy_to(&at, source->message_id);
@@ -232,10 +238,12 @@ static void on_message(void *context, const struct message_tag *tag, const struc
     if (message)
         try_message(message);
     else
-        subscriber_close(intake->subscriber); /* no memory: it comes again with the next connection */
+        subscriber_close(
+            intake->subscriber); /* no memory: it comes again with the next connection */
 }
 
-static void on_channel_lost(void *context, unsigned channel, uint32_t generation, bool is_gone, const char *why)
+static void on_channel_lost(
+    void *context, unsigned channel, uint32_t generation, bool is_gone, const char *why)
 {
     struct intake *intake = context;
     list_for_each_safe (node, following, &intake->messages) {
@@ -254,7 +262,8 @@ static void on_channel_open(void *context, unsigned channel, uint32_t generation
 {
     struct intake *intake = context;
     set_status(intake, true, NULL);
-    log_info("the intake queue is consumed partner=%s broker=%s", intake->partner, subscriber_peer(intake->subscriber));
+    log_info("the intake queue is consumed partner=%s broker=%s", intake->partner,
+        subscriber_peer(intake->subscriber));
 }
 
 static void on_lost(void *context, const char *why)
@@ -307,7 +316,8 @@ static void look_for_partner(struct intake *intake, int64_t now_mono_us)
     }
     if (!was_good && !is_first)
         return;
-    log_warn("the intake queue is not consumed: its partner is unknown or disabled partner=%s", intake->partner);
+    log_warn("the intake queue is not consumed: its partner is unknown or disabled partner=%s",
+        intake->partner);
     subscriber_close(intake->subscriber);
     set_status(intake, false, "its partner is unknown or disabled");
 }
@@ -319,8 +329,10 @@ static void try_again(struct intake *intake, int64_t now_mono_us)
     intake->again_us = now_mono_us;
     list_for_each_safe (node, following, &intake->messages) {
         struct intake_message *message = CONTAINER_OF(node, struct intake_message, in_list);
-        if (message->place == MESSAGE_REFUSING && now_mono_us - message->refused_us > CONFIRM_US_MAX) {
-            publish_breaker_forget(queue_broker_breaker(intake->ingress->queue), &message->publication);
+        if (message->place == MESSAGE_REFUSING &&
+            now_mono_us - message->refused_us > CONFIRM_US_MAX) {
+            publish_breaker_forget(
+                queue_broker_breaker(intake->ingress->queue), &message->publication);
             move(message, MESSAGE_WAITING);
         }
         if (message->place == MESSAGE_WAITING)
@@ -366,8 +378,10 @@ enum err intake_new(struct ingress *ingress, struct intake **ret_intake)
         intake_free(intake);
         return failed;
     }
-    struct dial_listener dial_listener = {.on_link = on_link, .on_failed = on_dial_failed, .context = intake};
-    dial_init(&intake->dial, ingress->options.connector, CONNECTOR_OPEN_INTAKE, &ingress->mailbox, &dial_listener);
+    struct dial_listener dial_listener = {
+        .on_link = on_link, .on_failed = on_dial_failed, .context = intake};
+    dial_init(&intake->dial, ingress->options.connector, CONNECTOR_OPEN_INTAKE, &ingress->mailbox,
+        &dial_listener);
     set_status(intake, false, "connecting");
     *ret_intake = intake;
     return OK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The intake: events that other systems publish to penstock.intake, in the partner API's JSON. The queue has one
- * identity, a partner of the configuration; each message goes the way of a post by him, with its message_id as the key
- * when nothing else gives one.
+ * The intake: events that other systems publish to penstock.intake, in the partner API's JSON. The
+ * queue has one identity, a partner of the configuration; each message goes the way of a post by
+ * him, with its message_id as the key when nothing else gives one.
  *
  *   message --> checked --> in the queue --durable--> acked
  *      ^           |            |
@@ -11,8 +11,8 @@
  *      |                                     |
  *      '--- 1 s later ---- no room, no disk, not confirmed
  *
- * While the partner is unknown or disabled, nothing is consumed. A message that is not acked when the connection is
- * lost comes again; what came of it meanwhile is a duplicate then.
+ * While the partner is unknown or disabled, nothing is consumed. A message that is not acked when
+ * the connection is lost comes again; what came of it meanwhile is a duplicate then.
  *
  * Limits: INTAKE_PREFETCH messages are held at once. Owned by ingress thread 0.
  */

@@ -80,8 +80,9 @@ static void clear_batch(struct relay *relay)
         return;
     }
     relay->state = RELAY_CLEARING;
-    relay->clear = (struct journal_clear_outbox){
-        .request = {.kind = JOURNAL_CLEAR_OUTBOX, .reply_to = options->reply_to, .on_done = on_cleared},
+    relay->clear = (struct journal_clear_outbox){.request = {.kind = JOURNAL_CLEAR_OUTBOX,
+                                                     .reply_to = options->reply_to,
+                                                     .on_done = on_cleared},
         .count = count,
         .numbers = relay->cleared};
     journal_submit(options->journals[relay->shard], &relay->clear.request);
@@ -133,8 +134,9 @@ static void load(struct relay *relay)
 {
     const struct outbox *outbox = relay->outbox;
     relay->state = RELAY_LOADING;
-    relay->load = (struct journal_load_outbox){
-        .request = {.kind = JOURNAL_LOAD_OUTBOX, .reply_to = outbox->options.reply_to, .on_done = on_loaded},
+    relay->load = (struct journal_load_outbox){.request = {.kind = JOURNAL_LOAD_OUTBOX,
+                                                   .reply_to = outbox->options.reply_to,
+                                                   .on_done = on_loaded},
         .after_event = relay->after_number,
         .count_max = publish_breaker_has_half(outbox->breaker) ? EVENTS_MAX : 1,
         .bytes_max = BYTES_MAX,
@@ -160,7 +162,8 @@ static void give_up_late(struct relay *relay)
 void outbox_tick(struct outbox *outbox, int64_t now_mono_us)
 {
     outbox->now_us = now_mono_us;
-    bool has_way = publish_breaker_has_half(outbox->breaker) || publish_breaker_wants_probe(outbox->breaker);
+    bool has_way =
+        publish_breaker_has_half(outbox->breaker) || publish_breaker_wants_probe(outbox->breaker);
     for (unsigned i = 0; i < outbox->relays_count; i++) {
         struct relay *relay = &outbox->relays[i];
         if (relay->state == RELAY_SENDING)

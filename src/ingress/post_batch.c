@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * POST /v1/events/batch. Every item goes the way of a single event, and all of them at once; what becomes of each is
- * kept as the text of its result until the last is known, or until the partner has waited too long: then those that are
- * not known yet are answered as unavailable, and a re-send of them is a duplicate.
+ * POST /v1/events/batch. Every item goes the way of a single event, and all of them at once; what
+ * becomes of each is kept as the text of its result until the last is known, or until the partner
+ * has waited too long: then those that are not known yet are answered as unavailable, and a re-send
+ * of them is a duplicate.
  */
 #include "ingress/ingress_internal.h"
 #include "model/batch_split.h"
@@ -51,8 +52,8 @@ static void set_durable(struct batch_item *item, enum err result)
         return;
     }
     begin_result(item);
-    result_print(
-        item->batch->ingress, &item->entry.append, result, "{\"status\":200,\"result\":", &item->batch->results);
+    result_print(item->batch->ingress, &item->entry.append, result,
+        "{\"status\":200,\"result\":", &item->batch->results);
     end_result(item);
 }
 
@@ -74,7 +75,8 @@ static void answer(struct batch *batch)
     struct http_exchange *exchange = awaited_take_exchange(&batch->awaited);
     if (buffer_status(&batch->results) == OK && buffer_status(&json) == OK)
         http_answer(exchange,
-            &(struct http_reply){.status = 200, .content_type = "application/json", .body = buffer_slice(&json)});
+            &(struct http_reply){
+                .status = 200, .content_type = "application/json", .body = buffer_slice(&json)});
     else
         http_answer_problem(exchange, ERR_NO_MEMORY, "Send the batch again later.", NULL);
     buffer_done(&json);
@@ -114,17 +116,20 @@ static enum err check_request(
     bool is_lines = media_is(exchange, "application/x-ndjson");
     if (!is_lines && !media_is(exchange, "application/json"))
         return refuse(ret_refusal, ERR_MEDIA_TYPE,
-            "Send the batch as content-type: application/x-ndjson (an event a line) or application/json (an array).");
+            "Send the batch as content-type: application/x-ndjson (an event a line) or "
+            "application/json (an array).");
     if (!media_is_plain(exchange))
         return refuse(ret_refusal, ERR_MEDIA_TYPE, "Send the body without content-encoding.");
     if (http_header(exchange, "idempotency-key").data)
         return refuse(ret_refusal, ERR_INVALID,
-            "The Idempotency-Key header is for single events. Give each event of the batch its own id instead.");
+            "The Idempotency-Key header is for single events. Give each event of the batch its own "
+            "id instead.");
     *ret_form = is_lines ? BATCH_LINES : BATCH_ARRAY;
     return OK;
 }
 
-static struct batch *batch_new(struct ingress *ingress, struct http_exchange *exchange, unsigned items_count)
+static struct batch *batch_new(
+    struct ingress *ingress, struct http_exchange *exchange, unsigned items_count)
 {
     struct batch *batch = calloc(1, sizeof *batch + items_count * sizeof batch->items[0]);
     if (!batch)
@@ -141,7 +146,8 @@ static struct batch *batch_new(struct ingress *ingress, struct http_exchange *ex
 static void post_item(struct batch_item *item, const struct submission *submission)
 {
     struct refusal refusal;
-    enum err failed = ingress_accept(item->batch->ingress, submission, &item->entry.append, &refusal);
+    enum err failed =
+        ingress_accept(item->batch->ingress, submission, &item->entry.append, &refusal);
     if (failed) {
         result_count_refused(failed);
         set_refused(item, &refusal);
@@ -152,8 +158,8 @@ static void post_item(struct batch_item *item, const struct submission *submissi
     ingress_enqueue(item->batch->ingress, &item->entry);
 }
 
-static enum err post_batch(
-    struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner, struct refusal *ret_refusal)
+static enum err post_batch(struct ingress *ingress, struct http_exchange *exchange,
+    const struct partner *partner, struct refusal *ret_refusal)
 {
     enum batch_form form = BATCH_LINES;
     struct slice items[BATCH_ITEMS_MAX];
@@ -166,7 +172,8 @@ static enum err post_batch(
     struct batch *batch = batch_new(ingress, exchange, count);
     if (!batch)
         return refuse(ret_refusal, ERR_NO_MEMORY, "Send the batch again later.");
-    struct submission submission = {.partner = partner, .traceparent = http_header(exchange, "traceparent")};
+    struct submission submission = {
+        .partner = partner, .traceparent = http_header(exchange, "traceparent")};
     for (unsigned i = 0; i < count; i++) {
         submission.body = items[i];
         post_item(&batch->items[i], &submission);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * POST /v1/events. The exchange is answered when the queue says that the event is durable, or with 503 when that takes
- * too long; the event's fate does not depend on whether its partner is still there.
+ * POST /v1/events. The exchange is answered when the queue says that the event is durable, or with
+ * 503 when that takes too long; the event's fate does not depend on whether its partner is still
+ * there.
  */
 #include "base/failpoint.h"
 #include "ingress/ingress_internal.h"
@@ -13,14 +14,16 @@ struct posted {
     struct ingress *ingress;
 };
 
-static void answer_good(struct http_exchange *exchange, const struct posted *posted, enum err result)
+static void answer_good(
+    struct http_exchange *exchange, const struct posted *posted, enum err result)
 {
     struct buffer json = BUFFER_EMPTY;
     result_print(posted->ingress, &posted->entry.append, result, "{\"status\":", &json);
     buffer_add_char(&json, '\n');
     if (buffer_status(&json) == OK)
         http_answer(exchange,
-            &(struct http_reply){.status = 200, .content_type = "application/json", .body = buffer_slice(&json)});
+            &(struct http_reply){
+                .status = 200, .content_type = "application/json", .body = buffer_slice(&json)});
     else
         http_answer_problem(exchange, ERR_NO_MEMORY, REFUSED_LATE, NULL);
     buffer_done(&json);
@@ -49,16 +52,18 @@ static void on_late(struct awaited *awaited)
     http_answer_problem(awaited_take_exchange(awaited), ERR_TIMEOUT, REFUSED_LATE, NULL);
 }
 
-static enum err post_one(struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner,
-    struct slice fallback_key, struct refusal *ret_refusal)
+static enum err post_one(struct ingress *ingress, struct http_exchange *exchange,
+    const struct partner *partner, struct slice fallback_key, struct refusal *ret_refusal)
 {
     if (!media_is(exchange, "application/json"))
-        return refuse(ret_refusal, ERR_MEDIA_TYPE, "Send the event as content-type: application/json.");
+        return refuse(
+            ret_refusal, ERR_MEDIA_TYPE, "Send the event as content-type: application/json.");
     if (!media_is_plain(exchange))
         return refuse(ret_refusal, ERR_MEDIA_TYPE, "Send the body without content-encoding.");
     char storage[GIVEN_KEY_BYTES_MAX];
     struct slice given_key = {0};
-    enum err failed = given_key_parse(http_header(exchange, "idempotency-key"), storage, &given_key, ret_refusal);
+    enum err failed =
+        given_key_parse(http_header(exchange, "idempotency-key"), storage, &given_key, ret_refusal);
     if (failed)
         return failed;
     struct posted *posted = calloc(1, sizeof *posted);
@@ -83,8 +88,8 @@ static enum err post_one(struct ingress *ingress, struct http_exchange *exchange
     return OK;
 }
 
-void ingress_post_one(
-    struct ingress *ingress, struct http_exchange *exchange, const struct partner *partner, struct slice fallback_key)
+void ingress_post_one(struct ingress *ingress, struct http_exchange *exchange,
+    const struct partner *partner, struct slice fallback_key)
 {
     struct refusal refusal;
     failpoint_crash(CRASH_BODY_COMPLETE);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * POST /v1/partners/{partner}/events: the partner in the path, and Standard Webhooks headers in the place of a key. The
- * rest is as with POST /v1/events.
+ * POST /v1/partners/{partner}/events: the partner in the path, and Standard Webhooks headers in the
+ * place of a key. The rest is as with POST /v1/events.
  *
- * Who does not know a secret learns nothing: an unknown or disabled partner, one without secrets and a wrong signature
- * get the same answer after the same work, but for partners who have several secrets.
+ * Who does not know a secret learns nothing: an unknown or disabled partner, one without secrets
+ * and a wrong signature get the same answer after the same work, but for partners who have several
+ * secrets.
  *
- * The MAC is keyed for each request: that costs 0.7 us (measured) of the several that an event takes, and a cache would
- * have to follow every rotation.
+ * The MAC is keyed for each request: that costs 0.7 us (measured) of the several that an event
+ * takes, and a cache would have to follow every rotation.
  */
 #include "base/clock.h"
 #include "ingress/ingress_internal.h"
@@ -30,10 +31,11 @@ static int secret_fits(const struct secret *secret, const struct signed_request 
     return signature_list_has(&request->signatures, mac);
 }
 
-static enum err check_secrets(
-    const struct partner *partner, const struct signed_request *request, struct refusal *ret_refusal)
+static enum err check_secrets(const struct partner *partner, const struct signed_request *request,
+    struct refusal *ret_refusal)
 {
-    static const struct partner nobody = {.secrets_count = 1, .secrets = {{.secret.len = ENDPOINT_SECRET_BYTES}}};
+    static const struct partner nobody = {
+        .secrets_count = 1, .secrets = {{.secret.len = ENDPOINT_SECRET_BYTES}}};
     bool may_sign = partner && partner->enabled && partner->secrets_count > 0;
     const struct partner *checked = may_sign ? partner : &nobody;
     bool found = false;
@@ -43,9 +45,10 @@ static enum err check_secrets(
             return refuse(ret_refusal, ERR_NO_MEMORY, "Send the event again later.");
         found |= fits;
     }
-    return may_sign && found ? OK
-                             : refuse(ret_refusal, ERR_UNAUTHENTICATED,
-                                   "None of the signatures is made with an active secret of this partner.");
+    return may_sign && found
+               ? OK
+               : refuse(ret_refusal, ERR_UNAUTHENTICATED,
+                     "None of the signatures is made with an active secret of this partner.");
 }
 
 static enum err check_signature(struct ingress *ingress, const struct http_exchange *exchange,
@@ -57,19 +60,23 @@ static enum err check_signature(struct ingress *ingress, const struct http_excha
     struct slice signatures = http_header(exchange, "webhook-signature");
     if (!request.id.len || !request.timestamp.len || !signatures.len)
         return refuse(ret_refusal, ERR_UNAUTHENTICATED,
-            "Sign the request as Standard Webhooks says: webhook-id, webhook-timestamp and webhook-signature.");
+            "Sign the request as Standard Webhooks says: webhook-id, webhook-timestamp and "
+            "webhook-signature.");
     if (http_header(exchange, "idempotency-key").data)
         return refuse(ret_refusal, ERR_INVALID,
-            "The Idempotency-Key header is not signed: whoever has seen this request could send it again with another. "
+            "The Idempotency-Key header is not signed: whoever has seen this request could send it "
+            "again with another. "
             "Leave it out; webhook-id is the key where the event has none.");
     if (!name_is_valid_key(request.id))
         return refuse(ret_refusal, ERR_UNAUTHENTICATED, "The webhook-id header " KEY_RULE ".");
     int64_t timestamp_s, now_s = clock_wall_us() / US_PER_SECOND;
     if (!signature_parse_timestamp(request.timestamp, &timestamp_s))
-        return refuse(ret_refusal, ERR_UNAUTHENTICATED, "The webhook-timestamp header must be in Unix seconds.");
+        return refuse(ret_refusal, ERR_UNAUTHENTICATED,
+            "The webhook-timestamp header must be in Unix seconds.");
     if (timestamp_s < now_s - WEBHOOK_AGE_S_MAX || timestamp_s > now_s + WEBHOOK_AGE_S_MAX)
         return refuse(ret_refusal, ERR_UNAUTHENTICATED,
-            "The webhook-timestamp is more than %d s away from the gateway's clock.", WEBHOOK_AGE_S_MAX);
+            "The webhook-timestamp is more than %d s away from the gateway's clock.",
+            WEBHOOK_AGE_S_MAX);
     signature_list_parse(signatures, &request.signatures);
     *ret_partner = directory_partner(ingress->options.directory, http_path_part(exchange, 0));
     return check_secrets(*ret_partner, &request, ret_refusal);

@@ -18,11 +18,13 @@
 #define RENEWAL_GAP_US (5 * US_PER_SECOND)
 #define REFUSAL_US_MAX (30 * US_PER_SECOND)
 #define JAM_US_MAX (10 * US_PER_SECOND)
-#define MARK_US_MAX (10 * US_PER_SECOND)        /* whatever has not come by then is marked no more */
-#define UNPROBED_US_MAX (30 * US_PER_SECOND)    /* a partition that is behind, beyond the time of its next probe */
-#define BEHIND_SAID_US (10 * US_PER_SECOND)     /* is said at most so often */
-#define BEHIND_AGAIN_US (30 * US_PER_SECOND)    /* who falls behind again so soon is probed less often */
-#define DEPTH_EVERY_US US_PER_SECOND            /* how much waits in the broker is asked that often, */
+#define MARK_US_MAX (10 * US_PER_SECOND) /* whatever has not come by then is marked no more */
+#define UNPROBED_US_MAX \
+    (30 * US_PER_SECOND) /* a partition that is behind, beyond the time of its next probe */
+#define BEHIND_SAID_US (10 * US_PER_SECOND) /* is said at most so often */
+#define BEHIND_AGAIN_US \
+    (30 * US_PER_SECOND)             /* who falls behind again so soon is probed less often */
+#define DEPTH_EVERY_US US_PER_SECOND /* how much waits in the broker is asked that often, */
 #define DEPTH_EVERY_US_BUSY (250 * US_PER_MS)   /* or that often while something does, */
 #define DEPTH_US_PER_PARTITION (20 * US_PER_MS) /* and never more often than that, up to */
 #define DEPTH_US_LEAST_MAX (4 * US_PER_SECOND)  /* an answer counts for BROKER_WAITING_AGE_S_MAX */
@@ -31,7 +33,9 @@
 struct circuit {
     struct publish_breaker *breaker;
     bool open, probing;
-    bool behind, lag_probing; /* of a partition: its events wait for too long; a marked probe was sent since */
+    bool behind,
+        /* of a partition: its events wait for too long; a marked probe was sent since */
+        lag_probing;
     struct publication probe; /* the publisher's while `probing` */
     int64_t began_us, due_us, gap_us, sent_us;
     int64_t lag_probe_due_us, lag_probe_gap_us, caught_up_us;
@@ -64,8 +68,8 @@ struct publish_breaker {
 static void say(struct publish_breaker *breaker, bool state_changed)
 {
     const char *peer = publisher_peer(breaker->publisher);
-    broker_status_set(
-        breaker->options.status, BROKER_ROLE_PUBLISH, breaker->options.number, breaker->good, peer, breaker->why);
+    broker_status_set(breaker->options.status, BROKER_ROLE_PUBLISH, breaker->options.number,
+        breaker->good, peer, breaker->why);
     if (!state_changed)
         return;
     if (breaker->state == PUBLISH_CLOSED)
@@ -111,14 +115,15 @@ static void fall_behind(struct publish_breaker *breaker, unsigned partition, int
     if (circuit->behind)
         return;
     circuit->behind = true;
-    lag_probe_later(
-        circuit, circuit->lag_probe_gap_us == 0 || now_us - circuit->caught_up_us > BEHIND_AGAIN_US, now_us);
+    lag_probe_later(circuit,
+        circuit->lag_probe_gap_us == 0 || now_us - circuit->caught_up_us > BEHIND_AGAIN_US, now_us);
     breaker->behind_count++;
     metrics_add(METRIC_PARTITIONS_BEHIND, 1);
     if (now_us - breaker->behind_said_us < BEHIND_SAID_US)
         return;
     breaker->behind_said_us = now_us;
-    log_warn("events wait in the broker for more than %d ms: new ones take the direct path until it has caught up "
+    log_warn("events wait in the broker for more than %d ms: new ones take the direct path until "
+             "it has caught up "
              "partition=%u",
         (int)(breaker->options.lag_us_max / US_PER_MS), partition);
 }
@@ -156,19 +161,22 @@ static bool wants_mark(const struct publish_breaker *breaker, unsigned partition
            broker_lag_us(lag, breaker->options.number, partition, now_us) > MARK_US_MAX;
 }
 
-void publish_breaker_mark(struct publish_breaker *breaker, const struct event_id *id, int64_t now_mono_us)
+void publish_breaker_mark(
+    struct publish_breaker *breaker, const struct event_id *id, int64_t now_mono_us)
 {
     if (breaker->options.lag && wants_mark(breaker, event_id_partition(id), now_mono_us))
         broker_lag_mark(breaker->options.lag, breaker->options.number, id, now_mono_us);
 }
 
-bool publish_breaker_is_behind(struct publish_breaker *breaker, unsigned partition, int64_t now_mono_us)
+bool publish_breaker_is_behind(
+    struct publish_breaker *breaker, unsigned partition, int64_t now_mono_us)
 {
     /* What another gateway owns must not be delivered by this one. */
     if (!breaker->options.lag || broker_connector_is_deposed(breaker->options.connector))
         return false;
     struct circuit *circuit = &breaker->partitions[partition];
-    int64_t lag_us = broker_lag_us(breaker->options.lag, breaker->options.number, partition, now_mono_us);
+    int64_t lag_us =
+        broker_lag_us(breaker->options.lag, breaker->options.number, partition, now_mono_us);
     if (broker_lag_is_marked(breaker->options.lag, breaker->options.number, partition)) {
         if (lag_us > breaker->options.lag_us_max)
             fall_behind(breaker, partition, now_mono_us);
@@ -180,13 +188,13 @@ bool publish_breaker_is_behind(struct publish_breaker *breaker, unsigned partiti
     return circuit->behind;
 }
 
-/* A lag probe is a probe that is marked. None is made of a guarded event: around a take-over by force another gateway
- * may get the copy. */
-static bool wants_lag_probe(
-    const struct publish_breaker *breaker, const struct circuit *circuit, const struct event_parts *parts)
+/* A lag probe is a probe that is marked. None is made of a guarded event: around a take-over by
+ * force another gateway may get the copy. */
+static bool wants_lag_probe(const struct publish_breaker *breaker, const struct circuit *circuit,
+    const struct event_parts *parts)
 {
-    return circuit->behind && !parts->guarded && !circuit->probing && breaker->state == PUBLISH_CLOSED &&
-           breaker->now_us >= circuit->lag_probe_due_us &&
+    return circuit->behind && !parts->guarded && !circuit->probing &&
+           breaker->state == PUBLISH_CLOSED && breaker->now_us >= circuit->lag_probe_due_us &&
            wants_mark(breaker, (unsigned)(circuit - breaker->partitions), breaker->now_us);
 }
 
@@ -219,8 +227,8 @@ static void open_circuit(struct circuit *circuit, const char *why)
         set_why(breaker, why);
     } else {
         breaker->open_count++;
-        snprintf(
-            breaker->why, sizeof breaker->why, "partition %u takes the direct path: %s", partition_of(circuit), why);
+        snprintf(breaker->why, sizeof breaker->why, "partition %u takes the direct path: %s",
+            partition_of(circuit), why);
         if (!breaker->stopped)
             log_warn("%s", breaker->why);
     }
@@ -245,16 +253,18 @@ static void close_circuit(struct circuit *circuit)
 
 static void probe_later(struct circuit *circuit)
 {
-    circuit->gap_us = circuit->gap_us * 2 < PROBE_GAP_US_MAX ? circuit->gap_us * 2 : PROBE_GAP_US_MAX;
+    circuit->gap_us =
+        circuit->gap_us * 2 < PROBE_GAP_US_MAX ? circuit->gap_us * 2 : PROBE_GAP_US_MAX;
     circuit->due_us = circuit->breaker->now_us + circuit->gap_us;
 }
 
-/* RabbitMQ (3.10) remembers for a channel that a queue was full until the queue says otherwise, which it doesn't when
- * its limit was lifted: only another channel finds out. */
+/* RabbitMQ (3.10) remembers for a channel that a queue was full until the queue says otherwise,
+ * which it doesn't when its limit was lifted: only another channel finds out. */
 static void renew_if_stubborn(const struct circuit *circuit)
 {
     struct publish_breaker *breaker = circuit->breaker;
-    int64_t begun_us = circuit->began_us > breaker->renewed_us ? circuit->began_us : breaker->renewed_us;
+    int64_t begun_us =
+        circuit->began_us > breaker->renewed_us ? circuit->began_us : breaker->renewed_us;
     if (breaker->now_us - begun_us >= REFUSAL_US_MAX)
         breaker->renewal_due = true;
 }
@@ -287,8 +297,8 @@ static struct circuit *open_circuit_of(struct publish_breaker *breaker, unsigned
 
 static bool is_due(const struct publish_breaker *breaker, const struct circuit *circuit)
 {
-    return breaker->state != PUBLISH_DISCONNECTED && breaker->state != PUBLISH_BLOCKED && circuit->open &&
-           !circuit->probing && breaker->now_us >= circuit->due_us;
+    return breaker->state != PUBLISH_DISCONNECTED && breaker->state != PUBLISH_BLOCKED &&
+           circuit->open && !circuit->probing && breaker->now_us >= circuit->due_us;
 }
 
 bool publish_breaker_wants_probe(const struct publish_breaker *breaker)
@@ -296,7 +306,8 @@ bool publish_breaker_wants_probe(const struct publish_breaker *breaker)
     return is_due(breaker, &breaker->link);
 }
 
-void publish_breaker_probe(struct publish_breaker *breaker, unsigned partition, const struct event_parts *parts)
+void publish_breaker_probe(
+    struct publish_breaker *breaker, unsigned partition, const struct event_parts *parts)
 {
     struct circuit *circuit = open_circuit_of(breaker, partition);
     if (circuit ? !is_due(breaker, circuit)
@@ -317,7 +328,8 @@ void publish_breaker_probe(struct publish_breaker *breaker, unsigned partition, 
 static void expire_probe(struct circuit *circuit)
 {
     struct publish_breaker *breaker = circuit->breaker;
-    if (!circuit->probing || breaker->now_us - circuit->sent_us < breaker->options.confirm_timeout_us)
+    if (!circuit->probing ||
+        breaker->now_us - circuit->sent_us < breaker->options.confirm_timeout_us)
         return;
     publisher_forget(breaker->publisher, &circuit->probe);
     circuit->probing = false;
@@ -329,7 +341,8 @@ static void expire_probe(struct circuit *circuit)
 
 /* Sightings. */
 
-void publish_breaker_on_refused(struct publish_breaker *breaker, unsigned partition, enum publish_end end)
+void publish_breaker_on_refused(
+    struct publish_breaker *breaker, unsigned partition, enum publish_end end)
 {
     if (end == PUBLISH_NACKED)
         open_circuit(&breaker->partitions[partition], "its queue refuses messages (is it full?)");
@@ -355,7 +368,8 @@ void publish_breaker_on_silence(struct publish_breaker *breaker, unsigned partit
 void publish_breaker_on_timeout(struct publish_breaker *breaker)
 {
     char why[64];
-    snprintf(why, sizeof why, "no confirm within %d ms", (int)(breaker->options.confirm_timeout_us / US_PER_MS));
+    snprintf(why, sizeof why, "no confirm within %d ms",
+        (int)(breaker->options.confirm_timeout_us / US_PER_MS));
     if (breaker->state == PUBLISH_CLOSED)
         open_circuit(&breaker->link, why);
 }
@@ -454,8 +468,8 @@ static void renew(struct publish_breaker *breaker)
     update(breaker);
 }
 
-/* Tags that nobody waits for keep the window shut: at once while others are confirmed, and after a while in any case.
- */
+/* Tags that nobody waits for keep the window shut: at once while others are confirmed, and after a
+ * while in any case. / */
 static bool is_jammed(struct publish_breaker *breaker)
 {
     if (!publisher_can_publish(breaker->publisher) || publisher_has_room(breaker->publisher)) {
@@ -464,10 +478,12 @@ static bool is_jammed(struct publish_breaker *breaker)
     }
     if (breaker->no_room_since_us == 0)
         breaker->no_room_since_us = breaker->now_us;
-    return breaker->state == PUBLISH_CLOSED || breaker->now_us - breaker->no_room_since_us >= JAM_US_MAX;
+    return breaker->state == PUBLISH_CLOSED ||
+           breaker->now_us - breaker->no_room_since_us >= JAM_US_MAX;
 }
 
-/* Where no probe was sent for long (nothing comes, or guarded events alone), the next event is one as any other. */
+/* Where no probe was sent for long (nothing comes, or guarded events alone), the next event is one
+ * as any other. */
 static void expire_lag(struct publish_breaker *breaker, struct circuit *circuit)
 {
     bool is_over = circuit->behind && breaker->now_us - circuit->lag_probe_due_us > UNPROBED_US_MAX;
@@ -479,13 +495,15 @@ void publish_breaker_tick(struct publish_breaker *breaker, int64_t now_mono_us, 
 {
     breaker->now_us = now_mono_us;
     publisher_tick(breaker->publisher, now_mono_us);
-    if (!publisher_is_open(breaker->publisher)) { /* it may have been blocked, and then nobody said so */
+    if (!publisher_is_open(
+            breaker->publisher)) { /* it may have been blocked, and then nobody said so */
         dial_want(&breaker->dial, now_mono_us);
         if (breaker->state != PUBLISH_DISCONNECTED)
             update(breaker);
     }
     expire_probe(&breaker->link);
-    for (unsigned i = 0; i < breaker->options.broker->partitions && breaker->open_count + breaker->behind_count > 0;
+    for (unsigned i = 0;
+         i < breaker->options.broker->partitions && breaker->open_count + breaker->behind_count > 0;
          i++)
         expire_probe(&breaker->partitions[i]);
     for (unsigned i = 0; i < breaker->options.broker->partitions && breaker->behind_count > 0; i++)
@@ -508,21 +526,24 @@ bool publish_breaker_is_closed(const struct publish_breaker *breaker, unsigned p
 
 bool publish_breaker_has_half(const struct publish_breaker *breaker)
 {
-    return breaker->state == PUBLISH_CLOSED && publisher_unconfirmed(breaker->publisher) < breaker->options.window / 2;
+    return breaker->state == PUBLISH_CLOSED &&
+           publisher_unconfirmed(breaker->publisher) < breaker->options.window / 2;
 }
 
-enum err publish_breaker_publish(struct publish_breaker *breaker, struct publication *publication, unsigned partition,
-    const struct event_parts *parts)
+enum err publish_breaker_publish(struct publish_breaker *breaker, struct publication *publication,
+    unsigned partition, const struct event_parts *parts)
 {
     if (!publish_breaker_is_closed(breaker, partition))
         return ERR_UNAVAILABLE;
     return publisher_publish(breaker->publisher, publication, partition, parts);
 }
 
-enum err publish_breaker_publish_refused(struct publish_breaker *breaker, struct publication *publication,
-    struct slice body, struct slice content_type, struct slice message_id, const char *reason)
+enum err publish_breaker_publish_refused(struct publish_breaker *breaker,
+    struct publication *publication, struct slice body, struct slice content_type,
+    struct slice message_id, const char *reason)
 {
-    return publisher_publish_refused(breaker->publisher, publication, body, content_type, message_id, reason);
+    return publisher_publish_refused(
+        breaker->publisher, publication, body, content_type, message_id, reason);
 }
 
 void publish_breaker_forget(struct publish_breaker *breaker, struct publication *publication)
@@ -532,10 +553,12 @@ void publish_breaker_forget(struct publish_breaker *breaker, struct publication 
 
 /* Life. */
 
-enum err publish_breaker_new(const struct publish_breaker_options *options, struct publish_breaker **ret_breaker)
+enum err publish_breaker_new(
+    const struct publish_breaker_options *options, struct publish_breaker **ret_breaker)
 {
     unsigned partitions = options->broker->partitions;
-    struct publish_breaker *breaker = calloc(1, sizeof *breaker + partitions * sizeof breaker->partitions[0]);
+    struct publish_breaker *breaker =
+        calloc(1, sizeof *breaker + partitions * sizeof breaker->partitions[0]);
     if (!breaker)
         return ERR_NO_MEMORY;
     breaker->options = *options;
@@ -551,8 +574,10 @@ enum err publish_breaker_new(const struct publish_breaker_options *options, stru
         free(breaker);
         return failed;
     }
-    struct dial_listener listener = {.on_link = on_link, .on_failed = on_dial_failed, .context = breaker};
-    dial_init(&breaker->dial, options->connector, CONNECTOR_OPEN_PUBLISHER, options->reply_to, &listener);
+    struct dial_listener listener = {
+        .on_link = on_link, .on_failed = on_dial_failed, .context = breaker};
+    dial_init(
+        &breaker->dial, options->connector, CONNECTOR_OPEN_PUBLISHER, options->reply_to, &listener);
     set_why(breaker, "connecting");
     update(breaker);
     dial_want(&breaker->dial, breaker->now_us);

@@ -21,8 +21,9 @@ struct queue_broker {
     struct recent_events *recent;
     struct outbox *outbox;
     struct list unconfirmed; /* of struct queue_entry, in the order of publishing */
-    struct list elsewhere;   /* of struct queue_entry: another thread has one of their key in flight */
-    int64_t now_us;          /* of the last tick */
+    struct list
+        elsewhere;  /* of struct queue_entry: another thread has one of their key in flight */
+    int64_t now_us; /* of the last tick */
     int64_t entered_again_us;
     int64_t confirmed_us; /* about when the broker last confirmed something */
     int64_t conflict_said_us;
@@ -66,16 +67,17 @@ static void append(struct queue_broker *broker, struct queue_entry *entry)
         finish(broker, entry, ERR_SHUTTING_DOWN);
         return;
     }
-    /* Its copy in the broker, or a first one that only the other gateway's dedupe store knows, would be delivered as
-     * well. */
+    /* Its copy in the broker, or a first one that only the other gateway's dedupe store knows,
+     * would be delivered as well. */
     if (broker_connector_is_deposed(options->breaker.connector)) {
         finish(broker, entry, ERR_UNAVAILABLE);
         return;
     }
-    unsigned shard = placement_shard(event_id_partition(&entry->append.event->parts.id), options->shards);
+    unsigned shard =
+        placement_shard(event_id_partition(&entry->append.event->parts.id), options->shards);
     entry->append.to_outbox = options->outbox;
-    entry->append.request =
-        (struct journal_request){.kind = JOURNAL_APPEND, .reply_to = options->breaker.reply_to, .on_done = on_appended};
+    entry->append.request = (struct journal_request){
+        .kind = JOURNAL_APPEND, .reply_to = options->breaker.reply_to, .on_done = on_appended};
     journal_submit(options->journals[shard], &entry->append.request);
 }
 
@@ -89,7 +91,8 @@ static void on_publish_end(struct publication *publication, enum publish_end end
     if (end == PUBLISHED) {
         broker->confirmed_us = broker->now_us;
         finish(broker, entry, OK);
-        if (!list_is_empty(&broker->elsewhere) && clock_mono_us() - broker->entered_again_us >= ENTER_AGAIN_US)
+        if (!list_is_empty(&broker->elsewhere) &&
+            clock_mono_us() - broker->entered_again_us >= ENTER_AGAIN_US)
             enter_again(broker);
         return;
     }
@@ -98,7 +101,8 @@ static void on_publish_end(struct publication *publication, enum publish_end end
 }
 
 /* The event is in the journal's mailbox already when it is tried: nothing depends on the probe. */
-static void send_directly(struct queue_broker *broker, struct queue_entry *entry, unsigned partition)
+static void send_directly(
+    struct queue_broker *broker, struct queue_entry *entry, unsigned partition)
 {
     struct event *event = event_ref(entry->append.event);
     append(broker, entry);
@@ -110,7 +114,8 @@ static void send_directly(struct queue_broker *broker, struct queue_entry *entry
 static bool is_sooner_directly(struct queue_broker *broker, unsigned partition, int64_t now_us)
 {
     const struct queue_broker_options *options = &broker->options;
-    const struct room_board *room = &options->journals[placement_shard(partition, options->shards)]->room;
+    const struct room_board *room =
+        &options->journals[placement_shard(partition, options->shards)]->room;
     return publish_breaker_is_behind(broker->breaker, partition, now_us) &&
            room_board_is_prompt(room, now_us, options->breaker.lag_us_max);
 }
@@ -138,7 +143,8 @@ static void say_conflict(struct queue_broker *broker, const struct queue_entry *
     broker->conflict_said_us = broker->now_us;
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(&entry->append.ret_id, id);
-    log_warn("other money came under the key of an event that was accepted lately: refused first=%s partner=%.*s "
+    log_warn("other money came under the key of an event that was accepted lately: refused "
+             "first=%s partner=%.*s "
              "account=%.*s",
         id, SLICE_ARGS(parts->partner), SLICE_ARGS(parts->account));
 }
@@ -211,7 +217,8 @@ static void tell_silent_partitions(struct queue_broker *broker, int64_t now_mono
 static void give_up_late(struct queue_broker *broker, int64_t now_mono_us)
 {
     struct queue_entry *oldest = oldest_unconfirmed(broker);
-    if (!oldest || now_mono_us - oldest->published_mono_us < broker->options.breaker.confirm_timeout_us)
+    if (!oldest ||
+        now_mono_us - oldest->published_mono_us < broker->options.breaker.confirm_timeout_us)
         return;
     tell_silent_partitions(broker, now_mono_us);
     publish_breaker_on_timeout(broker->breaker);
@@ -234,7 +241,8 @@ static void tick(struct queue *queue, int64_t now_mono_us)
 
 static bool find(struct queue *queue, const struct event_id *id, struct queue_found *ret_found)
 {
-    return recent_events_find(CONTAINER_OF(queue, struct queue_broker, queue)->recent, id, ret_found);
+    return recent_events_find(
+        CONTAINER_OF(queue, struct queue_broker, queue)->recent, id, ret_found);
 }
 
 /* Life. */
@@ -249,7 +257,8 @@ static void stop(struct queue *queue)
         publish_breaker_forget(broker->breaker, &entry->publication);
         finish(broker, entry, ERR_SHUTTING_DOWN);
     }
-    for (struct queue_entry *entry; (entry = LIST_TAKE_FIRST(&broker->elsewhere, struct queue_entry, in_list));)
+    for (struct queue_entry *entry;
+         (entry = LIST_TAKE_FIRST(&broker->elsewhere, struct queue_entry, in_list));)
         entry->on_durable(entry, ERR_SHUTTING_DOWN);
     publish_breaker_stop(broker->breaker);
 }

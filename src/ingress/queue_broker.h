@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The queue of rabbitmq mode. An event goes to its partition's queue and is durable when the broker has confirmed it;
- * where the broker is not there, is blocked, has no room, refuses or returns it, or does not confirm in time, the
- * journal takes it instead, and the partner gets his 200 all the same.
+ * The queue of rabbitmq mode. An event goes to its partition's queue and is durable when the broker
+ * has confirmed it; where the broker is not there, is blocked, has no room, refuses or returns it,
+ * or does not confirm in time, the journal takes it instead, and the partner gets his 200 all the
+ * same.
  *
  *     enqueue --recent_events.h: seen lately--> answered, or waits for the first one
  *        |
@@ -12,10 +13,11 @@
  *        |  else                          v  with the first timeout the whole window        |
  *        '-------------------------> in the journal ----------committed---------------------'
  *
- * A confirm that comes after that is nobody's: the event is in both, and the dedupe store knows its id.
+ * A confirm that comes after that is nobody's: the event is in both, and the dedupe store knows its
+ * id.
  *
- * On a gateway that delivers the journal's part is delivered from the journal at once. On one that doesn't (`outbox`)
- * it waits there for the broker (outbox.h).
+ * On a gateway that delivers the journal's part is delivered from the journal at once. On one that
+ * doesn't (`outbox`) it waits there for the broker (outbox.h).
  *
  * Limits: the publisher's window; the budgets of events. An event costs no allocation here.
  */
@@ -35,7 +37,8 @@ struct queue_broker_options {
 };
 
 /* Nothing that can fail may follow while the connector runs: a connection is asked for at once. */
-enum err queue_broker_new(const struct queue_broker_options *options, struct queue **ret_queue) MUST_CHECK;
+enum err queue_broker_new(
+    const struct queue_broker_options *options, struct queue **ret_queue) MUST_CHECK;
 /* The breaker of its events, for the refused ones of the intake. */
 struct publish_breaker *queue_broker_breaker(struct queue *queue);
 

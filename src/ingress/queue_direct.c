@@ -18,8 +18,8 @@ static void on_appended(struct journal_request *request, void *receiver)
 static void enqueue(struct queue *queue, struct queue_entry *entry, unsigned shard)
 {
     struct queue_direct *direct = CONTAINER_OF(queue, struct queue_direct, queue);
-    entry->append.request =
-        (struct journal_request){.kind = JOURNAL_APPEND, .reply_to = direct->reply_to, .on_done = on_appended};
+    entry->append.request = (struct journal_request){
+        .kind = JOURNAL_APPEND, .reply_to = direct->reply_to, .on_done = on_appended};
     journal_submit(direct->journals[shard], &entry->append.request);
 }
 
@@ -28,7 +28,8 @@ static void free_direct(struct queue *queue)
     free(CONTAINER_OF(queue, struct queue_direct, queue));
 }
 
-enum err queue_direct_new(struct journal *const *journals, struct mailbox *reply_to, struct queue **ret_queue)
+enum err queue_direct_new(
+    struct journal *const *journals, struct mailbox *reply_to, struct queue **ret_queue)
 {
     static const struct queue_ops ops = {.enqueue = enqueue, .free = free_direct};
     struct queue_direct *direct = malloc(sizeof *direct);

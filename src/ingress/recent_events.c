@@ -7,7 +7,8 @@
 
 #define TEXT_BYTES_MAX 216 /* partner, account and type always fit, and a key of 24 bytes */
 
-_Static_assert(TEXT_BYTES_MAX <= UINT8_MAX && 2 * NAME_BYTES_MAX + EVENT_TYPE_BYTES_MAX <= TEXT_BYTES_MAX,
+_Static_assert(
+    TEXT_BYTES_MAX <= UINT8_MAX && 2 * NAME_BYTES_MAX + EVENT_TYPE_BYTES_MAX <= TEXT_BYTES_MAX,
     "names fit, and their lengths");
 
 struct recent_event {
@@ -33,21 +34,24 @@ struct recent_events {
 };
 
 /* Both kinds of names are random where it counts: the head of a SHA-256, the tail of a UUIDv7. */
-static struct recent_event **key_bucket(const struct recent_events *recent, const struct dedupe_key *key)
+static struct recent_event **key_bucket(
+    const struct recent_events *recent, const struct dedupe_key *key)
 {
     uint64_t hash;
     memcpy(&hash, key->bytes, sizeof hash);
     return &recent->by_key[hash & recent->mask];
 }
 
-static struct recent_event **id_bucket(const struct recent_events *recent, const struct event_id *id)
+static struct recent_event **id_bucket(
+    const struct recent_events *recent, const struct event_id *id)
 {
     uint32_t hash;
     memcpy(&hash, id->bytes + EVENT_ID_BYTES - sizeof hash, sizeof hash);
     return &recent->by_id[hash & recent->mask];
 }
 
-static struct recent_event *find_key(const struct recent_events *recent, const struct dedupe_key *key)
+static struct recent_event *find_key(
+    const struct recent_events *recent, const struct dedupe_key *key)
 {
     struct recent_event *event = *key_bucket(recent, key);
     while (event && memcmp(&event->key, key, sizeof *key) != 0)
@@ -141,7 +145,8 @@ static struct recent_event *take_place(struct recent_events *recent)
     return LIST_TAKE_FIRST(&recent->free, struct recent_event, in_order);
 }
 
-static struct recent_event *remember(struct recent_events *recent, const struct journal_append *append)
+static struct recent_event *remember(
+    struct recent_events *recent, const struct journal_append *append)
 {
     const struct event_parts *parts = &append->event->parts;
     struct recent_event *event = take_place(recent);
@@ -174,7 +179,8 @@ enum recent_finding recent_events_enter(struct recent_events *recent, struct que
     }
     struct recent_key_event own = {.id = parts->id}, first;
     recent_money_of(parts, &own.money);
-    switch (parts->key.len ? recent_keys_enter(recent->known, &append->dedupe_key, &own, &first) : RECENT_KEY_NEW) {
+    switch (parts->key.len ? recent_keys_enter(recent->known, &append->dedupe_key, &own, &first)
+                           : RECENT_KEY_NEW) {
     case RECENT_KEY_PENDING:
         return RECENT_ELSEWHERE;
     case RECENT_KEY_DURABLE:
@@ -196,7 +202,8 @@ static bool is_same_money(const struct recent_money *first, const struct event_p
 }
 
 /* What one that waited is told, once its first one has ended with `result`. */
-static enum err judge(const struct recent_event *first, enum err result, struct queue_entry *waiting)
+static enum err judge(
+    const struct recent_event *first, enum err result, struct queue_entry *waiting)
 {
     if (result == ERR_CONFLICT)
         return ERR_MOVED_ON;
@@ -214,12 +221,12 @@ static void end_key(struct recent_events *recent, const struct queue_entry *entr
     if (!parts->key.len)
         return;
     recent_money_of(parts, &first.money);
-    recent_keys_end(
-        recent->known, &entry->append.dedupe_key, &parts->id, result == OK || result == ERR_EXISTS ? &first : NULL);
+    recent_keys_end(recent->known, &entry->append.dedupe_key, &parts->id,
+        result == OK || result == ERR_EXISTS ? &first : NULL);
 }
 
-void recent_events_end(
-    struct recent_events *recent, struct queue_entry *entry, enum err result, struct list *ret_waiting)
+void recent_events_end(struct recent_events *recent, struct queue_entry *entry, enum err result,
+    struct list *ret_waiting)
 {
     struct recent_event *event = entry->recent;
     list_init(ret_waiting);
@@ -232,7 +239,8 @@ void recent_events_end(
         remove_by_id(recent, event);
         event->id = entry->append.ret_id;
     }
-    for (struct queue_entry *each; (each = LIST_TAKE_FIRST(&event->waiting, struct queue_entry, in_list));) {
+    for (struct queue_entry *each;
+         (each = LIST_TAKE_FIRST(&event->waiting, struct queue_entry, in_list));) {
         each->append.request.result = judge(event, result, each);
         list_add_tail(ret_waiting, &each->in_list);
     }
@@ -245,13 +253,15 @@ void recent_events_end(
     }
 }
 
-bool recent_events_find(const struct recent_events *recent, const struct event_id *id, struct queue_found *ret_found)
+bool recent_events_find(
+    const struct recent_events *recent, const struct event_id *id, struct queue_found *ret_found)
 {
     const struct recent_event *event = find_id(recent, id);
     if (!event || !event->durable)
         return false;
     const char *at = event->texts;
-    *ret_found = (struct queue_found){.id = event->id, .accepted_us = event->accepted_us, .has_key = event->has_key};
+    *ret_found = (struct queue_found){
+        .id = event->id, .accepted_us = event->accepted_us, .has_key = event->has_key};
     ret_found->partner = slice_of(at, event->partner_len);
     ret_found->account = slice_of(at += event->partner_len, event->account_len);
     ret_found->type = slice_of(at += event->account_len, event->type_len);
@@ -267,7 +277,8 @@ static size_t buckets_for(unsigned events)
     return buckets;
 }
 
-enum err recent_events_new(unsigned events_max, struct recent_keys *known, struct recent_events **ret_recent)
+enum err recent_events_new(
+    unsigned events_max, struct recent_keys *known, struct recent_events **ret_recent)
 {
     struct recent_events *recent = calloc(1, sizeof *recent);
     if (!recent)

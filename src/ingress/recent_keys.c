@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A set-associative table: the key's head (it is a SHA-256's) names the set, and a lock is shared by the sets whose
- * numbers end alike.
+ * A set-associative table: the key's head (it is a SHA-256's) names the set, and a lock is shared
+ * by the sets whose numbers end alike.
  */
 #include "ingress/recent_keys.h"
 
@@ -78,7 +78,8 @@ static struct recent_key *find_place(struct key_set *set)
         struct recent_key *each = &set->keys[i];
         if (each->place == PLACE_FREE)
             return each;
-        if (each->place == PLACE_DURABLE && (!oldest || set->clock - each->age > set->clock - oldest->age))
+        if (each->place == PLACE_DURABLE &&
+            (!oldest || set->clock - each->age > set->clock - oldest->age))
             oldest = each;
     }
     return oldest;
@@ -97,7 +98,8 @@ static enum recent_key_finding enter(struct key_set *set, const struct dedupe_ke
     struct recent_key *place = find_place(set);
     if (!place)
         return RECENT_KEY_NO_PLACE;
-    *place = (struct recent_key){.key = *key, .first = *event, .place = PLACE_PENDING, .age = set->clock++};
+    *place = (struct recent_key){
+        .key = *key, .first = *event, .place = PLACE_PENDING, .age = set->clock++};
     return RECENT_KEY_NEW;
 }
 
@@ -110,8 +112,8 @@ enum recent_key_finding recent_keys_enter(struct recent_keys *keys, const struct
     return known;
 }
 
-void recent_keys_end(struct recent_keys *keys, const struct dedupe_key *key, const struct event_id *id,
-    const struct recent_key_event *first)
+void recent_keys_end(struct recent_keys *keys, const struct dedupe_key *key,
+    const struct event_id *id, const struct recent_key_event *first)
 {
     struct key_set *set = lock_set(keys, key);
     struct recent_key *known = find(set, key);

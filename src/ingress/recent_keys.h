@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keys that this gateway has in flight or has made durable lately, each with its first event and that one's money:
- * what all ingress threads judge by (recent_events.h), so that it doesn't matter to which of them a second one comes.
+ * The keys that this gateway has in flight or has made durable lately, each with its first event
+ * and that one's money: what all ingress threads judge by (recent_events.h), so that it doesn't
+ * matter to which of them a second one comes.
  *
  *   (enter) --> pending --end, durable--> durable --(the oldest of a full set, when another needs the place)-->
  * forgotten
  *                  '------end, it failed--> forgotten
  *
- * Limits: `keys_max`, in sets of 8, so that some durable keys go when half as many others have come. Pending ones are
- * never put out. A lock is held for the 8 comparisons of one set, and hardly ever by two at a time.
+ * Limits: `keys_max`, in sets of 8, so that some durable keys go when half as many others have
+ * come. Pending ones are never put out. A lock is held for the 8 comparisons of one set, and hardly
+ * ever by two at a time.
  *
  * All but _new and _free from any thread.
  */
@@ -53,10 +55,10 @@ enum recent_key_finding recent_keys_enter(struct recent_keys *keys, const struct
     const struct recent_key_event *event, struct recent_key_event *ret_first);
 
 /*
- * The end of the event `id`: durable with `first` (itself, or the older one that the journal knows), or forgotten
- * (NULL). One that isn't pending here changes nothing.
+ * The end of the event `id`: durable with `first` (itself, or the older one that the journal
+ * knows), or forgotten (NULL). One that isn't pending here changes nothing.
  */
-void recent_keys_end(struct recent_keys *keys, const struct dedupe_key *key, const struct event_id *id,
-    const struct recent_key_event *first);
+void recent_keys_end(struct recent_keys *keys, const struct dedupe_key *key,
+    const struct event_id *id, const struct recent_key_event *first);
 
 #endif

@@ -5,7 +5,8 @@
 
 void result_count_refused(enum err error)
 {
-    metrics_add(err_http_status(error) == 503 ? METRIC_EVENTS_UNAVAILABLE : METRIC_EVENTS_REFUSED, 1);
+    metrics_add(
+        err_http_status(error) == 503 ? METRIC_EVENTS_UNAVAILABLE : METRIC_EVENTS_REFUSED, 1);
 }
 
 void result_count(enum err result)
@@ -22,23 +23,24 @@ bool result_is_good(enum err result)
     return result == OK || result == ERR_EXISTS;
 }
 
-void result_print(struct ingress *ingress, const struct journal_append *append, enum err result, const char *head,
-    struct buffer *json)
+void result_print(struct ingress *ingress, const struct journal_append *append, enum err result,
+    const char *head, struct buffer *json)
 {
     bool duplicate = result == ERR_EXISTS;
     const struct event_id *event_id = duplicate ? &append->ret_id : &append->event->parts.id;
     char id[EVENT_ID_TEXT_BYTES], receipt[RECEIPT_TEXT_BYTES];
     event_id_format(event_id, id);
     receipt_make(ingress->receipt_mac, duplicate, &append->event->parts, event_id, receipt);
-    buffer_add_format(
-        json, "%s\"%s\",\"event\":\"%s\",\"receipt\":\"%s\"", head, duplicate ? "duplicate" : "accepted", id, receipt);
+    buffer_add_format(json, "%s\"%s\",\"event\":\"%s\",\"receipt\":\"%s\"", head,
+        duplicate ? "duplicate" : "accepted", id, receipt);
     if (append->event->parts.class == CLASS_CRITICAL && append->event->parts.amount.len == 0)
-        buffer_add_string(json,
-            ",\"warnings\":[{\"pointer\":\"/amount\",\"detail\":\"is absent: this conversion counts as no money\"}]");
+        buffer_add_string(json, ",\"warnings\":[{\"pointer\":\"/amount\",\"detail\":\"is absent: "
+                                "this conversion counts as no money\"}]");
     buffer_add_char(json, '}');
 }
 
-void result_refuse(const struct journal_append *append, enum err result, struct refusal *ret_refusal)
+void result_refuse(
+    const struct journal_append *append, enum err result, struct refusal *ret_refusal)
 {
     if (result != ERR_CONFLICT) {
         (void)refuse(ret_refusal, result == ERR_DAMAGED ? ERR_UNAVAILABLE : result,
@@ -48,6 +50,9 @@ void result_refuse(const struct journal_append *append, enum err result, struct 
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(&append->ret_id, id);
     (void)refuse(ret_refusal, ERR_CONFLICT,
-        "%s was accepted under this key with another amount or currency. Use a new key for a new event.", id);
-    field_problems_add(&ret_refusal->problems, "/amount", "differs from the event that was accepted under this key");
+        "%s was accepted under this key with another amount or currency. Use a new key for a new "
+        "event.",
+        id);
+    field_problems_add(&ret_refusal->problems, "/amount",
+        "differs from the event that was accepted under this key");
 }

@@ -10,14 +10,17 @@ enum err acceptance_add_event(struct store *store, const struct event *event, un
 {
     enum err result = event_rows_add(&store->events, store->next_seq, event, deliveries);
     return result ? result
-                  : totals_add(&store->totals, &event->parts, TOTAL_EVENTS, TOTAL_ACCEPTED, 1, store->now_mono_us);
+                  : totals_add(&store->totals, &event->parts, TOTAL_EVENTS, TOTAL_ACCEPTED, 1,
+                        store->now_mono_us);
 }
 
-enum err acceptance_add_delivery(struct store *store, const struct event *event, const struct delivery_row *row)
+enum err acceptance_add_delivery(
+    struct store *store, const struct event *event, const struct delivery_row *row)
 {
     enum err result = delivery_rows_add(&store->deliveries, row);
     return result ? result
-                  : totals_add(&store->totals, &event->parts, row->endpoint, TOTAL_ACCEPTED, 1, store->now_mono_us);
+                  : totals_add(&store->totals, &event->parts, row->endpoint, TOTAL_ACCEPTED, 1,
+                        store->now_mono_us);
 }
 
 static bool is_same(const struct event_parts *one, const struct event_parts *other)
@@ -47,7 +50,8 @@ enum err acceptance_find(struct store *store, const struct event *event, int64_t
 }
 
 /* Not for each conflict of a partner that doesn't stop. */
-enum err acceptance_keep_conflict(struct store *store, const struct event_id *first, const struct event *event)
+enum err acceptance_keep_conflict(
+    struct store *store, const struct event_id *first, const struct event *event)
 {
     bool is_new;
     enum err result = conflict_rows_add(&store->conflicts, first, store->now_us, event, &is_new);
@@ -55,7 +59,8 @@ enum err acceptance_keep_conflict(struct store *store, const struct event_id *fi
         return result;
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(first, id);
-    log_warn("other money came under the key of an accepted event: refused, and kept as a conflict first=%s "
+    log_warn("other money came under the key of an accepted event: refused, and kept as a conflict "
+             "first=%s "
              "partner=%.*s account=%.*s",
         id, SLICE_ARGS(event->parts.partner), SLICE_ARGS(event->parts.account));
     store->conflict_said_us = store->now_mono_us;
@@ -68,7 +73,8 @@ static enum err make_room(struct store *store)
     if (store->handover && store->handover->count < store->handover_room)
         return OK;
     unsigned room = store->handover ? store->handover_room * 2 : ACCOUNT_ENDPOINTS_MAX;
-    struct journal_handover *larger = realloc(store->handover, sizeof *larger + room * sizeof larger->deliveries[0]);
+    struct journal_handover *larger =
+        realloc(store->handover, sizeof *larger + room * sizeof larger->deliveries[0]);
     if (!larger)
         return ERR_NO_MEMORY;
     if (!store->handover)
@@ -78,7 +84,8 @@ static enum err make_room(struct store *store)
     return OK;
 }
 
-enum err acceptance_hand_over(struct store *store, const struct delivery_row *row, struct event *event)
+enum err acceptance_hand_over(
+    struct store *store, const struct delivery_row *row, struct event *event)
 {
     enum err result = make_room(store);
     if (result)
@@ -95,8 +102,8 @@ enum err acceptance_hand_over(struct store *store, const struct delivery_row *ro
 }
 
 /*
- * Its message came in this very transaction. The handover leaves before the answers: were it still answered as
- * broker-owned, the delivery thread would send it once more.
+ * Its message came in this very transaction. The handover leaves before the answers: were it still
+ * answered as broker-owned, the delivery thread would send it once more.
  */
 static void correct_answers(struct store *store, int64_t seq)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JOURNAL_ADOPT, JOURNAL_LIST_BROKER_OWNED, and what a start makes of broker-owned events: see "Who owns an event" in
- * journal.h.
- */
+/* JOURNAL_ADOPT, JOURNAL_LIST_BROKER_OWNED, and what a start makes of broker-owned events: see "Who
+ * owns an event" in journal.h. / */
 #include "journal/adopt.h"
 
 #include "runtime/log.h"
@@ -10,7 +9,8 @@
 
 static enum err adopt(struct store *store, int64_t event)
 {
-    struct delivery_row pending[ACCOUNT_ENDPOINTS_MAX]; /* their owner knows them, or will load them */
+    struct delivery_row
+        pending[ACCOUNT_ENDPOINTS_MAX]; /* their owner knows them, or will load them */
     unsigned count;
     return delivery_rows_adopt(&store->deliveries, event, store->now_us, pending, &count);
 }
@@ -29,8 +29,10 @@ enum err adopt_and_park_event(struct store *store, int64_t event)
     return result ? result : adopt(store, event);
 }
 
-/* An event that can't be believed is sent by nobody: its rows are parked as damaged when they are loaded. */
-static enum err is_guarded_before(struct store *store, int64_t event, int64_t before_us, bool *ret_is)
+/* An event that can't be believed is sent by nobody: its rows are parked as damaged when they are
+ * loaded. */
+static enum err is_guarded_before(
+    struct store *store, int64_t event, int64_t before_us, bool *ret_is)
 {
     static const struct event_reading reading = {.without_body = true};
     struct event *read;
@@ -59,8 +61,8 @@ enum err store_adopt(struct store *store, struct journal_request *request)
     return result;
 }
 
-/* An event that is lost or damaged has some partition all the same: its rows are adopted by whoever waits there in
- * vain, and parked when they are loaded. */
+/* An event that is lost or damaged has some partition all the same: its rows are adopted by whoever
+ * waits there in vain, and parked when they are loaded. */
 static enum err add_partition(struct store *store, struct journal_broker_owned *listed)
 {
     struct event_id id = {0};
@@ -71,7 +73,8 @@ static enum err add_partition(struct store *store, struct journal_broker_owned *
 
 enum err store_list_broker_owned(struct store *store, struct journal_request *request)
 {
-    struct journal_list_broker_owned *list = CONTAINER_OF(request, struct journal_list_broker_owned, request);
+    struct journal_list_broker_owned *list =
+        CONTAINER_OF(request, struct journal_list_broker_owned, request);
     list->ret_count = 0;
     enum err result = delivery_rows_list_broker_owned(
         &store->deliveries, list->after_event, list->count_max, list->ret_events, &list->ret_count);
@@ -95,12 +98,13 @@ static enum err has_started(struct store *store, int64_t event, bool *ret_starte
     *ret_started = false;
     enum err result = delivery_rows_read_event(&store->deliveries, event, listed, &count);
     for (unsigned i = 0; i < count && !result; i++)
-        *ret_started |= listed[i].damaged || !listed[i].row.broker_owned || listed[i].row.state != DELIVERY_PENDING;
+        *ret_started |= listed[i].damaged || !listed[i].row.broker_owned ||
+                        listed[i].row.state != DELIVERY_PENDING;
     return result;
 }
 
-static enum err adopt_some(
-    struct store *store, const struct journal_broker_owned *listed, unsigned count, unsigned *adopted)
+static enum err adopt_some(struct store *store, const struct journal_broker_owned *listed,
+    unsigned count, unsigned *adopted)
 {
     enum err result = OK;
     for (unsigned i = 0; i < count && !result; i++) {
@@ -123,7 +127,8 @@ enum err adopt_started(struct store *store)
     do {
         result = store_begin(store);
         if (!result)
-            result = delivery_rows_list_broker_owned(&store->deliveries, after, EVENTS_PER_STEP, listed, &count);
+            result = delivery_rows_list_broker_owned(
+                &store->deliveries, after, EVENTS_PER_STEP, listed, &count);
         if (!result)
             result = adopt_some(store, listed, count, &adopted);
         if (!result)
@@ -136,7 +141,8 @@ enum err adopt_started(struct store *store)
     } while (count == EVENTS_PER_STEP);
     store->found.broker_owned -= adopted;
     if (adopted > 0)
-        log_warn("events of the broker were being delivered when the last run ended: they are the journal's own from "
+        log_warn("events of the broker were being delivered when the last run ended: they are the "
+                 "journal's own from "
                  "now on shard=%u count=%u",
             store->shard, adopted);
     return OK;

@@ -31,7 +31,8 @@ static uint32_t checksum(const struct event_id *id, struct slice first, int64_t 
     return checksum_columns(&at_us, 1, ids, ARRAY_LENGTH(ids));
 }
 
-enum err alias_rows_add(struct alias_rows *rows, const struct event_id *id, const struct event_id *first, int64_t at_us)
+enum err alias_rows_add(
+    struct alias_rows *rows, const struct event_id *id, const struct event_id *first, int64_t at_us)
 {
     struct sql_use use = sql_use(rows->statements[ALIASES_ADD]);
     sql_bind_blob(&use, slice_of_id(id));
@@ -41,7 +42,8 @@ enum err alias_rows_add(struct alias_rows *rows, const struct event_id *id, cons
     return sql_execute(&use);
 }
 
-enum err alias_rows_find(struct alias_rows *rows, const struct event_id *id, struct event_id *ret_first)
+enum err alias_rows_find(
+    struct alias_rows *rows, const struct event_id *id, struct event_id *ret_first)
 {
     struct sql_use use = sql_use(rows->statements[ALIASES_FIND]);
     bool row;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JOURNAL_APPEND: the dedupe store judges, and what is new is written with its deliveries and handed over to delivery.
- * An event that is here already under its own id was delivered by the broker, or appended before: it is the same
- * acceptance, and what the broker still held of it is ours from now on.
+ * JOURNAL_APPEND: the dedupe store judges, and what is new is written with its deliveries and
+ * handed over to delivery. An event that is here already under its own id was delivered by the
+ * broker, or appended before: it is the same acceptance, and what the broker still held of it is
+ * ours from now on.
  */
 #include "journal/acceptance.h"
 #include "model/placement.h"
 
 #include <assert.h>
 
-static enum err add_delivery(struct store *store, struct event *event, int64_t id, uint64_t endpoint)
+static enum err add_delivery(
+    struct store *store, struct event *event, int64_t id, uint64_t endpoint)
 {
     const struct delivery_row row = {
         .id = id,
@@ -23,7 +25,8 @@ static enum err add_delivery(struct store *store, struct event *event, int64_t i
     return result ? result : acceptance_hand_over(store, &row, event);
 }
 
-/* Of an event that the dedupe store knows under its own id; the history may have expired before it. */
+/* Of an event that the dedupe store knows under its own id; the history may have expired before it.
+ * */
 static enum err adopt_at_append(struct store *store, struct journal_append *append)
 {
     int64_t seq;
@@ -69,13 +72,15 @@ static enum err append_keyed(struct store *store, struct journal_append *append)
     enum dedupe_finding finding;
     struct event_id first;
     bool added;
-    enum err result = dedupe_look_up(&store->dedupe, &append->dedupe_key, append->event, &finding, &first);
+    enum err result =
+        dedupe_look_up(&store->dedupe, &append->dedupe_key, append->event, &finding, &first);
     if (result)
         return result;
     switch (finding) {
     case DEDUPE_NEW:
         result = add_event(store, append, &added);
-        return result || !added ? result : dedupe_add(&store->dedupe, &append->dedupe_key, append->event);
+        return result || !added ? result
+                                : dedupe_add(&store->dedupe, &append->dedupe_key, append->event);
     case DEDUPE_DUPLICATE:
         if (memcmp(&first, &append->event->parts.id, sizeof first) == 0)
             return adopt_at_append(store, append);
@@ -104,5 +109,6 @@ enum err store_append(struct store *store, struct journal_request *request)
     }
     if (append->to_outbox)
         return add_to_outbox(store, append);
-    return append->event->parts.key.len ? append_keyed(store, append) : add_event(store, append, &added);
+    return append->event->parts.key.len ? append_keyed(store, append)
+                                        : add_event(store, append, &added);
 }

@@ -26,7 +26,8 @@ bool attempt_row_take(const struct sql_use *use, int64_t *ret_delivery, struct a
                 .answer_bytes = (uint32_t)sql_column_int(use, 10),
             },
         .excerpt_len =
-            (uint32_t)(excerpt.len < sizeof ret_attempt->excerpt ? excerpt.len : sizeof ret_attempt->excerpt),
+            (uint32_t)(excerpt.len < sizeof ret_attempt->excerpt ? excerpt.len
+                                                                 : sizeof ret_attempt->excerpt),
     };
     if (ret_attempt->excerpt_len)
         memcpy(ret_attempt->excerpt, excerpt.data, ret_attempt->excerpt_len);

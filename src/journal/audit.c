@@ -13,8 +13,8 @@
 
 #define CACHE_KIB 2048
 
-/* The last part of a walk, with which the totals are read, takes no longer than this: they need some time themselves.
- */
+/* The last part of a walk, with which the totals are read, takes no longer than this: they need
+ * some time themselves. / */
 #define CLOSING_US_MAX 10000
 
 /* A total that moves is looked at again after 0.1, 0.2, 0.4 s and so on: 25 s in all. */
@@ -28,23 +28,27 @@
 
 static const char *const texts[AUDIT_STATEMENTS] = {
     [ASK_EVENTS] = "SELECT " EVENT_COLUMNS " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq",
-    [ASK_DELIVERIES] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id >= ? AND id <= ? ORDER BY id",
+    [ASK_DELIVERIES] =
+        "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id >= ? AND id <= ? ORDER BY id",
     [ASK_BODY] = "SELECT body, crc FROM bodies WHERE seq = ?",
     [ASK_NEXT_DAY] = "SELECT day FROM totals WHERE day > ? ORDER BY day LIMIT 1",
     [ASK_TOTALS_OF_DAY] = "SELECT " TOTAL_TABLE_COLUMNS " FROM totals WHERE day = ?",
-    [ASK_TOTALS_OF_ACCOUNT] = "SELECT " TOTAL_TABLE_COLUMNS " FROM totals WHERE day = ? AND account = ?",
-    [ASK_ATTEMPTS] = "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE (delivery, number) > (?, ?) AND delivery < ?"
+    [ASK_TOTALS_OF_ACCOUNT] =
+        "SELECT " TOTAL_TABLE_COLUMNS " FROM totals WHERE day = ? AND account = ?",
+    [ASK_ATTEMPTS] = "SELECT " ATTEMPT_COLUMNS
+                     " FROM attempts WHERE (delivery, number) > (?, ?) AND delivery < ?"
                      " ORDER BY delivery, number",
-    [ASK_ACTIONS] =
-        "SELECT delivery, at_us, from_state, to_state, generation, from_endpoint, to_endpoint, note, crc, seq"
-        " FROM operator_actions WHERE seq > ? ORDER BY seq",
+    [ASK_ACTIONS] = "SELECT delivery, at_us, from_state, to_state, generation, from_endpoint, "
+                    "to_endpoint, note, crc, seq"
+                    " FROM operator_actions WHERE seq > ? ORDER BY seq",
     [ASK_CONFLICTS] = "SELECT " CONFLICT_COLUMNS " FROM conflicts WHERE seq > ? ORDER BY seq",
     [ASK_LOST] = "SELECT " LOST_COLUMNS " FROM lost WHERE id NOT IN (SELECT id FROM events)"
                  " AND id NOT IN (SELECT id FROM aliases) ORDER BY id",
     [ASK_EVENT] = "SELECT " EVENT_COLUMNS " FROM events WHERE seq = ?",
     [ASK_EVENT_OF_ID] = "SELECT seq FROM events WHERE id = ?",
-    [ASK_NEXT_SEGMENT] = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'dedupe_[co]_*'"
-                         " AND name > ? ORDER BY name",
+    [ASK_NEXT_SEGMENT] =
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'dedupe_[co]_*'"
+        " AND name > ? ORDER BY name",
 };
 
 const char *audit_kind_name(enum audit_kind kind)
@@ -125,8 +129,8 @@ bool audit_time_is_up(const struct audit_run *run)
 static void note_unreadable(struct audit_run *run, const char *what, int64_t behind)
 {
     struct audit_finding finding = audit_finding_of(AUDIT_UNREADABLE, NULL);
-    snprintf(
-        finding.place, sizeof finding.place, "journal-%u.db, %s, behind %lld", run->shard, what, (long long)behind);
+    snprintf(finding.place, sizeof finding.place, "journal-%u.db, %s, behind %lld", run->shard,
+        what, (long long)behind);
     audit_note(run, &finding);
 }
 
@@ -186,7 +190,8 @@ static enum err judge(struct audit_run *run)
         begin_walk(run, judgement.from_day, judgement.to_day);
         return OK;
     }
-    if (judgement.is_wrong && !run->whole) { /* events of the day may lie elsewhere, after a jump of the clock */
+    if (judgement.is_wrong &&
+        !run->whole) { /* events of the day may lie elsewhere, after a jump of the clock */
         run->whole = true;
         begin_walk(run, judgement.from_day, judgement.to_day);
         return OK;
@@ -233,8 +238,8 @@ static const struct {
     [PHASE_DEDUPE] = {audit_check_dedupe, "dedupe"},
 };
 
-enum err audit_run_new(
-    const struct audit_question *question, const char *directory, unsigned shards, struct audit_run **ret_run)
+enum err audit_run_new(const struct audit_question *question, const char *directory,
+    unsigned shards, struct audit_run **ret_run)
 {
     struct audit_run *run = calloc(1, sizeof *run);
     if (!run)
@@ -360,7 +365,8 @@ static enum err finish(struct audit_run *run, struct audit **ret_audit)
     return OK;
 }
 
-enum err audit_run_step(struct audit_run *run, bool *ret_more, int64_t *ret_pause_us, struct audit **ret_audit)
+enum err audit_run_step(
+    struct audit_run *run, bool *ret_more, int64_t *ret_pause_us, struct audit **ret_audit)
 {
     run->pause_us = 0;
     enum err result = step(run);

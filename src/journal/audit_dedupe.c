@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The dedupe store against the history: an event that the dedupe store knows, and that is too young to have expired,
- * must be there. The dedupe store is kept apart from the events, and says of one that is gone at least its id, and with
- * it the time.
+ * The dedupe store against the history: an event that the dedupe store knows, and that is too young
+ * to have expired, must be there. The dedupe store is kept apart from the events, and says of one
+ * that is gone at least its id, and with it the time.
  */
 #include "journal/audit_internal.h"
 
@@ -14,7 +14,8 @@
 
 #define ROWS_PER_LOOK 64 /* at the clock */
 
-/* An id may have been made under a clock that was held, or set, against the acceptance that the expiry goes by. */
+/* An id may have been made under a clock that was held, or set, against the acceptance that the
+ * expiry goes by. */
 #define ID_AHEAD_US READING_DISORDER_US
 
 /* The first 48 bits of a UUIDv7. */
@@ -36,8 +37,8 @@ static void note_row(struct audit_run *run, enum audit_kind kind, const struct d
     finding.day = run->segment_day;
     audit_set_text(finding.amount, sizeof finding.amount, row->amount);
     audit_set_text(finding.currency, sizeof finding.currency, row->currency);
-    snprintf(finding.place, sizeof finding.place, "journal-%u.db, %.*s, row %lld", run->shard, AUDIT_SEGMENT_BYTES,
-        run->segment, (long long)row->number);
+    snprintf(finding.place, sizeof finding.place, "journal-%u.db, %.*s, row %lld", run->shard,
+        AUDIT_SEGMENT_BYTES, run->segment, (long long)row->number);
     audit_note(run, &finding);
 }
 
@@ -88,7 +89,8 @@ static enum err enter_next_segment(struct audit_run *run)
         dedupe_segment_free(segment);
         if (!audit_asks_for_day(run, run->segment_day))
             continue;
-        snprintf(text, sizeof text, "SELECT " DEDUPE_ROW_COLUMNS " FROM %s WHERE row > ? ORDER BY row", name);
+        snprintf(text, sizeof text,
+            "SELECT " DEDUPE_ROW_COLUMNS " FROM %s WHERE row > ? ORDER BY row", name);
         result = sql_prepare(run->db, text, &run->segment_rows);
         if (result)
             break;
@@ -122,15 +124,16 @@ static void note_unreadable(struct audit_run *run)
 {
     struct audit_finding finding = audit_finding_of(AUDIT_UNREADABLE, NULL);
     finding.day = run->segment_day;
-    snprintf(finding.place, sizeof finding.place, "journal-%u.db, %.*s, behind row %lld", run->shard,
-        AUDIT_SEGMENT_BYTES, run->segment, (long long)run->at);
+    snprintf(finding.place, sizeof finding.place, "journal-%u.db, %.*s, behind row %lld",
+        run->shard, AUDIT_SEGMENT_BYTES, run->segment, (long long)run->at);
     audit_note(run, &finding);
 }
 
 enum err audit_check_dedupe(struct audit_run *run, bool *ret_more)
 {
     int64_t history_us;
-    enum err result = *run->question.account ? OK : reading_meta(run->db, "history_us", INT64_MIN, &history_us);
+    enum err result =
+        *run->question.account ? OK : reading_meta(run->db, "history_us", INT64_MIN, &history_us);
     if (result || *run->question.account) /* a key does not say whose it is */
         return result;
     run->horizon_us = history_us > INT64_MAX - ID_AHEAD_US ? INT64_MAX : history_us + ID_AHEAD_US;

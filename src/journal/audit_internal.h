@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One run of the audit, on the reader's thread: shard after shard, and in each shard phase after phase.
+ * One run of the audit, on the reader's thread: shard after shard, and in each shard phase after
+ * phase.
  *
  *   totals      what the totals say before the walk, to know later what moved them (audit_totals.c)
  *     |
@@ -10,7 +11,8 @@
  *   attempts, actions, conflicts    their checksums (audit_records.c)
  *   dedupe store     its checksums, and the events that only it knows (audit_dedupe.c)
  *
- * Each phase is a function that works in a transaction until it is done or `deadline_us` has passed.
+ * Each phase is a function that works in a transaction until it is done or `deadline_us` has
+ * passed.
  */
 #ifndef PENSTOCK_JOURNAL_AUDIT_INTERNAL_H
 #define PENSTOCK_JOURNAL_AUDIT_INTERNAL_H
@@ -115,16 +117,16 @@ static inline bool audit_asks_for_day(const struct audit_run *run, int64_t day)
 bool audit_asks_for_account(const struct audit_run *run, struct slice account);
 bool audit_time_is_up(const struct audit_run *run);
 
-/* The walk from `cursor` to the event `last_seq`; *ret_more when the time is up before. ERR_DAMAGED: what comes behind
- * `cursor` can't be read. */
+/* The walk from `cursor` to the event `last_seq`; *ret_more when the time is up before.
+ * ERR_DAMAGED: what comes behind `cursor` can't be read. */
 enum err audit_walk(struct audit_run *run, int64_t last_seq, bool *ret_more) MUST_CHECK;
 
 enum err audit_read_totals_before(struct audit_run *run, bool *ret_more) MUST_CHECK;
 /* In the transaction in which the walk has reached what they hold. */
 enum err audit_read_totals_after(struct audit_run *run) MUST_CHECK;
 
-/* Whether the shard's entries add up, and the days on which some don't: those whose total was moved by something else
- * than what was appended, or else those that are wrong for certain. */
+/* Whether the shard's entries add up, and the days on which some don't: those whose total was moved
+ * by something else than what was appended, or else those that are wrong for certain. */
 struct audit_judgement {
     bool is_restless, is_wrong;
     int64_t from_day, to_day;
@@ -140,12 +142,12 @@ enum err audit_check_lost(struct audit_run *run, bool *ret_more) MUST_CHECK;
 enum err audit_check_dedupe(struct audit_run *run, bool *ret_more) MUST_CHECK;
 
 /* The whole run. */
-enum err audit_run_new(const struct audit_question *question, const char *directory, unsigned shards,
-    struct audit_run **ret_run) MUST_CHECK;
+enum err audit_run_new(const struct audit_question *question, const char *directory,
+    unsigned shards, struct audit_run **ret_run) MUST_CHECK;
 void audit_run_free(struct audit_run *run); /* takes NULL */
-/* Works for about READING_US_MAX; then there is more to do, or the audit is made, which the caller owns. With a pause
- * the next step is to come later. */
-enum err audit_run_step(
-    struct audit_run *run, bool *ret_more, int64_t *ret_pause_us, struct audit **ret_audit) MUST_CHECK;
+/* Works for about READING_US_MAX; then there is more to do, or the audit is made, which the caller
+ * owns. With a pause the next step is to come later. */
+enum err audit_run_step(struct audit_run *run, bool *ret_more, int64_t *ret_pause_us,
+    struct audit **ret_audit) MUST_CHECK;
 
 #endif

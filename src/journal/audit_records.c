@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands beside the history: the checksums of attempts, operators' actions and conflicts; and what is lost. */
+/* What stands beside the history: the checksums of attempts, operators' actions and conflicts; and
+ * what is lost. */
 #include "journal/audit_internal.h"
 
 #include "base/clock.h"
@@ -14,9 +15,11 @@
 
 #define ROWS_PER_LOOK 32 /* at the clock */
 
-/* Notes a row that belongs to a delivery, if its event is asked for. An event that is not there any more is told of by
- * others; who asks for one account is not told of what nobody knows whose it is. */
-static enum err note_record(struct audit_run *run, enum audit_kind kind, int64_t delivery, const char *place)
+/* Notes a row that belongs to a delivery, if its event is asked for. An event that is not there any
+ * more is told of by others; who asks for one account is not told of what nobody knows whose it is.
+ * */
+static enum err note_record(
+    struct audit_run *run, enum audit_kind kind, int64_t delivery, const char *place)
 {
     struct sql_use use = sql_use(run->statements[ASK_EVENT]);
     struct event_parts parts;
@@ -28,9 +31,9 @@ static enum err note_record(struct audit_run *run, enum audit_kind kind, int64_t
     bool good = !result && there && event_row_take(&use, &seq, &parts, &promised);
     if (result == ERR_DAMAGED)
         result = OK;
-    bool asked =
-        good ? audit_asks_for_day(run, parts.accepted_us / US_PER_DAY) && audit_asks_for_account(run, parts.account)
-             : !*run->question.account;
+    bool asked = good ? audit_asks_for_day(run, parts.accepted_us / US_PER_DAY) &&
+                            audit_asks_for_account(run, parts.account)
+                      : !*run->question.account;
     if (!result && asked) {
         struct audit_finding finding = audit_finding_of(kind, good ? &parts : NULL);
         finding.index = (int)placement_index(delivery);
@@ -59,7 +62,8 @@ enum err audit_check_attempts(struct audit_run *run, bool *ret_more)
         run->at_number = attempt.number;
         if (!good) {
             char place[AUDIT_PLACE_BYTES];
-            snprintf(place, sizeof place, "attempts, delivery %lld, number %u", (long long)run->at, attempt.number);
+            snprintf(place, sizeof place, "attempts, delivery %lld, number %u", (long long)run->at,
+                attempt.number);
             result = note_record(run, AUDIT_DAMAGED_ATTEMPT, run->at, place);
         }
         *ret_more = rows % ROWS_PER_LOOK == 0 && audit_time_is_up(run);
@@ -83,7 +87,8 @@ static bool action_is_good(const struct sql_use *use)
         .generation = (uint32_t)sql_column_int(use, 4),
         .endpoint = (uint64_t)sql_column_int(use, 6),
     };
-    return checksum_action(&before, &after, sql_column_slice(use, 7), sql_column_int(use, 1)) == sql_column_int(use, 8);
+    return checksum_action(&before, &after, sql_column_slice(use, 7), sql_column_int(use, 1)) ==
+           sql_column_int(use, 8);
 }
 
 enum err audit_check_actions(struct audit_run *run, bool *ret_more)
@@ -119,7 +124,8 @@ static void check_conflict(struct audit_run *run, const struct sql_use *use)
     struct audit_finding finding = audit_finding_of(AUDIT_DAMAGED_CONFLICT, &row.parts);
     finding.accepted_us = 0;
     finding.day = day;
-    snprintf(finding.place, sizeof finding.place, "journal-%u.db, conflicts, seq %lld", run->shard, (long long)row.seq);
+    snprintf(finding.place, sizeof finding.place, "journal-%u.db, conflicts, seq %lld", run->shard,
+        (long long)row.seq);
     audit_note(run, &finding);
 }
 
@@ -139,8 +145,8 @@ enum err audit_check_conflicts(struct audit_run *run, bool *ret_more)
     return result;
 }
 
-/* Whose an event was that never came is not known: who asks for one account is not told. In one step, since what is
- * beyond the findings that are named is only counted. */
+/* Whose an event was that never came is not known: who asks for one account is not told. In one
+ * step, since what is beyond the findings that are named is only counted. */
 enum err audit_check_lost(struct audit_run *run, bool *ret_more)
 {
     struct sql_use use = sql_use(run->statements[ASK_LOST]);

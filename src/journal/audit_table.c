@@ -44,7 +44,8 @@ static struct slice cut(struct slice text, size_t len_max)
 
 static bool is_entry_of(const struct audit_entry *entry, const struct audit_key *key)
 {
-    return entry->shard == key->shard && entry->row.day == key->day && entry->row.endpoint == key->endpoint &&
+    return entry->shard == key->shard && entry->row.day == key->day &&
+           entry->row.endpoint == key->endpoint &&
            slice_equals_string(key->account, entry->row.account) &&
            slice_equals_string(key->currency, entry->row.currency);
 }
@@ -62,13 +63,14 @@ static bool make_room(struct audit_table *table)
     return true;
 }
 
-enum err audit_table_get(
-    struct audit_table *table, const struct audit_key *key, int64_t since, struct audit_entry **ret_entry)
+enum err audit_table_get(struct audit_table *table, const struct audit_key *key, int64_t since,
+    struct audit_entry **ret_entry)
 {
     struct audit_key wanted = *key;
     wanted.account = cut(key->account, NAME_BYTES_MAX);
     wanted.currency = cut(key->currency, CURRENCY_BYTES);
-    uint64_t hash = hash_siphash(&table->seed, wanted.account) ^ wanted.endpoint * 31 ^ (uint64_t)wanted.day;
+    uint64_t hash =
+        hash_siphash(&table->seed, wanted.account) ^ wanted.endpoint * 31 ^ (uint64_t)wanted.day;
     uint32_t *bucket = &table->buckets[(hash ^ hash >> 32) % BUCKETS];
     for (uint32_t at = *bucket; at; at = table->entries[at - 1].next) {
         if (is_entry_of(&table->entries[at - 1], &wanted)) {
@@ -96,7 +98,8 @@ enum err audit_table_get(
     return OK;
 }
 
-void audit_table_reset(struct audit_table *table, unsigned shard, int64_t from_day, int64_t to_day, int64_t since)
+void audit_table_reset(
+    struct audit_table *table, unsigned shard, int64_t from_day, int64_t to_day, int64_t since)
 {
     for (size_t i = 0; i < table->count; i++) {
         struct audit_entry *entry = &table->entries[i];
@@ -110,7 +113,8 @@ void audit_table_reset(struct audit_table *table, unsigned shard, int64_t from_d
     }
 }
 
-void audit_number_add(struct audit_entry *entry, struct audit_number *number, const struct audit_number *added)
+void audit_number_add(
+    struct audit_entry *entry, struct audit_number *number, const struct audit_number *added)
 {
     number->count += added->count;
     if (!money_sum_add_sum(&number->sum, &added->sum, 1))
@@ -122,7 +126,8 @@ struct audit_number audit_row_found(const struct audit_row *row)
     struct audit_number found = {0};
     for (int i = 0; i < AUDIT_COLUMNS; i++) {
         found.count += row->columns[i].count;
-        (void)!money_sum_add_sum(&found.sum, &row->columns[i].sum, 1); /* it would have overflown before */
+        (void)!money_sum_add_sum(
+            &found.sum, &row->columns[i].sum, 1); /* it would have overflown before */
     }
     return found;
 }

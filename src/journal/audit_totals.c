@@ -9,13 +9,16 @@
 #include <stdio.h>
 
 /* Both take a row of the totals into its entry. */
-typedef void take_total(const struct audit_run *run, struct audit_entry *entry, const struct total_row *row, bool good);
+typedef void take_total(
+    const struct audit_run *run, struct audit_entry *entry, const struct total_row *row, bool good);
 
-static void take_before(const struct audit_run *run, struct audit_entry *entry, const struct total_row *row, bool good)
+static void take_before(
+    const struct audit_run *run, struct audit_entry *entry, const struct total_row *row, bool good)
 {
     entry->since = run->through;
     entry->accepted_before = row->numbers[TOTAL_ACCEPTED].count;
-    entry->expired_before = row->numbers[TOTAL_DELIVERED].count + row->numbers[TOTAL_DISCARDED].count;
+    entry->expired_before =
+        row->numbers[TOTAL_DELIVERED].count + row->numbers[TOTAL_DISCARDED].count;
 }
 
 static struct audit_number number_of(const struct total_number *number)
@@ -23,7 +26,8 @@ static struct audit_number number_of(const struct total_number *number)
     return (struct audit_number){.count = number->count, .sum = number->sum};
 }
 
-static void take_after(const struct audit_run *run, struct audit_entry *entry, const struct total_row *row, bool good)
+static void take_after(
+    const struct audit_run *run, struct audit_entry *entry, const struct total_row *row, bool good)
 {
     struct audit_number delivered = number_of(&row->numbers[TOTAL_DELIVERED]);
     struct audit_number discarded = number_of(&row->numbers[TOTAL_DISCARDED]);
@@ -37,7 +41,8 @@ static void take_after(const struct audit_run *run, struct audit_entry *entry, c
 static enum err read_day(struct audit_run *run, int64_t day, take_total *take)
 {
     const char *account = run->question.account;
-    struct sql_use use = sql_use(run->statements[*account ? ASK_TOTALS_OF_ACCOUNT : ASK_TOTALS_OF_DAY]);
+    struct sql_use use =
+        sql_use(run->statements[*account ? ASK_TOTALS_OF_ACCOUNT : ASK_TOTALS_OF_DAY]);
     bool there = false;
     enum err result;
     sql_bind_int(&use, day);
@@ -47,7 +52,8 @@ static enum err read_day(struct audit_run *run, int64_t day, take_total *take)
         struct total_row row;
         struct audit_entry *entry;
         bool good = total_row_take(&use, &row);
-        const struct audit_key key = {run->shard, row.key.day, row.key.endpoint, row.key.account, row.key.currency};
+        const struct audit_key key = {
+            run->shard, row.key.day, row.key.endpoint, row.key.account, row.key.currency};
         result = audit_table_get(&run->table, &key, run->since, &entry);
         if (result)
             break;
@@ -73,8 +79,10 @@ static enum err next_day(struct audit_run *run, int64_t day, int64_t *ret_day)
 /* The events that may be of the days of this try, and what the totals hold of them so far. */
 static enum err begin_try(struct audit_run *run)
 {
-    int64_t from_us = run->from_day > INT64_MIN / US_PER_DAY ? run->from_day * US_PER_DAY : INT64_MIN;
-    int64_t end_us = run->to_day < INT64_MAX / US_PER_DAY ? (run->to_day + 1) * US_PER_DAY : INT64_MAX;
+    int64_t from_us =
+        run->from_day > INT64_MIN / US_PER_DAY ? run->from_day * US_PER_DAY : INT64_MIN;
+    int64_t end_us =
+        run->to_day < INT64_MAX / US_PER_DAY ? (run->to_day + 1) * US_PER_DAY : INT64_MAX;
     enum err result = reading_meta(run->db, "totals_through", 0, &run->since);
     run->after_seq = 0;
     run->last_seq = INT64_MAX;
@@ -97,7 +105,8 @@ enum err audit_read_totals_before(struct audit_run *run, bool *ret_more)
     enum err result = run->begun ? OK : begin_try(run);
     if (!result)
         result = reading_meta(run->db, "totals_through", 0, &run->through);
-    while (!result && !(result = next_day(run, run->totals_day, &day)) && day <= run->to_day && day != INT64_MAX) {
+    while (!result && !(result = next_day(run, run->totals_day, &day)) && day <= run->to_day &&
+           day != INT64_MAX) {
         result = read_day(run, day, take_before);
         run->totals_day = day;
         if (!result && audit_time_is_up(run)) {
@@ -110,21 +119,24 @@ enum err audit_read_totals_before(struct audit_run *run, bool *ret_more)
 
 static bool is_of_try(const struct audit_run *run, const struct audit_entry *entry)
 {
-    return entry->shard == run->shard && entry->row.day >= run->from_day && entry->row.day <= run->to_day;
+    return entry->shard == run->shard && entry->row.day >= run->from_day &&
+           entry->row.day <= run->to_day;
 }
 
 enum err audit_read_totals_after(struct audit_run *run)
 {
     int64_t day = run->from_day == INT64_MIN ? INT64_MIN : run->from_day - 1;
     enum err result = OK;
-    while (!result && !(result = next_day(run, day, &day)) && day <= run->to_day && day != INT64_MAX)
+    while (
+        !result && !(result = next_day(run, day, &day)) && day <= run->to_day && day != INT64_MAX)
         result = read_day(run, day, take_after);
     for (size_t i = 0; i < run->table.count && !result; i++) {
         struct audit_entry *entry = &run->table.entries[i];
         if (is_of_try(run, entry))
             entry->restless =
-                !entry->damaged && (entry->expired != entry->expired_before ||
-                                       entry->row.accepted.count - entry->accepted_before != entry->appended);
+                !entry->damaged &&
+                (entry->expired != entry->expired_before ||
+                    entry->row.accepted.count - entry->accepted_before != entry->appended);
     }
     return result;
 }
@@ -137,7 +149,8 @@ static void widen(struct audit_judgement *judgement, int64_t day)
 
 void audit_judge(struct audit_run *run, struct audit_judgement *ret_judgement)
 {
-    struct audit_judgement certain = {.from_day = INT64_MAX, .to_day = INT64_MIN}, restless = certain;
+    struct audit_judgement certain = {.from_day = INT64_MAX, .to_day = INT64_MIN},
+                           restless = certain;
     for (size_t i = 0; i < run->table.count; i++) {
         struct audit_entry *entry = &run->table.entries[i];
         if (is_of_try(run, entry))
@@ -153,7 +166,8 @@ void audit_judge(struct audit_run *run, struct audit_judgement *ret_judgement)
 static void note_total(struct audit_run *run, const struct audit_entry *entry)
 {
     const struct audit_row *row = &entry->row;
-    struct audit_finding finding = audit_finding_of(entry->damaged ? AUDIT_DAMAGED_TOTAL : AUDIT_TOTALS, NULL);
+    struct audit_finding finding =
+        audit_finding_of(entry->damaged ? AUDIT_DAMAGED_TOTAL : AUDIT_TOTALS, NULL);
     finding.day = row->day;
     finding.of_events = row->endpoint == TOTAL_EVENTS;
     finding.has_endpoint = !finding.of_events;
@@ -162,19 +176,23 @@ static void note_total(struct audit_run *run, const struct audit_entry *entry)
     memcpy(finding.currency, row->currency, sizeof row->currency);
     finding.totals = row->accepted;
     finding.found = audit_row_found(row);
-    snprintf(finding.place, sizeof finding.place, "journal-%u.db, totals, day %lld", run->shard, (long long)row->day);
+    snprintf(finding.place, sizeof finding.place, "journal-%u.db, totals, day %lld", run->shard,
+        (long long)row->day);
     audit_note(run, &finding);
 }
 
-/* The one endpoint of whose deliveries the totals have more than the rows; false when there are several or none. */
-static bool find_endpoint(const struct audit_run *run, const struct audit_finding *finding, uint64_t *ret_endpoint)
+/* The one endpoint of whose deliveries the totals have more than the rows; false when there are
+ * several or none. */
+static bool find_endpoint(
+    const struct audit_run *run, const struct audit_finding *finding, uint64_t *ret_endpoint)
 {
     const char *currency = *finding->amount ? finding->currency : "";
     unsigned count = 0;
     for (size_t i = 0; i < run->table.count; i++) {
         const struct audit_entry *entry = &run->table.entries[i];
-        if (entry->shard != run->shard || entry->row.endpoint == TOTAL_EVENTS || entry->row.adds_up ||
-            entry->row.day != finding->day || strcmp(entry->row.account, finding->account) != 0 ||
+        if (entry->shard != run->shard || entry->row.endpoint == TOTAL_EVENTS ||
+            entry->row.adds_up || entry->row.day != finding->day ||
+            strcmp(entry->row.account, finding->account) != 0 ||
             strcmp(entry->row.currency, currency) != 0 ||
             audit_row_found(&entry->row).count >= entry->row.accepted.count)
             continue;
@@ -188,7 +206,8 @@ void audit_note_totals(struct audit_run *run)
 {
     for (size_t i = run->findings_of_others; i < run->findings_count; i++) {
         struct audit_finding *finding = &run->findings[i];
-        bool is_uncounted = finding->kind == AUDIT_MISSING_DELIVERY || finding->kind == AUDIT_DAMAGED_DELIVERY;
+        bool is_uncounted =
+            finding->kind == AUDIT_MISSING_DELIVERY || finding->kind == AUDIT_DAMAGED_DELIVERY;
         if (is_uncounted && !finding->has_endpoint)
             finding->has_endpoint = find_endpoint(run, finding, &finding->endpoint);
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit's walk through the history: two statements, over events and over deliveries, that go on side by side in
- * order of their numbers. What they say of one number is a unit: it is looked at as a whole, since it was written in
- * one transaction and goes in one.
+ * The audit's walk through the history: two statements, over events and over deliveries, that go on
+ * side by side in order of their numbers. What they say of one number is a unit: it is looked at as
+ * a whole, since it was written in one transaction and goes in one.
  */
 #include "journal/audit_internal.h"
 
@@ -19,7 +19,8 @@
 
 struct unit {
     int64_t seq;
-    bool has_event, is_foreign, is_good; /* foreign: of an account that is not asked for; nothing else is known of it */
+    bool has_event, is_foreign,
+        is_good; /* foreign: of an account that is not asked for; nothing else is known of it */
     struct event_parts parts;
     unsigned promised, count;
     struct delivery_row rows[ACCOUNT_ENDPOINTS_MAX];
@@ -55,11 +56,13 @@ static int64_t delivery_seq(const struct walk *walk)
     return walk->has_delivery ? placement_event(walk->row.id) : INT64_MAX;
 }
 
-static void note_delivery(const struct audit_run *run, struct audit_finding *finding, int64_t seq, unsigned index)
+static void note_delivery(
+    const struct audit_run *run, struct audit_finding *finding, int64_t seq, unsigned index)
 {
     long long id = (long long)placement_delivery(seq, index);
     finding->index = (int)index;
-    snprintf(finding->place, sizeof finding->place, "journal-%u.db, deliveries, id %lld", run->shard, id);
+    snprintf(finding->place, sizeof finding->place, "journal-%u.db, deliveries, id %lld",
+        run->shard, id);
 }
 
 /* Findings about a unit are noted by the first try that meets it. */
@@ -80,18 +83,20 @@ static void note_of_delivery(struct audit_run *run, enum audit_kind kind, const 
     audit_note(run, &finding);
 }
 
-static void note_of_event(struct audit_run *run, enum audit_kind kind, const struct unit *unit, const char *table)
+static void note_of_event(
+    struct audit_run *run, enum audit_kind kind, const struct unit *unit, const char *table)
 {
     if (is_told(run, unit->seq))
         return;
     struct audit_finding finding = audit_finding_of(kind, &unit->parts);
-    snprintf(
-        finding.place, sizeof finding.place, "journal-%u.db, %s, seq %lld", run->shard, table, (long long)unit->seq);
+    snprintf(finding.place, sizeof finding.place, "journal-%u.db, %s, seq %lld", run->shard, table,
+        (long long)unit->seq);
     audit_note(run, &finding);
 }
 
 /* A delivery of the event to `endpoint`; or the event itself (TOTAL_EVENTS). */
-static enum err count(struct audit_run *run, const struct unit *unit, uint64_t endpoint, enum audit_column column)
+static enum err count(
+    struct audit_run *run, const struct unit *unit, uint64_t endpoint, enum audit_column column)
 {
     const struct event_parts *parts = &unit->parts;
     const struct audit_key key = {
@@ -124,7 +129,8 @@ static enum err check_body(struct audit_run *run, const struct unit *unit, bool 
     enum err result = sql_step(&use, &there);
     if (!result && !there && must_be_there)
         note_of_event(run, AUDIT_MISSING_BODY, unit, "bodies");
-    if (!result && there && checksum_body(unit->seq, sql_column_slice(&use, 0)) != sql_column_int(&use, 1))
+    if (!result && there &&
+        checksum_body(unit->seq, sql_column_slice(&use, 0)) != sql_column_int(&use, 1))
         note_of_event(run, AUDIT_DAMAGED_BODY, unit, "bodies");
     sql_finish(&use);
     if (result == ERR_DAMAGED) {
@@ -150,7 +156,8 @@ static enum err look_at_deliveries(struct audit_run *run, const struct unit *uni
             note_of_delivery(run, AUDIT_DAMAGED_DELIVERY, unit, row, index);
         } else {
             is_open |= !delivery_state_is_final(row->state);
-            result = count(run, unit, row->endpoint, audit_column_of(row->state, row->delivered_us != 0));
+            result = count(
+                run, unit, row->endpoint, audit_column_of(row->state, row->delivered_us != 0));
         }
     }
     for (unsigned index = 0; index < unit->promised; index++)
@@ -167,7 +174,8 @@ static enum err look_at(struct audit_run *run, const struct unit *unit)
         return OK;
     if (!unit->has_event) {
         for (unsigned i = 0; run->in_range && !*run->question.account && i < unit->count; i++)
-            note_of_delivery(run, AUDIT_STRAY_DELIVERY, unit, &unit->rows[i], placement_index(unit->rows[i].id));
+            note_of_delivery(
+                run, AUDIT_STRAY_DELIVERY, unit, &unit->rows[i], placement_index(unit->rows[i].id));
         return OK;
     }
     int64_t day = unit->parts.accepted_us / US_PER_DAY;
@@ -191,7 +199,8 @@ static enum err take_unit(struct walk *walk, struct unit *unit)
     unit->count = 0;
     if (unit->has_event) {
         int64_t seq;
-        unit->is_foreign = !audit_asks_for_account(walk->run, sql_column_slice(&walk->events, EVENT_COLUMN_ACCOUNT));
+        unit->is_foreign = !audit_asks_for_account(
+            walk->run, sql_column_slice(&walk->events, EVENT_COLUMN_ACCOUNT));
         if (!unit->is_foreign)
             unit->is_good = event_row_take(&walk->events, &seq, &unit->parts, &unit->promised);
     }

@@ -46,10 +46,11 @@ enum err checkpointer_work(struct checkpointer *checkpointer)
 enum err checkpointer_relieve(struct checkpointer *checkpointer, bool *ret_all)
 {
     int in_wal = 0, in_file = 0;
-    int code = sqlite3_wal_checkpoint_v2(checkpointer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &in_file);
+    int code = sqlite3_wal_checkpoint_v2(
+        checkpointer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &in_file);
     metrics_add(METRIC_JOURNAL_CHECKPOINTS, 1);
-    /* All of it: the next commit starts over. Else a reader holds some back, or the disk is full: not again for each
-     * commit. */
+    /* All of it: the next commit starts over. Else a reader holds some back, or the disk is full:
+     * not again for each commit. */
     bool all = code == SQLITE_OK && in_wal == in_file;
     checkpointer->due_pages = all ? CHECKPOINT_PAGES : checkpointer->wal_pages + CHECKPOINT_PAGES;
     enum err result = code == SQLITE_BUSY ? OK : sql_err(checkpointer->db, code);
@@ -60,7 +61,8 @@ enum err checkpointer_relieve(struct checkpointer *checkpointer, bool *ret_all)
 
 enum err checkpointer_finish(struct checkpointer *checkpointer)
 {
-    int code = sqlite3_wal_checkpoint_v2(checkpointer->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    int code =
+        sqlite3_wal_checkpoint_v2(checkpointer->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     set_wal_pages(checkpointer, 0);
     return code == SQLITE_BUSY ? OK : sql_err(checkpointer->db, code);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CRC-32 over rows, since SQLite's pages have none: what a disk or a stray write has changed must not be delivered as
- * if a partner had sent it. Every part goes in with its length, and the row's number as well, so that neither moved
- * bytes nor swapped rows pass. The values are on disk: what goes in, and its order, never changes within a format
- * version.
+ * CRC-32 over rows, since SQLite's pages have none: what a disk or a stray write has changed must
+ * not be delivered as if a partner had sent it. Every part goes in with its length, and the row's
+ * number as well, so that neither moved bytes nor swapped rows pass. The values are on disk: what
+ * goes in, and its order, never changes within a format version.
  */
 #ifndef PENSTOCK_JOURNAL_CHECKSUM_H
 #define PENSTOCK_JOURNAL_CHECKSUM_H
@@ -16,11 +16,12 @@ uint32_t checksum_body(int64_t seq, struct slice body);
 uint32_t checksum_delivery(const struct delivery_row *row);
 uint32_t checksum_attempt(int64_t delivery, const struct attempt *attempt);
 /* The row as the action found it, and as it left it. */
-uint32_t checksum_action(
-    const struct delivery_row *before, const struct delivery_row *after, struct slice note, int64_t at_us);
+uint32_t checksum_action(const struct delivery_row *before, const struct delivery_row *after,
+    struct slice note, int64_t at_us);
 /* Without the counters of how often it came. */
 uint32_t checksum_conflict(const struct event_id *first, int64_t at_us, const struct event *event);
 /* Of a row whose columns are these, whatever they mean: a table that has no struct of its own. */
-uint32_t checksum_columns(const int64_t *numbers, size_t numbers_count, const struct slice *texts, size_t texts_count);
+uint32_t checksum_columns(
+    const int64_t *numbers, size_t numbers_count, const struct slice *texts, size_t texts_count);
 
 #endif

@@ -5,8 +5,10 @@
 #include "model/money.h"
 
 static const char *const texts[CONFLICTS_STATEMENTS] = {
-    [CONFLICTS_FIND] = "SELECT seq, amount, currency FROM conflicts WHERE first_event = ? ORDER BY seq",
-    [CONFLICTS_ADD] = ("INSERT INTO conflicts(first_event, at_us, partner, account, type, key, amount, currency, body,"
+    [CONFLICTS_FIND] =
+        "SELECT seq, amount, currency FROM conflicts WHERE first_event = ? ORDER BY seq",
+    [CONFLICTS_ADD] = ("INSERT INTO conflicts(first_event, at_us, partner, account, type, key, "
+                       "amount, currency, body,"
                        " times, last_us, crc) VALUES(?,?,?,?,?,?,?,?,?,1,?,?)"),
     [CONFLICTS_COUNT_AGAIN] = "UPDATE conflicts SET times = times + 1, last_us = ? WHERE seq = ?",
 };
@@ -48,7 +50,8 @@ bool conflict_row_take(const struct sql_use *use, struct conflict_row *ret_row)
     return checksum_conflict(&ret_row->first, ret_row->at_us, &event) == sql_column_int(use, 12);
 }
 
-static bool is_same_money(const struct event_parts *parts, struct slice amount, struct slice currency)
+static bool is_same_money(
+    const struct event_parts *parts, struct slice amount, struct slice currency)
 {
     char one[AMOUNT_TEXT_BYTES], other[AMOUNT_TEXT_BYTES];
     if (!slice_equal(parts->currency, currency) || (parts->amount.len == 0) != (amount.len == 0) ||
@@ -59,7 +62,8 @@ static bool is_same_money(const struct event_parts *parts, struct slice amount, 
 }
 
 /* The row that this one counts with, or 0: it is new. */
-static enum err find(struct conflict_rows *rows, struct slice first, const struct event_parts *parts, int64_t *ret_seq)
+static enum err find(struct conflict_rows *rows, struct slice first,
+    const struct event_parts *parts, int64_t *ret_seq)
 {
     struct sql_use use = sql_use(rows->statements[CONFLICTS_FIND]);
     bool row = false;

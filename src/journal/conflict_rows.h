@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Conflicts: events that came under the key of another with other money. They are kept with their bodies, for a person
- * to look at, and never delivered. A partner that sends one again and again adds to its count, not to the file; of one
- * key so many different ones are kept, and those beyond count with the last. Owned by the journal's thread.
+ * Conflicts: events that came under the key of another with other money. They are kept with their
+ * bodies, for a person to look at, and never delivered. A partner that sends one again and again
+ * adds to its count, not to the file; of one key so many different ones are kept, and those beyond
+ * count with the last. Owned by the journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_CONFLICT_ROWS_H
 #define PENSTOCK_JOURNAL_CONFLICT_ROWS_H
@@ -12,14 +13,19 @@
 
 #define CONFLICTS_PER_KEY_MAX 16
 
-enum conflict_statement { CONFLICTS_FIND, CONFLICTS_ADD, CONFLICTS_COUNT_AGAIN, CONFLICTS_STATEMENTS };
+enum conflict_statement {
+    CONFLICTS_FIND,
+    CONFLICTS_ADD,
+    CONFLICTS_COUNT_AGAIN,
+    CONFLICTS_STATEMENTS
+};
 
 struct conflict_rows {
     sqlite3_stmt *statements[CONFLICTS_STATEMENTS];
 };
 
-/* A row as the file has it. Of `parts` the partner, account, type, key, amount, currency and body are set; they are
- * valid until the next step. */
+/* A row as the file has it. Of `parts` the partner, account, type, key, amount, currency and body
+ * are set; they are valid until the next step. */
 struct conflict_row {
     int64_t seq;
     struct event_id first;
@@ -27,8 +33,9 @@ struct conflict_row {
     struct event_parts parts;
 };
 /* The columns that conflict_row_take reads, in its order. */
-#define CONFLICT_COLUMNS \
-    "seq, first_event, at_us, last_us, times, partner, account, type, key, amount, currency, body, crc"
+#define CONFLICT_COLUMNS                                                                       \
+    "seq, first_event, at_us, last_us, times, partner, account, type, key, amount, currency, " \
+    "body, crc"
 /* False when it is not what was written; it is filled all the same. */
 bool conflict_row_take(const struct sql_use *use, struct conflict_row *ret_row);
 
@@ -36,7 +43,8 @@ bool conflict_row_take(const struct sql_use *use, struct conflict_row *ret_row);
 enum err conflict_rows_init(struct conflict_rows *rows, sqlite3 *db) MUST_CHECK;
 void conflict_rows_done(struct conflict_rows *rows);
 
-/* `first` is the event that was accepted. `ret_is_new`: this money was not seen under the key before. */
+/* `first` is the event that was accepted. `ret_is_new`: this money was not seen under the key
+ * before. */
 enum err conflict_rows_add(struct conflict_rows *rows, const struct event_id *first, int64_t at_us,
     const struct event *event, bool *ret_is_new) MUST_CHECK;
 

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-void dedupe_entry_init(struct dedupe_entry *entry, const struct dedupe_key *key, const struct event *event)
+void dedupe_entry_init(
+    struct dedupe_entry *entry, const struct dedupe_key *key, const struct event *event)
 {
     struct slice amount = event->parts.amount;
     size_t len = amount.len ? money_canonical(amount, entry->canonical) : 0;
@@ -55,7 +56,8 @@ enum err dedupe_segment_from_name(const char *name, struct dedupe_segment **ret_
     int year, month, day;
     unsigned part = 0;
     int64_t midnight_us;
-    if (sscanf(name, "dedupe_%c_%4d%2d%2d_%9u", &kind, &year, &month, &day, &part) < 4 || (kind != 'c' && kind != 'o'))
+    if (sscanf(name, "dedupe_%c_%4d%2d%2d_%9u", &kind, &year, &month, &day, &part) < 4 ||
+        (kind != 'c' && kind != 'o'))
         return ERR_NOT_FOUND;
     snprintf(date, sizeof date, "%04d-%02d-%02dT00:00:00Z", year % 10000, month % 100, day % 100);
     if (!clock_parse_rfc3339(slice_from_string(date), &midnight_us))
@@ -72,14 +74,15 @@ enum err dedupe_segment_from_name(const char *name, struct dedupe_segment **ret_
     return OK;
 }
 
-bool dedupe_segment_is_later(const struct dedupe_segment *segment, const struct dedupe_segment *other)
+bool dedupe_segment_is_later(
+    const struct dedupe_segment *segment, const struct dedupe_segment *other)
 {
     return segment->day != other->day ? segment->day > other->day : segment->part > other->part;
 }
 
 /* Prepares `format`, whose one or two %s stand for the segment's name. */
-static enum err prepare_for(
-    struct dedupe_store *dedupe, const struct dedupe_segment *segment, const char *format, sqlite3_stmt **ret_statement)
+static enum err prepare_for(struct dedupe_store *dedupe, const struct dedupe_segment *segment,
+    const char *format, sqlite3_stmt **ret_statement)
 {
     char *text = sqlite3_mprintf(format, segment->name, segment->name);
     enum err result = text ? sql_prepare(dedupe->db, text, ret_statement) : ERR_NO_MEMORY;
@@ -88,11 +91,12 @@ static enum err prepare_for(
 }
 
 static const char find_text[] = "SELECT " DEDUPE_ROW_COLUMNS " FROM %s WHERE row = ?1";
-static const char add_text[] = "INSERT INTO %s(key, event, amount, currency, crc) VALUES(?1, ?2, ?3, ?4, ?5)";
+static const char add_text[] =
+    "INSERT INTO %s(key, event, amount, currency, crc) VALUES(?1, ?2, ?3, ?4, ?5)";
 
 /* Without its number, which is not known before it is written; the key says which one it is. */
-static int64_t row_checksum(
-    const char *table, struct slice key, struct slice event, struct slice amount, struct slice currency)
+static int64_t row_checksum(const char *table, struct slice key, struct slice event,
+    struct slice amount, struct slice currency)
 {
     const struct slice texts[] = {slice_from_string(table), key, event, amount, currency};
     return checksum_columns(NULL, 0, texts, ARRAY_LENGTH(texts));
@@ -107,19 +111,21 @@ bool dedupe_row_take(const char *table, const struct sql_use *use, struct dedupe
         .amount = sql_column_slice(use, 3),
         .currency = sql_column_slice(use, 4),
     };
-    return ret_row->key.len == DEDUPE_KEY_BYTES && ret_row->event.len == EVENT_ID_BYTES && ret_row->number > 0 &&
-           ret_row->number <= UINT32_MAX &&
-           sql_column_int(use, 5) ==
-               row_checksum(table, ret_row->key, ret_row->event, ret_row->amount, ret_row->currency);
+    return ret_row->key.len == DEDUPE_KEY_BYTES && ret_row->event.len == EVENT_ID_BYTES &&
+           ret_row->number > 0 && ret_row->number <= UINT32_MAX &&
+           sql_column_int(use, 5) == row_checksum(table, ret_row->key, ret_row->event,
+                                         ret_row->amount, ret_row->currency);
 }
 
 static void name_damaged_row(const struct dedupe_segment *segment, int64_t number)
 {
-    log_error("a row of the dedupe store is damaged: what might be it is refused segment=%s row=%lld", segment->name,
-        (long long)number);
+    log_error(
+        "a row of the dedupe store is damaged: what might be it is refused segment=%s row=%lld",
+        segment->name, (long long)number);
 }
 
-enum err dedupe_segment_check_form(struct dedupe_store *dedupe, const struct dedupe_segment *segment)
+enum err dedupe_segment_check_form(
+    struct dedupe_store *dedupe, const struct dedupe_segment *segment)
 {
     sqlite3_stmt *statement = NULL;
     enum err result = prepare_for(dedupe, segment, find_text, &statement);
@@ -131,7 +137,8 @@ enum err dedupe_segment_make(struct dedupe_store *dedupe, struct dedupe_segment 
 {
     char text[224];
     snprintf(text, sizeof text,
-        "CREATE TABLE %s(row INTEGER PRIMARY KEY, key BLOB NOT NULL, event BLOB NOT NULL, amount TEXT, currency TEXT,"
+        "CREATE TABLE %s(row INTEGER PRIMARY KEY, key BLOB NOT NULL, event BLOB NOT NULL, amount "
+        "TEXT, currency TEXT,"
         " crc INTEGER NOT NULL)",
         segment->name);
     segment->made = true;
@@ -168,8 +175,8 @@ static enum err contents_add(struct contents *contents, const struct dedupe_row 
 }
 
 /* With a filter made for `filter_keys` keys, or without one for 0. */
-static enum err contents_read(struct dedupe_store *dedupe, const struct dedupe_segment *segment, uint64_t filter_keys,
-    struct contents *ret_contents)
+static enum err contents_read(struct dedupe_store *dedupe, const struct dedupe_segment *segment,
+    uint64_t filter_keys, struct contents *ret_contents)
 {
     struct contents contents = {0};
     sqlite3_stmt *statement = NULL;
@@ -200,11 +207,13 @@ static enum err contents_read(struct dedupe_store *dedupe, const struct dedupe_s
     return result;
 }
 
-enum err dedupe_segment_scan(struct dedupe_store *dedupe, struct dedupe_segment *segment, bool newest)
+enum err dedupe_segment_scan(
+    struct dedupe_store *dedupe, struct dedupe_segment *segment, bool newest)
 {
     struct contents contents;
     enum err result = contents_read(dedupe, segment, dedupe->segment_keys_max, &contents);
-    if (!result && contents.keys > dedupe->segment_keys_max) { /* made when segments had another bound */
+    if (!result &&
+        contents.keys > dedupe->segment_keys_max) { /* made when segments had another bound */
         uint64_t keys = contents.keys;
         contents_done(&contents);
         result = contents_read(dedupe, segment, keys, &contents);
@@ -212,8 +221,9 @@ enum err dedupe_segment_scan(struct dedupe_store *dedupe, struct dedupe_segment 
     if (result)
         return result;
     if (contents.in_part) {
-        log_error("a segment of the dedupe store can't be read as a whole segment=%s keys_read=%llu", segment->name,
-            (unsigned long long)contents.keys);
+        log_error(
+            "a segment of the dedupe store can't be read as a whole segment=%s keys_read=%llu",
+            segment->name, (unsigned long long)contents.keys);
     }
     if (!newest)
         key_index_done(&contents.index);
@@ -221,8 +231,9 @@ enum err dedupe_segment_scan(struct dedupe_store *dedupe, struct dedupe_segment 
     segment->index = contents.index;
     segment->keys = contents.keys;
     segment->unreadable = segment->filter_in_part = contents.in_part;
-    segment->state =
-        newest && !contents.in_part && segment->keys < dedupe->segment_keys_max ? SEGMENT_OPEN : SEGMENT_CLOSED;
+    segment->state = newest && !contents.in_part && segment->keys < dedupe->segment_keys_max
+                         ? SEGMENT_OPEN
+                         : SEGMENT_CLOSED;
     return OK;
 }
 
@@ -238,13 +249,14 @@ static void make_room_for_index(struct dedupe_store *dedupe)
     unsigned count = 0;
     for (size_t i = 0; i < dedupe->count; i++) {
         struct dedupe_segment *other = dedupe->segments[i];
-        if (other->state == SEGMENT_CLOSED && other->index.slots && ++count >= DEDUPE_CLOSED_INDEXES_MAX)
+        if (other->state == SEGMENT_CLOSED && other->index.slots &&
+            ++count >= DEDUPE_CLOSED_INDEXES_MAX)
             key_index_done(&other->index);
     }
 }
 
-/* Brings the index of a closed segment into memory. Its filter stays: where rows can't be read it knows more than they
- * do. */
+/* Brings the index of a closed segment into memory. Its filter stays: where rows can't be read it
+ * knows more than they do. */
 static enum err index_rows(struct dedupe_store *dedupe, struct dedupe_segment *segment)
 {
     struct contents contents;
@@ -253,45 +265,49 @@ static enum err index_rows(struct dedupe_store *dedupe, struct dedupe_segment *s
     if (result)
         return result;
     if (contents.in_part && !segment->unreadable && !segment->mended)
-        log_error(
-            "a segment of the dedupe store can't be read: what might be in it is refused segment=%s keys_read=%llu",
+        log_error("a segment of the dedupe store can't be read: what might be in it is refused "
+                  "segment=%s keys_read=%llu",
             segment->name, (unsigned long long)contents.keys);
     segment->index = contents.index;
     segment->unreadable |= contents.in_part && !segment->mended;
     return OK;
 }
 
-/* They are made with the first segment that is sealed and not by a migration: like the segments they are the dedupe
- * store's own.
- */
+/* They are made with the first segment that is sealed and not by a migration: like the segments
+ * they are the dedupe store's own. / */
 static enum err make_sealed_tables(sqlite3 *db)
 {
-    return sql_run(db, "CREATE TABLE IF NOT EXISTS dedupe_filters(segment TEXT PRIMARY KEY, keys INTEGER NOT NULL,"
-                       " seed BLOB NOT NULL, filter BLOB NOT NULL, crc INTEGER NOT NULL);"
-                       "CREATE TABLE IF NOT EXISTS dedupe_index(segment TEXT, bucket INTEGER, entries BLOB NOT NULL,"
-                       " crc INTEGER NOT NULL, PRIMARY KEY(segment, bucket)) WITHOUT ROWID");
+    return sql_run(db,
+        "CREATE TABLE IF NOT EXISTS dedupe_filters(segment TEXT PRIMARY KEY, keys INTEGER NOT NULL,"
+        " seed BLOB NOT NULL, filter BLOB NOT NULL, crc INTEGER NOT NULL);"
+        "CREATE TABLE IF NOT EXISTS dedupe_index(segment TEXT, bucket INTEGER, entries BLOB NOT "
+        "NULL,"
+        " crc INTEGER NOT NULL, PRIMARY KEY(segment, bucket)) WITHOUT ROWID");
 }
 
-/* Over what the bytes mean, whose they are, and the bytes. `what` is a number of the format and a name. */
+/* Over what the bytes mean, whose they are, and the bytes. `what` is a number of the format and a
+ * name. */
 static int64_t checksum(const struct dedupe_segment *segment, const char *what, uint64_t keys,
     const struct hash_seed *seed, struct slice bytes)
 {
     char head[96];
-    int len = snprintf(head, sizeof head, "%s %s %llu ", what, segment->name, (unsigned long long)keys);
+    int len =
+        snprintf(head, sizeof head, "%s %s %llu ", what, segment->name, (unsigned long long)keys);
     uLong crc = crc32(0, (const unsigned char *)head, (unsigned)len);
     crc = crc32(crc, seed->bytes, sizeof seed->bytes);
     return (int64_t)(bytes.len ? crc32_z(crc, (const unsigned char *)bytes.data, bytes.len) : crc);
 }
 
-static int64_t filter_checksum(
-    const struct dedupe_segment *segment, uint64_t keys, const struct hash_seed *seed, struct slice bytes)
+static int64_t filter_checksum(const struct dedupe_segment *segment, uint64_t keys,
+    const struct hash_seed *seed, struct slice bytes)
 {
     char what[32];
     snprintf(what, sizeof what, "%d filter", KEY_FILTER_FORMAT);
     return checksum(segment, what, keys, seed, bytes);
 }
 
-static int64_t bucket_checksum(const struct dedupe_segment *segment, uint32_t bucket, struct slice bytes)
+static int64_t bucket_checksum(
+    const struct dedupe_segment *segment, uint32_t bucket, struct slice bytes)
 {
     char what[32];
     snprintf(what, sizeof what, "%d bucket %u", KEY_INDEX_FORMAT, bucket);
@@ -300,8 +316,8 @@ static int64_t bucket_checksum(const struct dedupe_segment *segment, uint32_t bu
 
 static enum err seal_filter(struct dedupe_store *dedupe, struct dedupe_segment *segment)
 {
-    static const char text[] =
-        "INSERT OR REPLACE INTO dedupe_filters(segment, keys, seed, filter, crc) VALUES(?1, ?2, ?3, ?4, ?5)";
+    static const char text[] = "INSERT OR REPLACE INTO dedupe_filters(segment, keys, seed, filter, "
+                               "crc) VALUES(?1, ?2, ?3, ?4, ?5)";
     sqlite3_stmt *statement = NULL;
     enum err result = sql_prepare(dedupe->db, text, &statement);
     if (!result) {
@@ -321,7 +337,8 @@ static enum err seal_filter(struct dedupe_store *dedupe, struct dedupe_segment *
 static enum err forget_index(struct dedupe_store *dedupe, const struct dedupe_segment *segment)
 {
     sqlite3_stmt *statement = NULL;
-    enum err result = sql_prepare(dedupe->db, "DELETE FROM dedupe_index WHERE segment = ?1", &statement);
+    enum err result =
+        sql_prepare(dedupe->db, "DELETE FROM dedupe_index WHERE segment = ?1", &statement);
     if (!result) {
         struct sql_use use = sql_use(statement);
         sql_bind_text(&use, slice_from_string(segment->name));
@@ -334,7 +351,8 @@ static enum err forget_index(struct dedupe_store *dedupe, const struct dedupe_se
 /* Entries of rows that were rolled back go with it. */
 static enum err seal_index(struct dedupe_store *dedupe, struct dedupe_segment *segment)
 {
-    static const char text[] = "INSERT INTO dedupe_index(segment, bucket, entries, crc) VALUES(?1, ?2, ?3, ?4)";
+    static const char text[] =
+        "INSERT INTO dedupe_index(segment, bucket, entries, crc) VALUES(?1, ?2, ?3, ?4)";
     sqlite3_stmt *statement = NULL;
     struct buffer bytes = BUFFER_EMPTY;
     unsigned bits = key_bucket_bits(segment->keys);
@@ -405,8 +423,9 @@ enum err dedupe_segment_load(struct dedupe_segment *segment, sqlite3_stmt *filte
 }
 
 /* Whether a row holds the key; DEDUPE_NEW when it does not. */
-static enum err judge_row(struct dedupe_store *dedupe, struct dedupe_segment *segment, uint32_t number,
-    const struct dedupe_entry *entry, enum dedupe_finding *ret_finding, struct event_id *ret_first)
+static enum err judge_row(struct dedupe_store *dedupe, struct dedupe_segment *segment,
+    uint32_t number, const struct dedupe_entry *entry, enum dedupe_finding *ret_finding,
+    struct event_id *ret_first)
 {
     if (!segment->find) {
         enum err prepared = prepare_for(dedupe, segment, find_text, &segment->find);
@@ -422,9 +441,11 @@ static enum err judge_row(struct dedupe_store *dedupe, struct dedupe_segment *se
     if (!result && row && !dedupe_row_take(segment->name, &use, &found)) {
         name_damaged_row(segment, number);
         *ret_finding = DEDUPE_DAMAGED;
-    } else if (!result && row && slice_equal(found.key, slice_of(entry->key->bytes, sizeof entry->key->bytes))) {
+    } else if (!result && row &&
+               slice_equal(found.key, slice_of(entry->key->bytes, sizeof entry->key->bytes))) {
         memcpy(ret_first->bytes, found.event.data, found.event.len);
-        bool same = slice_equal(found.amount, entry->amount) && slice_equal(found.currency, entry->currency);
+        bool same = slice_equal(found.amount, entry->amount) &&
+                    slice_equal(found.currency, entry->currency);
         *ret_finding = same ? DEDUPE_DUPLICATE : DEDUPE_CONFLICT;
     }
     sql_finish(&use);
@@ -437,7 +458,8 @@ static enum err find_by_index(struct dedupe_store *dedupe, struct dedupe_segment
     enum err result = OK;
     struct key_index_search search = key_index_search(&segment->index, entry->key);
     uint32_t row;
-    while (!result && *ret_finding == DEDUPE_NEW && (row = key_index_next(&segment->index, &search)))
+    while (
+        !result && *ret_finding == DEDUPE_NEW && (row = key_index_next(&segment->index, &search)))
         result = judge_row(dedupe, segment, row, entry, ret_finding, ret_first);
     return result;
 }
@@ -446,8 +468,10 @@ static enum err find_by_index(struct dedupe_store *dedupe, struct dedupe_segment
 static enum err find_by_bucket(struct dedupe_store *dedupe, struct dedupe_segment *segment,
     const struct dedupe_entry *entry, enum dedupe_finding *ret_finding, struct event_id *ret_first)
 {
-    static const char text[] = "SELECT entries, crc FROM dedupe_index WHERE segment = ?1 AND bucket = ?2";
-    enum err result = dedupe->find_bucket ? OK : sql_prepare(dedupe->db, text, &dedupe->find_bucket);
+    static const char text[] =
+        "SELECT entries, crc FROM dedupe_index WHERE segment = ?1 AND bucket = ?2";
+    enum err result =
+        dedupe->find_bucket ? OK : sql_prepare(dedupe->db, text, &dedupe->find_bucket);
     if (result)
         return result == ERR_BUG ? ERR_DAMAGED : result; /* there is no such table */
     uint32_t tag = key_index_tag(&segment->index.seed, entry->key);
@@ -477,8 +501,9 @@ enum err dedupe_segment_find(struct dedupe_store *dedupe, struct dedupe_segment 
     if (segment->state == SEGMENT_SEALED) {
         result = find_by_bucket(dedupe, segment, entry, &finding, ret_first);
         if (result == ERR_DAMAGED) {
-            log_error(
-                "a segment of the dedupe store has a damaged index: its rows are read again segment=%s", segment->name);
+            log_error("a segment of the dedupe store has a damaged index: its rows are read again "
+                      "segment=%s",
+                segment->name);
             segment->state = SEGMENT_CLOSED;
             result = OK;
         }
@@ -509,7 +534,8 @@ enum err dedupe_segment_add(
     sql_bind_blob(&use, entry->event);
     sql_bind_optional_text(&use, entry->amount);
     sql_bind_optional_text(&use, entry->currency);
-    sql_bind_int(&use, row_checksum(segment->name, key, entry->event, entry->amount, entry->currency));
+    sql_bind_int(
+        &use, row_checksum(segment->name, key, entry->event, entry->amount, entry->currency));
     result = sql_execute(&use);
     if (result)
         return result;
@@ -523,15 +549,15 @@ enum err dedupe_segment_add(
 static enum err drop_table(struct dedupe_store *dedupe, struct dedupe_segment *segment)
 {
     char text[160];
-    snprintf(text, sizeof text, "DROP TABLE %s; DELETE FROM dedupe_filters WHERE segment = '%s'", segment->name,
-        segment->name);
+    snprintf(text, sizeof text, "DROP TABLE %s; DELETE FROM dedupe_filters WHERE segment = '%s'",
+        segment->name, segment->name);
     segment->dropped = true;
     return sql_run(dedupe->db, text);
 }
 
 /* Runs a deletion whose one %s is the segment's name, and says whether it found anything. */
-static enum err delete_some(
-    struct dedupe_store *dedupe, const struct dedupe_segment *segment, const char *format, bool *ret_some)
+static enum err delete_some(struct dedupe_store *dedupe, const struct dedupe_segment *segment,
+    const char *format, bool *ret_some)
 {
     sqlite3_stmt *statement = NULL;
     enum err result = prepare_for(dedupe, segment, format, &statement);
@@ -549,8 +575,8 @@ enum err dedupe_segment_drop_step(struct dedupe_store *dedupe, struct dedupe_seg
 {
     bool some = false;
     segment->expiring = true;
-    enum err result =
-        delete_some(dedupe, segment, "DELETE FROM %s WHERE row IN (SELECT row FROM %s ORDER BY row LIMIT 4096)", &some);
+    enum err result = delete_some(dedupe, segment,
+        "DELETE FROM %s WHERE row IN (SELECT row FROM %s ORDER BY row LIMIT 4096)", &some);
     if (!result && !some)
         result = make_sealed_tables(dedupe->db);
     if (!result && !some)

@@ -9,7 +9,8 @@
 
 #include <stdlib.h>
 
-/* Puts a segment where it belongs: the latest is the first. The dedupe store owns it, or after a failure nobody. */
+/* Puts a segment where it belongs: the latest is the first. The dedupe store owns it, or after a
+ * failure nobody. */
 static enum err insert_segment(struct dedupe_store *dedupe, struct dedupe_segment *segment)
 {
     if (dedupe->count == dedupe->capacity) {
@@ -39,8 +40,8 @@ static void remove_segment(struct dedupe_store *dedupe, size_t at)
 static enum err find_segments(struct dedupe_store *dedupe, bool *ret_has_filters)
 {
     sqlite3_stmt *statement = NULL;
-    enum err result = sql_prepare(
-        dedupe->db, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'dedupe_*'", &statement);
+    enum err result = sql_prepare(dedupe->db,
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'dedupe_*'", &statement);
     struct sql_use use = sql_use(statement);
     bool row = false;
     *ret_has_filters = false;
@@ -53,7 +54,9 @@ static enum err find_segments(struct dedupe_store *dedupe, bool *ret_has_filters
             *ret_has_filters = true;
         } else {
             result = dedupe_segment_from_name(name, &segment);
-            result = result == ERR_NOT_FOUND ? OK : result ? result : insert_segment(dedupe, segment);
+            result = result == ERR_NOT_FOUND ? OK
+                     : result                ? result
+                                             : insert_segment(dedupe, segment);
         }
     }
     sqlite3_finalize(statement);
@@ -66,7 +69,8 @@ static enum err check_forms(struct dedupe_store *dedupe)
     for (size_t i = 0; i < dedupe->count; i++) {
         enum err result = dedupe_segment_check_form(dedupe, dedupe->segments[i]);
         if (result) {
-            log_error("a segment of the dedupe store has not the form of this version segment=%s reason=%s",
+            log_error("a segment of the dedupe store has not the form of this version segment=%s "
+                      "reason=%s",
                 dedupe->segments[i]->name, sqlite3_errmsg(dedupe->db));
             return result;
         }
@@ -116,8 +120,8 @@ static bool is_over(const struct dedupe_segment *segment, int64_t today)
     return today - segment->day > segment->days_kept;
 }
 
-enum err dedupe_look_up(struct dedupe_store *dedupe, const struct dedupe_key *key, const struct event *event,
-    enum dedupe_finding *ret_finding, struct event_id *ret_first)
+enum err dedupe_look_up(struct dedupe_store *dedupe, const struct dedupe_key *key,
+    const struct event *event, enum dedupe_finding *ret_finding, struct event_id *ret_first)
 {
     struct dedupe_entry entry;
     dedupe_entry_init(&entry, key, event);
@@ -132,7 +136,8 @@ enum err dedupe_look_up(struct dedupe_store *dedupe, const struct dedupe_key *ke
         bool may_hold = segment->filter_in_part || key_filter_may_hold(&segment->filter, key);
         if (segment->dropped || segment->expiring || !may_hold)
             continue;
-        if (segment->unreadable && is_over(segment, today)) /* its doubt ends here, dropped or not */
+        if (segment->unreadable &&
+            is_over(segment, today)) /* its doubt ends here, dropped or not */
             continue;
         enum err result = dedupe_segment_find(dedupe, segment, &entry, &finding, &first);
         if (result)
@@ -149,8 +154,8 @@ enum err dedupe_look_up(struct dedupe_store *dedupe, const struct dedupe_key *ke
 }
 
 /* Makes a segment, and seals the open ones of its retention that are earlier. */
-static enum err make_segment(
-    struct dedupe_store *dedupe, int64_t day, int64_t days_kept, unsigned part, struct dedupe_segment **ret_segment)
+static enum err make_segment(struct dedupe_store *dedupe, int64_t day, int64_t days_kept,
+    unsigned part, struct dedupe_segment **ret_segment)
 {
     struct dedupe_segment *segment = dedupe_segment_new(day, days_kept, part);
     enum err result = segment ? insert_segment(dedupe, segment) : ERR_NO_MEMORY;
@@ -167,17 +172,18 @@ static enum err make_segment(
     return result;
 }
 
-/* The segment that takes the keys of a day. Only the day's latest part can; a dropped one keeps its number for the rest
- * of the transaction, since its table goes only with the commit. */
-static enum err slice_of_day(
-    struct dedupe_store *dedupe, int64_t day, int64_t days_kept, struct dedupe_segment **ret_segment)
+/* The segment that takes the keys of a day. Only the day's latest part can; a dropped one keeps its
+ * number for the rest of the transaction, since its table goes only with the commit. */
+static enum err slice_of_day(struct dedupe_store *dedupe, int64_t day, int64_t days_kept,
+    struct dedupe_segment **ret_segment)
 {
     unsigned part = 0;
     for (size_t i = 0; i < dedupe->count && dedupe->segments[i]->day >= day; i++) {
         struct dedupe_segment *segment = dedupe->segments[i];
         if (segment->day != day || segment->days_kept != days_kept)
             continue;
-        bool takes_keys = segment->state == SEGMENT_OPEN && !segment->sealed && !segment->dropped && !segment->expiring;
+        bool takes_keys = segment->state == SEGMENT_OPEN && !segment->sealed && !segment->dropped &&
+                          !segment->expiring;
         if (takes_keys && segment->keys < dedupe->segment_keys_max) {
             *ret_segment = segment;
             return OK;
@@ -196,13 +202,16 @@ bool dedupe_is_in_doubt(const struct dedupe_store *dedupe)
     return false;
 }
 
-enum err dedupe_add(struct dedupe_store *dedupe, const struct dedupe_key *key, const struct event *event)
+enum err dedupe_add(
+    struct dedupe_store *dedupe, const struct dedupe_key *key, const struct event *event)
 {
     struct dedupe_segment *segment;
     struct dedupe_entry entry;
     dedupe_entry_init(&entry, key, event);
-    int64_t days_kept = event->parts.class == CLASS_CRITICAL ? DEDUPE_CRITICAL_DAYS : DEDUPE_OTHER_DAYS;
-    enum err result = slice_of_day(dedupe, event->parts.accepted_us / US_PER_DAY, days_kept, &segment);
+    int64_t days_kept =
+        event->parts.class == CLASS_CRITICAL ? DEDUPE_CRITICAL_DAYS : DEDUPE_OTHER_DAYS;
+    enum err result =
+        slice_of_day(dedupe, event->parts.accepted_us / US_PER_DAY, days_kept, &segment);
     return result ? result : dedupe_segment_add(dedupe, segment, &entry);
 }
 
@@ -218,7 +227,8 @@ enum err dedupe_expire(struct dedupe_store *dedupe, int64_t now_us, bool *ret_wo
         enum err result = dedupe_segment_drop_step(dedupe, segment);
         segment->undroppable = result == ERR_DAMAGED;
         if (segment->undroppable)
-            log_error("a segment of the dedupe store is over, but too damaged to be dropped: it stays in the file and "
+            log_error("a segment of the dedupe store is over, but too damaged to be dropped: it "
+                      "stays in the file and "
                       "takes only "
                       "room; PRAGMA integrity_check in the sqlite3 shell tells more segment=%s",
                 segment->name);

@@ -27,7 +27,8 @@ enum delivery_replay delivery_row_replay(const struct delivery_row *row)
         return REPLAY_NONE;
     if (row->state != DELIVERY_DELIVERED)
         return REPLAY_IN_PROGRESS;
-    return row->started_us ? REPLAY_DELIVERED : REPLAY_FAILED; /* the attempt that delivered before has left the row */
+    return row->started_us ? REPLAY_DELIVERED
+                           : REPLAY_FAILED; /* the attempt that delivered before has left the row */
 }
 
 /* Something of the event has come to an end that the broker can't know of. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A delivery as it stands on disk, and the one function that moves it from state to state. No I/O: delivery_rows.h
- * reads and writes what is moved here.
+ * A delivery as it stands on disk, and the one function that moves it from state to state. No I/O:
+ * delivery_rows.h reads and writes what is moved here.
  */
 #ifndef PENSTOCK_JOURNAL_DELIVERY_ROW_H
 #define PENSTOCK_JOURNAL_DELIVERY_ROW_H
@@ -18,12 +18,15 @@ struct delivery_row {
     uint32_t generation, attempts, failures;
     int64_t due_us;
     int64_t changed_us; /* wall time of the last move; 0 while nothing has moved */
-    /* the attempt that delivered; zeros without one. While it waits: how long, up to due_us, in duration_us */
+    /* the attempt that delivered; zeros without one. While it waits: how long, up to due_us, in
+     * duration_us */
     int64_t started_us, duration_us;
     int http_status;
-    bool broker_owned; /* the broker's: see "Who owns an event" in journal.h. Pending or sending, then */
-    /* When it was delivered first, of one that was replayed by force since; else 0. With it, it is delivered, or on its
-     * way to the client once more. */
+    bool
+        /* the broker's: see "Who owns an event" in journal.h. Pending or sending, then */
+        broker_owned;
+    /* When it was delivered first, of one that was replayed by force since; else 0. With it, it is
+     * delivered, or on its way to the client once more. */
     int64_t delivered_us;
 };
 
@@ -33,8 +36,9 @@ int64_t delivery_row_delivered_us(const struct delivery_row *row);
 enum delivery_replay delivery_row_replay(const struct delivery_row *row);
 
 /*
- * The ways of delivery_state.h, and those on which an unguarded delivery passes `sending` without it being written.
- * Whether a delivery is guarded is its owner's to know: it does not stand in the row.
+ * The ways of delivery_state.h, and those on which an unguarded delivery passes `sending` without
+ * it being written. Whether a delivery is guarded is its owner's to know: it does not stand in the
+ * row.
  */
 bool delivery_row_may_move(enum delivery_state from, enum delivery_state to);
 
@@ -49,22 +53,24 @@ struct delivery_move {
 };
 
 /*
- * Moves the row; asserts the way. A start (to sending) keeps lane, failures and attempts. A way back to pending begins
- * a new round: the generation goes up, so that an answer of the old one is recognized, and the attempt that delivered
- * leaves the row (its caller keeps it elsewhere).
+ * Moves the row; asserts the way. A start (to sending) keeps lane, failures and attempts. A way
+ * back to pending begins a new round: the generation goes up, so that an answer of the old one is
+ * recognized, and the attempt that delivered leaves the row (its caller keeps it elsewhere).
  *
- * One that was delivered and is replayed by force keeps when that was, and is delivered again wherever another one
- * would be dead or parked (delivery_state_of_replay): `row->state` says where it has come to.
+ * One that was delivered and is replayed by force keeps when that was, and is delivered again
+ * wherever another one would be dead or parked (delivery_state_of_replay): `row->state` says where
+ * it has come to.
  *
- * A broker-owned one stays so only while it is sent. True when the move makes its event the journal's own: then none
- * of the event's other rows may stay broker-owned, which is the caller's to write.
+ * A broker-owned one stays so only while it is sent. True when the move makes its event the
+ * journal's own: then none of the event's other rows may stay broker-owned, which is the caller's
+ * to write.
  */
 bool delivery_row_move(struct delivery_row *row, const struct delivery_move *move, int64_t now_us);
 
 /*
- * The way of a row that can't be believed, wherever it says it is: parked for a person. Its numbers stay, for what they
- * are worth; it is never sent again (an operator resolves or discards it), it is not broker-owned any more, and its
- * checksum is one over what is left of it.
+ * The way of a row that can't be believed, wherever it says it is: parked for a person. Its numbers
+ * stay, for what they are worth; it is never sent again (an operator resolves or discards it), it
+ * is not broker-owned any more, and its checksum is one over what is left of it.
  */
 void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us);
 

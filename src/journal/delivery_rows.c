@@ -9,13 +9,17 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define SET_COLUMNS                                                                                     \
-    "endpoint = ?2, state = ?3, reason = ?4, lane = ?5, generation = ?6, attempts = ?7, failures = ?8," \
-    " due_us = ?9, changed_us = ?10, started_us = ?11, duration_us = ?12, http_status = ?13, delivered_us = ?15"
+#define SET_COLUMNS                                                                                \
+    "endpoint = ?2, state = ?3, reason = ?4, lane = ?5, generation = ?6, attempts = ?7, failures " \
+    "= ?8,"                                                                                        \
+    " due_us = ?9, changed_us = ?10, started_us = ?11, duration_us = ?12, http_status = ?13, "     \
+    "delivered_us = ?15"
 
-/* States and reasons are written out, since a partial index serves only a query that says its condition literally. */
+/* States and reasons are written out, since a partial index serves only a query that says its
+ * condition literally. */
 static const char *const texts[DELIVERIES_STATEMENTS] = {
-    [DELIVERIES_ADD] = "INSERT INTO deliveries(" DELIVERY_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [DELIVERIES_ADD] =
+        "INSERT INTO deliveries(" DELIVERY_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [DELIVERIES_READ] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id = ?",
     [DELIVERIES_READ_EVENT] =
         "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
@@ -23,37 +27,45 @@ static const char *const texts[DELIVERIES_STATEMENTS] = {
     [DELIVERIES_WRITE] = "UPDATE deliveries SET " SET_COLUMNS ", crc = ?16 WHERE id = ?1",
     [DELIVERIES_WRITE_BROKER_OWNED] =
         "UPDATE deliveries SET " SET_COLUMNS ", broker_owned = ?14, crc = ?16 WHERE id = ?1",
-    [DELIVERIES_ADD_ATTEMPT] = "INSERT OR REPLACE INTO attempts(" ATTEMPT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
-    [DELIVERIES_ADD_ACTIONS] =
-        "INSERT INTO operator_actions(delivery, at_us, from_state, to_state, generation, from_endpoint,"
-        " to_endpoint, note, crc) VALUES(?,?,?,?,?,?,?,?,?)",
-    [DELIVERIES_LIST_SENDING] =
-        "SELECT id FROM deliveries INDEXED BY deliveries_sending WHERE state = 1 AND id > ? LIMIT ?",
-    [DELIVERIES_LIST_PARKED] = "SELECT id FROM deliveries INDEXED BY deliveries_parked WHERE endpoint = ?"
-                               " AND state = 3 AND reason = ? AND id > ? ORDER BY id LIMIT ?",
-    [DELIVERIES_LIST_FAR_AHEAD] = "SELECT id FROM deliveries INDEXED BY deliveries_waiting WHERE state = 2"
-                                  " AND due_us - duration_us > ? LIMIT ?",
-    [DELIVERIES_LIST_BROKER_OWNED] =
-        "SELECT id FROM deliveries INDEXED BY deliveries_broker_owned WHERE broker_owned = 1 AND id >= ? ORDER BY id",
-    [DELIVERIES_LIST_PENDING] = "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_pending"
-                                " WHERE endpoint = ? AND state = 0 AND broker_owned = 0 AND id > ? ORDER BY id LIMIT ?",
-    [DELIVERIES_LIST_WAITING] = "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_waiting"
-                                " WHERE endpoint = ? AND state = 2 AND due_us <= ? AND (due_us, id) > (?, ?)"
-                                " ORDER BY due_us, id LIMIT ?",
-    [DELIVERIES_NEXT_DUE] = "SELECT due_us FROM deliveries INDEXED BY deliveries_waiting WHERE endpoint = ?"
-                            " AND state = 2 AND (due_us, id) > (?, ?) ORDER BY due_us, id LIMIT 1",
+    [DELIVERIES_ADD_ATTEMPT] =
+        "INSERT OR REPLACE INTO attempts(" ATTEMPT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [DELIVERIES_ADD_ACTIONS] = "INSERT INTO operator_actions(delivery, at_us, from_state, "
+                               "to_state, generation, from_endpoint,"
+                               " to_endpoint, note, crc) VALUES(?,?,?,?,?,?,?,?,?)",
+    [DELIVERIES_LIST_SENDING] = "SELECT id FROM deliveries INDEXED BY deliveries_sending WHERE "
+                                "state = 1 AND id > ? LIMIT ?",
+    [DELIVERIES_LIST_PARKED] =
+        "SELECT id FROM deliveries INDEXED BY deliveries_parked WHERE endpoint = ?"
+        " AND state = 3 AND reason = ? AND id > ? ORDER BY id LIMIT ?",
+    [DELIVERIES_LIST_FAR_AHEAD] =
+        "SELECT id FROM deliveries INDEXED BY deliveries_waiting WHERE state = 2"
+        " AND due_us - duration_us > ? LIMIT ?",
+    [DELIVERIES_LIST_BROKER_OWNED] = "SELECT id FROM deliveries INDEXED BY deliveries_broker_owned "
+                                     "WHERE broker_owned = 1 AND id >= ? ORDER BY id",
+    [DELIVERIES_LIST_PENDING] =
+        "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_pending"
+        " WHERE endpoint = ? AND state = 0 AND broker_owned = 0 AND id > ? ORDER BY id LIMIT ?",
+    [DELIVERIES_LIST_WAITING] =
+        "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_waiting"
+        " WHERE endpoint = ? AND state = 2 AND due_us <= ? AND (due_us, id) > (?, ?)"
+        " ORDER BY due_us, id LIMIT ?",
+    [DELIVERIES_NEXT_DUE] =
+        "SELECT due_us FROM deliveries INDEXED BY deliveries_waiting WHERE endpoint = ?"
+        " AND state = 2 AND (due_us, id) > (?, ?) ORDER BY due_us, id LIMIT 1",
     [DELIVERIES_COUNT_OPEN] =
         "SELECT endpoint, sum(pending), sum(waiting), sum(releasable), sum(unrouted), min(due_us)"
         " FROM (SELECT endpoint, count(*) pending, 0 waiting, 0 releasable, 0 unrouted,"
-        " NULL due_us FROM deliveries WHERE state = 0 AND broker_owned = 0 GROUP BY endpoint UNION ALL"
+        " NULL due_us FROM deliveries WHERE state = 0 AND broker_owned = 0 GROUP BY endpoint UNION "
+        "ALL"
         " SELECT endpoint, 0, count(*), 0, 0, min(due_us) FROM deliveries WHERE state = 2"
         " GROUP BY endpoint UNION ALL"
         " SELECT endpoint, 0, 0, sum(reason IN (2, 3)), sum(reason = 1), NULL FROM deliveries"
         " WHERE state = 3 GROUP BY endpoint) GROUP BY endpoint",
 };
 
-static_assert(DELIVERY_PENDING == 0 && DELIVERY_SENDING == 1 && DELIVERY_WAITING == 2 && DELIVERY_PARKED == 3 &&
-                  PARK_UNROUTED == 1 && PARK_DISABLED == 2 && PARK_GONE == 3,
+static_assert(DELIVERY_PENDING == 0 && DELIVERY_SENDING == 1 && DELIVERY_WAITING == 2 &&
+                  DELIVERY_PARKED == 3 && PARK_UNROUTED == 1 && PARK_DISABLED == 2 &&
+                  PARK_GONE == 3,
     "the statements and the indexes have these numbers in their text");
 
 enum err delivery_rows_init(struct delivery_rows *rows, sqlite3 *db)
@@ -116,16 +128,19 @@ static enum err write_once(
 }
 
 /*
- * An UPDATE fails where an index has not the entry that it is to take out: the row or the index had a flipped bit. The
- * row must go on all the same, or nothing of its shard would; entries that stay behind are passed over when they are
- * met. (SQLite takes the error back for who may write the schema.)
+ * An UPDATE fails where an index has not the entry that it is to take out: the row or the index had
+ * a flipped bit. The row must go on all the same, or nothing of its shard would; entries that stay
+ * behind are passed over when they are met. (SQLite takes the error back for who may write the
+ * schema.)
  */
-static enum err write_row(struct delivery_rows *rows, enum delivery_statement statement, const struct delivery_row *row)
+static enum err write_row(
+    struct delivery_rows *rows, enum delivery_statement statement, const struct delivery_row *row)
 {
     enum err result = write_once(rows, statement, row);
     if (result != ERR_DAMAGED || sqlite3_extended_errcode(rows->db) != SQLITE_CORRUPT_INDEX)
         return result;
-    log_error("an index of the deliveries is damaged: REINDEX in the sqlite3 shell, with the gateway stopped, mends it "
+    log_error("an index of the deliveries is damaged: REINDEX in the sqlite3 shell, with the "
+              "gateway stopped, mends it "
               "delivery=%lld",
         (long long)row->id);
     sqlite3_db_config(rows->db, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1, NULL);
@@ -207,7 +222,8 @@ enum err delivery_rows_adopt(struct delivery_rows *rows, int64_t event, int64_t 
     return result;
 }
 
-static enum err add_attempt(struct delivery_rows *rows, int64_t delivery, const struct attempt *attempt)
+static enum err add_attempt(
+    struct delivery_rows *rows, int64_t delivery, const struct attempt *attempt)
 {
     assert(attempt->excerpt_len <= sizeof attempt->excerpt);
     struct sql_use use = sql_use(rows->statements[DELIVERIES_ADD_ATTEMPT]);
@@ -227,7 +243,8 @@ static enum err add_attempt(struct delivery_rows *rows, int64_t delivery, const 
     return sql_execute(&use);
 }
 
-/* A forced replay: the row makes room for the attempt that may deliver again, and the first one joins the others. */
+/* A forced replay: the row makes room for the attempt that may deliver again, and the first one
+ * joins the others. */
 static enum err unfold_attempt(struct delivery_rows *rows, const struct delivery_row *row)
 {
     if (row->started_us == 0)
@@ -242,17 +259,19 @@ static enum err unfold_attempt(struct delivery_rows *rows, const struct delivery
     return add_attempt(rows, row->id, &attempt);
 }
 
-enum err delivery_rows_move_row(
-    struct delivery_rows *rows, struct delivery_row *row, const struct delivery_move *move, int64_t now_us)
+enum err delivery_rows_move_row(struct delivery_rows *rows, struct delivery_row *row,
+    const struct delivery_move *move, int64_t now_us)
 {
     enum err result = row->state == DELIVERY_DELIVERED ? unfold_attempt(rows, row) : OK;
     if (result)
         return result;
-    enum delivery_statement write = row->broker_owned ? DELIVERIES_WRITE_BROKER_OWNED : DELIVERIES_WRITE;
+    enum delivery_statement write =
+        row->broker_owned ? DELIVERIES_WRITE_BROKER_OWNED : DELIVERIES_WRITE;
     bool adopts = delivery_row_move(row, move, now_us);
     result = write_row(rows, write, row);
     if (!result && adopts) {
-        struct delivery_row siblings[ACCOUNT_ENDPOINTS_MAX]; /* their owner has them in memory, or will load them */
+        struct delivery_row
+            siblings[ACCOUNT_ENDPOINTS_MAX]; /* their owner has them in memory, or will load them */
         unsigned count;
         result = delivery_rows_adopt(rows, placement_event(row->id), now_us, siblings, &count);
     }
@@ -280,8 +299,10 @@ enum err delivery_rows_park_damaged(struct delivery_rows *rows, int64_t id, int6
     enum err result = read_row(rows, id, &row);
     if (result && result != ERR_DAMAGED)
         return result;
-    const struct delivery_move move = {.to = DELIVERY_PARKED, .reason = PARK_DAMAGED, .lane = LANE_RETRY};
-    if (!result && row.delivered_us && delivery_row_may_move(row.state, move.to)) /* its event can't be believed */
+    const struct delivery_move move = {
+        .to = DELIVERY_PARKED, .reason = PARK_DAMAGED, .lane = LANE_RETRY};
+    if (!result && row.delivered_us &&
+        delivery_row_may_move(row.state, move.to)) /* its event can't be believed */
         return delivery_rows_move_row(rows, &row, &move, now_us);
     delivery_row_park_damaged(&row, now_us);
     return write_row(rows, DELIVERIES_WRITE_BROKER_OWNED, &row);
@@ -305,7 +326,8 @@ enum err delivery_rows_add_action(struct delivery_rows *rows, const struct deliv
 
 /* Lists of ids: gathered first, since moving a row changes the index that is being read. */
 
-static enum err take_ids(struct sql_use *use, unsigned count_max, int64_t *ret_ids, unsigned *ret_count)
+static enum err take_ids(
+    struct sql_use *use, unsigned count_max, int64_t *ret_ids, unsigned *ret_count)
 {
     unsigned count = 0;
     bool row = false;
@@ -318,8 +340,9 @@ static enum err take_ids(struct sql_use *use, unsigned count_max, int64_t *ret_i
     return result;
 }
 
-enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint, enum park_reason reason,
-    int64_t after_id, unsigned count_max, int64_t *ret_ids, unsigned *ret_count)
+enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint,
+    enum park_reason reason, int64_t after_id, unsigned count_max, int64_t *ret_ids,
+    unsigned *ret_count)
 {
     struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_PARKED]);
     sql_bind_int(&use, (int64_t)endpoint);
@@ -328,8 +351,8 @@ enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint
     return take_ids(&use, count_max, ret_ids, ret_count);
 }
 
-enum err delivery_rows_list_broker_owned(struct delivery_rows *rows, int64_t after_event, unsigned count_max,
-    struct journal_broker_owned *ret_events, unsigned *ret_count)
+enum err delivery_rows_list_broker_owned(struct delivery_rows *rows, int64_t after_event,
+    unsigned count_max, struct journal_broker_owned *ret_events, unsigned *ret_count)
 {
     struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_BROKER_OWNED]);
     unsigned count = 0;
@@ -349,9 +372,13 @@ enum err delivery_rows_list_broker_owned(struct delivery_rows *rows, int64_t aft
     return result;
 }
 
-/* Moves each of the rows as they are, whatever their generation; a damaged one is parked as such. */
-static enum err move_each(struct delivery_rows *rows, const int64_t *ids, unsigned count, enum delivery_state from,
-    void (*choose)(const struct delivery_row *row, struct delivery_move *move, struct attempt *attempt), int64_t now_us)
+/* Moves each of the rows as they are, whatever their generation; a damaged one is parked as such.
+ * */
+static enum err move_each(struct delivery_rows *rows, const int64_t *ids, unsigned count,
+    enum delivery_state from,
+    void (*choose)(
+        const struct delivery_row *row, struct delivery_move *move, struct attempt *attempt),
+    int64_t now_us)
 {
     enum err result = OK;
     for (unsigned i = 0; i < count && !result; i++) {
@@ -369,7 +396,8 @@ static enum err move_each(struct delivery_rows *rows, const int64_t *ids, unsign
     return result;
 }
 
-static void choose_interrupted(const struct delivery_row *row, struct delivery_move *move, struct attempt *attempt)
+static void choose_interrupted(
+    const struct delivery_row *row, struct delivery_move *move, struct attempt *attempt)
 {
     /* `sending` was committed before the first byte: that far it got for certain. */
     *attempt = (struct attempt){
@@ -399,26 +427,29 @@ enum err delivery_rows_park_interrupted(
     return result;
 }
 
-static void choose_released(const struct delivery_row *row, struct delivery_move *move, struct attempt *attempt)
+static void choose_released(
+    const struct delivery_row *row, struct delivery_move *move, struct attempt *attempt)
 {
-    *move = (struct delivery_move){.to = DELIVERY_PENDING, .lane = LANE_RETRY, .failures = row->failures};
+    *move = (struct delivery_move){
+        .to = DELIVERY_PENDING, .lane = LANE_RETRY, .failures = row->failures};
 }
 
-enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint, enum park_reason reason,
-    unsigned count_max, int64_t now_us, unsigned *ret_count)
+enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint,
+    enum park_reason reason, unsigned count_max, int64_t now_us, unsigned *ret_count)
 {
     int64_t *ids = malloc(count_max * sizeof *ids);
     if (!ids)
         return ERR_NO_MEMORY;
-    enum err result = delivery_rows_list_parked(rows, endpoint, reason, 0, count_max, ids, ret_count);
+    enum err result =
+        delivery_rows_list_parked(rows, endpoint, reason, 0, count_max, ids, ret_count);
     if (!result)
         result = move_each(rows, ids, *ret_count, DELIVERY_PARKED, choose_released, now_us);
     free(ids);
     return result;
 }
 
-enum err delivery_rows_bring_forward(
-    struct delivery_rows *rows, int64_t clock_us, unsigned count_max, int64_t now_us, unsigned *ret_count)
+enum err delivery_rows_bring_forward(struct delivery_rows *rows, int64_t clock_us,
+    unsigned count_max, int64_t now_us, unsigned *ret_count)
 {
     int64_t *ids = malloc(count_max * sizeof *ids);
     if (!ids)
@@ -442,9 +473,10 @@ enum err delivery_rows_bring_forward(
 
 /* Loads. */
 
-/* Appends the rows of one state to the list, and one row beyond its end says that there are more. */
-static enum err list_state(struct sql_use *use, enum delivery_state state, const struct journal_load *load,
-    struct delivery_listed *list, unsigned *count, bool *more)
+/* Appends the rows of one state to the list, and one row beyond its end says that there are more.
+ * */
+static enum err list_state(struct sql_use *use, enum delivery_state state,
+    const struct journal_load *load, struct delivery_listed *list, unsigned *count, bool *more)
 {
     bool row = false;
     enum err result;
@@ -456,17 +488,19 @@ static enum err list_state(struct sql_use *use, enum delivery_state state, const
         }
         struct delivery_listed *listed = &list[*count];
         listed->damaged = !delivery_row_take(use, 0, &listed->row);
-        bool is_stale = !listed->damaged && (listed->row.state != state || listed->row.broker_owned ||
-                                                listed->row.endpoint != load->endpoint);
-        if (!is_stale) /* else the index is damaged, and the row is somewhere else by its own account */
+        bool is_stale =
+            !listed->damaged && (listed->row.state != state || listed->row.broker_owned ||
+                                    listed->row.endpoint != load->endpoint);
+        /* else the index is damaged, and the row is somewhere else by its own account */
+        if (!is_stale)
             (*count)++;
     }
     sql_finish(use);
     return result;
 }
 
-static enum err list_waiting(struct delivery_rows *rows, const struct journal_load *load, struct delivery_listed *list,
-    unsigned *count, bool *more)
+static enum err list_waiting(struct delivery_rows *rows, const struct journal_load *load,
+    struct delivery_listed *list, unsigned *count, bool *more)
 {
     struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_WAITING]);
     sql_bind_int(&use, (int64_t)load->endpoint);
@@ -494,10 +528,11 @@ enum err delivery_rows_list_due(struct delivery_rows *rows, const struct journal
     return OK;
 }
 
-enum err delivery_rows_next_due(struct delivery_rows *rows, const struct journal_load *load, int64_t *ret_due_us)
+enum err delivery_rows_next_due(
+    struct delivery_rows *rows, const struct journal_load *load, int64_t *ret_due_us)
 {
-    /* Behind both bounds, which are put together here: of two conditions SQLite would seek to one and walk to the
-     * other. */
+    /* Behind both bounds, which are put together here: of two conditions SQLite would seek to one
+     * and walk to the other. */
     bool behind_due = load->due_by_us >= load->after_waiting_due_us;
     struct sql_use use = sql_use(rows->statements[DELIVERIES_NEXT_DUE]);
     sql_bind_int(&use, (int64_t)load->endpoint);
@@ -515,7 +550,8 @@ enum err delivery_rows_next_due(struct delivery_rows *rows, const struct journal
 static struct journal_backlog *next_backlog(struct journal_backlog **backlogs, size_t count)
 {
     if ((count & (count - 1)) == 0) {
-        struct journal_backlog *larger = realloc(*backlogs, (count ? count * 2 : 1) * sizeof *larger);
+        struct journal_backlog *larger =
+            realloc(*backlogs, (count ? count * 2 : 1) * sizeof *larger);
         if (!larger)
             return NULL;
         *backlogs = larger;
@@ -523,7 +559,8 @@ static struct journal_backlog *next_backlog(struct journal_backlog **backlogs, s
     return &(*backlogs)[count];
 }
 
-enum err delivery_rows_count_open(struct delivery_rows *rows, struct journal_backlog **ret_backlogs, size_t *ret_count)
+enum err delivery_rows_count_open(
+    struct delivery_rows *rows, struct journal_backlog **ret_backlogs, size_t *ret_count)
 {
     struct journal_backlog *backlogs = NULL;
     size_t count = 0;
@@ -543,8 +580,9 @@ enum err delivery_rows_count_open(struct delivery_rows *rows, struct journal_bac
             .waiting = sql_column_int(&use, 2),
             .parked_releasable = sql_column_int(&use, 3),
             .unrouted = sql_column_int(&use, 4),
-            .waiting_due_us =
-                sqlite3_column_type(use.statement, 5) == SQLITE_NULL ? INT64_MAX : sql_column_int(&use, 5),
+            .waiting_due_us = sqlite3_column_type(use.statement, 5) == SQLITE_NULL
+                                  ? INT64_MAX
+                                  : sql_column_int(&use, 5),
         };
     }
     sql_finish(&use);

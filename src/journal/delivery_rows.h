@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Deliveries and their attempts on disk, and the only place where a stored delivery changes its state. Each change
- * reads the row, believes it only with the right checksum, names the state and the generation that it expects, and
- * writes the row as delivery_row_move has moved it: what has moved on meanwhile stays as it is. A row that is damaged
- * is left alone by whoever meant to move it, and parked as damaged by whoever meets it on a list. Owned by the
- * journal's thread.
+ * Deliveries and their attempts on disk, and the only place where a stored delivery changes its
+ * state. Each change reads the row, believes it only with the right checksum, names the state and
+ * the generation that it expects, and writes the row as delivery_row_move has moved it: what has
+ * moved on meanwhile stays as it is. A row that is damaged is left alone by whoever meant to move
+ * it, and parked as damaged by whoever meets it on a list. Owned by the journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_DELIVERY_ROWS_H
 #define PENSTOCK_JOURNAL_DELIVERY_ROWS_H
@@ -37,10 +37,12 @@ struct delivery_rows {
 };
 
 /* The columns that delivery_row_take reads, in its order. */
-#define DELIVERY_COLUMNS                                                                                              \
-    "id, endpoint, state, reason, lane, generation, attempts, failures, due_us, changed_us, started_us, duration_us," \
+#define DELIVERY_COLUMNS                                                                      \
+    "id, endpoint, state, reason, lane, generation, attempts, failures, due_us, changed_us, " \
+    "started_us, duration_us,"                                                                \
     " http_status, broker_owned, delivered_us, crc"
-/* Reads the row from `column` on. False when it is not what was written; it is filled all the same. */
+/* Reads the row from `column` on. False when it is not what was written; it is filled all the same.
+ * */
 bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row);
 
 /* delivery_rows_done is due after a failure as well. */
@@ -49,7 +51,8 @@ void delivery_rows_done(struct delivery_rows *rows);
 
 enum err delivery_rows_add(struct delivery_rows *rows, const struct delivery_row *row) MUST_CHECK;
 /* ERR_NOT_FOUND, ERR_DAMAGED. */
-enum err delivery_rows_read(struct delivery_rows *rows, int64_t id, struct delivery_row *ret_row) MUST_CHECK;
+enum err delivery_rows_read(
+    struct delivery_rows *rows, int64_t id, struct delivery_row *ret_row) MUST_CHECK;
 
 /* A row as a list brought it, believed or not. */
 struct delivery_listed {
@@ -69,68 +72,75 @@ struct delivery_expected {
 };
 
 /*
- * Moves one delivery and records the attempt that comes with it. ERR_MOVED_ON: it is not there, or not in this state of
- * this generation any more; ERR_DAMAGED: its row can't be believed. Both leave all as it was.
- * Where the move takes its event over, the other rows go with it.
+ * Moves one delivery and records the attempt that comes with it. ERR_MOVED_ON: it is not there, or
+ * not in this state of this generation any more; ERR_DAMAGED: its row can't be believed. Both leave
+ * all as it was. Where the move takes its event over, the other rows go with it.
  */
 enum err delivery_rows_move(struct delivery_rows *rows, const struct delivery_expected *expected,
     const struct delivery_move *move, int64_t now_us) MUST_CHECK;
 
-/* The same for one that was read in this transaction, and may be given another endpoint with it (unrouted ones are, and
- * what an operator sends to another one). */
-enum err delivery_rows_move_row(
-    struct delivery_rows *rows, struct delivery_row *row, const struct delivery_move *move, int64_t now_us) MUST_CHECK;
+/* The same for one that was read in this transaction, and may be given another endpoint with it
+ * (unrouted ones are, and what an operator sends to another one). */
+enum err delivery_rows_move_row(struct delivery_rows *rows, struct delivery_row *row,
+    const struct delivery_move *move, int64_t now_us) MUST_CHECK;
 
-/* Parks a row that can't be believed, or whose event can't, so that a person finds it; one that was delivered before,
- * by its own account, ends as delivered. ERR_NOT_FOUND. */
-enum err delivery_rows_park_damaged(struct delivery_rows *rows, int64_t id, int64_t now_us) MUST_CHECK;
+/* Parks a row that can't be believed, or whose event can't, so that a person finds it; one that was
+ * delivered before, by its own account, ends as delivered. ERR_NOT_FOUND. */
+enum err delivery_rows_park_damaged(
+    struct delivery_rows *rows, int64_t id, int64_t now_us) MUST_CHECK;
 
 /*
- * One event becomes the journal's own: none of its rows is broker-owned any more. `ret_pending` gets those that were
- * and pending, which are to be sent from now on; a damaged one is parked as such.
+ * One event becomes the journal's own: none of its rows is broker-owned any more. `ret_pending`
+ * gets those that were and pending, which are to be sent from now on; a damaged one is parked as
+ * such.
  */
 enum err delivery_rows_adopt(struct delivery_rows *rows, int64_t event, int64_t now_us,
     struct delivery_row ret_pending[ACCOUNT_ENDPOINTS_MAX], unsigned *ret_count) MUST_CHECK;
 
-/* Events with a number beyond `after_event` of which something is broker-owned, in order; only `event` of each is
- * filled in. */
-enum err delivery_rows_list_broker_owned(struct delivery_rows *rows, int64_t after_event, unsigned count_max,
-    struct journal_broker_owned *ret_events, unsigned *ret_count) MUST_CHECK;
+/* Events with a number beyond `after_event` of which something is broker-owned, in order; only
+ * `event` of each is filled in. */
+enum err delivery_rows_list_broker_owned(struct delivery_rows *rows, int64_t after_event,
+    unsigned count_max, struct journal_broker_owned *ret_events, unsigned *ret_count) MUST_CHECK;
 
 /* What an operator did, and why: kept as long as the delivery. */
 enum err delivery_rows_add_action(struct delivery_rows *rows, const struct delivery_row *before,
     const struct delivery_row *after, struct slice note, int64_t now_us) MUST_CHECK;
 
 /*
- * After a crash: up to `count_max` of those that had begun to send (only guarded ones are written as sending) are
- * parked as ambiguous, with an attempt that says so.
+ * After a crash: up to `count_max` of those that had begun to send (only guarded ones are written
+ * as sending) are parked as ambiguous, with an attempt that says so.
  */
 enum err delivery_rows_park_interrupted(
     struct delivery_rows *rows, unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
 
-/* Parked ones of one endpoint and reason, in order of id, become pending. In the lane of retries: fresh events stay
- * fresh. */
-enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint, enum park_reason reason,
-    unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
+/* Parked ones of one endpoint and reason, in order of id, become pending. In the lane of retries:
+ * fresh events stay fresh. */
+enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint,
+    enum park_reason reason, unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
 
-/* Parked ones of one endpoint and reason with an id beyond `after_id`; `ret_ids` has room for count_max. */
-enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint, enum park_reason reason,
-    int64_t after_id, unsigned count_max, int64_t *ret_ids, unsigned *ret_count) MUST_CHECK;
+/* Parked ones of one endpoint and reason with an id beyond `after_id`; `ret_ids` has room for
+ * count_max. */
+enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint,
+    enum park_reason reason, int64_t after_id, unsigned count_max, int64_t *ret_ids,
+    unsigned *ret_count) MUST_CHECK;
 
-/* Fills `ret_listed` (room for count_max) in the order of journal_load; `ret_more` when there are more. */
+/* Fills `ret_listed` (room for count_max) in the order of journal_load; `ret_more` when there are
+ * more. */
 enum err delivery_rows_list_due(struct delivery_rows *rows, const struct journal_load *load,
     struct delivery_listed *ret_listed, unsigned *ret_count, bool *ret_more) MUST_CHECK;
 
-/* When the earliest waiting one behind both the cursor and `due_by_us` of `load` is due; INT64_MAX: there is none. */
+/* When the earliest waiting one behind both the cursor and `due_by_us` of `load` is due; INT64_MAX:
+ * there is none. */
 enum err delivery_rows_next_due(
     struct delivery_rows *rows, const struct journal_load *load, int64_t *ret_due_us) MUST_CHECK;
 
-/* Up to `count_max` of the waiting ones whose wait begins after `clock_us` (that of due times) begin it then. */
-enum err delivery_rows_bring_forward(
-    struct delivery_rows *rows, int64_t clock_us, unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
+/* Up to `count_max` of the waiting ones whose wait begins after `clock_us` (that of due times)
+ * begin it then. */
+enum err delivery_rows_bring_forward(struct delivery_rows *rows, int64_t clock_us,
+    unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
 
 /* A malloc'd row for each endpoint that has something open; NULL when there is none. */
-enum err delivery_rows_count_open(
-    struct delivery_rows *rows, struct journal_backlog **ret_backlogs, size_t *ret_count) MUST_CHECK;
+enum err delivery_rows_count_open(struct delivery_rows *rows, struct journal_backlog **ret_backlogs,
+    size_t *ret_count) MUST_CHECK;
 
 #endif

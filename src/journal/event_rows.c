@@ -40,7 +40,8 @@ static enum err add_body(struct event_rows *rows, int64_t seq, struct slice body
     return sql_execute(&use);
 }
 
-enum err event_rows_add(struct event_rows *rows, int64_t seq, const struct event *event, unsigned deliveries)
+enum err event_rows_add(
+    struct event_rows *rows, int64_t seq, const struct event *event, unsigned deliveries)
 {
     const struct event_parts *parts = &event->parts;
     struct sql_use use = sql_use(rows->statements[EVENTS_ADD]);
@@ -101,7 +102,8 @@ enum err event_rows_read_id(struct event_rows *rows, int64_t seq, struct event_i
 }
 
 /* The body stays in the statement until that is finished. */
-static enum err read_body(struct sql_use *use, int64_t seq, const struct event_reading *reading, struct slice *ret_body)
+static enum err read_body(
+    struct sql_use *use, int64_t seq, const struct event_reading *reading, struct slice *ret_body)
 {
     bool row;
     sql_bind_int(use, seq);
@@ -116,8 +118,8 @@ static enum err read_body(struct sql_use *use, int64_t seq, const struct event_r
     return (int64_t)ret_body->len > reading->body_bytes_max ? ERR_TOO_LARGE : OK;
 }
 
-bool event_row_take(
-    const struct sql_use *use, int64_t *ret_seq, struct event_parts *ret_parts, unsigned *ret_deliveries)
+bool event_row_take(const struct sql_use *use, int64_t *ret_seq, struct event_parts *ret_parts,
+    unsigned *ret_deliveries)
 {
     struct slice id = sql_column_slice(use, 1);
     bool is_id = id.len == sizeof ret_parts->id.bytes;
@@ -139,15 +141,16 @@ bool event_row_take(
     if (is_id)
         memcpy(ret_parts->id.bytes, id.data, id.len);
     int64_t deliveries = sql_column_int(use, 13);
-    *ret_deliveries = (unsigned)(deliveries < 0 || deliveries > ACCOUNT_ENDPOINTS_MAX ? 0 : deliveries);
+    *ret_deliveries =
+        (unsigned)(deliveries < 0 || deliveries > ACCOUNT_ENDPOINTS_MAX ? 0 : deliveries);
     const struct event event = {.parts = *ret_parts};
     return is_id && *ret_deliveries == deliveries &&
            checksum_event(*ret_seq, &event, *ret_deliveries) == sql_column_int(use, 14);
 }
 
 /* The event of the row that `use` stands on. */
-static enum err make_event(const struct sql_use *use, const struct event_reading *reading, struct slice body,
-    struct event **ret_event, unsigned *ret_deliveries)
+static enum err make_event(const struct sql_use *use, const struct event_reading *reading,
+    struct slice body, struct event **ret_event, unsigned *ret_deliveries)
 {
     struct event_parts parts;
     int64_t seq;
@@ -175,7 +178,8 @@ enum err event_rows_read(struct event_rows *rows, int64_t seq, const struct even
     }
     if (!result)
         result = row ? make_event(&row_use, reading, body, ret_event, ret_deliveries) : ERR_DAMAGED;
-    /* In this order, since finishing one that went well wipes out what the connection says of the other. */
+    /* In this order, since finishing one that went well wipes out what the connection says of the
+     * other. */
     sql_finish(&body_use);
     sql_finish(&row_use);
     return result;

@@ -35,38 +35,43 @@ struct event_reading {
 };
 
 /* The columns that event_row_take reads, in its order. */
-#define EVENT_COLUMNS                                                                                   \
-    "seq, id, accepted_us, occurred_us, partner, account, type, key, class, guarded, amount, currency," \
+#define EVENT_COLUMNS                                                                          \
+    "seq, id, accepted_us, occurred_us, partner, account, type, key, class, guarded, amount, " \
+    "currency,"                                                                                \
     " traceparent, deliveries, crc"
 #define EVENT_COLUMN_ACCOUNT 5
 /*
- * Reads a row without its body; the texts are valid until the next step. What the row says of class and guard counts,
- * not what the type means today. False when it is not what was written; it is filled all the same.
+ * Reads a row without its body; the texts are valid until the next step. What the row says of class
+ * and guard counts, not what the type means today. False when it is not what was written; it is
+ * filled all the same.
  */
-bool event_row_take(
-    const struct sql_use *use, int64_t *ret_seq, struct event_parts *ret_parts, unsigned *ret_deliveries);
+bool event_row_take(const struct sql_use *use, int64_t *ret_seq, struct event_parts *ret_parts,
+    unsigned *ret_deliveries);
 
 /* event_rows_done is due after a failure as well. */
 enum err event_rows_init(struct event_rows *rows, sqlite3 *db) MUST_CHECK;
 void event_rows_done(struct event_rows *rows);
 
 /* ERR_EXISTS when the file has an event of this id: nothing is written then. */
-enum err event_rows_add(
-    struct event_rows *rows, int64_t seq, const struct event *event, unsigned deliveries) MUST_CHECK;
+enum err event_rows_add(struct event_rows *rows, int64_t seq, const struct event *event,
+    unsigned deliveries) MUST_CHECK;
 
 /* Whether the event's body is (still) there. */
 enum err event_rows_has_body(struct event_rows *rows, int64_t seq, bool *ret_has) MUST_CHECK;
 
 /* ERR_NOT_FOUND when there is none. */
-enum err event_rows_find(struct event_rows *rows, const struct event_id *id, int64_t *ret_seq) MUST_CHECK;
+enum err event_rows_find(
+    struct event_rows *rows, const struct event_id *id, int64_t *ret_seq) MUST_CHECK;
 
-/* Of the row with this number, believed or not. ERR_NOT_FOUND when there is none, or it has not the form of an id. */
-enum err event_rows_read_id(struct event_rows *rows, int64_t seq, struct event_id *ret_id) MUST_CHECK;
+/* Of the row with this number, believed or not. ERR_NOT_FOUND when there is none, or it has not the
+ * form of an id. */
+enum err event_rows_read_id(
+    struct event_rows *rows, int64_t seq, struct event_id *ret_id) MUST_CHECK;
 
 /*
- * The caller holds the first reference. `ret_deliveries` (may be NULL): how many were made of it. ERR_DAMAGED: the row
- * or the body is not there or not what was written. ERR_OVERLOADED: the budget is used up. ERR_TOO_LARGE: the body is
- * larger than the reading allows.
+ * The caller holds the first reference. `ret_deliveries` (may be NULL): how many were made of it.
+ * ERR_DAMAGED: the row or the body is not there or not what was written. ERR_OVERLOADED: the budget
+ * is used up. ERR_TOO_LARGE: the body is larger than the reading allows.
  */
 enum err event_rows_read(struct event_rows *rows, int64_t seq, const struct event_reading *reading,
     struct event **ret_event, unsigned *ret_deliveries) MUST_CHECK;

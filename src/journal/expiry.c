@@ -14,30 +14,38 @@
 #define CONFLICTS_PER_STEP 256
 #define ALIASES_PER_STEP 256
 
-static_assert(DELIVERY_DELIVERED == 4 && DELIVERY_DISCARDED == 6, "the statements have these numbers in their text");
+static_assert(DELIVERY_DELIVERED == 4 && DELIVERY_DISCARDED == 6,
+    "the statements have these numbers in their text");
 
 static const char *const texts[EXPIRY_STATEMENTS] = {
-    [EXPIRY_LIST_BODIES] = "SELECT b.seq, e.accepted_us FROM bodies b LEFT JOIN events e ON e.seq = b.seq"
-                           " WHERE b.seq > ? ORDER BY b.seq LIMIT ?",
-    /* What its event promises and is not there counts as open: the body is all that is left of it. So does what
-     * promises nothing, which waits for the broker. */
-    [EXPIRY_HAS_OPEN] = "SELECT coalesce((SELECT max(deliveries, 1) FROM events WHERE seq = ?3), 0) > count(*)"
-                        " FROM deliveries"
-                        " WHERE id BETWEEN ?1 AND ?2 AND state IN (4, 6)",
+    [EXPIRY_LIST_BODIES] =
+        "SELECT b.seq, e.accepted_us FROM bodies b LEFT JOIN events e ON e.seq = b.seq"
+        " WHERE b.seq > ? ORDER BY b.seq LIMIT ?",
+    /* What its event promises and is not there counts as open: the body is all that is left of it.
+     * So does what promises nothing, which waits for the broker. */
+    [EXPIRY_HAS_OPEN] =
+        "SELECT coalesce((SELECT max(deliveries, 1) FROM events WHERE seq = ?3), 0) > count(*)"
+        " FROM deliveries"
+        " WHERE id BETWEEN ?1 AND ?2 AND state IN (4, 6)",
     [EXPIRY_DROP_BODY] = "DELETE FROM bodies WHERE seq = ?",
     [EXPIRY_LIST_EVENTS] = "SELECT seq, accepted_us FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
-    [EXPIRY_LIST_DELIVERIES] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id",
+    [EXPIRY_LIST_DELIVERIES] =
+        "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id",
     [EXPIRY_DROP_DELIVERIES] = "DELETE FROM deliveries WHERE id BETWEEN ? AND ?",
     [EXPIRY_DROP_ATTEMPTS] = "DELETE FROM attempts WHERE delivery BETWEEN ? AND ?",
     [EXPIRY_DROP_ACTIONS] = "DELETE FROM operator_actions WHERE delivery BETWEEN ? AND ?",
     [EXPIRY_DROP_EVENT] = "DELETE FROM events WHERE seq = ?",
-    [EXPIRY_DROP_CONFLICTS] = "DELETE FROM conflicts WHERE seq IN (SELECT seq FROM conflicts ORDER BY seq LIMIT ?)"
-                              " AND last_us < ?",
-    [EXPIRY_DROP_ALIASES] = "DELETE FROM aliases WHERE id IN (SELECT id FROM aliases WHERE at_us < ?"
-                            " ORDER BY at_us LIMIT ?)",
-    /* The newest event that went: until then the dedupe store knows events that the history does not. */
-    [EXPIRY_NOTE] = "INSERT INTO meta(key, value) VALUES('history_us', ?) ON CONFLICT(key) DO UPDATE"
-                    " SET value = max(value, excluded.value)",
+    [EXPIRY_DROP_CONFLICTS] =
+        "DELETE FROM conflicts WHERE seq IN (SELECT seq FROM conflicts ORDER BY seq LIMIT ?)"
+        " AND last_us < ?",
+    [EXPIRY_DROP_ALIASES] =
+        "DELETE FROM aliases WHERE id IN (SELECT id FROM aliases WHERE at_us < ?"
+        " ORDER BY at_us LIMIT ?)",
+    /* The newest event that went: until then the dedupe store knows events that the history does
+     * not. */
+    [EXPIRY_NOTE] =
+        "INSERT INTO meta(key, value) VALUES('history_us', ?) ON CONFLICT(key) DO UPDATE"
+        " SET value = max(value, excluded.value)",
 };
 
 enum err expiry_init(struct expiry *expiry, sqlite3 *db, const struct expiry_policy *policy)
@@ -86,9 +94,10 @@ static enum err drop_range(sqlite3_stmt *statement, int64_t seq)
     return sql_execute(&use);
 }
 
-/* The numbers of the next events (or bodies) behind `after` that were accepted before `cutoff_us`, in order. */
-static enum err list_old(sqlite3_stmt *statement, int64_t after, unsigned count_max, int64_t cutoff_us,
-    int64_t *ret_seqs, int64_t *ret_newest_us, unsigned *ret_count)
+/* The numbers of the next events (or bodies) behind `after` that were accepted before `cutoff_us`,
+ * in order. */
+static enum err list_old(sqlite3_stmt *statement, int64_t after, unsigned count_max,
+    int64_t cutoff_us, int64_t *ret_seqs, int64_t *ret_newest_us, unsigned *ret_count)
 {
     struct sql_use use = sql_use(statement);
     unsigned count = 0;
@@ -109,7 +118,8 @@ static enum err list_old(sqlite3_stmt *statement, int64_t after, unsigned count_
     return result;
 }
 
-/* Asked for each by itself: between two bodies that were kept may lie a quarter of a year of deliveries. */
+/* Asked for each by itself: between two bodies that were kept may lie a quarter of a year of
+ * deliveries. */
 static enum err has_open(struct expiry *expiry, int64_t seq, bool *ret_open)
 {
     struct sql_use use = sql_use(expiry->statements[EXPIRY_HAS_OPEN]);
@@ -143,8 +153,8 @@ static enum err expire_bodies(struct store *store, int64_t now_us, bool *ret_mor
     unsigned count;
     if (expiry->policy.bodies_us == 0)
         return OK;
-    enum err result = list_old(expiry->statements[EXPIRY_LIST_BODIES], expiry->bodies_after, BODIES_PER_STEP, cutoff_us,
-        seqs, &newest_us, &count);
+    enum err result = list_old(expiry->statements[EXPIRY_LIST_BODIES], expiry->bodies_after,
+        BODIES_PER_STEP, cutoff_us, seqs, &newest_us, &count);
     if (result || count == 0)
         return result;
     expiry->bodies_after = seqs[count - 1];
@@ -176,7 +186,8 @@ static enum err read_deliveries(struct expiry *expiry, int64_t seq, unsigned exp
 
 static enum err drop_event(struct store *store, int64_t seq)
 {
-    static const enum expiry_statement ranges[] = {EXPIRY_DROP_DELIVERIES, EXPIRY_DROP_ATTEMPTS, EXPIRY_DROP_ACTIONS};
+    static const enum expiry_statement ranges[] = {
+        EXPIRY_DROP_DELIVERIES, EXPIRY_DROP_ATTEMPTS, EXPIRY_DROP_ACTIONS};
     sqlite3_stmt **statements = store->expiry.statements;
     enum err result = OK;
     for (size_t i = 0; i < ARRAY_LENGTH(ranges) && !result; i++)
@@ -199,11 +210,14 @@ static enum err expire_event(struct store *store, int64_t seq, bool *ret_dropped
     bool over;
     result = read_deliveries(&store->expiry, seq, expected, rows, &over);
     for (unsigned i = 0; !result && over && i < expected; i++) {
-        enum total_column column = rows[i].state == DELIVERY_DELIVERED ? TOTAL_DELIVERED : TOTAL_DISCARDED;
-        result = totals_add(&store->totals, &event->parts, rows[i].endpoint, column, 1, clock_mono_us());
+        enum total_column column =
+            rows[i].state == DELIVERY_DELIVERED ? TOTAL_DELIVERED : TOTAL_DISCARDED;
+        result =
+            totals_add(&store->totals, &event->parts, rows[i].endpoint, column, 1, clock_mono_us());
     }
     if (!result && over)
-        result = totals_add(&store->totals, &event->parts, TOTAL_EVENTS, TOTAL_DELIVERED, 1, clock_mono_us());
+        result = totals_add(
+            &store->totals, &event->parts, TOTAL_EVENTS, TOTAL_DELIVERED, 1, clock_mono_us());
     if (!result && over)
         result = drop_event(store, seq);
     *ret_dropped |= !result && over;
@@ -219,8 +233,8 @@ static enum err expire_history(struct store *store, int64_t now_us, bool *ret_mo
     bool dropped = false;
     if (expiry->policy.history_us == 0 || store->totals.given_up) /* its sums would be lost */
         return OK;
-    enum err result = list_old(expiry->statements[EXPIRY_LIST_EVENTS], expiry->history_after, EVENTS_PER_STEP,
-        cutoff_us, seqs, &newest_us, &count);
+    enum err result = list_old(expiry->statements[EXPIRY_LIST_EVENTS], expiry->history_after,
+        EVENTS_PER_STEP, cutoff_us, seqs, &newest_us, &count);
     if (result || count == 0)
         return result;
     expiry->history_after = seqs[count - 1];
@@ -257,7 +271,8 @@ static enum err expire_aliases(struct store *store, int64_t now_us, bool *ret_mo
     return result;
 }
 
-static enum err (*const phases[EXPIRY_PHASES])(struct store *store, int64_t now_us, bool *ret_more) = {
+static enum err (*const phases[EXPIRY_PHASES])(
+    struct store *store, int64_t now_us, bool *ret_more) = {
     [EXPIRY_DEDUPE] = expire_dedupe,
     [EXPIRY_BODIES] = expire_bodies,
     [EXPIRY_HISTORY] = expire_history,

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is over goes: segments of the dedupe store (90 and 35 days), bodies of what is delivered (7 days by default),
- * the history of what is delivered (90 days), conflicts and aliases (as the history). Apart from each other, and in
- * steps of a few milliseconds each with a transaction of its own, so that no answer waits for more than one of them
- * (bench/README.md has the longest commit). Nothing that is still open, parked or dead expires, nor what is in the
- * outbox.
+ * What is over goes: segments of the dedupe store (90 and 35 days), bodies of what is delivered (7
+ * days by default), the history of what is delivered (90 days), conflicts and aliases (as the
+ * history). Apart from each other, and in steps of a few milliseconds each with a transaction of
+ * its own, so that no answer waits for more than one of them (bench/README.md has the longest
+ * commit). Nothing that is still open, parked or dead expires, nor what is in the outbox.
  *
- * What expires with the history leaves its number in the totals. A round goes through all of it and begins again some
- * minutes later; a body that was passed over since its delivery was open is looked at again a day later.
+ * What expires with the history leaves its number in the totals. A round goes through all of it and
+ * begins again some minutes later; a body that was passed over since its delivery was open is
+ * looked at again a day later.
  *
- * Time is the caller's, which does not jump while it runs; a start under a clock that is far ahead of the newest event
- * is told by expiry_is_doubtful.
+ * Time is the caller's, which does not jump while it runs; a start under a clock that is far ahead
+ * of the newest event is told by expiry_is_doubtful.
  */
 #ifndef PENSTOCK_JOURNAL_EXPIRY_H
 #define PENSTOCK_JOURNAL_EXPIRY_H
@@ -44,7 +45,14 @@ enum expiry_statement {
     EXPIRY_STATEMENTS
 };
 
-enum expiry_phase { EXPIRY_DEDUPE, EXPIRY_BODIES, EXPIRY_HISTORY, EXPIRY_CONFLICTS, EXPIRY_ALIASES, EXPIRY_PHASES };
+enum expiry_phase {
+    EXPIRY_DEDUPE,
+    EXPIRY_BODIES,
+    EXPIRY_HISTORY,
+    EXPIRY_CONFLICTS,
+    EXPIRY_ALIASES,
+    EXPIRY_PHASES
+};
 
 struct expiry {
     struct expiry_policy policy;
@@ -56,15 +64,16 @@ struct expiry {
 };
 
 /* expiry_done is due after a failure as well. */
-enum err expiry_init(struct expiry *expiry, sqlite3 *db, const struct expiry_policy *policy) MUST_CHECK;
+enum err expiry_init(
+    struct expiry *expiry, sqlite3 *db, const struct expiry_policy *policy) MUST_CHECK;
 void expiry_done(struct expiry *expiry);
 
 /* Whether a step may have something to do. */
 bool expiry_is_due(const struct expiry *expiry, int64_t now_us);
 
 /*
- * One step, in the transaction that the caller has begun. ERR_DAMAGED: what was to go can't be read; it is passed over
- * when the caller, after the roll-back, goes on.
+ * One step, in the transaction that the caller has begun. ERR_DAMAGED: what was to go can't be
+ * read; it is passed over when the caller, after the roll-back, goes on.
  */
 enum err expiry_step(struct store *store, int64_t now_us) MUST_CHECK;
 

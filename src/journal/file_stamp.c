@@ -33,7 +33,8 @@ static enum err system_error(char *ret_detail)
 /* A path as SQLite's URI: what means something there is written as %XX. */
 static bool make_uri(const char *path, const char *parameters, char ret_uri[3 * PATH_BYTES])
 {
-    size_t len = (size_t)snprintf(ret_uri, 16, *path == '/' ? "file://" : "file:"); /* "//host" would be an authority */
+    size_t len = (size_t)snprintf(
+        ret_uri, 16, *path == '/' ? "file://" : "file:"); /* "//host" would be an authority */
     for (const char *at = path; *at; at++) {
         if (len + 4 + strlen(parameters) >= (size_t)3 * PATH_BYTES)
             return false;
@@ -59,7 +60,8 @@ static enum err open_database(const char *path, int flags, const char *parameter
         sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
         sqlite3_wal_autocheckpoint(db, 0);
         sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        result = sql_run(db, "PRAGMA mmap_size = 0; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;");
+        result = sql_run(
+            db, "PRAGMA mmap_size = 0; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;");
     }
     if (result) {
         sqlite3_close(db);
@@ -77,8 +79,9 @@ static void take_text(const struct sql_use *use, int column, char *ret_text, siz
 static enum err read_row(sqlite3 *db, struct file_stamp *ret_stamp)
 {
     sqlite3_stmt *statement = NULL;
-    enum err result = sql_prepare(
-        db, "SELECT installation, file, id, seed, partitions, shards, epoch FROM stamp WHERE one = 1", &statement);
+    enum err result = sql_prepare(db,
+        "SELECT installation, file, id, seed, partitions, shards, epoch FROM stamp WHERE one = 1",
+        &statement);
     struct sql_use use = sql_use(statement);
     bool row = false;
     if (!result)
@@ -98,16 +101,19 @@ static enum err read_row(sqlite3 *db, struct file_stamp *ret_stamp)
     return result;
 }
 
-static enum err read_through(const char *path, const char *parameters, struct file_stamp *ret_stamp, char *ret_detail)
+static enum err read_through(
+    const char *path, const char *parameters, struct file_stamp *ret_stamp, char *ret_detail)
 {
     sqlite3 *db = NULL;
     enum err result = open_database(path, SQLITE_OPEN_READONLY, parameters, &db);
     if (!result)
         result = read_row(db, ret_stamp);
     if (result == ERR_NOT_FOUND)
-        result = refuse(ret_detail, ERR_DAMAGED, "it has no stamp: it is not a file of this program's installations");
+        result = refuse(ret_detail, ERR_DAMAGED,
+            "it has no stamp: it is not a file of this program's installations");
     else if (result == ERR_DAMAGED)
-        result = refuse(ret_detail, ERR_DAMAGED, "it is not a database, it was cut, or its first pages are damaged");
+        result = refuse(ret_detail, ERR_DAMAGED,
+            "it is not a database, it was cut, or its first pages are damaged");
     else if (result)
         result = refuse(ret_detail, result, db ? sqlite3_errmsg(db) : "it can't be opened");
     sqlite3_close(db);
@@ -127,9 +133,11 @@ enum err file_stamp_read(const char *path, struct file_stamp *ret_stamp, char *r
     struct stat status;
     struct file_stamp alone = {0}, whole = {0};
     if (stat(path, &status))
-        return errno == ENOENT ? refuse(ret_detail, ERR_NOT_FOUND, "it is missing") : system_error(ret_detail);
+        return errno == ENOENT ? refuse(ret_detail, ERR_NOT_FOUND, "it is missing")
+                               : system_error(ret_detail);
     if (!S_ISREG(status.st_mode))
-        return refuse(ret_detail, ERR_DAMAGED, S_ISDIR(status.st_mode) ? "it is a directory" : "it is not a file");
+        return refuse(ret_detail, ERR_DAMAGED,
+            S_ISDIR(status.st_mode) ? "it is a directory" : "it is not a file");
     if (status.st_size == 0)
         return refuse(ret_detail, ERR_DAMAGED, "it is empty");
     enum err read_alone = read_through(path, "?immutable=1", &alone, ret_detail);
@@ -138,12 +146,14 @@ enum err file_stamp_read(const char *path, struct file_stamp *ret_stamp, char *r
             *ret_stamp = alone;
         return read_alone;
     }
-    /* While a WAL is moved into it, the main file alone may be neither the old one nor the new one. */
+    /* While a WAL is moved into it, the main file alone may be neither the old one nor the new one.
+     * */
     enum err result = read_through(path, "", &whole, ret_detail);
     if (result)
         return result;
     if (!read_alone && strcmp(alone.id, whole.id) != 0)
-        return refuse(ret_detail, ERR_DAMAGED, "the -wal file beside it belongs to another database: put its own back");
+        return refuse(ret_detail, ERR_DAMAGED,
+            "the -wal file beside it belongs to another database: put its own back");
     *ret_stamp = whole;
     return OK;
 }
@@ -151,7 +161,8 @@ enum err file_stamp_read(const char *path, struct file_stamp *ret_stamp, char *r
 static enum err insert_row(sqlite3 *db, const struct file_stamp *stamp)
 {
     sqlite3_stmt *statement = NULL;
-    enum err result = sql_prepare(db, "INSERT INTO stamp VALUES(1, ?, ?, ?, ?, ?, ?, ?)", &statement);
+    enum err result =
+        sql_prepare(db, "INSERT INTO stamp VALUES(1, ?, ?, ?, ?, ?, ?, ?)", &statement);
     if (!result) {
         struct sql_use use = sql_use(statement);
         sql_bind_text(&use, slice_from_string(stamp->installation));
@@ -172,17 +183,21 @@ static enum err fill(const char *path, const struct file_stamp *stamp, char *ret
     sqlite3 *db = NULL;
     enum err result = open_database(path, SQLITE_OPEN_READWRITE, "", &db);
     if (!result)
-        result = sql_run(db, "PRAGMA page_size = 4096; BEGIN IMMEDIATE; CREATE TABLE stamp(one INTEGER PRIMARY KEY,"
-                             " installation TEXT NOT NULL, file TEXT NOT NULL, id TEXT NOT NULL, seed TEXT NOT NULL,"
-                             " partitions INTEGER NOT NULL, shards INTEGER NOT NULL, epoch INTEGER NOT NULL) STRICT");
+        result = sql_run(db,
+            "PRAGMA page_size = 4096; BEGIN IMMEDIATE; CREATE TABLE stamp(one INTEGER PRIMARY KEY,"
+            " installation TEXT NOT NULL, file TEXT NOT NULL, id TEXT NOT NULL, seed TEXT NOT NULL,"
+            " partitions INTEGER NOT NULL, shards INTEGER NOT NULL, epoch INTEGER NOT NULL) "
+            "STRICT");
     if (!result)
         result = insert_row(db, stamp);
     if (!result)
         result = sql_run(db, "COMMIT; PRAGMA journal_mode = WAL");
     if (!result)
-        sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL); /* no WAL is left beside it */
+        sqlite3_db_config(
+            db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL); /* no WAL is left beside it */
     if (result)
-        snprintf(ret_detail, FILE_STAMP_DETAIL_BYTES, "%s", db ? sqlite3_errmsg(db) : err_title(result));
+        snprintf(
+            ret_detail, FILE_STAMP_DETAIL_BYTES, "%s", db ? sqlite3_errmsg(db) : err_title(result));
     sqlite3_close(db);
     return result;
 }
@@ -191,7 +206,8 @@ static enum err sync_directory_of(const char *path, char *ret_detail)
 {
     char directory[PATH_BYTES];
     const char *slash = strrchr(path, '/');
-    snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path) + 1 : 1,
+        slash ? path : ".");
     AUTO_CLOSE int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 || fsync(fd) ? system_error(ret_detail) : OK;
 }
@@ -236,7 +252,8 @@ enum err file_stamp_set_epoch(const char *path, int64_t epoch, bool into_file, c
         result = sql_execute(&use);
     }
     if (result)
-        snprintf(ret_detail, FILE_STAMP_DETAIL_BYTES, "%s", db ? sqlite3_errmsg(db) : err_title(result));
+        snprintf(
+            ret_detail, FILE_STAMP_DETAIL_BYTES, "%s", db ? sqlite3_errmsg(db) : err_title(result));
     sqlite3_finalize(statement);
     sqlite3_close(db);
     return result;

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The journal of one shard, as its users see it: requests that travel to it by mailbox and come back when what they did
- * is durable.
+ * The journal of one shard, as its users see it: requests that travel to it by mailbox and come
+ * back when what they did is durable.
  *
- * It is the dedupe store (the judge of duplicates), the embedded queue, the retry schedule, the dead-letter store and
- * the history. A store implements `struct journal_ops`; SQLite is the first (journal_sqlite.h). Nothing here knows
- * which.
+ * It is the dedupe store (the judge of duplicates), the embedded queue, the retry schedule, the
+ * dead-letter store and the history. A store implements `struct journal_ops`; SQLite is the first
+ * (journal_sqlite.h). Nothing here knows which.
  *
- * Order: requests are worked off in the order of posting, many in one transaction. All answers of a transaction leave
- * after its commit, in the order of their requests; what the transaction newly accepted is handed to delivery at the
- * same time and in the same order. delivery relies on that: a JOURNAL_LOAD answered after a JOURNAL_RECORD_OUTCOME saw
- * the recorded state, and one answered before it can be recognized, because the delivery is still in memory.
+ * Order: requests are worked off in the order of posting, many in one transaction. All answers of a
+ * transaction leave after its commit, in the order of their requests; what the transaction newly
+ * accepted is handed to delivery at the same time and in the same order. delivery relies on that: a
+ * JOURNAL_LOAD answered after a JOURNAL_RECORD_OUTCOME saw the recorded state, and one answered
+ * before it can be recognized, because the delivery is still in memory.
  *
- * Failure: when a commit fails, every request of the transaction is answered with its error (ERR_DISK_FULL, ERR_DISK)
- * and nothing of it happened. After an error that leaves the file in doubt (fsync) the journal refuses everything and
- * says so once through on_failed.
+ * Failure: when a commit fails, every request of the transaction is answered with its error
+ * (ERR_DISK_FULL, ERR_DISK) and nothing of it happened. After an error that leaves the file in
+ * doubt (fsync) the journal refuses everything and says so once through on_failed.
  *
  * Ownership: a request belongs to the journal from journal_submit until its on_done.
  */
@@ -29,8 +30,8 @@
 #include "model/verdict.h"
 #include "runtime/mailbox.h"
 
-/* A delivery as it lives in memory. `id` is the event's number times ACCOUNT_ENDPOINTS_MAX plus its index among the
- * event's deliveries. */
+/* A delivery as it lives in memory. `id` is the event's number times ACCOUNT_ENDPOINTS_MAX plus its
+ * index among the event's deliveries. */
 struct delivery {
     int64_t id;
     uint64_t endpoint; /* 0: unrouted */
@@ -39,7 +40,9 @@ struct delivery {
     uint32_t generation; /* rounds: an operator's replay begins a new one */
     uint32_t attempts;   /* made so far, over all rounds */
     uint32_t failures;   /* in this round: the steps of the schedule that are used up */
-    bool was_delivered;  /* a forced replay: the client has had it, and it is delivered again when this one fails */
+    bool
+        /* a forced replay: the client has had it, and it is delivered again when this one fails */
+        was_delivered;
     int64_t due_us;      /* wall time; of a pending one when it was accepted */
     int64_t wait_us;     /* of a waiting one: how long it waits until then */
     struct event *event; /* a reference of its own */
@@ -53,17 +56,20 @@ struct attempt {
     struct attempt_end end;
     struct attempt_reach reach;
     uint32_t excerpt_len;
-    char excerpt[ANSWER_EXCERPT_BYTES_MAX]; /* of the answer: its body, or what came instead; may hold any bytes */
+    char excerpt
+        /* of the answer: its body, or what came instead; may hold any bytes */
+        [ANSWER_EXCERPT_BYTES_MAX];
 };
 
 enum journal_kind {
-    JOURNAL_APPEND,            /* accept an event */
-    JOURNAL_START,             /* a guarded delivery: make `sending` durable */
-    JOURNAL_RECORD_OUTCOME,    /* the outcome of an attempt, or any other move of one delivery by its owner */
-    JOURNAL_OPERATOR_ACTION,   /* an operator's move of one delivery */
-    JOURNAL_LOAD,              /* deliveries of one endpoint that are due */
-    JOURNAL_SCAN_BACKLOG,      /* which endpoints have something open */
-    JOURNAL_RELEASE,           /* parked deliveries of one endpoint whose cause is gone: back to pending */
+    JOURNAL_APPEND, /* accept an event */
+    JOURNAL_START,  /* a guarded delivery: make `sending` durable */
+    /* the outcome of an attempt, or any other move of one delivery by its owner */
+    JOURNAL_RECORD_OUTCOME,
+    JOURNAL_OPERATOR_ACTION, /* an operator's move of one delivery */
+    JOURNAL_LOAD,            /* deliveries of one endpoint that are due */
+    JOURNAL_SCAN_BACKLOG,    /* which endpoints have something open */
+    JOURNAL_RELEASE, /* parked deliveries of one endpoint whose cause is gone: back to pending */
     JOURNAL_LIST_UNROUTED,     /* parked deliveries that no endpoint wanted */
     JOURNAL_ROUTE,             /* gives such deliveries an endpoint: back to pending */
     JOURNAL_RECEIVE,           /* an event that the broker delivered */
@@ -80,17 +86,18 @@ struct journal_request {
     struct mail mail;
     enum journal_kind kind;
     struct mailbox *reply_to;
-    void (*on_done)(struct journal_request *request, void *receiver); /* on reply_to's thread; may free the request */
+    void (*on_done)(struct journal_request *request,
+        void *receiver); /* on reply_to's thread; may free the request */
     enum err result;
 };
 
 /*
- * OK (new), ERR_EXISTS (a duplicate: ret_id is the first one's), ERR_CONFLICT (the same key with other money: ret_id as
- * well). An event that is there under this very id, because the broker delivered it first, is OK as well, and the
- * journal's own from then on.
+ * OK (new), ERR_EXISTS (a duplicate: ret_id is the first one's), ERR_CONFLICT (the same key with
+ * other money: ret_id as well). An event that is there under this very id, because the broker
+ * delivered it first, is OK as well, and the journal's own from then on.
  *
- * `to_outbox`: on a gateway that doesn't deliver the event is only kept until the broker has it (JOURNAL_LOAD_OUTBOX).
- * No dedupe, no deliveries, no totals: those are the delivering gateway's.
+ * `to_outbox`: on a gateway that doesn't deliver the event is only kept until the broker has it
+ * (JOURNAL_LOAD_OUTBOX). No dedupe, no deliveries, no totals: those are the delivering gateway's.
  */
 struct journal_append {
     struct journal_request request;
@@ -103,22 +110,27 @@ struct journal_append {
 };
 
 /*
- * Who owns an event (of rabbitmq mode; what was appended is always the journal's own). Ownership is the event's, and
- * stands in the rows of its deliveries (`broker_owned`): a broker-owned row is in no load, backlog scan or release.
+ * Who owns an event (of rabbitmq mode; what was appended is always the journal's own). Ownership is
+ * the event's, and stands in the rows of its deliveries (`broker_owned`): a broker-owned row is in
+ * no load, backlog scan or release.
  *
  *   received --> broker-owned ---------+--> all its deliveries delivered
  *                                      '--> the journal's own: a delivery of it becomes waiting, parked or dead; an
  *                                           append finds it; JOURNAL_ADOPT; at the start, when one of its
  *                                           deliveries has left pending
  *
- * A broker-owned event of which nothing has started, and whose channel is lost, is suspended: nothing of it is sent
- * until the broker delivers it again, or is found not to have it any more (delivery/suspended.c).
+ * A broker-owned event of which nothing has started, and whose channel is lost, is suspended:
+ * nothing of it is sent until the broker delivers it again, or is found not to have it any more
+ * (delivery/suspended.c).
  */
 enum journal_received {
-    RECEIVED_BROKER_OWNED,  /* broker-owned: new, or it came again before anything of it left pending. ret_deliveries */
+    /* broker-owned: new, or it came again before anything of it left pending. ret_deliveries */
+    RECEIVED_BROKER_OWNED,
     RECEIVED_JOURNAL_OWNED, /* the journal's own, or final: the message has done its duty */
-    RECEIVED_ALIAS,         /* a duplicate, found late: its id leads to the first one (ret_first) from now on */
-    RECEIVED_CONFLICT,      /* other money under a known key, found late: its deliveries are parked. ret_first */
+    /* a duplicate, found late: its id leads to the first one (ret_first) from now on */
+    RECEIVED_ALIAS,
+    /* other money under a known key, found late: its deliveries are parked. ret_first */
+    RECEIVED_CONFLICT,
 };
 
 struct journal_received_delivery {
@@ -126,15 +138,17 @@ struct journal_received_delivery {
     uint64_t endpoint;
 };
 
-/* OK with what became of it. ERR_DAMAGED: the dedupe store can't judge it. ERR_UNAVAILABLE: another event has its id.
- * ERR_DISK_FULL: events of its class are not accepted now. */
+/* OK with what became of it. ERR_DAMAGED: the dedupe store can't judge it. ERR_UNAVAILABLE: another
+ * event has its id. ERR_DISK_FULL: events of its class are not accepted now. */
 struct journal_receive {
     struct journal_request request;
-    struct event *event; /* the requester's reference; nothing of it is handed over, but for what an append would be:
-                            what stands beside a broker-owned delivery whose row is damaged */
+    struct event *
+        /* the requester's reference; nothing of it is handed over, but for what an append would be:
+         * what stands beside a broker-owned delivery whose row is damaged */
+        event;
     struct dedupe_key dedupe_key; /* counts when the event has a key */
-    /* PARK_MISMATCH, PARK_TAKEN_OVER: a new one is parked at once, and the journal's own; so is with PARK_TAKEN_OVER
-     * one that was broker-owned and has not started. */
+    /* PARK_MISMATCH, PARK_TAKEN_OVER: a new one is parked at once, and the journal's own; so is
+     * with PARK_TAKEN_OVER one that was broker-owned and has not started. */
     enum park_reason park_as;
     unsigned endpoints_count;
     uint64_t endpoints[ACCOUNT_ENDPOINTS_MAX];
@@ -145,9 +159,10 @@ struct journal_receive {
     struct journal_received_delivery ret_deliveries[ACCOUNT_ENDPOINTS_MAX];
 };
 
-/* An event by its number: that of any of its deliveries, divided by ACCOUNT_ENDPOINTS_MAX. Those that are the journal's
- * own already, or unknown, are passed over. Guarded ones that were accepted before `park_guarded_before_us` (0: none)
- * are parked as adopted: another gateway may have sent them. */
+/* An event by its number: that of any of its deliveries, divided by ACCOUNT_ENDPOINTS_MAX. Those
+ * that are the journal's own already, or unknown, are passed over. Guarded ones that were accepted
+ * before `park_guarded_before_us` (0: none) are parked as adopted: another gateway may have sent
+ * them. */
 struct journal_adopt {
     struct journal_request request;
     unsigned count;
@@ -155,14 +170,16 @@ struct journal_adopt {
     int64_t park_guarded_before_us;
 };
 
-/* What was broker-owned when the last run ended, and of which nothing had started (the others were adopted at the
- * start). The partition is the one in the event's id; of an event that is damaged it may be any number. */
+/* What was broker-owned when the last run ended, and of which nothing had started (the others were
+ * adopted at the start). The partition is the one in the event's id; of an event that is damaged it
+ * may be any number. */
 struct journal_broker_owned {
     int64_t event;
     unsigned partition;
 };
 
-/* Those with a number beyond `after_event`, in order; there are more while ret_count == count_max. */
+/* Those with a number beyond `after_event`, in order; there are more while ret_count == count_max.
+ * */
 struct journal_list_broker_owned {
     struct journal_request request;
     int64_t after_event;
@@ -171,8 +188,8 @@ struct journal_list_broker_owned {
     struct journal_broker_owned *ret_events;
 };
 
-/* Kept with its bytes and the reason, for a person; nobody sends it. The texts must stay until the answer.
- * ERR_DISK_FULL, as for a critical event. */
+/* Kept with its bytes and the reason, for a person; nobody sends it. The texts must stay until the
+ * answer. ERR_DISK_FULL, as for a critical event. */
 struct journal_keep_poison {
     struct journal_request request;
     char queue[64];
@@ -184,11 +201,12 @@ struct journal_keep_poison {
 };
 
 /*
- * Which of these events the journal knows, under their own ids or as aliases. `next_offset`: where the list of
- * confirmed events is to be read on from at the next start, or -1 for no change; `ret_next_offset` is what is stored, 0
- * at first. With `judge` those that are not known are lost: they are kept for the audit (lost.h), and one that comes
- * after all ends that by itself. Taken as known are one that was found to be lost before, and one that is so old that
- * its history may have expired.
+ * Which of these events the journal knows, under their own ids or as aliases. `next_offset`: where
+ * the list of confirmed events is to be read on from at the next start, or -1 for no change;
+ * `ret_next_offset` is what is stored, 0 at first. With `judge` those that are not known are lost:
+ * they are kept for the audit (lost.h), and one that comes after all ends that by itself. Taken as
+ * known are one that was found to be lost before, and one that is so old that its history may have
+ * expired.
  */
 struct journal_check_confirmed {
     struct journal_request request;
@@ -201,8 +219,9 @@ struct journal_check_confirmed {
     int64_t ret_lost; /* when `count` is 0: how many are kept as lost */
 };
 
-/* Up to `count_max` events of the outbox with a number beyond `after_event`, in order. Bodies are taken from `budget`
- * as far as its share goes. One that can't be believed is passed over, named in the log, and stays. */
+/* Up to `count_max` events of the outbox with a number beyond `after_event`, in order. Bodies are
+ * taken from `budget` as far as its share goes. One that can't be believed is passed over, named in
+ * the log, and stays. */
 struct journal_load_outbox {
     struct journal_request request;
     int64_t after_event;
@@ -225,9 +244,10 @@ struct journal_clear_outbox {
 };
 
 /*
- * Moves one delivery from `from` to `to`; ERR_MOVED_ON when it is not in `from` (of this generation) any more. An
- * unguarded delivery whose `sending` was never written is recorded from pending or waiting: `from` is what the journal
- * last knew. A forced replay that is to be dead or parked is delivered again, as it was (delivery_state.h).
+ * Moves one delivery from `from` to `to`; ERR_MOVED_ON when it is not in `from` (of this
+ * generation) any more. An unguarded delivery whose `sending` was never written is recorded from
+ * pending or waiting: `from` is what the journal last knew. A forced replay that is to be dead or
+ * parked is delivered again, as it was (delivery_state.h).
  */
 struct journal_record {
     struct journal_request request; /* JOURNAL_START or JOURNAL_RECORD_OUTCOME */
@@ -244,20 +264,20 @@ struct journal_record {
 };
 
 /*
- * An operator's move of the delivery that he knows as number `index` of an event, and believes to be in `from`: one of
- * the ways of delivery_state_may_move_by_operator. It goes to the owner of the delivery first
- * (delivery_shard_operator_action), who submits it and answers the asker. A way to pending begins a new round in the
- * lane of replays. What was done, and why, is kept.
+ * An operator's move of the delivery that he knows as number `index` of an event, and believes to
+ * be in `from`: one of the ways of delivery_state_may_move_by_operator. It goes to the owner of the
+ * delivery first (delivery_shard_operator_action), who submits it and answers the asker. A way to
+ * pending begins a new round in the lane of replays. What was done, and why, is kept.
  *
- * Before a way to pending the owner asks with `looks`: nothing is done, and the answer says what would become of it and
- * whose event it is, so that he can refuse what could never be delivered. The action then holds for
- * `expected_endpoint`.
+ * Before a way to pending the owner asks with `looks`: nothing is done, and the answer says what
+ * would become of it and whose event it is, so that he can refuse what could never be delivered.
+ * The action then holds for `expected_endpoint`.
  *
- * With `endpoint` a delivery that was not delivered is sent to another endpoint of its account from now on; the totals
- * follow it.
+ * With `endpoint` a delivery that was not delivered is sent to another endpoint of its account from
+ * now on; the totals follow it.
  *
- * OK, ERR_NOT_FOUND, ERR_MOVED_ON (`ret_state` says where it is), ERR_INVALID (`ret_refusal` says why it can't be
- * sent), ERR_DAMAGED.
+ * OK, ERR_NOT_FOUND, ERR_MOVED_ON (`ret_state` says where it is), ERR_INVALID (`ret_refusal` says
+ * why it can't be sent), ERR_DAMAGED.
  */
 enum operator_action_refusal {
     ACTION_NOT_REFUSED,
@@ -291,10 +311,11 @@ struct journal_operator_action {
 };
 
 /*
- * Up to `count_max` deliveries of `endpoint` and `bytes_max` bytes of bodies: pending ones with id > after_pending_id
- * in order of id, then waiting ones due by `due_by_us` and behind (after_waiting_due_us, after_waiting_id) in order of
- * (due time, id). One whose row or body is damaged is parked (PARK_DAMAGED) instead. Bodies are taken from `budget` up
- * to `budget_share_percent`; where that ends, so does the answer.
+ * Up to `count_max` deliveries of `endpoint` and `bytes_max` bytes of bodies: pending ones with id
+ * > after_pending_id in order of id, then waiting ones due by `due_by_us` and behind
+ * (after_waiting_due_us, after_waiting_id) in order of (due time, id). One whose row or body is
+ * damaged is parked (PARK_DAMAGED) instead. Bodies are taken from `budget` up to
+ * `budget_share_percent`; where that ends, so does the answer.
  */
 struct journal_load {
     struct journal_request request;
@@ -320,19 +341,21 @@ struct journal_backlog {
     int64_t waiting_due_us;    /* the earliest; INT64_MAX when none waits */
 };
 
-/* What is open. Guarded deliveries that were being sent when the last run ended have been parked as ambiguous before.
- */
+/* What is open. Guarded deliveries that were being sent when the last run ended have been parked as
+ * ambiguous before. / */
 struct journal_backlog_scan {
     struct journal_request request;
-    int64_t now_us; /* of the clock that due times are made of. Whose wait begins later than this (it was written under
-                       a clock that was ahead) waits as long from now on */
+    int64_t
+        /* of the clock that due times are made of. Whose wait begins later than this (it was
+         * written under a clock that was ahead) waits as long from now on */
+        now_us;
     bool ret_again; /* there are more of those: ask once more */
     size_t ret_count;
     struct journal_backlog *ret_backlogs; /* malloc'd; the requester frees it */
 };
 
-/* In steps of at most `count_max`, so that the writer is never held; the requester asks again while ret_count ==
- * count_max. */
+/* In steps of at most `count_max`, so that the writer is never held; the requester asks again while
+ * ret_count == count_max. */
 struct journal_release {
     struct journal_request request;
     uint64_t endpoint;
@@ -347,11 +370,14 @@ struct journal_unrouted {
     char account[NAME_BYTES_MAX + 1], type[EVENT_TYPE_BYTES_MAX + 1];
 };
 
-/* Those with an id beyond `after_id`, in order. One whose event can't be believed is passed over. */
+/* Those with an id beyond `after_id`, in order. One whose event can't be believed is passed over.
+ * */
 struct journal_list_unrouted {
     struct journal_request request;
     int64_t after_id;
-    unsigned count_max; /* of `ret_unrouted`, which the requester allocated; as many rows are looked at */
+    unsigned
+        /* of `ret_unrouted`, which the requester allocated; as many rows are looked at */
+        count_max;
     unsigned ret_count;
     int64_t ret_after_id; /* where the next one goes on; INT64_MAX: there are no more */
     struct journal_unrouted *ret_unrouted;
@@ -370,8 +396,8 @@ struct journal_route {
     unsigned ret_count;
 };
 
-/* New deliveries of one transaction, unrouted ones (endpoint 0) among them, for the delivery thread; it frees the
- * handover and owns the events' references. */
+/* New deliveries of one transaction, unrouted ones (endpoint 0) among them, for the delivery
+ * thread; it frees the handover and owns the events' references. */
 struct journal_handover {
     struct mail mail;
     unsigned count;
@@ -390,12 +416,14 @@ struct journal;
 
 struct journal_ops {
     void (*submit)(struct journal *journal, struct journal_request *request);
-    void (*stop)(struct journal *journal); /* works off what was submitted, commits, closes, joins; frees the journal */
+    void (*stop)(struct journal
+            *journal); /* works off what was submitted, commits, closes, joins; frees the journal */
 };
 
 #define JOURNAL_ID_BYTES 33 /* 32 hex digits, NUL included */
 
-/* What the file held when it was opened: a gateway may be about to become one that can't finish it. */
+/* What the file held when it was opened: a gateway may be about to become one that can't finish it.
+ * */
 struct journal_found {
     int64_t open;         /* deliveries pending, sending or waiting that are the journal's own */
     int64_t broker_owned; /* events that are the broker's */
@@ -409,8 +437,8 @@ struct journal {
     struct room_board room; /* shared */
 };
 
-/* Any thread. The request's kind, reply_to, on_done and inputs are set. Never blocks, never fails: failures come as a
- * result. */
+/* Any thread. The request's kind, reply_to, on_done and inputs are set. Never blocks, never fails:
+ * failures come as a result. */
 static inline void journal_submit(struct journal *journal, struct journal_request *request)
 {
     journal->ops->submit(journal, request);

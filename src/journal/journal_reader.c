@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reader's thread: works off one query after the other, each with the connections that it needs, opened when they
- * are first asked for. A connection that has said anything but "busy" or "not found" is closed, so that the next query
- * begins with a new one.
+ * The reader's thread: works off one query after the other, each with the connections that it
+ * needs, opened when they are first asked for. A connection that has said anything but "busy" or
+ * "not found" is closed, so that the next query begins with a new one.
  *
- * An audit takes many steps, with connections of its own. After each it is posted again, so that what has been asked
- * meanwhile goes first, or rests for a while.
+ * An audit takes many steps, with connections of its own. After each it is posted again, so that
+ * what has been asked meanwhile goes first, or rests for a while.
  */
 #include "journal/journal_reader.h"
 
@@ -52,7 +52,8 @@ static void answer(struct journal_query *query, enum err result)
     mailbox_post(query->reply_to, &query->mail);
 }
 
-static enum err reader_source(struct journal_reader *reader, unsigned shard, struct timeline_source **ret_source)
+static enum err reader_source(
+    struct journal_reader *reader, unsigned shard, struct timeline_source **ret_source)
 {
     struct timeline_source *source = &reader->sources[shard];
     if (!source->db) {
@@ -77,7 +78,8 @@ static void receive_find(struct mail *mail, void *receiver)
     ASSERT_ON_THREAD(&reader->thread);
     struct journal_find *find = CONTAINER_OF(mail, struct journal_find, query.mail);
     struct timeline_source *source;
-    enum err result = reader_source(reader, placement_shard(event_id_partition(&find->id), reader->shards), &source);
+    enum err result = reader_source(
+        reader, placement_shard(event_id_partition(&find->id), reader->shards), &source);
     if (!result)
         result = reader_judge(source, timeline_source_find(source, &find->id, &find->ret_timeline));
     answer(&find->query, result);
@@ -86,7 +88,8 @@ static void receive_find(struct mail *mail, void *receiver)
 static void receive_state_counts(struct mail *mail, void *receiver)
 {
     struct journal_reader *reader = receiver;
-    struct journal_state_counts *wanted = CONTAINER_OF(mail, struct journal_state_counts, query.mail);
+    struct journal_state_counts *wanted =
+        CONTAINER_OF(mail, struct journal_state_counts, query.mail);
     int64_t counts[DELIVERY_STATES] = {0};
     enum err result = OK;
     for (unsigned shard = 0; shard < reader->shards && !result; shard++) {
@@ -104,7 +107,8 @@ static void receive_state_counts(struct mail *mail, void *receiver)
 
 /* Shard after shard, until the page is full or the time is up. */
 static enum err read_page(struct journal_reader *reader, struct journal_page *page,
-    enum err (*read)(struct timeline_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over))
+    enum err (*read)(struct timeline_source *source, struct journal_page *page, int64_t deadline_us,
+        bool *ret_over))
 {
     struct listing_cursor *cursor = &page->cursor;
     int64_t deadline_us = clock_mono_us() + READING_US_MAX;
@@ -126,7 +130,8 @@ static void receive_list(struct mail *mail, void *receiver)
 {
     struct journal_list *list = CONTAINER_OF(mail, struct journal_list, page.query.mail);
     list->ret_deliveries = calloc(list->page.count_max, sizeof list->ret_deliveries[0]);
-    enum err result = list->ret_deliveries ? read_page(receiver, &list->page, listing_read) : ERR_NO_MEMORY;
+    enum err result =
+        list->ret_deliveries ? read_page(receiver, &list->page, listing_read) : ERR_NO_MEMORY;
     if (result)
         journal_list_done(list);
     answer(&list->page.query, result);
@@ -134,9 +139,11 @@ static void receive_list(struct mail *mail, void *receiver)
 
 static void receive_list_conflicts(struct mail *mail, void *receiver)
 {
-    struct journal_list_conflicts *list = CONTAINER_OF(mail, struct journal_list_conflicts, page.query.mail);
+    struct journal_list_conflicts *list =
+        CONTAINER_OF(mail, struct journal_list_conflicts, page.query.mail);
     list->ret_conflicts = calloc(list->page.count_max, sizeof list->ret_conflicts[0]);
-    enum err result = list->ret_conflicts ? read_page(receiver, &list->page, listing_read_conflicts) : ERR_NO_MEMORY;
+    enum err result = list->ret_conflicts ? read_page(receiver, &list->page, listing_read_conflicts)
+                                          : ERR_NO_MEMORY;
     if (result)
         journal_list_conflicts_done(list);
     answer(&list->page.query, result);
@@ -144,9 +151,11 @@ static void receive_list_conflicts(struct mail *mail, void *receiver)
 
 static void receive_list_poison(struct mail *mail, void *receiver)
 {
-    struct journal_list_poison *list = CONTAINER_OF(mail, struct journal_list_poison, page.query.mail);
+    struct journal_list_poison *list =
+        CONTAINER_OF(mail, struct journal_list_poison, page.query.mail);
     list->ret_poison = calloc(list->page.count_max, sizeof list->ret_poison[0]);
-    enum err result = list->ret_poison ? read_page(receiver, &list->page, listing_read_poison) : ERR_NO_MEMORY;
+    enum err result =
+        list->ret_poison ? read_page(receiver, &list->page, listing_read_poison) : ERR_NO_MEMORY;
     if (result)
         journal_list_poison_done(list);
     answer(&list->page.query, result);
@@ -164,7 +173,8 @@ static void end_audit(struct journal_reader *reader, struct journal_audit *audit
     answer(&audit->query, result);
 }
 
-static void lay_to_rest(struct journal_reader *reader, struct journal_audit *audit, int64_t pause_us)
+static void lay_to_rest(
+    struct journal_reader *reader, struct journal_audit *audit, int64_t pause_us)
 {
     audit->rests_until_us = clock_mono_us() + pause_us;
     for (unsigned i = 0; i < AUDIT_RUNS_MAX; i++) { /* one is free, since no more run */
@@ -246,7 +256,8 @@ static void reader_free(struct journal_reader *reader)
     free(reader);
 }
 
-enum err journal_reader_open(const char *directory, unsigned shards, struct journal_reader **ret_reader)
+enum err journal_reader_open(
+    const char *directory, unsigned shards, struct journal_reader **ret_reader)
 {
     struct journal_reader *reader = calloc(1, sizeof *reader + shards * sizeof reader->sources[0]);
     if (!reader)
@@ -265,7 +276,8 @@ enum err journal_reader_open(const char *directory, unsigned shards, struct jour
     return OK;
 }
 
-void journal_reader_set_losses(struct journal_reader *reader, const struct audit_loss *losses, size_t count)
+void journal_reader_set_losses(
+    struct journal_reader *reader, const struct audit_loss *losses, size_t count)
 {
     reader->losses = losses;
     reader->losses_count = count;
@@ -308,7 +320,8 @@ void journal_reader_list(struct journal_reader *reader, struct journal_list *lis
     mailbox_post(&reader->mailbox, &list->page.query.mail);
 }
 
-void journal_reader_list_conflicts(struct journal_reader *reader, struct journal_list_conflicts *list)
+void journal_reader_list_conflicts(
+    struct journal_reader *reader, struct journal_list_conflicts *list)
 {
     list->page.ret_count = 0;
     list->page.query.mail.on_receive = receive_list_conflicts;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading the journals of all shards beside their writers: a thread with one read-only connection per file and short
- * transactions. What people and partners ask (one event's timeline, lists, counts, audits) goes here, so that no loop
- * ever runs SQLite.
+ * Reading the journals of all shards beside their writers: a thread with one read-only connection
+ * per file and short transactions. What people and partners ask (one event's timeline, lists,
+ * counts, audits) goes here, so that no loop ever runs SQLite.
  */
 #ifndef PENSTOCK_JOURNAL_JOURNAL_READER_H
 #define PENSTOCK_JOURNAL_JOURNAL_READER_H
@@ -11,12 +11,14 @@
 
 struct journal_reader;
 
-enum err journal_reader_open(const char *directory, unsigned shards, struct journal_reader **ret_reader) MUST_CHECK;
+enum err journal_reader_open(
+    const char *directory, unsigned shards, struct journal_reader **ret_reader) MUST_CHECK;
 void journal_reader_stop(struct journal_reader *reader); /* takes NULL */
 
 struct audit_loss;
 /* What every audit is to name; before anything is asked. They must outlive the reader. */
-void journal_reader_set_losses(struct journal_reader *reader, const struct audit_loss *losses, size_t count);
+void journal_reader_set_losses(
+    struct journal_reader *reader, const struct audit_loss *losses, size_t count);
 
 struct timeline_attempt {
     int64_t delivery;
@@ -45,7 +47,9 @@ struct timeline_action {
 /* Everything that is known of one event. Its delivered attempt stands among the others. */
 struct timeline {
     struct event *event; /* the body is empty when it has expired */
-    bool is_of_first;    /* what was asked for is an alias: a duplicate, and this is the first one's timeline */
+    bool
+        /* what was asked for is an alias: a duplicate, and this is the first one's timeline */
+        is_of_first;
     size_t deliveries_count, attempts_count, actions_count;
     struct timeline_delivery *deliveries;
     struct timeline_attempt *attempts; /* in order of delivery and number */
@@ -61,15 +65,16 @@ struct journal_query {
     enum err result;
 };
 
-/* ERR_NOT_FOUND when no journal knows the id. The id of a duplicate that was found late leads to the first one. The
- * requester owns ret_timeline. */
+/* ERR_NOT_FOUND when no journal knows the id. The id of a duplicate that was found late leads to
+ * the first one. The requester owns ret_timeline. */
 struct journal_find {
     struct journal_query query;
     struct event_id id;
     struct timeline *ret_timeline;
 };
 
-/* How many deliveries are in each state that is not final; the final ones are not counted here (a count is a scan). */
+/* How many deliveries are in each state that is not final; the final ones are not counted here (a
+ * count is a scan). */
 struct journal_state_counts {
     struct journal_query query;
     int64_t ret_counts[DELIVERY_STATES];
@@ -77,6 +82,7 @@ struct journal_state_counts {
 
 /* Any thread; `reply_to` and `on_done` are set. */
 void journal_reader_find(struct journal_reader *reader, struct journal_find *find);
-void journal_reader_count_states(struct journal_reader *reader, struct journal_state_counts *counts);
+void journal_reader_count_states(
+    struct journal_reader *reader, struct journal_state_counts *counts);
 
 #endif

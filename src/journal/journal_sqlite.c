@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The journal's thread. It sleeps on its mailbox, takes everything that has gathered there, and makes one transaction
- * of it: while that one is being committed the next gathers. So a commit is as large as the load makes it, without a
- * timer.
+ * The journal's thread. It sleeps on its mailbox, takes everything that has gathered there, and
+ * makes one transaction of it: while that one is being committed the next gathers. So a commit is
+ * as large as the load makes it, without a timer.
  *
  *   mailbox -> batch -> BEGIN, one function for each request (store.h), COMMIT -> handover -> answers
  *           -> checkpoint -> the house: totals, expiry, room on the disk
  *
- * The handover leaves before the answers. A JOURNAL_LOAD may find a delivery that the same transaction accepted;
- * delivery has it from the handover by then, and knows it again by its id.
+ * The handover leaves before the answers. A JOURNAL_LOAD may find a delivery that the same
+ * transaction accepted; delivery has it from the handover by then, and knows it again by its id.
  *
- * Failure: a transaction that fails is rolled back as a whole and all of its requests get its error, since each may
- * have seen what another one did. A full disk passes: the WAL is brought back into the file, so that it can start over
- * in its old room; the reserve (reserve.h) is given up, and the transaction is tried again without its appends. So does
- * one that takes no writes (read-only). A failed sync does not, nor an I/O error from COMMIT that is anything but a
- * refused write: the kernel may have thrown the pages away, and another try would be answered from memory. From then on
- * everything is refused, and the file is closed without another write.
+ * Failure: a transaction that fails is rolled back as a whole and all of its requests get its
+ * error, since each may have seen what another one did. A full disk passes: the WAL is brought back
+ * into the file, so that it can start over in its old room; the reserve (reserve.h) is given up,
+ * and the transaction is tried again without its appends. So does one that takes no writes
+ * (read-only). A failed sync does not, nor an I/O error from COMMIT that is anything but a refused
+ * write: the kernel may have thrown the pages away, and another try would be answered from memory.
+ * From then on everything is refused, and the file is closed without another write.
  *
- * While something is wrong the disk is tried about once a second, by a write of our own: what room.h says becomes true
- * again without anybody's traffic.
+ * While something is wrong the disk is tried about once a second, by a write of our own: what
+ * room.h says becomes true again without anybody's traffic.
  */
 #include "journal/journal_sqlite.h"
 
@@ -41,7 +42,8 @@
 #define LOOK_MS 1000      /* at the disk, while something is wrong with it, or waits for it */
 #define LOOK_IDLE_MS 5000 /* otherwise */
 #define RETRY_US US_PER_SECOND
-/* Free, before a disk that was full is tried by ourselves: our page finds its place where an event does not. */
+/* Free, before a disk that was full is tried by ourselves: our page finds its place where an event
+ * does not. */
 #define ROOM_TO_TRY_BYTES (1024 * 1024)
 #define PAGE_BYTES 4096
 
@@ -62,9 +64,11 @@ struct journal_sqlite {
     enum room_reason trouble; /* of the last transactions: a full disk is said once */
     int64_t next_try_us;      /* monotonic; while something is wrong */
     int64_t next_relief_us;
-    struct room room;       /* as it is on the board */
-    int64_t wall_offset_us; /* of a wall clock that does not jump: a wrong hour must not make the dedupe store forget */
-    int64_t next_step_us;   /* of expiry, monotonic */
+    struct room room; /* as it is on the board */
+    int64_t
+        /* of a wall clock that does not jump: a wrong hour must not make the dedupe store forget */
+        wall_offset_us;
+    int64_t next_step_us; /* of expiry, monotonic */
     int64_t totals_put_off_us;
     int64_t space_said; /* enum disk_space, as the metric has it */
     unsigned batch_len;
@@ -111,18 +115,20 @@ static void post_answers(struct journal_sqlite *self)
     self->batch_len = 0;
 }
 
-/* Room for every delivery that the appends may bring; what is adopted makes more (acceptance.c), so that nothing can
- * fail between the commit and the handover. */
+/* Room for every delivery that the appends may bring; what is adopted makes more (acceptance.c), so
+ * that nothing can fail between the commit and the handover. */
 static enum err prepare_handover(struct journal_sqlite *self)
 {
     unsigned room = 0;
     for (unsigned i = 0; i < self->batch_len; i++)
         if (self->batch[i]->kind == JOURNAL_APPEND)
-            room += CONTAINER_OF(self->batch[i], struct journal_append, request)->endpoints_count + 1;
+            room +=
+                CONTAINER_OF(self->batch[i], struct journal_append, request)->endpoints_count + 1;
     self->store.handover = NULL;
     if (room == 0)
         return OK;
-    struct journal_handover *handover = malloc(sizeof *handover + room * sizeof handover->deliveries[0]);
+    struct journal_handover *handover =
+        malloc(sizeof *handover + room * sizeof handover->deliveries[0]);
     if (!handover)
         return ERR_NO_MEMORY;
     handover->count = 0;
@@ -154,8 +160,10 @@ static void drop_handover(struct journal_sqlite *self)
 static void tell_room(struct journal_sqlite *self)
 {
     const struct reserve *reserve = &self->store.reserve;
-    bool is_full = self->trouble == ROOM_FULL || self->store.checkpointer.starved || reserve->space == SPACE_NONE;
-    struct room room = {.space = self->failed || self->trouble || is_full ? SPACE_NONE : reserve->space,
+    bool is_full = self->trouble == ROOM_FULL || self->store.checkpointer.starved ||
+                   reserve->space == SPACE_NONE;
+    struct room room = {
+        .space = self->failed || self->trouble || is_full ? SPACE_NONE : reserve->space,
         .reason = self->failed                     ? ROOM_FAILING
                   : self->trouble                  ? self->trouble
                   : is_full                        ? ROOM_FULL
@@ -183,7 +191,8 @@ static void declare_failed(struct journal_sqlite *self)
     self->failed = true;
     metrics_add(METRIC_JOURNAL_FAILED, 1);
     tell_room(self);
-    log_error("the journal's disk failed: nothing is accepted or recorded until a restart shard=%u", self->store.shard);
+    log_error("the journal's disk failed: nothing is accepted or recorded until a restart shard=%u",
+        self->store.shard);
     if (self->listener.on_failed)
         self->listener.on_failed(self->listener.context, ERR_DISK);
 }
@@ -193,12 +202,15 @@ static void note_failure(struct journal_sqlite *self, enum err error)
     if (error == ERR_DISK_FULL)
         self->trouble = ROOM_FULL;
     else if (error == ERR_DISK)
-        self->trouble = sql_is_read_only(self->store.db) || reserve_is_read_only(&self->store.reserve) ? ROOM_READ_ONLY
-                                                                                                       : ROOM_FAILING;
+        self->trouble =
+            sql_is_read_only(self->store.db) || reserve_is_read_only(&self->store.reserve)
+                ? ROOM_READ_ONLY
+                : ROOM_FAILING;
     self->next_try_us = clock_mono_us() + RETRY_US;
 }
 
-/* A commit that wrote. On a disk that was full one of ours, or an outcome, finds its place where no event does. */
+/* A commit that wrote. On a disk that was full one of ours, or an outcome, finds its place where no
+ * event does. */
 static void note_success(struct journal_sqlite *self, bool took_event)
 {
     if (self->trouble == ROOM_WELL)
@@ -212,14 +224,14 @@ static void note_success(struct journal_sqlite *self, bool took_event)
     tell_room(self);
 }
 
-/* Ends a transaction that could not be committed; right after the failure, while the connection still tells what it
- * was. */
+/* Ends a transaction that could not be committed; right after the failure, while the connection
+ * still tells what it was. */
 static void abandon_transaction(struct journal_sqlite *self, enum err error, bool while_committing)
 {
     bool in_doubt = store_is_in_doubt(&self->store, while_committing);
     if (!self->trouble || in_doubt)
-        log_error("the journal could not commit shard=%u error=%s reason=%s", self->store.shard, err_name(error),
-            sqlite3_errmsg(self->store.db));
+        log_error("the journal could not commit shard=%u error=%s reason=%s", self->store.shard,
+            err_name(error), sqlite3_errmsg(self->store.db));
     note_failure(self, error);
     metrics_add(METRIC_JOURNAL_COMMIT_FAILURES, 1);
     if (store_roll_back(&self->store))
@@ -271,14 +283,16 @@ static void fail_by_early_answers(struct journal_sqlite *self)
 }
 
 /* See base/failpoint.h: one if the batch has a request of that kind. */
-static void crash_with(const struct journal_sqlite *self, enum journal_kind kind, enum failpoint_crash point)
+static void crash_with(
+    const struct journal_sqlite *self, enum journal_kind kind, enum failpoint_crash point)
 {
     for (unsigned i = 0; i < self->batch_len; i++)
         if (self->batch[i]->kind == kind)
             failpoint_crash(point);
 }
 
-/* The batch's transaction. After an error nothing of it has happened, in the file and in the requests. */
+/* The batch's transaction. After an error nothing of it has happened, in the file and in the
+ * requests. */
 static enum err run_batch(struct journal_sqlite *self)
 {
     unsigned applied = 0;
@@ -321,8 +335,8 @@ static enum err run_batch(struct journal_sqlite *self)
 static void judge_checkpoint(struct journal_sqlite *self, bool was_starved, enum err result)
 {
     if (result && !(was_starved && result == ERR_DISK_FULL))
-        log_warn("the journal could not be checkpointed shard=%u error=%s reason=%s", self->store.shard,
-            err_name(result), sqlite3_errmsg(self->store.db));
+        log_warn("the journal could not be checkpointed shard=%u error=%s reason=%s",
+            self->store.shard, err_name(result), sqlite3_errmsg(self->store.db));
     if (result && store_is_in_doubt(&self->store, false))
         declare_failed(self);
     if (result || was_starved)
@@ -348,7 +362,8 @@ static void look_at_disk(struct journal_sqlite *self, int64_t now_us)
 {
     if (reserve_look(&self->store.reserve, now_us))
         room_say_space(&self->store.reserve, self->store.shard, &self->space_said);
-    if (self->store.reserve.free_bytes != self->room.free_bytes || self->store.reserve.space != self->room.space)
+    if (self->store.reserve.free_bytes != self->room.free_bytes ||
+        self->store.reserve.space != self->room.space)
         tell_room(self);
 }
 
@@ -360,12 +375,14 @@ static enum err run_batch_in_reserve(struct journal_sqlite *self)
 }
 
 /*
- * What all requests of a failed transaction are told. Some errors say something of the one request that gets them (its
- * row is damaged, it has moved on): an unreadable page that one of them met must not be taken for that by the others.
+ * What all requests of a failed transaction are told. Some errors say something of the one request
+ * that gets them (its row is damaged, it has moved on): an unreadable page that one of them met
+ * must not be taken for that by the others.
  */
 static enum err error_of_all(enum err error)
 {
-    return error == ERR_DISK_FULL || error == ERR_NO_MEMORY || error == ERR_UNAVAILABLE ? error : ERR_DISK;
+    return error == ERR_DISK_FULL || error == ERR_NO_MEMORY || error == ERR_UNAVAILABLE ? error
+                                                                                        : ERR_DISK;
 }
 
 static void work_off_batch(struct journal_sqlite *self)
@@ -392,8 +409,8 @@ static void work_off_batch(struct journal_sqlite *self)
 }
 
 /* What is done in a transaction of its own, between those of the requests. */
-static enum err run_aside(
-    struct journal_sqlite *self, enum err (*work)(struct store *store, int64_t now_us), int64_t now_us)
+static enum err run_aside(struct journal_sqlite *self,
+    enum err (*work)(struct store *store, int64_t now_us), int64_t now_us)
 {
     bool committing = false;
     enum err result = store_begin(&self->store);
@@ -419,7 +436,8 @@ static enum err write_totals(struct store *store, int64_t now_us)
 static enum err write_try(struct store *store, int64_t now_us)
 {
     char text[96];
-    snprintf(text, sizeof text, "INSERT OR REPLACE INTO meta(key, value) VALUES('tried_us', %lld)", (long long)now_us);
+    snprintf(text, sizeof text, "INSERT OR REPLACE INTO meta(key, value) VALUES('tried_us', %lld)",
+        (long long)now_us);
     return sql_run(store->db, text);
 }
 
@@ -436,8 +454,8 @@ static void try_disk(struct journal_sqlite *self, int64_t now_us)
         (void)!run_aside(self, write_try, clock_wall_us());
 }
 
-/* The earlier of two clocks: one that was wrong at the start and has been set right since counts, and one that was set
- * forward does not. */
+/* The earlier of two clocks: one that was wrong at the start and has been set right since counts,
+ * and one that was set forward does not. */
 static int64_t expiry_clock_us(const struct journal_sqlite *self, int64_t now_mono_us)
 {
     int64_t steady_us = now_mono_us + self->wall_offset_us, wall_us = clock_wall_us();
@@ -466,7 +484,8 @@ static void keep_house(struct journal_sqlite *self)
         return;
     if (totals_are_due(&self->store.totals, now_us) && now_us >= self->totals_put_off_us &&
         run_aside(self, write_totals, now_us) != OK)
-        self->totals_put_off_us = now_us + TOTALS_HELD_US; /* they stay in memory, and go with the next commit */
+        self->totals_put_off_us =
+            now_us + TOTALS_HELD_US; /* they stay in memory, and go with the next commit */
     if (!self->failed)
         expire(self, now_us);
 }
@@ -478,9 +497,10 @@ static int idle_ms(const struct journal_sqlite *self)
     int64_t now_us = clock_mono_us();
     if (self->failed)
         return -1;
-    bool watches =
-        store->totals.since_us || store->reserve.space != SPACE_PLENTY || self->trouble || store->checkpointer.starved;
-    int64_t idle_us = (watches ? LOOK_MS : LOOK_IDLE_MS) * US_PER_MS, step_us = self->next_step_us - now_us;
+    bool watches = store->totals.since_us || store->reserve.space != SPACE_PLENTY ||
+                   self->trouble || store->checkpointer.starved;
+    int64_t idle_us = (watches ? LOOK_MS : LOOK_IDLE_MS) * US_PER_MS,
+            step_us = self->next_step_us - now_us;
     if (expiry_is_due(&store->expiry, expiry_clock_us(self, now_us)) && step_us < idle_us)
         idle_us = step_us > 0 ? step_us : 0;
     return (int)((idle_us + US_PER_MS - 1) / US_PER_MS);
@@ -537,14 +557,15 @@ static void stop(struct journal *journal)
 
 static const struct journal_ops sqlite_ops = {.submit = submit, .stop = stop};
 
-/* A clock that was set wrong while the gateway was down would make the dedupe store forget, and cannot be told from a
- * long rest: a day is given to those who look at the log. */
+/* A clock that was set wrong while the gateway was down would make the dedupe store forget, and
+ * cannot be told from a long rest: a day is given to those who look at the log. */
 static void put_doubtful_expiry_off(struct journal_sqlite *self)
 {
     int64_t now_us = clock_wall_us();
     if (!expiry_is_doubtful(self->store.newest_us, now_us))
         return;
-    log_warn("the newest event is more than a week old: if the clock is wrong, set it right now; what is over expires "
+    log_warn("the newest event is more than a week old: if the clock is wrong, set it right now; "
+             "what is over expires "
              "in a day shard=%u",
         self->store.shard);
     self->next_step_us = clock_mono_us() + US_PER_DAY;

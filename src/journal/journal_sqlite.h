@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The journal in SQLite: one file and one thread per shard. The thread owns the only connection that writes or
- * checkpoints the file; journal_reader.h reads beside it.
+ * The journal in SQLite: one file and one thread per shard. The thread owns the only connection
+ * that writes or checkpoints the file; journal_reader.h reads beside it.
  */
 #ifndef PENSTOCK_JOURNAL_JOURNAL_SQLITE_H
 #define PENSTOCK_JOURNAL_JOURNAL_SQLITE_H
@@ -20,10 +20,11 @@ struct journal_sqlite_options {
 };
 
 /*
- * Opens or creates the file, parks what was interrupted, and starts its thread. ERR_NEWER_FORMAT, ERR_DAMAGED (not
- * ours, or not readable), ERR_DISK, ERR_NO_MEMORY; `ret_detail` (at least 256 bytes) says what to do.
+ * Opens or creates the file, parks what was interrupted, and starts its thread. ERR_NEWER_FORMAT,
+ * ERR_DAMAGED (not ours, or not readable), ERR_DISK, ERR_NO_MEMORY; `ret_detail` (at least 256
+ * bytes) says what to do.
  */
-enum err journal_sqlite_open(
-    const struct journal_sqlite_options *options, struct journal **ret_journal, char *ret_detail) MUST_CHECK;
+enum err journal_sqlite_open(const struct journal_sqlite_options *options,
+    struct journal **ret_journal, char *ret_detail) MUST_CHECK;
 
 #endif

@@ -95,7 +95,8 @@ enum err key_filter_load(struct key_filter *filter, uint64_t keys, struct slice 
     return result;
 }
 
-enum err key_filter_fold(const struct key_filter *filter, uint64_t keys, struct key_filter *ret_folded)
+enum err key_filter_fold(
+    const struct key_filter *filter, uint64_t keys, struct key_filter *ret_folded)
 {
     uint32_t lines_count = lines_for(keys);
     assert(lines_count && filter->lines_count % lines_count == 0);

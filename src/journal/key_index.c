@@ -28,7 +28,8 @@ void key_index_done(struct key_index *index)
 
 uint32_t key_index_tag(const struct hash_seed *seed, const struct dedupe_key *key)
 {
-    return (uint32_t)(hash_siphash(seed, slice_of(key->bytes, sizeof key->bytes)) >> (64 - TAG_BITS));
+    return (
+        uint32_t)(hash_siphash(seed, slice_of(key->bytes, sizeof key->bytes)) >> (64 - TAG_BITS));
 }
 
 static uint64_t slots_count(const struct key_index *index)
@@ -79,10 +80,12 @@ enum err key_index_reserve(struct key_index *index)
 void key_index_add(struct key_index *index, const struct dedupe_key *key, uint32_t row)
 {
     assert(row && has_room(index));
-    index->count += put(index->slots, index->bits, (struct key_index_slot){key_index_tag(&index->seed, key), row});
+    index->count += put(
+        index->slots, index->bits, (struct key_index_slot){key_index_tag(&index->seed, key), row});
 }
 
-struct key_index_search key_index_search(const struct key_index *index, const struct dedupe_key *key)
+struct key_index_search key_index_search(
+    const struct key_index *index, const struct dedupe_key *key)
 {
     struct key_index_search search = {.tag = key_index_tag(&index->seed, key)};
     if (index->slots)
@@ -140,7 +143,8 @@ static void sort_entries(char *data, size_t count)
     }
 }
 
-enum err key_index_bucket(const struct key_index *index, unsigned bits, uint32_t bucket, struct buffer *bytes)
+enum err key_index_bucket(
+    const struct key_index *index, unsigned bits, uint32_t bucket, struct buffer *bytes)
 {
     buffer_clear(bytes);
     if (!index->slots)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A page of deliveries. An index is read group by group (one endpoint; of parked ones, one endpoint and reason): only
- * within a group can SQLite seek to a row's number.
+ * A page of deliveries. An index is read group by group (one endpoint; of parked ones, one endpoint
+ * and reason): only within a group can SQLite seek to a row's number.
  */
 #include "journal/listing.h"
 
@@ -14,40 +14,47 @@
 
 #define ROWS_PER_LOOK 16 /* at the clock */
 
-/* States are written out, since a partial index serves only a query that says its condition literally. */
-#define GROUP(index, condition, behind)                                                                       \
-    "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY " index " WHERE " condition " AND endpoint = ?1 " \
+/* States are written out, since a partial index serves only a query that says its condition
+ * literally. */
+#define GROUP(index, condition, behind)                                                 \
+    "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY " index " WHERE " condition \
+    " AND endpoint = ?1 "                                                               \
     "AND " behind
-#define NEXT_GROUP(index, condition)                                                                           \
-    "SELECT endpoint, -1 FROM deliveries INDEXED BY " index " WHERE " condition " AND endpoint > ?1 ORDER BY " \
+#define NEXT_GROUP(index, condition)                                            \
+    "SELECT endpoint, -1 FROM deliveries INDEXED BY " index " WHERE " condition \
+    " AND endpoint > ?1 ORDER BY "                                              \
     "endpoint LIMIT 1"
 
 static const struct {
     const char *rows; /* of the group (?1, ?2) behind number ?3, or behind (?2, ?3) */
     const char *next; /* the group behind (?1, ?2): its endpoint, and where its keys begin */
 } indexes[DELIVERY_STATES] = {
-    [DELIVERY_PENDING] = {GROUP("deliveries_pending", "state = 0 AND broker_owned = 0", "id > ?3 ORDER BY id"),
+    [DELIVERY_PENDING] = {GROUP("deliveries_pending", "state = 0 AND broker_owned = 0",
+                              "id > ?3 ORDER BY id"),
         NEXT_GROUP("deliveries_pending", "state = 0 AND broker_owned = 0")},
     [DELIVERY_SENDING] = {GROUP("deliveries_sending", "state = 1", "id > ?3 ORDER BY id"),
         NEXT_GROUP("deliveries_sending", "state = 1")},
-    [DELIVERY_WAITING] = {GROUP("deliveries_waiting", "state = 2", "(due_us, id) > (?2, ?3) ORDER BY due_us, id"),
+    [DELIVERY_WAITING] = {GROUP("deliveries_waiting", "state = 2",
+                              "(due_us, id) > (?2, ?3) ORDER BY due_us, id"),
         NEXT_GROUP("deliveries_waiting", "state = 2")},
-    [DELIVERY_PARKED] = {GROUP("deliveries_parked", "state = 3", "reason = ?2 AND id > ?3 ORDER BY id"),
+    [DELIVERY_PARKED] = {GROUP("deliveries_parked", "state = 3",
+                             "reason = ?2 AND id > ?3 ORDER BY id"),
         "SELECT endpoint, reason FROM deliveries INDEXED BY deliveries_parked WHERE state = 3"
         " AND (endpoint, reason) > (?1, ?2) ORDER BY endpoint, reason LIMIT 1"},
     [DELIVERY_DEAD] = {GROUP("deliveries_dead", "state = 5", "id > ?3 ORDER BY id"),
         NEXT_GROUP("deliveries_dead", "state = 5")},
 };
 static const char broker_owned_text[] =
-    "SELECT " DELIVERY_COLUMNS
-    " FROM deliveries INDEXED BY deliveries_broker_owned WHERE broker_owned = 1 AND state = 0 AND id > ?3"
+    "SELECT " DELIVERY_COLUMNS " FROM deliveries INDEXED BY deliveries_broker_owned WHERE "
+    "broker_owned = 1 AND state = 0 AND id > ?3"
     " ORDER BY id";
-static const char events_text[] = "SELECT " EVENT_COLUMNS " FROM events WHERE seq <= ? AND seq > ? ORDER BY seq DESC";
+static const char events_text[] =
+    "SELECT " EVENT_COLUMNS " FROM events WHERE seq <= ? AND seq > ? ORDER BY seq DESC";
 static const char deliveries_text[] =
     "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id >= ? AND id <= ? ORDER BY id DESC";
 
-static_assert(DELIVERY_PENDING == 0 && DELIVERY_SENDING == 1 && DELIVERY_WAITING == 2 && DELIVERY_PARKED == 3 &&
-                  DELIVERY_DEAD == 5,
+static_assert(DELIVERY_PENDING == 0 && DELIVERY_SENDING == 1 && DELIVERY_WAITING == 2 &&
+                  DELIVERY_PARKED == 3 && DELIVERY_DEAD == 5,
     "the statements have these numbers in their text");
 
 struct pager {
@@ -76,21 +83,24 @@ static bool event_fits(const struct listing_filter *filter, const struct event_p
 
 static bool row_fits(const struct listing_filter *filter, const struct delivery_row *row)
 {
-    unsigned states = 1u << row->state | (row->delivered_us ? 1u << DELIVERY_DELIVERED : 0); /* it stays delivered */
+    unsigned states = 1u << row->state |
+                      (row->delivered_us ? 1u << DELIVERY_DELIVERED : 0); /* it stays delivered */
     return (!filter->states || filter->states & states) &&
            (!filter->has_endpoint || row->endpoint == filter->endpoint) &&
-           (filter->reason == PARK_NONE || (row->state == DELIVERY_PARKED && row->reason == filter->reason));
+           (filter->reason == PARK_NONE ||
+               (row->state == DELIVERY_PARKED && row->reason == filter->reason));
 }
 
-/* Puts the row onto the page, if its event fits. One whose event nobody knows is shown to those who ask for nothing
- * that stands there. */
+/* Puts the row onto the page, if its event fits. One whose event nobody knows is shown to those who
+ * ask for nothing that stands there. */
 static enum err offer(struct pager *pager, const struct delivery_row *row, bool damaged)
 {
     static const struct event_reading reading = {.without_body = true};
     struct journal_list *list = pager->list;
     const struct listing_filter *filter = &list->filter;
     struct event *event = NULL;
-    enum err result = event_rows_read(&pager->source->events, placement_event(row->id), &reading, &event, NULL);
+    enum err result =
+        event_rows_read(&pager->source->events, placement_event(row->id), &reading, &event, NULL);
     if (result && result != ERR_DAMAGED)
         return result;
     bool asks_for_event = *filter->account || filter->has_currency || filter->has_day;
@@ -109,7 +119,9 @@ static enum err offer(struct pager *pager, const struct delivery_row *row, bool 
 
 static int64_t key_of(const struct delivery_row *row)
 {
-    return row->state == DELIVERY_WAITING ? row->due_us : row->state == DELIVERY_PARKED ? (int64_t)row->reason : -1;
+    return row->state == DELIVERY_WAITING  ? row->due_us
+           : row->state == DELIVERY_PARKED ? (int64_t)row->reason
+                                           : -1;
 }
 
 /* As many of the cursor's parts as the statement has parameters. */
@@ -133,7 +145,8 @@ static enum err read_group(struct pager *pager, sqlite3_stmt *rows)
         struct delivery_row row;
         bool damaged = !delivery_row_take(&use, 0, &row);
         int64_t seq = placement_event(row.id);
-        if (seq > pager->after_seq && seq <= pager->last_seq && (damaged || row_fits(&pager->list->filter, &row)))
+        if (seq > pager->after_seq && seq <= pager->last_seq &&
+            (damaged || row_fits(&pager->list->filter, &row)))
             result = offer(pager, &row, damaged);
         cursor->id = row.id;
         cursor->key = key_of(&row);
@@ -194,7 +207,8 @@ static enum err read_held(struct pager *pager)
     struct listing_cursor *cursor = &pager->list->page.cursor;
     sqlite3_stmt *rows = NULL;
     if (cursor->place != LISTING_PLACE_BROKER_OWNED)
-        *cursor = (struct listing_cursor){.shard = cursor->shard, .place = LISTING_PLACE_BROKER_OWNED, .id = -1};
+        *cursor = (struct listing_cursor){
+            .shard = cursor->shard, .place = LISTING_PLACE_BROKER_OWNED, .id = -1};
     enum err result = sql_prepare(pager->source->db, broker_owned_text, &rows);
     if (!result)
         result = read_group(pager, rows);
@@ -247,7 +261,8 @@ static enum err read_history(struct pager *pager)
     const int64_t id_max = placement_first_delivery(INT64_MAX / ACCOUNT_ENDPOINTS_MAX);
     bool there = false;
     if (!cursor->place)
-        *cursor = (struct listing_cursor){.shard = cursor->shard, .place = LISTING_PLACE_HISTORY, .id = id_max};
+        *cursor = (struct listing_cursor){
+            .shard = cursor->shard, .place = LISTING_PLACE_HISTORY, .id = id_max};
     enum err result = sql_prepare(pager->source->db, events_text, &events);
     if (!result)
         result = sql_prepare(pager->source->db, deliveries_text, &deliveries);
@@ -293,16 +308,19 @@ static bool cursor_fits(const struct journal_list *list)
     return state < DELIVERY_STATES && list->filter.states & 1u << state;
 }
 
-enum err listing_read(struct timeline_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over)
+enum err listing_read(
+    struct timeline_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over)
 {
     struct journal_list *list = CONTAINER_OF(page, struct journal_list, page);
-    struct pager pager = {.source = source, .list = list, .deadline_us = deadline_us, .last_seq = INT64_MAX};
+    struct pager pager = {
+        .source = source, .list = list, .deadline_us = deadline_us, .last_seq = INT64_MAX};
     int64_t from_us = list->filter.day * US_PER_DAY;
     if (!cursor_fits(list))
         return ERR_INVALID;
     enum err result = reading_begin(source->db);
     if (!result && list->filter.has_day)
-        result = reading_find_range(source->db, from_us, from_us + US_PER_DAY, &pager.after_seq, &pager.last_seq);
+        result = reading_find_range(
+            source->db, from_us, from_us + US_PER_DAY, &pager.after_seq, &pager.last_seq);
     if (!result)
         result = is_by_index(&list->filter) ? read_indexes(&pager) : read_history(&pager);
     reading_end(source->db);

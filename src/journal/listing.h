@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lists behind the audit's numbers, page by page: deliveries, and conflicts; and poison, which no audit counts.
+ * The lists behind the audit's numbers, page by page: deliveries, and conflicts; and poison, which
+ * no audit counts.
  *
- * A page is what one short read transaction for each shard finds (READING_US_MAX in all): it may hold fewer than were
- * asked for, none even, and there may be more all the same. The cursor then leads behind what has been looked at; it is
- * the asker's to keep and to give back with the same filter.
+ * A page is what one short read transaction for each shard finds (READING_US_MAX in all): it may
+ * hold fewer than were asked for, none even, and there may be more all the same. The cursor then
+ * leads behind what has been looked at; it is the asker's to keep and to give back with the same
+ * filter.
  *
- * Deliveries in states that are not final come out of the index of their state (schema.h), by endpoint and oldest
- * first, and behind them what is the broker's and pending; where delivered or discarded ones are asked for, or all, the
- * history is gone through, newest first. What was delivered and is being replayed by force is on the lists of both its
- * states. What has expired is in the totals only, and on no list. Shards follow each
- * other.
+ * Deliveries in states that are not final come out of the index of their state (schema.h), by
+ * endpoint and oldest first, and behind them what is the broker's and pending; where delivered or
+ * discarded ones are asked for, or all, the history is gone through, newest first. What was
+ * delivered and is being replayed by force is on the lists of both its states. What has expired is
+ * in the totals only, and on no list. Shards follow each other.
  */
 #ifndef PENSTOCK_JOURNAL_LISTING_H
 #define PENSTOCK_JOURNAL_LISTING_H
@@ -29,7 +31,8 @@ struct listing_filter {
     int64_t day;                       /* of acceptance, since 1970-01-01, UTC */
     char account[NAME_BYTES_MAX + 1];  /* empty: any */
 };
-#define LISTING_IN_PROGRESS (1u << DELIVERY_PENDING | 1u << DELIVERY_SENDING | 1u << DELIVERY_WAITING)
+#define LISTING_IN_PROGRESS \
+    (1u << DELIVERY_PENDING | 1u << DELIVERY_SENDING | 1u << DELIVERY_WAITING)
 
 /* What is gone through, from 1: the index of a state, 1 + the state; conflicts and poison: 1. */
 #define LISTING_PLACE_HISTORY (1 + DELIVERY_STATES)
@@ -39,10 +42,12 @@ struct listing_filter {
 struct listing_cursor {
     unsigned shard;
     unsigned place;
-    int64_t endpoint, key, id; /* the last row that has been looked at; the key is the index's second column */
+    int64_t endpoint, key,
+        id; /* the last row that has been looked at; the key is the index's second column */
 };
 
-/* What both lists have in common. OK, ERR_INVALID (the cursor is none of this filter's), and what the disk says. */
+/* What both lists have in common. OK, ERR_INVALID (the cursor is none of this filter's), and what
+ * the disk says. */
 struct journal_page {
     struct journal_query query;
     struct listing_cursor cursor; /* in and out */
@@ -71,7 +76,8 @@ struct conflict_filter {
 };
 
 struct listed_conflict {
-    struct event *event; /* what came; its id is the one of the event that was accepted, and it has no body */
+    struct event *
+        event; /* what came; its id is the one of the event that was accepted, and it has no body */
     int64_t at_us, last_us, times;
     size_t body_bytes;
     bool damaged; /* the row is not what was written */
@@ -106,17 +112,18 @@ void journal_list_poison_done(struct journal_list_poison *list);
 
 /* Any thread; `reply_to` and `on_done` are set. */
 void journal_reader_list(struct journal_reader *reader, struct journal_list *list);
-void journal_reader_list_conflicts(struct journal_reader *reader, struct journal_list_conflicts *list);
+void journal_reader_list_conflicts(
+    struct journal_reader *reader, struct journal_list_conflicts *list);
 void journal_reader_list_poison(struct journal_reader *reader, struct journal_list_poison *list);
 
-/* The reader's: fill the page from one shard, in a transaction of their own, until it is full, `deadline_us` has passed
- * (monotonic), or, *ret_over, the shard is at its end. */
+/* The reader's: fill the page from one shard, in a transaction of their own, until it is full,
+ * `deadline_us` has passed (monotonic), or, *ret_over, the shard is at its end. */
 struct timeline_source;
-enum err listing_read(
-    struct timeline_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over) MUST_CHECK;
-enum err listing_read_conflicts(
-    struct timeline_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over) MUST_CHECK;
-enum err listing_read_poison(
-    struct timeline_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over) MUST_CHECK;
+enum err listing_read(struct timeline_source *source, struct journal_page *page,
+    int64_t deadline_us, bool *ret_over) MUST_CHECK;
+enum err listing_read_conflicts(struct timeline_source *source, struct journal_page *page,
+    int64_t deadline_us, bool *ret_over) MUST_CHECK;
+enum err listing_read_poison(struct timeline_source *source, struct journal_page *page,
+    int64_t deadline_us, bool *ret_over) MUST_CHECK;
 
 #endif

@@ -9,9 +9,11 @@
 
 #define ROWS_PER_LOOK 16 /* at the clock; the bodies are read for their checksums */
 
-static const char all_text[] = "SELECT " CONFLICT_COLUMNS " FROM conflicts WHERE seq < ?1 ORDER BY seq DESC";
+static const char all_text[] =
+    "SELECT " CONFLICT_COLUMNS " FROM conflicts WHERE seq < ?1 ORDER BY seq DESC";
 static const char of_first_text[] =
-    "SELECT " CONFLICT_COLUMNS " FROM conflicts WHERE first_event = ?2 AND seq < ?1 ORDER BY seq DESC";
+    "SELECT " CONFLICT_COLUMNS
+    " FROM conflicts WHERE first_event = ?2 AND seq < ?1 ORDER BY seq DESC";
 
 static bool fits(const struct conflict_filter *filter, const struct conflict_row *row)
 {
@@ -20,7 +22,8 @@ static bool fits(const struct conflict_filter *filter, const struct conflict_row
            (!filter->has_day || row->at_us / US_PER_DAY == filter->day);
 }
 
-static enum err add(struct journal_list_conflicts *list, const struct conflict_row *row, bool damaged)
+static enum err add(
+    struct journal_list_conflicts *list, const struct conflict_row *row, bool damaged)
 {
     struct listed_conflict *listed = &list->ret_conflicts[list->page.ret_count];
     struct event_parts parts = row->parts;
@@ -39,8 +42,8 @@ static enum err add(struct journal_list_conflicts *list, const struct conflict_r
     return result;
 }
 
-static enum err read_rows(
-    struct journal_list_conflicts *list, sqlite3_stmt *statement, int64_t deadline_us, bool *ret_over)
+static enum err read_rows(struct journal_list_conflicts *list, sqlite3_stmt *statement,
+    int64_t deadline_us, bool *ret_over)
 {
     const struct conflict_filter *filter = &list->filter;
     struct sql_use use = sql_use(statement);
@@ -74,7 +77,8 @@ enum err listing_read_conflicts(
     sqlite3_stmt *statement = NULL;
     enum err result = reading_begin(source->db);
     if (!result)
-        result = sql_prepare(source->db, list->filter.has_first ? of_first_text : all_text, &statement);
+        result =
+            sql_prepare(source->db, list->filter.has_first ? of_first_text : all_text, &statement);
     if (!result)
         result = read_rows(list, statement, deadline_us, ret_over);
     sqlite3_finalize(statement);

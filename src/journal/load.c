@@ -12,15 +12,18 @@
 /* A delivery that can't be believed is put where a person finds it, and named once. */
 static enum err park_damaged(struct store *store, int64_t delivery, uint64_t endpoint)
 {
-    log_error("a stored delivery or its event is damaged: it is parked shard=%u delivery=%lld event_number=%lld "
+    log_error("a stored delivery or its event is damaged: it is parked shard=%u delivery=%lld "
+              "event_number=%lld "
               "endpoint=%llu",
-        store->shard, (long long)delivery, (long long)placement_event(delivery), (unsigned long long)endpoint);
+        store->shard, (long long)delivery, (long long)placement_event(delivery),
+        (unsigned long long)endpoint);
     return delivery_rows_park_damaged(&store->deliveries, delivery, store->now_us);
 }
 
-/* The delivery of a row, with its event. ERR_TOO_LARGE and ERR_OVERLOADED: the answer ends before it. */
-static enum err make_delivery(struct store *store, const struct journal_load *load, const struct delivery_row *row,
-    int64_t bytes_left, struct delivery *ret_delivery)
+/* The delivery of a row, with its event. ERR_TOO_LARGE and ERR_OVERLOADED: the answer ends before
+ * it. */
+static enum err make_delivery(struct store *store, const struct journal_load *load,
+    const struct delivery_row *row, int64_t bytes_left, struct delivery *ret_delivery)
 {
     const struct event_reading reading = {
         .budget = load->budget,
@@ -28,7 +31,8 @@ static enum err make_delivery(struct store *store, const struct journal_load *lo
         .body_bytes_max = bytes_left,
     };
     struct event *event;
-    enum err result = event_rows_read(&store->events, placement_event(row->id), &reading, &event, NULL);
+    enum err result =
+        event_rows_read(&store->events, placement_event(row->id), &reading, &event, NULL);
     if (result)
         return result;
     *ret_delivery = (struct delivery){
@@ -48,14 +52,15 @@ static enum err make_delivery(struct store *store, const struct journal_load *lo
 }
 
 /* Turns the rows into whole deliveries; those that are damaged leave the list. */
-static enum err fill(
-    struct store *store, struct journal_load *load, const struct delivery_listed *listed, unsigned count)
+static enum err fill(struct store *store, struct journal_load *load,
+    const struct delivery_listed *listed, unsigned count)
 {
     int64_t bytes_left = load->bytes_max;
     for (unsigned i = 0; i < count; i++) {
         const struct delivery_row *row = &listed[i].row;
         struct delivery *delivery = &load->ret_deliveries[load->ret_count];
-        enum err result = listed[i].damaged ? ERR_DAMAGED : make_delivery(store, load, row, bytes_left, delivery);
+        enum err result =
+            listed[i].damaged ? ERR_DAMAGED : make_delivery(store, load, row, bytes_left, delivery);
         if (result == ERR_TOO_LARGE || result == ERR_OVERLOADED) {
             load->ret_more = true;
             return OK;
@@ -77,10 +82,12 @@ enum err store_load(struct store *store, struct journal_request *request)
     struct journal_load *load = CONTAINER_OF(request, struct journal_load, request);
     unsigned count = 0;
     load->ret_count = 0;
-    struct delivery_listed *listed = malloc((load->count_max + 1) * sizeof *listed); /* one more: none is none */
+    struct delivery_listed *listed =
+        malloc((load->count_max + 1) * sizeof *listed); /* one more: none is none */
     if (!listed)
         return ERR_NO_MEMORY;
-    enum err result = delivery_rows_list_due(&store->deliveries, load, listed, &count, &load->ret_more);
+    enum err result =
+        delivery_rows_list_due(&store->deliveries, load, listed, &count, &load->ret_more);
     if (!result)
         result = delivery_rows_next_due(&store->deliveries, load, &load->ret_next_due_us);
     if (!result)
@@ -104,10 +111,12 @@ enum err store_scan_backlog(struct store *store, struct journal_request *request
     scan->ret_count = 0;
     scan->ret_backlogs = NULL;
     unsigned moved;
-    enum err result =
-        delivery_rows_bring_forward(&store->deliveries, scan->now_us, FORWARD_COUNT_MAX, store->now_us, &moved);
+    enum err result = delivery_rows_bring_forward(
+        &store->deliveries, scan->now_us, FORWARD_COUNT_MAX, store->now_us, &moved);
     scan->ret_again = !result && moved == FORWARD_COUNT_MAX;
-    return result ? result : delivery_rows_count_open(&store->deliveries, &scan->ret_backlogs, &scan->ret_count);
+    return result ? result
+                  : delivery_rows_count_open(
+                        &store->deliveries, &scan->ret_backlogs, &scan->ret_count);
 }
 
 void store_undo_scan(struct journal_request *request)

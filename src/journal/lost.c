@@ -12,8 +12,9 @@ static const char *const texts[LOST_STATEMENTS] = {
     [LOST_WRITE_OFFSET] = "INSERT OR REPLACE INTO meta(key, value) VALUES('confirmed_offset', ?)",
     [LOST_READ_SINCE] = "SELECT value FROM meta WHERE key = 'confirmed_since_us'",
     [LOST_WRITE_SINCE] = "INSERT INTO meta(key, value) VALUES('confirmed_since_us', ?)",
-    [LOST_FORGET] = ("DELETE FROM lost WHERE EXISTS (SELECT 1 FROM events WHERE events.id = lost.id)"
-                     " OR EXISTS (SELECT 1 FROM aliases WHERE aliases.id = lost.id)"),
+    [LOST_FORGET] =
+        ("DELETE FROM lost WHERE EXISTS (SELECT 1 FROM events WHERE events.id = lost.id)"
+         " OR EXISTS (SELECT 1 FROM aliases WHERE aliases.id = lost.id)"),
     [LOST_COUNT] = "SELECT count(*) FROM lost",
 };
 
@@ -73,15 +74,16 @@ static bool may_have_expired(const struct store *store, const struct event_id *i
            event_id_time_us(id) <= store->now_us - store->expiry.policy.history_us;
 }
 
-/* This journal is asked since then: of what was confirmed before, another one knows (it was given up, or this gateway
- * is the first that looks). */
+/* This journal is asked since then: of what was confirmed before, another one knows (it was given
+ * up, or this gateway is the first that looks). */
 static enum err read_since(struct store *store, int64_t *ret_since_us)
 {
     struct sql_use use = sql_use(store->lost.statements[LOST_READ_SINCE]);
     enum err result = sql_execute_int(&use, ret_since_us);
     if (result != ERR_NOT_FOUND)
         return result;
-    *ret_since_us = store->now_us - US_PER_SECOND; /* ids tell milliseconds, by another gateway's clock */
+    *ret_since_us =
+        store->now_us - US_PER_SECOND; /* ids tell milliseconds, by another gateway's clock */
     use = sql_use(store->lost.statements[LOST_WRITE_SINCE]);
     sql_bind_int(&use, *ret_since_us);
     return sql_execute(&use);
@@ -104,13 +106,15 @@ static enum err write_offset(struct store *store, int64_t offset)
 
 enum err store_check_confirmed(struct store *store, struct journal_request *request)
 {
-    struct journal_check_confirmed *check = CONTAINER_OF(request, struct journal_check_confirmed, request);
+    struct journal_check_confirmed *check =
+        CONTAINER_OF(request, struct journal_check_confirmed, request);
     int64_t since_us;
     enum err result = read_since(store, &since_us);
     for (unsigned i = 0; i < check->count && !result; i++) {
         result = find(store, &check->ids[i], &check->ret_known[i]);
         if (!result && !check->ret_known[i] &&
-            (may_have_expired(store, &check->ids[i]) || event_id_time_us(&check->ids[i]) < since_us))
+            (may_have_expired(store, &check->ids[i]) ||
+                event_id_time_us(&check->ids[i]) < since_us))
             check->ret_known[i] = true;
         if (!result && !check->ret_known[i] && check->judge)
             result = add(store, &check->ids[i], &check->ret_known[i]);
@@ -132,7 +136,8 @@ enum err store_check_confirmed(struct store *store, struct journal_request *requ
 
 void store_undo_check_confirmed(struct journal_request *request)
 {
-    struct journal_check_confirmed *check = CONTAINER_OF(request, struct journal_check_confirmed, request);
+    struct journal_check_confirmed *check =
+        CONTAINER_OF(request, struct journal_check_confirmed, request);
     for (unsigned i = 0; i < check->count; i++)
         check->ret_known[i] = false;
 }

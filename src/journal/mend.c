@@ -22,7 +22,8 @@ struct mending {
 static enum err history_begins_us(struct store *store, int64_t *ret_us)
 {
     sqlite3_stmt *statement = NULL;
-    enum err result = sql_prepare(store->db, "SELECT value FROM meta WHERE key = 'history_us'", &statement);
+    enum err result =
+        sql_prepare(store->db, "SELECT value FROM meta WHERE key = 'history_us'", &statement);
     *ret_us = INT64_MIN;
     if (!result) {
         struct sql_use use = sql_use(statement);
@@ -32,7 +33,8 @@ static enum err history_begins_us(struct store *store, int64_t *ret_us)
     return result == ERR_NOT_FOUND ? OK : result;
 }
 
-/* Found late, and never entered: the key is the first one's, even if that one can't be read any more. */
+/* Found late, and never entered: the key is the first one's, even if that one can't be read any
+ * more. */
 static enum err is_conflict(struct store *store, int64_t seq, bool *ret_conflict)
 {
     struct delivery_row row;
@@ -120,7 +122,8 @@ static enum err mend_segment(struct store *store, struct dedupe_segment *segment
     if (result || segment->day * US_PER_DAY <= kept_from_us)
         return result;
     result = sql_prepare(store->db,
-        "SELECT seq FROM events WHERE seq > ? AND accepted_us BETWEEN ? AND ? ORDER BY seq LIMIT ?", &mending.list);
+        "SELECT seq FROM events WHERE seq > ? AND accepted_us BETWEEN ? AND ? ORDER BY seq LIMIT ?",
+        &mending.list);
     if (!result)
         result = walk(&mending);
     sqlite3_finalize(mending.list);
@@ -132,7 +135,8 @@ static enum err mend_segment(struct store *store, struct dedupe_segment *segment
         return result;
     if (mending.complete)
         dedupe_segment_mended(segment);
-    log_warn("the dedupe store was mended from the events of the day segment=%s keys_entered_again=%u doubt=%s",
+    log_warn("the dedupe store was mended from the events of the day segment=%s "
+             "keys_entered_again=%u doubt=%s",
         segment->name, mending.entered,
         mending.complete ? "none" : "stays, since events of the day can't be read either");
     return OK;

@@ -57,7 +57,8 @@ enum err outbox_add(struct store *store, const struct event *event)
 }
 
 /* ERR_TOO_LARGE and ERR_OVERLOADED: the answer ends before it. */
-static enum err load_one(struct store *store, struct journal_load_outbox *load, int64_t seq, int64_t *bytes_left)
+static enum err load_one(
+    struct store *store, struct journal_load_outbox *load, int64_t seq, int64_t *bytes_left)
 {
     const struct event_reading reading = {
         .budget = load->budget,
@@ -67,8 +68,8 @@ static enum err load_one(struct store *store, struct journal_load_outbox *load, 
     struct journal_outbox_entry *entry = &load->ret_entries[load->ret_count];
     enum err result = event_rows_read(&store->events, seq, &reading, &entry->event, NULL);
     if (result == ERR_DAMAGED) {
-        log_error(
-            "an event of the outbox is damaged: it is not sent, and stays for a person shard=%u event_number=%lld",
+        log_error("an event of the outbox is damaged: it is not sent, and stays for a person "
+                  "shard=%u event_number=%lld",
             store->shard, (long long)seq);
         return OK;
     }
@@ -119,7 +120,8 @@ static enum err clear_one(struct store *store, int64_t seq)
 
 enum err store_clear_outbox(struct store *store, struct journal_request *request)
 {
-    const struct journal_clear_outbox *clear = CONTAINER_OF(request, struct journal_clear_outbox, request);
+    const struct journal_clear_outbox *clear =
+        CONTAINER_OF(request, struct journal_clear_outbox, request);
     enum err result = OK;
     for (unsigned i = 0; i < clear->count && !result; i++)
         result = clear_one(store, clear->numbers[i]);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The outbox of a gateway that doesn't deliver: events that were answered while the broker could not take them, until
- * it has them. Each is a row of `events` and of `bodies` with no deliveries, and its number in `outbox`; when the
- * broker has it, all three go. No dedupe, no totals: the delivering gateway judges and counts. Nothing here expires,
- * and the audit looks at its checksums as at all others.
+ * The outbox of a gateway that doesn't deliver: events that were answered while the broker could
+ * not take them, until it has them. Each is a row of `events` and of `bodies` with no deliveries,
+ * and its number in `outbox`; when the broker has it, all three go. No dedupe, no totals: the
+ * delivering gateway judges and counts. Nothing here expires, and the audit looks at its checksums
+ * as at all others.
  *
- * How many there are is counted in memory, since a count of millions is a scan. Owned by the journal's thread.
+ * How many there are is counted in memory, since a count of millions is a scan. Owned by the
+ * journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_OUTBOX_H
 #define PENSTOCK_JOURNAL_OUTBOX_H

@@ -8,10 +8,13 @@
 #include "runtime/log.h"
 
 static const char *const texts[POISON_STATEMENTS] = {
-    [POISON_COUNT] = "SELECT count(*), coalesce(sum(length(CAST(headers AS BLOB)) + length(body)), 0) FROM poison",
-    [POISON_ADD] = ("INSERT INTO poison(at_us, queue, reason, message_id, headers, body_bytes, body, crc)"
-                    " VALUES(?,?,?,?,?,?,?,?)"),
-    [POISON_OLDEST] = "SELECT seq, length(CAST(headers AS BLOB)) + length(body) FROM poison ORDER BY seq LIMIT 1",
+    [POISON_COUNT] = "SELECT count(*), coalesce(sum(length(CAST(headers AS BLOB)) + length(body)), "
+                     "0) FROM poison",
+    [POISON_ADD] =
+        ("INSERT INTO poison(at_us, queue, reason, message_id, headers, body_bytes, body, crc)"
+         " VALUES(?,?,?,?,?,?,?,?)"),
+    [POISON_OLDEST] =
+        "SELECT seq, length(CAST(headers AS BLOB)) + length(body) FROM poison ORDER BY seq LIMIT 1",
     [POISON_DROP] = "DELETE FROM poison WHERE seq = ?",
 };
 
@@ -21,7 +24,8 @@ static enum err count(struct poison *poison)
     bool row;
     enum err result = sql_step(&use, &row);
     if (!result && row)
-        poison->kept = (struct poison_size){.rows = sql_column_int(&use, 0), .bytes = sql_column_int(&use, 1)};
+        poison->kept =
+            (struct poison_size){.rows = sql_column_int(&use, 0), .bytes = sql_column_int(&use, 1)};
     sql_finish(&use);
     poison->open = poison->kept;
     return result;
@@ -53,7 +57,8 @@ void poison_rolled_back(struct poison *poison)
 static uint32_t checksum(const struct poison_row *row)
 {
     const int64_t numbers[] = {row->at_us, (int64_t)row->body_bytes};
-    const struct slice slices[] = {row->queue, row->reason, row->message_id, row->headers, row->body};
+    const struct slice slices[] = {
+        row->queue, row->reason, row->message_id, row->headers, row->body};
     return checksum_columns(numbers, ARRAY_LENGTH(numbers), slices, ARRAY_LENGTH(slices));
 }
 
@@ -111,7 +116,8 @@ static enum err drop_oldest(struct poison *poison)
 
 enum err store_keep_poison(struct store *store, struct journal_request *request)
 {
-    const struct journal_keep_poison *keep = CONTAINER_OF(request, struct journal_keep_poison, request);
+    const struct journal_keep_poison *keep =
+        CONTAINER_OF(request, struct journal_keep_poison, request);
     struct poison *poison = &store->poison;
     const struct poison_row row = {
         .at_us = store->now_us,
@@ -134,7 +140,8 @@ enum err store_keep_poison(struct store *store, struct journal_request *request)
         result = drop_oldest(poison);
     }
     if (is_full && !poison->is_full_said)
-        log_warn("as much poison is kept as there may be: the oldest go from now on shard=%u rows=%lld bytes=%lld",
+        log_warn("as much poison is kept as there may be: the oldest go from now on shard=%u "
+                 "rows=%lld bytes=%lld",
             store->shard, (long long)poison->open.rows, (long long)poison->open.bytes);
     poison->is_full_said |= is_full;
     return result;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Poison: messages of the broker that are no events. They are kept with their bytes and the reason, for a person;
- * nobody sends them, and they don't expire. A sender that goes on and on pushes the oldest out: so many are kept, and
- * so many bytes of them. Owned by the journal's thread.
+ * Poison: messages of the broker that are no events. They are kept with their bytes and the reason,
+ * for a person; nobody sends them, and they don't expire. A sender that goes on and on pushes the
+ * oldest out: so many are kept, and so many bytes of them. Owned by the journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_POISON_H
 #define PENSTOCK_JOURNAL_POISON_H
@@ -11,7 +11,8 @@
 #include "journal/sql.h"
 
 #define POISON_ROWS_MAX 10000
-#define POISON_BYTES_MAX (256 * 1024 * 1024) /* of bodies and headers: a message may have a megabyte */
+#define POISON_BYTES_MAX \
+    (256 * 1024 * 1024) /* of bodies and headers: a message may have a megabyte */
 
 enum poison_statement { POISON_COUNT, POISON_ADD, POISON_OLDEST, POISON_DROP, POISON_STATEMENTS };
 

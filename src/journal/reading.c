@@ -49,11 +49,13 @@ void reading_end(sqlite3 *db)
 bool reading_must_rest(sqlite3 *db)
 {
     struct stat wal;
-    return stat(sqlite3_filename_wal(sqlite3_db_filename(db, "main")), &wal) == 0 && wal.st_size > WAL_BYTES_MAX;
+    return stat(sqlite3_filename_wal(sqlite3_db_filename(db, "main")), &wal) == 0 &&
+           wal.st_size > WAL_BYTES_MAX;
 }
 
 /* The first event with a number of at least `seq`; false in *ret_found when there is none. */
-static enum err probe(sqlite3_stmt *statement, int64_t seq, int64_t *ret_seq, int64_t *ret_accepted_us, bool *ret_found)
+static enum err probe(sqlite3_stmt *statement, int64_t seq, int64_t *ret_seq,
+    int64_t *ret_accepted_us, bool *ret_found)
 {
     struct sql_use use = sql_use(statement);
     sql_bind_int(&use, seq);
@@ -66,10 +68,12 @@ static enum err probe(sqlite3_stmt *statement, int64_t seq, int64_t *ret_seq, in
     return result;
 }
 
-/* The number before the first event that was accepted at `us` or later; `last` when there is none. */
+/* The number before the first event that was accepted at `us` or later; `last` when there is none.
+ * */
 static enum err find_before(sqlite3_stmt *statement, int64_t us, int64_t last, int64_t *ret_seq)
 {
-    int64_t low = 0, high = last; /* what is in (0, low] was earlier, what is behind `high` was not */
+    int64_t low = 0,
+            high = last; /* what is in (0, low] was earlier, what is behind `high` was not */
     while (low < high) {
         int64_t middle = low + (high - low) / 2, seq = 0, accepted_us = 0;
         bool found;
@@ -91,7 +95,8 @@ static int64_t moved(int64_t us, int64_t by_us)
     return __builtin_add_overflow(us, by_us, &sum) ? us : sum;
 }
 
-enum err reading_find_range(sqlite3 *db, int64_t from_us, int64_t end_us, int64_t *ret_after_seq, int64_t *ret_last_seq)
+enum err reading_find_range(
+    sqlite3 *db, int64_t from_us, int64_t end_us, int64_t *ret_after_seq, int64_t *ret_last_seq)
 {
     sqlite3_stmt *statement = NULL;
     int64_t last = 0, after = 0, end = INT64_MAX;
@@ -102,7 +107,8 @@ enum err reading_find_range(sqlite3 *db, int64_t from_us, int64_t end_us, int64_
     sqlite3_finalize(statement);
     statement = NULL;
     if (!result)
-        result = sql_prepare(db, "SELECT seq, accepted_us FROM events WHERE seq >= ? ORDER BY seq LIMIT 1", &statement);
+        result = sql_prepare(db,
+            "SELECT seq, accepted_us FROM events WHERE seq >= ? ORDER BY seq LIMIT 1", &statement);
     if (!result)
         result = find_before(statement, moved(from_us, -READING_DISORDER_US), last, &after);
     if (!result)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A read-only connection to a journal's file, beside its writer. A read transaction holds the WAL from its first
- * statement on, so each is short (READING_US_MAX), and whoever reads a lot makes many of them, and none while the WAL
- * is large: the writer's checkpoints need moments without readers to begin it anew. Owned by one thread.
+ * A read-only connection to a journal's file, beside its writer. A read transaction holds the WAL
+ * from its first statement on, so each is short (READING_US_MAX), and whoever reads a lot makes
+ * many of them, and none while the WAL is large: the writer's checkpoints need moments without
+ * readers to begin it anew. Owned by one thread.
  */
 #ifndef PENSTOCK_JOURNAL_READING_H
 #define PENSTOCK_JOURNAL_READING_H
@@ -11,9 +12,10 @@
 
 #define READING_US_MAX 50000
 
-/* ERR_DISK when there is no such file, ERR_DAMAGED, ERR_UNAVAILABLE, ERR_NO_MEMORY. The caller closes the connection,
- * with all of its statements finalized. */
-enum err reading_open(const char *directory, unsigned shard, unsigned cache_kib, sqlite3 **ret_db) MUST_CHECK;
+/* ERR_DISK when there is no such file, ERR_DAMAGED, ERR_UNAVAILABLE, ERR_NO_MEMORY. The caller
+ * closes the connection, with all of its statements finalized. */
+enum err reading_open(
+    const char *directory, unsigned shard, unsigned cache_kib, sqlite3 **ret_db) MUST_CHECK;
 
 enum err reading_begin(sqlite3 *db) MUST_CHECK;
 void reading_end(sqlite3 *db); /* takes one that has not begun, or that an error has ended */
@@ -22,15 +24,17 @@ void reading_end(sqlite3 *db); /* takes one that has not begun, or that an error
 bool reading_must_rest(sqlite3 *db);
 
 /*
- * The numbers of the events that may have been accepted in [from_us, end_us): those in (*ret_after_seq, *ret_last_seq].
- * They are accepted nearly in order of their numbers: READING_DISORDER_US on both sides make up for the difference
- * between threads, and for a clock that was set by less. Within a transaction.
+ * The numbers of the events that may have been accepted in [from_us, end_us): those in
+ * (*ret_after_seq, *ret_last_seq]. They are accepted nearly in order of their numbers:
+ * READING_DISORDER_US on both sides make up for the difference between threads, and for a clock
+ * that was set by less. Within a transaction.
  */
 #define READING_DISORDER_US INT64_C(3600000000)
-enum err reading_find_range(
-    sqlite3 *db, int64_t from_us, int64_t end_us, int64_t *ret_after_seq, int64_t *ret_last_seq) MUST_CHECK;
+enum err reading_find_range(sqlite3 *db, int64_t from_us, int64_t end_us, int64_t *ret_after_seq,
+    int64_t *ret_last_seq) MUST_CHECK;
 
 /* An integer of the table `meta`; `otherwise` where there is none. */
-enum err reading_meta(sqlite3 *db, const char *key, int64_t otherwise, int64_t *ret_value) MUST_CHECK;
+enum err reading_meta(
+    sqlite3 *db, const char *key, int64_t otherwise, int64_t *ret_value) MUST_CHECK;
 
 #endif

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JOURNAL_RECEIVE: an event that the broker delivered. The dedupe store judges it as it judges what is appended, but
- * nobody can be told any more that it was a duplicate or a conflict: the one becomes an alias, the other is parked.
+ * JOURNAL_RECEIVE: an event that the broker delivered. The dedupe store judges it as it judges what
+ * is appended, but nobody can be told any more that it was a duplicate or a conflict: the one
+ * becomes an alias, the other is parked.
  *
  *   the dedupe store says   and its id is
  *   new               new: written, broker-owned (or parked at once: unrouted, or as the receiver wants it), and
- * counted known: it came again; its rows say whose it is duplicate         its own first one, or known all the same: it
- * came again another: an alias of the first conflict          new: written and parked, and kept as a conflict; not in
- * the dedupe, which has the first one known: it came again damaged           new: written and parked as doubtful; not
- * in the dedupe store (which in doubt as a whole: ERR_DAMAGED) known: it came again
+ * counted known: it came again; its rows say whose it is duplicate         its own first one, or
+ * known all the same: it came again another: an alias of the first conflict          new: written
+ * and parked, and kept as a conflict; not in the dedupe, which has the first one known: it came
+ * again damaged           new: written and parked as doubtful; not in the dedupe store (which in
+ * doubt as a whole: ERR_DAMAGED) known: it came again
  */
 #include "journal/acceptance.h"
 #include "journal/adopt.h"
@@ -19,8 +21,9 @@
 #include <assert.h>
 
 /*
- * It came again: what is broker-owned of it and pending is to be sent, unless something else owns it. A broker-owned
- * row that can't be believed makes the event ours, since a person must look at it.
+ * It came again: what is broker-owned of it and pending is to be sent, unless something else owns
+ * it. A broker-owned row that can't be believed makes the event ours, since a person must look at
+ * it.
  */
 static enum err stand(struct store *store, struct journal_receive *receive, int64_t seq)
 {
@@ -40,7 +43,8 @@ static enum err stand(struct store *store, struct journal_receive *receive, int6
     if (result)
         return result;
     if (is_damaged) {
-        log_error("a delivery of an event that the broker holds is damaged: the journal takes it over shard=%u "
+        log_error("a delivery of an event that the broker holds is damaged: the journal takes it "
+                  "over shard=%u "
                   "event_number=%lld",
             store->shard, (long long)seq);
         receive->ret_count = 0;
@@ -67,7 +71,8 @@ static struct delivery_row first_row(const struct journal_receive *receive, enum
     };
 }
 
-static enum err add_deliveries(struct store *store, struct journal_receive *receive, enum park_reason reason)
+static enum err add_deliveries(
+    struct store *store, struct journal_receive *receive, enum park_reason reason)
 {
     struct delivery_row row = first_row(receive, reason);
     unsigned count = receive->endpoints_count ? receive->endpoints_count : 1;
@@ -83,8 +88,10 @@ static enum err add_deliveries(struct store *store, struct journal_receive *rece
     return result;
 }
 
-/* `reason`: of parking it at once, or PARK_NONE. False in *ret_added: there is an event of this id. */
-static enum err add(struct store *store, struct journal_receive *receive, enum park_reason reason, bool *ret_added)
+/* `reason`: of parking it at once, or PARK_NONE. False in *ret_added: there is an event of this id.
+ * */
+static enum err add(
+    struct store *store, struct journal_receive *receive, enum park_reason reason, bool *ret_added)
 {
     unsigned count = receive->endpoints_count ? receive->endpoints_count : 1;
     enum err result = acceptance_add_event(store, receive->event, count);
@@ -121,10 +128,13 @@ static enum err receive_new(struct store *store, struct journal_receive *receive
         return result;
     if (!added)
         return receive_again(store, receive);
-    return receive->event->parts.key.len ? dedupe_add(&store->dedupe, &receive->dedupe_key, receive->event) : OK;
+    return receive->event->parts.key.len
+               ? dedupe_add(&store->dedupe, &receive->dedupe_key, receive->event)
+               : OK;
 }
 
-static enum err receive_duplicate(struct store *store, struct journal_receive *receive, const struct event_id *first)
+static enum err receive_duplicate(
+    struct store *store, struct journal_receive *receive, const struct event_id *first)
 {
     const struct event_id *id = &receive->event->parts.id;
     enum err result = receive_again(store, receive);
@@ -137,7 +147,8 @@ static enum err receive_duplicate(struct store *store, struct journal_receive *r
     return alias_rows_add(&store->aliases, id, first, store->now_us);
 }
 
-static enum err receive_conflict(struct store *store, struct journal_receive *receive, const struct event_id *first)
+static enum err receive_conflict(
+    struct store *store, struct journal_receive *receive, const struct event_id *first)
 {
     bool added;
     enum err result = add(store, receive, PARK_CONFLICT, &added);
@@ -166,7 +177,8 @@ static enum err judge(struct store *store, struct journal_receive *receive)
     struct event_id first;
     enum err result = OK;
     if (receive->event->parts.key.len)
-        result = dedupe_look_up(&store->dedupe, &receive->dedupe_key, receive->event, &finding, &first);
+        result =
+            dedupe_look_up(&store->dedupe, &receive->dedupe_key, receive->event, &finding, &first);
     if (result)
         return result;
     switch (finding) {
@@ -192,7 +204,8 @@ enum err store_receive(struct store *store, struct journal_request *request)
     receive->ret_received = RECEIVED_JOURNAL_OWNED;
     receive->ret_is_new = false;
     receive->ret_count = 0;
-    /* It has its 200, and acks go in order: an optional one must not hold the payouts behind it up. */
+    /* It has its 200, and acks go in order: an optional one must not hold the payouts behind it up.
+     * */
     if (!store_admits(store, CLASS_CRITICAL)) {
         request->result = ERR_DISK_FULL;
         return OK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JOURNAL_START, JOURNAL_RECORD_OUTCOME, JOURNAL_OPERATOR_ACTION and JOURNAL_RELEASE: deliveries move on. */
+/* JOURNAL_START, JOURNAL_RECORD_OUTCOME, JOURNAL_OPERATOR_ACTION and JOURNAL_RELEASE: deliveries
+ * move on. */
 #include "journal/store.h"
 
 #include "model/placement.h"
@@ -8,10 +9,12 @@
 #include <assert.h>
 #include <stdio.h>
 
-/* What is the request's own failure: nothing was written for it, and the others of its transaction go on. */
+/* What is the request's own failure: nothing was written for it, and the others of its transaction
+ * go on. */
 static bool is_its_own(enum err result)
 {
-    return result == ERR_MOVED_ON || result == ERR_NOT_FOUND || result == ERR_INVALID || result == ERR_DAMAGED;
+    return result == ERR_MOVED_ON || result == ERR_NOT_FOUND || result == ERR_INVALID ||
+           result == ERR_DAMAGED;
 }
 
 static enum err end_request(struct journal_request *request, enum err result)
@@ -24,11 +27,13 @@ static enum err end_request(struct journal_request *request, enum err result)
 
 static void name_damaged(const struct store *store, int64_t delivery)
 {
-    log_error("the row of a delivery is damaged: it stays as it is, for a person shard=%u delivery=%lld", store->shard,
-        (long long)delivery);
+    log_error(
+        "the row of a delivery is damaged: it stays as it is, for a person shard=%u delivery=%lld",
+        store->shard, (long long)delivery);
 }
 
-static enum err move(struct store *store, struct journal_request *request, const struct delivery_move *move)
+static enum err move(
+    struct store *store, struct journal_request *request, const struct delivery_move *move)
 {
     const struct journal_record *order = CONTAINER_OF(request, struct journal_record, request);
     const struct delivery_expected expected = {order->delivery, order->from, order->generation};
@@ -77,7 +82,8 @@ static enum err refuse_second(
 {
     struct delivery_listed listed[ACCOUNT_ENDPOINTS_MAX];
     unsigned count;
-    enum err result = delivery_rows_read_event(&store->deliveries, placement_event(row->id), listed, &count);
+    enum err result =
+        delivery_rows_read_event(&store->deliveries, placement_event(row->id), listed, &count);
     for (unsigned i = 0; i < count && !result; i++) {
         if (listed[i].row.id == row->id || listed[i].row.endpoint != action->endpoint)
             continue;
@@ -88,7 +94,8 @@ static enum err refuse_second(
 }
 
 /* Whether there is something to send, and whose it is. */
-static enum err look_at_event(struct store *store, struct journal_operator_action *action, int64_t seq)
+static enum err look_at_event(
+    struct store *store, struct journal_operator_action *action, int64_t seq)
 {
     static const struct event_reading reading = {.without_body = true};
     struct event *event;
@@ -100,7 +107,8 @@ static enum err look_at_event(struct store *store, struct journal_operator_actio
         result = event_rows_read(&store->events, seq, &reading, &event, NULL);
     if (result)
         return result == ERR_NOT_FOUND ? ERR_DAMAGED : result;
-    snprintf(action->ret_account, sizeof action->ret_account, "%.*s", SLICE_ARGS(event->parts.account));
+    snprintf(
+        action->ret_account, sizeof action->ret_account, "%.*s", SLICE_ARGS(event->parts.account));
     event_unref(event);
     return OK;
 }
@@ -123,7 +131,8 @@ static enum err check_sending(
 }
 
 /* The operator's move of a row that was found, as long as it is where he believes it to be. */
-static enum err action_on(struct store *store, struct journal_operator_action *action, struct delivery_row *row)
+static enum err action_on(
+    struct store *store, struct journal_operator_action *action, struct delivery_row *row)
 {
     action->ret_delivery = row->id;
     action->ret_endpoint = row->endpoint;
@@ -142,8 +151,8 @@ static enum err action_on(struct store *store, struct journal_operator_action *a
     if (!result)
         result = delivery_rows_move_row(&store->deliveries, row, &move, store->now_us);
     if (!result)
-        result =
-            delivery_rows_add_action(&store->deliveries, &before, row, slice_from_string(action->note), store->now_us);
+        result = delivery_rows_add_action(
+            &store->deliveries, &before, row, slice_from_string(action->note), store->now_us);
     if (!result) {
         action->ret_state = row->state;
         action->ret_endpoint = row->endpoint;
@@ -154,7 +163,8 @@ static enum err action_on(struct store *store, struct journal_operator_action *a
 
 enum err store_action(struct store *store, struct journal_request *request)
 {
-    struct journal_operator_action *action = CONTAINER_OF(request, struct journal_operator_action, request);
+    struct journal_operator_action *action =
+        CONTAINER_OF(request, struct journal_operator_action, request);
     struct delivery_row row;
     int64_t seq;
     bool may_action = delivery_state_may_move_by_operator(action->from, action->to) &&
@@ -166,7 +176,8 @@ enum err store_action(struct store *store, struct journal_request *request)
         return end_request(request, ERR_INVALID);
     enum err result = event_rows_find(&store->events, &action->event, &seq);
     if (!result)
-        result = delivery_rows_read(&store->deliveries, placement_delivery(seq, action->index), &row);
+        result =
+            delivery_rows_read(&store->deliveries, placement_delivery(seq, action->index), &row);
     if (result == ERR_DAMAGED)
         name_damaged(store, placement_delivery(seq, action->index));
     return end_request(request, result ? result : action_on(store, action, &row));
@@ -177,8 +188,8 @@ enum err store_release(struct store *store, struct journal_request *request)
     struct journal_release *release = CONTAINER_OF(request, struct journal_release, request);
     release->ret_count = 0;
     assert(release->reason == PARK_DISABLED || release->reason == PARK_GONE);
-    return delivery_rows_release(
-        &store->deliveries, release->endpoint, release->reason, release->count_max, store->now_us, &release->ret_count);
+    return delivery_rows_release(&store->deliveries, release->endpoint, release->reason,
+        release->count_max, store->now_us, &release->ret_count);
 }
 
 void store_undo_release(struct journal_request *request)

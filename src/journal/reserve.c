@@ -49,7 +49,8 @@ static enum disk_space judge(struct reserve *reserve)
     return left < 4 * reserve->all_bytes ? SPACE_LOW : SPACE_PLENTY;
 }
 
-enum err reserve_open(struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes, int64_t all_bytes)
+enum err reserve_open(struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes,
+    int64_t all_bytes)
 {
     char path[4096];
     *reserve = (struct reserve){.fd = -1, .bytes = bytes, .all_bytes = all_bytes, .free_bytes = -1};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Room on the disk for what must still be written when the disk is full: a file of its own, filled when there is room
- * and given up when there is none. What it leaves is for outcomes of deliveries: without it a delivery could not be
- * recorded any more, and nothing could be sent.
+ * Room on the disk for what must still be written when the disk is full: a file of its own, filled
+ * when there is room and given up when there is none. What it leaves is for outcomes of deliveries:
+ * without it a delivery could not be recorded any more, and nothing could be sent.
  *
  *   plenty   everything is accepted
  *   low      less than four times the reserves of all shards are free: optional events are refused
@@ -11,7 +11,8 @@
  *            given up, outcomes are written into its room, and it is filled again when that leaves as much as all of
  *            them. So all shards have theirs again, in whatever order they look, when there is room for twice all.
  *
- * A checkpoint writes up to CHECKPOINT_PAGES back into the journal's file: less than RESERVE_BYTES_MIN is not enough.
+ * A checkpoint writes up to CHECKPOINT_PAGES back into the journal's file: less than
+ * RESERVE_BYTES_MIN is not enough.
  *
  * The file system is asked about once a second. Owned by the journal's thread.
  */
@@ -37,9 +38,10 @@ struct reserve {
     int64_t next_look_us; /* monotonic */
 };
 
-/* Opens or makes `directory`/reserve-<shard>, and fills it if there is room: that there is none is no error. */
-enum err reserve_open(
-    struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes, int64_t all_bytes) MUST_CHECK;
+/* Opens or makes `directory`/reserve-<shard>, and fills it if there is room: that there is none is
+ * no error. */
+enum err reserve_open(struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes,
+    int64_t all_bytes) MUST_CHECK;
 void reserve_close(struct reserve *reserve); /* the file stays */
 
 /* What must be free before the next class is accepted; 0: everything is. */
@@ -57,7 +59,8 @@ void reserve_give_up(struct reserve *reserve, int64_t now_mono_us);
 /* Whether events of this class are accepted. */
 static inline bool reserve_admits(const struct reserve *reserve, enum event_class class)
 {
-    return reserve->space == SPACE_PLENTY || (reserve->space == SPACE_LOW && class != CLASS_OPTIONAL) ||
+    return reserve->space == SPACE_PLENTY ||
+           (reserve->space == SPACE_LOW && class != CLASS_OPTIONAL) ||
            (reserve->space == SPACE_SCARCE && class == CLASS_CRITICAL);
 }
 

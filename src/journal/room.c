@@ -35,7 +35,8 @@ void room_board_begin(struct room_board *board, int64_t now_mono_us)
 
 void room_board_end(struct room_board *board, int64_t now_mono_us)
 {
-    int64_t took_us = now_mono_us - atomic_load_explicit(&board->busy_since_us, memory_order_relaxed);
+    int64_t took_us =
+        now_mono_us - atomic_load_explicit(&board->busy_since_us, memory_order_relaxed);
     int64_t longest_us = atomic_load_explicit(&board->took_us, memory_order_relaxed);
     int64_t until_us = atomic_load_explicit(&board->took_until_us, memory_order_relaxed);
     atomic_store_explicit(&board->busy_since_us, 0, memory_order_relaxed);
@@ -63,7 +64,8 @@ const char *room_reason_name(enum room_reason reason)
 
 const char *room_taken(enum disk_space space)
 {
-    static const char *const names[] = {"all events", "no optional events", "only critical events", "no events"};
+    static const char *const names[] = {
+        "all events", "no optional events", "only critical events", "no events"};
     return (unsigned)space < ARRAY_LENGTH(names) ? names[space] : "unknown";
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JOURNAL_LIST_UNROUTED and JOURNAL_ROUTE: what no endpoint wanted when it came, until one does. Whose it is stands in
- * the event; which endpoint wants it is the owner's to say, who knows the directory.
+ * JOURNAL_LIST_UNROUTED and JOURNAL_ROUTE: what no endpoint wanted when it came, until one does.
+ * Whose it is stands in the event; which endpoint wants it is the owner's to say, who knows the
+ * directory.
  */
 #include "journal/store.h"
 #include "model/placement.h"
@@ -14,24 +15,27 @@ static const struct event_reading without_body = {.without_body = true};
 
 enum err store_list_unrouted(struct store *store, struct journal_request *request)
 {
-    struct journal_list_unrouted *list = CONTAINER_OF(request, struct journal_list_unrouted, request);
+    struct journal_list_unrouted *list =
+        CONTAINER_OF(request, struct journal_list_unrouted, request);
     list->ret_count = 0;
     list->ret_after_id = INT64_MAX;
     int64_t *ids = malloc(list->count_max * sizeof *ids);
     if (!ids)
         return ERR_NO_MEMORY;
     unsigned count;
-    enum err result =
-        delivery_rows_list_parked(&store->deliveries, 0, PARK_UNROUTED, list->after_id, list->count_max, ids, &count);
+    enum err result = delivery_rows_list_parked(
+        &store->deliveries, 0, PARK_UNROUTED, list->after_id, list->count_max, ids, &count);
     if (!result && count == list->count_max)
         list->ret_after_id = ids[count - 1];
     for (unsigned i = 0; i < count && !result; i++) {
         struct event *event;
-        result = event_rows_read(&store->events, placement_event(ids[i]), &without_body, &event, NULL);
+        result =
+            event_rows_read(&store->events, placement_event(ids[i]), &without_body, &event, NULL);
         if (!result) {
             struct journal_unrouted *found = &list->ret_unrouted[list->ret_count++];
             found->delivery = ids[i];
-            snprintf(found->account, sizeof found->account, "%.*s", SLICE_ARGS(event->parts.account));
+            snprintf(
+                found->account, sizeof found->account, "%.*s", SLICE_ARGS(event->parts.account));
             snprintf(found->type, sizeof found->type, "%.*s", SLICE_ARGS(event->parts.type));
             event_unref(event);
         } else if (result == ERR_DAMAGED) {
@@ -87,7 +91,8 @@ enum err store_route(struct store *store, struct journal_request *request)
     route->ret_count = 0;
     for (unsigned i = 0; i < route->count && !result; i++) {
         assert(route->routings[i].endpoint != 0);
-        result = route_one(store, route->routings[i].delivery, route->routings[i].endpoint, &route->ret_count);
+        result = route_one(
+            store, route->routings[i].delivery, route->routings[i].endpoint, &route->ret_count);
     }
     return result;
 }

@@ -9,9 +9,10 @@
 #include <stdio.h>
 
 /*
- * Set before the first write. mmap_size 0: an I/O error must come back as a code, not as SIGBUS. The cache bounds the
- * memory of a shard; journal_size_limit cuts a WAL back that a slow reader has let grow. secure_delete, which Debian
- * turns on, would write every page of a dropped segment again, as zeros.
+ * Set before the first write. mmap_size 0: an I/O error must come back as a code, not as SIGBUS.
+ * The cache bounds the memory of a shard; journal_size_limit cuts a WAL back that a slow reader has
+ * let grow. secure_delete, which Debian turns on, would write every page of a dropped segment
+ * again, as zeros.
  */
 static const char writer_pragmas[] = "PRAGMA page_size = 4096;"
                                      "PRAGMA journal_mode = WAL;"
@@ -27,17 +28,23 @@ static const char writer_pragmas[] = "PRAGMA page_size = 4096;"
 static const char tables[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 
-    "CREATE TABLE events(seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, accepted_us INTEGER NOT NULL,"
-    " occurred_us INTEGER, partner TEXT NOT NULL, account TEXT NOT NULL, type TEXT NOT NULL, key TEXT,"
-    " class INTEGER NOT NULL, guarded INTEGER NOT NULL, amount TEXT, currency TEXT, traceparent TEXT,"
+    "CREATE TABLE events(seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, accepted_us INTEGER NOT "
+    "NULL,"
+    " occurred_us INTEGER, partner TEXT NOT NULL, account TEXT NOT NULL, type TEXT NOT NULL, key "
+    "TEXT,"
+    " class INTEGER NOT NULL, guarded INTEGER NOT NULL, amount TEXT, currency TEXT, traceparent "
+    "TEXT,"
     " deliveries INTEGER NOT NULL, crc INTEGER NOT NULL);"
 
     "CREATE TABLE bodies(seq INTEGER PRIMARY KEY, body BLOB NOT NULL, crc INTEGER NOT NULL);"
 
-    "CREATE TABLE deliveries(id INTEGER PRIMARY KEY, endpoint INTEGER NOT NULL, state INTEGER NOT NULL,"
-    " reason INTEGER NOT NULL, lane INTEGER NOT NULL, generation INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+    "CREATE TABLE deliveries(id INTEGER PRIMARY KEY, endpoint INTEGER NOT NULL, state INTEGER NOT "
+    "NULL,"
+    " reason INTEGER NOT NULL, lane INTEGER NOT NULL, generation INTEGER NOT NULL, attempts "
+    "INTEGER NOT NULL,"
     " failures INTEGER NOT NULL, due_us INTEGER NOT NULL, changed_us INTEGER NOT NULL,"
-    " started_us INTEGER NOT NULL, duration_us INTEGER NOT NULL, http_status INTEGER NOT NULL, broker_owned INTEGER "
+    " started_us INTEGER NOT NULL, duration_us INTEGER NOT NULL, http_status INTEGER NOT NULL, "
+    "broker_owned INTEGER "
     "NOT NULL,"
     " delivered_us INTEGER NOT NULL, crc INTEGER NOT NULL);"
     "CREATE INDEX deliveries_pending ON deliveries(endpoint) WHERE state = 0 AND broker_owned = 0;"
@@ -50,33 +57,44 @@ static const char tables[] =
     "CREATE TABLE attempts(delivery INTEGER, number INTEGER, started_us INTEGER NOT NULL,"
     " duration_us INTEGER NOT NULL, http_status INTEGER NOT NULL, error TEXT NOT NULL,"
     " request_begun INTEGER NOT NULL, warm INTEGER NOT NULL, request_complete INTEGER NOT NULL,"
-    " request_bytes INTEGER NOT NULL, answer_bytes INTEGER NOT NULL, excerpt BLOB NOT NULL, crc INTEGER NOT NULL,"
+    " request_bytes INTEGER NOT NULL, answer_bytes INTEGER NOT NULL, excerpt BLOB NOT NULL, crc "
+    "INTEGER NOT NULL,"
     " PRIMARY KEY(delivery, number)) WITHOUT ROWID;"
 
-    "CREATE TABLE operator_actions(seq INTEGER PRIMARY KEY, delivery INTEGER NOT NULL, at_us INTEGER NOT NULL,"
+    "CREATE TABLE operator_actions(seq INTEGER PRIMARY KEY, delivery INTEGER NOT NULL, at_us "
+    "INTEGER NOT NULL,"
     " from_state INTEGER NOT NULL, to_state INTEGER NOT NULL, generation INTEGER NOT NULL,"
-    " from_endpoint INTEGER NOT NULL, to_endpoint INTEGER NOT NULL, note TEXT NOT NULL, crc INTEGER NOT NULL);"
+    " from_endpoint INTEGER NOT NULL, to_endpoint INTEGER NOT NULL, note TEXT NOT NULL, crc "
+    "INTEGER NOT NULL);"
     "CREATE INDEX operator_actions_by_delivery ON operator_actions(delivery);"
 
-    "CREATE TABLE conflicts(seq INTEGER PRIMARY KEY, first_event BLOB NOT NULL, at_us INTEGER NOT NULL,"
-    " partner TEXT NOT NULL, account TEXT NOT NULL, type TEXT NOT NULL, key TEXT NOT NULL, amount TEXT,"
-    " currency TEXT, body BLOB NOT NULL, times INTEGER NOT NULL, last_us INTEGER NOT NULL, crc INTEGER NOT NULL);"
+    "CREATE TABLE conflicts(seq INTEGER PRIMARY KEY, first_event BLOB NOT NULL, at_us INTEGER NOT "
+    "NULL,"
+    " partner TEXT NOT NULL, account TEXT NOT NULL, type TEXT NOT NULL, key TEXT NOT NULL, amount "
+    "TEXT,"
+    " currency TEXT, body BLOB NOT NULL, times INTEGER NOT NULL, last_us INTEGER NOT NULL, crc "
+    "INTEGER NOT NULL);"
     "CREATE INDEX conflicts_by_first ON conflicts(first_event);"
 
-    "CREATE TABLE aliases(id BLOB PRIMARY KEY, first BLOB NOT NULL, at_us INTEGER NOT NULL, crc INTEGER NOT NULL)"
+    "CREATE TABLE aliases(id BLOB PRIMARY KEY, first BLOB NOT NULL, at_us INTEGER NOT NULL, crc "
+    "INTEGER NOT NULL)"
     " WITHOUT ROWID;"
     "CREATE INDEX aliases_by_time ON aliases(at_us);"
 
     "CREATE TABLE outbox(seq INTEGER PRIMARY KEY);"
 
-    "CREATE TABLE poison(seq INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, queue TEXT NOT NULL, reason TEXT NOT NULL,"
-    " message_id TEXT NOT NULL, headers TEXT NOT NULL, body_bytes INTEGER NOT NULL, body BLOB NOT NULL,"
+    "CREATE TABLE poison(seq INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, queue TEXT NOT NULL, "
+    "reason TEXT NOT NULL,"
+    " message_id TEXT NOT NULL, headers TEXT NOT NULL, body_bytes INTEGER NOT NULL, body BLOB NOT "
+    "NULL,"
     " crc INTEGER NOT NULL);"
 
-    "CREATE TABLE lost(id BLOB PRIMARY KEY, found_us INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE lost(id BLOB PRIMARY KEY, found_us INTEGER NOT NULL, crc INTEGER NOT NULL) "
+    "WITHOUT ROWID;"
 
     "CREATE TABLE totals(day INTEGER, account TEXT, endpoint INTEGER, currency TEXT,"
-    " accepted INTEGER NOT NULL, accepted_sum TEXT NOT NULL, delivered INTEGER NOT NULL, delivered_sum TEXT NOT NULL,"
+    " accepted INTEGER NOT NULL, accepted_sum TEXT NOT NULL, delivered INTEGER NOT NULL, "
+    "delivered_sum TEXT NOT NULL,"
     " discarded INTEGER NOT NULL, discarded_sum TEXT NOT NULL, crc INTEGER NOT NULL,"
     " PRIMARY KEY(day, account, endpoint, currency)) WITHOUT ROWID;";
 
@@ -98,8 +116,8 @@ static enum err refuse(char *ret_detail, enum err reason, const char *text)
     return reason;
 }
 
-/* Says whose file it is before anything is written to it. `ret_version` is 0 for one that is empty, or has been made
- * with its stamp (file_stamp.h) and nothing else. */
+/* Says whose file it is before anything is written to it. `ret_version` is 0 for one that is empty,
+ * or has been made with its stamp (file_stamp.h) and nothing else. */
 static enum err identify(sqlite3 *db, int64_t *ret_version, char *ret_detail)
 {
     int64_t application, version, objects;
@@ -109,19 +127,22 @@ static enum err identify(sqlite3 *db, int64_t *ret_version, char *ret_detail)
     if (!result)
         result = read_int(db, "SELECT count(*) FROM sqlite_schema WHERE name <> 'stamp'", &objects);
     if (result == ERR_DAMAGED)
-        return refuse(ret_detail, ERR_DAMAGED, "it is not a database, or its first pages are damaged: restore it");
+        return refuse(ret_detail, ERR_DAMAGED,
+            "it is not a database, or its first pages are damaged: restore it");
     if (result)
         return refuse(ret_detail, result, sqlite3_errmsg(db));
     bool new_file = application == 0 && version == 0 && objects == 0;
     if (!new_file && (application != SCHEMA_APPLICATION_ID || version < 1))
-        return refuse(ret_detail, ERR_DAMAGED, "it is another application's database: move it away");
+        return refuse(
+            ret_detail, ERR_DAMAGED, "it is another application's database: move it away");
     if (!new_file && version < SCHEMA_VERSION)
         return refuse(ret_detail, ERR_DAMAGED,
-            "it is of a version before the first release, which is not read any more: move the data directory away");
+            "it is of a version before the first release, which is not read any more: move the "
+            "data directory away");
     if (version > SCHEMA_VERSION) {
         snprintf(ret_detail, SCHEMA_DETAIL_BYTES,
-            "it has format %lld and this program knows up to %d: run the newer program", (long long)version,
-            SCHEMA_VERSION);
+            "it has format %lld and this program knows up to %d: run the newer program",
+            (long long)version, SCHEMA_VERSION);
         return ERR_NEWER_FORMAT;
     }
     *ret_version = version;
@@ -136,16 +157,17 @@ static enum err write_meta(sqlite3 *db, unsigned shard)
     hex_encode(slice_of(random, sizeof random), journal_id);
     char text[256];
     snprintf(text, sizeof text,
-        "INSERT INTO meta(key, value) VALUES('journal_id', '%s'), ('created_us', %lld), ('shard', %u)", journal_id,
-        (long long)clock_wall_us(), shard);
+        "INSERT INTO meta(key, value) VALUES('journal_id', '%s'), ('created_us', %lld), ('shard', "
+        "%u)",
+        journal_id, (long long)clock_wall_us(), shard);
     return sql_run(db, text);
 }
 
 static enum err make_tables(sqlite3 *db, unsigned shard)
 {
     char stamp[96];
-    snprintf(stamp, sizeof stamp, "PRAGMA application_id = %d; PRAGMA user_version = %d", SCHEMA_APPLICATION_ID,
-        SCHEMA_VERSION);
+    snprintf(stamp, sizeof stamp, "PRAGMA application_id = %d; PRAGMA user_version = %d",
+        SCHEMA_APPLICATION_ID, SCHEMA_VERSION);
     enum err result = sql_run(db, "BEGIN IMMEDIATE");
     if (!result)
         result = sql_run(db, tables);
@@ -167,32 +189,39 @@ static enum err check_shard(sqlite3 *db, unsigned shard, char *ret_detail)
     if (result)
         return refuse(ret_detail, result, sqlite3_errmsg(db));
     if (found != shard) {
-        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "it is the journal of shard %lld, not of %u: files were swapped",
-            (long long)found, shard);
+        snprintf(ret_detail, SCHEMA_DETAIL_BYTES,
+            "it is the journal of shard %lld, not of %u: files were swapped", (long long)found,
+            shard);
         return ERR_DAMAGED;
     }
     return OK;
 }
 
-/* The broker knows the journal that owns delivery by its id: two without one would pass for the same. */
+/* The broker knows the journal that owns delivery by its id: two without one would pass for the
+ * same. */
 static enum err check_id(sqlite3 *db, char *ret_detail)
 {
     int64_t is_there;
-    enum err result =
-        read_int(db, "SELECT count(*) FROM meta WHERE key = 'journal_id' AND length(value) = 32", &is_there);
+    enum err result = read_int(
+        db, "SELECT count(*) FROM meta WHERE key = 'journal_id' AND length(value) = 32", &is_there);
     if (result)
         return refuse(ret_detail, result, sqlite3_errmsg(db));
-    return is_there ? OK : refuse(ret_detail, ERR_DAMAGED, "it does not say which journal it is: restore it");
+    return is_there
+               ? OK
+               : refuse(ret_detail, ERR_DAMAGED, "it does not say which journal it is: restore it");
 }
 
-/* Where shared memory is not to be had (some network file systems) the mode silently stays what it was. */
+/* Where shared memory is not to be had (some network file systems) the mode silently stays what it
+ * was. */
 static enum err check_wal(sqlite3 *db, char *ret_detail)
 {
     int64_t is_wal;
     enum err result = read_int(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &is_wal);
     if (result)
         return refuse(ret_detail, result, sqlite3_errmsg(db));
-    return is_wal ? OK : refuse(ret_detail, ERR_DISK, "its file system can't hold a WAL: use a local disk");
+    return is_wal
+               ? OK
+               : refuse(ret_detail, ERR_DISK, "its file system can't hold a WAL: use a local disk");
 }
 
 enum err schema_prepare(sqlite3 *db, unsigned shard, char *ret_detail)

@@ -20,13 +20,15 @@
  *
  * Every row that counts carries a CRC-32 over what it says (checksum.h): SQLite's pages have none.
  *
- * Each delivery that is neither delivered nor discarded stands in exactly one of five partial indexes, the one of its
- * state, in the order in which that state is asked for. One that is broker-owned and pending is in none of them:
- * nobody is to load it. A sixth one has all that is broker-owned, in order of its number.
+ * Each delivery that is neither delivered nor discarded stands in exactly one of five partial
+ * indexes, the one of its state, in the order in which that state is asked for. One that is
+ * broker-owned and pending is in none of them: nobody is to load it. A sixth one has all that is
+ * broker-owned, in order of its number.
  *
- * The file says what it is: application_id PNSJ and user_version. Migrations will go forward only, each in a
- * transaction of its own; there is none yet, since formats 1 to 3 were never released and are refused. So is a file of
- * another application, of another shard, or that is no database, and nothing in it is touched.
+ * The file says what it is: application_id PNSJ and user_version. Migrations will go forward only,
+ * each in a transaction of its own; there is none yet, since formats 1 to 3 were never released and
+ * are refused. So is a file of another application, of another shard, or that is no database, and
+ * nothing in it is touched.
  */
 #ifndef PENSTOCK_JOURNAL_SCHEMA_H
 #define PENSTOCK_JOURNAL_SCHEMA_H
@@ -41,8 +43,8 @@
 #define SCHEMA_DETAIL_BYTES 256
 
 /*
- * Checks the file behind `db`, sets the writing connection's pragmas, makes what is missing. ERR_NEWER_FORMAT,
- * ERR_DAMAGED and what the disk says; `ret_detail` holds SCHEMA_DETAIL_BYTES.
+ * Checks the file behind `db`, sets the writing connection's pragmas, makes what is missing.
+ * ERR_NEWER_FORMAT, ERR_DAMAGED and what the disk says; `ret_detail` holds SCHEMA_DETAIL_BYTES.
  */
 enum err schema_prepare(sqlite3 *db, unsigned shard, char *ret_detail) MUST_CHECK;
 

@@ -10,8 +10,8 @@ bool sql_is_sync_failure(int code)
 
 bool sql_is_of_index(int code)
 {
-    return code == SQLITE_IOERR_SHMSIZE || code == SQLITE_IOERR_SHMOPEN || code == SQLITE_IOERR_SHMMAP ||
-           code == SQLITE_IOERR_SHMLOCK;
+    return code == SQLITE_IOERR_SHMSIZE || code == SQLITE_IOERR_SHMOPEN ||
+           code == SQLITE_IOERR_SHMMAP || code == SQLITE_IOERR_SHMLOCK;
 }
 
 bool sql_is_read_only(sqlite3 *db)
@@ -21,8 +21,9 @@ bool sql_is_read_only(sqlite3 *db)
            ((code == SQLITE_IOERR || code == SQLITE_CANTOPEN) && sqlite3_system_errno(db) == EROFS);
 }
 
-/* ENOSPC while the WAL's index grows comes as an I/O error, not as SQLITE_FULL, and the system's own number may be lost
- * under what the roll-back did since; nothing but room can fail there. From a sync it is more than that. */
+/* ENOSPC while the WAL's index grows comes as an I/O error, not as SQLITE_FULL, and the system's
+ * own number may be lost under what the roll-back did since; nothing but room can fail there. From
+ * a sync it is more than that. */
 static bool disk_is_full(sqlite3 *db, int code)
 {
     if (sql_is_sync_failure(code))
@@ -70,10 +71,12 @@ enum err sql_run(sqlite3 *db, const char *text)
 
 enum err sql_prepare(sqlite3 *db, const char *text, sqlite3_stmt **ret_statement)
 {
-    return sql_err(db, sqlite3_prepare_v3(db, text, -1, SQLITE_PREPARE_PERSISTENT, ret_statement, NULL));
+    return sql_err(
+        db, sqlite3_prepare_v3(db, text, -1, SQLITE_PREPARE_PERSISTENT, ret_statement, NULL));
 }
 
-enum err sql_prepare_all(sqlite3 *db, const char *const *texts, size_t count, sqlite3_stmt **ret_statements)
+enum err sql_prepare_all(
+    sqlite3 *db, const char *const *texts, size_t count, sqlite3_stmt **ret_statements)
 {
     enum err result = OK;
     for (size_t i = 0; i < count && !result; i++)
@@ -121,8 +124,8 @@ static const char *never_null(struct slice slice)
 
 void sql_bind_text(struct sql_use *use, struct slice text)
 {
-    note(
-        use, sqlite3_bind_text64(use->statement, ++use->bound, never_null(text), text.len, SQLITE_STATIC, SQLITE_UTF8));
+    note(use, sqlite3_bind_text64(use->statement, ++use->bound, never_null(text), text.len,
+                  SQLITE_STATIC, SQLITE_UTF8));
 }
 
 void sql_bind_optional_text(struct sql_use *use, struct slice text)
@@ -135,7 +138,8 @@ void sql_bind_optional_text(struct sql_use *use, struct slice text)
 
 void sql_bind_blob(struct sql_use *use, struct slice bytes)
 {
-    note(use, sqlite3_bind_blob64(use->statement, ++use->bound, never_null(bytes), bytes.len, SQLITE_STATIC));
+    note(use, sqlite3_bind_blob64(
+                  use->statement, ++use->bound, never_null(bytes), bytes.len, SQLITE_STATIC));
 }
 
 enum err sql_step(struct sql_use *use, bool *ret_row)

@@ -13,19 +13,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Nobody else writes, so that it is a matter of moments (another connection that recovers the WAL's index). */
+/* Nobody else writes, so that it is a matter of moments (another connection that recovers the WAL's
+ * index). */
 #define BUSY_TIMEOUT_MS 5000
 #define INTERRUPTED_PER_STEP 256
 
-/* Numbers are never used again while anything of their event is left: bodies and deliveries may outlive or go before
- * its row. */
-static const char next_seq_text[] =
-    "SELECT max(coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT max(seq) FROM bodies), 0),"
-    " coalesce((SELECT max(id) FROM deliveries), 0) / ?) + 1";
+/* Numbers are never used again while anything of their event is left: bodies and deliveries may
+ * outlive or go before its row. */
+static const char next_seq_text[] = "SELECT max(coalesce((SELECT max(seq) FROM events), 0), "
+                                    "coalesce((SELECT max(seq) FROM bodies), 0),"
+                                    " coalesce((SELECT max(id) FROM deliveries), 0) / ?) + 1";
 
 /* `sending` is none of them: what was being sent has been parked by then. */
-static const char own_open_text[] = "SELECT (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0)"
-                                    " + (SELECT count(*) FROM deliveries WHERE state = 2)";
+static const char own_open_text[] =
+    "SELECT (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0)"
+    " + (SELECT count(*) FROM deliveries WHERE state = 2)";
 
 static enum err read_next_seq(struct store *store)
 {
@@ -43,7 +45,8 @@ static enum err read_next_seq(struct store *store)
 static enum err read_newest(struct store *store)
 {
     sqlite3_stmt *statement = NULL;
-    enum err result = sql_prepare(store->db, "SELECT accepted_us FROM events ORDER BY seq DESC LIMIT 1", &statement);
+    enum err result = sql_prepare(
+        store->db, "SELECT accepted_us FROM events ORDER BY seq DESC LIMIT 1", &statement);
     if (!result) {
         struct sql_use use = sql_use(statement);
         result = sql_execute_int(&use, &store->newest_us);
@@ -59,20 +62,22 @@ static enum err park_interrupted(struct store *store)
     do {
         result = store_begin(store);
         if (!result)
-            result = delivery_rows_park_interrupted(&store->deliveries, INTERRUPTED_PER_STEP, store->now_us, &parked);
+            result = delivery_rows_park_interrupted(
+                &store->deliveries, INTERRUPTED_PER_STEP, store->now_us, &parked);
         if (!result)
             result = store_commit(store);
         if (!result)
             all += parked;
     } while (!result && parked == INTERRUPTED_PER_STEP);
     if (all > 0)
-        log_warn("guarded deliveries were being sent when the last run ended: parked as ambiguous shard=%u count=%u",
+        log_warn("guarded deliveries were being sent when the last run ended: parked as ambiguous "
+                 "shard=%u count=%u",
             store->shard, all);
     return result;
 }
 
-/* One event, and the endpoints of its deliveries, as far as they can be read, into the totals. What is in the outbox
- * has no deliveries, and is none of ours to count. */
+/* One event, and the endpoints of its deliveries, as far as they can be read, into the totals. What
+ * is in the outbox has no deliveries, and is none of ours to count. */
 static enum err total_event(struct store *store, int64_t seq)
 {
     static const struct event_reading reading = {.without_body = true};
@@ -82,12 +87,14 @@ static enum err total_event(struct store *store, int64_t seq)
     if (result)
         return result == ERR_DAMAGED ? OK : result; /* not there, or the audit names it */
     if (count > 0)
-        result = totals_add(&store->totals, &event->parts, TOTAL_EVENTS, TOTAL_ACCEPTED, 1, clock_mono_us());
+        result = totals_add(
+            &store->totals, &event->parts, TOTAL_EVENTS, TOTAL_ACCEPTED, 1, clock_mono_us());
     for (unsigned i = 0; i < count && !result; i++) {
         struct delivery_row row;
         result = delivery_rows_read(&store->deliveries, placement_delivery(seq, i), &row);
         if (!result)
-            result = totals_add(&store->totals, &event->parts, row.endpoint, TOTAL_ACCEPTED, 1, clock_mono_us());
+            result = totals_add(
+                &store->totals, &event->parts, row.endpoint, TOTAL_ACCEPTED, 1, clock_mono_us());
         else if (result == ERR_NOT_FOUND || result == ERR_DAMAGED)
             result = OK;
     }
@@ -136,7 +143,8 @@ static enum err prepare(struct store *store, const struct store_options *options
         result = expiry_init(&store->expiry, store->db, &options->expiry);
     if (!result)
         result = read_next_seq(store);
-    if (store->next_seq <= store->totals.through) /* some were rolled back after the totals had counted past them */
+    if (store->next_seq <=
+        store->totals.through) /* some were rolled back after the totals had counted past them */
         store->next_seq = store->totals.through + 1;
     return result ? result : read_newest(store);
 }
@@ -178,7 +186,8 @@ static enum err look_around(struct store *store)
     if (!result)
         result = sql_step(&id_use, &row);
     if (!result && row)
-        snprintf(store->journal_id, sizeof store->journal_id, "%.*s", SLICE_ARGS(sql_column_slice(&id_use, 0)));
+        snprintf(store->journal_id, sizeof store->journal_id, "%.*s",
+            SLICE_ARGS(sql_column_slice(&id_use, 0)));
     store->found.outbox = store->outbox.count;
     sqlite3_finalize(count);
     sqlite3_finalize(id);
@@ -194,24 +203,25 @@ enum err store_open(struct store *store, const struct store_options *options, ch
         snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "the data directory's path is too long");
         return ERR_DISK;
     }
-    enum err result = reserve_open(
-        &store->reserve, options->directory, options->shard, options->reserve_bytes, options->reserve_all_bytes);
+    enum err result = reserve_open(&store->reserve, options->directory, options->shard,
+        options->reserve_bytes, options->reserve_all_bytes);
     if (result) {
-        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/reserve-%u: %s", options->directory, options->shard,
-            strerror(errno));
+        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/reserve-%u: %s", options->directory,
+            options->shard, strerror(errno));
         return result;
     }
     result = wal_file_make_durable(path);
     if (result) {
-        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/journal-%u.db-wal can't be written: %s", options->directory,
-            options->shard, err_title(result));
+        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/journal-%u.db-wal can't be written: %s",
+            options->directory, options->shard, err_title(result));
         return result;
     }
-    int code =
-        sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    int code = sqlite3_open_v2(
+        path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     result = store->db ? sql_err(store->db, code) : ERR_NO_MEMORY;
     if (result) {
-        snprintf(reason, sizeof reason, "%s", store->db ? sqlite3_errmsg(store->db) : "out of memory");
+        snprintf(
+            reason, sizeof reason, "%s", store->db ? sqlite3_errmsg(store->db) : "out of memory");
     } else {
         sqlite3_extended_result_codes(store->db, 1);
         sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
@@ -228,12 +238,13 @@ enum err store_open(struct store *store, const struct store_options *options, ch
     }
     /* The reason is what helps: a long path gives way to it. */
     if (result)
-        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/journal-%u.db: %.130s", options->directory, options->shard,
-            reason);
+        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/journal-%u.db: %.130s",
+            options->directory, options->shard, reason);
     return result;
 }
 
-/* What gathered since the totals were written last; if it can't be, the next start counts it again. */
+/* What gathered since the totals were written last; if it can't be, the next start counts it again.
+ * */
 static void write_last_totals(struct store *store)
 {
     if (store->totals.since_us == 0)
@@ -264,7 +275,8 @@ void store_close(struct store *store, bool in_doubt)
     if (in_doubt)
         sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     else if (store->next_seq && checkpointer_finish(&store->checkpointer))
-        log_warn("the journal could not be checkpointed at its end, the next start will shard=%u reason=%s",
+        log_warn("the journal could not be checkpointed at its end, the next start will shard=%u "
+                 "reason=%s",
             store->shard, sqlite3_errmsg(store->db));
     sqlite3_close(store->db);
     store->db = NULL;
@@ -295,7 +307,8 @@ enum err store_commit(struct store *store)
 
 enum err store_roll_back(struct store *store)
 {
-    /* After some errors SQLite has rolled back already, and would say that there is no transaction. */
+    /* After some errors SQLite has rolled back already, and would say that there is no transaction.
+     * */
     enum err result = sqlite3_get_autocommit(store->db) ? OK : sql_run(store->db, "ROLLBACK");
     dedupe_rolled_back(&store->dedupe);
     totals_rolled_back(&store->totals);
@@ -309,7 +322,8 @@ bool store_is_in_doubt(struct store *store, bool while_committing)
     int code = sqlite3_extended_errcode(store->db);
     if (sql_is_sync_failure(code))
         return true;
-    /* What could not be written to the WAL (a file system that went read-only) is written again by the next commit. */
-    return while_committing && (code & 0xff) == SQLITE_IOERR && code != SQLITE_IOERR_WRITE && !sql_is_of_index(code) &&
-           sql_err(store->db, code) != ERR_DISK_FULL;
+    /* What could not be written to the WAL (a file system that went read-only) is written again by
+     * the next commit. */
+    return while_committing && (code & 0xff) == SQLITE_IOERR && code != SQLITE_IOERR_WRITE &&
+           !sql_is_of_index(code) && sql_err(store->db, code) != ERR_DISK_FULL;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the journal's thread works with, and one function for each kind of request. Internal to the journal; everything
- * here is owned by that thread, and called within a transaction that journal_sqlite.c begins and ends.
+ * What the journal's thread works with, and one function for each kind of request. Internal to the
+ * journal; everything here is owned by that thread, and called within a transaction that
+ * journal_sqlite.c begins and ends.
  *
- * Each function returns OK when the request has been worked off, with its own result in `request->result`; an error
- * means that the transaction can't be committed. Its outputs are set before anything can fail, so that the undo of its
- * kind can always follow.
+ * Each function returns OK when the request has been worked off, with its own result in
+ * `request->result`; an error means that the transaction can't be committed. Its outputs are set
+ * before anything can fail, so that the undo of its kind can always follow.
  */
 #ifndef PENSTOCK_JOURNAL_STORE_H
 #define PENSTOCK_JOURNAL_STORE_H
@@ -40,7 +41,7 @@ struct store {
     struct expiry expiry;
     struct reserve reserve;
     struct checkpointer checkpointer;
-    int64_t newest_us;        /* when the last event was accepted, as the file says; 0 without one */
+    int64_t newest_us; /* when the last event was accepted, as the file says; 0 without one */
     int64_t conflict_said_us; /* monotonic: conflicts are said once a second */
     char journal_id[JOURNAL_ID_BYTES];
     struct journal_found found; /* at the start, when all was adopted that had to be */
@@ -50,8 +51,8 @@ struct store {
     int64_t now_mono_us;
     struct journal_handover *handover; /* of what is to be sent from now on */
     unsigned handover_room;
-    struct journal_receive
-        *received[JOURNAL_BATCH_REQUESTS_MAX]; /* what is about to be answered RECEIVED_BROKER_OWNED */
+    struct journal_receive *received
+        [JOURNAL_BATCH_REQUESTS_MAX]; /* what is about to be answered RECEIVED_BROKER_OWNED */
     unsigned received_count;
 };
 
@@ -62,11 +63,13 @@ struct store_options {
     int64_t reserve_bytes, reserve_all_bytes; /* of this shard, and of all of them */
 };
 
-/* Opens the file, parks or takes over what was interrupted, brings the totals up to date. `ret_detail` as in
- * journal_sqlite.h. store_close is due after a failure as well. */
-enum err store_open(struct store *store, const struct store_options *options, char *ret_detail) MUST_CHECK;
+/* Opens the file, parks or takes over what was interrupted, brings the totals up to date.
+ * `ret_detail` as in journal_sqlite.h. store_close is due after a failure as well. */
+enum err store_open(
+    struct store *store, const struct store_options *options, char *ret_detail) MUST_CHECK;
 
-/* Forgets the connection without writing when the file is in doubt; else leaves everything in the main file. */
+/* Forgets the connection without writing when the file is in doubt; else leaves everything in the
+ * main file. */
 void store_close(struct store *store, bool in_doubt);
 
 enum err store_begin(struct store *store) MUST_CHECK;
@@ -84,8 +87,8 @@ enum err store_release(struct store *store, struct journal_request *request) MUS
 enum err store_action(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_list_unrouted(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_route(struct store *store, struct journal_request *request) MUST_CHECK;
-/* A delivery of the event goes from one endpoint to another (0: unrouted), and the totals follow it, with this
- * transaction. ERR_NOT_FOUND, ERR_DAMAGED: the event can't be believed. */
+/* A delivery of the event goes from one endpoint to another (0: unrouted), and the totals follow
+ * it, with this transaction. ERR_NOT_FOUND, ERR_DAMAGED: the event can't be believed. */
 enum err store_transfer(struct store *store, int64_t seq, uint64_t from, uint64_t to) MUST_CHECK;
 enum err store_load(struct store *store, struct journal_request *request) MUST_CHECK;
 enum err store_scan_backlog(struct store *store, struct journal_request *request) MUST_CHECK;

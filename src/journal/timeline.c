@@ -13,18 +13,21 @@
 
 /* The attempt that delivered stands in the delivery's row. */
 static const char *const texts[TIMELINE_STATEMENTS] = {
-    [TIMELINE_DELIVERIES] = "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id",
-    [TIMELINE_ATTEMPTS] = "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE delivery BETWEEN ?1 AND ?2 UNION ALL"
-                          " SELECT id, attempts, started_us, duration_us, http_status, 'ok', 1, 0, 1, 0, 0, NULL, 0"
-                          " FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND started_us <> 0 ORDER BY 1, 2",
-    [TIMELINE_ACTIONS] =
-        "SELECT delivery, at_us, from_state, to_state, from_endpoint, to_endpoint, note FROM operator_actions"
-        " WHERE delivery BETWEEN ? AND ? ORDER BY seq",
-    [TIMELINE_COUNTS] = "SELECT 0, (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0)"
-                        " + (SELECT count(*) FROM deliveries WHERE broker_owned = 1 AND state = 0) UNION ALL"
-                        " SELECT 1, count(*) FROM deliveries WHERE state = 1 UNION ALL"
-                        " SELECT 2, count(*) FROM deliveries WHERE state = 2 UNION ALL"
-                        " SELECT 3, count(*) FROM deliveries WHERE state = 3",
+    [TIMELINE_DELIVERIES] =
+        "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id",
+    [TIMELINE_ATTEMPTS] =
+        "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE delivery BETWEEN ?1 AND ?2 UNION ALL"
+        " SELECT id, attempts, started_us, duration_us, http_status, 'ok', 1, 0, 1, 0, 0, NULL, 0"
+        " FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND started_us <> 0 ORDER BY 1, 2",
+    [TIMELINE_ACTIONS] = "SELECT delivery, at_us, from_state, to_state, from_endpoint, "
+                         "to_endpoint, note FROM operator_actions"
+                         " WHERE delivery BETWEEN ? AND ? ORDER BY seq",
+    [TIMELINE_COUNTS] =
+        "SELECT 0, (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0)"
+        " + (SELECT count(*) FROM deliveries WHERE broker_owned = 1 AND state = 0) UNION ALL"
+        " SELECT 1, count(*) FROM deliveries WHERE state = 1 UNION ALL"
+        " SELECT 2, count(*) FROM deliveries WHERE state = 2 UNION ALL"
+        " SELECT 3, count(*) FROM deliveries WHERE state = 3",
 };
 
 enum err timeline_source_open(struct timeline_source *source, const char *directory, unsigned shard)
@@ -64,8 +67,8 @@ void timeline_free(struct timeline *timeline)
     free(timeline);
 }
 
-/* The array with room for one more, which may have moved; NULL when there is no memory. It grows at each power of two.
- */
+/* The array with room for one more, which may have moved; NULL when there is no memory. It grows at
+ * each power of two. / */
 static void *make_room(void *array, size_t count, size_t size)
 {
     return (count & (count - 1)) == 0 ? realloc(array, (count ? count * 2 : 1) * size) : array;
@@ -99,14 +102,15 @@ struct timeline_delivery timeline_delivery_of(const struct delivery_row *row, bo
     };
 }
 
-static enum err read_deliveries(struct timeline_source *source, int64_t seq, struct timeline *timeline)
+static enum err read_deliveries(
+    struct timeline_source *source, int64_t seq, struct timeline *timeline)
 {
     bool row = false;
     enum err result;
     struct sql_use use = use_for_event(source->statements[TIMELINE_DELIVERIES], seq);
     while (!(result = sql_step(&use, &row)) && row) {
-        struct timeline_delivery *larger =
-            make_room(timeline->deliveries, timeline->deliveries_count, sizeof timeline->deliveries[0]);
+        struct timeline_delivery *larger = make_room(
+            timeline->deliveries, timeline->deliveries_count, sizeof timeline->deliveries[0]);
         if (!larger) {
             result = ERR_NO_MEMORY;
             break;
@@ -120,7 +124,8 @@ static enum err read_deliveries(struct timeline_source *source, int64_t seq, str
     return result;
 }
 
-static enum err read_attempts(struct timeline_source *source, int64_t seq, struct timeline *timeline)
+static enum err read_attempts(
+    struct timeline_source *source, int64_t seq, struct timeline *timeline)
 {
     bool row = false;
     enum err result;
@@ -134,7 +139,8 @@ static enum err read_attempts(struct timeline_source *source, int64_t seq, struc
         }
         timeline->attempts = larger;
         struct timeline_attempt *attempt = &timeline->attempts[timeline->attempts_count++];
-        (void)attempt_row_take(&use, &attempt->delivery, &attempt->attempt); /* a person judges what is odd */
+        (void)attempt_row_take(
+            &use, &attempt->delivery, &attempt->attempt); /* a person judges what is odd */
     }
     sql_finish(&use);
     return result;
@@ -169,7 +175,8 @@ static enum err read_actions(struct timeline_source *source, int64_t seq, struct
 }
 
 /* The number of the event of this id, or of the first one if it is an alias. */
-static enum err find(struct timeline_source *source, const struct event_id *id, int64_t *ret_seq, bool *ret_is_of_first)
+static enum err find(struct timeline_source *source, const struct event_id *id, int64_t *ret_seq,
+    bool *ret_is_of_first)
 {
     struct event_id first;
     enum err result = event_rows_find(&source->events, id, ret_seq);
@@ -180,7 +187,8 @@ static enum err find(struct timeline_source *source, const struct event_id *id, 
     return result ? result : event_rows_find(&source->events, &first, ret_seq);
 }
 
-static enum err read_timeline(struct timeline_source *source, const struct event_id *id, struct timeline *timeline)
+static enum err read_timeline(
+    struct timeline_source *source, const struct event_id *id, struct timeline *timeline)
 {
     int64_t seq;
     const struct event_reading reading = {.body_bytes_max = INT64_MAX, .may_lack_body = true};
@@ -196,7 +204,8 @@ static enum err read_timeline(struct timeline_source *source, const struct event
     return result;
 }
 
-enum err timeline_source_find(struct timeline_source *source, const struct event_id *id, struct timeline **ret_timeline)
+enum err timeline_source_find(
+    struct timeline_source *source, const struct event_id *id, struct timeline **ret_timeline)
 {
     struct timeline *timeline = calloc(1, sizeof *timeline);
     if (!timeline)

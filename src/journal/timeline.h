@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a reader of one journal file asks: one event's timeline, and how many deliveries are in each open state. Each is
- * one short read transaction, since an open one holds the WAL. Owned by the reader's thread.
+ * What a reader of one journal file asks: one event's timeline, and how many deliveries are in each
+ * open state. Each is one short read transaction, since an open one holds the WAL. Owned by the
+ * reader's thread.
  */
 #ifndef PENSTOCK_JOURNAL_TIMELINE_H
 #define PENSTOCK_JOURNAL_TIMELINE_H
@@ -27,16 +28,19 @@ struct timeline_source {
 };
 
 /* Opens a journal's file for reading. After a failure `source` is closed again. */
-enum err timeline_source_open(struct timeline_source *source, const char *directory, unsigned shard) MUST_CHECK;
-void timeline_source_close(struct timeline_source *source); /* does nothing for one that is not open */
+enum err timeline_source_open(
+    struct timeline_source *source, const char *directory, unsigned shard) MUST_CHECK;
+void timeline_source_close(
+    struct timeline_source *source); /* does nothing for one that is not open */
 
-enum err timeline_source_find(
-    struct timeline_source *source, const struct event_id *id, struct timeline **ret_timeline) MUST_CHECK;
+enum err timeline_source_find(struct timeline_source *source, const struct event_id *id,
+    struct timeline **ret_timeline) MUST_CHECK;
 
 /* A row as readers see it. */
 struct timeline_delivery timeline_delivery_of(const struct delivery_row *row, bool damaged);
 
 /* Adds to `counts`; untouched on failure. */
-enum err timeline_source_count(struct timeline_source *source, int64_t counts[DELIVERY_STATES]) MUST_CHECK;
+enum err timeline_source_count(
+    struct timeline_source *source, int64_t counts[DELIVERY_STATES]) MUST_CHECK;
 
 #endif

@@ -26,16 +26,19 @@ struct total_entry {
 };
 
 static const char *const texts[TOTALS_STATEMENTS] = {
-    [TOTALS_READ] = "SELECT " TOTAL_TABLE_COLUMNS " FROM totals WHERE day = ? AND account = ? AND endpoint = ?"
-                    " AND currency = ?",
-    [TOTALS_WRITE] = "INSERT OR REPLACE INTO totals(" TOTAL_TABLE_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+    [TOTALS_READ] =
+        "SELECT " TOTAL_TABLE_COLUMNS " FROM totals WHERE day = ? AND account = ? AND endpoint = ?"
+        " AND currency = ?",
+    [TOTALS_WRITE] =
+        "INSERT OR REPLACE INTO totals(" TOTAL_TABLE_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?)",
     [TOTALS_SET_THROUGH] = "INSERT OR REPLACE INTO meta(key, value) VALUES('totals_through', ?)",
 };
 
 static enum err read_through(sqlite3 *db, int64_t *ret_through)
 {
     sqlite3_stmt *statement = NULL;
-    enum err result = sql_prepare(db, "SELECT value FROM meta WHERE key = 'totals_through'", &statement);
+    enum err result =
+        sql_prepare(db, "SELECT value FROM meta WHERE key = 'totals_through'", &statement);
     *ret_through = 0;
     if (!result) {
         struct sql_use use = sql_use(statement);
@@ -95,7 +98,8 @@ static struct total_entry *get_entry(struct totals *totals, const struct total_k
         if (is_entry_of(entry, key))
             return entry;
     struct total_entry *entry = calloc(1, sizeof *entry);
-    if (!entry || key->account.len > sizeof entry->account || key->currency.len > sizeof entry->currency) {
+    if (!entry || key->account.len > sizeof entry->account ||
+        key->currency.len > sizeof entry->currency) {
         free(entry);
         return NULL;
     }
@@ -112,8 +116,8 @@ static struct total_entry *get_entry(struct totals *totals, const struct total_k
     return entry;
 }
 
-enum err totals_add(struct totals *totals, const struct event_parts *parts, uint64_t endpoint, enum total_column column,
-    int sign, int64_t now_mono_us)
+enum err totals_add(struct totals *totals, const struct event_parts *parts, uint64_t endpoint,
+    enum total_column column, int sign, int64_t now_mono_us)
 {
     const struct total_key key = {
         .day = parts->accepted_us / US_PER_DAY,
@@ -156,10 +160,11 @@ bool totals_are_due(const struct totals *totals, int64_t now_mono_us)
 
 static int64_t row_checksum(const struct total_row *row, const struct slice sums[TOTAL_COLUMNS])
 {
-    const struct slice slices[] = {
-        row->key.account, row->key.currency, sums[TOTAL_ACCEPTED], sums[TOTAL_DELIVERED], sums[TOTAL_DISCARDED]};
-    const int64_t numbers[] = {row->key.day, (int64_t)row->key.endpoint, row->numbers[TOTAL_ACCEPTED].count,
-        row->numbers[TOTAL_DELIVERED].count, row->numbers[TOTAL_DISCARDED].count};
+    const struct slice slices[] = {row->key.account, row->key.currency, sums[TOTAL_ACCEPTED],
+        sums[TOTAL_DELIVERED], sums[TOTAL_DISCARDED]};
+    const int64_t numbers[] = {row->key.day, (int64_t)row->key.endpoint,
+        row->numbers[TOTAL_ACCEPTED].count, row->numbers[TOTAL_DELIVERED].count,
+        row->numbers[TOTAL_DISCARDED].count};
     return checksum_columns(numbers, ARRAY_LENGTH(numbers), slices, ARRAY_LENGTH(slices));
 }
 
@@ -236,7 +241,8 @@ static enum err write_row(struct totals *totals, const struct total_entry *entry
 
 static void give_up(struct totals *totals)
 {
-    log_error("the totals can't be read: nothing is counted in them until the next start; the audit goes without them");
+    log_error("the totals can't be read: nothing is counted in them until the next start; the "
+              "audit goes without them");
     forget(totals);
     totals->given_up = true;
 }

@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The totals: how many deliveries were accepted, and of how much, for each day of acceptance, account, endpoint and
- * currency; and how many events, each once, whatever number of endpoints it goes to (TOTAL_EVENTS). They are kept apart
- * from the rows that they count, so that the audit can hold one against the other: a row that somebody took away is
- * missed, and whose it was can be said.
+ * The totals: how many deliveries were accepted, and of how much, for each day of acceptance,
+ * account, endpoint and currency; and how many events, each once, whatever number of endpoints it
+ * goes to (TOTAL_EVENTS). They are kept apart from the rows that they count, so that the audit can
+ * hold one against the other: a row that somebody took away is missed, and whose it was can be
+ * said.
  *
  *   accepted    every delivery that was ever accepted
  *   delivered, discarded    those of them whose rows have expired with the history; the others are counted from their
  *               rows, and what is still open never expires. Of the events themselves: those that have expired count
  *               as delivered
  *
- * Writing a row of the totals for each event would cost another page for each of many accounts. So what is accepted
- * gathers in memory and is written about once a second, together with the number of the last event that is in
- * (`totals_through` in meta): what came after it is counted again from the events after a crash. What changes an older
- * row (an unrouted delivery that gets an endpoint, an expiry) is written in its own transaction.
+ * Writing a row of the totals for each event would cost another page for each of many accounts. So
+ * what is accepted gathers in memory and is written about once a second, together with the number
+ * of the last event that is in (`totals_through` in meta): what came after it is counted again from
+ * the events after a crash. What changes an older row (an unrouted delivery that gets an endpoint,
+ * an expiry) is written in its own transaction.
  *
- * Totals whose pages can't be read are given up until the next start (the audit says so): events matter more.
+ * Totals whose pages can't be read are given up until the next start (the audit says so): events
+ * matter more.
  *
- * Sums are exact decimals, and stand as text in the file. A row whose checksum is wrong stays wrong: the audit names
- * it. Owned by the journal's thread; the transaction is its caller's.
+ * Sums are exact decimals, and stand as text in the file. A row whose checksum is wrong stays
+ * wrong: the audit names it. Owned by the journal's thread; the transaction is its caller's.
  */
 #ifndef PENSTOCK_JOURNAL_TOTALS_H
 #define PENSTOCK_JOURNAL_TOTALS_H
@@ -51,8 +54,9 @@ struct total_row {
     struct total_key key;
     struct total_number numbers[TOTAL_COLUMNS];
 };
-#define TOTAL_TABLE_COLUMNS                                                                                          \
-    "day, account, endpoint, currency, accepted, accepted_sum, delivered, delivered_sum, discarded, discarded_sum, " \
+#define TOTAL_TABLE_COLUMNS                                                                \
+    "day, account, endpoint, currency, accepted, accepted_sum, delivered, delivered_sum, " \
+    "discarded, discarded_sum, "                                                           \
     "crc"
 /* False when it is not what was written; what can be read of it is filled all the same. */
 bool total_row_take(const struct sql_use *use, struct total_row *ret_row);
@@ -67,11 +71,12 @@ struct totals {
     struct total_entry **buckets; /* TOTALS_BUCKETS of them */
     struct total_entry *touched;  /* by the transaction that is open */
     size_t count;
-    int64_t through;  /* events up to this number are in the file */
-    int64_t since_us; /* monotonic: when the first of what is not written came; 0: there is nothing */
-    bool demanded;    /* they are to be written with the transaction that is open */
-    bool written;     /* by it */
-    bool given_up;    /* nothing is counted any more */
+    int64_t through; /* events up to this number are in the file */
+    int64_t
+        since_us;  /* monotonic: when the first of what is not written came; 0: there is nothing */
+    bool demanded; /* they are to be written with the transaction that is open */
+    bool written;  /* by it */
+    bool given_up; /* nothing is counted any more */
     int64_t written_through;
 };
 
@@ -79,11 +84,13 @@ struct totals {
 enum err totals_init(struct totals *totals, sqlite3 *db) MUST_CHECK;
 void totals_done(struct totals *totals);
 
-/* Counts one delivery of the event (or the event itself), or takes it back (`sign` -1). ERR_NO_MEMORY. */
-enum err totals_add(struct totals *totals, const struct event_parts *parts, uint64_t endpoint, enum total_column column,
-    int sign, int64_t now_mono_us) MUST_CHECK;
+/* Counts one delivery of the event (or the event itself), or takes it back (`sign` -1).
+ * ERR_NO_MEMORY. */
+enum err totals_add(struct totals *totals, const struct event_parts *parts, uint64_t endpoint,
+    enum total_column column, int sign, int64_t now_mono_us) MUST_CHECK;
 
-/* An event that is not counted: it brings no number, but those behind it are not to be looked for from here on. */
+/* An event that is not counted: it brings no number, but those behind it are not to be looked for
+ * from here on. */
 void totals_pass(struct totals *totals, int64_t now_mono_us);
 
 /* The open transaction changes what older rows count as: the totals go with it. */
@@ -92,11 +99,12 @@ void totals_demand(struct totals *totals);
 bool totals_are_due(const struct totals *totals, int64_t now_mono_us);
 
 /*
- * Right before the commit, behind everything that the transaction adds: writes what has gathered, if it is demanded or
- * due. `through` is the number of the last event that was added. Damage gives the totals up; only a transaction that
- * demands them fails by it (ERR_DAMAGED).
+ * Right before the commit, behind everything that the transaction adds: writes what has gathered,
+ * if it is demanded or due. `through` is the number of the last event that was added. Damage gives
+ * the totals up; only a transaction that demands them fails by it (ERR_DAMAGED).
  */
-enum err totals_write_if_due(struct totals *totals, int64_t through, int64_t now_mono_us) MUST_CHECK;
+enum err totals_write_if_due(
+    struct totals *totals, int64_t through, int64_t now_mono_us) MUST_CHECK;
 
 void totals_committed(struct totals *totals);
 void totals_rolled_back(struct totals *totals);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Through SQLite's own way to the files, so that whoever stands in for the disk stands in for it here as well. */
+/* Through SQLite's own way to the files, so that whoever stands in for the disk stands in for it
+ * here as well. */
 #include "journal/wal_file.h"
 
 #include "journal/sql.h"
@@ -7,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PIECE_BYTES (64 * 1024) /* SQLite writes less than 128 KiB at a time: more would read as a full disk */
+#define PIECE_BYTES \
+    (64 * 1024) /* SQLite writes less than 128 KiB at a time: more would read as a full disk */
 
 static int write_onto_itself(sqlite3_file *file, char *piece)
 {
@@ -32,7 +34,8 @@ enum err wal_file_make_durable(const char *path)
     snprintf(name, sizeof name - 2, "%s-wal", path);
     if (vfs->xAccess(vfs, name, SQLITE_ACCESS_EXISTS, &exists) != SQLITE_OK || !exists)
         return OK;
-    sqlite3_file *file = calloc(1, (size_t)vfs->szOsFile + PIECE_BYTES); /* and behind it the piece */
+    sqlite3_file *file =
+        calloc(1, (size_t)vfs->szOsFile + PIECE_BYTES); /* and behind it the piece */
     if (!file)
         return ERR_NO_MEMORY;
     int code = vfs->xOpen(vfs, name, file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, NULL);

@@ -8,14 +8,16 @@
 #include <string.h>
 #include <sysexits.h>
 
-static const char *const numbers[] = {"deliveries", "delivered", "in_progress", "parked", "dead", "discarded"};
+static const char *const numbers[] = {
+    "deliveries", "delivered", "in_progress", "parked", "dead", "discarded"};
 
 static const struct table_column event_columns[] = {
     {"day"}, {"account"}, {"currency"}, {"events accepted", true}, {"sum", true}, {""}};
 
-static const struct table_column delivery_columns[] = {{"day"}, {"account"}, {"endpoint"}, {"currency"},
-    {"deliveries", true}, {"sum", true}, {"delivered", true}, {"sum", true}, {"in progress", true}, {"sum", true},
-    {"parked", true}, {"sum", true}, {"dead", true}, {"sum", true}, {"discarded", true}, {"sum", true}, {""}};
+static const struct table_column delivery_columns[] = {{"day"}, {"account"}, {"endpoint"},
+    {"currency"}, {"deliveries", true}, {"sum", true}, {"delivered", true}, {"sum", true},
+    {"in progress", true}, {"sum", true}, {"parked", true}, {"sum", true}, {"dead", true},
+    {"sum", true}, {"discarded", true}, {"sum", true}, {""}};
 
 static void add_number(struct table *table, const json_t *row, const char *name)
 {
@@ -23,7 +25,8 @@ static void add_number(struct table *table, const json_t *row, const char *name)
     char count[32];
     snprintf(count, sizeof count, "%lld", show_number(number, "count"));
     table_add(table, count);
-    table_add(table, json_is_string(json_object_get(row, "currency")) ? show_text(number, "sum") : "-");
+    table_add(
+        table, json_is_string(json_object_get(row, "currency")) ? show_text(number, "sum") : "-");
 }
 
 static void add_numbers(struct table *table, const json_t *row)
@@ -51,7 +54,8 @@ static enum err print_events(const json_t *audit)
     struct table table;
     size_t i;
     json_t *row;
-    const json_t *accounts = json_object_get(audit, "accounts"), *totals = json_object_get(audit, "totals");
+    const json_t *accounts = json_object_get(audit, "accounts"),
+                 *totals = json_object_get(audit, "totals");
     table_init(&table, event_columns, sizeof event_columns / sizeof event_columns[0]);
     json_array_foreach(json_object_get(audit, "events"), i, row)
     {
@@ -125,23 +129,28 @@ static enum err print_tables(const json_t *audit)
 /* What is wrong by its name, then whose it is, then where it stands. */
 static void print_finding(const json_t *finding)
 {
-    const json_t *totals = json_object_get(finding, "totals"), *rows = json_object_get(finding, "rows");
-    const char *id = json_is_string(json_object_get(finding, "delivery")) ? show_text(finding, "delivery")
-                                                                          : show_text(finding, "event");
+    const json_t *totals = json_object_get(finding, "totals"),
+                 *rows = json_object_get(finding, "rows");
+    const char *id = json_is_string(json_object_get(finding, "delivery"))
+                         ? show_text(finding, "delivery")
+                         : show_text(finding, "event");
     printf("%-16s  %s  %s", show_text(finding, "kind"), id, show_text(finding, "account"));
     if (json_is_string(json_object_get(finding, "amount")))
         printf("  %s %s", show_text(finding, "amount"), show_text(finding, "currency"));
     if (json_is_object(json_object_get(finding, "endpoint")))
-        printf("  to %s (%s)", show_endpoint(finding), show_text(json_object_get(finding, "endpoint"), "id"));
+        printf("  to %s (%s)", show_endpoint(finding),
+            show_text(json_object_get(finding, "endpoint"), "id"));
     if (json_is_string(json_object_get(finding, "accepted_at")))
         printf("  accepted %s", show_text(finding, "accepted_at"));
     else if (json_is_string(json_object_get(finding, "day")))
         printf("  of %s", show_text(finding, "day"));
     if (totals)
-        printf("  %s: the totals have %lld %s of %s, the rows %lld of %s", show_text(finding, "currency"),
-            show_number(totals, "count"), show_text(finding, "counts"), show_text(totals, "sum"),
-            show_number(rows, "count"), show_text(rows, "sum"));
-    printf("\n                  %s (%s)\n", show_text(finding, "detail"), show_text(finding, "place"));
+        printf("  %s: the totals have %lld %s of %s, the rows %lld of %s",
+            show_text(finding, "currency"), show_number(totals, "count"),
+            show_text(finding, "counts"), show_text(totals, "sum"), show_number(rows, "count"),
+            show_text(rows, "sum"));
+    printf(
+        "\n                  %s (%s)\n", show_text(finding, "detail"), show_text(finding, "place"));
 }
 
 /* A clear word, so that an empty table is not taken for one that could not be made. */
@@ -158,7 +167,8 @@ static void print_nothing(const json_t *audit)
 
 static void print_verdict(const json_t *audit)
 {
-    const json_t *findings = json_object_get(audit, "findings"), *in_broker = json_object_get(audit, "in_broker");
+    const json_t *findings = json_object_get(audit, "findings"),
+                 *in_broker = json_object_get(audit, "in_broker");
     size_t i;
     json_t *finding;
     bool complete = strcmp(show_text(audit, "verdict"), "complete") == 0;
@@ -173,7 +183,8 @@ static void print_verdict(const json_t *audit)
     if (json_is_null(in_broker))
         puts("\nthe broker can't be asked what it holds: see \"penstock status\"");
     else if (json_integer_value(in_broker) > 0)
-        printf("\nonly the broker holds %lld accepted events; they are counted here when they have been consumed\n",
+        printf("\nonly the broker holds %lld accepted events; they are counted here when they have "
+               "been consumed\n",
             (long long)json_integer_value(in_broker));
     if (strcmp(show_text(audit, "verdict"), "unfinished") == 0) {
         puts("UNFINISHED: what the journal has is accounted for; ask again later");
@@ -202,11 +213,12 @@ int command_audit(const struct invocation *call)
     json_t *audit = NULL;
     for (size_t i = 0; i < sizeof days / sizeof days[0]; i++)
         if (call->flags[days[i]] && !is_day(call->flags[days[i]]))
-            return command_fail(
-                ERR_USAGE, "audit: \"%s\" is no day: write it as 2026-01-31 (UTC)", call->flags[days[i]]);
+            return command_fail(ERR_USAGE, "audit: \"%s\" is no day: write it as 2026-01-31 (UTC)",
+                call->flags[days[i]]);
     const char *from = call->flags[FLAG_FROM], *to = call->flags[FLAG_TO];
     if (from && to && strcmp(from, to) > 0) /* days as text are in the order of time */
-        return command_fail(ERR_USAGE, "audit: --from %s lies behind --to %s: no day is between them", from, to);
+        return command_fail(
+            ERR_USAGE, "audit: --from %s lies behind --to %s: no day is between them", from, to);
     buffer_add_string(&path, "/api/v1/audit");
     remote_add_parameter(&path, "from", call->flags[FLAG_FROM]);
     remote_add_parameter(&path, "to", call->flags[FLAG_TO]);

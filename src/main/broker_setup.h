@@ -6,7 +6,9 @@
 #include "broker/broker.h"
 #include "config/config.h"
 
-/* `partitions` are the installation's. The addresses have been checked by config/; what has no port gets AMQP's. */
-void broker_setup_options(const struct config *config, unsigned partitions, struct broker_options *ret_options);
+/* `partitions` are the installation's. The addresses have been checked by config/; what has no port
+ * gets AMQP's. */
+void broker_setup_options(
+    const struct config *config, unsigned partitions, struct broker_options *ret_options);
 
 #endif

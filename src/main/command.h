@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command table's contract. A command gets its words and flags parsed against its row, writes data to stdout and
- * talk to stderr, and returns an exit code of sysexits.h. What it has written is flushed behind it: output that can't
- * be written makes a success EX_IOERR (main.c).
+ * The command table's contract. A command gets its words and flags parsed against its row, writes
+ * data to stdout and talk to stderr, and returns an exit code of sysexits.h. What it has written is
+ * flushed behind it: output that can't be written makes a success EX_IOERR (main.c).
  */
 #ifndef PENSTOCK_MAIN_COMMAND_H
 #define PENSTOCK_MAIN_COMMAND_H

@@ -29,7 +29,8 @@ int command_data_accept_loss(const struct invocation *call)
     struct buffer complaints = BUFFER_EMPTY;
     struct installation *installation = malloc(sizeof *installation);
     umask(0077);
-    failed = installation ? installation_look(directory, installation, &problem, &complaints) : ERR_NO_MEMORY;
+    failed = installation ? installation_look(directory, installation, &problem, &complaints)
+                          : ERR_NO_MEMORY;
     if (!failed || failed == ERR_NOT_FOUND) {
         failed = data_files_accept(installation, problem, file, note, &complaints);
         installation_close(installation);

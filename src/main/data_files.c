@@ -52,10 +52,11 @@ struct findings {
     int64_t epoch_max;
 };
 
-static void note(struct findings *findings, enum kind kind, const char *file, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+static void note(struct findings *findings, enum kind kind, const char *file, const char *format,
+    ...) __attribute__((format(printf, 4, 5)));
 
-static void note(struct findings *findings, enum kind kind, const char *file, const char *format, ...)
+static void note(
+    struct findings *findings, enum kind kind, const char *file, const char *format, ...)
 {
     if (findings->count == FOUND_MAX)
         return;
@@ -68,7 +69,8 @@ static void note(struct findings *findings, enum kind kind, const char *file, co
     va_end(args);
 }
 
-static void path_of(const struct installation *installation, const char *name, char ret_path[PATH_BYTES])
+static void path_of(
+    const struct installation *installation, const char *name, char ret_path[PATH_BYTES])
 {
     snprintf(ret_path, PATH_BYTES, "%s/%s", installation->directory, name);
 }
@@ -87,7 +89,8 @@ static bool is_barred(struct findings *findings, const char *name, mode_t forbid
     }
     if (status.st_uid != geteuid()) {
         note(findings, FOUND_BARRED, name,
-            "belongs to user %u, and this program runs as user %u: run it as that user, or give the file to this one "
+            "belongs to user %u, and this program runs as user %u: run it as that user, or give "
+            "the file to this one "
             "(chown)",
             (unsigned)status.st_uid, (unsigned)geteuid());
         return true;
@@ -99,8 +102,8 @@ static bool is_barred(struct findings *findings, const char *name, mode_t forbid
         return true;
     }
     if (S_ISREG(status.st_mode) && faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS)) {
-        note(findings, FOUND_BARRED, name, "can't be read and written (%s): correct its mode (chmod 0600)",
-            strerror(errno));
+        note(findings, FOUND_BARRED, name,
+            "can't be read and written (%s): correct its mode (chmod 0600)", strerror(errno));
         return true;
     }
     return false;
@@ -116,7 +119,8 @@ static bool has_content(const char *path)
 static bool is_given_up(const struct installation *installation, const char *file)
 {
     for (unsigned i = 0; i < installation->losses_count; i++)
-        if (strcmp(installation->losses[i].file, file) == 0 && installation->losses[i].epoch == installation->epoch)
+        if (strcmp(installation->losses[i].file, file) == 0 &&
+            installation->losses[i].epoch == installation->epoch)
             return true;
     return false;
 }
@@ -125,7 +129,8 @@ static void count_stamp(struct findings *findings, const struct file_stamp *stam
 {
     bool is_own = strcmp(stamp->installation, findings->installation->id) == 0;
     findings->own += is_own;
-    if (!is_own && (findings->strangers == 0 || strcmp(findings->stranger, stamp->installation) == 0)) {
+    if (!is_own &&
+        (findings->strangers == 0 || strcmp(findings->stranger, stamp->installation) == 0)) {
         memcpy(findings->stranger, stamp->installation, sizeof findings->stranger);
         findings->strangers++;
     }
@@ -134,8 +139,8 @@ static void count_stamp(struct findings *findings, const struct file_stamp *stam
 }
 
 /* Without its WAL the file may be behind by what that held: this is said once. */
-static void check_stamp(
-    struct findings *findings, struct installation_file *file, const struct file_stamp *stamp, bool lacks_wal)
+static void check_stamp(struct findings *findings, struct installation_file *file,
+    const struct file_stamp *stamp, bool lacks_wal)
 {
     const struct installation *installation = findings->installation;
     count_stamp(findings, stamp);
@@ -143,22 +148,26 @@ static void check_stamp(
         note(findings, FOUND_FOREIGN, file->name, "is of installation %s, and this directory of %s",
             stamp->installation, installation->id);
     else if (strcmp(stamp->file, file->name) != 0)
-        note(findings, FOUND_SWAPPED, file->name, "was made as %s: files were swapped", stamp->file);
+        note(
+            findings, FOUND_SWAPPED, file->name, "was made as %s: files were swapped", stamp->file);
     else if (*file->id && strcmp(stamp->id, file->id) != 0)
-        note(findings, FOUND_FOREIGN, file->name, "is another %s than the one that this installation has used last",
-            file->name);
+        note(findings, FOUND_FOREIGN, file->name,
+            "is another %s than the one that this installation has used last", file->name);
     else if (stamp->epoch < installation->epoch && !lacks_wal)
         note(findings, FOUND_OLDER, file->name,
-            "is older than the rest (its epoch is %lld, theirs %lld): it comes from a backup, and lacks what was "
+            "is older than the rest (its epoch is %lld, theirs %lld): it comes from a backup, and "
+            "lacks what was "
             "written since",
             (long long)stamp->epoch, (long long)installation->epoch);
     else
         memcpy(file->id, stamp->id, sizeof file->id);
 }
 
-static void check_database(struct findings *findings, struct installation_file *file, bool was_running)
+static void check_database(
+    struct findings *findings, struct installation_file *file, bool was_running)
 {
-    char path[PATH_BYTES], wal[PATH_BYTES + 8], wal_name[LOSS_FILE_BYTES], detail[FILE_STAMP_DETAIL_BYTES];
+    char path[PATH_BYTES], wal[PATH_BYTES + 8], wal_name[LOSS_FILE_BYTES],
+        detail[FILE_STAMP_DETAIL_BYTES];
     struct file_stamp stamp;
     path_of(findings->installation, file->name, path);
     snprintf(wal, sizeof wal, "%s-wal", path);
@@ -176,11 +185,13 @@ static void check_database(struct findings *findings, struct installation_file *
             file->name, "%s", result == ERR_NOT_FOUND ? "is missing" : detail);
         return;
     }
-    bool lacks_wal = was_running && *file->id && !has_content(wal) && !is_given_up(findings->installation, wal_name);
+    bool lacks_wal = was_running && *file->id && !has_content(wal) &&
+                     !is_given_up(findings->installation, wal_name);
     check_stamp(findings, file, &stamp, lacks_wal);
     if (lacks_wal)
         note(findings, FOUND_WAL_MISSING, wal_name,
-            "is missing: the last run did not end in order, and has left there what it committed last");
+            "is missing: the last run did not end in order, and has left there what it committed "
+            "last");
 }
 
 /* A journal that the counts have no place for. */
@@ -191,11 +202,12 @@ static void check_extra(struct findings *findings)
     while (directory && (entry = readdir(directory))) {
         unsigned shard;
         int end = 0;
-        if (sscanf(entry->d_name, "journal-%5u.db%n", &shard, &end) != 1 || end == 0 || entry->d_name[end] ||
-            shard < findings->installation->shards)
+        if (sscanf(entry->d_name, "journal-%5u.db%n", &shard, &end) != 1 || end == 0 ||
+            entry->d_name[end] || shard < findings->installation->shards)
             continue;
         note(findings, FOUND_EXTRA, entry->d_name,
-            "is no file of this installation, which has %u shards: move it away, to where it belongs",
+            "is no file of this installation, which has %u shards: move it away, to where it "
+            "belongs",
             findings->installation->shards);
     }
     if (directory)
@@ -215,12 +227,15 @@ static void check_keys(struct findings *findings)
     crypto_sha256(buffer_slice(&key), digest);
     hex_encode(slice_of(digest, sizeof digest), hex);
     if (result == ERR_NOT_FOUND && *installation->receipt_key_sha256)
-        note(findings, FOUND_MISSING, RECEIPT_KEY, "is missing: receipts could not be checked any more");
+        note(findings, FOUND_MISSING, RECEIPT_KEY,
+            "is missing: receipts could not be checked any more");
     else if (result && result != ERR_NOT_FOUND)
         note(findings, FOUND_DAMAGED, RECEIPT_KEY, "can't be read: %s", err_title(result));
     else if (!result && key.len != RECEIPT_KEY_BYTES)
-        note(findings, FOUND_DAMAGED, RECEIPT_KEY, "has %zu bytes instead of %d", key.len, RECEIPT_KEY_BYTES);
-    else if (!result && *installation->receipt_key_sha256 && strcmp(hex, installation->receipt_key_sha256) != 0)
+        note(findings, FOUND_DAMAGED, RECEIPT_KEY, "has %zu bytes instead of %d", key.len,
+            RECEIPT_KEY_BYTES);
+    else if (!result && *installation->receipt_key_sha256 &&
+             strcmp(hex, installation->receipt_key_sha256) != 0)
         note(findings, FOUND_FOREIGN, RECEIPT_KEY, "is another key than this installation's");
     buffer_done(&key);
 }
@@ -231,12 +246,14 @@ static void blame_installation(struct findings *findings)
     const struct installation *installation = findings->installation;
     if (findings->own == 0 && findings->strangers > 1) {
         findings->count = 0;
-        note(findings, FOUND_FOREIGN, "installation.json", "is of installation %s, and the files beside it are of %s",
-            installation->id, findings->stranger);
+        note(findings, FOUND_FOREIGN, "installation.json",
+            "is of installation %s, and the files beside it are of %s", installation->id,
+            findings->stranger);
     } else if (findings->epoch_max > installation->epoch + 1) {
         findings->count = 0;
         note(findings, FOUND_OLDER, "installation.json",
-            "is older than the files beside it (its epoch is %lld, theirs %lld): it comes from a backup",
+            "is older than the files beside it (its epoch is %lld, theirs %lld): it comes from a "
+            "backup",
             (long long)installation->epoch, (long long)findings->epoch_max);
     }
 }
@@ -259,18 +276,22 @@ static struct findings *look(struct installation *installation)
     return findings;
 }
 
-void data_files_complain(const char *directory, const char *file, const char *what, struct buffer *complaints)
+void data_files_complain(
+    const char *directory, const char *file, const char *what, struct buffer *complaints)
 {
     buffer_add_format(complaints,
-        "%s/%s: %s. Put the right one back; if that is gone for good: penstock data accept-loss %s --data %s --note "
+        "%s/%s: %s. Put the right one back; if that is gone for good: penstock data accept-loss %s "
+        "--data %s --note "
         "WHY\n",
         directory, file, what, file, directory);
 }
 
-static void complain_of(const struct installation *installation, const struct found *found, struct buffer *complaints)
+static void complain_of(
+    const struct installation *installation, const struct found *found, struct buffer *complaints)
 {
     if (found->kind == FOUND_BARRED || found->kind == FOUND_EXTRA)
-        buffer_add_format(complaints, "%s/%s: %s\n", installation->directory, found->file, found->what);
+        buffer_add_format(
+            complaints, "%s/%s: %s\n", installation->directory, found->file, found->what);
     else
         data_files_complain(installation->directory, found->file, found->what, complaints);
 }
@@ -293,30 +314,33 @@ enum err data_files_check_unused(const char *path, struct buffer *complaints)
     const struct dirent *entry;
     bool has_files = false;
     while (directory && !has_files && (entry = readdir(directory)))
-        has_files = strncmp(entry->d_name, "journal-", 8) == 0 || strncmp(entry->d_name, "accounts.db", 11) == 0;
+        has_files = strncmp(entry->d_name, "journal-", 8) == 0 ||
+                    strncmp(entry->d_name, "accounts.db", 11) == 0;
     if (directory)
         closedir(directory);
     if (!has_files)
         return OK;
-    data_files_complain(path, "installation.json", "is missing, and there are databases beside it", complaints);
+    data_files_complain(
+        path, "installation.json", "is missing, and there are databases beside it", complaints);
     return ERR_CONFIG;
 }
 
 /* Stamps. */
 
-static void make_stamp(
-    const struct installation *installation, const struct installation_file *file, struct file_stamp *ret_stamp)
+static void make_stamp(const struct installation *installation,
+    const struct installation_file *file, struct file_stamp *ret_stamp)
 {
-    *ret_stamp = (struct file_stamp){
-        .partitions = installation->partitions, .shards = installation->shards, .epoch = installation->epoch};
+    *ret_stamp = (struct file_stamp){.partitions = installation->partitions,
+        .shards = installation->shards,
+        .epoch = installation->epoch};
     memcpy(ret_stamp->installation, installation->id, sizeof ret_stamp->installation);
     memcpy(ret_stamp->file, file->name, sizeof ret_stamp->file);
     memcpy(ret_stamp->id, file->id, sizeof ret_stamp->id);
     hex_encode(slice_of(installation->seed.bytes, HASH_SEED_BYTES), ret_stamp->seed);
 }
 
-static enum err stamp_file(const struct installation *installation, struct installation_file *file, bool is_stop,
-    char *ret_detail, bool *ret_is_new)
+static enum err stamp_file(const struct installation *installation, struct installation_file *file,
+    bool is_stop, char *ret_detail, bool *ret_is_new)
 {
     char path[PATH_BYTES];
     path_of(installation, file->name, path);
@@ -331,24 +355,29 @@ static enum err stamp_file(const struct installation *installation, struct insta
     enum err result = file_stamp_make(path, &stamp, ret_detail);
     if (result)
         *file->id = '\0';
-    return result ? result : file_stamp_set_epoch(path, installation->epoch + 1, is_stop, ret_detail);
+    return result ? result
+                  : file_stamp_set_epoch(path, installation->epoch + 1, is_stop, ret_detail);
 }
 
-static enum err stamp_all(struct installation *installation, bool is_stop, struct buffer *complaints)
+static enum err stamp_all(
+    struct installation *installation, bool is_stop, struct buffer *complaints)
 {
     char detail[FILE_STAMP_DETAIL_BYTES] = "";
     bool any_new = false;
     for (unsigned i = 0; i < installation->files_count; i++) {
         bool is_new;
-        enum err result = stamp_file(installation, &installation->files[i], is_stop, detail, &is_new);
+        enum err result =
+            stamp_file(installation, &installation->files[i], is_stop, detail, &is_new);
         any_new |= is_new;
         if (result == ERR_DISK_FULL && !any_new) {
-            log_warn("the disk is full: how new the files are can't be written down. Make room file=%s",
+            log_warn(
+                "the disk is full: how new the files are can't be written down. Make room file=%s",
                 installation->files[i].name);
             return OK;
         }
         if (result) {
-            buffer_add_format(complaints, "%s/%s: %s\n", installation->directory, installation->files[i].name, detail);
+            buffer_add_format(complaints, "%s/%s: %s\n", installation->directory,
+                installation->files[i].name, detail);
             return result;
         }
     }
@@ -360,7 +389,8 @@ static enum err stamp_all(struct installation *installation, bool is_stop, struc
         return OK;
     }
     if (result)
-        buffer_add_format(complaints, "%s/installation.json: %s\n", installation->directory, err_title(result));
+        buffer_add_format(
+            complaints, "%s/installation.json: %s\n", installation->directory, err_title(result));
     return result;
 }
 
@@ -373,8 +403,8 @@ void data_files_stamp_stop(struct installation *installation)
 {
     struct buffer complaints = BUFFER_EMPTY;
     if (stamp_all(installation, true, &complaints) && complaints.len)
-        log_warn("how new the files are could not be written down: %.*s", (int)strcspn(complaints.data, "\n"),
-            complaints.data);
+        log_warn("how new the files are could not be written down: %.*s",
+            (int)strcspn(complaints.data, "\n"), complaints.data);
     buffer_done(&complaints);
 }
 
@@ -388,15 +418,16 @@ static enum err set_aside(const struct installation *installation, const char *n
     path_of(installation, name, path);
     for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++) {
         snprintf(from, sizeof from, "%s%s", path, tails[i]);
-        snprintf(to, sizeof to, "%s.given-up-%lld%s", path, (long long)(now_us / US_PER_SECOND), tails[i]);
+        snprintf(to, sizeof to, "%s.given-up-%lld%s", path, (long long)(now_us / US_PER_SECOND),
+            tails[i]);
         if (rename(from, to) && errno != ENOENT)
             return ERR_DISK;
     }
     return OK;
 }
 
-static void record(
-    struct installation *installation, const char *file, const char *problem, const char *why, int64_t now_us)
+static void record(struct installation *installation, const char *file, const char *problem,
+    const char *why, int64_t now_us)
 {
     /* The same once more, after a crash in the middle of it. */
     if (installation->losses_count > 0) {
@@ -416,9 +447,10 @@ static void record(
 
 static bool take_stamp(struct installation *installation, const struct file_stamp *stamp)
 {
-    if (strlen(stamp->installation) != sizeof installation->id - 1 || strlen(stamp->seed) != 2 * HASH_SEED_BYTES ||
-        stamp->partitions < 1 || stamp->partitions > PARTITIONS_MAX || stamp->shards < 1 ||
-        stamp->shards > SHARDS_MAX || stamp->shards > stamp->partitions ||
+    if (strlen(stamp->installation) != sizeof installation->id - 1 ||
+        strlen(stamp->seed) != 2 * HASH_SEED_BYTES || stamp->partitions < 1 ||
+        stamp->partitions > PARTITIONS_MAX || stamp->shards < 1 || stamp->shards > SHARDS_MAX ||
+        stamp->shards > stamp->partitions ||
         !hex_decode(slice_from_string(stamp->seed), installation->seed.bytes))
         return false;
     memcpy(installation->id, stamp->installation, sizeof installation->id);
@@ -427,20 +459,23 @@ static bool take_stamp(struct installation *installation, const struct file_stam
     return true;
 }
 
-/* From the stamps: those of the installation that the first one names. What is not there stays to be missed. */
+/* From the stamps: those of the installation that the first one names. What is not there stays to
+ * be missed. */
 static enum err make_again(struct installation *installation, struct buffer *complaints)
 {
     char path[PATH_BYTES], detail[FILE_STAMP_DETAIL_BYTES], name[FILE_STAMP_NAME_BYTES];
     struct file_stamp stamp;
     bool known = false;
     for (unsigned i = 0; i <= SHARDS_MAX && !known; i++) {
-        snprintf(name, sizeof name, i ? "journal-%u.db" : "accounts.db", i - 1); // NOLINT: of these two
+        snprintf(
+            name, sizeof name, i ? "journal-%u.db" : "accounts.db", i - 1); // NOLINT: of these two
         path_of(installation, name, path);
         known = file_stamp_read(path, &stamp, detail) == OK && take_stamp(installation, &stamp);
     }
     if (!known) {
         buffer_add_format(complaints,
-            "%s: no file in it says what installation it was. Move it away, and start with a new one\n",
+            "%s: no file in it says what installation it was. Move it away, and start with a new "
+            "one\n",
             installation->directory);
         return ERR_CONFIG;
     }
@@ -450,7 +485,8 @@ static enum err make_again(struct installation *installation, struct buffer *com
         struct installation_file *file = &installation->files[i];
         path_of(installation, file->name, path);
         memset(file->id, '0', sizeof file->id - 1); /* nobody's: it is missed */
-        if (file_stamp_read(path, &stamp, detail) || strcmp(stamp.installation, installation->id) != 0 ||
+        if (file_stamp_read(path, &stamp, detail) ||
+            strcmp(stamp.installation, installation->id) != 0 ||
             strcmp(stamp.file, file->name) != 0)
             continue;
         memcpy(file->id, stamp.id, sizeof file->id);
@@ -468,12 +504,13 @@ static enum err store(struct installation *installation, struct buffer *complain
 {
     enum err result = installation_store(installation);
     if (result)
-        buffer_add_format(complaints, "%s/installation.json: %s\n", installation->directory, err_title(result));
+        buffer_add_format(
+            complaints, "%s/installation.json: %s\n", installation->directory, err_title(result));
     return result;
 }
 
-static enum err accept_installation(
-    struct installation *installation, const char *problem, const char *why, int64_t now_us, struct buffer *complaints)
+static enum err accept_installation(struct installation *installation, const char *problem,
+    const char *why, int64_t now_us, struct buffer *complaints)
 {
     enum err result = make_again(installation, complaints);
     if (result)
@@ -491,8 +528,8 @@ static struct installation_file *file_of(struct installation *installation, cons
     return NULL;
 }
 
-static enum err accept_found(
-    struct installation *installation, const struct found *found, const char *why, struct buffer *complaints)
+static enum err accept_found(struct installation *installation, const struct found *found,
+    const char *why, struct buffer *complaints)
 {
     int64_t now_us = clock_wall_us();
     char path[PATH_BYTES], detail[FILE_STAMP_DETAIL_BYTES] = "";
@@ -518,16 +555,17 @@ static enum err accept_found(
     return result;
 }
 
-enum err data_files_accept(struct installation *installation, const char *problem, const char *file, const char *why,
-    struct buffer *complaints)
+enum err data_files_accept(struct installation *installation, const char *problem, const char *file,
+    const char *why, struct buffer *complaints)
 {
     if (problem && strcmp(file, "installation.json") != 0) {
         data_files_complain(installation->directory, "installation.json", problem, complaints);
         return ERR_USAGE;
     }
     if (problem)
-        return accept_installation(
-            installation, strcmp(problem, "is missing") == 0 ? "missing" : "damaged", why, clock_wall_us(), complaints);
+        return accept_installation(installation,
+            strcmp(problem, "is missing") == 0 ? "missing" : "damaged", why, clock_wall_us(),
+            complaints);
     struct findings *findings = look(installation);
     if (!findings)
         return ERR_NO_MEMORY;
@@ -541,7 +579,8 @@ enum err data_files_accept(struct installation *installation, const char *proble
     } else if (found) {
         complain_of(installation, found, complaints);
     } else {
-        buffer_add_format(complaints, "nothing is wrong with %s%s\n", file, findings->count ? "; but:" : "");
+        buffer_add_format(
+            complaints, "nothing is wrong with %s%s\n", file, findings->count ? "; but:" : "");
         for (unsigned i = 0; i < findings->count; i++)
             complain_of(installation, &findings->rows[i], complaints);
     }

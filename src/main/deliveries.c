@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `penstock delivery ...`, `penstock event conflicts` and `penstock event poison`: the lists behind the audit's
- * numbers, what is no event, and what is done to one of what stands there. */
+/* `penstock delivery ...`, `penstock event conflicts` and `penstock event poison`: the lists behind
+ * the audit's numbers, what is no event, and what is done to one of what stands there. */
 #include "main/manage.h"
 #include "main/show.h"
 #include "main/table.h"
@@ -37,8 +37,8 @@ static bool take_limit(const struct invocation *call, size_t *ret_limit)
     return true;
 }
 
-static enum err get_page(
-    const struct invocation *call, const struct buffer *question, size_t limit, const char *cursor, json_t **ret_answer)
+static enum err get_page(const struct invocation *call, const struct buffer *question, size_t limit,
+    const char *cursor, json_t **ret_answer)
 {
     struct buffer path = BUFFER_EMPTY;
     char number[16];
@@ -57,12 +57,14 @@ static enum err get_page(
 static enum err refuse_unknown(const json_t *unknown)
 {
     const char *what = show_text(unknown, "what");
-    command_fail(ERR_NOT_FOUND, "there is no %s \"%s\", and nothing in the journals is of it: see penstock %s list",
-        what, show_text(unknown, "id"), what);
+    command_fail(ERR_NOT_FOUND,
+        "there is no %s \"%s\", and nothing in the journals is of it: see penstock %s list", what,
+        show_text(unknown, "id"), what);
     return ERR_NOT_FOUND;
 }
 
-static int show_list(const struct invocation *call, const struct list *list, struct buffer *question)
+static int show_list(
+    const struct invocation *call, const struct list *list, struct buffer *question)
 {
     size_t limit;
     json_t *items = json_array(), *answer = NULL;
@@ -103,8 +105,8 @@ static void print_table(struct table *table)
 
 static void print_deliveries(const json_t *items)
 {
-    static const struct table_column columns[] = {{"delivery"}, {"account"}, {"endpoint"}, {"type"}, {"amount", true},
-        {"currency"}, {"accepted"}, {"tries", true}, {"state"}};
+    static const struct table_column columns[] = {{"delivery"}, {"account"}, {"endpoint"}, {"type"},
+        {"amount", true}, {"currency"}, {"accepted"}, {"tries", true}, {"state"}};
     struct table table;
     size_t i;
     json_t *item;
@@ -117,9 +119,9 @@ static void print_deliveries(const json_t *items)
         snprintf(state, sizeof state, "%s%s%s%s", show_text(item, "state"), is_parked ? ": " : "",
             is_parked ? show_text(item, "reason") : "",
             json_is_true(json_object_get(item, "damaged")) ? " (DAMAGED)" : "");
-        const char *const cells[] = {show_text(item, "id"), show_text(item, "account"), show_endpoint(item),
-            show_text(item, "type"), show_text(item, "amount"), show_text(item, "currency"),
-            show_text(item, "accepted_at"), tries, state};
+        const char *const cells[] = {show_text(item, "id"), show_text(item, "account"),
+            show_endpoint(item), show_text(item, "type"), show_text(item, "amount"),
+            show_text(item, "currency"), show_text(item, "accepted_at"), tries, state};
         for (size_t column = 0; column < sizeof cells / sizeof cells[0]; column++)
             table_add(&table, cells[column]);
     }
@@ -142,8 +144,8 @@ int command_delivery_list(const struct invocation *call)
 
 static void print_conflicts(const json_t *items)
 {
-    static const struct table_column columns[] = {{"first event"}, {"partner"}, {"account"}, {"type"}, {"key"},
-        {"amount", true}, {"currency"}, {"came"}, {"times", true}};
+    static const struct table_column columns[] = {{"first event"}, {"partner"}, {"account"},
+        {"type"}, {"key"}, {"amount", true}, {"currency"}, {"came"}, {"times", true}};
     struct table table;
     size_t i;
     json_t *item;
@@ -153,16 +155,16 @@ static void print_conflicts(const json_t *items)
         char times[24];
         snprintf(times, sizeof times, "%lld", show_number(item, "times"));
         const char *const cells[] = {show_text(item, "first_event"), show_text(item, "partner"),
-            show_text(item, "account"), show_text(item, "type"), show_text(item, "key"), show_text(item, "amount"),
-            show_text(item, "currency"), show_text(item, "at"), times};
+            show_text(item, "account"), show_text(item, "type"), show_text(item, "key"),
+            show_text(item, "amount"), show_text(item, "currency"), show_text(item, "at"), times};
         for (size_t column = 0; column < sizeof cells / sizeof cells[0]; column++)
             table_add(&table, cells[column]);
     }
     print_table(&table);
 }
 
-/* False after a complaint: an event without conflicts and a mistyped one must not look the same. One whose history has
- * expired is known by its conflicts only. */
+/* False after a complaint: an event without conflicts and a mistyped one must not look the same.
+ * One whose history has expired is known by its conflicts only. */
 static bool event_is_known(const struct invocation *call)
 {
     struct buffer path = BUFFER_EMPTY;
@@ -170,8 +172,8 @@ static bool event_is_known(const struct invocation *call)
     size_t count = 0;
     buffer_add_string(&path, "/api/v1/conflicts");
     remote_add_parameter(&path, "event", call->words[0]);
-    enum err failed =
-        buffer_status(&path) ? buffer_status(&path) : remote_request(call, "GET", path.data, NULL, &answer);
+    enum err failed = buffer_status(&path) ? buffer_status(&path)
+                                           : remote_request(call, "GET", path.data, NULL, &answer);
     if (!failed)
         count = json_array_size(json_object_get(answer, "conflicts"));
     bool is_over = json_is_null(json_object_get(answer, "next"));
@@ -238,7 +240,8 @@ static void print_one(const json_t *delivery)
     if (json_is_string(json_object_get(delivery, "amount")))
         printf("  %s %s", show_text(delivery, "amount"), show_text(delivery, "currency"));
     printf("\n  from %s for %s, key %s\n  accepted %s\n", show_text(delivery, "partner"),
-        show_text(delivery, "account"), show_text(delivery, "key"), show_text(delivery, "accepted_at"));
+        show_text(delivery, "account"), show_text(delivery, "key"),
+        show_text(delivery, "accepted_at"));
     show_delivery(delivery);
 }
 
@@ -249,9 +252,11 @@ int command_delivery_show(const struct invocation *call)
 
 static void print_action(const json_t *answer)
 {
-    printf("%s  %s -> %s", show_text(answer, "id"), show_text(answer, "from"), show_text(answer, "state"));
+    printf("%s  %s -> %s", show_text(answer, "id"), show_text(answer, "from"),
+        show_text(answer, "state"));
     if (json_is_object(json_object_get(answer, "endpoint")))
-        printf(", to %s (%s)", show_endpoint(answer), show_text(json_object_get(answer, "endpoint"), "id"));
+        printf(", to %s (%s)", show_endpoint(answer),
+            show_text(json_object_get(answer, "endpoint"), "id"));
     putchar('\n');
 }
 
@@ -260,7 +265,8 @@ static int action(const struct invocation *call, const char *verb, json_t *body)
     if (!call->flags[FLAG_EXPECT]) {
         json_decref(body);
         return command_fail(ERR_USAGE,
-            "delivery %s: say where the delivery is, with --expect STATE (penstock delivery show tells); nothing is "
+            "delivery %s: say where the delivery is, with --expect STATE (penstock delivery show "
+            "tells); nothing is "
             "done "
             "when it has moved on",
             verb);
@@ -274,8 +280,8 @@ static int action(const struct invocation *call, const char *verb, json_t *body)
 int command_delivery_resolve(const struct invocation *call)
 {
     if (!call->flags[FLAG_AS])
-        return command_fail(
-            ERR_USAGE, "delivery resolve: say what became of it, with --as delivered or --as discarded");
+        return command_fail(ERR_USAGE,
+            "delivery resolve: say what became of it, with --as delivered or --as discarded");
     json_t *body = json_object();
     manage_add_text(call, FLAG_AS, "as", body);
     return action(call, "resolve", body);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `penstock dev`: a gateway that works at once. Demo partner, account and endpoint are made where they are missing; the
- * endpoint follows the built-in sink to its port unless somebody has pointed it elsewhere. keys/dev.json remembers the
- * API key (the database has only its hash) and where the sink was.
+ * `penstock dev`: a gateway that works at once. Demo partner, account and endpoint are made where
+ * they are missing; the endpoint follows the built-in sink to its port unless somebody has pointed
+ * it elsewhere. keys/dev.json remembers the API key (the database has only its hash) and where the
+ * sink was.
  */
 #include "base/clock.h"
 #include "main/command.h"
@@ -30,7 +31,8 @@ struct dev {
     struct sink *sink;
     char api_key[64];
     uint64_t endpoint;
-    char sink_url_before[URL_BYTES_MAX + 1]; /* where the endpoint was pointed by us the last time */
+    char
+        sink_url_before[URL_BYTES_MAX + 1]; /* where the endpoint was pointed by us the last time */
     char secret[SECRET_TEXT_BYTES];
 };
 
@@ -48,11 +50,12 @@ static void on_report(const struct delivery_report *report)
         snprintf(result, sizeof result, "%d", report->end.http_status);
     else
         snprintf(result, sizeof result, "%s", err_name(report->end.error));
-    log_write(LOG_LIVE, "%.12s  %.*s -> %.*s -> %s  %.*s%s%.*s%s%.*s  %s%s%s  %.1f ms%s  %s", when + 11,
-        SLICE_ARGS(parts->partner), SLICE_ARGS(parts->account), report->endpoint_name, SLICE_ARGS(parts->type),
-        parts->amount.len ? " " : "", SLICE_ARGS(parts->amount), parts->currency.len ? " " : "",
-        SLICE_ARGS(parts->currency), use_colour ? (good ? "\033[32m" : "\033[31m") : "", result,
-        use_colour ? "\033[0m" : "", (double)(good ? report->since_accepted_us : report->duration_us) / 1000.0,
+    log_write(LOG_LIVE, "%.12s  %.*s -> %.*s -> %s  %.*s%s%.*s%s%.*s  %s%s%s  %.1f ms%s  %s",
+        when + 11, SLICE_ARGS(parts->partner), SLICE_ARGS(parts->account), report->endpoint_name,
+        SLICE_ARGS(parts->type), parts->amount.len ? " " : "", SLICE_ARGS(parts->amount),
+        parts->currency.len ? " " : "", SLICE_ARGS(parts->currency),
+        use_colour ? (good ? "\033[32m" : "\033[31m") : "", result, use_colour ? "\033[0m" : "",
+        (double)(good ? report->since_accepted_us : report->duration_us) / 1000.0,
         good                               ? ""
         : report->verdict == VERDICT_RETRY ? ", will be tried again"
         : report->verdict == VERDICT_DEAD  ? ", dead"
@@ -67,8 +70,8 @@ static void load_state(struct dev *dev, const struct installation *installation)
     json_t *state = NULL;
     if (installation_read(installation->directory, STATE_FILE, 65536, &text) == OK)
         state = json_loadb(text.data, text.len, 0, NULL);
-    if (state &&
-        json_unpack(state, "{s:s, s:s, s:s}", "api_key", &api_key, "endpoint", &endpoint, "sink", &sink) == 0) {
+    if (state && json_unpack(state, "{s:s, s:s, s:s}", "api_key", &api_key, "endpoint", &endpoint,
+                     "sink", &sink) == 0) {
         snprintf(dev->api_key, sizeof dev->api_key, "%s", api_key);
         snprintf(dev->sink_url_before, sizeof dev->sink_url_before, "%s", sink);
         if (!endpoint_id_parse(slice_from_string(endpoint), &dev->endpoint))
@@ -82,12 +85,13 @@ static enum err save_state(const struct dev *dev, const struct installation *ins
 {
     char endpoint[ENDPOINT_ID_TEXT_BYTES];
     endpoint_id_format(dev->endpoint, endpoint);
-    json_t *state =
-        json_pack("{s:s, s:s, s:s}", "api_key", dev->api_key, "endpoint", endpoint, "sink", sink_url(dev->sink));
+    json_t *state = json_pack("{s:s, s:s, s:s}", "api_key", dev->api_key, "endpoint", endpoint,
+        "sink", sink_url(dev->sink));
     char *text = state ? json_dumps(state, JSON_INDENT(2)) : NULL;
     json_decref(state);
     enum err result =
-        text ? installation_write(installation->directory, STATE_FILE, slice_from_string(text)) : ERR_NO_MEMORY;
+        text ? installation_write(installation->directory, STATE_FILE, slice_from_string(text))
+             : ERR_NO_MEMORY;
     free(text);
     return result;
 }
@@ -115,7 +119,8 @@ static enum err add_key(struct dev *dev, struct accounts *accounts, bool *ret_is
     crypto_sha256(slice_from_string(dev->api_key), request.credential_sha256);
     enum err failed = ensure(accounts, &request);
     rcu_go_online();
-    *ret_is_known = directory_partner_of_credential(accounts_directory(accounts), request.credential_sha256) != NULL;
+    *ret_is_known = directory_partner_of_credential(
+                        accounts_directory(accounts), request.credential_sha256) != NULL;
     rcu_go_offline();
     return failed;
 }
@@ -136,7 +141,8 @@ static enum err ensure_key(struct dev *dev, struct accounts *accounts)
 static bool read_endpoint(struct dev *dev, const struct accounts *accounts, bool *ret_is_ours)
 {
     rcu_go_online();
-    const struct endpoint *endpoint = directory_endpoint(accounts_directory(accounts), dev->endpoint);
+    const struct endpoint *endpoint =
+        directory_endpoint(accounts_directory(accounts), dev->endpoint);
     bool found = endpoint != NULL;
     if (found) {
         secret_format(&endpoint->secrets[0], dev->secret);
@@ -169,7 +175,8 @@ static enum err ensure_endpoint(struct dev *dev, struct accounts *accounts)
     return failed;
 }
 
-static enum err prepare(struct accounts *accounts, const struct installation *installation, void *context)
+static enum err prepare(
+    struct accounts *accounts, const struct installation *installation, void *context)
 {
     struct dev *dev = context;
     load_state(dev, installation);
@@ -189,13 +196,13 @@ static enum err write_ready_file(const struct dev *dev, const struct gateway *ga
 {
     char endpoint[ENDPOINT_ID_TEXT_BYTES], temporary[4200];
     endpoint_id_format(dev->endpoint, endpoint);
-    json_t *ready = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "ingress", gateway_ingress_url(gateway),
-        "admin", gateway_admin_url(gateway), "api_key", dev->api_key, "admin_token",
-        gateway_installation(gateway)->admin_token, "account", ACCOUNT, "endpoint", endpoint, "sink",
-        sink_url(dev->sink), "endpoint_secret", dev->secret);
+    json_t *ready = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "ingress",
+        gateway_ingress_url(gateway), "admin", gateway_admin_url(gateway), "api_key", dev->api_key,
+        "admin_token", gateway_installation(gateway)->admin_token, "account", ACCOUNT, "endpoint",
+        endpoint, "sink", sink_url(dev->sink), "endpoint_secret", dev->secret);
     snprintf(temporary, sizeof temporary, "%s.new", dev->ready_file);
-    bool written =
-        ready && json_dump_file(ready, temporary, JSON_INDENT(2)) == 0 && rename(temporary, dev->ready_file) == 0;
+    bool written = ready && json_dump_file(ready, temporary, JSON_INDENT(2)) == 0 &&
+                   rename(temporary, dev->ready_file) == 0;
     json_decref(ready);
     if (!written)
         log_error("the ready file can't be written: %s", dev->ready_file);
@@ -220,8 +227,9 @@ static void print_welcome(const struct dev *dev, const struct gateway *gateway)
         "\",\"amount\":\"129.90\",\"currency\":\"EUR\"}'\n\n"
         "What became of it:  %s event show EVENT   (EVENT is the evt_ id of the answer)\n\n"
         "Stop with Ctrl-C. Deliveries show below as they happen.\n\n",
-        PENSTOCK_VERSION, gateway_ingress_url(gateway), gateway_admin_url(gateway), dev->config.data_directory,
-        endpoint, ACCOUNT, dev->secret, gateway_ingress_url(gateway), dev->api_key, program_invocation_name);
+        PENSTOCK_VERSION, gateway_ingress_url(gateway), gateway_admin_url(gateway),
+        dev->config.data_directory, endpoint, ACCOUNT, dev->secret, gateway_ingress_url(gateway),
+        dev->api_key, program_invocation_name);
     for (const char *line = text.data; line && *line;) {
         int len = (int)strcspn(line, "\n");
         log_write(LOG_LIVE, "%.*s", len, line);
@@ -238,34 +246,36 @@ static enum err on_ready(struct gateway *gateway, void *context)
 }
 
 /* The defaults of dev, where neither a flag nor the environment says otherwise. */
-static enum err set_option(struct config *config, const char *key, const char *variable, const char *flag,
-    const char *fallback, struct buffer *complaints)
+static enum err set_option(struct config *config, const char *key, const char *variable,
+    const char *flag, const char *fallback, struct buffer *complaints)
 {
     if (flag)
         return config_set(config, key, flag, complaints);
     return getenv(variable) ? OK : config_set(config, key, fallback, complaints);
 }
 
-static enum err load_config(struct dev *dev, const struct invocation *call, struct buffer *complaints)
+static enum err load_config(
+    struct dev *dev, const struct invocation *call, struct buffer *complaints)
 {
     char directory[4001];
     installation_default_directory(directory, sizeof directory);
     struct config *config = &dev->config;
     enum err failed = process_load(NULL, config, complaints);
     if (!failed)
-        failed = set_option(
-            config, "data.directory", "PENSTOCK_DATA__DIRECTORY", call->flags[FLAG_DATA], directory, complaints);
+        failed = set_option(config, "data.directory", "PENSTOCK_DATA__DIRECTORY",
+            call->flags[FLAG_DATA], directory, complaints);
     if (!failed)
-        failed = set_option(config, "ingress.listen", "PENSTOCK_INGRESS__LISTEN", call->flags[FLAG_INGRESS],
-            "127.0.0.1:8080", complaints);
+        failed = set_option(config, "ingress.listen", "PENSTOCK_INGRESS__LISTEN",
+            call->flags[FLAG_INGRESS], "127.0.0.1:8080", complaints);
     if (!failed)
-        failed = set_option(
-            config, "admin.listen", "PENSTOCK_ADMIN__LISTEN", call->flags[FLAG_ADMIN], "127.0.0.1:9640", complaints);
+        failed = set_option(config, "admin.listen", "PENSTOCK_ADMIN__LISTEN",
+            call->flags[FLAG_ADMIN], "127.0.0.1:9640", complaints);
     if (!failed)
-        failed = set_option(config, "delivery.allow_http", "PENSTOCK_DELIVERY__ALLOW_HTTP", NULL, "true", complaints);
+        failed = set_option(config, "delivery.allow_http", "PENSTOCK_DELIVERY__ALLOW_HTTP", NULL,
+            "true", complaints);
     if (!failed)
-        failed = set_option(config, "delivery.allow_networks", "PENSTOCK_DELIVERY__ALLOW_NETWORKS", NULL,
-            "127.0.0.0/8,::1/128", complaints);
+        failed = set_option(config, "delivery.allow_networks", "PENSTOCK_DELIVERY__ALLOW_NETWORKS",
+            NULL, "127.0.0.0/8,::1/128", complaints);
     return failed;
 }
 
@@ -280,9 +290,11 @@ static int run(struct dev *dev)
 {
     enum err failed = sink_start(&dev->sink);
     if (failed)
-        return command_fail(failed, "the demo sink can't listen on loopback: %s", err_title(failed));
+        return command_fail(
+            failed, "the demo sink can't listen on loopback: %s", err_title(failed));
     int code = process_run(&(struct process){
-        .gateway = {.config = &dev->config, .on_report = on_report, .prepare = prepare, .context = dev},
+        .gateway =
+            {.config = &dev->config, .on_report = on_report, .prepare = prepare, .context = dev},
         .config = &dev->config,
         .on_ready = on_ready,
         .on_stopped = on_stopped,

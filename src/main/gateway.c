@@ -64,7 +64,8 @@ static enum err complain(struct buffer *complaints, enum err error, const char *
 static void on_journal_failed(void *context, enum err error)
 {
     struct gateway *gateway = context;
-    log_error("a journal can't go on: its file is in doubt. The gateway stops, to start again from what the disk holds "
+    log_error("a journal can't go on: its file is in doubt. The gateway stops, to start again from "
+              "what the disk holds "
               "error=%s",
         err_name(error));
     if (!atomic_exchange(&gateway->failed, true))
@@ -77,8 +78,10 @@ static void on_endpoint_changed(void *context, uint64_t endpoint, struct slice a
     const struct installation *installation = &gateway->installation;
     if (!gateway->delivers)
         return;
-    unsigned partition = placement_partition(&installation->seed, account, installation->partitions);
-    delivery_shard_endpoint_changed(gateway->deliveries[placement_shard(partition, installation->shards)], endpoint);
+    unsigned partition =
+        placement_partition(&installation->seed, account, installation->partitions);
+    delivery_shard_endpoint_changed(
+        gateway->deliveries[placement_shard(partition, installation->shards)], endpoint);
 }
 
 static enum err check_url(const char *url, const char **ret_problem, void *context)
@@ -91,7 +94,9 @@ static void hand_action_over(struct journal_operator_action *action, void *conte
 {
     struct gateway *gateway = context;
     delivery_shard_operator_action(
-        gateway->deliveries[placement_shard(event_id_partition(&action->event), gateway->installation.shards)], action);
+        gateway->deliveries[placement_shard(
+            event_id_partition(&action->event), gateway->installation.shards)],
+        action);
 }
 
 /* From the configuration to what the parts take. */
@@ -101,9 +106,11 @@ static unsigned smaller(int64_t wanted, unsigned share)
     return wanted < share ? (unsigned)wanted : share;
 }
 
-static void make_policy(const struct gateway *gateway, const struct config *config, struct delivery_policy *ret_policy)
+static void make_policy(
+    const struct gateway *gateway, const struct config *config, struct delivery_policy *ret_policy)
 {
-    unsigned in_flight_max = gateway->shares.deliveries / 4 * 3; /* the rest are connections that are kept */
+    unsigned in_flight_max =
+        gateway->shares.deliveries / 4 * 3; /* the rest are connections that are kept */
     *ret_policy = (struct delivery_policy){
         .schedule = config->retry_schedule,
         .retry_after_us_max = config->retry_after_us_max,
@@ -134,13 +141,17 @@ static enum err make_client_options(struct gateway *gateway, struct buffer *comp
         .ca_file = config->ca_file,
         /* With fewer than are in flight libcurl would close a connection for each new request. */
         .connections_max =
-            smaller(config->in_flight_per_shard + config->in_flight_per_shard / 4 + 64, gateway->shares.deliveries),
+            smaller(config->in_flight_per_shard + config->in_flight_per_shard / 4 + 64,
+                gateway->shares.deliveries),
     };
     for (unsigned i = 0; i < config->allow_networks.count; i++) {
         const char *text = config->allow_networks.texts[i];
-        if (!network_parse(slice_from_string(text), &options->guard.allowed[options->guard.allowed_count])) {
+        if (!network_parse(
+                slice_from_string(text), &options->guard.allowed[options->guard.allowed_count])) {
             buffer_add_format(complaints,
-                "delivery.allow_networks: \"%s\" is not a network such as 10.0.0.0/8 (host bits must be 0)\n", text);
+                "delivery.allow_networks: \"%s\" is not a network such as 10.0.0.0/8 (host bits "
+                "must be 0)\n",
+                text);
             return ERR_CONFIG;
         }
         options->guard.allowed_count++;
@@ -154,7 +165,8 @@ static enum err start_accounts(struct gateway *gateway, struct buffer *complaint
 {
     char detail[256] = "";
     const struct installation *installation = &gateway->installation;
-    enum err failed = accounts_open(installation->directory, &installation->seed, &gateway->accounts, detail);
+    enum err failed =
+        accounts_open(installation->directory, &installation->seed, &gateway->accounts, detail);
     if (failed) {
         buffer_add_format(complaints, "%s\n", *detail ? detail : err_title(failed));
         return failed;
@@ -168,18 +180,22 @@ static enum err start_accounts(struct gateway *gateway, struct buffer *complaint
         return failed;
     }
     if (gateway->options.prepare)
-        failed = gateway->options.prepare(gateway->accounts, installation, gateway->options.context);
+        failed =
+            gateway->options.prepare(gateway->accounts, installation, gateway->options.context);
     return failed ? complain(complaints, failed, "the demo accounts") : OK;
 }
 
 static unsigned count_ingress_threads(const struct config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned threads = config->ingress_threads ? (unsigned)config->ingress_threads : cores < 1 ? 1 : (unsigned)cores;
+    unsigned threads = config->ingress_threads ? (unsigned)config->ingress_threads
+                       : cores < 1             ? 1
+                                               : (unsigned)cores;
     return threads < INGRESS_THREADS_MAX ? threads : INGRESS_THREADS_MAX;
 }
 
-/* Whose delivery is comes first: nothing has been opened yet that another gateway's events could be sent from. */
+/* Whose delivery is comes first: nothing has been opened yet that another gateway's events could be
+ * sent from. */
 static enum err start_broker(struct gateway *gateway, struct buffer *complaints)
 {
     if (!gateway->uses_broker)
@@ -190,16 +206,18 @@ static enum err start_broker(struct gateway *gateway, struct buffer *complaints)
     if (gateway->delivers) {
         failed = ownership_load(installation->directory, &gateway->ownership, complaints);
         if (!failed)
-            failed = ownership_acquire(&gateway->ownership, &gateway->broker, gateway->options.take_over, complaints);
+            failed = ownership_acquire(
+                &gateway->ownership, &gateway->broker, gateway->options.take_over, complaints);
         if (failed)
             return failed;
     }
     failed = broker_status_new(&gateway->broker_status);
     if (!failed && gateway->delivers && gateway->options.config->broker_lag_us_max)
-        failed = broker_lag_new(installation->partitions, gateway->ingress_threads_wanted, &gateway->lag);
+        failed = broker_lag_new(
+            installation->partitions, gateway->ingress_threads_wanted, &gateway->lag);
     if (!failed)
-        failed = broker_connector_new(
-            &gateway->broker, gateway->delivers ? &gateway->ownership.name : NULL, &gateway->connector);
+        failed = broker_connector_new(&gateway->broker,
+            gateway->delivers ? &gateway->ownership.name : NULL, &gateway->connector);
     return failed ? complain(complaints, failed, "the broker's connector") : OK;
 }
 
@@ -224,7 +242,8 @@ static enum err make_deliveries(struct gateway *gateway, struct buffer *complain
             return complain(complaints, failed, "delivery");
     }
     accounts_listen(
-        gateway->accounts, &(struct accounts_listener){.on_endpoint_changed = on_endpoint_changed, .context = gateway});
+        gateway->accounts, &(struct accounts_listener){
+                               .on_endpoint_changed = on_endpoint_changed, .context = gateway});
     return OK;
 }
 
@@ -242,7 +261,8 @@ static enum err start_journals(struct gateway *gateway, struct buffer *complaint
         char detail[256] = "";
         struct journal_sqlite_options options = {.directory = gateway->installation.directory,
             .shard = i,
-            .expiry = {gateway->options.config->retention_bodies_us, gateway->options.config->retention_history_us},
+            .expiry = {gateway->options.config->retention_bodies_us,
+                gateway->options.config->retention_history_us},
             .reserve_bytes = reserve,
             .reserve_all_bytes = reserve * gateway->installation.shards,
             .listener = {.on_failed = on_journal_failed, .context = gateway}};
@@ -250,12 +270,13 @@ static enum err start_journals(struct gateway *gateway, struct buffer *complaint
             delivery_shard_listen_to_journal(gateway->deliveries[i], &options.listener);
         enum err failed = journal_sqlite_open(&options, &gateway->journals[i], detail);
         if (failed) {
-            buffer_add_format(complaints, "journal %u: %s\n", i, *detail ? detail : err_title(failed));
+            buffer_add_format(
+                complaints, "journal %u: %s\n", i, *detail ? detail : err_title(failed));
             return failed;
         }
     }
-    return roles_check_found(
-        gateway->journals, gateway->installation.shards, gateway->delivers, gateway->uses_broker, complaints);
+    return roles_check_found(gateway->journals, gateway->installation.shards, gateway->delivers,
+        gateway->uses_broker, complaints);
 }
 
 static enum err start_deliveries(struct gateway *gateway, struct buffer *complaints)
@@ -274,11 +295,12 @@ static enum err start_deliveries(struct gateway *gateway, struct buffer *complai
         .prefetch_bytes = config->broker_prefetch_bytes,
         .taps = config->broker_taps,
         .checks = true,
-        .forced_since_us = gateway->uses_broker ? ownership_forced_since_us(&gateway->ownership) : 0,
+        .forced_since_us =
+            gateway->uses_broker ? ownership_forced_since_us(&gateway->ownership) : 0,
     };
     for (unsigned i = 0; gateway->delivers && i < installation->shards; i++) {
-        enum err failed =
-            delivery_shard_start(gateway->deliveries[i], gateway->journals[i], gateway->uses_broker ? &consumer : NULL);
+        enum err failed = delivery_shard_start(
+            gateway->deliveries[i], gateway->journals[i], gateway->uses_broker ? &consumer : NULL);
         if (failed)
             return complain(complaints, failed, "delivery");
     }
@@ -288,14 +310,15 @@ static enum err start_deliveries(struct gateway *gateway, struct buffer *complai
 static enum err start_reader(struct gateway *gateway, struct buffer *complaints)
 {
     const struct installation *installation = &gateway->installation;
-    enum err failed = journal_reader_open(installation->directory, installation->shards, &gateway->reader);
+    enum err failed =
+        journal_reader_open(installation->directory, installation->shards, &gateway->reader);
     if (failed)
         return complain(complaints, failed, "the journals' reader");
     for (unsigned i = 0; i < installation->losses_count; i++) {
         const struct installation_loss *loss = &installation->losses[i];
         gateway->losses[i].day = loss->at_us / US_PER_DAY;
-        snprintf(gateway->losses[i].place, sizeof gateway->losses[i].place, "%s (%s): %s", loss->file, loss->problem,
-            loss->note);
+        snprintf(gateway->losses[i].place, sizeof gateway->losses[i].place, "%s (%s): %s",
+            loss->file, loss->problem, loss->note);
     }
     journal_reader_set_losses(gateway->reader, gateway->losses, installation->losses_count);
     return OK;
@@ -317,10 +340,10 @@ static enum err start_replica(struct gateway *gateway, struct buffer *complaints
                   : replica_start(gateway->replica, FIRST_CHANGES_MS, complaints);
 }
 
-/* A listening socket on `address`; the first one (`len` 0) parses it, and with port 0 it gets the port that was found.
- */
-static enum err listen_on(const char *option, const char *text, struct sockaddr_storage *address, socklen_t *len,
-    int *ret_fd, struct buffer *complaints)
+/* A listening socket on `address`; the first one (`len` 0) parses it, and with port 0 it gets the
+ * port that was found. / */
+static enum err listen_on(const char *option, const char *text, struct sockaddr_storage *address,
+    socklen_t *len, int *ret_fd, struct buffer *complaints)
 {
     const char *problem = NULL;
     enum err failed = OK;
@@ -334,14 +357,16 @@ static enum err listen_on(const char *option, const char *text, struct sockaddr_
     if (!failed)
         failed = http_listen(address, *len, ret_fd);
     if (failed)
-        buffer_add_format(complaints, "%s: can't listen on %s: %s. Free it, or choose another one.\n", option, text,
+        buffer_add_format(complaints,
+            "%s: can't listen on %s: %s. Free it, or choose another one.\n", option, text,
             err_title(failed));
     return failed;
 }
 
 static struct admin_installation publish_installation(const struct installation *installation)
 {
-    struct admin_installation published = {.seed = installation->seed, .partitions = installation->partitions};
+    struct admin_installation published = {
+        .seed = installation->seed, .partitions = installation->partitions};
     memcpy(published.id, installation->id, sizeof published.id);
     memcpy(published.receipt_key, installation->receipt_key, sizeof published.receipt_key);
     return published;
@@ -352,7 +377,8 @@ static enum err start_admin(struct gateway *gateway, struct buffer *complaints)
     struct sockaddr_storage address;
     socklen_t len = 0;
     int fd = -1;
-    enum err failed = listen_on("admin.listen", gateway->options.config->admin_listen, &address, &len, &fd, complaints);
+    enum err failed = listen_on(
+        "admin.listen", gateway->options.config->admin_listen, &address, &len, &fd, complaints);
     if (failed)
         return failed;
     http_base_url(&address, gateway->admin_url);
@@ -418,10 +444,13 @@ static enum err make_ingress(struct gateway *gateway, unsigned number, unsigned 
 static void share_descriptors(struct gateway *gateway, const struct config *config)
 {
     uint64_t limit = descriptors_limit();
-    gateway->shares = descriptors_share(limit, gateway->installation.shards, gateway->ingress_threads_wanted);
+    gateway->shares =
+        descriptors_share(limit, gateway->installation.shards, gateway->ingress_threads_wanted);
     const struct descriptor_shares *shares = &gateway->shares;
-    if (config->ingress_connections_max > shares->partners || config->in_flight_per_shard > shares->deliveries / 4 * 3)
-        log_warn("%llu open files are too few for ingress.connections_max and delivery.in_flight_per_shard: they count "
+    if (config->ingress_connections_max > shares->partners ||
+        config->in_flight_per_shard > shares->deliveries / 4 * 3)
+        log_warn("%llu open files are too few for ingress.connections_max and "
+                 "delivery.in_flight_per_shard: they count "
                  "as %u and %u. Raise the hard limit, or lower them",
             (unsigned long long)limit, smaller(config->ingress_connections_max, shares->partners),
             smaller(config->in_flight_per_shard, shares->deliveries / 4 * 3));
@@ -431,15 +460,17 @@ static enum err start_ingress(struct gateway *gateway, struct buffer *complaints
 {
     const struct config *config = gateway->options.config;
     unsigned threads = gateway->ingress_threads_wanted;
-    enum err failed =
-        gateway->uses_broker ? recent_keys_new(threads * RECENT_KEYS_PER_THREAD, &gateway->recent_keys) : OK;
+    enum err failed = gateway->uses_broker
+                          ? recent_keys_new(threads * RECENT_KEYS_PER_THREAD, &gateway->recent_keys)
+                          : OK;
     if (failed)
         return complain(complaints, failed, "ingress");
     struct sockaddr_storage address;
     socklen_t len = 0;
     for (unsigned i = 0; i < threads; i++) {
         int fd = -1;
-        failed = listen_on("ingress.listen", config->ingress_listen, &address, &len, &fd, complaints);
+        failed =
+            listen_on("ingress.listen", config->ingress_listen, &address, &len, &fd, complaints);
         if (failed)
             return failed;
         failed = make_ingress(gateway, i, threads, fd);
@@ -448,7 +479,8 @@ static enum err start_ingress(struct gateway *gateway, struct buffer *complaints
         gateway->ingress_threads++;
     }
     http_base_url(&address, gateway->ingress_url);
-    /* All listeners are bound before the first one accepts: no connection goes to a socket that is given up again. */
+    /* All listeners are bound before the first one accepts: no connection goes to a socket that is
+     * given up again. */
     for (unsigned i = 0; i < threads; i++) {
         failed = ingress_start(gateway->ingresses[i]);
         if (failed)
@@ -461,8 +493,10 @@ static enum err start_ingress(struct gateway *gateway, struct buffer *complaints
 static enum err publish_address(struct gateway *gateway, struct buffer *complaints)
 {
     char text[128];
-    int len = snprintf(text, sizeof text, "{\"admin\":\"%s\",\"pid\":%d}\n", gateway->admin_url, (int)getpid());
-    enum err failed = installation_write(gateway->installation.directory, "admin.json", slice_of(text, (size_t)len));
+    int len = snprintf(
+        text, sizeof text, "{\"admin\":\"%s\",\"pid\":%d}\n", gateway->admin_url, (int)getpid());
+    enum err failed = installation_write(
+        gateway->installation.directory, "admin.json", slice_of(text, (size_t)len));
     return failed ? complain(complaints, failed, "admin.json") : OK;
 }
 
@@ -470,17 +504,19 @@ static enum err open_installation(
     const struct config *config, struct installation *ret_installation, struct buffer *complaints)
 {
     if (!*config->leader_url)
-        return installation_open(config->data_directory, (unsigned)config->partitions, (unsigned)config->shards,
-            config->admin_token_file, ret_installation, complaints);
+        return installation_open(config->data_directory, (unsigned)config->partitions,
+            (unsigned)config->shards, config->admin_token_file, ret_installation, complaints);
     const struct leader leader = leader_from_config(config);
-    return installation_follow(config->data_directory, &leader, config->admin_token_file, ret_installation, complaints);
+    return installation_follow(
+        config->data_directory, &leader, config->admin_token_file, ret_installation, complaints);
 }
 
-enum err gateway_start(const struct gateway_options *options, struct gateway **ret_gateway, struct buffer *complaints)
+enum err gateway_start(
+    const struct gateway_options *options, struct gateway **ret_gateway, struct buffer *complaints)
 {
-    static enum err (*const parts[])(struct gateway * gateway, struct buffer * complaints) = {make_client_options,
-        start_accounts, start_broker, make_deliveries, start_journals, start_deliveries, start_reader, start_admin,
-        start_replica, start_ingress, publish_address};
+    static enum err (*const parts[])(struct gateway * gateway, struct buffer * complaints) = {
+        make_client_options, start_accounts, start_broker, make_deliveries, start_journals,
+        start_deliveries, start_reader, start_admin, start_replica, start_ingress, publish_address};
     struct gateway *gateway = calloc(1, sizeof *gateway);
     if (!gateway)
         return complain(complaints, ERR_NO_MEMORY, "penstock");
@@ -529,10 +565,11 @@ void gateway_stop(struct gateway *gateway, int64_t drain_us)
         admin_join(gateway->admin);
     }
     replica_stop(gateway->replica);
-    broker_connector_stop(gateway->connector); /* what it still had to hand over lies in the mailboxes as well */
+    broker_connector_stop(
+        gateway->connector); /* what it still had to hand over lies in the mailboxes as well */
     installation_leave(&gateway->installation);
-    /* From here on nobody asks any more: the owners of the files finish, and what they still say lies in the mailboxes.
-     */
+    /* From here on nobody asks any more: the owners of the files finish, and what they still say
+     * lies in the mailboxes. / */
     for (unsigned i = 0; i < shards; i++)
         journal_stop(gateway->journals[i]);
     journal_reader_stop(gateway->reader);
@@ -561,7 +598,9 @@ void gateway_reload(struct gateway *gateway, const struct config *config)
     struct class_rules class_rules = make_class_rules(config);
     for (unsigned i = 0; i < gateway->ingress_threads; i++)
         if (ingress_set_rules(gateway->ingresses[i], &class_rules))
-            log_error("out of memory: ingress-%u goes on with the types of events that it had. Reload again.", i);
+            log_error("out of memory: ingress-%u goes on with the types of events that it had. "
+                      "Reload again.",
+                i);
 }
 
 bool gateway_has_failed(const struct gateway *gateway)

@@ -5,8 +5,8 @@
  *   installation, accounts, [broker: whose delivery is, connector], delivery (made), journals, delivery (started),
  *   reader, admin, [replica], ingress
  *
- * What stands in brackets belongs to rabbitmq mode; a gateway without delivery in its roles has no delivery threads,
- * and its journals are outboxes.
+ * What stands in brackets belongs to rabbitmq mode; a gateway without delivery in its roles has no
+ * delivery threads, and its journals are outboxes.
  */
 #ifndef PENSTOCK_MAIN_GATEWAY_H
 #define PENSTOCK_MAIN_GATEWAY_H
@@ -22,14 +22,16 @@ struct gateway_options {
     const struct config *config;
     bool take_over; /* delivery, from the journal that the broker names (ownership.h) */
     void (*on_report)(const struct delivery_report *report); /* may be NULL */
-    /* Between the account database and the services: `penstock dev` makes its demo accounts here. May be NULL. */
-    enum err (*prepare)(struct accounts *accounts, const struct installation *installation, void *context);
+    /* Between the account database and the services: `penstock dev` makes its demo accounts here.
+     * May be NULL. */
+    enum err (*prepare)(
+        struct accounts *accounts, const struct installation *installation, void *context);
     void *context;
 };
 
 /* On failure everything that had started is stopped again; `complaints` says why, for people. */
-enum err gateway_start(
-    const struct gateway_options *options, struct gateway **ret_gateway, struct buffer *complaints) MUST_CHECK;
+enum err gateway_start(const struct gateway_options *options, struct gateway **ret_gateway,
+    struct buffer *complaints) MUST_CHECK;
 void gateway_stop(struct gateway *gateway, int64_t drain_us);
 
 /* Takes over what a reload may change. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The data directory: what is fixed when it is made (installation.json), the lock that keeps a second process out, and
- * the keys.
+ * The data directory: what is fixed when it is made (installation.json), the lock that keeps a
+ * second process out, and the keys.
  *
  *   installation.json   format, id, seed, partitions, shards; which files belong to it, how new they are, and which of
  *                       them were lost (data_files.h)
@@ -10,8 +10,9 @@
  *   accounts.db journal-<shard>.db
  *   admin.json          where the running gateway's admin listener is; gone when it has stopped in order
  *
- * Nothing that is missing is made in a directory that has been in use: the start is refused, and only an operator's
- * word (penstock data accept-loss) makes a new file. The admin token is the exception, since it can be given again.
+ * Nothing that is missing is made in a directory that has been in use: the start is refused, and
+ * only an operator's word (penstock data accept-loss) makes a new file. The admin token is the
+ * exception, since it can be given again.
  */
 #ifndef PENSTOCK_MAIN_INSTALLATION_H
 #define PENSTOCK_MAIN_INSTALLATION_H
@@ -63,42 +64,50 @@ struct installation {
 };
 
 /*
- * Opens the directory, making what is missing. `shards` 0 means: as the installation says, or one per core for a new
- * one. ERR_LOCKED, ERR_CONFIG (other counts than it was made with), ERR_NEWER_FORMAT, ERR_PERMISSION, ERR_DAMAGED,
- * ERR_SYSTEM; `complaints` says what to do. `token_file` "" means keys/admin.token.
+ * Opens the directory, making what is missing. `shards` 0 means: as the installation says, or one
+ * per core for a new one. ERR_LOCKED, ERR_CONFIG (other counts than it was made with),
+ * ERR_NEWER_FORMAT, ERR_PERMISSION, ERR_DAMAGED, ERR_SYSTEM; `complaints` says what to do.
+ * `token_file` "" means keys/admin.token.
  */
-enum err installation_open(const char *directory, unsigned partitions, unsigned shards, const char *token_file,
-    struct installation *ret_installation, struct buffer *complaints) MUST_CHECK;
+enum err installation_open(const char *directory, unsigned partitions, unsigned shards,
+    const char *token_file, struct installation *ret_installation,
+    struct buffer *complaints) MUST_CHECK;
 /*
- * The same for a gateway that follows another one. A new directory gets id, seed, counts and receipt key of the leader,
- * who must answer (ERR_UNAVAILABLE); one that exists must be of the same installation (ERR_CONFIG), as far as the
- * leader can be asked. ERR_CONFIG as well when the leader follows somebody itself, or is no gateway.
+ * The same for a gateway that follows another one. A new directory gets id, seed, counts and
+ * receipt key of the leader, who must answer (ERR_UNAVAILABLE); one that exists must be of the same
+ * installation (ERR_CONFIG), as far as the leader can be asked. ERR_CONFIG as well when the leader
+ * follows somebody itself, or is no gateway.
  */
-enum err installation_follow(const char *directory, const struct leader *leader, const char *token_file,
-    struct installation *ret_installation, struct buffer *complaints) MUST_CHECK;
+enum err installation_follow(const char *directory, const struct leader *leader,
+    const char *token_file, struct installation *ret_installation,
+    struct buffer *complaints) MUST_CHECK;
 void installation_close(struct installation *installation);
 
-/* Before the databases are closed, while they still are what a crash would leave: the directory is not in use from now
- * on. */
+/* Before the databases are closed, while they still are what a crash would leave: the directory is
+ * not in use from now on. */
 void installation_leave(const struct installation *installation);
 
-/* For `penstock data`: takes the lock and reads installation.json. ERR_NOT_FOUND: there is none, or (with
- * *ret_problem) it can't be believed; the caller closes it in both cases. Other errors: nothing is to be closed. */
-enum err installation_look(const char *directory, struct installation *ret_installation, const char **ret_problem,
-    struct buffer *complaints) MUST_CHECK;
+/* For `penstock data`: takes the lock and reads installation.json. ERR_NOT_FOUND: there is none, or
+ * (with *ret_problem) it can't be believed; the caller closes it in both cases. Other errors:
+ * nothing is to be closed. */
+enum err installation_look(const char *directory, struct installation *ret_installation,
+    const char **ret_problem, struct buffer *complaints) MUST_CHECK;
 /* Writes installation.json. */
 enum err installation_store(const struct installation *installation) MUST_CHECK;
 /* The names of its databases, none of which has been made yet. */
 void installation_name_files(struct installation *installation);
 
 /* Writes a file of the directory in one step (a new file, fsync, rename), mode 0600. */
-enum err installation_write(const char *directory, const char *name, struct slice content) MUST_CHECK;
-/* Reads a small file, at most `max` bytes. ERR_NOT_FOUND, ERR_DAMAGED (a directory), ERR_PERMISSION, ERR_TOO_LARGE,
- * ERR_SYSTEM. */
-enum err installation_read(const char *directory, const char *name, size_t max, struct buffer *content) MUST_CHECK;
+enum err installation_write(
+    const char *directory, const char *name, struct slice content) MUST_CHECK;
+/* Reads a small file, at most `max` bytes. ERR_NOT_FOUND, ERR_DAMAGED (a directory),
+ * ERR_PERMISSION, ERR_TOO_LARGE, ERR_SYSTEM. */
+enum err installation_read(
+    const char *directory, const char *name, size_t max, struct buffer *content) MUST_CHECK;
 void installation_remove(const char *directory, const char *name);
 
-/* The directory of `penstock dev` when nothing else is said: $XDG_STATE_HOME/penstock or ~/.local/state/penstock. */
+/* The directory of `penstock dev` when nothing else is said: $XDG_STATE_HOME/penstock or
+ * ~/.local/state/penstock. */
 void installation_default_directory(char *ret_path, size_t size);
 
 #endif

@@ -12,19 +12,21 @@
 
 struct leader leader_from_config(const struct config *config)
 {
-    return (struct leader){.url = config->leader_url, .token_file = config->leader_token_file, .timeout_s = TIMEOUT_S};
+    return (struct leader){
+        .url = config->leader_url, .token_file = config->leader_token_file, .timeout_s = TIMEOUT_S};
 }
 
-static enum err read_token(const struct leader *leader, char ret_token[TOKEN_BYTES_MAX + 1], char *ret_detail)
+static enum err read_token(
+    const struct leader *leader, char ret_token[TOKEN_BYTES_MAX + 1], char *ret_detail)
 {
     struct buffer token = BUFFER_EMPTY;
     enum err error = installation_read("", leader->token_file, TOKEN_BYTES_MAX, &token);
     if (error)
-        snprintf(
-            ret_detail, LEADER_DETAIL_BYTES, "leader.token_file: %.150s: %s", leader->token_file, err_title(error));
+        snprintf(ret_detail, LEADER_DETAIL_BYTES, "leader.token_file: %.150s: %s",
+            leader->token_file, err_title(error));
     else
-        snprintf(ret_token, TOKEN_BYTES_MAX + 1, "%.*s", (int)strcspn(token.data ? token.data : "", "\r\n "),
-            token.data ? token.data : "");
+        snprintf(ret_token, TOKEN_BYTES_MAX + 1, "%.*s",
+            (int)strcspn(token.data ? token.data : "", "\r\n "), token.data ? token.data : "");
     buffer_done(&token);
     return error == ERR_NOT_FOUND ? ERR_PERMISSION : error;
 }
@@ -42,13 +44,14 @@ static enum err judge(const struct leader *leader, int status, struct slice body
         detail = "it does not know the token of leader.token_file";
     if (error == ERR_NOT_FOUND)
         detail = "it is not a gateway that can be followed: is leader.url its admin listener?";
-    snprintf(ret_detail, LEADER_DETAIL_BYTES, "%.100s answers %d%s%.130s", leader->url, status, detail ? ": " : "",
-        detail ? detail : "");
+    snprintf(ret_detail, LEADER_DETAIL_BYTES, "%.100s answers %d%s%.130s", leader->url, status,
+        detail ? ": " : "", detail ? detail : "");
     json_decref(problem);
     return error;
 }
 
-enum err leader_ask(const struct leader *leader, const char *path, struct buffer *body, char *ret_detail)
+enum err leader_ask(
+    const struct leader *leader, const char *path, struct buffer *body, char *ret_detail)
 {
     char token[TOKEN_BYTES_MAX + 1], url[2048];
     size_t len = strlen(leader->url);
@@ -67,6 +70,7 @@ enum err leader_ask(const struct leader *leader, const char *path, struct buffer
                             .context = leader->context},
         &status, body);
     if (error)
-        snprintf(ret_detail, LEADER_DETAIL_BYTES, "%.150s does not answer (%s)", leader->url, err_title(error));
+        snprintf(ret_detail, LEADER_DETAIL_BYTES, "%.150s does not answer (%s)", leader->url,
+            err_title(error));
     return error || status == 200 ? error : judge(leader, status, buffer_slice(body), ret_detail);
 }

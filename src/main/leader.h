@@ -20,10 +20,12 @@ struct leader {
 struct leader leader_from_config(const struct config *config);
 
 /*
- * GET of a path. OK: *body is the answer's. ERR_UNAVAILABLE: nobody answers there, or not as a gateway does;
- * ERR_UNAUTHENTICATED, ERR_FORBIDDEN, ERR_NOT_FOUND (too old to lead), ERR_PERMISSION (the token file),
- * ERR_CANCELLED, ERR_NO_MEMORY. `ret_detail` (LEADER_DETAIL_BYTES) says it in words.
+ * GET of a path. OK: *body is the answer's. ERR_UNAVAILABLE: nobody answers there, or not as a
+ * gateway does; ERR_UNAUTHENTICATED, ERR_FORBIDDEN, ERR_NOT_FOUND (too old to lead), ERR_PERMISSION
+ * (the token file), ERR_CANCELLED, ERR_NO_MEMORY. `ret_detail` (LEADER_DETAIL_BYTES) says it in
+ * words.
  */
-enum err leader_ask(const struct leader *leader, const char *path, struct buffer *body, char *ret_detail) MUST_CHECK;
+enum err leader_ask(const struct leader *leader, const char *path, struct buffer *body,
+    char *ret_detail) MUST_CHECK;
 
 #endif

@@ -19,8 +19,8 @@ static bool words_are_names(const struct invocation *call)
     return true;
 }
 
-int manage_call(const struct invocation *call, const char *method, json_t *body, void (*print)(const json_t *answer),
-    const char *format, ...)
+int manage_call(const struct invocation *call, const char *method, json_t *body,
+    void (*print)(const json_t *answer), const char *format, ...)
 {
     char path[512];
     if (!words_are_names(call)) {
@@ -72,7 +72,8 @@ void manage_print_members(const json_t *object)
     json_object_foreach((json_t *)object, name, value)
     {
         if (json_is_string(value))
-            printf("%-12s %s\n", name, json_string_length(value) > 0 ? json_string_value(value) : "none");
+            printf("%-12s %s\n", name,
+                json_string_length(value) > 0 ? json_string_value(value) : "none");
         else if (json_is_boolean(value))
             printf("%-12s %s\n", name, json_is_true(value) ? "true" : "false");
         else if (json_is_integer(value))
@@ -92,7 +93,8 @@ static void print_unusual(const json_t *item)
     {
         if (json_is_boolean(value) && (strcmp(name, "enabled") == 0) != json_is_true(value))
             printf("  %s%s", json_is_true(value) ? "" : "not ", name);
-        json_array_foreach(value, i, pattern) printf("%s%s", i == 0 ? "  " : ",", json_string_value(pattern));
+        json_array_foreach(value, i, pattern)
+            printf("%s%s", i == 0 ? "  " : ",", json_string_value(pattern));
     }
 }
 
@@ -110,13 +112,15 @@ void manage_print_list(const json_t *answer)
         fputs("none\n", stderr);
 }
 
-void manage_add_text(const struct invocation *call, enum command_flag flag, const char *name, json_t *body)
+void manage_add_text(
+    const struct invocation *call, enum command_flag flag, const char *name, json_t *body)
 {
     if (call->flags[flag])
         json_object_set_new(body, name, json_string(call->flags[flag]));
 }
 
-void manage_add_list(const struct invocation *call, enum command_flag flag, const char *name, json_t *body)
+void manage_add_list(
+    const struct invocation *call, enum command_flag flag, const char *name, json_t *body)
 {
     const char *rest = call->flags[flag];
     if (!rest)
@@ -130,7 +134,8 @@ void manage_add_list(const struct invocation *call, enum command_flag flag, cons
     json_object_set_new(body, name, list);
 }
 
-bool manage_add_boolean(const struct invocation *call, enum command_flag flag, const char *name, json_t *body)
+bool manage_add_boolean(
+    const struct invocation *call, enum command_flag flag, const char *name, json_t *body)
 {
     const char *text = call->flags[flag];
     if (text && strcmp(text, "true") != 0 && strcmp(text, "false") != 0) {

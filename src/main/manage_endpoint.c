@@ -12,7 +12,8 @@ int command_account_list(const struct invocation *call)
 
 int command_account_add(const struct invocation *call)
 {
-    return manage_call(call, "POST", json_pack("{s:s}", "id", call->words[0]), manage_print_members, ACCOUNTS);
+    return manage_call(
+        call, "POST", json_pack("{s:s}", "id", call->words[0]), manage_print_members, ACCOUNTS);
 }
 
 int command_endpoint_list(const struct invocation *call)
@@ -22,7 +23,8 @@ int command_endpoint_list(const struct invocation *call)
 
 int command_endpoint_show(const struct invocation *call)
 {
-    return manage_call(call, "GET", NULL, manage_print_members, ENDPOINTS "/%s", call->words[0], call->words[1]);
+    return manage_call(
+        call, "GET", NULL, manage_print_members, ENDPOINTS "/%s", call->words[0], call->words[1]);
 }
 
 /* What the flags say of an endpoint; NULL after a complaint. */
@@ -57,26 +59,29 @@ int command_endpoint_change(const struct invocation *call)
         return err_exit_code(ERR_USAGE);
     if (json_object_size(body) == 0) {
         json_decref(body);
-        return command_fail(ERR_USAGE, "endpoint change: say what to change; see penstock endpoint change --help");
+        return command_fail(
+            ERR_USAGE, "endpoint change: say what to change; see penstock endpoint change --help");
     }
-    return manage_call(call, "PATCH", body, manage_print_members, ENDPOINTS "/%s", call->words[0], call->words[1]);
+    return manage_call(
+        call, "PATCH", body, manage_print_members, ENDPOINTS "/%s", call->words[0], call->words[1]);
 }
 
 int command_endpoint_remove(const struct invocation *call)
 {
-    return manage_call(call, "DELETE", NULL, manage_print_members, ENDPOINTS "/%s", call->words[0], call->words[1]);
+    return manage_call(call, "DELETE", NULL, manage_print_members, ENDPOINTS "/%s", call->words[0],
+        call->words[1]);
 }
 
 int command_endpoint_secret(const struct invocation *call)
 {
     json_t *body = json_object();
     manage_add_text(call, FLAG_SECRET, "secret", body);
-    return manage_call(
-        call, "POST", body, manage_print_members, ENDPOINTS "/%s/secrets", call->words[0], call->words[1]);
+    return manage_call(call, "POST", body, manage_print_members, ENDPOINTS "/%s/secrets",
+        call->words[0], call->words[1]);
 }
 
 int command_endpoint_secret_remove(const struct invocation *call)
 {
-    return manage_call(call, "DELETE", NULL, manage_print_members, ENDPOINTS "/%s/secrets/%s", call->words[0],
-        call->words[1], call->words[2]);
+    return manage_call(call, "DELETE", NULL, manage_print_members, ENDPOINTS "/%s/secrets/%s",
+        call->words[0], call->words[1], call->words[2]);
 }

@@ -17,12 +17,15 @@ static enum err store(const struct ownership *ownership, struct buffer *complain
 {
     char text[256];
     int len = snprintf(text, sizeof text,
-        "{\n  \"journal\": \"%s\",\n  \"since_us\": %lld,\n  \"forced\": %s,\n  \"confirmed\": %s\n}\n",
-        ownership->name.journal, (long long)ownership->since_us, ownership->forced ? "true" : "false",
-        ownership->confirmed ? "true" : "false");
-    enum err error = installation_write(ownership->directory, FILE_NAME, slice_of(text, (size_t)len));
+        "{\n  \"journal\": \"%s\",\n  \"since_us\": %lld,\n  \"forced\": %s,\n  \"confirmed\": "
+        "%s\n}\n",
+        ownership->name.journal, (long long)ownership->since_us,
+        ownership->forced ? "true" : "false", ownership->confirmed ? "true" : "false");
+    enum err error =
+        installation_write(ownership->directory, FILE_NAME, slice_of(text, (size_t)len));
     if (error)
-        buffer_add_format(complaints, "%s/" FILE_NAME ": %s\n", ownership->directory, err_title(error));
+        buffer_add_format(
+            complaints, "%s/" FILE_NAME ": %s\n", ownership->directory, err_title(error));
     return error;
 }
 
@@ -40,9 +43,10 @@ static bool parse(struct ownership *ownership, struct slice text)
     json_t *root = json_loadb(text.data, text.len, 0, NULL);
     unsigned char bytes[BROKER_JOURNAL_ID_BYTES / 2];
     bool good = root &&
-                json_unpack(root, "{s:s, s:I, s:b, s:b}", "journal", &journal, "since_us", &since_us, "forced", &forced,
-                    "confirmed", &confirmed) == 0 &&
-                strlen(journal) == BROKER_JOURNAL_ID_BYTES - 1 && hex_decode(slice_from_string(journal), bytes);
+                json_unpack(root, "{s:s, s:I, s:b, s:b}", "journal", &journal, "since_us",
+                    &since_us, "forced", &forced, "confirmed", &confirmed) == 0 &&
+                strlen(journal) == BROKER_JOURNAL_ID_BYTES - 1 &&
+                hex_decode(slice_from_string(journal), bytes);
     if (good) {
         snprintf(ownership->name.journal, sizeof ownership->name.journal, "%s", journal);
         set_since(ownership, since_us);
@@ -61,7 +65,8 @@ static void make_ownership(struct ownership *ownership)
     set_since(ownership, clock_wall_us());
 }
 
-enum err ownership_load(const char *directory, struct ownership *ret_owner, struct buffer *complaints)
+enum err ownership_load(
+    const char *directory, struct ownership *ret_owner, struct buffer *complaints)
 {
     struct ownership ownership = {.directory = directory};
     struct buffer text = BUFFER_EMPTY;
@@ -72,8 +77,9 @@ enum err ownership_load(const char *directory, struct ownership *ret_owner, stru
     } else if (error) {
         buffer_add_format(complaints, "%s/" FILE_NAME ": %s\n", directory, err_title(error));
     } else if (!parse(&ownership, buffer_slice(&text))) {
-        buffer_add_format(
-            complaints, "%s/" FILE_NAME ": is damaged; restore it from a backup of this data directory\n", directory);
+        buffer_add_format(complaints,
+            "%s/" FILE_NAME ": is damaged; restore it from a backup of this data directory\n",
+            directory);
         error = ERR_DAMAGED;
     }
     buffer_done(&text);
@@ -82,33 +88,36 @@ enum err ownership_load(const char *directory, struct ownership *ret_owner, stru
     return error;
 }
 
-static void complain_of_owner(
-    const struct ownership *ownership, const struct connector_request *request, struct buffer *complaints)
+static void complain_of_owner(const struct ownership *ownership,
+    const struct connector_request *request, struct buffer *complaints)
 {
     char since[CLOCK_TEXT_BYTES];
     const struct broker_ownership *other = &request->ret_owner;
     if (*other->journal == '\0') {
-        buffer_add_format(
-            complaints, "another journal owns delivery, and the broker does not say which (%s).", request->ret_detail);
+        buffer_add_format(complaints,
+            "another journal owns delivery, and the broker does not say which (%s).",
+            request->ret_detail);
     } else {
         clock_format_rfc3339(other->since_s * US_PER_SECOND, since);
-        buffer_add_format(complaints, "journal %s owns delivery%s%s; this one is %s.", other->journal,
-            other->since_s ? " since " : "", other->since_s ? since : "", ownership->name.journal);
+        buffer_add_format(complaints, "journal %s owns delivery%s%s; this one is %s.",
+            other->journal, other->since_s ? " since " : "", other->since_s ? since : "",
+            ownership->name.journal);
     }
-    buffer_add_string(complaints,
-        " If that one is gone for good: penstock serve -c FILE --take-over (parks every payout that was accepted "
-        "before, since it may have been sent)\n");
+    buffer_add_string(complaints, " If that one is gone for good: penstock serve -c FILE "
+                                  "--take-over (parks every payout that was accepted "
+                                  "before, since it may have been sent)\n");
 }
 
 /* What another configuration, and no waiting, would mend: delivery does not start on it. */
 static bool is_refusal(enum err error)
 {
-    return error == ERR_CONFIG || error == ERR_PERMISSION || error == ERR_NO_MEMORY || error == ERR_BUG;
+    return error == ERR_CONFIG || error == ERR_PERMISSION || error == ERR_NO_MEMORY ||
+           error == ERR_BUG;
 }
 
 /* One question over a connector that lives as long as it takes. */
-static enum err ask(
-    const struct ownership *ownership, const struct broker_options *broker, struct connector_request *request)
+static enum err ask(const struct ownership *ownership, const struct broker_options *broker,
+    struct connector_request *request)
 {
     struct broker_connector *connector = NULL;
     enum err error = broker_connector_new(broker, &ownership->name, &connector);
@@ -128,21 +137,25 @@ static enum err confirm(struct ownership *ownership, bool is_ours, struct buffer
     return store(ownership, complaints);
 }
 
-static enum err complain_of_broker(const struct connector_request *request, enum err error, struct buffer *complaints)
+static enum err complain_of_broker(
+    const struct connector_request *request, enum err error, struct buffer *complaints)
 {
-    buffer_add_format(complaints, "the broker can't be asked who owns delivery: %s\n", request->ret_detail);
+    buffer_add_format(
+        complaints, "the broker can't be asked who owns delivery: %s\n", request->ret_detail);
     if (is_refusal(error))
         return error;
     buffer_add_format(complaints,
-        "The first start of a delivering gateway, and a take-over, need the broker; later starts go on without it. "
+        "The first start of a delivering gateway, and a take-over, need the broker; later starts "
+        "go on without it. "
         "Start it, or correct %s.\n",
-        error == ERR_TLS ? "broker.ca_file, broker.certificate_file, broker.key_file or broker.addresses"
-                         : "broker.addresses");
+        error == ERR_TLS
+            ? "broker.ca_file, broker.certificate_file, broker.key_file or broker.addresses"
+            : "broker.addresses");
     return ERR_UNAVAILABLE;
 }
 
-static enum err take_over_from(
-    struct ownership *ownership, const struct broker_options *broker, const char *other, struct buffer *complaints)
+static enum err take_over_from(struct ownership *ownership, const struct broker_options *broker,
+    const char *other, struct buffer *complaints)
 {
     set_since(ownership, clock_wall_us());
     ownership->forced = true;
@@ -154,12 +167,14 @@ static enum err take_over_from(
     error = ask(ownership, broker, &request);
     if (error)
         return complain_of_broker(&request, error, complaints);
-    log_warn("delivery was taken over from journal %s: payouts that were accepted before are parked", other);
+    log_warn(
+        "delivery was taken over from journal %s: payouts that were accepted before are parked",
+        other);
     return confirm(ownership, true, complaints);
 }
 
-enum err ownership_acquire(
-    struct ownership *ownership, const struct broker_options *broker, bool take_over, struct buffer *complaints)
+enum err ownership_acquire(struct ownership *ownership, const struct broker_options *broker,
+    bool take_over, struct buffer *complaints)
 {
     struct connector_request request = {.task = CONNECTOR_CHECK_OWNERSHIP};
     enum err error = ask(ownership, broker, &request);
@@ -169,13 +184,14 @@ enum err ownership_acquire(
         return take_over_from(ownership, broker, request.ret_owner.journal, complaints);
     if (error == ERR_NOT_OWNER) {
         complain_of_owner(ownership, &request, complaints);
-        error = confirm(ownership, false, complaints); /* the next start is not to go on without asking */
+        error = confirm(
+            ownership, false, complaints); /* the next start is not to go on without asking */
         return error ? error : ERR_NOT_OWNER;
     }
     if (!ownership->confirmed || is_refusal(error))
         return complain_of_broker(&request, error, complaints);
-    log_warn(
-        "the broker can't be asked who owns delivery; going on, since it was this journal: %s", request.ret_detail);
+    log_warn("the broker can't be asked who owns delivery; going on, since it was this journal: %s",
+        request.ret_detail);
     return OK;
 }
 

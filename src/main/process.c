@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals are blocked everywhere and taken by main with sigwait: SIGTERM and SIGINT drain, SIGHUP reloads. While it
- * drains, a second SIGTERM or SIGINT ends the process at once: what was answered with 200 is durable either way.
+ * Signals are blocked everywhere and taken by main with sigwait: SIGTERM and SIGINT drain, SIGHUP
+ * reloads. While it drains, a second SIGTERM or SIGINT ends the process at once: what was answered
+ * with 200 is durable either way.
  */
 #include "main/process.h"
 
@@ -29,7 +30,8 @@ static void check_addresses(const struct config *config, struct complaints *comp
 {
     const struct {
         const char *key, *text;
-    } listens[] = {{"ingress.listen", config->ingress_listen}, {"admin.listen", config->admin_listen}};
+    } listens[] = {
+        {"ingress.listen", config->ingress_listen}, {"admin.listen", config->admin_listen}};
     for (size_t i = 0; i < ARRAY_LENGTH(listens); i++) {
         struct sockaddr_storage address;
         socklen_t len;
@@ -46,19 +48,22 @@ static void check_addresses(const struct config *config, struct complaints *comp
     }
 }
 
-/* `dev` may be told a directory beside its user; a service is not to depend on where it was started. */
+/* `dev` may be told a directory beside its user; a service is not to depend on where it was
+ * started. */
 static void check_of_service(const struct config *config, struct complaints *complaints)
 {
     check_addresses(config, complaints);
     if (*config->data_directory != '/')
         config_complain(complaints, "data.directory",
-            "\"%s\" is relative, to whatever directory the gateway is started in: write it with a leading /",
+            "\"%s\" is relative, to whatever directory the gateway is started in: write it with a "
+            "leading /",
             config->data_directory);
 }
 
 enum err process_load(const char *file, struct config *ret_config, struct buffer *complaints)
 {
-    return config_load_to_run(file, environ, file ? check_of_service : check_addresses, ret_config, complaints);
+    return config_load_to_run(
+        file, environ, file ? check_of_service : check_addresses, ret_config, complaints);
 }
 
 static void wanted_signals(sigset_t *ret_set)
@@ -95,7 +100,8 @@ void process_end(void)
 static void on_second_signal(int number)
 {
     static const char text[] = "penstock: second signal: stopping at once\n";
-    log_output_last_words(text, sizeof text - 1); /* NOLINT(bugprone-signal-handler): it polls, reads and writes only */
+    log_output_last_words(text,
+        sizeof text - 1); /* NOLINT(bugprone-signal-handler): it polls, reads and writes only */
     _exit(EX_TEMPFAIL);
 }
 
@@ -127,7 +133,8 @@ static void reload(const struct process *process, struct gateway *gateway)
         buffer_clear(&text);
         config_reload(process->config, fresh, &text);
         gateway_reload(gateway, process->config);
-        log_info("configuration reloaded%s%s", text.len ? "; changed, but only taken over by a restart: " : "",
+        log_info("configuration reloaded%s%s",
+            text.len ? "; changed, but only taken over by a restart: " : "",
             text.len ? text.data : "");
     } else {
         log_complaints(&text);
@@ -150,7 +157,8 @@ static void wait_for_signals(const struct process *process, struct gateway *gate
             reload(process, gateway);
             continue;
         }
-        log_info("stopping: %s", gateway_has_failed(gateway) ? "a journal has failed" : strsignal(number));
+        log_info("stopping: %s",
+            gateway_has_failed(gateway) ? "a journal has failed" : strsignal(number));
         return;
     }
 }
@@ -170,7 +178,8 @@ int process_run(const struct process *process)
     }
     buffer_done(&complaints);
     log_info("ready ingress=%s admin=%s data=%s started_in_ms=%lld", gateway_ingress_url(gateway),
-        gateway_admin_url(gateway), process->config->data_directory, (long long)(clock_mono_us() - started_us) / 1000);
+        gateway_admin_url(gateway), process->config->data_directory,
+        (long long)(clock_mono_us() - started_us) / 1000);
     if (process->on_ready)
         failed = process->on_ready(gateway, process->gateway.context);
     if (!failed)

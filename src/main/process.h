@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `serve` and `dev` have in common: the process around a gateway: signals, reload, the drain and its second
- * signal. */
+/* What `serve` and `dev` have in common: the process around a gateway: signals, reload, the drain
+ * and its second signal. */
 #ifndef PENSTOCK_MAIN_PROCESS_H
 #define PENSTOCK_MAIN_PROCESS_H
 
@@ -16,11 +16,12 @@ struct process {
 };
 
 /*
- * The configuration of a gateway that is to run, with all that can be known before it does: what `check`, `serve`,
- * `dev`
- * (`file` NULL) and a reload go by. ERR_CONFIG, with one line for each problem.
+ * The configuration of a gateway that is to run, with all that can be known before it does: what
+ * `check`, `serve`, `dev` (`file` NULL) and a reload go by. ERR_CONFIG, with one line for each
+ * problem.
  */
-enum err process_load(const char *file, struct config *ret_config, struct buffer *complaints) MUST_CHECK;
+enum err process_load(
+    const char *file, struct config *ret_config, struct buffer *complaints) MUST_CHECK;
 
 /* Before any thread: signals are main's, the log and this thread are known. */
 enum err process_begin(void) MUST_CHECK;

@@ -36,7 +36,8 @@ static enum err choose_directory(const struct invocation *call, struct target *t
 {
     struct config *config = malloc(sizeof *config);
     struct buffer complaints = BUFFER_EMPTY;
-    enum err failed = config ? config_load(call->flags[FLAG_CONFIG], environ, config, &complaints) : ERR_NO_MEMORY;
+    enum err failed = config ? config_load(call->flags[FLAG_CONFIG], environ, config, &complaints)
+                             : ERR_NO_MEMORY;
     if (failed) {
         if (complaints.len)
             fwrite(complaints.data, 1, complaints.len, stderr);
@@ -52,7 +53,8 @@ static enum err choose_directory(const struct invocation *call, struct target *t
     installation_default_directory(dev, sizeof dev);
     if (call->flags[FLAG_DATA])
         snprintf(target->directory, sizeof target->directory, "%s", call->flags[FLAG_DATA]);
-    else if (!call->flags[FLAG_CONFIG] && !getenv("PENSTOCK_DATA__DIRECTORY") && exists(dev, "admin.json"))
+    else if (!call->flags[FLAG_CONFIG] && !getenv("PENSTOCK_DATA__DIRECTORY") &&
+             exists(dev, "admin.json"))
         snprintf(target->directory, sizeof target->directory, "%s", dev);
     return OK;
 }
@@ -69,16 +71,20 @@ enum err remote_directory(const struct invocation *call, char *ret_path, size_t 
 static enum err read_admin_file(struct target *target)
 {
     struct buffer text = BUFFER_EMPTY;
-    enum err failed = installation_read(target->directory, "admin.json", SMALL_FILE_BYTES_MAX, &text);
+    enum err failed =
+        installation_read(target->directory, "admin.json", SMALL_FILE_BYTES_MAX, &text);
     const char *url = NULL;
     int pid = 0;
     json_t *root = failed ? NULL : json_loadb(text.data, text.len, 0, NULL);
-    if (!root || json_unpack(root, "{s:s, s:i}", "admin", &url, "pid", &pid) != 0 || (kill(pid, 0) && errno == ESRCH)) {
+    if (!root || json_unpack(root, "{s:s, s:i}", "admin", &url, "pid", &pid) != 0 ||
+        (kill(pid, 0) && errno == ESRCH)) {
         if (failed == ERR_PERMISSION)
-            command_fail(failed, "%s/admin.json can't be read: run this as the user of the gateway", target->directory);
+            command_fail(failed, "%s/admin.json can't be read: run this as the user of the gateway",
+                target->directory);
         else
             command_fail(ERR_UNAVAILABLE,
-                "no gateway runs on the data directory %s; start one, or say where it is with --data DIR or -c FILE",
+                "no gateway runs on the data directory %s; start one, or say where it is with "
+                "--data DIR or -c FILE",
                 target->directory);
         failed = failed == ERR_PERMISSION ? failed : ERR_UNAVAILABLE;
     } else {
@@ -93,13 +99,16 @@ static enum err read_admin_file(struct target *target)
 static enum err read_token(struct target *target)
 {
     struct buffer token = BUFFER_EMPTY;
-    enum err failed = *target->token_file
-                          ? installation_read("", target->token_file, TOKEN_BYTES_MAX, &token)
-                          : installation_read(target->directory, "keys/admin.token", TOKEN_BYTES_MAX, &token);
+    enum err failed =
+        *target->token_file
+            ? installation_read("", target->token_file, TOKEN_BYTES_MAX, &token)
+            : installation_read(target->directory, "keys/admin.token", TOKEN_BYTES_MAX, &token);
     if (failed)
-        command_fail(failed, "the admin token of %s can't be read: %s", target->directory, err_title(failed));
+        command_fail(failed, "the admin token of %s can't be read: %s", target->directory,
+            err_title(failed));
     else
-        snprintf(target->token, sizeof target->token, "%.*s", (int)strcspn(token.data, "\r\n "), token.data);
+        snprintf(target->token, sizeof target->token, "%.*s", (int)strcspn(token.data, "\r\n "),
+            token.data);
     buffer_done(&token);
     return failed;
 }
@@ -109,8 +118,8 @@ static void print_problem(const json_t *problem, int status)
 {
     const char *title = json_string_value(json_object_get(problem, "title"));
     const char *detail = json_string_value(json_object_get(problem, "detail"));
-    fprintf(
-        stderr, "penstock: %s%s%s\n", title ? title : "the gateway refused", detail ? ": " : "", detail ? detail : "");
+    fprintf(stderr, "penstock: %s%s%s\n", title ? title : "the gateway refused", detail ? ": " : "",
+        detail ? detail : "");
     if (!title)
         fprintf(stderr, "  HTTP status %d\n", status);
     size_t i;
@@ -127,11 +136,13 @@ static enum err error_of_problem(const json_t *problem)
 {
     static const char prefix[] = "urn:penstock:problem:";
     const char *type = json_string_value(json_object_get(problem, "type"));
-    return type && strncmp(type, prefix, sizeof prefix - 1) == 0 ? err_from_name(type + sizeof prefix - 1) : ERR_BUG;
+    return type && strncmp(type, prefix, sizeof prefix - 1) == 0
+               ? err_from_name(type + sizeof prefix - 1)
+               : ERR_BUG;
 }
 
-static enum err exchange(
-    const struct target *target, const char *method, const char *path, struct slice json, json_t **ret_answer)
+static enum err exchange(const struct target *target, const char *method, const char *path,
+    struct slice json, json_t **ret_answer)
 {
     char url[1024];
     int status = 0;
@@ -147,7 +158,8 @@ static enum err exchange(
     json_t *answer = failed || !body.len ? NULL : json_loadb(body.data, body.len, 0, NULL);
     if (failed) {
         command_fail(failed, "the gateway at %s %s", target->url,
-            failed == ERR_TOO_LARGE ? "answers more than can be taken: ask for less" : "does not answer");
+            failed == ERR_TOO_LARGE ? "answers more than can be taken: ask for less"
+                                    : "does not answer");
     } else if (status >= 300 || !answer) {
         print_problem(answer, status);
         failed = error_of_problem(answer);
@@ -159,8 +171,8 @@ static enum err exchange(
     return failed;
 }
 
-static enum err request(const struct invocation *call, bool takes_long, const char *method, const char *path,
-    json_t *body, json_t **ret_answer)
+static enum err request(const struct invocation *call, bool takes_long, const char *method,
+    const char *path, json_t *body, json_t **ret_answer)
 {
     struct target *target = calloc(1, sizeof *target);
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -183,23 +195,26 @@ static enum err request(const struct invocation *call, bool takes_long, const ch
     return failed;
 }
 
-enum err remote_request(
-    const struct invocation *call, const char *method, const char *path, json_t *body, json_t **ret_answer)
+enum err remote_request(const struct invocation *call, const char *method, const char *path,
+    json_t *body, json_t **ret_answer)
 {
     return request(call, false, method, path, body, ret_answer);
 }
 
-enum err remote_request_long(const struct invocation *call, const char *method, const char *path, json_t **ret_answer)
+enum err remote_request_long(
+    const struct invocation *call, const char *method, const char *path, json_t **ret_answer)
 {
     return request(call, true, method, path, NULL, ret_answer);
 }
 
 void remote_add_parameter(struct buffer *path, const char *name, const char *value)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
     if (!value)
         return;
-    buffer_add_format(path, "%c%s=", path->data && memchr(path->data, '?', path->len) ? '&' : '?', name);
+    buffer_add_format(
+        path, "%c%s=", path->data && memchr(path->data, '?', path->len) ? '&' : '?', name);
     for (; *value; value++) {
         if (strchr(plain, *value))
             buffer_add_char(path, *value);

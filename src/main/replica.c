@@ -28,9 +28,11 @@ struct replica {
     /* immutable after init */
     struct replica_options options;
     struct thread thread;
-    int stop_fd;       /* an eventfd, written once */
-    bool has_followed; /* all accounts have been here once: the gateway can go on without the leader */
-    sem_t first_time;  /* posted once: when everything is here, or nothing is to be waited for */
+    int stop_fd; /* an eventfd, written once */
+    bool
+        /* all accounts have been here once: the gateway can go on without the leader */
+        has_followed;
+    sem_t first_time; /* posted once: when everything is here, or nothing is to be waited for */
 
     _Atomic bool stopping; /* shared */
 
@@ -118,7 +120,8 @@ static enum err ask(struct replica *replica, struct replica_answer *ret_answer, 
     if (!error && !replica_page_parse(buffer_slice(&body), ret_answer, ret_detail))
         error = ERR_DAMAGED;
     if (!error && strcmp(ret_answer->installation, replica->options.installation) != 0) {
-        snprintf(ret_detail, LEADER_DETAIL_BYTES, "%.150s is of another installation", replica->options.leader_url);
+        snprintf(ret_detail, LEADER_DETAIL_BYTES, "%.150s is of another installation",
+            replica->options.leader_url);
         error = ERR_CONFIG;
     }
     buffer_done(&body);
@@ -141,7 +144,8 @@ static enum err take(struct replica *replica, struct replica_answer *answer, cha
     struct accounts_replication request = {
         .kind = answer->restart ? REPLICATION_RESTART : REPLICATION_APPLY, .page = answer->page};
     if (answer->restart)
-        log_warn("the leader's accounts were set back to version %lld: everything is asked for again",
+        log_warn(
+            "the leader's accounts were set back to version %lld: everything is asked for again",
             (long long)answer->page.version);
     enum err error = accounts_replicate_call(replica->options.accounts, &request);
     answer->page = request.page; /* it may have grown */
@@ -227,7 +231,8 @@ enum err replica_start(struct replica *replica, int wait_ms, struct buffer *comp
         return OK;
     replica_stop(replica);
     buffer_add_format(complaints,
-        "the accounts of %s have not come in time, and there are none of before. Is it reachable? The log says why.\n",
+        "the accounts of %s have not come in time, and there are none of before. Is it reachable? "
+        "The log says why.\n",
         replica->options.leader_url);
     return ERR_UNAVAILABLE;
 }

@@ -22,7 +22,8 @@ static bool take_text(const json_t *object, const char *name, char *ret_text, si
 
 static bool take_name(const json_t *object, const char *name, char ret_name[NAME_BYTES_MAX + 1])
 {
-    return take_text(object, name, ret_name, NAME_BYTES_MAX + 1) && name_is_valid(slice_from_string(ret_name));
+    return take_text(object, name, ret_name, NAME_BYTES_MAX + 1) &&
+           name_is_valid(slice_from_string(ret_name));
 }
 
 static bool take_flag(const json_t *object, const char *name, bool *ret_flag)
@@ -49,8 +50,10 @@ static bool take_partner_secrets(const json_t *array, struct partner *partner)
     {
         struct partner_secret *secret = &partner->secrets[partner->secrets_count++];
         char id[PARTNER_SECRET_ID_TEXT_BYTES], text[SECRET_TEXT_BYTES];
-        if (!take_text(item, "id", id, sizeof id) || !partner_secret_id_parse(slice_from_string(id), &secret->id) ||
-            !take_text(item, "secret", text, sizeof text) || !secret_parse(slice_from_string(text), &secret->secret) ||
+        if (!take_text(item, "id", id, sizeof id) ||
+            !partner_secret_id_parse(slice_from_string(id), &secret->id) ||
+            !take_text(item, "secret", text, sizeof text) ||
+            !secret_parse(slice_from_string(text), &secret->secret) ||
             !take_number(item, "created_us", &secret->created_us))
             return false;
     }
@@ -70,7 +73,8 @@ static bool take_partner(const json_t *json, struct accounts_object *object)
 static bool take_account(const json_t *json, struct accounts_object *object)
 {
     object->account.version = object->version;
-    return take_name(json, "id", object->account.id) && take_flag(json, "enabled", &object->account.enabled);
+    return take_name(json, "id", object->account.id) &&
+           take_flag(json, "enabled", &object->account.enabled);
 }
 
 static bool take_types(const json_t *array, struct type_list *types)
@@ -81,7 +85,8 @@ static bool take_types(const json_t *array, struct type_list *types)
         return false;
     json_array_foreach(array, i, item)
     {
-        if (!json_is_string(item) || !type_list_add(types, slice_of(json_string_value(item), json_string_length(item))))
+        if (!json_is_string(item) ||
+            !type_list_add(types, slice_of(json_string_value(item), json_string_length(item))))
             return false;
     }
     return true;
@@ -92,10 +97,13 @@ static bool take_endpoint(const json_t *json, struct accounts_object *object)
     struct endpoint *endpoint = object->endpoint;
     char id[ENDPOINT_ID_TEXT_BYTES];
     endpoint->version = object->version;
-    return take_text(json, "id", id, sizeof id) && endpoint_id_parse(slice_from_string(id), &endpoint->id) &&
-           take_name(json, "account", endpoint->account) && take_name(json, "name", endpoint->name) &&
+    return take_text(json, "id", id, sizeof id) &&
+           endpoint_id_parse(slice_from_string(id), &endpoint->id) &&
+           take_name(json, "account", endpoint->account) &&
+           take_name(json, "name", endpoint->name) &&
            take_text(json, "url", endpoint->url, sizeof endpoint->url) &&
-           take_flag(json, "enabled", &endpoint->enabled) && take_flag(json, "idempotent", &endpoint->idempotent) &&
+           take_flag(json, "enabled", &endpoint->enabled) &&
+           take_flag(json, "idempotent", &endpoint->idempotent) &&
            take_flag(json, "final_4xx", &endpoint->final_4xx) &&
            take_types(json_object_get(json, "types"), &endpoint->types);
 }
@@ -104,14 +112,16 @@ static bool take_credential(const json_t *json, struct accounts_object *object)
 {
     char sha256[2 * SHA256_BYTES + 1];
     object->credential.created_us = object->created_us;
-    return take_text(json, "sha256", sha256, sizeof sha256) && strlen(sha256) == sizeof sha256 - 1 &&
+    return take_text(json, "sha256", sha256, sizeof sha256) &&
+           strlen(sha256) == sizeof sha256 - 1 &&
            hex_decode(slice_from_string(sha256), object->credential.sha256) &&
            take_name(json, "partner", object->credential.partner);
 }
 
 static bool take_grant(const json_t *json, struct accounts_object *object)
 {
-    return take_name(json, "partner", object->grant.partner) && take_name(json, "account", object->grant.account);
+    return take_name(json, "partner", object->grant.partner) &&
+           take_name(json, "account", object->grant.account);
 }
 
 static bool find_kind(const json_t *json, enum accounts_kind *ret_kind)
@@ -128,8 +138,8 @@ static bool find_kind(const json_t *json, enum accounts_kind *ret_kind)
 
 static bool take_object(const json_t *json, struct accounts_page *page, char *detail)
 {
-    static bool (*const takes[ACCOUNTS_KINDS])(const json_t *json, struct accounts_object *object) = {
-        [ACCOUNTS_KIND_PARTNER] = take_partner,
+    static bool (*const takes[ACCOUNTS_KINDS])(const json_t *json,
+        struct accounts_object *object) = {[ACCOUNTS_KIND_PARTNER] = take_partner,
         [ACCOUNTS_KIND_ACCOUNT] = take_account,
         [ACCOUNTS_KIND_ENDPOINT] = take_endpoint,
         [ACCOUNTS_KIND_CREDENTIAL] = take_credential,
@@ -144,7 +154,8 @@ static bool take_object(const json_t *json, struct accounts_page *page, char *de
         snprintf(detail, DETAIL_BYTES, "out of memory");
         return false;
     }
-    if (take_number(json, "version", &object->version) && take_number(json, "created_us", &object->created_us) &&
+    if (take_number(json, "version", &object->version) &&
+        take_number(json, "created_us", &object->created_us) &&
         take_flag(json, "removed", &object->removed) && takes[kind](json, object))
         return true;
     snprintf(detail, DETAIL_BYTES, "a %s that can't be read", accounts_kind_name(kind));
@@ -154,7 +165,8 @@ static bool take_object(const json_t *json, struct accounts_page *page, char *de
 static bool take_page(const json_t *root, struct replica_answer *answer, char *detail)
 {
     const json_t *changes = json_object_get(root, "changes");
-    if (!take_number(root, "version", &answer->page.version) || !take_flag(root, "more", &answer->page.more) ||
+    if (!take_number(root, "version", &answer->page.version) ||
+        !take_flag(root, "more", &answer->page.more) ||
         !take_flag(root, "restart", &answer->restart) || !json_is_array(changes) ||
         !take_text(root, "installation", answer->installation, sizeof answer->installation)) {
         snprintf(detail, DETAIL_BYTES, "no page of changes");
@@ -162,7 +174,8 @@ static bool take_page(const json_t *root, struct replica_answer *answer, char *d
     }
     size_t i;
     json_t *item;
-    json_array_foreach(changes, i, item) if (!take_object(item, &answer->page, detail)) return false;
+    json_array_foreach(
+        changes, i, item) if (!take_object(item, &answer->page, detail)) return false;
     return true;
 }
 

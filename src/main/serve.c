@@ -29,7 +29,8 @@ int command_check(const struct invocation *call)
         return command_fail(ERR_USAGE, "check: say which file: penstock check -c FILE");
     struct config *config = malloc(sizeof *config);
     struct buffer complaints = BUFFER_EMPTY;
-    enum err failed = config ? process_load(call->flags[FLAG_CONFIG], config, &complaints) : ERR_NO_MEMORY;
+    enum err failed =
+        config ? process_load(call->flags[FLAG_CONFIG], config, &complaints) : ERR_NO_MEMORY;
     free(config);
     if (failed)
         return print_complaints(failed, &complaints);
@@ -41,28 +42,30 @@ int command_check(const struct invocation *call)
 int command_serve(const struct invocation *call)
 {
     if (!call->flags[FLAG_CONFIG])
-        return command_fail(
-            ERR_USAGE, "serve: say which configuration: penstock serve -c FILE (to try it out: penstock dev)");
+        return command_fail(ERR_USAGE,
+            "serve: say which configuration: penstock serve -c FILE (to try it out: penstock dev)");
     struct config *config = malloc(sizeof *config);
     struct buffer complaints = BUFFER_EMPTY;
-    enum err failed = config ? process_load(call->flags[FLAG_CONFIG], config, &complaints) : ERR_NO_MEMORY;
+    enum err failed =
+        config ? process_load(call->flags[FLAG_CONFIG], config, &complaints) : ERR_NO_MEMORY;
     if (failed) {
         free(config);
         return print_complaints(failed, &complaints);
     }
     buffer_done(&complaints);
-    if (call->flags[FLAG_TAKE_OVER] && (config->queue_kind != CONFIG_QUEUE_RABBITMQ || !config->roles.delivery)) {
+    if (call->flags[FLAG_TAKE_OVER] &&
+        (config->queue_kind != CONFIG_QUEUE_RABBITMQ || !config->roles.delivery)) {
         free(config);
-        return command_fail(
-            ERR_USAGE, "serve: --take-over is for a gateway with delivery in its roles and queue.kind: rabbitmq");
+        return command_fail(ERR_USAGE, "serve: --take-over is for a gateway with delivery in its "
+                                       "roles and queue.kind: rabbitmq");
     }
     failed = process_begin();
     int code = err_exit_code(failed);
     if (!failed) {
-        code = process_run(
-            &(struct process){.gateway = {.config = config, .take_over = call->flags[FLAG_TAKE_OVER] != NULL},
-                .config = config,
-                .config_file = call->flags[FLAG_CONFIG]});
+        code = process_run(&(struct process){
+            .gateway = {.config = config, .take_over = call->flags[FLAG_TAKE_OVER] != NULL},
+            .config = config,
+            .config_file = call->flags[FLAG_CONFIG]});
         process_end();
     }
     free(config);

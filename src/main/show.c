@@ -35,8 +35,9 @@ static void print_broker(const json_t *status)
     {
         bool good = json_is_true(json_object_get(link_status, "good"));
         bool keeps = strcmp(show_text(link_status, "role"), "keep") == 0;
-        printf("  %s %lld%*s%s%s, since %s\n", show_text(link_status, "role"), show_number(link_status, "number"),
-            (int)(8 - strlen(show_text(link_status, "role"))), "",
+        printf("  %s %lld%*s%s%s, since %s\n", show_text(link_status, "role"),
+            show_number(link_status, "number"), (int)(8 - strlen(show_text(link_status, "role"))),
+            "",
             keeps  ? ""
             : good ? "via "
                    : "NOT via the broker: ",
@@ -46,9 +47,10 @@ static void print_broker(const json_t *status)
         puts("  what only the broker holds is not known: it can't be asked");
     else
         printf("  only the broker holds %lld\n", show_number(status, "in_broker"));
-    printf("  unacked %lld, suspended %lld, in the outbox %lld; %lld took the direct path since start\n",
-        show_number(status, "unacked"), show_number(status, "suspended"), show_number(status, "outbox"),
-        show_number(status, "direct"));
+    printf("  unacked %lld, suspended %lld, in the outbox %lld; %lld took the direct path since "
+           "start\n",
+        show_number(status, "unacked"), show_number(status, "suspended"),
+        show_number(status, "outbox"), show_number(status, "direct"));
 }
 
 static void print_roles(const json_t *status)
@@ -82,7 +84,8 @@ static void print_room(const json_t *status)
         if (json_is_integer(json_object_get(journal, "free_bytes")))
             printf(", %.1f MiB free", (double)show_number(journal, "free_bytes") / 1048576.0);
         if (json_is_integer(json_object_get(journal, "wanted_bytes")))
-            printf(", more is taken from %.1f MiB on", (double)show_number(journal, "wanted_bytes") / 1048576.0);
+            printf(", more is taken from %.1f MiB on",
+                (double)show_number(journal, "wanted_bytes") / 1048576.0);
         printf(", since %s\n", show_text(journal, "since"));
     }
     if (json_is_string(json_object_get(status, "accounts_trouble")))
@@ -91,18 +94,23 @@ static void print_room(const json_t *status)
 
 static void print_status(const json_t *status)
 {
-    const json_t *open = json_object_get(status, "open"), *events = json_object_get(status, "events");
+    const json_t *open = json_object_get(status, "open"),
+                 *events = json_object_get(status, "events");
     long long up = show_number(status, "uptime_seconds");
-    printf("penstock %s, %s, up %lldd %02lld:%02lld:%02lld, %lld shards\n\n", show_text(status, "version"),
-        json_is_true(json_object_get(status, "ready")) ? "ready" : "NOT READY", up / 86400, up / 3600 % 24,
-        up / 60 % 60, up % 60, show_number(status, "shards"));
+    printf("penstock %s, %s, up %lldd %02lld:%02lld:%02lld, %lld shards\n\n",
+        show_text(status, "version"),
+        json_is_true(json_object_get(status, "ready")) ? "ready" : "NOT READY", up / 86400,
+        up / 3600 % 24, up / 60 % 60, up % 60, show_number(status, "shards"));
     printf("in progress   pending %lld, sending %lld, waiting %lld, parked %lld (in flight %lld)\n",
         show_number(open, "pending"), show_number(open, "sending"), show_number(open, "waiting"),
         show_number(open, "parked"), show_number(status, "in_flight"));
-    printf("since start  accepted %lld, duplicate %lld, conflict %lld, refused %lld, unavailable %lld\n",
-        show_number(events, "accepted"), show_number(events, "duplicate"), show_number(events, "conflict"),
-        show_number(events, "refused"), show_number(events, "unavailable"));
-    printf("             delivered %lld, dead %lld\n", show_number(status, "delivered"), show_number(status, "dead"));
+    printf("since start  accepted %lld, duplicate %lld, conflict %lld, refused %lld, unavailable "
+           "%lld\n",
+        show_number(events, "accepted"), show_number(events, "duplicate"),
+        show_number(events, "conflict"), show_number(events, "refused"),
+        show_number(events, "unavailable"));
+    printf("             delivered %lld, dead %lld\n", show_number(status, "delivered"),
+        show_number(status, "dead"));
     print_room(status);
     print_roles(status);
 }
@@ -118,7 +126,8 @@ static void print_evidence(const json_t *attempt)
     const char *connection = json_string_value(json_object_get(attempt, "connection"));
     if (!connection)
         return;
-    printf("      over a %s connection: %lld bytes of the request went out (%s), %lld bytes of an answer came back\n",
+    printf("      over a %s connection: %lld bytes of the request went out (%s), %lld bytes of an "
+           "answer came back\n",
         connection, show_number(attempt, "request_bytes"),
         json_is_true(json_object_get(attempt, "request_complete")) ? "all of it" : "not all of it",
         show_number(attempt, "answer_bytes"));
@@ -132,8 +141,9 @@ static void print_attempt(const json_t *attempt)
         snprintf(result, sizeof result, "%lld", (long long)json_integer_value(status));
     else
         snprintf(result, sizeof result, "%s", show_text(attempt, "error"));
-    printf("    %s  attempt %lld: %s in %.1f ms\n", show_text(attempt, "started_at"), show_number(attempt, "number"),
-        result, json_number_value(json_object_get(attempt, "duration_ms")));
+    printf("    %s  attempt %lld: %s in %.1f ms\n", show_text(attempt, "started_at"),
+        show_number(attempt, "number"), result,
+        json_number_value(json_object_get(attempt, "duration_ms")));
     print_evidence(attempt);
     const char *answer = json_string_value(json_object_get(attempt, "answer"));
     if (answer)
@@ -142,11 +152,13 @@ static void print_attempt(const json_t *attempt)
 
 static void print_action(const json_t *action)
 {
-    printf(
-        "    %s  by hand, from %s to %s", show_text(action, "at"), show_text(action, "from"), show_text(action, "to"));
-    const json_t *before = json_object_get(action, "from_endpoint"), *after = json_object_get(action, "to_endpoint");
+    printf("    %s  by hand, from %s to %s", show_text(action, "at"), show_text(action, "from"),
+        show_text(action, "to"));
+    const json_t *before = json_object_get(action, "from_endpoint"),
+                 *after = json_object_get(action, "to_endpoint");
     if (after)
-        printf(", and from %s to %s (%s)", json_is_object(before) ? show_text(before, "id") : "no endpoint",
+        printf(", and from %s to %s (%s)",
+            json_is_object(before) ? show_text(before, "id") : "no endpoint",
             show_text(after, "name"), show_text(after, "id"));
     printf(": %s\n", *show_text(action, "note") ? show_text(action, "note") : "-");
 }
@@ -154,14 +166,16 @@ static void print_action(const json_t *action)
 /* What was delivered stays so, whatever becomes of a replay. */
 static void print_replay(const json_t *delivery)
 {
-    const char *replay = json_string_value(json_object_get(delivery, "replay")), *state = show_text(delivery, "state");
+    const char *replay = json_string_value(json_object_get(delivery, "replay")),
+               *state = show_text(delivery, "state");
     if (!replay)
         return;
     printf("    delivered at %s first; ", show_text(delivery, "delivered_at"));
     if (strcmp(replay, "in_progress") == 0)
         printf("a forced replay is in progress (%s)\n", state);
     else
-        printf("the last forced replay %s at %s\n", strcmp(replay, "failed") == 0 ? "failed" : "was delivered",
+        printf("the last forced replay %s at %s\n",
+            strcmp(replay, "failed") == 0 ? "failed" : "was delivered",
             show_text(delivery, "changed_at"));
 }
 
@@ -170,11 +184,13 @@ void show_delivery(const json_t *delivery)
     const json_t *endpoint = json_object_get(delivery, "endpoint");
     const char *state = show_text(delivery, "state");
     printf("  %s\n", show_text(delivery, "id"));
-    printf("    to %s (%s) %s\n", show_endpoint(delivery), show_text(endpoint, "id"), show_text(endpoint, "url"));
+    printf("    to %s (%s) %s\n", show_endpoint(delivery), show_text(endpoint, "id"),
+        show_text(endpoint, "url"));
     size_t i;
     json_t *attempt, *action;
     json_array_foreach(json_object_get(delivery, "attempts"), i, attempt) print_attempt(attempt);
-    json_array_foreach(json_object_get(delivery, "operator_actions"), i, action) print_action(action);
+    json_array_foreach(json_object_get(delivery, "operator_actions"), i, action)
+        print_action(action);
     if (json_is_true(json_object_get(delivery, "damaged")))
         printf("    DAMAGED: its row is not what was written\n");
     print_replay(delivery);
@@ -185,8 +201,11 @@ void show_delivery(const json_t *delivery)
     else if (strcmp(state, "delivered") == 0)
         printf("    delivered at %s\n", show_text(delivery, "delivered_at"));
     else
-        printf("    %s%s%s\n", state, json_is_string(json_object_get(delivery, "changed_at")) ? " at " : "",
-            json_is_string(json_object_get(delivery, "changed_at")) ? show_text(delivery, "changed_at") : "");
+        printf("    %s%s%s\n", state,
+            json_is_string(json_object_get(delivery, "changed_at")) ? " at " : "",
+            json_is_string(json_object_get(delivery, "changed_at"))
+                ? show_text(delivery, "changed_at")
+                : "");
 }
 
 static void print_event(const json_t *event)
@@ -194,9 +213,10 @@ static void print_event(const json_t *event)
     printf("%s  %s", show_text(event, "event"), show_text(event, "type"));
     if (json_is_string(json_object_get(event, "amount")))
         printf("  %s %s", show_text(event, "amount"), show_text(event, "currency"));
-    printf("  (%s%s)\n", show_text(event, "class"), json_is_true(json_object_get(event, "guarded")) ? ", guarded" : "");
-    printf("  from %s for %s, key %s, %lld bytes\n", show_text(event, "partner"), show_text(event, "account"),
-        show_text(event, "key"), show_number(event, "bytes"));
+    printf("  (%s%s)\n", show_text(event, "class"),
+        json_is_true(json_object_get(event, "guarded")) ? ", guarded" : "");
+    printf("  from %s for %s, key %s, %lld bytes\n", show_text(event, "partner"),
+        show_text(event, "account"), show_text(event, "key"), show_number(event, "bytes"));
     printf("  accepted %s\n", show_text(event, "accepted_at"));
     if (json_is_string(json_object_get(event, "alias")))
         printf("  asked for as %s, which is a duplicate of it\n", show_text(event, "alias"));
@@ -210,7 +230,8 @@ int command_event_show(const struct invocation *call)
     char path[256];
     if (strlen(call->words[0]) > 128 || strpbrk(call->words[0], "/?#% "))
         return command_fail(ERR_USAGE,
-            "\"%s\" is not an event id; they look like evt_01890a5d-ac96-774b-bcce-b302099a8057", call->words[0]);
+            "\"%s\" is not an event id; they look like evt_01890a5d-ac96-774b-bcce-b302099a8057",
+            call->words[0]);
     snprintf(path, sizeof path, "/api/v1/events/%s", call->words[0]);
     return remote_show(call, "GET", path, NULL, print_event);
 }

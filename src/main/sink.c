@@ -21,12 +21,14 @@ struct sink {
 
 static void on_hook(struct http_exchange *exchange, void *context)
 {
-    struct slice id = http_header(exchange, "webhook-id"), attempt = http_header(exchange, "penstock-attempt");
+    struct slice id = http_header(exchange, "webhook-id"),
+                 attempt = http_header(exchange, "penstock-attempt");
     struct slice signature = http_header(exchange, "webhook-signature");
-    log_write(LOG_LIVE, "sink: got %.*s attempt=%.*s bytes=%zu signature=%.*s", SLICE_ARGS(id), SLICE_ARGS(attempt),
-        http_body(exchange).len, SLICE_ARGS(signature));
+    log_write(LOG_LIVE, "sink: got %.*s attempt=%.*s bytes=%zu signature=%.*s", SLICE_ARGS(id),
+        SLICE_ARGS(attempt), http_body(exchange).len, SLICE_ARGS(signature));
     http_answer(exchange,
-        &(struct http_reply){.status = 200, .content_type = "application/json", .body = SLICE_LITERAL("{}\n")});
+        &(struct http_reply){
+            .status = 200, .content_type = "application/json", .body = SLICE_LITERAL("{}\n")});
 }
 
 static const struct http_route routes[] = {{"POST", "/hook", on_hook}, {NULL, NULL, NULL}};

@@ -40,7 +40,8 @@ void table_add_line(struct table *table)
         table_add(table, NULL);
 }
 
-static void print_cell(const struct table *table, size_t column, const char *text, size_t width, FILE *out)
+static void print_cell(
+    const struct table *table, size_t column, const char *text, size_t width, FILE *out)
 {
     bool is_last = column + 1 == table->columns_count;
     if (table->columns[column].is_number)

@@ -28,8 +28,8 @@ static enum err refuse_here(struct splitter *splitter, const char *problem)
 static enum err add_item(struct splitter *splitter, size_t begin, size_t end)
 {
     if (splitter->count == BATCH_ITEMS_MAX)
-        return refuse(
-            splitter->refusal, ERR_TOO_LARGE, "A batch has at most %d items: send more batches.", BATCH_ITEMS_MAX);
+        return refuse(splitter->refusal, ERR_TOO_LARGE,
+            "A batch has at most %d items: send more batches.", BATCH_ITEMS_MAX);
     splitter->items[splitter->count++] = slice_of(splitter->body.data + begin, end - begin);
     return OK;
 }
@@ -117,8 +117,8 @@ static enum err split_array(struct splitter *splitter)
     return splitter->at == len ? OK : refuse_here(splitter, "nothing may stand behind the array");
 }
 
-enum err batch_split(struct slice body, enum batch_form form, struct slice ret_items[BATCH_ITEMS_MAX],
-    unsigned *ret_count, struct refusal *ret_refusal)
+enum err batch_split(struct slice body, enum batch_form form,
+    struct slice ret_items[BATCH_ITEMS_MAX], unsigned *ret_count, struct refusal *ret_refusal)
 {
     struct splitter splitter = {.body = body, .items = ret_items, .refusal = ret_refusal};
     enum err failed = form == BATCH_ARRAY ? split_array(&splitter) : split_lines(&splitter);

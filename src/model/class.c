@@ -28,7 +28,8 @@ const char *class_type_meant(const struct class_rules *rules, struct slice type)
     for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)
         is_named |= type_list_names(lists[i], type);
     for (size_t i = 0; i < ARRAY_LENGTH(lists) && !is_named; i++) {
-        const char *meant = type_list_matches(lists[i], type) ? NULL : type_list_match_any_case(lists[i], type);
+        const char *meant =
+            type_list_matches(lists[i], type) ? NULL : type_list_match_any_case(lists[i], type);
         if (meant)
             return meant;
     }

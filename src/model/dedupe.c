@@ -6,8 +6,8 @@
 
 #include <assert.h>
 
-void dedupe_key_of(
-    struct slice partner, struct slice account, struct slice type, struct slice key, struct dedupe_key *ret_key)
+void dedupe_key_of(struct slice partner, struct slice account, struct slice type, struct slice key,
+    struct dedupe_key *ret_key)
 {
     char text[4 * 2 + 3 * NAME_BYTES_MAX + EVENT_KEY_BYTES_MAX];
     size_t len = 0;

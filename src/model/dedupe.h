@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One acceptance (P3): the scope of an event is (partner, account, type, key). The dedupe store knows it by 16 bytes of
- * its SHA-256 with every part's length in front, so that no two scopes run together.
+ * One acceptance (P3): the scope of an event is (partner, account, type, key). The dedupe store
+ * knows it by 16 bytes of its SHA-256 with every part's length in front, so that no two scopes run
+ * together.
  */
 #ifndef PENSTOCK_MODEL_DEDUPE_H
 #define PENSTOCK_MODEL_DEDUPE_H
@@ -15,7 +16,7 @@ struct dedupe_key {
 };
 
 /* Each part at most 64 KiB; in practice NAME_BYTES_MAX and EVENT_KEY_BYTES_MAX. */
-void dedupe_key_of(
-    struct slice partner, struct slice account, struct slice type, struct slice key, struct dedupe_key *ret_key);
+void dedupe_key_of(struct slice partner, struct slice account, struct slice type, struct slice key,
+    struct dedupe_key *ret_key);
 
 #endif

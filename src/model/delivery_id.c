@@ -8,7 +8,8 @@
 
 #define PREFIX_BYTES 4 /* evt_, dlv_ */
 
-void delivery_id_format(const struct event_id *event, unsigned index, char ret_text[DELIVERY_ID_TEXT_BYTES])
+void delivery_id_format(
+    const struct event_id *event, unsigned index, char ret_text[DELIVERY_ID_TEXT_BYTES])
 {
     assert(index < ACCOUNT_ENDPOINTS_MAX);
     event_id_format(event, ret_text);
@@ -32,7 +33,8 @@ bool delivery_id_parse(struct slice text, struct event_id *ret_event, unsigned *
         index = index * 10 + (unsigned)(text.data[i] - '0') % 10;
     if (index >= ACCOUNT_ENDPOINTS_MAX)
         return false;
-    delivery_id_format(&event, index, canonical); /* the prefix, the hyphen and the digits are compared here */
+    delivery_id_format(
+        &event, index, canonical); /* the prefix, the hyphen and the digits are compared here */
     if (!slice_equals_string(text, canonical))
         return false;
     *ret_event = event;

@@ -9,7 +9,8 @@
 
 static const unsigned moves[DELIVERY_STATES] = {
     [DELIVERY_PENDING] = TO(DELIVERY_SENDING) | TO(DELIVERY_WAITING) | TO(DELIVERY_PARKED),
-    [DELIVERY_SENDING] = TO(DELIVERY_DELIVERED) | TO(DELIVERY_WAITING) | TO(DELIVERY_DEAD) | TO(DELIVERY_PARKED),
+    [DELIVERY_SENDING] =
+        TO(DELIVERY_DELIVERED) | TO(DELIVERY_WAITING) | TO(DELIVERY_DEAD) | TO(DELIVERY_PARKED),
     [DELIVERY_WAITING] = TO(DELIVERY_SENDING) | TO(DELIVERY_PARKED),
     [DELIVERY_PARKED] = TO(DELIVERY_PENDING) | TO(DELIVERY_DELIVERED) | TO(DELIVERY_DISCARDED),
     [DELIVERY_DELIVERED] = TO(DELIVERY_PENDING),
@@ -18,7 +19,8 @@ static const unsigned moves[DELIVERY_STATES] = {
 
 bool delivery_state_may_move(enum delivery_state from, enum delivery_state to)
 {
-    return (unsigned)from < DELIVERY_STATES && (unsigned)to < DELIVERY_STATES && (moves[from] & TO(to));
+    return (unsigned)from < DELIVERY_STATES && (unsigned)to < DELIVERY_STATES &&
+           (moves[from] & TO(to));
 }
 
 bool delivery_state_may_move_by_operator(enum delivery_state from, enum delivery_state to)
@@ -56,14 +58,15 @@ bool delivery_state_from_name(const char *name, enum delivery_state *ret_state)
 
 const char *delivery_state_name(enum delivery_state state)
 {
-    static const char *const names[] = {"pending", "sending", "waiting", "parked", "delivered", "dead", "discarded"};
+    static const char *const names[] = {
+        "pending", "sending", "waiting", "parked", "delivered", "dead", "discarded"};
     return (unsigned)state < ARRAY_LENGTH(names) ? names[state] : "unknown";
 }
 
 const char *park_reason_name(enum park_reason reason)
 {
-    static const char *const names[] = {"none", "unrouted", "disabled", "gone", "ambiguous", "conflict", "damaged",
-        "mismatch", "taken-over", "doubtful"};
+    static const char *const names[] = {"none", "unrouted", "disabled", "gone", "ambiguous",
+        "conflict", "damaged", "mismatch", "taken-over", "doubtful"};
     return (unsigned)reason < ARRAY_LENGTH(names) ? names[reason] : "unknown";
 }
 

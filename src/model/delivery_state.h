@@ -17,12 +17,12 @@
  *   dead ----> pending, discarded     an operator replays or gives up
  *   delivered -> pending              forced replay
  *
- * What has been delivered stays so: a forced replay goes the ways above, and where it ends without success (dead or
- * parked for another one) it is delivered again, as it was (delivery_state_of_replay). Its failed attempts stay in the
- * history.
+ * What has been delivered stays so: a forced replay goes the ways above, and where it ends without
+ * success (dead or parked for another one) it is delivered again, as it was
+ * (delivery_state_of_replay). Its failed attempts stay in the history.
  *
- * On disk an unguarded delivery stays pending (or waiting) while it is sent: only the guard needs `sending` to be
- * durable.
+ * On disk an unguarded delivery stays pending (or waiting) while it is sent: only the guard needs
+ * `sending` to be durable.
  */
 #ifndef PENSTOCK_MODEL_DELIVERY_STATE_H
 #define PENSTOCK_MODEL_DELIVERY_STATE_H
@@ -51,9 +51,11 @@ enum park_reason {
     PARK_CONFLICT = 5,  /* found late: same key, other money */
     PARK_DAMAGED = 6,   /* its row or body failed the checksum */
     PARK_MISMATCH = 7,  /* consumed from a partition that is not its account's */
-    /* Guarded, and accepted before this gateway took delivery over from one that may have sent it. */
+    /* Guarded, and accepted before this gateway took delivery over from one that may have sent it.
+     * */
     PARK_TAKEN_OVER = 8,
-    /* A damaged row of the dedupe store may be its key: nobody can know whether it is a duplicate. */
+    /* A damaged row of the dedupe store may be its key: nobody can know whether it is a duplicate.
+     * */
     PARK_DOUBTFUL = 9
 };
 

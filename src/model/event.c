@@ -12,11 +12,12 @@ static struct slice copy_to(char **at, struct slice source)
     return slice_of(copy, source.len);
 }
 
-enum err event_new(
-    const struct event_parts *parts, struct byte_budget *budget, int share_percent, struct event **ret_event)
+enum err event_new(const struct event_parts *parts, struct byte_budget *budget, int share_percent,
+    struct event **ret_event)
 {
-    size_t texts = parts->partner.len + parts->account.len + parts->type.len + parts->key.len + parts->amount.len +
-                   parts->currency.len + parts->traceparent.len + parts->body.len;
+    size_t texts = parts->partner.len + parts->account.len + parts->type.len + parts->key.len +
+                   parts->amount.len + parts->currency.len + parts->traceparent.len +
+                   parts->body.len;
     int64_t bytes = (int64_t)(sizeof(struct event) + texts);
     if (budget && !byte_budget_take(budget, bytes, share_percent))
         return ERR_OVERLOADED;
@@ -33,8 +34,9 @@ enum err event_new(
         .bytes = bytes,
     };
     char *at = (char *)(event + 1);
-    struct slice *const slices[] = {&event->parts.partner, &event->parts.account, &event->parts.type, &event->parts.key,
-        &event->parts.amount, &event->parts.currency, &event->parts.traceparent, &event->parts.body};
+    struct slice *const slices[] = {&event->parts.partner, &event->parts.account,
+        &event->parts.type, &event->parts.key, &event->parts.amount, &event->parts.currency,
+        &event->parts.traceparent, &event->parts.body};
     for (size_t i = 0; i < sizeof slices / sizeof slices[0]; i++)
         *slices[i] = copy_to(&at, *slices[i]);
     *ret_event = event;

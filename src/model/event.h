@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An event that Penstock holds: one allocation with everything that the journal writes and that a client gets.
- * Immutable after it was made; reference-counted, since it travels from ingress to journal to delivery and each holds
- * it as long as it needs. Its bytes are taken from its shard's budget and given back with the last reference.
+ * An event that Penstock holds: one allocation with everything that the journal writes and that a
+ * client gets. Immutable after it was made; reference-counted, since it travels from ingress to
+ * journal to delivery and each holds it as long as it needs. Its bytes are taken from its shard's
+ * budget and given back with the last reference.
  */
 #ifndef PENSTOCK_MODEL_EVENT_H
 #define PENSTOCK_MODEL_EVENT_H
@@ -34,8 +35,8 @@ struct event {
     int64_t bytes;
 };
 
-/* ERR_OVERLOADED when the budget's share is used up (see byte_budget_take), ERR_NO_MEMORY. The caller holds the first
- * reference. */
+/* ERR_OVERLOADED when the budget's share is used up (see byte_budget_take), ERR_NO_MEMORY. The
+ * caller holds the first reference. */
 enum err event_new(const struct event_parts *parts, struct byte_budget *budget, int share_percent,
     struct event **ret_event) MUST_CHECK;
 struct event *event_ref(struct event *event);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * yajl tells of every value; only members of the outermost object matter, and the value at the key pointer. Strings are
- * copied at once, since yajl may hand out its own decode buffer. A value that is too long for its field is a problem of
- * that field, not a cut.
+ * yajl tells of every value; only members of the outermost object matter, and the value at the key
+ * pointer. Strings are copied at once, since yajl may hand out its own decode buffer. A value that
+ * is too long for its field is a problem of that field, not a cut.
  */
 #include "model/event_fields.h"
 
@@ -29,8 +29,9 @@ enum field {
     FIELD_OTHER
 };
 
-static const struct slice field_names[FIELDS] = {SLICE_LITERAL("type"), SLICE_LITERAL("account"), SLICE_LITERAL("id"),
-    SLICE_LITERAL("occurred_at"), SLICE_LITERAL("amount"), SLICE_LITERAL("currency")};
+static const struct slice field_names[FIELDS] = {SLICE_LITERAL("type"), SLICE_LITERAL("account"),
+    SLICE_LITERAL("id"), SLICE_LITERAL("occurred_at"), SLICE_LITERAL("amount"),
+    SLICE_LITERAL("currency")};
 
 enum value { VALUE_STRING, VALUE_NUMBER, VALUE_NULL, VALUE_BOOLEAN, VALUE_OBJECT, VALUE_ARRAY };
 
@@ -56,7 +57,8 @@ static void complain(struct reader *reader, enum field field, const char *detail
     field_problems_add(reader->problems, pointer, detail);
 }
 
-static int stop(struct reader *reader, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int stop(struct reader *reader, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static int stop(struct reader *reader, const char *format, ...)
 {
     va_list args;
@@ -105,7 +107,8 @@ static void take_text(struct reader *reader, struct slice value)
     case FIELD_OCCURRED_AT:
         fields->has_occurred_at = clock_parse_rfc3339(value, &fields->occurred_us);
         if (!fields->has_occurred_at)
-            complain(reader, FIELD_OCCURRED_AT, "must be an RFC 3339 time such as 2026-01-31T12:00:00Z");
+            complain(
+                reader, FIELD_OCCURRED_AT, "must be an RFC 3339 time such as 2026-01-31T12:00:00Z");
         break;
     case FIELD_AMOUNT:
         take_amount(reader, value);
@@ -128,7 +131,8 @@ static void take_member(struct reader *reader, enum value value, struct slice te
     else if (value == VALUE_STRING || (value == VALUE_NUMBER && may_be_number))
         take_text(reader, text);
     else
-        complain(reader, reader->current, may_be_number ? "must be a string or a number" : "must be a string");
+        complain(reader, reader->current,
+            may_be_number ? "must be a string or a number" : "must be a string");
 }
 
 static void take_key(struct reader *reader, enum value value, struct slice text)
@@ -151,7 +155,9 @@ static int on_value(struct reader *reader, enum value value, struct slice text)
 {
     if (reader->depth == 0 && value != VALUE_OBJECT)
         return stop(reader, "the event must be a JSON object");
-    enum json_kind kind = value == VALUE_OBJECT ? JSON_OBJECT : value == VALUE_ARRAY ? JSON_ARRAY : JSON_SCALAR;
+    enum json_kind kind = value == VALUE_OBJECT  ? JSON_OBJECT
+                          : value == VALUE_ARRAY ? JSON_ARRAY
+                                                 : JSON_SCALAR;
     if (key_search_on_value(&reader->key_search, reader->depth, kind))
         take_key(reader, value, text);
     if (reader->depth == 1 && reader->current != FIELD_OTHER)
@@ -253,8 +259,8 @@ static void check_together(struct reader *reader)
         complain(reader, FIELD_CURRENCY, "is required with an amount");
 }
 
-static enum err refuse_malformed(
-    const struct reader *reader, yajl_handle parser, struct slice body, size_t at, struct refusal *ret_refusal)
+static enum err refuse_malformed(const struct reader *reader, yajl_handle parser, struct slice body,
+    size_t at, struct refusal *ret_refusal)
 {
     if (reader->stopped == ERR_NO_MEMORY)
         return refuse(ret_refusal, ERR_NO_MEMORY, "Send the event again later.");
@@ -263,13 +269,15 @@ static enum err refuse_malformed(
     unsigned char *text = yajl_get_error(parser, 0, (const unsigned char *)body.data, body.len);
     const char *reason = text ? (const char *)text : "out of memory";
     int len = (int)strcspn(reason, "\n");
-    refuse(ret_refusal, ERR_MALFORMED_JSON, "%.*s (at byte %zu)", len > 100 ? 100 : len, reason, at);
+    refuse(
+        ret_refusal, ERR_MALFORMED_JSON, "%.*s (at byte %zu)", len > 100 ? 100 : len, reason, at);
     if (text)
         yajl_free_error(parser, text);
     return ERR_MALFORMED_JSON;
 }
 
-static enum err read_body(struct reader *reader, yajl_handle parser, struct slice body, struct refusal *ret_refusal)
+static enum err read_body(
+    struct reader *reader, yajl_handle parser, struct slice body, struct refusal *ret_refusal)
 {
     yajl_config(parser, yajl_dont_validate_strings, 1); /* json_text_check is stricter */
     if (yajl_parse(parser, (const unsigned char *)body.data, body.len) != yajl_status_ok)
@@ -284,11 +292,13 @@ static enum err read_body(struct reader *reader, yajl_handle parser, struct slic
     return ERR_INVALID;
 }
 
-enum err event_fields_parse(const struct hash_seed *seed, struct slice body, struct slice key_pointer,
-    struct event_fields *ret_fields, struct refusal *ret_refusal)
+enum err event_fields_parse(const struct hash_seed *seed, struct slice body,
+    struct slice key_pointer, struct event_fields *ret_fields, struct refusal *ret_refusal)
 {
-    /* Only what says whether a field is there: the text arrays are 700 bytes that nobody reads beyond `len`. */
-    ret_fields->type.len = ret_fields->account.len = ret_fields->id.len = ret_fields->pointed_key.len = 0;
+    /* Only what says whether a field is there: the text arrays are 700 bytes that nobody reads
+     * beyond `len`. */
+    ret_fields->type.len = ret_fields->account.len = ret_fields->id.len =
+        ret_fields->pointed_key.len = 0;
     ret_fields->amount.len = ret_fields->currency.len = 0;
     ret_fields->has_occurred_at = false;
     ret_fields->occurred_us = 0;

@@ -74,7 +74,8 @@ bool event_id_parse(struct slice text, struct event_id *ret_id)
     }
     char canonical[EVENT_ID_TEXT_BYTES];
     event_id_format(&id, canonical);
-    if (id.bytes[6] >> 4 != 7 || id.bytes[8] >> 6 != 2 || memcmp(canonical, text.data, text.len) != 0)
+    if (id.bytes[6] >> 4 != 7 || id.bytes[8] >> 6 != 2 ||
+        memcmp(canonical, text.data, text.len) != 0)
         return false;
     *ret_id = id;
     return true;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Event ids: UUIDv7 (RFC 9562) with the partition in rand_a, so that an id finds its shard, written as evt_<uuid>.
+ * Event ids: UUIDv7 (RFC 9562) with the partition in rand_a, so that an id finds its shard, written
+ * as evt_<uuid>.
  *
  *   48 bits Unix milliseconds | 4 bits version 7 | 12 bits partition | 2 bits variant | 62 bits: counter (18), random
  * (44)
  *
- * One generator per thread; its ids are monotonic per partition: within a millisecond the counter goes up, and a clock
- * that goes back is held.
+ * One generator per thread; its ids are monotonic per partition: within a millisecond the counter
+ * goes up, and a clock that goes back is held.
  */
 #ifndef PENSTOCK_MODEL_EVENT_ID_H
 #define PENSTOCK_MODEL_EVENT_ID_H

@@ -44,7 +44,8 @@ static enum err grow(struct json_names *names)
 
 enum err json_names_add(struct json_names *names, uint64_t object, struct slice name)
 {
-    /* Fibonacci's multiplier: another odd constant would do. The same name has another hash in every object. */
+    /* Fibonacci's multiplier: another odd constant would do. The same name has another hash in
+     * every object. */
     uint64_t hash = hash_siphash(names->seed, name) + object * 0x9e3779b97f4a7c15;
     hash += hash == 0;
     uint64_t *slot = find_slot(names, hash);

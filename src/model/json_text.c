@@ -11,19 +11,22 @@ static bool needs_a_look(unsigned char c)
     return c < 0x20 || c == '\\' || c >= 0x80;
 }
 
-/* The quotes among the bytes of `word` that `mask` covers: counted without carries from byte to byte. */
+/* The quotes among the bytes of `word` that `mask` covers: counted without carries from byte to
+ * byte. */
 static unsigned count_quotes(uint64_t word, uint64_t mask)
 {
     uint64_t differs = word ^ EACH_BYTE('"');
-    uint64_t quotes = ~(((differs & EACH_BYTE(0x7f)) + EACH_BYTE(0x7f)) | differs) & EACH_BYTE(0x80) & mask;
+    uint64_t quotes =
+        ~(((differs & EACH_BYTE(0x7f)) + EACH_BYTE(0x7f)) | differs) & EACH_BYTE(0x80) & mask;
     return (unsigned)((quotes >> 7) * EACH_BYTE(1) >> 56);
 }
 
 /*
- * The first byte from `at` on that needs a look of its own, or `len`; on the way *in_string changes with each quote.
- * Most bytes mean nothing here, whether in a string or not, so eight are taken at a time: a subtraction borrows into
- * the top bit of a byte that is below the subtrahend, or equal to what was xored in. A borrow that runs on marks bytes
- * above the first one only, which alone counts.
+ * The first byte from `at` on that needs a look of its own, or `len`; on the way *in_string changes
+ * with each quote. Most bytes mean nothing here, whether in a string or not, so eight are taken at
+ * a time: a subtraction borrows into the top bit of a byte that is below the subtrahend, or equal
+ * to what was xored in. A borrow that runs on marks bytes above the first one only, which alone
+ * counts.
  */
 static size_t skip_plain(const unsigned char *bytes, size_t at, size_t len, bool *in_string)
 {
@@ -42,14 +45,15 @@ static size_t skip_plain(const unsigned char *bytes, size_t at, size_t len, bool
     return at;
 }
 
-/* The length of the well-formed UTF-8 sequence of more than one byte at `p` (Unicode 15, table 3-7), or 0. */
+/* The length of the well-formed UTF-8 sequence of more than one byte at `p` (Unicode 15, table
+ * 3-7), or 0. */
 static size_t utf8_sequence(const unsigned char *p, size_t left)
 {
     static const struct {
         unsigned char first_min, first_max, second_min, second_max, len;
-    } forms[] = {{0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
-        {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
-        {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
+    } forms[] = {{0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         if (p[0] < forms[i].first_min || p[0] > forms[i].first_max)
             continue;
@@ -72,7 +76,9 @@ static int escaped_unit(const unsigned char *p, size_t left)
     int unit = 0;
     for (int i = 2; i < 6; i++) {
         int lower = p[i] | 0x20;
-        int digit = p[i] >= '0' && p[i] <= '9' ? p[i] - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+        int digit = p[i] >= '0' && p[i] <= '9'     ? p[i] - '0'
+                    : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10
+                                                   : -1;
         if (digit < 0)
             return -1;
         unit = unit << 4 | digit;
@@ -105,7 +111,8 @@ static size_t check_escape(const unsigned char *p, size_t left, const char **ret
 }
 
 /* The length of what stands at `p`, a byte that needs a look, or 0 with a problem. */
-static size_t check_special(const unsigned char *p, size_t left, bool in_string, const char **ret_problem)
+static size_t check_special(
+    const unsigned char *p, size_t left, bool in_string, const char **ret_problem)
 {
     if (p[0] >= 0x80) {
         *ret_problem = "it is not UTF-8";

@@ -74,7 +74,8 @@ bool key_search_on_value(struct key_search *search, unsigned depth, enum json_ki
     if (search->over || depth != search->level)
         return false;
     if (depth > 0) {
-        bool fits = search->in_array ? part_is_index(first_part(search->rest), search->index++) : search->name_fits;
+        bool fits = search->in_array ? part_is_index(first_part(search->rest), search->index++)
+                                     : search->name_fits;
         if (!fits)
             return false;
         search->rest = behind_first_part(search->rest);

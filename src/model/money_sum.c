@@ -76,7 +76,8 @@ size_t money_sum_format(const struct money_sum *sum, char ret_text[MONEY_SUM_TEX
     bool negative = sum->units < 0;
     unsigned_wide magnitude = negative ? -(unsigned_wide)sum->units : (unsigned_wide)sum->units;
     char digits[DIGITS_MAX + 1];
-    char *integer_end = digits + DIGITS_MAX - AMOUNT_FRACTION_DIGITS_MAX, *fraction_end = digits + DIGITS_MAX;
+    char *integer_end = digits + DIGITS_MAX - AMOUNT_FRACTION_DIGITS_MAX,
+         *fraction_end = digits + DIGITS_MAX;
     char *integer = write_digits(magnitude / UNITS_PER_ONE, 1, integer_end);
     write_digits(magnitude % UNITS_PER_ONE, AMOUNT_FRACTION_DIGITS_MAX, fraction_end);
     while (fraction_end > integer_end && fraction_end[-1] == '0')

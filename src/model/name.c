@@ -5,8 +5,8 @@
 
 static bool is_name_char(char c)
 {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
-           c == '-';
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-';
 }
 
 static bool all_name_chars(struct slice text)
@@ -19,8 +19,8 @@ static bool all_name_chars(struct slice text)
 
 bool name_is_valid(struct slice text)
 {
-    return text.len >= 1 && text.len <= NAME_BYTES_MAX && text.data[0] != '.' && text.data[0] != '-' &&
-           all_name_chars(text);
+    return text.len >= 1 && text.len <= NAME_BYTES_MAX && text.data[0] != '.' &&
+           text.data[0] != '-' && all_name_chars(text);
 }
 
 bool name_is_valid_type(struct slice text)
@@ -30,7 +30,8 @@ bool name_is_valid_type(struct slice text)
 
 bool name_is_valid_key(struct slice text)
 {
-    if (text.len < 1 || text.len > EVENT_KEY_BYTES_MAX || text.data[0] == ' ' || text.data[text.len - 1] == ' ')
+    if (text.len < 1 || text.len > EVENT_KEY_BYTES_MAX || text.data[0] == ' ' ||
+        text.data[text.len - 1] == ' ')
         return false;
     for (size_t i = 0; i < text.len; i++)
         if (text.data[i] < 0x20 || text.data[i] > 0x7e)

@@ -5,7 +5,8 @@
 
 #include "base/slice.h"
 
-/* Partner and account ids: 1 to NAME_BYTES_MAX of [A-Za-z0-9_.-], not beginning with a dot or a hyphen. */
+/* Partner and account ids: 1 to NAME_BYTES_MAX of [A-Za-z0-9_.-], not beginning with a dot or a
+ * hyphen. */
 bool name_is_valid(struct slice text);
 #define NAME_RULE "must be 1 to 64 of A-Z a-z 0-9 _ . -, beginning with a letter, digit or _"
 
@@ -13,15 +14,15 @@ bool name_is_valid(struct slice text);
 bool name_is_valid_type(struct slice text);
 #define TYPE_RULE "must be 1 to 64 of A-Z a-z 0-9 _ . -"
 
-/* Dedupe keys and event ids of partners: 1 to EVENT_KEY_BYTES_MAX of printable ASCII (0x21 to 0x7e, and space inside).
- */
+/* Dedupe keys and event ids of partners: 1 to EVENT_KEY_BYTES_MAX of printable ASCII (0x21 to 0x7e,
+ * and space inside). / */
 bool name_is_valid_key(struct slice text);
 #define KEY_RULE "must be 1 to 256 printable ASCII characters, with spaces only inside"
 
 /*
  * A traceparent header (W3C trace context, any version): lower-case hexadecimal and hyphens, 55 to
- * TRACEPARENT_BYTES_MAX. What is anything else is not copied into our own requests. (h2o refuses line ends in header
- * values by itself, over HTTP/2 as well: tried.)
+ * TRACEPARENT_BYTES_MAX. What is anything else is not copied into our own requests. (h2o refuses
+ * line ends in header values by itself, over HTTP/2 as well: tried.)
  */
 bool name_is_valid_traceparent(struct slice text);
 

@@ -8,8 +8,8 @@
  *                                       delivery = event * ACCOUNT_ENDPOINTS_MAX + index. Event numbers are a shard's
  *                                       own and start at 1. The index is the delivery's place among those of its event.
  *
- * An event's id carries its partition (event_id_partition). The numbers of partitions and shards never change in the
- * life of an installation.
+ * An event's id carries its partition (event_id_partition). The numbers of partitions and shards
+ * never change in the life of an installation.
  */
 #ifndef PENSTOCK_MODEL_PLACEMENT_H
 #define PENSTOCK_MODEL_PLACEMENT_H
@@ -17,7 +17,8 @@
 #include "base/hash.h"
 #include "base/limits.h"
 
-static inline unsigned placement_partition(const struct hash_seed *seed, struct slice account, unsigned partitions)
+static inline unsigned placement_partition(
+    const struct hash_seed *seed, struct slice account, unsigned partitions)
 {
     return (unsigned)(hash_siphash(seed, account) % partitions);
 }

@@ -9,8 +9,8 @@ static void add_part(struct hmac *mac, struct slice part)
     hmac_add(mac, part);
 }
 
-void receipt_make(struct hmac *mac, bool duplicate, const struct event_parts *parts, const struct event_id *id,
-    char ret_text[RECEIPT_TEXT_BYTES])
+void receipt_make(struct hmac *mac, bool duplicate, const struct event_parts *parts,
+    const struct event_id *id, char ret_text[RECEIPT_TEXT_BYTES])
 {
     unsigned char body_hash[SHA256_BYTES], digest[SHA256_BYTES];
     crypto_sha256(parts->body, body_hash);

@@ -29,7 +29,8 @@ enum err refuse(struct refusal *ret_refusal, enum err error, const char *format,
     return error;
 }
 
-enum err refuse_field(struct refusal *ret_refusal, enum err error, const char *pointer, const char *problem)
+enum err refuse_field(
+    struct refusal *ret_refusal, enum err error, const char *pointer, const char *problem)
 {
     refuse(ret_refusal, error, CORRECT_THE_FIELDS);
     field_problems_add(&ret_refusal->problems, pointer, problem);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Why something that a partner or an operator sent is not taken: the error, a sentence that says what to do, and the
- * fields that are wrong. What becomes of it, an answer or one line among others, is its reader's to say
- * (http/problem.h).
+ * Why something that a partner or an operator sent is not taken: the error, a sentence that says
+ * what to do, and the fields that are wrong. What becomes of it, an answer or one line among
+ * others, is its reader's to say (http/problem.h).
  */
 #ifndef PENSTOCK_MODEL_REFUSAL_H
 #define PENSTOCK_MODEL_REFUSAL_H
@@ -34,7 +34,8 @@ struct refusal {
 /* Both return `error`, so that a check can end in one of them. Without a field, and with one. */
 enum err refuse(struct refusal *ret_refusal, enum err error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-enum err refuse_field(struct refusal *ret_refusal, enum err error, const char *pointer, const char *problem);
+enum err refuse_field(
+    struct refusal *ret_refusal, enum err error, const char *pointer, const char *problem);
 
 #define CORRECT_THE_FIELDS "Correct the fields under errors and send the event again."
 

@@ -8,8 +8,8 @@
 #define H (3600 * US_PER_SECOND)
 
 const struct retry_schedule retry_schedule_default = {
-    .steps_us = {1 * S, 5 * S, 15 * S, 30 * S, 1 * M, 2 * M, 5 * M, 15 * M, 30 * M, 1 * H, 2 * H, 5 * H, 10 * H, 14 * H,
-        20 * H, 24 * H},
+    .steps_us = {1 * S, 5 * S, 15 * S, 30 * S, 1 * M, 2 * M, 5 * M, 15 * M, 30 * M, 1 * H, 2 * H,
+        5 * H, 10 * H, 14 * H, 20 * H, 24 * H},
     .steps = 16,
 };
 
@@ -34,21 +34,23 @@ static int64_t spread_step(int64_t step_us, int64_t horizon_left_us, uint32_t ra
         longest_us = smaller(longest_us, horizon_left_us);
         shortest_us = smaller(shortest_us, horizon_left_us);
     }
-    return shortest_us + (int64_t)((double)(longest_us - shortest_us) * ((double)random / (double)UINT32_MAX));
+    return shortest_us +
+           (int64_t)((double)(longest_us - shortest_us) * ((double)random / (double)UINT32_MAX));
 }
 
-bool retry_next(const struct retry_schedule *schedule, const struct retry_failure *failure, uint32_t random,
-    struct retry_next *ret_next)
+bool retry_next(const struct retry_schedule *schedule, const struct retry_failure *failure,
+    uint32_t random, struct retry_next *ret_next)
 {
     if (failure->step == 0 || failure->step > schedule->steps)
         return false;
     int64_t step_us = schedule->steps_us[failure->step - 1];
     int64_t left_by_steps_us = sum_of_steps(schedule, failure->step - 1, schedule->steps);
-    int64_t left_by_time_us = failure->since_accepted_us > 0
-                                  ? sum_of_steps(schedule, 0, schedule->steps) - failure->since_accepted_us
-                                  : left_by_steps_us;
-    struct retry_next next = {
-        .delay_us = spread_step(step_us, failure->since_accepted_us > 0 ? left_by_time_us : 0, random),
+    int64_t left_by_time_us =
+        failure->since_accepted_us > 0
+            ? sum_of_steps(schedule, 0, schedule->steps) - failure->since_accepted_us
+            : left_by_steps_us;
+    struct retry_next next = {.delay_us = spread_step(step_us,
+                                  failure->since_accepted_us > 0 ? left_by_time_us : 0, random),
         .steps_used = failure->step};
     int64_t left_us = smaller(left_by_steps_us, left_by_time_us);
     int64_t max_us = failure->retry_after_us_max > step_us ? failure->retry_after_us_max : step_us;

@@ -17,7 +17,8 @@ void secret_make(struct secret *ret_secret)
 bool secret_parse(struct slice text, struct secret *ret_secret)
 {
     size_t prefix = sizeof PREFIX - 1;
-    if (!slice_starts_with(text, PREFIX) || text.len - prefix > sizeof ret_secret->bytes / 3 * 4 + 4)
+    if (!slice_starts_with(text, PREFIX) ||
+        text.len - prefix > sizeof ret_secret->bytes / 3 * 4 + 4)
         return false;
     unsigned char bytes[sizeof ret_secret->bytes + 8];
     int len = base64_decode(slice_of(text.data + prefix, text.len - prefix), bytes);
@@ -34,8 +35,8 @@ void secret_format(const struct secret *secret, char ret_text[SECRET_TEXT_BYTES]
     base64_encode(slice_of(secret->bytes, secret->len), false, ret_text + sizeof PREFIX - 1);
 }
 
-void signature_mac(
-    struct hmac *mac, struct slice id, struct slice timestamp, struct slice body, unsigned char ret_mac[SHA256_BYTES])
+void signature_mac(struct hmac *mac, struct slice id, struct slice timestamp, struct slice body,
+    unsigned char ret_mac[SHA256_BYTES])
 {
     char middle[1 + TIMESTAMP_BYTES_MAX + 1];
     assert(timestamp.len <= TIMESTAMP_BYTES_MAX);
@@ -49,8 +50,8 @@ void signature_mac(
     hmac_end(mac, ret_mac);
 }
 
-void signature_make(
-    struct hmac *mac, struct slice id, int64_t timestamp_s, struct slice body, char ret_text[SIGNATURE_TEXT_BYTES])
+void signature_make(struct hmac *mac, struct slice id, int64_t timestamp_s, struct slice body,
+    char ret_text[SIGNATURE_TEXT_BYTES])
 {
     char timestamp[TIMESTAMP_BYTES_MAX];
     int len = snprintf(timestamp, sizeof timestamp, "%lld", (long long)timestamp_s);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Standard Webhooks 1.0: `v1,` + base64 of HMAC-SHA256 over `id.timestamp.body`, keyed by the bytes behind `whsec_`. */
+/* Standard Webhooks 1.0: `v1,` + base64 of HMAC-SHA256 over `id.timestamp.body`, keyed by the bytes
+ * behind `whsec_`. */
 #ifndef PENSTOCK_MODEL_SIGNATURE_H
 #define PENSTOCK_MODEL_SIGNATURE_H
 
@@ -15,25 +16,26 @@ struct secret {
 };
 
 void secret_make(struct secret *ret_secret); /* ENDPOINT_SECRET_BYTES random bytes */
-bool secret_parse(
-    struct slice text, struct secret *ret_secret); /* whsec_ + base64 of 24 to 64 bytes, as the standard says */
+bool secret_parse(struct slice text,
+    struct secret *ret_secret); /* whsec_ + base64 of 24 to 64 bytes, as the standard says */
 void secret_format(const struct secret *secret, char ret_text[SECRET_TEXT_BYTES]);
 
 /* `mac` is keyed with the secret's bytes; `timestamp_s` is Unix seconds. */
-void signature_make(
-    struct hmac *mac, struct slice id, int64_t timestamp_s, struct slice body, char ret_text[SIGNATURE_TEXT_BYTES]);
+void signature_make(struct hmac *mac, struct slice id, int64_t timestamp_s, struct slice body,
+    char ret_text[SIGNATURE_TEXT_BYTES]);
 
 /*
- * The other direction: what a partner signed. The MAC of a request, whose timestamp is taken as it stands in its
- * header.
+ * The other direction: what a partner signed. The MAC of a request, whose timestamp is taken as it
+ * stands in its header.
  */
-void signature_mac(
-    struct hmac *mac, struct slice id, struct slice timestamp, struct slice body, unsigned char ret_mac[SHA256_BYTES]);
+void signature_mac(struct hmac *mac, struct slice id, struct slice timestamp, struct slice body,
+    unsigned char ret_mac[SHA256_BYTES]);
 
 /* Unix seconds: one to 12 digits and nothing else. */
 bool signature_parse_timestamp(struct slice text, int64_t *ret_timestamp_s);
 
-/* The v1 signatures of a webhook-signature header, which separates them by spaces: the first WEBHOOK_SIGNATURES_MAX. */
+/* The v1 signatures of a webhook-signature header, which separates them by spaces: the first
+ * WEBHOOK_SIGNATURES_MAX. */
 struct signature_list {
     unsigned count;
     unsigned char macs[WEBHOOK_SIGNATURES_MAX][SHA256_BYTES];

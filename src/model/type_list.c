@@ -32,7 +32,8 @@ bool type_list_matches(const struct type_list *list, struct slice type)
 {
     for (unsigned i = 0; i < list->count; i++) {
         struct slice pattern = slice_from_string(list->patterns[i]);
-        if (is_prefix(pattern) ? type.len >= pattern.len - 1 && memcmp(type.data, pattern.data, pattern.len - 1) == 0
+        if (is_prefix(pattern) ? type.len >= pattern.len - 1 &&
+                                     memcmp(type.data, pattern.data, pattern.len - 1) == 0
                                : slice_equal(pattern, type))
             return true;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lists of event types, as operators write them: `purchase`, or `lead.*` for all that begin so. Which types are
- * critical, and which an endpoint wants, is said this way.
+ * Lists of event types, as operators write them: `purchase`, or `lead.*` for all that begin so.
+ * Which types are critical, and which an endpoint wants, is said this way.
  */
 #ifndef PENSTOCK_MODEL_TYPE_LIST_H
 #define PENSTOCK_MODEL_TYPE_LIST_H
@@ -14,7 +14,8 @@ struct type_list {
     char patterns[TYPE_LIST_MAX][EVENT_TYPE_BYTES_MAX + 1];
 };
 
-/* A type (name_is_valid_type), or the beginning of one with `*` as the last character; `*` alone is every type. */
+/* A type (name_is_valid_type), or the beginning of one with `*` as the last character; `*` alone is
+ * every type. */
 bool type_pattern_is_valid(struct slice pattern);
 #define TYPE_PATTERN_RULE "must be an event type, or the beginning of one with * behind it"
 
@@ -25,7 +26,8 @@ bool type_list_add(struct type_list *list, struct slice pattern);
 bool type_list_matches(const struct type_list *list, struct slice type);
 /* The type itself is in the list, not only a beginning of it. */
 bool type_list_names(const struct type_list *list, struct slice type);
-/* The first pattern that would match if upper and lower case were the same; NULL: none. It belongs to the list. */
+/* The first pattern that would match if upper and lower case were the same; NULL: none. It belongs
+ * to the list. */
 const char *type_list_match_any_case(const struct type_list *list, struct slice type);
 
 #endif

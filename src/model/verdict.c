@@ -13,7 +13,8 @@ static bool is_temporary_status(int status)
     return status == 408 || status == 425 || status == 429 || status >= 500;
 }
 
-enum verdict verdict_of(const struct attempt_end *end, bool guarded, bool idempotent, bool final_4xx)
+enum verdict verdict_of(
+    const struct attempt_end *end, bool guarded, bool idempotent, bool final_4xx)
 {
     int status = end->http_status;
     if (status >= 200 && status < 300)

@@ -18,7 +18,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum verdict { VERDICT_DELIVERED, VERDICT_RETRY, VERDICT_DEAD, VERDICT_PARK_AMBIGUOUS, VERDICT_DISABLE_ENDPOINT };
+enum verdict {
+    VERDICT_DELIVERED,
+    VERDICT_RETRY,
+    VERDICT_DEAD,
+    VERDICT_PARK_AMBIGUOUS,
+    VERDICT_DISABLE_ENDPOINT
+};
 
 struct attempt_end {
     int http_status;    /* 0: no complete headers came */
@@ -26,14 +32,17 @@ struct attempt_end {
     bool request_begun; /* at least one byte of the request may have left */
 };
 
-/* How far an attempt got: the evidence for the person who has to decide whether the client did the work. */
+/* How far an attempt got: the evidence for the person who has to decide whether the client did the
+ * work. */
 struct attempt_reach {
-    bool warm;                            /* the connection had been used before */
-    bool request_complete;                /* all of the request was handed to the kernel */
-    uint32_t request_bytes, answer_bytes; /* headers and bodies: what the kernel took, and what came back */
+    bool warm;             /* the connection had been used before */
+    bool request_complete; /* all of the request was handed to the kernel */
+    uint32_t request_bytes,
+        answer_bytes; /* headers and bodies: what the kernel took, and what came back */
 };
 
-enum verdict verdict_of(const struct attempt_end *end, bool guarded, bool idempotent, bool final_4xx);
+enum verdict verdict_of(
+    const struct attempt_end *end, bool guarded, bool idempotent, bool final_4xx);
 
 /* True when the client may have done the work although we saw no success. */
 bool verdict_is_ambiguous(const struct attempt_end *end);

@@ -28,16 +28,17 @@ uint64_t descriptors_raise(void)
     uint64_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max;
     if (before != limit.rlim_max && setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        log_warn("the limit of open files could not be raised from %llu to %llu: %s", (unsigned long long)before,
-            (unsigned long long)limit.rlim_max, strerror(errno));
+        log_warn("the limit of open files could not be raised from %llu to %llu: %s",
+            (unsigned long long)before, (unsigned long long)limit.rlim_max, strerror(errno));
     uint64_t now = descriptors_limit();
     if (now < ENOUGH)
-        log_warn("only %llu files may be open at a time, connections included: raise the hard limit (ulimit -Hn, "
+        log_warn("only %llu files may be open at a time, connections included: raise the hard "
+                 "limit (ulimit -Hn, "
                  "LimitNOFILE in systemd)",
             (unsigned long long)now);
     else if (now != before)
-        log_info(
-            "the limit of open files is raised from %llu to %llu", (unsigned long long)before, (unsigned long long)now);
+        log_info("the limit of open files is raised from %llu to %llu", (unsigned long long)before,
+            (unsigned long long)now);
     return now;
 }
 
@@ -49,9 +50,11 @@ static unsigned share(uint64_t all, unsigned among)
     return each > INT32_MAX ? INT32_MAX : (unsigned)each;
 }
 
-struct descriptor_shares descriptors_share(uint64_t limit, unsigned shards, unsigned ingress_threads)
+struct descriptor_shares descriptors_share(
+    uint64_t limit, unsigned shards, unsigned ingress_threads)
 {
-    uint64_t own = OF_PROCESS + (uint64_t)OF_SHARD * shards + (uint64_t)OF_INGRESS_THREAD * ingress_threads;
+    uint64_t own =
+        OF_PROCESS + (uint64_t)OF_SHARD * shards + (uint64_t)OF_INGRESS_THREAD * ingress_threads;
     uint64_t left = limit > own ? limit - own : 0;
     return (struct descriptor_shares){
         .partners = share(left / 2, ingress_threads),

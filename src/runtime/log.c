@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ring is single-producer, single-consumer: `written` is moved by its thread, `read` by the log thread. The log
- * thread polls every LOG_POLL_MS: a wake-up per line would cost the sender a system call. A thread that ends leaves its
- * ring to the log thread.
+ * A ring is single-producer, single-consumer: `written` is moved by its thread, `read` by the log
+ * thread. The log thread polls every LOG_POLL_MS: a wake-up per line would cost the sender a system
+ * call. A thread that ends leaves its ring to the log thread.
  *
- * The log thread doesn't wait for its readers either: a line that stderr doesn't take stays in its ring until it does,
- * and the rings fill. What libraries print is taken from log_output.h, a few lines a second; the rest is counted.
+ * The log thread doesn't wait for its readers either: a line that stderr doesn't take stays in its
+ * ring until it does, and the rings fill. What libraries print is taken from log_output.h, a few
+ * lines a second; the rest is counted.
  */
 #include "runtime/log.h"
 
@@ -60,7 +61,8 @@ static const char *level_name(enum log_level level)
     return names[level];
 }
 
-/* False while the reader doesn't take it: call again with the same line, *done says how far it got. */
+/* False while the reader doesn't take it: call again with the same line, *done says how far it got.
+ * */
 static bool print_line(const struct line *line, const char *thread_name, size_t *done, int wait_ms)
 {
     char out[LOG_LINE_BYTES + 128];
@@ -71,12 +73,14 @@ static bool print_line(const struct line *line, const char *thread_name, size_t 
     }
     char when[CLOCK_TEXT_BYTES];
     clock_format_rfc3339(line->wall_us, when);
-    len = snprintf(out, sizeof out, "%s %-5s %s %s\n", when, level_name(line->level), thread_name, line->text);
+    len = snprintf(
+        out, sizeof out, "%s %-5s %s %s\n", when, level_name(line->level), thread_name, line->text);
     return log_output_put(LOG_STDERR, out, (size_t)len, done, wait_ms);
 }
 
 /* Says how many were dropped since; false when stderr doesn't take it now. */
-static bool report_dropped(const char *thread_name, const char *why, uint64_t dropped, uint64_t *reported)
+static bool report_dropped(
+    const char *thread_name, const char *why, uint64_t dropped, uint64_t *reported)
 {
     if (dropped == *reported)
         return true;
@@ -94,7 +98,8 @@ static bool report_dropped(const char *thread_name, const char *why, uint64_t dr
 static size_t part_done;
 static const struct ring *part_of;
 
-/* False when a reader takes no more. What is live is dropped then: a terminal that is held must not hold the log. */
+/* False when a reader takes no more. What is live is dropped then: a terminal that is held must not
+ * hold the log. */
 static bool drain(struct ring *ring)
 {
     size_t read = atomic_load_explicit(&ring->read, memory_order_relaxed);
@@ -124,8 +129,8 @@ static struct ring *first_ring(void)
     return first;
 }
 
-/* Rings come at the front and are taken out by the drainer alone: it may walk them without the lock, and nobody who
- * enters waits for a write. */
+/* Rings come at the front and are taken out by the drainer alone: it may walk them without the
+ * lock, and nobody who enters waits for a write. */
 static void take_out(struct ring *ring)
 {
     pthread_mutex_lock(&rings_lock);
@@ -152,7 +157,8 @@ static void log_library_line(const char *text, size_t len)
         if ((unsigned char)*at < ' ' || *at == 0x7f)
             *at = '?';
     size_t done = 0;
-    if (part_of || library.lines >= LIBRARY_LINES_PER_SECOND || (!print_line(&line, "stderr", &done, 0) && done == 0)) {
+    if (part_of || library.lines >= LIBRARY_LINES_PER_SECOND ||
+        (!print_line(&line, "stderr", &done, 0) && done == 0)) {
         library.dropped++;
         metrics_add(METRIC_LOG_DROPPED, 1);
         return;
@@ -169,7 +175,8 @@ static void drain_libraries(void)
     if (second != library.second && !part_of) {
         library.second = second;
         library.lines = 0;
-        report_dropped("stderr", "a library printed more than is logged", library.dropped, &library.dropped_reported);
+        report_dropped("stderr", "a library printed more than is logged", library.dropped,
+            &library.dropped_reported);
     }
     for (size_t got; (got = log_output_captured(text + held, sizeof text - held)) > 0;) {
         held += got;
@@ -193,7 +200,8 @@ static bool drain_each(void)
     struct ring *following;
     for (struct ring *ring = first_ring(); ring; ring = following) {
         following = ring->next;
-        /* Abandoned is read before the last drain, so that nothing written before the end is missed. */
+        /* Abandoned is read before the last drain, so that nothing written before the end is
+         * missed. */
         bool ended = atomic_load_explicit(&ring->abandoned, memory_order_acquire);
         if (!drain(ring))
             return false;
@@ -208,8 +216,9 @@ static void rest(void)
     nanosleep(&(struct timespec){.tv_nsec = LOG_POLL_MS * 1000000}, NULL);
 }
 
-/* Writes out every ring and frees those whose thread has ended. False when a reader takes no more, or another thread is
- * at it for a second. (A wait with a limit by the wall clock would be as long as that is set back.) */
+/* Writes out every ring and frees those whose thread has ended. False when a reader takes no more,
+ * or another thread is at it for a second. (A wait with a limit by the wall clock would be as long
+ * as that is set back.) */
 static bool drain_all(void)
 {
     int64_t give_up_us = clock_mono_us() + US_PER_SECOND;
@@ -258,7 +267,8 @@ void log_stop(void)
     while (!atomic_load(&has_ended) && clock_mono_us() < give_up_us)
         rest();
     if (!atomic_load(&has_ended)) {
-        atomic_store(&stuck, true); /* in a write, and the rings are still its own: it ends with the process */
+        atomic_store(&stuck,
+            true); /* in a write, and the rings are still its own: it ends with the process */
         pthread_detach(writer);
         return;
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * poll says that a pipe takes PIPE_BUF bytes, and no line is longer. Where somebody else writes to the same pipe in
- * between, the log thread may wait nevertheless: alone, with lines dropped behind it, and log_stop gives it up.
+ * poll says that a pipe takes PIPE_BUF bytes, and no line is longer. Where somebody else writes to
+ * the same pipe in between, the log thread may wait nevertheless: alone, with lines dropped behind
+ * it, and log_stop gives it up.
  */
 #include "runtime/log_output.h"
 
@@ -19,7 +20,8 @@
 static int real_stderr = -1; /* while captured */
 static int captured = -1;    /* the reading end of descriptor 2 */
 
-/* Sanitizers write to descriptor 2 by themselves and end the process; only their own call says otherwise. */
+/* Sanitizers write to descriptor 2 by themselves and end the process; only their own call says
+ * otherwise. */
 extern void __sanitizer_set_report_fd(void *fd) __attribute__((weak));
 
 static int descriptor_of(enum log_stream stream)
@@ -97,7 +99,8 @@ enum err log_output_capture(void)
         return ERR_SYSTEM;
     }
     if (__sanitizer_set_report_fd)
-        __sanitizer_set_report_fd((void *)(intptr_t)kept); /* NOLINT(performance-no-int-to-ptr): its interface */
+        __sanitizer_set_report_fd(
+            (void *)(intptr_t)kept); /* NOLINT(performance-no-int-to-ptr): its interface */
     real_stderr = kept;
     captured = ends[0];
     dup2(ends[1], STDERR_FILENO);

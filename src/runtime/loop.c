@@ -28,7 +28,8 @@ static void on_mailbox_ready(struct loop_watch *watch, uint32_t events)
 enum err loop_attach_mailbox(struct loop *loop, struct mailbox *mailbox)
 {
     loop->mailbox = mailbox;
-    loop->mailbox_watch = (struct loop_watch){.fd = mailbox->event_fd, .events = EPOLLIN, .on_ready = on_mailbox_ready};
+    loop->mailbox_watch = (struct loop_watch){
+        .fd = mailbox->event_fd, .events = EPOLLIN, .on_ready = on_mailbox_ready};
     return loop_watch_add(loop, &loop->mailbox_watch);
 }
 
@@ -76,7 +77,8 @@ static void heap_move_down(struct loop *loop, size_t at, struct timer *timer)
         size_t child = at * 2;
         if (child > loop->heap_len)
             break;
-        if (child < loop->heap_len && loop->heap[child + 1]->due_mono_us < loop->heap[child]->due_mono_us)
+        if (child < loop->heap_len &&
+            loop->heap[child + 1]->due_mono_us < loop->heap[child]->due_mono_us)
             child++;
         if (loop->heap[child]->due_mono_us >= timer->due_mono_us)
             break;
@@ -122,7 +124,8 @@ void timer_disarm(struct loop *loop, struct timer *timer)
         heap_move_down(loop, at, last);
 }
 
-/* Only what was due when the turn began: a timer that re-arms itself with no delay can't hold the loop. */
+/* Only what was due when the turn began: a timer that re-arms itself with no delay can't hold the
+ * loop. */
 static void run_due_timers(struct loop *loop)
 {
     while (loop->heap_len > 0 && loop->heap[1]->due_mono_us <= loop->now_mono_us) {
@@ -144,7 +147,8 @@ static void end_slice(struct loop *loop)
     run_due_timers(loop);
 }
 
-/* What is in the mailbox, or the rest of what was: a slice of it, unless the loop is being stopped. */
+/* What is in the mailbox, or the rest of what was: a slice of it, unless the loop is being stopped.
+ * */
 static void work_mail(struct loop *loop)
 {
     int64_t end_us = clock_mono_us() + LOOP_SLICE_US;
@@ -178,7 +182,8 @@ void loop_run(struct loop *loop)
 {
     loop->stopping = false;
     while (!loop->stopping) {
-        loop->ready_len = epoll_wait(loop->epoll_fd, loop->ready, LOOP_EVENTS_PER_TURN, wait_ms(loop));
+        loop->ready_len =
+            epoll_wait(loop->epoll_fd, loop->ready, LOOP_EVENTS_PER_TURN, wait_ms(loop));
         rcu_go_online();
         loop->now_mono_us = clock_mono_us();
         for (loop->ready_at = 0; loop->ready_at < loop->ready_len;) {

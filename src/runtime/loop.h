@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An event loop on epoll: file descriptors, timers and one mailbox. One thread owns it and everything attached to it.
+ * An event loop on epoll: file descriptors, timers and one mailbox. One thread owns it and
+ * everything attached to it.
  *
- * The thread is online for RCU while it works off a turn, and offline while it waits. (The listeners of http/ run on
- * h2o's own loop; this one serves delivery, where libcurl and c-ares bring their own sockets.)
+ * The thread is online for RCU while it works off a turn, and offline while it waits. (The
+ * listeners of http/ run on h2o's own loop; this one serves delivery, where libcurl and c-ares
+ * bring their own sockets.)
  *
- * A turn serves the descriptors that are ready, then mail, then the timers that are due. It may have much to do, and
- * the machine may give its thread little time; so timers do not wait for the end of a turn: those that are due run
- * between two callbacks whenever LOOP_SLICE_US have passed (no more than one callback is between a due timer and its
- * call), and the mail of a turn ends there as well and goes on in the next one. A broker's heartbeat is such a timer.
+ * A turn serves the descriptors that are ready, then mail, then the timers that are due. It may
+ * have much to do, and the machine may give its thread little time; so timers do not wait for the
+ * end of a turn: those that are due run between two callbacks whenever LOOP_SLICE_US have passed
+ * (no more than one callback is between a due timer and its call), and the mail of a turn ends
+ * there as well and goes on in the next one. A broker's heartbeat is such a timer.
  */
 #ifndef PENSTOCK_RUNTIME_LOOP_H
 #define PENSTOCK_RUNTIME_LOOP_H
@@ -19,7 +22,8 @@
 #include <sys/epoll.h>
 
 #define LOOP_EVENTS_PER_TURN 256
-#define LOOP_SLICE_US 10000 /* a tenth of the tick of the links to the broker, and some hundred callbacks */
+#define LOOP_SLICE_US \
+    10000 /* a tenth of the tick of the links to the broker, and some hundred callbacks */
 
 struct loop_watch {
     int fd;
@@ -55,14 +59,14 @@ void loop_done(struct loop *loop);
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-/* From now on the loop works the mailbox off, in order. At most one. A mail that was taken when the loop is stopped has
- * been worked off when loop_run returns. */
+/* From now on the loop works the mailbox off, in order. At most one. A mail that was taken when the
+ * loop is stopped has been worked off when loop_run returns. */
 enum err loop_attach_mailbox(struct loop *loop, struct mailbox *mailbox) MUST_CHECK;
 
 enum err loop_watch_add(struct loop *loop, struct loop_watch *watch) MUST_CHECK;
 void loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events);
-void loop_watch_remove(
-    struct loop *loop, struct loop_watch *watch); /* before the fd is closed; its ready events are forgotten */
+void loop_watch_remove(struct loop *loop,
+    struct loop_watch *watch); /* before the fd is closed; its ready events are forgotten */
 
 void timer_init(struct timer *timer, void (*on_due)(struct timer *timer));
 /* Arms or moves; a delay of 0 or less fires in the next turn. ERR_NO_MEMORY leaves it as it was. */

@@ -29,8 +29,8 @@ void mailbox_done(struct mailbox *mailbox)
 
 void mailbox_post(struct mailbox *mailbox, struct mail *mail)
 {
-    /* The receiver may free the mailbox's owner as soon as the mail is in: nothing of it is read after the enqueue but
-     * the fd. */
+    /* The receiver may free the mailbox's owner as soon as the mail is in: nothing of it is read
+     * after the enqueue but the fd. */
     int event_fd = mailbox->event_fd;
     cds_wfcq_node_init(&mail->node);
     TSAN_RELEASE(mail);
@@ -45,14 +45,14 @@ void mailbox_post(struct mailbox *mailbox, struct mail *mail)
 
 bool mailbox_take(struct mailbox *mailbox, struct mail_batch *ret_batch)
 {
-    /* The signal is taken down before the splice: a post between the two rings again, for nothing, which is harmless.
-     */
+    /* The signal is taken down before the splice: a post between the two rings again, for nothing,
+     * which is harmless. / */
     uint64_t rings;
     ssize_t got = read(mailbox->event_fd, &rings, sizeof rings);
     (void)got;
     cds_wfcq_init(&ret_batch->head, &ret_batch->tail);
-    enum cds_wfcq_ret spliced =
-        __cds_wfcq_splice_blocking(&ret_batch->head, &ret_batch->tail, &mailbox->head, &mailbox->tail);
+    enum cds_wfcq_ret spliced = __cds_wfcq_splice_blocking(
+        &ret_batch->head, &ret_batch->tail, &mailbox->head, &mailbox->tail);
     return spliced != CDS_WFCQ_RET_SRC_EMPTY;
 }
 

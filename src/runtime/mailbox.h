@@ -2,12 +2,13 @@
 /*
  * The only way from one thread to another: a wait-free queue (liburcu wfcqueue) and one eventfd.
  *
- * Any thread posts; one thread receives. The receiver splices everything that has gathered, in the order of posting,
- * and then works. The eventfd is written only by the post that finds the queue empty, so that a busy receiver costs its
- * senders no system call.
+ * Any thread posts; one thread receives. The receiver splices everything that has gathered, in the
+ * order of posting, and then works. The eventfd is written only by the post that finds the queue
+ * empty, so that a busy receiver costs its senders no system call.
  *
- * A mail is embedded in a request struct that its sender allocated. Posting hands the whole struct over; the usual
- * request travels there and comes back to the sender's own mailbox as the answer, without an allocation.
+ * A mail is embedded in a request struct that its sender allocated. Posting hands the whole struct
+ * over; the usual request travels there and comes back to the sender's own mailbox as the answer,
+ * without an allocation.
  */
 #ifndef PENSTOCK_RUNTIME_MAILBOX_H
 #define PENSTOCK_RUNTIME_MAILBOX_H
@@ -21,7 +22,8 @@
 
 struct mail {
     struct cds_wfcq_node node;
-    /* Runs on the receiving thread, which owns the mail from then on. `receiver` is the mailbox's. */
+    /* Runs on the receiving thread, which owns the mail from then on. `receiver` is the mailbox's.
+     * */
     void (*on_receive)(struct mail *mail, void *receiver);
 };
 
@@ -39,7 +41,8 @@ struct mail_batch {
 };
 
 enum err mailbox_init(struct mailbox *mailbox, void *receiver) MUST_CHECK;
-void mailbox_done(struct mailbox *mailbox); /* the queue must be empty, or its mails belong to nobody */
+void mailbox_done(
+    struct mailbox *mailbox); /* the queue must be empty, or its mails belong to nobody */
 
 /* Hands `mail` to the receiver. Never blocks, never fails. */
 void mailbox_post(struct mailbox *mailbox, struct mail *mail);
@@ -52,7 +55,8 @@ struct mail *mail_batch_next(struct mail_batch *batch);
 /* Receiver only: take everything and run each mail's on_receive. */
 void mailbox_work(struct mailbox *mailbox);
 
-/* Receiver only, for threads without a loop: blocks until there is mail or `timeout_ms` (-1: for ever) has passed. */
+/* Receiver only, for threads without a loop: blocks until there is mail or `timeout_ms` (-1: for
+ * ever) has passed. */
 void mailbox_wait(struct mailbox *mailbox, int timeout_ms);
 
 #endif

@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Upper bounds in microseconds: from a fast disk's commit to the longest back-off that a freshness can hold. */
-static const int64_t bounds_us[] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000,
-    1000000, 2500000, 5000000, 15000000, 30000000, 60000000, 300000000, 3600000000};
+/* Upper bounds in microseconds: from a fast disk's commit to the longest back-off that a freshness
+ * can hold. */
+static const int64_t bounds_us[] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000,
+    250000, 500000, 1000000, 2500000, 5000000, 15000000, 30000000, 60000000, 300000000, 3600000000};
 #define BOUNDS ARRAY_LENGTH(bounds_us)
 
 struct distribution {
@@ -62,9 +63,9 @@ void metrics_thread_leave(void)
 }
 
 /* Only the owner writes, so a load and a store do for an atomic addition. */
-#define OWN_ADD(field, amount) \
-    atomic_store_explicit(     \
-        &(field), atomic_load_explicit(&(field), memory_order_relaxed) + (amount), memory_order_relaxed)
+#define OWN_ADD(field, amount)      \
+    atomic_store_explicit(&(field), \
+        atomic_load_explicit(&(field), memory_order_relaxed) + (amount), memory_order_relaxed)
 
 void metrics_add(enum metric metric, int64_t amount)
 {
@@ -117,8 +118,8 @@ static void print_histogram(struct buffer *text, enum histogram histogram)
     uint64_t cumulated = 0;
     for (size_t i = 0; i < BOUNDS; i++) {
         cumulated += counts[i];
-        buffer_add_format(
-            text, "%s_bucket{le=\"%g\"} %llu\n", name, (double)bounds_us[i] / 1e6, (unsigned long long)cumulated);
+        buffer_add_format(text, "%s_bucket{le=\"%g\"} %llu\n", name, (double)bounds_us[i] / 1e6,
+            (unsigned long long)cumulated);
     }
     cumulated += counts[BOUNDS];
     buffer_add_format(text, "%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)cumulated);
@@ -134,8 +135,8 @@ void metrics_print(struct buffer *text)
         if (strcmp(name, previous) != 0)
             print_head(text, name, metric_rows[i].type, metric_rows[i].help);
         previous = name;
-        buffer_add_format(text, "%s%s%s%s %lld\n", name, *labels ? "{" : "", labels, *labels ? "}" : "",
-            (long long)metrics_read((enum metric)i));
+        buffer_add_format(text, "%s%s%s%s %lld\n", name, *labels ? "{" : "", labels,
+            *labels ? "}" : "", (long long)metrics_read((enum metric)i));
     }
     for (int i = 0; i < HISTOGRAM_COUNT; i++)
         print_histogram(text, (enum histogram)i);

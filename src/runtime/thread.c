@@ -10,7 +10,8 @@
 
 char rcu_grace_token;
 
-/* By a thread-local and not by pthread_t: the starter learns the id only after the new thread may have asked. */
+/* By a thread-local and not by pthread_t: the starter learns the id only after the new thread may
+ * have asked. */
 static _Thread_local const struct thread *current;
 
 static void enter(const char *name)
@@ -39,7 +40,8 @@ static void *trampoline(void *argument)
     return NULL;
 }
 
-enum err thread_start(struct thread *thread, const char *name, void (*run)(void *context), void *context)
+enum err thread_start(
+    struct thread *thread, const char *name, void (*run)(void *context), void *context)
 {
     snprintf(thread->name, sizeof thread->name, "%s", name);
     thread->run = run;

@@ -23,9 +23,10 @@ struct thread {
     bool started;
 };
 
-/* `thread` and `context` must stay until thread_join. All signals are blocked in the new thread: they belong to main.
- */
-enum err thread_start(struct thread *thread, const char *name, void (*run)(void *context), void *context) MUST_CHECK;
+/* `thread` and `context` must stay until thread_join. All signals are blocked in the new thread:
+ * they belong to main. / */
+enum err thread_start(
+    struct thread *thread, const char *name, void (*run)(void *context), void *context) MUST_CHECK;
 
 /* Waits for its end; does nothing for one that never started. */
 void thread_join(struct thread *thread);

@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     const char *at = body.data;
     for (unsigned i = 0; i < count; i++) {
-        if (items[i].data < at || items[i].len == 0 || items[i].data + items[i].len > body.data + body.len)
+        if (items[i].data < at || items[i].len == 0 ||
+            items[i].data + items[i].len > body.data + body.len)
             abort();
         at = items[i].data + items[i].len;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whatever a partner sends, the parser answers with a verdict, which is the grammar's; what it accepts is within the
- * limits. The first byte of the input chooses a key pointer.
+ * Whatever a partner sends, the parser answers with a verdict, which is the grammar's; what it
+ * accepts is within the limits. The first byte of the input chooses a key pointer.
  */
 #include "model/event_fields.h"
 #include "json_reference.h"
@@ -31,7 +31,8 @@ static void check_fields(const struct event_fields *fields)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct hash_seed seed = {{1, 2, 3}};
-    static const char *const pointers[] = {"", "/id", "/data", "/data/a", "/data/0", "/data/a~1b/1", "/data/a/0/b"};
+    static const char *const pointers[] = {
+        "", "/id", "/data", "/data/a", "/data/0", "/data/a~1b/1", "/data/a/0/b"};
     struct event_fields fields;
     struct refusal refusal;
     if (size == 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The walker over HTTP/1 says the same of bytes in one go, byte by byte, and cut in two, and its phases are honest. */
+/* The walker over HTTP/1 says the same of bytes in one go, byte by byte, and cut in two, and its
+ * phases are honest. */
 #include "http/framing.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The grammar of RFC 8259 with our limits once more, written to be read and not to be quick: what the parser is held
- * against. */
+/* The grammar of RFC 8259 with our limits once more, written to be read and not to be quick: what
+ * the parser is held against. */
 #ifndef PENSTOCK_TESTS_FUZZ_JSON_REFERENCE_H
 #define PENSTOCK_TESTS_FUZZ_JSON_REFERENCE_H
 
@@ -91,7 +91,8 @@ static bool reference_escape(struct reference *text, struct buffer *out)
         if (!reference_hex(text, &unit) || unit == 0 || (unit >= 0xdc00 && unit <= 0xdfff))
             return false;
         if (unit >= 0xd800 && unit <= 0xdbff) {
-            if (!reference_word(text, "\\u") || !reference_hex(text, &second) || second < 0xdc00 || second > 0xdfff)
+            if (!reference_word(text, "\\u") || !reference_hex(text, &second) || second < 0xdc00 ||
+                second > 0xdfff)
                 return false;
             unit = 0x10000 + ((unit - 0xd800) << 10) + (second - 0xdc00);
         }
@@ -198,7 +199,8 @@ static bool reference_value(struct reference *text)
     bool good = false, is_array = false;
     struct buffer string = BUFFER_EMPTY;
     if (reference_take(text, '{') || (is_array = reference_take(text, '['))) {
-        good = ++text->depth <= EVENT_JSON_DEPTH_MAX && (is_array ? reference_array(text) : reference_object(text));
+        good = ++text->depth <= EVENT_JSON_DEPTH_MAX &&
+               (is_array ? reference_array(text) : reference_object(text));
         text->depth--;
     } else if (text->at < text->end) {
         unsigned char c = *text->at;
@@ -213,13 +215,16 @@ static bool reference_value(struct reference *text)
     return good;
 }
 
-/* One JSON value and nothing else, `depth` levels below the limit's begin; with `first` it must begin so. */
+/* One JSON value and nothing else, `depth` levels below the limit's begin; with `first` it must
+ * begin so. */
 static bool reference_accepts(struct slice body, unsigned char first, unsigned depth)
 {
-    struct reference text = {
-        .at = (const unsigned char *)body.data, .end = (const unsigned char *)body.data + body.len, .depth = depth};
+    struct reference text = {.at = (const unsigned char *)body.data,
+        .end = (const unsigned char *)body.data + body.len,
+        .depth = depth};
     reference_blanks(&text);
-    return text.at < text.end && (!first || *text.at == first) && reference_value(&text) && text.at == text.end;
+    return text.at < text.end && (!first || *text.at == first) && reference_value(&text) &&
+           text.at == text.end;
 }
 
 #endif

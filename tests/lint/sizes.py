@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A file over 600 lines holds two nouns; a function over 100 lines does two things. (House style asks for 150-500 and 70.)"""
+"""A file over 700 lines holds two nouns; a function over 100 lines does two things. (House style asks for 150-500 and 70.)"""
 import os
 import re
 import sys
 
-FILE_LINES_MAX = 600
+FILE_LINES_MAX = 700
 FUNCTION_LINES_MAX = 100
 
 

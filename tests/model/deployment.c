@@ -64,10 +64,11 @@ void deployment_answer(void)
     unsigned drawn = sim_below(STREAM_DRIVER, total);
     for (; drawn >= weight_of(chosen); chosen++)
         drawn -= weight_of(chosen);
-    int64_t retry_after_s =
-        ends[chosen].retry_after_s_max ? sim_below(STREAM_DRIVER, ends[chosen].retry_after_s_max) : 0;
-    fake_client_answer(
-        sim_below(STREAM_DRIVER, fake_client_waiting()), &ends[chosen].end, retry_after_s * US_PER_SECOND);
+    int64_t retry_after_s = ends[chosen].retry_after_s_max
+                                ? sim_below(STREAM_DRIVER, ends[chosen].retry_after_s_max)
+                                : 0;
+    fake_client_answer(sim_below(STREAM_DRIVER, fake_client_waiting()), &ends[chosen].end,
+        retry_after_s * US_PER_SECOND);
 }
 
 void deployment_answer_all_well(void)

@@ -60,11 +60,13 @@ static void content_add(struct content *content, const void *bytes, size_t len, 
 {
     if (content->pending_count == content->pending_capacity) {
         content->pending_capacity = content->pending_capacity ? content->pending_capacity * 2 : 16;
-        content->pending = realloc(content->pending, content->pending_capacity * sizeof *content->pending);
+        content->pending =
+            realloc(content->pending, content->pending_capacity * sizeof *content->pending);
         assert(content->pending);
     }
     struct pending *pending = &content->pending[content->pending_count++];
-    *pending = (struct pending){.offset = offset, .len = len, .bytes = bytes ? malloc(len ? len : 1) : NULL};
+    *pending = (struct pending){
+        .offset = offset, .len = len, .bytes = bytes ? malloc(len ? len : 1) : NULL};
     if (bytes)
         memcpy(pending->bytes, bytes, len);
 }
@@ -86,7 +88,8 @@ static void pending_apply(const struct pending *pending, struct image *image, un
     }
 }
 
-/* Each sector of what is on its way arrives with this chance; then nothing is on its way any more. */
+/* Each sector of what is on its way arrives with this chance; then nothing is on its way any more.
+ * */
 static void content_persist(struct content *content, unsigned per_mille)
 {
     for (unsigned i = 0; i < content->pending_count; i++) {
@@ -196,7 +199,8 @@ static int refuse_growth(struct disk_file *file, const void *bytes, size_t len, 
         tally(TALLY_SHORT_WRITES);
     }
     tally(TALLY_DISK_FULL);
-    return sim_chance(STREAM_DISK, 900) ? disk_tell_error(SQLITE_FULL, 0) : disk_tell_error(SQLITE_IOERR_WRITE, ENOSPC);
+    return sim_chance(STREAM_DISK, 900) ? disk_tell_error(SQLITE_FULL, 0)
+                                        : disk_tell_error(SQLITE_IOERR_WRITE, ENOSPC);
 }
 
 int disk_write(struct disk_file *file, const void *bytes, size_t len, size_t offset)
@@ -231,7 +235,8 @@ int disk_truncate(struct disk_file *file, size_t len)
     return SQLITE_OK;
 }
 
-/* A file system with a journal keeps the order of its metadata: what was deleted before a sync is gone with it. */
+/* A file system with a journal keeps the order of its metadata: what was deleted before a sync is
+ * gone with it. */
 static void sync_directory(void)
 {
     for (unsigned i = 0; i < DISK_FILES_MAX; i++)
@@ -293,7 +298,8 @@ static void lose_power(struct disk_file *file, unsigned per_mille)
 void disk_crash(enum disk_crash how)
 {
     static const unsigned kept_per_mille[] = {0, 0, 100, 500, 900, 1000};
-    unsigned per_mille = kept_per_mille[sim_below(STREAM_DISK, sizeof kept_per_mille / sizeof kept_per_mille[0])];
+    unsigned per_mille =
+        kept_per_mille[sim_below(STREAM_DISK, sizeof kept_per_mille / sizeof kept_per_mille[0])];
     die_after = 0;
     for (unsigned i = 0; i < DISK_FILES_MAX; i++) {
         if (how == DISK_POWER_LOSS)

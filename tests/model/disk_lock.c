@@ -96,7 +96,8 @@ static int take_shm_lock(struct disk_handle *self, int from, int count, bool exc
 {
     struct disk_file *file = self->file;
     for (int i = from; i < from + count; i++)
-        if (is_held_by_other(file->shm_exclusive[i], self) || (exclusive && file->shm_shared[i] > 0))
+        if (is_held_by_other(file->shm_exclusive[i], self) ||
+            (exclusive && file->shm_shared[i] > 0))
             return SQLITE_BUSY;
     for (int i = from; i < from + count; i++) {
         if (exclusive)

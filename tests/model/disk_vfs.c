@@ -96,7 +96,8 @@ static const sqlite3_io_methods methods = {
     .xShmUnmap = disk_shm_unmap,
 };
 
-static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags, int *ret_flags)
+static int on_open(
+    sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags, int *ret_flags)
 {
     (void)vfs;
     struct disk_handle *self = handle_of(base);
@@ -158,7 +159,8 @@ static int on_sleep(sqlite3_vfs *vfs, int us)
 static int on_time_ms(sqlite3_vfs *vfs, sqlite3_int64 *ret_ms)
 {
     (void)vfs;
-    *ret_ms = INT64_C(210866760000000) + sim_wall_us() / 1000; /* the Julian day of 1970-01-01 in ms */
+    *ret_ms =
+        INT64_C(210866760000000) + sim_wall_us() / 1000; /* the Julian day of 1970-01-01 in ms */
     return SQLITE_OK;
 }
 

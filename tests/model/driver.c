@@ -16,8 +16,8 @@
 #include <limits.h>
 #include <stdio.h>
 
-#define RESUME_WEIGHT 1500           /* the gateway's coroutines together, against the actions' weights */
-#define TURN_US_MAX 200              /* how long a coroutine's turn takes */
+#define RESUME_WEIGHT 1500 /* the gateway's coroutines together, against the actions' weights */
+#define TURN_US_MAX 200    /* how long a coroutine's turn takes */
 #define TURNS_WITHOUT_REST_MAX 20000 /* with nothing new from outside somebody spins */
 #define WAITS_MAX 20000
 #define STEPS_WITH_BROKER 3                 /* times as many, since more happens in between */
@@ -30,8 +30,8 @@ static bool history_expires;
 static void draw_world(bool with_broker)
 {
     static const int64_t longest_asked_us[] = {0, 10 * US_PER_SECOND, 7200 * US_PER_SECOND};
-    static const int64_t steps_us[] = {
-        US_PER_SECOND, 5 * US_PER_SECOND, 30 * US_PER_SECOND, 300 * US_PER_SECOND, 3600 * US_PER_SECOND};
+    static const int64_t steps_us[] = {US_PER_SECOND, 5 * US_PER_SECOND, 30 * US_PER_SECOND,
+        300 * US_PER_SECOND, 3600 * US_PER_SECOND};
     struct delivery_policy policy = {
         .connect_timeout_us = 5 * US_PER_SECOND,
         .answer_timeout_us = 30 * US_PER_SECOND,
@@ -69,9 +69,11 @@ static void draw_world(bool with_broker)
         .bodies_us = options.bodies_us,
         .history_us = options.history_us});
     world_init(&options);
-    trace("steps %u, active %u, in flight %u and %u, budget %lld, reserve %lld, kept %lld and %lld minutes",
-        policy.schedule.steps, policy.active_per_endpoint, policy.in_flight_per_endpoint, policy.in_flight_per_shard,
-        (long long)options.budget_bytes, (long long)options.reserve_bytes, (long long)kept[0], (long long)kept[1]);
+    trace("steps %u, active %u, in flight %u and %u, budget %lld, reserve %lld, kept %lld and %lld "
+          "minutes",
+        policy.schedule.steps, policy.active_per_endpoint, policy.in_flight_per_endpoint,
+        policy.in_flight_per_shard, (long long)options.budget_bytes,
+        (long long)options.reserve_bytes, (long long)kept[0], (long long)kept[1]);
 }
 
 static void draw_weights(void)
@@ -79,7 +81,8 @@ static void draw_weights(void)
     static const unsigned factors[] = {0, 0, 1, 1, 1, 3};
     assert(actions_count <= ACTIONS_MAX);
     for (unsigned i = 0; i < actions_count; i++)
-        weights[i] = actions[i].weight * (actions[i].always ? 1 : factors[sim_below(STREAM_DRIVER, 6)]);
+        weights[i] =
+            actions[i].weight * (actions[i].always ? 1 : factors[sim_below(STREAM_DRIVER, 6)]);
 }
 
 /* What the broker's side has to do at the end, as long as there is something. */
@@ -110,7 +113,8 @@ static void bury(void)
 static void step(void)
 {
     struct sim_coroutine *runnable[SIM_COROUTINES_MAX];
-    unsigned runnable_count = sim_runnable(runnable), total = runnable_count > 0 ? RESUME_WEIGHT : 0;
+    unsigned runnable_count = sim_runnable(runnable),
+             total = runnable_count > 0 ? RESUME_WEIGHT : 0;
     bool possible[ACTIONS_MAX];
     for (unsigned i = 0; i < actions_count; i++) {
         possible[i] = weights[i] > 0 && actions[i].is_possible();
@@ -139,8 +143,8 @@ static void run_dry(void)
     struct sim_coroutine *runnable[SIM_COROUTINES_MAX];
     unsigned count, turns = 0;
     while ((count = sim_runnable(runnable)) > 0) {
-        fail_unless(turns++ < TURNS_WITHOUT_REST_MAX, BROKEN_SPIN, "\"%s\" and %u others are busy with nothing",
-            sim_name(runnable[0]), count - 1);
+        fail_unless(turns++ < TURNS_WITHOUT_REST_MAX, BROKEN_SPIN,
+            "\"%s\" and %u others are busy with nothing", sim_name(runnable[0]), count - 1);
         resume_one(runnable, count);
         world_check();
     }
@@ -183,7 +187,8 @@ static void wait_for_all(void)
             world_check();
             continue;
         }
-        unsigned of_broker = fake_broker_messages() + model_broker_owned() + fake_broker_unconsumed();
+        unsigned of_broker =
+            fake_broker_messages() + model_broker_owned() + fake_broker_unconsumed();
         count = model_unfinished(unfinished, sizeof unfinished) + model_in_flight() + of_broker;
         if (count == 0)
             return;
@@ -193,7 +198,8 @@ static void wait_for_all(void)
         int64_t wake_us = sim_next_wake_us();
         /* Nothing has ended for longer than any delivery has to wait. */
         fail_unless(wake_us != INT64_MAX && wake_us <= progress_us + STUCK_US, BROKEN_LIVENESS,
-            "%u deliveries never end:%s (without an answer: %u, messages in the broker: %u, events that are its: %u, "
+            "%u deliveries never end:%s (without an answer: %u, messages in the broker: %u, events "
+            "that are its: %u, "
             "partitions that nobody consumes: %u)",
             count, unfinished, model_in_flight(), fake_broker_messages(), model_broker_owned(),
             fake_broker_unconsumed());

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everybody outside of the gateway: partners, clients' deployments, operators, the clock, the disk, and the fate that
- * kills processes. At each step one of them acts, or one of the gateway's coroutines goes on. Which actions a seed
- * knows, and how often, is part of the seed (swarm testing: what happens in every run hides what happens only without
- * it).
+ * Everybody outside of the gateway: partners, clients' deployments, operators, the clock, the disk,
+ * and the fate that kills processes. At each step one of them acts, or one of the gateway's
+ * coroutines goes on. Which actions a seed knows, and how often, is part of the seed (swarm
+ * testing: what happens in every run hides what happens only without it).
  *
- * At the end all faults are taken back and every client answers 200: then whatever is on its way must arrive.
+ * At the end all faults are taken back and every client answers 200: then whatever is on its way
+ * must arrive.
  */
 #ifndef PENSTOCK_TESTS_MODEL_DRIVER_H
 #define PENSTOCK_TESTS_MODEL_DRIVER_H

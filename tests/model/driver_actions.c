@@ -82,7 +82,8 @@ static void pass_long(void)
 
 static void set_clock(void)
 {
-    static const int64_t jumps_us[] = {3600 * US_PER_SECOND, US_PER_DAY, 5 * US_PER_SECOND, US_PER_DAY / 2};
+    static const int64_t jumps_us[] = {
+        3600 * US_PER_SECOND, US_PER_DAY, 5 * US_PER_SECOND, US_PER_DAY / 2};
     int64_t jump_us = jumps_us[sim_below(STREAM_DRIVER, 4)];
     if (sim_chance(STREAM_DRIVER, 500))
         jump_us = -jump_us;
@@ -100,7 +101,8 @@ static void change_endpoint(void)
 {
     struct fake_endpoint *later = &fake_endpoints[FAKE_LATER];
     bool comes = !later->is_there && sim_chance(STREAM_DRIVER, 500);
-    struct fake_endpoint *endpoint = comes ? later : &fake_endpoints[sim_below(STREAM_DRIVER, FAKE_ENDPOINTS)];
+    struct fake_endpoint *endpoint =
+        comes ? later : &fake_endpoints[sim_below(STREAM_DRIVER, FAKE_ENDPOINTS)];
     enum fake_change change;
     if (!endpoint->is_there)
         change = FAKE_BRING_BACK;
@@ -118,8 +120,8 @@ static void change_policy(void)
     policy.active_per_endpoint = 1 + sim_below(STREAM_DRIVER, 8);
     policy.in_flight_per_endpoint = 1 + sim_below(STREAM_DRIVER, 4);
     policy.in_flight_per_shard = 2 + sim_below(STREAM_DRIVER, 8);
-    trace("policy: %s, active %u, in flight %u and %u", policy.paused ? "paused" : "runs", policy.active_per_endpoint,
-        policy.in_flight_per_endpoint, policy.in_flight_per_shard);
+    trace("policy: %s, active %u, in flight %u and %u", policy.paused ? "paused" : "runs",
+        policy.active_per_endpoint, policy.in_flight_per_endpoint, policy.in_flight_per_shard);
     world_set_policy(&policy);
     tally(TALLY_PAUSES);
 }
@@ -137,7 +139,8 @@ static const struct fake_endpoint *find_other(const struct model_delivery *deliv
         bool has_it = false;
         for (unsigned j = 0; j < post->deliveries_count; j++)
             has_it |= post->deliveries[j].endpoint == fake_endpoints[i].id;
-        if (!has_it && fake_endpoints[i].account == post->account && fake_endpoint_is_open(&fake_endpoints[i]))
+        if (!has_it && fake_endpoints[i].account == post->account &&
+            fake_endpoint_is_open(&fake_endpoints[i]))
             return &fake_endpoints[i];
     }
     return NULL;
@@ -155,23 +158,28 @@ static struct model_delivery *choose_delivery(bool moves)
     return delivery;
 }
 
-/* Any endpoint now and then: one of another account, one that is gone, one that has the event already. */
+/* Any endpoint now and then: one of another account, one that is gone, one that has the event
+ * already. */
 static uint64_t choose_endpoint(const struct model_delivery *delivery, bool moves)
 {
     const struct fake_endpoint *other = moves ? find_other(delivery) : NULL;
     if (other)
         return other->id;
-    return sim_chance(STREAM_DRIVER, 300) ? fake_endpoints[sim_below(STREAM_DRIVER, FAKE_ENDPOINTS)].id : 0;
+    return sim_chance(STREAM_DRIVER, 300)
+               ? fake_endpoints[sim_below(STREAM_DRIVER, FAKE_ENDPOINTS)].id
+               : 0;
 }
 
 /* Mostly on where it is; now and then on where it was, or was never. */
 static void action_on_delivery(void)
 {
-    static const enum delivery_state theirs[] = {DELIVERY_PARKED, DELIVERY_DEAD, DELIVERY_DELIVERED};
+    static const enum delivery_state theirs[] = {
+        DELIVERY_PARKED, DELIVERY_DEAD, DELIVERY_DELIVERED};
     bool moves = sim_chance(STREAM_DRIVER, 400);
     struct model_delivery *delivery = choose_delivery(moves);
     enum delivery_state from = delivery->state, to;
-    if (!delivery_state_may_move_by_operator(from, DELIVERY_PENDING) || sim_chance(STREAM_DRIVER, 100))
+    if (!delivery_state_may_move_by_operator(from, DELIVERY_PENDING) ||
+        sim_chance(STREAM_DRIVER, 100))
         from = theirs[sim_below(STREAM_DRIVER, 3)];
     do
         to = (enum delivery_state)sim_below(STREAM_DRIVER, DELIVERY_STATES);

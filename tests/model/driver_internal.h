@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The actions (operator_actions.c: outside; partner.c: posts; deployment.c: answers), and the driver that draws them.
- */
+/* The actions (operator_actions.c: outside; partner.c: posts; deployment.c: answers), and the
+ * driver that draws them. / */
 #ifndef PENSTOCK_TESTS_MODEL_DRIVER_INTERNAL_H
 #define PENSTOCK_TESTS_MODEL_DRIVER_INTERNAL_H
 

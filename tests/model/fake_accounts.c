@@ -26,7 +26,8 @@ struct change_order {
     enum fake_change change;
 };
 
-const char *const fake_account_names[FAKE_ACCOUNTS] = {"acc_two", "acc_one", "acc_tells_apart", "acc_none"};
+const char *const fake_account_names[FAKE_ACCOUNTS] = {
+    "acc_two", "acc_one", "acc_tells_apart", "acc_none"};
 struct fake_endpoint fake_endpoints[FAKE_ENDPOINTS];
 
 static int64_t version;
@@ -40,7 +41,8 @@ void fake_accounts_init(void)
         endpoint->id = sim_random(STREAM_SYSTEM) >> 1;
         endpoint->idempotent = accounts[i] == 2;
         endpoint->final_4xx = i == 1;
-        endpoint->is_there = accounts[i] != 3 && i != FAKE_LATER; /* events of before can be sent there by hand only */
+        endpoint->is_there = accounts[i] != 3 &&
+                             i != FAKE_LATER; /* events of before can be sent there by hand only */
         snprintf(endpoint->name, sizeof endpoint->name, "e%u", i);
         snprintf(endpoint->url, sizeof endpoint->url, "https://e%u.example/in", i);
     }
@@ -95,7 +97,8 @@ unsigned fake_account_endpoints(unsigned account, uint64_t ret_endpoints[ACCOUNT
     return count;
 }
 
-/* The directory. What it replaces is never freed: other coroutines may be in the middle of reading it. */
+/* The directory. What it replaces is never freed: other coroutines may be in the middle of reading
+ * it. */
 
 static void publish(struct accounts *self, struct directory_entry *entry)
 {
@@ -137,10 +140,12 @@ static void apply(struct fake_endpoint *endpoint, enum fake_change change)
     endpoint->opened |= fake_endpoint_is_open(endpoint);
     endpoint->changes++;
     tally(TALLY_ENDPOINT_CHANGES);
-    trace("endpoint %s: there %d, enabled %d", endpoint->name, endpoint->is_there, endpoint->enabled);
+    trace(
+        "endpoint %s: there %d, enabled %d", endpoint->name, endpoint->is_there, endpoint->enabled);
 }
 
-static void apply_and_publish(struct accounts *self, struct fake_endpoint *endpoint, enum fake_change change)
+static void apply_and_publish(
+    struct accounts *self, struct fake_endpoint *endpoint, enum fake_change change)
 {
     apply(endpoint, change);
     if (change == FAKE_TAKE_AWAY)
@@ -209,7 +214,8 @@ static void on_order(struct mail *mail, void *receiver)
     free(order);
 }
 
-void fake_accounts_change(struct accounts *accounts, struct fake_endpoint *endpoint, enum fake_change change)
+void fake_accounts_change(
+    struct accounts *accounts, struct fake_endpoint *endpoint, enum fake_change change)
 {
     if (!accounts) {
         apply(endpoint, change);
@@ -217,7 +223,8 @@ void fake_accounts_change(struct accounts *accounts, struct fake_endpoint *endpo
     }
     struct change_order *order = malloc(sizeof *order);
     assert(order);
-    *order = (struct change_order){.mail.on_receive = on_order, .endpoint = endpoint, .change = change};
+    *order =
+        (struct change_order){.mail.on_receive = on_order, .endpoint = endpoint, .change = change};
     mailbox_post(&accounts->mailbox, &order->mail);
 }
 
@@ -238,8 +245,10 @@ static void on_request(struct mail *mail, void *receiver)
 {
     struct accounts *self = receiver;
     struct accounts_request *request = CONTAINER_OF(mail, struct accounts_request, mail);
-    assert(request->kind == ACCOUNTS_CHANGE_ENDPOINT && request->changes == ENDPOINT_CHANGE_ENABLED);
-    struct fake_endpoint *endpoint = (struct fake_endpoint *)fake_endpoint_of_id(request->endpoint_id);
+    assert(
+        request->kind == ACCOUNTS_CHANGE_ENDPOINT && request->changes == ENDPOINT_CHANGE_ENABLED);
+    struct fake_endpoint *endpoint =
+        (struct fake_endpoint *)fake_endpoint_of_id(request->endpoint_id);
     request->result = endpoint && endpoint->is_there ? OK : ERR_NOT_FOUND;
     if (request->result == OK)
         apply_and_publish(self, endpoint, request->endpoint.enabled ? FAKE_ENABLE : FAKE_DISABLE);

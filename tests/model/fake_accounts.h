@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In place of accounts/accounts.c: a real directory, and a coroutine that changes it as the accounts thread does. What
- * is known of accounts and endpoints outlives every crash (accounts.db is not what is simulated here).
+ * In place of accounts/accounts.c: a real directory, and a coroutine that changes it as the
+ * accounts thread does. What is known of accounts and endpoints outlives every crash (accounts.db
+ * is not what is simulated here).
  *
  *   acc_two   two endpoints        acc_one   one       acc_tells_apart  one, which is idempotent
  *   acc_none  none, until one appears: its events are unrouted
@@ -23,8 +24,8 @@ struct fake_endpoint {
     bool idempotent, final_4xx;
     bool is_there; /* not: gone, or not made yet */
     bool enabled;
-    /* Whether it was both there and enabled at some time in this run of the gateway, or in those before whose last
-     * actions have not been looked at yet. */
+    /* Whether it was both there and enabled at some time in this run of the gateway, or in those
+     * before whose last actions have not been looked at yet. */
     bool opened, opened_before;
     unsigned changes; /* in all */
 };
@@ -44,12 +45,14 @@ unsigned fake_account_endpoints(unsigned account, uint64_t ret_endpoints[ACCOUNT
 bool fake_endpoint_was_open(const struct fake_endpoint *endpoint);
 void fake_accounts_looked(void);
 
-/* One run of the gateway: the directory is filled, the coroutine starts; it ends. `on_changed` as in accounts.h. */
+/* One run of the gateway: the directory is filled, the coroutine starts; it ends. `on_changed` as
+ * in accounts.h. */
 struct accounts *fake_accounts_open(void (*on_changed)(uint64_t endpoint));
 void fake_accounts_close(struct accounts *accounts);
 
 enum fake_change { FAKE_ENABLE, FAKE_DISABLE, FAKE_TAKE_AWAY, FAKE_BRING_BACK };
 /* By an operator. `accounts` is NULL while no gateway runs. */
-void fake_accounts_change(struct accounts *accounts, struct fake_endpoint *endpoint, enum fake_change change);
+void fake_accounts_change(
+    struct accounts *accounts, struct fake_endpoint *endpoint, enum fake_change change);
 
 #endif

@@ -38,7 +38,8 @@ void message_list_insert(struct message_list *list, unsigned at, struct broker_m
         list->messages = realloc(list->messages, list->room * sizeof *list->messages);
         assert(list->messages);
     }
-    memmove(&list->messages[at + 1], &list->messages[at], (list->count - at) * sizeof *list->messages);
+    memmove(
+        &list->messages[at + 1], &list->messages[at], (list->count - at) * sizeof *list->messages);
     list->messages[at] = message;
     list->count++;
 }
@@ -47,7 +48,8 @@ struct broker_message *message_list_take(struct message_list *list, unsigned at)
 {
     struct broker_message *message = list->messages[at];
     list->count--;
-    memmove(&list->messages[at], &list->messages[at + 1], (list->count - at) * sizeof *list->messages);
+    memmove(
+        &list->messages[at], &list->messages[at + 1], (list->count - at) * sizeof *list->messages);
     return message;
 }
 
@@ -76,7 +78,8 @@ bool fake_broker_is_up(void)
 
 /* Publishing. */
 
-bool fake_broker_publish(struct model_post *post, const struct event_parts *parts, unsigned partition)
+bool fake_broker_publish(
+    struct model_post *post, const struct event_parts *parts, unsigned partition)
 {
     struct broker_queue *queue = &broker.queues[partition];
     if (broker.is_down || !queue->exists)
@@ -123,8 +126,9 @@ void fake_broker_publish_poison(void)
     };
     if (sim_chance(STREAM_DRIVER, 300)) { /* its headers are an event's, and its body is not */
         message->content.is_event = true;
-        message->content.parts = (struct event_parts){
-            .partner = SLICE_LITERAL("shop"), .account = SLICE_LITERAL("acc_one"), .type = SLICE_LITERAL("lead")};
+        message->content.parts = (struct event_parts){.partner = SLICE_LITERAL("shop"),
+            .account = SLICE_LITERAL("acc_one"),
+            .type = SLICE_LITERAL("lead")};
     }
     message_list_insert(&queue->ready, queue->ready.count, message);
     trace("poison-%u into queue %u", message->poison, partition);
@@ -149,7 +153,8 @@ void broker_close_channel(struct broker_connection *connection, unsigned channel
     bool to_front = sim_chance(STREAM_DRIVER, 500);
     connection->channels[channel].consuming = false;
     while (unacked->count > 0) {
-        struct broker_message *message = message_list_take(unacked, to_front ? unacked->count - 1 : 0);
+        struct broker_message *message =
+            message_list_take(unacked, to_front ? unacked->count - 1 : 0);
         message->acked = false;
         message->content.redelivered = true;
         message_list_insert(&queue->ready, to_front ? 0 : queue->ready.count, message);
@@ -280,7 +285,8 @@ static void delete_queue(unsigned partition)
         while (channel->unacked.count > 0)
             lose(message_list_take(&channel->unacked, 0));
         if (channel->consuming && broker.connections[i] == subscriber_connection())
-            subscriber_push(&(struct wire_item){.kind = WIRE_CHANNEL_LOST, .channel = partition, .is_gone = true});
+            subscriber_push(&(struct wire_item){
+                .kind = WIRE_CHANNEL_LOST, .channel = partition, .is_gone = true});
         channel->consuming = false;
     }
     while (queue->ready.count > 0)
@@ -303,7 +309,8 @@ void fake_broker_delete_queue(void)
 void fake_broker_drop(void)
 {
     unsigned partition = sim_below(STREAM_DRIVER, broker.partitions);
-    struct broker_queue *from = &broker.queues[partition], *to = &broker.queues[broker.partitions + partition];
+    struct broker_queue *from = &broker.queues[partition],
+                        *to = &broker.queues[broker.partitions + partition];
     if (broker.is_down)
         return;
     for (unsigned i = 1 + sim_below(STREAM_DRIVER, DROP_MAX); i > 0 && from->ready.count > 0; i--) {
@@ -409,7 +416,8 @@ static struct broker_connection *choose_taker(unsigned partition)
 static void deliver(unsigned partition)
 {
     struct broker_queue *queue = &broker.queues[partition];
-    for (unsigned i = 1 + sim_below(STREAM_DRIVER, DELIVER_MAX); i > 0 && queue->ready.count > 0; i--) {
+    for (unsigned i = 1 + sim_below(STREAM_DRIVER, DELIVER_MAX); i > 0 && queue->ready.count > 0;
+         i--) {
         struct broker_connection *taker = choose_taker(partition);
         if (!taker)
             return;
@@ -417,7 +425,8 @@ static void deliver(unsigned partition)
         struct message_list *unacked = &taker->channels[partition].unacked;
         message_list_insert(unacked, unacked->count, message);
         if (taker == subscriber_connection())
-            subscriber_push(&(struct wire_item){.kind = WIRE_MESSAGE, .channel = partition, .message = message});
+            subscriber_push(&(struct wire_item){
+                .kind = WIRE_MESSAGE, .channel = partition, .message = message});
         tally(message->content.redelivered ? TALLY_REDELIVERED : TALLY_DELIVERED);
     }
 }
@@ -429,7 +438,8 @@ static void open_channel(unsigned channel)
         consumer_begin_consuming(channel);
         subscriber_push(&(struct wire_item){.kind = WIRE_OPEN, .channel = channel});
     } else {
-        subscriber_push(&(struct wire_item){.kind = WIRE_CHANNEL_LOST, .channel = channel, .is_gone = true});
+        subscriber_push(
+            &(struct wire_item){.kind = WIRE_CHANNEL_LOST, .channel = channel, .is_gone = true});
     }
 }
 
@@ -450,13 +460,16 @@ static void answer_connector(unsigned unused)
 }
 
 /* Which steps are possible; their number. */
-static unsigned list_work(void (*ret_works[WORKS_MAX])(unsigned partition), unsigned ret_partitions[WORKS_MAX])
+static unsigned list_work(
+    void (*ret_works[WORKS_MAX])(unsigned partition), unsigned ret_partitions[WORKS_MAX])
 {
     unsigned count = 0;
     for (unsigned i = 0; i < broker.queues_count && !broker.is_down; i++) {
-        void (*const works[])(unsigned) = {deliver, open_channel, subscriber_answer_depth, subscriber_take_acks};
-        const bool possible[] = {broker.queues[i].ready.count > 0 && choose_taker(i), subscriber_channel_is_opening(i),
-            subscriber_channel_asks_depth(i), subscriber_channel_has_acks(i)};
+        void (*const works[])(unsigned) = {
+            deliver, open_channel, subscriber_answer_depth, subscriber_take_acks};
+        const bool possible[] = {broker.queues[i].ready.count > 0 && choose_taker(i),
+            subscriber_channel_is_opening(i), subscriber_channel_asks_depth(i),
+            subscriber_channel_has_acks(i)};
         for (unsigned j = 0; j < sizeof possible; j++)
             if (possible[j]) {
                 ret_works[count] = works[j];
@@ -485,11 +498,13 @@ void fake_broker_work(void)
 
 /* What the model asks. */
 
-static unsigned count_in(const struct message_list *list, const struct model_post *post, bool acked_too)
+static unsigned count_in(
+    const struct message_list *list, const struct model_post *post, bool acked_too)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < list->count; i++)
-        count += (!post || list->messages[i]->post == post) && (acked_too || !list->messages[i]->acked);
+        count +=
+            (!post || list->messages[i]->post == post) && (acked_too || !list->messages[i]->acked);
     return count;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the broker (fake_broker.c) and the gateway's ends of its connections (fake_subscriber.c) share. */
+/* What the broker (fake_broker.c) and the gateway's ends of its connections (fake_subscriber.c)
+ * share. */
 #ifndef PENSTOCK_TESTS_MODEL_FAKE_BROKER_INTERNAL_H
 #define PENSTOCK_TESTS_MODEL_FAKE_BROKER_INTERNAL_H
 
@@ -71,7 +72,8 @@ void subscriber_grant(unsigned channel); /* the broker has heard the request */
 void subscriber_answer_depth(unsigned channel);
 void subscriber_take_acks(unsigned channel);
 bool subscriber_has_given(const struct model_post *post);
-void subscriber_lose_connection(bool with_acks); /* the wire is cut: the gateway hears of it later */
+void subscriber_lose_connection(
+    bool with_acks); /* the wire is cut: the gateway hears of it later */
 void subscriber_crashed(void);
 
 /* fake_connector.c */

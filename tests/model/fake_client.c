@@ -58,7 +58,8 @@ static void on_ready(struct loop_watch *watch, uint32_t events)
     }
 }
 
-enum err client_new(struct loop *loop, const struct client_options *options, struct client **ret_client)
+enum err client_new(
+    struct loop *loop, const struct client_options *options, struct client **ret_client)
 {
     (void)options;
     struct client *client = calloc(1, sizeof *client);
@@ -76,7 +77,8 @@ void client_free(struct client *client)
     while (calls_count > 0) {
         struct call call = take(0);
         /* Its answer may have been on the way: then the request was out for certain. */
-        bool begun = call.answered ? call.request->end.request_begun : sim_chance(STREAM_DRIVER, 500);
+        bool begun =
+            call.answered ? call.request->end.request_begun : sim_chance(STREAM_DRIVER, 500);
         call.request->end = (struct attempt_end){.error = ERR_CANCELLED, .request_begun = begun};
         call.request->retry_after_us = 0;
         call.request->excerpt_len = 0;
@@ -113,11 +115,12 @@ void client_send(struct client *client, struct client_request *request)
         .body = request->body,
         .once = request->once,
     };
-    calls[calls_count++] =
-        (struct call){.request = request, .delivery = model_request_sent(&send), .started_us = sim_mono_us()};
+    calls[calls_count++] = (struct call){
+        .request = request, .delivery = model_request_sent(&send), .started_us = sim_mono_us()};
 }
 
-enum err client_check_url(const struct client_options *options, const char *url, const char **ret_problem)
+enum err client_check_url(
+    const struct client_options *options, const char *url, const char **ret_problem)
 {
     (void)options;
     (void)url;

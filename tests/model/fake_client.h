@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In place of client/: nothing is sent. A request waits for the driver to say how it ends; its on_done runs on the
- * loop, as client.h promises. What is sent, and what becomes of it, the model hears of.
+ * In place of client/: nothing is sent. A request waits for the driver to say how it ends; its
+ * on_done runs on the loop, as client.h promises. What is sent, and what becomes of it, the model
+ * hears of.
  */
 #ifndef PENSTOCK_TESTS_MODEL_FAKE_CLIENT_H
 #define PENSTOCK_TESTS_MODEL_FAKE_CLIENT_H

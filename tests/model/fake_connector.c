@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The connector, the links that it opens, and the taps (broker/connector.h, tap.h), as far as delivery needs them. */
+/* The connector, the links that it opens, and the taps (broker/connector.h, tap.h), as far as
+ * delivery needs them. */
 #include "broker/tap.h"
 #include "fake_broker_internal.h"
 #include "sim_loop.h"
@@ -67,8 +68,8 @@ static void on_tap_ready(struct loop_watch *watch, uint32_t events)
     tap->on_lost(tap->context, "cut");
 }
 
-enum err tap_new(
-    struct broker_host *host, void (*on_lost)(void *context, const char *why), void *context, struct tap **ret_tap)
+enum err tap_new(struct broker_host *host, void (*on_lost)(void *context, const char *why),
+    void *context, struct tap **ret_tap)
 {
     struct tap *tap = calloc(1, sizeof *tap);
     assert(tap && !living_tap);
@@ -107,7 +108,8 @@ bool tap_is_open(const struct tap *tap)
 void tap_publish(struct tap *tap, const struct event_parts *parts)
 {
     struct model_post *post = model_post_of_id(&parts->id);
-    fail_unless(post && slice_equal(post->body, parts->body), "P2", "a tap gets what nobody posted");
+    fail_unless(
+        post && slice_equal(post->body, parts->body), "P2", "a tap gets what nobody posted");
     tally(tap->is_open ? TALLY_TAPPED : TALLY_TAPS_DROPPED);
 }
 
@@ -152,7 +154,8 @@ static void on_answer(struct mail *mail, void *receiver)
 static void answer(struct broker_connector *connector, enum err result, const char *detail)
 {
     struct connector_request *request = connector->requests[0];
-    memmove(connector->requests, connector->requests + 1, --connector->count * sizeof connector->requests[0]);
+    memmove(connector->requests, connector->requests + 1,
+        --connector->count * sizeof connector->requests[0]);
     bool opens = request->task == CONNECTOR_OPEN_SUBSCRIBER || request->task == CONNECTOR_OPEN_TAP;
     request->result = result;
     request->ret_link = result == OK && opens ? new_link() : NULL;

@@ -48,7 +48,8 @@ static void judge(struct reserve *reserve)
     know(reserve, reserve->held ? space_left : SPACE_NONE);
 }
 
-enum err reserve_open(struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes, int64_t all_bytes)
+enum err reserve_open(struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes,
+    int64_t all_bytes)
 {
     (void)directory;
     (void)shard;

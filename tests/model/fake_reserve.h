@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In place of journal/reserve.c: room on the simulated disk. What a reserve that is given up leaves is room for
- * FAKE_RESERVE_BYTES more on a disk that is full.
+ * In place of journal/reserve.c: room on the simulated disk. What a reserve that is given up leaves
+ * is room for FAKE_RESERVE_BYTES more on a disk that is full.
  */
 #ifndef PENSTOCK_TESTS_MODEL_FAKE_RESERVE_H
 #define PENSTOCK_TESTS_MODEL_FAKE_RESERVE_H

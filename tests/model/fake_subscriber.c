@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gateway's end of its connection: broker/subscriber.h, as it promises it. What the broker sends lies on the wire
- * until the shard's loop reads it; what is acked lies here until the broker takes the acks.
+ * The gateway's end of its connection: broker/subscriber.h, as it promises it. What the broker
+ * sends lies on the wire until the shard's loop reads it; what is acked lies here until the broker
+ * takes the acks.
  *
- * A channel: closed --asked--> asked --the broker has heard it--> granted --read from the wire--> consuming
+ * A channel: closed --asked--> asked --the broker has heard it--> granted --read from the wire-->
+ * consuming
  */
 #include "base/clock.h"
 #include "fake_broker_internal.h"
@@ -59,7 +61,8 @@ static void append_item(struct subscriber *subscriber, const struct wire_item *i
 {
     if (subscriber->wire_count == subscriber->wire_room) {
         subscriber->wire_room = subscriber->wire_room ? subscriber->wire_room * 2 : 16;
-        subscriber->wire = realloc(subscriber->wire, subscriber->wire_room * sizeof *subscriber->wire);
+        subscriber->wire =
+            realloc(subscriber->wire, subscriber->wire_room * sizeof *subscriber->wire);
         assert(subscriber->wire);
     }
     subscriber->wire[subscriber->wire_count++] = *item;
@@ -82,9 +85,11 @@ static void forget(struct channel_end *end)
 static void read_message(struct subscriber *subscriber, const struct wire_item *item)
 {
     struct channel_end *end = &subscriber->channels[item->channel];
-    fail_unless(end->given.count < PREFETCH_MAX, BROKEN_SIM, "more messages than the prefetch permits");
-    struct message_tag tag = {
-        .channel = item->channel, .generation = end->generation, .number = end->number_first + end->given.count};
+    fail_unless(
+        end->given.count < PREFETCH_MAX, BROKEN_SIM, "more messages than the prefetch permits");
+    struct message_tag tag = {.channel = item->channel,
+        .generation = end->generation,
+        .number = end->number_first + end->given.count};
     end->acked.done[end->given.count] = false;
     message_list_insert(&end->given, end->given.count, item->message);
     /* What it points to is valid in the call only. */
@@ -105,7 +110,8 @@ static void lose_end(struct subscriber *subscriber, unsigned channel, bool is_go
     forget(end);
     end->state = END_CLOSED;
     end->reopen_us = sim_mono_us() + sim_below(STREAM_DRIVER, REOPEN_US_MAX);
-    subscriber->listener.on_channel_lost(subscriber->listener.context, channel, end->generation, is_gone, why);
+    subscriber->listener.on_channel_lost(
+        subscriber->listener.context, channel, end->generation, is_gone, why);
 }
 
 /* All are closed before the owner hears of the first. */
@@ -144,7 +150,8 @@ static void read_item(struct subscriber *subscriber, const struct wire_item *ite
         read_message(subscriber, item);
         break;
     case WIRE_CHANNEL_LOST:
-        lose_end(subscriber, item->channel, item->is_gone, item->is_gone ? "no queue" : "the broker closed it");
+        lose_end(subscriber, item->channel, item->is_gone,
+            item->is_gone ? "no queue" : "the broker closed it");
         break;
     case WIRE_DEPTH:
         subscriber->listener.on_depth(context, item->channel, item->ready, item->consumers);
@@ -161,8 +168,10 @@ static void on_ready(struct loop_watch *watch, uint32_t events)
     (void)events;
     while (subscriber->wire_count > 0 && subscriber->reading) {
         struct wire_item item = subscriber->wire[0];
-        memmove(subscriber->wire, subscriber->wire + 1, --subscriber->wire_count * sizeof *subscriber->wire);
-        fail_unless(item.kind == WIRE_LOST || item.generation == subscriber->channels[item.channel].generation,
+        memmove(subscriber->wire, subscriber->wire + 1,
+            --subscriber->wire_count * sizeof *subscriber->wire);
+        fail_unless(item.kind == WIRE_LOST ||
+                        item.generation == subscriber->channels[item.channel].generation,
             BROKEN_SIM, "something of an older channel is on the wire");
         read_item(subscriber, &item);
     }
@@ -217,7 +226,8 @@ void subscriber_answer_depth(unsigned channel)
 bool subscriber_channel_has_acks(unsigned channel)
 {
     const struct channel_end *end = end_of(channel);
-    return end && living->connection->channels[channel].consuming && end->given.count > 0 && end->acked.done[0];
+    return end && living->connection->channels[channel].consuming && end->given.count > 0 &&
+           end->acked.done[0];
 }
 
 /* Some of the acked prefix, or all of it. */
@@ -231,9 +241,11 @@ void subscriber_take_acks(unsigned channel)
         count = 1 + sim_below(STREAM_DRIVER, count);
     for (; count > 0; count--) {
         struct broker_message *given = message_list_take(&end->given, 0);
-        memmove(end->acked.done, end->acked.done + 1, sizeof end->acked.done - sizeof end->acked.done[0]);
+        memmove(end->acked.done, end->acked.done + 1,
+            sizeof end->acked.done - sizeof end->acked.done[0]);
         end->number_first++;
-        struct broker_message *acked = message_list_take(&living->connection->channels[channel].unacked, 0);
+        struct broker_message *acked =
+            message_list_take(&living->connection->channels[channel].unacked, 0);
         fail_unless(given == acked, BROKEN_SIM, "another message is acked");
         tally(TALLY_ACKED);
     }
@@ -375,7 +387,8 @@ unsigned subscriber_open_messages(const struct subscriber *subscriber, unsigned 
 }
 
 /* The broker may have taken it back: then it comes again, whatever is said here. */
-static bool is_unacked(const struct subscriber *subscriber, unsigned channel, const struct broker_message *message)
+static bool is_unacked(
+    const struct subscriber *subscriber, unsigned channel, const struct broker_message *message)
 {
     const struct broker_connection *connection = subscriber->connection;
     for (unsigned i = 0; connection && i < connection->channels[channel].unacked.count; i++)
@@ -392,8 +405,9 @@ void subscriber_ack(struct subscriber *subscriber, const struct message_tag *tag
     }
     struct channel_end *end = &subscriber->channels[tag->channel];
     uint64_t at = tag->number - end->number_first;
-    fail_unless(tag->number >= end->number_first && at < end->given.count && !end->acked.done[at], BROKEN_CREDIT,
-        "tag %llu of channel %u is acked twice, or was never given", (unsigned long long)tag->number, tag->channel);
+    fail_unless(tag->number >= end->number_first && at < end->given.count && !end->acked.done[at],
+        BROKEN_CREDIT, "tag %llu of channel %u is acked twice, or was never given",
+        (unsigned long long)tag->number, tag->channel);
     struct broker_message *message = end->given.messages[at];
     end->acked.done[at] = true;
     message->acked = is_unacked(subscriber, tag->channel, message);
@@ -425,7 +439,8 @@ void subscriber_ask_depth(struct subscriber *subscriber, unsigned channel)
 void subscriber_tick(struct subscriber *subscriber, int64_t now_mono_us)
 {
     for (unsigned i = 0; i < subscriber->options.queues_count && subscriber->is_open; i++)
-        if (subscriber->channels[i].state == END_CLOSED && subscriber->channels[i].reopen_us <= now_mono_us)
+        if (subscriber->channels[i].state == END_CLOSED &&
+            subscriber->channels[i].reopen_us <= now_mono_us)
             ask_to_open(&subscriber->channels[i]);
 }
 

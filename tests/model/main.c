@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A simulation of one shard, driven by random actions and checked against a simple model (after TigerBeetle's
- * simulator).
+ * A simulation of one shard, driven by random actions and checked against a simple model (after
+ * TigerBeetle's simulator).
  *
- * The real code of delivery/, journal/, model/ and base/ runs in one OS thread: threads are coroutines (sim.h), time is
- * virtual, clients are made up (fake_client.h), and the disk is in memory and can lose power (disk.h). Every second
- * seed is in rabbitmq mode, with a broker in memory (fake_broker.h). Posts, answers, crashes between any two steps,
- * clock changes, faults of the disk and operators' actions are drawn from a seed (driver.h); after each step the
- * promises the promises P1 to P5 and P8 are checked (model.h), and at the end of a seed that everything arrives. A
- * failure prints its seed, what is broken and the last steps. The same seed is the same run, byte for byte.
+ * The real code of delivery/, journal/, model/ and base/ runs in one OS thread: threads are
+ * coroutines (sim.h), time is virtual, clients are made up (fake_client.h), and the disk is in
+ * memory and can lose power (disk.h). Every second seed is in rabbitmq mode, with a broker in
+ * memory (fake_broker.h). Posts, answers, crashes between any two steps, clock changes, faults of
+ * the disk and operators' actions are drawn from a seed (driver.h); after each step the promises
+ * the promises P1 to P5 and P8 are checked (model.h), and at the end of a seed that everything
+ * arrives. A failure prints its seed, what is broken and the last steps. The same seed is the same
+ * run, byte for byte.
  *
  *   model                      seeds 1 to 100
  *   model --seeds 1..5000      these; --jobs 2 runs two at a time
@@ -49,8 +51,8 @@ const char *__asan_default_options(void)
     return "detect_leaks=0:detect_stack_use_after_return=0";
 }
 
-/* Its warning about swapcontext comes once for each process that meets it first: here, and in no child. (sim.c tells it
- * of each switch.) */
+/* Its warning about swapcontext comes once for each process that meets it first: here, and in no
+ * child. (sim.c tells it of each switch.) */
 static void hear_warning(void)
 {
     static ucontext_t here, unused;
@@ -139,7 +141,8 @@ static bool is_the_same_again(void)
     begin_seed(options.first, &hashes[1]);
     bool same = wait_for_one() && hashes[0] == hashes[1];
     if (!same)
-        fprintf(stderr, "FAILED seed=%lu broken=%s: two runs of it differ\n", options.first, BROKEN_SIM);
+        fprintf(stderr, "FAILED seed=%lu broken=%s: two runs of it differ\n", options.first,
+            BROKEN_SIM);
     return same;
 }
 
@@ -153,11 +156,13 @@ static bool print_tally(void)
         if (!options.quiet)
             printf("%10lu  %s\n", count, tally_title((enum tally)i));
         if (count == 0 && seeds >= SEEDS_THAT_TRY_ALL && options.direct && options.rabbitmq) {
-            fprintf(stderr, "FAILED: %lu seeds never tried: %s\n", seeds, tally_title((enum tally)i));
+            fprintf(
+                stderr, "FAILED: %lu seeds never tried: %s\n", seeds, tally_title((enum tally)i));
             complete = false;
         }
     }
-    printf("%lu seeds from %lu on, %u steps each: no promise was broken\n", seeds, options.first, options.steps);
+    printf("%lu seeds from %lu on, %u steps each: no promise was broken\n", seeds, options.first,
+        options.steps);
     return complete;
 }
 
@@ -187,7 +192,8 @@ static bool read_options(int argc, char **argv)
         } else if (c == 'n') {
             good = sscanf(optarg, "%u%n", &options.steps, &used) == 1;
         } else if (c == 'j') {
-            good = sscanf(optarg, "%u%n", &options.jobs, &used) == 1 && options.jobs > 0 && options.jobs <= JOBS_MAX;
+            good = sscanf(optarg, "%u%n", &options.jobs, &used) == 1 && options.jobs > 0 &&
+                   options.jobs <= JOBS_MAX;
         } else if (c == 'k') {
             good = read_queue(optarg, &used);
         } else if (c == 't') {
@@ -206,7 +212,8 @@ static bool read_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
     if (!read_options(argc, argv)) {
-        fprintf(stderr, "usage: model [--seed N | --seeds A..B] [--steps N] [--jobs N] [--queue direct|rabbitmq|both] "
+        fprintf(stderr, "usage: model [--seed N | --seeds A..B] [--steps N] [--jobs N] [--queue "
+                        "direct|rabbitmq|both] "
                         "[--trace] [--quiet]\n");
         return EXIT_USAGE;
     }
@@ -214,7 +221,8 @@ int main(int argc, char **argv)
     tally_init();
     disk_register();
     thread_adopt_main();
-    hashes = mmap(NULL, 2 * sizeof *hashes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    hashes =
+        mmap(NULL, 2 * sizeof *hashes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (hashes == MAP_FAILED)
         return 71;
     bool well = run_seeds() && (options.loud || is_the_same_again()) && print_tally();

@@ -18,7 +18,8 @@ static struct model_post *posts[MODEL_POSTS_MAX];
 static unsigned posts_count, conflicts_answered;
 static struct model_post *accepted[MODEL_SCOPES_MAX]; /* the first of each key, once it is known */
 static bool journal_failed;
-/* The journal's clock, and what it was in the runs whose last actions have not been looked at yet. */
+/* The journal's clock, and what it was in the runs whose last actions have not been looked at yet.
+ * */
 static int64_t journal_wall_offset_us, journal_us_before;
 static bool sends; /* in this run: what waits has been looked through */
 
@@ -74,7 +75,8 @@ struct model_delivery *model_any_delivery(uint64_t random)
 {
     for (unsigned i = 0; i < posts_count; i++) {
         struct model_post *post = posts[(random + i) % posts_count];
-        struct model_delivery *delivery = &post->deliveries[random / posts_count % post->deliveries_count];
+        struct model_delivery *delivery =
+            &post->deliveries[random / posts_count % post->deliveries_count];
         if (post->on_disk && delivery->on_disk)
             return delivery;
     }
@@ -116,8 +118,9 @@ struct model_post *model_posted(const struct model_post_parts *parts)
     post->deliveries = calloc(ACCOUNT_ENDPOINTS_MAX, sizeof *post->deliveries);
     assert(post->deliveries);
     for (unsigned i = 0; i < ACCOUNT_ENDPOINTS_MAX; i++)
-        post->deliveries[i] = (struct model_delivery){
-            .post = post, .index = i, .endpoint = i < parts->endpoints_count ? parts->endpoints[i] : 0};
+        post->deliveries[i] = (struct model_delivery){.post = post,
+            .index = i,
+            .endpoint = i < parts->endpoints_count ? parts->endpoints[i] : 0};
     posts[posts_count++] = post;
     return post;
 }
@@ -139,7 +142,8 @@ void model_decide_post(struct model_post *post, bool happened)
     post->state = happened ? POST_ACCEPTED : POST_REFUSED;
     if (!happened || post->scope == MODEL_NO_SCOPE)
         return;
-    fail_unless(!accepted[post->scope], "P3", "%s is accepted, though its key was accepted before", name);
+    fail_unless(
+        !accepted[post->scope], "P3", "%s is accepted, though its key was accepted before", name);
     accepted[post->scope] = post;
     /* One of a key: whatever else was in doubt has not happened. */
     for (unsigned i = 0; i < posts_count; i++)
@@ -148,25 +152,29 @@ void model_decide_post(struct model_post *post, bool happened)
 }
 
 /* Answered as a duplicate or a conflict: the first one's id says which it is. */
-static void judge_second(struct model_post *post, enum err result, const struct event_id *id, const char *name)
+static void judge_second(
+    struct model_post *post, enum err result, const struct event_id *id, const char *name)
 {
     struct model_post *first = model_post_of_id(id);
-    fail_unless(post->scope != MODEL_NO_SCOPE, "P3", "%s has no key and is answered %s", name, err_name(result));
-    fail_unless(first, "P3", "%s is answered %s with an id that nobody posted", name, err_name(result));
+    fail_unless(post->scope != MODEL_NO_SCOPE, "P3", "%s has no key and is answered %s", name,
+        err_name(result));
+    fail_unless(
+        first, "P3", "%s is answered %s with an id that nobody posted", name, err_name(result));
     char first_name[NAME_BYTES];
     model_name_post(first, first_name);
-    fail_unless(first != post && first->scope == post->scope, "P3", "%s is answered %s by %s, which has another key",
-        name, err_name(result), first_name);
+    fail_unless(first != post && first->scope == post->scope, "P3",
+        "%s is answered %s by %s, which has another key", name, err_name(result), first_name);
     if (first->state == POST_IN_DOUBT || first->published) /* no look has found it yet */
         model_decide_post(first, true);
-    fail_unless(accepted[post->scope] == first, "P3", "%s is answered %s by %s, which was not accepted", name,
-        err_name(result), first_name);
+    fail_unless(accepted[post->scope] == first, "P3",
+        "%s is answered %s by %s, which was not accepted", name, err_name(result), first_name);
     bool same = model_same_money(first, post);
-    fail_unless(same == (result == ERR_EXISTS), "P3", "%s is answered %s by %s, whose money is %s", name,
-        err_name(result), first_name, same ? "the same" : "other");
+    fail_unless(same == (result == ERR_EXISTS), "P3", "%s is answered %s by %s, whose money is %s",
+        name, err_name(result), first_name, same ? "the same" : "other");
     first->promised |= result == ERR_EXISTS;
     conflicts_answered += result == ERR_CONFLICT;
-    fail_unless(post->state != POST_ACCEPTED, "P3", "%s is answered %s, and was accepted", name, err_name(result));
+    fail_unless(post->state != POST_ACCEPTED, "P3", "%s is answered %s, and was accepted", name,
+        err_name(result));
     if (post->state == POST_IN_FLIGHT)
         post->state = POST_REFUSED;
     tally(result == ERR_EXISTS ? TALLY_DUPLICATES : TALLY_CONFLICTS);
@@ -181,7 +189,8 @@ void model_answered(struct model_post *post, enum err result, const struct event
     post->awaits_answer = false;
     switch (result) {
     case OK:
-        fail_unless(memcmp(&post->id, id, sizeof *id) == 0, "P3", "%s is accepted with another id", name);
+        fail_unless(
+            memcmp(&post->id, id, sizeof *id) == 0, "P3", "%s is accepted with another id", name);
         model_decide_post(post, true);
         post->promised = true;
         tally(TALLY_ACCEPTED);
@@ -192,8 +201,10 @@ void model_answered(struct model_post *post, enum err result, const struct event
         break;
     case ERR_DISK:
     case ERR_DISK_FULL:
-        fail_unless(journal_failed || post->was_low || disk_errors() + fake_reserve_refusals() > post->disk_errors,
-            "P1", "%s is refused with %s, though the disk has refused nothing", name, err_name(result));
+        fail_unless(journal_failed || post->was_low ||
+                        disk_errors() + fake_reserve_refusals() > post->disk_errors,
+            "P1", "%s is refused with %s, though the disk has refused nothing", name,
+            err_name(result));
         if (post->state == POST_IN_FLIGHT)
             post->state = journal_failed ? POST_IN_DOUBT : POST_REFUSED;
         tally(TALLY_REFUSED);
@@ -237,7 +248,8 @@ void model_sending(void)
     sends = true;
 }
 
-/* By the clock of this run; a second, since delivery has begun a little earlier than the journal. */
+/* By the clock of this run; a second, since delivery has begun a little earlier than the journal.
+ * */
 void model_check_due(const struct model_delivery *row, const char *name)
 {
     if (!sends || row->state != DELIVERY_WAITING)
@@ -247,8 +259,9 @@ void model_check_due(const struct model_delivery *row, const char *name)
     if (step > 0 && rules.steps_us[step - 1] / 5 * 6 > longest_us)
         longest_us = rules.steps_us[step - 1] / 5 * 6;
     int64_t left_us = row->due_us - (sim_mono_us() + journal_wall_offset_us);
-    fail_unless(left_us <= longest_us + US_PER_SECOND, "P7", "%s is due in %lld s after %lld failures", name,
-        (long long)(left_us / US_PER_SECOND), (long long)row->failures);
+    fail_unless(left_us <= longest_us + US_PER_SECOND, "P7",
+        "%s is due in %lld s after %lld failures", name, (long long)(left_us / US_PER_SECOND),
+        (long long)row->failures);
 }
 
 void model_looked(void)

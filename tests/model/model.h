@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What must be true: a record of what was posted, answered, ordered and sent, and the rules of the promises
- * about it. It knows nothing of how Penstock works; it sees answers, requests to clients, and the journal's tables.
+ * What must be true: a record of what was posted, answered, ordered and sent, and the rules of the
+ * promises about it. It knows nothing of how Penstock works; it sees answers, requests to clients,
+ * and the journal's tables.
  *
  *   model.c        posts and keys: P1 and P3, as far as answers tell
  *   model_operator_actions.c   operators' actions, and what they permit
@@ -15,13 +16,14 @@
  *                  '-(crash, or a disk in doubt)--> in doubt --> accepted | refused   the next look after a start, or
  *                                                                                     the next answer about the key
  *
- * One that was published to the broker may be judged later, whatever its partner was told: queued (the broker has
- * confirmed it), refused and in doubt all go on to accepted, alias or late conflict when a look finds it.
+ * One that was published to the broker may be judged later, whatever its partner was told: queued
+ * (the broker has confirmed it), refused and in doubt all go on to accepted, alias or late conflict
+ * when a look finds it.
  *
  * An action the same, with `done` for accepted.
  *
- * A delivery is known by its post and its index among the post's deliveries; its endpoint may change (unrouted ones,
- * and what an operator sends to another one).
+ * A delivery is known by its post and its index among the post's deliveries; its endpoint may
+ * change (unrouted ones, and what an operator sends to another one).
  */
 #ifndef PENSTOCK_TESTS_MODEL_MODEL_H
 #define PENSTOCK_TESTS_MODEL_MODEL_H
@@ -89,9 +91,12 @@ struct model_delivery {
     enum park_reason reason;
     int64_t generation, attempts, failures, due_us;
     int64_t started_us, delivered_us;
-    bool replayed;     /* an operator has had it sent again after it was delivered: that it was stays true */
+    bool
+        /* an operator has had it sent again after it was delivered: that it was stays true */
+        replayed;
     uint64_t moved_to; /* by an action that this look has found; 0: to no other endpoint */
-    unsigned char ordered[DELIVERY_STATES][DELIVERY_STATES]; /* acts on it that this look has found */
+    unsigned char ordered[DELIVERY_STATES]
+                         [DELIVERY_STATES]; /* acts on it that this look has found */
 
     /* requests to its client */
     unsigned sends, sends_in_run;
@@ -129,8 +134,9 @@ void model_disk_is_short(struct model_post *post); /* the journal says so: it ma
 void model_answered(struct model_post *post, enum err result, const struct event_id *id);
 unsigned model_posts_count(void);
 struct model_post *model_post_of_id(const struct event_id *id); /* or NULL */
-unsigned model_in_flight(void);                                 /* posts and actions without an answer */
-struct model_delivery *model_any_delivery(uint64_t random); /* one that the last look has seen; NULL: there is none */
+unsigned model_in_flight(void); /* posts and actions without an answer */
+struct model_delivery *model_any_delivery(
+    uint64_t random); /* one that the last look has seen; NULL: there is none */
 
 /* This run parks guarded events that the broker brings and that were accepted before. */
 void model_adopted(int64_t since_us);
@@ -147,12 +153,13 @@ unsigned model_broker_owned(void); /* events that the last look has found to be 
 void model_check_promises(void);
 
 /* Operators' actions. */
-struct model_action *model_ordered(
-    struct model_delivery *delivery, enum delivery_state from, enum delivery_state to, uint64_t endpoint);
-void model_action_answered(
-    struct model_action *action, enum err result, enum delivery_state state, enum operator_action_refusal refusal);
+struct model_action *model_ordered(struct model_delivery *delivery, enum delivery_state from,
+    enum delivery_state to, uint64_t endpoint);
+void model_action_answered(struct model_action *action, enum err result, enum delivery_state state,
+    enum operator_action_refusal refusal);
 
-/* The gateway's life. `wall_us` is the clock of the journal that was opened, which does not jump. */
+/* The gateway's life. `wall_us` is the clock of the journal that was opened, which does not jump.
+ * */
 void model_journal_opened(int64_t wall_us);
 void model_journal_failed(void); /* its file is in doubt */
 void model_crashed(void);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rabbitmq mode: what the broker has confirmed is in the broker until it is in the journal (P1); the dedupe store
- * judges it when it comes (P3); a message is acked when the journal has it for good; and what is the broker's is sent
- * only while the gateway has a message of it, or something of it had started.
+ * Rabbitmq mode: what the broker has confirmed is in the broker until it is in the journal (P1);
+ * the dedupe store judges it when it comes (P3); a message is acked when the journal has it for
+ * good; and what is the broker's is sent only while the gateway has a message of it, or something
+ * of it had started.
  */
 #include "model_internal.h"
 
@@ -27,7 +28,8 @@ void model_adopted(int64_t since_us)
 
 bool model_may_be_adopted(const struct model_post *post)
 {
-    /* The other gateway may have had it until it noticed: what comes again is parked for a minute longer. */
+    /* The other gateway may have had it until it noticed: what comes again is parked for a minute
+     * longer. */
     return post->published && post->guarded && taken_over_since_us &&
            post->accepted_us < taken_over_since_us + 60 * US_PER_SECOND;
 }
@@ -64,7 +66,8 @@ void model_queue_lost(struct model_post *post)
 bool model_is_elsewhere(const struct model_post *post)
 {
     return post->state == POST_ALIAS ||
-           (post->state == POST_QUEUED && (post->queue_lost || fake_broker_holds(post) || publication_holds(post)));
+           (post->state == POST_QUEUED &&
+               (post->queue_lost || fake_broker_holds(post) || publication_holds(post)));
 }
 
 /* The dedupe store's late judgement. */
@@ -97,10 +100,13 @@ void model_alias_found(const struct event_id *id, const struct event_id *first_i
     char name[NAME_BYTES], first_name[NAME_BYTES];
     model_name_post(post, name);
     model_name_post(first, first_name);
-    fail_unless(post->published && post->state != POST_ACCEPTED && post->state != POST_LATE_CONFLICT, "P3",
+    fail_unless(
+        post->published && post->state != POST_ACCEPTED && post->state != POST_LATE_CONFLICT, "P3",
         "%s is an alias of %s, and was judged otherwise before", name, first_name);
-    fail_unless(first == model_first_of(post->scope) && first != post && model_same_money(first, post), "P3",
-        "%s is an alias of %s, which is not the first of its key with this money", name, first_name);
+    fail_unless(
+        first == model_first_of(post->scope) && first != post && model_same_money(first, post),
+        "P3", "%s is an alias of %s, which is not the first of its key with this money", name,
+        first_name);
     trace("%s is an alias of %s", name, first_name);
     post->state = POST_ALIAS;
     tally(TALLY_ALIASES);
@@ -112,8 +118,8 @@ void model_check_promises(void)
         const struct model_post *post = model_post(i);
         char name[NAME_BYTES];
         model_name_post(post, name);
-        fail_unless(!post->promised || post->on_disk || post->expired || model_is_elsewhere(post), "P1",
-            "%s was answered 200, and is nowhere", name);
+        fail_unless(!post->promised || post->on_disk || post->expired || model_is_elsewhere(post),
+            "P1", "%s was answered 200, and is nowhere", name);
     }
 }
 
@@ -123,8 +129,8 @@ static void check_poison_is_kept(unsigned poison)
 {
     char id[24];
     int len = snprintf(id, sizeof id, "poison-%u", poison);
-    fail_unless(model_look_durable(
-                    "SELECT count(*) FROM poison WHERE message_id = CAST(? AS TEXT)", slice_of(id, (size_t)len)) > 0,
+    fail_unless(model_look_durable("SELECT count(*) FROM poison WHERE message_id = CAST(? AS TEXT)",
+                    slice_of(id, (size_t)len)) > 0,
         "P1", "poison-%u is acked, and would be lost with the power", poison);
     tally(TALLY_POISON_KEPT);
 }
@@ -141,16 +147,17 @@ void model_message_acked(struct model_post *post, unsigned poison)
     model_look();
     struct slice id = slice_of(post->id.bytes, sizeof post->id.bytes);
     /* 2: the journal's own or final; 1: the broker's. */
-    int64_t found =
-        model_look_durable("SELECT max(CASE WHEN EXISTS(SELECT 1 FROM deliveries d WHERE d.broker_owned = 1 AND"
-                           " d.id BETWEEN e.seq * 16 AND e.seq * 16 + 15) THEN 1 ELSE 2 END)"
-                           " FROM (SELECT seq, id FROM events UNION ALL SELECT -1, id FROM aliases) e"
-                           " WHERE e.id = ?",
-            id);
+    int64_t found = model_look_durable(
+        "SELECT max(CASE WHEN EXISTS(SELECT 1 FROM deliveries d WHERE d.broker_owned = 1 AND"
+        " d.id BETWEEN e.seq * 16 AND e.seq * 16 + 15) THEN 1 ELSE 2 END)"
+        " FROM (SELECT seq, id FROM events UNION ALL SELECT -1, id FROM aliases) e"
+        " WHERE e.id = ?",
+        id);
     /* An expiry may be durable that no look can see yet; and aliases expire as well. */
-    bool may_be_over =
-        post->expired || model_may_have_expired(post) || (post->state == POST_ALIAS && model_rules()->history_us != 0);
-    fail_unless(found != 0 || may_be_over, "P1", "a message of %s is acked, and what is durable lacks it", name);
+    bool may_be_over = post->expired || model_may_have_expired(post) ||
+                       (post->state == POST_ALIAS && model_rules()->history_us != 0);
+    fail_unless(found != 0 || may_be_over, "P1",
+        "a message of %s is acked, and what is durable lacks it", name);
     fail_unless(found != 1 || fake_broker_copies(post) > 0 || fake_broker_has_given(post), "P1",
         "the last message of %s is acked, and what is durable says that it is the broker's", name);
     tally(TALLY_READY_TO_ACK);
@@ -170,7 +177,8 @@ void model_check_ownership(const struct model_post *post, bool first_after_start
     }
     char name[NAME_BYTES];
     model_name_post(post, name);
-    fail_unless(!any_broker_owned || post->published, "P2", "%s was never the broker's, and is broker-owned", name);
+    fail_unless(!any_broker_owned || post->published, "P2",
+        "%s was never the broker's, and is broker-owned", name);
     fail_unless(!any_broker_owned || !any_own, "P2",
         "one delivery of %s is the journal's own, and another one is broker-owned", name);
     fail_unless(!any_broker_owned || !any_started || !first_after_start, "P2",
@@ -191,8 +199,8 @@ unsigned model_broker_owned(void)
 }
 
 /*
- * In this run. What takes the event over may be on its way to the disk, and the others go on: a guarded delivery's
- * `sending`, or the parking of one whose endpoint is disabled or gone.
+ * In this run. What takes the event over may be on its way to the disk, and the others go on: a
+ * guarded delivery's `sending`, or the parking of one whose endpoint is disabled or gone.
  */
 static bool has_started(const struct model_post *post)
 {
@@ -204,13 +212,15 @@ static bool has_started(const struct model_post *post)
     return post->guarded && post->deliveries_count > 1;
 }
 
-void model_check_send_of_broker_owned(const struct model_delivery *delivery, const struct model_delivery *row)
+void model_check_send_of_broker_owned(
+    const struct model_delivery *delivery, const struct model_delivery *row)
 {
     if (!row->broker_owned)
         return;
     char name[NAME_BYTES];
     model_name(delivery, name);
-    fail_unless(row->state == DELIVERY_SENDING || has_started(delivery->post) || fake_broker_has_given(delivery->post),
+    fail_unless(row->state == DELIVERY_SENDING || has_started(delivery->post) ||
+                    fake_broker_has_given(delivery->post),
         "ownership", "%s is the broker's and sent, and the gateway has no message of it", name);
     tally(TALLY_SENDS_BROKER_OWNED);
 }

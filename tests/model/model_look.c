@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looks at the journal's tables, by a connection of the model's own beside the journal's: what was answered is there
- * (P1), one of a key (P3), nothing vanishes before its time (P2). A look comes whenever somebody has committed; what
- * follows a start decides what was in doubt.
+ * Looks at the journal's tables, by a connection of the model's own beside the journal's: what was
+ * answered is there (P1), one of a key (P3), nothing vanishes before its time (P2). A look comes
+ * whenever somebody has committed; what follows a start decides what was in doubt.
  */
 #include "model_internal.h"
 
@@ -22,15 +22,19 @@
 
 enum statement { VERSION, ACTS, EVENTS, DELIVERIES, ALIASES, CONFLICTS, ROW, STATEMENTS };
 
-#define DELIVERY_COLUMNS                                                                                               \
-    "id, endpoint, state, reason, generation, attempts, failures, broker_owned, started_us, delivered_us, due_us FROM" \
+#define DELIVERY_COLUMNS                                                                      \
+    "id, endpoint, state, reason, generation, attempts, failures, broker_owned, started_us, " \
+    "delivered_us, due_us FROM"                                                               \
     " deliveries"
 
 static const char *const texts[STATEMENTS] = {
     [VERSION] = "PRAGMA data_version",
-    [ACTS] = "SELECT delivery, from_state, to_state, from_endpoint, to_endpoint FROM operator_actions ORDER BY seq",
-    [EVENTS] = "SELECT e.seq, e.id, e.amount, e.currency, e.guarded, b.seq IS NOT NULL, e.deliveries, d.state, d.reason"
-               " FROM events e LEFT JOIN bodies b ON b.seq = e.seq LEFT JOIN deliveries d ON d.id = e.seq * 16"
+    [ACTS] = "SELECT delivery, from_state, to_state, from_endpoint, to_endpoint FROM "
+             "operator_actions ORDER BY seq",
+    [EVENTS] = "SELECT e.seq, e.id, e.amount, e.currency, e.guarded, b.seq IS NOT NULL, "
+               "e.deliveries, d.state, d.reason"
+               " FROM events e LEFT JOIN bodies b ON b.seq = e.seq LEFT JOIN deliveries d ON d.id "
+               "= e.seq * 16"
                " ORDER BY e.seq",
     [DELIVERIES] = "SELECT " DELIVERY_COLUMNS " ORDER BY id",
     [ALIASES] = "SELECT id, first FROM aliases",
@@ -78,7 +82,8 @@ static bool connect_journal(void)
         code = sqlite3_prepare_v2(look.db, texts[i], -1, &look.statements[i], NULL);
     if (code == SQLITE_OK)
         return true;
-    fail_unless(code == SQLITE_BUSY, BROKEN_REOPEN, "the journal can't be read: %s", sqlite3_errmsg(look.db));
+    fail_unless(code == SQLITE_BUSY, BROKEN_REOPEN, "the journal can't be read: %s",
+        sqlite3_errmsg(look.db));
     sqlite3_close(look.db);
     look.db = NULL;
     return false;
@@ -116,7 +121,8 @@ static bool step(enum statement which)
     int code = sqlite3_step(look.statements[which]);
     if (code == SQLITE_ROW)
         return true;
-    fail_unless(code == SQLITE_DONE, BROKEN_REOPEN, "\"%s\": %s", texts[which], sqlite3_errmsg(look.db));
+    fail_unless(
+        code == SQLITE_DONE, BROKEN_REOPEN, "\"%s\": %s", texts[which], sqlite3_errmsg(look.db));
     sqlite3_reset(look.statements[which]);
     return false;
 }
@@ -129,19 +135,23 @@ static void check_event(struct model_post *post, sqlite3_stmt *row)
     model_name_post(post, name);
     const char *amount = (const char *)sqlite3_column_text(row, 2),
                *currency = (const char *)sqlite3_column_text(row, 3);
-    fail_unless((amount != NULL) == post->has_amount && (!amount || model_parse_amount(amount) == post->amount) &&
+    fail_unless((amount != NULL) == post->has_amount &&
+                    (!amount || model_parse_amount(amount) == post->amount) &&
                     strcmp(currency ? currency : "", post->currency) == 0,
         "P8", "%s stands in the journal with other money", name);
-    fail_unless(sqlite3_column_int(row, 4) == post->guarded, "P5", "%s stands in the journal with another guard", name);
+    fail_unless(sqlite3_column_int(row, 4) == post->guarded, "P5",
+        "%s stands in the journal with another guard", name);
     fail_unless(!post->expired, "P2", "%s has come back after its time", name);
     if (post->state == POST_IN_FLIGHT && !post->published && fake_broker_partitions() > 0)
-        model_decide_post(post, true); /* the broker's messages are judged by it before its answer has come */
+        model_decide_post(
+            post, true); /* the broker's messages are judged by it before its answer has come */
     if (post->published && !post->on_disk) {
         bool is_parked = sqlite3_column_int(row, 7) == DELIVERY_PARKED;
         post->deliveries_count = (unsigned)sqlite3_column_int(row, 6);
         model_judge_arrival(post, is_parked && sqlite3_column_int(row, 8) == PARK_CONFLICT);
     }
-    fail_unless(post->state != POST_REFUSED, "P3", "%s was not accepted, and stands in the journal", name);
+    fail_unless(
+        post->state != POST_REFUSED, "P3", "%s was not accepted, and stands in the journal", name);
     if (post->state == POST_IN_DOUBT && look.first_after_start) {
         model_decide_post(post, true);
         tally(TALLY_IN_DOUBT_HAPPENED);
@@ -163,7 +173,8 @@ static bool may_all_be_final(const struct model_post *post)
 
 bool model_may_have_expired(const struct model_post *post)
 {
-    return post->on_disk && is_older_than(post, model_rules()->history_us) && may_all_be_final(post);
+    return post->on_disk && is_older_than(post, model_rules()->history_us) &&
+           may_all_be_final(post);
 }
 
 static void check_body(struct model_post *post, bool has_body)
@@ -173,7 +184,8 @@ static void check_body(struct model_post *post, bool has_body)
     fail_unless(has_body || !post->on_disk || !post->has_body ||
                     (is_older_than(post, model_rules()->bodies_us) && may_all_be_final(post)),
         "P2", "the body of %s has gone before its time", name);
-    fail_unless(!has_body || !post->on_disk || post->has_body, "P2", "the body of %s has come back", name);
+    fail_unless(
+        !has_body || !post->on_disk || post->has_body, "P2", "the body of %s has come back", name);
     if (!has_body && post->on_disk && post->has_body)
         tally(TALLY_BODIES_EXPIRED);
     post->has_body = has_body;
@@ -185,15 +197,15 @@ static void read_events(void)
     look.seen_count = 0;
     while (step(EVENTS)) {
         struct event_id id;
-        fail_unless(look.seen_count < MODEL_POSTS_MAX && sqlite3_column_bytes(row, 1) == sizeof id, "P2",
-            "the journal's events are not those that were posted");
+        fail_unless(look.seen_count < MODEL_POSTS_MAX && sqlite3_column_bytes(row, 1) == sizeof id,
+            "P2", "the journal's events are not those that were posted");
         memcpy(&id, sqlite3_column_blob(row, 1), sizeof id);
         struct model_post *post = model_post_of_id(&id);
         fail_unless(post, "P2", "the journal holds an event that nobody posted");
         check_event(post, row);
         post->seq = sqlite3_column_int64(row, 0);
-        look.seen[look.seen_count++] =
-            (struct seen_event){.seq = post->seq, .post = post, .has_body = sqlite3_column_int(row, 5)};
+        look.seen[look.seen_count++] = (struct seen_event){
+            .seq = post->seq, .post = post, .has_body = sqlite3_column_int(row, 5)};
     }
 }
 
@@ -255,8 +267,8 @@ static struct model_delivery *find_delivery(int64_t id)
 {
     struct seen_event *event = find_seen(placement_event(id));
     unsigned index = placement_index(id);
-    fail_unless(
-        event && index < event->post->deliveries_count, "P2", "delivery %lld belongs to nothing", (long long)id);
+    fail_unless(event && index < event->post->deliveries_count, "P2",
+        "delivery %lld belongs to nothing", (long long)id);
     return &event->post->deliveries[index];
 }
 
@@ -300,8 +312,8 @@ static void read_deliveries(void)
         char name[NAME_BYTES];
         model_name_post(look.seen[i].post, name);
         fail_unless(look.seen[i].deliveries == look.seen[i].post->deliveries_count, "P2",
-            "%s has %u deliveries in the journal, and %u belong to it", name, look.seen[i].deliveries,
-            look.seen[i].post->deliveries_count);
+            "%s has %u deliveries in the journal, and %u belong to it", name,
+            look.seen[i].deliveries, look.seen[i].post->deliveries_count);
         model_check_ownership(look.seen[i].post, look.first_after_start);
     }
 }
@@ -311,8 +323,9 @@ static void read_aliases(void)
     sqlite3_stmt *row = look.statements[ALIASES];
     while (step(ALIASES)) {
         struct event_id id, first;
-        fail_unless(sqlite3_column_bytes(row, 0) == sizeof id && sqlite3_column_bytes(row, 1) == sizeof first, "P3",
-            "an alias is no event's id");
+        fail_unless(sqlite3_column_bytes(row, 0) == sizeof id &&
+                        sqlite3_column_bytes(row, 1) == sizeof first,
+            "P3", "an alias is no event's id");
         memcpy(&id, sqlite3_column_blob(row, 0), sizeof id);
         memcpy(&first, sqlite3_column_blob(row, 1), sizeof first);
         model_alias_found(&id, &first);
@@ -324,7 +337,8 @@ static void check_conflicts(void)
     while (step(CONFLICTS)) {
         int64_t kept = sqlite3_column_int64(look.statements[CONFLICTS], 0);
         fail_unless(kept >= model_conflicts_answered() || model_rules()->history_us != 0, "P3",
-            "%u conflicts were answered, and the journal knows of %lld", model_conflicts_answered(), (long long)kept);
+            "%u conflicts were answered, and the journal knows of %lld", model_conflicts_answered(),
+            (long long)kept);
     }
 }
 
@@ -373,7 +387,8 @@ static bool open_durable(const char *query, sqlite3 **ret_db, sqlite3_stmt **ret
     *ret_statement = NULL;
     disk_copy_durable(WORLD_DIRECTORY "/", COPY_DIRECTORY "/");
     tally(TALLY_LOOKS_DURABLE);
-    return sqlite3_open_v2(COPY_DIRECTORY WORLD_JOURNAL_NAME, ret_db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
+    return sqlite3_open_v2(COPY_DIRECTORY WORLD_JOURNAL_NAME, ret_db, SQLITE_OPEN_READWRITE,
+               NULL) == SQLITE_OK &&
            sqlite3_prepare_v2(*ret_db, query, -1, ret_statement, NULL) == SQLITE_OK;
 }
 
@@ -409,12 +424,13 @@ int64_t model_look_durable(const char *query, struct slice parameter)
     return value;
 }
 
-bool model_look_at(const struct model_delivery *delivery, bool durable, struct model_delivery *ret_row)
+bool model_look_at(
+    const struct model_delivery *delivery, bool durable, struct model_delivery *ret_row)
 {
     sim_still++;
-    bool found =
-        delivery->on_disk && connect_journal() &&
-        (durable ? look_at_durable(delivery->id, ret_row) : step_row(look.statements[ROW], delivery->id, ret_row));
+    bool found = delivery->on_disk && connect_journal() &&
+                 (durable ? look_at_durable(delivery->id, ret_row)
+                          : step_row(look.statements[ROW], delivery->id, ret_row));
     sim_still--;
     return found;
 }

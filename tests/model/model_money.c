@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * P8: money adds up. For each day, account, endpoint and currency (and of the events, each once), in count and in exact
- * sum:
+ * P8: money adds up. For each day, account, endpoint and currency (and of the events, each once),
+ * in count and in exact sum:
  *
  *   what was accepted = what the journal's rows say, state by state, + what its totals say of rows that have expired
  *   what was accepted up to the event that the totals have come to = what the totals say was accepted
@@ -58,7 +58,8 @@ void model_format_amount(model_money amount, char ret_text[48])
 
 bool model_same_money(const struct model_post *a, const struct model_post *b)
 {
-    return a->has_amount == b->has_amount && a->amount == b->amount && strcmp(a->currency, b->currency) == 0;
+    return a->has_amount == b->has_amount && a->amount == b->amount &&
+           strcmp(a->currency, b->currency) == 0;
 }
 
 /* Sums. */
@@ -80,12 +81,13 @@ struct group {
 static struct group groups[GROUPS_MAX];
 static unsigned groups_count;
 
-static struct group *group_of(int64_t day, const char *account, uint64_t endpoint, const char *currency)
+static struct group *group_of(
+    int64_t day, const char *account, uint64_t endpoint, const char *currency)
 {
     for (unsigned i = 0; i < groups_count; i++) {
         struct group *group = &groups[i];
-        if (group->day == day && group->endpoint == endpoint && strcmp(group->account, account) == 0 &&
-            strcmp(group->currency, currency) == 0)
+        if (group->day == day && group->endpoint == endpoint &&
+            strcmp(group->account, account) == 0 && strcmp(group->currency, currency) == 0)
             return group;
     }
     fail_unless(groups_count < GROUPS_MAX, BROKEN_SIM, "too many groups: raise GROUPS_MAX");
@@ -104,8 +106,8 @@ static void add(struct sum *sum, model_money money)
 
 static void add_event(const struct model_post *post, int64_t totals_through)
 {
-    struct group *group =
-        group_of(post->accepted_us / US_PER_DAY, fake_account_names[post->account], EVENTS, post->currency);
+    struct group *group = group_of(
+        post->accepted_us / US_PER_DAY, fake_account_names[post->account], EVENTS, post->currency);
     add(&group->accepted, post->amount);
     if (post->seq <= totals_through)
         add(&group->accepted_through, post->amount);
@@ -118,8 +120,8 @@ static void add_post(const struct model_post *post, int64_t totals_through)
     add_event(post, totals_through);
     for (unsigned i = 0; i < post->deliveries_count; i++) {
         const struct model_delivery *delivery = &post->deliveries[i];
-        struct group *group = group_of(
-            post->accepted_us / US_PER_DAY, fake_account_names[post->account], delivery->endpoint, post->currency);
+        struct group *group = group_of(post->accepted_us / US_PER_DAY,
+            fake_account_names[post->account], delivery->endpoint, post->currency);
         add(&group->accepted, post->amount);
         if (post->seq <= totals_through)
             add(&group->accepted_through, post->amount);
@@ -138,13 +140,15 @@ static void read_totals(sqlite3 *db)
 {
     sqlite3_stmt *row;
     int code = sqlite3_prepare_v2(db,
-        "SELECT day, account, endpoint, currency, accepted, accepted_sum, delivered, delivered_sum, discarded,"
+        "SELECT day, account, endpoint, currency, accepted, accepted_sum, delivered, "
+        "delivered_sum, discarded,"
         " discarded_sum FROM totals",
         -1, &row, NULL);
     fail_unless(code == SQLITE_OK, BROKEN_SIM, "totals: %s", sqlite3_errmsg(db));
     while ((code = sqlite3_step(row)) == SQLITE_ROW) {
-        struct group *group = group_of(sqlite3_column_int64(row, 0), (const char *)sqlite3_column_text(row, 1),
-            (uint64_t)sqlite3_column_int64(row, 2), (const char *)sqlite3_column_text(row, 3));
+        struct group *group =
+            group_of(sqlite3_column_int64(row, 0), (const char *)sqlite3_column_text(row, 1),
+                (uint64_t)sqlite3_column_int64(row, 2), (const char *)sqlite3_column_text(row, 3));
         group->counted = read_sum(row, 4);
         group->counted_delivered = read_sum(row, 6);
         group->counted_discarded = read_sum(row, 8);
@@ -156,25 +160,29 @@ static void read_totals(sqlite3 *db)
 static int64_t read_through(sqlite3 *db)
 {
     sqlite3_stmt *row;
-    int code = sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE key = 'totals_through'", -1, &row, NULL);
+    int code = sqlite3_prepare_v2(
+        db, "SELECT value FROM meta WHERE key = 'totals_through'", -1, &row, NULL);
     fail_unless(code == SQLITE_OK, BROKEN_SIM, "meta: %s", sqlite3_errmsg(db));
     int64_t through = sqlite3_step(row) == SQLITE_ROW ? sqlite3_column_int64(row, 0) : 0;
     sqlite3_finalize(row);
     return through;
 }
 
-static void must_equal(const struct group *group, const char *what, struct sum expected, struct sum found)
+static void must_equal(
+    const struct group *group, const char *what, struct sum expected, struct sum found)
 {
     char expected_text[48], found_text[48];
     model_format_amount(expected.money, expected_text);
     model_format_amount(found.money, found_text);
     const struct fake_endpoint *endpoint = fake_endpoint_of_id(group->endpoint);
     fail_unless(expected.count == found.count && expected.money == found.money, "P8",
-        "day %lld, %s, %s, \"%s\": %lld were accepted, of %s; %s %lld, of %s", (long long)group->day, group->account,
+        "day %lld, %s, %s, \"%s\": %lld were accepted, of %s; %s %lld, of %s",
+        (long long)group->day, group->account,
         endpoint                    ? endpoint->name
         : group->endpoint == EVENTS ? "events"
                                     : "unrouted",
-        group->currency, (long long)expected.count, expected_text, what, (long long)found.count, found_text);
+        group->currency, (long long)expected.count, expected_text, what, (long long)found.count,
+        found_text);
 }
 
 static void check_group(const struct group *group)

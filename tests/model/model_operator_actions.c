@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operators' actions. Each one that happened stands in the journal's table of actions, and only those that were ordered
- * may stand there; what it permits (one more send, another state) holds from then on.
+ * Operators' actions. Each one that happened stands in the journal's table of actions, and only
+ * those that were ordered may stand there; what it permits (one more send, another state) holds
+ * from then on.
  */
 #include "model_internal.h"
 
@@ -50,8 +51,8 @@ static const struct fake_endpoint *target_of(const struct model_action *action)
     return fake_endpoint_of_id(action->endpoint ? action->endpoint : action->endpoint_before);
 }
 
-struct model_action *model_ordered(
-    struct model_delivery *delivery, enum delivery_state from, enum delivery_state to, uint64_t endpoint)
+struct model_action *model_ordered(struct model_delivery *delivery, enum delivery_state from,
+    enum delivery_state to, uint64_t endpoint)
 {
     fail_unless(actions_count < ACTIONS_MAX, BROKEN_SIM, "too many actions: raise ACTIONS_MAX");
     struct model_action *action = malloc(sizeof *action);
@@ -75,13 +76,15 @@ struct model_action *model_ordered(
 
 static bool is_of_row(const struct model_action *action, const struct model_action_row *row)
 {
-    bool same_endpoint =
-        action->endpoint ? action->endpoint == row->to_endpoint : row->from_endpoint == row->to_endpoint;
+    bool same_endpoint = action->endpoint ? action->endpoint == row->to_endpoint
+                                          : row->from_endpoint == row->to_endpoint;
     return action->from == row->from && action->to == row->to && same_endpoint;
 }
 
-/* The one of this kind that this row is of: each look finds each of them once more, or for the first time. */
-static struct model_action *find(const struct model_delivery *delivery, const struct model_action_row *row, bool found)
+/* The one of this kind that this row is of: each look finds each of them once more, or for the
+ * first time. */
+static struct model_action *find(
+    const struct model_delivery *delivery, const struct model_action_row *row, bool found)
 {
     for (unsigned i = 0; i < actions_count; i++) {
         struct model_action *action = actions[i];
@@ -98,7 +101,8 @@ static void pass_on(struct model_action *action, const char *text)
     struct model_action *other = NULL;
     for (unsigned i = 0; i < actions_count && !other; i++)
         if (actions[i]->delivery == action->delivery && actions[i]->from == action->from &&
-            actions[i]->to == action->to && !actions[i]->found && actions[i]->state != ACTION_REFUSED)
+            actions[i]->to == action->to && !actions[i]->found &&
+            actions[i]->state != ACTION_REFUSED)
             other = actions[i];
     fail_unless(other, "P2", "%s was refused, and has happened", text);
     action->found = false;
@@ -110,7 +114,8 @@ static bool has_sibling(const struct model_action *action)
 {
     const struct model_post *post = action->delivery->post;
     for (unsigned i = 0; i < post->deliveries_count; i++)
-        if (&post->deliveries[i] != action->delivery && post->deliveries[i].endpoint == action->endpoint)
+        if (&post->deliveries[i] != action->delivery &&
+            post->deliveries[i].endpoint == action->endpoint)
             return true;
     return false;
 }
@@ -120,8 +125,8 @@ static bool may_be_refused(const struct model_action *action, enum operator_acti
 {
     const struct model_delivery *delivery = action->delivery;
     const struct fake_endpoint *target = target_of(action);
-    bool was_closed =
-        !target || !action->was_open || !fake_endpoint_is_open(target) || target->changes != action->changes;
+    bool was_closed = !target || !action->was_open || !fake_endpoint_is_open(target) ||
+                      target->changes != action->changes;
     switch (refusal) {
     case ACTION_UNROUTED:
         return action->endpoint == 0 && action->endpoint_before == 0;
@@ -147,19 +152,21 @@ static void check_done(const struct model_action *action, const char *text)
     const struct fake_endpoint *target = target_of(action);
     if (action->to != DELIVERY_PENDING)
         return;
-    bool was_open = target && (action->was_open || fake_endpoint_is_open(target) || target->changes != action->changes);
-    fail_unless(was_open || (!action->endpoint && action->delivery->endpoint != action->endpoint_before), "P2",
-        "%s: it is sent to an endpoint that takes nothing", text);
+    bool was_open = target && (action->was_open || fake_endpoint_is_open(target) ||
+                                  target->changes != action->changes);
+    fail_unless(
+        was_open || (!action->endpoint && action->delivery->endpoint != action->endpoint_before),
+        "P2", "%s: it is sent to an endpoint that takes nothing", text);
     fail_unless(!action->endpoint || target->account == action->delivery->post->account, "P2",
         "%s: it is sent to an endpoint of another account", text);
-    fail_unless(
-        !action->endpoint || !has_sibling(action), "P4", "%s: its endpoint has a delivery of the event already", text);
+    fail_unless(!action->endpoint || !has_sibling(action), "P4",
+        "%s: its endpoint has a delivery of the event already", text);
     if (action->endpoint && action->endpoint != action->endpoint_before)
         tally(TALLY_ACTS_MOVED);
 }
 
-void model_action_answered(
-    struct model_action *action, enum err result, enum delivery_state state, enum operator_action_refusal refusal)
+void model_action_answered(struct model_action *action, enum err result, enum delivery_state state,
+    enum operator_action_refusal refusal)
 {
     char text[96];
     describe(action, text, sizeof text);
@@ -173,7 +180,8 @@ void model_action_answered(
         tally(TALLY_ACTS_DONE);
         break;
     case ERR_MOVED_ON:
-        fail_unless(state != action->from, "P2", "%s: it is where it was believed to be, and yet moved on", text);
+        fail_unless(state != action->from, "P2",
+            "%s: it is where it was believed to be, and yet moved on", text);
         tally(TALLY_ACTS_MOVED_ON);
         break;
     case ERR_INVALID: /* nowhere to send it, or nothing to send */
@@ -183,8 +191,8 @@ void model_action_answered(
         tally(refusal <= ACTION_BODY_EXPIRED ? TALLY_ACTS_IN_VAIN : TALLY_ACTS_CLOSED);
         break;
     case ERR_NOT_FOUND:
-        fail_unless(
-            !action->delivery->post->on_disk || model_rules()->history_us != 0, "P2", "%s: it is not found", text);
+        fail_unless(!action->delivery->post->on_disk || model_rules()->history_us != 0, "P2",
+            "%s: it is not found", text);
         break;
     case ERR_DISK:
     case ERR_DISK_FULL:
@@ -218,7 +226,8 @@ void model_action_found(struct model_delivery *delivery, const struct model_acti
     delivery->ordered[row->from][row->to]++;
     if (row->from_endpoint != row->to_endpoint)
         delivery->moved_to = row->to_endpoint;
-    trace("%s was moved from %s to %s by order", name, delivery_state_name(row->from), delivery_state_name(row->to));
+    trace("%s was moved from %s to %s by order", name, delivery_state_name(row->from),
+        delivery_state_name(row->to));
     if (row->to == DELIVERY_PENDING) {
         /* Send it (again): whatever was known of its sends counts no more. */
         delivery->spent = false;
@@ -235,18 +244,21 @@ void model_actions_read(bool decides_doubts)
         struct model_action *action = actions[i];
         char text[96];
         describe(action, text, sizeof text);
-        fail_unless(action->found || action->state != ACTION_DONE || action->delivery->post->expired, "P2",
+        fail_unless(
+            action->found || action->state != ACTION_DONE || action->delivery->post->expired, "P2",
             "%s was answered, and does not stand in the journal", text);
         if (action->state == ACTION_IN_DOUBT && decides_doubts)
             action->state = action->found ? ACTION_DONE : ACTION_REFUSED;
     }
 }
 
-bool model_action_is_open(const struct model_delivery *delivery, enum delivery_state from, enum delivery_state to)
+bool model_action_is_open(
+    const struct model_delivery *delivery, enum delivery_state from, enum delivery_state to)
 {
     for (unsigned i = 0; i < actions_count; i++)
         if (actions[i]->delivery == delivery && actions[i]->from == from && actions[i]->to == to &&
-            !actions[i]->found && actions[i]->looked_at != looks && actions[i]->state != ACTION_REFUSED)
+            !actions[i]->found && actions[i]->looked_at != looks &&
+            actions[i]->state != ACTION_REFUSED)
             return true;
     return false;
 }

@@ -13,41 +13,47 @@
 static struct model_delivery *find(const struct model_send *send)
 {
     struct event_id id;
-    fail_unless(event_id_parse(send->id, &id), "P4", "webhook-id \"%.*s\" is no event's id", SLICE_ARGS(send->id));
+    fail_unless(event_id_parse(send->id, &id), "P4", "webhook-id \"%.*s\" is no event's id",
+        SLICE_ARGS(send->id));
     struct model_post *post = model_post_of_id(&id);
     fail_unless(post, "P4", "webhook-id %.*s was never posted", SLICE_ARGS(send->id));
     const struct fake_endpoint *endpoint = fake_endpoint_of_url(send->url);
     for (unsigned i = 0; endpoint && i < post->deliveries_count; i++)
         if (post->deliveries[i].endpoint == endpoint->id)
             return &post->deliveries[i];
-    fail("P4", "webhook-id %.*s is sent to %s, for which it is not", SLICE_ARGS(send->id), send->url);
+    fail("P4", "webhook-id %.*s is sent to %s, for which it is not", SLICE_ARGS(send->id),
+        send->url);
 }
 
-static void check_row(const struct model_delivery *delivery, const struct model_send *send, const char *name)
+static void check_row(
+    const struct model_delivery *delivery, const struct model_send *send, const char *name)
 {
     struct model_delivery row;
     bool guarded = model_is_guarded(delivery);
-    fail_unless(model_look_at(delivery, false, &row), "P2", "%s is sent, and is not in the journal", name);
-    bool may = guarded ? row.state == DELIVERY_SENDING : row.state == DELIVERY_PENDING || row.state == DELIVERY_WAITING;
-    fail_unless(may, guarded && row.state != DELIVERY_DELIVERED ? "P5" : "P4", "%s is sent, and the journal says: %s",
-        name, delivery_state_name(row.state));
+    fail_unless(
+        model_look_at(delivery, false, &row), "P2", "%s is sent, and is not in the journal", name);
+    bool may = guarded ? row.state == DELIVERY_SENDING
+                       : row.state == DELIVERY_PENDING || row.state == DELIVERY_WAITING;
+    fail_unless(may, guarded && row.state != DELIVERY_DELIVERED ? "P5" : "P4",
+        "%s is sent, and the journal says: %s", name, delivery_state_name(row.state));
     char number[24];
     model_check_send_of_broker_owned(delivery, &row);
     snprintf(number, sizeof number, "%lld", (long long)row.attempts + 1);
     fail_unless(slice_equals_string(send->attempt, number), "P4",
-        "%s is sent as attempt %.*s, and the journal knows of %lld before", name, SLICE_ARGS(send->attempt),
-        (long long)row.attempts);
+        "%s is sent as attempt %.*s, and the journal knows of %lld before", name,
+        SLICE_ARGS(send->attempt), (long long)row.attempts);
     if (!guarded)
         return;
-    fail_unless(model_look_at(delivery, true, &row), "P5", "%s is sent, and would be lost with the power", name);
-    fail_unless(row.state == DELIVERY_SENDING, "P5", "%s is sent, and what is durable says: %s", name,
-        delivery_state_name(row.state));
+    fail_unless(model_look_at(delivery, true, &row), "P5",
+        "%s is sent, and would be lost with the power", name);
+    fail_unless(row.state == DELIVERY_SENDING, "P5", "%s is sent, and what is durable says: %s",
+        name, delivery_state_name(row.state));
 }
 
 struct model_delivery *model_request_sent(const struct model_send *send)
 {
-    /* What permits it may be younger than the last look: a commit that brought or routed it, or an operator's action.
-     */
+    /* What permits it may be younger than the last look: a commit that brought or routed it, or an
+     * operator's action. / */
     model_look();
     struct model_delivery *delivery = find(send);
     const struct model_post *post = delivery->post;
@@ -55,9 +61,11 @@ struct model_delivery *model_request_sent(const struct model_send *send)
     model_name(delivery, name);
     bool guarded = model_is_guarded(delivery);
     trace("%s sent, %s attempt %.*s", name, guarded ? "guarded," : "", SLICE_ARGS(send->attempt));
-    fail_unless(slice_equal(send->body, post->body), "P4", "%s is sent with other bytes than were posted", name);
+    fail_unless(slice_equal(send->body, post->body), "P4",
+        "%s is sent with other bytes than were posted", name);
     fail_unless(!delivery->in_flight, "P4", "%s is sent while it is in flight", name);
-    fail_unless(!delivery->seen_2xx, "P4", "%s is sent again after a 2xx that the gateway has seen", name);
+    fail_unless(
+        !delivery->seen_2xx, "P4", "%s is sent again after a 2xx that the gateway has seen", name);
     fail_unless(!guarded || !delivery->spent, "P5", "%s is guarded and sent a second time", name);
     fail_unless(send->once == guarded, "P5", "%s is sent %s", name,
         send->once ? "as a guarded one" : "in a way that may repeat it silently");
@@ -83,7 +91,8 @@ static bool is_2xx(const struct attempt_end *end)
 /* What is ambiguous: the client may have done the work. */
 static bool is_ambiguous(const struct attempt_end *end)
 {
-    return end->http_status ? end->http_status == 502 || end->http_status == 504 : end->request_begun;
+    return end->http_status ? end->http_status == 502 || end->http_status == 504
+                            : end->request_begun;
 }
 
 void model_request_answered(struct model_delivery *delivery, const struct attempt_end *end)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * P2: a delivery changes its state only by the ways of model/delivery_state.h. Between two looks it may have taken
- * several of them; which ones it may take depends on what has happened outside: answers of clients, endpoints that were
- * open, operators' actions.
+ * P2: a delivery changes its state only by the ways of model/delivery_state.h. Between two looks it
+ * may have taken several of them; which ones it may take depends on what has happened outside:
+ * answers of clients, endpoints that were open, operators' actions.
  */
 #include "model_internal.h"
 
@@ -32,8 +32,8 @@ bool model_is_guarded(const struct model_delivery *delivery)
     return delivery->post->guarded && !(endpoint && endpoint->idempotent);
 }
 
-/* Parked ones go back by themselves when the cause is gone. A release that was ordered while the endpoint was open may
- * come when it is not any more. */
+/* Parked ones go back by themselves when the cause is gone. A release that was ordered while the
+ * endpoint was open may come when it is not any more. */
 static bool may_be_released(const struct model_delivery *delivery, enum park_reason reason)
 {
     const struct fake_endpoint *endpoint = fake_endpoint_of_id(delivery->endpoint);
@@ -48,7 +48,8 @@ static bool may_be_parked(const struct model_delivery *delivery, enum park_reaso
     return reason == PARK_DISABLED || reason == PARK_GONE;
 }
 
-/* While a delivery that has gone with its actions is judged: actions count that were ordered and never found. */
+/* While a delivery that has gone with its actions is judged: actions count that were ordered and
+ * never found. */
 static bool unseen_actions_count;
 
 /* Whether a delivery may take this one way. */
@@ -62,7 +63,8 @@ static bool may_step(const struct model_delivery *delivery, unsigned from, unsig
         return true;
     switch (from_state) {
     case DELIVERY_PARKED:
-        return to == DELIVERY_PENDING && may_be_released(delivery, (enum park_reason)(from - DELIVERY_STATES));
+        return to == DELIVERY_PENDING &&
+               may_be_released(delivery, (enum park_reason)(from - DELIVERY_STATES));
     case DELIVERY_PENDING:
     case DELIVERY_SENDING:
     case DELIVERY_WAITING:
@@ -93,7 +95,8 @@ static void spread(const struct model_delivery *delivery, bool reached[NODES], b
     }
 }
 
-static bool may_reach(const struct model_delivery *delivery, unsigned from, unsigned to, bool new_round)
+static bool may_reach(
+    const struct model_delivery *delivery, unsigned from, unsigned to, bool new_round)
 {
     bool reached[NODES] = {0};
     reached[from] = true;
@@ -118,16 +121,18 @@ static unsigned first_node(const struct model_delivery *delivery)
         return node_of(DELIVERY_PARKED, PARK_CONFLICT);
     if (post->misrouted)
         return node_of(DELIVERY_PARKED, PARK_MISMATCH);
-    return delivery->endpoint ? (unsigned)DELIVERY_PENDING : node_of(DELIVERY_PARKED, PARK_UNROUTED);
+    return delivery->endpoint ? (unsigned)DELIVERY_PENDING
+                              : node_of(DELIVERY_PARKED, PARK_UNROUTED);
 }
 
 bool model_may_be_final(const struct model_delivery *delivery)
 {
     unsigned from = first_node(delivery);
     unseen_actions_count = true;
-    bool may =
-        may_reach(delivery, from, DELIVERY_DELIVERED, false) || may_reach(delivery, from, DELIVERY_DELIVERED, true) ||
-        may_reach(delivery, from, DELIVERY_DISCARDED, false) || may_reach(delivery, from, DELIVERY_DISCARDED, true);
+    bool may = may_reach(delivery, from, DELIVERY_DELIVERED, false) ||
+               may_reach(delivery, from, DELIVERY_DELIVERED, true) ||
+               may_reach(delivery, from, DELIVERY_DISCARDED, false) ||
+               may_reach(delivery, from, DELIVERY_DISCARDED, true);
     unseen_actions_count = false;
     return may;
 }
@@ -153,23 +158,27 @@ static void tally_state(const struct model_delivery *row)
         tally(TALLY_SEEN_DEAD);
 }
 
-static void check_numbers(struct model_delivery *before, const struct model_delivery *row, const char *name)
+static void check_numbers(
+    struct model_delivery *before, const struct model_delivery *row, const char *name)
 {
     const struct fake_endpoint *endpoint = fake_endpoint_of_id(row->endpoint);
     fail_unless(row->generation >= before->generation, "P2", "%s is in an earlier round", name);
     fail_unless(row->attempts >= before->attempts, "P2", "%s has forgotten an attempt", name);
-    fail_unless(row->attempts <= before->ends_seen, "P2", "%s has %lld attempts, and %lld ended", name,
-        (long long)row->attempts, (long long)before->ends_seen);
+    fail_unless(row->attempts <= before->ends_seen, "P2", "%s has %lld attempts, and %lld ended",
+        name, (long long)row->attempts, (long long)before->ends_seen);
     /* A longer wait passes over steps. */
-    fail_unless(row->failures <= row->attempts || row->failures <= (int64_t)model_rules()->retry_steps + 1, "P2",
-        "%s failed more often than it was tried", name);
-    model_check_due(row, name);
-    bool may_die = row->failures > (int64_t)model_rules()->retry_steps || (endpoint && endpoint->final_4xx);
     fail_unless(
-        row->state != DELIVERY_DEAD || may_die, "P2", "%s died after %lld failures", name, (long long)row->failures);
+        row->failures <= row->attempts || row->failures <= (int64_t)model_rules()->retry_steps + 1,
+        "P2", "%s failed more often than it was tried", name);
+    model_check_due(row, name);
+    bool may_die =
+        row->failures > (int64_t)model_rules()->retry_steps || (endpoint && endpoint->final_4xx);
+    fail_unless(row->state != DELIVERY_DEAD || may_die, "P2", "%s died after %lld failures", name,
+        (long long)row->failures);
 }
 
-static void check_endpoint(struct model_delivery *delivery, const struct model_delivery *row, const char *name)
+static void check_endpoint(
+    struct model_delivery *delivery, const struct model_delivery *row, const char *name)
 {
     const struct fake_endpoint *endpoint = fake_endpoint_of_id(row->endpoint);
     bool is_of_account = endpoint && endpoint->account == delivery->post->account;
@@ -177,12 +186,12 @@ static void check_endpoint(struct model_delivery *delivery, const struct model_d
     bool was_moved = delivery->moved_to != 0 && delivery->moved_to == row->endpoint;
     /* The broker's messages are routed when they come. */
     if (delivery->post->published && !delivery->on_disk) {
-        fail_unless(is_of_account || (row->endpoint == 0 && delivery->post->deliveries_count == 1), "P2",
-            "%s is for an endpoint of another account", name);
+        fail_unless(is_of_account || (row->endpoint == 0 && delivery->post->deliveries_count == 1),
+            "P2", "%s is for an endpoint of another account", name);
         delivery->endpoint = row->endpoint;
     }
-    fail_unless(
-        row->endpoint == delivery->endpoint || was_routed || was_moved, "P2", "%s has another endpoint now", name);
+    fail_unless(row->endpoint == delivery->endpoint || was_routed || was_moved, "P2",
+        "%s has another endpoint now", name);
     if (row->endpoint != delivery->endpoint && !was_moved)
         tally(TALLY_ROUTED);
     delivery->endpoint = row->endpoint;
@@ -190,23 +199,27 @@ static void check_endpoint(struct model_delivery *delivery, const struct model_d
 }
 
 /* That it was delivered once stays true, and when. */
-static void check_replay(const struct model_delivery *before, const struct model_delivery *row, const char *name)
+static void check_replay(
+    const struct model_delivery *before, const struct model_delivery *row, const char *name)
 {
-    bool is_lost = row->state == DELIVERY_DEAD || row->state == DELIVERY_PARKED || row->state == DELIVERY_DISCARDED;
-    fail_unless(!before->replayed || !is_lost, "P2", "%s was delivered, was replayed, and is %s", name,
-        delivery_state_name(row->state));
-    fail_unless((row->delivered_us != 0) == before->replayed, "P2", "%s was%s replayed, and was delivered at %lld",
-        name, before->replayed ? "" : " not", (long long)row->delivered_us);
+    bool is_lost = row->state == DELIVERY_DEAD || row->state == DELIVERY_PARKED ||
+                   row->state == DELIVERY_DISCARDED;
+    fail_unless(!before->replayed || !is_lost, "P2", "%s was delivered, was replayed, and is %s",
+        name, delivery_state_name(row->state));
+    fail_unless((row->delivered_us != 0) == before->replayed, "P2",
+        "%s was%s replayed, and was delivered at %lld", name, before->replayed ? "" : " not",
+        (long long)row->delivered_us);
     fail_unless(before->delivered_us == 0 || before->delivered_us == row->delivered_us, "P2",
         "%s was delivered at another time", name);
 }
 
-void model_check_way(struct model_delivery *delivery, const struct model_delivery *row, bool first_after_start)
+void model_check_way(
+    struct model_delivery *delivery, const struct model_delivery *row, bool first_after_start)
 {
     char name[NAME_BYTES];
     model_name(delivery, name);
-    fail_unless((unsigned)row->state < DELIVERY_STATES && (unsigned)row->reason <= PARK_TAKEN_OVER, "P2",
-        "%s is in state %d, reason %d", name, row->state, row->reason);
+    fail_unless((unsigned)row->state < DELIVERY_STATES && (unsigned)row->reason <= PARK_TAKEN_OVER,
+        "P2", "%s is in state %d, reason %d", name, row->state, row->reason);
     check_endpoint(delivery, row, name);
     unsigned before = first_node(delivery), now = node_of(row->state, row->reason);
     /* When it comes, or when it was held by a last run and comes again, or does not. */
@@ -215,16 +228,19 @@ void model_check_way(struct model_delivery *delivery, const struct model_deliver
         before = now;
     /* A start records as an attempt what the end of the last run has cut off. */
     bool is_parked = row->state == DELIVERY_PARKED && row->reason == PARK_AMBIGUOUS;
-    bool interrupted = first_after_start && (is_parked || (delivery->replayed && row->state == DELIVERY_DELIVERED));
+    bool interrupted = first_after_start &&
+                       (is_parked || (delivery->replayed && row->state == DELIVERY_DELIVERED));
     bool has_moved = before != now || row->generation > delivery->generation;
     if (interrupted && has_moved && row->attempts > delivery->ends_seen)
         delivery->ends_seen++;
     check_numbers(delivery, row, name);
     check_replay(delivery, row, name);
     bool new_round = row->generation > delivery->generation;
-    fail_unless(may_reach(delivery, before, now, new_round), "P2", "%s was %s %s and is %s %s%s: no way leads there",
-        name, delivery_state_name(state_of(before)), park_reason_name(delivery->reason),
-        delivery_state_name(row->state), park_reason_name(row->reason), new_round ? " in a new round" : "");
+    fail_unless(may_reach(delivery, before, now, new_round), "P2",
+        "%s was %s %s and is %s %s%s: no way leads there", name,
+        delivery_state_name(state_of(before)), park_reason_name(delivery->reason),
+        delivery_state_name(row->state), park_reason_name(row->reason),
+        new_round ? " in a new round" : "");
     if (!delivery->on_disk || before != now || new_round) {
         trace("%s is %s %s", name, delivery_state_name(row->state),
             row->state == DELIVERY_PARKED ? park_reason_name(row->reason) : "");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Partners: few keys, so that they meet again; the same amount in several spellings, and others. In rabbitmq mode most
- * posts go through the broker, of this gateway or of another one. */
+/* Partners: few keys, so that they meet again; the same amount in several spellings, and others. In
+ * rabbitmq mode most posts go through the broker, of this gateway or of another one. */
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "driver_internal.h"
@@ -40,7 +40,8 @@ static const char *const amounts[][3] = {
     {"25", "25.0", "25.00"},
     {"0.000000001", "0.000000001", "0.000000001"},
     {"-5.50", "-5.5", "-5.500"},
-    {"999999999999999999.999999999", "999999999999999999.999999999", "999999999999999999.999999999"},
+    {"999999999999999999.999999999", "999999999999999999.999999999",
+        "999999999999999999.999999999"},
     {"0", "0.00", "-0"},
     {"129.90", "129.9", "129.900"},
     {NULL, NULL, NULL},
@@ -49,8 +50,8 @@ static const char *const amounts[][3] = {
 
 static struct event_id_generator ids;
 static bool large_bodies;
-/* The broker may deliver an event again after its history has expired: then only the dedupe store knows it, and it must
- * know all of them. So each has a key, and there are no conflicts. */
+/* The broker may deliver an event again after its history has expired: then only the dedupe store
+ * knows it, and it must know all of them. So each has a key, and there are no conflicts. */
 static bool dedupe_must_know;
 static unsigned posted;
 
@@ -75,11 +76,11 @@ bool partner_can_post(void)
 
 static size_t make_body(const struct event_parts *parts, char ret_body[LARGE_BODY_BYTES])
 {
-    int len = snprintf(ret_body, 256, "{\"type\":\"%s\",\"account\":\"%s\",\"number\":%u", parts->type.data,
-        parts->account.data, posted++);
+    int len = snprintf(ret_body, 256, "{\"type\":\"%s\",\"account\":\"%s\",\"number\":%u",
+        parts->type.data, parts->account.data, posted++);
     if (parts->amount.len)
-        len += snprintf(
-            ret_body + len, 128, ",\"amount\":\"%s\",\"currency\":\"%s\"", parts->amount.data, parts->currency.data);
+        len += snprintf(ret_body + len, 128, ",\"amount\":\"%s\",\"currency\":\"%s\"",
+            parts->amount.data, parts->currency.data);
     len += snprintf(ret_body + len, 32, ",\"filling\":\"");
     size_t filling = sim_below(STREAM_DRIVER, large_bodies ? LARGE_BODY_BYTES - 512 : 200);
     memset(ret_body + len, 'x', filling);
@@ -88,10 +89,12 @@ static size_t make_body(const struct event_parts *parts, char ret_body[LARGE_BOD
 }
 
 /* The way into the queue. */
-static void hand_in(const struct event_parts *parts, struct model_post_parts *model_parts, unsigned partition)
+static void hand_in(
+    const struct event_parts *parts, struct model_post_parts *model_parts, unsigned partition)
 {
     bool is_up = world_state() == WORLD_UP;
-    if (fake_broker_partitions() == 0 || (is_up && (!fake_broker_is_up() || sim_chance(STREAM_DRIVER, 100)))) {
+    if (fake_broker_partitions() == 0 ||
+        (is_up && (!fake_broker_is_up() || sim_chance(STREAM_DRIVER, 100)))) {
         bool taken = world_post(parts, model_parts, model_parts->guarded ? 100 : 90);
         tally(taken ? TALLY_POSTED : TALLY_OVERLOADED);
         return;
@@ -108,15 +111,18 @@ static void hand_in(const struct event_parts *parts, struct model_post_parts *mo
 static void post_one(void)
 {
     static char body[LARGE_BODY_BYTES];
-    unsigned type = sim_below(STREAM_DRIVER, TYPES), account = sim_below(STREAM_DRIVER, FAKE_ACCOUNTS);
-    bool has_key = types[type].class == CLASS_CRITICAL || dedupe_must_know || sim_chance(STREAM_DRIVER, 500);
+    unsigned type = sim_below(STREAM_DRIVER, TYPES),
+             account = sim_below(STREAM_DRIVER, FAKE_ACCOUNTS);
+    bool has_key =
+        types[type].class == CLASS_CRITICAL || dedupe_must_know || sim_chance(STREAM_DRIVER, 500);
     unsigned key_number = sim_below(STREAM_DRIVER, KEYS);
     /* Now and then a key that nobody else has. */
     bool is_new_key = sim_chance(STREAM_DRIVER, 400);
     char key[32];
     snprintf(key, sizeof key, is_new_key ? "new-%u" : "k-%u", is_new_key ? posted : key_number);
     bool is_same_money = dedupe_must_know || sim_chance(STREAM_DRIVER, 850);
-    unsigned amount = is_same_money ? (key_number + type) % AMOUNTS : sim_below(STREAM_DRIVER, AMOUNTS);
+    unsigned amount =
+        is_same_money ? (key_number + type) % AMOUNTS : sim_below(STREAM_DRIVER, AMOUNTS);
     const char *amount_text = amounts[amount][sim_below(STREAM_DRIVER, 3)];
     const char *currency = dedupe_must_know || sim_chance(STREAM_DRIVER, 950) ? "EUR" : "USD";
 
@@ -149,11 +155,13 @@ static void post_one(void)
     unsigned char random[8];
     crypto_random(random, sizeof random);
     unsigned partitions = fake_broker_partitions();
-    unsigned partition = partitions ? (unsigned)(hash_siphash(&world_seed, parts.account) % partitions) : 0;
+    unsigned partition =
+        partitions ? (unsigned)(hash_siphash(&world_seed, parts.account) % partitions) : 0;
     event_id_make(&ids, parts.accepted_us, partition, random, &parts.id);
     model_parts.id = parts.id;
-    trace("p%u: %s for %s, key %s, %s %s", model_posts_count(), types[type].name, fake_account_names[account],
-        has_key ? key : "none", amount_text ? amount_text : "", amount_text ? currency : "");
+    trace("p%u: %s for %s, key %s, %s %s", model_posts_count(), types[type].name,
+        fake_account_names[account], has_key ? key : "none", amount_text ? amount_text : "",
+        amount_text ? currency : "");
     hand_in(&parts, &model_parts, partition);
 }
 

@@ -25,8 +25,8 @@ struct publication {
 static struct publication publications[PUBLICATIONS_MAX];
 static unsigned count;
 
-void publication_begin(const struct event_parts *parts, const struct model_post_parts *model_parts, unsigned partition,
-    bool elsewhere, unsigned times)
+void publication_begin(const struct event_parts *parts, const struct model_post_parts *model_parts,
+    unsigned partition, bool elsewhere, unsigned times)
 {
     struct event *event;
     enum err failed = event_new(parts, NULL, 100, &event);
@@ -67,8 +67,10 @@ static void forget(unsigned at)
 
 static void land(struct publication *publication)
 {
-    if (!fake_broker_publish(publication->post, &publication->event->parts, publication->partition)) {
-        if (sim_chance(STREAM_DRIVER, 300)) /* it comes back: its publisher connects anew, and declares the queues */
+    if (!fake_broker_publish(
+            publication->post, &publication->event->parts, publication->partition)) {
+        if (sim_chance(STREAM_DRIVER,
+                300)) /* it comes back: its publisher connects anew, and declares the queues */
             fake_broker_declare_queues();
         return;
     }
@@ -94,7 +96,8 @@ static void turn_to_journal(struct publication *publication)
     tally(publication->landed ? TALLY_CONFIRMS_LATE : TALLY_CONFIRMS_NEVER);
     trace("no confirm in time");
     struct event_parts *parts = &publication->event->parts;
-    if (!world_append(parts, publication->post, &publication->model_parts, parts->guarded ? 100 : 90))
+    if (!world_append(
+            parts, publication->post, &publication->model_parts, parts->guarded ? 100 : 90))
         model_gave_up(publication->post);
 }
 
@@ -111,7 +114,8 @@ void publication_step(void)
         confirm(publication);
     else if (!publication->answered && sim_chance(STREAM_DRIVER, up && !is_given ? 60 : 700))
         turn_to_journal(publication);
-    else if (publication->answered && !publication->elsewhere && sim_chance(STREAM_DRIVER, up ? 200 : 500))
+    else if (publication->answered && !publication->elsewhere &&
+             sim_chance(STREAM_DRIVER, up ? 200 : 500))
         publication->landings_left = 0; /* lost */
     if (publication->answered && publication->landings_left == 0)
         forget(at);

@@ -137,8 +137,8 @@ static void begin(void)
 
 static char *new_stack(void)
 {
-    char *memory = mmap(
-        NULL, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *memory = mmap(NULL, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED || mprotect(memory, GUARD_BYTES, PROT_NONE) != 0)
         abort();
     return memory + GUARD_BYTES;
@@ -158,7 +158,8 @@ struct sim_coroutine *sim_spawn(const char *name, void (*run)(void *context), vo
     }
     coroutines_count = kept;
     assert(coroutines_count < SIM_COROUTINES_MAX);
-    struct sim_coroutine *self = calloc(1, sizeof *self); /* stays: others may ask whether it has ended */
+    struct sim_coroutine *self =
+        calloc(1, sizeof *self); /* stays: others may ask whether it has ended */
     assert(self);
     snprintf(self->name, sizeof self->name, "%s", name);
     self->run = run;
@@ -211,7 +212,8 @@ static bool is_runnable(const struct sim_coroutine *coroutine)
 {
     if (coroutine->ended)
         return false;
-    return coroutine->wake_us <= mono_us || (coroutine->is_ready && coroutine->is_ready(coroutine->ready_context));
+    return coroutine->wake_us <= mono_us ||
+           (coroutine->is_ready && coroutine->is_ready(coroutine->ready_context));
 }
 
 unsigned sim_runnable(struct sim_coroutine *ret_coroutines[SIM_COROUTINES_MAX])

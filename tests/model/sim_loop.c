@@ -7,8 +7,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define END_OF_SLICE_PER_MILLE 30     /* for each mail */
-#define PAUSE_AFTER_MAIL_PER_MILLE 60 /* a thread that has posted may lose the CPU before its next instruction */
+#define END_OF_SLICE_PER_MILLE 30 /* for each mail */
+#define PAUSE_AFTER_MAIL_PER_MILLE \
+    60 /* a thread that has posted may lose the CPU before its next instruction */
 
 void __real_mailbox_post(struct mailbox *mailbox, struct mail *mail);
 void __wrap_mailbox_post(struct mailbox *mailbox, struct mail *mail);
@@ -30,7 +31,8 @@ void __wrap_mailbox_post(struct mailbox *mailbox, struct mail *mail)
 
 void __wrap_mailbox_wait(struct mailbox *mailbox, int timeout_ms)
 {
-    sim_wait(has_mail, mailbox, timeout_ms < 0 ? INT64_MAX : sim_mono_us() + timeout_ms * US_PER_MS);
+    sim_wait(
+        has_mail, mailbox, timeout_ms < 0 ? INT64_MAX : sim_mono_us() + timeout_ms * US_PER_MS);
 }
 
 /* Watches: those that were rung stand in `ready`. */
@@ -79,7 +81,8 @@ void sim_loop_ring(struct loop *loop, struct loop_watch *watch)
         if (loop->ready[i].data.ptr == watch)
             return;
     assert(loop->ready_len < LOOP_EVENTS_PER_TURN);
-    loop->ready[loop->ready_len++] = (struct epoll_event){.events = watch->events, .data.ptr = watch};
+    loop->ready[loop->ready_len++] =
+        (struct epoll_event){.events = watch->events, .data.ptr = watch};
 }
 
 static void work_off_watches(struct loop *loop)
@@ -96,7 +99,8 @@ static void work_off_watches(struct loop *loop)
     }
 }
 
-/* Timers: in no order, `heap_index` is the place from 1. Which of those that are due is first is chance. */
+/* Timers: in no order, `heap_index` is the place from 1. Which of those that are due is first is
+ * chance. */
 
 void timer_init(struct timer *timer, void (*on_due)(struct timer *timer))
 {
@@ -114,7 +118,8 @@ enum err timer_arm(struct loop *loop, struct timer *timer, int64_t delay_us)
         loop->heap = heap;
         loop->heap_capacity = capacity;
     }
-    /* With no delay it is due in the next turn, not in this one: time stands still while the loop works. */
+    /* With no delay it is due in the next turn, not in this one: time stands still while the loop
+     * works. */
     timer->due_mono_us = sim_mono_us() + (delay_us > 0 ? delay_us : 1);
     timer->heap_index = ++loop->heap_len;
     loop->heap[timer->heap_index] = timer;
@@ -136,7 +141,8 @@ static struct timer *take_due_timer(struct loop *loop)
     struct timer *chosen = NULL;
     unsigned due = 0;
     for (size_t i = 1; i <= loop->heap_len; i++)
-        if (loop->heap[i]->due_mono_us <= loop->now_mono_us && sim_below(STREAM_SCHEDULE, ++due) == 0)
+        if (loop->heap[i]->due_mono_us <= loop->now_mono_us &&
+            sim_below(STREAM_SCHEDULE, ++due) == 0)
             chosen = loop->heap[i];
     if (chosen)
         timer_disarm(loop, chosen);

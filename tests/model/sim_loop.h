@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In place of runtime/loop.c: a loop whose time is virtual. There are no file descriptors: who would make one ready
- * rings its watch instead. And in place of the blocking half of runtime/mailbox.c: waiting is the simulator's.
+ * In place of runtime/loop.c: a loop whose time is virtual. There are no file descriptors: who
+ * would make one ready rings its watch instead. And in place of the blocking half of
+ * runtime/mailbox.c: waiting is the simulator's.
  */
 #ifndef PENSTOCK_TESTS_MODEL_SIM_LOOP_H
 #define PENSTOCK_TESTS_MODEL_SIM_LOOP_H

@@ -13,7 +13,8 @@ static struct sim_coroutine *coroutine_of(const struct thread *thread)
     return (struct sim_coroutine *)(void *)thread->id;
 }
 
-enum err thread_start(struct thread *thread, const char *name, void (*run)(void *context), void *context)
+enum err thread_start(
+    struct thread *thread, const char *name, void (*run)(void *context), void *context)
 {
     snprintf(thread->name, sizeof thread->name, "%s", name);
     thread->run = run;

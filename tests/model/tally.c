@@ -15,7 +15,8 @@ static const char *const titles[TALLY_COUNT] = {
 
 void tally_init(void)
 {
-    rows = mmap(NULL, TALLY_COUNT * sizeof *rows, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    rows = mmap(NULL, TALLY_COUNT * sizeof *rows, PROT_READ | PROT_WRITE,
+        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (rows == MAP_FAILED)
         abort();
 }

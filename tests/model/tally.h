@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the runs did, over all seeds and processes: a simulation that never tried a thing has not tested it. main.c
- * prints the table, and fails when a long series of seeds left a row at zero.
+ * What the runs did, over all seeds and processes: a simulation that never tried a thing has not
+ * tested it. main.c prints the table, and fails when a long series of seeds left a row at zero.
  */
 #ifndef PENSTOCK_TESTS_MODEL_TALLY_H
 #define PENSTOCK_TESTS_MODEL_TALLY_H

@@ -14,7 +14,8 @@
 
 #define LINE_BYTES 240
 
-void __wrap_log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void __wrap_log_write(enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 static char lines[TRACE_LINES_KEPT][LINE_BYTES];
 static unsigned long lines_count;
@@ -33,7 +34,8 @@ static void add_line(const char *what, const char *format, va_list args)
 {
     char *line = lines[lines_count++ % TRACE_LINES_KEPT];
     const struct sim_coroutine *current = sim_current();
-    int len = snprintf(line, LINE_BYTES, "%11.6f %-10s %s", (double)(sim_mono_us() - 1000 * US_PER_SECOND) / 1e6,
+    int len = snprintf(line, LINE_BYTES, "%11.6f %-10s %s",
+        (double)(sim_mono_us() - 1000 * US_PER_SECOND) / 1e6,
         current ? sim_name(current) : "driver", what);
     vsnprintf(line + len, (size_t)(LINE_BYTES - len), format, args);
     for (const char *at = line; *at; at++)
@@ -55,7 +57,10 @@ void __wrap_log_write(enum log_level level, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    add_line(level == LOG_ERROR ? "log error: " : level == LOG_WARN ? "log warn: " : "log: ", format, args);
+    add_line(level == LOG_ERROR  ? "log error: "
+             : level == LOG_WARN ? "log warn: "
+                                 : "log: ",
+        format, args);
     va_end(args);
 }
 
@@ -66,7 +71,8 @@ uint64_t trace_hash(void)
 
 static void print_report(const char *broken, const char *what)
 {
-    fprintf(stderr, "\nFAILED seed=%llu broken=%s: %s\n", (unsigned long long)seed_of_run, broken, what);
+    fprintf(stderr, "\nFAILED seed=%llu broken=%s: %s\n", (unsigned long long)seed_of_run, broken,
+        what);
     unsigned long from = lines_count > TRACE_LINES_KEPT ? lines_count - TRACE_LINES_KEPT : 0;
     for (unsigned long i = from; !is_loud && i < lines_count; i++)
         fprintf(stderr, "  %s\n", lines[i % TRACE_LINES_KEPT]);

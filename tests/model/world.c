@@ -122,8 +122,8 @@ static bool append_event(const struct event_parts *parts, struct model_post *pos
     struct posting *posting = calloc(1, sizeof *posting);
     assert(posting);
     struct journal_append *append = &posting->append;
-    append->request =
-        (struct journal_request){.kind = JOURNAL_APPEND, .reply_to = &gateway->ingress.mailbox, .on_done = on_appended};
+    append->request = (struct journal_request){
+        .kind = JOURNAL_APPEND, .reply_to = &gateway->ingress.mailbox, .on_done = on_appended};
     append->event = event;
     if (parts->key.len)
         dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &append->dedupe_key);
@@ -136,13 +136,14 @@ static bool append_event(const struct event_parts *parts, struct model_post *pos
     return true;
 }
 
-bool world_post(const struct event_parts *parts, const struct model_post_parts *model_parts, int share_percent)
+bool world_post(
+    const struct event_parts *parts, const struct model_post_parts *model_parts, int share_percent)
 {
     return append_event(parts, NULL, model_parts, share_percent);
 }
 
-bool world_append(const struct event_parts *parts, struct model_post *post, const struct model_post_parts *model_parts,
-    int share_percent)
+bool world_append(const struct event_parts *parts, struct model_post *post,
+    const struct model_post_parts *model_parts, int share_percent)
 {
     return append_event(parts, post, model_parts, share_percent);
 }
@@ -151,11 +152,13 @@ static void on_acted(struct journal_operator_action *action, void *receiver)
 {
     (void)receiver;
     struct acting *acting = CONTAINER_OF(action, struct acting, action);
-    model_action_answered(acting->model_action, action->request.result, action->ret_state, action->ret_refusal);
+    model_action_answered(
+        acting->model_action, action->request.result, action->ret_state, action->ret_refusal);
     free(acting);
 }
 
-void world_action(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to, uint64_t endpoint)
+void world_action(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to,
+    uint64_t endpoint)
 {
     struct acting *acting = calloc(1, sizeof *acting);
     assert(acting);
@@ -184,8 +187,8 @@ static void on_journal_failed(void *context, enum err error)
 {
     struct gateway *self = context;
     trace("the journal gives up: %s", err_name(error));
-    fail_unless(
-        disk_errors() > self->disk_errors_before, "P1", "the journal gives up, and the disk has refused nothing");
+    fail_unless(disk_errors() > self->disk_errors_before, "P1",
+        "the journal gives up, and the disk has refused nothing");
     self->failed = true;
     model_journal_failed();
     tally(TALLY_JOURNAL_FAILED);
@@ -219,7 +222,8 @@ static enum err start_parts(struct gateway *self)
     fail_unless(!failed, BROKEN_SIM, "no ingress");
     self->budget.bytes_max = options.budget_bytes;
     failed = delivery_shard_new(
-        &(struct delivery_options){.policy = options.policy, .accounts = self->accounts, .budget = &self->budget},
+        &(struct delivery_options){
+            .policy = options.policy, .accounts = self->accounts, .budget = &self->budget},
         &self->shard);
     if (failed)
         return failed;
@@ -335,7 +339,8 @@ static void notice_end(void)
     } else {
         tally(TALLY_STOPS);
         publications_end();
-        fail_unless(fake_broker_links() == 0, BROKEN_CREDIT, "connections to the broker were not closed");
+        fail_unless(
+            fake_broker_links() == 0, BROKEN_CREDIT, "connections to the broker were not closed");
         fail_unless(atomic_load(&self->budget.taken_bytes) == 0, BROKEN_CREDIT,
             "%lld bytes of events were not given back", (long long)self->budget.taken_bytes);
         fail_unless(model_in_flight() == 0, BROKEN_CREDIT, "posts or actions were never answered");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One gateway after the other on the same disk: the real journal and delivery, started and stopped in the order of
- * main/gateway.c, each time by a coroutine "main" of its own.
+ * One gateway after the other on the same disk: the real journal and delivery, started and stopped
+ * in the order of main/gateway.c, each time by a coroutine "main" of its own.
  *
  *   down --start--> starting --> up --stop--> stopping --> down
  *            ^          '-- the disk refused --------------^
@@ -45,12 +45,14 @@ void world_crash(enum disk_crash how);
 void world_check(void);
 
 /* A partner's request; it must be up. False when there is no room for the event. */
-bool world_post(const struct event_parts *parts, const struct model_post_parts *model_parts, int share_percent);
+bool world_post(
+    const struct event_parts *parts, const struct model_post_parts *model_parts, int share_percent);
 /* The same for a post that the model knows already: the broker has not confirmed it in time. */
-bool world_append(const struct event_parts *parts, struct model_post *post, const struct model_post_parts *model_parts,
-    int share_percent);
+bool world_append(const struct event_parts *parts, struct model_post *post,
+    const struct model_post_parts *model_parts, int share_percent);
 /* An operator's action; it must be up. `endpoint`: where to send it from now on, or 0. */
-void world_action(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to, uint64_t endpoint);
+void world_action(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to,
+    uint64_t endpoint);
 void world_set_policy(const struct delivery_policy *policy);
 const struct delivery_policy *world_policy(void);
 struct accounts *world_accounts(void); /* NULL while it is down */

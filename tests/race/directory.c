@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Readers look things up, in turns as a loop does, while the accounts thread publishes, replaces and frees. Every
- * object that a reader sees must be whole (its URL names its version), no endpoint may go back to an older version
- * within a reader, and every endpoint in an account's array must be there, also while endpoints come and go and get and
- * lose filters. A second directory, with this program as its
- * writer, grows and is emptied at the same time, which the requests don't do. Ends by itself, after RUN_US.
+ * Readers look things up, in turns as a loop does, while the accounts thread publishes, replaces
+ * and frees. Every object that a reader sees must be whole (its URL names its version), no endpoint
+ * may go back to an older version within a reader, and every endpoint in an account's array must be
+ * there, also while endpoints come and go and get and lose filters. A second directory, with this
+ * program as its writer, grows and is emptied at the same time, which the requests don't do. Ends
+ * by itself, after RUN_US.
  */
 #include "accounts/accounts.h"
 #include "accounts/directory_publish.h"
@@ -141,11 +142,14 @@ static bool set_up(void)
     return true;
 }
 
-/* Adds one endpoint more, or removes the one that was added, so that the account is replaced as well. */
+/* Adds one endpoint more, or removes the one that was added, so that the account is replaced as
+ * well. */
 static bool add_or_remove(uint64_t *added, unsigned turn)
 {
     struct accounts_request request = {
-        .kind = *added ? ACCOUNTS_REMOVE_ENDPOINT : ACCOUNTS_ADD_ENDPOINT, .account = "acc", .endpoint_id = *added};
+        .kind = *added ? ACCOUNTS_REMOVE_ENDPOINT : ACCOUNTS_ADD_ENDPOINT,
+        .account = "acc",
+        .endpoint_id = *added};
     snprintf(request.endpoint.name, sizeof request.endpoint.name, "more");
     write_url(request.endpoint.url, turn + 2);
     bool done = call(&request);
@@ -163,7 +167,8 @@ static void change_until(int64_t end_mono_us)
             .endpoint_id = endpoints[turn % ENDPOINTS],
             .changes = ENDPOINT_CHANGE_URL | ENDPOINT_CHANGE_ENABLED | ENDPOINT_CHANGE_TYPES};
         write_url(request.endpoint.url, turn + 2);
-        if (turn / ENDPOINTS % 2 == 0 && !type_list_add(&request.endpoint.types, SLICE_LITERAL("lead.*")))
+        if (turn / ENDPOINTS % 2 == 0 &&
+            !type_list_add(&request.endpoint.types, SLICE_LITERAL("lead.*")))
             fail("it is no pattern", "lead.*");
         if (!call(&request) || (turn % 4 == 3 && !add_or_remove(&added, turn)))
             return;
@@ -202,7 +207,8 @@ int main(void)
     static const struct hash_seed seed = {"0123456789abcde"};
     char path[] = "/tmp/penstock-race-XXXXXX", detail[256] = "no directory";
     thread_adopt_main();
-    if (!mkdtemp(path) || directory_new(&seed, &growing) || accounts_open(path, &seed, &accounts, detail)) {
+    if (!mkdtemp(path) || directory_new(&seed, &growing) ||
+        accounts_open(path, &seed, &accounts, detail)) {
         fprintf(stderr, "race/directory: could not start: %s\n", detail);
         return 1;
     }
@@ -211,7 +217,10 @@ int main(void)
     directory_free(growing);
     thread_leave_main();
     remove_directory(path);
-    printf("race/directory: %ld look-ups, %ld changes, %d failures\n", atomic_load(&looked_up), atomic_load(&changed),
-        atomic_load(&failures));
-    return done && atomic_load(&failures) == 0 && atomic_load(&looked_up) > 0 && atomic_load(&changed) > 0 ? 0 : 1;
+    printf("race/directory: %ld look-ups, %ld changes, %d failures\n", atomic_load(&looked_up),
+        atomic_load(&changed), atomic_load(&failures));
+    return done && atomic_load(&failures) == 0 && atomic_load(&looked_up) > 0 &&
+                   atomic_load(&changed) > 0
+               ? 0
+               : 1;
 }

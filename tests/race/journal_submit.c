@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Several threads append to one journal at once, each with a mailbox of its own for the answers, while a reader counts:
- * every request is answered once, every accepted event is handed over once, and a key that all of them use is new for
- * exactly one.
+ * Several threads append to one journal at once, each with a mailbox of its own for the answers,
+ * while a reader counts: every request is answered once, every accepted event is handed over once,
+ * and a key that all of them use is new for exactly one.
  */
 #include "base/clock.h"
 #include "base/crypto.h"
@@ -62,8 +62,8 @@ static void submit(struct poster *poster, unsigned number, struct event_id_gener
     struct journal_append *append = calloc(1, sizeof *append);
     if (!append || event_new(&parts, NULL, 100, &append->event) != OK)
         die("no memory");
-    append->request =
-        (struct journal_request){.kind = JOURNAL_APPEND, .reply_to = &poster->mailbox, .on_done = on_done};
+    append->request = (struct journal_request){
+        .kind = JOURNAL_APPEND, .reply_to = &poster->mailbox, .on_done = on_done};
     append->endpoints_count = 1;
     append->endpoints[0] = 1;
     dedupe_key_of(parts.partner, parts.account, parts.type, parts.key, &append->dedupe_key);
@@ -105,7 +105,8 @@ static void on_counted(struct journal_query *query, void *receiver)
 static void count_while_they_post(struct journal_reader *reader)
 {
     for (unsigned i = 0; i < 20; i++) {
-        struct journal_state_counts counts = {.query = {.reply_to = &delivery, .on_done = on_counted}};
+        struct journal_state_counts counts = {
+            .query = {.reply_to = &delivery, .on_done = on_counted}};
         journal_reader_count_states(reader, &counts);
         while (counted == i) {
             mailbox_wait(&delivery, 1000);

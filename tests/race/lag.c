@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ingress threads mark events of one partition, take marks back and mark others; delivery threads say of events that
- * they have come. A mark is ended by its own event and by no other, and a wait is as long as it was. Ends by itself.
+ * Ingress threads mark events of one partition, take marks back and mark others; delivery threads
+ * say of events that they have come. A mark is ended by its own event and by no other, and a wait
+ * is as long as it was. Ends by itself.
  */
 #include "broker/lag.h"
 #include "base/clock.h"
@@ -35,7 +36,8 @@ static struct event_id id_of(unsigned thread, uint64_t round)
     uint64_t number = round * INGRESSES + thread;
     memcpy(random, &number, sizeof random);
     event_id_make(&generator, (int64_t)round * 1000, PARTITION, random, &id);
-    memcpy(id.bytes + 9, (const unsigned char *)&number, 7); /* behind the variant: no two are alike */
+    memcpy(
+        id.bytes + 9, (const unsigned char *)&number, 7); /* behind the variant: no two are alike */
     return id;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Several senders, one receiver: every mail arrives once, whole, and in its sender's order, and comes back to its
- * sender as an answer. The senders wait for their answers now and then, so that the queue runs empty and the bell is
- * rung again and again. Ends by itself, after a fixed number of mails.
+ * Several senders, one receiver: every mail arrives once, whole, and in its sender's order, and
+ * comes back to its sender as an answer. The senders wait for their answers now and then, so that
+ * the queue runs empty and the bell is rung again and again. Ends by itself, after a fixed number
+ * of mails.
  */
 #include "runtime/mailbox.h"
 #include "runtime/thread.h"
@@ -112,7 +113,8 @@ static void send_all(void *context)
         mailbox_post(&receiver.mailbox, &letter->mail);
         /* Every so often, and at the end, everything must have come back. */
         unsigned sent = number + 1;
-        while ((sent % (100 + sender->index) == 0 || sent == MAILS_PER_SENDER) && sender->answered < sent) {
+        while ((sent % (100 + sender->index) == 0 || sent == MAILS_PER_SENDER) &&
+               sender->answered < sent) {
             if (!wait_for_mail(&sender->mailbox)) {
                 fail("answers are lost", sender->index, sender->answered);
                 return;

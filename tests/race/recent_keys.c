@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads that enter the same keys again and again: at any time at most one of them has a key in flight, and a durable
- * first one is found by all the others as its thread wrote it. Ends by itself.
+ * Threads that enter the same keys again and again: at any time at most one of them has a key in
+ * flight, and a durable first one is found by all the others as its thread wrote it. Ends by
+ * itself.
  */
 #include "ingress/recent_keys.h"
 #include "runtime/thread.h"

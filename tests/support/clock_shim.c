@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Preloaded into a gateway: its wall clock is PENSTOCK_TEST_CLOCK_S seconds ahead of the machine's, or behind it when
- * that is negative. Started again with another number, it finds its clock set.
+ * Preloaded into a gateway: its wall clock is PENSTOCK_TEST_CLOCK_S seconds ahead of the machine's,
+ * or behind it when that is negative. Started again with another number, it finds its clock set.
  */
 #include <dlfcn.h>
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk that does as it is told, for a whole program: preloaded (LD_PRELOAD), it stands in front of libc's calls and
- * looks into the file PENSTOCK_TEST_DISK before each that touches a journal's files:
+ * A disk that does as it is told, for a whole program: preloaded (LD_PRELOAD), it stands in front
+ * of libc's calls and looks into the file PENSTOCK_TEST_DISK before each that touches a journal's
+ * files:
  *
  *   ok          (or no file) as it is
  *   full        writes and allocations that would make a file longer find no room (ENOSPC)
@@ -27,7 +28,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum order { ORDER_OK, ORDER_FULL, ORDER_READ_ONLY, ORDER_SYNC_FAILS, ORDER_SHORT, ORDER_FREE, ORDER_SLOW };
+enum order {
+    ORDER_OK,
+    ORDER_FULL,
+    ORDER_READ_ONLY,
+    ORDER_SYNC_FAILS,
+    ORDER_SHORT,
+    ORDER_FREE,
+    ORDER_SLOW
+};
 
 static _Atomic int64_t given_back; /* bytes of files that were cut while the disk is full */
 static _Atomic unsigned writes;

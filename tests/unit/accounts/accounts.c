@@ -63,7 +63,8 @@ Test(accounts, an_endpoint_gets_an_id_and_a_secret_and_stands_in_its_account)
     cr_expect_str_eq(endpoint->url, URL);
     cr_expect(endpoint->enabled && !endpoint->idempotent && !endpoint->final_4xx);
     cr_expect_eq(endpoint->secrets_count, 1);
-    cr_expect_arr_eq(endpoint->secrets[0].bytes, last.endpoint.secrets[0].bytes, ENDPOINT_SECRET_BYTES);
+    cr_expect_arr_eq(
+        endpoint->secrets[0].bytes, last.endpoint.secrets[0].bytes, ENDPOINT_SECRET_BYTES);
     rcu_go_offline();
     cr_expect_eq(metrics_read(METRIC_DIRECTORY_OBJECTS), 2);
 }
@@ -150,11 +151,14 @@ Test(accounts, fields_are_checked)
     add_account("acc_1");
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
         cr_expect_eq(add_partner(wrong[i]), ERR_INVALID, "%s", wrong[i]);
-        cr_expect(slice_starts_with(slice_from_string(last.detail), "partner: must be 1 to 64"), "%s", last.detail);
+        cr_expect(slice_starts_with(slice_from_string(last.detail), "partner: must be 1 to 64"),
+            "%s", last.detail);
         cr_expect_eq(add_account(wrong[i]), ERR_INVALID);
-        cr_expect(slice_starts_with(slice_from_string(last.detail), "account: must be 1 to 64"), "%s", last.detail);
+        cr_expect(slice_starts_with(slice_from_string(last.detail), "account: must be 1 to 64"),
+            "%s", last.detail);
         cr_expect_eq(add_endpoint("acc_1", wrong[i], URL), ERR_INVALID);
-        cr_expect(slice_starts_with(slice_from_string(last.detail), "name: must be 1 to 64"), "%s", last.detail);
+        cr_expect(slice_starts_with(slice_from_string(last.detail), "name: must be 1 to 64"), "%s",
+            last.detail);
     }
     cr_expect_eq(add_endpoint("acc_1", "main", ""), ERR_INVALID);
     cr_expect_str_eq(last.detail, "url: must be 1 to 2048 bytes");
@@ -163,7 +167,8 @@ Test(accounts, fields_are_checked)
     struct accounts_request request = {.kind = ACCOUNTS_ADD_PARTNER};
     memset(request.partner, 'x', sizeof request.partner);
     cr_expect_eq(accounts_call(accounts, &request), ERR_INVALID);
-    request = (struct accounts_request){.kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1", .endpoint.name = "main"};
+    request = (struct accounts_request){
+        .kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1", .endpoint.name = "main"};
     memset(request.endpoint.url, 'x', sizeof request.endpoint.url);
     cr_expect_eq(accounts_call(accounts, &request), ERR_INVALID);
     request = (struct accounts_request){.kind = (enum accounts_change)99};
@@ -209,13 +214,15 @@ Test(accounts, a_change_touches_what_it_names_and_nothing_else)
         {ENDPOINT_CHANGE_IDEMPOTENT, "https://other", false, true, false},
         {ENDPOINT_CHANGE_FINAL_4XX, "https://other", false, true, true},
     };
-    struct endpoint wanted = {.url = "https://other", .enabled = false, .idempotent = true, .final_4xx = true};
+    struct endpoint wanted = {
+        .url = "https://other", .enabled = false, .idempotent = true, .final_4xx = true};
     add_account("acc_1");
     add_account("acc_2");
     add_endpoint("acc_1", "main", URL);
     struct endpoint made = last.endpoint;
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        cr_expect_eq(change_endpoint("acc_1", made.id, cases[i].changes, &wanted), OK, "%s", last.detail);
+        cr_expect_eq(
+            change_endpoint("acc_1", made.id, cases[i].changes, &wanted), OK, "%s", last.detail);
         for (int reopened = 0; reopened < 2; reopened++) {
             rcu_go_online();
             const struct endpoint *endpoint = directory_endpoint(shown(), made.id);
@@ -226,7 +233,8 @@ Test(accounts, a_change_touches_what_it_names_and_nothing_else)
             cr_expect_str_eq(endpoint->name, "main");
             cr_expect_eq(endpoint->version, made.version + 1 + (int64_t)i);
             cr_expect_eq(endpoint->secrets_count, 1);
-            cr_expect_arr_eq(endpoint->secrets[0].bytes, made.secrets[0].bytes, ENDPOINT_SECRET_BYTES);
+            cr_expect_arr_eq(
+                endpoint->secrets[0].bytes, made.secrets[0].bytes, ENDPOINT_SECRET_BYTES);
             rcu_go_offline();
             close_accounts();
             cr_assert_eq(open_accounts(), OK, "%s", open_detail);
@@ -275,7 +283,8 @@ Test(accounts, the_listener_hears_of_endpoints_after_their_publication)
 {
     struct heard heard = {0};
     struct endpoint wanted = {.url = "https://other"};
-    accounts_listen(accounts, &(struct accounts_listener){.on_endpoint_changed = on_heard, .context = &heard});
+    accounts_listen(
+        accounts, &(struct accounts_listener){.on_endpoint_changed = on_heard, .context = &heard});
     add_partner("pa_1");
     add_account("acc_1");
     cr_expect_eq(heard.count, 0);
@@ -335,8 +344,8 @@ Test(accounts, what_was_submitted_before_the_stop_is_worked_off)
     struct mailbox answers;
     cr_assert_eq(mailbox_init(&answers, &answered), OK);
     for (int i = 0; i < 3; i++) {
-        requests[i] =
-            (struct accounts_request){.kind = ACCOUNTS_ADD_ACCOUNT, .reply_to = &answers, .on_done = on_submitted_done};
+        requests[i] = (struct accounts_request){
+            .kind = ACCOUNTS_ADD_ACCOUNT, .reply_to = &answers, .on_done = on_submitted_done};
         snprintf(requests[i].account, sizeof requests[i].account, "a%d", i);
         accounts_submit(accounts, &requests[i]);
     }

@@ -72,7 +72,8 @@ Test(directory, ids_that_are_too_long_are_just_not_found)
     cr_expect_null(directory_partner(directory, slice_of(id, sizeof id)));
     cr_expect_null(directory_account(directory, slice_of(id, NAME_BYTES_MAX + 1)));
     cr_expect_not(directory_may_post(directory, slice_of(id, sizeof id), slice_of(id, 1)));
-    cr_expect_not(directory_may_post(directory, slice_of(id, NAME_BYTES_MAX), slice_of(id, sizeof id)));
+    cr_expect_not(
+        directory_may_post(directory, slice_of(id, NAME_BYTES_MAX), slice_of(id, sizeof id)));
 }
 
 Test(directory, a_replaced_object_stays_whole_until_it_is_freed)
@@ -132,7 +133,8 @@ Test(directory, grants_are_of_one_pair)
     char longest[NAME_BYTES_MAX + 1] = {0};
     memset(longest, 'x', NAME_BYTES_MAX);
     directory_publish(directory, directory_entry_of_grant(longest, longest));
-    cr_expect(directory_may_post(directory, slice_from_string(longest), slice_from_string(longest)));
+    cr_expect(
+        directory_may_post(directory, slice_from_string(longest), slice_from_string(longest)));
 }
 
 static void sum_credentials(const struct credential *credential, void *context)
@@ -145,7 +147,8 @@ static void sum_credentials(const struct credential *credential, void *context)
 static void count_grant(struct slice partner, struct slice account, void *context)
 {
     bool shortest = slice_equals_string(partner, "p") && slice_equals_string(account, "a");
-    cr_expect(shortest || (partner.len == NAME_BYTES_MAX && account.len == NAME_BYTES_MAX && account.data[0] == 'y'),
+    cr_expect(shortest || (partner.len == NAME_BYTES_MAX && account.len == NAME_BYTES_MAX &&
+                              account.data[0] == 'y'),
         "%.*s %.*s", SLICE_ARGS(partner), SLICE_ARGS(account));
     ++*(int *)context;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Filters of endpoints and the bits that accounts keep of them, removing, and the rotation of secrets. */
+/* Filters of endpoints and the bits that accounts keep of them, removing, and the rotation of
+ * secrets. */
 #include "base/cleanup.h"
 #include "runtime/metrics.h"
 #include "runtime/rcu.h"
@@ -32,7 +33,8 @@ static uint64_t add(const char *name)
 static struct account shown_account(void)
 {
     rcu_go_online();
-    struct account account = *directory_account(accounts_directory(accounts), SLICE_LITERAL("acc_1"));
+    struct account account =
+        *directory_account(accounts_directory(accounts), SLICE_LITERAL("acc_1"));
     rcu_go_offline();
     return account;
 }
@@ -95,7 +97,8 @@ Test(endpoints, a_filter_is_kept_and_shown_in_its_account)
 
 Test(endpoints, an_endpoint_may_be_added_with_its_filter)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1", .endpoint.name = "main"};
+    struct accounts_request request = {
+        .kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1", .endpoint.name = "main"};
     strcpy(request.endpoint.url, URL);
     request.endpoint.types = types_of("payout");
     cr_expect_eq(call_accounts(&request), OK, "%s", last.detail);
@@ -111,7 +114,8 @@ Test(endpoints, the_longest_list_fits)
         snprintf(pattern, sizeof pattern, "%0*d", EVENT_TYPE_BYTES_MAX, i);
         cr_assert(type_list_add(&wanted.types, slice_from_string(pattern)));
     }
-    cr_expect_eq(change_endpoint("acc_1", id, ENDPOINT_CHANGE_TYPES, &wanted), OK, "%s", last.detail);
+    cr_expect_eq(
+        change_endpoint("acc_1", id, ENDPOINT_CHANGE_TYPES, &wanted), OK, "%s", last.detail);
     reopen();
     struct endpoint endpoint;
     cr_assert(find_endpoint(id, &endpoint));
@@ -126,8 +130,10 @@ Test(endpoints, wrong_lists_are_refused)
     struct endpoint wanted = {.types.count = 1};
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
         snprintf(wanted.types.patterns[0], sizeof wanted.types.patterns[0], "%s", wrong[i]);
-        cr_expect_eq(change_endpoint("acc_1", id, ENDPOINT_CHANGE_TYPES, &wanted), ERR_INVALID, "%s", wrong[i]);
-        cr_expect(slice_starts_with(slice_from_string(last.detail), "types: must be an event type"));
+        cr_expect_eq(change_endpoint("acc_1", id, ENDPOINT_CHANGE_TYPES, &wanted), ERR_INVALID,
+            "%s", wrong[i]);
+        cr_expect(
+            slice_starts_with(slice_from_string(last.detail), "types: must be an event type"));
     }
     wanted.types.count = TYPE_LIST_MAX + 1;
     cr_expect_eq(change_endpoint("acc_1", id, ENDPOINT_CHANGE_TYPES, &wanted), ERR_INVALID);
@@ -167,7 +173,8 @@ Test(endpoints, a_removed_endpoint_is_gone_and_the_others_keep_their_bits)
         reopen();
     }
     cr_expect_eq(query_number("SELECT count(*) FROM endpoints WHERE deleted = 1"), 1);
-    cr_expect_eq(query_number("SELECT count(*) FROM secrets WHERE deleted = 1 AND secret = x''"), 1);
+    cr_expect_eq(
+        query_number("SELECT count(*) FROM secrets WHERE deleted = 1 AND secret = x''"), 1);
     cr_expect_eq(add_endpoint("acc_1", "b", URL), OK, "its name is free again: %s", last.detail);
     cr_expect_neq(last.ret_endpoint, ids[1]);
 }
@@ -203,7 +210,8 @@ Test(endpoints, the_listener_hears_of_a_removal_when_it_is_done)
 {
     struct heard heard = {0};
     uint64_t id = add("main");
-    accounts_listen(accounts, &(struct accounts_listener){.on_endpoint_changed = on_heard, .context = &heard});
+    accounts_listen(
+        accounts, &(struct accounts_listener){.on_endpoint_changed = on_heard, .context = &heard});
     cr_expect_eq(remove_endpoint("acc_1", id), OK, "%s", last.detail);
     cr_expect_eq(heard.endpoint, id);
     cr_expect_not(heard.was_there);
@@ -214,8 +222,8 @@ Test(endpoints, the_listener_hears_of_a_removal_when_it_is_done)
 
 static enum err action_on_secret(enum accounts_change action, uint64_t endpoint, uint64_t number)
 {
-    return call_accounts(
-        &(struct accounts_request){.kind = action, .account = "acc_1", .endpoint_id = endpoint, .secret_id = number});
+    return call_accounts(&(struct accounts_request){
+        .kind = action, .account = "acc_1", .endpoint_id = endpoint, .secret_id = number});
 }
 
 Test(endpoints, secrets_are_changed_one_after_the_other)
@@ -223,7 +231,8 @@ Test(endpoints, secrets_are_changed_one_after_the_other)
     uint64_t id = add("main");
     struct endpoint made = last.endpoint, endpoint;
     cr_expect_eq(made.secret_numbers[0], 0);
-    cr_expect_eq(action_on_secret(ACCOUNTS_REMOVE_ENDPOINT_SECRET, id, 0), ERR_INVALID, "nothing would be signed");
+    cr_expect_eq(action_on_secret(ACCOUNTS_REMOVE_ENDPOINT_SECRET, id, 0), ERR_INVALID,
+        "nothing would be signed");
     cr_expect_eq(action_on_secret(ACCOUNTS_ADD_ENDPOINT_SECRET, id, 0), OK, "%s", last.detail);
     cr_expect_eq(last.ret_secret_id, 1);
     struct secret second = last.secret;
@@ -253,6 +262,7 @@ Test(endpoints, only_so_many_secrets_are_active)
     for (int i = 1; i < ENDPOINT_SECRETS_MAX; i++)
         cr_assert_eq(action_on_secret(ACCOUNTS_ADD_ENDPOINT_SECRET, id, 0), OK, "%s", last.detail);
     cr_expect_eq(action_on_secret(ACCOUNTS_ADD_ENDPOINT_SECRET, id, 0), ERR_INVALID);
-    cr_expect_str_eq(last.detail, "endpoint: main has 4 secrets already, which is the most; remove one");
+    cr_expect_str_eq(
+        last.detail, "endpoint: main has 4 secrets already, which is the most; remove one");
     cr_expect_eq(query_number("SELECT count(*) FROM secrets"), ENDPOINT_SECRETS_MAX);
 }

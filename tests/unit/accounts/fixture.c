@@ -24,7 +24,8 @@ void fixture_end(void)
 {
     close_accounts();
     thread_leave_main();
-    static const char *const names[] = {"accounts.db", "accounts.db-wal", "accounts.db-shm", "accounts.db-journal"};
+    static const char *const names[] = {
+        "accounts.db", "accounts.db-wal", "accounts.db-shm", "accounts.db-journal"};
     char path[128];
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         snprintf(path, sizeof path, "%s/%s", data_directory, names[i]);
@@ -77,7 +78,8 @@ enum err add_credential(const char *partner, const char *key)
     return call_accounts(&request);
 }
 
-static enum err action_on_grant(enum accounts_change action, const char *partner, const char *account)
+static enum err action_on_grant(
+    enum accounts_change action, const char *partner, const char *account)
 {
     struct accounts_request request = {.kind = action};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
@@ -95,12 +97,14 @@ enum err withdraw_grant(const char *partner, const char *account)
     return action_on_grant(ACCOUNTS_WITHDRAW_GRANT, partner, account);
 }
 
-enum err change_partner(const char *partner, unsigned changes, bool enabled, const char *key_pointer)
+enum err change_partner(
+    const char *partner, unsigned changes, bool enabled, const char *key_pointer)
 {
     struct accounts_request request = {
         .kind = ACCOUNTS_CHANGE_PARTNER, .changes = changes, .partner_wanted.enabled = enabled};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
-    snprintf(request.partner_wanted.key_pointer, sizeof request.partner_wanted.key_pointer, "%s", key_pointer);
+    snprintf(request.partner_wanted.key_pointer, sizeof request.partner_wanted.key_pointer, "%s",
+        key_pointer);
     return call_accounts(&request);
 }
 
@@ -113,10 +117,13 @@ enum err add_endpoint(const char *account, const char *name, const char *url)
     return call_accounts(&request);
 }
 
-enum err change_endpoint(const char *account, uint64_t endpoint, unsigned changes, const struct endpoint *wanted)
+enum err change_endpoint(
+    const char *account, uint64_t endpoint, unsigned changes, const struct endpoint *wanted)
 {
-    struct accounts_request request = {
-        .kind = ACCOUNTS_CHANGE_ENDPOINT, .endpoint_id = endpoint, .changes = changes, .endpoint = *wanted};
+    struct accounts_request request = {.kind = ACCOUNTS_CHANGE_ENDPOINT,
+        .endpoint_id = endpoint,
+        .changes = changes,
+        .endpoint = *wanted};
     snprintf(request.account, sizeof request.account, "%s", account);
     return call_accounts(&request);
 }
@@ -134,7 +141,8 @@ int64_t query_number(const char *sql)
 {
     sqlite3 *db = open_database();
     sqlite3_stmt *statement;
-    cr_assert_eq(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
+    cr_assert_eq(
+        sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
     cr_assert_eq(sqlite3_step(statement), SQLITE_ROW);
     int64_t number = sqlite3_column_int64(statement, 0);
     sqlite3_finalize(statement);

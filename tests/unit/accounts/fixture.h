@@ -27,8 +27,10 @@ enum err add_credential(const char *partner, const char *key);
 enum err grant(const char *partner, const char *account);
 enum err add_endpoint(const char *account, const char *name, const char *url);
 enum err withdraw_grant(const char *partner, const char *account);
-enum err change_partner(const char *partner, unsigned changes, bool enabled, const char *key_pointer);
-enum err change_endpoint(const char *account, uint64_t endpoint, unsigned changes, const struct endpoint *wanted);
+enum err change_partner(
+    const char *partner, unsigned changes, bool enabled, const char *key_pointer);
+enum err change_endpoint(
+    const char *account, uint64_t endpoint, unsigned changes, const struct endpoint *wanted);
 
 /* What `sql` gives as one number, on a connection of its own. */
 int64_t query_number(const char *sql);

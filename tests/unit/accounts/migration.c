@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of older formats, made here as the programs of their time made them, are brought forward when they are opened.
- */
+/* Files of older formats, made here as the programs of their time made them, are brought forward
+ * when they are opened. / */
 #include "runtime/rcu.h"
 #include "unit/accounts/fixture.h"
 
@@ -9,23 +9,28 @@
 
 TestSuite(migration, .init = fixture_begin, .fini = fixture_end);
 
-#define TAIL "version INTEGER NOT NULL, created_us INTEGER NOT NULL, deleted INTEGER NOT NULL DEFAULT 0"
+#define TAIL \
+    "version INTEGER NOT NULL, created_us INTEGER NOT NULL, deleted INTEGER NOT NULL DEFAULT 0"
 
 /* As version 0.1.0 did, with one of everything and something that was deleted. */
 static const char format_1[] =
     "PRAGMA journal_mode = WAL; BEGIN;"
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE partners(id TEXT PRIMARY KEY, enabled INTEGER NOT NULL, " TAIL ") STRICT, WITHOUT ROWID;"
-    "CREATE TABLE credentials(sha256 BLOB PRIMARY KEY, partner TEXT NOT NULL, revoked_us INTEGER, " TAIL
+    "CREATE TABLE partners(id TEXT PRIMARY KEY, enabled INTEGER NOT NULL, " TAIL
     ") STRICT, WITHOUT ROWID;"
-    "CREATE TABLE accounts(id TEXT PRIMARY KEY, enabled INTEGER NOT NULL, " TAIL ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE credentials(sha256 BLOB PRIMARY KEY, partner TEXT NOT NULL, revoked_us "
+    "INTEGER, " TAIL ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE accounts(id TEXT PRIMARY KEY, enabled INTEGER NOT NULL, " TAIL
+    ") STRICT, WITHOUT ROWID;"
     "CREATE TABLE grants(partner TEXT NOT NULL, account TEXT NOT NULL, " TAIL
     ", PRIMARY KEY(partner, account)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE endpoints(id INTEGER PRIMARY KEY, account TEXT NOT NULL, name TEXT NOT NULL, url TEXT NOT NULL,"
-    " enabled INTEGER NOT NULL, idempotent INTEGER NOT NULL, final_4xx INTEGER NOT NULL, " TAIL ") STRICT;"
+    "CREATE TABLE endpoints(id INTEGER PRIMARY KEY, account TEXT NOT NULL, name TEXT NOT NULL, url "
+    "TEXT NOT NULL,"
+    " enabled INTEGER NOT NULL, idempotent INTEGER NOT NULL, final_4xx INTEGER NOT NULL, " TAIL
+    ") STRICT;"
     "CREATE UNIQUE INDEX endpoints_by_name ON endpoints(account, name) WHERE deleted = 0;"
-    "CREATE TABLE secrets(endpoint INTEGER NOT NULL, ordinal INTEGER NOT NULL, secret BLOB NOT NULL, " TAIL
-    ", PRIMARY KEY(endpoint, ordinal)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE secrets(endpoint INTEGER NOT NULL, ordinal INTEGER NOT NULL, secret BLOB NOT "
+    "NULL, " TAIL ", PRIMARY KEY(endpoint, ordinal)) STRICT, WITHOUT ROWID;"
     "INSERT INTO meta VALUES('version', 9);"
     "INSERT INTO partners VALUES('pa_1', 1, 1, 100, 0), ('pa_2', 0, 2, 100, 0);"
     "INSERT INTO credentials VALUES(zeroblob(32), 'pa_1', NULL, 3, 100, 0);"
@@ -46,7 +51,8 @@ static char *schema_text(void)
     snprintf(path, sizeof path, "%s/accounts.db", data_directory);
     cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
     cr_assert_eq(
-        sqlite3_prepare_v2(db, "SELECT group_concat(sql, ';') FROM (SELECT sql FROM sqlite_schema ORDER BY name)", -1,
+        sqlite3_prepare_v2(db,
+            "SELECT group_concat(sql, ';') FROM (SELECT sql FROM sqlite_schema ORDER BY name)", -1,
             &statement, NULL),
         SQLITE_OK);
     cr_assert_eq(sqlite3_step(statement), SQLITE_ROW);
@@ -75,7 +81,8 @@ Test(migration, a_file_of_format_1_is_brought_forward_with_all_that_is_in_it)
         cr_assert_eq(account->endpoints_count, 1);
         cr_expect_eq(account->filtered, 0);
         const struct endpoint *endpoint = directory_endpoint(directory, 7);
-        cr_assert(endpoint && endpoint->enabled && endpoint->idempotent && endpoint->types.count == 0);
+        cr_assert(
+            endpoint && endpoint->enabled && endpoint->idempotent && endpoint->types.count == 0);
         cr_expect_eq(endpoint->version, 6);
         cr_expect_eq(endpoint->secrets_count, 1);
         rcu_go_offline();
@@ -83,7 +90,8 @@ Test(migration, a_file_of_format_1_is_brought_forward_with_all_that_is_in_it)
         close_accounts();
     }
     cr_assert_eq(open_accounts(), OK);
-    cr_expect_eq(change_partner("pa_1", PARTNER_CHANGE_KEY_POINTER, true, "/data/id"), OK, "%s", last.detail);
+    cr_expect_eq(change_partner("pa_1", PARTNER_CHANGE_KEY_POINTER, true, "/data/id"), OK, "%s",
+        last.detail);
     cr_expect_eq(last.partner_wanted.version, 10, "the versions go on");
 }
 
@@ -108,7 +116,10 @@ Test(migration, one_that_fails_half_way_leaves_the_old_file)
     cr_expect_neq(open_accounts(), OK);
     cr_expect(strstr(open_detail, "partner_secrets"), "%s", open_detail);
     cr_expect_eq(query_number("PRAGMA user_version"), 1);
-    cr_expect_eq(query_number("SELECT count(*) FROM pragma_table_info('partners') WHERE name = 'key_pointer'"), 0);
+    cr_expect_eq(
+        query_number(
+            "SELECT count(*) FROM pragma_table_info('partners') WHERE name = 'key_pointer'"),
+        0);
     execute_sql("DROP TABLE partner_secrets");
     cr_expect_eq(open_accounts(), OK, "%s", open_detail);
 }

@@ -10,7 +10,8 @@ Test(object_id, endpoint_ids_have_one_text)
     static const struct {
         uint64_t id;
         const char *text;
-    } right[] = {{1, "ep_0000000000000001"}, {0xabcdef, "ep_0000000000abcdef"}, {INT64_MAX, "ep_7fffffffffffffff"}};
+    } right[] = {{1, "ep_0000000000000001"}, {0xabcdef, "ep_0000000000abcdef"},
+        {INT64_MAX, "ep_7fffffffffffffff"}};
     for (size_t i = 0; i < ARRAY_LENGTH(right); i++) {
         char text[ENDPOINT_ID_TEXT_BYTES];
         uint64_t id = 0;
@@ -19,9 +20,10 @@ Test(object_id, endpoint_ids_have_one_text)
         cr_expect(endpoint_id_parse(slice_from_string(text), &id));
         cr_expect_eq(id, right[i].id);
     }
-    static const char *const wrong[] = {"", "ep_", "ep_0000000000000000", "ep_8000000000000000", "ep_000000000000001",
-        "ep_00000000000000001", "ep_0000000000ABCDEF", "ep_000000000000000g", "ex_0000000000000001",
-        "0000000000000000001", "EP_0000000000000001", "sec_0000000000000001"};
+    static const char *const wrong[] = {"", "ep_", "ep_0000000000000000", "ep_8000000000000000",
+        "ep_000000000000001", "ep_00000000000000001", "ep_0000000000ABCDEF", "ep_000000000000000g",
+        "ex_0000000000000001", "0000000000000000001", "EP_0000000000000001",
+        "sec_0000000000000001"};
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
         uint64_t id = 42;
         cr_expect_not(endpoint_id_parse(slice_from_string(wrong[i]), &id), "%s", wrong[i]);
@@ -55,7 +57,8 @@ Test(object_id, a_keys_id_is_the_beginning_of_its_hash)
     uint64_t id = 0;
     cr_expect(credential_id_parse(slice_from_string(text), &id));
     cr_expect_eq(id, credential_id(sha256));
-    cr_expect(credential_id_parse(SLICE_LITERAL("key_ffffffffffffffff"), &id), "all 64 bits are used");
+    cr_expect(
+        credential_id_parse(SLICE_LITERAL("key_ffffffffffffffff"), &id), "all 64 bits are used");
     cr_expect_eq(id, UINT64_MAX);
     cr_expect_not(credential_id_parse(SLICE_LITERAL("key_fffffffffffffff"), &id));
 }
@@ -74,10 +77,12 @@ Test(object_id, secrets_of_an_endpoint_are_counted)
         cr_expect(endpoint_secret_id_parse(slice_from_string(text), &number));
         cr_expect_eq(number, right[i].number);
     }
-    static const char *const wrong[] = {"", "sec_", "sec_00", "sec_01", "sec_1a", "sec_-1", "sec_1000000000", "se_1"};
+    static const char *const wrong[] = {
+        "", "sec_", "sec_00", "sec_01", "sec_1a", "sec_-1", "sec_1000000000", "se_1"};
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
         uint32_t number = 42;
-        cr_expect_not(endpoint_secret_id_parse(slice_from_string(wrong[i]), &number), "%s", wrong[i]);
+        cr_expect_not(
+            endpoint_secret_id_parse(slice_from_string(wrong[i]), &number), "%s", wrong[i]);
         cr_expect_eq(number, 42);
     }
 }

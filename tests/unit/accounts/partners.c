@@ -47,17 +47,20 @@ static bool is_known(const char *key)
 static bool may_post(void)
 {
     rcu_go_online();
-    bool may = directory_may_post(accounts_directory(accounts), SLICE_LITERAL("pa_1"), SLICE_LITERAL("acc_1"));
+    bool may = directory_may_post(
+        accounts_directory(accounts), SLICE_LITERAL("pa_1"), SLICE_LITERAL("acc_1"));
     rcu_go_offline();
     return may;
 }
 
 Test(partners, a_change_touches_what_it_names_and_survives)
 {
-    cr_expect_eq(change_partner("pa_1", PARTNER_CHANGE_KEY_POINTER, false, "/data/order"), OK, "%s", last.detail);
+    cr_expect_eq(change_partner("pa_1", PARTNER_CHANGE_KEY_POINTER, false, "/data/order"), OK, "%s",
+        last.detail);
     cr_expect(last.partner_wanted.enabled, "it comes back as it was published");
     cr_expect_str_eq(last.partner_wanted.id, "pa_1");
-    cr_expect_eq(change_partner("pa_1", PARTNER_CHANGE_ENABLED, false, "/other"), OK, "%s", last.detail);
+    cr_expect_eq(
+        change_partner("pa_1", PARTNER_CHANGE_ENABLED, false, "/other"), OK, "%s", last.detail);
     for (int i = 0; i < 2; i++) {
         struct partner partner = PARTNER("pa_1");
         cr_expect_not(partner.enabled);
@@ -68,7 +71,8 @@ Test(partners, a_change_touches_what_it_names_and_survives)
         reopen();
     }
     cr_expect_eq(
-        change_partner("pa_1", PARTNER_CHANGE_ENABLED | PARTNER_CHANGE_KEY_POINTER, true, ""), OK, "%s", last.detail);
+        change_partner("pa_1", PARTNER_CHANGE_ENABLED | PARTNER_CHANGE_KEY_POINTER, true, ""), OK,
+        "%s", last.detail);
     cr_expect(PARTNER("pa_1").enabled);
     cr_expect_str_eq(PARTNER("pa_1").key_pointer, "");
 }
@@ -81,8 +85,10 @@ Test(partners, wrong_changes_are_refused)
     cr_expect_eq(change_partner("pa_1", 4, false, ""), ERR_INVALID);
     static const char *const wrong[] = {"data", "/a~2", "/a b\n"};
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
-        cr_expect_eq(change_partner("pa_1", PARTNER_CHANGE_KEY_POINTER, false, wrong[i]), ERR_INVALID, "%s", wrong[i]);
-        cr_expect(slice_starts_with(slice_from_string(last.detail), "key_pointer: must be a JSON pointer"));
+        cr_expect_eq(change_partner("pa_1", PARTNER_CHANGE_KEY_POINTER, false, wrong[i]),
+            ERR_INVALID, "%s", wrong[i]);
+        cr_expect(slice_starts_with(
+            slice_from_string(last.detail), "key_pointer: must be a JSON pointer"));
     }
     struct accounts_request request = {
         .kind = ACCOUNTS_CHANGE_PARTNER, .partner = "pa_1", .changes = PARTNER_CHANGE_KEY_POINTER};
@@ -125,7 +131,8 @@ Test(partners, secrets_are_given_or_made_and_kept_in_the_order_of_their_age)
         cr_expect_arr_eq(partner.secrets[0].secret.bytes, "the first one, of 24 byte", 25);
         cr_expect_eq(partner.secrets[1].id, second);
         cr_expect_arr_eq(partner.secrets[1].secret.bytes, made.bytes, ENDPOINT_SECRET_BYTES);
-        cr_expect(partner.secrets[1].created_us >= partner.secrets[0].created_us && partner.secrets[0].created_us > 0);
+        cr_expect(partner.secrets[1].created_us >= partner.secrets[0].created_us &&
+                  partner.secrets[0].created_us > 0);
         cr_expect_eq(partner.version, 5, "it moves with the secrets");
         cr_expect_eq(PARTNER("pa_2").secrets_count, 0);
         reopen();
@@ -138,7 +145,8 @@ Test(partners, only_so_many_secrets_are_active_and_the_oldest_stays)
         cr_assert_eq(add_secret("pa_1", ""), OK, "%s", last.detail);
     uint64_t oldest = PARTNER("pa_1").secrets[0].id;
     cr_expect_eq(add_secret("pa_1", ""), ERR_INVALID);
-    cr_expect_str_eq(last.detail, "partner: pa_1 has 4 secrets already, which is the most; remove one");
+    cr_expect_str_eq(
+        last.detail, "partner: pa_1 has 4 secrets already, which is the most; remove one");
     cr_expect_eq(PARTNER("pa_1").secrets[0].id, oldest);
     cr_expect_eq(add_secret("pa_2", ""), OK, "the bound is of one partner: %s", last.detail);
     cr_expect_eq(remove_secret("pa_1", PARTNER("pa_1").secrets[1].id), OK, "%s", last.detail);
@@ -165,7 +173,8 @@ Test(partners, a_removed_secret_is_gone_from_the_file_as_well)
         cr_expect_eq(partner.secrets[0].id, second);
         reopen();
     }
-    cr_expect_eq(query_number("SELECT count(*) FROM partner_secrets WHERE deleted = 1 AND secret = x''"), 1);
+    cr_expect_eq(
+        query_number("SELECT count(*) FROM partner_secrets WHERE deleted = 1 AND secret = x''"), 1);
     cr_expect_eq(query_number("SELECT version FROM partner_secrets WHERE deleted = 1"),
         query_number("SELECT version FROM partners WHERE id = 'pa_1'"), "the row says when");
     cr_expect_eq(remove_secret("pa_1", second), OK, "the last may go too");
@@ -195,9 +204,11 @@ Test(partners, a_revoked_key_is_unknown_and_stays_so)
         cr_expect(is_known("pk_two"));
         reopen();
     }
-    cr_expect_eq(add_credential("pa_1", "pk_one"), ERR_EXISTS, "what was revoked does not come back");
+    cr_expect_eq(
+        add_credential("pa_1", "pk_one"), ERR_EXISTS, "what was revoked does not come back");
     cr_expect_not(is_known("pk_one"));
-    cr_expect_eq(query_number("SELECT count(*) FROM credentials WHERE revoked_us > 0 AND version = 6"), 1);
+    cr_expect_eq(
+        query_number("SELECT count(*) FROM credentials WHERE revoked_us > 0 AND version = 6"), 1);
 }
 
 Test(partners, a_withdrawn_grant_is_gone_and_may_be_given_again)

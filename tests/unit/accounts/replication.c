@@ -51,7 +51,8 @@ TestSuite(replication, .init = begin, .fini = end);
 /* The leader's next page to the follower; true when there are more. */
 static bool carry_page(size_t *ret_objects)
 {
-    struct accounts_replication request = {.kind = REPLICATION_READ, .after = accounts_version(follower)};
+    struct accounts_replication request = {
+        .kind = REPLICATION_READ, .after = accounts_version(follower)};
     cr_assert_eq(accounts_replicate_call(accounts, &request), OK, "%s", request.detail);
     *ret_objects = request.page.count;
     bool more = request.page.more;
@@ -93,8 +94,8 @@ static void add_partner_line(const struct partner *partner, void *context)
         snprintf(secrets + strlen(secrets), sizeof secrets - strlen(secrets), " %llx=%s@%lld",
             (unsigned long long)secret->id, text, (long long)secret->created_us);
     }
-    cr_assert(asprintf(&line, "partner %s %d %lld [%s]%s", partner->id, partner->enabled, (long long)partner->version,
-                  partner->key_pointer, secrets) > 0);
+    cr_assert(asprintf(&line, "partner %s %d %lld [%s]%s", partner->id, partner->enabled,
+                  (long long)partner->version, partner->key_pointer, secrets) > 0);
     add_line(line);
 }
 
@@ -124,10 +125,12 @@ static void add_endpoint_line(const struct endpoint *endpoint, void *context)
 {
     char *line, types[512] = "";
     for (unsigned i = 0; i < endpoint->types.count; i++)
-        snprintf(types + strlen(types), sizeof types - strlen(types), " %s", endpoint->types.patterns[i]);
-    cr_assert(asprintf(&line, "endpoint %llx %s %s %s %d%d%d %lld%s", (unsigned long long)endpoint->id,
-                  endpoint->account, endpoint->name, endpoint->url, endpoint->enabled, endpoint->idempotent,
-                  endpoint->final_4xx, (long long)endpoint->version, types) > 0);
+        snprintf(types + strlen(types), sizeof types - strlen(types), " %s",
+            endpoint->types.patterns[i]);
+    cr_assert(
+        asprintf(&line, "endpoint %llx %s %s %s %d%d%d %lld%s", (unsigned long long)endpoint->id,
+            endpoint->account, endpoint->name, endpoint->url, endpoint->enabled,
+            endpoint->idempotent, endpoint->final_4xx, (long long)endpoint->version, types) > 0);
     add_line(line);
 }
 
@@ -135,8 +138,8 @@ static void add_credential_line(const struct credential *credential, void *conte
 {
     char *line, sha256[2 * SHA256_BYTES + 1];
     hex_encode(slice_of(credential->sha256, SHA256_BYTES), sha256);
-    cr_assert(
-        asprintf(&line, "credential %s %s %lld", sha256, credential->partner, (long long)credential->created_us) > 0);
+    cr_assert(asprintf(&line, "credential %s %s %lld", sha256, credential->partner,
+                  (long long)credential->created_us) > 0);
     add_line(line);
 }
 
@@ -192,10 +195,11 @@ static uint64_t endpoint_of_last(void)
     return last.ret_endpoint;
 }
 
-static enum err action(
-    enum accounts_change which, const char *partner, const char *account, uint64_t endpoint, uint64_t id)
+static enum err action(enum accounts_change which, const char *partner, const char *account,
+    uint64_t endpoint, uint64_t id)
 {
-    struct accounts_request request = {.kind = which, .endpoint_id = endpoint, .credential_id = id, .secret_id = id};
+    struct accounts_request request = {
+        .kind = which, .endpoint_id = endpoint, .credential_id = id, .secret_id = id};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
     snprintf(request.account, sizeof request.account, "%s", account);
     return call_accounts(&request);
@@ -222,8 +226,12 @@ Test(replication, everything_comes_over_and_survives_a_restart)
     uint64_t endpoint = make_accounts();
     struct endpoint wanted = {.final_4xx = true};
     cr_assert(type_list_add(&wanted.types, SLICE_LITERAL("lead.*")));
-    cr_assert_eq(change_endpoint("acc_1", endpoint, ENDPOINT_CHANGE_TYPES | ENDPOINT_CHANGE_FINAL_4XX, &wanted), OK);
-    cr_assert_eq(change_partner("pa_2", PARTNER_CHANGE_KEY_POINTER | PARTNER_CHANGE_ENABLED, false, "/data/id"), OK);
+    cr_assert_eq(change_endpoint(
+                     "acc_1", endpoint, ENDPOINT_CHANGE_TYPES | ENDPOINT_CHANGE_FINAL_4XX, &wanted),
+        OK);
+    cr_assert_eq(change_partner("pa_2", PARTNER_CHANGE_KEY_POINTER | PARTNER_CHANGE_ENABLED, false,
+                     "/data/id"),
+        OK);
     for (int i = 0; i < 3; i++)
         cr_assert_eq(action(ACCOUNTS_ADD_PARTNER_SECRET, "pa_1", "", 0, 0), OK);
     cr_expect_eq(follow(), 10);
@@ -252,7 +260,8 @@ Test(replication, what_is_changed_and_removed_follows)
     cr_expect_eq(follow(), 1);
     assert_equal_directories();
     cr_assert_eq(withdraw_grant("pa_1", "acc_1"), OK);
-    cr_assert_eq(action(ACCOUNTS_REMOVE_PARTNER_SECRET, "pa_1", "", 0, secret), OK, "%s", last.detail);
+    cr_assert_eq(
+        action(ACCOUNTS_REMOVE_PARTNER_SECRET, "pa_1", "", 0, secret), OK, "%s", last.detail);
     cr_assert_eq(action(ACCOUNTS_REMOVE_ENDPOINT, "", "acc_1", endpoint, 0), OK);
     cr_assert_eq(add_endpoint("acc_1", "main", URL "/new"), OK, "the name is free");
     cr_assert_eq(change_partner("pa_2", PARTNER_CHANGE_ENABLED, false, ""), OK);
@@ -279,7 +288,8 @@ Test(replication, many_come_in_pages)
     cr_expect(carry_page(&objects));
     cr_expect_eq(objects, REPLICATION_PAGE_OBJECTS);
     reopen_follower();
-    cr_expect_eq(follow(), 10 + 2 * REPLICATION_PAGE_OBJECTS + REPLICATION_PAGE_OBJECTS / 4 - REPLICATION_PAGE_OBJECTS,
+    cr_expect_eq(follow(),
+        10 + 2 * REPLICATION_PAGE_OBJECTS + REPLICATION_PAGE_OBJECTS / 4 - REPLICATION_PAGE_OBJECTS,
         "what was in is not asked for again");
     assert_equal_directories();
 }
@@ -287,7 +297,8 @@ Test(replication, many_come_in_pages)
 Test(replication, nothing_new_is_an_empty_page_and_the_future_is_refused)
 {
     make_accounts();
-    struct accounts_replication request = {.kind = REPLICATION_READ, .after = accounts_version(accounts)};
+    struct accounts_replication request = {
+        .kind = REPLICATION_READ, .after = accounts_version(accounts)};
     cr_expect_eq(accounts_replicate_call(accounts, &request), OK);
     cr_expect_eq(request.page.count, 0);
     cr_expect_not(request.page.more);
@@ -300,19 +311,22 @@ Test(replication, a_leader_that_has_forgotten_is_followed_from_the_start)
 {
     uint64_t endpoint = make_accounts();
     follow();
-    /* As after a backup of before: another endpoint has the name, a partner, an account and a key were never made. */
+    /* As after a backup of before: another endpoint has the name, a partner, an account and a key
+     * were never made. */
     close_accounts();
     char sql[512];
     snprintf(sql, sizeof sql,
         "DELETE FROM partners WHERE id = 'pa_2'; DELETE FROM credentials WHERE partner = 'pa_2';"
         "DELETE FROM accounts WHERE id = 'acc_2'; DELETE FROM grants WHERE account = 'acc_2';"
-        "UPDATE endpoints SET id = 77, version = version - 1 WHERE id = %lld; UPDATE secrets SET endpoint = 77 WHERE "
+        "UPDATE endpoints SET id = 77, version = version - 1 WHERE id = %lld; UPDATE secrets SET "
+        "endpoint = 77 WHERE "
         "endpoint = %lld;"
         "UPDATE meta SET value = value - 1",
         (long long)endpoint, (long long)endpoint);
     execute_sql(sql);
     cr_assert_eq(open_accounts(), OK, "%s", open_detail);
-    struct accounts_replication request = {.kind = REPLICATION_READ, .after = accounts_version(follower)};
+    struct accounts_replication request = {
+        .kind = REPLICATION_READ, .after = accounts_version(follower)};
     cr_assert_eq(accounts_replicate_call(accounts, &request), ERR_NOT_FOUND);
     struct buffer before = shown_directory(follower);
     cr_assert_eq(replicate(follower, REPLICATION_RESTART), OK);
@@ -336,7 +350,8 @@ Test(replication, a_restart_that_was_interrupted_is_finished)
     }
     follow();
     close_accounts();
-    execute_sql("DELETE FROM accounts WHERE id = 'acc_2'; DELETE FROM grants WHERE account = 'acc_2'");
+    execute_sql(
+        "DELETE FROM accounts WHERE id = 'acc_2'; DELETE FROM grants WHERE account = 'acc_2'");
     cr_assert_eq(open_accounts(), OK, "%s", open_detail);
     cr_assert_eq(replicate(follower, REPLICATION_RESTART), OK);
     size_t objects;

@@ -84,7 +84,9 @@ Test(store, what_is_deleted_or_revoked_is_not_shown)
     rcu_go_online();
     cr_expect_null(directory_partner_of_credential(accounts_directory(accounts), sha256));
     cr_expect_null(directory_endpoint(accounts_directory(accounts), endpoint));
-    cr_expect_eq(directory_account(accounts_directory(accounts), SLICE_LITERAL("acc_1"))->endpoints_count, 0);
+    cr_expect_eq(
+        directory_account(accounts_directory(accounts), SLICE_LITERAL("acc_1"))->endpoints_count,
+        0);
     rcu_go_offline();
     cr_expect_eq(add_endpoint("acc_1", "main", URL), OK, "the name is free again: %s", last.detail);
 }
@@ -107,7 +109,8 @@ Test(store, a_newer_format_is_refused_and_left_alone)
     close_accounts();
     execute_sql("PRAGMA user_version = 4");
     cr_expect_eq(open_accounts(), ERR_NEWER_FORMAT);
-    cr_expect_str_eq(open_detail, "accounts.db: it has format 4, this Penstock knows up to 3: use the newer program");
+    cr_expect_str_eq(open_detail,
+        "accounts.db: it has format 4, this Penstock knows up to 3: use the newer program");
     cr_expect_eq(query_number("PRAGMA user_version"), 4);
 }
 
@@ -115,7 +118,8 @@ Test(store, files_that_are_not_ours_are_refused_and_left_alone)
 {
     execute_sql("CREATE TABLE something(else_)");
     cr_expect_eq(open_accounts(), ERR_DAMAGED);
-    cr_expect_str_eq(open_detail, "accounts.db: it is a SQLite database, but not Penstock's accounts");
+    cr_expect_str_eq(
+        open_detail, "accounts.db: it is a SQLite database, but not Penstock's accounts");
     cr_expect_eq(query_number("SELECT count(*) FROM sqlite_schema"), 1);
 
     char text[4096];
@@ -141,18 +145,26 @@ Test(store, rows_that_can_not_be_right_stop_the_opening)
     } cases[] = {
         {"UPDATE endpoints SET account = 'acc_9'",
             "accounts.db can't be read: an endpoint's account acc_9 is not there"},
-        {"UPDATE partners SET id = printf('%.65c', 'x')", "accounts.db can't be read: a partner's id can't be read"},
-        {"UPDATE accounts SET id = 'a' || char(0) || 'b'", "accounts.db can't be read: an account's id can't be read"},
-        {"UPDATE endpoints SET url = printf('%.2049c', 'x')", "accounts.db can't be read: an endpoint can't be read"},
-        {"UPDATE credentials SET sha256 = x'00'", "accounts.db can't be read: a credential can't be read"},
-        {"UPDATE grants SET account = printf('%.65c', 'x')", "accounts.db can't be read: a grant can't be read"},
-        {"UPDATE secrets SET secret = zeroblob(65)", "accounts.db can't be read: an endpoint's secrets can't be read"},
-        {"UPDATE endpoints SET types = 'lead  payout'", "accounts.db can't be read: an endpoint can't be read"},
+        {"UPDATE partners SET id = printf('%.65c', 'x')",
+            "accounts.db can't be read: a partner's id can't be read"},
+        {"UPDATE accounts SET id = 'a' || char(0) || 'b'",
+            "accounts.db can't be read: an account's id can't be read"},
+        {"UPDATE endpoints SET url = printf('%.2049c', 'x')",
+            "accounts.db can't be read: an endpoint can't be read"},
+        {"UPDATE credentials SET sha256 = x'00'",
+            "accounts.db can't be read: a credential can't be read"},
+        {"UPDATE grants SET account = printf('%.65c', 'x')",
+            "accounts.db can't be read: a grant can't be read"},
+        {"UPDATE secrets SET secret = zeroblob(65)",
+            "accounts.db can't be read: an endpoint's secrets can't be read"},
+        {"UPDATE endpoints SET types = 'lead  payout'",
+            "accounts.db can't be read: an endpoint can't be read"},
         {"UPDATE partners SET key_pointer = printf('%.129c', '/')",
             "accounts.db can't be read: a partner's key pointer can't be read"},
         {"UPDATE partners SET key_pointer = 'data'",
             "accounts.db can't be read: a partner's key pointer can't be read"},
-        {"INSERT INTO partner_secrets(id, partner, secret, version, created_us) VALUES(1, 'pa_1', x'', 1, 1)",
+        {"INSERT INTO partner_secrets(id, partner, secret, version, created_us) VALUES(1, 'pa_1', "
+         "x'', 1, 1)",
             "accounts.db can't be read: a partner's secrets can't be read"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
@@ -204,7 +216,9 @@ Test(store, a_write_that_fails_leaves_nothing_behind)
     cr_expect_eq(refused, ERR_DISK);
     cr_expect(strstr(last.detail, "could not be written: "), "%s", last.detail);
     rcu_go_online();
-    cr_expect_eq(directory_account(accounts_directory(accounts), SLICE_LITERAL("acc_1"))->endpoints_count, 0);
+    cr_expect_eq(
+        directory_account(accounts_directory(accounts), SLICE_LITERAL("acc_1"))->endpoints_count,
+        0);
     rcu_go_offline();
     cr_expect_eq(metrics_read(METRIC_DIRECTORY_OBJECTS), 1);
     cr_expect_eq(query_number("SELECT count(*) FROM endpoints"), 0);

@@ -66,8 +66,8 @@ Test(admin, wrong_bodies_name_the_field)
         {"{\"id\":\"a\",\"id\":\"b\"}", "", 400},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        cr_assert_eq(
-            operate("POST", "/api/v1/accounts", cases[i].body), cases[i].status, "%s: %s", cases[i].body, answer_body);
+        cr_assert_eq(operate("POST", "/api/v1/accounts", cases[i].body), cases[i].status, "%s: %s",
+            cases[i].body, answer_body);
         cr_assert(strstr(answer_body, cases[i].pointer), "%s: %s", cases[i].body, answer_body);
     }
 }

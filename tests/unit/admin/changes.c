@@ -46,7 +46,8 @@ Test(changes, all_kinds_come_with_what_a_follower_needs)
                      "{\"name\":\"main\",\"url\":\"https://a/\",\"types\":[\"lead\"]}"),
         201, "%s", answer_body);
     cr_assert_eq(operate("GET", "/api/v1/changes", ""), 200);
-    static const char *const kinds[] = {"partner", "account", "endpoint", "credential", "grant", ""};
+    static const char *const kinds[] = {
+        "partner", "account", "endpoint", "credential", "grant", ""};
     for (size_t i = 0; i < 6; i++)
         cr_expect_str_eq(change_text(i, "kind"), kinds[i], "%s", answer_body);
     cr_expect_eq(number("version"), 6);
@@ -97,8 +98,8 @@ Test(changes, a_version_of_the_future_is_to_be_followed_from_the_start)
 
 Test(changes, wrong_questions_are_refused)
 {
-    static const char *const wrong[] = {"after=-1", "after=x", "after=", "wait=31", "wait=-1", "before=1",
-        "after=99999999999999999999", "after=1&after=2"};
+    static const char *const wrong[] = {"after=-1", "after=x", "after=", "wait=31", "wait=-1",
+        "before=1", "after=99999999999999999999", "after=1&after=2"};
     char path[128];
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
         snprintf(path, sizeof path, "/api/v1/changes?%s", wrong[i]);
@@ -111,13 +112,15 @@ Test(changes, wrong_questions_are_refused)
 Test(changes, a_leader_shows_its_installation)
 {
     cr_assert_eq(operate("GET", "/api/v1/installation", ""), 200);
-    cr_expect(answer_is("{\"id\":\"" INSTALLATION "\",\"seed\":\"09000000000000000000000000000000\",\"partitions\":16,"
+    cr_expect(answer_is("{\"id\":\"" INSTALLATION
+                        "\",\"seed\":\"09000000000000000000000000000000\",\"partitions\":16,"
                         "\"shards\":1,\"receipt_key\":"
                         "\"6b00000000000000000000000000000000000000000000000000000000000000\"}"),
         "%s", answer_body);
 }
 
-/* What /api/v1/status says of it, as if it were an answer: the fixture has no journals to count in. */
+/* What /api/v1/status says of it, as if it were an answer: the fixture has no journals to count in.
+ * */
 static void show_status(void)
 {
     json_t *view = admin_view_status(admin);
@@ -130,9 +133,11 @@ static void show_status(void)
 Test(changes, a_leader_of_one_machine_has_a_plain_status)
 {
     show_status();
-    cr_expect(strstr(answer_body, "\"queue\":\"direct\",\"roles\":[\"ingress\",\"delivery\"],\"broker\":[],"), "%s",
-        answer_body);
-    cr_expect(strstr(answer_body, "\"leader\":null,\"directory_age_seconds\":null"), "%s", answer_body);
+    cr_expect(strstr(answer_body,
+                  "\"queue\":\"direct\",\"roles\":[\"ingress\",\"delivery\"],\"broker\":[],"),
+        "%s", answer_body);
+    cr_expect(
+        strstr(answer_body, "\"leader\":null,\"directory_age_seconds\":null"), "%s", answer_body);
     cr_assert_eq(ask("GET", "/readyz?verbose", NULL, ""), 503);
     cr_expect_null(strstr(answer_body, "broker"), "%s", answer_body);
 }
@@ -170,8 +175,10 @@ Test(following, changes_are_made_at_the_leader)
         {"GET", "/api/v1/installation", ""},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        cr_expect_eq(operate(cases[i].method, cases[i].path, cases[i].body), 403, "%s: %s", cases[i].path, answer_body);
-        cr_expect(strstr(member("detail"), "This gateway follows https://leader:9640; "), "%s", answer_body);
+        cr_expect_eq(operate(cases[i].method, cases[i].path, cases[i].body), 403, "%s: %s",
+            cases[i].path, answer_body);
+        cr_expect(strstr(member("detail"), "This gateway follows https://leader:9640; "), "%s",
+            answer_body);
     }
     cr_expect_eq(operate("GET", "/api/v1/partners", ""), 200);
 }
@@ -184,11 +191,16 @@ Test(following, it_says_how_it_stands_and_is_ready_all_the_same)
     metrics_add(METRIC_DIRECTORY_AGE, 61);
     admin_set_ready(admin, true);
     cr_assert_eq(ask("GET", "/readyz?verbose", NULL, ""), 200);
-    cr_expect(strstr(answer_body, "[+] broker publish 0: 10.0.0.1:5672 since 20"), "%s", answer_body);
-    cr_expect(strstr(answer_body, "[-] broker publish 1: direct path: no confirm in 1 s since 20"), "%s", answer_body);
-    cr_expect(strstr(answer_body, "[-] accounts: as of 61 s ago, from https://leader:9640\n"), "%s", answer_body);
+    cr_expect(
+        strstr(answer_body, "[+] broker publish 0: 10.0.0.1:5672 since 20"), "%s", answer_body);
+    cr_expect(strstr(answer_body, "[-] broker publish 1: direct path: no confirm in 1 s since 20"),
+        "%s", answer_body);
+    cr_expect(strstr(answer_body, "[-] accounts: as of 61 s ago, from https://leader:9640\n"), "%s",
+        answer_body);
     show_status();
-    cr_expect(strstr(answer_body, "\"queue\":\"rabbitmq\",\"roles\":[\"ingress\"],\"broker\":[{\"role\":\"publish\","),
+    cr_expect(
+        strstr(answer_body,
+            "\"queue\":\"rabbitmq\",\"roles\":[\"ingress\"],\"broker\":[{\"role\":\"publish\","),
         "%s", answer_body);
     cr_expect(strstr(answer_body, "\"why\":\"no confirm in 1 s\""), "%s", answer_body);
     cr_expect_eq(number("outbox"), 7);

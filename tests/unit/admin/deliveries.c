@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /api/v1/deliveries, /api/v1/conflicts and /api/v1/audit: what may be asked, and operators' actions. */
+/* /api/v1/deliveries, /api/v1/conflicts and /api/v1/audit: what may be asked, and operators'
+ * actions. */
 #include "base/cleanup.h"
 #include "unit/admin/fixture.h"
 
@@ -65,13 +66,16 @@ Test(deliveries, wrong_parameters_are_named)
 Test(deliveries, good_parameters_reach_the_reader)
 {
     /* which has no journal here */
-    static const char *const paths[] = {"deliveries", "deliveries?", "deliveries?&&", "deliveries?state=in_progress",
-        "deliveries?reason=unrouted&state=parked", "deliveries?reason=unrouted", "deliveries?endpoint=none",
-        "deliveries?endpoint=ep_0123456789abcdef&currency=none&day=2026-02-28&limit=1000&account=acc%5F1",
+    static const char *const paths[] = {"deliveries", "deliveries?", "deliveries?&&",
+        "deliveries?state=in_progress", "deliveries?reason=unrouted&state=parked",
+        "deliveries?reason=unrouted", "deliveries?endpoint=none",
+        "deliveries?endpoint=ep_0123456789abcdef&currency=none&day=2026-02-28&limit=1000&account="
+        "acc%5F1",
         "deliveries?state=dead&cursor=0.6.-1.9223372036854775807.-4",
-        "conflicts?event=evt_" UUID "&partner=p&account=a", "conflicts?day=2026-02-28&limit=1&cursor=0.1.0.0.7",
-        "deliveries?state=pending&cursor=0.9.0.0.4", "poison", "poison?limit=3&cursor=0.1.0.0.7", "audit",
-        "audit?from=2026-02-28&to=2026-02-28&bodies=true"};
+        "conflicts?event=evt_" UUID "&partner=p&account=a",
+        "conflicts?day=2026-02-28&limit=1&cursor=0.1.0.0.7",
+        "deliveries?state=pending&cursor=0.9.0.0.4", "poison", "poison?limit=3&cursor=0.1.0.0.7",
+        "audit", "audit?from=2026-02-28&to=2026-02-28&bodies=true"};
     for (size_t i = 0; i < ARRAY_LENGTH(paths); i++) {
         char path[192];
         snprintf(path, sizeof path, "/api/v1/%s", paths[i]);
@@ -99,23 +103,27 @@ Test(deliveries, acts_go_to_the_owner_with_what_is_expected)
         const char *verb, *body;
         enum delivery_state from, to;
     } cases[] = {
-        {"resolve", "{\"as\":\"delivered\",\"expect\":\"parked\",\"note\":\"seen\"}", DELIVERY_PARKED,
-            DELIVERY_DELIVERED},
-        {"resolve", "{\"as\":\"discarded\",\"expect\":\"parked\"}", DELIVERY_PARKED, DELIVERY_DISCARDED},
+        {"resolve", "{\"as\":\"delivered\",\"expect\":\"parked\",\"note\":\"seen\"}",
+            DELIVERY_PARKED, DELIVERY_DELIVERED},
+        {"resolve", "{\"as\":\"discarded\",\"expect\":\"parked\"}", DELIVERY_PARKED,
+            DELIVERY_DISCARDED},
         {"resend", "{\"expect\":\"parked\",\"note\":\"\"}", DELIVERY_PARKED, DELIVERY_PENDING},
         {"discard", "{\"expect\":\"parked\"}", DELIVERY_PARKED, DELIVERY_DISCARDED},
         {"discard", "{\"expect\":\"dead\"}", DELIVERY_DEAD, DELIVERY_DISCARDED},
         {"replay", "{\"expect\":\"dead\"}", DELIVERY_DEAD, DELIVERY_PENDING},
         {"replay", "{\"expect\":\"dead\",\"force\":false}", DELIVERY_DEAD, DELIVERY_PENDING},
-        {"replay", "{\"expect\":\"delivered\",\"force\":true}", DELIVERY_DELIVERED, DELIVERY_PENDING},
+        {"replay", "{\"expect\":\"delivered\",\"force\":true}", DELIVERY_DELIVERED,
+            DELIVERY_PENDING},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         char path[128];
         snprintf(path, sizeof path, DELIVERY "/%s", cases[i].verb);
         owner.result = OK;
-        cr_expect_eq(operate("POST", path, cases[i].body), 200, "%s: %s", cases[i].body, answer_body);
+        cr_expect_eq(
+            operate("POST", path, cases[i].body), 200, "%s: %s", cases[i].body, answer_body);
         cr_expect_eq(owner.asked, i + 1);
-        cr_expect(owner.action.from == cases[i].from && owner.action.to == cases[i].to && owner.action.index == 3);
+        cr_expect(owner.action.from == cases[i].from && owner.action.to == cases[i].to &&
+                  owner.action.index == 3);
         cr_expect_eq(owner.action.event.bytes[0], 0x01);
         cr_expect_str_eq(owner.action.note, i == 0 ? "seen" : "");
         cr_expect_str_eq(member("id"), "dlv_" UUID "-3");
@@ -151,7 +159,8 @@ Test(deliveries, wrong_actions_name_the_field)
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         char path[128];
         snprintf(path, sizeof path, DELIVERY "/%s", cases[i].verb);
-        cr_expect_eq(operate("POST", path, cases[i].body), 422, "%s: %s", cases[i].body, answer_body);
+        cr_expect_eq(
+            operate("POST", path, cases[i].body), 422, "%s: %s", cases[i].body, answer_body);
         cr_expect(names_fields(cases[i].pointer), "%s: %s", cases[i].body, answer_body);
     }
     cr_expect_eq(owner.asked, 0);
@@ -190,7 +199,8 @@ Test(deliveries, what_the_owner_refuses_is_explained)
     owner.state = DELIVERY_WAITING;
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         owner.result = cases[i].result;
-        cr_expect_eq(operate("POST", DELIVERY "/resend", "{\"expect\":\"parked\"}"), cases[i].status);
+        cr_expect_eq(
+            operate("POST", DELIVERY "/resend", "{\"expect\":\"parked\"}"), cases[i].status);
         cr_expect(strstr(answer_body, cases[i].says), "%s", answer_body);
     }
 }

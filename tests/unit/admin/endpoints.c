@@ -23,8 +23,9 @@ Test(endpoints, endpoints_are_added_shown_and_changed)
 {
     char path[256];
     make_account("acc_1");
-    cr_assert_eq(operate("POST", "/api/v1/accounts/acc_1/endpoints", "{\"url\":\"https://a.example/in\"}"), 201, "%s",
-        answer_body);
+    cr_assert_eq(
+        operate("POST", "/api/v1/accounts/acc_1/endpoints", "{\"url\":\"https://a.example/in\"}"),
+        201, "%s", answer_body);
     cr_assert(strncmp(member("secret"), "whsec_", 6) == 0);
     snprintf(path, sizeof path, "/api/v1/accounts/acc_1/endpoints/%s", member("id"));
     cr_assert_eq(operate("GET", path, ""), 200);
@@ -44,22 +45,33 @@ Test(endpoints, an_endpoint_is_found_only_under_its_account_and_only_with_a_url_
     char path[256];
     make_account("acc_1");
     make_account("acc_2");
-    cr_assert_eq(operate("POST", "/api/v1/accounts/acc_1/endpoints", "{\"url\":\"http://a.example/\"}"), 422);
-    cr_assert(strstr(answer_body, "\"/url\"") && strstr(answer_body, "must be https"), "%s", answer_body);
-    cr_assert_eq(operate("POST", "/api/v1/accounts/nobody/endpoints", "{\"url\":\"https://a.example/\"}"), 404);
-    cr_assert_eq(operate("POST", "/api/v1/accounts/acc_1/endpoints", "{\"url\":\"https://a.example/\"}"), 201);
+    cr_assert_eq(
+        operate("POST", "/api/v1/accounts/acc_1/endpoints", "{\"url\":\"http://a.example/\"}"),
+        422);
+    cr_assert(
+        strstr(answer_body, "\"/url\"") && strstr(answer_body, "must be https"), "%s", answer_body);
+    cr_assert_eq(
+        operate("POST", "/api/v1/accounts/nobody/endpoints", "{\"url\":\"https://a.example/\"}"),
+        404);
+    cr_assert_eq(
+        operate("POST", "/api/v1/accounts/acc_1/endpoints", "{\"url\":\"https://a.example/\"}"),
+        201);
     snprintf(path, sizeof path, "/api/v1/accounts/acc_2/endpoints/%s", member("id"));
     cr_assert_eq(operate("GET", path, ""), 404);
     cr_assert_eq(operate("PATCH", path, "{\"enabled\":false}"), 404);
-    cr_assert_eq(operate("PATCH", "/api/v1/accounts/acc_1/endpoints/ep_nonsense", "{\"enabled\":false}"), 404);
+    cr_assert_eq(
+        operate("PATCH", "/api/v1/accounts/acc_1/endpoints/ep_nonsense", "{\"enabled\":false}"),
+        404);
 }
 
 Test(endpoints, a_filter_is_a_list_of_patterns)
 {
-    const char *path = make_endpoint("{\"url\":\"https://a.example/\",\"types\":[\"purchase\",\"lead.*\"]}");
+    const char *path =
+        make_endpoint("{\"url\":\"https://a.example/\",\"types\":[\"purchase\",\"lead.*\"]}");
     cr_assert(strstr(answer_body, "\"types\":[\"purchase\",\"lead.*\"]"), "%s", answer_body);
     cr_assert_eq(operate("PATCH", path, "{\"enabled\":false}"), 200);
-    cr_assert(strstr(answer_body, "\"types\":[\"purchase\",\"lead.*\"]"), "what is not named stays: %s", answer_body);
+    cr_assert(strstr(answer_body, "\"types\":[\"purchase\",\"lead.*\"]"),
+        "what is not named stays: %s", answer_body);
     cr_assert_eq(operate("PATCH", path, "{\"types\":[\"payout\"]}"), 200);
     cr_assert_eq(operate("GET", path, ""), 200);
     cr_assert(strstr(answer_body, "\"types\":[\"payout\"]"), "%s", answer_body);
@@ -76,7 +88,8 @@ Test(endpoints, what_is_wrong_is_named)
         {"{\"types\":\"payout\"}", "/types"},
         {"{\"types\":[\"a b\"]}", "/types/0"},
         {"{\"types\":[\"lead.*\",\"*lead\",\"payout\",7,\"\"]}", "/types/1 /types/3 /types/4"},
-        {"{\"types\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}", "/types"},
+        {"{\"types\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}",
+            "/types"},
         {"{\"final_4xx\":\"yes\"}", "/final_4xx"},
         {"{\"secret\":\"x\"}", "/secret"},
         {"{}", ""},
@@ -86,9 +99,11 @@ Test(endpoints, what_is_wrong_is_named)
         cr_assert_eq(operate("PATCH", path, cases[i].body), 422, "%s", cases[i].body);
         cr_assert(names_fields(cases[i].pointers), "%s: %s", cases[i].body, answer_body);
     }
-    cr_assert_eq(operate("POST", ENDPOINTS, "{\"url\":\"https://a.example/\",\"name\":\"a b\"}"), 422);
+    cr_assert_eq(
+        operate("POST", ENDPOINTS, "{\"url\":\"https://a.example/\",\"name\":\"a b\"}"), 422);
     cr_assert(names_fields("/name"), "%s", answer_body);
-    cr_assert_eq(operate("POST", ENDPOINTS, "{\"url\":\"https://a.example/\",\"types\":[\"?\"]}"), 422);
+    cr_assert_eq(
+        operate("POST", ENDPOINTS, "{\"url\":\"https://a.example/\",\"types\":[\"?\"]}"), 422);
     cr_assert(names_fields("/types/0"), "%s", answer_body);
     cr_assert_eq(operate("GET", path, ""), 200);
     cr_assert(strstr(answer_body, "\"types\":[]"), "%s", answer_body);
@@ -118,7 +133,8 @@ Test(endpoints, secrets_are_changed_one_after_the_other)
     snprintf(one, sizeof one, "%s/sec_0", secrets);
     cr_assert_eq(operate("DELETE", one, ""), 422, "the last one stays");
     cr_assert_eq(
-        operate("POST", secrets, "{\"secret\":\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"}"), 201, "%s", answer_body);
+        operate("POST", secrets, "{\"secret\":\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"}"), 201,
+        "%s", answer_body);
     cr_assert_str_eq(member("id"), "sec_1");
     cr_assert_str_eq(member("secret"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     cr_assert_eq(operate("DELETE", one, ""), 200, "%s", answer_body);

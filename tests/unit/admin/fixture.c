@@ -35,7 +35,8 @@ struct ownership owner;
 /* On the admin thread. */
 static void receive_action(struct mail *mail, void *receiver)
 {
-    struct journal_operator_action *action = CONTAINER_OF(mail, struct journal_operator_action, request.mail);
+    struct journal_operator_action *action =
+        CONTAINER_OF(mail, struct journal_operator_action, request.mail);
     action->on_answered(action, receiver);
 }
 
@@ -73,8 +74,8 @@ void fixture_begin(void)
     options.accounts = accounts;
     options.reader = reader;
     options.shards = 1;
-    options.installation =
-        (struct admin_installation){.id = INSTALLATION, .seed = seed, .partitions = 16, .receipt_key = "k"};
+    options.installation = (struct admin_installation){
+        .id = INSTALLATION, .seed = seed, .partitions = 16, .receipt_key = "k"};
     options.check_url = check_url;
     options.action = answer_action;
     cr_assert_eq(admin_new(&options, &admin), OK);
@@ -102,8 +103,9 @@ int ask(const char *method, const char *path, const char *token, const char *bod
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), status = 0;
     cr_assert_eq(connect(fd, (const struct sockaddr *)&address, address_len), 0);
     int len = snprintf(text, sizeof text,
-        "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s%s%sContent-Length: %zu\r\n\r\n%s", method, path,
-        token ? "Authorization: Bearer " : "", token ? token : "", token ? "\r\n" : "", strlen(body), body);
+        "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s%s%sContent-Length: %zu\r\n\r\n%s",
+        method, path, token ? "Authorization: Bearer " : "", token ? token : "",
+        token ? "\r\n" : "", strlen(body), body);
     cr_assert_eq(send(fd, text, (size_t)len, MSG_NOSIGNAL), len);
     size_t got = 0;
     for (ssize_t more; (more = recv(fd, text + got, sizeof text - 1 - got, 0)) > 0;)
@@ -150,7 +152,8 @@ bool names_fields(const char *pointers)
     json_array_foreach(json_object_get(root, "errors"), i, error)
     {
         const char *pointer = json_string_value(json_object_get(error, "pointer"));
-        snprintf(named + strlen(named), sizeof named - strlen(named), "%s%s", i ? " " : "", pointer ? pointer : "?");
+        snprintf(named + strlen(named), sizeof named - strlen(named), "%s%s", i ? " " : "",
+            pointer ? pointer : "?");
     }
     json_decref(root);
     return strcmp(named, pointers) == 0;

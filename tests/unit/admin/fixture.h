@@ -13,7 +13,8 @@
 
 extern struct admin *admin;
 
-/* The owner of all deliveries: answers each action with `result`, and says that the delivery is in `state`. */
+/* The owner of all deliveries: answers each action with `result`, and says that the delivery is in
+ * `state`. */
 extern struct ownership {
     enum err result;
     enum delivery_state state;
@@ -24,7 +25,8 @@ extern struct ownership {
 /* What a suite wants otherwise than the fixture: its roles, set before fixture_begin. */
 extern struct admin_options fixture_options;
 
-void fixture_begin(void); /* everything runs, in a directory of its own; only https URLs are allowed */
+void fixture_begin(
+    void); /* everything runs, in a directory of its own; only https URLs are allowed */
 void fixture_end(void);
 
 /* One request on a connection of its own; returns the status and leaves the body in answer_body. */
@@ -32,9 +34,11 @@ extern char answer_body[ANSWER_BYTES];
 int ask(const char *method, const char *path, const char *token, const char *body);
 int operate(const char *method, const char *path, const char *body); /* with the token */
 
-const char *member(const char *name);    /* a text member of the last answer; valid until the next call */
-bool answer_is(const char *json);        /* as values; the order of members does not count */
-bool names_fields(const char *pointers); /* the pointers of its errors, in their order, with a space between two */
+const char *member(
+    const char *name);            /* a text member of the last answer; valid until the next call */
+bool answer_is(const char *json); /* as values; the order of members does not count */
+bool names_fields(const char
+        *pointers); /* the pointers of its errors, in their order, with a space between two */
 
 void make_account(const char *account);
 

@@ -17,10 +17,13 @@ Test(partners, they_are_added_once_listed_and_shown)
 {
     cr_assert_eq(operate("POST", "/api/v1/partners", "{\"id\":\"shop\"}"), 409);
     cr_assert_eq(operate("GET", "/api/v1/partners", ""), 200);
-    cr_assert(answer_is("{\"partners\":[{\"id\":\"shop\",\"enabled\":true,\"key_pointer\":\"\"}]}"), "%s", answer_body);
+    cr_assert(answer_is("{\"partners\":[{\"id\":\"shop\",\"enabled\":true,\"key_pointer\":\"\"}]}"),
+        "%s", answer_body);
     cr_assert_eq(operate("GET", "/api/v1/partners/shop", ""), 200);
-    cr_assert(answer_is("{\"id\":\"shop\",\"enabled\":true,\"key_pointer\":\"\",\"keys\":[],\"secrets\":[]}"), "%s",
-        answer_body);
+    cr_assert(
+        answer_is(
+            "{\"id\":\"shop\",\"enabled\":true,\"key_pointer\":\"\",\"keys\":[],\"secrets\":[]}"),
+        "%s", answer_body);
     static const char *const parts[] = {"", "/keys", "/secrets", "/accounts"};
     for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
         char path[128];
@@ -32,14 +35,18 @@ Test(partners, they_are_added_once_listed_and_shown)
 
 Test(partners, they_are_changed_member_by_member)
 {
-    cr_assert_eq(
-        operate("PATCH", "/api/v1/partners/shop", "{\"key_pointer\":\"/data/order\"}"), 200, "%s", answer_body);
-    cr_assert(answer_is("{\"id\":\"shop\",\"enabled\":true,\"key_pointer\":\"/data/order\"}"), "%s", answer_body);
+    cr_assert_eq(operate("PATCH", "/api/v1/partners/shop", "{\"key_pointer\":\"/data/order\"}"),
+        200, "%s", answer_body);
+    cr_assert(answer_is("{\"id\":\"shop\",\"enabled\":true,\"key_pointer\":\"/data/order\"}"), "%s",
+        answer_body);
     cr_assert_eq(operate("PATCH", "/api/v1/partners/shop", "{\"enabled\":false}"), 200);
-    cr_assert(answer_is("{\"id\":\"shop\",\"enabled\":false,\"key_pointer\":\"/data/order\"}"), "%s", answer_body);
-    cr_assert_eq(operate("PATCH", "/api/v1/partners/shop", "{\"enabled\":true,\"key_pointer\":\"\"}"), 200);
+    cr_assert(answer_is("{\"id\":\"shop\",\"enabled\":false,\"key_pointer\":\"/data/order\"}"),
+        "%s", answer_body);
+    cr_assert_eq(
+        operate("PATCH", "/api/v1/partners/shop", "{\"enabled\":true,\"key_pointer\":\"\"}"), 200);
     cr_assert_eq(operate("GET", "/api/v1/partners", ""), 200);
-    cr_assert(answer_is("{\"partners\":[{\"id\":\"shop\",\"enabled\":true,\"key_pointer\":\"\"}]}"), "%s", answer_body);
+    cr_assert(answer_is("{\"partners\":[{\"id\":\"shop\",\"enabled\":true,\"key_pointer\":\"\"}]}"),
+        "%s", answer_body);
     cr_assert_eq(operate("PATCH", "/api/v1/partners/nobody", "{\"enabled\":true}"), 404);
 }
 
@@ -56,7 +63,8 @@ Test(partners, wrong_changes_name_the_field)
         {"{\"id\":\"other\"}", "/id"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        cr_assert_eq(operate("PATCH", "/api/v1/partners/shop", cases[i].body), 422, "%s", cases[i].body);
+        cr_assert_eq(
+            operate("PATCH", "/api/v1/partners/shop", cases[i].body), 422, "%s", cases[i].body);
         cr_assert(names_fields(cases[i].pointers), "%s: %s", cases[i].body, answer_body);
     }
     cr_assert_eq(operate("GET", "/api/v1/partners", ""), 200);
@@ -86,7 +94,8 @@ Test(partners, keys_are_shown_once_listed_by_id_and_revoked)
     cr_assert_eq(operate("DELETE", path, ""), 404);
     cr_assert_eq(operate("DELETE", "/api/v1/partners/shop/keys/pk_something", ""), 404);
     cr_assert_eq(operate("GET", "/api/v1/partners/shop", ""), 200);
-    cr_assert(!strstr(answer_body, id) && strstr(answer_body, "key_"), "one is left: %s", answer_body);
+    cr_assert(
+        !strstr(answer_body, id) && strstr(answer_body, "key_"), "one is left: %s", answer_body);
 }
 
 #define GIVEN "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" /* the example of the standard: 24 bytes */
@@ -95,13 +104,14 @@ Test(partners, secrets_are_made_or_given_shown_once_and_removed)
 {
     char path[128], id[64];
     cr_assert_eq(operate("POST", "/api/v1/partners/nobody/secrets", ""), 404);
-    cr_assert_eq(
-        operate("POST", "/api/v1/partners/shop/secrets", "{\"secret\":\"" GIVEN "\"}"), 201, "%s", answer_body);
+    cr_assert_eq(operate("POST", "/api/v1/partners/shop/secrets", "{\"secret\":\"" GIVEN "\"}"),
+        201, "%s", answer_body);
     cr_assert_str_eq(member("secret"), GIVEN);
     cr_assert_str_eq(member("partner"), "shop");
     snprintf(id, sizeof id, "%s", member("id"));
     cr_assert_eq(operate("POST", "/api/v1/partners/shop/secrets", ""), 201);
-    cr_assert(strncmp(member("secret"), "whsec_", 6) == 0 && strlen(member("secret")) == 50, "%s", answer_body);
+    cr_assert(strncmp(member("secret"), "whsec_", 6) == 0 && strlen(member("secret")) == 50, "%s",
+        answer_body);
     cr_assert_eq(operate("POST", "/api/v1/partners/shop/secrets", "{}"), 201);
     cr_assert_eq(operate("POST", "/api/v1/partners/shop/secrets", "{}"), 201);
     cr_assert_eq(operate("POST", "/api/v1/partners/shop/secrets", "{}"), 422, "four are enough");
@@ -117,15 +127,18 @@ Test(partners, secrets_are_made_or_given_shown_once_and_removed)
     cr_assert_eq(operate("DELETE", "/api/v1/partners/shop/secrets/sec_1", ""), 404);
     cr_assert_eq(operate("GET", "/api/v1/partners/shop", ""), 200);
     cr_assert(
-        !strstr(answer_body, id) && strstr(answer_body, "sec_") && !strstr(answer_body, "whsec_"), "%s", answer_body);
+        !strstr(answer_body, id) && strstr(answer_body, "sec_") && !strstr(answer_body, "whsec_"),
+        "%s", answer_body);
 }
 
 Test(partners, secrets_that_are_none_are_refused)
 {
-    static const char *const wrong[] = {"{\"secret\":\"\"}", "{\"secret\":\"whsec_\"}", "{\"secret\":1}",
-        "{\"secret\":\"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"}", "{\"secret\":\"whsec_MfKQ\"}"};
+    static const char *const wrong[] = {"{\"secret\":\"\"}", "{\"secret\":\"whsec_\"}",
+        "{\"secret\":1}", "{\"secret\":\"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"}",
+        "{\"secret\":\"whsec_MfKQ\"}"};
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
-        cr_assert_eq(operate("POST", "/api/v1/partners/shop/secrets", wrong[i]), 422, "%s", wrong[i]);
+        cr_assert_eq(
+            operate("POST", "/api/v1/partners/shop/secrets", wrong[i]), 422, "%s", wrong[i]);
         cr_assert(names_fields("/secret"), "%s: %s", wrong[i], answer_body);
     }
     cr_assert_eq(operate("POST", "/api/v1/partners/shop/secrets", "[]"), 400);
@@ -139,7 +152,8 @@ Test(partners, grants_are_given_listed_and_withdrawn)
     cr_assert_eq(operate("POST", "/api/v1/partners/shop/accounts", "{\"account\":\"acc_1\"}"), 409);
     cr_assert_eq(operate("POST", "/api/v1/partners/shop/accounts", "{\"account\":\"acc_9\"}"), 404);
     cr_assert_eq(operate("POST", "/api/v1/partners", "{\"id\":\"other\"}"), 201);
-    cr_assert_eq(operate("POST", "/api/v1/partners/other/accounts", "{\"account\":\"acc_2\"}"), 201);
+    cr_assert_eq(
+        operate("POST", "/api/v1/partners/other/accounts", "{\"account\":\"acc_2\"}"), 201);
     cr_assert_eq(operate("GET", "/api/v1/partners/shop/accounts", ""), 200);
     cr_assert(answer_is("{\"accounts\":[{\"account\":\"acc_1\"}]}"), "%s", answer_body);
     cr_assert_eq(operate("DELETE", "/api/v1/partners/shop/accounts/acc_2", ""), 404);
@@ -148,6 +162,6 @@ Test(partners, grants_are_given_listed_and_withdrawn)
     cr_assert_eq(operate("DELETE", "/api/v1/partners/shop/accounts/acc_1", ""), 404);
     cr_assert_eq(operate("GET", "/api/v1/partners/shop/accounts", ""), 200);
     cr_assert(answer_is("{\"accounts\":[]}"), "%s", answer_body);
-    cr_assert_eq(
-        operate("POST", "/api/v1/partners/shop/accounts", "{\"account\":\"acc_1\"}"), 201, "it may be given again");
+    cr_assert_eq(operate("POST", "/api/v1/partners/shop/accounts", "{\"account\":\"acc_1\"}"), 201,
+        "it may be given again");
 }

@@ -43,15 +43,19 @@ struct hmac_case {
 
 /* RFC 4231 section 4; case 5 is about truncation, which we don't do. */
 static const struct hmac_case hmac_cases[] = {
-    {20, 0x0b, NULL, 8, 0, "Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+    {20, 0x0b, NULL, 8, 0, "Hi There",
+        "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
     {4, 0, "Jefe", 28, 0, "what do ya want for nothing?",
         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
-    {20, 0xaa, NULL, 50, 0xdd, NULL, "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"},
-    {25, -1, NULL, 50, 0xcd, NULL, "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"},
+    {20, 0xaa, NULL, 50, 0xdd, NULL,
+        "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"},
+    {25, -1, NULL, 50, 0xcd, NULL,
+        "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"},
     {131, 0xaa, NULL, 54, 0, "Test Using Larger Than Block-Size Key - Hash Key First",
         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
     {131, 0xaa, NULL, 152, 0,
-        "This is a test using a larger than block-size key and a larger than block-size data. The key needs to be "
+        "This is a test using a larger than block-size key and a larger than block-size data. The "
+        "key needs to be "
         "hashed "
         "before being used by the HMAC algorithm.",
         "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"},
@@ -109,8 +113,8 @@ Test(crypto, equal_compares_all_bytes_and_no_more)
 
 Test(crypto, random_bytes_fill_the_whole_space)
 {
-    /* 300 bytes are more than one getrandom without signals promises; each position must change at some time in 64
-     * draws. */
+    /* 300 bytes are more than one getrandom without signals promises; each position must change at
+     * some time in 64 draws. */
     unsigned char first[300], other[300];
     bool changed[300] = {false};
     crypto_random(first, sizeof first);
@@ -165,8 +169,9 @@ Test(base64, decodes_what_it_encodes)
 
 Test(base64, refuses_what_is_not_strict)
 {
-    static const char *const bad[] = {"Z", "Zg", "Zg=", "Zg===", "====", "Z===", "=Zg=", "Zg==Zg==", "Zm9v\n", "Zm 9",
-        "Zm9-", "Zm_v", "Zm9v====", "\xc3\xa4==", "Zm=v"};
+    static const char *const bad[] = {"Z", "Zg",
+        "Zg=", "Zg===", "====", "Z===", "=Zg=", "Zg==Zg==", "Zm9v\n", "Zm 9", "Zm9-", "Zm_v",
+        "Zm9v====", "\xc3\xa4==", "Zm=v"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         unsigned char bytes[32];
         cr_expect_eq(base64_decode(slice_from_string(bad[i]), bytes), -1, "%s", bad[i]);

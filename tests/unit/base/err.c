@@ -8,7 +8,8 @@
 Test(err, each_row_has_a_name_of_its_own_that_leads_back)
 {
     for (int e = 0; e < ERR_COUNT; e++) {
-        cr_expect_eq(err_from_name(err_name((enum err)e)), (enum err)e, "%s", err_name((enum err)e));
+        cr_expect_eq(
+            err_from_name(err_name((enum err)e)), (enum err)e, "%s", err_name((enum err)e));
         for (int other = 0; other < e; other++)
             cr_expect_str_neq(err_name((enum err)e), err_name((enum err)other));
     }
@@ -18,8 +19,8 @@ Test(err, names_are_fit_for_a_urn_and_titles_for_people)
 {
     for (int e = 0; e < ERR_COUNT; e++) {
         for (const char *c = err_name((enum err)e); *c; c++)
-            cr_expect(
-                islower((unsigned char)*c) || isdigit((unsigned char)*c) || *c == '-', "%s", err_name((enum err)e));
+            cr_expect(islower((unsigned char)*c) || isdigit((unsigned char)*c) || *c == '-', "%s",
+                err_name((enum err)e));
         cr_expect(isupper((unsigned char)err_title((enum err)e)[0]), "%s", err_title((enum err)e));
         cr_expect_neq(err_title((enum err)e)[strlen(err_title((enum err)e)) - 1], '.');
     }

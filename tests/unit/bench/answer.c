@@ -42,15 +42,17 @@ Test(answer, a_batch_has_a_result_for_each_item)
 {
     read_answer(200, 3,
         "[{\"status\":200,\"result\":\"accepted\",\"event\":\"" ID "\"},"
-        "{\"type\":\"urn:penstock:problem:invalid\",\"title\":\"wrong\",\"status\":422,\"detail\":\"x\","
-        "\"errors\":[{\"pointer\":\"/id\",\"detail\":\"y\"}]},{\"status\":200,\"result\":\"duplicate\",\"event\":\"" ID
-        "\"}]");
+        "{\"type\":\"urn:penstock:problem:invalid\",\"title\":\"wrong\",\"status\":422,\"detail\":"
+        "\"x\","
+        "\"errors\":[{\"pointer\":\"/"
+        "id\",\"detail\":\"y\"}]},{\"status\":200,\"result\":\"duplicate\",\"event\":\"" ID "\"}]");
     cr_assert_eq(records[0].status, 200);
     cr_assert_eq(records[0].answer, LOAD_SAID_ACCEPTED);
     cr_assert_eq(records[1].status, 422);
     cr_assert_eq(records[1].answer, LOAD_SAID_NOTHING);
     cr_assert_eq(records[2].answer, LOAD_SAID_DUPLICATE);
-    read_answer(200, 3, "{\"results\":[{\"status\":200,\"result\":\"accepted\",\"event\":\"" ID "\"}");
+    read_answer(
+        200, 3, "{\"results\":[{\"status\":200,\"result\":\"accepted\",\"event\":\"" ID "\"}");
     cr_assert_eq(records[0].answer, LOAD_SAID_ACCEPTED);
     cr_assert_eq(records[1].status, 0, "it was cut off");
     read_answer(413, 3, "{\"title\":\"[too large]\"}");

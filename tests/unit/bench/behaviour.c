@@ -44,8 +44,9 @@ Test(behaviour, without_words_answers_200_and_an_empty_object_at_once)
 
 Test(behaviour, takes_its_words_in_any_order_and_number)
 {
-    struct behaviour behaviour = parse("secret=" SECRET " retry-after=30  body={\"success\":false}\tfail=2%:503\n"
-                                       "status=410 slow-read=4k secret=" SECRET);
+    struct behaviour behaviour =
+        parse("secret=" SECRET " retry-after=30  body={\"success\":false}\tfail=2%:503\n"
+              "status=410 slow-read=4k secret=" SECRET);
     cr_expect_eq(behaviour.secrets_count, 2);
     cr_expect_eq(behaviour.secrets[1].len, 24);
     cr_expect_eq(behaviour.retry_after_s, 30);
@@ -80,17 +81,21 @@ Test(behaviour, names_the_word_that_it_does_not_understand)
 {
     static const struct {
         const char *words, *word;
-    } cases[] = {{"drip=1%", "\"drip=1%\""}, {"delay=20ms dely=3ms", "\"dely=3ms\""}, {"delay", "\"delay\""},
-        {"delay=", "\"delay=\""}, {"delay=20", "\"delay=20\""}, {"delay=gauss:1ms", "\"delay=gauss:1ms\""},
-        {"delay=exp:1ms:2ms", "\"delay=exp:1ms:2ms\""}, {"delay=uniform:1ms", "\"delay=uniform:1ms\""},
-        {"delay=uniform:2ms:1ms", "\"delay=uniform:2ms:1ms\""}, {"delay=lognormal:1ms", "\"delay=lognormal:1ms\""},
+    } cases[] = {{"drip=1%", "\"drip=1%\""}, {"delay=20ms dely=3ms", "\"dely=3ms\""},
+        {"delay", "\"delay\""}, {"delay=", "\"delay=\""}, {"delay=20", "\"delay=20\""},
+        {"delay=gauss:1ms", "\"delay=gauss:1ms\""}, {"delay=exp:1ms:2ms", "\"delay=exp:1ms:2ms\""},
+        {"delay=uniform:1ms", "\"delay=uniform:1ms\""},
+        {"delay=uniform:2ms:1ms", "\"delay=uniform:2ms:1ms\""},
+        {"delay=lognormal:1ms", "\"delay=lognormal:1ms\""},
         {"delay=lognormal:1ms:11", "\"delay=lognormal:1ms:11\""}, {"status=199", "\"status=199\""},
         {"status=600", "\"status=600\""}, {"fail=2", "\"fail=2\""}, {"fail=101%", "\"fail=101%\""},
-        {"fail=2%:", "\"fail=2%:\""}, {"fail=2%:99", "\"fail=2%:99\""}, {"retry-after=soon", "\"retry-after=soon\""},
-        {"drop=1%:old", "\"drop=1%:old\""}, {"drop=1%:", "\"drop=1%:\""}, {"cut=-1%", "\"cut=-1%\""},
-        {"hang=x", "\"hang=x\""}, {"down=1s", "\"down=1s\""}, {"down=2s..1s", "\"down=2s..1s\""},
-        {"down=1s..1s", "\"down=1s..1s\""}, {"stall=1s..x", "\"stall=1s..x\""}, {"slow-read=0", "\"slow-read=0\""},
-        {"secret=whsec_short", "\"secret=whsec_short\""}, {"hang=50% drop=30% cut=30%", "hang, drop and cut"}};
+        {"fail=2%:", "\"fail=2%:\""}, {"fail=2%:99", "\"fail=2%:99\""},
+        {"retry-after=soon", "\"retry-after=soon\""}, {"drop=1%:old", "\"drop=1%:old\""},
+        {"drop=1%:", "\"drop=1%:\""}, {"cut=-1%", "\"cut=-1%\""}, {"hang=x", "\"hang=x\""},
+        {"down=1s", "\"down=1s\""}, {"down=2s..1s", "\"down=2s..1s\""},
+        {"down=1s..1s", "\"down=1s..1s\""}, {"stall=1s..x", "\"stall=1s..x\""},
+        {"slow-read=0", "\"slow-read=0\""}, {"secret=whsec_short", "\"secret=whsec_short\""},
+        {"hang=50% drop=30% cut=30%", "hang, drop and cut"}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct behaviour behaviour = {.status = 7};
         char complaint[BEHAVIOUR_COMPLAINT_BYTES] = "";
@@ -163,7 +168,8 @@ Test(behaviour, delays_follow_the_distribution_that_was_asked_for)
         const char *words;
         double mean_ms, p10_ms, median_ms, p90_ms;
     } cases[] = {{"delay=20ms", 20, 20, 20, 20}, {"delay=exp:20ms", 20, 2.107, 13.863, 46.052},
-        {"delay=uniform:10ms:50ms", 30, 14, 30, 46}, {"delay=lognormal:30ms:0.5", 33.994, 15.806, 30, 56.940}};
+        {"delay=uniform:10ms:50ms", 30, 14, 30, 46},
+        {"delay=lognormal:30ms:0.5", 33.994, 15.806, 30, 56.940}};
     static int64_t delays[DRAWS];
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct behaviour behaviour = parse(cases[i].words);
@@ -177,13 +183,14 @@ Test(behaviour, delays_follow_the_distribution_that_was_asked_for)
         }
         qsort(delays, DRAWS, sizeof *delays, compare);
         cr_expect_geq(delays[0], 0);
-        cr_expect_float_eq(sum / DRAWS, cases[i].mean_ms, cases[i].mean_ms / 50, "%s", cases[i].words);
         cr_expect_float_eq(
-            (double)delays[DRAWS / 10] / MS, cases[i].p10_ms, cases[i].p10_ms / 20, "%s", cases[i].words);
-        cr_expect_float_eq(
-            (double)delays[DRAWS / 2] / MS, cases[i].median_ms, cases[i].median_ms / 50, "%s", cases[i].words);
-        cr_expect_float_eq(
-            (double)delays[DRAWS / 10 * 9] / MS, cases[i].p90_ms, cases[i].p90_ms / 50, "%s", cases[i].words);
+            sum / DRAWS, cases[i].mean_ms, cases[i].mean_ms / 50, "%s", cases[i].words);
+        cr_expect_float_eq((double)delays[DRAWS / 10] / MS, cases[i].p10_ms, cases[i].p10_ms / 20,
+            "%s", cases[i].words);
+        cr_expect_float_eq((double)delays[DRAWS / 2] / MS, cases[i].median_ms,
+            cases[i].median_ms / 50, "%s", cases[i].words);
+        cr_expect_float_eq((double)delays[DRAWS / 10 * 9] / MS, cases[i].p90_ms,
+            cases[i].p90_ms / 50, "%s", cases[i].words);
     }
 }
 
@@ -213,13 +220,18 @@ Test(behaviour, windows_hold_answers_back_and_end_connections)
         {"down=1s..2s down=3s..4s", 3500, SINK_DROPPED, 0, 0},
         /* it takes with it what has not been acted on */
         {"down=1s..2s delay=300ms", 600, SINK_ANSWERED, 200, 300},
-        {"down=1s..2s delay=300ms", 800, SINK_DROPPED, 0, 200}, {"down=1s..2s delay=5s", 800, SINK_DROPPED, 0, 200},
+        {"down=1s..2s delay=300ms", 800, SINK_DROPPED, 0, 200},
+        {"down=1s..2s delay=5s", 800, SINK_DROPPED, 0, 200},
         {"down=3s..4s down=1s..2s delay=5s", 500, SINK_DROPPED, 0, 500},
-        {"down=1s..2s hang=100%", 500, SINK_NEVER_ENDED, 200, 0}, {"down=1s..2s hang=100%", 1500, SINK_DROPPED, 0, 0},
-        {"down=1s..2s drop=100%", 1500, SINK_DROPPED, 0, 0}, {"down=1s..2s drop=100%", 500, SINK_DROPPED, 200, 0},
+        {"down=1s..2s hang=100%", 500, SINK_NEVER_ENDED, 200, 0},
+        {"down=1s..2s hang=100%", 1500, SINK_DROPPED, 0, 0},
+        {"down=1s..2s drop=100%", 1500, SINK_DROPPED, 0, 0},
+        {"down=1s..2s drop=100%", 500, SINK_DROPPED, 200, 0},
         /* stall: answered when it ends, however long it was to take */
-        {"stall=1s..2s", 999, SINK_ANSWERED, 200, 0}, {"stall=1s..2s", 1000, SINK_ANSWERED, 200, 1000},
-        {"stall=1s..2s", 2000, SINK_ANSWERED, 200, 0}, {"stall=1s..2s delay=300ms", 500, SINK_ANSWERED, 200, 300},
+        {"stall=1s..2s", 999, SINK_ANSWERED, 200, 0},
+        {"stall=1s..2s", 1000, SINK_ANSWERED, 200, 1000},
+        {"stall=1s..2s", 2000, SINK_ANSWERED, 200, 0},
+        {"stall=1s..2s delay=300ms", 500, SINK_ANSWERED, 200, 300},
         {"stall=1s..2s delay=300ms", 900, SINK_ANSWERED, 200, 1100},
         {"stall=1s..2s delay=3s", 900, SINK_ANSWERED, 200, 3000},
         {"stall=2s..3s stall=1s..2s", 1500, SINK_ANSWERED, 200, 1500},
@@ -232,8 +244,8 @@ Test(behaviour, windows_hold_answers_back_and_end_connections)
         struct behaviour_draw draw = draw_at(cases[i].words, cases[i].at_ms * MS);
         cr_expect_eq(draw.deed, cases[i].deed, "%s at %d", cases[i].words, (int)cases[i].at_ms);
         cr_expect_eq(draw.status, cases[i].status, "%s at %d", cases[i].words, (int)cases[i].at_ms);
-        cr_expect_eq(draw.after_us, cases[i].after_ms * MS, "%s at %d: %d", cases[i].words, (int)cases[i].at_ms,
-            (int)draw.after_us);
+        cr_expect_eq(draw.after_us, cases[i].after_ms * MS, "%s at %d: %d", cases[i].words,
+            (int)cases[i].at_ms, (int)draw.after_us);
     }
 }
 

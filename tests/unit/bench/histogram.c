@@ -12,8 +12,8 @@ Test(histogram, every_percentile_has_three_digits_over_the_whole_range)
         histogram_add(&histogram, value);
         histogram_add(&histogram, HISTOGRAM_VALUE_MAX_US);
         int64_t read = histogram_percentile(&histogram, 50);
-        cr_assert(
-            read >= value && read - value <= value / 1000, "%lld reads as %lld", (long long)value, (long long)read);
+        cr_assert(read >= value && read - value <= value / 1000, "%lld reads as %lld",
+            (long long)value, (long long)read);
     }
 }
 
@@ -27,7 +27,8 @@ Test(histogram, percentiles_count_as_ranks)
         int64_t value;
     } cases[] = {{0, 1}, {0.1, 1}, {50, 500}, {90, 900}, {99, 990}, {99.9, 999}, {100, 1000}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        cr_expect_eq(histogram_percentile(&histogram, cases[i].percent), cases[i].value, "%g", cases[i].percent);
+        cr_expect_eq(histogram_percentile(&histogram, cases[i].percent), cases[i].value, "%g",
+            cases[i].percent);
     cr_assert_float_eq(histogram_mean_us(&histogram), 500.5, 1e-9);
 }
 

@@ -37,8 +37,10 @@ Test(mix, the_shares_are_kept)
     }
     cr_expect(kinds[LOAD_INVALID] > 4700 && kinds[LOAD_INVALID] < 5300, "%u", kinds[LOAD_INVALID]);
     /* One in five conflicts has no money to conflict about, and is a duplicate. */
-    cr_expect(kinds[LOAD_CONFLICT] > 3700 && kinds[LOAD_CONFLICT] < 4300, "%u", kinds[LOAD_CONFLICT]);
-    cr_expect(kinds[LOAD_DUPLICATE] > 10600 && kinds[LOAD_DUPLICATE] < 11400, "%u", kinds[LOAD_DUPLICATE]);
+    cr_expect(
+        kinds[LOAD_CONFLICT] > 3700 && kinds[LOAD_CONFLICT] < 4300, "%u", kinds[LOAD_CONFLICT]);
+    cr_expect(kinds[LOAD_DUPLICATE] > 10600 && kinds[LOAD_DUPLICATE] < 11400, "%u",
+        kinds[LOAD_DUPLICATE]);
     cr_expect(payouts > 9000 && payouts < 11000, "%u", payouts);
 }
 
@@ -95,7 +97,8 @@ Test(mix, another_seed_posts_other_events)
 
 Test(mix, lists_are_read_or_refused)
 {
-    static const char *const wrong_accounts[] = {"", "a,,b", "acc_%d*0", "acc_%d*x", "acc_%d*100000"};
+    static const char *const wrong_accounts[] = {
+        "", "a,,b", "acc_%d*0", "acc_%d*x", "acc_%d*100000"};
     for (size_t i = 0; i < sizeof wrong_accounts / sizeof wrong_accounts[0]; i++)
         cr_expect_not(mix_set_accounts(&mix, wrong_accounts[i]), "%s", wrong_accounts[i]);
     cr_assert(mix_set_accounts(&mix, "shop_%d_x*3"));

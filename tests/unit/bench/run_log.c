@@ -73,7 +73,8 @@ Test(run_log, money_and_number_are_read_as_the_generator_writes_them)
         {"{\"amount\":\"-0.5\",\"currency\":\"EUR\"}", true, -500000},
         {"{\"amount\":\"7\",\"currency\":\"EUR\"}", true, 7000000},
         {"{\"amount\":\"0.000001\",\"currency\":\"EUR\"}", true, 1},
-        {"{\"amount\":\"1e3\",\"currency\":\"EUR\"}", false, 0}, {"{\"amount\":\"12.34\"}", false, 0}, {"", false, 0}};
+        {"{\"amount\":\"1e3\",\"currency\":\"EUR\"}", false, 0},
+        {"{\"amount\":\"12.34\"}", false, 0}, {"", false, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int64_t micros;
         char currency[CURRENCY_TEXT_BYTES];

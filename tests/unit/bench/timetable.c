@@ -36,7 +36,8 @@ static void expect_times(const char *text, const int64_t *expected, size_t count
     cr_assert_eq(walk_all(times, 64, &last), count, "%s", text);
     cr_assert_eq(timetable.events, (int64_t)count, "%s", text);
     for (size_t i = 0; i < count; i++)
-        cr_expect_eq(times[i], expected[i], "%s: event %zu is due at %lld", text, i, (long long)times[i]);
+        cr_expect_eq(
+            times[i], expected[i], "%s: event %zu is due at %lld", text, i, (long long)times[i]);
     cr_assert_eq(last, TIMETABLE_END);
     timetable_done(&timetable);
 }
@@ -98,12 +99,15 @@ Test(timetable, what_is_wrong_is_named)
 {
     static const struct {
         const char *text, *named;
-    } cases[] = {{"", "none of"}, {"constant:5", "constant:RATE"}, {"constant:x:1s", "constant:RATE"},
-        {"constant:5:0", "constant:RATE"}, {"constant:5:1s:2", "constant:RATE"}, {"step:1:5:0:1s", "step:FROM"},
-        {"burst:5:0s:1s", "burst:COUNT"}, {"closed:0:1s", "closed:COUNT"}, {"closed:1:1s,pause:1s", "last"},
-        {"replay:/nowhere/at/all", "can't read"}, {"sometimes:5:1s", "none of"}, {"constant:1000000000:1h", "RATE"}};
+    } cases[] = {{"", "none of"}, {"constant:5", "constant:RATE"},
+        {"constant:x:1s", "constant:RATE"}, {"constant:5:0", "constant:RATE"},
+        {"constant:5:1s:2", "constant:RATE"}, {"step:1:5:0:1s", "step:FROM"},
+        {"burst:5:0s:1s", "burst:COUNT"}, {"closed:0:1s", "closed:COUNT"},
+        {"closed:1:1s,pause:1s", "last"}, {"replay:/nowhere/at/all", "can't read"},
+        {"sometimes:5:1s", "none of"}, {"constant:1000000000:1h", "RATE"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        cr_expect_eq(timetable_parse(cases[i].text, &timetable, complaint), ERR_USAGE, "%s", cases[i].text);
+        cr_expect_eq(
+            timetable_parse(cases[i].text, &timetable, complaint), ERR_USAGE, "%s", cases[i].text);
         cr_expect(strstr(complaint, cases[i].named), "%s: %s", cases[i].text, complaint);
         timetable_done(&timetable);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A clean run passes; each of the other tests breaks it in one way, which must be found and named. Here: what was sent
- * against what arrived. */
+/* A clean run passes; each of the other tests breaks it in one way, which must be found and named.
+ * Here: what was sent against what arrived. */
 #include "unit/bench/verdict_fixture.h"
 
 #include "base/cleanup.h"
@@ -20,7 +20,8 @@ Test(verdict, a_clean_run_passes_and_all_of_it_is_counted)
     cr_expect_eq(figures->answers.times.max_us, 2 * MS);
     cr_expect_eq(figures->arrivals.freshness.max_us, 4 * MS);
     cr_expect_eq(figures->money_count, 2);
-    cr_expect(figures->money[1].accepted == (micros_sum)(EVENTS * (EVENTS - 1) / 2) * UNIT + EVENTS * UNIT / 2);
+    cr_expect(figures->money[1].accepted ==
+              (micros_sum)(EVENTS * (EVENTS - 1) / 2) * UNIT + EVENTS * UNIT / 2);
     run_free(run);
 }
 
@@ -63,7 +64,8 @@ Test(verdict, an_answered_event_that_is_not_in_the_journal)
     run_add_request(run, EVENTS - 1);
     const struct figures *figures = run_judge(run);
     cr_expect(run_has_reason(figures, "1 lost: answered 200, and not in the journal"));
-    cr_expect(run_has_reason(figures, "money: EUR: accepted 800.00, but delivered 790.50 + held 0.00"));
+    cr_expect(
+        run_has_reason(figures, "money: EUR: accepted 800.00, but delivered 790.50 + held 0.00"));
     cr_assert_eq(figures->fate.lost_named_count, 1);
     cr_expect_eq(figures->fate.lost_named[0].number, 9);
     cr_expect_eq(figures->fate.lost_named[0].event[15], 9);
@@ -145,8 +147,8 @@ Test(verdict, an_answered_event_that_never_came_without_a_journal)
 
 Test(verdict, what_is_held_is_not_lost_and_its_money_adds_up_but_the_share_counts_it)
 {
-    static const enum delivery_state states[] = {
-        DELIVERY_PENDING, DELIVERY_SENDING, DELIVERY_WAITING, DELIVERY_PARKED, DELIVERY_DEAD, DELIVERY_DISCARDED};
+    static const enum delivery_state states[] = {DELIVERY_PENDING, DELIVERY_SENDING,
+        DELIVERY_WAITING, DELIVERY_PARKED, DELIVERY_DEAD, DELIVERY_DISCARDED};
     for (size_t i = 0; i < ARRAY_LENGTH(states); i++) {
         struct run *run = run_new();
         run->rows[EVENTS - 1].states[0] = states[i];
@@ -156,7 +158,8 @@ Test(verdict, what_is_held_is_not_lost_and_its_money_adds_up_but_the_share_count
         cr_expect_eq(figures->fate.lost, 0);
         cr_expect(figures->money[1].held == (EVENTS - 1) * UNIT + UNIT / 2);
         cr_expect_eq(figures->reasons_count, 1);
-        cr_expect(run_has_reason(figures, "level delivered_share: 0.975 is below 0.9999"), "%s", figures->reasons[0]);
+        cr_expect(run_has_reason(figures, "level delivered_share: 0.975 is below 0.9999"), "%s",
+            figures->reasons[0]);
         run_free(run);
     }
 }

@@ -33,7 +33,8 @@ Test(verdict_acceptance, both_amounts_of_a_key_answered_200)
     run_expect_fail(run, "two amounts", ALONE);
 }
 
-Test(verdict_acceptance, which_of_two_amounts_came_first_is_told_by_the_times_not_by_the_order_of_the_log)
+Test(verdict_acceptance,
+    which_of_two_amounts_came_first_is_told_by_the_times_not_by_the_order_of_the_log)
 {
     struct run *run = run_new();
     struct load_record *conflict = run_add_conflict(run, 7);
@@ -68,7 +69,8 @@ Test(verdict_acceptance, an_amount_that_changed_in_progress)
     struct run *run = run_new();
     run->sink[15].amount_micros += 1;
     const struct figures *figures = run_judge(run);
-    cr_expect(run_has_reason(figures, "money: EUR: accepted 800.00, but delivered 800.000001 + held 0.00"));
+    cr_expect(run_has_reason(
+        figures, "money: EUR: accepted 800.00, but delivered 800.000001 + held 0.00"));
     cr_expect(run_has_reason(figures, "1 money: events whose amount"));
     run_free(run);
 }

@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 static const char schema[] =
-    "CREATE TABLE events(seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, accepted_us INTEGER NOT NULL, key TEXT,"
+    "CREATE TABLE events(seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, accepted_us INTEGER NOT "
+    "NULL, key TEXT,"
     " guarded INTEGER NOT NULL, amount TEXT, currency TEXT);"
-    "CREATE TABLE deliveries(id INTEGER PRIMARY KEY, state INTEGER NOT NULL, reason INTEGER NOT NULL);"
+    "CREATE TABLE deliveries(id INTEGER PRIMARY KEY, state INTEGER NOT NULL, reason INTEGER NOT "
+    "NULL);"
     "CREATE TABLE aliases(id BLOB PRIMARY KEY, first BLOB NOT NULL) WITHOUT ROWID;";
 
 void run_set_event(unsigned char event[16], uint64_t number)
@@ -28,7 +30,8 @@ void run_set_event(unsigned char event[16], uint64_t number)
 void run_add_row(struct run *run, uint64_t number)
 {
     struct row *row = &run->rows[run->rows_count++];
-    *row = (struct row){.accepted_us = START_US + (int64_t)number * MS + MS, .deliveries = 1, .currency = "EUR"};
+    *row = (struct row){
+        .accepted_us = START_US + (int64_t)number * MS + MS, .deliveries = 1, .currency = "EUR"};
     run_set_event(row->event, number);
     snprintf(row->key, sizeof row->key, RUN "-%u", (unsigned)number);
     snprintf(row->amount, sizeof row->amount, "%u.50", (unsigned)number);
@@ -127,7 +130,8 @@ struct run *run_new(void)
     return run;
 }
 
-static void write_log(const char *path, const char *kind, const void *records, size_t record_bytes, size_t count)
+static void write_log(
+    const char *path, const char *kind, const void *records, size_t record_bytes, size_t count)
 {
     struct run_log *log;
     cr_assert(run_log_create(path, kind, RUN, record_bytes, &log) == OK);
@@ -139,7 +143,8 @@ static void write_log(const char *path, const char *kind, const void *records, s
 static void write_row(sqlite3 *db, int64_t seq, const struct row *row)
 {
     sqlite3_stmt *insert;
-    cr_assert(sqlite3_prepare_v2(db, "INSERT INTO events VALUES(?,?,?,?,?,?,?)", -1, &insert, NULL) == SQLITE_OK);
+    cr_assert(sqlite3_prepare_v2(
+                  db, "INSERT INTO events VALUES(?,?,?,?,?,?,?)", -1, &insert, NULL) == SQLITE_OK);
     sqlite3_bind_int64(insert, 1, seq);
     sqlite3_bind_blob(insert, 2, row->event, sizeof row->event, SQLITE_STATIC);
     sqlite3_bind_int64(insert, 3, row->accepted_us);
@@ -151,8 +156,8 @@ static void write_row(sqlite3 *db, int64_t seq, const struct row *row)
     sqlite3_finalize(insert);
     for (unsigned i = 0; i < row->deliveries; i++) {
         char text[128];
-        snprintf(text, sizeof text, "INSERT INTO deliveries VALUES(%lld, %d, %d)", (long long)(seq * 16 + i),
-            row->states[i], row->reason);
+        snprintf(text, sizeof text, "INSERT INTO deliveries VALUES(%lld, %d, %d)",
+            (long long)(seq * 16 + i), row->states[i], row->reason);
         cr_assert(sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK);
     }
 }
@@ -160,7 +165,8 @@ static void write_row(sqlite3 *db, int64_t seq, const struct row *row)
 static void write_alias(sqlite3 *db, const struct alias *alias)
 {
     sqlite3_stmt *insert;
-    cr_assert(sqlite3_prepare_v2(db, "INSERT INTO aliases VALUES(?,?)", -1, &insert, NULL) == SQLITE_OK);
+    cr_assert(
+        sqlite3_prepare_v2(db, "INSERT INTO aliases VALUES(?,?)", -1, &insert, NULL) == SQLITE_OK);
     sqlite3_bind_blob(insert, 1, alias->id, sizeof alias->id, SQLITE_STATIC);
     sqlite3_bind_blob(insert, 2, alias->first, sizeof alias->first, SQLITE_STATIC);
     cr_assert(sqlite3_step(insert) == SQLITE_DONE, "%s", sqlite3_errmsg(db));
@@ -175,7 +181,8 @@ static void write_journals(const struct run *run)
         sqlite3 *db;
         snprintf(path, sizeof path, "%s/journal-%u.db", run->directory, shard);
         cr_assert(sqlite3_open(path, &db) == SQLITE_OK);
-        cr_assert(sqlite3_exec(db, "PRAGMA synchronous = OFF; BEGIN", NULL, NULL, NULL) == SQLITE_OK);
+        cr_assert(
+            sqlite3_exec(db, "PRAGMA synchronous = OFF; BEGIN", NULL, NULL, NULL) == SQLITE_OK);
         cr_assert(sqlite3_exec(db, schema, NULL, NULL, NULL) == SQLITE_OK);
         for (size_t i = shard; i < run->rows_count; i += 2)
             write_row(db, (int64_t)i + 1, &run->rows[i]);
@@ -189,7 +196,8 @@ static void write_journals(const struct run *run)
 
 static void remove_files(const struct run *run)
 {
-    static const char *const names[] = {"load", "sink", "usage.json", "journal-0.db", "journal-1.db", ""};
+    static const char *const names[] = {
+        "load", "sink", "usage.json", "journal-0.db", "journal-1.db", ""};
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         char path[96];
         snprintf(path, sizeof path, "%s/%s", run->directory, names[i]);
@@ -241,7 +249,7 @@ void run_expect_fail(struct run *run, const char *text, bool alone)
     const struct figures *figures = run_judge(run);
     cr_expect(run_has_reason(figures, text), "not found: %s; but: %s", text,
         figures->reasons_count ? figures->reasons[0] : "nothing");
-    cr_expect(!alone || figures->reasons_count == 1, "%s: %zu reasons, the first: %s", text, figures->reasons_count,
-        figures->reasons[0]);
+    cr_expect(!alone || figures->reasons_count == 1, "%s: %zu reasons, the first: %s", text,
+        figures->reasons_count, figures->reasons[0]);
     run_free(run);
 }

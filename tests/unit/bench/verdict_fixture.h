@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Synthetic runs for the tests of the verdict: run_new makes the records of a clean one, a test tells a lie in them,
- * and run_judge writes logs and journals and judges them. Event n has the amount n.50 EUR, is sent n ms after the
- * start, answered 2 ms later, accepted 1 ms and delivered 5 ms after it was sent.
+ * Synthetic runs for the tests of the verdict: run_new makes the records of a clean one, a test
+ * tells a lie in them, and run_judge writes logs and journals and judges them. Event n has the
+ * amount n.50 EUR, is sent n ms after the start, answered 2 ms later, accepted 1 ms and delivered 5
+ * ms after it was sent.
  */
 #ifndef PENSTOCK_TESTS_UNIT_BENCH_VERDICT_FIXTURE_H
 #define PENSTOCK_TESTS_UNIT_BENCH_VERDICT_FIXTURE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the dedupe store finds behind the answer, with a broker in between, is no fault; what it does not explain still
- * is. */
+/* What the dedupe store finds behind the answer, with a broker in between, is no fault; what it
+ * does not explain still is. */
 #include "unit/bench/verdict_fixture.h"
 
 #include <criterion/criterion.h>
@@ -112,7 +112,8 @@ Test(verdict_late, the_dedupe_says_which_of_two_amounts_was_the_first)
 {
     struct run *run = run_new();
     struct row *conflict = add_late_conflict(run, 7);
-    snprintf(conflict->amount, sizeof conflict->amount, "7.50"); /* the original is the one that is parked */
+    snprintf(conflict->amount, sizeof conflict->amount,
+        "7.50"); /* the original is the one that is parked */
     snprintf(run->rows[7].amount, sizeof run->rows[7].amount, "8.50");
     memcpy(run->rows[7].event, conflict->event, sizeof conflict->event);
     run_set_event(conflict->event, 7);

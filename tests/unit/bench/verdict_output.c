@@ -85,8 +85,10 @@ Test(verdict_output, help_is_an_answer_and_no_error, .exit_code = 0)
 
 Test(verdict_output, an_input_that_cannot_be_read_is_named)
 {
-    struct options options = {
-        .load_files = {"no-such-log"}, .sink_files = {"x"}, .load_files_count = 1, .sink_files_count = 1};
+    struct options options = {.load_files = {"no-such-log"},
+        .sink_files = {"x"},
+        .load_files_count = 1,
+        .sink_files_count = 1};
     struct figures *figures = NULL;
     char problem[VERDICT_PROBLEM_BYTES] = "";
     cr_expect(verdict_run(&options, &figures, problem) == ERR_NOT_FOUND);
@@ -109,7 +111,8 @@ Test(verdict_output, both_reports_end_in_the_verdict)
         fclose(out);
         cr_expect(lie || (text_len > 6 && strcmp(text + text_len - 6, "\nPASS\n") == 0));
         cr_expect(!lie || strstr(text, "\nFAIL\n1 lost: delivered, says the journal"));
-        cr_expect(!lie || strstr(text, RUN "-39  evt_01000000-0000-7000-8000-000000000027  delivered, says"));
+        cr_expect(!lie || strstr(text, RUN
+                              "-39  evt_01000000-0000-7000-8000-000000000027  delivered, says"));
         cr_expect(strstr(json, lie ? "\"verdict\": \"FAIL\"" : "\"verdict\": \"PASS\""));
         cr_expect(strstr(json, "\"accepted\": \"800.00\""));
         free(text);
@@ -124,7 +127,8 @@ Test(verdict_output, usage_is_told_for_a_million_events)
     char path[96];
     snprintf(path, sizeof path, "%s/usage.json", run->directory);
     FILE *file = fopen(path, "w");
-    fputs("{\"processes\": {\"gateway\": {\"cpu_seconds\": 0.4, \"peak_rss_bytes\": 1000, \"syncs\": 20},"
+    fputs("{\"processes\": {\"gateway\": {\"cpu_seconds\": 0.4, \"peak_rss_bytes\": 1000, "
+          "\"syncs\": 20},"
           " \"sink\": {\"cpu_seconds\": 1}}, \"started_us\": 1, \"ended_us\": 5}",
         file);
     fclose(file);
@@ -132,7 +136,8 @@ Test(verdict_output, usage_is_told_for_a_million_events)
     const struct figures *figures = run_judge(run);
     cr_expect_float_eq(figures_cpu_per_million(figures, USAGE_GATEWAY), 10000, 1e-6);
     cr_expect_eq(figures->usage.processes[USAGE_GATEWAY].syncs, 20);
-    cr_expect(!figures->usage.processes[USAGE_BROKER].has_cpu && !figures->usage.processes[USAGE_SINK].has_syncs);
+    cr_expect(!figures->usage.processes[USAGE_BROKER].has_cpu &&
+              !figures->usage.processes[USAGE_SINK].has_syncs);
     run_free(run);
 }
 
@@ -141,8 +146,9 @@ Test(verdict_output, sums_of_money_are_written_as_decimals)
     static const struct {
         int64_t micros;
         const char *text;
-    } cases[] = {{0, "0.00"}, {1, "0.000001"}, {500000, "0.50"}, {-1500000, "-1.50"}, {129900000, "129.90"},
-        {INT64_MAX, "9223372036854.775807"}, {INT64_MIN, "-9223372036854.775808"}};
+    } cases[] = {{0, "0.00"}, {1, "0.000001"}, {500000, "0.50"}, {-1500000, "-1.50"},
+        {129900000, "129.90"}, {INT64_MAX, "9223372036854.775807"},
+        {INT64_MIN, "-9223372036854.775808"}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         char text[MICROS_TEXT_BYTES];
         figures_format_micros(cases[i].micros, text);

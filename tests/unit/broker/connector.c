@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-static const struct broker_ownership ownership = {.journal = "0123456789abcdef0123456789abcdef", .since_s = 1};
+static const struct broker_ownership ownership = {
+    .journal = "0123456789abcdef0123456789abcdef", .since_s = 1};
 static struct broker_options options;
 static struct broker_connector *connector;
 
@@ -56,7 +57,8 @@ Test(connector, says_what_is_wrong_with_each_address)
     start();
     cr_expect_eq(broker_connector_call(connector, &request), ERR_CONNECT);
     snprintf(expected, sizeof expected,
-        "127.0.0.1:%u: connecting: refused, or no way to it; 127.0.0.1:%u: connecting: refused, or no way to it",
+        "127.0.0.1:%u: connecting: refused, or no way to it; 127.0.0.1:%u: connecting: refused, or "
+        "no way to it",
         options.addresses[0].port, options.addresses[1].port);
     cr_expect_str_eq(request.ret_detail, expected);
     cr_expect_null(request.ret_link);
@@ -70,7 +72,8 @@ Test(connector, names_credentials_that_it_cannot_read)
     snprintf(options.credentials_file, sizeof options.credentials_file, "/nonexistent/credentials");
     start();
     cr_expect_eq(broker_connector_call(connector, &request), ERR_CONFIG);
-    cr_expect(strstr(request.ret_detail, "/nonexistent/credentials: No such file"), "%s", request.ret_detail);
+    cr_expect(strstr(request.ret_detail, "/nonexistent/credentials: No such file"), "%s",
+        request.ret_detail);
     broker_connector_stop(connector);
     close(fd);
 }
@@ -94,7 +97,8 @@ Test(connector, stops_at_once_in_the_middle_of_a_login)
         broker_connector_submit(connector, &requests[i]);
     int accepted = accept(fd, NULL, NULL);
     char header[8];
-    cr_assert_eq(recv(accepted, header, sizeof header, MSG_WAITALL), sizeof header, "the login has begun");
+    cr_assert_eq(
+        recv(accepted, header, sizeof header, MSG_WAITALL), sizeof header, "the login has begun");
     int64_t began_us = clock_mono_us();
     broker_connector_stop(connector);
     cr_expect_lt(clock_mono_us() - began_us, US_PER_SECOND);

@@ -18,7 +18,8 @@ static void on_frame(struct broker_link *link, const amqp_frame_t *frame)
 {
     frames++;
     if (answers_in_frame)
-        broker_link_put_method(link, 1, AMQP_BASIC_ACK_METHOD, &(amqp_basic_ack_t){.delivery_tag = frames});
+        broker_link_put_method(
+            link, 1, AMQP_BASIC_ACK_METHOD, &(amqp_basic_ack_t){.delivery_tag = frames});
     if (frees_in_frame)
         broker_link_free(TAKE(its_link));
     else if (stops_in_frame)
@@ -98,7 +99,8 @@ Test(link, what_the_socket_does_not_take_leaves_when_it_does)
     put(10020);
     manual_host_turn(&host);
     cr_assert_gt(broker_link_unsent(its_link), unsent, "nobody reads: nothing more leaves");
-    /* The peer's library doesn't wait inside of a message, so all of it must be there: read as raw bytes, then. */
+    /* The peer's library doesn't wait inside of a message, so all of it must be there: read as raw
+     * bytes, then. */
     static char raw[400000];
     size_t len = 0;
     bool put_between = false; /* when more than half has left: what is left moves to the front */
@@ -120,7 +122,8 @@ Test(link, what_the_socket_does_not_take_leaves_when_it_does)
     bytes = (int)sizeof raw;
     setsockopt(its_link->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     for (size_t at = 0, message = 0; message < 22; message++) {
-        size_t body = 10000 + message, frames_len = 8 + 4 + 2 + 1 + 2 + 1 + 8 + 12 + 2 + body + 3 * 8;
+        size_t body = 10000 + message,
+               frames_len = 8 + 4 + 2 + 1 + 2 + 1 + 8 + 12 + 2 + body + 3 * 8;
         cr_assert_leq(at + frames_len, len);
         cr_assert_eq(send(its_link->fd, raw + at, frames_len, 0), (ssize_t)frames_len);
         expect_message(body);
@@ -173,8 +176,8 @@ static size_t hear_bytes(void)
     return got > 0 ? (size_t)got : 0;
 }
 
-/* More frames at once than one reading takes, and an answer to each: the reading at the turn's end leaves frames
- * behind as well. That left the link reading, and mute for good. */
+/* More frames at once than one reading takes, and an answer to each: the reading at the turn's end
+ * leaves frames behind as well. That left the link reading, and mute for good. */
 Test(link, more_frames_than_two_readings_take_are_answered_and_a_heartbeat_follows)
 {
     enum { FRAMES = 5000 };

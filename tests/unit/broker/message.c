@@ -20,12 +20,15 @@ static void end(void)
 
 TestSuite(message, .init = begin, .fini = end);
 
-static struct message decode(amqp_basic_properties_t *properties, struct slice body, uint64_t body_bytes)
+static struct message decode(
+    amqp_basic_properties_t *properties, struct slice body, uint64_t body_bytes)
 {
-    int len = amqp_encode_properties(AMQP_BASIC_CLASS, properties, (amqp_bytes_t){.len = sizeof wire, .bytes = wire});
+    int len = amqp_encode_properties(
+        AMQP_BASIC_CLASS, properties, (amqp_bytes_t){.len = sizeof wire, .bytes = wire});
     cr_assert_gt(len, 0);
     void *decoded;
-    len = amqp_decode_properties(AMQP_BASIC_CLASS, &pool, (amqp_bytes_t){.len = (size_t)len, .bytes = wire}, &decoded);
+    len = amqp_decode_properties(
+        AMQP_BASIC_CLASS, &pool, (amqp_bytes_t){.len = (size_t)len, .bytes = wire}, &decoded);
     cr_assert_eq(len, AMQP_STATUS_OK);
     struct message message;
     message_decode(decoded, body, body_bytes, true, &scratch, &message);
@@ -110,10 +113,11 @@ static void spoil(struct message_encoding *encoding, const struct fault *fault)
         return;
     amqp_table_entry_t *entry = header(encoding, fault->header);
     if (fault->text)
-        entry->value =
-            (amqp_field_value_t){.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(fault->text)};
+        entry->value = (amqp_field_value_t){
+            .kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(fault->text)};
     else if (fault->has_number)
-        entry->value = (amqp_field_value_t){.kind = AMQP_FIELD_KIND_I64, .value.i64 = fault->number};
+        entry->value =
+            (amqp_field_value_t){.kind = AMQP_FIELD_KIND_I64, .value.i64 = fault->number};
     else
         entry->key = amqp_cstring_bytes("x-other");
 }
@@ -138,7 +142,8 @@ Test(message, what_is_not_quite_an_event_is_none)
         {"its class is missing or not known", .header = "class"},
         {"its class is missing or not known", .header = "class", .text = "unknown"},
         {"its received_us is missing or not a time", .header = "received_us"},
-        {"its received_us is missing or not a time", .header = "received_us", .has_number = true, .number = 0},
+        {"its received_us is missing or not a time", .header = "received_us", .has_number = true,
+            .number = 0},
         {"its key is not valid", .header = "key", .text = ""},
         {"its key is not valid", .header = "key", .text = "\x01"},
         {"its key is not valid", .header = "key", .has_number = true, .number = 1},
@@ -163,8 +168,10 @@ Test(message, a_body_is_there_whole_and_within_bounds)
     struct event_parts parts = some_event(7);
     struct message_encoding encoding;
     message_encode(&parts, &encoding);
-    cr_assert(decode(&encoding.properties, slice_of(large, EVENT_BYTES_MAX), EVENT_BYTES_MAX).is_event);
-    struct message message = decode(&encoding.properties, slice_of(large, EVENT_BYTES_MAX + 1), EVENT_BYTES_MAX + 1);
+    cr_assert(
+        decode(&encoding.properties, slice_of(large, EVENT_BYTES_MAX), EVENT_BYTES_MAX).is_event);
+    struct message message =
+        decode(&encoding.properties, slice_of(large, EVENT_BYTES_MAX + 1), EVENT_BYTES_MAX + 1);
     cr_assert_str_eq(message.why_not, "its body is too large");
     message = decode(&encoding.properties, slice_of(large, 10), 11);
     cr_assert_str_eq(message.why_not, "its body is too large");
@@ -190,29 +197,34 @@ static amqp_table_entry_t entry(const char *name, uint8_t kind)
 
 Test(message, the_headers_of_what_is_no_event_are_shown_as_json)
 {
-    amqp_field_value_t items[2] = {
-        {.kind = AMQP_FIELD_KIND_I8, .value.i8 = -3}, {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 0}};
+    amqp_field_value_t items[2] = {{.kind = AMQP_FIELD_KIND_I8, .value.i8 = -3},
+        {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 0}};
     amqp_table_entry_t inner = entry("deep", AMQP_FIELD_KIND_U64);
     inner.value.value.u64 = UINT64_MAX;
-    amqp_table_entry_t entries[] = {entry("a\"b", AMQP_FIELD_KIND_UTF8), entry("list", AMQP_FIELD_KIND_ARRAY),
-        entry("table", AMQP_FIELD_KIND_TABLE), entry("none", AMQP_FIELD_KIND_VOID)};
+    amqp_table_entry_t entries[] = {entry("a\"b", AMQP_FIELD_KIND_UTF8),
+        entry("list", AMQP_FIELD_KIND_ARRAY), entry("table", AMQP_FIELD_KIND_TABLE),
+        entry("none", AMQP_FIELD_KIND_VOID)};
     entries[0].value.value.bytes = amqp_cstring_bytes("x\\\n\xc3\xa4");
     entries[1].value.value.array = (amqp_array_t){.num_entries = 2, .entries = items};
     entries[2].value.value.table = (amqp_table_t){.num_entries = 1, .entries = &inner};
-    amqp_basic_properties_t properties = {
-        ._flags = AMQP_BASIC_HEADERS_FLAG, .headers = {.num_entries = ARRAY_LENGTH(entries), .entries = entries}};
+    amqp_basic_properties_t properties = {._flags = AMQP_BASIC_HEADERS_FLAG,
+        .headers = {.num_entries = ARRAY_LENGTH(entries), .entries = entries}};
     struct message message = decode(&properties, SLICE_LITERAL("x"), 1);
-    expect_text(message.headers_json, "{\"a\\\"b\":\"x\\\\\\u000a\\u00c3\\u00a4\",\"list\":[-3,false],"
-                                      "\"table\":{\"deep\":18446744073709551615},\"none\":null}");
+    expect_text(message.headers_json,
+        "{\"a\\\"b\":\"x\\\\\\u000a\\u00c3\\u00a4\",\"list\":[-3,false],"
+        "\"table\":{\"deep\":18446744073709551615},\"none\":null}");
 }
 
 Test(message, headers_that_are_too_long_are_cut_at_an_entry)
 {
     static char text[3000];
     memset(text, 'x', sizeof text - 1);
-    amqp_table_entry_t entries[] = {entry("a", AMQP_FIELD_KIND_UTF8), entry("b", AMQP_FIELD_KIND_TABLE)};
-    amqp_table_entry_t inner[2] = {entry("c", AMQP_FIELD_KIND_UTF8), entry("d", AMQP_FIELD_KIND_BYTES)};
-    entries[0].value.value.bytes = inner[0].value.value.bytes = inner[1].value.value.bytes = amqp_cstring_bytes(text);
+    amqp_table_entry_t entries[] = {
+        entry("a", AMQP_FIELD_KIND_UTF8), entry("b", AMQP_FIELD_KIND_TABLE)};
+    amqp_table_entry_t inner[2] = {
+        entry("c", AMQP_FIELD_KIND_UTF8), entry("d", AMQP_FIELD_KIND_BYTES)};
+    entries[0].value.value.bytes = inner[0].value.value.bytes = inner[1].value.value.bytes =
+        amqp_cstring_bytes(text);
     entries[1].value.value.table = (amqp_table_t){.num_entries = 2, .entries = inner};
     amqp_basic_properties_t properties = {
         ._flags = AMQP_BASIC_HEADERS_FLAG, .headers = {.num_entries = 2, .entries = entries}};
@@ -223,7 +235,8 @@ Test(message, headers_that_are_too_long_are_cut_at_an_entry)
     memset(long_text, 'x', sizeof long_text - 1);
     inner[1].value.value.bytes = amqp_cstring_bytes(long_text);
     message_decode(&properties, SLICE_LITERAL("x"), 1, false, &scratch, &message);
-    cr_assert_eq(message.headers_json.len, strlen("{\"a\":\"\",\"b\":{\"c\":\"\"}}") + 2 * (sizeof text - 1));
+    cr_assert_eq(message.headers_json.len,
+        strlen("{\"a\":\"\",\"b\":{\"c\":\"\"}}") + 2 * (sizeof text - 1));
 }
 
 Test(message, a_refused_message_keeps_its_own_id_beside_ours)
@@ -234,7 +247,8 @@ Test(message, a_refused_message_keeps_its_own_id_beside_ours)
     char id_text[EVENT_ID_TEXT_BYTES];
     event_id_format(&parts.id, id_text);
     struct message_encoding encoding;
-    message_encode_refused(&parts.id, SLICE_LITERAL("text/plain"), SLICE_LITERAL("mine-1"), reason, &encoding);
+    message_encode_refused(
+        &parts.id, SLICE_LITERAL("text/plain"), SLICE_LITERAL("mine-1"), reason, &encoding);
     cr_assert_eq(encoding.properties.headers.num_entries, 1);
     expect_text(message_slice(encoding.headers[0].key), MESSAGE_REASON_HEADER);
     cr_assert_eq(encoding.headers[0].value.value.bytes.len, MESSAGE_REASON_BYTES_MAX);

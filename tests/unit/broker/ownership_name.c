@@ -6,16 +6,19 @@
 #include <criterion/criterion.h>
 
 #define JOURNAL "0123456789abcdef0123456789abcdef"
-#define BEFORE                                                                                                 \
-    "PRECONDITION_FAILED - inequivalent arg 'alternate-exchange' for exchange 'penstock.owner' in vhost '/': " \
+#define BEFORE                                                                                   \
+    "PRECONDITION_FAILED - inequivalent arg 'alternate-exchange' for exchange 'penstock.owner' " \
+    "in vhost '/': "                                                                             \
     "received 'penstock.ffffffffffffffffffffffffffffffff.7' "
 
 Test(ownership_name, fits_its_room_with_any_time)
 {
     char name[BROKER_OWNERSHIP_NAME_BYTES];
-    broker_ownership_name(&(struct broker_ownership){.journal = JOURNAL, .since_s = 1732458000}, name);
+    broker_ownership_name(
+        &(struct broker_ownership){.journal = JOURNAL, .since_s = 1732458000}, name);
     cr_assert_str_eq(name, "penstock." JOURNAL ".1732458000");
-    broker_ownership_name(&(struct broker_ownership){.journal = JOURNAL, .since_s = INT64_MIN}, name);
+    broker_ownership_name(
+        &(struct broker_ownership){.journal = JOURNAL, .since_s = INT64_MIN}, name);
     cr_assert_str_eq(name, "penstock." JOURNAL ".-9223372036854775808");
 }
 
@@ -36,7 +39,8 @@ static const struct {
     {BEFORE "but current is 'penstock.0123456789ABCDEF0123456789abcdef.1'", NULL, 0},
     {BEFORE "but current is 'unrouted'", NULL, 0},
     {BEFORE "but current is", NULL, 0},
-    {"PRECONDITION_FAILED - inequivalent arg 'alternate-exchange' for exchange 'penstock.owner' in vhost '/': received "
+    {"PRECONDITION_FAILED - inequivalent arg 'alternate-exchange' for exchange 'penstock.owner' in "
+     "vhost '/': received "
      "the value 'penstock." JOURNAL ".1' of type 'longstr' but current is none",
         NULL, 0},
     {"", NULL, 0},
@@ -48,8 +52,8 @@ Test(ownership_name, is_read_from_what_the_broker_says)
         struct broker_ownership ownership = {.journal = "untouched"};
         bool is_read = broker_ownership_parse(slice_from_string(refusals[i].refusal), &ownership);
         cr_expect_eq(is_read, refusals[i].journal != NULL, "%s", refusals[i].refusal);
-        cr_expect_str_eq(
-            ownership.journal, refusals[i].journal ? refusals[i].journal : "untouched", "%s", refusals[i].refusal);
+        cr_expect_str_eq(ownership.journal, refusals[i].journal ? refusals[i].journal : "untouched",
+            "%s", refusals[i].refusal);
         cr_expect_eq(ownership.since_s, refusals[i].since_s, "%s", refusals[i].refusal);
     }
 }

@@ -43,7 +43,8 @@ static void at_turn_end(struct broker_host *host, void (*on_turn_end)(void *cont
 
 void manual_host_init(struct manual_host *host)
 {
-    static const struct broker_host_ops ops = {watch, want_write, set_reading, unwatch, at_turn_end};
+    static const struct broker_host_ops ops = {
+        watch, want_write, set_reading, unwatch, at_turn_end};
     *host = (struct manual_host){.host.ops = &ops};
 }
 
@@ -68,7 +69,8 @@ static amqp_connection_state_t connection_on(int fd, int other_fd)
     amqp_tcp_socket_set_sockfd(amqp_tcp_socket_new(connection), fd);
     cr_assert_eq(write(other_fd, "AMQP\0\0\x09\x01", 8), 8);
     amqp_frame_t frame;
-    cr_assert_eq(amqp_simple_wait_frame_noblock(connection, &frame, &(struct timeval){0}), AMQP_STATUS_OK);
+    cr_assert_eq(
+        amqp_simple_wait_frame_noblock(connection, &frame, &(struct timeval){0}), AMQP_STATUS_OK);
     cr_assert_eq(amqp_tune_connection(connection, 0, FRAME_BYTES_MAX, 0), AMQP_STATUS_OK);
     return connection;
 }
@@ -98,32 +100,38 @@ void peer_end(struct peer *peer)
 
 void peer_say(struct peer *peer, amqp_channel_t channel, amqp_method_number_t id, void *decoded)
 {
-    amqp_frame_t frame = {
-        .frame_type = AMQP_FRAME_METHOD, .channel = channel, .payload.method = {.id = id, .decoded = decoded}};
+    amqp_frame_t frame = {.frame_type = AMQP_FRAME_METHOD,
+        .channel = channel,
+        .payload.method = {.id = id, .decoded = decoded}};
     cr_assert_eq(amqp_send_frame(peer->connection, &frame), AMQP_STATUS_OK);
 }
 
 void peer_say_ack(struct peer *peer, uint64_t tag, bool multiple)
 {
-    peer_say(peer, 1, AMQP_BASIC_ACK_METHOD, &(amqp_basic_ack_t){.delivery_tag = tag, .multiple = multiple});
+    peer_say(peer, 1, AMQP_BASIC_ACK_METHOD,
+        &(amqp_basic_ack_t){.delivery_tag = tag, .multiple = multiple});
 }
 
 void peer_say_nack(struct peer *peer, uint64_t tag, bool multiple)
 {
-    peer_say(peer, 1, AMQP_BASIC_NACK_METHOD, &(amqp_basic_nack_t){.delivery_tag = tag, .multiple = multiple});
+    peer_say(peer, 1, AMQP_BASIC_NACK_METHOD,
+        &(amqp_basic_nack_t){.delivery_tag = tag, .multiple = multiple});
 }
 
 void peer_say_return(struct peer *peer, const amqp_basic_properties_t *properties, const char *body)
 {
     peer_say(peer, 1, AMQP_BASIC_RETURN_METHOD,
-        &(amqp_basic_return_t){.reply_code = AMQP_NO_ROUTE, .reply_text = amqp_cstring_bytes("NO_ROUTE")});
+        &(amqp_basic_return_t){
+            .reply_code = AMQP_NO_ROUTE, .reply_text = amqp_cstring_bytes("NO_ROUTE")});
     amqp_frame_t header = {.frame_type = AMQP_FRAME_HEADER,
         .channel = 1,
-        .payload.properties = {
-            .class_id = AMQP_BASIC_CLASS, .body_size = strlen(body), .decoded = (void *)(uintptr_t)properties}};
+        .payload.properties = {.class_id = AMQP_BASIC_CLASS,
+            .body_size = strlen(body),
+            .decoded = (void *)(uintptr_t)properties}};
     cr_assert_eq(amqp_send_frame(peer->connection, &header), AMQP_STATUS_OK);
-    amqp_frame_t part = {
-        .frame_type = AMQP_FRAME_BODY, .channel = 1, .payload.body_fragment = amqp_cstring_bytes(body)};
+    amqp_frame_t part = {.frame_type = AMQP_FRAME_BODY,
+        .channel = 1,
+        .payload.body_fragment = amqp_cstring_bytes(body)};
     cr_assert_eq(amqp_send_frame(peer->connection, &part), AMQP_STATUS_OK);
 }
 
@@ -138,7 +146,8 @@ void peer_say_blocked(struct peer *peer, const char *reason)
 
 bool peer_hear(struct peer *peer, amqp_frame_t *ret_frame)
 {
-    return amqp_simple_wait_frame_noblock(peer->connection, ret_frame, &(struct timeval){0}) == AMQP_STATUS_OK;
+    return amqp_simple_wait_frame_noblock(peer->connection, ret_frame, &(struct timeval){0}) ==
+           AMQP_STATUS_OK;
 }
 
 static void copy_text(char target[256], amqp_bytes_t bytes)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A broker that says what the test tells it to: the other end of a socket pair, and a host whose turns the test makes.
- * Nothing here waits, or is another thread.
+ * A broker that says what the test tells it to: the other end of a socket pair, and a host whose
+ * turns the test makes. Nothing here waits, or is another thread.
  */
 #ifndef PENSTOCK_TESTS_UNIT_BROKER_PEER_H
 #define PENSTOCK_TESTS_UNIT_BROKER_PEER_H
@@ -29,14 +29,16 @@ struct peer {
     int fd;
 };
 
-/* A link as the connector would hand it over (frames of 4096 bytes, a heartbeat of 10 s), and its peer. */
+/* A link as the connector would hand it over (frames of 4096 bytes, a heartbeat of 10 s), and its
+ * peer. */
 struct broker_link *peer_begin(struct peer *peer);
 void peer_end(struct peer *peer); /* closes its side; may be called twice */
 
 void peer_say(struct peer *peer, amqp_channel_t channel, amqp_method_number_t id, void *decoded);
 void peer_say_ack(struct peer *peer, uint64_t tag, bool multiple);
 void peer_say_nack(struct peer *peer, uint64_t tag, bool multiple);
-void peer_say_return(struct peer *peer, const amqp_basic_properties_t *properties, const char *body);
+void peer_say_return(
+    struct peer *peer, const amqp_basic_properties_t *properties, const char *body);
 void peer_say_blocked(struct peer *peer, const char *reason);
 
 /* The next frame that has come; false: none. Valid until the next call. */

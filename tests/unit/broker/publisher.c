@@ -47,8 +47,8 @@ static void begin(void)
     metrics_thread_enter();
     manual_host_init(&host);
     struct broker_options options = {.partitions = 16};
-    cr_assert_eq(
-        publisher_new(&host.host, &options, WINDOW, &(struct publisher_listener){.on_state = on_state}, &publisher),
+    cr_assert_eq(publisher_new(&host.host, &options, WINDOW,
+                     &(struct publisher_listener){.on_state = on_state}, &publisher),
         OK);
     its_link = peer_begin(&peer);
     cr_assert_eq(publisher_open(publisher, its_link), OK);
@@ -106,7 +106,8 @@ Test(publisher, an_event_goes_to_its_partition_s_queue_as_a_whole_message)
     cr_assert_eq(heard.properties.delivery_mode, 2);
     struct message message;
     struct buffer scratch = BUFFER_EMPTY;
-    message_decode(&heard.properties, slice_of(heard.body, heard.body_len), heard.body_len, false, &scratch, &message);
+    message_decode(&heard.properties, slice_of(heard.body, heard.body_len), heard.body_len, false,
+        &scratch, &message);
     cr_assert(message.is_event, "%s", message.why_not);
     cr_assert_eq(memcmp(&message.parts.id, &notes[5].publication.id, sizeof message.parts.id), 0);
     cr_assert(slice_equal(message.parts.body, some_event(5).body));
@@ -119,9 +120,10 @@ Test(publisher, acks_resolve_one_or_many_in_any_order)
         bool multiple;
         const char *ended; /* behind it: one character for each of the publishes 1 to 6 */
     } steps[] = {
-        {4, false, "...x.."}, {4, false, "...x.."},                                          /* again: nobody's */
-        {99, false, "...x.."},                                                               /* of the future */
-        {2, true, "xx.x.."}, {1, true, "xx.x.."}, {3, false, "xxxx.."}, {0, true, "xxxxxx"}, /* all */
+        {4, false, "...x.."}, {4, false, "...x.."}, /* again: nobody's */
+        {99, false, "...x.."},                      /* of the future */
+        {2, true, "xx.x.."}, {1, true, "xx.x.."}, {3, false, "xxxx.."},
+        {0, true, "xxxxxx"}, /* all */
     };
     publish_many(WINDOW);
     for (unsigned i = 0; i < ARRAY_LENGTH(steps); i++) {
@@ -168,8 +170,9 @@ Test(publisher, a_returned_message_is_not_published_although_it_is_acked)
 Test(publisher, a_refused_message_that_is_returned_is_known_by_its_correlation_id)
 {
     notes[1].publication = (struct publication){.id = some_event(1).id, .on_end = on_end};
-    cr_assert_eq(publisher_publish_refused(publisher, &notes[1].publication, SLICE_LITERAL("{"),
-                     SLICE_LITERAL("application/json"), SLICE_LITERAL("their-id"), "it is not valid JSON"),
+    cr_assert_eq(
+        publisher_publish_refused(publisher, &notes[1].publication, SLICE_LITERAL("{"),
+            SLICE_LITERAL("application/json"), SLICE_LITERAL("their-id"), "it is not valid JSON"),
         OK);
     manual_host_turn(&host);
     cr_assert(peer_hear_message(&peer, &heard));
@@ -254,7 +257,8 @@ Test(publisher, a_closed_channel_or_connection_closes_it_with_the_broker_s_words
 {
     publish_many(1);
     peer_say(&peer, 1, AMQP_CHANNEL_CLOSE_METHOD,
-        &(amqp_channel_close_t){.reply_code = 404, .reply_text = amqp_cstring_bytes("NOT_FOUND - no queue")});
+        &(amqp_channel_close_t){
+            .reply_code = 404, .reply_text = amqp_cstring_bytes("NOT_FOUND - no queue")});
     manual_host_turn(&host);
     cr_assert_not(publisher_is_open(publisher));
     cr_assert_str_eq(last_why, "the broker closed the channel: 404 NOT_FOUND - no queue");
@@ -262,7 +266,8 @@ Test(publisher, a_closed_channel_or_connection_closes_it_with_the_broker_s_words
     peer_end(&peer);
     cr_assert_eq(publisher_open(publisher, peer_begin(&peer)), OK);
     peer_say(&peer, 0, AMQP_CONNECTION_CLOSE_METHOD,
-        &(amqp_connection_close_t){.reply_code = 320, .reply_text = amqp_cstring_bytes("CONNECTION_FORCED - bye")});
+        &(amqp_connection_close_t){
+            .reply_code = 320, .reply_text = amqp_cstring_bytes("CONNECTION_FORCED - bye")});
     manual_host_turn(&host);
     cr_assert_not(publisher_is_open(publisher));
     cr_assert_str_eq(last_why, "the broker closed the connection: 320 CONNECTION_FORCED - bye");
@@ -370,11 +375,13 @@ Test(publisher, ids_of_confirmed_events_go_on_record_until_that_is_confirmed)
     publisher_tick(publisher, now_us + 2 * SECOND_US);
     manual_host_turn(&host);
     amqp_frame_t frame;
-    cr_assert(peer_hear(&peer, &frame) && frame.payload.method.id == AMQP_CHANNEL_OPEN_METHOD && frame.channel == 3);
+    cr_assert(peer_hear(&peer, &frame) && frame.payload.method.id == AMQP_CHANNEL_OPEN_METHOD &&
+              frame.channel == 3);
     cr_assert(peer_hear(&peer, &frame) && frame.payload.method.id == AMQP_CONFIRM_SELECT_METHOD);
     hear_record(1, 2);
     peer_say(&peer, 3, AMQP_BASIC_RETURN_METHOD,
-        &(amqp_basic_return_t){.reply_code = AMQP_NO_ROUTE, .reply_text = amqp_cstring_bytes("NO_ROUTE")});
+        &(amqp_basic_return_t){
+            .reply_code = AMQP_NO_ROUTE, .reply_text = amqp_cstring_bytes("NO_ROUTE")});
     answer_record(1);
     publisher_tick(publisher, now_us + 4 * SECOND_US);
     manual_host_turn(&host);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Channels of a subscriber without a connection: what they would send goes nowhere, and the frames come from here.
+ * Channels of a subscriber without a connection: what they would send goes nowhere, and the frames
+ * come from here.
  */
 #include "broker/subscriber_internal.h"
 
@@ -33,7 +34,8 @@ static void on_message(void *context, const struct message_tag *tag, const struc
     last_end = last_len ? message->body.data[last_len - 1] : 0;
 }
 
-static void on_channel_lost(void *context, unsigned channel, uint32_t generation, bool is_gone, const char *why)
+static void on_channel_lost(
+    void *context, unsigned channel, uint32_t generation, bool is_gone, const char *why)
 {
     lost++;
     lost_generation = generation;
@@ -53,7 +55,8 @@ static void on_lost(void *context, const char *why)
 static void set_up(void)
 {
     static struct broker_host host;
-    struct subscriber_options options = {.queues_count = CHANNELS, .queues = queues, .prefetch = 100};
+    struct subscriber_options options = {
+        .queues_count = CHANNELS, .queues = queues, .prefetch = 100};
     struct subscriber_listener listener = {.on_message = on_message,
         .on_channel_lost = on_channel_lost,
         .on_channel_open = on_channel_open,
@@ -68,7 +71,8 @@ static void tear_down(void)
 
 static void take_method(unsigned index, amqp_method_number_t id, void *method)
 {
-    amqp_frame_t frame = {.frame_type = AMQP_FRAME_METHOD, .payload.method = {.id = id, .decoded = method}};
+    amqp_frame_t frame = {
+        .frame_type = AMQP_FRAME_METHOD, .payload.method = {.id = id, .decoded = method}};
     subscriber_channel_take_frame(&subscriber->channels[index], &frame);
 }
 
@@ -82,7 +86,8 @@ static void take_header(unsigned index, uint64_t body_bytes)
 
 static void take_body(unsigned index, char *bytes, size_t len)
 {
-    amqp_frame_t frame = {.frame_type = AMQP_FRAME_BODY, .payload.body_fragment = {.len = len, .bytes = bytes}};
+    amqp_frame_t frame = {
+        .frame_type = AMQP_FRAME_BODY, .payload.body_fragment = {.len = len, .bytes = bytes}};
     subscriber_channel_take_frame(&subscriber->channels[index], &frame);
 }
 
@@ -102,7 +107,8 @@ static void open_channel(unsigned index)
 static void close_channel(unsigned index, uint16_t code)
 {
     take_method(index, AMQP_CHANNEL_CLOSE_METHOD,
-        &(amqp_channel_close_t){.reply_code = code, .reply_text = amqp_cstring_bytes("the broker's words")});
+        &(amqp_channel_close_t){
+            .reply_code = code, .reply_text = amqp_cstring_bytes("the broker's words")});
 }
 
 TestSuite(subscriber_channel, .init = set_up, .fini = tear_down);
@@ -113,7 +119,8 @@ Test(subscriber_channel, puts_a_body_together_from_its_frames)
     open_channel(0);
     cr_expect_eq(opened, 1);
     cr_expect_eq(subscriber_channels_consuming(subscriber), 1);
-    take_method(0, AMQP_BASIC_DELIVER_METHOD, &(amqp_basic_deliver_t){.delivery_tag = 1, .redelivered = 1});
+    take_method(
+        0, AMQP_BASIC_DELIVER_METHOD, &(amqp_basic_deliver_t){.delivery_tag = 1, .redelivered = 1});
     take_header(0, 6);
     take_body(0, bytes, 2);
     take_body(0, bytes + 2, 3);
@@ -213,11 +220,13 @@ Test(subscriber_channel, waits_longer_after_each_failure)
         close_channel(0, 541);
         int64_t wait_us = subscriber->channels[0].reopen_mono_us - clock_mono_us();
         cr_expect_leq(wait_us, seconds[i] * US_PER_SECOND * 12 / 10);
-        cr_expect_geq(wait_us, seconds[i] * US_PER_SECOND * 8 / 10 - US_PER_SECOND / 10, "%d s", seconds[i]);
+        cr_expect_geq(
+            wait_us, seconds[i] * US_PER_SECOND * 8 / 10 - US_PER_SECOND / 10, "%d s", seconds[i]);
     }
     open_channel(0);
     close_channel(0, 541);
-    cr_expect_leq(subscriber->channels[0].reopen_mono_us - clock_mono_us(), US_PER_SECOND * 12 / 10, "it had worked");
+    cr_expect_leq(subscriber->channels[0].reopen_mono_us - clock_mono_us(), US_PER_SECOND * 12 / 10,
+        "it had worked");
 }
 
 Test(subscriber_channel, tells_the_loss_of_what_was_consuming_when_the_connection_goes)

@@ -22,7 +22,8 @@ static void on_message(void *context, const struct message_tag *tag, const struc
         subscriber_close(subscriber);
 }
 
-static void on_channel_lost(void *context, unsigned channel, uint32_t generation, bool is_gone, const char *why)
+static void on_channel_lost(
+    void *context, unsigned channel, uint32_t generation, bool is_gone, const char *why)
 {
     channels_lost++;
 }
@@ -46,7 +47,8 @@ static void hear_method(amqp_method_number_t id, amqp_frame_t *ret_frame)
 {
     cr_assert(peer_hear(&peer, ret_frame), "0x%x was to come", id);
     cr_assert_eq(ret_frame->frame_type, AMQP_FRAME_METHOD);
-    cr_assert_eq(ret_frame->payload.method.id, id, "0x%x and not 0x%x", ret_frame->payload.method.id, id);
+    cr_assert_eq(
+        ret_frame->payload.method.id, id, "0x%x and not 0x%x", ret_frame->payload.method.id, id);
 }
 
 static void hear_ack(uint64_t number)
@@ -54,7 +56,8 @@ static void hear_ack(uint64_t number)
     amqp_frame_t frame;
     hear_method(AMQP_BASIC_ACK_METHOD, &frame);
     const amqp_basic_ack_t *ack = frame.payload.method.decoded;
-    cr_expect(ack->delivery_tag == number && ack->multiple, "%lu", (unsigned long)ack->delivery_tag);
+    cr_expect(
+        ack->delivery_tag == number && ack->multiple, "%lu", (unsigned long)ack->delivery_tag);
 }
 
 static void hear_nothing(void)
@@ -67,7 +70,8 @@ static void say_messages(uint64_t from, uint64_t to)
 {
     for (uint64_t number = from; number <= to; number++) {
         amqp_basic_properties_t properties = {0};
-        peer_say(&peer, 1, AMQP_BASIC_DELIVER_METHOD, &(amqp_basic_deliver_t){.delivery_tag = number});
+        peer_say(
+            &peer, 1, AMQP_BASIC_DELIVER_METHOD, &(amqp_basic_deliver_t){.delivery_tag = number});
         amqp_frame_t header = {.frame_type = AMQP_FRAME_HEADER,
             .channel = 1,
             .payload.properties = {.class_id = AMQP_BASIC_CLASS, .decoded = &properties}};
@@ -164,7 +168,8 @@ Test(subscriber_link, answers_a_close_and_opens_the_channel_again)
 {
     amqp_frame_t frame;
     peer_say(&peer, 1, AMQP_CHANNEL_CLOSE_METHOD,
-        &(amqp_channel_close_t){.reply_code = BROKER_CODE_NOT_FOUND, .reply_text = amqp_cstring_bytes("NOT_FOUND")});
+        &(amqp_channel_close_t){
+            .reply_code = BROKER_CODE_NOT_FOUND, .reply_text = amqp_cstring_bytes("NOT_FOUND")});
     manual_host_turn(&host);
     hear_method(AMQP_CHANNEL_CLOSE_OK_METHOD, &frame);
     subscriber_tick(subscriber, clock_mono_us());
@@ -178,8 +183,8 @@ Test(subscriber_link, answers_a_close_and_opens_the_channel_again)
 Test(subscriber_link, closes_what_is_left_of_a_cancelled_channel)
 {
     amqp_frame_t frame;
-    peer_say(
-        &peer, 1, AMQP_BASIC_CANCEL_METHOD, &(amqp_basic_cancel_t){.consumer_tag = amqp_cstring_bytes("penstock")});
+    peer_say(&peer, 1, AMQP_BASIC_CANCEL_METHOD,
+        &(amqp_basic_cancel_t){.consumer_tag = amqp_cstring_bytes("penstock")});
     manual_host_turn(&host);
     hear_method(AMQP_CHANNEL_CLOSE_METHOD, &frame);
     subscriber_tick(subscriber, clock_mono_us() + 2 * US_PER_SECOND);
@@ -225,7 +230,8 @@ Test(subscriber_link, asks_for_the_depth_without_declaring_anything)
     hear_method(AMQP_QUEUE_DECLARE_METHOD, &frame);
     cr_expect(((amqp_queue_declare_t *)frame.payload.method.decoded)->passive);
     peer_say(&peer, 1, AMQP_QUEUE_DECLARE_OK_METHOD,
-        &(amqp_queue_declare_ok_t){.queue = amqp_cstring_bytes(queues[0]), .message_count = 7, .consumer_count = 1});
+        &(amqp_queue_declare_ok_t){
+            .queue = amqp_cstring_bytes(queues[0]), .message_count = 7, .consumer_count = 1});
     manual_host_turn(&host);
     cr_expect_eq(depth, 7);
 }

@@ -98,7 +98,8 @@ Test(tap, a_lost_connection_or_channel_is_said_once)
     cr_assert_eq(losses, 1);
     cr_assert_eq(tap_open(tap, peer_begin(&peer)), OK);
     peer_say(&peer, 1, AMQP_CHANNEL_CLOSE_METHOD,
-        &(amqp_channel_close_t){.reply_code = 404, .reply_text = amqp_cstring_bytes("NOT_FOUND - no exchange")});
+        &(amqp_channel_close_t){
+            .reply_code = 404, .reply_text = amqp_cstring_bytes("NOT_FOUND - no exchange")});
     manual_host_turn(&host);
     cr_assert_eq(losses, 2);
     cr_assert_str_eq(loss, "the broker closed the channel: 404 NOT_FOUND - no exchange");

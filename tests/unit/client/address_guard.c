@@ -17,8 +17,8 @@ static bool allows(const struct address_guard *guard, const char *text)
     return address_guard_allows(guard, (struct sockaddr *)&ipv6);
 }
 
-/* Of each network the first and the last address, and their neighbours outside. NULL: there is none, or it is refused
- * as well. */
+/* Of each network the first and the last address, and their neighbours outside. NULL: there is
+ * none, or it is refused as well. */
 static const struct {
     const char *before, *first, *last, *after;
 } refused[] = {
@@ -38,10 +38,14 @@ static const struct {
     {"223.255.255.255", "224.0.0.0", "239.255.255.255", NULL},
     {NULL, "240.0.0.0", "255.255.255.255", NULL},
     {NULL, "::", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2000::"},
-    {"2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "2001:200::"},
-    {"2001:db7:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db9::"},
-    {"2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2003::"},
-    {"3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "4000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL},
+    {"2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff",
+        "2001:200::"},
+    {"2001:db7:ffff:ffff:ffff:ffff:ffff:ffff",
+        "2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db9::"},
+    {"2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        "2003::"},
+    {"3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "4000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        NULL},
 };
 
 Test(address_guard, refuses_each_special_network_from_its_first_to_its_last_address)
@@ -80,7 +84,8 @@ Test(address_guard, judges_ipv4_in_ipv6_as_ipv4)
     };
     struct address_guard nothing_more = {.allowed_count = 0};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
-        cr_expect_eq(allows(&nothing_more, cases[i].address), cases[i].allowed, "%s", cases[i].address);
+        cr_expect_eq(
+            allows(&nothing_more, cases[i].address), cases[i].allowed, "%s", cases[i].address);
 }
 
 Test(address_guard, opens_allowed_networks_and_nothing_else)
@@ -110,8 +115,10 @@ Test(address_guard, opens_allowed_networks_and_nothing_else)
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct address_guard guard = {.allowed_count = 1};
-        cr_assert(network_parse(slice_from_string(cases[i].network), &guard.allowed[0]), "%s", cases[i].network);
-        cr_expect_eq(allows(&guard, cases[i].address), cases[i].allowed, "%s %s", cases[i].network, cases[i].address);
+        cr_assert(network_parse(slice_from_string(cases[i].network), &guard.allowed[0]), "%s",
+            cases[i].network);
+        cr_expect_eq(allows(&guard, cases[i].address), cases[i].allowed, "%s %s", cases[i].network,
+            cases[i].address);
     }
 }
 
@@ -151,11 +158,12 @@ Test(network_parse, takes_addresses_and_networks)
 
 Test(network_parse, refuses_everything_else_and_leaves_the_output_alone)
 {
-    static const char *const cases[] = {"", "/", "/8", "10", "10.0.0/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/08",
-        "10.0.0.0/+8", "10.0.0.0/ 8", " 10.0.0.0/8", "10.0.0.0/8 ", "10.0.0.0/8/8", "10.0.0.1/8", "10.0.0.0/-1",
-        "10.0.0.0/0", "10.0.0.0/8x", "010.0.0.0/8", "0x0a.0.0.0/8", "256.0.0.0/8", "10.0.0.0/0008", "fd00::/129",
-        "fd00::1/8", "fd00:/8", "fd00::/", "[fd00::]/8", "fe80::1%eth0", "localhost",
-        "1111:2222:3333:4444:5555:6666:7777:8888:9999", "1111:2222:3333:4444:5555:6666:123.123.123.123444/128"};
+    static const char *const cases[] = {"", "/", "/8", "10", "10.0.0/8", "10.0.0.0/", "10.0.0.0/33",
+        "10.0.0.0/08", "10.0.0.0/+8", "10.0.0.0/ 8", " 10.0.0.0/8", "10.0.0.0/8 ", "10.0.0.0/8/8",
+        "10.0.0.1/8", "10.0.0.0/-1", "10.0.0.0/0", "10.0.0.0/8x", "010.0.0.0/8", "0x0a.0.0.0/8",
+        "256.0.0.0/8", "10.0.0.0/0008", "fd00::/129", "fd00::1/8", "fd00:/8", "fd00::/",
+        "[fd00::]/8", "fe80::1%eth0", "localhost", "1111:2222:3333:4444:5555:6666:7777:8888:9999",
+        "1111:2222:3333:4444:5555:6666:123.123.123.123444/128"};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct network network = {.prefix_bits = 77};
         cr_expect(!network_parse(slice_from_string(cases[i]), &network), "%s", cases[i]);

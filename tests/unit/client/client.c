@@ -81,7 +81,8 @@ Test(client, posts_a_long_body_without_asking_first)
     bench_exchange(&bench, &first, LOOPBACK, server.port);
     expect_end(&first, 200, OK, 1);
     cr_expect(strcasestr(server.last_request, "\r\nexpect:") == NULL);
-    cr_expect_arr_eq(server.last_request + server.last_request_len - sizeof body, body, sizeof body);
+    cr_expect_arr_eq(
+        server.last_request + server.last_request_len - sizeof body, body, sizeof body);
     stop();
 }
 
@@ -91,7 +92,8 @@ Test(client, posts_an_empty_body)
     first.request.body = (struct slice){NULL, 0};
     bench_exchange(&bench, &first, LOOPBACK, server.port);
     expect_end(&first, 200, OK, 1);
-    cr_expect(strstr(server.last_request, "\r\nContent-Length: 0\r\n") != NULL, "%s", server.last_request);
+    cr_expect(strstr(server.last_request, "\r\nContent-Length: 0\r\n") != NULL, "%s",
+        server.last_request);
     stop();
 }
 
@@ -128,7 +130,8 @@ Test(client, takes_a_fresh_connection_for_a_guarded_request_and_leaves_none)
 Test(client, caps_the_excerpt_and_keeps_the_connection_after_a_failure)
 {
     static char text[4096];
-    size_t len = (size_t)snprintf(text, sizeof text, ANSWER("500 Internal Server Error", "2000\r\n\r\nbroken: "));
+    size_t len = (size_t)snprintf(
+        text, sizeof text, ANSWER("500 Internal Server Error", "2000\r\n\r\nbroken: "));
     memset(text + len, 'z', 2000 - 8);
     start((struct reply[]){{text, THEN_KEEP}, ok_empty}, 2);
     bench_exchange(&bench, &first, LOOPBACK, server.port);
@@ -146,7 +149,8 @@ Test(client, does_not_follow_a_redirect)
     char text[200];
     start((struct reply[]){{text, THEN_KEEP}, ok_empty}, 2);
     snprintf(text, sizeof text,
-        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%u/other\r\nContent-Length: 0\r\n\r\n", server.port);
+        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%u/other\r\nContent-Length: 0\r\n\r\n",
+        server.port);
     bench_exchange(&bench, &first, LOOPBACK, server.port);
     expect_end(&first, 302, OK, 1);
     cr_expect_eq(server.requests, 1);
@@ -155,7 +159,9 @@ Test(client, does_not_follow_a_redirect)
 
 Test(client, reads_retry_after_in_seconds)
 {
-    start(&(struct reply){"HTTP/1.1 503 Busy\r\nretry-AFTER:  7 \r\nContent-Length: 0\r\n\r\n", THEN_KEEP}, 1);
+    start(&(struct reply){"HTTP/1.1 503 Busy\r\nretry-AFTER:  7 \r\nContent-Length: 0\r\n\r\n",
+              THEN_KEEP},
+        1);
     bench_exchange(&bench, &first, LOOPBACK, server.port);
     expect_end(&first, 503, OK, 1);
     cr_expect_eq(first.request.retry_after_us, 7 * US_PER_SECOND);
@@ -168,7 +174,8 @@ Test(client, reads_retry_after_as_a_date)
     time_t then = time(NULL) + 3600;
     struct tm tm;
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&then, &tm));
-    snprintf(text, sizeof text, "HTTP/1.1 429 Slow down\r\nRetry-After: %s\r\nContent-Length: 0\r\n\r\n", date);
+    snprintf(text, sizeof text,
+        "HTTP/1.1 429 Slow down\r\nRetry-After: %s\r\nContent-Length: 0\r\n\r\n", date);
     start(&(struct reply){text, THEN_KEEP}, 1);
     bench_exchange(&bench, &first, LOOPBACK, server.port);
     expect_end(&first, 429, OK, 1);
@@ -179,7 +186,8 @@ Test(client, reads_retry_after_as_a_date)
 
 Test(client, takes_no_provisional_response_for_the_answer)
 {
-    try_reply("HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\nLink: </x>\r\n\r\n" ANSWER("201 Created", "0\r\n\r\n"),
+    try_reply("HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\nLink: </x>\r\n\r\n" ANSWER(
+                  "201 Created", "0\r\n\r\n"),
         THEN_KEEP, 201, OK);
     cr_expect_eq(first.request.retry_after_us, 0);
     try_reply("HTTP/1.1 103 Early Hints\r\n\r\n", THEN_CLOSE, 0, ERR_ANSWER_LOST);
@@ -197,7 +205,9 @@ Test(client, succeeds_with_the_headers_of_a_2xx_whatever_the_body_does)
         {ANSWER("200 OK", "1000\r\n\r\nends early"), THEN_CLOSE},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot a chunk\r\n", THEN_STALL},
         {"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", THEN_KEEP},
-        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nHTTP/1.1 500 No\r\n\r\n", THEN_KEEP},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nHTTP/1.1 500 "
+         "No\r\n\r\n",
+            THEN_KEEP},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         start(&(struct reply){cases[i].text, cases[i].then}, 1);
@@ -222,7 +232,8 @@ Test(client, gives_a_stalled_body_no_more_than_the_time_of_the_answer)
 
 Test(client, ends_with_answer_timeout_when_no_answer_comes)
 {
-    static const char *const begun[] = {NULL, "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 100 Continue\r\n\r\n"};
+    static const char *const begun[] = {
+        NULL, "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 100 Continue\r\n\r\n"};
     for (size_t i = 0; i < ARRAY_LENGTH(begun); i++) {
         start(&(struct reply){begun[i], THEN_STALL}, 1);
         first.request.answer_timeout_us = 200 * US_PER_MS;
@@ -330,7 +341,9 @@ Test(client, sends_a_guarded_request_once_whatever_it_is_asked_for)
         const char *text;
         int status;
     } cases[] = {
-        {ANSWER("401 Who are you", "0\r\nWWW-Authenticate: Negotiate\r\nWWW-Authenticate: NTLM\r\n\r\n"), 401},
+        {ANSWER("401 Who are you",
+             "0\r\nWWW-Authenticate: Negotiate\r\nWWW-Authenticate: NTLM\r\n\r\n"),
+            401},
         {ANSWER("407 Who are you", "0\r\nProxy-Authenticate: Basic realm=\"x\"\r\n\r\n"), 407},
         {ANSWER("408 Too slow", "0\r\nConnection: close\r\n\r\n"), 408},
         {ANSWER("417 Without Expect, please", "0\r\n\r\n"), 417},
@@ -371,7 +384,8 @@ Test(client, refuses_an_address_in_the_url_that_the_guard_refuses)
 {
     server_start(&server, &ok_empty, 1);
     bench_start(&bench, "10.0.0.0/8", NULL);
-    static const char *const hosts[] = {LOOPBACK, "http://127.1", "http://[::ffff:127.0.0.1]", "http://0x7f000001"};
+    static const char *const hosts[] = {
+        LOOPBACK, "http://127.1", "http://[::ffff:127.0.0.1]", "http://0x7f000001"};
     for (size_t i = 0; i < ARRAY_LENGTH(hosts); i++) {
         exchange_init(&first);
         bench_exchange(&bench, &first, hosts[i], server.port);

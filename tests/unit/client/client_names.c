@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 #define NAME "http://sink.test"
-#define DNS(...) \
-    dns_server_start(&dns, (const char *const[]){__VA_ARGS__}, ARRAY_LENGTH(((const char *[]){__VA_ARGS__})))
+#define DNS(...)      \
+    dns_server_start( \
+        &dns, (const char *const[]){__VA_ARGS__}, ARRAY_LENGTH(((const char *[]){__VA_ARGS__})))
 
 static struct server server;
 static struct dns_server dns;
@@ -40,8 +41,10 @@ static void stop(void)
 static void expect_end(const struct exchange *exchange, int status, enum err error)
 {
     cr_expect_eq(exchange->done, 1, "on_done was called %u times", exchange->done);
-    cr_expect_eq(exchange->request.end.http_status, status, "status is %d", exchange->request.end.http_status);
-    cr_expect_eq(exchange->request.end.error, error, "error is %s", err_name(exchange->request.end.error));
+    cr_expect_eq(exchange->request.end.http_status, status, "status is %d",
+        exchange->request.end.http_status);
+    cr_expect_eq(
+        exchange->request.end.error, error, "error is %s", err_name(exchange->request.end.error));
 }
 
 Test(client_names, finds_a_name_and_remembers_it)
@@ -138,8 +141,9 @@ Test(client_names, lets_nobody_else_wait_for_a_dead_dns_server)
     }
     expect_end(&first, 0, ERR_SHORTAGE); /* it answers nothing at all */
     cr_expect_str_eq(first.request.shortage, "name servers that answer");
-    cr_expect(first.request.duration_us >= 800 * US_PER_MS && first.request.duration_us < 3000 * US_PER_MS, "%lld us",
-        (long long)first.request.duration_us);
+    cr_expect(first.request.duration_us >= 800 * US_PER_MS &&
+                  first.request.duration_us < 3000 * US_PER_MS,
+        "%lld us", (long long)first.request.duration_us);
     stop();
 }
 
@@ -209,7 +213,8 @@ Test(client_names, follows_a_client_that_moves_once_the_answer_is_too_old)
         bench_exchange(&bench, &second, NAME, server.port);
         expect_end(&second, 200, OK);
         sent++;
-        cr_assert_lt(clock_mono_us() - known_us, 9 * US_PER_SECOND, "it still goes to the old address");
+        cr_assert_lt(
+            clock_mono_us() - known_us, 9 * US_PER_SECOND, "it still goes to the old address");
     }
     cr_expect_geq(clock_mono_us() - known_us, 4 * US_PER_SECOND, "the answer was not kept");
     cr_expect_eq(server.requests + other.requests, sent);
@@ -230,9 +235,11 @@ static void open_dead_end(const char *ip, unsigned port, int fds[4])
     for (int i = 0; i < 4; i++) {
         fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (i ? SOCK_NONBLOCK : 0), 0);
         if (i == 0)
-            cr_assert(bind(fds[i], (struct sockaddr *)&address, sizeof address) == 0 && listen(fds[i], 0) == 0);
+            cr_assert(bind(fds[i], (struct sockaddr *)&address, sizeof address) == 0 &&
+                      listen(fds[i], 0) == 0);
         else
-            cr_assert(connect(fds[i], (struct sockaddr *)&address, sizeof address) != 0 && errno == EINPROGRESS);
+            cr_assert(connect(fds[i], (struct sockaddr *)&address, sizeof address) != 0 &&
+                      errno == EINPROGRESS);
     }
 }
 
@@ -245,12 +252,14 @@ Test(client_names, tries_the_next_address_when_one_does_not_answer_and_remembers
     open_dead_end("127.0.0.3", server.port, dead[1]);
     bench_exchange(&bench, &first, NAME, server.port);
     expect_end(&first, 200, OK);
-    cr_expect(first.request.duration_us > US_PER_SECOND && first.request.duration_us < 5 * US_PER_SECOND / 2,
+    cr_expect(first.request.duration_us > US_PER_SECOND &&
+                  first.request.duration_us < 5 * US_PER_SECOND / 2,
         "%lld us for two dead ones", (long long)first.request.duration_us);
     second.request.fresh = true;
     bench_exchange(&bench, &second, NAME, server.port);
     expect_end(&second, 200, OK);
-    cr_expect_lt(second.request.duration_us, US_PER_SECOND / 2, "the dead ones are asked first again");
+    cr_expect_lt(
+        second.request.duration_us, US_PER_SECOND / 2, "the dead ones are asked first again");
     for (int i = 0; i < 8; i++)
         close(dead[i / 4][i % 4]);
     stop();
@@ -260,7 +269,8 @@ Test(client_names, uses_one_handle_for_one_host_after_another)
 {
     DNS("127.0.0.1");
     start("127.0.0.0/8", &ok_empty, 1);
-    static const char *const hosts[] = {NAME, "http://other.test", "http://127.0.0.1", NAME, "http://third.test"};
+    static const char *const hosts[] = {
+        NAME, "http://other.test", "http://127.0.0.1", NAME, "http://third.test"};
     for (size_t i = 0; i < ARRAY_LENGTH(hosts); i++) {
         exchange_init(&first);
         first.request.once = true; /* a connection, and so the pin, for each */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests over TLS, against `openssl s_server` with a certificate of its own making for sink.test. */
+/* Requests over TLS, against `openssl s_server` with a certificate of its own making for sink.test.
+ * */
 #include "unit/client/fixture.h"
 
 #include "base/clock.h"
@@ -23,7 +24,8 @@ static const struct slice ok_empty = {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\
 #define H2_RESET_STREAM "\0\0\4\3\0\0\0\0\1\0\0\0\2" /* INTERNAL_ERROR */
 #define H2_REFUSED_STREAM "\0\0\4\3\0\0\0\0\1\0\0\0\7"
 #define H2_HTTP_1_1_REQUIRED "\0\0\4\3\0\0\0\0\1\0\0\0\xd"
-#define H2_GOAWAY "\0\0\x8\7\0\0\0\0\0\0\0\0\0\0\0\0\0" /* stream 1 was not looked at: it may be sent again */
+#define H2_GOAWAY \
+    "\0\0\x8\7\0\0\0\0\0\0\0\0\0\0\0\0\0" /* stream 1 was not looked at: it may be sent again */
 
 static void start(const char *const *arguments, struct slice answer, bool trusted)
 {
@@ -107,14 +109,15 @@ Test(client_tls, says_so_when_the_peer_does_not_speak_tls)
 
 Test(client_tls, speaks_http_2_where_the_peer_does)
 {
-    start((const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL(H2_SETTINGS H2_STATUS_204), true);
+    start(
+        (const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL(H2_SETTINGS H2_STATUS_204), true);
     bench_exchange(&bench, &exchange, NAME, server.port);
     expect_end(204, OK, 1);
     stop();
 }
 
-/* After the first and the last of these libcurl sends again by itself: they say that the request was not worked off,
- * and nobody can check. */
+/* After the first and the last of these libcurl sends again by itself: they say that the request
+ * was not worked off, and nobody can check. */
 static const struct {
     struct slice answer;
     enum err error;
@@ -158,7 +161,8 @@ Test(client_tls, tells_how_far_a_request_got_over_http_1_1)
 
 Test(client_tls, takes_a_reset_http_2_stream_for_a_malformed_answer)
 {
-    start((const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL(H2_SETTINGS H2_RESET_STREAM), true);
+    start((const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL(H2_SETTINGS H2_RESET_STREAM),
+        true);
     bench_exchange(&bench, &exchange, NAME, server.port);
     expect_end(0, ERR_ANSWER_MALFORMED, 1);
     stop();
@@ -166,7 +170,8 @@ Test(client_tls, takes_a_reset_http_2_stream_for_a_malformed_answer)
 
 Test(client_tls, takes_a_broken_http_2_connection_for_a_lost_answer)
 {
-    start((const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL("HTTP/1.1 200 OK\r\n\r\n"), true);
+    start(
+        (const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL("HTTP/1.1 200 OK\r\n\r\n"), true);
     bench_exchange(&bench, &exchange, NAME, server.port);
     expect_end(0, ERR_ANSWER_LOST, 1);
     stop();

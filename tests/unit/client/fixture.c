@@ -150,7 +150,8 @@ void server_start(struct server *server, const struct reply *replies, unsigned c
     server_start_at(server, "127.0.0.1", 0, replies, count);
 }
 
-void server_start_at(struct server *server, const char *ip, unsigned port, const struct reply *replies, unsigned count)
+void server_start_at(struct server *server, const char *ip, unsigned port,
+    const struct reply *replies, unsigned count)
 {
     memset(server, 0, sizeof *server);
     server->port = port;
@@ -225,7 +226,8 @@ static void *serve_dns(void *context)
         if (dns->stopping || len < 0)
             return NULL;
         dns->queries++;
-        if (len <= DNS_HEADER_BYTES || (!dns->addresses && !(dns->knows_root && packet[DNS_HEADER_BYTES] == 0)))
+        if (len <= DNS_HEADER_BYTES ||
+            (!dns->addresses && !(dns->knows_root && packet[DNS_HEADER_BYTES] == 0)))
             continue;
         size_t answer_len = answer_query(dns, packet, (size_t)len);
         sendto(dns->fd, packet, answer_len, 0, (struct sockaddr *)&peer, peer_len);
@@ -272,9 +274,9 @@ static pid_t run(const char *const *arguments, int in_fd, int out_fd)
 
 static void make_certificate(struct tls_server *server, const char *key)
 {
-    const char *const arguments[] = {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-        "-nodes", "-days", "2", "-subj", "/CN=sink.test", "-addext", "subjectAltName=DNS:sink.test", "-keyout", key,
-        "-out", server->certificate, NULL};
+    const char *const arguments[] = {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+        "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=sink.test", "-addext",
+        "subjectAltName=DNS:sink.test", "-keyout", key, "-out", server->certificate, NULL};
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), status;
     pid_t pid = run(arguments, null_fd, null_fd);
     cr_assert(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
@@ -319,11 +321,12 @@ static unsigned read_port(int fd)
     return (unsigned)atoi(strrchr(accept, ':') + 1);
 }
 
-void tls_server_start(
-    struct tls_server *server, const char *const *more_arguments, const char *marker, struct slice answer)
+void tls_server_start(struct tls_server *server, const char *const *more_arguments,
+    const char *marker, struct slice answer)
 {
     char key[96];
-    *server = (struct tls_server){.directory = "/tmp/penstock-unit-XXXXXX", .marker = marker, .answer = answer};
+    *server = (struct tls_server){
+        .directory = "/tmp/penstock-unit-XXXXXX", .marker = marker, .answer = answer};
     cr_assert(mkdtemp(server->directory) != NULL);
     snprintf(key, sizeof key, "%s/key.pem", server->directory);
     snprintf(server->certificate, sizeof server->certificate, "%s/cert.pem", server->directory);
@@ -429,7 +432,8 @@ void bench_send(struct bench *bench, struct exchange *exchange, const char *host
 
 void bench_run(struct bench *bench)
 {
-    cr_assert(timer_arm(&bench->loop, &bench->limit, BENCH_SECONDS_MAX * US_PER_SECOND * 3 / 2) == OK);
+    cr_assert(
+        timer_arm(&bench->loop, &bench->limit, BENCH_SECONDS_MAX * US_PER_SECOND * 3 / 2) == OK);
     loop_run(&bench->loop);
     timer_disarm(&bench->loop, &bench->limit);
     cr_assert(!bench->too_late, "an answer never came");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Small real servers on 127.0.0.1 for the client's tests, each in threads of its own, and a loop with a client on the
- * test's thread. All of it is bounded: a test that gets no answer ends after BENCH_SECONDS_MAX.
+ * Small real servers on 127.0.0.1 for the client's tests, each in threads of its own, and a loop
+ * with a client on the test's thread. All of it is bounded: a test that gets no answer ends after
+ * BENCH_SECONDS_MAX.
  */
 #ifndef PENSTOCK_TESTS_UNIT_CLIENT_SUPPORT_H
 #define PENSTOCK_TESTS_UNIT_CLIENT_SUPPORT_H
@@ -13,8 +14,8 @@
 
 #define BENCH_SECONDS_MAX 20
 
-/* An HTTP/1.1 server that answers the n-th request it gets, on whatever connection, with its n-th reply; the last one
- * stays. */
+/* An HTTP/1.1 server that answers the n-th request it gets, on whatever connection, with its n-th
+ * reply; the last one stays. */
 
 enum then { THEN_KEEP, THEN_CLOSE, THEN_STALL, THEN_ENDLESS };
 
@@ -30,7 +31,9 @@ struct server {
     const struct reply *replies;
     unsigned replies_count;
     _Atomic bool greets; /* sends its first reply as soon as it is connected to */
-    _Atomic bool cuts;   /* reads only the first bytes of a request and closes, so that the client gets a reset */
+    _Atomic bool
+        /* reads only the first bytes of a request and closes, so that the client gets a reset */
+        cuts;
     _Atomic size_t cuts_after;
     int listen_fd;
     unsigned port;
@@ -50,7 +53,8 @@ struct server {
 
 void server_start(struct server *server, const struct reply *replies, unsigned count);
 /* On another address of this machine, beside one that has this port. */
-void server_start_at(struct server *server, const char *ip, unsigned port, const struct reply *replies, unsigned count);
+void server_start_at(struct server *server, const char *ip, unsigned port,
+    const struct reply *replies, unsigned count);
 void server_stop(struct server *server);
 void server_refuse(struct server *server); /* from now on nobody can connect */
 
@@ -71,8 +75,8 @@ struct dns_server {
 void dns_server_start(struct dns_server *dns, const char *const *addresses, unsigned count);
 void dns_server_stop(struct dns_server *dns);
 
-/* `openssl s_server` with a certificate for sink.test; when `marker` has come in, it sends `answer`, once per
- * connection. */
+/* `openssl s_server` with a certificate for sink.test; when `marker` has come in, it sends
+ * `answer`, once per connection. */
 
 struct tls_server {
     unsigned port;
@@ -85,8 +89,8 @@ struct tls_server {
     pthread_t thread;
 };
 
-void tls_server_start(
-    struct tls_server *server, const char *const *more_arguments, const char *marker, struct slice answer);
+void tls_server_start(struct tls_server *server, const char *const *more_arguments,
+    const char *marker, struct slice answer);
 void tls_server_stop(struct tls_server *server);
 
 /* The loop and the client. */
@@ -110,7 +114,8 @@ struct exchange {
     void (*then)(struct exchange *exchange);
 };
 
-/* Only addresses in `allowed` ("a,b", or "") are open besides the public ones; `dns` may be NULL. */
+/* Only addresses in `allowed` ("a,b", or "") are open besides the public ones; `dns` may be NULL.
+ * */
 void bench_start(struct bench *bench, const char *allowed, const struct dns_server *dns);
 void bench_stop(struct bench *bench);
 void bench_send(struct bench *bench, struct exchange *exchange, const char *host, unsigned port);
@@ -121,6 +126,7 @@ void bench_run_until(struct bench *bench, const _Atomic unsigned *counter, unsig
 
 void exchange_init(struct exchange *exchange);
 /* Sends one and waits for it. */
-void bench_exchange(struct bench *bench, struct exchange *exchange, const char *host, unsigned port);
+void bench_exchange(
+    struct bench *bench, struct exchange *exchange, const char *host, unsigned port);
 
 #endif

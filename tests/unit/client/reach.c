@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How far an attempt got: what is on record of the request and of the answer when it ends in each way. */
+/* How far an attempt got: what is on record of the request and of the answer when it ends in each
+ * way. */
 #include "unit/client/fixture.h"
 
 #include "base/clock.h"
@@ -48,11 +49,12 @@ static void expect_request(bool warm, bool complete, size_t bytes)
 static void expect_answer(size_t bytes, const char *excerpt)
 {
     const struct client_request *request = &exchange.request;
-    cr_expect_eq(request->reach.answer_bytes, bytes, "%u bytes of %zu", request->reach.answer_bytes, bytes);
     cr_expect_eq(
-        request->excerpt_len, strlen(excerpt), "excerpt \"%.*s\"", (int)request->excerpt_len, request->excerpt);
-    cr_expect(memcmp(request->excerpt, excerpt, strlen(excerpt)) == 0, "excerpt \"%.*s\"", (int)request->excerpt_len,
-        request->excerpt);
+        request->reach.answer_bytes, bytes, "%u bytes of %zu", request->reach.answer_bytes, bytes);
+    cr_expect_eq(request->excerpt_len, strlen(excerpt), "excerpt \"%.*s\"",
+        (int)request->excerpt_len, request->excerpt);
+    cr_expect(memcmp(request->excerpt, excerpt, strlen(excerpt)) == 0, "excerpt \"%.*s\"",
+        (int)request->excerpt_len, request->excerpt);
 }
 
 static void expect_end(int status, enum err error, unsigned sends)
@@ -92,21 +94,29 @@ static const struct {
     {"nothing", NULL, THEN_CLOSE, 0, ERR_ANSWER_LOST, "", 0},
     {"nothing, and the time runs out", NULL, THEN_STALL, 0, ERR_ANSWER_TIMEOUT, "", 0},
     {"a status line", STATUS_LINE, THEN_CLOSE, 0, ERR_ANSWER_LOST, STATUS_LINE, 17},
-    {"half the headers", STATUS_LINE "Date: x\r\n", THEN_CLOSE, 0, ERR_ANSWER_LOST, STATUS_LINE "Date: x\r\n", 26},
-    {"half the headers, and the time runs out", STATUS_LINE "Date: x\r\n", THEN_STALL, 0, ERR_ANSWER_TIMEOUT,
+    {"half the headers", STATUS_LINE "Date: x\r\n", THEN_CLOSE, 0, ERR_ANSWER_LOST,
         STATUS_LINE "Date: x\r\n", 26},
-    {"a line of the headers broken off", STATUS_LINE "Dat", THEN_CLOSE, 0, ERR_ANSWER_LOST, STATUS_LINE, 17},
+    {"half the headers, and the time runs out", STATUS_LINE "Date: x\r\n", THEN_STALL, 0,
+        ERR_ANSWER_TIMEOUT, STATUS_LINE "Date: x\r\n", 26},
+    {"a line of the headers broken off", STATUS_LINE "Dat", THEN_CLOSE, 0, ERR_ANSWER_LOST,
+        STATUS_LINE, 17},
     {"a provisional answer only", "HTTP/1.1 100 Continue\r\n\r\n", THEN_CLOSE, 0, ERR_ANSWER_LOST,
         "HTTP/1.1 100 Continue\r\n\r\n", 25},
-    {"a failure after a provisional answer", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 No\r\n\r\nwhy", THEN_CLOSE, 500,
-        OK, "why", 25 + 19 + 3},
-    {"a line that is no HTTP", "garbage\r\n\r\n", THEN_CLOSE, 0, ERR_ANSWER_MALFORMED, "garbage\r\n\r\n", 11},
-    {"bytes without a line", "\x15\x03\x01", THEN_CLOSE, 0, ERR_ANSWER_MALFORMED, "\x15\x03\x01", 3},
-    {"no HTTP, and no end of it", "SSH-2.0-x\r\n", THEN_STALL, 0, ERR_ANSWER_MALFORMED, "SSH-2.0-x\r\n", 11},
+    {"a failure after a provisional answer",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 No\r\n\r\nwhy", THEN_CLOSE, 500, OK, "why",
+        25 + 19 + 3},
+    {"a line that is no HTTP", "garbage\r\n\r\n", THEN_CLOSE, 0, ERR_ANSWER_MALFORMED,
+        "garbage\r\n\r\n", 11},
+    {"bytes without a line", "\x15\x03\x01", THEN_CLOSE, 0, ERR_ANSWER_MALFORMED, "\x15\x03\x01",
+        3},
+    {"no HTTP, and no end of it", "SSH-2.0-x\r\n", THEN_STALL, 0, ERR_ANSWER_MALFORMED,
+        "SSH-2.0-x\r\n", 11},
     {"a status that is no number", "HTTP/abc 200 OK\r\n\r\n", THEN_STALL, 0, ERR_ANSWER_MALFORMED,
         "HTTP/abc 200 OK\r\n", 17},
-    {"the body stalls", STATUS_LINE "Content-Length: 99\r\n\r\nhalf", THEN_STALL, 200, OK, "half", 17 + 22 + 4},
-    {"the body breaks off", STATUS_LINE "Content-Length: 99\r\n\r\nhalf", THEN_CLOSE, 200, OK, "half", 17 + 22 + 4},
+    {"the body stalls", STATUS_LINE "Content-Length: 99\r\n\r\nhalf", THEN_STALL, 200, OK, "half",
+        17 + 22 + 4},
+    {"the body breaks off", STATUS_LINE "Content-Length: 99\r\n\r\nhalf", THEN_CLOSE, 200, OK,
+        "half", 17 + 22 + 4},
 };
 
 Test(reach, tells_how_much_of_an_answer_came_and_shows_its_first_bytes)
@@ -117,14 +127,16 @@ Test(reach, tells_how_much_of_an_answer_came_and_shows_its_first_bytes)
         start(&(struct reply){answers[at].answer, answers[at].then}, 1);
         exchange_init(&exchange);
         exchange.request.once = once;
-        exchange.request.answer_timeout_us = answers[at].then == THEN_STALL ? 300 * US_PER_MS : 10 * US_PER_SECOND;
+        exchange.request.answer_timeout_us =
+            answers[at].then == THEN_STALL ? 300 * US_PER_MS : 10 * US_PER_SECOND;
         bench_exchange(&bench, &exchange, LOOPBACK, server.port);
         const struct client_request *request = &exchange.request;
         cr_expect_eq(request->end.http_status, answers[at].status, "%s", answers[at].title);
-        cr_expect_eq(request->end.error, answers[at].error, "%s: %s", answers[at].title, err_name(request->end.error));
+        cr_expect_eq(request->end.error, answers[at].error, "%s: %s", answers[at].title,
+            err_name(request->end.error));
         cr_expect_eq(request->sends, 1, "%s", answers[at].title);
-        cr_expect(request->reach.answer_bytes == answers[at].answer_bytes, "%s: %u bytes", answers[at].title,
-            request->reach.answer_bytes);
+        cr_expect(request->reach.answer_bytes == answers[at].answer_bytes, "%s: %u bytes",
+            answers[at].title, request->reach.answer_bytes);
         expect_answer(answers[at].answer_bytes, answers[at].excerpt);
         expect_request(false, true, server.last_request_len);
         stop();
@@ -139,8 +151,10 @@ Test(reach, sees_half_a_status_line_of_a_guarded_request_only)
         exchange_init(&exchange);
         exchange.request.once = once;
         bench_send(&bench, &exchange, LOOPBACK, server.port);
-        bench_run_until(&bench, &server.requests, 1); /* libcurl waits by now, instead of reading at once */
-        cr_assert_eq(send(server.table[0].fd, half, strlen(half), MSG_NOSIGNAL), (ssize_t)strlen(half));
+        bench_run_until(
+            &bench, &server.requests, 1); /* libcurl waits by now, instead of reading at once */
+        cr_assert_eq(
+            send(server.table[0].fd, half, strlen(half), MSG_NOSIGNAL), (ssize_t)strlen(half));
         shutdown(server.table[0].fd, SHUT_RDWR);
         bench_run(&bench);
         expect_end(0, ERR_ANSWER_LOST, 1);
@@ -166,7 +180,8 @@ Test(reach, caps_the_excerpt_of_what_is_no_http)
     expect_end(0, ERR_ANSWER_MALFORMED, 1);
     cr_expect_eq(exchange.request.excerpt_len, ANSWER_EXCERPT_BYTES_MAX);
     cr_expect(exchange.request.reach.answer_bytes >= ANSWER_EXCERPT_BYTES_MAX);
-    cr_expect(exchange.request.reach.answer_bytes <= 128 * 1024, "it is read no further than a body");
+    cr_expect(
+        exchange.request.reach.answer_bytes <= 128 * 1024, "it is read no further than a body");
     cr_expect(memcmp(exchange.request.excerpt, "garbage: xx", 11) == 0);
     stop();
 }
@@ -227,7 +242,8 @@ Test(reach, says_that_the_kernel_took_a_request_that_the_peer_did_not_read)
 
 Test(reach, says_how_much_of_a_body_was_taken_that_the_peer_cut_in_half)
 {
-    static char body[16 * 1024 * 1024]; /* more than the kernel takes for a peer that does not read */
+    static char
+        body[16 * 1024 * 1024]; /* more than the kernel takes for a peer that does not read */
     start(&ok_empty, 1);
     server.cuts_after = 64 * 1024;
     server.cuts = true;
@@ -238,8 +254,10 @@ Test(reach, says_how_much_of_a_body_was_taken_that_the_peer_cut_in_half)
     cr_expect(verdict_is_ambiguous(&exchange.request.end));
     cr_expect_eq(exchange.request.sends, 1);
     cr_expect_not(exchange.request.reach.request_complete);
-    cr_expect(exchange.request.reach.request_bytes >= 64 * 1024, "%u", exchange.request.reach.request_bytes);
-    cr_expect(exchange.request.reach.request_bytes < sizeof body, "%u", exchange.request.reach.request_bytes);
+    cr_expect(exchange.request.reach.request_bytes >= 64 * 1024, "%u",
+        exchange.request.reach.request_bytes);
+    cr_expect(exchange.request.reach.request_bytes < sizeof body, "%u",
+        exchange.request.reach.request_bytes);
     expect_answer(0, "");
     stop();
 }

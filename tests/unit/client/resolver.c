@@ -54,8 +54,8 @@ static void stop(void)
 
 Test(resolver, gives_at_most_the_addresses_that_fit)
 {
-    const char *const addresses[] = {"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7",
-        "10.0.0.8", "10.0.0.9", "10.0.0.10"};
+    const char *const addresses[] = {"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5",
+        "10.0.0.6", "10.0.0.7", "10.0.0.8", "10.0.0.9", "10.0.0.10"};
     start(addresses, ARRAY_LENGTH(addresses));
     struct asker asker = {.told = 0};
     cr_assert(ask(&asker, "many.test"));

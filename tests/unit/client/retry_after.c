@@ -19,18 +19,21 @@ Test(retry_after, reads_seconds_and_dates_and_ignores_the_rest)
         {"99999999999999999999999999", 365 * US_PER_DAY}, {"Sun, 06 Nov 1994 08:50:37 GMT", 60 * S},
         {" Sun, 06 Nov 1994 08:50:37 GMT\r\n", 60 * S}, {"Sunday, 06-Nov-94 08:50:37 GMT", 60 * S},
         {"Sun Nov  6 08:50:37 1994", 60 * S}, {"Sun, 06 Nov 1994 08:49:36 GMT", 0},
-        {"Fri, 01 Jan 2038 00:00:00 GMT", 365 * US_PER_DAY}, {"", 0}, {"  ", 0}, {"-5", 0}, {"1.5", 0},
-        {"5 minutes", 0}, {"1e3", 0}, {"soon", 0}, {"5, 120", 120 * S}, {"120,5", 120 * S}, {"7 , x", 7 * S},
-        {"1500ms", 0}, {"-5", 0}, {"+5", 0}, {"2.5, 9", 9 * S}, {"20380101", 20380101 * S}, /* not a date */
+        {"Fri, 01 Jan 2038 00:00:00 GMT", 365 * US_PER_DAY}, {"", 0}, {"  ", 0}, {"-5", 0},
+        {"1.5", 0}, {"5 minutes", 0}, {"1e3", 0}, {"soon", 0}, {"5, 120", 120 * S},
+        {"120,5", 120 * S}, {"7 , x", 7 * S}, {"1500ms", 0}, {"-5", 0}, {"+5", 0},
+        {"2.5, 9", 9 * S}, {"20380101", 20380101 * S}, /* not a date */
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
-        cr_expect_eq(retry_after_parse(slice_from_string(cases[i].text), NOW), cases[i].expected_us, "%s gave %lld",
-            cases[i].text, (long long)retry_after_parse(slice_from_string(cases[i].text), NOW));
+        cr_expect_eq(retry_after_parse(slice_from_string(cases[i].text), NOW), cases[i].expected_us,
+            "%s gave %lld", cases[i].text,
+            (long long)retry_after_parse(slice_from_string(cases[i].text), NOW));
 }
 
 Test(retry_after, counts_a_date_from_now_to_the_microsecond)
 {
-    cr_expect_eq(retry_after_parse(SLICE_LITERAL("Sun, 06 Nov 1994 08:50:37 GMT"), NOW + 250000), 60 * S - 250000);
+    cr_expect_eq(retry_after_parse(SLICE_LITERAL("Sun, 06 Nov 1994 08:50:37 GMT"), NOW + 250000),
+        60 * S - 250000);
 }
 
 Test(retry_after, is_bounded_in_length)

@@ -9,7 +9,8 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-static enum err parse(const char *text, bool allow_http, struct target *ret_target, const char **ret_problem)
+static enum err parse(
+    const char *text, bool allow_http, struct target *ret_target, const char **ret_problem)
 {
     CURLU *url = curl_url();
     enum err e = target_parse(url, text, allow_http, ret_target, ret_problem);
@@ -51,7 +52,8 @@ Test(target, reads_hosts_ports_and_addresses_in_any_spelling)
         struct target target;
         const char *problem = "";
         char text[400] = "";
-        cr_expect_eq(parse(cases[i].url, true, &target, &problem), OK, "%s: %s", cases[i].url, problem);
+        cr_expect_eq(
+            parse(cases[i].url, true, &target, &problem), OK, "%s: %s", cases[i].url, problem);
         print(&target, text, sizeof text);
         cr_expect_str_eq(text, cases[i].expected, "%s", cases[i].url);
     }
@@ -93,7 +95,8 @@ Test(target, says_what_is_wrong_with_the_others)
         struct target target;
         const char *problem = "";
         cr_expect_eq(parse(cases[i].url, true, &target, &problem), ERR_URL, "%s", cases[i].url);
-        cr_expect(strncmp(problem, cases[i].problem, strlen(cases[i].problem)) == 0, "%s: %s", cases[i].url, problem);
+        cr_expect(strncmp(problem, cases[i].problem, strlen(cases[i].problem)) == 0, "%s: %s",
+            cases[i].url, problem);
     }
 }
 
@@ -136,10 +139,12 @@ Test(client_check_url, judges_as_a_request_would_be)
         {"https://[::1]/", false, ERR_URL},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        struct client_options options = {.allow_http = cases[i].allow_http, .guard.allowed_count = 1};
+        struct client_options options = {
+            .allow_http = cases[i].allow_http, .guard.allowed_count = 1};
         cr_assert(network_parse(SLICE_LITERAL("127.0.0.0/8"), &options.guard.allowed[0]));
         const char *problem = NULL;
-        cr_expect_eq(client_check_url(&options, cases[i].url, &problem), cases[i].expected, "%s", cases[i].url);
+        cr_expect_eq(client_check_url(&options, cases[i].url, &problem), cases[i].expected, "%s",
+            cases[i].url);
         cr_expect_eq(problem != NULL, cases[i].expected != OK, "%s", cases[i].url);
     }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two locks behind the pin: what happens if libcurl gets another address than the allowed ones, or none. */
+/* The two locks behind the pin: what happens if libcurl gets another address than the allowed ones,
+ * or none. */
 #include "client/transfer.h"
 
 #include "unit/client/fixture.h"
@@ -37,7 +38,8 @@ static void start(void)
     cr_assert(loop_init(&loop) == OK);
     transfer = transfer_new(NULL, &loop, &options);
     snprintf(url, sizeof url, "http://Localhost:%u/", server.port);
-    request = (struct client_request){.url = url, .connect_timeout_us = 10000000, .answer_timeout_us = 10000000};
+    request = (struct client_request){
+        .url = url, .connect_timeout_us = 10000000, .answer_timeout_us = 10000000};
     cr_assert(transfer_aim(transfer, &request) == OK);
 }
 
@@ -69,8 +71,8 @@ Test(transfer, pins_the_allowed_addresses_only)
     add(&addresses, "2a00:1450:4001:aaaa:bbbb:cccc:dddd:eeee");
     cr_expect_eq(transfer_pin(transfer, &addresses), OK);
     char expected[128];
-    snprintf(expected, sizeof expected, "7.route.invalid:%u:127.0.0.1,[2a00:1450:4001:aaaa:bbbb:cccc:dddd:eeee]",
-        server.port);
+    snprintf(expected, sizeof expected,
+        "7.route.invalid:%u:127.0.0.1,[2a00:1450:4001:aaaa:bbbb:cccc:dddd:eeee]", server.port);
     cr_expect_str_eq(transfer->pin, expected);
     stop();
 }

@@ -10,8 +10,9 @@ TestSuite(environment);
 Test(environment, variables_set_options)
 {
     static const char *const variables[] = {"PENSTOCK_INGRESS__LISTEN=127.0.0.1:0",
-        "PENSTOCK_DATA__BYTES_IN_FLIGHT_MAX=32MiB", "PENSTOCK_DELIVERY__ALLOW_NETWORKS=10.0.0.0/8,127.0.0.0/8",
-        "PENSTOCK_DATA__DIRECTORY=/x=y", NULL};
+        "PENSTOCK_DATA__BYTES_IN_FLIGHT_MAX=32MiB",
+        "PENSTOCK_DELIVERY__ALLOW_NETWORKS=10.0.0.0/8,127.0.0.0/8", "PENSTOCK_DATA__DIRECTORY=/x=y",
+        NULL};
     struct loaded loaded = load_environment(variables);
     cr_assert_eq(loaded.result, OK, "%s", loaded.complaints.data);
     cr_expect_str_eq(loaded.config.ingress_listen, "127.0.0.1:0");
@@ -23,9 +24,10 @@ Test(environment, variables_set_options)
 
 Test(environment, what_is_not_ours_is_left_alone)
 {
-    static const char *const variables[] = {"PATH=/bin", "PENSTOCK_HOME=/x", "PENSTOCK_ROLE=x", "PENSTOCK_A_B=1",
-        "PENSTOCK=1", "PENSTOCK_=1", "OTHER__THING=1", "XPENSTOCK_INGRESS__THREADS=x", "penstock_ingress__threads=x",
-        "PENSTOCK_NO_EQUALS__SIGN", "PENSTOCK_X=a__b", NULL};
+    static const char *const variables[] = {"PATH=/bin", "PENSTOCK_HOME=/x", "PENSTOCK_ROLE=x",
+        "PENSTOCK_A_B=1", "PENSTOCK=1", "PENSTOCK_=1", "OTHER__THING=1",
+        "XPENSTOCK_INGRESS__THREADS=x", "penstock_ingress__threads=x", "PENSTOCK_NO_EQUALS__SIGN",
+        "PENSTOCK_X=a__b", NULL};
     struct config defaults;
     config_defaults(&defaults);
     struct loaded loaded = load_environment(variables);
@@ -36,9 +38,9 @@ Test(environment, what_is_not_ours_is_left_alone)
 
 Test(environment, typos_and_wrong_values_are_complained_about)
 {
-    static const char *const variables[] = {"PENSTOCK_INGRESS__TREADS=1", "PENSTOCK_INGRESS__THREADS=80x",
-        "PENSTOCK_ABC__XYZW=1", "PENSTOCK__INGRESS_THREADS=1", "PENSTOCK_ingress__threads=1",
-        "PENSTOCK_LOG__LEVEL=", NULL};
+    static const char *const variables[] = {"PENSTOCK_INGRESS__TREADS=1",
+        "PENSTOCK_INGRESS__THREADS=80x", "PENSTOCK_ABC__XYZW=1", "PENSTOCK__INGRESS_THREADS=1",
+        "PENSTOCK_ingress__threads=1", "PENSTOCK_LOG__LEVEL=", NULL};
     struct loaded loaded = load_environment(variables);
     ASSERT_COMPLAINTS(loaded,
         "\"PENSTOCK_INGRESS__TREADS\" is no variable; did you mean PENSTOCK_INGRESS__THREADS?\n"

@@ -52,7 +52,8 @@ Test(file, a_missing_one_is_an_error)
     struct buffer complaints = BUFFER_EMPTY;
     config_defaults(&config);
     cr_expect_eq(config_load("/nonexistent/penstock.yaml", NULL, &config, &complaints), ERR_CONFIG);
-    cr_expect_str_eq(complaints.data, "/nonexistent/penstock.yaml: can't be opened: No such file or directory\n");
+    cr_expect_str_eq(complaints.data,
+        "/nonexistent/penstock.yaml: can't be opened: No such file or directory\n");
     buffer_clear(&complaints);
     cr_expect_eq(config_load("/", NULL, &config, &complaints), ERR_CONFIG);
     cr_expect_str_eq(complaints.data, "/: can't be read: Is a directory\n");
@@ -60,7 +61,8 @@ Test(file, a_missing_one_is_an_error)
 }
 
 #define THREADS_RULE "must be a whole number from 0 to 64"
-#define STEPS_RULE "must be a list of 1 to 32 whole numbers with ms, s, m, h or d behind them, from 1ms to 30d"
+#define STEPS_RULE \
+    "must be a list of 1 to 32 whole numbers with ms, s, m, h or d behind them, from 1ms to 30d"
 
 Test(file, complaints_name_line_and_column)
 {
@@ -68,24 +70,33 @@ Test(file, complaints_name_line_and_column)
         const char *text, *complaints;
     } cases[] = {
         {"ingress:\n  threads: 80x\n", "2:12: ingress.threads: " THREADS_RULE ", but is \"80x\"\n"},
-        {"ingress:\n  threads: \"8 \"\n", "2:12: ingress.threads: " THREADS_RULE ", but is \"8 \"\n"},
+        {"ingress:\n  threads: \"8 \"\n",
+            "2:12: ingress.threads: " THREADS_RULE ", but is \"8 \"\n"},
         {"ingress: {threads: 65}\n", "1:20: ingress.threads: " THREADS_RULE ", but is \"65\"\n"},
         {"ingress:\n  threads: [1]\n", "2:12: ingress.threads: " THREADS_RULE ", but is a list\n"},
-        {"ingress:\n  threads: {a: 1}\n", "2:12: ingress.threads: " THREADS_RULE ", but is a mapping\n"},
-        {"ingress:\n  threads:\n", "2:11: ingress.threads: has no value; leave the line out for the default, or write "
-                                   "\"\" for an empty text\n"},
-        {"data:\n  directory: null\n", "2:14: data.directory: has no value; leave the line out for the default, or "
-                                       "write \"\" for an empty text\n"},
+        {"ingress:\n  threads: {a: 1}\n",
+            "2:12: ingress.threads: " THREADS_RULE ", but is a mapping\n"},
+        {"ingress:\n  threads:\n",
+            "2:11: ingress.threads: has no value; leave the line out for the default, or write "
+            "\"\" for an empty text\n"},
+        {"data:\n  directory: null\n",
+            "2:14: data.directory: has no value; leave the line out for the default, or "
+            "write \"\" for an empty text\n"},
         {"data:\n  directory: \"a\\0b\"\n",
-            "2:14: data.directory: must be a path of 1 to 4000 bytes without control characters, but is \"a\\x00b\"\n"},
-        {"delivery:\n  retry_schedule: 1s\n", "2:19: delivery.retry_schedule: " STEPS_RULE ", but is \"1s\"\n"},
-        {"delivery:\n  retry_schedule: []\n", "2:19: delivery.retry_schedule: " STEPS_RULE ", but is a list of 0\n"},
+            "2:14: data.directory: must be a path of 1 to 4000 bytes without control characters, "
+            "but is \"a\\x00b\"\n"},
+        {"delivery:\n  retry_schedule: 1s\n",
+            "2:19: delivery.retry_schedule: " STEPS_RULE ", but is \"1s\"\n"},
+        {"delivery:\n  retry_schedule: []\n",
+            "2:19: delivery.retry_schedule: " STEPS_RULE ", but is a list of 0\n"},
         {"delivery:\n  retry_schedule:\n    - 1s\n    - 2x\n    - 3x\n",
             "4:7: delivery.retry_schedule: " STEPS_RULE ", but is \"2x\"\n"
             "5:7: delivery.retry_schedule: " STEPS_RULE ", but is \"3x\"\n"},
         {"delivery:\n  retry_schedule: [1s, [2s]]\n",
-            "2:24: delivery.retry_schedule: a plain value must stand here, not a list or a mapping\n"},
-        {"ingress:\n  treads: 1\n", "2:3: \"ingress.treads\" is no option; did you mean ingress.threads?\n"},
+            "2:24: delivery.retry_schedule: a plain value must stand here, not a list or a "
+            "mapping\n"},
+        {"ingress:\n  treads: 1\n",
+            "2:3: \"ingress.treads\" is no option; did you mean ingress.threads?\n"},
         {"ingres:\n  threads: 1\n", "1:1: \"ingres\" is no section; did you mean ingress?\n"},
         {"warehouse:\n  shelf: 1\n", "1:1: \"warehouse\" is no section\n"},
         {"ingress:\n  completely_else: 1\n", "2:3: \"ingress.completely_else\" is no option\n"},
@@ -117,10 +128,12 @@ Test(file, anchors_aliases_tags_and_further_documents_are_refused)
         {"ingress:\n  threads: !!int 1\n", "2:12: tags (!name) are not taken here\n"},
         {"ingress:\n  threads: &n 1\n  connections_max: *n\n",
             "2:12: anchors (&name) are not taken here\n"
-            "3:20: aliases (*name) are not taken here; a value that begins with * must stand in quotes\n"},
-        {"data:\n  directory: *missing\n",
-            "2:14: aliases (*name) are not taken here; a value that begins with * must stand in quotes\n"},
-        {"log:\n  level: info\n---\nlog:\n  level: debug\n", "3:1: a second document; a configuration is one\n"},
+            "3:20: aliases (*name) are not taken here; a value that begins with * must stand in "
+            "quotes\n"},
+        {"data:\n  directory: *missing\n", "2:14: aliases (*name) are not taken here; a value that "
+                                           "begins with * must stand in quotes\n"},
+        {"log:\n  level: info\n---\nlog:\n  level: debug\n",
+            "3:1: a second document; a configuration is one\n"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct loaded loaded = load_text(cases[i].text);
@@ -143,7 +156,8 @@ Test(file, broken_syntax_is_shown_where_it_is)
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct loaded loaded = load_text(cases[i].text);
         cr_expect_eq(loaded.result, ERR_CONFIG);
-        cr_expect(slice_starts_with(buffer_slice(&loaded.complaints), cases[i].position), "%s", loaded.complaints.data);
+        cr_expect(slice_starts_with(buffer_slice(&loaded.complaints), cases[i].position), "%s",
+            loaded.complaints.data);
         loaded_done(&loaded);
     }
 }
@@ -152,7 +166,8 @@ Test(file, an_address_that_begins_with_a_star_gets_a_hint)
 {
     struct loaded loaded = load_text("ingress:\n  listen: *:8080\n");
     cr_assert_eq(loaded.result, ERR_CONFIG);
-    cr_expect(slice_starts_with(buffer_slice(&loaded.complaints), "2:12: "), "%s", loaded.complaints.data);
+    cr_expect(slice_starts_with(buffer_slice(&loaded.complaints), "2:12: "), "%s",
+        loaded.complaints.data);
     cr_expect(strstr(loaded.complaints.data, "must stand in quotes"), "%s", loaded.complaints.data);
     loaded_done(&loaded);
 }
@@ -184,7 +199,8 @@ Test(file, a_huge_one_is_refused)
     AUTO_FREE char *text = malloc(len);
     memset(text, '\n', len);
     struct loaded loaded = load_bytes(text, len);
-    ASSERT_COMPLAINTS(loaded, " is larger than 1048576 bytes: is it a configuration?\n", "%s", loaded.complaints.data);
+    ASSERT_COMPLAINTS(loaded, " is larger than 1048576 bytes: is it a configuration?\n", "%s",
+        loaded.complaints.data);
     loaded_done(&loaded);
     loaded = load_bytes(text, len - 1);
     cr_expect_eq(loaded.result, OK);

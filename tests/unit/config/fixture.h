@@ -10,7 +10,8 @@
 struct loaded {
     struct config config;
     enum err result;
-    struct buffer complaints; /* every one begins with the file's name, which is taken off: `12:9: ...` */
+    struct buffer
+        complaints; /* every one begins with the file's name, which is taken off: `12:9: ...` */
 };
 
 struct loaded load_text(const char *yaml);

@@ -8,8 +8,8 @@
 
 TestSuite(print);
 
-/* The sample with every option taken out of its comment: "  #name" becomes "   name", "#name" "name"; what has a space
- * behind its # stays. */
+/* The sample with every option taken out of its comment: "  #name" becomes "   name", "#name"
+ * "name"; what has a space behind its # stays. */
 static struct buffer uncommented(const struct buffer *sample)
 {
     struct buffer text = BUFFER_EMPTY;
@@ -35,7 +35,8 @@ Test(print, the_sample_loads_as_it_is_and_with_every_option_in_force)
     loaded_done(&loaded);
 
     struct buffer text = uncommented(&sample);
-#define X(key, ...) cr_expect(strstr(text.data, strchr(key, '.') ? strchr(key, '.') + 1 : "\n" key ": "), key);
+#define X(key, ...) \
+    cr_expect(strstr(text.data, strchr(key, '.') ? strchr(key, '.') + 1 : "\n" key ": "), key);
     OPTION_TABLE(X)
 #undef X
     loaded = load_text(text.data);
@@ -62,8 +63,8 @@ Test(print, the_sample_in_the_tree_is_the_printed_one)
     char *committed = calloc(1, sample.len + 2);
     size_t len = fread(committed, 1, sample.len + 1, file);
     fclose(file);
-    cr_expect(
-        len == sample.len && memcmp(committed, sample.data, len) == 0, "etc/penstock.yaml has to be printed anew");
+    cr_expect(len == sample.len && memcmp(committed, sample.data, len) == 0,
+        "etc/penstock.yaml has to be printed anew");
     free(committed);
     buffer_done(&sample);
 }
@@ -84,7 +85,8 @@ Test(print, the_help_names_every_option_with_its_default)
 #define X(key, ...) cr_expect(strstr(help.data, "  " key ": "), key);
     OPTION_TABLE(X)
 #undef X
-    cr_expect(strstr(help.data, "  ingress.threads: 0 (restart)\n      Ingress threads. 0: one per core.\n"));
+    cr_expect(strstr(
+        help.data, "  ingress.threads: 0 (restart)\n      Ingress threads. 0: one per core.\n"));
     cr_expect(strstr(help.data, "  ingress.listen: \"*:8080\" (restart)\n"));
     cr_expect(strstr(help.data, "  shutdown.drain: 15s (reload)\n"));
     cr_expect(strstr(help.data, "  roles: [ingress, delivery] (restart)\n"));
@@ -95,7 +97,7 @@ Test(print, the_default_schedule_is_the_models)
 {
     struct config config;
     config_defaults(&config);
-    cr_expect_arr_eq(
-        &config.retry_schedule.steps_us, retry_schedule_default.steps_us, sizeof retry_schedule_default.steps_us);
+    cr_expect_arr_eq(&config.retry_schedule.steps_us, retry_schedule_default.steps_us,
+        sizeof retry_schedule_default.steps_us);
     cr_expect_eq(config.retry_schedule.steps, retry_schedule_default.steps);
 }

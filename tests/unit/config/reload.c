@@ -32,7 +32,9 @@ Test(reload, sees_no_difference_where_texts_only_were_different_before)
     struct buffer complaints = BUFFER_EMPTY, needs_restart = BUFFER_EMPTY;
     config_defaults(&config);
     config_defaults(&fresh);
-    cr_assert_eq(config_set(&fresh, "ingress.listen", "a-much-longer-name.example.org:8080", &complaints), OK);
+    cr_assert_eq(
+        config_set(&fresh, "ingress.listen", "a-much-longer-name.example.org:8080", &complaints),
+        OK);
     cr_assert_eq(config_set(&fresh, "ingress.listen", "*:8080", &complaints), OK);
     cr_assert_eq(config_set(&fresh, "delivery.allow_networks", "10.0.0.0/8", &complaints), OK);
     cr_assert_eq(config_set(&fresh, "delivery.allow_networks", "[]", &complaints), OK);

@@ -10,15 +10,18 @@ Test(types, the_table_says_what_the_model_takes_for_the_default)
 {
     struct config config;
     config_defaults(&config);
-    cr_assert_arr_eq(&config.critical_types, &class_rules_default.critical, sizeof config.critical_types);
-    cr_assert_arr_eq(&config.optional_types, &class_rules_default.optional, sizeof config.optional_types);
-    cr_assert_arr_eq(&config.guarded_types, &class_rules_default.guarded, sizeof config.guarded_types);
+    cr_assert_arr_eq(
+        &config.critical_types, &class_rules_default.critical, sizeof config.critical_types);
+    cr_assert_arr_eq(
+        &config.optional_types, &class_rules_default.optional, sizeof config.optional_types);
+    cr_assert_arr_eq(
+        &config.guarded_types, &class_rules_default.guarded, sizeof config.guarded_types);
 }
 
 Test(types, a_list_takes_types_and_beginnings_of_types)
 {
-    struct loaded loaded = load_text(
-        "events:\n  critical_types: [order.paid, \"lead*\"]\n  optional_types: [\"*\"]\n  guarded_types: []\n");
+    struct loaded loaded = load_text("events:\n  critical_types: [order.paid, \"lead*\"]\n  "
+                                     "optional_types: [\"*\"]\n  guarded_types: []\n");
     cr_assert_eq(loaded.result, OK, "%s", loaded.complaints.data);
     const struct config *config = &loaded.config;
     cr_expect_eq(config->critical_types.count, 2);
@@ -36,13 +39,17 @@ Test(types, a_wrong_one_is_complained_about_where_it_stands)
                                      "  optional_types: note\n"
                                      "  guarded_types: [\"a*b\", \"\"]\n");
     ASSERT_COMPLAINTS(loaded,
-        "2:26: events.critical_types: must be a list of 0 to 32 types of events such as purchase, or beginnings of "
+        "2:26: events.critical_types: must be a list of 0 to 32 types of events such as purchase, "
+        "or beginnings of "
         "them with * behind, such as order.*, but is \"pay out\"\n"
-        "3:19: events.optional_types: must be a list of 0 to 32 types of events such as purchase, or beginnings of "
+        "3:19: events.optional_types: must be a list of 0 to 32 types of events such as purchase, "
+        "or beginnings of "
         "them with * behind, such as order.*, but is \"note\"\n"
-        "4:19: events.guarded_types: must be a list of 0 to 32 types of events such as purchase, or beginnings of "
+        "4:19: events.guarded_types: must be a list of 0 to 32 types of events such as purchase, "
+        "or beginnings of "
         "them with * behind, such as order.*, but is \"a*b\"\n"
-        "4:26: events.guarded_types: must be a list of 0 to 32 types of events such as purchase, or beginnings of "
+        "4:26: events.guarded_types: must be a list of 0 to 32 types of events such as purchase, "
+        "or beginnings of "
         "them with * behind, such as order.*, but is \"\"\n",
         "%s", loaded.complaints.data);
     loaded_done(&loaded);
@@ -88,15 +95,18 @@ Test(types, an_optional_type_that_is_critical_or_guarded_is_complained_about_whe
     static const struct {
         const char *yaml, *complaint; /* NULL: fine */
     } cases[] = {
-        {"events:\n  optional_types: [purchase]\n", "2:19: events.optional_types: \"purchase\" is critical as well "
-                                                    "(\"purchase\" in events.critical_types): take it "
-                                                    "out of one of the lists\n"},
+        {"events:\n  optional_types: [purchase]\n",
+            "2:19: events.optional_types: \"purchase\" is critical as well "
+            "(\"purchase\" in events.critical_types): take it "
+            "out of one of the lists\n"},
         {"events:\n  critical_types: []\n  optional_types: [payout]\n",
-            "3:19: events.optional_types: \"payout\" is guarded as well (\"payout\" in events.guarded_types): take it "
+            "3:19: events.optional_types: \"payout\" is guarded as well (\"payout\" in "
+            "events.guarded_types): take it "
             "out of "
             "one of the lists\n"},
         {"events:\n  critical_types: [\"lead.*\"]\n  optional_types: [\"lead.x*\"]\n",
-            "3:19: events.optional_types: \"lead.x*\" is critical as well (\"lead.*\" in events.critical_types): take "
+            "3:19: events.optional_types: \"lead.x*\" is critical as well (\"lead.*\" in "
+            "events.critical_types): take "
             "it out "
             "of one of the lists\n"},
         {"events:\n  optional_types: [\"purchase*\"]\n", NULL},

@@ -6,7 +6,8 @@
 TestSuite(value);
 
 /* Sets one option; the complaint, or "" when it was taken. */
-static void set_one(struct config *config, const char *key, const char *value, struct buffer *ret_complaint)
+static void set_one(
+    struct config *config, const char *key, const char *value, struct buffer *ret_complaint)
 {
     buffer_clear(ret_complaint);
     buffer_add_string(ret_complaint, "");
@@ -14,18 +15,19 @@ static void set_one(struct config *config, const char *key, const char *value, s
     cr_assert_eq(result, ret_complaint->len > 0 ? ERR_CONFIG : OK, "%s=%s", key, value);
 }
 
-#define ASSERT_REFUSED(key, values)                                                                             \
-    do {                                                                                                        \
-        struct buffer complaint_ = BUFFER_EMPTY;                                                                \
-        struct config config_, before_;                                                                         \
-        config_defaults(&before_);                                                                              \
-        memcpy(&config_, &before_, sizeof config_);                                                             \
-        for (size_t i_ = 0; i_ < ARRAY_LENGTH(values); i_++) {                                                  \
-            set_one(&config_, key, (values)[i_], &complaint_);                                                  \
-            cr_expect_gt(complaint_.len, 0, "%s took \"%s\"", key, (values)[i_]);                               \
-            cr_expect_arr_eq(&config_, &before_, sizeof config_, "%s=%s changed something", key, (values)[i_]); \
-        }                                                                                                       \
-        buffer_done(&complaint_);                                                                               \
+#define ASSERT_REFUSED(key, values)                                                                \
+    do {                                                                                           \
+        struct buffer complaint_ = BUFFER_EMPTY;                                                   \
+        struct config config_, before_;                                                            \
+        config_defaults(&before_);                                                                 \
+        memcpy(&config_, &before_, sizeof config_);                                                \
+        for (size_t i_ = 0; i_ < ARRAY_LENGTH(values); i_++) {                                     \
+            set_one(&config_, key, (values)[i_], &complaint_);                                     \
+            cr_expect_gt(complaint_.len, 0, "%s took \"%s\"", key, (values)[i_]);                  \
+            cr_expect_arr_eq(                                                                      \
+                &config_, &before_, sizeof config_, "%s=%s changed something", key, (values)[i_]); \
+        }                                                                                          \
+        buffer_done(&complaint_);                                                                  \
     } while (0)
 
 struct number_case {
@@ -70,35 +72,39 @@ Test(value, numbers_are_taken_with_their_units)
         config_defaults(&config);
         set_one(&config, cases[i].key, cases[i].text, &complaint);
         cr_expect_str_eq(complaint.data, "");
-        cr_expect_eq(number_of(&config, cases[i].key), cases[i].expected, "%s=%s", cases[i].key, cases[i].text);
+        cr_expect_eq(number_of(&config, cases[i].key), cases[i].expected, "%s=%s", cases[i].key,
+            cases[i].text);
     }
     buffer_done(&complaint);
 }
 
 Test(value, whole_numbers_are_strict)
 {
-    static const char *const wrong[] = {"", "80x", "010", "00", "10k", "8 ", " 8", "+8", "-1", "65", "8.0", "8e0",
-        "0x8", "9223372036854775808", "99999999999999999999999999", "true", "[8]", "eight", "8\n"};
+    static const char *const wrong[] = {"", "80x", "010", "00", "10k", "8 ", " 8", "+8", "-1", "65",
+        "8.0", "8e0", "0x8", "9223372036854775808", "99999999999999999999999999", "true", "[8]",
+        "eight", "8\n"};
     ASSERT_REFUSED("ingress.threads", wrong);
 }
 
 Test(value, bytes_are_strict)
 {
-    static const char *const wrong[] = {"", "64 MiB", "64MB", "64mib", "64M", "64MiB ", "064MiB", "-1", "0", "1048575",
-        "1023KiB", "1025GiB", "9007199254740993GiB", "9223372036854775807KiB", "MiB", "1.5MiB", "64MiBx"};
+    static const char *const wrong[] = {"", "64 MiB", "64MB", "64mib", "64M", "64MiB ", "064MiB",
+        "-1", "0", "1048575", "1023KiB", "1025GiB", "9007199254740993GiB", "9223372036854775807KiB",
+        "MiB", "1.5MiB", "64MiBx"};
     ASSERT_REFUSED("data.bytes_in_flight_max", wrong);
 }
 
 Test(value, durations_are_strict)
 {
-    static const char *const wrong[] = {"", "5", "0", "5 s", "5s ", "05s", "5sec", "5S", "1.5s", "-5s", "11m", "601s",
-        "1d", "9223372036854775807s", "s", "5ms1s", "5us"};
+    static const char *const wrong[] = {"", "5", "0", "5 s", "5s ", "05s", "5sec", "5S", "1.5s",
+        "-5s", "11m", "601s", "1d", "9223372036854775807s", "s", "5ms1s", "5us"};
     ASSERT_REFUSED("shutdown.drain", wrong);
 }
 
 Test(value, booleans_are_true_or_false)
 {
-    static const char *const wrong[] = {"", "True", "TRUE", "yes", "on", "1", "0", "true ", "falsey"};
+    static const char *const wrong[] = {
+        "", "True", "TRUE", "yes", "on", "1", "0", "true ", "falsey"};
     ASSERT_REFUSED("delivery.allow_http", wrong);
     struct config config;
     struct buffer complaint = BUFFER_EMPTY;
@@ -119,8 +125,9 @@ Test(value, levels_are_named)
 
 Test(value, addresses_that_can_be_listened_on_are_taken)
 {
-    static const char *const right[] = {"*:8080", "127.0.0.1:0", "0.0.0.0:65535", "[::]:80", "[fe80::1]:8080",
-        "[::ffff:10.0.0.1]:1", "localhost:9640", "gw-1.example.org:8080", "under_score:1"};
+    static const char *const right[] = {"*:8080", "127.0.0.1:0", "0.0.0.0:65535", "[::]:80",
+        "[fe80::1]:8080", "[::ffff:10.0.0.1]:1", "localhost:9640", "gw-1.example.org:8080",
+        "under_score:1"};
     struct config config;
     struct buffer complaint = BUFFER_EMPTY;
     config_defaults(&config);
@@ -134,9 +141,10 @@ Test(value, addresses_that_can_be_listened_on_are_taken)
 
 Test(value, addresses_are_checked_for_their_form)
 {
-    static const char *const wrong[] = {"", ":", ":80", "8080", "localhost", "localhost:", "localhost:65536",
-        "localhost:080", "localhost:-1", "localhost:80 ", " localhost:80", "::1:80", "[::1]", "[::1]80", "[::g]:80",
-        "[]:80", "256.0.0.1:80", "1.2.3:80", "a b:80", "http://host:80", "host/path:80", "-host:80", "**:80",
+    static const char *const wrong[] = {"", ":", ":80", "8080", "localhost",
+        "localhost:", "localhost:65536", "localhost:080", "localhost:-1", "localhost:80 ",
+        " localhost:80", "::1:80", "[::1]", "[::1]80", "[::g]:80", "[]:80", "256.0.0.1:80",
+        "1.2.3:80", "a b:80", "http://host:80", "host/path:80", "-host:80", "**:80",
         "[00000000000000000000000000000000000000000000000000000000000001]:80"};
     ASSERT_REFUSED("ingress.listen", wrong);
 }
@@ -175,8 +183,10 @@ Test(value, retry_schedules_are_lists_of_durations)
         cr_expect_eq(config.retry_schedule.steps_us[2], 30 * US_PER_DAY);
         cr_expect_eq(config.retry_schedule.steps_us[3], 0);
     }
-    static const char *const wrong[] = {"", "[]", "1s,", ",1s", "1s,,2s", "1s;2s", "[1s", "1s]", "1s,2", "1s,0s", "31d",
-        "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s"};
+    static const char *const wrong[] = {"", "[]", "1s,", ",1s", "1s,,2s", "1s;2s", "[1s", "1s]",
+        "1s,2", "1s,0s", "31d",
+        "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,"
+        "1s,1s,1s"};
     ASSERT_REFUSED("delivery.retry_schedule", wrong);
     buffer_done(&complaint);
 }
@@ -195,8 +205,8 @@ Test(value, networks_are_an_address_and_a_length)
     set_one(&config, "delivery.allow_networks", "", &complaint);
     cr_expect_eq(config.allow_networks.count, 0);
 
-    static const char *const wrong[] = {"10.0.0.0", "/8", "10.0.0.0/", "10.0.0.0/129", "10.0.0.0/08", "localhost/8",
-        "10.0.0.0/8/8", "10.0.0.0/8 x", "10.0.0.0 /8",
+    static const char *const wrong[] = {"10.0.0.0", "/8", "10.0.0.0/", "10.0.0.0/129",
+        "10.0.0.0/08", "localhost/8", "10.0.0.0/8/8", "10.0.0.0/8 x", "10.0.0.0 /8",
         "00000000000000000000000000000000000000000000000000000000000000/8"};
     ASSERT_REFUSED("delivery.allow_networks", wrong);
     struct buffer many = BUFFER_EMPTY;
@@ -213,31 +223,40 @@ Test(value, a_complaint_says_what_would_be_right_and_what_is_there)
     static const struct {
         const char *key, *value, *complaint;
     } cases[] = {
-        {"ingress.threads", "80x", "ingress.threads: must be a whole number from 0 to 64, but is \"80x\"\n"},
+        {"ingress.threads", "80x",
+            "ingress.threads: must be a whole number from 0 to 64, but is \"80x\"\n"},
         {"data.bytes_in_flight_max", "1",
-            "data.bytes_in_flight_max: must be a whole number of bytes, or with KiB, MiB or GiB behind it, from 16MiB "
+            "data.bytes_in_flight_max: must be a whole number of bytes, or with KiB, MiB or GiB "
+            "behind it, from 16MiB "
             "to "
             "1024GiB, "
             "but is \"1\"\n"},
         {"shutdown.drain", "5",
-            "shutdown.drain: must be a whole number with ms, s, m, h or d behind it, from 0ms to 10m, but is \"5\"\n"},
-        {"delivery.allow_http", "yes", "delivery.allow_http: must be true or false, but is \"yes\"\n"},
+            "shutdown.drain: must be a whole number with ms, s, m, h or d behind it, from 0ms to "
+            "10m, but is \"5\"\n"},
+        {"delivery.allow_http", "yes",
+            "delivery.allow_http: must be true or false, but is \"yes\"\n"},
         {"log.level", "all", "log.level: must be error, warn, info or debug, but is \"all\"\n"},
         {"data.directory", "a\tb",
-            "data.directory: must be a path of 1 to 4000 bytes without control characters, but is \"a\\x09b\"\n"},
+            "data.directory: must be a path of 1 to 4000 bytes without control characters, but is "
+            "\"a\\x09b\"\n"},
         {"ingress.listen", "80",
-            "ingress.listen: must be host:port, \"*:port\" or \"[IPv6]:port\", with a port from 0 to 65535, but is "
+            "ingress.listen: must be host:port, \"*:port\" or \"[IPv6]:port\", with a port from 0 "
+            "to 65535, but is "
             "\"80\"\n"},
         {"delivery.retry_schedule", "",
-            "delivery.retry_schedule: must be a list of 1 to 32 whole numbers with ms, s, m, h or d behind them, from "
+            "delivery.retry_schedule: must be a list of 1 to 32 whole numbers with ms, s, m, h or "
+            "d behind them, from "
             "1ms to "
             "30d, but is a list of 0\n"},
         {"delivery.retry_schedule", "1s,x",
-            "delivery.retry_schedule: must be a list of 1 to 32 whole numbers with ms, s, m, h or d behind them, from "
+            "delivery.retry_schedule: must be a list of 1 to 32 whole numbers with ms, s, m, h or "
+            "d behind them, from "
             "1ms to "
             "30d, but is \"x\"\n"},
         {"delivery.allow_networks", "x",
-            "delivery.allow_networks: must be a list of 0 to 64 networks such as 10.0.0.0/8 or fd00::/8, but is "
+            "delivery.allow_networks: must be a list of 0 to 64 networks such as 10.0.0.0/8 or "
+            "fd00::/8, but is "
             "\"x\"\n"},
         {"ingress.treads", "1", "\"ingress.treads\" is no option; did you mean ingress.threads?\n"},
         {"nothing.like.it", "1", "\"nothing.like.it\" is no option\n"},

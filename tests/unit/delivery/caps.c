@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one shard and one endpoint may have in flight, and that nobody pays for somebody else's slowness. */
+/* What one shard and one endpoint may have in flight, and that nobody pays for somebody else's
+ * slowness. */
 #include "fixture.h"
 
 #include "runtime/metrics.h"
@@ -41,7 +42,8 @@ Test(delivery_caps, outcomes_that_are_not_on_disk_yet_count_against_the_shards_c
     int64_t answered_us = clock_wall_us();
     journal_answer(&record->request, OK);
     record = journal_record_at(JOURNAL_RECORD_OUTCOME, 1);
-    cr_assert_geq(record->attempt.started_us, answered_us, "sent while an outcome was not recorded");
+    cr_assert_geq(
+        record->attempt.started_us, answered_us, "sent while an outcome was not recorded");
     journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     journal_answer(&record->request, OK);
     journal_request(JOURNAL_RECORD_OUTCOME, 2);
@@ -67,7 +69,8 @@ Test(delivery_caps, fresh_ones_go_first_and_the_backlog_moves_all_the_same)
     static const int64_t expected[] = {1, 101, 102, 103, 2, 104, 105, 106, 3, 107, 108, 4};
     sink_set(SINK_HOLD, 200);
     policy.in_flight_per_endpoint = 1;
-    begin_shard(&(struct journal_backlog){.endpoint = endpoint, .pending = 4, .waiting_due_us = INT64_MAX});
+    begin_shard(
+        &(struct journal_backlog){.endpoint = endpoint, .pending = 4, .waiting_due_us = INT64_MAX});
     journal_answer_load(journal_load_at(0), 1, 4, DELIVERY_PENDING, false);
     WAIT_UNTIL(sink_count() == 1);
     hand_over(101, 108, "note");
@@ -75,7 +78,8 @@ Test(delivery_caps, fresh_ones_go_first_and_the_backlog_moves_all_the_same)
     sink_release();
     for (unsigned i = 0; i < ARRAY_LENGTH(expected); i++) {
         struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, i);
-        cr_assert_eq(record->delivery, expected[i], "number %u is %lld", i, (long long)record->delivery);
+        cr_assert_eq(
+            record->delivery, expected[i], "number %u is %lld", i, (long long)record->delivery);
         journal_answer(&record->request, OK);
     }
 }
@@ -107,7 +111,8 @@ Test(delivery_caps, a_pause_holds_back_what_is_in_memory_already)
     delivery_shard_set_policy(shard, &policy);
     journal_answer_at_once(JOURNAL_RELEASE);
     delivery_shard_endpoint_changed(shard, endpoint);
-    journal_request(JOURNAL_RELEASE, 0); /* what stands behind the policy in the mailbox has been worked off */
+    journal_request(
+        JOURNAL_RELEASE, 0); /* what stands behind the policy in the mailbox has been worked off */
     sink_release();
     WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 4);
     cr_assert_eq(sink_count(), 4);

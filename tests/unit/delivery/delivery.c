@@ -21,20 +21,23 @@ Test(delivery, what_is_handed_over_is_sent_signed_and_recorded)
     const struct sink_request *request = sink_request(0);
     cr_assert_str_eq(request->body, BODY);
     static const char *const headers[] = {"POST /in HTTP/1.1", "webhook-id: evt_",
-        "webhook-timestamp: ", "webhook-signature: v1,", "content-type: application/json", "user-agent: Penstock/",
-        "penstock-attempt: 1\r\n", "traceparent: 00-4bf92f"};
+        "webhook-timestamp: ", "webhook-signature: v1,", "content-type: application/json",
+        "user-agent: Penstock/", "penstock-attempt: 1\r\n", "traceparent: 00-4bf92f"};
     for (size_t i = 0; i < ARRAY_LENGTH(headers); i++)
-        cr_assert(strstr(request->head, headers[i]), "%s is missing in\n%s", headers[i], request->head);
+        cr_assert(
+            strstr(request->head, headers[i]), "%s is missing in\n%s", headers[i], request->head);
     struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
     cr_assert_eq(record->delivery, 16);
     cr_assert_eq(record->from, DELIVERY_PENDING);
     cr_assert_eq(record->to, DELIVERY_DELIVERED);
-    cr_assert(record->has_attempt && record->attempt.number == 1 && record->attempt.end.http_status == 200);
+    cr_assert(record->has_attempt && record->attempt.number == 1 &&
+              record->attempt.end.http_status == 200);
     answer_record(0, OK);
 }
 
 /* The value of a header of the request, up to its line's end. */
-static void copy_header(const struct sink_request *request, const char *name, char *ret_value, size_t size)
+static void copy_header(
+    const struct sink_request *request, const char *name, char *ret_value, size_t size)
 {
     char begin[64];
     snprintf(begin, sizeof begin, "\r\n%s: ", name);
@@ -61,7 +64,8 @@ Test(delivery, the_signature_is_of_the_endpoints_secret_over_id_time_and_body)
     struct hmac *mac;
     endpoint_secret(&secret);
     cr_assert_eq(hmac_new(slice_of(secret.bytes, secret.len), &mac), OK);
-    signature_make(mac, slice_from_string(id), timestamp_s, slice_from_string(request->body), expected);
+    signature_make(
+        mac, slice_from_string(id), timestamp_s, slice_from_string(request->body), expected);
     hmac_free(mac);
     cr_assert_str_eq(signature, expected);
 }
@@ -97,7 +101,8 @@ Test(delivery, at_the_end_of_the_schedule_it_is_dead)
     policy.schedule.steps = 1;
     begin_shard(&(struct journal_backlog){.endpoint = endpoint, .waiting = 1, .waiting_due_us = 0});
     hand_over(16, 16, "note");
-    cr_assert_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->to, DELIVERY_WAITING, "the schedule has one step");
+    cr_assert_eq(journal_record_at(JOURNAL_RECORD_OUTCOME, 0)->to, DELIVERY_WAITING,
+        "the schedule has one step");
     answer_record(0, OK);
     journal_answer_load(journal_load_at(0), 32, 32, DELIVERY_WAITING, false);
     struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 1);
@@ -118,7 +123,8 @@ Test(delivery, a_410_parks_it_and_disables_the_endpoint)
     WAIT_UNTIL(!endpoint_is_enabled());
     hand_over(32, 32, "note");
     record = journal_record_at(JOURNAL_RECORD_OUTCOME, 1);
-    cr_assert(record->to == DELIVERY_PARKED && record->reason == PARK_DISABLED && !record->has_attempt);
+    cr_assert(
+        record->to == DELIVERY_PARKED && record->reason == PARK_DISABLED && !record->has_attempt);
     cr_assert_eq(sink_count(), 1);
     answer_record(1, OK);
 }
@@ -139,7 +145,8 @@ Test(delivery, without_an_endpoint_it_is_parked_as_gone)
 Test(delivery, an_endpoint_that_is_enabled_again_gets_what_was_parked)
 {
     change_endpoint(ENDPOINT_CHANGE_ENABLED, true);
-    begin_shard(&(struct journal_backlog){.endpoint = endpoint, .parked_releasable = 1, .waiting_due_us = INT64_MAX});
+    begin_shard(&(struct journal_backlog){
+        .endpoint = endpoint, .parked_releasable = 1, .waiting_due_us = INT64_MAX});
     struct journal_release *release =
         CONTAINER_OF(journal_request(JOURNAL_RELEASE, 0), struct journal_release, request);
     cr_assert_eq(release->reason, PARK_DISABLED);
@@ -191,7 +198,9 @@ Test(delivery, what_has_no_room_stays_in_the_journal_and_comes_back)
     struct journal_load *load = journal_load_at(0);
     cr_assert_lt(load->after_pending_id, 20);
     int64_t from = load->after_pending_id + 1;
-    unsigned count_max = load->count_max; /* with the answer the request is the shard's again, which may use it anew */
+    unsigned count_max =
+        /* with the answer the request is the shard's again, which may use it anew */
+        load->count_max;
     sink_release();
     journal_answer_at_once(JOURNAL_LOAD);
     journal_answer_load(load, from, 20, DELIVERY_PENDING, from + count_max <= 20);
@@ -208,7 +217,8 @@ Test(delivery, a_client_that_hangs_with_large_bodies_holds_an_eighth_of_the_memo
     begin_shard(NULL);
     journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     body_bytes = 60000;
-    for (int64_t id = 1; id <= 200; id += 20) { /* 12 MB of 16, one after the other: never half of it at once */
+    for (int64_t id = 1; id <= 200;
+         id += 20) { /* 12 MB of 16, one after the other: never half of it at once */
         hand_over(id, id + 19, "note");
         /* What has no room is given back; of the last one a part may stand over. */
         WAIT_UNTIL(taken_bytes() <= (16 << 20) / 8 + EVENT_BYTES_MAX);
@@ -224,12 +234,14 @@ Test(delivery, a_client_that_hangs_with_large_bodies_holds_an_eighth_of_the_memo
 
 Test(delivery, what_is_loaded_but_still_in_memory_is_not_sent_again)
 {
-    begin_shard(&(struct journal_backlog){.endpoint = endpoint, .pending = 3, .waiting_due_us = INT64_MAX});
+    begin_shard(
+        &(struct journal_backlog){.endpoint = endpoint, .pending = 3, .waiting_due_us = INT64_MAX});
     struct journal_load *load = journal_load_at(0);
     hand_over(1, 2, "note"); /* 1 and 2 arrive by themselves while the load is in flight */
     struct journal_record *first = journal_record_at(JOURNAL_RECORD_OUTCOME, 0),
                           *second = journal_record_at(JOURNAL_RECORD_OUTCOME, 1);
-    /* The load saw all three as pending: the outcomes of 1 and 2 are behind it in the journal's order. */
+    /* The load saw all three as pending: the outcomes of 1 and 2 are behind it in the journal's
+     * order. */
     journal_answer_load(load, 1, 3, DELIVERY_PENDING, false);
     journal_answer(&first->request, OK);
     journal_answer(&second->request, OK);
@@ -243,7 +255,8 @@ Test(delivery, what_is_loaded_but_still_in_memory_is_not_sent_again)
 Test(delivery, a_load_that_brings_only_known_ones_goes_on_behind_them)
 {
     sink_set(SINK_HOLD, 200);
-    begin_shard(&(struct journal_backlog){.endpoint = endpoint, .pending = 6, .waiting_due_us = INT64_MAX});
+    begin_shard(
+        &(struct journal_backlog){.endpoint = endpoint, .pending = 6, .waiting_due_us = INT64_MAX});
     struct journal_load *load = journal_load_at(0);
     hand_over(1, 4, "note");
     WAIT_UNTIL(sink_count() == 4);
@@ -259,7 +272,8 @@ Test(delivery, a_load_that_brings_only_known_ones_goes_on_behind_them)
 
 Test(delivery, a_long_backlog_does_not_keep_retries_from_their_turn)
 {
-    begin_shard(&(struct journal_backlog){.endpoint = endpoint, .pending = 4, .waiting = 1, .waiting_due_us = 0});
+    begin_shard(&(struct journal_backlog){
+        .endpoint = endpoint, .pending = 4, .waiting = 1, .waiting_due_us = 0});
     journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     struct journal_load *load = journal_load_at(0);
     cr_assert_eq(load->after_pending_id, 0);
@@ -277,7 +291,8 @@ Test(delivery, a_long_backlog_does_not_keep_retries_from_their_turn)
 
 Test(delivery, a_load_that_the_disk_refused_is_asked_again)
 {
-    begin_shard(&(struct journal_backlog){.endpoint = endpoint, .pending = 1, .waiting_due_us = INT64_MAX});
+    begin_shard(
+        &(struct journal_backlog){.endpoint = endpoint, .pending = 1, .waiting_due_us = INT64_MAX});
     journal_answer(&journal_load_at(0)->request, ERR_DISK);
     journal_answer_load(journal_load_at(1), 16, 16, DELIVERY_PENDING, false);
     answer_record(0, OK);
@@ -360,7 +375,8 @@ Test(delivery, a_stop_waits_for_what_is_in_flight_and_starts_nothing)
     WAIT_UNTIL(sink_count() == 4);
     delivery_shard_stop(shard, 5 * US_PER_SECOND);
     hand_over(8, 8, "note");
-    WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 8); /* so the order to stop, which was posted before it, is known */
+    WAIT_UNTIL(metrics_read(METRIC_ACTIVE) ==
+               8); /* so the order to stop, which was posted before it, is known */
     sink_release();
     delivery_shard_join(shard);
     cr_assert_eq(journal_count(JOURNAL_RECORD_OUTCOME), 4);

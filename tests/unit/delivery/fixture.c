@@ -35,7 +35,8 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 
 /* --- the journal --- */
 
-static struct journal_request *received[JOURNAL_KINDS][REQUESTS_MAX], *received_in_order[REQUESTS_MAX];
+static struct journal_request *received[JOURNAL_KINDS][REQUESTS_MAX],
+    *received_in_order[REQUESTS_MAX];
 static unsigned received_count[JOURNAL_KINDS], received_in_all, taken;
 static bool at_once[JOURNAL_KINDS];
 
@@ -61,7 +62,8 @@ static void submit(struct journal *journal, struct journal_request *request)
     bool answer = at_once[request->kind];
     pthread_mutex_unlock(&lock);
     if (answer && request->kind == JOURNAL_LOAD)
-        journal_answer_load(CONTAINER_OF(request, struct journal_load, request), 0, -1, DELIVERY_PENDING, false);
+        journal_answer_load(
+            CONTAINER_OF(request, struct journal_load, request), 0, -1, DELIVERY_PENDING, false);
     else if (answer)
         journal_answer(request, OK);
 }
@@ -121,7 +123,8 @@ struct delivery make_delivery(int64_t id, const char *type, enum delivery_state 
     unsigned char random[8];
     crypto_random(random, sizeof random);
     event_id_make(&ids, parts.accepted_us, 0, random, &parts.id);
-    struct delivery delivery = {.id = id, .endpoint = endpoint, .state = state, .due_us = parts.accepted_us};
+    struct delivery delivery = {
+        .id = id, .endpoint = endpoint, .state = state, .due_us = parts.accepted_us};
     if (state == DELIVERY_WAITING) {
         delivery.attempts = delivery.failures = 1;
         delivery.wait_us = 50 * US_PER_MS;
@@ -130,7 +133,8 @@ struct delivery make_delivery(int64_t id, const char *type, enum delivery_state 
     return delivery;
 }
 
-void journal_answer_load(struct journal_load *load, int64_t first, int64_t last, enum delivery_state state, bool more)
+void journal_answer_load(
+    struct journal_load *load, int64_t first, int64_t last, enum delivery_state state, bool more)
 {
     load->ret_count = 0;
     for (int64_t id = first; id <= last && load->ret_count < load->count_max; id++) {
@@ -185,7 +189,8 @@ static bool read_request(int fd, struct sink_request *ret_request)
         return recv(fd, ret_request->body, body, MSG_WAITALL) == (ssize_t)body;
     /* Of a large body only the beginning is looked at. */
     char rest[EVENT_BYTES_MAX];
-    return recv(fd, ret_request->body, kept, MSG_WAITALL) == (ssize_t)kept && body - kept <= sizeof rest &&
+    return recv(fd, ret_request->body, kept, MSG_WAITALL) == (ssize_t)kept &&
+           body - kept <= sizeof rest &&
            recv(fd, rest, body - kept, MSG_WAITALL) == (ssize_t)(body - kept);
 }
 
@@ -324,7 +329,8 @@ static void change(struct accounts_request *request)
 
 void change_endpoint(unsigned changes, bool value)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_CHANGE_ENDPOINT, .endpoint_id = endpoint, .changes = changes};
+    struct accounts_request request = {
+        .kind = ACCOUNTS_CHANGE_ENDPOINT, .endpoint_id = endpoint, .changes = changes};
     request.endpoint.enabled = request.endpoint.idempotent = request.endpoint.final_4xx = value;
     change(&request);
 }
@@ -363,7 +369,8 @@ void fixture_begin(void)
     cr_assert(mkdtemp(directory));
     budget.bytes_max = 16 << 20;
     memset(large_body, 'x', sizeof large_body);
-    policy = (struct delivery_policy){.schedule = {.steps_us = {50 * US_PER_MS, 100 * US_PER_MS}, .steps = 2},
+    policy = (struct delivery_policy){
+        .schedule = {.steps_us = {50 * US_PER_MS, 100 * US_PER_MS}, .steps = 2},
         .connect_timeout_us = 2 * US_PER_SECOND,
         .answer_timeout_us = 10 * US_PER_SECOND,
         .guarded_answer_timeout_us = 10 * US_PER_SECOND,
@@ -391,8 +398,8 @@ void begin_shard_unscanned(void)
 
 void journal_answer_scan(unsigned index, const struct journal_backlog *backlog)
 {
-    struct journal_backlog_scan *scan =
-        CONTAINER_OF(journal_request(JOURNAL_SCAN_BACKLOG, index), struct journal_backlog_scan, request);
+    struct journal_backlog_scan *scan = CONTAINER_OF(
+        journal_request(JOURNAL_SCAN_BACKLOG, index), struct journal_backlog_scan, request);
     if (backlog) {
         scan->ret_backlogs = malloc(sizeof *backlog);
         scan->ret_backlogs[0] = *backlog;

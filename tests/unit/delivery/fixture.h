@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A real delivery shard between a journal that is the test's own (it records every request and answers when the test
- * says so) and a client deployment on loopback that answers as scripted.
+ * A real delivery shard between a journal that is the test's own (it records every request and
+ * answers when the test says so) and a client deployment on loopback that answers as scripted.
  */
 #ifndef PENSTOCK_TESTS_UNIT_DELIVERY_FIXTURE_H
 #define PENSTOCK_TESTS_UNIT_DELIVERY_FIXTURE_H
@@ -27,7 +27,8 @@
 extern struct delivery_policy policy; /* may be changed before begin_shard */
 extern struct delivery_shard *shard;
 extern size_t body_bytes; /* of what is handed over; 0: BODY */
-/* Of account acc_1, both pointed at the sink: /in and /other. What is made belongs to `endpoint`. */
+/* Of account acc_1, both pointed at the sink: /in and /other. What is made belongs to `endpoint`.
+ * */
 extern uint64_t endpoint, other_endpoint;
 
 void fixture_begin(void);
@@ -38,7 +39,8 @@ void begin_shard_unscanned(void);
 void end_shard(int64_t drain_us); /* stops and joins; fixture_end does it where the test has not */
 void free_shard(void);            /* after end_shard, where a test wants to see it happen */
 void endpoint_secret(struct secret *ret_secret);
-void change_endpoint(unsigned changes, bool value); /* flags: what `changes` names becomes `value` */
+void change_endpoint(
+    unsigned changes, bool value); /* flags: what `changes` names becomes `value` */
 bool endpoint_is_enabled(void);
 
 /* The journal's side: requests of one kind, counted from 0. */
@@ -48,12 +50,15 @@ struct journal_record *journal_record_at(enum journal_kind kind, unsigned index)
 struct journal_load *journal_load_at(unsigned index);
 void journal_answer(struct journal_request *request, enum err result);
 void journal_answer_scan(unsigned index, const struct journal_backlog *backlog);
-struct journal_request *journal_take(void); /* the next one of any kind that was not taken yet; NULL: none */
+struct journal_request *journal_take(
+    void); /* the next one of any kind that was not taken yet; NULL: none */
 /* From now on every request of this kind is answered OK at once (loads: nothing there). */
 void journal_answer_at_once(enum journal_kind kind);
 /* Fills a load's answer with deliveries first to last (as make_delivery). */
-void journal_answer_load(struct journal_load *load, int64_t first, int64_t last, enum delivery_state state, bool more);
-/* As if accepted now, or as if failed once for a waiting one. The event's reference is the caller's. */
+void journal_answer_load(
+    struct journal_load *load, int64_t first, int64_t last, enum delivery_state state, bool more);
+/* As if accepted now, or as if failed once for a waiting one. The event's reference is the
+ * caller's. */
 struct delivery make_delivery(int64_t id, const char *type, enum delivery_state state);
 /* Hands deliveries first to last over, as a commit would. `type` is the events'. */
 void hand_over(int64_t first, int64_t last, const char *type);

@@ -33,7 +33,8 @@ Test(delivery_life, what_is_disabled_is_parked_unsent_and_released_when_it_is_en
     change_and_tell(false);
     hand_over(16, 16, "note");
     struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
-    cr_assert(record->to == DELIVERY_PARKED && record->reason == PARK_DISABLED && !record->has_attempt);
+    cr_assert(
+        record->to == DELIVERY_PARKED && record->reason == PARK_DISABLED && !record->has_attempt);
     cr_assert_eq(record->from, DELIVERY_PENDING);
     journal_answer(&record->request, OK);
     cr_assert_eq(sink_count(), 0);
@@ -62,7 +63,8 @@ Test(delivery_life, a_release_is_asked_in_steps_and_once_more_when_the_endpoint_
     answer_release(2, PARK_GONE, 0);
     answer_release(3, PARK_DISABLED, 0);
     answer_release(4, PARK_GONE, 0);
-    /* And then it rests: a change is answered by its first release, not by one that was left over. */
+    /* And then it rests: a change is answered by its first release, not by one that was left over.
+     * */
     change_and_tell(true);
     answer_release(5, PARK_DISABLED, 0);
     answer_release(6, PARK_GONE, 0);
@@ -91,7 +93,8 @@ Test(delivery_life, while_a_sending_is_refused_unguarded_ones_wait_too)
     hand_over(32, 32, "note");
     struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
     cr_assert_eq(record->delivery, 32);
-    cr_assert_geq(record->attempt.started_us, refused_us + 900 * US_PER_MS, "the pause is a second");
+    cr_assert_geq(
+        record->attempt.started_us, refused_us + 900 * US_PER_MS, "the pause is a second");
     journal_answer(&record->request, OK);
     journal_answer(journal_request(JOURNAL_START, 1), ERR_MOVED_ON);
 }
@@ -130,7 +133,8 @@ Test(delivery_life, a_guarded_one_whose_sending_is_recorded_during_a_stop_is_put
     delivery_shard_stop(shard, 10 * US_PER_SECOND);
     journal_answer(start, OK);
     struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
-    cr_assert(record->from == DELIVERY_SENDING && record->to == DELIVERY_WAITING && !record->has_attempt);
+    cr_assert(
+        record->from == DELIVERY_SENDING && record->to == DELIVERY_WAITING && !record->has_attempt);
     cr_assert_eq(record->failures, 0, "nobody failed");
     journal_answer(&record->request, OK);
     end_shard(0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The orders in which the journal's answers and handovers can meet (journal.h, "Order"), each made on purpose; and last
- * a journal in small, which works off whatever comes in batches of random size, so that they meet in ways that nobody
- * thought of.
+ * The orders in which the journal's answers and handovers can meet (journal.h, "Order"), each made
+ * on purpose; and last a journal in small, which works off whatever comes in batches of random
+ * size, so that they meet in ways that nobody thought of.
  */
 #include "fixture.h"
 
@@ -15,8 +15,10 @@ TestSuite(delivery_order, .init = fixture_begin, .fini = fixture_end);
 
 static struct journal_backlog backlog_of(int64_t pending, int64_t waiting, int64_t waiting_due_us)
 {
-    return (struct journal_backlog){
-        .endpoint = endpoint, .pending = pending, .waiting = waiting, .waiting_due_us = waiting_due_us};
+    return (struct journal_backlog){.endpoint = endpoint,
+        .pending = pending,
+        .waiting = waiting,
+        .waiting_due_us = waiting_due_us};
 }
 
 Test(delivery_order, before_the_journal_was_scanned_nothing_is_sent_or_loaded)
@@ -28,11 +30,13 @@ Test(delivery_order, before_the_journal_was_scanned_nothing_is_sent_or_loaded)
     journal_request(JOURNAL_SCAN_BACKLOG, 1);
     cr_assert_eq(journal_count(JOURNAL_LOAD), 0);
     int64_t scanned_us = clock_wall_us();
-    journal_answer_scan(1, &(struct journal_backlog){.endpoint = endpoint, .pending = 20, .waiting_due_us = INT64_MAX});
+    journal_answer_scan(1, &(struct journal_backlog){
+                               .endpoint = endpoint, .pending = 20, .waiting_due_us = INT64_MAX});
     struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
     cr_assert_geq(record->attempt.started_us, scanned_us);
     struct journal_load *load = journal_load_at(0);
-    cr_assert_eq(load->after_pending_id, 0, "the backlog scan's backlog may be older than all of them");
+    cr_assert_eq(
+        load->after_pending_id, 0, "the backlog scan's backlog may be older than all of them");
     journal_answer_at_once(JOURNAL_LOAD);
     journal_answer_load(load, 0, -1, DELIVERY_PENDING, false);
 }
@@ -45,7 +49,8 @@ Test(delivery_order, what_had_no_room_while_a_load_was_in_flight_is_loaded_next)
     struct journal_load *load = journal_load_at(0);
     hand_over(2, 20, "note"); /* there is room for 2 to 9 */
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 8);
-    /* The load was worked off before they were accepted: it saw none of them, and says that nothing is left. */
+    /* The load was worked off before they were accepted: it saw none of them, and says that nothing
+     * is left. */
     journal_answer_load(load, 1, 1, DELIVERY_PENDING, false);
     load = journal_load_at(1);
     cr_assert_eq(load->after_pending_id, 1);
@@ -73,7 +78,8 @@ Test(delivery_order, a_load_that_saw_what_had_no_room_meanwhile_loses_and_repeat
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 8);
     journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     journal_answer_at_once(JOURNAL_LOAD);
-    /* One transaction: they were accepted, then the load saw them; the handover came before the answer. */
+    /* One transaction: they were accepted, then the load saw them; the handover came before the
+     * answer. */
     load->ret_count = 4;
     load->ret_deliveries[0] = make_delivery(1, "note", DELIVERY_PENDING);
     for (unsigned i = 1; i < 4; i++)
@@ -115,7 +121,8 @@ Test(delivery_order, retries_are_loaded_behind_those_that_were_loaded_before)
     int64_t loaded_due_us = load->due_by_us;
     journal_answer_load(load, 16, 16, DELIVERY_WAITING, false);
     struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
-    cr_assert(record->from == DELIVERY_WAITING && record->to == DELIVERY_WAITING && record->failures == 2);
+    cr_assert(record->from == DELIVERY_WAITING && record->to == DELIVERY_WAITING &&
+              record->failures == 2);
     int64_t due_us = record->due_us;
     journal_answer(&record->request, OK);
     load = journal_load_at(1);
@@ -133,7 +140,8 @@ Test(delivery_order, a_retry_recorded_late_is_found_although_a_load_was_in_fligh
     hand_over(16, 16, "note");
     struct journal_record *late = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
     int64_t late_due_us = late->due_us;
-    /* The disk refuses both; the load is asked again first, and later than the retry would have been due. */
+    /* The disk refuses both; the load is asked again first, and later than the retry would have
+     * been due. */
     journal_answer(&late->request, ERR_DISK);
     journal_answer(&journal_load_at(0)->request, ERR_DISK);
     struct journal_load *load = journal_load_at(1);
@@ -145,12 +153,13 @@ Test(delivery_order, a_retry_recorded_late_is_found_although_a_load_was_in_fligh
     load = journal_load_at(2);
     cr_assert_gt(load->after_waiting_due_us, late_due_us);
     journal_answer(&late->request, OK);
-    journal_answer_load(load, 0, -1, DELIVERY_WAITING, false); /* the late one lies before its cursor */
+    journal_answer_load(
+        load, 0, -1, DELIVERY_WAITING, false); /* the late one lies before its cursor */
     load = journal_load_at(3);
     cr_assert_lt(load->after_waiting_due_us, late_due_us, "the cursor did not go back");
     cr_assert_geq(load->due_by_us, late_due_us);
-    struct journal_request *of_100 =
-        journal_request(JOURNAL_RECORD_OUTCOME, 2); /* there, before such are answered by themselves */
+    struct journal_request *of_100 = journal_request(
+        JOURNAL_RECORD_OUTCOME, 2); /* there, before such are answered by themselves */
     journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     journal_answer(of_100, OK);
     journal_answer_load(load, 16, 16, DELIVERY_WAITING, false);
@@ -200,7 +209,8 @@ static void work_off_load(struct journal_load *load)
     for (;;) {
         int64_t next = 0;
         for (int64_t id = 1; id <= ROWS; id++)
-            if (rows[id].is_there && rows[id].state == DELIVERY_WAITING && is_behind(&rows[id], id, due_us, after_id) &&
+            if (rows[id].is_there && rows[id].state == DELIVERY_WAITING &&
+                is_behind(&rows[id], id, due_us, after_id) &&
                 (!next || rows[id].due_us < rows[next].due_us))
                 next = id;
         if (!next)
@@ -219,7 +229,8 @@ static void work_off_record(const struct journal_record *record)
 {
     struct row *row = &rows[record->delivery];
     cr_assert(row->is_there);
-    cr_assert_eq(record->from, row->state, "%lld was sent although it was %d", (long long)record->delivery, row->state);
+    cr_assert_eq(record->from, row->state, "%lld was sent although it was %d",
+        (long long)record->delivery, row->state);
     cr_assert(record->has_attempt && record->attempt.number == row->attempts + 1);
     cr_assert(record->to == DELIVERY_DELIVERED || record->to == DELIVERY_WAITING);
     row->state = record->to;
@@ -229,7 +240,8 @@ static void work_off_record(const struct journal_record *record)
     delivered += record->to == DELIVERY_DELIVERED;
 }
 
-/* One transaction: up to `max` requests; then what it accepted is handed over, then the answers leave. */
+/* One transaction: up to `max` requests; then what it accepted is handed over, then the answers
+ * leave. */
 static void work_off_batch(unsigned max, bool disk_refuses, int64_t first, int64_t last)
 {
     struct journal_request *batch[64], *request;
@@ -251,7 +263,8 @@ static void work_off_batch(unsigned max, bool disk_refuses, int64_t first, int64
         journal_answer(batch[i], disk_refuses ? ERR_DISK : OK);
 }
 
-Test(delivery_order, however_answers_and_handovers_meet_each_delivery_is_sent_until_it_is_delivered_and_not_again)
+Test(delivery_order,
+    however_answers_and_handovers_meet_each_delivery_is_sent_until_it_is_delivered_and_not_again)
 {
     unsigned random = 7, accepted = 0;
     policy.schedule.steps = RETRY_STEPS_MAX;
@@ -262,7 +275,8 @@ Test(delivery_order, however_answers_and_handovers_meet_each_delivery_is_sent_un
     int64_t give_up_us = clock_mono_us() + WAIT_SECONDS_MAX * US_PER_SECOND;
     for (unsigned turn = 0; delivered < ROWS; turn++) {
         cr_assert_lt(clock_mono_us(), give_up_us, "%u of %u were delivered", delivered, accepted);
-        bool fails = accepted < ROWS && rand_r(&random) % 4 == 0, disk_refuses = turn == 20 || turn == 60;
+        bool fails = accepted < ROWS && rand_r(&random) % 4 == 0,
+             disk_refuses = turn == 20 || turn == 60;
         unsigned more = rand_r(&random) % 12;
         if (disk_refuses || accepted + more > ROWS)
             more = disk_refuses ? 0 : ROWS - accepted;

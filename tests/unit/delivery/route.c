@@ -9,7 +9,8 @@ TestSuite(action, .init = fixture_begin, .fini = fixture_end);
 
 static struct journal_list_unrouted *list_at(unsigned index)
 {
-    return CONTAINER_OF(journal_request(JOURNAL_LIST_UNROUTED, index), struct journal_list_unrouted, request);
+    return CONTAINER_OF(
+        journal_request(JOURNAL_LIST_UNROUTED, index), struct journal_list_unrouted, request);
 }
 
 static struct journal_route *route_at(unsigned index)
@@ -17,7 +18,8 @@ static struct journal_route *route_at(unsigned index)
     return CONTAINER_OF(journal_request(JOURNAL_ROUTE, index), struct journal_route, request);
 }
 
-static void answer_list(struct journal_list_unrouted *list, int64_t delivery, const char *account, int64_t after_id)
+static void answer_list(
+    struct journal_list_unrouted *list, int64_t delivery, const char *account, int64_t after_id)
 {
     struct journal_unrouted *it = &list->ret_unrouted[list->ret_count++];
     *it = (struct journal_unrouted){.delivery = delivery};
@@ -56,7 +58,8 @@ Test(route, what_is_unrouted_is_walked_through_in_parts_and_goes_to_who_takes_it
     cr_assert_eq(list->after_id, 32, "it goes on behind the last");
     answer_list(list, 48, "acc_1", INT64_MAX);
     struct journal_route *route = route_at(0);
-    cr_assert(route->count == 1 && route->routings[0].delivery == 48 && route->routings[0].endpoint == endpoint);
+    cr_assert(route->count == 1 && route->routings[0].delivery == 48 &&
+              route->routings[0].endpoint == endpoint);
     route->ret_count = 1;
     journal_answer(&route->request, OK);
     struct journal_load *load = journal_load_at(0);
@@ -117,7 +120,8 @@ static void wait_for_answer(int count)
 
 static struct journal_operator_action action_of(enum delivery_state from, enum delivery_state to)
 {
-    return (struct journal_operator_action){.from = from, .to = to, .asked_by = &asker, .on_answered = on_answered};
+    return (struct journal_operator_action){
+        .from = from, .to = to, .asked_by = &asker, .on_answered = on_answered};
 }
 
 Test(action, is_answered_after_its_commit_and_what_it_made_pending_is_sent)
@@ -127,8 +131,8 @@ Test(action, is_answered_after_its_commit_and_what_it_made_pending_is_sent)
     answer_nothing(list_at(0));
     struct journal_operator_action resend = action_of(DELIVERY_PARKED, DELIVERY_PENDING);
     delivery_shard_operator_action(shard, &resend);
-    struct journal_operator_action *seen =
-        CONTAINER_OF(journal_request(JOURNAL_OPERATOR_ACTION, 0), struct journal_operator_action, request);
+    struct journal_operator_action *seen = CONTAINER_OF(
+        journal_request(JOURNAL_OPERATOR_ACTION, 0), struct journal_operator_action, request);
     cr_assert_eq(seen, &resend);
     cr_assert_eq(answers, 0);
     cr_assert(resend.looks);
@@ -167,7 +171,8 @@ Test(action, to_send_what_could_never_be_delivered_is_refused)
         snprintf(resend.ret_account, sizeof resend.ret_account, i == 0 ? "acc_2" : "acc_1");
         journal_answer(&resend.request, OK);
         wait_for_answer((int)i + 1);
-        cr_expect(resend.request.result == ERR_INVALID && resend.ret_refusal == refusals[i], "case %zu", i);
+        cr_expect(resend.request.result == ERR_INVALID && resend.ret_refusal == refusals[i],
+            "case %zu", i);
     }
     mailbox_done(&asker);
 }

@@ -86,11 +86,13 @@ bool client_is_at_end(int fd)
     return receive(fd, &byte, 1) == 0;
 }
 
-static void h2_send_frame(int fd, unsigned type, unsigned flags, unsigned stream, const void *payload, size_t len)
+static void h2_send_frame(
+    int fd, unsigned type, unsigned flags, unsigned stream, const void *payload, size_t len)
 {
-    unsigned char frame[9 + 16384] = {(unsigned char)(len >> 16), (unsigned char)(len >> 8), (unsigned char)len,
-        (unsigned char)type, (unsigned char)flags, (unsigned char)(stream >> 24), (unsigned char)(stream >> 16),
-        (unsigned char)(stream >> 8), (unsigned char)stream};
+    unsigned char frame[9 + 16384] = {(unsigned char)(len >> 16), (unsigned char)(len >> 8),
+        (unsigned char)len, (unsigned char)type, (unsigned char)flags,
+        (unsigned char)(stream >> 24), (unsigned char)(stream >> 16), (unsigned char)(stream >> 8),
+        (unsigned char)stream};
     cr_assert_leq(len, 16384);
     if (len)
         memcpy(frame + 9, payload, len);
@@ -126,10 +128,11 @@ static size_t put_fields(unsigned char *at, const struct h2_field *fields)
     return len;
 }
 
-void h2_send_request_with(
-    int fd, unsigned stream, const char *method, const char *path, bool has_body, const struct h2_field *fields)
+void h2_send_request_with(int fd, unsigned stream, const char *method, const char *path,
+    bool has_body, const struct h2_field *fields)
 {
-    /* RFC 7541: 0x86 is `:scheme: http`; 0x01, 0x02 and 0x04 a literal for :authority, :method and :path. */
+    /* RFC 7541: 0x86 is `:scheme: http`; 0x01, 0x02 and 0x04 a literal for :authority, :method and
+     * :path. */
     unsigned char block[1024] = {0x86};
     size_t len = 1;
     block[len++] = 0x02;
@@ -178,7 +181,8 @@ bool h2_read_frame(int fd, struct h2_frame *ret_frame)
     ret_frame->len = (size_t)head[0] << 16 | (size_t)head[1] << 8 | head[2];
     ret_frame->type = head[3];
     ret_frame->flags = head[4];
-    ret_frame->stream = (unsigned)(head[5] & 0x7f) << 24 | (unsigned)head[6] << 16 | (unsigned)head[7] << 8 | head[8];
+    ret_frame->stream = (unsigned)(head[5] & 0x7f) << 24 | (unsigned)head[6] << 16 |
+                        (unsigned)head[7] << 8 | head[8];
     cr_assert_leq(ret_frame->len, sizeof ret_frame->payload);
     return receive_all(fd, ret_frame->payload, ret_frame->len);
 }
@@ -193,13 +197,16 @@ bool h2_read_until(int fd, unsigned type, unsigned stream, struct h2_frame *ret_
 
 int h2_read_status(int fd, unsigned stream)
 {
-    static const int indexed[] = {200, 204, 206, 304, 400, 404, 500}; /* RFC 7541 appendix A, from 8 */
+    static const int indexed[] = {
+        200, 204, 206, 304, 400, 404, 500}; /* RFC 7541 appendix A, from 8 */
     struct h2_frame frame;
     if (!h2_read_until(fd, H2_HEADERS, stream, &frame))
         return 0;
     if (frame.payload[0] >= 0x88 && frame.payload[0] <= 0x8e)
         return indexed[frame.payload[0] - 0x88];
     /* A literal, its name indexed as 8 to 14; h2o writes the three digits plainly. */
-    cr_assert(frame.payload[0] == 0x08 && frame.payload[1] == 3, "an unknown form: %02x", frame.payload[0]);
-    return (frame.payload[2] - '0') * 100 + (frame.payload[3] - '0') * 10 + (frame.payload[4] - '0');
+    cr_assert(frame.payload[0] == 0x08 && frame.payload[1] == 3, "an unknown form: %02x",
+        frame.payload[0]);
+    return (frame.payload[2] - '0') * 100 + (frame.payload[3] - '0') * 10 +
+           (frame.payload[4] - '0');
 }

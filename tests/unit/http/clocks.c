@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How long a client may take, with limits of milliseconds: each test makes one of them short and the others long. */
+/* How long a client may take, with limits of milliseconds: each test makes one of them short and
+ * the others long. */
 #include "fixture.h"
 
 #include "base/cleanup.h"

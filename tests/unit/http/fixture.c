@@ -151,7 +151,8 @@ void fixture_start(struct fixture *fixture)
 {
     if (!fixture->address.ss_family) {
         const char *problem;
-        cr_assert(http_parse_address("127.0.0.1:0", &fixture->address, &fixture->address_len, &problem));
+        cr_assert(
+            http_parse_address("127.0.0.1:0", &fixture->address, &fixture->address_len, &problem));
     }
     cr_assert_eq(mailbox_init(&fixture->mailbox, fixture), OK);
     struct http_options options = {
@@ -189,7 +190,8 @@ void fixture_call(struct fixture *fixture, void (*run)(struct fixture *fixture))
 
 void fixture_answer_broker_owned(struct fixture *fixture)
 {
-    struct http_reply reply = {.status = 200, .content_type = "text/plain", .body = SLICE_LITERAL("held")};
+    struct http_reply reply = {
+        .status = 200, .content_type = "text/plain", .body = SLICE_LITERAL("held")};
     for (; fixture->held_count > 0; fixture->held_count--) {
         struct http_exchange *exchange = fixture->held[fixture->held_count - 1];
         if (http_answer(exchange, &reply))
@@ -234,7 +236,8 @@ void fixture_stop(struct fixture *fixture)
     mailbox_done(&fixture->mailbox);
 }
 
-/* h2o keeps a few recycled blocks per thread and has no call that gives them back when the thread ends. */
+/* h2o keeps a few recycled blocks per thread and has no call that gives them back when the thread
+ * ends. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {

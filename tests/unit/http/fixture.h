@@ -40,15 +40,16 @@ struct fixture {
 
 /* At `address` when its family is set, else on a free port of 127.0.0.1, which it then holds. */
 void fixture_start(struct fixture *fixture);
-void fixture_stop(
-    struct fixture *fixture); /* stops and frees the server on its thread; then whatever is still held is answered */
+void fixture_stop(struct fixture *
+        /* stops and frees the server on its thread; then whatever is still held is answered */
+        fixture);
 
 /* Runs `run` on the server's thread and waits for it. */
 void fixture_call(struct fixture *fixture, void (*run)(struct fixture *fixture));
 void fixture_answer_broker_owned(struct fixture *fixture); /* for fixture_call */
-void fixture_do_nothing(struct fixture *fixture);          /* for fixture_call: a turn of the loop goes by */
-void fixture_drain(struct fixture *fixture);               /* for fixture_call */
-bool fixture_is_idle(struct fixture *fixture);             /* from the test's thread */
+void fixture_do_nothing(struct fixture *fixture); /* for fixture_call: a turn of the loop goes by */
+void fixture_drain(struct fixture *fixture);      /* for fixture_call */
+bool fixture_is_idle(struct fixture *fixture);    /* from the test's thread */
 
 /* Waits for a condition, never for a time. */
 #define WAIT_UNTIL(condition)                                                               \
@@ -74,7 +75,8 @@ void client_send_bytes(int fd, const void *bytes, size_t len);
 void client_read_answer(int fd, struct answer *ret_answer);
 void client_read_head(int fd, struct answer *ret_answer); /* for what has a length and no body */
 void client_ask(int fd, const char *request, struct answer *ret_answer);
-bool client_is_at_end(int fd); /* waits: true when the server has closed, false when there is a byte to read */
+bool client_is_at_end(
+    int fd); /* waits: true when the server has closed, false when there is a byte to read */
 
 /* HTTP/2, as much as the tests need: literal headers, small frames */
 #define H2_DATA 0
@@ -95,8 +97,8 @@ struct h2_field {
     const char *name, *value;
 };
 /* `fields` ends with a NULL name, and may be NULL; the same as a trailer, which ends the stream. */
-void h2_send_request_with(
-    int fd, unsigned stream, const char *method, const char *path, bool has_body, const struct h2_field *fields);
+void h2_send_request_with(int fd, unsigned stream, const char *method, const char *path,
+    bool has_body, const struct h2_field *fields);
 void h2_send_trailer(int fd, unsigned stream, const struct h2_field *fields);
 void h2_send_data(int fd, unsigned stream, const void *data, size_t len, bool is_last);
 void h2_send_rst(int fd, unsigned stream);

@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* In one go and byte by byte: the walker must say the same. Where the refused request begins comes from the first. */
-static const char *walk(const char *text, size_t len, size_t *ret_start, enum framing_phase *ret_phase)
+/* In one go and byte by byte: the walker must say the same. Where the refused request begins comes
+ * from the first. */
+static const char *walk(
+    const char *text, size_t len, size_t *ret_start, enum framing_phase *ret_phase)
 {
     struct framing whole = {0}, pieces = {0};
     const char *fault = framing_walk(&whole, text, len, ret_start), *same = NULL;
@@ -19,7 +21,8 @@ static const char *walk(const char *text, size_t len, size_t *ret_start, enum fr
         if (pieces.requests != requests)
             begun_at = i;
     }
-    cr_assert_eq(fault, same, "%s: %s, in pieces: %s", text, fault ? fault : "taken", same ? same : "taken");
+    cr_assert_eq(
+        fault, same, "%s: %s, in pieces: %s", text, fault ? fault : "taken", same ? same : "taken");
     if (fault)
         cr_assert_eq(*ret_start, begun_at, "%s", text);
     else
@@ -105,14 +108,16 @@ Test(framing, what_can_be_read_in_two_ways_is_refused)
         REFUSED("GET / HTTP/1.1\r\n" HOST "X: a\x7f\r\n\r\n", "control"),
         REFUSED(POST HOST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "together"),
         REFUSED(POST HOST "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", "together"),
-        REFUSED(POST HOST "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", "Content-Length must not"),
+        REFUSED(
+            POST HOST "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", "Content-Length must not"),
         REFUSED(POST HOST "Content-Length: 1, 1\r\n\r\n", "must be a number"),
         REFUSED(POST HOST "Content-Length: 1 1\r\n\r\n", "must be a number"),
         REFUSED(POST HOST "Content-Length: +1\r\n\r\n", "must be a number"),
         REFUSED(POST HOST "Content-Length: 0x1\r\n\r\n", "must be a number"),
         REFUSED(POST HOST "Content-Length:\r\n\r\n", "must be a number"),
         REFUSED(POST HOST "Content-Length: 1000000000000000000\r\n\r\n", "must be a number"),
-        REFUSED(POST HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding must"),
+        REFUSED(POST HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "Transfer-Encoding must"),
         REFUSED(POST HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", "only be chunked"),
         REFUSED(POST HOST "Transfer-Encoding: chunke\r\n\r\n", "only be chunked"),
         REFUSED(POST HOST "Transfer-Encoding: chunkedd\r\n\r\n", "only be chunked"),
@@ -151,7 +156,8 @@ Test(framing, what_can_be_read_in_two_ways_is_refused)
 
         /* Behind two that are in order it is the third that is refused. */
         static char text[4096];
-        size_t before = (size_t)snprintf(text, sizeof text, "%s", GET POST HOST "Content-Length: 2\r\n\r\nab");
+        size_t before =
+            (size_t)snprintf(text, sizeof text, "%s", GET POST HOST "Content-Length: 2\r\n\r\nab");
         memcpy(text + before, cases[i].text, cases[i].len);
         cr_assert_eq(walk(text, before + cases[i].len, &start, &phase), fault, "case %zu", i);
         cr_assert_eq(start, before);
@@ -177,8 +183,9 @@ Test(framing, the_phase_says_what_is_waited_for)
     static const struct {
         const char *text;
         enum framing_phase phase;
-    } steps[] = {{"P", FRAMING_HEAD}, {"OST / HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r", FRAMING_HEAD},
-        {"\n", FRAMING_BODY}, {"a", FRAMING_BODY}, {"b", FRAMING_IDLE}, {"\r\n", FRAMING_IDLE}, {CHUNKED, FRAMING_BODY},
+    } steps[] = {{"P", FRAMING_HEAD},
+        {"OST / HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r", FRAMING_HEAD}, {"\n", FRAMING_BODY},
+        {"a", FRAMING_BODY}, {"b", FRAMING_IDLE}, {"\r\n", FRAMING_IDLE}, {CHUNKED, FRAMING_BODY},
         {"0\r\n", FRAMING_BODY}, {"\r\n", FRAMING_IDLE}};
     struct framing framing = {0};
     cr_assert_eq(framing_phase(&framing), FRAMING_IDLE);

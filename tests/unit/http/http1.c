@@ -71,7 +71,9 @@ Test(http1, bodies_come_with_a_length_or_in_chunks)
     cr_assert_eq(answer.status, 201);
     cr_assert_str_eq(answer.body, "hello");
     cr_assert(strstr(answer.head, "\r\nx-length: 5\r\n"));
-    client_ask(fd, "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+    client_ask(fd,
+        "POST /echo HTTP/1.1\r\n" HOST
+        "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
         &answer);
     cr_assert_eq(answer.status, 201);
     cr_assert_str_eq(answer.body, "abcde");
@@ -84,7 +86,9 @@ Test(http1, a_client_may_ask_before_it_sends_the_body)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
-    client_ask(fd, "POST /echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n", &answer);
+    client_ask(fd,
+        "POST /echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+        &answer);
     cr_assert_eq(answer.status, 100);
     client_ask(fd, "ok", &answer);
     cr_assert_eq(answer.status, 201);
@@ -96,9 +100,11 @@ Test(http1, the_handler_sees_the_parts_of_the_request)
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
     client_ask(fd,
-        "GET /parts/one/then/t%20o?a=b&c=?d HTTP/1.1\r\nHost: example.org:80\r\nX-One: first\r\nX-One: second\r\n\r\n",
+        "GET /parts/one/then/t%20o?a=b&c=?d HTTP/1.1\r\nHost: example.org:80\r\nX-One: "
+        "first\r\nX-One: second\r\n\r\n",
         &answer);
-    cr_assert_str_eq(answer.body, "GET|/parts/one/then/t%20o|a=b&c=?d|one|t%20o||first|example.org:80|");
+    cr_assert_str_eq(
+        answer.body, "GET|/parts/one/then/t%20o|a=b&c=?d|one|t%20o||first|example.org:80|");
 }
 
 Test(http1, an_answer_without_a_body_leaves_the_connection_usable)
@@ -151,8 +157,8 @@ Test(http1, what_can_be_read_in_two_ways_is_refused_and_the_connection_closed)
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         AUTO_CLOSE int fd = client_connect(&fixture);
         char request[1024];
-        snprintf(request, sizeof request, "POST /echo HTTP/1.1\r\n" HOST "%s\r\n%s" GET("/now"), cases[i].headers,
-            cases[i].body);
+        snprintf(request, sizeof request, "POST /echo HTTP/1.1\r\n" HOST "%s\r\n%s" GET("/now"),
+            cases[i].headers, cases[i].body);
         struct answer answer;
         client_ask(fd, request, &answer);
         cr_assert_eq(answer.status, 400, "case %zu: %d", i, answer.status);
@@ -166,8 +172,10 @@ Test(http1, http_1_0_has_no_chunks)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
-    client_ask(
-        fd, "POST /echo HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &answer);
+    client_ask(fd,
+        "POST /echo HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n0\r\n\r\n",
+        &answer);
     cr_assert_eq(answer.status, 400);
     cr_assert(client_is_at_end(fd));
 }
@@ -176,7 +184,8 @@ static void post_body_to(int fd, const char *path, size_t len, struct answer *re
 {
     char head[256];
     char *body = calloc(1, len);
-    snprintf(head, sizeof head, "POST %s HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n", path, len);
+    snprintf(
+        head, sizeof head, "POST %s HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n", path, len);
     client_send(fd, head);
     client_send_bytes(fd, body, len);
     free(body);
@@ -270,7 +279,8 @@ Test(http1, paths_and_methods_that_are_not_there_are_problems)
         {"OPTIONS * HTTP/1.1\r\n" HOST "\r\n", 404, NULL},
         {"DELETE /now HTTP/1.1\r\n" HOST "\r\n", 405, "\r\nallow: GET\r\n"},
         {"get /now HTTP/1.1\r\n" HOST "\r\n", 405, "\r\nallow: GET\r\n"},
-        {"PUT /hold HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", 405, "\r\nallow: POST, GET\r\n"},
+        {"PUT /hold HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", 405,
+            "\r\nallow: POST, GET\r\n"},
         {GET("/now?x=/nowhere"), 200, NULL},
         {GET("/now?"), 200, NULL},
     };
@@ -280,7 +290,8 @@ Test(http1, paths_and_methods_that_are_not_there_are_problems)
         client_ask(fd, cases[i].request, &answer);
         cr_assert_eq(answer.status, cases[i].status, "%s: %d", cases[i].request, answer.status);
         if (answer.status >= 400)
-            cr_assert(strstr(answer.head, "\r\ncontent-type: application/problem+json\r\n"), "%s", answer.head);
+            cr_assert(strstr(answer.head, "\r\ncontent-type: application/problem+json\r\n"), "%s",
+                answer.head);
         cr_assert_eq(cases[i].allow != NULL, strstr(answer.head, "allow:") != NULL);
         if (cases[i].allow)
             cr_assert(strstr(answer.head, cases[i].allow), "%s", answer.head);
@@ -295,21 +306,26 @@ Test(http1, problems_say_what_is_wrong_and_what_to_do)
         const char *header, *body;
     } cases[] = {
         {"invalid", 422, NULL,
-            "{\"type\":\"urn:penstock:problem:invalid\",\"title\":\"A field is missing or wrong\",\"status\":422,"
-            "\"detail\":\"Do better.\",\"errors\":[{\"pointer\":\"/amount\",\"detail\":\"must be a \\\"decimal\\\"\"},"
+            "{\"type\":\"urn:penstock:problem:invalid\",\"title\":\"A field is missing or "
+            "wrong\",\"status\":422,"
+            "\"detail\":\"Do better.\",\"errors\":[{\"pointer\":\"/amount\",\"detail\":\"must be a "
+            "\\\"decimal\\\"\"},"
             "{\"pointer\":\"/currency\",\"detail\":\"is required\"}]}"},
         {"unauthenticated", 401, "\r\nwww-authenticate: Bearer\r\n",
-            "{\"type\":\"urn:penstock:problem:unauthenticated\",\"title\":\"Who are you?\",\"status\":401,"
+            "{\"type\":\"urn:penstock:problem:unauthenticated\",\"title\":\"Who are "
+            "you?\",\"status\":401,"
             "\"detail\":\"Do better.\"}"},
         {"overloaded", 503, "\r\nretry-after: ",
-            "{\"type\":\"urn:penstock:problem:overloaded\",\"title\":\"Too much is being held already\","
+            "{\"type\":\"urn:penstock:problem:overloaded\",\"title\":\"Too much is being held "
+            "already\","
             "\"status\":503,\"detail\":\"Do better.\"}"},
     };
     AUTO_CLOSE int fd = client_connect(&fixture);
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         char request[256];
         struct answer answer;
-        snprintf(request, sizeof request, "GET /problem/%s HTTP/1.1\r\n" HOST "\r\n", cases[i].name);
+        snprintf(
+            request, sizeof request, "GET /problem/%s HTTP/1.1\r\n" HOST "\r\n", cases[i].name);
         client_ask(fd, request, &answer);
         cr_assert_eq(answer.status, cases[i].status);
         cr_assert_str_eq(answer.body, cases[i].body);
@@ -387,8 +403,8 @@ Test(http1, what_comes_before_a_refused_request_is_answered)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
-    client_send(fd, "POST /later HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\nab" GET("/now") CHUNKED
-        "0x1\r\na\r\n0\r\n\r\n" GET("/now"));
+    client_send(fd, "POST /later HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\nab" GET("/now")
+                        CHUNKED "0x1\r\na\r\n0\r\n\r\n" GET("/now"));
     client_read_answer(fd, &answer);
     cr_assert_str_eq(answer.body, "later");
     client_read_answer(fd, &answer);
@@ -417,9 +433,10 @@ Test(http1, a_request_whose_later_bytes_are_wrong_is_refused)
 
 Test(http1, many_requests_in_any_pieces_are_all_answered)
 {
-    static const char requests[] = GET("/now") CHUNKED "3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n"
-                                                       "POST /later HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nGET /"
-                                                       "\r\n" GET("/now?a");
+    static const char requests[] =
+        GET("/now") CHUNKED "3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n"
+                            "POST /later HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nGET /"
+                            "\r\n" GET("/now?a");
     static const int statuses[] = {200, 201, 200, 200};
     for (size_t piece = 1; piece < sizeof requests; piece = piece * 2 + 1) {
         AUTO_CLOSE int fd = client_connect(&fixture);
@@ -431,7 +448,8 @@ Test(http1, many_requests_in_any_pieces_are_all_answered)
         for (size_t i = 0; i < ARRAY_LENGTH(statuses); i++) {
             struct answer answer;
             client_read_answer(fd, &answer);
-            cr_assert_eq(answer.status, statuses[i], "in pieces of %zu, answer %zu: %d", piece, i, answer.status);
+            cr_assert_eq(answer.status, statuses[i], "in pieces of %zu, answer %zu: %d", piece, i,
+                answer.status);
         }
     }
 }
@@ -441,7 +459,8 @@ Test(http1, trailers_are_no_headers)
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
     client_ask(fd,
-        "POST /parts/a/then/b HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\nX-One: in a trailer\r\n\r\n",
+        "POST /parts/a/then/b HTTP/1.1\r\n" HOST
+        "Transfer-Encoding: chunked\r\n\r\n0\r\nX-One: in a trailer\r\n\r\n",
         &answer);
     cr_assert_str_eq(answer.body, "POST|/parts/a/then/b||a|b|||localhost|");
 }

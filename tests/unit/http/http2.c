@@ -35,7 +35,8 @@ Test(http2, curl_with_prior_knowledge_is_understood)
     char base_url[64], command[256], text[64] = "";
     http_base_url(&fixture.address, base_url);
     snprintf(command, sizeof command,
-        "curl -sS --max-time 20 --http2-prior-knowledge --data-binary abc -w ' %%{http_version} %%{response_code}' "
+        "curl -sS --max-time 20 --http2-prior-knowledge --data-binary abc -w ' %%{http_version} "
+        "%%{response_code}' "
         "%s/echo",
         base_url);
     FILE *curl = popen(command, "r");
@@ -175,13 +176,14 @@ Test(http2, trailers_are_no_headers)
     cr_assert_eq(h2_read_status(fd, 1), 200);
     struct h2_frame data;
     cr_assert(h2_read_until(fd, H2_DATA, 1, &data));
-    cr_assert(slice_equals_string(slice_of(data.payload, data.len), "POST|/parts/a/then/b||a|b|||localhost|"), "%.*s",
-        (int)data.len, (const char *)data.payload);
+    cr_assert(slice_equals_string(
+                  slice_of(data.payload, data.len), "POST|/parts/a/then/b||a|b|||localhost|"),
+        "%.*s", (int)data.len, (const char *)data.payload);
     h2_send_request_with(fd, 3, "POST", "/parts/a/then/b", false, fields);
     cr_assert_eq(h2_read_status(fd, 3), 200);
     cr_assert(h2_read_until(fd, H2_DATA, 3, &data));
-    cr_assert(
-        slice_equals_string(slice_of(data.payload, data.len), "POST|/parts/a/then/b||a|b||in a trailer|localhost|"));
+    cr_assert(slice_equals_string(
+        slice_of(data.payload, data.len), "POST|/parts/a/then/b||a|b||in a trailer|localhost|"));
 }
 
 Test(http2, a_content_length_that_does_not_hold_is_never_accepted)
@@ -212,7 +214,8 @@ Test(http2, a_content_length_that_does_not_hold_is_never_accepted)
             h2_send_trailer(fd, 1, trailer);
         int status = 0;
         struct h2_frame frame;
-        while (!status && h2_read_frame(fd, &frame) && frame.type != H2_RST_STREAM && frame.type != H2_GOAWAY)
+        while (!status && h2_read_frame(fd, &frame) && frame.type != H2_RST_STREAM &&
+               frame.type != H2_GOAWAY)
             if (frame.type == H2_HEADERS)
                 status = frame.payload[0] == 0x8c ? 400 : 201;
         cr_assert_eq(status == 201, cases[i].is_taken, "case %u: %d", i, status);

@@ -16,12 +16,14 @@
 static int try_connect(const struct fixture *fixture)
 {
     AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM, 0);
-    return connect(fd, (const struct sockaddr *)&fixture->address, fixture->address_len) ? errno : 0;
+    return connect(fd, (const struct sockaddr *)&fixture->address, fixture->address_len) ? errno
+                                                                                         : 0;
 }
 
 Test(life, a_server_that_never_ran_can_be_freed)
 {
-    struct http_options options = {.routes = &(struct http_route){0}, .body_bytes_max = 10, .connections_max = 1};
+    struct http_options options = {
+        .routes = &(struct http_route){0}, .body_bytes_max = 10, .connections_max = 1};
     struct sockaddr_storage address;
     socklen_t len;
     const char *problem;
@@ -155,7 +157,8 @@ Test(life, a_stop_closes_connections_in_whatever_state_they_are)
     fixture_start(&fixture);
     static const char *const http1[] = {"", "P", "PRI * HTTP/2.0\r\n", "GET /now HT", GET("/now"),
         "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf",
-        "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf", GET("/hold"), GET("/big")};
+        "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf",
+        GET("/hold"), GET("/big")};
     enum { HTTP1 = ARRAY_LENGTH(http1), ALL = HTTP1 + 4 };
     int fds[ALL];
     for (size_t i = 0; i < HTTP1; i++) {
@@ -205,7 +208,8 @@ Test(life, accepting_pauses_while_there_are_as_many_connections_as_allowed)
     fixture_stop(&fixture);
 }
 
-/* Silent in each of the ways: without a byte, within a head, and with no more than the preface of HTTP/2. */
+/* Silent in each of the ways: without a byte, within a head, and with no more than the preface of
+ * HTTP/2. */
 Test(life, a_connection_that_never_asks_gives_its_place_to_the_next_one)
 {
     static const char *const said[] = {"", "GET /now HT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"};

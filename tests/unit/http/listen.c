@@ -36,7 +36,8 @@ Test(listen, addresses_are_parsed_or_refused_with_a_reason)
         {"[::1]x:80", NULL, "address"},
         {"[127.0.0.1]:80", NULL, "address"},
         {"[*]:80", NULL, "address"},
-        {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:80", NULL, "ADDRESS:PORT"},
+        {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:80", NULL,
+            "ADDRESS:PORT"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct sockaddr_storage address;
@@ -90,7 +91,8 @@ Test(listen, the_socket_is_bounded_and_does_not_block)
     struct sockaddr_storage address = parsed("127.0.0.1:0", &len);
     int fd = -1;
     cr_assert_eq(http_listen(&address, len, &fd), OK);
-    cr_assert_eq(socket_option(fd, SO_RCVBUF), 2 * 64 * 1024); /* Linux doubles it for its own use */
+    cr_assert_eq(
+        socket_option(fd, SO_RCVBUF), 2 * 64 * 1024); /* Linux doubles it for its own use */
     cr_assert(fcntl(fd, F_GETFL) & O_NONBLOCK);
     cr_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     close(fd);

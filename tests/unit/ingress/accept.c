@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose word the key is, which endpoints an event is for, and what the operator's rules say of its type. */
+/* Whose word the key is, which endpoints an event is for, and what the operator's rules say of its
+ * type. */
 #include "fixture.h"
 
 #include <stdio.h>
@@ -9,8 +10,8 @@ TestSuite(accept, .init = fixture_begin, .fini = fixture_end);
 
 #define LEAD "{\"type\":\"lead\",\"account\":\"acc_1\""
 
-/* Posts; the answer's status. With `ret_append` the event has to get to the journal, is answered OK, and a reference to
- * it is the caller's. */
+/* Posts; the answer's status. With `ret_append` the event has to get to the journal, is answered
+ * OK, and a reference to it is the caller's. */
 static int post(const char *headers, const char *body, struct journal_append *ret_append)
 {
     unsigned index = journal_count();
@@ -105,7 +106,8 @@ Test(accept, new_rules_count_from_the_next_event_on)
     cr_assert_eq(ingress_set_rules(ingress, &rules), OK);
     memset(&rules, 0, sizeof rules);
     cr_assert_eq(post(JSON_AND_KEY, "{\"type\":\"note\",\"account\":\"acc_1\"}", NULL), 422);
-    cr_assert_eq(post(JSON_AND_KEY, "{\"type\":\"note\",\"account\":\"acc_1\",\"id\":\"1\"}", &append), 200);
+    cr_assert_eq(
+        post(JSON_AND_KEY, "{\"type\":\"note\",\"account\":\"acc_1\",\"id\":\"1\"}", &append), 200);
     cr_assert_eq(append.event->parts.class, CLASS_CRITICAL);
     cr_assert_not(append.event->parts.guarded);
     event_unref(append.event);

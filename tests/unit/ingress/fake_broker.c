@@ -73,15 +73,16 @@ void fake_answer_dial(enum connector_task task, enum err result)
     cr_assert_not_null(request, "nobody has dialled");
     request->result = result;
     request->ret_link = result == OK ? (void *)&some_link : NULL;
-    snprintf(request->ret_detail, sizeof request->ret_detail, "%s", result == OK ? "" : "as the test says");
+    snprintf(request->ret_detail, sizeof request->ret_detail, "%s",
+        result == OK ? "" : "as the test says");
     request->mail.on_receive = receive_link;
     mailbox_post(request->reply_to, &request->mail);
 }
 
 /* The publisher */
 
-enum err publisher_new(struct broker_host *host, const struct broker_options *options, unsigned window,
-    const struct publisher_listener *listener, struct publisher **ret_publisher)
+enum err publisher_new(struct broker_host *host, const struct broker_options *options,
+    unsigned window, const struct publisher_listener *listener, struct publisher **ret_publisher)
 {
     struct publisher *publisher = calloc(1, sizeof *publisher);
     publisher->listener = *listener;
@@ -139,8 +140,8 @@ const char *publisher_peer(const struct publisher *publisher)
     return publisher->open ? "broker:5672" : "";
 }
 
-static enum err publish(
-    struct publisher *publisher, struct publication *publication, unsigned partition, const char *reason)
+static enum err publish(struct publisher *publisher, struct publication *publication,
+    unsigned partition, const char *reason)
 {
     if (!publisher_can_publish(publisher))
         return ERR_UNAVAILABLE;
@@ -148,20 +149,21 @@ static enum err publish(
         return ERR_OVERLOADED;
     cr_assert(fake.published_count < FAKE_PUBLISHED_MAX);
     struct fake_published *published = &fake.published[fake.published_count++];
-    *published = (struct fake_published){.publication = publication, .id = publication->id, .partition = partition};
+    *published = (struct fake_published){
+        .publication = publication, .id = publication->id, .partition = partition};
     snprintf(published->reason, sizeof published->reason, "%s", reason);
     publication->tag = fake.published_count;
     return OK;
 }
 
-enum err publisher_publish(
-    struct publisher *publisher, struct publication *publication, unsigned partition, const struct event_parts *parts)
+enum err publisher_publish(struct publisher *publisher, struct publication *publication,
+    unsigned partition, const struct event_parts *parts)
 {
     return publish(publisher, publication, partition, "");
 }
 
-enum err publisher_publish_refused(struct publisher *publisher, struct publication *publication, struct slice body,
-    struct slice content_type, struct slice message_id, const char *reason)
+enum err publisher_publish_refused(struct publisher *publisher, struct publication *publication,
+    struct slice body, struct slice content_type, struct slice message_id, const char *reason)
 {
     return publish(publisher, publication, 0, reason);
 }
@@ -206,13 +208,15 @@ unsigned fake_unconfirmed(void)
 void fake_set_blocked(bool blocked)
 {
     publisher_now->blocked = blocked;
-    publisher_now->listener.on_state(publisher_now->listener.context, !blocked, blocked ? "low on memory" : NULL);
+    publisher_now->listener.on_state(
+        publisher_now->listener.context, !blocked, blocked ? "low on memory" : NULL);
 }
 
 void fake_lose_publisher(void)
 {
     publisher_now->open = false;
-    publisher_now->listener.on_state(publisher_now->listener.context, false, "the test took it away");
+    publisher_now->listener.on_state(
+        publisher_now->listener.context, false, "the test took it away");
     end_all();
 }
 
@@ -284,7 +288,8 @@ void subscriber_tick(struct subscriber *subscriber, int64_t now_mono_us)
 void fake_open_channel(void)
 {
     subscriber_now->generation++;
-    subscriber_now->listener.on_channel_open(subscriber_now->listener.context, 0, subscriber_now->generation);
+    subscriber_now->listener.on_channel_open(
+        subscriber_now->listener.context, 0, subscriber_now->generation);
 }
 
 void fake_lose_channel(void)
@@ -294,7 +299,8 @@ void fake_lose_channel(void)
         subscriber_now->listener.context, 0, generation, false, "the test took it away");
 }
 
-void fake_deliver(uint64_t number, const char *body, const char *content_type, const char *message_id)
+void fake_deliver(
+    uint64_t number, const char *body, const char *content_type, const char *message_id)
 {
     struct message message = {.body = slice_from_string(body),
         .body_bytes = strlen(body),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A broker that does what the test says: it takes the place of broker/'s publisher, subscriber and connector in this
- * program. What the gateway's thread calls is called on that thread; a test that runs one calls these from it as well.
+ * A broker that does what the test says: it takes the place of broker/'s publisher, subscriber and
+ * connector in this program. What the gateway's thread calls is called on that thread; a test that
+ * runs one calls these from it as well.
  */
 #ifndef PENSTOCK_TESTS_UNIT_INGRESS_FAKE_BROKER_H
 #define PENSTOCK_TESTS_UNIT_INGRESS_FAKE_BROKER_H
@@ -34,7 +35,8 @@ void fake_broker_begin(void);
 /* What a gateway takes for a connector. */
 struct broker_connector *fake_connector(void);
 
-/* Answers the dial of this action that is out: by mail, which the owner of the mailbox works off. */
+/* Answers the dial of this action that is out: by mail, which the owner of the mailbox works off.
+ * */
 bool fake_is_dialled(enum connector_task task);
 void fake_answer_dial(enum connector_task task, enum err result);
 
@@ -48,6 +50,7 @@ void fake_lose_publisher(void);
 void fake_open_channel(void);
 void fake_lose_channel(void);
 /* The number-th message of the queue. */
-void fake_deliver(uint64_t number, const char *body, const char *content_type, const char *message_id);
+void fake_deliver(
+    uint64_t number, const char *body, const char *content_type, const char *message_id);
 
 #endif

@@ -100,7 +100,8 @@ static void change(enum accounts_change kind, const char *partner, const char *a
     snprintf(request.partner, sizeof request.partner, "%s", partner);
     snprintf(request.account, sizeof request.account, "%s", account);
     crypto_sha256(SLICE_LITERAL(TEST_KEY), request.credential_sha256);
-    request.endpoint = (struct endpoint){.name = "main", .url = "http://127.0.0.1:1/", .enabled = true};
+    request.endpoint =
+        (struct endpoint){.name = "main", .url = "http://127.0.0.1:1/", .enabled = true};
     cr_assert_eq(accounts_call(accounts, &request), OK, "%s", request.detail);
 }
 
@@ -112,15 +113,18 @@ static void change_shop(struct accounts_request *request)
 
 void shop_set_key_pointer(const char *pointer)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_CHANGE_PARTNER, .changes = PARTNER_CHANGE_KEY_POINTER};
-    snprintf(request.partner_wanted.key_pointer, sizeof request.partner_wanted.key_pointer, "%s", pointer);
+    struct accounts_request request = {
+        .kind = ACCOUNTS_CHANGE_PARTNER, .changes = PARTNER_CHANGE_KEY_POINTER};
+    snprintf(request.partner_wanted.key_pointer, sizeof request.partner_wanted.key_pointer, "%s",
+        pointer);
     change_shop(&request);
 }
 
 void shop_set_enabled(bool enabled)
 {
-    change_shop(&(struct accounts_request){
-        .kind = ACCOUNTS_CHANGE_PARTNER, .changes = PARTNER_CHANGE_ENABLED, .partner_wanted.enabled = enabled});
+    change_shop(&(struct accounts_request){.kind = ACCOUNTS_CHANGE_PARTNER,
+        .changes = PARTNER_CHANGE_ENABLED,
+        .partner_wanted.enabled = enabled});
 }
 
 void shop_add_secret(const struct secret *secret)
@@ -130,8 +134,9 @@ void shop_add_secret(const struct secret *secret)
 
 uint64_t account_add_endpoint(const char *name, const char *types)
 {
-    struct accounts_request request = {
-        .kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1", .endpoint = {.url = "http://127.0.0.1:1/", .enabled = true}};
+    struct accounts_request request = {.kind = ACCOUNTS_ADD_ENDPOINT,
+        .account = "acc_1",
+        .endpoint = {.url = "http://127.0.0.1:1/", .enabled = true}};
     snprintf(request.endpoint.name, sizeof request.endpoint.name, "%s", name);
     for (const char *at = types; *at; at += strspn(at, " ")) {
         size_t len = strcspn(at, " ");
@@ -144,7 +149,8 @@ uint64_t account_add_endpoint(const char *name, const char *types)
 
 void account_remove_endpoint(uint64_t endpoint)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_REMOVE_ENDPOINT, .account = "acc_1", .endpoint_id = endpoint};
+    struct accounts_request request = {
+        .kind = ACCOUNTS_REMOVE_ENDPOINT, .account = "acc_1", .endpoint_id = endpoint};
     cr_assert_eq(accounts_call(accounts, &request), OK, "%s", request.detail);
 }
 
@@ -272,8 +278,8 @@ int client_connect(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert_eq(connect(fd, (const struct sockaddr *)&address, address_len), 0);
-    cr_assert_eq(
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = WAIT_SECONDS_MAX}, sizeof(struct timeval)),
+    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO,
+                     &(struct timeval){.tv_sec = WAIT_SECONDS_MAX}, sizeof(struct timeval)),
         0);
     return fd;
 }
@@ -286,7 +292,8 @@ void client_send(int fd, const char *text)
 void client_post_to(int fd, const char *path, const char *headers, struct slice body)
 {
     struct buffer text = BUFFER_EMPTY;
-    buffer_add_format(&text, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n%s\r\n", path, body.len, headers);
+    buffer_add_format(&text, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n%s\r\n", path,
+        body.len, headers);
     buffer_add_slice(&text, body);
     cr_assert_eq(send(fd, text.data, text.len, MSG_NOSIGNAL), (ssize_t)text.len);
     buffer_done(&text);

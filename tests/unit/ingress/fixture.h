@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A real ingress on a free port before a journal that answers what the test tells it, when the test tells it. */
+/* A real ingress on a free port before a journal that answers what the test tells it, when the test
+ * tells it. */
 #ifndef PENSTOCK_TESTS_UNIT_INGRESS_FIXTURE_H
 #define PENSTOCK_TESTS_UNIT_INGRESS_FIXTURE_H
 
@@ -29,9 +30,11 @@ extern struct ingress *ingress;
 extern struct byte_budget budgets[TEST_SHARDS];
 extern const struct hash_seed seed;
 
-/* Partner `shop` (key TEST_KEY) may post for `acc_1`, which has one endpoint; `acc_2` is somebody else's. */
+/* Partner `shop` (key TEST_KEY) may post for `acc_1`, which has one endpoint; `acc_2` is somebody
+ * else's. */
 void fixture_begin(void);
-/* The same in rabbitmq mode, before a fake broker (fake_broker.h). `intake_partner` "": no intake. */
+/* The same in rabbitmq mode, before a fake broker (fake_broker.h). `intake_partner` "": no intake.
+ * */
 void fixture_begin_broker(const char *intake_partner);
 void fixture_end(void);
 void ingress_call(void (*run)(void)); /* on its thread; returns when it has run */
@@ -65,6 +68,7 @@ bool client_has_answer(int fd); /* without waiting */
 
 #define JSON_AND_KEY "Content-Type: application/json\r\nAuthorization: Bearer " TEST_KEY "\r\n"
 #define PURCHASE(id) \
-    "{\"id\":\"" id "\",\"type\":\"purchase\",\"account\":\"acc_1\",\"amount\":\"1.50\",\"currency\":\"EUR\"}"
+    "{\"id\":\"" id  \
+    "\",\"type\":\"purchase\",\"account\":\"acc_1\",\"amount\":\"1.50\",\"currency\":\"EUR\"}"
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET of an event that only the broker has; what the journals know is shown by the scenario tests. */
+/* GET of an event that only the broker has; what the journals know is shown by the scenario tests.
+ * */
 #include "fixture.h"
 
 #include "fake_broker.h"
@@ -37,7 +38,8 @@ static void get(int fd, const char *id, struct answer *ret_answer)
 {
     char text[512];
     snprintf(text, sizeof text,
-        "GET /v1/events/%.40s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " TEST_KEY "\r\n\r\n", id);
+        "GET /v1/events/%.40s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " TEST_KEY "\r\n\r\n",
+        id);
     client_send(fd, text);
     client_receive(fd, ret_answer);
 }
@@ -55,8 +57,8 @@ Test(get_event, what_was_accepted_lately_is_known_though_no_journal_has_it)
     cr_assert_not_null(id);
     get(fd, id, &found);
     cr_assert_eq(found.status, 200);
-    static const char *const parts[] = {"\"status\":\"accepted\"", "\"type\":\"purchase\"", "\"account\":\"acc_1\"",
-        "\"key\":\"o-1\"", "\"accepted_at\":\"20", "\"deliveries\":[]"};
+    static const char *const parts[] = {"\"status\":\"accepted\"", "\"type\":\"purchase\"",
+        "\"account\":\"acc_1\"", "\"key\":\"o-1\"", "\"accepted_at\":\"20", "\"deliveries\":[]"};
     for (size_t i = 0; i < ARRAY_LENGTH(parts); i++)
         cr_assert(strstr(found.body, parts[i]), "%s", found.body);
     cr_assert_eq(journal_count(), 0);

@@ -120,8 +120,10 @@ Test(intake, what_is_refused_goes_to_the_errors_with_the_reason_and_is_acked_whe
     } cases[] = {
         {"{", "", "malformed-json: "},
         {"{\"id\":\"1\",\"type\":\"purchase\",\"account\":\"acc_2\"}", "", "forbidden: "},
-        {"{\"id\":\"1\",\"type\":\"purchase\",\"account\":\"acc_2\"}", "", "/account is not an account"},
-        {"{\"type\":\"purchase\",\"account\":\"acc_1\"}", "application/json; charset=utf-8", "/id is required"},
+        {"{\"id\":\"1\",\"type\":\"purchase\",\"account\":\"acc_2\"}", "",
+            "/account is not an account"},
+        {"{\"type\":\"purchase\",\"account\":\"acc_1\"}", "application/json; charset=utf-8",
+            "/id is required"},
         {PURCHASE("o-9"), "text/plain", "media-type: "},
     };
     for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
@@ -129,7 +131,8 @@ Test(intake, what_is_refused_goes_to_the_errors_with_the_reason_and_is_acked_whe
         deliver(cases[i].body);
         ingress_call(look);
         cr_assert_eq(seen.published_count, i + 1);
-        cr_assert(strstr(seen.published[i].reason, cases[i].reason), "%s", seen.published[i].reason);
+        cr_assert(
+            strstr(seen.published[i].reason, cases[i].reason), "%s", seen.published[i].reason);
         cr_assert_eq(seen.acked, i);
         end_publish(PUBLISHED);
         cr_assert_eq(seen.acked, i + 1);
@@ -142,7 +145,8 @@ Test(intake, a_conflict_is_refused)
 {
     deliver(PURCHASE("o-1"));
     end_publish(PUBLISHED);
-    deliver("{\"id\":\"o-1\",\"type\":\"purchase\",\"account\":\"acc_1\",\"amount\":\"2\",\"currency\":\"EUR\"}");
+    deliver("{\"id\":\"o-1\",\"type\":\"purchase\",\"account\":\"acc_1\",\"amount\":\"2\","
+            "\"currency\":\"EUR\"}");
     ingress_call(look);
     cr_assert_eq(seen.published_count, 2);
     cr_assert(strstr(seen.published[1].reason, "conflict: evt_"), "%s", seen.published[1].reason);

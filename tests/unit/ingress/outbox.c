@@ -14,12 +14,14 @@ static const unsigned partitions_0[] = {0, 2, 0}; /* of shard 0 */
 
 static struct journal_clear_outbox *clear_of(unsigned index)
 {
-    return CONTAINER_OF(queue_request(JOURNAL_CLEAR_OUTBOX, index), struct journal_clear_outbox, request);
+    return CONTAINER_OF(
+        queue_request(JOURNAL_CLEAR_OUTBOX, index), struct journal_clear_outbox, request);
 }
 
 static struct journal_load_outbox *load_of(unsigned index)
 {
-    return CONTAINER_OF(queue_request(JOURNAL_LOAD_OUTBOX, index), struct journal_load_outbox, request);
+    return CONTAINER_OF(
+        queue_request(JOURNAL_LOAD_OUTBOX, index), struct journal_load_outbox, request);
 }
 
 /* Connects; shard 0's load is answered with three events, shard 1's with none. */

@@ -23,7 +23,8 @@ static const char *statuses(void)
     size_t len = 0;
     text[0] = '\0';
     for (const char *at = answer.body; (at = strstr(at, "\"status\":")); at++)
-        len += (size_t)snprintf(text + len, sizeof text - len, "%s%d", len ? " " : "", atoi(at + 9));
+        len +=
+            (size_t)snprintf(text + len, sizeof text - len, "%s%d", len ? " " : "", atoi(at + 9));
     return text;
 }
 
@@ -39,20 +40,24 @@ static int post_refused(const char *headers, const char *body)
 Test(post_batch, each_item_has_its_result_in_order)
 {
     static const char *const cases[][2] = {
-        {LINES,
-            PURCHASE("o-1") "\r\n\n{\"broken\n" NOTE "\n{\"type\":\"note\",\"account\":\"acc_2\"}\n" PURCHASE("o-2")},
-        {JSON_AND_KEY, "[" PURCHASE("o-1") ",{\"broken\"} ,\n" NOTE
-                                           ",{\"type\":\"note\",\"account\":\"acc_2\"}," PURCHASE("o-2") "]"},
+        {LINES, PURCHASE("o-1") "\r\n\n{\"broken\n" NOTE
+                                "\n{\"type\":\"note\",\"account\":\"acc_2\"}\n" PURCHASE("o-2")},
+        {JSON_AND_KEY,
+            "[" PURCHASE("o-1") ",{\"broken\"} ,\n" NOTE
+                                ",{\"type\":\"note\",\"account\":\"acc_2\"}," PURCHASE("o-2") "]"},
     };
     for (unsigned i = 0; i < 2; i++) {
         unsigned first = journal_count();
-        int64_t accepted = metrics_read(METRIC_EVENTS_ACCEPTED), refused = metrics_read(METRIC_EVENTS_REFUSED);
-        int64_t duplicates = metrics_read(METRIC_EVENTS_DUPLICATE), conflicts = metrics_read(METRIC_EVENTS_CONFLICT);
+        int64_t accepted = metrics_read(METRIC_EVENTS_ACCEPTED),
+                refused = metrics_read(METRIC_EVENTS_REFUSED);
+        int64_t duplicates = metrics_read(METRIC_EVENTS_DUPLICATE),
+                conflicts = metrics_read(METRIC_EVENTS_CONFLICT);
         int fd = client_connect();
         client_post_to(fd, PATH, cases[i][0], slice_from_string(cases[i][1]));
         cr_assert(slice_equals_string(journal_request(first)->event->parts.body, PURCHASE("o-1")));
         cr_assert(slice_equals_string(journal_request(first + 1)->event->parts.body, NOTE));
-        cr_assert(slice_equals_string(journal_request(first + 2)->event->parts.body, PURCHASE("o-2")));
+        cr_assert(
+            slice_equals_string(journal_request(first + 2)->event->parts.body, PURCHASE("o-2")));
         journal_answer(first + 2, ERR_CONFLICT, NULL);
         journal_answer(first, OK, NULL);
         cr_assert_not(client_has_answer(fd), "answered before the last item was known");
@@ -60,11 +65,14 @@ Test(post_batch, each_item_has_its_result_in_order)
         client_receive(fd, &answer);
         cr_assert_eq(answer.status, 200);
         cr_assert_str_eq(statuses(), "200 400 200 403 422");
-        cr_assert_eq(strncmp(answer.body, "{\"results\":[{\"status\":200,\"result\":\"accepted\",\"event\":\"evt_", 57),
+        cr_assert_eq(
+            strncmp(answer.body,
+                "{\"results\":[{\"status\":200,\"result\":\"accepted\",\"event\":\"evt_", 57),
             0, "%s", answer.body);
         cr_assert(strstr(answer.body, "\"result\":\"duplicate\"") &&
                   strstr(answer.body, "urn:penstock:problem:conflict") &&
-                  strstr(answer.body, "\"pointer\":\"/account\"") && strstr(answer.body, "\"r1.d."));
+                  strstr(answer.body, "\"pointer\":\"/account\"") &&
+                  strstr(answer.body, "\"r1.d."));
         cr_assert_eq(strcmp(answer.body + strlen(answer.body) - 4, "}]}\n"), 0);
         cr_assert_eq(metrics_read(METRIC_EVENTS_ACCEPTED), accepted + 1);
         cr_assert_eq(metrics_read(METRIC_EVENTS_DUPLICATE), duplicates + 1);
@@ -105,7 +113,8 @@ Test(post_batch, what_is_wrong_with_the_whole_is_refused_as_a_whole)
         {JSON_AND_KEY, "[" NOTE ",]", 400},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        cr_expect_eq(post_refused(cases[i].headers, cases[i].body), cases[i].status, "case %zu: %d", i, answer.status);
+        cr_expect_eq(post_refused(cases[i].headers, cases[i].body), cases[i].status, "case %zu: %d",
+            i, answer.status);
         cr_expect(strstr(answer.body, "urn:penstock:problem:"), "%s", answer.body);
     }
     cr_assert_eq(journal_count(), 0);
@@ -170,7 +179,8 @@ Test(post_batch, what_is_not_known_after_three_seconds_is_503_and_a_late_word_is
 {
     int64_t accepted = metrics_read(METRIC_EVENTS_ACCEPTED), started_us = clock_mono_us();
     int fd = client_connect();
-    client_post_to(fd, PATH, LINES, SLICE_LITERAL(PURCHASE("o-1") "\n" PURCHASE("o-2") "\n" PURCHASE("o-3") "\n"));
+    client_post_to(fd, PATH, LINES,
+        SLICE_LITERAL(PURCHASE("o-1") "\n" PURCHASE("o-2") "\n" PURCHASE("o-3") "\n"));
     journal_answer(1, OK, NULL);
     client_receive(fd, &answer);
     cr_assert_eq(answer.status, 200);
@@ -184,11 +194,13 @@ Test(post_batch, what_is_not_known_after_three_seconds_is_503_and_a_late_word_is
 
 Test(post_batch, under_pressure_each_item_goes_by_its_class)
 {
-    unsigned shard = (unsigned)(hash_siphash(&seed, SLICE_LITERAL("acc_1")) % TEST_PARTITIONS) % TEST_SHARDS;
+    unsigned shard =
+        (unsigned)(hash_siphash(&seed, SLICE_LITERAL("acc_1")) % TEST_PARTITIONS) % TEST_SHARDS;
     atomic_store(&budgets[shard].taken_bytes, budgets[shard].bytes_max / 100 * 95);
     int fd = client_connect();
     client_post_to(fd, PATH, LINES,
-        SLICE_LITERAL("{\"type\":\"notification\",\"account\":\"acc_1\"}\n" NOTE "\n" PURCHASE("o-1") "\n"));
+        SLICE_LITERAL(
+            "{\"type\":\"notification\",\"account\":\"acc_1\"}\n" NOTE "\n" PURCHASE("o-1") "\n"));
     journal_answer(0, OK, NULL);
     client_receive(fd, &answer);
     cr_assert_str_eq(statuses(), "503 503 200");
@@ -201,7 +213,9 @@ Test(post_batch, a_client_that_leaves_changes_nothing_for_its_events)
     int fd = client_connect();
     client_post_to(fd, PATH, LINES, SLICE_LITERAL(PURCHASE("o-1") "\n" PURCHASE("o-2") "\n"));
     journal_request(1);
-    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger)), 0);
+    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
+                     sizeof(struct linger)),
+        0);
     close(fd);
     journal_answer(0, OK, NULL);
     journal_answer(1, OK, NULL);

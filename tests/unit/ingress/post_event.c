@@ -10,7 +10,8 @@
 TestSuite(post_event, .init = fixture_begin, .fini = fixture_end);
 
 /* Posts and answers OK; returns what the journal got. The connection stays the caller's. */
-static struct journal_append *post_and_accept(int fd, const char *headers, const char *body, struct answer *ret_answer)
+static struct journal_append *post_and_accept(
+    int fd, const char *headers, const char *body, struct answer *ret_answer)
 {
     unsigned index = journal_count();
     client_post(fd, headers, body);
@@ -31,8 +32,9 @@ Test(post_event, is_answered_200_only_after_the_journal)
     journal_answer(0, OK, NULL);
     client_receive(fd, &answer);
     cr_assert_eq(answer.status, 200);
-    cr_assert(strstr(answer.body, "\"accepted\"") && strstr(answer.body, id) && strstr(answer.body, "\"r1.a."), "%s",
-        answer.body);
+    cr_assert(strstr(answer.body, "\"accepted\"") && strstr(answer.body, id) &&
+                  strstr(answer.body, "\"r1.a."),
+        "%s", answer.body);
     close(fd);
 }
 
@@ -47,8 +49,9 @@ Test(post_event, a_duplicate_gets_the_first_ones_id)
     journal_answer(0, ERR_EXISTS, &first);
     client_receive(fd, &answer);
     cr_assert_eq(answer.status, 200);
-    cr_assert(strstr(answer.body, "\"duplicate\"") && strstr(answer.body, id) && strstr(answer.body, "\"r1.d."), "%s",
-        answer.body);
+    cr_assert(strstr(answer.body, "\"duplicate\"") && strstr(answer.body, id) &&
+                  strstr(answer.body, "\"r1.d."),
+        "%s", answer.body);
     close(fd);
 }
 
@@ -58,8 +61,10 @@ Test(post_event, what_the_journal_refuses_has_its_status)
         enum err result;
         int status;
         const char *type;
-    } cases[] = {{ERR_CONFLICT, 422, "urn:penstock:problem:conflict"}, {ERR_DISK, 503, "urn:penstock:problem:disk"},
-        {ERR_DISK_FULL, 503, "urn:penstock:problem:disk-full"}, {ERR_DAMAGED, 503, "urn:penstock:problem:unavailable"}};
+    } cases[] = {{ERR_CONFLICT, 422, "urn:penstock:problem:conflict"},
+        {ERR_DISK, 503, "urn:penstock:problem:disk"},
+        {ERR_DISK_FULL, 503, "urn:penstock:problem:disk-full"},
+        {ERR_DAMAGED, 503, "urn:penstock:problem:unavailable"}};
     int fd = client_connect();
     for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct answer answer;
@@ -68,12 +73,14 @@ Test(post_event, what_the_journal_refuses_has_its_status)
         client_receive(fd, &answer);
         cr_assert_eq(answer.status, cases[i].status);
         cr_assert(strstr(answer.body, cases[i].type), "%s", answer.body);
-        cr_assert_eq(strstr(answer.head, "retry-after") != NULL, cases[i].status == 503, "%s", answer.head);
+        cr_assert_eq(
+            strstr(answer.head, "retry-after") != NULL, cases[i].status == 503, "%s", answer.head);
     }
     close(fd);
 }
 
-Test(post_event, without_the_journals_word_it_is_503_after_three_seconds_and_a_late_word_is_harmless)
+Test(
+    post_event, without_the_journals_word_it_is_503_after_three_seconds_and_a_late_word_is_harmless)
 {
     int fd = client_connect();
     struct answer answer;
@@ -114,8 +121,9 @@ Test(post_event, the_key_is_the_header_or_else_the_id)
             journal_answer(seen++, OK, NULL);
         }
         client_receive(fd, &answer);
-        cr_assert(cases[i].key ? answer.status == 200 : answer.status == 422 || answer.status == 400, "case %u: %d", i,
-            answer.status);
+        cr_assert(
+            cases[i].key ? answer.status == 200 : answer.status == 422 || answer.status == 400,
+            "case %u: %d", i, answer.status);
         close(fd);
     }
     cr_assert_eq(journal_count(), seen);
@@ -126,8 +134,8 @@ Test(post_event, the_dedupe_key_is_of_partner_account_type_and_key)
     int fd = client_connect();
     struct answer answer;
     struct dedupe_key expected;
-    dedupe_key_of(
-        SLICE_LITERAL("shop"), SLICE_LITERAL("acc_1"), SLICE_LITERAL("purchase"), SLICE_LITERAL("o-1"), &expected);
+    dedupe_key_of(SLICE_LITERAL("shop"), SLICE_LITERAL("acc_1"), SLICE_LITERAL("purchase"),
+        SLICE_LITERAL("o-1"), &expected);
     struct journal_append *append = post_and_accept(fd, JSON_AND_KEY, PURCHASE("o-1"), &answer);
     cr_assert_arr_eq(append->dedupe_key.bytes, expected.bytes, sizeof expected.bytes);
     journal_answer(0, OK, NULL);
@@ -153,11 +161,14 @@ Test(post_event, who_you_are_and_whose_account_it_is)
         int status;
     } cases[] = {
         {"Content-Type: application/json\r\n", PURCHASE("o-1"), 401},
-        {"Content-Type: application/json\r\nAuthorization: Bearer pk_other\r\n", PURCHASE("o-1"), 401},
-        {"Content-Type: application/json\r\nAuthorization: Basic " TEST_KEY "\r\n", PURCHASE("o-1"), 401},
+        {"Content-Type: application/json\r\nAuthorization: Bearer pk_other\r\n", PURCHASE("o-1"),
+            401},
+        {"Content-Type: application/json\r\nAuthorization: Basic " TEST_KEY "\r\n", PURCHASE("o-1"),
+            401},
         {JSON_AND_KEY, "{\"id\":\"1\",\"type\":\"purchase\",\"account\":\"acc_2\"}", 403},
         {JSON_AND_KEY, "{\"id\":\"1\",\"type\":\"purchase\",\"account\":\"acc_unknown\"}", 403},
-        {"Content-Type: text/plain\r\nAuthorization: Bearer " TEST_KEY "\r\n", PURCHASE("o-1"), 415},
+        {"Content-Type: text/plain\r\nAuthorization: Bearer " TEST_KEY "\r\n", PURCHASE("o-1"),
+            415},
         {JSON_AND_KEY "Content-Encoding: gzip\r\n", PURCHASE("o-1"), 415},
     };
     struct answer answer, foreign;
@@ -169,7 +180,8 @@ Test(post_event, who_you_are_and_whose_account_it_is)
         if (i == 3)
             foreign = answer;
         if (i == 4)
-            cr_assert_str_eq(answer.body, foreign.body, "an unknown account can be told from a foreign one");
+            cr_assert_str_eq(
+                answer.body, foreign.body, "an unknown account can be told from a foreign one");
         close(fd);
     }
     cr_assert_eq(journal_count(), 0);
@@ -179,7 +191,8 @@ Test(post_event, under_pressure_optional_events_go_first_and_critical_ones_last)
 {
     int fd = client_connect();
     struct answer answer;
-    unsigned shard = (unsigned)(hash_siphash(&seed, SLICE_LITERAL("acc_1")) % TEST_PARTITIONS) % TEST_SHARDS;
+    unsigned shard =
+        (unsigned)(hash_siphash(&seed, SLICE_LITERAL("acc_1")) % TEST_PARTITIONS) % TEST_SHARDS;
     static const struct {
         int percent_held;
         const char *body;
@@ -199,7 +212,8 @@ Test(post_event, under_pressure_optional_events_go_first_and_critical_ones_last)
         if (cases[i].status == 200)
             journal_answer(seen++, OK, NULL);
         client_receive(fd, &answer);
-        cr_assert_eq(answer.status, cases[i].status, "case %u: %d %s", i, answer.status, answer.body);
+        cr_assert_eq(
+            answer.status, cases[i].status, "case %u: %d %s", i, answer.status, answer.body);
         WAIT_UNTIL(atomic_load(&budgets[shard].taken_bytes) == held);
     }
     close(fd);
@@ -211,7 +225,9 @@ Test(post_event, a_client_that_leaves_changes_nothing_for_its_event)
     int64_t accepted = metrics_read(METRIC_EVENTS_ACCEPTED);
     client_post(fd, JSON_AND_KEY, PURCHASE("o-1"));
     journal_request(0);
-    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger)), 0);
+    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
+                     sizeof(struct linger)),
+        0);
     close(fd);
     journal_answer(0, OK, NULL);
     WAIT_UNTIL(metrics_read(METRIC_EVENTS_ACCEPTED) == accepted + 1);
@@ -241,13 +257,15 @@ Test(post_event, a_stop_waits_for_what_is_in_flight)
 
 Test(post_event, what_is_no_event_id_is_not_found)
 {
-    static const char *const ids[] = {"evt_nonsense", "1", "evt_01890A5D-AC96-774B-BCCE-B302099A8057"};
+    static const char *const ids[] = {
+        "evt_nonsense", "1", "evt_01890A5D-AC96-774B-BCCE-B302099A8057"};
     struct answer answer;
     for (unsigned i = 0; i < ARRAY_LENGTH(ids); i++) {
         char text[256];
         int fd = client_connect();
         snprintf(text, sizeof text,
-            "GET /v1/events/%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " TEST_KEY "\r\n\r\n", ids[i]);
+            "GET /v1/events/%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " TEST_KEY "\r\n\r\n",
+            ids[i]);
         client_send(fd, text);
         client_receive(fd, &answer);
         cr_assert_eq(answer.status, 404, "%s: %d", ids[i], answer.status);
@@ -273,7 +291,8 @@ Test(post_event, only_a_traceparent_that_is_one_is_passed_on)
         int fd = client_connect();
         snprintf(headers, sizeof headers, JSON_AND_KEY "traceparent: %s\r\n", cases[i].header);
         struct journal_append *append = post_and_accept(fd, headers, PURCHASE("o-1"), &answer);
-        cr_assert(slice_equals_string(append->event->parts.traceparent, cases[i].kept), "case %u", i);
+        cr_assert(
+            slice_equals_string(append->event->parts.traceparent, cases[i].kept), "case %u", i);
         journal_answer(i, OK, NULL);
         client_receive(fd, &answer);
         close(fd);

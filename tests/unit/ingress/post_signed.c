@@ -22,17 +22,19 @@ static void sign(const struct secret *secret, const char *id, int64_t timestamp_
 {
     struct hmac *hmac;
     cr_assert_eq(hmac_new(slice_of(secret->bytes, secret->len), &hmac), OK);
-    signature_make(hmac, slice_from_string(id), timestamp_s, slice_from_string(body), ret_signature);
+    signature_make(
+        hmac, slice_from_string(id), timestamp_s, slice_from_string(body), ret_signature);
     hmac_free(hmac);
 }
 
-static int post(const char *path, const char *id, int64_t timestamp_s, const char *signature, const char *more,
-    const char *body, struct answer *ret_answer)
+static int post(const char *path, const char *id, int64_t timestamp_s, const char *signature,
+    const char *more, const char *body, struct answer *ret_answer)
 {
     char headers[2048];
     int fd = client_connect();
     snprintf(headers, sizeof headers,
-        "Content-Type: application/json\r\nwebhook-id: %s\r\nwebhook-timestamp: %lld\r\nwebhook-signature: %s\r\n%s",
+        "Content-Type: application/json\r\nwebhook-id: %s\r\nwebhook-timestamp: "
+        "%lld\r\nwebhook-signature: %s\r\n%s",
         id, (long long)timestamp_s, signature, more);
     unsigned index = journal_count();
     client_post_to(fd, path, headers, slice_from_string(body));
@@ -44,7 +46,8 @@ static int post(const char *path, const char *id, int64_t timestamp_s, const cha
     return ret_answer->status;
 }
 
-static int post_signed_by(const struct secret *secret, const char *path, int64_t timestamp_s, struct answer *ret_answer)
+static int post_signed_by(
+    const struct secret *secret, const char *path, int64_t timestamp_s, struct answer *ret_answer)
 {
     char signature[SIGNATURE_TEXT_BYTES];
     sign(secret, "msg_1", timestamp_s, PURCHASE("o-1"), signature);
@@ -70,9 +73,11 @@ Test(post_signed, one_signature_of_several_is_enough)
     char signature[SIGNATURE_TEXT_BYTES], list[1000];
     shop_add_secret(&old_secret);
     sign(&old_secret, "msg_1", now_s(), PURCHASE("o-1"), signature);
-    snprintf(list, sizeof list, "v1,AAAA v2,%s v1a,xyz v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= %s", signature,
+    snprintf(list, sizeof list,
+        "v1,AAAA v2,%s v1a,xyz v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= %s", signature,
         signature);
-    cr_assert_eq(post(PATH, "msg_1", now_s(), list, "", PURCHASE("o-1"), &answer), 200, "%s", answer.body);
+    cr_assert_eq(
+        post(PATH, "msg_1", now_s(), list, "", PURCHASE("o-1"), &answer), 200, "%s", answer.body);
     snprintf(list, sizeof list, "v2,%s", signature + 3);
     cr_assert_eq(post(PATH, "msg_1", now_s(), list, "", PURCHASE("o-1"), &answer), 401);
 }
@@ -119,8 +124,8 @@ Test(post_signed, too_old_or_too_far_ahead_is_refused)
         int status;
     } cases[] = {{0, 200}, {290, 200}, {-290, 200}, {310, 401}, {-310, 401}, {86400, 401}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
-        cr_expect_eq(
-            post_signed_by(&old_secret, PATH, now_s() - cases[i].age_s, &answer), cases[i].status, "case %zu", i);
+        cr_expect_eq(post_signed_by(&old_secret, PATH, now_s() - cases[i].age_s, &answer),
+            cases[i].status, "case %zu", i);
 }
 
 Test(post_signed, headers_must_be_there_and_well_formed)
@@ -169,7 +174,8 @@ Test(post_signed, the_webhook_id_is_the_last_resort_for_a_key)
             (long long)now_s(), signature, cases[i].more);
         client_post_to(fd, PATH, headers, slice_from_string(cases[i].body));
         if (cases[i].key) {
-            cr_expect(slice_equals_string(journal_request(i)->event->parts.key, cases[i].key), "case %u", i);
+            cr_expect(slice_equals_string(journal_request(i)->event->parts.key, cases[i].key),
+                "case %u", i);
             journal_answer(i, OK, NULL);
         }
         client_receive(fd, &answer);

@@ -47,7 +47,8 @@ Test(queue_broker, confirms_may_come_in_any_order)
 
 Test(queue_broker, a_duplicate_waits_for_the_first_and_later_ones_are_answered_at_once)
 {
-    struct sent *first = queue_send(0, "k", "1.0"), *second = queue_send(0, "k", "1"), *third = queue_send(0, "k", "2");
+    struct sent *first = queue_send(0, "k", "1.0"), *second = queue_send(0, "k", "1"),
+                *third = queue_send(0, "k", "2");
     cr_assert_eq(fake.published_count, 1);
     cr_assert_eq(second->told + third->told, 0);
     struct event_id id = fake.published[0].id;
@@ -69,10 +70,13 @@ static void enter_k_elsewhere(void)
 {
     struct recent_key_event first;
     memset(of_another_thread.id.bytes, 7, EVENT_ID_BYTES);
-    recent_money_of(&(struct event_parts){.amount = SLICE_LITERAL("1"), .currency = SLICE_LITERAL("EUR")},
+    recent_money_of(
+        &(struct event_parts){.amount = SLICE_LITERAL("1"), .currency = SLICE_LITERAL("EUR")},
         &of_another_thread.money);
-    dedupe_key_of(SLICE_LITERAL("shop"), SLICE_LITERAL("acc_1"), SLICE_LITERAL("purchase"), SLICE_LITERAL("k"), &key_k);
-    cr_assert_eq(recent_keys_enter(queue_known, &key_k, &of_another_thread, &first), RECENT_KEY_NEW);
+    dedupe_key_of(SLICE_LITERAL("shop"), SLICE_LITERAL("acc_1"), SLICE_LITERAL("purchase"),
+        SLICE_LITERAL("k"), &key_k);
+    cr_assert_eq(
+        recent_keys_enter(queue_known, &key_k, &of_another_thread, &first), RECENT_KEY_NEW);
 }
 
 Test(queue_broker, what_another_thread_has_in_flight_is_judged_with_its_end)
@@ -148,7 +152,8 @@ Test(queue_broker, a_probe_that_is_confirmed_leads_back)
     struct sent *tried = queue_send(1, "", ""), *beside = queue_send(2, "", "");
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 2);
     cr_assert_eq(fake.published_count, 2, "one probe at a time");
-    cr_assert_arr_eq(&fake.published[1].id, &tried->entry.append.event->parts.id, sizeof(struct event_id));
+    cr_assert_arr_eq(
+        &fake.published[1].id, &tried->entry.append.event->parts.id, sizeof(struct event_id));
     fake_end(1, PUBLISHED);
     cr_assert_eq(tried->told, 0, "the probe decides nothing");
     queue_answer(queue_request(JOURNAL_APPEND, 0), OK);
@@ -348,7 +353,8 @@ Test(queue_broker, when_the_broker_and_the_journal_fail_everybody_is_told)
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 1, "the first is forgotten");
 }
 
-Test(queue_broker, behind_a_first_that_the_journal_refuses_as_a_conflict_the_journal_judges_the_others)
+Test(queue_broker,
+    behind_a_first_that_the_journal_refuses_as_a_conflict_the_journal_judges_the_others)
 {
     struct sent *first = queue_send(0, "k", "2"), *second = queue_send(0, "k", "1");
     fake_lose_publisher();

@@ -62,7 +62,8 @@ void queue_fixture_begin(bool outbox, int64_t left)
     fake_broker_begin();
     cr_assert_eq(mailbox_init(&mailbox, NULL), OK);
     for (unsigned i = 0; i < QUEUE_SHARDS; i++) {
-        fakes[i] = (struct queue_journal){.journal = {.ops = &ops, .found.outbox = left}, .shard = i};
+        fakes[i] =
+            (struct queue_journal){.journal = {.ops = &ops, .found.outbox = left}, .shard = i};
         journals[i] = &fakes[i].journal;
         budgets[i].bytes_max = 1 << 20;
     }
@@ -177,7 +178,8 @@ struct sent *queue_send(unsigned partition, const char *key, const char *amount)
     sent->entry.append.event = event_of(partition, key, amount);
     const struct event_parts *parts = &sent->entry.append.event->parts;
     sent->id = parts->id;
-    dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &sent->entry.append.dedupe_key);
+    dedupe_key_of(
+        parts->partner, parts->account, parts->type, parts->key, &sent->entry.append.dedupe_key);
     queue_enqueue(queue, &sent->entry, partition % QUEUE_SHARDS);
     return sent;
 }
@@ -185,7 +187,8 @@ struct sent *queue_send(unsigned partition, const char *key, const char *amount)
 void queue_expect(const struct sent *sent, enum err result)
 {
     cr_assert_eq(sent->told, 1, "told %u times", sent->told);
-    cr_assert_eq(sent->result, result, "%s instead of %s", err_name(sent->result), err_name(result));
+    cr_assert_eq(
+        sent->result, result, "%s instead of %s", err_name(sent->result), err_name(result));
 }
 
 /* Where the index-th of its kind stands among all, or -1. */
@@ -239,14 +242,15 @@ void queue_answer(struct journal_request *request, enum err result)
     queue_work();
 }
 
-void queue_answer_load(unsigned index, int64_t first_number, unsigned count, const unsigned *partitions)
+void queue_answer_load(
+    unsigned index, int64_t first_number, unsigned count, const unsigned *partitions)
 {
-    struct journal_load_outbox *load =
-        CONTAINER_OF(queue_request(JOURNAL_LOAD_OUTBOX, index), struct journal_load_outbox, request);
+    struct journal_load_outbox *load = CONTAINER_OF(
+        queue_request(JOURNAL_LOAD_OUTBOX, index), struct journal_load_outbox, request);
     cr_assert(count <= load->count_max);
     for (unsigned i = 0; i < count; i++)
-        load->ret_entries[i] =
-            (struct journal_outbox_entry){.number = first_number + i, .event = event_of(partitions[i], "k", "")};
+        load->ret_entries[i] = (struct journal_outbox_entry){
+            .number = first_number + i, .event = event_of(partitions[i], "k", "")};
     load->ret_count = count;
     queue_answer(&load->request, OK);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A queue of rabbitmq mode alone, between a fake broker and journals that answer what the test tells them. Time is what
- * the test says, and everything happens on its thread. */
+/* A queue of rabbitmq mode alone, between a fake broker and journals that answer what the test
+ * tells them. Time is what the test says, and everything happens on its thread. */
 #ifndef PENSTOCK_TESTS_UNIT_INGRESS_QUEUE_FIXTURE_H
 #define PENSTOCK_TESTS_UNIT_INGRESS_QUEUE_FIXTURE_H
 
@@ -51,7 +51,9 @@ struct journal_append *queue_append(unsigned index);
 unsigned queue_request_shard(enum journal_kind kind, unsigned index);
 /* Answers and works the mailbox off. */
 void queue_answer(struct journal_request *request, enum err result);
-/* Answers a JOURNAL_LOAD_OUTBOX with events of these partitions, numbered from `first_number` on. */
-void queue_answer_load(unsigned index, int64_t first_number, unsigned count, const unsigned *partitions);
+/* Answers a JOURNAL_LOAD_OUTBOX with events of these partitions, numbered from `first_number` on.
+ * */
+void queue_answer_load(
+    unsigned index, int64_t first_number, unsigned count, const unsigned *partitions);
 
 #endif

@@ -45,7 +45,8 @@ Test(queue_lag, while_events_wait_for_too_long_new_ones_of_the_partition_take_th
     expect_direct(queue_send(1, "", ""));
     cr_assert_eq(fake.published_count, 1);
     cr_assert_eq(metrics_read(METRIC_PARTITIONS_BEHIND), 1);
-    cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 0, "the broker is well, and the thread uses it");
+    cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 0,
+        "the broker is well, and the thread uses it");
     send_confirmed(2);
     queue_arrive(marked);
     expect_direct(queue_send(1, "", "")); /* it took too long, and another is to show more */

@@ -62,7 +62,8 @@ static void drop(struct queue_entry *entry)
     free(entry);
 }
 
-static struct queue_entry *enter(const char *key, const char *amount, const char *currency, enum recent_finding finding)
+static struct queue_entry *enter(
+    const char *key, const char *amount, const char *currency, enum recent_finding finding)
 {
     struct queue_entry *entry = entry_of(key, amount, currency);
     cr_assert_eq(recent_events_enter(recent, entry), finding);
@@ -70,7 +71,8 @@ static struct queue_entry *enter(const char *key, const char *amount, const char
 }
 
 /* Ends a first one and drops it; its id is returned. */
-static struct event_id end_first(struct queue_entry *first, enum err result, struct list *ret_waiting)
+static struct event_id end_first(
+    struct queue_entry *first, enum err result, struct list *ret_waiting)
 {
     struct event_id id = first->append.event->parts.id;
     recent_events_end(recent, first, result, ret_waiting);
@@ -118,11 +120,13 @@ Test(recent, what_comes_behind_a_durable_one_is_judged_at_once)
         const char *amount, *currency;
         enum recent_finding finding;
     } cases[] = {{"1.50", "EUR", RECENT_DUPLICATE}, {"1.500", "EUR", RECENT_DUPLICATE},
-        {"-1.50", "EUR", RECENT_CONFLICT}, {"1.50", "SEK", RECENT_CONFLICT}, {"", "", RECENT_CONFLICT}};
+        {"-1.50", "EUR", RECENT_CONFLICT}, {"1.50", "SEK", RECENT_CONFLICT},
+        {"", "", RECENT_CONFLICT}};
     struct list waiting;
     struct event_id id = end_first(enter("k", "1.5", "EUR", RECENT_NEW), OK, &waiting);
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        struct queue_entry *second = enter("k", cases[i].amount, cases[i].currency, cases[i].finding);
+        struct queue_entry *second =
+            enter("k", cases[i].amount, cases[i].currency, cases[i].finding);
         cr_assert_arr_eq(&second->append.ret_id, &id, sizeof id);
         drop(second);
     }
@@ -148,7 +152,8 @@ Test(recent, a_first_that_fails_is_forgotten_and_its_error_is_everyones)
 
 Test(recent, a_first_that_the_journal_knows_as_a_duplicate_leads_to_the_older_one)
 {
-    struct queue_entry *first = enter("k", "1", "EUR", RECENT_NEW), *older = entry_of("k", "1", "EUR");
+    struct queue_entry *first = enter("k", "1", "EUR", RECENT_NEW),
+                       *older = entry_of("k", "1", "EUR");
     struct event_id older_id = older->append.event->parts.id;
     enter("k", "1", "EUR", RECENT_WAITS);
     first->append.ret_id = older_id;
@@ -176,16 +181,18 @@ Test(recent, behind_a_first_that_was_a_conflict_nobody_is_judged_here)
 
 Test(recent, without_a_key_nothing_is_a_duplicate)
 {
-    struct queue_entry *first = enter("", "", "", RECENT_NEW), *second = enter("", "", "", RECENT_NEW);
+    struct queue_entry *first = enter("", "", "", RECENT_NEW),
+                       *second = enter("", "", "", RECENT_NEW);
     end_alone(first, OK);
     end_alone(second, OK);
 }
 
 Test(recent, an_event_is_found_by_its_id_once_it_is_durable)
 {
-    static const char long_key[] = "a-key-that-is-longer-than-the-space-behind-the-longest-names-allows-it-to-be-"
-                                   "so-that-it-is-left-out-and-the-answer-says-nothing-of-it-0123456789-0123456789-"
-                                   "0123456789-0123456789-0123456789-0123456789-0123456789-0123456789";
+    static const char long_key[] =
+        "a-key-that-is-longer-than-the-space-behind-the-longest-names-allows-it-to-be-"
+        "so-that-it-is-left-out-and-the-answer-says-nothing-of-it-0123456789-0123456789-"
+        "0123456789-0123456789-0123456789-0123456789-0123456789-0123456789";
     const char *const keys[] = {"k", "", long_key};
     for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
         struct queue_entry *first = enter(keys[i], "", "", RECENT_NEW);
@@ -194,7 +201,8 @@ Test(recent, an_event_is_found_by_its_id_once_it_is_durable)
         cr_assert_not(recent_events_find(recent, &id, &found));
         end_alone(first, OK);
         cr_assert(recent_events_find(recent, &id, &found));
-        cr_assert(slice_equals_string(found.partner, "shop") && slice_equals_string(found.account, "acc_1") &&
+        cr_assert(slice_equals_string(found.partner, "shop") &&
+                  slice_equals_string(found.account, "acc_1") &&
                   slice_equals_string(found.type, "purchase"));
         cr_assert(slice_equals_string(found.key, i == 0 ? "k" : ""));
         cr_assert_eq(found.has_key, i != 1);
@@ -215,10 +223,12 @@ Test(recent, the_oldest_durable_one_makes_room_and_pending_ones_stay)
     struct queue_entry *pending = enter("pending", "", "", RECENT_NEW);
     struct event_id a = end_first(enter("a", "", "", RECENT_NEW), OK, &waiting);
     struct event_id b = end_first(enter("b", "", "", RECENT_NEW), OK, &waiting);
-    struct event_id c = end_first(enter("c", "", "", RECENT_NEW), OK, &waiting); /* in the place of a */
+    struct event_id c =
+        end_first(enter("c", "", "", RECENT_NEW), OK, &waiting); /* in the place of a */
     cr_assert(!is_remembered(a) && is_remembered(b) && is_remembered(c));
     drop(enter("a", "", "", RECENT_DUPLICATE)); /* its key is known all the same */
-    struct queue_entry *second = enter("d", "", "", RECENT_NEW), *third = enter("e", "", "", RECENT_NEW);
+    struct queue_entry *second = enter("d", "", "", RECENT_NEW),
+                       *third = enter("e", "", "", RECENT_NEW);
     cr_assert(!is_remembered(b) && !is_remembered(c));
     struct queue_entry *unremembered = enter("f", "", "", RECENT_NEW);
     cr_assert_null(unremembered->recent);
@@ -247,7 +257,8 @@ Test(recent, what_another_thread_has_made_durable_is_judged_as_well)
     recent_events_free(other);
 }
 
-static struct queue_entry *enter_in(struct recent_events *where, const char *amount, enum recent_finding finding)
+static struct queue_entry *enter_in(
+    struct recent_events *where, const char *amount, enum recent_finding finding)
 {
     struct queue_entry *entry = entry_of("k", amount, "EUR");
     cr_assert_eq(recent_events_enter(where, entry), finding);
@@ -275,7 +286,8 @@ Test(recent, what_fails_here_is_new_with_another_thread)
 {
     struct recent_events *other;
     cr_assert_eq(recent_events_new(8, known, &other), OK);
-    struct queue_entry *here = enter("k", "1", "EUR", RECENT_NEW), *there = enter_in(other, "2", RECENT_ELSEWHERE);
+    struct queue_entry *here = enter("k", "1", "EUR", RECENT_NEW),
+                       *there = enter_in(other, "2", RECENT_ELSEWHERE);
     end_alone(here, ERR_DISK);
     cr_assert_eq(recent_events_enter(other, there), RECENT_NEW);
     struct list waiting;

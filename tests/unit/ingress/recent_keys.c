@@ -23,7 +23,8 @@ static struct dedupe_key key_of(unsigned number)
     char text[16];
     snprintf(text, sizeof text, "k-%u", number);
     struct dedupe_key key;
-    dedupe_key_of(SLICE_LITERAL("shop"), SLICE_LITERAL("acc"), SLICE_LITERAL("lead"), slice_from_string(text), &key);
+    dedupe_key_of(SLICE_LITERAL("shop"), SLICE_LITERAL("acc"), SLICE_LITERAL("lead"),
+        slice_from_string(text), &key);
     return key;
 }
 
@@ -31,8 +32,9 @@ static struct recent_key_event event_of(unsigned number, const char *amount)
 {
     struct recent_key_event event = {0};
     memcpy(event.id.bytes, &number, sizeof number);
-    recent_money_of(
-        &(struct event_parts){.amount = slice_from_string(amount), .currency = SLICE_LITERAL("EUR")}, &event.money);
+    recent_money_of(&(struct event_parts){.amount = slice_from_string(amount),
+                        .currency = SLICE_LITERAL("EUR")},
+        &event.money);
     return event;
 }
 
@@ -45,7 +47,8 @@ static enum recent_key_finding enter(unsigned key_number, unsigned event_number)
     return recent_keys_enter(keys, &key, &event, &found);
 }
 
-static void end_with(unsigned key_number, unsigned event_number, const struct recent_key_event *first)
+static void end_with(
+    unsigned key_number, unsigned event_number, const struct recent_key_event *first)
 {
     struct dedupe_key key = key_of(key_number);
     struct recent_key_event event = event_of(event_number, "1.50");
@@ -88,10 +91,16 @@ Test(recent_keys, what_the_journal_knows_as_the_first_is_the_first)
 Test(recent_keys, money_is_equal_by_value_and_currency)
 {
     struct recent_money money, other;
-    recent_money_of(&(struct event_parts){.amount = SLICE_LITERAL("1.50"), .currency = SLICE_LITERAL("EUR")}, &money);
-    recent_money_of(&(struct event_parts){.amount = SLICE_LITERAL("1.5"), .currency = SLICE_LITERAL("EUR")}, &other);
+    recent_money_of(
+        &(struct event_parts){.amount = SLICE_LITERAL("1.50"), .currency = SLICE_LITERAL("EUR")},
+        &money);
+    recent_money_of(
+        &(struct event_parts){.amount = SLICE_LITERAL("1.5"), .currency = SLICE_LITERAL("EUR")},
+        &other);
     cr_assert(recent_money_equal(&money, &other));
-    recent_money_of(&(struct event_parts){.amount = SLICE_LITERAL("1.5"), .currency = SLICE_LITERAL("SEK")}, &other);
+    recent_money_of(
+        &(struct event_parts){.amount = SLICE_LITERAL("1.5"), .currency = SLICE_LITERAL("SEK")},
+        &other);
     cr_assert_not(recent_money_equal(&money, &other));
     recent_money_of(&(struct event_parts){0}, &other);
     cr_assert_not(recent_money_equal(&money, &other));

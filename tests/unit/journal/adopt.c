@@ -9,7 +9,8 @@ static int64_t receive(struct shelf *shelf, unsigned endpoints, unsigned partiti
 {
     struct event *event = shelf_event(shelf, (struct shelved){.partition = partition});
     int64_t seq = shelf->store.next_seq;
-    cr_assert(shelf_receive(shelf, event, endpoints, PARK_NONE).ret_received == RECEIVED_BROKER_OWNED);
+    cr_assert(
+        shelf_receive(shelf, event, endpoints, PARK_NONE).ret_received == RECEIVED_BROKER_OWNED);
     event_unref(event);
     return seq;
 }
@@ -41,8 +42,8 @@ Test(adopt, a_restart_adopts_what_had_started_and_leaves_the_rest_to_the_broker)
             cr_expect_eq(shelf->store.found.broker_owned, cases[i].broker_owned, "case %zu", i);
             cr_expect_eq(shelf->store.found.open, cases[i].own, "case %zu", i);
             cr_expect_eq(count_held(shelf), 2 * cases[i].broker_owned, "case %zu", i);
-            cr_expect_eq(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE state = 3"), cases[i].parked,
-                "case %zu", i);
+            cr_expect_eq(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE state = 3"),
+                cases[i].parked, "case %zu", i);
         }
         shelf_free(shelf);
     }
@@ -74,8 +75,11 @@ Test(adopt, a_damaged_row_is_parked_at_the_start)
     shelf_crash(shelf);
     cr_expect(count_held(shelf) == 0 && shelf->store.found.broker_owned == 0);
     cr_expect(
-        shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE id IN (17, 32) AND state = 3 AND reason = 6") == 2);
-    cr_expect(shelf_sql_int(shelf, "SELECT state FROM deliveries WHERE id = 16") == DELIVERY_PENDING);
+        shelf_sql_int(shelf,
+            "SELECT count(*) FROM deliveries WHERE id IN (17, 32) AND state = 3 AND reason = 6") ==
+        2);
+    cr_expect(
+        shelf_sql_int(shelf, "SELECT state FROM deliveries WHERE id = 16") == DELIVERY_PENDING);
     shelf_free(shelf);
 }
 
@@ -95,10 +99,12 @@ Test(adopt, is_listed_by_event_with_its_partition)
     } while (list.ret_count == list.count_max);
     cr_expect_eq(seen, 10);
 
-    shelf_sql(shelf, "DELETE FROM events WHERE seq = 2; UPDATE events SET id = x'01' WHERE seq = 3");
+    shelf_sql(
+        shelf, "DELETE FROM events WHERE seq = 2; UPDATE events SET id = x'01' WHERE seq = 3");
     list.after_event = 1;
     cr_assert(shelf_call(shelf, store_list_broker_owned, &list.request) == OK);
-    cr_expect(list.ret_count == 4 && held[0].event == 2 && held[1].event == 3, "nobody else would ask for them");
+    cr_expect(list.ret_count == 4 && held[0].event == 2 && held[1].event == 3,
+        "nobody else would ask for them");
     shelf_free(shelf);
 }
 
@@ -124,10 +130,13 @@ Test(adopt, the_statements_go_by_their_indexes)
     static const struct {
         const char *query, *index;
     } cases[] = {
-        {"SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0", "deliveries_pending"},
-        {"SELECT endpoint, count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0 GROUP BY endpoint",
+        {"SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0",
             "deliveries_pending"},
-        {"SELECT count(*) FROM deliveries WHERE broker_owned = 1 AND state = 0", "deliveries_broker_owned"},
+        {"SELECT endpoint, count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0 GROUP BY "
+         "endpoint",
+            "deliveries_pending"},
+        {"SELECT count(*) FROM deliveries WHERE broker_owned = 1 AND state = 0",
+            "deliveries_broker_owned"},
         {"SELECT id FROM aliases WHERE at_us < 7 ORDER BY at_us LIMIT 2", "aliases_by_time"},
     };
     struct shelf *shelf = shelf_new();

@@ -12,10 +12,13 @@
 #define DAY 20500
 #define AT(day) ((day)*US_PER_DAY + US_PER_DAY / 2)
 
-static int64_t append(struct shelf *shelf, int64_t day, const char *amount, const char *currency, unsigned endpoints)
+static int64_t append(
+    struct shelf *shelf, int64_t day, const char *amount, const char *currency, unsigned endpoints)
 {
-    return shelf_append(shelf,
-        (struct shelved){.accepted_us = AT(day), .amount = amount, .currency = currency, .endpoints = endpoints});
+    return shelf_append(shelf, (struct shelved){.accepted_us = AT(day),
+                                   .amount = amount,
+                                   .currency = currency,
+                                   .endpoints = endpoints});
 }
 
 static void move(struct shelf *shelf, int64_t seq, enum delivery_state from, enum delivery_state to)
@@ -38,9 +41,9 @@ static void fill(struct shelf *shelf)
     static const struct {
         const char *amount;
         enum delivery_state to;
-    } drafts[] = {{"0.1", DELIVERY_DELIVERED}, {"0.2", DELIVERY_DELIVERED}, {"-0.05", DELIVERY_DELIVERED},
-        {"1.000000001", DELIVERY_WAITING}, {"10", DELIVERY_PENDING}, {"7.50", DELIVERY_PARKED}, {"3", DELIVERY_DEAD},
-        {"99999999999999999", DELIVERY_SENDING}};
+    } drafts[] = {{"0.1", DELIVERY_DELIVERED}, {"0.2", DELIVERY_DELIVERED},
+        {"-0.05", DELIVERY_DELIVERED}, {"1.000000001", DELIVERY_WAITING}, {"10", DELIVERY_PENDING},
+        {"7.50", DELIVERY_PARKED}, {"3", DELIVERY_DEAD}, {"99999999999999999", DELIVERY_SENDING}};
     for (size_t i = 0; i < ARRAY_LENGTH(drafts); i++) {
         int64_t seq = append(shelf, DAY, drafts[i].amount, "EUR", 1);
         if (drafts[i].to != DELIVERY_PENDING)
@@ -66,8 +69,10 @@ static void check_filled(struct shelf *shelf)
     cr_expect_number(row->columns[AUDIT_PARKED], 1, "7.5");
     cr_expect_number(row->columns[AUDIT_DEAD], 1, "3");
     cr_expect_number(row->columns[AUDIT_DISCARDED], 1, "5");
-    cr_expect_number(audit_row_of(audit, DAY, "acc_1", 1, "USD")->columns[AUDIT_DELIVERED], 1, "0.3");
-    cr_expect_number(audit_row_of(audit, DAY, "acc_1", 2, "USD")->columns[AUDIT_IN_PROGRESS], 1, "0.3");
+    cr_expect_number(
+        audit_row_of(audit, DAY, "acc_1", 1, "USD")->columns[AUDIT_DELIVERED], 1, "0.3");
+    cr_expect_number(
+        audit_row_of(audit, DAY, "acc_1", 2, "USD")->columns[AUDIT_IN_PROGRESS], 1, "0.3");
     cr_expect_number(audit_row_of(audit, DAY, "acc_1", 1, "")->accepted, 1, "0");
     cr_expect_number(audit_row_of(audit, DAY, "acc_1", 0, "EUR")->columns[AUDIT_PARKED], 1, "2");
     cr_expect_number(audit_row_of(audit, DAY + 1, "acc_1", 1, "EUR")->accepted, 1, "4");
@@ -79,7 +84,8 @@ static void check_filled(struct shelf *shelf)
     cr_expect_number(audit->totals[2].events, 1, "0.3");
     cr_expect_number(audit->totals[2].deliveries, 2, "0.6");
     cr_expect_eq(audit->events_count, 4);
-    cr_expect(audit->events[2].day == DAY && audit->events[2].adds_up && strcmp(audit->events[2].currency, "USD") == 0);
+    cr_expect(audit->events[2].day == DAY && audit->events[2].adds_up &&
+              strcmp(audit->events[2].currency, "USD") == 0);
     cr_expect_number(audit->events[2].accepted, 1, "0.3");
     audit_free(audit);
 }
@@ -100,7 +106,8 @@ Test(audit, counts_what_has_expired_by_the_totals)
 {
     struct shelf *shelf = shelf_new();
     for (int i = 0; i < 5; i++)
-        move(shelf, append(shelf, DAY, "0.1", "EUR", 1), DELIVERY_PENDING, i ? DELIVERY_DELIVERED : DELIVERY_DEAD);
+        move(shelf, append(shelf, DAY, "0.1", "EUR", 1), DELIVERY_PENDING,
+            i ? DELIVERY_DELIVERED : DELIVERY_DEAD);
     write_totals(shelf);
     expire(shelf, AT(DAY + 100));
     cr_assert_eq(shelf_sql_int(shelf, "SELECT count(*) FROM events"), 1);
@@ -114,16 +121,19 @@ Test(audit, counts_what_has_expired_by_the_totals)
     shelf_free(shelf);
 }
 
-/* Events 1 (delivered), 2 (dead at its first endpoint, waiting at the other, an attempt each) and 3 (parked, with an
- * action behind it). */
+/* Events 1 (delivered), 2 (dead at its first endpoint, waiting at the other, an attempt each) and 3
+ * (parked, with an action behind it). */
 static struct shelf *small(void)
 {
     struct shelf *shelf = shelf_new();
     for (int i = 1; i <= 3; i++) {
         char key[16];
         snprintf(key, sizeof key, "k%d", i);
-        shelf_append(shelf,
-            (struct shelved){.key = key, .accepted_us = AT(DAY), .amount = "1.5", .currency = "EUR", .endpoints = 2});
+        shelf_append(shelf, (struct shelved){.key = key,
+                                .accepted_us = AT(DAY),
+                                .amount = "1.5",
+                                .currency = "EUR",
+                                .endpoints = 2});
     }
     for (unsigned index = 0; index < 2; index++)
         cr_assert(shelf_move(shelf, 1, index, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
@@ -158,19 +168,24 @@ Test(audit, names_each_kind_of_loss_and_damage)
     } cases[] = {
         {"DELETE FROM deliveries WHERE id = 33", K(MISSING_DELIVERY) | K(TOTALS), 2, 2, 1},
         {"DELETE FROM deliveries WHERE id / 16 = 1", K(MISSING_DELIVERY) | K(TOTALS), 4, 1, 0},
-        {"DELETE FROM events WHERE seq = 2", K(STRAY_DELIVERY) | K(MISSING_EVENT) | K(TOTALS), 6, 0, 0},
-        {"DELETE FROM events WHERE seq = 2; DELETE FROM deliveries WHERE id / 16 = 2", K(MISSING_EVENT) | K(TOTALS), 4,
-            0, -1},
+        {"DELETE FROM events WHERE seq = 2", K(STRAY_DELIVERY) | K(MISSING_EVENT) | K(TOTALS), 6, 0,
+            0},
+        {"DELETE FROM events WHERE seq = 2; DELETE FROM deliveries WHERE id / 16 = 2",
+            K(MISSING_EVENT) | K(TOTALS), 4, 0, -1},
         {"DELETE FROM bodies", K(MISSING_BODY), 2, 2, -1},
-        {"INSERT INTO deliveries SELECT id + 2, endpoint, state, reason, lane, generation, attempts, failures, due_us,"
-         " changed_us, started_us, duration_us, http_status, broker_owned, delivered_us, crc FROM deliveries WHERE id "
+        {"INSERT INTO deliveries SELECT id + 2, endpoint, state, reason, lane, generation, "
+         "attempts, failures, due_us,"
+         " changed_us, started_us, duration_us, http_status, broker_owned, delivered_us, crc FROM "
+         "deliveries WHERE id "
          "= 32",
             K(STRAY_DELIVERY), 1, 2, 2},
         {"UPDATE events SET amount = '15' WHERE seq = 2", K(DAMAGED_EVENT) | K(TOTALS), 4, 2, -1},
-        {"UPDATE events SET account = 'acc_2' WHERE seq = 2", K(DAMAGED_EVENT) | K(TOTALS), 4, 2, -1},
+        {"UPDATE events SET account = 'acc_2' WHERE seq = 2", K(DAMAGED_EVENT) | K(TOTALS), 4, 2,
+            -1},
         {"UPDATE events SET deliveries = 1 WHERE seq = 2", K(DAMAGED_EVENT) | K(TOTALS), 4, 2, -1},
         {"UPDATE deliveries SET state = 4 WHERE id = 33", K(DAMAGED_DELIVERY) | K(TOTALS), 2, 2, 1},
-        {"UPDATE deliveries SET endpoint = 9 WHERE id = 33", K(DAMAGED_DELIVERY) | K(TOTALS), 2, 2, 1},
+        {"UPDATE deliveries SET endpoint = 9 WHERE id = 33", K(DAMAGED_DELIVERY) | K(TOTALS), 2, 2,
+            1},
         {"UPDATE bodies SET body = x'7b7d' WHERE seq = 3", K(DAMAGED_BODY), 1, 3, -1},
         {"UPDATE bodies SET body = x'7b7d' WHERE seq = 1", 0, 0, 0, -1}, /* it is not looked at */
         {"UPDATE attempts SET http_status = 200 WHERE delivery = 33", K(DAMAGED_ATTEMPT), 1, 2, 1},
@@ -182,7 +197,8 @@ Test(audit, names_each_kind_of_loss_and_damage)
         {"DELETE FROM totals WHERE endpoint = -1", K(TOTALS), 1, 0, -1},
         {"UPDATE operator_actions SET to_endpoint = 2", K(DAMAGED_ACTION), 1, 3, 0},
         {"UPDATE dedupe_c_20260216 SET amount = '7' WHERE row = 2", K(DAMAGED_DEDUPE), 1, 2, -1},
-        {"DELETE FROM dedupe_c_20260216 WHERE row = 2", 0, 0, 0, -1}, /* what is forgotten is accepted twice at worst */
+        {"DELETE FROM dedupe_c_20260216 WHERE row = 2", 0, 0, 0,
+            -1}, /* what is forgotten is accepted twice at worst */
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct shelf *shelf = small();
@@ -195,10 +211,11 @@ Test(audit, names_each_kind_of_loss_and_damage)
         struct audit *audit = audit_of(shelf, everything());
         const struct audit_finding *first = audit->findings;
         cr_expect_eq(kinds_of(audit), cases[i].kinds, "%s: %x", cases[i].damage, kinds_of(audit));
-        cr_expect_eq(audit->findings_count, cases[i].count, "%s: %zu", cases[i].damage, audit->findings_count);
+        cr_expect_eq(audit->findings_count, cases[i].count, "%s: %zu", cases[i].damage,
+            audit->findings_count);
         if (cases[i].seq) {
-            cr_expect(
-                first->has_event && memcmp(&first->event, &expected, sizeof expected) == 0, "%s", cases[i].damage);
+            cr_expect(first->has_event && memcmp(&first->event, &expected, sizeof expected) == 0,
+                "%s", cases[i].damage);
             cr_expect_eq(first->index, cases[i].index, "%s", cases[i].damage);
         }
         cr_expect(audit->findings_count == 0 || *first->place, "%s", cases[i].damage);
@@ -214,7 +231,8 @@ Test(audit, counts_an_event_once_however_many_endpoints_it_has)
     struct shelf *shelf = small();
     for (int crash = 0; crash < 2; crash++) {
         struct audit *audit = audit_of(shelf, everything());
-        cr_assert(audit_is_complete(audit) && audit->events_count == 1 && audit->accounts_count == 1);
+        cr_assert(
+            audit_is_complete(audit) && audit->events_count == 1 && audit->accounts_count == 1);
         cr_expect_number(audit->events[0].accepted, 3, "4.5");
         cr_expect_number(audit->accounts[0].events, 3, "4.5");
         cr_expect_number(audit->accounts[0].deliveries, 6, "9");
@@ -243,7 +261,8 @@ Test(audit, counts_an_event_once_however_many_endpoints_it_has)
 Test(audit, counts_what_was_delivered_as_delivered_while_it_is_replayed_and_after_it_has_failed)
 {
     struct shelf *shelf = small();
-    static const enum delivery_state ways[] = {DELIVERY_SENDING, DELIVERY_WAITING, DELIVERY_SENDING, DELIVERY_DEAD};
+    static const enum delivery_state ways[] = {
+        DELIVERY_SENDING, DELIVERY_WAITING, DELIVERY_SENDING, DELIVERY_DEAD};
     shelf_action(shelf, 1, DELIVERY_DELIVERED, DELIVERY_PENDING);
     enum delivery_state state = DELIVERY_PENDING;
     for (size_t i = 0; i <= ARRAY_LENGTH(ways); i++) {
@@ -261,7 +280,8 @@ Test(audit, counts_what_was_delivered_as_delivered_while_it_is_replayed_and_afte
         cr_assert(shelf_call(shelf, store_record_outcome, &order.request) == OK);
         state = ways[i];
     }
-    cr_expect(shelf_sql_int(shelf, "SELECT state FROM deliveries WHERE id = 16") == DELIVERY_DELIVERED);
+    cr_expect(
+        shelf_sql_int(shelf, "SELECT state FROM deliveries WHERE id = 16") == DELIVERY_DELIVERED);
     shelf_free(shelf);
 }
 
@@ -297,7 +317,8 @@ Test(audit, finds_events_that_only_the_dedupe_knows_unless_they_may_have_expired
     cr_assert(finding && memcmp(&finding->event, &lost, sizeof lost) == 0 && finding->day == DAY);
     audit_free(audit);
     char text[128];
-    snprintf(text, sizeof text, "INSERT INTO meta(key, value) VALUES('history_us', %lld)", (long long)AT(DAY));
+    snprintf(text, sizeof text, "INSERT INTO meta(key, value) VALUES('history_us', %lld)",
+        (long long)AT(DAY));
     shelf_sql(shelf, text);
     audit = audit_of(shelf, everything());
     cr_expect(!audit_finding_of_kind(audit, AUDIT_MISSING_EVENT));
@@ -308,9 +329,12 @@ Test(audit, finds_events_that_only_the_dedupe_knows_unless_they_may_have_expired
 Test(audit, counts_what_the_broker_holds_as_in_progress_and_nothing_of_the_outbox)
 {
     struct shelf *shelf = shelf_new();
-    const struct shelved draft = {.key = "k", .accepted_us = AT(DAY), .amount = "1.5", .currency = "EUR"};
-    const struct shelved other = {.key = "k", .accepted_us = AT(DAY), .amount = "2", .currency = "EUR"};
-    struct event *events[] = {shelf_event(shelf, draft), shelf_event(shelf, draft), shelf_event(shelf, other)};
+    const struct shelved draft = {
+        .key = "k", .accepted_us = AT(DAY), .amount = "1.5", .currency = "EUR"};
+    const struct shelved other = {
+        .key = "k", .accepted_us = AT(DAY), .amount = "2", .currency = "EUR"};
+    struct event *events[] = {
+        shelf_event(shelf, draft), shelf_event(shelf, draft), shelf_event(shelf, other)};
     cr_assert(shelf_receive(shelf, events[0], 2, PARK_NONE).ret_received == RECEIVED_BROKER_OWNED);
     cr_assert(shelf_receive(shelf, events[1], 2, PARK_NONE).ret_received == RECEIVED_ALIAS);
     cr_assert(shelf_receive(shelf, events[2], 1, PARK_NONE).ret_received == RECEIVED_CONFLICT);
@@ -371,7 +395,9 @@ Test(audit, of_days_and_of_an_account_tells_of_nothing_else)
     struct shelf *shelf = shelf_new();
     for (int64_t day = DAY; day < DAY + 4; day++) {
         for (int i = 0; i < 40; i++) {
-            shelf_append(shelf, (struct shelved){.accepted_us = AT(day), .account = i % 2 ? "a" : "b", .endpoints = 1});
+            shelf_append(
+                shelf, (struct shelved){
+                           .accepted_us = AT(day), .account = i % 2 ? "a" : "b", .endpoints = 1});
         }
     }
     write_totals(shelf);
@@ -382,7 +408,8 @@ Test(audit, of_days_and_of_an_account_tells_of_nothing_else)
         snprintf(question.account, sizeof question.account, "%s", cases[i].account);
         struct audit *audit = audit_of(shelf, question);
         cr_expect_eq(audit->rows_count, cases[i].rows, "case %zu: %zu", i, audit->rows_count);
-        cr_expect_eq(audit->findings_count, cases[i].findings, "case %zu: %zu", i, audit->findings_count);
+        cr_expect_eq(
+            audit->findings_count, cases[i].findings, "case %zu: %zu", i, audit->findings_count);
         audit_free(audit);
     }
     shelf_free(shelf);
@@ -395,7 +422,8 @@ Test(audit, of_a_day_finds_what_was_accepted_far_from_its_place)
         append(shelf, day, "1", "EUR", 1);
     append(shelf, DAY + 2, "1", "EUR", 1); /* the clock had been ahead, and was set right */
     write_totals(shelf);
-    struct audit *audit = audit_of(shelf, (struct audit_question){.from_day = DAY + 2, .to_day = DAY + 2});
+    struct audit *audit =
+        audit_of(shelf, (struct audit_question){.from_day = DAY + 2, .to_day = DAY + 2});
     cr_expect(audit_is_complete(audit));
     cr_assert_eq(audit->rows_count, 1);
     cr_expect_number(audit->rows[0].columns[AUDIT_IN_PROGRESS], 2, "2");
@@ -420,8 +448,9 @@ Test(audit, names_so_many_findings_and_counts_the_rest)
 Test(audit, of_too_many_rows_is_refused)
 {
     struct shelf *shelf = shelf_new();
-    shelf_sql(shelf, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= 50000)"
-                     " INSERT INTO totals SELECT i / 100, 'a', i, '', 1, '1', 0, '0', 0, '0', 0 FROM n");
+    shelf_sql(shelf,
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= 50000)"
+        " INSERT INTO totals SELECT i / 100, 'a', i, '', 1, '1', 0, '0', 0, '0', 0 FROM n");
     struct audit_run *run = audit_begin(shelf, everything());
     struct audit *audit;
     cr_expect_eq(audit_end(run, &audit), ERR_TOO_LARGE);
@@ -438,7 +467,8 @@ Test(audit, of_too_many_rows_is_refused)
 static void spoil_page(struct shelf *shelf, const char *table)
 {
     char text[160], path[128];
-    snprintf(text, sizeof text, "SELECT max(pageno) FROM dbstat WHERE name = '%s' AND pagetype = 'leaf'", table);
+    snprintf(text, sizeof text,
+        "SELECT max(pageno) FROM dbstat WHERE name = '%s' AND pagetype = 'leaf'", table);
     shelf_sql_int(shelf, "PRAGMA wal_checkpoint(TRUNCATE)");
     int64_t page = shelf_sql_int(shelf, text);
     snprintf(path, sizeof path, "%s/journal-0.db", shelf->directory);
@@ -448,7 +478,8 @@ static void spoil_page(struct shelf *shelf, const char *table)
 
 Test(audit, goes_on_behind_what_cannot_be_read)
 {
-    static const char *const tables[] = {"deliveries", "events", "totals", "attempts", "dedupe_c_20260216"};
+    static const char *const tables[] = {
+        "deliveries", "events", "totals", "attempts", "dedupe_c_20260216"};
     for (size_t i = 0; i < ARRAY_LENGTH(tables); i++) {
         struct shelf *shelf = small();
         for (int k = 0; k < 500; k++)
@@ -457,7 +488,8 @@ Test(audit, goes_on_behind_what_cannot_be_read)
         spoil_page(shelf, tables[i]);
         struct audit *audit = audit_of(shelf, everything());
         cr_expect(audit_finding_of_kind(audit, AUDIT_UNREADABLE), "%s", tables[i]);
-        const struct audit_row *row = i == 1 || i == 0 ? audit_row_of(audit, DAY, "acc_1", 1, "EUR") : NULL;
+        const struct audit_row *row =
+            i == 1 || i == 0 ? audit_row_of(audit, DAY, "acc_1", 1, "EUR") : NULL;
         cr_expect(!row || row->adds_up, "%s: what stands elsewhere is counted", tables[i]);
         audit_free(audit);
         shelf_free(shelf);

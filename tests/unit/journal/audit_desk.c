@@ -42,8 +42,8 @@ struct audit *audit_of(struct shelf *shelf, struct audit_question question)
     return audit;
 }
 
-const struct audit_row *audit_row_of(
-    const struct audit *audit, int64_t day, const char *account, uint64_t endpoint, const char *currency)
+const struct audit_row *audit_row_of(const struct audit *audit, int64_t day, const char *account,
+    uint64_t endpoint, const char *currency)
 {
     for (size_t i = 0; i < audit->rows_count; i++) {
         const struct audit_row *row = &audit->rows[i];
@@ -91,7 +91,8 @@ unsigned expire(struct shelf *shelf, int64_t now_us)
     return steps;
 }
 
-void shelf_action(struct shelf *shelf, int64_t seq, enum delivery_state from, enum delivery_state to)
+void shelf_action(
+    struct shelf *shelf, int64_t seq, enum delivery_state from, enum delivery_state to)
 {
     struct journal_operator_action action = {.request.kind = JOURNAL_OPERATOR_ACTION,
         .event = shelf_id_of(shelf, seq),
@@ -112,9 +113,14 @@ void shelf_attempt(struct shelf *shelf, int64_t seq, unsigned index, enum delive
         .to = to,
         .failures = 1,
         .has_attempt = true,
-        .attempt = {.number = 1, .started_us = 7, .end = {.http_status = 500}, .excerpt_len = 2, .excerpt = "no"}};
+        .attempt = {.number = 1,
+            .started_us = 7,
+            .end = {.http_status = 500},
+            .excerpt_len = 2,
+            .excerpt = "no"}};
     shelf_begin(shelf);
-    cr_assert(store_record_outcome(&shelf->store, &order.request) == OK && order.request.result == OK);
+    cr_assert(
+        store_record_outcome(&shelf->store, &order.request) == OK && order.request.result == OK);
     shelf_commit(shelf);
 }
 
@@ -130,7 +136,9 @@ void shelf_conflict(struct shelf *shelf, int64_t first_seq)
                               .body = SLICE_LITERAL("{}")}};
     bool is_new;
     shelf_begin(shelf);
-    cr_assert(conflict_rows_add(&shelf->store.conflicts, &first, 20500 * US_PER_DAY, &event, &is_new) == OK && is_new);
+    cr_assert(conflict_rows_add(
+                  &shelf->store.conflicts, &first, 20500 * US_PER_DAY, &event, &is_new) == OK &&
+              is_new);
     shelf_commit(shelf);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The audit of a journal that moves while it is walked: no false alarm, and no loss that is overlooked. */
+/* The audit of a journal that moves while it is walked: no false alarm, and no loss that is
+ * overlooked. */
 #include "unit/journal/audit_desk.h"
 #include "unit/journal/fixture.h"
 
@@ -25,8 +26,10 @@ static struct shelf *filled(unsigned endpoints, int64_t days)
     struct shelf *shelf = shelf_new();
     for (int64_t day = DAY; day < DAY + days; day++)
         for (int i = 0; i < EVENTS; i++)
-            shelf_append(shelf,
-                (struct shelved){.accepted_us = AT(day), .amount = "0.1", .currency = "EUR", .endpoints = endpoints});
+            shelf_append(shelf, (struct shelved){.accepted_us = AT(day),
+                                    .amount = "0.1",
+                                    .currency = "EUR",
+                                    .endpoints = endpoints});
     write_totals(shelf);
     return shelf;
 }
@@ -88,8 +91,9 @@ Test(audit_moving, what_is_accepted_meanwhile_is_in_the_totals_or_counted_by_its
         for (int i = 0; run->phase <= PHASE_HISTORY && audit_step(run, &result, &audit); i++) {
             if (run->phase > PHASE_HISTORY || i > 30)
                 continue; /* what comes after the walk is not told of */
-            shelf_append(
-                shelf, (struct shelved){.accepted_us = AT(DAY), .amount = "7", .currency = "EUR", .endpoints = 1});
+            shelf_append(shelf,
+                (struct shelved){
+                    .accepted_us = AT(DAY), .amount = "7", .currency = "EUR", .endpoints = 1});
             accepted++;
             if (written == 2 || (written == 1 && i % 3 == 0))
                 write_totals(shelf);
@@ -148,7 +152,8 @@ Test(audit_moving, a_total_that_moves_for_ever_ends_the_audit_without_a_verdict)
     } while (result == OK && more);
     cr_expect_eq(result, ERR_UNAVAILABLE);
     cr_expect_eq(run->restless_day, DAY);
-    cr_expect(pauses_us > 20 * US_PER_SECOND && pauses_us < 40 * US_PER_SECOND, "%lld", (long long)pauses_us);
+    cr_expect(pauses_us > 20 * US_PER_SECOND && pauses_us < 40 * US_PER_SECOND, "%lld",
+        (long long)pauses_us);
     cr_expect(seq < EVENTS, "it gave up while there was more to move");
     audit_run_free(run);
     shelf_free(shelf);
@@ -158,8 +163,9 @@ Test(audit_moving, a_loss_is_found_while_other_days_move)
 {
     struct shelf *shelf = filled(1, 2);
     deliver(shelf, 1, EVENTS);
-    shelf_sql(shelf, "DELETE FROM events WHERE seq = 300; DELETE FROM deliveries WHERE id = 16 * 300;"
-                     "DELETE FROM deliveries WHERE id = 16 * 301");
+    shelf_sql(shelf,
+        "DELETE FROM events WHERE seq = 300; DELETE FROM deliveries WHERE id = 16 * 300;"
+        "DELETE FROM deliveries WHERE id = 16 * 301");
     struct audit_run *run = begin_slowly(shelf, everything());
     enum err result;
     struct audit *audit;
@@ -168,10 +174,11 @@ Test(audit_moving, a_loss_is_found_while_other_days_move)
     expire_some(shelf, AT(DAY + 91) - US_PER_DAY / 4);
     cr_assert(audit_end(run, &audit) == OK);
     cr_assert_eq(audit->findings_count, 3);
-    cr_expect(audit->findings[0].kind == AUDIT_MISSING_DELIVERY && audit->findings[1].kind == AUDIT_TOTALS);
+    cr_expect(audit->findings[0].kind == AUDIT_MISSING_DELIVERY &&
+              audit->findings[1].kind == AUDIT_TOTALS);
     for (size_t i = 1; i < 3; i++)
-        cr_expect_eq(
-            audit->findings[i].totals.count - audit->findings[i].found.count, audit->findings[i].of_events ? 1 : 2);
+        cr_expect_eq(audit->findings[i].totals.count - audit->findings[i].found.count,
+            audit->findings[i].of_events ? 1 : 2);
     cr_expect(audit->findings[1].of_events != audit->findings[2].of_events);
     audit_free(audit);
     shelf_free(shelf);
@@ -187,7 +194,8 @@ Test(audit_moving, a_loss_among_what_came_last_is_found)
     int64_t seq = shelf_append(shelf, (struct shelved){.accepted_us = AT(DAY), .endpoints = 1});
     write_totals(shelf);
     char text[160];
-    snprintf(text, sizeof text, "DELETE FROM events WHERE seq = %lld; DELETE FROM deliveries WHERE id = 16 * %lld",
+    snprintf(text, sizeof text,
+        "DELETE FROM events WHERE seq = %lld; DELETE FROM deliveries WHERE id = 16 * %lld",
         (long long)seq, (long long)seq);
     shelf_sql(shelf, text);
     cr_assert(audit_end(run, &audit) == OK);
@@ -205,8 +213,9 @@ Test(audit_moving, rests_while_the_wal_is_large_so_that_it_can_begin_anew)
     struct audit *audit = NULL;
     bool more = true;
     int64_t pause_us;
-    shelf_sql(shelf, "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
-                     " INSERT INTO bodies SELECT i, zeroblob(60000), 0 FROM n");
+    shelf_sql(shelf,
+        "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
+        " INSERT INTO bodies SELECT i, zeroblob(60000), 0 FROM n");
     for (int i = 0; i < 300; i++)
         cr_assert(audit_run_step(run, &more, &pause_us, &audit) == OK && more && pause_us > 0);
     shelf_sql(shelf, "PRAGMA wal_checkpoint(TRUNCATE)");
@@ -221,8 +230,9 @@ Test(audit_moving, gives_up_when_the_wal_stays_large)
     struct audit *audit = NULL;
     enum err result;
     unsigned steps = 0;
-    shelf_sql(shelf, "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
-                     " INSERT INTO bodies SELECT i, zeroblob(60000), 0 FROM n");
+    shelf_sql(shelf,
+        "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
+        " INSERT INTO bodies SELECT i, zeroblob(60000), 0 FROM n");
     while (audit_step(run, &result, &audit))
         steps++;
     cr_expect(result == ERR_UNAVAILABLE && steps >= 600, "%u", steps);
@@ -245,8 +255,8 @@ static void on_audited(struct journal_query *query, void *receiver)
 
 static void ask(struct desk *desk, struct journal_reader *reader, struct asked *asked)
 {
-    *asked = (struct asked){
-        .audit = {.query = {.reply_to = &desk->mailbox, .on_done = on_audited}, .question = everything()}};
+    *asked = (struct asked){.audit = {.query = {.reply_to = &desk->mailbox, .on_done = on_audited},
+                                .question = everything()}};
     journal_reader_audit(reader, &asked->audit);
 }
 
@@ -274,7 +284,8 @@ Test(audit_moving, beside_a_busy_journal_there_is_no_false_alarm)
     for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < PER_ROUND; i++) {
             struct journal_append *append = &appends[round * PER_ROUND + i];
-            struct event *event = desk_event(desk, (struct draft){.amount = i % 2 ? "0.1" : "-0.2", .currency = "EUR"});
+            struct event *event = desk_event(
+                desk, (struct draft){.amount = i % 2 ? "0.1" : "-0.2", .currency = "EUR"});
             desk_submit(desk, &append_init(append, event, (uint64_t[]){7}, 1)->request);
         }
         answers += PER_ROUND;
@@ -301,7 +312,8 @@ Test(audit_moving, beside_a_busy_journal_there_is_no_false_alarm)
     wait_until_asked(desk, &asked);
     cr_assert(asked.audit.query.result == OK && audit_is_complete(asked.audit.ret_audit));
     cr_expect_number(asked.audit.ret_audit->totals[0].deliveries, ROUNDS * PER_ROUND, "-60");
-    cr_expect_eq(asked.audit.ret_audit->totals[0].columns[AUDIT_DELIVERED].count, (int64_t)recorded);
+    cr_expect_eq(
+        asked.audit.ret_audit->totals[0].columns[AUDIT_DELIVERED].count, (int64_t)recorded);
     cr_expect(audits > 0);
     audit_free(asked.audit.ret_audit);
     for (size_t i = 0; i < ARRAY_LENGTH(appends); i++)
@@ -322,7 +334,8 @@ Test(audit_moving, a_reader_that_stops_answers_what_it_has_begun)
     mailbox_work(&desk->mailbox);
     for (size_t i = 0; i < ARRAY_LENGTH(asked); i++) {
         cr_assert(asked[i].done);
-        cr_expect(asked[i].audit.query.result == OK || asked[i].audit.query.result == ERR_SHUTTING_DOWN);
+        cr_expect(
+            asked[i].audit.query.result == OK || asked[i].audit.query.result == ERR_SHUTTING_DOWN);
         audit_free(asked[i].audit.ret_audit);
     }
     desk_free(desk);
@@ -332,7 +345,8 @@ static bool audit_was_first;
 
 static void on_state_counts(struct journal_query *query, void *receiver)
 {
-    audit_was_first = ((const struct asked *)receiver)->done; /* answers come in the order of posting */
+    audit_was_first =
+        ((const struct asked *)receiver)->done; /* answers come in the order of posting */
     CONTAINER_OF(query, struct journal_state_counts, query)->ret_counts[0] = -1;
 }
 
@@ -341,10 +355,14 @@ Test(audit_moving, other_questions_go_first)
     struct shelf *shelf = shelf_new();
     struct mailbox mailbox;
     struct journal_reader *reader;
-    struct asked asked = {.audit = {.query = {.reply_to = &mailbox, .on_done = on_audited}, .question = everything()}};
-    struct journal_state_counts counts = {.query = {.reply_to = &mailbox, .on_done = on_state_counts}};
-    shelf_sql(shelf, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)"
-                     " INSERT INTO deliveries SELECT 16 * i, 1, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 200, 0, 0, 0 FROM n");
+    struct asked asked = {.audit = {.query = {.reply_to = &mailbox, .on_done = on_audited},
+                              .question = everything()}};
+    struct journal_state_counts counts = {
+        .query = {.reply_to = &mailbox, .on_done = on_state_counts}};
+    shelf_sql(shelf,
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)"
+        " INSERT INTO deliveries SELECT 16 * i, 1, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 200, 0, 0, 0 FROM "
+        "n");
     cr_assert(mailbox_init(&mailbox, &asked) == OK);
     cr_assert(journal_reader_open(shelf->directory, 1, &reader) == OK);
     journal_reader_audit(reader, &asked.audit);
@@ -354,7 +372,8 @@ Test(audit_moving, other_questions_go_first)
         mailbox_work(&mailbox);
     }
     cr_expect(!audit_was_first);
-    cr_expect(asked.audit.query.result == OK && asked.audit.ret_audit->findings_more == 400000 - AUDIT_FINDINGS_MAX);
+    cr_expect(asked.audit.query.result == OK &&
+              asked.audit.ret_audit->findings_more == 400000 - AUDIT_FINDINGS_MAX);
     audit_free(asked.audit.ret_audit);
     journal_reader_stop(reader);
     mailbox_done(&mailbox);

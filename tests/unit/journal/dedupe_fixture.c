@@ -33,7 +33,8 @@ struct dedupe_fixture *dedupe_fixture_new(void)
     struct dedupe_fixture *fixture = calloc(1, sizeof *fixture);
     cr_assert(fixture);
     const char *parent = getenv("TMPDIR");
-    snprintf(fixture->directory, sizeof fixture->directory, "%s/penstock-dedupe-XXXXXX", parent ? parent : "/tmp");
+    snprintf(fixture->directory, sizeof fixture->directory, "%s/penstock-dedupe-XXXXXX",
+        parent ? parent : "/tmp");
     cr_assert(mkdtemp(fixture->directory));
     snprintf(fixture->path, sizeof fixture->path, "%s/dedupe.db", fixture->directory);
     dedupe_fixture_open(fixture);
@@ -50,15 +51,15 @@ void dedupe_fixture_free(struct dedupe_fixture *fixture)
 
 void dedupe_fixture_sql(struct dedupe_fixture *fixture, const char *text)
 {
-    cr_assert(
-        sqlite3_exec(fixture->db, text, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", text, sqlite3_errmsg(fixture->db));
+    cr_assert(sqlite3_exec(fixture->db, text, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", text,
+        sqlite3_errmsg(fixture->db));
 }
 
 int64_t dedupe_fixture_sql_int(struct dedupe_fixture *fixture, const char *text)
 {
     sqlite3_stmt *statement = NULL;
-    cr_assert(
-        sqlite3_prepare_v2(fixture->db, text, -1, &statement, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(fixture->db));
+    cr_assert(sqlite3_prepare_v2(fixture->db, text, -1, &statement, NULL) == SQLITE_OK, "%s",
+        sqlite3_errmsg(fixture->db));
     cr_assert(sqlite3_step(statement) == SQLITE_ROW);
     int64_t value = sqlite3_column_int64(statement, 0);
     sqlite3_finalize(statement);
@@ -87,7 +88,8 @@ struct dedupe_key key_of(unsigned number)
     char text[16];
     snprintf(text, sizeof text, "key-%u", number);
     struct dedupe_key key;
-    dedupe_key_of((struct slice){0}, (struct slice){0}, (struct slice){0}, slice_from_string(text), &key);
+    dedupe_key_of(
+        (struct slice){0}, (struct slice){0}, (struct slice){0}, slice_from_string(text), &key);
     return key;
 }
 
@@ -99,7 +101,8 @@ struct event event_of(unsigned number, int day, enum event_class class)
     return event;
 }
 
-enum err dedupe_fixture_try_add(struct dedupe_fixture *fixture, unsigned number, int day, enum event_class class)
+enum err dedupe_fixture_try_add(
+    struct dedupe_fixture *fixture, unsigned number, int day, enum event_class class)
 {
     struct dedupe_key key = key_of(number);
     struct event event = event_of(number, day, class);
@@ -112,7 +115,8 @@ void dedupe_fixture_add(struct dedupe_fixture *fixture, unsigned first, unsigned
         cr_assert(dedupe_fixture_try_add(fixture, i, day, CLASS_CRITICAL) == OK);
 }
 
-void dedupe_fixture_add_and_commit(struct dedupe_fixture *fixture, unsigned first, unsigned end, int day)
+void dedupe_fixture_add_and_commit(
+    struct dedupe_fixture *fixture, unsigned first, unsigned end, int day)
 {
     dedupe_fixture_begin(fixture);
     dedupe_fixture_add(fixture, first, end, day);
@@ -130,7 +134,8 @@ enum dedupe_finding dedupe_fixture_find(struct dedupe_fixture *fixture, unsigned
     return finding;
 }
 
-bool all_are(struct dedupe_fixture *fixture, unsigned first, unsigned end, enum dedupe_finding expected)
+bool all_are(
+    struct dedupe_fixture *fixture, unsigned first, unsigned end, enum dedupe_finding expected)
 {
     bool all = true;
     for (unsigned i = first; i < end; i++)
@@ -140,8 +145,8 @@ bool all_are(struct dedupe_fixture *fixture, unsigned first, unsigned end, enum 
 
 int64_t count_segments(struct dedupe_fixture *fixture)
 {
-    return dedupe_fixture_sql_int(
-        fixture, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'dedupe_[co]_*'");
+    return dedupe_fixture_sql_int(fixture,
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'dedupe_[co]_*'");
 }
 
 int64_t count_filters(struct dedupe_fixture *fixture)
@@ -162,7 +167,8 @@ static bool has_dropped_a_part(const struct dedupe_fixture *fixture)
     return false;
 }
 
-/* Works as the journal does when it has nothing else to do; returns how often a segment was dropped or sealed. */
+/* Works as the journal does when it has nothing else to do; returns how often a segment was dropped
+ * or sealed. */
 unsigned dedupe_fixture_expire(struct dedupe_fixture *fixture, int today)
 {
     for (unsigned done = 0;;) {

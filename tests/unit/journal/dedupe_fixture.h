@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A dedupe store on a file of its own, with segments of a few keys, and keys that are made of numbers. */
+/* A dedupe store on a file of its own, with segments of a few keys, and keys that are made of
+ * numbers. */
 #ifndef PENSTOCK_TESTS_UNIT_JOURNAL_DEDUPE_FIXTURE_H
 #define PENSTOCK_TESTS_UNIT_JOURNAL_DEDUPE_FIXTURE_H
 
@@ -27,12 +28,16 @@ void dedupe_fixture_roll_back(struct dedupe_fixture *fixture);
 struct dedupe_key key_of(unsigned number);
 /* The event of a key has its number for an id. */
 struct event event_of(unsigned number, int day, enum event_class class);
-enum err dedupe_fixture_try_add(struct dedupe_fixture *fixture, unsigned number, int day, enum event_class class);
+enum err dedupe_fixture_try_add(
+    struct dedupe_fixture *fixture, unsigned number, int day, enum event_class class);
 void dedupe_fixture_add(struct dedupe_fixture *fixture, unsigned first, unsigned end, int day);
-void dedupe_fixture_add_and_commit(struct dedupe_fixture *fixture, unsigned first, unsigned end, int day);
+void dedupe_fixture_add_and_commit(
+    struct dedupe_fixture *fixture, unsigned first, unsigned end, int day);
 enum dedupe_finding dedupe_fixture_find(struct dedupe_fixture *fixture, unsigned number);
-bool all_are(struct dedupe_fixture *fixture, unsigned first, unsigned end, enum dedupe_finding expected);
-/* Works as the journal does when it has nothing else to do; returns the number of turns that did something. */
+bool all_are(
+    struct dedupe_fixture *fixture, unsigned first, unsigned end, enum dedupe_finding expected);
+/* Works as the journal does when it has nothing else to do; returns the number of turns that did
+ * something. */
 unsigned dedupe_fixture_expire(struct dedupe_fixture *fixture, int today);
 int64_t count_segments(struct dedupe_fixture *fixture);
 int64_t count_filters(struct dedupe_fixture *fixture);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The dedupe store's indexes: in memory, in the file, and what happens when either is not what it should be. */
+/* The dedupe store's indexes: in memory, in the file, and what happens when either is not what it
+ * should be. */
 #include "unit/journal/dedupe_fixture.h"
 
 #include "base/cleanup.h"
@@ -53,12 +54,14 @@ Test(dedupe_index, finds_keys_in_the_open_segment_in_sealed_ones_and_after_a_res
 {
     struct dedupe_fixture *fixture = large_fixture_new(3500);
     cr_assert(fixture->dedupe.count == 3 && count_buckets(fixture) == 8);
-    cr_assert(has_index_in_memory(fixture, 0) && !has_index_in_memory(fixture, 1) && !has_index_in_memory(fixture, 2));
+    cr_assert(has_index_in_memory(fixture, 0) && !has_index_in_memory(fixture, 1) &&
+              !has_index_in_memory(fixture, 2));
     for (unsigned again = 0; again < 2; again++) {
-        cr_assert(all_are(fixture, 0, 3500, DEDUPE_DUPLICATE) && all_are(fixture, 100000, 105000, DEDUPE_NEW));
+        cr_assert(all_are(fixture, 0, 3500, DEDUPE_DUPLICATE) &&
+                  all_are(fixture, 100000, 105000, DEDUPE_NEW));
         dedupe_fixture_reopen(fixture);
-        cr_assert(
-            has_index_in_memory(fixture, 0) && !has_index_in_memory(fixture, 1) && !has_index_in_memory(fixture, 2));
+        cr_assert(has_index_in_memory(fixture, 0) && !has_index_in_memory(fixture, 1) &&
+                  !has_index_in_memory(fixture, 2));
     }
     dedupe_fixture_free(fixture);
 }
@@ -66,7 +69,8 @@ Test(dedupe_index, finds_keys_in_the_open_segment_in_sealed_ones_and_after_a_res
 Test(dedupe_index, empty_buckets_are_written_as_well)
 {
     struct dedupe_fixture *fixture = dedupe_fixture_new();
-    /* Rolled back keys count, and so there are more buckets than the keys that are left can fill. */
+    /* Rolled back keys count, and so there are more buckets than the keys that are left can fill.
+     * */
     fixture->dedupe.segment_keys_max = 40000;
     dedupe_fixture_add_and_commit(fixture, 0, 3, TODAY);
     for (unsigned again = 0; again < 390; again++) {
@@ -76,7 +80,8 @@ Test(dedupe_index, empty_buckets_are_written_as_well)
     }
     dedupe_fixture_add_and_commit(fixture, 3, 4, TODAY + 1);
     cr_assert(count_buckets(fixture) == 128);
-    cr_assert(dedupe_fixture_sql_int(fixture, "SELECT count(*) FROM dedupe_index WHERE length(entries) = 0") > 0);
+    cr_assert(dedupe_fixture_sql_int(
+                  fixture, "SELECT count(*) FROM dedupe_index WHERE length(entries) = 0") > 0);
     cr_assert(all_are(fixture, 0, 4, DEDUPE_DUPLICATE) && all_are(fixture, 1000, 3000, DEDUPE_NEW));
     cr_assert(!has_index_in_memory(fixture, 1), "nothing was distrusted");
     dedupe_fixture_free(fixture);
@@ -94,9 +99,11 @@ Test(dedupe_index, is_made_again_from_the_rows_where_the_file_has_another)
         "UPDATE dedupe_index SET entries = entries || x'00'",
         "UPDATE dedupe_index SET crc = crc + 1",
         "UPDATE dedupe_index SET crc = crc + 4294967296",
-        "UPDATE dedupe_index SET bucket = 3 - bucket + 4; UPDATE dedupe_index SET bucket = bucket - 4",
+        "UPDATE dedupe_index SET bucket = 3 - bucket + 4; UPDATE dedupe_index SET bucket = bucket "
+        "- 4",
         "UPDATE dedupe_index SET segment = segment || 'x';"
-        "UPDATE dedupe_index SET segment = CASE segment WHEN 'dedupe_c_20260216x' THEN 'dedupe_c_20260216_1'"
+        "UPDATE dedupe_index SET segment = CASE segment WHEN 'dedupe_c_20260216x' THEN "
+        "'dedupe_c_20260216_1'"
         " ELSE 'dedupe_c_20260216' END",
     };
     for (size_t i = 0; i < 2 * ARRAY_LENGTH(damages); i++) {
@@ -107,15 +114,19 @@ Test(dedupe_index, is_made_again_from_the_rows_where_the_file_has_another)
             dedupe_fixture_reopen(fixture);
         cr_assert(all_are(fixture, 0, 3500, DEDUPE_DUPLICATE), "case %zu", i);
         cr_assert(all_are(fixture, 100000, 103000, DEDUPE_NEW), "case %zu", i);
-        cr_assert(has_index_in_memory(fixture, 1) && has_index_in_memory(fixture, 2), "case %zu", i);
+        cr_assert(
+            has_index_in_memory(fixture, 1) && has_index_in_memory(fixture, 2), "case %zu", i);
         cr_assert(dedupe_fixture_expire(fixture, TODAY) == 2, "case %zu", i);
-        cr_assert(!has_index_in_memory(fixture, 1) && !has_index_in_memory(fixture, 2), "case %zu", i);
+        cr_assert(
+            !has_index_in_memory(fixture, 1) && !has_index_in_memory(fixture, 2), "case %zu", i);
         for (unsigned again = 0; again < 2; again++) {
             cr_assert(all_are(fixture, 0, 3500, DEDUPE_DUPLICATE), "case %zu", i);
-            cr_assert(!has_index_in_memory(fixture, 1) && !has_index_in_memory(fixture, 2), "case %zu", i);
+            cr_assert(!has_index_in_memory(fixture, 1) && !has_index_in_memory(fixture, 2),
+                "case %zu", i);
             dedupe_fixture_reopen(fixture);
         }
-        cr_assert(count_buckets(fixture) == 8 && dedupe_fixture_expire(fixture, TODAY) == 0, "case %zu", i);
+        cr_assert(count_buckets(fixture) == 8 && dedupe_fixture_expire(fixture, TODAY) == 0,
+            "case %zu", i);
         dedupe_fixture_free(fixture);
     }
 }
@@ -143,12 +154,15 @@ Test(dedupe_index, is_in_memory_for_few_slices_even_if_all_are_damaged)
         }
         bool is_damage = i != 2; /* a lost filter is noticed at the start */
         for (unsigned again = 0; again < 2; again++) {
-            cr_assert(
-                all_are(fixture, 0, 205, DEDUPE_DUPLICATE) && all_are(fixture, 1000, 3000, DEDUPE_NEW), "case %zu", i);
-            cr_assert(count_indexes(fixture) == 1 + (is_damage ? DEDUPE_CLOSED_INDEXES_MAX : 0), "case %zu", i);
+            cr_assert(all_are(fixture, 0, 205, DEDUPE_DUPLICATE) &&
+                          all_are(fixture, 1000, 3000, DEDUPE_NEW),
+                "case %zu", i);
+            cr_assert(count_indexes(fixture) == 1 + (is_damage ? DEDUPE_CLOSED_INDEXES_MAX : 0),
+                "case %zu", i);
         }
         cr_assert(dedupe_fixture_expire(fixture, TODAY) == (is_damage ? 20 : 0), "case %zu", i);
-        cr_assert(count_indexes(fixture) == 1 && all_are(fixture, 0, 205, DEDUPE_DUPLICATE), "case %zu", i);
+        cr_assert(count_indexes(fixture) == 1 && all_are(fixture, 0, 205, DEDUPE_DUPLICATE),
+            "case %zu", i);
         dedupe_fixture_free(fixture);
     }
 }
@@ -162,7 +176,8 @@ Test(dedupe_index, that_was_made_again_stays_when_the_transaction_is_rolled_back
     dedupe_fixture_add(fixture, 2000, 2010, TODAY);
     cr_assert(all_are(fixture, 0, 2010, DEDUPE_DUPLICATE));
     dedupe_fixture_roll_back(fixture);
-    cr_assert(all_are(fixture, 0, 2000, DEDUPE_DUPLICATE) && all_are(fixture, 2000, 2010, DEDUPE_NEW));
+    cr_assert(
+        all_are(fixture, 0, 2000, DEDUPE_DUPLICATE) && all_are(fixture, 2000, 2010, DEDUPE_NEW));
     dedupe_fixture_add_and_commit(fixture, 2000, 2010, TODAY);
     cr_assert(dedupe_fixture_expire(fixture, TODAY) == 1);
     dedupe_fixture_reopen(fixture);
@@ -174,7 +189,8 @@ Test(dedupe_index, is_not_needed_to_find_keys_when_its_pages_cant_be_read)
 {
     struct dedupe_fixture *fixture = large_fixture_new(3500);
     damage_table(fixture, "dedupe_index");
-    cr_assert(all_are(fixture, 0, 3500, DEDUPE_DUPLICATE) && all_are(fixture, 100000, 103000, DEDUPE_NEW));
+    cr_assert(all_are(fixture, 0, 3500, DEDUPE_DUPLICATE) &&
+              all_are(fixture, 100000, 103000, DEDUPE_NEW));
     dedupe_fixture_free(fixture);
 }
 
@@ -182,14 +198,18 @@ Test(dedupe_index, of_a_sealed_segment_puts_only_the_keys_of_damaged_rows_in_dou
 {
     struct dedupe_fixture *fixture = large_fixture_new(3500);
     damage_table(fixture, "dedupe_c_20260216");
-    cr_assert(all_are(fixture, 0, 1500, DEDUPE_DAMAGED) && all_are(fixture, 1500, 3500, DEDUPE_DUPLICATE));
+    cr_assert(all_are(fixture, 0, 1500, DEDUPE_DAMAGED) &&
+              all_are(fixture, 1500, 3500, DEDUPE_DUPLICATE));
     cr_assert(all_are(fixture, 100000, 100100, DEDUPE_NEW));
-    /* Without the index nobody knows which rows these were: what the filter does not deny is in doubt. */
+    /* Without the index nobody knows which rows these were: what the filter does not deny is in
+     * doubt. */
     dedupe_fixture_sql(fixture, "DELETE FROM dedupe_index");
-    cr_assert(all_are(fixture, 0, 1500, DEDUPE_DAMAGED) && all_are(fixture, 1500, 3500, DEDUPE_DUPLICATE));
+    cr_assert(all_are(fixture, 0, 1500, DEDUPE_DAMAGED) &&
+              all_are(fixture, 1500, 3500, DEDUPE_DUPLICATE));
     cr_assert(all_are(fixture, 100000, 100100, DEDUPE_NEW));
     cr_assert(dedupe_fixture_expire(fixture, TODAY) == 1, "the other one is sealed again");
-    cr_assert(all_are(fixture, 0, 1500, DEDUPE_DAMAGED) && all_are(fixture, 1500, 3500, DEDUPE_DUPLICATE));
+    cr_assert(all_are(fixture, 0, 1500, DEDUPE_DAMAGED) &&
+              all_are(fixture, 1500, 3500, DEDUPE_DUPLICATE));
     dedupe_fixture_free(fixture);
 }
 
@@ -216,17 +236,25 @@ Test(dedupe_index, a_damaged_key_puts_what_is_not_found_in_doubt)
         struct dedupe_fixture *fixture = dedupe_fixture_new();
         dedupe_fixture_add_and_commit(fixture, 0, 5, TODAY);
         char text[128];
-        snprintf(text, sizeof text, "UPDATE dedupe_c_20260216 SET key = %s WHERE row = 3", damages[i]);
+        snprintf(
+            text, sizeof text, "UPDATE dedupe_c_20260216 SET key = %s WHERE row = 3", damages[i]);
         dedupe_fixture_sql(fixture, text);
         dedupe_fixture_reopen(fixture);
-        cr_assert(all_are(fixture, 0, 2, DEDUPE_DUPLICATE) && all_are(fixture, 3, 5, DEDUPE_DUPLICATE), "case %zu", i);
-        cr_assert(all_are(fixture, 2, 3, DEDUPE_DAMAGED) && all_are(fixture, 5, 100, DEDUPE_DAMAGED), "case %zu", i);
+        cr_assert(
+            all_are(fixture, 0, 2, DEDUPE_DUPLICATE) && all_are(fixture, 3, 5, DEDUPE_DUPLICATE),
+            "case %zu", i);
+        cr_assert(
+            all_are(fixture, 2, 3, DEDUPE_DAMAGED) && all_are(fixture, 5, 100, DEDUPE_DAMAGED),
+            "case %zu", i);
         /* It takes no more; the next part is as good as any. */
         dedupe_fixture_add_and_commit(fixture, 5, 6, TODAY);
-        cr_assert(dedupe_fixture_sql_int(fixture, "SELECT count(*) FROM dedupe_c_20260216_1") == 1, "case %zu", i);
-        cr_assert(dedupe_fixture_find(fixture, 5) == DEDUPE_DUPLICATE && dedupe_fixture_expire(fixture, TODAY) == 0,
+        cr_assert(dedupe_fixture_sql_int(fixture, "SELECT count(*) FROM dedupe_c_20260216_1") == 1,
             "case %zu", i);
-        cr_assert(dedupe_fixture_expire(fixture, TODAY + DEDUPE_CRITICAL_DAYS + 1) == 2, "case %zu", i);
+        cr_assert(dedupe_fixture_find(fixture, 5) == DEDUPE_DUPLICATE &&
+                      dedupe_fixture_expire(fixture, TODAY) == 0,
+            "case %zu", i);
+        cr_assert(
+            dedupe_fixture_expire(fixture, TODAY + DEDUPE_CRITICAL_DAYS + 1) == 2, "case %zu", i);
         cr_assert(all_are(fixture, 0, 100, DEDUPE_NEW), "case %zu", i);
         dedupe_fixture_free(fixture);
     }
@@ -240,8 +268,9 @@ Test(dedupe_index, a_damaged_event_puts_its_key_in_doubt)
     dedupe_fixture_sql(fixture, "UPDATE dedupe_c_20260216_1 SET event = 'text' WHERE row = 3");
     for (unsigned again = 0; again < 2; again++) {
         for (unsigned i = 0; i < 15; i++)
-            cr_assert(
-                dedupe_fixture_find(fixture, i) == (i % 10 == 2 ? DEDUPE_DAMAGED : DEDUPE_DUPLICATE), "key %u", i);
+            cr_assert(dedupe_fixture_find(fixture, i) ==
+                          (i % 10 == 2 ? DEDUPE_DAMAGED : DEDUPE_DUPLICATE),
+                "key %u", i);
         /* What is read again to make the newest segment's index does not tell whose key it was. */
         cr_assert(dedupe_fixture_find(fixture, 15) == (again ? DEDUPE_DAMAGED : DEDUPE_NEW));
         dedupe_fixture_reopen(fixture);
@@ -254,8 +283,10 @@ Test(dedupe_index, a_row_of_which_a_bit_has_flipped_puts_its_key_in_doubt)
     static const char *const damages[] = {
         "UPDATE dedupe_c_20260216 SET amount = '1' WHERE row = 3",
         "UPDATE dedupe_c_20260216 SET currency = 'EUR' WHERE row = 3",
-        "UPDATE dedupe_c_20260216 SET key = (SELECT key FROM dedupe_c_20260216 WHERE row = 4) WHERE row = 3",
-        "UPDATE dedupe_c_20260216 SET event = (SELECT event FROM dedupe_c_20260216 WHERE row = 4) WHERE row = 3",
+        "UPDATE dedupe_c_20260216 SET key = (SELECT key FROM dedupe_c_20260216 WHERE row = 4) "
+        "WHERE row = 3",
+        "UPDATE dedupe_c_20260216 SET event = (SELECT event FROM dedupe_c_20260216 WHERE row = 4) "
+        "WHERE row = 3",
         "UPDATE dedupe_c_20260216 SET crc = crc + 1 WHERE row = 3",
     };
     for (size_t i = 0; i < ARRAY_LENGTH(damages); i++) {
@@ -263,7 +294,8 @@ Test(dedupe_index, a_row_of_which_a_bit_has_flipped_puts_its_key_in_doubt)
         dedupe_fixture_add_and_commit(fixture, 0, 15, TODAY);
         dedupe_fixture_sql(fixture, damages[i]);
         for (unsigned k = 0; k < 15; k++)
-            cr_assert(dedupe_fixture_find(fixture, k) == (k == 2 ? DEDUPE_DAMAGED : DEDUPE_DUPLICATE),
+            cr_assert(
+                dedupe_fixture_find(fixture, k) == (k == 2 ? DEDUPE_DAMAGED : DEDUPE_DUPLICATE),
                 "case %zu key %u", i, k);
         cr_assert(dedupe_fixture_find(fixture, 15) == DEDUPE_NEW, "case %zu", i);
         dedupe_fixture_free(fixture);
@@ -285,12 +317,14 @@ Test(dedupe_index, a_key_that_was_rolled_back_is_new_although_its_row_is_another
         cr_assert(dedupe_fixture_sql_int(fixture, "SELECT max(row) FROM dedupe_c_20260216") == 6);
         if (sealed)
             dedupe_fixture_add_and_commit(fixture, 6, 7, TODAY + 1);
-        cr_assert(
-            dedupe_fixture_find(fixture, 100) == DEDUPE_NEW && dedupe_fixture_find(fixture, 5) == DEDUPE_DUPLICATE);
+        cr_assert(dedupe_fixture_find(fixture, 100) == DEDUPE_NEW &&
+                  dedupe_fixture_find(fixture, 5) == DEDUPE_DUPLICATE);
         dedupe_fixture_add_and_commit(fixture, 100, 101, TODAY);
-        cr_assert(dedupe_fixture_find(fixture, 100) == DEDUPE_DUPLICATE && all_are(fixture, 0, 6, DEDUPE_DUPLICATE));
+        cr_assert(dedupe_fixture_find(fixture, 100) == DEDUPE_DUPLICATE &&
+                  all_are(fixture, 0, 6, DEDUPE_DUPLICATE));
         dedupe_fixture_reopen(fixture);
-        cr_assert(dedupe_fixture_find(fixture, 100) == DEDUPE_DUPLICATE && all_are(fixture, 0, 6, DEDUPE_DUPLICATE));
+        cr_assert(dedupe_fixture_find(fixture, 100) == DEDUPE_DUPLICATE &&
+                  all_are(fixture, 0, 6, DEDUPE_DUPLICATE));
         dedupe_fixture_free(fixture);
     }
 }
@@ -303,10 +337,13 @@ Test(dedupe_index, of_a_segment_with_more_keys_than_the_bound_is_made_all_the_sa
     key_filter_done(&segment->filter);
     key_index_done(&segment->index);
     fixture->dedupe.segment_keys_max = SEGMENT_KEYS;
-    cr_assert(dedupe_segment_scan(&fixture->dedupe, segment, true) == OK && segment->keys == LARGE_KEYS);
+    cr_assert(
+        dedupe_segment_scan(&fixture->dedupe, segment, true) == OK && segment->keys == LARGE_KEYS);
     for (unsigned again = 0; again < 2; again++) {
-        cr_assert(all_are(fixture, 0, LARGE_KEYS, DEDUPE_DUPLICATE) && all_are(fixture, 5000, 6000, DEDUPE_NEW));
-        cr_assert(dedupe_fixture_expire(fixture, TODAY) == (again ? 0 : 1) && count_buckets(fixture) == 4);
+        cr_assert(all_are(fixture, 0, LARGE_KEYS, DEDUPE_DUPLICATE) &&
+                  all_are(fixture, 5000, 6000, DEDUPE_NEW));
+        cr_assert(dedupe_fixture_expire(fixture, TODAY) == (again ? 0 : 1) &&
+                  count_buckets(fixture) == 4);
         dedupe_fixture_reopen(fixture);
     }
     dedupe_fixture_free(fixture);
@@ -409,7 +446,8 @@ Test(dedupe_index, a_slice_of_the_form_before_0_1_is_refused)
         dedupe_fixture_sql(fixture, text);
         dedupe_done(&fixture->dedupe);
         cr_assert(dedupe_init(&fixture->dedupe, fixture->db) == ERR_DAMAGED);
-        cr_assert(strstr(sqlite3_errmsg(fixture->db), "no such column"), "%s", sqlite3_errmsg(fixture->db));
+        cr_assert(strstr(sqlite3_errmsg(fixture->db), "no such column"), "%s",
+            sqlite3_errmsg(fixture->db));
         dedupe_fixture_free(fixture);
     }
 }
@@ -431,7 +469,10 @@ static void limit_memory(bool limited)
 
 Test(dedupe_index, without_memory_nothing_is_entered_and_everything_can_be_tried_again)
 {
-    enum { FULL = 3 << 15, ROUND = 1000 }; /* three quarters of 2^17 slots: the next key needs 2 MB */
+    enum {
+        FULL = 3 << 15,
+        ROUND = 1000
+    }; /* three quarters of 2^17 slots: the next key needs 2 MB */
     struct dedupe_fixture *fixture = dedupe_fixture_new();
     fixture->dedupe.segment_keys_max = 1000000;
     dedupe_fixture_sql(fixture, "PRAGMA synchronous = OFF");
@@ -446,8 +487,8 @@ Test(dedupe_index, without_memory_nothing_is_entered_and_everything_can_be_tried
         cr_assert(result == ERR_NO_MEMORY, "%s", err_name(result));
         /* Entries of rows that were rolled back still take their room. */
         cr_assert(next == (again ? FULL - ROUND : FULL) + 1, "%u", next);
-        cr_assert(
-            fixture->dedupe.segments[0]->index.count == FULL && dedupe_fixture_find(fixture, next - 1) == DEDUPE_NEW);
+        cr_assert(fixture->dedupe.segments[0]->index.count == FULL &&
+                  dedupe_fixture_find(fixture, next - 1) == DEDUPE_NEW);
         cr_assert(all_are(fixture, next - 100, next - 1, DEDUPE_DUPLICATE));
         dedupe_fixture_roll_back(fixture);
         limit_memory(false);

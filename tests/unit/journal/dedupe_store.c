@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The dedupe store on a file of its own, with segments of a few keys. What the journal does with it is in append.c. */
+/* The dedupe store on a file of its own, with segments of a few keys. What the journal does with it
+ * is in append.c. */
 #include "journal/checksum.h"
 #include "unit/journal/dedupe_fixture.h"
 
@@ -27,8 +28,9 @@ Test(dedupe, a_day_gets_another_part_when_the_last_is_full)
         char text[128];
         snprintf(text, sizeof text, "SELECT count(*) FROM %s", cases[i].name);
         cr_assert(dedupe_fixture_sql_int(fixture, text) == cases[i].keys, "case %zu", i);
-        snprintf(text, sizeof text, "SELECT count(*) FROM dedupe_filters WHERE segment = '%s' AND keys = %d",
-            cases[i].name, cases[i].keys);
+        snprintf(text, sizeof text,
+            "SELECT count(*) FROM dedupe_filters WHERE segment = '%s' AND keys = %d", cases[i].name,
+            cases[i].keys);
         cr_assert(dedupe_fixture_sql_int(fixture, text) == cases[i].sealed, "case %zu", i);
     }
     cr_assert(all_are(fixture, 0, 35, DEDUPE_DUPLICATE) && all_are(fixture, 35, 1000, DEDUPE_NEW));
@@ -62,8 +64,8 @@ Test(dedupe, a_later_day_seals_the_segments_of_its_retention_only)
     cr_assert(count_segments(fixture) == 2 && all_are(fixture, 0, 4, DEDUPE_DUPLICATE));
     dedupe_fixture_add_and_commit(fixture, 4, 5, TODAY + 1);
     cr_assert(count_filters(fixture) == 1);
-    cr_assert(
-        dedupe_fixture_sql_int(fixture, "SELECT keys FROM dedupe_filters WHERE segment = 'dedupe_c_20260216'") == 3);
+    cr_assert(dedupe_fixture_sql_int(fixture,
+                  "SELECT keys FROM dedupe_filters WHERE segment = 'dedupe_c_20260216'") == 3);
     cr_assert(all_are(fixture, 0, 5, DEDUPE_DUPLICATE));
     dedupe_fixture_free(fixture);
 }
@@ -90,8 +92,8 @@ Test(dedupe, an_event_of_a_day_that_is_over_begins_a_part_of_its_own)
 }
 
 /*
- * A row that nobody entered through the dedupe store tells whether a segment was read: its filter has the key then, and
- * the segment is asked. From the row in dedupe_filters it has not.
+ * A row that nobody entered through the dedupe store tells whether a segment was read: its filter
+ * has the key then, and the segment is asked. From the row in dedupe_filters it has not.
  */
 Test(dedupe, trusts_a_filter_that_is_whole_and_reads_the_keys_where_it_is_not)
 {
@@ -115,7 +117,8 @@ Test(dedupe, trusts_a_filter_that_is_whole_and_reads_the_keys_where_it_is_not)
         {"UPDATE dedupe_filters SET seed = zeroblob(16)", DEDUPE_DUPLICATE, 2},
         {"UPDATE dedupe_filters SET seed = x''", DEDUPE_DUPLICATE, 2},
         {"UPDATE dedupe_filters SET segment = 'x' WHERE segment = 'dedupe_c_20260216';"
-         "UPDATE dedupe_filters SET segment = 'dedupe_c_20260216' WHERE segment = 'dedupe_c_20260216_1'",
+         "UPDATE dedupe_filters SET segment = 'dedupe_c_20260216' WHERE segment = "
+         "'dedupe_c_20260216_1'",
             DEDUPE_DUPLICATE, 2},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
@@ -124,9 +127,10 @@ Test(dedupe, trusts_a_filter_that_is_whole_and_reads_the_keys_where_it_is_not)
         struct dedupe_key key = key_of(100);
         struct event event = event_of(100, TODAY, CLASS_CRITICAL);
         sqlite3_stmt *statement;
-        const struct slice texts[] = {SLICE_LITERAL("dedupe_c_20260216"), slice_of(&key, sizeof key),
-            slice_of(&event.parts.id, sizeof event.parts.id), {0}, {0}};
-        cr_assert(sqlite3_prepare_v2(fixture->db, "INSERT INTO dedupe_c_20260216(key, event, crc) VALUES(?, ?, ?)", -1,
+        const struct slice texts[] = {SLICE_LITERAL("dedupe_c_20260216"),
+            slice_of(&key, sizeof key), slice_of(&event.parts.id, sizeof event.parts.id), {0}, {0}};
+        cr_assert(sqlite3_prepare_v2(fixture->db,
+                      "INSERT INTO dedupe_c_20260216(key, event, crc) VALUES(?, ?, ?)", -1,
                       &statement, NULL) == SQLITE_OK);
         sqlite3_bind_blob(statement, 1, &key, sizeof key, SQLITE_STATIC);
         sqlite3_bind_blob(statement, 2, &event.parts.id, sizeof event.parts.id, SQLITE_STATIC);
@@ -152,8 +156,8 @@ Test(dedupe, a_segment_that_cant_be_read_is_always_asked_and_takes_no_more)
 {
     struct dedupe_fixture *fixture = dedupe_fixture_new();
     dedupe_fixture_add_and_commit(fixture, 0, 5, TODAY);
-    long page =
-        (long)dedupe_fixture_sql_int(fixture, "SELECT rootpage FROM sqlite_schema WHERE name = 'dedupe_c_20260216'");
+    long page = (long)dedupe_fixture_sql_int(
+        fixture, "SELECT rootpage FROM sqlite_schema WHERE name = 'dedupe_c_20260216'");
     long page_bytes = (long)dedupe_fixture_sql_int(fixture, "PRAGMA page_size");
     dedupe_fixture_close(fixture);
     FILE *file = fopen(fixture->path, "r+");
@@ -164,7 +168,8 @@ Test(dedupe, a_segment_that_cant_be_read_is_always_asked_and_takes_no_more)
     struct event event = event_of(0, TODAY, CLASS_CRITICAL);
     enum dedupe_finding finding;
     struct event_id first;
-    cr_assert(dedupe_look_up(&fixture->dedupe, &key, &event, &finding, &first) == OK && finding == DEDUPE_DAMAGED);
+    cr_assert(dedupe_look_up(&fixture->dedupe, &key, &event, &finding, &first) == OK &&
+              finding == DEDUPE_DAMAGED);
     dedupe_fixture_add_and_commit(fixture, 5, 6, TODAY);
     cr_assert(dedupe_fixture_sql_int(fixture, "SELECT count(*) FROM dedupe_c_20260216_1") == 1);
     cr_assert(dedupe_fixture_expire(fixture, TODAY) == 0);
@@ -176,16 +181,20 @@ Test(dedupe, expiry_drops_every_part_of_a_day_with_its_filter_and_index)
     struct dedupe_fixture *fixture = dedupe_fixture_new();
     dedupe_fixture_add_and_commit(fixture, 0, 25, TODAY);
     dedupe_fixture_add_and_commit(fixture, 25, 40, TODAY + 1);
-    cr_assert(count_segments(fixture) == 5 && count_filters(fixture) == 4 && count_buckets(fixture) == 4);
+    cr_assert(
+        count_segments(fixture) == 5 && count_filters(fixture) == 4 && count_buckets(fixture) == 4);
     cr_assert(dedupe_fixture_expire(fixture, TODAY + DEDUPE_CRITICAL_DAYS) == 0);
     cr_assert(dedupe_fixture_expire(fixture, TODAY + DEDUPE_CRITICAL_DAYS + 1) == 3);
-    cr_assert(count_segments(fixture) == 2 && count_filters(fixture) == 1 && count_buckets(fixture) == 1);
+    cr_assert(
+        count_segments(fixture) == 2 && count_filters(fixture) == 1 && count_buckets(fixture) == 1);
     for (unsigned again = 0; again < 2; again++) {
-        cr_assert(all_are(fixture, 0, 25, DEDUPE_NEW) && all_are(fixture, 25, 40, DEDUPE_DUPLICATE));
+        cr_assert(
+            all_are(fixture, 0, 25, DEDUPE_NEW) && all_are(fixture, 25, 40, DEDUPE_DUPLICATE));
         dedupe_fixture_reopen(fixture);
     }
     cr_assert(dedupe_fixture_expire(fixture, TODAY + DEDUPE_CRITICAL_DAYS + 2) == 2);
-    cr_assert(count_segments(fixture) == 0 && count_filters(fixture) == 0 && count_buckets(fixture) == 0);
+    cr_assert(
+        count_segments(fixture) == 0 && count_filters(fixture) == 0 && count_buckets(fixture) == 0);
     dedupe_fixture_free(fixture);
 }
 
@@ -198,8 +207,8 @@ Test(dedupe, a_drop_that_is_rolled_back_is_done_the_next_time_and_its_keys_are_o
     cr_assert(dedupe_expire(&fixture->dedupe, (TODAY + 100) * US_PER_DAY, &worked) == OK && worked);
     cr_assert(all_are(fixture, 0, 10, DEDUPE_NEW));
     dedupe_fixture_roll_back(fixture);
-    cr_assert(
-        dedupe_fixture_sql_int(fixture, "SELECT count(*) FROM dedupe_c_20260216") == 10 && count_filters(fixture) == 1);
+    cr_assert(dedupe_fixture_sql_int(fixture, "SELECT count(*) FROM dedupe_c_20260216") == 10 &&
+              count_filters(fixture) == 1);
     cr_assert(all_are(fixture, 0, 10, DEDUPE_NEW) && all_are(fixture, 10, 15, DEDUPE_DUPLICATE));
     cr_assert(dedupe_fixture_expire(fixture, TODAY + 100) == 2 && count_segments(fixture) == 0);
     dedupe_fixture_free(fixture);
@@ -228,7 +237,8 @@ Test(dedupe, a_seal_that_is_rolled_back_has_not_happened)
             cr_assert(all_are(fixture, 0, cases[i].rolled_back, DEDUPE_DUPLICATE), "case %zu", i);
             dedupe_fixture_roll_back(fixture);
             cr_assert(
-                count_segments(fixture) == (end > 0) && all_are(fixture, 0, end, DEDUPE_DUPLICATE), "case %zu", i);
+                count_segments(fixture) == (end > 0) && all_are(fixture, 0, end, DEDUPE_DUPLICATE),
+                "case %zu", i);
             cr_assert(all_are(fixture, end, cases[i].rolled_back, DEDUPE_NEW), "case %zu", i);
         }
         dedupe_fixture_add_and_commit(fixture, end, 60, cases[i].day);
@@ -246,7 +256,8 @@ struct refusal {
     unsigned countdown;
 };
 
-static int refuse_write(void *context, int action, const char *table, const char *b, const char *c, const char *d)
+static int refuse_write(
+    void *context, int action, const char *table, const char *b, const char *c, const char *d)
 {
     struct refusal *refusal = context;
     bool counts = action == SQLITE_CREATE_TABLE ||
@@ -269,7 +280,8 @@ Test(dedupe, a_seal_that_fails_at_any_step_can_be_tried_again)
         sqlite3_set_authorizer(fixture->db, NULL, NULL);
         if (failed) {
             dedupe_fixture_roll_back(fixture);
-            cr_assert(count_segments(fixture) == 1 && dedupe_fixture_find(fixture, 10) == DEDUPE_NEW);
+            cr_assert(
+                count_segments(fixture) == 1 && dedupe_fixture_find(fixture, 10) == DEDUPE_NEW);
             dedupe_fixture_begin(fixture);
             dedupe_fixture_add(fixture, 10, 11, TODAY);
         }
@@ -279,7 +291,8 @@ Test(dedupe, a_seal_that_fails_at_any_step_can_be_tried_again)
         cr_assert(all_are(fixture, 0, 11, DEDUPE_DUPLICATE));
         dedupe_fixture_free(fixture);
     }
-    cr_assert(failures == 6, "the segment, two tables, the filter, the old index, the new one: %u", failures);
+    cr_assert(failures == 6, "the segment, two tables, the filter, the old index, the new one: %u",
+        failures);
 }
 
 Test(dedupe, only_names_that_it_gives_itself_are_segments)
@@ -332,7 +345,8 @@ Test(dedupe, the_eleventh_part_follows_the_tenth)
 
 #define TIMELINE_KEYS 600
 
-/* Any order of commits, rollbacks, restarts, midnights and expiries: what was committed and not dropped is known. */
+/* Any order of commits, rollbacks, restarts, midnights and expiries: what was committed and not
+ * dropped is known. */
 static void live_through(unsigned seed)
 {
     struct dedupe_fixture *fixture = dedupe_fixture_new();
@@ -369,7 +383,9 @@ static void live_through(unsigned seed)
             break;
         }
         for (unsigned i = 0; i < TIMELINE_KEYS; i++)
-            cr_assert((dedupe_fixture_find(fixture, i) == DEDUPE_DUPLICATE) == (i < next && day_of[i]), "key %u", i);
+            cr_assert(
+                (dedupe_fixture_find(fixture, i) == DEDUPE_DUPLICATE) == (i < next && day_of[i]),
+                "key %u", i);
     }
     dedupe_fixture_free(fixture);
 }

@@ -12,20 +12,23 @@ static int64_t accept_one(struct desk *desk)
     return desk_last_delivery(desk);
 }
 
-static enum err move(struct desk *desk, int64_t delivery, enum delivery_state from, enum delivery_state to)
+static enum err move(
+    struct desk *desk, int64_t delivery, enum delivery_state from, enum delivery_state to)
 {
     struct journal_record order = move_of(delivery, from, to);
     return desk_call(desk, &order.request);
 }
 
-static enum err park(struct desk *desk, int64_t delivery, enum delivery_state from, enum park_reason reason)
+static enum err park(
+    struct desk *desk, int64_t delivery, enum delivery_state from, enum park_reason reason)
 {
     struct journal_record order = move_of(delivery, from, DELIVERY_PARKED);
     order.reason = reason;
     return desk_call(desk, &order.request);
 }
 
-static enum err wait_until(struct desk *desk, int64_t delivery, enum delivery_state from, int64_t due_us)
+static enum err wait_until(
+    struct desk *desk, int64_t delivery, enum delivery_state from, int64_t due_us)
 {
     struct journal_record order = move_of(delivery, from, DELIVERY_WAITING);
     order.due_us = due_us;
@@ -36,7 +39,8 @@ static enum err wait_until(struct desk *desk, int64_t delivery, enum delivery_st
 }
 
 /* Loads, compares the ids, and lets go of it. */
-static void expect_loaded(struct desk *desk, struct loaded *loaded, const int64_t *ids, unsigned count, bool more)
+static void expect_loaded(
+    struct desk *desk, struct loaded *loaded, const int64_t *ids, unsigned count, bool more)
 {
     cr_assert(desk_load(desk, loaded) == OK);
     cr_assert(loaded->load.ret_count == count, "%u instead of %u", loaded->load.ret_count, count);
@@ -48,7 +52,8 @@ static void expect_loaded(struct desk *desk, struct loaded *loaded, const int64_
 
 Test(record, an_unguarded_delivery_is_recorded_from_pending_and_only_once)
 {
-    static const enum delivery_state ends[] = {DELIVERY_DELIVERED, DELIVERY_WAITING, DELIVERY_DEAD, DELIVERY_PARKED};
+    static const enum delivery_state ends[] = {
+        DELIVERY_DELIVERED, DELIVERY_WAITING, DELIVERY_DEAD, DELIVERY_PARKED};
     for (size_t i = 0; i < ARRAY_LENGTH(ends); i++) {
         struct desk *desk = desk_new();
         int64_t id = accept_one(desk);
@@ -57,7 +62,8 @@ Test(record, an_unguarded_delivery_is_recorded_from_pending_and_only_once)
         struct loaded loaded;
         loaded_init(&loaded, ENDPOINT);
         expect_loaded(desk, &loaded, (int64_t[]){id}, ends[i] == DELIVERY_WAITING, false);
-        cr_assert(move(desk, 99999, DELIVERY_PENDING, ends[i]) == ERR_MOVED_ON, "there is no such delivery");
+        cr_assert(move(desk, 99999, DELIVERY_PENDING, ends[i]) == ERR_MOVED_ON,
+            "there is no such delivery");
         desk_free(desk);
     }
 }
@@ -78,10 +84,12 @@ Test(record, a_failed_attempt_is_recorded_with_its_excerpt_and_the_step_of_the_s
     loaded_init(&loaded, ENDPOINT);
     cr_assert(desk_load(desk, &loaded) == OK && loaded.load.ret_count == 1);
     const struct delivery *delivery = &loaded.deliveries[0];
-    cr_assert(delivery->state == DELIVERY_WAITING && delivery->lane == LANE_RETRY && delivery->due_us == due_us);
+    cr_assert(delivery->state == DELIVERY_WAITING && delivery->lane == LANE_RETRY &&
+              delivery->due_us == due_us);
     cr_assert(delivery->attempts == 1 && delivery->failures == 1 && delivery->generation == 0);
-    cr_assert(desk_sql_int(desk, "SELECT count(*) FROM attempts WHERE number = 1 AND http_status = 503"
-                                 " AND error = 'ok' AND excerpt = CAST('sorry' AS BLOB)") == 1);
+    cr_assert(
+        desk_sql_int(desk, "SELECT count(*) FROM attempts WHERE number = 1 AND http_status = 503"
+                           " AND error = 'ok' AND excerpt = CAST('sorry' AS BLOB)") == 1);
     loaded_done(&loaded);
     desk_free(desk);
 }
@@ -94,8 +102,9 @@ Test(record, a_success_at_the_first_try_costs_no_row_of_its_own)
     order.attempt = attempt_of(1, 204, OK, "");
     cr_assert(desk_call(desk, &order.request) == OK);
     cr_assert(desk_sql_int(desk, "SELECT count(*) FROM attempts") == 0);
-    cr_assert(desk_sql_int(desk, "SELECT count(*) FROM deliveries WHERE state = 4 AND attempts = 1"
-                                 " AND http_status = 204 AND duration_us = 1234 AND changed_us > 0") == 1);
+    cr_assert(desk_sql_int(desk,
+                  "SELECT count(*) FROM deliveries WHERE state = 4 AND attempts = 1"
+                  " AND http_status = 204 AND duration_us = 1234 AND changed_us > 0") == 1);
     desk_free(desk);
 }
 
@@ -117,7 +126,8 @@ Test(record, a_replay_begins_a_new_round_and_an_answer_of_the_old_one_has_moved_
 Test(record, a_guarded_delivery_that_was_being_sent_is_parked_as_ambiguous_at_the_next_start)
 {
     struct desk *desk = desk_new();
-    cr_assert(desk_append(desk, (struct draft){.type = "payout", .key = "k"}, ENDPOINT, NULL) == OK);
+    cr_assert(
+        desk_append(desk, (struct draft){.type = "payout", .key = "k"}, ENDPOINT, NULL) == OK);
     int64_t id = desk_last_delivery(desk), finished = accept_one(desk);
     cr_assert(move(desk, id, DELIVERY_PENDING, DELIVERY_SENDING) == OK);
     cr_assert(move(desk, finished, DELIVERY_PENDING, DELIVERY_SENDING) == OK);
@@ -128,7 +138,9 @@ Test(record, a_guarded_delivery_that_was_being_sent_is_parked_as_ambiguous_at_th
     desk_reopen(desk);
     expect_loaded(desk, &loaded, NULL, 0, false);
     cr_assert(
-        desk_sql_int(desk, "SELECT count(*) FROM deliveries WHERE state = 3 AND reason = 4 AND changed_us > 0") == 1);
+        desk_sql_int(desk,
+            "SELECT count(*) FROM deliveries WHERE state = 3 AND reason = 4 AND changed_us > 0") ==
+        1);
     cr_assert(move(desk, id, DELIVERY_SENDING, DELIVERY_DELIVERED) == ERR_MOVED_ON);
     cr_assert(move(desk, id, DELIVERY_PARKED, DELIVERY_DELIVERED) == OK);
     desk_free(desk);
@@ -140,7 +152,9 @@ Test(record, a_start_keeps_lane_and_failures)
     int64_t id = accept_one(desk);
     cr_assert(wait_until(desk, id, DELIVERY_PENDING, 1) == OK);
     cr_assert(move(desk, id, DELIVERY_WAITING, DELIVERY_SENDING) == OK);
-    cr_assert(desk_sql_int(desk, "SELECT count(*) FROM deliveries WHERE state = 1 AND lane = 1 AND failures = 1") == 1);
+    cr_assert(
+        desk_sql_int(desk,
+            "SELECT count(*) FROM deliveries WHERE state = 1 AND lane = 1 AND failures = 1") == 1);
     desk_free(desk);
 }
 
@@ -157,7 +171,8 @@ Test(load, pending_ones_come_by_id_and_waiting_ones_by_due_time)
 
     struct loaded loaded;
     loaded_init(&loaded, ENDPOINT);
-    expect_loaded(desk, &loaded, (int64_t[]){ids[1], ids[3], ids[5], ids[2], ids[4], ids[0]}, 6, false);
+    expect_loaded(
+        desk, &loaded, (int64_t[]){ids[1], ids[3], ids[5], ids[2], ids[4], ids[0]}, 6, false);
     loaded.load.after_pending_id = ids[3];
     loaded.load.due_by_us = 2000;
     expect_loaded(desk, &loaded, (int64_t[]){ids[5], ids[2], ids[4]}, 3, false);
@@ -226,7 +241,8 @@ Test(load, bodies_are_bounded_by_bytes_and_by_budget)
     struct desk *desk = desk_new();
     static const char body[1000] = {'{'};
     for (int i = 0; i < 5; i++)
-        cr_assert(desk_append(desk, (struct draft){.body = slice_of(body, sizeof body)}, ENDPOINT, NULL) == OK);
+        cr_assert(desk_append(desk, (struct draft){.body = slice_of(body, sizeof body)}, ENDPOINT,
+                      NULL) == OK);
     struct loaded loaded;
     loaded_init(&loaded, ENDPOINT);
     loaded.load.bytes_max = 2999;
@@ -271,7 +287,8 @@ Test(load, events_come_back_byte_for_byte_after_a_restart)
     struct event *event;
     cr_assert(event_new(&parts, NULL, 100, &event) == OK);
     struct journal_append append;
-    cr_assert(desk_call(desk, &append_init(&append, event, (uint64_t[]){ENDPOINT}, 1)->request) == OK);
+    cr_assert(
+        desk_call(desk, &append_init(&append, event, (uint64_t[]){ENDPOINT}, 1)->request) == OK);
     event_unref(event);
     desk_reopen(desk);
 
@@ -281,11 +298,16 @@ Test(load, events_come_back_byte_for_byte_after_a_restart)
     const struct event *found = loaded.deliveries[0].event;
     cr_assert(memcmp(&found->parts.id, &parts.id, sizeof parts.id) == 0);
     cr_assert(found->parts.accepted_us == parts.accepted_us && found->parts.has_occurred_at);
-    cr_assert(found->parts.occurred_us == -5 && found->parts.class == CLASS_CRITICAL && found->parts.guarded);
-    cr_assert(slice_equal(found->parts.partner, parts.partner) && slice_equal(found->parts.account, parts.account));
-    cr_assert(slice_equal(found->parts.type, parts.type) && slice_equal(found->parts.key, parts.key));
-    cr_assert(slice_equal(found->parts.amount, parts.amount) && slice_equal(found->parts.currency, parts.currency));
-    cr_assert(slice_equal(found->parts.traceparent, parts.traceparent) && slice_equal(found->parts.body, parts.body));
+    cr_assert(found->parts.occurred_us == -5 && found->parts.class == CLASS_CRITICAL &&
+              found->parts.guarded);
+    cr_assert(slice_equal(found->parts.partner, parts.partner) &&
+              slice_equal(found->parts.account, parts.account));
+    cr_assert(
+        slice_equal(found->parts.type, parts.type) && slice_equal(found->parts.key, parts.key));
+    cr_assert(slice_equal(found->parts.amount, parts.amount) &&
+              slice_equal(found->parts.currency, parts.currency));
+    cr_assert(slice_equal(found->parts.traceparent, parts.traceparent) &&
+              slice_equal(found->parts.body, parts.body));
     cr_assert(loaded.deliveries[0].due_us == parts.accepted_us);
     loaded_done(&loaded);
     desk_free(desk);
@@ -301,7 +323,8 @@ Test(load, damage_parks_its_delivery_and_the_rest_is_served)
         "UPDATE events SET id = x'00' WHERE seq = 2",
         "DELETE FROM events WHERE seq = 2",
         "UPDATE deliveries SET lane = 77 WHERE id = 32",
-        "UPDATE bodies SET body = (SELECT body FROM bodies WHERE seq = 1), crc = (SELECT crc FROM bodies WHERE seq = 1)"
+        "UPDATE bodies SET body = (SELECT body FROM bodies WHERE seq = 1), crc = (SELECT crc FROM "
+        "bodies WHERE seq = 1)"
         " WHERE seq = 2",
     };
     for (size_t i = 0; i < ARRAY_LENGTH(damages); i++) {
@@ -315,13 +338,16 @@ Test(load, damage_parks_its_delivery_and_the_rest_is_served)
         int64_t held = desk->budget.taken_bytes;
         expect_loaded(desk, &loaded, (int64_t[]){ids[0], ids[2]}, 2, false);
         cr_assert(desk->budget.taken_bytes == held, "damage %zu", i);
-        cr_assert(desk_sql_int(desk, "SELECT count(*) FROM deliveries WHERE id = 32 AND state = 3 AND reason = 6") == 1,
+        cr_assert(
+            desk_sql_int(desk,
+                "SELECT count(*) FROM deliveries WHERE id = 32 AND state = 3 AND reason = 6") == 1,
             "damage %zu", i);
         desk_free(desk);
     }
 }
 
-static const struct journal_backlog *backlog_of(const struct journal_backlog_scan *scan, uint64_t endpoint)
+static const struct journal_backlog *backlog_of(
+    const struct journal_backlog_scan *scan, uint64_t endpoint)
 {
     for (size_t i = 0; i < scan->ret_count; i++)
         if (scan->ret_backlogs[i].endpoint == endpoint)
@@ -351,7 +377,8 @@ Test(scan, a_restart_finds_everything_that_is_open)
     struct journal_backlog_scan scan = {.request.kind = JOURNAL_SCAN_BACKLOG, .now_us = INT64_MAX};
     cr_assert(desk_call(desk, &scan.request) == OK);
     cr_assert(scan.ret_count == 3 && backlog_of(&scan, 0)->unrouted == 1);
-    const struct journal_backlog *first = backlog_of(&scan, ENDPOINT), *second = backlog_of(&scan, ENDPOINT + 1);
+    const struct journal_backlog *first = backlog_of(&scan, ENDPOINT),
+                                 *second = backlog_of(&scan, ENDPOINT + 1);
     cr_assert(first->pending == 2 && first->waiting == 2 && first->parked_releasable == 2);
     cr_assert(first->waiting_due_us == 4000);
     cr_assert(second->pending == 1 && second->waiting == 0 && second->parked_releasable == 0);
@@ -384,7 +411,8 @@ Test(scan, what_began_to_wait_under_a_clock_that_was_ahead_waits_as_long_from_no
 Test(scan, nothing_open_is_an_empty_answer)
 {
     struct desk *desk = desk_new();
-    struct journal_backlog_scan scan = {.request.kind = JOURNAL_SCAN_BACKLOG, .now_us = INT64_MAX, .ret_count = 99};
+    struct journal_backlog_scan scan = {
+        .request.kind = JOURNAL_SCAN_BACKLOG, .now_us = INT64_MAX, .ret_count = 99};
     cr_assert(desk_call(desk, &scan.request) == OK);
     cr_assert(scan.ret_count == 0 && !scan.ret_backlogs);
     desk_free(desk);
@@ -396,10 +424,13 @@ Test(release, parked_ones_of_one_cause_become_pending_in_steps)
     int64_t ids[5];
     for (int i = 0; i < 5; i++) {
         ids[i] = accept_one(desk);
-        cr_assert(park(desk, ids[i], DELIVERY_PENDING, i < 4 ? PARK_DISABLED : PARK_AMBIGUOUS) == OK);
+        cr_assert(
+            park(desk, ids[i], DELIVERY_PENDING, i < 4 ? PARK_DISABLED : PARK_AMBIGUOUS) == OK);
     }
-    struct journal_release release = {
-        .request.kind = JOURNAL_RELEASE, .endpoint = ENDPOINT, .reason = PARK_DISABLED, .count_max = 3};
+    struct journal_release release = {.request.kind = JOURNAL_RELEASE,
+        .endpoint = ENDPOINT,
+        .reason = PARK_DISABLED,
+        .count_max = 3};
     struct loaded loaded;
     loaded_init(&loaded, ENDPOINT);
     cr_assert(desk_call(desk, &release.request) == OK && release.ret_count == 3);

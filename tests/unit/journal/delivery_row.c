@@ -9,9 +9,9 @@
 Test(delivery_row, moves_by_the_ways_of_the_picture_only)
 {
     /* P pending, S sending, W waiting, K parked, D delivered, X dead, C discarded; by where from */
-    static const char *const ways[DELIVERY_STATES] = {STATE(PENDING) = "SWKDX", STATE(SENDING) = "DWXK",
-        STATE(WAITING) = "SKDXW", STATE(PARKED) = "PDC", STATE(DELIVERED) = "P", STATE(DEAD) = "PC",
-        STATE(DISCARDED) = ""};
+    static const char *const ways[DELIVERY_STATES] = {STATE(PENDING) = "SWKDX",
+        STATE(SENDING) = "DWXK", STATE(WAITING) = "SKDXW", STATE(PARKED) = "PDC",
+        STATE(DELIVERED) = "P", STATE(DEAD) = "PC", STATE(DISCARDED) = ""};
     static const char letters[] = "PSWKDXC";
     for (int from = 0; from < DELIVERY_STATES; from++)
         for (int to = 0; to < DELIVERY_STATES; to++)
@@ -21,7 +21,8 @@ Test(delivery_row, moves_by_the_ways_of_the_picture_only)
 
 Test(delivery_row, keeps_what_a_move_is_not_about)
 {
-    const struct attempt attempt = {.number = 3, .started_us = 50, .duration_us = 7, .end.http_status = 201};
+    const struct attempt attempt = {
+        .number = 3, .started_us = 50, .duration_us = 7, .end.http_status = 201};
     const struct delivery_row row = {.id = 1,
         .endpoint = 2,
         .state = DELIVERY_WAITING,
@@ -32,18 +33,24 @@ Test(delivery_row, keeps_what_a_move_is_not_about)
         .due_us = 99};
     struct delivery_row moved = row;
     delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_SENDING}, 1000);
-    cr_expect(
-        moved.state == DELIVERY_SENDING && moved.lane == LANE_RETRY && moved.failures == 2 && moved.attempts == 2);
-    delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_DELIVERED, .attempt = &attempt}, 2000);
-    cr_expect(moved.attempts == 3 && moved.started_us == 50 && moved.duration_us == 7 && moved.http_status == 201);
+    cr_expect(moved.state == DELIVERY_SENDING && moved.lane == LANE_RETRY && moved.failures == 2 &&
+              moved.attempts == 2);
+    delivery_row_move(
+        &moved, &(struct delivery_move){.to = DELIVERY_DELIVERED, .attempt = &attempt}, 2000);
+    cr_expect(moved.attempts == 3 && moved.started_us == 50 && moved.duration_us == 7 &&
+              moved.http_status == 201);
     cr_expect(moved.generation == 4 && moved.changed_us == 2000 && moved.due_us == 99);
-    delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_PENDING, .lane = LANE_REPLAY}, 3000);
-    cr_expect(moved.generation == 5 && moved.lane == LANE_REPLAY && moved.attempts == 3 && moved.started_us == 0);
+    delivery_row_move(
+        &moved, &(struct delivery_move){.to = DELIVERY_PENDING, .lane = LANE_REPLAY}, 3000);
+    cr_expect(moved.generation == 5 && moved.lane == LANE_REPLAY && moved.attempts == 3 &&
+              moved.started_us == 0);
     cr_expect(moved.delivered_us == 2000 && delivery_row_replay(&moved) == REPLAY_IN_PROGRESS);
-    delivery_row_move(&moved, &(struct delivery_move){.to = DELIVERY_WAITING, .due_us = 3100, .wait_us = 60}, 3050);
+    delivery_row_move(&moved,
+        &(struct delivery_move){.to = DELIVERY_WAITING, .due_us = 3100, .wait_us = 60}, 3050);
     cr_expect(moved.due_us == 3100 && moved.duration_us == 60 && moved.started_us == 0);
     struct delivery_row first = row;
-    delivery_row_move(&first, &(struct delivery_move){.to = DELIVERY_PARKED, .reason = PARK_GONE}, 4000);
+    delivery_row_move(
+        &first, &(struct delivery_move){.to = DELIVERY_PARKED, .reason = PARK_GONE}, 4000);
     cr_expect(first.reason == PARK_GONE && first.delivered_us == 0);
     delivery_row_move(&first, &(struct delivery_move){.to = DELIVERY_DISCARDED}, 5000);
     cr_expect(first.reason == PARK_NONE && first.changed_us == 5000);
@@ -67,18 +74,23 @@ Test(delivery_row, that_was_delivered_stays_so_however_a_forced_replay_ends)
     };
     const struct attempt attempt = {.number = 2, .started_us = 50, .end.http_status = 500};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const struct delivery_move move = {.to = cases[i].to, .reason = PARK_GONE, .attempt = &attempt};
+        const struct delivery_move move = {
+            .to = cases[i].to, .reason = PARK_GONE, .attempt = &attempt};
         struct delivery_row row = {.state = cases[i].from, .changed_us = 5, .delivered_us = 3};
         cr_expect(!delivery_row_move(&row, &move, 9), "case %zu", i);
         cr_expect_eq(row.state, cases[i].ends_as, "case %zu", i);
-        cr_expect(row.delivered_us == 3 && row.reason == PARK_NONE && row.started_us == 0, "case %zu", i);
+        cr_expect(
+            row.delivered_us == 3 && row.reason == PARK_NONE && row.started_us == 0, "case %zu", i);
         bool ended = cases[i].ends_as == DELIVERY_DELIVERED;
-        cr_expect_eq(delivery_row_replay(&row), ended ? REPLAY_FAILED : REPLAY_IN_PROGRESS, "case %zu", i);
+        cr_expect_eq(
+            delivery_row_replay(&row), ended ? REPLAY_FAILED : REPLAY_IN_PROGRESS, "case %zu", i);
         cr_expect_eq(delivery_row_delivered_us(&row), 3, "case %zu", i);
     }
     struct delivery_row again = {.state = DELIVERY_PENDING, .delivered_us = 3};
-    delivery_row_move(&again, &(struct delivery_move){.to = DELIVERY_DELIVERED, .attempt = &attempt}, 9);
-    cr_expect(delivery_row_replay(&again) == REPLAY_DELIVERED && delivery_row_delivered_us(&again) == 3);
+    delivery_row_move(
+        &again, &(struct delivery_move){.to = DELIVERY_DELIVERED, .attempt = &attempt}, 9);
+    cr_expect(
+        delivery_row_replay(&again) == REPLAY_DELIVERED && delivery_row_delivered_us(&again) == 3);
 }
 
 Test(delivery_row, that_is_held_stays_broker_owned_only_while_it_is_sent)
@@ -99,7 +111,8 @@ Test(delivery_row, that_is_held_stays_broker_owned_only_while_it_is_sent)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct delivery_move move = {.to = cases[i].to, .reason = PARK_GONE};
-        struct delivery_row held = {.state = cases[i].from, .broker_owned = true}, own = {.state = cases[i].from};
+        struct delivery_row held = {.state = cases[i].from, .broker_owned = true},
+                            own = {.state = cases[i].from};
         cr_expect_eq(delivery_row_move(&held, &move, 1), cases[i].adopts_event, "case %zu", i);
         cr_expect_eq(held.broker_owned, cases[i].stays_broker_owned, "case %zu", i);
         cr_expect(!delivery_row_move(&own, &move, 1) && !own.broker_owned, "case %zu", i);
@@ -109,17 +122,20 @@ Test(delivery_row, that_is_held_stays_broker_owned_only_while_it_is_sent)
 /* Each column that counts, changed behind our back. */
 Test(delivery_row, that_is_damaged_is_neither_moved_nor_sent_but_parked_when_it_is_met)
 {
-    static const char *const damages[] = {"endpoint = 9", "state = 2", "reason = 4", "lane = 1", "generation = 1",
-        "attempts = 1", "failures = 1", "due_us = 1", "changed_us = 1", "started_us = 1", "duration_us = 1",
-        "http_status = 200", "delivered_us = 1", "crc = crc + 1", "crc = crc + 4294967296"};
+    static const char *const damages[] = {"endpoint = 9", "state = 2", "reason = 4", "lane = 1",
+        "generation = 1", "attempts = 1", "failures = 1", "due_us = 1", "changed_us = 1",
+        "started_us = 1", "duration_us = 1", "http_status = 200", "delivered_us = 1",
+        "crc = crc + 1", "crc = crc + 4294967296"};
     for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
         struct shelf *shelf = shelf_new();
         int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
         char text[128];
         snprintf(text, sizeof text, "UPDATE deliveries SET %s", damages[i]);
         shelf_sql(shelf, text);
-        cr_expect_eq(shelf_move(shelf, seq, 0, DELIVERY_PENDING, DELIVERY_DELIVERED), ERR_DAMAGED, "%s", damages[i]);
-        cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE state = 4") == 0, "%s", damages[i]);
+        cr_expect_eq(shelf_move(shelf, seq, 0, DELIVERY_PENDING, DELIVERY_DELIVERED), ERR_DAMAGED,
+            "%s", damages[i]);
+        cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE state = 4") == 0,
+            "%s", damages[i]);
         struct delivery loaded[4];
         struct journal_load load = {.request.kind = JOURNAL_LOAD,
             .endpoint = i == 0 ? 9 : 1,
@@ -131,7 +147,8 @@ Test(delivery_row, that_is_damaged_is_neither_moved_nor_sent_but_parked_when_it_
         cr_assert(store_load(&shelf->store, &load.request) == OK);
         shelf_commit(shelf);
         cr_expect(load.ret_count == 0, "%s", damages[i]);
-        cr_expect(shelf_sql_int(shelf, "SELECT state * 100 + reason FROM deliveries") == 306, "%s", damages[i]);
+        cr_expect(shelf_sql_int(shelf, "SELECT state * 100 + reason FROM deliveries") == 306, "%s",
+            damages[i]);
         shelf_free(shelf);
     }
 }
@@ -142,11 +159,14 @@ Test(delivery_row, of_a_stale_index_entry_stays_where_it_says_it_is)
     int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
     cr_assert(shelf_move(shelf, seq, 0, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
     /* An index that still lists it among the pending ones, as a torn page would. */
-    shelf_sql(shelf, "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX deliveries_pending ON"
+    shelf_sql(shelf, "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX "
+                     "deliveries_pending ON"
                      " deliveries(endpoint) WHERE state = 4' WHERE name = 'deliveries_pending';"
                      " PRAGMA writable_schema = RESET; REINDEX deliveries_pending;"
-                     " PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX deliveries_pending ON"
-                     " deliveries(endpoint) WHERE state = 0 AND broker_owned = 0' WHERE name = 'deliveries_pending';"
+                     " PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX "
+                     "deliveries_pending ON"
+                     " deliveries(endpoint) WHERE state = 0 AND broker_owned = 0' WHERE name = "
+                     "'deliveries_pending';"
                      " PRAGMA writable_schema = RESET;");
     struct delivery loaded[4];
     struct journal_load load = {.request.kind = JOURNAL_LOAD,
@@ -159,6 +179,7 @@ Test(delivery_row, of_a_stale_index_entry_stays_where_it_says_it_is)
     cr_assert(store_load(&shelf->store, &load.request) == OK);
     shelf_commit(shelf);
     cr_expect(load.ret_count == 0);
-    cr_expect(shelf_sql_int(shelf, "SELECT state FROM deliveries NOT INDEXED") == DELIVERY_DELIVERED);
+    cr_expect(
+        shelf_sql_int(shelf, "SELECT state FROM deliveries NOT INDEXED") == DELIVERY_DELIVERED);
     shelf_free(shelf);
 }

@@ -33,25 +33,28 @@ Test(expiry, bodies_of_what_is_final_go_after_their_time_and_others_stay)
 {
     struct shelf *shelf = shelf_new();
     deliver(shelf, (struct shelved){.accepted_us = DAYS_AGO(9), .endpoints = 2});
-    int64_t half = shelf_append(shelf, (struct shelved){.accepted_us = DAYS_AGO(9), .endpoints = 2});
+    int64_t half =
+        shelf_append(shelf, (struct shelved){.accepted_us = DAYS_AGO(9), .endpoints = 2});
     cr_assert(shelf_move(shelf, half, 0, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
-    int64_t dead = shelf_append(shelf, (struct shelved){.accepted_us = DAYS_AGO(9), .endpoints = 1});
+    int64_t dead =
+        shelf_append(shelf, (struct shelved){.accepted_us = DAYS_AGO(9), .endpoints = 1});
     cr_assert(shelf_move(shelf, dead, 0, DELIVERY_PENDING, DELIVERY_DEAD) == OK);
     shelf_append(shelf, (struct shelved){.accepted_us = DAYS_AGO(9)});
     deliver(shelf, (struct shelved){.accepted_us = DAYS_AGO(8), .endpoints = 1});
     int64_t fresh = deliver(shelf, (struct shelved){.accepted_us = DAYS_AGO(6), .endpoints = 1});
     expire(shelf, NOW);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM bodies") == 4);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM events") == 6, "the history is kept longer");
+    cr_expect(
+        shelf_sql_int(shelf, "SELECT count(*) FROM events") == 6, "the history is kept longer");
     char text[128];
-    snprintf(text, sizeof text, "SELECT count(*) FROM bodies WHERE seq IN (%lld, %lld, %lld)", (long long)half,
-        (long long)dead, (long long)fresh);
+    snprintf(text, sizeof text, "SELECT count(*) FROM bodies WHERE seq IN (%lld, %lld, %lld)",
+        (long long)half, (long long)dead, (long long)fresh);
     cr_expect(shelf_sql_int(shelf, text) == 3);
 
     cr_assert(shelf_move(shelf, half, 1, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
     expire(shelf, NOW + US_PER_DAY);
-    cr_expect(
-        shelf_sql_int(shelf, "SELECT count(*) FROM bodies") == 3, "what was open is looked at again the next day");
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM bodies") == 3,
+        "what was open is looked at again the next day");
     shelf_free(shelf);
 }
 
@@ -59,24 +62,35 @@ Test(expiry, the_history_of_what_is_final_goes_and_leaves_its_sums_in_the_totals
 {
     struct shelf *shelf = shelf_new();
     for (int i = 0; i < 300; i++)
-        deliver(
-            shelf, (struct shelved){.accepted_us = DAYS_AGO(100), .amount = "0.10", .currency = "EUR", .endpoints = 2});
+        deliver(shelf,
+            (struct shelved){
+                .accepted_us = DAYS_AGO(100), .amount = "0.10", .currency = "EUR", .endpoints = 2});
     int64_t dead = shelf_append(
-        shelf, (struct shelved){.accepted_us = DAYS_AGO(100), .amount = "7", .currency = "EUR", .endpoints = 1});
+        shelf, (struct shelved){
+                   .accepted_us = DAYS_AGO(100), .amount = "7", .currency = "EUR", .endpoints = 1});
     cr_assert(shelf_move(shelf, dead, 0, DELIVERY_PENDING, DELIVERY_DEAD) == OK);
-    deliver(shelf, (struct shelved){.accepted_us = DAYS_AGO(80), .amount = "9", .currency = "EUR", .endpoints = 1});
+    deliver(
+        shelf, (struct shelved){
+                   .accepted_us = DAYS_AGO(80), .amount = "9", .currency = "EUR", .endpoints = 1});
     unsigned steps = expire(shelf, NOW);
     cr_expect(steps > 4, "in steps, and not in %u", steps);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM events") == 2);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries") == 2);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM bodies") == 1, "of the dead one");
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM totals WHERE day = 20400 AND endpoint = 2 AND accepted = 300"
-                                   " AND accepted_sum = '30' AND delivered = 300 AND delivered_sum = '30'") == 1);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM totals WHERE day = 20400 AND endpoint = 1 AND accepted = 301"
-                                   " AND accepted_sum = '37' AND delivered = 300 AND delivered_sum = '30'") == 1);
-    cr_expect(shelf_sql_int(shelf, "SELECT value FROM meta WHERE key = 'history_us'") == DAYS_AGO(100));
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM totals WHERE day = 20400 AND endpoint = -1 AND accepted = 301"
-                                   " AND accepted_sum = '37' AND delivered = 300 AND delivered_sum = '30'") == 1);
+    cr_expect(
+        shelf_sql_int(shelf,
+            "SELECT count(*) FROM totals WHERE day = 20400 AND endpoint = 2 AND accepted = 300"
+            " AND accepted_sum = '30' AND delivered = 300 AND delivered_sum = '30'") == 1);
+    cr_expect(
+        shelf_sql_int(shelf,
+            "SELECT count(*) FROM totals WHERE day = 20400 AND endpoint = 1 AND accepted = 301"
+            " AND accepted_sum = '37' AND delivered = 300 AND delivered_sum = '30'") == 1);
+    cr_expect(
+        shelf_sql_int(shelf, "SELECT value FROM meta WHERE key = 'history_us'") == DAYS_AGO(100));
+    cr_expect(
+        shelf_sql_int(shelf,
+            "SELECT count(*) FROM totals WHERE day = 20400 AND endpoint = -1 AND accepted = 301"
+            " AND accepted_sum = '37' AND delivered = 300 AND delivered_sum = '30'") == 1);
     shelf_crash(shelf);
     cr_expect(expire(shelf, NOW) <= 6, "nothing is left to do");
     cr_expect(shelf_sql_int(shelf, "SELECT sum(delivered) FROM totals WHERE endpoint > 0") == 600,
@@ -94,11 +108,14 @@ Test(expiry, what_cannot_be_believed_stays_for_the_audit_to_name)
     for (size_t i = 0; i < ARRAY_LENGTH(damages); i++) {
         struct shelf *shelf = shelf_new();
         for (int k = 0; k < 3; k++)
-            deliver(shelf,
-                (struct shelved){.accepted_us = DAYS_AGO(100), .amount = "1", .currency = "EUR", .endpoints = 2});
+            deliver(shelf, (struct shelved){.accepted_us = DAYS_AGO(100),
+                               .amount = "1",
+                               .currency = "EUR",
+                               .endpoints = 2});
         shelf_sql(shelf, damages[i]);
         expire(shelf, NOW);
-        cr_expect(shelf_sql_int(shelf, "SELECT group_concat(seq) = '2' FROM events") == 1, "case %zu", i);
+        cr_expect(
+            shelf_sql_int(shelf, "SELECT group_concat(seq) = '2' FROM events") == 1, "case %zu", i);
         shelf_free(shelf);
     }
 }
@@ -109,14 +126,16 @@ Test(expiry, conflicts_and_what_operators_did_go_with_the_history)
     int64_t seq = deliver(shelf, (struct shelved){.accepted_us = DAYS_AGO(100), .endpoints = 1});
     char text[256];
     snprintf(text, sizeof text,
-        "INSERT INTO operator_actions(delivery, at_us, from_state, to_state, generation, from_endpoint, to_endpoint, "
+        "INSERT INTO operator_actions(delivery, at_us, from_state, to_state, generation, "
+        "from_endpoint, to_endpoint, "
         "note, crc)"
         " VALUES(%lld, 1, 3, 4, 0, 1, 1, '', 0)",
         (long long)placement_first_delivery(seq));
     shelf_sql(shelf, text);
     for (int old = 0; old < 2; old++) {
         snprintf(text, sizeof text,
-            "INSERT INTO conflicts(first_event, at_us, partner, account, type, key, body, times, last_us, crc)"
+            "INSERT INTO conflicts(first_event, at_us, partner, account, type, key, body, times, "
+            "last_us, crc)"
             " VALUES(x'00', 0, 'p', 'a', 't', 'k', x'', 1, %lld, 0)",
             (long long)DAYS_AGO(old ? 91 : 89));
         shelf_sql(shelf, text);

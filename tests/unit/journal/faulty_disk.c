@@ -114,7 +114,8 @@ int posix_fallocate(int fd, off_t at, off_t len)
 int fstatvfs(int fd, struct statvfs *info)
 {
     int64_t room = atomic_load(&room_bytes);
-    *info = (struct statvfs){.f_frsize = 1, .f_bavail = (unsigned long)(room >= 0 ? room : INT64_MAX)};
+    *info =
+        (struct statvfs){.f_frsize = 1, .f_bavail = (unsigned long)(room >= 0 ? room : INT64_MAX)};
     return 0;
 }
 

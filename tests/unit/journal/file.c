@@ -122,12 +122,14 @@ Test(file, is_checkpointed_while_it_grows)
     struct desk *desk = desk_new();
     static const char body[EVENT_BYTES_MAX] = {'{'};
     for (int i = 0; i < 300; i++)
-        cr_assert(desk_append(desk, (struct draft){.body = slice_of(body, sizeof body)}, 7, NULL) == OK);
+        cr_assert(
+            desk_append(desk, (struct draft){.body = slice_of(body, sizeof body)}, 7, NULL) == OK);
     char path[300];
     struct stat status;
     snprintf(path, sizeof path, "%s/journal-0.db-wal", desk->directory);
     cr_assert(stat(path, &status) == 0);
-    cr_assert(status.st_size < 6 * 1024 * 1024, "the WAL has %lld bytes", (long long)status.st_size);
+    cr_assert(
+        status.st_size < 6 * 1024 * 1024, "the WAL has %lld bytes", (long long)status.st_size);
     desk_free(desk);
 }
 
@@ -155,7 +157,8 @@ Test(disk, that_is_full_refuses_and_passes)
     cr_assert(desk_append(desk, draft, 7, NULL) == ERR_DISK_FULL);
     cr_assert(desk->budget.taken_bytes == held, "the refused events are let go");
     disk_be_full(false);
-    cr_assert(desk_append(desk, draft, 7, NULL) == OK, "the key was forgotten with its transaction");
+    cr_assert(
+        desk_append(desk, draft, 7, NULL) == OK, "the key was forgotten with its transaction");
     cr_assert(desk_append(desk, draft, 7, NULL) == ERR_EXISTS);
     cr_assert(desk->failures == 0);
     desk_free(desk);
@@ -183,7 +186,8 @@ Test(file, tells_its_id_and_what_it_held_when_it_was_opened)
         cr_assert(desk_append(desk, (struct draft){0}, 7, NULL) == OK);
     int64_t last = desk_last_delivery(desk);
     struct journal_record waits = move_of(last, DELIVERY_PENDING, DELIVERY_WAITING);
-    struct journal_record starts = move_of(last - ACCOUNT_ENDPOINTS_MAX, DELIVERY_PENDING, DELIVERY_SENDING);
+    struct journal_record starts =
+        move_of(last - ACCOUNT_ENDPOINTS_MAX, DELIVERY_PENDING, DELIVERY_SENDING);
     cr_assert(desk_call(desk, &waits.request) == OK && desk_call(desk, &starts.request) == OK);
     struct event *event = desk_event(desk, (struct draft){0});
     struct journal_append append;
@@ -193,7 +197,8 @@ Test(file, tells_its_id_and_what_it_held_when_it_was_opened)
     desk_reopen(desk);
     journal = desk->journal;
     cr_expect_str_eq(journal->id, id);
-    cr_expect(journal->found.open == 2 && journal->found.broker_owned == 0 && journal->found.outbox == 1);
+    cr_expect(
+        journal->found.open == 2 && journal->found.broker_owned == 0 && journal->found.outbox == 1);
     desk_free(desk);
 }
 
@@ -212,16 +217,19 @@ Test(disk, a_failed_transaction_takes_back_what_it_said_of_the_brokers_events)
         .request.kind = JOURNAL_RECEIVE, .event = event, .endpoints_count = 1, .endpoints = {7}};
     struct journal_list_broker_owned list_held = {
         .request.kind = JOURNAL_LIST_BROKER_OWNED, .count_max = 2, .ret_events = list};
-    struct journal_keep_poison keep = {.request.kind = JOURNAL_KEEP_POISON, .body = SLICE_LITERAL("x")};
+    struct journal_keep_poison keep = {
+        .request.kind = JOURNAL_KEEP_POISON, .body = SLICE_LITERAL("x")};
     struct journal_load_outbox load = {.request.kind = JOURNAL_LOAD_OUTBOX,
         .count_max = 2,
         .bytes_max = INT64_MAX,
         .budget = &desk->budget,
         .budget_share_percent = 100,
         .ret_entries = entries};
-    struct journal_request *requests[] = {&receive.request, &list_held.request, &keep.request, &load.request};
+    struct journal_request *requests[] = {
+        &receive.request, &list_held.request, &keep.request, &load.request};
     disk_be_full(true);
-    desk_submit(desk, requests[0]); /* by itself or with the others: all fail, or only what writes */
+    desk_submit(
+        desk, requests[0]); /* by itself or with the others: all fail, or only what writes */
     desk_submit(desk, requests[2]);
     desk_wait_answers(desk, 3);
     cr_expect(receive.request.result == ERR_DISK_FULL && keep.request.result == ERR_DISK_FULL);
@@ -230,7 +238,8 @@ Test(disk, a_failed_transaction_takes_back_what_it_said_of_the_brokers_events)
     desk_call_together(desk, requests, ARRAY_LENGTH(requests));
     for (size_t i = 0; i < ARRAY_LENGTH(requests); i++)
         cr_expect_eq(requests[i]->result, OK, "request %zu: %s", i, err_name(requests[i]->result));
-    cr_expect(receive.ret_is_new && receive.ret_received == RECEIVED_BROKER_OWNED && receive.ret_count == 1);
+    cr_expect(receive.ret_is_new && receive.ret_received == RECEIVED_BROKER_OWNED &&
+              receive.ret_count == 1);
     cr_expect(list_held.ret_count == 1 && load.ret_count == 1 && load.ret_left == 1);
     cr_expect(desk->budget.taken_bytes > held);
     event_unref(entries[0].event);
@@ -268,7 +277,8 @@ Test(disk, a_failed_transaction_fails_each_of_its_requests_and_lets_go_of_what_t
     disk_be_full(false);
 
     cr_assert(first.request.result == OK);
-    cr_assert(append.request.result == ERR_DISK_FULL && loaded.load.request.result == ERR_DISK_FULL);
+    cr_assert(
+        append.request.result == ERR_DISK_FULL && loaded.load.request.result == ERR_DISK_FULL);
     cr_assert(scan.request.result == ERR_DISK_FULL && move.request.result == ERR_DISK_FULL);
     cr_assert(loaded.load.ret_count == 0 && !scan.ret_backlogs && scan.ret_count == 0);
     event_unref(holder);

@@ -53,7 +53,8 @@ Test(file_stamp, what_is_made_is_read_and_only_the_epoch_moves)
     cr_expect_str_eq(stamp.seed, made.seed);
     cr_expect(stamp.partitions == 16 && stamp.shards == 2 && stamp.epoch == 7);
     for (int into_file = 0; into_file <= 1; into_file++) {
-        cr_assert_eq(file_stamp_set_epoch(path, 8 + into_file, into_file, detail), OK, "%s", detail);
+        cr_assert_eq(
+            file_stamp_set_epoch(path, 8 + into_file, into_file, detail), OK, "%s", detail);
         cr_assert_eq(file_stamp_read(path, &stamp, detail), OK, "%s", detail);
         cr_expect_eq(stamp.epoch, 8 + into_file);
         cr_expect_str_eq(stamp.id, made.id);
@@ -99,8 +100,8 @@ Test(file_stamp, what_is_no_file_of_ours_is_refused_and_nothing_is_made_beside_i
     cr_expect_eq(file_stamp_read(path, &stamp, detail), ERR_NOT_FOUND);
     write_file(path, "");
     cr_expect_eq(file_stamp_read(path, &stamp, detail), ERR_DAMAGED);
-    write_file(
-        path, "this is no database, and longer than the head of one: 0123456789012345678901234567890123456789012345");
+    write_file(path, "this is no database, and longer than the head of one: "
+                     "0123456789012345678901234567890123456789012345");
     cr_expect_eq(file_stamp_read(path, &stamp, detail), ERR_DAMAGED);
     cr_assert_eq(unlink(path), 0);
     cr_assert_eq(mkdir(path, 0700), 0);

@@ -63,7 +63,10 @@ enum err desk_try_open(struct desk *desk, unsigned shard)
         .shard = shard,
         .reserve_bytes = desk->reserve_bytes,
         .reserve_all_bytes = desk->reserve_bytes,
-        .listener = {.delivery = &desk->mailbox, .on_handover = on_handover, .on_failed = on_failed, .context = desk},
+        .listener = {.delivery = &desk->mailbox,
+            .on_handover = on_handover,
+            .on_failed = on_failed,
+            .context = desk},
     };
     return journal_sqlite_open(&options, &desk->journal, desk->detail);
 }
@@ -79,7 +82,8 @@ struct desk *desk_new(void)
     struct desk *desk = calloc(1, sizeof *desk);
     cr_assert(desk);
     const char *parent = getenv("TMPDIR");
-    snprintf(desk->directory, sizeof desk->directory, "%s/penstock-journal-XXXXXX", parent ? parent : "/tmp");
+    snprintf(desk->directory, sizeof desk->directory, "%s/penstock-journal-XXXXXX",
+        parent ? parent : "/tmp");
     cr_assert(mkdtemp(desk->directory));
     cr_assert(mailbox_init(&desk->mailbox, desk) == OK);
     desk->budget.bytes_max = INT64_C(1) << 30;
@@ -173,18 +177,21 @@ struct journal_append *append_init(
     struct journal_append *append, struct event *event, const uint64_t *endpoints, unsigned count)
 {
     const struct event_parts *parts = &event->parts;
-    *append = (struct journal_append){.request.kind = JOURNAL_APPEND, .event = event, .endpoints_count = count};
+    *append = (struct journal_append){
+        .request.kind = JOURNAL_APPEND, .event = event, .endpoints_count = count};
     for (unsigned i = 0; i < count; i++)
         append->endpoints[i] = endpoints[i];
     dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &append->dedupe_key);
     return append;
 }
 
-enum err desk_append(struct desk *desk, struct draft draft, uint64_t endpoint, struct event_id *ret_id)
+enum err desk_append(
+    struct desk *desk, struct draft draft, uint64_t endpoint, struct event_id *ret_id)
 {
     struct event *event = desk_event(desk, draft);
     struct journal_append append;
-    enum err result = desk_call(desk, &append_init(&append, event, &endpoint, endpoint ? 1 : 0)->request);
+    enum err result =
+        desk_call(desk, &append_init(&append, event, &endpoint, endpoint ? 1 : 0)->request);
     if (ret_id)
         *ret_id = append.ret_id;
     event_unref(event);
@@ -289,7 +296,8 @@ int64_t desk_sql_int(struct desk *desk, const char *text)
 {
     sqlite3 *db = open_beside(desk);
     sqlite3_stmt *statement = NULL;
-    cr_assert(sqlite3_prepare_v2(db, text, -1, &statement, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(db));
+    cr_assert(
+        sqlite3_prepare_v2(db, text, -1, &statement, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(db));
     cr_assert(sqlite3_step(statement) == SQLITE_ROW);
     int64_t value = sqlite3_column_int64(statement, 0);
     sqlite3_finalize(statement);
@@ -302,10 +310,11 @@ static void wait_for_query(struct desk *desk, size_t before)
     wait_for(desk, &desk->queries_count, before + 1);
 }
 
-enum err desk_find(
-    struct desk *desk, struct journal_reader *reader, const struct event_id *id, struct timeline **ret_timeline)
+enum err desk_find(struct desk *desk, struct journal_reader *reader, const struct event_id *id,
+    struct timeline **ret_timeline)
 {
-    struct journal_find find = {.query = {.reply_to = &desk->mailbox, .on_done = on_query_done}, .id = *id};
+    struct journal_find find = {
+        .query = {.reply_to = &desk->mailbox, .on_done = on_query_done}, .id = *id};
     size_t before = desk->queries_count;
     journal_reader_find(reader, &find);
     wait_for_query(desk, before);
@@ -313,9 +322,11 @@ enum err desk_find(
     return find.query.result;
 }
 
-enum err desk_state_counts(struct desk *desk, struct journal_reader *reader, int64_t ret_counts[DELIVERY_STATES])
+enum err desk_state_counts(
+    struct desk *desk, struct journal_reader *reader, int64_t ret_counts[DELIVERY_STATES])
 {
-    struct journal_state_counts counts = {.query = {.reply_to = &desk->mailbox, .on_done = on_query_done}};
+    struct journal_state_counts counts = {
+        .query = {.reply_to = &desk->mailbox, .on_done = on_query_done}};
     size_t before = desk->queries_count;
     journal_reader_count_states(reader, &counts);
     wait_for_query(desk, before);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A desk in front of a real journal: its thread runs against a file in a temporary directory, and the test's own thread
- * is the receiver of answers and handovers, in one mailbox, so that their order can be seen.
+ * A desk in front of a real journal: its thread runs against a file in a temporary directory, and
+ * the test's own thread is the receiver of answers and handovers, in one mailbox, so that their
+ * order can be seen.
  */
 #ifndef PENSTOCK_TESTS_UNIT_JOURNAL_SUPPORT_H
 #define PENSTOCK_TESTS_UNIT_JOURNAL_SUPPORT_H
@@ -44,11 +45,13 @@ void desk_open(struct desk *desk);
 void desk_stop(struct desk *desk);
 void desk_reopen(struct desk *desk);
 
-/* All of them in one transaction, and waits for the answers: they gather while the sync of another commit is held. */
+/* All of them in one transaction, and waits for the answers: they gather while the sync of another
+ * commit is held. */
 void desk_call_together(struct desk *desk, struct journal_request **requests, size_t count);
 void desk_submit(struct desk *desk, struct journal_request *request);
-void desk_wait_answers(struct desk *desk, size_t count);                /* answers since desk_new */
-enum err desk_call(struct desk *desk, struct journal_request *request); /* submits, waits, returns the result */
+void desk_wait_answers(struct desk *desk, size_t count); /* answers since desk_new */
+enum err desk_call(
+    struct desk *desk, struct journal_request *request); /* submits, waits, returns the result */
 
 /* An event with a fresh id; NULL texts are left out. */
 struct draft {
@@ -62,7 +65,8 @@ struct event *desk_event(struct desk *desk, struct draft draft);
 /* A request to append; desk_append makes the event, calls, and lets go of the event. */
 struct journal_append *append_init(
     struct journal_append *append, struct event *event, const uint64_t *endpoints, unsigned count);
-enum err desk_append(struct desk *desk, struct draft draft, uint64_t endpoint, struct event_id *ret_id);
+enum err desk_append(
+    struct desk *desk, struct draft draft, uint64_t endpoint, struct event_id *ret_id);
 
 /* The id of the delivery handed over last. */
 int64_t desk_last_delivery(const struct desk *desk);
@@ -84,8 +88,9 @@ void desk_sql(struct desk *desk, const char *text);
 int64_t desk_sql_int(struct desk *desk, const char *text);
 
 /* The reader's answers. */
-enum err desk_find(
-    struct desk *desk, struct journal_reader *reader, const struct event_id *id, struct timeline **ret_timeline);
-enum err desk_state_counts(struct desk *desk, struct journal_reader *reader, int64_t ret_counts[DELIVERY_STATES]);
+enum err desk_find(struct desk *desk, struct journal_reader *reader, const struct event_id *id,
+    struct timeline **ret_timeline);
+enum err desk_state_counts(
+    struct desk *desk, struct journal_reader *reader, int64_t ret_counts[DELIVERY_STATES]);
 
 #endif

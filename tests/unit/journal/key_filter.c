@@ -62,7 +62,8 @@ Test(key_filter, takes_twelve_bits_for_each_key_and_less_than_twice_that)
     static const struct {
         uint64_t keys;
         size_t lines;
-    } cases[] = {{0, 24}, {1, 24}, {1024, 24}, {1025, 48}, {524288, 12288}, {524289, 24576}, {1048576, 24576}};
+    } cases[] = {{0, 24}, {1, 24}, {1024, 24}, {1025, 48}, {524288, 12288}, {524289, 24576},
+        {1048576, 24576}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct key_filter filter;
         cr_assert(key_filter_init(&filter, cases[i].keys) == OK);
@@ -103,10 +104,12 @@ Test(key_filter, that_is_folded_is_the_one_that_was_made_for_fewer_keys)
 {
     static const struct {
         uint64_t made_for, keys;
-    } cases[] = {{1000000, 0}, {1000000, 1}, {1000000, 5000}, {1000000, 600000}, {1000000, 1000000}, {10, 3}};
+    } cases[] = {{1000000, 0}, {1000000, 1}, {1000000, 5000}, {1000000, 600000}, {1000000, 1000000},
+        {10, 3}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct key_filter large, small, folded;
-        cr_assert(key_filter_init(&large, cases[i].made_for) == OK && key_filter_init(&small, cases[i].keys) == OK);
+        cr_assert(key_filter_init(&large, cases[i].made_for) == OK &&
+                  key_filter_init(&small, cases[i].keys) == OK);
         add_keys(&large, 0, cases[i].keys);
         add_keys(&small, 0, cases[i].keys);
         cr_assert(key_filter_fold(&large, cases[i].keys, &folded) == OK);
@@ -124,8 +127,9 @@ Test(key_filter, comes_back_from_its_bytes_unless_their_length_is_wrong)
         uint64_t keys;
         size_t cut;
         enum err expected;
-    } cases[] = {{5000, 0, OK}, {5001, 0, OK}, {20000, 0, ERR_DAMAGED}, {500, 0, ERR_DAMAGED}, {5000, 1, ERR_DAMAGED},
-        {5000, 64, ERR_DAMAGED}, {5000, SIZE_MAX, ERR_DAMAGED}, {UINT64_MAX, 0, ERR_DAMAGED}};
+    } cases[] = {{5000, 0, OK}, {5001, 0, OK}, {20000, 0, ERR_DAMAGED}, {500, 0, ERR_DAMAGED},
+        {5000, 1, ERR_DAMAGED}, {5000, 64, ERR_DAMAGED}, {5000, SIZE_MAX, ERR_DAMAGED},
+        {UINT64_MAX, 0, ERR_DAMAGED}};
     struct key_filter filter;
     cr_assert(key_filter_init(&filter, 5000) == OK);
     add_keys(&filter, 0, 5000);
@@ -133,7 +137,8 @@ Test(key_filter, comes_back_from_its_bytes_unless_their_length_is_wrong)
         struct key_filter loaded;
         struct slice bytes = key_filter_bytes(&filter);
         bytes.len -= cases[i].cut == SIZE_MAX ? bytes.len : cases[i].cut;
-        cr_assert(key_filter_load(&loaded, cases[i].keys, bytes) == cases[i].expected, "case %zu", i);
+        cr_assert(
+            key_filter_load(&loaded, cases[i].keys, bytes) == cases[i].expected, "case %zu", i);
         cr_assert(cases[i].expected || count_held(&loaded, 0, 5000) == 5000, "case %zu", i);
         key_filter_done(&loaded);
     }
@@ -143,8 +148,10 @@ Test(key_filter, comes_back_from_its_bytes_unless_their_length_is_wrong)
 /* They are on disk: when this fails, KEY_FILTER_FORMAT goes up. */
 Test(key_filter, its_bits_never_change)
 {
-    static const struct dedupe_key key = {{1, 2, 3, 0x80, 5, 6, 7, 8, 0x01, 0x84, 0x0c, 0x42, 0xc6, 0x12, 0xf2, 0x7f}};
-    /* Line 0x80030201 * 24 >> 32. The last eight bytes, little-endian and in steps of nine, name these bits: */
+    static const struct dedupe_key key = {
+        {1, 2, 3, 0x80, 5, 6, 7, 8, 0x01, 0x84, 0x0c, 0x42, 0xc6, 0x12, 0xf2, 0x7f}};
+    /* Line 0x80030201 * 24 >> 32. The last eight bytes, little-endian and in steps of nine, name
+     * these bits: */
     static const unsigned bits[KEY_FILTER_PROBES] = {1, 66, 131, 200, 300, 400, 511};
     struct key_filter filter, expected;
     cr_assert(key_filter_init(&filter, 1) == OK && key_filter_init(&expected, 1) == OK);

@@ -89,7 +89,8 @@ Test(key_index, costs_nothing_until_the_first_key_and_eight_megabytes_for_a_full
         cr_assert(index.bits == cases[i].bits, "case %zu", i);
     }
     key_index_done(&index);
-    cr_assert(!index.slots && count_rows(&index, 1) == 0 && memcmp(&index.seed, &seed, sizeof seed) == 0);
+    cr_assert(
+        !index.slots && count_rows(&index, 1) == 0 && memcmp(&index.seed, &seed, sizeof seed) == 0);
 }
 
 /* Rows that were rolled back leave entries, and their numbers are given to other keys. */
@@ -153,7 +154,8 @@ Test(key_index, goes_around_the_end_of_its_table)
             uint32_t tag = key_index_tag(&seed, &key);
             cr_assert(leads_to(&index, numbers[i], i + 1));
             cr_assert(key_index_bucket(&index, bits, key_bucket_of(tag, bits), &bytes) == OK);
-            cr_assert(bucket_leads_to(buffer_slice(&bytes), tag, i + 1), "%u bits, key %u", bits, i);
+            cr_assert(
+                bucket_leads_to(buffer_slice(&bytes), tag, i + 1), "%u bits, key %u", bits, i);
         }
     }
     buffer_done(&bytes);
@@ -185,7 +187,8 @@ Test(key_index, is_cut_into_buckets_that_hold_all_of_it_in_order)
                 before = entry;
                 uint32_t row = (uint32_t)entry;
                 struct dedupe_key key = key_of(row);
-                cr_assert(row && row <= counts[i] && !seen[row] && key_index_tag(&seed, &key) == entry >> 32);
+                cr_assert(row && row <= counts[i] && !seen[row] &&
+                          key_index_tag(&seed, &key) == entry >> 32);
                 seen[row] = 1;
                 total++;
             }
@@ -202,8 +205,8 @@ Test(key_index, has_buckets_of_256_to_512_entries)
     static const struct {
         uint64_t keys;
         unsigned bits;
-    } cases[] = {{0, 0}, {1, 0}, {512, 0}, {513, 1}, {1025, 1}, {1026, 2}, {524288, 10}, {524800, 10}, {1048576, 11},
-        {UINT64_MAX, 22}};
+    } cases[] = {{0, 0}, {1, 0}, {512, 0}, {513, 1}, {1025, 1}, {1026, 2}, {524288, 10},
+        {524800, 10}, {1048576, 11}, {UINT64_MAX, 22}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
         cr_assert(key_bucket_bits(cases[i].keys) == cases[i].bits, "case %zu", i);
     cr_assert(key_bucket_of(UINT32_MAX, 0) == 0 && key_bucket_of(UINT32_MAX, 10) == 1023);
@@ -215,15 +218,18 @@ Test(key_index, finds_nothing_in_an_empty_bucket_and_beyond_the_ends)
     struct key_index_search search = key_bucket_search((struct slice){0}, 5);
     cr_assert(key_bucket_next((struct slice){0}, &search) == 0);
     /* Tags 2, 4, 4. */
-    static const unsigned char bytes[] = {1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0};
+    static const unsigned char bytes[] = {
+        1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0};
     static const struct {
         uint32_t tag, first, second;
-    } cases[] = {{0, 0, 0}, {1, 0, 0}, {2, 1, 0}, {3, 0, 0}, {4, 2, 3}, {5, 0, 0}, {UINT32_MAX, 0, 0}};
+    } cases[] = {
+        {0, 0, 0}, {1, 0, 0}, {2, 1, 0}, {3, 0, 0}, {4, 2, 3}, {5, 0, 0}, {UINT32_MAX, 0, 0}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct slice bucket = slice_of(bytes, sizeof bytes);
         search = key_bucket_search(bucket, cases[i].tag);
         cr_assert(key_bucket_next(bucket, &search) == cases[i].first, "case %zu", i);
-        cr_assert(!cases[i].first || key_bucket_next(bucket, &search) == cases[i].second, "case %zu", i);
+        cr_assert(
+            !cases[i].first || key_bucket_next(bucket, &search) == cases[i].second, "case %zu", i);
         cr_assert(!cases[i].second || key_bucket_next(bucket, &search) == 0, "case %zu", i);
     }
 }

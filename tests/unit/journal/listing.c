@@ -19,7 +19,8 @@ struct listed {
     unsigned count, pages;
 };
 
-static struct listed list(struct shelf *shelf, struct listing_filter filter, unsigned count_max, int64_t deadline_us)
+static struct listed list(
+    struct shelf *shelf, struct listing_filter filter, unsigned count_max, int64_t deadline_us)
 {
     struct timeline_source source;
     struct listed listed = {0};
@@ -34,7 +35,8 @@ static struct listed list(struct shelf *shelf, struct listing_filter filter, uns
             cr_assert(listed.count < LISTED_MAX);
             listed.ids[listed.count++] = list.ret_deliveries[i].delivery.delivery.id;
         }
-        cr_assert(over || memcmp(&before, &list.page.cursor, sizeof before) != 0, "a page leads on");
+        cr_assert(
+            over || memcmp(&before, &list.page.cursor, sizeof before) != 0, "a page leads on");
         journal_list_done(&list);
         listed.pages++;
     }
@@ -57,8 +59,8 @@ static void add(struct shelf *shelf, struct shelved draft, enum delivery_state t
 /* Three events in each state, for endpoints 1 and 2 each, in turn; then three unrouted ones. */
 static struct shelf *filled(void)
 {
-    static const enum delivery_state states[] = {
-        DELIVERY_PENDING, DELIVERY_SENDING, DELIVERY_WAITING, DELIVERY_PARKED, DELIVERY_DEAD, DELIVERY_DELIVERED};
+    static const enum delivery_state states[] = {DELIVERY_PENDING, DELIVERY_SENDING,
+        DELIVERY_WAITING, DELIVERY_PARKED, DELIVERY_DEAD, DELIVERY_DELIVERED};
     struct shelf *shelf = shelf_new();
     for (int round = 0; round < 3; round++)
         for (size_t i = 0; i < ARRAY_LENGTH(states); i++)
@@ -72,7 +74,8 @@ static struct shelf *filled(void)
                     .endpoints = 2},
                 states[i]);
     for (int round = 0; round < 3; round++)
-        add(shelf, (struct shelved){.accepted_us = AT(DAY + 3), .account = "even"}, DELIVERY_PENDING);
+        add(shelf, (struct shelved){.accepted_us = AT(DAY + 3), .account = "even"},
+            DELIVERY_PENDING);
     return shelf;
 }
 
@@ -130,8 +133,8 @@ Test(listing, lists_what_a_filter_asks_for)
     shelf_free(shelf);
 }
 
-static const struct listing_filter walks[] = {{0}, {.states = LISTING_IN_PROGRESS}, {.states = S(PARKED)},
-    {.states = S(DEAD)}, {.states = S(DELIVERED)}, {.account = "odd"},
+static const struct listing_filter walks[] = {{0}, {.states = LISTING_IN_PROGRESS},
+    {.states = S(PARKED)}, {.states = S(DEAD)}, {.states = S(DELIVERED)}, {.account = "odd"},
     {.states = S(WAITING), .has_endpoint = true, .endpoint = 2},
     {.states = S(PARKED), .has_endpoint = true, .endpoint = 1}};
 
@@ -144,8 +147,8 @@ Test(listing, pages_lead_on_without_a_gap_and_without_a_repetition)
         for (unsigned count_max = 1; count_max < 5; count_max++) {
             struct listed paged = list(shelf, walks[i], count_max, INT64_MAX);
             cr_expect(paged.pages >= whole.count / count_max);
-            cr_expect(
-                paged.count == whole.count && memcmp(paged.ids, whole.ids, whole.count * sizeof whole.ids[0]) == 0,
+            cr_expect(paged.count == whole.count &&
+                          memcmp(paged.ids, whole.ids, whole.count * sizeof whole.ids[0]) == 0,
                 "walk %zu in pages of %u", i, count_max);
         }
     }
@@ -158,7 +161,8 @@ Test(listing, a_page_ends_when_its_time_is_up_and_leads_on)
     for (size_t i = 0; i < ARRAY_LENGTH(walks); i++) {
         struct listed whole = list_all(shelf, walks[i]);
         struct listed paged = list(shelf, walks[i], 100, 0);
-        cr_expect(paged.count == whole.count && memcmp(paged.ids, whole.ids, whole.count * sizeof whole.ids[0]) == 0);
+        cr_expect(paged.count == whole.count &&
+                  memcmp(paged.ids, whole.ids, whole.count * sizeof whole.ids[0]) == 0);
         cr_expect(whole.count < 16 || paged.pages > 1, "walk %zu", i);
     }
     shelf_free(shelf);
@@ -170,8 +174,8 @@ Test(listing, the_history_is_newest_first_and_an_index_oldest_first)
     struct listed history = list_all(shelf, (struct listing_filter){0});
     for (unsigned i = 1; i < history.count; i++)
         cr_expect(history.ids[i] < history.ids[i - 1]);
-    struct listed dead =
-        list_all(shelf, (struct listing_filter){.states = S(DEAD), .has_endpoint = true, .endpoint = 1});
+    struct listed dead = list_all(
+        shelf, (struct listing_filter){.states = S(DEAD), .has_endpoint = true, .endpoint = 1});
     for (unsigned i = 1; i < dead.count; i++)
         cr_expect(dead.ids[i] > dead.ids[i - 1]);
     shelf_free(shelf);
@@ -194,10 +198,12 @@ Test(listing, a_cursor_of_another_list_is_refused)
     cr_assert(timeline_source_open(&source, shelf->directory, 0) == OK);
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct listed_delivery room[4];
-        struct journal_list list = {
-            .page = {.cursor = cases[i].cursor, .count_max = 4}, .filter = cases[i].filter, .ret_deliveries = room};
+        struct journal_list list = {.page = {.cursor = cases[i].cursor, .count_max = 4},
+            .filter = cases[i].filter,
+            .ret_deliveries = room};
         bool over;
-        cr_expect_eq(listing_read(&source, &list.page, INT64_MAX, &over), ERR_INVALID, "case %zu", i);
+        cr_expect_eq(
+            listing_read(&source, &list.page, INT64_MAX, &over), ERR_INVALID, "case %zu", i);
     }
     timeline_source_close(&source);
     shelf_free(shelf);
@@ -208,11 +214,13 @@ Test(listing, shows_what_is_damaged_and_what_has_lost_its_event)
     struct shelf *shelf = shelf_new();
     for (int i = 0; i < 3; i++)
         add(shelf, (struct shelved){.accepted_us = AT(DAY), .endpoints = 1}, DELIVERY_PENDING);
-    shelf_sql(shelf, "UPDATE deliveries SET attempts = 9 WHERE id = 16; DELETE FROM events WHERE seq = 2");
+    shelf_sql(shelf,
+        "UPDATE deliveries SET attempts = 9 WHERE id = 16; DELETE FROM events WHERE seq = 2");
     struct timeline_source source;
     struct listed_delivery room[4];
     bool over;
-    struct journal_list list = {.page.count_max = 4, .filter.states = LISTING_IN_PROGRESS, .ret_deliveries = room};
+    struct journal_list list = {
+        .page.count_max = 4, .filter.states = LISTING_IN_PROGRESS, .ret_deliveries = room};
     cr_assert(timeline_source_open(&source, shelf->directory, 0) == OK);
     cr_assert(listing_read(&source, &list.page, INT64_MAX, &over) == OK && over);
     cr_assert_eq(list.page.ret_count, 3);
@@ -227,7 +235,8 @@ Test(listing, shows_what_is_damaged_and_what_has_lost_its_event)
 
 /* Conflicts. */
 
-static void conflict(struct shelf *shelf, int64_t first_seq, int64_t day, const char *account, const char *amount)
+static void conflict(
+    struct shelf *shelf, int64_t first_seq, int64_t day, const char *account, const char *amount)
 {
     struct event_id first = shelf_id_of(shelf, first_seq);
     struct event event = {.parts = {.partner = SLICE_LITERAL("p"),
@@ -243,8 +252,8 @@ static void conflict(struct shelf *shelf, int64_t first_seq, int64_t day, const 
     shelf_commit(shelf);
 }
 
-static unsigned list_conflicts(
-    struct shelf *shelf, struct conflict_filter filter, unsigned count_max, struct listed_conflict *ret_last)
+static unsigned list_conflicts(struct shelf *shelf, struct conflict_filter filter,
+    unsigned count_max, struct listed_conflict *ret_last)
 {
     struct timeline_source source;
     struct journal_list_conflicts list = {.filter = filter, .page.count_max = count_max};
@@ -278,15 +287,24 @@ Test(listing, lists_conflicts_by_account_day_and_first_event)
     struct event_id second = shelf_id_of(shelf, 2);
     for (unsigned count_max = 1; count_max < 8; count_max += 2) {
         cr_expect_eq(list_conflicts(shelf, (struct conflict_filter){0}, count_max, &last), 6);
-        cr_expect(last.times == 1 && last.body_bytes == 7 && !last.damaged && last.at_us == AT(DAY + 1));
-        cr_expect_eq(list_conflicts(shelf, (struct conflict_filter){.account = "a"}, count_max, &last), 4);
-        cr_expect_eq(list_conflicts(shelf, (struct conflict_filter){.partner = "q"}, count_max, &last), 0);
+        cr_expect(
+            last.times == 1 && last.body_bytes == 7 && !last.damaged && last.at_us == AT(DAY + 1));
         cr_expect_eq(
-            list_conflicts(shelf, (struct conflict_filter){.has_day = true, .day = DAY + 3}, count_max, &last), 2);
+            list_conflicts(shelf, (struct conflict_filter){.account = "a"}, count_max, &last), 4);
         cr_expect_eq(
-            list_conflicts(shelf, (struct conflict_filter){.has_first = true, .first = second}, count_max, &last), 2);
+            list_conflicts(shelf, (struct conflict_filter){.partner = "q"}, count_max, &last), 0);
+        cr_expect_eq(
+            list_conflicts(
+                shelf, (struct conflict_filter){.has_day = true, .day = DAY + 3}, count_max, &last),
+            2);
+        cr_expect_eq(
+            list_conflicts(shelf, (struct conflict_filter){.has_first = true, .first = second},
+                count_max, &last),
+            2);
     }
-    cr_expect_eq(list_conflicts(shelf, (struct conflict_filter){.has_day = true, .day = DAY + 3}, 1, &last), 2);
+    cr_expect_eq(
+        list_conflicts(shelf, (struct conflict_filter){.has_day = true, .day = DAY + 3}, 1, &last),
+        2);
     shelf_sql(shelf, "UPDATE conflicts SET amount = '4' WHERE seq = 1");
     cr_expect_eq(list_conflicts(shelf, (struct conflict_filter){0}, 8, &last), 6);
     cr_expect(last.damaged);
@@ -325,7 +343,8 @@ Test(listing, goes_from_shard_to_shard)
     for (int i = 0; i < 2; i++)
         cr_assert(desk_append(desk, (struct draft){0}, 7, NULL) == OK);
     for (unsigned count_max = 1; count_max < 7; count_max++) {
-        struct journal_list list = {.page.count_max = count_max, .filter.states = LISTING_IN_PROGRESS};
+        struct journal_list list = {
+            .page.count_max = count_max, .filter.states = LISTING_IN_PROGRESS};
         unsigned count = 0;
         do {
             cr_assert(ask(desk, reader, &list) == OK);
@@ -347,7 +366,8 @@ Test(listing, shows_what_is_held_behind_what_is_pending_and_once)
 {
     struct shelf *shelf = filled();
     for (int i = 0; i < 5; i++) {
-        struct event *event = shelf_event(shelf, (struct shelved){.account = "held", .accepted_us = AT(DAY + 3)});
+        struct event *event =
+            shelf_event(shelf, (struct shelved){.account = "held", .accepted_us = AT(DAY + 3)});
         cr_assert(shelf_receive(shelf, event, 2, PARK_NONE).ret_count == 2);
         event_unref(event);
     }
@@ -370,7 +390,8 @@ Test(listing, shows_what_is_held_behind_what_is_pending_and_once)
         struct listed whole = list_all(shelf, cases[i].filter);
         cr_expect_eq(whole.count, cases[i].count, "case %zu: %u", i, whole.count);
         struct listed parts = list(shelf, cases[i].filter, 1, INT64_MAX);
-        cr_expect(parts.count == whole.count && memcmp(parts.ids, whole.ids, sizeof whole.ids) == 0, "case %zu", i);
+        cr_expect(parts.count == whole.count && memcmp(parts.ids, whole.ids, sizeof whole.ids) == 0,
+            "case %zu", i);
     }
     shelf_free(shelf);
 }
@@ -404,7 +425,8 @@ Test(listing, shows_poison_with_its_bytes_newest_first)
             snprintf(id, sizeof id, "m-%u", --next);
             cr_expect_str_eq(it->message_id, id);
             cr_expect_eq(it->damaged, next == 3);
-            cr_expect(it->body_len == (next < 2 ? sizeof body : next) && it->body_bytes >= it->body_len);
+            cr_expect(
+                it->body_len == (next < 2 ? sizeof body : next) && it->body_bytes >= it->body_len);
             cr_expect(it->headers_len == 7 && memcmp(it->bytes, "{\"h\":1}", 7) == 0);
         }
         journal_list_poison_done(&list);

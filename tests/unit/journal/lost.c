@@ -30,8 +30,8 @@ Test(lost, what_came_is_known_by_its_id_or_as_an_alias_and_the_rest_is_kept)
     struct shelf *shelf = shelf_new();
     cr_assert_eq(count_lost(shelf), 0); /* the journal is asked from now on */
     const struct shelved keyed = {.key = "k", .amount = "5", .currency = "EUR"};
-    struct event *const events[] = {
-        shelf_event(shelf, keyed), shelf_event(shelf, keyed), shelf_event(shelf, (struct shelved){.key = "other"})};
+    struct event *const events[] = {shelf_event(shelf, keyed), shelf_event(shelf, keyed),
+        shelf_event(shelf, (struct shelved){.key = "other"})};
     shelf_receive(shelf, events[0], 1, PARK_NONE);
     shelf_receive(shelf, events[1], 1, PARK_NONE);
     check(shelf, events, false, -1);
@@ -53,7 +53,8 @@ Test(lost, what_came_is_known_by_its_id_or_as_an_alias_and_the_rest_is_kept)
 Test(lost, what_was_confirmed_before_this_journal_was_asked_is_anothers)
 {
     struct shelf *shelf = shelf_new();
-    struct event *const events[] = {shelf_event(shelf, (struct shelved){.key = "a", .accepted_us = 1}),
+    struct event *const events[] = {
+        shelf_event(shelf, (struct shelved){.key = "a", .accepted_us = 1}),
         shelf_event(shelf, (struct shelved){.key = "b", .accepted_us = 2}),
         shelf_event(shelf, (struct shelved){.key = "c", .accepted_us = 3})};
     check(shelf, events, true, 7);

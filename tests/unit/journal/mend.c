@@ -26,8 +26,9 @@ static void damage(struct shelf *shelf, const char *format)
 {
     char text[256], name[64];
     sqlite3_stmt *statement = NULL;
-    cr_assert(sqlite3_prepare_v2(shelf->store.db, "SELECT name FROM sqlite_schema WHERE name GLOB 'dedupe_c_*'", -1,
-                  &statement, NULL) == SQLITE_OK &&
+    cr_assert(sqlite3_prepare_v2(shelf->store.db,
+                  "SELECT name FROM sqlite_schema WHERE name GLOB 'dedupe_c_*'", -1, &statement,
+                  NULL) == SQLITE_OK &&
               sqlite3_step(statement) == SQLITE_ROW);
     snprintf(name, sizeof name, "%s", (const char *)sqlite3_column_text(statement, 0));
     sqlite3_finalize(statement);
@@ -38,17 +39,21 @@ static void damage(struct shelf *shelf, const char *format)
 Test(mend, a_damaged_row_of_the_newest_slice_is_made_again_from_its_event)
 {
     static const char *const damages[] = {"UPDATE %s SET key = zeroblob(16) WHERE row = 7",
-        "UPDATE %s SET amount = '6' WHERE row = 7", "UPDATE %s SET event = x'01' WHERE row IN (1, 20)"};
+        "UPDATE %s SET amount = '6' WHERE row = 7",
+        "UPDATE %s SET event = x'01' WHERE row IN (1, 20)"};
     for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
         struct shelf *shelf = shelf_with_keys();
         damage(shelf, damages[i]);
         for (int again = 0; again < 2; again++) {
             shelf_crash(shelf);
             for (int k = 0; k < KEYS; k++) {
-                cr_expect_eq(shelf_try_append(shelf, draft_of(k, "5.0")), ERR_EXISTS, "case %zu key %d", i, k);
-                cr_expect_eq(shelf_try_append(shelf, draft_of(k, "6")), ERR_CONFLICT, "case %zu key %d", i, k);
+                cr_expect_eq(shelf_try_append(shelf, draft_of(k, "5.0")), ERR_EXISTS,
+                    "case %zu key %d", i, k);
+                cr_expect_eq(shelf_try_append(shelf, draft_of(k, "6")), ERR_CONFLICT,
+                    "case %zu key %d", i, k);
             }
-            cr_expect_eq(shelf_try_append(shelf, draft_of(100 + again, "5")), OK, "case %zu: new ones are taken", i);
+            cr_expect_eq(shelf_try_append(shelf, draft_of(100 + again, "5")), OK,
+                "case %zu: new ones are taken", i);
         }
         cr_expect_eq(shelf_sql_int(shelf, "SELECT count(*) FROM events"), KEYS + 2);
         shelf_free(shelf);

@@ -5,8 +5,8 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-static struct journal_operator_action action(
-    struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from, enum delivery_state to)
+static struct journal_operator_action action(struct shelf *shelf, int64_t seq, unsigned index,
+    enum delivery_state from, enum delivery_state to)
 {
     struct journal_operator_action action = {.request.kind = JOURNAL_OPERATOR_ACTION,
         .event = shelf_id_of(shelf, seq),
@@ -43,15 +43,17 @@ Test(actions, go_the_operators_ways_and_are_kept_with_their_reason)
         cr_assert(shelf_move(shelf, seq, 1, DELIVERY_PENDING, cases[i].at) == OK);
         struct journal_operator_action done = action(shelf, seq, 1, cases[i].from, cases[i].to);
         bool ok = cases[i].expected == OK;
-        cr_expect_eq(done.request.result, cases[i].expected, "case %zu: %s", i, err_name(done.request.result));
+        cr_expect_eq(done.request.result, cases[i].expected, "case %zu: %s", i,
+            err_name(done.request.result));
         cr_expect_eq(done.ret_state, ok ? cases[i].to : cases[i].at, "case %zu", i);
         cr_expect(done.ret_endpoint == 2 && done.ret_delivery == placement_delivery(seq, 1));
-        cr_expect_eq(
-            shelf_sql_int(shelf, "SELECT count(*) FROM operator_actions WHERE note = 'the client said so'"), ok);
+        cr_expect_eq(shelf_sql_int(shelf,
+                         "SELECT count(*) FROM operator_actions WHERE note = 'the client said so'"),
+            ok);
         char text[160];
         snprintf(text, sizeof text,
-            "SELECT count(*) FROM deliveries WHERE id %% 16 = 1 AND state = %d AND generation = %d", done.ret_state,
-            ok && cases[i].to == DELIVERY_PENDING);
+            "SELECT count(*) FROM deliveries WHERE id %% 16 = 1 AND state = %d AND generation = %d",
+            done.ret_state, ok && cases[i].to == DELIVERY_PENDING);
         cr_expect_eq(shelf_sql_int(shelf, text), 1, "case %zu", i);
         shelf_free(shelf);
     }
@@ -61,17 +63,23 @@ Test(actions, on_what_is_not_there_or_has_nowhere_to_go_are_refused)
 {
     struct shelf *shelf = shelf_new();
     int64_t seq = shelf_append(shelf, (struct shelved){0});
-    struct journal_operator_action resend = action(shelf, seq, 0, DELIVERY_PARKED, DELIVERY_PENDING);
+    struct journal_operator_action resend =
+        action(shelf, seq, 0, DELIVERY_PARKED, DELIVERY_PENDING);
     cr_expect(resend.request.result == ERR_INVALID && resend.ret_refusal == ACTION_UNROUTED);
-    cr_expect_eq(action(shelf, seq, 1, DELIVERY_PARKED, DELIVERY_DELIVERED).request.result, ERR_NOT_FOUND);
-    struct journal_operator_action unknown = {
-        .request.kind = JOURNAL_OPERATOR_ACTION, .from = DELIVERY_PARKED, .to = DELIVERY_DISCARDED, .event = {{1}}};
+    cr_expect_eq(
+        action(shelf, seq, 1, DELIVERY_PARKED, DELIVERY_DELIVERED).request.result, ERR_NOT_FOUND);
+    struct journal_operator_action unknown = {.request.kind = JOURNAL_OPERATOR_ACTION,
+        .from = DELIVERY_PARKED,
+        .to = DELIVERY_DISCARDED,
+        .event = {{1}}};
     shelf_begin(shelf);
-    cr_assert(store_action(&shelf->store, &unknown.request) == OK && unknown.request.result == ERR_NOT_FOUND);
+    cr_assert(store_action(&shelf->store, &unknown.request) == OK &&
+              unknown.request.result == ERR_NOT_FOUND);
     shelf_commit(shelf);
     cr_expect_eq(action(shelf, seq, 0, DELIVERY_PARKED, DELIVERY_DISCARDED).request.result, OK);
     shelf_sql(shelf, "UPDATE deliveries SET failures = 1");
-    cr_expect_eq(action(shelf, seq, 0, DELIVERY_PARKED, DELIVERY_DISCARDED).request.result, ERR_DAMAGED);
+    cr_expect_eq(
+        action(shelf, seq, 0, DELIVERY_PARKED, DELIVERY_DISCARDED).request.result, ERR_DAMAGED);
     shelf_free(shelf);
 }
 
@@ -81,9 +89,10 @@ Test(actions, what_has_lost_its_body_is_not_sent_again)
     int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
     cr_assert(shelf_move(shelf, seq, 0, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
     shelf_sql(shelf, "DELETE FROM bodies");
-    struct journal_operator_action replay = action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING);
-    cr_expect(
-        replay.request.result == ERR_INVALID && replay.ret_state == DELIVERY_DELIVERED && replay.ret_endpoint == 1);
+    struct journal_operator_action replay =
+        action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING);
+    cr_expect(replay.request.result == ERR_INVALID && replay.ret_state == DELIVERY_DELIVERED &&
+              replay.ret_endpoint == 1);
     cr_expect_eq(replay.ret_refusal, ACTION_BODY_EXPIRED);
     shelf_free(shelf);
 }
@@ -114,27 +123,37 @@ Test(actions, send_what_was_not_delivered_to_another_endpoint_and_the_totals_fol
     cr_assert(shelf_move(shelf, had, 0, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
 
     struct journal_operator_action look = send_to(shelf, gone, 0, DELIVERY_PARKED, 7, 0, true);
-    cr_expect(look.request.result == OK && look.ret_endpoint == 1 && strcmp(look.ret_account, "acc_1") == 0);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM operator_actions") == 0, "who looks does nothing");
+    cr_expect(look.request.result == OK && look.ret_endpoint == 1 &&
+              strcmp(look.ret_account, "acc_1") == 0);
+    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM operator_actions") == 0,
+        "who looks does nothing");
     struct journal_operator_action twice = send_to(shelf, gone, 0, DELIVERY_PARKED, 2, 1, false);
+    cr_expect(twice.request.result == ERR_INVALID && twice.ret_refusal == ACTION_ENDPOINT_HAS_IT &&
+              twice.ret_index == 1);
+    struct journal_operator_action delivered =
+        send_to(shelf, had, 0, DELIVERY_DELIVERED, 7, 1, false);
     cr_expect(
-        twice.request.result == ERR_INVALID && twice.ret_refusal == ACTION_ENDPOINT_HAS_IT && twice.ret_index == 1);
-    struct journal_operator_action delivered = send_to(shelf, had, 0, DELIVERY_DELIVERED, 7, 1, false);
-    cr_expect(delivered.request.result == ERR_INVALID && delivered.ret_refusal == ACTION_WAS_DELIVERED);
-    cr_expect_eq(send_to(shelf, gone, 0, DELIVERY_PARKED, 7, 5, false).request.result, ERR_MOVED_ON);
+        delivered.request.result == ERR_INVALID && delivered.ret_refusal == ACTION_WAS_DELIVERED);
+    cr_expect_eq(
+        send_to(shelf, gone, 0, DELIVERY_PARKED, 7, 5, false).request.result, ERR_MOVED_ON);
 
     struct journal_operator_action sent = send_to(shelf, gone, 0, DELIVERY_PARKED, 7, 1, false);
-    cr_expect(sent.request.result == OK && sent.ret_endpoint == 7 && sent.ret_state == DELIVERY_PENDING);
-    cr_expect_eq(send_to(shelf, unrouted, 0, DELIVERY_PARKED, 7, 0, false).request.result, OK);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE endpoint = 7 AND state = 0") == 2);
     cr_expect(
-        shelf_sql_int(shelf, "SELECT count(*) FROM operator_actions WHERE from_endpoint = 1 AND to_endpoint = 7") == 1);
+        sent.request.result == OK && sent.ret_endpoint == 7 && sent.ret_state == DELIVERY_PENDING);
+    cr_expect_eq(send_to(shelf, unrouted, 0, DELIVERY_PARKED, 7, 0, false).request.result, OK);
+    cr_expect(shelf_sql_int(
+                  shelf, "SELECT count(*) FROM deliveries WHERE endpoint = 7 AND state = 0") == 2);
+    cr_expect(
+        shelf_sql_int(shelf,
+            "SELECT count(*) FROM operator_actions WHERE from_endpoint = 1 AND to_endpoint = 7") ==
+        1);
     for (int crash = 0; crash < 2; crash++) {
-        cr_expect(shelf_sql_int(shelf,
-                      "SELECT count(*) FROM totals WHERE endpoint = 7 AND accepted = 2 AND accepted_sum = '3.5'") == 1);
-        cr_expect(shelf_sql_int(shelf,
-                      "SELECT count(*) FROM totals WHERE endpoint = 1 AND accepted = 1 AND accepted_sum = '2.5'") == 1);
-        cr_expect(shelf_sql_int(shelf, "SELECT accepted FROM totals WHERE endpoint = -1") == 3, "events are as many");
+        cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM totals WHERE endpoint = 7 AND "
+                                       "accepted = 2 AND accepted_sum = '3.5'") == 1);
+        cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM totals WHERE endpoint = 1 AND "
+                                       "accepted = 1 AND accepted_sum = '2.5'") == 1);
+        cr_expect(shelf_sql_int(shelf, "SELECT accepted FROM totals WHERE endpoint = -1") == 3,
+            "events are as many");
         shelf_crash(shelf);
     }
     shelf_free(shelf);
@@ -156,9 +175,12 @@ Test(actions, a_forced_replay_that_fails_leaves_it_delivered)
         cr_assert(shelf_call(shelf, store_record_outcome, &first.request) == OK);
         int64_t delivered_us = shelf_sql_int(shelf, "SELECT changed_us FROM deliveries");
         for (uint32_t round = 1; round <= 2; round++) {
-            cr_assert_eq(action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
-            cr_expect_eq(action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, ERR_MOVED_ON);
-            cr_expect_eq(action(shelf, seq, 0, DELIVERY_DEAD, DELIVERY_DISCARDED).request.result, ERR_MOVED_ON);
+            cr_assert_eq(
+                action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
+            cr_expect_eq(action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result,
+                ERR_MOVED_ON);
+            cr_expect_eq(action(shelf, seq, 0, DELIVERY_DEAD, DELIVERY_DISCARDED).request.result,
+                ERR_MOVED_ON);
             struct journal_record failed = {.request.kind = JOURNAL_RECORD_OUTCOME,
                 .delivery = placement_first_delivery(seq),
                 .generation = round,
@@ -167,16 +189,20 @@ Test(actions, a_forced_replay_that_fails_leaves_it_delivered)
                 .reason = PARK_AMBIGUOUS,
                 .has_attempt = true,
                 .attempt = {.number = round + 1, .started_us = 80, .end.http_status = 500}};
-            cr_assert(shelf_call(shelf, store_record_outcome, &failed.request) == OK && failed.request.result == OK);
+            cr_assert(shelf_call(shelf, store_record_outcome, &failed.request) == OK &&
+                      failed.request.result == OK);
             char text[200];
             snprintf(text, sizeof text,
-                "SELECT count(*) FROM deliveries WHERE state = 4 AND reason = 0 AND delivered_us = %lld AND attempts = "
+                "SELECT count(*) FROM deliveries WHERE state = 4 AND reason = 0 AND delivered_us = "
+                "%lld AND attempts = "
                 "%u AND started_us = 0",
                 (long long)delivered_us, round + 1);
             cr_expect(shelf_sql_int(shelf, text) == 1, "end %zu, round %u", i, round);
             cr_expect(
-                shelf_sql_int(shelf, "SELECT count(*) FROM attempts WHERE number = 1 AND http_status = 204") == 1);
-            cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM attempts WHERE http_status = 500") == round);
+                shelf_sql_int(shelf,
+                    "SELECT count(*) FROM attempts WHERE number = 1 AND http_status = 204") == 1);
+            cr_expect(shelf_sql_int(
+                          shelf, "SELECT count(*) FROM attempts WHERE http_status = 500") == round);
         }
         shelf_free(shelf);
     }
@@ -189,7 +215,8 @@ Test(actions, a_forced_replay_that_a_crash_interrupts_leaves_it_delivered)
     cr_assert(shelf_move(shelf, seq, 0, DELIVERY_PENDING, DELIVERY_DELIVERED) == OK);
     cr_assert_eq(action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
     shelf_crash(shelf);
-    cr_expect(shelf_sql_int(shelf, "SELECT state = 0 AND delivered_us > 0 FROM deliveries") == 1, "it goes on");
+    cr_expect(shelf_sql_int(shelf, "SELECT state = 0 AND delivered_us > 0 FROM deliveries") == 1,
+        "it goes on");
     struct journal_record start = {.request.kind = JOURNAL_START,
         .delivery = placement_first_delivery(seq),
         .generation = 1,
@@ -198,7 +225,8 @@ Test(actions, a_forced_replay_that_a_crash_interrupts_leaves_it_delivered)
     cr_assert(shelf_call(shelf, store_start, &start.request) == OK && start.request.result == OK);
     shelf_crash(shelf);
     cr_expect(shelf_sql_int(shelf, "SELECT state = 4 AND delivered_us > 0 FROM deliveries") == 1);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM attempts WHERE error = 'interrupted'") == 1);
+    cr_expect(
+        shelf_sql_int(shelf, "SELECT count(*) FROM attempts WHERE error = 'interrupted'") == 1);
     shelf_free(shelf);
 }
 
@@ -213,18 +241,22 @@ Test(actions, a_forced_replay_keeps_the_attempt_that_had_delivered)
         .has_attempt = true,
         .attempt = {.number = 1, .started_us = 70, .end.http_status = 204}};
     shelf_begin(shelf);
-    cr_assert(store_record_outcome(&shelf->store, &order.request) == OK && order.request.result == OK);
+    cr_assert(
+        store_record_outcome(&shelf->store, &order.request) == OK && order.request.result == OK);
     shelf_commit(shelf);
     cr_expect_eq(action(shelf, seq, 0, DELIVERY_DELIVERED, DELIVERY_PENDING).request.result, OK);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM attempts WHERE number = 1 AND http_status = 204") == 1);
+    cr_expect(shelf_sql_int(shelf,
+                  "SELECT count(*) FROM attempts WHERE number = 1 AND http_status = 204") == 1);
     shelf_free(shelf);
 }
 
 static struct journal_list_unrouted list(
     struct shelf *shelf, struct journal_unrouted *room, unsigned count, int64_t after)
 {
-    struct journal_list_unrouted list = {
-        .request.kind = JOURNAL_LIST_UNROUTED, .after_id = after, .count_max = count, .ret_unrouted = room};
+    struct journal_list_unrouted list = {.request.kind = JOURNAL_LIST_UNROUTED,
+        .after_id = after,
+        .count_max = count,
+        .ret_unrouted = room};
     shelf_begin(shelf);
     cr_assert(store_list_unrouted(&shelf->store, &list.request) == OK);
     shelf_commit(shelf);
@@ -237,25 +269,29 @@ Test(route, what_is_unrouted_is_listed_in_parts_and_follows_its_endpoint_in_the_
     int64_t seqs[3];
     for (int i = 0; i < 3; i++)
         seqs[i] = shelf_append(
-            shelf, (struct shelved){.account = i == 1 ? "other" : "acc_1", .amount = "2.5", .currency = "EUR"});
+            shelf, (struct shelved){
+                       .account = i == 1 ? "other" : "acc_1", .amount = "2.5", .currency = "EUR"});
     struct journal_unrouted room[4];
     struct journal_list_unrouted first = list(shelf, room, 2, 0);
-    cr_assert(first.ret_count == 2 && strcmp(room[1].account, "other") == 0 && strcmp(room[0].type, "purchase") == 0);
+    cr_assert(first.ret_count == 2 && strcmp(room[1].account, "other") == 0 &&
+              strcmp(room[0].type, "purchase") == 0);
     cr_assert(first.ret_after_id == room[1].delivery);
     struct journal_list_unrouted rest = list(shelf, room + 2, 2, first.ret_after_id);
     cr_assert(rest.ret_count == 1 && rest.ret_after_id == INT64_MAX);
     cr_assert(room[2].delivery == placement_first_delivery(seqs[2]));
 
-    const struct journal_routing ways[] = {{room[0].delivery, 5}, {room[2].delivery, 5}, {room[0].delivery, 6}};
+    const struct journal_routing ways[] = {
+        {room[0].delivery, 5}, {room[2].delivery, 5}, {room[0].delivery, 6}};
     struct journal_route route = {.request.kind = JOURNAL_ROUTE, .count = 3, .routings = ways};
     shelf_begin(shelf);
     cr_assert(store_route(&shelf->store, &route.request) == OK);
     shelf_commit(shelf);
     cr_expect_eq(route.ret_count, 2, "one that is routed is not routed again");
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE endpoint = 5 AND state = 0") == 2);
+    cr_expect(shelf_sql_int(
+                  shelf, "SELECT count(*) FROM deliveries WHERE endpoint = 5 AND state = 0") == 2);
     for (int crash = 0; crash < 2; crash++) {
-        cr_expect(shelf_sql_int(shelf,
-                      "SELECT count(*) FROM totals WHERE endpoint = 5 AND accepted = 2 AND accepted_sum = '5'") == 1);
+        cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM totals WHERE endpoint = 5 AND "
+                                       "accepted = 2 AND accepted_sum = '5'") == 1);
         cr_expect(shelf_sql_int(shelf, "SELECT sum(accepted) FROM totals WHERE endpoint = 0") == 1);
         shelf_crash(shelf);
     }
@@ -281,8 +317,10 @@ Test(conflicts, of_the_same_money_are_counted_and_others_are_kept_up_to_a_bound)
         cr_expect_eq(is_new, i == 0 || i == 2 || (i >= 5 && i < 6 + 13), "at %d", i);
     }
     cr_expect(shelf_sql_int(shelf, "SELECT times FROM conflicts WHERE amount = '1'") == 3);
-    cr_expect(shelf_sql_int(shelf, "SELECT times FROM conflicts WHERE amount = '2' AND last_us = 4") == 2);
+    cr_expect(shelf_sql_int(
+                  shelf, "SELECT times FROM conflicts WHERE amount = '2' AND last_us = 4") == 2);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM conflicts") == CONFLICTS_PER_KEY_MAX);
-    cr_expect(shelf_sql_int(shelf, "SELECT sum(times) FROM conflicts") == 46, "none is lost without being counted");
+    cr_expect(shelf_sql_int(shelf, "SELECT sum(times) FROM conflicts") == 46,
+        "none is lost without being counted");
     shelf_free(shelf);
 }

@@ -9,7 +9,8 @@
 static struct event *put(struct shelf *shelf, struct shelved draft, enum err expected)
 {
     struct event *event = shelf_event(shelf, draft);
-    struct journal_append append = {.event = event, .to_outbox = true, .endpoints_count = 1, .endpoints = {7}};
+    struct journal_append append = {
+        .event = event, .to_outbox = true, .endpoints_count = 1, .endpoints = {7}};
     cr_expect_eq(shelf_call(shelf, store_append, &append.request), expected);
     cr_expect(expected || memcmp(&append.ret_id, &event->parts.id, sizeof append.ret_id) == 0);
     cr_expect_eq(shelf->handed_over, 0);
@@ -32,11 +33,13 @@ static void expire(struct shelf *shelf, int64_t now_us)
     }
 }
 
-static struct journal_load_outbox load(
-    struct shelf *shelf, struct journal_outbox_entry *entries, unsigned count_max, int64_t after, int64_t bytes_max)
+static struct journal_load_outbox load(struct shelf *shelf, struct journal_outbox_entry *entries,
+    unsigned count_max, int64_t after, int64_t bytes_max)
 {
-    struct journal_load_outbox request = {
-        .after_event = after, .count_max = count_max, .bytes_max = bytes_max, .ret_entries = entries};
+    struct journal_load_outbox request = {.after_event = after,
+        .count_max = count_max,
+        .bytes_max = bytes_max,
+        .ret_entries = entries};
     cr_assert(shelf_call(shelf, store_load_outbox, &request.request) == OK);
     return request;
 }
@@ -55,11 +58,14 @@ Test(outbox, an_event_is_kept_without_dedupe_deliveries_and_totals)
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM outbox") == 3);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM bodies") == 3);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM deliveries") == 0);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'dedupe_*'") == 0);
+    cr_expect(
+        shelf_sql_int(shelf, "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'dedupe_*'") == 0);
     shelf_crash(shelf);
-    cr_expect(shelf->store.found.outbox == 3 && shelf->store.found.open == 0 && shelf->store.found.broker_owned == 0);
+    cr_expect(shelf->store.found.outbox == 3 && shelf->store.found.open == 0 &&
+              shelf->store.found.broker_owned == 0);
     cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM totals") == 0);
-    cr_expect(shelf_sql_int(shelf, "SELECT value FROM meta WHERE key = 'totals_through'") == 3, "not looked for again");
+    cr_expect(shelf_sql_int(shelf, "SELECT value FROM meta WHERE key = 'totals_through'") == 3,
+        "not looked for again");
     shelf_free(shelf);
 }
 
@@ -70,7 +76,8 @@ Test(outbox, the_same_event_twice_is_there_once)
     struct journal_append append = {.event = event, .to_outbox = true};
     cr_expect(shelf_call(shelf, store_append, &append.request) == OK);
     cr_expect(memcmp(&append.ret_id, &event->parts.id, sizeof append.ret_id) == 0);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM outbox") == 1 && shelf->store.outbox.count == 1);
+    cr_expect(
+        shelf_sql_int(shelf, "SELECT count(*) FROM outbox") == 1 && shelf->store.outbox.count == 1);
     event_unref(event);
     shelf_free(shelf);
 }
@@ -83,8 +90,8 @@ Test(outbox, is_loaded_in_order_and_cleared_by_number)
     struct journal_load_outbox page = load(shelf, entries, 4, 0, INT64_MAX);
     cr_assert(page.ret_count == 4 && page.ret_left == 6);
     for (unsigned i = 0; i < 4; i++)
-        cr_expect(
-            entries[i].number == 1 + i && slice_equals_string(entries[i].event->parts.body, "{\"some\":\"body\"}"));
+        cr_expect(entries[i].number == 1 + i &&
+                  slice_equals_string(entries[i].event->parts.body, "{\"some\":\"body\"}"));
     let_go(&page);
     const int64_t numbers[] = {2, 1, 99, 2};
     struct journal_clear_outbox clear = {.count = 4, .numbers = numbers};
@@ -103,7 +110,8 @@ Test(outbox, only_what_is_in_it_is_cleared)
     int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
     struct journal_clear_outbox clear = {.count = 1, .numbers = &seq};
     cr_assert(shelf_call(shelf, store_clear_outbox, &clear.request) == OK);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM events") == 1 && shelf->store.outbox.count == 0);
+    cr_expect(
+        shelf_sql_int(shelf, "SELECT count(*) FROM events") == 1 && shelf->store.outbox.count == 0);
     shelf_free(shelf);
 }
 
@@ -116,9 +124,13 @@ Test(outbox, a_load_ends_where_its_bytes_or_the_credit_end)
     cr_expect_eq(page.ret_count, 2);
     let_go(&page);
     struct byte_budget budget = {.bytes_max = 1};
-    page = (struct journal_load_outbox){
-        .count_max = 4, .bytes_max = INT64_MAX, .budget = &budget, .budget_share_percent = 100, .ret_entries = entries};
-    cr_expect(shelf_call(shelf, store_load_outbox, &page.request) == OK && page.ret_count == 0 && page.ret_left == 4);
+    page = (struct journal_load_outbox){.count_max = 4,
+        .bytes_max = INT64_MAX,
+        .budget = &budget,
+        .budget_share_percent = 100,
+        .ret_entries = entries};
+    cr_expect(shelf_call(shelf, store_load_outbox, &page.request) == OK && page.ret_count == 0 &&
+              page.ret_left == 4);
     shelf_free(shelf);
 }
 
@@ -133,7 +145,8 @@ Test(outbox, what_is_damaged_is_passed_over_and_stays)
         put_some(shelf, 3);
         shelf_sql(shelf, damages[i]);
         struct journal_load_outbox page = load(shelf, entries, 2, 0, INT64_MAX);
-        cr_expect(page.ret_count == 2 && entries[0].number == 1 && entries[1].number == 3, "case %zu", i);
+        cr_expect(
+            page.ret_count == 2 && entries[0].number == 1 && entries[1].number == 3, "case %zu", i);
         let_go(&page);
         cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM outbox") == 3);
         shelf_free(shelf);

@@ -21,13 +21,15 @@ Test(poison, is_kept_with_its_bytes_and_the_reason)
     struct shelf *shelf = shelf_new();
     cr_assert(keep(shelf, 1, 10) == OK && keep(shelf, 2, 0) == OK);
     shelf_crash(shelf);
-    cr_expect(shelf_sql_int(shelf, "SELECT count(*) FROM poison WHERE queue = 'penstock.deliver.16.3'"
-                                   " AND reason = 'no account'") == 2);
-    cr_expect(shelf_sql_int(shelf, "SELECT length(body) FROM poison WHERE message_id = 'm-1'") == 10);
+    cr_expect(
+        shelf_sql_int(shelf, "SELECT count(*) FROM poison WHERE queue = 'penstock.deliver.16.3'"
+                             " AND reason = 'no account'") == 2);
+    cr_expect(
+        shelf_sql_int(shelf, "SELECT length(body) FROM poison WHERE message_id = 'm-1'") == 10);
     cr_expect(shelf->store.poison.kept.rows == 2 && shelf->store.poison.kept.bytes == 10 + 2 * 10);
     sqlite3_stmt *statement = NULL;
-    cr_assert(sqlite3_prepare_v2(shelf->store.db, "SELECT " POISON_COLUMNS " FROM poison", -1, &statement, NULL) ==
-                  SQLITE_OK &&
+    cr_assert(sqlite3_prepare_v2(shelf->store.db, "SELECT " POISON_COLUMNS " FROM poison", -1,
+                  &statement, NULL) == SQLITE_OK &&
               sqlite3_step(statement) == SQLITE_ROW);
     const struct sql_use use = {.statement = statement};
     struct poison_row row;
@@ -48,8 +50,10 @@ Test(poison, beyond_its_bounds_the_oldest_go)
         poison->bytes_max = cases[i].bytes_max;
         for (unsigned number = 1; number <= 10; number++)
             cr_assert(keep(shelf, number, 100) == OK);
-        cr_expect_eq(shelf_sql_int(shelf, "SELECT count(*) FROM poison"), cases[i].left, "case %zu", i);
-        cr_expect_eq(shelf_sql_int(shelf, "SELECT min(seq) FROM poison"), cases[i].oldest, "case %zu", i);
+        cr_expect_eq(
+            shelf_sql_int(shelf, "SELECT count(*) FROM poison"), cases[i].left, "case %zu", i);
+        cr_expect_eq(
+            shelf_sql_int(shelf, "SELECT min(seq) FROM poison"), cases[i].oldest, "case %zu", i);
         cr_expect(poison->is_full_said && poison->kept.rows == cases[i].left, "case %zu", i);
         shelf_free(shelf);
     }

@@ -32,9 +32,11 @@ Test(receive, a_new_event_is_held_and_counted_and_nothing_is_handed_over)
     static const char *const keys[] = {"k", NULL};
     for (size_t i = 0; i < 2; i++) {
         struct shelf *shelf = shelf_new();
-        struct event *event = shelf_event(shelf, (struct shelved){.key = keys[i], .amount = "5", .currency = "EUR"});
+        struct event *event =
+            shelf_event(shelf, (struct shelved){.key = keys[i], .amount = "5", .currency = "EUR"});
         struct journal_receive receive = shelf_receive(shelf, event, 2, PARK_NONE);
-        cr_expect(receive.request.result == OK && receive.ret_is_new && receive.ret_received == RECEIVED_BROKER_OWNED);
+        cr_expect(receive.request.result == OK && receive.ret_is_new &&
+                  receive.ret_received == RECEIVED_BROKER_OWNED);
         cr_assert(receive.ret_count == 2);
         for (unsigned d = 0; d < 2; d++)
             cr_expect(receive.ret_deliveries[d].delivery == ACCOUNT_ENDPOINTS_MAX + d &&
@@ -43,8 +45,10 @@ Test(receive, a_new_event_is_held_and_counted_and_nothing_is_handed_over)
         cr_expect_eq(count_in(shelf, "deliveries", "broker_owned = 1 AND state = 0"), 2);
         store_close(&shelf->store, false);
         shelf_open(shelf);
-        cr_expect_eq(shelf_sql_int(shelf, "SELECT sum(accepted) FROM totals WHERE endpoint > 0"), 2);
-        cr_expect_eq(shelf_sql_int(shelf, "SELECT accepted FROM totals WHERE endpoint = -1"), 1, "the event, once");
+        cr_expect_eq(
+            shelf_sql_int(shelf, "SELECT sum(accepted) FROM totals WHERE endpoint > 0"), 2);
+        cr_expect_eq(shelf_sql_int(shelf, "SELECT accepted FROM totals WHERE endpoint = -1"), 1,
+            "the event, once");
         event_unref(event);
         shelf_free(shelf);
     }
@@ -56,8 +60,11 @@ Test(receive, what_is_held_is_in_no_load_and_no_backlog_scan)
     struct event *event = shelf_event(shelf, keyed);
     shelf_receive(shelf, event, 1, PARK_NONE);
     struct delivery loaded[4];
-    struct journal_load load = {
-        .endpoint = 1, .due_by_us = INT64_MAX, .count_max = 4, .bytes_max = 1 << 20, .ret_deliveries = loaded};
+    struct journal_load load = {.endpoint = 1,
+        .due_by_us = INT64_MAX,
+        .count_max = 4,
+        .bytes_max = 1 << 20,
+        .ret_deliveries = loaded};
     struct journal_backlog_scan scan = {.now_us = INT64_MAX};
     cr_assert(shelf_call(shelf, store_load, &load.request) == OK);
     cr_assert(shelf_call(shelf, store_scan_backlog, &scan.request) == OK);
@@ -107,7 +114,8 @@ Test(receive, one_that_comes_again_stands_as_its_rows_say)
         struct journal_receive receive = again(shelf, event);
         cr_expect_eq(receive.ret_received, cases[c].received, "case %zu", c);
         cr_expect_eq(receive.ret_count, cases[c].count, "case %zu", c);
-        cr_expect_eq(count_in(shelf, "deliveries", "broker_owned = 1"), cases[c].broker_owned, "case %zu", c);
+        cr_expect_eq(count_in(shelf, "deliveries", "broker_owned = 1"), cases[c].broker_owned,
+            "case %zu", c);
         cr_expect_eq(count_in(shelf, "deliveries", "1"), 2, "case %zu", c);
         event_unref(event);
         shelf_free(shelf);
@@ -158,13 +166,16 @@ Test(receive, what_no_endpoint_wants_or_the_receiver_parks_is_the_journals_own)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct shelf *shelf = shelf_new();
         struct event *event = shelf_event(shelf, keyed);
-        struct journal_receive receive = shelf_receive(shelf, event, cases[i].endpoints, cases[i].park_as);
+        struct journal_receive receive =
+            shelf_receive(shelf, event, cases[i].endpoints, cases[i].park_as);
         char condition[80];
-        cr_expect(receive.ret_is_new && receive.ret_received == RECEIVED_JOURNAL_OWNED && receive.ret_count == 0,
+        cr_expect(receive.ret_is_new && receive.ret_received == RECEIVED_JOURNAL_OWNED &&
+                      receive.ret_count == 0,
             "case %zu", i);
-        snprintf(condition, sizeof condition, "state = 3 AND broker_owned = 0 AND reason = %d", (int)cases[i].reason);
-        cr_expect_eq(
-            count_in(shelf, "deliveries", condition), cases[i].endpoints ? cases[i].endpoints : 1, "case %zu", i);
+        snprintf(condition, sizeof condition, "state = 3 AND broker_owned = 0 AND reason = %d",
+            (int)cases[i].reason);
+        cr_expect_eq(count_in(shelf, "deliveries", condition),
+            cases[i].endpoints ? cases[i].endpoints : 1, "case %zu", i);
         cr_expect(again(shelf, event).ret_received == RECEIVED_JOURNAL_OWNED, "case %zu", i);
         event_unref(event);
         shelf_free(shelf);
@@ -178,7 +189,8 @@ Test(receive, a_duplicate_becomes_an_alias_of_the_first_one)
     cr_assert(shelf_append_event(shelf, first, 1) == OK);
     for (int i = 0; i < 2; i++) {
         struct journal_receive receive = again(shelf, second);
-        cr_expect(receive.ret_received == RECEIVED_ALIAS && same_id(&receive.ret_first, &first->parts.id));
+        cr_expect(receive.ret_received == RECEIVED_ALIAS &&
+                  same_id(&receive.ret_first, &first->parts.id));
     }
     cr_expect(count_in(shelf, "aliases", "1") == 1 && count_in(shelf, "events", "1") == 1);
     struct event_id found;
@@ -197,16 +209,18 @@ Test(receive, a_conflict_is_parked_and_kept_and_the_first_one_stays_the_first)
     for (unsigned endpoints = 0; endpoints < 3; endpoints += 2) {
         struct shelf *shelf = shelf_new();
         struct event *first = shelf_event(shelf, keyed);
-        struct event *other = shelf_event(shelf, (struct shelved){.key = "k", .amount = "6", .currency = "EUR"});
+        struct event *other =
+            shelf_event(shelf, (struct shelved){.key = "k", .amount = "6", .currency = "EUR"});
         cr_assert(shelf_append_event(shelf, first, 1) == OK);
         struct journal_receive receive = shelf_receive(shelf, other, endpoints, PARK_NONE);
         cr_expect(receive.ret_received == RECEIVED_CONFLICT && receive.ret_is_new);
         cr_expect(same_id(&receive.ret_first, &first->parts.id));
-        cr_expect_eq(
-            count_in(shelf, "deliveries", "state = 3 AND reason = 5 AND broker_owned = 0"), endpoints ? endpoints : 1);
+        cr_expect_eq(count_in(shelf, "deliveries", "state = 3 AND reason = 5 AND broker_owned = 0"),
+            endpoints ? endpoints : 1);
         cr_expect_eq(count_in(shelf, "conflicts", "times = 1"), 1);
         cr_expect(again(shelf, other).ret_received == RECEIVED_JOURNAL_OWNED);
-        cr_expect_eq(count_in(shelf, "conflicts", "times = 1"), 1, "a redelivery is no other conflict");
+        cr_expect_eq(
+            count_in(shelf, "conflicts", "times = 1"), 1, "a redelivery is no other conflict");
         cr_expect(shelf_append_event(shelf, other, 1) == ERR_CONFLICT);
         cr_expect(shelf_append_event(shelf, first, 1) == OK);
         shelf_crash(shelf);
@@ -238,8 +252,9 @@ Test(receive, an_event_that_the_dedupe_has_forgotten_is_known_by_its_id)
     shelf_receive(shelf, event, 2, PARK_NONE);
     char text[160];
     sqlite3_stmt *statement = NULL;
-    cr_assert(sqlite3_prepare_v2(shelf->store.db, "SELECT name FROM sqlite_schema WHERE name GLOB 'dedupe_c_*'", -1,
-                  &statement, NULL) == SQLITE_OK &&
+    cr_assert(sqlite3_prepare_v2(shelf->store.db,
+                  "SELECT name FROM sqlite_schema WHERE name GLOB 'dedupe_c_*'", -1, &statement,
+                  NULL) == SQLITE_OK &&
               sqlite3_step(statement) == SQLITE_ROW);
     snprintf(text, sizeof text, "DELETE FROM %s", (const char *)sqlite3_column_text(statement, 0));
     sqlite3_finalize(statement);
@@ -266,7 +281,8 @@ Test(receive, what_has_expired_from_the_history_is_final)
 
 Test(receive, a_damaged_row_makes_the_event_the_journals_own_and_the_others_are_handed_over)
 {
-    static const char *const damages[] = {"due_us = 7", "broker_owned = 1, crc = 0", "endpoint = 99"};
+    static const char *const damages[] = {
+        "due_us = 7", "broker_owned = 1, crc = 0", "endpoint = 99"};
     for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
         struct shelf *shelf = shelf_new();
         struct event *event = shelf_event(shelf, keyed);
@@ -275,9 +291,13 @@ Test(receive, a_damaged_row_makes_the_event_the_journals_own_and_the_others_are_
         snprintf(text, sizeof text, "UPDATE deliveries SET %s WHERE id = 16", damages[i]);
         shelf_sql(shelf, text);
         struct journal_receive receive = again(shelf, event);
-        cr_expect(receive.ret_received == RECEIVED_JOURNAL_OWNED && receive.ret_count == 0 && shelf->handed_over == 1);
-        cr_expect_eq(count_in(shelf, "deliveries", "id = 16 AND state = 3 AND reason = 6 AND broker_owned = 0"), 1);
-        cr_expect_eq(count_in(shelf, "deliveries", "id = 17 AND state = 0 AND broker_owned = 0"), 1);
+        cr_expect(receive.ret_received == RECEIVED_JOURNAL_OWNED && receive.ret_count == 0 &&
+                  shelf->handed_over == 1);
+        cr_expect_eq(count_in(shelf, "deliveries",
+                         "id = 16 AND state = 3 AND reason = 6 AND broker_owned = 0"),
+            1);
+        cr_expect_eq(
+            count_in(shelf, "deliveries", "id = 17 AND state = 0 AND broker_owned = 0"), 1);
         event_unref(event);
         shelf_free(shelf);
     }

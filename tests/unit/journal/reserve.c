@@ -39,13 +39,15 @@ Test(reserve, tells_less_and_less_room_and_admits_the_critical_ones_last)
     cr_assert(reserve_open(&reserve, directory, 3, MIB, MIB) == OK && reserve.held);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         disk_have_room(cases[i].room);
-        cr_expect_eq(look(&reserve), cases[i].space, "case %zu: %s", i, disk_space_name(reserve.space));
+        cr_expect_eq(
+            look(&reserve), cases[i].space, "case %zu: %s", i, disk_space_name(reserve.space));
         cr_expect_eq(reserve_admits(&reserve, CLASS_CRITICAL), cases[i].critical, "case %zu", i);
         cr_expect_eq(reserve_admits(&reserve, CLASS_IMPORTANT), cases[i].important, "case %zu", i);
         cr_expect_eq(reserve_admits(&reserve, CLASS_OPTIONAL), cases[i].optional, "case %zu", i);
     }
     reserve_give_up(&reserve, 0);
-    cr_expect(!reserve.held && !reserve_admits(&reserve, CLASS_CRITICAL), "nothing while it is given up");
+    cr_expect(
+        !reserve.held && !reserve_admits(&reserve, CLASS_CRITICAL), "nothing while it is given up");
     cr_expect_eq(look(&reserve), SPACE_NONE, "its own room is not room enough");
     disk_have_room(2 * MIB);
     cr_expect(look(&reserve) == SPACE_LOW && reserve.held, "it is filled again");
@@ -68,7 +70,8 @@ Test(reserve, of_a_full_disk_takes_the_outcomes_while_events_are_refused_and_com
     struct journal_record move = move_of(delivery, DELIVERY_PENDING, DELIVERY_DELIVERED);
     disk_have_room(0);
     cr_assert_eq(desk_append(desk, (struct draft){.key = "b"}, 7, NULL), ERR_DISK_FULL);
-    cr_assert_eq(desk_append(desk, (struct draft){.key = "c", .type = "payout"}, 7, NULL), ERR_DISK_FULL);
+    cr_assert_eq(
+        desk_append(desk, (struct draft){.key = "c", .type = "payout"}, 7, NULL), ERR_DISK_FULL);
     cr_assert_eq(desk_call(desk, &move.request), OK, "an outcome finds its room");
     cr_assert(desk_sql_int(desk, "SELECT count(*) FROM events") == 1);
     disk_have_room(-1);

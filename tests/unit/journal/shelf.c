@@ -9,7 +9,8 @@
 void shelf_open(struct shelf *shelf)
 {
     char detail[256];
-    const struct store_options options = {.directory = shelf->directory, .expiry = {7 * US_PER_DAY, 90 * US_PER_DAY}};
+    const struct store_options options = {
+        .directory = shelf->directory, .expiry = {7 * US_PER_DAY, 90 * US_PER_DAY}};
     enum err result = store_open(&shelf->store, &options, detail);
     cr_assert(result == OK, "%s: %s", err_name(result), detail);
 }
@@ -76,7 +77,8 @@ static struct dedupe_key key_of_event(const struct event *event)
     return key;
 }
 
-enum err shelf_call(struct shelf *shelf, enum err (*apply)(struct store *store, struct journal_request *request),
+enum err shelf_call(struct shelf *shelf,
+    enum err (*apply)(struct store *store, struct journal_request *request),
     struct journal_request *request)
 {
     request->result = OK;
@@ -93,7 +95,8 @@ enum err shelf_call(struct shelf *shelf, enum err (*apply)(struct store *store, 
 
 enum err shelf_append_event(struct shelf *shelf, struct event *event, unsigned endpoints)
 {
-    struct journal_append append = {.event = event, .dedupe_key = key_of_event(event), .endpoints_count = endpoints};
+    struct journal_append append = {
+        .event = event, .dedupe_key = key_of_event(event), .endpoints_count = endpoints};
     for (unsigned i = 0; i < endpoints; i++)
         append.endpoints[i] = i + 1;
     return shelf_call(shelf, store_append, &append.request);
@@ -102,8 +105,10 @@ enum err shelf_append_event(struct shelf *shelf, struct event *event, unsigned e
 struct journal_receive shelf_receive(
     struct shelf *shelf, struct event *event, unsigned endpoints, enum park_reason park_as)
 {
-    struct journal_receive receive = {
-        .event = event, .dedupe_key = key_of_event(event), .endpoints_count = endpoints, .park_as = park_as};
+    struct journal_receive receive = {.event = event,
+        .dedupe_key = key_of_event(event),
+        .endpoints_count = endpoints,
+        .park_as = park_as};
     for (unsigned i = 0; i < endpoints; i++)
         receive.endpoints[i] = i + 1;
     (void)shelf_call(shelf, store_receive, &receive.request);
@@ -129,8 +134,8 @@ struct event_id shelf_id_of(struct shelf *shelf, int64_t seq)
 {
     sqlite3_stmt *statement = NULL;
     struct event_id id;
-    cr_assert(
-        sqlite3_prepare_v2(shelf->store.db, "SELECT id FROM events WHERE seq = ?", -1, &statement, NULL) == SQLITE_OK);
+    cr_assert(sqlite3_prepare_v2(shelf->store.db, "SELECT id FROM events WHERE seq = ?", -1,
+                  &statement, NULL) == SQLITE_OK);
     sqlite3_bind_int64(statement, 1, seq);
     cr_assert(sqlite3_step(statement) == SQLITE_ROW);
     memcpy(id.bytes, sqlite3_column_blob(statement, 0), sizeof id.bytes);
@@ -138,7 +143,8 @@ struct event_id shelf_id_of(struct shelf *shelf, int64_t seq)
     return id;
 }
 
-enum err shelf_move(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from, enum delivery_state to)
+enum err shelf_move(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from,
+    enum delivery_state to)
 {
     struct journal_record order = {.request.kind = JOURNAL_RECORD_OUTCOME,
         .delivery = placement_delivery(seq, index),
@@ -155,14 +161,15 @@ enum err shelf_move(struct shelf *shelf, int64_t seq, unsigned index, enum deliv
 void shelf_sql(struct shelf *shelf, const char *text)
 {
     char *message = NULL;
-    cr_assert(sqlite3_exec(shelf->store.db, text, NULL, NULL, &message) == SQLITE_OK, "%s: %s", text, message);
+    cr_assert(sqlite3_exec(shelf->store.db, text, NULL, NULL, &message) == SQLITE_OK, "%s: %s",
+        text, message);
 }
 
 int64_t shelf_sql_int(struct shelf *shelf, const char *text)
 {
     sqlite3_stmt *statement = NULL;
-    cr_assert(sqlite3_prepare_v2(shelf->store.db, text, -1, &statement, NULL) == SQLITE_OK, "%s: %s", text,
-        sqlite3_errmsg(shelf->store.db));
+    cr_assert(sqlite3_prepare_v2(shelf->store.db, text, -1, &statement, NULL) == SQLITE_OK,
+        "%s: %s", text, sqlite3_errmsg(shelf->store.db));
     cr_assert(sqlite3_step(statement) == SQLITE_ROW, "%s", text);
     int64_t value = sqlite3_column_int64(statement, 0);
     sqlite3_finalize(statement);

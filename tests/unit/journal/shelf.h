@@ -21,7 +21,8 @@ void shelf_crash(struct shelf *shelf);
 void shelf_begin(struct shelf *shelf);
 void shelf_commit(struct shelf *shelf);
 
-/* Accepts an event for two endpoints (or one, or none: 0) in a transaction of its own; returns its number. */
+/* Accepts an event for two endpoints (or one, or none: 0) in a transaction of its own; returns its
+ * number. */
 struct shelved {
     const char *key, *amount, *currency, *account;
     int64_t accepted_us;
@@ -29,13 +30,15 @@ struct shelved {
     unsigned endpoints; /* 1 and up to this; 0: unrouted */
 };
 int64_t shelf_append(struct shelf *shelf, struct shelved event);
-/* An event with a fresh id, which the caller lets go of; and the same in transactions of their own. */
+/* An event with a fresh id, which the caller lets go of; and the same in transactions of their own.
+ * */
 struct event *shelf_event(struct shelf *shelf, struct shelved draft);
 enum err shelf_append_event(struct shelf *shelf, struct event *event, unsigned endpoints);
 struct journal_receive shelf_receive(
     struct shelf *shelf, struct event *event, unsigned endpoints, enum park_reason park_as);
 /* Any other request. */
-enum err shelf_call(struct shelf *shelf, enum err (*apply)(struct store *store, struct journal_request *request),
+enum err shelf_call(struct shelf *shelf,
+    enum err (*apply)(struct store *store, struct journal_request *request),
     struct journal_request *request);
 /* The same, with whatever came of it. */
 enum err shelf_try_append(struct shelf *shelf, struct shelved event);
@@ -44,7 +47,8 @@ enum err shelf_try_append(struct shelf *shelf, struct shelved event);
 struct event_id shelf_id_of(struct shelf *shelf, int64_t seq);
 
 /* Moves delivery `index` of an event, in a transaction of its own. */
-enum err shelf_move(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from, enum delivery_state to);
+enum err shelf_move(struct shelf *shelf, int64_t seq, unsigned index, enum delivery_state from,
+    enum delivery_state to);
 
 void shelf_sql(struct shelf *shelf, const char *text);
 int64_t shelf_sql_int(struct shelf *shelf, const char *text);

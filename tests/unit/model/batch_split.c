@@ -75,18 +75,20 @@ Test(batch_split, an_array_has_its_items_whatever_is_in_them)
         {"[1 2]", "1 2"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        cr_expect_eq(split(slice_from_string(cases[i][0]), BATCH_ARRAY), OK, "%s: %s", cases[i][0], refusal.detail);
+        cr_expect_eq(split(slice_from_string(cases[i][0]), BATCH_ARRAY), OK, "%s: %s", cases[i][0],
+            refusal.detail);
         cr_expect_str_eq(joined(), cases[i][1]);
     }
 }
 
 Test(batch_split, what_is_broken_outside_of_the_items_is_the_whole_batchs_fault)
 {
-    static const char *const bad[] = {"", " ", "{}", "1", "\"[]\"", "{\"a\":[1]}", "[", "[1", "[1,", "[1,]", "[,]",
-        "[,1]", "[1,,2]", "[1, ,2]", "[\"a]", "[\"a\\\"]", "[\"a\\", "[{]", "[{},{]", "[}", "[1}", "[{]},2]", "[1]]",
-        "[1] 2", "[1],", "[][]", "\xef\xbb\xbf[]", "\f[]", "[]\v"};
+    static const char *const bad[] = {"", " ", "{}", "1", "\"[]\"", "{\"a\":[1]}", "[", "[1", "[1,",
+        "[1,]", "[,]", "[,1]", "[1,,2]", "[1, ,2]", "[\"a]", "[\"a\\\"]", "[\"a\\", "[{]", "[{},{]",
+        "[}", "[1}", "[{]},2]", "[1]]", "[1] 2", "[1],", "[][]", "\xef\xbb\xbf[]", "\f[]", "[]\v"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
-        cr_expect_eq(split(slice_from_string(bad[i]), BATCH_ARRAY), ERR_MALFORMED_JSON, "%s", bad[i]);
+        cr_expect_eq(
+            split(slice_from_string(bad[i]), BATCH_ARRAY), ERR_MALFORMED_JSON, "%s", bad[i]);
         cr_expect_not_null(strstr(refusal.detail, "(at byte "), "%s: %s", bad[i], refusal.detail);
         cr_expect_eq(count, 4711);
     }

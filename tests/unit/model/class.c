@@ -24,10 +24,10 @@ Test(class, follows_from_the_type)
         {"", CLASS_IMPORTANT, false},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        cr_expect_eq(
-            class_of_type(&class_rules_default, slice_from_string(cases[i].type)), cases[i].class, "%s", cases[i].type);
-        cr_expect_eq(class_type_is_guarded(&class_rules_default, slice_from_string(cases[i].type)), cases[i].guarded,
-            "%s", cases[i].type);
+        cr_expect_eq(class_of_type(&class_rules_default, slice_from_string(cases[i].type)),
+            cases[i].class, "%s", cases[i].type);
+        cr_expect_eq(class_type_is_guarded(&class_rules_default, slice_from_string(cases[i].type)),
+            cases[i].guarded, "%s", cases[i].type);
     }
 }
 
@@ -62,7 +62,8 @@ Test(class, a_type_that_differs_by_case_only_means_one_of_the_lists)
     rules.allowed = (struct type_list){.count = 2, .patterns = {"*", "Lead"}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         const char *meant = class_type_meant(&rules, slice_from_string(cases[i].type));
-        cr_expect_str_eq(meant ? meant : "none", cases[i].meant ? cases[i].meant : "none", "%s", cases[i].type);
+        cr_expect_str_eq(
+            meant ? meant : "none", cases[i].meant ? cases[i].meant : "none", "%s", cases[i].type);
     }
 }
 

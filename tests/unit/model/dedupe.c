@@ -6,7 +6,8 @@
 
 #include <criterion/criterion.h>
 
-static struct dedupe_key key_of(const char *partner, const char *account, const char *type, const char *key)
+static struct dedupe_key key_of(
+    const char *partner, const char *account, const char *type, const char *key)
 {
     struct dedupe_key dedupe_key;
     dedupe_key_of(slice_from_string(partner), slice_from_string(account), slice_from_string(type),
@@ -19,7 +20,8 @@ Test(dedupe, the_dedupe_key_on_disk_never_changes)
     struct dedupe_key key = key_of("partner", "acc_42", "purchase", "order-1");
     char text[2 * DEDUPE_KEY_BYTES + 1];
     hex_encode(slice_of(key.bytes, sizeof key.bytes), text);
-    /* SHA-256 over each part with its length in front (16 bits, big endian), computed with Python's hashlib */
+    /* SHA-256 over each part with its length in front (16 bits, big endian), computed with Python's
+     * hashlib */
     cr_assert_str_eq(text, "3a3aab2c180e08945bef793e1f8063a5");
 }
 
@@ -45,7 +47,8 @@ Test(dedupe, no_two_scopes_share_a_key)
     for (size_t i = 0; i < ARRAY_LENGTH(scopes); i++) {
         struct dedupe_key one = key_of(scopes[i][0], scopes[i][1], scopes[i][2], scopes[i][3]);
         for (size_t k = 0; k < i; k++) {
-            struct dedupe_key other = key_of(scopes[k][0], scopes[k][1], scopes[k][2], scopes[k][3]);
+            struct dedupe_key other =
+                key_of(scopes[k][0], scopes[k][1], scopes[k][2], scopes[k][3]);
             cr_expect_neq(memcmp(one.bytes, other.bytes, sizeof one.bytes), 0, "%zu and %zu", i, k);
         }
     }
@@ -56,7 +59,9 @@ Test(dedupe, takes_the_longest_parts_and_absent_ones)
     char text[256];
     memset(text, 'x', sizeof text);
     struct dedupe_key longest, absent;
-    dedupe_key_of(slice_of(text, 64), slice_of(text, 64), slice_of(text, 64), slice_of(text, 256), &longest);
-    dedupe_key_of((struct slice){0}, (struct slice){0}, (struct slice){0}, (struct slice){0}, &absent);
+    dedupe_key_of(
+        slice_of(text, 64), slice_of(text, 64), slice_of(text, 64), slice_of(text, 256), &longest);
+    dedupe_key_of(
+        (struct slice){0}, (struct slice){0}, (struct slice){0}, (struct slice){0}, &absent);
     cr_assert_neq(memcmp(longest.bytes, absent.bytes, sizeof longest.bytes), 0);
 }

@@ -19,7 +19,8 @@ Test(delivery_id, has_the_uuid_of_its_event_and_its_index)
     static const struct {
         unsigned index;
         const char *text;
-    } cases[] = {{0, "dlv_" UUID "-0"}, {9, "dlv_" UUID "-9"}, {10, "dlv_" UUID "-10"}, {15, "dlv_" UUID "-15"}};
+    } cases[] = {{0, "dlv_" UUID "-0"}, {9, "dlv_" UUID "-9"}, {10, "dlv_" UUID "-10"},
+        {15, "dlv_" UUID "-15"}};
     struct event_id id = event();
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         char text[DELIVERY_ID_TEXT_BYTES];
@@ -34,9 +35,10 @@ Test(delivery_id, has_the_uuid_of_its_event_and_its_index)
 
 Test(delivery_id, has_one_text_only)
 {
-    static const char *const wrong[] = {"", "dlv_", "dlv_" UUID, "dlv_" UUID "-", "dlv_" UUID "-16", "dlv_" UUID "-00",
-        "dlv_" UUID "-01", "dlv_" UUID "-a", "dlv_" UUID "-1x", "dlv_" UUID "-100", "dlv_" UUID "_0", "dlv_" UUID "0",
-        "evt_" UUID "-0", "dlv_01890A5D-ac96-774b-bcce-b302099a8057-0", "dlv_01890a5d-ac96-474b-bcce-b302099a8057-0",
+    static const char *const wrong[] = {"", "dlv_", "dlv_" UUID, "dlv_" UUID "-", "dlv_" UUID "-16",
+        "dlv_" UUID "-00", "dlv_" UUID "-01", "dlv_" UUID "-a", "dlv_" UUID "-1x",
+        "dlv_" UUID "-100", "dlv_" UUID "_0", "dlv_" UUID "0", "evt_" UUID "-0",
+        "dlv_01890A5D-ac96-774b-bcce-b302099a8057-0", "dlv_01890a5d-ac96-474b-bcce-b302099a8057-0",
         "dlv_" UUID "-0 ", " dlv_" UUID "-0"};
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
         struct event_id found = {{7}};

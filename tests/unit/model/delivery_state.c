@@ -3,7 +3,8 @@
 
 #include <criterion/criterion.h>
 
-/* The picture in delivery_state.h as a square: a row is where a delivery is, a column where it goes. */
+/* The picture in delivery_state.h as a square: a row is where a delivery is, a column where it
+ * goes. */
 static const char *const picture[DELIVERY_STATES] = {
     /*                    pending, sending, waiting, parked, delivered, dead, discarded */
     [DELIVERY_PENDING] = ".xxx...",
@@ -19,8 +20,10 @@ Test(delivery_state, moves_as_the_picture_shows_and_no_other_way)
 {
     for (int from = 0; from < DELIVERY_STATES; from++)
         for (int to = 0; to < DELIVERY_STATES; to++)
-            cr_expect_eq(delivery_state_may_move((enum delivery_state)from, (enum delivery_state)to),
-                picture[from][to] == 'x', "%s -> %s", delivery_state_name((enum delivery_state)from),
+            cr_expect_eq(
+                delivery_state_may_move((enum delivery_state)from, (enum delivery_state)to),
+                picture[from][to] == 'x', "%s -> %s",
+                delivery_state_name((enum delivery_state)from),
                 delivery_state_name((enum delivery_state)to));
 }
 
@@ -29,8 +32,10 @@ Test(delivery_state, never_moves_from_or_to_what_is_no_state)
     for (int state = 0; state < DELIVERY_STATES; state++) {
         cr_expect_not(delivery_state_may_move((enum delivery_state)state, DELIVERY_STATES));
         cr_expect_not(delivery_state_may_move(DELIVERY_STATES, (enum delivery_state)state));
-        cr_expect_not(delivery_state_may_move((enum delivery_state) - 1, (enum delivery_state)state));
-        cr_expect_not(delivery_state_may_move((enum delivery_state)state, (enum delivery_state) - 1));
+        cr_expect_not(
+            delivery_state_may_move((enum delivery_state) - 1, (enum delivery_state)state));
+        cr_expect_not(
+            delivery_state_may_move((enum delivery_state)state, (enum delivery_state) - 1));
     }
 }
 
@@ -40,8 +45,8 @@ Test(delivery_state, numbers_on_disk_keep_their_names)
         "pending", "sending", "waiting", "parked", "delivered", "dead", "discarded", "unknown"};
     for (int i = 0; i < 8; i++)
         cr_expect_str_eq(delivery_state_name((enum delivery_state)i), states[i]);
-    static const char *const reasons[] = {"none", "unrouted", "disabled", "gone", "ambiguous", "conflict", "damaged",
-        "mismatch", "taken-over", "doubtful", "unknown"};
+    static const char *const reasons[] = {"none", "unrouted", "disabled", "gone", "ambiguous",
+        "conflict", "damaged", "mismatch", "taken-over", "doubtful", "unknown"};
     for (int i = 0; i < 9; i++)
         cr_expect_str_eq(park_reason_name((enum park_reason)i), reasons[i]);
     static const char *const lanes[] = {"fresh", "retry", "replay", "unknown"};
@@ -53,7 +58,8 @@ Test(delivery_state, reasons_are_known_by_their_names_but_for_none)
 {
     for (int i = PARK_NONE; i <= PARK_DOUBTFUL; i++) {
         enum park_reason reason = PARK_NONE;
-        cr_expect_eq(park_reason_from_name(park_reason_name((enum park_reason)i), &reason), i != PARK_NONE);
+        cr_expect_eq(
+            park_reason_from_name(park_reason_name((enum park_reason)i), &reason), i != PARK_NONE);
         cr_expect_eq((int)reason, i);
     }
     enum park_reason reason = PARK_GONE;

@@ -15,8 +15,8 @@ static struct event_parts some_parts(void)
         .occurred_us = 66,
         .class = CLASS_OPTIONAL,
         .guarded = true};
-    struct slice *const slices[] = {&parts.partner, &parts.account, &parts.type, &parts.key, &parts.amount,
-        &parts.currency, &parts.traceparent, &parts.body};
+    struct slice *const slices[] = {&parts.partner, &parts.account, &parts.type, &parts.key,
+        &parts.amount, &parts.currency, &parts.traceparent, &parts.body};
     const char *at = texts;
     for (int i = 0; i < 8; i++) {
         size_t len = strcspn(at, "|");

@@ -13,15 +13,15 @@
 
 static const struct hash_seed seed = {{3, 1, 4, 1, 5}};
 
-static enum err parse_slice(
-    struct slice json, const char *key_pointer, struct event_fields *fields, struct refusal *refusal)
+static enum err parse_slice(struct slice json, const char *key_pointer, struct event_fields *fields,
+    struct refusal *refusal)
 {
     /* An exact copy on the heap, so that AddressSanitizer sees a read behind the end. */
     char *exact = malloc(json.len ? json.len : 1);
     if (json.len)
         memcpy(exact, json.data, json.len);
-    enum err result =
-        event_fields_parse(&seed, slice_of(exact, json.len), slice_from_string(key_pointer), fields, refusal);
+    enum err result = event_fields_parse(
+        &seed, slice_of(exact, json.len), slice_from_string(key_pointer), fields, refusal);
     free(exact);
     cr_assert(result == OK || (refusal->error == result && refusal->detail[0]));
     return result;
@@ -36,10 +36,11 @@ Test(event_fields, reads_a_whole_event)
 {
     struct event_fields fields;
     struct refusal refusal;
-    cr_assert_eq(
-        parse("{\"id\": \"order-17\", \"type\": \"purchase\", \"account\": \"acc_42\", \"occurred_at\": "
-              "\"2026-01-31T12:00:00Z\", \"amount\": \"129.90\", \"currency\": \"EUR\", \"data\": {\"sku\": [1, 2]}}",
-            &fields, &refusal),
+    cr_assert_eq(parse("{\"id\": \"order-17\", \"type\": \"purchase\", \"account\": \"acc_42\", "
+                       "\"occurred_at\": "
+                       "\"2026-01-31T12:00:00Z\", \"amount\": \"129.90\", \"currency\": \"EUR\", "
+                       "\"data\": {\"sku\": [1, 2]}}",
+                     &fields, &refusal),
         OK);
     cr_expect(slice_equals_string(FIELD_SLICE(fields.id), "order-17"));
     cr_expect(slice_equals_string(FIELD_SLICE(fields.type), "purchase"));
@@ -54,10 +55,12 @@ Test(event_fields, reads_a_whole_event)
 Test(event_fields, keeps_the_amount_as_it_was_sent)
 {
     static const char *const amounts[][2] = {{"1.10", "1.10"}, {"\"1.10\"", "1.10"}, {"-0", "-0"},
-        {"123456789012345678.123456789", "123456789012345678.123456789"}, {"0.1", "0.1"}, {"\"\\u0031.5\"", "1.5"}};
+        {"123456789012345678.123456789", "123456789012345678.123456789"}, {"0.1", "0.1"},
+        {"\"\\u0031.5\"", "1.5"}};
     for (size_t i = 0; i < ARRAY_LENGTH(amounts); i++) {
         char json[200];
-        snprintf(json, sizeof json, "{" MINIMAL ",\"amount\":%s,\"currency\":\"USD\"}", amounts[i][0]);
+        snprintf(
+            json, sizeof json, "{" MINIMAL ",\"amount\":%s,\"currency\":\"USD\"}", amounts[i][0]);
         struct event_fields fields;
         struct refusal refusal;
         cr_expect_eq(parse(json, &fields, &refusal), OK, "%s", json);
@@ -68,10 +71,13 @@ Test(event_fields, keeps_the_amount_as_it_was_sent)
 Test(event_fields, good_bodies)
 {
     static const char *const good[] = {
-        "{" MINIMAL "}", " \t\r\n{" MINIMAL "}\n", "{" MINIMAL ",\"currency\":\"EUR\"}", "{" MINIMAL ",\"data\":null}",
+        "{" MINIMAL "}", " \t\r\n{" MINIMAL "}\n", "{" MINIMAL ",\"currency\":\"EUR\"}",
+        "{" MINIMAL ",\"data\":null}",
         "{" MINIMAL ",\"id\":null,\"occurred_at\":null,\"amount\":null,\"currency\":null}",
-        "{" MINIMAL ",\"amount\":null,\"currency\":\"EUR\"}", "{" MINIMAL ",\"data\":[1,2.5e3,true,null,\"x\"]}",
-        "{" MINIMAL ",\"data\":{\"type\":7,\"account\":null,\"amount\":\"lots\",\"id\":[]}}", /* not the event's own */
+        "{" MINIMAL ",\"amount\":null,\"currency\":\"EUR\"}",
+        "{" MINIMAL ",\"data\":[1,2.5e3,true,null,\"x\"]}",
+        "{" MINIMAL ",\"data\":{\"type\":7,\"account\":null,\"amount\":\"lots\",\"id\":[]}"
+        "}", /* not the event's own */
         "{" MINIMAL ",\"extra\":{\"deep\":[[[]]]},\"Type\":1}",
         "{" MINIMAL ",\"data\":\"\\ud83d\\ude00 caf\xc3\xa9 \xf0\x9f\x98\x80\"}",
         "{\"t\\u0079pe\":\"lead\",\"account\":\"a\"}", /* an escaped name is the same name */
@@ -126,7 +132,8 @@ Test(event_fields, wrong_fields_are_named_by_pointer)
         {"{" MINIMAL ",\"amount\":1e9999,\"currency\":\"EUR\"}", "/amount"},
         {"{" MINIMAL ",\"amount\":\"NaN\",\"currency\":\"EUR\"}", "/amount"},
         {"{" MINIMAL ",\"amount\":\"\",\"currency\":\"EUR\"}", "/amount"},
-        {"{" MINIMAL ",\"amount\":1234567890123456789012345678901234567890,\"currency\":\"EUR\"}", "/amount"},
+        {"{" MINIMAL ",\"amount\":1234567890123456789012345678901234567890,\"currency\":\"EUR\"}",
+            "/amount"},
         {"{" MINIMAL ",\"amount\":1,\"currency\":null}", "/currency"},
         {"{\"type\":\"lead\",\"account\":null}", "/account"},
         {"{" MINIMAL ",\"amount\":true,\"currency\":\"EUR\"}", "/amount"},
@@ -153,15 +160,17 @@ Test(event_fields, wrong_fields_are_named_by_pointer)
 
 Test(event_fields, malformed_bodies_come_back_with_a_reason_and_a_place)
 {
-    static const char *const bad[] = {"", " ", "{", "}", "{" MINIMAL, "{" MINIMAL "}}", "{" MINIMAL "} x",
-        "{" MINIMAL ",}", "{" MINIMAL "}{" MINIMAL "}", "[]", "[{" MINIMAL "}]", "\"lead\"", "7", "null", "true",
-        "{'type':'lead'}", "{type:1}", "\xef\xbb\xbf{" MINIMAL "}", /* byte order mark */
-        "{" MINIMAL ",\"amount\":NaN}", "{" MINIMAL ",\"amount\":+1}", "{" MINIMAL ",\"amount\":01}",
-        "{" MINIMAL ",\"amount\":.5}", "{" MINIMAL ",\"amount\":1.}", "{" MINIMAL ",\"data\":\"\t\"}",
-        "{" MINIMAL ",\"data\":\"\\x\"}", "{" MINIMAL ",\"data\":\"\\u12\"}", "{" MINIMAL ",\"data\":\"\xff\"}",
-        "{" MINIMAL ",\"data\":\"\xc3\"}", "{" MINIMAL ",\"data\":[1,]}", "{" MINIMAL ",\"data\":[1 2]}",
-        "{" MINIMAL ",\"data\":/* c */1}", "{" MINIMAL ",\"type\":\"lead\"}",
-        "{" MINIMAL ",\"t\\u0079pe\":\"lead\"}", /* twice */
+    static const char *const bad[] = {"", " ", "{", "}", "{" MINIMAL, "{" MINIMAL "}}",
+        "{" MINIMAL "} x", "{" MINIMAL ",}", "{" MINIMAL "}{" MINIMAL "}", "[]", "[{" MINIMAL "}]",
+        "\"lead\"", "7", "null", "true", "{'type':'lead'}", "{type:1}",
+        "\xef\xbb\xbf{" MINIMAL "}", /* byte order mark */
+        "{" MINIMAL ",\"amount\":NaN}", "{" MINIMAL ",\"amount\":+1}",
+        "{" MINIMAL ",\"amount\":01}", "{" MINIMAL ",\"amount\":.5}", "{" MINIMAL ",\"amount\":1.}",
+        "{" MINIMAL ",\"data\":\"\t\"}", "{" MINIMAL ",\"data\":\"\\x\"}",
+        "{" MINIMAL ",\"data\":\"\\u12\"}", "{" MINIMAL ",\"data\":\"\xff\"}",
+        "{" MINIMAL ",\"data\":\"\xc3\"}", "{" MINIMAL ",\"data\":[1,]}",
+        "{" MINIMAL ",\"data\":[1 2]}", "{" MINIMAL ",\"data\":/* c */1}",
+        "{" MINIMAL ",\"type\":\"lead\"}", "{" MINIMAL ",\"t\\u0079pe\":\"lead\"}", /* twice */
         "{" MINIMAL ",\"data\":1,\"data\":2}"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         struct event_fields fields;
@@ -172,11 +181,12 @@ Test(event_fields, malformed_bodies_come_back_with_a_reason_and_a_place)
     struct event_fields fields;
     struct refusal refusal;
     static const char with_nul[] = "{" MINIMAL "}\0";
-    cr_expect_eq(parse_slice(slice_of(with_nul, sizeof with_nul), "", &fields, &refusal), ERR_MALFORMED_JSON);
+    cr_expect_eq(parse_slice(slice_of(with_nul, sizeof with_nul), "", &fields, &refusal),
+        ERR_MALFORMED_JSON);
 }
 
-/* What yajl takes although RFC 8259 or good sense does not: two keys must never run together, bytes must be what they
- * claim to be. */
+/* What yajl takes although RFC 8259 or good sense does not: two keys must never run together, bytes
+ * must be what they claim to be. */
 Test(event_fields, is_stricter_than_the_parser_below)
 {
     static const char *const bad[] = {
@@ -243,7 +253,8 @@ Test(event_fields, lengths_are_bounded_and_nothing_is_cut)
                 i == 1 ? "" : "\"account\":\"a\",", cases[i].field, text);
             struct event_fields fields;
             struct refusal refusal;
-            cr_expect_eq(parse(json, &fields, &refusal), len > cases[i].bytes_max ? ERR_INVALID : OK, "%s", json);
+            cr_expect_eq(parse(json, &fields, &refusal),
+                len > cases[i].bytes_max ? ERR_INVALID : OK, "%s", json);
             snprintf(pointer, sizeof pointer, "/%s", cases[i].field);
             if (len > cases[i].bytes_max)
                 cr_expect_str_eq(refusal.problems.list[0].pointer, pointer);
@@ -254,11 +265,13 @@ Test(event_fields, lengths_are_bounded_and_nothing_is_cut)
 Test(event_fields, truncations_of_a_good_body_are_all_malformed)
 {
     static const char whole[] =
-        "{" MINIMAL ",\"amount\":1.5,\"currency\":\"EUR\",\"data\":{\"x\":[\"\\ud83d\\ude00\xc3\xa4\"]}}";
+        "{" MINIMAL
+        ",\"amount\":1.5,\"currency\":\"EUR\",\"data\":{\"x\":[\"\\ud83d\\ude00\xc3\xa4\"]}}";
     for (size_t len = 0; len < sizeof whole - 1; len++) {
         struct event_fields fields;
         struct refusal refusal;
-        cr_expect_eq(parse_slice(slice_of(whole, len), "", &fields, &refusal), ERR_MALFORMED_JSON, "%zu", len);
+        cr_expect_eq(parse_slice(slice_of(whole, len), "", &fields, &refusal), ERR_MALFORMED_JSON,
+            "%zu", len);
     }
 }
 
@@ -268,9 +281,12 @@ Test(event_fields, the_key_pointer_finds_a_string_or_a_numbers_text)
         const char *pointer, *json, *key;
     } cases[] = {
         {"/data/order", "{" MINIMAL ",\"data\":{\"order\":\"o-1\"}}", "o-1"},
-        {"/data/order", "{\"data\":{\"x\":{\"order\":1},\"order\":17.50},\"order\":2," MINIMAL "}", "17.50"},
+        {"/data/order", "{\"data\":{\"x\":{\"order\":1},\"order\":17.50},\"order\":2," MINIMAL "}",
+            "17.50"},
         {"/data/order", "{" MINIMAL ",\"data\":{\"order\":-1e3}}", "-1e3"},
-        {"/data/items/1/id", "{" MINIMAL ",\"data\":{\"items\":[{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"c\"}]}}", "b"},
+        {"/data/items/1/id",
+            "{" MINIMAL ",\"data\":{\"items\":[{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"c\"}]}}",
+            "b"},
         {"/data/a~1b", "{" MINIMAL ",\"data\":{\"a/b\":\"x y\"}}", "x y"},
         {"/data/a~1b", "{" MINIMAL ",\"data\":{\"a\\/\\u0062\":\"\\u0041\"}}", "A"},
         {"/id", "{" MINIMAL ",\"id\":\"i-1\"}", "i-1"},
@@ -284,23 +300,25 @@ Test(event_fields, the_key_pointer_finds_a_string_or_a_numbers_text)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct event_fields fields;
         struct refusal refusal;
-        cr_expect_eq(parse_slice(slice_from_string(cases[i].json), cases[i].pointer, &fields, &refusal), OK, "%s: %s",
-            cases[i].json, refusal.detail);
-        cr_expect(slice_equals_string(FIELD_SLICE(fields.pointed_key), cases[i].key), "%s in %s", cases[i].pointer,
-            cases[i].json);
+        cr_expect_eq(
+            parse_slice(slice_from_string(cases[i].json), cases[i].pointer, &fields, &refusal), OK,
+            "%s: %s", cases[i].json, refusal.detail);
+        cr_expect(slice_equals_string(FIELD_SLICE(fields.pointed_key), cases[i].key), "%s in %s",
+            cases[i].pointer, cases[i].json);
     }
 }
 
 Test(event_fields, what_the_key_pointer_finds_must_be_a_key)
 {
-    static const char *const values[] = {
-        "true", "{}", "[]", "[\"a\"]", "\"\"", "\" a\"", "\"a\\n\"", "\"caf\xc3\xa9\"", "\"\\u00e9\""};
+    static const char *const values[] = {"true", "{}", "[]", "[\"a\"]", "\"\"", "\" a\"",
+        "\"a\\n\"", "\"caf\xc3\xa9\"", "\"\\u00e9\""};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         char json[200];
         struct event_fields fields;
         struct refusal refusal;
         snprintf(json, sizeof json, "{" MINIMAL ",\"data\":{\"order\":%s}}", values[i]);
-        cr_expect_eq(parse_slice(slice_from_string(json), "/data/order", &fields, &refusal), ERR_INVALID, "%s", json);
+        cr_expect_eq(parse_slice(slice_from_string(json), "/data/order", &fields, &refusal),
+            ERR_INVALID, "%s", json);
         cr_expect_eq(refusal.problems.count, 1);
         cr_expect_str_eq(refusal.problems.list[0].pointer, "/data/order");
     }
@@ -318,7 +336,8 @@ Test(event_fields, a_repeated_name_is_named)
 {
     struct event_fields fields;
     struct refusal refusal;
-    cr_assert_eq(parse("{" MINIMAL ",\"data\":{\"sku\":1,\"sku\":2}}", &fields, &refusal), ERR_MALFORMED_JSON);
+    cr_assert_eq(parse("{" MINIMAL ",\"data\":{\"sku\":1,\"sku\":2}}", &fields, &refusal),
+        ERR_MALFORMED_JSON);
     cr_assert_str_eq(refusal.detail, "the name \"sku\" occurs twice in one object (at byte 55)");
     cr_assert_eq(parse("{" MINIMAL ",\"\\n\":1,\"\\n\":2}", &fields, &refusal), ERR_MALFORMED_JSON);
     cr_assert(strstr(refusal.detail, "a name occurs twice"), "%s", refusal.detail);

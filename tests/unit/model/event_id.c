@@ -31,7 +31,8 @@ Test(event_id, carries_every_partition)
     struct event_id_generator generator = {0};
     for (unsigned partition = 0; partition < PARTITIONS_MAX; partition++) {
         struct event_id id;
-        event_id_make(&generator, 1769860800000000, partition, partition % 2 ? all_random : no_random, &id);
+        event_id_make(
+            &generator, 1769860800000000, partition, partition % 2 ? all_random : no_random, &id);
         cr_assert_eq(event_id_partition(&id), partition);
     }
 }
@@ -54,8 +55,8 @@ Test(event_id, goes_up_when_the_clock_goes_back)
     struct event_id_generator generator = {0};
     struct event_id before, id;
     event_id_make(&generator, 1769860800000000, 5, all_random, &before);
-    static const int64_t walls[] = {1769860799000000, 1769857200000000, 0, -5000000, 1769860800000000, 1769860800000999,
-        1769860800001000, 1769860900000000};
+    static const int64_t walls[] = {1769860799000000, 1769857200000000, 0, -5000000,
+        1769860800000000, 1769860800000999, 1769860800001000, 1769860900000000};
     for (size_t i = 0; i < ARRAY_LENGTH(walls); i++) {
         event_id_make(&generator, walls[i], 5, no_random, &id);
         cr_assert_gt(compare(&id, &before), 0, "at %zu", i);
@@ -70,9 +71,11 @@ Test(event_id, parse_takes_what_format_writes)
     for (int i = 0; i < 1000; i++) {
         unsigned char random[8];
         for (int k = 0; k < 8; k++)
-            random[k] = (unsigned char)((seed = seed * 6364136223846793005u + 1442695040888963407u) >> 56);
+            random[k] =
+                (unsigned char)((seed = seed * 6364136223846793005u + 1442695040888963407u) >> 56);
         struct event_id id, parsed;
-        event_id_make(&generator, 1769860800000000 + i * 12345, (unsigned)i * 7 % PARTITIONS_MAX, random, &id);
+        event_id_make(&generator, 1769860800000000 + i * 12345, (unsigned)i * 7 % PARTITIONS_MAX,
+            random, &id);
         char text[EVENT_ID_TEXT_BYTES];
         event_id_format(&id, text);
         cr_assert(event_id_parse(slice_from_string(text), &parsed), "%s", text);

@@ -32,7 +32,8 @@ static enum err parse(struct slice text, struct refusal *ret_refusal)
     if (text.len)
         memcpy(exact, text.data, text.len);
     struct event_fields fields;
-    enum err result = event_fields_parse(&seed, slice_of(exact, text.len), slice_of(NULL, 0), &fields, ret_refusal);
+    enum err result = event_fields_parse(
+        &seed, slice_of(exact, text.len), slice_of(NULL, 0), &fields, ret_refusal);
     free(exact);
     return result;
 }
@@ -40,15 +41,16 @@ static enum err parse(struct slice text, struct refusal *ret_refusal)
 static void check(struct slice text, bool is_good, unsigned line)
 {
     struct refusal refusal;
-    bool is_object = text.len > 0 && memchr("{ \t\r\n", text.data[0], 5) && memchr(text.data, '{', text.len);
-    cr_expect_eq(parse(text, &refusal), is_good && is_object ? ERR_INVALID : ERR_MALFORMED_JSON, "line %u, whole: %s",
-        line, refusal.detail);
+    bool is_object =
+        text.len > 0 && memchr("{ \t\r\n", text.data[0], 5) && memchr(text.data, '{', text.len);
+    cr_expect_eq(parse(text, &refusal), is_good && is_object ? ERR_INVALID : ERR_MALFORMED_JSON,
+        "line %u, whole: %s", line, refusal.detail);
     struct buffer body = BUFFER_EMPTY;
     buffer_add_string(&body, GOOD_EVENT);
     buffer_add_slice(&body, text);
     buffer_add_char(&body, '}');
-    cr_expect_eq(parse(buffer_slice(&body), &refusal), is_good ? OK : ERR_MALFORMED_JSON, "line %u, as data: %s", line,
-        refusal.detail);
+    cr_expect_eq(parse(buffer_slice(&body), &refusal), is_good ? OK : ERR_MALFORMED_JSON,
+        "line %u, as data: %s", line, refusal.detail);
     buffer_done(&body);
 }
 

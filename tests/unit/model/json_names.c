@@ -44,7 +44,8 @@ Test(json_names, as_many_as_a_body_holds_are_all_known)
     json_names_done(&names);
 }
 
-/* The same name in one object after the other: what is hashed differs by the object's number alone. */
+/* The same name in one object after the other: what is hashed differs by the object's number alone.
+ * */
 Test(json_names, many_objects_with_one_name_do_not_meet)
 {
     struct json_names names;

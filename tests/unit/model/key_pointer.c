@@ -8,13 +8,15 @@
 
 Test(key_pointer, has_a_slash_and_a_name_for_each_part)
 {
-    static const char *const good[] = {"/id", "/data/order", "/", "//", "/a/", "/0", "/data/items/0/id", "/a~0b",
-        "/a~1b", "/~0", "/~01", "/a b", "/a\"b", "/-",
+    static const char *const good[] = {"/id", "/data/order", "/", "//", "/a/", "/0",
+        "/data/items/0/id", "/a~0b", "/a~1b", "/~0", "/~01", "/a b", "/a\"b", "/-",
         "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21/22/23/24/25/26/27/28/29/30/31/32"};
     for (size_t i = 0; i < ARRAY_LENGTH(good); i++)
         cr_expect(key_pointer_is_valid(slice_from_string(good[i])), "%s", good[i]);
-    static const char *const bad[] = {"", "id", "id/", "#/id", "/a~", "/~", "/~2", "/a~b", "/a\nb", "/caf\xc3\xa9",
-        "/a\x7f", "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21/22/23/24/25/26/27/28/29/30/31/32/33"};
+    static const char *const bad[] = {"", "id", "id/", "#/id", "/a~", "/~", "/~2", "/a~b", "/a\nb",
+        "/caf\xc3\xa9", "/a\x7f",
+        "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21/22/23/24/25/26/27/28/29/30/31/32/"
+        "33"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
         cr_expect_not(key_pointer_is_valid(slice_from_string(bad[i])), "%s", bad[i]);
     cr_expect_not(key_pointer_is_valid(SLICE_LITERAL("/a\0b")));
@@ -25,8 +27,8 @@ Test(key_pointer, has_a_slash_and_a_name_for_each_part)
     cr_expect_not(key_pointer_is_valid(slice_of(text, KEY_POINTER_BYTES_MAX + 1)));
 }
 
-/* Walks a text of one-letter names, one-digit scalars, braces and brackets as a parser would; the digit that is found,
- * '{' or '[' for a container, or '-'. */
+/* Walks a text of one-letter names, one-digit scalars, braces and brackets as a parser would; the
+ * digit that is found, '{' or '[' for a container, or '-'. */
 static char find(const char *pointer, const char *json)
 {
     struct key_search search;
@@ -41,7 +43,9 @@ static char find(const char *pointer, const char *json)
         } else if (json[1] == ':') {
             key_search_on_name(&search, depth, slice_of(json++, 1));
         } else {
-            enum json_kind kind = *json == '{' ? JSON_OBJECT : *json == '[' ? JSON_ARRAY : JSON_SCALAR;
+            enum json_kind kind = *json == '{'   ? JSON_OBJECT
+                                  : *json == '[' ? JSON_ARRAY
+                                                 : JSON_SCALAR;
             if (key_search_on_value(&search, depth, kind)) {
                 cr_expect_eq(found, '-', "%s: found twice", pointer);
                 found = *json;
@@ -91,6 +95,6 @@ Test(key_pointer, finds_the_one_value)
         {"/aa", "{a:1}", '-'},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
-        cr_expect_eq(
-            find(cases[i].pointer, cases[i].json), cases[i].found, "%s in %s", cases[i].pointer, cases[i].json);
+        cr_expect_eq(find(cases[i].pointer, cases[i].json), cases[i].found, "%s in %s",
+            cases[i].pointer, cases[i].json);
 }

@@ -31,16 +31,19 @@ Test(money, good_amounts_have_one_canonical_form)
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         const char *problem = NULL;
-        cr_expect(money_check_amount(slice_from_string(cases[i].amount), &problem), "%s", cases[i].amount);
+        cr_expect(money_check_amount(slice_from_string(cases[i].amount), &problem), "%s",
+            cases[i].amount);
         char canonical[AMOUNT_TEXT_BYTES];
-        cr_expect_eq(money_canonical(slice_from_string(cases[i].amount), canonical), strlen(cases[i].canonical));
+        cr_expect_eq(money_canonical(slice_from_string(cases[i].amount), canonical),
+            strlen(cases[i].canonical));
         cr_expect_str_eq(canonical, cases[i].canonical);
     }
 }
 
 Test(money, another_value_has_another_canonical_form)
 {
-    static const char *const values[] = {"1", "-1", "10", "1.1", "1.01", "11", "0.1", "0", "1.000000001"};
+    static const char *const values[] = {
+        "1", "-1", "10", "1.1", "1.01", "11", "0.1", "0", "1.000000001"};
     for (size_t i = 0; i < ARRAY_LENGTH(values); i++) {
         for (size_t k = 0; k < i; k++) {
             char a[AMOUNT_TEXT_BYTES], b[AMOUNT_TEXT_BYTES];
@@ -93,7 +96,8 @@ Test(money, bad_amounts_come_back_with_a_reason)
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         const char *problem = "";
-        cr_expect_not(money_check_amount(slice_from_string(cases[i].amount), &problem), "%s", cases[i].amount);
+        cr_expect_not(money_check_amount(slice_from_string(cases[i].amount), &problem), "%s",
+            cases[i].amount);
         cr_expect_not_null(strstr(problem, cases[i].word), "%s: %s", cases[i].amount, problem);
     }
     const char *problem = "";
@@ -104,7 +108,8 @@ Test(money, currency_is_three_capital_letters)
 {
     cr_assert(money_check_currency(SLICE_LITERAL("EUR")));
     cr_assert(money_check_currency(SLICE_LITERAL("AZZ")));
-    static const char *const bad[] = {"", "EU", "EURO", "eur", "EU1", "E R", "E@R", "E[R", "\xc3\x84R"};
+    static const char *const bad[] = {
+        "", "EU", "EURO", "eur", "EU1", "E R", "E@R", "E[R", "\xc3\x84R"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
         cr_expect_not(money_check_currency(slice_from_string(bad[i])), "%s", bad[i]);
 }

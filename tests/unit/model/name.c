@@ -16,7 +16,8 @@ static struct slice letters(size_t len)
 
 Test(name, ids_of_partners_and_accounts)
 {
-    static const char *const good[] = {"a", "acc_42", "A.B-c", "_x", "9", "a.", "a-", "shop.example-1"};
+    static const char *const good[] = {
+        "a", "acc_42", "A.B-c", "_x", "9", "a.", "a-", "shop.example-1"};
     static const char *const bad[] = {
         "", ".a", "-a", "a b", "a/b", "a\n", "\xc3\xa4", "a\"", "a:b", "a%b", "{a}", "a@b"};
     for (size_t i = 0; i < ARRAY_LENGTH(good); i++)
@@ -42,8 +43,10 @@ Test(name, types_of_events)
 
 Test(name, keys_are_printable_ascii_with_spaces_only_inside)
 {
-    static const char *const good[] = {"1", "order 17", "a/b?c=d&e", "\"quoted\"", "~!@#$%^&*()", "..", "evt-1\\2"};
-    static const char *const bad[] = {"", " ", " a", "a ", "a\r\n", "a\tb", "\x7f", "caf\xc3\xa9", "a\x1f"};
+    static const char *const good[] = {
+        "1", "order 17", "a/b?c=d&e", "\"quoted\"", "~!@#$%^&*()", "..", "evt-1\\2"};
+    static const char *const bad[] = {
+        "", " ", " a", "a ", "a\r\n", "a\tb", "\x7f", "caf\xc3\xa9", "a\x1f"};
     for (size_t i = 0; i < ARRAY_LENGTH(good); i++)
         cr_expect(name_is_valid_key(slice_from_string(good[i])), "%s", good[i]);
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
@@ -56,8 +59,9 @@ Test(name, keys_are_printable_ascii_with_spaces_only_inside)
 
 Test(name, a_traceparent_has_no_room_for_line_ends)
 {
-    cr_assert(name_is_valid_traceparent(SLICE_LITERAL("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")));
-    cr_assert_not(
-        name_is_valid_traceparent(SLICE_LITERAL("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0\r\nx: 1")));
+    cr_assert(name_is_valid_traceparent(
+        SLICE_LITERAL("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")));
+    cr_assert_not(name_is_valid_traceparent(
+        SLICE_LITERAL("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0\r\nx: 1")));
     cr_assert_not(name_is_valid_traceparent(SLICE_LITERAL("")));
 }

@@ -5,8 +5,8 @@
 
 #include <criterion/criterion.h>
 
-static const struct event_id id = {
-    {0x01, 0x90, 0xb5, 0xf2, 0xa1, 0xc8, 0x70, 0x03, 0x80, 0x00, 0x00, 0xa1, 0xb2, 0xc3, 0xd4, 0xe5}};
+static const struct event_id id = {{0x01, 0x90, 0xb5, 0xf2, 0xa1, 0xc8, 0x70, 0x03, 0x80, 0x00,
+    0x00, 0xa1, 0xb2, 0xc3, 0xd4, 0xe5}};
 
 static struct event_parts some_parts(void)
 {
@@ -19,8 +19,8 @@ static struct event_parts some_parts(void)
     };
 }
 
-static void make(const char *key, bool duplicate, const struct event_parts *parts, const struct event_id *of,
-    char ret_text[RECEIPT_TEXT_BYTES])
+static void make(const char *key, bool duplicate, const struct event_parts *parts,
+    const struct event_id *of, char ret_text[RECEIPT_TEXT_BYTES])
 {
     struct hmac *mac = NULL;
     cr_assert_eq(hmac_new(slice_from_string(key), &mac), OK);
@@ -30,7 +30,8 @@ static void make(const char *key, bool duplicate, const struct event_parts *part
 
 Test(receipt, can_be_recomputed_from_its_description)
 {
-    /* HMAC-SHA256 over the parts with their lengths in front (32 bits, big endian), computed with Python's hmac */
+    /* HMAC-SHA256 over the parts with their lengths in front (32 bits, big endian), computed with
+     * Python's hmac */
     struct event_parts parts = some_parts();
     char text[RECEIPT_TEXT_BYTES];
     make("installation key", false, &parts, &id, text);
@@ -44,7 +45,8 @@ Test(receipt, changes_with_everything_that_it_is_about)
     struct event_parts parts = some_parts();
     char original[RECEIPT_TEXT_BYTES], other[RECEIPT_TEXT_BYTES];
     make("installation key", false, &parts, &id, original);
-    struct slice *const slices[] = {&parts.partner, &parts.account, &parts.type, &parts.key, &parts.body};
+    struct slice *const slices[] = {
+        &parts.partner, &parts.account, &parts.type, &parts.key, &parts.body};
     for (size_t i = 0; i < ARRAY_LENGTH(slices); i++) {
         struct slice before = *slices[i];
         *slices[i] = SLICE_LITERAL("another");
@@ -59,5 +61,6 @@ Test(receipt, changes_with_everything_that_it_is_about)
     make("another key", false, &parts, &id, other);
     cr_expect_str_neq(original, other);
     make("installation key", true, &parts, &id, other);
-    cr_expect_str_neq(original + 5, other + 5, "the status is inside the signature, not only in front of it");
+    cr_expect_str_neq(
+        original + 5, other + 5, "the status is inside the signature, not only in front of it");
 }

@@ -10,10 +10,13 @@
 
 static const int64_t promised_s[] = {
     1, 5, 15, 30, 60, 120, 300, 900, 1800, 3600, 7200, 18000, 36000, 50400, 72000, 86400};
-static const struct retry_schedule short_schedule = {.steps_us = {10 * S, 20 * S, 40 * S}, .steps = 3};
+static const struct retry_schedule short_schedule = {
+    .steps_us = {10 * S, 20 * S, 40 * S}, .steps = 3};
 
-/* What follows a failure right after acceptance and the waits of its schedule, in the middle of the jitter. */
-static struct retry_next next_of(const struct retry_schedule *schedule, struct retry_failure failure, uint32_t random)
+/* What follows a failure right after acceptance and the waits of its schedule, in the middle of the
+ * jitter. */
+static struct retry_next next_of(
+    const struct retry_schedule *schedule, struct retry_failure failure, uint32_t random)
 {
     struct retry_next next = {0};
     cr_assert(retry_next(schedule, &failure, random, &next));
@@ -23,20 +26,23 @@ static struct retry_next next_of(const struct retry_schedule *schedule, struct r
 Test(retry, the_default_schedule_is_the_promised_one_with_its_jitter)
 {
     cr_assert_eq(retry_schedule_default.steps, ARRAY_LENGTH(promised_s));
-    static const uint32_t randoms[] = {0, 1, UINT32_MAX / 4, UINT32_MAX / 2, UINT32_MAX - 1, UINT32_MAX};
+    static const uint32_t randoms[] = {
+        0, 1, UINT32_MAX / 4, UINT32_MAX / 2, UINT32_MAX - 1, UINT32_MAX};
     for (unsigned step = 1; step <= ARRAY_LENGTH(promised_s); step++) {
         int64_t step_us = promised_s[step - 1] * S, before_us = 0;
         for (size_t i = 0; i < ARRAY_LENGTH(randoms); i++) {
-            struct retry_next next = next_of(&retry_schedule_default, (struct retry_failure){.step = step}, randoms[i]);
-            cr_expect(next.delay_us >= step_us / 5 * 4 && next.delay_us <= step_us / 5 * 6, "%u: %lld", step,
-                (long long)next.delay_us);
+            struct retry_next next =
+                next_of(&retry_schedule_default, (struct retry_failure){.step = step}, randoms[i]);
+            cr_expect(next.delay_us >= step_us / 5 * 4 && next.delay_us <= step_us / 5 * 6,
+                "%u: %lld", step, (long long)next.delay_us);
             cr_expect_geq(next.delay_us, before_us, "more randomness is more delay");
             cr_expect_eq(next.steps_used, step);
             before_us = next.delay_us;
         }
         struct retry_failure failure = {.step = step};
         cr_expect_eq(next_of(&retry_schedule_default, failure, 0).delay_us, step_us / 5 * 4);
-        cr_expect_eq(next_of(&retry_schedule_default, failure, UINT32_MAX).delay_us, step_us / 5 * 6);
+        cr_expect_eq(
+            next_of(&retry_schedule_default, failure, UINT32_MAX).delay_us, step_us / 5 * 6);
     }
 }
 
@@ -45,11 +51,13 @@ Test(retry, ends_after_the_last_step)
     struct retry_next next = {.delay_us = 4711};
     static const unsigned steps[] = {0, 4, UINT32_MAX};
     for (size_t i = 0; i < ARRAY_LENGTH(steps); i++) {
-        cr_expect_not(retry_next(&short_schedule, &(struct retry_failure){.step = steps[i]}, 0, &next));
+        cr_expect_not(
+            retry_next(&short_schedule, &(struct retry_failure){.step = steps[i]}, 0, &next));
         cr_expect_not(
             retry_next(&short_schedule,
-                &(struct retry_failure){.step = steps[i], .retry_after_us = 60 * S, .retry_after_us_max = 7200 * S}, 0,
-                &next),
+                &(struct retry_failure){
+                    .step = steps[i], .retry_after_us = 60 * S, .retry_after_us_max = 7200 * S},
+                0, &next),
             "Retry-After does not lengthen the horizon");
     }
     cr_assert_eq(next.delay_us, 4711);
@@ -62,16 +70,18 @@ Test(retry, a_client_gets_the_time_that_it_asks_for_up_to_its_bounds)
         int64_t since_s, asked_s, max_s, delay_s;
         unsigned used;
     } cases[] = {
-        {1, 0, 0, 7200, 10, 1}, {1, 0, 3, 7200, 10, 1},   /* shorter than the step: the step stands */
+        {1, 0, 0, 7200, 10, 1}, {1, 0, 3, 7200, 10, 1}, /* shorter than the step: the step stands */
         {1, 0, 11, 7200, 11, 1}, {1, 0, 30, 7200, 30, 2}, /* the second step is passed over */
-        {1, 0, 69, 7200, 69, 2}, {1, 0, 70, 7200, 70, 3}, /* the horizon: the next failure is the last */
+        {1, 0, 69, 7200, 69, 2},
+        {1, 0, 70, 7200, 70, 3}, /* the horizon: the next failure is the last */
         {1, 0, 1000000, 7200, 70, 3}, {2, 0, 1000000, 7200, 60, 3}, {3, 0, 1000000, 7200, 40, 3},
         {1, 0, 60, 15, 15, 1}, /* the option bounds it */
         {1, 0, 60, 5, 10, 1},  /* but never below the step */
         {3, 0, 60, 30, 40, 3},
-        {1, 20, 1000, 7200, 50, 3}, /* it waited for its turn, or the client was slow: the horizon stays where it is */
+        {1, 20, 1000, 7200, 50,
+            3}, /* it waited for its turn, or the client was slow: the horizon stays where it is */
         {1, 65, 1000, 7200, 5, 3}, {1, 75, 1000, 7200, 10, 1}, /* past it only the steps are left */
-        {3, 60, 0, 7200, 10, 3},                               /* a step ends at the horizon at the latest */
+        {3, 60, 0, 7200, 10, 3}, /* a step ends at the horizon at the latest */
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct retry_next next = next_of(&short_schedule,
@@ -81,9 +91,11 @@ Test(retry, a_client_gets_the_time_that_it_asks_for_up_to_its_bounds)
                 .retry_after_us_max = cases[i].max_s * S},
             UINT32_MAX / 2);
         /* In the middle of the jitter the step is exact up to a rounding. */
-        cr_expect(next.delay_us - cases[i].delay_s * S <= 1 && cases[i].delay_s * S - next.delay_us <= 1,
+        cr_expect(
+            next.delay_us - cases[i].delay_s * S <= 1 && cases[i].delay_s * S - next.delay_us <= 1,
             "case %zu: %lld", i, (long long)next.delay_us);
-        cr_expect_eq(next.steps_used, cases[i].used, "case %zu: %u steps are used", i, next.steps_used);
+        cr_expect_eq(
+            next.steps_used, cases[i].used, "case %zu: %u steps are used", i, next.steps_used);
     }
 }
 
@@ -112,16 +124,18 @@ Test(retry, a_delivery_dies_at_its_horizon_whatever_its_client_asks_for)
                     UINT32_MAX / 10 * jitter, &next))
                     now_us += next.delay_us;
                 cr_expect(now_us >= horizon_us / 5 * 4 && now_us <= horizon_us / 5 * 6 + 1,
-                    "schedule %zu, %lld s, jitter %u: %lld of %lld us", s, (long long)asked_s[a], jitter,
-                    (long long)now_us, (long long)horizon_us);
+                    "schedule %zu, %lld s, jitter %u: %lld of %lld us", s, (long long)asked_s[a],
+                    jitter, (long long)now_us, (long long)horizon_us);
             }
 }
 
 Test(retry, a_week_asked_for_is_two_hours_by_default)
 {
     struct retry_next next = next_of(&retry_schedule_default,
-        (struct retry_failure){
-            .step = 1, .since_accepted_us = S, .retry_after_us = 604800 * S, .retry_after_us_max = 7200 * S},
+        (struct retry_failure){.step = 1,
+            .since_accepted_us = S,
+            .retry_after_us = 604800 * S,
+            .retry_after_us_max = 7200 * S},
         0);
     cr_expect_eq(next.delay_us, 7200 * S);
     cr_expect_eq(next.steps_used, 10, "1 s to 1 h are 6831 s");

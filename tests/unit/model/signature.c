@@ -6,8 +6,8 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-static void sign(const struct secret *secret, const char *id, int64_t timestamp_s, struct slice body,
-    char ret_text[SIGNATURE_TEXT_BYTES])
+static void sign(const struct secret *secret, const char *id, int64_t timestamp_s,
+    struct slice body, char ret_text[SIGNATURE_TEXT_BYTES])
 {
     struct hmac *mac = NULL;
     cr_assert_eq(hmac_new(slice_of(secret->bytes, secret->len), &mac), OK);
@@ -21,7 +21,8 @@ Test(signature, gives_the_vector_of_the_standards_reference_libraries)
     cr_assert(secret_parse(SLICE_LITERAL("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), &secret));
     cr_assert_eq(secret.len, 24);
     char text[SIGNATURE_TEXT_BYTES];
-    sign(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, SLICE_LITERAL("{\"test\": 2432232314}"), text);
+    sign(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330,
+        SLICE_LITERAL("{\"test\": 2432232314}"), text);
     cr_assert_str_eq(text, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
 }
 
@@ -66,12 +67,16 @@ Test(secret, made_ones_have_32_bytes_and_differ)
 Test(secret, refuses_what_the_standard_does_not_allow)
 {
     static const char *const bad[] = {"", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-        "WHSEC_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa==", /* 23 bytes and less */
+        "WHSEC_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa==", /* 23 bytes and less */
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
         "whsec_!fKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         /* 65 bytes and more */
-        "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-        "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"};
+        "whsec_"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "whsec_"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AA"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         struct secret secret = {.len = 7};
         cr_expect_not(secret_parse(slice_from_string(bad[i]), &secret), "%s", bad[i]);
@@ -79,11 +84,13 @@ Test(secret, refuses_what_the_standard_does_not_allow)
     }
 }
 
-static struct slice mac_of(const char *id, const char *timestamp, const char *body, unsigned char ret_mac[SHA256_BYTES])
+static struct slice mac_of(
+    const char *id, const char *timestamp, const char *body, unsigned char ret_mac[SHA256_BYTES])
 {
     struct hmac *hmac;
     cr_assert_eq(hmac_new(SLICE_LITERAL("0123456789abcdef0123456789abcdef"), &hmac), OK);
-    signature_mac(hmac, slice_from_string(id), slice_from_string(timestamp), slice_from_string(body), ret_mac);
+    signature_mac(hmac, slice_from_string(id), slice_from_string(timestamp),
+        slice_from_string(body), ret_mac);
     hmac_free(hmac);
     return slice_of(ret_mac, SHA256_BYTES);
 }
@@ -98,8 +105,8 @@ Test(signature, what_is_made_is_found_in_a_list_of_many)
     hmac_free(hmac);
     mac_of("msg_1", "1700000000", "{}", mac);
     mac_of("msg_2", "1700000000", "{}", other);
-    static const char *const forms[] = {"%s", "v1,AAAA %s", "%s v1a,%s", "  %s  ", "v2,x v1,=== x %s", "v1, %s",
-        "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= %s"};
+    static const char *const forms[] = {"%s", "v1,AAAA %s", "%s v1a,%s", "  %s  ",
+        "v2,x v1,=== x %s", "v1, %s", "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= %s"};
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         struct signature_list found;
         snprintf(list, sizeof list, forms[i], text, text);
@@ -127,7 +134,8 @@ Test(signature, of_a_list_only_the_first_sixteen_count)
         size_t len = strlen(list);
         strcat(list, text);
         signature_list_parse(slice_from_string(list), &found);
-        cr_expect_eq(signature_list_has(&found, mac), others < WEBHOOK_SIGNATURES_MAX, "%d", others);
+        cr_expect_eq(
+            signature_list_has(&found, mac), others < WEBHOOK_SIGNATURES_MAX, "%d", others);
         strcpy(list + len, "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= ");
     }
 }
@@ -138,8 +146,10 @@ Test(signature, a_timestamp_is_digits_only)
     cr_assert(signature_parse_timestamp(SLICE_LITERAL("1700000000"), &timestamp_s));
     cr_assert_eq(timestamp_s, 1700000000);
     cr_assert(signature_parse_timestamp(SLICE_LITERAL("999999999999"), &timestamp_s));
-    static const char *const bad[] = {"", "-1", "+1", "1.5", "1e9", " 1", "1 ", "0x10", "1700000000Z", "1234567890123"};
+    static const char *const bad[] = {
+        "", "-1", "+1", "1.5", "1e9", " 1", "1 ", "0x10", "1700000000Z", "1234567890123"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        cr_expect_not(signature_parse_timestamp(slice_from_string(bad[i]), &timestamp_s), "%s", bad[i]);
+        cr_expect_not(
+            signature_parse_timestamp(slice_from_string(bad[i]), &timestamp_s), "%s", bad[i]);
     cr_assert_eq(timestamp_s, 999999999999);
 }

@@ -58,20 +58,20 @@ Test(verdict, judges_every_end_for_every_policy)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         const struct attempt_end *end = &cases[i].end;
-        cr_expect_eq(
-            (int)verdict_of(end, false, false, false), cases[i].plain, "%d %s", end->http_status, err_name(end->error));
-        cr_expect_eq((int)verdict_of(end, false, false, true), cases[i].final_4xx, "%d %s, final", end->http_status,
-            err_name(end->error));
-        cr_expect_eq((int)verdict_of(end, true, false, false), cases[i].guarded, "%d %s, guarded", end->http_status,
-            err_name(end->error));
-        cr_expect_eq((int)verdict_of(end, true, true, false), cases[i].guarded_idempotent, "%d %s, idempotent",
+        cr_expect_eq((int)verdict_of(end, false, false, false), cases[i].plain, "%d %s",
             end->http_status, err_name(end->error));
+        cr_expect_eq((int)verdict_of(end, false, false, true), cases[i].final_4xx, "%d %s, final",
+            end->http_status, err_name(end->error));
+        cr_expect_eq((int)verdict_of(end, true, false, false), cases[i].guarded, "%d %s, guarded",
+            end->http_status, err_name(end->error));
+        cr_expect_eq((int)verdict_of(end, true, true, false), cases[i].guarded_idempotent,
+            "%d %s, idempotent", end->http_status, err_name(end->error));
     }
 }
 
 Test(verdict, what_is_parked_is_what_is_ambiguous)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
-        cr_expect_eq(verdict_is_ambiguous(&cases[i].end), cases[i].guarded == P, "%d %s", cases[i].end.http_status,
-            err_name(cases[i].end.error));
+        cr_expect_eq(verdict_is_ambiguous(&cases[i].end), cases[i].guarded == P, "%d %s",
+            cases[i].end.http_status, err_name(cases[i].end.error));
 }

@@ -13,10 +13,12 @@ Test(descriptors, shares_leave_room_for_what_the_process_needs_itself)
     for (size_t i = 0; i < ARRAY_LENGTH(limits); i++)
         for (size_t s = 0; s < ARRAY_LENGTH(shards); s++) {
             struct descriptor_shares shares = descriptors_share(limits[i], shards[s], shards[s]);
-            uint64_t given = (uint64_t)(shares.partners + shares.deliveries) * shards[s] + shares.operators;
-            cr_expect(given + 40 + 16 * shards[s] <= limits[i], "%llu of %llu", (unsigned long long)given,
-                (unsigned long long)limits[i]);
-            cr_expect(shares.partners >= shares.deliveries && shares.deliveries >= 4 && shares.operators >= 4);
+            uint64_t given =
+                (uint64_t)(shares.partners + shares.deliveries) * shards[s] + shares.operators;
+            cr_expect(given + 40 + 16 * shards[s] <= limits[i], "%llu of %llu",
+                (unsigned long long)given, (unsigned long long)limits[i]);
+            cr_expect(shares.partners >= shares.deliveries && shares.deliveries >= 4 &&
+                      shares.operators >= 4);
         }
 }
 
@@ -25,7 +27,8 @@ Test(descriptors, everybody_gets_a_few_where_there_is_nothing_to_share)
     struct descriptor_shares shares = descriptors_share(16, 8, 8);
     cr_expect(shares.partners == 4 && shares.deliveries == 4 && shares.operators == 4);
     shares = descriptors_share(UINT64_MAX, 1, 1);
-    cr_expect(shares.partners == INT32_MAX && shares.deliveries == INT32_MAX && shares.operators == INT32_MAX);
+    cr_expect(shares.partners == INT32_MAX && shares.deliveries == INT32_MAX &&
+              shares.operators == INT32_MAX);
 }
 
 Test(descriptors, the_soft_limit_is_raised_to_the_hard_one)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each test sees its own stderr and stdout (Criterion forks), turned into pipes; they are restored before anything is
- * asserted. */
+/* Each test sees its own stderr and stdout (Criterion forks), turned into pipes; they are restored
+ * before anything is asserted. */
 #include "runtime/log.h"
 
 #include "base/limits.h"
@@ -67,8 +67,8 @@ Test(log, line_has_time_level_thread_and_message)
     cr_assert_eq(started, OK);
     unsigned year, month, day, hour, minute, second, micros;
     int consumed = 0;
-    cr_assert_eq(sscanf(text, "%4u-%2u-%2uT%2u:%2u:%2u.%6uZ %n", &year, &month, &day, &hour, &minute, &second, &micros,
-                     &consumed),
+    cr_assert_eq(sscanf(text, "%4u-%2u-%2uT%2u:%2u:%2u.%6uZ %n", &year, &month, &day, &hour,
+                     &minute, &second, &micros, &consumed),
         7, "%s", text);
     cr_assert_str_eq(text + consumed, "info  ingress-0 listening address=127.0.0.1:8080\n");
 }
@@ -232,7 +232,8 @@ Test(log, what_libraries_print_becomes_a_few_lines_of_the_log)
 {
     int status = run_child(print_as_a_library_does);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    cr_assert_not_null(strstr(text, " warn  stderr a library printed: number 0?is odd\n"), "%s", text);
+    cr_assert_not_null(
+        strstr(text, " warn  stderr a library printed: number 0?is odd\n"), "%s", text);
     cr_assert_not_null(strstr(text, "\nreleased\n"));
     unsigned lines = 0;
     for (const char *at = text; (at = strstr(at, "is odd")); at++)

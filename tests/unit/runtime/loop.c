@@ -58,7 +58,8 @@ static void tube_open(struct tube *tube)
 {
     int fds[2];
     cr_assert_eq(pipe(fds), 0);
-    *tube = (struct tube){.watch = {.fd = fds[0], .events = EPOLLIN, .on_ready = on_tube}, .write_fd = fds[1]};
+    *tube = (struct tube){
+        .watch = {.fd = fds[0], .events = EPOLLIN, .on_ready = on_tube}, .write_fd = fds[1]};
     cr_assert_eq(loop_watch_add(&loop, &tube->watch), OK);
 }
 
@@ -276,7 +277,8 @@ Test(loop, much_mail_does_not_hold_up_a_timer)
 Test(loop, mail_goes_on_turn_by_turn_in_order)
 {
     struct mailbox mailbox;
-    struct long_mail mails[LONG_CALLS], late = {.mail.on_receive = on_long_mail, .number = LONG_CALLS, .stops = true};
+    struct long_mail mails[LONG_CALLS],
+        late = {.mail.on_receive = on_long_mail, .number = LONG_CALLS, .stops = true};
     struct timer timer;
     post_long_mails(&mailbox, mails);
     timer_init(&timer, on_due_stop_when_all_is_done);
@@ -402,7 +404,8 @@ static void check_heap(const struct labelled *timers, size_t count)
             continue;
         armed++;
         cr_assert_eq(loop.heap[timer->heap_index], timer);
-        cr_assert(timer->heap_index == 1 || loop.heap[timer->heap_index / 2]->due_mono_us <= timer->due_mono_us);
+        cr_assert(timer->heap_index == 1 ||
+                  loop.heap[timer->heap_index / 2]->due_mono_us <= timer->due_mono_us);
     }
     cr_assert_eq(armed, loop.heap_len);
 }
@@ -430,7 +433,8 @@ Test(timer, the_heap_agrees_with_a_plain_model_through_a_long_random_walk)
         int i = (int)(next_random(&seed) % TIMERS);
         armed[i] = next_random(&seed) % 3 != 0;
         if (armed[i])
-            cr_assert_eq(timer_arm(&loop, &timers[i].timer, FAR_AWAY + next_random(&seed) % 1000000), OK);
+            cr_assert_eq(
+                timer_arm(&loop, &timers[i].timer, FAR_AWAY + next_random(&seed) % 1000000), OK);
         else
             timer_disarm(&loop, &timers[i].timer);
         int64_t earliest = INT64_MAX;

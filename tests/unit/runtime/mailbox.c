@@ -111,7 +111,8 @@ static void send_all(void *context)
 {
     struct sender *sender = context;
     for (int i = 0; i < MAILS_EACH; i++) {
-        sender->mails[i] = (struct numbered){.mail.on_receive = on_numbered, .sender = sender->index, .number = i};
+        sender->mails[i] =
+            (struct numbered){.mail.on_receive = on_numbered, .sender = sender->index, .number = i};
         mailbox_post(sender->to, &sender->mails[i].mail);
     }
 }
@@ -124,7 +125,8 @@ Test(mailbox, keeps_each_senders_order_and_loses_nothing_when_many_post)
     cr_assert_eq(mailbox_init(&mailbox, &tally), OK);
     struct sender senders[SENDERS];
     for (int i = 0; i < SENDERS; i++) {
-        senders[i] = (struct sender){.to = &mailbox, .index = i, .mails = calloc(MAILS_EACH, sizeof *senders[i].mails)};
+        senders[i] = (struct sender){
+            .to = &mailbox, .index = i, .mails = calloc(MAILS_EACH, sizeof *senders[i].mails)};
         cr_assert_eq(thread_start(&senders[i].thread, "sender", send_all, &senders[i]), OK);
     }
     while (tally.received < SENDERS * MAILS_EACH) {

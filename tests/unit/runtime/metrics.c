@@ -69,7 +69,8 @@ Test(metrics, histogram_counts_each_value_in_the_right_bucket)
         const char *sample;
         double value;
     } expected[] = {
-        {"penstock_journal_commit_seconds_bucket{le=\"0.0001\"}", 2}, /* its upper bound belongs to a bucket */
+        {"penstock_journal_commit_seconds_bucket{le=\"0.0001\"}",
+            2}, /* its upper bound belongs to a bucket */
         {"penstock_journal_commit_seconds_bucket{le=\"0.00025\"}", 3},
         {"penstock_journal_commit_seconds_bucket{le=\"0.5\"}", 3},
         {"penstock_journal_commit_seconds_bucket{le=\"1\"}", 4},
@@ -94,7 +95,8 @@ static bool is_name(const char *text, size_t len)
     return len > strlen("penstock_") && strncmp(text, "penstock_", strlen("penstock_")) == 0;
 }
 
-/* What the exposition format 0.0.4 asks of a family: HELP, TYPE, then its samples, and never again. */
+/* What the exposition format 0.0.4 asks of a family: HELP, TYPE, then its samples, and never again.
+ * */
 struct family {
     char name[100], type[200];
     int samples;
@@ -121,7 +123,8 @@ static void check_head(char *line)
     }
 }
 
-static void check_histogram_sample(struct family *family, const char *line, const char *suffix, long long value)
+static void check_histogram_sample(
+    struct family *family, const char *line, const char *suffix, long long value)
 {
     if (strncmp(suffix, "_bucket{le=\"", 12) == 0) {
         cr_assert_geq(value, family->cumulated, "%s", line);

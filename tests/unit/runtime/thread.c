@@ -26,7 +26,8 @@ static void look_around(void *context)
 Test(thread, has_its_name_and_no_signals)
 {
     struct witness witness = {0};
-    cr_assert_eq(thread_start(&witness.thread, "a-name-that-is-too-long", look_around, &witness), OK);
+    cr_assert_eq(
+        thread_start(&witness.thread, "a-name-that-is-too-long", look_around, &witness), OK);
     thread_join(&witness.thread);
     cr_assert_str_eq(witness.name, "a-name-that-is-");
     cr_assert_eq(witness.signals_open, 0);
