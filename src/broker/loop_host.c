@@ -92,8 +92,8 @@ static void at_turn_end(struct broker_host *base, void (*on_turn_end)(void *cont
     host->context = context;
     if (!on_turn_end)
         timer_disarm(host->loop, &host->turn_timer);
-    else if (timer_arm(host->loop, &host->turn_timer, 0))
-        want_write(base);
+    else
+        timer_arm(host->loop, &host->turn_timer, 0);
 }
 
 void broker_loop_host_init(struct broker_loop_host *host, struct loop *loop)

@@ -9,9 +9,9 @@
  */
 #include "client/client.h"
 
-#include "client/alarm.h"
 #include "client/sockets.h"
 #include "client/transfer.h"
+#include "runtime/loop.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -51,7 +51,7 @@ static void fail_later(struct client *client, struct client_request *request, en
     request->next = NULL;
     *client->failures_end = request;
     client->failures_end = &request->next;
-    alarm_set(client->loop, &client->failures_timer, 0);
+    timer_arm(client->loop, &client->failures_timer, 0);
 }
 
 static void tell_failures(struct client *client)
@@ -69,7 +69,6 @@ static void tell_failures(struct client *client)
 static void on_failures_timer(struct timer *timer)
 {
     struct client *client = CONTAINER_OF(timer, struct client, failures_timer);
-    alarm_park(client->loop, timer);
     tell_failures(client);
 }
 
@@ -331,16 +330,15 @@ static int on_timer_wish(CURLM *multi, long delay_ms, void *context)
 {
     struct client *client = context;
     if (delay_ms < 0)
-        alarm_park(client->loop, &client->multi_timer);
+        timer_disarm(client->loop, &client->multi_timer);
     else
-        alarm_set(client->loop, &client->multi_timer, delay_ms * US_PER_MS);
+        timer_arm(client->loop, &client->multi_timer, delay_ms * US_PER_MS);
     return 0;
 }
 
 static void on_multi_timer(struct timer *timer)
 {
     struct client *client = CONTAINER_OF(timer, struct client, multi_timer);
-    alarm_park(client->loop, timer);
     int running;
     curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     collect(client);
@@ -385,11 +383,9 @@ static enum err set_up(struct client *client, const struct client_options *optio
             return ERR_NO_MEMORY;
         client->options.ca_file = client->ca_file;
     }
-    enum err e = alarm_init(client->loop, &client->multi_timer, on_multi_timer);
-    if (e == OK)
-        e = alarm_init(client->loop, &client->failures_timer, on_failures_timer);
-    if (e == OK)
-        e = resolver_new(client->loop, options->dns_servers, &client->resolver);
+    timer_init(&client->multi_timer, on_multi_timer);
+    timer_init(&client->failures_timer, on_failures_timer);
+    enum err e = resolver_new(client->loop, options->dns_servers, &client->resolver);
     if (e == OK)
         e = open_multi(client);
     return e;

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/hash.h"
-#include "client/alarm.h"
+#include "runtime/loop.h"
 
 #include <ares.h>
 #include <pthread.h>
@@ -85,12 +85,12 @@ static void set_timer(struct resolver *resolver)
     struct timeval left;
     int64_t canary_us = canary_due_us(resolver);
     if (!list_is_empty(&resolver->answered)) {
-        alarm_set(resolver->loop, &resolver->timer, 0);
+        timer_arm(resolver->loop, &resolver->timer, 0);
     } else if (ares_timeout(resolver->channel, NULL, &left)) {
         int64_t left_us = left.tv_sec * US_PER_SECOND + left.tv_usec;
-        alarm_set(resolver->loop, &resolver->timer, left_us < canary_us ? left_us : canary_us);
+        timer_arm(resolver->loop, &resolver->timer, left_us < canary_us ? left_us : canary_us);
     } else
-        alarm_park(resolver->loop, &resolver->timer);
+        timer_disarm(resolver->loop, &resolver->timer);
 }
 
 /* c-ares's sockets */
@@ -345,7 +345,6 @@ static void tell_waiters(struct resolver *resolver)
 static void on_timer(struct timer *timer)
 {
     struct resolver *resolver = CONTAINER_OF(timer, struct resolver, timer);
-    alarm_park(resolver->loop, timer);
     ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     ask_canary(resolver);
     tell_waiters(resolver);
@@ -442,9 +441,8 @@ enum err resolver_new(struct loop *loop, const char *servers, struct resolver **
     for (unsigned i = 0; i < BUCKETS; i++)
         list_init(&resolver->buckets[i]);
     crypto_random(&resolver->seed, sizeof resolver->seed);
-    enum err e = alarm_init(loop, &resolver->timer, on_timer);
-    if (e == OK)
-        e = open_channel(resolver, servers);
+    timer_init(&resolver->timer, on_timer);
+    enum err e = open_channel(resolver, servers);
     if (e != OK) {
         resolver_free(resolver);
         return e;

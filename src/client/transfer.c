@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/transfer.h"
 
-#include "client/alarm.h"
 #include "client/retry_after.h"
+#include "runtime/loop.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -23,7 +23,7 @@ static int64_t time_left_us(const struct client_transfer *transfer, int64_t time
 static void bound_rest(struct client_transfer *transfer, int64_t rest_us)
 {
     int64_t left_us = time_left_us(transfer, transfer->request->answer_timeout_us);
-    alarm_set(transfer->loop, &transfer->deadline, rest_us < left_us ? rest_us : left_us);
+    timer_arm(transfer->loop, &transfer->deadline, rest_us < left_us ? rest_us : left_us);
 }
 
 /* False for what libcurl takes for a status line and is none: "HTTP/abc" passes there, as 200. */
@@ -184,10 +184,8 @@ static curl_socket_t on_open_socket(
     transfer->reach.socket_opened = true;
     memcpy(&transfer->tried, &address->addr,
         address->addrlen < sizeof transfer->tried ? address->addrlen : sizeof transfer->tried);
-    if (transfer->addresses.count > 1 && !timer_is_armed(&transfer->turn)) {
-        enum err e = timer_arm(transfer->loop, &transfer->turn, ADDRESS_US);
-        (void)e; /* without it libcurl takes longer */
-    }
+    if (transfer->addresses.count > 1 && !timer_is_armed(&transfer->turn))
+        timer_arm(transfer->loop, &transfer->turn, ADDRESS_US);
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd < 0)
         transfer->shortage = shortage_of(errno);
@@ -317,7 +315,8 @@ enum err transfer_aim(struct client_transfer *transfer, struct client_request *r
     int64_t first_us = request->connect_timeout_us < request->answer_timeout_us
                            ? request->connect_timeout_us
                            : request->answer_timeout_us;
-    return timer_arm(transfer->loop, &transfer->deadline, first_us);
+    timer_arm(transfer->loop, &transfer->deadline, first_us);
+    return OK;
 }
 
 static size_t print_address(const union address *address, char *ret_text, size_t room)
@@ -443,7 +442,7 @@ enum err transfer_load(struct client_transfer *transfer)
             CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long)request->once) != CURLE_OK)
         return ERR_NO_MEMORY;
-    alarm_set(
+    timer_arm(
         transfer->loop, &transfer->deadline, time_left_us(transfer, request->answer_timeout_us));
     return OK;
 }

@@ -446,9 +446,7 @@ static void redeclare(struct consumer *consumer, int64_t now_us)
 
 static void arm_tick(struct consumer *consumer)
 {
-    if (timer_arm(&consumer->shard->loop, &consumer->tick_timer, TICK_US) != OK)
-        log_error("no memory for a timer: the broker is not watched any more shard=%u",
-            consumer->shard->number);
+    timer_arm(&consumer->shard->loop, &consumer->tick_timer, TICK_US);
 }
 
 static void on_tick(struct timer *timer)

@@ -59,8 +59,7 @@ static void scan_again(struct delivery_shard *shard, enum err error)
 {
     log_error("the journal's backlog can't be read; delivery waits for it shard=%u error=%s",
         shard->number, err_name(error));
-    if (timer_arm(&shard->loop, &shard->scan_timer, SCAN_AGAIN_US) != OK)
-        log_error("no memory for a timer shard=%u", shard->number);
+    timer_arm(&shard->loop, &shard->scan_timer, SCAN_AGAIN_US);
 }
 
 void shard_scan_backlog(struct delivery_shard *shard)
@@ -202,8 +201,7 @@ static void on_stop(struct mail *mail, void *receiver)
     struct shard_order *order = CONTAINER_OF(mail, struct shard_order, mail);
     struct delivery_shard *shard = receiver;
     shard->stopping = true;
-    if (timer_arm(&shard->loop, &shard->drain_timer, order->drain_us) != OK)
-        loop_stop(&shard->loop);
+    timer_arm(&shard->loop, &shard->drain_timer, order->drain_us);
     free(order);
     shard_stop_if_drained(shard);
 }

@@ -23,9 +23,8 @@ void outcome_pause(struct delivery_shard *shard, enum err error)
                   "error=%s",
             shard->number, err_name(error));
     shard->journal_refuses = true;
-    if (!timer_is_armed(&shard->record_timer) &&
-        timer_arm(&shard->loop, &shard->record_timer, RECORD_AGAIN_US) != OK)
-        log_error("no memory for a timer shard=%u", shard->number);
+    if (!timer_is_armed(&shard->record_timer))
+        timer_arm(&shard->loop, &shard->record_timer, RECORD_AGAIN_US);
 }
 
 static void on_recorded(struct journal_request *request, void *receiver)

@@ -32,8 +32,7 @@ void pump_run(struct delivery_shard *shard)
             list_add_tail(&shard->ready, &queue->in_ready);
         }
         if (queue->fresh_count + queue->backlog_count == before &&
-            !timer_is_armed(&shard->pump_timer) &&
-            timer_arm(&shard->loop, &shard->pump_timer, REST_US) != OK)
-            log_error("no memory for a timer shard=%u", shard->number);
+            !timer_is_armed(&shard->pump_timer))
+            timer_arm(&shard->loop, &shard->pump_timer, REST_US);
     }
 }

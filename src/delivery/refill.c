@@ -30,9 +30,7 @@ static unsigned room_for_backlog(const struct endpoint_queue *queue)
 
 static void look_again_after(struct endpoint_queue *queue, int64_t delay_us)
 {
-    /* Without memory for the timer the next ended job of this queue looks again. */
-    if (timer_arm(&queue->shard->loop, &queue->due_timer, delay_us) != OK)
-        log_error("no memory for a timer shard=%u", queue->shard->number);
+    timer_arm(&queue->shard->loop, &queue->due_timer, delay_us);
 }
 
 static void on_release_timer(struct timer *timer)
@@ -205,8 +203,7 @@ static void on_released(struct journal_request *request, void *receiver)
     if (request->result != OK) {
         log_error("parked deliveries could not be released; again in a second shard=%u error=%s",
             shard->number, err_name(request->result));
-        if (timer_arm(&shard->loop, &queue->release_timer, RELEASE_AGAIN_US) != OK)
-            log_error("no memory for a timer shard=%u", shard->number);
+        timer_arm(&shard->loop, &queue->release_timer, RELEASE_AGAIN_US);
     } else {
         if (release->ret_count > 0)
             refill_leave_in_journal(

@@ -65,8 +65,7 @@ static void walk_later(struct delivery_shard *shard, enum err error)
     log_error(
         "unrouted deliveries could not be looked through; again in a second shard=%u error=%s",
         shard->number, err_name(error));
-    if (timer_arm(&shard->loop, &shard->route_timer, WALK_AGAIN_US) != OK)
-        log_error("no memory for a timer shard=%u", shard->number);
+    timer_arm(&shard->loop, &shard->route_timer, WALK_AGAIN_US);
 }
 
 static void end_walk(struct route_walk *walk, enum err result)

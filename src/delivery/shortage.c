@@ -52,9 +52,8 @@ void shortage_put_off(struct attempt_run *run)
     struct endpoint_queue *queue = job->queue;
     struct delivery_shard *shard = queue->shard;
     say(shard, run->client.shortage);
-    if (!timer_is_armed(&queue->rest_timer) &&
-        timer_arm(&shard->loop, &queue->rest_timer, REST_US) != OK)
-        log_error("no memory for a timer shard=%u", shard->number);
+    if (!timer_is_armed(&queue->rest_timer))
+        timer_arm(&shard->loop, &queue->rest_timer, REST_US);
     if (shard->stopping) {
         outcome_cut_short(run);
     } else if (job->delivery.state == DELIVERY_SENDING) {

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 enum err loop_init(struct loop *loop)
@@ -17,7 +16,6 @@ void loop_done(struct loop *loop)
     if (loop->epoll_fd >= 0)
         close(loop->epoll_fd);
     loop->epoll_fd = -1;
-    free(TAKE(loop->heap));
 }
 
 static void on_mailbox_ready(struct loop_watch *watch, uint32_t events)
@@ -56,83 +54,40 @@ void loop_watch_remove(struct loop *loop, struct loop_watch *watch)
             loop->ready[i].data.ptr = NULL;
 }
 
-/* The heap: a parent is due no later than its children; a timer knows its place. */
-
-static void heap_put(struct loop *loop, size_t at, struct timer *timer)
+void loop_set_turn_end(struct loop *loop, void (*on_turn_end)(struct loop *loop))
 {
-    loop->heap[at] = timer;
-    timer->heap_index = at;
+    loop->on_turn_end = on_turn_end;
 }
 
-static void heap_move_up(struct loop *loop, size_t at, struct timer *timer)
+void timer_arm(struct loop *loop, struct timer *timer, int64_t delay_us)
 {
-    for (; at > 1 && loop->heap[at / 2]->due_mono_us > timer->due_mono_us; at /= 2)
-        heap_put(loop, at, loop->heap[at / 2]);
-    heap_put(loop, at, timer);
-}
-
-static void heap_move_down(struct loop *loop, size_t at, struct timer *timer)
-{
-    for (;;) {
-        size_t child = at * 2;
-        if (child > loop->heap_len)
-            break;
-        if (child < loop->heap_len &&
-            loop->heap[child + 1]->due_mono_us < loop->heap[child]->due_mono_us)
-            child++;
-        if (loop->heap[child]->due_mono_us >= timer->due_mono_us)
-            break;
-        heap_put(loop, at, loop->heap[child]);
-        at = child;
-    }
-    heap_put(loop, at, timer);
-}
-
-void timer_init(struct timer *timer, void (*on_due)(struct timer *timer))
-{
-    *timer = (struct timer){.on_due = on_due};
-}
-
-enum err timer_arm(struct loop *loop, struct timer *timer, int64_t delay_us)
-{
-    if (!timer_is_armed(timer) && loop->heap_len + 2 > loop->heap_capacity) {
-        size_t capacity = loop->heap_capacity ? loop->heap_capacity * 2 : 64;
-        struct timer **heap = realloc(loop->heap, capacity * sizeof *heap);
-        if (!heap)
-            return ERR_NO_MEMORY;
-        loop->heap = heap;
-        loop->heap_capacity = capacity;
-    }
     timer_disarm(loop, timer);
     timer->due_mono_us = clock_mono_us() + (delay_us > 0 ? delay_us : 0);
-    heap_move_up(loop, ++loop->heap_len, timer);
-    return OK;
+    timer_heap_add(&loop->timers, timer);
 }
 
 void timer_disarm(struct loop *loop, struct timer *timer)
 {
-    if (!timer_is_armed(timer))
-        return;
-    size_t at = timer->heap_index;
-    timer->heap_index = 0;
-    struct timer *last = loop->heap[loop->heap_len--];
-    if (last == timer)
-        return;
-    if (at > 1 && loop->heap[at / 2]->due_mono_us > last->due_mono_us)
-        heap_move_up(loop, at, last);
-    else
-        heap_move_down(loop, at, last);
+    if (timer_is_armed(timer))
+        timer_heap_remove(&loop->timers, timer);
 }
 
 /* Only what was due when the turn began: a timer that re-arms itself with no delay can't hold the
  * loop. */
 static void run_due_timers(struct loop *loop)
 {
-    while (loop->heap_len > 0 && loop->heap[1]->due_mono_us <= loop->now_mono_us) {
-        struct timer *timer = loop->heap[1];
+    struct timer *timer;
+    while ((timer = loop->timers.first) && timer->due_mono_us <= loop->now_mono_us) {
         timer_disarm(loop, timer);
         timer->on_due(timer);
     }
+}
+
+/* What the owner does after whatever has come. */
+static void end_turn(struct loop *loop)
+{
+    if (loop->on_turn_end)
+        loop->on_turn_end(loop);
 }
 
 /* Behind a callback: what is due does not wait for the others of this turn. */
@@ -145,6 +100,7 @@ static void end_slice(struct loop *loop)
     rcu_go_online();
     loop->now_mono_us = now_us;
     run_due_timers(loop);
+    end_turn(loop);
 }
 
 /* What is in the mailbox, or the rest of what was: a slice of it, unless the loop is being stopped.
@@ -170,9 +126,9 @@ static int wait_ms(const struct loop *loop)
 {
     if (loop->mail_is_due)
         return 0;
-    if (loop->heap_len == 0)
+    if (!loop->timers.first)
         return -1;
-    int64_t delay_us = loop->heap[1]->due_mono_us - clock_mono_us();
+    int64_t delay_us = loop->timers.first->due_mono_us - clock_mono_us();
     if (delay_us <= 0)
         return 0;
     return delay_us > 60 * US_PER_SECOND ? 60000 : (int)((delay_us + US_PER_MS - 1) / US_PER_MS);
@@ -198,6 +154,7 @@ void loop_run(struct loop *loop)
             work_mail(loop);
         end_slice(loop);
         run_due_timers(loop);
+        end_turn(loop);
         if (loop->stopping && loop->batch_is_open)
             work_mail(loop);
         rcu_go_offline();

@@ -7,7 +7,8 @@
  * listeners of http/ run on h2o's own loop; this one serves delivery, where libcurl and c-ares
  * bring their own sockets.)
  *
- * A turn serves the descriptors that are ready, then mail, then the timers that are due. It may
+ * A turn serves the descriptors that are ready, then mail, then the timers that are due. Then it
+ * calls `on_turn_end`, where an owner does what is due after whatever has come. It may
  * have much to do, and the machine may give its thread little time; so timers do not wait for the
  * end of a turn: those that are due run between two callbacks whenever LOOP_SLICE_US have passed
  * (no more than one callback is between a due timer and its call), and the mail of a turn ends
@@ -17,6 +18,7 @@
 #define PENSTOCK_RUNTIME_LOOP_H
 
 #include "runtime/mailbox.h"
+#include "runtime/timer.h"
 
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -31,12 +33,6 @@ struct loop_watch {
     void (*on_ready)(struct loop_watch *watch, uint32_t events);
 };
 
-struct timer {
-    int64_t due_mono_us;
-    size_t heap_index; /* 0: not armed */
-    void (*on_due)(struct timer *timer);
-};
-
 struct loop {
     int epoll_fd;
     bool stopping;
@@ -46,8 +42,8 @@ struct loop {
     struct mail_batch batch; /* what was taken from the mailbox, and */
     bool batch_is_open;      /* not worked off yet */
     bool mail_is_due;
-    struct timer **heap; /* 1-based binary heap by due time */
-    size_t heap_len, heap_capacity;
+    struct timer_heap timers;
+    void (*on_turn_end)(struct loop *loop); /* NULL: nothing to do */
     struct epoll_event ready[LOOP_EVENTS_PER_TURN];
     int ready_len, ready_at;
 };
@@ -68,13 +64,11 @@ void loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t eve
 void loop_watch_remove(struct loop *loop,
     struct loop_watch *watch); /* before the fd is closed; its ready events are forgotten */
 
-void timer_init(struct timer *timer, void (*on_due)(struct timer *timer));
-/* Arms or moves; a delay of 0 or less fires in the next turn. ERR_NO_MEMORY leaves it as it was. */
-enum err timer_arm(struct loop *loop, struct timer *timer, int64_t delay_us) MUST_CHECK;
+/* From now on called at the end of each turn, and of each slice of a long one. */
+void loop_set_turn_end(struct loop *loop, void (*on_turn_end)(struct loop *loop));
+
+/* Arms or moves; a delay of 0 or less fires in the next turn. */
+void timer_arm(struct loop *loop, struct timer *timer, int64_t delay_us);
 void timer_disarm(struct loop *loop, struct timer *timer);
-static inline bool timer_is_armed(const struct timer *timer)
-{
-    return timer->heap_index != 0;
-}
 
 #endif

@@ -45,8 +45,7 @@ enum err loop_init(struct loop *loop)
 
 void loop_done(struct loop *loop)
 {
-    free(loop->heap);
-    loop->heap = NULL;
+    (void)loop;
 }
 
 enum err loop_attach_mailbox(struct loop *loop, struct mailbox *mailbox)
@@ -75,6 +74,11 @@ void loop_watch_remove(struct loop *loop, struct loop_watch *watch)
             loop->ready[i].data.ptr = NULL;
 }
 
+void loop_set_turn_end(struct loop *loop, void (*on_turn_end)(struct loop *loop))
+{
+    loop->on_turn_end = on_turn_end;
+}
+
 void sim_loop_ring(struct loop *loop, struct loop_watch *watch)
 {
     for (int i = 0; i < loop->ready_len; i++)
@@ -99,51 +103,46 @@ static void work_off_watches(struct loop *loop)
     }
 }
 
-/* Timers: in no order, `heap_index` is the place from 1. Which of those that are due is first is
- * chance. */
+/* Timers: a list in no order, linked by `next` and `prev`. Which one of those that are due is first is chance. */
 
 void timer_init(struct timer *timer, void (*on_due)(struct timer *timer))
 {
     *timer = (struct timer){.on_due = on_due};
 }
 
-enum err timer_arm(struct loop *loop, struct timer *timer, int64_t delay_us)
+void timer_arm(struct loop *loop, struct timer *timer, int64_t delay_us)
 {
     timer_disarm(loop, timer);
-    if (loop->heap_len + 2 > loop->heap_capacity) {
-        size_t capacity = loop->heap_capacity ? loop->heap_capacity * 2 : 64;
-        struct timer **heap = realloc(loop->heap, capacity * sizeof *heap);
-        if (!heap)
-            return ERR_NO_MEMORY;
-        loop->heap = heap;
-        loop->heap_capacity = capacity;
-    }
-    /* With no delay it is due in the next turn, not in this one: time stands still while the loop
-     * works. */
+    /* With no delay it is due in the next turn, not in this one: time stands still while the loop works. */
     timer->due_mono_us = sim_mono_us() + (delay_us > 0 ? delay_us : 1);
-    timer->heap_index = ++loop->heap_len;
-    loop->heap[timer->heap_index] = timer;
-    return OK;
+    timer->is_armed = true;
+    timer->prev = NULL;
+    timer->next = loop->timers.first;
+    if (timer->next)
+        timer->next->prev = timer;
+    loop->timers.first = timer;
 }
 
 void timer_disarm(struct loop *loop, struct timer *timer)
 {
     if (!timer_is_armed(timer))
         return;
-    struct timer *last = loop->heap[loop->heap_len--];
-    loop->heap[timer->heap_index] = last;
-    last->heap_index = timer->heap_index;
-    timer->heap_index = 0;
+    timer->is_armed = false;
+    if (timer->prev)
+        timer->prev->next = timer->next;
+    else
+        loop->timers.first = timer->next;
+    if (timer->next)
+        timer->next->prev = timer->prev;
 }
 
 static struct timer *take_due_timer(struct loop *loop)
 {
     struct timer *chosen = NULL;
     unsigned due = 0;
-    for (size_t i = 1; i <= loop->heap_len; i++)
-        if (loop->heap[i]->due_mono_us <= loop->now_mono_us &&
-            sim_below(STREAM_SCHEDULE, ++due) == 0)
-            chosen = loop->heap[i];
+    for (struct timer *timer = loop->timers.first; timer; timer = timer->next)
+        if (timer->due_mono_us <= loop->now_mono_us && sim_below(STREAM_SCHEDULE, ++due) == 0)
+            chosen = timer;
     if (chosen)
         timer_disarm(loop, chosen);
     return chosen;
@@ -152,9 +151,9 @@ static struct timer *take_due_timer(struct loop *loop)
 static int64_t next_due_us(const struct loop *loop)
 {
     int64_t due_us = INT64_MAX;
-    for (size_t i = 1; i <= loop->heap_len; i++)
-        if (loop->heap[i]->due_mono_us < due_us)
-            due_us = loop->heap[i]->due_mono_us;
+    for (struct timer *timer = loop->timers.first; timer; timer = timer->next)
+        if (timer->due_mono_us < due_us)
+            due_us = timer->due_mono_us;
     return due_us;
 }
 
@@ -197,6 +196,8 @@ void loop_run(struct loop *loop)
             work_mail(loop);
         for (struct timer *timer; (timer = take_due_timer(loop));)
             timer->on_due(timer);
+        if (loop->on_turn_end)
+            loop->on_turn_end(loop);
         if (loop->stopping && loop->batch_is_open)
             work_mail(loop);
         rcu_go_offline();

@@ -58,7 +58,7 @@ TestSuite(loop_host, .init = begin, .fini = end);
 static void run(void)
 {
     timer_init(&end_timer, on_end_timer);
-    cr_assert_eq(timer_arm(&loop, &end_timer, 20000), OK);
+    timer_arm(&loop, &end_timer, 20000);
     loop_run(&loop);
 }
 

@@ -59,7 +59,7 @@ static void end(void)
 static void turn(void)
 {
     loop.stopping = false;
-    cr_assert_eq(timer_arm(&loop, &stopper, 2000), OK);
+    timer_arm(&loop, &stopper, 2000);
     loop_run(&loop);
 }
 

@@ -74,7 +74,7 @@ static void run_turns(int turns)
     for (int i = 0; i < turns; i++) {
         struct timer stop;
         timer_init(&stop, on_due_stop);
-        cr_assert_eq(timer_arm(&loop, &stop, 0), OK);
+        timer_arm(&loop, &stop, 0);
         loop_run(&loop);
         cr_assert_not(timer_is_armed(&stop));
     }
@@ -215,7 +215,7 @@ Test(loop, a_timer_that_is_due_does_not_wait_for_the_rest_of_a_long_turn)
         cr_assert_eq(write(tubes[i].write_fd, "a", 1), 1);
     }
     timer_init(&timer, on_due_note_calls);
-    cr_assert_eq(timer_arm(&loop, &timer, LOOP_SLICE_US / 2), OK);
+    timer_arm(&loop, &timer, LOOP_SLICE_US / 2);
     run_turns(1);
     cr_assert_not(timer_is_armed(&timer));
     cr_assert_leq(long_calls_at_timer, 1, "%d callbacks came first", long_calls_at_timer);
@@ -254,7 +254,7 @@ static void on_due_stop_when_all_is_done(struct timer *timer)
     if (long_calls == LONG_CALLS)
         loop_stop(&loop);
     else
-        cr_assert_eq(timer_arm(&loop, timer, 0), OK);
+        timer_arm(&loop, timer, 0);
 }
 
 Test(loop, much_mail_does_not_hold_up_a_timer)
@@ -265,8 +265,8 @@ Test(loop, much_mail_does_not_hold_up_a_timer)
     post_long_mails(&mailbox, mails);
     timer_init(&timer, on_due_note_calls);
     timer_init(&stop, on_due_stop);
-    cr_assert_eq(timer_arm(&loop, &timer, LOOP_SLICE_US / 2), OK);
-    cr_assert_eq(timer_arm(&loop, &stop, LOOP_SLICE_US * 3 / 2), OK);
+    timer_arm(&loop, &timer, LOOP_SLICE_US / 2);
+    timer_arm(&loop, &stop, LOOP_SLICE_US * 3 / 2);
     loop_run(&loop);
     cr_assert_not(timer_is_armed(&timer));
     cr_assert_leq(long_calls_at_timer, 2, "%d mails came first", long_calls_at_timer);
@@ -282,7 +282,7 @@ Test(loop, mail_goes_on_turn_by_turn_in_order)
     struct timer timer;
     post_long_mails(&mailbox, mails);
     timer_init(&timer, on_due_stop_when_all_is_done);
-    cr_assert_eq(timer_arm(&loop, &timer, 0), OK);
+    timer_arm(&loop, &timer, 0);
     loop_run(&loop);
     cr_assert_eq(long_calls, LONG_CALLS);
     mailbox_post(&mailbox, &late.mail);
@@ -312,7 +312,7 @@ Test(timer, fires_in_order_of_due_time_whatever_the_order_of_arming)
     for (int i = 0; i < 4; i++) {
         timers[i].label = i;
         timer_init(&timers[i].timer, on_due_note);
-        cr_assert_eq(timer_arm(&loop, &timers[i].timer, delays_ms[i] * US_PER_MS), OK);
+        timer_arm(&loop, &timers[i].timer, delays_ms[i] * US_PER_MS);
     }
     int64_t start = clock_mono_us();
     loop_run(&loop);
@@ -329,16 +329,16 @@ Test(timer, moves_when_it_is_armed_again_and_never_fires_when_disarmed)
     for (int i = 0; i < 5; i++) {
         timers[i].label = i;
         timer_init(&timers[i].timer, on_due_note);
-        cr_assert_eq(timer_arm(&loop, &timers[i].timer, (1 + i) * US_PER_MS), OK);
+        timer_arm(&loop, &timers[i].timer, (1 + i) * US_PER_MS);
     }
-    cr_assert_eq(timer_arm(&loop, &timers[0].timer, 10 * US_PER_MS), OK); /* from first to last */
-    cr_assert_eq(timer_arm(&loop, &timers[3].timer, 0), OK);              /* to the front */
+    timer_arm(&loop, &timers[0].timer, 10 * US_PER_MS); /* from first to last */
+    timer_arm(&loop, &timers[3].timer, 0);              /* to the front */
     timer_disarm(&loop, &timers[2].timer);
     timer_disarm(&loop, &timers[2].timer);
     loop_run(&loop);
     static const int expected[] = {3, 1, 4, 0};
     cr_assert_arr_eq(fired, expected, sizeof expected);
-    cr_assert_eq(loop.heap_len, 0);
+    cr_assert_eq(loop.timers.count, 0);
 }
 
 struct eager {
@@ -349,14 +349,14 @@ struct eager {
 static void on_due_again(struct timer *timer)
 {
     CONTAINER_OF(timer, struct eager, timer)->calls++;
-    cr_assert_eq(timer_arm(&loop, timer, 0), OK);
+    timer_arm(&loop, timer, 0);
 }
 
 Test(timer, that_rearms_itself_without_delay_does_not_hold_the_loop)
 {
     struct eager eager = {0};
     timer_init(&eager.timer, on_due_again);
-    cr_assert_eq(timer_arm(&loop, &eager.timer, 0), OK);
+    timer_arm(&loop, &eager.timer, 0);
     struct tube tube;
     tube_open(&tube);
     cr_assert_eq(write(tube.write_fd, "a", 1), 1);
@@ -380,10 +380,10 @@ Test(timer, can_be_disarmed_by_another_one_that_is_due_in_the_same_turn)
     struct timer killer;
     timer_init(&killer, on_due_disarm_victim);
     timer_init(&victim.timer, on_due_note);
-    cr_assert_eq(timer_arm(&loop, &killer, 0), OK);
+    timer_arm(&loop, &killer, 0);
     while (clock_mono_us() <= killer.due_mono_us)
         ; /* so that the victim is due later, and both before the turn begins */
-    cr_assert_eq(timer_arm(&loop, &victim.timer, 0), OK);
+    timer_arm(&loop, &victim.timer, 0);
     loop_run(&loop);
     cr_assert_eq(fired_len, 0);
 }
@@ -403,11 +403,12 @@ static void check_heap(const struct labelled *timers, size_t count)
         if (!timer_is_armed(timer))
             continue;
         armed++;
-        cr_assert_eq(loop.heap[timer->heap_index], timer);
-        cr_assert(timer->heap_index == 1 ||
-                  loop.heap[timer->heap_index / 2]->due_mono_us <= timer->due_mono_us);
+        cr_assert(timer == loop.timers.first || timer->prev->child == timer ||
+                  timer->prev->next == timer);
+        for (const struct timer *below = timer->child; below; below = below->next)
+            cr_assert_leq(timer->due_mono_us, below->due_mono_us);
     }
-    cr_assert_eq(armed, loop.heap_len);
+    cr_assert_eq(armed, loop.timers.count);
 }
 
 static int64_t last_due_us;
@@ -433,8 +434,7 @@ Test(timer, the_heap_agrees_with_a_plain_model_through_a_long_random_walk)
         int i = (int)(next_random(&seed) % TIMERS);
         armed[i] = next_random(&seed) % 3 != 0;
         if (armed[i])
-            cr_assert_eq(
-                timer_arm(&loop, &timers[i].timer, FAR_AWAY + next_random(&seed) % 1000000), OK);
+            timer_arm(&loop, &timers[i].timer, FAR_AWAY + next_random(&seed) % 1000000);
         else
             timer_disarm(&loop, &timers[i].timer);
         int64_t earliest = INT64_MAX;
@@ -443,14 +443,47 @@ Test(timer, the_heap_agrees_with_a_plain_model_through_a_long_random_walk)
             if (armed[k] && timers[k].timer.due_mono_us < earliest)
                 earliest = timers[k].timer.due_mono_us;
         }
-        if (loop.heap_len > 0)
-            cr_assert_eq(loop.heap[1]->due_mono_us, earliest);
+        if (loop.timers.first)
+            cr_assert_eq(loop.timers.first->due_mono_us, earliest);
         if (step % 100 == 0)
             check_heap(timers, TIMERS);
     }
     for (int i = 0; i < TIMERS; i++)
-        cr_assert_eq(timer_arm(&loop, &timers[i].timer, next_random(&seed) % 3000), OK);
+        timer_arm(&loop, &timers[i].timer, next_random(&seed) % 3000);
     drained = TIMERS;
     loop_run(&loop);
-    cr_assert_eq(loop.heap_len, 0);
+    cr_assert_eq(loop.timers.count, 0);
+}
+
+static unsigned mails_taken, turns_ended, mails_at_turn_end;
+
+static void on_counted_mail(struct mail *mail, void *receiver)
+{
+    mails_taken++;
+}
+
+static void on_turn_end(struct loop *ended)
+{
+    turns_ended++;
+    mails_at_turn_end = mails_taken;
+    if (mails_taken > 0)
+        loop_stop(ended);
+}
+
+Test(loop, a_turn_ends_once_after_all_that_has_come)
+{
+    struct mailbox mailbox;
+    struct mail mails[3];
+    mails_taken = turns_ended = 0;
+    cr_assert_eq(mailbox_init(&mailbox, &loop), OK);
+    cr_assert_eq(loop_attach_mailbox(&loop, &mailbox), OK);
+    for (int i = 0; i < 3; i++) {
+        mails[i].on_receive = on_counted_mail;
+        mailbox_post(&mailbox, &mails[i]);
+    }
+    loop_set_turn_end(&loop, on_turn_end);
+    loop_run(&loop);
+    cr_assert_eq(turns_ended, 1);
+    cr_assert_eq(mails_at_turn_end, 3);
+    mailbox_done(&mailbox);
 }

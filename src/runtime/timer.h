@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Timers of a loop, in a pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986). The heap is made of the timers
+ * themselves, so that arming one allocates nothing and can't fail.
+ *
+ * Owned by the loop's thread.
+ */
+#ifndef PENSTOCK_RUNTIME_TIMER_H
+#define PENSTOCK_RUNTIME_TIMER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct timer {
+    int64_t due_mono_us;
+    void (*on_due)(struct timer *timer);
+    bool is_armed;
+    struct timer *child; /* the first of those below it */
+    struct timer *next;  /* the next one below the same parent */
+    struct timer *prev;  /* the one before it there; of the first one the parent */
+};
+
+struct timer_heap {
+    struct timer *first; /* the earliest; NULL: none is armed */
+    size_t count;
+};
+
+static inline bool timer_is_armed(const struct timer *timer)
+{
+    return timer->is_armed;
+}
+
+void timer_init(struct timer *timer, void (*on_due)(struct timer *timer));
+void timer_heap_add(
+    struct timer_heap *heap, struct timer *timer); /* not armed before; its due time is set */
+void timer_heap_remove(struct timer_heap *heap, struct timer *timer); /* armed before */
+
+#endif
