@@ -76,7 +76,7 @@ static const struct {
 /* One transaction: after it the change is durable, or nothing of it is left. */
 static enum err write_change(struct change *change, bool follows)
 {
-    if ((unsigned)change->request->kind >= ARRAY_LENGTH(kinds))
+    if ((unsigned)change->request->base.kind >= ARRAY_LENGTH(kinds))
         return change_refuse(change, ERR_BUG, "no such action");
     if (follows)
         return change_refuse(
@@ -84,7 +84,7 @@ static enum err write_change(struct change *change, bool follows)
     enum err error = accounts_store_begin(change->store, &change->version);
     if (error)
         return change_refuse_for_disk(change, error);
-    error = kinds[change->request->kind].write(change);
+    error = kinds[change->request->base.kind].write(change);
     if (!error)
         error = change_judge(change, accounts_store_commit(change->store));
     if (error)
@@ -103,8 +103,8 @@ static void publish_change(struct accounts *accounts, struct change *change)
     struct accounts_request *request = change->request;
     for (unsigned i = 0; i < change->entries_count; i++)
         directory_publish(accounts->directory, change->entries[i]);
-    if (kinds[request->kind].take_out)
-        kinds[request->kind].take_out(change);
+    if (kinds[request->base.kind].take_out)
+        kinds[request->base.kind].take_out(change);
     if (change->changes_partner)
         request->partner_wanted = change->partner;
     if (!change->changes_endpoint)
@@ -116,32 +116,25 @@ static void publish_change(struct accounts *accounts, struct change *change)
             slice_from_string(change->endpoint.account));
 }
 
-static void on_answer(struct mail *mail, void *receiver)
-{
-    struct accounts_request *request = CONTAINER_OF(mail, struct accounts_request, mail);
-    request->on_done(request, receiver);
-}
-
 static void on_request(struct mail *mail, void *receiver)
 {
     struct accounts *accounts = receiver;
-    struct accounts_request *request = CONTAINER_OF(mail, struct accounts_request, mail);
+    struct accounts_request *request = CONTAINER_OF(mail, struct accounts_request, base.mail);
     struct change change = {.directory = accounts->directory,
         .store = accounts->store,
         .request = request,
         .now_us = clock_wall_us()};
     request->detail[0] = '\0';
-    request->result = write_change(&change, accounts->following != STORE_LEADS);
-    note_write(accounts, request->result);
-    if (request->result == OK) {
+    request->base.result = write_change(&change, accounts->following != STORE_LEADS);
+    note_write(accounts, request->base.result);
+    if (request->base.result == OK) {
         publish_change(accounts, &change);
         atomic_store(&accounts->version, change.version);
     } else {
         for (unsigned i = 0; i < change.entries_count; i++)
             directory_entry_free(change.entries[i]);
     }
-    mail->on_receive = on_answer;
-    mailbox_post(request->reply_to, mail); /* from here on it is the requester's */
+    request_answer(&request->base, request->base.result);
 }
 
 /* Replication. */
@@ -178,7 +171,7 @@ static enum err begin_again(struct accounts *accounts)
 static enum err replicate(
     struct accounts *accounts, struct accounts_replication *request, char *ret_detail)
 {
-    switch (request->kind) {
+    switch (request->base.kind) {
     case REPLICATION_READ:
         return accounts_store_read_page(accounts->store, request->after, &request->page);
     case REPLICATION_APPLY:
@@ -201,27 +194,21 @@ static enum err replicate(
     return ERR_BUG;
 }
 
-static void on_replicated(struct mail *mail, void *receiver)
-{
-    struct accounts_replication *request = CONTAINER_OF(mail, struct accounts_replication, mail);
-    request->on_done(request, receiver);
-}
-
 static void on_replication(struct mail *mail, void *receiver)
 {
     struct accounts *accounts = receiver;
-    struct accounts_replication *request = CONTAINER_OF(mail, struct accounts_replication, mail);
+    struct accounts_replication *request =
+        CONTAINER_OF(mail, struct accounts_replication, base.mail);
     char detail[STORE_DETAIL_BYTES] = "";
-    request->result = replicate(accounts, request, detail);
-    if (request->kind == REPLICATION_APPLY)
-        note_write(accounts, request->result);
-    if (request->result && !*detail)
+    request->base.result = replicate(accounts, request, detail);
+    if (request->base.kind == REPLICATION_APPLY)
+        note_write(accounts, request->base.result);
+    if (request->base.result && !*detail)
         snprintf(detail, sizeof detail, "%s",
-            request->result == ERR_NOT_FOUND ? "there is no such version yet"
-                                             : accounts_store_detail(accounts->store));
+            request->base.result == ERR_NOT_FOUND ? "there is no such version yet"
+                                                  : accounts_store_detail(accounts->store));
     snprintf(request->detail, sizeof request->detail, "%s", detail);
-    mail->on_receive = on_replicated;
-    mailbox_post(request->reply_to, mail); /* from here on it is the requester's */
+    request_answer(&request->base, request->base.result);
 }
 
 /* The thread. */
@@ -341,14 +328,12 @@ const struct directory *accounts_directory(const struct accounts *accounts)
 
 void accounts_submit(struct accounts *accounts, struct accounts_request *request)
 {
-    request->mail.on_receive = on_request;
-    mailbox_post(&accounts->mailbox, &request->mail);
+    request_submit(&request->base, &accounts->mailbox, on_request);
 }
 
 void accounts_replicate(struct accounts *accounts, struct accounts_replication *request)
 {
-    request->mail.on_receive = on_replication;
-    mailbox_post(&accounts->mailbox, &request->mail);
+    request_submit(&request->base, &accounts->mailbox, on_replication);
 }
 
 enum err accounts_trouble(const struct accounts *accounts)
@@ -363,55 +348,14 @@ int64_t accounts_version(const struct accounts *accounts)
 
 /* Waiting for an answer. */
 
-static void wait_until(const bool *done, struct mailbox *answers)
-{
-    /* The bell, not the queue, says that the sender is through with the mailbox, which ends here.
-     * */
-    struct pollfd bell = {.fd = answers->event_fd, .events = POLLIN};
-    while (!*done)
-        if (poll(&bell, 1, -1) > 0)
-            mailbox_work(answers);
-    mailbox_done(answers);
-}
-
-static void on_call_done(struct accounts_request *request, void *receiver)
-{
-    *(bool *)receiver = true;
-}
-
 enum err accounts_call(struct accounts *accounts, struct accounts_request *request)
 {
-    bool done = false;
-    struct mailbox answers;
-    enum err error = mailbox_init(&answers, &done);
-    if (error) {
-        snprintf(request->detail, sizeof request->detail, "no file descriptor for the answer");
-        return request->result = error;
-    }
-    request->reply_to = &answers;
-    request->on_done = on_call_done;
-    accounts_submit(accounts, request);
-    wait_until(&done, &answers);
-    return request->result;
-}
-
-static void on_replicate_done(struct accounts_replication *request, void *receiver)
-{
-    *(bool *)receiver = true;
+    snprintf(request->detail, sizeof request->detail, "no file descriptor for the answer");
+    return request_call(&request->base, &accounts->mailbox, on_request);
 }
 
 enum err accounts_replicate_call(struct accounts *accounts, struct accounts_replication *request)
 {
-    bool done = false;
-    struct mailbox answers;
-    enum err error = mailbox_init(&answers, &done);
-    if (error) {
-        snprintf(request->detail, sizeof request->detail, "no file descriptor for the answer");
-        return request->result = error;
-    }
-    request->reply_to = &answers;
-    request->on_done = on_replicate_done;
-    accounts_replicate(accounts, request);
-    wait_until(&done, &answers);
-    return request->result;
+    snprintf(request->detail, sizeof request->detail, "no file descriptor for the answer");
+    return request_call(&request->base, &accounts->mailbox, on_replication);
 }

@@ -8,7 +8,7 @@
 #define PENSTOCK_ACCOUNTS_ACCOUNTS_H
 
 #include "accounts/directory.h"
-#include "runtime/mailbox.h"
+#include "runtime/request.h"
 
 struct accounts;
 
@@ -76,10 +76,7 @@ enum endpoint_change {
  * patterns and pointers are checked here; URLs by the caller, who knows the egress policy.
  */
 struct accounts_request {
-    struct mail mail;
-    struct mailbox *reply_to;
-    void (*on_done)(struct accounts_request *request, void *receiver);
-    enum accounts_change kind;
+    struct request base; /* kind: enum accounts_change */
     char partner[NAME_BYTES_MAX + 1];
     char account[NAME_BYTES_MAX + 1];
     unsigned char credential_sha256[SHA256_BYTES];
@@ -90,8 +87,7 @@ struct accounts_request {
     unsigned changes;              /* of enum partner_change or endpoint_change */
     struct partner partner_wanted; /* comes back as published, after changes of its secrets too */
     struct endpoint endpoint;      /* comes back as published, or as it was when it was removed */
-    enum err result;
-    char detail[160]; /* empty on OK */
+    char detail[160];              /* empty on OK */
     uint64_t ret_endpoint;
     uint64_t ret_secret_id;
 };

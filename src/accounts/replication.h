@@ -79,16 +79,12 @@ enum accounts_replication_kind {
 /* Results as named, ERR_DISK, ERR_DISK_FULL, ERR_DAMAGED (also: a page that can't be),
  * ERR_NO_MEMORY. On anything but OK nothing has changed. */
 struct accounts_replication {
-    struct mail mail;
-    struct mailbox *reply_to;
-    void (*on_done)(struct accounts_replication *request, void *receiver);
-    enum accounts_replication_kind kind;
+    struct request base; /* kind: enum accounts_replication_kind */
     int64_t after;
     struct accounts_page page; /* the requester's, who ends it */
     bool ret_follows;
     bool ret_is_complete; /* all that a leader had has been here once */
-    enum err result;
-    char detail[256]; /* empty on OK */
+    char detail[256];     /* empty on OK */
 };
 
 /* Any thread. The request belongs to accounts until on_done. */

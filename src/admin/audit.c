@@ -197,7 +197,7 @@ static void answer_refusal(const struct asked *asked)
 {
     char detail[160], day[ADMIN_DAY_BYTES];
     const char *text = "The journals could not be read; ask again later.";
-    enum err result = asked->audit.query.result;
+    enum err result = asked->audit.request.result;
     if (result == ERR_TOO_LARGE)
         text =
             "There are more rows than fit into an answer: ask for fewer days, or for one account.";
@@ -223,16 +223,16 @@ static bool is_unknown(const struct asked *asked)
            audit->rows_count == 0 && audit->events_count == 0 && audit->findings_count == 0;
 }
 
-static void on_audited(struct journal_query *query, void *receiver)
+static void on_audited(struct request *request, void *receiver)
 {
-    struct asked *asked = CONTAINER_OF(query, struct asked, audit.query);
+    struct asked *asked = CONTAINER_OF(request, struct asked, audit.request);
     struct buffer json = BUFFER_EMPTY;
-    bool unknown = query->result == OK && is_unknown(asked);
-    if (query->result == OK)
+    bool unknown = request->result == OK && is_unknown(asked);
+    if (request->result == OK)
         print_audit(&json, asked);
     if (unknown)
         admin_answer_unknown(asked->exchange, "account", asked->audit.question.account);
-    else if (query->result)
+    else if (request->result)
         answer_refusal(asked);
     else if (buffer_status(&json) != OK)
         http_answer_problem(asked->exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
@@ -279,7 +279,7 @@ void admin_get_audit(struct http_exchange *exchange, void *context)
     asked->admin = admin;
     asked->exchange = exchange;
     asked->audit.question = question;
-    asked->audit.query.reply_to = &admin->mailbox;
-    asked->audit.query.on_done = on_audited;
+    asked->audit.request.reply_to = &admin->mailbox;
+    asked->audit.request.on_done = on_audited;
     journal_reader_audit(admin->options.reader, &asked->audit);
 }

@@ -58,7 +58,7 @@ struct admin_change *admin_change_new(struct http_exchange *exchange, enum accou
         http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
         return NULL;
     }
-    change->request.kind = kind;
+    change->request.base.kind = kind;
     change->exchange = exchange;
     change->status = status;
     change->view = view;
@@ -114,13 +114,14 @@ struct admin_change *admin_change_of_secret(struct http_exchange *exchange,
     return change;
 }
 
-static void on_changed(struct accounts_request *request, void *receiver)
+static void on_changed(struct request *base, void *receiver)
 {
+    struct accounts_request *request = CONTAINER_OF(base, struct accounts_request, base);
     struct admin_change *change = CONTAINER_OF(request, struct admin_change, request);
-    if (request->result == OK)
+    if (request->base.result == OK)
         admin_answer_json(change->exchange, change->status, change->view(change));
     else
-        http_answer_problem(change->exchange, request->result, request->detail, NULL);
+        http_answer_problem(change->exchange, request->base.result, request->detail, NULL);
     free(change);
 }
 
@@ -130,7 +131,7 @@ void admin_change_submit(struct admin *admin, struct admin_change *change)
         free(change);
         return;
     }
-    change->request.reply_to = &admin->mailbox;
-    change->request.on_done = on_changed;
+    change->request.base.reply_to = &admin->mailbox;
+    change->request.base.on_done = on_changed;
     accounts_submit(admin->options.accounts, &change->request);
 }

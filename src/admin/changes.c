@@ -116,23 +116,25 @@ static json_t *page_view(const struct admin *admin, const struct accounts_page *
         "changes", changes);
 }
 
-static void on_page(struct accounts_replication *replication, void *receiver)
+static void on_page(struct request *base, void *receiver)
 {
+    struct accounts_replication *replication =
+        CONTAINER_OF(base, struct accounts_replication, base);
     struct admin_feed *feed = CONTAINER_OF(replication, struct admin_feed, replication);
-    bool restart = replication->result == ERR_NOT_FOUND;
-    if (replication->result == OK || restart)
+    bool restart = replication->base.result == ERR_NOT_FOUND;
+    if (replication->base.result == OK || restart)
         admin_answer_json(feed->exchange, 200, page_view(feed->admin, &replication->page, restart));
     else
-        http_answer_problem(feed->exchange, replication->result, replication->detail, NULL);
+        http_answer_problem(feed->exchange, replication->base.result, replication->detail, NULL);
     accounts_page_done(&replication->page);
     free(feed);
 }
 
 static void submit(struct admin_feed *feed)
 {
-    feed->replication.kind = REPLICATION_READ;
-    feed->replication.reply_to = &feed->admin->mailbox;
-    feed->replication.on_done = on_page;
+    feed->replication.base.kind = REPLICATION_READ;
+    feed->replication.base.reply_to = &feed->admin->mailbox;
+    feed->replication.base.on_done = on_page;
     accounts_replicate(feed->admin->options.accounts, &feed->replication);
 }
 

@@ -43,9 +43,9 @@ static json_t *items_view(const struct journal_list_conflicts *list)
     return items;
 }
 
-static void on_listed(struct journal_query *query, void *receiver)
+static void on_listed(struct request *request, void *receiver)
 {
-    struct wanted *wanted = CONTAINER_OF(query, struct wanted, list.page.query);
+    struct wanted *wanted = CONTAINER_OF(request, struct wanted, list.page.request);
     const struct conflict_filter *filter = &wanted->list.filter;
     bool knows_account = admin_knows_account(wanted->admin, filter->account);
     const struct admin_unknown unknown = {.what = knows_account ? "partner" : "account",
@@ -53,7 +53,7 @@ static void on_listed(struct journal_query *query, void *receiver)
         .from_start = wanted->from_start};
     bool all_known = knows_account && admin_knows_partner(wanted->admin, filter->partner);
     admin_answer_page(wanted->exchange, &wanted->list.page, "conflicts",
-        query->result ? NULL : items_view(&wanted->list), all_known ? NULL : &unknown);
+        request->result ? NULL : items_view(&wanted->list), all_known ? NULL : &unknown);
     journal_list_conflicts_done(&wanted->list);
     free(wanted);
 }
@@ -100,7 +100,7 @@ void admin_list_conflicts(struct http_exchange *exchange, void *context)
         .admin = admin,
         .exchange = exchange,
         .from_start = list.page.cursor.place == 0};
-    wanted->list.page.query.reply_to = &admin->mailbox;
-    wanted->list.page.query.on_done = on_listed;
+    wanted->list.page.request.reply_to = &admin->mailbox;
+    wanted->list.page.request.on_done = on_listed;
     journal_reader_list_conflicts(admin->options.reader, &wanted->list);
 }

@@ -52,15 +52,15 @@ static void answer_found(const struct asked *asked)
     http_answer_problem(asked->exchange, ERR_NOT_FOUND, "The event has no such delivery.", NULL);
 }
 
-static void on_found(struct journal_query *query, void *receiver)
+static void on_found(struct request *request, void *receiver)
 {
-    struct asked *asked = CONTAINER_OF(query, struct asked, find.query);
-    if (query->result == OK)
+    struct asked *asked = CONTAINER_OF(request, struct asked, find.request);
+    if (request->result == OK)
         answer_found(asked);
     else
-        http_answer_problem(asked->exchange, query->result,
-            query->result == ERR_NOT_FOUND ? "No journal knows this delivery."
-                                           : "The journal could not be read.",
+        http_answer_problem(asked->exchange, request->result,
+            request->result == ERR_NOT_FOUND ? "No journal knows this delivery."
+                                             : "The journal could not be read.",
             NULL);
     timeline_free(asked->find.ret_timeline);
     free(asked);
@@ -91,7 +91,7 @@ void admin_get_delivery(struct http_exchange *exchange, void *context)
     *asked = (struct asked){.admin = admin,
         .exchange = exchange,
         .index = index,
-        .find = {.id = event, .query = {.reply_to = &admin->mailbox, .on_done = on_found}}};
+        .find = {.id = event, .request = {.reply_to = &admin->mailbox, .on_done = on_found}}};
     journal_reader_find(admin->options.reader, &asked->find);
 }
 
@@ -138,9 +138,9 @@ static json_t *items_view(const struct wanted *wanted)
     return items;
 }
 
-static void on_listed(struct journal_query *query, void *receiver)
+static void on_listed(struct request *request, void *receiver)
 {
-    struct wanted *wanted = CONTAINER_OF(query, struct wanted, list.page.query);
+    struct wanted *wanted = CONTAINER_OF(request, struct wanted, list.page.request);
     const struct listing_filter *filter = &wanted->list.filter;
     const struct accounts *accounts = wanted->admin->options.accounts;
     bool knows_account = admin_knows_account(wanted->admin, filter->account);
@@ -152,7 +152,7 @@ static void on_listed(struct journal_query *query, void *receiver)
         .id = knows_account ? endpoint : filter->account,
         .from_start = wanted->from_start};
     admin_answer_page(wanted->exchange, &wanted->list.page, "deliveries",
-        query->result ? NULL : items_view(wanted),
+        request->result ? NULL : items_view(wanted),
         knows_account && knows_endpoint ? NULL : &unknown);
     journal_list_done(&wanted->list);
     free(wanted);
@@ -255,7 +255,7 @@ void admin_list_deliveries(struct http_exchange *exchange, void *context)
         .admin = admin,
         .exchange = exchange,
         .from_start = list.page.cursor.place == 0};
-    wanted->list.page.query.reply_to = &admin->mailbox;
-    wanted->list.page.query.on_done = on_listed;
+    wanted->list.page.request.reply_to = &admin->mailbox;
+    wanted->list.page.request.on_done = on_listed;
     journal_reader_list(admin->options.reader, &wanted->list);
 }

@@ -152,16 +152,16 @@ static json_t *timeline_view(
     return view;
 }
 
-static void on_found(struct journal_query *query, void *receiver)
+static void on_found(struct request *request, void *receiver)
 {
-    struct asked *asked = CONTAINER_OF(query, struct asked, find.query);
-    if (query->result == OK)
+    struct asked *asked = CONTAINER_OF(request, struct asked, find.request);
+    if (request->result == OK)
         admin_answer_json(asked->exchange, 200,
             timeline_view(asked->admin, asked->find.ret_timeline, &asked->find.id));
     else
-        http_answer_problem(asked->exchange, query->result,
-            query->result == ERR_NOT_FOUND ? "No journal knows this event."
-                                           : "The journal could not be read.",
+        http_answer_problem(asked->exchange, request->result,
+            request->result == ERR_NOT_FOUND ? "No journal knows this event."
+                                             : "The journal could not be read.",
             NULL);
     timeline_free(asked->find.ret_timeline);
     free(asked);
@@ -179,8 +179,8 @@ void admin_get_event(struct http_exchange *exchange, void *context)
     }
     asked->admin = admin;
     asked->exchange = exchange;
-    asked->find.query.reply_to = &admin->mailbox;
-    asked->find.query.on_done = on_found;
+    asked->find.request.reply_to = &admin->mailbox;
+    asked->find.request.on_done = on_found;
     if (!event_id_parse(http_path_part(exchange, 0), &asked->find.id)) {
         free(asked);
         http_answer_problem(exchange, ERR_NOT_FOUND,

@@ -67,11 +67,11 @@ struct counts {
     struct http_exchange *exchange;
 };
 
-static void on_state_counts(struct journal_query *query, void *receiver)
+static void on_state_counts(struct request *request, void *receiver)
 {
-    struct counts *counts = CONTAINER_OF(query, struct counts, counts.query);
-    if (query->result != OK) {
-        http_answer_problem(counts->exchange, query->result,
+    struct counts *counts = CONTAINER_OF(request, struct counts, counts.request);
+    if (request->result != OK) {
+        http_answer_problem(counts->exchange, request->result,
             "The journals could not be read; ask again later.", NULL);
         free(counts);
         return;
@@ -117,7 +117,7 @@ void admin_get_status(struct http_exchange *exchange, void *context)
     }
     counts->admin = admin;
     counts->exchange = exchange;
-    counts->counts.query.reply_to = &admin->mailbox;
-    counts->counts.query.on_done = on_state_counts;
+    counts->counts.request.reply_to = &admin->mailbox;
+    counts->counts.request.on_done = on_state_counts;
     journal_reader_count_states(admin->options.reader, &counts->counts);
 }

@@ -89,7 +89,7 @@ static void answer_refusal(
     const char *text = "It could not be done; ask again later.";
     bool is_replayed =
         action->from == DELIVERY_DELIVERED && !delivery_state_is_final(action->ret_state);
-    switch (action->request.result) {
+    switch (action->ask.result) {
     case ERR_NOT_FOUND:
         text = "No journal knows this delivery.";
         break;
@@ -113,13 +113,15 @@ static void answer_refusal(
     default:
         break;
     }
-    http_answer_problem(exchange, action->request.result, text, NULL);
+    http_answer_problem(exchange, action->ask.result, text, NULL);
 }
 
-static void on_answered(struct journal_operator_action *action, void *receiver)
+static void on_answered(struct request *request, void *receiver)
 {
+    struct journal_operator_action *action =
+        CONTAINER_OF(request, struct journal_operator_action, ask);
     struct asked *asked = CONTAINER_OF(action, struct asked, action);
-    if (action->request.result == OK) {
+    if (action->ask.result == OK) {
         char event[EVENT_ID_TEXT_BYTES], id[DELIVERY_ID_TEXT_BYTES];
         event_id_format(&action->event, event);
         delivery_id_format(&action->event, action->index, id);
@@ -262,8 +264,8 @@ static void do_action(struct http_exchange *exchange, struct admin *admin, const
         return;
     }
     *asked = draft;
-    asked->action.asked_by = &admin->mailbox;
-    asked->action.on_answered = on_answered;
+    asked->action.ask.reply_to = &admin->mailbox;
+    asked->action.ask.on_done = on_answered;
     admin->options.action(&asked->action, admin->options.context);
 }
 

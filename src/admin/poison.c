@@ -65,11 +65,11 @@ static json_t *items_view(const struct journal_list_poison *list)
     return items;
 }
 
-static void on_listed(struct journal_query *query, void *receiver)
+static void on_listed(struct request *request, void *receiver)
 {
-    struct wanted *wanted = CONTAINER_OF(query, struct wanted, list.page.query);
+    struct wanted *wanted = CONTAINER_OF(request, struct wanted, list.page.request);
     admin_answer_page(wanted->exchange, &wanted->list.page, "poison",
-        query->result ? NULL : items_view(&wanted->list), NULL);
+        request->result ? NULL : items_view(&wanted->list), NULL);
     journal_list_poison_done(&wanted->list);
     free(wanted);
 }
@@ -95,7 +95,7 @@ void admin_list_poison(struct http_exchange *exchange, void *context)
         return;
     }
     *wanted = (struct wanted){.list = list, .exchange = exchange};
-    wanted->list.page.query.reply_to = &admin->mailbox;
-    wanted->list.page.query.on_done = on_listed;
+    wanted->list.page.request.reply_to = &admin->mailbox;
+    wanted->list.page.request.on_done = on_listed;
     journal_reader_list_poison(admin->options.reader, &wanted->list);
 }

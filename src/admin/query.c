@@ -174,7 +174,7 @@ void admin_answer_unknown(struct http_exchange *exchange, const char *what, cons
 void admin_answer_page(struct http_exchange *exchange, const struct journal_page *page,
     const char *name, json_t *items, const struct admin_unknown *unknown)
 {
-    enum err result = page->query.result;
+    enum err result = page->request.result;
     if (result == OK && unknown && unknown->from_start && page->ret_count == 0 && !page->ret_more) {
         json_decref(items);
         admin_answer_unknown(exchange, unknown->what, unknown->id);

@@ -160,7 +160,7 @@ static enum err try_address(struct broker_connector *connector,
     const struct broker_address *address, struct connector_request *request,
     char ret_detail[BROKER_DETAIL_BYTES])
 {
-    const struct task *task = &tasks[request->task];
+    const struct task *task = &tasks[request->base.kind];
     struct broker_login login = {.options = &connector->options,
         .address = address,
         .purpose = task->purpose,
@@ -212,38 +212,28 @@ static enum err try_addresses(struct broker_connector *connector, struct connect
 
 /* Requests */
 
-static void on_answer(struct mail *mail, void *receiver)
-{
-    struct connector_request *request = CONTAINER_OF(mail, struct connector_request, mail);
-    request->on_done(request, receiver);
-}
-
 static void on_request(struct mail *mail, void *receiver)
 {
     struct broker_connector *connector = receiver;
-    struct connector_request *request = CONTAINER_OF(mail, struct connector_request, mail);
+    struct connector_request *request = CONTAINER_OF(mail, struct connector_request, base.mail);
     request->ret_link = NULL;
     request->ret_owner = (struct broker_ownership){.since_s = 0};
     request->ret_detail[0] = '\0';
-    request->result = try_addresses(connector, request);
-    if (request->result == ERR_NOT_OWNER)
+    request->base.result = try_addresses(connector, request);
+    if (request->base.result == ERR_NOT_OWNER)
         atomic_store(&connector->deposed, true);
-    else if (request->result == OK && connector->has_ownership &&
-             tasks[request->task].needs_ownership)
+    else if (request->base.result == OK && connector->has_ownership &&
+             tasks[request->base.kind].needs_ownership)
         atomic_store(&connector->deposed, false);
-    request->mail.on_receive = on_answer;
-    if (request->reply_to)
-        mailbox_post(request->reply_to, &request->mail);
-    else
-        request->on_done(request, NULL);
+    request_answer(&request->base, request->base.result);
 }
 
 void broker_connector_submit(struct broker_connector *connector, struct connector_request *request)
 {
-    assert((request->task != CONNECTOR_OPEN_SUBSCRIBER && request->task != CONNECTOR_TAKE_OVER) ||
+    assert((request->base.kind != CONNECTOR_OPEN_SUBSCRIBER &&
+               request->base.kind != CONNECTOR_TAKE_OVER) ||
            connector->has_ownership);
-    request->mail.on_receive = on_request;
-    mailbox_post(&connector->mailbox, &request->mail);
+    request_submit(&request->base, &connector->mailbox, on_request);
 }
 
 bool broker_connector_is_deposed(const struct broker_connector *connector)
@@ -271,8 +261,9 @@ static void free_call(struct call *call)
     free(call);
 }
 
-static void on_call_done(struct connector_request *request, void *receiver)
+static void on_call_done(struct request *base, void *receiver)
 {
+    struct connector_request *request = CONTAINER_OF(base, struct connector_request, base);
     struct call *call = CONTAINER_OF(request, struct call, request);
     pthread_mutex_lock(&call->lock);
     call->is_done = true;
@@ -305,23 +296,23 @@ enum err broker_connector_call(
 {
     struct call *call = calloc(1, sizeof *call);
     if (!call)
-        return request->result = ERR_NO_MEMORY;
+        return request->base.result = ERR_NO_MEMORY;
     pthread_mutex_init(&call->lock, NULL);
     pthread_cond_init(&call->done_or_not, NULL);
-    call->request.task = request->task;
-    call->request.on_done = on_call_done;
+    call->request.base.kind = request->base.kind;
+    call->request.base.on_done = on_call_done;
     broker_connector_submit(connector, &call->request);
     if (!wait_for_call(call)) {
         snprintf(request->ret_detail, BROKER_DETAIL_BYTES, "no answer from the broker in %d s",
             CALL_S_MAX);
-        return request->result = ERR_CONNECT_TIMEOUT;
+        return request->base.result = ERR_CONNECT_TIMEOUT;
     }
-    request->result = call->request.result;
+    request->base.result = call->request.base.result;
     request->ret_link = call->request.ret_link;
     request->ret_owner = call->request.ret_owner;
     memcpy(request->ret_detail, call->request.ret_detail, BROKER_DETAIL_BYTES);
     free_call(call);
-    return request->result;
+    return request->base.result;
 }
 
 /* The thread */

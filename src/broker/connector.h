@@ -22,7 +22,7 @@
 #define PENSTOCK_BROKER_CONNECTOR_H
 
 #include "broker/broker.h"
-#include "runtime/mailbox.h"
+#include "runtime/request.h"
 
 #define BROKER_JOURNAL_ID_BYTES 33 /* 32 hex digits, NUL included */
 
@@ -53,11 +53,7 @@ enum connector_task {
  * in words what was wrong with each address, also with those before one that was good.
  */
 struct connector_request {
-    struct mail mail;
-    enum connector_task task;
-    struct mailbox *reply_to; /* NULL: on_done runs on the connector's thread */
-    void (*on_done)(struct connector_request *request, void *receiver); /* may free the request */
-    enum err result;
+    struct request base;               /* kind: enum connector_task */
     struct broker_link *ret_link;      /* the requester's */
     struct broker_ownership ret_owner; /* journal "": its name could not be read */
     char ret_detail[BROKER_DETAIL_BYTES];

@@ -126,7 +126,7 @@ static void send_request(struct attempt_run *run)
 }
 
 /* The journal has answered whether `sending` is durable. */
-static void on_started(struct journal_request *request, void *receiver)
+static void on_started(struct request *request, void *receiver)
 {
     struct attempt_run *run = CONTAINER_OF(request, struct attempt_run, record.request);
     struct job *job = run->job;

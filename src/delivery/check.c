@@ -250,7 +250,7 @@ static void take_answer(struct consumer *consumer, const struct check_request *r
         say_lost(consumer, request);
 }
 
-static void on_checked(struct journal_request *journal_request, void *receiver)
+static void on_checked(struct request *journal_request, void *receiver)
 {
     struct check_request *request =
         CONTAINER_OF(journal_request, struct check_request, check.request);
@@ -282,7 +282,7 @@ static void submit(struct consumer *consumer, bool judge)
     struct check *check = &consumer->check;
     struct check_request *request = check->request;
     request->consumer = consumer;
-    request->check.request = (struct journal_request){.kind = JOURNAL_CHECK_CONFIRMED,
+    request->check.request = (struct request){.kind = JOURNAL_CHECK_CONFIRMED,
         .reply_to = &consumer->shard->mailbox,
         .on_done = on_checked};
     request->check.ids = request->ids;

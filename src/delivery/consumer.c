@@ -75,7 +75,7 @@ struct poison {
     char bytes[]; /* headers, body */
 };
 
-static void on_kept(struct journal_request *request, void *receiver)
+static void on_kept(struct request *request, void *receiver)
 {
     struct poison *poison = CONTAINER_OF(request, struct poison, keep.request);
     struct consumer *consumer = poison->consumer;
@@ -96,7 +96,7 @@ static void on_kept(struct journal_request *request, void *receiver)
 static void submit_poison(struct poison *poison)
 {
     struct delivery_shard *shard = poison->consumer->shard;
-    poison->keep.request = (struct journal_request){
+    poison->keep.request = (struct request){
         .kind = JOURNAL_KEEP_POISON, .reply_to = &shard->mailbox, .on_done = on_kept};
     shard->requests_out++;
     journal_submit(shard->journal, &poison->keep.request);
@@ -331,8 +331,9 @@ static void depose(struct consumer *consumer, const struct connector_request *re
     say(consumer, false, request->ret_detail);
 }
 
-static void on_subscriber_link(struct connector_request *request, void *receiver)
+static void on_subscriber_link(struct request *base, void *receiver)
 {
+    struct connector_request *request = CONTAINER_OF(base, struct connector_request, base);
     struct consumer *consumer = CONTAINER_OF(request, struct consumer, subscriber_request);
     struct delivery_shard *shard = receiver;
     consumer->asking_subscriber = false;
@@ -340,8 +341,9 @@ static void on_subscriber_link(struct connector_request *request, void *receiver
         broker_link_free(request->ret_link);
         return;
     }
-    enum err failed = request->result ? request->result
-                                      : subscriber_open(consumer->subscriber, request->ret_link);
+    enum err failed = request->base.result
+                          ? request->base.result
+                          : subscriber_open(consumer->subscriber, request->ret_link);
     if (!failed) {
         consumer->subscriber_failures = 0;
         consumer->deposed = false;
@@ -362,20 +364,21 @@ static void on_subscriber_link(struct connector_request *request, void *receiver
     say(consumer, false, request->ret_detail);
 }
 
-static void on_ownership_checked(struct connector_request *request, void *receiver)
+static void on_ownership_checked(struct request *base, void *receiver)
 {
+    struct connector_request *request = CONTAINER_OF(base, struct connector_request, base);
     struct consumer *consumer = CONTAINER_OF(request, struct consumer, ownership_request);
     consumer->asking_ownership = false;
-    if (request->result == ERR_NOT_OWNER && !((struct delivery_shard *)receiver)->stopping)
+    if (request->base.result == ERR_NOT_OWNER && !((struct delivery_shard *)receiver)->stopping)
         depose(consumer, request);
 }
 
 static void ask(struct consumer *consumer, struct connector_request *request,
     enum connector_task task, bool *asking,
-    void (*on_done)(struct connector_request *request, void *receiver))
+    void (*on_done)(struct request *request, void *receiver))
 {
     *request = (struct connector_request){
-        .task = task, .reply_to = &consumer->shard->mailbox, .on_done = on_done};
+        .base.kind = task, .base.reply_to = &consumer->shard->mailbox, .base.on_done = on_done};
     *asking = true;
     broker_connector_submit(consumer->options.connector, request);
 }
@@ -406,8 +409,9 @@ static void on_tap_lost(void *context, const char *why)
         consumer->options.status, BROKER_ROLE_TAP, consumer->shard->number, false, NULL, why);
 }
 
-static void on_tap_link(struct connector_request *request, void *receiver)
+static void on_tap_link(struct request *base, void *receiver)
 {
+    struct connector_request *request = CONTAINER_OF(base, struct connector_request, base);
     struct consumer *consumer = CONTAINER_OF(request, struct consumer, tap_request);
     struct delivery_shard *shard = receiver;
     consumer->asking_tap = false;
@@ -415,7 +419,7 @@ static void on_tap_link(struct connector_request *request, void *receiver)
         broker_link_free(request->ret_link);
         return;
     }
-    bool open = request->result == OK && tap_open(consumer->tap, request->ret_link) == OK;
+    bool open = request->base.result == OK && tap_open(consumer->tap, request->ret_link) == OK;
     if (open)
         consumer->tap_delay_us = DELAY_US_MIN;
     else

@@ -53,7 +53,7 @@ static void on_record_timer(struct timer *timer)
 
 #define SCAN_AGAIN_US US_PER_SECOND
 
-static void on_scanned(struct journal_request *request, void *receiver);
+static void on_scanned(struct request *request, void *receiver);
 
 static void scan_again(struct delivery_shard *shard, enum err error)
 {
@@ -69,7 +69,7 @@ void shard_scan_backlog(struct delivery_shard *shard)
         scan_again(shard, ERR_NO_MEMORY);
         return;
     }
-    scan->request = (struct journal_request){
+    scan->request = (struct request){
         .kind = JOURNAL_SCAN_BACKLOG, .reply_to = &shard->mailbox, .on_done = on_scanned};
     scan->now_us = shard_wall_us(shard);
     shard->requests_out++;
@@ -94,7 +94,7 @@ static void take_backlog(struct delivery_shard *shard, const struct journal_back
     refill_queue(queue);
 }
 
-static void on_scanned(struct journal_request *request, void *receiver)
+static void on_scanned(struct request *request, void *receiver)
 {
     struct journal_backlog_scan *scan = CONTAINER_OF(request, struct journal_backlog_scan, request);
     struct delivery_shard *shard = receiver;

@@ -96,7 +96,7 @@ void delivery_shard_endpoint_changed(struct delivery_shard *shard, uint64_t endp
 
 /*
  * An operator's act on one delivery of this shard; any thread. `action` is filled but for its
- * request, and belongs to delivery until on_answered runs on the receiver of `asked_by`. Answered
+ * request, and belongs to delivery until the answer to its `ask`. Answered
  * after the commit.
  */
 void delivery_shard_operator_action(

@@ -11,21 +11,12 @@
  */
 #include "delivery/delivery_internal.h"
 
-/* On the asker's thread. */
-static void receive_answer(struct mail *mail, void *receiver)
-{
-    struct journal_operator_action *action =
-        CONTAINER_OF(mail, struct journal_operator_action, request.mail);
-    action->on_answered(action, receiver);
-}
-
 static void answer(struct journal_operator_action *action)
 {
-    action->request.mail.on_receive = receive_answer;
-    mailbox_post(action->asked_by, &action->request.mail);
+    request_answer(&action->ask, action->request.result);
 }
 
-static void on_acted(struct journal_request *request, void *receiver)
+static void on_acted(struct request *request, void *receiver)
 {
     struct journal_operator_action *action =
         CONTAINER_OF(request, struct journal_operator_action, request);
@@ -39,9 +30,9 @@ static void on_acted(struct journal_request *request, void *receiver)
 }
 
 static void submit(struct delivery_shard *shard, struct journal_operator_action *action,
-    void (*on_done)(struct journal_request *request, void *receiver))
+    void (*on_done)(struct request *request, void *receiver))
 {
-    action->request = (struct journal_request){
+    action->request = (struct request){
         .kind = JOURNAL_OPERATOR_ACTION, .reply_to = &shard->mailbox, .on_done = on_done};
     shard->requests_out++;
     journal_submit(shard->journal, &action->request);
@@ -60,7 +51,7 @@ static enum operator_action_refusal judge_endpoint(
 }
 
 /* The journal has looked: it can be sent, as far as that is the journal's to say. */
-static void on_looked(struct journal_request *request, void *receiver)
+static void on_looked(struct request *request, void *receiver)
 {
     struct journal_operator_action *action =
         CONTAINER_OF(request, struct journal_operator_action, request);
@@ -86,7 +77,7 @@ static void on_looked(struct journal_request *request, void *receiver)
 static void on_action(struct mail *mail, void *receiver)
 {
     struct journal_operator_action *action =
-        CONTAINER_OF(mail, struct journal_operator_action, request.mail);
+        CONTAINER_OF(mail, struct journal_operator_action, ask.mail);
     struct delivery_shard *shard = receiver;
     if (shard->stopping) {
         action->request.result = ERR_SHUTTING_DOWN;
@@ -100,6 +91,5 @@ static void on_action(struct mail *mail, void *receiver)
 void delivery_shard_operator_action(
     struct delivery_shard *shard, struct journal_operator_action *action)
 {
-    action->request.mail.on_receive = on_action;
-    mailbox_post(&shard->mailbox, &action->request.mail);
+    request_submit(&action->ask, &shard->mailbox, on_action);
 }

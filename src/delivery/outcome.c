@@ -27,7 +27,7 @@ void outcome_pause(struct delivery_shard *shard, enum err error)
         timer_arm(&shard->loop, &shard->record_timer, RECORD_AGAIN_US);
 }
 
-static void on_recorded(struct journal_request *request, void *receiver)
+static void on_recorded(struct request *request, void *receiver)
 {
     struct attempt_run *run = CONTAINER_OF(request, struct attempt_run, record.request);
     struct job *job = run->job;
@@ -86,7 +86,7 @@ void outcome_retry_unrecorded(struct delivery_shard *shard)
 static void record_outcome(struct attempt_run *run)
 {
     struct job *job = run->job;
-    run->record.request = (struct journal_request){.kind = JOURNAL_RECORD_OUTCOME,
+    run->record.request = (struct request){.kind = JOURNAL_RECORD_OUTCOME,
         .reply_to = &job->queue->shard->mailbox,
         .on_done = on_recorded};
     run->record.delivery = job->delivery.id;
@@ -182,17 +182,18 @@ struct endpoint_disabling {
     struct endpoint_queue *queue;
 };
 
-static void on_endpoint_disabled(struct accounts_request *request, void *receiver)
+static void on_endpoint_disabled(struct request *base, void *receiver)
 {
+    struct accounts_request *request = CONTAINER_OF(base, struct accounts_request, base);
     struct delivery_shard *shard = receiver;
-    if (request->result != OK)
+    if (request->base.result != OK)
         log_error("an endpoint that answered 410 could not be disabled error=%s",
-            err_name(request->result));
+            err_name(request->base.result));
     struct endpoint_disabling *disabling =
         CONTAINER_OF(request, struct endpoint_disabling, request);
     shard->requests_out--;
     disabling->queue->disabling--;
-    if (request->result == OK && !shard->stopping)
+    if (request->base.result == OK && !shard->stopping)
         refill_release(disabling->queue); /* an operator may have enabled it since */
     free(disabling);
     shard_stop_if_drained(shard);
@@ -213,9 +214,9 @@ static void disable_endpoint(struct endpoint_queue *queue, struct slice account)
     disabling->queue = queue;
     queue->disabling++;
     struct accounts_request *request = &disabling->request;
-    request->reply_to = &queue->shard->mailbox;
-    request->on_done = on_endpoint_disabled;
-    request->kind = ACCOUNTS_CHANGE_ENDPOINT;
+    request->base.reply_to = &queue->shard->mailbox;
+    request->base.on_done = on_endpoint_disabled;
+    request->base.kind = ACCOUNTS_CHANGE_ENDPOINT;
     snprintf(request->account, sizeof request->account, "%.*s", SLICE_ARGS(account));
     request->endpoint_id = queue->endpoint;
     request->changes = ENDPOINT_CHANGE_ENABLED;

@@ -101,7 +101,7 @@ static bool take_loaded(struct endpoint_queue *queue, const struct journal_load 
     return memory;
 }
 
-static void on_loaded(struct journal_request *request, void *receiver)
+static void on_loaded(struct request *request, void *receiver)
 {
     struct endpoint_queue *queue = CONTAINER_OF(request, struct endpoint_queue, load.request);
     struct delivery_shard *shard = receiver;
@@ -193,7 +193,7 @@ void refill_queue(struct endpoint_queue *queue)
 
 static void submit_release(struct endpoint_queue *queue, enum park_reason reason);
 
-static void on_released(struct journal_request *request, void *receiver)
+static void on_released(struct request *request, void *receiver)
 {
     struct endpoint_queue *queue = CONTAINER_OF(request, struct endpoint_queue, release.request);
     struct delivery_shard *shard = receiver;

@@ -48,11 +48,11 @@ void route_look_again(struct delivery_shard *shard, const struct event *event)
         route_walk(shard);
 }
 
-static void on_listed(struct journal_request *request, void *receiver);
+static void on_listed(struct request *request, void *receiver);
 
 static void ask_for_more(struct route_walk *walk)
 {
-    walk->list.request = (struct journal_request){
+    walk->list.request = (struct request){
         .kind = JOURNAL_LIST_UNROUTED, .reply_to = &walk->shard->mailbox, .on_done = on_listed};
     walk->list.count_max = WALK_COUNT_MAX;
     walk->list.ret_unrouted = walk->unrouted;
@@ -88,7 +88,7 @@ static void go_on(struct route_walk *walk)
     ask_for_more(walk);
 }
 
-static void on_routed(struct journal_request *request, void *receiver)
+static void on_routed(struct request *request, void *receiver)
 {
     struct route_walk *walk = CONTAINER_OF(request, struct route_walk, route.request);
     struct delivery_shard *shard = receiver;
@@ -107,7 +107,7 @@ static void on_routed(struct journal_request *request, void *receiver)
     shard_stop_if_drained(shard);
 }
 
-static void on_listed(struct journal_request *request, void *receiver)
+static void on_listed(struct request *request, void *receiver)
 {
     struct route_walk *walk = CONTAINER_OF(request, struct route_walk, list.request);
     struct delivery_shard *shard = receiver;

@@ -73,7 +73,7 @@ struct broker_owned_list {
     struct journal_broker_owned events[LIST_COUNT_MAX];
 };
 
-static void on_listed(struct journal_request *request, void *receiver);
+static void on_listed(struct request *request, void *receiver);
 
 static void ask_for_more(struct broker_owned_list *page, int64_t after_event)
 {
@@ -90,7 +90,7 @@ static void ask_for_more(struct broker_owned_list *page, int64_t after_event)
     journal_submit(shard->journal, &page->list.request);
 }
 
-static void on_listed(struct journal_request *request, void *receiver)
+static void on_listed(struct request *request, void *receiver)
 {
     struct broker_owned_list *page = CONTAINER_OF(request, struct broker_owned_list, list.request);
     struct consumer *consumer = page->consumer;
@@ -135,7 +135,7 @@ struct adopt {
     int64_t events[ADOPT_COUNT_MAX];
 };
 
-static void on_adopted(struct journal_request *request, void *receiver)
+static void on_adopted(struct request *request, void *receiver)
 {
     struct adopt *adopt = CONTAINER_OF(request, struct adopt, request.request);
     struct consumer *consumer = adopt->consumer;

@@ -31,7 +31,7 @@
 #define CROWDED_AGE_US (250 * US_PER_MS)
 #define REFUSED_SAID_EVERY_US (60 * US_PER_SECOND)
 
-static void on_received(struct journal_request *request, void *receiver);
+static void on_received(struct request *request, void *receiver);
 
 static bool had_started(const struct unacked_event *unacked)
 {
@@ -119,7 +119,7 @@ static void expect_left(struct unacked_event *unacked)
                 receive->ret_deliveries[i].delivery);
 }
 
-static void on_adopted(struct journal_request *request, void *receiver)
+static void on_adopted(struct request *request, void *receiver)
 {
     struct unacked_event *unacked = CONTAINER_OF(request, struct unacked_event, adopt.request);
     struct delivery_shard *shard = receiver;
@@ -211,7 +211,7 @@ static void submit_receive(struct unacked_event *unacked)
 {
     struct delivery_shard *shard = unacked->consumer->shard;
     unacked->stage = UNACKED_RECEIVING;
-    unacked->receive.request = (struct journal_request){
+    unacked->receive.request = (struct request){
         .kind = JOURNAL_RECEIVE, .reply_to = &shard->mailbox, .on_done = on_received};
     shard->requests_out++;
     journal_submit(journal_of(unacked), &unacked->receive.request);
@@ -336,7 +336,7 @@ static void refused(struct unacked_event *unacked)
             : "");
 }
 
-static void on_received(struct journal_request *request, void *receiver)
+static void on_received(struct request *request, void *receiver)
 {
     struct unacked_event *unacked = CONTAINER_OF(request, struct unacked_event, receive.request);
     struct delivery_shard *shard = receiver;

@@ -22,11 +22,12 @@ static void wait_longer(struct dial *dial)
     dial->gap_us = dial->gap_us * 2 < GAP_US_MAX ? dial->gap_us * 2 : GAP_US_MAX;
 }
 
-static void on_done(struct connector_request *request, void *receiver)
+static void on_done(struct request *base, void *receiver)
 {
+    struct connector_request *request = CONTAINER_OF(base, struct connector_request, base);
     struct dial *dial = CONTAINER_OF(request, struct dial, request);
     dial->asking = false;
-    if (request->result == OK) {
+    if (request->base.result == OK) {
         dial->wanted = false;
         dial->opened_us = dial->now_us;
         dial->listener.on_link(dial->listener.context, TAKE(request->ret_link));
@@ -34,7 +35,7 @@ static void on_done(struct connector_request *request, void *receiver)
     }
     wait_longer(dial);
     if (!dial->stopped)
-        dial->listener.on_failed(dial->listener.context, request->result, request->ret_detail);
+        dial->listener.on_failed(dial->listener.context, request->base.result, request->ret_detail);
 }
 
 void dial_init(struct dial *dial, struct broker_connector *connector, enum connector_task task,
@@ -67,7 +68,7 @@ void dial_tick(struct dial *dial, int64_t now_mono_us)
         return;
     dial->asking = true;
     dial->request = (struct connector_request){
-        .task = dial->task, .reply_to = dial->reply_to, .on_done = on_done};
+        .base.kind = dial->task, .base.reply_to = dial->reply_to, .base.on_done = on_done};
     broker_connector_submit(dial->connector, &dial->request);
 }
 

@@ -165,11 +165,11 @@ static void remember(struct mail *mail, void *receiver)
     mailbox_post(&next->mailbox, &asked->mail);
 }
 
-static void on_found(struct journal_query *query, void *receiver)
+static void on_found(struct request *request, void *receiver)
 {
-    struct asked *asked = CONTAINER_OF(query, struct asked, find.query);
+    struct asked *asked = CONTAINER_OF(request, struct asked, find.request);
     const struct timeline *timeline = asked->find.ret_timeline;
-    enum err result = query->result;
+    enum err result = request->result;
     if (result == ERR_NOT_FOUND && asked->home->options.connector) {
         remember(&asked->mail, receiver);
         return;
@@ -205,7 +205,7 @@ void ingress_get_event(struct http_exchange *exchange, void *context)
     asked->without = ERR_NOT_FOUND;
     snprintf(asked->partner, sizeof asked->partner, "%s", partner->id);
     asked->find.id = id;
-    asked->find.query.reply_to = &ingress->mailbox;
-    asked->find.query.on_done = on_found;
+    asked->find.request.reply_to = &ingress->mailbox;
+    asked->find.request.on_done = on_found;
     journal_reader_find(ingress->options.reader, &asked->find);
 }

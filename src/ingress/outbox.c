@@ -59,7 +59,7 @@ static void end_batch(struct relay *relay, bool progress)
         load(relay);
 }
 
-static void on_cleared(struct journal_request *request, void *receiver)
+static void on_cleared(struct request *request, void *receiver)
 {
     struct relay *relay = CONTAINER_OF(request, struct relay, clear.request);
     if (request->result == OK)
@@ -112,7 +112,7 @@ static void send_event(struct relay *relay, struct relayed *event, const struct 
         publish_breaker_probe(breaker, partition, parts);
 }
 
-static void on_loaded(struct journal_request *request, void *receiver)
+static void on_loaded(struct request *request, void *receiver)
 {
     struct relay *relay = CONTAINER_OF(request, struct relay, load.request);
     relay->count = request->result == OK ? relay->load.ret_count : 0;

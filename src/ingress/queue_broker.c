@@ -50,7 +50,7 @@ static void finish(struct queue_broker *broker, struct queue_entry *entry, enum 
 
 /* the direct path. */
 
-static void on_appended(struct journal_request *request, void *receiver)
+static void on_appended(struct request *request, void *receiver)
 {
     struct queue_entry *entry = CONTAINER_OF(request, struct queue_entry, append.request);
     if (request->result == OK) {
@@ -76,7 +76,7 @@ static void append(struct queue_broker *broker, struct queue_entry *entry)
     unsigned shard =
         placement_shard(event_id_partition(&entry->append.event->parts.id), options->shards);
     entry->append.to_outbox = options->outbox;
-    entry->append.request = (struct journal_request){
+    entry->append.request = (struct request){
         .kind = JOURNAL_APPEND, .reply_to = options->breaker.reply_to, .on_done = on_appended};
     journal_submit(options->journals[shard], &entry->append.request);
 }

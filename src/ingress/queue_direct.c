@@ -9,7 +9,7 @@ struct queue_direct {
     struct mailbox *reply_to;
 };
 
-static void on_appended(struct journal_request *request, void *receiver)
+static void on_appended(struct request *request, void *receiver)
 {
     struct queue_entry *entry = CONTAINER_OF(request, struct queue_entry, append.request);
     entry->on_durable(entry, request->result);
@@ -18,7 +18,7 @@ static void on_appended(struct journal_request *request, void *receiver)
 static void enqueue(struct queue *queue, struct queue_entry *entry, unsigned shard)
 {
     struct queue_direct *direct = CONTAINER_OF(queue, struct queue_direct, queue);
-    entry->append.request = (struct journal_request){
+    entry->append.request = (struct request){
         .kind = JOURNAL_APPEND, .reply_to = direct->reply_to, .on_done = on_appended};
     journal_submit(direct->journals[shard], &entry->append.request);
 }

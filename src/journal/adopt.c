@@ -47,7 +47,7 @@ static enum err is_guarded_before(
     return OK;
 }
 
-enum err store_adopt(struct store *store, struct journal_request *request)
+enum err store_adopt(struct store *store, struct request *request)
 {
     const struct journal_adopt *order = CONTAINER_OF(request, struct journal_adopt, request);
     enum err result = OK;
@@ -71,7 +71,7 @@ static enum err add_partition(struct store *store, struct journal_broker_owned *
     return result == ERR_NOT_FOUND ? OK : result;
 }
 
-enum err store_list_broker_owned(struct store *store, struct journal_request *request)
+enum err store_list_broker_owned(struct store *store, struct request *request)
 {
     struct journal_list_broker_owned *list =
         CONTAINER_OF(request, struct journal_list_broker_owned, request);
@@ -83,7 +83,7 @@ enum err store_list_broker_owned(struct store *store, struct journal_request *re
     return result;
 }
 
-void store_undo_list_broker_owned(struct journal_request *request)
+void store_undo_list_broker_owned(struct request *request)
 {
     CONTAINER_OF(request, struct journal_list_broker_owned, request)->ret_count = 0;
 }

@@ -98,7 +98,7 @@ static enum err append_keyed(struct store *store, struct journal_append *append)
     return OK;
 }
 
-enum err store_append(struct store *store, struct journal_request *request)
+enum err store_append(struct store *store, struct request *request)
 {
     struct journal_append *append = CONTAINER_OF(request, struct journal_append, request);
     bool added;

@@ -160,7 +160,7 @@ struct audit_run;
  * still (or -1: the file is busy). ERR_SHUTTING_DOWN, ERR_NO_MEMORY, and what the disk says.
  */
 struct journal_audit {
-    struct journal_query query;
+    struct request request;
     struct audit_question question;
     struct audit *ret_audit;
     int64_t ret_restless_day;

@@ -28,7 +28,7 @@
 #include "model/delivery_state.h"
 #include "model/event.h"
 #include "model/verdict.h"
-#include "runtime/mailbox.h"
+#include "runtime/request.h"
 
 /* A delivery as it lives in memory. `id` is the event's number times ACCOUNT_ENDPOINTS_MAX plus its
  * index among the event's deliveries. */
@@ -82,15 +82,6 @@ enum journal_kind {
     JOURNAL_KINDS
 };
 
-struct journal_request {
-    struct mail mail;
-    enum journal_kind kind;
-    struct mailbox *reply_to;
-    void (*on_done)(struct journal_request *request,
-        void *receiver); /* on reply_to's thread; may free the request */
-    enum err result;
-};
-
 /*
  * OK (new), ERR_EXISTS (a duplicate: ret_id is the first one's), ERR_CONFLICT (the same key with
  * other money: ret_id as well). An event that is there under this very id, because the broker
@@ -100,7 +91,7 @@ struct journal_request {
  * (JOURNAL_LOAD_OUTBOX). No dedupe, no deliveries, no totals: those are the delivering gateway's.
  */
 struct journal_append {
-    struct journal_request request;
+    struct request request;
     struct event *event; /* the requester's reference; the journal takes its own */
     bool to_outbox;
     struct dedupe_key dedupe_key; /* counts when the event has a key */
@@ -141,7 +132,7 @@ struct journal_received_delivery {
 /* OK with what became of it. ERR_DAMAGED: the dedupe store can't judge it. ERR_UNAVAILABLE: another
  * event has its id. ERR_DISK_FULL: events of its class are not accepted now. */
 struct journal_receive {
-    struct journal_request request;
+    struct request request;
     struct event *
         /* the requester's reference; nothing of it is handed over, but for what an append would be:
          * what stands beside a broker-owned delivery whose row is damaged */
@@ -164,7 +155,7 @@ struct journal_receive {
  * before `park_guarded_before_us` (0: none) are parked as adopted: another gateway may have sent
  * them. */
 struct journal_adopt {
-    struct journal_request request;
+    struct request request;
     unsigned count;
     const int64_t *events; /* the requester's */
     int64_t park_guarded_before_us;
@@ -181,7 +172,7 @@ struct journal_broker_owned {
 /* Those with a number beyond `after_event`, in order; there are more while ret_count == count_max.
  * */
 struct journal_list_broker_owned {
-    struct journal_request request;
+    struct request request;
     int64_t after_event;
     unsigned count_max; /* of `ret_events`, which the requester allocated */
     unsigned ret_count;
@@ -191,7 +182,7 @@ struct journal_list_broker_owned {
 /* Kept with its bytes and the reason, for a person; nobody sends it. The texts must stay until the
  * answer. ERR_DISK_FULL, as for a critical event. */
 struct journal_keep_poison {
-    struct journal_request request;
+    struct request request;
     char queue[64];
     char reason[160];
     char message_id[256]; /* as the message says, cut; may be empty */
@@ -209,7 +200,7 @@ struct journal_keep_poison {
  * expired.
  */
 struct journal_check_confirmed {
-    struct journal_request request;
+    struct request request;
     unsigned count;
     const struct event_id *ids; /* the requester's */
     bool judge;
@@ -223,7 +214,7 @@ struct journal_check_confirmed {
  * taken from `budget` as far as its share goes. One that can't be believed is passed over, named in
  * the log, and stays. */
 struct journal_load_outbox {
-    struct journal_request request;
+    struct request request;
     int64_t after_event;
     unsigned count_max; /* of `ret_entries`, which the requester allocated */
     int64_t bytes_max;
@@ -238,7 +229,7 @@ struct journal_load_outbox {
 };
 
 struct journal_clear_outbox {
-    struct journal_request request;
+    struct request request;
     unsigned count;
     const int64_t *numbers; /* the requester's */
 };
@@ -250,7 +241,7 @@ struct journal_clear_outbox {
  * parked is delivered again, as it was (delivery_state.h).
  */
 struct journal_record {
-    struct journal_request request; /* JOURNAL_START or JOURNAL_RECORD_OUTCOME */
+    struct request request; /* JOURNAL_START or JOURNAL_RECORD_OUTCOME */
     int64_t delivery;
     uint32_t generation;
     enum delivery_state from, to;
@@ -291,7 +282,8 @@ enum operator_action_refusal {
 };
 
 struct journal_operator_action {
-    struct journal_request request;
+    struct request request; /* the owner's to the journal */
+    struct request ask;     /* the operator's to the owner: delivery_shard_operator_action */
     struct event_id event;
     unsigned index;
     enum delivery_state from, to;
@@ -305,9 +297,6 @@ struct journal_operator_action {
     int64_t ret_delivery;
     uint64_t ret_endpoint;
     enum delivery_state ret_state;
-
-    struct mailbox *asked_by; /* where the owner answers */
-    void (*on_answered)(struct journal_operator_action *action, void *receiver);
 };
 
 /*
@@ -318,7 +307,7 @@ struct journal_operator_action {
  * `budget_share_percent`; where that ends, so does the answer.
  */
 struct journal_load {
-    struct journal_request request;
+    struct request request;
     uint64_t endpoint;
     int64_t after_pending_id;
     int64_t after_waiting_due_us, after_waiting_id;
@@ -344,7 +333,7 @@ struct journal_backlog {
 /* What is open. Guarded deliveries that were being sent when the last run ended have been parked as
  * ambiguous before. / */
 struct journal_backlog_scan {
-    struct journal_request request;
+    struct request request;
     int64_t
         /* of the clock that due times are made of. Whose wait begins later than this (it was
          * written under a clock that was ahead) waits as long from now on */
@@ -357,7 +346,7 @@ struct journal_backlog_scan {
 /* In steps of at most `count_max`, so that the writer is never held; the requester asks again while
  * ret_count == count_max. */
 struct journal_release {
-    struct journal_request request;
+    struct request request;
     uint64_t endpoint;
     enum park_reason reason; /* PARK_DISABLED or PARK_GONE */
     unsigned count_max;
@@ -373,7 +362,7 @@ struct journal_unrouted {
 /* Those with an id beyond `after_id`, in order. One whose event can't be believed is passed over.
  * */
 struct journal_list_unrouted {
-    struct journal_request request;
+    struct request request;
     int64_t after_id;
     unsigned
         /* of `ret_unrouted`, which the requester allocated; as many rows are looked at */
@@ -390,7 +379,7 @@ struct journal_routing {
 
 /* The owner has found endpoints for them. One that is unrouted no more is passed over. */
 struct journal_route {
-    struct journal_request request;
+    struct request request;
     unsigned count;
     const struct journal_routing *routings; /* the requester's */
     unsigned ret_count;
@@ -415,7 +404,7 @@ struct journal_listener {
 struct journal;
 
 struct journal_ops {
-    void (*submit)(struct journal *journal, struct journal_request *request);
+    void (*submit)(struct journal *journal, struct request *request);
     void (*stop)(struct journal
             *journal); /* works off what was submitted, commits, closes, joins; frees the journal */
 };
@@ -439,7 +428,7 @@ struct journal {
 
 /* Any thread. The request's kind, reply_to, on_done and inputs are set. Never blocks, never fails:
  * failures come as a result. */
-static inline void journal_submit(struct journal *journal, struct journal_request *request)
+static inline void journal_submit(struct journal *journal, struct request *request)
 {
     journal->ops->submit(journal, request);
 }

@@ -38,20 +38,6 @@ struct journal_reader {
     struct timeline_source sources[];              /* by shard */
 };
 
-/* On the requester's thread. */
-static void receive_answer(struct mail *mail, void *receiver)
-{
-    struct journal_query *query = CONTAINER_OF(mail, struct journal_query, mail);
-    query->on_done(query, receiver);
-}
-
-static void answer(struct journal_query *query, enum err result)
-{
-    query->result = result;
-    query->mail.on_receive = receive_answer;
-    mailbox_post(query->reply_to, &query->mail);
-}
-
 static enum err reader_source(
     struct journal_reader *reader, unsigned shard, struct timeline_source **ret_source)
 {
@@ -76,20 +62,20 @@ static void receive_find(struct mail *mail, void *receiver)
 {
     struct journal_reader *reader = receiver;
     ASSERT_ON_THREAD(&reader->thread);
-    struct journal_find *find = CONTAINER_OF(mail, struct journal_find, query.mail);
+    struct journal_find *find = CONTAINER_OF(mail, struct journal_find, request.mail);
     struct timeline_source *source;
     enum err result = reader_source(
         reader, placement_shard(event_id_partition(&find->id), reader->shards), &source);
     if (!result)
         result = reader_judge(source, timeline_source_find(source, &find->id, &find->ret_timeline));
-    answer(&find->query, result);
+    request_answer(&find->request, result);
 }
 
 static void receive_state_counts(struct mail *mail, void *receiver)
 {
     struct journal_reader *reader = receiver;
     struct journal_state_counts *wanted =
-        CONTAINER_OF(mail, struct journal_state_counts, query.mail);
+        CONTAINER_OF(mail, struct journal_state_counts, request.mail);
     int64_t counts[DELIVERY_STATES] = {0};
     enum err result = OK;
     for (unsigned shard = 0; shard < reader->shards && !result; shard++) {
@@ -100,7 +86,7 @@ static void receive_state_counts(struct mail *mail, void *receiver)
     }
     if (!result)
         memcpy(wanted->ret_counts, counts, sizeof counts);
-    answer(&wanted->query, result);
+    request_answer(&wanted->request, result);
 }
 
 /* Lists. */
@@ -128,37 +114,37 @@ static enum err read_page(struct journal_reader *reader, struct journal_page *pa
 
 static void receive_list(struct mail *mail, void *receiver)
 {
-    struct journal_list *list = CONTAINER_OF(mail, struct journal_list, page.query.mail);
+    struct journal_list *list = CONTAINER_OF(mail, struct journal_list, page.request.mail);
     list->ret_deliveries = calloc(list->page.count_max, sizeof list->ret_deliveries[0]);
     enum err result =
         list->ret_deliveries ? read_page(receiver, &list->page, listing_read) : ERR_NO_MEMORY;
     if (result)
         journal_list_done(list);
-    answer(&list->page.query, result);
+    request_answer(&list->page.request, result);
 }
 
 static void receive_list_conflicts(struct mail *mail, void *receiver)
 {
     struct journal_list_conflicts *list =
-        CONTAINER_OF(mail, struct journal_list_conflicts, page.query.mail);
+        CONTAINER_OF(mail, struct journal_list_conflicts, page.request.mail);
     list->ret_conflicts = calloc(list->page.count_max, sizeof list->ret_conflicts[0]);
     enum err result = list->ret_conflicts ? read_page(receiver, &list->page, listing_read_conflicts)
                                           : ERR_NO_MEMORY;
     if (result)
         journal_list_conflicts_done(list);
-    answer(&list->page.query, result);
+    request_answer(&list->page.request, result);
 }
 
 static void receive_list_poison(struct mail *mail, void *receiver)
 {
     struct journal_list_poison *list =
-        CONTAINER_OF(mail, struct journal_list_poison, page.query.mail);
+        CONTAINER_OF(mail, struct journal_list_poison, page.request.mail);
     list->ret_poison = calloc(list->page.count_max, sizeof list->ret_poison[0]);
     enum err result =
         list->ret_poison ? read_page(receiver, &list->page, listing_read_poison) : ERR_NO_MEMORY;
     if (result)
         journal_list_poison_done(list);
-    answer(&list->page.query, result);
+    request_answer(&list->page.request, result);
 }
 
 /* Audits. */
@@ -170,7 +156,7 @@ static void end_audit(struct journal_reader *reader, struct journal_audit *audit
         reader->audits_count--;
     }
     audit_run_free(TAKE(audit->run));
-    answer(&audit->query, result);
+    request_answer(&audit->request, result);
 }
 
 static void lay_to_rest(
@@ -188,7 +174,7 @@ static void lay_to_rest(
 static void receive_audit(struct mail *mail, void *receiver)
 {
     struct journal_reader *reader = receiver;
-    struct journal_audit *audit = CONTAINER_OF(mail, struct journal_audit, query.mail);
+    struct journal_audit *audit = CONTAINER_OF(mail, struct journal_audit, request.mail);
     enum err result = reader->stopping ? ERR_SHUTTING_DOWN : OK;
     if (!result && !audit->run && reader->audits_count == AUDIT_RUNS_MAX)
         result = ERR_OVERLOADED;
@@ -220,7 +206,7 @@ static int wake_audits(struct journal_reader *reader)
             continue;
         if (audit->rests_until_us <= now_us || reader->stopping) {
             reader->resting[i] = NULL;
-            mailbox_post(&reader->mailbox, &audit->query.mail);
+            mailbox_post(&reader->mailbox, &audit->request.mail);
         } else if (audit->rests_until_us < next_us) {
             next_us = audit->rests_until_us;
         }
@@ -295,42 +281,39 @@ void journal_reader_stop(struct journal_reader *reader)
 
 void journal_reader_find(struct journal_reader *reader, struct journal_find *find)
 {
-    find->query.mail.on_receive = receive_find;
-    mailbox_post(&reader->mailbox, &find->query.mail);
+    request_submit(&find->request, &reader->mailbox, receive_find);
 }
 
 void journal_reader_count_states(struct journal_reader *reader, struct journal_state_counts *counts)
 {
-    counts->query.mail.on_receive = receive_state_counts;
-    mailbox_post(&reader->mailbox, &counts->query.mail);
+    request_submit(&counts->request, &reader->mailbox, receive_state_counts);
 }
 
 void journal_reader_audit(struct journal_reader *reader, struct journal_audit *audit)
 {
     audit->run = NULL;
     audit->ret_restless_day = -1;
-    audit->query.mail.on_receive = receive_audit;
-    mailbox_post(&reader->mailbox, &audit->query.mail);
+    request_submit(&audit->request, &reader->mailbox, receive_audit);
 }
 
 void journal_reader_list(struct journal_reader *reader, struct journal_list *list)
 {
     list->page.ret_count = 0;
-    list->page.query.mail.on_receive = receive_list;
-    mailbox_post(&reader->mailbox, &list->page.query.mail);
+    list->page.request.mail.on_receive = receive_list;
+    mailbox_post(&reader->mailbox, &list->page.request.mail);
 }
 
 void journal_reader_list_conflicts(
     struct journal_reader *reader, struct journal_list_conflicts *list)
 {
     list->page.ret_count = 0;
-    list->page.query.mail.on_receive = receive_list_conflicts;
-    mailbox_post(&reader->mailbox, &list->page.query.mail);
+    list->page.request.mail.on_receive = receive_list_conflicts;
+    mailbox_post(&reader->mailbox, &list->page.request.mail);
 }
 
 void journal_reader_list_poison(struct journal_reader *reader, struct journal_list_poison *list)
 {
     list->page.ret_count = 0;
-    list->page.query.mail.on_receive = receive_list_poison;
-    mailbox_post(&reader->mailbox, &list->page.query.mail);
+    list->page.request.mail.on_receive = receive_list_poison;
+    mailbox_post(&reader->mailbox, &list->page.request.mail);
 }

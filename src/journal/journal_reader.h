@@ -58,17 +58,10 @@ struct timeline {
 
 void timeline_free(struct timeline *timeline); /* takes NULL */
 
-struct journal_query {
-    struct mail mail;
-    struct mailbox *reply_to;
-    void (*on_done)(struct journal_query *query, void *receiver);
-    enum err result;
-};
-
 /* ERR_NOT_FOUND when no journal knows the id. The id of a duplicate that was found late leads to
  * the first one. The requester owns ret_timeline. */
 struct journal_find {
-    struct journal_query query;
+    struct request request;
     struct event_id id;
     struct timeline *ret_timeline;
 };
@@ -76,7 +69,7 @@ struct journal_find {
 /* How many deliveries are in each state that is not final; the final ones are not counted here (a
  * count is a scan). */
 struct journal_state_counts {
-    struct journal_query query;
+    struct request request;
     int64_t ret_counts[DELIVERY_STATES];
 };
 

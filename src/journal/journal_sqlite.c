@@ -72,13 +72,13 @@ struct journal_sqlite {
     int64_t totals_put_off_us;
     int64_t space_said; /* enum disk_space, as the metric has it */
     unsigned batch_len;
-    struct journal_request *batch[JOURNAL_BATCH_REQUESTS_MAX];
+    struct request *batch[JOURNAL_BATCH_REQUESTS_MAX];
 };
 
 /* What each kind of request does, and how its outputs are taken back when its transaction fails. */
 static const struct {
-    enum err (*apply)(struct store *store, struct journal_request *request);
-    void (*undo)(struct journal_request *request);
+    enum err (*apply)(struct store *store, struct request *request);
+    void (*undo)(struct request *request);
 } kinds[JOURNAL_KINDS] = {
     [JOURNAL_APPEND] = {store_append, NULL},
     [JOURNAL_START] = {store_start, NULL},
@@ -98,20 +98,10 @@ static const struct {
     [JOURNAL_CLEAR_OUTBOX] = {store_clear_outbox, NULL},
 };
 
-/* On the requester's thread. */
-static void receive_answer(struct mail *mail, void *receiver)
-{
-    struct journal_request *request = CONTAINER_OF(mail, struct journal_request, mail);
-    request->on_done(request, receiver);
-}
-
 static void post_answers(struct journal_sqlite *self)
 {
-    for (unsigned i = 0; i < self->batch_len; i++) {
-        struct journal_request *request = self->batch[i];
-        request->mail.on_receive = receive_answer;
-        mailbox_post(request->reply_to, &request->mail);
-    }
+    for (unsigned i = 0; i < self->batch_len; i++)
+        request_answer(self->batch[i], self->batch[i]->result);
     self->batch_len = 0;
 }
 
@@ -268,13 +258,12 @@ static void fail_by_early_answers(struct journal_sqlite *self)
 {
     unsigned kept = 0, told = 0;
     for (unsigned i = 0; i < self->batch_len; i++) {
-        struct journal_request *request = self->batch[i];
+        struct request *request = self->batch[i];
         if (request->kind != JOURNAL_APPEND) {
             self->batch[kept++] = request;
             continue;
         }
-        request->mail.on_receive = receive_answer;
-        mailbox_post(request->reply_to, &request->mail);
+        request_answer(request, request->result);
         told++;
     }
     self->batch_len = kept;
@@ -303,7 +292,7 @@ static enum err run_batch(struct journal_sqlite *self)
     crash_with(self, JOURNAL_APPEND, CRASH_EVENT_TAKEN);
     result = store_begin(&self->store);
     while (!result && applied < self->batch_len) {
-        struct journal_request *request = self->batch[applied++];
+        struct request *request = self->batch[applied++];
         request->result = OK;
         result = kinds[request->kind].apply(&self->store, request);
     }
@@ -510,7 +499,7 @@ static void receive_request(struct mail *mail, void *receiver)
 {
     struct journal_sqlite *self = receiver;
     ASSERT_ON_THREAD(&self->thread);
-    self->batch[self->batch_len++] = CONTAINER_OF(mail, struct journal_request, mail);
+    self->batch[self->batch_len++] = CONTAINER_OF(mail, struct request, mail);
     if (self->batch_len == JOURNAL_BATCH_REQUESTS_MAX)
         work_off_batch(self);
 }
@@ -537,12 +526,11 @@ static void run(void *context)
         metrics_add(METRIC_JOURNAL_FAILED, -1);
 }
 
-static void submit(struct journal *journal, struct journal_request *request)
+static void submit(struct journal *journal, struct request *request)
 {
     struct journal_sqlite *self = CONTAINER_OF(journal, struct journal_sqlite, journal);
     assert((unsigned)request->kind < JOURNAL_KINDS && request->reply_to && request->on_done);
-    request->mail.on_receive = receive_request;
-    mailbox_post(&self->mailbox, &request->mail);
+    request_submit(request, &self->mailbox, receive_request);
 }
 
 static void stop(struct journal *journal)

@@ -49,7 +49,7 @@ struct listing_cursor {
 /* What both lists have in common. OK, ERR_INVALID (the cursor is none of this filter's), and what
  * the disk says. */
 struct journal_page {
-    struct journal_query query;
+    struct request request;
     struct listing_cursor cursor; /* in and out */
     unsigned count_max;           /* from 1 to LISTING_COUNT_MAX */
     unsigned ret_count;

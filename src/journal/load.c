@@ -77,7 +77,7 @@ static enum err fill(struct store *store, struct journal_load *load,
     return OK;
 }
 
-enum err store_load(struct store *store, struct journal_request *request)
+enum err store_load(struct store *store, struct request *request)
 {
     struct journal_load *load = CONTAINER_OF(request, struct journal_load, request);
     unsigned count = 0;
@@ -96,7 +96,7 @@ enum err store_load(struct store *store, struct journal_request *request)
     return result;
 }
 
-void store_undo_load(struct journal_request *request)
+void store_undo_load(struct request *request)
 {
     struct journal_load *load = CONTAINER_OF(request, struct journal_load, request);
     for (unsigned i = 0; i < load->ret_count; i++)
@@ -105,7 +105,7 @@ void store_undo_load(struct journal_request *request)
     load->ret_more = false;
 }
 
-enum err store_scan_backlog(struct store *store, struct journal_request *request)
+enum err store_scan_backlog(struct store *store, struct request *request)
 {
     struct journal_backlog_scan *scan = CONTAINER_OF(request, struct journal_backlog_scan, request);
     scan->ret_count = 0;
@@ -119,7 +119,7 @@ enum err store_scan_backlog(struct store *store, struct journal_request *request
                         &store->deliveries, &scan->ret_backlogs, &scan->ret_count);
 }
 
-void store_undo_scan(struct journal_request *request)
+void store_undo_scan(struct request *request)
 {
     struct journal_backlog_scan *scan = CONTAINER_OF(request, struct journal_backlog_scan, request);
     free(scan->ret_backlogs);

@@ -104,7 +104,7 @@ static enum err write_offset(struct store *store, int64_t offset)
     return sql_execute(&use);
 }
 
-enum err store_check_confirmed(struct store *store, struct journal_request *request)
+enum err store_check_confirmed(struct store *store, struct request *request)
 {
     struct journal_check_confirmed *check =
         CONTAINER_OF(request, struct journal_check_confirmed, request);
@@ -134,7 +134,7 @@ enum err store_check_confirmed(struct store *store, struct journal_request *requ
     return result ? result : read_offset(store, &check->ret_next_offset);
 }
 
-void store_undo_check_confirmed(struct journal_request *request)
+void store_undo_check_confirmed(struct request *request)
 {
     struct journal_check_confirmed *check =
         CONTAINER_OF(request, struct journal_check_confirmed, request);

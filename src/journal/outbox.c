@@ -81,7 +81,7 @@ static enum err load_one(
     return OK;
 }
 
-enum err store_load_outbox(struct store *store, struct journal_request *request)
+enum err store_load_outbox(struct store *store, struct request *request)
 {
     struct journal_load_outbox *load = CONTAINER_OF(request, struct journal_load_outbox, request);
     int64_t bytes_left = load->bytes_max;
@@ -97,7 +97,7 @@ enum err store_load_outbox(struct store *store, struct journal_request *request)
     return result == ERR_TOO_LARGE || result == ERR_OVERLOADED ? OK : result;
 }
 
-void store_undo_load_outbox(struct journal_request *request)
+void store_undo_load_outbox(struct request *request)
 {
     struct journal_load_outbox *load = CONTAINER_OF(request, struct journal_load_outbox, request);
     for (unsigned i = 0; i < load->ret_count; i++)
@@ -118,7 +118,7 @@ static enum err clear_one(struct store *store, int64_t seq)
     return result ? result : run_with(outbox, OUTBOX_DROP_EVENT, seq);
 }
 
-enum err store_clear_outbox(struct store *store, struct journal_request *request)
+enum err store_clear_outbox(struct store *store, struct request *request)
 {
     const struct journal_clear_outbox *clear =
         CONTAINER_OF(request, struct journal_clear_outbox, request);

@@ -114,7 +114,7 @@ static enum err drop_oldest(struct poison *poison)
     return sql_execute(&drop);
 }
 
-enum err store_keep_poison(struct store *store, struct journal_request *request)
+enum err store_keep_poison(struct store *store, struct request *request)
 {
     const struct journal_keep_poison *keep =
         CONTAINER_OF(request, struct journal_keep_poison, request);

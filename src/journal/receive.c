@@ -197,7 +197,7 @@ static enum err judge(struct store *store, struct journal_receive *receive)
     return OK;
 }
 
-enum err store_receive(struct store *store, struct journal_request *request)
+enum err store_receive(struct store *store, struct request *request)
 {
     struct journal_receive *receive = CONTAINER_OF(request, struct journal_receive, request);
     assert(receive->endpoints_count <= ACCOUNT_ENDPOINTS_MAX);
@@ -218,7 +218,7 @@ enum err store_receive(struct store *store, struct journal_request *request)
     return result;
 }
 
-void store_undo_receive(struct journal_request *request)
+void store_undo_receive(struct request *request)
 {
     struct journal_receive *receive = CONTAINER_OF(request, struct journal_receive, request);
     receive->ret_received = RECEIVED_JOURNAL_OWNED;

@@ -17,7 +17,7 @@ static bool is_its_own(enum err result)
            result == ERR_DAMAGED;
 }
 
-static enum err end_request(struct journal_request *request, enum err result)
+static enum err end_request(struct request *request, enum err result)
 {
     if (!is_its_own(result))
         return result;
@@ -32,8 +32,7 @@ static void name_damaged(const struct store *store, int64_t delivery)
         store->shard, (long long)delivery);
 }
 
-static enum err move(
-    struct store *store, struct journal_request *request, const struct delivery_move *move)
+static enum err move(struct store *store, struct request *request, const struct delivery_move *move)
 {
     const struct journal_record *order = CONTAINER_OF(request, struct journal_record, request);
     const struct delivery_expected expected = {order->delivery, order->from, order->generation};
@@ -49,13 +48,13 @@ static enum err move(
     return end_request(request, result);
 }
 
-enum err store_start(struct store *store, struct journal_request *request)
+enum err store_start(struct store *store, struct request *request)
 {
     assert(CONTAINER_OF(request, struct journal_record, request)->to == DELIVERY_SENDING);
     return move(store, request, &(struct delivery_move){.to = DELIVERY_SENDING});
 }
 
-enum err store_record_outcome(struct store *store, struct journal_request *request)
+enum err store_record_outcome(struct store *store, struct request *request)
 {
     const struct journal_record *order = CONTAINER_OF(request, struct journal_record, request);
     const struct delivery_move to = {
@@ -161,7 +160,7 @@ static enum err action_on(
     return result == ERR_DAMAGED ? ERR_DISK : result;
 }
 
-enum err store_action(struct store *store, struct journal_request *request)
+enum err store_action(struct store *store, struct request *request)
 {
     struct journal_operator_action *action =
         CONTAINER_OF(request, struct journal_operator_action, request);
@@ -183,7 +182,7 @@ enum err store_action(struct store *store, struct journal_request *request)
     return end_request(request, result ? result : action_on(store, action, &row));
 }
 
-enum err store_release(struct store *store, struct journal_request *request)
+enum err store_release(struct store *store, struct request *request)
 {
     struct journal_release *release = CONTAINER_OF(request, struct journal_release, request);
     release->ret_count = 0;
@@ -192,7 +191,7 @@ enum err store_release(struct store *store, struct journal_request *request)
         release->count_max, store->now_us, &release->ret_count);
 }
 
-void store_undo_release(struct journal_request *request)
+void store_undo_release(struct request *request)
 {
     CONTAINER_OF(request, struct journal_release, request)->ret_count = 0;
 }

@@ -13,7 +13,7 @@
 
 static const struct event_reading without_body = {.without_body = true};
 
-enum err store_list_unrouted(struct store *store, struct journal_request *request)
+enum err store_list_unrouted(struct store *store, struct request *request)
 {
     struct journal_list_unrouted *list =
         CONTAINER_OF(request, struct journal_list_unrouted, request);
@@ -46,7 +46,7 @@ enum err store_list_unrouted(struct store *store, struct journal_request *reques
     return result;
 }
 
-void store_undo_list_unrouted(struct journal_request *request)
+void store_undo_list_unrouted(struct request *request)
 {
     CONTAINER_OF(request, struct journal_list_unrouted, request)->ret_count = 0;
 }
@@ -84,7 +84,7 @@ static enum err route_one(struct store *store, int64_t delivery, uint64_t endpoi
     return delivery_rows_move_row(&store->deliveries, &row, &move, store->now_us);
 }
 
-enum err store_route(struct store *store, struct journal_request *request)
+enum err store_route(struct store *store, struct request *request)
 {
     struct journal_route *route = CONTAINER_OF(request, struct journal_route, request);
     enum err result = OK;
@@ -97,7 +97,7 @@ enum err store_route(struct store *store, struct journal_request *request)
     return result;
 }
 
-void store_undo_route(struct journal_request *request)
+void store_undo_route(struct request *request)
 {
     CONTAINER_OF(request, struct journal_route, request)->ret_count = 0;
 }

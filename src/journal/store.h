@@ -80,35 +80,35 @@ enum err store_roll_back(struct store *store) MUST_CHECK;
 /* Right after a failure: whether the file can't be trusted to keep what is written from now on. */
 bool store_is_in_doubt(struct store *store, bool while_committing);
 
-enum err store_append(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_start(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_record_outcome(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_release(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_action(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_list_unrouted(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_route(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_append(struct store *store, struct request *request) MUST_CHECK;
+enum err store_start(struct store *store, struct request *request) MUST_CHECK;
+enum err store_record_outcome(struct store *store, struct request *request) MUST_CHECK;
+enum err store_release(struct store *store, struct request *request) MUST_CHECK;
+enum err store_action(struct store *store, struct request *request) MUST_CHECK;
+enum err store_list_unrouted(struct store *store, struct request *request) MUST_CHECK;
+enum err store_route(struct store *store, struct request *request) MUST_CHECK;
 /* A delivery of the event goes from one endpoint to another (0: unrouted), and the totals follow
  * it, with this transaction. ERR_NOT_FOUND, ERR_DAMAGED: the event can't be believed. */
 enum err store_transfer(struct store *store, int64_t seq, uint64_t from, uint64_t to) MUST_CHECK;
-enum err store_load(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_scan_backlog(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_receive(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_adopt(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_list_broker_owned(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_keep_poison(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_check_confirmed(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_load_outbox(struct store *store, struct journal_request *request) MUST_CHECK;
-enum err store_clear_outbox(struct store *store, struct journal_request *request) MUST_CHECK;
+enum err store_load(struct store *store, struct request *request) MUST_CHECK;
+enum err store_scan_backlog(struct store *store, struct request *request) MUST_CHECK;
+enum err store_receive(struct store *store, struct request *request) MUST_CHECK;
+enum err store_adopt(struct store *store, struct request *request) MUST_CHECK;
+enum err store_list_broker_owned(struct store *store, struct request *request) MUST_CHECK;
+enum err store_keep_poison(struct store *store, struct request *request) MUST_CHECK;
+enum err store_check_confirmed(struct store *store, struct request *request) MUST_CHECK;
+enum err store_load_outbox(struct store *store, struct request *request) MUST_CHECK;
+enum err store_clear_outbox(struct store *store, struct request *request) MUST_CHECK;
 
-void store_undo_load(struct journal_request *request);
-void store_undo_scan(struct journal_request *request);
-void store_undo_release(struct journal_request *request);
-void store_undo_list_unrouted(struct journal_request *request);
-void store_undo_route(struct journal_request *request);
-void store_undo_receive(struct journal_request *request);
-void store_undo_list_broker_owned(struct journal_request *request);
-void store_undo_check_confirmed(struct journal_request *request);
-void store_undo_load_outbox(struct journal_request *request);
+void store_undo_load(struct request *request);
+void store_undo_scan(struct request *request);
+void store_undo_release(struct request *request);
+void store_undo_list_unrouted(struct request *request);
+void store_undo_route(struct request *request);
+void store_undo_receive(struct request *request);
+void store_undo_list_broker_owned(struct request *request);
+void store_undo_check_confirmed(struct request *request);
+void store_undo_load_outbox(struct request *request);
 
 /* Whether events of this class are accepted. */
 static inline bool store_admits(const struct store *store, enum event_class class)

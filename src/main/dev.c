@@ -115,7 +115,7 @@ static void make_key(struct dev *dev)
 
 static enum err add_key(struct dev *dev, struct accounts *accounts, bool *ret_is_known)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_ADD_CREDENTIAL};
+    struct accounts_request request = {.base.kind = ACCOUNTS_ADD_CREDENTIAL};
     crypto_sha256(slice_from_string(dev->api_key), request.credential_sha256);
     enum err failed = ensure(accounts, &request);
     rcu_go_online();
@@ -155,12 +155,12 @@ static bool read_endpoint(struct dev *dev, const struct accounts *accounts, bool
 static enum err ensure_endpoint(struct dev *dev, struct accounts *accounts)
 {
     bool is_ours = false;
-    struct accounts_request request = {.kind = ACCOUNTS_ADD_ENDPOINT};
+    struct accounts_request request = {.base.kind = ACCOUNTS_ADD_ENDPOINT};
     snprintf(request.endpoint.url, sizeof request.endpoint.url, "%s", sink_url(dev->sink));
     if (dev->endpoint && read_endpoint(dev, accounts, &is_ours)) {
         if (!is_ours)
             return OK;
-        request.kind = ACCOUNTS_CHANGE_ENDPOINT;
+        request.base.kind = ACCOUNTS_CHANGE_ENDPOINT;
         request.endpoint_id = dev->endpoint;
         request.changes = ENDPOINT_CHANGE_URL;
         return ensure(accounts, &request);
@@ -180,11 +180,12 @@ static enum err prepare(
 {
     struct dev *dev = context;
     load_state(dev, installation);
-    enum err failed = ensure(accounts, &(struct accounts_request){.kind = ACCOUNTS_ADD_PARTNER});
+    enum err failed =
+        ensure(accounts, &(struct accounts_request){.base.kind = ACCOUNTS_ADD_PARTNER});
     if (!failed)
-        failed = ensure(accounts, &(struct accounts_request){.kind = ACCOUNTS_ADD_ACCOUNT});
+        failed = ensure(accounts, &(struct accounts_request){.base.kind = ACCOUNTS_ADD_ACCOUNT});
     if (!failed)
-        failed = ensure(accounts, &(struct accounts_request){.kind = ACCOUNTS_GRANT});
+        failed = ensure(accounts, &(struct accounts_request){.base.kind = ACCOUNTS_GRANT});
     if (!failed)
         failed = ensure_key(dev, accounts);
     if (!failed)

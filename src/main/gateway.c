@@ -173,7 +173,7 @@ static enum err start_accounts(struct gateway *gateway, struct buffer *complaint
     }
     if (*gateway->options.config->leader_url)
         return OK;
-    struct accounts_replication lead = {.kind = REPLICATION_LEAD};
+    struct accounts_replication lead = {.base.kind = REPLICATION_LEAD};
     failed = accounts_replicate_call(gateway->accounts, &lead);
     if (failed) {
         buffer_add_format(complaints, "%s\n", *lead.detail ? lead.detail : err_title(failed));

@@ -163,7 +163,7 @@ static enum err take_over_from(struct ownership *ownership, const struct broker_
     enum err error = store(ownership, complaints);
     if (error)
         return error;
-    struct connector_request request = {.task = CONNECTOR_TAKE_OVER};
+    struct connector_request request = {.base.kind = CONNECTOR_TAKE_OVER};
     error = ask(ownership, broker, &request);
     if (error)
         return complain_of_broker(&request, error, complaints);
@@ -176,7 +176,7 @@ static enum err take_over_from(struct ownership *ownership, const struct broker_
 enum err ownership_acquire(struct ownership *ownership, const struct broker_options *broker,
     bool take_over, struct buffer *complaints)
 {
-    struct connector_request request = {.task = CONNECTOR_CHECK_OWNERSHIP};
+    struct connector_request request = {.base.kind = CONNECTOR_CHECK_OWNERSHIP};
     enum err error = ask(ownership, broker, &request);
     if (error == OK)
         return confirm(ownership, true, complaints);

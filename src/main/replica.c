@@ -131,7 +131,7 @@ static enum err ask(struct replica *replica, struct replica_answer *ret_answer, 
 /* Only now that the leader has answered does the database give up its own history, and secrets. */
 static enum err begin_to_follow(struct replica *replica, char *ret_detail)
 {
-    struct accounts_replication request = {.kind = REPLICATION_FOLLOW};
+    struct accounts_replication request = {.base.kind = REPLICATION_FOLLOW};
     enum err error = accounts_replicate_call(replica->options.accounts, &request);
     replica->follows = error == OK;
     if (error)
@@ -142,7 +142,8 @@ static enum err begin_to_follow(struct replica *replica, char *ret_detail)
 static enum err take(struct replica *replica, struct replica_answer *answer, char *ret_detail)
 {
     struct accounts_replication request = {
-        .kind = answer->restart ? REPLICATION_RESTART : REPLICATION_APPLY, .page = answer->page};
+        .base.kind = answer->restart ? REPLICATION_RESTART : REPLICATION_APPLY,
+        .page = answer->page};
     if (answer->restart)
         log_warn(
             "the leader's accounts were set back to version %lld: everything is asked for again",
@@ -215,7 +216,7 @@ static bool wait_for_first_time(struct replica *replica, int wait_ms)
 
 enum err replica_start(struct replica *replica, int wait_ms, struct buffer *complaints)
 {
-    struct accounts_replication request = {.kind = REPLICATION_STATE};
+    struct accounts_replication request = {.base.kind = REPLICATION_STATE};
     enum err error = accounts_replicate_call(replica->options.accounts, &request);
     if (error) {
         buffer_add_format(complaints, "accounts.db: %s\n", request.detail);

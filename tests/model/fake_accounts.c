@@ -235,29 +235,21 @@ const struct directory *accounts_directory(const struct accounts *accounts)
     return accounts->directory;
 }
 
-static void receive_answer(struct mail *mail, void *receiver)
-{
-    struct accounts_request *request = CONTAINER_OF(mail, struct accounts_request, mail);
-    request->on_done(request, receiver);
-}
-
 static void on_request(struct mail *mail, void *receiver)
 {
     struct accounts *self = receiver;
-    struct accounts_request *request = CONTAINER_OF(mail, struct accounts_request, mail);
-    assert(
-        request->kind == ACCOUNTS_CHANGE_ENDPOINT && request->changes == ENDPOINT_CHANGE_ENABLED);
+    struct accounts_request *request = CONTAINER_OF(mail, struct accounts_request, base.mail);
+    assert(request->base.kind == ACCOUNTS_CHANGE_ENDPOINT &&
+           request->changes == ENDPOINT_CHANGE_ENABLED);
     struct fake_endpoint *endpoint =
         (struct fake_endpoint *)fake_endpoint_of_id(request->endpoint_id);
-    request->result = endpoint && endpoint->is_there ? OK : ERR_NOT_FOUND;
-    if (request->result == OK)
+    request->base.result = endpoint && endpoint->is_there ? OK : ERR_NOT_FOUND;
+    if (request->base.result == OK)
         apply_and_publish(self, endpoint, request->endpoint.enabled ? FAKE_ENABLE : FAKE_DISABLE);
-    request->mail.on_receive = receive_answer;
-    mailbox_post(request->reply_to, &request->mail);
+    request_answer(&request->base, request->base.result);
 }
 
 void accounts_submit(struct accounts *accounts, struct accounts_request *request)
 {
-    request->mail.on_receive = on_request;
-    mailbox_post(&accounts->mailbox, &request->mail);
+    request_submit(&request->base, &accounts->mailbox, on_request);
 }

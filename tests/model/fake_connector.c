@@ -145,23 +145,16 @@ struct broker_connector *fake_connector_new(void)
     return living_connector;
 }
 
-static void on_answer(struct mail *mail, void *receiver)
-{
-    struct connector_request *request = CONTAINER_OF(mail, struct connector_request, mail);
-    request->on_done(request, receiver);
-}
-
 static void answer(struct broker_connector *connector, enum err result, const char *detail)
 {
     struct connector_request *request = connector->requests[0];
     memmove(connector->requests, connector->requests + 1,
         --connector->count * sizeof connector->requests[0]);
-    bool opens = request->task == CONNECTOR_OPEN_SUBSCRIBER || request->task == CONNECTOR_OPEN_TAP;
-    request->result = result;
+    bool opens =
+        request->base.kind == CONNECTOR_OPEN_SUBSCRIBER || request->base.kind == CONNECTOR_OPEN_TAP;
     request->ret_link = result == OK && opens ? new_link() : NULL;
     snprintf(request->ret_detail, sizeof request->ret_detail, "%s", detail);
-    request->mail.on_receive = on_answer;
-    mailbox_post(request->reply_to, &request->mail);
+    request_answer(&request->base, result);
 }
 
 void broker_connector_submit(struct broker_connector *connector, struct connector_request *request)
@@ -183,7 +176,7 @@ bool connector_has_request(void)
 bool connector_answer_one(enum connector_answer how)
 {
     struct broker_connector *connector = living_connector;
-    bool of_delivery = connector->requests[0]->task != CONNECTOR_OPEN_TAP;
+    bool of_delivery = connector->requests[0]->base.kind != CONNECTOR_OPEN_TAP;
     if (how == CONNECTOR_DOWN) {
         answer(connector, ERR_CONNECT, "it is down");
     } else if (how == CONNECTOR_REFUSES) {

@@ -102,7 +102,7 @@ static void on_ingress_stop(struct mail *mail, void *receiver)
     ((struct ingress *)receiver)->stopping = true;
 }
 
-static void on_appended(struct journal_request *request, void *receiver)
+static void on_appended(struct request *request, void *receiver)
 {
     (void)receiver;
     struct posting *posting = CONTAINER_OF(request, struct posting, append.request);
@@ -122,7 +122,7 @@ static bool append_event(const struct event_parts *parts, struct model_post *pos
     struct posting *posting = calloc(1, sizeof *posting);
     assert(posting);
     struct journal_append *append = &posting->append;
-    append->request = (struct journal_request){
+    append->request = (struct request){
         .kind = JOURNAL_APPEND, .reply_to = &gateway->ingress.mailbox, .on_done = on_appended};
     append->event = event;
     if (parts->key.len)
@@ -148,12 +148,14 @@ bool world_append(const struct event_parts *parts, struct model_post *post,
     return append_event(parts, post, model_parts, share_percent);
 }
 
-static void on_acted(struct journal_operator_action *action, void *receiver)
+static void on_acted(struct request *request, void *receiver)
 {
+    struct journal_operator_action *action =
+        CONTAINER_OF(request, struct journal_operator_action, ask);
     (void)receiver;
     struct acting *acting = CONTAINER_OF(action, struct acting, action);
     model_action_answered(
-        acting->model_action, action->request.result, action->ret_state, action->ret_refusal);
+        acting->model_action, action->ask.result, action->ret_state, action->ret_refusal);
     free(acting);
 }
 
@@ -170,8 +172,8 @@ void world_action(struct model_delivery *delivery, enum delivery_state from, enu
     action->to = to;
     action->endpoint = endpoint;
     snprintf(action->note, sizeof action->note, "the model wants it");
-    action->asked_by = &gateway->ingress.mailbox;
-    action->on_answered = on_acted;
+    action->ask.reply_to = &gateway->ingress.mailbox;
+    action->ask.on_done = on_acted;
     delivery_shard_operator_action(gateway->shard, action);
 }
 

@@ -128,11 +128,11 @@ static bool call(struct accounts_request *request)
 
 static bool set_up(void)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_ADD_ACCOUNT, .account = "acc"};
+    struct accounts_request request = {.base.kind = ACCOUNTS_ADD_ACCOUNT, .account = "acc"};
     if (!call(&request))
         return false;
     for (unsigned i = 0; i < ENDPOINTS; i++) {
-        request = (struct accounts_request){.kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc"};
+        request = (struct accounts_request){.base.kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc"};
         snprintf(request.endpoint.name, sizeof request.endpoint.name, "e%u", i);
         write_url(request.endpoint.url, 1);
         if (!call(&request))
@@ -147,7 +147,7 @@ static bool set_up(void)
 static bool add_or_remove(uint64_t *added, unsigned turn)
 {
     struct accounts_request request = {
-        .kind = *added ? ACCOUNTS_REMOVE_ENDPOINT : ACCOUNTS_ADD_ENDPOINT,
+        .base.kind = *added ? ACCOUNTS_REMOVE_ENDPOINT : ACCOUNTS_ADD_ENDPOINT,
         .account = "acc",
         .endpoint_id = *added};
     snprintf(request.endpoint.name, sizeof request.endpoint.name, "more");
@@ -162,7 +162,7 @@ static void change_until(int64_t end_mono_us)
 {
     uint64_t added = 0;
     for (unsigned turn = 0; clock_mono_us() < end_mono_us && atomic_load(&failures) == 0; turn++) {
-        struct accounts_request request = {.kind = ACCOUNTS_CHANGE_ENDPOINT,
+        struct accounts_request request = {.base.kind = ACCOUNTS_CHANGE_ENDPOINT,
             .account = "acc",
             .endpoint_id = endpoints[turn % ENDPOINTS],
             .changes = ENDPOINT_CHANGE_URL | ENDPOINT_CHANGE_ENABLED | ENDPOINT_CHANGE_TYPES};

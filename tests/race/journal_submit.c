@@ -33,7 +33,7 @@ static void die(const char *what)
     exit(1);
 }
 
-static void on_done(struct journal_request *request, void *receiver)
+static void on_done(struct request *request, void *receiver)
 {
     struct poster *poster = receiver;
     struct journal_append *append = CONTAINER_OF(request, struct journal_append, request);
@@ -62,8 +62,8 @@ static void submit(struct poster *poster, unsigned number, struct event_id_gener
     struct journal_append *append = calloc(1, sizeof *append);
     if (!append || event_new(&parts, NULL, 100, &append->event) != OK)
         die("no memory");
-    append->request = (struct journal_request){
-        .kind = JOURNAL_APPEND, .reply_to = &poster->mailbox, .on_done = on_done};
+    append->request =
+        (struct request){.kind = JOURNAL_APPEND, .reply_to = &poster->mailbox, .on_done = on_done};
     append->endpoints_count = 1;
     append->endpoints[0] = 1;
     dedupe_key_of(parts.partner, parts.account, parts.type, parts.key, &append->dedupe_key);
@@ -94,11 +94,11 @@ static void on_handover(struct mail *mail, void *receiver)
     free(handover);
 }
 
-static void on_counted(struct journal_query *query, void *receiver)
+static void on_counted(struct request *request, void *receiver)
 {
     (void)receiver;
-    if (query->result != OK)
-        die(err_name(query->result));
+    if (request->result != OK)
+        die(err_name(request->result));
     counted++;
 }
 
@@ -106,7 +106,7 @@ static void count_while_they_post(struct journal_reader *reader)
 {
     for (unsigned i = 0; i < 20; i++) {
         struct journal_state_counts counts = {
-            .query = {.reply_to = &delivery, .on_done = on_counted}};
+            .request = {.reply_to = &delivery, .on_done = on_counted}};
         journal_reader_count_states(reader, &counts);
         while (counted == i) {
             mailbox_wait(&delivery, 1000);

@@ -72,7 +72,7 @@ Test(accounts, an_endpoint_gets_an_id_and_a_secret_and_stands_in_its_account)
 Test(accounts, given_secrets_are_kept)
 {
     add_account("acc_1");
-    struct accounts_request request = {.kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1"};
+    struct accounts_request request = {.base.kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1"};
     strcpy(request.endpoint.name, "main");
     strcpy(request.endpoint.url, URL);
     request.endpoint.secrets_count = 2;
@@ -164,14 +164,14 @@ Test(accounts, fields_are_checked)
     cr_expect_str_eq(last.detail, "url: must be 1 to 2048 bytes");
 
     /* Arrays that are full to the last byte, without a NUL. */
-    struct accounts_request request = {.kind = ACCOUNTS_ADD_PARTNER};
+    struct accounts_request request = {.base.kind = ACCOUNTS_ADD_PARTNER};
     memset(request.partner, 'x', sizeof request.partner);
     cr_expect_eq(accounts_call(accounts, &request), ERR_INVALID);
     request = (struct accounts_request){
-        .kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1", .endpoint.name = "main"};
+        .base.kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1", .endpoint.name = "main"};
     memset(request.endpoint.url, 'x', sizeof request.endpoint.url);
     cr_expect_eq(accounts_call(accounts, &request), ERR_INVALID);
-    request = (struct accounts_request){.kind = (enum accounts_change)99};
+    request = (struct accounts_request){.base.kind = (enum accounts_change)99};
     cr_expect_eq(accounts_call(accounts, &request), ERR_BUG);
 
     add_endpoint("acc_1", "main", URL);
@@ -305,12 +305,13 @@ Test(accounts, the_listener_hears_of_endpoints_after_their_publication)
 
 #define SUBMITTED 200
 
-static void on_submitted_done(struct accounts_request *request, void *receiver)
+static void on_submitted_done(struct request *base, void *receiver)
 {
+    struct accounts_request *request = CONTAINER_OF(base, struct accounts_request, base);
     int *answered = receiver;
     /* In the order of submission. */
     cr_expect_eq(atoi(request->account + 1), *answered);
-    cr_expect_eq(request->result, OK, "%s", request->detail);
+    cr_expect_eq(request->base.result, OK, "%s", request->detail);
     ++*answered;
 }
 
@@ -321,9 +322,9 @@ Test(accounts, requests_are_answered_in_order_on_the_requesters_mailbox)
     cr_assert_eq(mailbox_init(&answers, &answered), OK);
     struct accounts_request *requests = calloc(SUBMITTED, sizeof *requests);
     for (int i = 0; i < SUBMITTED; i++) {
-        requests[i].kind = ACCOUNTS_ADD_ACCOUNT;
-        requests[i].reply_to = &answers;
-        requests[i].on_done = on_submitted_done;
+        requests[i].base.kind = ACCOUNTS_ADD_ACCOUNT;
+        requests[i].base.reply_to = &answers;
+        requests[i].base.on_done = on_submitted_done;
         snprintf(requests[i].account, sizeof requests[i].account, "a%d", i);
         accounts_submit(accounts, &requests[i]);
     }
@@ -344,8 +345,9 @@ Test(accounts, what_was_submitted_before_the_stop_is_worked_off)
     struct mailbox answers;
     cr_assert_eq(mailbox_init(&answers, &answered), OK);
     for (int i = 0; i < 3; i++) {
-        requests[i] = (struct accounts_request){
-            .kind = ACCOUNTS_ADD_ACCOUNT, .reply_to = &answers, .on_done = on_submitted_done};
+        requests[i] = (struct accounts_request){.base.kind = ACCOUNTS_ADD_ACCOUNT,
+            .base.reply_to = &answers,
+            .base.on_done = on_submitted_done};
         snprintf(requests[i].account, sizeof requests[i].account, "a%d", i);
         accounts_submit(accounts, &requests[i]);
     }

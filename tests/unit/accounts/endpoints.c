@@ -98,7 +98,7 @@ Test(endpoints, a_filter_is_kept_and_shown_in_its_account)
 Test(endpoints, an_endpoint_may_be_added_with_its_filter)
 {
     struct accounts_request request = {
-        .kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1", .endpoint.name = "main"};
+        .base.kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1", .endpoint.name = "main"};
     strcpy(request.endpoint.url, URL);
     request.endpoint.types = types_of("payout");
     cr_expect_eq(call_accounts(&request), OK, "%s", last.detail);
@@ -145,7 +145,7 @@ Test(endpoints, wrong_lists_are_refused)
 
 static enum err remove_endpoint(const char *account, uint64_t id)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_REMOVE_ENDPOINT, .endpoint_id = id};
+    struct accounts_request request = {.base.kind = ACCOUNTS_REMOVE_ENDPOINT, .endpoint_id = id};
     snprintf(request.account, sizeof request.account, "%s", account);
     return call_accounts(&request);
 }
@@ -223,7 +223,7 @@ Test(endpoints, the_listener_hears_of_a_removal_when_it_is_done)
 static enum err action_on_secret(enum accounts_change action, uint64_t endpoint, uint64_t number)
 {
     return call_accounts(&(struct accounts_request){
-        .kind = action, .account = "acc_1", .endpoint_id = endpoint, .secret_id = number});
+        .base.kind = action, .account = "acc_1", .endpoint_id = endpoint, .secret_id = number});
 }
 
 Test(endpoints, secrets_are_changed_one_after_the_other)

@@ -58,21 +58,21 @@ enum err call_accounts(const struct accounts_request *request)
 
 enum err add_partner(const char *partner)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_ADD_PARTNER};
+    struct accounts_request request = {.base.kind = ACCOUNTS_ADD_PARTNER};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
     return call_accounts(&request);
 }
 
 enum err add_account(const char *account)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_ADD_ACCOUNT};
+    struct accounts_request request = {.base.kind = ACCOUNTS_ADD_ACCOUNT};
     snprintf(request.account, sizeof request.account, "%s", account);
     return call_accounts(&request);
 }
 
 enum err add_credential(const char *partner, const char *key)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_ADD_CREDENTIAL};
+    struct accounts_request request = {.base.kind = ACCOUNTS_ADD_CREDENTIAL};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
     crypto_sha256(slice_from_string(key), request.credential_sha256);
     return call_accounts(&request);
@@ -81,7 +81,7 @@ enum err add_credential(const char *partner, const char *key)
 static enum err action_on_grant(
     enum accounts_change action, const char *partner, const char *account)
 {
-    struct accounts_request request = {.kind = action};
+    struct accounts_request request = {.base.kind = action};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
     snprintf(request.account, sizeof request.account, "%s", account);
     return call_accounts(&request);
@@ -100,8 +100,9 @@ enum err withdraw_grant(const char *partner, const char *account)
 enum err change_partner(
     const char *partner, unsigned changes, bool enabled, const char *key_pointer)
 {
-    struct accounts_request request = {
-        .kind = ACCOUNTS_CHANGE_PARTNER, .changes = changes, .partner_wanted.enabled = enabled};
+    struct accounts_request request = {.base.kind = ACCOUNTS_CHANGE_PARTNER,
+        .changes = changes,
+        .partner_wanted.enabled = enabled};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
     snprintf(request.partner_wanted.key_pointer, sizeof request.partner_wanted.key_pointer, "%s",
         key_pointer);
@@ -110,7 +111,8 @@ enum err change_partner(
 
 enum err add_endpoint(const char *account, const char *name, const char *url)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_ADD_ENDPOINT, .endpoint.enabled = true};
+    struct accounts_request request = {
+        .base.kind = ACCOUNTS_ADD_ENDPOINT, .endpoint.enabled = true};
     snprintf(request.account, sizeof request.account, "%s", account);
     snprintf(request.endpoint.name, sizeof request.endpoint.name, "%s", name);
     snprintf(request.endpoint.url, sizeof request.endpoint.url, "%s", url);
@@ -120,7 +122,7 @@ enum err add_endpoint(const char *account, const char *name, const char *url)
 enum err change_endpoint(
     const char *account, uint64_t endpoint, unsigned changes, const struct endpoint *wanted)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_CHANGE_ENDPOINT,
+    struct accounts_request request = {.base.kind = ACCOUNTS_CHANGE_ENDPOINT,
         .endpoint_id = endpoint,
         .changes = changes,
         .endpoint = *wanted};

@@ -90,8 +90,9 @@ Test(partners, wrong_changes_are_refused)
         cr_expect(slice_starts_with(
             slice_from_string(last.detail), "key_pointer: must be a JSON pointer"));
     }
-    struct accounts_request request = {
-        .kind = ACCOUNTS_CHANGE_PARTNER, .partner = "pa_1", .changes = PARTNER_CHANGE_KEY_POINTER};
+    struct accounts_request request = {.base.kind = ACCOUNTS_CHANGE_PARTNER,
+        .partner = "pa_1",
+        .changes = PARTNER_CHANGE_KEY_POINTER};
     memset(request.partner_wanted.key_pointer, '/', sizeof request.partner_wanted.key_pointer);
     cr_expect_eq(call_accounts(&request), ERR_INVALID, "an array without a NUL");
     cr_expect(PARTNER("pa_1").enabled);
@@ -100,7 +101,7 @@ Test(partners, wrong_changes_are_refused)
 
 static enum err add_secret(const char *partner, const char *text)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_ADD_PARTNER_SECRET};
+    struct accounts_request request = {.base.kind = ACCOUNTS_ADD_PARTNER_SECRET};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
     memcpy(request.secret.bytes, text, strlen(text));
     request.secret.len = (unsigned)strlen(text);
@@ -109,7 +110,8 @@ static enum err add_secret(const char *partner, const char *text)
 
 static enum err remove_secret(const char *partner, uint64_t id)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_REMOVE_PARTNER_SECRET, .secret_id = id};
+    struct accounts_request request = {
+        .base.kind = ACCOUNTS_REMOVE_PARTNER_SECRET, .secret_id = id};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
     return call_accounts(&request);
 }
@@ -182,7 +184,8 @@ Test(partners, a_removed_secret_is_gone_from_the_file_as_well)
 
 static enum err revoke_key(const char *partner, uint64_t id)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_REVOKE_CREDENTIAL, .credential_id = id};
+    struct accounts_request request = {
+        .base.kind = ACCOUNTS_REVOKE_CREDENTIAL, .credential_id = id};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
     return call_accounts(&request);
 }

@@ -22,7 +22,7 @@ static void open_follower(void)
 
 static enum err replicate(struct accounts *whose, enum accounts_replication_kind action)
 {
-    struct accounts_replication request = {.kind = action};
+    struct accounts_replication request = {.base.kind = action};
     enum err result = accounts_replicate_call(whose, &request);
     cr_expect(result == OK ? !*request.detail : *request.detail);
     return result;
@@ -52,11 +52,11 @@ TestSuite(replication, .init = begin, .fini = end);
 static bool carry_page(size_t *ret_objects)
 {
     struct accounts_replication request = {
-        .kind = REPLICATION_READ, .after = accounts_version(follower)};
+        .base.kind = REPLICATION_READ, .after = accounts_version(follower)};
     cr_assert_eq(accounts_replicate_call(accounts, &request), OK, "%s", request.detail);
     *ret_objects = request.page.count;
     bool more = request.page.more;
-    request.kind = REPLICATION_APPLY;
+    request.base.kind = REPLICATION_APPLY;
     cr_assert_eq(accounts_replicate_call(follower, &request), OK, "%s", request.detail);
     cr_expect_eq(accounts_version(follower), request.page.version);
     accounts_page_done(&request.page);
@@ -199,7 +199,7 @@ static enum err action(enum accounts_change which, const char *partner, const ch
     uint64_t endpoint, uint64_t id)
 {
     struct accounts_request request = {
-        .kind = which, .endpoint_id = endpoint, .credential_id = id, .secret_id = id};
+        .base.kind = which, .endpoint_id = endpoint, .credential_id = id, .secret_id = id};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
     snprintf(request.account, sizeof request.account, "%s", account);
     return call_accounts(&request);
@@ -298,7 +298,7 @@ Test(replication, nothing_new_is_an_empty_page_and_the_future_is_refused)
 {
     make_accounts();
     struct accounts_replication request = {
-        .kind = REPLICATION_READ, .after = accounts_version(accounts)};
+        .base.kind = REPLICATION_READ, .after = accounts_version(accounts)};
     cr_expect_eq(accounts_replicate_call(accounts, &request), OK);
     cr_expect_eq(request.page.count, 0);
     cr_expect_not(request.page.more);
@@ -326,7 +326,7 @@ Test(replication, a_leader_that_has_forgotten_is_followed_from_the_start)
     execute_sql(sql);
     cr_assert_eq(open_accounts(), OK, "%s", open_detail);
     struct accounts_replication request = {
-        .kind = REPLICATION_READ, .after = accounts_version(follower)};
+        .base.kind = REPLICATION_READ, .after = accounts_version(follower)};
     cr_assert_eq(accounts_replicate_call(accounts, &request), ERR_NOT_FOUND);
     struct buffer before = shown_directory(follower);
     cr_assert_eq(replicate(follower, REPLICATION_RESTART), OK);
@@ -365,7 +365,7 @@ Test(replication, a_follower_takes_no_other_changes_and_leads_nobody)
 {
     make_accounts();
     follow();
-    struct accounts_request request = {.kind = ACCOUNTS_ADD_PARTNER, .partner = "pa_9"};
+    struct accounts_request request = {.base.kind = ACCOUNTS_ADD_PARTNER, .partner = "pa_9"};
     cr_expect_eq(accounts_call(follower, &request), ERR_FORBIDDEN);
     cr_expect_eq(replicate(follower, REPLICATION_LEAD), ERR_CONFIG);
     cr_expect_eq(replicate(accounts, REPLICATION_LEAD), OK);
@@ -378,7 +378,7 @@ Test(replication, a_follower_takes_no_other_changes_and_leads_nobody)
 
 static bool state(struct accounts *whose, bool *ret_is_complete)
 {
-    struct accounts_replication request = {.kind = REPLICATION_STATE};
+    struct accounts_replication request = {.base.kind = REPLICATION_STATE};
     cr_assert_eq(accounts_replicate_call(whose, &request), OK);
     *ret_is_complete = request.ret_is_complete;
     return request.ret_follows;
@@ -414,11 +414,11 @@ Test(replication, a_database_with_a_history_of_its_own_becomes_the_leaders)
     cr_assert_eq(system(command), 0);
     cr_assert_eq(accounts_open(follower_directory, &seed, &follower, detail), OK);
     for (int i = 0; i < 20; i++) {
-        struct accounts_request request = {.kind = ACCOUNTS_ADD_ACCOUNT};
+        struct accounts_request request = {.base.kind = ACCOUNTS_ADD_ACCOUNT};
         snprintf(request.account, sizeof request.account, "acc_%d", i);
         cr_assert_eq(accounts_call(follower, &request), OK);
     }
-    struct accounts_request request = {.kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1"};
+    struct accounts_request request = {.base.kind = ACCOUNTS_ADD_ENDPOINT, .account = "acc_1"};
     strcpy(request.endpoint.name, "main");
     strcpy(request.endpoint.url, URL);
     cr_assert_eq(accounts_call(follower, &request), OK, "%s", request.detail);
@@ -434,7 +434,7 @@ Test(replication, a_page_that_can_not_be_changes_nothing)
     make_accounts();
     follow();
     struct buffer before = shown_directory(follower);
-    struct accounts_replication request = {.kind = REPLICATION_APPLY, .page.version = 1000};
+    struct accounts_replication request = {.base.kind = REPLICATION_APPLY, .page.version = 1000};
     struct accounts_object *partner = accounts_page_add(&request.page, ACCOUNTS_KIND_PARTNER);
     strcpy(partner->partner->id, "pa_9");
     struct accounts_object *object = accounts_page_add(&request.page, ACCOUNTS_KIND_ENDPOINT);

@@ -32,23 +32,13 @@ static enum err check_url(const char *url, const char **ret_problem, void *conte
 
 struct ownership owner;
 
-/* On the admin thread. */
-static void receive_action(struct mail *mail, void *receiver)
-{
-    struct journal_operator_action *action =
-        CONTAINER_OF(mail, struct journal_operator_action, request.mail);
-    action->on_answered(action, receiver);
-}
-
 static void answer_action(struct journal_operator_action *action, void *context)
 {
     owner.asked++;
-    action->request.result = owner.result;
     action->ret_state = owner.result == OK ? action->to : owner.state;
     action->ret_refusal = owner.result == ERR_INVALID ? ACTION_UNROUTED : ACTION_NOT_REFUSED;
     owner.action = *action;
-    action->request.mail.on_receive = receive_action;
-    mailbox_post(action->asked_by, &action->request.mail);
+    request_answer(&action->ask, owner.result);
 }
 
 struct admin_options fixture_options;

@@ -51,7 +51,7 @@ TestSuite(connector, .init = set_up);
 Test(connector, says_what_is_wrong_with_each_address)
 {
     char expected[BROKER_DETAIL_BYTES];
-    struct connector_request request = {.task = CONNECTOR_CHECK_OWNERSHIP};
+    struct connector_request request = {.base.kind = CONNECTOR_CHECK_OWNERSHIP};
     add_closed_address();
     add_closed_address();
     start();
@@ -67,7 +67,7 @@ Test(connector, says_what_is_wrong_with_each_address)
 
 Test(connector, names_credentials_that_it_cannot_read)
 {
-    struct connector_request request = {.task = CONNECTOR_OPEN_PUBLISHER};
+    struct connector_request request = {.base.kind = CONNECTOR_OPEN_PUBLISHER};
     int fd = add_silent_address();
     snprintf(options.credentials_file, sizeof options.credentials_file, "/nonexistent/credentials");
     start();
@@ -81,16 +81,18 @@ Test(connector, names_credentials_that_it_cannot_read)
 static unsigned answers;
 static enum err last_result;
 
-static void on_done(struct connector_request *request, void *receiver)
+static void on_done(struct request *base, void *receiver)
 {
+    struct connector_request *request = CONTAINER_OF(base, struct connector_request, base);
     answers++;
-    last_result = request->result;
+    last_result = request->base.result;
 }
 
 Test(connector, stops_at_once_in_the_middle_of_a_login)
 {
-    struct connector_request requests[2] = {{.task = CONNECTOR_OPEN_PUBLISHER, .on_done = on_done},
-        {.task = CONNECTOR_CHECK_OWNERSHIP, .on_done = on_done}};
+    struct connector_request requests[2] = {
+        {.base.kind = CONNECTOR_OPEN_PUBLISHER, .base.on_done = on_done},
+        {.base.kind = CONNECTOR_CHECK_OWNERSHIP, .base.on_done = on_done}};
     int fd = add_silent_address();
     start();
     for (unsigned i = 0; i < 2; i++)

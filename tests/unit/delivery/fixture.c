@@ -35,25 +35,16 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 
 /* --- the journal --- */
 
-static struct journal_request *received[JOURNAL_KINDS][REQUESTS_MAX],
-    *received_in_order[REQUESTS_MAX];
+static struct request *received[JOURNAL_KINDS][REQUESTS_MAX], *received_in_order[REQUESTS_MAX];
 static unsigned received_count[JOURNAL_KINDS], received_in_all, taken;
 static bool at_once[JOURNAL_KINDS];
 
-static void receive_answer(struct mail *mail, void *receiver)
+void journal_answer(struct request *request, enum err result)
 {
-    struct journal_request *request = CONTAINER_OF(mail, struct journal_request, mail);
-    request->on_done(request, receiver);
+    request_answer(request, result);
 }
 
-void journal_answer(struct journal_request *request, enum err result)
-{
-    request->result = result;
-    request->mail.on_receive = receive_answer;
-    mailbox_post(request->reply_to, &request->mail);
-}
-
-static void submit(struct journal *journal, struct journal_request *request)
+static void submit(struct journal *journal, struct request *request)
 {
     pthread_mutex_lock(&lock);
     assert(received_in_all < REQUESTS_MAX);
@@ -78,16 +69,16 @@ unsigned journal_count(enum journal_kind kind)
     return count;
 }
 
-struct journal_request *journal_request(enum journal_kind kind, unsigned index)
+struct request *journal_request(enum journal_kind kind, unsigned index)
 {
     WAIT_UNTIL(journal_count(kind) > index);
     return received[kind][index];
 }
 
-struct journal_request *journal_take(void)
+struct request *journal_take(void)
 {
     pthread_mutex_lock(&lock);
-    struct journal_request *request = taken < received_in_all ? received_in_order[taken++] : NULL;
+    struct request *request = taken < received_in_all ? received_in_order[taken++] : NULL;
     pthread_mutex_unlock(&lock);
     return request;
 }
@@ -330,7 +321,7 @@ static void change(struct accounts_request *request)
 void change_endpoint(unsigned changes, bool value)
 {
     struct accounts_request request = {
-        .kind = ACCOUNTS_CHANGE_ENDPOINT, .endpoint_id = endpoint, .changes = changes};
+        .base.kind = ACCOUNTS_CHANGE_ENDPOINT, .endpoint_id = endpoint, .changes = changes};
     request.endpoint.enabled = request.endpoint.idempotent = request.endpoint.final_4xx = value;
     change(&request);
 }
@@ -352,7 +343,7 @@ bool endpoint_is_enabled(void)
 
 static uint64_t add_endpoint(const char *name, const char *path)
 {
-    struct accounts_request add = {.kind = ACCOUNTS_ADD_ENDPOINT, .endpoint.enabled = true};
+    struct accounts_request add = {.base.kind = ACCOUNTS_ADD_ENDPOINT, .endpoint.enabled = true};
     snprintf(add.endpoint.name, sizeof add.endpoint.name, "%s", name);
     snprintf(add.endpoint.url, sizeof add.endpoint.url, "http://127.0.0.1:%u%s", port, path);
     change(&add);
@@ -379,7 +370,7 @@ void fixture_begin(void)
         .active_per_endpoint = 8};
     start_sink();
     cr_assert_eq(accounts_open(directory, &seed, &accounts, detail), OK, "%s", detail);
-    change(&(struct accounts_request){.kind = ACCOUNTS_ADD_ACCOUNT});
+    change(&(struct accounts_request){.base.kind = ACCOUNTS_ADD_ACCOUNT});
     endpoint = add_endpoint("main", "/in");
     other_endpoint = add_endpoint("other", "/other");
 }

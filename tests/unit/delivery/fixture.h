@@ -45,12 +45,12 @@ bool endpoint_is_enabled(void);
 
 /* The journal's side: requests of one kind, counted from 0. */
 unsigned journal_count(enum journal_kind kind);
-struct journal_request *journal_request(enum journal_kind kind, unsigned index); /* waits for it */
+struct request *journal_request(enum journal_kind kind, unsigned index); /* waits for it */
 struct journal_record *journal_record_at(enum journal_kind kind, unsigned index);
 struct journal_load *journal_load_at(unsigned index);
-void journal_answer(struct journal_request *request, enum err result);
+void journal_answer(struct request *request, enum err result);
 void journal_answer_scan(unsigned index, const struct journal_backlog *backlog);
-struct journal_request *journal_take(
+struct request *journal_take(
     void); /* the next one of any kind that was not taken yet; NULL: none */
 /* From now on every request of this kind is answered OK at once (loads: nothing there). */
 void journal_answer_at_once(enum journal_kind kind);

@@ -87,7 +87,7 @@ Test(delivery_life, while_a_sending_is_refused_unguarded_ones_wait_too)
 {
     begin_shard(NULL);
     hand_over(16, 16, "payout");
-    struct journal_request *start = journal_request(JOURNAL_START, 0);
+    struct request *start = journal_request(JOURNAL_START, 0);
     int64_t refused_us = clock_wall_us();
     journal_answer(start, ERR_DISK_FULL);
     hand_over(32, 32, "note");
@@ -129,7 +129,7 @@ Test(delivery_life, a_guarded_one_whose_sending_is_recorded_during_a_stop_is_put
 {
     begin_shard(NULL);
     hand_over(16, 16, "payout");
-    struct journal_request *start = journal_request(JOURNAL_START, 0);
+    struct request *start = journal_request(JOURNAL_START, 0);
     delivery_shard_stop(shard, 10 * US_PER_SECOND);
     journal_answer(start, OK);
     struct journal_record *record = journal_record_at(JOURNAL_RECORD_OUTCOME, 0);
@@ -145,7 +145,7 @@ Test(delivery_life, a_sending_that_is_recorded_after_the_end_asks_nothing_more_o
 {
     begin_shard(NULL);
     hand_over(16, 16, "payout");
-    struct journal_request *start = journal_request(JOURNAL_START, 0);
+    struct request *start = journal_request(JOURNAL_START, 0);
     end_shard(10 * US_PER_MS);
     journal_answer(start, OK); /* the last thing that the journal does */
     free_shard();
@@ -168,7 +168,7 @@ Test(delivery_life, an_outcome_that_is_recorded_during_a_stop_is_waited_for)
 {
     begin_shard(NULL);
     hand_over(16, 16, "note");
-    struct journal_request *record = journal_request(JOURNAL_RECORD_OUTCOME, 0);
+    struct request *record = journal_request(JOURNAL_RECORD_OUTCOME, 0);
     delivery_shard_stop(shard, 10 * US_PER_SECOND);
     hand_over(32, 32, "note"); /* accepted in the last moment: stays pending in the journal */
     WAIT_UNTIL(metrics_read(METRIC_ACTIVE) == 2);

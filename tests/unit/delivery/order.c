@@ -158,7 +158,7 @@ Test(delivery_order, a_retry_recorded_late_is_found_although_a_load_was_in_fligh
     load = journal_load_at(3);
     cr_assert_lt(load->after_waiting_due_us, late_due_us, "the cursor did not go back");
     cr_assert_geq(load->due_by_us, late_due_us);
-    struct journal_request *of_100 = journal_request(
+    struct request *of_100 = journal_request(
         JOURNAL_RECORD_OUTCOME, 2); /* there, before such are answered by themselves */
     journal_answer_at_once(JOURNAL_RECORD_OUTCOME);
     journal_answer(of_100, OK);
@@ -244,7 +244,7 @@ static void work_off_record(const struct journal_record *record)
  * leave. */
 static void work_off_batch(unsigned max, bool disk_refuses, int64_t first, int64_t last)
 {
-    struct journal_request *batch[64], *request;
+    struct request *batch[64], *request;
     unsigned count = 0;
     while (count < max && (request = journal_take())) {
         batch[count++] = request;

@@ -74,7 +74,7 @@ Test(route, an_endpoint_that_changes_during_a_walk_makes_it_begin_again)
     begin_shard(NULL);
     struct journal_list_unrouted *list = list_at(0);
     delivery_shard_endpoint_changed(shard, endpoint);
-    struct journal_request *release = journal_request(JOURNAL_RELEASE, 0);
+    struct request *release = journal_request(JOURNAL_RELEASE, 0);
     cr_assert_eq(journal_count(JOURNAL_LIST_UNROUTED), 1, "one walk at a time");
     journal_answer_at_once(JOURNAL_RELEASE);
     journal_answer(release, OK);
@@ -104,7 +104,7 @@ Test(route, a_walk_that_the_disk_refused_is_done_a_second_later)
 static struct mailbox asker;
 static _Atomic int answers;
 
-static void on_answered(struct journal_operator_action *action, void *receiver)
+static void on_answered(struct request *request, void *receiver)
 {
     cr_assert_eq(receiver, &asker);
     answers++;
@@ -121,7 +121,7 @@ static void wait_for_answer(int count)
 static struct journal_operator_action action_of(enum delivery_state from, enum delivery_state to)
 {
     return (struct journal_operator_action){
-        .from = from, .to = to, .asked_by = &asker, .on_answered = on_answered};
+        .from = from, .to = to, .ask.reply_to = &asker, .ask.on_done = on_answered};
 }
 
 Test(action, is_answered_after_its_commit_and_what_it_made_pending_is_sent)

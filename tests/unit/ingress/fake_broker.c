@@ -41,9 +41,9 @@ struct broker_connector *fake_connector(void)
 
 void broker_connector_submit(struct broker_connector *connector, struct connector_request *request)
 {
-    cr_assert_null(dialled[request->task], "two requests at once");
+    cr_assert_null(dialled[request->base.kind], "two requests at once");
     fake.dials++;
-    dialled[request->task] = request;
+    dialled[request->base.kind] = request;
 }
 
 bool broker_connector_is_deposed(const struct broker_connector *connector)
@@ -61,22 +61,14 @@ bool fake_is_dialled(enum connector_task task)
     return dialled[task];
 }
 
-static void receive_link(struct mail *mail, void *receiver)
-{
-    struct connector_request *request = CONTAINER_OF(mail, struct connector_request, mail);
-    request->on_done(request, receiver);
-}
-
 void fake_answer_dial(enum connector_task task, enum err result)
 {
     struct connector_request *request = TAKE(dialled[task]);
     cr_assert_not_null(request, "nobody has dialled");
-    request->result = result;
     request->ret_link = result == OK ? (void *)&some_link : NULL;
     snprintf(request->ret_detail, sizeof request->ret_detail, "%s",
         result == OK ? "" : "as the test says");
-    request->mail.on_receive = receive_link;
-    mailbox_post(request->reply_to, &request->mail);
+    request_answer(&request->base, result);
 }
 
 /* The publisher */

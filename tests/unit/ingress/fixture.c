@@ -51,19 +51,13 @@ const char *__lsan_default_suppressions(void)
     return "leak:h2o_mem_alloc_recycle\n";
 }
 
-static void submit(struct journal *journal, struct journal_request *request)
+static void submit(struct journal *journal, struct request *request)
 {
     pthread_mutex_lock(&lock);
     assert(request->kind == JOURNAL_APPEND && received_count < REQUESTS_MAX);
     received[received_count].append = CONTAINER_OF(request, struct journal_append, request);
     received[received_count++].shard = CONTAINER_OF(journal, struct fake_journal, journal)->shard;
     pthread_mutex_unlock(&lock);
-}
-
-static void receive_answer(struct mail *mail, void *receiver)
-{
-    struct journal_request *request = CONTAINER_OF(mail, struct journal_request, mail);
-    request->on_done(request, receiver);
 }
 
 unsigned journal_count(void)
@@ -89,14 +83,12 @@ void journal_answer(unsigned index, enum err result, const struct event_id *firs
 {
     struct journal_append *append = journal_request(index);
     append->ret_id = first ? *first : append->event->parts.id;
-    append->request.result = result;
-    append->request.mail.on_receive = receive_answer;
-    mailbox_post(append->request.reply_to, &append->request.mail);
+    request_answer(&append->request, result);
 }
 
 static void change(enum accounts_change kind, const char *partner, const char *account)
 {
-    struct accounts_request request = {.kind = kind};
+    struct accounts_request request = {.base.kind = kind};
     snprintf(request.partner, sizeof request.partner, "%s", partner);
     snprintf(request.account, sizeof request.account, "%s", account);
     crypto_sha256(SLICE_LITERAL(TEST_KEY), request.credential_sha256);
@@ -114,7 +106,7 @@ static void change_shop(struct accounts_request *request)
 void shop_set_key_pointer(const char *pointer)
 {
     struct accounts_request request = {
-        .kind = ACCOUNTS_CHANGE_PARTNER, .changes = PARTNER_CHANGE_KEY_POINTER};
+        .base.kind = ACCOUNTS_CHANGE_PARTNER, .changes = PARTNER_CHANGE_KEY_POINTER};
     snprintf(request.partner_wanted.key_pointer, sizeof request.partner_wanted.key_pointer, "%s",
         pointer);
     change_shop(&request);
@@ -122,19 +114,20 @@ void shop_set_key_pointer(const char *pointer)
 
 void shop_set_enabled(bool enabled)
 {
-    change_shop(&(struct accounts_request){.kind = ACCOUNTS_CHANGE_PARTNER,
+    change_shop(&(struct accounts_request){.base.kind = ACCOUNTS_CHANGE_PARTNER,
         .changes = PARTNER_CHANGE_ENABLED,
         .partner_wanted.enabled = enabled});
 }
 
 void shop_add_secret(const struct secret *secret)
 {
-    change_shop(&(struct accounts_request){.kind = ACCOUNTS_ADD_PARTNER_SECRET, .secret = *secret});
+    change_shop(
+        &(struct accounts_request){.base.kind = ACCOUNTS_ADD_PARTNER_SECRET, .secret = *secret});
 }
 
 uint64_t account_add_endpoint(const char *name, const char *types)
 {
-    struct accounts_request request = {.kind = ACCOUNTS_ADD_ENDPOINT,
+    struct accounts_request request = {.base.kind = ACCOUNTS_ADD_ENDPOINT,
         .account = "acc_1",
         .endpoint = {.url = "http://127.0.0.1:1/", .enabled = true}};
     snprintf(request.endpoint.name, sizeof request.endpoint.name, "%s", name);
@@ -150,7 +143,7 @@ uint64_t account_add_endpoint(const char *name, const char *types)
 void account_remove_endpoint(uint64_t endpoint)
 {
     struct accounts_request request = {
-        .kind = ACCOUNTS_REMOVE_ENDPOINT, .account = "acc_1", .endpoint_id = endpoint};
+        .base.kind = ACCOUNTS_REMOVE_ENDPOINT, .account = "acc_1", .endpoint_id = endpoint};
     cr_assert_eq(accounts_call(accounts, &request), OK, "%s", request.detail);
 }
 

@@ -28,7 +28,7 @@ static struct mailbox mailbox;
 static struct broker_options broker = {.partitions = QUEUE_PARTITIONS};
 static struct broker_host host; /* the fake broker needs none */
 static struct {
-    struct journal_request *request;
+    struct request *request;
     unsigned shard;
 } received[REQUESTS_MAX];
 static unsigned received_count;
@@ -46,7 +46,7 @@ int64_t __wrap_clock_mono_us(void)
     return now_us ? now_us : __real_clock_mono_us();
 }
 
-static void submit(struct journal *journal, struct journal_request *request)
+static void submit(struct journal *journal, struct request *request)
 {
     cr_assert(received_count < REQUESTS_MAX);
     received[received_count].request = request;
@@ -208,7 +208,7 @@ unsigned queue_requests(enum journal_kind kind)
     return count;
 }
 
-struct journal_request *queue_request(enum journal_kind kind, unsigned index)
+struct request *queue_request(enum journal_kind kind, unsigned index)
 {
     int at = find_request(kind, index);
     cr_assert(at >= 0, "no such request");
@@ -225,20 +225,12 @@ struct journal_append *queue_append(unsigned index)
     return CONTAINER_OF(queue_request(JOURNAL_APPEND, index), struct journal_append, request);
 }
 
-static void receive_answer(struct mail *mail, void *receiver)
-{
-    struct journal_request *request = CONTAINER_OF(mail, struct journal_request, mail);
-    request->on_done(request, receiver);
-}
-
-void queue_answer(struct journal_request *request, enum err result)
+void queue_answer(struct request *request, enum err result)
 {
     for (unsigned i = 0; i < received_count; i++)
         if (received[i].request == request)
             received[i].request = NULL; /* it may be freed, and used again */
-    request->result = result;
-    request->mail.on_receive = receive_answer;
-    mailbox_post(request->reply_to, &request->mail);
+    request_answer(request, result);
     queue_work();
 }
 

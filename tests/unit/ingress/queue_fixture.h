@@ -46,11 +46,11 @@ void queue_expect(const struct sent *sent, enum err result); /* it was told, onc
 
 /* What came to the journals, in order. */
 unsigned queue_requests(enum journal_kind kind);
-struct journal_request *queue_request(enum journal_kind kind, unsigned index);
+struct request *queue_request(enum journal_kind kind, unsigned index);
 struct journal_append *queue_append(unsigned index);
 unsigned queue_request_shard(enum journal_kind kind, unsigned index);
 /* Answers and works the mailbox off. */
-void queue_answer(struct journal_request *request, enum err result);
+void queue_answer(struct request *request, enum err result);
 /* Answers a JOURNAL_LOAD_OUTBOX with events of these partitions, numbered from `first_number` on.
  * */
 void queue_answer_load(

@@ -76,7 +76,7 @@ Test(append, a_duplicate_and_a_conflict_are_found_within_one_transaction)
         desk_event(desk, (struct draft){.key = "k", .amount = "6", .currency = "EUR"}),
     };
     struct journal_append appends[3];
-    struct journal_request *requests[3];
+    struct request *requests[3];
     for (int i = 0; i < 3; i++)
         requests[i] = &append_init(&appends[i], events[i], (uint64_t[]){7}, 1)->request;
     desk_call_together(desk, requests, 3);
@@ -97,7 +97,7 @@ Test(append, one_transaction_answers_in_order_of_posting_behind_its_handover)
     enum { COUNT = 300 };
     struct desk *desk = desk_new();
     static struct journal_append appends[COUNT];
-    struct journal_request *requests[COUNT];
+    struct request *requests[COUNT];
     for (int i = 0; i < COUNT; i++)
         requests[i] =
             &append_init(&appends[i], desk_event(desk, (struct draft){0}), (uint64_t[]){7}, 1)
@@ -118,7 +118,7 @@ Test(append, more_requests_than_a_transaction_takes_are_all_answered)
     enum { COUNT = JOURNAL_BATCH_REQUESTS_MAX + 100 };
     struct desk *desk = desk_new();
     static struct journal_append appends[COUNT];
-    struct journal_request *requests[COUNT];
+    struct request *requests[COUNT];
     struct event *event = desk_event(desk, (struct draft){.key = "k"});
     for (int i = 0; i < COUNT; i++)
         requests[i] = &append_init(&appends[i], event, (uint64_t[]){7}, 1)->request;

@@ -247,16 +247,17 @@ struct asked {
     bool done;
 };
 
-static void on_audited(struct journal_query *query, void *receiver)
+static void on_audited(struct request *request, void *receiver)
 {
     (void)receiver;
-    CONTAINER_OF(query, struct asked, audit.query)->done = true;
+    CONTAINER_OF(request, struct asked, audit.request)->done = true;
 }
 
 static void ask(struct desk *desk, struct journal_reader *reader, struct asked *asked)
 {
-    *asked = (struct asked){.audit = {.query = {.reply_to = &desk->mailbox, .on_done = on_audited},
-                                .question = everything()}};
+    *asked =
+        (struct asked){.audit = {.request = {.reply_to = &desk->mailbox, .on_done = on_audited},
+                           .question = everything()}};
     journal_reader_audit(reader, &asked->audit);
 }
 
@@ -299,7 +300,7 @@ Test(audit_moving, beside_a_busy_journal_there_is_no_false_alarm)
             answers++;
         }
         if (asked.done) {
-            cr_assert(asked.audit.query.result == OK && audit_is_complete(asked.audit.ret_audit));
+            cr_assert(asked.audit.request.result == OK && audit_is_complete(asked.audit.ret_audit));
             audit_free(asked.audit.ret_audit);
             ask(desk, reader, &asked);
             audits++;
@@ -310,7 +311,7 @@ Test(audit_moving, beside_a_busy_journal_there_is_no_false_alarm)
     audit_free(asked.audit.ret_audit);
     ask(desk, reader, &asked);
     wait_until_asked(desk, &asked);
-    cr_assert(asked.audit.query.result == OK && audit_is_complete(asked.audit.ret_audit));
+    cr_assert(asked.audit.request.result == OK && audit_is_complete(asked.audit.ret_audit));
     cr_expect_number(asked.audit.ret_audit->totals[0].deliveries, ROUNDS * PER_ROUND, "-60");
     cr_expect_eq(
         asked.audit.ret_audit->totals[0].columns[AUDIT_DELIVERED].count, (int64_t)recorded);
@@ -334,8 +335,8 @@ Test(audit_moving, a_reader_that_stops_answers_what_it_has_begun)
     mailbox_work(&desk->mailbox);
     for (size_t i = 0; i < ARRAY_LENGTH(asked); i++) {
         cr_assert(asked[i].done);
-        cr_expect(
-            asked[i].audit.query.result == OK || asked[i].audit.query.result == ERR_SHUTTING_DOWN);
+        cr_expect(asked[i].audit.request.result == OK ||
+                  asked[i].audit.request.result == ERR_SHUTTING_DOWN);
         audit_free(asked[i].audit.ret_audit);
     }
     desk_free(desk);
@@ -343,11 +344,11 @@ Test(audit_moving, a_reader_that_stops_answers_what_it_has_begun)
 
 static bool audit_was_first;
 
-static void on_state_counts(struct journal_query *query, void *receiver)
+static void on_state_counts(struct request *request, void *receiver)
 {
     audit_was_first =
         ((const struct asked *)receiver)->done; /* answers come in the order of posting */
-    CONTAINER_OF(query, struct journal_state_counts, query)->ret_counts[0] = -1;
+    CONTAINER_OF(request, struct journal_state_counts, request)->ret_counts[0] = -1;
 }
 
 Test(audit_moving, other_questions_go_first)
@@ -355,10 +356,10 @@ Test(audit_moving, other_questions_go_first)
     struct shelf *shelf = shelf_new();
     struct mailbox mailbox;
     struct journal_reader *reader;
-    struct asked asked = {.audit = {.query = {.reply_to = &mailbox, .on_done = on_audited},
+    struct asked asked = {.audit = {.request = {.reply_to = &mailbox, .on_done = on_audited},
                               .question = everything()}};
     struct journal_state_counts counts = {
-        .query = {.reply_to = &mailbox, .on_done = on_state_counts}};
+        .request = {.reply_to = &mailbox, .on_done = on_state_counts}};
     shelf_sql(shelf,
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)"
         " INSERT INTO deliveries SELECT 16 * i, 1, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 200, 0, 0, 0 FROM "
@@ -372,7 +373,7 @@ Test(audit_moving, other_questions_go_first)
         mailbox_work(&mailbox);
     }
     cr_expect(!audit_was_first);
-    cr_expect(asked.audit.query.result == OK &&
+    cr_expect(asked.audit.request.result == OK &&
               asked.audit.ret_audit->findings_more == 400000 - AUDIT_FINDINGS_MAX);
     audit_free(asked.audit.ret_audit);
     journal_reader_stop(reader);

@@ -225,7 +225,7 @@ Test(disk, a_failed_transaction_takes_back_what_it_said_of_the_brokers_events)
         .budget = &desk->budget,
         .budget_share_percent = 100,
         .ret_entries = entries};
-    struct journal_request *requests[] = {
+    struct request *requests[] = {
         &receive.request, &list_held.request, &keep.request, &load.request};
     disk_be_full(true);
     desk_submit(

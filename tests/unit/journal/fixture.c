@@ -22,16 +22,16 @@ static struct arrival *next_arrival(struct desk *desk)
     return &desk->arrivals[desk->arrivals_count++];
 }
 
-static void on_done(struct journal_request *request, void *receiver)
+static void on_done(struct request *request, void *receiver)
 {
     struct desk *desk = desk_of(receiver);
     next_arrival(desk)->answered = request;
     desk->answers_count++;
 }
 
-static void on_query_done(struct journal_query *query, void *receiver)
+static void on_query_done(struct request *request, void *receiver)
 {
-    (void)query;
+    (void)request;
     desk_of(receiver)->queries_count++;
 }
 
@@ -121,7 +121,7 @@ void desk_free(struct desk *desk)
     free(desk);
 }
 
-void desk_submit(struct desk *desk, struct journal_request *request)
+void desk_submit(struct desk *desk, struct request *request)
 {
     request->reply_to = &desk->mailbox;
     request->on_done = on_done;
@@ -144,7 +144,7 @@ void desk_wait_answers(struct desk *desk, size_t count)
     wait_for(desk, &desk->answers_count, count);
 }
 
-enum err desk_call(struct desk *desk, struct journal_request *request)
+enum err desk_call(struct desk *desk, struct request *request)
 {
     size_t count = desk->answers_count + 1;
     desk_submit(desk, request);
@@ -198,7 +198,7 @@ enum err desk_append(
     return result;
 }
 
-void desk_call_together(struct desk *desk, struct journal_request **requests, size_t count)
+void desk_call_together(struct desk *desk, struct request **requests, size_t count)
 {
     struct journal_append first;
     struct event *event = desk_event(desk, (struct draft){.type = "other"});
@@ -314,22 +314,22 @@ enum err desk_find(struct desk *desk, struct journal_reader *reader, const struc
     struct timeline **ret_timeline)
 {
     struct journal_find find = {
-        .query = {.reply_to = &desk->mailbox, .on_done = on_query_done}, .id = *id};
+        .request = {.reply_to = &desk->mailbox, .on_done = on_query_done}, .id = *id};
     size_t before = desk->queries_count;
     journal_reader_find(reader, &find);
     wait_for_query(desk, before);
     *ret_timeline = find.ret_timeline;
-    return find.query.result;
+    return find.request.result;
 }
 
 enum err desk_state_counts(
     struct desk *desk, struct journal_reader *reader, int64_t ret_counts[DELIVERY_STATES])
 {
     struct journal_state_counts counts = {
-        .query = {.reply_to = &desk->mailbox, .on_done = on_query_done}};
+        .request = {.reply_to = &desk->mailbox, .on_done = on_query_done}};
     size_t before = desk->queries_count;
     journal_reader_count_states(reader, &counts);
     wait_for_query(desk, before);
     memcpy(ret_counts, counts.ret_counts, sizeof counts.ret_counts);
-    return counts.query.result;
+    return counts.request.result;
 }

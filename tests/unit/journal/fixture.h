@@ -18,7 +18,7 @@
 
 /* What came into the mailbox: an answer, or a delivery of a handover. */
 struct arrival {
-    const struct journal_request *answered; /* NULL: a delivery */
+    const struct request *answered; /* NULL: a delivery */
     struct delivery delivery;
 };
 
@@ -47,11 +47,11 @@ void desk_reopen(struct desk *desk);
 
 /* All of them in one transaction, and waits for the answers: they gather while the sync of another
  * commit is held. */
-void desk_call_together(struct desk *desk, struct journal_request **requests, size_t count);
-void desk_submit(struct desk *desk, struct journal_request *request);
+void desk_call_together(struct desk *desk, struct request **requests, size_t count);
+void desk_submit(struct desk *desk, struct request *request);
 void desk_wait_answers(struct desk *desk, size_t count); /* answers since desk_new */
 enum err desk_call(
-    struct desk *desk, struct journal_request *request); /* submits, waits, returns the result */
+    struct desk *desk, struct request *request); /* submits, waits, returns the result */
 
 /* An event with a fresh id; NULL texts are left out. */
 struct draft {

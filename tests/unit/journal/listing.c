@@ -311,22 +311,22 @@ Test(listing, lists_conflicts_by_account_day_and_first_event)
     shelf_free(shelf);
 }
 
-static void on_listed(struct journal_query *query, void *receiver)
+static void on_listed(struct request *request, void *receiver)
 {
     (void)receiver;
-    query->on_done = NULL; /* a mark that it was answered */
+    request->on_done = NULL; /* a mark that it was answered */
 }
 
 static enum err ask(struct desk *desk, struct journal_reader *reader, struct journal_list *list)
 {
-    list->page.query.reply_to = &desk->mailbox;
-    list->page.query.on_done = on_listed;
+    list->page.request.reply_to = &desk->mailbox;
+    list->page.request.on_done = on_listed;
     journal_reader_list(reader, list);
-    while (list->page.query.on_done) {
+    while (list->page.request.on_done) {
         mailbox_wait(&desk->mailbox, 1000);
         mailbox_work(&desk->mailbox);
     }
-    return list->page.query.result;
+    return list->page.request.result;
 }
 
 Test(listing, goes_from_shard_to_shard)

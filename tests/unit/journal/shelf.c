@@ -78,8 +78,7 @@ static struct dedupe_key key_of_event(const struct event *event)
 }
 
 enum err shelf_call(struct shelf *shelf,
-    enum err (*apply)(struct store *store, struct journal_request *request),
-    struct journal_request *request)
+    enum err (*apply)(struct store *store, struct request *request), struct request *request)
 {
     request->result = OK;
     shelf_begin(shelf);

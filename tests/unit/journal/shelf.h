@@ -38,8 +38,7 @@ struct journal_receive shelf_receive(
     struct shelf *shelf, struct event *event, unsigned endpoints, enum park_reason park_as);
 /* Any other request. */
 enum err shelf_call(struct shelf *shelf,
-    enum err (*apply)(struct store *store, struct journal_request *request),
-    struct journal_request *request);
+    enum err (*apply)(struct store *store, struct request *request), struct request *request);
 /* The same, with whatever came of it. */
 enum err shelf_try_append(struct shelf *shelf, struct shelved event);
 

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/request.h"
+
+#include <assert.h>
+#include <poll.h>
+
+void request_submit(struct request *request, struct mailbox *service,
+    void (*on_receive)(struct mail *mail, void *receiver))
+{
+    request->mail.on_receive = on_receive;
+    mailbox_post(service, &request->mail);
+}
+
+static void receive_answer(struct mail *mail, void *receiver)
+{
+    struct request *request = CONTAINER_OF(mail, struct request, mail);
+    if (request->outstanding) {
+        assert(*request->outstanding > 0);
+        --*request->outstanding;
+    }
+    request->on_done(request, receiver);
+}
+
+void request_answer(struct request *request, enum err result)
+{
+    request->result = result;
+    request->mail.on_receive = receive_answer;
+    if (request->reply_to)
+        mailbox_post(request->reply_to, &request->mail);
+    else
+        receive_answer(&request->mail, NULL);
+}
+
+static void on_called(struct request *request, void *receiver)
+{
+    (void)request;
+    *(bool *)receiver = true;
+}
+
+enum err request_call(struct request *request, struct mailbox *service,
+    void (*on_receive)(struct mail *mail, void *receiver))
+{
+    bool done = false;
+    struct mailbox answers;
+    enum err error = mailbox_init(&answers, &done);
+    if (error)
+        return request->result = error;
+    request->reply_to = &answers;
+    request->on_done = on_called;
+    request_submit(request, service, on_receive);
+    /* The bell, not the queue, says that the sender has finished with the mailbox, which ends here.
+     * */
+    struct pollfd bell = {.fd = answers.event_fd, .events = POLLIN};
+    while (!done)
+        if (poll(&bell, 1, -1) > 0)
+            mailbox_work(&answers);
+    mailbox_done(&answers);
+    return request->result;
+}
