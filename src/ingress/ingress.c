@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "ingress/intake.h"
-#include "ingress/queue_broker.h"
+#include "queue/publish.h"
 #include "runtime/log.h"
 
 #include <stdio.h>
@@ -102,8 +102,8 @@ static enum err make_broker_queue(struct ingress *ingress)
         failed = intake_new(ingress, &ingress->intake);
     if (failed)
         return failed;
-    return queue_broker_new(
-        &(struct queue_broker_options){
+    return queue_publish_new(
+        &(struct queue_publish_options){
             .breaker = {.host = &ingress->publish_host.host,
                 .connector = options->connector,
                 .broker = options->broker,

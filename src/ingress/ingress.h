@@ -13,7 +13,7 @@
  * queue makes it durable, result.c says what the partner is told.
  *
  * In rabbitmq mode (there is a connector) each thread has a connection to the broker on its loop:
- * queue_broker.h says which way an event takes. Thread 0 may read the intake queue as well
+ * publish.h says which way an event takes. Thread 0 may read the intake queue as well
  * (intake.h).
  *
  * An event that the queue has not confirmed within 3 s is answered 503 (partners re-send after a

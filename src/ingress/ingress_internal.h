@@ -7,7 +7,7 @@
 #include "http/problem.h"
 #include "ingress/broker_host.h"
 #include "ingress/ingress.h"
-#include "ingress/queue.h"
+#include "queue/queue.h"
 #include "runtime/thread.h"
 
 #define RANDOM_POOL_BYTES 4096 /* one getrandom for 512 event ids */

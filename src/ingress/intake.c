@@ -2,11 +2,11 @@
 #include "ingress/intake.h"
 
 #include "base/clock.h"
+#include "broker/dial.h"
 #include "broker/subscriber.h"
 #include "ingress/broker_host.h"
-#include "ingress/dial.h"
-#include "ingress/queue_broker.h"
 #include "model/name.h"
+#include "queue/publish.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -97,7 +97,7 @@ static void on_refused(struct publication *publication, enum publish_end end)
 {
     struct intake_message *message = CONTAINER_OF(publication, struct intake_message, publication);
     if (end == PUBLISH_RETURNED && !message->intake->stopped)
-        publish_breaker_on_queue_missing(queue_broker_breaker(message->intake->ingress->queue));
+        publish_breaker_on_queue_missing(queue_publish_breaker(message->intake->ingress->queue));
     if (end == PUBLISHED)
         message_end(message, METRIC_INTAKE_REFUSED);
     else
@@ -114,8 +114,9 @@ static void send_to_errors(struct intake_message *message)
     crypto_random(random, sizeof random);
     message->publication = (struct publication){.on_end = on_refused};
     event_id_make(&ingress->ids, clock_wall_us(), 0, random, &message->publication.id);
-    if (publish_breaker_publish_refused(queue_broker_breaker(ingress->queue), &message->publication,
-            message->body, message->content_type, message->message_id, message->reason))
+    if (publish_breaker_publish_refused(queue_publish_breaker(ingress->queue),
+            &message->publication, message->body, message->content_type, message->message_id,
+            message->reason))
         return;
     message->refused_us = message->intake->now_us;
     move(message, MESSAGE_REFUSING);
@@ -332,7 +333,7 @@ static void try_again(struct intake *intake, int64_t now_mono_us)
         if (message->place == MESSAGE_REFUSING &&
             now_mono_us - message->refused_us > CONFIRM_US_MAX) {
             publish_breaker_forget(
-                queue_broker_breaker(intake->ingress->queue), &message->publication);
+                queue_publish_breaker(intake->ingress->queue), &message->publication);
             move(message, MESSAGE_WAITING);
         }
         if (message->place == MESSAGE_WAITING)

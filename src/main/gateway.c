@@ -8,7 +8,6 @@
 #include "base/limits.h"
 #include "broker/lag.h"
 #include "ingress/ingress.h"
-#include "ingress/recent_keys.h"
 #include "journal/audit.h"
 #include "journal/journal_sqlite.h"
 #include "main/broker_setup.h"
@@ -18,6 +17,7 @@
 #include "main/replica.h"
 #include "main/roles.h"
 #include "model/placement.h"
+#include "queue/recent_keys.h"
 #include "runtime/descriptors.h"
 #include "runtime/log.h"
 

@@ -8,12 +8,13 @@ import sys
 
 GROUND = {"base", "runtime"}
 ADAPTERS = {"http", "broker", "client", "journal", "accounts", "config"}
-SERVICES = {"console", "admin", "ingress", "delivery"}
+SERVICES = {"console", "admin", "ingress", "delivery", "queue"}
+BETWEEN = {"ingress": {"queue"}, "delivery": {"queue"}}  # services that know another one
 
 # What each folder may include besides itself.
 ALLOWED = {"base": set(), "runtime": {"base"}, "model": {"base"}, "main": GROUND | {"model"} | ADAPTERS | SERVICES}
 ALLOWED.update({name: GROUND | {"model"} for name in ADAPTERS})
-ALLOWED.update({name: GROUND | {"model"} | ADAPTERS for name in SERVICES})
+ALLOWED.update({name: GROUND | {"model"} | ADAPTERS | BETWEEN.get(name, set()) for name in SERVICES})
 
 # A library's headers, by how their names begin, and where they may stand.
 ROOMS = {

@@ -4,7 +4,7 @@
  * flight, and a durable first one is found by all the others as its thread wrote it. Ends by
  * itself.
  */
-#include "ingress/recent_keys.h"
+#include "queue/recent_keys.h"
 #include "runtime/thread.h"
 
 #include <stdatomic.h>

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
-#include "fake_broker.h"
 #include "ingress/ingress_internal.h"
-#include "ingress/recent_keys.h"
 #include "journal/journal_sqlite.h"
+#include "queue/recent_keys.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 #include "runtime/rcu.h"
 #include "runtime/thread.h"
+#include "unit/queue/fake_broker.h"
 
 #include <poll.h>
 #include <pthread.h>

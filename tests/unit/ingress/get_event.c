@@ -3,7 +3,7 @@
  * */
 #include "fixture.h"
 
-#include "fake_broker.h"
+#include "unit/queue/fake_broker.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
-#include "fake_broker.h"
 #include "runtime/metrics.h"
+#include "unit/queue/fake_broker.h"
 
 #include <stdatomic.h>
 #include <string.h>

@@ -19,11 +19,11 @@
  * Owned by one ingress thread. An id can be forgotten earlier than its key: then a re-send is
  * answered with an id that only the broker and the dedupe store know.
  */
-#ifndef PENSTOCK_INGRESS_RECENT_EVENTS_H
-#define PENSTOCK_INGRESS_RECENT_EVENTS_H
+#ifndef PENSTOCK_QUEUE_RECENT_EVENTS_H
+#define PENSTOCK_QUEUE_RECENT_EVENTS_H
 
-#include "ingress/queue.h"
-#include "ingress/recent_keys.h"
+#include "queue/queue.h"
+#include "queue/recent_keys.h"
 
 #define RECENT_EVENTS_MAX 32768
 

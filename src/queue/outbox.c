@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ingress/outbox.h"
+#include "queue/outbox.h"
 
 #include "base/clock.h"
 #include "runtime/metrics.h"

@@ -37,8 +37,8 @@
  *
  * Every change of state is logged once and shown on the status board. Owned by the ingress thread.
  */
-#ifndef PENSTOCK_INGRESS_PUBLISH_BREAKER_H
-#define PENSTOCK_INGRESS_PUBLISH_BREAKER_H
+#ifndef PENSTOCK_QUEUE_PUBLISH_BREAKER_H
+#define PENSTOCK_QUEUE_PUBLISH_BREAKER_H
 
 #include "broker/publisher.h"
 #include "broker/status.h"

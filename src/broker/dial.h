@@ -8,8 +8,8 @@
  * dialling has stopped meanwhile: the connector is stopped before that mailbox is worked off for
  * the last time.
  */
-#ifndef PENSTOCK_INGRESS_DIAL_H
-#define PENSTOCK_INGRESS_DIAL_H
+#ifndef PENSTOCK_BROKER_DIAL_H
+#define PENSTOCK_BROKER_DIAL_H
 
 #include "broker/connector.h"
 

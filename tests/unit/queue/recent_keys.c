@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ingress/recent_keys.h"
+#include "queue/recent_keys.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

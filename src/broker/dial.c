@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ingress/dial.h"
+#include "broker/dial.h"
 
 #include "base/clock.h"
 #include "base/crypto.h"

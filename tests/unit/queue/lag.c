@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A queue of rabbitmq mode whose gateway sees how long its events wait in the broker. */
-#include "queue_fixture.h"
+#include "fixture.h"
 
 #include "runtime/metrics.h"
 

@@ -21,13 +21,13 @@
  *
  * Limits: the publisher's window; the budgets of events. An event costs no allocation here.
  */
-#ifndef PENSTOCK_INGRESS_QUEUE_BROKER_H
-#define PENSTOCK_INGRESS_QUEUE_BROKER_H
+#ifndef PENSTOCK_QUEUE_PUBLISH_H
+#define PENSTOCK_QUEUE_PUBLISH_H
 
-#include "ingress/publish_breaker.h"
-#include "ingress/queue.h"
+#include "queue/publish_breaker.h"
+#include "queue/queue.h"
 
-struct queue_broker_options {
+struct queue_publish_options {
     struct publish_breaker_options breaker;
     struct journal *const *journals; /* by shard; must outlive it, as the budgets */
     struct byte_budget *budgets;
@@ -37,9 +37,9 @@ struct queue_broker_options {
 };
 
 /* Nothing that can fail may follow while the connector runs: a connection is asked for at once. */
-enum err queue_broker_new(
-    const struct queue_broker_options *options, struct queue **ret_queue) MUST_CHECK;
+enum err queue_publish_new(
+    const struct queue_publish_options *options, struct queue **ret_queue) MUST_CHECK;
 /* The breaker of its events, for the refused ones of the intake. */
-struct publish_breaker *queue_broker_breaker(struct queue *queue);
+struct publish_breaker *queue_publish_breaker(struct queue *queue);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "queue_fixture.h"
+#include "fixture.h"
 
 #include "broker/lag.h"
 #include "runtime/log.h"
@@ -68,21 +68,21 @@ void queue_fixture_begin(bool outbox, int64_t left)
         budgets[i].bytes_max = 1 << 20;
     }
     cr_assert_eq(recent_keys_new(64, &queue_known), OK);
-    struct queue_broker_options options = {.breaker = {.host = &host,
-                                               .connector = fake_connector(),
-                                               .broker = &broker,
-                                               .reply_to = &mailbox,
-                                               .window = 4096,
-                                               .confirm_timeout_us = CONFIRM_TIMEOUT_US,
-                                               .lag = lag,
-                                               .lag_us_max = LAG_US_MAX},
+    struct queue_publish_options options = {.breaker = {.host = &host,
+                                                .connector = fake_connector(),
+                                                .broker = &broker,
+                                                .reply_to = &mailbox,
+                                                .window = 4096,
+                                                .confirm_timeout_us = CONFIRM_TIMEOUT_US,
+                                                .lag = lag,
+                                                .lag_us_max = LAG_US_MAX},
         .journals = journals,
         .budgets = budgets,
         .known = queue_known,
         .shards = QUEUE_SHARDS,
         .threads = 1,
         .outbox = outbox};
-    cr_assert_eq(queue_broker_new(&options, &queue), OK);
+    cr_assert_eq(queue_publish_new(&options, &queue), OK);
 }
 
 void queue_fixture_begin_with_lag(void)

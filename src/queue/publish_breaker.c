@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ingress/publish_breaker.h"
+#include "queue/publish_breaker.h"
 
 #include "base/clock.h"
+#include "broker/dial.h"
 #include "broker/lag.h"
-#include "ingress/dial.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 

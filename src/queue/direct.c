@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ingress/queue.h"
+#include "queue/queue.h"
 
 #include <stdlib.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ingress/queue_broker.h"
+#include "queue/publish.h"
 
 #include "base/clock.h"
-#include "ingress/outbox.h"
-#include "ingress/recent_events.h"
 #include "model/placement.h"
+#include "queue/outbox.h"
+#include "queue/recent_events.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -13,9 +13,9 @@
 
 #define ENTER_AGAIN_US (2 * US_PER_MS) /* at most so often, however many wait and are confirmed */
 
-struct queue_broker {
+struct queue_publish {
     struct queue queue;
-    struct queue_broker_options options; /* immutable after init */
+    struct queue_publish_options options; /* immutable after init */
 
     struct publish_breaker *breaker;
     struct recent_events *recent;
@@ -30,11 +30,11 @@ struct queue_broker {
     bool stopped;
 };
 
-static void append(struct queue_broker *broker, struct queue_entry *entry);
-static void enter_again(struct queue_broker *broker);
+static void append(struct queue_publish *broker, struct queue_entry *entry);
+static void enter_again(struct queue_publish *broker);
 
 /* The end of an entry, and of those that waited for it. */
-static void finish(struct queue_broker *broker, struct queue_entry *entry, enum err result)
+static void finish(struct queue_publish *broker, struct queue_entry *entry, enum err result)
 {
     struct list told;
     recent_events_end(broker->recent, entry, result, &told);
@@ -57,12 +57,12 @@ static void on_appended(struct request *request, void *receiver)
         metrics_add(METRIC_DIRECT, 1);
         metrics_add(METRIC_OUTBOX, entry->append.to_outbox);
     }
-    finish(CONTAINER_OF(entry->queue, struct queue_broker, queue), entry, request->result);
+    finish(CONTAINER_OF(entry->queue, struct queue_publish, queue), entry, request->result);
 }
 
-static void append(struct queue_broker *broker, struct queue_entry *entry)
+static void append(struct queue_publish *broker, struct queue_entry *entry)
 {
-    const struct queue_broker_options *options = &broker->options;
+    const struct queue_publish_options *options = &broker->options;
     if (broker->stopped) {
         finish(broker, entry, ERR_SHUTTING_DOWN);
         return;
@@ -86,7 +86,7 @@ static void append(struct queue_broker *broker, struct queue_entry *entry)
 static void on_publish_end(struct publication *publication, enum publish_end end)
 {
     struct queue_entry *entry = CONTAINER_OF(publication, struct queue_entry, publication);
-    struct queue_broker *broker = CONTAINER_OF(entry->queue, struct queue_broker, queue);
+    struct queue_publish *broker = CONTAINER_OF(entry->queue, struct queue_publish, queue);
     list_remove(&entry->in_list);
     if (end == PUBLISHED) {
         broker->confirmed_us = broker->now_us;
@@ -102,7 +102,7 @@ static void on_publish_end(struct publication *publication, enum publish_end end
 
 /* The event is in the journal's mailbox already when it is tried: nothing depends on the probe. */
 static void send_directly(
-    struct queue_broker *broker, struct queue_entry *entry, unsigned partition)
+    struct queue_publish *broker, struct queue_entry *entry, unsigned partition)
 {
     struct event *event = event_ref(entry->append.event);
     append(broker, entry);
@@ -111,16 +111,16 @@ static void send_directly(
 }
 
 /* A journal that is slow or refuses is of no help: consuming waits for it as well. */
-static bool is_sooner_directly(struct queue_broker *broker, unsigned partition, int64_t now_us)
+static bool is_sooner_directly(struct queue_publish *broker, unsigned partition, int64_t now_us)
 {
-    const struct queue_broker_options *options = &broker->options;
+    const struct queue_publish_options *options = &broker->options;
     const struct room_board *room =
         &options->journals[placement_shard(partition, options->shards)]->room;
     return publish_breaker_is_behind(broker->breaker, partition, now_us) &&
            room_board_is_prompt(room, now_us, options->breaker.lag_us_max);
 }
 
-static void send_entry(struct queue_broker *broker, struct queue_entry *entry)
+static void send_entry(struct queue_publish *broker, struct queue_entry *entry)
 {
     const struct event_parts *parts = &entry->append.event->parts;
     unsigned partition = event_id_partition(&parts->id);
@@ -135,7 +135,7 @@ static void send_entry(struct queue_broker *broker, struct queue_entry *entry)
     list_add_tail(&broker->unconfirmed, &entry->in_list);
 }
 
-static void say_conflict(struct queue_broker *broker, const struct queue_entry *entry)
+static void say_conflict(struct queue_publish *broker, const struct queue_entry *entry)
 {
     const struct event_parts *parts = &entry->append.event->parts;
     if (broker->now_us - broker->conflict_said_us < US_PER_SECOND)
@@ -149,7 +149,7 @@ static void say_conflict(struct queue_broker *broker, const struct queue_entry *
         id, SLICE_ARGS(parts->partner), SLICE_ARGS(parts->account));
 }
 
-static void enter(struct queue_broker *broker, struct queue_entry *entry)
+static void enter(struct queue_publish *broker, struct queue_entry *entry)
 {
     switch (recent_events_enter(broker->recent, entry)) {
     case RECENT_NEW:
@@ -173,11 +173,11 @@ static void enter(struct queue_broker *broker, struct queue_entry *entry)
 static void enqueue(struct queue *queue, struct queue_entry *entry, unsigned shard)
 {
     entry->queue = queue;
-    enter(CONTAINER_OF(queue, struct queue_broker, queue), entry);
+    enter(CONTAINER_OF(queue, struct queue_publish, queue), entry);
 }
 
 /* The other thread's is over, or still in flight: then they wait for another confirm or tick. */
-static void enter_again(struct queue_broker *broker)
+static void enter_again(struct queue_publish *broker)
 {
     if (list_is_empty(&broker->elsewhere))
         return;
@@ -193,7 +193,7 @@ static void enter_again(struct queue_broker *broker)
 
 /* Time. */
 
-static struct queue_entry *oldest_unconfirmed(const struct queue_broker *broker)
+static struct queue_entry *oldest_unconfirmed(const struct queue_publish *broker)
 {
     if (list_is_empty(&broker->unconfirmed))
         return NULL;
@@ -201,7 +201,7 @@ static struct queue_entry *oldest_unconfirmed(const struct queue_broker *broker)
 }
 
 /* While other confirms come, it is the queues of those that wait for long that are ill. */
-static void tell_silent_partitions(struct queue_broker *broker, int64_t now_mono_us)
+static void tell_silent_partitions(struct queue_publish *broker, int64_t now_mono_us)
 {
     int64_t suspicious_us = broker->options.breaker.confirm_timeout_us / 2;
     if (now_mono_us - broker->confirmed_us > suspicious_us)
@@ -214,7 +214,7 @@ static void tell_silent_partitions(struct queue_broker *broker, int64_t now_mono
     }
 }
 
-static void give_up_late(struct queue_broker *broker, int64_t now_mono_us)
+static void give_up_late(struct queue_publish *broker, int64_t now_mono_us)
 {
     struct queue_entry *oldest = oldest_unconfirmed(broker);
     if (!oldest ||
@@ -231,7 +231,7 @@ static void give_up_late(struct queue_broker *broker, int64_t now_mono_us)
 
 static void tick(struct queue *queue, int64_t now_mono_us)
 {
-    struct queue_broker *broker = CONTAINER_OF(queue, struct queue_broker, queue);
+    struct queue_publish *broker = CONTAINER_OF(queue, struct queue_publish, queue);
     broker->now_us = now_mono_us;
     publish_breaker_tick(broker->breaker, now_mono_us, list_is_empty(&broker->unconfirmed));
     give_up_late(broker, now_mono_us);
@@ -242,14 +242,14 @@ static void tick(struct queue *queue, int64_t now_mono_us)
 static bool find(struct queue *queue, const struct event_id *id, struct queue_found *ret_found)
 {
     return recent_events_find(
-        CONTAINER_OF(queue, struct queue_broker, queue)->recent, id, ret_found);
+        CONTAINER_OF(queue, struct queue_publish, queue)->recent, id, ret_found);
 }
 
 /* Life. */
 
 static void stop(struct queue *queue)
 {
-    struct queue_broker *broker = CONTAINER_OF(queue, struct queue_broker, queue);
+    struct queue_publish *broker = CONTAINER_OF(queue, struct queue_publish, queue);
     broker->stopped = true;
     outbox_stop(broker->outbox);
     for (struct queue_entry *entry; (entry = oldest_unconfirmed(broker));) {
@@ -265,7 +265,7 @@ static void stop(struct queue *queue)
 
 static void free_broker(struct queue *queue)
 {
-    struct queue_broker *broker = CONTAINER_OF(queue, struct queue_broker, queue);
+    struct queue_publish *broker = CONTAINER_OF(queue, struct queue_publish, queue);
     assert(list_is_empty(&broker->unconfirmed) && list_is_empty(&broker->elsewhere));
     publish_breaker_free(broker->breaker);
     outbox_free(broker->outbox);
@@ -273,14 +273,14 @@ static void free_broker(struct queue *queue)
     free(broker);
 }
 
-struct publish_breaker *queue_broker_breaker(struct queue *queue)
+struct publish_breaker *queue_publish_breaker(struct queue *queue)
 {
-    return CONTAINER_OF(queue, struct queue_broker, queue)->breaker;
+    return CONTAINER_OF(queue, struct queue_publish, queue)->breaker;
 }
 
-static enum err make_parts(struct queue_broker *broker)
+static enum err make_parts(struct queue_publish *broker)
 {
-    const struct queue_broker_options *options = &broker->options;
+    const struct queue_publish_options *options = &broker->options;
     enum err failed = recent_events_new(RECENT_EVENTS_MAX, options->known, &broker->recent);
     if (!failed)
         failed = outbox_new(
@@ -296,11 +296,11 @@ static enum err make_parts(struct queue_broker *broker)
     return failed ? failed : publish_breaker_new(&options->breaker, &broker->breaker);
 }
 
-enum err queue_broker_new(const struct queue_broker_options *options, struct queue **ret_queue)
+enum err queue_publish_new(const struct queue_publish_options *options, struct queue **ret_queue)
 {
     static const struct queue_ops ops = {
         .enqueue = enqueue, .tick = tick, .find = find, .stop = stop, .free = free_broker};
-    struct queue_broker *broker = calloc(1, sizeof *broker);
+    struct queue_publish *broker = calloc(1, sizeof *broker);
     if (!broker)
         return ERR_NO_MEMORY;
     broker->queue.ops = &ops;

@@ -3,7 +3,7 @@
  * A set-associative table: the key's head (it is a SHA-256's) names the set, and a lock is shared
  * by the sets whose numbers end alike.
  */
-#include "ingress/recent_keys.h"
+#include "queue/recent_keys.h"
 
 #include "model/money.h"
 

@@ -4,8 +4,8 @@
  * so that the embedded queue and a broker look alike to ingress. An entry belongs to the queue from
  * enqueue until on_durable, which runs on the ingress thread, within queue_enqueue as well.
  */
-#ifndef PENSTOCK_INGRESS_QUEUE_H
-#define PENSTOCK_INGRESS_QUEUE_H
+#ifndef PENSTOCK_QUEUE_QUEUE_H
+#define PENSTOCK_QUEUE_QUEUE_H
 
 #include "base/list.h"
 #include "broker/publisher.h"
@@ -21,7 +21,7 @@ struct queue_entry {
      * be durable */
     void (*on_durable)(struct queue_entry *entry, enum err result);
 
-    /* the queue's own (queue_broker.c) */
+    /* the queue's own (publish.c) */
     struct queue *queue;
     struct publication publication;
     struct list

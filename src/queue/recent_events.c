@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ingress/recent_events.h"
+#include "queue/recent_events.h"
 
 #include <assert.h>
 #include <stdint.h>

@@ -18,11 +18,11 @@
  * free: fresh events go first. An event that the broker has not confirmed after 10 s counts as not
  * confirmed.
  */
-#ifndef PENSTOCK_INGRESS_OUTBOX_H
-#define PENSTOCK_INGRESS_OUTBOX_H
+#ifndef PENSTOCK_QUEUE_OUTBOX_H
+#define PENSTOCK_QUEUE_OUTBOX_H
 
-#include "ingress/publish_breaker.h"
 #include "journal/journal.h"
+#include "queue/publish_breaker.h"
 
 struct outbox;
 

@@ -4,8 +4,8 @@
  * connector in this program. What the gateway's thread calls is called on that thread; a test that
  * runs one calls these from it as well.
  */
-#ifndef PENSTOCK_TESTS_UNIT_INGRESS_FAKE_BROKER_H
-#define PENSTOCK_TESTS_UNIT_INGRESS_FAKE_BROKER_H
+#ifndef PENSTOCK_TESTS_UNIT_QUEUE_FAKE_BROKER_H
+#define PENSTOCK_TESTS_UNIT_QUEUE_FAKE_BROKER_H
 
 #include "broker/connector.h"
 #include "broker/publisher.h"

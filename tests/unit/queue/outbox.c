@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "queue_fixture.h"
+#include "fixture.h"
 
 #include "runtime/metrics.h"
 

@@ -14,8 +14,8 @@
  *
  * All but _new and _free from any thread.
  */
-#ifndef PENSTOCK_INGRESS_RECENT_KEYS_H
-#define PENSTOCK_INGRESS_RECENT_KEYS_H
+#ifndef PENSTOCK_QUEUE_RECENT_KEYS_H
+#define PENSTOCK_QUEUE_RECENT_KEYS_H
 
 #include "base/limits.h"
 #include "model/dedupe.h"

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A queue of rabbitmq mode alone, between a fake broker and journals that answer what the test
  * tells them. Time is what the test says, and everything happens on its thread. */
-#ifndef PENSTOCK_TESTS_UNIT_INGRESS_QUEUE_FIXTURE_H
-#define PENSTOCK_TESTS_UNIT_INGRESS_QUEUE_FIXTURE_H
+#ifndef PENSTOCK_TESTS_UNIT_QUEUE_FIXTURE_H
+#define PENSTOCK_TESTS_UNIT_QUEUE_FIXTURE_H
 
 #include "fake_broker.h"
 
 #include "base/clock.h"
-#include "ingress/queue_broker.h"
-#include "ingress/recent_keys.h"
+#include "queue/publish.h"
+#include "queue/recent_keys.h"
 
 #include <criterion/criterion.h>
 
