@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/id_map.h"
 
+#include "base/memory.h"
+
 #include <stdlib.h>
 
 #define BITS_AT_FIRST 6
@@ -18,12 +20,10 @@ static void link_in(struct id_map *map, struct id_map_node *node)
     *bucket = node;
 }
 
-static enum err grow(struct id_map *map)
+static void grow(struct id_map *map)
 {
     struct id_map bigger = {.bits = map->bits ? map->bits + 1 : BITS_AT_FIRST, .count = map->count};
-    bigger.buckets = calloc((size_t)1 << bigger.bits, sizeof *bigger.buckets);
-    if (!bigger.buckets)
-        return ERR_NO_MEMORY;
+    bigger.buckets = memory_new_array((size_t)1 << bigger.bits, sizeof *bigger.buckets);
     for (size_t i = 0; map->bits && i < (size_t)1 << map->bits; i++) {
         for (struct id_map_node *node = map->buckets[i], *next; node; node = next) {
             next = node->next;
@@ -32,7 +32,6 @@ static enum err grow(struct id_map *map)
     }
     free(map->buckets);
     *map = bigger;
-    return OK;
 }
 
 void id_map_done(struct id_map *map)
@@ -41,15 +40,13 @@ void id_map_done(struct id_map *map)
     *map = ID_MAP_EMPTY;
 }
 
-enum err id_map_add(struct id_map *map, struct id_map_node *node, uint64_t id)
+void id_map_add(struct id_map *map, struct id_map_node *node, uint64_t id)
 {
-    /* A map that can't grow goes on with longer chains. */
-    if ((map->bits == 0 || map->count >> map->bits) && grow(map) != OK && map->bits == 0)
-        return ERR_NO_MEMORY;
+    if (map->bits == 0 || map->count >> map->bits)
+        grow(map);
     node->id = id;
     link_in(map, node);
     map->count++;
-    return OK;
 }
 
 struct id_map_node *id_map_find(const struct id_map *map, uint64_t id)

@@ -27,8 +27,8 @@ struct id_map {
 
 void id_map_done(struct id_map *map); /* frees the buckets, not the entries */
 
-/* `id` must not be in the map. ERR_NO_MEMORY leaves it as it was. */
-enum err id_map_add(struct id_map *map, struct id_map_node *node, uint64_t id) MUST_CHECK;
+/* `id` must not be in the map. */
+void id_map_add(struct id_map *map, struct id_map_node *node, uint64_t id);
 struct id_map_node *id_map_find(const struct id_map *map, uint64_t id); /* or NULL */
 void id_map_remove(struct id_map *map, struct id_map_node *node);
 

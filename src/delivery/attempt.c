@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/memory.h"
 #include "model/placement.h"
 #include "runtime/log.h"
 
@@ -15,6 +16,7 @@
 #include <stdio.h>
 
 #define FAILPOINT_COPIES_MAX 32
+#define REST_US (100 * US_PER_MS)
 
 /* Appends one "name: value" header; the texts stand one behind the other in the run. */
 static void add_header(struct attempt_run *run, size_t *used, const char *format, ...)
@@ -134,34 +136,28 @@ static void on_started(struct request *request, void *receiver)
     if (request->result == OK) {
         job->delivery.state = DELIVERY_SENDING;
         job_move(job, JOB_SENDING);
-        if (shard->stopping)
+        if (shard->taker.stopping)
             outcome_cut_short(run);
         else
             send_request(run);
     } else if (request->result == ERR_MOVED_ON || request->result == ERR_DAMAGED) {
         log_error("a delivery is not sent: %s shard=%u delivery=%lld",
             request->result == ERR_DAMAGED ? "its row is damaged" : "it was moved by somebody else",
-            shard->number, (long long)job->delivery.id);
+            shard->taker.shard, (long long)job->delivery.id);
         struct endpoint_queue *queue = job->queue;
-        unacked_doubt_job(job);
-        job_free(job);
+        outcome_forget_in_doubt(job);
         refill_queue(queue);
     } else {
         outcome_pause(shard, request->result);
         free(TAKE(job->run));
         job_move(job, JOB_BACKLOG);
     }
-    pump_run(shard);
-    shard_stop_if_drained(shard);
 }
 
 static void commit_sending(struct attempt_run *run)
 {
     struct job *job = run->job;
     run->record = (struct journal_record){
-        .request = {.kind = JOURNAL_START,
-            .reply_to = &job->queue->shard->mailbox,
-            .on_done = on_started},
         .delivery = job->delivery.id,
         .generation = job->delivery.generation,
         .from = job->delivery.state,
@@ -171,24 +167,25 @@ static void commit_sending(struct attempt_run *run)
         .due_us = job->delivery.due_us,
     };
     job_move(job, JOB_STARTING);
-    journal_submit(job->queue->shard->journal, &run->record.request);
+    shard_ask(job->queue->shard, &run->record.request, JOURNAL_START, on_started);
     failpoint_crash(CRASH_START_POSTED);
 }
 
 void attempt_begin(struct job *job)
 {
     struct endpoint_queue *queue = job->queue;
-    const struct endpoint *endpoint = directory_endpoint(queue->shard->directory, queue->endpoint);
+    const struct endpoint *endpoint =
+        directory_endpoint(queue->shard->taker.directory, queue->endpoint);
     if (!endpoint || !endpoint->enabled) {
         outcome_park(job, endpoint ? PARK_DISABLED : PARK_GONE);
         return;
     }
-    struct attempt_run *run = malloc(sizeof *run);
-    if (!run || key_macs(queue, endpoint) != OK) {
-        free(run);
-        list_remove(&queue->in_ready); /* rests until the pump's timer looks again */
+    if (key_macs(queue, endpoint) != OK) { /* OpenSSL has no memory */
+        endpoint_queue_rest(queue, REST_US);
+        endpoint_queue_update_ready(queue);
         return;
     }
+    struct attempt_run *run = memory_new_raw(sizeof *run);
     run->job = job;
     run->client = (struct client_request){0};
     run->idempotent = endpoint->idempotent;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The shard's thread: how it starts, what its mailbox brings, how it ends. */
+/* The shard's thread: how it starts, what its mailbox and its source bring, what each turn ends
+ * with, how it ends. */
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"
-#include "model/placement.h"
+#include "base/memory.h"
+#include "queue/consumer.h"
 #include "runtime/log.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 struct shard_order {
@@ -15,148 +18,109 @@ struct shard_order {
     int64_t drain_us;
 };
 
-int64_t shard_wall_us(const struct delivery_shard *shard)
+/* The turn's end: whatever has come, one place sends what may be sent and sees whether all is done.
+ * */
+
+static bool may_send(const struct delivery_shard *shard)
 {
-    return clock_mono_us() + shard->wall_offset_us;
+    /* Outcomes that are not on disk yet would be sent again after a crash: they are bounded as
+     * well. */
+    return !shard->taker.stopping && shard->scanned && !shard->policy.paused &&
+           !shard->journal_refuses && list_is_empty(&shard->unrecorded) &&
+           shard->in_flight < shard->policy.in_flight_per_shard &&
+           shard->recording < shard->policy.in_flight_per_shard;
 }
 
-uint32_t shard_random(struct delivery_shard *shard)
+/* Endpoints take turns, one job in each turn, so that a long queue can't hold the others up. */
+static void send_what_may_be_sent(struct delivery_shard *shard)
 {
-    /* xorshift64 (Marsaglia 2003) */
-    uint64_t x = shard->random_state;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    shard->random_state = x;
-    return (uint32_t)(x >> 32);
-}
-
-static void on_pump_timer(struct timer *timer)
-{
-    struct delivery_shard *shard = CONTAINER_OF(timer, struct delivery_shard, pump_timer);
-    id_map_for_each(node, &shard->queues)
-        endpoint_queue_update_ready(CONTAINER_OF(node, struct endpoint_queue, by_id));
-    pump_run(shard);
-}
-
-static void on_route_timer(struct timer *timer)
-{
-    route_walk(CONTAINER_OF(timer, struct delivery_shard, route_timer));
-}
-
-static void on_record_timer(struct timer *timer)
-{
-    outcome_retry_unrecorded(CONTAINER_OF(timer, struct delivery_shard, record_timer));
-}
-
-/* Starting: what lies in the journal. */
-
-#define SCAN_AGAIN_US US_PER_SECOND
-
-static void on_scanned(struct request *request, void *receiver);
-
-static void scan_again(struct delivery_shard *shard, enum err error)
-{
-    log_error("the journal's backlog can't be read; delivery waits for it shard=%u error=%s",
-        shard->number, err_name(error));
-    timer_arm(&shard->loop, &shard->scan_timer, SCAN_AGAIN_US);
-}
-
-void shard_scan_backlog(struct delivery_shard *shard)
-{
-    struct journal_backlog_scan *scan = calloc(1, sizeof *scan);
-    if (!scan) {
-        scan_again(shard, ERR_NO_MEMORY);
-        return;
-    }
-    scan->request = (struct request){
-        .kind = JOURNAL_SCAN_BACKLOG, .reply_to = &shard->mailbox, .on_done = on_scanned};
-    scan->now_us = shard_wall_us(shard);
-    shard->requests_out++;
-    journal_submit(shard->journal, &scan->request);
-}
-
-static void take_backlog(struct delivery_shard *shard, const struct journal_backlog *backlog)
-{
-    struct endpoint_queue *queue;
-    if (endpoint_queue_get(shard, backlog->endpoint, &queue) != OK) {
-        log_error("no memory for an endpoint's queue: its events wait until the restart shard=%u",
-            shard->number);
-        return;
-    }
-    if (backlog->pending > 0)
-        refill_leave_in_journal(queue, 1);
-    if (backlog->waiting > 0)
-        endpoint_queue_expect(queue, backlog->waiting_due_us);
-    const struct endpoint *endpoint = directory_endpoint(shard->directory, backlog->endpoint);
-    if (backlog->parked_releasable > 0 && endpoint && endpoint->enabled)
-        refill_release(queue); /* it was enabled while the gateway was down */
-    refill_queue(queue);
-}
-
-static void on_scanned(struct request *request, void *receiver)
-{
-    struct journal_backlog_scan *scan = CONTAINER_OF(request, struct journal_backlog_scan, request);
-    struct delivery_shard *shard = receiver;
-    shard->requests_out--;
-    if (request->result != OK) {
-        scan_again(shard, request->result);
-    } else if (scan->ret_again) {
-        free(scan->ret_backlogs);
-        if (!shard->stopping)
-            shard_scan_backlog(shard);
-    } else {
-        int64_t pending = 0, waiting = 0, unrouted = 0;
-        bool first = !shard->scanned;
-        shard->scanned = true;
-        for (size_t i = 0; i < scan->ret_count && !shard->stopping; i++) {
-            pending += scan->ret_backlogs[i].pending;
-            waiting += scan->ret_backlogs[i].waiting;
-            unrouted += scan->ret_backlogs[i].unrouted;
-            if (scan->ret_backlogs[i].endpoint != 0)
-                take_backlog(shard, &scan->ret_backlogs[i]);
+    while (may_send(shard) && !list_is_empty(&shard->ready)) {
+        struct endpoint_queue *queue =
+            CONTAINER_OF(shard->ready.next, struct endpoint_queue, in_ready);
+        attempt_begin(endpoint_queue_next(queue));
+        if (!list_is_empty(&queue->in_ready)) {
+            list_remove(&queue->in_ready); /* to the end of the line */
+            list_add_tail(&shard->ready, &queue->in_ready);
         }
-        if (!shard->stopping && first)
-            log_info("delivery is ready shard=%u endpoints_with_backlog=%zu pending=%lld "
-                     "waiting=%lld unrouted=%lld",
-                shard->number, scan->ret_count, (long long)pending, (long long)waiting,
-                (long long)unrouted);
-        route_walk(shard); /* an endpoint may have appeared just before the last run ended */
-        if (first && shard->consumer && !shard->stopping)
-            consumer_start(shard->consumer);
-        free(scan->ret_backlogs);
     }
-    free(scan);
-    pump_run(shard);
-    shard_stop_if_drained(shard);
 }
 
-static void on_scan_timer(struct timer *timer)
+static void on_turn_end(struct loop *loop)
 {
-    shard_scan_backlog(CONTAINER_OF(timer, struct delivery_shard, scan_timer));
+    struct delivery_shard *shard = CONTAINER_OF(loop, struct delivery_shard, loop);
+    send_what_may_be_sent(shard);
+    if (shard->taker.stopping && shard->in_flight == 0 && shard->recording == 0 &&
+        shard->taker.requests_out == 0)
+        loop_stop(loop);
 }
+
+/* What a source asks (queue/event_source.h). */
+
+static struct delivery_shard *shard_of(struct event_taker *taker)
+{
+    return CONTAINER_OF(taker, struct delivery_shard, taker);
+}
+
+static struct sourced *add(struct event_taker *taker, const struct delivery *delivery)
+{
+    struct endpoint_queue *queue = endpoint_queue_get(shard_of(taker), delivery->endpoint);
+    assert(!job_find(shard_of(taker), delivery->id));
+    return endpoint_queue_has_room(queue) ? &job_new(queue, delivery, JOB_FRESH)->sourced : NULL;
+}
+
+static void drop(struct event_taker *taker, struct sourced *sourced)
+{
+    struct job *job = CONTAINER_OF(sourced, struct job, sourced);
+    struct endpoint_queue *queue = job->queue;
+    job_free(job);
+    endpoint_queue_update_ready(queue);
+}
+
+static void take_handover(struct event_taker *taker, const struct delivery *delivery)
+{
+    endpoint_queue_take_handover(shard_of(taker), delivery);
+}
+
+static void expect_pending(struct event_taker *taker, uint64_t endpoint, int64_t delivery)
+{
+    refill_expect_pending(shard_of(taker), endpoint, delivery);
+}
+
+static void look_again(struct event_taker *taker, const struct event *event)
+{
+    route_look_again(shard_of(taker), event);
+}
+
+static void scan_backlog(struct event_taker *taker)
+{
+    backlog_scan(shard_of(taker));
+}
+
+static bool is_slow(struct event_taker *taker, const struct sourced *sourced, int64_t now_mono_us)
+{
+    return endpoint_queue_is_slow(CONTAINER_OF(sourced, struct job, sourced)->queue, now_mono_us);
+}
+
+static uint32_t draw(struct event_taker *taker)
+{
+    return shard_random(shard_of(taker));
+}
+
+static const struct event_taker_ops taker_ops = {.add = add,
+    .drop = drop,
+    .take_handover = take_handover,
+    .expect_pending = expect_pending,
+    .look_again = look_again,
+    .scan_backlog = scan_backlog,
+    .is_slow = is_slow,
+    .random = draw};
 
 /* What other threads send. */
 
 static void on_handover(struct mail *mail, void *receiver)
 {
-    struct journal_handover *handover = CONTAINER_OF(mail, struct journal_handover, mail);
     struct delivery_shard *shard = receiver;
-    for (unsigned i = 0; i < handover->count; i++) {
-        struct delivery *delivery = &handover->deliveries[i];
-        if (shard->consumer && placement_index(delivery->id) == 0)
-            consumer_tap(shard->consumer, delivery->event);
-        if (shard->consumer)
-            unacked_adopt(shard->consumer, placement_event(delivery->id));
-        if (delivery->endpoint != 0) {
-            endpoint_queue_take_handover(shard, delivery);
-        } else {
-            route_look_again(shard, delivery->event);
-            event_unref(delivery->event);
-        }
-    }
-    free(handover);
-    pump_run(shard);
+    event_source_on_handover(shard->source, CONTAINER_OF(mail, struct journal_handover, mail));
 }
 
 static void on_policy(struct mail *mail, void *receiver)
@@ -167,8 +131,11 @@ static void on_policy(struct mail *mail, void *receiver)
     free(order);
     /* The caps may have grown, and the pause may be over. */
     id_map_for_each(node, &shard->queues)
-        refill_queue(CONTAINER_OF(node, struct endpoint_queue, by_id));
-    on_pump_timer(&shard->pump_timer);
+    {
+        struct endpoint_queue *queue = CONTAINER_OF(node, struct endpoint_queue, by_id);
+        refill_queue(queue);
+        endpoint_queue_update_ready(queue);
+    }
 }
 
 static void on_endpoint_changed(struct mail *mail, void *receiver)
@@ -177,11 +144,9 @@ static void on_endpoint_changed(struct mail *mail, void *receiver)
     struct delivery_shard *shard = receiver;
     /* After the stop the thread is gone, and with it the right to read the directory. */
     const struct endpoint *endpoint =
-        shard->stopping ? NULL : directory_endpoint(shard->directory, order->endpoint);
-    struct endpoint_queue *queue;
+        shard->taker.stopping ? NULL : directory_endpoint(shard->taker.directory, order->endpoint);
     if (endpoint && endpoint->enabled) {
-        if (endpoint_queue_get(shard, order->endpoint, &queue) == OK)
-            refill_release(queue);
+        refill_release(endpoint_queue_get(shard, order->endpoint));
         route_walk(shard);
     }
     free(order);
@@ -191,8 +156,8 @@ static void on_drain_timer(struct timer *timer)
 {
     struct delivery_shard *shard = CONTAINER_OF(timer, struct delivery_shard, drain_timer);
     if (shard->in_flight + shard->recording > 0)
-        log_warn("the drain limit has passed shard=%u in_flight=%u unrecorded=%u", shard->number,
-            shard->in_flight, shard->recording);
+        log_warn("the drain limit has passed shard=%u in_flight=%u unrecorded=%u",
+            shard->taker.shard, shard->in_flight, shard->recording);
     loop_stop(&shard->loop);
 }
 
@@ -200,27 +165,15 @@ static void on_stop(struct mail *mail, void *receiver)
 {
     struct shard_order *order = CONTAINER_OF(mail, struct shard_order, mail);
     struct delivery_shard *shard = receiver;
-    shard->stopping = true;
+    shard->taker.stopping = true;
     timer_arm(&shard->loop, &shard->drain_timer, order->drain_us);
     free(order);
-    shard_stop_if_drained(shard);
-}
-
-void shard_stop_if_drained(struct delivery_shard *shard)
-{
-    if (shard->stopping && shard->in_flight == 0 && shard->recording == 0 &&
-        shard->requests_out == 0)
-        loop_stop(&shard->loop);
 }
 
 static void post_order(struct delivery_shard *shard, const struct shard_order *order,
     void (*on_receive)(struct mail *mail, void *receiver))
 {
-    struct shard_order *copy = malloc(sizeof *copy);
-    if (!copy) {
-        log_error("no memory for an order to delivery shard=%u", shard->number);
-        return;
-    }
+    struct shard_order *copy = memory_new_raw(sizeof *copy);
     *copy = *order;
     copy->mail.on_receive = on_receive;
     mailbox_post(&shard->mailbox, &copy->mail);
@@ -246,9 +199,9 @@ void delivery_shard_stop(struct delivery_shard *shard, int64_t drain_us)
 static void run(void *context)
 {
     struct delivery_shard *shard = context;
-    shard_scan_backlog(shard);
+    backlog_scan(shard);
     loop_run(&shard->loop);
-    consumer_close(shard->consumer);
+    event_source_close(shard->source);
     /* What is still in flight is cut short: its on_done runs in here. */
     client_free(TAKE(shard->client));
 }
@@ -256,13 +209,16 @@ static void run(void *context)
 enum err delivery_shard_new(
     const struct delivery_options *options, struct delivery_shard **ret_shard)
 {
-    struct delivery_shard *shard = calloc(1, sizeof *shard);
-    if (!shard)
-        return ERR_NO_MEMORY;
-    shard->number = options->shard;
+    struct delivery_shard *shard;
+    MEMORY_NEW(shard);
+    shard->taker = (struct event_taker){.ops = &taker_ops,
+        .shard = options->shard,
+        .loop = &shard->loop,
+        .mailbox = &shard->mailbox,
+        .directory = accounts_directory(options->accounts),
+        .budget = options->budget};
+    shard->source = event_source_direct_new(&shard->taker);
     shard->accounts = options->accounts;
-    shard->directory = accounts_directory(options->accounts);
-    shard->budget = options->budget;
     shard->client_options = options->client;
     shard->on_report = options->on_report;
     shard->policy = options->policy;
@@ -271,13 +227,13 @@ enum err delivery_shard_new(
     shard->random_state |= 1;
     list_init(&shard->ready);
     list_init(&shard->unrecorded);
-    timer_init(&shard->pump_timer, on_pump_timer);
-    timer_init(&shard->record_timer, on_record_timer);
-    timer_init(&shard->scan_timer, on_scan_timer);
-    timer_init(&shard->route_timer, on_route_timer);
+    backlog_init(shard);
+    route_init(shard);
+    outcome_init(shard);
     timer_init(&shard->drain_timer, on_drain_timer);
     shard->mailbox.event_fd = -1;
     enum err failed = loop_init(&shard->loop);
+    loop_set_turn_end(&shard->loop, on_turn_end);
     if (!failed)
         failed = mailbox_init(&shard->mailbox, shard);
     if (!failed)
@@ -299,13 +255,18 @@ void delivery_shard_listen_to_journal(
     ret_listener->on_handover = on_handover;
 }
 
-enum err delivery_shard_start(struct delivery_shard *shard, struct journal *journal,
-    const struct delivery_consumer_options *consumer)
+enum err delivery_shard_start(
+    struct delivery_shard *shard, struct journal *journal, const struct consumer_options *consumer)
 {
     char name[THREAD_NAME_BYTES];
-    snprintf(name, sizeof name, "delivery-%u", shard->number % 1000);
-    shard->journal = journal;
-    enum err failed = consumer ? consumer_new(shard, consumer, &shard->consumer) : OK;
+    snprintf(name, sizeof name, "delivery-%u", shard->taker.shard % 1000);
+    shard->taker.journal = journal;
+    struct event_source *source;
+    enum err failed = consumer ? consumer_new(&shard->taker, consumer, &source) : OK;
+    if (consumer && !failed) {
+        event_source_free(shard->source);
+        shard->source = source;
+    }
     return failed ? failed : thread_start(&shard->thread, name, run, shard);
 }
 
@@ -322,15 +283,15 @@ void delivery_shard_free(struct delivery_shard *shard)
     /* The journal has ended: what it still had to say lies in the mailbox, and every request of
      * ours is back. */
     if (shard->mailbox.event_fd >= 0) {
-        shard->stopping = true;
-        shard->journal = NULL;
+        shard->taker.stopping = true;
+        shard->taker.journal = NULL;
         mailbox_work(&shard->mailbox);
     }
     for (struct id_map_node *node; (node = id_map_any(&shard->jobs));)
         job_free(CONTAINER_OF(node, struct job, by_id));
     for (struct id_map_node *node; (node = id_map_any(&shard->queues));)
         endpoint_queue_free(CONTAINER_OF(node, struct endpoint_queue, by_id));
-    consumer_free(shard->consumer);
+    event_source_free(shard->source);
     id_map_done(&shard->jobs);
     id_map_done(&shard->queues);
     mailbox_done(&shard->mailbox);

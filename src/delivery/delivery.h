@@ -23,13 +23,11 @@
 #define PENSTOCK_DELIVERY_DELIVERY_H
 
 #include "accounts/accounts.h"
-#include "base/hash.h"
-#include "broker/connector.h"
-#include "broker/status.h"
 #include "client/client.h"
 #include "journal/journal.h"
 #include "model/retry.h"
 
+struct consumer_options;
 struct delivery_shard;
 
 /* What a reload may change. */
@@ -52,24 +50,6 @@ struct delivery_report {
     int64_t since_accepted_us;
 };
 
-/* Rabbitmq mode: the shard consumes its partitions' queues. */
-struct delivery_consumer_options {
-    struct broker_connector *connector; /* must live until delivery_shard_free */
-    struct broker_status *status;
-    struct broker_lag *lag; /* is told of what comes; NULL: nobody asks */
-    struct journal *const
-        *journals; /* by shard: what lies in a wrong partition is kept where its id is looked for */
-    struct hash_seed seed; /* of the installation: an account's partition */
-    unsigned partitions, shards;
-    unsigned prefetch;      /* messages of a partition that are consumed and not acked */
-    int64_t prefetch_bytes; /* of a shard */
-    bool taps;
-    bool checks; /* hold what came against what the broker confirmed */
-    int64_t
-        /* a forced take-over: guarded events accepted before are parked; 0: there was none */
-        forced_since_us;
-};
-
 struct delivery_options {
     unsigned shard;
     struct delivery_policy policy;
@@ -86,9 +66,10 @@ enum err delivery_shard_new(
 /* What a journal is to be opened with so that it feeds this shard. */
 void delivery_shard_listen_to_journal(
     struct delivery_shard *shard, struct journal_listener *ret_listener);
-/* `consumer` is copied; NULL: direct mode. */
+/* `consumer` is copied: events come from the broker as well (queue/consumer.h). NULL: from the
+ * journal alone. */
 enum err delivery_shard_start(struct delivery_shard *shard, struct journal *journal,
-    const struct delivery_consumer_options *consumer) MUST_CHECK;
+    const struct consumer_options *consumer) MUST_CHECK;
 
 /* Any thread. */
 void delivery_shard_set_policy(struct delivery_shard *shard, const struct delivery_policy *policy);

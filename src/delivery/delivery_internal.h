@@ -6,10 +6,9 @@
 #include "base/id_map.h"
 #include "base/list.h"
 #include "delivery/delivery.h"
+#include "queue/event_source.h"
 #include "runtime/thread.h"
 
-struct consumer;
-struct unacked_event;
 struct endpoint_queue;
 struct route_walk;
 
@@ -40,9 +39,7 @@ struct job {
     struct endpoint_queue *queue;
     struct delivery delivery;
     struct attempt_run *run; /* from STARTING or RECORDING on */
-    struct unacked_event
-        *unacked; /* its event's, while the event is broker-owned; NULL: it is the journal's */
-    struct list in_unacked;
+    struct sourced sourced;  /* its event, while a source still owns that (queue/event_source.h) */
 };
 
 /* What one attempt needs: made when it begins, kept until its outcome is committed. */
@@ -103,12 +100,13 @@ struct endpoint_queue {
 };
 
 struct delivery_shard {
+    /* What a source may use, and everybody here: the shard's number, loop, journal, directory and
+     * budget. */
+    struct event_taker taker;
+    struct event_source *source;
+
     /* immutable after init */
-    unsigned number;
     struct accounts *accounts;
-    const struct directory *directory;
-    struct byte_budget *budget;
-    struct journal *journal; /* NULL once it has ended, when the shard is freed */
     struct client_options client_options;
     void (*on_report)(const struct delivery_report *report);
 
@@ -122,18 +120,13 @@ struct delivery_shard {
     struct id_map jobs, queues;
     struct list ready;      /* of struct endpoint_queue */
     struct list unrecorded; /* jobs whose outcome the disk refused */
-    unsigned in_flight, recording,
-        /* requests_out: loads, releases, backlog scans, walks, actions, account changes */
-        requests_out;
-    struct timer pump_timer, record_timer, scan_timer, route_timer, drain_timer;
-    struct consumer *consumer; /* to the broker; NULL in direct mode */
-    struct route_walk *walk;   /* through what is unrouted; NULL: none is in flight */
-    bool walk_again;           /* an endpoint has appeared since it began */
-    bool scanned, stopping;
-    bool
-        /* the journal refused a `sending` or an outcome: nothing is sent until it takes one again
-         * */
-        journal_refuses;
+    unsigned in_flight, recording;
+    struct timer record_timer, scan_timer, route_timer, drain_timer;
+    struct route_walk *walk; /* through what is unrouted; NULL: none is in flight */
+    bool walk_again;         /* an endpoint has appeared since it began */
+    bool scanned;
+    /* The journal refused a `sending` or an outcome: nothing is sent until it takes one again. */
+    bool journal_refuses;
     int64_t wall_offset_us;
     int64_t shortage_said_mono_us; /* 0: not yet */
     unsigned shortages;            /* since then */
@@ -144,26 +137,33 @@ struct delivery_shard {
  * Due times are made of it. */
 int64_t shard_wall_us(const struct delivery_shard *shard);
 uint32_t shard_random(struct delivery_shard *shard); /* for jitter, not for secrets */
+/* The one way to the journal. */
+void shard_ask(struct delivery_shard *shard, struct request *request, enum journal_kind kind,
+    void (*on_done)(struct request *request, void *receiver));
+
+/* backlog.c */
 /* Asks the journal which queues have something, as at the start: what is known already stays as it
  * is. */
-void shard_scan_backlog(struct delivery_shard *shard);
-/* Ends the loop when a stop was asked for and nothing is in flight. */
-void shard_stop_if_drained(struct delivery_shard *shard);
+void backlog_scan(struct delivery_shard *shard);
+void backlog_init(struct delivery_shard *shard);
 
 /* job.c */
-enum err job_new(
-    struct endpoint_queue *queue, const struct delivery *delivery, enum job_place place) MUST_CHECK;
+/* Takes the delivery's reference of its event over. */
+struct job *job_new(
+    struct endpoint_queue *queue, const struct delivery *delivery, enum job_place place);
 void job_move(struct job *job, enum job_place place);
 void job_free(struct job *job);
 struct job *job_find(struct delivery_shard *shard, int64_t delivery);
 
 /* endpoint_queue.c */
-enum err endpoint_queue_get(
-    struct delivery_shard *shard, uint64_t endpoint, struct endpoint_queue **ret_queue) MUST_CHECK;
+/* Makes it if there is none. */
+struct endpoint_queue *endpoint_queue_get(struct delivery_shard *shard, uint64_t endpoint);
 struct endpoint_queue *endpoint_queue_find(struct delivery_shard *shard, uint64_t endpoint);
 void endpoint_queue_free(struct endpoint_queue *queue);
 bool endpoint_queue_has_room(const struct endpoint_queue *queue); /* for another fresh one */
-void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery *delivery);
+void endpoint_queue_take_handover(struct delivery_shard *shard, const struct delivery *delivery);
+/* Nothing is sent from it for so long: this machine is short of something. */
+void endpoint_queue_rest(struct endpoint_queue *queue, int64_t rest_us);
 void endpoint_queue_count_ended(struct endpoint_queue *queue); /* an attempt */
 /* At the pace of this half second, or of the one before it, what it has here would take more than
  * two seconds. */
@@ -192,50 +192,24 @@ void refill_init_queue(struct endpoint_queue *queue);
 void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int64_t delivery);
 
 /* route.c */
+void route_init(struct delivery_shard *shard);
 void route_walk(struct delivery_shard *shard); /* looks through what is unrouted */
-void route_look_again(
-    struct delivery_shard *shard, const struct event *event); /* it was handed over unrouted */
-
-/* consumer.c; consumer_internal.h has the rest */
-enum err consumer_new(struct delivery_shard *shard, const struct delivery_consumer_options *options,
-    struct consumer **ret_consumer) MUST_CHECK;
-void consumer_start(struct consumer *consumer); /* once the shard is scanned */
-void consumer_tap(struct consumer *consumer,
-    const struct event *event);                 /* a new event that did not come from the broker */
-void consumer_close(struct consumer *consumer); /* on the shard's thread, at its end. Takes NULL */
-void consumer_free(struct consumer *consumer);  /* after the last mail. Takes NULL */
-
-/* unacked.c: the direct path has met an event that the broker had brought: it is the journal's own,
- * and handed over. */
-void unacked_adopt(struct consumer *consumer, int64_t event_number);
-/* Its job leaves memory, and nothing is said of the delivery */
-void unacked_drop_job(struct job *job);
-/* ... after the commit that delivered it, or by which the journal has taken its event over. */
-void unacked_end_job(struct job *job, bool adopted);
-/* ... and its row could not be moved: the journal is to take its event over. */
-void unacked_doubt_job(struct job *job);
+/* It was handed over unrouted: an endpoint may have appeared since it was judged. */
+void route_look_again(struct delivery_shard *shard, const struct event *event);
 
 /* attempt.c */
 void attempt_begin(struct job *job);
 
-/* shortage.c: no attempt was made, since this machine is short of something. */
-bool shortage_ended(const struct attempt_run *run);
-void shortage_put_off(struct attempt_run *run);
-void shortage_init_queue(struct endpoint_queue *queue);
-
 /* outcome.c */
+void outcome_init(struct delivery_shard *shard);
 void outcome_of_attempt(struct attempt_run *run);
 /* Its last attempt was lost with a kept connection: this one is made at once, and on a new
  * connection. */
 bool outcome_was_repeated(const struct delivery *delivery);
 void outcome_park(struct job *job, enum park_reason reason);      /* without an attempt */
 void outcome_pause(struct delivery_shard *shard, enum err error); /* the journal refused */
-void outcome_retry_unrecorded(struct delivery_shard *shard);
 void outcome_cut_short(struct attempt_run *run); /* shutdown, in place of an outcome */
-/* Guarded, and nothing has left: the journal has `sending`, and it is to wait so long. */
-void outcome_withdraw(struct attempt_run *run, int64_t wait_us);
-
-/* pump.c */
-void pump_run(struct delivery_shard *shard); /* starts what may be started now */
+/* Its row could not be moved: it leaves memory, and whoever owns its event decides. */
+void outcome_forget_in_doubt(struct job *job);
 
 #endif

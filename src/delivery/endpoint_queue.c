@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
-#include "runtime/log.h"
+#include "base/memory.h"
 
 #define FLOOR_BYTES (256 * 1024) /* a few of the largest events */
 #define BUDGET_SHARE_PERCENT 50  /* beyond it only the floor */
@@ -19,17 +19,23 @@
 #define FRESH_PER_BACKLOG \
     3 /* while both lanes have something: fresh events stay fresh, and the backlog moves */
 
-enum err endpoint_queue_get(
-    struct delivery_shard *shard, uint64_t endpoint, struct endpoint_queue **ret_queue)
+static void on_rested(struct timer *timer)
+{
+    endpoint_queue_update_ready(CONTAINER_OF(timer, struct endpoint_queue, rest_timer));
+}
+
+void endpoint_queue_rest(struct endpoint_queue *queue, int64_t rest_us)
+{
+    if (!timer_is_armed(&queue->rest_timer))
+        timer_arm(&queue->shard->loop, &queue->rest_timer, rest_us);
+}
+
+struct endpoint_queue *endpoint_queue_get(struct delivery_shard *shard, uint64_t endpoint)
 {
     struct endpoint_queue *queue = endpoint_queue_find(shard, endpoint);
-    if (queue) {
-        *ret_queue = queue;
-        return OK;
-    }
-    queue = calloc(1, sizeof *queue);
-    if (!queue)
-        return ERR_NO_MEMORY;
+    if (queue)
+        return queue;
+    MEMORY_NEW(queue);
     queue->shard = shard;
     queue->endpoint = endpoint;
     list_init(&queue->fresh);
@@ -37,14 +43,9 @@ enum err endpoint_queue_get(
     list_init(&queue->in_ready);
     queue->macs_version = -1;
     refill_init_queue(queue);
-    shortage_init_queue(queue);
-    enum err failed = id_map_add(&shard->queues, &queue->by_id, endpoint);
-    if (failed) {
-        free(queue);
-        return failed;
-    }
-    *ret_queue = queue;
-    return OK;
+    timer_init(&queue->rest_timer, on_rested);
+    id_map_add(&shard->queues, &queue->by_id, endpoint);
+    return queue;
 }
 
 struct endpoint_queue *endpoint_queue_find(struct delivery_shard *shard, uint64_t endpoint)
@@ -68,7 +69,7 @@ void endpoint_queue_free(struct endpoint_queue *queue)
 
 int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue)
 {
-    struct byte_budget *budget = queue->shard->budget;
+    struct byte_budget *budget = queue->shard->taker.budget;
     int64_t share = budget->bytes_max / ENDPOINTS_PER_BUDGET;
     if (share < FLOOR_BYTES || !byte_budget_is_within(budget, BUDGET_SHARE_PERCENT))
         share = FLOOR_BYTES;
@@ -106,24 +107,17 @@ bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us)
     return queue->fresh_count + queue->backlog_count + queue->in_flight > pace * SLOW_INTERVALS;
 }
 
-void endpoint_queue_take_handover(struct delivery_shard *shard, struct delivery *delivery)
+void endpoint_queue_take_handover(struct delivery_shard *shard, const struct delivery *delivery)
 {
-    struct endpoint_queue *queue;
-    if (endpoint_queue_get(shard, delivery->endpoint, &queue) != OK) {
-        /* The next restart's backlog scan finds it; there is no place to remember it in. */
-        log_error("no memory for an endpoint's queue: its events wait in the journal until the "
-                  "restart shard=%u",
-            shard->number);
+    struct endpoint_queue *queue = endpoint_queue_get(shard, delivery->endpoint);
+    if (job_find(shard, delivery->id)) { /* the broker had brought it (the source adopts it) */
         event_unref(delivery->event);
         return;
     }
-    if (job_find(shard, delivery->id)) { /* the broker had brought it (unacked_adopt) */
-        event_unref(delivery->event);
-        return;
-    }
-    if (endpoint_queue_has_room(queue) && job_new(queue, delivery, JOB_FRESH) == OK) {
+    if (endpoint_queue_has_room(queue)) {
+        job_new(queue, delivery, JOB_FRESH); /* which owns the event's reference now */
         failpoint_crash(CRASH_JOB_MADE);
-        return; /* the job owns the event's reference now */
+        return;
     }
     event_unref(delivery->event);
     refill_leave_in_journal(queue, delivery->id);

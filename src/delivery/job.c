@@ -2,6 +2,7 @@
 /* A job's life, and the one function that moves it between its places. */
 #include "delivery/delivery_internal.h"
 
+#include "base/memory.h"
 #include "runtime/metrics.h"
 
 static bool may_move(enum job_place from, enum job_place to)
@@ -74,35 +75,31 @@ void job_move(struct job *job, enum job_place place)
     assert(may_move(job->place, place));
     leave_place(job);
     job->place = place;
+    job->sourced.started = place != JOB_FRESH && place != JOB_BACKLOG;
     enter_place(job);
     endpoint_queue_update_ready(job->queue);
 }
 
-enum err job_new(
+struct job *job_new(
     struct endpoint_queue *queue, const struct delivery *delivery, enum job_place place)
 {
-    struct job *job = malloc(sizeof *job);
-    if (!job)
-        return ERR_NO_MEMORY;
+    struct job *job = memory_new_raw(sizeof *job);
     *job = (struct job){.queue = queue, .delivery = *delivery, .place = JOB_NOWHERE};
     list_init(&job->in_lane);
-    list_init(&job->in_unacked);
-    enum err failed = id_map_add(&queue->shard->jobs, &job->by_id, (uint64_t)delivery->id);
-    if (failed) {
-        free(job);
-        return failed;
-    }
+    list_init(&job->sourced.in_event);
+    job->sourced.delivery = delivery->id;
+    id_map_add(&queue->shard->jobs, &job->by_id, (uint64_t)delivery->id);
     queue->bytes_in_memory += delivery->event->bytes;
     metrics_add(METRIC_ACTIVE, 1);
     job_move(job, place);
-    return OK;
+    return job;
 }
 
 void job_free(struct job *job)
 {
     if (job->place != JOB_NOWHERE)
         leave_place(job);
-    unacked_drop_job(job);
+    list_remove(&job->sourced.in_event);
     id_map_remove(&job->queue->shard->jobs, &job->by_id);
     job->queue->bytes_in_memory -= job->delivery.event->bytes;
     metrics_add(METRIC_ACTIVE, -1);

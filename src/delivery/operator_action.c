@@ -21,28 +21,22 @@ static void on_acted(struct request *request, void *receiver)
     struct journal_operator_action *action =
         CONTAINER_OF(request, struct journal_operator_action, request);
     struct delivery_shard *shard = receiver;
-    shard->requests_out--;
     if (request->result == OK && action->to == DELIVERY_PENDING)
         refill_expect_pending(shard, action->ret_endpoint, action->ret_delivery);
     answer(action);
-    pump_run(shard);
-    shard_stop_if_drained(shard);
 }
 
 static void submit(struct delivery_shard *shard, struct journal_operator_action *action,
     void (*on_done)(struct request *request, void *receiver))
 {
-    action->request = (struct request){
-        .kind = JOURNAL_OPERATOR_ACTION, .reply_to = &shard->mailbox, .on_done = on_done};
-    shard->requests_out++;
-    journal_submit(shard->journal, &action->request);
+    shard_ask(shard, &action->request, JOURNAL_OPERATOR_ACTION, on_done);
 }
 
 /* Why the endpoint takes no delivery of the account. */
 static enum operator_action_refusal judge_endpoint(
     const struct delivery_shard *shard, uint64_t id, const char *account)
 {
-    const struct endpoint *endpoint = directory_endpoint(shard->directory, id);
+    const struct endpoint *endpoint = directory_endpoint(shard->taker.directory, id);
     if (!endpoint)
         return ACTION_ENDPOINT_GONE;
     if (strcmp(endpoint->account, account) != 0)
@@ -56,8 +50,7 @@ static void on_looked(struct request *request, void *receiver)
     struct journal_operator_action *action =
         CONTAINER_OF(request, struct journal_operator_action, request);
     struct delivery_shard *shard = receiver;
-    shard->requests_out--;
-    if (request->result == OK && shard->stopping) /* the directory may be gone */
+    if (request->result == OK && shard->taker.stopping) /* the directory may be gone */
         request->result = ERR_SHUTTING_DOWN;
     if (request->result == OK) {
         action->ret_refusal = judge_endpoint(
@@ -71,7 +64,6 @@ static void on_looked(struct request *request, void *receiver)
         return;
     }
     answer(action);
-    shard_stop_if_drained(shard);
 }
 
 static void on_action(struct mail *mail, void *receiver)
@@ -79,7 +71,7 @@ static void on_action(struct mail *mail, void *receiver)
     struct journal_operator_action *action =
         CONTAINER_OF(mail, struct journal_operator_action, ask.mail);
     struct delivery_shard *shard = receiver;
-    if (shard->stopping) {
+    if (shard->taker.stopping) {
         action->request.result = ERR_SHUTTING_DOWN;
         answer(action);
         return;

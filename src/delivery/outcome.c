@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/memory.h"
 #include "model/placement.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
@@ -15,16 +16,35 @@
 #include <stdio.h>
 
 #define RECORD_AGAIN_US US_PER_SECOND
+#define SHORTAGE_REST_US US_PER_SECOND
+#define SHORTAGE_SAID_EVERY_US (60 * US_PER_SECOND)
 
 void outcome_pause(struct delivery_shard *shard, enum err error)
 {
     if (!shard->journal_refuses)
         log_error("the journal refuses to record deliveries; sending pauses until it does shard=%u "
                   "error=%s",
-            shard->number, err_name(error));
+            shard->taker.shard, err_name(error));
     shard->journal_refuses = true;
     if (!timer_is_armed(&shard->record_timer))
         timer_arm(&shard->loop, &shard->record_timer, RECORD_AGAIN_US);
+}
+
+/* Its outcome is committed. `adopted`: by that its event is the journal's own. */
+static void forget(struct job *job, bool adopted)
+{
+    struct event_source *source = job->queue->shard->source;
+    if (job->sourced.event)
+        source->ops->on_end(source, &job->sourced, adopted);
+    job_free(job);
+}
+
+void outcome_forget_in_doubt(struct job *job)
+{
+    struct event_source *source = job->queue->shard->source;
+    if (job->sourced.event)
+        source->ops->on_doubt(source, &job->sourced);
+    job_free(job);
 }
 
 static void on_recorded(struct request *request, void *receiver)
@@ -44,35 +64,31 @@ static void on_recorded(struct request *request, void *receiver)
                       "state=%s status=%d",
                 request->result == ERR_DAMAGED ? "its row is damaged"
                                                : "it was moved by somebody else",
-                shard->number, (long long)job->delivery.id, delivery_state_name(run->record.to),
-                run->client.end.http_status);
+                shard->taker.shard, (long long)job->delivery.id,
+                delivery_state_name(run->record.to), run->client.end.http_status);
         if (gone)
-            unacked_doubt_job(job);
+            outcome_forget_in_doubt(job);
         else
-            unacked_end_job(job, run->record.to != DELIVERY_DELIVERED);
-        job_free(job);
+            forget(job, run->record.to != DELIVERY_DELIVERED);
         if (waits)
             endpoint_queue_expect(queue, due_us);
         else
             refill_queue(queue);
-        if (rests && !shard->stopping)
+        if (rests && !shard->taker.stopping)
             refill_release(queue); /* the endpoint may have been enabled while the disk refused */
         shard->journal_refuses = false;
     } else {
         list_add_tail(&shard->unrecorded, &job->in_lane);
         outcome_pause(shard, request->result);
     }
-    pump_run(shard);
-    shard_stop_if_drained(shard);
 }
 
-void outcome_retry_unrecorded(struct delivery_shard *shard)
+static void on_record_timer(struct timer *timer)
 {
+    struct delivery_shard *shard = CONTAINER_OF(timer, struct delivery_shard, record_timer);
     if (list_is_empty(&shard->unrecorded)) {
-        shard->journal_refuses =
-            /* it was a `sending` that was refused: the next one shows whether it is taken now */
-            false;
-        pump_run(shard);
+        /* It was a `sending` that was refused: the next one shows whether it is taken now. */
+        shard->journal_refuses = false;
         return;
     }
     struct list again;
@@ -80,20 +96,22 @@ void outcome_retry_unrecorded(struct delivery_shard *shard)
     for (struct job *job; (job = LIST_TAKE_FIRST(&shard->unrecorded, struct job, in_lane));)
         list_add_tail(&again, &job->in_lane);
     for (struct job *job; (job = LIST_TAKE_FIRST(&again, struct job, in_lane));)
-        journal_submit(shard->journal, &job->run->record.request);
+        shard_ask(shard, &job->run->record.request, JOURNAL_RECORD_OUTCOME, on_recorded);
+}
+
+void outcome_init(struct delivery_shard *shard)
+{
+    timer_init(&shard->record_timer, on_record_timer);
 }
 
 static void record_outcome(struct attempt_run *run)
 {
     struct job *job = run->job;
-    run->record.request = (struct request){.kind = JOURNAL_RECORD_OUTCOME,
-        .reply_to = &job->queue->shard->mailbox,
-        .on_done = on_recorded};
     run->record.delivery = job->delivery.id;
     run->record.generation = job->delivery.generation;
     run->record.from = job->delivery.state;
     job_move(job, JOB_RECORDING);
-    journal_submit(job->queue->shard->journal, &run->record.request);
+    shard_ask(job->queue->shard, &run->record.request, JOURNAL_RECORD_OUTCOME, on_recorded);
     failpoint_crash(CRASH_OUTCOME_POSTED);
 }
 
@@ -118,7 +136,7 @@ static void end_without_success(const struct job *job, enum metric metric)
     if (job->delivery.was_delivered)
         log_warn("a forced replay failed: the delivery stays delivered, as it was before shard=%u "
                  "delivery=%lld",
-            job->queue->shard->number, (long long)job->delivery.id);
+            job->queue->shard->taker.shard, (long long)job->delivery.id);
 }
 
 /*
@@ -191,23 +209,18 @@ static void on_endpoint_disabled(struct request *base, void *receiver)
             err_name(request->base.result));
     struct endpoint_disabling *disabling =
         CONTAINER_OF(request, struct endpoint_disabling, request);
-    shard->requests_out--;
     disabling->queue->disabling--;
-    if (request->base.result == OK && !shard->stopping)
+    if (request->base.result == OK && !shard->taker.stopping)
         refill_release(disabling->queue); /* an operator may have enabled it since */
     free(disabling);
-    shard_stop_if_drained(shard);
 }
 
 static void disable_endpoint(struct endpoint_queue *queue, struct slice account)
 {
     char id[ENDPOINT_ID_TEXT_BYTES];
     endpoint_id_format(queue->endpoint, id);
-    struct endpoint_disabling *disabling = calloc(1, sizeof *disabling);
-    if (!disabling) {
-        log_error("no memory to disable an endpoint that answered 410 endpoint=%s", id);
-        return; /* its next 410 tries again */
-    }
+    struct endpoint_disabling *disabling;
+    MEMORY_NEW(disabling);
     log_warn("the endpoint answered 410 and is disabled; its events are parked until it is enabled "
              "account=%.*s endpoint=%s",
         SLICE_ARGS(account), id);
@@ -215,13 +228,14 @@ static void disable_endpoint(struct endpoint_queue *queue, struct slice account)
     queue->disabling++;
     struct accounts_request *request = &disabling->request;
     request->base.reply_to = &queue->shard->mailbox;
+    request->base.outstanding = &queue->shard->taker.requests_out;
     request->base.on_done = on_endpoint_disabled;
     request->base.kind = ACCOUNTS_CHANGE_ENDPOINT;
     snprintf(request->account, sizeof request->account, "%.*s", SLICE_ARGS(account));
     request->endpoint_id = queue->endpoint;
     request->changes = ENDPOINT_CHANGE_ENABLED;
     request->endpoint.enabled = false;
-    queue->shard->requests_out++;
+    queue->shard->taker.requests_out++;
     accounts_submit(queue->shard->accounts, request);
 }
 
@@ -259,17 +273,81 @@ static enum verdict failpoint_verdict(const struct attempt_run *run, enum verdic
                : verdict;
 }
 
-void outcome_of_attempt(struct attempt_run *run)
+/* Guarded, and nothing has left: the journal has `sending`, and it is to wait so long. */
+static void withdraw(struct attempt_run *run, int64_t wait_us)
+{
+    const struct delivery *delivery = &run->job->delivery;
+    run->record = (struct journal_record){.to = DELIVERY_WAITING,
+        .lane = delivery->lane,
+        .failures = delivery->failures,
+        .due_us = shard_wall_us(run->job->queue->shard) + wait_us,
+        .wait_us = wait_us};
+    record_outcome(run);
+}
+
+void outcome_cut_short(struct attempt_run *run)
 {
     struct job *job = run->job;
     struct delivery_shard *shard = job->queue->shard;
+    if (shard->taker.journal && job->delivery.state == DELIVERY_SENDING &&
+        !run->client.end.request_begun) {
+        /* Guarded, and nothing has left: the journal may say so, and the restart need not ask a
+         * person. */
+        withdraw(run, 0);
+    } else {
+        job_free(job); /* as a crash would leave it */
+    }
+}
+
+/*
+ * Could not be sent, because this machine is short of something of its own (descriptors, memory,
+ * local ports, a route to anywhere, name servers). That says nothing of the client, so it is no
+ * attempt, and no history has it. The delivery returns to its lane, and its endpoint rests for a
+ * moment; endpoints that have connections are served meanwhile.
+ */
+
+/* Once a minute while it lasts. */
+static void log_shortage(struct delivery_shard *shard, const char *what)
+{
+    int64_t now_us = clock_mono_us();
+    shard->shortages++;
+    metrics_add(METRIC_SHORTAGES, 1);
+    if (shard->shortage_said_mono_us != 0 &&
+        now_us - shard->shortage_said_mono_us < SHORTAGE_SAID_EVERY_US)
+        return;
+    log_error("this machine has no %s: deliveries wait, and no attempt of theirs is counted "
+              "shard=%u times=%u",
+        what ? what : "room", shard->taker.shard, shard->shortages);
+    shard->shortage_said_mono_us = now_us;
+    shard->shortages = 0;
+}
+
+static void put_off(struct attempt_run *run)
+{
+    struct job *job = run->job;
+    struct delivery_shard *shard = job->queue->shard;
+    log_shortage(shard, run->client.shortage);
+    endpoint_queue_rest(job->queue, SHORTAGE_REST_US);
+    if (shard->taker.stopping) {
+        outcome_cut_short(run);
+    } else if (job->delivery.state == DELIVERY_SENDING) {
+        withdraw(run, SHORTAGE_REST_US);
+    } else {
+        free(TAKE(job->run));
+        job_move(job, JOB_BACKLOG);
+    }
+}
+
+void outcome_of_attempt(struct attempt_run *run)
+{
+    struct job *job = run->job;
     const struct event *event = job->delivery.event;
     if (run->client.end.error == ERR_CANCELLED) {
         outcome_cut_short(run);
         return;
     }
-    if (shortage_ended(run)) {
-        shortage_put_off(run);
+    if (run->client.end.error == ERR_SHORTAGE && !run->client.end.request_begun) {
+        put_off(run);
         return;
     }
     failpoint_crash(CRASH_ANSWER_CAME);
@@ -310,53 +388,22 @@ void outcome_of_attempt(struct attempt_run *run)
     }
     report(run, verdict);
     record_outcome(run);
-    pump_run(shard);
-    shard_stop_if_drained(shard);
 }
 
 void outcome_park(struct job *job, enum park_reason reason)
 {
-    struct attempt_run *run = calloc(1, sizeof *run);
-    if (!run) {
-        list_remove(&job->queue->in_ready); /* rests until the pump's timer looks again */
-        return;
-    }
+    struct attempt_run *run;
+    MEMORY_NEW(run);
     run->job = job;
     job->run = run;
     if (job->delivery.was_delivered)
         log_warn("a forced replay ends unsent, since its endpoint is %s: the delivery stays "
                  "delivered, as it was before "
                  "shard=%u delivery=%lld",
-            park_reason_name(reason), job->queue->shard->number, (long long)job->delivery.id);
+            park_reason_name(reason), job->queue->shard->taker.shard, (long long)job->delivery.id);
     run->record = (struct journal_record){.to = DELIVERY_PARKED,
         .reason = reason,
         .lane = job->delivery.lane,
         .failures = job->delivery.failures};
     record_outcome(run);
-}
-
-void outcome_withdraw(struct attempt_run *run, int64_t wait_us)
-{
-    const struct delivery *delivery = &run->job->delivery;
-    run->record = (struct journal_record){.to = DELIVERY_WAITING,
-        .lane = delivery->lane,
-        .failures = delivery->failures,
-        .due_us = shard_wall_us(run->job->queue->shard) + wait_us,
-        .wait_us = wait_us};
-    record_outcome(run);
-}
-
-void outcome_cut_short(struct attempt_run *run)
-{
-    struct job *job = run->job;
-    struct delivery_shard *shard = job->queue->shard;
-    if (shard->journal && job->delivery.state == DELIVERY_SENDING &&
-        !run->client.end.request_begun) {
-        /* Guarded, and nothing has left: the journal may say so, and the restart need not ask a
-         * person. */
-        outcome_withdraw(run, 0);
-    } else {
-        job_free(job); /* as a crash would leave it */
-    }
-    shard_stop_if_drained(shard);
 }

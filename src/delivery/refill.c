@@ -55,13 +55,7 @@ void refill_leave_in_journal(struct endpoint_queue *queue, int64_t id)
 
 void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int64_t delivery)
 {
-    struct endpoint_queue *queue;
-    if (endpoint_queue_get(shard, endpoint, &queue) != OK) {
-        log_error("no memory for an endpoint's queue: its events wait in the journal until the "
-                  "restart shard=%u",
-            shard->number);
-        return;
-    }
+    struct endpoint_queue *queue = endpoint_queue_get(shard, endpoint);
     refill_leave_in_journal(queue, delivery);
     refill_queue(queue);
 }
@@ -75,22 +69,15 @@ void refill_init_queue(struct endpoint_queue *queue)
     timer_init(&queue->release_timer, on_release_timer);
 }
 
-/*
- * Turns what the load brought into jobs and moves the cursors. False when one found no memory: the
- * cursor stays in front of it and the rest is given back.
- */
-static bool take_loaded(struct endpoint_queue *queue, const struct journal_load *load)
+/* Turns what the load brought into jobs, and moves the cursors. */
+static void take_loaded(struct endpoint_queue *queue, const struct journal_load *load)
 {
-    bool memory = true;
     for (unsigned i = 0; i < load->ret_count; i++) {
         const struct delivery *delivery = &load->ret_deliveries[i];
-        bool known = job_find(queue->shard, delivery->id) != NULL;
-        if (memory && !known)
-            memory = job_new(queue, delivery, JOB_BACKLOG) == OK;
-        if (!memory || known)
+        if (job_find(queue->shard, delivery->id))
             event_unref(delivery->event);
-        if (!memory)
-            continue;
+        else
+            job_new(queue, delivery, JOB_BACKLOG);
         if (delivery->state == DELIVERY_PENDING) {
             queue->pending_after_id = delivery->id;
         } else {
@@ -98,16 +85,15 @@ static bool take_loaded(struct endpoint_queue *queue, const struct journal_load 
             queue->waiting_after_id = delivery->id;
         }
     }
-    return memory;
 }
 
 static void on_loaded(struct request *request, void *receiver)
 {
     struct endpoint_queue *queue = CONTAINER_OF(request, struct endpoint_queue, load.request);
-    struct delivery_shard *shard = receiver;
     queue->loading = false;
-    shard->requests_out--;
-    bool complete = request->result == OK && take_loaded(queue, &queue->load);
+    bool complete = request->result == OK;
+    if (complete)
+        take_loaded(queue, &queue->load);
     bool brought_something = queue->load.ret_count > 0;
     free(TAKE(queue->load.ret_deliveries));
     if (queue->left_after_id < queue->pending_after_id)
@@ -119,8 +105,7 @@ static void on_loaded(struct request *request, void *receiver)
     }
 
     if (!complete || (queue->load.ret_more && !brought_something)) {
-        look_again_after(
-            queue, LOAD_AGAIN_US); /* the disk refused, the memory or the budget is used up */
+        look_again_after(queue, LOAD_AGAIN_US); /* the disk refused, or the budget is used up */
     } else {
         if (!queue->load.ret_more) {
             /* What had no room since the load was sent off may have been committed behind its back.
@@ -133,8 +118,6 @@ static void on_loaded(struct request *request, void *receiver)
         }
         refill_queue(queue);
     }
-    pump_run(shard);
-    shard_stop_if_drained(shard);
 }
 
 /* Pending ones come before waiting ones in an answer: while both lie there, every second load asks
@@ -151,7 +134,6 @@ static bool load(struct endpoint_queue *queue, unsigned room)
     bool ask_pending = queue->pending_in_journal && !(due && queue->retries_turn);
     queue->retries_turn = ask_pending;
     *request = (struct journal_load){
-        .request = {.kind = JOURNAL_LOAD, .reply_to = &queue->shard->mailbox, .on_done = on_loaded},
         .endpoint = queue->endpoint,
         .after_pending_id = ask_pending ? queue->pending_after_id : INT64_MAX,
         .after_waiting_due_us = queue->waiting_after_due_us,
@@ -160,22 +142,21 @@ static bool load(struct endpoint_queue *queue, unsigned room)
         .count_max = room,
         /* One event fits at least, or the load would never advance. */
         .bytes_max = bytes_left > EVENT_BYTES_MAX ? bytes_left : EVENT_BYTES_MAX,
-        .budget = queue->shard->budget,
+        .budget = queue->shard->taker.budget,
         .budget_share_percent = LOAD_BUDGET_SHARE_PERCENT,
         .ret_deliveries = deliveries,
     };
     queue->loading = true;
     queue->left_after_id = INT64_MAX;
     queue->late_due_us = INT64_MAX;
-    queue->shard->requests_out++;
-    journal_submit(queue->shard->journal, &request->request);
+    shard_ask(queue->shard, &request->request, JOURNAL_LOAD, on_loaded);
     return true;
 }
 
 void refill_queue(struct endpoint_queue *queue)
 {
     struct delivery_shard *shard = queue->shard;
-    if (queue->loading || shard->stopping || !shard->scanned || shard->policy.paused)
+    if (queue->loading || shard->taker.stopping || !shard->scanned || shard->policy.paused)
         return;
     int64_t now_us = shard_wall_us(shard);
     bool due = queue->next_due_us <= now_us;
@@ -198,11 +179,10 @@ static void on_released(struct request *request, void *receiver)
     struct endpoint_queue *queue = CONTAINER_OF(request, struct endpoint_queue, release.request);
     struct delivery_shard *shard = receiver;
     queue->releasing = false;
-    shard->requests_out--;
     const struct journal_release *release = &queue->release;
     if (request->result != OK) {
         log_error("parked deliveries could not be released; again in a second shard=%u error=%s",
-            shard->number, err_name(request->result));
+            shard->taker.shard, err_name(request->result));
         timer_arm(&shard->loop, &queue->release_timer, RELEASE_AGAIN_US);
     } else {
         if (release->ret_count > 0)
@@ -216,31 +196,27 @@ static void on_released(struct request *request, void *receiver)
             submit_release(queue, PARK_DISABLED);
     }
     refill_queue(queue);
-    shard_stop_if_drained(shard);
 }
 
 static void submit_release(struct endpoint_queue *queue, enum park_reason reason)
 {
-    if (queue->shard->stopping)
+    if (queue->shard->taker.stopping)
         return;
     if (reason == PARK_DISABLED)
         queue->release_again = false;
     queue->release = (struct journal_release){
-        .request = {.kind = JOURNAL_RELEASE,
-            .reply_to = &queue->shard->mailbox,
-            .on_done = on_released},
         .endpoint = queue->endpoint,
         .reason = reason,
         .count_max = RELEASE_COUNT_MAX,
     };
     queue->releasing = true;
-    queue->shard->requests_out++;
-    journal_submit(queue->shard->journal, &queue->release.request);
+    shard_ask(queue->shard, &queue->release.request, JOURNAL_RELEASE, on_released);
 }
 
 void refill_release(struct endpoint_queue *queue)
 {
-    const struct endpoint *endpoint = directory_endpoint(queue->shard->directory, queue->endpoint);
+    const struct endpoint *endpoint =
+        directory_endpoint(queue->shard->taker.directory, queue->endpoint);
     if (!endpoint || !endpoint->enabled || queue->disabling > 0)
         return;
     if (queue->releasing)

@@ -12,6 +12,7 @@
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "runtime/log.h"
 
 #define WALK_COUNT_MAX 256
@@ -30,10 +31,10 @@ struct route_walk {
 static uint64_t find_taker(
     const struct delivery_shard *shard, struct slice account_id, struct slice type)
 {
-    const struct account *account = directory_account(shard->directory, account_id);
+    const struct account *account = directory_account(shard->taker.directory, account_id);
     for (unsigned i = 0; account && i < account->endpoints_count; i++) {
         const struct endpoint *endpoint =
-            directory_endpoint(shard->directory, account->endpoints[i]);
+            directory_endpoint(shard->taker.directory, account->endpoints[i]);
         if (endpoint && endpoint->enabled && endpoint_takes(endpoint, type))
             return endpoint->id;
     }
@@ -42,7 +43,7 @@ static uint64_t find_taker(
 
 void route_look_again(struct delivery_shard *shard, const struct event *event)
 {
-    if (shard->stopping) /* the directory may be gone */
+    if (shard->taker.stopping) /* the directory may be gone */
         return;
     if (find_taker(shard, event->parts.account, event->parts.type) != 0)
         route_walk(shard);
@@ -52,19 +53,16 @@ static void on_listed(struct request *request, void *receiver);
 
 static void ask_for_more(struct route_walk *walk)
 {
-    walk->list.request = (struct request){
-        .kind = JOURNAL_LIST_UNROUTED, .reply_to = &walk->shard->mailbox, .on_done = on_listed};
     walk->list.count_max = WALK_COUNT_MAX;
     walk->list.ret_unrouted = walk->unrouted;
-    walk->shard->requests_out++;
-    journal_submit(walk->shard->journal, &walk->list.request);
+    shard_ask(walk->shard, &walk->list.request, JOURNAL_LIST_UNROUTED, on_listed);
 }
 
 static void walk_later(struct delivery_shard *shard, enum err error)
 {
     log_error(
         "unrouted deliveries could not be looked through; again in a second shard=%u error=%s",
-        shard->number, err_name(error));
+        shard->taker.shard, err_name(error));
     timer_arm(&shard->loop, &shard->route_timer, WALK_AGAIN_US);
 }
 
@@ -72,7 +70,7 @@ static void end_walk(struct route_walk *walk, enum err result)
 {
     struct delivery_shard *shard = walk->shard;
     free(TAKE(shard->walk));
-    if (result && !shard->stopping)
+    if (result && !shard->taker.stopping)
         walk_later(shard, result);
     else if (shard->walk_again)
         route_walk(shard);
@@ -80,7 +78,7 @@ static void end_walk(struct route_walk *walk, enum err result)
 
 static void go_on(struct route_walk *walk)
 {
-    if (walk->list.ret_after_id == INT64_MAX || walk->shard->stopping) {
+    if (walk->list.ret_after_id == INT64_MAX || walk->shard->taker.stopping) {
         end_walk(walk, OK);
         return;
     }
@@ -92,29 +90,25 @@ static void on_routed(struct request *request, void *receiver)
 {
     struct route_walk *walk = CONTAINER_OF(request, struct route_walk, route.request);
     struct delivery_shard *shard = receiver;
-    shard->requests_out--;
     if (request->result != OK) {
         end_walk(walk, request->result);
     } else {
         for (unsigned i = 0; i < walk->route.count; i++)
             refill_expect_pending(shard, walk->routings[i].endpoint, walk->routings[i].delivery);
         if (walk->route.ret_count > 0)
-            log_info("unrouted deliveries have found an endpoint shard=%u count=%u", shard->number,
-                walk->route.ret_count);
+            log_info("unrouted deliveries have found an endpoint shard=%u count=%u",
+                shard->taker.shard, walk->route.ret_count);
         go_on(walk);
     }
-    pump_run(shard);
-    shard_stop_if_drained(shard);
 }
 
 static void on_listed(struct request *request, void *receiver)
 {
     struct route_walk *walk = CONTAINER_OF(request, struct route_walk, list.request);
     struct delivery_shard *shard = receiver;
-    shard->requests_out--;
     unsigned count = 0;
-    for (unsigned i = 0; request->result == OK && !shard->stopping && i < walk->list.ret_count;
-         i++) {
+    for (unsigned i = 0;
+         request->result == OK && !shard->taker.stopping && i < walk->list.ret_count; i++) {
         const struct journal_unrouted *it = &walk->unrouted[i];
         uint64_t taker =
             find_taker(shard, slice_from_string(it->account), slice_from_string(it->type));
@@ -129,28 +123,32 @@ static void on_listed(struct request *request, void *receiver)
         go_on(walk);
     } else {
         walk->route = (struct journal_route){
-            .request = {.kind = JOURNAL_ROUTE, .reply_to = &shard->mailbox, .on_done = on_routed},
             .count = count,
             .routings = walk->routings,
         };
-        shard->requests_out++;
-        journal_submit(shard->journal, &walk->route.request);
+        shard_ask(shard, &walk->route.request, JOURNAL_ROUTE, on_routed);
     }
-    shard_stop_if_drained(shard);
+}
+
+static void on_route_timer(struct timer *timer)
+{
+    route_walk(CONTAINER_OF(timer, struct delivery_shard, route_timer));
+}
+
+void route_init(struct delivery_shard *shard)
+{
+    timer_init(&shard->route_timer, on_route_timer);
 }
 
 void route_walk(struct delivery_shard *shard)
 {
-    if (shard->stopping || !shard->scanned)
+    if (shard->taker.stopping || !shard->scanned)
         return;
     shard->walk_again = shard->walk != NULL; /* what it has passed already is looked at once more */
     if (shard->walk)
         return;
-    struct route_walk *walk = calloc(1, sizeof *walk);
-    if (!walk) {
-        walk_later(shard, ERR_NO_MEMORY);
-        return;
-    }
+    struct route_walk *walk;
+    MEMORY_NEW(walk);
     walk->shard = shard;
     shard->walk = walk;
     ask_for_more(walk);

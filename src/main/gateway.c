@@ -17,6 +17,7 @@
 #include "main/replica.h"
 #include "main/roles.h"
 #include "model/placement.h"
+#include "queue/consumer.h"
 #include "queue/recent_keys.h"
 #include "runtime/descriptors.h"
 #include "runtime/log.h"
@@ -283,7 +284,7 @@ static enum err start_deliveries(struct gateway *gateway, struct buffer *complai
 {
     const struct config *config = gateway->options.config;
     const struct installation *installation = &gateway->installation;
-    const struct delivery_consumer_options consumer = {
+    const struct consumer_options consumer = {
         .connector = gateway->connector,
         .status = gateway->broker_status,
         .lag = gateway->lag,

@@ -108,40 +108,40 @@ BUGS = {
          "        result = totals_add(&store->totals, &event->parts, TOTAL_EVENTS")),
     "acks-before-commit": (
         "a message is acked when it has come, before the journal has committed it",
-        "src/delivery/unacked.c",
+        "src/queue/unacked.c",
         ("    submit_receive(unacked);\n}\n\n/* The channel", "    submit_receive(unacked);\n"
          "    subscriber_ack(consumer->subscriber, tag);\n}\n\n/* The channel")),
     "acks-the-first": (
         "a message is acked when the first delivery of its event is delivered",
-        "src/delivery/unacked.c",
+        "src/queue/unacked.c",
         ("(list_is_empty(&unacked->jobs) && unacked->left == 0)", "true")),
     "sends-suspended": (
         "what the broker owns is sent after its channel is lost",
-        "src/delivery/unacked.c",
+        "src/queue/unacked.c",
         ("            unacked_suspend(unacked);\n        else", "            continue;\n        else")),
     "never-stale": (
         "what was received on a channel that is lost is held as if its message were still here",
-        "src/delivery/unacked.c",
+        "src/queue/unacked.c",
         ("        unacked->stale = true;\n        unacked->gone", "        unacked->gone")),
     "started-is-suspended": (
         "an event of which something had started is suspended when its channel is lost, not adopted",
-        "src/delivery/unacked.c",
+        "src/queue/unacked.c",
         ("unacked->stage == UNACKED_BROKER_OWNED && had_started(unacked)", "unacked->stage == UNACKED_BROKER_OWNED && unacked->adopts")),
     "left-is-forgotten": (
         "what had no room when its event was adopted is never loaded",
-        "src/delivery/unacked.c",
-        ("if (unacked->left & 1u << i)\n            refill", "if (false)\n            refill")),
+        "src/queue/unacked.c",
+        ("if (unacked->left & 1u << i)\n            taker", "if (false)\n            taker")),
     "met-is-sent-twice": (
         "an event that came both ways in one transaction gets two jobs",
         "src/journal/acceptance.c",
         ("    correct_answers(store, seq);\n", "")),
     "suspended-for-ever": (
         "suspended events are never adopted: their queue was made anew",
-        "src/delivery/suspended.c",
+        "src/queue/suspended.c",
         ("consumer->empty_seen[channel] >= EMPTY_TIMES", "consumer->empty_seen[channel] > INT32_MAX")),
     "last-run-forgotten": (
         "what the last run has left suspended is not known after the restart",
-        "src/delivery/suspended.c",
+        "src/queue/suspended.c",
         ("    unsigned count = request->result == OK ? page->list.ret_count : 0;",
          "    unsigned count = request->result == OK ? 0 : page->list.ret_count;")),
     "restart-forgets-started": (
@@ -158,17 +158,17 @@ BUGS = {
         ("add(store, receive, PARK_CONFLICT, &added)", "add(store, receive, PARK_NONE, &added)")),
     "dropped-is-forgotten": (
         "what the broker dropped, and dead-lettered, is acked and not received",
-        "src/delivery/consumer.c",
+        "src/queue/consumer.c",
         ("        drops_note(consumer, tag->channel, message);\n", "        {\n        subscriber_ack(consumer->subscriber, tag);\n        return;\n        }\n")),
     "dropped-is-mistaken": (
         "what comes by a queue of dropped messages is taken for another partition's",
-        "src/delivery/consumer.c",
-        ("consumer->shard->number, channel % consumer->partitions_count, consumer", "consumer->shard->number, channel, consumer")),
+        "src/queue/consumer.c",
+        ("consumer->taker->shard, channel % consumer->partitions_count, consumer", "consumer->taker->shard, channel, consumer")),
     "poison-is-dropped": (
         "a message that is no event is acked and not kept",
-        "src/delivery/consumer.c",
-        ("    submit_poison(poison);\n}\n\nvoid consumer_keep", "    submit_poison(poison);\n"
-         "    subscriber_ack(consumer->subscriber, tag);\n}\n\nvoid consumer_keep")),
+        "src/queue/poison.c",
+        ("    submit(poison);\n}\n\nvoid poison_keep_event", "    submit(poison);\n"
+         "    subscriber_ack(consumer->subscriber, tag);\n}\n\nvoid poison_keep_event")),
 }
 
 

@@ -6,6 +6,7 @@
 #include "fake_client.h"
 #include "journal/journal_sqlite.h"
 #include "publication.h"
+#include "queue/consumer.h"
 #include "runtime/thread.h"
 #include "sim.h"
 #include "tally.h"
@@ -198,7 +199,7 @@ static void on_journal_failed(void *context, enum err error)
 
 static enum err start_shard(struct gateway *self)
 {
-    struct delivery_consumer_options consumer = {.seed = world_seed,
+    struct consumer_options consumer = {.seed = world_seed,
         .journals = &self->journal,
         .partitions = options.partitions,
         .shards = 1,

@@ -6,7 +6,7 @@
  * and a policy that is allowed to go on may hit that queue next. So it is said: in the log once a
  * minute, on the board (BROKER_ROLE_KEEP) until nothing was dropped for ten minutes, and counted.
  */
-#include "delivery/consumer_internal.h"
+#include "queue/consumer_internal.h"
 
 #include "base/clock.h"
 #include "runtime/log.h"
@@ -21,21 +21,16 @@ void drops_show(struct consumer *consumer)
 {
     const struct drops *drops = &consumer->drops;
     char why[BROKER_STATUS_TEXT_BYTES] = "";
-    if (consumer->check.lost > 0)
+    if (consumer->losses.lost > 0)
         snprintf(why, sizeof why, "%lld confirmed events are lost: \"penstock audit\" names them",
-            (long long)consumer->check.lost);
+            (long long)consumer->losses.lost);
     else if (drops->count > 0)
         snprintf(why, sizeof why,
             "%lld were dropped from queues like %s (%s), and delivered: see rabbitmqctl "
             "list_policies and list_operator_policies",
             (long long)drops->count, drops->queue, drops->reason);
-    broker_status_set(consumer->options.status, BROKER_ROLE_KEEP, consumer->shard->number, !*why,
+    broker_status_set(consumer->options.status, BROKER_ROLE_KEEP, consumer->taker->shard, !*why,
         "nothing dropped", why);
-}
-
-void drops_start(struct consumer *consumer)
-{
-    drops_show(consumer);
 }
 
 static void say(struct consumer *consumer, int64_t now_mono_us)
@@ -45,7 +40,7 @@ static void say(struct consumer *consumer, int64_t now_mono_us)
               "delivered: a policy "
               "is wrong, see rabbitmqctl list_policies and list_operator_policies shard=%u "
               "queue=%s reason=%s count=%lld",
-        consumer->shard->number, drops->queue, drops->reason, (long long)drops->unsaid);
+        consumer->taker->shard, drops->queue, drops->reason, (long long)drops->unsaid);
     drops->said_mono_us = now_mono_us;
     drops->unsaid = 0;
     drops_show(consumer);
@@ -63,7 +58,7 @@ void drops_note(struct consumer *consumer, unsigned channel, const struct messag
         message->death_reason.len ? message->death_reason : SLICE_LITERAL("unknown");
     snprintf(drops->queue, sizeof drops->queue, "%.*s", SLICE_ARGS(queue));
     snprintf(drops->reason, sizeof drops->reason, "%.*s", SLICE_ARGS(reason));
-    drops->last_mono_us = consumer->shard->loop.now_mono_us;
+    drops->last_mono_us = consumer->taker->loop->now_mono_us;
     drops->count++;
     drops->unsaid++;
     metrics_add(METRIC_DROPPED, 1);

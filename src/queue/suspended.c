@@ -10,9 +10,10 @@
  * Bounded by the prefetch of the channels, at each restart anew: what is left over is listed by the
  * journal.
  */
-#include "delivery/consumer_internal.h"
+#include "queue/consumer_internal.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -30,14 +31,9 @@ void suspended_add(struct consumer *consumer, int64_t event_number, unsigned cha
 {
     if (id_map_find(&consumer->suspended, (uint64_t)event_number))
         return;
-    struct suspended *suspended = malloc(sizeof *suspended);
-    if (!suspended ||
-        id_map_add(&consumer->suspended, &suspended->by_event, (uint64_t)event_number) != OK) {
-        /* It is known again when the broker delivers it, or at the restart. */
-        log_error("no memory to remember a suspended event shard=%u", consumer->shard->number);
-        free(suspended);
-        return;
-    }
+    struct suspended *suspended;
+    MEMORY_NEW(suspended);
+    id_map_add(&consumer->suspended, &suspended->by_event, (uint64_t)event_number);
     suspended->channel = channel;
     consumer->suspended_count[channel]++;
     consumer->empty_seen[channel] = 0;
@@ -77,30 +73,26 @@ static void on_listed(struct request *request, void *receiver);
 
 static void ask_for_more(struct broker_owned_list *page, int64_t after_event)
 {
-    struct delivery_shard *shard = page->consumer->shard;
+    struct event_taker *taker = page->consumer->taker;
     page->list = (struct journal_list_broker_owned){
-        .request = {.kind = JOURNAL_LIST_BROKER_OWNED,
-            .reply_to = &shard->mailbox,
-            .on_done = on_listed},
         .after_event = after_event,
         .count_max = LIST_COUNT_MAX,
         .ret_events = page->events,
     };
-    shard->requests_out++;
-    journal_submit(shard->journal, &page->list.request);
+    event_taker_ask(
+        taker, taker->journal, &page->list.request, JOURNAL_LIST_BROKER_OWNED, on_listed);
 }
 
 static void on_listed(struct request *request, void *receiver)
 {
     struct broker_owned_list *page = CONTAINER_OF(request, struct broker_owned_list, list.request);
     struct consumer *consumer = page->consumer;
-    struct delivery_shard *shard = receiver;
-    shard->requests_out--;
+    struct event_taker *taker = consumer->taker;
     unsigned count = request->result == OK ? page->list.ret_count : 0;
     for (unsigned i = 0; i < count; i++)
         suspended_add(consumer, page->events[i].event,
             consumer_channel_of_partition(consumer, page->events[i].partition));
-    if (request->result == OK && count == LIST_COUNT_MAX && !shard->stopping) {
+    if (request->result == OK && count == LIST_COUNT_MAX && !taker->stopping) {
         ask_for_more(page, page->events[count - 1].event);
         return;
     }
@@ -109,18 +101,15 @@ static void on_listed(struct request *request, void *receiver)
     if (consumer->listed && consumer->suspended.count > 0)
         log_info(
             "events of the last run wait for the broker to deliver them again shard=%u count=%zu",
-            shard->number, consumer->suspended.count);
+            taker->shard, consumer->suspended.count);
     free(page);
-    shard_stop_if_drained(shard);
 }
 
 void suspended_list(struct consumer *consumer)
 {
     if (consumer->listing || consumer->listed)
         return;
-    struct broker_owned_list *page = malloc(sizeof *page);
-    if (!page)
-        return; /* the tick asks again */
+    struct broker_owned_list *page = memory_new_raw(sizeof *page);
     page->consumer = consumer;
     consumer->listing = true;
     ask_for_more(page, 0);
@@ -139,9 +128,8 @@ static void on_adopted(struct request *request, void *receiver)
 {
     struct adopt *adopt = CONTAINER_OF(request, struct adopt, request.request);
     struct consumer *consumer = adopt->consumer;
-    struct delivery_shard *shard = receiver;
-    shard->requests_out--;
-    consumer->taking_over = false;
+    struct event_taker *taker = consumer->taker;
+    consumer->adopting = false;
     if (request->result == OK) {
         for (unsigned i = 0; i < adopt->request.count; i++)
             unacked_adopt(consumer, adopt->events[i]); /* it may have come again meanwhile */
@@ -149,20 +137,18 @@ static void on_adopted(struct request *request, void *receiver)
         log_warn("the broker's queue does not have these events any more: they are delivered from "
                  "the journal shard=%u "
                  "count=%u",
-            shard->number, adopt->request.count);
-        if (!shard->stopping && consumer->suspended_count[adopt->channel] == 0)
-            shard_scan_backlog(shard); /* they are pending, in queues that know nothing of them */
+            taker->shard, adopt->request.count);
+        if (!taker->stopping && consumer->suspended_count[adopt->channel] == 0)
+            taker->ops->scan_backlog(
+                taker); /* they are pending, in queues that know nothing of them */
     }
     free(adopt);
-    shard_stop_if_drained(shard);
 }
 
 static void adopt(struct consumer *consumer, unsigned channel)
 {
-    struct delivery_shard *shard = consumer->shard;
-    struct adopt *adopt = malloc(sizeof *adopt);
-    if (!adopt)
-        return; /* the tick comes again */
+    struct event_taker *taker = consumer->taker;
+    struct adopt *adopt = memory_new_raw(sizeof *adopt);
     unsigned count = 0;
     id_map_for_each(node, &consumer->suspended)
     {
@@ -172,14 +158,11 @@ static void adopt(struct consumer *consumer, unsigned channel)
     }
     adopt->consumer = consumer;
     adopt->channel = channel;
-    adopt->request = (struct journal_adopt){
-        .request = {.kind = JOURNAL_ADOPT, .reply_to = &shard->mailbox, .on_done = on_adopted},
-        .count = count,
+    adopt->request = (struct journal_adopt){.count = count,
         .events = adopt->events,
         .park_guarded_before_us = consumer->options.forced_since_us};
-    consumer->taking_over = true;
-    shard->requests_out++;
-    journal_submit(shard->journal, &adopt->request.request);
+    consumer->adopting = true;
+    event_taker_ask(taker, taker->journal, &adopt->request.request, JOURNAL_ADOPT, on_adopted);
 }
 
 void suspended_on_depth(
@@ -198,7 +181,7 @@ void suspended_tick(struct consumer *consumer, int64_t now_mono_us)
 {
     if (!consumer->listed)
         suspended_list(consumer);
-    if (consumer->suspended.count == 0 || consumer->taking_over ||
+    if (consumer->suspended.count == 0 || consumer->adopting ||
         now_mono_us < consumer->depth_due_us)
         return;
     consumer->depth_due_us = now_mono_us + DEPTH_EVERY_US;

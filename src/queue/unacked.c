@@ -17,11 +17,12 @@
  * unacked event event on a lost channel that had started posts its JOURNAL_ADOPT before the message
  * can come again, so that JOURNAL_RECEIVE then says "the journal's own".
  */
-#include "delivery/consumer_internal.h"
+#include "queue/consumer_internal.h"
 
 #include "accounts/routing.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/memory.h"
 #include "broker/lag.h"
 #include "model/placement.h"
 #include "runtime/log.h"
@@ -33,33 +34,33 @@
 
 static void on_received(struct request *request, void *receiver);
 
-static bool had_started(const struct unacked_event *unacked)
+static bool had_started(const struct sourced_event *unacked)
 {
     if (unacked->ended > 0)
         return true;
     list_for_each (node, &unacked->jobs) {
-        enum job_place place = CONTAINER_OF(node, struct job, in_unacked)->place;
-        if (place != JOB_FRESH && place != JOB_BACKLOG)
+        if (CONTAINER_OF(node, struct sourced, in_event)->started)
             return true;
     }
     return false;
 }
 
-static void detach_jobs(struct unacked_event *unacked)
+static void detach_jobs(struct sourced_event *unacked)
 {
-    for (struct job *job; (job = LIST_TAKE_FIRST(&unacked->jobs, struct job, in_unacked));)
-        job->unacked = NULL;
+    struct sourced *sourced;
+    while ((sourced = LIST_TAKE_FIRST(&unacked->jobs, struct sourced, in_event)))
+        sourced->event = NULL;
 }
 
 /* Counted until the journal has it, or nobody here has. */
-static void note_received(struct unacked_event *unacked)
+static void note_received(struct sourced_event *unacked)
 {
     if (!unacked->received)
         metrics_add(METRIC_RECEIVING, -1);
     unacked->received = true;
 }
 
-static void unacked_free(struct unacked_event *unacked)
+static void unacked_free(struct sourced_event *unacked)
 {
     struct consumer *consumer = unacked->consumer;
     assert(list_is_empty(&unacked->jobs));
@@ -75,7 +76,7 @@ static void unacked_free(struct unacked_event *unacked)
 }
 
 /* The message has done its duty. */
-static void unacked_end(struct unacked_event *unacked)
+static void unacked_end(struct sourced_event *unacked)
 {
     failpoint_crash(CRASH_ACK_DUE);
     detach_jobs(unacked);
@@ -85,22 +86,22 @@ static void unacked_end(struct unacked_event *unacked)
 }
 
 /* Nothing of it has started, and its channel is lost: nothing is sent. */
-static void drop_jobs(struct unacked_event *unacked)
+static void drop_jobs(struct sourced_event *unacked)
 {
     const struct journal_receive *receive = &unacked->receive;
-    while (!list_is_empty(&unacked->jobs)) {
-        struct job *job = CONTAINER_OF(unacked->jobs.next, struct job, in_unacked);
-        struct endpoint_queue *queue = job->queue;
+    struct event_taker *taker = unacked->consumer->taker;
+    struct sourced *sourced;
+    while ((sourced = LIST_TAKE_FIRST(&unacked->jobs, struct sourced, in_event))) {
         for (unsigned i = 0; i < receive->ret_count; i++)
-            if (receive->ret_deliveries[i].delivery == job->delivery.id)
+            if (receive->ret_deliveries[i].delivery == sourced->delivery)
                 unacked->left |= 1u << i; /* loaded when the journal has adopted it */
-        job_free(job);                    /* leaves the list (unacked_drop_job) */
-        endpoint_queue_update_ready(queue);
+        sourced->event = NULL;
+        taker->ops->drop(taker, sourced);
     }
 }
 
 /* Its rows stay broker-owned, and it waits for the broker. */
-static void unacked_suspend(struct unacked_event *unacked)
+static void unacked_suspend(struct sourced_event *unacked)
 {
     struct consumer *consumer = unacked->consumer;
     drop_jobs(unacked);
@@ -110,63 +111,57 @@ static void unacked_suspend(struct unacked_event *unacked)
 
 /* Adopting. */
 
-static void expect_left(struct unacked_event *unacked)
+static void expect_left(struct sourced_event *unacked)
 {
+    struct event_taker *taker = unacked->consumer->taker;
     const struct journal_receive *receive = &unacked->receive;
     for (unsigned i = 0; i < receive->ret_count; i++)
         if (unacked->left & 1u << i)
-            refill_expect_pending(unacked->consumer->shard, receive->ret_deliveries[i].endpoint,
-                receive->ret_deliveries[i].delivery);
+            taker->ops->expect_pending(
+                taker, receive->ret_deliveries[i].endpoint, receive->ret_deliveries[i].delivery);
 }
 
 static void on_adopted(struct request *request, void *receiver)
 {
-    struct unacked_event *unacked = CONTAINER_OF(request, struct unacked_event, adopt.request);
-    struct delivery_shard *shard = receiver;
-    shard->requests_out--;
+    struct sourced_event *unacked = CONTAINER_OF(request, struct sourced_event, adopt.request);
+    struct event_taker *taker = unacked->consumer->taker;
     if (request->result == OK) {
         metrics_add(METRIC_ADOPTED, 1);
-        if (!shard->stopping)
+        if (!taker->stopping)
             expect_left(unacked);
         unacked_end(unacked);
     } else {
         unacked->stage = UNACKED_BROKER_OWNED; /* unacked_tick tries again */
     }
-    shard_stop_if_drained(shard);
 }
 
-static void adopt(struct unacked_event *unacked)
+static void adopt(struct sourced_event *unacked)
 {
-    struct delivery_shard *shard = unacked->consumer->shard;
+    struct event_taker *taker = unacked->consumer->taker;
     unacked->adopts = true;
     if (unacked->stage != UNACKED_BROKER_OWNED)
         return;
     unacked->stage = UNACKED_ADOPTING;
-    unacked->adopt = (struct journal_adopt){
-        .request = {.kind = JOURNAL_ADOPT, .reply_to = &shard->mailbox, .on_done = on_adopted},
-        .count = 1,
-        .events = &unacked->event_number};
-    shard->requests_out++;
-    journal_submit(shard->journal, &unacked->adopt.request);
+    unacked->adopt.count = 1;
+    unacked->adopt.events = &unacked->event_number;
+    unacked->adopt.park_guarded_before_us = 0;
+    event_taker_ask(taker, taker->journal, &unacked->adopt.request, JOURNAL_ADOPT, on_adopted);
 }
 
-/* What delivery's jobs tell. */
+/* What delivery says of its jobs. */
 
-void unacked_drop_job(struct job *job)
+static struct sourced_event *leave_event(struct sourced *sourced)
 {
-    if (!job->unacked)
-        return;
-    list_remove(&job->in_unacked);
-    job->unacked = NULL;
-}
-
-void unacked_end_job(struct job *job, bool adopted)
-{
-    struct unacked_event *unacked = job->unacked;
-    if (!unacked)
-        return;
-    unacked_drop_job(job);
+    struct sourced_event *unacked = sourced->event;
+    list_remove(&sourced->in_event);
+    sourced->event = NULL;
     unacked->ended++;
+    return unacked;
+}
+
+void unacked_end_job(struct sourced *sourced, bool adopted)
+{
+    struct sourced_event *unacked = leave_event(sourced);
     if (unacked->stage != UNACKED_BROKER_OWNED)
         return; /* ADOPTING: its answer ends the unacked event */
     if (adopted)
@@ -175,21 +170,16 @@ void unacked_end_job(struct job *job, bool adopted)
         unacked_end(unacked);
 }
 
-void unacked_doubt_job(struct job *job)
+void unacked_doubt_job(struct sourced *sourced)
 {
-    struct unacked_event *unacked = job->unacked;
-    if (!unacked)
-        return;
-    unacked_drop_job(job);
-    unacked->ended++;
-    adopt(unacked);
+    adopt(leave_event(sourced));
 }
 
 void unacked_adopt(struct consumer *consumer, int64_t event_number)
 {
     struct id_map_node *node = id_map_find(&consumer->by_event, (uint64_t)event_number);
-    struct unacked_event *unacked =
-        node ? CONTAINER_OF(node, struct unacked_event, by_event) : NULL;
+    struct sourced_event *unacked =
+        node ? CONTAINER_OF(node, struct sourced_event, by_event) : NULL;
     suspended_remove(consumer, event_number);
     if (unacked && unacked->stage == UNACKED_BROKER_OWNED) /* ADOPTING: its answer ends it */
         unacked_end(unacked);
@@ -198,37 +188,30 @@ void unacked_adopt(struct consumer *consumer, int64_t event_number)
 /* Receiving. */
 
 /* A mismatch, which is parked, may belong to another shard. */
-static struct journal *journal_of(const struct unacked_event *unacked)
+static struct journal *journal_of(const struct sourced_event *unacked)
 {
     const struct consumer *consumer = unacked->consumer;
     if (unacked->receive.park_as != PARK_MISMATCH)
-        return consumer->shard->journal;
+        return consumer->taker->journal;
     return consumer->options.journals[placement_shard(
         event_id_partition(&unacked->receive.event->parts.id), consumer->options.shards)];
 }
 
-static void submit_receive(struct unacked_event *unacked)
+static void submit_receive(struct sourced_event *unacked)
 {
-    struct delivery_shard *shard = unacked->consumer->shard;
+    struct event_taker *taker = unacked->consumer->taker;
     unacked->stage = UNACKED_RECEIVING;
-    unacked->receive.request = (struct request){
-        .kind = JOURNAL_RECEIVE, .reply_to = &shard->mailbox, .on_done = on_received};
-    shard->requests_out++;
-    journal_submit(journal_of(unacked), &unacked->receive.request);
+    event_taker_ask(
+        taker, journal_of(unacked), &unacked->receive.request, JOURNAL_RECEIVE, on_received);
 }
 
 /* A job for one of its deliveries. False when there is no room: the journal is to adopt the event.
  * */
 static bool make_job(
-    struct unacked_event *unacked, const struct journal_received_delivery *received)
+    struct sourced_event *unacked, const struct journal_received_delivery *received)
 {
-    struct delivery_shard *shard = unacked->consumer->shard;
-    struct endpoint_queue *queue;
-    assert(!job_find(shard, received->delivery));
+    struct event_taker *taker = unacked->consumer->taker;
     if (unacked->crowded)
-        return false;
-    if (endpoint_queue_get(shard, received->endpoint, &queue) != OK ||
-        !endpoint_queue_has_room(queue))
         return false;
     const struct delivery delivery = {
         .id = received->delivery,
@@ -238,17 +221,19 @@ static bool make_job(
         .due_us = unacked->receive.event->parts.accepted_us,
         .event = unacked->receive.event,
     };
-    if (job_new(queue, &delivery, JOB_FRESH) != OK)
-        return false;
-    struct job *job = job_find(shard, delivery.id);
     event_ref(delivery.event); /* the job's own */
-    job->unacked = unacked;
-    list_add_tail(&unacked->jobs, &job->in_unacked);
+    struct sourced *sourced = taker->ops->add(taker, &delivery);
+    if (!sourced) {
+        event_unref(delivery.event);
+        return false;
+    }
+    sourced->event = unacked;
+    list_add_tail(&unacked->jobs, &sourced->in_event);
     failpoint_crash(CRASH_JOB_MADE);
     return true;
 }
 
-static void make_jobs(struct unacked_event *unacked)
+static void make_jobs(struct sourced_event *unacked)
 {
     const struct journal_receive *receive = &unacked->receive;
     for (unsigned i = 0; i < receive->ret_count; i++)
@@ -259,26 +244,25 @@ static void make_jobs(struct unacked_event *unacked)
 }
 
 /* The event is broker-owned. */
-static void hold(struct unacked_event *unacked)
+static void hold(struct sourced_event *unacked)
 {
     struct consumer *consumer = unacked->consumer;
     unacked->event_number = placement_event(unacked->receive.ret_deliveries[0].delivery);
     suspended_remove(consumer, unacked->event_number);
     struct id_map_node *node = id_map_find(&consumer->by_event, (uint64_t)unacked->event_number);
     if (node) {
-        struct unacked_event *first = CONTAINER_OF(node, struct unacked_event, by_event);
+        struct sourced_event *first = CONTAINER_OF(node, struct sourced_event, by_event);
         if (first->stale && !unacked->stale) { /* the same message again: only its tag is another */
             first->tag = unacked->tag;
             first->stale = false;
             unacked->stale = true;
         }
         unacked_end(unacked); /* a second copy */
-    } else if (unacked->stale || consumer->shard->stopping ||
-               id_map_add(&consumer->by_event, &unacked->by_event,
-                   (uint64_t)unacked->event_number) != OK) {
+    } else if (unacked->stale || consumer->taker->stopping) {
         suspended_add(consumer, unacked->event_number, unacked->tag.channel);
         unacked_free(unacked);
     } else {
+        id_map_add(&consumer->by_event, &unacked->by_event, (uint64_t)unacked->event_number);
         unacked->stage = UNACKED_BROKER_OWNED;
         make_jobs(unacked);
     }
@@ -296,12 +280,12 @@ static void count(const struct journal_receive *receive)
         1);
 }
 
-static void take_received(struct unacked_event *unacked)
+static void take_received(struct sourced_event *unacked)
 {
-    struct delivery_shard *shard = unacked->consumer->shard;
+    struct event_taker *taker = unacked->consumer->taker;
     const struct journal_receive *receive = &unacked->receive;
     count(receive);
-    check_see(unacked->consumer, &receive->event->parts.id);
+    losses_see(unacked->consumer, &receive->event->parts.id);
     if (unacked->consumer->options.lag)
         broker_lag_arrived(
             unacked->consumer->options.lag, &receive->event->parts.id, clock_mono_us());
@@ -313,24 +297,24 @@ static void take_received(struct unacked_event *unacked)
     }
     if (receive->ret_is_new && receive->ret_received == RECEIVED_JOURNAL_OWNED &&
         receive->park_as == PARK_NONE && receive->endpoints_count == 0)
-        route_look_again(shard, receive->event); /* unrouted */
+        taker->ops->look_again(taker, receive->event); /* unrouted */
     unacked_end(unacked);
 }
 
 /* Not now, or never: said now and then, since its partition stops when the window is full of them.
  * */
-static void refused(struct unacked_event *unacked)
+static void refused(struct sourced_event *unacked)
 {
     struct consumer *consumer = unacked->consumer;
     enum err error = unacked->receive.request.result;
     unacked->stage = UNACKED_REFUSED;
     unacked->was_refused = true;
-    if (consumer->shard->loop.now_mono_us < consumer->refusal_due_us)
+    if (consumer->taker->loop->now_mono_us < consumer->refusal_due_us)
         return;
-    consumer->refusal_due_us = consumer->shard->loop.now_mono_us + REFUSED_SAID_EVERY_US;
+    consumer->refusal_due_us = consumer->taker->loop->now_mono_us + REFUSED_SAID_EVERY_US;
     log_error("the journal refuses events of the broker, which keeps them: tried again every "
               "second shard=%u error=%s%s",
-        consumer->shard->number, err_name(error),
+        consumer->taker->shard, err_name(error),
         error == ERR_DAMAGED
             ? " (the dedupe store is in doubt: a restart mends it from the history)"
             : "");
@@ -338,37 +322,29 @@ static void refused(struct unacked_event *unacked)
 
 static void on_received(struct request *request, void *receiver)
 {
-    struct unacked_event *unacked = CONTAINER_OF(request, struct unacked_event, receive.request);
-    struct delivery_shard *shard = receiver;
-    shard->requests_out--;
+    struct sourced_event *unacked = CONTAINER_OF(request, struct sourced_event, receive.request);
+    struct event_taker *taker = unacked->consumer->taker;
     failpoint_crash(CRASH_RECEIVED);
     if (request->result == OK) {
         note_received(unacked);
         take_received(unacked);
     } else if (request->result == ERR_UNAVAILABLE) {
-        consumer_keep_event_as_poison(unacked->consumer, &unacked->tag, unacked->receive.event);
+        poison_keep_event(unacked->consumer, &unacked->tag, unacked->receive.event);
         unacked->stale = true; /* the poison's ack is the message's */
         unacked_end(unacked);
-    } else if ((unacked->stale && !unacked->gone) || shard->stopping) {
+    } else if ((unacked->stale && !unacked->gone) || taker->stopping) {
         unacked_free(unacked); /* the journal knows nothing of it: the broker still has it */
     } else {
         refused(unacked);
     }
-    pump_run(shard);
-    shard_stop_if_drained(shard);
 }
 
 void unacked_new(struct consumer *consumer, const struct message_tag *tag, struct event *event,
     enum park_reason park_as, bool crowded)
 {
-    struct delivery_shard *shard = consumer->shard;
+    struct event_taker *taker = consumer->taker;
     const struct event_parts *parts = &event->parts;
-    struct unacked_event *unacked = malloc(sizeof *unacked);
-    if (!unacked) {
-        event_unref(event);
-        consumer_give_up(consumer);
-        return;
-    }
+    struct sourced_event *unacked = memory_new_raw(sizeof *unacked);
     unacked->consumer = consumer;
     unacked->tag = *tag;
     unacked->stale = unacked->gone = unacked->adopts = unacked->received = unacked->was_refused =
@@ -376,7 +352,7 @@ void unacked_new(struct consumer *consumer, const struct message_tag *tag, struc
     unacked->crowded = crowded;
     unacked->ended = unacked->left = 0;
     unacked->event_number = 0;
-    unacked->since_mono_us = shard->loop.now_mono_us;
+    unacked->since_mono_us = taker->loop->now_mono_us;
     list_init(&unacked->jobs);
     list_init(&unacked->in_list);
     list_add_tail(&consumer->unacked_events, &unacked->in_list);
@@ -386,8 +362,8 @@ void unacked_new(struct consumer *consumer, const struct message_tag *tag, struc
     struct journal_receive *receive = &unacked->receive;
     receive->event = event;
     receive->park_as = park_as;
-    receive->endpoints_count = routing_choose(shard->directory,
-        directory_account(shard->directory, parts->account), parts->type, receive->endpoints);
+    receive->endpoints_count = routing_choose(taker->directory,
+        directory_account(taker->directory, parts->account), parts->type, receive->endpoints);
     if (parts->key.len)
         dedupe_key_of(
             parts->partner, parts->account, parts->type, parts->key, &receive->dedupe_key);
@@ -400,7 +376,7 @@ void unacked_lose_channel(
     struct consumer *consumer, unsigned channel, uint32_t generation, bool is_gone)
 {
     list_for_each_safe (node, following, &consumer->unacked_events) {
-        struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
+        struct sourced_event *unacked = CONTAINER_OF(node, struct sourced_event, in_list);
         if (unacked->tag.channel != channel || unacked->tag.generation > generation ||
             unacked->stale)
             continue;
@@ -420,7 +396,7 @@ void unacked_lose_channel(
 void unacked_retry(struct consumer *consumer)
 {
     list_for_each_safe (node, following, &consumer->unacked_events) {
-        struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
+        struct sourced_event *unacked = CONTAINER_OF(node, struct sourced_event, in_list);
         if (unacked->stage == UNACKED_REFUSED)
             submit_receive(unacked);
         else if (unacked->stage == UNACKED_BROKER_OWNED && unacked->adopts)
@@ -428,15 +404,16 @@ void unacked_retry(struct consumer *consumer)
     }
 }
 
-static bool waits_for_a_client(const struct unacked_event *unacked, int64_t now_mono_us)
+static bool waits_for_a_client(const struct sourced_event *unacked, int64_t now_mono_us)
 {
+    struct event_taker *taker = unacked->consumer->taker;
     list_for_each (node, &unacked->jobs)
-        if (endpoint_queue_is_slow(CONTAINER_OF(node, struct job, in_unacked)->queue, now_mono_us))
+        if (taker->ops->is_slow(taker, CONTAINER_OF(node, struct sourced, in_event), now_mono_us))
             return true;
     return false;
 }
 
-static bool is_in_the_way(const struct unacked_event *unacked, int64_t now_mono_us)
+static bool is_in_the_way(const struct sourced_event *unacked, int64_t now_mono_us)
 {
     const struct consumer *consumer = unacked->consumer;
     unsigned used = subscriber_unacked(consumer->subscriber, unacked->tag.channel);
@@ -448,7 +425,7 @@ static bool is_in_the_way(const struct unacked_event *unacked, int64_t now_mono_
 void unacked_tick(struct consumer *consumer, int64_t now_mono_us)
 {
     list_for_each_safe (node, following, &consumer->unacked_events) {
-        struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
+        struct sourced_event *unacked = CONTAINER_OF(node, struct sourced_event, in_list);
         int64_t age_us = now_mono_us - unacked->since_mono_us;
         if (age_us < CROWDED_AGE_US)
             break; /* they are in order of receipt */
@@ -462,7 +439,7 @@ void unacked_tick(struct consumer *consumer, int64_t now_mono_us)
 bool unacked_any_is_refused(const struct consumer *consumer)
 {
     list_for_each (node, &consumer->unacked_events) {
-        const struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
+        const struct sourced_event *unacked = CONTAINER_OF(node, struct sourced_event, in_list);
         if (unacked->was_refused && !unacked->received)
             return true;
     }
@@ -473,13 +450,13 @@ bool unacked_any_is_refused(const struct consumer *consumer)
 void unacked_lose_all(struct consumer *consumer)
 {
     list_for_each (node, &consumer->unacked_events)
-        CONTAINER_OF(node, struct unacked_event, in_list)->stale = true;
+        CONTAINER_OF(node, struct sourced_event, in_list)->stale = true;
 }
 
 void unacked_forget_all(struct consumer *consumer)
 {
     list_for_each_safe (node, following, &consumer->unacked_events) {
-        struct unacked_event *unacked = CONTAINER_OF(node, struct unacked_event, in_list);
+        struct sourced_event *unacked = CONTAINER_OF(node, struct sourced_event, in_list);
         detach_jobs(unacked);
         unacked_free(unacked);
     }

@@ -16,9 +16,10 @@
  * another gateway delivered before a take-over are left out. Limits: the prefetch bounds the lists;
  * what is remembered has SEEN_COUNT places, and what is overwritten costs a question.
  */
-#include "delivery/consumer_internal.h"
+#include "queue/consumer_internal.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "model/placement.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
@@ -55,7 +56,7 @@ struct check_request {
     bool known[ASKED_COUNT_MAX];
 };
 
-bool check_is_of_confirmed(const struct consumer *consumer, unsigned channel)
+bool losses_is_of_confirmed(const struct consumer *consumer, unsigned channel)
 {
     return channel >= consumer->queues_count;
 }
@@ -67,38 +68,38 @@ static unsigned channel_of(const struct consumer *consumer)
 
 static void read_on(struct consumer *consumer)
 {
-    int64_t next = consumer->check.next_offset;
+    int64_t next = consumer->losses.next_offset;
     if (consumer->subscriber)
         subscriber_set_offset(consumer->subscriber, channel_of(consumer), next > 0 ? next - 1 : 0);
 }
 
 /* What came. */
 
-static struct event_id *place_of(const struct check *check, const struct event_id *id)
+static struct event_id *place_of(const struct losses *losses, const struct event_id *id)
 {
     uint32_t place;
     memcpy(&place, id->bytes + sizeof id->bytes - sizeof place, sizeof place); /* random */
-    return &check->seen[place & (SEEN_COUNT - 1)];
+    return &losses->seen[place & (SEEN_COUNT - 1)];
 }
 
-void check_see(struct consumer *consumer, const struct event_id *id)
+void losses_see(struct consumer *consumer, const struct event_id *id)
 {
-    if (consumer->check.seen)
-        *place_of(&consumer->check, id) = *id;
+    if (consumer->losses.seen)
+        *place_of(&consumer->losses, id) = *id;
 }
 
-static bool is_seen(const struct check *check, const struct event_id *id)
+static bool is_seen(const struct losses *losses, const struct event_id *id)
 {
-    return memcmp(place_of(check, id), id, sizeof *id) == 0;
+    return memcmp(place_of(losses, id), id, sizeof *id) == 0;
 }
 
 /* The lists. */
 
 static bool ask_about_one(struct consumer *consumer, int64_t now_mono_us);
 
-static void forget_lists(struct check *check)
+static void forget_lists(struct losses *losses)
 {
-    list_for_each_safe (node, following, &check->lists) {
+    list_for_each_safe (node, following, &losses->lists) {
         list_remove(node);
         free(CONTAINER_OF(node, struct confirmed_list, in_lists));
     }
@@ -108,14 +109,14 @@ static bool is_ours(const struct consumer *consumer, const struct event_id *id)
 {
     int64_t forced_us = consumer->options.forced_since_us;
     return placement_shard(event_id_partition(id), consumer->options.shards) ==
-               consumer->shard->number &&
+               consumer->taker->shard &&
            (!forced_us || event_id_time_us(id) >= forced_us + HANDOVER_US);
 }
 
-void check_take_list(
+void losses_take_list(
     struct consumer *consumer, const struct message_tag *tag, const struct message *message)
 {
-    consumer->check.proof_due_us = 0;
+    consumer->losses.proof_due_us = 0;
     size_t count = message->body.len / sizeof(struct event_id);
     struct confirmed_list *list = malloc(sizeof *list + count * sizeof list->ids[0]);
     if (!list) {
@@ -124,22 +125,22 @@ void check_take_list(
     }
     *list = (struct confirmed_list){.tag = *tag,
         .offset = message->stream_offset,
-        .since_mono_us = consumer->shard->loop.now_mono_us};
+        .since_mono_us = consumer->taker->loop->now_mono_us};
     for (size_t i = 0; i < count; i++) {
         struct event_id id;
         memcpy(id.bytes, message->body.data + i * sizeof id, sizeof id);
-        if (is_ours(consumer, &id) && !is_seen(&consumer->check, &id))
+        if (is_ours(consumer, &id) && !is_seen(&consumer->losses, &id))
             list->ids[list->count++] = id;
     }
     list_init(&list->in_lists);
-    list_add_tail(&consumer->check.lists, &list->in_lists);
+    list_add_tail(&consumer->losses.lists, &list->in_lists);
 }
 
-static void remove_seen(const struct check *check, struct confirmed_list *list)
+static void remove_seen(const struct losses *losses, struct confirmed_list *list)
 {
     unsigned kept = 0, asked = list->asked;
     for (unsigned i = 0; i < list->count; i++) {
-        if (!is_seen(check, &list->ids[i]))
+        if (!is_seen(losses, &list->ids[i]))
             list->ids[kept++] = list->ids[i];
         else if (i < asked)
             list->asked--;
@@ -150,33 +151,33 @@ static void remove_seen(const struct check *check, struct confirmed_list *list)
 /* From the first on, as far as all has come. */
 static void end_lists(struct consumer *consumer)
 {
-    struct check *check = &consumer->check;
-    list_for_each_safe (node, following, &check->lists) {
+    struct losses *losses = &consumer->losses;
+    list_for_each_safe (node, following, &losses->lists) {
         struct confirmed_list *list = CONTAINER_OF(node, struct confirmed_list, in_lists);
         if (list->count > 0)
             return;
         subscriber_ack(consumer->subscriber, &list->tag);
-        check->next_offset = list->offset + 1;
+        losses->next_offset = list->offset + 1;
         read_on(consumer);
         list_remove(&list->in_lists);
         free(list);
     }
 }
 
-void check_on_channel_open(struct consumer *consumer, unsigned channel)
+void losses_on_channel_open(struct consumer *consumer, unsigned channel)
 {
-    if (check_is_of_confirmed(consumer, channel) && consumer->check.next_offset > 0)
-        consumer->check.proof_due_us = consumer->shard->loop.now_mono_us + PROOF_US;
+    if (losses_is_of_confirmed(consumer, channel) && consumer->losses.next_offset > 0)
+        consumer->losses.proof_due_us = consumer->taker->loop->now_mono_us + PROOF_US;
 }
 
 /* Whether the stream was deleted, or a node of the broker is down, is found out when it is read
  * again. */
-void check_on_channel_lost(struct consumer *consumer, unsigned channel)
+void losses_on_channel_lost(struct consumer *consumer, unsigned channel)
 {
-    if (!check_is_of_confirmed(consumer, channel))
+    if (!losses_is_of_confirmed(consumer, channel))
         return;
-    forget_lists(&consumer->check); /* they come again */
-    consumer->check.proof_due_us = 0;
+    forget_lists(&consumer->losses); /* they come again */
+    consumer->losses.proof_due_us = 0;
 }
 
 /* The channel is opened again when it has been quiet for a while. */
@@ -186,10 +187,10 @@ static void begin_anew(struct consumer *consumer)
               "on record in it and "
               "not looked at yet is not checked for losses; do not delete it shard=%u "
               "stream=" BROKER_CONFIRMED_STREAM " expected_offset=%" PRId64,
-        consumer->shard->number, consumer->check.next_offset - 1);
+        consumer->taker->shard, consumer->losses.next_offset - 1);
     metrics_add(METRIC_UNCHECKED, 1);
-    consumer->check.proof_due_us = 0;
-    consumer->check.next_offset = 0;
+    consumer->losses.proof_due_us = 0;
+    consumer->losses.next_offset = 0;
     read_on(consumer);
 }
 
@@ -198,8 +199,8 @@ static void begin_anew(struct consumer *consumer)
 /* How many are lost and never came, as far as is known now. */
 static void show_lost(struct consumer *consumer, int64_t count)
 {
-    metrics_add(METRIC_LOST, count - consumer->check.lost);
-    consumer->check.lost = count;
+    metrics_add(METRIC_LOST, count - consumer->losses.lost);
+    consumer->losses.lost = count;
     drops_show(consumer);
 }
 
@@ -222,13 +223,13 @@ static void say_lost(struct consumer *consumer, const struct check_request *requ
               "\"penstock audit\" names them; was a queue purged, deleted, or hit by a policy? "
               "shard=%u count=%u first=%s "
               "partition=%u",
-        consumer->shard->number, count, id, event_id_partition(first));
-    show_lost(consumer, consumer->check.lost + count);
+        consumer->taker->shard, count, id, event_id_partition(first));
+    show_lost(consumer, consumer->losses.lost + count);
 }
 
-static struct confirmed_list *find_list(const struct check *check, int64_t offset)
+static struct confirmed_list *find_list(const struct losses *losses, int64_t offset)
 {
-    list_for_each (node, &check->lists) {
+    list_for_each (node, &losses->lists) {
         struct confirmed_list *list = CONTAINER_OF(node, struct confirmed_list, in_lists);
         if (list->offset == offset)
             return list;
@@ -240,12 +241,12 @@ static struct confirmed_list *find_list(const struct check *check, int64_t offse
  * good. */
 static void take_answer(struct consumer *consumer, const struct check_request *request)
 {
-    struct confirmed_list *list = find_list(&consumer->check, request->offset);
+    struct confirmed_list *list = find_list(&consumer->losses, request->offset);
     for (unsigned i = 0; i < request->check.count; i++)
         if (request->known[i] || request->check.judge)
-            check_see(consumer, &request->ids[i]);
+            losses_see(consumer, &request->ids[i]);
     if (list)
-        remove_seen(&consumer->check, list);
+        remove_seen(&consumer->losses, list);
     if (request->check.judge)
         say_lost(consumer, request);
 }
@@ -255,67 +256,62 @@ static void on_checked(struct request *journal_request, void *receiver)
     struct check_request *request =
         CONTAINER_OF(journal_request, struct check_request, check.request);
     struct consumer *consumer = request->consumer;
-    struct check *check = &consumer->check;
-    struct delivery_shard *shard = receiver;
-    shard->requests_out--;
-    check->asking = false;
+    struct losses *losses = &consumer->losses;
+    struct event_taker *taker = consumer->taker;
+    losses->asking = false;
     if (journal_request->result == OK) {
-        if (!check->is_ready) {
-            check->is_ready = true;
-            check->next_offset = request->check.ret_next_offset;
+        if (!losses->is_ready) {
+            losses->is_ready = true;
+            losses->next_offset = request->check.ret_next_offset;
             read_on(consumer);
         }
         if (request->check.count == 0)
             show_lost(consumer, request->check.ret_lost);
-        check->stored_offset = request->check.ret_next_offset;
-        if (!shard->stopping) {
+        losses->stored_offset = request->check.ret_next_offset;
+        if (!taker->stopping) {
             take_answer(consumer, request);
-            if (check->questions_left > 0 && ask_about_one(consumer, shard->loop.now_mono_us))
-                check->questions_left--;
+            if (losses->questions_left > 0 && ask_about_one(consumer, taker->loop->now_mono_us))
+                losses->questions_left--;
         }
     }
-    shard_stop_if_drained(shard);
 }
 
 static void submit(struct consumer *consumer, bool judge)
 {
-    struct check *check = &consumer->check;
-    struct check_request *request = check->request;
+    struct losses *losses = &consumer->losses;
+    struct check_request *request = losses->request;
     request->consumer = consumer;
-    request->check.request = (struct request){.kind = JOURNAL_CHECK_CONFIRMED,
-        .reply_to = &consumer->shard->mailbox,
-        .on_done = on_checked};
     request->check.ids = request->ids;
     request->check.ret_known = request->known;
     request->check.judge = judge;
-    request->check.next_offset = check->is_ready ? check->next_offset : -1;
-    check->asking = true;
-    consumer->shard->requests_out++;
-    journal_submit(consumer->shard->journal, &request->check.request);
+    request->check.next_offset = losses->is_ready ? losses->next_offset : -1;
+    losses->asking = true;
+    event_taker_ask(consumer->taker, consumer->taker->journal, &request->check.request,
+        JOURNAL_CHECK_CONFIRMED, on_checked);
 }
 
 static bool may_judge(
     const struct consumer *consumer, const struct confirmed_list *list, int64_t now_mono_us)
 {
-    const struct check *check = &consumer->check;
-    return now_mono_us - list->since_mono_us >= LOST_US && check->good_rounds >= 2 &&
-           check->good_round_us >= list->since_mono_us + LOST_US / 2 &&
+    const struct losses *losses = &consumer->losses;
+    return now_mono_us - list->since_mono_us >= LOST_US && losses->good_rounds >= 2 &&
+           losses->good_round_us >= list->since_mono_us + LOST_US / 2 &&
            !unacked_any_is_refused(consumer);
 }
 
 /* About the first list that is old enough, and was not asked about lately. */
 static bool ask_about_one(struct consumer *consumer, int64_t now_mono_us)
 {
-    struct check *check = &consumer->check;
-    list_for_each (node, &check->lists) {
+    struct losses *losses = &consumer->losses;
+    list_for_each (node, &losses->lists) {
         struct confirmed_list *list = CONTAINER_OF(node, struct confirmed_list, in_lists);
         if (now_mono_us - list->since_mono_us < ASK_US)
             break;
-        remove_seen(check, list);
+        remove_seen(losses, list);
         if (list->count == 0 ||
             (list->asked_mono_us && now_mono_us - list->asked_mono_us < ASK_EVERY_US))
             continue;
-        struct check_request *request = check->request;
+        struct check_request *request = losses->request;
         request->offset = list->offset;
         unsigned left = list->count - list->asked;
         request->check.count = left < ASKED_COUNT_MAX ? left : ASKED_COUNT_MAX;
@@ -334,46 +330,46 @@ static bool ask_about_one(struct consumer *consumer, int64_t now_mono_us)
 
 static void ask_nothing(struct consumer *consumer)
 {
-    consumer->check.request->check.count = 0;
-    consumer->check.request->offset = -1;
+    consumer->losses.request->check.count = 0;
+    consumer->losses.request->offset = -1;
     submit(consumer, false);
 }
 
 /* Are the queues empty? */
 
-void check_on_depth(
+void losses_on_depth(
     struct consumer *consumer, unsigned channel, uint32_t messages_ready, uint32_t consumers)
 {
-    struct check *check = &consumer->check;
-    if (check_is_of_confirmed(consumer, channel) || !check->answered || check->answered[channel])
+    struct losses *losses = &consumer->losses;
+    if (losses_is_of_confirmed(consumer, channel) || !losses->answered || losses->answered[channel])
         return;
-    check->answered[channel] = true;
+    losses->answered[channel] = true;
     /* We consume all of them: of a queue without a leader the broker says that it has neither
      * messages nor consumers. / */
-    check->is_good &= messages_ready == 0 && consumers == 1;
-    if (++check->answers < consumer->queues_count)
+    losses->is_good &= messages_ready == 0 && consumers == 1;
+    if (++losses->answers < consumer->queues_count)
         return;
-    check->good_rounds = check->is_good ? check->good_rounds + 1 : 0;
-    check->good_round_us = check->round_us;
+    losses->good_rounds = losses->is_good ? losses->good_rounds + 1 : 0;
+    losses->good_round_us = losses->round_us;
 }
 
 static void begin_round(struct consumer *consumer, int64_t now_mono_us)
 {
-    struct check *check = &consumer->check;
-    if (check->answers < consumer->queues_count)
-        check->good_rounds = 0; /* the last one was not answered */
-    memset(check->answered, 0, consumer->queues_count * sizeof check->answered[0]);
-    check->answers = 0;
-    check->is_good = true;
-    check->round_us = now_mono_us;
+    struct losses *losses = &consumer->losses;
+    if (losses->answers < consumer->queues_count)
+        losses->good_rounds = 0; /* the last one was not answered */
+    memset(losses->answered, 0, consumer->queues_count * sizeof losses->answered[0]);
+    losses->answers = 0;
+    losses->is_good = true;
+    losses->round_us = now_mono_us;
     for (unsigned channel = 0; channel < consumer->queues_count; channel++)
         subscriber_ask_depth(consumer->subscriber, channel);
 }
 
 /* While something is missing for some seconds. */
-static bool misses_something(const struct check *check, int64_t now_mono_us)
+static bool misses_something(const struct losses *losses, int64_t now_mono_us)
 {
-    list_for_each (node, &check->lists) {
+    list_for_each (node, &losses->lists) {
         const struct confirmed_list *list = CONTAINER_OF(node, struct confirmed_list, in_lists);
         if (list->count > 0 && list->asked_mono_us &&
             now_mono_us - list->since_mono_us >= LOST_US / 2)
@@ -382,55 +378,54 @@ static bool misses_something(const struct check *check, int64_t now_mono_us)
     return false;
 }
 
-void check_tick(struct consumer *consumer, int64_t now_mono_us)
+void losses_tick(struct consumer *consumer, int64_t now_mono_us)
 {
-    struct check *check = &consumer->check;
-    if (!consumer->options.checks || now_mono_us < check->due_us)
+    struct losses *losses = &consumer->losses;
+    if (!consumer->options.checks || now_mono_us < losses->due_us)
         return;
-    check->due_us = now_mono_us + TICK_US;
-    if (!check->is_ready) {
-        if (!check->asking)
+    losses->due_us = now_mono_us + TICK_US;
+    if (!losses->is_ready) {
+        if (!losses->asking)
             ask_nothing(consumer);
         return;
     }
-    if (check->proof_due_us && !consumer->reading)
-        check->proof_due_us = now_mono_us + PROOF_US;
-    if (check->proof_due_us && now_mono_us >= check->proof_due_us)
+    if (losses->proof_due_us && !consumer->reading)
+        losses->proof_due_us = now_mono_us + PROOF_US;
+    if (losses->proof_due_us && now_mono_us >= losses->proof_due_us)
         begin_anew(consumer);
-    if (misses_something(check, now_mono_us) && now_mono_us - check->round_us >= ROUND_EVERY_US)
+    if (misses_something(losses, now_mono_us) && now_mono_us - losses->round_us >= ROUND_EVERY_US)
         begin_round(consumer, now_mono_us);
-    check->questions_left = QUESTIONS_MAX - 1;
-    bool asks = check->asking || ask_about_one(consumer, now_mono_us);
+    losses->questions_left = QUESTIONS_MAX - 1;
+    bool asks = losses->asking || ask_about_one(consumer, now_mono_us);
     end_lists(consumer);
-    if (!asks && check->next_offset != check->stored_offset &&
-        now_mono_us - check->stored_us >= STORE_EVERY_US) {
-        check->stored_us = now_mono_us;
+    if (!asks && losses->next_offset != losses->stored_offset &&
+        now_mono_us - losses->stored_us >= STORE_EVERY_US) {
+        losses->stored_us = now_mono_us;
         ask_nothing(consumer);
     }
 }
 
 /* Life. */
 
-enum err check_init(struct consumer *consumer)
+void losses_init(struct consumer *consumer)
 {
-    struct check *check = &consumer->check;
-    list_init(&check->lists);
-    check->is_ready = !consumer->options.checks;
+    struct losses *losses = &consumer->losses;
+    list_init(&losses->lists);
+    losses->is_ready = !consumer->options.checks;
     if (!consumer->options.checks)
-        return OK;
-    check->seen = calloc(SEEN_COUNT, sizeof *check->seen);
-    check->answered = calloc(consumer->queues_count, sizeof *check->answered);
-    check->request = calloc(1, sizeof *check->request);
-    check->answers = consumer->queues_count;
-    return check->seen && check->answered && check->request ? OK : ERR_NO_MEMORY;
+        return;
+    losses->seen = memory_new_array(SEEN_COUNT, sizeof *losses->seen);
+    losses->answered = memory_new_array(consumer->queues_count, sizeof *losses->answered);
+    MEMORY_NEW(losses->request);
+    losses->answers = consumer->queues_count;
 }
 
-void check_done(struct consumer *consumer)
+void losses_done(struct consumer *consumer)
 {
-    struct check *check = &consumer->check;
-    if (check->seen || check->request)
-        forget_lists(check);
-    free(check->seen);
-    free(check->answered);
-    free(check->request);
+    struct losses *losses = &consumer->losses;
+    if (losses->seen || losses->request)
+        forget_lists(losses);
+    free(losses->seen);
+    free(losses->answered);
+    free(losses->request);
 }

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The backlog scan: at the start the journal says which endpoints have deliveries that are due,
+ * waiting or parked. Until it has, nothing is sent or loaded. Afterwards it is asked again only
+ * when many deliveries have become pending in queues that nobody told.
+ */
+#include "delivery/delivery_internal.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "runtime/log.h"
+
+#include <stdlib.h>
+
+#define SCAN_AGAIN_US US_PER_SECOND
+
+static void on_scanned(struct request *request, void *receiver);
+
+static void scan_again(struct delivery_shard *shard, enum err error)
+{
+    log_error("the journal's backlog can't be read; delivery waits for it shard=%u error=%s",
+        shard->taker.shard, err_name(error));
+    timer_arm(&shard->loop, &shard->scan_timer, SCAN_AGAIN_US);
+}
+
+void backlog_scan(struct delivery_shard *shard)
+{
+    struct journal_backlog_scan *scan;
+    MEMORY_NEW(scan);
+    scan->now_us = shard_wall_us(shard);
+    shard_ask(shard, &scan->request, JOURNAL_SCAN_BACKLOG, on_scanned);
+}
+
+static void take_backlog(struct delivery_shard *shard, const struct journal_backlog *backlog)
+{
+    struct endpoint_queue *queue = endpoint_queue_get(shard, backlog->endpoint);
+    if (backlog->pending > 0)
+        refill_leave_in_journal(queue, 1);
+    if (backlog->waiting > 0)
+        endpoint_queue_expect(queue, backlog->waiting_due_us);
+    const struct endpoint *endpoint = directory_endpoint(shard->taker.directory, backlog->endpoint);
+    if (backlog->parked_releasable > 0 && endpoint && endpoint->enabled)
+        refill_release(queue); /* it was enabled while the gateway was down */
+    refill_queue(queue);
+}
+
+static void on_scanned(struct request *request, void *receiver)
+{
+    struct journal_backlog_scan *scan = CONTAINER_OF(request, struct journal_backlog_scan, request);
+    struct delivery_shard *shard = receiver;
+    if (request->result != OK) {
+        scan_again(shard, request->result);
+    } else if (scan->ret_again) {
+        free(scan->ret_backlogs);
+        if (!shard->taker.stopping)
+            backlog_scan(shard);
+    } else {
+        int64_t pending = 0, waiting = 0, unrouted = 0;
+        bool first = !shard->scanned;
+        shard->scanned = true;
+        for (size_t i = 0; i < scan->ret_count && !shard->taker.stopping; i++) {
+            pending += scan->ret_backlogs[i].pending;
+            waiting += scan->ret_backlogs[i].waiting;
+            unrouted += scan->ret_backlogs[i].unrouted;
+            if (scan->ret_backlogs[i].endpoint != 0)
+                take_backlog(shard, &scan->ret_backlogs[i]);
+        }
+        if (!shard->taker.stopping && first)
+            log_info("delivery is ready shard=%u endpoints_with_backlog=%zu pending=%lld "
+                     "waiting=%lld unrouted=%lld",
+                shard->taker.shard, scan->ret_count, (long long)pending, (long long)waiting,
+                (long long)unrouted);
+        route_walk(shard); /* an endpoint may have appeared just before the last run ended */
+        if (first && !shard->taker.stopping)
+            event_source_start(shard->source);
+        free(scan->ret_backlogs);
+    }
+    free(scan);
+}
+
+static void on_scan_timer(struct timer *timer)
+{
+    backlog_scan(CONTAINER_OF(timer, struct delivery_shard, scan_timer));
+}
+
+void backlog_init(struct delivery_shard *shard)
+{
+    timer_init(&shard->scan_timer, on_scan_timer);
+}
