@@ -25,33 +25,6 @@ static struct consumer *consumer_of_context(void *context)
     return context;
 }
 
-unsigned consumer_channel_of_partition(const struct consumer *consumer, unsigned partition)
-{
-    unsigned channel = partition / consumer->options.shards;
-    return channel < consumer->partitions_count ? channel : 0;
-}
-
-bool consumer_is_of_dropped(const struct consumer *consumer, unsigned channel)
-{
-    return channel >= consumer->partitions_count && channel < consumer->queues_count;
-}
-
-static unsigned partition_of_channel(const struct consumer *consumer, unsigned channel)
-{
-    return placement_partition_of_shard(
-        consumer->taker->shard, channel % consumer->partitions_count, consumer->options.shards);
-}
-
-void consumer_update_reading(struct consumer *consumer)
-{
-    int64_t max = consumer->options.prefetch_bytes;
-    bool reading = consumer->bytes_in_memory < (consumer->reading ? max : max / 4 * 3);
-    if (reading == consumer->reading || !consumer->subscriber)
-        return;
-    consumer->reading = reading;
-    subscriber_set_reading(consumer->subscriber, reading);
-}
-
 /* Messages. */
 
 /* Fills in what stands in the body only. NULL, or why it is no event of ours. */
@@ -84,7 +57,7 @@ static enum park_reason park_reason_of(const struct consumer *consumer, unsigned
         forced_us += HANDOVER_US;
     unsigned partition =
         placement_partition(&consumer->options.seed, parts->account, consumer->options.partitions);
-    if (partition != partition_of_channel(consumer, channel) ||
+    if (partition != consumer_partition_of_channel(consumer, channel) ||
         event_id_partition(&parts->id) != partition)
         return PARK_MISMATCH;
     return parts->guarded && parts->accepted_us < forced_us ? PARK_TAKEN_OVER : PARK_NONE;
@@ -181,15 +154,6 @@ static void on_depth(void *context, unsigned channel, uint32_t messages_ready, u
 {
     suspended_on_depth(consumer_of_context(context), channel, messages_ready, consumers);
     losses_on_depth(consumer_of_context(context), channel, messages_ready, consumers);
-}
-
-void consumer_give_up(struct consumer *consumer)
-{
-    log_error("no memory for a message of the broker: the connection is closed, and it comes again "
-              "shard=%u",
-        consumer->taker->shard);
-    consumer->subscriber_not_before_us = consumer->taker->loop->now_mono_us + RETRY_US;
-    subscriber_close(consumer->subscriber);
 }
 
 static void depose(struct consumer *consumer, const char *detail)
@@ -438,7 +402,7 @@ static void name_queues(struct consumer *consumer)
     if (options->checks)
         consumer->queues[count - 1] = BROKER_CONFIRMED_STREAM;
     for (unsigned i = 0; i < consumer->queues_count; i++) {
-        unsigned partition = partition_of_channel(consumer, i);
+        unsigned partition = consumer_partition_of_channel(consumer, i);
         if (consumer_is_of_dropped(consumer, i))
             broker_dropped_queue_name(options->partitions, partition, consumer->queue_names[i]);
         else

@@ -121,8 +121,9 @@ struct consumer {
     struct losses losses;
 };
 
-/* consumer.c */
+/* channels.c */
 unsigned consumer_channel_of_partition(const struct consumer *consumer, unsigned partition);
+unsigned consumer_partition_of_channel(const struct consumer *consumer, unsigned channel);
 bool consumer_is_of_dropped(const struct consumer *consumer, unsigned channel);
 void consumer_update_reading(struct consumer *consumer);
 /* No memory for a message: the connection is closed, so that the message comes again. */

@@ -162,7 +162,7 @@ BUGS = {
         ("        drops_note(consumer, tag->channel, message);\n", "        {\n        subscriber_ack(consumer->subscriber, tag);\n        return;\n        }\n")),
     "dropped-is-mistaken": (
         "what comes by a queue of dropped messages is taken for another partition's",
-        "src/queue/consumer.c",
+        "src/queue/channels.c",
         ("consumer->taker->shard, channel % consumer->partitions_count, consumer", "consumer->taker->shard, channel, consumer")),
     "poison-is-dropped": (
         "a message that is no event is acked and not kept",
