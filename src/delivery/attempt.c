@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One attempt: look the endpoint up, sign, send. A guarded delivery first has `sending` committed,
- * so that a crash from here on can be told from one before: nothing is sent until the journal has
- * answered.
+ * One attempt: reads the endpoint's settings, signs the body, and gives the request to the HTTP
+ * client.
+ *
+ * Before a guarded delivery is sent, the journal commits `sending`. After a crash it is then known
+ * that the client may have received it. Nothing is sent until the journal has answered.
  */
 #include "delivery/delivery_internal.h"
 
@@ -18,7 +20,7 @@
 #define FAILPOINT_COPIES_MAX 32
 #define REST_US (100 * US_PER_MS)
 
-/* Appends one "name: value" header; the texts stand one behind the other in the run. */
+/* Appends one "name: value" header. The texts follow each other in run->header_texts. */
 static void add_header(struct attempt_run *run, size_t *used, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -34,7 +36,7 @@ static void add_header(struct attempt_run *run, size_t *used, const char *format
     *used += (size_t)len + 1;
 }
 
-/* The endpoint's secrets as keyed MACs; keyed anew when the endpoint has changed. */
+/* Makes a MAC of each of the endpoint's secrets, unless those of this version are there. */
 static enum err key_macs(struct endpoint_queue *queue, const struct endpoint *endpoint)
 {
     if (queue->macs_version == endpoint->version)
@@ -89,9 +91,11 @@ static void on_answer(struct client_request *request)
     outcome_of_attempt(CONTAINER_OF(request, struct attempt_run, client));
 }
 
-/* See base/failpoint.h: a letter of the filling, so that it is still JSON. In a copy, since other
- * threads read the event; of the copies only as many are in flight as one sixteenth of what a test
- * posts. */
+/*
+ * See base/failpoint.h: changes a letter inside the body, which stays JSON. In a copy, because
+ * other threads read the event. There are enough copies: tests have one sixteenth of their posts in
+ * flight at most.
+ */
 static struct slice failpoint_body(const struct delivery *delivery)
 {
     static _Thread_local char copies[FAILPOINT_COPIES_MAX][EVENT_BYTES_MAX];
@@ -127,7 +131,7 @@ static void send_request(struct attempt_run *run)
     failpoint_crash(CRASH_REQUEST_GIVEN);
 }
 
-/* The journal has answered whether `sending` is durable. */
+/* The journal says whether `sending` is durable. */
 static void on_started(struct request *request, void *receiver)
 {
     struct attempt_run *run = CONTAINER_OF(request, struct attempt_run, record.request);
@@ -142,7 +146,7 @@ static void on_started(struct request *request, void *receiver)
             send_request(run);
     } else if (request->result == ERR_MOVED_ON || request->result == ERR_DAMAGED) {
         log_error("a delivery is not sent: %s shard=%u delivery=%lld",
-            request->result == ERR_DAMAGED ? "its row is damaged" : "it was moved by somebody else",
+            request->result == ERR_DAMAGED ? "its row is damaged" : "another request moved it",
             shard->taker.shard, (long long)job->delivery.id);
         struct endpoint_queue *queue = job->queue;
         outcome_forget_in_doubt(job);

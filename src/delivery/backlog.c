@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The backlog scan: at the start the journal says which endpoints have deliveries that are due,
- * waiting or parked. Until it has, nothing is sent or loaded. Afterwards it is asked again only
- * when many deliveries have become pending in queues that nobody told.
+ * The backlog scan: the journal says which endpoints have deliveries that are pending, waiting, or
+ * parked and can be released. It runs at the start; nothing is sent or loaded before it is done. It
+ * runs again when many deliveries have become pending at once in queues that do not know of them.
  */
 #include "delivery/delivery_internal.h"
 
@@ -18,7 +18,8 @@ static void on_scanned(struct request *request, void *receiver);
 
 static void scan_again(struct delivery_shard *shard, enum err error)
 {
-    log_error("the journal's backlog can't be read; delivery waits for it shard=%u error=%s",
+    log_error("the backlog can't be read from the journal: delivery waits, and tries again in a "
+              "second shard=%u error=%s",
         shard->taker.shard, err_name(error));
     timer_arm(&shard->loop, &shard->scan_timer, SCAN_AGAIN_US);
 }
@@ -40,7 +41,7 @@ static void take_backlog(struct delivery_shard *shard, const struct journal_back
         endpoint_queue_expect(queue, backlog->waiting_due_us);
     const struct endpoint *endpoint = directory_endpoint(shard->taker.directory, backlog->endpoint);
     if (backlog->parked_releasable > 0 && endpoint && endpoint->enabled)
-        refill_release(queue); /* it was enabled while the gateway was down */
+        refill_release(queue); /* it may have been enabled while the gateway was down */
     refill_queue(queue);
 }
 
@@ -70,7 +71,7 @@ static void on_scanned(struct request *request, void *receiver)
                      "waiting=%lld unrouted=%lld",
                 shard->taker.shard, scan->ret_count, (long long)pending, (long long)waiting,
                 (long long)unrouted);
-        route_walk(shard); /* an endpoint may have appeared just before the last run ended */
+        route_walk(shard); /* an endpoint may have been added just before the last stop */
         if (first && !shard->taker.stopping)
             event_source_start(shard->source);
         free(scan->ret_backlogs);

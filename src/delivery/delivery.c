@@ -31,7 +31,7 @@ static bool may_send(const struct delivery_shard *shard)
            shard->recording < shard->policy.in_flight_per_shard;
 }
 
-/* Endpoints take turns, one job in each turn, so that a long queue can't hold the others up. */
+/* Endpoints take turns, one job at a time, so that a long queue can't delay the others. */
 static void send_what_may_be_sent(struct delivery_shard *shard)
 {
     while (may_send(shard) && !list_is_empty(&shard->ready)) {
@@ -39,7 +39,7 @@ static void send_what_may_be_sent(struct delivery_shard *shard)
             CONTAINER_OF(shard->ready.next, struct endpoint_queue, in_ready);
         attempt_begin(endpoint_queue_next(queue));
         if (!list_is_empty(&queue->in_ready)) {
-            list_remove(&queue->in_ready); /* to the end of the line */
+            list_remove(&queue->in_ready); /* to the end of the list */
             list_add_tail(&shard->ready, &queue->in_ready);
         }
     }
@@ -54,7 +54,7 @@ static void on_turn_end(struct loop *loop)
         loop_stop(loop);
 }
 
-/* What a source asks (queue/event_source.h). */
+/* For the event source (queue/event_source.h). */
 
 static struct delivery_shard *shard_of(struct event_taker *taker)
 {
@@ -115,7 +115,7 @@ static const struct event_taker_ops taker_ops = {.add = add,
     .is_slow = is_slow,
     .random = draw};
 
-/* What other threads send. */
+/* Mail from other threads. */
 
 static void on_handover(struct mail *mail, void *receiver)
 {
@@ -142,7 +142,7 @@ static void on_endpoint_changed(struct mail *mail, void *receiver)
 {
     struct shard_order *order = CONTAINER_OF(mail, struct shard_order, mail);
     struct delivery_shard *shard = receiver;
-    /* After the stop the thread is gone, and with it the right to read the directory. */
+    /* After the stop the thread has ended and may not read the directory. */
     const struct endpoint *endpoint =
         shard->taker.stopping ? NULL : directory_endpoint(shard->taker.directory, order->endpoint);
     if (endpoint && endpoint->enabled) {
@@ -156,7 +156,8 @@ static void on_drain_timer(struct timer *timer)
 {
     struct delivery_shard *shard = CONTAINER_OF(timer, struct delivery_shard, drain_timer);
     if (shard->in_flight + shard->recording > 0)
-        log_warn("the drain limit has passed shard=%u in_flight=%u unrecorded=%u",
+        log_warn("the time to drain has expired: what is in flight is cut short shard=%u "
+                 "in_flight=%u unrecorded=%u",
             shard->taker.shard, shard->in_flight, shard->recording);
     loop_stop(&shard->loop);
 }
@@ -202,7 +203,7 @@ static void run(void *context)
     backlog_scan(shard);
     loop_run(&shard->loop);
     event_source_close(shard->source);
-    /* What is still in flight is cut short: its on_done runs in here. */
+    /* Cuts short what is in flight: its on_done runs inside. */
     client_free(TAKE(shard->client));
 }
 

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Delivery: takes what its shard's journal accepted, sends it to the clients' endpoints, and
- * records what came of it. One thread per shard owns everything here: endpoint queues, jobs, the
- * HTTP client, timers. No lock, no shared state but the directory (RCU).
+ * Delivery sends the events of a shard to the endpoints and records the outcomes. One thread for
+ * each shard owns everything here: endpoint queues, jobs, the HTTP client, timers. There are no
+ * locks, and no shared state but the directory (RCU).
  *
- *   broker --consumer---.
- *                     v
- *   journal --handover--> queue, fresh ----.
- *   journal --load------> queue, backlog --+--> pump --> attempt --> outcome --> journal
- *      ^                                                                           |
- *      '--- due, or room again <------- the job leaves memory <------ committed <--'
+ *   event source --> fresh lane ------.
+ *   journal --load-> backlog lane ----+--> attempt --> outcome --> journal
+ *      ^                                                              |
+ *      '--- due, or there is room again <--- job freed <--- committed '
  *
- * Memory is bounded: a queue holds so many jobs, bodies count against the shard's byte budget, and
- * what has no room stays in the journal. A job stays known by its id until the journal has
- * committed its outcome; whatever is loaded meanwhile and is known already is dropped, so that
- * nothing is sent twice (journal.h, "Order").
+ * Fresh events come from an event source (queue/event_source.h): the journal's handovers, and in
+ * rabbitmq mode the broker.
  *
- * When outcomes can't be committed no new send starts; they are offered to the journal again every
+ * Limits: a queue has a bounded number of jobs, and the bodies count against the shard's byte
+ * budget. What has no room stays in the journal and is loaded later. A job is known by its id until
+ * the journal has committed its outcome. A delivery that is loaded in the meantime is recognized
+ * and dropped, so that nothing is sent twice (journal.h, "Order").
+ *
+ * Failure: if outcomes can't be committed, nothing new is sent, and they are recorded again every
  * second.
  */
 #ifndef PENSTOCK_DELIVERY_DELIVERY_H
@@ -39,7 +40,7 @@ struct delivery_policy {
     bool paused; /* nothing is sent; outcomes of what is in flight are recorded */
 };
 
-/* The end of one attempt, for whoever watches; valid during the call. */
+/* The end of one attempt, for an observer. Valid during the call. */
 struct delivery_report {
     const struct event *event;
     const char *endpoint_name;
@@ -60,10 +61,10 @@ struct delivery_options {
         const struct delivery_report *report); /* on the shard's thread; may be NULL */
 };
 
-/* Made first, since the journal needs its mailbox; started when the journal is there. */
+/* The shard is made before its journal, which needs its mailbox, and started after it. */
 enum err delivery_shard_new(
     const struct delivery_options *options, struct delivery_shard **ret_shard) MUST_CHECK;
-/* What a journal is to be opened with so that it feeds this shard. */
+/* Fills in what the journal is opened with, so that it hands events over to this shard. */
 void delivery_shard_listen_to_journal(
     struct delivery_shard *shard, struct journal_listener *ret_listener);
 /* `consumer` is copied: events come from the broker as well (queue/consumer.h). NULL: from the
@@ -76,18 +77,18 @@ void delivery_shard_set_policy(struct delivery_shard *shard, const struct delive
 void delivery_shard_endpoint_changed(struct delivery_shard *shard, uint64_t endpoint);
 
 /*
- * An operator's act on one delivery of this shard; any thread. `action` is filled but for its
- * request, and belongs to delivery until the answer to its `ask`. Answered
- * after the commit.
+ * Sends an operator action on one delivery of this shard. Any thread. The caller fills in the
+ * action, but not its `request`. It belongs to delivery until the answer to its `ask`, which
+ * follows the commit.
  */
 void delivery_shard_operator_action(
     struct delivery_shard *shard, struct journal_operator_action *action);
 
 /*
- * Starts nothing new and waits up to `drain_us` for what is in flight; then cuts it short (as a
- * crash would: unguarded deliveries are sent again after the restart, guarded ones are parked).
- * delivery_shard_stop returns at once, delivery_shard_join waits for the thread; the journal must
- * live until then.
+ * delivery_shard_stop starts nothing new and waits up to `drain_us` for what is in flight. Then it
+ * cuts it short, with the same result as a crash: unguarded deliveries are sent again after the
+ * restart, guarded ones are parked. It returns at once. delivery_shard_join waits for the thread.
+ * The journal must live until then.
  */
 void delivery_shard_stop(struct delivery_shard *shard, int64_t drain_us);
 void delivery_shard_join(struct delivery_shard *shard);

@@ -1,5 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The structs that the files of delivery/ share. Everything here is owned by the shard's thread. */
+/*
+ * The structs and functions that the files of delivery/ share. Everything is owned by the shard's
+ * thread.
+ *
+ *   delivery.c         the thread: mail, the event source, the end of each turn, start and stop
+ *   backlog.c          what the journal has at the start
+ *   endpoint_queue.c   one endpoint's lanes, bounds and turn
+ *   job.c              one delivery in memory, and where it is
+ *   refill.c           loads from the journal what is due or has room again
+ *   attempt.c          one HTTP request: sign, send
+ *   outcome.c          judge the answer, record it
+ *   route.c            finds an endpoint for what is unrouted
+ *   operator_action.c  what operators do to one delivery
+ */
 #ifndef PENSTOCK_DELIVERY_DELIVERY_INTERNAL_H
 #define PENSTOCK_DELIVERY_DELIVERY_INTERNAL_H
 
@@ -13,36 +26,38 @@ struct endpoint_queue;
 struct route_walk;
 
 /*
- * Where a job is. One function moves it (job_move), which keeps the lists and counts that belong to
- * each place.
+ * Where a job is. job_move is the only function that changes it. It keeps the list and the counts
+ * of each place.
  *
- *   FRESH, BACKLOG --> STARTING --> SENDING --> RECORDING --> (gone)
- *                          '-(unguarded: at once)-^   ^  '---> RECORDING again, when the disk refused
- *   FRESH, BACKLOG ---------------------------------' parked without an attempt
- *   STARTING --> BACKLOG    the journal could not write `sending`
- *   SENDING ---> BACKLOG    this machine was short of something: no attempt was made
+ *   FRESH, BACKLOG --> STARTING --> SENDING --> RECORDING --> (freed)
+ *          |               |           |  ^        |   ^
+ *          |               |           |  |        '---' the disk refused: recorded again later
+ *          |               |           |  '-- unguarded: from FRESH, BACKLOG at once
+ *          |               |           '----> BACKLOG: this machine lacks something, no attempt was made
+ *          |               '----------------> BACKLOG: the journal could not write `sending`
+ *          '--------------------------------> RECORDING: parked without an attempt
  */
 enum job_place {
     JOB_NOWHERE,
     JOB_FRESH,    /* in its queue's fresh lane */
-    JOB_BACKLOG,  /* in its queue's backlog lane: retries and what had no room before */
-    JOB_STARTING, /* guarded: `sending` is on its way to the disk */
-    JOB_SENDING,  /* with the client */
-    JOB_RECORDING /* the outcome is on its way to the disk */
+    JOB_BACKLOG,  /* in its queue's backlog lane: retries, and what had no room before */
+    JOB_STARTING, /* guarded: the journal is writing `sending` */
+    JOB_SENDING,  /* the HTTP client has it */
+    JOB_RECORDING /* the journal is writing the outcome */
 };
 
 /* A delivery in memory. */
 struct job {
-    struct id_map_node by_id; /* in shard->jobs, from birth to death */
+    struct id_map_node by_id; /* in shard->jobs */
     struct list in_lane;
     enum job_place place;
     struct endpoint_queue *queue;
     struct delivery delivery;
     struct attempt_run *run; /* from STARTING or RECORDING on */
-    struct sourced sourced;  /* its event, while a source still owns that (queue/event_source.h) */
+    struct sourced sourced;  /* while the event source owns its event (queue/event_source.h) */
 };
 
-/* What one attempt needs: made when it begins, kept until its outcome is committed. */
+/* One attempt: from its beginning until its outcome is committed. */
 struct attempt_run {
     struct journal_record record;
     struct client_request client;
@@ -50,11 +65,38 @@ struct attempt_run {
     int64_t started_wall_us;
     char url[URL_BYTES_MAX + 1];
     char endpoint_name[NAME_BYTES_MAX + 1];
-    bool idempotent, final_4xx; /* the endpoint's, as the attempt began */
+    bool idempotent, final_4xx; /* the endpoint's settings when the attempt began */
     char header_texts[896];
 };
 
-/* One endpoint's deliveries in memory, and what is known of those in the journal. */
+/* What an endpoint has in the journal and not in memory, and the requests that load it (refill.c).
+ * */
+struct refill {
+    bool has_pending;         /* pending deliveries after `pending_after_id` are in the journal */
+    int64_t pending_after_id; /* pending ones up to here have been loaded */
+    int64_t next_due_us;      /* when the earliest waiting one is due; INT64_MAX: none waits */
+    int64_t
+        /* waiting ones up to here, in order of (due time, id), have been loaded */
+        waiting_after_due_us;
+    int64_t waiting_after_id;
+    bool retries_turn; /* the next load asks for waiting ones only, if any are due */
+    struct timer due_timer;
+
+    struct journal_load load;
+    bool loading;
+    /* While loading: a pending delivery after this one was left in the journal; INT64_MAX: none
+     * was. */
+    int64_t left_after_id;
+    /* While loading: the earliest due time that was committed behind the cursor; INT64_MAX: none.
+     * */
+    int64_t late_due_us;
+
+    struct journal_release release;
+    bool releasing, release_again;
+    struct timer release_timer; /* the journal refused: release again later */
+};
+
+/* One endpoint's queue. */
 struct endpoint_queue {
     struct id_map_node by_id; /* in shard->queues */
     struct delivery_shard *shard;
@@ -62,46 +104,27 @@ struct endpoint_queue {
 
     struct list fresh, backlog; /* of struct job */
     unsigned fresh_count, backlog_count;
-    int64_t bytes_in_memory;      /* of its jobs' events */
-    int64_t pace_interval;        /* of half a second each, since the clock began */
-    unsigned ended, ended_before; /* attempts that ended in it, and in the one before it */
-    unsigned in_flight;           /* STARTING and SENDING */
-    unsigned fresh_in_turn;       /* sent from the fresh lane since the backlog lane had its turn */
-    struct list in_ready;         /* in shard->ready: something to send and a free place for it */
-    struct timer
-        /* armed: it rests, since this machine was short of something when it was its turn */
-        rest_timer;
+    int64_t bytes_in_memory; /* of the events of its jobs */
+    unsigned in_flight;      /* jobs that are STARTING or SENDING */
+    unsigned fresh_in_turn;  /* sent from the fresh lane since the last one from the backlog lane */
+    struct list in_ready;    /* in shard->ready: it has something to send, and a free place */
+    struct timer rest_timer; /* armed: nothing is sent until it fires */
+    unsigned disabling;      /* requests to disable the endpoint (410) without an answer */
+    struct refill refill;
 
-    /* what lies in the journal and not in memory */
-    bool pending_in_journal;
-    int64_t pending_after_id;     /* pending ones up to here have been loaded */
-    int64_t next_due_us;          /* the earliest waiting one; INT64_MAX: none */
-    int64_t waiting_after_due_us; /* waiting ones up to here (due, id) have been loaded */
-    int64_t waiting_after_id;
-    int64_t
-        /* While loading: the earliest that was committed behind the cursor; INT64_MAX: none. */
-        late_due_us;
-    struct journal_load load;
-    bool loading;
-    bool retries_turn; /* the next load is for waiting ones, if any are due */
-    /* While loading: what was left in the journal meanwhile lies behind this; INT64_MAX: nothing
-     * was. */
-    int64_t left_after_id;
-    struct timer due_timer;
-    struct journal_release release;
-    bool releasing, release_again;
-    struct timer release_timer; /* the journal refused: again a little later */
-    unsigned disabling;         /* 410s on their way to the accounts */
+    /* Its pace: attempts that ended in this half second and in the one before it. */
+    int64_t pace_interval;
+    unsigned ended, ended_before;
 
-    /* the endpoint's secrets, keyed once (crypto.h) */
+    /* The endpoint's secrets as keyed MACs. Keyed again when the endpoint's version changes. */
     int64_t macs_version;
     unsigned macs_count;
     struct hmac *macs[ENDPOINT_SECRETS_MAX];
 };
 
 struct delivery_shard {
-    /* What a source may use, and everybody here: the shard's number, loop, journal, directory and
-     * budget. */
+    /* Number, loop, mailbox, journal, directory and byte budget: for the event source and for all
+     * files here. */
     struct event_taker taker;
     struct event_source *source;
 
@@ -118,83 +141,87 @@ struct delivery_shard {
     struct client *client;
     struct delivery_policy policy;
     struct id_map jobs, queues;
-    struct list ready;      /* of struct endpoint_queue */
-    struct list unrecorded; /* jobs whose outcome the disk refused */
-    unsigned in_flight, recording;
+    struct list ready;             /* of struct endpoint_queue */
+    struct list unrecorded;        /* of struct job: RECORDING, and the disk refused the outcome */
+    unsigned in_flight, recording; /* jobs in these places */
     struct timer record_timer, scan_timer, route_timer, drain_timer;
-    struct route_walk *walk; /* through what is unrouted; NULL: none is in flight */
-    bool walk_again;         /* an endpoint has appeared since it began */
-    bool scanned;
-    /* The journal refused a `sending` or an outcome: nothing is sent until it takes one again. */
+    struct route_walk *walk; /* NULL: none is running */
+    bool walk_again;         /* an endpoint appeared after the walk began */
+    bool scanned;            /* the backlog is known */
+    /* The journal refused a `sending` or an outcome. Nothing is sent until it accepts one again. */
     bool journal_refuses;
     int64_t wall_offset_us;
-    int64_t shortage_said_mono_us; /* 0: not yet */
-    unsigned shortages;            /* since then */
+    int64_t shortage_logged_mono_us; /* 0: never */
+    unsigned shortages;              /* since then */
     uint64_t random_state;
 };
 
-/* Wall time that no clock change moves: the wall clock of the start plus the monotonic time since.
- * Due times are made of it. */
+/* shard.c */
+/*
+ * Returns wall time that a change of the clock does not move: the wall clock of the start plus the
+ * monotonic time since. Due times are in it.
+ */
 int64_t shard_wall_us(const struct delivery_shard *shard);
 uint32_t shard_random(struct delivery_shard *shard); /* for jitter, not for secrets */
-/* The one way to the journal. */
+/* Sends a request to the shard's journal. The only way to it. */
 void shard_ask(struct delivery_shard *shard, struct request *request, enum journal_kind kind,
     void (*on_done)(struct request *request, void *receiver));
 
 /* backlog.c */
-/* Asks the journal which queues have something, as at the start: what is known already stays as it
- * is. */
-void backlog_scan(struct delivery_shard *shard);
 void backlog_init(struct delivery_shard *shard);
+/* Asks the journal which endpoints have something to deliver. What is known already is kept. */
+void backlog_scan(struct delivery_shard *shard);
 
 /* job.c */
-/* Takes the delivery's reference of its event over. */
+/* Takes over the delivery's reference to its event. */
 struct job *job_new(
     struct endpoint_queue *queue, const struct delivery *delivery, enum job_place place);
 void job_move(struct job *job, enum job_place place);
 void job_free(struct job *job);
-struct job *job_find(struct delivery_shard *shard, int64_t delivery);
+struct job *job_find(
+    struct delivery_shard *shard, int64_t delivery); /* NULL: it is not in memory */
 
 /* endpoint_queue.c */
-/* Makes it if there is none. */
-struct endpoint_queue *endpoint_queue_get(struct delivery_shard *shard, uint64_t endpoint);
+struct endpoint_queue *endpoint_queue_get(
+    struct delivery_shard *shard, uint64_t endpoint); /* creates it if there is none */
 struct endpoint_queue *endpoint_queue_find(struct delivery_shard *shard, uint64_t endpoint);
 void endpoint_queue_free(struct endpoint_queue *queue);
-bool endpoint_queue_has_room(const struct endpoint_queue *queue); /* for another fresh one */
+bool endpoint_queue_has_room(const struct endpoint_queue *queue); /* for another fresh delivery */
+/* Makes a job of the delivery, or leaves it in the journal. Takes over its reference to the event.
+ * */
 void endpoint_queue_take_handover(struct delivery_shard *shard, const struct delivery *delivery);
-/* Nothing is sent from it for so long: this machine is short of something. */
+/* Sends nothing from the queue for this time, because this machine lacks something. */
 void endpoint_queue_rest(struct endpoint_queue *queue, int64_t rest_us);
-void endpoint_queue_count_ended(struct endpoint_queue *queue); /* an attempt */
-/* At the pace of this half second, or of the one before it, what it has here would take more than
- * two seconds. */
+void endpoint_queue_count_ended(struct endpoint_queue *queue); /* one attempt */
+/* True if the queue would need more than two seconds for what it has, at its present pace. */
 bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us);
 /*
- * How many more bytes the endpoint may hold in memory: a small floor always, an eighth of the
- * shard's byte budget while half of it is free. So clients that hang with large bodies never use up
- * what the others and ingress need.
+ * Returns how many more bytes of events the endpoint may have in memory. It is an eighth of the
+ * shard's byte budget while half of the budget is free, and otherwise a small floor. So clients
+ * that hang with large bodies can't use up what other endpoints and ingress need.
  */
 int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue);
 void endpoint_queue_update_ready(struct endpoint_queue *queue);
-struct job *endpoint_queue_next(struct endpoint_queue *queue);
-/* The outcome `waiting` has been committed. */
+struct job *endpoint_queue_next(struct endpoint_queue *queue); /* the job to send now */
+/* A delivery of the queue is waiting until this time: its outcome was committed. */
 void endpoint_queue_expect(struct endpoint_queue *queue, int64_t due_us);
 
 /* refill.c */
-void refill_queue(struct endpoint_queue
-        *queue); /* asks the journal for more, if there may be more and there is room */
-/* What is parked as disabled or gone goes on, if the endpoint is enabled (again). */
-void refill_release(struct endpoint_queue *queue);
-/* A pending delivery, of this id or a later one, is in the journal only. */
-void refill_leave_in_journal(struct endpoint_queue *queue, int64_t id);
 void refill_init_queue(struct endpoint_queue *queue);
-
-/* The journal has made this delivery pending: it is to be loaded. */
+/* Loads more from the journal, if there may be more and there is room. */
+void refill_queue(struct endpoint_queue *queue);
+/* Makes what is parked as disabled or gone pending again, if the endpoint is enabled. */
+void refill_release(struct endpoint_queue *queue);
+/* A pending delivery with this number is in the journal only. */
+void refill_leave_in_journal(struct endpoint_queue *queue, int64_t delivery);
+/* As above, by the endpoint; and loads it. */
 void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int64_t delivery);
 
 /* route.c */
 void route_init(struct delivery_shard *shard);
-void route_walk(struct delivery_shard *shard); /* looks through what is unrouted */
-/* It was handed over unrouted: an endpoint may have appeared since it was judged. */
+/* Looks through all unrouted deliveries for those that an endpoint wants now. */
+void route_walk(struct delivery_shard *shard);
+/* The event was committed as unrouted. Starts a walk if an endpoint wants it now. */
 void route_look_again(struct delivery_shard *shard, const struct event *event);
 
 /* attempt.c */
@@ -202,14 +229,14 @@ void attempt_begin(struct job *job);
 
 /* outcome.c */
 void outcome_init(struct delivery_shard *shard);
-void outcome_of_attempt(struct attempt_run *run);
-/* Its last attempt was lost with a kept connection: this one is made at once, and on a new
+void outcome_of_attempt(struct attempt_run *run);                 /* the HTTP client has finished */
+void outcome_park(struct job *job, enum park_reason reason);      /* without an attempt */
+void outcome_pause(struct delivery_shard *shard, enum err error); /* the journal refused to write */
+void outcome_cut_short(struct attempt_run *run); /* the shard stops: no outcome is recorded */
+/* The row could not be moved. The job leaves memory, and the owner of the event decides. */
+void outcome_forget_in_doubt(struct job *job);
+/* True if the last attempt was lost with a kept connection, so that this one needs a new
  * connection. */
 bool outcome_was_repeated(const struct delivery *delivery);
-void outcome_park(struct job *job, enum park_reason reason);      /* without an attempt */
-void outcome_pause(struct delivery_shard *shard, enum err error); /* the journal refused */
-void outcome_cut_short(struct attempt_run *run); /* shutdown, in place of an outcome */
-/* Its row could not be moved: it leaves memory, and whoever owns its event decides. */
-void outcome_forget_in_doubt(struct job *job);
 
 #endif

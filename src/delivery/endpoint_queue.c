@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One endpoint's queue: a fresh lane for what has just been accepted, a backlog lane for what comes
- * back from the journal, a bound for each, and the knowledge of what is still in the journal. What
- * has no room stays there and is loaded later (refill.c); nobody else's memory or turn is touched
- * by it.
+ * The queue of one endpoint. It has two lanes: fresh, for deliveries that were just accepted, and
+ * backlog, for those that are loaded from the journal (refill.c). Both are bounded by count, and
+ * together by bytes. What has no room stays in the journal. So an endpoint that hangs or is slow
+ * takes neither the memory nor the turns of the others.
  */
 #include "delivery/delivery_internal.h"
 
@@ -11,13 +11,14 @@
 #include "base/failpoint.h"
 #include "base/memory.h"
 
-#define FLOOR_BYTES (256 * 1024) /* a few of the largest events */
-#define BUDGET_SHARE_PERCENT 50  /* beyond it only the floor */
+#define FLOOR_BYTES (256 * 1024) /* four of the largest events */
+#define BUDGET_SHARE_PERCENT \
+    50 /* of the byte budget taken: beyond it an endpoint gets the floor only */
 #define ENDPOINTS_PER_BUDGET 8
 #define PACE_US (500 * US_PER_MS)
 #define SLOW_INTERVALS 4
 #define FRESH_PER_BACKLOG \
-    3 /* while both lanes have something: fresh events stay fresh, and the backlog moves */
+    3 /* while both lanes have something: fresh events stay fresh, and the backlog makes progress */
 
 static void on_rested(struct timer *timer)
 {
@@ -56,10 +57,10 @@ struct endpoint_queue *endpoint_queue_find(struct delivery_shard *shard, uint64_
 
 void endpoint_queue_free(struct endpoint_queue *queue)
 {
-    assert(!queue->loading && !queue->releasing);
-    timer_disarm(&queue->shard->loop, &queue->due_timer);
+    assert(!queue->refill.loading && !queue->refill.releasing);
+    timer_disarm(&queue->shard->loop, &queue->refill.due_timer);
     timer_disarm(&queue->shard->loop, &queue->rest_timer);
-    timer_disarm(&queue->shard->loop, &queue->release_timer);
+    timer_disarm(&queue->shard->loop, &queue->refill.release_timer);
     list_remove(&queue->in_ready);
     id_map_remove(&queue->shard->queues, &queue->by_id);
     for (unsigned i = 0; i < queue->macs_count; i++)
@@ -83,7 +84,7 @@ bool endpoint_queue_has_room(const struct endpoint_queue *queue)
            endpoint_queue_bytes_left(queue) > 0;
 }
 
-/* Two intervals: the one that runs, and the one before it. */
+/* Counts in two intervals: the present one and the one before it. */
 static void turn_pace(struct endpoint_queue *queue, int64_t now_mono_us)
 {
     int64_t interval = now_mono_us / PACE_US;
@@ -110,12 +111,13 @@ bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us)
 void endpoint_queue_take_handover(struct delivery_shard *shard, const struct delivery *delivery)
 {
     struct endpoint_queue *queue = endpoint_queue_get(shard, delivery->endpoint);
-    if (job_find(shard, delivery->id)) { /* the broker had brought it (the source adopts it) */
+    if (job_find(
+            shard, delivery->id)) { /* the broker delivered it before; the source has adopted it */
         event_unref(delivery->event);
         return;
     }
     if (endpoint_queue_has_room(queue)) {
-        job_new(queue, delivery, JOB_FRESH); /* which owns the event's reference now */
+        job_new(queue, delivery, JOB_FRESH); /* takes over the reference to the event */
         failpoint_crash(CRASH_JOB_MADE);
         return;
     }
@@ -149,15 +151,15 @@ struct job *endpoint_queue_next(struct endpoint_queue *queue)
 
 void endpoint_queue_expect(struct endpoint_queue *queue, int64_t due_us)
 {
-    if (due_us < queue->next_due_us)
-        queue->next_due_us = due_us;
-    if (due_us <= queue->waiting_after_due_us) {
+    if (due_us < queue->refill.next_due_us)
+        queue->refill.next_due_us = due_us;
+    if (due_us <= queue->refill.waiting_after_due_us) {
         /* Committed late (the disk had refused it before): behind the cursor, which goes back for
          * it. */
-        queue->waiting_after_due_us = INT64_MIN;
-        queue->waiting_after_id = 0;
-        if (due_us < queue->late_due_us)
-            queue->late_due_us = due_us;
+        queue->refill.waiting_after_due_us = INT64_MIN;
+        queue->refill.waiting_after_id = 0;
+        if (due_us < queue->refill.late_due_us)
+            queue->refill.late_due_us = due_us;
     }
     refill_queue(queue);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A job's life, and the one function that moves it between its places. */
+/* A job: its creation, its end, and the only function that moves it between its places. */
 #include "delivery/delivery_internal.h"
 
 #include "base/memory.h"

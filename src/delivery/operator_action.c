@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operators' acts on one delivery: resolve, discard, resend, replay. They come through the owner of
- * the delivery, so that what is in memory and what is on disk never part. An action never finds a
- * job in memory: it moves what is parked, dead or delivered, and the journal answers in order, so
- * that the outcome that led there has been taken in before.
+ * Operator actions on one delivery: resolve, discard, resend, replay. They are sent to the shard
+ * that owns the delivery, so that memory and disk agree. An action never finds a job in memory: it
+ * moves what is parked, dead or delivered. The journal answers in order, so the outcome that led to
+ * this state has been handled before.
  *
- * What is to be sent is looked at first: the journal says where it would go and whose event it is,
- * and the directory whether that endpoint is there, takes something, and is the account's. What
- * could only be parked again is refused.
+ * Resend and replay first ask the journal where the delivery would be sent and whose event it is.
+ * The directory then says whether that endpoint exists, is enabled, and is of this account. An
+ * action that could only park the delivery again is refused.
  */
 #include "delivery/delivery_internal.h"
 
@@ -32,7 +32,7 @@ static void submit(struct delivery_shard *shard, struct journal_operator_action 
     shard_ask(shard, &action->request, JOURNAL_OPERATOR_ACTION, on_done);
 }
 
-/* Why the endpoint takes no delivery of the account. */
+/* Returns why the endpoint can't take a delivery of the account. */
 static enum operator_action_refusal judge_endpoint(
     const struct delivery_shard *shard, uint64_t id, const char *account)
 {
@@ -44,13 +44,13 @@ static enum operator_action_refusal judge_endpoint(
     return endpoint->enabled ? ACTION_NOT_REFUSED : ACTION_ENDPOINT_DISABLED;
 }
 
-/* The journal has looked: it can be sent, as far as that is the journal's to say. */
+/* The journal has answered whether the delivery can be sent, as far as it knows. */
 static void on_looked(struct request *request, void *receiver)
 {
     struct journal_operator_action *action =
         CONTAINER_OF(request, struct journal_operator_action, request);
     struct delivery_shard *shard = receiver;
-    if (request->result == OK && shard->taker.stopping) /* the directory may be gone */
+    if (request->result == OK && shard->taker.stopping) /* the directory may be freed */
         request->result = ERR_SHUTTING_DOWN;
     if (request->result == OK) {
         action->ret_refusal = judge_endpoint(

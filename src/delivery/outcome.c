@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What becomes of a delivery after an attempt: judge, record, and forget it once the journal has
- * committed. What the disk refuses is kept and offered again every second, and nothing new is sent
- * until it is in: an outcome that is not recorded is a second delivery after the next crash.
+ * The outcome of an attempt: judge it, have the journal record it, and free the job after the
+ * commit.
+ *
+ * If the disk refuses the outcome, the job keeps it, it is recorded again every second, and nothing
+ * new is sent until it is committed. An outcome that is not committed would mean a second delivery
+ * after the next crash.
  */
 #include "delivery/delivery_internal.h"
 
@@ -22,15 +25,15 @@
 void outcome_pause(struct delivery_shard *shard, enum err error)
 {
     if (!shard->journal_refuses)
-        log_error("the journal refuses to record deliveries; sending pauses until it does shard=%u "
-                  "error=%s",
+        log_error("the journal refuses to record outcomes: nothing is sent until it accepts them "
+                  "shard=%u error=%s",
             shard->taker.shard, err_name(error));
     shard->journal_refuses = true;
     if (!timer_is_armed(&shard->record_timer))
         timer_arm(&shard->loop, &shard->record_timer, RECORD_AGAIN_US);
 }
 
-/* Its outcome is committed. `adopted`: by that its event is the journal's own. */
+/* The outcome is committed. `adopted`: the event is the journal's own now. */
 static void forget(struct job *job, bool adopted)
 {
     struct event_source *source = job->queue->shard->source;
@@ -62,8 +65,7 @@ static void on_recorded(struct request *request, void *receiver)
         if (gone)
             log_error("a delivery's outcome could not be recorded: %s shard=%u delivery=%lld "
                       "state=%s status=%d",
-                request->result == ERR_DAMAGED ? "its row is damaged"
-                                               : "it was moved by somebody else",
+                request->result == ERR_DAMAGED ? "its row is damaged" : "another request moved it",
                 shard->taker.shard, (long long)job->delivery.id,
                 delivery_state_name(run->record.to), run->client.end.http_status);
         if (gone)
@@ -75,7 +77,7 @@ static void on_recorded(struct request *request, void *receiver)
         else
             refill_queue(queue);
         if (rests && !shard->taker.stopping)
-            refill_release(queue); /* the endpoint may have been enabled while the disk refused */
+            refill_release(queue); /* the endpoint may have been enabled in the meantime */
         shard->journal_refuses = false;
     } else {
         list_add_tail(&shard->unrecorded, &job->in_lane);
@@ -87,7 +89,7 @@ static void on_record_timer(struct timer *timer)
 {
     struct delivery_shard *shard = CONTAINER_OF(timer, struct delivery_shard, record_timer);
     if (list_is_empty(&shard->unrecorded)) {
-        /* It was a `sending` that was refused: the next one shows whether it is taken now. */
+        /* The journal had refused a `sending`: the next one shows whether it accepts it now. */
         shard->journal_refuses = false;
         return;
     }
@@ -140,10 +142,9 @@ static void end_without_success(const struct job *job, enum metric metric)
 }
 
 /*
- * A connection that was kept has broken before any answer. Mostly that is nobody's failure: the
- * client had closed it, and the request met the close on its way. So the next attempt is made at
- * once, on a new connection, and no step of the schedule is used up. It can't happen twice in a
- * row: a new connection is not one that was kept.
+ * A kept connection broke before any answer. Usually the client had closed it while the request was
+ * on its way, and nobody failed. So the next attempt is made at once, on a new connection, and uses
+ * no step of the schedule. This can't repeat: a new connection is not a kept one.
  */
 static bool was_lost_with_kept_connection(const struct client_request *client)
 {
@@ -166,7 +167,7 @@ bool outcome_was_repeated(const struct delivery *delivery)
     return delivery->state == DELIVERY_WAITING && delivery->wait_us == 0;
 }
 
-/* The schedule's next step, or the end of it. */
+/* The delivery waits for the next step of the schedule, or is dead after the last one. */
 static void record_as_failed(struct attempt_run *run)
 {
     struct job *job = run->job;
@@ -211,7 +212,7 @@ static void on_endpoint_disabled(struct request *base, void *receiver)
         CONTAINER_OF(request, struct endpoint_disabling, request);
     disabling->queue->disabling--;
     if (request->base.result == OK && !shard->taker.stopping)
-        refill_release(disabling->queue); /* an operator may have enabled it since */
+        refill_release(disabling->queue); /* an operator may have enabled it in the meantime */
     free(disabling);
 }
 
@@ -261,7 +262,7 @@ static void report(const struct attempt_run *run, enum verdict verdict)
         });
 }
 
-/* See base/failpoint.h. One in 16 of the first attempts is enough to be found. */
+/* See base/failpoint.h: one in 16 of the first attempts. */
 static enum verdict failpoint_verdict(const struct attempt_run *run, enum verdict verdict)
 {
     const struct delivery *delivery = &run->job->delivery;
@@ -300,25 +301,25 @@ void outcome_cut_short(struct attempt_run *run)
 }
 
 /*
- * Could not be sent, because this machine is short of something of its own (descriptors, memory,
- * local ports, a route to anywhere, name servers). That says nothing of the client, so it is no
- * attempt, and no history has it. The delivery returns to its lane, and its endpoint rests for a
- * moment; endpoints that have connections are served meanwhile.
+ * This machine lacks something of its own: descriptors, memory, local ports, a route to anywhere,
+ * name servers. That says nothing about the client, so it is not an attempt and is not recorded.
+ * The delivery returns to its lane, and the endpoint rests for a second. Endpoints with open
+ * connections are served in the meantime.
  */
 
-/* Once a minute while it lasts. */
+/* Logged once a minute while it lasts. */
 static void log_shortage(struct delivery_shard *shard, const char *what)
 {
     int64_t now_us = clock_mono_us();
     shard->shortages++;
     metrics_add(METRIC_SHORTAGES, 1);
-    if (shard->shortage_said_mono_us != 0 &&
-        now_us - shard->shortage_said_mono_us < SHORTAGE_SAID_EVERY_US)
+    if (shard->shortage_logged_mono_us != 0 &&
+        now_us - shard->shortage_logged_mono_us < SHORTAGE_SAID_EVERY_US)
         return;
     log_error("this machine has no %s: deliveries wait, and no attempt of theirs is counted "
               "shard=%u times=%u",
         what ? what : "room", shard->taker.shard, shard->shortages);
-    shard->shortage_said_mono_us = now_us;
+    shard->shortage_logged_mono_us = now_us;
     shard->shortages = 0;
 }
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What no endpoint wanted when it was accepted: looked through again whenever an endpoint appears,
- * is enabled or changes what it takes, and at the start. The journal lists what is unrouted, some
- * at a time; the directory says who wants it; the journal gives it to him, and it is pending. An
- * event that finds several takers goes to the first one: it has one delivery, from when it was
- * accepted.
+ * Routing: gives unrouted deliveries an endpoint. A delivery is unrouted when no endpoint wanted
+ * its event's type when the event was accepted.
  *
- * An event that was judged by the directory of a moment ago may be committed when the walk has
- * passed already: so each one that is handed over unrouted is judged once more (route_look_again).
+ * A walk runs whenever an endpoint is added, enabled, or changes its types, and once at the start.
+ * The journal lists the unrouted deliveries, 256 at a time. The directory says which endpoint wants
+ * each one. The journal then makes it pending for that endpoint. If several endpoints want it, the
+ * first one gets it: an event has as many deliveries as when it was accepted.
+ *
+ * An event may be judged just before an endpoint appears and be committed just after the walk has
+ * passed. Therefore each event that is handed over as unrouted is judged again (route_look_again).
  */
 #include "delivery/delivery_internal.h"
 
@@ -18,7 +20,7 @@
 #define WALK_COUNT_MAX 256
 #define WALK_AGAIN_US US_PER_SECOND
 
-/* One walk; made when it begins. */
+/* One walk. */
 struct route_walk {
     struct delivery_shard *shard;
     struct journal_list_unrouted list;
@@ -27,7 +29,7 @@ struct route_walk {
     struct journal_routing routings[WALK_COUNT_MAX];
 };
 
-/* The first enabled endpoint that takes this type, or 0. */
+/* Returns the first enabled endpoint of the account that takes this type, or 0. */
 static uint64_t find_taker(
     const struct delivery_shard *shard, struct slice account_id, struct slice type)
 {
@@ -60,8 +62,7 @@ static void ask_for_more(struct route_walk *walk)
 
 static void walk_later(struct delivery_shard *shard, enum err error)
 {
-    log_error(
-        "unrouted deliveries could not be looked through; again in a second shard=%u error=%s",
+    log_error("unrouted deliveries could not be read: tried again in a second shard=%u error=%s",
         shard->taker.shard, err_name(error));
     timer_arm(&shard->loop, &shard->route_timer, WALK_AGAIN_US);
 }
@@ -96,7 +97,7 @@ static void on_routed(struct request *request, void *receiver)
         for (unsigned i = 0; i < walk->route.count; i++)
             refill_expect_pending(shard, walk->routings[i].endpoint, walk->routings[i].delivery);
         if (walk->route.ret_count > 0)
-            log_info("unrouted deliveries have found an endpoint shard=%u count=%u",
+            log_info("unrouted deliveries have an endpoint now shard=%u count=%u",
                 shard->taker.shard, walk->route.ret_count);
         go_on(walk);
     }
@@ -144,7 +145,7 @@ void route_walk(struct delivery_shard *shard)
 {
     if (shard->taker.stopping || !shard->scanned)
         return;
-    shard->walk_again = shard->walk != NULL; /* what it has passed already is looked at once more */
+    shard->walk_again = shard->walk != NULL; /* what it has passed is looked at again */
     if (shard->walk)
         return;
     struct route_walk *walk;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every file of delivery/ needs of the shard: its time, its chance, and its journal. */
+/* What all files of delivery/ use: the shard's clock, its random numbers, and its journal. */
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"

@@ -70,7 +70,7 @@ BUGS = {
     "retries-forgotten": (
         "when a load has brought what is due, the retries that are due later are forgotten",
         "src/delivery/refill.c",
-        ("queue->next_due_us = queue->load.ret_next_due_us;", "queue->next_due_us = INT64_MAX;")),
+        ("queue->refill.next_due_us = queue->refill.load.ret_next_due_us;", "queue->refill.next_due_us = INT64_MAX;")),
     "totals-keep-rolled-back": (
         "the totals count what was rolled back",
         "src/journal/totals.c",
