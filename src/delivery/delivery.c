@@ -18,13 +18,11 @@ struct shard_order {
     int64_t drain_us;
 };
 
-/* The turn's end: whatever has come, one place sends what may be sent and sees whether all is done.
- * */
+/* The end of a turn: whatever it has brought, here is sent what may be sent, and here the shard stops. */
 
 static bool may_send(const struct delivery_shard *shard)
 {
-    /* Outcomes that are not on disk yet would be sent again after a crash: they are bounded as
-     * well. */
+    /* After a crash, deliveries whose outcomes are not committed are sent again: they are bounded too. */
     return !shard->taker.stopping && shard->scanned && !shard->policy.paused &&
            !shard->journal_refuses && list_is_empty(&shard->unrecorded) &&
            shard->in_flight < shard->policy.in_flight_per_shard &&

@@ -33,7 +33,7 @@ struct route_walk;
  *          |               |           |  ^        |   ^
  *          |               |           |  |        '---' the disk refused: recorded again later
  *          |               |           |  '-- unguarded: from FRESH, BACKLOG at once
- *          |               |           '----> BACKLOG: this machine lacks something, no attempt was made
+ *          |               |           '----> BACKLOG: this machine lacks something
  *          |               '----------------> BACKLOG: the journal could not write `sending`
  *          '--------------------------------> RECORDING: parked without an attempt
  */

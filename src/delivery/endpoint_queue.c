@@ -154,8 +154,7 @@ void endpoint_queue_expect(struct endpoint_queue *queue, int64_t due_us)
     if (due_us < queue->refill.next_due_us)
         queue->refill.next_due_us = due_us;
     if (due_us <= queue->refill.waiting_after_due_us) {
-        /* Committed late (the disk had refused it before): behind the cursor, which goes back for
-         * it. */
+        /* Committed late, because the disk had refused it: the cursor has passed it and starts again. */
         queue->refill.waiting_after_due_us = INT64_MIN;
         queue->refill.waiting_after_id = 0;
         if (due_us < queue->refill.late_due_us)

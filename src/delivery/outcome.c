@@ -63,7 +63,7 @@ static void on_recorded(struct request *request, void *receiver)
                      (run->record.reason == PARK_DISABLED || run->record.reason == PARK_GONE);
         int64_t due_us = run->record.due_us;
         if (gone)
-            log_error("a delivery's outcome could not be recorded: %s shard=%u delivery=%lld "
+            log_error("the outcome of a delivery was not recorded: %s shard=%u delivery=%lld "
                       "state=%s status=%d",
                 request->result == ERR_DAMAGED ? "its row is damaged" : "another request moved it",
                 shard->taker.shard, (long long)job->delivery.id,
@@ -130,8 +130,7 @@ static void fill_attempt(struct attempt_run *run)
     run->record.has_attempt = true;
 }
 
-/* It is tried no more: an end for `metric`, unless it is a forced replay. That one is delivered
- * again, as it was. */
+/* Counts the end of a delivery that is not tried again. A forced replay that fails stays delivered. */
 static void end_without_success(const struct job *job, enum metric metric)
 {
     metrics_add(job->delivery.was_delivered ? METRIC_ATTEMPTS_REPLAY_FAILED : metric, 1);

@@ -7,17 +7,21 @@
  * and outcomes are committed while a load is in flight, so the answer may be older than what the
  * queue knows. Two cursors and two marks make this safe:
  *
- *   pending_after_id       The pending deliveries up to this number have been loaded, or are in memory. The next load asks
- *                          for later ones. When a new delivery has no room and stays in the journal, the cursor moves
- *                          back before it (refill_leave_in_journal).
- *   left_after_id          The same, for what was left in the journal while a load was in flight. The answer of that load
- *                          may not contain it and moves pending_after_id past it. So the cursor moves back to this mark
- *                          when the answer arrives.
- *   waiting_after_due_us,  The waiting deliveries up to this (due time, id) have been loaded. Due times only grow, because
- *   waiting_after_id       they are made from a clock that is never set back (shard_wall_us), so the cursor only moves
- *                          forward. The exception is an outcome that the disk refused: it is committed later with its old
- *                          due time. Then the cursor starts again from the beginning (endpoint_queue_expect).
- *   late_due_us            The same, for an outcome that was committed while a load was in flight.
+ *   pending_after_id
+ *      The pending deliveries up to this number have been loaded, or are in memory. The next load
+ *      asks for later ones. When a new delivery has no room and stays in the journal, the cursor
+ *      moves back before it (refill_leave_in_journal).
+ *   left_after_id
+ *      The same, for what was left in the journal while a load was in flight. The answer of that
+ *      load may not contain it, and moves pending_after_id past it. So the cursor moves back to
+ *      this mark when the answer arrives.
+ *   waiting_after_due_us, waiting_after_id
+ *      The waiting deliveries up to this (due time, id) have been loaded. Due times only grow,
+ *      because they are made from a clock that is never set back (shard_wall_us), so the cursor
+ *      only moves forward. The exception is an outcome that the disk refused: it is committed later
+ *      with its old due time. Then the cursor starts from the beginning (endpoint_queue_expect).
+ *   late_due_us
+ *      The same, for an outcome that was committed while a load was in flight.
  *
  * An answer may contain deliveries that are in memory. A job keeps its id in shard->jobs until its
  * outcome is committed, so they are recognized and dropped. That is why nothing is sent twice.
@@ -131,8 +135,7 @@ static void on_loaded(struct request *request, void *receiver)
         look_again_after(queue, LOAD_AGAIN_US); /* the load failed, or the budget is used up */
     } else {
         if (!queue->refill.load.ret_more) {
-            /* What had no room since the load was sent off may have been committed behind its back.
-             * */
+            /* What had no room after the load was sent may be committed after it. */
             if (queue->refill.load.after_pending_id != INT64_MAX)
                 queue->refill.has_pending = queue->refill.left_after_id != INT64_MAX;
             queue->refill.next_due_us = queue->refill.load.ret_next_due_us;
@@ -143,8 +146,8 @@ static void on_loaded(struct request *request, void *receiver)
     }
 }
 
-/* Pending ones come before waiting ones in an answer: while both lie there, every second load asks
- * for the waiting only. */
+/* An answer has pending deliveries before waiting ones: while there are both, every second load asks
+ * for waiting ones only. */
 static bool load(struct endpoint_queue *queue, unsigned room)
 {
     struct journal_load *request = &queue->refill.load;
