@@ -18,11 +18,13 @@ struct shard_order {
     int64_t drain_us;
 };
 
-/* The end of a turn: whatever it has brought, here is sent what may be sent, and here the shard stops. */
+/* The end of a turn: whatever it has brought, here is sent what may be sent, and here the shard
+ * stops. */
 
 static bool may_send(const struct delivery_shard *shard)
 {
-    /* After a crash, deliveries whose outcomes are not committed are sent again: they are bounded too. */
+    /* After a crash, deliveries whose outcomes are not committed are sent again: they are bounded
+     * too. */
     return !shard->taker.stopping && shard->scanned && !shard->policy.paused &&
            !shard->journal_refuses && list_is_empty(&shard->unrecorded) &&
            shard->in_flight < shard->policy.in_flight_per_shard &&

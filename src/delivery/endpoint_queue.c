@@ -154,7 +154,8 @@ void endpoint_queue_expect(struct endpoint_queue *queue, int64_t due_us)
     if (due_us < queue->refill.next_due_us)
         queue->refill.next_due_us = due_us;
     if (due_us <= queue->refill.waiting_after_due_us) {
-        /* Committed late, because the disk had refused it: the cursor has passed it and starts again. */
+        /* Committed late, because the disk had refused it: the cursor has passed it and starts
+         * again. */
         queue->refill.waiting_after_due_us = INT64_MIN;
         queue->refill.waiting_after_id = 0;
         if (due_us < queue->refill.late_due_us)

@@ -146,8 +146,8 @@ static void on_loaded(struct request *request, void *receiver)
     }
 }
 
-/* An answer has pending deliveries before waiting ones: while there are both, every second load asks
- * for waiting ones only. */
+/* An answer has pending deliveries before waiting ones: while there are both, every second load
+ * asks for waiting ones only. */
 static bool load(struct endpoint_queue *queue, unsigned room)
 {
     struct journal_load *request = &queue->refill.load;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The channels of the consuming connection: which partition each one serves, and whether the connection is read. The
- * lowest part of the consumer.
+ * The channels of the consuming connection: which partition each one serves, and whether the
+ * connection is read. The lowest part of the consumer.
  */
 #include "queue/consumer_internal.h"
 
@@ -40,8 +40,8 @@ void consumer_update_reading(struct consumer *consumer)
 
 void consumer_give_up(struct consumer *consumer)
 {
-    log_error("no memory for a message of the broker: the connection is closed, and it comes again "
-              "shard=%u",
+    log_error("no memory for a message from the broker: the connection is closed, "
+              "and the message is delivered again shard=%u",
         consumer->taker->shard);
     consumer->subscriber_not_before_us = consumer->taker->loop->now_mono_us + GIVE_UP_US;
     subscriber_close(consumer->subscriber);

@@ -17,7 +17,7 @@
 #define RETRY_US US_PER_SECOND
 #define OWNERSHIP_EVERY_US (5 * US_PER_SECOND)
 #define HANDOVER_US \
-    (60 * US_PER_SECOND)        /* both may have consumed that long after a forced take-over */
+    (60 * US_PER_SECOND) /* after a forced take-over both gateways may consume for this long */
 #define BUDGET_SHARE_PERCENT 90 /* the rest is for what partners post now */
 
 static struct consumer *consumer_of_context(void *context)
@@ -27,11 +27,12 @@ static struct consumer *consumer_of_context(void *context)
 
 /* Messages. */
 
-/* Fills in what stands in the body only. NULL, or why it is no event of ours. */
+/* Fills in what is only in the body. Returns NULL, or why the message is not an event. */
 static const char *complete(const struct consumer *consumer, const struct message *message,
     struct event_fields *fields, struct event_parts *ret_parts)
 {
-    static const char other[] = "its headers and its body tell of different accounts or types";
+    static const char other[] = "its headers and its body have different accounts or "
+                                "types";
     struct refusal refusal;
     if (!message->is_event)
         return message->why_not;
@@ -53,7 +54,7 @@ static enum park_reason park_reason_of(const struct consumer *consumer, unsigned
     const struct event_parts *parts, bool redelivered)
 {
     int64_t forced_us = consumer->options.forced_since_us;
-    if (forced_us && redelivered) /* the other gateway had it, until it noticed */
+    if (forced_us && redelivered) /* the other gateway may have received it before it noticed */
         forced_us += HANDOVER_US;
     unsigned partition =
         placement_partition(&consumer->options.seed, parts->account, consumer->options.partitions);
@@ -91,7 +92,7 @@ static void on_message(void *context, const struct message_tag *tag, const struc
         consumer_give_up(consumer);
         return;
     }
-    /* What was dropped may have been delivered before. */
+    /* A dropped message may have been delivered before. */
     bool again = message->redelivered || consumer_is_of_dropped(consumer, tag->channel);
     unacked_new(
         consumer, tag, event, park_reason_of(consumer, tag->channel, &parts, again), crowded);
@@ -125,17 +126,15 @@ static void on_channel_lost(
     struct consumer *consumer = consumer_of_context(context);
     suspended_on_channel(consumer, channel);
     if (is_gone && !consumer->taker->stopping) {
-        log_error("a queue of the broker is gone, with what was in it and not yet consumed: it is "
-                  "declared again "
-                  "queue=%s reason=%s",
+        log_error("a queue of the broker was deleted, with the messages in it: it "
+                  "is declared again queue=%s reason=%s",
             consumer->queues[channel], why);
         broker_connector_doubt(consumer->options.connector);
         consumer->redeclare = true;
     }
     say(consumer, false, why);
     losses_on_channel_lost(consumer, channel);
-    /* Nothing is sent from here: when a connection is lost, the unacked events of its other
-     * channels are told next. */
+    /* Sends nothing: when a connection is lost, its other channels are reported next. */
     unacked_lose_channel(consumer, channel, generation, is_gone);
     if (!is_gone)
         poison_drop(consumer, channel);
@@ -159,9 +158,8 @@ static void on_depth(void *context, unsigned channel, uint32_t messages_ready, u
 static void depose(struct consumer *consumer, const char *detail)
 {
     if (!consumer->deposed)
-        log_error("another journal owns delivery: this gateway consumes nothing any more, and "
-                  "delivers only what its "
-                  "own journal holds shard=%u %s",
+        log_error("another journal owns delivery: this gateway consumes nothing, "
+                  "and delivers only what its own journal has shard=%u %s",
             consumer->taker->shard, detail);
     consumer->deposed = true;
     subscriber_close(consumer->subscriber);
@@ -179,8 +177,8 @@ static void on_subscriber_failed(void *context, enum err failed, const char *det
         return;
     }
     if (consumer->subscriber_failures++ % 16 == 0)
-        log_warn(
-            "no connection to consume from the broker, tried again shard=%u error=%s reason=%s",
+        log_warn("no connection to consume from the broker: tried again shard=%u "
+                 "error=%s reason=%s",
             consumer->taker->shard, err_name(failed), detail);
     say(consumer, false, detail);
 }
@@ -273,7 +271,7 @@ static void keep_tap(struct consumer *consumer, int64_t now_us)
     dial_tick(&consumer->tap_dial, now_us);
 }
 
-/* A queue is gone: the connector declares all of them with the next connection that it opens. */
+/* A queue was deleted: the connector declares all queues with the next connection. */
 static void redeclare(struct consumer *consumer, int64_t now_us)
 {
     if (!consumer->redeclare || consumer->asking_ownership ||
@@ -327,8 +325,7 @@ static void start(struct event_source *source)
     arm_tick(consumer);
 }
 
-/* Events that the journal accepted by itself: by the direct path, or as the broker's that it could
- * not leave there. */
+/* What the journal has accepted, also of events that the broker has: the journal owns them now. */
 static void on_handover(struct event_source *source, struct journal_handover *handover)
 {
     struct consumer *consumer = consumer_of(source);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the broker dropped from a partition's queue: a policy's limit (maxlen), its time to live
- * (expired), a delivery limit (delivery_limit), a reject. The queues are declared so that all of it
- * goes to a queue of dropped messages and is consumed from there: nothing is lost, but it is late,
- * and a policy that is allowed to go on may hit that queue next. So it is said: in the log once a
- * minute, on the board (BROKER_ROLE_KEEP) until nothing was dropped for ten minutes, and counted.
+ * Drops: what the broker dropped from the queue of a partition, because of a policy's limit
+ * (maxlen), a time to live (expired), a delivery limit (delivery_limit), or a reject. The queues
+ * are declared so that dropped messages are moved to a second queue, which is consumed too. Nothing
+ * is lost, but it is late, and the policy may apply to the second queue as well. So it is logged
+ * once a minute, counted, and shown in the status until nothing was dropped for ten minutes.
  */
 #include "queue/consumer_internal.h"
 
@@ -36,18 +36,17 @@ void drops_show(struct consumer *consumer)
 static void say(struct consumer *consumer, int64_t now_mono_us)
 {
     struct drops *drops = &consumer->drops;
-    log_error("the broker dropped events from a queue that must keep them; they came back, and are "
-              "delivered: a policy "
-              "is wrong, see rabbitmqctl list_policies and list_operator_policies shard=%u "
-              "queue=%s reason=%s count=%lld",
+    log_error("the broker dropped events from a queue that must keep them. They "
+              "arrived by the queue of dropped messages and are delivered. A policy"
+              " is wrong: see rabbitmqctl list_policies and list_operator_policies "
+              "shard=%u queue=%s reason=%s count=%lld",
         consumer->taker->shard, drops->queue, drops->reason, (long long)drops->unsaid);
     drops->said_mono_us = now_mono_us;
     drops->unsaid = 0;
     drops_show(consumer);
 }
 
-/* Its header names the queue that dropped it; that may be missing from what somebody put there
- * himself. */
+/* A header names the queue that dropped the message. It may be missing if a person put it there. */
 void drops_note(struct consumer *consumer, unsigned channel, const struct message *message)
 {
     struct drops *drops = &consumer->drops;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What both sources have in common, and the direct one. */
+/* What the sources have in common, and the direct source. */
 #include "queue/event_source.h"
 
 #include "base/memory.h"

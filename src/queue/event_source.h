@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where delivery gets its events from: an interface with two implementations.
+ * An event source: where delivery gets its fresh events from. There are two.
  *
- *   direct      every event is the journal's own; the journal hands it over (direct_source.h)
- *   consumer    events also come from the broker, and are the broker's until their fate is committed (consumer.h)
+ *   direct      the journal hands over what it has accepted (event_source_direct_new)
+ *   consumer    the same, and events from the broker, which owns them until their outcome is
+ *               committed (consumer.h)
  *
- *   source --add----------------> taker (delivery's shard): a job for one delivery, or no room
- *   source <--on_end, on_doubt--- taker: the job has ended
- *   source --drop---------------> taker: forget a job that has not started
+ *   source --add, take_handover--> taker: delivery's shard makes a job of each delivery
+ *   source <--on_end, on_doubt---- taker: the job has ended
+ *   source --drop----------------> taker: frees a job that has not started
  *
- * A delivery whose event the source still owns carries a `struct sourced` in its job. It is linked
- * with the others of its event, so that the source finds them, and names the event, so that the
- * taker can say what became of it. The journal's own deliveries have none of it: their `event` is
- * NULL.
+ * The taker embeds a `struct sourced` in each job. While the source owns the event, `event` is set,
+ * and the deliveries of one event are linked. For what the journal owns, `event` is NULL.
  *
  * Source and taker are owned by the shard's thread.
  */
@@ -32,29 +31,28 @@ struct sourced {
     struct sourced_event *event; /* NULL: the journal's own */
     struct list in_event;        /* of the deliveries of one event */
     int64_t delivery;
-    bool started; /* set by the taker: something of it may be on its way to the client */
+    bool started; /* set by the taker: the client may have received something of it */
 };
 
 /* What the taker does for a source. */
 struct event_taker_ops {
     /*
-     * Makes a job of a fresh delivery, which takes the event's reference over. NULL, and nothing
-     * taken: there is no room. The source sets `event` and `in_event`.
+     * Makes a job of a fresh delivery and takes over the reference to its event. NULL if there is
+     * no room: then nothing is taken over. The source sets `event` and links `in_event`.
      */
     struct sourced *(*add)(struct event_taker *taker, const struct delivery *delivery);
-    /* Forgets a job that has not started; says nothing of it to the source. */
+    /* Frees a job that has not started. Does not call on_end. */
     void (*drop)(struct event_taker *taker, struct sourced *sourced);
-    /* A delivery that was handed over: a new job, or it stays in the journal and is loaded when
-     * there is room. */
+    /* Makes a job of a delivery that the journal handed over, or leaves it there until there is
+     * room. */
     void (*take_handover)(struct event_taker *taker, const struct delivery *delivery);
-    /* The journal has this delivery as pending, and nobody has it in memory. */
+    /* A delivery is pending in the journal and not in memory: it is to be loaded. */
     void (*expect_pending)(struct event_taker *taker, uint64_t endpoint, int64_t delivery);
-    /* An event was accepted, and no endpoint wants it: an endpoint may have appeared since it was
-     * judged. */
+    /* An event was accepted as unrouted: an endpoint may have been added since it was judged. */
     void (*look_again)(struct event_taker *taker, const struct event *event);
-    /* Many deliveries have become pending: ask the journal which endpoints have some. */
+    /* Many deliveries are pending in the journal and not in memory. */
     void (*scan_backlog)(struct event_taker *taker);
-    /* Whether the endpoint of this delivery takes longer than two seconds for what it has. */
+    /* True if the endpoint of this delivery needs more than two seconds for what it has. */
     bool (*is_slow)(struct event_taker *taker, const struct sourced *sourced, int64_t now_mono_us);
     uint32_t (*random)(struct event_taker *taker); /* for jitter */
 };
@@ -68,25 +66,28 @@ struct event_taker {
     const struct directory *directory; /* not to be read when `stopping` */
     struct byte_budget *budget;
     unsigned
-        /* requests of the shard without an answer: it does not end before they have one */
+        /* requests to the journal without an answer; the shard does not end before they have one */
         requests_out;
-    bool stopping; /* nothing new is begun */
+    bool stopping; /* nothing new is started */
 };
 
-/* The one way to the journal: fills the request's common part, counts it, and submits it. */
+/* Fills in the common part of a request, counts it, and submits it. The only way to the journal. */
 void event_taker_ask(struct event_taker *taker, struct journal *journal, struct request *request,
     enum journal_kind kind, void (*on_done)(struct request *request, void *receiver));
 
 struct event_source_ops {
-    /* The backlog is known: events may come. NULL: nothing to do. */
+    /* The backlog is known, and events may come. NULL: nothing to do. */
     void (*start)(struct event_source *source);
-    /* What the journal newly accepted by itself, in order. The source passes each delivery on, and
-     * frees the handover. */
+    /* What the journal has accepted, in order. The source passes each delivery on and frees the
+     * handover. */
     void (*on_handover)(struct event_source *source, struct journal_handover *handover);
-    /* The commit that ended a job of the source: delivered, or by the way its event became the
-     * journal's own. The job's `sourced` is unlinked and its memory ends after the call. */
+    /*
+     * The outcome of a job was committed: it was delivered, or (`adopted`) its event is the
+     * journal's own now. The source unlinks `sourced`, which is freed after the call.
+     */
     void (*on_end)(struct event_source *source, struct sourced *sourced, bool adopted);
-    /* The job's row could not be moved: the journal is to adopt its event. As on_end otherwise. */
+    /* The row of a job could not be moved: the journal is to adopt the event. Otherwise like
+     * on_end. */
     void (*on_doubt)(struct event_source *source, struct sourced *sourced);
     void (*close)(
         struct event_source *source); /* on the shard's thread, at its end. NULL: nothing to do */
@@ -122,10 +123,10 @@ static inline void event_source_free(struct event_source *source) /* takes NULL 
         source->ops->free(source);
 }
 
-/* For a source: passes one delivery of a handover on. */
+/* For sources: passes one delivery of a handover on to the taker. */
 void event_source_pass_on(struct event_source *source, const struct delivery *delivery);
 
-/* Events come from the journal alone. */
+/* All events come from the journal. */
 struct event_source *event_source_direct_new(struct event_taker *taker);
 
 #endif

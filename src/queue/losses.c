@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the broker confirmed, and lost. Whoever publishes puts the ids of what was confirmed on
- * record, in a stream (broker/confirmed.h). Each shard reads all of it and looks for those of its
- * partitions: most came and are remembered (`seen`), the others are asked of the journal. One that
- * nobody knows is lost when that has been so for LOST_US and its shard's queues have been found
- * empty, all of them and twice, with nobody else consuming: by then it would have come. The journal
- * keeps it for the audit, and it is said. One that comes after all is known from then on.
+ * Losses: finds events that the broker confirmed and has lost. Causes are a purge, a queue that was
+ * deleted or expired, a policy that also applies to the queues of dropped messages, or a queue that
+ * lost its majority.
  *
- *   purge, a queue deleted or expired, a policy that hits the queues of dropped messages too, a queue that lost its
- *   majority: all end here
+ * Every publisher records the ids of confirmed events in a stream (broker/confirmed.h). Each shard
+ * reads the whole stream and looks for the ids of its own partitions. Most of them have arrived and
+ * are remembered in `seen`. For the others the journal is asked. An id that the journal does not
+ * have is lost if that is still so after LOST_US and all queues of the shard have been found empty
+ * twice, with no other consumer: by then it would have arrived. The journal keeps lost ids for the
+ * audit, and they are logged. If a lost event arrives later, it is not lost any more.
  *
- * Where the stream is read from is stored behind what was found out, so a restart asks again. It is
- * read from one list earlier: a stream that was deleted and declared again while nobody looked does
- * not bring that one, and would bring nothing until it is as long as the old one was. Events that
- * another gateway delivered before a take-over are left out. Limits: the prefetch bounds the lists;
- * what is remembered has SEEN_COUNT places, and what is overwritten costs a question.
+ * The position in the stream is stored after the answers, so a restart asks again. Reading starts
+ * one list earlier. If that list does not come, the stream was deleted and declared again, and is
+ * read from its beginning. Events that another gateway delivered before a take-over are left out.
+ *
+ * Limits: the prefetch bounds the lists. `seen` has SEEN_COUNT places; an id that was overwritten
+ * costs a question.
  */
 #include "queue/consumer_internal.h"
 
@@ -27,31 +29,31 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define SEEN_COUNT 131072 /* a power of two: what comes within some ten seconds, 2 MiB */
+#define SEEN_COUNT 131072 /* a power of two: about ten seconds of events, 2 MiB */
 #define ASKED_COUNT_MAX 512
-#define QUESTIONS_MAX 8 /* in TICK_US, one after the other: 4096 events a second and shard */
+#define QUESTIONS_MAX 8 /* in TICK_US, one after the other: 4096 ids a second and shard */
 #define TICK_US US_PER_SECOND
-#define ASK_US (2 * US_PER_SECOND) /* after a list came */
+#define ASK_US (2 * US_PER_SECOND) /* after a list has arrived */
 #define ASK_EVERY_US (4 * US_PER_SECOND)
 #define ROUND_EVERY_US (2 * US_PER_SECOND)
 #define LOST_US (10 * US_PER_SECOND)
 #define HANDOVER_US (60 * US_PER_SECOND)
 #define STORE_EVERY_US (30 * US_PER_SECOND)
 #define PROOF_US \
-    (20 * US_PER_SECOND) /* for the list that was the last one, when the stream is opened again */
+    (20 * US_PER_SECOND) /* for the last known list to arrive, after the stream was opened again */
 
 struct confirmed_list {
     struct list in_lists;
     struct message_tag tag;
     int64_t offset, since_mono_us, asked_mono_us;
-    unsigned count, asked; /* the first `asked` of them were asked about in this pass */
-    struct event_id ids[]; /* that did not come yet */
+    unsigned count, asked; /* the first `asked` of them have been asked about in this pass */
+    struct event_id ids[]; /* that have not arrived yet */
 };
 
 struct check_request {
     struct journal_check_confirmed check;
     struct consumer *consumer;
-    int64_t offset; /* of the list; -1: it is about none */
+    int64_t offset; /* of the list; -1: none */
     struct event_id ids[ASKED_COUNT_MAX];
     bool known[ASKED_COUNT_MAX];
 };
@@ -73,7 +75,7 @@ static void read_on(struct consumer *consumer)
         subscriber_set_offset(consumer->subscriber, channel_of(consumer), next > 0 ? next - 1 : 0);
 }
 
-/* What came. */
+/* What has arrived. */
 
 static struct event_id *place_of(const struct losses *losses, const struct event_id *id)
 {
@@ -148,7 +150,7 @@ static void remove_seen(const struct losses *losses, struct confirmed_list *list
     list->count = kept;
 }
 
-/* From the first on, as far as all has come. */
+/* Acks lists in order, as far as everything in them has arrived. */
 static void end_lists(struct consumer *consumer)
 {
     struct losses *losses = &consumer->losses;
@@ -170,17 +172,16 @@ void losses_on_channel_open(struct consumer *consumer, unsigned channel)
         consumer->losses.proof_due_us = consumer->taker->loop->now_mono_us + PROOF_US;
 }
 
-/* Whether the stream was deleted, or a node of the broker is down, is found out when it is read
- * again. */
+/* The reason is found when the stream is read again. */
 void losses_on_channel_lost(struct consumer *consumer, unsigned channel)
 {
     if (!losses_is_of_confirmed(consumer, channel))
         return;
-    forget_lists(&consumer->losses); /* they come again */
+    forget_lists(&consumer->losses); /* they are delivered again */
     consumer->losses.proof_due_us = 0;
 }
 
-/* The channel is opened again when it has been quiet for a while. */
+/* The channel is opened again after it has been quiet for a while. */
 static void begin_anew(struct consumer *consumer)
 {
     log_error("the stream of what the broker confirmed was deleted: delivery goes on, but what was "
@@ -196,7 +197,7 @@ static void begin_anew(struct consumer *consumer)
 
 /* Asking the journal. */
 
-/* How many are lost and never came, as far as is known now. */
+/* The number of lost events that have not arrived since. */
 static void show_lost(struct consumer *consumer, int64_t count)
 {
     metrics_add(METRIC_LOST, count - consumer->losses.lost);
@@ -218,11 +219,9 @@ static void say_lost(struct consumer *consumer, const struct check_request *requ
         return;
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(first, id);
-    log_error("the broker confirmed events and does not have them any more, and they never came: "
-              "they are lost, and "
-              "\"penstock audit\" names them; was a queue purged, deleted, or hit by a policy? "
-              "shard=%u count=%u first=%s "
-              "partition=%u",
+    log_error("the broker confirmed events and has lost them: \"penstock audit\" "
+              "names them. Was a queue purged, deleted, or changed by a policy? "
+              "shard=%u count=%u first=%s partition=%u",
         consumer->taker->shard, count, id, event_id_partition(first));
     show_lost(consumer, consumer->losses.lost + count);
 }
@@ -237,8 +236,7 @@ static struct confirmed_list *find_list(const struct losses *losses, int64_t off
     return NULL;
 }
 
-/* Those that are known come as if they were seen now; so do, for the list, those that are lost for
- * good. */
+/* Ids that the journal has count as arrived. So do those that were judged as lost, for the list. */
 static void take_answer(struct consumer *consumer, const struct check_request *request)
 {
     struct confirmed_list *list = find_list(&consumer->losses, request->offset);
@@ -299,7 +297,7 @@ static bool may_judge(
            !unacked_any_is_refused(consumer);
 }
 
-/* About the first list that is old enough, and was not asked about lately. */
+/* Asks about the first list that is old enough and was not asked about lately. */
 static bool ask_about_one(struct consumer *consumer, int64_t now_mono_us)
 {
     struct losses *losses = &consumer->losses;
@@ -318,7 +316,7 @@ static bool ask_about_one(struct consumer *consumer, int64_t now_mono_us)
         memcpy(
             request->ids, list->ids + list->asked, request->check.count * sizeof request->ids[0]);
         list->asked += request->check.count;
-        if (list->asked == list->count) { /* the next pass begins later */
+        if (list->asked == list->count) { /* the next pass starts later */
             list->asked = 0;
             list->asked_mono_us = now_mono_us;
         }
@@ -344,8 +342,8 @@ void losses_on_depth(
     if (losses_is_of_confirmed(consumer, channel) || !losses->answered || losses->answered[channel])
         return;
     losses->answered[channel] = true;
-    /* We consume all of them: of a queue without a leader the broker says that it has neither
-     * messages nor consumers. / */
+    /* We consume all of them. A queue without a leader is reported with no messages and no
+     * consumers. */
     losses->is_good &= messages_ready == 0 && consumers == 1;
     if (++losses->answers < consumer->queues_count)
         return;
@@ -357,7 +355,7 @@ static void begin_round(struct consumer *consumer, int64_t now_mono_us)
 {
     struct losses *losses = &consumer->losses;
     if (losses->answers < consumer->queues_count)
-        losses->good_rounds = 0; /* the last one was not answered */
+        losses->good_rounds = 0; /* not all questions of the last round were answered */
     memset(losses->answered, 0, consumer->queues_count * sizeof losses->answered[0]);
     losses->answers = 0;
     losses->is_good = true;
@@ -366,7 +364,7 @@ static void begin_round(struct consumer *consumer, int64_t now_mono_us)
         subscriber_ask_depth(consumer->subscriber, channel);
 }
 
-/* While something is missing for some seconds. */
+/* True if something has been missing for some seconds. */
 static bool misses_something(const struct losses *losses, int64_t now_mono_us)
 {
     list_for_each (node, &losses->lists) {

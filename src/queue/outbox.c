@@ -9,7 +9,7 @@
 
 #define EVENTS_MAX 64
 #define BYTES_MAX (1024 * 1024)
-#define BUDGET_SHARE_PERCENT 50 /* partners' events come first */
+#define BUDGET_SHARE_PERCENT 50 /* of the byte budget; the rest is for events that partners post */
 #define REST_US US_PER_SECOND
 #define CONFIRM_US_MAX (10 * US_PER_SECOND)
 
@@ -21,7 +21,7 @@ struct relayed {
     struct publication publication;
     struct relay *relay;
     int64_t number;
-    bool out, confirmed; /* out: the publisher's */
+    bool out, confirmed; /* out: the publisher has it */
 };
 
 /* One shard's. */
@@ -29,7 +29,7 @@ struct relay {
     struct outbox *outbox;
     unsigned shard;
     enum relay_state state;
-    int64_t after_number; /* where the next load goes on */
+    int64_t after_number; /* the next load begins after this one */
     int64_t rest_until_us, sent_us;
     unsigned count, out_count; /* of `events` */
     struct relayed events[EVENTS_MAX];
@@ -50,7 +50,7 @@ struct outbox {
 
 static void load(struct relay *relay);
 
-/* A batch is over; `progress`: some of it has left the outbox. */
+/* A batch has ended; `progress`: some of it has left the outbox. */
 static void end_batch(struct relay *relay, bool progress)
 {
     relay->state = RELAY_RESTING;
@@ -67,7 +67,7 @@ static void on_cleared(struct request *request, void *receiver)
     end_batch(relay, request->result == OK);
 }
 
-/* The broker has said all that it says of this batch. */
+/* The publisher has answered for every event of the batch. */
 static void clear_batch(struct relay *relay)
 {
     const struct outbox_options *options = &relay->outbox->options;

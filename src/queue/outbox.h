@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The relay of the outbox: events that this gateway's journal keeps until the broker has them, on
- * their way there. Each ingress thread relays the shards whose number leaves its own when divided
- * by the count of threads.
+ * The outbox relay: publishes the events that this gateway's journals keep for the broker. Ingress
+ * thread N of T relays the shards N, N + T, N + 2T and so on.
  *
- *             the breaker is closed, and there is something        some were confirmed
- *   RESTING ---------------------------------------> LOADING --> SENDING --> CLEARING --.
- *      ^  ^                                             |           | none           |
- *      |  '-----------------nothing more----------------'           |                |
- *      '-------------------------------------------------------------+----------------'  (then the next ones)
+ *           the breaker is closed, and there is something        some were confirmed
+ *   RESTING -------------------------------> LOADING --> SENDING --> CLEARING
+ *      ^ ^                                      |           |           |
+ *      | '------------ nothing more ------------'           |           |
+ *      '------------------ none was confirmed -------------'           |
+ *      '------------------ cleared: the next ones ---------------------'
  *
- * What was not confirmed stays in the outbox, and its turn comes again when the others have had
- * theirs. While the breaker is open, one event at a time serves as its probe (publish_breaker.h),
- * so that a gateway that nobody posts to finds back as well.
+ * What is not confirmed stays in the outbox and is sent again after the others. While the breaker
+ * is open, one event at a time is published as its probe (publish_breaker.h). So the breaker closes
+ * again on a gateway that gets no posts.
  *
- * Limits: 64 events or 1 MiB at a time for each shard, published only while half of the window is
- * free: fresh events go first. An event that the broker has not confirmed after 10 s counts as not
- * confirmed.
+ * Limits: 64 events or 1 MiB at a time for each shard. They are published only while half of the
+ * window is free, so fresh events come first. An event counts as not confirmed after 10 s.
  */
 #ifndef PENSTOCK_QUEUE_OUTBOX_H
 #define PENSTOCK_QUEUE_OUTBOX_H
@@ -33,13 +32,13 @@ struct outbox_options {
     unsigned shards, number, threads;
 };
 
-/* Counts what the journals found in METRIC_OUTBOX. */
+/* Adds what the journals found at their start to METRIC_OUTBOX. */
 enum err outbox_new(const struct outbox_options *options, struct outbox **ret_outbox) MUST_CHECK;
 void outbox_begin(struct outbox *outbox,
     struct publish_breaker
-        *breaker); /* before the first tick; the breaker ends before outbox_free */
+        *breaker); /* before the first tick; the breaker is freed before the outbox */
 void outbox_tick(struct outbox *outbox, int64_t now_mono_us);
-void outbox_stop(struct outbox *outbox); /* nothing more goes to the journals */
-void outbox_free(struct outbox *outbox); /* when their answers are in. Takes NULL */
+void outbox_stop(struct outbox *outbox); /* sends nothing more to the journals */
+void outbox_free(struct outbox *outbox); /* after their last answers; takes NULL */
 
 #endif

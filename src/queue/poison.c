@@ -48,8 +48,8 @@ void poison_keep(struct consumer *consumer, const struct message_tag *tag,
 {
     const struct slice headers = message->headers_json, body = message->body;
     metrics_add(METRIC_RECEIVED_POISON, 1);
-    log_error(
-        "a message that is no event came from the broker; it is kept as poison queue=%s reason=%s",
+    log_error("a message from the broker is not an event: it is kept as poison queue=%s "
+              "reason=%s",
         consumer->queues[tag->channel], reason);
     struct poison *poison = malloc(sizeof *poison + headers.len + body.len);
     if (!poison) {

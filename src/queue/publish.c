@@ -11,7 +11,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define ENTER_AGAIN_US (2 * US_PER_MS) /* at most so often, however many wait and are confirmed */
+#define ENTER_AGAIN_US (2 * US_PER_MS) /* at most this often */
 
 struct queue_publish {
     struct queue queue;
@@ -21,11 +21,10 @@ struct queue_publish {
     struct recent_events *recent;
     struct outbox *outbox;
     struct list unconfirmed; /* of struct queue_entry, in the order of publishing */
-    struct list
-        elsewhere;  /* of struct queue_entry: another thread has one of their key in flight */
-    int64_t now_us; /* of the last tick */
+    struct list elsewhere;   /* another thread has an event of their key in flight */
+    int64_t now_us;          /* of the last tick */
     int64_t entered_again_us;
-    int64_t confirmed_us; /* about when the broker last confirmed something */
+    int64_t confirmed_us; /* when the broker last confirmed something, to the tick */
     int64_t conflict_said_us;
     bool stopped;
 };
@@ -33,7 +32,7 @@ struct queue_publish {
 static void append(struct queue_publish *broker, struct queue_entry *entry);
 static void enter_again(struct queue_publish *broker);
 
-/* The end of an entry, and of those that waited for it. */
+/* Ends an entry, and those that waited for it. */
 static void finish(struct queue_publish *broker, struct queue_entry *entry, enum err result)
 {
     struct list told;
@@ -48,7 +47,7 @@ static void finish(struct queue_publish *broker, struct queue_entry *entry, enum
     }
 }
 
-/* the direct path. */
+/* The direct path. */
 
 static void on_appended(struct request *request, void *receiver)
 {
@@ -67,8 +66,8 @@ static void append(struct queue_publish *broker, struct queue_entry *entry)
         finish(broker, entry, ERR_SHUTTING_DOWN);
         return;
     }
-    /* Its copy in the broker, or a first one that only the other gateway's dedupe store knows,
-     * would be delivered as well. */
+    /* This gateway may not deliver what the owner may deliver too: a copy in the broker, or an
+     * earlier event of the key that only the owner's dedupe store knows. */
     if (broker_connector_is_deposed(options->breaker.connector)) {
         finish(broker, entry, ERR_UNAVAILABLE);
         return;
@@ -81,7 +80,7 @@ static void append(struct queue_publish *broker, struct queue_entry *entry)
     journal_submit(options->journals[shard], &entry->append.request);
 }
 
-/* The broker's. */
+/* Publishing. */
 
 static void on_publish_end(struct publication *publication, enum publish_end end)
 {
@@ -100,7 +99,8 @@ static void on_publish_end(struct publication *publication, enum publish_end end
     append(broker, entry);
 }
 
-/* The event is in the journal's mailbox already when it is tried: nothing depends on the probe. */
+/* The event is in the mailbox of the journal before the probe is published: nothing depends on the
+ * probe. */
 static void send_directly(
     struct queue_publish *broker, struct queue_entry *entry, unsigned partition)
 {
@@ -110,7 +110,8 @@ static void send_directly(
     event_unref(event);
 }
 
-/* A journal that is slow or refuses is of no help: consuming waits for it as well. */
+/* The direct path does not help when the journal is slow or refuses: the consumer waits for it too.
+ * */
 static bool is_sooner_directly(struct queue_publish *broker, unsigned partition, int64_t now_us)
 {
     const struct queue_publish_options *options = &broker->options;
@@ -143,9 +144,8 @@ static void say_conflict(struct queue_publish *broker, const struct queue_entry 
     broker->conflict_said_us = broker->now_us;
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(&entry->append.ret_id, id);
-    log_warn("other money came under the key of an event that was accepted lately: refused "
-             "first=%s partner=%.*s "
-             "account=%.*s",
+    log_warn("another amount under the key of a recent event: rejected first=%s "
+             "partner=%.*s account=%.*s",
         id, SLICE_ARGS(parts->partner), SLICE_ARGS(parts->account));
 }
 
@@ -176,7 +176,7 @@ static void enqueue(struct queue *queue, struct queue_entry *entry, unsigned sha
     enter(CONTAINER_OF(queue, struct queue_publish, queue), entry);
 }
 
-/* The other thread's is over, or still in flight: then they wait for another confirm or tick. */
+/* The other thread's event has ended, or they wait for the next confirm or tick. */
 static void enter_again(struct queue_publish *broker)
 {
     if (list_is_empty(&broker->elsewhere))
@@ -200,7 +200,7 @@ static struct queue_entry *oldest_unconfirmed(const struct queue_publish *broker
     return CONTAINER_OF(broker->unconfirmed.next, struct queue_entry, in_list);
 }
 
-/* While other confirms come, it is the queues of those that wait for long that are ill. */
+/* Other confirms arrive: then it is these queues that do not confirm. */
 static void tell_silent_partitions(struct queue_publish *broker, int64_t now_mono_us)
 {
     int64_t suspicious_us = broker->options.breaker.confirm_timeout_us / 2;

@@ -1,25 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The queue of rabbitmq mode. An event goes to its partition's queue and is durable when the broker
- * has confirmed it; where the broker is not there, is blocked, has no room, refuses or returns it,
- * or does not confirm in time, the journal takes it instead, and the partner gets his 200 all the
- * same.
+ * The queue of rabbitmq mode: publishes events to the broker, and writes them to the journal when
+ * the broker does not take them. The partner gets a 200 in both cases.
  *
- *     enqueue --recent_events.h: seen lately--> answered, or waits for the first one
- *        |
- *        |  the breaker is closed
- *        +--------------------------> unconfirmed --ack--------------------------------> durable
- *        |                                |  nack, return, lost, no confirm in time;        ^
- *        |  else                          v  with the first timeout the whole window        |
- *        '-------------------------> in the journal ----------committed---------------------'
+ *   enqueue --a recent event has this key--> answered, or waits for that one (recent_events.h)
+ *      |
+ *      |  the publish breaker is closed
+ *      +------------------> unconfirmed --ack-----------------------------------------> durable
+ *      |                        |  nack, return, connection lost, or no confirm in time;   ^
+ *      |  it is open            v  with the first timeout the whole window                 |
+ *      '------------------> in the journal -----------committed---------------------------'
  *
- * A confirm that comes after that is nobody's: the event is in both, and the dedupe store knows its
- * id.
+ * An event whose confirm is late is in the broker and in the journal. The dedupe store recognizes
+ * its id, so it is delivered once.
  *
- * On a gateway that delivers the journal's part is delivered from the journal at once. On one that
- * doesn't (`outbox`) it waits there for the broker (outbox.h).
+ * A gateway that delivers sends the journal's events from the journal at once. On a gateway that
+ * does not (`outbox`), they wait there for the broker (outbox.h).
  *
- * Limits: the publisher's window; the budgets of events. An event costs no allocation here.
+ * Limits: the publisher's window, and the byte budgets. An entry needs no allocation here.
  */
 #ifndef PENSTOCK_QUEUE_PUBLISH_H
 #define PENSTOCK_QUEUE_PUBLISH_H
@@ -36,10 +34,10 @@ struct queue_publish_options {
     bool outbox;
 };
 
-/* Nothing that can fail may follow while the connector runs: a connection is asked for at once. */
+/* Starts to connect at once, so nothing that can fail may follow while the connector runs. */
 enum err queue_publish_new(
     const struct queue_publish_options *options, struct queue **ret_queue) MUST_CHECK;
-/* The breaker of its events, for the refused ones of the intake. */
+/* The breaker, for the messages that the intake refuses. */
 struct publish_breaker *queue_publish_breaker(struct queue *queue);
 
 #endif

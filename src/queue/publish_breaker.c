@@ -15,28 +15,28 @@
 #define PROBE_GAP_US_MAX (5 * US_PER_SECOND)
 #define LAG_PROBE_GAP_US_MIN US_PER_SECOND
 #define LAG_PROBE_GAP_US_MAX (30 * US_PER_SECOND)
+/* A partition that falls behind again within this time is probed less often. */
+#define BEHIND_AGAIN_US (30 * US_PER_SECOND)
+/* A partition without a lag probe for this long counts as in time. */
+#define UNPROBED_US_MAX (30 * US_PER_SECOND)
+#define MARK_US_MAX (10 * US_PER_SECOND) /* a mark expires after this */
+#define BEHIND_LOGGED_EVERY_US (10 * US_PER_SECOND)
 #define RENEWAL_GAP_US (5 * US_PER_SECOND)
 #define REFUSAL_US_MAX (30 * US_PER_SECOND)
 #define JAM_US_MAX (10 * US_PER_SECOND)
-#define MARK_US_MAX (10 * US_PER_SECOND) /* whatever has not come by then is marked no more */
-#define UNPROBED_US_MAX \
-    (30 * US_PER_SECOND) /* a partition that is behind, beyond the time of its next probe */
-#define BEHIND_SAID_US (10 * US_PER_SECOND) /* is said at most so often */
-#define BEHIND_AGAIN_US \
-    (30 * US_PER_SECOND)             /* who falls behind again so soon is probed less often */
-#define DEPTH_EVERY_US US_PER_SECOND /* how much waits in the broker is asked that often, */
-#define DEPTH_EVERY_US_BUSY (250 * US_PER_MS)   /* or that often while something does, */
-#define DEPTH_US_PER_PARTITION (20 * US_PER_MS) /* and never more often than that, up to */
-#define DEPTH_US_LEAST_MAX (4 * US_PER_SECOND)  /* an answer counts for BROKER_WAITING_AGE_S_MAX */
+/* How often the number of waiting messages is asked for, and while there are some. An answer is
+ * valid for BROKER_WAITING_AGE_S_MAX. Many partitions are asked less often. */
+#define DEPTH_EVERY_US US_PER_SECOND
+#define DEPTH_EVERY_US_BUSY (250 * US_PER_MS)
+#define DEPTH_US_PER_PARTITION (20 * US_PER_MS)
+#define DEPTH_US_LEAST_MAX (4 * US_PER_SECOND)
 
-/* Of the connection, or of one partition. */
+/* The circuit of the connection or of one partition. */
 struct circuit {
     struct publish_breaker *breaker;
     bool open, probing;
-    bool behind,
-        /* of a partition: its events wait for too long; a marked probe was sent since */
-        lag_probing;
-    struct publication probe; /* the publisher's while `probing` */
+    bool behind, lag_probing; /* of a partition: it is behind; a lag probe was sent */
+    struct publication probe; /* owned by the publisher while `probing` */
     int64_t began_us, due_us, gap_us, sent_us;
     int64_t lag_probe_due_us, lag_probe_gap_us, caught_up_us;
 };
@@ -51,19 +51,19 @@ struct publish_breaker {
     enum publish_state state;
     bool good, stopped;
     bool renewal_due;
-    int64_t renewed_us, no_room_since_us; /* the latter 0: there is room */
-    int64_t now_us;                       /* of the last tick: what probes go by */
+    int64_t renewed_us, no_room_since_us; /* `no_room_since_us` 0: there is room */
+    int64_t now_us;                       /* of the last tick */
     int64_t depth_due_us;
     enum err dial_failure;
-    char why[BROKER_STATUS_TEXT_BYTES]; /* the last reason to leave the broker */
+    char why[BROKER_STATUS_TEXT_BYTES]; /* why the breaker opened last */
     struct circuit link;
-    unsigned open_count;   /* of the partitions, */
-    unsigned behind_count; /* and those that are behind */
-    int64_t behind_said_us;
+    unsigned open_count;   /* partitions whose circuit is open */
+    unsigned behind_count; /* partitions that are behind */
+    int64_t behind_logged_us;
     struct circuit partitions[];
 };
 
-/* What is said about the breaker, once per change. */
+/* What is logged and shown, once for each change. */
 
 static void say(struct publish_breaker *breaker, bool state_changed)
 {
@@ -73,9 +73,11 @@ static void say(struct publish_breaker *breaker, bool state_changed)
     if (!state_changed)
         return;
     if (breaker->state == PUBLISH_CLOSED)
-        log_info("events go through the broker broker=%s", peer);
+        log_info("publish breaker closed: events are published to the broker "
+                 "broker=%s",
+            peer);
     else
-        log_warn("events take the direct breaker, through the journal: %s", breaker->why);
+        log_warn("publish breaker open: events are written to the journal: %s", breaker->why);
 }
 
 static void set_why(struct publish_breaker *breaker, const char *why)
@@ -83,7 +85,7 @@ static void set_why(struct publish_breaker *breaker, const char *why)
     snprintf(breaker->why, sizeof breaker->why, "%s", why);
 }
 
-/* Brings the state up to date with what it is made of; the one place that changes it. */
+/* Computes the state. The only function that changes it. */
 static void update(struct publish_breaker *breaker)
 {
     enum publish_state state = !publisher_is_open(breaker->publisher)       ? PUBLISH_DISCONNECTED
@@ -119,12 +121,11 @@ static void fall_behind(struct publish_breaker *breaker, unsigned partition, int
         circuit->lag_probe_gap_us == 0 || now_us - circuit->caught_up_us > BEHIND_AGAIN_US, now_us);
     breaker->behind_count++;
     metrics_add(METRIC_PARTITIONS_BEHIND, 1);
-    if (now_us - breaker->behind_said_us < BEHIND_SAID_US)
+    if (now_us - breaker->behind_logged_us < BEHIND_LOGGED_EVERY_US)
         return;
-    breaker->behind_said_us = now_us;
-    log_warn("events wait in the broker for more than %d ms: new ones take the direct path until "
-             "it has caught up "
-             "partition=%u",
+    breaker->behind_logged_us = now_us;
+    log_warn("events wait in the broker for more than %d ms: new ones are delivered"
+             " from the journal until it has caught up partition=%u",
         (int)(breaker->options.lag_us_max / US_PER_MS), partition);
 }
 
@@ -139,7 +140,7 @@ static void catch_up(struct publish_breaker *breaker, unsigned partition, int64_
     metrics_add(METRIC_PARTITIONS_BEHIND, -1);
 }
 
-/* Its marked event is nobody's any more. */
+/* Its marked event was published on a connection that is gone. */
 static void forget_mark(struct publish_breaker *breaker, unsigned partition)
 {
     if (!breaker->options.lag)
@@ -171,7 +172,7 @@ void publish_breaker_mark(
 bool publish_breaker_is_behind(
     struct publish_breaker *breaker, unsigned partition, int64_t now_mono_us)
 {
-    /* What another gateway owns must not be delivered by this one. */
+    /* This gateway may not deliver what another one owns. */
     if (!breaker->options.lag || broker_connector_is_deposed(breaker->options.connector))
         return false;
     struct circuit *circuit = &breaker->partitions[partition];
@@ -188,8 +189,8 @@ bool publish_breaker_is_behind(
     return circuit->behind;
 }
 
-/* A lag probe is a probe that is marked. None is made of a guarded event: around a take-over by
- * force another gateway may get the copy. */
+/* A lag probe is a probe that is marked. It is never a guarded event: around a forced take-over
+ * another gateway may get the copy. */
 static bool wants_lag_probe(const struct publish_breaker *breaker, const struct circuit *circuit,
     const struct event_parts *parts)
 {
@@ -198,7 +199,7 @@ static bool wants_lag_probe(const struct publish_breaker *breaker, const struct 
            wants_mark(breaker, (unsigned)(circuit - breaker->partitions), breaker->now_us);
 }
 
-/* Circuits: the breaker of the connection, and one of each partition. */
+/* Circuits. */
 
 static unsigned partition_of(const struct circuit *circuit)
 {
@@ -227,8 +228,8 @@ static void open_circuit(struct circuit *circuit, const char *why)
         set_why(breaker, why);
     } else {
         breaker->open_count++;
-        snprintf(breaker->why, sizeof breaker->why, "partition %u takes the direct path: %s",
-            partition_of(circuit), why);
+        snprintf(breaker->why, sizeof breaker->why,
+            "partition %u: events are written to the journal: %s", partition_of(circuit), why);
         if (!breaker->stopped)
             log_warn("%s", breaker->why);
     }
@@ -246,7 +247,7 @@ static void close_circuit(struct circuit *circuit)
     circuit->probing = false;
     if (!is_link(circuit)) {
         breaker->open_count--;
-        log_info("partition %u goes through the broker again", partition_of(circuit));
+        log_info("partition %u: events are published to the broker again", partition_of(circuit));
     }
     update(breaker);
 }
@@ -258,8 +259,8 @@ static void probe_later(struct circuit *circuit)
     circuit->due_us = circuit->breaker->now_us + circuit->gap_us;
 }
 
-/* RabbitMQ (3.10) remembers for a channel that a queue was full until the queue says otherwise,
- * which it doesn't when its limit was lifted: only another channel finds out. */
+/* A channel of RabbitMQ 3.10 remembers that a queue was full until the queue tells it. When the
+ * limit was lifted, it is not told: only a new channel finds out. */
 static void renew_if_stubborn(const struct circuit *circuit)
 {
     struct publish_breaker *breaker = circuit->breaker;
@@ -285,10 +286,10 @@ static void on_probe_end(struct publication *publication, enum publish_end end)
         renew_if_stubborn(circuit);
     publish_breaker_on_refused(breaker, partition, end);
     if (is_link(circuit))
-        close_circuit(circuit); /* the broker answers, if not what was hoped for */
+        close_circuit(circuit); /* the broker has answered, so the connection works */
 }
 
-/* The one that keeps events of this partition from the broker; NULL when none does. */
+/* Returns the open circuit that keeps events of this partition from the broker, or NULL. */
 static struct circuit *open_circuit_of(struct publish_breaker *breaker, unsigned partition)
 {
     struct circuit *of_partition = &breaker->partitions[partition];
@@ -315,7 +316,7 @@ void publish_breaker_probe(
         return;
     circuit->probe = (struct publication){.on_end = on_probe_end, .id = parts->id};
     if (publisher_publish(breaker->publisher, &circuit->probe, partition, parts))
-        return; /* no room: what fills the window was given up, and is not confirmed yet */
+        return; /* no room: unconfirmed tags that nobody waits for fill the window */
     circuit->probing = true;
     circuit->sent_us = breaker->now_us;
     if (!circuit->open) {
@@ -339,7 +340,7 @@ static void expire_probe(struct circuit *circuit)
         open_circuit(circuit, "its queue does not confirm");
 }
 
-/* Sightings. */
+/* What the users of the breaker report. */
 
 void publish_breaker_on_refused(
     struct publish_breaker *breaker, unsigned partition, enum publish_end end)
@@ -391,7 +392,7 @@ static void on_missing(void *context)
     publish_breaker_on_queue_missing(context);
 }
 
-/* Of all gateways' events: one thread asks. */
+/* The number is for all gateways together, so one thread asks for it. */
 static void on_depth(void *context, int64_t messages)
 {
     struct publish_breaker *breaker = context;
@@ -407,11 +408,11 @@ static void ask_depth(struct publish_breaker *breaker)
 {
     if (breaker->options.number != 0 || breaker->now_us < breaker->depth_due_us)
         return;
-    breaker->depth_due_us = breaker->now_us + 5 * DEPTH_EVERY_US; /* without an answer */
+    breaker->depth_due_us = breaker->now_us + 5 * DEPTH_EVERY_US; /* if there is no answer */
     publisher_ask_depth(breaker->publisher);
 }
 
-/* A new connection begins without prejudice; a partition's queue is tried at once. */
+/* A new connection starts closed, and each open partition is probed at once. */
 static void on_link(void *context, struct broker_link *link)
 {
     struct publish_breaker *breaker = context;
@@ -451,7 +452,7 @@ static enum err make_publisher(struct publish_breaker *breaker, struct publisher
     return publisher_new(options->host, options->broker, options->window, &listener, ret_publisher);
 }
 
-/* The old one goes, with all that is in its window, and another is dialled. */
+/* Replaces the connection. What is in the window of the old one is lost. */
 static void renew(struct publish_breaker *breaker)
 {
     struct publisher *fresh;
@@ -468,8 +469,8 @@ static void renew(struct publish_breaker *breaker)
     update(breaker);
 }
 
-/* Tags that nobody waits for keep the window shut: at once while others are confirmed, and after a
- * while in any case. / */
+/* Unconfirmed tags that nobody waits for fill the window. Renewed at once while others are
+ * confirmed, otherwise after a while. */
 static bool is_jammed(struct publish_breaker *breaker)
 {
     if (!publisher_can_publish(breaker->publisher) || publisher_has_room(breaker->publisher)) {
@@ -482,8 +483,8 @@ static bool is_jammed(struct publish_breaker *breaker)
            breaker->now_us - breaker->no_room_since_us >= JAM_US_MAX;
 }
 
-/* Where no probe was sent for long (nothing comes, or guarded events alone), the next event is one
- * as any other. */
+/* Without a lag probe for long (there are no events, or guarded ones only) a partition counts as in
+ * time. */
 static void expire_lag(struct publish_breaker *breaker, struct circuit *circuit)
 {
     bool is_over = circuit->behind && breaker->now_us - circuit->lag_probe_due_us > UNPROBED_US_MAX;
@@ -496,7 +497,7 @@ void publish_breaker_tick(struct publish_breaker *breaker, int64_t now_mono_us, 
     breaker->now_us = now_mono_us;
     publisher_tick(breaker->publisher, now_mono_us);
     if (!publisher_is_open(
-            breaker->publisher)) { /* it may have been blocked, and then nobody said so */
+            breaker->publisher)) { /* it may have been blocked before, which is not reported */
         dial_want(&breaker->dial, now_mono_us);
         if (breaker->state != PUBLISH_DISCONNECTED)
             update(breaker);
@@ -564,8 +565,8 @@ enum err publish_breaker_new(
     breaker->options = *options;
     breaker->now_us = clock_mono_us();
     breaker->renewed_us = breaker->now_us - RENEWAL_GAP_US;
-    breaker->behind_said_us = breaker->now_us - BEHIND_SAID_US;
-    breaker->good = true; /* update says that it is not so yet */
+    breaker->behind_logged_us = breaker->now_us - BEHIND_LOGGED_EVERY_US;
+    breaker->good = true; /* update() will say that it is not */
     breaker->link.breaker = breaker;
     for (unsigned i = 0; i < partitions; i++)
         breaker->partitions[i].breaker = breaker;

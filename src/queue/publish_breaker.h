@@ -5,15 +5,15 @@
  * for that connection and one for each partition, so that a queue that is full or missing does not
  * close the broker to the other partitions.
  *
- *              a connection (dial.h)                no confirm in time
- *   DISCONNECTED -----------------> CLOSED ---------------------------------> OPEN
- *       ^                            ^  |  ^                                   | after 1 s, then 2, 4 and 5 s
- *       |                   unblocked|  |  '--- the probe is confirmed ---- half-open: one probe is published
- *       |                            |  v      (or refused: the broker answers)
- *       |                          BLOCKED
+ *                  connected           no confirm in time
+ *   DISCONNECTED ------------> CLOSED -------------------> OPEN
+ *       ^                       ^  |  ^                      |  after 1 s, then 2, 4 and 5 s:
+ *       |              unblocked|  |  '-- probe confirmed -- half-open: one probe is published
+ *       |                       |  v      (or rejected: the broker answers)
+ *       |                     BLOCKED
  *       '---- the connection is lost or renewed: from every state
  *
- *   A partition:  closed --nack, return, no confirm in time--> open --its probe is confirmed--> closed
+ *   A partition:  closed --nack, return, no confirm in time--> open --probe confirmed--> closed
  *
  * Closed: events are published. Open: they are written to the journal. A probe is a real event that
  * is written to the journal as well, so that nothing depends on it.
@@ -22,7 +22,7 @@
  * (broker/lag.h): the broker, the link or the consumer is overloaded or broken. A new event would
  * queue behind those that wait. The direct path costs less, and delivers it at once.
  *
- *     in time --its marked event has waited for too long--> behind --a lag probe came in half the time--> in time
+ *   in time --its marked event waits too long--> behind --a lag probe takes half of it--> in time
  *
  * A lag probe is a probe that is marked. The first one is sent after 1 s. While lag probes are
  * slow, or the partition falls behind again within 30 s, the next one is sent after twice the time,

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The queue: where an event is durable between the partner's 200 and its delivery. One interface,
- * so that the embedded queue and a broker look alike to ingress. An entry belongs to the queue from
- * enqueue until on_durable, which runs on the ingress thread, within queue_enqueue as well.
+ * The queue, as ingress sees it: it makes an event durable, and says so. There are two: the
+ * embedded one (direct.c), and one that publishes to the broker (publish.h).
+ *
+ * An entry belongs to the queue from queue_enqueue until on_durable. That runs on the ingress
+ * thread, possibly within queue_enqueue.
  */
 #ifndef PENSTOCK_QUEUE_QUEUE_H
 #define PENSTOCK_QUEUE_QUEUE_H
@@ -16,27 +18,26 @@ struct recent_event;
 
 struct queue_entry {
     struct journal_append
-        append; /* filled by the enqueuer but for `request`; its results are the entry's */
-    /* result: OK, ERR_EXISTS, ERR_CONFLICT (see journal_append), or why the event is not known to
-     * be durable */
+        /* filled in by the caller, but for `request`; its results are the results of the entry */
+        append;
+    /* OK, ERR_EXISTS, ERR_CONFLICT (see journal_append), or the reason why it is not known to be
+     * durable */
     void (*on_durable)(struct queue_entry *entry, enum err result);
 
-    /* the queue's own (publish.c) */
+    /* used by publish.c */
     struct queue *queue;
     struct publication publication;
     struct list
-        /* published and unconfirmed, in order; or waiting for the first one of its key, or to be
-         * told */
+        /* in one of the lists of publish.c */
         in_list;
     struct recent_event *recent;
     int64_t published_mono_us;
 };
 
-/* What an ingress thread remembers of an event that it has taken lately. Valid in the call that
- * gave it. */
+/* What an ingress thread remembers of a recent event. Valid during the call. */
 struct queue_found {
     struct event_id id;
-    struct slice partner, account, type, key; /* a long key is left out */
+    struct slice partner, account, type, key; /* a long key is not remembered */
     bool has_key;
     int64_t accepted_us;
 };
@@ -44,13 +45,14 @@ struct queue_found {
 struct queue_ops {
     void (*enqueue)(struct queue *queue, struct queue_entry *entry, unsigned shard);
     void (*tick)(
-        struct queue *queue, int64_t now_mono_us); /* about every 100 ms; NULL: not needed */
-    /* False when it is not remembered to be durable; NULL: nothing is remembered, the journal knows
-     * all. */
+        struct queue *queue, int64_t now_mono_us); /* called about every 100 ms; NULL: not needed */
+    /* False if the event is not remembered as durable. NULL: nothing is remembered, ask the
+     * journal. */
     bool (*find)(struct queue *queue, const struct event_id *id, struct queue_found *ret_found);
-    /* The thread is about to end: what has no answer and is not the journal's gets
-     * ERR_SHUTTING_DOWN, and nothing is handed on any more. Harmless when repeated; NULL: not
-     * needed. */
+    /*
+     * The thread is about to end. Entries without an answer that the journal does not have get
+     * ERR_SHUTTING_DOWN, and nothing is sent any more. May be repeated. NULL: not needed.
+     */
     void (*stop)(struct queue *queue);
     void (*free)(struct queue *queue);
 };
@@ -88,8 +90,7 @@ static inline void queue_free(struct queue *queue)
         queue->ops->free(queue);
 }
 
-/* The embedded queue: straight to the shard's journal. `journals` must outlive it; answers come
- * through `reply_to`. */
+/* The embedded queue: sends each event to its journal. `journals`, by shard, must outlive it. */
 enum err queue_direct_new(
     struct journal *const *journals, struct mailbox *reply_to, struct queue **ret_queue) MUST_CHECK;
 

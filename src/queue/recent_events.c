@@ -13,10 +13,10 @@ _Static_assert(
 
 struct recent_event {
     struct recent_event *next_by_key, *next_by_id;
-    struct list in_order;  /* durable ones in the order in which they became so; free ones */
-    struct list waiting;   /* of struct queue_entry; pending ones only */
-    struct dedupe_key key; /* found by it while pending */
-    struct event_id id;    /* of the first, as far as is known */
+    struct list in_order;  /* durable ones in the order in which they became durable; free ones */
+    struct list waiting;   /* of struct queue_entry; only while pending */
+    struct dedupe_key key; /* used to find it while pending */
+    struct event_id id;    /* of the first event of the key, as far as is known */
     bool has_key, durable, by_key, by_id;
     unsigned char partner_len, account_len, type_len, key_len;
     struct recent_money money;
@@ -27,13 +27,13 @@ struct recent_event {
 struct recent_events {
     struct recent_keys *known;
     struct recent_event *events;
-    unsigned events_max, events_used; /* the latter have been in use at some time */
+    unsigned events_max, events_used; /* `events_used` have been in use at some time */
     struct recent_event **by_key, **by_id;
     size_t mask;
     struct list free, durable;
 };
 
-/* Both kinds of names are random where it counts: the head of a SHA-256, the tail of a UUIDv7. */
+/* The bytes used are random: the first ones of a SHA-256, the last ones of a UUIDv7. */
 static struct recent_event **key_bucket(
     const struct recent_events *recent, const struct dedupe_key *key)
 {
@@ -132,7 +132,7 @@ static void forget(struct recent_events *recent, struct recent_event *event)
     list_add_tail(&recent->free, &event->in_order);
 }
 
-/* A free place, or that of the oldest durable one; NULL when all are pending. */
+/* Returns a free place or that of the oldest durable event; NULL if all are pending. */
 static struct recent_event *take_place(struct recent_events *recent)
 {
     if (list_is_empty(&recent->free) && recent->events_used < recent->events_max) {
@@ -201,7 +201,7 @@ static bool is_same_money(const struct recent_money *first, const struct event_p
     return recent_money_equal(first, &money);
 }
 
-/* What one that waited is told, once its first one has ended with `result`. */
+/* Returns the result for an event that waited, after the first one has ended with `result`. */
 static enum err judge(
     const struct recent_event *first, enum err result, struct queue_entry *waiting)
 {
@@ -213,7 +213,7 @@ static enum err judge(
     return is_same_money(&first->money, &waiting->append.event->parts) ? ERR_EXISTS : ERR_CONFLICT;
 }
 
-/* For the other threads; also when there was no place for it here. */
+/* For the other threads, also if there was no place for it here. */
 static void end_key(struct recent_events *recent, const struct queue_entry *entry, enum err result)
 {
     const struct event_parts *parts = &entry->append.event->parts;
@@ -235,7 +235,7 @@ void recent_events_end(struct recent_events *recent, struct queue_entry *entry, 
         return;
     assert(!event->durable);
     entry->recent = NULL;
-    if (result == ERR_EXISTS) { /* the journal knows an older one, and everything about it */
+    if (result == ERR_EXISTS) { /* the journal knows an older event of the key */
         remove_by_id(recent, event);
         event->id = entry->append.ret_id;
     }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A set-associative table: the key's head (it is a SHA-256's) names the set, and a lock is shared
- * by the sets whose numbers end alike.
- */
+/* A set-associative table. The first bytes of the key, a SHA-256, choose the set. Sets share locks.
+ * */
 #include "queue/recent_keys.h"
 
 #include "model/money.h"
@@ -11,7 +9,7 @@
 #include <stdlib.h>
 
 #define WAYS 8
-#define LOCKS 256 /* a power of two; more than threads by far, so that hardly two meet */
+#define LOCKS 256 /* a power of two; many more than there are threads */
 
 enum place { PLACE_FREE, PLACE_PENDING, PLACE_DURABLE };
 
@@ -70,7 +68,7 @@ static struct recent_key *find(struct key_set *set, const struct dedupe_key *key
     return NULL;
 }
 
-/* A free place, or that of the oldest durable one; NULL when all are pending. */
+/* Returns a free place or that of the oldest durable key; NULL if all are pending. */
 static struct recent_key *find_place(struct key_set *set)
 {
     struct recent_key *oldest = NULL;

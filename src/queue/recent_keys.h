@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keys that this gateway has in flight or has made durable lately, each with its first event
- * and that one's money: what all ingress threads judge by (recent_events.h), so that it doesn't
- * matter to which of them a second one comes.
+ * Recent keys: the keys of events that are in flight or have become durable lately, each with its
+ * first event and that event's money. All ingress threads share them, so a duplicate is found
+ * whichever thread it comes to (recent_events.h).
  *
- *   (enter) --> pending --end, durable--> durable --(the oldest of a full set, when another needs the place)-->
- * forgotten
+ *   (enter) --> pending --end, durable--> durable --another key needs the place--> forgotten
  *                  '------end, it failed--> forgotten
  *
- * Limits: `keys_max`, in sets of 8, so that some durable keys go when half as many others have
- * come. Pending ones are never put out. A lock is held for the 8 comparisons of one set, and hardly
- * ever by two at a time.
+ * Limits: `keys_max`, in sets of 8. A new key replaces the oldest durable one of its set, never a
+ * pending one. A lock is held for the 8 comparisons of one set.
  *
- * All but _new and _free from any thread.
+ * Any thread, except _new and _free.
  */
 #ifndef PENSTOCK_QUEUE_RECENT_KEYS_H
 #define PENSTOCK_QUEUE_RECENT_KEYS_H
@@ -25,7 +23,7 @@
 
 struct recent_keys;
 
-/* Equal bytes are equal money. */
+/* Money is equal if the bytes are. */
 struct recent_money {
     unsigned char amount_len, currency_len; /* 0: none */
     char amount[AMOUNT_TEXT_BYTES];         /* canonical */
@@ -35,7 +33,7 @@ struct recent_money {
 void recent_money_of(const struct event_parts *parts, struct recent_money *ret_money);
 bool recent_money_equal(const struct recent_money *one, const struct recent_money *other);
 
-/* Money as in the dedupe store: the amount by value, and the currency. */
+/* The money as in the dedupe store: the amount by value, and the currency. */
 struct recent_key_event {
     struct event_id id;
     struct recent_money money;
@@ -45,18 +43,18 @@ enum err recent_keys_new(unsigned keys_max, struct recent_keys **ret_keys) MUST_
 void recent_keys_free(struct recent_keys *keys); /* takes NULL */
 
 enum recent_key_finding {
-    RECENT_KEY_NEW,     /* it is pending from now on, until recent_keys_end */
-    RECENT_KEY_PENDING, /* another one of this key is; nothing was changed */
-    RECENT_KEY_DURABLE, /* *ret_first is its first one */
-    RECENT_KEY_NO_PLACE /* new, and unremembered: its set is full of pending ones */
+    RECENT_KEY_NEW,     /* it is pending until recent_keys_end */
+    RECENT_KEY_PENDING, /* an event of this key is pending; nothing was changed */
+    RECENT_KEY_DURABLE, /* *ret_first is the first event of this key */
+    RECENT_KEY_NO_PLACE /* new, and not remembered: its set is full of pending keys */
 };
 
 enum recent_key_finding recent_keys_enter(struct recent_keys *keys, const struct dedupe_key *key,
     const struct recent_key_event *event, struct recent_key_event *ret_first);
 
 /*
- * The end of the event `id`: durable with `first` (itself, or the older one that the journal
- * knows), or forgotten (NULL). One that isn't pending here changes nothing.
+ * Ends the event `id`: its key is durable with `first` (itself, or the older event that the journal
+ * knows), or forgotten (NULL). Does nothing if the event is not pending here.
  */
 void recent_keys_end(struct recent_keys *keys, const struct dedupe_key *key,
     const struct event_id *id, const struct recent_key_event *first);

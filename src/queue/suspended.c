@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Suspended events: broker-owned, nothing of them started, and the channel on which they came is
- * lost (or the last run has ended). Nothing of them is sent until the broker delivers them again.
- * If their queue was deleted, or made anew, it never will: so while some are suspended, the depth
- * of their queue is asked for. Found empty twice, some seconds apart, with nobody else consuming
- * it, the queue does not have them any more, and the journal adopts them. (To adopt one that the
- * broker still has is no harm: its message then finds the journal's own event.)
+ * Suspended events: broker-owned, not started, and their channel is lost or the last run has ended.
+ * They are not sent until the broker delivers them again.
  *
- * Bounded by the prefetch of the channels, at each restart anew: what is left over is listed by the
- * journal.
+ * If their queue was deleted or declared again, that never happens. So the depth of the queue is
+ * asked for while some are suspended. If it is found empty twice, two seconds apart, and nobody
+ * else consumes it, the broker does not have them any more, and the journal adopts them. Adopting
+ * an event that the broker still has does no harm: when its message arrives, the journal owns the
+ * event.
+ *
+ * Limits: the prefetch of the channels, for each run. At the start the journal lists what is left.
  */
 #include "queue/consumer_internal.h"
 
@@ -97,10 +98,10 @@ static void on_listed(struct request *request, void *receiver)
         return;
     }
     consumer->listing = false;
-    consumer->listed = request->result == OK; /* else the tick asks again */
+    consumer->listed = request->result == OK; /* otherwise the tick asks again */
     if (consumer->listed && consumer->suspended.count > 0)
-        log_info(
-            "events of the last run wait for the broker to deliver them again shard=%u count=%zu",
+        log_info("events of the last run are suspended until the broker delivers them "
+                 "again shard=%u count=%zu",
             taker->shard, consumer->suspended.count);
     free(page);
 }
@@ -115,7 +116,7 @@ void suspended_list(struct consumer *consumer)
     ask_for_more(page, 0);
 }
 
-/* Those that the broker does not have any more. */
+/* Events that the broker does not have any more. */
 
 struct adopt {
     struct journal_adopt request;
@@ -132,15 +133,15 @@ static void on_adopted(struct request *request, void *receiver)
     consumer->adopting = false;
     if (request->result == OK) {
         for (unsigned i = 0; i < adopt->request.count; i++)
-            unacked_adopt(consumer, adopt->events[i]); /* it may have come again meanwhile */
+            unacked_adopt(
+                consumer, adopt->events[i]); /* it may have been delivered again in the meantime */
         metrics_add(METRIC_ADOPTED, adopt->request.count);
-        log_warn("the broker's queue does not have these events any more: they are delivered from "
-                 "the journal shard=%u "
-                 "count=%u",
+        log_warn("the broker does not have these suspended events any more: the "
+                 "journal delivers them shard=%u count=%u",
             taker->shard, adopt->request.count);
         if (!taker->stopping && consumer->suspended_count[adopt->channel] == 0)
             taker->ops->scan_backlog(
-                taker); /* they are pending, in queues that know nothing of them */
+                taker); /* they are pending, and their endpoint queues do not know */
     }
     free(adopt);
 }

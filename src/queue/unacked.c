@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Unacked events: what was consumed and is not acked yet. An event is broker-owned as long as it
- * has one that is not stale; the ack follows the commit that makes it unnecessary.
+ * Unacked events: consumed from the broker, and not acked yet. The broker owns such an event. The
+ * ack follows the commit after which the journal can answer for the event.
  *
- * No unacked event lives long: what is not delivered UNACKED_AGE_US after it came is adopted by the
- * journal and acked, so that the broker's consumer_timeout never runs out. A slow client must not
- * hold up the others of its partition, neither by using up the channel's prefetch nor by blocking
- * acks of what is final (acks go in order): where more than half of the prefetch is used up, and it
- * is a client's doing, the age is CROWDED_AGE_US. It is not when all of them are late alike, since
- * this machine has more to do than it can: then each adoption would cost what it lacks. What comes
- * when events hold all the memory that they may (the shard's byte budget) gets no job and is
- * adopted at once. An unacked event whose request the disk refused is tried again every second;
- * meanwhile the window fills, and the broker keeps the rest.
+ * An event is adopted by the journal, and then acked,
+ *   - when it is not delivered UNACKED_AGE_US after it arrived, so that the broker's
+ *     consumer_timeout never expires;
+ *   - after CROWDED_AGE_US, if more than half of the channel's prefetch is used up because of slow
+ *     clients. Acks are sent in order, so one slow client would otherwise block its whole partition.
+ *     If all events are late alike, the machine is overloaded, and adopting would only cost more;
+ *   - at once, if there is no room for its jobs in memory.
  *
- * Order makes this sound: requests to the journal are worked off in the order of posting. An
- * unacked event event on a lost channel that had started posts its JOURNAL_ADOPT before the message
- * can come again, so that JOURNAL_RECEIVE then says "the journal's own".
+ * If the disk refuses, the request is sent again every second. In the meantime the window fills up,
+ * and the broker keeps the rest.
+ *
+ * The order of requests makes this safe. When a channel is lost, JOURNAL_ADOPT is submitted for an
+ * event that had started, before its message can be delivered again. JOURNAL_RECEIVE for that
+ * message then says that the journal owns the event.
  */
 #include "queue/consumer_internal.h"
 
@@ -52,7 +53,7 @@ static void detach_jobs(struct sourced_event *unacked)
         sourced->event = NULL;
 }
 
-/* Counted until the journal has it, or nobody here has. */
+/* In METRIC_RECEIVING until the journal has it, or it is freed. */
 static void note_received(struct sourced_event *unacked)
 {
     if (!unacked->received)
@@ -75,7 +76,7 @@ static void unacked_free(struct sourced_event *unacked)
     consumer_update_reading(consumer);
 }
 
-/* The message has done its duty. */
+/* The message is not needed any more. */
 static void unacked_end(struct sourced_event *unacked)
 {
     failpoint_crash(CRASH_ACK_DUE);
@@ -85,7 +86,7 @@ static void unacked_end(struct sourced_event *unacked)
     unacked_free(unacked);
 }
 
-/* Nothing of it has started, and its channel is lost: nothing is sent. */
+/* Nothing of it has started, and its channel is lost: it must not be sent. */
 static void drop_jobs(struct sourced_event *unacked)
 {
     const struct journal_receive *receive = &unacked->receive;
@@ -94,13 +95,13 @@ static void drop_jobs(struct sourced_event *unacked)
     while ((sourced = LIST_TAKE_FIRST(&unacked->jobs, struct sourced, in_event))) {
         for (unsigned i = 0; i < receive->ret_count; i++)
             if (receive->ret_deliveries[i].delivery == sourced->delivery)
-                unacked->left |= 1u << i; /* loaded when the journal has adopted it */
+                unacked->left |= 1u << i; /* loaded after the journal has adopted it */
         sourced->event = NULL;
         taker->ops->drop(taker, sourced);
     }
 }
 
-/* Its rows stay broker-owned, and it waits for the broker. */
+/* Its rows stay broker-owned until the broker delivers it again. */
 static void unacked_suspend(struct sourced_event *unacked)
 {
     struct consumer *consumer = unacked->consumer;
@@ -148,7 +149,7 @@ static void adopt(struct sourced_event *unacked)
     event_taker_ask(taker, taker->journal, &unacked->adopt.request, JOURNAL_ADOPT, on_adopted);
 }
 
-/* What delivery says of its jobs. */
+/* Jobs that have ended. */
 
 static struct sourced_event *leave_event(struct sourced *sourced)
 {
@@ -187,7 +188,7 @@ void unacked_adopt(struct consumer *consumer, int64_t event_number)
 
 /* Receiving. */
 
-/* A mismatch, which is parked, may belong to another shard. */
+/* The journal of its id: of another shard, if it is in a wrong partition (and parked). */
 static struct journal *journal_of(const struct sourced_event *unacked)
 {
     const struct consumer *consumer = unacked->consumer;
@@ -205,8 +206,8 @@ static void submit_receive(struct sourced_event *unacked)
         taker, journal_of(unacked), &unacked->receive.request, JOURNAL_RECEIVE, on_received);
 }
 
-/* A job for one of its deliveries. False when there is no room: the journal is to adopt the event.
- * */
+/* Makes a job of one of its deliveries. False if there is no room: the journal is to adopt the
+ * event. */
 static bool make_job(
     struct sourced_event *unacked, const struct journal_received_delivery *received)
 {
@@ -252,7 +253,8 @@ static void hold(struct sourced_event *unacked)
     struct id_map_node *node = id_map_find(&consumer->by_event, (uint64_t)unacked->event_number);
     if (node) {
         struct sourced_event *first = CONTAINER_OF(node, struct sourced_event, by_event);
-        if (first->stale && !unacked->stale) { /* the same message again: only its tag is another */
+        if (first->stale &&
+            !unacked->stale) { /* the same message, delivered again: it has a new tag */
             first->tag = unacked->tag;
             first->stale = false;
             unacked->stale = true;
@@ -301,8 +303,7 @@ static void take_received(struct sourced_event *unacked)
     unacked_end(unacked);
 }
 
-/* Not now, or never: said now and then, since its partition stops when the window is full of them.
- * */
+/* Logged once a minute: consuming stops when the window is full of such events. */
 static void refused(struct sourced_event *unacked)
 {
     struct consumer *consumer = unacked->consumer;
@@ -312,12 +313,12 @@ static void refused(struct sourced_event *unacked)
     if (consumer->taker->loop->now_mono_us < consumer->refusal_due_us)
         return;
     consumer->refusal_due_us = consumer->taker->loop->now_mono_us + REFUSED_SAID_EVERY_US;
-    log_error("the journal refuses events of the broker, which keeps them: tried again every "
-              "second shard=%u error=%s%s",
+    log_error("the journal refuses events from the broker, which keeps them: tried "
+              "again every second shard=%u error=%s%s",
         consumer->taker->shard, err_name(error),
-        error == ERR_DAMAGED
-            ? " (the dedupe store is in doubt: a restart mends it from the history)"
-            : "");
+        error == ERR_DAMAGED ? " (the dedupe store is damaged: a restart repairs it from the "
+                               "history)"
+                             : "");
 }
 
 static void on_received(struct request *request, void *receiver)
@@ -330,10 +331,10 @@ static void on_received(struct request *request, void *receiver)
         take_received(unacked);
     } else if (request->result == ERR_UNAVAILABLE) {
         poison_keep_event(unacked->consumer, &unacked->tag, unacked->receive.event);
-        unacked->stale = true; /* the poison's ack is the message's */
+        unacked->stale = true; /* the message is acked when it is kept as poison */
         unacked_end(unacked);
     } else if ((unacked->stale && !unacked->gone) || taker->stopping) {
-        unacked_free(unacked); /* the journal knows nothing of it: the broker still has it */
+        unacked_free(unacked); /* the journal does not have it; the broker still does */
     } else {
         refused(unacked);
     }
@@ -370,7 +371,7 @@ void unacked_new(struct consumer *consumer, const struct message_tag *tag, struc
     submit_receive(unacked);
 }
 
-/* The channel, the clock, the end. */
+/* Lost channels, time, and the end. */
 
 void unacked_lose_channel(
     struct consumer *consumer, unsigned channel, uint32_t generation, bool is_gone)
@@ -381,7 +382,7 @@ void unacked_lose_channel(
             unacked->stale)
             continue;
         unacked->stale = true;
-        unacked->gone = is_gone; /* then this may be the only copy: it goes on to the journal */
+        unacked->gone = is_gone; /* this may be the only copy: it is sent to the journal */
         if (unacked->stage == UNACKED_REFUSED && !is_gone)
             unacked_free(unacked);
         else if (unacked->stage == UNACKED_BROKER_OWNED && had_started(unacked))
@@ -428,14 +429,14 @@ void unacked_tick(struct consumer *consumer, int64_t now_mono_us)
         struct sourced_event *unacked = CONTAINER_OF(node, struct sourced_event, in_list);
         int64_t age_us = now_mono_us - unacked->since_mono_us;
         if (age_us < CROWDED_AGE_US)
-            break; /* they are in order of receipt */
+            break; /* the list is in order of arrival */
         if (unacked->stage == UNACKED_BROKER_OWNED && !unacked->adopts &&
             (age_us > UNACKED_AGE_US || is_in_the_way(unacked, now_mono_us)))
             adopt(unacked);
     }
 }
 
-/* Also while the journal is asked once more. */
+/* Also true while the journal is being asked again. */
 bool unacked_any_is_refused(const struct consumer *consumer)
 {
     list_for_each (node, &consumer->unacked_events) {
@@ -446,7 +447,7 @@ bool unacked_any_is_refused(const struct consumer *consumer)
     return false;
 }
 
-/* The connection is about to be closed: nothing is acked any more. */
+/* The connection is about to be closed: no more acks. */
 void unacked_lose_all(struct consumer *consumer)
 {
     list_for_each (node, &consumer->unacked_events)

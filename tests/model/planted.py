@@ -109,7 +109,7 @@ BUGS = {
     "acks-before-commit": (
         "a message is acked when it has come, before the journal has committed it",
         "src/queue/unacked.c",
-        ("    submit_receive(unacked);\n}\n\n/* The channel", "    submit_receive(unacked);\n"
+        ("    submit_receive(unacked);\n}\n\n/* Lost channels", "    submit_receive(unacked);\n"
          "    subscriber_ack(consumer->subscriber, tag);\n}\n\n/* The channel")),
     "acks-the-first": (
         "a message is acked when the first delivery of its event is delivered",
