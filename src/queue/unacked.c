@@ -7,7 +7,7 @@
  *   - when it is not delivered UNACKED_AGE_US after it arrived, so that the broker's
  *     consumer_timeout never expires;
  *   - after CROWDED_AGE_US, if more than half of the channel's prefetch is used up because of slow
- *     clients. Acks are sent in order, so one slow client would otherwise block its whole partition.
+ *     clients. Acks are sent in order, so one slow client would block its whole partition.
  *     If all events are late alike, the machine is overloaded, and adopting would only cost more;
  *   - at once, if there is no room for its jobs in memory.
  *
