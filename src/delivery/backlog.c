@@ -2,7 +2,7 @@
 /*
  * The backlog scan: the journal says which endpoints have deliveries that are pending, waiting, or
  * parked and can be released. It runs at the start; nothing is sent or loaded before it is done. It
- * runs again when many deliveries have become pending at once in queues that do not know of them.
+ * runs again when many deliveries have become pending at once in queues that do not have them.
  */
 #include "delivery/delivery_internal.h"
 
@@ -18,7 +18,7 @@ static void on_scanned(struct request *request, void *receiver);
 
 static void scan_again(struct delivery_shard *shard, enum err error)
 {
-    log_error("the backlog can't be read from the journal: delivery waits, and tries again in a "
+    log_error("the backlog cannot be read from the journal: delivery waits, and tries again in a "
               "second shard=%u error=%s",
         shard->taker.shard, err_name(error));
     timer_arm(&shard->loop, &shard->scan_timer, SCAN_AGAIN_US);

@@ -31,7 +31,7 @@ static bool may_send(const struct delivery_shard *shard)
            shard->recording < shard->policy.in_flight_per_shard;
 }
 
-/* Endpoints take turns, one job at a time, so that a long queue can't delay the others. */
+/* Endpoints take turns, one job at a time, so that a long queue cannot delay the others. */
 static void send_what_may_be_sent(struct delivery_shard *shard)
 {
     while (may_send(shard) && !list_is_empty(&shard->ready)) {
@@ -281,8 +281,7 @@ void delivery_shard_free(struct delivery_shard *shard)
     if (!shard)
         return;
     client_free(TAKE(shard->client));
-    /* The journal has ended: what it still had to say lies in the mailbox, and every request of
-     * ours is back. */
+    /* The journal has ended: its last mail is in the mailbox, and every request has its answer. */
     if (shard->mailbox.event_fd >= 0) {
         shard->taker.stopping = true;
         shard->taker.journal = NULL;

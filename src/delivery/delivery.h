@@ -17,7 +17,7 @@
  * the journal has committed its outcome. A delivery that is loaded in the meantime is recognized
  * and dropped, so that nothing is sent twice (journal.h, "Order").
  *
- * Failure: if outcomes can't be committed, nothing new is sent, and they are recorded again every
+ * Failure: if outcomes cannot be committed, nothing new is sent, and they are recorded again every
  * second.
  */
 #ifndef PENSTOCK_DELIVERY_DELIVERY_H

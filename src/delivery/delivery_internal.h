@@ -198,7 +198,7 @@ bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us);
 /*
  * Returns how many more bytes of events the endpoint may have in memory. It is an eighth of the
  * shard's byte budget while half of the budget is free, and otherwise a small floor. So clients
- * that hang with large bodies can't use up what other endpoints and ingress need.
+ * that hang with large bodies cannot use up what other endpoints and ingress need.
  */
 int64_t endpoint_queue_bytes_left(const struct endpoint_queue *queue);
 void endpoint_queue_update_ready(struct endpoint_queue *queue);
@@ -221,7 +221,7 @@ void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int6
 void route_init(struct delivery_shard *shard);
 /* Looks through all unrouted deliveries for those that an endpoint wants now. */
 void route_walk(struct delivery_shard *shard);
-/* The event was committed as unrouted. Starts a walk if an endpoint wants it now. */
+/* The event was committed as unrouted. Starts a walk if an endpoint takes it now. */
 void route_look_again(struct delivery_shard *shard, const struct event *event);
 
 /* attempt.c */

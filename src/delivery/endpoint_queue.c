@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The queue of one endpoint. It has two lanes: fresh, for deliveries that were just accepted, and
+ * The queue of one endpoint. It has two lanes: fresh, for deliveries that were accepted now, and
  * backlog, for those that are loaded from the journal (refill.c). Both are bounded by count, and
  * together by bytes. What has no room stays in the journal. So an endpoint that hangs or is slow
  * takes neither the memory nor the turns of the others.

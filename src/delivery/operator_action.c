@@ -32,7 +32,7 @@ static void submit(struct delivery_shard *shard, struct journal_operator_action 
     shard_ask(shard, &action->request, JOURNAL_OPERATOR_ACTION, on_done);
 }
 
-/* Returns why the endpoint can't take a delivery of the account. */
+/* Returns why the endpoint cannot take a delivery of the account. */
 static enum operator_action_refusal judge_endpoint(
     const struct delivery_shard *shard, uint64_t id, const char *account)
 {

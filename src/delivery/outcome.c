@@ -144,7 +144,7 @@ static void end_without_success(const struct job *job, enum metric metric)
 /*
  * A kept connection broke before any answer. Usually the client had closed it while the request was
  * on its way, and nobody failed. So the next attempt is made at once, on a new connection, and uses
- * no step of the schedule. This can't repeat: a new connection is not a kept one.
+ * no step of the schedule. This cannot repeat: a new connection is not a kept one.
  */
 static bool was_lost_with_kept_connection(const struct client_request *client)
 {

@@ -39,7 +39,7 @@ struct broker_lag;
 struct consumer_options {
     struct broker_connector *connector; /* must live until event_source_free */
     struct broker_status *status;
-    struct broker_lag *lag; /* is told when a marked event arrives; NULL: nobody asks */
+    struct broker_lag *lag; /* gets the time when a marked event arrives; NULL: nobody asks */
     /* By shard: an event in a wrong partition is kept in the journal where its id is looked for. */
     struct journal *const *journals;
     struct hash_seed seed; /* of the installation: an account's partition */
@@ -47,7 +47,7 @@ struct consumer_options {
     unsigned prefetch;      /* messages of a partition that are consumed and not acked */
     int64_t prefetch_bytes; /* of a shard */
     bool taps;
-    bool checks; /* compare what came with what the broker confirmed */
+    bool checks; /* compare the events that arrive with those that the broker confirmed */
     /* A forced take-over of ownership: guarded events accepted before it are parked; 0: there was
      * none. */
     int64_t forced_since_us;

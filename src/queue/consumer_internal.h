@@ -49,7 +49,7 @@ struct sourced_event {
     struct journal_adopt adopt;
 };
 
-/* What came from the queues of dropped messages (drops.c). */
+/* Messages from the queues of dropped messages (drops.c). */
 struct drops {
     int64_t last_mono_us, said_mono_us; /* 0: never */
     int64_t count, unsaid;

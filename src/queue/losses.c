@@ -184,10 +184,10 @@ void losses_on_channel_lost(struct consumer *consumer, unsigned channel)
 /* The channel is opened again after it has been quiet for a while. */
 static void begin_anew(struct consumer *consumer)
 {
-    log_error("the stream of what the broker confirmed was deleted: delivery goes on, but what was "
-              "on record in it and "
-              "not looked at yet is not checked for losses; do not delete it shard=%u "
-              "stream=" BROKER_CONFIRMED_STREAM " expected_offset=%" PRId64,
+    log_error("the stream of confirmed ids was deleted: delivery continues, but ids"
+              " that were in it and not compared yet are not checked for losses. Do"
+              " not delete it. shard=%u stream=" BROKER_CONFIRMED_STREAM
+              " expected_offset=%" PRId64,
         consumer->taker->shard, consumer->losses.next_offset - 1);
     metrics_add(METRIC_UNCHECKED, 1);
     consumer->losses.proof_due_us = 0;

@@ -18,7 +18,7 @@ struct recent_event;
 
 struct queue_entry {
     struct journal_append
-        /* filled in by the caller, but for `request`; its results are the results of the entry */
+        /* the caller fills it in, except `request`; its results are the results of the entry */
         append;
     /* OK, ERR_EXISTS, ERR_CONFLICT (see journal_append), or the reason why it is not known to be
      * durable */
@@ -34,7 +34,7 @@ struct queue_entry {
     int64_t published_mono_us;
 };
 
-/* What an ingress thread remembers of a recent event. Valid during the call. */
+/* A recent event of an ingress thread. Valid during the call. */
 struct queue_found {
     struct event_id id;
     struct slice partner, account, type, key; /* a long key is not remembered */
