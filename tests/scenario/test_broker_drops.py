@@ -204,6 +204,6 @@ def test_a_stream_that_was_deleted_is_noticed(vhost, brokered, sink, runs):
         brokered.terminate()
         vhost.delete_queue("penstock.confirmed")
         brokered.start()
-    wait_for(lambda: "the stream of what the broker confirmed was deleted" in brokered.stderr, lambda: brokered.stderr[-3000:], 60)
+    wait_for(lambda: "the stream of confirmed ids was deleted" in brokered.stderr, lambda: brokered.stderr[-3000:], 60)
     assert brokered.metric("penstock_broker_unchecked_total") >= 1
     wait_until_delivered_once(brokered, sink, [brokered.post(2)["event"]])
