@@ -36,6 +36,7 @@
 #include "delivery/delivery_internal.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "runtime/log.h"
 
 #define LOAD_COUNT_MAX 256
@@ -148,12 +149,10 @@ static void on_loaded(struct request *request, void *receiver)
 
 /* An answer has pending deliveries before waiting ones: while there are both, every second load
  * asks for waiting ones only. */
-static bool load(struct endpoint_queue *queue, unsigned room)
+static void load(struct endpoint_queue *queue, unsigned room)
 {
     struct journal_load *request = &queue->refill.load;
-    struct delivery *deliveries = malloc(room * sizeof *deliveries);
-    if (!deliveries)
-        return false;
+    struct delivery *deliveries = memory_new_raw(room * sizeof *deliveries);
     int64_t now_us = shard_wall_us(queue->shard);
     int64_t bytes_left = endpoint_queue_bytes_left(queue);
     bool due = queue->refill.next_due_us <= now_us;
@@ -176,7 +175,6 @@ static bool load(struct endpoint_queue *queue, unsigned room)
     queue->refill.left_after_id = INT64_MAX;
     queue->refill.late_due_us = INT64_MAX;
     shard_ask(queue->shard, &request->request, JOURNAL_LOAD, on_loaded);
-    return true;
 }
 
 void refill_queue(struct endpoint_queue *queue)
@@ -194,8 +192,7 @@ void refill_queue(struct endpoint_queue *queue)
     unsigned room = room_for_backlog(queue);
     if (room == 0 || endpoint_queue_bytes_left(queue) == 0)
         return; /* the next job that ends calls this again */
-    if (!load(queue, room))
-        look_again_after(queue, LOAD_AGAIN_US);
+    load(queue, room);
 }
 
 static void submit_release(struct endpoint_queue *queue, enum park_reason reason);

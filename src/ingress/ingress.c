@@ -129,7 +129,8 @@ static enum err make_queue(struct ingress *ingress)
 {
     if (ingress->options.connector)
         return make_broker_queue(ingress);
-    return queue_direct_new(ingress->options.journals, &ingress->mailbox, &ingress->queue);
+    ingress->queue = queue_direct_new(ingress->options.journals, &ingress->mailbox);
+    return OK;
 }
 
 enum err ingress_new(const struct ingress_options *options, struct ingress **ret_ingress)

@@ -461,11 +461,9 @@ static enum err start_ingress(struct gateway *gateway, struct buffer *complaints
 {
     const struct config *config = gateway->options.config;
     unsigned threads = gateway->ingress_threads_wanted;
-    enum err failed = gateway->uses_broker
-                          ? recent_keys_new(threads * RECENT_KEYS_PER_THREAD, &gateway->recent_keys)
-                          : OK;
-    if (failed)
-        return complain(complaints, failed, "ingress");
+    enum err failed = OK;
+    if (gateway->uses_broker)
+        gateway->recent_keys = recent_keys_new(threads * RECENT_KEYS_PER_THREAD);
     struct sockaddr_storage address;
     socklen_t len = 0;
     for (unsigned i = 0; i < threads; i++) {

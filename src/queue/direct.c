@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The embedded queue (queue.h). */
 #include "queue/queue.h"
+
+#include "base/memory.h"
 
 #include <stdlib.h>
 
@@ -28,14 +31,11 @@ static void free_direct(struct queue *queue)
     free(CONTAINER_OF(queue, struct queue_direct, queue));
 }
 
-enum err queue_direct_new(
-    struct journal *const *journals, struct mailbox *reply_to, struct queue **ret_queue)
+struct queue *queue_direct_new(struct journal *const *journals, struct mailbox *reply_to)
 {
     static const struct queue_ops ops = {.enqueue = enqueue, .free = free_direct};
-    struct queue_direct *direct = malloc(sizeof *direct);
-    if (!direct)
-        return ERR_NO_MEMORY;
+    struct queue_direct *direct;
+    MEMORY_NEW(direct);
     *direct = (struct queue_direct){.queue.ops = &ops, .journals = journals, .reply_to = reply_to};
-    *ret_queue = &direct->queue;
-    return OK;
+    return &direct->queue;
 }

@@ -2,6 +2,7 @@
 #include "queue/outbox.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "runtime/metrics.h"
 
 #include <assert.h>
@@ -177,12 +178,10 @@ void outbox_tick(struct outbox *outbox, int64_t now_mono_us)
     }
 }
 
-enum err outbox_new(const struct outbox_options *options, struct outbox **ret_outbox)
+struct outbox *outbox_new(const struct outbox_options *options)
 {
     unsigned count = (options->shards + options->threads - 1 - options->number) / options->threads;
-    struct outbox *outbox = calloc(1, sizeof *outbox + count * sizeof outbox->relays[0]);
-    if (!outbox)
-        return ERR_NO_MEMORY;
+    struct outbox *outbox = memory_new(sizeof *outbox + count * sizeof outbox->relays[0]);
     outbox->options = *options;
     outbox->relays_count = count;
     for (unsigned i = 0; i < count; i++) {
@@ -191,8 +190,7 @@ enum err outbox_new(const struct outbox_options *options, struct outbox **ret_ou
         relay->shard = options->number + i * options->threads;
         metrics_add(METRIC_OUTBOX, options->journals[relay->shard]->found.outbox);
     }
-    *ret_outbox = outbox;
-    return OK;
+    return outbox;
 }
 
 void outbox_begin(struct outbox *outbox, struct publish_breaker *breaker)

@@ -33,7 +33,7 @@ struct outbox_options {
 };
 
 /* Adds what the journals found at their start to METRIC_OUTBOX. */
-enum err outbox_new(const struct outbox_options *options, struct outbox **ret_outbox) MUST_CHECK;
+struct outbox *outbox_new(const struct outbox_options *options);
 void outbox_begin(struct outbox *outbox,
     struct publish_breaker
         *breaker); /* before the first tick; the breaker is freed before the outbox */

@@ -2,6 +2,7 @@
 #include "queue/publish.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "model/placement.h"
 #include "queue/outbox.h"
 #include "queue/recent_events.h"
@@ -281,28 +282,24 @@ struct publish_breaker *queue_publish_breaker(struct queue *queue)
 static enum err make_parts(struct queue_publish *broker)
 {
     const struct queue_publish_options *options = &broker->options;
-    enum err failed = recent_events_new(RECENT_EVENTS_MAX, options->known, &broker->recent);
-    if (!failed)
-        failed = outbox_new(
-            &(struct outbox_options){
-                .journals = options->journals,
-                .budgets = options->budgets,
-                .reply_to = options->breaker.reply_to,
-                .shards = options->shards,
-                .number = options->breaker.number,
-                .threads = options->threads,
-            },
-            &broker->outbox);
-    return failed ? failed : publish_breaker_new(&options->breaker, &broker->breaker);
+    broker->recent = recent_events_new(RECENT_EVENTS_MAX, options->known);
+    broker->outbox = outbox_new(&(struct outbox_options){
+        .journals = options->journals,
+        .budgets = options->budgets,
+        .reply_to = options->breaker.reply_to,
+        .shards = options->shards,
+        .number = options->breaker.number,
+        .threads = options->threads,
+    });
+    return publish_breaker_new(&options->breaker, &broker->breaker);
 }
 
 enum err queue_publish_new(const struct queue_publish_options *options, struct queue **ret_queue)
 {
     static const struct queue_ops ops = {
         .enqueue = enqueue, .tick = tick, .find = find, .stop = stop, .free = free_broker};
-    struct queue_publish *broker = calloc(1, sizeof *broker);
-    if (!broker)
-        return ERR_NO_MEMORY;
+    struct queue_publish *broker;
+    MEMORY_NEW(broker);
     broker->queue.ops = &ops;
     broker->options = *options;
     broker->now_us = broker->confirmed_us = clock_mono_us();

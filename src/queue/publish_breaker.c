@@ -2,6 +2,7 @@
 #include "queue/publish_breaker.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "broker/dial.h"
 #include "broker/lag.h"
 #include "runtime/log.h"
@@ -559,9 +560,7 @@ enum err publish_breaker_new(
 {
     unsigned partitions = options->broker->partitions;
     struct publish_breaker *breaker =
-        calloc(1, sizeof *breaker + partitions * sizeof breaker->partitions[0]);
-    if (!breaker)
-        return ERR_NO_MEMORY;
+        memory_new(sizeof *breaker + partitions * sizeof breaker->partitions[0]);
     breaker->options = *options;
     breaker->now_us = clock_mono_us();
     breaker->renewed_us = breaker->now_us - RENEWAL_GAP_US;

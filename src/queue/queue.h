@@ -91,7 +91,6 @@ static inline void queue_free(struct queue *queue)
 }
 
 /* The embedded queue: sends each event to its journal. `journals`, by shard, must outlive it. */
-enum err queue_direct_new(
-    struct journal *const *journals, struct mailbox *reply_to, struct queue **ret_queue) MUST_CHECK;
+struct queue *queue_direct_new(struct journal *const *journals, struct mailbox *reply_to);
 
 #endif

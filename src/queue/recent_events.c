@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "queue/recent_events.h"
 
+#include "base/memory.h"
+
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -277,27 +279,20 @@ static size_t buckets_for(unsigned events)
     return buckets;
 }
 
-enum err recent_events_new(
-    unsigned events_max, struct recent_keys *known, struct recent_events **ret_recent)
+struct recent_events *recent_events_new(unsigned events_max, struct recent_keys *known)
 {
-    struct recent_events *recent = calloc(1, sizeof *recent);
-    if (!recent)
-        return ERR_NO_MEMORY;
+    struct recent_events *recent;
+    MEMORY_NEW(recent);
     size_t buckets = buckets_for(events_max);
     recent->known = known;
     recent->mask = buckets - 1;
     recent->events_max = events_max;
-    recent->events = calloc(events_max, sizeof *recent->events);
-    recent->by_key = calloc(buckets, sizeof(struct recent_event *));
-    recent->by_id = calloc(buckets, sizeof(struct recent_event *));
-    if (!recent->events || !recent->by_key || !recent->by_id) {
-        recent_events_free(recent);
-        return ERR_NO_MEMORY;
-    }
+    recent->events = memory_new_array(events_max, sizeof *recent->events);
+    recent->by_key = memory_new_array(buckets, sizeof(struct recent_event *));
+    recent->by_id = memory_new_array(buckets, sizeof(struct recent_event *));
     list_init(&recent->free);
     list_init(&recent->durable);
-    *ret_recent = recent;
-    return OK;
+    return recent;
 }
 
 void recent_events_free(struct recent_events *recent)

@@ -12,8 +12,7 @@ struct recent_events;
 
 /* `events_max` is RECENT_EVENTS_MAX, except in tests. `known`, of all ingress threads, must outlive
  * it. */
-enum err recent_events_new(
-    unsigned events_max, struct recent_keys *known, struct recent_events **ret_recent) MUST_CHECK;
+struct recent_events *recent_events_new(unsigned events_max, struct recent_keys *known);
 void recent_events_free(struct recent_events *recent); /* takes NULL */
 
 enum recent_finding {

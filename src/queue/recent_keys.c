@@ -3,6 +3,8 @@
  * */
 #include "queue/recent_keys.h"
 
+#include "base/memory.h"
+
 #include "model/money.h"
 
 #include <pthread.h>
@@ -123,24 +125,18 @@ void recent_keys_end(struct recent_keys *keys, const struct dedupe_key *key,
     unlock_set(keys, set);
 }
 
-enum err recent_keys_new(unsigned keys_max, struct recent_keys **ret_keys)
+struct recent_keys *recent_keys_new(unsigned keys_max)
 {
-    struct recent_keys *keys = calloc(1, sizeof *keys);
-    if (!keys)
-        return ERR_NO_MEMORY;
+    struct recent_keys *keys;
+    MEMORY_NEW(keys);
     size_t sets = 1;
     while (sets * WAYS < keys_max)
         sets *= 2;
     keys->mask = sets - 1;
-    keys->sets = calloc(sets, sizeof *keys->sets);
-    if (!keys->sets) {
-        free(keys);
-        return ERR_NO_MEMORY;
-    }
+    keys->sets = memory_new_array(sets, sizeof *keys->sets);
     for (unsigned i = 0; i < LOCKS; i++)
         pthread_mutex_init(&keys->locks[i], NULL);
-    *ret_keys = keys;
-    return OK;
+    return keys;
 }
 
 void recent_keys_free(struct recent_keys *keys)

@@ -39,7 +39,7 @@ struct recent_key_event {
     struct recent_money money;
 };
 
-enum err recent_keys_new(unsigned keys_max, struct recent_keys **ret_keys) MUST_CHECK;
+struct recent_keys *recent_keys_new(unsigned keys_max);
 void recent_keys_free(struct recent_keys *keys); /* takes NULL */
 
 enum recent_key_finding {

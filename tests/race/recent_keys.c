@@ -65,8 +65,7 @@ int main(void)
 {
     static unsigned numbers[THREADS];
     static struct thread threads[THREADS];
-    if (recent_keys_new(PLACES, &keys))
-        return 1;
+    keys = recent_keys_new(PLACES);
     for (unsigned i = 0; i < THREADS; i++) {
         numbers[i] = i;
         if (thread_start(&threads[i], "keys", run, &numbers[i]))
