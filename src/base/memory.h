@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Small allocations that do not fail. A gateway without memory for a few hundred bytes can't record what it does
- * either, so it ends, and the journal is its memory: the process is aborted, with the size in the message.
+ * Allocations that do not fail. They are for sizes that this program chooses and that are bounded:
+ * structs, tables of a fixed size. Without memory for them the process is aborted, with the size in
+ * the message. Nothing accepted is lost: the journal has it.
  *
- * For bounded sizes that we choose. What a peer or a file chooses (bodies, batches, lists) is allocated with malloc,
- * and its failure is an answer.
+ * What a peer or a file chooses (bodies, batches, lists) is allocated with malloc, and a failure is
+ * answered as an error.
  *
  * Free with free().
  */

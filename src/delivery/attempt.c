@@ -150,6 +150,7 @@ static void on_started(struct request *request, void *receiver)
             shard->taker.shard, (long long)job->delivery.id);
         struct endpoint_queue *queue = job->queue;
         outcome_forget_in_doubt(job);
+        endpoint_queue_update_ready(queue);
         refill_queue(queue);
     } else {
         outcome_pause(shard, request->result);

@@ -101,19 +101,13 @@ static bool is_slow(struct event_taker *taker, const struct sourced *sourced, in
     return endpoint_queue_is_slow(CONTAINER_OF(sourced, struct job, sourced)->queue, now_mono_us);
 }
 
-static uint32_t draw(struct event_taker *taker)
-{
-    return shard_random(shard_of(taker));
-}
-
 static const struct event_taker_ops taker_ops = {.add = add,
     .drop = drop,
     .take_handover = take_handover,
     .expect_pending = expect_pending,
     .look_again = look_again,
     .scan_backlog = scan_backlog,
-    .is_slow = is_slow,
-    .random = draw};
+    .is_slow = is_slow};
 
 /* Mail from other threads. */
 

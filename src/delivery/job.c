@@ -11,9 +11,9 @@ static bool may_move(enum job_place from, enum job_place to)
         [JOB_NOWHERE] = 1u << JOB_FRESH | 1u << JOB_BACKLOG,
         [JOB_FRESH] = 1u << JOB_STARTING | 1u << JOB_SENDING | 1u << JOB_RECORDING,
         [JOB_BACKLOG] = 1u << JOB_STARTING | 1u << JOB_SENDING | 1u << JOB_RECORDING,
-        [JOB_STARTING] = 1u << JOB_SENDING | 1u << JOB_BACKLOG | 1u << JOB_NOWHERE,
-        [JOB_SENDING] = 1u << JOB_RECORDING | 1u << JOB_BACKLOG | 1u << JOB_NOWHERE,
-        [JOB_RECORDING] = 1u << JOB_NOWHERE,
+        [JOB_STARTING] = 1u << JOB_SENDING | 1u << JOB_BACKLOG,
+        [JOB_SENDING] = 1u << JOB_RECORDING | 1u << JOB_BACKLOG,
+        [JOB_RECORDING] = 0,
     };
     return moves[from] & 1u << to;
 }

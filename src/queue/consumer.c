@@ -3,7 +3,6 @@
 #include "queue/consumer_internal.h"
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/memory.h"
 #include "model/event_fields.h"
 #include "model/placement.h"
@@ -226,10 +225,12 @@ static void keep_subscriber(struct consumer *consumer, int64_t now_us)
     if (subscriber_is_open(consumer->subscriber)) {
         if (!consumer->asking_ownership && now_us >= consumer->ownership_due_us)
             ask_ownership(consumer, now_us);
-    } else if (consumer->listed && consumer->losses.is_ready &&
-               now_us >= consumer->subscriber_not_before_us) {
-        dial_want(&consumer->subscriber_dial, now_us);
+        return;
     }
+    if (!consumer->listed || !consumer->losses.is_ready ||
+        now_us < consumer->subscriber_not_before_us)
+        return;
+    dial_want(&consumer->subscriber_dial, now_us);
     dial_tick(&consumer->subscriber_dial, now_us);
 }
 

@@ -54,7 +54,6 @@ struct event_taker_ops {
     void (*scan_backlog)(struct event_taker *taker);
     /* True if the endpoint of this delivery needs more than two seconds for what it has. */
     bool (*is_slow)(struct event_taker *taker, const struct sourced *sourced, int64_t now_mono_us);
-    uint32_t (*random)(struct event_taker *taker); /* for jitter */
 };
 
 struct event_taker {

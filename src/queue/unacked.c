@@ -132,7 +132,7 @@ static void on_adopted(struct request *request, void *receiver)
             expect_left(unacked);
         unacked_end(unacked);
     } else {
-        unacked->stage = UNACKED_BROKER_OWNED; /* unacked_tick tries again */
+        unacked->stage = UNACKED_BROKER_OWNED; /* unacked_retry tries again */
     }
 }
 
@@ -140,8 +140,8 @@ static void adopt(struct sourced_event *unacked)
 {
     struct event_taker *taker = unacked->consumer->taker;
     unacked->adopts = true;
-    if (unacked->stage != UNACKED_BROKER_OWNED)
-        return;
+    if (unacked->stage != UNACKED_BROKER_OWNED || !taker->journal)
+        return; /* without a journal (it has ended) the next start adopts what has started */
     unacked->stage = UNACKED_ADOPTING;
     unacked->adopt.count = 1;
     unacked->adopt.events = &unacked->event_number;
@@ -329,12 +329,12 @@ static void on_received(struct request *request, void *receiver)
     if (request->result == OK) {
         note_received(unacked);
         take_received(unacked);
+    } else if ((unacked->stale && !unacked->gone) || taker->stopping) {
+        unacked_free(unacked); /* the journal does not have it; the broker still does */
     } else if (request->result == ERR_UNAVAILABLE) {
         poison_keep_event(unacked->consumer, &unacked->tag, unacked->receive.event);
         unacked->stale = true; /* the message is acked when it is kept as poison */
         unacked_end(unacked);
-    } else if ((unacked->stale && !unacked->gone) || taker->stopping) {
-        unacked_free(unacked); /* the journal does not have it; the broker still does */
     } else {
         refused(unacked);
     }

@@ -62,7 +62,7 @@ BUGS = {
     "cursor-skips-one": (
         "what had no room in memory is looked for behind itself",
         "src/delivery/refill.c",
-        ("queue->refill.pending_after_id = id - 1;", "queue->pending_after_id = id;")),
+        ("queue->refill.pending_after_id = id - 1;", "queue->refill.pending_after_id = id;")),
     "waits-for-the-old-clock": (
         "after a restart under a clock that was set back, what waits waits until the old clock's time",
         "src/journal/delivery_rows.c",
