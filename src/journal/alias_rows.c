@@ -9,7 +9,7 @@ static const char *const texts[ALIASES_STATEMENTS] = {
     [ALIASES_FIND] = "SELECT first, at_us, crc FROM aliases WHERE id = ?",
 };
 
-enum err alias_rows_init(struct alias_rows *rows, sqlite3 *db)
+enum err alias_rows_init(struct alias_rows *rows, struct sqlite3 *db)
 {
     *rows = (struct alias_rows){0};
     return sql_prepare_all(db, texts, ALIASES_STATEMENTS, rows->statements);

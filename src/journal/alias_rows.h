@@ -7,17 +7,17 @@
 #ifndef PENSTOCK_JOURNAL_ALIAS_ROWS_H
 #define PENSTOCK_JOURNAL_ALIAS_ROWS_H
 
-#include "journal/sql.h"
 #include "model/event_id.h"
+#include "sqlite/sql.h"
 
 enum alias_statement { ALIASES_ADD, ALIASES_FIND, ALIASES_STATEMENTS };
 
 struct alias_rows {
-    sqlite3_stmt *statements[ALIASES_STATEMENTS];
+    struct sqlite3_stmt *statements[ALIASES_STATEMENTS];
 };
 
 /* alias_rows_done is due after a failure as well. */
-enum err alias_rows_init(struct alias_rows *rows, sqlite3 *db) MUST_CHECK;
+enum err alias_rows_init(struct alias_rows *rows, struct sqlite3 *db) MUST_CHECK;
 void alias_rows_done(struct alias_rows *rows);
 
 /* One that is there stays as it is. */

@@ -3,10 +3,23 @@
 
 #include "journal/checksum.h"
 
+#include <stdio.h>
+
+#define ERROR_NAME_BYTES 32
+
+/* ERR_BUG when no error is called so. */
+static enum err error_of(struct slice name)
+{
+    char text[ERROR_NAME_BYTES];
+    if (name.len >= sizeof text)
+        return ERR_BUG;
+    snprintf(text, sizeof text, "%.*s", SLICE_ARGS(name));
+    return err_from_name(text);
+}
+
 bool attempt_row_take(const struct sql_use *use, int64_t *ret_delivery, struct attempt *ret_attempt)
 {
-    const char *error = (const char *)sqlite3_column_text(use->statement, 5);
-    struct slice excerpt = sql_column_slice(use, 11);
+    struct slice error = sql_column_slice(use, 5), excerpt = sql_column_slice(use, 11);
     *ret_delivery = sql_column_int(use, 0);
     *ret_attempt = (struct attempt){
         .number = (uint32_t)sql_column_int(use, 1),
@@ -15,7 +28,7 @@ bool attempt_row_take(const struct sql_use *use, int64_t *ret_delivery, struct a
         .end =
             {
                 .http_status = (int)sql_column_int(use, 4),
-                .error = error ? err_from_name(error) : ERR_BUG,
+                .error = error_of(error),
                 .request_begun = sql_column_int(use, 6) != 0,
             },
         .reach =

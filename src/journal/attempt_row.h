@@ -4,7 +4,7 @@
 #define PENSTOCK_JOURNAL_ATTEMPT_ROW_H
 
 #include "journal/journal.h"
-#include "journal/sql.h"
+#include "sqlite/sql.h"
 
 /* The columns that attempt_row_take reads, in its order. */
 #define ATTEMPT_COLUMNS                                                                    \

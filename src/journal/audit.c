@@ -8,6 +8,7 @@
 #include "journal/lost.h"
 #include "journal/reading.h"
 #include "journal/totals.h"
+#include "sqlite/database.h"
 
 #include <stdio.h>
 
@@ -261,10 +262,10 @@ enum err audit_run_new(const struct audit_question *question, const char *direct
 
 static void leave_shard(struct audit_run *run)
 {
-    sqlite3_finalize(TAKE(run->segment_rows));
+    sql_finalize(TAKE(run->segment_rows));
     sql_finalize_all(run->statements, AUDIT_STATEMENTS);
     memset(run->statements, 0, sizeof run->statements);
-    sqlite3_close(TAKE(run->db));
+    sql_close(TAKE(run->db));
 }
 
 void audit_run_free(struct audit_run *run)

@@ -68,7 +68,7 @@ static enum err check_row(struct audit_run *run, const struct sql_use *use)
 
 static void leave_segment(struct audit_run *run)
 {
-    sqlite3_finalize(run->segment_rows);
+    sql_finalize(run->segment_rows);
     run->segment_rows = NULL;
 }
 

@@ -18,8 +18,8 @@
 #define PENSTOCK_JOURNAL_AUDIT_INTERNAL_H
 
 #include "journal/audit_table.h"
-#include "journal/sql.h"
 #include "model/event.h"
+#include "sqlite/sql.h"
 
 enum audit_phase {
     PHASE_TOTALS,
@@ -71,8 +71,8 @@ struct audit_run {
 
     /* of the shard */
     unsigned shard;
-    sqlite3 *db; /* NULL: it has not been begun */
-    sqlite3_stmt *statements[AUDIT_STATEMENTS];
+    struct sqlite3 *db; /* NULL: it has not been begun */
+    struct sqlite3_stmt *statements[AUDIT_STATEMENTS];
     enum audit_phase phase;
 
     /* of its walk */
@@ -97,7 +97,7 @@ struct audit_run {
     int64_t at, at_number;             /* the last row */
     char segment[AUDIT_SEGMENT_BYTES]; /* of the dedupe store; empty: none yet */
     int64_t segment_day;
-    sqlite3_stmt *segment_rows;
+    struct sqlite3_stmt *segment_rows;
     int64_t horizon_us; /* events that were accepted until then may have expired */
 };
 

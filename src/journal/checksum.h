@@ -9,6 +9,7 @@
 #define PENSTOCK_JOURNAL_CHECKSUM_H
 
 #include "journal/delivery_row.h"
+#include "sqlite/checksum.h"
 
 /* Without its body; `deliveries` is how many were made of it. */
 uint32_t checksum_event(int64_t seq, const struct event *event, unsigned deliveries);
@@ -20,8 +21,5 @@ uint32_t checksum_action(const struct delivery_row *before, const struct deliver
     struct slice note, int64_t at_us);
 /* Without the counters of how often it came. */
 uint32_t checksum_conflict(const struct event_id *first, int64_t at_us, const struct event *event);
-/* Of a row whose columns are these, whatever they mean: a table that has no struct of its own. */
-uint32_t checksum_columns(
-    const int64_t *numbers, size_t numbers_count, const struct slice *texts, size_t texts_count);
 
 #endif

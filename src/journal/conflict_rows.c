@@ -13,7 +13,7 @@ static const char *const texts[CONFLICTS_STATEMENTS] = {
     [CONFLICTS_COUNT_AGAIN] = "UPDATE conflicts SET times = times + 1, last_us = ? WHERE seq = ?",
 };
 
-enum err conflict_rows_init(struct conflict_rows *rows, sqlite3 *db)
+enum err conflict_rows_init(struct conflict_rows *rows, struct sqlite3 *db)
 {
     *rows = (struct conflict_rows){0};
     return sql_prepare_all(db, texts, CONFLICTS_STATEMENTS, rows->statements);

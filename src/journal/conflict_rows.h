@@ -8,8 +8,8 @@
 #ifndef PENSTOCK_JOURNAL_CONFLICT_ROWS_H
 #define PENSTOCK_JOURNAL_CONFLICT_ROWS_H
 
-#include "journal/sql.h"
 #include "model/event.h"
+#include "sqlite/sql.h"
 
 #define CONFLICTS_PER_KEY_MAX 16
 
@@ -21,7 +21,7 @@ enum conflict_statement {
 };
 
 struct conflict_rows {
-    sqlite3_stmt *statements[CONFLICTS_STATEMENTS];
+    struct sqlite3_stmt *statements[CONFLICTS_STATEMENTS];
 };
 
 /* A row as the file has it. Of `parts` the partner, account, type, key, amount, currency and body
@@ -40,7 +40,7 @@ struct conflict_row {
 bool conflict_row_take(const struct sql_use *use, struct conflict_row *ret_row);
 
 /* conflict_rows_done is due after a failure as well. */
-enum err conflict_rows_init(struct conflict_rows *rows, sqlite3 *db) MUST_CHECK;
+enum err conflict_rows_init(struct conflict_rows *rows, struct sqlite3 *db) MUST_CHECK;
 void conflict_rows_done(struct conflict_rows *rows);
 
 /* `first` is the event that was accepted. `ret_is_new`: this money was not seen under the key

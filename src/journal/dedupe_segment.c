@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/dedupe_segment.h"
 
-#include "journal/checksum.h"
+#include "base/cleanup.h"
 #include "model/money.h"
 #include "runtime/log.h"
+#include "sqlite/checksum.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <zlib.h>
+
+#define STATEMENT_BYTES 256
 
 void dedupe_entry_init(
     struct dedupe_entry *entry, const struct dedupe_key *key, const struct event *event)
@@ -42,8 +44,8 @@ void dedupe_segment_free(struct dedupe_segment *segment)
 {
     if (!segment)
         return;
-    sqlite3_finalize(segment->find);
-    sqlite3_finalize(segment->add);
+    sql_finalize(segment->find);
+    sql_finalize(segment->add);
     key_filter_done(&segment->filter);
     key_filter_done(&segment->folded);
     key_index_done(&segment->index);
@@ -82,12 +84,11 @@ bool dedupe_segment_is_later(
 
 /* Prepares `format`, whose one or two %s stand for the segment's name. */
 static enum err prepare_for(struct dedupe_store *dedupe, const struct dedupe_segment *segment,
-    const char *format, sqlite3_stmt **ret_statement)
+    const char *format, struct sqlite3_stmt **ret_statement)
 {
-    char *text = sqlite3_mprintf(format, segment->name, segment->name);
-    enum err result = text ? sql_prepare(dedupe->db, text, ret_statement) : ERR_NO_MEMORY;
-    sqlite3_free(text);
-    return result;
+    char text[STATEMENT_BYTES];
+    snprintf(text, sizeof text, format, segment->name, segment->name);
+    return sql_prepare(dedupe->db, text, ret_statement);
 }
 
 static const char find_text[] = "SELECT " DEDUPE_ROW_COLUMNS " FROM %s WHERE row = ?1";
@@ -127,9 +128,9 @@ static void name_damaged_row(const struct dedupe_segment *segment, int64_t numbe
 enum err dedupe_segment_check_form(
     struct dedupe_store *dedupe, const struct dedupe_segment *segment)
 {
-    sqlite3_stmt *statement = NULL;
+    struct sqlite3_stmt *statement = NULL;
     enum err result = prepare_for(dedupe, segment, find_text, &statement);
-    sqlite3_finalize(statement);
+    sql_finalize(statement);
     return result == ERR_BUG ? ERR_DAMAGED : result;
 }
 
@@ -179,7 +180,7 @@ static enum err contents_read(struct dedupe_store *dedupe, const struct dedupe_s
     uint64_t filter_keys, struct contents *ret_contents)
 {
     struct contents contents = {0};
-    sqlite3_stmt *statement = NULL;
+    struct sqlite3_stmt *statement = NULL;
     key_index_init(&contents.index, &dedupe->seed);
     enum err result = filter_keys ? key_filter_init(&contents.filter, filter_keys) : OK;
     if (!result)
@@ -195,7 +196,7 @@ static enum err contents_read(struct dedupe_store *dedupe, const struct dedupe_s
             contents.in_part = true;
         }
     }
-    sqlite3_finalize(statement);
+    sql_finalize(statement);
     if (result == ERR_DAMAGED) {
         contents.in_part = true;
         result = OK;
@@ -275,7 +276,7 @@ static enum err index_rows(struct dedupe_store *dedupe, struct dedupe_segment *s
 
 /* They are made with the first segment that is sealed and not by a migration: like the segments
  * they are the dedupe store's own. / */
-static enum err make_sealed_tables(sqlite3 *db)
+static enum err make_sealed_tables(struct sqlite3 *db)
 {
     return sql_run(db,
         "CREATE TABLE IF NOT EXISTS dedupe_filters(segment TEXT PRIMARY KEY, keys INTEGER NOT NULL,"
@@ -293,9 +294,9 @@ static int64_t checksum(const struct dedupe_segment *segment, const char *what, 
     char head[96];
     int len =
         snprintf(head, sizeof head, "%s %s %llu ", what, segment->name, (unsigned long long)keys);
-    uLong crc = crc32(0, (const unsigned char *)head, (unsigned)len);
-    crc = crc32(crc, seed->bytes, sizeof seed->bytes);
-    return (int64_t)(bytes.len ? crc32_z(crc, (const unsigned char *)bytes.data, bytes.len) : crc);
+    uint32_t crc = checksum_add_bytes(0, slice_of(head, (size_t)len));
+    crc = checksum_add_bytes(crc, slice_of(seed->bytes, sizeof seed->bytes));
+    return checksum_add_bytes(crc, bytes);
 }
 
 static int64_t filter_checksum(const struct dedupe_segment *segment, uint64_t keys,
@@ -318,7 +319,7 @@ static enum err seal_filter(struct dedupe_store *dedupe, struct dedupe_segment *
 {
     static const char text[] = "INSERT OR REPLACE INTO dedupe_filters(segment, keys, seed, filter, "
                                "crc) VALUES(?1, ?2, ?3, ?4, ?5)";
-    sqlite3_stmt *statement = NULL;
+    struct sqlite3_stmt *statement = NULL;
     enum err result = sql_prepare(dedupe->db, text, &statement);
     if (!result) {
         struct slice bytes = key_filter_bytes(&segment->folded);
@@ -330,13 +331,13 @@ static enum err seal_filter(struct dedupe_store *dedupe, struct dedupe_segment *
         sql_bind_int(&use, filter_checksum(segment, segment->keys, &segment->index.seed, bytes));
         result = sql_execute(&use);
     }
-    sqlite3_finalize(statement);
+    sql_finalize(statement);
     return result;
 }
 
 static enum err forget_index(struct dedupe_store *dedupe, const struct dedupe_segment *segment)
 {
-    sqlite3_stmt *statement = NULL;
+    struct sqlite3_stmt *statement = NULL;
     enum err result =
         sql_prepare(dedupe->db, "DELETE FROM dedupe_index WHERE segment = ?1", &statement);
     if (!result) {
@@ -344,7 +345,7 @@ static enum err forget_index(struct dedupe_store *dedupe, const struct dedupe_se
         sql_bind_text(&use, slice_from_string(segment->name));
         result = sql_execute(&use);
     }
-    sqlite3_finalize(statement);
+    sql_finalize(statement);
     return result;
 }
 
@@ -353,7 +354,7 @@ static enum err seal_index(struct dedupe_store *dedupe, struct dedupe_segment *s
 {
     static const char text[] =
         "INSERT INTO dedupe_index(segment, bucket, entries, crc) VALUES(?1, ?2, ?3, ?4)";
-    sqlite3_stmt *statement = NULL;
+    struct sqlite3_stmt *statement = NULL;
     struct buffer bytes = BUFFER_EMPTY;
     unsigned bits = key_bucket_bits(segment->keys);
     enum err result = forget_index(dedupe, segment);
@@ -371,7 +372,7 @@ static enum err seal_index(struct dedupe_store *dedupe, struct dedupe_segment *s
         result = sql_execute(&use);
     }
     buffer_done(&bytes);
-    sqlite3_finalize(statement);
+    sql_finalize(statement);
     return result;
 }
 
@@ -394,7 +395,7 @@ enum err dedupe_segment_seal(struct dedupe_store *dedupe, struct dedupe_segment 
     return result ? result : seal_index(dedupe, segment);
 }
 
-enum err dedupe_segment_load(struct dedupe_segment *segment, sqlite3_stmt *filters)
+enum err dedupe_segment_load(struct dedupe_segment *segment, struct sqlite3_stmt *filters)
 {
     struct sql_use use = sql_use(filters);
     bool row;
@@ -539,7 +540,7 @@ enum err dedupe_segment_add(
     result = sql_execute(&use);
     if (result)
         return result;
-    int64_t row = sqlite3_last_insert_rowid(dedupe->db);
+    int64_t row = sql_last_row(dedupe->db);
     if (row <= 0 || row > UINT32_MAX)
         return ERR_DAMAGED; /* a segment is full long before that */
     key_index_add(&segment->index, entry->key, (uint32_t)row);
@@ -559,14 +560,14 @@ static enum err drop_table(struct dedupe_store *dedupe, struct dedupe_segment *s
 static enum err delete_some(struct dedupe_store *dedupe, const struct dedupe_segment *segment,
     const char *format, bool *ret_some)
 {
-    sqlite3_stmt *statement = NULL;
+    struct sqlite3_stmt *statement = NULL;
     enum err result = prepare_for(dedupe, segment, format, &statement);
     if (!result) {
         struct sql_use use = sql_use(statement);
         result = sql_execute(&use);
     }
-    *ret_some = !result && sqlite3_changes64(dedupe->db) > 0;
-    sqlite3_finalize(statement);
+    *ret_some = !result && sql_changes(dedupe->db) > 0;
+    sql_finalize(statement);
     return result;
 }
 
@@ -598,7 +599,7 @@ bool dedupe_segment_end(struct dedupe_segment *segment, bool committed)
         segment->folded = (struct key_filter){0};
         key_index_done(&segment->index);
         segment->state = SEGMENT_SEALED;
-        sqlite3_finalize(segment->add);
+        sql_finalize(segment->add);
         segment->add = NULL;
     }
     key_filter_done(&segment->folded);

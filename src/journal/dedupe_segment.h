@@ -23,7 +23,7 @@
 #include "journal/dedupe_store.h"
 #include "journal/key_filter.h"
 #include "journal/key_index.h"
-#include "journal/sql.h"
+#include "sqlite/sql.h"
 
 #define DEDUPE_SEGMENT_NAME_BYTES 32 /* dedupe_c_YYYYMMDD_N */
 
@@ -56,7 +56,8 @@ struct dedupe_segment {
     bool made, dropped, sealed;
     struct key_filter folded; /* what `filter` will be when `sealed` is committed */
 
-    sqlite3_stmt *find, *add; /* prepared at first use: most old segments are hardly ever asked */
+    struct sqlite3_stmt *find,
+        *add; /* prepared at first use: most old segments are hardly ever asked */
 };
 
 /* What the dedupe store keeps of an event. Not to be copied; the event and the key must stay. */
@@ -100,7 +101,8 @@ enum err dedupe_segment_make(
  * when there is none to be trusted. `filters` is a statement of DEDUPE_SEGMENT_FILTER. */
 #define DEDUPE_SEGMENT_FILTER \
     "SELECT keys, seed, filter, crc FROM dedupe_filters WHERE segment = ?1"
-enum err dedupe_segment_load(struct dedupe_segment *segment, sqlite3_stmt *filters) MUST_CHECK;
+enum err dedupe_segment_load(
+    struct dedupe_segment *segment, struct sqlite3_stmt *filters) MUST_CHECK;
 
 /* Reads the keys of a closed segment into a new filter; the newest of its retention gets its index
  * as well, and is open then if it has room. What can't be read makes it unreadable, and is no

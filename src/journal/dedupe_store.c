@@ -4,10 +4,13 @@
 #include "base/crypto.h"
 #include "base/limits.h"
 #include "journal/dedupe_segment.h"
-#include "journal/sql.h"
 #include "runtime/log.h"
+#include "sqlite/sql.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#define TABLE_NAME_BYTES 64 /* a longer one is no segment */
 
 /* Puts a segment where it belongs: the latest is the first. The dedupe store owns it, or after a
  * failure nobody. */
@@ -39,7 +42,7 @@ static void remove_segment(struct dedupe_store *dedupe, size_t at)
 
 static enum err find_segments(struct dedupe_store *dedupe, bool *ret_has_filters)
 {
-    sqlite3_stmt *statement = NULL;
+    struct sqlite3_stmt *statement = NULL;
     enum err result = sql_prepare(dedupe->db,
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'dedupe_*'", &statement);
     struct sql_use use = sql_use(statement);
@@ -47,10 +50,9 @@ static enum err find_segments(struct dedupe_store *dedupe, bool *ret_has_filters
     *ret_has_filters = false;
     while (!result && !(result = sql_step(&use, &row)) && row) {
         struct dedupe_segment *segment;
-        const char *name = (const char *)sqlite3_column_text(statement, 0);
-        if (!name) {
-            result = ERR_NO_MEMORY;
-        } else if (strcmp(name, "dedupe_filters") == 0) {
+        char name[TABLE_NAME_BYTES];
+        snprintf(name, sizeof name, "%.*s", SLICE_ARGS(sql_column_slice(&use, 0)));
+        if (strcmp(name, "dedupe_filters") == 0) {
             *ret_has_filters = true;
         } else {
             result = dedupe_segment_from_name(name, &segment);
@@ -59,7 +61,7 @@ static enum err find_segments(struct dedupe_store *dedupe, bool *ret_has_filters
                                              : insert_segment(dedupe, segment);
         }
     }
-    sqlite3_finalize(statement);
+    sql_finalize(statement);
     return result;
 }
 
@@ -71,18 +73,18 @@ static enum err check_forms(struct dedupe_store *dedupe)
         if (result) {
             log_error("a segment of the dedupe store has not the form of this version segment=%s "
                       "reason=%s",
-                dedupe->segments[i]->name, sqlite3_errmsg(dedupe->db));
+                dedupe->segments[i]->name, sql_reason(dedupe->db));
             return result;
         }
     }
     return OK;
 }
 
-enum err dedupe_init(struct dedupe_store *dedupe, sqlite3 *db)
+enum err dedupe_init(struct dedupe_store *dedupe, struct sqlite3 *db)
 {
     *dedupe = (struct dedupe_store){.db = db, .segment_keys_max = DEDUPE_SEGMENT_KEYS_MAX};
     crypto_random(dedupe->seed.bytes, sizeof dedupe->seed.bytes);
-    sqlite3_stmt *filters = NULL;
+    struct sqlite3_stmt *filters = NULL;
     bool has_filters, seen_critical = false, seen_other = false;
     enum err result = find_segments(dedupe, &has_filters);
     if (!result)
@@ -101,7 +103,7 @@ enum err dedupe_init(struct dedupe_store *dedupe, sqlite3 *db)
             result = dedupe_segment_scan(dedupe, segment, !*seen);
         *seen = true;
     }
-    sqlite3_finalize(filters);
+    sql_finalize(filters);
     return result;
 }
 
@@ -110,7 +112,7 @@ void dedupe_done(struct dedupe_store *dedupe)
     for (size_t i = 0; i < dedupe->count; i++)
         dedupe_segment_free(dedupe->segments[i]);
     free(dedupe->segments);
-    sqlite3_finalize(dedupe->find_bucket);
+    sql_finalize(dedupe->find_bucket);
     *dedupe = (struct dedupe_store){0};
 }
 

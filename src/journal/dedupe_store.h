@@ -51,8 +51,7 @@
 #include "base/hash.h"
 #include "model/dedupe.h"
 #include "model/event.h"
-
-#include <sqlite3.h>
+#include "sqlite/sql.h"
 
 #define DEDUPE_CRITICAL_DAYS 90
 #define DEDUPE_OTHER_DAYS 35
@@ -60,12 +59,12 @@
 struct dedupe_segment;
 
 struct dedupe_store {
-    sqlite3 *db;
+    struct sqlite3 *db;
     uint64_t segment_keys_max; /* DEDUPE_SEGMENT_KEYS_MAX; a test may lower it after dedupe_init */
     struct hash_seed seed;     /* of the indexes that are made; a test may set it as well */
     size_t count, capacity;
     struct dedupe_segment **segments; /* newest day first, and newest part of a day */
-    sqlite3_stmt *find_bucket;        /* of sealed segments; prepared at first use */
+    struct sqlite3_stmt *find_bucket; /* of sealed segments; prepared at first use */
 };
 
 enum dedupe_finding { DEDUPE_NEW, DEDUPE_DUPLICATE, DEDUPE_CONFLICT, DEDUPE_DAMAGED };
@@ -73,7 +72,7 @@ enum dedupe_finding { DEDUPE_NEW, DEDUPE_DUPLICATE, DEDUPE_CONFLICT, DEDUPE_DAMA
 /* Finds the segments of the file and brings their filters, and the newest ones' indexes, into
  * memory. ERR_DAMAGED when there is one of an unknown form. dedupe_done is due after a failure as
  * well. */
-enum err dedupe_init(struct dedupe_store *dedupe, sqlite3 *db) MUST_CHECK;
+enum err dedupe_init(struct dedupe_store *dedupe, struct sqlite3 *db) MUST_CHECK;
 void dedupe_done(struct dedupe_store *dedupe);
 
 /* Judges `event` against the first one of this key, whose id is returned with DEDUPE_DUPLICATE and

@@ -68,7 +68,7 @@ static_assert(DELIVERY_PENDING == 0 && DELIVERY_SENDING == 1 && DELIVERY_WAITING
                   PARK_GONE == 3,
     "the statements and the indexes have these numbers in their text");
 
-enum err delivery_rows_init(struct delivery_rows *rows, sqlite3 *db)
+enum err delivery_rows_init(struct delivery_rows *rows, struct sqlite3 *db)
 {
     *rows = (struct delivery_rows){.db = db};
     return sql_prepare_all(db, texts, DELIVERIES_STATEMENTS, rows->statements);
@@ -128,24 +128,23 @@ static enum err write_once(
 }
 
 /*
- * An UPDATE fails where an index has not the entry that it is to take out: the row or the index had
- * a flipped bit. The row must go on all the same, or nothing of its shard would; entries that stay
- * behind are passed over when they are met. (SQLite takes the error back for who may write the
- * schema.)
+ * An UPDATE fails where an index lacks the entry that it should take out: the row or the index had a
+ * flipped bit. The row must move all the same, or nothing of its shard would. Entries that stay
+ * behind are passed over when they are met.
  */
 static enum err write_row(
     struct delivery_rows *rows, enum delivery_statement statement, const struct delivery_row *row)
 {
     enum err result = write_once(rows, statement, row);
-    if (result != ERR_DAMAGED || sqlite3_extended_errcode(rows->db) != SQLITE_CORRUPT_INDEX)
+    if (result != ERR_DAMAGED || !sql_found_damaged_index(rows->db))
         return result;
     log_error("an index of the deliveries is damaged: REINDEX in the sqlite3 shell, with the "
               "gateway stopped, mends it "
               "delivery=%lld",
         (long long)row->id);
-    sqlite3_db_config(rows->db, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1, NULL);
+    sql_tolerate_damaged_index(rows->db, true);
     result = write_once(rows, statement, row);
-    sqlite3_db_config(rows->db, SQLITE_DBCONFIG_WRITABLE_SCHEMA, 0, NULL);
+    sql_tolerate_damaged_index(rows->db, false);
     return result;
 }
 
@@ -580,9 +579,7 @@ enum err delivery_rows_count_open(
             .waiting = sql_column_int(&use, 2),
             .parked_releasable = sql_column_int(&use, 3),
             .unrouted = sql_column_int(&use, 4),
-            .waiting_due_us = sqlite3_column_type(use.statement, 5) == SQLITE_NULL
-                                  ? INT64_MAX
-                                  : sql_column_int(&use, 5),
+            .waiting_due_us = sql_column_is_null(&use, 5) ? INT64_MAX : sql_column_int(&use, 5),
         };
     }
     sql_finish(&use);

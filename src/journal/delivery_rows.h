@@ -10,7 +10,7 @@
 #define PENSTOCK_JOURNAL_DELIVERY_ROWS_H
 
 #include "journal/delivery_row.h"
-#include "journal/sql.h"
+#include "sqlite/sql.h"
 
 enum delivery_statement {
     DELIVERIES_ADD,
@@ -32,8 +32,8 @@ enum delivery_statement {
 };
 
 struct delivery_rows {
-    sqlite3 *db;
-    sqlite3_stmt *statements[DELIVERIES_STATEMENTS];
+    struct sqlite3 *db;
+    struct sqlite3_stmt *statements[DELIVERIES_STATEMENTS];
 };
 
 /* The columns that delivery_row_take reads, in its order. */
@@ -46,7 +46,7 @@ struct delivery_rows {
 bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row);
 
 /* delivery_rows_done is due after a failure as well. */
-enum err delivery_rows_init(struct delivery_rows *rows, sqlite3 *db) MUST_CHECK;
+enum err delivery_rows_init(struct delivery_rows *rows, struct sqlite3 *db) MUST_CHECK;
 void delivery_rows_done(struct delivery_rows *rows);
 
 enum err delivery_rows_add(struct delivery_rows *rows, const struct delivery_row *row) MUST_CHECK;

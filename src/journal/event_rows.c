@@ -2,7 +2,7 @@
 #include "journal/event_rows.h"
 
 #include "journal/checksum.h"
-#include "journal/sql.h"
+#include "sqlite/sql.h"
 
 static const char *const texts[EVENTS_STATEMENTS] = {
     [EVENTS_ADD] = "INSERT INTO events(" EVENT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
@@ -15,7 +15,7 @@ static const char *const texts[EVENTS_STATEMENTS] = {
     [EVENTS_READ_ID] = "SELECT id FROM events WHERE seq = ?",
 };
 
-enum err event_rows_init(struct event_rows *rows, sqlite3 *db)
+enum err event_rows_init(struct event_rows *rows, struct sqlite3 *db)
 {
     *rows = (struct event_rows){.db = db};
     return sql_prepare_all(db, texts, EVENTS_STATEMENTS, rows->statements);
@@ -61,7 +61,7 @@ enum err event_rows_add(
     sql_bind_int(&use, deliveries);
     sql_bind_int(&use, checksum_event(seq, event, deliveries));
     enum err result = sql_execute(&use);
-    if (!result && sqlite3_changes64(rows->db) == 0)
+    if (!result && sql_changes(rows->db) == 0)
         return ERR_EXISTS;
     return result ? result : add_body(rows, seq, parts->body);
 }
@@ -126,7 +126,7 @@ bool event_row_take(const struct sql_use *use, int64_t *ret_seq, struct event_pa
     *ret_seq = sql_column_int(use, 0);
     *ret_parts = (struct event_parts){
         .accepted_us = sql_column_int(use, 2),
-        .has_occurred_at = sqlite3_column_type(use->statement, 3) != SQLITE_NULL,
+        .has_occurred_at = !sql_column_is_null(use, 3),
         .occurred_us = sql_column_int(use, 3),
         .partner = sql_column_slice(use, 4),
         .account = sql_column_slice(use, EVENT_COLUMN_ACCOUNT),

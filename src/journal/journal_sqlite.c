@@ -26,11 +26,11 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
-#include "journal/sql.h"
 #include "journal/store.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 #include "runtime/thread.h"
+#include "sqlite/sql.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -193,7 +193,7 @@ static void note_failure(struct journal_sqlite *self, enum err error)
         self->trouble = ROOM_FULL;
     else if (error == ERR_DISK)
         self->trouble =
-            sql_is_read_only(self->store.db) || reserve_is_read_only(&self->store.reserve)
+            sql_found_read_only_disk(self->store.db) || reserve_is_read_only(&self->store.reserve)
                 ? ROOM_READ_ONLY
                 : ROOM_FAILING;
     self->next_try_us = clock_mono_us() + RETRY_US;
@@ -218,10 +218,10 @@ static void note_success(struct journal_sqlite *self, bool took_event)
  * still tells what it was. */
 static void abandon_transaction(struct journal_sqlite *self, enum err error, bool while_committing)
 {
-    bool in_doubt = store_is_in_doubt(&self->store, while_committing);
+    bool in_doubt = sql_is_in_doubt(self->store.db, while_committing);
     if (!self->trouble || in_doubt)
         log_error("the journal could not commit shard=%u error=%s reason=%s", self->store.shard,
-            err_name(error), sqlite3_errmsg(self->store.db));
+            err_name(error), sql_reason(self->store.db));
     note_failure(self, error);
     metrics_add(METRIC_JOURNAL_COMMIT_FAILURES, 1);
     if (store_roll_back(&self->store))
@@ -325,8 +325,8 @@ static void judge_checkpoint(struct journal_sqlite *self, bool was_starved, enum
 {
     if (result && !(was_starved && result == ERR_DISK_FULL))
         log_warn("the journal could not be checkpointed shard=%u error=%s reason=%s",
-            self->store.shard, err_name(result), sqlite3_errmsg(self->store.db));
-    if (result && store_is_in_doubt(&self->store, false))
+            self->store.shard, err_name(result), sql_reason(self->store.db));
+    if (result && sql_is_in_doubt(self->store.db, false))
         declare_failed(self);
     if (result || was_starved)
         tell_room(self);

@@ -125,17 +125,18 @@ static int64_t key_of(const struct delivery_row *row)
 }
 
 /* As many of the cursor's parts as the statement has parameters. */
-static struct sql_use use_at_cursor(sqlite3_stmt *statement, const struct listing_cursor *cursor)
+static struct sql_use use_at_cursor(
+    struct sqlite3_stmt *statement, const struct listing_cursor *cursor)
 {
     const int64_t parts[] = {cursor->endpoint, cursor->key, cursor->id};
     struct sql_use use = sql_use(statement);
-    size_t count = (size_t)sqlite3_bind_parameter_count(statement);
+    size_t count = (size_t)sql_parameters(statement);
     for (size_t i = 0; i < count && i < ARRAY_LENGTH(parts); i++)
         sql_bind_int(&use, parts[i]);
     return use;
 }
 
-static enum err read_group(struct pager *pager, sqlite3_stmt *rows)
+static enum err read_group(struct pager *pager, struct sqlite3_stmt *rows)
 {
     struct listing_cursor *cursor = &pager->list->page.cursor;
     struct sql_use use = use_at_cursor(rows, cursor);
@@ -156,7 +157,7 @@ static enum err read_group(struct pager *pager, sqlite3_stmt *rows)
     return result;
 }
 
-static enum err enter_next_group(struct pager *pager, sqlite3_stmt *next, bool *ret_found)
+static enum err enter_next_group(struct pager *pager, struct sqlite3_stmt *next, bool *ret_found)
 {
     struct listing_cursor *cursor = &pager->list->page.cursor;
     const struct listing_filter *filter = &pager->list->filter;
@@ -174,8 +175,8 @@ static enum err enter_next_group(struct pager *pager, sqlite3_stmt *next, bool *
 
 static enum err read_index(struct pager *pager, enum delivery_state state)
 {
-    sqlite3 *db = pager->source->db;
-    sqlite3_stmt *rows = NULL, *next = NULL;
+    struct sqlite3 *db = pager->source->db;
+    struct sqlite3_stmt *rows = NULL, *next = NULL;
     bool found = true;
     enum err result = sql_prepare(db, indexes[state].rows, &rows);
     if (!result)
@@ -186,8 +187,8 @@ static enum err read_index(struct pager *pager, enum delivery_state state)
             break;
         result = enter_next_group(pager, next, &found);
     }
-    sqlite3_finalize(rows);
-    sqlite3_finalize(next);
+    sql_finalize(rows);
+    sql_finalize(next);
     return result;
 }
 
@@ -205,14 +206,14 @@ static void begin_index(struct pager *pager, unsigned state)
 static enum err read_held(struct pager *pager)
 {
     struct listing_cursor *cursor = &pager->list->page.cursor;
-    sqlite3_stmt *rows = NULL;
+    struct sqlite3_stmt *rows = NULL;
     if (cursor->place != LISTING_PLACE_BROKER_OWNED)
         *cursor = (struct listing_cursor){
             .shard = cursor->shard, .place = LISTING_PLACE_BROKER_OWNED, .id = -1};
     enum err result = sql_prepare(pager->source->db, broker_owned_text, &rows);
     if (!result)
         result = read_group(pager, rows);
-    sqlite3_finalize(rows);
+    sql_finalize(rows);
     return result;
 }
 
@@ -234,7 +235,7 @@ static enum err read_indexes(struct pager *pager)
 
 /* The history. */
 
-static enum err read_event(struct pager *pager, sqlite3_stmt *deliveries, int64_t seq)
+static enum err read_event(struct pager *pager, struct sqlite3_stmt *deliveries, int64_t seq)
 {
     struct listing_cursor *cursor = &pager->list->page.cursor;
     struct sql_use use = sql_use(deliveries);
@@ -256,7 +257,7 @@ static enum err read_event(struct pager *pager, sqlite3_stmt *deliveries, int64_
 
 static enum err read_history(struct pager *pager)
 {
-    sqlite3_stmt *events = NULL, *deliveries = NULL;
+    struct sqlite3_stmt *events = NULL, *deliveries = NULL;
     struct listing_cursor *cursor = &pager->list->page.cursor;
     const int64_t id_max = placement_first_delivery(INT64_MAX / ACCOUNT_ENDPOINTS_MAX);
     bool there = false;
@@ -286,8 +287,8 @@ static enum err read_history(struct pager *pager)
             look_at_clock(pager);
         }
     }
-    sqlite3_finalize(events);
-    sqlite3_finalize(deliveries);
+    sql_finalize(events);
+    sql_finalize(deliveries);
     return result;
 }
 

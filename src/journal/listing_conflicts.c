@@ -42,7 +42,7 @@ static enum err add(
     return result;
 }
 
-static enum err read_rows(struct journal_list_conflicts *list, sqlite3_stmt *statement,
+static enum err read_rows(struct journal_list_conflicts *list, struct sqlite3_stmt *statement,
     int64_t deadline_us, bool *ret_over)
 {
     const struct conflict_filter *filter = &list->filter;
@@ -74,14 +74,14 @@ enum err listing_read_conflicts(
     struct timeline_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over)
 {
     struct journal_list_conflicts *list = CONTAINER_OF(page, struct journal_list_conflicts, page);
-    sqlite3_stmt *statement = NULL;
+    struct sqlite3_stmt *statement = NULL;
     enum err result = reading_begin(source->db);
     if (!result)
         result =
             sql_prepare(source->db, list->filter.has_first ? of_first_text : all_text, &statement);
     if (!result)
         result = read_rows(list, statement, deadline_us, ret_over);
-    sqlite3_finalize(statement);
+    sql_finalize(statement);
     reading_end(source->db);
     return result;
 }

@@ -45,8 +45,8 @@ static enum err add(struct journal_list_poison *list, const struct poison_row *r
     return OK;
 }
 
-static enum err read_rows(
-    struct journal_list_poison *list, sqlite3_stmt *statement, int64_t deadline_us, bool *ret_over)
+static enum err read_rows(struct journal_list_poison *list, struct sqlite3_stmt *statement,
+    int64_t deadline_us, bool *ret_over)
 {
     struct sql_use use = sql_use(statement);
     bool there = false;
@@ -74,13 +74,13 @@ enum err listing_read_poison(
     struct timeline_source *source, struct journal_page *page, int64_t deadline_us, bool *ret_over)
 {
     struct journal_list_poison *list = CONTAINER_OF(page, struct journal_list_poison, page);
-    sqlite3_stmt *statement = NULL;
+    struct sqlite3_stmt *statement = NULL;
     enum err result = reading_begin(source->db);
     if (!result)
         result = sql_prepare(source->db, text, &statement);
     if (!result)
         result = read_rows(list, statement, deadline_us, ret_over);
-    sqlite3_finalize(statement);
+    sql_finalize(statement);
     reading_end(source->db);
     return result;
 }

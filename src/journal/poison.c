@@ -31,7 +31,7 @@ static enum err count(struct poison *poison)
     return result;
 }
 
-enum err poison_init(struct poison *poison, sqlite3 *db)
+enum err poison_init(struct poison *poison, struct sqlite3 *db)
 {
     *poison = (struct poison){.rows_max = POISON_ROWS_MAX, .bytes_max = POISON_BYTES_MAX};
     enum err result = sql_prepare_all(db, texts, POISON_STATEMENTS, poison->statements);

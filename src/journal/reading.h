@@ -8,20 +8,20 @@
 #ifndef PENSTOCK_JOURNAL_READING_H
 #define PENSTOCK_JOURNAL_READING_H
 
-#include "journal/sql.h"
+#include "sqlite/sql.h"
 
 #define READING_US_MAX 50000
 
 /* ERR_DISK when there is no such file, ERR_DAMAGED, ERR_UNAVAILABLE, ERR_NO_MEMORY. The caller
  * closes the connection, with all of its statements finalized. */
 enum err reading_open(
-    const char *directory, unsigned shard, unsigned cache_kib, sqlite3 **ret_db) MUST_CHECK;
+    const char *directory, unsigned shard, unsigned cache_kib, struct sqlite3 **ret_db) MUST_CHECK;
 
-enum err reading_begin(sqlite3 *db) MUST_CHECK;
-void reading_end(sqlite3 *db); /* takes one that has not begun, or that an error has ended */
+enum err reading_begin(struct sqlite3 *db) MUST_CHECK;
+void reading_end(struct sqlite3 *db); /* takes one that has not begun, or that an error has ended */
 
 /* A long reading had better pause. */
-bool reading_must_rest(sqlite3 *db);
+bool reading_must_rest(struct sqlite3 *db);
 
 /*
  * The numbers of the events that may have been accepted in [from_us, end_us): those in
@@ -30,11 +30,11 @@ bool reading_must_rest(sqlite3 *db);
  * that was set by less. Within a transaction.
  */
 #define READING_DISORDER_US INT64_C(3600000000)
-enum err reading_find_range(sqlite3 *db, int64_t from_us, int64_t end_us, int64_t *ret_after_seq,
-    int64_t *ret_last_seq) MUST_CHECK;
+enum err reading_find_range(struct sqlite3 *db, int64_t from_us, int64_t end_us,
+    int64_t *ret_after_seq, int64_t *ret_last_seq) MUST_CHECK;
 
 /* An integer of the table `meta`; `otherwise` where there is none. */
 enum err reading_meta(
-    sqlite3 *db, const char *key, int64_t otherwise, int64_t *ret_value) MUST_CHECK;
+    struct sqlite3 *db, const char *key, int64_t otherwise, int64_t *ret_value) MUST_CHECK;
 
 #endif

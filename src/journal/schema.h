@@ -34,18 +34,17 @@
 #define PENSTOCK_JOURNAL_SCHEMA_H
 
 #include "base/err.h"
-
-#include <sqlite3.h>
+#include "sqlite/database.h"
 
 #define SCHEMA_APPLICATION_ID 0x504e534a /* "PNSJ" */
 #define SCHEMA_VERSION 4
 
-#define SCHEMA_DETAIL_BYTES 256
+#define SCHEMA_DETAIL_BYTES SQL_REASON_BYTES
 
 /*
  * Checks the file behind `db`, sets the writing connection's pragmas, makes what is missing.
  * ERR_NEWER_FORMAT, ERR_DAMAGED and what the disk says; `ret_detail` holds SCHEMA_DETAIL_BYTES.
  */
-enum err schema_prepare(sqlite3 *db, unsigned shard, char *ret_detail) MUST_CHECK;
+enum err schema_prepare(struct sqlite3 *db, unsigned shard, char *ret_detail) MUST_CHECK;
 
 #endif

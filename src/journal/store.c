@@ -4,18 +4,17 @@
 #include "journal/adopt.h"
 #include "journal/mend.h"
 #include "journal/schema.h"
-#include "journal/sql.h"
-#include "journal/wal_file.h"
 #include "model/placement.h"
 #include "runtime/log.h"
+#include "runtime/metrics.h"
+#include "sqlite/database.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Nobody else writes, so that it is a matter of moments (another connection that recovers the WAL's
- * index). */
-#define BUSY_TIMEOUT_MS 5000
+/* No other connection writes. One that recovers the WAL's index holds the lock for a moment. */
+#define BUSY_MS 5000
 #define INTERRUPTED_PER_STEP 256
 
 /* Numbers are never used again while anything of their event is left: bodies and deliveries may
@@ -31,27 +30,21 @@ static const char own_open_text[] =
 
 static enum err read_next_seq(struct store *store)
 {
-    sqlite3_stmt *statement = NULL;
+    struct sqlite3_stmt *statement = NULL;
     enum err result = sql_prepare(store->db, next_seq_text, &statement);
     if (!result) {
         struct sql_use use = sql_use(statement);
         sql_bind_int(&use, ACCOUNT_ENDPOINTS_MAX);
         result = sql_execute_int(&use, &store->next_seq);
     }
-    sqlite3_finalize(statement);
+    sql_finalize(statement);
     return result;
 }
 
 static enum err read_newest(struct store *store)
 {
-    sqlite3_stmt *statement = NULL;
-    enum err result = sql_prepare(
-        store->db, "SELECT accepted_us FROM events ORDER BY seq DESC LIMIT 1", &statement);
-    if (!result) {
-        struct sql_use use = sql_use(statement);
-        result = sql_execute_int(&use, &store->newest_us);
-    }
-    sqlite3_finalize(statement);
+    enum err result = sql_read_int(
+        store->db, "SELECT accepted_us FROM events ORDER BY seq DESC LIMIT 1", &store->newest_us);
     return result == ERR_NOT_FOUND ? OK : result;
 }
 
@@ -121,7 +114,8 @@ static enum err catch_totals_up(struct store *store)
 
 static enum err prepare(struct store *store, const struct store_options *options)
 {
-    checkpointer_init(&store->checkpointer, store->db);
+    checkpointer_init(
+        &store->checkpointer, store->db, METRIC_JOURNAL_WAL_PAGES, METRIC_JOURNAL_CHECKPOINTS);
     enum err result = dedupe_init(&store->dedupe, store->db);
     if (!result)
         result = event_rows_init(&store->events, store->db);
@@ -175,22 +169,19 @@ static enum err clear_up_anyhow(struct store *store)
 /* What there is, for those who must know before they begin. */
 static enum err look_around(struct store *store)
 {
-    sqlite3_stmt *count = NULL, *id = NULL;
+    struct sqlite3_stmt *id = NULL;
     bool row;
-    enum err result = sql_prepare(store->db, own_open_text, &count);
+    enum err result = sql_read_int(store->db, own_open_text, &store->found.open);
     if (!result)
         result = sql_prepare(store->db, "SELECT value FROM meta WHERE key = 'journal_id'", &id);
-    struct sql_use count_use = sql_use(count), id_use = sql_use(id);
+    struct sql_use use = sql_use(id);
     if (!result)
-        result = sql_execute_int(&count_use, &store->found.open);
-    if (!result)
-        result = sql_step(&id_use, &row);
+        result = sql_step(&use, &row);
     if (!result && row)
         snprintf(store->journal_id, sizeof store->journal_id, "%.*s",
-            SLICE_ARGS(sql_column_slice(&id_use, 0)));
+            SLICE_ARGS(sql_column_slice(&use, 0)));
     store->found.outbox = store->outbox.count;
-    sqlite3_finalize(count);
-    sqlite3_finalize(id);
+    sql_finalize(id);
     return result;
 }
 
@@ -210,23 +201,16 @@ enum err store_open(struct store *store, const struct store_options *options, ch
             options->shard, strerror(errno));
         return result;
     }
-    result = wal_file_make_durable(path);
+    result = wal_make_durable(path);
     if (result) {
         snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/journal-%u.db-wal can't be written: %s",
             options->directory, options->shard, err_title(result));
         return result;
     }
-    int code = sqlite3_open_v2(
-        path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    result = store->db ? sql_err(store->db, code) : ERR_NO_MEMORY;
-    if (result) {
-        snprintf(
-            reason, sizeof reason, "%s", store->db ? sqlite3_errmsg(store->db) : "out of memory");
-    } else {
-        sqlite3_extended_result_codes(store->db, 1);
-        sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
+    const struct sql_options opening = {.access = SQL_CREATE, .busy_ms = BUSY_MS};
+    result = sql_open(path, &opening, &store->db, reason);
+    if (!result)
         result = schema_prepare(store->db, options->shard, reason);
-    }
     if (!result) {
         result = prepare(store, options);
         if (!result)
@@ -234,7 +218,7 @@ enum err store_open(struct store *store, const struct store_options *options, ch
         if (!result)
             result = look_around(store);
         if (result)
-            snprintf(reason, sizeof reason, "%s", sqlite3_errmsg(store->db));
+            snprintf(reason, sizeof reason, "%s", sql_reason(store->db));
     }
     /* The reason is what helps: a long path gives way to it. */
     if (result)
@@ -273,12 +257,12 @@ void store_close(struct store *store, bool in_doubt)
     expiry_done(&store->expiry);
     reserve_close(&store->reserve);
     if (in_doubt)
-        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        sql_checkpoint_on_close(store->db, false);
     else if (store->next_seq && checkpointer_finish(&store->checkpointer))
         log_warn("the journal could not be checkpointed at its end, the next start will shard=%u "
                  "reason=%s",
-            store->shard, sqlite3_errmsg(store->db));
-    sqlite3_close(store->db);
+            store->shard, sql_reason(store->db));
+    sql_close(store->db);
     store->db = NULL;
 }
 
@@ -307,23 +291,10 @@ enum err store_commit(struct store *store)
 
 enum err store_roll_back(struct store *store)
 {
-    /* After some errors SQLite has rolled back already, and would say that there is no transaction.
-     * */
-    enum err result = sqlite3_get_autocommit(store->db) ? OK : sql_run(store->db, "ROLLBACK");
+    enum err result = sql_roll_back(store->db);
     dedupe_rolled_back(&store->dedupe);
     totals_rolled_back(&store->totals);
     outbox_rolled_back(&store->outbox);
     poison_rolled_back(&store->poison);
     return result;
-}
-
-bool store_is_in_doubt(struct store *store, bool while_committing)
-{
-    int code = sqlite3_extended_errcode(store->db);
-    if (sql_is_sync_failure(code))
-        return true;
-    /* What could not be written to the WAL (a file system that went read-only) is written again by
-     * the next commit. */
-    return while_committing && (code & 0xff) == SQLITE_IOERR && code != SQLITE_IOERR_WRITE &&
-           !sql_is_of_index(code) && sql_err(store->db, code) != ERR_DISK_FULL;
 }

@@ -12,7 +12,6 @@
 #define PENSTOCK_JOURNAL_STORE_H
 
 #include "journal/alias_rows.h"
-#include "journal/checkpoint.h"
 #include "journal/conflict_rows.h"
 #include "journal/dedupe_store.h"
 #include "journal/delivery_rows.h"
@@ -24,9 +23,10 @@
 #include "journal/poison.h"
 #include "journal/reserve.h"
 #include "journal/totals.h"
+#include "sqlite/wal.h"
 
 struct store {
-    sqlite3 *db;
+    struct sqlite3 *db;
     unsigned shard;
     int64_t next_seq; /* of events; a rolled back transaction leaves a gap */
     struct dedupe_store dedupe;
@@ -76,9 +76,6 @@ enum err store_begin(struct store *store) MUST_CHECK;
 /* With the totals, when they are due. */
 enum err store_commit(struct store *store) MUST_CHECK;
 enum err store_roll_back(struct store *store) MUST_CHECK;
-
-/* Right after a failure: whether the file can't be trusted to keep what is written from now on. */
-bool store_is_in_doubt(struct store *store, bool while_committing);
 
 enum err store_append(struct store *store, struct request *request) MUST_CHECK;
 enum err store_start(struct store *store, struct request *request) MUST_CHECK;

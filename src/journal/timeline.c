@@ -5,6 +5,7 @@
 #include "journal/delivery_rows.h"
 #include "journal/reading.h"
 #include "model/placement.h"
+#include "sqlite/database.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,7 @@ void timeline_source_close(struct timeline_source *source)
     event_rows_done(&source->events);
     alias_rows_done(&source->aliases);
     sql_finalize_all(source->statements, TIMELINE_STATEMENTS);
-    sqlite3_close(source->db);
+    sql_close(source->db);
     source->db = NULL;
 }
 
@@ -74,7 +75,7 @@ static void *make_room(void *array, size_t count, size_t size)
     return (count & (count - 1)) == 0 ? realloc(array, (count ? count * 2 : 1) * size) : array;
 }
 
-static struct sql_use use_for_event(sqlite3_stmt *statement, int64_t seq)
+static struct sql_use use_for_event(struct sqlite3_stmt *statement, int64_t seq)
 {
     struct sql_use use = sql_use(statement);
     sql_bind_int(&use, placement_first_delivery(seq));

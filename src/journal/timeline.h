@@ -21,10 +21,10 @@ enum timeline_statement {
 };
 
 struct timeline_source {
-    sqlite3 *db; /* NULL until it is opened */
+    struct sqlite3 *db; /* NULL until it is opened */
     struct event_rows events;
     struct alias_rows aliases;
-    sqlite3_stmt *statements[TIMELINE_STATEMENTS];
+    struct sqlite3_stmt *statements[TIMELINE_STATEMENTS];
 };
 
 /* Opens a journal's file for reading. After a failure `source` is closed again. */

@@ -45,7 +45,7 @@ BUGS = {
         ("        usleep(FAILPOINT_SLEEP_US);", "        (void)FAILPOINT_SLEEP_US;")),
     "commits-without-sync": (
         "commits are not synced",
-        "src/journal/schema.c",
+        "src/sqlite/database.c",
         ("PRAGMA synchronous = FULL;", "PRAGMA synchronous = NORMAL;")),
     "takes-any-row": (
         "the dedupe store believes its index without comparing the key: the entry of a rolled back row leads to another's",

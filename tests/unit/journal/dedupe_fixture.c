@@ -4,6 +4,7 @@
 #include "journal/dedupe_segment.h"
 
 #include <criterion/criterion.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -6,6 +6,8 @@
 
 #include "journal/dedupe_segment.h"
 
+#include <sqlite3.h>
+
 #define TODAY 20500 /* days since 1970: 2026-02-16 */
 #define SEGMENT_KEYS 10
 

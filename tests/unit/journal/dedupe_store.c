@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The dedupe store on a file of its own, with segments of a few keys. What the journal does with it
  * is in append.c. */
-#include "journal/checksum.h"
+#include "sqlite/checksum.h"
 #include "unit/journal/dedupe_fixture.h"
 
 #include "base/cleanup.h"
 
 #include <criterion/criterion.h>
+#include <sqlite3.h>
 #include <stdio.h>
 
 Test(dedupe, a_day_gets_another_part_when_the_last_is_full)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit/journal/fixture.h"
 
-#include "unit/journal/faulty_disk.h"
+#include "unit/sqlite/faulty_disk.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

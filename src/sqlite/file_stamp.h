@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stamp of a database file: whose it is, which one it is, and how new it is. Every database of
- * the data directory has one, the account database as well; main keeps the other half in
- * installation.json and compares them before anything is opened for work (main/data_files.h).
+ * The stamp of a database file: whose file it is, which one it is, and how new it is. Every
+ * database of the data directory has one. main keeps the other half in installation.json and
+ * compares the two before it opens a file for work (main/data_files.h).
  *
  *   stamp(one, installation, file, id, seed, partitions, shards, epoch)      one row
  *
- * A file is made with its stamp: under another name, synced, and then renamed, so that there is
- * never half of one. The seed and the counts are the installation's, so that installation.json can
+ * A file is made together with its stamp: under another name, synced, then renamed. So there is
+ * never half a file. The seed and the counts are the installation's, so that installation.json can
  * be made again from any of its files.
  *
- * Which file it is, is read twice: from the main file alone, and with the WAL. A WAL of another
- * file has another id, as long as it holds the stamp that the start has written. Connections live
- * for one call.
+ * The stamp is read twice: from the main file alone, and with the WAL. The WAL of another file has
+ * another id, as long as it holds the stamp that a start has written. Each call opens a connection
+ * of its own and closes it.
  */
-#ifndef PENSTOCK_JOURNAL_FILE_STAMP_H
-#define PENSTOCK_JOURNAL_FILE_STAMP_H
+#ifndef PENSTOCK_SQLITE_FILE_STAMP_H
+#define PENSTOCK_SQLITE_FILE_STAMP_H
 
 #include "base/err.h"
 
@@ -36,17 +36,17 @@ struct file_stamp {
 };
 
 /* ERR_NOT_FOUND: there is no file. ERR_DAMAGED: it is a directory, empty, no database, or has no
- * stamp; and what the disk says. `ret_detail` (FILE_STAMP_DETAIL_BYTES) says it in words. Writes
- * nothing. */
+ * stamp. ERR_PERMISSION, and the errors of the disk. `ret_detail` (FILE_STAMP_DETAIL_BYTES) says it
+ * in words. Writes nothing. */
 enum err file_stamp_read(
     const char *path, struct file_stamp *ret_stamp, char *ret_detail) MUST_CHECK;
 
-/* Makes the file, mode 0600; there must be none, and no WAL of an earlier one. */
+/* Makes the file with mode 0600. There must be neither a file nor the WAL of an earlier one. */
 enum err file_stamp_make(
     const char *path, const struct file_stamp *stamp, char *ret_detail) MUST_CHECK;
 
-/* Writes the epoch, durably: into the WAL, which stays, or with `into_file` all of the WAL into the
- * file. Nobody else may have the file open. */
+/* Writes the epoch, durably: into the WAL, or with `into_file` into the file, and with it all that
+ * is in the WAL. No other connection may be open. */
 enum err file_stamp_set_epoch(
     const char *path, int64_t epoch, bool into_file, char *ret_detail) MUST_CHECK;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "unit/journal/faulty_disk.h"
+#include "unit/sqlite/faulty_disk.h"
 
 #include "base/cleanup.h"
 
@@ -13,7 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static _Atomic bool syncs_fail, is_full;
+static _Atomic bool syncs_fail;
+static _Atomic int write_error;
 static _Atomic int64_t room_bytes = -1; /* less than 0: no bound */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -40,8 +41,9 @@ int fdatasync(int fd)
 static ssize_t write_at(int fd, const void *data, size_t len, off_t at)
 {
     int64_t room = atomic_load(&room_bytes);
-    if (atomic_load(&is_full) || (room >= 0 && room < (int64_t)len)) {
-        errno = ENOSPC;
+    int error = room >= 0 && room < (int64_t)len ? ENOSPC : atomic_load(&write_error);
+    if (error) {
+        errno = error;
         return -1;
     }
     if (room >= 0)
@@ -62,10 +64,15 @@ static void interpose(void)
         vfs->xSetSystemCall(vfs, names[i], (sqlite3_syscall_ptr)write_at);
 }
 
-void disk_be_full(bool full)
+void disk_refuse_writes(int error)
 {
     interpose();
-    atomic_store(&is_full, full);
+    atomic_store(&write_error, error);
+}
+
+void disk_be_full(bool full)
+{
+    disk_refuse_writes(full ? ENOSPC : 0);
 }
 
 void disk_hold_syncs(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/file_stamp.h"
+#include "sqlite/file_stamp.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
