@@ -7,7 +7,7 @@
 #include "journal/audit_internal.h"
 
 #include "base/clock.h"
-#include "journal/dedupe_segment.h"
+#include "dedupe/segment.h"
 #include "journal/reading.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/mend.h"
 
-#include "journal/dedupe_segment.h"
+#include "dedupe/segment.h"
 #include "journal/store.h"
 #include "model/placement.h"
 #include "runtime/log.h"

@@ -3,7 +3,7 @@
  * What a journal's file looks like, and how it is made.
  *
  *   meta          journal_id, created_us, shard; how far the totals and the expiry have come
- *   dedupe_*      made by the dedupe store, a table for each day and retention (dedupe_store.h)
+ *   dedupe_*      made by the dedupe store, a table for each day and retention (dedupe/store.h)
  *   events        what was accepted: the history, kept longer than the bodies
  *   bodies        by the event's number; apart, so that they expire without touching the history
  *   deliveries    one row for each event and endpoint; id = event number * ACCOUNT_ENDPOINTS_MAX + index. The attempt

@@ -11,9 +11,9 @@
 #ifndef PENSTOCK_JOURNAL_STORE_H
 #define PENSTOCK_JOURNAL_STORE_H
 
+#include "dedupe/store.h"
 #include "journal/alias_rows.h"
 #include "journal/conflict_rows.h"
-#include "journal/dedupe_store.h"
 #include "journal/delivery_rows.h"
 #include "journal/event_rows.h"
 #include "journal/expiry.h"

@@ -49,15 +49,15 @@ BUGS = {
         ("PRAGMA synchronous = FULL;", "PRAGMA synchronous = NORMAL;")),
     "takes-any-row": (
         "the dedupe store believes its index without comparing the key: the entry of a rolled back row leads to another's",
-        "src/journal/dedupe_segment.c",
+        "src/dedupe/rows.c",
         ("slice_equal(found.key, slice_of(entry->key->bytes, sizeof entry->key->bytes))", "found.key.len > 0")),
     "filter-denies": (
         "a key is entered into the dedupe, but not into its filter",
-        "src/journal/dedupe_segment.c",
+        "src/dedupe/segment.c",
         ("    key_filter_add(&segment->filter, entry->key);\n    segment->keys++;", "    segment->keys++;")),
     "money-as-text": (
         "amounts are compared as texts: 1.10 is not 1.1",
-        "src/journal/dedupe_segment.c",
+        "src/dedupe/rows.c",
         ("entry->amount = slice_of(entry->canonical, len);", "entry->amount = len ? amount : slice_of(entry->canonical, 0);")),
     "cursor-skips-one": (
         "what had no room in memory is looked for behind itself",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/key_filter.h"
+#include "dedupe/key_filter.h"
 
 #include "base/cleanup.h"
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/dedupe_segment.h"
+#include "dedupe/segment.h"
 
-#include "base/cleanup.h"
-#include "model/money.h"
+#include "base/memory.h"
 #include "runtime/log.h"
 #include "sqlite/checksum.h"
 
@@ -10,24 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define STATEMENT_BYTES 256
-
-void dedupe_entry_init(
-    struct dedupe_entry *entry, const struct dedupe_key *key, const struct event *event)
-{
-    struct slice amount = event->parts.amount;
-    size_t len = amount.len ? money_canonical(amount, entry->canonical) : 0;
-    entry->key = key;
-    entry->event = slice_of(event->parts.id.bytes, sizeof event->parts.id.bytes);
-    entry->amount = slice_of(entry->canonical, len);
-    entry->currency = event->parts.currency;
-}
-
 struct dedupe_segment *dedupe_segment_new(int64_t day, int64_t days_kept, unsigned part)
 {
-    struct dedupe_segment *segment = calloc(1, sizeof *segment);
-    if (!segment)
-        return NULL;
+    struct dedupe_segment *segment;
+    MEMORY_NEW(segment);
     segment->day = day;
     segment->days_kept = days_kept;
     segment->part = part;
@@ -66,8 +51,6 @@ enum err dedupe_segment_from_name(const char *name, struct dedupe_segment **ret_
         return ERR_NOT_FOUND;
     int64_t days_kept = kind == 'c' ? DEDUPE_CRITICAL_DAYS : DEDUPE_OTHER_DAYS;
     struct dedupe_segment *segment = dedupe_segment_new(midnight_us / US_PER_DAY, days_kept, part);
-    if (!segment)
-        return ERR_NO_MEMORY;
     if (strcmp(segment->name, name) != 0) {
         dedupe_segment_free(segment);
         return ERR_NOT_FOUND;
@@ -82,70 +65,18 @@ bool dedupe_segment_is_later(
     return segment->day != other->day ? segment->day > other->day : segment->part > other->part;
 }
 
-/* Prepares `format`, whose one or two %s stand for the segment's name. */
-static enum err prepare_for(struct dedupe_store *dedupe, const struct dedupe_segment *segment,
-    const char *format, struct sqlite3_stmt **ret_statement)
-{
-    char text[STATEMENT_BYTES];
-    snprintf(text, sizeof text, format, segment->name, segment->name);
-    return sql_prepare(dedupe->db, text, ret_statement);
-}
-
-static const char find_text[] = "SELECT " DEDUPE_ROW_COLUMNS " FROM %s WHERE row = ?1";
-static const char add_text[] =
-    "INSERT INTO %s(key, event, amount, currency, crc) VALUES(?1, ?2, ?3, ?4, ?5)";
-
-/* Without its number, which is not known before it is written; the key says which one it is. */
-static int64_t row_checksum(const char *table, struct slice key, struct slice event,
-    struct slice amount, struct slice currency)
-{
-    const struct slice texts[] = {slice_from_string(table), key, event, amount, currency};
-    return checksum_columns(NULL, 0, texts, ARRAY_LENGTH(texts));
-}
-
-bool dedupe_row_take(const char *table, const struct sql_use *use, struct dedupe_row *ret_row)
-{
-    *ret_row = (struct dedupe_row){
-        .number = sql_column_int(use, 0),
-        .key = sql_column_slice(use, 1),
-        .event = sql_column_slice(use, 2),
-        .amount = sql_column_slice(use, 3),
-        .currency = sql_column_slice(use, 4),
-    };
-    return ret_row->key.len == DEDUPE_KEY_BYTES && ret_row->event.len == EVENT_ID_BYTES &&
-           ret_row->number > 0 && ret_row->number <= UINT32_MAX &&
-           sql_column_int(use, 5) == row_checksum(table, ret_row->key, ret_row->event,
-                                         ret_row->amount, ret_row->currency);
-}
-
-static void name_damaged_row(const struct dedupe_segment *segment, int64_t number)
-{
-    log_error(
-        "a row of the dedupe store is damaged: what might be it is refused segment=%s row=%lld",
-        segment->name, (long long)number);
-}
-
 enum err dedupe_segment_check_form(
     struct dedupe_store *dedupe, const struct dedupe_segment *segment)
 {
-    struct sqlite3_stmt *statement = NULL;
-    enum err result = prepare_for(dedupe, segment, find_text, &statement);
-    sql_finalize(statement);
-    return result == ERR_BUG ? ERR_DAMAGED : result;
+    return dedupe_rows_check(dedupe->db, segment->name);
 }
 
 enum err dedupe_segment_make(struct dedupe_store *dedupe, struct dedupe_segment *segment)
 {
-    char text[224];
-    snprintf(text, sizeof text,
-        "CREATE TABLE %s(row INTEGER PRIMARY KEY, key BLOB NOT NULL, event BLOB NOT NULL, amount "
-        "TEXT, currency TEXT,"
-        " crc INTEGER NOT NULL)",
-        segment->name);
     segment->made = true;
     key_index_init(&segment->index, &dedupe->seed);
     enum err result = key_filter_init(&segment->filter, dedupe->segment_keys_max);
-    return result ? result : sql_run(dedupe->db, text);
+    return result ? result : dedupe_rows_make(dedupe->db, segment->name);
 }
 
 /* What the rows of a segment say. */
@@ -162,8 +93,9 @@ static void contents_done(struct contents *contents)
     key_index_done(&contents->index);
 }
 
-static enum err contents_add(struct contents *contents, const struct dedupe_row *row)
+static enum err contents_add(const struct dedupe_row *row, void *context)
 {
+    struct contents *contents = context;
     struct dedupe_key key;
     enum err result = key_index_reserve(&contents->index);
     if (result)
@@ -180,27 +112,12 @@ static enum err contents_read(struct dedupe_store *dedupe, const struct dedupe_s
     uint64_t filter_keys, struct contents *ret_contents)
 {
     struct contents contents = {0};
-    struct sqlite3_stmt *statement = NULL;
+    bool all = true;
     key_index_init(&contents.index, &dedupe->seed);
     enum err result = filter_keys ? key_filter_init(&contents.filter, filter_keys) : OK;
     if (!result)
-        result = prepare_for(dedupe, segment, "SELECT " DEDUPE_ROW_COLUMNS " FROM %s", &statement);
-    struct sql_use use = sql_use(statement);
-    bool there = false;
-    while (!result && !(result = sql_step(&use, &there)) && there) {
-        struct dedupe_row row;
-        if (dedupe_row_take(segment->name, &use, &row)) {
-            result = contents_add(&contents, &row);
-        } else {
-            name_damaged_row(segment, row.number);
-            contents.in_part = true;
-        }
-    }
-    sql_finalize(statement);
-    if (result == ERR_DAMAGED) {
-        contents.in_part = true;
-        result = OK;
-    }
+        result = dedupe_rows_each(dedupe->db, segment->name, contents_add, &contents, &all);
+    contents.in_part = !all;
     if (result)
         contents_done(&contents);
     else
@@ -222,8 +139,7 @@ enum err dedupe_segment_scan(
     if (result)
         return result;
     if (contents.in_part) {
-        log_error(
-            "a segment of the dedupe store can't be read as a whole segment=%s keys_read=%llu",
+        log_error("rows of a segment of the dedupe store can't be read segment=%s keys_read=%llu",
             segment->name, (unsigned long long)contents.keys);
     }
     if (!newest)
@@ -244,7 +160,7 @@ void dedupe_segment_mended(struct dedupe_segment *segment)
     segment->unreadable = segment->filter_in_part = false;
 }
 
-/* The oldest gives its index up, since duplicates are rarely that late. */
+/* The oldest closed segment loses its index, since duplicates are rarely that late. */
 static void make_room_for_index(struct dedupe_store *dedupe)
 {
     unsigned count = 0;
@@ -256,8 +172,8 @@ static void make_room_for_index(struct dedupe_store *dedupe)
     }
 }
 
-/* Brings the index of a closed segment into memory. Its filter stays: where rows can't be read it
- * knows more than they do. */
+/* Brings the index of a closed segment into memory. Its filter stays as it is: it may hold keys of
+ * rows that can't be read any more. */
 static enum err index_rows(struct dedupe_store *dedupe, struct dedupe_segment *segment)
 {
     struct contents contents;
@@ -266,16 +182,17 @@ static enum err index_rows(struct dedupe_store *dedupe, struct dedupe_segment *s
     if (result)
         return result;
     if (contents.in_part && !segment->unreadable && !segment->mended)
-        log_error("a segment of the dedupe store can't be read: what might be in it is refused "
-                  "segment=%s keys_read=%llu",
+        log_error(
+            "a segment of the dedupe store can't be read: events that may be in it are refused "
+            "segment=%s keys_read=%llu",
             segment->name, (unsigned long long)contents.keys);
     segment->index = contents.index;
     segment->unreadable |= contents.in_part && !segment->mended;
     return OK;
 }
 
-/* They are made with the first segment that is sealed and not by a migration: like the segments
- * they are the dedupe store's own. / */
+/* Made with the first segment that is sealed, not by a migration: like the segments, they belong to
+ * the dedupe store alone. */
 static enum err make_sealed_tables(struct sqlite3 *db)
 {
     return sql_run(db,
@@ -286,8 +203,8 @@ static enum err make_sealed_tables(struct sqlite3 *db)
         " crc INTEGER NOT NULL, PRIMARY KEY(segment, bucket)) WITHOUT ROWID");
 }
 
-/* Over what the bytes mean, whose they are, and the bytes. `what` is a number of the format and a
- * name. */
+/* Over the meaning of the bytes, their segment, and the bytes. `what` is the number of the format
+ * and a name. */
 static int64_t checksum(const struct dedupe_segment *segment, const char *what, uint64_t keys,
     const struct hash_seed *seed, struct slice bytes)
 {
@@ -349,7 +266,7 @@ static enum err forget_index(struct dedupe_store *dedupe, const struct dedupe_se
     return result;
 }
 
-/* Entries of rows that were rolled back go with it. */
+/* Entries of rows that were rolled back are written as well. */
 static enum err seal_index(struct dedupe_store *dedupe, struct dedupe_segment *segment)
 {
     static const char text[] =
@@ -423,36 +340,6 @@ enum err dedupe_segment_load(struct dedupe_segment *segment, struct sqlite3_stmt
     return result == ERR_DAMAGED ? OK : result;
 }
 
-/* Whether a row holds the key; DEDUPE_NEW when it does not. */
-static enum err judge_row(struct dedupe_store *dedupe, struct dedupe_segment *segment,
-    uint32_t number, const struct dedupe_entry *entry, enum dedupe_finding *ret_finding,
-    struct event_id *ret_first)
-{
-    if (!segment->find) {
-        enum err prepared = prepare_for(dedupe, segment, find_text, &segment->find);
-        if (prepared)
-            return prepared;
-    }
-    struct sql_use use = sql_use(segment->find);
-    bool row;
-    sql_bind_int(&use, number);
-    enum err result = sql_step(&use, &row);
-    struct dedupe_row found;
-    *ret_finding = result == ERR_DAMAGED ? DEDUPE_DAMAGED : DEDUPE_NEW;
-    if (!result && row && !dedupe_row_take(segment->name, &use, &found)) {
-        name_damaged_row(segment, number);
-        *ret_finding = DEDUPE_DAMAGED;
-    } else if (!result && row &&
-               slice_equal(found.key, slice_of(entry->key->bytes, sizeof entry->key->bytes))) {
-        memcpy(ret_first->bytes, found.event.data, found.event.len);
-        bool same = slice_equal(found.amount, entry->amount) &&
-                    slice_equal(found.currency, entry->currency);
-        *ret_finding = same ? DEDUPE_DUPLICATE : DEDUPE_CONFLICT;
-    }
-    sql_finish(&use);
-    return result == ERR_DAMAGED ? OK : result;
-}
-
 static enum err find_by_index(struct dedupe_store *dedupe, struct dedupe_segment *segment,
     const struct dedupe_entry *entry, enum dedupe_finding *ret_finding, struct event_id *ret_first)
 {
@@ -461,7 +348,8 @@ static enum err find_by_index(struct dedupe_store *dedupe, struct dedupe_segment
     uint32_t row;
     while (
         !result && *ret_finding == DEDUPE_NEW && (row = key_index_next(&segment->index, &search)))
-        result = judge_row(dedupe, segment, row, entry, ret_finding, ret_first);
+        result = dedupe_row_judge(
+            dedupe->db, segment->name, &segment->find, row, entry, ret_finding, ret_first);
     return result;
 }
 
@@ -489,7 +377,8 @@ static enum err find_by_bucket(struct dedupe_store *dedupe, struct dedupe_segmen
         result = ERR_DAMAGED;
     struct key_index_search search = key_bucket_search(bytes, tag);
     while (!result && *ret_finding == DEDUPE_NEW && (number = key_bucket_next(bytes, &search)))
-        result = judge_row(dedupe, segment, number, entry, ret_finding, ret_first);
+        result = dedupe_row_judge(
+            dedupe->db, segment->name, &segment->find, number, entry, ret_finding, ret_first);
     sql_finish(&use);
     return result;
 }
@@ -522,29 +411,18 @@ enum err dedupe_segment_add(
     struct dedupe_store *dedupe, struct dedupe_segment *segment, const struct dedupe_entry *entry)
 {
     enum err result = key_index_reserve(&segment->index);
-    if (!result && !segment->add)
-        result = prepare_for(dedupe, segment, add_text, &segment->add);
+    if (!result)
+        result = dedupe_row_prepare_add(dedupe->db, segment->name, &segment->add);
     if (result)
         return result;
-    /* Before the row: at no moment may there be one that its filter denies. */
+    /* Before the row is written: at no moment may there be a row that its filter denies. */
     key_filter_add(&segment->filter, entry->key);
     segment->keys++;
-    struct sql_use use = sql_use(segment->add);
-    struct slice key = slice_of(entry->key->bytes, sizeof entry->key->bytes);
-    sql_bind_blob(&use, key);
-    sql_bind_blob(&use, entry->event);
-    sql_bind_optional_text(&use, entry->amount);
-    sql_bind_optional_text(&use, entry->currency);
-    sql_bind_int(
-        &use, row_checksum(segment->name, key, entry->event, entry->amount, entry->currency));
-    result = sql_execute(&use);
-    if (result)
-        return result;
-    int64_t row = sql_last_row(dedupe->db);
-    if (row <= 0 || row > UINT32_MAX)
-        return ERR_DAMAGED; /* a segment is full long before that */
-    key_index_add(&segment->index, entry->key, (uint32_t)row);
-    return OK;
+    uint32_t row;
+    result = dedupe_row_add(dedupe->db, segment->name, &segment->add, entry, &row);
+    if (!result)
+        key_index_add(&segment->index, entry->key, row);
+    return result;
 }
 
 static enum err drop_table(struct dedupe_store *dedupe, struct dedupe_segment *segment)
@@ -561,7 +439,7 @@ static enum err delete_some(struct dedupe_store *dedupe, const struct dedupe_seg
     const char *format, bool *ret_some)
 {
     struct sqlite3_stmt *statement = NULL;
-    enum err result = prepare_for(dedupe, segment, format, &statement);
+    enum err result = dedupe_prepare(dedupe->db, segment->name, format, &statement);
     if (!result) {
         struct sql_use use = sql_use(statement);
         result = sql_execute(&use);
@@ -571,7 +449,7 @@ static enum err delete_some(struct dedupe_store *dedupe, const struct dedupe_seg
     return result;
 }
 
-/* A DROP of a full segment would read and free its ten thousand pages in one go. */
+/* A DROP of a full segment would read and free its ten thousand pages in one transaction. */
 enum err dedupe_segment_drop_step(struct dedupe_store *dedupe, struct dedupe_segment *segment)
 {
     bool some = false;

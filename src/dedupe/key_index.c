@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/key_index.h"
+#include "dedupe/key_index.h"
 
 #include <assert.h>
 #include <endian.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "unit/journal/dedupe_fixture.h"
+#include "unit/dedupe/fixture.h"
 
-#include "journal/dedupe_segment.h"
+#include "dedupe/segment.h"
 
 #include <criterion/criterion.h>
 #include <sqlite3.h>

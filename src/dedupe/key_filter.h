@@ -17,8 +17,8 @@
  * The memory comes zeroed from the system: pages that no key has touched cost nothing. Pure, no
  * thread of its own.
  */
-#ifndef PENSTOCK_JOURNAL_KEY_FILTER_H
-#define PENSTOCK_JOURNAL_KEY_FILTER_H
+#ifndef PENSTOCK_DEDUPE_KEY_FILTER_H
+#define PENSTOCK_DEDUPE_KEY_FILTER_H
 
 #include "base/err.h"
 #include "model/dedupe.h"

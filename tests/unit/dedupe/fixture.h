@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A dedupe store on a file of its own, with segments of a few keys, and keys that are made of
  * numbers. */
-#ifndef PENSTOCK_TESTS_UNIT_JOURNAL_DEDUPE_FIXTURE_H
-#define PENSTOCK_TESTS_UNIT_JOURNAL_DEDUPE_FIXTURE_H
+#ifndef PENSTOCK_TESTS_UNIT_DEDUPE_FIXTURE_H
+#define PENSTOCK_TESTS_UNIT_DEDUPE_FIXTURE_H
 
-#include "journal/dedupe_segment.h"
+#include "dedupe/segment.h"
 
 #include <sqlite3.h>
 

@@ -22,8 +22,8 @@
  *
  * Pure, no thread of its own. Nothing is allocated until the first reservation.
  */
-#ifndef PENSTOCK_JOURNAL_KEY_INDEX_H
-#define PENSTOCK_JOURNAL_KEY_INDEX_H
+#ifndef PENSTOCK_DEDUPE_KEY_INDEX_H
+#define PENSTOCK_DEDUPE_KEY_INDEX_H
 
 #include "base/buffer.h"
 #include "base/hash.h"

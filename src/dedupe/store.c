@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/dedupe_store.h"
+#include "dedupe/store.h"
 
 #include "base/crypto.h"
 #include "base/limits.h"
-#include "journal/dedupe_segment.h"
+#include "base/memory.h"
+#include "dedupe/segment.h"
 #include "runtime/log.h"
 #include "sqlite/sql.h"
 
@@ -12,25 +13,18 @@
 
 #define TABLE_NAME_BYTES 64 /* a longer one is no segment */
 
-/* Puts a segment where it belongs: the latest is the first. The dedupe store owns it, or after a
- * failure nobody. */
-static enum err insert_segment(struct dedupe_store *dedupe, struct dedupe_segment *segment)
+/* The latest segment is the first. The dedupe store owns it from now on. */
+static void insert_segment(struct dedupe_store *dedupe, struct dedupe_segment *segment)
 {
     if (dedupe->count == dedupe->capacity) {
-        size_t capacity = dedupe->capacity ? dedupe->capacity * 2 : 16;
-        struct dedupe_segment **segments = realloc(dedupe->segments, capacity * sizeof *segments);
-        if (!segments) {
-            dedupe_segment_free(segment);
-            return ERR_NO_MEMORY;
-        }
-        dedupe->segments = segments;
-        dedupe->capacity = capacity;
+        dedupe->capacity = dedupe->capacity ? dedupe->capacity * 2 : 16;
+        dedupe->segments =
+            memory_resize(dedupe->segments, dedupe->capacity * sizeof dedupe->segments[0]);
     }
     size_t at = dedupe->count++;
     for (; at > 0 && dedupe_segment_is_later(segment, dedupe->segments[at - 1]); at--)
         dedupe->segments[at] = dedupe->segments[at - 1];
     dedupe->segments[at] = segment;
-    return OK;
 }
 
 static void remove_segment(struct dedupe_store *dedupe, size_t at)
@@ -54,24 +48,21 @@ static enum err find_segments(struct dedupe_store *dedupe, bool *ret_has_filters
         snprintf(name, sizeof name, "%.*s", SLICE_ARGS(sql_column_slice(&use, 0)));
         if (strcmp(name, "dedupe_filters") == 0) {
             *ret_has_filters = true;
-        } else {
-            result = dedupe_segment_from_name(name, &segment);
-            result = result == ERR_NOT_FOUND ? OK
-                     : result                ? result
-                                             : insert_segment(dedupe, segment);
+        } else if (dedupe_segment_from_name(name, &segment) == OK) {
+            insert_segment(dedupe, segment);
         }
     }
     sql_finalize(statement);
     return result;
 }
 
-/* Nothing is used after a failure, so that SQLite's message about it stays for the caller. */
+/* Nothing is called after a failure, so that sql_reason still holds for the caller. */
 static enum err check_forms(struct dedupe_store *dedupe)
 {
     for (size_t i = 0; i < dedupe->count; i++) {
         enum err result = dedupe_segment_check_form(dedupe, dedupe->segments[i]);
         if (result) {
-            log_error("a segment of the dedupe store has not the form of this version segment=%s "
+            log_error("a segment of the dedupe store is of another version segment=%s "
                       "reason=%s",
                 dedupe->segments[i]->name, sql_reason(dedupe->db));
             return result;
@@ -116,8 +107,8 @@ void dedupe_done(struct dedupe_store *dedupe)
     *dedupe = (struct dedupe_store){0};
 }
 
-/* Whether a segment's retention is over. */
-static bool is_over(const struct dedupe_segment *segment, int64_t today)
+/* Whether a segment's retention has ended. */
+static bool has_expired(const struct dedupe_segment *segment, int64_t today)
 {
     return today - segment->day > segment->days_kept;
 }
@@ -139,7 +130,7 @@ enum err dedupe_look_up(struct dedupe_store *dedupe, const struct dedupe_key *ke
         if (segment->dropped || segment->expiring || !may_hold)
             continue;
         if (segment->unreadable &&
-            is_over(segment, today)) /* its doubt ends here, dropped or not */
+            has_expired(segment, today)) /* its doubt ends here, dropped or not */
             continue;
         enum err result = dedupe_segment_find(dedupe, segment, &entry, &finding, &first);
         if (result)
@@ -160,9 +151,8 @@ static enum err make_segment(struct dedupe_store *dedupe, int64_t day, int64_t d
     unsigned part, struct dedupe_segment **ret_segment)
 {
     struct dedupe_segment *segment = dedupe_segment_new(day, days_kept, part);
-    enum err result = segment ? insert_segment(dedupe, segment) : ERR_NO_MEMORY;
-    if (!result)
-        result = dedupe_segment_make(dedupe, segment);
+    insert_segment(dedupe, segment);
+    enum err result = dedupe_segment_make(dedupe, segment);
     for (size_t i = 0; i < dedupe->count && !result; i++) {
         struct dedupe_segment *other = dedupe->segments[i];
         if (other->state == SEGMENT_OPEN && !other->sealed && !other->dropped && !other->expiring &&
@@ -174,9 +164,9 @@ static enum err make_segment(struct dedupe_store *dedupe, int64_t day, int64_t d
     return result;
 }
 
-/* The segment that takes the keys of a day. Only the day's latest part can; a dropped one keeps its
- * number for the rest of the transaction, since its table goes only with the commit. */
-static enum err slice_of_day(struct dedupe_store *dedupe, int64_t day, int64_t days_kept,
+/* The segment that takes the keys of a day. Only the day's latest part can. A dropped part keeps its
+ * number for the rest of the transaction, since its table is gone only after the commit. */
+static enum err segment_of_day(struct dedupe_store *dedupe, int64_t day, int64_t days_kept,
     struct dedupe_segment **ret_segment)
 {
     unsigned part = 0;
@@ -213,7 +203,7 @@ enum err dedupe_add(
     int64_t days_kept =
         event->parts.class == CLASS_CRITICAL ? DEDUPE_CRITICAL_DAYS : DEDUPE_OTHER_DAYS;
     enum err result =
-        slice_of_day(dedupe, event->parts.accepted_us / US_PER_DAY, days_kept, &segment);
+        segment_of_day(dedupe, event->parts.accepted_us / US_PER_DAY, days_kept, &segment);
     return result ? result : dedupe_segment_add(dedupe, segment, &entry);
 }
 
@@ -223,16 +213,16 @@ enum err dedupe_expire(struct dedupe_store *dedupe, int64_t now_us, bool *ret_wo
     *ret_worked = false;
     for (size_t i = dedupe->count; i > 0; i--) {
         struct dedupe_segment *segment = dedupe->segments[i - 1];
-        if (segment->dropped || segment->undroppable || !is_over(segment, today))
+        if (segment->dropped || segment->undroppable || !has_expired(segment, today))
             continue;
         *ret_worked = true;
         enum err result = dedupe_segment_drop_step(dedupe, segment);
         segment->undroppable = result == ERR_DAMAGED;
         if (segment->undroppable)
-            log_error("a segment of the dedupe store is over, but too damaged to be dropped: it "
-                      "stays in the file and "
-                      "takes only "
-                      "room; PRAGMA integrity_check in the sqlite3 shell tells more segment=%s",
+            log_error(
+                "a segment of the dedupe store has expired, but is too damaged to be dropped: "
+                "it stays in the file and only takes room; PRAGMA integrity_check in the "
+                "sqlite3 shell tells more segment=%s",
                 segment->name);
         return result;
     }

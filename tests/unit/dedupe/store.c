@@ -2,7 +2,7 @@
 /* The dedupe store on a file of its own, with segments of a few keys. What the journal does with it
  * is in append.c. */
 #include "sqlite/checksum.h"
-#include "unit/journal/dedupe_fixture.h"
+#include "unit/dedupe/fixture.h"
 
 #include "base/cleanup.h"
 

@@ -1,29 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One segment of the dedupe store: a table to which rows are only ever appended, what is in memory
- * about it, and its share of the two tables of the sealed ones. Internal to the dedupe;
- * dedupe_store.h has the picture of its states.
+ * One segment of the dedupe store: a table of rows (rows.h), what is in memory about it, and its
+ * part of two tables of the sealed segments. Internal to the dedupe store and to those who read or
+ * mend its tables. store.h has the picture of the states.
  *
- *   dedupe_c_20260131  row (from 1), key, event, amount, currency, checksum
- *   dedupe_filters     of each sealed segment: how many keys it was given, its filter, the seed of its index
- *   dedupe_index       of each sealed segment: its index, bucket by bucket, empty ones as well (key_index.h)
+ *   dedupe_filters     of each sealed segment: how many keys it got, its filter, the seed of its index
+ *   dedupe_index       of each sealed segment: its index, bucket by bucket, empty ones too (key_index.h)
  *
- * What is written when a segment is sealed can be made again from its rows, and carries a checksum.
- * What is missing or damaged is not believed: the rows are read instead. Rows themselves can't be
- * made again here: a row that can't be read may be the one that is asked for, and the finding is
- * DEDUPE_DAMAGED then, never DEDUPE_NEW.
+ * Both are made from the rows when a segment is sealed, can be made again from them, and carry a
+ * checksum. When one is missing or damaged, the rows are read instead.
  *
- * All of this happens in the transaction of the caller, except for dedupe_segment_load and
- * dedupe_segment_scan.
+ * Everything happens in the transaction of the caller, except for dedupe_segment_load and
+ * dedupe_segment_scan, which only read.
  */
-#ifndef PENSTOCK_JOURNAL_DEDUPE_SEGMENT_H
-#define PENSTOCK_JOURNAL_DEDUPE_SEGMENT_H
+#ifndef PENSTOCK_DEDUPE_SEGMENT_H
+#define PENSTOCK_DEDUPE_SEGMENT_H
 
 #include "base/limits.h"
-#include "journal/dedupe_store.h"
-#include "journal/key_filter.h"
-#include "journal/key_index.h"
-#include "sqlite/sql.h"
+#include "dedupe/key_filter.h"
+#include "dedupe/key_index.h"
+#include "dedupe/rows.h"
 
 #define DEDUPE_SEGMENT_NAME_BYTES 32 /* dedupe_c_YYYYMMDD_N */
 
@@ -38,17 +34,14 @@ struct dedupe_segment {
 
     /* what is in it */
     enum segment_state state;
-    bool
-        /* closed for ever: of what the filter does not deny and the index does not know, nothing is
-         * known / */
-        unreadable;
-    bool filter_in_part; /* made of the rows that could be read: what it denies may be there */
-    bool mended; /* what could not be read of it was entered again in a later part (mend.h) */
-    bool
-        /* its table is too damaged to be dropped: it stays in the file until a person mends it */
-        undroppable;
-    bool expiring; /* its retention is over, and its rows are on their way out */
-    uint64_t keys; /* in the filter: those that were rolled back count as well */
+    /* Some rows can't be read: a key that the filter does not deny and the index does not hold may
+     * be one of them. It stays closed. */
+    bool unreadable;
+    bool filter_in_part; /* made of the rows that could be read: it may deny a key that is there */
+    bool mended;      /* the keys that can't be read are in a later part by now (journal/mend.h) */
+    bool undroppable; /* its table is too damaged to be dropped: it stays until a person mends it */
+    bool expiring;    /* its retention has ended, and its rows are being deleted */
+    uint64_t keys;    /* in the filter: those that were rolled back count as well */
     struct key_filter filter;
     struct key_index index; /* open; closed once it is needed; of a sealed one only the seed */
 
@@ -60,26 +53,7 @@ struct dedupe_segment {
         *add; /* prepared at first use: most old segments are hardly ever asked */
 };
 
-/* What the dedupe store keeps of an event. Not to be copied; the event and the key must stay. */
-struct dedupe_entry {
-    const struct dedupe_key *key;
-    struct slice event, amount, currency;
-    char canonical[AMOUNT_TEXT_BYTES];
-};
-void dedupe_entry_init(
-    struct dedupe_entry *entry, const struct dedupe_key *key, const struct event *event);
-
-/* A row as the file has it; its bytes are valid until the next step. */
-struct dedupe_row {
-    int64_t number;
-    struct slice key, event, amount, currency;
-};
-/* The columns that dedupe_row_take reads, in its order. */
-#define DEDUPE_ROW_COLUMNS "row, key, event, amount, currency, crc"
-/* False when it is not what was written into this table; it is filled all the same. */
-bool dedupe_row_take(const char *table, const struct sql_use *use, struct dedupe_row *ret_row);
-
-/* Without a table yet, and without anything in memory. NULL without memory. */
+/* Without a table yet. */
 struct dedupe_segment *dedupe_segment_new(int64_t day, int64_t days_kept, unsigned part);
 void dedupe_segment_free(struct dedupe_segment *segment);
 
@@ -88,8 +62,7 @@ enum err dedupe_segment_from_name(const char *name, struct dedupe_segment **ret_
 bool dedupe_segment_is_later(
     const struct dedupe_segment *segment, const struct dedupe_segment *other);
 
-/* ERR_DAMAGED when the table has not the form that we know; SQLite's message says what is missing.
- * */
+/* ERR_DAMAGED: the table lacks a column; sql_reason says which. */
 enum err dedupe_segment_check_form(
     struct dedupe_store *dedupe, const struct dedupe_segment *segment) MUST_CHECK;
 
@@ -110,7 +83,7 @@ enum err dedupe_segment_load(
 enum err dedupe_segment_scan(
     struct dedupe_store *dedupe, struct dedupe_segment *segment, bool newest) MUST_CHECK;
 
-/* Every key that could not be read stands in a later part by now: nothing is in doubt any more. */
+/* Every key that can't be read has been entered into a later part: no key is in doubt any more. */
 void dedupe_segment_mended(struct dedupe_segment *segment);
 
 /* Asked when the filter says "maybe". The id of the first one is returned with DEDUPE_DUPLICATE and
@@ -127,8 +100,8 @@ enum err dedupe_segment_add(struct dedupe_store *dedupe, struct dedupe_segment *
  * unreadable stays closed. */
 enum err dedupe_segment_seal(
     struct dedupe_store *dedupe, struct dedupe_segment *segment) MUST_CHECK;
-/* One step of taking a segment out of the file: some of its rows, then of its index, at last its
- * table. From the first one on it is not asked any more. */
+/* One step of removing a segment from the file: some of its rows, then some of its index, at last
+ * its table. From the first step on it is not asked any more. */
 enum err dedupe_segment_drop_step(
     struct dedupe_store *dedupe, struct dedupe_segment *segment) MUST_CHECK;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The dedupe store's indexes: in memory, in the file, and what happens when either is not what it
  * should be. */
-#include "unit/journal/dedupe_fixture.h"
+#include "unit/dedupe/fixture.h"
 
 #include "base/cleanup.h"
 
