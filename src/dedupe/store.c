@@ -164,8 +164,8 @@ static enum err make_segment(struct dedupe_store *dedupe, int64_t day, int64_t d
     return result;
 }
 
-/* The segment that takes the keys of a day. Only the day's latest part can. A dropped part keeps its
- * number for the rest of the transaction, since its table is gone only after the commit. */
+/* The segment that takes the keys of a day. Only the day's latest part can. A dropped part keeps
+ * its number for the rest of the transaction, since its table is gone only after the commit. */
 static enum err segment_of_day(struct dedupe_store *dedupe, int64_t day, int64_t days_kept,
     struct dedupe_segment **ret_segment)
 {

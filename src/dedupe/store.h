@@ -18,26 +18,28 @@
  * for each, and one of 250 is asked in vain.
  *
  *   open    takes keys. Its filter and its index are in memory only
- *     |  a later segment of its retention is made, since this one is full or its day has ended. In that transaction:
- *     v
- *   sealed  takes no more keys. Its filter, folded to the number of its keys, is in memory and in `dedupe_filters`. Its
- *     ^     index is in `dedupe_index` only, and a look-up reads one bucket of it
- *     |  when the journal is idle (dedupe_expire)
- *   closed  takes no more keys, but has no filter or no index in the file that can be believed. A start makes
- *           segments closed that are not sealed and not the newest of their retention, and those that are full; a
- *           look-up makes a sealed one closed when its index is damaged
+ *     |
+ *     |     a later segment of its retention is made, since this one is full or its day has
+ *     v     ended: in that transaction
+ *   sealed  takes no more keys. Its filter, folded to the number of its keys, is in memory and in
+ *     ^     `dedupe_filters`. Its index is in `dedupe_index` only; a look-up reads one bucket of it
+ *     |
+ *     |     when the journal is idle (dedupe_expire)
+ *   closed  takes no more keys, but has no filter or no index in the file that can be believed. A
+ *           start closes segments that are not sealed and are full or not the newest of their
+ *           retention. A look-up closes a sealed one whose index is damaged
  *
- * At the start sealed segments load their filters, and the rows of the others are read. The index of
- * a closed segment is made from its rows when a look-up first needs it; DEDUPE_CLOSED_INDEXES_MAX
- * of these are kept in memory. A key of a day whose segment is sealed already (around midnight, or
- * after a clock was set back) begins the day's next part.
+ * At the start sealed segments load their filters, and the rows of the others are read. The index
+ * of a closed segment is made from its rows when a look-up first needs it;
+ * DEDUPE_CLOSED_INDEXES_MAX of these are kept in memory. A key of a day whose segment is sealed
+ * already (around midnight, or after a clock was set back) begins the day's next part.
  *
- * How it fails. A filter or an index that is missing or damaged costs only time: a tenth of a second
- * for half a million rows. A row that can't be read may be the one that is asked for: the answer is
- * DEDUPE_DAMAGED, never DEDUPE_NEW. In a sealed segment this concerns the few keys whose index
- * entries lead to such a row. A segment that is not sealed has no other record of its keys: there it
- * concerns every key that is not found elsewhere (dedupe_is_in_doubt). Such a segment takes no more
- * keys, and the next start enters the missing keys again from the events of the day
+ * How it fails. A filter or an index that is missing or damaged costs only time: a tenth of a
+ * second for half a million rows. A row that can't be read may be the one that is asked for: the
+ * answer is DEDUPE_DAMAGED, never DEDUPE_NEW. In a sealed segment this concerns the few keys whose
+ * index entries lead to such a row. A segment that is not sealed has no other record of its keys:
+ * there it concerns every key that is not found elsewhere (dedupe_is_in_doubt). Such a segment
+ * takes no more keys, and the next start enters the missing keys again from the events of the day
  * (journal/mend.h).
  *
  * Owned by the journal's thread, in the transaction of the caller. Segments are made within it, and

@@ -7,11 +7,11 @@ import re
 import sys
 
 GROUND = {"base", "runtime"}
-ADAPTERS = {"http", "broker", "client", "sqlite", "dedupe", "journal", "accounts", "config"}
+ADAPTERS = {"http", "broker", "client", "sqlite", "dedupe", "journal", "history", "accounts", "config"}
 SERVICES = {"console", "admin", "ingress", "delivery", "queue"}
 # What services and adapters include of their own kind.
 BETWEEN = {"ingress": {"queue"}, "delivery": {"queue"}, "accounts": {"sqlite"},
-           "dedupe": {"sqlite"}, "journal": {"dedupe", "sqlite"}}
+           "dedupe": {"sqlite"}, "journal": {"dedupe", "sqlite"}, "history": {"journal", "dedupe", "sqlite"}}
 
 # What each folder may include besides itself.
 ALLOWED = {"base": set(), "runtime": {"base"}, "model": {"base"}, "main": GROUND | {"model"} | ADAPTERS | SERVICES}

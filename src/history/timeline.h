@@ -4,13 +4,13 @@
  * open state. Each is one short read transaction, since an open one holds the WAL. Owned by the
  * reader's thread.
  */
-#ifndef PENSTOCK_JOURNAL_TIMELINE_H
-#define PENSTOCK_JOURNAL_TIMELINE_H
+#ifndef PENSTOCK_HISTORY_TIMELINE_H
+#define PENSTOCK_HISTORY_TIMELINE_H
 
+#include "history/journal_reader.h"
 #include "journal/alias_rows.h"
 #include "journal/delivery_row.h"
 #include "journal/event_rows.h"
-#include "journal/journal_reader.h"
 
 enum timeline_statement {
     TIMELINE_DELIVERIES,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/timeline.h"
+#include "history/timeline.h"
 
+#include "history/reading.h"
 #include "journal/attempt_row.h"
 #include "journal/delivery_rows.h"
-#include "journal/reading.h"
 #include "model/placement.h"
 #include "sqlite/database.h"
 
@@ -12,7 +12,7 @@
 
 #define CACHE_KIB 512
 
-/* The attempt that delivered stands in the delivery's row. */
+/* The attempt that delivered is in the delivery's row. */
 static const char *const texts[TIMELINE_STATEMENTS] = {
     [TIMELINE_DELIVERIES] =
         "SELECT " DELIVERY_COLUMNS " FROM deliveries WHERE id BETWEEN ? AND ? ORDER BY id",
@@ -141,7 +141,7 @@ static enum err read_attempts(
         timeline->attempts = larger;
         struct timeline_attempt *attempt = &timeline->attempts[timeline->attempts_count++];
         (void)attempt_row_take(
-            &use, &attempt->delivery, &attempt->attempt); /* a person judges what is odd */
+            &use, &attempt->delivery, &attempt->attempt); /* shown even when it is damaged */
     }
     sql_finish(&use);
     return result;

@@ -3,13 +3,13 @@
  * A page of deliveries. An index is read group by group (one endpoint; of parked ones, one endpoint
  * and reason): only within a group can SQLite seek to a row's number.
  */
-#include "journal/listing.h"
+#include "history/listing.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "history/reading.h"
+#include "history/timeline.h"
 #include "journal/delivery_rows.h"
-#include "journal/reading.h"
-#include "journal/timeline.h"
 #include "model/placement.h"
 
 #define ROWS_PER_LOOK 16 /* at the clock */
@@ -91,8 +91,8 @@ static bool row_fits(const struct listing_filter *filter, const struct delivery_
                (row->state == DELIVERY_PARKED && row->reason == filter->reason));
 }
 
-/* Puts the row onto the page, if its event fits. One whose event nobody knows is shown to those who
- * ask for nothing that stands there. */
+/* Puts the row onto the page, if its event fits. A row without its event is listed unless the
+ * filter asks for something of the event. */
 static enum err offer(struct pager *pager, const struct delivery_row *row, bool damaged)
 {
     static const struct event_reading reading = {.without_body = true};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the audit says of a journal at rest: sums, ranges, and each kind of finding. */
-#include "unit/journal/audit_desk.h"
+#include "unit/history/audit_desk.h"
 
 #include "base/cleanup.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/audit_table.h"
+#include "history/audit_table.h"
 
 #include "base/crypto.h"
 #include "journal/totals.h"
@@ -191,7 +191,7 @@ static void add_total(struct audit_total *total, const struct audit_total *added
         add_number(&total->columns[column], &added->columns[column]);
 }
 
-/* Those of one account and currency, which stand side by side, become one. */
+/* Those of one account and currency, which are neighbours now, become one. */
 static size_t merge_totals(struct audit_total *totals, size_t count)
 {
     size_t kept = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the tests of the audit and of the lists ask of a shelf. */
-#ifndef PENSTOCK_TESTS_UNIT_JOURNAL_AUDIT_DESK_H
-#define PENSTOCK_TESTS_UNIT_JOURNAL_AUDIT_DESK_H
+#ifndef PENSTOCK_TESTS_UNIT_HISTORY_AUDIT_DESK_H
+#define PENSTOCK_TESTS_UNIT_HISTORY_AUDIT_DESK_H
 
-#include "journal/audit_internal.h"
+#include "history/audit_internal.h"
 #include "unit/journal/shelf.h"
 
 struct audit_question everything(void);

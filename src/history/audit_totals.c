@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the totals say, before the walk and after it, held against what the walk has counted. */
-#include "journal/audit_internal.h"
+#include "history/audit_internal.h"
 
 #include "base/clock.h"
-#include "journal/reading.h"
+#include "history/reading.h"
 #include "journal/totals.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The audit of a journal that moves while it is walked: no false alarm, and no loss that is
  * overlooked. */
-#include "unit/journal/audit_desk.h"
-#include "unit/journal/fixture.h"
+#include "unit/history/audit_desk.h"
+#include "unit/history/reader_desk.h"
 
 #include "base/cleanup.h"
 

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/audit_internal.h"
+#include "history/audit_internal.h"
 
 #include "base/clock.h"
+#include "history/reading.h"
 #include "journal/attempt_row.h"
 #include "journal/conflict_rows.h"
 #include "journal/delivery_rows.h"
 #include "journal/lost.h"
-#include "journal/reading.h"
 #include "journal/totals.h"
 #include "sqlite/database.h"
 
-#include <stdio.h>
-
 #define CACHE_KIB 2048
 
-/* The last part of a walk, with which the totals are read, takes no longer than this: they need
- * some time themselves. / */
+/* The last part of a walk, in whose transaction the totals are read, takes no longer than this: the
+ * totals need some time themselves. */
 #define CLOSING_US_MAX 10000
 
 /* A total that moves is looked at again after 0.1, 0.2, 0.4 s and so on: 25 s in all. */
@@ -52,89 +50,6 @@ static const char *const texts[AUDIT_STATEMENTS] = {
         " AND name > ? ORDER BY name",
 };
 
-const char *audit_kind_name(enum audit_kind kind)
-{
-    static const char *const names[AUDIT_KINDS] = {
-#define X(symbol, name, meaning) [symbol] = name,
-        AUDIT_KIND_TABLE(X)
-#undef X
-    };
-    return names[kind];
-}
-
-const char *audit_kind_meaning(enum audit_kind kind)
-{
-    static const char *const meanings[AUDIT_KINDS] = {
-#define X(symbol, name, meaning) [symbol] = meaning,
-        AUDIT_KIND_TABLE(X)
-#undef X
-    };
-    return meanings[kind];
-}
-
-/* What the phases share. */
-
-void audit_set_text(char *ret_text, size_t size, struct slice text)
-{
-    size_t len = text.len < size ? text.len : size - 1;
-    if (len)
-        memcpy(ret_text, text.data, len);
-    ret_text[len] = '\0';
-}
-
-struct audit_finding audit_finding_of(enum audit_kind kind, const struct event_parts *parts)
-{
-    struct audit_finding finding = {.kind = kind, .index = -1, .day = -1};
-    if (!parts)
-        return finding;
-    finding.has_event = true;
-    finding.event = parts->id;
-    finding.accepted_us = parts->accepted_us;
-    finding.day = parts->accepted_us / US_PER_DAY;
-    audit_set_text(finding.account, sizeof finding.account, parts->account);
-    audit_set_text(finding.amount, sizeof finding.amount, parts->amount);
-    audit_set_text(finding.currency, sizeof finding.currency, parts->currency);
-    return finding;
-}
-
-void audit_note(struct audit_run *run, const struct audit_finding *finding)
-{
-    if (run->findings_count < AUDIT_FINDINGS_MAX)
-        run->findings[run->findings_count++] = *finding;
-    else
-        run->findings_more++;
-}
-
-void audit_note_losses(struct audit_run *run, const struct audit_loss *losses, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct audit_finding finding = audit_finding_of(AUDIT_LOST_FILE, NULL);
-        if (losses[i].day < run->question.from_day)
-            continue;
-        finding.day = losses[i].day;
-        audit_set_text(finding.place, sizeof finding.place, slice_from_string(losses[i].place));
-        audit_note(run, &finding);
-    }
-}
-
-bool audit_asks_for_account(const struct audit_run *run, struct slice account)
-{
-    return !*run->question.account || slice_equals_string(account, run->question.account);
-}
-
-bool audit_time_is_up(const struct audit_run *run)
-{
-    return clock_mono_us() >= run->deadline_us;
-}
-
-static void note_unreadable(struct audit_run *run, const char *what, int64_t behind)
-{
-    struct audit_finding finding = audit_finding_of(AUDIT_UNREADABLE, NULL);
-    snprintf(finding.place, sizeof finding.place, "journal-%u.db, %s, behind %lld", run->shard,
-        what, (long long)behind);
-    audit_note(run, &finding);
-}
-
 /* The history. */
 
 static void begin_walk(struct audit_run *run, int64_t from_day, int64_t to_day)
@@ -145,13 +60,13 @@ static void begin_walk(struct audit_run *run, int64_t from_day, int64_t to_day)
     run->phase = PHASE_TOTALS;
 }
 
-/* What can't be read is passed over in growing steps. */
+/* Passes over what can't be read, in growing steps. */
 static void skip(struct audit_run *run, int64_t last_seq)
 {
-    bool goes_on = run->skip && run->cursor == run->skipped_to;
-    if (!goes_on)
-        note_unreadable(run, "events or deliveries, event number", run->cursor);
-    run->skip = goes_on ? run->skip * 2 : SKIP_MIN;
+    bool continues = run->skip && run->cursor == run->skipped_to;
+    if (!continues)
+        audit_note_unreadable(run, "events or deliveries, event number", run->cursor);
+    run->skip = continues ? run->skip * 2 : SKIP_MIN;
     run->cursor = run->skip < last_seq - run->cursor ? run->cursor + run->skip : last_seq;
     run->skipped_to = run->cursor;
 }
@@ -163,25 +78,25 @@ static enum err close_walk(struct audit_run *run)
     enum err result = audit_read_totals_after(run);
     if (result == ERR_DAMAGED) {
         run->totals_unreadable = true;
-        note_unreadable(run, "totals", 0);
+        audit_note_unreadable(run, "totals", 0);
         result = OK;
     }
     run->is_tail = true;
-    run->deadline_us = INT64_MAX; /* it is what came within a second */
+    run->deadline_us = INT64_MAX; /* the events of about a second */
     if (!result)
         result = audit_walk(run, run->last_seq, &more);
     return result;
 }
 
-/* What the try has come to: the next phase, or another try. */
+/* After a try: the next phase, or another try. */
 static enum err judge(struct audit_run *run)
 {
     struct audit_judgement judgement;
     audit_judge(run, &judgement);
-    if (run->tries++ == 0 || run->after_seq < run->told_after)
-        run->told_after = run->after_seq;
-    if (run->cursor > run->told_last)
-        run->told_last = run->cursor;
+    if (run->tries++ == 0 || run->after_seq < run->noted_after)
+        run->noted_after = run->after_seq;
+    if (run->cursor > run->noted_last)
+        run->noted_last = run->cursor;
     if (judgement.is_restless && run->tries >= TRIES_MAX) {
         run->restless_day = judgement.from_day;
         return ERR_UNAVAILABLE;
@@ -291,7 +206,7 @@ static enum err enter_shard(struct audit_run *run)
     run->whole = question->from_day == INT64_MIN && question->to_day == INT64_MAX;
     run->tries = 0;
     run->totals_unreadable = false;
-    run->skip = run->skipped_to = run->told_after = run->told_last = 0;
+    run->skip = run->skipped_to = run->noted_after = run->noted_last = 0;
     run->findings_of_others = run->findings_count;
     run->at = run->at_number = 0;
     *run->segment = '\0';
@@ -309,7 +224,7 @@ static enum err work(struct audit_run *run)
         result = phases[phase].work(run, &more);
     reading_end(run->db);
     if (result == ERR_DAMAGED) {
-        note_unreadable(run, phases[phase].what, run->at);
+        audit_note_unreadable(run, phases[phase].what, run->at);
         run->totals_unreadable |= phase == PHASE_TOTALS;
         result = OK;
         more = false;

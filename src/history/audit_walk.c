@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit's walk through the history: two statements, over events and over deliveries, that go on
- * side by side in order of their numbers. What they say of one number is a unit: it is looked at as
- * a whole, since it was written in one transaction and goes in one.
+ * The audit's walk through the history. Two statements, over events and over deliveries, step side
+ * by side in order of their numbers. What they have for one number is a unit: an event and its
+ * deliveries, which were written in one transaction and expire in one. A unit is counted as a
+ * whole.
+ *
+ * A unit is counted for the day of its event. Its findings are noted by the first try that meets
+ * it, so that a try that walks the same days again does not repeat them.
  */
-#include "journal/audit_internal.h"
+#include "history/audit_internal.h"
 
 #include "base/clock.h"
 #include "journal/checksum.h"
@@ -19,8 +23,8 @@
 
 struct unit {
     int64_t seq;
-    bool has_event, is_foreign,
-        is_good; /* foreign: of an account that is not asked for; nothing else is known of it */
+    bool has_event, is_good;
+    bool is_foreign; /* of an account that is not asked for: nothing else is read of it */
     struct event_parts parts;
     unsigned promised, count;
     struct delivery_row rows[ACCOUNT_ENDPOINTS_MAX];
@@ -30,7 +34,7 @@ struct unit {
 struct walk {
     struct audit_run *run;
     struct sql_use events, deliveries;
-    bool has_event, has_delivery; /* the statements stand on a row */
+    bool has_event, has_delivery; /* the statements have a row */
     int64_t event_seq;
     struct delivery_row row;
     bool row_is_good;
@@ -66,15 +70,15 @@ static void note_delivery(
 }
 
 /* Findings about a unit are noted by the first try that meets it. */
-static bool is_told(const struct audit_run *run, int64_t seq)
+static bool is_noted(const struct audit_run *run, int64_t seq)
 {
-    return seq > run->told_after && seq <= run->told_last;
+    return seq > run->noted_after && seq <= run->noted_last;
 }
 
 static void note_of_delivery(struct audit_run *run, enum audit_kind kind, const struct unit *unit,
     const struct delivery_row *row, unsigned index)
 {
-    if (is_told(run, unit->seq))
+    if (is_noted(run, unit->seq))
         return;
     struct audit_finding finding = audit_finding_of(kind, unit->has_event ? &unit->parts : NULL);
     finding.has_endpoint = kind == AUDIT_STRAY_DELIVERY; /* else the totals may know */
@@ -86,7 +90,7 @@ static void note_of_delivery(struct audit_run *run, enum audit_kind kind, const 
 static void note_of_event(
     struct audit_run *run, enum audit_kind kind, const struct unit *unit, const char *table)
 {
-    if (is_told(run, unit->seq))
+    if (is_noted(run, unit->seq))
         return;
     struct audit_finding finding = audit_finding_of(kind, &unit->parts);
     snprintf(finding.place, sizeof finding.place, "journal-%u.db, %s, seq %lld", run->shard, table,
@@ -189,7 +193,8 @@ static enum err look_at(struct audit_run *run, const struct unit *unit)
     return in_range ? look_at_deliveries(run, unit) : OK;
 }
 
-/* The next number that anything is known of, and what; the event's texts stand in its statement. */
+/* The next number that has an event or deliveries. The event's texts are valid until its statement
+ * steps. */
 static enum err take_unit(struct walk *walk, struct unit *unit)
 {
     int64_t of_delivery = delivery_seq(walk);

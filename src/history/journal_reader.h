@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading the journals of all shards beside their writers: a thread with one read-only connection
- * per file and short transactions. What people and partners ask (one event's timeline, lists,
- * counts, audits) goes here, so that no loop ever runs SQLite.
+ * Reads the journals of all shards beside their writers: a thread with one read-only connection for
+ * each file and short transactions. It answers what operators and partners ask: the timeline of one
+ * event, lists, counts, audits. So no loop ever runs SQLite.
  */
-#ifndef PENSTOCK_JOURNAL_JOURNAL_READER_H
-#define PENSTOCK_JOURNAL_JOURNAL_READER_H
+#ifndef PENSTOCK_HISTORY_JOURNAL_READER_H
+#define PENSTOCK_HISTORY_JOURNAL_READER_H
 
 #include "journal/journal.h"
 
@@ -44,7 +44,8 @@ struct timeline_action {
     char note[ACTION_NOTE_BYTES_MAX + 1];
 };
 
-/* Everything that is known of one event. Its delivered attempt stands among the others. */
+/* Everything that the journal has about one event. The attempt that delivered is among the others.
+ * */
 struct timeline {
     struct event *event; /* the body is empty when it has expired */
     bool
@@ -58,7 +59,7 @@ struct timeline {
 
 void timeline_free(struct timeline *timeline); /* takes NULL */
 
-/* ERR_NOT_FOUND when no journal knows the id. The id of a duplicate that was found late leads to
+/* ERR_NOT_FOUND: no journal has the id. The id of a duplicate that was found late leads to
  * the first one. The requester owns ret_timeline. */
 struct journal_find {
     struct request request;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/listing.h"
-#include "journal/timeline.h"
-#include "unit/journal/audit_desk.h"
-#include "unit/journal/fixture.h"
+#include "history/listing.h"
+#include "history/timeline.h"
+#include "unit/history/audit_desk.h"
+#include "unit/history/reader_desk.h"
 
 #include "base/cleanup.h"
 

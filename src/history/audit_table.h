@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The audit's accounts: one entry for each shard, day, account, endpoint and currency. Owned by the
  * reader's thread. */
-#ifndef PENSTOCK_JOURNAL_AUDIT_TABLE_H
-#define PENSTOCK_JOURNAL_AUDIT_TABLE_H
+#ifndef PENSTOCK_HISTORY_AUDIT_TABLE_H
+#define PENSTOCK_HISTORY_AUDIT_TABLE_H
 
 #include "base/hash.h"
-#include "journal/audit.h"
+#include "history/audit.h"
 
 struct audit_key {
     unsigned shard;

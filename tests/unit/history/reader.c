@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "unit/journal/fixture.h"
+#include "unit/history/reader_desk.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reader's thread: works off one query after the other, each with the connections that it
- * needs, opened when they are first asked for. A connection that has said anything but "busy" or
- * "not found" is closed, so that the next query begins with a new one.
+ * The reader's thread. It works off one query after the other, with one connection for each
+ * journal, opened at its first use. After an error other than "busy" or "not found" a connection is
+ * closed, and the next query opens a new one.
  *
- * An audit takes many steps, with connections of its own. After each it is posted again, so that
- * what has been asked meanwhile goes first, or rests for a while.
+ * An audit takes many steps, on connections of its own. After each step it is posted to the mailbox
+ * again, behind the queries that arrived meanwhile, or it rests for a while first.
  */
-#include "journal/journal_reader.h"
+#include "history/journal_reader.h"
 
 #include "base/clock.h"
-#include "journal/audit_internal.h"
-#include "journal/listing.h"
-#include "journal/reading.h"
-#include "journal/timeline.h"
+#include "history/audit_internal.h"
+#include "history/listing.h"
+#include "history/reading.h"
+#include "history/timeline.h"
 #include "model/placement.h"
 #include "runtime/thread.h"
 
@@ -196,7 +196,7 @@ static void receive_audit(struct mail *mail, void *receiver)
         mailbox_post(&reader->mailbox, mail);
 }
 
-/* Goes on with those that have rested; returns the milliseconds until the next one has, or -1. */
+/* Resumes those that have rested. Returns the milliseconds until the next one has, or -1. */
 static int wake_audits(struct journal_reader *reader)
 {
     int64_t now_us = clock_mono_us(), next_us = INT64_MAX;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "unit/journal/audit_desk.h"
+#include "unit/history/audit_desk.h"
 #include "model/placement.h"
 
 #include <criterion/criterion.h>

@@ -14,10 +14,10 @@
  * delivered and is being replayed by force is on the lists of both its states. What has expired is
  * in the totals only, and on no list. Shards follow each other.
  */
-#ifndef PENSTOCK_JOURNAL_LISTING_H
-#define PENSTOCK_JOURNAL_LISTING_H
+#ifndef PENSTOCK_HISTORY_LISTING_H
+#define PENSTOCK_HISTORY_LISTING_H
 
-#include "journal/journal_reader.h"
+#include "history/journal_reader.h"
 
 #define LISTING_COUNT_MAX 1000
 
@@ -70,14 +70,13 @@ void journal_list_done(struct journal_list *list);
 
 struct conflict_filter {
     bool has_day, has_first;
-    int64_t day;                                                   /* on which it came first */
-    struct event_id first;                                         /* the event that was accepted */
+    int64_t day;           /* on which the first of them arrived */
+    struct event_id first; /* the event that was accepted */
     char account[NAME_BYTES_MAX + 1], partner[NAME_BYTES_MAX + 1]; /* empty: any */
 };
 
 struct listed_conflict {
-    struct event *
-        event; /* what came; its id is the one of the event that was accepted, and it has no body */
+    struct event *event; /* without a body, and with the id of the event that was accepted */
     int64_t at_us, last_us, times;
     size_t body_bytes;
     bool damaged; /* the row is not what was written */

@@ -1,33 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit (P8): per day of acceptance, account, endpoint and currency
+ * The audit (P8). For each day of acceptance, account, endpoint and currency it checks, as counts
+ * and as exact sums of deliveries,
  *
  *   accepted = delivered + in progress + parked + dead + discarded
  *
- * as counts and as exact sums of deliveries (one event for one endpoint); per day, account and
- * currency the events themselves, each counted once; and a verdict that names what is lost or
- * damaged. What was accepted is the totals' to say (totals.h), and what became of it the rows' of
- * each delivery, so that a row that somebody took away is missed. The dedupe, which knows each
- * event with a key, is asked as well, and every checksum is looked at.
+ * It counts the events themselves, each once, for each day, account and currency. It names what is
+ * lost or damaged, and the audit is complete when it names nothing.
  *
- * It is asked of the reader (journal_reader.h), goes through the journals in steps of one short
- * transaction each, and lets the reader's other questions go first. What it says is true of one
- * moment for each shard, the end of its walk, up to what moved from state to state meanwhile: each
- * delivery is counted once, in the state in which it was met.
+ * How it works. Two records of what was accepted are kept apart: the totals (journal/totals.h) and
+ * the rows. The totals say what was accepted; the rows of the deliveries say what became of it. So
+ * a row that is gone is missed. The audit walks over all events and deliveries in order of their
+ * numbers, counts each delivery once in the state in which it meets it, and compares. It also asks
+ * the dedupe store, which still has the id of an event that is gone, and it checks every checksum.
  *
- * A mismatch is said only when it is one for certain. While the walk goes on, history may expire
- * into the totals, and deliveries that no endpoint wanted may be given to one: where an account's
- * total has moved by anything but what was newly accepted, its day is counted again, with growing
- * pauses. A day that does not hold still for half a minute makes the audit fail (ERR_UNAVAILABLE),
- * rather than give a false alarm.
+ * Why a mismatch is certain. The gateway keeps working during the walk. Three things change a
+ * total: new events, the expiry of old ones, and a delivery that is given to another endpoint.
  *
- * With an account, what can't be told whose it is (rows without their event) is left to an audit
- * without one.
+ *   - New events: the walk ends in one transaction that reads the totals again and then the events
+ *     that are not in them yet. So both sides hold the same events, those of that moment.
+ *   - The other two move a total without a new event. The audit reads the totals before the walk as
+ *     well, and counts the events in between. Where a total has moved by anything else, and
+ *     does not add up, nothing is said: its day is walked again, after 0.1, 0.2, 0.4 s and so on.
+ *   - What still does not add up is checked once more over the whole history, since a clock that
+ *     was set may have put events of the day elsewhere. Then it is a mismatch.
+ *
+ * A day whose totals have moved in every try (25 s) makes the audit fail with ERR_UNAVAILABLE. It
+ * gives no false alarm.
+ *
+ * What it says is true of one moment for each shard, the end of its walk. A delivery that changes
+ * its state during the walk is counted in the one that was met.
+ *
+ * Who runs it: the reader's thread (journal_reader.h), in steps of one short transaction, with
+ * other questions in between. Limits: AUDIT_ROWS_MAX rows, AUDIT_FINDINGS_MAX findings with their
+ * names, AUDIT_RUNS_MAX at once. What can't be read is a finding, and the walk continues behind it.
+ * Rows whose event is gone belong to no account: only an audit of all accounts names them.
  */
-#ifndef PENSTOCK_JOURNAL_AUDIT_H
-#define PENSTOCK_JOURNAL_AUDIT_H
+#ifndef PENSTOCK_HISTORY_AUDIT_H
+#define PENSTOCK_HISTORY_AUDIT_H
 
-#include "journal/journal_reader.h"
+#include "history/journal_reader.h"
 #include "model/money_sum.h"
 
 #define AUDIT_ROWS_MAX \
@@ -76,7 +88,7 @@ struct audit_total {
 /* symbol, stable name, what it means */
 #define AUDIT_KIND_TABLE(X)                                                                        \
     X(AUDIT_MISSING_DELIVERY, "missing-delivery", "its event promises it, and it is not there")    \
-    X(AUDIT_MISSING_EVENT, "missing-event", "the dedupe store knows it, and the history does not") \
+    X(AUDIT_MISSING_EVENT, "missing-event", "the dedupe store has it, and the history does not")   \
     X(AUDIT_MISSING_BODY, "missing-body",                                                          \
         "something of the event is still to be decided, and its body is gone")                     \
     X(AUDIT_STRAY_DELIVERY, "stray-delivery", "no event promises it")                              \
@@ -106,7 +118,7 @@ const char *audit_kind_meaning(enum audit_kind kind);
 
 #define AUDIT_PLACE_BYTES 288
 
-/* What is wrong, and whose it is as far as that can be told. */
+/* What is wrong, and whose it is as far as the rows say. */
 struct audit_finding {
     enum audit_kind kind;
     bool has_event, has_endpoint;
@@ -117,13 +129,13 @@ struct audit_finding {
     uint64_t endpoint;   /* 0: unrouted */
     char account[NAME_BYTES_MAX + 1];
     char amount[AMOUNT_TEXT_BYTES], currency[CURRENCY_BYTES + 1];
-    char place[AUDIT_PLACE_BYTES]; /* where it stands, for a person with the sqlite3 shell */
+    char place[AUDIT_PLACE_BYTES]; /* file, table and row, to look at with the sqlite3 shell */
     bool of_events; /* of AUDIT_TOTALS and AUDIT_DAMAGED_TOTAL: it counts events, not deliveries */
     struct audit_number totals, found; /* of AUDIT_TOTALS */
 };
 
 /* A file of the data directory that an operator has given up. Each is a finding of every audit that
- * asks for its day or an earlier one, of whatever account: nobody knows what it held. */
+ * asks for its day or an earlier one, of any account, since its contents are not known. */
 struct audit_loss {
     int64_t day;                   /* on which it was given up */
     char place[AUDIT_PLACE_BYTES]; /* which, and why */

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One run of the audit, on the reader's thread: shard after shard, and in each shard phase after
- * phase.
+ * One run of the audit (audit.h explains what it does), on the reader's thread: shard after shard,
+ * and in each shard phase after phase.
  *
- *   totals      what the totals say before the walk, to know later what moved them (audit_totals.c)
+ *   totals     reads the totals before the walk, to find out later what moved them
+ *     |        (audit_totals.c)
+ *   history    walks over events and deliveries in order of their numbers, up to the last event
+ *     |        that the totals hold (audit_walk.c). The transaction that reads the last of them
+ *     |        reads the totals again, and the events that are not in them yet
  *     |
- *   history    every event and its deliveries, in order of their numbers (audit_walk.c), up to what the totals hold; in
- *     |        the transaction that reads the last of it: the totals again, and what is not in them yet
- *     |--> totals    a total was moved by an expiry or a routing, and does not add up: its days again, after a pause
- *   attempts, actions, conflicts    their checksums (audit_records.c)
- *   dedupe store     its checksums, and the events that only it knows (audit_dedupe.c)
+ *     |--> totals    a total that does not add up was moved by an expiry or a routing: its days
+ *     |              again, after a pause
+ *   attempts, actions, conflicts, lost, dedupe    checksums, and events that only another table
+ *                                                 has (audit_records.c)
  *
- * Each phase is a function that works in a transaction until it is done or `deadline_us` has
- * passed.
+ * Each phase is a function that works in one transaction until it has finished or `deadline_us` has
+ * passed. It leaves its cursor in the run, and is called again.
  */
-#ifndef PENSTOCK_JOURNAL_AUDIT_INTERNAL_H
-#define PENSTOCK_JOURNAL_AUDIT_INTERNAL_H
+#ifndef PENSTOCK_HISTORY_AUDIT_INTERNAL_H
+#define PENSTOCK_HISTORY_AUDIT_INTERNAL_H
 
-#include "journal/audit_table.h"
+#include "history/audit_table.h"
 #include "model/event.h"
 #include "sqlite/sql.h"
 
@@ -85,13 +88,13 @@ struct audit_run {
     int64_t through;          /* the last event that they hold, of this transaction */
     bool totals_unreadable;   /* nothing can be held against the rows */
     int64_t after_seq, last_seq;
-    int64_t cursor;                /* the last event that has been walked */
-    bool in_range;                 /* the last event was of a day that is asked for */
-    bool is_tail;                  /* what is walked is not in the totals yet */
-    int64_t skip, skipped_to;      /* of what can't be read */
-    int64_t told_after, told_last; /* events whose findings have been noted, by an earlier try */
-    int64_t restless_day;          /* for which the run has been given up, or -1 */
-    size_t findings_of_others;     /* of earlier shards */
+    int64_t cursor;                  /* the last event that has been walked */
+    bool in_range;                   /* the last event was of a day that is asked for */
+    bool is_tail;                    /* what is walked is not in the totals yet */
+    int64_t skip, skipped_to;        /* of what can't be read */
+    int64_t noted_after, noted_last; /* events whose findings have been noted, by an earlier try */
+    int64_t restless_day;            /* for which the run has been given up, or -1 */
+    size_t findings_of_others;       /* of earlier shards */
 
     /* of the other phases */
     int64_t at, at_number;             /* the last row */
@@ -103,6 +106,8 @@ struct audit_run {
 
 /* Notes one, as far as there is room; `finding` is copied. */
 void audit_note(struct audit_run *run, const struct audit_finding *finding);
+/* A part of the shard's file can't be read: `what`, behind this number. */
+void audit_note_unreadable(struct audit_run *run, const char *what, int64_t behind);
 /* The losses that concern the question. */
 void audit_note_losses(struct audit_run *run, const struct audit_loss *losses, size_t count);
 /* A finding about an event, which may be damaged itself, or NULL. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A read-only connection to a journal's file, beside its writer. A read transaction holds the WAL
- * from its first statement on, so each is short (READING_US_MAX), and whoever reads a lot makes
- * many of them, and none while the WAL is large: the writer's checkpoints need moments without
- * readers to begin it anew. Owned by one thread.
+ * from its first statement on, and the writer's checkpoints need moments without readers to start
+ * the WAL over. So each transaction is short (READING_US_MAX). A long reading takes many of them,
+ * and rests while the WAL is large. Owned by one thread.
  */
-#ifndef PENSTOCK_JOURNAL_READING_H
-#define PENSTOCK_JOURNAL_READING_H
+#ifndef PENSTOCK_HISTORY_READING_H
+#define PENSTOCK_HISTORY_READING_H
 
 #include "sqlite/sql.h"
 
@@ -20,7 +20,7 @@ enum err reading_open(
 enum err reading_begin(struct sqlite3 *db) MUST_CHECK;
 void reading_end(struct sqlite3 *db); /* takes one that has not begun, or that an error has ended */
 
-/* A long reading had better pause. */
+/* The WAL is large: a long reading should rest for a while. */
 bool reading_must_rest(struct sqlite3 *db);
 
 /*

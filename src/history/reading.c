@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/reading.h"
+#include "history/reading.h"
 
 #include "sqlite/database.h"
 #include "sqlite/wal.h"
 
 #include <stdio.h>
 
-/* Long enough for a checkpoint's last moment; a person asks again. */
+/* Long enough for the last moment of a checkpoint. */
 #define BUSY_MS 100
 
 /* The WAL's size limit is 64 MiB (schema.c): a larger one has not been begun anew for a while. */
