@@ -3,9 +3,9 @@
 
 #include "base/clock.h"
 #include "history/reading.h"
-#include "journal/attempt_row.h"
-#include "journal/conflict_rows.h"
+#include "journal/delivery_row.h"
 #include "journal/delivery_rows.h"
+#include "journal/duplicate_rows.h"
 #include "journal/lost.h"
 #include "journal/totals.h"
 #include "sqlite/database.h"

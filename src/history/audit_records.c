@@ -10,9 +10,8 @@
 #include "base/clock.h"
 #include "dedupe/segment.h"
 #include "history/reading.h"
-#include "journal/attempt_row.h"
-#include "journal/checksum.h"
-#include "journal/conflict_rows.h"
+#include "journal/delivery_row.h"
+#include "journal/duplicate_rows.h"
 #include "journal/event_rows.h"
 #include "journal/lost.h"
 #include "model/placement.h"
@@ -96,7 +95,7 @@ static bool action_is_good(const struct sql_use *use)
         .generation = (uint32_t)sql_column_int(use, 4),
         .endpoint = (uint64_t)sql_column_int(use, 6),
     };
-    return checksum_action(&before, &after, sql_column_slice(use, 7), sql_column_int(use, 1)) ==
+    return action_row_checksum(&before, &after, sql_column_slice(use, 7), sql_column_int(use, 1)) ==
            sql_column_int(use, 8);
 }
 

@@ -11,7 +11,6 @@
 #include "history/audit_internal.h"
 
 #include "base/clock.h"
-#include "journal/checksum.h"
 #include "journal/delivery_rows.h"
 #include "journal/event_rows.h"
 #include "journal/totals.h"
@@ -134,7 +133,7 @@ static enum err check_body(struct audit_run *run, const struct unit *unit, bool 
     if (!result && !there && must_be_there)
         note_of_event(run, AUDIT_MISSING_BODY, unit, "bodies");
     if (!result && there &&
-        checksum_body(unit->seq, sql_column_slice(&use, 0)) != sql_column_int(&use, 1))
+        event_body_checksum(unit->seq, sql_column_slice(&use, 0)) != sql_column_int(&use, 1))
         note_of_event(run, AUDIT_DAMAGED_BODY, unit, "bodies");
     sql_finish(&use);
     if (result == ERR_DAMAGED) {

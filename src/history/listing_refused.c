@@ -5,7 +5,7 @@
 #include "history/listing.h"
 #include "history/reading.h"
 #include "history/timeline.h"
-#include "journal/conflict_rows.h"
+#include "journal/duplicate_rows.h"
 #include "journal/poison.h"
 
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include "history/timeline.h"
 
 #include "history/reading.h"
-#include "journal/attempt_row.h"
+#include "journal/delivery_row.h"
 #include "journal/delivery_rows.h"
 #include "model/placement.h"
 #include "sqlite/database.h"

@@ -8,8 +8,8 @@
 #define PENSTOCK_HISTORY_TIMELINE_H
 
 #include "history/journal_reader.h"
-#include "journal/alias_rows.h"
 #include "journal/delivery_row.h"
+#include "journal/duplicate_rows.h"
 #include "journal/event_rows.h"
 
 enum timeline_statement {

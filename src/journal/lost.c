@@ -3,8 +3,8 @@
 #include "journal/lost.h"
 
 #include "base/clock.h"
-#include "journal/checksum.h"
 #include "journal/store.h"
+#include "sqlite/checksum.h"
 
 static const char *const texts[LOST_STATEMENTS] = {
     [LOST_ADD] = "INSERT OR IGNORE INTO lost(id, found_us, crc) VALUES(?,?,?)",

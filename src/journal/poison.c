@@ -3,9 +3,9 @@
 #include "journal/poison.h"
 
 #include "base/cleanup.h"
-#include "journal/checksum.h"
 #include "journal/store.h"
 #include "runtime/log.h"
+#include "sqlite/checksum.h"
 
 static const char *const texts[POISON_STATEMENTS] = {
     [POISON_COUNT] = "SELECT count(*), coalesce(sum(length(CAST(headers AS BLOB)) + length(body)), "

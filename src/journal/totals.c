@@ -4,8 +4,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/crypto.h"
-#include "journal/checksum.h"
 #include "runtime/log.h"
+#include "sqlite/checksum.h"
 
 #include <stdlib.h>
 

@@ -1,15 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Conflicts: events that came under the key of another with other money. They are kept with their
- * bodies, for a person to look at, and never delivered. A partner that sends one again and again
- * adds to its count, not to the file; of one key so many different ones are kept, and those beyond
- * count with the last. Owned by the journal's thread.
+ * Events that have the key of an earlier one. Both tables are kept as long as the history. Owned by
+ * the thread of their connection.
+ *
+ * Aliases: a duplicate that was answered as if it were new, since it was found only when the broker
+ * delivered it. Its id leads to the first event. The writer adds them, the reader looks them up.
+ *
+ * Conflicts: events with the key of another and other money. They are kept with their bodies, for a
+ * person to look at, and never delivered. A partner that sends the same conflict again and again
+ * adds to its count, not to the file. Of one key CONFLICTS_PER_KEY_MAX different ones are kept; the
+ * others are counted with the last of them.
  */
-#ifndef PENSTOCK_JOURNAL_CONFLICT_ROWS_H
-#define PENSTOCK_JOURNAL_CONFLICT_ROWS_H
+#ifndef PENSTOCK_JOURNAL_DUPLICATE_ROWS_H
+#define PENSTOCK_JOURNAL_DUPLICATE_ROWS_H
 
 #include "model/event.h"
 #include "sqlite/sql.h"
+
+enum alias_statement { ALIASES_ADD, ALIASES_FIND, ALIASES_STATEMENTS };
+
+struct alias_rows {
+    struct sqlite3_stmt *statements[ALIASES_STATEMENTS];
+};
+
+/* alias_rows_done is due after a failure as well. */
+enum err alias_rows_init(struct alias_rows *rows, struct sqlite3 *db) MUST_CHECK;
+void alias_rows_done(struct alias_rows *rows);
+
+/* One that is there stays as it is. */
+enum err alias_rows_add(struct alias_rows *rows, const struct event_id *id,
+    const struct event_id *first, int64_t at_us) MUST_CHECK;
+
+/* ERR_NOT_FOUND, ERR_DAMAGED. */
+enum err alias_rows_find(
+    struct alias_rows *rows, const struct event_id *id, struct event_id *ret_first) MUST_CHECK;
+
+/* Conflicts. */
 
 #define CONFLICTS_PER_KEY_MAX 16
 

@@ -1,10 +1,74 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/conflict_rows.h"
+#include "journal/duplicate_rows.h"
 
-#include "journal/checksum.h"
+#include "base/cleanup.h"
 #include "model/money.h"
+#include "sqlite/checksum.h"
 
-static const char *const texts[CONFLICTS_STATEMENTS] = {
+/* Aliases. */
+
+static const char *const alias_texts[ALIASES_STATEMENTS] = {
+    [ALIASES_ADD] = "INSERT OR IGNORE INTO aliases(id, first, at_us, crc) VALUES(?,?,?,?)",
+    [ALIASES_FIND] = "SELECT first, at_us, crc FROM aliases WHERE id = ?",
+};
+
+enum err alias_rows_init(struct alias_rows *rows, struct sqlite3 *db)
+{
+    *rows = (struct alias_rows){0};
+    return sql_prepare_all(db, alias_texts, ALIASES_STATEMENTS, rows->statements);
+}
+
+void alias_rows_done(struct alias_rows *rows)
+{
+    sql_finalize_all(rows->statements, ALIASES_STATEMENTS);
+}
+
+static struct slice slice_of_id(const struct event_id *id)
+{
+    return slice_of(id->bytes, sizeof id->bytes);
+}
+
+static uint32_t alias_checksum(const struct event_id *id, struct slice first, int64_t at_us)
+{
+    const struct slice ids[] = {slice_of_id(id), first};
+    return checksum_columns(&at_us, 1, ids, ARRAY_LENGTH(ids));
+}
+
+enum err alias_rows_add(
+    struct alias_rows *rows, const struct event_id *id, const struct event_id *first, int64_t at_us)
+{
+    struct sql_use use = sql_use(rows->statements[ALIASES_ADD]);
+    sql_bind_blob(&use, slice_of_id(id));
+    sql_bind_blob(&use, slice_of_id(first));
+    sql_bind_int(&use, at_us);
+    sql_bind_int(&use, alias_checksum(id, slice_of_id(first), at_us));
+    return sql_execute(&use);
+}
+
+enum err alias_rows_find(
+    struct alias_rows *rows, const struct event_id *id, struct event_id *ret_first)
+{
+    struct sql_use use = sql_use(rows->statements[ALIASES_FIND]);
+    bool row;
+    sql_bind_blob(&use, slice_of_id(id));
+    enum err result = sql_step(&use, &row);
+    if (!result && !row)
+        result = ERR_NOT_FOUND;
+    if (!result) {
+        struct slice first = sql_column_slice(&use, 0);
+        if (first.len != sizeof ret_first->bytes ||
+            alias_checksum(id, first, sql_column_int(&use, 1)) != sql_column_int(&use, 2))
+            result = ERR_DAMAGED;
+        else
+            memcpy(ret_first->bytes, first.data, first.len);
+    }
+    sql_finish(&use);
+    return result;
+}
+
+/* Conflicts. */
+
+static const char *const conflict_texts[CONFLICTS_STATEMENTS] = {
     [CONFLICTS_FIND] =
         "SELECT seq, amount, currency FROM conflicts WHERE first_event = ? ORDER BY seq",
     [CONFLICTS_ADD] = ("INSERT INTO conflicts(first_event, at_us, partner, account, type, key, "
@@ -16,12 +80,22 @@ static const char *const texts[CONFLICTS_STATEMENTS] = {
 enum err conflict_rows_init(struct conflict_rows *rows, struct sqlite3 *db)
 {
     *rows = (struct conflict_rows){0};
-    return sql_prepare_all(db, texts, CONFLICTS_STATEMENTS, rows->statements);
+    return sql_prepare_all(db, conflict_texts, CONFLICTS_STATEMENTS, rows->statements);
 }
 
 void conflict_rows_done(struct conflict_rows *rows)
 {
     sql_finalize_all(rows->statements, CONFLICTS_STATEMENTS);
+}
+
+/* Without the counters of how often it arrived. */
+static uint32_t conflict_checksum(
+    const struct event_id *first, int64_t at_us, const struct event *event)
+{
+    const struct event_parts *parts = &event->parts;
+    const struct slice texts[] = {slice_of(first->bytes, sizeof first->bytes), parts->partner,
+        parts->account, parts->type, parts->key, parts->amount, parts->currency, parts->body};
+    return checksum_columns(&at_us, 1, texts, ARRAY_LENGTH(texts));
 }
 
 bool conflict_row_take(const struct sql_use *use, struct conflict_row *ret_row)
@@ -47,7 +121,7 @@ bool conflict_row_take(const struct sql_use *use, struct conflict_row *ret_row)
         return false;
     memcpy(ret_row->first.bytes, first.data, first.len);
     const struct event event = {.parts = ret_row->parts};
-    return checksum_conflict(&ret_row->first, ret_row->at_us, &event) == sql_column_int(use, 12);
+    return conflict_checksum(&ret_row->first, ret_row->at_us, &event) == sql_column_int(use, 12);
 }
 
 static bool is_same_money(
@@ -62,7 +136,7 @@ static bool is_same_money(
 }
 
 /* The row that this one counts with, or 0: it is new. */
-static enum err find(struct conflict_rows *rows, struct slice first,
+static enum err find_conflict(struct conflict_rows *rows, struct slice first,
     const struct event_parts *parts, int64_t *ret_seq)
 {
     struct sql_use use = sql_use(rows->statements[CONFLICTS_FIND]);
@@ -98,7 +172,7 @@ enum err conflict_rows_add(struct conflict_rows *rows, const struct event_id *fi
     const struct event_parts *parts = &event->parts;
     struct slice id = slice_of(first->bytes, sizeof first->bytes);
     int64_t seq;
-    enum err result = find(rows, id, parts, &seq);
+    enum err result = find_conflict(rows, id, parts, &seq);
     if (result)
         return result;
     *ret_is_new = seq == 0;
@@ -115,6 +189,6 @@ enum err conflict_rows_add(struct conflict_rows *rows, const struct event_id *fi
     sql_bind_optional_text(&use, parts->currency);
     sql_bind_blob(&use, parts->body);
     sql_bind_int(&use, at_us);
-    sql_bind_int(&use, checksum_conflict(first, at_us, event));
+    sql_bind_int(&use, conflict_checksum(first, at_us, event));
     return sql_execute(&use);
 }
