@@ -33,7 +33,7 @@ def _part(data):
 
 
 def _dedupe_rows(table, count):
-    """Rows as src/journal/dedupe_segment.c writes them, with the checksum of src/journal/checksum.c over the table's name and the columns."""
+    """Rows as src/dedupe/rows.c writes them, with the checksum of src/sqlite/checksum.c over the table's name and the columns."""
     start, tail = zlib.crc32(_part(table.encode())), _part(b"129.9") + _part(b"EUR")
     size = struct.pack("<Q", 16)
     for row in range(1, count + 1):

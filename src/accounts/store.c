@@ -1,7 +1,87 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Running statements, transactions, and the statements that change something. Loading is in
+ * store_load.c, pages for replicas in store_pages.c, opening and the schema in store_open.c.
+ */
 #include "accounts/store_internal.h"
 
+#include "sqlite/database.h"
+
 #include <stdio.h>
+
+/* Running a statement. */
+
+enum err accounts_store_fail(struct accounts_store *store, enum err error, bool while_committing)
+{
+    snprintf(store->detail, sizeof store->detail, "%s", sql_reason(store->db));
+    if (sql_is_in_doubt(store->db, while_committing))
+        store->in_doubt = true;
+    return error == ERR_BUG && sql_broke_constraint(store->db) ? ERR_EXISTS : error;
+}
+
+enum err accounts_store_damaged(struct accounts_store *store, const char *what)
+{
+    snprintf(store->detail, sizeof store->detail, "%s", what);
+    return ERR_DAMAGED;
+}
+
+/* Right after the last step, while the connection still says what failed. */
+static enum err finish(struct accounts_store *store, struct sql_use *use, enum err error)
+{
+    if (error)
+        error = accounts_store_fail(
+            store, error, use->statement == store->statements[STATEMENT_COMMIT]);
+    sql_finish(use);
+    return error;
+}
+
+enum err store_run(struct accounts_store *store, struct sql_use *use)
+{
+    bool row;
+    enum err error = sql_step(use, &row);
+    return finish(store, use, error);
+}
+
+enum err store_run_alone(struct accounts_store *store, enum statement which)
+{
+    struct sql_use use = store_use(store, which);
+    return store_run(store, &use);
+}
+
+enum err store_run_on_one_row(
+    struct accounts_store *store, struct sql_use *use, const char *missing)
+{
+    enum err error = store_run(store, use);
+    return error || sql_changes(store->db) == 1 ? error : accounts_store_damaged(store, missing);
+}
+
+enum err store_each_row(struct accounts_store *store, struct sql_use *use,
+    enum err (*on_row)(struct accounts_store *store, const struct sql_use *row, void *context),
+    void *context)
+{
+    bool row;
+    enum err error = OK, row_error = OK;
+    while (!row_error && !(error = sql_step(use, &row)) && row)
+        row_error = on_row(store, use, context);
+    error = finish(store, use, error);
+    return row_error ? row_error : error;
+}
+
+enum err store_run_for_number(
+    struct accounts_store *store, struct sql_use *use, int64_t *ret_number)
+{
+    bool has_row, more;
+    enum err error = sql_step(use, &has_row);
+    if (!error && has_row) {
+        *ret_number = sql_column_int(use, 0);
+        error = sql_step(use, &more); /* RETURNING gives its rows first: here it ends */
+    }
+    error = finish(store, use, error);
+    return error || has_row ? error
+                            : accounts_store_damaged(store, "a row that must be there is missing");
+}
+
+/* Transactions. */
 
 enum err accounts_store_begin_copy(struct accounts_store *store)
 {
@@ -10,7 +90,7 @@ enum err accounts_store_begin_copy(struct accounts_store *store)
             "an earlier fsync failed; restart when the disk is well");
         return ERR_DISK;
     }
-    return store_run(store, STATEMENT_BEGIN);
+    return store_run_alone(store, STATEMENT_BEGIN);
 }
 
 enum err accounts_store_begin(struct accounts_store *store, int64_t *ret_version)
@@ -18,7 +98,8 @@ enum err accounts_store_begin(struct accounts_store *store, int64_t *ret_version
     enum err error = accounts_store_begin_copy(store);
     if (error)
         return error;
-    error = store_run_for_number(store, STATEMENT_NEXT_VERSION, ret_version);
+    struct sql_use use = store_use(store, STATEMENT_NEXT_VERSION);
+    error = store_run_for_number(store, &use, ret_version);
     if (error)
         accounts_store_rollback(store);
     return error;
@@ -26,17 +107,13 @@ enum err accounts_store_begin(struct accounts_store *store, int64_t *ret_version
 
 enum err accounts_store_commit(struct accounts_store *store)
 {
-    return store_run(store, STATEMENT_COMMIT);
+    return store_run_alone(store, STATEMENT_COMMIT);
 }
 
 void accounts_store_rollback(struct accounts_store *store)
 {
-    /* Some failures have rolled back already. A roll-back that fails leaves nothing behind that a
-     * commit could take up. / */
-    if (sqlite3_get_autocommit(store->db))
-        return;
-    sqlite3_step(store->statements[STATEMENT_ROLLBACK]);
-    sqlite3_reset(store->statements[STATEMENT_ROLLBACK]);
+    /* A roll-back that fails leaves nothing behind that a commit could take up. */
+    (void)!sql_roll_back(store->db);
 }
 
 enum err accounts_store_try(struct accounts_store *store, int64_t now_us)
@@ -44,9 +121,10 @@ enum err accounts_store_try(struct accounts_store *store, int64_t now_us)
     enum err error = accounts_store_begin_copy(store);
     if (error)
         return error;
-    store_bind_text(store, STATEMENT_SET_META, 1, "tried_us");
-    store_bind_number(store, STATEMENT_SET_META, 2, now_us);
-    error = store_run(store, STATEMENT_SET_META);
+    struct sql_use use = store_use(store, STATEMENT_SET_META);
+    sql_bind_string(&use, "tried_us");
+    sql_bind_int(&use, now_us);
+    error = store_run(store, &use);
     if (!error)
         error = accounts_store_commit(store);
     if (error)
@@ -59,11 +137,12 @@ enum err accounts_store_try(struct accounts_store *store, int64_t now_us)
 static enum err add_named(struct accounts_store *store, enum statement statement, const char *id,
     bool enabled, int64_t version, int64_t now_us)
 {
-    store_bind_text(store, statement, 1, id);
-    store_bind_number(store, statement, 2, enabled);
-    store_bind_number(store, statement, 3, version);
-    store_bind_number(store, statement, 4, now_us);
-    return store_run(store, statement);
+    struct sql_use use = store_use(store, statement);
+    sql_bind_string(&use, id);
+    sql_bind_int(&use, enabled);
+    sql_bind_int(&use, version);
+    sql_bind_int(&use, now_us);
+    return store_run(store, &use);
 }
 
 enum err accounts_store_add_partner(
@@ -75,62 +154,66 @@ enum err accounts_store_add_partner(
 
 enum err accounts_store_change_partner(struct accounts_store *store, const struct partner *partner)
 {
-    store_bind_number(store, STATEMENT_CHANGE_PARTNER, 1, partner->enabled);
-    store_bind_text(store, STATEMENT_CHANGE_PARTNER, 2, partner->key_pointer);
-    store_bind_number(store, STATEMENT_CHANGE_PARTNER, 3, partner->version);
-    store_bind_text(store, STATEMENT_CHANGE_PARTNER, 4, partner->id);
-    return store_run_on_one_row(store, STATEMENT_CHANGE_PARTNER, "the partner has no row");
+    struct sql_use use = store_use(store, STATEMENT_CHANGE_PARTNER);
+    sql_bind_int(&use, partner->enabled);
+    sql_bind_string(&use, partner->key_pointer);
+    sql_bind_int(&use, partner->version);
+    sql_bind_string(&use, partner->id);
+    return store_run_on_one_row(store, &use, "the partner has no row");
 }
 
 enum err accounts_store_add_partner_secret(struct accounts_store *store, const char *partner,
     const struct partner_secret *secret, int64_t version)
 {
-    store_bind_number(store, STATEMENT_ADD_PARTNER_SECRET, 1, (int64_t)secret->id);
-    store_bind_text(store, STATEMENT_ADD_PARTNER_SECRET, 2, partner);
-    store_bind_blob(
-        store, STATEMENT_ADD_PARTNER_SECRET, 3, secret->secret.bytes, secret->secret.len);
-    store_bind_number(store, STATEMENT_ADD_PARTNER_SECRET, 4, version);
-    store_bind_number(store, STATEMENT_ADD_PARTNER_SECRET, 5, secret->created_us);
-    return store_run(store, STATEMENT_ADD_PARTNER_SECRET);
+    struct sql_use use = store_use(store, STATEMENT_ADD_PARTNER_SECRET);
+    sql_bind_int(&use, (int64_t)secret->id);
+    sql_bind_string(&use, partner);
+    sql_bind_blob(&use, slice_of(secret->secret.bytes, secret->secret.len));
+    sql_bind_int(&use, version);
+    sql_bind_int(&use, secret->created_us);
+    return store_run(store, &use);
 }
 
 enum err accounts_store_remove_partner_secret(
     struct accounts_store *store, uint64_t id, int64_t version)
 {
-    store_bind_number(store, STATEMENT_REMOVE_PARTNER_SECRET, 1, version);
-    store_bind_number(store, STATEMENT_REMOVE_PARTNER_SECRET, 2, (int64_t)id);
-    return store_run_on_one_row(
-        store, STATEMENT_REMOVE_PARTNER_SECRET, "the partner's secret has no row");
+    struct sql_use use = store_use(store, STATEMENT_REMOVE_PARTNER_SECRET);
+    sql_bind_int(&use, version);
+    sql_bind_int(&use, (int64_t)id);
+    return store_run_on_one_row(store, &use, "the partner's secret has no row");
 }
 
 enum err accounts_store_add_credential(
     struct accounts_store *store, const struct credential *credential, int64_t version)
 {
-    store_bind_blob(store, STATEMENT_ADD_CREDENTIAL, 1, credential->sha256, SHA256_BYTES);
-    store_bind_text(store, STATEMENT_ADD_CREDENTIAL, 2, credential->partner);
-    store_bind_number(store, STATEMENT_ADD_CREDENTIAL, 3, version);
-    store_bind_number(store, STATEMENT_ADD_CREDENTIAL, 4, credential->created_us);
-    return store_run(store, STATEMENT_ADD_CREDENTIAL);
+    struct sql_use use = store_use(store, STATEMENT_ADD_CREDENTIAL);
+    sql_bind_blob(&use, slice_of(credential->sha256, SHA256_BYTES));
+    sql_bind_string(&use, credential->partner);
+    sql_bind_int(&use, version);
+    sql_bind_int(&use, credential->created_us);
+    return store_run(store, &use);
 }
 
 enum err accounts_store_revoke_credential(struct accounts_store *store,
     const unsigned char credential_sha256[SHA256_BYTES], int64_t version, int64_t now_us)
 {
-    store_bind_number(store, STATEMENT_REVOKE_CREDENTIAL, 1, now_us);
-    store_bind_number(store, STATEMENT_REVOKE_CREDENTIAL, 2, version);
-    store_bind_blob(store, STATEMENT_REVOKE_CREDENTIAL, 3, credential_sha256, SHA256_BYTES);
-    return store_run_on_one_row(store, STATEMENT_REVOKE_CREDENTIAL, "the credential has no row");
+    struct sql_use use = store_use(store, STATEMENT_REVOKE_CREDENTIAL);
+    sql_bind_int(&use, now_us);
+    sql_bind_int(&use, version);
+    sql_bind_blob(&use, slice_of(credential_sha256, SHA256_BYTES));
+    return store_run_on_one_row(store, &use, "the credential has no row");
 }
 
 enum err accounts_store_add_grant(struct accounts_store *store, const char *partner,
     const char *account, int64_t version, int64_t now_us)
 {
-    store_bind_text(store, STATEMENT_ADD_GRANT, 1, partner);
-    store_bind_text(store, STATEMENT_ADD_GRANT, 2, account);
-    store_bind_number(store, STATEMENT_ADD_GRANT, 3, version);
-    store_bind_number(store, STATEMENT_ADD_GRANT, 4, now_us);
-    enum err error = store_run(store, STATEMENT_ADD_GRANT);
-    return error || sqlite3_changes(store->db) == 1
+    struct sql_use use = store_use(store, STATEMENT_ADD_GRANT);
+    sql_bind_string(&use, partner);
+    sql_bind_string(&use, account);
+    sql_bind_int(&use, version);
+    sql_bind_int(&use, now_us);
+    enum err error = store_run(store, &use);
+    return error || sql_changes(store->db) == 1
                ? error
                : ERR_EXISTS; /* a withdrawn one is taken up again */
 }
@@ -138,10 +221,11 @@ enum err accounts_store_add_grant(struct accounts_store *store, const char *part
 enum err accounts_store_withdraw_grant(
     struct accounts_store *store, const char *partner, const char *account, int64_t version)
 {
-    store_bind_number(store, STATEMENT_WITHDRAW_GRANT, 1, version);
-    store_bind_text(store, STATEMENT_WITHDRAW_GRANT, 2, partner);
-    store_bind_text(store, STATEMENT_WITHDRAW_GRANT, 3, account);
-    return store_run_on_one_row(store, STATEMENT_WITHDRAW_GRANT, "the grant has no row");
+    struct sql_use use = store_use(store, STATEMENT_WITHDRAW_GRANT);
+    sql_bind_int(&use, version);
+    sql_bind_string(&use, partner);
+    sql_bind_string(&use, account);
+    return store_run_on_one_row(store, &use, "the grant has no row");
 }
 
 /* Accounts and their endpoints. */
@@ -168,17 +252,18 @@ enum err store_run_with_endpoint(struct accounts_store *store, enum statement wh
 {
     char types[STORE_TYPES_BYTES];
     format_types(&endpoint->types, types);
-    store_bind_number(store, which, 1, (int64_t)endpoint->id);
-    store_bind_text(store, which, 2, endpoint->account);
-    store_bind_text(store, which, 3, endpoint->name);
-    store_bind_text(store, which, 4, endpoint->url);
-    store_bind_number(store, which, 5, endpoint->enabled);
-    store_bind_number(store, which, 6, endpoint->idempotent);
-    store_bind_number(store, which, 7, endpoint->final_4xx);
-    store_bind_text(store, which, 8, types);
-    store_bind_number(store, which, 9, endpoint->version);
-    store_bind_number(store, which, 10, created_us);
-    return store_run(store, which);
+    struct sql_use use = store_use(store, which);
+    sql_bind_int(&use, (int64_t)endpoint->id);
+    sql_bind_string(&use, endpoint->account);
+    sql_bind_string(&use, endpoint->name);
+    sql_bind_string(&use, endpoint->url);
+    sql_bind_int(&use, endpoint->enabled);
+    sql_bind_int(&use, endpoint->idempotent);
+    sql_bind_int(&use, endpoint->final_4xx);
+    sql_bind_string(&use, types);
+    sql_bind_int(&use, endpoint->version);
+    sql_bind_int(&use, created_us);
+    return store_run(store, &use);
 }
 
 enum err accounts_store_add_endpoint(
@@ -192,23 +277,24 @@ enum err accounts_store_change_endpoint(
 {
     char types[STORE_TYPES_BYTES];
     format_types(&endpoint->types, types);
-    store_bind_text(store, STATEMENT_CHANGE_ENDPOINT, 1, endpoint->url);
-    store_bind_number(store, STATEMENT_CHANGE_ENDPOINT, 2, endpoint->enabled);
-    store_bind_number(store, STATEMENT_CHANGE_ENDPOINT, 3, endpoint->idempotent);
-    store_bind_number(store, STATEMENT_CHANGE_ENDPOINT, 4, endpoint->final_4xx);
-    store_bind_text(store, STATEMENT_CHANGE_ENDPOINT, 5, types);
-    store_bind_number(store, STATEMENT_CHANGE_ENDPOINT, 6, endpoint->version);
-    store_bind_number(store, STATEMENT_CHANGE_ENDPOINT, 7, (int64_t)endpoint->id);
-    return store_run_on_one_row(store, STATEMENT_CHANGE_ENDPOINT, "the endpoint has no row");
+    struct sql_use use = store_use(store, STATEMENT_CHANGE_ENDPOINT);
+    sql_bind_string(&use, endpoint->url);
+    sql_bind_int(&use, endpoint->enabled);
+    sql_bind_int(&use, endpoint->idempotent);
+    sql_bind_int(&use, endpoint->final_4xx);
+    sql_bind_string(&use, types);
+    sql_bind_int(&use, endpoint->version);
+    sql_bind_int(&use, (int64_t)endpoint->id);
+    return store_run_on_one_row(store, &use, "the endpoint has no row");
 }
 
 enum err accounts_store_remove_endpoint(
     struct accounts_store *store, const struct endpoint *endpoint, int64_t version)
 {
-    store_bind_number(store, STATEMENT_REMOVE_ENDPOINT, 1, version);
-    store_bind_number(store, STATEMENT_REMOVE_ENDPOINT, 2, (int64_t)endpoint->id);
-    enum err error =
-        store_run_on_one_row(store, STATEMENT_REMOVE_ENDPOINT, "the endpoint has no row");
+    struct sql_use use = store_use(store, STATEMENT_REMOVE_ENDPOINT);
+    sql_bind_int(&use, version);
+    sql_bind_int(&use, (int64_t)endpoint->id);
+    enum err error = store_run_on_one_row(store, &use, "the endpoint has no row");
     for (unsigned i = 0; !error && i < endpoint->secrets_count; i++)
         error =
             accounts_store_remove_secret(store, endpoint->id, endpoint->secret_numbers[i], version);
@@ -219,11 +305,12 @@ enum err accounts_store_add_secret(struct accounts_store *store, uint64_t endpoi
     const struct secret *secret, int64_t version, int64_t now_us, uint32_t *ret_number)
 {
     int64_t number = 0;
-    store_bind_number(store, STATEMENT_ADD_SECRET, 1, (int64_t)endpoint);
-    store_bind_blob(store, STATEMENT_ADD_SECRET, 2, secret->bytes, secret->len);
-    store_bind_number(store, STATEMENT_ADD_SECRET, 3, version);
-    store_bind_number(store, STATEMENT_ADD_SECRET, 4, now_us);
-    enum err error = store_run_for_number(store, STATEMENT_ADD_SECRET, &number);
+    struct sql_use use = store_use(store, STATEMENT_ADD_SECRET);
+    sql_bind_int(&use, (int64_t)endpoint);
+    sql_bind_blob(&use, slice_of(secret->bytes, secret->len));
+    sql_bind_int(&use, version);
+    sql_bind_int(&use, now_us);
+    enum err error = store_run_for_number(store, &use, &number);
     if (!error)
         *ret_number = (uint32_t)number;
     return error;
@@ -232,8 +319,9 @@ enum err accounts_store_add_secret(struct accounts_store *store, uint64_t endpoi
 enum err accounts_store_remove_secret(
     struct accounts_store *store, uint64_t endpoint, uint32_t number, int64_t version)
 {
-    store_bind_number(store, STATEMENT_REMOVE_SECRET, 1, version);
-    store_bind_number(store, STATEMENT_REMOVE_SECRET, 2, (int64_t)endpoint);
-    store_bind_number(store, STATEMENT_REMOVE_SECRET, 3, number);
-    return store_run_on_one_row(store, STATEMENT_REMOVE_SECRET, "the endpoint's secret has no row");
+    struct sql_use use = store_use(store, STATEMENT_REMOVE_SECRET);
+    sql_bind_int(&use, version);
+    sql_bind_int(&use, (int64_t)endpoint);
+    sql_bind_int(&use, number);
+    return store_run_on_one_row(store, &use, "the endpoint's secret has no row");
 }

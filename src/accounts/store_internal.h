@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What store.c (changing), store_load.c (loading) and store_open.c (opening, schema) share. */
+/* What store.c (running and changing), store_load.c, store_pages.c and store_open.c share. */
 #ifndef PENSTOCK_ACCOUNTS_STORE_INTERNAL_H
 #define PENSTOCK_ACCOUNTS_STORE_INTERNAL_H
 
 #include "accounts/store.h"
-
-#include <sqlite3.h>
+#include "sqlite/sql.h"
 
 /* The column of an endpoint's filter. */
 #define STORE_TYPES_BYTES (TYPE_LIST_MAX * (EVENT_TYPE_BYTES_MAX + 1) + 1)
@@ -16,7 +15,6 @@
 #define STATEMENT_TABLE(X)                                                                         \
     X(STATEMENT_BEGIN, "BEGIN IMMEDIATE")                                                          \
     X(STATEMENT_COMMIT, "COMMIT")                                                                  \
-    X(STATEMENT_ROLLBACK, "ROLLBACK")                                                              \
     X(STATEMENT_NEXT_VERSION,                                                                      \
         "UPDATE meta SET value = value + 1 WHERE name = 'version' RETURNING value")                \
     /* partners */                                                                                 \
@@ -126,35 +124,32 @@ enum statement {
 };
 
 struct accounts_store {
-    sqlite3 *db;
-    sqlite3_stmt *statements[STATEMENTS];
-    /* the first failure among the bindings of the statement that is being filled */
-    int bind_result;
-    bool in_doubt; /* an fsync failed */
+    struct sqlite3 *db;
+    struct sqlite3_stmt *statements[STATEMENTS];
+    bool in_doubt; /* what is written from now on may not be kept (sql_is_in_doubt) */
     char detail[STORE_DETAIL_BYTES];
 };
 
-/* What a statement needs is bound in the order of its parameters, from 1, and must stay until the
- * statement has run. */
-void store_bind_text(
-    struct accounts_store *store, enum statement statement, int at, const char *text);
-void store_bind_blob(
-    struct accounts_store *store, enum statement statement, int at, const void *bytes, size_t len);
-void store_bind_number(
-    struct accounts_store *store, enum statement statement, int at, int64_t number);
-enum err store_run(struct accounts_store *store, enum statement which) MUST_CHECK;
-/* For what must touch one row, since the directory shows it. */
+/* Begins to use a statement. Its parameters are bound with sql_bind_* in their order; the functions
+ * below run and finish it. */
+static inline struct sql_use store_use(struct accounts_store *store, enum statement which)
+{
+    return sql_use(store->statements[which]);
+}
+
+enum err store_run(struct accounts_store *store, struct sql_use *use) MUST_CHECK;
+/* For a statement without parameters. */
+enum err store_run_alone(struct accounts_store *store, enum statement which) MUST_CHECK;
+/* For a statement that must change one row, since the directory shows it. */
 enum err store_run_on_one_row(
-    struct accounts_store *store, enum statement which, const char *missing) MUST_CHECK;
-/* For what gives one row with one number, and perhaps changes something (RETURNING). */
+    struct accounts_store *store, struct sql_use *use, const char *missing) MUST_CHECK;
+/* For a statement with one row of one number; it may change something (RETURNING). */
 enum err store_run_for_number(
-    struct accounts_store *store, enum statement which, int64_t *ret_number) MUST_CHECK;
-/* Each row of a statement that has been bound; stops at the first error. */
-enum err store_each_row(struct accounts_store *store, enum statement which,
-    enum err (*on_row)(struct accounts_store *store, sqlite3_stmt *row, void *context),
+    struct accounts_store *store, struct sql_use *use, int64_t *ret_number) MUST_CHECK;
+/* Calls `on_row` for each row; stops at the first error. */
+enum err store_each_row(struct accounts_store *store, struct sql_use *use,
+    enum err (*on_row)(struct accounts_store *store, const struct sql_use *row, void *context),
     void *context) MUST_CHECK;
-/* Statements without parameters and rows. */
-enum err store_execute(struct accounts_store *store, const char *sql) MUST_CHECK;
 
 /* For the statements that add or put an endpoint. */
 enum err store_run_with_endpoint(struct accounts_store *store, enum statement which,
@@ -163,18 +158,19 @@ enum err store_run_with_endpoint(struct accounts_store *store, enum statement wh
 /* A row of the loading statements, or of those that read pages, whose first columns are the same.
  * What can't be right is ERR_DAMAGED. */
 enum err store_read_partner(
-    struct accounts_store *store, sqlite3_stmt *row, struct partner *partner) MUST_CHECK;
+    struct accounts_store *store, const struct sql_use *row, struct partner *partner) MUST_CHECK;
 enum err store_read_account(
-    struct accounts_store *store, sqlite3_stmt *row, struct account *account) MUST_CHECK;
+    struct accounts_store *store, const struct sql_use *row, struct account *account) MUST_CHECK;
 enum err store_read_endpoint(
-    struct accounts_store *store, sqlite3_stmt *row, struct endpoint *endpoint) MUST_CHECK;
-enum err store_read_credential(
-    struct accounts_store *store, sqlite3_stmt *row, struct credential *credential) MUST_CHECK;
-enum err store_read_grant(struct accounts_store *store, sqlite3_stmt *row,
+    struct accounts_store *store, const struct sql_use *row, struct endpoint *endpoint) MUST_CHECK;
+enum err store_read_credential(struct accounts_store *store, const struct sql_use *row,
+    struct credential *credential) MUST_CHECK;
+enum err store_read_grant(struct accounts_store *store, const struct sql_use *row,
     char ret_partner[NAME_BYTES_MAX + 1], char ret_account[NAME_BYTES_MAX + 1]) MUST_CHECK;
 
-/* Records what SQLite says and finds our word for its code. */
-enum err accounts_store_fail(struct accounts_store *store, int sqlite_result);
+/* Records what SQLite says of the last failure. ERR_EXISTS in place of ERR_BUG where a key is
+ * taken. */
+enum err accounts_store_fail(struct accounts_store *store, enum err error, bool while_committing);
 /* ERR_DAMAGED, with `what` as the detail. */
 enum err accounts_store_damaged(struct accounts_store *store, const char *what);
 

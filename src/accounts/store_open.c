@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening accounts.db: is it ours, is it of our time; an older one is brought forward, and where
- * there is none one is made. */
+/* Opening accounts.db: whose file it is and of which format. An older format is brought forward,
+ * and a missing file is made. */
 #include "accounts/store_internal.h"
 
 #include "base/cleanup.h"
+#include "base/memory.h"
+#include "sqlite/database.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +13,9 @@
 
 #define APPLICATION_ID 0x504e5341 /* PNSA */
 #define FORMAT 3
-#define BUSY_MS \
-    500 /* nobody else writes; a person with the sqlite3 shell may hold it for a moment */
+#define PATH_BYTES_MAX 4400
+/* No other connection writes; a person with the sqlite3 shell may hold the lock for a moment. */
+#define BUSY_MS 500
 
 /*
  * `version` is the change that last touched the row, `deleted` leaves the row for replicas to see.
@@ -59,107 +62,16 @@ static const char *const steps[FORMAT] = {
     "CREATE INDEX grants_by_version ON grants(version);",
 };
 
-/* No room for the WAL's index, or a quota, comes as an I/O error; of the index nothing else can be.
- * */
-static bool disk_is_full(sqlite3 *db, int code)
-{
-    if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
-        return false;
-    if (code == SQLITE_IOERR_SHMSIZE || (code & 0xff) == SQLITE_FULL)
-        return true;
-    int system_error = db ? sqlite3_system_errno(db) : 0;
-    return ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN) &&
-           (system_error == ENOSPC || system_error == EDQUOT);
-}
-
-enum err accounts_store_fail(struct accounts_store *store, int sqlite_result)
-{
-    snprintf(store->detail, sizeof store->detail, "%s",
-        store->db && sqlite3_errcode(store->db) != SQLITE_OK ? sqlite3_errmsg(store->db)
-                                                             : sqlite3_errstr(sqlite_result));
-    if (sqlite_result == SQLITE_IOERR_FSYNC || sqlite_result == SQLITE_IOERR_DIR_FSYNC)
-        store->in_doubt = true;
-    if (disk_is_full(store->db, sqlite_result))
-        return ERR_DISK_FULL;
-    switch (sqlite_result & 0xff) {
-    case SQLITE_NOMEM:
-        return ERR_NO_MEMORY;
-    case SQLITE_CONSTRAINT:
-        return ERR_EXISTS;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-        return ERR_DAMAGED;
-    case SQLITE_MISUSE:
-        return ERR_BUG;
-    default:
-        return ERR_DISK;
-    }
-}
-
-enum err accounts_store_damaged(struct accounts_store *store, const char *what)
-{
-    snprintf(store->detail, sizeof store->detail, "%s", what);
-    return ERR_DAMAGED;
-}
-
-enum err store_execute(struct accounts_store *store, const char *sql)
-{
-    int result = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
-    return result == SQLITE_OK ? OK : accounts_store_fail(store, result);
-}
-
-/* The first column of a statement's first row. */
-static enum err query_number(struct accounts_store *store, const char *sql, int64_t *ret_number)
-{
-    sqlite3_stmt *statement;
-    int result = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
-    if (result != SQLITE_OK)
-        return accounts_store_fail(store, result);
-    result = sqlite3_step(statement);
-    enum err error = OK;
-    if (result == SQLITE_ROW)
-        *ret_number = sqlite3_column_int64(statement, 0);
-    else
-        error = accounts_store_fail(store, result);
-    sqlite3_finalize(statement);
-    return error;
-}
-
-/* The file's format; 0 for one that is empty, or has been made with its stamp
- * (journal/file_stamp.h) and nothing else. / */
-static enum err check_identity(struct accounts_store *store, int64_t *ret_format)
-{
-    int64_t application_id, format, objects;
-    enum err error;
-    if ((error = query_number(store, "PRAGMA application_id", &application_id)) ||
-        (error = query_number(store, "PRAGMA user_version", &format)) ||
-        (error = query_number(
-             store, "SELECT count(*) FROM sqlite_schema WHERE name <> 'stamp'", &objects)))
-        return error;
-    bool is_empty = application_id == 0 && format == 0 && objects == 0;
-    if (!is_empty && (application_id != APPLICATION_ID || format < 1))
-        return accounts_store_damaged(
-            store, "it is a SQLite database, but not Penstock's accounts");
-    if (format > FORMAT) {
-        snprintf(store->detail, sizeof store->detail,
-            "it has format %lld, this Penstock knows up to %d: use the newer program",
-            (long long)format, FORMAT);
-        return ERR_NEWER_FORMAT;
-    }
-    *ret_format = format;
-    return OK;
-}
-
 /* All steps in one transaction: after a crash the file has the old format or the new one. */
 static enum err migrate(struct accounts_store *store, int64_t format)
 {
     char identity[128];
     snprintf(identity, sizeof identity,
         "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION_ID, FORMAT);
-    enum err error = store_execute(store, "BEGIN IMMEDIATE");
+    enum err error = sql_run(store->db, "BEGIN IMMEDIATE");
     for (int64_t step = format; !error && step < FORMAT; step++)
-        error = store_execute(store, steps[step]);
-    return error ? error : store_execute(store, identity);
+        error = sql_run(store->db, steps[step]);
+    return error ? error : sql_run(store->db, identity);
 }
 
 static enum err prepare_statements(struct accounts_store *store)
@@ -169,36 +81,35 @@ static enum err prepare_statements(struct accounts_store *store)
         STATEMENT_TABLE(X)
 #undef X
     };
-    for (size_t i = 0; i < STATEMENTS; i++) {
-        int result = sqlite3_prepare_v3(
-            store->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statements[i], NULL);
-        if (result != SQLITE_OK)
-            return accounts_store_fail(store, result);
-    }
-    return OK;
+    return sql_prepare_all(store->db, texts, STATEMENTS, store->statements);
 }
 
-/* Nothing is written before the file has shown whose it is. */
+/* A table or a column that is missing reads as a wrong statement: it is the file that is wrong. */
+static enum err prepare(struct accounts_store *store, int64_t format)
+{
+    enum err error = format < FORMAT ? migrate(store, format) : OK;
+    if (!error)
+        error = prepare_statements(store);
+    if (!error)
+        return OK;
+    snprintf(store->detail, sizeof store->detail, "%s", sql_reason(store->db));
+    return error == ERR_BUG ? ERR_DAMAGED : error;
+}
+
+/* Nothing is written before the file has said whose it is. */
 static enum err open_connection(struct accounts_store *store, const char *path)
 {
-    int result = sqlite3_open_v2(path, &store->db,
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
-            SQLITE_OPEN_EXRESCODE,
-        NULL);
-    if (result != SQLITE_OK)
-        return accounts_store_fail(store, result);
-    sqlite3_busy_timeout(store->db, BUSY_MS);
+    const struct sql_options options = {.access = SQL_WRITE, .busy_ms = BUSY_MS};
     int64_t format = 0;
-    enum err error;
-    if ((error = store_execute(store, "PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF")) ||
-        (error = check_identity(store, &format)) ||
-        (error = store_execute(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")) ||
-        (format < FORMAT && (error = migrate(store, format))))
-        return error;
-    return prepare_statements(store);
+    enum err error = sql_open(path, &options, &store->db, store->detail);
+    if (!error)
+        error = sql_identify(store->db, APPLICATION_ID, FORMAT, &format, store->detail);
+    if (!error)
+        error = sql_make_wal(store->db, store->detail);
+    return error ? error : prepare(store, format);
 }
 
-/* The secrets in it are nobody else's to read; SQLite gives the files beside it the same mode. */
+/* It holds secrets: only its owner may read it. SQLite gives the files beside it the same mode. */
 static bool create_private(const char *path)
 {
     AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -208,14 +119,13 @@ static bool create_private(const char *path)
 enum err accounts_store_open(
     const char *directory, struct accounts_store **ret_store, char *ret_detail)
 {
-    struct accounts_store *store = calloc(1, sizeof *store);
-    AUTO_FREE char *path = NULL;
-    if (!store || asprintf(&path, "%s/accounts.db", directory) < 0) {
-        path = NULL;
-        free(store);
-        snprintf(ret_detail, STORE_DETAIL_BYTES, "out of memory");
-        return ERR_NO_MEMORY;
+    char path[PATH_BYTES_MAX];
+    if ((size_t)snprintf(path, sizeof path, "%s/accounts.db", directory) >= sizeof path) {
+        snprintf(ret_detail, STORE_DETAIL_BYTES, "the data directory's path is too long");
+        return ERR_DISK;
     }
+    struct accounts_store *store;
+    MEMORY_NEW(store);
     enum err error;
     if (create_private(path)) {
         error = open_connection(store, path);
@@ -236,9 +146,8 @@ void accounts_store_close(struct accounts_store *store)
 {
     if (!store)
         return;
-    for (size_t i = 0; i < STATEMENTS; i++)
-        sqlite3_finalize(store->statements[i]);
-    sqlite3_close(store->db);
+    sql_finalize_all(store->statements, STATEMENTS);
+    sql_close(store->db);
     free(store);
 }
 

@@ -1,10 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pages of accounts.db: read by a leader, written by a follower. */
+/* Pages of objects: in memory, read from accounts.db by a leader, written to it by a follower. */
 #include "accounts/store_internal.h"
 
-#include <assert.h>
+#include "base/memory.h"
 
 #define MARK (-1) /* in the place of a version */
+
+/* In memory. */
+
+const char *accounts_kind_name(enum accounts_kind kind)
+{
+    static const char *const names[ACCOUNTS_KINDS] = {[ACCOUNTS_KIND_PARTNER] = "partner",
+        [ACCOUNTS_KIND_ACCOUNT] = "account",
+        [ACCOUNTS_KIND_ENDPOINT] = "endpoint",
+        [ACCOUNTS_KIND_CREDENTIAL] = "credential",
+        [ACCOUNTS_KIND_GRANT] = "grant"};
+    return (unsigned)kind < ACCOUNTS_KINDS ? names[kind] : "unknown";
+}
+
+static bool grow(struct accounts_page *page)
+{
+    size_t capacity = page->capacity ? page->capacity * 2 : 64;
+    struct accounts_object *larger = realloc(page->objects, capacity * sizeof *larger);
+    if (!larger)
+        return false;
+    page->objects = larger;
+    page->capacity = capacity;
+    return true;
+}
+
+struct accounts_object *accounts_page_add(struct accounts_page *page, enum accounts_kind kind)
+{
+    if (page->count == page->capacity && !grow(page))
+        return NULL;
+    struct accounts_object *object = &page->objects[page->count];
+    *object = (struct accounts_object){.kind = kind};
+    if (kind == ACCOUNTS_KIND_PARTNER)
+        MEMORY_NEW(object->partner);
+    if (kind == ACCOUNTS_KIND_ENDPOINT)
+        MEMORY_NEW(object->endpoint);
+    page->count++;
+    return object;
+}
+
+void accounts_page_done(struct accounts_page *page)
+{
+    for (size_t i = 0; i < page->count; i++) {
+        if (page->objects[i].kind == ACCOUNTS_KIND_PARTNER)
+            free(page->objects[i].partner);
+        if (page->objects[i].kind == ACCOUNTS_KIND_ENDPOINT)
+            free(page->objects[i].endpoint);
+    }
+    free(page->objects);
+    *page = (struct accounts_page){0};
+}
+
+/* A leader's reading. */
 
 struct page_reading {
     struct accounts_page *page;
@@ -12,15 +63,15 @@ struct page_reading {
 };
 
 /* The columns that every reading statement ends with. */
-static void read_tail(sqlite3_stmt *row, struct accounts_object *object)
+static void read_tail(const struct sql_use *row, struct accounts_object *object)
 {
-    int tail = sqlite3_column_count(row) - 3;
-    object->version = sqlite3_column_int64(row, tail);
-    object->created_us = sqlite3_column_int64(row, tail + 1);
-    object->removed = sqlite3_column_int(row, tail + 2) != 0;
+    int tail = sql_columns(row) - 3;
+    object->version = sql_column_int(row, tail);
+    object->created_us = sql_column_int(row, tail + 1);
+    object->removed = sql_column_int(row, tail + 2) != 0;
 }
 
-static enum err take_object(struct accounts_store *store, sqlite3_stmt *row, void *context)
+static enum err take_object(struct accounts_store *store, const struct sql_use *row, void *context)
 {
     const struct page_reading *reading = context;
     struct accounts_object *object = accounts_page_add(reading->page, reading->kind);
@@ -57,27 +108,30 @@ static enum err read_range(
     enum err error = OK;
     for (unsigned kind = 0; kind < ACCOUNTS_KINDS && !error; kind++) {
         struct page_reading reading = {.page = page, .kind = (enum accounts_kind)kind};
-        store_bind_number(store, statements[kind], 1, after);
-        store_bind_number(store, statements[kind], 2, until);
-        error = store_each_row(store, statements[kind], take_object, &reading);
+        struct sql_use use = store_use(store, statements[kind]);
+        sql_bind_int(&use, after);
+        sql_bind_int(&use, until);
+        error = store_each_row(store, &use, take_object, &reading);
     }
     return error;
 }
 
 enum err accounts_store_version(struct accounts_store *store, int64_t *ret_version)
 {
-    return store_run_for_number(store, STATEMENT_VERSION, ret_version);
+    struct sql_use use = store_use(store, STATEMENT_VERSION);
+    return store_run_for_number(store, &use, ret_version);
 }
 
 struct page_end {
     int64_t version, objects;
 };
 
-static enum err take_page_end(struct accounts_store *store, sqlite3_stmt *row, void *context)
+static enum err take_page_end(
+    struct accounts_store *store, const struct sql_use *row, void *context)
 {
     struct page_end *end = context;
-    end->version = sqlite3_column_int64(row, 0);
-    end->objects = sqlite3_column_int64(row, 1);
+    end->version = sql_column_int(row, 0);
+    end->objects = sql_column_int(row, 1);
     return OK;
 }
 
@@ -91,9 +145,10 @@ enum err accounts_store_read_page(
         return error;
     if (after > newest)
         return ERR_NOT_FOUND;
-    store_bind_number(store, STATEMENT_PAGE_END, 1, after);
-    store_bind_number(store, STATEMENT_PAGE_END, 2, REPLICATION_PAGE_OBJECTS);
-    if ((error = store_each_row(store, STATEMENT_PAGE_END, take_page_end, &end)))
+    struct sql_use use = store_use(store, STATEMENT_PAGE_END);
+    sql_bind_int(&use, after);
+    sql_bind_int(&use, REPLICATION_PAGE_OBJECTS);
+    if ((error = store_each_row(store, &use, take_page_end, &end)))
         return error;
     page->more = end.objects == REPLICATION_PAGE_OBJECTS && end.version < newest;
     page->version = page->more ? end.version : newest;
@@ -103,7 +158,8 @@ enum err accounts_store_read_page(
 enum err accounts_store_following(struct accounts_store *store, enum store_following *ret_following)
 {
     int64_t following = 0;
-    enum err error = store_run_for_number(store, STATEMENT_FOLLOWING, &following);
+    struct sql_use use = store_use(store, STATEMENT_FOLLOWING);
+    enum err error = store_run_for_number(store, &use, &following);
     if (!error)
         *ret_following = (enum store_following)following;
     return error;
@@ -111,9 +167,10 @@ enum err accounts_store_following(struct accounts_store *store, enum store_follo
 
 static enum err set_meta(struct accounts_store *store, const char *name, int64_t value)
 {
-    store_bind_text(store, STATEMENT_SET_META, 1, name);
-    store_bind_number(store, STATEMENT_SET_META, 2, value);
-    return store_run(store, STATEMENT_SET_META);
+    struct sql_use use = store_use(store, STATEMENT_SET_META);
+    sql_bind_string(&use, name);
+    sql_bind_int(&use, value);
+    return store_run(store, &use);
 }
 
 enum err accounts_store_end_page(struct accounts_store *store, int64_t version, bool complete)
@@ -124,13 +181,15 @@ enum err accounts_store_end_page(struct accounts_store *store, int64_t version, 
 
 enum err accounts_store_mark_all(struct accounts_store *store)
 {
-    /* Secrets of endpoints are of no use here, and had better not lie about. */
+    /* A follower sends nothing to endpoints: it does not keep their secrets. */
     static const char sql[] =
         "UPDATE partners SET version = -1; UPDATE accounts SET version = -1;"
         "UPDATE endpoints SET version = -1; UPDATE credentials SET version = -1;"
         "UPDATE grants SET version = -1; DELETE FROM secrets;";
     enum store_following following = STORE_LEADS;
-    enum err error = store_execute(store, sql);
+    enum err error = sql_run(store->db, sql);
+    if (error)
+        error = accounts_store_fail(store, error, false);
     if (!error)
         error = accounts_store_following(store, &following);
     if (!error && following == STORE_LEADS)
@@ -149,39 +208,57 @@ enum err accounts_store_read_marked(struct accounts_store *store, struct account
 
 /* A follower's writing. */
 
+static enum err run_for_int(struct accounts_store *store, enum statement which, int64_t key)
+{
+    struct sql_use use = store_use(store, which);
+    sql_bind_int(&use, key);
+    return store_run(store, &use);
+}
+
+static enum err run_for_string(struct accounts_store *store, enum statement which, const char *key)
+{
+    struct sql_use use = store_use(store, which);
+    sql_bind_string(&use, key);
+    return store_run(store, &use);
+}
+
+static enum err put_partner_secret(struct accounts_store *store, const char *partner,
+    const struct partner_secret *secret, unsigned number)
+{
+    struct sql_use use = store_use(store, STATEMENT_PUT_PARTNER_SECRET);
+    sql_bind_int(&use, (int64_t)secret->id);
+    sql_bind_string(&use, partner);
+    sql_bind_blob(&use, slice_of(secret->secret.bytes, secret->secret.len));
+    sql_bind_int(&use, number); /* in place of a version, which says nothing here: their order */
+    sql_bind_int(&use, secret->created_us);
+    return store_run(store, &use);
+}
+
 static enum err put_partner(struct accounts_store *store, const struct accounts_object *object)
 {
     const struct partner *partner = object->partner;
-    store_bind_text(store, STATEMENT_PUT_PARTNER, 1, partner->id);
-    store_bind_number(store, STATEMENT_PUT_PARTNER, 2, partner->enabled);
-    store_bind_text(store, STATEMENT_PUT_PARTNER, 3, partner->key_pointer);
-    store_bind_number(store, STATEMENT_PUT_PARTNER, 4, object->version);
-    store_bind_number(store, STATEMENT_PUT_PARTNER, 5, object->created_us);
-    enum err error = store_run(store, STATEMENT_PUT_PARTNER);
-    store_bind_text(store, STATEMENT_CLEAR_PARTNER_SECRETS, 1, partner->id);
+    struct sql_use use = store_use(store, STATEMENT_PUT_PARTNER);
+    sql_bind_string(&use, partner->id);
+    sql_bind_int(&use, partner->enabled);
+    sql_bind_string(&use, partner->key_pointer);
+    sql_bind_int(&use, object->version);
+    sql_bind_int(&use, object->created_us);
+    enum err error = store_run(store, &use);
     if (!error)
-        error = store_run(store, STATEMENT_CLEAR_PARTNER_SECRETS);
-    for (unsigned i = 0; !error && i < partner->secrets_count; i++) {
-        const struct partner_secret *secret = &partner->secrets[i];
-        store_bind_number(store, STATEMENT_PUT_PARTNER_SECRET, 1, (int64_t)secret->id);
-        store_bind_text(store, STATEMENT_PUT_PARTNER_SECRET, 2, partner->id);
-        store_bind_blob(
-            store, STATEMENT_PUT_PARTNER_SECRET, 3, secret->secret.bytes, secret->secret.len);
-        store_bind_number(store, STATEMENT_PUT_PARTNER_SECRET, 4,
-            i); /* their order; here a version says nothing else */
-        store_bind_number(store, STATEMENT_PUT_PARTNER_SECRET, 5, secret->created_us);
-        error = store_run(store, STATEMENT_PUT_PARTNER_SECRET);
-    }
+        error = run_for_string(store, STATEMENT_CLEAR_PARTNER_SECRETS, partner->id);
+    for (unsigned i = 0; !error && i < partner->secrets_count; i++)
+        error = put_partner_secret(store, partner->id, &partner->secrets[i], i);
     return error;
 }
 
 static enum err put_account(struct accounts_store *store, const struct accounts_object *object)
 {
-    store_bind_text(store, STATEMENT_PUT_ACCOUNT, 1, object->account.id);
-    store_bind_number(store, STATEMENT_PUT_ACCOUNT, 2, object->account.enabled);
-    store_bind_number(store, STATEMENT_PUT_ACCOUNT, 3, object->version);
-    store_bind_number(store, STATEMENT_PUT_ACCOUNT, 4, object->created_us);
-    return store_run(store, STATEMENT_PUT_ACCOUNT);
+    struct sql_use use = store_use(store, STATEMENT_PUT_ACCOUNT);
+    sql_bind_string(&use, object->account.id);
+    sql_bind_int(&use, object->account.enabled);
+    sql_bind_int(&use, object->version);
+    sql_bind_int(&use, object->created_us);
+    return store_run(store, &use);
 }
 
 static enum err put_endpoint(
@@ -189,14 +266,14 @@ static enum err put_endpoint(
 {
     const struct endpoint *endpoint = object->endpoint;
     int64_t namesake = 0;
-    store_bind_text(store, STATEMENT_FIND_NAMESAKE, 1, endpoint->account);
-    store_bind_text(store, STATEMENT_FIND_NAMESAKE, 2, endpoint->name);
-    store_bind_number(store, STATEMENT_FIND_NAMESAKE, 3, (int64_t)endpoint->id);
-    enum err error = store_run_for_number(store, STATEMENT_FIND_NAMESAKE, &namesake);
+    struct sql_use use = store_use(store, STATEMENT_FIND_NAMESAKE);
+    sql_bind_string(&use, endpoint->account);
+    sql_bind_string(&use, endpoint->name);
+    sql_bind_int(&use, (int64_t)endpoint->id);
+    enum err error = store_run_for_number(store, &use, &namesake);
     *ret_namesake = (uint64_t)namesake;
-    store_bind_number(store, STATEMENT_DROP_ENDPOINT, 1, namesake);
     if (!error)
-        error = store_run(store, STATEMENT_DROP_ENDPOINT);
+        error = run_for_int(store, STATEMENT_DROP_ENDPOINT, namesake);
     return error ? error
                  : store_run_with_endpoint(
                        store, STATEMENT_PUT_ENDPOINT, endpoint, object->created_us);
@@ -204,20 +281,22 @@ static enum err put_endpoint(
 
 static enum err put_credential(struct accounts_store *store, const struct accounts_object *object)
 {
-    store_bind_blob(store, STATEMENT_PUT_CREDENTIAL, 1, object->credential.sha256, SHA256_BYTES);
-    store_bind_text(store, STATEMENT_PUT_CREDENTIAL, 2, object->credential.partner);
-    store_bind_number(store, STATEMENT_PUT_CREDENTIAL, 3, object->version);
-    store_bind_number(store, STATEMENT_PUT_CREDENTIAL, 4, object->created_us);
-    return store_run(store, STATEMENT_PUT_CREDENTIAL);
+    struct sql_use use = store_use(store, STATEMENT_PUT_CREDENTIAL);
+    sql_bind_blob(&use, slice_of(object->credential.sha256, SHA256_BYTES));
+    sql_bind_string(&use, object->credential.partner);
+    sql_bind_int(&use, object->version);
+    sql_bind_int(&use, object->created_us);
+    return store_run(store, &use);
 }
 
 static enum err put_grant(struct accounts_store *store, const struct accounts_object *object)
 {
-    store_bind_text(store, STATEMENT_PUT_GRANT, 1, object->grant.partner);
-    store_bind_text(store, STATEMENT_PUT_GRANT, 2, object->grant.account);
-    store_bind_number(store, STATEMENT_PUT_GRANT, 3, object->version);
-    store_bind_number(store, STATEMENT_PUT_GRANT, 4, object->created_us);
-    return store_run(store, STATEMENT_PUT_GRANT);
+    struct sql_use use = store_use(store, STATEMENT_PUT_GRANT);
+    sql_bind_string(&use, object->grant.partner);
+    sql_bind_string(&use, object->grant.account);
+    sql_bind_int(&use, object->version);
+    sql_bind_int(&use, object->created_us);
+    return store_run(store, &use);
 }
 
 enum err accounts_store_put(
@@ -243,10 +322,24 @@ enum err accounts_store_put(
 
 static enum err drop_partner(struct accounts_store *store, const char *partner)
 {
-    store_bind_text(store, STATEMENT_CLEAR_PARTNER_SECRETS, 1, partner);
-    enum err error = store_run(store, STATEMENT_CLEAR_PARTNER_SECRETS);
-    store_bind_text(store, STATEMENT_DROP_PARTNER, 1, partner);
-    return error ? error : store_run(store, STATEMENT_DROP_PARTNER);
+    enum err error = run_for_string(store, STATEMENT_CLEAR_PARTNER_SECRETS, partner);
+    return error ? error : run_for_string(store, STATEMENT_DROP_PARTNER, partner);
+}
+
+static enum err drop_credential(
+    struct accounts_store *store, const unsigned char sha256[SHA256_BYTES])
+{
+    struct sql_use use = store_use(store, STATEMENT_DROP_CREDENTIAL);
+    sql_bind_blob(&use, slice_of(sha256, SHA256_BYTES));
+    return store_run(store, &use);
+}
+
+static enum err drop_grant(struct accounts_store *store, const char *partner, const char *account)
+{
+    struct sql_use use = store_use(store, STATEMENT_DROP_GRANT);
+    sql_bind_string(&use, partner);
+    sql_bind_string(&use, account);
+    return store_run(store, &use);
 }
 
 enum err accounts_store_drop(struct accounts_store *store, const struct accounts_object *object)
@@ -255,19 +348,13 @@ enum err accounts_store_drop(struct accounts_store *store, const struct accounts
     case ACCOUNTS_KIND_PARTNER:
         return drop_partner(store, object->partner->id);
     case ACCOUNTS_KIND_ACCOUNT:
-        store_bind_text(store, STATEMENT_DROP_ACCOUNT, 1, object->account.id);
-        return store_run(store, STATEMENT_DROP_ACCOUNT);
+        return run_for_string(store, STATEMENT_DROP_ACCOUNT, object->account.id);
     case ACCOUNTS_KIND_ENDPOINT:
-        store_bind_number(store, STATEMENT_DROP_ENDPOINT, 1, (int64_t)object->endpoint->id);
-        return store_run(store, STATEMENT_DROP_ENDPOINT);
+        return run_for_int(store, STATEMENT_DROP_ENDPOINT, (int64_t)object->endpoint->id);
     case ACCOUNTS_KIND_CREDENTIAL:
-        store_bind_blob(
-            store, STATEMENT_DROP_CREDENTIAL, 1, object->credential.sha256, SHA256_BYTES);
-        return store_run(store, STATEMENT_DROP_CREDENTIAL);
+        return drop_credential(store, object->credential.sha256);
     case ACCOUNTS_KIND_GRANT:
-        store_bind_text(store, STATEMENT_DROP_GRANT, 1, object->grant.partner);
-        store_bind_text(store, STATEMENT_DROP_GRANT, 2, object->grant.account);
-        return store_run(store, STATEMENT_DROP_GRANT);
+        return drop_grant(store, object->grant.partner, object->grant.account);
     case ACCOUNTS_KINDS:
         break;
     }

@@ -23,8 +23,8 @@
 #define PENSTOCK_ADMIN_ADMIN_H
 
 #include "accounts/accounts.h"
+#include "history/journal_reader.h"
 #include "http/server.h"
-#include "journal/journal_reader.h"
 
 struct admin;
 struct broker_status;

@@ -8,7 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
-#include "journal/audit.h"
+#include "history/audit.h"
 #include "model/delivery_id.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
 /* GET /api/v1/conflicts: what came under the key of an accepted event with other money. */
 #include "admin/admin_internal.h"
 
-#include "journal/listing.h"
+#include "history/listing.h"
 
 #include <stdlib.h>
 

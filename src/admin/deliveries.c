@@ -3,7 +3,7 @@
  * one of them. */
 #include "admin/admin_internal.h"
 
-#include "journal/listing.h"
+#include "history/listing.h"
 #include "model/delivery_id.h"
 #include "model/money.h"
 #include "model/placement.h"

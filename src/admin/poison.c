@@ -4,7 +4,7 @@
 #include "admin/admin_internal.h"
 
 #include "base/crypto.h"
-#include "journal/listing.h"
+#include "history/listing.h"
 
 #include <stdlib.h>
 

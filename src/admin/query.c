@@ -5,7 +5,7 @@
 
 #include "accounts/accounts.h"
 #include "base/clock.h"
-#include "journal/listing.h"
+#include "history/listing.h"
 #include "model/name.h"
 
 #include <errno.h>

@@ -27,8 +27,8 @@
 #include "base/hash.h"
 #include "broker/connector.h"
 #include "broker/status.h"
+#include "history/journal_reader.h"
 #include "http/server.h"
-#include "journal/journal_reader.h"
 #include "model/class.h"
 
 struct ingress;

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/delivery_row.h"
 
+#include "base/cleanup.h"
+#include "sqlite/checksum.h"
+
 #include <assert.h>
+#include <stdio.h>
+
+#define ERROR_NAME_BYTES 32
 
 static bool waits_to_be_sent(enum delivery_state state)
 {
@@ -76,4 +82,95 @@ void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us)
     row->changed_us = now_us;
     row->broker_owned = false;
     row->delivered_us = 0; /* it would say where it is, and is not believed either */
+}
+
+/* Rows as they are on disk. */
+
+uint32_t delivery_row_checksum(const struct delivery_row *row)
+{
+    const int64_t numbers[] = {row->id, (int64_t)row->endpoint, row->state, row->reason, row->lane,
+        row->generation, row->attempts, row->failures, row->due_us, row->changed_us,
+        row->started_us, row->duration_us, row->http_status, row->broker_owned, row->delivered_us};
+    return checksum_columns(numbers, ARRAY_LENGTH(numbers), NULL, 0);
+}
+
+bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row)
+{
+    *ret_row = (struct delivery_row){
+        .id = sql_column_int(use, column),
+        .endpoint = (uint64_t)sql_column_int(use, column + 1),
+        .state = (enum delivery_state)sql_column_int(use, column + 2),
+        .reason = (enum park_reason)sql_column_int(use, column + 3),
+        .lane = (enum delivery_lane)sql_column_int(use, column + 4),
+        .generation = (uint32_t)sql_column_int(use, column + 5),
+        .attempts = (uint32_t)sql_column_int(use, column + 6),
+        .failures = (uint32_t)sql_column_int(use, column + 7),
+        .due_us = sql_column_int(use, column + 8),
+        .changed_us = sql_column_int(use, column + 9),
+        .started_us = sql_column_int(use, column + 10),
+        .duration_us = sql_column_int(use, column + 11),
+        .http_status = (int)sql_column_int(use, column + 12),
+        .broker_owned = sql_column_int(use, column + 13) == 1,
+        .delivered_us = sql_column_int(use, column + 14),
+    };
+    return (unsigned)ret_row->state < DELIVERY_STATES && (unsigned)ret_row->lane <= LANE_REPLAY &&
+           delivery_row_checksum(ret_row) == sql_column_int(use, column + 15);
+}
+
+uint32_t attempt_row_checksum(int64_t delivery, const struct attempt *attempt)
+{
+    const int64_t numbers[] = {delivery, attempt->number, attempt->started_us, attempt->duration_us,
+        attempt->end.http_status, attempt->end.request_begun, attempt->reach.warm,
+        attempt->reach.request_complete, attempt->reach.request_bytes, attempt->reach.answer_bytes};
+    const struct slice texts[] = {slice_from_string(err_name(attempt->end.error)),
+        slice_of(attempt->excerpt, attempt->excerpt_len)};
+    return checksum_columns(numbers, ARRAY_LENGTH(numbers), texts, ARRAY_LENGTH(texts));
+}
+
+/* ERR_BUG when no error is called so. */
+static enum err error_of(struct slice name)
+{
+    char text[ERROR_NAME_BYTES];
+    if (name.len >= sizeof text)
+        return ERR_BUG;
+    snprintf(text, sizeof text, "%.*s", SLICE_ARGS(name));
+    return err_from_name(text);
+}
+
+bool attempt_row_take(const struct sql_use *use, int64_t *ret_delivery, struct attempt *ret_attempt)
+{
+    struct slice error = sql_column_slice(use, 5), excerpt = sql_column_slice(use, 11);
+    *ret_delivery = sql_column_int(use, 0);
+    *ret_attempt = (struct attempt){
+        .number = (uint32_t)sql_column_int(use, 1),
+        .started_us = sql_column_int(use, 2),
+        .duration_us = sql_column_int(use, 3),
+        .end =
+            {
+                .http_status = (int)sql_column_int(use, 4),
+                .error = error_of(error),
+                .request_begun = sql_column_int(use, 6) != 0,
+            },
+        .reach =
+            {
+                .warm = sql_column_int(use, 7) != 0,
+                .request_complete = sql_column_int(use, 8) != 0,
+                .request_bytes = (uint32_t)sql_column_int(use, 9),
+                .answer_bytes = (uint32_t)sql_column_int(use, 10),
+            },
+        .excerpt_len =
+            (uint32_t)(excerpt.len < sizeof ret_attempt->excerpt ? excerpt.len
+                                                                 : sizeof ret_attempt->excerpt),
+    };
+    if (ret_attempt->excerpt_len)
+        memcpy(ret_attempt->excerpt, excerpt.data, ret_attempt->excerpt_len);
+    return attempt_row_checksum(*ret_delivery, ret_attempt) == sql_column_int(use, 12);
+}
+
+uint32_t action_row_checksum(const struct delivery_row *before, const struct delivery_row *after,
+    struct slice note, int64_t at_us)
+{
+    const int64_t numbers[] = {after->id, at_us, before->state, after->state, after->generation,
+        (int64_t)before->endpoint, (int64_t)after->endpoint};
+    return checksum_columns(numbers, ARRAY_LENGTH(numbers), &note, 1);
 }

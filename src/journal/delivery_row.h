@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A delivery as it stands on disk, and the one function that moves it from state to state. No I/O:
- * delivery_rows.h reads and writes what is moved here.
+ * A delivery and its attempts as they are on disk, and the one function that moves a delivery from
+ * state to state. delivery_rows.h reads and writes what is moved here.
  */
 #ifndef PENSTOCK_JOURNAL_DELIVERY_ROW_H
 #define PENSTOCK_JOURNAL_DELIVERY_ROW_H
 
 #include "journal/journal.h"
+#include "sqlite/sql.h"
 
 /* In the order of the table's columns. */
 struct delivery_row {
@@ -73,5 +74,32 @@ bool delivery_row_move(struct delivery_row *row, const struct delivery_move *mov
  * is not broker-owned any more, and its checksum is one over what is left of it.
  */
 void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us);
+
+/* Rows as they are on disk. */
+
+/* The columns that delivery_row_take reads, in its order. */
+#define DELIVERY_COLUMNS                                                                      \
+    "id, endpoint, state, reason, lane, generation, attempts, failures, due_us, changed_us, " \
+    "started_us, duration_us,"                                                                \
+    " http_status, broker_owned, delivered_us, crc"
+/* Reads the row from `column` on. False when it is not what was written; it is filled all the same.
+ * */
+bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row);
+uint32_t delivery_row_checksum(const struct delivery_row *row);
+
+/* The columns that attempt_row_take reads, in its order. */
+#define ATTEMPT_COLUMNS                                                                    \
+    "delivery, number, started_us, duration_us, http_status, error, request_begun, warm, " \
+    "request_complete,"                                                                    \
+    " request_bytes, answer_bytes, excerpt, crc"
+
+/* False when it is not what was written; it is filled all the same. */
+bool attempt_row_take(
+    const struct sql_use *use, int64_t *ret_delivery, struct attempt *ret_attempt);
+uint32_t attempt_row_checksum(int64_t delivery, const struct attempt *attempt);
+
+/* Of an operator's action: the delivery before it and after it. */
+uint32_t action_row_checksum(const struct delivery_row *before, const struct delivery_row *after,
+    struct slice note, int64_t at_us);
 
 #endif

@@ -2,15 +2,15 @@
 /*
  * Deliveries and their attempts on disk, and the only place where a stored delivery changes its
  * state. Each change reads the row, believes it only with the right checksum, names the state and
- * the generation that it expects, and writes the row as delivery_row_move has moved it: what has
- * moved on meanwhile stays as it is. A row that is damaged is left alone by whoever meant to move
- * it, and parked as damaged by whoever meets it on a list. Owned by the journal's thread.
+ * the generation that it expects, and writes the row as delivery_row_move has moved it. A row that
+ * is in another state by then stays as it is. A move leaves a damaged row alone; a list parks it as
+ * damaged (delivery_lists.h). Owned by the journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_DELIVERY_ROWS_H
 #define PENSTOCK_JOURNAL_DELIVERY_ROWS_H
 
 #include "journal/delivery_row.h"
-#include "journal/sql.h"
+#include "sqlite/sql.h"
 
 enum delivery_statement {
     DELIVERIES_ADD,
@@ -32,24 +32,22 @@ enum delivery_statement {
 };
 
 struct delivery_rows {
-    sqlite3 *db;
-    sqlite3_stmt *statements[DELIVERIES_STATEMENTS];
+    struct sqlite3 *db;
+    struct sqlite3_stmt *statements[DELIVERIES_STATEMENTS];
 };
 
-/* The columns that delivery_row_take reads, in its order. */
-#define DELIVERY_COLUMNS                                                                      \
-    "id, endpoint, state, reason, lane, generation, attempts, failures, due_us, changed_us, " \
-    "started_us, duration_us,"                                                                \
-    " http_status, broker_owned, delivered_us, crc"
-/* Reads the row from `column` on. False when it is not what was written; it is filled all the same.
- * */
-bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row);
-
 /* delivery_rows_done is due after a failure as well. */
-enum err delivery_rows_init(struct delivery_rows *rows, sqlite3 *db) MUST_CHECK;
+enum err delivery_rows_init(struct delivery_rows *rows, struct sqlite3 *db) MUST_CHECK;
 void delivery_rows_done(struct delivery_rows *rows);
 
 enum err delivery_rows_add(struct delivery_rows *rows, const struct delivery_row *row) MUST_CHECK;
+/* Writes a row as it is, and all columns of it. */
+enum err delivery_rows_write(struct delivery_rows *rows, enum delivery_statement statement,
+    const struct delivery_row *row) MUST_CHECK;
+
+/* ERR_NOT_FOUND, ERR_DAMAGED; the second fills `ret_row` all the same. */
+enum err delivery_rows_read_any(
+    struct delivery_rows *rows, int64_t id, struct delivery_row *ret_row) MUST_CHECK;
 /* ERR_NOT_FOUND, ERR_DAMAGED. */
 enum err delivery_rows_read(
     struct delivery_rows *rows, int64_t id, struct delivery_row *ret_row) MUST_CHECK;
@@ -97,50 +95,8 @@ enum err delivery_rows_park_damaged(
 enum err delivery_rows_adopt(struct delivery_rows *rows, int64_t event, int64_t now_us,
     struct delivery_row ret_pending[ACCOUNT_ENDPOINTS_MAX], unsigned *ret_count) MUST_CHECK;
 
-/* Events with a number beyond `after_event` of which something is broker-owned, in order; only
- * `event` of each is filled in. */
-enum err delivery_rows_list_broker_owned(struct delivery_rows *rows, int64_t after_event,
-    unsigned count_max, struct journal_broker_owned *ret_events, unsigned *ret_count) MUST_CHECK;
-
 /* What an operator did, and why: kept as long as the delivery. */
 enum err delivery_rows_add_action(struct delivery_rows *rows, const struct delivery_row *before,
     const struct delivery_row *after, struct slice note, int64_t now_us) MUST_CHECK;
-
-/*
- * After a crash: up to `count_max` of those that had begun to send (only guarded ones are written
- * as sending) are parked as ambiguous, with an attempt that says so.
- */
-enum err delivery_rows_park_interrupted(
-    struct delivery_rows *rows, unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
-
-/* Parked ones of one endpoint and reason, in order of id, become pending. In the lane of retries:
- * fresh events stay fresh. */
-enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint,
-    enum park_reason reason, unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
-
-/* Parked ones of one endpoint and reason with an id beyond `after_id`; `ret_ids` has room for
- * count_max. */
-enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint,
-    enum park_reason reason, int64_t after_id, unsigned count_max, int64_t *ret_ids,
-    unsigned *ret_count) MUST_CHECK;
-
-/* Fills `ret_listed` (room for count_max) in the order of journal_load; `ret_more` when there are
- * more. */
-enum err delivery_rows_list_due(struct delivery_rows *rows, const struct journal_load *load,
-    struct delivery_listed *ret_listed, unsigned *ret_count, bool *ret_more) MUST_CHECK;
-
-/* When the earliest waiting one behind both the cursor and `due_by_us` of `load` is due; INT64_MAX:
- * there is none. */
-enum err delivery_rows_next_due(
-    struct delivery_rows *rows, const struct journal_load *load, int64_t *ret_due_us) MUST_CHECK;
-
-/* Up to `count_max` of the waiting ones whose wait begins after `clock_us` (that of due times)
- * begin it then. */
-enum err delivery_rows_bring_forward(struct delivery_rows *rows, int64_t clock_us,
-    unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
-
-/* A malloc'd row for each endpoint that has something open; NULL when there is none. */
-enum err delivery_rows_count_open(struct delivery_rows *rows, struct journal_backlog **ret_backlogs,
-    size_t *ret_count) MUST_CHECK;
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/event_rows.h"
 
-#include "journal/checksum.h"
-#include "journal/sql.h"
+#include "base/cleanup.h"
+#include "sqlite/checksum.h"
 
 static const char *const texts[EVENTS_STATEMENTS] = {
     [EVENTS_ADD] = "INSERT INTO events(" EVENT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
@@ -15,7 +15,7 @@ static const char *const texts[EVENTS_STATEMENTS] = {
     [EVENTS_READ_ID] = "SELECT id FROM events WHERE seq = ?",
 };
 
-enum err event_rows_init(struct event_rows *rows, sqlite3 *db)
+enum err event_rows_init(struct event_rows *rows, struct sqlite3 *db)
 {
     *rows = (struct event_rows){.db = db};
     return sql_prepare_all(db, texts, EVENTS_STATEMENTS, rows->statements);
@@ -24,6 +24,22 @@ enum err event_rows_init(struct event_rows *rows, sqlite3 *db)
 void event_rows_done(struct event_rows *rows)
 {
     sql_finalize_all(rows->statements, EVENTS_STATEMENTS);
+}
+
+static uint32_t event_checksum(int64_t seq, const struct event *event, unsigned deliveries)
+{
+    const struct event_parts *parts = &event->parts;
+    const int64_t numbers[] = {seq, parts->accepted_us, parts->has_occurred_at,
+        parts->has_occurred_at ? parts->occurred_us : 0, parts->class, parts->guarded, deliveries};
+    const struct slice slices[] = {slice_of(parts->id.bytes, sizeof parts->id.bytes),
+        parts->partner, parts->account, parts->type, parts->key, parts->amount, parts->currency,
+        parts->traceparent};
+    return checksum_columns(numbers, ARRAY_LENGTH(numbers), slices, ARRAY_LENGTH(slices));
+}
+
+uint32_t event_body_checksum(int64_t seq, struct slice body)
+{
+    return checksum_columns(&seq, 1, &body, 1);
 }
 
 static struct slice id_slice(const struct event_id *id)
@@ -36,7 +52,7 @@ static enum err add_body(struct event_rows *rows, int64_t seq, struct slice body
     struct sql_use use = sql_use(rows->statements[EVENTS_ADD_BODY]);
     sql_bind_int(&use, seq);
     sql_bind_blob(&use, body);
-    sql_bind_int(&use, checksum_body(seq, body));
+    sql_bind_int(&use, event_body_checksum(seq, body));
     return sql_execute(&use);
 }
 
@@ -59,9 +75,9 @@ enum err event_rows_add(
     sql_bind_optional_text(&use, parts->currency);
     sql_bind_optional_text(&use, parts->traceparent);
     sql_bind_int(&use, deliveries);
-    sql_bind_int(&use, checksum_event(seq, event, deliveries));
+    sql_bind_int(&use, event_checksum(seq, event, deliveries));
     enum err result = sql_execute(&use);
-    if (!result && sqlite3_changes64(rows->db) == 0)
+    if (!result && sql_changes(rows->db) == 0)
         return ERR_EXISTS;
     return result ? result : add_body(rows, seq, parts->body);
 }
@@ -113,7 +129,7 @@ static enum err read_body(
     if (!row)
         return reading->may_lack_body ? OK : ERR_DAMAGED;
     *ret_body = sql_column_slice(use, 0);
-    if (checksum_body(seq, *ret_body) != sql_column_int(use, 1))
+    if (event_body_checksum(seq, *ret_body) != sql_column_int(use, 1))
         return ERR_DAMAGED;
     return (int64_t)ret_body->len > reading->body_bytes_max ? ERR_TOO_LARGE : OK;
 }
@@ -126,7 +142,7 @@ bool event_row_take(const struct sql_use *use, int64_t *ret_seq, struct event_pa
     *ret_seq = sql_column_int(use, 0);
     *ret_parts = (struct event_parts){
         .accepted_us = sql_column_int(use, 2),
-        .has_occurred_at = sqlite3_column_type(use->statement, 3) != SQLITE_NULL,
+        .has_occurred_at = !sql_column_is_null(use, 3),
         .occurred_us = sql_column_int(use, 3),
         .partner = sql_column_slice(use, 4),
         .account = sql_column_slice(use, EVENT_COLUMN_ACCOUNT),
@@ -145,7 +161,7 @@ bool event_row_take(const struct sql_use *use, int64_t *ret_seq, struct event_pa
         (unsigned)(deliveries < 0 || deliveries > ACCOUNT_ENDPOINTS_MAX ? 0 : deliveries);
     const struct event event = {.parts = *ret_parts};
     return is_id && *ret_deliveries == deliveries &&
-           checksum_event(*ret_seq, &event, *ret_deliveries) == sql_column_int(use, 14);
+           event_checksum(*ret_seq, &event, *ret_deliveries) == sql_column_int(use, 14);
 }
 
 /* The event of the row that `use` stands on. */

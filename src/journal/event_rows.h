@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Events and their bodies: rows in, events out. Used by the writer for both and by the reader for
- * reading. What comes out has passed its checksum. Owned by its connection's thread.
+ * Events and their bodies on disk. The writer adds and reads them, the reader reads them. An event
+ * that is read has passed its checksum. Owned by its connection's thread.
  */
 #ifndef PENSTOCK_JOURNAL_EVENT_ROWS_H
 #define PENSTOCK_JOURNAL_EVENT_ROWS_H
 
-#include "journal/sql.h"
 #include "model/event.h"
+#include "sqlite/sql.h"
 
 enum event_statement {
     EVENTS_ADD,
@@ -21,8 +21,8 @@ enum event_statement {
 };
 
 struct event_rows {
-    sqlite3 *db;
-    sqlite3_stmt *statements[EVENTS_STATEMENTS];
+    struct sqlite3 *db;
+    struct sqlite3_stmt *statements[EVENTS_STATEMENTS];
 };
 
 /* What an event is read for, and from where its memory is taken. */
@@ -48,8 +48,11 @@ struct event_reading {
 bool event_row_take(const struct sql_use *use, int64_t *ret_seq, struct event_parts *ret_parts,
     unsigned *ret_deliveries);
 
+/* The checksum of a body. */
+uint32_t event_body_checksum(int64_t seq, struct slice body);
+
 /* event_rows_done is due after a failure as well. */
-enum err event_rows_init(struct event_rows *rows, sqlite3 *db) MUST_CHECK;
+enum err event_rows_init(struct event_rows *rows, struct sqlite3 *db) MUST_CHECK;
 void event_rows_done(struct event_rows *rows);
 
 /* ERR_EXISTS when the file has an event of this id: nothing is written then. */

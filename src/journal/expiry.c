@@ -2,9 +2,9 @@
 #include "journal/expiry.h"
 
 #include "base/clock.h"
-#include "journal/sql.h"
 #include "journal/store.h"
 #include "model/placement.h"
+#include "sqlite/sql.h"
 
 #define ROUND_US (600 * US_PER_SECOND)
 #define PUT_OFF_US (10 * US_PER_SECOND)
@@ -48,7 +48,7 @@ static const char *const texts[EXPIRY_STATEMENTS] = {
         " SET value = max(value, excluded.value)",
 };
 
-enum err expiry_init(struct expiry *expiry, sqlite3 *db, const struct expiry_policy *policy)
+enum err expiry_init(struct expiry *expiry, struct sqlite3 *db, const struct expiry_policy *policy)
 {
     *expiry = (struct expiry){.policy = *policy};
     return sql_prepare_all(db, texts, EXPIRY_STATEMENTS, expiry->statements);
@@ -80,14 +80,14 @@ static void bind_range(struct sql_use *use, int64_t first_seq, int64_t last_seq)
     sql_bind_int(use, placement_last_delivery(last_seq));
 }
 
-static enum err drop_one(sqlite3_stmt *statement, int64_t seq)
+static enum err drop_one(struct sqlite3_stmt *statement, int64_t seq)
 {
     struct sql_use use = sql_use(statement);
     sql_bind_int(&use, seq);
     return sql_execute(&use);
 }
 
-static enum err drop_range(sqlite3_stmt *statement, int64_t seq)
+static enum err drop_range(struct sqlite3_stmt *statement, int64_t seq)
 {
     struct sql_use use = sql_use(statement);
     bind_range(&use, seq, seq);
@@ -96,7 +96,7 @@ static enum err drop_range(sqlite3_stmt *statement, int64_t seq)
 
 /* The numbers of the next events (or bodies) behind `after` that were accepted before `cutoff_us`,
  * in order. */
-static enum err list_old(sqlite3_stmt *statement, int64_t after, unsigned count_max,
+static enum err list_old(struct sqlite3_stmt *statement, int64_t after, unsigned count_max,
     int64_t cutoff_us, int64_t *ret_seqs, int64_t *ret_newest_us, unsigned *ret_count)
 {
     struct sql_use use = sql_use(statement);
@@ -188,7 +188,7 @@ static enum err drop_event(struct store *store, int64_t seq)
 {
     static const enum expiry_statement ranges[] = {
         EXPIRY_DROP_DELIVERIES, EXPIRY_DROP_ATTEMPTS, EXPIRY_DROP_ACTIONS};
-    sqlite3_stmt **statements = store->expiry.statements;
+    struct sqlite3_stmt **statements = store->expiry.statements;
     enum err result = OK;
     for (size_t i = 0; i < ARRAY_LENGTH(ranges) && !result; i++)
         result = drop_range(statements[ranges[i]], seq);
@@ -255,7 +255,7 @@ static enum err expire_conflicts(struct store *store, int64_t now_us, bool *ret_
     sql_bind_int(&use, CONFLICTS_PER_STEP);
     sql_bind_int(&use, now_us - store->expiry.policy.history_us);
     enum err result = sql_execute(&use);
-    *ret_more = !result && sqlite3_changes64(store->db) == CONFLICTS_PER_STEP;
+    *ret_more = !result && sql_changes(store->db) == CONFLICTS_PER_STEP;
     return result;
 }
 
@@ -267,7 +267,7 @@ static enum err expire_aliases(struct store *store, int64_t now_us, bool *ret_mo
     sql_bind_int(&use, now_us - store->expiry.policy.history_us);
     sql_bind_int(&use, ALIASES_PER_STEP);
     enum err result = sql_execute(&use);
-    *ret_more = !result && sqlite3_changes64(store->db) == ALIASES_PER_STEP;
+    *ret_more = !result && sql_changes(store->db) == ALIASES_PER_STEP;
     return result;
 }
 

@@ -17,8 +17,8 @@
 #define PENSTOCK_JOURNAL_EXPIRY_H
 
 #include "base/err.h"
+#include "sqlite/sql.h"
 
-#include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -56,7 +56,7 @@ enum expiry_phase {
 
 struct expiry {
     struct expiry_policy policy;
-    sqlite3_stmt *statements[EXPIRY_STATEMENTS];
+    struct sqlite3_stmt *statements[EXPIRY_STATEMENTS];
     enum expiry_phase phase;             /* of the round */
     int64_t bodies_after, history_after; /* numbers of events that were looked at */
     int64_t round_day;                   /* of the last round: the cursors begin anew each day */
@@ -65,7 +65,7 @@ struct expiry {
 
 /* expiry_done is due after a failure as well. */
 enum err expiry_init(
-    struct expiry *expiry, sqlite3 *db, const struct expiry_policy *policy) MUST_CHECK;
+    struct expiry *expiry, struct sqlite3 *db, const struct expiry_policy *policy) MUST_CHECK;
 void expiry_done(struct expiry *expiry);
 
 /* Whether a step may have something to do. */

@@ -1,32 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The journal's thread. It sleeps on its mailbox, takes everything that has gathered there, and
- * makes one transaction of it: while that one is being committed the next gathers. So a commit is
- * as large as the load makes it, without a timer.
+ * The journal's thread, and group commit.
  *
- *   mailbox -> batch -> BEGIN, one function for each request (store.h), COMMIT -> handover -> answers
- *           -> checkpoint -> the house: totals, expiry, room on the disk
+ * The thread sleeps on its mailbox, takes all requests that are in it, and makes one transaction of
+ * them. While that transaction is being committed, the next requests gather. So a commit is as
+ * large as the load makes it, without a timer: a lone request waits for one fsync, and under load
+ * one fsync serves up to JOURNAL_BATCH_REQUESTS_MAX requests.
  *
- * The handover leaves before the answers. A JOURNAL_LOAD may find a delivery that the same
- * transaction accepted; delivery has it from the handover by then, and knows it again by its id.
+ *   mailbox -> batch -> BEGIN, one function for each request (store.h), COMMIT
+ *           -> handover -> answers
+ *           -> checkpoint -> between two batches: totals, expiry, room on the disk
  *
- * Failure: a transaction that fails is rolled back as a whole and all of its requests get its
- * error, since each may have seen what another one did. A full disk passes: the WAL is brought back
- * into the file, so that it can start over in its old room; the reserve (reserve.h) is given up,
- * and the transaction is tried again without its appends. So does one that takes no writes
- * (read-only). A failed sync does not, nor an I/O error from COMMIT that is anything but a refused
- * write: the kernel may have thrown the pages away, and another try would be answered from memory.
- * From then on everything is refused, and the file is closed without another write.
+ * The handover of new deliveries leaves before the answers. A JOURNAL_LOAD may find a delivery that
+ * the same transaction accepted: delivery has it from the handover by then, and recognizes its id.
  *
- * While something is wrong the disk is tried about once a second, by a write of our own: what
- * room.h says becomes true again without anybody's traffic.
+ * How it fails. A transaction that fails is rolled back as a whole, and all of its requests get its
+ * error, since each may have seen what another one wrote.
+ *
+ *   full disk     passes. The WAL is moved into the file, so that it can start over in the room that
+ *                 it has, and the batch is tried again (at most once a second). When that is not
+ *                 enough, the reserve is given up (reserve.h), and the batch is tried again without
+ *                 its new events
+ *   read-only     passes as well, when the file system takes writes again
+ *   in doubt      does not pass: a sync failed, or a COMMIT with an I/O error other than a refused
+ *                 write (sql_is_in_doubt). Everything is refused until a restart, and the file is
+ *                 closed without another write
+ *
+ * While a disk fails, the thread tries it about once a second with a write of its own. So others
+ * learn that it is well again (room.h) although no request arrives.
  */
 #include "journal/journal_sqlite.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
-#include "journal/sql.h"
+#include "journal/disk_watch.h"
 #include "journal/store.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
@@ -39,13 +47,8 @@
 
 #define FAILPOINT_SLEEP_US 50000 /* long enough for a kill to fall into it */
 #define EXPIRY_PAUSE_MS 10
-#define LOOK_MS 1000      /* at the disk, while something is wrong with it, or waits for it */
+#define LOOK_MS 1000      /* at the disk, while something is wrong with it or waits to be written */
 #define LOOK_IDLE_MS 5000 /* otherwise */
-#define RETRY_US US_PER_SECOND
-/* Free, before a disk that was full is tried by ourselves: our page finds its place where an event
- * does not. */
-#define ROOM_TO_TRY_BYTES (1024 * 1024)
-#define PAGE_BYTES 4096
 
 struct journal_sqlite {
     struct journal journal;
@@ -60,17 +63,12 @@ struct journal_sqlite {
     /* owned by the journal's thread */
     struct store store;
     bool stopping;
-    bool failed;              /* the file is in doubt */
-    enum room_reason trouble; /* of the last transactions: a full disk is said once */
-    int64_t next_try_us;      /* monotonic; while something is wrong */
-    int64_t next_relief_us;
-    struct room room; /* as it is on the board */
-    int64_t
-        /* of a wall clock that does not jump: a wrong hour must not make the dedupe store forget */
-        wall_offset_us;
+    struct disk_watch disk;
+    /* Makes a wall clock of the monotonic one, which does not jump: a wrong hour must not make the
+     * dedupe store forget. */
+    int64_t wall_offset_us;
     int64_t next_step_us; /* of expiry, monotonic */
     int64_t totals_put_off_us;
-    int64_t space_said; /* enum disk_space, as the metric has it */
     unsigned batch_len;
     struct request *batch[JOURNAL_BATCH_REQUESTS_MAX];
 };
@@ -146,91 +144,6 @@ static void drop_handover(struct journal_sqlite *self)
     free(handover);
 }
 
-/* What room.h says, if it is anything new. */
-static void tell_room(struct journal_sqlite *self)
-{
-    const struct reserve *reserve = &self->store.reserve;
-    bool is_full = self->trouble == ROOM_FULL || self->store.checkpointer.starved ||
-                   reserve->space == SPACE_NONE;
-    struct room room = {
-        .space = self->failed || self->trouble || is_full ? SPACE_NONE : reserve->space,
-        .reason = self->failed                     ? ROOM_FAILING
-                  : self->trouble                  ? self->trouble
-                  : is_full                        ? ROOM_FULL
-                  : reserve->space != SPACE_PLENTY ? ROOM_RESERVE
-                                                   : ROOM_WELL,
-        .since_us = self->room.since_us,
-        .free_bytes = reserve->free_bytes,
-        .wanted_bytes = reserve_wants(reserve)};
-    if (is_full && room.wanted_bytes < ROOM_TO_TRY_BYTES)
-        room.wanted_bytes = ROOM_TO_TRY_BYTES;
-    if (self->store.checkpointer.starved &&
-        room.wanted_bytes < self->store.checkpointer.wal_pages * (int64_t)PAGE_BYTES)
-        room.wanted_bytes = self->store.checkpointer.wal_pages * (int64_t)PAGE_BYTES;
-    if (room.space != self->room.space || room.reason != self->room.reason) {
-        room.since_us = clock_wall_us();
-        room_count(&self->room, -1);
-        room_count(&room, 1);
-    }
-    self->room = room;
-    room_board_set(&self->journal.room, &room);
-}
-
-static void declare_failed(struct journal_sqlite *self)
-{
-    self->failed = true;
-    metrics_add(METRIC_JOURNAL_FAILED, 1);
-    tell_room(self);
-    log_error("the journal's disk failed: nothing is accepted or recorded until a restart shard=%u",
-        self->store.shard);
-    if (self->listener.on_failed)
-        self->listener.on_failed(self->listener.context, ERR_DISK);
-}
-
-static void note_failure(struct journal_sqlite *self, enum err error)
-{
-    if (error == ERR_DISK_FULL)
-        self->trouble = ROOM_FULL;
-    else if (error == ERR_DISK)
-        self->trouble =
-            sql_is_read_only(self->store.db) || reserve_is_read_only(&self->store.reserve)
-                ? ROOM_READ_ONLY
-                : ROOM_FAILING;
-    self->next_try_us = clock_mono_us() + RETRY_US;
-}
-
-/* A commit that wrote. On a disk that was full one of ours, or an outcome, finds its place where no
- * event does. */
-static void note_success(struct journal_sqlite *self, bool took_event)
-{
-    if (self->trouble == ROOM_WELL)
-        return;
-    const struct reserve *reserve = &self->store.reserve;
-    if (self->trouble == ROOM_FULL && !took_event && reserve->free_bytes >= 0 &&
-        reserve->free_bytes < ROOM_TO_TRY_BYTES)
-        return;
-    log_info("the journal commits again shard=%u", self->store.shard);
-    self->trouble = ROOM_WELL;
-    tell_room(self);
-}
-
-/* Ends a transaction that could not be committed; right after the failure, while the connection
- * still tells what it was. */
-static void abandon_transaction(struct journal_sqlite *self, enum err error, bool while_committing)
-{
-    bool in_doubt = store_is_in_doubt(&self->store, while_committing);
-    if (!self->trouble || in_doubt)
-        log_error("the journal could not commit shard=%u error=%s reason=%s", self->store.shard,
-            err_name(error), sqlite3_errmsg(self->store.db));
-    note_failure(self, error);
-    metrics_add(METRIC_JOURNAL_COMMIT_FAILURES, 1);
-    if (store_roll_back(&self->store))
-        in_doubt = true;
-    if (in_doubt)
-        declare_failed(self);
-    tell_room(self);
-}
-
 static bool has_taken_event(const struct journal_sqlite *self)
 {
     for (unsigned i = 0; i < self->batch_len; i++)
@@ -248,8 +161,8 @@ static enum err commit(struct journal_sqlite *self)
         return result;
     metrics_add(METRIC_JOURNAL_COMMITS, 1);
     metrics_observe(HISTOGRAM_COMMIT, clock_mono_us() - started_us);
-    if (self->trouble)
-        note_success(self, has_taken_event(self));
+    if (self->disk.trouble)
+        disk_watch_note_success(&self->disk, has_taken_event(self));
     return OK;
 }
 
@@ -313,7 +226,7 @@ static enum err run_batch(struct journal_sqlite *self)
         crash_with(self, JOURNAL_RECORD_OUTCOME, CRASH_OUTCOME_COMMITTED);
         return OK;
     }
-    abandon_transaction(self, result, committing);
+    disk_watch_abandon(&self->disk, result, committing);
     for (unsigned i = 0; i < applied; i++)
         if (kinds[self->batch[i]->kind].undo)
             kinds[self->batch[i]->kind].undo(self->batch[i]);
@@ -321,52 +234,16 @@ static enum err run_batch(struct journal_sqlite *self)
     return result;
 }
 
-static void judge_checkpoint(struct journal_sqlite *self, bool was_starved, enum err result)
-{
-    if (result && !(was_starved && result == ERR_DISK_FULL))
-        log_warn("the journal could not be checkpointed shard=%u error=%s reason=%s",
-            self->store.shard, err_name(result), sqlite3_errmsg(self->store.db));
-    if (result && store_is_in_doubt(&self->store, false))
-        declare_failed(self);
-    if (result || was_starved)
-        tell_room(self);
-}
-
-static void keep_wal_small(struct journal_sqlite *self)
-{
-    bool was_starved = self->store.checkpointer.starved;
-    if (!was_starved) /* else about once a second: try_disk */
-        judge_checkpoint(self, false, checkpointer_work(&self->store.checkpointer));
-}
-
-/* On a full disk: true when the WAL will start over, in the room that it has. */
-static bool relieve_wal(struct journal_sqlite *self)
-{
-    bool was_starved = self->store.checkpointer.starved, all = false;
-    judge_checkpoint(self, was_starved, checkpointer_relieve(&self->store.checkpointer, &all));
-    return all && !self->failed;
-}
-
-static void look_at_disk(struct journal_sqlite *self, int64_t now_us)
-{
-    if (reserve_look(&self->store.reserve, now_us))
-        room_say_space(&self->store.reserve, self->store.shard, &self->space_said);
-    if (self->store.reserve.free_bytes != self->room.free_bytes ||
-        self->store.reserve.space != self->room.space)
-        tell_room(self);
-}
-
 static enum err run_batch_in_reserve(struct journal_sqlite *self)
 {
-    reserve_give_up(&self->store.reserve, clock_mono_us());
-    room_say_space(&self->store.reserve, self->store.shard, &self->space_said);
+    disk_watch_give_reserve_up(&self->disk);
     return run_batch(self);
 }
 
 /*
- * What all requests of a failed transaction are told. Some errors say something of the one request
- * that gets them (its row is damaged, it has moved on): an unreadable page that one of them met
- * must not be taken for that by the others.
+ * The answer to all requests of a failed transaction. Some errors say something of one request (its
+ * row is damaged, it has moved on). When one of them met a page that can't be read, the others must
+ * not get such an answer.
  */
 static enum err error_of_all(enum err error)
 {
@@ -379,25 +256,26 @@ static void work_off_batch(struct journal_sqlite *self)
     if (self->batch_len == 0)
         return;
     metrics_add(METRIC_JOURNAL_REQUESTS, self->batch_len);
-    look_at_disk(self, clock_mono_us());
-    enum err result = self->failed ? ERR_DISK : run_batch(self);
-    if (result == ERR_DISK_FULL && !self->failed && clock_mono_us() >= self->next_relief_us) {
-        self->next_relief_us = clock_mono_us() + RETRY_US;
-        if (relieve_wal(self))
+    disk_watch_look(&self->disk, clock_mono_us());
+    enum err result = self->disk.failed ? ERR_DISK : run_batch(self);
+    if (result == ERR_DISK_FULL && !self->disk.failed &&
+        clock_mono_us() >= self->disk.next_relief_us) {
+        self->disk.next_relief_us = clock_mono_us() + DISK_RETRY_US;
+        if (disk_watch_relieve_wal(&self->disk))
             result = run_batch(self);
     }
-    if (result == ERR_DISK_FULL && !self->failed && self->store.reserve.held)
+    if (result == ERR_DISK_FULL && !self->disk.failed && self->store.reserve.held)
         result = run_batch_in_reserve(self);
     for (unsigned i = 0; result && i < self->batch_len; i++)
         self->batch[i]->result = error_of_all(result);
     post_handover(self);
     crash_with(self, JOURNAL_APPEND, CRASH_EVENT_HANDED_OVER);
     post_answers(self);
-    if (!self->failed)
-        keep_wal_small(self);
+    if (!self->disk.failed)
+        disk_watch_keep_wal_small(&self->disk);
 }
 
-/* What is done in a transaction of its own, between those of the requests. */
+/* A transaction of our own, between those of the requests. */
 static enum err run_aside(struct journal_sqlite *self,
     enum err (*work)(struct store *store, int64_t now_us), int64_t now_us)
 {
@@ -410,9 +288,9 @@ static enum err run_aside(struct journal_sqlite *self,
         result = commit(self);
     }
     if (result)
-        abandon_transaction(self, result, committing);
+        disk_watch_abandon(&self->disk, result, committing);
     else
-        keep_wal_small(self);
+        disk_watch_keep_wal_small(&self->disk);
     return result;
 }
 
@@ -430,16 +308,12 @@ static enum err write_try(struct store *store, int64_t now_us)
     return sql_run(store->db, text);
 }
 
-/* Without traffic nobody else would find out that the disk is well again. */
 static void try_disk(struct journal_sqlite *self, int64_t now_us)
 {
-    if (now_us < self->next_try_us || (!self->trouble && !self->store.checkpointer.starved))
-        return;
-    self->next_try_us = now_us + RETRY_US;
-    int64_t free_bytes = self->store.reserve.free_bytes;
-    if (self->store.checkpointer.starved)
-        (void)relieve_wal(self);
-    else if (self->trouble != ROOM_FULL || free_bytes < 0 || free_bytes >= ROOM_TO_TRY_BYTES)
+    enum disk_try what = disk_watch_next_try(&self->disk, now_us);
+    if (what == DISK_TRY_CHECKPOINT)
+        (void)disk_watch_relieve_wal(&self->disk);
+    else if (what == DISK_TRY_WRITE)
         (void)!run_aside(self, write_try, clock_wall_us());
 }
 
@@ -451,7 +325,7 @@ static int64_t expiry_clock_us(const struct journal_sqlite *self, int64_t now_mo
     return wall_us < steady_us ? wall_us : steady_us;
 }
 
-/* A step now and then, so that requests wait for one of them at most. */
+/* One step, then a pause: a request waits for one step at most. */
 static void expire(struct journal_sqlite *self, int64_t now_mono_us)
 {
     int64_t now_us = expiry_clock_us(self, now_mono_us);
@@ -466,28 +340,27 @@ static void expire(struct journal_sqlite *self, int64_t now_mono_us)
 static void keep_house(struct journal_sqlite *self)
 {
     int64_t now_us = clock_mono_us();
-    look_at_disk(self, now_us);
-    if (!self->failed)
+    disk_watch_look(&self->disk, now_us);
+    if (!self->disk.failed)
         try_disk(self, now_us);
-    if (self->failed)
+    if (self->disk.failed)
         return;
     if (totals_are_due(&self->store.totals, now_us) && now_us >= self->totals_put_off_us &&
         run_aside(self, write_totals, now_us) != OK)
         self->totals_put_off_us =
-            now_us + TOTALS_HELD_US; /* they stay in memory, and go with the next commit */
-    if (!self->failed)
+            now_us + TOTALS_HELD_US; /* they stay in memory until the next commit */
+    if (!self->disk.failed)
         expire(self, now_us);
 }
 
-/* Until there is something to do that nobody posts. */
+/* How long the thread may wait for mail. */
 static int idle_ms(const struct journal_sqlite *self)
 {
     const struct store *store = &self->store;
     int64_t now_us = clock_mono_us();
-    if (self->failed)
+    if (self->disk.failed)
         return -1;
-    bool watches = store->totals.since_us || store->reserve.space != SPACE_PLENTY ||
-                   self->trouble || store->checkpointer.starved;
+    bool watches = store->totals.since_us || !disk_watch_is_well(&self->disk);
     int64_t idle_us = (watches ? LOOK_MS : LOOK_IDLE_MS) * US_PER_MS,
             step_us = self->next_step_us - now_us;
     if (expiry_is_due(&store->expiry, expiry_clock_us(self, now_us)) && step_us < idle_us)
@@ -520,10 +393,8 @@ static void run(void *context)
         keep_house(self);
         room_board_end(&self->journal.room, clock_mono_us());
     }
-    store_close(&self->store, self->failed);
-    room_count(&self->room, -1);
-    if (self->failed)
-        metrics_add(METRIC_JOURNAL_FAILED, -1);
+    store_close(&self->store, self->disk.failed);
+    disk_watch_end(&self->disk);
 }
 
 static void submit(struct journal *journal, struct request *request)
@@ -546,15 +417,14 @@ static void stop(struct journal *journal)
 static const struct journal_ops sqlite_ops = {.submit = submit, .stop = stop};
 
 /* A clock that was set wrong while the gateway was down would make the dedupe store forget, and
- * cannot be told from a long rest: a day is given to those who look at the log. */
+ * looks the same as a long rest. So expiry waits for a day, and the log says so. */
 static void put_doubtful_expiry_off(struct journal_sqlite *self)
 {
     int64_t now_us = clock_wall_us();
     if (!expiry_is_doubtful(self->store.newest_us, now_us))
         return;
-    log_warn("the newest event is more than a week old: if the clock is wrong, set it right now; "
-             "what is over expires "
-             "in a day shard=%u",
+    log_warn("the newest event is more than a week old: if the clock is wrong, set it right now, "
+             "since expiry begins in a day shard=%u",
         self->store.shard);
     self->next_step_us = clock_mono_us() + US_PER_DAY;
 }
@@ -569,6 +439,10 @@ enum err journal_sqlite_open(
     }
     self->journal.ops = &sqlite_ops;
     self->listener = options->listener;
+    self->disk = (struct disk_watch){.store = &self->store,
+        .board = &self->journal.room,
+        .on_failed = options->listener.on_failed,
+        .context = options->listener.context};
     self->wall_offset_us = clock_wall_us() - clock_mono_us();
     enum err result = mailbox_init(&self->mailbox, self);
     if (result) {
@@ -587,10 +461,8 @@ enum err journal_sqlite_open(
     self->journal.found = self->store.found;
     if (!result)
         put_doubtful_expiry_off(self);
-    if (!result && self->store.reserve.space != SPACE_PLENTY)
-        room_say_space(&self->store.reserve, self->store.shard, &self->space_said);
     if (!result) {
-        tell_room(self);
+        disk_watch_begin(&self->disk);
         char name[THREAD_NAME_BYTES];
         snprintf(name, sizeof name, "journal-%u", options->shard % 1000);
         result = thread_start(&self->thread, name, run, self);

@@ -3,8 +3,8 @@
 #include "journal/lost.h"
 
 #include "base/clock.h"
-#include "journal/checksum.h"
 #include "journal/store.h"
+#include "sqlite/checksum.h"
 
 static const char *const texts[LOST_STATEMENTS] = {
     [LOST_ADD] = "INSERT OR IGNORE INTO lost(id, found_us, crc) VALUES(?,?,?)",
@@ -18,7 +18,7 @@ static const char *const texts[LOST_STATEMENTS] = {
     [LOST_COUNT] = "SELECT count(*) FROM lost",
 };
 
-enum err lost_init(struct lost *lost, sqlite3 *db)
+enum err lost_init(struct lost *lost, struct sqlite3 *db)
 {
     return sql_prepare_all(db, texts, LOST_STATEMENTS, lost->statements);
 }
@@ -53,7 +53,7 @@ static enum err add(struct store *store, const struct event_id *id, bool *ret_kn
     sql_bind_int(&use, store->now_us);
     sql_bind_int(&use, checksum(slice, store->now_us));
     enum err result = sql_execute(&use);
-    *ret_known = !result && sqlite3_changes64(store->db) == 0;
+    *ret_known = !result && sql_changes(store->db) == 0;
     return result;
 }
 

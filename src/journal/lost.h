@@ -9,7 +9,7 @@
 #define PENSTOCK_JOURNAL_LOST_H
 
 #include "journal/journal.h"
-#include "journal/sql.h"
+#include "sqlite/sql.h"
 
 enum lost_statement {
     LOST_ADD,
@@ -23,11 +23,11 @@ enum lost_statement {
 };
 
 struct lost {
-    sqlite3_stmt *statements[LOST_STATEMENTS];
+    struct sqlite3_stmt *statements[LOST_STATEMENTS];
 };
 
 /* lost_done is due after a failure as well. */
-enum err lost_init(struct lost *lost, sqlite3 *db) MUST_CHECK;
+enum err lost_init(struct lost *lost, struct sqlite3 *db) MUST_CHECK;
 void lost_done(struct lost *lost);
 
 #define LOST_COLUMNS "id, found_us, crc"

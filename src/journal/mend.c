@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/mend.h"
 
-#include "journal/dedupe_segment.h"
+#include "dedupe/segment.h"
 #include "journal/store.h"
 #include "model/placement.h"
 #include "runtime/log.h"
@@ -12,7 +12,7 @@
 struct mending {
     struct store *store;
     struct dedupe_segment *segment;
-    sqlite3_stmt *list; /* numbers of the day's events, behind one of them */
+    struct sqlite3_stmt *list; /* numbers of the day's events, behind one of them */
     int64_t after;
     unsigned entered;
     bool complete; /* every event of the day could be read */
@@ -21,15 +21,9 @@ struct mending {
 /* The first event of the history that is kept, or INT64_MIN: all of it is. */
 static enum err history_begins_us(struct store *store, int64_t *ret_us)
 {
-    sqlite3_stmt *statement = NULL;
-    enum err result =
-        sql_prepare(store->db, "SELECT value FROM meta WHERE key = 'history_us'", &statement);
     *ret_us = INT64_MIN;
-    if (!result) {
-        struct sql_use use = sql_use(statement);
-        result = sql_execute_int(&use, ret_us);
-    }
-    sqlite3_finalize(statement);
+    enum err result =
+        sql_read_int(store->db, "SELECT value FROM meta WHERE key = 'history_us'", ret_us);
     return result == ERR_NOT_FOUND ? OK : result;
 }
 
@@ -126,7 +120,7 @@ static enum err mend_segment(struct store *store, struct dedupe_segment *segment
         &mending.list);
     if (!result)
         result = walk(&mending);
-    sqlite3_finalize(mending.list);
+    sql_finalize(mending.list);
     if (result == ERR_DAMAGED) { /* a page of the events: the doubt stays */
         (void)!store_roll_back(store);
         return OK;

@@ -13,7 +13,7 @@ static const char *const texts[OUTBOX_STATEMENTS] = {
     [OUTBOX_DROP_EVENT] = "DELETE FROM events WHERE seq = ?",
 };
 
-enum err outbox_init(struct outbox *outbox, sqlite3 *db)
+enum err outbox_init(struct outbox *outbox, struct sqlite3 *db)
 {
     *outbox = (struct outbox){0};
     enum err result = sql_prepare_all(db, texts, OUTBOX_STATEMENTS, outbox->statements);
@@ -111,7 +111,7 @@ static enum err clear_one(struct store *store, int64_t seq)
 {
     struct outbox *outbox = &store->outbox;
     enum err result = run_with(outbox, OUTBOX_DROP, seq);
-    if (result || sqlite3_changes64(store->db) == 0)
+    if (result || sql_changes(store->db) == 0)
         return result;
     outbox->change--;
     result = run_with(outbox, OUTBOX_DROP_BODY, seq);

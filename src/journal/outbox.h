@@ -12,8 +12,8 @@
 #ifndef PENSTOCK_JOURNAL_OUTBOX_H
 #define PENSTOCK_JOURNAL_OUTBOX_H
 
-#include "journal/sql.h"
 #include "model/event.h"
+#include "sqlite/sql.h"
 
 enum outbox_statement {
     OUTBOX_COUNT,
@@ -26,13 +26,13 @@ enum outbox_statement {
 };
 
 struct outbox {
-    sqlite3_stmt *statements[OUTBOX_STATEMENTS];
+    struct sqlite3_stmt *statements[OUTBOX_STATEMENTS];
     int64_t count;  /* committed */
     int64_t change; /* by the transaction that is open */
 };
 
 /* outbox_done is due after a failure as well. */
-enum err outbox_init(struct outbox *outbox, sqlite3 *db) MUST_CHECK;
+enum err outbox_init(struct outbox *outbox, struct sqlite3 *db) MUST_CHECK;
 void outbox_done(struct outbox *outbox);
 
 /* One whose id is in the file already is passed over. */

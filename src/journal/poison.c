@@ -3,9 +3,9 @@
 #include "journal/poison.h"
 
 #include "base/cleanup.h"
-#include "journal/checksum.h"
 #include "journal/store.h"
 #include "runtime/log.h"
+#include "sqlite/checksum.h"
 
 static const char *const texts[POISON_STATEMENTS] = {
     [POISON_COUNT] = "SELECT count(*), coalesce(sum(length(CAST(headers AS BLOB)) + length(body)), "
@@ -31,7 +31,7 @@ static enum err count(struct poison *poison)
     return result;
 }
 
-enum err poison_init(struct poison *poison, sqlite3 *db)
+enum err poison_init(struct poison *poison, struct sqlite3 *db)
 {
     *poison = (struct poison){.rows_max = POISON_ROWS_MAX, .bytes_max = POISON_BYTES_MAX};
     enum err result = sql_prepare_all(db, texts, POISON_STATEMENTS, poison->statements);

@@ -8,7 +8,7 @@
 #define PENSTOCK_JOURNAL_POISON_H
 
 #include "journal/journal.h"
-#include "journal/sql.h"
+#include "sqlite/sql.h"
 
 #define POISON_ROWS_MAX 10000
 #define POISON_BYTES_MAX \
@@ -21,7 +21,7 @@ struct poison_size {
 };
 
 struct poison {
-    sqlite3_stmt *statements[POISON_STATEMENTS];
+    struct sqlite3_stmt *statements[POISON_STATEMENTS];
     struct poison_size kept;     /* committed */
     struct poison_size open;     /* with what the open transaction has changed */
     int64_t rows_max, bytes_max; /* a test may lower them after poison_init */
@@ -40,7 +40,7 @@ struct poison_row {
 bool poison_row_take(const struct sql_use *use, struct poison_row *ret_row);
 
 /* poison_done is due after a failure as well. */
-enum err poison_init(struct poison *poison, sqlite3 *db) MUST_CHECK;
+enum err poison_init(struct poison *poison, struct sqlite3 *db) MUST_CHECK;
 void poison_done(struct poison *poison);
 
 void poison_committed(struct poison *poison);

@@ -4,20 +4,16 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/crypto.h"
-#include "journal/sql.h"
+#include "sqlite/database.h"
 
 #include <stdio.h>
 
 /*
- * Set before the first write. mmap_size 0: an I/O error must come back as a code, not as SIGBUS.
- * The cache bounds the memory of a shard; journal_size_limit cuts a WAL back that a slow reader has
- * let grow. secure_delete, which Debian turns on, would write every page of a dropped segment
- * again, as zeros.
+ * Set before the first write. The cache bounds the memory of a shard. journal_size_limit cuts a WAL
+ * back that grew while a slow reader held it. secure_delete, which Debian turns on, would write
+ * every page of a dropped segment again, as zeros. wal_autocheckpoint: see sqlite/wal.h.
  */
 static const char writer_pragmas[] = "PRAGMA page_size = 4096;"
-                                     "PRAGMA journal_mode = WAL;"
-                                     "PRAGMA synchronous = FULL;"
-                                     "PRAGMA mmap_size = 0;"
                                      "PRAGMA wal_autocheckpoint = 0;"
                                      "PRAGMA journal_size_limit = 67108864;"
                                      "PRAGMA secure_delete = OFF;"
@@ -98,58 +94,13 @@ static const char tables[] =
     " discarded INTEGER NOT NULL, discarded_sum TEXT NOT NULL, crc INTEGER NOT NULL,"
     " PRIMARY KEY(day, account, endpoint, currency)) WITHOUT ROWID;";
 
-static enum err read_int(sqlite3 *db, const char *text, int64_t *ret_value)
-{
-    sqlite3_stmt *statement = NULL;
-    enum err result = sql_prepare(db, text, &statement);
-    if (!result) {
-        struct sql_use use = sql_use(statement);
-        result = sql_execute_int(&use, ret_value);
-    }
-    sqlite3_finalize(statement);
-    return result;
-}
-
 static enum err refuse(char *ret_detail, enum err reason, const char *text)
 {
     snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%s", text);
     return reason;
 }
 
-/* Says whose file it is before anything is written to it. `ret_version` is 0 for one that is empty,
- * or has been made with its stamp (file_stamp.h) and nothing else. */
-static enum err identify(sqlite3 *db, int64_t *ret_version, char *ret_detail)
-{
-    int64_t application, version, objects;
-    enum err result = read_int(db, "PRAGMA application_id", &application);
-    if (!result)
-        result = read_int(db, "PRAGMA user_version", &version);
-    if (!result)
-        result = read_int(db, "SELECT count(*) FROM sqlite_schema WHERE name <> 'stamp'", &objects);
-    if (result == ERR_DAMAGED)
-        return refuse(ret_detail, ERR_DAMAGED,
-            "it is not a database, or its first pages are damaged: restore it");
-    if (result)
-        return refuse(ret_detail, result, sqlite3_errmsg(db));
-    bool new_file = application == 0 && version == 0 && objects == 0;
-    if (!new_file && (application != SCHEMA_APPLICATION_ID || version < 1))
-        return refuse(
-            ret_detail, ERR_DAMAGED, "it is another application's database: move it away");
-    if (!new_file && version < SCHEMA_VERSION)
-        return refuse(ret_detail, ERR_DAMAGED,
-            "it is of a version before the first release, which is not read any more: move the "
-            "data directory away");
-    if (version > SCHEMA_VERSION) {
-        snprintf(ret_detail, SCHEMA_DETAIL_BYTES,
-            "it has format %lld and this program knows up to %d: run the newer program",
-            (long long)version, SCHEMA_VERSION);
-        return ERR_NEWER_FORMAT;
-    }
-    *ret_version = version;
-    return OK;
-}
-
-static enum err write_meta(sqlite3 *db, unsigned shard)
+static enum err write_meta(struct sqlite3 *db, unsigned shard)
 {
     unsigned char random[16];
     char journal_id[2 * sizeof random + 1];
@@ -163,7 +114,7 @@ static enum err write_meta(sqlite3 *db, unsigned shard)
     return sql_run(db, text);
 }
 
-static enum err make_tables(sqlite3 *db, unsigned shard)
+static enum err make_tables(struct sqlite3 *db, unsigned shard)
 {
     char stamp[96];
     snprintf(stamp, sizeof stamp, "PRAGMA application_id = %d; PRAGMA user_version = %d",
@@ -180,14 +131,14 @@ static enum err make_tables(sqlite3 *db, unsigned shard)
     return result;
 }
 
-static enum err check_shard(sqlite3 *db, unsigned shard, char *ret_detail)
+static enum err check_shard(struct sqlite3 *db, unsigned shard, char *ret_detail)
 {
     int64_t found;
-    enum err result = read_int(db, "SELECT value FROM meta WHERE key = 'shard'", &found);
+    enum err result = sql_read_int(db, "SELECT value FROM meta WHERE key = 'shard'", &found);
     if (result == ERR_NOT_FOUND || result == ERR_BUG) /* no row, or no such table */
         return refuse(ret_detail, ERR_DAMAGED, "it does not say whose shard it is: restore it");
     if (result)
-        return refuse(ret_detail, result, sqlite3_errmsg(db));
+        return refuse(ret_detail, result, sql_reason(db));
     if (found != shard) {
         snprintf(ret_detail, SCHEMA_DETAIL_BYTES,
             "it is the journal of shard %lld, not of %u: files were swapped", (long long)found,
@@ -199,47 +150,38 @@ static enum err check_shard(sqlite3 *db, unsigned shard, char *ret_detail)
 
 /* The broker knows the journal that owns delivery by its id: two without one would pass for the
  * same. */
-static enum err check_id(sqlite3 *db, char *ret_detail)
+static enum err check_id(struct sqlite3 *db, char *ret_detail)
 {
     int64_t is_there;
-    enum err result = read_int(
+    enum err result = sql_read_int(
         db, "SELECT count(*) FROM meta WHERE key = 'journal_id' AND length(value) = 32", &is_there);
     if (result)
-        return refuse(ret_detail, result, sqlite3_errmsg(db));
+        return refuse(ret_detail, result, sql_reason(db));
     return is_there
                ? OK
                : refuse(ret_detail, ERR_DAMAGED, "it does not say which journal it is: restore it");
 }
 
-/* Where shared memory is not to be had (some network file systems) the mode silently stays what it
- * was. */
-static enum err check_wal(sqlite3 *db, char *ret_detail)
-{
-    int64_t is_wal;
-    enum err result = read_int(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &is_wal);
-    if (result)
-        return refuse(ret_detail, result, sqlite3_errmsg(db));
-    return is_wal
-               ? OK
-               : refuse(ret_detail, ERR_DISK, "its file system can't hold a WAL: use a local disk");
-}
-
-enum err schema_prepare(sqlite3 *db, unsigned shard, char *ret_detail)
+enum err schema_prepare(struct sqlite3 *db, unsigned shard, char *ret_detail)
 {
     int64_t version;
-    enum err result = identify(db, &version, ret_detail);
+    enum err result = sql_identify(db, SCHEMA_APPLICATION_ID, SCHEMA_VERSION, &version, ret_detail);
     if (result)
         return result;
+    if (version != 0 && version < SCHEMA_VERSION)
+        return refuse(ret_detail, ERR_DAMAGED,
+            "it is of a version before the first release, which is not read any more: move the "
+            "data directory away");
     result = sql_run(db, writer_pragmas);
     if (result)
-        return refuse(ret_detail, result, sqlite3_errmsg(db));
-    result = check_wal(db, ret_detail);
+        return refuse(ret_detail, result, sql_reason(db));
+    result = sql_make_wal(db, ret_detail);
     if (result)
         return result;
     if (version == 0)
         result = make_tables(db, shard);
     if (result)
-        return refuse(ret_detail, result, sqlite3_errmsg(db));
+        return refuse(ret_detail, result, sql_reason(db));
     result = check_shard(db, shard, ret_detail);
     return result ? result : check_id(db, ret_detail);
 }

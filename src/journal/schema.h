@@ -3,7 +3,7 @@
  * What a journal's file looks like, and how it is made.
  *
  *   meta          journal_id, created_us, shard; how far the totals and the expiry have come
- *   dedupe_*      made by the dedupe store, a table for each day and retention (dedupe_store.h)
+ *   dedupe_*      made by the dedupe store, a table for each day and retention (dedupe/store.h)
  *   events        what was accepted: the history, kept longer than the bodies
  *   bodies        by the event's number; apart, so that they expire without touching the history
  *   deliveries    one row for each event and endpoint; id = event number * ACCOUNT_ENDPOINTS_MAX + index. The attempt
@@ -34,18 +34,17 @@
 #define PENSTOCK_JOURNAL_SCHEMA_H
 
 #include "base/err.h"
-
-#include <sqlite3.h>
+#include "sqlite/database.h"
 
 #define SCHEMA_APPLICATION_ID 0x504e534a /* "PNSJ" */
 #define SCHEMA_VERSION 4
 
-#define SCHEMA_DETAIL_BYTES 256
+#define SCHEMA_DETAIL_BYTES SQL_REASON_BYTES
 
 /*
  * Checks the file behind `db`, sets the writing connection's pragmas, makes what is missing.
  * ERR_NEWER_FORMAT, ERR_DAMAGED and what the disk says; `ret_detail` holds SCHEMA_DETAIL_BYTES.
  */
-enum err schema_prepare(sqlite3 *db, unsigned shard, char *ret_detail) MUST_CHECK;
+enum err schema_prepare(struct sqlite3 *db, unsigned shard, char *ret_detail) MUST_CHECK;
 
 #endif

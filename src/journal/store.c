@@ -1,127 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/store.h"
 
-#include "journal/adopt.h"
-#include "journal/mend.h"
-#include "journal/schema.h"
-#include "journal/sql.h"
-#include "journal/wal_file.h"
-#include "model/placement.h"
 #include "runtime/log.h"
+#include "runtime/metrics.h"
+#include "sqlite/database.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-/* Nobody else writes, so that it is a matter of moments (another connection that recovers the WAL's
- * index). */
-#define BUSY_TIMEOUT_MS 5000
-#define INTERRUPTED_PER_STEP 256
-
-/* Numbers are never used again while anything of their event is left: bodies and deliveries may
- * outlive or go before its row. */
-static const char next_seq_text[] = "SELECT max(coalesce((SELECT max(seq) FROM events), 0), "
-                                    "coalesce((SELECT max(seq) FROM bodies), 0),"
-                                    " coalesce((SELECT max(id) FROM deliveries), 0) / ?) + 1";
-
-/* `sending` is none of them: what was being sent has been parked by then. */
-static const char own_open_text[] =
-    "SELECT (SELECT count(*) FROM deliveries WHERE state = 0 AND broker_owned = 0)"
-    " + (SELECT count(*) FROM deliveries WHERE state = 2)";
-
-static enum err read_next_seq(struct store *store)
+enum err store_prepare(struct store *store, const struct expiry_policy *policy)
 {
-    sqlite3_stmt *statement = NULL;
-    enum err result = sql_prepare(store->db, next_seq_text, &statement);
-    if (!result) {
-        struct sql_use use = sql_use(statement);
-        sql_bind_int(&use, ACCOUNT_ENDPOINTS_MAX);
-        result = sql_execute_int(&use, &store->next_seq);
-    }
-    sqlite3_finalize(statement);
-    return result;
-}
-
-static enum err read_newest(struct store *store)
-{
-    sqlite3_stmt *statement = NULL;
-    enum err result = sql_prepare(
-        store->db, "SELECT accepted_us FROM events ORDER BY seq DESC LIMIT 1", &statement);
-    if (!result) {
-        struct sql_use use = sql_use(statement);
-        result = sql_execute_int(&use, &store->newest_us);
-    }
-    sqlite3_finalize(statement);
-    return result == ERR_NOT_FOUND ? OK : result;
-}
-
-static enum err park_interrupted(struct store *store)
-{
-    unsigned parked, all = 0;
-    enum err result;
-    do {
-        result = store_begin(store);
-        if (!result)
-            result = delivery_rows_park_interrupted(
-                &store->deliveries, INTERRUPTED_PER_STEP, store->now_us, &parked);
-        if (!result)
-            result = store_commit(store);
-        if (!result)
-            all += parked;
-    } while (!result && parked == INTERRUPTED_PER_STEP);
-    if (all > 0)
-        log_warn("guarded deliveries were being sent when the last run ended: parked as ambiguous "
-                 "shard=%u count=%u",
-            store->shard, all);
-    return result;
-}
-
-/* One event, and the endpoints of its deliveries, as far as they can be read, into the totals. What
- * is in the outbox has no deliveries, and is none of ours to count. */
-static enum err total_event(struct store *store, int64_t seq)
-{
-    static const struct event_reading reading = {.without_body = true};
-    struct event *event;
-    unsigned count;
-    enum err result = event_rows_read(&store->events, seq, &reading, &event, &count);
-    if (result)
-        return result == ERR_DAMAGED ? OK : result; /* not there, or the audit names it */
-    if (count > 0)
-        result = totals_add(
-            &store->totals, &event->parts, TOTAL_EVENTS, TOTAL_ACCEPTED, 1, clock_mono_us());
-    for (unsigned i = 0; i < count && !result; i++) {
-        struct delivery_row row;
-        result = delivery_rows_read(&store->deliveries, placement_delivery(seq, i), &row);
-        if (!result)
-            result = totals_add(
-                &store->totals, &event->parts, row.endpoint, TOTAL_ACCEPTED, 1, clock_mono_us());
-        else if (result == ERR_NOT_FOUND || result == ERR_DAMAGED)
-            result = OK;
-    }
-    event_unref(event);
-    return result;
-}
-
-/* What was accepted after the totals were written last, which a crash has taken out of memory. */
-static enum err catch_totals_up(struct store *store)
-{
-    int64_t last = store->next_seq - 1;
-    if (store->totals.through >= last)
-        return OK;
-    enum err result = store_begin(store);
-    for (int64_t seq = store->totals.through + 1; seq <= last && !result; seq++)
-        result = total_event(store, seq);
-    totals_demand(&store->totals);
-    if (!result)
-        result = store_commit(store);
-    if (result == ERR_DAMAGED && store->totals.given_up) /* without them, then */
-        return store_roll_back(store);
-    return result;
-}
-
-static enum err prepare(struct store *store, const struct store_options *options)
-{
-    checkpointer_init(&store->checkpointer, store->db);
+    checkpointer_init(
+        &store->checkpointer, store->db, METRIC_JOURNAL_WAL_PAGES, METRIC_JOURNAL_CHECKPOINTS);
     enum err result = dedupe_init(&store->dedupe, store->db);
     if (!result)
         result = event_rows_init(&store->events, store->db);
@@ -140,106 +27,7 @@ static enum err prepare(struct store *store, const struct store_options *options
     if (!result)
         result = totals_init(&store->totals, store->db);
     if (!result)
-        result = expiry_init(&store->expiry, store->db, &options->expiry);
-    if (!result)
-        result = read_next_seq(store);
-    if (store->next_seq <=
-        store->totals.through) /* some were rolled back after the totals had counted past them */
-        store->next_seq = store->totals.through + 1;
-    return result ? result : read_newest(store);
-}
-
-/* What the last run has left to do, which writes. */
-static enum err clear_up(struct store *store)
-{
-    store->found = (struct journal_found){0};
-    enum err result = park_interrupted(store);
-    if (!result)
-        result = adopt_started(store);
-    if (!result)
-        result = mend_dedupe(store);
-    return result ? result : catch_totals_up(store);
-}
-
-/* On a full disk it is done in the reserve's room. */
-static enum err clear_up_anyhow(struct store *store)
-{
-    enum err result = clear_up(store);
-    if (result != ERR_DISK_FULL || !store->reserve.held)
-        return result;
-    reserve_give_up(&store->reserve, clock_mono_us());
-    result = store_roll_back(store);
-    return result ? result : clear_up(store);
-}
-
-/* What there is, for those who must know before they begin. */
-static enum err look_around(struct store *store)
-{
-    sqlite3_stmt *count = NULL, *id = NULL;
-    bool row;
-    enum err result = sql_prepare(store->db, own_open_text, &count);
-    if (!result)
-        result = sql_prepare(store->db, "SELECT value FROM meta WHERE key = 'journal_id'", &id);
-    struct sql_use count_use = sql_use(count), id_use = sql_use(id);
-    if (!result)
-        result = sql_execute_int(&count_use, &store->found.open);
-    if (!result)
-        result = sql_step(&id_use, &row);
-    if (!result && row)
-        snprintf(store->journal_id, sizeof store->journal_id, "%.*s",
-            SLICE_ARGS(sql_column_slice(&id_use, 0)));
-    store->found.outbox = store->outbox.count;
-    sqlite3_finalize(count);
-    sqlite3_finalize(id);
-    return result;
-}
-
-enum err store_open(struct store *store, const struct store_options *options, char *ret_detail)
-{
-    char path[4096], reason[SCHEMA_DETAIL_BYTES] = "";
-    *store = (struct store){.shard = options->shard, .reserve.fd = -1};
-    int len = snprintf(path, sizeof path, "%s/journal-%u.db", options->directory, options->shard);
-    if (len < 0 || (size_t)len >= sizeof path) {
-        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "the data directory's path is too long");
-        return ERR_DISK;
-    }
-    enum err result = reserve_open(&store->reserve, options->directory, options->shard,
-        options->reserve_bytes, options->reserve_all_bytes);
-    if (result) {
-        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/reserve-%u: %s", options->directory,
-            options->shard, strerror(errno));
-        return result;
-    }
-    result = wal_file_make_durable(path);
-    if (result) {
-        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/journal-%u.db-wal can't be written: %s",
-            options->directory, options->shard, err_title(result));
-        return result;
-    }
-    int code = sqlite3_open_v2(
-        path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    result = store->db ? sql_err(store->db, code) : ERR_NO_MEMORY;
-    if (result) {
-        snprintf(
-            reason, sizeof reason, "%s", store->db ? sqlite3_errmsg(store->db) : "out of memory");
-    } else {
-        sqlite3_extended_result_codes(store->db, 1);
-        sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
-        result = schema_prepare(store->db, options->shard, reason);
-    }
-    if (!result) {
-        result = prepare(store, options);
-        if (!result)
-            result = clear_up_anyhow(store);
-        if (!result)
-            result = look_around(store);
-        if (result)
-            snprintf(reason, sizeof reason, "%s", sqlite3_errmsg(store->db));
-    }
-    /* The reason is what helps: a long path gives way to it. */
-    if (result)
-        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/journal-%u.db: %.130s",
-            options->directory, options->shard, reason);
+        result = expiry_init(&store->expiry, store->db, policy);
     return result;
 }
 
@@ -273,12 +61,12 @@ void store_close(struct store *store, bool in_doubt)
     expiry_done(&store->expiry);
     reserve_close(&store->reserve);
     if (in_doubt)
-        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        sql_checkpoint_on_close(store->db, false);
     else if (store->next_seq && checkpointer_finish(&store->checkpointer))
         log_warn("the journal could not be checkpointed at its end, the next start will shard=%u "
                  "reason=%s",
-            store->shard, sqlite3_errmsg(store->db));
-    sqlite3_close(store->db);
+            store->shard, sql_reason(store->db));
+    sql_close(store->db);
     store->db = NULL;
 }
 
@@ -307,23 +95,10 @@ enum err store_commit(struct store *store)
 
 enum err store_roll_back(struct store *store)
 {
-    /* After some errors SQLite has rolled back already, and would say that there is no transaction.
-     * */
-    enum err result = sqlite3_get_autocommit(store->db) ? OK : sql_run(store->db, "ROLLBACK");
+    enum err result = sql_roll_back(store->db);
     dedupe_rolled_back(&store->dedupe);
     totals_rolled_back(&store->totals);
     outbox_rolled_back(&store->outbox);
     poison_rolled_back(&store->poison);
     return result;
-}
-
-bool store_is_in_doubt(struct store *store, bool while_committing)
-{
-    int code = sqlite3_extended_errcode(store->db);
-    if (sql_is_sync_failure(code))
-        return true;
-    /* What could not be written to the WAL (a file system that went read-only) is written again by
-     * the next commit. */
-    return while_committing && (code & 0xff) == SQLITE_IOERR && code != SQLITE_IOERR_WRITE &&
-           !sql_is_of_index(code) && sql_err(store->db, code) != ERR_DISK_FULL;
 }

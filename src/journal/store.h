@@ -11,11 +11,9 @@
 #ifndef PENSTOCK_JOURNAL_STORE_H
 #define PENSTOCK_JOURNAL_STORE_H
 
-#include "journal/alias_rows.h"
-#include "journal/checkpoint.h"
-#include "journal/conflict_rows.h"
-#include "journal/dedupe_store.h"
-#include "journal/delivery_rows.h"
+#include "dedupe/store.h"
+#include "journal/delivery_lists.h"
+#include "journal/duplicate_rows.h"
 #include "journal/event_rows.h"
 #include "journal/expiry.h"
 #include "journal/journal.h"
@@ -24,9 +22,10 @@
 #include "journal/poison.h"
 #include "journal/reserve.h"
 #include "journal/totals.h"
+#include "sqlite/wal.h"
 
 struct store {
-    sqlite3 *db;
+    struct sqlite3 *db;
     unsigned shard;
     int64_t next_seq; /* of events; a rolled back transaction leaves a gap */
     struct dedupe_store dedupe;
@@ -68,6 +67,9 @@ struct store_options {
 enum err store_open(
     struct store *store, const struct store_options *options, char *ret_detail) MUST_CHECK;
 
+/* The statements and the memory of all tables, for a file whose schema is there. */
+enum err store_prepare(struct store *store, const struct expiry_policy *policy) MUST_CHECK;
+
 /* Forgets the connection without writing when the file is in doubt; else leaves everything in the
  * main file. */
 void store_close(struct store *store, bool in_doubt);
@@ -77,9 +79,6 @@ enum err store_begin(struct store *store) MUST_CHECK;
 enum err store_commit(struct store *store) MUST_CHECK;
 enum err store_roll_back(struct store *store) MUST_CHECK;
 
-/* Right after a failure: whether the file can't be trusted to keep what is written from now on. */
-bool store_is_in_doubt(struct store *store, bool while_committing);
-
 enum err store_append(struct store *store, struct request *request) MUST_CHECK;
 enum err store_start(struct store *store, struct request *request) MUST_CHECK;
 enum err store_record_outcome(struct store *store, struct request *request) MUST_CHECK;
@@ -87,9 +86,6 @@ enum err store_release(struct store *store, struct request *request) MUST_CHECK;
 enum err store_action(struct store *store, struct request *request) MUST_CHECK;
 enum err store_list_unrouted(struct store *store, struct request *request) MUST_CHECK;
 enum err store_route(struct store *store, struct request *request) MUST_CHECK;
-/* A delivery of the event goes from one endpoint to another (0: unrouted), and the totals follow
- * it, with this transaction. ERR_NOT_FOUND, ERR_DAMAGED: the event can't be believed. */
-enum err store_transfer(struct store *store, int64_t seq, uint64_t from, uint64_t to) MUST_CHECK;
 enum err store_load(struct store *store, struct request *request) MUST_CHECK;
 enum err store_scan_backlog(struct store *store, struct request *request) MUST_CHECK;
 enum err store_receive(struct store *store, struct request *request) MUST_CHECK;

@@ -4,8 +4,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/crypto.h"
-#include "journal/checksum.h"
 #include "runtime/log.h"
+#include "sqlite/checksum.h"
 
 #include <stdlib.h>
 
@@ -34,21 +34,15 @@ static const char *const texts[TOTALS_STATEMENTS] = {
     [TOTALS_SET_THROUGH] = "INSERT OR REPLACE INTO meta(key, value) VALUES('totals_through', ?)",
 };
 
-static enum err read_through(sqlite3 *db, int64_t *ret_through)
+static enum err read_through(struct sqlite3 *db, int64_t *ret_through)
 {
-    sqlite3_stmt *statement = NULL;
-    enum err result =
-        sql_prepare(db, "SELECT value FROM meta WHERE key = 'totals_through'", &statement);
     *ret_through = 0;
-    if (!result) {
-        struct sql_use use = sql_use(statement);
-        result = sql_execute_int(&use, ret_through);
-    }
-    sqlite3_finalize(statement);
+    enum err result =
+        sql_read_int(db, "SELECT value FROM meta WHERE key = 'totals_through'", ret_through);
     return result == ERR_NOT_FOUND ? OK : result;
 }
 
-enum err totals_init(struct totals *totals, sqlite3 *db)
+enum err totals_init(struct totals *totals, struct sqlite3 *db)
 {
     *totals = (struct totals){0};
     crypto_random(totals->seed.bytes, sizeof totals->seed.bytes);

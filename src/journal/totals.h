@@ -28,8 +28,8 @@
 
 #include "base/hash.h"
 #include "journal/event_rows.h"
-#include "journal/sql.h"
 #include "model/money_sum.h"
+#include "sqlite/sql.h"
 
 #define TOTALS_ROWS_MAX 4096 /* in memory: then they are written, whatever the time is */
 #define TOTALS_HELD_US INT64_C(1000000)
@@ -66,7 +66,7 @@ enum totals_statement { TOTALS_READ, TOTALS_WRITE, TOTALS_SET_THROUGH, TOTALS_ST
 struct total_entry;
 
 struct totals {
-    sqlite3_stmt *statements[TOTALS_STATEMENTS];
+    struct sqlite3_stmt *statements[TOTALS_STATEMENTS];
     struct hash_seed seed;
     struct total_entry **buckets; /* TOTALS_BUCKETS of them */
     struct total_entry *touched;  /* by the transaction that is open */
@@ -81,7 +81,7 @@ struct totals {
 };
 
 /* totals_done is due after a failure as well. */
-enum err totals_init(struct totals *totals, sqlite3 *db) MUST_CHECK;
+enum err totals_init(struct totals *totals, struct sqlite3 *db) MUST_CHECK;
 void totals_done(struct totals *totals);
 
 /* Counts one delivery of the event (or the event itself), or takes it back (`sign` -1).

@@ -20,7 +20,7 @@
 #include "base/buffer.h"
 #include "base/hash.h"
 #include "base/limits.h"
-#include "journal/file_stamp.h"
+#include "sqlite/file_stamp.h"
 
 struct leader;
 

@@ -1,19 +1,22 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Holds the includes of src/ against the layer table: arrows point down only, adapters and services never see each other,
-and each foreign library is included in its one room."""
+"""Holds the includes of src/ against the layer table: arrows point down only, adapters and services include each
+other only where BETWEEN says so, and each foreign library is included in its one room."""
 import os
 import re
 import sys
 
 GROUND = {"base", "runtime"}
-ADAPTERS = {"http", "broker", "client", "journal", "accounts", "config"}
+ADAPTERS = {"http", "broker", "client", "sqlite", "dedupe", "journal", "history", "accounts", "config"}
 SERVICES = {"console", "admin", "ingress", "delivery", "queue"}
-BETWEEN = {"ingress": {"queue"}, "delivery": {"queue"}}  # services that know another one
+# What services and adapters include of their own kind.
+BETWEEN = {"ingress": {"queue"}, "delivery": {"queue"}, "accounts": {"sqlite"},
+           "dedupe": {"sqlite"}, "journal": {"dedupe", "sqlite"}, "history": {"journal", "dedupe", "sqlite"}}
 
 # What each folder may include besides itself.
 ALLOWED = {"base": set(), "runtime": {"base"}, "model": {"base"}, "main": GROUND | {"model"} | ADAPTERS | SERVICES}
-ALLOWED.update({name: GROUND | {"model"} for name in ADAPTERS})
+ALLOWED.update({name: GROUND | {"model"} | BETWEEN.get(name, set()) for name in ADAPTERS})
+ALLOWED["sqlite"] = GROUND
 ALLOWED.update({name: GROUND | {"model"} | ADAPTERS | BETWEEN.get(name, set()) for name in SERVICES})
 
 # A library's headers, by how their names begin, and where they may stand.
@@ -22,13 +25,13 @@ ROOMS = {
     "curl/": {"client"},
     "ares": {"client"},
     "amqp": {"broker"},
-    "sqlite3": {"journal", "accounts"},
+    "sqlite3": {"sqlite"},
     "yaml": {"config"},
     "yajl/": {"model"},
     "jansson": {"admin", "main"},
     "openssl/": {"base", "http", "client", "broker"},
     "urcu": {"runtime", "accounts"},
-    "zlib": {"journal"},
+    "zlib": {"sqlite"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')

@@ -34,7 +34,7 @@ BUGS = {
          "if (job->delivery.event->parts.guarded && !endpoint->idempotent && job->delivery.attempts > 0) {")),
     "interrupted-waits": (
         "guarded deliveries that a crash interrupted wait to be sent again, instead of for a person",
-        "src/journal/delivery_rows.c",
+        "src/journal/delivery_lists.c",
         ("*move = (struct delivery_move){.to = DELIVERY_PARKED,\n        .reason = PARK_AMBIGUOUS,",
          "*move = (struct delivery_move){.to = DELIVERY_WAITING,"),
         ("        .attempt = attempt};\n}\n\nenum err delivery_rows_park_interrupted", "    };\n}\n\nenum err delivery_rows_park_interrupted")),
@@ -45,19 +45,19 @@ BUGS = {
         ("        usleep(FAILPOINT_SLEEP_US);", "        (void)FAILPOINT_SLEEP_US;")),
     "commits-without-sync": (
         "commits are not synced",
-        "src/journal/schema.c",
+        "src/sqlite/database.c",
         ("PRAGMA synchronous = FULL;", "PRAGMA synchronous = NORMAL;")),
     "takes-any-row": (
         "the dedupe store believes its index without comparing the key: the entry of a rolled back row leads to another's",
-        "src/journal/dedupe_segment.c",
+        "src/dedupe/rows.c",
         ("slice_equal(found.key, slice_of(entry->key->bytes, sizeof entry->key->bytes))", "found.key.len > 0")),
     "filter-denies": (
         "a key is entered into the dedupe, but not into its filter",
-        "src/journal/dedupe_segment.c",
+        "src/dedupe/segment.c",
         ("    key_filter_add(&segment->filter, entry->key);\n    segment->keys++;", "    segment->keys++;")),
     "money-as-text": (
         "amounts are compared as texts: 1.10 is not 1.1",
-        "src/journal/dedupe_segment.c",
+        "src/dedupe/rows.c",
         ("entry->amount = slice_of(entry->canonical, len);", "entry->amount = len ? amount : slice_of(entry->canonical, 0);")),
     "cursor-skips-one": (
         "what had no room in memory is looked for behind itself",
@@ -82,7 +82,7 @@ BUGS = {
         ("AND state IN (4, 6)\",", "AND state IN (3, 4, 5, 6)\",")),
     "actions-on-any-state": (
         "an operator's action moves a delivery whatever state he believes it to be in",
-        "src/journal/record.c",
+        "src/journal/delivery_requests.c",
         ("    if (row->state != action->from)\n        return ERR_MOVED_ON;",
          "    if (!delivery_row_may_move(row->state, action->to))\n        return ERR_MOVED_ON;")),
     "failed-replay-is-dead": (
@@ -95,15 +95,15 @@ BUGS = {
         ("    row->delivered_us = delivery_row_delivered_us(row);\n", "")),
     "moved-without-totals": (
         "what an operator sends to another endpoint stays in the totals of the old one",
-        "src/journal/record.c",
-        ("result = store_transfer(store, placement_event(row->id), row->endpoint, action->endpoint);", "result = OK;")),
+        "src/journal/delivery_requests.c",
+        ("result = transfer(store, placement_event(row->id), row->endpoint, action->endpoint);", "result = OK;")),
     "sends-to-nowhere": (
         "what could never be delivered is sent all the same, and parked again",
         "src/delivery/operator_action.c",
         ("    if (!endpoint)\n        return ACTION_ENDPOINT_GONE;", "    if (!endpoint)\n        return ACTION_NOT_REFUSED;")),
     "events-are-not-caught-up": (
         "after a crash the totals do not count the events again, only their deliveries",
-        "src/journal/store.c",
+        "src/journal/start.c",
         ("    if (count > 0)\n        result = totals_add(&store->totals, &event->parts, TOTAL_EVENTS", "    if (count > 16)\n"
          "        result = totals_add(&store->totals, &event->parts, TOTAL_EVENTS")),
     "acks-before-commit": (
@@ -150,12 +150,12 @@ BUGS = {
         ("if (result || !started)", "if (result || started || !started)")),
     "alias-is-delivered": (
         "a duplicate that is found late is accepted as if it were new",
-        "src/journal/receive.c",
+        "src/journal/acceptance.c",
         ("        return receive_duplicate(store, receive, &first);", "        return receive_new(store, receive);")),
     "late-conflict-is-sent": (
         "other money under a known key is delivered, when it is found late",
-        "src/journal/receive.c",
-        ("add(store, receive, PARK_CONFLICT, &added)", "add(store, receive, PARK_NONE, &added)")),
+        "src/journal/acceptance.c",
+        ("write_received(store, receive, PARK_CONFLICT, &added)", "write_received(store, receive, PARK_NONE, &added)")),
     "dropped-is-forgotten": (
         "what the broker dropped, and dead-lettered, is acked and not received",
         "src/queue/consumer.c",

@@ -6,7 +6,7 @@
  */
 #include "base/clock.h"
 #include "base/crypto.h"
-#include "journal/journal_reader.h"
+#include "history/journal_reader.h"
 #include "journal/journal_sqlite.h"
 #include "runtime/thread.h"
 

@@ -110,7 +110,7 @@ Test(store, a_newer_format_is_refused_and_left_alone)
     execute_sql("PRAGMA user_version = 4");
     cr_expect_eq(open_accounts(), ERR_NEWER_FORMAT);
     cr_expect_str_eq(open_detail,
-        "accounts.db: it has format 4, this Penstock knows up to 3: use the newer program");
+        "accounts.db: it has format 4 and this program reads up to 3: run the newer program");
     cr_expect_eq(query_number("PRAGMA user_version"), 4);
 }
 
@@ -119,14 +119,15 @@ Test(store, files_that_are_not_ours_are_refused_and_left_alone)
     execute_sql("CREATE TABLE something(else_)");
     cr_expect_eq(open_accounts(), ERR_DAMAGED);
     cr_expect_str_eq(
-        open_detail, "accounts.db: it is a SQLite database, but not Penstock's accounts");
+        open_detail, "accounts.db: it is another application's database: move it away");
     cr_expect_eq(query_number("SELECT count(*) FROM sqlite_schema"), 1);
 
     char text[4096];
     memset(text, 'x', sizeof text);
     write_file(text, sizeof text);
     cr_expect_eq(open_accounts(), ERR_DAMAGED);
-    cr_expect_str_eq(open_detail, "accounts.db: file is not a database");
+    cr_expect_str_eq(open_detail,
+        "accounts.db: it is not a database, or its first pages are damaged: restore it");
 }
 
 Test(store, a_directory_that_is_not_there_is_an_error)
@@ -189,7 +190,7 @@ Test(store, a_database_that_is_held_refuses_the_change_and_takes_the_next)
     cr_assert_eq(open_accounts(), OK);
     cr_assert_eq(sqlite3_open(path_of("accounts.db"), &holder), SQLITE_OK);
     cr_assert_eq(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-    cr_expect_eq(add_partner("pa_1"), ERR_DISK);
+    cr_expect_eq(add_partner("pa_1"), ERR_UNAVAILABLE);
     cr_expect_str_eq(last.detail, "the account database could not be written: database is locked");
     rcu_go_online();
     cr_expect_null(directory_partner(accounts_directory(accounts), SLICE_LITERAL("pa_1")));

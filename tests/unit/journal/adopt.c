@@ -3,6 +3,7 @@
 #include "unit/journal/shelf.h"
 
 #include <criterion/criterion.h>
+#include <sqlite3.h>
 #include <stdio.h>
 
 static int64_t receive(struct shelf *shelf, unsigned endpoints, unsigned partition)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the file is, and what happens when the disk is not well. */
 #include "runtime/metrics.h"
-#include "unit/journal/faulty_disk.h"
 #include "unit/journal/fixture.h"
+#include "unit/sqlite/faulty_disk.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

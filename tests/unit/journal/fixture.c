@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit/journal/fixture.h"
 
-#include "unit/journal/faulty_disk.h"
+#include "unit/sqlite/faulty_disk.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -27,12 +28,6 @@ static void on_done(struct request *request, void *receiver)
     struct desk *desk = desk_of(receiver);
     next_arrival(desk)->answered = request;
     desk->answers_count++;
-}
-
-static void on_query_done(struct request *request, void *receiver)
-{
-    (void)request;
-    desk_of(receiver)->queries_count++;
 }
 
 static void on_handover(struct mail *mail, void *receiver)
@@ -128,7 +123,7 @@ void desk_submit(struct desk *desk, struct request *request)
     journal_submit(desk->journal, request);
 }
 
-static void wait_for(struct desk *desk, const size_t *counter, size_t count)
+void desk_wait_for(struct desk *desk, const size_t *counter, size_t count)
 {
     int64_t give_up_us = clock_mono_us() + WAIT_MS_MAX * US_PER_MS;
     mailbox_work(&desk->mailbox);
@@ -141,7 +136,7 @@ static void wait_for(struct desk *desk, const size_t *counter, size_t count)
 
 void desk_wait_answers(struct desk *desk, size_t count)
 {
-    wait_for(desk, &desk->answers_count, count);
+    desk_wait_for(desk, &desk->answers_count, count);
 }
 
 enum err desk_call(struct desk *desk, struct request *request)
@@ -303,33 +298,4 @@ int64_t desk_sql_int(struct desk *desk, const char *text)
     sqlite3_finalize(statement);
     sqlite3_close(db);
     return value;
-}
-
-static void wait_for_query(struct desk *desk, size_t before)
-{
-    wait_for(desk, &desk->queries_count, before + 1);
-}
-
-enum err desk_find(struct desk *desk, struct journal_reader *reader, const struct event_id *id,
-    struct timeline **ret_timeline)
-{
-    struct journal_find find = {
-        .request = {.reply_to = &desk->mailbox, .on_done = on_query_done}, .id = *id};
-    size_t before = desk->queries_count;
-    journal_reader_find(reader, &find);
-    wait_for_query(desk, before);
-    *ret_timeline = find.ret_timeline;
-    return find.request.result;
-}
-
-enum err desk_state_counts(
-    struct desk *desk, struct journal_reader *reader, int64_t ret_counts[DELIVERY_STATES])
-{
-    struct journal_state_counts counts = {
-        .request = {.reply_to = &desk->mailbox, .on_done = on_query_done}};
-    size_t before = desk->queries_count;
-    journal_reader_count_states(reader, &counts);
-    wait_for_query(desk, before);
-    memcpy(ret_counts, counts.ret_counts, sizeof counts.ret_counts);
-    return counts.request.result;
 }

@@ -8,7 +8,7 @@
 #define PENSTOCK_TESTS_UNIT_JOURNAL_SUPPORT_H
 
 #include "base/clock.h"
-#include "journal/journal_reader.h"
+#include "journal/journal.h"
 #include "journal/journal_sqlite.h"
 
 #include <sqlite3.h>
@@ -87,10 +87,7 @@ void loaded_done(struct loaded *loaded);
 void desk_sql(struct desk *desk, const char *text);
 int64_t desk_sql_int(struct desk *desk, const char *text);
 
-/* The reader's answers. */
-enum err desk_find(struct desk *desk, struct journal_reader *reader, const struct event_id *id,
-    struct timeline **ret_timeline);
-enum err desk_state_counts(
-    struct desk *desk, struct journal_reader *reader, int64_t ret_counts[DELIVERY_STATES]);
+/* Works off the mailbox until a counter of the desk has come to `count`. */
+void desk_wait_for(struct desk *desk, const size_t *counter, size_t count);
 
 #endif

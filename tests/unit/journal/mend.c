@@ -2,6 +2,7 @@
 #include "unit/journal/shelf.h"
 
 #include <criterion/criterion.h>
+#include <sqlite3.h>
 #include <stdio.h>
 
 #define KEYS 20

@@ -3,6 +3,7 @@
 #include "unit/journal/shelf.h"
 
 #include <criterion/criterion.h>
+#include <sqlite3.h>
 #include <stdio.h>
 
 static const struct shelved keyed = {.key = "k", .amount = "5", .currency = "EUR"};

@@ -2,8 +2,8 @@
 #include "journal/reserve.h"
 
 #include "base/clock.h"
-#include "unit/journal/faulty_disk.h"
 #include "unit/journal/fixture.h"
+#include "unit/sqlite/faulty_disk.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

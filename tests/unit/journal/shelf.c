@@ -3,6 +3,7 @@
 #include "model/placement.h"
 
 #include <criterion/criterion.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 

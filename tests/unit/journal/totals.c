@@ -2,6 +2,7 @@
 #include "unit/journal/shelf.h"
 
 #include <criterion/criterion.h>
+#include <sqlite3.h>
 #include <stdio.h>
 
 /* The totals of one endpoint, as "accepted/sum delivered/sum discarded/sum". */

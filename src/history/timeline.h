@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a reader of one journal file asks: one event's timeline, and how many deliveries are in each
+ * open state. Each is one short read transaction, since an open one holds the WAL. Owned by the
+ * reader's thread.
+ */
+#ifndef PENSTOCK_HISTORY_TIMELINE_H
+#define PENSTOCK_HISTORY_TIMELINE_H
+
+#include "history/journal_reader.h"
+#include "journal/delivery_row.h"
+#include "journal/duplicate_rows.h"
+#include "journal/event_rows.h"
+
+enum timeline_statement {
+    TIMELINE_DELIVERIES,
+    TIMELINE_ATTEMPTS,
+    TIMELINE_ACTIONS,
+    TIMELINE_COUNTS,
+    TIMELINE_STATEMENTS
+};
+
+struct timeline_source {
+    struct sqlite3 *db; /* NULL until it is opened */
+    struct event_rows events;
+    struct alias_rows aliases;
+    struct sqlite3_stmt *statements[TIMELINE_STATEMENTS];
+};
+
+/* Opens a journal's file for reading. After a failure `source` is closed again. */
+enum err timeline_source_open(
+    struct timeline_source *source, const char *directory, unsigned shard) MUST_CHECK;
+void timeline_source_close(
+    struct timeline_source *source); /* does nothing for one that is not open */
+
+enum err timeline_source_find(struct timeline_source *source, const struct event_id *id,
+    struct timeline **ret_timeline) MUST_CHECK;
+
+/* A row as readers see it. */
+struct timeline_delivery timeline_delivery_of(const struct delivery_row *row, bool damaged);
+
+/* Adds to `counts`; untouched on failure. */
+enum err timeline_source_count(
+    struct timeline_source *source, int64_t counts[DELIVERY_STATES]) MUST_CHECK;
+
+#endif

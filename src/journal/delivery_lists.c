@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/delivery_lists.h"
+
+#include "model/placement.h"
+
+#include <stdlib.h>
+
+/* Lists of ids. They are gathered first, since moving a row changes the index that is being read.
+ * */
+
+static enum err take_ids(
+    struct sql_use *use, unsigned count_max, int64_t *ret_ids, unsigned *ret_count)
+{
+    unsigned count = 0;
+    bool row = false;
+    enum err result;
+    sql_bind_int(use, count_max);
+    while (!(result = sql_step(use, &row)) && row && count < count_max)
+        ret_ids[count++] = sql_column_int(use, 0);
+    sql_finish(use);
+    *ret_count = count;
+    return result;
+}
+
+enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint,
+    enum park_reason reason, int64_t after_id, unsigned count_max, int64_t *ret_ids,
+    unsigned *ret_count)
+{
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_PARKED]);
+    sql_bind_int(&use, (int64_t)endpoint);
+    sql_bind_int(&use, reason);
+    sql_bind_int(&use, after_id);
+    return take_ids(&use, count_max, ret_ids, ret_count);
+}
+
+enum err delivery_rows_list_broker_owned(struct delivery_rows *rows, int64_t after_event,
+    unsigned count_max, struct journal_broker_owned *ret_events, unsigned *ret_count)
+{
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_BROKER_OWNED]);
+    unsigned count = 0;
+    bool row = false;
+    enum err result;
+    sql_bind_int(&use, placement_first_delivery(after_event + 1));
+    while (!(result = sql_step(&use, &row)) && row) {
+        int64_t event = placement_event(sql_column_int(&use, 0));
+        if (count > 0 && ret_events[count - 1].event == event)
+            continue;
+        if (count == count_max)
+            break;
+        ret_events[count++] = (struct journal_broker_owned){.event = event};
+    }
+    sql_finish(&use);
+    *ret_count = count;
+    return result;
+}
+
+/* Moves each of the rows as they are, whatever their generation; a damaged one is parked as such.
+ * */
+static enum err move_each(struct delivery_rows *rows, const int64_t *ids, unsigned count,
+    enum delivery_state from,
+    void (*choose)(
+        const struct delivery_row *row, struct delivery_move *move, struct attempt *attempt),
+    int64_t now_us)
+{
+    enum err result = OK;
+    for (unsigned i = 0; i < count && !result; i++) {
+        struct delivery_row row;
+        struct delivery_move move = {0};
+        struct attempt attempt = {0};
+        result = delivery_rows_read_any(rows, ids[i], &row);
+        if (result == ERR_DAMAGED) {
+            result = delivery_rows_park_damaged(rows, ids[i], now_us);
+        } else if (!result && row.state == from) { /* else the index is damaged */
+            choose(&row, &move, &attempt);
+            result = delivery_rows_move_row(rows, &row, &move, now_us);
+        }
+    }
+    return result;
+}
+
+static void choose_interrupted(
+    const struct delivery_row *row, struct delivery_move *move, struct attempt *attempt)
+{
+    /* `sending` was committed before the first byte: that far it got for certain. */
+    *attempt = (struct attempt){
+        .number = row->attempts + 1,
+        .started_us = row->changed_us,
+        .end = {.error = ERR_INTERRUPTED, .request_begun = true},
+    };
+    *move = (struct delivery_move){.to = DELIVERY_PARKED,
+        .reason = PARK_AMBIGUOUS,
+        .lane = row->lane,
+        .failures = row->failures,
+        .attempt = attempt};
+}
+
+enum err delivery_rows_park_interrupted(
+    struct delivery_rows *rows, unsigned count_max, int64_t now_us, unsigned *ret_count)
+{
+    int64_t *ids = malloc(count_max * sizeof *ids);
+    if (!ids)
+        return ERR_NO_MEMORY;
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_SENDING]);
+    sql_bind_int(&use, 0);
+    enum err result = take_ids(&use, count_max, ids, ret_count);
+    if (!result)
+        result = move_each(rows, ids, *ret_count, DELIVERY_SENDING, choose_interrupted, now_us);
+    free(ids);
+    return result;
+}
+
+static void choose_released(
+    const struct delivery_row *row, struct delivery_move *move, struct attempt *attempt)
+{
+    *move = (struct delivery_move){
+        .to = DELIVERY_PENDING, .lane = LANE_RETRY, .failures = row->failures};
+}
+
+enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint,
+    enum park_reason reason, unsigned count_max, int64_t now_us, unsigned *ret_count)
+{
+    int64_t *ids = malloc(count_max * sizeof *ids);
+    if (!ids)
+        return ERR_NO_MEMORY;
+    enum err result =
+        delivery_rows_list_parked(rows, endpoint, reason, 0, count_max, ids, ret_count);
+    if (!result)
+        result = move_each(rows, ids, *ret_count, DELIVERY_PARKED, choose_released, now_us);
+    free(ids);
+    return result;
+}
+
+enum err delivery_rows_bring_forward(struct delivery_rows *rows, int64_t clock_us,
+    unsigned count_max, int64_t now_us, unsigned *ret_count)
+{
+    int64_t *ids = malloc(count_max * sizeof *ids);
+    if (!ids)
+        return ERR_NO_MEMORY;
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_FAR_AHEAD]);
+    sql_bind_int(&use, clock_us);
+    enum err result = take_ids(&use, count_max, ids, ret_count);
+    for (unsigned i = 0; i < *ret_count && !result; i++) {
+        struct delivery_row row;
+        result = delivery_rows_read_any(rows, ids[i], &row);
+        if (result == ERR_DAMAGED) {
+            result = delivery_rows_park_damaged(rows, ids[i], now_us);
+        } else if (!result) {
+            row.due_us = clock_us + row.duration_us;
+            result = delivery_rows_write(rows, DELIVERIES_WRITE, &row);
+        }
+    }
+    free(ids);
+    return result;
+}
+
+/* Loads. */
+
+/* Appends the rows of one state to the list, and one row beyond its end says that there are more.
+ * */
+static enum err list_state(struct sql_use *use, enum delivery_state state,
+    const struct journal_load *load, struct delivery_listed *list, unsigned *count, bool *more)
+{
+    bool row = false;
+    enum err result;
+    sql_bind_int(use, (int64_t)(load->count_max - *count) + 1);
+    while (!(result = sql_step(use, &row)) && row) {
+        if (*count == load->count_max) {
+            *more = true;
+            break;
+        }
+        struct delivery_listed *listed = &list[*count];
+        listed->damaged = !delivery_row_take(use, 0, &listed->row);
+        bool is_stale =
+            !listed->damaged && (listed->row.state != state || listed->row.broker_owned ||
+                                    listed->row.endpoint != load->endpoint);
+        /* else the index is damaged, and the row is somewhere else by its own account */
+        if (!is_stale)
+            (*count)++;
+    }
+    sql_finish(use);
+    return result;
+}
+
+static enum err list_waiting(struct delivery_rows *rows, const struct journal_load *load,
+    struct delivery_listed *list, unsigned *count, bool *more)
+{
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_WAITING]);
+    sql_bind_int(&use, (int64_t)load->endpoint);
+    sql_bind_int(&use, load->due_by_us);
+    sql_bind_int(&use, load->after_waiting_due_us);
+    sql_bind_int(&use, load->after_waiting_id);
+    return list_state(&use, DELIVERY_WAITING, load, list, count, more);
+}
+
+enum err delivery_rows_list_due(struct delivery_rows *rows, const struct journal_load *load,
+    struct delivery_listed *ret_listed, unsigned *ret_count, bool *ret_more)
+{
+    unsigned count = 0;
+    bool more = false;
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_PENDING]);
+    sql_bind_int(&use, (int64_t)load->endpoint);
+    sql_bind_int(&use, load->after_pending_id);
+    enum err result = list_state(&use, DELIVERY_PENDING, load, ret_listed, &count, &more);
+    if (!result && !more)
+        result = list_waiting(rows, load, ret_listed, &count, &more);
+    if (result)
+        return result;
+    *ret_count = count;
+    *ret_more = more;
+    return OK;
+}
+
+enum err delivery_rows_next_due(
+    struct delivery_rows *rows, const struct journal_load *load, int64_t *ret_due_us)
+{
+    /* Behind both bounds, which are put together here: of two conditions SQLite would seek to one
+     * and walk to the other. */
+    bool behind_due = load->due_by_us >= load->after_waiting_due_us;
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_NEXT_DUE]);
+    sql_bind_int(&use, (int64_t)load->endpoint);
+    sql_bind_int(&use, behind_due ? load->due_by_us : load->after_waiting_due_us);
+    sql_bind_int(&use, behind_due ? INT64_MAX : load->after_waiting_id);
+    int64_t due_us = INT64_MAX;
+    enum err result = sql_execute_int(&use, &due_us);
+    if (result && result != ERR_NOT_FOUND)
+        return result;
+    *ret_due_us = due_us;
+    return OK;
+}
+
+/* Makes room for one more; doubles, since nobody knows how many endpoints a shard has. */
+static struct journal_backlog *next_backlog(struct journal_backlog **backlogs, size_t count)
+{
+    if ((count & (count - 1)) == 0) {
+        struct journal_backlog *larger =
+            realloc(*backlogs, (count ? count * 2 : 1) * sizeof *larger);
+        if (!larger)
+            return NULL;
+        *backlogs = larger;
+    }
+    return &(*backlogs)[count];
+}
+
+enum err delivery_rows_count_open(
+    struct delivery_rows *rows, struct journal_backlog **ret_backlogs, size_t *ret_count)
+{
+    struct journal_backlog *backlogs = NULL;
+    size_t count = 0;
+    bool row = false;
+    struct sql_use use = sql_use(rows->statements[DELIVERIES_COUNT_OPEN]);
+    enum err result;
+    while (!(result = sql_step(&use, &row)) && row) {
+        struct journal_backlog *backlog = next_backlog(&backlogs, count);
+        if (!backlog) {
+            result = ERR_NO_MEMORY;
+            break;
+        }
+        count++;
+        *backlog = (struct journal_backlog){
+            .endpoint = (uint64_t)sql_column_int(&use, 0),
+            .pending = sql_column_int(&use, 1),
+            .waiting = sql_column_int(&use, 2),
+            .parked_releasable = sql_column_int(&use, 3),
+            .unrouted = sql_column_int(&use, 4),
+            .waiting_due_us = sql_column_is_null(&use, 5) ? INT64_MAX : sql_column_int(&use, 5),
+        };
+    }
+    sql_finish(&use);
+    if (result) {
+        free(backlogs);
+        return result;
+    }
+    *ret_backlogs = backlogs;
+    *ret_count = count;
+    return OK;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lists of stored deliveries, out of the partial index of their state (schema.h), and what is done
+ * with all rows of a list. A list is bounded by its caller. A damaged row on it is parked as
+ * damaged. Owned by the journal's thread.
+ */
+#ifndef PENSTOCK_JOURNAL_DELIVERY_LISTS_H
+#define PENSTOCK_JOURNAL_DELIVERY_LISTS_H
+
+#include "journal/delivery_rows.h"
+
+/* Events with a number beyond `after_event` of which something is broker-owned, in order; only
+ * `event` of each is filled in. */
+enum err delivery_rows_list_broker_owned(struct delivery_rows *rows, int64_t after_event,
+    unsigned count_max, struct journal_broker_owned *ret_events, unsigned *ret_count) MUST_CHECK;
+
+/*
+ * After a crash: up to `count_max` of those that had begun to send (only guarded ones are written
+ * as sending) are parked as ambiguous, with an attempt that says so.
+ */
+enum err delivery_rows_park_interrupted(
+    struct delivery_rows *rows, unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
+
+/* Parked ones of one endpoint and reason, in order of id, become pending. In the lane of retries:
+ * fresh events stay fresh. */
+enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint,
+    enum park_reason reason, unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
+
+/* Parked ones of one endpoint and reason with an id beyond `after_id`; `ret_ids` has room for
+ * count_max. */
+enum err delivery_rows_list_parked(struct delivery_rows *rows, uint64_t endpoint,
+    enum park_reason reason, int64_t after_id, unsigned count_max, int64_t *ret_ids,
+    unsigned *ret_count) MUST_CHECK;
+
+/* Fills `ret_listed` (room for count_max) in the order of journal_load; `ret_more` when there are
+ * more. */
+enum err delivery_rows_list_due(struct delivery_rows *rows, const struct journal_load *load,
+    struct delivery_listed *ret_listed, unsigned *ret_count, bool *ret_more) MUST_CHECK;
+
+/* When the earliest waiting one behind both the cursor and `due_by_us` of `load` is due; INT64_MAX:
+ * there is none. */
+enum err delivery_rows_next_due(
+    struct delivery_rows *rows, const struct journal_load *load, int64_t *ret_due_us) MUST_CHECK;
+
+/* Up to `count_max` of the waiting ones whose wait begins after `clock_us` (that of due times)
+ * begin it then. */
+enum err delivery_rows_bring_forward(struct delivery_rows *rows, int64_t clock_us,
+    unsigned count_max, int64_t now_us, unsigned *ret_count) MUST_CHECK;
+
+/* A malloc'd row for each endpoint that has something open; NULL when there is none. */
+enum err delivery_rows_count_open(struct delivery_rows *rows, struct journal_backlog **ret_backlogs,
+    size_t *ret_count) MUST_CHECK;
+
+#endif

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The requests about stored deliveries: loading what is open into memory (JOURNAL_LOAD,
+ * JOURNAL_SCAN_BACKLOG), moving one delivery (JOURNAL_START, JOURNAL_RECORD_OUTCOME,
+ * JOURNAL_OPERATOR_ACTION), moving many (JOURNAL_RELEASE), and giving unrouted ones an endpoint
+ * (JOURNAL_LIST_UNROUTED, JOURNAL_ROUTE). Which endpoint wants a delivery is for its owner to say,
+ * who has the directory.
+ */
+#include "journal/store.h"
+
+#include "model/placement.h"
+#include "runtime/log.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FORWARD_COUNT_MAX 8192 /* in one transaction, so that the others do not wait for long */
+
+static const struct event_reading without_body = {.without_body = true};
+
+/* JOURNAL_LOAD and JOURNAL_SCAN_BACKLOG. */
+
+/* A delivery that can't be believed is parked, where a person finds it, and named once. */
+static enum err park_damaged(struct store *store, int64_t delivery, uint64_t endpoint)
+{
+    log_error("a stored delivery or its event is damaged: it is parked shard=%u delivery=%lld "
+              "event_number=%lld endpoint=%llu",
+        store->shard, (long long)delivery, (long long)placement_event(delivery),
+        (unsigned long long)endpoint);
+    return delivery_rows_park_damaged(&store->deliveries, delivery, store->now_us);
+}
+
+/* The delivery of a row, with its event. ERR_TOO_LARGE and ERR_OVERLOADED: the answer ends before
+ * it. */
+static enum err make_delivery(struct store *store, const struct journal_load *load,
+    const struct delivery_row *row, int64_t bytes_left, struct delivery *ret_delivery)
+{
+    const struct event_reading reading = {
+        .budget = load->budget,
+        .budget_share_percent = load->budget_share_percent,
+        .body_bytes_max = bytes_left,
+    };
+    struct event *event;
+    enum err result =
+        event_rows_read(&store->events, placement_event(row->id), &reading, &event, NULL);
+    if (result)
+        return result;
+    *ret_delivery = (struct delivery){
+        .id = row->id,
+        .endpoint = row->endpoint,
+        .state = row->state,
+        .lane = row->lane,
+        .generation = row->generation,
+        .attempts = row->attempts,
+        .failures = row->failures,
+        .was_delivered = delivery_row_delivered_us(row) != 0,
+        .due_us = row->state == DELIVERY_PENDING ? event->parts.accepted_us : row->due_us,
+        .wait_us = row->state == DELIVERY_WAITING ? row->duration_us : 0,
+        .event = event,
+    };
+    return OK;
+}
+
+/* Turns the rows into whole deliveries; those that are damaged leave the list. */
+static enum err fill(struct store *store, struct journal_load *load,
+    const struct delivery_listed *listed, unsigned count)
+{
+    int64_t bytes_left = load->bytes_max;
+    for (unsigned i = 0; i < count; i++) {
+        const struct delivery_row *row = &listed[i].row;
+        struct delivery *delivery = &load->ret_deliveries[load->ret_count];
+        enum err result =
+            listed[i].damaged ? ERR_DAMAGED : make_delivery(store, load, row, bytes_left, delivery);
+        if (result == ERR_TOO_LARGE || result == ERR_OVERLOADED) {
+            load->ret_more = true;
+            return OK;
+        }
+        if (result == ERR_DAMAGED) {
+            result = park_damaged(store, row->id, row->endpoint);
+        } else if (!result) {
+            bytes_left -= (int64_t)delivery->event->parts.body.len;
+            load->ret_count++;
+        }
+        if (result)
+            return result;
+    }
+    return OK;
+}
+
+enum err store_load(struct store *store, struct request *request)
+{
+    struct journal_load *load = CONTAINER_OF(request, struct journal_load, request);
+    unsigned count = 0;
+    load->ret_count = 0;
+    struct delivery_listed *listed =
+        malloc((load->count_max + 1) * sizeof *listed); /* one more: none is none */
+    if (!listed)
+        return ERR_NO_MEMORY;
+    enum err result =
+        delivery_rows_list_due(&store->deliveries, load, listed, &count, &load->ret_more);
+    if (!result)
+        result = delivery_rows_next_due(&store->deliveries, load, &load->ret_next_due_us);
+    if (!result)
+        result = fill(store, load, listed, count);
+    free(listed);
+    return result;
+}
+
+void store_undo_load(struct request *request)
+{
+    struct journal_load *load = CONTAINER_OF(request, struct journal_load, request);
+    for (unsigned i = 0; i < load->ret_count; i++)
+        event_unref(load->ret_deliveries[i].event);
+    load->ret_count = 0;
+    load->ret_more = false;
+}
+
+enum err store_scan_backlog(struct store *store, struct request *request)
+{
+    struct journal_backlog_scan *scan = CONTAINER_OF(request, struct journal_backlog_scan, request);
+    scan->ret_count = 0;
+    scan->ret_backlogs = NULL;
+    unsigned moved;
+    enum err result = delivery_rows_bring_forward(
+        &store->deliveries, scan->now_us, FORWARD_COUNT_MAX, store->now_us, &moved);
+    scan->ret_again = !result && moved == FORWARD_COUNT_MAX;
+    return result ? result
+                  : delivery_rows_count_open(
+                        &store->deliveries, &scan->ret_backlogs, &scan->ret_count);
+}
+
+void store_undo_scan(struct request *request)
+{
+    struct journal_backlog_scan *scan = CONTAINER_OF(request, struct journal_backlog_scan, request);
+    free(scan->ret_backlogs);
+    scan->ret_backlogs = NULL;
+    scan->ret_count = 0;
+}
+
+/* JOURNAL_START and JOURNAL_RECORD_OUTCOME. */
+
+/* A failure of this request alone: nothing was written for it, and the others of its transaction
+ * continue. */
+static bool is_its_own(enum err result)
+{
+    return result == ERR_MOVED_ON || result == ERR_NOT_FOUND || result == ERR_INVALID ||
+           result == ERR_DAMAGED;
+}
+
+static enum err end_request(struct request *request, enum err result)
+{
+    if (!is_its_own(result))
+        return result;
+    request->result = result;
+    return OK;
+}
+
+static void name_damaged(const struct store *store, int64_t delivery)
+{
+    log_error(
+        "the row of a delivery is damaged: it stays as it is, for a person shard=%u delivery=%lld",
+        store->shard, (long long)delivery);
+}
+
+static enum err move(struct store *store, struct request *request, const struct delivery_move *move)
+{
+    const struct journal_record *order = CONTAINER_OF(request, struct journal_record, request);
+    const struct delivery_expected expected = {order->delivery, order->from, order->generation};
+    bool may_move = delivery_row_may_move(order->from, move->to);
+    assert(may_move);
+    if (!may_move) {
+        request->result = ERR_BUG;
+        return OK;
+    }
+    enum err result = delivery_rows_move(&store->deliveries, &expected, move, store->now_us);
+    if (result == ERR_DAMAGED)
+        name_damaged(store, order->delivery);
+    return end_request(request, result);
+}
+
+enum err store_start(struct store *store, struct request *request)
+{
+    assert(CONTAINER_OF(request, struct journal_record, request)->to == DELIVERY_SENDING);
+    return move(store, request, &(struct delivery_move){.to = DELIVERY_SENDING});
+}
+
+enum err store_record_outcome(struct store *store, struct request *request)
+{
+    const struct journal_record *order = CONTAINER_OF(request, struct journal_record, request);
+    const struct delivery_move to = {
+        .to = order->to,
+        .reason = order->reason,
+        .lane = order->lane,
+        .failures = order->failures,
+        .due_us = order->due_us,
+        .wait_us = order->wait_us,
+        .attempt = order->has_attempt ? &order->attempt : NULL,
+    };
+    return move(store, request, &to);
+}
+
+/* JOURNAL_OPERATOR_ACTION. */
+
+/* A delivery of the event moves from one endpoint to another (0: unrouted), and the totals follow
+ * in this transaction. ERR_NOT_FOUND, ERR_DAMAGED: the event can't be believed. */
+static enum err transfer(struct store *store, int64_t seq, uint64_t from, uint64_t to)
+{
+    struct event *event;
+    enum err result = event_rows_read(&store->events, seq, &without_body, &event, NULL);
+    if (result)
+        return result;
+    int64_t now_us = clock_mono_us();
+    result = totals_add(&store->totals, &event->parts, from, TOTAL_ACCEPTED, -1, now_us);
+    if (!result)
+        result = totals_add(&store->totals, &event->parts, to, TOTAL_ACCEPTED, 1, now_us);
+    totals_demand(&store->totals);
+    event_unref(event);
+    return result;
+}
+
+static enum err refuse(struct journal_operator_action *action, enum operator_action_refusal refusal)
+{
+    action->ret_refusal = refusal;
+    return ERR_INVALID;
+}
+
+/* Whether the event has a delivery for the endpoint that this one is to go to. */
+static enum err refuse_second(
+    struct store *store, struct journal_operator_action *action, const struct delivery_row *row)
+{
+    struct delivery_listed listed[ACCOUNT_ENDPOINTS_MAX];
+    unsigned count;
+    enum err result =
+        delivery_rows_read_event(&store->deliveries, placement_event(row->id), listed, &count);
+    for (unsigned i = 0; i < count && !result; i++) {
+        if (listed[i].row.id == row->id || listed[i].row.endpoint != action->endpoint)
+            continue;
+        action->ret_index = placement_index(listed[i].row.id);
+        result = refuse(action, ACTION_ENDPOINT_HAS_IT);
+    }
+    return result;
+}
+
+/* Whether there is something to send, and whose it is. */
+static enum err look_at_event(
+    struct store *store, struct journal_operator_action *action, int64_t seq)
+{
+    struct event *event;
+    bool has_body;
+    enum err result = event_rows_has_body(&store->events, seq, &has_body);
+    if (!result && !has_body)
+        result = refuse(action, ACTION_BODY_EXPIRED);
+    if (!result)
+        result = event_rows_read(&store->events, seq, &without_body, &event, NULL);
+    if (result)
+        return result == ERR_NOT_FOUND ? ERR_DAMAGED : result;
+    snprintf(
+        action->ret_account, sizeof action->ret_account, "%.*s", SLICE_ARGS(event->parts.account));
+    event_unref(event);
+    return OK;
+}
+
+/* Whether the delivery can be sent (again), as far as the journal can tell. */
+static enum err check_sending(
+    struct store *store, struct journal_operator_action *action, const struct delivery_row *row)
+{
+    bool moves = action->endpoint != 0 && action->endpoint != row->endpoint;
+    if (row->reason == PARK_DAMAGED)
+        return ERR_DAMAGED;
+    if (row->endpoint == 0 && action->endpoint == 0)
+        return refuse(action, ACTION_UNROUTED);
+    if (moves && row->state == DELIVERY_DELIVERED)
+        return refuse(action, ACTION_WAS_DELIVERED);
+    if (!action->looks && row->endpoint != action->expected_endpoint)
+        return ERR_MOVED_ON;
+    enum err result = moves ? refuse_second(store, action, row) : OK;
+    return result ? result : look_at_event(store, action, placement_event(row->id));
+}
+
+/* The operator's move, if the row is in the state that he expects. */
+static enum err action_on(
+    struct store *store, struct journal_operator_action *action, struct delivery_row *row)
+{
+    action->ret_delivery = row->id;
+    action->ret_endpoint = row->endpoint;
+    action->ret_state = row->state;
+    if (row->state != action->from)
+        return ERR_MOVED_ON;
+    enum err result = action->to == DELIVERY_PENDING ? check_sending(store, action, row) : OK;
+    if (result || action->looks)
+        return result;
+    const struct delivery_row before = *row;
+    const struct delivery_move move = {.to = action->to, .lane = LANE_REPLAY};
+    if (action->endpoint != 0 && action->endpoint != row->endpoint) {
+        result = transfer(store, placement_event(row->id), row->endpoint, action->endpoint);
+        row->endpoint = action->endpoint;
+    }
+    if (!result)
+        result = delivery_rows_move_row(&store->deliveries, row, &move, store->now_us);
+    if (!result)
+        result = delivery_rows_add_action(
+            &store->deliveries, &before, row, slice_from_string(action->note), store->now_us);
+    if (!result) {
+        action->ret_state = row->state;
+        action->ret_endpoint = row->endpoint;
+    }
+    /* The move is written by now: a failure behind it concerns the whole transaction. */
+    return result == ERR_DAMAGED ? ERR_DISK : result;
+}
+
+enum err store_action(struct store *store, struct request *request)
+{
+    struct journal_operator_action *action =
+        CONTAINER_OF(request, struct journal_operator_action, request);
+    struct delivery_row row;
+    int64_t seq;
+    bool may_action = delivery_state_may_move_by_operator(action->from, action->to) &&
+                      action->index < ACCOUNT_ENDPOINTS_MAX &&
+                      (action->to == DELIVERY_PENDING || (action->endpoint == 0 && !action->looks));
+    action->ret_refusal = ACTION_NOT_REFUSED;
+    assert(may_action);
+    if (!may_action)
+        return end_request(request, ERR_INVALID);
+    enum err result = event_rows_find(&store->events, &action->event, &seq);
+    if (!result)
+        result =
+            delivery_rows_read(&store->deliveries, placement_delivery(seq, action->index), &row);
+    if (result == ERR_DAMAGED)
+        name_damaged(store, placement_delivery(seq, action->index));
+    return end_request(request, result ? result : action_on(store, action, &row));
+}
+
+/* JOURNAL_RELEASE. */
+
+enum err store_release(struct store *store, struct request *request)
+{
+    struct journal_release *release = CONTAINER_OF(request, struct journal_release, request);
+    release->ret_count = 0;
+    assert(release->reason == PARK_DISABLED || release->reason == PARK_GONE);
+    return delivery_rows_release(&store->deliveries, release->endpoint, release->reason,
+        release->count_max, store->now_us, &release->ret_count);
+}
+
+void store_undo_release(struct request *request)
+{
+    CONTAINER_OF(request, struct journal_release, request)->ret_count = 0;
+}
+
+/* JOURNAL_LIST_UNROUTED and JOURNAL_ROUTE. */
+
+enum err store_list_unrouted(struct store *store, struct request *request)
+{
+    struct journal_list_unrouted *list =
+        CONTAINER_OF(request, struct journal_list_unrouted, request);
+    list->ret_count = 0;
+    list->ret_after_id = INT64_MAX;
+    int64_t *ids = malloc(list->count_max * sizeof *ids);
+    if (!ids)
+        return ERR_NO_MEMORY;
+    unsigned count;
+    enum err result = delivery_rows_list_parked(
+        &store->deliveries, 0, PARK_UNROUTED, list->after_id, list->count_max, ids, &count);
+    if (!result && count == list->count_max)
+        list->ret_after_id = ids[count - 1];
+    for (unsigned i = 0; i < count && !result; i++) {
+        struct event *event;
+        result =
+            event_rows_read(&store->events, placement_event(ids[i]), &without_body, &event, NULL);
+        if (!result) {
+            struct journal_unrouted *found = &list->ret_unrouted[list->ret_count++];
+            found->delivery = ids[i];
+            snprintf(
+                found->account, sizeof found->account, "%.*s", SLICE_ARGS(event->parts.account));
+            snprintf(found->type, sizeof found->type, "%.*s", SLICE_ARGS(event->parts.type));
+            event_unref(event);
+        } else if (result == ERR_DAMAGED) {
+            result = OK; /* the audit names it */
+        }
+    }
+    free(ids);
+    return result;
+}
+
+void store_undo_list_unrouted(struct request *request)
+{
+    CONTAINER_OF(request, struct journal_list_unrouted, request)->ret_count = 0;
+}
+
+static enum err route_one(struct store *store, int64_t delivery, uint64_t endpoint, unsigned *count)
+{
+    struct delivery_row row;
+    enum err result = delivery_rows_read(&store->deliveries, delivery, &row);
+    if (!result && (row.state != DELIVERY_PARKED || row.reason != PARK_UNROUTED))
+        return OK;
+    if (!result)
+        result = transfer(store, placement_event(delivery), 0, endpoint);
+    if (result == ERR_NOT_FOUND || result == ERR_DAMAGED)
+        return OK;
+    if (result)
+        return result;
+    row.endpoint = endpoint;
+    (*count)++;
+    const struct delivery_move move = {.to = DELIVERY_PENDING, .lane = LANE_RETRY};
+    return delivery_rows_move_row(&store->deliveries, &row, &move, store->now_us);
+}
+
+enum err store_route(struct store *store, struct request *request)
+{
+    struct journal_route *route = CONTAINER_OF(request, struct journal_route, request);
+    enum err result = OK;
+    route->ret_count = 0;
+    for (unsigned i = 0; i < route->count && !result; i++) {
+        assert(route->routings[i].endpoint != 0);
+        result = route_one(
+            store, route->routings[i].delivery, route->routings[i].endpoint, &route->ret_count);
+    }
+    return result;
+}
+
+void store_undo_route(struct request *request)
+{
+    CONTAINER_OF(request, struct journal_route, request)->ret_count = 0;
+}
