@@ -173,7 +173,7 @@ static void send_bytes(size_t bytes)
     fake_send(CHANNEL_0, message);
 }
 
-Test(consumer, reading_stops_at_the_prefetched_bytes_and_goes_on_below_three_quarters)
+Test(consumer, reading_stops_at_the_prefetched_bytes_and_resumes_below_three_quarters)
 {
     send_bytes(25000);
     send_bytes(1);
@@ -187,7 +187,7 @@ Test(consumer, reading_stops_at_the_prefetched_bytes_and_goes_on_below_three_qua
     cr_assert(fake.subscriber_reading, "74999 are in memory");
 }
 
-Test(consumer, reading_goes_on_when_refused_poison_is_forgotten_with_its_channel)
+Test(consumer, reading_resumes_when_refused_poison_is_forgotten_with_its_channel)
 {
     send_bytes(PREFETCH_BYTES);
     answer_kept(ERR_DISK_FULL);
@@ -312,7 +312,7 @@ Test(consumer, a_deposed_gateway_closes_its_connection_and_asks_again_later)
     cr_assert(consumer_shown(BROKER_ROLE_CONSUME).good);
 }
 
-Test(consumer, what_is_the_journals_own_is_delivered_by_a_deposed_gateway_as_well)
+Test(consumer, a_deposed_gateway_delivers_what_its_journal_owns)
 {
     consumer_pass(ownership_us);
     consumer_answer_dial(CONNECTOR_CHECK_OWNERSHIP, ERR_NOT_OWNER);
@@ -376,7 +376,7 @@ Test(consumer, a_stopping_consumer_takes_nothing_and_begins_nothing)
     cr_assert_not(fake_is_dialled(CONNECTOR_OPEN_SUBSCRIBER));
 }
 
-Test(consumer, what_is_delivered_while_it_stops_is_acked)
+Test(consumer, a_delivery_that_ends_while_the_consumer_stops_acks_its_message)
 {
     struct message_tag tag = receive_event(CHANNEL_0, 5, 1);
     consumer_stop();
@@ -384,7 +384,7 @@ Test(consumer, what_is_delivered_while_it_stops_is_acked)
     cr_assert(fake_is_acked(&tag));
 }
 
-Test(consumer, what_the_journal_receives_while_it_stops_gets_no_job)
+Test(consumer, an_event_received_while_the_consumer_stops_gets_no_job)
 {
     fake_send(CHANNEL_0, message_of(0));
     consumer_stop();

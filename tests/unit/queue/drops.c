@@ -26,7 +26,7 @@ Test(drops, a_dropped_event_is_adopted_by_the_journal_at_once)
     cr_assert_eq(taken.expected, 2);
 }
 
-Test(drops, what_was_dropped_is_shown_until_nothing_is_dropped_for_ten_minutes)
+Test(drops, dropped_events_are_shown_until_none_is_dropped_for_ten_minutes)
 {
     send_dropped();
     cr_assert_eq(metrics_read(METRIC_DROPPED), 1);

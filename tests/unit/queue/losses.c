@@ -153,7 +153,7 @@ Test(losses, an_event_that_neither_the_journal_nor_the_broker_has_is_lost)
     cr_assert(fake_is_acked(&tag), "it is judged");
 }
 
-Test(losses, nothing_is_judged_while_it_may_still_come)
+Test(losses, an_event_that_may_still_come_is_not_judged)
 {
     enum { DEPTH_UNKNOWN, NOT_EMPTY, ANOTHER_CONSUMER, REFUSED, WAYS };
     for (int way = 0; way < WAYS; way++) {

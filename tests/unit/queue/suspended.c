@@ -51,7 +51,7 @@ static void answer_depth(unsigned channel, unsigned messages, unsigned consumers
 
 /* Listing */
 
-Test(suspended_listing, what_the_last_run_left_is_listed_page_by_page_before_consuming_begins)
+Test(suspended_listing, the_events_of_the_last_run_are_listed_page_by_page_before_consuming_begins)
 {
     consumer_start();
     cr_assert_eq(listing()->after_event, 0);
@@ -79,6 +79,15 @@ Test(suspended_listing, a_list_that_fails_is_asked_for_again)
     cr_assert_eq(suspended(), PAGE, "each counts once");
     consumer_pass(tick_us);
     cr_assert(fake_is_dialled(CONNECTOR_OPEN_SUBSCRIBER));
+}
+
+Test(suspended_listing, a_page_that_comes_while_the_consumer_stops_is_the_last_one)
+{
+    consumer_start();
+    consumer_stop();
+    answer_list(1, PAGE, 0);
+    cr_assert_eq(queue_requests(JOURNAL_LIST_BROKER_OWNED), 0);
+    cr_assert_eq(suspended(), PAGE);
 }
 
 Test(suspended_listing, an_event_of_the_last_run_that_comes_again_is_delivered)
@@ -189,7 +198,7 @@ Test(suspended, events_are_adopted_when_their_queue_was_found_empty_twice_in_tur
     }
 }
 
-Test(suspended, after_another_opening_of_the_channel_the_queue_is_to_be_found_empty_twice_again)
+Test(suspended, a_channel_that_is_opened_again_resets_the_count_of_empty_answers)
 {
     suspend(5);
     answer_depth(CHANNEL_0, 0, 1);
@@ -200,7 +209,7 @@ Test(suspended, after_another_opening_of_the_channel_the_queue_is_to_be_found_em
     cr_assert_eq(adopts(), 0);
 }
 
-Test(suspended, a_further_suspended_event_begins_the_count_anew)
+Test(suspended, another_suspended_event_resets_the_count_of_empty_answers)
 {
     suspend(5);
     answer_depth(CHANNEL_0, 0, 1);

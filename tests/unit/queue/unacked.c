@@ -6,7 +6,7 @@ TestSuite(unacked, .init = consumer_begin, .fini = consumer_end);
 
 static const int64_t tick_us = 100 * US_PER_MS;
 
-Test(unacked, what_the_journal_needs_no_job_for_is_acked_at_once)
+Test(unacked, a_message_that_needs_no_job_is_acked_after_the_commit)
 {
     static const struct {
         const char *title;
@@ -110,7 +110,7 @@ Test(unacked, an_event_that_ends_as_adopted_while_it_is_being_adopted_is_acked_o
     cr_assert_eq(taken.expected, 1);
 }
 
-Test(unacked, what_was_left_without_room_is_expected_when_a_delivery_adopts_the_event)
+Test(unacked, deliveries_without_room_are_expected_when_another_one_adopts_the_event)
 {
     taken.room = 1;
     receive_event(CHANNEL_0, 5, 2);
@@ -121,7 +121,7 @@ Test(unacked, what_was_left_without_room_is_expected_when_a_delivery_adopts_the_
     cr_assert_eq(taken.expected, 1);
     cr_assert_eq(taken.expectations[0].delivery, placement_delivery(5, 1));
     consumer_pass(2 * US_PER_SECOND);
-    cr_assert_eq(adopts(), 0, "it is over");
+    cr_assert_eq(adopts(), 0, "it is acked");
 }
 
 Test(unacked, an_event_without_room_in_the_byte_budget_gets_no_job)
@@ -192,7 +192,7 @@ Test(unacked, a_delivery_in_doubt_makes_the_journal_adopt_its_event)
 
 /* A slow client */
 
-Test(unacked, a_full_prefetch_is_freed_when_it_is_a_clients_doing)
+Test(unacked, a_slow_client_does_not_fill_the_prefetch)
 {
     static const struct {
         const char *title;
@@ -292,7 +292,7 @@ Test(unacked, an_adopted_event_that_comes_again_is_acked)
     cr_assert_eq(fake.acked, 0);
     answer_received(RECEIVED_JOURNAL_OWNED, false, 0, 0);
     cr_assert(fake_is_acked(&again));
-    cr_assert(has_job(5, 0), "it goes on");
+    cr_assert(has_job(5, 0), "its job is kept");
 }
 
 Test(unacked, an_event_that_comes_again_while_its_adoption_is_refused_is_acked_after_it)
@@ -334,7 +334,7 @@ Test(unacked, a_lost_channel_concerns_its_own_messages_only)
     cr_assert(fake_is_acked(&other));
 }
 
-Test(unacked, with_the_connection_the_events_of_all_channels_are_suspended)
+Test(unacked, a_lost_connection_suspends_the_events_of_all_channels)
 {
     receive_event(CHANNEL_0, 5, 1);
     receive_event(CHANNEL_2, 6, 1);
@@ -344,7 +344,7 @@ Test(unacked, with_the_connection_the_events_of_all_channels_are_suspended)
     cr_assert_not(has_job(6, 0));
 }
 
-Test(unacked, what_is_left_of_an_event_that_is_being_adopted_is_expected_when_its_channel_is_lost)
+Test(unacked, deliveries_of_an_event_being_adopted_are_expected_when_its_channel_is_lost)
 {
     static const struct {
         const char *title;
@@ -378,7 +378,7 @@ Test(unacked, what_is_left_of_an_event_that_is_being_adopted_is_expected_when_it
     }
 }
 
-Test(unacked, what_the_journal_says_of_a_message_whose_channel_is_lost_is_not_acked)
+Test(unacked, an_answer_for_a_message_of_a_lost_channel_acks_nothing)
 {
     static const struct {
         const char *title;
@@ -442,7 +442,7 @@ Test(unacked, a_refused_event_of_a_lost_channel_is_forgotten)
     cr_assert_eq(queue_requests(JOURNAL_RECEIVE), 0);
 }
 
-Test(unacked, a_refused_event_of_a_deleted_queue_goes_to_the_journal)
+Test(unacked, a_refused_event_of_a_deleted_queue_is_written_to_the_journal)
 {
     fake_send(CHANNEL_0, message_of(0));
     queue_answer(&receive_at(0)->request, ERR_DISK_FULL);
@@ -493,7 +493,7 @@ Test(unacked, an_event_that_is_handed_over_while_it_is_adopted_is_acked_once)
     cr_assert_eq(fake.acked, 1);
 }
 
-Test(unacked, a_suspended_event_that_is_handed_over_is_suspended_no_more)
+Test(unacked, a_suspended_event_that_is_handed_over_is_not_suspended_any_more)
 {
     receive_event(CHANNEL_0, 5, 1);
     fake_lose_one(CHANNEL_0, false);
