@@ -70,6 +70,7 @@ void poison_keep(struct consumer *consumer, const struct message_tag *tag,
     keep->headers = slice_of(poison->bytes, headers.len);
     keep->body = slice_of(poison->bytes + headers.len, body.len);
     keep->body_bytes = message->body_bytes;
+    consumer_update_reading(consumer);
     submit(poison);
 }
 
@@ -94,6 +95,7 @@ void poison_drop(struct consumer *consumer, unsigned channel)
         consumer->bytes_in_memory -= (int64_t)(poison->keep.headers.len + poison->keep.body.len);
         free(poison);
     }
+    consumer_update_reading(consumer);
 }
 
 void poison_retry(struct consumer *consumer)

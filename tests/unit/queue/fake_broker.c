@@ -2,6 +2,7 @@
 #include "fake_broker.h"
 
 #include "base/cleanup.h"
+#include "broker/tap.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -14,7 +15,13 @@ struct publisher {
 
 struct subscriber {
     struct subscriber_listener listener;
-    uint32_t generation;
+    unsigned channels_count;
+    uint32_t generations[FAKE_CHANNELS_MAX]; /* one more with each opening, and with each loss */
+};
+
+struct tap {
+    void (*on_lost)(void *context, const char *why);
+    void *context;
 };
 
 struct fake_broker fake;
@@ -22,6 +29,7 @@ struct fake_broker fake;
 static struct connector_request *dialled[CONNECTOR_TAKE_OVER + 1];
 static struct publisher *publisher_now; /* the newest */
 static struct subscriber *subscriber_now;
+static struct tap *tap_now;
 static char some_link; /* nobody looks into it */
 
 void fake_broker_begin(void)
@@ -48,12 +56,18 @@ void broker_connector_submit(struct broker_connector *connector, struct connecto
 
 bool broker_connector_is_deposed(const struct broker_connector *connector)
 {
-    return false;
+    return fake.deposed;
 }
 
 void broker_connector_doubt(struct broker_connector *connector)
 {
     fake.doubts++;
+}
+
+void broker_link_free(struct broker_link *link)
+{
+    cr_assert(!link || link == (void *)&some_link);
+    fake.links_freed += link != NULL;
 }
 
 bool fake_is_dialled(enum connector_task task)
@@ -169,6 +183,7 @@ void publisher_forget(struct publisher *publisher, struct publication *publicati
 
 void publisher_ask_depth(struct publisher *publisher)
 {
+    fake.publisher_depth_asked++;
 }
 
 void publisher_inherit(struct publisher *publisher, struct publisher *other)
@@ -212,13 +227,25 @@ void fake_lose_publisher(void)
     end_all();
 }
 
+void fake_miss_queue(void)
+{
+    publisher_now->listener.on_missing(publisher_now->listener.context);
+}
+
+void fake_answer_waiting(int64_t messages)
+{
+    publisher_now->listener.on_depth(publisher_now->listener.context, messages);
+}
+
 /* The subscriber */
 
 enum err subscriber_new(struct broker_host *host, const struct subscriber_options *options,
     const struct subscriber_listener *listener, struct subscriber **ret_subscriber)
 {
     struct subscriber *subscriber = calloc(1, sizeof *subscriber);
+    cr_assert_leq(options->queues_count, FAKE_CHANNELS_MAX);
     subscriber->listener = *listener;
+    subscriber->channels_count = options->queues_count;
     *ret_subscriber = subscriber_now = subscriber;
     return OK;
 }
@@ -237,12 +264,38 @@ enum err subscriber_open(struct subscriber *subscriber, struct broker_link *link
     return OK;
 }
 
+/* Returns whether its owner is to hear of it. */
+static bool drop_channel(unsigned channel)
+{
+    bool was_open = fake.channels[channel].is_open;
+    fake.channels[channel].is_open = false;
+    subscriber_now->generations[channel] += was_open;
+    return was_open;
+}
+
+static void tell_loss(unsigned channel, bool is_gone)
+{
+    subscriber_now->listener.on_channel_lost(subscriber_now->listener.context, channel,
+        subscriber_now->generations[channel] - 1, is_gone, "the test took it away");
+}
+
+/* All of them are stale before the owner hears of the first. */
+static void lose_channels(void)
+{
+    bool lost[FAKE_CHANNELS_MAX];
+    for (unsigned i = 0; i < subscriber_now->channels_count; i++)
+        lost[i] = drop_channel(i);
+    for (unsigned i = 0; i < subscriber_now->channels_count; i++)
+        if (lost[i])
+            tell_loss(i, false);
+}
+
 void subscriber_close(struct subscriber *subscriber)
 {
     if (!fake.subscriber_open)
         return;
     fake.subscriber_open = false;
-    fake_lose_channel();
+    lose_channels();
 }
 
 bool subscriber_is_open(const struct subscriber *subscriber)
@@ -250,22 +303,57 @@ bool subscriber_is_open(const struct subscriber *subscriber)
     return fake.subscriber_open;
 }
 
+unsigned subscriber_channels_consuming(const struct subscriber *subscriber)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < subscriber->channels_count; i++)
+        count += fake.channels[i].is_open;
+    return count;
+}
+
 const char *subscriber_peer(const struct subscriber *subscriber)
 {
     return "broker:5672";
 }
 
+bool message_tag_is_current(const struct subscriber *subscriber, const struct message_tag *tag)
+{
+    return tag->generation == subscriber->generations[tag->channel];
+}
+
 void subscriber_ack(struct subscriber *subscriber, const struct message_tag *tag)
 {
-    if (tag->generation != subscriber->generation)
+    struct fake_channel *channel = &fake.channels[tag->channel];
+    if (!message_tag_is_current(subscriber, tag))
         return;
-    fake.acked++;
+    if (tag->number <= channel->sent) {
+        cr_assert_not(channel->ended[tag->number], "acked twice");
+        channel->ended[tag->number] = true;
+    }
+    cr_assert(fake.acked < FAKE_ACKS_MAX);
+    fake.acks[fake.acked++] = *tag;
     fake.last_acked = *tag;
 }
 
-bool message_tag_is_current(const struct subscriber *subscriber, const struct message_tag *tag)
+unsigned subscriber_unacked(const struct subscriber *subscriber, unsigned channel)
 {
-    return tag->generation == subscriber->generation;
+    unsigned first = 1; /* that is not ended: acks go in order */
+    while (first <= fake.channels[channel].sent && fake.channels[channel].ended[first])
+        first++;
+    return fake.channels[channel].sent + 1 - first;
+}
+
+unsigned subscriber_open_messages(const struct subscriber *subscriber, unsigned channel)
+{
+    unsigned count = 0;
+    for (unsigned i = 1; i <= fake.channels[channel].sent; i++)
+        count += !fake.channels[channel].ended[i];
+    return count;
+}
+
+void subscriber_set_offset(struct subscriber *subscriber, unsigned channel, int64_t offset)
+{
+    fake.channels[channel].offset = offset;
 }
 
 void subscriber_set_reading(struct subscriber *subscriber, bool reading)
@@ -273,22 +361,79 @@ void subscriber_set_reading(struct subscriber *subscriber, bool reading)
     fake.subscriber_reading = reading;
 }
 
+void subscriber_ask_depth(struct subscriber *subscriber, unsigned channel)
+{
+    fake.channels[channel].depth_asked += fake.channels[channel].is_open;
+}
+
 void subscriber_tick(struct subscriber *subscriber, int64_t now_mono_us)
 {
 }
 
+void fake_open_one(unsigned channel)
+{
+    struct fake_channel *opened = &fake.channels[channel];
+    opened->is_open = true;
+    opened->sent = 0;
+    memset(opened->ended, 0, sizeof opened->ended);
+    uint32_t generation = ++subscriber_now->generations[channel];
+    subscriber_now->listener.on_channel_open(subscriber_now->listener.context, channel, generation);
+}
+
+void fake_open_channels(void)
+{
+    for (unsigned i = 0; i < subscriber_now->channels_count; i++)
+        fake_open_one(i);
+}
+
+void fake_lose_one(unsigned channel, bool is_gone)
+{
+    fake.channels[channel].is_open = false;
+    subscriber_now->generations[channel]++;
+    tell_loss(channel, is_gone);
+}
+
+void fake_lose_connection(void)
+{
+    fake.subscriber_open = false;
+    lose_channels();
+    subscriber_now->listener.on_lost(subscriber_now->listener.context, "the test took it away");
+}
+
 void fake_open_channel(void)
 {
-    subscriber_now->generation++;
-    subscriber_now->listener.on_channel_open(
-        subscriber_now->listener.context, 0, subscriber_now->generation);
+    fake_open_one(0);
 }
 
 void fake_lose_channel(void)
 {
-    uint32_t generation = subscriber_now->generation++;
-    subscriber_now->listener.on_channel_lost(
-        subscriber_now->listener.context, 0, generation, false, "the test took it away");
+    fake_lose_one(0, false);
+}
+
+struct message_tag fake_send(unsigned channel, const struct message *message)
+{
+    struct fake_channel *to = &fake.channels[channel];
+    cr_assert(to->is_open && to->sent < FAKE_MESSAGES_MAX);
+    struct message_tag tag = {.channel = channel,
+        .generation = subscriber_now->generations[channel],
+        .number = ++to->sent};
+    subscriber_now->listener.on_message(subscriber_now->listener.context, &tag, message);
+    return tag;
+}
+
+bool fake_is_acked(const struct message_tag *tag)
+{
+    for (unsigned i = 0; i < fake.acked; i++)
+        if (fake.acks[i].channel == tag->channel && fake.acks[i].generation == tag->generation &&
+            fake.acks[i].number == tag->number)
+            return true;
+    return false;
+}
+
+void fake_answer_depth(unsigned channel, uint32_t messages_ready, uint32_t consumers)
+{
+    subscriber_now->listener.on_depth(
+        subscriber_now->listener.context, channel, messages_ready, consumers);
 }
 
 void fake_deliver(
@@ -298,6 +443,52 @@ void fake_deliver(
         .body_bytes = strlen(body),
         .content_type = slice_from_string(content_type),
         .message_id = slice_from_string(message_id)};
-    struct message_tag tag = {.generation = subscriber_now->generation, .number = number};
+    struct message_tag tag = {.generation = subscriber_now->generations[0], .number = number};
     subscriber_now->listener.on_message(subscriber_now->listener.context, &tag, &message);
+}
+
+/* The tap */
+
+enum err tap_new(struct broker_host *host, void (*on_lost)(void *context, const char *why),
+    void *context, struct tap **ret_tap)
+{
+    struct tap *tap = calloc(1, sizeof *tap);
+    *tap = (struct tap){.on_lost = on_lost, .context = context};
+    *ret_tap = tap_now = tap;
+    return OK;
+}
+
+void tap_free(struct tap *tap)
+{
+    free(tap);
+    tap_now = NULL;
+    fake.tap_open = false;
+}
+
+enum err tap_open(struct tap *tap, struct broker_link *link)
+{
+    cr_assert(!fake.tap_open && link == (void *)&some_link);
+    fake.tap_open = true;
+    return OK;
+}
+
+bool tap_is_open(const struct tap *tap)
+{
+    return fake.tap_open;
+}
+
+void tap_publish(struct tap *tap, const struct event_parts *parts)
+{
+    fake.tapped++;
+    fake.last_tapped = parts->id;
+}
+
+void tap_tick(struct tap *tap, int64_t now_mono_us)
+{
+}
+
+void fake_lose_tap(void)
+{
+    fake.tap_open = false;
+    tap_now->on_lost(tap_now->context, "the test took it away");
 }

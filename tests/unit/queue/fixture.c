@@ -21,10 +21,11 @@ bool queue_sends_guarded;
 
 static struct broker_lag *lag;
 
+struct journal *queue_journals[QUEUE_SHARDS];
+struct byte_budget queue_budgets[QUEUE_SHARDS];
+struct mailbox queue_mailbox;
+
 static struct queue_journal fakes[QUEUE_SHARDS];
-static struct journal *journals[QUEUE_SHARDS];
-static struct byte_budget budgets[QUEUE_SHARDS];
-static struct mailbox mailbox;
 static struct broker_options broker = {.partitions = QUEUE_PARTITIONS};
 static struct broker_host host; /* the fake broker needs none */
 static struct {
@@ -53,31 +54,57 @@ static void submit(struct journal *journal, struct request *request)
     received[received_count++].shard = CONTAINER_OF(journal, struct queue_journal, journal)->shard;
 }
 
-void queue_fixture_begin(bool outbox, int64_t left)
+void queue_ground_begin(int64_t left)
 {
     static const struct journal_ops ops = {.submit = submit};
     now_us = clock_mono_us();
     thread_adopt_main();
     log_set_level(LOG_ERROR);
     fake_broker_begin();
-    cr_assert_eq(mailbox_init(&mailbox, NULL), OK);
+    received_count = 0;
+    cr_assert_eq(mailbox_init(&queue_mailbox, NULL), OK);
     for (unsigned i = 0; i < QUEUE_SHARDS; i++) {
         fakes[i] =
             (struct queue_journal){.journal = {.ops = &ops, .found.outbox = left}, .shard = i};
-        journals[i] = &fakes[i].journal;
-        budgets[i].bytes_max = 1 << 20;
+        queue_journals[i] = &fakes[i].journal;
+        queue_budgets[i].bytes_max = 1 << 20;
     }
+}
+
+void queue_ground_end(void)
+{
+    mailbox_done(&queue_mailbox);
+    for (unsigned i = 0; i < QUEUE_SHARDS; i++)
+        cr_assert_eq(queue_budgets[i].taken_bytes, 0);
+    thread_leave_main();
+}
+
+void queue_answer_all(enum err result)
+{
+    for (unsigned i = 0; i < received_count; i++)
+        if (received[i].request)
+            queue_answer(received[i].request, result);
+}
+
+int64_t queue_move_clock(int64_t us)
+{
+    return now_us += us;
+}
+
+void queue_fixture_begin(bool outbox, int64_t left)
+{
+    queue_ground_begin(left);
     queue_known = recent_keys_new(64);
     struct queue_publish_options options = {.breaker = {.host = &host,
                                                 .connector = fake_connector(),
                                                 .broker = &broker,
-                                                .reply_to = &mailbox,
+                                                .reply_to = &queue_mailbox,
                                                 .window = 4096,
                                                 .confirm_timeout_us = CONFIRM_TIMEOUT_US,
                                                 .lag = lag,
                                                 .lag_us_max = LAG_US_MAX},
-        .journals = journals,
-        .budgets = budgets,
+        .journals = queue_journals,
+        .budgets = queue_budgets,
         .known = queue_known,
         .shards = QUEUE_SHARDS,
         .threads = 1,
@@ -95,9 +122,7 @@ void queue_fixture_begin_with_lag(void)
 void queue_fixture_end(void)
 {
     queue_stop(queue);
-    for (unsigned i = 0; i < received_count; i++)
-        if (received[i].request)
-            queue_answer(received[i].request, ERR_SHUTTING_DOWN);
+    queue_answer_all(ERR_SHUTTING_DOWN);
     if (fake_is_dialled(CONNECTOR_OPEN_PUBLISHER))
         fake_answer_dial(CONNECTOR_OPEN_PUBLISHER, ERR_SHUTTING_DOWN);
     queue_work();
@@ -106,14 +131,11 @@ void queue_fixture_end(void)
     broker_lag_free(lag);
     lag = NULL;
     queue_sends_guarded = false;
-    mailbox_done(&mailbox);
     for (unsigned i = 0; i < sent_count; i++) {
         cr_assert_eq(all_sent[i]->told, 1, "event %u was told %u times", i, all_sent[i]->told);
         free(all_sent[i]);
     }
-    for (unsigned i = 0; i < QUEUE_SHARDS; i++)
-        cr_assert_eq(budgets[i].taken_bytes, 0);
-    thread_leave_main();
+    queue_ground_end();
 }
 
 void queue_arrive(const struct sent *sent)
@@ -123,12 +145,12 @@ void queue_arrive(const struct sent *sent)
 
 struct room_board *queue_room(unsigned shard)
 {
-    return &journals[shard]->room;
+    return &queue_journals[shard]->room;
 }
 
 void queue_work(void)
 {
-    mailbox_work(&mailbox);
+    mailbox_work(&queue_mailbox);
 }
 
 void queue_connect(void)
@@ -139,8 +161,7 @@ void queue_connect(void)
 
 void queue_pass(int64_t us)
 {
-    now_us += us;
-    queue_tick(queue, now_us);
+    queue_tick(queue, queue_move_clock(us));
 }
 
 static void on_durable(struct queue_entry *entry, enum err result)
@@ -165,7 +186,7 @@ static struct event *event_of(unsigned partition, const char *key, const char *a
     static unsigned char random[8];
     event_id_make(&ids, parts.accepted_us, partition, random, &parts.id);
     struct event *event;
-    cr_assert_eq(event_new(&parts, &budgets[partition % QUEUE_SHARDS], 100, &event), OK);
+    cr_assert_eq(event_new(&parts, &queue_budgets[partition % QUEUE_SHARDS], 100, &event), OK);
     return event;
 }
 

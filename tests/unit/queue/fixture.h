@@ -29,6 +29,16 @@ extern struct queue *queue;
 extern struct recent_keys *queue_known; /* of all threads */
 extern bool queue_sends_guarded;
 
+/* What every test of the queue has: a clock that the test moves, a mailbox, and journals. `left` as
+ * below. */
+extern struct mailbox queue_mailbox;
+extern struct journal *queue_journals[QUEUE_SHARDS];
+extern struct byte_budget queue_budgets[QUEUE_SHARDS];
+void queue_ground_begin(int64_t left);
+void queue_ground_end(void);
+int64_t queue_move_clock(int64_t us); /* returns the time */
+void queue_answer_all(enum err result);
+
 /* `left` events are in the journals' outboxes from before. */
 void queue_fixture_begin(bool outbox, int64_t left);
 /* The gateway delivers as well, and how long events wait in the broker matters. */
