@@ -5,6 +5,7 @@
 #include "base/crypto.h"
 #include "main/installation.h"
 #include "runtime/log.h"
+#include "runtime/small_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -223,7 +224,7 @@ static void check_keys(struct findings *findings)
     if (is_barred(findings, "keys", 077) || is_barred(findings, RECEIPT_KEY, 077) ||
         is_barred(findings, "keys/admin.token", 077))
         return;
-    enum err result = installation_read(installation->directory, RECEIPT_KEY, 4096, &key);
+    enum err result = small_file_read(installation->directory, RECEIPT_KEY, 4096, &key);
     crypto_sha256(buffer_slice(&key), digest);
     hex_encode(slice_of(digest, sizeof digest), hex);
     if (result == ERR_NOT_FOUND && *installation->receipt_key_sha256)

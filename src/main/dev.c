@@ -11,6 +11,7 @@
 #include "main/sink.h"
 #include "runtime/log.h"
 #include "runtime/rcu.h"
+#include "runtime/small_file.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -68,7 +69,7 @@ static void load_state(struct dev *dev, const struct installation *installation)
     struct buffer text = BUFFER_EMPTY;
     const char *api_key = NULL, *endpoint = NULL, *sink = NULL;
     json_t *state = NULL;
-    if (installation_read(installation->directory, STATE_FILE, 65536, &text) == OK)
+    if (small_file_read(installation->directory, STATE_FILE, 65536, &text) == OK)
         state = json_loadb(text.data, text.len, 0, NULL);
     if (state && json_unpack(state, "{s:s, s:s, s:s}", "api_key", &api_key, "endpoint", &endpoint,
                      "sink", &sink) == 0) {
@@ -90,7 +91,7 @@ static enum err save_state(const struct dev *dev, const struct installation *ins
     char *text = state ? json_dumps(state, JSON_INDENT(2)) : NULL;
     json_decref(state);
     enum err result =
-        text ? installation_write(installation->directory, STATE_FILE, slice_from_string(text))
+        text ? small_file_write(installation->directory, STATE_FILE, slice_from_string(text))
              : ERR_NO_MEMORY;
     free(text);
     return result;
@@ -259,7 +260,7 @@ static enum err load_config(
     struct dev *dev, const struct invocation *call, struct buffer *complaints)
 {
     char directory[4001];
-    installation_default_directory(directory, sizeof directory);
+    config_dev_directory(directory, sizeof directory);
     struct config *config = &dev->config;
     enum err failed = process_load(NULL, config, complaints);
     if (!failed)

@@ -20,6 +20,7 @@
 #include "queue/recent_keys.h"
 #include "runtime/descriptors.h"
 #include "runtime/log.h"
+#include "runtime/small_file.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -495,7 +496,7 @@ static enum err publish_address(struct gateway *gateway, struct buffer *complain
     char text[128];
     int len = snprintf(
         text, sizeof text, "{\"admin\":\"%s\",\"pid\":%d}\n", gateway->admin_url, (int)getpid());
-    enum err failed = installation_write(
+    enum err failed = small_file_write(
         gateway->installation.directory, "admin.json", slice_of(text, (size_t)len));
     return failed ? complain(complaints, failed, "admin.json") : OK;
 }

@@ -8,6 +8,7 @@
 #include "main/data_files.h"
 #include "main/leader.h"
 #include "runtime/log.h"
+#include "runtime/small_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,13 +20,6 @@
 
 #define SMALL_FILE_BYTES_MAX 65536
 #define LEADER_TRIES 3 /* a second between two */
-
-static enum err system_error(void)
-{
-    return errno == EACCES || errno == EPERM || errno == EROFS ? ERR_PERMISSION
-           : errno == ENOSPC || errno == EDQUOT                ? ERR_DISK_FULL
-                                                               : ERR_SYSTEM;
-}
 
 static enum err complain(
     struct buffer *complaints, enum err error, const char *path, const char *what)
@@ -42,76 +36,10 @@ static enum err make_directories(const char *path, mode_t mode)
     for (char *slash = partial + 1; (slash = strchr(slash, '/')); slash++) {
         *slash = '\0';
         if (mkdir(partial, 0755) && errno != EEXIST)
-            return system_error();
+            return small_file_error();
         *slash = '/';
     }
-    return mkdir(partial, mode) && errno != EEXIST ? system_error() : OK;
-}
-
-static enum err sync_directory(const char *directory)
-{
-    AUTO_CLOSE int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 || fsync(fd) ? system_error() : OK;
-}
-
-enum err installation_write(const char *directory, const char *name, struct slice content)
-{
-    char path[4352], temporary[4360];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    snprintf(temporary, sizeof temporary, "%s.new", path);
-    AUTO_CLOSE int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return system_error();
-    for (size_t done = 0; done < content.len;) {
-        ssize_t written = write(fd, content.data + done, content.len - done);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return system_error();
-        done += (size_t)written;
-    }
-    if (fsync(fd) || rename(temporary, path))
-        return system_error();
-    return sync_directory(directory);
-}
-
-enum err installation_read(
-    const char *directory, const char *name, size_t max, struct buffer *content)
-{
-    char path[4352];
-    snprintf(path, sizeof path, "%s%s%s", directory, *directory ? "/" : "", name);
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? ERR_NOT_FOUND : system_error();
-    char chunk[4096];
-    ssize_t got;
-    while ((got = read(fd, chunk, sizeof chunk)) > 0) {
-        if (content->len + (size_t)got > max)
-            return ERR_TOO_LARGE;
-        buffer_add(content, chunk, (size_t)got);
-    }
-    return got < 0 ? (errno == EISDIR ? ERR_DAMAGED : system_error()) : buffer_status(content);
-}
-
-void installation_remove(const char *directory, const char *name)
-{
-    char path[4352];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    unlink(path);
-}
-
-void installation_default_directory(char *ret_path, size_t size)
-{
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    if (state && *state) {
-        snprintf(ret_path, size, "%s/penstock", state);
-        return;
-    }
-    if (!home || !*home) {
-        const struct passwd *user = getpwuid(getuid());
-        home = user ? user->pw_dir : "/";
-    }
-    snprintf(ret_path, size, "%s/.local/state/penstock", home);
+    return mkdir(partial, mode) && errno != EEXIST ? small_file_error() : OK;
 }
 
 static enum err take_lock(struct installation *installation, struct buffer *complaints)
@@ -120,11 +48,11 @@ static enum err take_lock(struct installation *installation, struct buffer *comp
     snprintf(path, sizeof path, "%s/lock", installation->directory);
     installation->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (installation->lock_fd < 0)
-        return complain(complaints, system_error(), path, strerror(errno));
+        return complain(complaints, small_file_error(), path, strerror(errno));
     if (flock(installation->lock_fd, LOCK_EX | LOCK_NB) == 0)
         return OK;
     if (errno != EWOULDBLOCK)
-        return complain(complaints, system_error(), path, strerror(errno));
+        return complain(complaints, small_file_error(), path, strerror(errno));
     return complain(complaints, ERR_LOCKED, installation->directory,
         "another gateway runs on this data directory; stop it first, or choose another directory "
         "(data.directory, "
@@ -184,8 +112,8 @@ enum err installation_store(const struct installation *installation)
     json_decref(root);
     enum err result = ERR_NO_MEMORY;
     if (text)
-        result = installation_write(
-            installation->directory, "installation.json", slice_from_string(text));
+        result =
+            small_file_write(installation->directory, "installation.json", slice_from_string(text));
     free(text);
     return result;
 }
@@ -333,9 +261,9 @@ static enum err check_counts(const struct installation *installation, unsigned p
 static enum err load_key(const char *directory, const char *name, struct slice fresh, size_t max,
     struct buffer *key, struct buffer *complaints)
 {
-    enum err result = installation_read(directory, name, max, key);
+    enum err result = small_file_read(directory, name, max, key);
     if (result == ERR_NOT_FOUND && fresh.len) {
-        result = installation_write(directory, name, fresh);
+        result = small_file_write(directory, name, fresh);
         buffer_clear(key);
         buffer_add_slice(key, fresh);
     }
@@ -378,7 +306,7 @@ static enum err make_keys_directory(
 {
     snprintf(ret_directory, 4200, "%s/keys", installation->directory);
     if (mkdir(ret_directory, 0700) && errno != EEXIST)
-        return complain(complaints, system_error(), ret_directory, strerror(errno));
+        return complain(complaints, small_file_error(), ret_directory, strerror(errno));
     return OK;
 }
 
@@ -396,10 +324,11 @@ static enum err load_keys(
     memcpy(token, "at_", 3);
     size_t len = 3 + base64_encode(slice_of(random, sizeof random), true, token + 3);
     if (!result && *token_file)
-        result = load_key("", token_file, (struct slice){0}, TOKEN_BYTES_MAX, &key, complaints);
+        result =
+            load_key("", token_file, (struct slice){0}, ADMIN_TOKEN_BYTES_MAX, &key, complaints);
     else if (!result)
-        result = load_key(
-            directory, "admin.token", slice_of(token, len), TOKEN_BYTES_MAX, &key, complaints);
+        result = load_key(directory, "admin.token", slice_of(token, len), ADMIN_TOKEN_BYTES_MAX,
+            &key, complaints);
     while (
         !result && key.len > 0 && (key.data[key.len - 1] == '\n' || key.data[key.len - 1] == ' '))
         key.data[--key.len] = '\0';
@@ -433,8 +362,8 @@ static enum err enter(
 
 void installation_leave(const struct installation *installation)
 {
-    installation_remove(installation->directory, "admin.json");
-    if (sync_directory(installation->directory))
+    small_file_remove(installation->directory, "admin.json");
+    if (small_file_sync_directory(installation->directory))
         log_warn("%s can't be synced: %s", installation->directory, strerror(errno));
 }
 
@@ -456,7 +385,7 @@ static enum err begin(struct installation *installation, const char *directory, 
         return complain(complaints, result, directory, strerror(errno));
     if ((result = take_lock(installation, complaints)))
         return result;
-    result = installation_read(directory, "installation.json", SMALL_FILE_BYTES_MAX, text);
+    result = small_file_read(directory, "installation.json", SMALL_FILE_BYTES_MAX, text);
     if (result == ERR_NOT_FOUND)
         return data_files_check_unused(directory, complaints);
     if (result == ERR_DAMAGED || result == ERR_TOO_LARGE) {
@@ -509,7 +438,7 @@ enum err installation_look(const char *directory, struct installation *ret_insta
         installation_close(ret_installation);
         return result == ERR_NOT_FOUND ? ERR_CONFIG : result;
     }
-    result = installation_read(directory, "installation.json", SMALL_FILE_BYTES_MAX, &text);
+    result = small_file_read(directory, "installation.json", SMALL_FILE_BYTES_MAX, &text);
     if (result == ERR_NOT_FOUND)
         *ret_problem = "is missing";
     else if (result)
@@ -578,7 +507,7 @@ static enum err adopt(
         return result;
     installation->created_us = clock_wall_us();
     installation_name_files(installation);
-    result = installation_write(
+    result = small_file_write(
         directory, "receipt.key", slice_of(installation->receipt_key, RECEIPT_KEY_BYTES));
     if (!result)
         result = installation_store(installation);

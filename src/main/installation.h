@@ -27,7 +27,6 @@ struct leader;
 #define INSTALLATION_FORMAT 2
 #define INSTALLATION_LOSSES_MAX 64 /* the oldest give way */
 #define RECEIPT_KEY_BYTES 32
-#define TOKEN_BYTES_MAX 256
 
 #define LOSS_FILE_BYTES 48
 #define LOSS_PROBLEM_BYTES 24
@@ -59,7 +58,7 @@ struct installation {
     struct installation_file files[SHARDS_MAX + 1];
     struct installation_loss losses[INSTALLATION_LOSSES_MAX];
     unsigned char receipt_key[RECEIPT_KEY_BYTES];
-    char admin_token[TOKEN_BYTES_MAX + 1];
+    char admin_token[ADMIN_TOKEN_BYTES_MAX + 1];
     int lock_fd;
 };
 
@@ -96,18 +95,5 @@ enum err installation_look(const char *directory, struct installation *ret_insta
 enum err installation_store(const struct installation *installation) MUST_CHECK;
 /* The names of its databases, none of which has been made yet. */
 void installation_name_files(struct installation *installation);
-
-/* Writes a file of the directory in one step (a new file, fsync, rename), mode 0600. */
-enum err installation_write(
-    const char *directory, const char *name, struct slice content) MUST_CHECK;
-/* Reads a small file, at most `max` bytes. ERR_NOT_FOUND, ERR_DAMAGED (a directory),
- * ERR_PERMISSION, ERR_TOO_LARGE, ERR_SYSTEM. */
-enum err installation_read(
-    const char *directory, const char *name, size_t max, struct buffer *content) MUST_CHECK;
-void installation_remove(const char *directory, const char *name);
-
-/* The directory of `penstock dev` when nothing else is said: $XDG_STATE_HOME/penstock or
- * ~/.local/state/penstock. */
-void installation_default_directory(char *ret_path, size_t size);
 
 #endif

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "main/leader.h"
 
+#include "base/limits.h"
 #include "client/call.h"
 #include "main/installation.h"
+#include "runtime/small_file.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -17,15 +19,15 @@ struct leader leader_from_config(const struct config *config)
 }
 
 static enum err read_token(
-    const struct leader *leader, char ret_token[TOKEN_BYTES_MAX + 1], char *ret_detail)
+    const struct leader *leader, char ret_token[ADMIN_TOKEN_BYTES_MAX + 1], char *ret_detail)
 {
     struct buffer token = BUFFER_EMPTY;
-    enum err error = installation_read("", leader->token_file, TOKEN_BYTES_MAX, &token);
+    enum err error = small_file_read("", leader->token_file, ADMIN_TOKEN_BYTES_MAX, &token);
     if (error)
         snprintf(ret_detail, LEADER_DETAIL_BYTES, "leader.token_file: %.150s: %s",
             leader->token_file, err_title(error));
     else
-        snprintf(ret_token, TOKEN_BYTES_MAX + 1, "%.*s",
+        snprintf(ret_token, ADMIN_TOKEN_BYTES_MAX + 1, "%.*s",
             (int)strcspn(token.data ? token.data : "", "\r\n "), token.data ? token.data : "");
     buffer_done(&token);
     return error == ERR_NOT_FOUND ? ERR_PERMISSION : error;
@@ -53,7 +55,7 @@ static enum err judge(const struct leader *leader, int status, struct slice body
 enum err leader_ask(
     const struct leader *leader, const char *path, struct buffer *body, char *ret_detail)
 {
-    char token[TOKEN_BYTES_MAX + 1], url[2048];
+    char token[ADMIN_TOKEN_BYTES_MAX + 1], url[2048];
     size_t len = strlen(leader->url);
     int status = 0;
     enum err error = read_token(leader, token, ret_detail);

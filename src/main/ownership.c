@@ -5,6 +5,7 @@
 #include "base/crypto.h"
 #include "main/installation.h"
 #include "runtime/log.h"
+#include "runtime/small_file.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -21,8 +22,7 @@ static enum err store(const struct ownership *ownership, struct buffer *complain
         "%s\n}\n",
         ownership->name.journal, (long long)ownership->since_us,
         ownership->forced ? "true" : "false", ownership->confirmed ? "true" : "false");
-    enum err error =
-        installation_write(ownership->directory, FILE_NAME, slice_of(text, (size_t)len));
+    enum err error = small_file_write(ownership->directory, FILE_NAME, slice_of(text, (size_t)len));
     if (error)
         buffer_add_format(
             complaints, "%s/" FILE_NAME ": %s\n", ownership->directory, err_title(error));
@@ -70,7 +70,7 @@ enum err ownership_load(
 {
     struct ownership ownership = {.directory = directory};
     struct buffer text = BUFFER_EMPTY;
-    enum err error = installation_read(directory, FILE_NAME, FILE_BYTES_MAX, &text);
+    enum err error = small_file_read(directory, FILE_NAME, FILE_BYTES_MAX, &text);
     if (error == ERR_NOT_FOUND) {
         make_ownership(&ownership);
         error = store(&ownership, complaints);

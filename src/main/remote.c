@@ -2,9 +2,11 @@
 #include "main/remote.h"
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "client/call.h"
 #include "config/config.h"
 #include "main/installation.h"
+#include "runtime/small_file.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -21,7 +23,7 @@ struct target {
     char directory[4001];
     char token_file[4001]; /* empty: keys/admin.token */
     char url[256];
-    char token[TOKEN_BYTES_MAX + 1];
+    char token[ADMIN_TOKEN_BYTES_MAX + 1];
     bool takes_long;
 };
 
@@ -50,7 +52,7 @@ static enum err choose_directory(const struct invocation *call, struct target *t
     if (failed)
         return failed;
     char dev[4001];
-    installation_default_directory(dev, sizeof dev);
+    config_dev_directory(dev, sizeof dev);
     if (call->flags[FLAG_DATA])
         snprintf(target->directory, sizeof target->directory, "%s", call->flags[FLAG_DATA]);
     else if (!call->flags[FLAG_CONFIG] && !getenv("PENSTOCK_DATA__DIRECTORY") &&
@@ -71,8 +73,7 @@ enum err remote_directory(const struct invocation *call, char *ret_path, size_t 
 static enum err read_admin_file(struct target *target)
 {
     struct buffer text = BUFFER_EMPTY;
-    enum err failed =
-        installation_read(target->directory, "admin.json", SMALL_FILE_BYTES_MAX, &text);
+    enum err failed = small_file_read(target->directory, "admin.json", SMALL_FILE_BYTES_MAX, &text);
     const char *url = NULL;
     int pid = 0;
     json_t *root = failed ? NULL : json_loadb(text.data, text.len, 0, NULL);
@@ -101,8 +102,8 @@ static enum err read_token(struct target *target)
     struct buffer token = BUFFER_EMPTY;
     enum err failed =
         *target->token_file
-            ? installation_read("", target->token_file, TOKEN_BYTES_MAX, &token)
-            : installation_read(target->directory, "keys/admin.token", TOKEN_BYTES_MAX, &token);
+            ? small_file_read("", target->token_file, ADMIN_TOKEN_BYTES_MAX, &token)
+            : small_file_read(target->directory, "keys/admin.token", ADMIN_TOKEN_BYTES_MAX, &token);
     if (failed)
         command_fail(failed, "the admin token of %s can't be read: %s", target->directory,
             err_title(failed));
