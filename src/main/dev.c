@@ -6,7 +6,7 @@
  * sink was.
  */
 #include "base/clock.h"
-#include "main/command.h"
+#include "main/commands.h"
 #include "main/process.h"
 #include "main/sink.h"
 #include "runtime/log.h"

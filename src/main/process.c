@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "client/address_guard.h"
 #include "http/server.h"
-#include "main/command.h"
 #include "runtime/descriptors.h"
 #include "runtime/log.h"
 #include "runtime/log_output.h"

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `penstock status` and `penstock event show`: what has become of things, for people. */
-#include "main/show.h"
+#include "cli/show.h"
 
-#include "main/remote.h"
-
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +24,7 @@ const char *show_endpoint(const json_t *object)
     return show_text(endpoint, json_is_string(json_object_get(endpoint, "name")) ? "name" : "id");
 }
 
-/* With the broker between ingress and delivery: who goes through it, and what waits for it. */
+/* In rabbitmq mode: the links to the broker, and how many events are on their way through it. */
 static void print_broker(const json_t *status)
 {
     size_t i;
@@ -44,11 +42,10 @@ static void print_broker(const json_t *status)
             show_text(link_status, good ? "peer" : "why"), show_text(link_status, "since"));
     }
     if (json_is_null(json_object_get(status, "in_broker")))
-        puts("  what only the broker holds is not known: it can't be asked");
+        puts("  the broker does not say how many events only it holds");
     else
         printf("  only the broker holds %lld\n", show_number(status, "in_broker"));
-    printf("  unacked %lld, suspended %lld, in the outbox %lld; %lld took the direct path since "
-           "start\n",
+    printf("  unacked %lld, suspended %lld, in the outbox %lld; direct path since start %lld\n",
         show_number(status, "unacked"), show_number(status, "suspended"),
         show_number(status, "outbox"), show_number(status, "direct"));
 }
@@ -64,11 +61,11 @@ static void print_roles(const json_t *status)
     if (strcmp(show_text(status, "queue"), "rabbitmq") == 0)
         print_broker(status);
     if (json_is_string(json_object_get(status, "leader")))
-        printf("accounts     of %s, as of %lld s ago\n", show_text(status, "leader"),
+        printf("accounts     from %s, %lld s old\n", show_text(status, "leader"),
             show_number(status, "directory_age_seconds"));
 }
 
-/* Whom the disk makes refuse something, and why. */
+/* The journals that refuse events, and why. */
 static void print_room(const json_t *status)
 {
     size_t i, k;
@@ -84,7 +81,7 @@ static void print_room(const json_t *status)
         if (json_is_integer(json_object_get(journal, "free_bytes")))
             printf(", %.1f MiB free", (double)show_number(journal, "free_bytes") / 1048576.0);
         if (json_is_integer(json_object_get(journal, "wanted_bytes")))
-            printf(", more is taken from %.1f MiB on",
+            printf(", accepts more from %.1f MiB free on",
                 (double)show_number(journal, "wanted_bytes") / 1048576.0);
         printf(", since %s\n", show_text(journal, "since"));
     }
@@ -92,7 +89,7 @@ static void print_room(const json_t *status)
         printf("accounts.db  REFUSES changes: %s\n", show_text(status, "accounts_trouble"));
 }
 
-static void print_status(const json_t *status)
+void show_status(const json_t *status)
 {
     const json_t *open = json_object_get(status, "open"),
                  *events = json_object_get(status, "events");
@@ -115,12 +112,7 @@ static void print_status(const json_t *status)
     print_roles(status);
 }
 
-int command_status(const struct invocation *call)
-{
-    return remote_show(call, "GET", "/api/v1/status", NULL, print_status);
-}
-
-/* For the person who has to decide whether the client did the work. */
+/* How far the attempt got: for the operator who decides whether the client did the work. */
 static void print_evidence(const json_t *attempt)
 {
     const char *connection = json_string_value(json_object_get(attempt, "connection"));
@@ -163,7 +155,7 @@ static void print_action(const json_t *action)
     printf(": %s\n", *show_text(action, "note") ? show_text(action, "note") : "-");
 }
 
-/* What was delivered stays so, whatever becomes of a replay. */
+/* A forced replay. Its result does not change that the delivery is delivered. */
 static void print_replay(const json_t *delivery)
 {
     const char *replay = json_string_value(json_object_get(delivery, "replay")),
@@ -179,7 +171,8 @@ static void print_replay(const json_t *delivery)
             show_text(delivery, "changed_at"));
 }
 
-void show_delivery(const json_t *delivery)
+/* A delivery as part of its event's timeline. */
+static void print_delivery(const json_t *delivery)
 {
     const json_t *endpoint = json_object_get(delivery, "endpoint");
     const char *state = show_text(delivery, "state");
@@ -192,7 +185,7 @@ void show_delivery(const json_t *delivery)
     json_array_foreach(json_object_get(delivery, "operator_actions"), i, action)
         print_action(action);
     if (json_is_true(json_object_get(delivery, "damaged")))
-        printf("    DAMAGED: its row is not what was written\n");
+        printf("    DAMAGED: the row in the journal is not as it was written\n");
     print_replay(delivery);
     if (strcmp(state, "waiting") == 0)
         printf("    waiting, due %s\n", show_text(delivery, "due_at"));
@@ -208,7 +201,7 @@ void show_delivery(const json_t *delivery)
                 : "");
 }
 
-static void print_event(const json_t *event)
+void show_event(const json_t *event)
 {
     printf("%s  %s", show_text(event, "event"), show_text(event, "type"));
     if (json_is_string(json_object_get(event, "amount")))
@@ -219,19 +212,109 @@ static void print_event(const json_t *event)
         show_text(event, "account"), show_text(event, "key"), show_number(event, "bytes"));
     printf("  accepted %s\n", show_text(event, "accepted_at"));
     if (json_is_string(json_object_get(event, "alias")))
-        printf("  asked for as %s, which is a duplicate of it\n", show_text(event, "alias"));
+        printf("  %s is a duplicate of it\n", show_text(event, "alias"));
     size_t i;
     json_t *delivery;
-    json_array_foreach(json_object_get(event, "deliveries"), i, delivery) show_delivery(delivery);
+    json_array_foreach(json_object_get(event, "deliveries"), i, delivery) print_delivery(delivery);
 }
 
-int command_event_show(const struct invocation *call)
+void show_delivery(const json_t *delivery)
 {
-    char path[256];
-    if (strlen(call->words[0]) > 128 || strpbrk(call->words[0], "/?#% "))
-        return command_fail(ERR_USAGE,
-            "\"%s\" is not an event id; they look like evt_01890a5d-ac96-774b-bcce-b302099a8057",
-            call->words[0]);
-    snprintf(path, sizeof path, "/api/v1/events/%s", call->words[0]);
-    return remote_show(call, "GET", path, NULL, print_event);
+    printf("%s  %s", show_text(delivery, "event"), show_text(delivery, "type"));
+    if (json_is_string(json_object_get(delivery, "amount")))
+        printf("  %s %s", show_text(delivery, "amount"), show_text(delivery, "currency"));
+    printf("\n  from %s for %s, key %s\n  accepted %s\n", show_text(delivery, "partner"),
+        show_text(delivery, "account"), show_text(delivery, "key"),
+        show_text(delivery, "accepted_at"));
+    print_delivery(delivery);
+}
+
+void show_action(const json_t *answer)
+{
+    printf("%s  %s -> %s", show_text(answer, "id"), show_text(answer, "from"),
+        show_text(answer, "state"));
+    if (json_is_object(json_object_get(answer, "endpoint")))
+        printf(", to %s (%s)", show_endpoint(answer),
+            show_text(json_object_get(answer, "endpoint"), "id"));
+    putchar('\n');
+}
+
+/* Objects and lists of any kind. */
+
+/* The texts of an object side by side, or one text. */
+static void print_item(const json_t *item)
+{
+    const char *name, *gap = "";
+    json_t *value;
+    if (json_is_string(item))
+        fputs(json_string_value(item), stdout);
+    json_object_foreach((json_t *)item, name, value)
+    {
+        if (json_is_string(value) && json_string_length(value) > 0) {
+            printf("%s%s", gap, json_string_value(value));
+            gap = "  ";
+        }
+    }
+}
+
+/* A line for each item. An endpoint without types gets all events. */
+static void print_array(const char *name, const json_t *array)
+{
+    size_t i;
+    json_t *item;
+    if (json_array_size(array) == 0)
+        printf("%-12s %s\n", name, strcmp(name, "types") == 0 ? "all" : "none");
+    json_array_foreach(array, i, item)
+    {
+        printf("%-12s ", i == 0 ? name : "");
+        print_item(item);
+        putchar('\n');
+    }
+}
+
+void show_members(const json_t *object)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)object, name, value)
+    {
+        if (json_is_string(value))
+            printf("%-12s %s\n", name,
+                json_string_length(value) > 0 ? json_string_value(value) : "none");
+        else if (json_is_boolean(value))
+            printf("%-12s %s\n", name, json_is_true(value) ? "true" : "false");
+        else if (json_is_integer(value))
+            printf("%-12s %lld\n", name, (long long)json_integer_value(value));
+        else if (json_is_array(value))
+            print_array(name, value);
+    }
+}
+
+/* Booleans that differ from what is usual (enabled, and nothing else), and lists. */
+static void print_unusual(const json_t *item)
+{
+    const char *name;
+    json_t *value, *pattern;
+    size_t i;
+    json_object_foreach((json_t *)item, name, value)
+    {
+        if (json_is_boolean(value) && (strcmp(name, "enabled") == 0) != json_is_true(value))
+            printf("  %s%s", json_is_true(value) ? "" : "not ", name);
+        json_array_foreach(value, i, pattern)
+            printf("%s%s", i == 0 ? "  " : ",", json_string_value(pattern));
+    }
+}
+
+void show_list(const json_t *answer)
+{
+    json_t *items = json_object_iter_value(json_object_iter((json_t *)answer)), *item;
+    size_t i;
+    json_array_foreach(items, i, item)
+    {
+        print_item(item);
+        print_unusual(item);
+        putchar('\n');
+    }
+    if (json_array_size(items) == 0)
+        fputs("none\n", stderr);
 }

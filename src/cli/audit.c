@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `penstock audit`: two tables that add up, of events and of deliveries, for finance. */
-#include "base/clock.h"
-#include "main/remote.h"
-#include "main/show.h"
-#include "main/table.h"
+#include "cli/audit.h"
+
+#include "base/cleanup.h"
+#include "cli/remote.h"
+#include "cli/request.h"
+#include "cli/show.h"
+#include "cli/table.h"
 
 #include <string.h>
 #include <sysexits.h>
@@ -31,7 +33,7 @@ static void add_number(struct table *table, const json_t *row, const char *name)
 
 static void add_numbers(struct table *table, const json_t *row)
 {
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+    for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
         add_number(table, row, numbers[i]);
 }
 
@@ -40,7 +42,7 @@ static void add_verdict(struct table *table, const json_t *row)
     table_add(table, json_is_true(json_object_get(row, "adds_up")) ? "" : "DOES NOT ADD UP");
 }
 
-/* "total", of an account unless it is the only one, or of all; and its currency. */
+/* Begins a row of totals: of an account, or of all accounts. */
 static void begin_total(struct table *table, const json_t *total)
 {
     const char *account = json_string_value(json_object_get(total, "account"));
@@ -48,15 +50,15 @@ static void begin_total(struct table *table, const json_t *total)
     table_add(table, account ? account : "");
 }
 
-/* The events, each once, whatever number of endpoints it goes to. */
-static enum err print_events(const json_t *audit)
+/* Events, each counted once, with any number of endpoints. */
+static void print_events(const json_t *audit)
 {
     struct table table;
     size_t i;
     json_t *row;
     const json_t *accounts = json_object_get(audit, "accounts"),
                  *totals = json_object_get(audit, "totals");
-    table_init(&table, event_columns, sizeof event_columns / sizeof event_columns[0]);
+    table_init(&table, event_columns, ARRAY_LENGTH(event_columns));
     json_array_foreach(json_object_get(audit, "events"), i, row)
     {
         table_add(&table, show_text(row, "day"));
@@ -75,18 +77,17 @@ static enum err print_events(const json_t *audit)
             table_add(&table, "");
         }
     }
-    enum err result = table_print(&table, stdout);
+    table_print(&table, stdout);
     table_done(&table);
-    return result;
 }
 
-/* The deliveries: an event is one for each of its endpoints. */
-static enum err print_deliveries(const json_t *audit)
+/* Deliveries: one for each event and endpoint. */
+static void print_deliveries(const json_t *audit)
 {
     struct table table;
     size_t i;
     json_t *row;
-    table_init(&table, delivery_columns, sizeof delivery_columns / sizeof delivery_columns[0]);
+    table_init(&table, delivery_columns, ARRAY_LENGTH(delivery_columns));
     json_array_foreach(json_object_get(audit, "rows"), i, row)
     {
         table_add(&table, show_text(row, "day"));
@@ -105,9 +106,8 @@ static enum err print_deliveries(const json_t *audit)
         add_numbers(&table, row);
         table_add(&table, "");
     }
-    enum err result = table_print(&table, stdout);
+    table_print(&table, stdout);
     table_done(&table);
-    return result;
 }
 
 static bool is_empty(const json_t *audit)
@@ -116,17 +116,17 @@ static bool is_empty(const json_t *audit)
            json_array_size(json_object_get(audit, "events")) == 0;
 }
 
-static enum err print_tables(const json_t *audit)
+static void print_tables(const json_t *audit)
 {
     if (is_empty(audit))
-        return OK;
+        return;
     puts("Events, each counted once:\n");
-    enum err result = print_events(audit);
-    puts("\nDeliveries, one event for each of its endpoints:\n");
-    return result ? result : print_deliveries(audit);
+    print_events(audit);
+    puts("\nDeliveries, one for each event and endpoint:\n");
+    print_deliveries(audit);
 }
 
-/* What is wrong by its name, then whose it is, then where it stands. */
+/* The kind of the finding, then whose event it is, then where it was found. */
 static void print_finding(const json_t *finding)
 {
     const json_t *totals = json_object_get(finding, "totals"),
@@ -153,13 +153,13 @@ static void print_finding(const json_t *finding)
         "\n                  %s (%s)\n", show_text(finding, "detail"), show_text(finding, "place"));
 }
 
-/* A clear word, so that an empty table is not taken for one that could not be made. */
+/* A sentence, so that an empty table does not look like a failure. */
 static void print_nothing(const json_t *audit)
 {
     static const char *const filters[] = {"account", "from", "to"};
     static const char *const words[] = {"for", "from", "to"};
     printf("complete: nothing was accepted");
-    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++)
+    for (size_t i = 0; i < ARRAY_LENGTH(filters); i++)
         if (json_is_string(json_object_get(audit, filters[i])))
             printf(" %s %s", words[i], show_text(audit, filters[i]));
     puts(", and nothing is damaged");
@@ -177,17 +177,18 @@ static void print_verdict(const json_t *audit)
         return;
     }
     if (complete) {
-        puts("\ncomplete: all that was accepted is accounted for, and nothing is damaged");
+        puts("\ncomplete: every accepted event is accounted for, and nothing is damaged");
         return;
     }
     if (json_is_null(in_broker))
-        puts("\nthe broker can't be asked what it holds: see \"penstock status\"");
+        puts("\nthe broker does not say how many events it holds: see \"penstock status\"");
     else if (json_integer_value(in_broker) > 0)
-        printf("\nonly the broker holds %lld accepted events; they are counted here when they have "
-               "been consumed\n",
+        printf(
+            "\nonly the broker holds %lld accepted events; they are counted here after the gateway "
+            "has consumed them\n",
             (long long)json_integer_value(in_broker));
     if (strcmp(show_text(audit, "verdict"), "unfinished") == 0) {
-        puts("UNFINISHED: what the journal has is accounted for; ask again later");
+        puts("UNFINISHED: all events in the journals are accounted for; ask again later");
         return;
     }
     long long more = show_number(audit, "findings_more");
@@ -197,51 +198,31 @@ static void print_verdict(const json_t *audit)
         printf("and %lld more\n", more);
 }
 
-/* Looked at here, so that the exit code of missing money never means a mistyped day. */
-static bool is_day(const char *text)
+static void print_audit(const json_t *audit)
 {
-    char time[64];
-    int64_t wall_us;
-    snprintf(time, sizeof time, "%.32sT00:00:00Z", text);
-    return strlen(text) == 10 && clock_parse_rfc3339(slice_from_string(time), &wall_us);
+    print_tables(audit);
+    print_verdict(audit);
 }
 
 int command_audit(const struct invocation *call)
 {
-    static const enum command_flag days[] = {FLAG_FROM, FLAG_TO};
     struct buffer path = BUFFER_EMPTY;
     json_t *audit = NULL;
-    for (size_t i = 0; i < sizeof days / sizeof days[0]; i++)
-        if (call->flags[days[i]] && !is_day(call->flags[days[i]]))
-            return command_fail(ERR_USAGE, "audit: \"%s\" is no day: write it as 2026-01-31 (UTC)",
-                call->flags[days[i]]);
     const char *from = call->flags[FLAG_FROM], *to = call->flags[FLAG_TO];
     if (from && to && strcmp(from, to) > 0) /* days as text are in the order of time */
-        return command_fail(
-            ERR_USAGE, "audit: --from %s lies behind --to %s: no day is between them", from, to);
+        return command_fail(ERR_USAGE,
+            "audit: --from %s is after --to %s: swap them, or correct one of them", from, to);
     buffer_add_string(&path, "/api/v1/audit");
-    remote_add_parameter(&path, "from", call->flags[FLAG_FROM]);
-    remote_add_parameter(&path, "to", call->flags[FLAG_TO]);
-    remote_add_parameter(&path, "account", call->flags[FLAG_ACCOUNT]);
-    remote_add_parameter(&path, "bodies", call->flags[FLAG_BODIES] ? "true" : NULL);
-    enum err failed = buffer_status(&path);
-    if (failed)
-        command_fail(failed, "%s", err_title(failed));
-    else
-        failed = remote_request_long(call, "GET", path.data, &audit);
+    request_add_parameters(call, &path);
+    enum err err = buffer_status(&path);
+    if (!err)
+        err = remote_request_long(call, "GET", path.data, &audit);
     buffer_done(&path);
-    if (failed)
-        return err_exit_code(failed);
-    if (call->flags[FLAG_JSON]) {
-        remote_print_json(audit);
-    } else {
-        failed = print_tables(audit);
-        print_verdict(audit);
-    }
+    if (err)
+        return err_exit_code(err);
+    remote_print(call, audit, print_audit);
     bool complete = strcmp(show_text(audit, "verdict"), "complete") == 0;
     bool unfinished = strcmp(show_text(audit, "verdict"), "unfinished") == 0;
     json_decref(audit);
-    if (failed)
-        return command_fail(failed, "%s", err_title(failed));
     return complete ? EX_OK : unfinished ? EX_TEMPFAIL : EX_DATAERR;
 }

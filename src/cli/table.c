@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "main/table.h"
+#include "cli/table.h"
+
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,27 +19,24 @@ void table_done(struct table *table)
     *table = (struct table){0};
 }
 
-void table_add(struct table *table, const char *text)
+static void add_cell(struct table *table, char *cell)
 {
     if (table->count == table->capacity) {
-        size_t capacity = table->capacity ? table->capacity * 2 : 256;
-        char **larger = realloc(table->cells, capacity * sizeof *larger);
-        if (!larger) {
-            table->failed = true;
-            return;
-        }
-        table->cells = larger;
-        table->capacity = capacity;
+        table->capacity = table->capacity ? table->capacity * 2 : 256;
+        table->cells = memory_resize(table->cells, table->capacity * sizeof *table->cells);
     }
-    char *copy = text ? strdup(text) : NULL;
-    table->failed |= text && !copy;
-    table->cells[table->count++] = copy;
+    table->cells[table->count++] = cell;
+}
+
+void table_add(struct table *table, const char *text)
+{
+    add_cell(table, memory_copy_string(text));
 }
 
 void table_add_line(struct table *table)
 {
     for (size_t i = 0; i < table->columns_count; i++)
-        table_add(table, NULL);
+        add_cell(table, NULL);
 }
 
 static void print_cell(
@@ -58,13 +57,9 @@ static void print_hyphens(size_t width, bool is_last, FILE *out)
     fputs(is_last ? "\n" : "  ", out);
 }
 
-enum err table_print(const struct table *table, FILE *out)
+void table_print(const struct table *table, FILE *out)
 {
-    size_t columns = table->columns_count, *widths = calloc(columns, sizeof *widths);
-    if (!widths || table->failed) {
-        free(widths);
-        return ERR_NO_MEMORY;
-    }
+    size_t columns = table->columns_count, *widths = memory_new_array(columns, sizeof *widths);
     for (size_t i = 0; i < columns; i++)
         widths[i] = strlen(table->columns[i].title);
     for (size_t i = 0; i < table->count; i++) {
@@ -80,5 +75,4 @@ enum err table_print(const struct table *table, FILE *out)
             print_hyphens(widths[i % columns], i % columns + 1 == columns, out);
     }
     free(widths);
-    return OK;
 }
