@@ -5,8 +5,8 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/limits.h"
+#include "cluster/leader.h"
 #include "main/data_files.h"
-#include "main/leader.h"
 #include "runtime/log.h"
 #include "runtime/small_file.h"
 

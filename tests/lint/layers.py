@@ -8,7 +8,7 @@ import sys
 
 GROUND = {"base", "runtime"}
 ADAPTERS = {"http", "broker", "client", "journal", "accounts", "config"}
-SERVICES = {"cli", "console", "admin", "ingress", "delivery", "queue"}
+SERVICES = {"cli", "cluster", "console", "admin", "ingress", "delivery", "queue"}
 BETWEEN = {"ingress": {"queue"}, "delivery": {"queue"}}  # services that know another one
 
 # What each folder may include besides itself.
@@ -25,7 +25,7 @@ ROOMS = {
     "sqlite3": {"journal", "accounts"},
     "yaml": {"config"},
     "yajl/": {"model"},
-    "jansson": {"admin", "cli", "main"},
+    "jansson": {"admin", "cli", "cluster", "main"},
     "openssl/": {"base", "http", "client", "broker"},
     "urcu": {"runtime", "accounts"},
     "zlib": {"journal"},

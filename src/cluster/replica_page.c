@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "main/replica_page.h"
+#include "cluster/replica_page.h"
 
 #include "model/name.h"
 
@@ -7,9 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DETAIL_BYTES 128
-
-/* A member that is a text and fits with its NUL. */
+/* Takes a member that is a text and fits with its NUL. */
 static bool take_text(const json_t *object, const char *name, char *ret_text, size_t size)
 {
     const json_t *value = json_object_get(object, name);
@@ -136,7 +134,7 @@ static bool find_kind(const json_t *json, enum accounts_kind *ret_kind)
     return false;
 }
 
-static bool take_object(const json_t *json, struct accounts_page *page, char *detail)
+static bool take_object(const json_t *json, struct accounts_page *page, char *ret_detail)
 {
     static bool (*const takes[ACCOUNTS_KINDS])(const json_t *json,
         struct accounts_object *object) = {[ACCOUNTS_KIND_PARTNER] = take_partner,
@@ -146,44 +144,46 @@ static bool take_object(const json_t *json, struct accounts_page *page, char *de
         [ACCOUNTS_KIND_GRANT] = take_grant};
     enum accounts_kind kind;
     if (!find_kind(json, &kind)) {
-        snprintf(detail, DETAIL_BYTES, "an object of a kind that this Penstock does not know");
+        snprintf(ret_detail, REPLICA_PAGE_DETAIL_BYTES,
+            "an object has a kind that this version does not know: upgrade this gateway");
         return false;
     }
     struct accounts_object *object = accounts_page_add(page, kind);
     if (!object) {
-        snprintf(detail, DETAIL_BYTES, "out of memory");
+        snprintf(ret_detail, REPLICA_PAGE_DETAIL_BYTES, "out of memory");
         return false;
     }
     if (take_number(json, "version", &object->version) &&
         take_number(json, "created_us", &object->created_us) &&
         take_flag(json, "removed", &object->removed) && takes[kind](json, object))
         return true;
-    snprintf(detail, DETAIL_BYTES, "a %s that can't be read", accounts_kind_name(kind));
+    snprintf(ret_detail, REPLICA_PAGE_DETAIL_BYTES,
+        "an object of kind %s has a missing or wrong member", accounts_kind_name(kind));
     return false;
 }
 
-static bool take_page(const json_t *root, struct replica_answer *answer, char *detail)
+static bool take_page(const json_t *root, struct replica_answer *answer, char *ret_detail)
 {
     const json_t *changes = json_object_get(root, "changes");
     if (!take_number(root, "version", &answer->page.version) ||
         !take_flag(root, "more", &answer->page.more) ||
         !take_flag(root, "restart", &answer->restart) || !json_is_array(changes) ||
         !take_text(root, "installation", answer->installation, sizeof answer->installation)) {
-        snprintf(detail, DETAIL_BYTES, "no page of changes");
+        snprintf(ret_detail, REPLICA_PAGE_DETAIL_BYTES, "the answer is no page of changes");
         return false;
     }
     size_t i;
     json_t *item;
     json_array_foreach(
-        changes, i, item) if (!take_object(item, &answer->page, detail)) return false;
+        changes, i, item) if (!take_object(item, &answer->page, ret_detail)) return false;
     return true;
 }
 
-bool replica_page_parse(struct slice json, struct replica_answer *ret_answer, char *detail)
+bool replica_page_parse(struct slice json, struct replica_answer *ret_answer, char *ret_detail)
 {
     *ret_answer = (struct replica_answer){0};
     json_t *root = json_loadb(json.data ? json.data : "", json.len, 0, NULL);
-    bool good = take_page(root, ret_answer, detail);
+    bool good = take_page(root, ret_answer, ret_detail);
     json_decref(root);
     return good;
 }

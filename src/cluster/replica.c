@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "main/replica.h"
+#include "cluster/replica.h"
 
 #include "accounts/replication.h"
 #include "base/clock.h"
-#include "main/leader.h"
-#include "main/replica_page.h"
+#include "base/memory.h"
+#include "cluster/leader.h"
+#include "cluster/replica_page.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 #include "runtime/thread.h"
@@ -28,18 +29,16 @@ struct replica {
     /* immutable after init */
     struct replica_options options;
     struct thread thread;
-    int stop_fd; /* an eventfd, written once */
-    bool
-        /* all accounts have been here once: the gateway can go on without the leader */
-        has_followed;
-    sem_t first_time; /* posted once: when everything is here, or nothing is to be waited for */
+    int stop_fd;       /* an eventfd, written once */
+    bool has_followed; /* an earlier run has had all accounts: the leader is not needed */
+    sem_t first_time;  /* posted once: the accounts are complete, or waiting has no use */
 
     _Atomic bool stopping; /* shared */
 
     /* owned by the thread */
     bool lost, posted, is_current;
-    bool follows;            /* the database is a follower's, of this leader or of one before */
-    int64_t current_mono_us; /* when the accounts were last known to be the leader's */
+    bool follows;            /* the database is a follower's, of this leader or an earlier one */
+    int64_t current_mono_us; /* when the accounts were last equal to the leader's */
     int64_t age_s;           /* as the metric has it */
     int pause_ms;
 };
@@ -73,11 +72,11 @@ static void on_current(struct replica *replica)
     end_waiting(replica);
 }
 
-/* Said once, until it is back. */
+/* Logs once, until the leader answers again. */
 static void on_lost(struct replica *replica, const char *why)
 {
     if (!replica->lost)
-        log_warn("the leader can't be followed; going on with the accounts of before: %s", why);
+        log_warn("the leader can't be followed, and the accounts stay as they are: %s", why);
     replica->lost = true;
     replica->is_current = false;
     if (replica->has_followed)
@@ -92,7 +91,7 @@ static void on_back(struct replica *replica)
     replica->pause_ms = 0;
 }
 
-/* Sleeps longer with each time, and ends at once when it is to stop. */
+/* Sleeps longer each time, and ends at once at a stop. */
 static void pause_a_while(struct replica *replica)
 {
     replica->pause_ms = replica->pause_ms == 0 ? PAUSE_MS_MIN : replica->pause_ms * 2;
@@ -116,27 +115,27 @@ static enum err ask(struct replica *replica, struct replica_answer *ret_answer, 
     snprintf(path, sizeof path, "/api/v1/changes?after=%lld&wait=%d",
         replica->follows ? (long long)accounts_version(replica->options.accounts) : 0LL,
         replica->is_current ? WAIT_S : 0);
-    enum err error = leader_ask(&leader, path, &body, ret_detail);
-    if (!error && !replica_page_parse(buffer_slice(&body), ret_answer, ret_detail))
-        error = ERR_DAMAGED;
-    if (!error && strcmp(ret_answer->installation, replica->options.installation) != 0) {
+    enum err err = leader_ask(&leader, path, &body, ret_detail);
+    if (!err && !replica_page_parse(buffer_slice(&body), ret_answer, ret_detail))
+        err = ERR_DAMAGED;
+    if (!err && strcmp(ret_answer->installation, replica->options.installation) != 0) {
         snprintf(ret_detail, LEADER_DETAIL_BYTES, "%.150s is of another installation",
             replica->options.leader_url);
-        error = ERR_CONFIG;
+        err = ERR_CONFIG;
     }
     buffer_done(&body);
-    return error;
+    return err;
 }
 
-/* Only now that the leader has answered does the database give up its own history, and secrets. */
+/* The database gives up its own history and secrets only after an answer of the leader. */
 static enum err begin_to_follow(struct replica *replica, char *ret_detail)
 {
     struct accounts_replication request = {.base.kind = REPLICATION_FOLLOW};
-    enum err error = accounts_replicate_call(replica->options.accounts, &request);
-    replica->follows = error == OK;
-    if (error)
+    enum err err = accounts_replicate_call(replica->options.accounts, &request);
+    replica->follows = err == OK;
+    if (err)
         snprintf(ret_detail, LEADER_DETAIL_BYTES, "%s", request.detail);
-    return error;
+    return err;
 }
 
 static enum err take(struct replica *replica, struct replica_answer *answer, char *ret_detail)
@@ -145,29 +144,28 @@ static enum err take(struct replica *replica, struct replica_answer *answer, cha
         .base.kind = answer->restart ? REPLICATION_RESTART : REPLICATION_APPLY,
         .page = answer->page};
     if (answer->restart)
-        log_warn(
-            "the leader's accounts were set back to version %lld: everything is asked for again",
+        log_warn("the leader's accounts were restored to version %lld: all of them are read again",
             (long long)answer->page.version);
-    enum err error = accounts_replicate_call(replica->options.accounts, &request);
+    enum err err = accounts_replicate_call(replica->options.accounts, &request);
     answer->page = request.page; /* it may have grown */
-    if (error)
+    if (err)
         snprintf(ret_detail, LEADER_DETAIL_BYTES, "%s", request.detail);
-    return error;
+    return err;
 }
 
 static void follow(struct replica *replica)
 {
     char detail[LEADER_DETAIL_BYTES] = "";
     struct replica_answer answer = {0};
-    enum err error = ask(replica, &answer, detail);
-    if (!error && !replica->follows)
-        error = begin_to_follow(replica, detail);
-    if (!error)
-        error = take(replica, &answer, detail);
-    if (error && !atomic_load(&replica->stopping)) {
+    enum err err = ask(replica, &answer, detail);
+    if (!err && !replica->follows)
+        err = begin_to_follow(replica, detail);
+    if (!err)
+        err = take(replica, &answer, detail);
+    if (err && !atomic_load(&replica->stopping)) {
         on_lost(replica, detail);
         pause_a_while(replica);
-    } else if (!error) {
+    } else if (!err) {
         on_back(replica);
         if (!answer.page.more && !answer.restart)
             on_current(replica);
@@ -185,9 +183,8 @@ static void run(void *context)
 
 enum err replica_new(const struct replica_options *options, struct replica **ret_replica)
 {
-    struct replica *replica = calloc(1, sizeof *replica);
-    if (!replica)
-        return ERR_NO_MEMORY;
+    struct replica *replica;
+    MEMORY_NEW(replica);
     replica->options = *options;
     replica->current_mono_us = clock_mono_us();
     sem_init(&replica->first_time, 0, 0);
@@ -200,7 +197,7 @@ enum err replica_new(const struct replica_options *options, struct replica **ret
     return OK;
 }
 
-/* False when it took too long. */
+/* Returns false at a timeout. */
 static bool wait_for_first_time(struct replica *replica, int wait_ms)
 {
     struct timespec until;
@@ -217,23 +214,23 @@ static bool wait_for_first_time(struct replica *replica, int wait_ms)
 enum err replica_start(struct replica *replica, int wait_ms, struct buffer *complaints)
 {
     struct accounts_replication request = {.base.kind = REPLICATION_STATE};
-    enum err error = accounts_replicate_call(replica->options.accounts, &request);
-    if (error) {
+    enum err err = accounts_replicate_call(replica->options.accounts, &request);
+    if (err) {
         buffer_add_format(complaints, "accounts.db: %s\n", request.detail);
-        return error;
+        return err;
     }
     replica->follows = request.ret_follows;
     replica->has_followed = request.ret_is_complete;
-    if ((error = thread_start(&replica->thread, "replica", run, replica))) {
-        buffer_add_format(complaints, "the replica: %s\n", err_title(error));
-        return error;
+    if ((err = thread_start(&replica->thread, "replica", run, replica))) {
+        buffer_add_format(complaints, "the replica: %s\n", err_title(err));
+        return err;
     }
     if (wait_for_first_time(replica, wait_ms) || replica->has_followed)
         return OK;
     replica_stop(replica);
     buffer_add_format(complaints,
-        "the accounts of %s have not come in time, and there are none of before. Is it reachable? "
-        "The log says why.\n",
+        "leader.url: %s has not sent its accounts in time, and this gateway has none yet: see the "
+        "log for the reason\n",
         replica->options.leader_url);
     return ERR_UNAVAILABLE;
 }

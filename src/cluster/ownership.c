@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "main/ownership.h"
+#include "cluster/ownership.h"
 
 #include "base/clock.h"
 #include "base/crypto.h"
-#include "main/installation.h"
 #include "runtime/log.h"
 #include "runtime/small_file.h"
 
@@ -22,11 +21,11 @@ static enum err store(const struct ownership *ownership, struct buffer *complain
         "%s\n}\n",
         ownership->name.journal, (long long)ownership->since_us,
         ownership->forced ? "true" : "false", ownership->confirmed ? "true" : "false");
-    enum err error = small_file_write(ownership->directory, FILE_NAME, slice_of(text, (size_t)len));
-    if (error)
-        buffer_add_format(
-            complaints, "%s/" FILE_NAME ": %s\n", ownership->directory, err_title(error));
-    return error;
+    enum err err = small_file_write(ownership->directory, FILE_NAME, slice_of(text, (size_t)len));
+    if (err)
+        buffer_add_format(complaints, "%s/" FILE_NAME " can't be written: %s\n",
+            ownership->directory, err_title(err));
+    return err;
 }
 
 static void set_since(struct ownership *ownership, int64_t since_us)
@@ -70,22 +69,23 @@ enum err ownership_load(
 {
     struct ownership ownership = {.directory = directory};
     struct buffer text = BUFFER_EMPTY;
-    enum err error = small_file_read(directory, FILE_NAME, FILE_BYTES_MAX, &text);
-    if (error == ERR_NOT_FOUND) {
+    enum err err = small_file_read(directory, FILE_NAME, FILE_BYTES_MAX, &text);
+    if (err == ERR_NOT_FOUND) {
         make_ownership(&ownership);
-        error = store(&ownership, complaints);
-    } else if (error) {
-        buffer_add_format(complaints, "%s/" FILE_NAME ": %s\n", directory, err_title(error));
+        err = store(&ownership, complaints);
+    } else if (err) {
+        buffer_add_format(
+            complaints, "%s/" FILE_NAME " can't be read: %s\n", directory, err_title(err));
     } else if (!parse(&ownership, buffer_slice(&text))) {
         buffer_add_format(complaints,
-            "%s/" FILE_NAME ": is damaged; restore it from a backup of this data directory\n",
+            "%s/" FILE_NAME " is damaged: restore it from a backup of this data directory\n",
             directory);
-        error = ERR_DAMAGED;
+        err = ERR_DAMAGED;
     }
     buffer_done(&text);
-    if (!error)
+    if (!err)
         *ret_owner = ownership;
-    return error;
+    return err;
 }
 
 static void complain_of_owner(const struct ownership *ownership,
@@ -95,7 +95,7 @@ static void complain_of_owner(const struct ownership *ownership,
     const struct broker_ownership *other = &request->ret_owner;
     if (*other->journal == '\0') {
         buffer_add_format(complaints,
-            "another journal owns delivery, and the broker does not say which (%s).",
+            "another journal owns delivery, and the broker does not name it (%s).",
             request->ret_detail);
     } else {
         clock_format_rfc3339(other->since_s * US_PER_SECOND, since);
@@ -103,30 +103,29 @@ static void complain_of_owner(const struct ownership *ownership,
             other->journal, other->since_s ? " since " : "", other->since_s ? since : "",
             ownership->name.journal);
     }
-    buffer_add_string(complaints, " If that one is gone for good: penstock serve -c FILE "
-                                  "--take-over (parks every payout that was accepted "
-                                  "before, since it may have been sent)\n");
+    buffer_add_string(complaints, " If its gateway is gone for good, start this one with "
+                                  "\"penstock serve -c FILE --take-over\". That parks every payout "
+                                  "accepted before, since it may have been sent.\n");
 }
 
-/* What another configuration, and no waiting, would mend: delivery does not start on it. */
-static bool is_refusal(enum err error)
+/* An error that waiting does not remedy: delivery does not start with it. */
+static bool is_permanent(enum err err)
 {
-    return error == ERR_CONFIG || error == ERR_PERMISSION || error == ERR_NO_MEMORY ||
-           error == ERR_BUG;
+    return err == ERR_CONFIG || err == ERR_PERMISSION || err == ERR_BUG;
 }
 
-/* One question over a connector that lives as long as it takes. */
+/* One request, over a connector that is made for it. */
 static enum err ask(const struct ownership *ownership, const struct broker_options *broker,
     struct connector_request *request)
 {
     struct broker_connector *connector = NULL;
-    enum err error = broker_connector_new(broker, &ownership->name, &connector);
-    if (!error)
-        error = broker_connector_call(connector, request);
+    enum err err = broker_connector_new(broker, &ownership->name, &connector);
+    if (!err)
+        err = broker_connector_call(connector, request);
     broker_connector_stop(connector);
-    if (error && *request->ret_detail == '\0')
-        snprintf(request->ret_detail, sizeof request->ret_detail, "%s", err_title(error));
-    return error;
+    if (err && *request->ret_detail == '\0')
+        snprintf(request->ret_detail, sizeof request->ret_detail, "%s", err_title(err));
+    return err;
 }
 
 static enum err confirm(struct ownership *ownership, bool is_ours, struct buffer *complaints)
@@ -138,17 +137,16 @@ static enum err confirm(struct ownership *ownership, bool is_ours, struct buffer
 }
 
 static enum err complain_of_broker(
-    const struct connector_request *request, enum err error, struct buffer *complaints)
+    const struct connector_request *request, enum err err, struct buffer *complaints)
 {
     buffer_add_format(
-        complaints, "the broker can't be asked who owns delivery: %s\n", request->ret_detail);
-    if (is_refusal(error))
-        return error;
+        complaints, "the broker does not say who owns delivery: %s\n", request->ret_detail);
+    if (is_permanent(err))
+        return err;
     buffer_add_format(complaints,
-        "The first start of a delivering gateway, and a take-over, need the broker; later starts "
-        "go on without it. "
-        "Start it, or correct %s.\n",
-        error == ERR_TLS
+        "The first start of a delivering gateway and a take-over need the broker; later starts do "
+        "not. Start the broker, or correct %s.\n",
+        err == ERR_TLS
             ? "broker.ca_file, broker.certificate_file, broker.key_file or broker.addresses"
             : "broker.addresses");
     return ERR_UNAVAILABLE;
@@ -160,16 +158,15 @@ static enum err take_over_from(struct ownership *ownership, const struct broker_
     set_since(ownership, clock_wall_us());
     ownership->forced = true;
     ownership->confirmed = false;
-    enum err error = store(ownership, complaints);
-    if (error)
-        return error;
+    enum err err = store(ownership, complaints);
+    if (err)
+        return err;
     struct connector_request request = {.base.kind = CONNECTOR_TAKE_OVER};
-    error = ask(ownership, broker, &request);
-    if (error)
-        return complain_of_broker(&request, error, complaints);
-    log_warn(
-        "delivery was taken over from journal %s: payouts that were accepted before are parked",
-        other);
+    err = ask(ownership, broker, &request);
+    if (err)
+        return complain_of_broker(&request, err, complaints);
+    log_warn("delivery is taken over from journal %s: payouts that were accepted before are parked",
+        *other ? other : "(unknown)");
     return confirm(ownership, true, complaints);
 }
 
@@ -177,20 +174,21 @@ enum err ownership_acquire(struct ownership *ownership, const struct broker_opti
     bool take_over, struct buffer *complaints)
 {
     struct connector_request request = {.base.kind = CONNECTOR_CHECK_OWNERSHIP};
-    enum err error = ask(ownership, broker, &request);
-    if (error == OK)
+    enum err err = ask(ownership, broker, &request);
+    if (err == OK)
         return confirm(ownership, true, complaints);
-    if (error == ERR_NOT_OWNER && take_over)
+    if (err == ERR_NOT_OWNER && take_over)
         return take_over_from(ownership, broker, request.ret_owner.journal, complaints);
-    if (error == ERR_NOT_OWNER) {
+    if (err == ERR_NOT_OWNER) {
         complain_of_owner(ownership, &request, complaints);
-        error = confirm(
-            ownership, false, complaints); /* the next start is not to go on without asking */
-        return error ? error : ERR_NOT_OWNER;
+        err = confirm(
+            ownership, false, complaints); /* the next start must not go on without the broker */
+        return err ? err : ERR_NOT_OWNER;
     }
-    if (!ownership->confirmed || is_refusal(error))
-        return complain_of_broker(&request, error, complaints);
-    log_warn("the broker can't be asked who owns delivery; going on, since it was this journal: %s",
+    if (!ownership->confirmed || is_permanent(err))
+        return complain_of_broker(&request, err, complaints);
+    log_warn(
+        "the broker does not say who owns delivery; this journal was the owner and goes on: %s",
         request.ret_detail);
     return OK;
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "main/leader.h"
+#include "cluster/leader.h"
 
 #include "base/limits.h"
 #include "client/call.h"
-#include "main/installation.h"
 #include "runtime/small_file.h"
 
 #include <jansson.h>
@@ -22,34 +21,35 @@ static enum err read_token(
     const struct leader *leader, char ret_token[ADMIN_TOKEN_BYTES_MAX + 1], char *ret_detail)
 {
     struct buffer token = BUFFER_EMPTY;
-    enum err error = small_file_read("", leader->token_file, ADMIN_TOKEN_BYTES_MAX, &token);
-    if (error)
-        snprintf(ret_detail, LEADER_DETAIL_BYTES, "leader.token_file: %.150s: %s",
-            leader->token_file, err_title(error));
+    enum err err = small_file_read("", leader->token_file, ADMIN_TOKEN_BYTES_MAX, &token);
+    if (err)
+        snprintf(ret_detail, LEADER_DETAIL_BYTES, "leader.token_file: %.150s can't be read: %s",
+            leader->token_file, err_title(err));
     else
         snprintf(ret_token, ADMIN_TOKEN_BYTES_MAX + 1, "%.*s",
             (int)strcspn(token.data ? token.data : "", "\r\n "), token.data ? token.data : "");
     buffer_done(&token);
-    return error == ERR_NOT_FOUND ? ERR_PERMISSION : error;
+    return err == ERR_NOT_FOUND ? ERR_PERMISSION : err;
 }
 
-/* What a status other than 200 means, with the problem's own words where there are some. */
+/* Returns what a status other than 200 means. The detail is the one of the problem, if it has one. */
 static enum err judge(const struct leader *leader, int status, struct slice body, char *ret_detail)
 {
     json_t *problem = json_loadb(body.data ? body.data : "", body.len, 0, NULL);
     const char *detail = json_string_value(json_object_get(problem, "detail"));
-    enum err error = status == 401   ? ERR_UNAUTHENTICATED
-                     : status == 403 ? ERR_FORBIDDEN
-                     : status == 404 ? ERR_NOT_FOUND
-                                     : ERR_UNAVAILABLE;
-    if (error == ERR_UNAUTHENTICATED)
-        detail = "it does not know the token of leader.token_file";
-    if (error == ERR_NOT_FOUND)
-        detail = "it is not a gateway that can be followed: is leader.url its admin listener?";
+    enum err err = status == 401   ? ERR_UNAUTHENTICATED
+                   : status == 403 ? ERR_FORBIDDEN
+                   : status == 404 ? ERR_NOT_FOUND
+                                   : ERR_UNAVAILABLE;
+    if (err == ERR_UNAUTHENTICATED)
+        detail = "the token of leader.token_file is not its token";
+    if (err == ERR_NOT_FOUND)
+        detail = "it is not a gateway that can be followed: leader.url must be the admin listener "
+                 "of the leader";
     snprintf(ret_detail, LEADER_DETAIL_BYTES, "%.100s answers %d%s%.130s", leader->url, status,
         detail ? ": " : "", detail ? detail : "");
     json_decref(problem);
-    return error;
+    return err;
 }
 
 enum err leader_ask(
@@ -58,21 +58,21 @@ enum err leader_ask(
     char token[ADMIN_TOKEN_BYTES_MAX + 1], url[2048];
     size_t len = strlen(leader->url);
     int status = 0;
-    enum err error = read_token(leader, token, ret_detail);
-    if (error)
-        return error;
+    enum err err = read_token(leader, token, ret_detail);
+    if (err)
+        return err;
     while (len > 0 && leader->url[len - 1] == '/')
         len--;
     snprintf(url, sizeof url, "%.*s%s", (int)len, leader->url, path);
-    error = client_call(&(struct client_call){.method = "GET",
-                            .url = url,
-                            .bearer_token = token,
-                            .timeout_s = leader->timeout_s,
-                            .on_wait = leader->on_wait,
-                            .context = leader->context},
+    err = client_call(&(struct client_call){.method = "GET",
+                          .url = url,
+                          .bearer_token = token,
+                          .timeout_s = leader->timeout_s,
+                          .on_wait = leader->on_wait,
+                          .context = leader->context},
         &status, body);
-    if (error)
+    if (err)
         snprintf(ret_detail, LEADER_DETAIL_BYTES, "%.150s does not answer (%s)", leader->url,
-            err_title(error));
-    return error || status == 200 ? error : judge(leader, status, buffer_slice(body), ret_detail);
+            err_title(err));
+    return err || status == 200 ? err : judge(leader, status, buffer_slice(body), ret_detail);
 }
