@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "cli/remote.h"
 #include "main/commands.h"
-#include "main/data_files.h"
+#include "main/data_losses.h"
 #include "main/installation.h"
 
 #include <stdio.h>
@@ -29,7 +29,7 @@ int command_accept_loss(const struct invocation *call)
     umask(0077);
     err = installation_look(directory, installation, &problem, &complaints);
     if (!err || err == ERR_NOT_FOUND) {
-        err = data_files_accept(installation, problem, file, note, &complaints);
+        err = data_losses_accept(installation, problem, file, note, &complaints);
         installation_close(installation);
     }
     if (complaints.len)
