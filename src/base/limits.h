@@ -58,6 +58,7 @@
 #define ANSWER_EXCERPT_BYTES_MAX 512
 #define ACTION_NOTE_BYTES_MAX 200 /* why an operator moved a delivery */
 #define RETRY_STEPS_MAX 32
+#define ADMIN_TOKEN_BYTES_MAX 256 /* of the admin API, in a file */
 
 /* Bytes of one log line; longer ones are cut. Lines that wait per thread: what an ill-tempered
  * second may say. */

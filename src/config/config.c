@@ -13,8 +13,11 @@
 #include "config/value.h"
 
 #include <assert.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static_assert(OPTION_COUNT <= COMPLAINT_OPTIONS_MAX, "each option has a place in complaints");
 
@@ -166,4 +169,18 @@ void config_reload(struct config *config, const struct config *fresh, struct buf
             buffer_add_char(needs_restart, ' ');
         buffer_add_string(needs_restart, option->key);
     }
+}
+
+void config_dev_directory(char *ret_path, size_t size)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    if (state && *state) {
+        snprintf(ret_path, size, "%s/penstock", state);
+        return;
+    }
+    if (!home || !*home) {
+        const struct passwd *user = getpwuid(getuid());
+        home = user ? user->pw_dir : "/";
+    }
+    snprintf(ret_path, size, "%s/.local/state/penstock", home);
 }

@@ -109,6 +109,10 @@ enum err config_set(struct config *config, const char *key, const char *value,
  */
 void config_reload(struct config *config, const struct config *fresh, struct buffer *needs_restart);
 
+/* Writes the data directory of `penstock dev` where nothing else is named:
+ * $XDG_STATE_HOME/penstock, or ~/.local/state/penstock. */
+void config_dev_directory(char *ret_path, size_t size);
+
 void config_print_sample(struct buffer *text); /* the commented etc/penstock.yaml */
 void config_print_help(struct buffer *text);   /* for --help: key, default, doc */
 

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `penstock dev`: a gateway that works at once. Demo partner, account and endpoint are made where
- * they are missing; the endpoint follows the built-in sink to its port unless somebody has pointed
- * it elsewhere. keys/dev.json remembers the API key (the database has only its hash) and where the
- * sink was.
+ * `penstock dev`: a gateway to try out. It makes a demo partner, account and endpoint if they are
+ * missing. The URL of the endpoint is the one of the built-in sink, whose port changes from run to
+ * run, unless the operator has set another URL. keys/dev.json keeps the API key, of which the
+ * database has only the hash, and the last URL of the sink.
  */
 #include "base/clock.h"
-#include "main/command.h"
+#include "base/memory.h"
+#include "main/commands.h"
 #include "main/process.h"
 #include "main/sink.h"
 #include "runtime/log.h"
 #include "runtime/rcu.h"
+#include "runtime/small_file.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -31,8 +33,7 @@ struct dev {
     struct sink *sink;
     char api_key[64];
     uint64_t endpoint;
-    char
-        sink_url_before[URL_BYTES_MAX + 1]; /* where the endpoint was pointed by us the last time */
+    char sink_url_before[URL_BYTES_MAX + 1]; /* the URL that the last run gave the endpoint */
     char secret[SECRET_TEXT_BYTES];
 };
 
@@ -57,7 +58,7 @@ static void on_report(const struct delivery_report *report)
         use_colour ? (good ? "\033[32m" : "\033[31m") : "", result, use_colour ? "\033[0m" : "",
         (double)(good ? report->since_accepted_us : report->duration_us) / 1000.0,
         good                               ? ""
-        : report->verdict == VERDICT_RETRY ? ", will be tried again"
+        : report->verdict == VERDICT_RETRY ? ", is retried"
         : report->verdict == VERDICT_DEAD  ? ", dead"
                                            : ", parked",
         id);
@@ -68,7 +69,7 @@ static void load_state(struct dev *dev, const struct installation *installation)
     struct buffer text = BUFFER_EMPTY;
     const char *api_key = NULL, *endpoint = NULL, *sink = NULL;
     json_t *state = NULL;
-    if (installation_read(installation->directory, STATE_FILE, 65536, &text) == OK)
+    if (small_file_read(installation->directory, STATE_FILE, 65536, &text) == OK)
         state = json_loadb(text.data, text.len, 0, NULL);
     if (state && json_unpack(state, "{s:s, s:s, s:s}", "api_key", &api_key, "endpoint", &endpoint,
                      "sink", &sink) == 0) {
@@ -90,13 +91,13 @@ static enum err save_state(const struct dev *dev, const struct installation *ins
     char *text = state ? json_dumps(state, JSON_INDENT(2)) : NULL;
     json_decref(state);
     enum err result =
-        text ? installation_write(installation->directory, STATE_FILE, slice_from_string(text))
+        text ? small_file_write(installation->directory, STATE_FILE, slice_from_string(text))
              : ERR_NO_MEMORY;
     free(text);
     return result;
 }
 
-/* Asks for one change; that it was there already is fine. */
+/* Makes one change; an object that exists already is fine. */
 static enum err ensure(struct accounts *accounts, struct accounts_request *request)
 {
     snprintf(request->partner, sizeof request->partner, "%s", PARTNER);
@@ -117,12 +118,12 @@ static enum err add_key(struct dev *dev, struct accounts *accounts, bool *ret_is
 {
     struct accounts_request request = {.base.kind = ACCOUNTS_ADD_CREDENTIAL};
     crypto_sha256(slice_from_string(dev->api_key), request.credential_sha256);
-    enum err failed = ensure(accounts, &request);
+    enum err err = ensure(accounts, &request);
     rcu_go_online();
     *ret_is_known = directory_partner_of_credential(
                         accounts_directory(accounts), request.credential_sha256) != NULL;
     rcu_go_offline();
-    return failed;
+    return err;
 }
 
 static enum err ensure_key(struct dev *dev, struct accounts *accounts)
@@ -130,14 +131,14 @@ static enum err ensure_key(struct dev *dev, struct accounts *accounts)
     bool is_known;
     if (dev->api_key[0] == '\0')
         make_key(dev);
-    enum err failed = add_key(dev, accounts, &is_known);
-    if (failed || is_known)
-        return failed;
-    make_key(dev); /* that one has been revoked, and stays so */
+    enum err err = add_key(dev, accounts, &is_known);
+    if (err || is_known)
+        return err;
+    make_key(dev); /* the old key has been revoked, and stays so */
     return add_key(dev, accounts, &is_known);
 }
 
-/* What the directory says of our endpoint; false when it is not there. */
+/* Reads the demo endpoint from the directory; false when it does not exist. */
 static bool read_endpoint(struct dev *dev, const struct accounts *accounts, bool *ret_is_ours)
 {
     rcu_go_online();
@@ -169,10 +170,10 @@ static enum err ensure_endpoint(struct dev *dev, struct accounts *accounts)
     request.endpoint.enabled = true;
     secret_make(&request.endpoint.secrets[0]);
     request.endpoint.secrets_count = 1;
-    enum err failed = ensure(accounts, &request);
+    enum err err = ensure(accounts, &request);
     dev->endpoint = request.ret_endpoint;
     secret_format(&request.endpoint.secrets[0], dev->secret);
-    return failed;
+    return err;
 }
 
 static enum err prepare(
@@ -180,17 +181,16 @@ static enum err prepare(
 {
     struct dev *dev = context;
     load_state(dev, installation);
-    enum err failed =
-        ensure(accounts, &(struct accounts_request){.base.kind = ACCOUNTS_ADD_PARTNER});
-    if (!failed)
-        failed = ensure(accounts, &(struct accounts_request){.base.kind = ACCOUNTS_ADD_ACCOUNT});
-    if (!failed)
-        failed = ensure(accounts, &(struct accounts_request){.base.kind = ACCOUNTS_GRANT});
-    if (!failed)
-        failed = ensure_key(dev, accounts);
-    if (!failed)
-        failed = ensure_endpoint(dev, accounts);
-    return failed ? failed : save_state(dev, installation);
+    enum err err = ensure(accounts, &(struct accounts_request){.base.kind = ACCOUNTS_ADD_PARTNER});
+    if (!err)
+        err = ensure(accounts, &(struct accounts_request){.base.kind = ACCOUNTS_ADD_ACCOUNT});
+    if (!err)
+        err = ensure(accounts, &(struct accounts_request){.base.kind = ACCOUNTS_GRANT});
+    if (!err)
+        err = ensure_key(dev, accounts);
+    if (!err)
+        err = ensure_endpoint(dev, accounts);
+    return err ? err : save_state(dev, installation);
 }
 
 static enum err write_ready_file(const struct dev *dev, const struct gateway *gateway)
@@ -206,11 +206,11 @@ static enum err write_ready_file(const struct dev *dev, const struct gateway *ga
                    rename(temporary, dev->ready_file) == 0;
     json_decref(ready);
     if (!written)
-        log_error("the ready file can't be written: %s", dev->ready_file);
+        log_error("--ready-file: %s can't be written: %s", dev->ready_file, strerror(errno));
     return written ? OK : ERR_SYSTEM;
 }
 
-/* Line by line through the log, which waits for no terminal. */
+/* Printed line by line through the log, which never waits for a terminal. */
 static void print_welcome(const struct dev *dev, const struct gateway *gateway)
 {
     char endpoint[ENDPOINT_ID_TEXT_BYTES];
@@ -221,13 +221,13 @@ static void print_welcome(const struct dev *dev, const struct gateway *gateway)
         "  partners post to  %s/v1/events\n"
         "  operators look at %s (token: %s/keys/admin.token)\n"
         "  the demo endpoint %s of %s is signed with %s\n\n"
-        "Post a purchase (give each event an id of its own; the same id again is a duplicate):\n\n"
+        "Post a purchase. Each event needs its own id; a repeated id is a duplicate:\n\n"
         "  curl --http2-prior-knowledge %s/v1/events -H 'Authorization: Bearer %s' "
         "-H 'Content-Type: application/json' "
         "-d '{\"id\":\"order-1\",\"type\":\"purchase\",\"account\":\"" ACCOUNT
         "\",\"amount\":\"129.90\",\"currency\":\"EUR\"}'\n\n"
-        "What became of it:  %s event show EVENT   (EVENT is the evt_ id of the answer)\n\n"
-        "Stop with Ctrl-C. Deliveries show below as they happen.\n\n",
+        "See what became of it, with the evt_ id of the answer:  %s event show EVENT\n\n"
+        "Stop with Ctrl-C. Deliveries are shown below as they happen.\n\n",
         PENSTOCK_VERSION, gateway_ingress_url(gateway), gateway_admin_url(gateway),
         dev->config.data_directory, endpoint, ACCOUNT, dev->secret, gateway_ingress_url(gateway),
         dev->api_key, program_invocation_name);
@@ -246,7 +246,7 @@ static enum err on_ready(struct gateway *gateway, void *context)
     return dev->ready_file ? write_ready_file(dev, gateway) : OK;
 }
 
-/* The defaults of dev, where neither a flag nor the environment says otherwise. */
+/* Sets an option to the flag, or to the default of dev if the environment has no value. */
 static enum err set_option(struct config *config, const char *key, const char *variable,
     const char *flag, const char *fallback, struct buffer *complaints)
 {
@@ -259,25 +259,25 @@ static enum err load_config(
     struct dev *dev, const struct invocation *call, struct buffer *complaints)
 {
     char directory[4001];
-    installation_default_directory(directory, sizeof directory);
+    config_dev_directory(directory, sizeof directory);
     struct config *config = &dev->config;
-    enum err failed = process_load(NULL, config, complaints);
-    if (!failed)
-        failed = set_option(config, "data.directory", "PENSTOCK_DATA__DIRECTORY",
+    enum err err = process_load(NULL, config, complaints);
+    if (!err)
+        err = set_option(config, "data.directory", "PENSTOCK_DATA__DIRECTORY",
             call->flags[FLAG_DATA], directory, complaints);
-    if (!failed)
-        failed = set_option(config, "ingress.listen", "PENSTOCK_INGRESS__LISTEN",
+    if (!err)
+        err = set_option(config, "ingress.listen", "PENSTOCK_INGRESS__LISTEN",
             call->flags[FLAG_INGRESS], "127.0.0.1:8080", complaints);
-    if (!failed)
-        failed = set_option(config, "admin.listen", "PENSTOCK_ADMIN__LISTEN",
-            call->flags[FLAG_ADMIN], "127.0.0.1:9640", complaints);
-    if (!failed)
-        failed = set_option(config, "delivery.allow_http", "PENSTOCK_DELIVERY__ALLOW_HTTP", NULL,
+    if (!err)
+        err = set_option(config, "admin.listen", "PENSTOCK_ADMIN__LISTEN", call->flags[FLAG_ADMIN],
+            "127.0.0.1:9640", complaints);
+    if (!err)
+        err = set_option(config, "delivery.allow_http", "PENSTOCK_DELIVERY__ALLOW_HTTP", NULL,
             "true", complaints);
-    if (!failed)
-        failed = set_option(config, "delivery.allow_networks", "PENSTOCK_DELIVERY__ALLOW_NETWORKS",
+    if (!err)
+        err = set_option(config, "delivery.allow_networks", "PENSTOCK_DELIVERY__ALLOW_NETWORKS",
             NULL, "127.0.0.0/8,::1/128", complaints);
-    return failed;
+    return err;
 }
 
 static void on_stopped(void *context)
@@ -289,10 +289,10 @@ static void on_stopped(void *context)
 
 static int run(struct dev *dev)
 {
-    enum err failed = sink_start(&dev->sink);
-    if (failed)
+    enum err err = sink_start(&dev->sink);
+    if (err)
         return command_fail(
-            failed, "the demo sink can't listen on loopback: %s", err_title(failed));
+            err, "dev: the demo sink can't listen on 127.0.0.1: %s", err_title(err));
     int code = process_run(&(struct process){
         .gateway =
             {.config = &dev->config, .on_report = on_report, .prepare = prepare, .context = dev},
@@ -306,20 +306,19 @@ static int run(struct dev *dev)
 
 int command_dev(const struct invocation *call)
 {
-    struct dev *dev = calloc(1, sizeof *dev);
-    if (!dev)
-        return command_fail(ERR_NO_MEMORY, "%s", err_title(ERR_NO_MEMORY));
+    struct dev *dev;
+    MEMORY_NEW(dev);
     dev->ready_file = call->flags[FLAG_READY_FILE];
     use_colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
     struct buffer complaints = BUFFER_EMPTY;
-    enum err failed = load_config(dev, call, &complaints);
-    int code = err_exit_code(failed);
-    if (failed && complaints.len)
+    enum err err = load_config(dev, call, &complaints);
+    int code = err_exit_code(err);
+    if (err && complaints.len)
         fwrite(complaints.data, 1, complaints.len, stderr);
     buffer_done(&complaints);
-    if (!failed && (failed = process_begin()) != OK) {
-        code = command_fail(failed, "%s", err_title(failed));
-    } else if (!failed) {
+    if (!err && (err = process_begin()) != OK) {
+        code = command_fail(err, "dev: the log can't be started: %s", err_title(err));
+    } else if (!err) {
         code = run(dev);
         process_end();
     }

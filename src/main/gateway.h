@@ -1,12 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gateway as the list of its parts: started in order, stopped in reverse.
+ * The gateway as an ordered list of parts (the table in gateway.c):
  *
- *   installation, accounts, [broker: whose delivery is, connector], delivery (made), journals, delivery (started),
- *   reader, admin, [replica], ingress
+ *   installation, accounts, broker, delivery (made), journals, in use, reader, admin, delivery,
+ *   replica, ingress, address, ready
  *
- * What stands in brackets belongs to rabbitmq mode; a gateway without delivery in its roles has no
- * delivery threads, and its journals are outboxes.
+ * Start walks the list forwards. Stop walks it backwards twice:
+ *
+ *   stop   ends the threads of each part. A part that is stopped asks nobody any more, so what it
+ *          asks (the parts before it) is stopped later. Parts that answer it later find its
+ *          mailbox: it is not freed yet.
+ *   free   frees the parts, with the late answers in their mailboxes.
+ *
+ * A failed start stops and frees the parts that have started, and the one that failed, in the same
+ * way. What the order holds:
+ *
+ *   - admin starts before the first event is delivered and stops after the last outcome is
+ *     recorded, so that operators can watch both
+ *   - the directory is marked as in use while its databases are open
+ *   - the journals stop after all that submit to them, accounts after all that read the directory
+ *
+ * Broker, replica and parts of delivery do nothing in a gateway whose queue.kind and roles do not
+ * need them.
  */
 #ifndef PENSTOCK_MAIN_GATEWAY_H
 #define PENSTOCK_MAIN_GATEWAY_H
@@ -20,23 +35,24 @@ struct gateway;
 
 struct gateway_options {
     const struct config *config;
-    bool take_over; /* delivery, from the journal that the broker names (ownership.h) */
+    bool take_over; /* take delivery over from another journal (cluster/ownership.h) */
     void (*on_report)(const struct delivery_report *report); /* may be NULL */
-    /* Between the account database and the services: `penstock dev` makes its demo accounts here.
-     * May be NULL. */
+    /* Called when the account database is open and nothing else has started: `penstock dev` makes
+     * its demo accounts here. May be NULL. */
     enum err (*prepare)(
         struct accounts *accounts, const struct installation *installation, void *context);
     void *context;
 };
 
-/* On failure everything that had started is stopped again; `complaints` says why, for people. */
+/* On failure nothing is left running, and `complaints` has the reasons, a line each. */
 enum err gateway_start(const struct gateway_options *options, struct gateway **ret_gateway,
     struct buffer *complaints) MUST_CHECK;
+/* Finishes what is in flight, for up to `drain_us` each in ingress and delivery. */
 void gateway_stop(struct gateway *gateway, int64_t drain_us);
 
-/* Takes over what a reload may change. */
+/* Applies the options that a reload may change. */
 void gateway_reload(struct gateway *gateway, const struct config *config);
-/* True once a journal's file is in doubt: the process must be restarted. */
+/* True when the file of a journal is in doubt: the process must be restarted. */
 bool gateway_has_failed(const struct gateway *gateway);
 
 const char *gateway_ingress_url(const struct gateway *gateway);

@@ -1,113 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The data directory: what is fixed when it is made (installation.json), the lock that keeps a
- * second process out, and the keys.
+ * The data directory: its lock, which keeps a second process out, and its keys.
  *
- *   installation.json   format, id, seed, partitions, shards; which files belong to it, how new they are, and which of
- *                       them were lost (data_files.h)
- *   lock                flock'ed while a gateway runs
- *   keys/               0700: receipt.key, admin.token (0600)
+ *   installation.json   installation_record.h
+ *   lock                locked with flock while a gateway runs
+ *   keys/               mode 0700: receipt.key, admin.token (0600)
  *   accounts.db journal-<shard>.db
- *   admin.json          where the running gateway's admin listener is; gone when it has stopped in order
+ *   admin.json          where the admin listener of the running gateway is; removed at an orderly stop
  *
- * Nothing that is missing is made in a directory that has been in use: the start is refused, and
- * only an operator's word (penstock data accept-loss) makes a new file. The admin token is the
- * exception, since it can be given again.
+ * A directory that has been in use gets no new file in place of one that is missing: the start is
+ * refused. Only `penstock data accept-loss` allows a new file. The admin token is the exception,
+ * since a new one loses nothing.
  */
 #ifndef PENSTOCK_MAIN_INSTALLATION_H
 #define PENSTOCK_MAIN_INSTALLATION_H
 
-#include "base/buffer.h"
-#include "base/hash.h"
-#include "base/limits.h"
-#include "sqlite/file_stamp.h"
+#include "main/installation_record.h"
 
 struct leader;
 
-#define INSTALLATION_FORMAT 2
-#define INSTALLATION_LOSSES_MAX 64 /* the oldest give way */
-#define RECEIPT_KEY_BYTES 32
-#define TOKEN_BYTES_MAX 256
-
-#define LOSS_FILE_BYTES 48
-#define LOSS_PROBLEM_BYTES 24
-
-/* A database that belongs to the installation. */
-struct installation_file {
-    char name[FILE_STAMP_NAME_BYTES];
-    char id[FILE_STAMP_ID_BYTES]; /* of its stamp; empty: it has not been made, or was given up */
-};
-
-/* A file that an operator has given up. */
-struct installation_loss {
-    char file[LOSS_FILE_BYTES];
-    char problem[LOSS_PROBLEM_BYTES];
-    char note[ACTION_NOTE_BYTES_MAX + 1];
-    int64_t at_us;
-    int64_t epoch; /* of the installation then */
-};
-
-struct installation {
-    char directory[4001];
-    char id[33];
-    struct hash_seed seed;
-    unsigned partitions, shards;
-    int64_t created_us;
-    int64_t epoch;                       /* of its files, or one less than theirs (data_files.h) */
-    char receipt_key_sha256[2 * 32 + 1]; /* in hex; empty: it has not been made, or was given up */
-    unsigned files_count, losses_count;
-    struct installation_file files[SHARDS_MAX + 1];
-    struct installation_loss losses[INSTALLATION_LOSSES_MAX];
-    unsigned char receipt_key[RECEIPT_KEY_BYTES];
-    char admin_token[TOKEN_BYTES_MAX + 1];
-    int lock_fd;
-};
-
 /*
- * Opens the directory, making what is missing. `shards` 0 means: as the installation says, or one
- * per core for a new one. ERR_LOCKED, ERR_CONFIG (other counts than it was made with),
- * ERR_NEWER_FORMAT, ERR_PERMISSION, ERR_DAMAGED, ERR_SYSTEM; `complaints` says what to do.
- * `token_file` "" means keys/admin.token.
+ * Opens the directory, and makes a new one when it is empty. `shards` 0: the installation's number,
+ * or one per core for a new one. `token_file` "": keys/admin.token. ERR_LOCKED, ERR_CONFIG (the
+ * counts are not the installation's, or a file is wrong), ERR_NEWER_FORMAT, ERR_PERMISSION,
+ * ERR_DAMAGED, ERR_SYSTEM; `complaints` gets the reason and the remedy.
  */
 enum err installation_open(const char *directory, unsigned partitions, unsigned shards,
     const char *token_file, struct installation *ret_installation,
     struct buffer *complaints) MUST_CHECK;
 /*
- * The same for a gateway that follows another one. A new directory gets id, seed, counts and
- * receipt key of the leader, who must answer (ERR_UNAVAILABLE); one that exists must be of the same
- * installation (ERR_CONFIG), as far as the leader can be asked. ERR_CONFIG as well when the leader
- * follows somebody itself, or is no gateway.
+ * The same for a gateway that follows another one. A new directory gets the id, seed, counts and
+ * receipt key of the leader, so the leader must answer (ERR_UNAVAILABLE). A directory that exists
+ * must be of the leader's installation (ERR_CONFIG); this is not checked when the leader does not
+ * answer. ERR_CONFIG as well: the leader is no gateway, or follows another one itself.
  */
 enum err installation_follow(const char *directory, const struct leader *leader,
     const char *token_file, struct installation *ret_installation,
     struct buffer *complaints) MUST_CHECK;
 void installation_close(struct installation *installation);
 
-/* Before the databases are closed, while they still are what a crash would leave: the directory is
- * not in use from now on. */
+/* Marks the directory as not in use. Call it before the databases are closed, while they are as a
+ * crash would leave them. */
 void installation_leave(const struct installation *installation);
 
-/* For `penstock data`: takes the lock and reads installation.json. ERR_NOT_FOUND: there is none, or
- * (with *ret_problem) it can't be believed; the caller closes it in both cases. Other errors:
- * nothing is to be closed. */
+/* For `penstock data`: takes the lock and reads installation.json. ERR_NOT_FOUND: the file is missing
+ * or wrong, and *ret_problem says so. The caller closes the installation after OK and ERR_NOT_FOUND,
+ * and not after other errors. */
 enum err installation_look(const char *directory, struct installation *ret_installation,
     const char **ret_problem, struct buffer *complaints) MUST_CHECK;
-/* Writes installation.json. */
-enum err installation_store(const struct installation *installation) MUST_CHECK;
-/* The names of its databases, none of which has been made yet. */
-void installation_name_files(struct installation *installation);
-
-/* Writes a file of the directory in one step (a new file, fsync, rename), mode 0600. */
-enum err installation_write(
-    const char *directory, const char *name, struct slice content) MUST_CHECK;
-/* Reads a small file, at most `max` bytes. ERR_NOT_FOUND, ERR_DAMAGED (a directory),
- * ERR_PERMISSION, ERR_TOO_LARGE, ERR_SYSTEM. */
-enum err installation_read(
-    const char *directory, const char *name, size_t max, struct buffer *content) MUST_CHECK;
-void installation_remove(const char *directory, const char *name);
-
-/* The directory of `penstock dev` when nothing else is said: $XDG_STATE_HOME/penstock or
- * ~/.local/state/penstock. */
-void installation_default_directory(char *ret_path, size_t size);
-
 #endif

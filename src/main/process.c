@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals are blocked everywhere and taken by main with sigwait: SIGTERM and SIGINT drain, SIGHUP
- * reloads. While it drains, a second SIGTERM or SIGINT ends the process at once: what was answered
- * with 200 is durable either way.
+ * Signals are blocked in all threads, and main takes them with sigwait: SIGTERM and SIGINT stop the
+ * gateway, SIGHUP reloads. During the stop a second SIGTERM or SIGINT ends the process at once:
+ * events that were answered with 200 are durable in either case.
  */
 #include "main/process.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "client/address_guard.h"
 #include "http/server.h"
-#include "main/command.h"
 #include "runtime/descriptors.h"
 #include "runtime/log.h"
 #include "runtime/log_output.h"
@@ -25,7 +25,7 @@
 
 extern char **environ;
 
-/* What config/ can't see: addresses and networks are their adapters' to read. */
+/* Checks that config/ can't make, since adapters parse addresses and networks. */
 static void check_addresses(const struct config *config, struct complaints *complaints)
 {
     const struct {
@@ -44,18 +44,17 @@ static void check_addresses(const struct config *config, struct complaints *comp
         const char *text = config->allow_networks.texts[i];
         if (!network_parse(slice_from_string(text), &network))
             config_complain(complaints, "delivery.allow_networks",
-                "\"%s\" is not a network such as 10.0.0.0/8 (host bits must be 0)", text);
+                "\"%s\" is not a network: write it as 10.0.0.0/8, with host bits of 0", text);
     }
 }
 
-/* `dev` may be told a directory beside its user; a service is not to depend on where it was
- * started. */
+/* `dev` may use a relative directory; a service must not depend on where it is started. */
 static void check_of_service(const struct config *config, struct complaints *complaints)
 {
     check_addresses(config, complaints);
     if (*config->data_directory != '/')
         config_complain(complaints, "data.directory",
-            "\"%s\" is relative, to whatever directory the gateway is started in: write it with a "
+            "\"%s\" is relative to the directory in which the gateway is started: write it with a "
             "leading /",
             config->data_directory);
 }
@@ -80,15 +79,15 @@ enum err process_begin(void)
     wanted_signals(&set);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
-    umask(0077); /* journals hold bodies, the ready file credentials: nobody else's to read */
-    enum err failed = log_output_capture();
-    if (!failed)
-        failed = log_start();
-    if (!failed)
+    umask(0077); /* journals hold bodies, the ready file has credentials: for this user only */
+    enum err err = log_output_capture();
+    if (!err)
+        err = log_start();
+    if (!err)
         thread_adopt_main();
     else
         log_output_release();
-    return failed;
+    return err;
 }
 
 void process_end(void)
@@ -99,7 +98,7 @@ void process_end(void)
 
 static void on_second_signal(int number)
 {
-    static const char text[] = "penstock: second signal: stopping at once\n";
+    static const char text[] = "penstock: a second signal: the process ends at once\n";
     log_output_last_words(text,
         sizeof text - 1); /* NOLINT(bugprone-signal-handler): it polls, reads and writes only */
     _exit(EX_TEMPFAIL);
@@ -115,7 +114,7 @@ static void allow_second_signal(void)
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* Complaints are whole lines for people; each becomes one of the log. */
+/* Each complaint is a line, and becomes a line of the log. */
 static void log_complaints(const struct buffer *complaints)
 {
     for (const char *line = complaints->data; line && *line;) {
@@ -127,24 +126,25 @@ static void log_complaints(const struct buffer *complaints)
 
 static void reload(const struct process *process, struct gateway *gateway)
 {
-    struct config *fresh = malloc(sizeof *fresh);
+    struct config *fresh = memory_new_raw(sizeof *fresh);
     struct buffer text = BUFFER_EMPTY;
-    if (fresh && process_load(process->config_file, fresh, &text) == OK) {
+    if (process_load(process->config_file, fresh, &text) == OK) {
         buffer_clear(&text);
         config_reload(process->config, fresh, &text);
         gateway_reload(gateway, process->config);
         log_info("configuration reloaded%s%s",
-            text.len ? "; changed, but only taken over by a restart: " : "",
+            text.len ? "; these options have changed and need a restart: " : "",
             text.len ? text.data : "");
     } else {
         log_complaints(&text);
-        log_error("the configuration was not reloaded: the old one stays");
+        log_error("the configuration is not reloaded, and the old one stays: correct it and reload "
+                  "again");
     }
     buffer_done(&text);
     free(fresh);
 }
 
-/* Until it is time to stop. */
+/* Returns when the gateway must stop. */
 static void wait_for_signals(const struct process *process, struct gateway *gateway)
 {
     sigset_t set;
@@ -170,19 +170,19 @@ int process_run(const struct process *process)
     log_set_level((enum log_level)process->config->log_level);
     int64_t started_us = clock_mono_us();
     descriptors_raise();
-    enum err failed = gateway_start(&process->gateway, &gateway, &complaints);
-    if (failed) {
+    enum err err = gateway_start(&process->gateway, &gateway, &complaints);
+    if (err) {
         log_complaints(&complaints);
         buffer_done(&complaints);
-        return err_exit_code(failed);
+        return err_exit_code(err);
     }
     buffer_done(&complaints);
     log_info("ready ingress=%s admin=%s data=%s started_in_ms=%lld", gateway_ingress_url(gateway),
         gateway_admin_url(gateway), process->config->data_directory,
         (long long)(clock_mono_us() - started_us) / 1000);
     if (process->on_ready)
-        failed = process->on_ready(gateway, process->gateway.context);
-    if (!failed)
+        err = process->on_ready(gateway, process->gateway.context);
+    if (!err)
         wait_for_signals(process, gateway);
     allow_second_signal();
     bool broken = gateway_has_failed(gateway);
@@ -190,5 +190,5 @@ int process_run(const struct process *process)
     if (process->on_stopped)
         process->on_stopped(process->gateway.context);
     log_info("stopped");
-    return failed ? err_exit_code(failed) : broken ? EX_TEMPFAIL : EX_OK;
+    return err ? err_exit_code(err) : broken ? EX_TEMPFAIL : EX_OK;
 }

@@ -1,73 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `penstock serve` and `penstock check`. */
-#include "main/command.h"
+#include "base/cleanup.h"
+#include "base/memory.h"
+#include "main/commands.h"
 #include "main/process.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
 
-static int print_complaints(enum err error, struct buffer *complaints)
+/* Loads the configuration of a gateway; the complaints go to stderr. */
+static enum err load(const char *file, struct config *ret_config)
 {
-    if (complaints->len)
-        fwrite(complaints->data, 1, complaints->len, stderr);
-    buffer_done(complaints);
-    return err_exit_code(error);
+    struct buffer complaints = BUFFER_EMPTY;
+    enum err err = process_load(file, ret_config, &complaints);
+    if (err && complaints.len)
+        fwrite(complaints.data, 1, complaints.len, stderr);
+    buffer_done(&complaints);
+    return err;
+}
+
+static int print_sample(void)
+{
+    struct buffer sample = BUFFER_EMPTY;
+    config_print_sample(&sample);
+    enum err err = buffer_status(&sample);
+    if (!err)
+        fwrite(sample.data, 1, sample.len, stdout);
+    buffer_done(&sample);
+    return err ? command_fail(err, "check: %s", err_title(err)) : EX_OK;
 }
 
 int command_check(const struct invocation *call)
 {
-    if (call->flags[FLAG_SAMPLE]) {
-        struct buffer sample = BUFFER_EMPTY;
-        config_print_sample(&sample);
-        if (buffer_status(&sample) == OK)
-            fwrite(sample.data, 1, sample.len, stdout);
-        buffer_done(&sample);
-        return EX_OK;
-    }
-    if (!call->flags[FLAG_CONFIG])
-        return command_fail(ERR_USAGE, "check: say which file: penstock check -c FILE");
-    struct config *config = malloc(sizeof *config);
-    struct buffer complaints = BUFFER_EMPTY;
-    enum err failed =
-        config ? process_load(call->flags[FLAG_CONFIG], config, &complaints) : ERR_NO_MEMORY;
-    free(config);
-    if (failed)
-        return print_complaints(failed, &complaints);
-    buffer_done(&complaints);
-    fprintf(stderr, "%s is fine\n", call->flags[FLAG_CONFIG]);
-    return EX_OK;
+    const char *file = call->flags[FLAG_CONFIG];
+    if (call->flags[FLAG_SAMPLE])
+        return print_sample();
+    if (!file)
+        return command_fail(
+            ERR_USAGE, "check: --config FILE is missing: name the file to check, or give --sample");
+    AUTO_FREE struct config *config = memory_new(sizeof *config);
+    enum err err = load(file, config);
+    if (!err)
+        fprintf(stderr, "%s: no problem found\n", file);
+    return err_exit_code(err);
 }
 
 int command_serve(const struct invocation *call)
 {
-    if (!call->flags[FLAG_CONFIG])
+    AUTO_FREE struct config *config = memory_new(sizeof *config);
+    enum err err = load(call->flags[FLAG_CONFIG], config);
+    if (err)
+        return err_exit_code(err);
+    bool takes_over = call->flags[FLAG_TAKE_OVER] != NULL;
+    if (takes_over && (config->queue_kind != CONFIG_QUEUE_RABBITMQ || !config->roles.delivery))
         return command_fail(ERR_USAGE,
-            "serve: say which configuration: penstock serve -c FILE (to try it out: penstock dev)");
-    struct config *config = malloc(sizeof *config);
-    struct buffer complaints = BUFFER_EMPTY;
-    enum err failed =
-        config ? process_load(call->flags[FLAG_CONFIG], config, &complaints) : ERR_NO_MEMORY;
-    if (failed) {
-        free(config);
-        return print_complaints(failed, &complaints);
-    }
-    buffer_done(&complaints);
-    if (call->flags[FLAG_TAKE_OVER] &&
-        (config->queue_kind != CONFIG_QUEUE_RABBITMQ || !config->roles.delivery)) {
-        free(config);
-        return command_fail(ERR_USAGE, "serve: --take-over is for a gateway with delivery in its "
-                                       "roles and queue.kind: rabbitmq");
-    }
-    failed = process_begin();
-    int code = err_exit_code(failed);
-    if (!failed) {
-        code = process_run(&(struct process){
-            .gateway = {.config = config, .take_over = call->flags[FLAG_TAKE_OVER] != NULL},
-            .config = config,
-            .config_file = call->flags[FLAG_CONFIG]});
-        process_end();
-    }
-    free(config);
+            "serve: --take-over is only for a gateway with queue.kind: rabbitmq and delivery in "
+            "its roles: remove the flag, or correct the configuration");
+    err = process_begin();
+    if (err)
+        return command_fail(err, "serve: the log can't be started: %s", err_title(err));
+    int code = process_run(&(struct process){.gateway = {.config = config, .take_over = takes_over},
+        .config = config,
+        .config_file = call->flags[FLAG_CONFIG]});
+    process_end();
     return code;
 }

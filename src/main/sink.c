@@ -2,6 +2,7 @@
 #include "main/sink.h"
 
 #include "base/limits.h"
+#include "base/memory.h"
 #include "http/server.h"
 #include "runtime/log.h"
 #include "runtime/thread.h"
@@ -51,33 +52,32 @@ static enum err listen_and_serve(struct sink *sink)
     int fd;
     if (!http_parse_address("127.0.0.1:0", &address, &len, &problem))
         return ERR_BUG;
-    enum err failed = http_listen(&address, len, &fd);
-    if (failed)
-        return failed;
+    enum err err = http_listen(&address, len, &fd);
+    if (err)
+        return err;
     char base[64];
     http_base_url(&address, base);
     snprintf(sink->url, sizeof sink->url, "%s/hook", base);
-    failed = http_server_new(&(struct http_options){.listen_fd = fd,
-                                 .routes = routes,
-                                 .context = sink,
-                                 .mailbox = &sink->mailbox,
-                                 .body_bytes_max = EVENT_BYTES_MAX,
-                                 .connections_max = CONNECTIONS_MAX},
+    err = http_server_new(&(struct http_options){.listen_fd = fd,
+                              .routes = routes,
+                              .context = sink,
+                              .mailbox = &sink->mailbox,
+                              .body_bytes_max = EVENT_BYTES_MAX,
+                              .connections_max = CONNECTIONS_MAX},
         &sink->server);
-    return failed ? failed : thread_start(&sink->thread, "sink", run, sink);
+    return err ? err : thread_start(&sink->thread, "sink", run, sink);
 }
 
 enum err sink_start(struct sink **ret_sink)
 {
-    struct sink *sink = calloc(1, sizeof *sink);
-    if (!sink)
-        return ERR_NO_MEMORY;
-    enum err failed = mailbox_init(&sink->mailbox, sink);
-    if (!failed)
-        failed = listen_and_serve(sink);
-    if (failed) {
+    struct sink *sink;
+    MEMORY_NEW(sink);
+    enum err err = mailbox_init(&sink->mailbox, sink);
+    if (!err)
+        err = listen_and_serve(sink);
+    if (err) {
         sink_stop(sink);
-        return failed;
+        return err;
     }
     *ret_sink = sink;
     return OK;

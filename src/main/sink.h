@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sink that `penstock dev` brings: a client deployment on loopback that says 200 to everything
- * and tells what it got. */
+/* The sink of `penstock dev`: a client on 127.0.0.1 that answers 200 to every delivery and prints
+ * what it gets. */
 #ifndef PENSTOCK_MAIN_SINK_H
 #define PENSTOCK_MAIN_SINK_H
 

@@ -8,7 +8,7 @@ import sys
 
 GROUND = {"base", "runtime"}
 ADAPTERS = {"http", "broker", "client", "sqlite", "dedupe", "journal", "history", "accounts", "config"}
-SERVICES = {"console", "admin", "ingress", "delivery", "queue"}
+SERVICES = {"cli", "cluster", "console", "admin", "ingress", "delivery", "queue"}
 # What services and adapters include of their own kind.
 BETWEEN = {"ingress": {"queue"}, "delivery": {"queue"}, "accounts": {"sqlite"},
            "dedupe": {"sqlite"}, "journal": {"dedupe", "sqlite"}, "history": {"journal", "dedupe", "sqlite"}}
@@ -28,7 +28,7 @@ ROOMS = {
     "sqlite3": {"sqlite"},
     "yaml": {"config"},
     "yajl/": {"model"},
-    "jansson": {"admin", "main"},
+    "jansson": {"admin", "cli", "cluster", "main"},
     "openssl/": {"base", "http", "client", "broker"},
     "urcu": {"runtime", "accounts"},
     "zlib": {"sqlite"},

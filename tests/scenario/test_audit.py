@@ -183,8 +183,8 @@ def test_days_and_accounts_narrow_it(busy):
 
 
 def test_a_period_that_is_none_is_wrong_use(gateway):
-    for flags, said in ((["--from", "yesterday"], "is no day"), (["--to", "2026-02-31"], "is no day"), (["--from", ""], "is no day"),
-                        (["--from", "2026-02-02", "--to", "2026-02-01"], "lies behind")):
+    for flags, said in ((["--from", "yesterday"], "is not a value of"), (["--to", "2026-02-31"], "is not a value of"), (["--from", ""], "is not a value of"),
+                        (["--from", "2026-02-02", "--to", "2026-02-01"], "is after")):
         wrong = gateway.tool("audit", *flags)
         assert (wrong.returncode, wrong.stdout) == (64, "") and said in wrong.stderr, wrong
 
@@ -244,7 +244,7 @@ def test_an_event_counts_once_and_each_of_its_deliveries_apart(gateway, sink):
     gateway.start()
     check(audit(gateway), ["180", "187"])
     shown = gateway.tool("audit").stdout
-    assert "Events, each counted once:" in shown and "Deliveries, one event for each of its endpoints:" in shown
+    assert "Events, each counted once:" in shown and "Deliveries, one for each event and endpoint:" in shown
     events_table, deliveries_table = shown.split("Deliveries, one")
     assert ["4", "187"] == events_table.split("total")[1].split()[-2:] and "367" in deliveries_table
 

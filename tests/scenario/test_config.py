@@ -167,7 +167,7 @@ def test_a_reload_of_a_wrong_file_keeps_the_old_one(serving):
                         (serving.text.replace("delivery:\n", "delivery:\n  ca_file: /absent.pem\n"), "/absent.pem does not exist"),
                         (serving.text.replace("[127.0.0.0/8]", "[127.0.0.1/8]"), "is not a network")):
         said = serving.reload(wrong)
-        assert what in said and "was not reloaded" in said, said
+        assert what in said and "is not reloaded" in said, said
     said = serving.reload(serving.text.replace("level: info", "level: debug"))
     assert "loud" not in said
     assert serving.is_ready()

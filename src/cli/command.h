@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands: how an argument list is read against the command table, and what a command gets.
+ *
+ *   penstock NAME [NAME] ARGUMENT... [--flag VALUE | --flag=VALUE | --switch]...
+ *
+ * A command writes data to stdout and talk to stderr, and returns an exit code of sysexits.h. Wrong
+ * use is EX_USAGE: the message names the argument or flag and says what to do. Nothing has been done
+ * then.
+ *
+ * Commands that need a whole gateway (dev, serve, check, data accept-loss) are main's: it hands
+ * their functions to cli_run, so that this folder includes nothing of main/.
+ */
+#ifndef PENSTOCK_CLI_COMMAND_H
+#define PENSTOCK_CLI_COMMAND_H
+
+#include "base/buffer.h"
+
+#include <jansson.h>
+
+#define COMMAND_WORDS_MAX 4
+
+/* Every flag of every command (flag_rows); a command's row says which ones it takes. */
+enum command_flag {
+    FLAG_CONFIG,
+    FLAG_DATA,
+    FLAG_INGRESS,
+    FLAG_ADMIN,
+    FLAG_READY_FILE,
+    FLAG_JSON,
+    FLAG_URL,
+    FLAG_NAME,
+    FLAG_ENABLED,
+    FLAG_TYPES,
+    FLAG_IDEMPOTENT,
+    FLAG_FINAL_4XX,
+    FLAG_KEY_POINTER,
+    FLAG_SECRET,
+    FLAG_SAMPLE,
+    FLAG_FROM,
+    FLAG_TO,
+    FLAG_DAY,
+    FLAG_ACCOUNT,
+    FLAG_ENDPOINT,
+    FLAG_CURRENCY,
+    FLAG_STATE,
+    FLAG_REASON,
+    FLAG_LIMIT,
+    FLAG_BODIES,
+    FLAG_AS,
+    FLAG_EXPECT,
+    FLAG_NOTE,
+    FLAG_FORCE,
+    FLAG_TAKE_OVER,
+    FLAG_TO_ENDPOINT,
+    FLAGS
+};
+
+/* What a flag's value must be. The parser checks it. */
+enum flag_kind {
+    FLAG_KIND_SWITCH,  /* has no value */
+    FLAG_KIND_TEXT,    /* anything */
+    FLAG_KIND_LIST,    /* texts between commas */
+    FLAG_KIND_BOOLEAN, /* true or false */
+    FLAG_KIND_NUMBER,  /* from 1 on */
+    FLAG_KIND_DAY,     /* 2026-01-31 */
+};
+
+struct flag {
+    const char *name;       /* "--config" */
+    const char *short_name; /* "-c" or NULL */
+    enum flag_kind kind;
+    const char *value;  /* what stands for the value in help texts; NULL for a switch */
+    const char *member; /* its name in the admin API (request.h); NULL: it does not go there */
+    const char *summary;
+};
+
+struct invocation;
+
+struct command {
+    const char *name;  /* one or two words */
+    const char *words; /* the arguments, for the usage line */
+    unsigned words_min, words_max;
+    unsigned flags;    /* bits of enum command_flag */
+    unsigned required; /* those that must be given */
+    const char *summary;
+    int (*run)(const struct invocation *call);
+    /* For commands that are one request to the admin API (request.h). */
+    const char *method, *path; /* %1 to %4 in the path are the arguments */
+    const char *member;        /* of the body, with the last argument as its value; NULL: none */
+    void (*print)(const json_t *answer);
+};
+
+/* Commands that main runs. */
+struct cli_gateway_commands {
+    int (*dev)(const struct invocation *call);
+    int (*serve)(const struct invocation *call);
+    int (*check)(const struct invocation *call);
+    int (*accept_loss)(const struct invocation *call);
+};
+
+/* A command with its arguments. The texts are argv's. */
+struct invocation {
+    const struct command *command;
+    const struct cli_gateway_commands *gateway;
+    const char *words[COMMAND_WORDS_MAX];
+    unsigned words_count;
+    const char *flags[FLAGS]; /* NULL: not given; "" for a switch */
+    bool wants_help;          /* --help: nothing else has been checked */
+};
+
+/* The tables (command_table.c). */
+extern const struct command command_rows[];
+extern const size_t command_count;
+extern const struct flag flag_rows[FLAGS];
+
+/* Finds the command that the arguments begin with; NULL when there is none. `ret_used` gets how many
+ * arguments its name takes. */
+const struct command *command_find(int argc, char *const *argv, int *ret_used);
+
+/* Reads the arguments behind a command's name. ERR_USAGE: `complaint` says which one is wrong and
+ * what to do. */
+enum err command_parse(const struct command *command, int argc, char *const *argv,
+    struct invocation *ret_call, struct buffer *complaint) MUST_CHECK;
+
+/* Prints "penstock: " and the message to stderr, and returns the exit code that belongs to `err`. */
+int command_fail(enum err err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Runs what the arguments say (argv[0] is the program) and returns the exit code. */
+int cli_run(int argc, char **argv, const struct cli_gateway_commands *gateway);
+
+/*
+ * Closes stdout and returns the exit code of the process: `code`, or EX_IOERR when a success could
+ * not be written in full. An empty file must not pass for an empty answer. For main, as the last
+ * call.
+ */
+int cli_finish_output(int code);
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command table and the flag table. Help, usage and what is accepted come from them.
+ *
+ * Most commands are one request to the admin API: their row has the method, the path and the
+ * function that prints the answer (request.h).
+ */
+#include "base/cleanup.h"
+#include "cli/audit.h"
+#include "cli/command.h"
+#include "cli/lists.h"
+#include "cli/request.h"
+#include "cli/show.h"
+
+#define F(flag) (1u << (flag))
+#define REMOTE (F(FLAG_CONFIG) | F(FLAG_DATA) | F(FLAG_JSON))
+#define ACTION (F(FLAG_EXPECT) | F(FLAG_NOTE))
+#define POLICY (F(FLAG_URL) | F(FLAG_TYPES) | F(FLAG_IDEMPOTENT) | F(FLAG_FINAL_4XX))
+
+#define PARTNERS "/api/v1/partners"
+#define ACCOUNTS "/api/v1/accounts"
+#define DELIVERIES "/api/v1/deliveries"
+
+static int run_dev(const struct invocation *call)
+{
+    return call->gateway->dev(call);
+}
+
+static int run_serve(const struct invocation *call)
+{
+    return call->gateway->serve(call);
+}
+
+static int run_check(const struct invocation *call)
+{
+    return call->gateway->check(call);
+}
+
+static int run_accept_loss(const struct invocation *call)
+{
+    return call->gateway->accept_loss(call);
+}
+
+#define REQUEST(method_, path_, print_) \
+    .run = request_run, .method = (method_), .path = (path_), .print = (print_)
+/* The last argument is a member of the body. */
+#define REQUEST_OF(method_, path_, member_, print_) \
+    REQUEST(method_, path_, print_), .member = (member_)
+
+const struct command command_rows[] = {
+    {"dev", "", 0, 0, F(FLAG_INGRESS) | F(FLAG_ADMIN) | F(FLAG_DATA) | F(FLAG_READY_FILE), 0,
+        "Run a gateway to try out, with a demo partner, account, endpoint and sink", run_dev},
+    {"serve", "", 0, 0, F(FLAG_CONFIG) | F(FLAG_TAKE_OVER), F(FLAG_CONFIG), "Run the gateway",
+        run_serve},
+    {"check", "", 0, 0, F(FLAG_CONFIG) | F(FLAG_SAMPLE), 0,
+        "Check a configuration file, or print a sample with --sample", run_check},
+    {"data accept-loss", "FILE", 1, 1, F(FLAG_CONFIG) | F(FLAG_DATA) | F(FLAG_NOTE), F(FLAG_NOTE),
+        "Accept that a file of the data directory is lost; the audit names it", run_accept_loss},
+    {"status", "", 0, 0, REMOTE, 0, "Show what the running gateway holds and has done",
+        REQUEST("GET", "/api/v1/status", show_status)},
+    {"event show", "EVENT", 1, 1, REMOTE, 0, "Show the timeline of an event",
+        REQUEST("GET", "/api/v1/events/%1", show_event)},
+    {"event conflicts", "[EVENT]", 0, 1, REMOTE | F(FLAG_ACCOUNT) | F(FLAG_DAY) | F(FLAG_LIMIT), 0,
+        "List events with the key of an accepted event and another amount or currency",
+        command_event_conflicts},
+    {"event poison", "", 0, 0, REMOTE | F(FLAG_LIMIT), 0,
+        "List messages of the broker that are no events; --json shows their bytes",
+        command_event_poison},
+    {"delivery list", "", 0, 0,
+        REMOTE | F(FLAG_STATE) | F(FLAG_REASON) | F(FLAG_ACCOUNT) | F(FLAG_ENDPOINT) | F(FLAG_DAY) |
+            F(FLAG_CURRENCY) | F(FLAG_LIMIT),
+        0, "List deliveries", command_delivery_list},
+    {"delivery show", "DELIVERY", 1, 1, REMOTE, 0,
+        "Show a delivery with its attempts and operator actions",
+        REQUEST("GET", DELIVERIES "/%1", show_delivery)},
+    {"delivery resolve", "DELIVERY", 1, 1, REMOTE | F(FLAG_AS) | ACTION,
+        F(FLAG_AS) | F(FLAG_EXPECT), "Record what became of a parked delivery, without sending it",
+        REQUEST("POST", DELIVERIES "/%1/resolve", show_action)},
+    {"delivery resend", "DELIVERY", 1, 1, REMOTE | F(FLAG_TO_ENDPOINT) | ACTION, F(FLAG_EXPECT),
+        "Send a parked delivery, to another endpoint with --to",
+        REQUEST("POST", DELIVERIES "/%1/resend", show_action)},
+    {"delivery discard", "DELIVERY", 1, 1, REMOTE | ACTION, F(FLAG_EXPECT),
+        "Discard a parked or dead delivery: it is never sent",
+        REQUEST("POST", DELIVERIES "/%1/discard", show_action)},
+    {"delivery replay", "DELIVERY", 1, 1, REMOTE | F(FLAG_FORCE) | F(FLAG_TO_ENDPOINT) | ACTION,
+        F(FLAG_EXPECT), "Send a dead delivery again, or a delivered one with --force",
+        REQUEST("POST", DELIVERIES "/%1/replay", show_action)},
+    {"audit", "", 0, 0, REMOTE | F(FLAG_FROM) | F(FLAG_TO) | F(FLAG_ACCOUNT) | F(FLAG_BODIES), 0,
+        "Check that every accepted event is accounted for, to the last cent", command_audit},
+    {"partner add", "PARTNER", 1, 1, REMOTE, 0, "Add a partner and show its first API key",
+        request_add_partner, "POST", PARTNERS, "id", show_members},
+    {"partner list", "", 0, 0, REMOTE, 0, "List the partners", REQUEST("GET", PARTNERS, show_list)},
+    {"partner show", "PARTNER", 1, 1, REMOTE, 0, "Show a partner, its keys and its secrets",
+        REQUEST("GET", PARTNERS "/%1", show_members)},
+    {"partner change", "PARTNER", 1, 1, REMOTE | F(FLAG_ENABLED) | F(FLAG_KEY_POINTER), 0,
+        "Disable or enable a partner, or change where its events carry the dedupe key",
+        REQUEST("PATCH", PARTNERS "/%1", show_members)},
+    {"partner key", "PARTNER", 1, 1, REMOTE, 0, "Make one more API key and show it once",
+        REQUEST("POST", PARTNERS "/%1/keys", show_members)},
+    {"partner key-remove", "PARTNER KEY", 2, 2, REMOTE, 0, "Revoke an API key",
+        REQUEST("DELETE", PARTNERS "/%1/keys/%2", show_members)},
+    {"partner secret", "PARTNER", 1, 1, REMOTE | F(FLAG_SECRET), 0,
+        "Make a secret that the partner signs with, or take one, and show it once",
+        REQUEST("POST", PARTNERS "/%1/secrets", show_members)},
+    {"partner secret-remove", "PARTNER SECRET", 2, 2, REMOTE, 0, "Remove a secret of a partner",
+        REQUEST("DELETE", PARTNERS "/%1/secrets/%2", show_members)},
+    {"partner accounts", "PARTNER", 1, 1, REMOTE, 0, "List the accounts that a partner posts for",
+        REQUEST("GET", PARTNERS "/%1/accounts", show_list)},
+    {"partner grant", "PARTNER ACCOUNT", 2, 2, REMOTE, 0, "Allow a partner to post for an account",
+        REQUEST_OF("POST", PARTNERS "/%1/accounts", "account", show_members)},
+    {"partner revoke", "PARTNER ACCOUNT", 2, 2, REMOTE, 0,
+        "Forbid a partner to post for an account",
+        REQUEST("DELETE", PARTNERS "/%1/accounts/%2", show_members)},
+    {"account add", "ACCOUNT", 1, 1, REMOTE, 0, "Add an account",
+        REQUEST_OF("POST", ACCOUNTS, "id", show_members)},
+    {"account list", "", 0, 0, REMOTE, 0, "List the accounts", REQUEST("GET", ACCOUNTS, show_list)},
+    {"endpoint add", "ACCOUNT", 1, 1, REMOTE | POLICY | F(FLAG_NAME), F(FLAG_URL),
+        "Add an endpoint to an account and show its signing secret once",
+        REQUEST("POST", ACCOUNTS "/%1/endpoints", show_members)},
+    {"endpoint list", "ACCOUNT", 1, 1, REMOTE, 0, "List the endpoints of an account",
+        REQUEST("GET", ACCOUNTS "/%1/endpoints", show_list)},
+    {"endpoint show", "ACCOUNT ENDPOINT", 2, 2, REMOTE, 0, "Show an endpoint",
+        REQUEST("GET", ACCOUNTS "/%1/endpoints/%2", show_members)},
+    {"endpoint change", "ACCOUNT ENDPOINT", 2, 2, REMOTE | POLICY | F(FLAG_ENABLED), 0,
+        "Change the URL or the policy of an endpoint, or disable or enable it",
+        REQUEST("PATCH", ACCOUNTS "/%1/endpoints/%2", show_members)},
+    {"endpoint remove", "ACCOUNT ENDPOINT", 2, 2, REMOTE, 0,
+        "Remove an endpoint and park its deliveries that are not final",
+        REQUEST("DELETE", ACCOUNTS "/%1/endpoints/%2", show_members)},
+    {"endpoint secret", "ACCOUNT ENDPOINT", 2, 2, REMOTE | F(FLAG_SECRET), 0,
+        "Make one more signing secret, or take one, and show it once",
+        REQUEST("POST", ACCOUNTS "/%1/endpoints/%2/secrets", show_members)},
+    {"endpoint secret-remove", "ACCOUNT ENDPOINT SECRET", 3, 3, REMOTE, 0,
+        "Remove a signing secret",
+        REQUEST("DELETE", ACCOUNTS "/%1/endpoints/%2/secrets/%3", show_members)},
+};
+
+const size_t command_count = ARRAY_LENGTH(command_rows);
+
+const struct flag flag_rows[FLAGS] = {
+    [FLAG_CONFIG] = {"--config", "-c", FLAG_KIND_TEXT, "FILE", NULL, "the configuration file"},
+    [FLAG_DATA] = {"--data", NULL, FLAG_KIND_TEXT, "DIR", NULL,
+        "the data directory (dev: default $XDG_STATE_HOME/penstock)"},
+    [FLAG_INGRESS] = {"--ingress", NULL, FLAG_KIND_TEXT, "ADDR", NULL,
+        "the listener for partners; port 0 picks a free one"},
+    [FLAG_ADMIN] = {"--admin", NULL, FLAG_KIND_TEXT, "ADDR", NULL, "the listener for operators"},
+    [FLAG_READY_FILE] = {"--ready-file", NULL, FLAG_KIND_TEXT, "FILE", NULL,
+        "a file for addresses and credentials as JSON, written when the gateway is ready"},
+    [FLAG_JSON] = {"--json", NULL, FLAG_KIND_SWITCH, NULL, NULL, "print JSON"},
+    [FLAG_URL] = {"--url", NULL, FLAG_KIND_TEXT, "URL", "url", "the URL of the client"},
+    [FLAG_NAME] = {"--name", NULL, FLAG_KIND_TEXT, "NAME", "name",
+        "the name of the endpoint in its account (default main)"},
+    [FLAG_ENABLED] = {"--enabled", NULL, FLAG_KIND_BOOLEAN, "true|false", "enabled",
+        "whether a partner may post, or an endpoint gets events"},
+    [FLAG_TYPES] = {"--types", NULL, FLAG_KIND_LIST, "LIST", "types",
+        "the event types that it gets, such as purchase,lead.* (\"\": all)"},
+    [FLAG_IDEMPOTENT] = {"--idempotent", NULL, FLAG_KIND_BOOLEAN, "true|false", "idempotent",
+        "whether the client recognizes repeated deliveries itself"},
+    [FLAG_FINAL_4XX] = {"--final-4xx", NULL, FLAG_KIND_BOOLEAN, "true|false", "final_4xx",
+        "whether a 4xx other than 408, 425 and 429 is final"},
+    [FLAG_KEY_POINTER] = {"--key-pointer", NULL, FLAG_KIND_TEXT, "POINTER", "key_pointer",
+        "where an event carries its dedupe key, such as /data/order (\"\": nowhere)"},
+    [FLAG_SECRET] = {"--secret", NULL, FLAG_KIND_TEXT, "SECRET", "secret",
+        "the secret to take (whsec_...); without it one is made"},
+    [FLAG_SAMPLE] = {"--sample", NULL, FLAG_KIND_SWITCH, NULL, NULL,
+        "print a sample configuration with comments"},
+    [FLAG_FROM] = {"--from", NULL, FLAG_KIND_DAY, "DAY", "from",
+        "the first day of acceptance (UTC), such as 2026-01-31"},
+    [FLAG_TO] = {"--to", NULL, FLAG_KIND_DAY, "DAY", "to", "the last day of acceptance"},
+    [FLAG_DAY] = {"--day", NULL, FLAG_KIND_DAY, "DAY", "day",
+        "only of one day (UTC), such as 2026-01-31"},
+    [FLAG_ACCOUNT] = {"--account", NULL, FLAG_KIND_TEXT, "ACCOUNT", "account",
+        "only of one account"},
+    [FLAG_ENDPOINT] = {"--endpoint", NULL, FLAG_KIND_TEXT, "ENDPOINT", "endpoint",
+        "only for one endpoint, by its id (none: unrouted)"},
+    [FLAG_CURRENCY] = {"--currency", NULL, FLAG_KIND_TEXT, "CURRENCY", "currency",
+        "only of one currency (none: without an amount)"},
+    [FLAG_STATE] = {"--state", NULL, FLAG_KIND_TEXT, "STATE", "state",
+        "only in one state (in_progress: pending, sending or waiting)"},
+    [FLAG_REASON] = {"--reason", NULL, FLAG_KIND_TEXT, "REASON", "reason",
+        "only parked for one reason"},
+    [FLAG_LIMIT] = {"--limit", NULL, FLAG_KIND_NUMBER, "N", NULL,
+        "how many to list at most (default 100)"},
+    [FLAG_BODIES] = {"--bodies", NULL, FLAG_KIND_SWITCH, NULL, "bodies",
+        "check the bodies of all events, not only of open ones; takes long"},
+    [FLAG_AS] = {"--as", NULL, FLAG_KIND_TEXT, "STATE", "as",
+        "what became of the delivery: delivered or discarded"},
+    [FLAG_EXPECT] = {"--expect", NULL, FLAG_KIND_TEXT, "STATE", "expect",
+        "the state that the delivery is in; in any other state nothing is done"},
+    [FLAG_NOTE] = {"--note", NULL, FLAG_KIND_TEXT, "TEXT", "note", "the reason, which is kept"},
+    [FLAG_FORCE] = {"--force", NULL, FLAG_KIND_SWITCH, NULL, "force",
+        "send it although it is delivered: the client gets it again"},
+    [FLAG_TAKE_OVER] = {"--take-over", NULL, FLAG_KIND_SWITCH, NULL, NULL,
+        "take over delivery from a gateway that is gone for good; payouts that it may have sent "
+        "are parked"},
+    [FLAG_TO_ENDPOINT] = {"--to", NULL, FLAG_KIND_TEXT, "ENDPOINT", "endpoint",
+        "send it to this endpoint of the account, by its id, from now on"},
+};

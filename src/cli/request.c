@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/request.h"
+
+#include "cli/remote.h"
+#include "model/name.h"
+
+#include <string.h>
+
+bool request_arguments_are_names(const struct invocation *call)
+{
+    for (unsigned i = 0; i < call->words_count; i++) {
+        if (name_is_valid(slice_from_string(call->words[i])))
+            continue;
+        command_fail(ERR_USAGE, "%s: \"%s\" is not a name or id: it " NAME_RULE,
+            call->command->name, call->words[i]);
+        return false;
+    }
+    return true;
+}
+
+/* Fills the arguments into a path of the command table. */
+static void add_path(const struct invocation *call, const char *format, struct buffer *path)
+{
+    for (; *format; format++) {
+        if (*format == '%')
+            buffer_add_string(path, call->words[*++format - '1']);
+        else
+            buffer_add_char(path, *format);
+    }
+}
+
+static json_t *list_of(const char *text)
+{
+    json_t *list = json_array();
+    while (*text) {
+        size_t len = strcspn(text, ",");
+        json_array_append_new(list, json_stringn(text, len));
+        text += len + (text[len] == ',');
+    }
+    return list;
+}
+
+static json_t *value_of(enum flag_kind kind, const char *text)
+{
+    switch (kind) {
+    case FLAG_KIND_SWITCH:
+        return json_true();
+    case FLAG_KIND_BOOLEAN:
+        return json_boolean(strcmp(text, "true") == 0);
+    case FLAG_KIND_LIST:
+        return list_of(text);
+    default:
+        return json_string(text);
+    }
+}
+
+json_t *request_body(const struct invocation *call)
+{
+    json_t *body = json_object();
+    for (unsigned i = 0; i < FLAGS; i++)
+        if (call->flags[i] && flag_rows[i].member)
+            json_object_set_new(
+                body, flag_rows[i].member, value_of(flag_rows[i].kind, call->flags[i]));
+    if (call->command->member)
+        json_object_set_new(
+            body, call->command->member, json_string(call->words[call->words_count - 1]));
+    return body;
+}
+
+void request_add_parameters(const struct invocation *call, struct buffer *path)
+{
+    for (unsigned i = 0; i < FLAGS; i++)
+        if (call->flags[i] && flag_rows[i].member)
+            remote_add_parameter(path, flag_rows[i].member,
+                flag_rows[i].kind == FLAG_KIND_SWITCH ? "true" : call->flags[i]);
+}
+
+static int send(const struct invocation *call, const char *method, const char *format, json_t *body)
+{
+    struct buffer path = BUFFER_EMPTY;
+    json_t *answer = NULL;
+    add_path(call, format, &path);
+    enum err err = buffer_status(&path);
+    if (err)
+        json_decref(body);
+    else
+        err = remote_request(call, method, path.data, body, &answer);
+    buffer_done(&path);
+    if (!err)
+        remote_print(call, answer, call->command->print);
+    json_decref(answer);
+    return err_exit_code(err);
+}
+
+int request_run(const struct invocation *call)
+{
+    const struct command *command = call->command;
+    if (!request_arguments_are_names(call))
+        return err_exit_code(ERR_USAGE);
+    bool has_body = strcmp(command->method, "POST") == 0 || strcmp(command->method, "PATCH") == 0;
+    json_t *body = has_body ? request_body(call) : NULL;
+    if (strcmp(command->method, "PATCH") == 0 && json_object_size(body) == 0) {
+        json_decref(body);
+        return command_fail(ERR_USAGE,
+            "%s: nothing is to be changed: give a flag, see \"penstock %s --help\"", command->name,
+            command->name);
+    }
+    return send(call, command->method, command->path, body);
+}
+
+int request_add_partner(const struct invocation *call)
+{
+    json_t *answer = NULL;
+    if (!request_arguments_are_names(call))
+        return err_exit_code(ERR_USAGE);
+    enum err err = remote_request(call, "POST", call->command->path, request_body(call), &answer);
+    json_decref(answer);
+    return err ? err_exit_code(err) : send(call, "POST", "/api/v1/partners/%1/keys", json_object());
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Prints answers of the admin API for people. */
+#ifndef PENSTOCK_CLI_SHOW_H
+#define PENSTOCK_CLI_SHOW_H
+
+#include <jansson.h>
+
+/* A member of an object; "-" or 0 when there is none. `object` may be NULL. */
+const char *show_text(const json_t *object, const char *name);
+long long show_number(const json_t *object, const char *name);
+/* The name of the endpoint of an object, its id when the endpoint has been removed, or
+ * "(unrouted)". */
+const char *show_endpoint(const json_t *object);
+
+/* Answers of one kind each. */
+void show_status(const json_t *status);
+void show_event(const json_t *event);       /* with its deliveries */
+void show_delivery(const json_t *delivery); /* with its event */
+void show_action(const json_t *answer);     /* of an operator action */
+
+/* Any object: a line for each member. */
+void show_members(const json_t *object);
+/* Any answer with one list: a line for each item. */
+void show_list(const json_t *answer);
+
+#endif

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parts of the gateway: the listener of operators, the replica, and the listener of partners. */
+#include "main/gateway_internal.h"
+#include "model/placement.h"
+#include "runtime/log.h"
+#include "runtime/small_file.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FIRST_CHANGES_MS 10000
+
+/* A listening socket. With `len` 0 the address is parsed and, for port 0, gets the port that was
+ * found; later sockets get the same address. */
+static enum err listen_on(const char *option, const char *text, struct sockaddr_storage *address,
+    socklen_t *len, int *ret_fd, struct buffer *complaints)
+{
+    const char *problem = NULL;
+    enum err err = OK;
+    if (*len == 0) {
+        if (!http_parse_address(text, address, len, &problem)) {
+            buffer_add_format(complaints, "%s: \"%s\" %s\n", option, text, problem);
+            return ERR_CONFIG;
+        }
+        err = http_reserve(address, *len);
+    }
+    if (!err)
+        err = http_listen(address, *len, ret_fd);
+    if (err)
+        buffer_add_format(complaints,
+            "%s: can't listen on %s: %s. Stop the program that uses the address, or choose another "
+            "one\n",
+            option, text, err_title(err));
+    return err;
+}
+
+/* The listener of operators. */
+
+static enum err check_url(const char *url, const char **ret_problem, void *context)
+{
+    return client_check_url(&((struct gateway *)context)->client_options, url, ret_problem);
+}
+
+/* The owner of the delivery runs the operator's action. */
+static void hand_action_over(struct journal_operator_action *action, void *context)
+{
+    struct gateway *gateway = context;
+    delivery_shard_operator_action(
+        gateway->deliveries[placement_shard(
+            event_id_partition(&action->event), gateway->installation.shards)],
+        action);
+}
+
+static struct admin_installation publish_installation(const struct installation *installation)
+{
+    struct admin_installation published = {
+        .seed = installation->seed, .partitions = installation->partitions};
+    memcpy(published.id, installation->id, sizeof published.id);
+    memcpy(published.receipt_key, installation->receipt_key, sizeof published.receipt_key);
+    return published;
+}
+
+enum err start_admin(struct gateway *gateway, struct buffer *complaints)
+{
+    const struct config *config = gateway->options.config;
+    struct sockaddr_storage address;
+    socklen_t len = 0;
+    int fd = -1;
+    enum err err = listen_on("admin.listen", config->admin_listen, &address, &len, &fd, complaints);
+    if (err)
+        return err;
+    http_base_url(&address, gateway->admin_url);
+    err = admin_new(
+        &(struct admin_options){
+            .listen_fd = fd,
+            .token = slice_from_string(gateway->installation.admin_token),
+            .accounts = gateway->accounts,
+            .reader = gateway->reader,
+            .shards = gateway->installation.shards,
+            .journals = gateway->journals,
+            .connections_max = gateway->shares.operators,
+            .check_url = check_url,
+            .action = hand_action_over,
+            .context = gateway,
+            .installation = publish_installation(&gateway->installation),
+            .ingress_only = !gateway->delivers,
+            .leader_url = config->leader_url,
+            .queue = gateway->uses_broker ? "rabbitmq" : "direct",
+            .broker = gateway->broker_status,
+        },
+        &gateway->admin);
+    if (!err)
+        err = admin_start(gateway->admin);
+    return err ? gateway_complain(complaints, err, "admin.listen: the listener can't start") : OK;
+}
+
+void stop_admin(struct gateway *gateway)
+{
+    if (!gateway->admin)
+        return;
+    admin_stop(gateway->admin);
+    admin_join(gateway->admin);
+}
+
+void free_admin(struct gateway *gateway)
+{
+    admin_free(gateway->admin);
+}
+
+/* The replica. */
+
+enum err start_replica(struct gateway *gateway, struct buffer *complaints)
+{
+    const struct config *config = gateway->options.config;
+    if (!*config->leader_url)
+        return OK;
+    enum err err = replica_new(&(struct replica_options){.leader_url = config->leader_url,
+                                   .token_file = config->leader_token_file,
+                                   .installation = gateway->installation.id,
+                                   .accounts = gateway->accounts},
+        &gateway->replica);
+    return err ? gateway_complain(complaints, err, "the replica of the accounts can't start")
+               : replica_start(gateway->replica, FIRST_CHANGES_MS, complaints);
+}
+
+void stop_replica(struct gateway *gateway)
+{
+    replica_stop(gateway->replica);
+}
+
+void free_replica(struct gateway *gateway)
+{
+    replica_free(gateway->replica);
+}
+
+/* The listener of partners. */
+
+static struct class_rules make_class_rules(const struct config *config)
+{
+    return (struct class_rules){.critical = config->critical_types,
+        .optional = config->optional_types,
+        .guarded = config->guarded_types,
+        .allowed = config->allowed_types};
+}
+
+static enum err make_ingress(struct gateway *gateway, unsigned number, int fd)
+{
+    const struct config *config = gateway->options.config;
+    const struct installation *installation = &gateway->installation;
+    struct class_rules class_rules = make_class_rules(config);
+    return ingress_new(
+        &(struct ingress_options){
+            .number = number,
+            .listen_fd = fd,
+            .connections_max =
+                gateway_smaller(config->ingress_connections_max, gateway->shares.partners),
+            .directory = accounts_directory(gateway->accounts),
+            .journals = gateway->journals,
+            .budgets = gateway->budgets,
+            .reader = gateway->reader,
+            .seed = installation->seed,
+            .partitions = installation->partitions,
+            .shards = installation->shards,
+            .receipt_key = slice_of(installation->receipt_key, RECEIPT_KEY_BYTES),
+            .class_rules = &class_rules,
+            .connector = gateway->connector,
+            .broker = &gateway->broker,
+            .broker_status = gateway->broker_status,
+            .recent_keys = gateway->recent_keys,
+            .publish_window = (unsigned)config->broker_window,
+            .confirm_timeout_us = config->broker_confirm_timeout_us,
+            .lag = gateway->lag,
+            .lag_us_max = config->broker_lag_us_max,
+            .outbox = !gateway->delivers,
+            .intake_partner = config->intake_partner,
+            .ingresses = gateway->ingresses,
+            .threads = gateway->ingress_threads_wanted,
+        },
+        &gateway->ingresses[number]);
+}
+
+enum err start_ingress(struct gateway *gateway, struct buffer *complaints)
+{
+    const char *listen = gateway->options.config->ingress_listen;
+    unsigned threads = gateway->ingress_threads_wanted;
+    struct sockaddr_storage address;
+    socklen_t len = 0;
+    enum err err = OK;
+    if (gateway->uses_broker)
+        gateway->recent_keys = recent_keys_new(threads * RECENT_KEYS_PER_THREAD);
+    for (unsigned i = 0; !err && i < threads; i++) {
+        int fd = -1;
+        err = listen_on("ingress.listen", listen, &address, &len, &fd, complaints);
+        if (err)
+            return err;
+        err = make_ingress(gateway, i, fd);
+        gateway->ingress_threads += !err;
+    }
+    /* All sockets listen before the first thread accepts: no connection reaches a socket that is
+     * closed again at a failure. */
+    for (unsigned i = 0; !err && i < threads; i++)
+        err = ingress_start(gateway->ingresses[i]);
+    if (err)
+        return gateway_complain(complaints, err, "ingress.listen: the listener can't start");
+    http_base_url(&address, gateway->ingress_url);
+    return OK;
+}
+
+/* No new events; those under way are answered. */
+void stop_ingress(struct gateway *gateway)
+{
+    for (unsigned i = 0; i < gateway->ingress_threads; i++)
+        ingress_stop(gateway->ingresses[i], gateway->drain_us);
+    for (unsigned i = 0; i < gateway->ingress_threads; i++)
+        ingress_join(gateway->ingresses[i]);
+}
+
+void free_ingress(struct gateway *gateway)
+{
+    for (unsigned i = 0; i < gateway->ingress_threads; i++)
+        ingress_free(gateway->ingresses[i]);
+    recent_keys_free(gateway->recent_keys);
+}
+
+void reload_ingress(struct gateway *gateway, const struct config *config)
+{
+    struct class_rules class_rules = make_class_rules(config);
+    for (unsigned i = 0; i < gateway->ingress_threads; i++)
+        if (ingress_set_rules(gateway->ingresses[i], &class_rules))
+            log_error("out of memory: ingress-%u keeps its event types. Reload again", i);
+}
+
+/* For the tools, and for partners. */
+
+/* admin.json says where the admin listener is (cli/remote.h). */
+enum err publish_address(struct gateway *gateway, struct buffer *complaints)
+{
+    char text[128];
+    int len = snprintf(
+        text, sizeof text, "{\"admin\":\"%s\",\"pid\":%d}\n", gateway->admin_url, (int)getpid());
+    enum err err = small_file_write(
+        gateway->installation.directory, "admin.json", slice_of(text, (size_t)len));
+    return err ? gateway_complain(complaints, err, "admin.json can't be written") : OK;
+}
+
+enum err start_ready(struct gateway *gateway, struct buffer *complaints)
+{
+    (void)complaints;
+    admin_set_ready(gateway->admin, true);
+    return OK;
+}
+
+void stop_ready(struct gateway *gateway)
+{
+    admin_set_ready(gateway->admin, false);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parts of the gateway: data directory, account database, journals and their reader. */
+#include "accounts/replication.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "cluster/leader.h"
+#include "journal/journal_sqlite.h"
+#include "main/data_files.h"
+#include "main/gateway_internal.h"
+#include "runtime/log.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* The data directory. */
+
+static void share_descriptors(struct gateway *gateway)
+{
+    const struct config *config = gateway->options.config;
+    uint64_t limit = descriptors_limit();
+    gateway->shares =
+        descriptors_share(limit, gateway->installation.shards, gateway->ingress_threads_wanted);
+    unsigned partners = gateway->shares.partners, in_flight = gateway->shares.deliveries / 4 * 3;
+    if (config->ingress_connections_max > partners || config->in_flight_per_shard > in_flight)
+        log_warn("%llu open files are too few for ingress.connections_max and "
+                 "delivery.in_flight_per_shard, which count as %u and %u: raise the hard limit of "
+                 "open files, or lower these options",
+            (unsigned long long)limit, gateway_smaller(config->ingress_connections_max, partners),
+            gateway_smaller(config->in_flight_per_shard, in_flight));
+}
+
+enum err start_installation(struct gateway *gateway, struct buffer *complaints)
+{
+    const struct config *config = gateway->options.config;
+    const struct leader leader = leader_from_config(config);
+    gateway->installation.lock_fd = -1; /* until it is open */
+    enum err err = *config->leader_url
+                       ? installation_follow(config->data_directory, &leader,
+                             config->admin_token_file, &gateway->installation, complaints)
+                       : installation_open(config->data_directory, (unsigned)config->partitions,
+                             (unsigned)config->shards, config->admin_token_file,
+                             &gateway->installation, complaints);
+    if (!err)
+        share_descriptors(gateway);
+    return err;
+}
+
+void free_installation(struct gateway *gateway)
+{
+    if (gateway->installation.lock_fd < 0)
+        return;
+    if (!gateway_has_failed(gateway)) /* else the content of the disk is in doubt: no change */
+        data_files_stamp_stop(&gateway->installation);
+    installation_close(&gateway->installation);
+}
+
+/* Before the databases are closed: while they are open, they are as a crash would leave them. */
+void stop_use(struct gateway *gateway)
+{
+    installation_leave(&gateway->installation);
+}
+
+/* The account database. */
+
+enum err start_accounts(struct gateway *gateway, struct buffer *complaints)
+{
+    char detail[256] = "";
+    const struct installation *installation = &gateway->installation;
+    enum err err =
+        accounts_open(installation->directory, &installation->seed, &gateway->accounts, detail);
+    if (err) {
+        buffer_add_format(complaints, "%s\n", *detail ? detail : err_title(err));
+        return err;
+    }
+    if (*gateway->options.config->leader_url)
+        return OK;
+    struct accounts_replication lead = {.base.kind = REPLICATION_LEAD};
+    err = accounts_replicate_call(gateway->accounts, &lead);
+    if (err) {
+        buffer_add_format(complaints, "%s\n", *lead.detail ? lead.detail : err_title(err));
+        return err;
+    }
+    if (gateway->options.prepare)
+        err = gateway->options.prepare(gateway->accounts, installation, gateway->options.context);
+    return err ? gateway_complain(complaints, err, "the demo accounts can't be made") : OK;
+}
+
+void stop_accounts(struct gateway *gateway)
+{
+    accounts_stop(gateway->accounts);
+}
+
+/* The journals. */
+
+static void on_journal_failed(void *context, enum err err)
+{
+    struct gateway *gateway = context;
+    log_error(
+        "the file of a journal is in doubt, and the journal stops. The gateway stops as well: "
+        "start it again, it then reads what the disk holds error=%s",
+        err_name(err));
+    if (!atomic_exchange(&gateway->failed, true))
+        kill(getpid(), SIGTERM); /* main waits for signals */
+}
+
+/* The part of the reserve that one shard has. */
+static int64_t reserve_of_shard(const struct gateway *gateway)
+{
+    int64_t all = gateway->options.config->reserve_bytes, part = all / gateway->installation.shards;
+    return all > 0 && part < RESERVE_BYTES_MIN ? RESERVE_BYTES_MIN : part;
+}
+
+/* Roles and queue.kind may change between two runs, but what the last run left must be finished
+ * first: ERR_CONFIG when this gateway can't finish it. */
+static enum err check_found(const struct gateway *gateway, struct buffer *complaints)
+{
+    struct journal_found found = {0};
+    for (unsigned i = 0; i < gateway->installation.shards; i++) {
+        found.open += gateway->journals[i]->found.open;
+        found.broker_owned += gateway->journals[i]->found.broker_owned;
+        found.outbox += gateway->journals[i]->found.outbox;
+    }
+    if (!gateway->delivers && found.open + found.broker_owned > 0)
+        buffer_add_format(complaints,
+            "roles: the journals hold %lld deliveries that are not final and %lld events of the "
+            "broker, which this role does not deliver. Start with roles: [ingress, delivery] until "
+            "\"penstock status\" shows none\n",
+            (long long)found.open, (long long)found.broker_owned);
+    else if (gateway->delivers && found.outbox > 0)
+        buffer_add_format(complaints,
+            "roles: the journals hold %lld events that wait for the broker. Start with roles: "
+            "[ingress] until \"penstock status\" shows none\n",
+            (long long)found.outbox);
+    else if (!gateway->uses_broker && found.broker_owned + found.outbox > 0)
+        buffer_add_format(complaints,
+            "queue.kind: the journals hold %lld events of the broker and %lld that wait for it. "
+            "Start with queue.kind: rabbitmq until \"penstock status\" shows none\n",
+            (long long)found.broker_owned, (long long)found.outbox);
+    else
+        return OK;
+    return ERR_CONFIG;
+}
+
+enum err start_journals(struct gateway *gateway, struct buffer *complaints)
+{
+    const struct config *config = gateway->options.config;
+    int64_t reserve = reserve_of_shard(gateway);
+    for (unsigned i = 0; i < gateway->installation.shards; i++) {
+        char detail[256] = "";
+        struct journal_sqlite_options options = {.directory = gateway->installation.directory,
+            .shard = i,
+            .expiry = {config->retention_bodies_us, config->retention_history_us},
+            .reserve_bytes = reserve,
+            .reserve_all_bytes = reserve * gateway->installation.shards,
+            .listener = {.on_failed = on_journal_failed, .context = gateway}};
+        if (gateway->delivers)
+            delivery_shard_listen_to_journal(gateway->deliveries[i], &options.listener);
+        enum err err = journal_sqlite_open(&options, &gateway->journals[i], detail);
+        if (err) {
+            buffer_add_format(complaints, "journal %u: %s\n", i, *detail ? detail : err_title(err));
+            return err;
+        }
+    }
+    return check_found(gateway, complaints);
+}
+
+void stop_journals(struct gateway *gateway)
+{
+    for (unsigned i = 0; i < gateway->installation.shards; i++)
+        journal_stop(gateway->journals[i]);
+}
+
+/* The reader of the journals. */
+
+enum err start_reader(struct gateway *gateway, struct buffer *complaints)
+{
+    const struct installation *installation = &gateway->installation;
+    enum err err =
+        journal_reader_open(installation->directory, installation->shards, &gateway->reader);
+    if (err)
+        return gateway_complain(complaints, err, "the reader of the journals can't start");
+    for (unsigned i = 0; i < installation->losses_count; i++) {
+        const struct installation_loss *loss = &installation->losses[i];
+        gateway->losses[i].day = loss->at_us / US_PER_DAY;
+        snprintf(gateway->losses[i].place, sizeof gateway->losses[i].place, "%s (%s): %s",
+            loss->file, loss->problem, loss->note);
+    }
+    journal_reader_set_losses(gateway->reader, gateway->losses, installation->losses_count);
+    return OK;
+}
+
+void stop_reader(struct gateway *gateway)
+{
+    journal_reader_stop(gateway->reader);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/request.h"
+#include "cli/remote.h"
+#include "cli/table.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct invocation parse(int argc, char *const *argv)
+{
+    int used = 0;
+    struct invocation call = {0};
+    struct buffer complaint = BUFFER_EMPTY;
+    const struct command *command = command_find(argc, argv, &used);
+    cr_assert_not_null(command);
+    cr_assert_eq(command_parse(command, argc - used, argv + used, &call, &complaint), OK, "%s",
+        complaint.data);
+    buffer_done(&complaint);
+    return call;
+}
+
+static void expect_body(int argc, char *const *argv, const char *wanted)
+{
+    struct invocation call = parse(argc, argv);
+    json_t *body = request_body(&call);
+    char *text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
+    cr_expect_str_eq(text, wanted);
+    free(text);
+    json_decref(body);
+}
+
+#define EXPECT_BODY(wanted, ...) \
+    expect_body(sizeof((char *[]){__VA_ARGS__}) / sizeof(char *), (char *[]){__VA_ARGS__}, (wanted))
+
+Test(request, body_has_a_member_for_each_flag_that_is_given)
+{
+    EXPECT_BODY("{}", "partner", "secret", "shop", "--json", "--data", "d");
+    EXPECT_BODY("{\"secret\":\"whsec_x\"}", "partner", "secret", "shop", "--secret", "whsec_x");
+    EXPECT_BODY("{\"id\":\"acc_1\"}", "account", "add", "acc_1");
+    EXPECT_BODY("{\"account\":\"acc_1\"}", "partner", "grant", "shop", "acc_1");
+    EXPECT_BODY("{\"enabled\":false,\"final_4xx\":true,\"types\":[\"purchase\",\"lead.*\"]}",
+        "endpoint", "change", "acc_1", "ep_1", "--types", "purchase,lead.*", "--enabled=false",
+        "--final-4xx", "true");
+    EXPECT_BODY("{\"types\":[]}", "endpoint", "change", "acc_1", "ep_1", "--types", "");
+    EXPECT_BODY("{\"as\":\"delivered\",\"expect\":\"parked\",\"note\":\"by phone\"}", "delivery",
+        "resolve", "dlv_1", "--as", "delivered", "--expect", "parked", "--note", "by phone");
+    EXPECT_BODY("{\"endpoint\":\"ep_2\",\"expect\":\"dead\",\"force\":true}", "delivery", "replay",
+        "dlv_1", "--expect", "dead", "--force", "--to", "ep_2");
+}
+
+Test(request, filters_become_parameters)
+{
+    struct buffer path = BUFFER_EMPTY;
+    struct invocation call =
+        parse(10, (char *[]){"delivery", "list", "--state", "dead", "--account", "a b&c", "--limit",
+                      "5", "--day", "2026-01-31"});
+    buffer_add_string(&path, "/x");
+    request_add_parameters(&call, &path);
+    cr_expect_str_eq(path.data, "/x?day=2026-01-31&account=a%20b%26c&state=dead", "%s", path.data);
+    buffer_done(&path);
+    call = parse(4, (char *[]){"audit", "--bodies", "--to", "2026-01-31"});
+    buffer_add_string(&path, "/x");
+    request_add_parameters(&call, &path);
+    cr_expect_str_eq(path.data, "/x?to=2026-01-31&bodies=true", "%s", path.data);
+    buffer_done(&path);
+}
+
+Test(table, columns_are_as_wide_as_their_widest_cell)
+{
+    static const struct table_column columns[] = {{"name"}, {"n", true}, {"last"}};
+    struct table table;
+    char text[200];
+    FILE *out = fmemopen(text, sizeof text, "w");
+    table_init(&table, columns, 3);
+    static const char *const cells[] = {"a", "1", "x", "longer", "1000", "y z"};
+    for (size_t i = 0; i < 6; i++)
+        table_add(&table, cells[i]);
+    table_add_line(&table);
+    table_print(&table, out);
+    fclose(out);
+    table_done(&table);
+    cr_expect_str_eq(text, "name       n  last\n"
+                           "a          1  x\n"
+                           "longer  1000  y z\n"
+                           "------  ----  ----\n");
+}
