@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every fixed bound of Penstock, with its reason. What an operator may set is in
- * config/option_table.h instead. */
+/*
+ * The fixed bounds that several modules share, each with its reason. A bound of one module is at the
+ * top of its file. What an operator may set is in config/option_table.h.
+ */
 #ifndef PENSTOCK_BASE_LIMITS_H
 #define PENSTOCK_BASE_LIMITS_H
 
@@ -44,13 +46,13 @@
 #define JOURNAL_BATCH_REQUESTS_MAX 1024
 
 /* One segment of the dedupe store. Its index takes 8 MB of memory while it is open, and 12 MB while
- * it grows, for each of the two retentions; when the slice is full, 5 MB of index and filter are
- * written in one commit (25 ms); a start reads the keys of the newest slices (a tenth of a second);
- * a look-up costs a cache miss for each slice. 2^19 is what fills the filter, and the pages of the
+ * it grows, for each of the two retentions; when the segment is full, 5 MB of index and filter are
+ * written in one commit (25 ms); a start reads the keys of the newest segments (a tenth of a second);
+ * a look-up costs a cache miss for each segment. 2^19 is what fills the filter, and the pages of the
  * index in the file, exactly. */
 #define DEDUPE_SEGMENT_KEYS_MAX 524288
-/* Slices whose index in the file is damaged, or not written yet, with one in memory (8 MB). With
- * more, look-ups read slices again and again. */
+/* Segments whose index in the file is damaged, or not written yet, with one in memory (8 MB). With
+ * more, look-ups read segments again and again. */
 #define DEDUPE_CLOSED_INDEXES_MAX 4
 
 /* An attempt's record keeps this much of what came back, for the person who looks at why it failed.

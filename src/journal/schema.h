@@ -37,7 +37,7 @@
 #include "sqlite/database.h"
 
 #define SCHEMA_APPLICATION_ID 0x504e534a /* "PNSJ" */
-#define SCHEMA_VERSION 4
+#define SCHEMA_VERSION 5
 
 #define SCHEMA_DETAIL_BYTES SQL_REASON_BYTES
 
