@@ -35,6 +35,7 @@ Test(file, what_is_not_this_shards_journal_is_refused_and_left_alone)
         const char *detail;
     } cases[] = {
         {"PRAGMA user_version = 6", ERR_NEWER_FORMAT, "newer program"},
+        {"PRAGMA user_version = 4", ERR_DAMAGED, "before the first release"},
         {"PRAGMA user_version = 3", ERR_DAMAGED, "before the first release"},
         {"PRAGMA user_version = 2", ERR_DAMAGED, "before the first release"},
         {"PRAGMA user_version = 1", ERR_DAMAGED, "before the first release"},
