@@ -35,7 +35,6 @@
 #define ACCOUNT_ENDPOINTS_MAX 16
 
 /* The partition is in the 12 bits rand_a of the event id (UUIDv7). */
-/* Partition bits in an event id are rand_a of UUIDv7, 12 bits. */
 #define PARTITIONS_MAX 4096
 #define SHARDS_MAX 64
 #define INGRESS_THREADS_MAX 64
