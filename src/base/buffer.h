@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A growable run of bytes. A failed allocation makes the buffer sticky-bad (as stdio's error flag
- * does), so that a writer of many pieces checks once, at the end. The content is always followed by
- * a NUL that `len` does not count.
+ * A growable run of bytes. A failed allocation sets `failed`, which stays set until the buffer is
+ * cleared, like stdio's error flag. A writer of many pieces checks once, at the end. A NUL always
+ * follows the content; `len` does not count it.
  */
 #ifndef PENSTOCK_BASE_BUFFER_H
 #define PENSTOCK_BASE_BUFFER_H
@@ -39,7 +39,7 @@ static inline struct slice buffer_slice(const struct buffer *buffer)
     return slice_of(buffer->data, buffer->len);
 }
 
-/* A JSON string with its quotes; bytes that are not UTF-8 must not come here. */
+/* Adds a JSON string with its quotes. The text must be valid UTF-8. */
 void buffer_add_json_string(struct buffer *buffer, struct slice text);
 
 #endif

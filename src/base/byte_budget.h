@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A byte budget bounds the memory that events hold on their way. One per shard. A body takes its
- * bytes when it comes in and gives them back when its last holder lets go, whichever thread that
- * is.
+ * Limits the memory that the bodies of events use. Each shard has one. A body takes its bytes when
+ * it is received. Its last owner gives them back, on any thread.
  */
 #ifndef PENSTOCK_BASE_BYTE_BUDGET_H
 #define PENSTOCK_BASE_BYTE_BUDGET_H
@@ -16,7 +15,8 @@ struct byte_budget {
     int64_t bytes_max;           /* immutable after init */
 };
 
-/* False, and nothing taken, when it would go past `share_percent` of the limit. */
+/* Takes bytes. Returns false and takes nothing if `share_percent` of the limit would be
+ * exceeded. */
 static inline bool byte_budget_take(struct byte_budget *budget, int64_t bytes, int share_percent)
 {
     int64_t before = atomic_fetch_add_explicit(&budget->taken_bytes, bytes, memory_order_relaxed);
@@ -26,7 +26,7 @@ static inline bool byte_budget_take(struct byte_budget *budget, int64_t bytes, i
     return false;
 }
 
-/* Whether more than nothing of `share_percent` is left: a look, not a promise. */
+/* Returns whether the bytes taken are below `share_percent` of the limit. A later take may fail. */
 static inline bool byte_budget_is_within(struct byte_budget *budget, int share_percent)
 {
     return atomic_load_explicit(&budget->taken_bytes, memory_order_relaxed) <

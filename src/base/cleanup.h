@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cleanup attributes for locals, and TAKE() to hand a local on without it being cleaned up. After
- * systemd's macros of that kind. */
+/* Cleanup attributes for local variables, after systemd's. TAKE() transfers a local variable to
+ * another owner, so that it is not cleaned up. */
 #ifndef PENSTOCK_BASE_CLEANUP_H
 #define PENSTOCK_BASE_CLEANUP_H
 

@@ -42,8 +42,8 @@ void clock_format_rfc3339(int64_t wall_us, char ret_text[CLOCK_TEXT_BYTES])
         (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100, (unsigned)micros % 1000000);
 }
 
-/* Reads exactly `digits` digits at *at and moves on; false when there are fewer or the value is out
- * of range. */
+/* Reads exactly `digits` digits and moves *at behind them. Returns false if there are fewer, or if
+ * the value is out of range. */
 static bool read_number(struct slice text, size_t *at, int digits, int min, int max, int *ret_value)
 {
     int value = 0;
@@ -73,8 +73,8 @@ static int days_in_month(int year, int month)
     return month == 2 && leap ? 29 : days[month - 1];
 }
 
-/* The days from 1970-01-01 in the proleptic Gregorian calendar (Hinnant, "chrono-compatible
- * low-level date algorithms"). */
+/* Returns the days since 1970-01-01 in the proleptic Gregorian calendar (Hinnant,
+ * "chrono-compatible low-level date algorithms"). */
 static int64_t days_from_civil(int year, int month, int day)
 {
     int64_t y = year - (month <= 2);
@@ -100,8 +100,8 @@ static bool read_fraction(struct slice text, size_t *at, int64_t *ret_micros)
     return true;
 }
 
-/* Leap seconds are put in at the end of a month of UTC (ITU-R TF.460), whatever the offset they are
- * told in. */
+/* Leap seconds are inserted at the end of a month of UTC (ITU-R TF.460), whatever the offset of the
+ * text. */
 static bool may_be_leap_second(int64_t seconds)
 {
     time_t following = (time_t)seconds;

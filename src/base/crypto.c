@@ -17,7 +17,7 @@ static EVP_MAC *mac_algorithm;
 static EVP_MD *sha256_algorithm;
 static pthread_once_t fetched = PTHREAD_ONCE_INIT;
 
-/* Fetching an algorithm takes locks and a look-up through the providers: once for the process. */
+/* Fetching an algorithm takes locks and searches the providers, so it is done once per process. */
 static void fetch_algorithms(void)
 {
     mac_algorithm = EVP_MAC_fetch(NULL, "HMAC", NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What we need of OpenSSL's libcrypto, and the text forms of bytes. */
+/* Hashes, HMAC and randomness from OpenSSL's libcrypto, and base64 and hexadecimal. */
 #ifndef PENSTOCK_BASE_CRYPTO_H
 #define PENSTOCK_BASE_CRYPTO_H
 
@@ -16,8 +16,8 @@ void crypto_sha256(struct slice input, unsigned char ret_digest[SHA256_BYTES]);
 bool crypto_equal(const void *a, const void *b, size_t len); /* in constant time */
 
 /*
- * An HMAC-SHA256 keyed once and used many times: re-keying costs three times the hash itself. One
- * thread at a time.
+ * An HMAC-SHA256 that is keyed once and used many times: setting a key costs three times the hash.
+ * For one thread at a time.
  */
 struct hmac;
 enum err hmac_new(struct slice key, struct hmac **ret_hmac) MUST_CHECK;
@@ -26,15 +26,15 @@ void hmac_begin(struct hmac *hmac);
 void hmac_add(struct hmac *hmac, struct slice input);
 void hmac_end(struct hmac *hmac, unsigned char ret_mac[SHA256_BYTES]);
 
-/* Base64 (RFC 4648 section 4, padded; `url` gives section 5 without padding). `ret_text` holds
- * BASE64_BYTES(len), NUL included. */
+/* Encodes base64 (RFC 4648 section 4, padded). With `url`: section 5, without padding. `ret_text`
+ * holds BASE64_BYTES(len), NUL included. Returns the length. */
 #define BASE64_BYTES(len) (((len) + 2) / 3 * 4 + 1)
 size_t base64_encode(struct slice input, bool url, char *ret_text);
-/* Strict: padding where it belongs, no white space. Returns the count of bytes, or -1; `ret_bytes`
- * holds text.len / 4 * 3. */
+/* Decodes strictly: correct padding, no white space. Returns the number of bytes, or -1.
+ * `ret_bytes` holds text.len / 4 * 3. */
 int base64_decode(struct slice text, unsigned char *ret_bytes);
 
-/* Lower-case hexadecimal; `ret_text` holds 2 * input.len + 1. */
+/* Encodes lower-case hexadecimal. `ret_text` holds 2 * input.len + 1. */
 void hex_encode(struct slice input, char *ret_text);
 bool hex_decode(struct slice text,
     unsigned char *ret_bytes); /* text.len must be even; upper case is taken as well */

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Failpoints: places where a test makes the process misbehave or die. Only builds with
- * PENSTOCK_FAILPOINTS have them (the dev preset and the presets that inherit from it). In all other
+ * Failpoints: places where a test makes the process misbehave or die. They exist only in builds
+ * with PENSTOCK_FAILPOINTS (the dev preset and the presets that inherit from it). In all other
  * builds the functions are constants and cost nothing.
  *
- * PENSTOCK_TEST_FAILPOINT=<name> makes the gateway do what it must never do, so that a test can
- * show that the bench's verdict finds it:
+ * PENSTOCK_TEST_FAILPOINT=<name> makes the gateway break a promise, so that a test can show that
+ * the bench detects it:
  *
- *   ack-before-commit   answers 200, then sleeps, then commits: a kill in between loses the event
+ *   ack-before-commit   answers 200, sleeps, then commits: a kill in between loses the event
  *   drop-retry          records a failed attempt as delivered
- *   send-twice          records a delivered attempt as failed, so that it is sent again (one in 16)
- *   change-byte         sends another byte than the partner's (one in 16)
+ *   send-twice          records one in 16 delivered attempts as failed, so that it is sent again
+ *   change-byte         changes one byte of the body of one in 16 events
  *
  * PENSTOCK_TEST_CRASH_AT=<number> kills the process (SIGKILL) at one step of an event, from "the
- * request is complete" to "the outcome is committed". tests/README.md says what a restart must make
- * of each.
+ * request is complete" to "the outcome is committed". tests/README.md says what the restart must
+ * do for each step.
  */
 #ifndef PENSTOCK_BASE_FAILPOINT_H
 #define PENSTOCK_BASE_FAILPOINT_H

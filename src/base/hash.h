@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SipHash-2-4 (Aumasson, Bernstein 2012): a keyed 64-bit hash for tables and partitions, so that
- * nobody outside can aim at one bucket. */
+/* SipHash-2-4 (Aumasson, Bernstein 2012): a keyed 64-bit hash for tables and partitions. Without
+ * the key, nobody can choose inputs that all fall into one bucket. */
 #ifndef PENSTOCK_BASE_HASH_H
 #define PENSTOCK_BASE_HASH_H
 

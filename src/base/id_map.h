@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An intrusive hash map from 64-bit ids to structs, for one thread. Ids are ours (row numbers,
- * random numbers), so a multiplicative hash does. Doubles when it is full; entries never move.
+ * An intrusive hash map from 64-bit ids to structs, for one thread. Penstock chooses the ids (row
+ * numbers, random numbers), so a multiplicative hash is enough. The map doubles when it is full.
+ * Entries never move.
  */
 #ifndef PENSTOCK_BASE_ID_MAP_H
 #define PENSTOCK_BASE_ID_MAP_H
@@ -32,12 +33,12 @@ void id_map_add(struct id_map *map, struct id_map_node *node, uint64_t id);
 struct id_map_node *id_map_find(const struct id_map *map, uint64_t id); /* or NULL */
 void id_map_remove(struct id_map *map, struct id_map_node *node);
 
-/* The body must not add or remove. */
+/* The body must not add or remove entries. */
 #define id_map_for_each(node, map)                                                         \
     for (size_t bucket_ = 0; (map)->bits && bucket_ < (size_t)1 << (map)->bits; bucket_++) \
         for (struct id_map_node *node = (map)->buckets[bucket_]; node; node = node->next)
 
-/* Any entry, for emptying the map; NULL when there is none. */
+/* Returns any entry, for emptying the map, or NULL if it is empty. */
 struct id_map_node *id_map_any(const struct id_map *map);
 
 #endif

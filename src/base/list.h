@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An intrusive doubly linked ring. A node that is in no list points to itself, so that taking it
- * out twice is harmless. / */
+/* An intrusive doubly linked ring. A node that is in no list points to itself, so removing it twice
+ * is harmless. */
 #ifndef PENSTOCK_BASE_LIST_H
 #define PENSTOCK_BASE_LIST_H
 
@@ -38,7 +38,7 @@ static inline void list_remove(struct list *node)
     list_init(node);
 }
 
-/* The first entry taken out of the list, or NULL. */
+/* Removes the first entry and returns it, or NULL if the list is empty. */
 #define LIST_TAKE_FIRST(list, type, member)                    \
     ({                                                         \
         type *first_ = NULL;                                   \
@@ -52,7 +52,7 @@ static inline void list_remove(struct list *node)
 #define list_for_each(node, ring) \
     for (struct list *node = (ring)->next; node != (ring); node = node->next)
 
-/* As list_for_each, and the body may take `node` out. */
+/* As list_for_each, but the body may remove `node`. */
 #define list_for_each_safe(node, following, ring)                                   \
     for (struct list *node = (ring)->next, *following = node->next; node != (ring); \
          node = following, following = node->next)

@@ -12,7 +12,7 @@ static void *checked(void *memory, size_t size)
         return memory;
     char text[80];
     int len =
-        snprintf(text, sizeof text, "penstock: no memory for %zu bytes: the process ends\n", size);
+        snprintf(text, sizeof text, "penstock: out of memory: process aborts bytes=%zu\n", size);
     ssize_t written = write(STDERR_FILENO, text, (size_t)len);
     (void)written;
     abort();

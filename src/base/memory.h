@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Allocations that do not fail. They are for sizes that this program chooses and that are bounded:
- * structs, tables of a fixed size. Without memory for them the process is aborted, with the size in
+ * structs, and tables of a fixed size. Without memory for them the process aborts, with the size in
  * the message. Nothing accepted is lost: the journal has it.
  *
- * What a peer or a file chooses (bodies, batches, lists) is allocated with malloc, and a failure is
- * answered as an error.
+ * Sizes that a peer or a file chooses (bodies, batches, lists) use malloc, and the caller handles
+ * the failure.
  *
  * Free with free().
  */
@@ -18,11 +18,11 @@ void *memory_new(size_t size) __attribute__((malloc, returns_nonnull)); /* zeroe
 void *memory_new_array(size_t count, size_t size)
     __attribute__((malloc, returns_nonnull)); /* zeroed */
 void *memory_new_raw(size_t size)
-    __attribute__((malloc, returns_nonnull)); /* not zeroed: for what is filled at once */
+    __attribute__((malloc, returns_nonnull)); /* not zeroed: the caller fills it at once */
 void *memory_resize(void *memory, size_t size) __attribute__((returns_nonnull));
 char *memory_copy_string(const char *text) __attribute__((malloc, returns_nonnull));
 
-/* A zeroed object of the type of `*pointer`. */
+/* Allocates a zeroed object of the type of `*pointer`. */
 #define MEMORY_NEW(pointer) ((pointer) = memory_new(sizeof *(pointer)))
 
 #endif

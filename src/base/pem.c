@@ -23,7 +23,7 @@ bool file_is_readable(const char *path, long bytes_max, char *ret_problem)
     else if (status.st_size == 0)
         problem = "is empty";
     else if (status.st_size > bytes_max)
-        problem = "is too large for what it should be";
+        problem = "is too large";
     if (problem)
         snprintf(ret_problem, PEM_PROBLEM_BYTES, "%s", problem);
     return !problem;
@@ -36,7 +36,7 @@ static bool say(char *ret_problem, const char *problem)
     return false;
 }
 
-/* Nobody is there who could be asked. */
+/* A daemon has nobody to ask for a passphrase. */
 static int no_passphrase(char *buffer, int size, int for_writing, void *context)
 {
     (void)buffer;
@@ -73,14 +73,14 @@ bool pem_holds_certificates(const char *path, char *ret_problem)
         X509_free(certificate);
         count++;
     }
-    /* The end shows as a line that does not begin anything; all else is a certificate that is
-     * broken. */
+    /* PEM_R_NO_START_LINE means the end of the file. Any other reason means a damaged certificate.
+     */
     bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
     BIO_free(file);
     if (count == 0)
         return say(ret_problem, "holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)");
     if (!at_end)
-        return say(ret_problem, "holds a certificate that can't be read, behind good ones");
+        return say(ret_problem, "holds a damaged certificate after valid ones");
     ERR_clear_error();
     return true;
 }
@@ -91,7 +91,7 @@ bool pem_holds_key(const char *path, char *ret_problem)
         return false;
     EVP_PKEY *key = read_key(path);
     if (!key)
-        return say(ret_problem, "holds no private key in PEM form, or one with a passphrase");
+        return say(ret_problem, "holds no private key in PEM form, or the key has a passphrase");
     EVP_PKEY_free(key);
     return true;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether files hold what TLS will want of them: CA certificates, a certificate with its chain, its
- * key (PEM). For looking before the first handshake; whoever speaks TLS reads the files itself.
+ * Checks PEM files before the first TLS handshake: CA certificates, a certificate with its chain, a
+ * private key. The TLS code reads the files again itself.
  *
- * Each returns true, or false with the problem in words, fit to follow the file's name. Blocks on
- * the disk.
+ * Each function returns true, or false with the problem in words that can follow the file's name.
+ * Blocks on the disk.
  */
 #ifndef PENSTOCK_BASE_PEM_H
 #define PENSTOCK_BASE_PEM_H
@@ -12,15 +12,15 @@
 #include <stdbool.h>
 
 #define PEM_PROBLEM_BYTES 192
-#define PEM_FILE_BYTES_MAX (8 * 1024 * 1024) /* the system's bundle has a quarter of one */
+#define PEM_FILE_BYTES_MAX (8 * 1024 * 1024) /* Debian's CA bundle has 0.25 MiB */
 
-/* A regular file that can be read, is not empty, and not larger than `bytes_max`. */
+/* Checks for a readable regular file that is not empty and has at most `bytes_max` bytes. */
 bool file_is_readable(const char *path, long bytes_max, char *ret_problem);
 
 bool pem_holds_certificates(const char *path, char *ret_problem);
 /* A private key without a passphrase. */
 bool pem_holds_key(const char *path, char *ret_problem);
-/* Both hold what they should: whether the key is the first certificate's. */
+/* For two valid files: returns whether the key belongs to the first certificate. */
 bool pem_key_fits(const char *certificate_path, const char *key_path);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A view of bytes that somebody else owns. Not NUL-terminated. */
+/* A view of bytes that another object owns. Not NUL-terminated. */
 #ifndef PENSTOCK_BASE_SLICE_H
 #define PENSTOCK_BASE_SLICE_H
 

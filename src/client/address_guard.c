@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One table of networks, from IANA's special-purpose registries (RFC 6890 and its updates) and RFC
- * 1112 (224/4, 240/4).
+ * The table of networks is from IANA's special-purpose registries (RFC 6890 and its updates) and
+ * RFC 1112 (224/4, 240/4).
  *
- * Every address is brought into 16 bytes, IPv4 as ::ffff:a.b.c.d; NAT64's well-known prefix (RFC
- * 6052) is taken off as well. So an allowed IPv6 network never opens an IPv4 address in disguise:
- * IPv4 is judged by IPv4 networks only, ::/0 included.
+ * Every address is converted to 16 bytes, IPv4 as ::ffff:a.b.c.d. NAT64's well-known prefix (RFC
+ * 6052) is removed as well. So an allowed IPv6 network, ::/0 included, never allows an IPv4 address
+ * inside IPv6: only IPv4 networks decide about IPv4.
  */
 #include "client/address_guard.h"
 
@@ -27,7 +27,7 @@
 static const struct network ipv4_mapped = V4(0, 0, 0, 0, 0);
 static const struct network nat64 = V6(0x00, 0x64, 0xff, 0x9b, 96);
 static const struct network ipv6_unicast =
-    V6(0x20, 0, 0, 0, 3); /* the only IPv6 that is given out to anybody */
+    V6(0x20, 0, 0, 0, 3); /* the only IPv6 range assigned for global unicast */
 
 static const struct network refused[] = {
     V4(0, 0, 0, 0, 8),              /* this network */
@@ -47,7 +47,7 @@ static const struct network refused[] = {
     V4(240, 0, 0, 0, 4),            /* reserved; broadcast */
     V6(0x20, 0x01, 0, 0, 23),       /* IETF protocol assignments, Teredo among them */
     V6(0x20, 0x01, 0x0d, 0xb8, 32), /* documentation */
-    V6(0x20, 0x02, 0, 0, 16),       /* 6to4: any IPv4 address in disguise */
+    V6(0x20, 0x02, 0, 0, 16),       /* 6to4: contains any IPv4 address */
 };
 
 static bool network_contains(const struct network *network, const unsigned char address[16])
@@ -108,7 +108,7 @@ bool address_guard_allows(const struct address_guard *guard, const struct sockad
     return true;
 }
 
-/* One to three digits without a leading zero. */
+/* Reads one to three digits without a leading zero. */
 static bool parse_prefix_bits(struct slice text, unsigned bits_max, unsigned *ret_bits)
 {
     if (text.len < 1 || text.len > 3 || (text.len > 1 && text.data[0] == '0'))

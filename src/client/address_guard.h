@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which addresses a delivery may go to (SSRF). Everything that is not plainly public unicast is
- * refused; an operator's allow list opens networks. IPv4 hidden in IPv6 (mapped, NAT64) is
- * unwrapped and judged again.
+ * Decides to which addresses Penstock may connect (protection from SSRF). Only public unicast
+ * addresses are allowed. An operator's allow list adds networks. IPv4 inside IPv6 (mapped, NAT64)
+ * is unwrapped and checked as IPv4.
  */
 #ifndef PENSTOCK_CLIENT_ADDRESS_GUARD_H
 #define PENSTOCK_CLIENT_ADDRESS_GUARD_H
@@ -24,8 +24,8 @@ struct address_guard {
     unsigned allowed_count;
 };
 
-/* "10.0.0.0/8", "fd00::/8", or one address; false unless it is exactly that (host bits must be 0).
- * */
+/* Reads "10.0.0.0/8", "fd00::/8", or one address. Returns false for other text, and if host bits
+ * are not 0. */
 bool network_parse(struct slice text, struct network *ret_network);
 
 bool address_guard_allows(const struct address_guard *guard, const struct sockaddr *address);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The addresses of one name, in the order in which they should be tried. */
+/* The addresses of one name, in the order in which they are tried. */
 #ifndef PENSTOCK_CLIENT_ADDRESS_SET_H
 #define PENSTOCK_CLIENT_ADDRESS_SET_H
 
@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* As many as a request may try before its time for connecting is up. */
+/* As many as a request can try within its connect timeout. */
 #define ADDRESS_SET_MAX 8
 
 union address {
@@ -29,15 +29,15 @@ static inline bool address_equal(const union address *a, const union address *b)
 }
 
 struct address_set {
-    enum err error; /* ERR_NAME_LOOKUP and the like: then there are none */
-    /* Another number as soon as an address has left the name: connections made before are not used
-     * any more. */
+    enum err error; /* for example ERR_NAME_LOOKUP: then there are no addresses */
+    /* Changes when an address is removed from the name. Connections made before are not used
+     * then. */
     uint64_t route;
     unsigned count;
     union address items[ADDRESS_SET_MAX];
 };
 
-/* The place of an address, or -1. */
+/* Returns the position of an address, or -1. */
 static inline int address_set_find(const struct address_set *set, const union address *address)
 {
     for (unsigned i = 0; i < set->count; i++)
@@ -46,7 +46,7 @@ static inline int address_set_find(const struct address_set *set, const union ad
     return -1;
 }
 
-/* The first `places` addresses go to the end. */
+/* Moves the first `places` addresses to the end. */
 static inline void address_set_turn(struct address_set *set, unsigned places)
 {
     struct address_set before = *set;

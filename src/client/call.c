@@ -27,7 +27,7 @@ static int on_progress(
     void *context, curl_off_t all, curl_off_t done, curl_off_t up_all, curl_off_t up)
 {
     const struct client_call *call = context;
-    return call->on_wait(call->context) ? 0 : 1; /* 1 ends the transfer */
+    return call->on_wait(call->context) ? 0 : 1; /* 1 aborts the transfer */
 }
 
 static void watch(CURL *curl, const struct client_call *call)
@@ -37,7 +37,7 @@ static void watch(CURL *curl, const struct client_call *call)
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, (void *)call);
-    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* a name look-up in flight is not waited for */
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* don't wait for a running name look-up */
 }
 
 enum err client_call(const struct client_call *call, int *ret_status, struct buffer *body)

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The multi handle on the loop, and the way of each request through resolver, guard and libcurl.
+ * Connects the multi handle with the loop, and passes each request through resolver, guard and
+ * libcurl.
  *
- * libcurl says which sockets and which one timer it wants watched; their events go to
- * curl_multi_socket_action, after which the ended transfers are collected. So on_done runs from the
- * loop's own callbacks, outside of libcurl, and may send again. What fails within client_send waits
- * in a list for the next turn.
+ * libcurl says which sockets and which timer to watch. Their events call curl_multi_socket_action,
+ * and then the ended transfers are collected. So on_done runs from the loop's callbacks, outside of
+ * libcurl, and may send again. A failure within client_send waits in a list for the next turn.
  */
 #include "client/client.h"
 
+#include "base/memory.h"
 #include "client/sockets.h"
 #include "client/transfer.h"
 #include "runtime/loop.h"
@@ -17,24 +18,24 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Handles kept for later requests, some 10 KB each. */
+/* Handles kept for later requests, about 10 KB each. */
 #define TRANSFERS_IDLE_MAX 256
 
 struct client {
     /* immutable after client_new */
     struct loop *loop;
-    struct client_options options; /* with texts of its own */
+    struct client_options options; /* its texts are copies */
     char *ca_file;
     struct resolver *resolver;
     CURLM *multi;
 
     struct sockets sockets;
-    struct timer multi_timer;    /* what libcurl asks for; an alarm */
-    struct timer failures_timer; /* an alarm */
+    struct timer multi_timer;    /* the timer that libcurl asks for */
+    struct timer failures_timer; /* reports the failures list in the next turn */
     struct client_request *failures_first, **failures_end;
     struct list under_way, idle;       /* of transfers */
     struct list to_nudge;              /* of transfers in flight, by nudge_link */
-    struct client_transfer *sent_last; /* in flight; NULL: not known any more */
+    struct client_transfer *sent_last; /* in flight; NULL: unknown */
     unsigned idle_count;
     bool closing;
 };
@@ -72,15 +73,15 @@ static void on_failures_timer(struct timer *timer)
     tell_failures(client);
 }
 
-/* The way of a request */
+/* The steps of a request */
 
-/* Takes the transfer off its request and out of libcurl, and keeps or frees it. */
+/* Detaches the transfer from its request and from libcurl, and keeps or frees it. */
 static struct client_request *retire(struct client_transfer *transfer, enum err error)
 {
     struct client *client = transfer->client;
     resolver_leave(&transfer->waiter);
     if (transfer->in_multi)
-        curl_multi_remove_handle(client->multi, transfer->easy); /* which may tell of sockets */
+        curl_multi_remove_handle(client->multi, transfer->easy); /* may call on_socket_wish */
     struct client_request *request = transfer_report(transfer, error);
     if (client->sent_last == transfer)
         client->sent_last = NULL;
@@ -101,7 +102,7 @@ static void finish(struct client_transfer *transfer, enum err error)
     request->on_done(request);
 }
 
-/* Its name could not be asked for. */
+/* Sets the reason for a shortage before libcurl was used: then it is the name servers. */
 static enum err name_shortage(struct client_transfer *transfer, enum err error)
 {
     if (error == ERR_SHORTAGE && !transfer->in_multi)
@@ -134,8 +135,8 @@ static enum err start(struct client_transfer *transfer, const struct address_set
     return OK;
 }
 
-/* The address that is being tried doesn't answer: the next one is asked, and remembered as the
- * first. */
+/* The address that is being tried does not answer. Tries the next one, and makes the resolver
+ * return that one first. */
 static void on_turn(struct timer *timer)
 {
     struct client_transfer *transfer = CONTAINER_OF(timer, struct client_transfer, turn);
@@ -165,9 +166,9 @@ static void on_name_answer(struct resolver_waiter *waiter, const struct address_
 }
 
 /*
- * A kept connection outlives the transfer that opened it, so that this is the client's to see. If a
- * transfer has just sent, over a warm connection that turns out to be dead, this is all that is
- * heard of it before libcurl tries again.
+ * A kept connection outlives the transfer that opened it, so the client watches for its close. If a
+ * transfer has just sent on a kept connection that is dead, this close is the only sign before
+ * libcurl sends again.
  */
 static int on_close_socket(void *context, curl_socket_t fd)
 {
@@ -210,7 +211,7 @@ static struct client_transfer *take_transfer(struct client *client)
     return transfer;
 }
 
-/* OK as well when it goes on later, with the answer about its name. */
+/* Also returns OK if the request waits for the addresses of its name. */
 static enum err begin(struct client_transfer *transfer)
 {
     const struct target *target = &transfer->target;
@@ -252,16 +253,15 @@ void client_send(struct client *client, struct client_request *request)
 
 static struct client_transfer *transfer_of(CURL *easy)
 {
-    char *private = NULL; /* NULL for the handle with which libcurl closes idle connections */
+    char *private = NULL; /* stays NULL for the handle that closes idle connections */
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
     return (struct client_transfer *)(void *)private;
 }
 
 /*
- * libcurl 7.88, driven by sockets, does nothing when an address of several has refused the
- * connection: it has closed the socket, and goes on to the next address when some timer is due,
- * which may be after half of the time for connecting. Pausing and unpausing asks it to look at the
- * handle at once.
+ * Works around libcurl 7.88. When one of several addresses refuses the connection, libcurl closes
+ * the socket and does nothing until some timer is due, possibly half of the connect timeout later.
+ * Then it tries the next address. Pausing and unpausing makes it handle the request at once.
  */
 static void nudge(struct client *client)
 {
@@ -378,9 +378,7 @@ static enum err set_up(struct client *client, const struct client_options *optio
     client->options.ca_file = NULL;
     client->options.dns_servers = NULL; /* only the resolver needs it, once */
     if (options->ca_file) {
-        client->ca_file = strdup(options->ca_file);
-        if (!client->ca_file)
-            return ERR_NO_MEMORY;
+        client->ca_file = memory_copy_string(options->ca_file);
         client->options.ca_file = client->ca_file;
     }
     timer_init(&client->multi_timer, on_multi_timer);
@@ -394,9 +392,7 @@ static enum err set_up(struct client *client, const struct client_options *optio
 enum err client_new(
     struct loop *loop, const struct client_options *options, struct client **ret_client)
 {
-    struct client *client = calloc(1, sizeof *client);
-    if (!client)
-        return ERR_NO_MEMORY;
+    struct client *client = memory_new(sizeof *client);
     client->loop = loop;
     client->failures_end = &client->failures_first;
     client->sockets =

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Egress HTTP on a loop: libcurl's multi interface for the requests, c-ares for the names
- * (libcurl's own resolver would block the whole loop when a DNS server is dead), the address guard
- * between the two. One client per loop's thread, which owns it and its requests.
+ * Sends HTTP requests from a loop. libcurl's multi interface makes the requests. c-ares resolves
+ * names, because libcurl's own resolver blocks the loop while a DNS server is dead. The address
+ * guard is between the two. Each loop has one client. The loop's thread owns the client and its
+ * requests.
  *
  *   client_send -> name known? -- no --> c-ares on the loop -> cached with its TTL
  *                    | yes                      |
  *                    v                          v
  *               address guard -> libcurl, the address pinned -> on_done
  *
- * What fails for want of something of our own (descriptors, memory, local ports, a route to
- * anywhere, name servers that answer, our CA file) ends with ERR_SHORTAGE, and no byte of it has
- * left: that says nothing of the client.
+ * ERR_SHORTAGE: this machine lacks a resource (file descriptors, memory, local ports, a network
+ * route, name servers that answer, the CA file). No byte of the request was sent, and the client is
+ * not the cause.
  */
 #ifndef PENSTOCK_CLIENT_CLIENT_H
 #define PENSTOCK_CLIENT_CLIENT_H
@@ -25,21 +26,21 @@ struct client;
 
 struct client_options {
     struct address_guard guard;
-    bool allow_http;          /* plain http:// is refused otherwise (ERR_URL) */
+    bool allow_http;          /* otherwise plain http:// is rejected (ERR_URL) */
     const char *ca_file;      /* NULL or "": the system's */
-    const char *dns_servers;  /* NULL or "": the system's; else "ip:port,ip:port", for tests */
-    unsigned connections_max; /* kept open, idle ones included */
+    const char *dns_servers;  /* NULL or "": the system's; or "ip:port,ip:port", for tests */
+    unsigned connections_max; /* open at a time, idle ones included */
 };
 
 enum err client_new(
     struct loop *loop, const struct client_options *options, struct client **ret_client) MUST_CHECK;
-/* Cancels what is in flight: each request gets its on_done with ERR_CANCELLED. Takes NULL. */
+/* Cancels the requests in flight: each on_done is called with ERR_CANCELLED. Takes NULL. */
 void client_free(struct client *client);
 
 #define CLIENT_HEADERS_MAX 12
 
-/* One POST. The caller allocates and keeps it until on_done; `url`, `body` and the headers' texts
- * as well. */
+/* One POST. The caller owns it and keeps it valid until on_done, with its `url`, `body` and the
+ * texts of its headers. */
 struct client_request {
     const char *url;
     struct slice body;
@@ -47,32 +48,30 @@ struct client_request {
     unsigned headers_count;
     int64_t connect_timeout_us; /* name look-up included */
     int64_t answer_timeout_us;  /* the whole request */
-    bool once;                  /* guarded: a fresh connection, for this request alone */
-    bool fresh;                 /* a fresh connection, which may be kept */
-    void (*on_done)(
-        struct client_request *request); /* on the loop, never from within client_send */
-
-    /* what came of it */
+    bool once;                  /* guarded: uses a new connection and closes it afterwards */
+    bool fresh;                 /* uses a new connection, which may be kept */
+    /* Called on the loop, never within client_send. */
+    void (*on_done)(struct client_request *request);
+    /* the result */
     struct attempt_end end;
-    struct attempt_reach reach; /* of the last send; its limits stand in reach.h */
-    unsigned sends; /* 1 once a byte of it may have left; never more: libcurl may not repeat it */
-    const char *shortage; /* with ERR_SHORTAGE: of what, in words */
+    struct attempt_reach reach; /* of the last send; see the limits in reach.h */
+    unsigned sends;       /* 0 or 1: a byte of it may have been sent; libcurl may not repeat it */
+    const char *shortage; /* with ERR_SHORTAGE: the missing resource, in words */
     int64_t duration_us;
-    int64_t retry_after_us; /* of Retry-After, the longest; 0 without */
+    int64_t retry_after_us; /* the longest Retry-After; 0: none */
     uint32_t excerpt_len;
-    char excerpt
-        /* of the answer's body; without a status: the first bytes that came */
-        [ANSWER_EXCERPT_BYTES_MAX];
+    /* Of the answer's body. Without a status: the first bytes that were received. */
+    char excerpt[ANSWER_EXCERPT_BYTES_MAX];
 
     /* owned by the client while in flight */
     struct client_transfer *transfer;
-    struct client_request *next; /* in the list of those that failed at once */
+    struct client_request *next; /* in the list of those that failed in client_send */
 };
 
 void client_send(struct client *client, struct client_request *request);
 
-/* Checks a URL as client_send will, without looking names up: OK or ERR_URL with a sentence for
- * people. */
+/* Checks a URL as client_send does, without name look-ups. Returns OK, or ERR_URL with a sentence
+ * for people. */
 enum err client_check_url(
     const struct client_options *options, const char *url, const char **ret_problem) MUST_CHECK;
 

@@ -68,7 +68,7 @@ void reach_look_ahead(struct reach *reach, struct client_request *request, int f
 void reach_show(const struct reach *reach, struct client_request *request, struct slice bytes)
 {
     if (told_bytes(reach) == 0)
-        request->excerpt_len = 0; /* what was seen ahead comes again */
+        request->excerpt_len = 0; /* libcurl reports the bytes that were seen ahead */
     add_to_excerpt(request, bytes);
 }
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/hash.h"
+#include "base/memory.h"
 #include "runtime/loop.h"
 
 #include <ares.h>
@@ -13,14 +14,14 @@
 
 #define BUCKETS 1024 /* a power of two */
 
-/* A TTL of 0 would cost a look-up for each request; one of days would keep us at a machine that is
- * gone. */
+/* A TTL of 0 would cost a look-up per request. With a TTL of days, requests would still be sent to
+ * a machine that was replaced. */
 #define TTL_SECONDS_MIN 5
 #define TTL_SECONDS_MAX 300
 #define TTL_SECONDS_NO_SUCH_NAME 2
 #define TTL_SECONDS_NO_ANSWER 1
 
-/* One server that is dead: 1 + 2 s, within the usual time for connecting. */
+/* A dead server costs 1 + 2 s, which is within the usual connect timeout. */
 #define SERVER_TIMEOUT_MS 1000
 #define SERVER_TRIES 2
 
@@ -38,14 +39,14 @@ struct name {
 struct resolver {
     struct loop *loop;
     ares_channel channel;
-    struct timer timer; /* of c-ares, and to tell the answers; an alarm */
+    struct timer timer; /* for c-ares, and to report answers in the next turn */
     struct list sockets;
-    struct list asking, answered, known; /* known: the least lately used first */
+    struct list asking, answered, known; /* known: the least recently used first */
     unsigned names_count;
-    uint64_t routes;        /* given out */
-    int64_t heard_mono_us;  /* the last answer of a name server, to whatever; 0: none yet */
-    bool in_call;           /* c-ares answers at once: no name server has */
-    int64_t canary_mono_us; /* when the root was asked for last */
+    uint64_t routes;        /* used so far */
+    int64_t heard_mono_us;  /* the last answer of any name server; 0: none yet */
+    bool in_call;           /* c-ares answers within its call: not from a name server */
+    int64_t canary_mono_us; /* when the root was last asked for */
     bool canary_is_out;
     bool closing;
     struct hash_seed seed;
@@ -58,7 +59,6 @@ struct socket_watch {
     struct resolver *resolver;
 };
 
-static const struct address_set no_memory = {.error = ERR_NO_MEMORY};
 static const struct address_set no_room = {.error = ERR_SHORTAGE};
 
 static void move_to(struct list *place, struct name *name)
@@ -67,7 +67,7 @@ static void move_to(struct list *place, struct name *name)
     list_add_tail(place, &name->place);
 }
 
-/* Time until the root is to be asked for; INT64_MAX: it is not. */
+/* Returns the time until the root must be asked for, or INT64_MAX if it need not be. */
 static int64_t canary_due_us(const struct resolver *resolver)
 {
     if (resolver->canary_is_out || list_is_empty(&resolver->asking))
@@ -97,7 +97,7 @@ static void set_timer(struct resolver *resolver)
 
 static void on_socket_ready(struct loop_watch *watch, uint32_t events)
 {
-    /* c-ares may close the socket and free the watch under us. */
+    /* c-ares may close the socket and free the watch during the call. */
     struct resolver *resolver = CONTAINER_OF(watch, struct socket_watch, watch)->resolver;
     ares_socket_t fd = watch->fd;
     bool readable = events & (EPOLLIN | EPOLLERR | EPOLLHUP), writable = events & EPOLLOUT;
@@ -116,12 +116,10 @@ static struct socket_watch *find_socket(struct resolver *resolver, int fd)
     return NULL;
 }
 
-/* Without a watch (no memory) the look-up ends by c-ares's time-out. */
+/* If the loop can't watch the socket, the look-up ends by c-ares's timeout. */
 static void add_socket(struct resolver *resolver, int fd, uint32_t events)
 {
-    struct socket_watch *socket = calloc(1, sizeof *socket);
-    if (!socket)
-        return;
+    struct socket_watch *socket = memory_new(sizeof *socket);
     socket->watch = (struct loop_watch){.fd = fd, .events = events, .on_ready = on_socket_ready};
     socket->resolver = resolver;
     if (loop_watch_add(resolver->loop, &socket->watch) != OK) {
@@ -187,9 +185,7 @@ static bool make_room(struct resolver *resolver)
 static struct name *add_name(struct resolver *resolver, const char *host)
 {
     size_t bytes = strlen(host) + 1;
-    struct name *name = calloc(1, sizeof *name + bytes);
-    if (!name)
-        return NULL;
+    struct name *name = memory_new(sizeof *name + bytes);
     name->resolver = resolver;
     memcpy(name->host, host, bytes);
     list_init(&name->waiters);
@@ -210,7 +206,7 @@ static bool copy_address(const struct ares_addrinfo_node *node, union address *r
     return true;
 }
 
-/* Returns the seconds that the answer may be kept. */
+/* Reads c-ares's answer. Returns the seconds for which it may be kept. */
 static int read_answer(
     int status, const struct ares_addrinfo *result, struct address_set *ret_answer)
 {
@@ -235,7 +231,8 @@ static int read_answer(
     return ttl < TTL_SECONDS_MIN ? TTL_SECONDS_MIN : ttl;
 }
 
-/* Addresses that have joined, or another order, change nothing for the connections that stand. */
+/* The route changes only if an address was removed. Added addresses or another order keep the
+ * connections. */
 static void set_answer(struct name *name, const struct address_set *answer)
 {
     bool holds = name->answer.count > 0;
@@ -246,7 +243,7 @@ static void set_answer(struct name *name, const struct address_set *answer)
     name->answer.route = route;
 }
 
-/* A name server has answered, if only that it can't say. */
+/* Notes that a name server has answered, even if with an error. */
 static void note_heard(struct resolver *resolver, int status)
 {
     if (!resolver->in_call && (status <= ARES_EREFUSED || status == ARES_EBADRESP))
@@ -328,8 +325,8 @@ static void tell_waiters(struct resolver *resolver)
 {
     struct name *name;
     while ((name = LIST_TAKE_FIRST(&resolver->answered, struct name, place))) {
-        /* A waiter may look names up, and so drop this one or have it asked again: nothing of it is
-         * used once the first is told. */
+        /* A waiter may look up names. That may free this name or ask for it again, so the name is
+         * not used after the first callback. */
         struct address_set answer = name->answer;
         struct list waiters;
         list_init(&waiters);
@@ -359,8 +356,6 @@ const struct address_set *resolver_look_up(
         if (!make_room(resolver))
             return &no_room;
         name = add_name(resolver, host);
-        if (!name)
-            return &no_memory;
     } else if (!name->asking && clock_mono_us() < name->expires_mono_us) {
         if (list_is_empty(&name->waiters))
             move_to(&resolver->known, name);
@@ -430,9 +425,7 @@ static enum err open_channel(struct resolver *resolver, const char *servers)
 
 enum err resolver_new(struct loop *loop, const char *servers, struct resolver **ret_resolver)
 {
-    struct resolver *resolver = calloc(1, sizeof *resolver);
-    if (!resolver)
-        return ERR_NO_MEMORY;
+    struct resolver *resolver = memory_new(sizeof *resolver);
     resolver->loop = loop;
     list_init(&resolver->sockets);
     list_init(&resolver->asking);

@@ -24,7 +24,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* A proxy may have joined several fields with commas. */
+/* A proxy may have joined several fields with commas. The longest counts. */
 static int64_t parse_seconds(struct slice text)
 {
     const char *comma = memchr(text.data, ',', text.len);
@@ -51,8 +51,8 @@ int64_t retry_after_parse(struct slice value, int64_t now_wall_us)
     struct slice text = trim(value);
     if (text.len == 0 || text.len > HTTP_DATE_BYTES_MAX)
         return 0;
-    /* curl_getdate would take a bare number for a date; anything that begins with a digit is
-     * seconds or nothing. */
+    /* curl_getdate reads a bare number as a date. So text that begins with a digit is read as
+     * seconds only. */
     if (is_digit(text.data[0]))
         return parse_seconds(text);
     char date[HTTP_DATE_BYTES_MAX + 1];

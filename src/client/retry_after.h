@@ -7,8 +7,8 @@
 
 #include <stdint.h>
 
-/* What it asks for from now on, at most a year; 0 when it is in the past or can't be read. White
- * space around it is skipped. */
+/* Returns the delay from now in microseconds, at most a year. Returns 0 if it is in the past or
+ * malformed. Skips white space around it. */
 int64_t retry_after_parse(struct slice value, int64_t now_wall_us);
 
 #endif

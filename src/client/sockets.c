@@ -2,6 +2,7 @@
 #include "client/sockets.h"
 
 #include "base/cleanup.h"
+#include "base/memory.h"
 
 #include <string.h>
 
@@ -17,26 +18,23 @@ struct socket_watch {
 static void on_event(struct loop_watch *watch, uint32_t events)
 {
     struct socket_watch *socket = CONTAINER_OF(watch, struct socket_watch, watch);
-    if (socket->wished) /* which may close the socket and free the watch */
+    if (socket->wished) /* the callback may close the socket and free the watch */
         socket->sockets->on_ready(socket->sockets->context, socket->owner, watch->fd, events);
     else
-        sockets_forget(socket->sockets, watch->fd); /* or the loop would spin over it */
+        sockets_forget(socket->sockets, watch->fd); /* otherwise the event repeats for ever */
 }
 
-static bool make_room(struct sockets *sockets, int fd)
+static void make_room(struct sockets *sockets, int fd)
 {
     size_t room = sockets->room ? sockets->room : ROOM_MIN;
     while (room <= (size_t)fd)
         room *= 2;
     if (room == sockets->room)
-        return true;
-    struct socket_watch **larger = realloc(sockets->by_fd, room * sizeof *larger);
-    if (!larger)
-        return false;
+        return;
+    struct socket_watch **larger = memory_resize(sockets->by_fd, room * sizeof *larger);
     memset(larger + sockets->room, 0, (room - sockets->room) * sizeof *larger);
     sockets->by_fd = larger;
     sockets->room = room;
-    return true;
 }
 
 static struct socket_watch *find(const struct sockets *sockets, int fd)
@@ -46,11 +44,8 @@ static struct socket_watch *find(const struct sockets *sockets, int fd)
 
 static void add(struct sockets *sockets, int fd, uint32_t events, void *owner)
 {
-    if (!make_room(sockets, fd))
-        return;
-    struct socket_watch *socket = malloc(sizeof *socket);
-    if (!socket)
-        return;
+    make_room(sockets, fd);
+    struct socket_watch *socket = memory_new_raw(sizeof *socket);
     *socket = (struct socket_watch){.watch = {.fd = fd, .events = events, .on_ready = on_event},
         .sockets = sockets,
         .owner = owner,

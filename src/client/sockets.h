@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libcurl's sockets on the loop. It asks for a socket to be watched with each request and no more
- * after its answer, also when the connection is kept: taken at its word, that would be two calls of
- * the kernel for each request. So a socket that nobody asks for stays where it is and rests; mostly
- * the next request wants just the same.
+ * Watches libcurl's sockets on the loop with few system calls. libcurl asks to watch a socket for
+ * each request, and to stop after the answer, even if it keeps the connection. That would be two
+ * system calls per request. So a socket that is not asked for stays watched and rests. Usually the
+ * next request asks for the same events.
  *
- *   watched --no more wish, last for reading only--> resting --a wish--> watched
- *                                |----an event (the peer has closed it)--> out of the loop, until the next wish
- *                                '----closed by libcurl--> gone
+ *   watched -- no wish, and last for reading only --> resting -- a wish --> watched
+ *                                                        |
+ *                                                        |-- an event (the peer closed it)
+ *                                                        |     --> not watched until the next wish
+ *                                                        '-- closed by libcurl --> forgotten
  *
- * Only a connection that waited for an answer rests. One that was still connecting (it wished to
- * write) is taken out at once: libcurl 7.88 closes such a socket without telling, and the next one
- * of its number would be taken for it.
+ * Only a connection that waited for an answer rests. A connection that was still connecting (it
+ * wished to write) is removed at once. libcurl 7.88 closes such a socket without a callback, and a
+ * new socket with the same number would be taken for it.
  *
- * Belongs to the client's thread.
+ * Owned by the client's thread.
  */
 #ifndef PENSTOCK_CLIENT_SOCKETS_H
 #define PENSTOCK_CLIENT_SOCKETS_H
@@ -22,17 +24,17 @@
 
 struct sockets {
     struct loop *loop;
-    /* Of those that are watched; `owner` as wished last. */
+    /* Called for watched sockets, with the `owner` of the last wish. */
     void (*on_ready)(void *context, void *owner, int fd, uint32_t events);
     void *context;
     struct socket_watch **by_fd; /* NULL: not in the loop */
     size_t room;
 };
 
-/* The events (EPOLLIN, EPOLLOUT) that are wished for from now on; 0: none. Without memory nothing
- * is watched, and the transfer ends at its deadline. */
+/* Sets the events (EPOLLIN, EPOLLOUT) to watch; 0: none. If the loop can't watch the socket, the
+ * transfer ends at its deadline. */
 void sockets_wish(struct sockets *sockets, int fd, uint32_t events, void *owner);
-/* Before the descriptor is closed. */
+/* Call it before the descriptor is closed. */
 void sockets_forget(struct sockets *sockets, int fd);
 void sockets_done(struct sockets *sockets);
 

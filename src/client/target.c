@@ -14,7 +14,7 @@ static enum err refuse(const char *problem, const char **ret_problem)
     return ERR_URL;
 }
 
-/* libcurl itself takes one to three slashes. */
+/* libcurl itself accepts one to three slashes. */
 static bool begins_with(const char *text, const char *prefix)
 {
     size_t len = strlen(prefix);
@@ -38,7 +38,7 @@ static enum err parse_text(CURLU *url, const char *text, bool allow_http, const 
     return code == CURLUE_OK ? OK : refuse("must be a valid URL", ret_problem);
 }
 
-/* NULL when the URL has no such part. */
+/* Sets NULL if the URL has no such part. */
 static enum err get_part(CURLU *url, CURLUPart part, unsigned flags, char **ret_text)
 {
     char *text = NULL;
@@ -63,7 +63,7 @@ static enum err read_port(CURLU *url, struct target *target, const char **ret_pr
     return OK;
 }
 
-/* The host lower-cased into the target; false when it is not a plain host name. */
+/* Copies the host to the target in lower case. Returns false if it is not a plain host name. */
 static bool read_name(const char *host, size_t len, struct target *target)
 {
     if (len == 0 || len > HOST_BYTES_MAX || host[0] == '.' || host[0] == '-' ||

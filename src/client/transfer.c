@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/transfer.h"
 
+#include "base/memory.h"
 #include "client/retry_after.h"
 #include "runtime/loop.h"
 
@@ -12,21 +13,22 @@
 #include <strings.h>
 #include <unistd.h>
 
-/* What libcurl tells while it works. The context of each is the transfer. */
+/* libcurl's callbacks. The context of each is the transfer. */
 
 static int64_t time_left_us(const struct client_transfer *transfer, int64_t timeout_us)
 {
     return transfer->started_mono_us + timeout_us - clock_mono_us();
 }
 
-/* How long what may still come is waited for. */
+/* Limits the time for the rest of the answer. */
 static void bound_rest(struct client_transfer *transfer, int64_t rest_us)
 {
     int64_t left_us = time_left_us(transfer, transfer->request->answer_timeout_us);
     timer_arm(transfer->loop, &transfer->deadline, rest_us < left_us ? rest_us : left_us);
 }
 
-/* False for what libcurl takes for a status line and is none: "HTTP/abc" passes there, as 200. */
+/* Returns false for a line that libcurl accepts as a status line although it is none: it reads
+ * "HTTP/abc" as 200. */
 static bool begin_response(struct client_transfer *transfer, struct slice line)
 {
     const char prefix[] = "HTTP/";
@@ -36,7 +38,7 @@ static bool begin_response(struct client_transfer *transfer, struct slice line)
         !isdigit((unsigned char)line.data[len]))
         return false;
     transfer->status =
-        atoi(space); /* the line is followed by a NUL, and libcurl has seen three digits */
+        atoi(space); /* a NUL follows the line, and libcurl has checked three digits */
     transfer->in_headers = true;
     transfer->request->retry_after_us = 0;
     return true;
@@ -48,7 +50,7 @@ static void end_headers(struct client_transfer *transfer)
     if (transfer->status < 200)
         return;
     transfer->answered = true;
-    transfer->request->excerpt_len = 0; /* from now on it is the body's */
+    transfer->request->excerpt_len = 0; /* from here on it shows the body */
     bound_rest(transfer, transfer->status < 300 ? ANSWER_REST_US_2XX : ANSWER_REST_US_OTHER);
 }
 
@@ -98,9 +100,9 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
 }
 
 /*
- * libcurl is about to write the request: for the first time, or again by itself, since a kept-alive
- * connection was dead or HTTP/2 refused the stream. A second time is an attempt of its own, which
- * is the caller's to make and to number.
+ * libcurl is about to write the request. This is the first time, or libcurl repeats it because a
+ * kept-alive connection was dead or HTTP/2 refused the stream. A repeat would be another attempt.
+ * The caller must make and number it, so it is refused here.
  */
 static int on_before_request(
     void *context, char *remote_ip, char *local_ip, int remote_port, int local_port)
@@ -116,7 +118,7 @@ static int on_before_request(
     return CURL_PREREQFUNC_OK;
 }
 
-/* NULL for what says something of the peer, or of nobody. */
+/* Returns NULL if the error says something about the peer, or is unknown. */
 static const char *shortage_of(int error)
 {
     switch (error) {
@@ -135,8 +137,8 @@ static const char *shortage_of(int error)
 
 static bool has_route(int family)
 {
-    /* Connecting a datagram socket only looks the route up. Two addresses that are nobody's to
-     * refuse. */
+    /* Connecting a datagram socket only looks up the route. The guard does not apply to these two
+     * addresses. */
     union address address = {.any.sa_family = (sa_family_t)family};
     if (family == AF_INET)
         inet_pton(AF_INET, "198.41.0.4", &address.ipv4.sin_addr);
@@ -151,8 +153,8 @@ static bool has_route(int family)
     return has;
 }
 
-/* Why there is no connection, as far as the reason is on this machine. An address without a route
- * is the client's own matter, as long as others can be reached. */
+/* Returns why there is no connection, if the reason is on this machine. A missing route to one
+ * address is the client's problem, if others have a route. */
 static const char *find_shortage(const struct client_transfer *transfer, CURLcode code)
 {
     long error = 0;
@@ -166,7 +168,7 @@ static const char *find_shortage(const struct client_transfer *transfer, CURLcod
     if (error == ENETUNREACH || error == ENETDOWN || error == EHOSTUNREACH)
         return has_route(AF_INET) || has_route(AF_INET6) ? NULL
                                                          : "network: there is no route to anywhere";
-    /* For IPv6 it is also what a machine without any says. */
+    /* For IPv6, a machine without IPv6 reports the same error. */
     bool is_alien = transfer->tried.any.sa_family == AF_INET6 && !has_route(AF_INET6);
     return error == EADDRNOTAVAIL && is_alien ? NULL : shortage_of((int)error);
 }
@@ -175,7 +177,7 @@ static curl_socket_t on_open_socket(
     void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct client_transfer *transfer = context;
-    if (transfer->request->sends > 0) /* for a repeat that on_before_request would not let go */
+    if (transfer->request->sends > 0) /* a repeat that on_before_request refused */
         return CURL_SOCKET_BAD;
     if (!address_guard_allows(&transfer->options->guard, &address->addr)) {
         transfer->address_refused = true;
@@ -192,14 +194,14 @@ static curl_socket_t on_open_socket(
     return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
-/* Never called while the pin holds: libcurl's own look-up would block the loop, and nobody would
- * have judged its answer. */
+/* Not called while the pin is valid. libcurl's own look-up would block the loop, and its answer
+ * would bypass the guard. */
 static int on_own_look_up(void *resolver_state, void *reserved, void *context)
 {
     return 1;
 }
 
-/* Making one */
+/* Creation */
 
 static const struct {
     CURLoption option;
@@ -210,7 +212,7 @@ static const struct {
     {CURLOPT_NOPROGRESS, 1},
     {CURLOPT_FOLLOWLOCATION, 0},
     {CURLOPT_HTTP09_ALLOWED,
-        1}, /* not as an answer: on_body is told of what is no HTTP, and ends it */
+        1}, /* not to accept it: on_body sees what is not HTTP, and ends the transfer */
     {CURLOPT_HTTP_CONTENT_DECODING, 0},
     {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS},
     {CURLOPT_TCP_NODELAY, 1},
@@ -228,7 +230,7 @@ static bool set_texts(CURL *easy, const struct client_options *options)
         return false;
     if (!options->ca_file || !*options->ca_file)
         return true;
-    /* Debian's libcurl would trust the system's directory besides. */
+    /* Otherwise Debian's libcurl would trust the system's directory as well. */
     return curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK;
 }
@@ -266,9 +268,7 @@ static bool build(struct client_transfer *transfer)
 struct client_transfer *transfer_new(
     struct client *client, struct loop *loop, const struct client_options *options)
 {
-    struct client_transfer *transfer = calloc(1, sizeof *transfer);
-    if (!transfer)
-        return NULL;
+    struct client_transfer *transfer = memory_new(sizeof *transfer);
     transfer->client = client;
     transfer->loop = loop;
     transfer->options = options;
@@ -382,7 +382,7 @@ void transfer_turn(struct client_transfer *transfer)
     write_pin(transfer);
 }
 
-/* The list's nodes are ours: libcurl only reads them. */
+/* The nodes are part of the transfer: libcurl only reads them. */
 static struct curl_slist *link_node(
     struct curl_slist *node, const char *text, struct curl_slist *next)
 {
@@ -393,7 +393,7 @@ static struct curl_slist *link_node(
 static struct curl_slist *list_headers(struct client_transfer *transfer)
 {
     const struct client_request *request = transfer->request;
-    /* Without a value: libcurl would hold back longer bodies for a second and wait for "100
+    /* An empty Expect: otherwise libcurl holds back long bodies for a second and waits for "100
      * Continue". */
     struct curl_slist *list = link_node(&transfer->headers[CLIENT_HEADERS_MAX], "Expect:", NULL);
     for (unsigned i = request->headers_count; i-- > 0;)
@@ -422,14 +422,14 @@ enum err transfer_load(struct client_transfer *transfer)
     const struct client_request *request = transfer->request;
     bool is_name = !target_is_address(&transfer->target);
     const char *body =
-        request->body.len ? request->body.data : ""; /* NULL would make libcurl read its stdin */
+        request->body.len ? request->body.data : ""; /* with NULL libcurl would read stdin */
     CURL *easy = transfer->easy;
     if (curl_easy_setopt(easy, CURLOPT_CURLU, transfer->url) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_RESOLVE, list_pins(transfer)) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_CONNECT_TO,
             is_name ? link_node(&transfer->connect_to, transfer->connected_to, NULL) : NULL) !=
             CURLE_OK ||
-        /* libcurl asks it for addresses in URLs as well, which need no look-up. */
+        /* libcurl calls it also for addresses in URLs, which need no look-up. */
         curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, is_name ? on_own_look_up : NULL) !=
             CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list_headers(transfer)) != CURLE_OK ||
@@ -459,7 +459,7 @@ void transfer_look_ahead(struct client_transfer *transfer, int fd)
     reach_look_ahead(&transfer->reach, transfer->request, fd);
 }
 
-/* Its end */
+/* The end of a request */
 
 static enum err explain_begun(CURLcode code)
 {
@@ -474,11 +474,11 @@ static enum err explain_begun(CURLcode code)
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
     case CURLE_WRITE_ERROR:   /* ANSWER_HEADER_BYTES_MAX */
-    case CURLE_OUT_OF_MEMORY: /* libcurl's own bound on one header line reads so, too */
+    case CURLE_OUT_OF_MEMORY: /* also libcurl's own limit on one header line */
         return ERR_ANSWER_MALFORMED;
     default:
-        /* Closed before the headers were complete (CURLE_OK even, in the middle of them), or a
-         * second send that was not made. */
+        /* Closed before the headers were complete (in the middle of them even with CURLE_OK), or a
+         * refused repeat. */
         return ERR_ANSWER_LOST;
     }
 }
@@ -550,7 +550,7 @@ struct client_request *transfer_report(struct client_transfer *transfer, enum er
     request->duration_us = clock_mono_us() - transfer->started_mono_us;
     reach_report(&transfer->reach, transfer->easy, request);
     if (error == ERR_SEND &&
-        request->reach.request_complete) /* only libcurl's own repeat of it was not sent */
+        request->reach.request_complete) /* only libcurl's repeat was not sent */
         error = ERR_ANSWER_LOST;
     if (error == ERR_NO_MEMORY && request->sends == 0) {
         error = ERR_SHORTAGE;

@@ -1,35 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections: accepted here, then read by us until it is clear which protocol they speak, then
- * handed to h2o (HTTP/1 by way of http1.c).
+ * Connections: accepts them, detects their protocol, and hands them to h2o (HTTP/1 through
+ * http1.c).
  *
- * We look for the HTTP/2 preface ourselves, since h2o does it only together with `Upgrade: h2c`: a
- * way around the checks of http1.c (h2c smuggling), which RFC 9113 has dropped. Without it a client
- * that offers the upgrade simply goes on with HTTP/1.1.
+ * This file looks for the HTTP/2 preface itself. h2o does it only together with `Upgrade: h2c`,
+ * which would bypass the checks of http1.c (h2c smuggling) and which RFC 9113 has removed. A client
+ * that offers the upgrade stays on HTTP/1.1.
  *
- * When the server has connections_max of them, the oldest one that has never brought a whole
- * request is closed, so that silent connections keep nobody out. If there is none, accepting
- * pauses; and so it does for 100 ms when the system has no descriptor to spare. What comes
- * meanwhile waits in the listener's backlog. A drain closes at once what carries no request, asks
- * HTTP/2 clients to leave (GOAWAY, again after 1 s, now final), and lets the others finish.
+ * With connections_max connections open, a new one replaces the oldest one that has never sent a
+ * whole request, so that silent connections do not block others. If there is none, accepting
+ * pauses. It also pauses for 100 ms when the system has no file descriptor. Meanwhile new
+ * connections wait in the listener's backlog.
+ *
+ * A drain closes connections without a request at once. It asks HTTP/2 clients to leave (GOAWAY,
+ * and a final one after 1 s). Other connections finish their requests.
  */
 #include "http/http_internal.h"
 
+#include "base/memory.h"
 #include "runtime/metrics.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define ACCEPTS_PER_TURN \
-    16 /* so that a flood of connections doesn't hold up the requests of those who are in */
+/* So that a flood of connections does not delay the requests of open ones. */
+#define ACCEPTS_PER_TURN 16
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9113 section 3.4 */
 #define PREFACE_BYTES (sizeof preface - 1)
 
 static void on_listener_ready(h2o_socket_t *listener, const char *error);
 
-/* The one place that starts and stops accepting. */
+/* The only function that starts and stops accepting. */
 static void update_accepting(struct http_server *server)
 {
     if (!server->listener)
@@ -53,7 +56,7 @@ static void pause_accepting(struct http_server *server)
     update_accepting(server);
 }
 
-/* h2o or we have closed the socket: the connection is over. */
+/* The socket is closed, by h2o or by Penstock. Frees the connection. */
 static void on_close(void *data)
 {
     struct http_connection *connection = data;
@@ -67,7 +70,7 @@ static void on_close(void *data)
     server->connections_open--;
     if (server->options.is_measured)
         metrics_add(METRIC_HTTP_CONNECTIONS, -1);
-    h2o_timeout_unlink(&server->accept_pause); /* there is a place now, and a descriptor */
+    h2o_timeout_unlink(&server->accept_pause); /* there is room now, and a descriptor */
     update_accepting(server);
 }
 
@@ -93,7 +96,7 @@ static void on_first_bytes(h2o_socket_t *socket, const char *error)
     bool is_preface = memcmp(socket->input->bytes, preface, len) == 0;
     if (is_preface && len < PREFACE_BYTES)
         return;
-    if (is_preface && server->draining) { /* it might miss the GOAWAY */
+    if (is_preface && server->draining) { /* it would miss the GOAWAY */
         h2o_socket_close(socket);
         return;
     }
@@ -103,7 +106,7 @@ static void on_first_bytes(h2o_socket_t *socket, const char *error)
         return;
     }
     connection->stage = CONNECTION_HTTP2;
-    /* From here on the socket is h2o's, and `connection` may be gone when the call returns. */
+    /* h2o owns the socket now. The call may free `connection`. */
     h2o_http2_accept(&server->accept, socket, *h2o_get_timestamp(&server->context, NULL, NULL));
 }
 
@@ -112,7 +115,7 @@ static struct http_connection *connection_of(struct list *link)
     return CONTAINER_OF(link, struct http_connection, link);
 }
 
-/* What h2o owns, it closes itself when it reads the end. */
+/* A socket that h2o owns is shut down; h2o closes it when it reads the end. */
 static void end_connection(struct http_connection *connection)
 {
     if (connection->stage == CONNECTION_UNDECIDED)
@@ -121,8 +124,8 @@ static void end_connection(struct http_connection *connection)
         shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
 }
 
-/* An HTTP/1 request stays in the input until its answer is out; one that has just come is still in
- * the kernel. */
+/* An HTTP/1 request stays in the input until it is answered. A new one may still be in the
+ * kernel. */
 static bool waits_for_request(const struct http_connection *connection)
 {
     char byte;
@@ -152,7 +155,7 @@ static bool is_idle(const struct http_connection *connection)
     return true;
 }
 
-/* The server is full, and somebody waits. */
+/* Closes a connection to make room for one that waits. */
 static void make_room(struct http_server *server)
 {
     struct http_connection *idle = NULL;
@@ -176,14 +179,7 @@ static void make_room(struct http_server *server)
 
 static void connection_begin(struct http_server *server, h2o_socket_t *socket)
 {
-    struct http_connection *connection = malloc(sizeof *connection);
-    if (!connection) {
-        h2o_socket_close(socket);
-        metrics_add(METRIC_HTTP_ACCEPT_FAILURES, 1);
-        if (server->listener && !h2o_timeout_is_linked(&server->accept_pause))
-            pause_accepting(server);
-        return;
-    }
+    struct http_connection *connection = memory_new_raw(sizeof *connection);
     *connection = (struct http_connection){.server = server,
         .socket = socket,
         .stage = CONNECTION_UNDECIDED,
@@ -199,7 +195,7 @@ static void connection_begin(struct http_server *server, h2o_socket_t *socket)
     update_accepting(server);
 }
 
-/* What h2o has to close is closed a turn later, and idle ones may come up: so it is looked at again
+/* h2o closes its connections a turn later, and others may become idle. So a full server looks again
  * every 100 ms. */
 static bool has_place(struct http_server *server)
 {
@@ -211,7 +207,7 @@ static bool has_place(struct http_server *server)
     return false;
 }
 
-/* False when there is nothing more to accept now. */
+/* Returns false if there is nothing more to accept now. */
 static bool accept_one(struct http_server *server)
 {
     if (!has_place(server))
@@ -221,7 +217,7 @@ static bool accept_one(struct http_server *server)
     if (socket) {
         connection_begin(server, socket);
         return server->connections_open <
-               server->options.connections_max; /* else only when somebody waits */
+               server->options.connections_max; /* if full: only when another one waits */
     }
     switch (errno) {
     case EAGAIN:
@@ -245,8 +241,8 @@ static void on_listener_ready(h2o_socket_t *listener, const char *error)
     }
 }
 
-/* Repeated until the last has gone: h2o keeps a connection alive whose answer was in flight when
- * the drain began. */
+/* Repeated until no connection is left: h2o keeps a connection alive if its answer was in flight
+ * when the drain began. */
 static void sweep(struct http_server *server)
 {
     list_for_each_safe (link, following, &server->connections) {

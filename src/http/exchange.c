@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An exchange is one request and its answer. h2o owns the request and frees it when the client
- * resets the stream or leaves, whether or not it was answered; the exchange is ours and stays until
- * http_answer. A cell in the request's memory points back to the exchange: when h2o frees that
- * memory, the cell's dispose callback tells the exchange that its request is gone.
+ * An exchange is one request and its answer. h2o owns the request. It frees it when the client
+ * resets the stream or disconnects, also before the answer. Penstock owns the exchange, which lives
+ * until http_answer. A cell in the request's memory points to the exchange. When h2o frees that
+ * memory, the cell's dispose callback tells the exchange that the request is gone.
  *
- * HTTP/1 doesn't read while a request is being answered, so there a client's departure shows only
- * when the answer is written: such an answer counts as given.
+ * On HTTP/1, h2o does not read during a request. So a disconnect shows only when the answer is
+ * written, and such an answer counts as sent.
  */
 #include "http/http_internal.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "runtime/metrics.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 static const char *reason_of(int status)
@@ -42,11 +42,9 @@ static void on_request_gone(void *memory)
     }
 }
 
-static struct http_exchange *exchange_new(struct http_server *server, h2o_req_t *req)
+struct http_exchange *http_exchange_new(struct http_server *server, h2o_req_t *req)
 {
-    struct http_exchange *exchange = calloc(1, sizeof *exchange);
-    if (!exchange)
-        return NULL;
+    struct http_exchange *exchange = memory_new(sizeof *exchange);
     exchange->server = server;
     exchange->req = req;
     exchange->received_mono_us = clock_mono_us();
@@ -68,86 +66,6 @@ static void exchange_free(struct http_exchange *exchange)
 static struct slice slice_from_iovec(h2o_iovec_t iovec)
 {
     return slice_of(iovec.base, iovec.len);
-}
-
-/* The name of a header that must be there once at most, and is there twice; NULL: none. */
-static const char *repeated_header(const struct http_server *server, const h2o_req_t *req)
-{
-    const struct slice *single = server->options.single;
-    unsigned seen = 0;
-    for (size_t i = 0; single && i < req->headers.size; i++) {
-        const h2o_iovec_t *name = req->headers.entries[i].name;
-        for (unsigned n = 0; single[n].len > 0; n++) {
-            if (name->len != single[n].len || memcmp(name->base, single[n].data, name->len) != 0)
-                continue;
-            if (seen & 1u << n)
-                return single[n].data;
-            seen |= 1u << n;
-        }
-    }
-    return NULL;
-}
-
-static void answer_repeated(struct http_exchange *exchange, const char *name)
-{
-    char detail[96];
-    snprintf(detail, sizeof detail, "The %s header is there more than once: send it once.", name);
-    http_answer_problem(exchange, ERR_BAD_REQUEST, detail, NULL);
-}
-
-static void dispatch(struct http_server *server, struct http_exchange *exchange)
-{
-    const struct http_route *route;
-    char methods[ROUTE_METHODS_BYTES];
-    size_t body_bytes_max = server->options.body_bytes_max;
-    switch (http_route_find(server->options.routes, http_method(exchange), http_path(exchange),
-        &route, exchange->parts, methods)) {
-    case ROUTE_NONE:
-        http_answer_problem(exchange, ERR_NOT_FOUND, "There is nothing at this path.", NULL);
-        break;
-    case ROUTE_OTHER_METHOD: {
-        struct http_header_field allow = {"allow", methods};
-        http_answer_problem_with(
-            exchange, ERR_METHOD, "See the Allow header for the methods.", NULL, &allow);
-        break;
-    }
-    case ROUTE_FOUND:
-        exchange->route = route;
-        if (route->body_bytes_max)
-            body_bytes_max = route->body_bytes_max;
-        if (http_body(exchange).len > body_bytes_max)
-            http_answer_problem(
-                exchange, ERR_TOO_LARGE, "The body is larger than is taken here.", NULL);
-        else
-            route->handle(exchange, server->options.context);
-    }
-}
-
-int http_exchange_on_request(h2o_handler_t *handler, h2o_req_t *req)
-{
-    struct http_server *server = CONTAINER_OF(handler, struct http_request_handler, super)->server;
-    http_connection_has_asked(req);
-    struct http_exchange *exchange = exchange_new(server, req);
-    if (!exchange) {
-        h2o_send_error_503(req, reason_of(503), "out of memory", 0);
-        return 0;
-    }
-    if (server->closing) {
-        http_answer_problem(exchange, ERR_SHUTTING_DOWN, NULL, NULL);
-        return 0;
-    }
-    /* http1.c has looked at the framing of the others */
-    const char *doubt = req->version >= 0x200 ? http2_framing_doubt(req) : NULL;
-    const char *repeated = repeated_header(server, req);
-    if (doubt) {
-        http_answer_problem(exchange, ERR_BAD_REQUEST, doubt, NULL);
-    } else if (repeated) {
-        answer_repeated(exchange, repeated);
-    } else {
-        http_server_go_online(server);
-        dispatch(server, exchange);
-    }
-    return 0;
 }
 
 struct slice http_method(const struct http_exchange *exchange)
@@ -182,7 +100,7 @@ struct slice http_header(const struct http_exchange *exchange, const char *lower
     const h2o_req_t *req = exchange->req;
     if (!req)
         return slice_of(NULL, 0);
-    if (strcmp(lower_case_name, "host") == 0) /* h2o takes it out of the list */
+    if (strcmp(lower_case_name, "host") == 0) /* h2o removes it from the list */
         return slice_from_iovec(req->authority);
     ssize_t found =
         h2o_find_header_by_str(&req->headers, lower_case_name, strlen(lower_case_name), -1);
@@ -206,15 +124,15 @@ static void add_header(h2o_req_t *req, const struct http_header_field *field)
 {
     h2o_iovec_t name = h2o_strdup(&req->pool, field->name, SIZE_MAX);
     h2o_iovec_t value = h2o_strdup(&req->pool, field->value, SIZE_MAX);
-    h2o_strtolower(name.base, name.len); /* HTTP/2 takes nothing else */
+    h2o_strtolower(name.base, name.len); /* HTTP/2 requires lower case */
     h2o_add_header_by_str(
         &req->pool, &req->res.headers, name.base, name.len, 1, NULL, value.base, value.len);
 }
 
 static void send_reply(h2o_req_t *req, const struct http_reply *reply)
 {
-    static h2o_generator_t
-        generator; /* everything is sent at once: there is nothing to proceed with or to stop */
+    /* Its callbacks are not needed: everything is sent at once. */
+    static h2o_generator_t generator;
     req->res.status = reply->status;
     req->res.reason = reason_of(reply->status);
     bool may_have_body = reply->status != 204 && reply->status != 304;

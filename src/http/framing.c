@@ -9,7 +9,7 @@
 #define TRAILER_BYTES_MAX 8192
 
 enum state {
-    START, /* an empty line may stand here, as old clients send one behind a body */
+    START, /* an empty line is allowed: old clients send one after a body */
     START_LF,
     METHOD_FIRST,
     METHOD,
@@ -24,7 +24,7 @@ enum state {
     FIELD_LF,
     HEAD_LF,
     BODY,
-    CHUNK_FIRST, /* the states from here on are those of a chunked body */
+    CHUNK_FIRST, /* this state and the next ones are those of a chunked body */
     CHUNK_SIZE,
     CHUNK_BLANK,
     CHUNK_EXTENSION,
@@ -44,25 +44,25 @@ enum header { HEADER_OTHER = 0, HEADER_HOST = 1, HEADER_LENGTH = 2, HEADER_ENCOD
 static const char bare[] = "A line must end with CR LF.";
 static const char bad_line[] =
     "The request line must be METHOD TARGET HTTP/1.1, with single spaces.";
-static const char bad_name[] = "A header's name must be a token, with a colon right behind it.";
+static const char bad_name[] = "A header's name must be a token, directly followed by a colon.";
 static const char bad_value[] = "A header's value must not have control characters.";
 static const char folded[] = "A header must not be continued on another line.";
 static const char bad_length[] = "Content-Length must be a number.";
-static const char bad_encoding[] = "Transfer-Encoding can only be chunked.";
-static const char bad_host[] = "Host must be one name, with a port if need be.";
-static const char bad_chunk[] = "A chunk begins with its size in hexadecimal digits and CR LF.";
+static const char bad_encoding[] = "Transfer-Encoding must be chunked.";
+static const char bad_host[] = "Host must be one name and an optional port.";
+static const char bad_chunk[] = "A chunk must begin with its size in hexadecimal digits and CR LF.";
 static const char bad_chunk_end[] = "A chunk's data must be followed by CR LF.";
 static const char bad_extension[] =
-    "A chunk's extension must not have control characters, nor be longer than 1 KB.";
+    "A chunk's extension must not have control characters or more than 1 KB.";
 static const char bad_trailer[] =
-    "A trailer must be NAME: VALUE, and all of them not longer than 8 KB.";
+    "A trailer field must be NAME: VALUE, and all of them together at most 8 KB.";
 
 #define IS_TOKEN 1
-#define IS_VALUE 2  /* of a field or an extension: all but control characters */
+#define IS_VALUE 2  /* of a field or an extension: everything except control characters */
 #define IS_TARGET 4 /* the same without blanks */
 #define IS_HOST 8
 
-/* RFC 9110 section 5.6.2, 5.5; obs-text is taken. */
+/* RFC 9110 sections 5.5 and 5.6.2. obs-text is allowed. */
 static uint8_t classes[256];
 
 __attribute__((constructor)) static void make_classes(void)
@@ -112,7 +112,7 @@ static bool has_name(const struct framing *framing, const char *name, size_t len
     return framing->name_len == len && memcmp(framing->name, name, len) == 0;
 }
 
-/* At the colon. */
+/* Called at the colon. */
 static const char *begin_value(struct framing *framing)
 {
     if (has_name(framing, "host", 4))
@@ -134,7 +134,7 @@ static const char *begin_value(struct framing *framing)
                : "Transfer-Encoding must not be given more than once.";
 }
 
-/* One visible byte of a value that counts here. */
+/* Checks one visible byte of a value that affects the framing. */
 static const char *value_byte(struct framing *framing, char byte)
 {
     static const char chunked[] = "chunked";
@@ -180,7 +180,7 @@ static const char *walk_name(struct framing *framing, const char *bytes, size_t 
     return NULL;
 }
 
-/* Values that don't count here are most of what a head has: they are gone over in one go. */
+/* Other values are most of a head, so they are skipped at once. */
 static const char *walk_value(struct framing *framing, const char *bytes, size_t len, size_t *at)
 {
     if (framing->header == HEADER_OTHER)
@@ -194,8 +194,7 @@ static const char *walk_value(struct framing *framing, const char *bytes, size_t
         return end_value(framing);
     }
     if (byte == ' ' || byte == '\t') {
-        framing->is_blank =
-            framing->has_digits; /* behind it; what stands before it doesn't count */
+        framing->is_blank = framing->has_digits; /* a blank before the value does not count */
         return NULL;
     }
     if (!is(byte, IS_VALUE))
@@ -209,7 +208,7 @@ static const char *end_head(struct framing *framing)
     if ((seen & HEADER_LENGTH) && (seen & HEADER_ENCODING))
         return "Content-Length and Transfer-Encoding must not be given together.";
     if ((seen & HEADER_ENCODING) && framing->is_http_1_0)
-        return "HTTP/1.0 has no Transfer-Encoding.";
+        return "HTTP/1.0 does not allow Transfer-Encoding.";
     if (!(seen & HEADER_HOST) && !framing->is_http_1_0)
         return "Host is missing.";
     if (seen & HEADER_ENCODING)
@@ -363,7 +362,7 @@ static const char *walk_trailer(struct framing *framing, char byte)
     }
 }
 
-/* What of a body is left; what follows it is `then`. */
+/* Skips the rest of the body or chunk, then changes to `then`. */
 static void skip_body(struct framing *framing, size_t len, size_t *at, enum state then)
 {
     size_t here = len - *at < framing->left ? len - *at : (size_t)framing->left;
@@ -414,7 +413,7 @@ const char *framing_walk(struct framing *framing, const char *bytes, size_t len,
 
 enum framing_phase framing_phase(const struct framing *framing)
 {
-    /* An empty line that an old client sends behind a body begins nothing. */
+    /* An empty line that an old client sends after a body does not begin a request. */
     return framing->state <= METHOD_FIRST ? FRAMING_IDLE
            : framing->state < BODY        ? FRAMING_HEAD
                                           : FRAMING_BODY;

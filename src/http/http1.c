@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/1 connections: what comes in is walked over (framing.h) before h2o sees it, and each part of
- * a request has its time.
+ * HTTP/1 connections: checks the framing of received bytes (framing.h) before h2o sees them, and
+ * limits the time of each part of a request.
  *
- * h2o 2.2.5 starts reading through its own h2o_socket_read_start, a call that the dynamic linker
- * resolves: the one below stands before h2o's, and puts our callback in front of h2o's. h2o reads
- * only while it waits for a request or the rest of one, so no answer is in flight when bytes come.
+ * h2o 2.2.5 starts to read through its own function h2o_socket_read_start, which the dynamic linker
+ * resolves. The function of that name in this file replaces it and puts a callback before h2o's.
+ * h2o reads only while it waits for a request or its rest, so no answer is in flight when bytes
+ * arrive.
  *
- * A request that is refused gets one 400, and the connection is closed: nothing behind it is read.
- * Requests before it in the same read are answered first: h2o gets the bytes up to there, and when
- * it has used them and wants more, the refusal follows.
+ * A rejected request gets one 400, and the connection is closed. Nothing after it is read. Earlier
+ * requests of the same read are answered first: h2o gets the bytes up to the rejected request. When
+ * h2o has used them and wants more, the 400 follows.
  *
- * Clocks: idle between two requests, then one for the head and one for the body, each from its
- * first byte, however the bytes drip in. h2o has one clock for all three, from the last answer to
- * the end of the next request: it is set beyond the sum of ours.
+ * Timeouts: idle between two requests, then one for the head and one for the body. Each counts from
+ * its first byte, however slowly the bytes arrive. h2o has a single timeout for all three, from the
+ * last answer to the end of the next request. It is set longer than the sum of ours.
  */
 #include "http/http_internal.h"
 
@@ -22,7 +23,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define REFUSED "refused" /* to h2o any error is an end */
+#define REFUSED "refused" /* h2o treats any error as the end */
 
 typedef void read_start_fn(h2o_socket_t *socket, h2o_socket_cb callback);
 
@@ -35,7 +36,7 @@ static void h2o_reads(h2o_socket_t *socket, h2o_socket_cb callback)
     real(socket, callback);
 }
 
-/* The end of a connection that may be h2o's by now. */
+/* Ends a connection that h2o may already own. */
 static void finish(struct http_connection *connection)
 {
     h2o_timeout_unlink(&connection->deadline);
@@ -53,8 +54,8 @@ static void on_rest(h2o_socket_t *socket, const char *error)
         finish(connection);
 }
 
-/* What the client still sends is read away until it has seen the answer: closing at once could take
- * it from it. */
+/* Reads and drops what the client still sends, until the client closes. Closing at once could reset
+ * the connection before the client reads the answer. */
 static void on_refusal_written(h2o_socket_t *socket, const char *error)
 {
     struct http_connection *connection = socket->on_close.data;
@@ -109,12 +110,12 @@ static void link_deadline(struct http_connection *connection)
 static void on_late(h2o_timeout_entry_t *entry)
 {
     struct http_connection *connection = CONTAINER_OF(entry, struct http_connection, deadline);
-    /* While h2o doesn't read, the client waits for us. */
+    /* While h2o does not read, the client waits for the answer: that is no timeout. */
     if (connection->refused || h2o_socket_is_reading(connection->socket))
         finish(connection);
 }
 
-/* Walks over what is new. False when it was refused. */
+/* Checks the new bytes. Returns false if they were rejected. */
 static bool take(struct http_connection *connection, size_t new_bytes)
 {
     h2o_buffer_t *input = connection->socket->input;
@@ -141,10 +142,10 @@ static void on_bytes(h2o_socket_t *socket, const char *error)
 {
     struct http_connection *connection = socket->on_close.data;
     if (error || take(connection, socket->bytes_read))
-        connection->h2o_read(socket, error); /* the connection may be gone */
+        connection->h2o_read(socket, error); /* may free the connection */
 }
 
-/* In h2o's place: it wants to read, of a connection of ours or of anything else. */
+/* Replaces h2o's function. The socket may be a partner's connection or any other. */
 void h2o_socket_read_start(h2o_socket_t *socket, h2o_socket_cb callback)
 {
     struct http_connection *connection = http_connection_of(socket);
@@ -176,9 +177,8 @@ void http1_begin(struct http_connection *connection)
     if (gone)
         return;
     connection->gone = NULL;
-    assert(connection
-               /* else h2o doesn't call what stands here, and reads what nobody has looked at */
-               ->h2o_read);
+    /* Otherwise h2o did not call the function above, and would read unchecked bytes. */
+    assert(connection->h2o_read);
 }
 
 bool http1_is_guarded(void)

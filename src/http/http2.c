@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Header lists of HTTP/2. h2o 2.2.5 adds a trailer's fields to the request's, so that a credential
- * or a key in a trailer would count, and forgets a content-length when there is no body to hold it
- * against. It parses both through a call that the dynamic linker resolves: the function below
- * stands before h2o's.
+ * Header lists of HTTP/2. h2o 2.2.5 adds the fields of a trailer to the request's, so a credential
+ * or a key in a trailer would count. It also drops content-length if there is no body to compare
+ * with. It parses header lists through a function that the dynamic linker resolves. The function of
+ * that name in this file replaces it.
  */
 #include "http/http_internal.h"
 
@@ -11,12 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Of h2o/http2_internal.h, which needs a header that is not installed. */
+/* From h2o/http2_internal.h, which includes a header that is not installed. */
 typedef int parse_fn(h2o_req_t *req, void *table, const uint8_t *src, size_t len,
     int *pseudo_headers, size_t *content_length, void **digests, const char **err_desc);
 parse_fn h2o_hpack_parse_headers;
 
-/* The table must be kept up to date by a trailer as well: it is parsed, and then dropped. */
+/* A trailer changes the HPACK table as well, so it is parsed and then dropped. */
 int h2o_hpack_parse_headers(h2o_req_t *req, void *table, const uint8_t *src, size_t len,
     int *pseudo_headers, size_t *content_length, void **digests, const char **err_desc)
 {
@@ -47,7 +47,7 @@ const char *http2_framing_doubt(const h2o_req_t *req)
     h2o_iovec_t told = req->headers.entries[at].value;
     return h2o_strtosize(told.base, told.len) == req->entity.len
                ? NULL
-               : "The body is not as long as Content-Length says.";
+               : "The body has another length than Content-Length says.";
 }
 
 bool http2_is_guarded(void)

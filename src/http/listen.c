@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Addresses as operators write them, and the sockets that listen there. */
+/* Parses addresses that operators write, and makes the listening sockets. */
 #include "http/http_internal.h"
 
 #include <arpa/inet.h>
@@ -7,9 +7,8 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-/* h2o reads a socket until it is empty: this is what bounds the bytes that one connection brings in
- * per turn. Inherited by the connections, and to be set before listen() for the TCP window to
- * respect it. */
+/* h2o reads a socket until it is empty, so this limits the bytes that one connection brings per
+ * turn. Connections inherit it. It is set before listen(), so that the TCP window respects it. */
 #define RECEIVE_BUFFER_BYTES (64 * 1024)
 
 static bool parse_port(const char *text, in_port_t *ret_port)

@@ -8,16 +8,16 @@
 #include "model/refusal.h"
 
 /*
- * `detail` says what to do; `problems` may be NULL. 503 and 429 carry Retry-After, 401 the route's
- * WWW-Authenticate. Ends the exchange.
+ * Answers with a problem and ends the exchange. `detail` says what to do. `problems` may be NULL.
+ * 503 and 429 have Retry-After, 401 has the route's WWW-Authenticate.
  */
 void http_answer_problem(struct http_exchange *exchange, enum err error, const char *detail,
     const struct field_problems *problems);
 
-/* The same of a refusal. */
+/* Answers with a refusal as the problem. */
 void http_answer_refusal(struct http_exchange *exchange, const struct refusal *refusal);
 
-/* The problem as a JSON object, for an answer that tells of several things. */
+/* Writes the problem as a JSON object, for an answer that contains several results. */
 void http_print_refusal(struct buffer *json, const struct refusal *refusal);
 
 #endif

@@ -1,51 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server as a whole: h2o's configuration, context and loop, and their life.
+ * The server: h2o's configuration, context and loop, and their start and end.
  *
- * One turn is one h2o_evloop_run: it waits once, at its beginning, and then runs callbacks. So the
- * thread is offline for RCU when the turn begins, the first handler or mail brings it online, and
- * it goes offline behind the turn.
+ * One turn is one h2o_evloop_run. It waits once, at its beginning, and then runs callbacks. So the
+ * thread is offline for RCU when the turn begins. The first handler or mail sets it online, and it
+ * is set offline after the turn.
  *
- * Limits: body_bytes_max is ours (413 with a problem, in exchange.c); h2o itself holds that much
- * more of a body than the largest route takes, so that a slightly too large one is read away and
- * the connection stays usable. Beyond that h2o cuts it: HTTP/1 with a 413 in plain text and the end
- * of the connection, HTTP/2 with RST_STREAM. h2o 2.2.5 buffers a body whole before it tells us of
- * its request, and knows one limit for all paths; a connection has at most 100 HTTP/2 streams,
- * fixed in h2o, each with a window of 16 MiB. So one connection can make the ingress (batches of 1
- * MiB) hold 106 MiB, where 64 KiB for every route meant 13 MiB, and nothing here bounds what all
- * connections hold together. That is the edge guard's to do, which sees the frames before h2o does.
+ * Limits. route.c enforces body_bytes_max (413 with a problem). h2o accepts bodies that are larger
+ * than the largest route's limit by body_bytes_max. So a body that is slightly too large is read,
+ * and the connection stays usable. A larger one is rejected by h2o: on HTTP/1 with a 413 in plain
+ * text and a close, on HTTP/2 with RST_STREAM.
  *
- * What h2o 2.2.5 can't give back when a server is freed: the descriptor of its epoll, and a few
- * recycled blocks of the thread's own.
+ * h2o 2.2.5 buffers a whole body before it calls the handler, and has one limit for all paths. A
+ * connection has at most 100 HTTP/2 streams (fixed in h2o), each with a window of 16 MiB. So with
+ * batches of 1 MiB, one connection can make the ingress use 106 MiB (13 MiB if every route had 64
+ * KiB). This folder does not limit the sum over all connections. An edge proxy must do that,
+ * because it sees the frames before h2o does.
+ *
+ * When a server is freed, h2o 2.2.5 does not return the descriptor of its epoll and a few recycled
+ * blocks of the thread.
  */
 #include "http/http_internal.h"
 
-#include "base/clock.h"
+#include "base/memory.h"
 #include "runtime/metrics.h"
 
 #include <assert.h>
 #include <fcntl.h>
 #include <stdlib.h>
 
-/* Balancers keep their connections for a minute: idle must be longer (server.h, struct
- * http_limits). */
+/* Load balancers keep connections for a minute, so idle must be longer (server.h, struct
+ * http_limits).
+ */
 static const struct http_limits default_limits = {
     .first_ms = 10000, .head_ms = 5000, .body_ms = 10000, .idle_ms = 75000};
 
-#define H2O_MARGIN_MS 1000 /* its own clock for a whole HTTP/1 request must never be the first */
-#define DRAIN_MS_MAX \
-    30000 /* HTTP/2: from the final GOAWAY until h2o closes the connections that are left */
+#define H2O_MARGIN_MS 1000 /* so that h2o's timeout for a whole HTTP/1 request is never the first */
+/* HTTP/2: from the final GOAWAY until h2o closes the remaining connections. */
+#define DRAIN_MS_MAX 30000
 #define TURNS_TO_CLOSE_MAX 200
 #define TURN_TO_CLOSE_MS 5
-
-void http_server_go_online(struct http_server *server)
-{
-    if (server->online)
-        return;
-    rcu_go_online();
-    server->online = true;
-    server->online_mono_us = clock_mono_us();
-}
 
 static void go_offline(struct http_server *server)
 {
@@ -127,13 +121,13 @@ static void configure(struct http_server *server)
     config->http2.idle_timeout = limits->idle_ms;
     config->http2.graceful_shutdown_timeout = DRAIN_MS_MAX;
 
-    /* Every path has the same handler, on the path that h2o takes when no other fits: it needs no
-     * leading slash. */
+    /* All paths have the same handler. It is on h2o's fallback path, which needs no leading
+     * slash. */
     h2o_hostconf_t *host =
         h2o_config_register_host(config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     struct http_request_handler *handler =
         (void *)h2o_create_handler(&host->fallback_path, sizeof *handler);
-    handler->super.on_req = http_exchange_on_request;
+    handler->super.on_req = http_route_on_request;
     handler->server = server;
 }
 
@@ -142,18 +136,16 @@ enum err http_server_new(const struct http_options *options, struct http_server 
     AUTO_CLOSE int listen_fd = options->listen_fd;
     AUTO_CLOSE int mailbox_fd = -1;
     if (options->mailbox) {
-        mailbox_fd = fcntl(
-            options->mailbox->event_fd, F_DUPFD_CLOEXEC, 0); /* h2o closes the one that it has */
+        mailbox_fd =
+            fcntl(options->mailbox->event_fd, F_DUPFD_CLOEXEC, 0); /* h2o closes the copy */
         if (mailbox_fd < 0)
             return ERR_SYSTEM;
     }
-    struct http_server *server = calloc(1, sizeof *server);
-    if (!server)
-        return ERR_NO_MEMORY;
+    struct http_server *server = memory_new(sizeof *server);
     server->options = *options;
     fill_in(&server->options.limits);
-    assert(http1_is_guarded() &&
-           http2_is_guarded()); /* an h2o that was linked otherwise goes around the checks */
+    /* Otherwise h2o is linked in a way that bypasses the checks of http1.c and http2.c. */
+    assert(http1_is_guarded() && http2_is_guarded());
     list_init(&server->exchanges);
     configure(server);
     server->loop = h2o_evloop_create();
@@ -191,19 +183,19 @@ void http_server_stop(struct http_server *server)
     server->stopping = true;
 }
 
-/* Only h2o can take its connections apart: it does so as it sees the end of each. */
+/* Only h2o can free its connections. It does so when it reads the end of each. */
 static void close_connections(struct http_server *server)
 {
     http_exchanges_abandon(server);
-    h2o_evloop_run(server->loop, 0); /* for HTTP/2, whose frames go out in the next turn */
+    h2o_evloop_run(server->loop, 0); /* HTTP/2 writes its frames in the next turn */
     http_connections_cut(server);
     for (int i = 0; i < TURNS_TO_CLOSE_MAX && server->connections_open > 0; i++)
         h2o_evloop_run(server->loop, TURN_TO_CLOSE_MS);
     assert(server->connections_open == 0);
 }
 
-/* On the loop's thread where there was one: what h2o made there points into that thread's own
- * memory (2.2.5). */
+/* Runs on the loop's thread if there was one: h2o's objects point into memory of that thread
+ * (2.2.5). */
 static void shut(struct http_server *server)
 {
     if (server->closing)
@@ -234,7 +226,7 @@ void http_server_free(struct http_server *server)
     h2o_multithread_queue_t *queue = server->context.queue;
     h2o_context_dispose(&server->context);
     end_timeouts(server);
-    free(queue); /* h2o_multithread_destroy_queue leaves it */
+    free(queue); /* h2o_multithread_destroy_queue does not free it */
     h2o_evloop_destroy(server->loop);
     h2o_config_dispose(&server->config);
     free(server);

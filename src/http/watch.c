@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* h2o must not read: what comes belongs to a library that reads by itself. */
+/* h2o must not read these sockets: a library reads them itself. */
 #include "http/watch.h"
 
+#include "base/memory.h"
 #include "http/http_internal.h"
 
 #include <fcntl.h>
@@ -18,8 +19,7 @@ static void on_ready(h2o_socket_t *socket, const char *error)
 {
     struct http_watch *watch = socket->data;
     http_server_go_online(watch->server);
-    watch->on_ready(
-        watch->context); /* may free it; an error shows itself to whoever reads or writes */
+    watch->on_ready(watch->context); /* may free the watch; a read or write shows an error */
 }
 
 enum err http_watch_new(struct http_server *server, int fd, void (*ready)(void *context),
@@ -28,9 +28,7 @@ enum err http_watch_new(struct http_server *server, int fd, void (*ready)(void *
     AUTO_CLOSE int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (copy < 0)
         return ERR_SYSTEM;
-    struct http_watch *watch = malloc(sizeof *watch);
-    if (!watch)
-        return ERR_NO_MEMORY;
+    struct http_watch *watch = memory_new_raw(sizeof *watch);
     *watch = (struct http_watch){.server = server, .on_ready = ready, .context = context};
     watch->socket =
         h2o_evloop_socket_create(server->loop, TAKE_FD(copy), H2O_SOCKET_FLAG_DONT_READ);
@@ -66,7 +64,7 @@ void http_watch_set_reading(struct http_watch *watch, bool reading)
 
 struct http_turn_end {
     struct http_server *server;
-    h2o_timeout_entry_t entry; /* linked: it is to run */
+    h2o_timeout_entry_t entry; /* linked: it will run */
     void (*run)(void *context);
     void *context;
 };
@@ -78,16 +76,13 @@ static void on_turn_end(h2o_timeout_entry_t *entry)
     end->run(end->context); /* may free it */
 }
 
-enum err http_turn_end_new(struct http_server *server, void (*run)(void *context), void *context,
-    struct http_turn_end **ret_end)
+struct http_turn_end *http_turn_end_new(
+    struct http_server *server, void (*run)(void *context), void *context)
 {
-    struct http_turn_end *end = malloc(sizeof *end);
-    if (!end)
-        return ERR_NO_MEMORY;
+    struct http_turn_end *end = memory_new_raw(sizeof *end);
     *end = (struct http_turn_end){
         .server = server, .entry.cb = on_turn_end, .run = run, .context = context};
-    *ret_end = end;
-    return OK;
+    return end;
 }
 
 void http_turn_end_link(struct http_turn_end *end)

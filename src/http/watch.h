@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Somebody else's socket on a server's loop, and work for the end of a turn: what an ingress thread
- * needs to keep a connection to the broker beside those of its partners. Owned by the server's
- * thread, which also frees a watch that it made; its callbacks run online for RCU, as handlers do.
+ * Watches the socket of another library on a server's loop, and runs work at the end of a turn. An
+ * ingress thread uses it for its connection to the broker. Owned by the server's thread, which must
+ * free the watches it made. Callbacks run online for RCU, as handlers do.
  */
 #ifndef PENSTOCK_HTTP_WATCH_H
 #define PENSTOCK_HTTP_WATCH_H
@@ -11,20 +11,20 @@
 
 struct http_watch;
 
-/* `fd` stays the caller's (a dup of it is watched). on_ready runs when there is something to read.
+/* The caller keeps `fd`; a copy of it is watched. on_ready is called when it is readable.
  * ERR_SYSTEM. */
 enum err http_watch_new(struct http_server *server, int fd, void (*on_ready)(void *context),
     void *context, struct http_watch **ret_watch) MUST_CHECK;
-void http_watch_free(struct http_watch *watch); /* takes NULL; from within on_ready as well */
-void http_watch_want_write(
-    struct http_watch *watch); /* on_ready runs once when it may be written */
+void http_watch_free(struct http_watch *watch); /* takes NULL; allowed within on_ready */
+/* Calls on_ready once when the socket is writable. */
+void http_watch_want_write(struct http_watch *watch);
 void http_watch_set_reading(struct http_watch *watch, bool reading);
 
-/* `run` once behind what the loop is doing now. One struct is linked at most once. */
+/* Calls `run` once after the current callbacks of the loop. */
 struct http_turn_end;
-enum err http_turn_end_new(struct http_server *server, void (*run)(void *context), void *context,
-    struct http_turn_end **ret_end) MUST_CHECK;
-void http_turn_end_link(struct http_turn_end *end); /* nothing when it is linked already */
+struct http_turn_end *http_turn_end_new(
+    struct http_server *server, void (*run)(void *context), void *context);
+void http_turn_end_link(struct http_turn_end *end); /* no effect if it is already linked */
 void http_turn_end_free(struct http_turn_end *end); /* takes NULL */
 
 #endif

@@ -56,7 +56,7 @@ static void at_turn_end(
         http_turn_end_link(host->turn_end);
 }
 
-enum err ingress_host_init(struct ingress_host *host, struct http_server *server)
+void ingress_host_init(struct ingress_host *host, struct http_server *server)
 {
     static const struct broker_host_ops ops = {.watch = watch,
         .want_write = want_write,
@@ -64,7 +64,7 @@ enum err ingress_host_init(struct ingress_host *host, struct http_server *server
         .unwatch = unwatch,
         .at_turn_end = at_turn_end};
     *host = (struct ingress_host){.host.ops = &ops, .server = server};
-    return http_turn_end_new(server, run_turn_end, host, &host->turn_end);
+    host->turn_end = http_turn_end_new(server, run_turn_end, host);
 }
 
 void ingress_host_done(struct ingress_host *host)

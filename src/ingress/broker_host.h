@@ -18,7 +18,7 @@ struct ingress_host {
 };
 
 /* The server must outlive it. */
-enum err ingress_host_init(struct ingress_host *host, struct http_server *server) MUST_CHECK;
+void ingress_host_init(struct ingress_host *host, struct http_server *server);
 void ingress_host_done(struct ingress_host *host); /* takes a zeroed one */
 
 #endif

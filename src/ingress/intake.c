@@ -371,9 +371,8 @@ enum err intake_new(struct ingress *ingress, struct intake **ret_intake)
         .on_channel_open = on_channel_open,
         .on_lost = on_lost,
         .context = intake};
-    enum err failed = ingress_host_init(&intake->host, ingress->server);
-    if (!failed)
-        failed = subscriber_new(&intake->host.host, &options, &listener, &intake->subscriber);
+    ingress_host_init(&intake->host, ingress->server);
+    enum err failed = subscriber_new(&intake->host.host, &options, &listener, &intake->subscriber);
     if (failed) {
         intake_stop(intake);
         intake_free(intake);

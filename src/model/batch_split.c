@@ -54,7 +54,8 @@ static enum err split_lines(struct splitter *splitter)
     return OK;
 }
 
-/* Behind the string that begins here; at the end of the body when it has no end. */
+/* Moves behind the string that begins here, or to the end of the body if the string is not
+ * closed. */
 static void skip_string(struct splitter *splitter)
 {
     const char *data = splitter->body.data;
@@ -69,7 +70,7 @@ static void skip_string(struct splitter *splitter)
     splitter->at = splitter->body.len;
 }
 
-/* To the comma or bracket behind the item that begins here, or to the end of the body. */
+/* Moves to the comma or bracket behind the item that begins here, or to the end of the body. */
 static void skip_item(struct splitter *splitter)
 {
     unsigned open = 0;
@@ -105,16 +106,16 @@ static enum err split_array(struct splitter *splitter)
         while (end > begin && is_blank(data[end - 1]))
             end--;
         if (splitter->at == len)
-            return refuse_here(splitter, "the array, or something in it, has no end");
+            return refuse_here(splitter, "the array or something in it is not closed");
         if (end == begin || data[splitter->at] == '}')
-            return refuse_here(splitter, "an event must stand here");
+            return refuse_here(splitter, "an event is missing");
         enum err failed = add_item(splitter, begin, end);
         if (failed)
             return failed;
     }
     splitter->at += is_empty;
     skip_blanks(splitter);
-    return splitter->at == len ? OK : refuse_here(splitter, "nothing may stand behind the array");
+    return splitter->at == len ? OK : refuse_here(splitter, "text after the array is not allowed");
 }
 
 enum err batch_split(struct slice body, enum batch_form form,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the body of a batch to its items. Only what lies between items is judged here; each item is
- * then parsed by itself, so that a broken one is its own fault only.
+ * Splits the body of a batch into its items. Checks only the text between the items. Each item is
+ * parsed later by itself, so a malformed item does not fail the others.
  */
 #ifndef PENSTOCK_MODEL_BATCH_SPLIT_H
 #define PENSTOCK_MODEL_BATCH_SPLIT_H
@@ -11,14 +11,15 @@
 #include "base/slice.h"
 
 enum batch_form {
-    BATCH_LINES, /* NDJSON: one item a line, ended by LF or CR LF; blank lines are skipped */
+    BATCH_LINES, /* NDJSON: one item per line, ended by LF or CR LF; blank lines are skipped */
     BATCH_ARRAY, /* one JSON array */
 };
 
 /*
- * The items, without what is around them; they point into `body`. ERR_MALFORMED_JSON when the array
- * is broken outside of its items (or an item's strings and brackets don't close, so that nobody can
- * say where it ends), ERR_TOO_LARGE beyond BATCH_ITEMS_MAX: *ret_refusal says why.
+ * Returns the items without the text between them. They point into `body`. *ret_refusal says why it
+ * fails. ERR_MALFORMED_JSON: the array is malformed outside of its items, or a string or bracket of
+ * an item is not closed, so that its end is unknown. ERR_TOO_LARGE: more than BATCH_ITEMS_MAX
+ * items.
  */
 enum err batch_split(struct slice body, enum batch_form form,
     struct slice ret_items[BATCH_ITEMS_MAX], unsigned *ret_count,

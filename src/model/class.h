@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An event's class, by its type: critical (money moves: a key is required, the dedupe store
- * remembers it longest, it is shed last), important (the default) and optional (informational: shed
- * first). Guarded types, payouts by default, are critical as well, and never sent twice by our
- * doing. Which types these are is the operator's to say; what an event was when it was accepted
- * stays with it.
+ * The class of an event follows from its type.
+ *
+ *   critical    money moves: a key is required, dedupe keeps it longest, shed last
+ *   important   the default
+ *   optional    informational, shed first
+ *
+ * Guarded types (payouts by default) are critical as well, and Penstock never sends them twice on
+ * its own. The operator configures the types. An event keeps the class that it had when it was
+ * accepted.
  */
 #ifndef PENSTOCK_MODEL_CLASS_H
 #define PENSTOCK_MODEL_CLASS_H
@@ -22,15 +26,14 @@ struct class_rules {
 /* lead, purchase, payout; notification, status_update; payout. */
 extern const struct class_rules class_rules_default;
 
-/* What stands in several lists is what protects it most. */
+/* A type in several lists gets the class that protects it most. */
 enum event_class class_of_type(const struct class_rules *rules, struct slice type);
 bool class_type_is_guarded(const struct class_rules *rules, struct slice type);
 
 /*
- * Types are case-sensitive, and `PAYOUT` is an accident: as a type of its own it would be neither
- * critical nor guarded. Returns the pattern that such a type means: one of a list of the rules that
- * would take it if upper and lower case were the same. NULL: there is none, or a list names the
- * type as it is written.
+ * Types are case-sensitive, so a mistyped `PAYOUT` would be neither critical nor guarded. Returns
+ * the pattern that such a type probably means: one that would match if case did not matter. NULL:
+ * there is none, or a list names the type exactly.
  */
 const char *class_type_meant(const struct class_rules *rules, struct slice type);
 bool class_type_is_allowed(const struct class_rules *rules, struct slice type);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One acceptance (P3): the scope of an event is (partner, account, type, key). The dedupe store
- * knows it by 16 bytes of its SHA-256 with every part's length in front, so that no two scopes run
- * together.
+ * identifies it by 16 bytes of a SHA-256. Each part is hashed with its length before it, so two
+ * scopes never give the same input.
  */
 #ifndef PENSTOCK_MODEL_DEDUPE_H
 #define PENSTOCK_MODEL_DEDUPE_H
@@ -15,7 +15,7 @@ struct dedupe_key {
     unsigned char bytes[DEDUPE_KEY_BYTES];
 };
 
-/* Each part at most 64 KiB; in practice NAME_BYTES_MAX and EVENT_KEY_BYTES_MAX. */
+/* Each part has at most 64 KiB; in practice NAME_BYTES_MAX and EVENT_KEY_BYTES_MAX. */
 void dedupe_key_of(struct slice partner, struct slice account, struct slice type, struct slice key,
     struct dedupe_key *ret_key);
 

@@ -34,7 +34,7 @@ bool delivery_id_parse(struct slice text, struct event_id *ret_event, unsigned *
     if (index >= ACCOUNT_ENDPOINTS_MAX)
         return false;
     delivery_id_format(
-        &event, index, canonical); /* the prefix, the hyphen and the digits are compared here */
+        &event, index, canonical); /* compares the prefix, the hyphen and the digits as well */
     if (!slice_equals_string(text, canonical))
         return false;
     *ret_event = event;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An event that Penstock holds: one allocation with everything that the journal writes and that a
- * client gets. Immutable after it was made; reference-counted, since it travels from ingress to
- * journal to delivery and each holds it as long as it needs. Its bytes are taken from its shard's
- * budget and given back with the last reference.
+ * An event in memory: one allocation with everything that the journal writes and the client
+ * receives. It is immutable. It is reference-counted, because ingress, journal and delivery hold it
+ * at the same time. Its bytes are taken from the shard's budget and given back with the last
+ * reference.
  */
 #ifndef PENSTOCK_MODEL_EVENT_H
 #define PENSTOCK_MODEL_EVENT_H
@@ -13,7 +13,7 @@
 #include "model/class.h"
 #include "model/event_id.h"
 
-/* What an event is made of; texts may be empty. event_new copies them. */
+/* The parts of an event. Texts may be empty. event_new copies them. */
 struct event_parts {
     struct event_id id;
     int64_t accepted_us; /* wall time */
@@ -22,7 +22,7 @@ struct event_parts {
     enum event_class class;
     bool guarded;
     struct slice partner, account, type;
-    struct slice key; /* empty: never a duplicate */
+    struct slice key; /* empty: the event is never a duplicate */
     struct slice amount, currency;
     struct slice traceparent;
     struct slice body;
@@ -35,8 +35,8 @@ struct event {
     int64_t bytes;
 };
 
-/* ERR_OVERLOADED when the budget's share is used up (see byte_budget_take), ERR_NO_MEMORY. The
- * caller holds the first reference. */
+/* ERR_OVERLOADED if the budget's share is used up (see byte_budget_take), ERR_NO_MEMORY. The caller
+ * owns the first reference. */
 enum err event_new(const struct event_parts *parts, struct byte_budget *budget, int share_percent,
     struct event **ret_event) MUST_CHECK;
 struct event *event_ref(struct event *event);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * yajl tells of every value; only members of the outermost object matter, and the value at the key
- * pointer. Strings are copied at once, since yajl may hand out its own decode buffer. A value that
- * is too long for its field is a problem of that field, not a cut.
+ * yajl reports every value. Only the members of the outermost object and the value at the key
+ * pointer are used. Strings are copied at once, because yajl may return its own decode buffer. A
+ * value that is too long for its field is a problem of the field; it is never cut.
  */
 #include "model/event_fields.h"
 
@@ -43,7 +43,7 @@ struct reader {
     struct json_names names;
     unsigned depth; /* open objects and arrays */
     uint64_t objects;
-    uint64_t object_at[EVENT_JSON_DEPTH_MAX + 1]; /* the number of the open one, by depth */
+    uint64_t object_at[EVENT_JSON_DEPTH_MAX + 1]; /* the number of the open object, by depth */
     enum field current;
     unsigned seen; /* bits of enum field */
     enum err stopped;
@@ -122,7 +122,7 @@ static void take_text(struct reader *reader, struct slice value)
     }
 }
 
-/* The value of a field of the event itself. */
+/* Takes the value of a member of the outermost object. */
 static void take_member(struct reader *reader, enum value value, struct slice text)
 {
     bool may_be_number = reader->current == FIELD_AMOUNT;
@@ -141,7 +141,7 @@ static void take_key(struct reader *reader, enum value value, struct slice text)
     if (value == VALUE_NULL)
         return; /* as if it were absent */
     if (value != VALUE_STRING && value != VALUE_NUMBER)
-        problem = "must be a string or a number, since it is the event's key";
+        problem = "must be a string or a number, because it is the event's key";
     else if (!name_is_valid_key(text) || !STORE(reader->fields->pointed_key, text))
         problem = "is the event's key, which " KEY_RULE;
     if (!problem)
@@ -208,7 +208,7 @@ static int on_end(void *context)
 
 static int stop_at_repeated(struct reader *reader, struct slice name)
 {
-    /* A type's characters can be shown as they are. */
+    /* The characters of a valid type are safe to show. */
     if (name_is_valid_type(name))
         return stop(reader, "the name \"%.*s\" occurs twice in one object", SLICE_ARGS(name));
     return stop(reader, "a name occurs twice in one object");
@@ -246,7 +246,7 @@ static const yajl_callbacks callbacks = {
     .yajl_end_array = on_end,
 };
 
-/* What no single value can show: absent fields, and fields that need each other. */
+/* Checks what no single value shows: absent fields, and fields that need each other. */
 static void check_together(struct reader *reader)
 {
     const struct event_fields *fields = reader->fields;
@@ -295,8 +295,8 @@ static enum err read_body(
 enum err event_fields_parse(const struct hash_seed *seed, struct slice body,
     struct slice key_pointer, struct event_fields *ret_fields, struct refusal *ret_refusal)
 {
-    /* Only what says whether a field is there: the text arrays are 700 bytes that nobody reads
-     * beyond `len`. */
+    /* Clears only what says whether a field is there. Nobody reads the 700 bytes of text beyond
+     * `len`. */
     ret_fields->type.len = ret_fields->account.len = ret_fields->id.len =
         ret_fields->pointed_key.len = 0;
     ret_fields->amount.len = ret_fields->currency.len = 0;

@@ -13,7 +13,7 @@ void event_id_make(struct event_id_generator *generator, int64_t wall_us, unsign
         generator->last_ms = ms;
         generator->counter = 0;
     } else if (++generator->counter >> COUNTER_BITS) {
-        generator->last_ms++; /* 262144 ids in a millisecond: borrow the next one */
+        generator->last_ms++; /* after 262144 ids in a millisecond, uses the next millisecond */
         generator->counter = 0;
     }
     ms = generator->last_ms;
@@ -42,7 +42,7 @@ unsigned event_id_partition(const struct event_id *id)
     return (unsigned)(id->bytes[6] & 0x0f) << 8 | id->bytes[7];
 }
 
-/* Where the groups of 8-4-4-4-12 begin, in bytes. */
+/* The groups of 8-4-4-4-12 digits, in bytes. */
 static const struct {
     unsigned from, bytes;
 } groups[] = {{0, 4}, {4, 2}, {6, 2}, {8, 2}, {10, 6}};

@@ -18,7 +18,7 @@ void json_names_done(struct json_names *names)
         free(names->slots);
 }
 
-/* The slot of `hash`, or the free one where it belongs. */
+/* Returns the slot of `hash`, or the free slot where it is to be stored. */
 static uint64_t *find_slot(const struct json_names *names, uint64_t hash)
 {
     size_t at = hash & (names->capacity - 1);
@@ -44,8 +44,8 @@ static enum err grow(struct json_names *names)
 
 enum err json_names_add(struct json_names *names, uint64_t object, struct slice name)
 {
-    /* Fibonacci's multiplier: another odd constant would do. The same name has another hash in
-     * every object. */
+    /* Fibonacci's multiplier; any odd constant works. A name has a different hash in each
+     * object. */
     uint64_t hash = hash_siphash(names->seed, name) + object * 0x9e3779b97f4a7c15;
     hash += hash == 0;
     uint64_t *slot = find_slot(names, hash);

@@ -11,8 +11,7 @@ static bool needs_a_look(unsigned char c)
     return c < 0x20 || c == '\\' || c >= 0x80;
 }
 
-/* The quotes among the bytes of `word` that `mask` covers: counted without carries from byte to
- * byte. */
+/* Counts the quotes among the bytes of `word` that `mask` covers, without carries between bytes. */
 static unsigned count_quotes(uint64_t word, uint64_t mask)
 {
     uint64_t differs = word ^ EACH_BYTE('"');
@@ -22,11 +21,11 @@ static unsigned count_quotes(uint64_t word, uint64_t mask)
 }
 
 /*
- * The first byte from `at` on that needs a look of its own, or `len`; on the way *in_string changes
- * with each quote. Most bytes mean nothing here, whether in a string or not, so eight are taken at
- * a time: a subtraction borrows into the top bit of a byte that is below the subtrahend, or equal
- * to what was xored in. A borrow that runs on marks bytes above the first one only, which alone
- * counts.
+ * Returns the position of the first byte from `at` that needs a check of its own, or `len`. Each
+ * quote on the way changes *in_string. Most bytes need no check, inside strings or outside, so
+ * eight are tested at once. A subtraction borrows into the top bit of a byte that is below the
+ * subtrahend, or that was equal to the xored byte. A borrow that continues only marks bytes above
+ * the first marked one, and only the first one counts.
  */
 static size_t skip_plain(const unsigned char *bytes, size_t at, size_t len, bool *in_string)
 {
@@ -45,8 +44,8 @@ static size_t skip_plain(const unsigned char *bytes, size_t at, size_t len, bool
     return at;
 }
 
-/* The length of the well-formed UTF-8 sequence of more than one byte at `p` (Unicode 15, table
- * 3-7), or 0. */
+/* Returns the length of the well-formed UTF-8 sequence of more than one byte at `p` (Unicode 15,
+ * table 3-7), or 0. */
 static size_t utf8_sequence(const unsigned char *p, size_t left)
 {
     static const struct {
@@ -68,7 +67,7 @@ static size_t utf8_sequence(const unsigned char *p, size_t left)
     return 0;
 }
 
-/* The code unit of a \uXXXX at `p`, or -1 when there is none. */
+/* Returns the code unit of the \uXXXX at `p`, or -1 if there is none. */
 static int escaped_unit(const unsigned char *p, size_t left)
 {
     if (left < 6 || p[0] != '\\' || p[1] != 'u')
@@ -86,7 +85,7 @@ static int escaped_unit(const unsigned char *p, size_t left)
     return unit;
 }
 
-/* The length of the escape at `p`, or 0 with a problem. */
+/* Returns the length of the escape at `p`, or 0 with a problem. */
 static size_t check_escape(const unsigned char *p, size_t left, const char **ret_problem)
 {
     *ret_problem = "a backslash must begin an escape such as \\n or \\u00e4";
@@ -110,19 +109,19 @@ static size_t check_escape(const unsigned char *p, size_t left, const char **ret
     return 0;
 }
 
-/* The length of what stands at `p`, a byte that needs a look, or 0 with a problem. */
+/* Returns the length of the byte or sequence at `p` that needs a check, or 0 with a problem. */
 static size_t check_special(
     const unsigned char *p, size_t left, bool in_string, const char **ret_problem)
 {
     if (p[0] >= 0x80) {
-        *ret_problem = "it is not UTF-8";
+        *ret_problem = "the text is not UTF-8";
         size_t len = utf8_sequence(p, left);
         if (len > 0 && !in_string)
-            *ret_problem = "only strings may hold anything but ASCII";
+            *ret_problem = "characters that are not ASCII are allowed only in strings";
         return in_string ? len : 0;
     }
     if (p[0] == '\\') {
-        *ret_problem = "a backslash may only stand in a string";
+        *ret_problem = "a backslash is allowed only in a string";
         return in_string ? check_escape(p, left, ret_problem) : 0;
     }
     *ret_problem = "a control character is not allowed here";
@@ -132,12 +131,12 @@ static size_t check_special(
 bool json_text_check(struct slice text, size_t *ret_at, const char **ret_problem)
 {
     const unsigned char *bytes = (const unsigned char *)text.data;
-    const char *problem = "it is empty";
+    const char *problem = "the text is empty";
     bool in_string = false;
     size_t at = 0;
     if (text.len == 0)
         goto bad;
-    problem = "it begins with a byte order mark";
+    problem = "a byte order mark is not allowed";
     if (slice_starts_with(text, "\xef\xbb\xbf"))
         goto bad;
     while ((at = skip_plain(bytes, at, text.len, &in_string)) < text.len) {
@@ -148,7 +147,7 @@ bool json_text_check(struct slice text, size_t *ret_at, const char **ret_problem
     }
     if (!in_string)
         return true;
-    problem = "a string has no end";
+    problem = "a string is not closed";
 bad:
     *ret_at = at;
     *ret_problem = problem;

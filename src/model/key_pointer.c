@@ -17,7 +17,7 @@ bool key_pointer_is_valid(struct slice text)
     return parts <= EVENT_JSON_DEPTH_MAX;
 }
 
-/* The part in front, without its slash and still escaped. */
+/* Returns the first part, still escaped, without its slash. */
 static struct slice first_part(struct slice pointer)
 {
     const char *begin = pointer.data + 1;
@@ -44,7 +44,8 @@ static bool part_is_name(struct slice part, struct slice name)
     return at == name.len;
 }
 
-/* An index is `0` or digits that don't begin with one; what does not fit into a body is none. */
+/* An index is `0`, or digits that don't begin with 0. An index too large for a body never
+ * matches. */
 static bool part_is_index(struct slice part, size_t index)
 {
     size_t value = 0;
@@ -80,7 +81,7 @@ bool key_search_on_value(struct key_search *search, unsigned depth, enum json_ki
             return false;
         search->rest = behind_first_part(search->rest);
     }
-    /* The way ends here, or it goes on inside, where a scalar has nothing. */
+    /* The pointer ends here, or it continues inside, and a scalar has no inside. */
     bool found = search->rest.len == 0;
     search->over = found || kind == JSON_SCALAR;
     search->level++;

@@ -19,7 +19,7 @@ static struct slice take_digits(const char **at, const char *end)
     return slice_of(start, (size_t)(*at - start));
 }
 
-/* Splits at the sign and the point; false unless the whole text is digits around them. */
+/* Splits at the sign and the point. Returns false unless the rest of the text is digits. */
 static bool split(struct slice text, struct parts *ret_parts)
 {
     const char *at = text.data, *end = text.data + text.len;

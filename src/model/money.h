@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Exact decimals. An amount is kept as the text that was sent; for comparing it has one canonical
- * form (`1.10` and `01.1` are `1.1`, `-0` is `0`). No floating point anywhere.
+ * Exact decimals. An amount is stored as the text that was sent. Comparison uses its canonical form
+ * (`1.10` and `01.1` are `1.1`, `-0` is `0`). There is no floating point.
  */
 #ifndef PENSTOCK_MODEL_MONEY_H
 #define PENSTOCK_MODEL_MONEY_H
@@ -9,11 +9,11 @@
 #include "base/limits.h"
 #include "base/slice.h"
 
-/* JSON's number grammar without an exponent, within AMOUNT_*_DIGITS_MAX. On false *ret_problem says
- * what is wrong (static). */
+/* Checks JSON's number grammar without an exponent, within AMOUNT_*_DIGITS_MAX. If it returns
+ * false, *ret_problem is the reason (static). */
 bool money_check_amount(struct slice text, const char **ret_problem);
 
-/* The canonical form of a checked amount. Returns its length, NUL not counted. */
+/* Writes the canonical form of a checked amount. Returns its length, NUL not counted. */
 size_t money_canonical(struct slice checked, char ret_text[AMOUNT_TEXT_BYTES]);
 
 bool money_check_currency(struct slice text); /* [A-Z]{3}, as ISO 4217 */

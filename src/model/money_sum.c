@@ -11,7 +11,7 @@ __extension__ typedef unsigned __int128 unsigned_wide;
 
 static bool append_digit(wide *value, char digit)
 {
-    /* Downwards, since the least number has no counterpart above zero. */
+    /* Negative, because the least number has no positive counterpart. */
     return digit >= '0' && digit <= '9' && !__builtin_mul_overflow(*value, (wide)10, value) &&
            !__builtin_sub_overflow(*value, (wide)(digit - '0'), value);
 }
@@ -61,7 +61,7 @@ bool money_sum_add(struct money_sum *sum, struct slice checked_amount, int sign)
            (money_sum_parse(checked_amount, &amount) && money_sum_add_sum(sum, &amount, sign));
 }
 
-/* The digits of `value` in front of `end`, at least `digits_min` of them; returns the first. */
+/* Writes at least `digits_min` digits of `value` before `end`. Returns the first one. */
 static char *write_digits(unsigned_wide value, int digits_min, char *end)
 {
     for (int digits = 0; value > 0 || digits < digits_min; digits++) {

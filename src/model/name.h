@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The text rules for ids that operators and partners choose. */
+/* The rules for ids and keys that operators and partners choose. */
 #ifndef PENSTOCK_MODEL_NAME_H
 #define PENSTOCK_MODEL_NAME_H
 
@@ -15,14 +15,14 @@ bool name_is_valid_type(struct slice text);
 #define TYPE_RULE "must be 1 to 64 of A-Z a-z 0-9 _ . -"
 
 /* Dedupe keys and event ids of partners: 1 to EVENT_KEY_BYTES_MAX of printable ASCII (0x21 to 0x7e,
- * and space inside). / */
+ * and space inside). */
 bool name_is_valid_key(struct slice text);
 #define KEY_RULE "must be 1 to 256 printable ASCII characters, with spaces only inside"
 
 /*
  * A traceparent header (W3C trace context, any version): lower-case hexadecimal and hyphens, 55 to
- * TRACEPARENT_BYTES_MAX. What is anything else is not copied into our own requests. (h2o refuses
- * line ends in header values by itself, over HTTP/2 as well: tried.)
+ * TRACEPARENT_BYTES_MAX bytes. Other text is not copied into Penstock's requests. (h2o rejects line
+ * ends in header values, also over HTTP/2: tested.)
  */
 bool name_is_valid_traceparent(struct slice text);
 

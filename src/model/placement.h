@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Placement: where things belong. The only place with these formulas.
+ * Placement: the partition and shard of an account, and the numbers of deliveries. These formulas
+ * are only here.
  *
- *   account -> partition -> shard       the SipHash of the account's id, with the installation's seed, modulo the
- *                                       partitions; the partition modulo the shards
+ *   account -> partition -> shard
+ *       partition = SipHash(account id, installation's seed) modulo partitions
+ *       shard     = partition modulo shards
+ *
  *   event number and index <-> delivery number
- *                                       delivery = event * ACCOUNT_ENDPOINTS_MAX + index. Event numbers are a shard's
- *                                       own and start at 1. The index is the delivery's place among those of its event.
+ *       delivery = event * ACCOUNT_ENDPOINTS_MAX + index
+ *       Each shard numbers its events from 1. The index is the delivery's place among the
+ *       deliveries of its event.
  *
- * An event's id carries its partition (event_id_partition). The numbers of partitions and shards
- * never change in the life of an installation.
+ * An event's id contains its partition (event_id_partition). The numbers of partitions and shards
+ * never change during the life of an installation.
  */
 #ifndef PENSTOCK_MODEL_PLACEMENT_H
 #define PENSTOCK_MODEL_PLACEMENT_H
@@ -34,7 +38,7 @@ static inline unsigned placement_partition_of_shard(unsigned shard, unsigned i, 
     return i * shards + shard;
 }
 
-/* The last event number whose deliveries all have numbers. */
+/* The last event number whose deliveries can all be numbered. */
 #define PLACEMENT_EVENT_MAX (INT64_MAX / ACCOUNT_ENDPOINTS_MAX - 1)
 
 static inline int64_t placement_delivery(int64_t event, unsigned index)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A receipt: proof, without a look-up, that this installation answered 200 for these bytes.
- * `r1.<a|d>.<base64url of HMAC-SHA256>` over the answer's status (accepted or duplicate), partner,
- * account, type, key, SHA-256 of the body and event id, each with its length in front. A
- * duplicate's receipt says so: its body may differ from the one that is delivered.
+ * A receipt proves, without a look-up, that this installation answered 200 for these bytes.
+ * `r1.<a|d>.<base64url of HMAC-SHA256>`. The HMAC covers the status of the answer (accepted or
+ * duplicate), partner, account, type, key, SHA-256 of the body and event id, each with its length
+ * before it. The receipt of a duplicate is marked, because its body may differ from the delivered
+ * one.
  */
 #ifndef PENSTOCK_MODEL_RECEIPT_H
 #define PENSTOCK_MODEL_RECEIPT_H
@@ -13,7 +14,7 @@
 
 #define RECEIPT_TEXT_BYTES (5 + BASE64_BYTES(SHA256_BYTES))
 
-/* `id` is the accepted event's: the first one's for a duplicate. */
+/* `id` is the id of the accepted event; for a duplicate, of the first event. */
 void receipt_make(struct hmac *mac, bool duplicate, const struct event_parts *parts,
     const struct event_id *id, char ret_text[RECEIPT_TEXT_BYTES]);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Why something that a partner or an operator sent is not taken: the error, a sentence that says
- * what to do, and the fields that are wrong. What becomes of it, an answer or one line among
- * others, is its reader's to say (http/problem.h).
+ * Why a request of a partner or an operator is rejected: the error, a sentence that says what to
+ * do, and the fields that are wrong. The caller turns it into an answer, or into a result in a list
+ * (http/problem.h).
  */
 #ifndef PENSTOCK_MODEL_REFUSAL_H
 #define PENSTOCK_MODEL_REFUSAL_H
@@ -22,7 +22,7 @@ struct field_problems {
     struct field_problem list[FIELD_PROBLEMS_MAX];
 };
 
-/* Adds a problem, unless the list is full or has one with the pointer. */
+/* Adds a problem, unless the list is full or already has the pointer. */
 void field_problems_add(struct field_problems *problems, const char *pointer, const char *detail);
 
 struct refusal {
@@ -31,7 +31,7 @@ struct refusal {
     struct field_problems problems;
 };
 
-/* Both return `error`, so that a check can end in one of them. Without a field, and with one. */
+/* Both return `error`, so that a check can end with one of them. Without a field, and with one. */
 enum err refuse(struct refusal *ret_refusal, enum err error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 enum err refuse_field(

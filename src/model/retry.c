@@ -26,7 +26,7 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* +-20 %, but not beyond the horizon. */
+/* Spreads a step by +-20 %, but not beyond the horizon. */
 static int64_t spread_step(int64_t step_us, int64_t horizon_left_us, uint32_t random)
 {
     int64_t shortest_us = step_us - step_us / 5, longest_us = step_us + step_us / 5;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Standard Webhooks 1.0: `v1,` + base64 of HMAC-SHA256 over `id.timestamp.body`, keyed by the bytes
- * behind `whsec_`. */
+/* Standard Webhooks 1.0: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. The key is
+ * the bytes behind `whsec_`. */
 #ifndef PENSTOCK_MODEL_SIGNATURE_H
 #define PENSTOCK_MODEL_SIGNATURE_H
 
@@ -16,35 +16,33 @@ struct secret {
 };
 
 void secret_make(struct secret *ret_secret); /* ENDPOINT_SECRET_BYTES random bytes */
-bool secret_parse(struct slice text,
-    struct secret *ret_secret); /* whsec_ + base64 of 24 to 64 bytes, as the standard says */
+/* Reads whsec_ and the base64 of 24 to 64 bytes, as the standard requires. */
+bool secret_parse(struct slice text, struct secret *ret_secret);
 void secret_format(const struct secret *secret, char ret_text[SECRET_TEXT_BYTES]);
 
-/* `mac` is keyed with the secret's bytes; `timestamp_s` is Unix seconds. */
+/* `mac` is keyed with the secret's bytes. `timestamp_s` is Unix seconds. */
 void signature_make(struct hmac *mac, struct slice id, int64_t timestamp_s, struct slice body,
     char ret_text[SIGNATURE_TEXT_BYTES]);
 
-/*
- * The other direction: what a partner signed. The MAC of a request, whose timestamp is taken as it
- * stands in its header.
- */
+/* For requests that a partner signed: returns the MAC. `timestamp` is the header's text,
+ * unchanged. */
 void signature_mac(struct hmac *mac, struct slice id, struct slice timestamp, struct slice body,
     unsigned char ret_mac[SHA256_BYTES]);
 
-/* Unix seconds: one to 12 digits and nothing else. */
+/* Reads Unix seconds: 1 to 12 digits and nothing else. */
 bool signature_parse_timestamp(struct slice text, int64_t *ret_timestamp_s);
 
-/* The v1 signatures of a webhook-signature header, which separates them by spaces: the first
- * WEBHOOK_SIGNATURES_MAX. */
+/* The first WEBHOOK_SIGNATURES_MAX v1 signatures of a webhook-signature header, which separates
+ * them by spaces. */
 struct signature_list {
     unsigned count;
     unsigned char macs[WEBHOOK_SIGNATURES_MAX][SHA256_BYTES];
 };
 
-/* Other versions, and what is no signature at all, are left out. */
+/* Skips signatures of other versions and malformed ones. */
 void signature_list_parse(struct slice header, struct signature_list *ret_list);
 
-/* Whether one of them is this MAC. Looks at all of them, in constant time. */
+/* Returns whether one of them is this MAC. Compares with all of them in constant time. */
 bool signature_list_has(const struct signature_list *list, const unsigned char mac[SHA256_BYTES]);
 
 #endif

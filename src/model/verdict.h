@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Judging the end of an attempt: what the client's answer, or its absence, means for the delivery.
+ * What the end of an attempt (an answer, or none) means for the delivery.
  *
- *   2xx                                     delivered
- *   410                                     parked, and the endpoint is disabled
- *   408 425 429 5xx, no answer, no connection    retried (until the schedule ends: dead)
- *   3xx and other 4xx                       retried as well (deployments are often broken before they are right),
- *                                           or dead at once where the endpoint says that they are final
- *   guarded and ambiguous                   parked: the request may have been worked off (lost, late or malformed
- *                                           answer, 502, 504)
+ *   2xx                              delivered
+ *   410                              parked; the endpoint is disabled
+ *   408 425 429 5xx,                 retried until the schedule ends, then dead
+ *   no answer, no connection
+ *   3xx and other 4xx                retried as well (new deployments are often broken at first),
+ *                                    or dead at once if the endpoint says that they are final
+ *   guarded and ambiguous            parked: the client may have done the work (lost, late or
+ *                                    malformed answer, 502, 504)
  */
 #ifndef PENSTOCK_MODEL_VERDICT_H
 #define PENSTOCK_MODEL_VERDICT_H
@@ -27,24 +28,23 @@ enum verdict {
 };
 
 struct attempt_end {
-    int http_status;    /* 0: no complete headers came */
-    enum err error;     /* OK when headers came */
+    int http_status;    /* 0: no complete headers were received */
+    enum err error;     /* OK if headers were received */
     bool request_begun; /* at least one byte of the request may have left */
 };
 
-/* How far an attempt got: the evidence for the person who has to decide whether the client did the
- * work. */
+/* How far an attempt got: evidence for the operator who decides whether the client did the work. */
 struct attempt_reach {
     bool warm;             /* the connection had been used before */
-    bool request_complete; /* all of the request was handed to the kernel */
-    uint32_t request_bytes,
-        answer_bytes; /* headers and bodies: what the kernel took, and what came back */
+    bool request_complete; /* the kernel took the whole request */
+    /* Headers and bodies: what the kernel took, and what was received. */
+    uint32_t request_bytes, answer_bytes;
 };
 
 enum verdict verdict_of(
     const struct attempt_end *end, bool guarded, bool idempotent, bool final_4xx);
 
-/* True when the client may have done the work although we saw no success. */
+/* Returns true if the client may have done the work although no success was received. */
 bool verdict_is_ambiguous(const struct attempt_end *end);
 
 #endif

@@ -7,12 +7,12 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* What stands open in a gateway that does nothing, counted, and half as many again. */
+/* Descriptors that an idle gateway has open, measured, times 1.5. */
 #define OF_PROCESS 40
 #define OF_SHARD 16
 #define OF_INGRESS_THREAD 8
 #define AT_LEAST 4
-#define ENOUGH 4096 /* below it the log says how many there are */
+#define ENOUGH 4096 /* below it the log has a warning */
 
 uint64_t descriptors_limit(void)
 {
@@ -28,17 +28,16 @@ uint64_t descriptors_raise(void)
     uint64_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max;
     if (before != limit.rlim_max && setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        log_warn("the limit of open files could not be raised from %llu to %llu: %s",
+        log_warn("limit of open files could not be raised: limit=%llu wanted=%llu reason=\"%s\"",
             (unsigned long long)before, (unsigned long long)limit.rlim_max, strerror(errno));
     uint64_t now = descriptors_limit();
     if (now < ENOUGH)
-        log_warn("only %llu files may be open at a time, connections included: raise the hard "
-                 "limit (ulimit -Hn, "
-                 "LimitNOFILE in systemd)",
+        log_warn("limit of open files is low: the gateway serves fewer connections; raise the hard "
+                 "limit (ulimit -Hn, LimitNOFILE in systemd) limit=%llu",
             (unsigned long long)now);
     else if (now != before)
-        log_info("the limit of open files is raised from %llu to %llu", (unsigned long long)before,
-            (unsigned long long)now);
+        log_info("limit of open files raised: limit=%llu before=%llu", (unsigned long long)now,
+            (unsigned long long)before);
     return now;
 }
 

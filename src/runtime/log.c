@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ring is single-producer, single-consumer: `written` is moved by its thread, `read` by the log
- * thread. The log thread polls every LOG_POLL_MS: a wake-up per line would cost the sender a system
- * call. A thread that ends leaves its ring to the log thread.
+ * A ring has one producer and one consumer: its thread moves `written`, the log thread moves
+ * `read`. The log thread polls every LOG_POLL_MS, because a wake-up per line would cost the sender
+ * a system call. When a thread ends, the log thread owns its ring.
  *
- * The log thread doesn't wait for its readers either: a line that stderr doesn't take stays in its
- * ring until it does, and the rings fill. What libraries print is taken from log_output.h, a few
- * lines a second; the rest is counted.
+ * The log thread does not wait for the readers of stderr and stdout. A line that stderr does not
+ * take stays in its ring, and the rings fill up. Output of libraries is read from log_output.h. A
+ * few of its lines per second are logged; the rest is counted.
  */
 #include "runtime/log.h"
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/memory.h"
 #include "runtime/log_output.h"
 #include "runtime/metrics.h"
 #include "runtime/rcu.h"
@@ -25,8 +26,8 @@
 #include <time.h>
 
 #define LOG_POLL_MS 20
-#define FLUSH_MS_MAX 1000  /* at the end: for a reader who takes nothing any more */
-#define DIRECT_MS_MAX 1000 /* a line of a process without a log thread */
+#define FLUSH_MS_MAX 1000  /* at the end, if stderr's reader has stopped reading */
+#define DIRECT_MS_MAX 1000 /* for one line of a process without a log thread */
 #define LIBRARY_LINES_PER_SECOND 10
 
 struct line {
@@ -38,7 +39,7 @@ struct line {
 struct ring {
     struct ring *next; /* guarded by `rings_lock` */
     char thread_name[16];
-    _Atomic bool abandoned; /* its thread has ended */
+    _Atomic bool abandoned; /* the owner has ended */
     _Atomic size_t written; /* by the owner */
     _Atomic size_t read;    /* by the log thread */
     _Atomic uint64_t dropped;
@@ -52,7 +53,7 @@ static _Thread_local struct ring *my_ring;
 static _Atomic enum log_level threshold = LOG_INFO;
 static _Atomic bool running;
 static _Atomic bool has_ended; /* the log thread */
-static _Atomic bool stuck;     /* the log thread could not be ended: nothing is written any more */
+static _Atomic bool stuck;     /* the log thread did not end: nothing is written any more */
 static pthread_t writer;
 
 static const char *level_name(enum log_level level)
@@ -61,8 +62,8 @@ static const char *level_name(enum log_level level)
     return names[level];
 }
 
-/* False while the reader doesn't take it: call again with the same line, *done says how far it got.
- * */
+/* Returns false if the stream does not take the whole line. *done is the number of bytes taken:
+ * call again with the same line. */
 static bool print_line(const struct line *line, const char *thread_name, size_t *done, int wait_ms)
 {
     char out[LOG_LINE_BYTES + 128];
@@ -78,7 +79,7 @@ static bool print_line(const struct line *line, const char *thread_name, size_t 
     return log_output_put(LOG_STDERR, out, (size_t)len, done, wait_ms);
 }
 
-/* Says how many were dropped since; false when stderr doesn't take it now. */
+/* Logs how many lines were dropped since the last report. Returns false if stderr takes nothing. */
 static bool report_dropped(
     const char *thread_name, const char *why, uint64_t dropped, uint64_t *reported)
 {
@@ -94,12 +95,13 @@ static bool report_dropped(
     return true;
 }
 
-/* The line at the head of a ring that a reader has taken a part of. One thread at a time drains. */
+/* The line at the head of a ring that a stream has taken in part. Only one thread drains at a
+ * time. */
 static size_t part_done;
 static const struct ring *part_of;
 
-/* False when a reader takes no more. What is live is dropped then: a terminal that is held must not
- * hold the log. */
+/* Returns false if a stream takes no more. Lines of the live channel are dropped then: a stopped
+ * terminal must not stop the log. */
 static bool drain(struct ring *ring)
 {
     size_t read = atomic_load_explicit(&ring->read, memory_order_relaxed);
@@ -117,7 +119,7 @@ static bool drain(struct ring *ring)
         part_of = NULL;
         atomic_store_explicit(&ring->read, read + 1, memory_order_release);
     }
-    return report_dropped(ring->thread_name, "the thread said more than its ring holds",
+    return report_dropped(ring->thread_name, "the ring of the thread is full",
         atomic_load_explicit(&ring->dropped, memory_order_relaxed), &ring->dropped_reported);
 }
 
@@ -129,8 +131,8 @@ static struct ring *first_ring(void)
     return first;
 }
 
-/* Rings come at the front and are taken out by the drainer alone: it may walk them without the
- * lock, and nobody who enters waits for a write. */
+/* Threads add rings at the front, and only the drainer removes them. So it may walk the list
+ * without the lock, and a thread that enters never waits for a write. */
 static void take_out(struct ring *ring)
 {
     pthread_mutex_lock(&rings_lock);
@@ -142,7 +144,7 @@ static void take_out(struct ring *ring)
     free(ring);
 }
 
-/* Of this second; owned by the log thread. */
+/* Output of libraries in the current second. Owned by the log thread. */
 static struct {
     int64_t second;
     unsigned lines;
@@ -166,7 +168,7 @@ static void log_library_line(const char *text, size_t len)
     library.lines++;
 }
 
-/* What has no end yet waits for it, within the size of a line. */
+/* A line without its end stays in `text` until the rest arrives or `text` is full. */
 static void drain_libraries(void)
 {
     static char text[LOG_LINE_BYTES];
@@ -175,7 +177,7 @@ static void drain_libraries(void)
     if (second != library.second && !part_of) {
         library.second = second;
         library.lines = 0;
-        report_dropped("stderr", "a library printed more than is logged", library.dropped,
+        report_dropped("stderr", "a library printed too many lines", library.dropped,
             &library.dropped_reported);
     }
     for (size_t got; (got = log_output_captured(text + held, sizeof text - held)) > 0;) {
@@ -189,7 +191,7 @@ static void drain_libraries(void)
     }
 }
 
-/* One at a time: where there is no log thread, threads that end at once do it. */
+/* Without a log thread, several ending threads may drain at once: the lock lets one at a time. */
 static pthread_mutex_t drain_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static bool drain_each(void)
@@ -200,8 +202,7 @@ static bool drain_each(void)
     struct ring *following;
     for (struct ring *ring = first_ring(); ring; ring = following) {
         following = ring->next;
-        /* Abandoned is read before the last drain, so that nothing written before the end is
-         * missed. */
+        /* Read before the last drain, so that no line written before the end is missed. */
         bool ended = atomic_load_explicit(&ring->abandoned, memory_order_acquire);
         if (!drain(ring))
             return false;
@@ -216,9 +217,9 @@ static void rest(void)
     nanosleep(&(struct timespec){.tv_nsec = LOG_POLL_MS * 1000000}, NULL);
 }
 
-/* Writes out every ring and frees those whose thread has ended. False when a reader takes no more,
- * or another thread is at it for a second. (A wait with a limit by the wall clock would be as long
- * as that is set back.) */
+/* Writes out every ring and frees those of ended threads. Returns false if a stream takes no more,
+ * or if another thread drains for more than a second. (Polls, because a timed lock uses the wall
+ * clock and waits longer when that is set back.) */
 static bool drain_all(void)
 {
     int64_t give_up_us = clock_mono_us() + US_PER_SECOND;
@@ -267,8 +268,8 @@ void log_stop(void)
     while (!atomic_load(&has_ended) && clock_mono_us() < give_up_us)
         rest();
     if (!atomic_load(&has_ended)) {
-        atomic_store(&stuck,
-            true); /* in a write, and the rings are still its own: it ends with the process */
+        /* The log thread hangs in a write and still owns the rings. It ends with the process. */
+        atomic_store(&stuck, true);
         pthread_detach(writer);
         return;
     }
@@ -289,9 +290,7 @@ enum log_level log_level(void)
 
 void log_thread_enter(const char *name)
 {
-    struct ring *ring = calloc(1, sizeof *ring);
-    if (!ring)
-        return; /* its lines are written directly */
+    struct ring *ring = memory_new(sizeof *ring);
     snprintf(ring->thread_name, sizeof ring->thread_name, "%s", name);
     pthread_mutex_lock(&rings_lock);
     ring->next = rings;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Logging that never blocks a thread: each thread formats into a bounded ring of its own, one
- * thread writes them all out. A full ring drops the line and counts it (penstock_log_dropped_total,
- * and a line that says how many): the log thread waits for no reader of stderr or stdout
- * (log_output.h), and log_stop gives up after two seconds.
+ * Logging that never blocks a thread. Each thread formats its lines into a bounded ring of its own,
+ * and the log thread writes them out. When a ring is full, the line is dropped and counted:
+ * penstock_log_dropped_total, and a log line with the count. The log thread waits for no reader of
+ * stderr or stdout (log_output.h), and log_stop gives up after two seconds.
  *
- * Lines go to stderr as `time level thread message key=value ...`. The live channel is for people:
- * its text goes to stdout as it is. Libraries don't log: the layer that decides does, once, with
- * ids, never with secrets or bodies.
+ * Lines are written to stderr as `time level thread message key=value ...`. The live channel is
+ * for people: its text is written to stdout unchanged. Library layers don't log. The layer that
+ * decides logs once, with ids, and never with secrets or bodies.
  */
 #ifndef PENSTOCK_RUNTIME_LOG_H
 #define PENSTOCK_RUNTIME_LOG_H
@@ -16,8 +16,9 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_LIVE };
 
-/* Before the first thread and after the last one. Until log_start and after log_stop lines are
- * written directly, and dropped when they are not taken within a second. */
+/* Call log_start before the first thread starts, and log_stop after the last one has ended. Before
+ * and after, lines are written directly, and dropped if stderr does not take them within a
+ * second. */
 enum err log_start(void) MUST_CHECK;
 void log_stop(void);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * poll says that a pipe takes PIPE_BUF bytes, and no line is longer. Where somebody else writes to
- * the same pipe in between, the log thread may wait nevertheless: alone, with lines dropped behind
- * it, and log_stop gives it up.
+ * poll reports when a pipe takes PIPE_BUF bytes, and no line is longer. If another process writes
+ * to the same pipe in between, the log thread may block. Then only the log thread waits, lines are
+ * dropped, and log_stop gives up.
  */
 #include "runtime/log_output.h"
 
@@ -20,8 +20,8 @@
 static int real_stderr = -1; /* while captured */
 static int captured = -1;    /* the reading end of descriptor 2 */
 
-/* Sanitizers write to descriptor 2 by themselves and end the process; only their own call says
- * otherwise. */
+/* Sanitizers write their report to descriptor 2 and end the process. This call gives them another
+ * descriptor. */
 extern void __sanitizer_set_report_fd(void *fd) __attribute__((weak));
 
 static int descriptor_of(enum log_stream stream)
@@ -31,7 +31,7 @@ static int descriptor_of(enum log_stream stream)
     return real_stderr >= 0 ? real_stderr : STDERR_FILENO;
 }
 
-/* A socket (journald) can be asked not to wait; for anything else poll has said so. */
+/* MSG_DONTWAIT works for a socket (journald). For other files poll has reported room. */
 static ssize_t write_some(int fd, const char *text, size_t len)
 {
     if (len > PIPE_BUF)
@@ -82,7 +82,7 @@ void log_output_last_words(const char *text, size_t len)
     put(fd, text, len, &done, LAST_WORDS_WAIT_MS);
 }
 
-/* An assertion, or the C library, has said why; abort goes on when this returns. */
+/* The C library or an assertion has printed the reason. abort continues when this returns. */
 static void on_abort(int number)
 {
     log_output_last_words("", 0);
@@ -110,7 +110,7 @@ enum err log_output_capture(void)
     return OK;
 }
 
-/* The real one stays open: a sanitizer may still have something to report. */
+/* The saved descriptor stays open: a sanitizer may still report. */
 void log_output_release(void)
 {
     if (real_stderr >= 0)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where lines end up: stderr and stdout, whose readers may have gone to sleep (a logger that hangs,
- * a terminal that is held). Nothing here waits for them longer than it is told to, and O_NONBLOCK
- * is not set on what others may share.
+ * Writes to stderr and stdout, whose readers may have stopped (a logger that hangs, a stopped
+ * terminal). No function waits longer than its limit. O_NONBLOCK is not set, because other
+ * processes may share the file description.
  *
- * While stderr is captured, descriptor 2 is a pipe of our own that never blocks, so that what a
- * library prints from within a loop holds nobody up (h2o 2.2.5 prints each unknown frame type); the
- * log thread reads it. Last words still reach the real stderr: what the C library says before it
- * aborts, and the reports of sanitizers.
+ * While stderr is captured, descriptor 2 is a pipe that never blocks, and the log thread reads it.
+ * So output of a library does not block a loop (h2o 2.2.5 prints each unknown frame type). The real
+ * stderr still gets the last words: what the C library prints before it aborts, and the reports of
+ * sanitizers.
  */
 #ifndef PENSTOCK_RUNTIME_LOG_OUTPUT_H
 #define PENSTOCK_RUNTIME_LOG_OUTPUT_H
@@ -20,20 +20,21 @@
 enum log_stream { LOG_STDERR, LOG_STDOUT };
 
 /*
- * Writes text from *done on, which moves. False when its reader takes no more for `wait_ms`: call
- * again with the same text, or give up. A stream that fails counts as written: there is nobody left
- * to tell.
+ * Writes the text from *done on, and advances *done. Returns false if the stream takes no more for
+ * `wait_ms`: call again with the same text, or give up. A stream that fails counts as written,
+ * because the error could not be reported anywhere.
  */
 bool log_output_put(
     enum log_stream stream, const char *text, size_t len, size_t *done, int wait_ms);
 
-enum err log_output_capture(
-    void) MUST_CHECK;          /* once, before there are threads; nothing without a stderr */
-void log_output_release(void); /* descriptor 2 is stderr again */
-/* What libraries have printed since; 0: nothing. One thread at a time. */
+/* Captures stderr. Call it once, before the first thread starts. Does nothing without a stderr. */
+enum err log_output_capture(void) MUST_CHECK;
+void log_output_release(void); /* makes descriptor 2 stderr again */
+/* Reads what libraries have printed and returns the length, or 0 if there is nothing. For one
+ * thread at a time. */
 size_t log_output_captured(char *ret_text, size_t size);
-/* Async-signal-safe: what is still captured, and then `text`, for somebody who is about to end the
- * process. */
+/* Writes what is still captured, and then `text`, before the caller ends the process.
+ * Async-signal-safe. */
 void log_output_last_words(const char *text, size_t len);
 
 #endif

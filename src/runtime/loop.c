@@ -72,8 +72,8 @@ void timer_disarm(struct loop *loop, struct timer *timer)
         timer_heap_remove(&loop->timers, timer);
 }
 
-/* Only what was due when the turn began: a timer that re-arms itself with no delay can't hold the
- * loop. */
+/* Runs only the timers that were due when the turn began: a timer that re-arms itself without delay
+ * can't block the loop. */
 static void run_due_timers(struct loop *loop)
 {
     struct timer *timer;
@@ -83,28 +83,27 @@ static void run_due_timers(struct loop *loop)
     }
 }
 
-/* What the owner does after whatever has come. */
+/* Lets the owner do its work after the callbacks. */
 static void end_turn(struct loop *loop)
 {
     if (loop->on_turn_end)
         loop->on_turn_end(loop);
 }
 
-/* Behind a callback: what is due does not wait for the others of this turn. */
+/* Runs after each callback, so that due timers don't wait for the rest of the turn. */
 static void end_slice(struct loop *loop)
 {
     int64_t now_us = clock_mono_us();
     if (now_us - loop->now_mono_us < LOOP_SLICE_US)
         return;
-    rcu_go_offline(); /* nor do those who wait for readers */
+    rcu_go_offline(); /* ends the wait of threads that wait for readers */
     rcu_go_online();
     loop->now_mono_us = now_us;
     run_due_timers(loop);
     end_turn(loop);
 }
 
-/* What is in the mailbox, or the rest of what was: a slice of it, unless the loop is being stopped.
- * */
+/* Handles mail for at most one slice, or all of it if the loop is stopping. The rest stays due. */
 static void work_mail(struct loop *loop)
 {
     int64_t end_us = clock_mono_us() + LOOP_SLICE_US;

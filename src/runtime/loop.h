@@ -3,16 +3,16 @@
  * An event loop on epoll: file descriptors, timers and one mailbox. One thread owns it and
  * everything attached to it.
  *
- * The thread is online for RCU while it works off a turn, and offline while it waits. (The
- * listeners of http/ run on h2o's own loop; this one serves delivery, where libcurl and c-ares
- * bring their own sockets.)
+ * The thread is online for RCU during a turn, and offline while it waits. (The listeners of http/
+ * run on h2o's own loop. This loop serves delivery, where libcurl and c-ares bring their own
+ * sockets.)
  *
- * A turn serves the descriptors that are ready, then mail, then the timers that are due. Then it
- * calls `on_turn_end`, where an owner does what is due after whatever has come. It may
- * have much to do, and the machine may give its thread little time; so timers do not wait for the
- * end of a turn: those that are due run between two callbacks whenever LOOP_SLICE_US have passed
- * (no more than one callback is between a due timer and its call), and the mail of a turn ends
- * there as well and goes on in the next one. A broker's heartbeat is such a timer.
+ *   wait -> callbacks of ready descriptors -> mail -> due timers -> on_turn_end -> wait
+ *
+ * In on_turn_end the owner does its work after all callbacks. A turn may be long: there is much to
+ * do, or the machine is busy. So timers don't wait for its end. Due timers also run between two
+ * callbacks whenever LOOP_SLICE_US have passed: at most one callback delays a due timer. Mail ends
+ * at the same limit and continues in the next turn. A broker's heartbeat is such a timer.
  */
 #ifndef PENSTOCK_RUNTIME_LOOP_H
 #define PENSTOCK_RUNTIME_LOOP_H
@@ -24,8 +24,8 @@
 #include <sys/epoll.h>
 
 #define LOOP_EVENTS_PER_TURN 256
-#define LOOP_SLICE_US \
-    10000 /* a tenth of the tick of the links to the broker, and some hundred callbacks */
+/* A tenth of the tick of the broker's links, and enough for some hundred callbacks. */
+#define LOOP_SLICE_US 10000
 
 struct loop_watch {
     int fd;
@@ -36,11 +36,11 @@ struct loop_watch {
 struct loop {
     int epoll_fd;
     bool stopping;
-    int64_t now_mono_us; /* of this slice of the turn */
+    int64_t now_mono_us; /* the start of this slice of the turn */
     struct mailbox *mailbox;
     struct loop_watch mailbox_watch;
-    struct mail_batch batch; /* what was taken from the mailbox, and */
-    bool batch_is_open;      /* not worked off yet */
+    struct mail_batch batch; /* taken from the mailbox */
+    bool batch_is_open;      /* `batch` has more mail */
     bool mail_is_due;
     struct timer_heap timers;
     void (*on_turn_end)(struct loop *loop); /* NULL: nothing to do */
@@ -55,19 +55,19 @@ void loop_done(struct loop *loop);
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-/* From now on the loop works the mailbox off, in order. At most one. A mail that was taken when the
- * loop is stopped has been worked off when loop_run returns. */
+/* Makes the loop handle the mail of this mailbox, in order. A loop has at most one. When the loop
+ * is stopped, mail that is already taken is handled before loop_run returns. */
 enum err loop_attach_mailbox(struct loop *loop, struct mailbox *mailbox) MUST_CHECK;
 
 enum err loop_watch_add(struct loop *loop, struct loop_watch *watch) MUST_CHECK;
 void loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events);
-void loop_watch_remove(struct loop *loop,
-    struct loop_watch *watch); /* before the fd is closed; its ready events are forgotten */
+/* Call it before the descriptor is closed. Its pending ready events are dropped. */
+void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
 
-/* From now on called at the end of each turn, and of each slice of a long one. */
+/* Sets a function that is called at the end of each turn, and of each slice of a long turn. */
 void loop_set_turn_end(struct loop *loop, void (*on_turn_end)(struct loop *loop));
 
-/* Arms or moves; a delay of 0 or less fires in the next turn. */
+/* Arms the timer, or moves it if it is armed. A delay of 0 or less fires in the next turn. */
 void timer_arm(struct loop *loop, struct timer *timer, int64_t delay_us);
 void timer_disarm(struct loop *loop, struct timer *timer);
 

@@ -29,14 +29,14 @@ void mailbox_done(struct mailbox *mailbox)
 
 void mailbox_post(struct mailbox *mailbox, struct mail *mail)
 {
-    /* The receiver may free the mailbox's owner as soon as the mail is in: nothing of it is read
-     * after the enqueue but the fd. */
+    /* The receiver may free the owner of the mailbox as soon as the mail is enqueued. So only the
+     * copy of the descriptor is used after that. */
     int event_fd = mailbox->event_fd;
     cds_wfcq_node_init(&mail->node);
     TSAN_RELEASE(mail);
     bool was_waiting = cds_wfcq_enqueue(&mailbox->head, &mailbox->tail, &mail->node);
     if (!was_waiting) {
-        /* EAGAIN means that the counter is at its maximum: the receiver is awake already. */
+        /* EAGAIN means that the counter is at its maximum: the receiver is already awake. */
         ssize_t written = write(event_fd, &(uint64_t){1}, sizeof(uint64_t));
         assert(written == sizeof(uint64_t) || errno == EAGAIN);
         (void)written;
@@ -45,8 +45,8 @@ void mailbox_post(struct mailbox *mailbox, struct mail *mail)
 
 bool mailbox_take(struct mailbox *mailbox, struct mail_batch *ret_batch)
 {
-    /* The signal is taken down before the splice: a post between the two rings again, for nothing,
-     * which is harmless. / */
+    /* The signal is cleared before the splice. A post between the two sets it again, which causes
+     * one wake-up without mail. */
     uint64_t rings;
     ssize_t got = read(mailbox->event_fd, &rings, sizeof rings);
     (void)got;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only way from one thread to another: a wait-free queue (liburcu wfcqueue) and one eventfd.
+ * The only way from one thread to another: a wait-free queue (liburcu wfcqueue) and an eventfd.
  *
- * Any thread posts; one thread receives. The receiver splices everything that has gathered, in the
- * order of posting, and then works. The eventfd is written only by the post that finds the queue
- * empty, so that a busy receiver costs its senders no system call.
+ * Any thread posts, one thread receives. The receiver takes all waiting mail at once, in the order
+ * of posting, and then handles it. Only the post that finds the queue empty writes the eventfd, so
+ * that a busy receiver costs its senders no system call.
  *
- * A mail is embedded in a request struct that its sender allocated. Posting hands the whole struct
- * over; the usual request travels there and comes back to the sender's own mailbox as the answer,
- * without an allocation.
+ * A mail is embedded in a struct that its sender allocated. Posting gives the whole struct to the
+ * receiver. A request (request.h) comes back to the sender's own mailbox as the answer, without
+ * another allocation.
  */
 #ifndef PENSTOCK_RUNTIME_MAILBOX_H
 #define PENSTOCK_RUNTIME_MAILBOX_H
@@ -22,8 +22,7 @@
 
 struct mail {
     struct cds_wfcq_node node;
-    /* Runs on the receiving thread, which owns the mail from then on. `receiver` is the mailbox's.
-     * */
+    /* Runs on the receiving thread, which then owns the mail. `receiver` is the mailbox's. */
     void (*on_receive)(struct mail *mail, void *receiver);
 };
 
@@ -34,29 +33,29 @@ struct mailbox {
     void *receiver;
 };
 
-/* What one splice took. */
+/* The mail that one splice took. */
 struct mail_batch {
     struct cds_wfcq_head head;
     struct cds_wfcq_tail tail;
 };
 
 enum err mailbox_init(struct mailbox *mailbox, void *receiver) MUST_CHECK;
-void mailbox_done(
-    struct mailbox *mailbox); /* the queue must be empty, or its mails belong to nobody */
+/* The queue must be empty: mail that is left in it is leaked. */
+void mailbox_done(struct mailbox *mailbox);
 
-/* Hands `mail` to the receiver. Never blocks, never fails. */
+/* Gives `mail` to the receiver. Never blocks, never fails. */
 void mailbox_post(struct mailbox *mailbox, struct mail *mail);
 
-/* Receiver only: takes everything that is there; false when there is nothing. */
+/* Receiver only: takes all waiting mail. Returns false if there is none. */
 bool mailbox_take(struct mailbox *mailbox, struct mail_batch *ret_batch);
-/* The next mail of a batch in order of posting, or NULL. */
+/* Returns the next mail of a batch in the order of posting, or NULL. */
 struct mail *mail_batch_next(struct mail_batch *batch);
 
-/* Receiver only: take everything and run each mail's on_receive. */
+/* Receiver only: takes all waiting mail and runs each on_receive. */
 void mailbox_work(struct mailbox *mailbox);
 
-/* Receiver only, for threads without a loop: blocks until there is mail or `timeout_ms` (-1: for
- * ever) has passed. */
+/* Receiver only, for threads without a loop: blocks until there is mail or until `timeout_ms` has
+ * passed (-1: no limit). */
 void mailbox_wait(struct mailbox *mailbox, int timeout_ms);
 
 #endif

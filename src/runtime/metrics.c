@@ -2,14 +2,13 @@
 #include "runtime/metrics.h"
 
 #include "base/cleanup.h"
+#include "base/memory.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* Upper bounds in microseconds: from a fast disk's commit to the longest back-off that a freshness
- * can hold. */
+/* Upper bounds in microseconds: from the commit of a fast disk to the longest back-off. */
 static const int64_t bounds_us[] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000,
     250000, 500000, 1000000, 2500000, 5000000, 15000000, 30000000, 60000000, 300000000, 3600000000};
 #define BOUNDS ARRAY_LENGTH(bounds_us)
@@ -20,7 +19,7 @@ struct distribution {
 };
 
 struct block {
-    struct block *next; /* guarded by `blocks_lock`; blocks are never taken out */
+    struct block *next; /* guarded by `blocks_lock`; blocks are never removed */
     _Atomic int64_t values[METRIC_COUNT];
     struct distribution distributions[HISTOGRAM_COUNT];
 };
@@ -47,9 +46,7 @@ static _Thread_local struct block *my_block;
 
 void metrics_thread_enter(void)
 {
-    struct block *block = calloc(1, sizeof *block);
-    if (!block)
-        return;
+    struct block *block = memory_new(sizeof *block);
     pthread_mutex_lock(&blocks_lock);
     block->next = blocks;
     blocks = block;
@@ -62,7 +59,7 @@ void metrics_thread_leave(void)
     my_block = NULL;
 }
 
-/* Only the owner writes, so a load and a store do for an atomic addition. */
+/* Only the owner writes, so a load and a store replace the atomic addition. */
 #define OWN_ADD(field, amount)      \
     atomic_store_explicit(&(field), \
         atomic_load_explicit(&(field), memory_order_relaxed) + (amount), memory_order_relaxed)

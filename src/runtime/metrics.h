@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counters, gauges and histograms, one table. Each thread writes plain (relaxed) words of its own
- * block; the reader sums the blocks. No lock and no shared cache line on the path of an event.
- * Names are Prometheus's way: prefix penstock_, base units.
+ * Counters, gauges and histograms, in one table. Each thread writes relaxed words of its own block,
+ * and the reader sums the blocks. So the path of an event has no lock and no shared cache line.
+ * Names follow Prometheus: prefix penstock_, base units.
  */
 #ifndef PENSTOCK_RUNTIME_METRICS_H
 #define PENSTOCK_RUNTIME_METRICS_H
@@ -11,104 +11,101 @@
 
 #include <stdint.h>
 
-/* symbol, type (counter or gauge), name, labels, help. Rows of one name stand together. */
+/* symbol, type (counter or gauge), name, labels, help. Rows of the same name are next to each
+ * other, and the first one has the help. */
 #define METRIC_TABLE(X)                                                                            \
     X(METRIC_HTTP_CONNECTIONS, gauge, "penstock_ingress_connections", "",                          \
         "Open partner connections")                                                                \
     X(METRIC_HTTP_ACCEPT_FAILURES, counter, "penstock_accept_failures_total", "",                  \
         "Connections that could not be accepted (no file descriptors)")                            \
     X(METRIC_EVENTS_ACCEPTED, counter, "penstock_events_total", "result=\"accepted\"",             \
-        "Events posted by partners, by what became of the request")                                \
+        "Events posted by partners, by result")                                                    \
     X(METRIC_EVENTS_DUPLICATE, counter, "penstock_events_total", "result=\"duplicate\"", "")       \
     X(METRIC_EVENTS_CONFLICT, counter, "penstock_events_total", "result=\"conflict\"", "")         \
     X(METRIC_EVENTS_REFUSED, counter, "penstock_events_total", "result=\"refused\"", "")           \
     X(METRIC_EVENTS_UNAVAILABLE, counter, "penstock_events_total", "result=\"unavailable\"", "")   \
     X(METRIC_HTTP_SILENT_CLOSED, counter, "penstock_http_silent_connections_closed_total", "",     \
-        "Connections without a request that were closed for new ones, since there were too many")  \
+        "Idle connections closed to make room for new ones")                                       \
     X(METRIC_ANSWERS_ORPHANED, counter, "penstock_answers_orphaned_total", "",                     \
-        "Answers whose client had left before they were ready; the events count all the same")     \
+        "Answers whose client had disconnected; the events are stored")                            \
     X(METRIC_BYTES_IN_FLIGHT, gauge, "penstock_bytes_in_flight", "",                               \
-        "Memory held by events on their way")                                                      \
+        "Memory used by events that are not finished")                                             \
     X(METRIC_JOURNAL_COMMITS, counter, "penstock_journal_commits_total", "",                       \
         "Transactions committed")                                                                  \
     X(METRIC_JOURNAL_COMMIT_FAILURES, counter, "penstock_journal_commit_failures_total", "",       \
-        "Transactions that the disk refused")                                                      \
+        "Transactions that failed to commit")                                                      \
     X(METRIC_JOURNAL_FAILED, gauge, "penstock_journals_failed", "",                                \
-        "Journals that take nothing any more since their file is in doubt")                        \
+        "Journals that stopped because their file may be damaged")                                 \
     X(METRIC_JOURNAL_REQUESTS, counter, "penstock_journal_requests_total", "",                     \
-        "Requests worked off by the journal")                                                      \
+        "Requests handled by the journal")                                                         \
     X(METRIC_JOURNAL_CHECKPOINTS, counter, "penstock_journal_checkpoints_total", "",               \
         "Checkpoints of the WAL")                                                                  \
     X(METRIC_JOURNAL_WAL_PAGES, gauge, "penstock_journal_wal_pages", "", "Pages in the WAL files") \
     X(METRIC_JOURNAL_SPACE, gauge, "penstock_journal_space_shortage", "",                          \
-        "Room on the journals' disk, summed over the shards: 0 plenty, 1 low, 2 scarce, 3 none "   \
-        "for each")                                                                                \
+        "Free space on the journals' disk, summed over the shards: 0 enough, 1 low, 2 scarce, 3 "  \
+        "none")                                                                                    \
     X(METRIC_JOURNALS_REFUSING_CRITICAL, gauge, "penstock_journals_refusing",                      \
-        "class=\"critical\"", "Journals that refuse a class of events")                            \
+        "class=\"critical\"", "Journals that reject a class of events")                            \
     X(METRIC_JOURNALS_REFUSING_IMPORTANT, gauge, "penstock_journals_refusing",                     \
         "class=\"important\"", "")                                                                 \
     X(METRIC_JOURNALS_REFUSING_OPTIONAL, gauge, "penstock_journals_refusing",                      \
         "class=\"optional\"", "")                                                                  \
     X(METRIC_JOURNALS_SHORT_RESERVE, gauge, "penstock_journals_short", "reason=\"reserve\"",       \
-        "Journals that don't take every event, by the reason")                                     \
+        "Journals that reject some or all events, by reason")                                      \
     X(METRIC_JOURNALS_SHORT_FULL, gauge, "penstock_journals_short", "reason=\"full\"", "")         \
     X(METRIC_JOURNALS_SHORT_READ_ONLY, gauge, "penstock_journals_short", "reason=\"read-only\"",   \
         "")                                                                                        \
     X(METRIC_JOURNALS_SHORT_FAILING, gauge, "penstock_journals_short", "reason=\"failing\"", "")   \
     X(METRIC_ATTEMPTS_DELIVERED, counter, "penstock_attempts_total", "result=\"delivered\"",       \
-        "HTTP requests to client deployments, by their end")                                       \
+        "HTTP requests to clients, by result")                                                     \
     X(METRIC_ATTEMPTS_RETRY, counter, "penstock_attempts_total", "result=\"retry\"", "")           \
     X(METRIC_ATTEMPTS_DEAD, counter, "penstock_attempts_total", "result=\"dead\"", "")             \
     X(METRIC_ATTEMPTS_REPLAY_FAILED, counter, "penstock_attempts_total",                           \
         "result=\"replay_failed\"", "")                                                            \
     X(METRIC_ATTEMPTS_PARKED, counter, "penstock_attempts_total", "result=\"parked\"", "")         \
     X(METRIC_SENDS_REPEATED, counter, "penstock_sends_repeated_total", "",                         \
-        "Attempts made again at once on a new connection, since a kept one broke before an "       \
-        "answer")                                                                                  \
+        "Attempts repeated at once on a new connection, because a kept-alive one broke")           \
     X(METRIC_SHORTAGES, counter, "penstock_delivery_shortages_total", "",                          \
-        "Sends put off since this machine was short of something of its own; no attempt was made") \
+        "Sends delayed because this machine lacks a resource; no attempt was made")                \
     X(METRIC_IN_FLIGHT, gauge, "penstock_deliveries_in_flight", "",                                \
-        "Requests to client deployments under way")                                                \
+        "HTTP requests to clients in progress")                                                    \
     X(METRIC_ACTIVE, gauge, "penstock_deliveries_active", "", "Deliveries in memory")              \
     X(METRIC_PUBLISHERS_OPEN, gauge, "penstock_broker_publishers_open", "",                        \
         "Publishing connections to the broker that are open and not blocked")                      \
     X(METRIC_PUBLISH_BREAKERS_OPEN, gauge, "penstock_publish_breakers_open", "",                   \
-        "Ingress threads whose events take the direct path, through the journal, for now")         \
+        "Ingress threads that write events to the journal instead of the broker")                  \
     X(METRIC_PARTITIONS_BEHIND, gauge, "penstock_broker_partitions_behind", "",                    \
         "Partitions whose events wait in the broker for longer than broker.lag_max, summed over "  \
         "the ingress threads")                                                                     \
     X(METRIC_PUBLISH_ACKED, counter, "penstock_broker_publishes_total", "result=\"acked\"",        \
-        "Events published to the broker, by what it said")                                         \
+        "Events published to the broker, by the broker's answer")                                  \
     X(METRIC_PUBLISH_NACKED, counter, "penstock_broker_publishes_total", "result=\"nacked\"", "")  \
     X(METRIC_PUBLISH_RETURNED, counter, "penstock_broker_publishes_total", "result=\"returned\"",  \
         "")                                                                                        \
     X(METRIC_PUBLISH_LOST, counter, "penstock_broker_publishes_total", "result=\"lost\"", "")      \
     X(METRIC_PUBLISH_LATE, counter, "penstock_broker_publishes_total", "result=\"late\"", "")      \
     X(METRIC_DIRECT, counter, "penstock_broker_direct_total", "",                                  \
-        "Events that the journal took because the broker could not, or not in time")               \
+        "Events written to the journal because the broker failed or was late")                     \
     X(METRIC_OUTBOX, gauge, "penstock_outbox_events", "",                                          \
-        "Events that wait in this gateway's journal for the broker")                               \
+        "Events in this gateway's journal that wait for the broker")                               \
     X(METRIC_CHANNELS_CONSUMING, gauge, "penstock_broker_channels_consuming", "",                  \
         "Queues that are being consumed: two of each partition, and a stream in each shard")       \
     X(METRIC_RECEIVED_NEW, counter, "penstock_broker_received_total", "result=\"new\"",            \
-        "Messages that the broker delivered, by what the dedupe store said")                       \
+        "Messages that the broker delivered, by the verdict of the dedupe store")                  \
     X(METRIC_RECEIVED_AGAIN, counter, "penstock_broker_received_total", "result=\"again\"", "")    \
     X(METRIC_RECEIVED_ALIAS, counter, "penstock_broker_received_total", "result=\"alias\"", "")    \
     X(METRIC_RECEIVED_CONFLICT, counter, "penstock_broker_received_total", "result=\"conflict\"",  \
         "")                                                                                        \
     X(METRIC_RECEIVED_POISON, counter, "penstock_broker_received_total", "result=\"poison\"", "")  \
     X(METRIC_DROPPED, counter, "penstock_broker_dropped_total", "",                                \
-        "Messages that the broker would have dropped from a partition's queue, and that came "     \
-        "back by its queue of "                                                                    \
-        "dropped messages")                                                                        \
+        "Messages that a full partition queue dropped, received from the queue of dropped "        \
+        "messages")                                                                                \
     X(METRIC_BROKER_WAITING, gauge, "penstock_broker_waiting", "",                                 \
-        "Messages in the partitions' queues that nobody has consumed, when it was last asked: "    \
-        "only the broker holds "                                                                   \
-        "them")                                                                                    \
+        "Messages in the partitions' queues that are not consumed, at the last check")             \
     X(METRIC_LOST, gauge, "penstock_broker_lost", "",                                              \
-        "Events that the broker confirmed and does not have any more: the audit names them")       \
+        "Events that the broker confirmed and has lost: the audit names them")                     \
     X(METRIC_UNCHECKED, counter, "penstock_broker_unchecked_total", "",                            \
-        "Times that ids of confirmed events can't be checked: not taken by the broker, or their "  \
+        "Confirmed events whose ids can't be checked: the broker rejected the ids, or their "      \
         "stream was deleted")                                                                      \
     X(METRIC_UNACKED, gauge, "penstock_broker_unacked", "", "Messages consumed and not acked yet") \
     X(METRIC_RECEIVING, gauge, "penstock_broker_receiving", "",                                    \
@@ -124,23 +121,23 @@
         "Messages of the intake queue")                                                            \
     X(METRIC_INTAKE_REFUSED, counter, "penstock_intake_total", "result=\"refused\"", "")           \
     X(METRIC_DIRECTORY_AGE, gauge, "penstock_directory_age_seconds", "",                           \
-        "On a gateway that follows a leader: since the accounts were last known to be the "        \
+        "On a gateway that follows a leader: time since the accounts last matched the "            \
         "leader's")                                                                                \
     X(METRIC_DIRECTORY_OBJECTS, gauge, "penstock_directory_objects", "",                           \
-        "Partners, accounts and endpoints known")                                                  \
+        "Partners, accounts and endpoints in memory")                                              \
     X(METRIC_LOG_DROPPED, counter, "penstock_log_dropped_total", "",                               \
-        "Log lines dropped: a ring was full, or a library printed a lot")
+        "Log lines dropped: a ring was full, or a library printed too many lines")
 
 /* symbol, name, help; all in seconds */
-#define HISTOGRAM_TABLE(X)                                                                      \
-    X(HISTOGRAM_ANSWER, "penstock_answer_seconds",                                              \
-        "From the last byte of a partner's request to its answer")                              \
-    X(HISTOGRAM_TURN, "penstock_ingress_turn_seconds",                                          \
-        "What an ingress loop did between two waits, from its first handler on")                \
-    X(HISTOGRAM_CONFIRM, "penstock_broker_confirm_seconds",                                     \
-        "From a publish to the broker's confirm")                                               \
-    X(HISTOGRAM_COMMIT, "penstock_journal_commit_seconds", "One commit, with its fsync")        \
-    X(HISTOGRAM_ATTEMPT, "penstock_attempt_seconds", "One HTTP request to a client deployment") \
+#define HISTOGRAM_TABLE(X)                                                               \
+    X(HISTOGRAM_ANSWER, "penstock_answer_seconds",                                       \
+        "From the last byte of a partner's request to its answer")                       \
+    X(HISTOGRAM_TURN, "penstock_ingress_turn_seconds",                                   \
+        "Work of an ingress loop between two waits, from its first handler")             \
+    X(HISTOGRAM_CONFIRM, "penstock_broker_confirm_seconds",                              \
+        "From a publish to the broker's confirm")                                        \
+    X(HISTOGRAM_COMMIT, "penstock_journal_commit_seconds", "One commit, with its fsync") \
+    X(HISTOGRAM_ATTEMPT, "penstock_attempt_seconds", "One HTTP request to a client")     \
     X(HISTOGRAM_FRESHNESS, "penstock_freshness_seconds", "From accepted to delivered")
 
 enum metric {
@@ -160,8 +157,8 @@ enum histogram {
 void metrics_thread_enter(void);
 void metrics_thread_leave(void); /* its counts stay */
 
-/* For the calling thread's own block; gauges take negative amounts. Without a block (out of memory)
- * they count nothing. / */
+/* Add to the calling thread's own block. Gauges take negative amounts. A thread that has not
+ * entered counts nothing. */
 void metrics_add(enum metric metric, int64_t amount);
 void metrics_observe(enum histogram histogram, int64_t value_us);
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RCU, QSBR flavour: reading costs nothing, and in return each reader thread says when it holds no
+ * RCU, QSBR flavour: reading costs nothing. In return each reader thread says when it holds no
  * reference.
  *
- * A loop's thread is online while it works off a turn and offline while it waits; a thread that
- * blocks (journal, accounts, log) stays offline for good. Nothing read under RCU survives the turn:
- * what must survive is copied. The wrappers tell ThreadSanitizer of the orderings that liburcu,
- * which is not instrumented, makes.
+ * The thread of a loop is online during a turn and offline while it waits. A thread that blocks
+ * (journal, accounts, log) always stays offline. Nothing read under RCU is valid after the turn:
+ * copy what is needed longer. liburcu is not instrumented, so the wrappers tell ThreadSanitizer
+ * which orderings it guarantees.
  */
 #ifndef PENSTOCK_RUNTIME_RCU_H
 #define PENSTOCK_RUNTIME_RCU_H
@@ -32,8 +32,8 @@ void __tsan_release(void *address);
 #define TSAN_RELEASE(address) ((void)(address))
 #endif
 
-/* One token for all grace periods: readers release it as they go offline, the writer acquires it
- * after synchronize_rcu. / */
+/* One token for all grace periods. Readers release it when they go offline. The writer acquires it
+ * after synchronize_rcu. */
 extern char rcu_grace_token;
 
 static inline void rcu_go_online(void)
@@ -48,7 +48,7 @@ static inline void rcu_go_offline(void)
     rcu_thread_offline();
 }
 
-/* Waits until every thread that could hold a reference has been offline or quiescent. Not from a
+/* Waits until every thread that may hold a reference has been offline or quiescent. Not for a
  * loop's thread. */
 static inline void rcu_wait_for_readers(void)
 {

@@ -48,8 +48,8 @@ enum err request_call(struct request *request, struct mailbox *service,
     request->reply_to = &answers;
     request->on_done = on_called;
     request_submit(request, service, on_receive);
-    /* The bell, not the queue, says that the sender has finished with the mailbox, which ends here.
-     * */
+    /* Wait for the eventfd, not for the queue: only after writing it has the sender finished with
+     * the mailbox, which is on this stack. */
     struct pollfd bell = {.fd = answers.event_fd, .events = POLLIN};
     while (!done)
         if (poll(&bell, 1, -1) > 0)

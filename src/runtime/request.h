@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests between threads: the one protocol of questions and answers over mailboxes.
+ * Requests between threads: the one protocol for requests and answers over mailboxes.
  *
  *   requester                              service (a thread with a mailbox)
  *   request_submit --------mail----------> on_receive: does what `kind` says
  *   on_done <--------------mail----------- request_answer
  *
- * A request is embedded in a struct with the inputs and outputs (ret_*) of its kind. It belongs to
- * the service from request_submit until on_done, so that nothing is allocated or copied on the way.
- * Requests of one requester to one service are received in the order of submission. Answers are
- * received in the order in which they are given.
+ * A request is embedded in a struct with the inputs and outputs (ret_*) of its kind. The service
+ * owns it from request_submit until on_done, so nothing is allocated or copied on the way. Requests
+ * of one requester to one service are received in the order of submission. Answers are received in
+ * the order in which they are given.
  */
 #ifndef PENSTOCK_RUNTIME_REQUEST_H
 #define PENSTOCK_RUNTIME_REQUEST_H
@@ -18,27 +18,27 @@
 
 struct request {
     struct mail mail;
-    unsigned kind; /* of an enum of the service's */
+    unsigned kind; /* a value of the service's enum */
     enum err result;
     struct mailbox *reply_to; /* NULL: on_done runs on the service's thread */
-    /* On the thread of `reply_to`; may free the request. `receiver` is that mailbox's. */
+    /* Runs on the thread of `reply_to`. May free the request. `receiver` is that mailbox's. */
     void (*on_done)(struct request *request, void *receiver);
-    /* The requester's count of requests without an answer, which it has raised: lowered just before
-     * on_done, on the thread of `reply_to`. NULL: not counted. */
+    /* The requester's count of open requests. The requester raises it before the submit. It is
+     * lowered just before on_done, on the thread of `reply_to`. NULL: not counted. */
     unsigned *outstanding;
 };
 
-/* Sends the request to a service, which takes it with `on_receive`. Any thread. Never blocks, never
- * fails. */
+/* Sends the request to a service, which receives it with `on_receive`. Any thread. Never blocks,
+ * never fails. */
 void request_submit(struct request *request, struct mailbox *service,
     void (*on_receive)(struct mail *mail, void *receiver));
-/* The service answers; the request is the requester's from here on. */
+/* The service answers. The requester owns the request again. */
 void request_answer(struct request *request, enum err result);
 
 /*
- * Submits and waits for the answer, which it returns. Sets reply_to and on_done. ERR_SYSTEM: there
- * is no descriptor for the answer, and nothing was sent. For main and for tools: not for a loop's
- * thread, nor for one that is online for RCU.
+ * Submits the request, waits for the answer and returns its result. Sets reply_to and on_done.
+ * ERR_SYSTEM: there is no descriptor for the answer, and nothing was sent. For main and for tools.
+ * Not for a loop's thread, and not for a thread that is online for RCU.
  */
 enum err request_call(struct request *request, struct mailbox *service,
     void (*on_receive)(struct mail *mail, void *receiver)) MUST_CHECK;

@@ -10,8 +10,8 @@
 
 char rcu_grace_token;
 
-/* By a thread-local and not by pthread_t: the starter learns the id only after the new thread may
- * have asked. */
+/* Compares a thread-local, not pthread_t: the new thread may ask before pthread_create has stored
+ * its id. */
 static _Thread_local const struct thread *current;
 
 static void enter(const char *name)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A named thread that is known to RCU, the log and the metrics. It starts offline (rcu.h).
+ * A named thread, registered with RCU, the log and the metrics. It starts offline (rcu.h).
  *
- * Ownership of data is by thread; ASSERT_ON_THREAD says so in debug builds.
+ * Data is owned by threads. ASSERT_ON_THREAD checks that in debug builds.
  */
 #ifndef PENSTOCK_RUNTIME_THREAD_H
 #define PENSTOCK_RUNTIME_THREAD_H
@@ -23,15 +23,15 @@ struct thread {
     bool started;
 };
 
-/* `thread` and `context` must stay until thread_join. All signals are blocked in the new thread:
- * they belong to main. / */
+/* `thread` and `context` must stay valid until thread_join. All signals are blocked in the new
+ * thread, because main handles them. */
 enum err thread_start(
     struct thread *thread, const char *name, void (*run)(void *context), void *context) MUST_CHECK;
 
-/* Waits for its end; does nothing for one that never started. */
+/* Waits until the thread ends. Does nothing if it never started. */
 void thread_join(struct thread *thread);
 
-/* For main(), which nobody starts. */
+/* For main(), which thread_start does not start. */
 void thread_adopt_main(void);
 void thread_leave_main(void);
 

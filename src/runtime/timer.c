@@ -8,7 +8,7 @@ void timer_init(struct timer *timer, void (*on_due)(struct timer *timer))
     *timer = (struct timer){.on_due = on_due};
 }
 
-/* Both are roots; either may be NULL. The later one becomes the first child of the other. */
+/* Merges two heaps; either may be NULL. The later root becomes the first child of the other. */
 static struct timer *merge(struct timer *one, struct timer *other)
 {
     if (!one || !other)
@@ -23,7 +23,8 @@ static struct timer *merge(struct timer *one, struct timer *other)
     return parent;
 }
 
-/* Makes one heap of siblings: first pairs from left to right, then all pairs from right to left. */
+/* Makes one heap of siblings: merges pairs from left to right, then all pairs from right to
+ * left. */
 static struct timer *merge_siblings(struct timer *first)
 {
     struct timer *pairs = NULL; /* linked by `next`, the last one first */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Timers of a loop, in a pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986). The heap is made of the timers
- * themselves, so that arming one allocates nothing and can't fail.
+ * Timers of a loop, in a pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986). The timers
+ * themselves are the nodes, so arming one allocates nothing and can't fail.
  *
  * Owned by the loop's thread.
  */
@@ -16,13 +16,13 @@ struct timer {
     int64_t due_mono_us;
     void (*on_due)(struct timer *timer);
     bool is_armed;
-    struct timer *child; /* the first of those below it */
-    struct timer *next;  /* the next one below the same parent */
-    struct timer *prev;  /* the one before it there; of the first one the parent */
+    struct timer *child; /* the first child */
+    struct timer *next;  /* the next sibling */
+    struct timer *prev;  /* the previous sibling, or the parent for the first one */
 };
 
 struct timer_heap {
-    struct timer *first; /* the earliest; NULL: none is armed */
+    struct timer *first; /* the earliest timer; NULL: none is armed */
     size_t count;
 };
 
@@ -32,8 +32,9 @@ static inline bool timer_is_armed(const struct timer *timer)
 }
 
 void timer_init(struct timer *timer, void (*on_due)(struct timer *timer));
-void timer_heap_add(
-    struct timer_heap *heap, struct timer *timer); /* not armed before; its due time is set */
-void timer_heap_remove(struct timer_heap *heap, struct timer *timer); /* armed before */
+/* `timer` is not armed, and its due time is set. */
+void timer_heap_add(struct timer_heap *heap, struct timer *timer);
+/* `timer` is armed. */
+void timer_heap_remove(struct timer_heap *heap, struct timer *timer);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <criterion/criterion.h>
 
-Test(buffer, starts_empty_and_good)
+Test(buffer, starts_empty_without_failure)
 {
     struct buffer buffer = BUFFER_EMPTY;
     cr_assert_eq(buffer_status(&buffer), OK);
@@ -13,7 +13,7 @@ Test(buffer, starts_empty_and_good)
     buffer_done(&buffer);
 }
 
-Test(buffer, joins_what_is_added_and_keeps_a_nul_behind_it)
+Test(buffer, joins_all_additions_and_ends_with_a_nul)
 {
     struct buffer buffer = BUFFER_EMPTY;
     buffer_add_string(&buffer, "one");
@@ -27,7 +27,7 @@ Test(buffer, joins_what_is_added_and_keeps_a_nul_behind_it)
     buffer_done(&buffer);
 }
 
-Test(buffer, grows_byte_by_byte_past_every_capacity)
+Test(buffer, grows_past_each_capacity_byte_by_byte)
 {
     struct buffer buffer = BUFFER_EMPTY;
     for (int i = 0; i < 10000; i++) {
@@ -40,7 +40,7 @@ Test(buffer, grows_byte_by_byte_past_every_capacity)
     buffer_done(&buffer);
 }
 
-Test(buffer, formats_texts_around_its_small_scratch_space_whole)
+Test(buffer, formats_texts_shorter_and_longer_than_its_scratch_space)
 {
     for (int len = 250; len <= 260; len++) {
         struct buffer buffer = BUFFER_EMPTY;
@@ -53,7 +53,7 @@ Test(buffer, formats_texts_around_its_small_scratch_space_whole)
     }
 }
 
-Test(buffer, clear_keeps_the_memory_and_forgets_the_content)
+Test(buffer, clear_keeps_the_memory_and_drops_the_content)
 {
     struct buffer buffer = BUFFER_EMPTY;
     buffer_add_string(&buffer, "some text");
@@ -67,7 +67,7 @@ Test(buffer, clear_keeps_the_memory_and_forgets_the_content)
     buffer_done(&buffer);
 }
 
-Test(buffer, stays_bad_after_a_failure_until_it_is_cleared)
+Test(buffer, stays_failed_until_it_is_cleared)
 {
     struct buffer buffer = BUFFER_EMPTY;
     buffer_add_string(&buffer, "before");

@@ -4,7 +4,7 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 
-Test(budget, gives_up_to_its_share_and_takes_nothing_when_it_refuses)
+Test(budget, take_beyond_the_share_fails_and_takes_nothing)
 {
     struct byte_budget budget = {.bytes_max = 1000};
     cr_assert(byte_budget_take(&budget, 800, 80));
@@ -19,7 +19,7 @@ Test(budget, gives_up_to_its_share_and_takes_nothing_when_it_refuses)
     cr_assert_eq(budget.taken_bytes, 0);
 }
 
-/* Two of these fit into 100 bytes; a refused take shows for a moment. */
+/* Two of these fit into 100 bytes. A failed take is visible for a moment. */
 #define SLICE_OF_BUDGET 40
 
 static void *take_and_give_back(void *argument)
@@ -32,7 +32,7 @@ static void *take_and_give_back(void *argument)
     return NULL;
 }
 
-Test(budget, adds_up_when_many_threads_take_and_give_back)
+Test(budget, is_zero_after_many_threads_took_and_gave_back)
 {
     struct byte_budget budget = {.bytes_max = 100};
     pthread_t threads[4];

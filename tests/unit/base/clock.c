@@ -43,9 +43,9 @@ Test(clock, parses_what_it_formats)
     }
 }
 
-Test(clock, agrees_with_the_c_library_on_every_day_of_four_centuries)
+Test(clock, agrees_with_the_c_library_on_every_day_of_400_years)
 {
-    /* 1900 to 2300: all the leap rules. */
+    /* 1900 to 2300: covers all leap year rules. */
     for (int64_t day = -25567; day < 120530; day++) {
         time_t seconds = (time_t)(day * 86400 + 43200);
         struct tm tm;
@@ -98,7 +98,7 @@ Test(clock, parses_every_form_that_rfc_3339_allows)
     }
 }
 
-Test(clock, refuses_everything_else_and_leaves_the_result_alone)
+Test(clock, rejects_other_forms_and_leaves_the_result_unchanged)
 {
     static const char *const bad[] = {"", "2026", "2026-01-31", "2026-01-31T12:00:00",
         "2026-01-31T12:00Z", "2026-1-31T12:00:00Z", "26-01-31T12:00:00Z", "2026-13-01T00:00:00Z",
@@ -121,7 +121,7 @@ Test(clock, refuses_everything_else_and_leaves_the_result_alone)
     cr_expect_not(clock_parse_rfc3339(SLICE_LITERAL("2026-01-31\00012:00:00Z"), &wall_us));
 }
 
-Test(clock, monotonic_time_never_goes_back)
+Test(clock, monotonic_time_never_decreases)
 {
     int64_t before = clock_mono_us();
     for (int i = 0; i < 10000; i++) {

@@ -13,7 +13,7 @@ static void expect_hex(const unsigned char *bytes, size_t len, const char *hex)
     cr_expect_str_eq(text, hex);
 }
 
-Test(sha256, gives_the_vectors_of_fips_180)
+Test(sha256, matches_the_vectors_of_fips_180)
 {
     static const struct {
         struct slice input;
@@ -41,7 +41,7 @@ struct hmac_case {
     const char *mac;
 };
 
-/* RFC 4231 section 4; case 5 is about truncation, which we don't do. */
+/* RFC 4231 section 4. Case 5 is about truncation, which Penstock does not use. */
 static const struct hmac_case hmac_cases[] = {
     {20, 0x0b, NULL, 8, 0, "Hi There",
         "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
@@ -68,7 +68,7 @@ static struct slice material(char *space, size_t len, int byte, const char *text
     return slice_of(space, len);
 }
 
-Test(hmac, gives_the_vectors_of_rfc_4231_again_and_again_with_one_keyed_context)
+Test(hmac, matches_the_vectors_of_rfc_4231_with_one_reused_context)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(hmac_cases); i++) {
         const struct hmac_case *c = &hmac_cases[i];
@@ -88,7 +88,7 @@ Test(hmac, gives_the_vectors_of_rfc_4231_again_and_again_with_one_keyed_context)
     }
 }
 
-Test(hmac, begin_forgets_what_was_not_ended)
+Test(hmac, begin_discards_an_unfinished_input)
 {
     struct hmac *hmac = NULL;
     cr_assert_eq(hmac_new(SLICE_LITERAL("Jefe"), &hmac), OK);
@@ -103,7 +103,7 @@ Test(hmac, begin_forgets_what_was_not_ended)
     hmac_free(NULL);
 }
 
-Test(crypto, equal_compares_all_bytes_and_no_more)
+Test(crypto, equal_compares_exactly_the_given_bytes)
 {
     cr_assert(crypto_equal("abcX", "abcY", 3));
     cr_assert_not(crypto_equal("abc", "abd", 3));
@@ -113,8 +113,8 @@ Test(crypto, equal_compares_all_bytes_and_no_more)
 
 Test(crypto, random_bytes_fill_the_whole_space)
 {
-    /* 300 bytes are more than one getrandom without signals promises; each position must change at
-     * some time in 64 draws. */
+    /* 300 bytes are more than one getrandom call guarantees. Each position must change in one of 64
+     * draws. */
     unsigned char first[300], other[300];
     bool changed[300] = {false};
     crypto_random(first, sizeof first);
@@ -167,7 +167,7 @@ Test(base64, decodes_what_it_encodes)
     }
 }
 
-Test(base64, refuses_what_is_not_strict)
+Test(base64, rejects_input_that_is_not_strict)
 {
     static const char *const bad[] = {"Z", "Zg",
         "Zg=", "Zg===", "====", "Z===", "=Zg=", "Zg==Zg==", "Zm9v\n", "Zm 9", "Zm9-", "Zm_v",
@@ -178,7 +178,7 @@ Test(base64, refuses_what_is_not_strict)
     }
 }
 
-Test(hex, goes_both_ways)
+Test(hex, decodes_what_it_encodes)
 {
     char text[2 * 5 + 1];
     hex_encode(SLICE_LITERAL("\x00\x01\x9a\xbc\xff"), text);
@@ -189,7 +189,7 @@ Test(hex, goes_both_ways)
     cr_assert(hex_decode(SLICE_LITERAL(""), bytes));
 }
 
-Test(hex, refuses_odd_lengths_and_other_characters)
+Test(hex, rejects_odd_lengths_and_other_characters)
 {
     static const char *const bad[] = {"0", "012", "0g", "g0", "0x", " 0", "0 ", "-1", "\xc3\xa4"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {

@@ -5,7 +5,7 @@
 #include <ctype.h>
 #include <string.h>
 
-Test(err, each_row_has_a_name_of_its_own_that_leads_back)
+Test(err, each_error_has_a_unique_name_that_maps_back_to_it)
 {
     for (int e = 0; e < ERR_COUNT; e++) {
         cr_expect_eq(
@@ -15,7 +15,7 @@ Test(err, each_row_has_a_name_of_its_own_that_leads_back)
     }
 }
 
-Test(err, names_are_fit_for_a_urn_and_titles_for_people)
+Test(err, names_are_valid_in_a_urn_and_titles_are_text)
 {
     for (int e = 0; e < ERR_COUNT; e++) {
         for (const char *c = err_name((enum err)e); *c; c++)
@@ -26,7 +26,7 @@ Test(err, names_are_fit_for_a_urn_and_titles_for_people)
     }
 }
 
-Test(err, statuses_exit_codes_and_kinds_fit_each_other)
+Test(err, statuses_exit_codes_and_kinds_are_consistent)
 {
     cr_assert_eq(err_http_status(OK), 200);
     cr_assert_eq(err_exit_code(OK), 0);
@@ -43,7 +43,7 @@ Test(err, statuses_exit_codes_and_kinds_fit_each_other)
     }
 }
 
-Test(err, what_is_not_in_the_catalogue_is_a_bug)
+Test(err, value_outside_the_catalogue_reads_as_a_bug)
 {
     cr_assert_str_eq(err_name((enum err)9999), "bug");
     cr_assert_str_eq(err_title((enum err) - 1), err_title(ERR_BUG));

@@ -5,8 +5,8 @@
 
 #include <criterion/criterion.h>
 
-/* The vectors of the SipHash paper's reference code: key 00 01 .. 0f, input 00 01 .. of each length
- * from 0 to 63. */
+/* The vectors of the SipHash paper's reference code: key 00 01 .. 0f, inputs 00 01 .. of length 0
+ * to 63. */
 static const uint64_t reference[64] = {0x726fdb47dd0e0e31, 0x74f839c593dc67fd, 0x0d6c8009d9a94f5a,
     0x85676696d7fb7e2d, 0xcf2794e0277187b7, 0x18765564cd99a68d, 0xcbc9466e58fee3ce,
     0xab0200f58b01d137, 0x93f5f5799a932462, 0x9e0082df0ba9e4b0, 0x7a5dbbc594ddb9f3,
@@ -28,9 +28,9 @@ static const uint64_t reference[64] = {0x726fdb47dd0e0e31, 0x74f839c593dc67fd, 0
 static const struct hash_seed reference_seed = {
     {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}};
 
-Test(hash, siphash_gives_the_reference_vectors)
+Test(hash, siphash_matches_the_reference_vectors)
 {
-    /* Appendix A of the paper names this one. */
+    /* From appendix A of the paper. */
     cr_assert_eq(reference[15], 0xa129ca6149be45e5);
     char input[64];
     for (size_t len = 0; len < ARRAY_LENGTH(reference); len++) {
@@ -40,7 +40,7 @@ Test(hash, siphash_gives_the_reference_vectors)
     }
 }
 
-Test(hash, siphash_does_not_care_how_its_input_is_aligned)
+Test(hash, siphash_does_not_depend_on_the_alignment_of_its_input)
 {
     char space[64 + 8];
     for (size_t shift = 0; shift < 8; shift++) {

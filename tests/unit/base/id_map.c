@@ -10,7 +10,7 @@ static uint64_t id_of(size_t i)
     return (uint64_t)i * 16 + 1; /* as deliveries are numbered */
 }
 
-Test(id_map, an_empty_map_finds_nothing)
+Test(id_map, empty_map_finds_nothing)
 {
     struct id_map map = ID_MAP_EMPTY;
     cr_assert_null(id_map_find(&map, 7));
@@ -18,7 +18,7 @@ Test(id_map, an_empty_map_finds_nothing)
     id_map_done(&map);
 }
 
-Test(id_map, finds_each_of_many_and_forgets_the_removed_ones)
+Test(id_map, finds_every_entry_that_is_not_removed)
 {
     static struct id_map_node nodes[ENTRIES];
     struct id_map map = ID_MAP_EMPTY;
@@ -36,7 +36,7 @@ Test(id_map, finds_each_of_many_and_forgets_the_removed_ones)
     id_map_done(&map);
 }
 
-Test(id_map, any_empties_the_map)
+Test(id_map, any_returns_every_entry_until_the_map_is_empty)
 {
     static struct id_map_node nodes[100];
     struct id_map map = ID_MAP_EMPTY;

@@ -28,7 +28,7 @@ static int numbers(void)
     return joined;
 }
 
-Test(list, keeps_the_order_of_adding)
+Test(list, keeps_the_order_of_addition)
 {
     fill();
     cr_assert_eq(numbers(), 12345);
@@ -38,7 +38,7 @@ Test(list, keeps_the_order_of_adding)
     cr_assert_null(LIST_TAKE_FIRST(&list, struct item, in_list));
 }
 
-Test(list, removes_at_the_front_the_middle_and_the_end)
+Test(list, removes_the_first_a_middle_and_the_last_node)
 {
     fill();
     list_remove(&items[2].in_list);
@@ -48,7 +48,7 @@ Test(list, removes_at_the_front_the_middle_and_the_end)
     cr_assert_eq(numbers(), 24);
 }
 
-Test(list, taking_a_node_out_twice_is_harmless)
+Test(list, removing_a_node_twice_is_harmless)
 {
     fill();
     list_remove(&items[1].in_list);
@@ -59,7 +59,7 @@ Test(list, taking_a_node_out_twice_is_harmless)
     cr_assert_eq(numbers(), 13452);
 }
 
-Test(list, the_safe_walk_survives_the_removal_of_its_node)
+Test(list, safe_loop_allows_removal_of_its_node)
 {
     fill();
     list_for_each_safe (node, following, &list) {

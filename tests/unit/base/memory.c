@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-Test(memory, new_memory_is_zeroed_also_when_it_is_empty)
+Test(memory, new_memory_is_zeroed_and_size_zero_is_allowed)
 {
     unsigned char *bytes = memory_new(64), *none = memory_new(0);
     unsigned *numbers = memory_new_array(16, sizeof *numbers);
@@ -19,7 +19,7 @@ Test(memory, new_memory_is_zeroed_also_when_it_is_empty)
     free(numbers);
 }
 
-Test(memory, resizing_keeps_what_was_there)
+Test(memory, resizing_keeps_the_content)
 {
     char *text = memory_copy_string("abc");
     text = memory_resize(text, 100000);
@@ -27,7 +27,7 @@ Test(memory, resizing_keeps_what_was_there)
     free(text);
 }
 
-Test(memory, the_process_is_aborted_when_there_is_none, .signal = SIGABRT)
+Test(memory, process_aborts_when_memory_runs_out, .signal = SIGABRT)
 {
     volatile size_t size = SIZE_MAX / 2;
     free(memory_new_raw(size));

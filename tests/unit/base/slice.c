@@ -3,7 +3,7 @@
 
 #include <criterion/criterion.h>
 
-Test(slice, equality_is_by_length_and_bytes)
+Test(slice, equality_compares_length_and_bytes)
 {
     cr_assert(slice_equal(SLICE_LITERAL("a\0b"), SLICE_LITERAL("a\0b")));
     cr_assert_not(slice_equal(SLICE_LITERAL("a\0b"), SLICE_LITERAL("a\0c")));
@@ -13,7 +13,7 @@ Test(slice, equality_is_by_length_and_bytes)
     cr_assert_not(slice_equals_string(SLICE_LITERAL("a\0b"), "a"));
 }
 
-Test(slice, a_prefix_is_never_longer_than_the_text)
+Test(slice, text_shorter_than_the_prefix_does_not_start_with_it)
 {
     cr_assert(slice_starts_with(SLICE_LITERAL("whsec_x"), "whsec_"));
     cr_assert(slice_starts_with(SLICE_LITERAL("whsec_"), "whsec_"));
@@ -21,7 +21,7 @@ Test(slice, a_prefix_is_never_longer_than_the_text)
     cr_assert_not(slice_starts_with(SLICE_LITERAL("WHSEC_x"), "whsec_"));
 }
 
-Test(slice, of_no_string_is_empty)
+Test(slice, null_string_gives_an_empty_slice)
 {
     cr_assert_eq(slice_from_string(NULL).len, 0);
     cr_assert_eq(slice_from_string("four").len, 4);

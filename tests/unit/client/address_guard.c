@@ -17,8 +17,8 @@ static bool allows(const struct address_guard *guard, const char *text)
     return address_guard_allows(guard, (struct sockaddr *)&ipv6);
 }
 
-/* Of each network the first and the last address, and their neighbours outside. NULL: there is
- * none, or it is refused as well. */
+/* The first and the last address of each network, and their neighbours outside. NULL: there is no
+ * neighbour, or it is rejected as well. */
 static const struct {
     const char *before, *first, *last, *after;
 } refused[] = {
@@ -48,7 +48,7 @@ static const struct {
         NULL},
 };
 
-Test(address_guard, refuses_each_special_network_from_its_first_to_its_last_address)
+Test(address_guard, every_special_network_is_rejected_from_first_to_last_address)
 {
     struct address_guard nothing_more = {.allowed_count = 0};
     for (size_t i = 0; i < ARRAY_LENGTH(refused); i++) {
@@ -61,7 +61,7 @@ Test(address_guard, refuses_each_special_network_from_its_first_to_its_last_addr
     }
 }
 
-Test(address_guard, judges_ipv4_in_ipv6_as_ipv4)
+Test(address_guard, ipv4_inside_ipv6_is_checked_as_ipv4)
 {
     static const struct {
         const char *address;
@@ -72,9 +72,9 @@ Test(address_guard, judges_ipv4_in_ipv6_as_ipv4)
         {"::ffff:8.8.8.8", true},
         {"64:ff9b::169.254.169.254", false},
         {"64:ff9b::8.8.8.8", true},
-        {"64:ff9b:0:0:0:1:808:808", false}, /* not within the /96 */
+        {"64:ff9b:0:0:0:1:808:808", false}, /* outside of the /96 */
         {"64:ff9b:1::8.8.8.8", false},      /* local NAT64 */
-        {"::8.8.8.8", false},               /* IPv4-compatible, long gone */
+        {"::8.8.8.8", false},               /* IPv4-compatible, obsolete */
         {"2002:808:808::1", false},
         {"::1", false},
         {"fe80::1", false},
@@ -88,7 +88,7 @@ Test(address_guard, judges_ipv4_in_ipv6_as_ipv4)
             allows(&nothing_more, cases[i].address), cases[i].allowed, "%s", cases[i].address);
 }
 
-Test(address_guard, opens_allowed_networks_and_nothing_else)
+Test(address_guard, only_the_allowed_networks_are_added)
 {
     static const struct {
         const char *network, *address;
@@ -122,7 +122,7 @@ Test(address_guard, opens_allowed_networks_and_nothing_else)
     }
 }
 
-Test(address_guard, refuses_families_that_are_not_ip)
+Test(address_guard, other_address_families_are_rejected)
 {
     struct address_guard guard = {.allowed_count = 2};
     cr_assert(network_parse(SLICE_LITERAL("0.0.0.0/0"), &guard.allowed[0]));
@@ -131,7 +131,7 @@ Test(address_guard, refuses_families_that_are_not_ip)
     cr_expect(!address_guard_allows(&guard, (struct sockaddr *)&unix_socket));
 }
 
-Test(network_parse, takes_addresses_and_networks)
+Test(network_parse, reads_addresses_and_networks)
 {
     static const struct {
         const char *text, *address;
@@ -156,7 +156,7 @@ Test(network_parse, takes_addresses_and_networks)
     }
 }
 
-Test(network_parse, refuses_everything_else_and_leaves_the_output_alone)
+Test(network_parse, rejects_other_text_and_leaves_the_output_unchanged)
 {
     static const char *const cases[] = {"", "/", "/8", "10", "10.0.0/8", "10.0.0.0/", "10.0.0.0/33",
         "10.0.0.0/08", "10.0.0.0/+8", "10.0.0.0/ 8", " 10.0.0.0/8", "10.0.0.0/8 ", "10.0.0.0/8/8",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request and its end, against a real server on 127.0.0.1. */
+/* One request and its end, with a real server on 127.0.0.1. */
 #include "unit/client/fixture.h"
 
 #include "base/clock.h"
@@ -46,7 +46,7 @@ static void expect_end(const struct exchange *exchange, int status, enum err err
     cr_expect_null(exchange->request.transfer);
 }
 
-/* Sends one request to a server with this one reply. */
+/* Sends one request to a server that answers with this reply. */
 static void try_reply(const char *text, enum then then, int status, enum err error)
 {
     start(&(struct reply){text, then}, 1);
@@ -55,7 +55,7 @@ static void try_reply(const char *text, enum then then, int status, enum err err
     stop();
 }
 
-Test(client, posts_the_body_and_headers_and_reports_the_status)
+Test(client, post_has_body_and_headers_and_its_status_is_reported)
 {
     start(&(struct reply){ANSWER("200 OK", "5\r\n\r\nhello"), THEN_KEEP}, 1);
     bench_exchange(&bench, &first, LOOPBACK, server.port);
@@ -72,9 +72,9 @@ Test(client, posts_the_body_and_headers_and_reports_the_status)
     stop();
 }
 
-Test(client, posts_a_long_body_without_asking_first)
+Test(client, long_body_is_posted_without_an_expect_header)
 {
-    static char body[1024 * 1024 + 1]; /* from 1 MiB on, libcurl by itself would */
+    static char body[1024 * 1024 + 1]; /* from 1 MiB on, libcurl by default sends Expect */
     memset(body, 'b', sizeof body);
     start(&ok_empty, 1);
     first.request.body = slice_of(body, sizeof body);
@@ -86,7 +86,7 @@ Test(client, posts_a_long_body_without_asking_first)
     stop();
 }
 
-Test(client, posts_an_empty_body)
+Test(client, empty_body_is_posted)
 {
     start(&ok_empty, 1);
     first.request.body = (struct slice){NULL, 0};
@@ -97,7 +97,7 @@ Test(client, posts_an_empty_body)
     stop();
 }
 
-Test(client, uses_a_connection_again)
+Test(client, kept_connection_is_used_again)
 {
     start(&ok_empty, 1);
     for (int i = 0; i < 5; i++) {
@@ -110,11 +110,11 @@ Test(client, uses_a_connection_again)
     stop();
 }
 
-Test(client, takes_a_fresh_connection_for_a_guarded_request_and_leaves_none)
+Test(client, guarded_request_uses_a_new_connection_and_closes_it)
 {
     static const struct {
         bool once;
-        unsigned connections; /* made until then */
+        unsigned connections; /* made so far */
     } steps[] = {{false, 1}, {true, 2}, {true, 3}, {false, 3}};
     start(&ok_empty, 1);
     for (size_t i = 0; i < ARRAY_LENGTH(steps); i++) {
@@ -127,7 +127,7 @@ Test(client, takes_a_fresh_connection_for_a_guarded_request_and_leaves_none)
     stop();
 }
 
-Test(client, caps_the_excerpt_and_keeps_the_connection_after_a_failure)
+Test(client, excerpt_is_limited_and_a_failure_keeps_the_connection)
 {
     static char text[4096];
     size_t len = (size_t)snprintf(
@@ -144,7 +144,7 @@ Test(client, caps_the_excerpt_and_keeps_the_connection_after_a_failure)
     stop();
 }
 
-Test(client, does_not_follow_a_redirect)
+Test(client, redirect_is_not_followed)
 {
     char text[200];
     start((struct reply[]){{text, THEN_KEEP}, ok_empty}, 2);
@@ -157,7 +157,7 @@ Test(client, does_not_follow_a_redirect)
     stop();
 }
 
-Test(client, reads_retry_after_in_seconds)
+Test(client, retry_after_in_seconds_is_read)
 {
     start(&(struct reply){"HTTP/1.1 503 Busy\r\nretry-AFTER:  7 \r\nContent-Length: 0\r\n\r\n",
               THEN_KEEP},
@@ -168,7 +168,7 @@ Test(client, reads_retry_after_in_seconds)
     stop();
 }
 
-Test(client, reads_retry_after_as_a_date)
+Test(client, retry_after_as_a_date_is_read)
 {
     char text[200], date[64];
     time_t then = time(NULL) + 3600;
@@ -184,7 +184,7 @@ Test(client, reads_retry_after_as_a_date)
     stop();
 }
 
-Test(client, takes_no_provisional_response_for_the_answer)
+Test(client, provisional_response_is_not_the_answer)
 {
     try_reply("HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\nLink: </x>\r\n\r\n" ANSWER(
                   "201 Created", "0\r\n\r\n"),
@@ -219,7 +219,7 @@ Test(client, succeeds_with_the_headers_of_a_2xx_whatever_the_body_does)
     }
 }
 
-Test(client, gives_a_stalled_body_no_more_than_the_time_of_the_answer)
+Test(client, stalled_body_does_not_extend_the_answer_timeout)
 {
     start(&(struct reply){ANSWER("500 No", "1000\r\n\r\nwhy: "), THEN_STALL}, 1);
     first.request.answer_timeout_us = 200 * US_PER_MS;
@@ -230,7 +230,7 @@ Test(client, gives_a_stalled_body_no_more_than_the_time_of_the_answer)
     stop();
 }
 
-Test(client, ends_with_answer_timeout_when_no_answer_comes)
+Test(client, missing_answer_ends_with_answer_timeout)
 {
     static const char *const begun[] = {
         NULL, "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 100 Continue\r\n\r\n"};
@@ -244,7 +244,7 @@ Test(client, ends_with_answer_timeout_when_no_answer_comes)
     }
 }
 
-Test(client, ends_with_connect_when_the_port_is_closed)
+Test(client, closed_port_ends_with_connect)
 {
     start(&ok_empty, 1);
     server_stop(&server);
@@ -253,7 +253,7 @@ Test(client, ends_with_connect_when_the_port_is_closed)
     bench_stop(&bench);
 }
 
-Test(client, ends_with_connect_timeout_when_nobody_accepts)
+Test(client, unaccepted_connection_ends_with_connect_timeout)
 {
     /* A listener whose queue is full drops further SYNs. */
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fillers[8];
@@ -280,7 +280,7 @@ Test(client, ends_with_connect_timeout_when_nobody_accepts)
     close(fd);
 }
 
-Test(client, ends_with_answer_lost_when_the_connection_closes_before_the_headers_are_complete)
+Test(client, close_before_the_headers_are_complete_ends_with_answer_lost)
 {
     static const char *const begun[] = {
         NULL, "HTTP/1.", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"};
@@ -288,8 +288,8 @@ Test(client, ends_with_answer_lost_when_the_connection_closes_before_the_headers
         try_reply(begun[i], THEN_CLOSE, 0, ERR_ANSWER_LOST);
 }
 
-/* libcurl would repeat it, up to five times for each handle. */
-Test(client, sends_a_request_once_even_if_its_kept_connection_breaks)
+/* libcurl by itself repeats it, up to five times per handle. */
+Test(client, request_is_sent_once_even_if_its_kept_connection_breaks)
 {
     struct reply replies[16] = {ok_empty};
     for (size_t i = 1; i < ARRAY_LENGTH(replies); i++)
@@ -312,8 +312,8 @@ Test(client, sends_a_request_once_even_if_its_kept_connection_breaks)
     stop();
 }
 
-/* The close is seen before anything is sent: nothing is lost, and no attempt either. */
-Test(client, does_not_use_a_kept_connection_that_the_peer_has_closed_meanwhile)
+/* The close is seen before anything is sent, so neither the request nor an attempt is lost. */
+Test(client, kept_connection_that_the_peer_closed_is_not_used)
 {
     start((struct reply[]){{ANSWER("200 OK", "0\r\n\r\n"), THEN_CLOSE}, ok_empty}, 2);
     bench_exchange(&bench, &first, LOOPBACK, server.port);
@@ -324,7 +324,7 @@ Test(client, does_not_use_a_kept_connection_that_the_peer_has_closed_meanwhile)
     stop();
 }
 
-Test(client, sends_a_guarded_request_once_even_if_its_answer_is_lost)
+Test(client, guarded_request_is_sent_once_even_if_its_answer_is_lost)
 {
     start((struct reply[]){ok_empty, closes, ok_empty}, 3);
     bench_exchange(&bench, &first, LOOPBACK, server.port);
@@ -335,7 +335,7 @@ Test(client, sends_a_guarded_request_once_even_if_its_answer_is_lost)
     stop();
 }
 
-Test(client, sends_a_guarded_request_once_whatever_it_is_asked_for)
+Test(client, guarded_request_is_sent_once_whatever_the_answer_asks_for)
 {
     static const struct {
         const char *text;
@@ -366,7 +366,7 @@ Test(client, sends_a_guarded_request_once_whatever_it_is_asked_for)
     }
 }
 
-Test(client, ends_with_answer_malformed_when_the_answer_is_not_http)
+Test(client, answer_that_is_not_http_ends_with_answer_malformed)
 {
     static char long_line[200 * 1024], many_lines[200 * 1024];
     size_t head = (size_t)sprintf(long_line, "HTTP/1.1 200 OK\r\nx: ");
@@ -380,7 +380,7 @@ Test(client, ends_with_answer_malformed_when_the_answer_is_not_http)
         try_reply(garbage[i], THEN_CLOSE, 0, ERR_ANSWER_MALFORMED);
 }
 
-Test(client, refuses_an_address_in_the_url_that_the_guard_refuses)
+Test(client, rejected_address_in_the_url_ends_with_address_refused)
 {
     server_start(&server, &ok_empty, 1);
     bench_start(&bench, "10.0.0.0/8", NULL);
@@ -395,7 +395,7 @@ Test(client, refuses_an_address_in_the_url_that_the_guard_refuses)
     stop();
 }
 
-Test(client, refuses_plain_http_unless_it_is_allowed)
+Test(client, plain_http_is_rejected_unless_it_is_allowed)
 {
     server_start(&server, &ok_empty, 1);
     bench_start(&bench, "127.0.0.0/8", NULL);
@@ -414,7 +414,7 @@ static void send_second(struct exchange *exchange)
     bench_send(exchange->bench, &second, LOOPBACK, server.port);
 }
 
-Test(client, may_be_sent_to_from_on_done)
+Test(client, on_done_may_send_another_request)
 {
     start(&ok_empty, 1);
     first.then = send_second;
@@ -431,7 +431,7 @@ Test(client, may_be_sent_to_from_on_done)
     stop();
 }
 
-Test(client, serves_others_while_one_hangs)
+Test(client, hanging_request_does_not_delay_others)
 {
     static struct server slow;
     server_start(&slow, &stalls, 1);
@@ -453,7 +453,7 @@ Test(client, serves_others_while_one_hangs)
     server_stop(&slow);
 }
 
-Test(client, cancels_what_is_in_flight_when_it_is_freed)
+Test(client, free_cancels_requests_in_flight)
 {
     start(&stalls, 1);
     bench_send(&bench, &first, LOOPBACK, server.port);
@@ -469,7 +469,7 @@ Test(client, cancels_what_is_in_flight_when_it_is_freed)
     stop();
 }
 
-Test(client, reports_the_status_that_it_knows_when_it_is_freed)
+Test(client, free_reports_a_status_that_is_known)
 {
     start(&(struct reply){ANSWER("500 No", "1000\r\n\r\nwhy: "), THEN_STALL}, 1);
     bench_send(&bench, &first, LOOPBACK, server.port);

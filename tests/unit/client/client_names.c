@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests to names, with a DNS server of the test's own. */
+/* Requests to names, with a DNS server that belongs to the test. */
 #include "unit/client/fixture.h"
 
 #include "base/clock.h"
@@ -47,7 +47,7 @@ static void expect_end(const struct exchange *exchange, int status, enum err err
         exchange->request.end.error, error, "error is %s", err_name(exchange->request.end.error));
 }
 
-Test(client_names, finds_a_name_and_remembers_it)
+Test(client_names, name_is_resolved_and_cached)
 {
     DNS("127.0.0.1");
     start("127.0.0.0/8", &ok_empty, 1);
@@ -61,7 +61,7 @@ Test(client_names, finds_a_name_and_remembers_it)
     stop();
 }
 
-Test(client_names, shares_one_look_up_among_requests)
+Test(client_names, requests_for_one_name_share_a_look_up)
 {
     DNS("127.0.0.1");
     start("127.0.0.0/8", &ok_empty, 1);
@@ -77,7 +77,7 @@ Test(client_names, shares_one_look_up_among_requests)
     stop();
 }
 
-Test(client_names, refuses_a_name_that_leads_to_a_refused_address)
+Test(client_names, name_with_a_rejected_address_is_rejected)
 {
     DNS("127.0.0.1", "169.254.169.254");
     start("", &ok_empty, 1);
@@ -89,7 +89,7 @@ Test(client_names, refuses_a_name_that_leads_to_a_refused_address)
     stop();
 }
 
-Test(client_names, falls_over_at_once_to_an_address_that_accepts)
+Test(client_names, address_that_refuses_is_skipped_at_once)
 {
     DNS("127.0.0.4", "127.0.0.3", "127.0.0.1", "127.0.0.2");
     start("127.0.0.0/8", &ok_empty, 1);
@@ -99,7 +99,7 @@ Test(client_names, falls_over_at_once_to_an_address_that_accepts)
     stop();
 }
 
-Test(client_names, says_at_once_that_no_address_accepts)
+Test(client_names, request_fails_at_once_when_all_addresses_refuse)
 {
     DNS("127.0.0.4", "127.0.0.3", "127.0.0.2");
     start("127.0.0.0/8", &ok_empty, 1);
@@ -109,7 +109,7 @@ Test(client_names, says_at_once_that_no_address_accepts)
     stop();
 }
 
-Test(client_names, says_so_when_there_is_no_such_name)
+Test(client_names, unknown_name_ends_with_name_lookup)
 {
     dns_server_start(&dns, (const char *const[]){NULL}, 0);
     start("127.0.0.0/8", &ok_empty, 1);
@@ -123,7 +123,7 @@ Test(client_names, says_so_when_there_is_no_such_name)
     stop();
 }
 
-Test(client_names, lets_nobody_else_wait_for_a_dead_dns_server)
+Test(client_names, dead_dns_server_does_not_delay_other_requests)
 {
     dns_server_start(&dns, NULL, 0);
     start("127.0.0.0/8", &ok_empty, 1);
@@ -139,7 +139,7 @@ Test(client_names, lets_nobody_else_wait_for_a_dead_dns_server)
         expect_end(&others[i], 200, OK);
         cr_expect_lt(others[i].order, first.order);
     }
-    expect_end(&first, 0, ERR_SHORTAGE); /* it answers nothing at all */
+    expect_end(&first, 0, ERR_SHORTAGE); /* the server answers nothing at all */
     cr_expect_str_eq(first.request.shortage, "name servers that answer");
     cr_expect(first.request.duration_us >= 800 * US_PER_MS &&
                   first.request.duration_us < 3000 * US_PER_MS,
@@ -147,19 +147,19 @@ Test(client_names, lets_nobody_else_wait_for_a_dead_dns_server)
     stop();
 }
 
-Test(client_names, gives_a_dead_dns_server_up_by_itself)
+Test(client_names, look_up_at_a_dead_dns_server_times_out)
 {
     dns_server_start(&dns, NULL, 0);
     start("127.0.0.0/8", &ok_empty, 1);
     bench_exchange(&bench, &first, NAME, server.port);
-    expect_end(&first, 0, ERR_SHORTAGE); /* it answers nothing at all */
+    expect_end(&first, 0, ERR_SHORTAGE); /* the server answers nothing at all */
     cr_expect_str_eq(first.request.shortage, "name servers that answer");
     cr_expect_lt(first.request.duration_us, 10 * US_PER_SECOND);
     stop();
 }
 
-/* The name servers are fine, and only nobody answers for this name: that is its owner's trouble. */
-Test(client_names, tells_a_name_that_hangs_from_name_servers_that_are_dead)
+/* The name servers answer, but not for this name: that is a problem of the name. */
+Test(client_names, unanswered_name_is_told_from_dead_name_servers)
 {
     dns_server_start(&dns, NULL, 0);
     dns.knows_root = true;
@@ -173,7 +173,7 @@ Test(client_names, tells_a_name_that_hangs_from_name_servers_that_are_dead)
     stop();
 }
 
-Test(client_names, looks_localhost_up_without_dns)
+Test(client_names, localhost_is_resolved_without_dns)
 {
     dns_server_start(&dns, NULL, 0);
     start("127.0.0.0/8,::1", &ok_empty, 1);
@@ -183,7 +183,7 @@ Test(client_names, looks_localhost_up_without_dns)
     stop();
 }
 
-Test(client_names, keeps_to_the_pinned_address_on_a_fresh_connection)
+Test(client_names, fresh_connection_uses_the_pinned_address)
 {
     DNS("127.0.0.1");
     start("127.0.0.0/8", &ok_empty, 1);
@@ -195,11 +195,11 @@ Test(client_names, keeps_to_the_pinned_address_on_a_fresh_connection)
     stop();
 }
 
-/* Kept connections would go on to the old address as long as they are used. */
-Test(client_names, follows_a_client_that_moves_once_the_answer_is_too_old)
+/* Otherwise kept connections would lead to the old address as long as they are used. */
+Test(client_names, moved_client_is_followed_when_the_answer_expires)
 {
     DNS("127.0.0.1");
-    dns.ttl_s = 1; /* kept for five seconds all the same */
+    dns.ttl_s = 1; /* but kept for five seconds */
     start("127.0.0.0/8", &ok_empty, 1);
     static struct server other;
     server_start_at(&other, "127.0.0.2", server.port, &ok_empty, 1);
@@ -227,7 +227,7 @@ Test(client_names, follows_a_client_that_moves_once_the_answer_is_too_old)
     stop();
 }
 
-/* A listener whose backlog is full: whoever connects gets no answer. */
+/* A listener whose backlog is full: connecting to it gets no answer. */
 static void open_dead_end(const char *ip, unsigned port, int fds[4])
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -243,7 +243,7 @@ static void open_dead_end(const char *ip, unsigned port, int fds[4])
     }
 }
 
-Test(client_names, tries_the_next_address_when_one_does_not_answer_and_remembers_it)
+Test(client_names, silent_address_is_skipped_and_put_last)
 {
     DNS("127.0.0.2", "127.0.0.3", "127.0.0.1");
     start("127.0.0.0/8", &ok_empty, 1);
@@ -265,7 +265,7 @@ Test(client_names, tries_the_next_address_when_one_does_not_answer_and_remembers
     stop();
 }
 
-Test(client_names, uses_one_handle_for_one_host_after_another)
+Test(client_names, one_handle_is_used_for_several_hosts)
 {
     DNS("127.0.0.1");
     start("127.0.0.0/8", &ok_empty, 1);
@@ -273,7 +273,7 @@ Test(client_names, uses_one_handle_for_one_host_after_another)
         NAME, "http://other.test", "http://127.0.0.1", NAME, "http://third.test"};
     for (size_t i = 0; i < ARRAY_LENGTH(hosts); i++) {
         exchange_init(&first);
-        first.request.once = true; /* a connection, and so the pin, for each */
+        first.request.once = true; /* a new connection, and so the pin, for each */
         bench_exchange(&bench, &first, hosts[i], server.port);
         expect_end(&first, 200, OK);
     }
@@ -281,7 +281,7 @@ Test(client_names, uses_one_handle_for_one_host_after_another)
     stop();
 }
 
-Test(client_names, cancels_who_waits_for_a_name_when_it_is_freed)
+Test(client_names, free_cancels_requests_that_wait_for_a_name)
 {
     dns_server_start(&dns, NULL, 0);
     start("127.0.0.0/8", &ok_empty, 1);
@@ -294,7 +294,7 @@ Test(client_names, cancels_who_waits_for_a_name_when_it_is_freed)
     stop();
 }
 
-Test(client_names, refuses_a_list_of_servers_that_it_cannot_read)
+Test(client_names, malformed_list_of_servers_is_rejected)
 {
     DNS("127.0.0.1");
     start("", &ok_empty, 1);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests over TLS, against `openssl s_server` with a certificate of its own making for sink.test.
- * */
+/* Requests over TLS to `openssl s_server`, with a self-made certificate for sink.test. */
 #include "unit/client/fixture.h"
 
 #include "base/clock.h"
@@ -25,7 +24,7 @@ static const struct slice ok_empty = {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\
 #define H2_REFUSED_STREAM "\0\0\4\3\0\0\0\0\1\0\0\0\7"
 #define H2_HTTP_1_1_REQUIRED "\0\0\4\3\0\0\0\0\1\0\0\0\xd"
 #define H2_GOAWAY \
-    "\0\0\x8\7\0\0\0\0\0\0\0\0\0\0\0\0\0" /* stream 1 was not looked at: it may be sent again */
+    "\0\0\x8\7\0\0\0\0\0\0\0\0\0\0\0\0\0" /* stream 1 was not processed: it may be sent again */
 
 static void start(const char *const *arguments, struct slice answer, bool trusted)
 {
@@ -57,7 +56,7 @@ static void expect_end(int status, enum err error, unsigned sends)
     cr_expect_eq(end->request_begun, sends > 0);
 }
 
-Test(client_tls, trusts_the_certificates_of_the_ca_file)
+Test(client_tls, certificates_of_the_ca_file_are_trusted)
 {
     start(NULL, ok_empty, true);
     bench_exchange(&bench, &exchange, NAME, server.port);
@@ -65,7 +64,7 @@ Test(client_tls, trusts_the_certificates_of_the_ca_file)
     stop();
 }
 
-Test(client_tls, refuses_an_unknown_certificate_before_anything_is_sent)
+Test(client_tls, unknown_certificate_fails_before_anything_is_sent)
 {
     start(NULL, ok_empty, false);
     bench_exchange(&bench, &exchange, NAME, server.port);
@@ -76,7 +75,7 @@ Test(client_tls, refuses_an_unknown_certificate_before_anything_is_sent)
     stop();
 }
 
-Test(client_tls, refuses_a_certificate_for_another_name)
+Test(client_tls, certificate_for_another_name_fails)
 {
     start(NULL, ok_empty, true);
     bench_exchange(&bench, &exchange, "https://other.test", server.port);
@@ -87,7 +86,7 @@ Test(client_tls, refuses_a_certificate_for_another_name)
     stop();
 }
 
-Test(client_tls, refuses_tls_1_1)
+Test(client_tls, tls_1_1_is_rejected)
 {
     start((const char *const[]){"-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0", NULL}, ok_empty, true);
     bench_exchange(&bench, &exchange, NAME, server.port);
@@ -95,7 +94,7 @@ Test(client_tls, refuses_tls_1_1)
     stop();
 }
 
-Test(client_tls, says_so_when_the_peer_does_not_speak_tls)
+Test(client_tls, peer_without_tls_fails_with_tls)
 {
     static struct server plain;
     start(NULL, ok_empty, true);
@@ -107,7 +106,7 @@ Test(client_tls, says_so_when_the_peer_does_not_speak_tls)
     stop();
 }
 
-Test(client_tls, speaks_http_2_where_the_peer_does)
+Test(client_tls, http_2_is_used_if_the_peer_supports_it)
 {
     start(
         (const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL(H2_SETTINGS H2_STATUS_204), true);
@@ -116,8 +115,8 @@ Test(client_tls, speaks_http_2_where_the_peer_does)
     stop();
 }
 
-/* After the first and the last of these libcurl sends again by itself: they say that the request
- * was not worked off, and nobody can check. */
+/* After the first and the last of these libcurl by itself sends again: the peer says that it did
+ * not process the request, and nobody can check that. */
 static const struct {
     struct slice answer;
     enum err error;
@@ -127,7 +126,7 @@ static const struct {
     {SLICE_LITERAL(H2_SETTINGS H2_HTTP_1_1_REQUIRED), ERR_ANSWER_LOST},
 };
 
-Test(client_tls, never_repeats_a_request_that_http_2_refused)
+Test(client_tls, request_refused_by_http_2_is_never_repeated)
 {
     for (size_t i = 0; i < 2 * ARRAY_LENGTH(refusals); i++) {
         start((const char *const[]){"-alpn", "h2,http/1.1", NULL}, refusals[i / 2].answer, true);
@@ -137,13 +136,13 @@ Test(client_tls, never_repeats_a_request_that_http_2_refused)
         cr_expect_eq(server.bodies, 1, "%zu: %u bodies", i, server.bodies);
         const struct attempt_reach *reach = &exchange.request.reach;
         cr_expect(!reach->warm && reach->answer_bytes == 0, "%zu", i);
-        if (exchange.request.once) /* of others libcurl forgets what it has counted */
+        if (exchange.request.once) /* for others libcurl clears its counts */
             cr_expect(reach->request_complete && reach->request_bytes > sizeof BODY, "%zu", i);
         stop();
     }
 }
 
-Test(client_tls, tells_how_far_a_request_got_over_http_1_1)
+Test(client_tls, reach_is_counted_over_http_1_1)
 {
     const char *head = "HTTP/1.1 200 OK\r\n", *broken_off = "HTTP/1.1 200 OK\r\nContent-Le";
     start(NULL, slice_from_string(broken_off), true);
@@ -159,7 +158,7 @@ Test(client_tls, tells_how_far_a_request_got_over_http_1_1)
     stop();
 }
 
-Test(client_tls, takes_a_reset_http_2_stream_for_a_malformed_answer)
+Test(client_tls, reset_http_2_stream_ends_with_answer_malformed)
 {
     start((const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL(H2_SETTINGS H2_RESET_STREAM),
         true);
@@ -168,7 +167,7 @@ Test(client_tls, takes_a_reset_http_2_stream_for_a_malformed_answer)
     stop();
 }
 
-Test(client_tls, takes_a_broken_http_2_connection_for_a_lost_answer)
+Test(client_tls, broken_http_2_connection_ends_with_answer_lost)
 {
     start(
         (const char *const[]){"-alpn", "h2", NULL}, SLICE_LITERAL("HTTP/1.1 200 OK\r\n\r\n"), true);

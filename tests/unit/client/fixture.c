@@ -39,7 +39,7 @@ static bool write_all(int fd, const char *data, size_t len)
     return true;
 }
 
-/* How long the request at the beginning of `data` is; 0 while its end is not there. */
+/* Returns the length of the request at the beginning of `data`, or 0 if it is not complete. */
 static size_t request_length(const char *data)
 {
     const char *end = strstr(data, "\r\n\r\n"), *length = strcasestr(data, "\r\ncontent-length:");
@@ -48,7 +48,7 @@ static size_t request_length(const char *data)
     return (size_t)(end + 4 - data) + (length && length < end ? (size_t)atoi(length + 17) : 0);
 }
 
-/* False at the end of the connection. */
+/* Returns false at the end of the connection. */
 static bool read_request(struct server *server, int fd)
 {
     static _Thread_local char data[SERVER_REQUEST_BYTES_MAX];
@@ -70,7 +70,7 @@ static bool read_request(struct server *server, int fd)
     return true;
 }
 
-/* False when the connection is to be closed. */
+/* Returns false if the connection must be closed. */
 static bool answer_request(const struct reply *reply, int fd)
 {
     char rest[4096];
@@ -86,7 +86,7 @@ static bool answer_request(const struct reply *reply, int fd)
     return reply->then == THEN_KEEP;
 }
 
-/* What is closed with something unread is reset. */
+/* Closing a socket with unread data resets the connection. */
 static void cut(struct connection *connection)
 {
     struct server *server = connection->server;
@@ -190,7 +190,7 @@ void server_stop(struct server *server)
 #define DNS_HEADER_BYTES 12
 #define DNS_TYPE_A 1
 
-/* The answer into the query's own buffer; returns its length. */
+/* Writes the answer into the query's buffer. Returns its length. */
 static size_t answer_query(const struct dns_server *dns, unsigned char *packet, size_t len)
 {
     size_t end = DNS_HEADER_BYTES;
@@ -283,7 +283,7 @@ static void make_certificate(struct tls_server *server, const char *key)
     close(null_fd);
 }
 
-/* Follows what s_server prints, which ends with the process. */
+/* Reads what s_server prints, until its process ends. */
 static void *serve_tls(void *context)
 {
     struct tls_server *server = context;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Small real servers on 127.0.0.1 for the client's tests, each in threads of its own, and a loop
- * with a client on the test's thread. All of it is bounded: a test that gets no answer ends after
+ * Small real servers on 127.0.0.1 for the tests of the client, each with threads of its own, and a
+ * loop with a client on the test's thread. A test that gets no answer ends after
  * BENCH_SECONDS_MAX.
  */
 #ifndef PENSTOCK_TESTS_UNIT_CLIENT_SUPPORT_H
@@ -14,8 +14,8 @@
 
 #define BENCH_SECONDS_MAX 20
 
-/* An HTTP/1.1 server that answers the n-th request it gets, on whatever connection, with its n-th
- * reply; the last one stays. */
+/* An HTTP/1.1 server. It answers the n-th request, on any connection, with its n-th reply. The last
+ * reply is repeated. */
 
 enum then { THEN_KEEP, THEN_CLOSE, THEN_STALL, THEN_ENDLESS };
 
@@ -30,7 +30,7 @@ struct reply {
 struct server {
     const struct reply *replies;
     unsigned replies_count;
-    _Atomic bool greets; /* sends its first reply as soon as it is connected to */
+    _Atomic bool greets; /* sends its first reply as soon as a client connects */
     _Atomic bool
         /* reads only the first bytes of a request and closes, so that the client gets a reset */
         cuts;
@@ -38,11 +38,11 @@ struct server {
     int listen_fd;
     unsigned port;
     _Atomic unsigned connections, closed, requests;
-    char last_request[SERVER_REQUEST_BYTES_MAX]; /* whole; read it when its answer has come */
+    char last_request[SERVER_REQUEST_BYTES_MAX]; /* whole; read it after its answer */
     size_t last_request_len;
 
     pthread_t thread;
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t lock; /* guards the fields below */
     bool stopping;
     struct connection {
         struct server *server;
@@ -52,21 +52,21 @@ struct server {
 };
 
 void server_start(struct server *server, const struct reply *replies, unsigned count);
-/* On another address of this machine, beside one that has this port. */
+/* On another address of this machine, with the port of another server. */
 void server_start_at(struct server *server, const char *ip, unsigned port,
     const struct reply *replies, unsigned count);
 void server_stop(struct server *server);
-void server_refuse(struct server *server); /* from now on nobody can connect */
+void server_refuse(struct server *server); /* closes the listener: connections are refused */
 
 /* A DNS server over UDP: one answer for every name. */
 
 struct dns_server {
-    const char *const *_Atomic addresses; /* IPv4; NULL: it never answers; none: no such name */
+    const char *const *_Atomic addresses; /* IPv4; NULL: never answers; empty: no such name */
     unsigned addresses_count;
     _Atomic unsigned ttl_s; /* 60 */
     int fd;
     char address[32];        /* "127.0.0.1:port", for client_options */
-    _Atomic bool knows_root; /* answers for the root all the same */
+    _Atomic bool knows_root; /* answers for the root in any case */
     _Atomic unsigned queries;
     _Atomic bool stopping;
     pthread_t thread;
@@ -75,7 +75,7 @@ struct dns_server {
 void dns_server_start(struct dns_server *dns, const char *const *addresses, unsigned count);
 void dns_server_stop(struct dns_server *dns);
 
-/* `openssl s_server` with a certificate for sink.test; when `marker` has come in, it sends
+/* `openssl s_server` with a certificate for sink.test. When it has received `marker`, it sends
  * `answer`, once per connection. */
 
 struct tls_server {
@@ -107,21 +107,21 @@ struct bench {
 };
 
 struct exchange {
-    struct client_request request; /* with time for all but what the test is about */
+    struct client_request request; /* with long timeouts, except those that the test is about */
     struct bench *bench;
     char url[128];
-    unsigned done, order; /* calls of on_done; which of the bench's it was */
+    unsigned done, order; /* calls of on_done; the position among the bench's answers */
     void (*then)(struct exchange *exchange);
 };
 
-/* Only addresses in `allowed` ("a,b", or "") are open besides the public ones; `dns` may be NULL.
- * */
+/* Besides public addresses only those in `allowed` ("a,b", or "") are allowed. `dns` may be
+ * NULL. */
 void bench_start(struct bench *bench, const char *allowed, const struct dns_server *dns);
 void bench_stop(struct bench *bench);
 void bench_send(struct bench *bench, struct exchange *exchange, const char *host, unsigned port);
-void bench_run(struct bench *bench); /* until everything sent has come back */
+void bench_run(struct bench *bench); /* until all requests are done */
 
-/* Until the counter of a server has come so far. */
+/* Runs until the counter of a server has this value. */
 void bench_run_until(struct bench *bench, const _Atomic unsigned *counter, unsigned value);
 
 void exchange_init(struct exchange *exchange);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How far an attempt got: what is on record of the request and of the answer when it ends in each
- * way. */
+/* How far an attempt got: what is recorded of the request and the answer for each kind of end. */
 #include "unit/client/fixture.h"
 
 #include "base/clock.h"
@@ -66,7 +65,7 @@ static void expect_end(int status, enum err error, unsigned sends)
     cr_expect_eq(end->request_begun, sends > 0);
 }
 
-Test(reach, counts_the_request_and_the_answer_of_a_success)
+Test(reach, request_and_answer_of_a_success_are_counted)
 {
     const char *answer = STATUS_LINE "Content-Length: 5\r\n\r\nhello";
     start(&(struct reply){answer, THEN_KEEP}, 1);
@@ -82,7 +81,7 @@ Test(reach, counts_the_request_and_the_answer_of_a_success)
     stop();
 }
 
-/* What it is of an answer that is no success, for guarded and other requests alike. */
+/* The same for guarded and other requests, for answers that are no success. */
 static const struct {
     const char *title, *answer;
     enum then then;
@@ -119,7 +118,7 @@ static const struct {
         "half", 17 + 22 + 4},
 };
 
-Test(reach, tells_how_much_of_an_answer_came_and_shows_its_first_bytes)
+Test(reach, bytes_of_a_failed_answer_are_counted_and_shown)
 {
     for (size_t i = 0; i < 2 * ARRAY_LENGTH(answers); i++) {
         bool once = i % 2;
@@ -143,7 +142,7 @@ Test(reach, tells_how_much_of_an_answer_came_and_shows_its_first_bytes)
     }
 }
 
-Test(reach, sees_half_a_status_line_of_a_guarded_request_only)
+Test(reach, half_a_status_line_is_seen_for_guarded_requests_only)
 {
     const char half[] = "HTTP/1.1 2";
     for (int once = 0; once <= 1; once++) {
@@ -152,7 +151,7 @@ Test(reach, sees_half_a_status_line_of_a_guarded_request_only)
         exchange.request.once = once;
         bench_send(&bench, &exchange, LOOPBACK, server.port);
         bench_run_until(
-            &bench, &server.requests, 1); /* libcurl waits by now, instead of reading at once */
+            &bench, &server.requests, 1); /* then libcurl waits instead of reading at once */
         cr_assert_eq(
             send(server.table[0].fd, half, strlen(half), MSG_NOSIGNAL), (ssize_t)strlen(half));
         shutdown(server.table[0].fd, SHUT_RDWR);
@@ -163,7 +162,7 @@ Test(reach, sees_half_a_status_line_of_a_guarded_request_only)
     }
 }
 
-Test(reach, counts_what_was_seen_ahead_once)
+Test(reach, bytes_seen_ahead_are_counted_once)
 {
     const char *answer = "HTTP/1.1 500 No\r\nContent-Length: 4\r\n\r\noops";
     start(&(struct reply){answer, THEN_KEEP}, 1);
@@ -173,7 +172,7 @@ Test(reach, counts_what_was_seen_ahead_once)
     stop();
 }
 
-Test(reach, caps_the_excerpt_of_what_is_no_http)
+Test(reach, excerpt_of_what_is_not_http_is_limited)
 {
     start(&(struct reply){"garbage: ", THEN_ENDLESS}, 1);
     send_one(false);
@@ -186,7 +185,7 @@ Test(reach, caps_the_excerpt_of_what_is_no_http)
     stop();
 }
 
-Test(reach, is_the_one_sends_when_libcurl_would_repeat_it)
+Test(reach, refused_repeat_keeps_the_counts_of_the_send)
 {
     start((struct reply[]){ok_empty, closes, ok_empty}, 3);
     send_one(false);
@@ -197,7 +196,7 @@ Test(reach, is_the_one_sends_when_libcurl_would_repeat_it)
     stop();
 }
 
-Test(reach, is_the_first_sends_when_the_second_found_nobody)
+Test(reach, refused_connection_of_a_repeat_keeps_the_counts_of_the_first_send)
 {
     start((struct reply[]){ok_empty, closes}, 2);
     send_one(false);
@@ -209,11 +208,11 @@ Test(reach, is_the_first_sends_when_the_second_found_nobody)
     stop();
 }
 
-Test(reach, is_nothing_when_the_request_was_not_begun)
+Test(reach, is_zero_when_the_request_was_not_begun)
 {
     start(&ok_empty, 1);
     exchange_init(&exchange);
-    exchange.request.reach = (struct attempt_reach){true, true, 1, 1}; /* of the attempt before */
+    exchange.request.reach = (struct attempt_reach){true, true, 1, 1}; /* of an earlier attempt */
     server_refuse(&server);
     bench_exchange(&bench, &exchange, LOOPBACK, server.port);
     expect_end(0, ERR_CONNECT, 0);
@@ -227,7 +226,7 @@ Test(reach, is_nothing_when_the_request_was_not_begun)
     stop();
 }
 
-Test(reach, says_that_the_kernel_took_a_request_that_the_peer_did_not_read)
+Test(reach, unread_request_counts_as_taken_by_the_kernel)
 {
     start(&ok_empty, 1);
     server.cuts = true;
@@ -240,10 +239,10 @@ Test(reach, says_that_the_kernel_took_a_request_that_the_peer_did_not_read)
     stop();
 }
 
-Test(reach, says_how_much_of_a_body_was_taken_that_the_peer_cut_in_half)
+Test(reach, bytes_of_a_body_that_the_peer_cut_are_counted)
 {
     static char
-        body[16 * 1024 * 1024]; /* more than the kernel takes for a peer that does not read */
+        body[16 * 1024 * 1024]; /* more than the kernel buffers for a peer that does not read */
     start(&ok_empty, 1);
     server.cuts_after = 64 * 1024;
     server.cuts = true;
@@ -262,7 +261,7 @@ Test(reach, says_how_much_of_a_body_was_taken_that_the_peer_cut_in_half)
     stop();
 }
 
-Test(reach, knows_that_a_body_that_went_in_parts_is_complete)
+Test(reach, body_sent_in_parts_is_complete)
 {
     static char body[1024 * 1024];
     start(&ok_empty, 1);
@@ -276,7 +275,7 @@ Test(reach, knows_that_a_body_that_went_in_parts_is_complete)
     stop();
 }
 
-Test(reach, knows_that_an_empty_body_is_complete)
+Test(reach, empty_body_is_complete)
 {
     start(&closes, 1);
     exchange_init(&exchange);
@@ -287,7 +286,7 @@ Test(reach, knows_that_an_empty_body_is_complete)
     stop();
 }
 
-Test(reach, is_there_when_the_client_is_freed)
+Test(reach, is_set_when_the_client_is_freed)
 {
     start(&(struct reply){STATUS_LINE "Date: x\r\n", THEN_STALL}, 1);
     exchange_init(&exchange);

@@ -26,7 +26,7 @@ static void on_answer(struct resolver_waiter *waiter, const struct address_set *
         loop_stop(&bench.loop);
 }
 
-/* False when the answer is known already. */
+/* Returns false if the answer is already known. */
 static bool ask(struct asker *asker, const char *host)
 {
     resolver_waiter_init(&asker->waiter, on_answer);
@@ -52,7 +52,7 @@ static void stop(void)
     dns_server_stop(&dns);
 }
 
-Test(resolver, gives_at_most_the_addresses_that_fit)
+Test(resolver, answer_has_at_most_the_addresses_that_fit)
 {
     const char *const addresses[] = {"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5",
         "10.0.0.6", "10.0.0.7", "10.0.0.8", "10.0.0.9", "10.0.0.10"};
@@ -68,7 +68,7 @@ Test(resolver, gives_at_most_the_addresses_that_fit)
     stop();
 }
 
-Test(resolver, forgets_the_least_lately_used_name_when_it_is_full)
+Test(resolver, full_cache_drops_the_least_recently_used_name)
 {
     start((const char *const[]){"10.0.0.1"}, 1);
     enum { BATCH = 64 };
@@ -94,7 +94,7 @@ Test(resolver, forgets_the_least_lately_used_name_when_it_is_full)
     stop();
 }
 
-Test(resolver, refuses_more_names_than_it_can_ask_at_once)
+Test(resolver, look_ups_beyond_the_limit_fail)
 {
     start(NULL, 0);
     static struct asker askers[RESOLVER_NAMES_MAX + 1];

@@ -9,7 +9,7 @@
 #define S US_PER_SECOND
 #define NOW (INT64_C(784111777) * S) /* Sun, 06 Nov 1994 08:49:37 GMT */
 
-Test(retry_after, reads_seconds_and_dates_and_ignores_the_rest)
+Test(retry_after, seconds_and_dates_are_read_and_other_text_is_ignored)
 {
     static const struct {
         const char *text;
@@ -30,13 +30,13 @@ Test(retry_after, reads_seconds_and_dates_and_ignores_the_rest)
             (long long)retry_after_parse(slice_from_string(cases[i].text), NOW));
 }
 
-Test(retry_after, counts_a_date_from_now_to_the_microsecond)
+Test(retry_after, date_is_counted_from_now_to_the_microsecond)
 {
     cr_expect_eq(retry_after_parse(SLICE_LITERAL("Sun, 06 Nov 1994 08:50:37 GMT"), NOW + 250000),
         60 * S - 250000);
 }
 
-Test(retry_after, is_bounded_in_length)
+Test(retry_after, length_is_limited)
 {
     char text[200];
     memset(text, '1', sizeof text);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libcurl's sockets: resting ones cost the kernel nothing, and never spin. */
+/* libcurl's sockets: a resting one costs no system call and never spins. */
 #include "client/sockets.h"
 
 #include <criterion/criterion.h>
@@ -9,7 +9,7 @@
 
 static unsigned kernel_calls;
 
-/* The linker finds this one before the C library's. */
+/* The linker prefers this one to the C library's. */
 int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
 {
     kernel_calls++;
@@ -55,7 +55,7 @@ static void end(void)
     close(pair[1]);
 }
 
-/* A few turns: whatever is ready now has been told. */
+/* Runs a few turns, so that all ready events are reported. */
 static void turn(void)
 {
     loop.stopping = false;
@@ -70,7 +70,7 @@ static void send_byte(void)
 
 TestSuite(sockets, .init = begin, .fini = end);
 
-Test(sockets, the_second_wish_after_a_rest_costs_no_call_of_the_kernel)
+Test(sockets, wish_for_a_resting_socket_needs_no_system_call)
 {
     sockets_wish(&sockets, pair[0], EPOLLIN, NULL);
     unsigned before = kernel_calls;
@@ -83,7 +83,7 @@ Test(sockets, the_second_wish_after_a_rest_costs_no_call_of_the_kernel)
     cr_assert_eq(kernel_calls, before);
 }
 
-Test(sockets, other_events_than_before_are_asked_for)
+Test(sockets, change_of_events_takes_effect)
 {
     sockets_wish(&sockets, pair[0], EPOLLIN, NULL);
     sockets_wish(&sockets, pair[0], EPOLLIN | EPOLLOUT, NULL);
@@ -92,12 +92,12 @@ Test(sockets, other_events_than_before_are_asked_for)
     cr_assert(ready_events & EPOLLOUT);
 }
 
-Test(sockets, one_that_was_still_connecting_does_not_rest_so_that_its_number_can_come_again)
+Test(sockets, connecting_socket_does_not_rest_so_its_number_may_be_reused)
 {
     int number = pair[0], other[2];
     sockets_wish(&sockets, number, EPOLLOUT, NULL);
     sockets_wish(&sockets, number, 0, NULL);
-    close(number); /* as libcurl does it then: without a word */
+    close(number); /* as libcurl does, without a callback */
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, other), 0);
     cr_assert_eq(other[0], number, "the lowest free number");
     sockets_wish(&sockets, number, EPOLLOUT, NULL);
@@ -106,7 +106,7 @@ Test(sockets, one_that_was_still_connecting_does_not_rest_so_that_its_number_can
     close(other[1]);
 }
 
-Test(sockets, an_event_on_a_resting_one_is_told_to_nobody_until_it_is_wished_for)
+Test(sockets, event_on_a_resting_socket_is_reported_after_the_next_wish)
 {
     sockets_wish(&sockets, pair[0], EPOLLIN, NULL);
     sockets_wish(&sockets, pair[0], 0, NULL);
@@ -123,7 +123,7 @@ Test(sockets, an_event_on_a_resting_one_is_told_to_nobody_until_it_is_wished_for
     cr_assert_eq(ready, 1, "the end is still to be read");
 }
 
-Test(sockets, a_forgotten_one_is_out_of_the_loop_and_its_number_may_come_again)
+Test(sockets, forgotten_socket_is_not_watched_and_its_number_may_be_reused)
 {
     int number = pair[0];
     sockets_wish(&sockets, number, EPOLLIN, NULL);
@@ -137,7 +137,7 @@ Test(sockets, a_forgotten_one_is_out_of_the_loop_and_its_number_may_come_again)
     cr_assert_eq(ready, 1);
 }
 
-Test(sockets, a_rest_that_nobody_wished_for_before_is_nothing)
+Test(sockets, rest_of_an_unknown_socket_has_no_effect)
 {
     sockets_wish(&sockets, pair[0], 0, NULL);
     send_byte();

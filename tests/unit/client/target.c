@@ -18,7 +18,7 @@ static enum err parse(
     return e;
 }
 
-/* "host port" or "address port", as the target has it. */
+/* Prints "host port" or "address port". */
 static void print(const struct target *target, char *ret_text, size_t room)
 {
     char address[INET6_ADDRSTRLEN] = "";
@@ -29,7 +29,7 @@ static void print(const struct target *target, char *ret_text, size_t room)
     snprintf(ret_text, room, "%s%s %u", target->host, address, target->port);
 }
 
-Test(target, reads_hosts_ports_and_addresses_in_any_spelling)
+Test(target, hosts_ports_and_addresses_are_read_in_any_spelling)
 {
     static const struct {
         const char *url, *expected;
@@ -59,7 +59,7 @@ Test(target, reads_hosts_ports_and_addresses_in_any_spelling)
     }
 }
 
-Test(target, says_what_is_wrong_with_the_others)
+Test(target, other_urls_are_rejected_with_a_reason)
 {
     static const struct {
         const char *url, *problem;
@@ -100,7 +100,7 @@ Test(target, says_what_is_wrong_with_the_others)
     }
 }
 
-Test(target, bounds_hosts_and_urls)
+Test(target, length_of_hosts_and_urls_is_limited)
 {
     char url[URL_BYTES_MAX + 20];
     struct target target;
@@ -121,7 +121,7 @@ Test(target, bounds_hosts_and_urls)
     cr_expect_eq(parse(url, false, &target, &problem), ERR_URL);
 }
 
-Test(client_check_url, judges_as_a_request_would_be)
+Test(client_check_url, agrees_with_client_send)
 {
     static const struct {
         const char *url;
@@ -132,7 +132,7 @@ Test(client_check_url, judges_as_a_request_would_be)
         {"http://example.com/", false, ERR_URL},
         {"http://example.com/", true, OK},
         {"https://8.8.8.8/", false, OK},
-        {"https://127.0.0.1/", false, OK}, /* opened below */
+        {"https://127.0.0.1/", false, OK}, /* allowed below */
         {"https://10.0.0.1/", false, ERR_URL},
         {"https://2852039166/", false, ERR_URL}, /* 169.254.169.254 */
         {"https://[::ffff:10.0.0.1]/", false, ERR_URL},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two locks behind the pin: what happens if libcurl gets another address than the allowed ones,
- * or none. */
+/* The two checks behind the pin: what happens if libcurl gets an address that is not allowed, or
+ * none. */
 #include "client/transfer.h"
 
 #include "unit/client/fixture.h"
@@ -29,7 +29,7 @@ static void add(struct address_set *set, const char *text)
     }
 }
 
-/* A transfer for localhost, which libcurl could look up by itself; only 127.0.0.1 is allowed. */
+/* A transfer for localhost, which libcurl could resolve itself. Only 127.0.0.1 is allowed. */
 static void start(void)
 {
     server_start(&server, &ok_empty, 1);
@@ -58,7 +58,7 @@ static enum err perform(void)
     return code == CURLE_OK ? OK : transfer_explain(transfer, code);
 }
 
-Test(transfer, pins_the_allowed_addresses_only)
+Test(transfer, only_allowed_addresses_are_pinned)
 {
     start();
     struct address_set addresses = {.route = 7};
@@ -89,7 +89,7 @@ Test(transfer, connects_to_the_pinned_address)
     stop();
 }
 
-Test(transfer, opens_no_socket_to_an_address_that_the_guard_refuses)
+Test(transfer, no_socket_is_opened_to_a_rejected_address)
 {
     start();
     snprintf(transfer->pin, sizeof transfer->pin, "localhost:%u:127.0.0.2", server.port);
@@ -98,7 +98,7 @@ Test(transfer, opens_no_socket_to_an_address_that_the_guard_refuses)
     stop();
 }
 
-Test(transfer, lets_libcurl_look_nothing_up_by_itself)
+Test(transfer, libcurl_resolves_nothing_by_itself)
 {
     start();
     transfer->pin[0] = '\0';

@@ -20,7 +20,7 @@ int client_connect(const struct fixture *fixture)
 
 void client_send_bytes(int fd, const void *bytes, size_t len)
 {
-    /* A server that has closed already is for the reader to find out. */
+    /* If the server has already closed, the reader notices it. */
     for (size_t done = 0; done < len;) {
         ssize_t sent = send(fd, (const char *)bytes + done, len - done, MSG_NOSIGNAL);
         if (sent <= 0)
@@ -116,7 +116,7 @@ static size_t put_text(unsigned char *at, const char *text)
     return len + 1;
 }
 
-/* Literals with names of their own, which nobody remembers. */
+/* Literals with new names, not added to the table. */
 static size_t put_fields(unsigned char *at, const struct h2_field *fields)
 {
     size_t len = 0;
@@ -204,7 +204,7 @@ int h2_read_status(int fd, unsigned stream)
         return 0;
     if (frame.payload[0] >= 0x88 && frame.payload[0] <= 0x8e)
         return indexed[frame.payload[0] - 0x88];
-    /* A literal, its name indexed as 8 to 14; h2o writes the three digits plainly. */
+    /* A literal whose name is indexed as 8 to 14. h2o writes the three digits as they are. */
     cr_assert(frame.payload[0] == 0x08 && frame.payload[1] == 3, "an unknown form: %02x",
         frame.payload[0]);
     return (frame.payload[2] - '0') * 100 + (frame.payload[3] - '0') * 10 +

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How long a client may take, with limits of milliseconds: each test makes one of them short and
- * the others long. */
+/* Timeouts of clients, in milliseconds. Each test makes one of them short and the others long. */
 #include "fixture.h"
 
 #include "base/cleanup.h"
@@ -17,7 +16,7 @@ static void start(struct http_limits limits)
     fixture_start(&fixture);
 }
 
-/* The connection ends, not before `least_ms`, without an answer. */
+/* Checks that the connection ends without an answer, and not before `least_ms`. */
 static void assert_is_cut(int fd, int64_t since_us, int64_t least_ms)
 {
     cr_assert(client_is_at_end(fd));
@@ -25,7 +24,7 @@ static void assert_is_cut(int fd, int64_t since_us, int64_t least_ms)
     fixture_stop(&fixture);
 }
 
-Test(clocks, an_idle_connection_is_closed)
+Test(clocks, idle_connection_is_closed)
 {
     start((struct http_limits){.head_ms = LONG_MS, .body_ms = LONG_MS, .idle_ms = SHORT_MS});
     AUTO_CLOSE int fd = client_connect(&fixture);
@@ -36,7 +35,7 @@ Test(clocks, an_idle_connection_is_closed)
     assert_is_cut(fd, since_us, SHORT_MS);
 }
 
-Test(clocks, an_idle_connection_is_closed_over_http2_as_well)
+Test(clocks, idle_http2_connection_is_closed)
 {
     start((struct http_limits){.head_ms = LONG_MS, .body_ms = LONG_MS, .idle_ms = SHORT_MS});
     AUTO_CLOSE int fd = h2_connect(&fixture);
@@ -64,7 +63,7 @@ Test(clocks, idle_time_does_not_count_for_the_next_request)
     fixture_stop(&fixture);
 }
 
-Test(clocks, time_that_we_take_to_answer_does_not_count)
+Test(clocks, time_to_answer_does_not_count)
 {
     start((struct http_limits){.head_ms = SHORT_MS, .body_ms = SHORT_MS, .idle_ms = SHORT_MS});
     AUTO_CLOSE int fd = client_connect(&fixture);
@@ -82,7 +81,7 @@ Test(clocks, time_that_we_take_to_answer_does_not_count)
     fixture_stop(&fixture);
 }
 
-Test(clocks, a_head_that_drips_in_is_cut)
+Test(clocks, slow_head_is_cut)
 {
     start((struct http_limits){.head_ms = SHORT_MS, .body_ms = LONG_MS, .idle_ms = LONG_MS});
     AUTO_CLOSE int fd = client_connect(&fixture);
@@ -96,7 +95,7 @@ Test(clocks, a_head_that_drips_in_is_cut)
     assert_is_cut(fd, since_us, SHORT_MS);
 }
 
-Test(clocks, a_body_that_drips_in_is_cut)
+Test(clocks, slow_body_is_cut)
 {
     start((struct http_limits){.head_ms = LONG_MS, .body_ms = SHORT_MS, .idle_ms = LONG_MS});
     AUTO_CLOSE int fd = client_connect(&fixture);
@@ -109,7 +108,7 @@ Test(clocks, a_body_that_drips_in_is_cut)
     assert_is_cut(fd, since_us, SHORT_MS);
 }
 
-Test(clocks, a_connection_that_says_nothing_is_cut)
+Test(clocks, silent_connection_is_cut)
 {
     start((struct http_limits){.first_ms = SHORT_MS, .head_ms = LONG_MS, .idle_ms = LONG_MS});
     int64_t since_us = clock_mono_us();

@@ -236,8 +236,7 @@ void fixture_stop(struct fixture *fixture)
     mailbox_done(&fixture->mailbox);
 }
 
-/* h2o keeps a few recycled blocks per thread and has no call that gives them back when the thread
- * ends. */
+/* h2o keeps a few recycled blocks per thread and cannot free them when the thread ends. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A server on a thread of its own with routes for the tests, and clients on plain sockets. */
+/* A server on its own thread with routes for the tests, and clients on plain sockets. */
 #ifndef PENSTOCK_TESTS_HTTP_FIXTURE_H
 #define PENSTOCK_TESTS_HTTP_FIXTURE_H
 
@@ -22,9 +22,10 @@
 struct fixture {
     struct sockaddr_storage address;
     socklen_t address_len;
-    unsigned connections_max;  /* set before fixture_start; 0: 100 */
-    bool closes_idle;          /* as well */
-    struct http_limits limits; /* as well */
+    /* set before fixture_start */
+    unsigned connections_max; /* 0: 100 */
+    bool closes_idle;
+    struct http_limits limits;
     struct mailbox mailbox;
     struct http_server *server;
     struct thread thread;
@@ -38,20 +39,19 @@ struct fixture {
     _Atomic bool was_offline_in_handler;
 };
 
-/* At `address` when its family is set, else on a free port of 127.0.0.1, which it then holds. */
+/* Listens at `address` if its family is set, otherwise on a free port of 127.0.0.1 and sets it. */
 void fixture_start(struct fixture *fixture);
-void fixture_stop(struct fixture *
-        /* stops and frees the server on its thread; then whatever is still held is answered */
-        fixture);
+/* Stops and frees the server on its thread. Then answers the exchanges that are still held. */
+void fixture_stop(struct fixture *fixture);
 
 /* Runs `run` on the server's thread and waits for it. */
 void fixture_call(struct fixture *fixture, void (*run)(struct fixture *fixture));
 void fixture_answer_broker_owned(struct fixture *fixture); /* for fixture_call */
-void fixture_do_nothing(struct fixture *fixture); /* for fixture_call: a turn of the loop goes by */
+void fixture_do_nothing(struct fixture *fixture); /* for fixture_call: one turn of the loop */
 void fixture_drain(struct fixture *fixture);      /* for fixture_call */
 bool fixture_is_idle(struct fixture *fixture);    /* from the test's thread */
 
-/* Waits for a condition, never for a time. */
+/* Waits for a condition, never for a fixed time. */
 #define WAIT_UNTIL(condition)                                                               \
     do {                                                                                    \
         int64_t give_up_us_ = clock_mono_us() + WAIT_SECONDS_MAX * US_PER_SECOND;           \
@@ -63,7 +63,7 @@ bool fixture_is_idle(struct fixture *fixture);    /* from the test's thread */
 
 /* HTTP/1 */
 struct answer {
-    int status; /* 0: the connection ended instead */
+    int status; /* 0: the connection ended without an answer */
     char head[4096];
     size_t body_len;
     char body[8192];
@@ -73,10 +73,10 @@ int client_connect(const struct fixture *fixture);
 void client_send(int fd, const char *text);
 void client_send_bytes(int fd, const void *bytes, size_t len);
 void client_read_answer(int fd, struct answer *ret_answer);
-void client_read_head(int fd, struct answer *ret_answer); /* for what has a length and no body */
+void client_read_head(int fd, struct answer *ret_answer); /* for an answer without a body */
 void client_ask(int fd, const char *request, struct answer *ret_answer);
-bool client_is_at_end(
-    int fd); /* waits: true when the server has closed, false when there is a byte to read */
+/* Waits. Returns true if the server has closed, false if there is a byte to read. */
+bool client_is_at_end(int fd);
 
 /* HTTP/2, as much as the tests need: literal headers, small frames */
 #define H2_DATA 0
@@ -96,14 +96,14 @@ void h2_send_request(int fd, unsigned stream, const char *method, const char *pa
 struct h2_field {
     const char *name, *value;
 };
-/* `fields` ends with a NULL name, and may be NULL; the same as a trailer, which ends the stream. */
+/* `fields` ends with a NULL name and may be NULL. A trailer ends the stream. */
 void h2_send_request_with(int fd, unsigned stream, const char *method, const char *path,
     bool has_body, const struct h2_field *fields);
 void h2_send_trailer(int fd, unsigned stream, const struct h2_field *fields);
 void h2_send_data(int fd, unsigned stream, const void *data, size_t len, bool is_last);
 void h2_send_rst(int fd, unsigned stream);
 bool h2_read_frame(int fd, struct h2_frame *ret_frame); /* false at the end of the connection */
-/* Reads frames until one of that type for that stream; false at the end of the connection. */
+/* Reads frames until one of this type and stream. Returns false at the end of the connection. */
 bool h2_read_until(int fd, unsigned type, unsigned stream, struct h2_frame *ret_frame);
 int h2_read_status(int fd, unsigned stream); /* 0: no answer */
 

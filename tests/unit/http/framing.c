@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* In one go and byte by byte: the walker must say the same. Where the refused request begins comes
- * from the first. */
+/* Walks the bytes at once and byte by byte: both must give the same result. The position of the
+ * rejected request is from the first walk. */
 static const char *walk(
     const char *text, size_t len, size_t *ret_start, enum framing_phase *ret_phase)
 {
@@ -36,7 +36,7 @@ static const char *walk(
 #define GET "GET / HTTP/1.1\r\n" HOST "\r\n"
 #define CHUNKED POST HOST "Transfer-Encoding: chunked\r\n\r\n"
 
-Test(framing, what_is_in_order_ends_where_it_must)
+Test(framing, valid_requests_end_at_the_right_byte)
 {
     static const char *const cases[] = {
         GET,
@@ -70,7 +70,7 @@ Test(framing, what_is_in_order_ends_where_it_must)
         text, sizeof(text) - 1, why \
     }
 
-Test(framing, what_can_be_read_in_two_ways_is_refused)
+Test(framing, ambiguous_requests_are_rejected)
 {
     static const struct {
         const char *text;
@@ -118,10 +118,10 @@ Test(framing, what_can_be_read_in_two_ways_is_refused)
         REFUSED(POST HOST "Content-Length: 1000000000000000000\r\n\r\n", "must be a number"),
         REFUSED(POST HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
             "Transfer-Encoding must"),
-        REFUSED(POST HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", "only be chunked"),
-        REFUSED(POST HOST "Transfer-Encoding: chunke\r\n\r\n", "only be chunked"),
-        REFUSED(POST HOST "Transfer-Encoding: chunkedd\r\n\r\n", "only be chunked"),
-        REFUSED(POST HOST "Transfer-Encoding:\r\n\r\n", "only be chunked"),
+        REFUSED(POST HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", "must be chunked"),
+        REFUSED(POST HOST "Transfer-Encoding: chunke\r\n\r\n", "must be chunked"),
+        REFUSED(POST HOST "Transfer-Encoding: chunkedd\r\n\r\n", "must be chunked"),
+        REFUSED(POST HOST "Transfer-Encoding:\r\n\r\n", "must be chunked"),
         REFUSED("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.0"),
         REFUSED(CHUNKED "0x4\r\nabcd\r\n0\r\n\r\n", "hexadecimal"),
         REFUSED(CHUNKED "-1\r\n", "hexadecimal"),
@@ -154,7 +154,7 @@ Test(framing, what_can_be_read_in_two_ways_is_refused)
         cr_assert_not_null(strstr(fault, cases[i].why), "case %zu: %s", i, fault);
         cr_assert_eq(start, 0);
 
-        /* Behind two that are in order it is the third that is refused. */
+        /* After two valid requests, the third one is rejected. */
         static char text[4096];
         size_t before =
             (size_t)snprintf(text, sizeof text, "%s", GET POST HOST "Content-Length: 2\r\n\r\nab");
@@ -164,7 +164,7 @@ Test(framing, what_can_be_read_in_two_ways_is_refused)
     }
 }
 
-Test(framing, extensions_and_trailers_are_bounded)
+Test(framing, size_of_extensions_and_trailers_is_limited)
 {
     static const char *const begins[] = {CHUNKED "4;", CHUNKED "0\r\nA:", CHUNKED "0\r\nA"};
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
@@ -178,7 +178,7 @@ Test(framing, extensions_and_trailers_are_bounded)
     }
 }
 
-Test(framing, the_phase_says_what_is_waited_for)
+Test(framing, phase_names_the_part_that_is_being_read)
 {
     static const struct {
         const char *text;

@@ -24,7 +24,7 @@ TestSuite(http1, .init = set_up, .fini = tear_down);
 #define HOST "Host: localhost\r\n"
 #define GET(path) "GET " path " HTTP/1.1\r\n" HOST "\r\n"
 
-Test(http1, a_connection_answers_one_request_after_the_other)
+Test(http1, connection_answers_several_requests_in_turn)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
@@ -49,21 +49,21 @@ Test(http1, pipelined_requests_are_answered_in_order)
     cr_assert_str_eq(answer.body, "now");
 }
 
-Test(http1, a_request_may_come_byte_by_byte)
+Test(http1, request_may_arrive_byte_by_byte)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
-    /* "PR" is how the HTTP/2 preface begins as well. */
+    /* The HTTP/2 preface begins with "PR" as well. */
     const char request[] = "PROPFIND /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc";
     for (size_t i = 0; request[i]; i++) {
         client_send_bytes(fd, request + i, 1);
-        fixture_call(&fixture, fixture_do_nothing); /* so that the server reads them one by one */
+        fixture_call(&fixture, fixture_do_nothing); /* the server reads them one by one */
     }
     client_read_answer(fd, &answer);
     cr_assert_eq(answer.status, 405);
 }
 
-Test(http1, bodies_come_with_a_length_or_in_chunks)
+Test(http1, bodies_have_a_length_or_are_chunked)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
@@ -82,7 +82,7 @@ Test(http1, bodies_come_with_a_length_or_in_chunks)
     cr_assert_eq(answer.body_len, 0);
 }
 
-Test(http1, a_client_may_ask_before_it_sends_the_body)
+Test(http1, expect_is_answered_with_100_continue)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
@@ -95,7 +95,7 @@ Test(http1, a_client_may_ask_before_it_sends_the_body)
     cr_assert_str_eq(answer.body, "ok");
 }
 
-Test(http1, the_handler_sees_the_parts_of_the_request)
+Test(http1, handler_sees_all_parts_of_the_request)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
@@ -107,7 +107,7 @@ Test(http1, the_handler_sees_the_parts_of_the_request)
         answer.body, "GET|/parts/one/then/t%20o|a=b&c=?d|one|t%20o||first|example.org:80|");
 }
 
-Test(http1, an_answer_without_a_body_leaves_the_connection_usable)
+Test(http1, answer_without_a_body_keeps_the_connection)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
@@ -121,7 +121,7 @@ Test(http1, an_answer_without_a_body_leaves_the_connection_usable)
     cr_assert_eq(answer.status, 200);
 }
 
-Test(http1, an_offer_to_upgrade_is_not_taken)
+Test(http1, offer_to_upgrade_is_ignored)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
@@ -133,7 +133,7 @@ Test(http1, an_offer_to_upgrade_is_not_taken)
     cr_assert_str_eq(answer.body, "now");
 }
 
-Test(http1, what_can_be_read_in_two_ways_is_refused_and_the_connection_closed)
+Test(http1, ambiguous_request_is_rejected_and_the_connection_closed)
 {
     static const struct {
         const char *headers, *body;
@@ -168,7 +168,7 @@ Test(http1, what_can_be_read_in_two_ways_is_refused_and_the_connection_closed)
     cr_assert_eq(fixture.requests, 0);
 }
 
-Test(http1, http_1_0_has_no_chunks)
+Test(http1, http_1_0_request_with_chunks_is_rejected)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
@@ -192,7 +192,7 @@ static void post_body_to(int fd, const char *path, size_t len, struct answer *re
     client_read_answer(fd, ret_answer);
 }
 
-Test(http1, a_body_that_is_a_little_too_large_is_a_problem_and_the_connection_stays)
+Test(http1, slightly_too_large_body_is_answered_with_413_and_the_connection_stays)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
@@ -207,7 +207,7 @@ Test(http1, a_body_that_is_a_little_too_large_is_a_problem_and_the_connection_st
     cr_assert_eq(fixture.requests, 2);
 }
 
-Test(http1, a_route_may_take_larger_bodies_than_the_others)
+Test(http1, route_may_allow_larger_bodies_than_the_others)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
@@ -222,7 +222,7 @@ Test(http1, a_route_may_take_larger_bodies_than_the_others)
     cr_assert_eq(fixture.requests, 1);
 }
 
-Test(http1, a_route_may_ask_for_other_credentials)
+Test(http1, route_may_require_other_credentials)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
@@ -231,18 +231,18 @@ Test(http1, a_route_may_ask_for_other_credentials)
     cr_assert(strstr(answer.head, "\r\nwww-authenticate: Riddle\r\n"), "%s", answer.head);
 }
 
-Test(http1, a_body_that_is_far_too_large_ends_the_connection)
+Test(http1, much_too_large_body_ends_the_connection)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
-    /* Only the head: h2o decides on the length alone. */
+    /* Only the head: h2o decides by the length. */
     client_ask(fd, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1000000\r\n\r\n", &answer);
     cr_assert_eq(answer.status, 413);
     cr_assert(client_is_at_end(fd));
     cr_assert_eq(fixture.requests, 0);
 }
 
-Test(http1, answers_through_the_mailbox_keep_coming)
+Test(http1, answers_arrive_through_the_mailbox)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
@@ -253,16 +253,16 @@ Test(http1, answers_through_the_mailbox_keep_coming)
     cr_assert_eq(fixture.requests, 300);
 }
 
-Test(http1, the_thread_is_online_in_handlers_and_offline_while_it_waits)
+Test(http1, thread_is_online_in_handlers_and_offline_while_it_waits)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
     client_ask(fd, GET("/now"), &answer);
     cr_assert_not(fixture.was_offline_in_handler);
-    rcu_wait_for_readers(); /* would wait for ever otherwise */
+    rcu_wait_for_readers(); /* would otherwise never return */
 }
 
-Test(http1, paths_and_methods_that_are_not_there_are_problems)
+Test(http1, unknown_path_is_404_and_unknown_method_is_405)
 {
     static const struct {
         const char *request;
@@ -298,7 +298,7 @@ Test(http1, paths_and_methods_that_are_not_there_are_problems)
     }
 }
 
-Test(http1, problems_say_what_is_wrong_and_what_to_do)
+Test(http1, problem_has_title_detail_and_errors)
 {
     static const struct {
         const char *name;
@@ -340,7 +340,7 @@ Test(http1, problems_say_what_is_wrong_and_what_to_do)
     }
 }
 
-Test(http1, a_client_that_leaves_before_its_answer_does_no_harm)
+Test(http1, disconnect_before_the_answer_is_harmless)
 {
     int fd = client_connect(&fixture);
     client_send(fd, GET("/hold"));
@@ -348,11 +348,11 @@ Test(http1, a_client_that_leaves_before_its_answer_does_no_harm)
     close(fd);
     fixture_call(&fixture, fixture_answer_broker_owned);
     WAIT_UNTIL(metrics_read(METRIC_HTTP_CONNECTIONS) == 0);
-    /* h2o doesn't read meanwhile, so it can't know. */
+    /* h2o does not read meanwhile, so it does not notice. */
     cr_assert_eq(fixture.answered_present, 1);
 }
 
-/* What must be answered with one 400 and the end, although h2o would take it. */
+/* Asserts that the request is answered with one 400 and a close, although h2o would accept it. */
 static void assert_is_refused(const char *request, size_t len)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
@@ -372,7 +372,7 @@ static void assert_is_refused(const char *request, size_t len)
         text GET("/now"), sizeof(text GET("/now")) - 1 \
     }
 
-Test(http1, bytes_that_a_proxy_may_read_otherwise_are_refused_before_h2o_reads_them)
+Test(http1, ambiguous_bytes_are_rejected_before_h2o_reads_them)
 {
     static const struct {
         const char *text;
@@ -399,7 +399,7 @@ Test(http1, bytes_that_a_proxy_may_read_otherwise_are_refused_before_h2o_reads_t
     cr_assert_eq(fixture.requests, 0);
 }
 
-Test(http1, what_comes_before_a_refused_request_is_answered)
+Test(http1, requests_before_a_rejected_one_are_answered)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
@@ -415,7 +415,7 @@ Test(http1, what_comes_before_a_refused_request_is_answered)
     cr_assert_eq(fixture.requests, 2);
 }
 
-Test(http1, a_request_whose_later_bytes_are_wrong_is_refused)
+Test(http1, request_with_an_error_in_later_bytes_is_rejected)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
@@ -431,7 +431,7 @@ Test(http1, a_request_whose_later_bytes_are_wrong_is_refused)
     cr_assert_eq(fixture.requests, 1);
 }
 
-Test(http1, many_requests_in_any_pieces_are_all_answered)
+Test(http1, many_requests_in_random_pieces_are_all_answered)
 {
     static const char requests[] =
         GET("/now") CHUNKED "3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n"
@@ -454,7 +454,7 @@ Test(http1, many_requests_in_any_pieces_are_all_answered)
     }
 }
 
-Test(http1, trailers_are_no_headers)
+Test(http1, trailer_fields_are_not_headers)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;

@@ -20,7 +20,7 @@ static void tear_down(void)
 
 TestSuite(http2, .init = set_up, .fini = tear_down);
 
-Test(http2, a_client_with_prior_knowledge_is_understood)
+Test(http2, prior_knowledge_of_a_raw_client_works)
 {
     AUTO_CLOSE int fd = h2_connect(&fixture);
     h2_send_request(fd, 1, "GET", "/now", false);
@@ -30,7 +30,7 @@ Test(http2, a_client_with_prior_knowledge_is_understood)
     cr_assert(slice_equals_string(slice_of(data.payload, data.len), "now"));
 }
 
-Test(http2, curl_with_prior_knowledge_is_understood)
+Test(http2, prior_knowledge_of_curl_works)
 {
     char base_url[64], command[256], text[64] = "";
     http_base_url(&fixture.address, base_url);
@@ -45,7 +45,7 @@ Test(http2, curl_with_prior_knowledge_is_understood)
     cr_assert_str_eq(text, "abc 2 201");
 }
 
-Test(http2, the_preface_may_come_byte_by_byte)
+Test(http2, preface_may_arrive_byte_by_byte)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -58,7 +58,7 @@ Test(http2, the_preface_may_come_byte_by_byte)
     cr_assert_eq(h2_read_status(fd, 1), 200);
 }
 
-Test(http2, a_hundred_streams_are_answered_together)
+Test(http2, hundred_streams_are_answered_together)
 {
     AUTO_CLOSE int fd = h2_connect(&fixture);
     for (unsigned i = 0; i < 100; i++)
@@ -73,7 +73,7 @@ Test(http2, a_hundred_streams_are_answered_together)
     cr_assert_eq(answered, 100);
 }
 
-Test(http2, bodies_are_bounded)
+Test(http2, size_of_bodies_is_limited)
 {
     static const char body[4 * FIXTURE_BODY_BYTES_MAX];
     AUTO_CLOSE int fd = h2_connect(&fixture);
@@ -92,7 +92,7 @@ Test(http2, bodies_are_bounded)
     cr_assert_eq(fixture.requests, 2);
 }
 
-Test(http2, a_stream_that_is_reset_before_its_answer_is_counted_and_does_no_harm)
+Test(http2, stream_reset_before_its_answer_is_counted_and_harmless)
 {
     AUTO_CLOSE int fd = h2_connect(&fixture);
     h2_send_request(fd, 1, "POST", "/hold", true);
@@ -100,7 +100,7 @@ Test(http2, a_stream_that_is_reset_before_its_answer_is_counted_and_does_no_harm
     h2_send_request(fd, 3, "GET", "/hold", false);
     h2_send_rst(fd, 1);
     h2_send_request(fd, 5, "GET", "/now", false);
-    cr_assert_eq(h2_read_status(fd, 5), 200); /* so the reset has been read */
+    cr_assert_eq(h2_read_status(fd, 5), 200); /* then the reset was read */
     fixture_call(&fixture, fixture_answer_broker_owned);
     cr_assert_eq(fixture.answered_gone, 1);
     cr_assert_eq(fixture.answered_present, 1);
@@ -108,7 +108,7 @@ Test(http2, a_stream_that_is_reset_before_its_answer_is_counted_and_does_no_harm
     cr_assert_eq(h2_read_status(fd, 3), 200);
 }
 
-Test(http2, a_stream_that_is_reset_while_its_answer_comes_through_the_mailbox_does_no_harm)
+Test(http2, stream_reset_while_its_answer_is_in_the_mailbox_is_harmless)
 {
     AUTO_CLOSE int fd = h2_connect(&fixture);
     for (unsigned i = 0; i < 500; i++) {
@@ -119,7 +119,7 @@ Test(http2, a_stream_that_is_reset_while_its_answer_comes_through_the_mailbox_do
     cr_assert_eq(h2_read_status(fd, 1001), 200);
 }
 
-Test(http2, a_client_that_leaves_before_its_answers_does_no_harm)
+Test(http2, disconnect_before_the_answers_is_harmless)
 {
     int fd = h2_connect(&fixture);
     h2_send_request(fd, 1, "GET", "/hold", false);
@@ -142,7 +142,7 @@ static unsigned goaway_last_stream(const struct h2_frame *frame)
     return ntohl(last);
 }
 
-Test(http2, a_drain_says_goaway_finishes_what_is_in_flight_and_ends_idle)
+Test(http2, drain_sends_goaway_finishes_requests_and_ends_idle)
 {
     AUTO_CLOSE int fd = h2_connect(&fixture), waiting = h2_connect(&fixture);
     h2_send_request(fd, 1, "GET", "/hold", false);
@@ -153,7 +153,7 @@ Test(http2, a_drain_says_goaway_finishes_what_is_in_flight_and_ends_idle)
     struct h2_frame frame;
     cr_assert(h2_read_until(fd, H2_GOAWAY, 0, &frame));
     cr_assert_eq(goaway_last_stream(&frame), 0x7fffffff);
-    /* The second one is final, and closes the connection that has nothing to wait for. */
+    /* The second one is final. It closes the connection when no request is open. */
     cr_assert(h2_read_until(waiting, H2_GOAWAY, 0, &frame));
     cr_assert(h2_read_until(waiting, H2_GOAWAY, 0, &frame));
     cr_assert_eq(goaway_last_stream(&frame), 1);
@@ -162,11 +162,11 @@ Test(http2, a_drain_says_goaway_finishes_what_is_in_flight_and_ends_idle)
     fixture_call(&fixture, fixture_answer_broker_owned);
     cr_assert_eq(fixture.answered_present, 1);
     cr_assert_eq(h2_read_status(fd, 1), 200);
-    cr_assert_not(h2_read_until(fd, H2_GOAWAY, 1, &frame)); /* up to the end of the connection */
+    cr_assert_not(h2_read_until(fd, H2_GOAWAY, 1, &frame)); /* reads to the end of the connection */
     WAIT_UNTIL(fixture_is_idle(&fixture));
 }
 
-Test(http2, trailers_are_no_headers)
+Test(http2, trailer_fields_are_not_headers)
 {
     static const struct h2_field fields[] = {{"x-one", "in a trailer"}, {0}};
     AUTO_CLOSE int fd = h2_connect(&fixture);
@@ -186,7 +186,7 @@ Test(http2, trailers_are_no_headers)
         slice_of(data.payload, data.len), "POST|/parts/a/then/b||a|b||in a trailer|localhost|"));
 }
 
-Test(http2, a_content_length_that_does_not_hold_is_never_accepted)
+Test(http2, wrong_content_length_is_rejected)
 {
     static const struct {
         const char *told, *body;

@@ -20,7 +20,7 @@ static int try_connect(const struct fixture *fixture)
                                                                                          : 0;
 }
 
-Test(life, a_server_that_never_ran_can_be_freed)
+Test(life, server_that_never_ran_can_be_freed)
 {
     struct http_options options = {
         .routes = &(struct http_route){0}, .body_bytes_max = 10, .connections_max = 1};
@@ -36,7 +36,7 @@ Test(life, a_server_that_never_ran_can_be_freed)
     http_server_free(NULL);
 }
 
-Test(life, ticks_come_ten_times_a_second_and_the_thread_waits_between_them)
+Test(life, tick_is_called_ten_times_a_second_and_the_thread_waits_between)
 {
     static struct fixture fixture;
     fixture_start(&fixture);
@@ -55,7 +55,7 @@ static void take_long(struct fixture *fixture)
     usleep(60 * (useconds_t)US_PER_MS);
 }
 
-/* Of the buckets: those of at most 50 ms, and all. */
+/* Reads two buckets: turns of at most 50 ms, and all turns. */
 static void read_turns(long *ret_short, long *ret_all)
 {
     struct buffer text = {0};
@@ -69,7 +69,7 @@ static void read_turns(long *ret_short, long *ret_all)
     buffer_done(&text);
 }
 
-Test(life, a_turn_that_takes_long_is_seen_in_the_metrics)
+Test(life, long_turn_is_counted_in_the_metrics)
 {
     static struct fixture fixture;
     fixture_start(&fixture);
@@ -78,7 +78,7 @@ Test(life, a_turn_that_takes_long_is_seen_in_the_metrics)
     read_turns(&up_to_50_ms, &all);
     long before = all - up_to_50_ms;
     fixture_call(&fixture, take_long);
-    fixture_call(&fixture, fixture_do_nothing); /* the turn before is over */
+    fixture_call(&fixture, fixture_do_nothing); /* then the previous turn has ended */
     read_turns(&up_to_50_ms, &all);
     cr_assert_geq(all - up_to_50_ms, before + 1);
     fixture_stop(&fixture);
@@ -103,7 +103,7 @@ Test(life, two_servers_share_a_port)
     fixture_stop(&second);
 }
 
-Test(life, a_drain_of_http_1_finishes_what_is_in_flight_and_ends_idle)
+Test(life, drain_of_http_1_finishes_requests_and_ends_idle)
 {
     static struct fixture fixture;
     fixture_start(&fixture);
@@ -132,7 +132,7 @@ Test(life, a_drain_of_http_1_finishes_what_is_in_flight_and_ends_idle)
     fixture_stop(&fixture);
 }
 
-Test(life, an_answer_that_is_half_written_when_the_drain_begins_arrives_whole)
+Test(life, answer_half_written_at_the_drain_is_sent_whole)
 {
     static struct fixture fixture;
     fixture_start(&fixture);
@@ -151,7 +151,7 @@ Test(life, an_answer_that_is_half_written_when_the_drain_begins_arrives_whole)
     fixture_stop(&fixture);
 }
 
-Test(life, a_stop_closes_connections_in_whatever_state_they_are)
+Test(life, stop_closes_connections_in_every_state)
 {
     static struct fixture fixture;
     fixture_start(&fixture);
@@ -185,11 +185,11 @@ Test(life, a_stop_closes_connections_in_whatever_state_they_are)
         close(fds[i]);
 }
 
-Test(life, accepting_pauses_while_there_are_as_many_connections_as_allowed)
+Test(life, accepting_pauses_at_the_limit_of_connections)
 {
     static struct fixture fixture = {.connections_max = 2};
     fixture_start(&fixture);
-    /* Whoever has asked keeps his place. */
+    /* A connection that has sent a request is not replaced. */
     struct answer answer;
     int first = client_connect(&fixture);
     client_ask(first, GET("/now"), &answer);
@@ -208,9 +208,8 @@ Test(life, accepting_pauses_while_there_are_as_many_connections_as_allowed)
     fixture_stop(&fixture);
 }
 
-/* Silent in each of the ways: without a byte, within a head, and with no more than the preface of
- * HTTP/2. */
-Test(life, a_connection_that_never_asks_gives_its_place_to_the_next_one)
+/* Silent in each way: without a byte, within a head, and after the preface of HTTP/2. */
+Test(life, connection_without_a_request_is_replaced_by_a_new_one)
 {
     static const char *const said[] = {"", "GET /now HT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"};
     for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
@@ -237,7 +236,7 @@ Test(life, a_connection_that_never_asks_gives_its_place_to_the_next_one)
     }
 }
 
-Test(life, where_idle_ones_are_closed_whoever_comes_gets_in)
+Test(life, closes_idle_lets_new_connections_replace_idle_ones)
 {
     static struct fixture fixture = {.connections_max = 2, .closes_idle = true};
     fixture_start(&fixture);
@@ -260,7 +259,7 @@ static rlim_t lowest_free_fd(void)
     return (rlim_t)fd;
 }
 
-Test(life, a_server_without_descriptors_waits_and_recovers)
+Test(life, server_without_descriptors_waits_and_recovers)
 {
     static struct fixture fixture;
     fixture_start(&fixture);
@@ -275,7 +274,7 @@ Test(life, a_server_without_descriptors_waits_and_recovers)
     int64_t begin_us = clock_mono_us();
     WAIT_UNTIL(metrics_read(METRIC_HTTP_ACCEPT_FAILURES) >= 4);
     int64_t failures = metrics_read(METRIC_HTTP_ACCEPT_FAILURES);
-    /* One try per 100 ms, not a busy loop; the first one may be a while ago. */
+    /* One try per 100 ms, not a busy loop. The first one may be older. */
     cr_assert_leq(failures, 2 + (clock_mono_us() - begin_us) / (80 * US_PER_MS));
     cr_assert_eq(fixture.requests, 0);
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);

@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-Test(listen, addresses_are_parsed_or_refused_with_a_reason)
+Test(listen, addresses_are_parsed_or_rejected_with_a_reason)
 {
     static const struct {
         const char *text, *url, *problem;
@@ -71,7 +71,7 @@ static int socket_option(int fd, int option)
     return value;
 }
 
-Test(listen, port_0_picks_one_that_others_can_join)
+Test(listen, port_0_picks_a_port_that_others_can_share)
 {
     socklen_t len;
     struct sockaddr_storage address = parsed("127.0.0.1:0", &len);
@@ -85,7 +85,7 @@ Test(listen, port_0_picks_one_that_others_can_join)
     close(second);
 }
 
-Test(listen, the_socket_is_bounded_and_does_not_block)
+Test(listen, socket_has_a_bounded_buffer_and_does_not_block)
 {
     socklen_t len;
     struct sockaddr_storage address = parsed("127.0.0.1:0", &len);
@@ -98,7 +98,7 @@ Test(listen, the_socket_is_bounded_and_does_not_block)
     close(fd);
 }
 
-Test(listen, an_address_that_somebody_else_holds_or_nobody_has_is_an_error)
+Test(listen, used_or_foreign_address_is_an_error)
 {
     socklen_t len;
     struct sockaddr_storage address = parsed("127.0.0.1:0", &len);
@@ -113,7 +113,7 @@ Test(listen, an_address_that_somebody_else_holds_or_nobody_has_is_an_error)
     cr_assert_eq(fd, -1);
 }
 
-Test(listen, an_address_where_somebody_listens_can_not_be_reserved)
+Test(listen, used_address_can_not_be_reserved)
 {
     struct sockaddr_storage address;
     socklen_t len;

@@ -7,9 +7,9 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-/* Of one test; written on the server's thread. */
+/* One set per test, written on the server's thread. */
 static struct fixture fixture;
-static int fds[2]; /* ours is the second */
+static int fds[2]; /* the test owns the second */
 static struct http_watch *watch;
 static struct http_turn_end *turn_end;
 static _Atomic unsigned ready, turns, offline, got;
@@ -41,7 +41,7 @@ static void on_turn_end(void *context)
 static void make(struct fixture *server)
 {
     cr_assert_eq(http_watch_new(server->server, fds[0], on_ready, NULL, &watch), OK);
-    cr_assert_eq(http_turn_end_new(server->server, on_turn_end, NULL, &turn_end), OK);
+    turn_end = http_turn_end_new(server->server, on_turn_end, NULL);
 }
 
 static void unmake(struct fixture *server)
@@ -109,14 +109,14 @@ static void say(const char *text)
     cr_assert_eq(send(fds[1], text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
 }
 
-/* Several turns, so that what must not happen had its chance. */
+/* Runs several turns, so that unwanted calls would happen. */
 static void some_turns(void)
 {
     for (int i = 0; i < 10; i++)
         fixture_call(&fixture, fixture_do_nothing);
 }
 
-Test(watch, what_comes_is_left_to_be_read)
+Test(watch, received_bytes_are_left_for_the_owner)
 {
     say("abc");
     WAIT_UNTIL(got == 3);
@@ -124,7 +124,7 @@ Test(watch, what_comes_is_left_to_be_read)
     WAIT_UNTIL(got == 5);
 }
 
-Test(watch, what_is_not_read_is_said_again)
+Test(watch, unread_bytes_are_reported_again)
 {
     read_all = false;
     say("a");
@@ -133,7 +133,7 @@ Test(watch, what_is_not_read_is_said_again)
     WAIT_UNTIL(got == 1);
 }
 
-Test(watch, a_wish_to_write_is_told_once)
+Test(watch, want_write_is_reported_once)
 {
     some_turns();
     cr_assert_eq(ready, 0);
@@ -145,7 +145,7 @@ Test(watch, a_wish_to_write_is_told_once)
     WAIT_UNTIL(ready == 2);
 }
 
-Test(watch, while_it_does_not_read_nothing_is_said_but_writes)
+Test(watch, stopped_reading_reports_only_writes)
 {
     fixture_call(&fixture, stop_reading);
     say("abc");
@@ -161,17 +161,17 @@ Test(watch, while_it_does_not_read_nothing_is_said_but_writes)
     WAIT_UNTIL(got == 3);
 }
 
-Test(watch, it_may_be_freed_when_it_is_ready)
+Test(watch, may_be_freed_in_on_ready)
 {
     free_at_once = true;
     say("a");
     WAIT_UNTIL(ready == 1);
-    say("b"); /* its fd is still open */
+    say("b"); /* the owner's descriptor is still open */
     some_turns();
     cr_assert_eq(ready, 1);
 }
 
-Test(watch, once_it_is_freed_it_says_nothing)
+Test(watch, freed_watch_reports_nothing)
 {
     fixture_call(&fixture, free_watch);
     say("a");
@@ -179,13 +179,13 @@ Test(watch, once_it_is_freed_it_says_nothing)
     cr_assert_eq(ready, 0);
 }
 
-Test(watch, the_other_sides_end_is_said)
+Test(watch, close_by_the_peer_is_reported)
 {
     shutdown(fds[1], SHUT_WR);
     WAIT_UNTIL(ready >= 1);
 }
 
-Test(watch, work_for_the_end_of_a_turn_runs_once)
+Test(watch, turn_end_runs_once)
 {
     fixture_call(&fixture, link_twice);
     WAIT_UNTIL(turns == 1);
@@ -193,7 +193,7 @@ Test(watch, work_for_the_end_of_a_turn_runs_once)
     cr_assert_eq(turns, 1);
 }
 
-Test(watch, work_for_the_end_of_a_turn_may_ask_for_more)
+Test(watch, turn_end_may_link_itself_again)
 {
     link_again = true;
     fixture_call(&fixture, link_twice);
@@ -202,7 +202,7 @@ Test(watch, work_for_the_end_of_a_turn_may_ask_for_more)
     cr_assert_eq(turns, 2);
 }
 
-Test(watch, work_that_is_freed_is_not_done)
+Test(watch, freed_turn_end_does_not_run)
 {
     fixture_call(&fixture, free_linked);
     some_turns();

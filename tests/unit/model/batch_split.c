@@ -12,7 +12,7 @@ static struct refusal refusal;
 
 static enum err split(struct slice body, enum batch_form form)
 {
-    /* An exact copy on the heap, so that AddressSanitizer sees a read behind the end. */
+    /* An exact copy on the heap, so that AddressSanitizer detects a read beyond the end. */
     static char *exact;
     free(exact);
     exact = malloc(body.len ? body.len : 1);
@@ -23,7 +23,7 @@ static enum err split(struct slice body, enum batch_form form)
     return batch_split(slice_of(exact, body.len), form, items, &count, &refusal);
 }
 
-/* The items, separated by bars. */
+/* Returns the items, separated by bars. */
 static const char *joined(void)
 {
     static char text[1000];
@@ -58,7 +58,7 @@ Test(batch_split, lines_end_in_lf_or_cr_lf_and_blank_ones_are_skipped)
     }
 }
 
-Test(batch_split, an_array_has_its_items_whatever_is_in_them)
+Test(batch_split, array_is_split_at_its_own_commas_only)
 {
     static const char *const cases[][2] = {
         {"[]", ""},
@@ -81,7 +81,7 @@ Test(batch_split, an_array_has_its_items_whatever_is_in_them)
     }
 }
 
-Test(batch_split, what_is_broken_outside_of_the_items_is_the_whole_batchs_fault)
+Test(batch_split, malformed_text_outside_of_the_items_fails_the_batch)
 {
     static const char *const bad[] = {"", " ", "{}", "1", "\"[]\"", "{\"a\":[1]}", "[", "[1", "[1,",
         "[1,]", "[,]", "[,1]", "[1,,2]", "[1, ,2]", "[\"a]", "[\"a\\\"]", "[\"a\\", "[{]", "[{},{]",
@@ -95,7 +95,7 @@ Test(batch_split, what_is_broken_outside_of_the_items_is_the_whole_batchs_fault)
     cr_expect_eq(split(SLICE_LITERAL("[1]\0"), BATCH_ARRAY), ERR_MALFORMED_JSON);
 }
 
-Test(batch_split, a_thousand_items_and_not_one_more)
+Test(batch_split, more_than_a_thousand_items_are_rejected)
 {
     struct buffer lines = BUFFER_EMPTY, array = BUFFER_EMPTY;
     for (int i = 0; i < BATCH_ITEMS_MAX; i++) {
@@ -118,7 +118,7 @@ Test(batch_split, a_thousand_items_and_not_one_more)
     buffer_done(&array);
 }
 
-Test(batch_split, depth_costs_nothing)
+Test(batch_split, deep_nesting_needs_no_stack)
 {
     struct buffer array = BUFFER_EMPTY;
     for (int i = 0; i < BATCH_BYTES_MAX / 2; i++)

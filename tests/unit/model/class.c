@@ -39,7 +39,7 @@ Test(class, numbers_on_disk_have_names)
     cr_assert_str_eq(class_name((enum event_class)3), "unknown");
 }
 
-Test(class, a_type_that_differs_by_case_only_means_one_of_the_lists)
+Test(class, type_that_differs_only_by_case_means_the_listed_one)
 {
     static const struct {
         const char *type, *meant;
@@ -51,7 +51,7 @@ Test(class, a_type_that_differs_by_case_only_means_one_of_the_lists)
         {"LEAD.eu", "lead.*"},
         {"payout", NULL},
         {"lead.EU", NULL},
-        {"Lead", NULL}, /* a list names it as it is written */
+        {"Lead", NULL}, /* a list names it exactly */
         {"payouts", NULL},
         {"pay", NULL},
         {"signup", NULL},
@@ -67,14 +67,14 @@ Test(class, a_type_that_differs_by_case_only_means_one_of_the_lists)
     }
 }
 
-Test(class, a_wider_list_does_not_hide_a_narrower_one)
+Test(class, wider_list_does_not_hide_a_narrower_one)
 {
     struct class_rules rules = class_rules_default;
     rules.optional = (struct type_list){.count = 1, .patterns = {"*"}};
     cr_assert_str_eq(class_type_meant(&rules, slice_from_string("PAYOUT")), "payout");
 }
 
-Test(class, an_empty_list_allows_every_type)
+Test(class, empty_list_allows_every_type)
 {
     struct class_rules rules = class_rules_default;
     cr_assert(class_type_is_allowed(&rules, slice_from_string("anything")));

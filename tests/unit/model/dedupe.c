@@ -15,17 +15,17 @@ static struct dedupe_key key_of(
     return dedupe_key;
 }
 
-Test(dedupe, the_dedupe_key_on_disk_never_changes)
+Test(dedupe, key_on_disk_never_changes)
 {
     struct dedupe_key key = key_of("partner", "acc_42", "purchase", "order-1");
     char text[2 * DEDUPE_KEY_BYTES + 1];
     hex_encode(slice_of(key.bytes, sizeof key.bytes), text);
-    /* SHA-256 over each part with its length in front (16 bits, big endian), computed with Python's
-     * hashlib */
+    /* SHA-256 over each part with its length before it (16 bits, big endian), computed with
+     * Python's hashlib. */
     cr_assert_str_eq(text, "3a3aab2c180e08945bef793e1f8063a5");
 }
 
-Test(dedupe, no_two_scopes_share_a_key)
+Test(dedupe, different_scopes_have_different_keys)
 {
     static const char *const scopes[][4] = {
         {"p", "a", "t", "k"},
@@ -33,7 +33,7 @@ Test(dedupe, no_two_scopes_share_a_key)
         {"p", "b", "t", "k"},
         {"p", "a", "u", "k"},
         {"p", "a", "t", "l"},
-        {"pa", "", "t", "k"}, /* the same letters, cut elsewhere */
+        {"pa", "", "t", "k"}, /* the same letters, split differently */
         {"", "pa", "t", "k"},
         {"p", "at", "", "k"},
         {"p", "a", "", "tk"},
@@ -54,7 +54,7 @@ Test(dedupe, no_two_scopes_share_a_key)
     }
 }
 
-Test(dedupe, takes_the_longest_parts_and_absent_ones)
+Test(dedupe, parts_may_be_empty_or_of_the_longest_size)
 {
     char text[256];
     memset(text, 'x', sizeof text);

@@ -33,7 +33,7 @@ Test(delivery_id, has_the_uuid_of_its_event_and_its_index)
     }
 }
 
-Test(delivery_id, has_one_text_only)
+Test(delivery_id, only_its_canonical_text_is_parsed)
 {
     static const char *const wrong[] = {"", "dlv_", "dlv_" UUID, "dlv_" UUID "-", "dlv_" UUID "-16",
         "dlv_" UUID "-00", "dlv_" UUID "-01", "dlv_" UUID "-a", "dlv_" UUID "-1x",

@@ -3,8 +3,8 @@
 
 #include <criterion/criterion.h>
 
-/* The picture in delivery_state.h as a square: a row is where a delivery is, a column where it
- * goes. */
+/* The picture in delivery_state.h as a matrix: a row is the state before, a column the state
+ * after. */
 static const char *const picture[DELIVERY_STATES] = {
     /*                    pending, sending, waiting, parked, delivered, dead, discarded */
     [DELIVERY_PENDING] = ".xxx...",
@@ -16,7 +16,7 @@ static const char *const picture[DELIVERY_STATES] = {
     [DELIVERY_DISCARDED] = ".......",
 };
 
-Test(delivery_state, moves_as_the_picture_shows_and_no_other_way)
+Test(delivery_state, only_the_changes_of_the_picture_are_allowed)
 {
     for (int from = 0; from < DELIVERY_STATES; from++)
         for (int to = 0; to < DELIVERY_STATES; to++)
@@ -27,7 +27,7 @@ Test(delivery_state, moves_as_the_picture_shows_and_no_other_way)
                 delivery_state_name((enum delivery_state)to));
 }
 
-Test(delivery_state, never_moves_from_or_to_what_is_no_state)
+Test(delivery_state, values_outside_the_enum_never_change)
 {
     for (int state = 0; state < DELIVERY_STATES; state++) {
         cr_expect_not(delivery_state_may_move((enum delivery_state)state, DELIVERY_STATES));
@@ -54,7 +54,7 @@ Test(delivery_state, numbers_on_disk_keep_their_names)
         cr_expect_str_eq(delivery_lane_name((enum delivery_lane)i), lanes[i]);
 }
 
-Test(delivery_state, reasons_are_known_by_their_names_but_for_none)
+Test(delivery_state, every_reason_except_none_is_found_by_its_name)
 {
     for (int i = PARK_NONE; i <= PARK_DOUBTFUL; i++) {
         enum park_reason reason = PARK_NONE;

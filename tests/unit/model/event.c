@@ -6,7 +6,7 @@
 
 static char texts[] = "partner1|account1|payout|key-1|12.50|EUR|00-trace|{\"some\":\"body\"}";
 
-/* Slices of `texts`, cut at the bars. */
+/* Slices of `texts`, split at the bars. */
 static struct event_parts some_parts(void)
 {
     struct event_parts parts = {.id = {{1, 2, 3}},
@@ -52,7 +52,7 @@ Test(event, keeps_copies_of_all_its_parts)
     event_unref(event);
 }
 
-Test(event, may_lack_every_text)
+Test(event, every_text_may_be_empty)
 {
     struct event_parts parts = {.accepted_us = 1};
     struct event *event = NULL;
@@ -63,7 +63,7 @@ Test(event, may_lack_every_text)
     event_unref(NULL);
 }
 
-Test(event, gives_its_budget_back_with_the_last_reference_and_not_before)
+Test(event, budget_is_given_back_with_the_last_reference_only)
 {
     struct event_parts parts = some_parts();
     struct byte_budget budget = {.bytes_max = 100000};
@@ -79,7 +79,7 @@ Test(event, gives_its_budget_back_with_the_last_reference_and_not_before)
     cr_assert_eq(budget.taken_bytes, 0);
 }
 
-Test(event, is_refused_without_a_trace_when_the_credit_is_used_up)
+Test(event, is_rejected_without_side_effects_when_the_budget_is_used_up)
 {
     struct event_parts parts = some_parts();
     struct byte_budget budget = {.bytes_max = 1000};
@@ -98,7 +98,7 @@ Test(event, is_refused_without_a_trace_when_the_credit_is_used_up)
 
 static void *hold_and_let_go(void *argument)
 {
-    struct event *event = argument; /* with a reference of this thread's */
+    struct event *event = argument; /* this thread owns one reference */
     for (int i = 0; i < 100000; i++) {
         event_ref(event);
         event_unref(event);

@@ -16,7 +16,7 @@ static const struct hash_seed seed = {{3, 1, 4, 1, 5}};
 static enum err parse_slice(struct slice json, const char *key_pointer, struct event_fields *fields,
     struct refusal *refusal)
 {
-    /* An exact copy on the heap, so that AddressSanitizer sees a read behind the end. */
+    /* An exact copy on the heap, so that AddressSanitizer detects a read beyond the end. */
     char *exact = malloc(json.len ? json.len : 1);
     if (json.len)
         memcpy(exact, json.data, json.len);
@@ -77,7 +77,7 @@ Test(event_fields, good_bodies)
         "{" MINIMAL ",\"amount\":null,\"currency\":\"EUR\"}",
         "{" MINIMAL ",\"data\":[1,2.5e3,true,null,\"x\"]}",
         "{" MINIMAL ",\"data\":{\"type\":7,\"account\":null,\"amount\":\"lots\",\"id\":[]}"
-        "}", /* not the event's own */
+        "}", /* not members of the event itself */
         "{" MINIMAL ",\"extra\":{\"deep\":[[[]]]},\"Type\":1}",
         "{" MINIMAL ",\"data\":\"\\ud83d\\ude00 caf\xc3\xa9 \xf0\x9f\x98\x80\"}",
         "{\"t\\u0079pe\":\"lead\",\"account\":\"a\"}", /* an escaped name is the same name */
@@ -89,7 +89,7 @@ Test(event_fields, good_bodies)
     }
 }
 
-Test(event_fields, absent_fields_are_empty_whatever_stood_there_before)
+Test(event_fields, absent_fields_are_empty_when_the_struct_was_used_before)
 {
     struct event_fields fields;
     struct refusal refusal;
@@ -102,7 +102,7 @@ Test(event_fields, absent_fields_are_empty_whatever_stood_there_before)
     cr_assert_eq(fields.occurred_us, 0);
 }
 
-Test(event_fields, wrong_fields_are_named_by_pointer)
+Test(event_fields, problems_name_their_field_by_pointer)
 {
     static const struct {
         const char *json;
@@ -158,7 +158,7 @@ Test(event_fields, wrong_fields_are_named_by_pointer)
     }
 }
 
-Test(event_fields, malformed_bodies_come_back_with_a_reason_and_a_place)
+Test(event_fields, malformed_body_is_rejected_with_reason_and_position)
 {
     static const char *const bad[] = {"", " ", "{", "}", "{" MINIMAL, "{" MINIMAL "}}",
         "{" MINIMAL "} x", "{" MINIMAL ",}", "{" MINIMAL "}{" MINIMAL "}", "[]", "[{" MINIMAL "}]",
@@ -185,12 +185,12 @@ Test(event_fields, malformed_bodies_come_back_with_a_reason_and_a_place)
         ERR_MALFORMED_JSON);
 }
 
-/* What yajl takes although RFC 8259 or good sense does not: two keys must never run together, bytes
- * must be what they claim to be. */
-Test(event_fields, is_stricter_than_the_parser_below)
+/* Texts that yajl accepts but Penstock must reject: two keys must never become equal, and bytes
+ * must be valid UTF-8. */
+Test(event_fields, rejects_texts_that_the_parser_accepts)
 {
     static const char *const bad[] = {
-        "{" MINIMAL ",\"id\":\"a\\ud800\"}", /* a lone surrogate would read as `?` */
+        "{" MINIMAL ",\"id\":\"a\\ud800\"}", /* yajl reads a lone surrogate as `?` */
         "{" MINIMAL ",\"id\":\"a\\udc00\"}",
         "{" MINIMAL ",\"id\":\"a\\ud800\\ud800\"}",
         "{" MINIMAL ",\"id\":\"a\\ud800x\"}",
@@ -224,7 +224,7 @@ static void nest(char *json, int levels)
     strcpy(at, "}");
 }
 
-Test(event_fields, depth_is_bounded_at_32)
+Test(event_fields, depth_is_limited_to_32)
 {
     static char json[300000];
     struct event_fields fields;
@@ -238,7 +238,7 @@ Test(event_fields, depth_is_bounded_at_32)
     cr_assert_eq(parse(json, &fields, &refusal), ERR_MALFORMED_JSON);
 }
 
-Test(event_fields, lengths_are_bounded_and_nothing_is_cut)
+Test(event_fields, too_long_values_are_rejected_and_never_cut)
 {
     static const struct {
         const char *field;
@@ -262,7 +262,7 @@ Test(event_fields, lengths_are_bounded_and_nothing_is_cut)
     }
 }
 
-Test(event_fields, truncations_of_a_good_body_are_all_malformed)
+Test(event_fields, every_truncation_of_a_valid_body_is_malformed)
 {
     static const char whole[] =
         "{" MINIMAL
@@ -275,7 +275,7 @@ Test(event_fields, truncations_of_a_good_body_are_all_malformed)
     }
 }
 
-Test(event_fields, the_key_pointer_finds_a_string_or_a_numbers_text)
+Test(event_fields, key_pointer_finds_a_string_or_the_text_of_a_number)
 {
     static const struct {
         const char *pointer, *json, *key;
@@ -308,7 +308,7 @@ Test(event_fields, the_key_pointer_finds_a_string_or_a_numbers_text)
     }
 }
 
-Test(event_fields, what_the_key_pointer_finds_must_be_a_key)
+Test(event_fields, value_at_the_key_pointer_must_be_a_valid_key)
 {
     static const char *const values[] = {"true", "{}", "[]", "[\"a\"]", "\"\"", "\" a\"",
         "\"a\\n\"", "\"caf\xc3\xa9\"", "\"\\u00e9\""};
@@ -332,7 +332,7 @@ Test(event_fields, what_the_key_pointer_finds_must_be_a_key)
     }
 }
 
-Test(event_fields, a_repeated_name_is_named)
+Test(event_fields, repeated_name_is_rejected_by_name)
 {
     struct event_fields fields;
     struct refusal refusal;
@@ -343,7 +343,7 @@ Test(event_fields, a_repeated_name_is_named)
     cr_assert(strstr(refusal.detail, "a name occurs twice"), "%s", refusal.detail);
 }
 
-Test(event_fields, thousands_of_names_are_told_apart)
+Test(event_fields, thousands_of_different_names_are_accepted)
 {
     struct buffer json = BUFFER_EMPTY;
     struct event_fields fields;

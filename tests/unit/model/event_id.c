@@ -13,7 +13,7 @@ static int compare(const struct event_id *a, const struct event_id *b)
     return memcmp(a->bytes, b->bytes, sizeof a->bytes);
 }
 
-Test(event_id, is_a_uuid_of_version_7_with_the_time_in_front)
+Test(event_id, is_a_uuid_of_version_7_that_begins_with_the_time)
 {
     struct event_id_generator generator = {0};
     struct event_id id;
@@ -26,7 +26,7 @@ Test(event_id, is_a_uuid_of_version_7_with_the_time_in_front)
     cr_assert_str_eq(text, "evt_0190b5f2-a1c8-7abc-8000-1fffffffffff");
 }
 
-Test(event_id, carries_every_partition)
+Test(event_id, contains_every_partition)
 {
     struct event_id_generator generator = {0};
     for (unsigned partition = 0; partition < PARTITIONS_MAX; partition++) {
@@ -37,7 +37,7 @@ Test(event_id, carries_every_partition)
     }
 }
 
-Test(event_id, goes_up_in_a_partition_whatever_the_randomness)
+Test(event_id, increases_within_a_partition_whatever_the_randomness)
 {
     struct event_id_generator generator = {0};
     struct event_id before, id;
@@ -50,7 +50,7 @@ Test(event_id, goes_up_in_a_partition_whatever_the_randomness)
     }
 }
 
-Test(event_id, goes_up_when_the_clock_goes_back)
+Test(event_id, increases_when_the_clock_is_set_back)
 {
     struct event_id_generator generator = {0};
     struct event_id before, id;
@@ -64,7 +64,7 @@ Test(event_id, goes_up_when_the_clock_goes_back)
     }
 }
 
-Test(event_id, parse_takes_what_format_writes)
+Test(event_id, parse_accepts_what_format_writes)
 {
     struct event_id_generator generator = {0};
     uint64_t seed = 7;
@@ -83,7 +83,7 @@ Test(event_id, parse_takes_what_format_writes)
     }
 }
 
-Test(event_id, parse_takes_nothing_else)
+Test(event_id, parse_rejects_other_texts)
 {
     static const char *const bad[] = {"", "evt_", "0190b5f2-a1c8-7003-8000-000000000000",
         "evt-0190b5f2-a1c8-7003-8000-000000000000", "EVT_0190b5f2-a1c8-7003-8000-000000000000",

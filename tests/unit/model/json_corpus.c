@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every text of tests/support/json_corpus.txt, as a whole body and as the data of a good event. */
+/* Every text of tests/support/json_corpus.txt, as a whole body and as the data of a valid event. */
 #include "base/buffer.h"
 #include "model/event_fields.h"
 
@@ -27,7 +27,7 @@ static struct slice decode(char *text)
 
 static enum err parse(struct slice text, struct refusal *ret_refusal)
 {
-    /* An exact copy on the heap, so that AddressSanitizer sees a read behind the end. */
+    /* An exact copy on the heap, so that AddressSanitizer detects a read beyond the end. */
     char *exact = malloc(text.len ? text.len : 1);
     if (text.len)
         memcpy(exact, text.data, text.len);
@@ -54,7 +54,7 @@ static void check(struct slice text, bool is_good, unsigned line)
     buffer_done(&body);
 }
 
-Test(json_corpus, what_the_grammar_has_is_taken_and_nothing_else)
+Test(json_corpus, exactly_the_valid_texts_are_accepted)
 {
     FILE *file = fopen(PENSTOCK_SOURCE_DIR "/tests/support/json_corpus.txt", "re");
     cr_assert_not_null(file);

@@ -11,7 +11,7 @@ static enum err add(struct json_names *names, uint64_t object, const char *name)
     return json_names_add(names, object, slice_from_string(name));
 }
 
-Test(json_names, a_name_is_known_in_its_object_only)
+Test(json_names, name_is_repeated_only_within_its_object)
 {
     struct json_names names;
     json_names_init(&names, &seed);
@@ -26,7 +26,7 @@ Test(json_names, a_name_is_known_in_its_object_only)
     json_names_done(&names);
 }
 
-Test(json_names, as_many_as_a_body_holds_are_all_known)
+Test(json_names, finds_every_name_of_the_largest_body)
 {
     struct json_names names;
     json_names_init(&names, &seed);
@@ -44,9 +44,9 @@ Test(json_names, as_many_as_a_body_holds_are_all_known)
     json_names_done(&names);
 }
 
-/* The same name in one object after the other: what is hashed differs by the object's number alone.
- * */
-Test(json_names, many_objects_with_one_name_do_not_meet)
+/* One object after the other with the same name: the hashed input differs only by the object's
+ * number. */
+Test(json_names, same_name_in_many_objects_does_not_collide)
 {
     struct json_names names;
     json_names_init(&names, &seed);

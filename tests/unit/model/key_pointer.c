@@ -6,7 +6,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-Test(key_pointer, has_a_slash_and_a_name_for_each_part)
+Test(key_pointer, valid_pointer_has_a_slash_and_a_name_per_part)
 {
     static const char *const good[] = {"/id", "/data/order", "/", "//", "/a/", "/0",
         "/data/items/0/id", "/a~0b", "/a~1b", "/~0", "/~01", "/a b", "/a\"b", "/-",
@@ -27,8 +27,8 @@ Test(key_pointer, has_a_slash_and_a_name_for_each_part)
     cr_expect_not(key_pointer_is_valid(slice_of(text, KEY_POINTER_BYTES_MAX + 1)));
 }
 
-/* Walks a text of one-letter names, one-digit scalars, braces and brackets as a parser would; the
- * digit that is found, '{' or '[' for a container, or '-'. */
+/* Walks a text of one-letter names, one-digit scalars, braces and brackets like a parser. Returns
+ * the digit that is found, '{' or '[' for a container, or '-'. */
 static char find(const char *pointer, const char *json)
 {
     struct key_search search;
@@ -56,7 +56,7 @@ static char find(const char *pointer, const char *json)
     return found;
 }
 
-Test(key_pointer, finds_the_one_value)
+Test(key_pointer, finds_only_the_value_of_the_pointer)
 {
     static const struct {
         const char *pointer, *json;

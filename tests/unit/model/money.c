@@ -5,7 +5,7 @@
 
 #include <criterion/criterion.h>
 
-Test(money, good_amounts_have_one_canonical_form)
+Test(money, valid_amounts_have_one_canonical_form)
 {
     static const struct {
         const char *amount, *canonical;
@@ -40,7 +40,7 @@ Test(money, good_amounts_have_one_canonical_form)
     }
 }
 
-Test(money, another_value_has_another_canonical_form)
+Test(money, different_values_have_different_canonical_forms)
 {
     static const char *const values[] = {
         "1", "-1", "10", "1.1", "1.01", "11", "0.1", "0", "1.000000001"};
@@ -54,7 +54,7 @@ Test(money, another_value_has_another_canonical_form)
     }
 }
 
-Test(money, canonical_drops_leading_zeros_as_well)
+Test(money, canonical_form_has_no_leading_zeros)
 {
     char canonical[AMOUNT_TEXT_BYTES];
     money_canonical(SLICE_LITERAL("01.1"), canonical);
@@ -63,10 +63,10 @@ Test(money, canonical_drops_leading_zeros_as_well)
     cr_assert_str_eq(canonical, "0");
 }
 
-Test(money, bad_amounts_come_back_with_a_reason)
+Test(money, invalid_amount_is_rejected_with_a_reason)
 {
     static const struct {
-        const char *amount, *word; /* of the reason */
+        const char *amount, *word; /* of the problem */
     } cases[] = {
         {"", "decimal"},
         {"-", "decimal"},
@@ -104,7 +104,7 @@ Test(money, bad_amounts_come_back_with_a_reason)
     cr_expect_not(money_check_amount(SLICE_LITERAL("1\0"), &problem));
 }
 
-Test(money, currency_is_three_capital_letters)
+Test(money, currency_has_three_capital_letters)
 {
     cr_assert(money_check_currency(SLICE_LITERAL("EUR")));
     cr_assert(money_check_currency(SLICE_LITERAL("AZZ")));

@@ -54,12 +54,12 @@ Test(money_sum, amounts_add_up_to_the_last_digit)
     }
 }
 
-Test(money_sum, a_hundred_thousand_million_of_the_largest_amounts_fit)
+Test(money_sum, holds_a_hundred_billion_of_the_largest_amounts)
 {
     struct money_sum sum = {0}, largest = {0};
     cr_assert(money_sum_add(&largest, SLICE_LITERAL("999999999999999999.999999999"), 1));
     sum = largest;
-    for (int i = 0; i < 11; i++) { /* times ten, eleven times */
+    for (int i = 0; i < 11; i++) { /* times 10, eleven times */
         struct money_sum once = sum;
         for (int k = 0; k < 9; k++)
             cr_assert(money_sum_add_sum(&sum, &once, 1));
@@ -67,7 +67,7 @@ Test(money_sum, a_hundred_thousand_million_of_the_largest_amounts_fit)
     expect_text(&sum, "99999999999999999999999999900");
 }
 
-Test(money_sum, what_would_not_fit_is_refused_and_leaves_the_sum)
+Test(money_sum, overflow_is_rejected_and_leaves_the_sum_unchanged)
 {
     struct money_sum most = sum_of(MOST), least = sum_of(LEAST);
     expect_text(&most, MOST);
@@ -83,7 +83,7 @@ Test(money_sum, what_would_not_fit_is_refused_and_leaves_the_sum)
     expect_text(&most, "-0.000000001");
 }
 
-Test(money_sum, what_was_written_can_be_read)
+Test(money_sum, parse_reads_what_format_writes)
 {
     static const char *const texts[] = {
         "0", "1", "-1", "0.5", "-0.000000001", "1000000000000000000000", "12.345", MOST, LEAST};

@@ -57,7 +57,7 @@ Test(name, keys_are_printable_ascii_with_spaces_only_inside)
     cr_expect_not(name_is_valid_key(SLICE_LITERAL("a\0b")));
 }
 
-Test(name, a_traceparent_has_no_room_for_line_ends)
+Test(name, traceparent_with_a_line_end_is_rejected)
 {
     cr_assert(name_is_valid_traceparent(
         SLICE_LITERAL("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")));

@@ -28,10 +28,10 @@ static void make(const char *key, bool duplicate, const struct event_parts *part
     hmac_free(mac);
 }
 
-Test(receipt, can_be_recomputed_from_its_description)
+Test(receipt, matches_an_independent_computation)
 {
-    /* HMAC-SHA256 over the parts with their lengths in front (32 bits, big endian), computed with
-     * Python's hmac */
+    /* HMAC-SHA256 over the parts with their lengths before them (32 bits, big endian), computed
+     * with Python's hmac. */
     struct event_parts parts = some_parts();
     char text[RECEIPT_TEXT_BYTES];
     make("installation key", false, &parts, &id, text);
@@ -40,7 +40,7 @@ Test(receipt, can_be_recomputed_from_its_description)
     cr_assert_str_eq(text, "r1.d.nkMwEZ3EsjrO8rNscwX7ptiU2NPvjE-nDQrSv2-xMYE");
 }
 
-Test(receipt, changes_with_everything_that_it_is_about)
+Test(receipt, changes_with_each_of_its_parts)
 {
     struct event_parts parts = some_parts();
     char original[RECEIPT_TEXT_BYTES], other[RECEIPT_TEXT_BYTES];

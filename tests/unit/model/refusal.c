@@ -19,7 +19,7 @@ Test(refusal, has_an_error_a_sentence_and_fields)
     cr_assert_str_eq(refusal.problems.list[0].detail, "is wrong");
 }
 
-Test(refusal, the_list_of_fields_is_bounded_and_names_each_once)
+Test(refusal, list_of_fields_is_bounded_and_has_each_field_once)
 {
     struct field_problems problems = {0};
     char pointer[400];

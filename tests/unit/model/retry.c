@@ -13,8 +13,8 @@ static const int64_t promised_s[] = {
 static const struct retry_schedule short_schedule = {
     .steps_us = {10 * S, 20 * S, 40 * S}, .steps = 3};
 
-/* What follows a failure right after acceptance and the waits of its schedule, in the middle of the
- * jitter. */
+/* Returns what follows a failure right after acceptance and the waits of its schedule, in the
+ * middle of the jitter. */
 static struct retry_next next_of(
     const struct retry_schedule *schedule, struct retry_failure failure, uint32_t random)
 {
@@ -23,7 +23,7 @@ static struct retry_next next_of(
     return next;
 }
 
-Test(retry, the_default_schedule_is_the_promised_one_with_its_jitter)
+Test(retry, default_schedule_is_the_documented_one_with_jitter)
 {
     cr_assert_eq(retry_schedule_default.steps, ARRAY_LENGTH(promised_s));
     static const uint32_t randoms[] = {
@@ -63,23 +63,23 @@ Test(retry, ends_after_the_last_step)
     cr_assert_eq(next.delay_us, 4711);
 }
 
-Test(retry, a_client_gets_the_time_that_it_asks_for_up_to_its_bounds)
+Test(retry, retry_after_is_honoured_within_its_limits)
 {
     static const struct {
         unsigned step;
         int64_t since_s, asked_s, max_s, delay_s;
         unsigned used;
     } cases[] = {
-        {1, 0, 0, 7200, 10, 1}, {1, 0, 3, 7200, 10, 1}, /* shorter than the step: the step stands */
-        {1, 0, 11, 7200, 11, 1}, {1, 0, 30, 7200, 30, 2}, /* the second step is passed over */
+        {1, 0, 0, 7200, 10, 1}, {1, 0, 3, 7200, 10, 1}, /* shorter than the step: the step counts */
+        {1, 0, 11, 7200, 11, 1}, {1, 0, 30, 7200, 30, 2}, /* the second step is skipped */
         {1, 0, 69, 7200, 69, 2},
         {1, 0, 70, 7200, 70, 3}, /* the horizon: the next failure is the last */
         {1, 0, 1000000, 7200, 70, 3}, {2, 0, 1000000, 7200, 60, 3}, {3, 0, 1000000, 7200, 40, 3},
-        {1, 0, 60, 15, 15, 1}, /* the option bounds it */
+        {1, 0, 60, 15, 15, 1}, /* limited by the option */
         {1, 0, 60, 5, 10, 1},  /* but never below the step */
         {3, 0, 60, 30, 40, 3},
         {1, 20, 1000, 7200, 50,
-            3}, /* it waited for its turn, or the client was slow: the horizon stays where it is */
+            3}, /* it waited in the queue, or the client was slow: the horizon does not move */
         {1, 65, 1000, 7200, 5, 3}, {1, 75, 1000, 7200, 10, 1}, /* past it only the steps are left */
         {3, 60, 0, 7200, 10, 3}, /* a step ends at the horizon at the latest */
     };
@@ -90,7 +90,7 @@ Test(retry, a_client_gets_the_time_that_it_asks_for_up_to_its_bounds)
                 .retry_after_us = cases[i].asked_s * S,
                 .retry_after_us_max = cases[i].max_s * S},
             UINT32_MAX / 2);
-        /* In the middle of the jitter the step is exact up to a rounding. */
+        /* In the middle of the jitter the step is exact, except for rounding. */
         cr_expect(
             next.delay_us - cases[i].delay_s * S <= 1 && cases[i].delay_s * S - next.delay_us <= 1,
             "case %zu: %lld", i, (long long)next.delay_us);
@@ -99,8 +99,8 @@ Test(retry, a_client_gets_the_time_that_it_asks_for_up_to_its_bounds)
     }
 }
 
-/* Each client that asks for the same time again and again, from impatient to absurd. */
-Test(retry, a_delivery_dies_at_its_horizon_whatever_its_client_asks_for)
+/* Each client asks for the same delay again and again, from short to absurd. */
+Test(retry, delivery_dies_at_its_horizon_whatever_its_client_asks_for)
 {
     static const struct retry_schedule schedules[] = {
         {.steps_us = {S, S, S, S}, .steps = 4},
@@ -129,7 +129,7 @@ Test(retry, a_delivery_dies_at_its_horizon_whatever_its_client_asks_for)
             }
 }
 
-Test(retry, a_week_asked_for_is_two_hours_by_default)
+Test(retry, retry_after_of_a_week_is_limited_to_two_hours_by_default)
 {
     struct retry_next next = next_of(&retry_schedule_default,
         (struct retry_failure){.step = 1,

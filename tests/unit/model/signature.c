@@ -15,7 +15,7 @@ static void sign(const struct secret *secret, const char *id, int64_t timestamp_
     hmac_free(mac);
 }
 
-Test(signature, gives_the_vector_of_the_standards_reference_libraries)
+Test(signature, matches_the_vector_of_the_reference_libraries)
 {
     struct secret secret;
     cr_assert(secret_parse(SLICE_LITERAL("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), &secret));
@@ -42,7 +42,7 @@ Test(signature, depends_on_id_time_and_body)
     cr_expect_str_neq(first, again);
 }
 
-Test(secret, goes_to_text_and_back)
+Test(secret, parse_reads_what_format_writes)
 {
     for (unsigned len = 24; len <= 64; len++) {
         struct secret secret = {.len = len}, parsed;
@@ -55,7 +55,7 @@ Test(secret, goes_to_text_and_back)
     }
 }
 
-Test(secret, made_ones_have_32_bytes_and_differ)
+Test(secret, new_secrets_have_32_bytes_and_differ)
 {
     struct secret one, other;
     secret_make(&one);
@@ -64,7 +64,7 @@ Test(secret, made_ones_have_32_bytes_and_differ)
     cr_assert_neq(memcmp(one.bytes, other.bytes, 32), 0);
 }
 
-Test(secret, refuses_what_the_standard_does_not_allow)
+Test(secret, rejects_what_the_standard_does_not_allow)
 {
     static const char *const bad[] = {"", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "WHSEC_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -95,7 +95,7 @@ static struct slice mac_of(
     return slice_of(ret_mac, SHA256_BYTES);
 }
 
-Test(signature, what_is_made_is_found_in_a_list_of_many)
+Test(signature, is_found_in_a_list_of_several)
 {
     unsigned char mac[SHA256_BYTES], other[SHA256_BYTES];
     char text[SIGNATURE_TEXT_BYTES], list[1000];
@@ -124,7 +124,7 @@ Test(signature, what_is_made_is_found_in_a_list_of_many)
     }
 }
 
-Test(signature, of_a_list_only_the_first_sixteen_count)
+Test(signature, only_the_first_sixteen_of_a_list_count)
 {
     unsigned char mac[SHA256_BYTES];
     char text[SIGNATURE_TEXT_BYTES] = "v1,", list[2000] = "";
@@ -140,7 +140,7 @@ Test(signature, of_a_list_only_the_first_sixteen_count)
     }
 }
 
-Test(signature, a_timestamp_is_digits_only)
+Test(signature, timestamp_has_digits_only)
 {
     int64_t timestamp_s = -7;
     cr_assert(signature_parse_timestamp(SLICE_LITERAL("1700000000"), &timestamp_s));

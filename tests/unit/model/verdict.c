@@ -35,7 +35,7 @@ static const struct {
     {{499, OK, true}, R, X, R, R},
     {{500, OK, true}, R, R, R, R},
     {{501, OK, true}, R, R, R, R},
-    {{502, OK, true}, R, R, P, R}, /* a proxy that lost its upstream */
+    {{502, OK, true}, R, R, P, R}, /* a proxy that lost its upstream connection */
     {{503, OK, true}, R, R, R, R},
     {{504, OK, true}, R, R, P, R},
     {{599, OK, true}, R, R, R, R},
@@ -49,12 +49,12 @@ static const struct {
     {{0, ERR_ANSWER_LOST, true}, R, R, P, R},
     {{0, ERR_ANSWER_MALFORMED, true}, R, R, P, R},
     {{0, ERR_ANSWER_TIMEOUT, true}, R, R, P, R},
-    {{0, ERR_ANSWER_TIMEOUT, false}, R, R, R, R}, /* the time ran out before a byte had left */
+    {{0, ERR_ANSWER_TIMEOUT, false}, R, R, R, R}, /* timed out before a byte was sent */
     {{0, ERR_CANCELLED, true}, R, R, P, R},
     {{0, ERR_CANCELLED, false}, R, R, R, R},
 };
 
-Test(verdict, judges_every_end_for_every_policy)
+Test(verdict, every_end_has_its_verdict_for_every_policy)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         const struct attempt_end *end = &cases[i].end;
@@ -69,7 +69,7 @@ Test(verdict, judges_every_end_for_every_policy)
     }
 }
 
-Test(verdict, what_is_parked_is_what_is_ambiguous)
+Test(verdict, ambiguous_ends_are_parked_when_guarded)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
         cr_expect_eq(verdict_is_ambiguous(&cases[i].end), cases[i].guarded == P, "%d %s",

@@ -6,7 +6,7 @@
 #include <criterion/criterion.h>
 #include <sys/resource.h>
 
-Test(descriptors, shares_leave_room_for_what_the_process_needs_itself)
+Test(descriptors, shares_leave_enough_for_the_process_itself)
 {
     static const uint64_t limits[] = {256, 1024, 4096, 524288, 1048576};
     static const unsigned shards[] = {1, 2, 4};
@@ -22,7 +22,7 @@ Test(descriptors, shares_leave_room_for_what_the_process_needs_itself)
         }
 }
 
-Test(descriptors, everybody_gets_a_few_where_there_is_nothing_to_share)
+Test(descriptors, each_share_has_a_minimum_when_the_limit_is_low)
 {
     struct descriptor_shares shares = descriptors_share(16, 8, 8);
     cr_expect(shares.partners == 4 && shares.deliveries == 4 && shares.operators == 4);
@@ -31,7 +31,7 @@ Test(descriptors, everybody_gets_a_few_where_there_is_nothing_to_share)
               shares.operators == INT32_MAX);
 }
 
-Test(descriptors, the_soft_limit_is_raised_to_the_hard_one)
+Test(descriptors, soft_limit_is_raised_to_the_hard_limit)
 {
     struct rlimit limit;
     cr_assert(getrlimit(RLIMIT_NOFILE, &limit) == 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each test sees its own stderr and stdout (Criterion forks), turned into pipes; they are restored
- * before anything is asserted. */
+/* Each test replaces its own stderr and stdout by pipes (Criterion forks), and restores them before
+ * it asserts anything. */
 #include "runtime/log.h"
 
 #include "base/limits.h"
@@ -32,7 +32,7 @@ static struct capture capture_begin(int fd)
     return capture;
 }
 
-/* What came until now; the writing end is given up first, so that reading ends. */
+/* Reads everything that was written. Restores the descriptor first, so that reading ends. */
 static size_t capture_end(struct capture *capture, char *text, size_t size)
 {
     dup2(capture->saved_fd, capture->fd);
@@ -47,7 +47,7 @@ static size_t capture_end(struct capture *capture, char *text, size_t size)
 
 static char text[1024 * 1024];
 
-Test(log, writes_directly_before_it_was_started)
+Test(log, lines_are_written_directly_before_the_start)
 {
     struct capture capture = capture_begin(STDERR_FILENO);
     log_write(LOG_ERROR, "nothing runs yet code=%d", 7);
@@ -73,7 +73,7 @@ Test(log, line_has_time_level_thread_and_message)
     cr_assert_str_eq(text + consumed, "info  ingress-0 listening address=127.0.0.1:8080\n");
 }
 
-Test(log, threshold_holds_back_what_is_below_and_never_the_live_channel)
+Test(log, threshold_drops_lower_levels_and_never_the_live_channel)
 {
     struct capture err = capture_begin(STDERR_FILENO), out = capture_begin(STDOUT_FILENO);
     log_set_level(LOG_WARN);
@@ -93,7 +93,7 @@ Test(log, threshold_holds_back_what_is_below_and_never_the_live_channel)
     cr_assert_eq(log_level(), LOG_WARN);
 }
 
-Test(log, cuts_long_lines)
+Test(log, long_lines_are_cut)
 {
     struct capture capture = capture_begin(STDERR_FILENO);
     log_thread_enter("long");
@@ -115,7 +115,7 @@ Test(log, cuts_long_lines)
     cr_assert_not_null(strstr(text, "error long next\n"));
 }
 
-/* A pipe that takes nothing more: whoever writes to it waits. */
+/* Fills a pipe, so that the next write to it blocks. */
 static void fill_pipe(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -139,7 +139,7 @@ static void *drain_pipe(void *argument)
     return NULL;
 }
 
-Test(log, full_ring_drops_and_counts_and_says_how_many)
+Test(log, full_ring_drops_lines_and_reports_their_count)
 {
     metrics_thread_enter();
     struct capture capture = capture_begin(STDERR_FILENO);
@@ -178,7 +178,7 @@ static void *say_and_end(void *argument)
     return NULL;
 }
 
-Test(log, lines_of_a_thread_that_ended_come_out_all_and_in_order)
+Test(log, all_lines_of_an_ended_thread_are_written_in_order)
 {
     struct capture capture = capture_begin(STDERR_FILENO);
     enum err started = log_start();
@@ -202,7 +202,7 @@ Test(log, lines_of_a_thread_that_ended_come_out_all_and_in_order)
     }
 }
 
-/* What `child` writes to stderr until it ends, and how it ends. */
+/* Returns what `child` writes to stderr and how it ends. */
 static int run_child(void (*child)(void))
 {
     struct capture capture = capture_begin(STDERR_FILENO);
@@ -228,7 +228,7 @@ static void print_as_a_library_does(void)
     fprintf(stderr, "released\n");
 }
 
-Test(log, what_libraries_print_becomes_a_few_lines_of_the_log)
+Test(log, output_of_libraries_is_logged_as_a_few_lines)
 {
     int status = run_child(print_as_a_library_does);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
@@ -270,7 +270,7 @@ static void end_although_nobody_reads(void)
     log_thread_leave();
 }
 
-Test(log, the_end_does_not_wait_for_a_reader)
+Test(log, stop_does_not_wait_for_a_reader)
 {
     int ends[2];
     cr_assert_eq(pipe(ends), 0);
@@ -281,6 +281,6 @@ Test(log, the_end_does_not_wait_for_a_reader)
         _exit(0);
     }
     int status = -1;
-    waitpid(pid, &status, 0); /* with ends[0] unread all the while */
+    waitpid(pid, &status, 0); /* nobody reads ends[0] */
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }

@@ -27,13 +27,13 @@ static void tear_down(void)
 TestSuite(loop, .init = set_up, .fini = tear_down);
 TestSuite(timer, .init = set_up, .fini = tear_down);
 
-/* A pipe whose reading end is watched. */
+/* A pipe. The loop watches its reading end. */
 struct tube {
     struct loop_watch watch;
     int write_fd;
     int calls;
     uint32_t last_events;
-    struct tube *remove_on_call; /* taken out of the loop and closed by this one's callback */
+    struct tube *remove_on_call; /* removed from the loop and closed by this one's callback */
 };
 
 static void tube_close(struct tube *tube)
@@ -68,7 +68,7 @@ static void on_due_stop(struct timer *timer)
     loop_stop(&loop);
 }
 
-/* One turn: a timer that is due at once ends it, after the ready descriptors were served. */
+/* Runs one turn: a timer that is due at once ends it after the ready descriptors. */
 static void run_turns(int turns)
 {
     for (int i = 0; i < turns; i++) {
@@ -80,7 +80,7 @@ static void run_turns(int turns)
     }
 }
 
-Test(loop, calls_back_for_what_is_ready_until_it_was_read)
+Test(loop, descriptor_is_ready_until_it_is_read)
 {
     struct tube tube;
     tube_open(&tube);
@@ -93,7 +93,7 @@ Test(loop, calls_back_for_what_is_ready_until_it_was_read)
     tube_close(&tube);
 }
 
-Test(loop, follows_a_change_of_interest)
+Test(loop, change_of_events_takes_effect)
 {
     struct tube tube;
     tube_open(&tube);
@@ -107,7 +107,7 @@ Test(loop, follows_a_change_of_interest)
     tube_close(&tube);
 }
 
-Test(loop, forgets_a_removed_watch_whose_event_is_pending_in_the_same_turn)
+Test(loop, removed_watch_is_not_called_for_a_pending_event)
 {
     struct tube first, second;
     tube_open(&first);
@@ -121,7 +121,7 @@ Test(loop, forgets_a_removed_watch_whose_event_is_pending_in_the_same_turn)
     tube_close(first.calls ? &first : &second);
 }
 
-Test(loop, lets_a_watch_remove_itself)
+Test(loop, watch_may_remove_itself)
 {
     struct tube tube;
     tube_open(&tube);
@@ -131,7 +131,7 @@ Test(loop, lets_a_watch_remove_itself)
     cr_assert_eq(tube.calls, 1);
 }
 
-Test(loop, serves_more_descriptors_than_one_turn_holds)
+Test(loop, more_ready_descriptors_than_one_turn_takes_are_all_served)
 {
     enum { TUBES = LOOP_EVENTS_PER_TURN + 44 };
     static struct tube tubes[TUBES];
@@ -146,7 +146,7 @@ Test(loop, serves_more_descriptors_than_one_turn_holds)
     }
 }
 
-Test(loop, says_when_the_kernel_refuses_a_descriptor)
+Test(loop, watch_of_an_invalid_descriptor_fails)
 {
     struct loop_watch watch = {.fd = -1, .events = EPOLLIN, .on_ready = on_tube};
     cr_assert_eq(loop_watch_add(&loop, &watch), ERR_SYSTEM);
@@ -169,19 +169,19 @@ static void post_stop(void *context)
     mailbox_post(stop->to, &stop->mail);
 }
 
-Test(loop, wakes_up_for_mail_from_another_thread)
+Test(loop, mail_from_another_thread_wakes_the_loop)
 {
     struct mailbox mailbox;
     cr_assert_eq(mailbox_init(&mailbox, &loop), OK);
     cr_assert_eq(loop_attach_mailbox(&loop, &mailbox), OK);
     struct stop_mail stop = {.mail.on_receive = on_stop_mail, .to = &mailbox};
     cr_assert_eq(thread_start(&stop.thread, "poster", post_stop, &stop), OK);
-    loop_run(&loop); /* nothing else would end it */
+    loop_run(&loop); /* only the mail ends it */
     thread_join(&stop.thread);
     mailbox_done(&mailbox);
 }
 
-/* What takes long. A thread that gets little of the machine's time takes as long for less. */
+/* Takes one slice of wall time, also on a busy machine. */
 
 static void take_a_slice(void)
 {
@@ -205,7 +205,7 @@ static void on_due_note_calls(struct timer *timer)
     long_calls_at_timer = long_calls;
 }
 
-Test(loop, a_timer_that_is_due_does_not_wait_for_the_rest_of_a_long_turn)
+Test(loop, due_timer_does_not_wait_for_the_rest_of_a_long_turn)
 {
     struct tube tubes[LONG_CALLS];
     struct timer timer;
@@ -257,7 +257,7 @@ static void on_due_stop_when_all_is_done(struct timer *timer)
         timer_arm(&loop, timer, 0);
 }
 
-Test(loop, much_mail_does_not_hold_up_a_timer)
+Test(loop, much_mail_does_not_delay_a_timer)
 {
     struct mailbox mailbox;
     struct long_mail mails[LONG_CALLS];
@@ -274,7 +274,7 @@ Test(loop, much_mail_does_not_hold_up_a_timer)
     mailbox_done(&mailbox);
 }
 
-Test(loop, mail_goes_on_turn_by_turn_in_order)
+Test(loop, mail_continues_in_the_next_turns_in_order)
 {
     struct mailbox mailbox;
     struct long_mail mails[LONG_CALLS],
@@ -305,7 +305,7 @@ static void on_due_note(struct timer *timer)
         loop_stop(&loop);
 }
 
-Test(timer, fires_in_order_of_due_time_whatever_the_order_of_arming)
+Test(timer, timers_fire_in_order_of_due_time)
 {
     static const int64_t delays_ms[] = {20, 5, -3, 10};
     struct labelled timers[4];
@@ -323,7 +323,7 @@ Test(timer, fires_in_order_of_due_time_whatever_the_order_of_arming)
         cr_assert_not(timer_is_armed(&timers[i].timer));
 }
 
-Test(timer, moves_when_it_is_armed_again_and_never_fires_when_disarmed)
+Test(timer, rearmed_timer_moves_and_disarmed_timer_never_fires)
 {
     struct labelled timers[5];
     for (int i = 0; i < 5; i++) {
@@ -352,7 +352,7 @@ static void on_due_again(struct timer *timer)
     timer_arm(&loop, timer, 0);
 }
 
-Test(timer, that_rearms_itself_without_delay_does_not_hold_the_loop)
+Test(timer, timer_that_rearms_itself_without_delay_does_not_block_the_loop)
 {
     struct eager eager = {0};
     timer_init(&eager.timer, on_due_again);
@@ -375,20 +375,20 @@ static void on_due_disarm_victim(struct timer *timer)
     loop_stop(&loop);
 }
 
-Test(timer, can_be_disarmed_by_another_one_that_is_due_in_the_same_turn)
+Test(timer, due_timer_can_disarm_another_due_timer)
 {
     struct timer killer;
     timer_init(&killer, on_due_disarm_victim);
     timer_init(&victim.timer, on_due_note);
     timer_arm(&loop, &killer, 0);
     while (clock_mono_us() <= killer.due_mono_us)
-        ; /* so that the victim is due later, and both before the turn begins */
+        ; /* the victim is due later, and both before the turn begins */
     timer_arm(&loop, &victim.timer, 0);
     loop_run(&loop);
     cr_assert_eq(fired_len, 0);
 }
 
-/* A fixed seed: the same walk on every run (Knuth's MMIX constants). */
+/* A fixed seed: each run makes the same choices (Knuth's MMIX constants). */
 static uint32_t next_random(uint64_t *state)
 {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
@@ -422,7 +422,7 @@ static void on_due_in_order(struct timer *timer)
         loop_stop(&loop);
 }
 
-Test(timer, the_heap_agrees_with_a_plain_model_through_a_long_random_walk)
+Test(timer, heap_agrees_with_a_simple_model_over_many_random_steps)
 {
     enum { TIMERS = 300, STEPS = 20000 };
     static struct labelled timers[TIMERS];
@@ -470,7 +470,7 @@ static void on_turn_end(struct loop *ended)
         loop_stop(ended);
 }
 
-Test(loop, a_turn_ends_once_after_all_that_has_come)
+Test(loop, turn_end_is_called_once_after_all_mail)
 {
     struct mailbox mailbox;
     struct mail mails[3];

@@ -34,7 +34,7 @@ static bool is_ringing(const struct mailbox *mailbox)
     return poll(&polled, 1, 0) == 1;
 }
 
-Test(mailbox, hands_over_in_the_order_of_posting)
+Test(mailbox, mail_is_received_in_the_order_of_posting)
 {
     struct tally tally = {0};
     struct mailbox mailbox;
@@ -50,7 +50,7 @@ Test(mailbox, hands_over_in_the_order_of_posting)
     mailbox_done(&mailbox);
 }
 
-Test(mailbox, rings_once_for_many_and_again_after_it_was_emptied)
+Test(mailbox, signals_once_for_many_and_again_after_it_was_emptied)
 {
     struct tally tally = {0};
     struct mailbox mailbox;
@@ -85,7 +85,7 @@ static void on_repost(struct mail *mail, void *receiver)
         mailbox_post(mailbox, mail);
 }
 
-Test(mailbox, a_mail_posted_while_the_batch_is_worked_off_belongs_to_the_next_one)
+Test(mailbox, mail_posted_during_a_batch_is_in_the_next_batch)
 {
     struct mailbox mailbox;
     cr_assert_eq(mailbox_init(&mailbox, &mailbox), OK);
@@ -117,7 +117,7 @@ static void send_all(void *context)
     }
 }
 
-Test(mailbox, keeps_each_senders_order_and_loses_nothing_when_many_post)
+Test(mailbox, keeps_the_order_of_each_sender_and_loses_nothing)
 {
     thread_adopt_main();
     struct tally tally = {0};
@@ -130,7 +130,7 @@ Test(mailbox, keeps_each_senders_order_and_loses_nothing_when_many_post)
         cr_assert_eq(thread_start(&senders[i].thread, "sender", send_all, &senders[i]), OK);
     }
     while (tally.received < SENDERS * MAILS_EACH) {
-        mailbox_wait(&mailbox, -1); /* a lost wake-up would hang here */
+        mailbox_wait(&mailbox, -1); /* hangs if a wake-up is lost */
         mailbox_work(&mailbox);
     }
     cr_assert_eq(tally.out_of_order, 0);
@@ -166,7 +166,7 @@ static void echo_all(void *context)
     }
 }
 
-Test(mailbox, wakes_a_sleeping_receiver_every_time)
+Test(mailbox, each_post_wakes_a_sleeping_receiver)
 {
     thread_adopt_main();
     struct tally tally = {0};

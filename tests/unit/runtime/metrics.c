@@ -32,7 +32,7 @@ static void count_on_threads(int threads_count)
         pthread_join(threads[i], NULL);
 }
 
-Test(metrics, add_up_over_threads_and_outlive_them)
+Test(metrics, are_summed_over_threads_and_kept_after_they_end)
 {
     count_on_threads(4);
     cr_assert_eq(metrics_read(METRIC_EVENTS_ACCEPTED), 8000);
@@ -40,7 +40,7 @@ Test(metrics, add_up_over_threads_and_outlive_them)
     cr_assert_eq(metrics_read(METRIC_EVENTS_DUPLICATE), 0);
 }
 
-Test(metrics, of_a_thread_that_never_entered_count_nothing)
+Test(metrics, thread_that_never_entered_counts_nothing)
 {
     metrics_add(METRIC_EVENTS_ACCEPTED, 1);
     metrics_observe(HISTOGRAM_COMMIT, 1);
@@ -56,7 +56,7 @@ static const char *sample_value(const char *text, const char *sample)
     return "absent";
 }
 
-Test(metrics, histogram_counts_each_value_in_the_right_bucket)
+Test(metrics, histogram_counts_each_value_in_its_bucket)
 {
     metrics_thread_enter();
     static const int64_t values_us[] = {0, 100, 101, 1000000, 3600000000, 3600000001};
@@ -70,7 +70,7 @@ Test(metrics, histogram_counts_each_value_in_the_right_bucket)
         double value;
     } expected[] = {
         {"penstock_journal_commit_seconds_bucket{le=\"0.0001\"}",
-            2}, /* its upper bound belongs to a bucket */
+            2}, /* a bucket includes its upper bound */
         {"penstock_journal_commit_seconds_bucket{le=\"0.00025\"}", 3},
         {"penstock_journal_commit_seconds_bucket{le=\"0.5\"}", 3},
         {"penstock_journal_commit_seconds_bucket{le=\"1\"}", 4},
@@ -95,8 +95,8 @@ static bool is_name(const char *text, size_t len)
     return len > strlen("penstock_") && strncmp(text, "penstock_", strlen("penstock_")) == 0;
 }
 
-/* What the exposition format 0.0.4 asks of a family: HELP, TYPE, then its samples, and never again.
- * */
+/* The exposition format 0.0.4 requires for each family: HELP, TYPE, then all its samples at
+ * once. */
 struct family {
     char name[100], type[200];
     int samples;

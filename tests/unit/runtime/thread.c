@@ -23,7 +23,7 @@ static void look_around(void *context)
         witness->signals_open += !sigismember(&blocked, signals[i]);
 }
 
-Test(thread, has_its_name_and_no_signals)
+Test(thread, has_its_name_and_all_signals_blocked)
 {
     struct witness witness = {0};
     cr_assert_eq(
@@ -42,7 +42,7 @@ static void ask_who_i_am(void *context)
     witness->was_current = thread_is_current(&witness->thread);
 }
 
-Test(thread, knows_whether_it_is_the_current_one)
+Test(thread, is_current_only_on_itself)
 {
     struct witness witness = {0};
     cr_assert_not(thread_is_current(&witness.thread));
