@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program's command line as one table. The parser, the complaints and --help come from it. Rules
- * that a row cannot express (a required option, or one that needs another one) are checked by the
- * program after options_parse, and reported by options_refuse.
+ * A program's command line as one table. The parser, the complaints and --help come from it. A row
+ * cannot express every rule: an option may be required, or may need another one. The program checks
+ * such rules after options_parse, and reports them by options_refuse.
  *
  *   penstock-load: --threads "99": should be a number from 1 to 16 (see --help)
  *   penstock-load: --url: is missing (see --help)

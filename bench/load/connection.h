@@ -45,9 +45,8 @@ struct connection {
     unsigned streams; /* of nghttp2; also those that were given up but are not closed yet */
     struct list sendings;
     struct list in_dirty; /* in the sender's list: a request was submitted */
-    uint8_t *
-        /* CONNECTION_OUT_BYTES; from out_at to out_len: frames that the socket has not taken yet */
-        out;
+    /* CONNECTION_OUT_BYTES; the socket has not taken the bytes from out_at to out_len yet */
+    uint8_t *out;
     size_t out_at, out_len;
     int64_t reopen_at_us;
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The contents of each event: a pure function of its number and the run's seed. So a re-send or a
- * duplicate is made again byte for byte and need not be kept, and two runs with the same seed post
- * the same events.
+ * duplicate is made again byte for byte and need not be kept. Two runs with the same seed post the
+ * same events.
  *
  * A body begins with its id, "<run>-<number of the original>" (run_log.h), and is filled up to its
  * size with letters.

@@ -2,10 +2,10 @@
 /*
  * A disk in memory, as SQLite's default VFS. It keeps track of what is durable.
  *
- * For each file it keeps the contents that the running system sees, the contents that would be left
- * after a power loss, and the writes that are not synced yet. A kill loses none of these writes. A
- * power loss keeps a random part of them, by sectors of 512 bytes. A deletion is not durable either
- * until the next sync.
+ * For each file it keeps two contents: what the running system sees, and what would be left after a
+ * power loss. It also keeps the writes that are not synced yet. A kill loses none of these writes.
+ * A power loss keeps a random part of them, by sectors of 512 bytes. A deletion is not durable
+ * either until the next sync.
  *
  * Faults:
  *   full disk       a write that makes a file longer fails, sometimes after a part of it

@@ -19,9 +19,9 @@
  *   in doubt --> accepted | refused     by the next look after a start, or by the next answer
  *                                       about the key
  *
- * A post that was published to the broker may be judged later, whatever its answer was. From
- * queued (confirmed by the broker), refused and in doubt it changes to accepted, alias or late
- * conflict when a look finds it in the journal.
+ * A post that was published to the broker may be judged later, whatever its answer was. It is then
+ * queued (confirmed by the broker), refused or in doubt. When a look finds it in the journal, it
+ * becomes accepted, alias or late conflict.
  *
  * An operator action has the same states, with `done` in place of accepted.
  *

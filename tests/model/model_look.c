@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reads the journal's tables, through a connection of its own beside the journal's. Checks that an
- * accepted event is there (P1), that it is the only one of its key (P3), and that nothing vanishes
+ * accepted event is there (P1) and that it is the only one of its key (P3). Nothing may vanish
  * before it expires (P2). A look follows each commit. The first look after a start decides which
  * posts and actions in doubt happened.
  */
