@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #define CONNECT_SECONDS 5
-#define RPC_SECONDS 20 /* the first quorum queue of a node takes its time */
+#define RPC_SECONDS 20 /* declaring the first quorum queue of a node takes several seconds */
 #define FRAME_BYTES_MAX 131072
 #define SEND_BUFFER_BYTES (4 << 20)
 #define HOST_BYTES_MAX 256
@@ -64,8 +64,8 @@ static amqp_table_entry_t text_argument(const char *key, const char *value)
         .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(value)}};
 }
 
-/* A queue of the gateway's (src/broker/topology.c) is declared as the gateway does it: both use it.
- * */
+/* A queue with this prefix is one of the gateway's. It is declared with the gateway's arguments
+ * (src/broker/topology.c), because both programs declare it. */
 #define OF_GATEWAY "penstock.deliver."
 
 static bool declare(struct broker_link *link, const struct ceiling_options *options)
@@ -89,7 +89,7 @@ static bool declare(struct broker_link *link, const struct ceiling_options *opti
     amqp_table_t table = {.num_entries = count, .entries = arguments};
     amqp_queue_declare(link->connection, BROKER_CHANNEL, amqp_cstring_bytes(options->queue_name), 0,
         1, 0, 0, table);
-    return !broker_link_failed(link, "the queue can't be declared");
+    return !broker_link_failed(link, "the queue cannot be declared");
 }
 
 enum err broker_link_open(const struct ceiling_options *options, struct broker_link *ret_link)
@@ -104,7 +104,7 @@ enum err broker_link_open(const struct ceiling_options *options, struct broker_l
                                                  AMQP_SASL_METHOD_PLAIN, "guest", "guest"));
     if (opened) {
         amqp_channel_open(link.connection, BROKER_CHANNEL);
-        opened = !broker_link_failed(&link, "the channel can't be opened");
+        opened = !broker_link_failed(&link, "the channel cannot be opened");
     }
     if (opened)
         opened = declare(&link, options);
@@ -131,7 +131,7 @@ enum err broker_link_empty_queue(struct ceiling *ceiling)
         return result;
     amqp_queue_purge(
         link.connection, BROKER_CHANNEL, amqp_cstring_bytes(ceiling->options.queue_name));
-    if (broker_link_failed(&link, "the queue can't be emptied"))
+    if (broker_link_failed(&link, "the queue cannot be emptied"))
         result = ERR_UNAVAILABLE;
     broker_link_close(&link);
     return result;

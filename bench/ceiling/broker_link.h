@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One connection with one channel to the broker, and the queue that it is about. Whoever opened it
- * owns it: librabbitmq allows one thread for each connection. There are no heartbeats, since they
- * go out from within API calls only; who wants to end a call that blocks shuts `fd` down from
- * outside.
+ * One connection to the broker, with one channel and one queue. The thread that opens it owns it:
+ * librabbitmq allows one thread for each connection.
+ *
+ * There are no heartbeats, because librabbitmq sends them only within API calls. To end a call that
+ * blocks, another thread shuts `fd` down.
  */
 #ifndef PENSTOCK_BENCH_CEILING_BROKER_LINK_H
 #define PENSTOCK_BENCH_CEILING_BROKER_LINK_H
@@ -19,16 +20,16 @@ struct broker_link {
     int fd;
 };
 
-/* Connects, logs in, opens the channel and declares the quorum queue; blocks, for some seconds at
- * most. ERR_UNAVAILABLE with a complaint on stderr. */
+/* Connects, logs in, opens the channel and declares the quorum queue. Blocks for up to some
+ * seconds. ERR_UNAVAILABLE: the complaint is on stderr. */
 enum err broker_link_open(
     const struct ceiling_options *options, struct broker_link *ret_link) MUST_CHECK;
-void broker_link_close(struct broker_link *link); /* without a goodbye, which could block */
+void broker_link_close(struct broker_link *link); /* without closing handshake, which could block */
 
-/* A kind's open: makes the queue and throws away what an earlier run has left in it. */
+/* A kind's open: declares the queue and removes the messages of an earlier run. */
 enum err broker_link_empty_queue(struct ceiling *ceiling) MUST_CHECK;
 
-/* Whether the last RPC failed; says so on stderr, with `what`. */
+/* Returns whether the last RPC failed; then the error is on stderr, after `what`. */
 bool broker_link_failed(struct broker_link *link, const char *what);
 
 #endif

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ceiling of durability on this disk: a group commit of one row for each request, and nothing
- * else.
+ * The ceiling of durability on this disk: a group commit with one row for each request.
  *
- *   loop --mailbox--> writer: BEGIN IMMEDIATE, a row for each of the batch, COMMIT (fsync) --loop's mailbox--> 200
+ *   loop --mailbox--> writer --mailbox of the loop--> answer 200
  *
- * One writer thread for each file (--writers), as the gateway has one for each shard; loop i writes
- * to file i modulo writers. The writer takes all that gathered while its last commit ran. A
- * transaction that fails is rolled back and all of it gets 503.
+ *   writer: BEGIN IMMEDIATE, one row for each request of the batch, COMMIT (fsync)
+ *
+ * There is one writer thread for each file (--writers), as the gateway has one for each shard. Loop
+ * i writes to file i modulo writers. A batch is what arrived during the last commit. When a
+ * transaction fails, it is rolled back, and all its requests are answered 503.
  *
  * The body is copied once, into the request's mail: h2o frees its own when the client leaves.
  */
@@ -30,18 +31,18 @@ struct writer {
     sqlite3_stmt *begin, *insert, *commit;
     struct held_commit *batch, **batch_end;
     bool stopping, complained;
-    uint64_t commits, rows; /* read by main when the thread has ended */
+    uint64_t commits, rows; /* main reads them when the thread has ended */
 };
 
 struct commit_loop {
     struct ceiling_loop super;
     struct mailbox mailbox; /* answers */
-    h2o_socket_t *socket;   /* has its eventfd */
+    h2o_socket_t *socket;   /* watches the mailbox's eventfd */
     struct writer *writer;
 };
 
 struct held_commit {
-    struct held super; /* the loop's, also while the mail travels */
+    struct held super; /* owned by the loop, also while the mail is at the writer */
     struct mail mail;
     struct commit_loop *loop;
     struct held_commit *next; /* in the writer's batch */
@@ -50,7 +51,7 @@ struct held_commit {
     char body[];
 };
 
-/* On the loop's thread. */
+/* Runs on the loop's thread. */
 static void receive_answer(struct mail *mail, void *receiver)
 {
     struct held_commit *held = CONTAINER_OF(mail, struct held_commit, mail);
@@ -113,7 +114,7 @@ static void work_off_batch(struct writer *writer)
         return;
     bool committed = write_batch(writer);
     for (struct held_commit *held = writer->batch, *next; held; held = next) {
-        next = held->next; /* the mail belongs to the loop once it is posted */
+        next = held->next; /* once the mail is posted it belongs to the loop */
         held->committed = committed;
         held->mail.on_receive = receive_answer;
         mailbox_post(&held->loop->mailbox, &held->mail);
@@ -204,7 +205,7 @@ static enum err open_file(struct writer *writer, const char *directory, unsigned
     return ERR_DISK;
 }
 
-/* `--data` and what is missing above it. */
+/* Creates the directory of `--data` and its missing parents. */
 static enum err make_directory(const char *directory)
 {
     char path[PATH_BYTES_MAX];
@@ -239,8 +240,7 @@ static enum err open_writers(struct ceiling *ceiling)
     return result;
 }
 
-/* The loops have ended, so that their mailboxes are ours: what is in them meets no client any more.
- * */
+/* The loops have ended, so main owns their mailboxes. Mails in them have no client any more. */
 static void close_writers(struct ceiling *ceiling, struct server *server)
 {
     struct writer *writers = ceiling->data;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ceiling of a broker whose queue is also emptied: publish, and one thread that drains it
- * (drain.h). */
+/* The ceiling of a broker whose queue is also consumed: publish, and one thread that drains the
+ * queue (drain.h). */
 #include "ceiling/drain.h"
 #include "ceiling/publish.h"
 
@@ -17,7 +17,7 @@ static void close_both(struct ceiling *ceiling, struct server *server)
 }
 
 const struct ceiling_kind ceiling_consume = {.name = "consume",
-    .doc = "as publish, with a consumer that acks everything",
+    .doc = "like publish, with a consumer that acks everything",
     .needs_broker = true,
     .open = drain_open,
     .on_start = publish_on_start,

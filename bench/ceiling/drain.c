@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The consumer, also as a kind of its own: then it is a process beside whoever publishes, the same
- * one for each, and serves nobody.
+ * The consumer. It is also a kind of its own: a process beside any program that publishes, so that
+ * all of them have the same consumer. As a kind it answers no requests.
  */
 #include "ceiling/drain.h"
 
@@ -12,16 +12,16 @@
 
 #define PREFETCH 2000
 #define DELIVERIES_PER_ACK 100
-#define IDLE_US 5000 /* then what is open is acked */
+#define IDLE_US 5000 /* after this time without a delivery all unacked ones are acked */
 
 struct consumer {
     struct ceiling *ceiling;
     pthread_t thread;
 
-    /* owned by the thread; main shuts the link's fd down to end it */
+    /* owned by the thread; main shuts the link's fd down to end the thread */
     struct broker_link link;
     uint64_t tag;       /* of the delivery that is being read */
-    uint64_t body_left; /* of it */
+    uint64_t body_left; /* bytes of its body that are not read yet */
     unsigned unacked;
     uint64_t consumed;
 };
@@ -41,8 +41,7 @@ static bool finish_delivery(struct consumer *consumer)
     return ++consumer->unacked < DELIVERIES_PER_ACK || ack(consumer);
 }
 
-/* A delivery is a method frame, a header frame with the body's size, and as many body frames as
- * that takes. */
+/* A delivery is a method frame, a header frame with the body's size, and the body frames. */
 static bool work_on_frame(struct consumer *consumer, const amqp_frame_t *frame)
 {
     switch (frame->frame_type) {
@@ -96,11 +95,11 @@ enum err drain_open(struct ceiling *ceiling)
         return result;
     amqp_connection_state_t connection = consumer->link.connection;
     amqp_basic_qos(connection, BROKER_CHANNEL, 0, PREFETCH, 0);
-    if (broker_link_failed(&consumer->link, "the prefetch can't be set"))
+    if (broker_link_failed(&consumer->link, "the prefetch cannot be set"))
         return ERR_UNAVAILABLE;
     amqp_basic_consume(connection, BROKER_CHANNEL, amqp_cstring_bytes(ceiling->options.queue_name),
         amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
-    if (broker_link_failed(&consumer->link, "the queue can't be consumed"))
+    if (broker_link_failed(&consumer->link, "the queue cannot be consumed"))
         return ERR_UNAVAILABLE;
     return pthread_create(&consumer->thread, NULL, run, consumer) == 0 ? OK : ERR_SYSTEM;
 }
@@ -139,7 +138,7 @@ static enum err on_start(struct server_loop *server_loop, void *context)
 }
 
 const struct ceiling_kind ceiling_drain = {.name = "drain",
-    .doc = "consumes and acks what others publish, and answers nobody",
+    .doc = "only consumes and acks: for a run where another program publishes",
     .needs_broker = true,
     .open = drain_open,
     .on_start = on_start,

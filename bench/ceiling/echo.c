@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ceiling of the HTTP server: 200 and the request's own body, at once. */
+/* The ceiling of the HTTP server: each request is answered at once, with 200 and its own body. */
 #include "ceiling/ceiling.h"
 
 static int on_request(h2o_handler_t *handler, h2o_req_t *req)
@@ -24,6 +24,6 @@ static enum err on_start(struct server_loop *server_loop, void *context)
 }
 
 const struct ceiling_kind ceiling_echo = {.name = "echo",
-    .doc = "answers every POST with its body: the HTTP server alone",
+    .doc = "answers every POST with its body: only the HTTP server",
     .on_start = on_start,
     .on_request = on_request};

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A held request. h2o frees a request when its client resets the stream or leaves, answered or not;
- * a cell in the request's memory points back to what we hold, and its dispose callback tells us
- * that the request is gone. HTTP/1 doesn't read while it is being answered, so there a client's
- * departure shows only in the answer, which counts as given.
+ * A held request. h2o frees a request when its client resets the stream or closes the connection,
+ * answered or not. A cell in the request's memory points to the held request, and the cell's
+ * dispose callback clears the link.
+ *
+ * HTTP/1 connections are not read while a request waits for its answer. A client that leaves is
+ * detected only when the answer is sent, so its request counts as answered.
  */
 #include "ceiling/ceiling.h"
 
@@ -12,7 +14,7 @@ const char ceiling_accepted[] =
     "{\"status\":\"accepted\",\"event\":\"evt_00000000-0000-7000-8000-000000000000\","
     "\"receipt\":\"r1.a.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}\n";
 _Static_assert(
-    sizeof ceiling_accepted - 1 == CEILING_ACCEPTED_BYTES, "the length that the header states");
+    sizeof ceiling_accepted - 1 == CEILING_ACCEPTED_BYTES, "the length in the header is wrong");
 
 static void on_request_gone(void *memory)
 {
@@ -42,7 +44,7 @@ void held_answer(struct held *held, int status, const char *body, size_t body_le
 {
     struct ceiling_loop *loop = held->loop;
     h2o_req_t *req = held->req;
-    held_drop(held); /* first: the answer may free the request, which is no departure then */
+    held_drop(held); /* first: sending may free the request, which must not count as "left" */
     if (req)
         ceiling_answer(loop, req, status, body, body_len);
 }

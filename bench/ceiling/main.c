@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The program: command line, start, ready file, the wait for a signal, the counts. */
+/* Starts the server, writes the ready file, waits for a signal, prints the counts. */
 #include "ceiling/options.h"
 
 #include <stdarg.h>
@@ -55,14 +55,14 @@ static enum err start(struct ceiling *ceiling, struct server **ret_server)
 int main(int argc, char **argv)
 {
     static struct ceiling ceiling;
-    static struct server *server; /* static: what connections still hold at the end is no leak */
+    static struct server *server; /* static: open connections keep memory, which is not a leak */
     enum err result = ceiling_options_parse(argc, argv, &ceiling);
     if (result)
         return err_exit_code(result);
     server_block_signals();
     result = start(&ceiling, &server);
     if (result) {
-        ceiling_complain("can't start: %s", err_title(result));
+        ceiling_complain("cannot start: %s", err_title(result));
         return err_exit_code(result);
     }
     server_wait_for_signal();

@@ -44,18 +44,18 @@ static const char *set_key(void *of, const char *value)
     return option_set_text(value, &ceiling->options.key_file);
 }
 
-/* The options of one or two kinds. */
+/* Options that belong to one kind or to some kinds. */
 
 static const char *only_with_data(const struct ceiling *ceiling)
 {
-    return ceiling->kind && !ceiling->kind->needs_data ? "left out: it is an option of commit"
+    return ceiling->kind && !ceiling->kind->needs_data ? "left out: only commit has this option"
                                                        : NULL;
 }
 
 static const char *only_with_broker(const struct ceiling *ceiling)
 {
     return ceiling->kind && !ceiling->kind->needs_broker
-               ? "left out: it is an option of publish, consume and drain"
+               ? "left out: only publish, consume and drain have this option"
                : NULL;
 }
 
@@ -125,26 +125,26 @@ static const char *set_message(void *of, const char *value)
 }
 
 static const struct option_row rows[] = {
-    {"--port", "N", set_port, "port on 127.0.0.1; 0, the default, takes a free one"},
-    {"--threads", "N", set_threads, "loops; default 2"},
+    {"--port", "N", set_port, "port on 127.0.0.1 (default 0: a free one)"},
+    {"--threads", "N", set_threads, "number of loops (default 2)"},
     {"--ready-file", "FILE", set_ready_file,
-        "written when requests are taken: {\"port\", \"url\", \"pid\"}"},
+        "JSON file, written when requests are accepted: {\"port\", \"url\", \"pid\"}"},
     {"--tls-cert", "FILE", set_certificate, "certificate chain, PEM: TLS instead of cleartext"},
-    {"--tls-key", "FILE", set_key, "its key, PEM"},
-    {"--data", "DIR", set_data, "where the files are; made if missing; required (commit)"},
-    {"--writers", "N", set_writers, "files, each with a thread; default 1 (commit)"},
+    {"--tls-key", "FILE", set_key, "private key, PEM"},
+    {"--data", "DIR", set_data, "directory of the files, created if missing; required (commit)"},
+    {"--writers", "N", set_writers, "number of files, each with a thread; default 1 (commit)"},
     {"--broker", "HOST:PORT", set_broker,
-        "the broker, user guest; required (publish, consume, drain)"},
+        "the broker; the user is guest; required (publish, consume, drain)"},
     {"--queue-name", "NAME", set_queue_name,
-        "the quorum queue, emptied at the start; default penstock.ceiling (publish, consume, "
+        "quorum queue, emptied at the start; default penstock.ceiling (publish, consume, "
         "drain)"},
     {"--window", "N", set_window,
-        "unconfirmed messages of a loop; default 4096 (publish, consume)"},
+        "unconfirmed messages of each loop; default 4096 (publish, consume)"},
     {"--message", "KIND", set_message,
-        "bare, the default, or event: with such properties and headers as a gateway's messages "
-        "have (publish)"},
+        "bare (default): no properties; event: properties like a gateway's messages (publish)"},
     {"--max-length", "N", set_max_length,
-        "the queue drops its oldest beyond; 0: never; default 200000 (publish, consume, drain)"},
+        "messages before the queue drops its oldest; 0: no limit; default 200000 (publish, "
+        "consume, drain)"},
 };
 
 static void print_kinds(FILE *file)
@@ -156,8 +156,9 @@ static void print_kinds(FILE *file)
 
 static const struct option_table table = {.program = "penstock-ceiling",
     .usage = "KIND [OPTIONS]",
-    .before = "What this machine could do at best. SIGTERM or SIGINT ends it with its counts on "
-              "stderr.\n",
+    .before =
+        "Measures what this machine can do at best. SIGTERM or SIGINT ends it; its counts are on "
+        "stderr.\n",
     .rows = rows,
     .rows_count = ARRAY_LENGTH(rows),
     .print_after = print_kinds};
@@ -191,7 +192,7 @@ enum err ceiling_options_parse(int argc, char **argv, struct ceiling *ceiling)
         .max_length = 200000};
     bool begins_with_kind = argc > 1 && *argv[1] != '-';
     if (begins_with_kind && !(ceiling->kind = find_kind(argv[1])))
-        return options_refuse(&table, argv[1], "there is no such kind");
+        return options_refuse(&table, argv[1], "is not a kind");
     enum err result =
         options_parse(&table, argc - begins_with_kind, argv + begins_with_kind, ceiling);
     return result ? result : check(ceiling);

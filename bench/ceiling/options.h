@@ -5,7 +5,7 @@
 
 #include "ceiling/ceiling.h"
 
-/* ERR_USAGE after a complaint on stderr; --help ends the process (common/options.h). */
+/* ERR_USAGE: the complaint is on stderr. --help ends the process (common/options.h). */
 enum err ceiling_options_parse(int argc, char **argv, struct ceiling *ceiling) MUST_CHECK;
 
 #endif

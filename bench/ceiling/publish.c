@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ceiling of a durable broker: each request is published, persistent and mandatory, through the
- * default exchange to a quorum queue, and answered when the broker confirms it. Each loop has a
- * connection of its own.
+ * The ceiling of a durable broker. Each request is published to a quorum queue, persistent and
+ * mandatory, through the default exchange. It is answered when the broker confirms it. Each loop
+ * has a connection of its own.
  *
- *   request -> waiting -> pump -> window (slot of its delivery tag) -> ack: 200 | nack or returned: 503
+ *   request -> waiting -> pump -> window --ack-------------> answer 200
+ *                                        --nack or return--> answer 503
  *
- * The pump runs once for all that a turn of the loop brought, and whenever the broker sent
- * something. It reads first, then publishes while the window has room and the socket takes a whole
- * message: amqp_basic_publish waits without a limit for a broker that doesn't read (librabbitmq
- * 0.11), so it is called only while what the kernel holds (SIOCOUTQ) is far from the send buffer's
- * size. Beyond that requests wait; confirms wake the pump again, since what the kernel holds is
- * unconfirmed.
+ * The pump runs once for all requests of a turn of the loop, and when the broker has sent
+ * something. It reads first. Then it publishes while the window has room and the socket takes a
+ * whole message.
  *
- * The window is a span of delivery tags: it ends `window` behind the oldest unconfirmed one. A
- * returned message names its tag in message-id and is acked right after. When the connection
- * breaks, everything is answered 503 from then on: a ceiling without its broker measures nothing.
+ * The socket is checked because amqp_basic_publish (librabbitmq 0.11) waits without a limit for a
+ * broker that does not read. The pump calls it only while the kernel's queue (SIOCOUTQ) is far
+ * below the size of the send buffer. Other requests wait. The next confirms wake the pump again.
+ *
+ * The window is a range of delivery tags: the oldest unconfirmed one and `window` - 1 more. A
+ * returned message has its tag in message-id, and is acked right after. When the connection fails,
+ * all later requests are answered 503: without a broker there is nothing to measure.
  */
 #include "ceiling/publish.h"
 
@@ -28,11 +30,11 @@
 #include <sys/socket.h>
 
 #define SEND_BUFFER_SHARE \
-    4 /* a message goes out only below 1/4 of the buffer: the kernel counts its overhead too */
+    4 /* publish only below 1/4 of the buffer: the kernel counts its own overhead too */
 #define MESSAGE_OVERHEAD_BYTES \
     512 /* method, header and frames of one message, the queue's name included */
 #define TAG_TEXT_BYTES 21
-#define MESSAGE_ID_BYTES 41 /* evt_<uuid> is as long */
+#define MESSAGE_ID_BYTES 41 /* the length of evt_<uuid> */
 
 struct slot {
     struct held *held; /* NULL: ended */
@@ -44,16 +46,16 @@ struct publisher {
     struct ceiling *ceiling;
     struct broker_link link; /* immutable after on_start */
     h2o_socket_t *socket;
-    h2o_timeout_entry_t turn; /* linked when the pump is to run */
+    h2o_timeout_entry_t turn; /* linked when the pump has to run */
     amqp_bytes_t queue_name;
     struct list waiting;           /* held_publish */
-    uint64_t next_tag, oldest_tag; /* those between are in the window */
+    uint64_t next_tag, oldest_tag; /* the tags from oldest_tag to next_tag - 1 are in the window */
     unsigned window;
     struct slot *slots; /* by tag modulo window */
-    size_t send_room;   /* a lower bound of what the socket takes now */
+    size_t send_room;   /* the socket takes at least so many bytes now */
     size_t send_limit;
     bool broken;
-    bool returning; /* the header frame that comes next is that of a returned message */
+    bool returning; /* the next header frame belongs to a returned message */
     uint64_t confirmed, nacks, returned;
 };
 
@@ -62,7 +64,7 @@ struct held_publish {
     struct list link;
 };
 
-/* The end of one tag; later ones may have ended before it. */
+/* A tag is acked, nacked or returned. Later tags may have ended before it. */
 static void end_message(struct publisher *publisher, uint64_t tag, bool acked)
 {
     struct slot *slot = &publisher->slots[tag % publisher->window];
@@ -82,7 +84,7 @@ static void end_message(struct publisher *publisher, uint64_t tag, bool acked)
 static void end_up_to(struct publisher *publisher, uint64_t tag, bool acked, bool multiple)
 {
     if (tag >= publisher->next_tag || tag < publisher->oldest_tag)
-        return; /* of no message of ours: the broker's confusion is not to become ours */
+        return; /* a tag that is not in the window: ignored */
     for (uint64_t each = multiple ? publisher->oldest_tag : tag; each <= tag; each++)
         end_message(publisher, each, acked);
     while (publisher->oldest_tag < publisher->next_tag &&
@@ -101,7 +103,7 @@ static void mark_returned(struct publisher *publisher, const amqp_basic_properti
         publisher->slots[tag % publisher->window].returned = true;
 }
 
-/* From here on everything is refused. */
+/* The connection has failed: all requests from now on are answered 503. */
 static void break_off(struct publisher *publisher, const char *why)
 {
     if (publisher->broken)
@@ -164,8 +166,8 @@ static void read_frames(struct publisher *publisher)
     }
 }
 
-/* Whether the socket takes a message of this size without a wait. What was last seen of the
- * kernel's queue only gets better, but for what we put in. */
+/* Returns whether the socket takes a message of this size without blocking. The last known room is
+ * a lower bound: only our own writes reduce it. */
 static bool socket_takes(struct publisher *publisher, size_t body_len)
 {
     size_t needed = body_len + MESSAGE_OVERHEAD_BYTES;
@@ -179,7 +181,7 @@ static bool socket_takes(struct publisher *publisher, size_t body_len)
     return publisher->send_room >= needed;
 }
 
-/* Those of src/broker/message.c, with values as long as the generator's are there. */
+/* The properties of src/broker/message.c, with values as long as the load generator's. */
 static void add_properties(amqp_basic_properties_t *properties)
 {
 #define TEXT_HEADER(name, text)                                       \
@@ -256,7 +258,8 @@ static void pump(struct publisher *publisher)
     do {
         read_frames(publisher);
         publish_waiting(publisher);
-        /* A publish reads too: such frames wait in the library, and the socket doesn't tell. */
+        /* A publish reads too. Frames that it has read are in the library, so the socket is not
+         * readable for them. */
     } while (!publisher->broken &&
              (amqp_frames_enqueued(connection) || amqp_data_in_buffer(connection)));
 }
@@ -291,8 +294,7 @@ int publish_on_request(h2o_handler_t *handler, h2o_req_t *req)
     return 0;
 }
 
-/* What the socket's buffer became, which the system may have cut down to less than was asked for.
- * */
+/* Reads the size of the socket's buffer. The system may have made it smaller than requested. */
 static enum err find_send_limit(struct publisher *publisher)
 {
     int bytes;
@@ -303,7 +305,7 @@ static enum err find_send_limit(struct publisher *publisher)
     if (publisher->send_limit >= BODY_BYTES_MAX + MESSAGE_OVERHEAD_BYTES)
         return OK;
     ceiling_complain(
-        "the system's send buffers (net.core.wmem_max) are too small for the largest body");
+        "net.core.wmem_max is too small: the send buffer cannot hold the largest body");
     return ERR_SYSTEM;
 }
 
@@ -329,7 +331,7 @@ enum err publish_on_start(struct server_loop *loop, void *context)
     if (result)
         return result;
     amqp_confirm_select(publisher->link.connection, BROKER_CHANNEL);
-    if (broker_link_failed(&publisher->link, "confirms can't be had"))
+    if (broker_link_failed(&publisher->link, "confirms cannot be switched on"))
         return ERR_UNAVAILABLE;
     publisher->socket =
         h2o_evloop_socket_create(loop->loop, dup(publisher->link.fd), H2O_SOCKET_FLAG_DONT_READ);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the kinds with a broker share: the publishing side. */
+/* The publishing side of the kinds that use a broker. */
 #ifndef PENSTOCK_BENCH_CEILING_PUBLISH_H
 #define PENSTOCK_BENCH_CEILING_PUBLISH_H
 

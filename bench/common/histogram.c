@@ -21,7 +21,7 @@ static unsigned bucket_of(int64_t value_us)
     return (shift + 1) * HISTOGRAM_STEPS + (unsigned)((value >> shift) - HISTOGRAM_STEPS);
 }
 
-/* The largest value of a bucket. */
+/* Returns the largest value of a bucket. */
 static int64_t bucket_top(unsigned bucket)
 {
     if (bucket < 2 * HISTOGRAM_STEPS)

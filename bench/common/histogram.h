@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A log-linear histogram of times: 3 significant digits from 1 us to 10 min, in a fixed table (Gil
- * Tene's HdrHistogram without its configuration).
+ * A log-linear histogram of times: 3 significant digits from 1 us to 10 min, in a table of fixed
+ * size (Gil Tene's HdrHistogram without its configuration).
  *
- * A value is put into the bucket of its highest bits: below 2048 us each microsecond has its own,
- * above it each power of two is cut into 1024 steps, so a value reads at most 1/1024 too high.
- * Longer times than 10 min count as 10 min.
+ * The highest bits of a value select its bucket. Below 2048 us each microsecond has a bucket.
+ * Above, each power of two has 1024 buckets, so a value is reported at most 1/1024 too high. Times
+ * above 10 min count as 10 min.
  *
- * Not thread-safe: each thread has its own, histogram_merge adds them up.
+ * Not thread-safe: each thread has its own histogram, and histogram_merge adds them up.
  */
 #ifndef PENSTOCK_BENCH_COMMON_HISTOGRAM_H
 #define PENSTOCK_BENCH_COMMON_HISTOGRAM_H
@@ -16,7 +16,7 @@
 
 #define HISTOGRAM_VALUE_MAX_US INT64_C(600000000)
 #define HISTOGRAM_STEPS 1024
-/* 2048 single ones, then 1024 for each of the powers 2^11 .. 2^29 (10 min < 2^30 us). */
+/* 2048 buckets of 1 us, then 1024 for each of the powers 2^11 .. 2^29 (10 min < 2^30 us). */
 #define HISTOGRAM_BUCKETS (2 * HISTOGRAM_STEPS + 19 * HISTOGRAM_STEPS)
 
 struct histogram {
@@ -31,8 +31,9 @@ void histogram_init(struct histogram *histogram);
 void histogram_add(struct histogram *histogram, int64_t value_us);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 
-/* The smallest value that `percent` (0 to 100) of the values do not exceed, as the upper edge of
- * its bucket, but never beyond the largest value; 0 when there is none. */
+/* Returns the smallest value that at least `percent` (0 to 100) of the values do not exceed: the
+ * upper end of its bucket, or the largest value if that is smaller. 0 when the histogram is
+ * empty. */
 int64_t histogram_percentile(const struct histogram *histogram, double percent);
 double histogram_mean_us(const struct histogram *histogram);
 

@@ -9,7 +9,7 @@
 
 #define HELP_OPTION "--help"
 
-/* Names and values side by side, each column as wide as its widest. */
+/* Prints names, values and descriptions in columns, each as wide as its widest text. */
 static void print_rows(const struct option_table *table, FILE *file)
 {
     int name_width = (int)strlen(HELP_OPTION), value_width = 0;
@@ -58,10 +58,10 @@ enum err options_parse(const struct option_table *table, int argc, char **argv, 
         }
         const struct option_row *row = find_row(table, name);
         if (!row)
-            return options_refuse(table, name, "there is no such option");
+            return options_refuse(table, name, "is not an option");
         if (*row->value) {
             if (++i == argc)
-                return options_refuse(table, name, "its value is missing");
+                return options_refuse(table, name, "needs a value");
             value = argv[i];
         }
         const char *should_be = row->set(options, value);

@@ -6,11 +6,11 @@
 
 #define NUMBER_MAX 1e15
 
-/* A decimal that is not negative; *ret_unit is what stands behind it. */
+/* Parses a decimal that is not negative; *ret_unit points to the text after it. */
 static bool parse_number(const char *text, double *ret_number, const char **ret_unit)
 {
     char *end;
-    if (*text < '0' || *text > '9') /* strtod would take signs, "inf" and "nan" */
+    if (*text < '0' || *text > '9') /* strtod would accept signs, "inf" and "nan" */
         return false;
     double number = strtod(text, &end);
     if (number > NUMBER_MAX)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* splitmix64 (Steele, Lea, Flood 2014): independent numbers out of a seed and a counter. */
+/* splitmix64 (Steele, Lea, Flood 2014): independent numbers from a seed and a counter. */
 #ifndef PENSTOCK_BENCH_COMMON_RANDOM_H
 #define PENSTOCK_BENCH_COMMON_RANDOM_H
 
@@ -13,7 +13,7 @@ static inline uint64_t random_mix(uint64_t value)
     return value ^ value >> 31;
 }
 
-/* Number `place` (from 0) of the seed's sequence. */
+/* Returns number `place` (from 0) of the seed's sequence. */
 static inline uint64_t random_at(uint64_t seed, uint64_t place)
 {
     return random_mix(seed + (place + 1) * UINT64_C(0x9e3779b97f4a7c15));

@@ -30,7 +30,7 @@ struct run_log {
 };
 
 _Static_assert(sizeof(struct load_record) == 88 && sizeof(struct sink_record) == 80,
-    "no holes: records are written as they are");
+    "no padding: records are written as they are");
 
 uint64_t run_log_hash(struct slice body)
 {
@@ -93,7 +93,7 @@ bool run_log_money(struct slice body, int64_t *ret_micros, char ret_currency[CUR
         return false;
     bool negative = at < end && *at == '-';
     int64_t micros = 0;
-    int fraction = -1; /* digits behind the point so far */
+    int fraction = -1; /* digits after the point so far; -1: before the point */
     for (at += negative; at < end && *at != '"'; at++) {
         if (*at == '.' && fraction < 0) {
             fraction = 0;

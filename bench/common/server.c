@@ -14,7 +14,7 @@
 
 #define BACKLOG 1024
 #define ACCEPTS_PER_TURN 16
-#define RECEIVE_BUFFER_BYTES 65536 /* as Penstock's listeners */
+#define RECEIVE_BUFFER_BYTES 65536 /* like Penstock's listeners */
 
 struct server {
     struct server_options options;
@@ -25,7 +25,7 @@ struct server {
     struct server_loop loops[SERVER_THREADS_MAX];
     int wake_fds[SERVER_THREADS_MAX];
     h2o_socket_t
-        *wakes[SERVER_THREADS_MAX]; /* or epoll alone would know them, and LeakSanitizer complain */
+        *wakes[SERVER_THREADS_MAX]; /* only for LeakSanitizer, which cannot see epoll's pointers */
 };
 
 struct request_handler {
@@ -49,7 +49,7 @@ static void on_ready(h2o_socket_t *listener, const char *error)
 
 static void on_wake(h2o_socket_t *socket, const char *error)
 {
-    h2o_socket_read_stop(socket); /* the loop sees `stopping` behind this turn */
+    h2o_socket_read_stop(socket); /* the loop checks `stopping` after this turn */
 }
 
 static void *run(void *argument)
@@ -151,7 +151,7 @@ enum err server_start(const struct server_options *options, struct server **ret_
     enum err result = make_tls(server);
     for (unsigned i = 0; i < options->threads && !result; i++)
         result = make_loop(server, i);
-    /* All are bound before the first one accepts: no connection meets a listener whose thread did
+    /* All threads bind before the first one accepts: no client reaches a listener whose thread does
      * not start. */
     for (unsigned i = 0; i < options->threads && !result; i++) {
         struct server_loop *loop = &server->loops[i];
@@ -239,9 +239,9 @@ void server_wait_for_signal(void)
 void server_answer(
     h2o_req_t *req, int status, const char *content_type, const char *body, size_t body_len)
 {
-    static h2o_generator_t generator; /* everything is sent at once */
+    static h2o_generator_t generator; /* stateless: the whole answer is sent at once */
     req->res.status = status;
-    req->res.reason = "Status"; /* h2load counts an answer without a reason as failed */
+    req->res.reason = "Status"; /* h2load counts an answer without a reason phrase as failed */
     req->res.content_length = body_len;
     if (content_type)
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type,

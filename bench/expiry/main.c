@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * penstock-expiry: what expiry costs those who wait for a commit. It fills a journal with events
- * that are over (one full segment of the dedupe, their bodies, their history), and then accepts
- * events at a steady pace, first without and then with the steps of expiry between the commits, as
- * the journal's thread does; it prints the longest and the 99.9th percentile of both kinds of
- * transaction, and how long the whole took.
+ * penstock-expiry: measures how much expiry delays commits.
  *
- * The one bench that stands on src/journal: the axis is the writer itself, without threads and
- * network around it.
+ * It fills a journal with expired events: one full segment of the dedupe store, their bodies and
+ * their history. Then it accepts events at a steady rate, first without expiry, then with the steps
+ * of expiry between the commits, as the journal's thread does. It prints the longest and the 99.9th
+ * percentile of both kinds of transaction, and the duration of the whole expiry.
+ *
+ * Only this bench uses src/journal directly: it measures the writer without threads and network.
  */
 #include "base/cleanup.h"
 #include "common/histogram.h"
@@ -55,7 +55,7 @@ static void open_store(struct bench *bench)
     }
 }
 
-/* One event for one endpoint, into the transaction that is open. Returns its number. */
+/* Adds one event for one endpoint to the open transaction. Returns its number. */
 static int64_t append(struct bench *bench, int64_t accepted_us)
 {
     static const char body[BODY_BYTES] = {'{'};
@@ -118,7 +118,7 @@ static void deliver(struct bench *bench, int64_t seq)
     check("an outcome's result", order.request.result);
 }
 
-/* Delivered events of a day that is over, however it is looked at. */
+/* Adds delivered events that are older than every retention. */
 static void fill(struct bench *bench, unsigned events, int64_t accepted_us)
 {
     for (unsigned done = 0; done < events; done += FILL_BATCH) {
@@ -153,8 +153,8 @@ static void expire_some(struct bench *bench, int64_t wall_us)
     histogram_add(&bench->steps, now_us() - started_us);
 }
 
-/* Turns at the pace, with a step of expiry in each; without it for `turns`, with it to the end of
- * its round. */
+/* Runs turns at the steady rate. With `expire` each second turn makes a step of expiry, until a
+ * whole round of expiry is done. Without it runs `turns` turns. */
 static unsigned run(struct bench *bench, bool expire, unsigned turns)
 {
     unsigned done = 0;
@@ -163,14 +163,14 @@ static unsigned run(struct bench *bench, bool expire, unsigned turns)
     for (int64_t due_us = now_us();
          expire ? expiry_is_due(&bench->store.expiry, clock_wall_us()) : done < turns; done++) {
         accept_some(bench);
-        if (expire && done % 2) /* every 10 ms, as the journal's thread */
+        if (expire && done % 2) /* every 10 ms, like the journal's thread */
             expire_some(bench, clock_wall_us());
         due_us += PACE_US;
         int64_t left_us = due_us - now_us();
         if (left_us > 0)
             nanosleep(&(struct timespec){.tv_nsec = left_us * 1000}, NULL);
         else
-            due_us = now_us(); /* it did not keep up: said by the time that it took */
+            due_us = now_us(); /* too slow for the rate: the printed duration shows it */
     }
     return done;
 }
@@ -195,16 +195,16 @@ int main(int argc, char **argv)
     int64_t started_us = now_us();
     fill(&bench, events, clock_wall_us() - 100 * US_PER_DAY);
     store_close(&bench.store, false);
-    printf("%u events that are over, made in %.1f s; 2000 events a second meanwhile\n", events,
+    printf("%u expired events, made in %.1f s; 2000 events per second during the runs\n", events,
         (double)(now_us() - started_us) / 1e6);
-    open_store(&bench); /* with a cold cache, as after 90 days */
+    open_store(&bench); /* again: with a cold cache, as after 90 days */
     run(&bench, false, 2000);
     print("accepting, alone", &bench.accepting);
     started_us = now_us();
     run(&bench, true, 0);
     print("accepting, expiry too", &bench.accepting);
     print("steps of expiry", &bench.steps);
-    printf("  all gone in %.1f s\n", (double)(now_us() - started_us) / 1e6);
+    printf("  everything expired in %.1f s\n", (double)(now_us() - started_us) / 1e6);
     store_close(&bench.store, false);
     return EX_OK;
 }

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-/* Behind the first `text` in `within`; an empty slice when it is not there. */
+/* Returns the text after the first `text` in `within`; an empty slice when it is not there. */
 static struct slice behind(struct slice within, const char *text)
 {
     const char *found = within.len ? memmem(within.data, within.len, text, strlen(text)) : NULL;
@@ -29,8 +29,8 @@ static void read_acceptance(struct slice answer, struct load_record *record)
         memcpy(record->event, id.bytes, sizeof record->event);
 }
 
-/* The next object of an array of flat results, by its braces; strings in it hold none that matter
- * here. */
+/* Returns the next object of an array of flat results, found by its braces. Braces within its
+ * strings do not occur in such results. */
 static struct slice next_result(struct slice *rest)
 {
     const char *begin = rest->len ? memchr(rest->data, '{', rest->len) : NULL;

@@ -55,7 +55,7 @@ static void connection_close(struct connection *connection, enum load_end how)
         end(connection, CONTAINER_OF(connection->sendings.next, struct sending, link), how);
 }
 
-/* --- what nghttp2 calls --- */
+/* --- called by nghttp2 --- */
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *context)
@@ -100,7 +100,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     return 0;
 }
 
-/* A request's first frame is being made: from here on it is the connection's and the server's. */
+/* The first frame of a request is being made: this is the time at which it counts as sent. */
 static int on_frame_begun(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct sending *sending =
@@ -117,7 +117,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *buff
     uint32_t *flags, nghttp2_data_source *source, void *context)
 {
     struct sending *sending = nghttp2_session_get_stream_user_data(session, stream);
-    if (!sending) /* given up meanwhile */
+    if (!sending) /* given up before */
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     size_t left = sending->body.len - sending->body_at, len = left < room ? left : room;
     memcpy(buffer, sending->body.data + sending->body_at, len);
@@ -144,7 +144,7 @@ static bool begin_session(struct connection *connection)
            nghttp2_submit_settings(connection->session, NGHTTP2_FLAG_NONE, settings, 1) == 0;
 }
 
-/* --- life --- */
+/* --- opening and closing --- */
 
 void connection_init(
     struct connection *connection, const struct load_options *options, int epoll_fd, SSL_CTX *tls)
@@ -232,12 +232,12 @@ static void on_connected(struct connection *connection)
         shake_hands(connection);
 }
 
-/* --- bytes: like read(2) and write(2), with 0 for "not now" and -1 for the end --- */
+/* --- bytes: like read(2) and write(2); 0 means "not now", -1 means the end --- */
 
 static ssize_t take_bytes(struct connection *connection, uint8_t *buffer)
 {
     if (connection->ssl) {
-        ERR_clear_error(); /* another connection's error would be taken for this one's */
+        ERR_clear_error(); /* an error of another connection must not count for this one */
         int got = SSL_read(connection->ssl, buffer, READ_BYTES);
         if (got > 0)
             return got;
@@ -283,7 +283,8 @@ static void read_answers(struct connection *connection)
     }
 }
 
-/* Frames of nghttp2's into our buffer, as many as are sure to fit. False when there are none. */
+/* Copies nghttp2's frames into our buffer, as many as fit for certain. Returns false when there are
+ * none. */
 static bool collect_frames(struct connection *connection)
 {
     connection->out_at = connection->out_len = 0;
@@ -362,7 +363,7 @@ struct credentials {
     char id[64], timestamp[24], signature[SIGNATURE_TEXT_BYTES];
 };
 
-/* Fills the header fields that say who posts; returns how many. */
+/* Fills the header fields that authenticate the partner. Returns their number. */
 static size_t sign(const struct load_options *options, const struct sending *sending,
     struct credentials *credentials, nghttp2_nv *ret_fields)
 {
@@ -421,8 +422,7 @@ void connection_send(struct connection *connection, struct sending *sending)
     list_add_tail(&connection->sendings, &sending->link);
     sending->connection = connection;
     if (sending->stream < 0)
-        connection->failed =
-            true; /* no memory, or the stream ids are used up: a new connection has new ones */
+        connection->failed = true; /* no memory or no stream id is left: open a new connection */
     else
         connection->streams++;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One HTTP/2 connection of a partner: libnghttp2 over a non-blocking socket, in cleartext by prior
- * knowledge or over TLS. It belongs to its sender's thread. When it ends, whatever was in flight on
- * it ends as broken, and the sender opens it again.
+ * knowledge or over TLS. It belongs to its sender's thread. When it ends, its requests in flight
+ * end as broken, and the sender opens it again.
  *
- *   CLOSED --open--> CONNECTING --> (HANDSHAKING -->) OPEN --error, end, GOAWAY and empty--> CLOSED
+ *   CLOSED --open--> CONNECTING --> (HANDSHAKING -->) OPEN
+ *   any state --error, end, or GOAWAY and no streams--> CLOSED
  */
 #ifndef PENSTOCK_BENCH_LOAD_CONNECTION_H
 #define PENSTOCK_BENCH_LOAD_CONNECTION_H
@@ -15,7 +16,8 @@
 #include <nghttp2/nghttp2.h>
 #include <openssl/ssl.h>
 
-/* What is handed to the kernel at once: many requests, or it would be a call for each frame. */
+/* Bytes that are handed to the kernel at once. Many requests share a call; a call for each frame
+ * would be too slow. */
 #define CONNECTION_OUT_BYTES (128 * 1024)
 
 enum connection_stage {
@@ -30,7 +32,7 @@ struct connection {
     int epoll_fd;
     SSL_CTX *tls; /* NULL: cleartext */
     void (*on_end)(struct sending *sending, enum load_end end,
-        void *context); /* it is off the connection by then */
+        void *context); /* called when it is no longer on the connection */
     void *context;
 
     enum connection_stage stage;
@@ -38,28 +40,27 @@ struct connection {
     SSL *ssl;
     nghttp2_session *session;
     uint32_t watched; /* epoll events */
-    bool leaving;     /* the server said GOAWAY: nothing new */
-    bool failed;      /* to be closed by connection_work_done */
-    unsigned streams; /* nghttp2's, also those that were given up but are not closed yet */
+    bool leaving;     /* the server sent GOAWAY: no new requests */
+    bool failed;      /* connection_work_done closes it */
+    unsigned streams; /* of nghttp2; also those that were given up but are not closed yet */
     struct list sendings;
-    struct list in_dirty; /* the sender's: something was submitted */
-    uint8_t *
-        /* CONNECTION_OUT_BYTES: frames that the socket has not taken yet, from out_at to out_len */
-        out;
+    struct list in_dirty; /* in the sender's list: a request was submitted */
+    /* CONNECTION_OUT_BYTES; the socket has not taken the bytes from out_at to out_len yet */
+    uint8_t *out;
     size_t out_at, out_len;
     int64_t reopen_at_us;
 };
 
 void connection_init(
     struct connection *connection, const struct load_options *options, int epoll_fd, SSL_CTX *tls);
-void connection_done(struct connection *connection); /* what is in flight ends as unfinished */
+void connection_done(struct connection *connection); /* requests in flight end as unfinished */
 
-/* Begins to connect; a failure shows as CLOSED again. */
+/* Begins to connect. When it fails, the state is CLOSED again. */
 void connection_open(struct connection *connection);
 bool connection_has_room(const struct connection *connection);
 
-/* Submits a request whose body is made; `path` and the credentials come from the options. The
- * records' sent_us is set when its first frame is made. / */
+/* Submits a request with its finished body; the options have `path` and the credentials. Sets the
+ * records' sent_us when its first frame is made. */
 void connection_send(struct connection *connection, struct sending *sending);
 void connection_give_up(struct sending *sending); /* RST_STREAM; no on_end */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* penstock-load: the senders' start and end, and a line of progress each second. */
+/* penstock-load: starts and ends the senders, and prints a line of progress each second. */
 #include "base/clock.h"
 #include "load/sender.h"
 
@@ -65,7 +65,7 @@ static int run_senders(struct sender **senders, FILE *progress)
     enum err result = OK;
     for (unsigned i = 0; i < options->threads; i++)
         if ((result = sender_new(&run, i, &senders[i])) != OK)
-            return complain(result, "can't start");
+            return complain(result, "cannot start");
     for (unsigned i = 0; i < options->threads; i++)
         if ((result = sender_connect(senders[i])) != OK)
             return complain(result, options->authority);
@@ -74,7 +74,7 @@ static int run_senders(struct sender **senders, FILE *progress)
     for (; started < options->threads && !result; started++)
         result = sender_start(senders[started]);
     if (result)
-        return complain(result, "can't start"); /* ends the process, and with it those that run */
+        return complain(result, "cannot start"); /* ends the process, with all running threads */
     watch(senders, progress);
     static struct tally tally;
     for (unsigned i = 0; i < options->threads; i++) {

@@ -15,7 +15,7 @@
 
 static const char *const currencies[] = {"EUR", "EUR", "EUR", "USD", "GBP"};
 
-/* Independent numbers for each purpose out of one counter. */
+/* Draws from one counter, with independent numbers for each purpose. */
 static uint64_t draw(const struct mix *mix, uint64_t number, uint64_t purpose)
 {
     return random_at(mix->seed ^ purpose << 56, number);
@@ -129,7 +129,7 @@ static enum load_kind kind_of(const struct mix *mix, uint64_t number)
     return share - mix->invalid < 0 ? LOAD_INVALID : LOAD_FRESH;
 }
 
-/* A fresh event a little (every second time) or a while before; false at a run's very beginning. */
+/* Chooses an earlier fresh event: every second time a recent one. False when there is none yet. */
 static bool find_original(const struct mix *mix, uint64_t number, uint64_t *ret_original)
 {
     uint64_t drawn = draw(mix, number, FOR_LAG);
@@ -170,12 +170,12 @@ void mix_event(const struct mix *mix, uint64_t number, struct mix_event *ret_eve
         event.currency = currencies[draw(mix, event.original, FOR_CURRENCY) %
                                     (sizeof currencies / sizeof currencies[0])];
     } else if (event.kind == LOAD_CONFLICT) {
-        event.kind = LOAD_DUPLICATE; /* without money there is nothing to conflict about */
+        event.kind = LOAD_DUPLICATE; /* without an amount there is nothing to conflict about */
     }
     *ret_event = event;
 }
 
-/* The faults of invalid events, each refused for a reason of its own. */
+/* The faults of invalid events. The gateway rejects each one for another reason. */
 enum fault {
     FAULT_NO_TYPE,
     FAULT_EXPONENT,
@@ -206,8 +206,8 @@ static size_t begin_body(
     return len;
 }
 
-/* Eight at a time: the filling is most of a body, and the generator must not be what is measured.
- * */
+/* Adds eight letters at a time: most of a body is filling, and the generator must not be the
+ * bottleneck. */
 static size_t add_letters(char *text, size_t len, uint64_t seed)
 {
     for (size_t at = 0; at < len; at += sizeof seed) {

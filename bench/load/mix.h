@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What each event is: a pure function of its number and the run's seed, so that a re-send or a
- * duplicate is made again byte for byte instead of being kept, and two runs with the same seed post
- * the same things.
+ * The contents of each event: a pure function of its number and the run's seed. So a re-send or a
+ * duplicate is made again byte for byte and need not be kept. Two runs with the same seed post the
+ * same events.
  *
  * A body begins with its id, "<run>-<number of the original>" (run_log.h), and is filled up to its
  * size with letters.
@@ -32,17 +32,16 @@ struct mix {
         bool money, guarded;
     } types[MIX_TYPES_MAX];
     double duplicates, conflicts, invalid; /* shares of all events */
-    int64_t
-        /* how many events later a duplicate or conflict may come; half of them at once */
-        duplicate_lag_max;
+    /* a duplicate or conflict comes up to so many events later; half of them come at once */
+    int64_t duplicate_lag_max;
     int64_t body_bytes_min, body_bytes_max;
 };
 
 void mix_init(struct mix *mix);
 void mix_done(struct mix *mix);
 
-/* "acc_1,acc_2", or "acc_%d*100" for acc_0 .. acc_99; "purchase=70,lead=30". False: malformed, or
- * too many. */
+/* "acc_1,acc_2", or "acc_%d*100" for acc_0 .. acc_99; "purchase=70,lead=30". Return false when the
+ * text is malformed or has too many items. */
 bool mix_set_accounts(struct mix *mix, const char *text);
 bool mix_set_types(struct mix *mix, const char *text);
 
@@ -56,7 +55,7 @@ struct mix_event {
 };
 
 void mix_event(const struct mix *mix, uint64_t number, struct mix_event *ret_event);
-/* Writes the body; returns its length, at most MIX_BODY_BYTES_MAX. */
+/* Writes the body. Returns its length, at most MIX_BODY_BYTES_MAX. */
 size_t mix_body(
     const struct mix *mix, const struct mix_event *event, char ret_body[MIX_BODY_BYTES_MAX]);
 

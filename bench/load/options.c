@@ -45,7 +45,7 @@ static const char *set_url(void *of, const char *value)
     snprintf(port, sizeof port, "%.*s", (int)strcspn(colon + 1, "/"), colon + 1);
     struct addrinfo *found, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     if (getaddrinfo(options->host, port, &hints, &found) != 0)
-        return "a URL whose host can be resolved";
+        return "a URL whose host has an address";
     memcpy(&options->address, found->ai_addr, found->ai_addrlen);
     options->address_len = found->ai_addrlen;
     freeaddrinfo(found);
@@ -169,61 +169,61 @@ static const struct option_row rows[] = {
     {"--partner", "NAME", set_partner, "with --secret: post signed to /v1/partners/NAME/events"},
     {"--secret", "whsec_...", set_secret, "the partner's signing secret"},
     {"--accounts", "LIST", set_accounts,
-        "accounts to post for, or acc_%d*100 for acc_0 to acc_99 (default acc_demo)"},
+        "accounts of the events, or acc_%d*100 for acc_0 to acc_99 (default acc_demo)"},
     {"--types", "LIST", set_types,
         "event types with weights (default purchase=70,lead=20,payout=5,notification=5)"},
     {"--size", "BYTES", set_size, "body size, or MIN-MAX (default 400-540)"},
     {"--duplicates", "SHARE", set_duplicates,
-        "share of events that repeat an earlier one (default 0%)"},
+        "share of events that repeat an earlier event (default 0%)"},
     {"--conflicts", "SHARE", set_conflicts,
-        "share that repeat an earlier one's key with another amount (default 0%)"},
-    {"--invalid", "SHARE", set_invalid, "share that must be refused (default 0%)"},
+        "share that repeat an earlier event's key with another amount (default 0%)"},
+    {"--invalid", "SHARE", set_invalid, "share that the gateway must reject (default 0%)"},
     {"--lag", "COUNT", set_lag,
         "repeats come up to this many events later, half of them at once (default 1000)"},
     {"--batch", "COUNT", set_batch,
         "events per request, as NDJSON to /v1/events/batch (default 1: single events)"},
-    {"--connections", "COUNT", set_connections, "HTTP/2 connections in all (default 8)"},
+    {"--connections", "COUNT", set_connections, "HTTP/2 connections in total (default 8)"},
     {"--threads", "COUNT", set_threads, "threads (default 1)"},
     {"--patience", "DURATION", set_patience,
-        "a partner that has no answer by then sends again (default 4s)"},
+        "time after which an unanswered event is sent again (default 4s)"},
     {"--resend-pause", "DURATION", set_resend_pause,
-        "before a re-send after a connection error (default 1s)"},
-    {"--resends", "COUNT", set_resends, "at most so many re-sends of an event (default 10)"},
+        "pause before a re-send after a connection error (default 1s)"},
+    {"--resends", "COUNT", set_resends, "maximum number of re-sends of an event (default 10)"},
     {"--spin", "DURATION", set_spin,
-        "wake up so much early and spin, where microseconds count: costs a core (default 0)"},
+        "wake up this much early and spin, for microsecond accuracy: uses a core (default 0)"},
     {"--warm-up", "DURATION", set_warm_up,
-        "leave what is due before out of the figures (default 0)"},
-    {"--linger", "DURATION", set_linger, "wait so long for the last answers (default 30s)"},
+        "events that are due before do not count in the figures (default 0)"},
+    {"--linger", "DURATION", set_linger, "how long to wait for the last answers (default 30s)"},
     {"--seed", "NUMBER", set_seed, "the same seed posts the same events (default 1)"},
-    {"--run", "NAME", set_run, "first part of each event's id (default: made of the time)"},
+    {"--run", "NAME", set_run, "first part of each event's id (default: made from the time)"},
     {"--ca", "FILE", set_ca, "check the server's certificate against FILE (default: not checked)"},
     {"--log", "FILE", set_log,
-        "a record for each sending, for penstock-verdict; thread n > 0 writes FILE.n"},
+        "log with a record for each sending, for penstock-verdict; thread n > 0 writes FILE.n"},
     {"--progress", "FILE", set_progress, "append a line of JSON each second"},
-    {"--json", "", set_json, "the summary as JSON"},
+    {"--json", "", set_json, "print the summary as JSON"},
 };
 
 static void print_parts(FILE *file)
 {
     fputs(
-        "Timetable: parts one after the other, separated by commas (durations such as 500ms, 60s, "
+        "Timetable: parts in order, separated by commas (durations such as 500ms, 60s, "
         "10m):\n"
         "  constant:RATE:DURATION       evenly spaced, events per second\n"
-        "  ramp:FROM:TO:DURATION        from one rate to the other in a straight line\n"
-        "  step:FROM:TO:BY:DURATION     one rate after the other, DURATION each\n"
-        "  burst:COUNT:EVERY:DURATION   COUNT at once, every EVERY\n"
+        "  ramp:FROM:TO:DURATION        a rate that changes linearly\n"
+        "  step:FROM:TO:BY:DURATION     rates from FROM to TO, DURATION each\n"
+        "  burst:COUNT:EVERY:DURATION   COUNT events at once, every EVERY\n"
         "  pause:DURATION\n"
-        "  replay:FILE                  a recorded one: microseconds since the start, a line each\n"
-        "  closed:COUNT:DURATION        keep COUNT requests in flight (not an open loop; only as "
-        "the last part)\n",
+        "  replay:FILE                  a recorded timetable: a line for each event, microseconds "
+        "since the start\n"
+        "  closed:COUNT:DURATION        keep COUNT requests in flight (a closed loop; only as the "
+        "last part)\n",
         file);
 }
 
 static const struct option_table table = {.program = "penstock-load",
     .usage = "--url URL --timetable PARTS [OPTIONS]",
-    .before = "Posts events on a timetable, whether or not answers come, and counts latency from "
-              "the time that each was\n"
-              "due.\n",
+    .before = "Posts events on a timetable and does not wait for answers. Latency counts from the "
+              "time when\nan event was due.\n",
     .rows = rows,
     .rows_count = ARRAY_LENGTH(rows),
     .print_after = print_parts};

@@ -30,17 +30,16 @@ struct load_options {
     int64_t patience_us;
     int64_t resend_pause_us; /* after a connection error */
     unsigned resends_max;
-    int64_t
-        /* wake up so much before an event is due, and spin: timers are tens of microseconds late */
-        spin_us;
-    int64_t warm_up_us; /* what is due before is not counted in the figures */
-    int64_t linger_us;  /* for answers after the last event */
+    /* wake up so much early, and spin: timers are tens of microseconds late */
+    int64_t spin_us;
+    int64_t warm_up_us; /* events that are due before do not count in the figures */
+    int64_t linger_us;  /* how long to wait for answers after the last event */
     const char *log_file, *progress_file;
     bool json;
 };
 
-/* ERR_USAGE after a complaint on stderr; ERR_NO_MEMORY. --help ends the process (common/options.h).
- * */
+/* ERR_USAGE: the complaint is on stderr. ERR_NO_MEMORY. --help ends the process (common/options.h).
+ */
 enum err load_options_parse(int argc, char **argv, struct load_options *ret_options) MUST_CHECK;
 void load_options_done(struct load_options *options);
 

@@ -14,7 +14,7 @@ static void *run_thread(void *argument)
 {
     struct sender *sender = argument;
     struct timespec cpu;
-    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* or each wait is up to 50 us too long */
+    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* the default adds up to 50 us to each wait */
     while (sender_turn(sender)) {
     }
     sender->tally.wall_seconds = (double)(run_log_now_us() - sender->run->started_us) / 1e6;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What sender.c (its life) and turn.c (its work) share. */
+/* Shared by sender.c (start and end) and turn.c (work). */
 #ifndef PENSTOCK_BENCH_LOAD_SENDER_INTERNAL_H
 #define PENSTOCK_BENCH_LOAD_SENDER_INTERNAL_H
 
@@ -20,15 +20,15 @@ struct sender {
     SSL_CTX *tls;
     unsigned connections_count, connections_next;
     struct connection *connections;
-    struct list dirty;    /* connections with something to flush */
+    struct list dirty;    /* connections that have to be flushed */
     struct list patience; /* sendings in flight */
     struct list resends;  /* in order of due_us */
     struct list spare;
-    struct list prepared; /* the next ones, in order of due_us; the walk is behind them */
+    struct list prepared; /* the next requests, in order of due_us; the walk is after them */
     unsigned prepared_count;
     struct timetable_walk walk;
     bool no_room;       /* due events wait for a stream */
-    bool no_room_again; /* due re-sends do */
+    bool no_room_again; /* due re-sends wait for a stream */
     unsigned in_flight, to_resend;
     int64_t next_tick_us;
     struct run_log *log;
@@ -39,18 +39,18 @@ struct sender {
     struct sender_progress shown;
 };
 
-/* One turn: sends what is due, ends what nobody waits for any more, and waits for answers. False
- * when all is done. */
+/* One turn: sends due events, ends requests that have timed out, and waits for answers. Returns
+ * false when all is done. */
 bool sender_turn(struct sender *sender);
-/* Opens connections that are closed and may be tried again. */
+/* Opens closed connections whose pause has ended. */
 void sender_reopen(struct sender *sender, int64_t now_us);
-/* Waits for sockets until `wake_us` at the most, and works off what came. */
+/* Waits for sockets, until `wake_us` at most, and handles those that are ready. */
 void sender_wait_until(struct sender *sender, int64_t wake_us);
-/* A connection's on_end; the context is the sender. */
+/* A connection's on_end; `context` is the sender. */
 void sender_on_end(struct sending *sending, enum load_end how, void *context);
-/* After the last turn: what was due and never sent is recorded as that. */
+/* Called after the last turn: records the due events that were never sent. */
 void sender_give_up_rest(struct sender *sender);
-/* Brings what other threads see up to date. */
+/* Updates what other threads see. */
 void sender_show(struct sender *sender);
 
 #endif

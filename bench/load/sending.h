@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request on its way: an event, or a batch of them, with all that its log records will say.
- * Belongs to its sender's thread. */
+/* One request: an event, or a batch of events, with the contents of its log records. It belongs to
+ * its sender's thread. */
 #ifndef PENSTOCK_BENCH_LOAD_SENDING_H
 #define PENSTOCK_BENCH_LOAD_SENDING_H
 
@@ -11,8 +11,7 @@
 struct connection;
 
 struct sending {
-    struct list
-        link; /* in one of: the sender's re-sends, its free ones; on its connection meanwhile */
+    struct list link; /* in the sender's re-sends or free ones, or in its connection's list */
     struct list in_patience;       /* while in flight, in order of patience_until_us */
     struct connection *connection; /* while in flight */
     int32_t stream;
@@ -20,9 +19,9 @@ struct sending {
     int64_t patience_until_us;
 
     unsigned records_count;
-    struct load_record *records; /* room for the batch size */
+    struct load_record *records; /* one for each event; room for the batch size */
     struct buffer body;
-    size_t body_at; /* sent so far */
+    size_t body_at; /* bytes sent so far */
 
     int status; /* 0: none yet */
     int64_t retry_after_us;

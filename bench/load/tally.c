@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define LATE_P99_MAX_US 2000 /* an open loop that is later than this measures itself */
+#define LATE_P99_MAX_US 2000 /* beyond this an open loop measures its own delay */
 #define BUSY_SHARE_MAX 0.95  /* of a closed loop's threads */
 
 void tally_record(struct tally *tally, const struct load_record *record, bool counts)
@@ -14,7 +14,7 @@ void tally_record(struct tally *tally, const struct load_record *record, bool co
         tally->events++;
     else
         tally->resends++;
-    if (counts && record->sending == 0) /* what got no answer took that long at least */
+    if (counts && record->sending == 0) /* without an answer: the time until it was given up */
         histogram_add(&tally->answers, record->ended_us - record->intended_us);
     if (record->end != LOAD_ANSWERED)
         return;
@@ -59,10 +59,11 @@ const char *tally_bottleneck(const struct tally *tally, unsigned threads, bool c
 {
     if (tally->wall_seconds > 0 &&
         tally->cpu_seconds / (tally->wall_seconds * threads) > BUSY_SHARE_MAX)
-        return "its threads were busy all the time: use more of them, or a machine of its own";
+        return "its threads were busy all the time: use more of them, or a separate machine";
     if (!closed && histogram_percentile(&tally->late, 99) > LATE_P99_MAX_US)
-        return "it sent more than 1 % of the events over 2 ms late: use more threads, or a machine "
-               "of its own";
+        return "it sent more than 1 % of the events over 2 ms late: use more threads, or a "
+               "separate "
+               "machine";
     return NULL;
 }
 
@@ -137,7 +138,7 @@ static void print_text(
         (double)histogram_percentile(answers, 90) / 1e3,
         (double)histogram_percentile(answers, 99) / 1e3,
         (double)histogram_percentile(answers, 99.9) / 1e3, (double)answers->max_us / 1e3,
-        closed ? " (closed loop: from sending, not from a timetable)" : "");
+        closed ? " (closed loop: counted from sending, without a timetable)" : "");
     fprintf(file,
         "generator p99 %.3f ms late, max %.3f ms; %" PRIu64
         " events waited for a free stream; %.1f CPU s\n",

@@ -35,7 +35,7 @@ static enum err add_part(struct timetable *timetable, const struct timetable_par
     return OK;
 }
 
-/* One function for each kind of part: its words, without the kind itself. */
+/* One parser for each kind of part. It gets the part's words, without the kind itself. */
 
 static enum err parse_constant(struct timetable *timetable, char *const words[])
 {
@@ -144,7 +144,7 @@ static const struct kind {
     {"step", 4, parse_step, "step:FROM:TO:BY:DURATION"},
     {"burst", 3, parse_burst, "burst:COUNT:EVERY:DURATION"},
     {"pause", 1, parse_pause, "pause:DURATION"},
-    {"replay", 1, parse_replay, "replay:FILE (microseconds, a line each, ascending)"},
+    {"replay", 1, parse_replay, "replay:FILE (microseconds, a line for each event, ascending)"},
     {"closed", 2, parse_closed, "closed:COUNT:DURATION"},
 };
 
@@ -162,7 +162,7 @@ static enum err parse_part(struct timetable *timetable, char *text, char *ret_co
         enum err result =
             count == kinds[i].words + 1 ? kinds[i].parse(timetable, words + 1) : ERR_USAGE;
         if (result == ERR_NOT_FOUND)
-            snprintf(ret_complaint, TIMETABLE_COMPLAINT_BYTES, "can't read %s", words[1]);
+            snprintf(ret_complaint, TIMETABLE_COMPLAINT_BYTES, "cannot read %s", words[1]);
         else if (result)
             snprintf(ret_complaint, TIMETABLE_COMPLAINT_BYTES, "\"%s\" should be %s", whole,
                 kinds[i].form);
@@ -220,8 +220,8 @@ void timetable_done(struct timetable *timetable)
 }
 
 /*
- * When event `index` of a part is due. A ramp from a to b over D has sent a*t + (b-a)*t^2/(2D)
- * events at t: solved for t, in the form that holds for a = b as well.
+ * Returns when event `index` of a part is due. A ramp from a to b over D has sent a*t +
+ * (b-a)*t^2/(2D) events at time t. This is solved for t, in a form that also holds for a = b.
  */
 static int64_t time_of(const struct timetable_part *part, int64_t index)
 {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A sender's work, turn by turn: where requests come from, where they go, and when they are sent
- * again. */
+/* A sender's turns: preparing requests, choosing connections, sending, and sending again. */
 #include "load/answer.h"
 #include "load/sender_internal.h"
 
@@ -28,7 +27,7 @@ static struct sending *take_sending(struct sender *sender)
     if (sending)
         sending->records = calloc(sender->options->batch, sizeof *sending->records);
     if (!sending || !sending->records)
-        abort(); /* a generator that can't hold what is in flight measures nothing */
+        abort(); /* without memory for requests in flight there is nothing to measure */
     list_init(&sending->link);
     list_init(&sending->in_patience);
     return sending;
@@ -74,7 +73,7 @@ static void record_all(
     }
 }
 
-/* --- where a request goes --- */
+/* --- choosing a connection --- */
 
 static struct connection *find_room(struct sender *sender)
 {
@@ -100,7 +99,7 @@ static void send_on(
     list_add_tail(&sender->dirty, &connection->in_dirty);
 }
 
-/* Sorted from the tail: nearly all pauses are the same. */
+/* Inserts from the tail: nearly all pauses have the same length, so its place is near the end. */
 static void add_resend(struct sender *sender, struct sending *sending, int64_t due_us)
 {
     struct list *before = sender->resends.prev;
@@ -118,7 +117,7 @@ static bool should_resend(
     if (how == LOAD_UNFINISHED || sending->records[0].sending >= sender->options->resends_max ||
         atomic_load(&sender->run->stopping))
         return false;
-    bool refused = false; /* a batch is sent again whole: what was taken is a duplicate then */
+    bool refused = false; /* a batch is sent again whole; its accepted items are then duplicates */
     for (unsigned i = 0; i < sending->records_count; i++)
         refused |= sending->records[i].status == 503 || sending->records[i].status == 429;
     return how != LOAD_ANSWERED || refused;
@@ -173,15 +172,15 @@ static void send_again(struct sender *sender, int64_t now_us)
     }
 }
 
-/* Whose the next event is: each thread takes runs of a batch's length in turn. */
+/* Returns whether the next event belongs to this thread. Threads take turns of one batch each. */
 static bool is_ours(const struct sender *sender)
 {
     return (uint64_t)sender->walk.number / sender->options->batch % sender->options->threads ==
            sender->number;
 }
 
-/* Makes the next request that is ours, or returns NULL when the timetable has no more. A batch is
- * due with its last event. */
+/* Makes this thread's next request, or returns NULL at the end of the timetable. A batch is due
+ * with its last event. */
 static struct sending *prepare(struct sender *sender)
 {
     struct sending *sending = NULL;
@@ -217,7 +216,7 @@ static struct sending *next_prepared(struct sender *sender)
     return CONTAINER_OF(sender->prepared.next, struct sending, link);
 }
 
-/* While nothing is in flight, so that neither an answer nor an event has to wait for it. */
+/* Called while nothing is in flight, so that it delays neither answers nor events. */
 static void prepare_more(struct sender *sender)
 {
     while (sender->in_flight == 0 && sender->prepared_count < PREPARED_MAX) {
@@ -317,7 +316,7 @@ void sender_reopen(struct sender *sender, int64_t now_us)
     }
 }
 
-/* What the run's end left over: due, and never sent. */
+/* At the end of the run: records events that were due and never sent. */
 void sender_give_up_rest(struct sender *sender)
 {
     struct sending *sending;
@@ -355,7 +354,7 @@ static int64_t min_of(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* When there is something to do without any socket saying so. */
+/* Returns when the sender has work to do even if no socket is ready. */
 static int64_t next_wake_us(struct sender *sender)
 {
     int64_t wake_us = sender->next_tick_us, due_us;
@@ -389,8 +388,7 @@ void sender_wait_until(struct sender *sender, int64_t wake_us)
         connection_on_ready(ready[i].data.ptr, ready[i].events);
 }
 
-/* Whether the timetable has been worked off; its closed part, where there is one, is filled here.
- * */
+/* Returns whether the timetable has ended. Fills the closed part, if there is one. */
 static bool has_no_more(struct sender *sender, int64_t now_us)
 {
     int64_t due_us;

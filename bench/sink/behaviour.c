@@ -21,8 +21,7 @@ void behaviour_init(struct behaviour *behaviour)
         .body_len = sizeof "{}" - 1};
 }
 
-/* The text in front of the separator becomes a string of its own; returns what stands behind it, or
- * NULL. */
+/* Cuts the text at the separator. Returns the text after it, or NULL when there is none. */
 static char *split(char *text, const char *separator)
 {
     char *found = strstr(text, separator);
@@ -159,26 +158,27 @@ static const struct word {
     bool (*parse)(char *value, struct behaviour *behaviour); /* may write into `value` */
 } words_table[] = {
     {"delay", "delay=DURATION, =exp:MEAN, =uniform:FROM:TO or =lognormal:MEDIAN:SIGMA",
-        "waits before it deeds", parse_delay},
-    {"status", "status=200..599", "what it answers", parse_own_status},
+        "waits before it answers", parse_delay},
+    {"status", "status=200..599", "the status of its answers", parse_own_status},
     {"fail", "fail=SHARE or =SHARE:STATUS", "answers 500 or STATUS instead", parse_fail},
-    {"retry-after", "retry-after=SECONDS", "the header, on all answers that are not 2xx",
+    {"retry-after", "retry-after=SECONDS", "adds the header to answers that are not 2xx",
         parse_retry_after},
-    {"body", "body=TEXT, without spaces and at most 1023 bytes", "what it answers with",
+    {"body", "body=TEXT, without spaces and at most 1023 bytes", "the body of its answers",
         parse_body},
     {"drop", "drop=SHARE, =SHARE:new or =SHARE:warm",
-        "does the work, then closes the connection (of the first request only, or of later ones "
-        "only)",
+        "does the work, then closes the connection (new: at its first request; warm: at later "
+        "requests)",
         parse_drop},
     {"cut", "cut=SHARE", "closes the connection in the middle of the answer", parse_cut},
     {"hang", "hang=SHARE", "does the work and never answers", parse_hang},
     {"down", "down=FROM..TO since the start, at most 16 times",
         "closes the connection and does no work", parse_down},
-    {"stall", "stall=FROM..TO since the start, at most 16 times",
-        "answers nothing until it is over", parse_stall},
+    {"stall", "stall=FROM..TO since the start, at most 16 times", "answers nothing until it ends",
+        parse_stall},
     {"slow-read", "slow-read=BYTES",
-        "reads that many a second (HTTP/2 and TLS: on the path / only)", parse_slow_read},
-    {"secret", "secret=whsec_..., at most 4 times", "checks the signature (and answers as ever)",
+        "reads so many bytes a second (HTTP/2 and TLS: by the words of the path /)",
+        parse_slow_read},
+    {"secret", "secret=whsec_..., at most 4 times", "checks the signature (answers do not change)",
         parse_secret},
 };
 
@@ -203,8 +203,7 @@ static bool parse_word(
     char *value = name ? split(name, "=") : NULL;
     const struct word *word = name ? find_word(name) : NULL;
     if (!word)
-        snprintf(
-            ret_complaint, BEHAVIOUR_COMPLAINT_BYTES, "\"%.200s\": there is no such word", text);
+        snprintf(ret_complaint, BEHAVIOUR_COMPLAINT_BYTES, "\"%.200s\" is not a word", text);
     else if (!value || !word->parse(value, behaviour))
         snprintf(
             ret_complaint, BEHAVIOUR_COMPLAINT_BYTES, "\"%.200s\" should be %s", text, word->form);
@@ -230,21 +229,21 @@ bool behaviour_parse(const char *words, struct behaviour *ret_behaviour,
             return false;
     if (behaviour.hang + behaviour.drop + behaviour.cut > 1 + 1e-9) {
         snprintf(ret_complaint, BEHAVIOUR_COMPLAINT_BYTES,
-            "hang, drop and cut are together more than 100%%");
+            "hang, drop and cut are more than 100%% in total");
         return false;
     }
     *ret_behaviour = behaviour;
     return true;
 }
 
-/* Near seeds give far states; never 0, which xorshift can't leave. */
+/* Maps near seeds to distant states. Never returns 0, which xorshift cannot leave. */
 uint64_t behaviour_seed(uint64_t seed, unsigned thread)
 {
     uint64_t state = random_at(seed, thread);
     return state ? state : 1;
 }
 
-/* xorshift64* (Vigna 2016), as a number from 0 to below 1. */
+/* xorshift64* (Vigna 2016). Returns a number from 0 to below 1. */
 static double next_random(uint64_t *random)
 {
     uint64_t x = *random;
@@ -291,21 +290,21 @@ static enum sink_deed draw_deed(const struct behaviour *behaviour, bool warm, ui
     return thrown - behaviour->drop < behaviour->cut ? SINK_CUT_SHORT : SINK_ANSWERED;
 }
 
-/* The first moment at or after `at_us` that no stall holds. Windows may touch and overlap in any
- * order. */
+/* Returns the first moment at or after `at_us` that is in no stall. Windows may overlap and be in
+ * any order. */
 static int64_t leave_stalls(const struct windows *stalls, int64_t at_us)
 {
     for (unsigned i = 0; i < stalls->count; i++) {
         const struct window *window = &stalls->windows[i];
         if (at_us >= window->from_us && at_us < window->to_us) {
             at_us = window->to_us;
-            i = UINT32_MAX; /* from the first one again; each can hold it once only */
+            i = UINT32_MAX; /* check all of them again; each window can move it only once */
         }
     }
     return at_us;
 }
 
-/* The first moment of from_us..to_us that is in a window, or -1. */
+/* Returns the first moment of from_us..to_us that is in a window, or -1. */
 static int64_t meets_window(const struct windows *windows, int64_t from_us, int64_t to_us)
 {
     int64_t first_us = -1;

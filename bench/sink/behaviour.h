@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a client deployment behaves: the words of a person ("delay=exp:20ms fail=2% down=10s..20s"),
- * and what they come to for one request. Nothing here waits, sends or looks at a clock: chance and
- * time are parameters.
+ * How a client deployment behaves: a text of words ("delay=exp:20ms fail=2% down=10s..20s"), and
+ * the decisions that follow from them for one request. The functions do not wait, send or read a
+ * clock: random state and time are parameters.
  *
- * For a request the words are asked in this order:
+ * For a request the words apply in this order:
  *
- *   down      the deployment is not there, or goes away before it has acted: dropped, no work done (status 0)
- *   hang, drop, cut    exclude each other: one throw decides which of them, if any
- *   fail, status       what it answers, or would have answered
- *   delay, stall       when: the delay from now on, and beyond any stall that this ends in
+ *   down              the deployment is down, or goes down before it has acted: the connection is
+ *                     dropped and no work is done (status 0)
+ *   hang, drop, cut   exclude each other: one random number decides between them
+ *   fail, status      the status of the answer, also of one that is not sent
+ *   delay, stall      the time of the answer: after the delay, and after any stall at that time
  */
 #ifndef PENSTOCK_BENCH_SINK_BEHAVIOUR_H
 #define PENSTOCK_BENCH_SINK_BEHAVIOUR_H
@@ -26,7 +27,7 @@ enum delay_kind { DELAY_FIXED, DELAY_EXPONENTIAL, DELAY_UNIFORM, DELAY_LOGNORMAL
 
 enum drop_on { DROP_ON_ANY, DROP_ON_NEW, DROP_ON_WARM };
 
-/* From..to, since the sink's start; `to` is outside. */
+/* From..to, since the sink's start; `to` is not included. */
 struct window {
     int64_t from_us, to_us;
 };
@@ -38,9 +39,9 @@ struct windows {
 
 /* Immutable once it is in the table of paths. */
 struct behaviour {
-    unsigned path; /* its number, set by that table; 0: no path's */
+    unsigned path; /* its path's number, set by that table; 0: none */
     enum delay_kind delay_kind;
-    int64_t delay_us;       /* fixed; mean; lower end; median */
+    int64_t delay_us;       /* fixed delay, mean, lower end or median */
     int64_t delay_upper_us; /* uniform */
     double delay_sigma;     /* log-normal */
     unsigned status;
@@ -52,34 +53,34 @@ struct behaviour {
     double hang, drop, cut;
     enum drop_on drop_on;
     struct windows down, stall;
-    int64_t slow_read_bytes; /* a second; 0: as fast as it comes */
+    int64_t slow_read_bytes; /* per second; 0: not limited */
     struct secret secrets[ENDPOINT_SECRETS_MAX];
     unsigned secrets_count;
 };
 
 struct behaviour_draw {
     enum sink_deed deed;
-    unsigned status;  /* that it answers or would have answered; 0: no work is done */
-    int64_t after_us; /* from now; of SINK_NEVER_ENDED (it hangs) 0 */
+    unsigned status;  /* of the answer, also of one that is not sent; 0: no work is done */
+    int64_t after_us; /* from now; 0 for SINK_NEVER_ENDED (it hangs) */
 };
 
-/* Answers 200 and {} at once. */
+/* The default: answers 200 and {} at once. */
 void behaviour_init(struct behaviour *behaviour);
 
-/* Words parted by white space; none at all are behaviour_init's. On false the complaint names the
- * word and says what it should be; `ret_behaviour` is then untouched. */
+/* Parses words separated by white space; no words give the default. On false the complaint names
+ * the word and says what it should be, and `ret_behaviour` is unchanged. */
 bool behaviour_parse(const char *words, struct behaviour *ret_behaviour,
     char ret_complaint[BEHAVIOUR_COMPLAINT_BYTES]) MUST_CHECK;
 
-/* The words with what they do, for --help. */
+/* Prints the words and what they do, for --help. */
 void behaviour_print_words(FILE *file);
 
-/* `random` is the state of a generator, seeded by behaviour_seed; `warm`: not the first request of
- * its connection. */
+/* Decides what happens to a request. `random` is a state from behaviour_seed. `warm`: the request
+ * is not the first one of its connection. */
 void behaviour_draw(const struct behaviour *behaviour, bool warm, int64_t since_start_us,
     uint64_t *random, struct behaviour_draw *ret_draw);
 
-/* The state for one of several threads. */
+/* Returns the random state for one of several threads. */
 uint64_t behaviour_seed(uint64_t seed, unsigned thread);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define MISSING_BYTES 64 /* promised beyond the real body, so that even an empty one can be cut */
+#define MISSING_BYTES 64 /* content-length says so much more, so an empty body can be cut too */
 
 /* An answer that is never finished. */
 struct cut_answer {
@@ -46,8 +46,8 @@ void connection_break(struct sink_loop *loop, h2o_req_t *req)
 {
     struct connection *connection = connection_of(req);
     if (req->version < 0x200) {
-        /* Nobody else's request is on it. h2o does not look at it before it has an answer, which
-         * then goes nowhere. */
+        /* The connection has no other request. h2o reads it only after an answer, which then is
+         * not sent. */
         shut_down(connection);
         req->http1_is_persistent = 0;
         server_answer(req, 503, NULL, "", 0);
@@ -56,7 +56,7 @@ void connection_break(struct sink_loop *loop, h2o_req_t *req)
     }
 }
 
-/* What was sent of it is in the kernel. */
+/* The bytes that were sent are in the kernel. */
 static void on_proceed(h2o_generator_t *generator, h2o_req_t *req)
 {
     struct cut_answer *answer = CONTAINER_OF(generator, struct cut_answer, super);

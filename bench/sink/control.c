@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What steers the sink at run time, on the same port; none of it is logged.
+ * Control at run time, on the same port. These requests are not logged.
  *
- *   PUT /_behave/<path>   the words in the body become the behaviour of /<path>: 200, or 400 with the complaint
- *   GET /_counts          how many requests, and what became of them
+ *   PUT /_behave/<path>   sets the behaviour of /<path> to the words in the body; answers 200, or
+ *                         400 with the complaint
+ *   GET /_counts          returns the number of requests, by how they ended
  */
 #include "sink/sink.h"
 
@@ -39,7 +40,7 @@ static void put_behaviour(struct sink *sink, h2o_req_t *req, struct slice path)
     if (result == ERR_BAD_REQUEST)
         answer_text(req, 400, "the path should be /_behave/ and at most 255 bytes more\n");
     else if (result)
-        answer_text(req, 503, "no room for another path or change\n");
+        answer_text(req, 503, "the limit of paths or changes is reached\n");
     else
         answer_text(req, 200, "");
 }
@@ -72,7 +73,7 @@ bool control_handle(struct sink *sink, h2o_req_t *req)
     else if (is_counts && is_get)
         get_counts(sink, req);
     else if (is_behave || is_counts)
-        answer_text(req, 405, is_behave ? "PUT it\n" : "GET it\n");
+        answer_text(req, 405, is_behave ? "use PUT\n" : "use GET\n");
     else
         return false;
     return true;

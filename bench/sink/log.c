@@ -7,7 +7,7 @@
 
 struct sink_log {
     _Atomic uint64_t requests;
-    pthread_mutex_t lock; /* of all below */
+    pthread_mutex_t lock; /* for all fields below */
     struct run_log *records;
     uint64_t deeds[SINK_DEEDS];
 };

@@ -66,20 +66,20 @@ static const char *set_behave(void *of, const char *value)
     enum err result = paths_put(options->paths, slice_of(value, path_len), &behaviour);
     if (result == ERR_BAD_REQUEST)
         return "a path and words: the path is a '/' and at most 255 bytes";
-    return result ? "left out: there are too many paths" : NULL;
+    return result ? "left out: the limit of paths is reached" : NULL;
 }
 
 static const struct option_row rows[] = {
-    {"--port", "N", set_port, "port on 127.0.0.1; 0, the default, takes a free one"},
-    {"--threads", "N", set_threads, "loops; default 1"},
-    {"--log", "FILE", set_log, "a record for each request, for penstock-verdict"},
+    {"--port", "N", set_port, "port on 127.0.0.1 (default 0: a free one)"},
+    {"--threads", "N", set_threads, "number of loops (default 1)"},
+    {"--log", "FILE", set_log, "log with a record for each request, for penstock-verdict"},
     {"--ready-file", "FILE", set_ready_file,
-        "written when requests are taken: {\"port\", \"url\", \"pid\"}"},
-    {"--seed", "N", set_seed, "of the chances in the words; default 0"},
+        "JSON file, written when requests are accepted: {\"port\", \"url\", \"pid\"}"},
+    {"--seed", "N", set_seed, "seed of the random choices (default 0)"},
     {"--tls-cert", "FILE", set_certificate, "certificate chain, PEM: TLS instead of cleartext"},
-    {"--tls-key", "FILE", set_key, "its key, PEM"},
+    {"--tls-key", "FILE", set_key, "private key, PEM"},
     {"--behave", "'PATH WORDS...'", set_behave,
-        "how a path behaves, see below (may be given again)"},
+        "how a path behaves, see below (can be given several times)"},
 };
 
 static void print_words(FILE *file)
@@ -91,10 +91,10 @@ static void print_words(FILE *file)
 static const struct option_table table = {.program = "penstock-sink",
     .usage = "[OPTIONS]",
     .before = "Plays client deployments on 127.0.0.1 until SIGTERM. Without words it answers 200 "
-              "and {}. A path's words\n"
-              "are for all requests to it and below it; the longest path wins. At run time: PUT "
-              "/_behave/PATH with the\n"
-              "words as body, GET /_counts.\n",
+              "and {}. The words\n"
+              "of a path hold for all requests to it and below it; the longest path counts. At run "
+              "time: PUT\n"
+              "/_behave/PATH with the words as body, GET /_counts.\n",
     .rows = rows,
     .rows_count = ARRAY_LENGTH(rows),
     .print_after = print_words};

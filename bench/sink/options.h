@@ -12,8 +12,8 @@ struct sink_options {
     const char *log_file, *ready_file, *certificate_file, *key_file; /* NULL: not given */
 };
 
-/* The paths of --behave go into `paths`. ERR_USAGE when a complaint has been printed to stderr;
- * --help ends the process (common/options.h). */
+/* Puts the paths of --behave into `paths`. ERR_USAGE: the complaint is on stderr. --help ends the
+ * process (common/options.h). */
 enum err sink_options_parse(
     int argc, char **argv, struct paths *paths, struct sink_options *ret_options) MUST_CHECK;
 

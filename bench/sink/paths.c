@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A table is an open-addressed hash of the paths; a look-up asks it once for each '/' of the
+/* A table is an open-addressed hash of the paths. A look-up searches it once for each '/' of the
  * request's path, from the end. */
 #include "sink/paths.h"
 
@@ -10,10 +10,10 @@
 #include <stdlib.h>
 
 struct entry {
-    char path[PATH_BYTES_MAX]; /* without a '/' at its end: "/" is "" */
+    char path[PATH_BYTES_MAX]; /* without a '/' at the end: "/" is "" */
     size_t len;
     struct behaviour behaviour;
-    struct entry *older; /* all that were ever made */
+    struct entry *older; /* list of all entries ever made, for paths_free */
 };
 
 struct table {
@@ -25,11 +25,11 @@ struct table {
 };
 
 struct paths {
-    pthread_mutex_t lock; /* of those who change it */
+    pthread_mutex_t lock; /* for writers */
     _Atomic(struct table *) table;
     struct entry *newest_entry;
     bool shared;
-    unsigned changes; /* since then */
+    unsigned changes; /* since paths_share */
     struct behaviour nobodys;
 };
 
@@ -99,7 +99,7 @@ void paths_share(struct paths *paths)
     paths->shared = true;
 }
 
-/* Under the lock. */
+/* Called with the lock held. */
 static enum err publish(struct paths *paths, struct entry *entry)
 {
     struct table *old = atomic_load(&paths->table);
@@ -151,7 +151,7 @@ const struct behaviour *paths_find(const struct paths *paths, struct slice path)
 {
     struct table *table = atomic_load_explicit(&paths->table, memory_order_acquire);
     for (bool whole = true; table->count > 0; whole = false) {
-        if (!whole) { /* up to the '/' before its last part */
+        if (!whole) { /* continue with the path up to its last '/' */
             while (path.len > 0 && path.data[path.len - 1] != '/')
                 path.len--;
             if (path.len == 0)

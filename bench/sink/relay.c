@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Slow reading. h2o gives no say before it has read a request whole, so this belongs to a
- * connection: the first bytes are looked at without being read, and if their path reads slowly, h2o
- * gets one end of a socket pair instead, and a relay carries bytes to it at the given rate. Answers
- * go back at once.
+ * Slow reading. h2o always reads a request as fast as it can. So slow reading belongs to a
+ * connection: its first bytes are peeked, and if their path reads slowly, h2o gets one end of a
+ * socket pair. A relay then carries bytes from the client to h2o at the given rate. Answers are
+ * carried back at once.
  *
- *            in: `rate` bytes a second, ticks of 20 ms
+ *            in: `rate` bytes a second, in ticks of 20 ms
  *   client ---------------------------------------------> pair ===== h2o
  *          <---------------------------------------------
- *            out: as it comes; a client that does not read holds it up
+ *            out: at once; it waits for a client that does not read
  *
- * It ends when both directions have ended or one has failed: the end of one is passed on as a half
- * close, so that h2o's shutdown of its end reaches the client and the client's leaving reaches h2o.
+ * The relay ends when both directions have ended or one has failed. The end of one direction is
+ * passed on as a half close, so that each side sees that the other one has closed.
  *
- * The path is read from an HTTP/1 request line; what looks otherwise (HTTP/2, TLS) goes by the path
- * "/". A connection keeps the rate that it began with.
+ * The path is read from an HTTP/1 request line. HTTP/2 and TLS connections count as path "/". A
+ * connection keeps the rate that it began with.
  */
 #include "base/clock.h"
 #include "sink/sink.h"
@@ -28,21 +28,21 @@
 #define PEEK_BYTES 1024
 #define RELAY_BYTES 16384
 #define RECEIVE_BUFFER_BYTES \
-    4096 /* or the kernel would take most bodies off the gateway's hands at once */
+    4096 /* small, so that the kernel does not take a whole body from the gateway at once */
 
 struct stream {
     char bytes[RELAY_BYTES];
-    size_t begin, end;     /* what is not yet passed on */
-    bool is_read, is_done; /* the end has come; and has been passed on */
+    size_t begin, end;     /* bytes that are not passed on yet */
+    bool is_read, is_done; /* the end was read; the end was passed on */
 };
 
 struct relay {
     struct sink_loop *loop;
     struct timer tick;
-    h2o_socket_t *client, *pair; /* both are only watched by h2o, not read; `client` never */
+    h2o_socket_t *client, *pair; /* h2o reads neither; it watches only `pair` */
     struct stream in, out;
-    int64_t rate_bytes;  /* a second */
-    int64_t refilled_us; /* until when `allowance` has been counted */
+    int64_t rate_bytes;  /* per second */
+    int64_t refilled_us; /* when `allowance` was last increased */
     double allowance;    /* bytes that may be read now */
 };
 
@@ -51,8 +51,8 @@ static bool must_wait(void)
     return errno == EAGAIN || errno == EINTR;
 }
 
-/* Reads at most `max` bytes into an empty buffer and passes on what it can. False: the connection
- * has failed. */
+/* Reads at most `max` bytes into an empty buffer and passes on as many as possible. Returns false
+ * when the connection has failed. */
 static bool carry(struct stream *stream, int from, int to, size_t max, size_t *ret_read)
 {
     *ret_read = 0;
@@ -102,7 +102,7 @@ static void carry_in(struct relay *relay, bool *ret_alive)
     relay->allowance -= (double)got;
 }
 
-/* True when there is nothing more to read now: the end, or a client that does not take it. */
+/* Returns true when there is nothing to read now: at the end, or when the client is not reading. */
 static bool carry_out(struct relay *relay, bool *ret_alive)
 {
     size_t got;
@@ -117,10 +117,9 @@ static void on_pair_readable(h2o_socket_t *socket, const char *error)
     bool alive;
     bool rests = carry_out(relay, &alive);
     if (!alive || relay->out.is_done)
-        relay_end(
-            relay); /* h2o has ended the connection: what the client still sends is nobody's */
+        relay_end(relay); /* h2o has ended the connection: the client's other bytes are dropped */
     else if (rests)
-        h2o_socket_read_stop(socket); /* until a tick has got rid of it */
+        h2o_socket_read_stop(socket); /* until a tick has passed the bytes on */
 }
 
 static void on_tick(struct timer *timer)
@@ -160,7 +159,7 @@ static void relay_begin(struct sink_loop *loop, h2o_socket_t *client, int64_t ra
     timers_set(&loop->timers, &relay->tick, relay->refilled_us + TICK_US);
 }
 
-/* The path of a request line, "/" for everything else. */
+/* Returns the path of an HTTP/1 request line, "/" for anything else. */
 static struct slice path_in(const char *bytes, size_t len)
 {
     const char *space = memchr(bytes, ' ', len), *end = bytes + len;

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request, from its coming to its record:
+ * A request, from its arrival to its record:
  *
- *   come -- draw --+-- due now -------------------------------.
- *                  +-- due later --> waiting --- timer -------+--> deed: log, then answer, drop or cut
- *                  '-- hangs ------> waiting --.
- *                                       |      '-- the sink ends --> logged as never ended
- *                                       '--------- the client leaves --> the same
+ *   arrives -- draw --+-- due now --------------------------.
+ *                     +-- due later --> waiting --timer-----+--> deed: log; answer, drop or cut
+ *                     '-- hangs ------> waiting
  *
- * A waiting request lives in memory of h2o's request, whose end is told by its dispose callback. A
- * client that leaves does not undo the work: the status is what it would have been told.
+ *   waiting --the client leaves, or the sink ends--> logged as never ended
+ *
+ * A waiting request is allocated in the memory of h2o's request, and its dispose callback is called
+ * at the end of that request. A client that leaves does not undo the work: the record has the
+ * status that the answer would have had.
  */
 #include "base/clock.h"
 #include "model/event_id.h"
@@ -20,7 +21,7 @@
 
 struct waiting {
     struct timer timer;
-    struct list link; /* in the loop's */
+    struct list link; /* in the loop's list */
     struct sink_loop *loop;
     h2o_req_t *req;
     const struct behaviour *behaviour;
@@ -48,7 +49,7 @@ static struct slice path_of(const h2o_req_t *req)
     return slice_of(req->path.base, req->query_at < req->path.len ? req->query_at : req->path.len);
 }
 
-/* What can be said of a request when it comes. */
+/* Fills in what is known of a request when it arrives. */
 static void describe(struct sink_loop *loop, h2o_req_t *req, const struct behaviour *behaviour,
     bool warm, struct sink_record *ret_record)
 {
@@ -79,7 +80,7 @@ static void add_retry_after(h2o_req_t *req, int64_t seconds)
         &req->pool, &req->res.headers, H2O_STRLIT("retry-after"), 1, NULL, value.base, value.len);
 }
 
-/* Logs what is now known, and does it. The request may be disposed of in here. */
+/* Logs the request, then answers, drops or cuts. The request may be disposed of here. */
 static void deed(struct sink_loop *loop, h2o_req_t *req, const struct behaviour *behaviour,
     const struct behaviour_draw *draw, struct sink_record *record)
 {
@@ -105,7 +106,7 @@ static void deed(struct sink_loop *loop, h2o_req_t *req, const struct behaviour 
     }
 }
 
-/* Takes it out of what waits; it may be logged once behind this. */
+/* Removes it from the waiting requests. It may be logged once after this. */
 static void stop_waiting(struct waiting *waiting)
 {
     waiting->ended = true;
@@ -184,7 +185,7 @@ void respond_find_gone(struct sink_loop *loop)
         if (poll(&fd, 1, 0) == 1 && (fd.revents & (POLLRDHUP | POLLHUP | POLLERR))) {
             end_without_answer(waiting);
             connection_break(
-                loop, req); /* disposes of this one only: HTTP/1 has no other on its connection */
+                loop, req); /* disposes of this request only: HTTP/1 has no other one on it */
         }
     }
 }

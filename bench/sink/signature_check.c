@@ -6,7 +6,7 @@
 #define TIMESTAMP_DIGITS_MAX 18
 
 struct path_macs {
-    const struct behaviour *of; /* whose secrets they are keyed with */
+    const struct behaviour *of; /* the MACs are keyed with its secrets */
     struct hmac *macs[ENDPOINT_SECRETS_MAX];
 };
 
@@ -24,7 +24,7 @@ static struct path_macs *macs_of(
         size_t count = behaviour->path + 1;
         struct path_macs *macs = realloc(checker->macs, count * sizeof *macs);
         if (!macs)
-            abort(); /* as h2o does */
+            abort(); /* like h2o */
         memset(macs + checker->count, 0, (count - checker->count) * sizeof *macs);
         checker->macs = macs;
         checker->count = count;

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * penstock-sink plays the client deployments that bench runs deliver to: it answers, delays, fails,
- * drops and hangs as its paths are told to (behaviour.h), and logs each request once its end is
- * known (common/run_log.h).
+ * penstock-sink plays the client deployments that bench runs deliver to. It answers, delays, fails,
+ * drops and hangs as the words of its paths say (behaviour.h). It logs each request when it ends
+ * (common/run_log.h).
  *
- *   main.c      options, start and stop          respond.c     a request from its coming to its record
- *   behaviour   words, chance                    connection.c  warm or new; how a connection is cut
- *   paths       which behaviour                  relay.c       connections that are read slowly
- *   log         records and counts               control.c     what changes and shows it at run time
+ *   main.c        options, start and stop
+ *   respond.c     a request, from its arrival to its record
+ *   behaviour.c   the words and the random decisions
+ *   paths.c       which behaviour a request gets
+ *   connection.c  new or warm connections; how a connection is broken
+ *   relay.c       connections that are read slowly
+ *   log.c         records and counts
+ *   control.c     changes and counts at run time
  *
- * Threads: each loop has its own connections, requests, timers, MACs and random numbers. Shared are
- * the log (a lock) and the paths (published tables). The main thread waits for a signal, and writes
- * the rest of the log when the loops have ended.
+ * Threads: each loop has its own connections, requests, timers, MACs and random state. The log
+ * (with a lock) and the paths (published tables) are shared. The main thread waits for a signal.
+ * When the loops have ended, it writes the rest of the log.
  */
 #ifndef PENSTOCK_BENCH_SINK_SINK_H
 #define PENSTOCK_BENCH_SINK_SINK_H
@@ -35,13 +39,13 @@ struct sink_loop {
     struct timers timers;
     struct signature_checker signatures;
     struct list waiting; /* requests that have not ended */
-    struct list dying;   /* connections to be shut down behind this turn */
+    struct list dying;   /* connections to shut down after this turn */
     h2o_timeout_t tick;  /* SINK_LOG_FLUSH_MS */
     h2o_timeout_entry_t tick_entry;
 };
 
 struct sink {
-    int64_t start_us;    /* monotonic; what windows count from */
+    int64_t start_us;    /* monotonic; time 0 of the windows */
     struct paths *paths; /* shared */
     struct sink_log *log;
     struct server *server;
@@ -55,16 +59,16 @@ static inline struct slice slice_from_iovec(h2o_iovec_t iovec)
 
 /* respond.c: an h2o handler's on_req. */
 int respond_on_request(h2o_handler_t *handler, h2o_req_t *req);
-/* HTTP/1 does not show that the client has left while its request waits: so it is looked for, now
- * and then. */
+/* Finds waiting HTTP/1 requests whose client has left. HTTP/1 does not report this while a request
+ * waits, so it is called at intervals. */
 void respond_find_gone(struct sink_loop *loop);
-/* Logs what waits still; the loop's thread has ended. */
+/* Logs the requests that still wait. Called after the loop's thread has ended. */
 void respond_end_waiting(struct sink_loop *loop);
 
-/* control.c: false when the request is none of its own; otherwise it is answered. */
+/* control.c: answers a control request. Returns false for any other request. */
 bool control_handle(struct sink *sink, h2o_req_t *req);
 
-/* relay.c: server_options' on_connection. */
+/* relay.c: on_connection of server_options. */
 void relay_on_connection(struct server_loop *server, h2o_socket_t *socket);
 
 #endif

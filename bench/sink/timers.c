@@ -22,7 +22,7 @@ static void put(struct timers *timers, size_t place, struct timer *timer)
     timer->place = place;
 }
 
-/* The timer looks for its place, upward from a hole and then downward. */
+/* Moves the hole to the timer's place in the heap, first upward and then downward. */
 static void sift(struct timers *timers, size_t hole, struct timer *timer)
 {
     for (; hole > 1 && timers->heap[hole / 2]->due_us > timer->due_us; hole /= 2)
@@ -44,7 +44,7 @@ void timers_set(struct timers *timers, struct timer *timer, int64_t due_us)
         timers->room = timers->room ? 2 * timers->room : 64;
         timers->heap = h2o_mem_realloc(timers->heap, timers->room * sizeof *timers->heap);
     }
-    timer->due_us = due_us > 0 ? due_us : 1; /* 0 would switch the timerfd off */
+    timer->due_us = due_us > 0 ? due_us : 1; /* 0 would disarm the timerfd */
     sift(timers, timers->count, timer);
     if (timer->due_us < timers->armed_us)
         arm(timers, timer->due_us);

@@ -10,8 +10,8 @@ const char *lost_why_text(enum lost_why why)
     static const char *const texts[LOST_WHYS] = {
         [LOST_NOT_IN_JOURNAL] = "not in the journal",
         [LOST_WITHOUT_DELIVERY] = "in the journal without a delivery",
-        [LOST_NOT_AT_SINK] = "delivered, says the journal, but the sink never answered it 2xx",
-        [LOST_NEVER_DELIVERED] = "the sink never answered it 2xx",
+        [LOST_NOT_AT_SINK] = "delivered in the journal, but the sink answered no request 2xx",
+        [LOST_NEVER_DELIVERED] = "the sink answered no request 2xx",
     };
     return texts[why];
 }
@@ -48,7 +48,7 @@ static void count_lost(
         memcpy(lost->event, keys->ids[key->id].bytes, sizeof lost->event);
 }
 
-/* To a conflict of its key, which came first. */
+/* A conflict of the same key may have been accepted first. */
 static bool may_have_lost(const struct key *key)
 {
     return (key->flags & KEY_CONFLICT_POSSIBLE) || key->accepted_as != PLACE_NONE;
@@ -58,7 +58,7 @@ static void count_fate(struct figures *figures, const struct keys *keys, const s
 {
     struct fate *fate = &figures->fate;
     if (key->flags & KEY_SENT_FRESH) {
-        /* An original that lost against its conflict was answered as it must be. */
+        /* An original that came after its conflict is correctly answered 422. */
         bool answered = (key->flags & KEY_FRESH_ANSWERED) || (key->refused && may_have_lost(key));
         fate->sent++;
         fate->answered += answered;
@@ -200,7 +200,7 @@ void figures_format_micros(micros_sum micros, char ret_text[MICROS_TEXT_BYTES])
     char backwards[MICROS_TEXT_BYTES];
     size_t len = 0;
     unsigned __int128 rest = micros < 0 ? -(unsigned __int128)micros : (unsigned __int128)micros;
-    bool begun = false; /* past the zeros that are not written */
+    bool begun = false; /* a digit that must be written was found */
     for (unsigned digit = 0; rest || digit <= MICRO_DIGITS; digit++, rest /= 10) {
         if (digit == MICRO_DIGITS)
             backwards[len++] = '.';

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An open-addressed index over an array that somebody else owns: it holds places (32-bit) only,
- * four bytes each, since a run has millions of events. It doubles at half full; nothing is ever
- * taken out.
+ * An open-addressed index of an array that the caller owns. It holds only places in the array, of
+ * four bytes each, because a run has millions of events. It doubles when it is half full. Items are
+ * never removed.
  */
 #ifndef PENSTOCK_BENCH_VERDICT_INDEX_H
 #define PENSTOCK_BENCH_VERDICT_INDEX_H
@@ -26,10 +26,11 @@ struct index {
 uint64_t index_mix(uint64_t value); /* spreads the bits of a number (SplitMix64's finalizer) */
 
 void index_done(struct index *index);
-/* The place of `wanted`, whose hash is given, or INDEX_NONE. */
+/* Returns the place of `wanted`, which has the given hash, or INDEX_NONE. */
 uint32_t index_find(
     const struct index *index, const void *owner, uint64_t hash, const void *wanted);
-/* `place` must not be in it, and must be readable by hash(). ERR_NO_MEMORY, ERR_TOO_LARGE. */
+/* Adds a place. It must not be in the index, and hash() must be able to read its item.
+ * ERR_NO_MEMORY, ERR_TOO_LARGE. */
 enum err index_add(struct index *index, const void *owner, uint32_t place) MUST_CHECK;
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the gateway says: every event of every shard with its deliveries, in one pass along both
- * primary keys. The files are only read, and closing leaves the WAL alone, so that a gateway that
- * was killed finds its files as it left them.
+ * Joins the journals: every event of every shard with its deliveries, in one pass along both
+ * primary keys. The files are opened read-only, and closing does not checkpoint the WAL. So the
+ * files of a gateway that was killed stay as they are.
  */
 #include "base/limits.h"
 #include "verdict/join.h"
@@ -14,7 +14,7 @@
 
 #define BUSY_TIMEOUT_MS 5000
 
-_Static_assert(ACCOUNT_ENDPOINTS_MAX == 16, "the statement has it in its text");
+_Static_assert(ACCOUNT_ENDPOINTS_MAX == 16, "the SQL text uses this number");
 
 static const char before_reading[] = "PRAGMA mmap_size = 0; PRAGMA cache_size = -8000; BEGIN";
 static const char text[] =
@@ -34,7 +34,7 @@ enum column {
     COLUMN_REASON
 };
 
-/* How far from delivered: an event is as far as the furthest of its deliveries. */
+/* How far a state is from delivered. For an event the delivery that is furthest away counts. */
 static const uint8_t distances[DELIVERY_STATES] = {
     [DELIVERY_DELIVERED] = 0,
     [DELIVERY_DISCARDED] = 1,
@@ -45,7 +45,7 @@ static const uint8_t distances[DELIVERY_STATES] = {
     [DELIVERY_PENDING] = 6,
 };
 
-/* "<run>-<number>" and nothing behind it. */
+/* The whole text must be "<run>-<number>". */
 static bool parse_key(
     const struct keys *keys, const char *key, uint8_t *ret_run, uint64_t *ret_number)
 {
@@ -65,8 +65,8 @@ static bool parse_key(
     return *ret_run != RUN_NONE;
 }
 
-/* As run_log_money reads the amount of a body. One that is finer than millionths was never sent: it
- * reads as 0. */
+/* Reads an amount like run_log_money. An amount with more than six digits after the point was never
+ * sent: it reads as 0. */
 static enum err read_money(
     struct keys *keys, sqlite3_stmt *row, int64_t *ret_micros, uint8_t *ret_currency)
 {
@@ -84,7 +84,7 @@ static enum err read_money(
     return keys_take_currency(keys, currency, ret_currency);
 }
 
-/* All of its deliveries are: the first one tells. */
+/* A late conflict parks all deliveries of its event, so the first one is enough. */
 static bool is_late_conflict(sqlite3_stmt *row)
 {
     return sqlite3_column_type(row, COLUMN_STATE) != SQLITE_NULL &&
@@ -103,8 +103,8 @@ static enum err take_late_conflict(struct keys *keys, struct figures *figures, s
     return result;
 }
 
-/* An event's first row. *ret_place: its key, or PLACE_NONE when it is not of these runs or its key
- * had another event before. */
+/* Joins an event's first row. *ret_place is its key; PLACE_NONE when the event is not of these
+ * runs, or when its key has another event already. */
 static enum err take_event(
     struct keys *keys, struct figures *figures, sqlite3_stmt *row, uint32_t *ret_place)
 {
@@ -133,7 +133,7 @@ static enum err take_event(
     }
     if (sqlite3_column_int(row, COLUMN_GUARDED))
         key->flags |= KEY_GUARDED;
-    if (key->flags & KEY_IN_JOURNAL) { /* twice: under two ids, or two shards have the same row */
+    if (key->flags & KEY_IN_JOURNAL) { /* a second event, or the same row in two shards */
         key->flags |= KEY_TWO_EVENTS;
         *ret_place = PLACE_NONE;
         return OK;
@@ -236,7 +236,7 @@ enum err join_journal(const char *directory, struct keys *keys, struct figures *
             snprintf(ret_detail, JOIN_DETAIL_BYTES, "journal-%u.db: %s", shard, detail);
     }
     if (!any) {
-        snprintf(ret_detail, JOIN_DETAIL_BYTES, "there is no journal-N.db in it");
+        snprintf(ret_detail, JOIN_DETAIL_BYTES, "the directory has no journal-N.db");
         return ERR_NOT_FOUND;
     }
     figures->has_journal = true;

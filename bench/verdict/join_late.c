@@ -30,7 +30,7 @@ void late_take_alias(struct keys *keys, struct figures *figures,
 {
     uint32_t alias_place = keys_find_id(keys, id), first_place = keys_find_id(keys, first);
     if (alias_place == PLACE_NONE ||
-        first_place == PLACE_NONE) /* nobody was told of it, or it is of another run */
+        first_place == PLACE_NONE) /* no answer had its id, or it is of another run */
         return;
     uint32_t key = keys->ids[alias_place].key;
     if (key == PLACE_NONE || keys->ids[first_place].key != key)

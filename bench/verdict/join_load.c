@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What was sent and answered. Records stand in the order in which the sendings ended, so that
- * nothing here may depend on their order: a duplicate can end before its original, and which of two
- * amounts came first is told by the times.
+ * Joins the load logs. Records are in the order in which the sendings ended, so nothing here may
+ * depend on their order: a duplicate can end before its original. Their times decide which of two
+ * amounts came first.
  */
 #include "verdict/join.h"
 
@@ -27,7 +27,7 @@ static void count_answer(struct answers *answers, const struct load_record *reco
         if (record->ended_us > answers->last_answered_us)
             answers->last_answered_us = record->ended_us;
     }
-    if (record->sending == 0) /* what got no answer took that long at least */
+    if (record->sending == 0) /* without an answer: the time until it was given up */
         histogram_add(&answers->times, record->ended_us - record->intended_us);
     if (record->kind == LOAD_INVALID)
         return;
@@ -46,7 +46,7 @@ static bool same_money(const struct keys *keys, const struct key *key, uint32_t 
     return micros == other_micros && currency == other_currency;
 }
 
-/* A 200 that says accepted or duplicate. `as` is the conflict that it was for, or PLACE_NONE. */
+/* A 200 with accepted or duplicate. `as` is the place of the sent conflict, or PLACE_NONE. */
 static enum err take_yes(
     struct keys *keys, uint32_t place, uint32_t as, const struct load_record *record)
 {
@@ -70,7 +70,7 @@ static enum err take_yes(
     return keys_is_zero_id(record->event) ? OK : keys_take_id(keys, place, record->event);
 }
 
-/* What was sent; *ret_as is the conflict's place, or PLACE_NONE. */
+/* Records what was sent; *ret_as is the conflict's place, or PLACE_NONE. */
 static enum err take_body(
     struct keys *keys, uint32_t place, const struct load_record *record, uint32_t *ret_as)
 {

@@ -1,29 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What arrived. First each request finds its key, by its event id or else by the number in its
- * body, and is hung onto it; then the requests of each key are judged in the order in which they
- * came.
+ * Joins the sink logs. First each request is linked to its key, by its event id or else by the
+ * number in its body. Then the requests of each key are judged in the order of their arrival.
  *
- * One delivery's requests are those of one event to one path. Where the journal says that the event
- * has a single delivery they are all of its requests: its endpoint may have moved, and a sink that
- * was started again counts its paths anew.
+ * The requests of one delivery are those of one event to one path. When the journal has a single
+ * delivery of the event, all its requests belong to that delivery: its endpoint may have moved, and
+ * a sink that was restarted numbers its paths again.
  *
- * A request is a duplicate when an earlier one of its delivery was answered 2xx. One that came
- * while the earlier one was still being answered is a duplicate as well, unless that one had gone
- * on for so long that the gateway may have given it up (OVERLAP_US): that is a re-send, whose first
- * one succeeded too late, and is counted apart. For a guarded delivery there is no such excuse, nor
- * for the answer that got lost: once the work was done, any further request is a duplicate. What
- * follows a failure of the sink's own making is an attempt like any other.
+ * A request is a duplicate when an earlier request of its delivery was answered 2xx. This also
+ * holds when the earlier one was not answered yet. There is one exception: if the earlier one took
+ * longer than OVERLAP_US, the gateway may have given it up. Then the request is a re-send, and
+ * counts as overlapping.
+ *
+ * For a guarded delivery there is no exception, and a lost answer is no excuse: once the work was
+ * done, each further request is a duplicate. A request after a failure that the sink produced is a
+ * normal attempt.
  */
 #include "verdict/join.h"
 
 #include <stdlib.h>
 
-#define OVERLAP_US 1000000 /* shorter than any time that a gateway gives an answer */
+#define OVERLAP_US 1000000 /* shorter than any answer timeout of the gateway */
 
 struct request {
     uint32_t record;
-    uint32_t before; /* the key's one before, in the order of the logs */
+    uint32_t before; /* the previous request of the key, in the order of the logs */
     uint16_t log;
 };
 
@@ -36,7 +37,7 @@ struct sinks {
     struct request *requests;
     uint32_t count, capacity;
 
-    const struct sink_record **sorted; /* those of the key at hand */
+    const struct sink_record **sorted; /* the requests of the current key */
     uint32_t sorted_count, sorted_capacity;
 };
 
@@ -45,13 +46,13 @@ static bool is_2xx(const struct sink_record *record)
     return record->status / 100 == 2;
 }
 
-/* The gateway knows that it succeeded: headers are complete whatever the body does. */
+/* A success for the gateway: the headers are complete, even if the body is not. */
 static bool is_success(const struct sink_record *record)
 {
     return is_2xx(record) && (record->deed == SINK_ANSWERED || record->deed == SINK_CUT_SHORT);
 }
 
-/* --- each request finds its key --- */
+/* --- linking requests to keys --- */
 
 static void count_request(struct arrivals *arrivals, const struct sink_record *record)
 {
@@ -84,8 +85,8 @@ static enum err hang_onto(struct sinks *sinks, uint32_t place, size_t log, size_
     return OK;
 }
 
-/* By the number in its body. Where it is not known of which run that is, by its bytes as well: they
- * have the run's name in them. */
+/* Finds the key by the number in the body. When the run is not known, the body's hash must fit too:
+ * the bytes contain the run's name. */
 static uint32_t find_number(const struct keys *keys, uint8_t run, const struct sink_record *record)
 {
     if (run != RUN_NONE)
@@ -118,7 +119,7 @@ static enum err take_record(struct sinks *sinks, uint8_t run, size_t log, size_t
         return OK;
     }
     arrivals->wrong_bytes += !keys_may_deliver(keys, &keys->keys[place], record->body_hash);
-    if (id == PLACE_NONE) { /* its 200 was lost, or it is an id that nobody was told */
+    if (id == PLACE_NONE) { /* the 200 with this id was lost, or the id was never in an answer */
         arrivals->unknown += sinks->has_journal || !has_id;
         if (has_id) {
             enum err result = keys_take_id(keys, place, record->event);
@@ -129,7 +130,7 @@ static enum err take_record(struct sinks *sinks, uint8_t run, size_t log, size_t
     return hang_onto(sinks, place, log, at);
 }
 
-/* --- the requests of one key --- */
+/* --- judging the requests of one key --- */
 
 static int compare(const void *a, const void *b)
 {
@@ -177,14 +178,14 @@ static void note_success(
     *ret_result = keys_take_currency(sinks->keys, record->currency, &key->sink_currency);
 }
 
-/* The requests of one delivery, in order. */
+/* Judges the requests of one delivery, in order. */
 static enum err judge(
     struct sinks *sinks, struct key *key, const struct sink_record **requests, uint32_t count)
 {
     struct arrivals *arrivals = sinks->arrivals;
     bool guarded = (key->flags & KEY_GUARDED) != 0;
-    const struct sink_record *success = NULL; /* the first */
-    bool done = false;                        /* the work, whether the gateway knows or not */
+    const struct sink_record *success = NULL; /* the first one */
+    bool done = false;                        /* the work is done, even if its answer was lost */
     enum err result = OK;
     for (uint32_t i = 0; i < count && !result; i++) {
         const struct sink_record *request = requests[i];
@@ -225,8 +226,8 @@ static enum err judge_key(struct sinks *sinks, struct key *key)
     return result;
 }
 
-/* The run whose numbers a sink log has: the one in its header; where that has none, the only run
- * there is. */
+/* Returns the run whose numbers are in a sink log: the one in its header. When that is empty, the
+ * only run of the load logs. */
 static uint8_t run_of(const struct keys *keys, const struct run_log_view *log)
 {
     uint8_t run = keys_find_run(keys, log->run);

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* What must not happen at all. */
+/* Faults that must not happen at all. */
 static const struct never {
     size_t count; /* offset of a uint64_t */
     const char *text;
@@ -17,25 +17,26 @@ static const struct never {
     {                                          \
         offsetof(struct figures, field), words \
     }
-    X(fate.lost_by[LOST_NOT_IN_JOURNAL], "lost: answered 200, and not in the journal"),
+    X(fate.lost_by[LOST_NOT_IN_JOURNAL], "lost: answered 200, but not in the journal"),
     X(fate.lost_by[LOST_WITHOUT_DELIVERY],
-        "lost: answered 200, and in the journal without a delivery"),
+        "lost: answered 200, but in the journal without a delivery"),
     X(fate.lost_by[LOST_NOT_AT_SINK],
-        "lost: delivered, says the journal, but the sink never answered a request 2xx"),
+        "lost: delivered in the journal, but the sink answered no request 2xx"),
     X(fate.lost_by[LOST_NEVER_DELIVERED],
-        "lost: answered 200, and the sink never answered a request 2xx"),
-    X(arrivals.wrong_bytes, "wrong bytes: requests whose body is not what was sent"),
-    X(arrivals.unknown, "unknown: requests at the sink for an event that nobody sent"),
-    X(arrivals.unknown_in_journal, "unknown: events of this run in the journal that nobody sent"),
+        "lost: answered 200, but the sink answered no request 2xx"),
+    X(arrivals.wrong_bytes, "wrong bytes: requests whose body is not the sent one"),
+    X(arrivals.unknown, "unknown: requests at the sink for an event that was never sent"),
+    X(arrivals.unknown_in_journal,
+        "unknown: events of this run in the journal that were never sent"),
     X(arrivals.wrong_signatures, "wrong signatures"),
     X(acceptance.two_ids, "acceptance: keys with two event ids"),
     X(acceptance.shared_ids, "acceptance: keys with the event id of another key"),
-    X(acceptance.two_amounts, "acceptance: keys of which two amounts were answered 200"),
-    X(acceptance.invalid_accepted, "acceptance: invalid events that were taken"),
-    X(acceptance.refused, "acceptance: valid events that were answered a 4xx"),
+    X(acceptance.two_amounts, "acceptance: keys with two amounts that were answered 200"),
+    X(acceptance.invalid_accepted, "acceptance: invalid events that were accepted"),
+    X(acceptance.refused, "acceptance: valid events that were answered with a 4xx"),
     X(acceptance.odd_answers,
-        "acceptance: 200s that do not say accepted or duplicate with an event id"),
-    X(wrong_amounts, "money: events whose amount is not what was accepted"),
+        "acceptance: 200s without accepted or duplicate, or without an event id"),
+    X(wrong_amounts, "money: events whose amount is not the accepted one"),
 #undef X
 };
 
@@ -87,7 +88,7 @@ void judge_figures(struct figures *figures, const struct levels *levels)
 {
     figures->reasons_count = 0;
     if (figures->fate.accepted == 0)
-        add_reason(figures, "nothing was accepted: such a run shows nothing");
+        add_reason(figures, "no event was accepted: the run proves nothing");
     for (size_t i = 0; i < ARRAY_LENGTH(nevers); i++) {
         uint64_t count;
         memcpy(&count, (const char *)figures + nevers[i].count, sizeof count);

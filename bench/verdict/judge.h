@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From figures to the verdict. Some things must not happen at all (an event lost, a byte changed,
- * money that does not add up); the rest is held against the levels. Each finding is one reason,
- * with its count.
+ * From figures to the verdict. Some faults must not happen at all: a lost event, a changed byte,
+ * money that does not add up. Other figures are compared with the levels. Each finding is one
+ * reason, with its count.
  */
 #ifndef PENSTOCK_BENCH_VERDICT_JUDGE_H
 #define PENSTOCK_BENCH_VERDICT_JUDGE_H

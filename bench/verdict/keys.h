@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table in which the logs meet: one row for each key ("<run>-<number>" of an original), found
- * by its number and by every event id that was seen for it, in an answer, in the journal or at the
- * sink.
+ * The table that joins the logs: one row for each key ("<run>-<number>" of an original). A row is
+ * found by its number, and by each event id that an answer, the journal or the sink has for it.
  *
- * What was sent under a key is either the key's own body (the original and its duplicates, byte for
- * byte the same) or one of its conflicts (another amount), which stand in a list of their own: few
- * keys have any. Exactly one of them may be accepted; `accepted_as` says which the first 200 was
- * for. With a broker the dedupe store judges later than the answer: what it has found late (an
- * alias, a parked conflict) is told by the journal (join_late.h), and excuses further ids and
- * amounts.
+ * Under a key two kinds of body are sent: the key's own (the original and its duplicates, byte for
+ * byte the same) and conflicts, with another amount. Few keys have conflicts, so these are in a
+ * list of their own. At most one body of a key may be accepted; `accepted_as` is the body of the
+ * first 200.
  *
- * Rows are known by their place, since the array moves when it grows. About 130 bytes an event with
- * the indexes.
+ * With a broker the dedupe store judges after the answer. What it finds late (an alias, a parked
+ * conflict) is in the journal, and excuses further ids and amounts (join_late.h).
+ *
+ * Rows are referred to by their place, because the array moves when it grows. An event needs about
+ * 130 bytes, with the indexes.
  */
 #ifndef PENSTOCK_BENCH_VERDICT_KEYS_H
 #define PENSTOCK_BENCH_VERDICT_KEYS_H
@@ -29,15 +29,15 @@
 enum key_flag {
     KEY_SENT = 1 << 0,             /* its own body was sent */
     KEY_SENT_FRESH = 1 << 1,       /* as an original, not only as a duplicate */
-    KEY_SENT_INVALID = 1 << 2,     /* as an event that must be refused */
-    KEY_GUARDED = 1 << 3,          /* says the generator or the journal */
-    KEY_ACCEPTED = 1 << 4,         /* some sending of a valid body was answered 200 */
+    KEY_SENT_INVALID = 1 << 2,     /* as an event that must be rejected */
+    KEY_GUARDED = 1 << 3,          /* by the generator or the journal */
+    KEY_ACCEPTED = 1 << 4,         /* a sending of a valid body was answered 200 */
     KEY_FRESH_ANSWERED = 1 << 5,   /* a sending of the original was answered 200 */
-    KEY_INVALID_ACCEPTED = 1 << 6, /* the invalid one was answered 200 */
+    KEY_INVALID_ACCEPTED = 1 << 6, /* the invalid event was answered 200 */
     KEY_CONFLICT_POSSIBLE =
-        1 << 7,              /* a conflict may have been taken: its answer is unknown or a 5xx */
+        1 << 7,              /* a conflict may have been accepted: its answer is missing or a 5xx */
     KEY_TWO_EVENTS = 1 << 8, /* in the journal */
-    KEY_ID_SHARED = 1 << 9,  /* an id of it is also another key's */
+    KEY_ID_SHARED = 1 << 9,  /* another key has one of its ids too */
     KEY_TWO_AMOUNTS = 1 << 10,
     KEY_IN_JOURNAL = 1 << 11
 };
@@ -46,27 +46,26 @@ struct key {
     uint64_t number;
     uint64_t body_hash; /* of its own body */
     int64_t amount_micros;
-    int64_t accepted_us;         /* when the first 200 was there */
-    int64_t journal_accepted_us; /* when the gateway says that it took it */
+    int64_t accepted_us;         /* when the first 200 arrived */
+    int64_t journal_accepted_us; /* when the gateway accepted it, by the journal */
     int64_t journal_micros;
-    int64_t sink_us; /* when the first request came that was answered 2xx; 0: none */
+    int64_t sink_us; /* when the first request arrived that was answered 2xx; 0: none */
     int64_t sink_micros;
     uint32_t id;          /* place of the first id */
     uint32_t conflict;    /* place of the first of its conflicts */
     uint32_t accepted_as; /* a conflict's place; PLACE_NONE: its own body */
-    uint32_t request;     /* place of the last of its requests at the sink (join_sink.c) */
+    uint32_t request;     /* place of its last request at the sink (join_sink.c) */
     uint16_t flags;       /* enum key_flag */
     uint16_t refused;     /* how often its own body was answered 422 */
     uint8_t run;
     uint8_t currency, journal_currency, sink_currency;
-    uint8_t
-        /* enum delivery_state: that of the delivery which is furthest from delivered */
-        journal_state;
-    uint8_t journal_deliveries; /* endpoints */
+    /* enum delivery_state of the delivery that is furthest from delivered */
+    uint8_t journal_state;
+    uint8_t journal_deliveries; /* number of endpoints */
     uint8_t journal_delivered;
     uint8_t sink_delivered; /* paths that answered it 2xx */
-    uint8_t other_ids;      /* beside the first one */
-    uint8_t late_ids; /* of all its ids: those of aliases and of conflicts that were found late */
+    uint8_t other_ids;      /* ids after the first one */
+    uint8_t late_ids;       /* of all its ids: those of aliases and late conflicts */
     uint8_t late_conflicts;
 };
 
@@ -91,17 +90,16 @@ struct keys {
     struct index by_number, by_id;
     unsigned runs_count, currencies_count;
     char runs[RUNS_MAX][RUN_NAME_BYTES];
-    char currencies[CURRENCIES_MAX][CURRENCY_TEXT_BYTES]; /* the first one is "": no amount */
+    char currencies[CURRENCIES_MAX][CURRENCY_TEXT_BYTES]; /* the first is "": no amount */
 };
 
 void keys_init(struct keys *keys);
 void keys_done(struct keys *keys);
 
-/* Room for one more item in an array that doubles. ERR_NO_MEMORY leaves it as it was. */
+/* Makes room for one more item in an array that doubles. ERR_NO_MEMORY leaves it unchanged. */
+/* ERR_TOO_LARGE above the limits; ERR_NO_MEMORY. */
 enum err keys_make_room(
     void **array, uint32_t *capacity, uint32_t count, size_t item_bytes) MUST_CHECK;
-
-/* ERR_TOO_LARGE beyond the bounds above; ERR_NO_MEMORY. */
 enum err keys_take_run(struct keys *keys, const char *run, uint8_t *ret_run) MUST_CHECK;
 enum err keys_take_currency(
     struct keys *keys, const char currency[CURRENCY_TEXT_BYTES], uint8_t *ret_currency) MUST_CHECK;
@@ -109,25 +107,25 @@ enum err keys_take_key(
     struct keys *keys, uint8_t run, uint64_t number, uint32_t *ret_key) MUST_CHECK;
 enum err keys_take_conflict(struct keys *keys, uint32_t key, const struct key_conflict *conflict,
     uint32_t *ret_conflict) MUST_CHECK;
-/* Notes that `key` (or PLACE_NONE) has this id; one that is another key's sets KEY_ID_SHARED. */
+/* Records that `key` (or PLACE_NONE) has this id. An id of another key sets KEY_ID_SHARED. */
 enum err keys_take_id(
     struct keys *keys, uint32_t key, const unsigned char id[EVENT_BYTES]) MUST_CHECK;
 bool keys_has_two_ids(const struct key *key);
 
 uint8_t keys_find_run(const struct keys *keys, const char *run); /* or RUN_NONE */
-/* PLACE_NONE when nobody sent it; that holds for RUN_NONE and RUN_NO_NUMBER as well. */
+/* PLACE_NONE when it was never sent, also for RUN_NONE and RUN_NO_NUMBER. */
 uint32_t keys_find_key(const struct keys *keys, uint8_t run, uint64_t number);
 uint32_t keys_find_id(const struct keys *keys,
     const unsigned char id[EVENT_BYTES]); /* place in `ids`, or PLACE_NONE */
 
 bool keys_is_zero_id(const unsigned char id[EVENT_BYTES]);
-/* Something of it was sent that a gateway may take: its own body or a conflict. */
+/* Returns whether a body was sent that a gateway may accept: its own or a conflict. */
 bool keys_is_valid(const struct key *key);
-/* What the 200 was for; its own body when there was none. */
+/* Returns the amount of the body that was answered 200; of its own body when there was none. */
 void keys_accepted_money(
     const struct keys *keys, const struct key *key, int64_t *ret_micros, uint8_t *ret_currency);
-/* Whether these are bytes that may be delivered for it: those of the 200, or any that were sent
- * when there was none. */
+/* Returns whether a body with this hash may be delivered: the one that was answered 200, or without
+ * a 200 any that was sent. */
 bool keys_may_deliver(const struct keys *keys, const struct key *key, uint64_t body_hash);
 
 #endif

@@ -132,7 +132,7 @@ bool levels_set(struct levels *levels, const char *text, const char **ret_proble
         level->is_off = false;
         return true;
     }
-    *ret_problem = "there is no such level; --help lists them";
+    *ret_problem = "the level does not exist; --help lists them";
     return false;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The service levels that a run is held against: one table with their names, defaults and what they
- * measure. --level sets them, --help lists them, the report shows each beside what was measured.
+ * The service levels that a run must reach: one table with their names, defaults and meanings.
+ * --level changes them, --help lists them, and the report shows each beside the measured value.
  */
 #ifndef PENSTOCK_BENCH_VERDICT_LEVELS_H
 #define PENSTOCK_BENCH_VERDICT_LEVELS_H
@@ -10,23 +10,23 @@
 
 enum level_unit { LEVEL_COUNT, LEVEL_SHARE, LEVEL_DURATION };
 
-/* symbol, name, default, unit, which side of it is good, what is measured */
+/* symbol, name, default, unit, MIN or MAX (a lower or an upper limit), what is measured */
 #define LEVEL_TABLE(X)                                                               \
     X(DELIVERED_SHARE, delivered_share, "0.9999", LEVEL_SHARE, MIN,                  \
-        "delivered of all that was answered 200")                                    \
+        "events delivered, of those answered 200")                                   \
     X(DUPLICATES_MAX, duplicates_max, "0", LEVEL_COUNT, MAX,                         \
         "requests after one that was answered 2xx")                                  \
     X(GUARDED_DUPLICATES_MAX, guarded_duplicates_max, "0", LEVEL_COUNT, MAX,         \
-        "those of guarded events")                                                   \
+        "the same, of guarded events")                                               \
     X(ANSWER_P99_MAX, answer_p99_max, "1s", LEVEL_DURATION, MAX,                     \
-        "99 % of first answers, from when intended")                                 \
+        "p99 of first answers, counted from the intended time")                      \
     X(ANSWER_MAX, answer_max, "3s", LEVEL_DURATION, MAX, "the slowest first answer") \
     X(ERROR_SHARE_MAX, error_share_max, "0.001", LEVEL_SHARE, MAX,                   \
-        "5xx, timeouts and broken of all sendings")                                  \
+        "5xx, timeouts and broken connections, of all sendings")                     \
     X(AVAILABILITY_MIN, availability_min, "0.999", LEVEL_SHARE, MIN,                 \
-        "events with a 200 in the end")                                              \
+        "events answered 200 in the end")                                            \
     X(FRESHNESS_P99_MAX, freshness_p99_max, "15s", LEVEL_DURATION, MAX,              \
-        "99 % of times to the first 2xx")
+        "p99 from acceptance to the first 2xx")
 
 enum level {
 #define X(symbol, name, value, unit, bound, doc) LEVEL_##symbol,
@@ -38,16 +38,16 @@ enum level {
 struct levels {
     struct level_value {
         bool is_off;
-        double value; /* events or requests, a share of 1, microseconds */
+        double value; /* a count, a share of 1, or microseconds */
     } values[LEVELS_COUNT];
 };
 
 #define LEVEL_TEXT_BYTES 32
 
-void levels_init(struct levels *levels); /* the defaults */
+void levels_init(struct levels *levels); /* sets the defaults */
 
-/* "NAME=VALUE"; the value is a count, a share (0.999 or 99.9%), a duration (1s) or "none". On false
- * *ret_problem says what is wrong (static). */
+/* Parses "NAME=VALUE". The value is a count, a share (0.999 or 99.9%), a duration (1s) or "none".
+ * On false *ret_problem says what is wrong (static). */
 bool levels_set(struct levels *levels, const char *text, const char **ret_problem);
 
 const char *level_name(enum level level);

@@ -7,7 +7,7 @@
 static const char *add_file(const char **files, size_t *count, const char *file)
 {
     if (*count == OPTIONS_FILES_MAX)
-        return "left out: there are too many files";
+        return "left out: the limit of files is reached";
     const char *should_be = option_set_text(file, &files[*count]);
     if (!should_be)
         (*count)++;
@@ -57,18 +57,17 @@ static const char *set_json(void *of, const char *value)
 }
 
 static const struct option_row rows[] = {
-    {"--load", "FILE", add_load, "a log of the generator (may be given again)"},
-    {"--sink", "FILE", add_sink, "a log of the sink (may be given again)"},
+    {"--load", "FILE", add_load, "a log of the load generator (can be given several times)"},
+    {"--sink", "FILE", add_sink, "a log of the sink (can be given several times)"},
     {"--data", "DIR", set_data, "the gateway's data directory: its journal-N.db are read"},
-    {"--usage", "FILE", set_usage, "what the processes used, JSON of the runner"},
-    {"--level", "NAME=VALUE", set_level, "another service level; \"none\" switches it off"},
-    {"--json", "", set_json, "one JSON object instead of the text"},
+    {"--usage", "FILE", set_usage, "resources that the processes used: JSON of the bench runner"},
+    {"--level", "NAME=VALUE", set_level, "changes a service level; \"none\" switches it off"},
+    {"--json", "", set_json, "print one JSON object, not the text"},
 };
 
 static void print_levels(FILE *file)
 {
-    fputs(
-        "Exit status: 0 PASS, 1 FAIL, 64 wrong usage, 66 an input that can't be read.\n\nLevels:\n",
+    fputs("Exit status: 0 PASS, 1 FAIL, 64 wrong usage, 66 an input cannot be read.\n\nLevels:\n",
         file);
     for (unsigned i = 0; i < LEVELS_COUNT; i++)
         fprintf(file, "  %-22s  %s %-7s  %s\n", level_name((enum level)i),
@@ -78,8 +77,8 @@ static void print_levels(FILE *file)
 
 static const struct option_table table = {.program = "penstock-verdict",
     .usage = "--load FILE... --sink FILE... [OPTIONS]",
-    .before = "Joins what a run's generator sent, what its sink got and what the gateway says, and "
-              "ends in PASS or FAIL.\n",
+    .before = "Compares what a run's generator sent, what its sink received and what the gateway "
+              "recorded.\nEnds with PASS or FAIL.\n",
     .rows = rows,
     .rows_count = ARRAY_LENGTH(rows),
     .print_after = print_levels};

@@ -10,13 +10,13 @@
 struct options {
     const char *load_files[OPTIONS_FILES_MAX], *sink_files[OPTIONS_FILES_MAX];
     size_t load_files_count, sink_files_count;
-    const char *data; /* directory; NULL: without the gateway's account */
+    const char *data; /* directory; NULL: without journals */
     const char *usage_file;
     struct levels levels;
     bool json;
 };
 
-/* Texts stay the caller's. ERR_USAGE after a complaint on stderr; --help ends the process
+/* The texts stay in argv. ERR_USAGE: the complaint is on stderr. --help ends the process
  * (common/options.h). */
 enum err verdict_options_parse(int argc, char **argv, struct options *ret_options) MUST_CHECK;
 

@@ -70,7 +70,7 @@ static void print_row(FILE *out, const char *label, const uint64_t counts[LOAD_K
     fputc('\n', out);
 }
 
-/* A row for each status and each other end that there was, a column for each kind. */
+/* Prints a row for each status and each other end that occurred, and a column for each kind. */
 static void print_statuses(FILE *out, const struct answers *answers)
 {
     fprintf(out, LABEL, "status");
@@ -103,7 +103,7 @@ static void print_answers(FILE *out, const struct figures *figures)
     const struct acceptance *acceptance = &figures->acceptance;
     fputs("Answers\n", out);
     print_count(out, "sendings", answers->sendings);
-    print_count(out, "of which again", answers->again);
+    print_count(out, "of which re-sends", answers->again);
     print_statuses(out, answers);
     print_times(out, "first answers", &answers->times);
     print_share(out, "errors", figures_error_share(figures));
@@ -113,9 +113,9 @@ static void print_answers(FILE *out, const struct figures *figures)
     print_count(out, "two ids for one key", acceptance->two_ids);
     print_count(out, "one id for two keys", acceptance->shared_ids);
     print_count(out, "two amounts for one key", acceptance->two_amounts);
-    print_count(out, "invalid taken", acceptance->invalid_accepted);
-    print_count(out, "valid refused", acceptance->refused);
-    print_count(out, "odd 200s", acceptance->odd_answers);
+    print_count(out, "invalid accepted", acceptance->invalid_accepted);
+    print_count(out, "valid rejected", acceptance->refused);
+    print_count(out, "unclear 200s", acceptance->odd_answers);
     if (acceptance->late_aliases + acceptance->late_conflicts > 0) {
         print_count(out, "late duplicates, aliases", acceptance->late_aliases);
         print_count(out, "late conflicts, parked", acceptance->late_conflicts);
@@ -140,7 +140,7 @@ static void print_fate(FILE *out, const struct figures *figures)
     fputs("Events\n", out);
     print_count(out, "sent", fate->sent);
     print_count(out, "accepted", fate->accepted);
-    print_count(out, "taken without a 200", fate->unanswered);
+    print_count(out, "accepted without a 200", fate->unanswered);
     print_count(out, "delivered", fate->delivered);
     print_share(out, "delivered share", figures_delivered_share(figures));
     for (unsigned state = 0; figures->has_journal && state < DELIVERY_STATES; state++) {
@@ -172,7 +172,7 @@ static void print_arrivals(FILE *out, const struct figures *figures)
         print_count(out, report_deed_name((enum sink_deed)deed), arrivals->deeds[deed]);
     print_count(out, "duplicated", arrivals->duplicated);
     print_count(out, "of which guarded", arrivals->guarded_duplicated);
-    print_count(out, "given up, then done", arrivals->overlapping);
+    print_count(out, "re-sent after give-up", arrivals->overlapping);
     print_count(out, "wrong attempt numbers", arrivals->wrong_attempts);
     print_count(out, "wrong bytes", arrivals->wrong_bytes);
     print_count(out, "wrong signatures", arrivals->wrong_signatures);
@@ -194,7 +194,7 @@ static void print_micros(FILE *out, const char *label, micros_sum micros)
 static void print_money(FILE *out, const struct figures *figures)
 {
     fputs("Money\n", out);
-    print_count(out, "events of wrong amount", figures->wrong_amounts);
+    print_count(out, "events, wrong amount", figures->wrong_amounts);
     for (unsigned i = 0; i < figures->money_count; i++) {
         const struct money *money = &figures->money[i];
         if (!*money->currency && !money->accepted && !money->delivered &&
@@ -213,7 +213,7 @@ static void print_money(FILE *out, const struct figures *figures)
                 print_micros(out, label, money->journal[state]);
         }
         if (money->unanswered)
-            print_micros(out, "taken without a 200", money->unanswered);
+            print_micros(out, "accepted without a 200", money->unanswered);
     }
 }
 

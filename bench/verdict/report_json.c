@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Setting a member takes the new value and gives it away, also when it fails (jansson's *_set_new),
- * and passing NULL on is harmless: so the writers do not check each step, and the end checks what
- * must be there.
+ * jansson's *_set_new functions take ownership of the new value, also when they fail, and accept
+ * NULL. So the writers do not check each step. The end checks that the required members are there.
  */
 #include "model/event_id.h"
 #include "verdict/report.h"
@@ -40,7 +39,7 @@ static json_t *times_json(const struct histogram *times)
     return object;
 }
 
-/* {"200": 17, ...}: those that there were. */
+/* {"200": 17, ...}: the statuses that occurred. */
 static json_t *statuses_json(const uint64_t statuses[STATUSES_MAX])
 {
     json_t *object = json_object();

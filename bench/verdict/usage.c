@@ -13,7 +13,7 @@ const char *usage_process_name(enum usage_process process)
     return names[process];
 }
 
-/* False when it is there and not a number. */
+/* Returns false when the member is there, but is not a number. */
 static bool take_number(const json_t *object, const char *name, bool *ret_has, double *ret_number)
 {
     const json_t *value = json_object_get(object, name);

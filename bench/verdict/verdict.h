@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The verdict on a run: did what was sent, what the gateway says and what arrived agree, and were
- * the service levels met? Nobody is believed alone: a 200 counts as a promise, a row in the journal
- * as a claim, and only a request that the sink answered 2xx as a delivery.
+ * The verdict on a run: whether the sent events, the gateway's journals and the received requests
+ * agree, and whether the service levels were reached. A 200 counts as a promise, and a row in the
+ * journal as a claim. Only a request that the sink answered 2xx counts as a delivery.
  *
  *   load logs --.
- *   journals  ---+--> keys (one row an event) --> figures --> reasons to fail --> text or JSON
+ *   journals  ---+--> keys (a row for each event) --> figures --> reasons to fail --> text or JSON
  *   sink logs --'
  *
- * One thread; a few hundred megabytes for millions of events, since the logs are mapped and each
- * event is one row.
+ * It uses one thread, and a few hundred megabytes for millions of events: the logs are mapped, and
+ * each event is one row.
  */
 #ifndef PENSTOCK_BENCH_VERDICT_VERDICT_H
 #define PENSTOCK_BENCH_VERDICT_VERDICT_H
@@ -18,8 +18,8 @@
 
 #define VERDICT_PROBLEM_BYTES 4096
 
-/* The figures with their reasons; the caller frees them. When an input can't be read, or there is
- * no memory, an error other than OK, and ret_problem names the input. */
+/* Returns the figures with their reasons; the caller frees them. When an input cannot be read, or
+ * memory is short, it returns an error, and ret_problem names the input. */
 enum err verdict_run(const struct options *options, struct figures **ret_figures,
     char ret_problem[VERDICT_PROBLEM_BYTES]) MUST_CHECK;
 

@@ -15,7 +15,7 @@
 static struct disk_file files[DISK_FILES_MAX];
 static unsigned die_after;
 static bool full;
-static size_t room; /* that a full disk has left */
+static size_t room; /* bytes that a full disk still accepts */
 static unsigned write_failures, sync_failures, growth_refusals;
 static unsigned long errors;
 static int last_error;
@@ -54,7 +54,7 @@ static void image_copy(struct image *image, const struct image *source)
         memcpy(image->bytes, source->bytes, source->len);
 }
 
-/* What is durable, and what is on its way there. */
+/* Durable contents, and writes that are not synced yet. */
 
 static void content_add(struct content *content, const void *bytes, size_t len, size_t offset)
 {
@@ -88,8 +88,7 @@ static void pending_apply(const struct pending *pending, struct image *image, un
     }
 }
 
-/* Each sector of what is on its way arrives with this chance; then nothing is on its way any more.
- * */
+/* Makes each unsynced sector durable with this chance, and drops the others. */
 static void content_persist(struct content *content, unsigned per_mille)
 {
     for (unsigned i = 0; i < content->pending_count; i++) {
@@ -132,7 +131,7 @@ struct disk_file *disk_create(const char *name)
     return file;
 }
 
-/* Points of death, and errors. */
+/* Kills and errors. */
 
 static bool dies_now(void)
 {
@@ -142,7 +141,7 @@ static bool dies_now(void)
 static void may_die(const struct disk_file *file, const char *what)
 {
     if (dies_now()) {
-        trace("dies %s %s", what, file->name);
+        trace("killed %s %s", what, file->name);
         sim_crash();
     }
     sim_pause(PAUSE_PER_MILLE);
@@ -157,7 +156,7 @@ int disk_tell_error(int code, int system_error)
 {
     errors++;
     last_error = system_error;
-    trace("disk tells error %d, errno %d", code, system_error);
+    trace("the disk reports error %d, errno %d", code, system_error);
     return code;
 }
 
@@ -176,7 +175,7 @@ void disk_leave_room(size_t bytes)
     room = bytes;
 }
 
-/* Whether a file may grow by so much. */
+/* Returns whether a file may grow by so many bytes. */
 static bool takes_room(size_t bytes)
 {
     if (growth_refusals > 0 && sim_current()) {
@@ -189,7 +188,7 @@ static bool takes_room(size_t bytes)
     return true;
 }
 
-/* The ways in which a longer file is refused: with all of it or a part of it not written. */
+/* Refuses a write that makes a file longer. Nothing or a part of it is written. */
 static int refuse_growth(struct disk_file *file, const void *bytes, size_t len, size_t offset)
 {
     if (sim_chance(STREAM_DISK, 300)) {
@@ -209,7 +208,7 @@ int disk_write(struct disk_file *file, const void *bytes, size_t len, size_t off
         size_t part = sim_below(STREAM_DISK, (unsigned)len + 1);
         image_write(&file->now, bytes, part, offset);
         content_add(&file->durable, bytes, part, offset);
-        trace("dies within a write of %s", file->name);
+        trace("killed within a write of %s", file->name);
         sim_crash();
     }
     if (write_failures > 0 && sim_current()) {
@@ -235,8 +234,8 @@ int disk_truncate(struct disk_file *file, size_t len)
     return SQLITE_OK;
 }
 
-/* A file system with a journal keeps the order of its metadata: what was deleted before a sync is
- * gone with it. */
+/* A file system with a journal keeps metadata in order: a sync also makes earlier deletions
+ * durable. */
 static void sync_directory(void)
 {
     for (unsigned i = 0; i < DISK_FILES_MAX; i++)
@@ -275,7 +274,7 @@ int disk_delete(struct disk_file *file, bool is_durable)
     return SQLITE_OK;
 }
 
-/* What others ask. */
+/* Called by the driver and the model. */
 
 static void lose_power(struct disk_file *file, unsigned per_mille)
 {
@@ -307,7 +306,7 @@ void disk_crash(enum disk_crash how)
         disk_forget_locks(&files[i]);
     }
     if (how == DISK_POWER_LOSS)
-        trace("power is lost: %u of 1000 unsynced sectors stay", per_mille);
+        trace("power is lost: %u of 1000 unsynced sectors are kept", per_mille);
 }
 
 void disk_set_full(bool is_full)

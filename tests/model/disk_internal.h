@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The disk's files (disk.c), what SQLite asks of them (disk_vfs.c), and its locks (disk_lock.c). */
+/* The disk's files (disk.c), SQLite's VFS interface (disk_vfs.c), and locks (disk_lock.c). */
 #ifndef PENSTOCK_TESTS_MODEL_DISK_INTERNAL_H
 #define PENSTOCK_TESTS_MODEL_DISK_INTERNAL_H
 
@@ -18,7 +18,7 @@ struct image {
     size_t len, capacity;
 };
 
-/* A write that no sync has followed yet; without bytes a truncation to `offset`. */
+/* A write that is not synced yet. Without bytes: a truncation to `offset`. */
 struct pending {
     size_t offset, len;
     unsigned char *bytes;
@@ -26,7 +26,7 @@ struct pending {
 
 struct content {
     bool is_there;
-    struct image image; /* as it is durable */
+    struct image image; /* the durable bytes */
     struct pending *pending;
     unsigned pending_count, pending_capacity;
 };
@@ -38,7 +38,7 @@ struct disk_file {
     struct content durable;
     struct content deleted; /* a file of this name whose deletion is not durable yet */
 
-    /* locks of all connections together: counts of holders */
+    /* locks of all connections: the number of shared holders, and the one other holder */
     unsigned shared;
     const void *reserved, *pending, *exclusive;
     unsigned shm_shared[SQLITE_SHM_NLOCK];
@@ -58,13 +58,13 @@ struct disk_handle {
 /* disk.c */
 struct disk_file *disk_find(const char *name); /* one that exists; or NULL */
 struct disk_file *disk_create(const char *name);
-/* What an operation tells its caller: SQLITE_OK or an I/O error. */
+/* These return what SQLite receives: SQLITE_OK or an I/O error. */
 int disk_write(struct disk_file *file, const void *bytes, size_t len, size_t offset);
 int disk_truncate(struct disk_file *file, size_t len);
 int disk_sync(struct disk_file *file);
 int disk_delete(struct disk_file *file, bool is_durable);
 bool disk_is_full(void);
-void disk_leave_room(size_t bytes);              /* a full disk takes so many more */
+void disk_leave_room(size_t bytes);              /* a full disk accepts so many bytes more */
 int disk_tell_error(int code, int system_error); /* returns `code` */
 int disk_last_error(void);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Locks and shared memory of a file, between the connections of this one process. */
+/* Locks and shared memory of a file, for the connections of this one process. */
 #include "disk_internal.h"
 
 #include <assert.h>
@@ -17,7 +17,7 @@ static bool is_held_by_other(const void *holder, const struct disk_handle *self)
     return holder && holder != self;
 }
 
-/* SQLite's ladder: shared, reserved, (pending,) exclusive. */
+/* SQLite's lock levels: shared, reserved, (pending,) exclusive. */
 int disk_lock(sqlite3_file *base, int level)
 {
     struct disk_handle *self = handle_of(base);
@@ -133,7 +133,7 @@ int disk_shm_unmap(sqlite3_file *base, int delete)
 {
     struct disk_handle *self = handle_of(base);
     struct disk_file *file = self->file;
-    (void)delete; /* nobody finds it again: the last one takes it along */
+    (void)delete; /* the name is not used again: the last user frees the regions */
     if (self->uses_shm && --file->shm_users == 0)
         for (unsigned i = 0; i < SHM_REGIONS_MAX; i++) {
             free(file->shm_regions[i]);
@@ -143,7 +143,7 @@ int disk_shm_unmap(sqlite3_file *base, int delete)
     return SQLITE_OK;
 }
 
-/* The dead may still point to the regions, so that they are not freed. */
+/* The regions are not freed: abandoned coroutines may still point to them. */
 void disk_forget_locks(struct disk_file *file)
 {
     file->shared = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What SQLite asks of an operating system, answered by disk.c. */
+/* SQLite's VFS interface on top of disk.c. */
 #include "base/clock.h"
 #include "disk_internal.h"
 #include "sim.h"
@@ -63,7 +63,7 @@ static int on_control(sqlite3_file *base, int operation, void *argument)
     return SQLITE_NOTFOUND;
 }
 
-/* As the unix VFS answers on Linux. */
+/* The values of SQLite's unix VFS on Linux. */
 static int on_sector_size(sqlite3_file *base)
 {
     (void)base;
@@ -102,7 +102,8 @@ static int on_open(
     (void)vfs;
     struct disk_handle *self = handle_of(base);
     memset(self, 0, sizeof *self);
-    fail_unless(name, BROKEN_SIM, "SQLite wants a temporary file, which this disk has not got");
+    fail_unless(
+        name, BROKEN_SIM, "SQLite opens a temporary file, which this disk does not support");
     self->file = disk_find(name);
     if (!self->file) {
         if (!(flags & SQLITE_OPEN_CREATE))
@@ -127,7 +128,7 @@ static int on_access(sqlite3_vfs *vfs, const char *name, int flags, int *ret_yes
     (void)vfs;
     (void)flags;
     const struct disk_file *file = disk_find(name);
-    /* As the unix VFS: an empty journal does not exist. */
+    /* Like the unix VFS: an empty journal file counts as missing. */
     *ret_yes = file && (flags != SQLITE_ACCESS_EXISTS || file->now.len > 0);
     return SQLITE_OK;
 }
@@ -147,7 +148,7 @@ static int on_randomness(sqlite3_vfs *vfs, int len, char *ret_bytes)
     return len;
 }
 
-/* A connection waits for another one's lock. */
+/* Called while a connection waits for another one's lock. */
 static int on_sleep(sqlite3_vfs *vfs, int us)
 {
     (void)vfs;
@@ -197,9 +198,9 @@ void disk_register(void)
         .xGetLastError = on_last_error,
         .xCurrentTimeInt64 = on_time_ms,
     };
-    /* One OS thread: the coroutines that die must not take a mutex along. */
+    /* There is one OS thread, and a killed coroutine would never release a mutex. */
     int code = sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
     if (code == SQLITE_OK)
         code = sqlite3_vfs_register(&vfs, 1);
-    fail_unless(code == SQLITE_OK, BROKEN_SIM, "SQLite does not take the disk: %d", code);
+    fail_unless(code == SQLITE_OK, BROKEN_SIM, "SQLite does not accept the disk: %d", code);
 }

@@ -16,11 +16,11 @@
 #include <limits.h>
 #include <stdio.h>
 
-#define RESUME_WEIGHT 1500 /* the gateway's coroutines together, against the actions' weights */
-#define TURN_US_MAX 200    /* how long a coroutine's turn takes */
-#define TURNS_WITHOUT_REST_MAX 20000 /* with nothing new from outside somebody spins */
+#define RESUME_WEIGHT 1500 /* of all the gateway's coroutines together; see the actions' weights */
+#define TURN_US_MAX 200    /* how long one turn of a coroutine takes */
+#define TURNS_WITHOUT_REST_MAX 20000 /* without new input: more turns than this count as a spin */
 #define WAITS_MAX 20000
-#define STEPS_WITH_BROKER 3                 /* times as many, since more happens in between */
+#define STEPS_WITH_BROKER 3                 /* factor: with a broker an event needs more steps */
 #define STUCK_US (2 * 3600 * US_PER_SECOND) /* longer than the longest step of a schedule */
 
 static unsigned weights[ACTIONS_MAX];
@@ -44,7 +44,7 @@ static void draw_world(bool with_broker)
     };
     for (unsigned i = 0; i < policy.schedule.steps; i++)
         policy.schedule.steps_us[i] = steps_us[i];
-    /* Bodies and history, in minutes. */
+    /* How long bodies and history are kept, in minutes. */
     static const int64_t kept_m[][2] = {{0, 0}, {30, 60}, {1440, 2880}, {30, 0}, {0, 120}};
     const int64_t *kept = kept_m[sim_below(STREAM_DRIVER, 5)];
     struct world_options options = {
@@ -85,7 +85,7 @@ static void draw_weights(void)
             actions[i].weight * (actions[i].always ? 1 : factors[sim_below(STREAM_DRIVER, 6)]);
 }
 
-/* What the broker's side has to do at the end, as long as there is something. */
+/* At the end of a seed: does one step of the broker's side. Returns false when none is left. */
 static bool broker_moves(void)
 {
     if (publications_count() > 0) {
@@ -135,16 +135,16 @@ static void step(void)
     tally(TALLY_STEPS);
 }
 
-/* The end: everything works, and everything must arrive. */
+/* The end of a seed: all faults are removed, and everything must arrive. */
 
-/* Until nobody can go on without time passing or somebody outside acting. */
+/* Runs coroutines until all of them wait for time to pass or for the driver. */
 static void run_dry(void)
 {
     struct sim_coroutine *runnable[SIM_COROUTINES_MAX];
     unsigned count, turns = 0;
     while ((count = sim_runnable(runnable)) > 0) {
         fail_unless(turns++ < TURNS_WITHOUT_REST_MAX, BROKEN_SPIN,
-            "\"%s\" and %u others are busy with nothing", sim_name(runnable[0]), count - 1);
+            "\"%s\" and %u other coroutines run without end", sim_name(runnable[0]), count - 1);
         resume_one(runnable, count);
         world_check();
     }
@@ -168,7 +168,7 @@ static void bring_up(void)
         world_start();
         run_dry();
     }
-    fail_unless(world_state() == WORLD_UP, BROKEN_LIVENESS, "the gateway does not come up");
+    fail_unless(world_state() == WORLD_UP, BROKEN_LIVENESS, "the gateway does not start");
 }
 
 static void wait_for_all(void)
@@ -177,7 +177,7 @@ static void wait_for_all(void)
     unsigned count, count_before = UINT_MAX;
     int64_t progress_us = sim_mono_us();
     for (unsigned waits = 0;; waits++) {
-        fail_unless(waits < WAITS_MAX, BROKEN_SPIN, "time passes in steps that are too small");
+        fail_unless(waits < WAITS_MAX, BROKEN_SPIN, "the coroutines wake up too often");
         run_dry();
         if (fake_client_waiting() > 0) {
             deployment_answer_all_well();
@@ -196,16 +196,15 @@ static void wait_for_all(void)
             progress_us = sim_mono_us();
         count_before = count;
         int64_t wake_us = sim_next_wake_us();
-        /* Nothing has ended for longer than any delivery has to wait. */
+        /* There was no progress for longer than any delivery has to wait. */
         fail_unless(wake_us != INT64_MAX && wake_us <= progress_us + STUCK_US, BROKEN_LIVENESS,
-            "%u deliveries never end:%s (without an answer: %u, messages in the broker: %u, events "
-            "that are its: %u, "
-            "partitions that nobody consumes: %u)",
+            "%u deliveries never end:%s (unanswered posts and actions: %u, messages in the broker: "
+            "%u, broker-owned events: %u, partitions without a consumer: %u)",
             count, unfinished, model_in_flight(), fake_broker_messages(), model_broker_owned(),
             fake_broker_unconsumed());
         if (wake_us > sim_mono_us())
             sim_pass(wake_us - sim_mono_us());
-        if (fake_broker_partitions() > 0) /* it ticks all the time: in larger and larger steps */
+        if (fake_broker_partitions() > 0) /* the consumer has a short timer: take larger steps */
             sim_pass((sim_mono_us() - progress_us) / 4);
     }
 }
@@ -214,7 +213,7 @@ static void drain(void)
 {
     trace("--- draining");
     bring_up();
-    acts_mend();
+    actions_mend();
     wait_for_all();
     model_check_promises();
     world_stop(US_PER_SECOND);
@@ -227,7 +226,7 @@ void driver_run(uint64_t seed, unsigned steps, bool with_broker)
     sim_init(seed);
     draw_world(with_broker);
     draw_weights();
-    acts_begin();
+    actions_begin();
     partner_begin(history_expires);
     deployment_begin();
     world_start();

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everybody outside of the gateway: partners, clients' deployments, operators, the clock, the disk,
- * and the fate that kills processes. At each step one of them acts, or one of the gateway's
- * coroutines goes on. Which actions a seed knows, and how often, is part of the seed (swarm
- * testing: what happens in every run hides what happens only without it).
+ * Everything outside of the gateway: partners, clients' deployments, operators, the clock, the disk
+ * and kills. In each step the driver does one action, or one of the gateway's coroutines continues.
  *
- * At the end all faults are taken back and every client answers 200: then whatever is on its way
- * must arrive.
+ * The seed also chooses which actions it uses, and how often (swarm testing): some bugs appear only
+ * in a run without a certain action.
+ *
+ * At the end all faults are removed and every client answers 200. Then everything must arrive.
  */
 #ifndef PENSTOCK_TESTS_MODEL_DRIVER_H
 #define PENSTOCK_TESTS_MODEL_DRIVER_H
@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The whole run of one seed; a failure ends the process. */
+/* Runs one seed. A failure ends the process. */
 void driver_run(uint64_t seed, unsigned steps, bool with_broker);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What happens to the gateway, one row for each kind of it. */
+/* The driver's actions: a table with one row for each, and the functions behind it. */
 #include "base/clock.h"
 #include "driver_internal.h"
 #include "fake_accounts.h"
 #include "fake_broker.h"
+#include "fake_client.h"
 #include "fake_reserve.h"
 #include "publication.h"
 #include "sim.h"
@@ -15,7 +16,7 @@
 
 static int64_t wall_off_us;
 
-void acts_begin(void)
+void actions_begin(void)
 {
     wall_off_us = 0;
 }
@@ -67,7 +68,8 @@ static bool somebody_waits(void)
     return sim_next_wake_us() != INT64_MAX && sim_next_wake_us() > sim_mono_us();
 }
 
-/* The consumer ticks all the time: what waits for something else would never be due. */
+/* With a broker the consumer's short timer is always due first. So sometimes more time passes, or
+ * the others would never be due. */
 static void pass_until_due(void)
 {
     sim_pass(sim_next_wake_us() - sim_mono_us());
@@ -93,6 +95,78 @@ static void set_clock(void)
     sim_set_wall(jump_us);
     tally(TALLY_CLOCK_SET);
     trace("the wall clock is set by %lld s", (long long)(jump_us / US_PER_SECOND));
+}
+
+/* Clients' deployments: how a request ends. */
+
+/* The ends, each with its weight while clients work well and while they work badly. */
+static const struct {
+    unsigned good, bad;
+    struct attempt_end end;
+    unsigned retry_after_s_max;
+} ends[] = {
+    {800, 100, {200, OK, true}, 0},
+    {100, 30, {204, OK, true}, 0},
+    {10, 150, {500, OK, true}, 0},
+    {5, 50, {503, OK, true}, 100},
+    {5, 40, {429, OK, true}, 3600},
+    {5, 40, {404, OK, true}, 0},
+    {2, 20, {302, OK, true}, 0},
+    {2, 15, {410, OK, true}, 0},
+    {10, 60, {502, OK, true}, 0},
+    {5, 30, {504, OK, true}, 0},
+    {10, 100, {0, ERR_CONNECT, false}, 0},
+    {5, 40, {0, ERR_CONNECT_TIMEOUT, false}, 0},
+    {2, 20, {0, ERR_NAME_LOOKUP, false}, 0},
+    {2, 20, {0, ERR_TLS, false}, 0},
+    {10, 60, {0, ERR_ANSWER_LOST, true}, 0},
+    {10, 60, {0, ERR_ANSWER_TIMEOUT, true}, 0},
+    {2, 20, {0, ERR_ANSWER_MALFORMED, true}, 0},
+    {2, 20, {0, ERR_SEND, true}, 0},
+};
+#define ENDS (sizeof ends / sizeof ends[0])
+
+static bool bad_mood;
+
+void deployment_begin(void)
+{
+    deployment_change_mood();
+}
+
+void deployment_change_mood(void)
+{
+    bad_mood = sim_chance(STREAM_DRIVER, 400);
+}
+
+bool deployment_can_answer(void)
+{
+    return fake_client_waiting() > 0;
+}
+
+static unsigned weight_of(unsigned end)
+{
+    return bad_mood ? ends[end].bad : ends[end].good;
+}
+
+void deployment_answer(void)
+{
+    unsigned total = 0, chosen = 0;
+    for (unsigned i = 0; i < ENDS; i++)
+        total += weight_of(i);
+    unsigned drawn = sim_below(STREAM_DRIVER, total);
+    for (; drawn >= weight_of(chosen); chosen++)
+        drawn -= weight_of(chosen);
+    int64_t retry_after_s = ends[chosen].retry_after_s_max
+                                ? sim_below(STREAM_DRIVER, ends[chosen].retry_after_s_max)
+                                : 0;
+    fake_client_answer(sim_below(STREAM_DRIVER, fake_client_waiting()), &ends[chosen].end,
+        retry_after_s * US_PER_SECOND);
+}
+
+void deployment_answer_all_well(void)
+{
+    while (fake_client_waiting() > 0)
+        fake_client_answer(0, &ends[0].end, 0);
 }
 
 /* Operators. */
@@ -131,7 +205,7 @@ static bool can_action(void)
     return is_up() && model_any_delivery(0) != NULL;
 }
 
-/* An open endpoint of the account that has no delivery of the event; NULL: there is none. */
+/* Returns an open endpoint of the account without a delivery of the event; NULL: none. */
 static const struct fake_endpoint *find_other(const struct model_delivery *delivery)
 {
     const struct model_post *post = delivery->post;
@@ -158,8 +232,7 @@ static struct model_delivery *choose_delivery(bool moves)
     return delivery;
 }
 
-/* Any endpoint now and then: one of another account, one that is gone, one that has the event
- * already. */
+/* Sometimes any endpoint: of another account, removed, or one that has the event already. */
 static uint64_t choose_endpoint(const struct model_delivery *delivery, bool moves)
 {
     const struct fake_endpoint *other = moves ? find_other(delivery) : NULL;
@@ -170,7 +243,7 @@ static uint64_t choose_endpoint(const struct model_delivery *delivery, bool move
                : 0;
 }
 
-/* Mostly on where it is; now and then on where it was, or was never. */
+/* Mostly with the delivery's state, sometimes with an earlier state or one that it never had. */
 static void action_on_delivery(void)
 {
     static const enum delivery_state theirs[] = {
@@ -199,7 +272,7 @@ static void stop(void)
     world_stop(drains_us[sim_below(STREAM_DRIVER, 3)]);
 }
 
-/* Fate. */
+/* Kills and faults of the disk. */
 
 static void crash(void)
 {
@@ -230,19 +303,19 @@ static void squeeze_disk(void)
 
 static void break_writes(void)
 {
-    trace("a write will fail");
+    trace("the next writes fail");
     disk_fail_writes(1 + sim_below(STREAM_DRIVER, 2));
 }
 
 static void break_sync(void)
 {
-    trace("a sync will fail");
+    trace("the next sync fails");
     disk_fail_syncs(1);
 }
 
 static void mend_disk(void)
 {
-    trace("the disk is well");
+    trace("the disk works again");
     disk_mend();
     fake_reserve_set_space(SPACE_PLENTY);
 }
@@ -279,7 +352,7 @@ static bool broker_is_down(void)
     return has_broker() && !fake_broker_is_up();
 }
 
-void acts_mend(void)
+void actions_mend(void)
 {
     mend_disk();
     fake_broker_mend();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The actions (operator_actions.c: outside; partner.c: posts; deployment.c: answers), and the
- * driver that draws them. / */
+/* The driver's table of actions (driver_actions.c), and what the actions need from each other:
+ * partners' posts (partner.c) and clients' answers (driver_actions.c). */
 #ifndef PENSTOCK_TESTS_MODEL_DRIVER_INTERNAL_H
 #define PENSTOCK_TESTS_MODEL_DRIVER_INTERNAL_H
 
@@ -11,7 +11,7 @@
 struct action {
     const char *name;
     unsigned weight;
-    bool always; /* part of every seed */
+    bool always; /* every seed uses it */
     bool (*is_possible)(void);
     void (*run)(void);
 };
@@ -20,12 +20,12 @@ extern const struct action actions[];
 extern const unsigned actions_count;
 #define ACTIONS_MAX 64
 
-/* For a new seed. */
+/* Called at the start of a seed. */
 void partner_begin(bool history_expires);
 void deployment_begin(void);
-void acts_begin(void);
+void actions_begin(void);
 
-/* Once for each start of the gateway: its ids begin anew. */
+/* Called at each start of the gateway: its event ids begin anew. */
 void partner_meet_new_gateway(void);
 
 bool partner_can_post(void);
@@ -34,9 +34,9 @@ void partner_post(void);
 bool deployment_can_answer(void);
 void deployment_answer(void);
 void deployment_change_mood(void);
-void deployment_answer_all_well(void); /* 200 to everything that waits */
+void deployment_answer_all_well(void); /* answers 200 to all waiting requests */
 
-/* All faults are over: the disk, the endpoints, the policy. */
-void acts_mend(void);
+/* Removes all faults of the disk, the broker, the endpoints and the policy. */
+void actions_mend(void);
 
 #endif

@@ -42,7 +42,7 @@ void fake_accounts_init(void)
         endpoint->idempotent = accounts[i] == 2;
         endpoint->final_4xx = i == 1;
         endpoint->is_there = accounts[i] != 3 &&
-                             i != FAKE_LATER; /* events of before can be sent there by hand only */
+                             i != FAKE_LATER; /* added later: its account then has older events */
         snprintf(endpoint->name, sizeof endpoint->name, "e%u", i);
         snprintf(endpoint->url, sizeof endpoint->url, "https://e%u.example/in", i);
     }
@@ -97,8 +97,7 @@ unsigned fake_account_endpoints(unsigned account, uint64_t ret_endpoints[ACCOUNT
     return count;
 }
 
-/* The directory. What it replaces is never freed: other coroutines may be in the middle of reading
- * it. */
+/* The directory. Replaced entries are never freed: a coroutine may be reading them. */
 
 static void publish(struct accounts *self, struct directory_entry *entry)
 {
@@ -228,7 +227,7 @@ void fake_accounts_change(
     mailbox_post(&accounts->mailbox, &order->mail);
 }
 
-/* accounts.h, as far as delivery needs it */
+/* accounts.h: the part that delivery needs. */
 
 const struct directory *accounts_directory(const struct accounts *accounts)
 {

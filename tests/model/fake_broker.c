@@ -98,7 +98,7 @@ bool fake_broker_publish(
         .is_event = true,
         .parts = *parts,
     };
-    /* These are the body's to say. */
+    /* Only the body has these. */
     message->content.parts.amount = message->content.parts.currency = (struct slice){0};
     message_list_insert(&queue->ready, queue->ready.count, message);
     model_published(post);
@@ -124,7 +124,7 @@ void fake_broker_publish_poison(void)
         .headers_json = SLICE_LITERAL("{\"from\":\"nobody\"}"),
         .why_not = "app_id is not penstock",
     };
-    if (sim_chance(STREAM_DRIVER, 300)) { /* its headers are an event's, and its body is not */
+    if (sim_chance(STREAM_DRIVER, 300)) { /* with the headers of an event, but not its body */
         message->content.is_event = true;
         message->content.parts = (struct event_parts){.partner = SLICE_LITERAL("shop"),
             .account = SLICE_LITERAL("acc_one"),
@@ -197,7 +197,7 @@ bool fake_broker_has_ghost(void)
 
 void fake_broker_notice_ghost(void)
 {
-    trace("the broker notices that a connection is gone");
+    trace("the broker detects a dead connection");
     bury_connection(find_ghost());
 }
 
@@ -267,21 +267,21 @@ void fake_broker_come_up(void)
     broker.is_down = false;
 }
 
-/* Its receiver may still know it. */
+/* The gateway may still have received it. */
 static void lose(const struct broker_message *message)
 {
     if (message->post)
         model_queue_lost(message->post);
 }
 
-/* With all that was in it. Its consumers are told. */
+/* Deletes a queue with all its messages, and notifies its consumers. */
 static void delete_queue(unsigned partition)
 {
     struct broker_queue *queue = &broker.queues[partition];
     queue->exists = false;
     for (unsigned i = 0; i < broker.connections_count; i++) {
         struct broker_channel *channel = &broker.connections[i]->channels[partition];
-        /* What is on the wire was delivered: its content comes all the same. */
+        /* A message on the wire was already sent: it still arrives. */
         while (channel->unacked.count > 0)
             lose(message_list_take(&channel->unacked, 0));
         if (channel->consuming && broker.connections[i] == subscriber_connection())
@@ -299,13 +299,13 @@ void fake_broker_delete_queue(void)
     if (!broker.queues[partition].exists || broker.is_down)
         return;
     bool anew = sim_chance(STREAM_DRIVER, 500);
-    trace("queue %u is deleted%s", partition, anew ? " and made anew" : "");
+    trace("queue %u is deleted%s", partition, anew ? " and declared again" : "");
     tally(TALLY_QUEUES_DELETED);
     delete_queue(partition);
     broker.queues[partition].exists = anew;
 }
 
-/* Dead letters go at most once: without a queue for it a message is gone. */
+/* Dead-lettering is at most once: if the other queue is missing, the message is lost. */
 void fake_broker_drop(void)
 {
     unsigned partition = sim_below(STREAM_DRIVER, broker.partitions);
@@ -316,7 +316,7 @@ void fake_broker_drop(void)
     for (unsigned i = 1 + sim_below(STREAM_DRIVER, DROP_MAX); i > 0 && from->ready.count > 0; i--) {
         struct broker_message *message = message_list_take(&from->ready, 0);
         if (!to->exists) {
-            trace("queue %u drops a message, and nobody gets it", partition);
+            trace("queue %u drops a message, which is lost", partition);
             tally(TALLY_DROPPED_LOST);
             lose(message);
             continue;
@@ -347,7 +347,7 @@ void fake_broker_declare_queues(void)
 {
     if (!fake_broker_lacks_queue() || broker.is_down)
         return;
-    trace("somebody declares the queues");
+    trace("the queues are declared");
     broker_declare_missing();
 }
 
@@ -363,7 +363,7 @@ bool fake_broker_is_owned_by_other(void)
 
 void fake_broker_ownership(bool by_other)
 {
-    trace("delivery belongs to %s", by_other ? "another journal" : "us");
+    trace("delivery is owned by %s", by_other ? "another journal" : "this gateway");
     broker.is_owned_by_other = by_other;
 }
 
@@ -377,7 +377,7 @@ void fake_broker_mend(void)
         bury_connection(find_ghost());
 }
 
-/* Its work. */
+/* The broker's work. */
 
 bool broker_queue_exists(unsigned partition)
 {
@@ -459,7 +459,7 @@ static void answer_connector(unsigned unused)
         broker_declare_missing();
 }
 
-/* Which steps are possible; their number. */
+/* Lists the possible steps. Returns their number. */
 static unsigned list_work(
     void (*ret_works[WORKS_MAX])(unsigned partition), unsigned ret_partitions[WORKS_MAX])
 {
@@ -496,7 +496,7 @@ void fake_broker_work(void)
     works[chosen](partitions[chosen]);
 }
 
-/* What the model asks. */
+/* Called by the model. */
 
 static unsigned count_in(
     const struct message_list *list, const struct model_post *post, bool acked_too)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the broker (fake_broker.c) and the gateway's ends of its connections (fake_subscriber.c)
- * share. */
+/* Shared by the broker (fake_broker.c) and the gateway's ends of its connections
+ * (fake_subscriber.c, fake_connector.c). */
 #ifndef PENSTOCK_TESTS_MODEL_FAKE_BROKER_INTERNAL_H
 #define PENSTOCK_TESTS_MODEL_FAKE_BROKER_INTERNAL_H
 
@@ -13,7 +13,7 @@ struct broker_message {
     struct model_post *post; /* NULL: poison */
     unsigned poison;         /* its number */
     struct message content;
-    bool acked; /* its receiver has said so, and the ack may be on its way */
+    bool acked; /* the subscriber has acked it; the broker may not have the ack yet */
 };
 
 struct message_list {
@@ -37,7 +37,7 @@ struct broker_connection {
     struct broker_channel channels[FAKE_QUEUES_MAX];
 };
 
-/* What is on its way to the gateway, in order. */
+/* An item on the wire to the gateway; items arrive in order. */
 enum wire_kind { WIRE_OPEN, WIRE_MESSAGE, WIRE_CHANNEL_LOST, WIRE_LOST, WIRE_DEPTH };
 
 struct wire_item {
@@ -54,32 +54,31 @@ bool broker_queue_exists(unsigned partition);
 uint32_t broker_queue_ready(unsigned partition);
 uint32_t broker_queue_consumers(unsigned partition);
 struct broker_connection *broker_connect(unsigned prefetch);
-/* The gateway has let go. The broker knows at once, or later. */
+/* The gateway has closed the connection. `known`: the broker detects it at once. */
 void broker_disconnect(struct broker_connection *connection, bool known);
-/* What was unacked goes back; the channel consumes no more. */
+/* Returns the unacked messages to the queue; the channel stops consuming. */
 void broker_close_channel(struct broker_connection *connection, unsigned channel);
 void broker_declare_missing(void);
 
 /* fake_subscriber.c: the gateway's end of the one connection that consumes; NULL: there is none. */
 struct broker_connection *subscriber_connection(void);
-bool subscriber_is_living(void);                    /* nobody has freed it */
-void subscriber_push(const struct wire_item *item); /* the generation is filled in */
+bool subscriber_is_living(void);                    /* created and not freed */
+void subscriber_push(const struct wire_item *item); /* fills in the generation */
 bool subscriber_channel_is_opening(unsigned channel);
 bool subscriber_channel_asks_depth(unsigned channel);
 bool subscriber_channel_has_acks(unsigned channel);
 void consumer_begin_consuming(unsigned channel);
-void subscriber_grant(unsigned channel); /* the broker has heard the request */
+void subscriber_grant(unsigned channel); /* the broker has received the request to open it */
 void subscriber_answer_depth(unsigned channel);
 void subscriber_take_acks(unsigned channel);
 bool subscriber_has_given(const struct model_post *post);
-void subscriber_lose_connection(
-    bool with_acks); /* the wire is cut: the gateway hears of it later */
+void subscriber_lose_connection(bool with_acks); /* cuts the wire; the gateway detects it later */
 void subscriber_crashed(void);
 
 /* fake_connector.c */
 bool connector_has_request(void);
 enum connector_answer { CONNECTOR_WELL, CONNECTOR_DOWN, CONNECTOR_REFUSES, CONNECTOR_NOT_OWNER };
-/* Whether it wanted the queues to be declared. */
+/* Answers the first request. Returns true when the queues must be declared. */
 bool connector_answer_one(enum connector_answer answer);
 void tap_lose(void);
 void fake_connector_crashed(void);

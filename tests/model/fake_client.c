@@ -24,7 +24,7 @@ struct client {
     struct loop_watch watch;
 };
 
-/* In order of sending. One client lives at a time. */
+/* Calls are in the order of sending. There is at most one client. */
 static struct client *living;
 static struct call calls[UNDER_WAY_MAX];
 static unsigned calls_count;
@@ -51,7 +51,7 @@ static void on_ready(struct loop_watch *watch, uint32_t events)
     for (unsigned i = 0; i < calls_count;) {
         if (calls[i].answered) {
             finish(take(i));
-            i = 0; /* others may have been sent */
+            i = 0; /* on_done may have sent others */
         } else {
             i++;
         }
@@ -76,7 +76,7 @@ void client_free(struct client *client)
         return;
     while (calls_count > 0) {
         struct call call = take(0);
-        /* Its answer may have been on the way: then the request was out for certain. */
+        /* If it was answered, the request was certainly sent. */
         bool begun =
             call.answered ? call.request->end.request_begun : sim_chance(STREAM_DRIVER, 500);
         call.request->end = (struct attempt_end){.error = ERR_CANCELLED, .request_begun = begun};
@@ -133,7 +133,7 @@ static unsigned find_waiting(unsigned number)
     for (unsigned i = 0; i < calls_count; i++)
         if (!calls[i].answered && number-- == 0)
             return i;
-    fail(BROKEN_SIM, "no such request");
+    fail(BROKEN_SIM, "no request has this number");
 }
 
 unsigned fake_client_waiting(void)

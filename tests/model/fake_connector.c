@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The connector, the links that it opens, and the taps (broker/connector.h, tap.h), as far as
+/* Replaces the connector, its links, and the taps (broker/connector.h, broker/tap.h), as far as
  * delivery needs them. */
 #include "broker/tap.h"
 #include "fake_broker_internal.h"
@@ -14,7 +14,7 @@
 
 #define REQUESTS_MAX 8
 
-/* One lives at a time. */
+/* There is at most one. */
 static struct tap *living_tap;
 
 /* Connections that the connector has opened. */
@@ -109,7 +109,7 @@ void tap_publish(struct tap *tap, const struct event_parts *parts)
 {
     struct model_post *post = model_post_of_id(&parts->id);
     fail_unless(
-        post && slice_equal(post->body, parts->body), "P2", "a tap gets what nobody posted");
+        post && slice_equal(post->body, parts->body), "P2", "a tap gets an event never posted");
     tally(tap->is_open ? TALLY_TAPPED : TALLY_TAPS_DROPPED);
 }
 
@@ -178,11 +178,11 @@ bool connector_answer_one(enum connector_answer how)
     struct broker_connector *connector = living_connector;
     bool of_delivery = connector->requests[0]->base.kind != CONNECTOR_OPEN_TAP;
     if (how == CONNECTOR_DOWN) {
-        answer(connector, ERR_CONNECT, "it is down");
+        answer(connector, ERR_CONNECT, "the broker is down");
     } else if (how == CONNECTOR_REFUSES) {
-        answer(connector, ERR_UNAVAILABLE, "not now");
+        answer(connector, ERR_UNAVAILABLE, "refused by the driver");
     } else if (how == CONNECTOR_NOT_OWNER && of_delivery) {
-        answer(connector, ERR_NOT_OWNER, "delivery belongs to another journal");
+        answer(connector, ERR_NOT_OWNER, "delivery is owned by another journal");
         tally(TALLY_NOT_OWNER);
     } else {
         bool doubt = connector->doubt;
@@ -198,7 +198,7 @@ void fake_connector_stop(struct broker_connector *connector)
     if (!connector)
         return;
     while (connector->count > 0)
-        answer(connector, ERR_SHUTTING_DOWN, "the end");
+        answer(connector, ERR_SHUTTING_DOWN, "the connector stops");
     living_connector = NULL;
     free(connector);
 }

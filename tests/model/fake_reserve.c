@@ -8,7 +8,7 @@
 
 #define LOOK_US US_PER_SECOND
 
-/* On the file system: it outlives every process. */
+/* Part of the file system: it survives every process. */
 static bool is_given_up;
 static enum disk_space space_left;
 static enum disk_space space_known;
@@ -32,7 +32,7 @@ unsigned long fake_reserve_refusals(void)
 static void know(struct reserve *reserve, enum disk_space space)
 {
     if (space != reserve->space)
-        trace("room on the disk: %s", disk_space_name(space));
+        trace("disk space: %s", disk_space_name(space));
     if (space != SPACE_PLENTY)
         refusals++;
     reserve->space = space_known = space;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In place of journal/reserve.c: room on the simulated disk. What a reserve that is given up leaves
- * is room for FAKE_RESERVE_BYTES more on a disk that is full.
+ * Replaces journal/reserve.c: free space on the simulated disk. Releasing the reserve gives a full
+ * disk room for FAKE_RESERVE_BYTES more.
  */
 #ifndef PENSTOCK_TESTS_MODEL_FAKE_RESERVE_H
 #define PENSTOCK_TESTS_MODEL_FAKE_RESERVE_H
@@ -10,9 +10,9 @@
 
 #define FAKE_RESERVE_BYTES (1 << 20)
 
-/* What the file system will say from now on, as long as the disk is not full. */
+/* Sets the free space that is reported from now on, as long as the disk is not full. */
 void fake_reserve_set_space(enum disk_space space);
-bool fake_reserve_is_low(void);            /* some events are refused now */
-unsigned long fake_reserve_refusals(void); /* how often that has begun */
+bool fake_reserve_is_low(void);            /* some events are refused */
+unsigned long fake_reserve_refusals(void); /* how often refusing has begun */
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gateway's end of its connection: broker/subscriber.h, as it promises it. What the broker
- * sends lies on the wire until the shard's loop reads it; what is acked lies here until the broker
- * takes the acks.
+ * Replaces broker/subscriber.h: the gateway's end of the consuming connection. Messages from the
+ * broker are on the wire until the shard's loop reads them. Acks are kept here until the broker
+ * takes them.
  *
- * A channel: closed --asked--> asked --the broker has heard it--> granted --read from the wire-->
+ * A channel: closed --requested--> asked --the broker accepts--> granted --read from the wire-->
  * consuming
  */
 #include "base/clock.h"
@@ -28,12 +28,12 @@ struct channel_end {
     uint32_t generation;
     int64_t reopen_us;
     unsigned depths_asked;
-    uint64_t number_first; /* the tag of given[0] */
+    uint64_t number_first; /* the tag number of given[0] */
     struct message_list given;
     struct {
         unsigned count;
         bool done[PREFETCH_MAX];
-    } acked; /* beside `given` */
+    } acked; /* parallel to `given` */
 };
 
 struct subscriber {
@@ -42,13 +42,13 @@ struct subscriber {
     struct subscriber_options options;
     struct subscriber_listener listener;
     bool is_open, reading;
-    struct broker_connection *connection; /* the broker's end; NULL: cut */
+    struct broker_connection *connection; /* the broker's end; NULL: the wire is cut */
     struct channel_end channels[FAKE_QUEUES_MAX];
     struct wire_item *wire;
     unsigned wire_count, wire_room;
 };
 
-static struct subscriber *living; /* one at a time */
+static struct subscriber *living; /* at most one */
 
 /* The wire. */
 
@@ -92,7 +92,7 @@ static void read_message(struct subscriber *subscriber, const struct wire_item *
         .number = end->number_first + end->given.count};
     end->acked.done[end->given.count] = false;
     message_list_insert(&end->given, end->given.count, item->message);
-    /* What it points to is valid in the call only. */
+    /* The content is valid only during the call, as in broker/subscriber.h. */
     struct message content = item->message->content;
     char *body = malloc(content.body.len);
     assert(body);
@@ -114,7 +114,7 @@ static void lose_end(struct subscriber *subscriber, unsigned channel, bool is_go
         subscriber->listener.context, channel, end->generation, is_gone, why);
 }
 
-/* All are closed before the owner hears of the first. */
+/* Closes all channels before it notifies the owner of the first one. */
 static void lose_all_ends(struct subscriber *subscriber, bool told, const char *why)
 {
     bool was_consuming[FAKE_QUEUES_MAX];
@@ -151,7 +151,7 @@ static void read_item(struct subscriber *subscriber, const struct wire_item *ite
         break;
     case WIRE_CHANNEL_LOST:
         lose_end(subscriber, item->channel, item->is_gone,
-            item->is_gone ? "no queue" : "the broker closed it");
+            item->is_gone ? "the queue does not exist" : "the broker closed the channel");
         break;
     case WIRE_DEPTH:
         subscriber->listener.on_depth(context, item->channel, item->ready, item->consumers);
@@ -172,12 +172,12 @@ static void on_ready(struct loop_watch *watch, uint32_t events)
             --subscriber->wire_count * sizeof *subscriber->wire);
         fail_unless(item.kind == WIRE_LOST ||
                         item.generation == subscriber->channels[item.channel].generation,
-            BROKEN_SIM, "something of an older channel is on the wire");
+            BROKEN_SIM, "an item of an older channel is on the wire");
         read_item(subscriber, &item);
     }
 }
 
-/* For the broker. */
+/* Called by the broker. */
 
 bool subscriber_is_living(void)
 {
@@ -216,7 +216,7 @@ void subscriber_answer_depth(unsigned channel)
     struct channel_end *end = end_of(channel);
     end->depths_asked--;
     if (!living->connection->channels[channel].consuming)
-        return; /* the channel is closed, and that is on the wire */
+        return; /* the channel is closed: that item is already on the wire */
     subscriber_push(&(struct wire_item){.kind = WIRE_DEPTH,
         .channel = channel,
         .ready = broker_queue_ready(channel),
@@ -230,7 +230,7 @@ bool subscriber_channel_has_acks(unsigned channel)
            end->acked.done[0];
 }
 
-/* Some of the acked prefix, or all of it. */
+/* Takes a random part of the acked prefix. */
 void subscriber_take_acks(unsigned channel)
 {
     struct channel_end *end = &living->channels[channel];
@@ -246,7 +246,7 @@ void subscriber_take_acks(unsigned channel)
         end->number_first++;
         struct broker_message *acked =
             message_list_take(&living->connection->channels[channel].unacked, 0);
-        fail_unless(given == acked, BROKEN_SIM, "another message is acked");
+        fail_unless(given == acked, BROKEN_SIM, "the ack is for another message");
         tally(TALLY_ACKED);
     }
 }
@@ -268,7 +268,7 @@ void subscriber_lose_connection(bool with_acks)
         if (subscriber_channel_has_acks(i))
             subscriber_take_acks(i);
     living->connection = NULL;
-    /* The end of what was on the wire is lost with it. */
+    /* The last items on the wire are lost with it. */
     living->wire_count = sim_below(STREAM_DRIVER, living->wire_count + 1);
     append_item(living, &(struct wire_item){.kind = WIRE_LOST});
 }
@@ -295,7 +295,7 @@ enum err subscriber_new(struct broker_host *host, const struct subscriber_option
     return OK;
 }
 
-static void let_go(struct subscriber *subscriber)
+static void release_connection(struct subscriber *subscriber)
 {
     struct broker_connection *connection = subscriber->connection;
     for (unsigned i = 0; i < subscriber->options.queues_count; i++)
@@ -312,7 +312,7 @@ void subscriber_free(struct subscriber *subscriber)
 {
     if (!subscriber)
         return;
-    let_go(subscriber);
+    release_connection(subscriber);
     loop_watch_remove(subscriber->loop, &subscriber->watch);
     for (unsigned i = 0; i < FAKE_QUEUES_MAX; i++)
         free(subscriber->channels[i].given.messages);
@@ -347,7 +347,7 @@ void subscriber_close(struct subscriber *subscriber)
 {
     if (!subscriber->is_open)
         return;
-    let_go(subscriber);
+    release_connection(subscriber);
     lose_all_ends(subscriber, true, "closed");
 }
 
@@ -380,13 +380,13 @@ unsigned subscriber_unacked(const struct subscriber *subscriber, unsigned channe
     return subscriber->connection ? subscriber->connection->channels[channel].unacked.count : 0;
 }
 
-/* The fake acks each by itself. */
+/* This subscriber acks each message by itself. */
 unsigned subscriber_open_messages(const struct subscriber *subscriber, unsigned channel)
 {
     return subscriber_unacked(subscriber, channel);
 }
 
-/* The broker may have taken it back: then it comes again, whatever is said here. */
+/* Returns false when the broker has taken the message back: it is delivered again in any case. */
 static bool is_unacked(
     const struct subscriber *subscriber, unsigned channel, const struct broker_message *message)
 {
@@ -423,7 +423,7 @@ void subscriber_set_reading(struct subscriber *subscriber, bool reading)
         sim_loop_ring(subscriber->loop, &subscriber->watch);
 }
 
-/* There are no streams here. */
+/* There are no streams in the simulation. */
 void subscriber_set_offset(struct subscriber *subscriber, unsigned channel, int64_t offset)
 {
     (void)subscriber, (void)channel, (void)offset;

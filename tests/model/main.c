@@ -1,25 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A simulation of one shard, driven by random actions and checked against a simple model (after
+ * A simulation of one shard. Random actions drive it, and a simple model checks it (after
  * TigerBeetle's simulator).
  *
- * The real code of delivery/, journal/, model/ and base/ runs in one OS thread: threads are
- * coroutines (sim.h), time is virtual, clients are made up (fake_client.h), and the disk is in
- * memory and can lose power (disk.h). Every second seed is in rabbitmq mode, with a broker in
- * memory (fake_broker.h). Posts, answers, crashes between any two steps, clock changes, faults of
- * the disk and operators' actions are drawn from a seed (driver.h); after each step the promises
- * the promises P1 to P5 and P8 are checked (model.h), and at the end of a seed that everything
- * arrives. A failure prints its seed, what is broken and the last steps. The same seed is the same
- * run, byte for byte.
+ * The real code of delivery/, journal/, model/ and base/ runs in one OS thread:
+ *
+ *   threads   are coroutines, and time is virtual (sim.h)
+ *   clients   are replaced by the driver's answers (fake_client.h)
+ *   the disk  is in memory and can lose power (disk.h)
+ *   a broker  is in memory (fake_broker.h); every second seed has one (rabbitmq mode)
+ *
+ * The seed determines posts, answers, crashes between any two steps, clock changes, disk faults
+ * and operator actions (driver.h). After each step the model checks the promises P1 to P5 and P8
+ * (model.h). At the end of a seed it checks that everything arrives. A failure prints its seed,
+ * the broken promise and the last steps. Two runs of one seed are the same, byte for byte.
  *
  *   model                      seeds 1 to 100
- *   model --seeds 1..5000      these; --jobs 2 runs two at a time
- *   model --seed 17            this one; --trace says all of it
- *   model --steps 2000         longer runs (300)
- *   model --queue rabbitmq     all seeds with a broker, or direct; both: every second one (the default)
- *   model --quiet              no table of what was done
+ *   model --seeds 1..5000      these seeds; --jobs 2 runs two at a time
+ *   model --seed 17            one seed; --trace prints all its steps
+ *   model --steps 2000         longer runs (default 300)
+ *   model --queue rabbitmq     a broker in all seeds; direct: in none; both (default): in every
+ *                              second one
+ *   model --quiet              without the table of counts
  *
- * planted.py shows that it finds bugs: it builds copies of this program with one of them each.
+ * planted.py shows that the simulation finds bugs: it builds copies of this program with one bug
+ * each.
  */
 #include "disk.h"
 #include "driver.h"
@@ -39,20 +44,20 @@
 #include <unistd.h>
 
 #define JOBS_MAX 16
-#define SECONDS_PER_SEED_MAX 120 /* of real time: a run that takes longer hangs */
+#define SECONDS_PER_SEED_MAX 120 /* of real time: a run that takes longer counts as hanging */
 #define SEEDS_THAT_TRY_ALL 200
 #define EXIT_USAGE 64
 
 #ifdef __SANITIZE_ADDRESS__
-/* Crashes leave everything behind; and coroutines have stacks of their own. */
+/* A crash leaks all memory of the run by design, and coroutines have their own stacks. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
     return "detect_leaks=0:detect_stack_use_after_return=0";
 }
 
-/* Its warning about swapcontext comes once for each process that meets it first: here, and in no
- * child. (sim.c tells it of each switch.) */
+/* AddressSanitizer warns about swapcontext once per process. Doing it here, before the forks, keeps
+ * the warning out of the children. sim.c announces each switch to the sanitizer. */
 static void hear_warning(void)
 {
     static ucontext_t here, unused;
@@ -76,7 +81,7 @@ static struct {
     bool direct, rabbitmq;
 } options = {.first = 1, .last = 100, .steps = 300, .jobs = 1, .direct = true, .rabbitmq = true};
 
-static uint64_t *hashes; /* of the first seed, run twice; shared by the children */
+static uint64_t *hashes; /* of the first seed, which runs twice; shared with the children */
 
 static void run_seed(unsigned long seed, uint64_t *ret_hash)
 {
@@ -87,7 +92,7 @@ static void run_seed(unsigned long seed, uint64_t *ret_hash)
         *ret_hash = trace_hash();
 }
 
-/* In a process of its own: what crashes leave behind ends with it. */
+/* Runs a seed in a process of its own: what its crashes leak ends with the process. */
 static pid_t begin_seed(unsigned long seed, uint64_t *ret_hash)
 {
     fflush(NULL);
@@ -104,7 +109,7 @@ static pid_t begin_seed(unsigned long seed, uint64_t *ret_hash)
     return child;
 }
 
-/* False when it failed. */
+/* Waits for one child. Returns false when its seed failed. */
 static bool wait_for_one(void)
 {
     int status;
@@ -113,7 +118,7 @@ static bool wait_for_one(void)
         exit(71);
     }
     if (WIFSIGNALED(status))
-        fprintf(stderr, "a child ended by signal %d\n", WTERMSIG(status));
+        fprintf(stderr, "a child was ended by signal %d\n", WTERMSIG(status));
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
@@ -146,7 +151,7 @@ static bool is_the_same_again(void)
     return same;
 }
 
-/* False when something was never tried. */
+/* Prints the counts. Returns false when a long series of seeds left one of them at zero. */
 static bool print_tally(void)
 {
     unsigned long seeds = options.last - options.first + 1;
@@ -161,7 +166,7 @@ static bool print_tally(void)
             complete = false;
         }
     }
-    printf("%lu seeds from %lu on, %u steps each: no promise was broken\n", seeds, options.first,
+    printf("%lu seeds from %lu, %u steps each: no promise was broken\n", seeds, options.first,
         options.steps);
     return complete;
 }

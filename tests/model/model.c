@@ -18,10 +18,9 @@ static struct model_post *posts[MODEL_POSTS_MAX];
 static unsigned posts_count, conflicts_answered;
 static struct model_post *accepted[MODEL_SCOPES_MAX]; /* the first of each key, once it is known */
 static bool journal_failed;
-/* The journal's clock, and what it was in the runs whose last actions have not been looked at yet.
- * */
+/* The journal's clock, and its value in the runs whose last actions no look has covered yet. */
 static int64_t journal_wall_offset_us, journal_us_before;
-static bool sends; /* in this run: what waits has been looked through */
+static bool sends; /* this run has sent a request: the journal's waiting deliveries were read */
 
 void model_init(const struct model_rules *new_rules)
 {
@@ -136,44 +135,47 @@ void model_decide_post(struct model_post *post, bool happened)
     model_name_post(post, name);
     if (happened && post->state == POST_ACCEPTED)
         return;
-    trace("%s %s", name, happened ? "is accepted" : "never happened");
+    trace("%s %s", name, happened ? "is accepted" : "was not accepted");
     fail_unless(post->state != POST_ALIAS && post->state != POST_LATE_CONFLICT, "P3",
-        "%s is accepted, and was found to be a duplicate or a conflict", name);
+        "%s is accepted, but an answer called it a duplicate or a conflict", name);
     post->state = happened ? POST_ACCEPTED : POST_REFUSED;
     if (!happened || post->scope == MODEL_NO_SCOPE)
         return;
     fail_unless(
-        !accepted[post->scope], "P3", "%s is accepted, though its key was accepted before", name);
+        !accepted[post->scope], "P3", "%s is accepted, but its key was accepted before", name);
     accepted[post->scope] = post;
-    /* One of a key: whatever else was in doubt has not happened. */
+    /* One of a key: the others that are in doubt were not accepted. */
     for (unsigned i = 0; i < posts_count; i++)
         if (posts[i]->scope == post->scope && posts[i]->state == POST_IN_DOUBT)
             posts[i]->state = POST_REFUSED;
 }
 
-/* Answered as a duplicate or a conflict: the first one's id says which it is. */
+/* Checks the answers "duplicate" and "conflict" against the first event, whose id they carry. */
 static void judge_second(
     struct model_post *post, enum err result, const struct event_id *id, const char *name)
 {
     struct model_post *first = model_post_of_id(id);
-    fail_unless(post->scope != MODEL_NO_SCOPE, "P3", "%s has no key and is answered %s", name,
+    fail_unless(post->scope != MODEL_NO_SCOPE, "P3", "%s has no key, but is answered %s", name,
         err_name(result));
     fail_unless(
-        first, "P3", "%s is answered %s with an id that nobody posted", name, err_name(result));
+        first, "P3", "%s is answered %s with an id that was never posted", name, err_name(result));
     char first_name[NAME_BYTES];
     model_name_post(first, first_name);
     fail_unless(first != post && first->scope == post->scope, "P3",
-        "%s is answered %s by %s, which has another key", name, err_name(result), first_name);
+        "%s is answered %s with the id of %s, which has another key", name, err_name(result),
+        first_name);
     if (first->state == POST_IN_DOUBT || first->published) /* no look has found it yet */
         model_decide_post(first, true);
     fail_unless(accepted[post->scope] == first, "P3",
-        "%s is answered %s by %s, which was not accepted", name, err_name(result), first_name);
+        "%s is answered %s with the id of %s, which was not accepted", name, err_name(result),
+        first_name);
     bool same = model_same_money(first, post);
-    fail_unless(same == (result == ERR_EXISTS), "P3", "%s is answered %s by %s, whose money is %s",
-        name, err_name(result), first_name, same ? "the same" : "other");
+    fail_unless(same == (result == ERR_EXISTS), "P3",
+        "%s is answered %s, but the amount of %s is %s", name, err_name(result), first_name,
+        same ? "the same" : "different");
     first->promised |= result == ERR_EXISTS;
     conflicts_answered += result == ERR_CONFLICT;
-    fail_unless(post->state != POST_ACCEPTED, "P3", "%s is answered %s, and was accepted", name,
+    fail_unless(post->state != POST_ACCEPTED, "P3", "%s is answered %s, but was accepted", name,
         err_name(result));
     if (post->state == POST_IN_FLIGHT)
         post->state = POST_REFUSED;
@@ -190,7 +192,7 @@ void model_answered(struct model_post *post, enum err result, const struct event
     switch (result) {
     case OK:
         fail_unless(
-            memcmp(&post->id, id, sizeof *id) == 0, "P3", "%s is accepted with another id", name);
+            memcmp(&post->id, id, sizeof *id) == 0, "P3", "%s is accepted under another id", name);
         model_decide_post(post, true);
         post->promised = true;
         tally(TALLY_ACCEPTED);
@@ -203,7 +205,7 @@ void model_answered(struct model_post *post, enum err result, const struct event
     case ERR_DISK_FULL:
         fail_unless(journal_failed || post->was_low ||
                         disk_errors() + fake_reserve_refusals() > post->disk_errors,
-            "P1", "%s is refused with %s, though the disk has refused nothing", name,
+            "P1", "%s is refused with %s, but the disk has not refused anything", name,
             err_name(result));
         if (post->state == POST_IN_FLIGHT)
             post->state = journal_failed ? POST_IN_DOUBT : POST_REFUSED;
@@ -227,7 +229,7 @@ unsigned model_conflicts_answered(void)
     return conflicts_answered;
 }
 
-/* The gateway's life. */
+/* Runs of the gateway. */
 
 void model_journal_opened(int64_t wall_us)
 {
@@ -248,8 +250,7 @@ void model_sending(void)
     sends = true;
 }
 
-/* By the clock of this run; a second, since delivery has begun a little earlier than the journal.
- * */
+/* Uses the clock of this run. One second is allowed: delivery starts shortly before the journal. */
 void model_check_due(const struct model_delivery *row, const char *name)
 {
     if (!sends || row->state != DELIVERY_WAITING)
@@ -301,7 +302,7 @@ static void check_recorded(const struct model_post *post)
         char name[NAME_BYTES];
         model_name(delivery, name);
         fail_unless(!delivery->seen_2xx || delivery->state == DELIVERY_DELIVERED, "P4",
-            "%s was answered 2xx, and an orderly stop has not recorded it: it is %s", name,
+            "%s was answered 2xx, but an orderly stop has not recorded it: it is %s", name,
             delivery_state_name(delivery->state));
     }
 }

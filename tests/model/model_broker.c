@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rabbitmq mode: what the broker has confirmed is in the broker until it is in the journal (P1);
- * the dedupe store judges it when it comes (P3); a message is acked when the journal has it for
- * good; and what is the broker's is sent only while the gateway has a message of it, or something
- * of it had started.
+ * The rules of rabbitmq mode:
+ *
+ *   P1         a confirmed event is in the broker until it is in the journal
+ *   P3         the dedupe store judges an event when it arrives from the broker
+ *   acks       a message is acked only after the journal has stored the event durably
+ *   ownership  a broker-owned event is sent only while the gateway has a message of it, or when
+ *              one of its deliveries had started before
  */
 #include "model_internal.h"
 
@@ -17,7 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int64_t taken_over_since_us; /* the latest */
+static int64_t taken_over_since_us; /* the latest time at which delivery was adopted */
 
 void model_adopted(int64_t since_us)
 {
@@ -28,8 +31,8 @@ void model_adopted(int64_t since_us)
 
 bool model_may_be_adopted(const struct model_post *post)
 {
-    /* The other gateway may have had it until it noticed: what comes again is parked for a minute
-     * longer. */
+    /* The other gateway may have delivered until it noticed the loss. So events of one more minute
+     * are parked. */
     return post->published && post->guarded && taken_over_since_us &&
            post->accepted_us < taken_over_since_us + 60 * US_PER_SECOND;
 }
@@ -70,7 +73,7 @@ bool model_is_elsewhere(const struct model_post *post)
                (post->queue_lost || fake_broker_holds(post) || publication_holds(post)));
 }
 
-/* The dedupe store's late judgement. */
+/* Duplicates and conflicts that are found late. */
 
 void model_judge_arrival(struct model_post *post, bool parked_as_conflict)
 {
@@ -82,11 +85,11 @@ void model_judge_arrival(struct model_post *post, bool parked_as_conflict)
     model_name_post(post, name);
     const struct model_post *first = model_first_of(post->scope);
     fail_unless(first && first != post && !model_same_money(first, post), "P3",
-        "%s is parked as a conflict, and the first of its key is %s", name,
+        "%s is parked as a conflict, but the first of its key is %s", name,
         !first          ? "none"
         : first == post ? "itself"
-                        : "of the same money");
-    trace("%s is a conflict, found late", name);
+                        : "one with the same amount");
+    trace("%s is a late conflict", name);
     post->state = POST_LATE_CONFLICT;
 }
 
@@ -94,7 +97,7 @@ void model_alias_found(const struct event_id *id, const struct event_id *first_i
 {
     struct model_post *post = model_post_of_id(id);
     const struct model_post *first = model_post_of_id(first_id);
-    fail_unless(post && first, "P3", "an alias of what was never posted");
+    fail_unless(post && first, "P3", "an alias names an event that was never posted");
     if (post->state == POST_ALIAS)
         return;
     char name[NAME_BYTES], first_name[NAME_BYTES];
@@ -102,10 +105,10 @@ void model_alias_found(const struct event_id *id, const struct event_id *first_i
     model_name_post(first, first_name);
     fail_unless(
         post->published && post->state != POST_ACCEPTED && post->state != POST_LATE_CONFLICT, "P3",
-        "%s is an alias of %s, and was judged otherwise before", name, first_name);
+        "%s is an alias of %s, but was judged otherwise before", name, first_name);
     fail_unless(
         first == model_first_of(post->scope) && first != post && model_same_money(first, post),
-        "P3", "%s is an alias of %s, which is not the first of its key with this money", name,
+        "P3", "%s is an alias of %s, which is not the first of its key with this amount", name,
         first_name);
     trace("%s is an alias of %s", name, first_name);
     post->state = POST_ALIAS;
@@ -119,7 +122,7 @@ void model_check_promises(void)
         char name[NAME_BYTES];
         model_name_post(post, name);
         fail_unless(!post->promised || post->on_disk || post->expired || model_is_elsewhere(post),
-            "P1", "%s was answered 200, and is nowhere", name);
+            "P1", "%s was answered 200, but neither the journal nor the broker has it", name);
     }
 }
 
@@ -131,7 +134,7 @@ static void check_poison_is_kept(unsigned poison)
     int len = snprintf(id, sizeof id, "poison-%u", poison);
     fail_unless(model_look_durable("SELECT count(*) FROM poison WHERE message_id = CAST(? AS TEXT)",
                     slice_of(id, (size_t)len)) > 0,
-        "P1", "poison-%u is acked, and would be lost with the power", poison);
+        "P1", "poison-%u is acked, but a power loss would lose it", poison);
     tally(TALLY_POISON_KEPT);
 }
 
@@ -143,23 +146,23 @@ void model_message_acked(struct model_post *post, unsigned poison)
     }
     char name[NAME_BYTES];
     model_name_post(post, name);
-    trace("a message of %s is done with", name);
+    trace("the gateway acks a message of %s", name);
     model_look();
     struct slice id = slice_of(post->id.bytes, sizeof post->id.bytes);
-    /* 2: the journal's own or final; 1: the broker's. */
+    /* 2: journal-owned or final; 1: broker-owned; 0: not found. */
     int64_t found = model_look_durable(
         "SELECT max(CASE WHEN EXISTS(SELECT 1 FROM deliveries d WHERE d.broker_owned = 1 AND"
         " d.id BETWEEN e.seq * 16 AND e.seq * 16 + 15) THEN 1 ELSE 2 END)"
         " FROM (SELECT seq, id FROM events UNION ALL SELECT -1, id FROM aliases) e"
         " WHERE e.id = ?",
         id);
-    /* An expiry may be durable that no look can see yet; and aliases expire as well. */
+    /* An expiry may be durable before a look can see it. Aliases expire as well. */
     bool may_be_over = post->expired || model_may_have_expired(post) ||
                        (post->state == POST_ALIAS && model_rules()->history_us != 0);
     fail_unless(found != 0 || may_be_over, "P1",
-        "a message of %s is acked, and what is durable lacks it", name);
+        "a message of %s is acked, but the event is not durable in the journal", name);
     fail_unless(found != 1 || fake_broker_copies(post) > 0 || fake_broker_has_given(post), "P1",
-        "the last message of %s is acked, and what is durable says that it is the broker's", name);
+        "the last message of %s is acked, but the durable journal says: broker-owned", name);
     tally(TALLY_READY_TO_ACK);
 }
 
@@ -178,11 +181,11 @@ void model_check_ownership(const struct model_post *post, bool first_after_start
     char name[NAME_BYTES];
     model_name_post(post, name);
     fail_unless(!any_broker_owned || post->published, "P2",
-        "%s was never the broker's, and is broker-owned", name);
+        "%s is broker-owned, but was never published to the broker", name);
     fail_unless(!any_broker_owned || !any_own, "P2",
-        "one delivery of %s is the journal's own, and another one is broker-owned", name);
+        "one delivery of %s is journal-owned, and another one is broker-owned", name);
     fail_unless(!any_broker_owned || !any_started || !first_after_start, "P2",
-        "%s had started when the last run ended, and is broker-owned", name);
+        "%s had started when the last run ended, but is broker-owned", name);
 }
 
 unsigned model_broker_owned(void)
@@ -199,8 +202,9 @@ unsigned model_broker_owned(void)
 }
 
 /*
- * In this run. What takes the event over may be on its way to the disk, and the others go on: a
- * guarded delivery's `sending`, or the parking of one whose endpoint is disabled or gone.
+ * Returns whether a delivery of the event has started in this run. The row that makes the event
+ * journal-owned may not be written yet, while the other deliveries continue. Such a row is the
+ * `sending` of a guarded delivery, or a parking because its endpoint is disabled or gone.
  */
 static bool has_started(const struct model_post *post)
 {
@@ -221,6 +225,6 @@ void model_check_send_of_broker_owned(
     model_name(delivery, name);
     fail_unless(row->state == DELIVERY_SENDING || has_started(delivery->post) ||
                     fake_broker_has_given(delivery->post),
-        "ownership", "%s is the broker's and sent, and the gateway has no message of it", name);
+        "ownership", "%s is broker-owned and is sent, but the gateway has no message of it", name);
     tally(TALLY_SENDS_BROKER_OWNED);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looks at the journal's tables, by a connection of the model's own beside the journal's: what was
- * answered is there (P1), one of a key (P3), nothing vanishes before its time (P2). A look comes
- * whenever somebody has committed; what follows a start decides what was in doubt.
+ * Reads the journal's tables, through a connection of its own beside the journal's. Checks that an
+ * accepted event is there (P1) and that it is the only one of its key (P3). Nothing may vanish
+ * before it expires (P2). A look follows each commit. The first look after a start decides which
+ * posts and actions in doubt happened.
  */
 #include "model_internal.h"
 
@@ -20,7 +21,7 @@
 
 #define COPY_DIRECTORY "copy"
 
-enum statement { VERSION, ACTS, EVENTS, DELIVERIES, ALIASES, CONFLICTS, ROW, STATEMENTS };
+enum statement { VERSION, ACTIONS, EVENTS, DELIVERIES, ALIASES, CONFLICTS, ROW, STATEMENTS };
 
 #define DELIVERY_COLUMNS                                                                      \
     "id, endpoint, state, reason, generation, attempts, failures, broker_owned, started_us, " \
@@ -29,8 +30,8 @@ enum statement { VERSION, ACTS, EVENTS, DELIVERIES, ALIASES, CONFLICTS, ROW, STA
 
 static const char *const texts[STATEMENTS] = {
     [VERSION] = "PRAGMA data_version",
-    [ACTS] = "SELECT delivery, from_state, to_state, from_endpoint, to_endpoint FROM "
-             "operator_actions ORDER BY seq",
+    [ACTIONS] = "SELECT delivery, from_state, to_state, from_endpoint, to_endpoint FROM "
+                "operator_actions ORDER BY seq",
     [EVENTS] = "SELECT e.seq, e.id, e.amount, e.currency, e.guarded, b.seq IS NOT NULL, "
                "e.deliveries, d.state, d.reason"
                " FROM events e LEFT JOIN bodies b ON b.seq = e.seq LEFT JOIN deliveries d ON d.id "
@@ -42,7 +43,7 @@ static const char *const texts[STATEMENTS] = {
     [ROW] = "SELECT " DELIVERY_COLUMNS " WHERE id = ?",
 };
 
-/* An event of the journal, in one look. */
+/* An event in the journal, as this look found it. */
 struct seen_event {
     int64_t seq;
     struct model_post *post;
@@ -74,7 +75,7 @@ static bool connect_journal(void)
     if (look.db)
         return true;
     int code = sqlite3_open_v2(WORLD_JOURNAL, &look.db, SQLITE_OPEN_READONLY, NULL);
-    if (code == SQLITE_OK) /* it leaves nothing behind: who looks must not mend */
+    if (code == SQLITE_OK) /* a reader must not change the files, not even when it closes them */
         code = sqlite3_db_config(look.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_exec(look.db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
@@ -82,7 +83,7 @@ static bool connect_journal(void)
         code = sqlite3_prepare_v2(look.db, texts[i], -1, &look.statements[i], NULL);
     if (code == SQLITE_OK)
         return true;
-    fail_unless(code == SQLITE_BUSY, BROKEN_REOPEN, "the journal can't be read: %s",
+    fail_unless(code == SQLITE_BUSY, BROKEN_REOPEN, "the journal cannot be read: %s",
         sqlite3_errmsg(look.db));
     sqlite3_close(look.db);
     look.db = NULL;
@@ -93,7 +94,7 @@ void model_look_end(bool crashed, bool complete)
 {
     if (look.db && complete)
         model_check_totals_are_written(look.db);
-    if (look.db && !crashed) { /* else it is left as it is, as all the others */
+    if (look.db && !crashed) { /* after a crash the connection is abandoned, like all others */
         for (unsigned i = 0; i < STATEMENTS; i++)
             sqlite3_finalize(look.statements[i]);
         sqlite3_close(look.db);
@@ -102,7 +103,7 @@ void model_look_end(bool crashed, bool complete)
     look.is_open = false;
 }
 
-/* Whether somebody has committed since the last look. */
+/* Returns whether the journal has committed since the last look. */
 static bool has_changed(void)
 {
     bool changed = false;
@@ -115,7 +116,7 @@ static bool has_changed(void)
     return changed;
 }
 
-/* The next row; false behind the last one. */
+/* Steps to the next row. Returns false after the last one. */
 static bool step(enum statement which)
 {
     int code = sqlite3_step(look.statements[which]);
@@ -138,20 +139,20 @@ static void check_event(struct model_post *post, sqlite3_stmt *row)
     fail_unless((amount != NULL) == post->has_amount &&
                     (!amount || model_parse_amount(amount) == post->amount) &&
                     strcmp(currency ? currency : "", post->currency) == 0,
-        "P8", "%s stands in the journal with other money", name);
+        "P8", "the amount or currency of %s in the journal is not the posted one", name);
     fail_unless(sqlite3_column_int(row, 4) == post->guarded, "P5",
-        "%s stands in the journal with another guard", name);
-    fail_unless(!post->expired, "P2", "%s has come back after its time", name);
+        "the guard of %s in the journal is not the posted one", name);
+    fail_unless(!post->expired, "P2", "%s is in the journal again after it expired", name);
     if (post->state == POST_IN_FLIGHT && !post->published && fake_broker_partitions() > 0)
         model_decide_post(
-            post, true); /* the broker's messages are judged by it before its answer has come */
+            post, true); /* an event from the broker can be in the journal before it is answered */
     if (post->published && !post->on_disk) {
         bool is_parked = sqlite3_column_int(row, 7) == DELIVERY_PARKED;
         post->deliveries_count = (unsigned)sqlite3_column_int(row, 6);
         model_judge_arrival(post, is_parked && sqlite3_column_int(row, 8) == PARK_CONFLICT);
     }
     fail_unless(
-        post->state != POST_REFUSED, "P3", "%s was not accepted, and stands in the journal", name);
+        post->state != POST_REFUSED, "P3", "%s was not accepted, but is in the journal", name);
     if (post->state == POST_IN_DOUBT && look.first_after_start) {
         model_decide_post(post, true);
         tally(TALLY_IN_DOUBT_HAPPENED);
@@ -183,9 +184,9 @@ static void check_body(struct model_post *post, bool has_body)
     model_name_post(post, name);
     fail_unless(has_body || !post->on_disk || !post->has_body ||
                     (is_older_than(post, model_rules()->bodies_us) && may_all_be_final(post)),
-        "P2", "the body of %s has gone before its time", name);
+        "P2", "the body of %s was removed before it expired", name);
     fail_unless(
-        !has_body || !post->on_disk || post->has_body, "P2", "the body of %s has come back", name);
+        !has_body || !post->on_disk || post->has_body, "P2", "the body of %s is there again", name);
     if (!has_body && post->on_disk && post->has_body)
         tally(TALLY_BODIES_EXPIRED);
     post->has_body = has_body;
@@ -198,10 +199,10 @@ static void read_events(void)
     while (step(EVENTS)) {
         struct event_id id;
         fail_unless(look.seen_count < MODEL_POSTS_MAX && sqlite3_column_bytes(row, 1) == sizeof id,
-            "P2", "the journal's events are not those that were posted");
+            "P2", "the journal's events are not the posted ones");
         memcpy(&id, sqlite3_column_blob(row, 1), sizeof id);
         struct model_post *post = model_post_of_id(&id);
-        fail_unless(post, "P2", "the journal holds an event that nobody posted");
+        fail_unless(post, "P2", "the journal holds an event that was never posted");
         check_event(post, row);
         post->seq = sqlite3_column_int64(row, 0);
         look.seen[look.seen_count++] = (struct seen_event){
@@ -227,13 +228,14 @@ static void check_missing(struct model_post *post)
         post->expired = true;
     }
     fail_unless(post->expired || !post->promised || model_is_elsewhere(post), "P1",
-        "%s was answered 200, and is not in the journal", name);
+        "%s was answered 200, but is not in the journal", name);
     fail_unless(post->expired || !post->on_disk, "P2", "%s has vanished from the journal", name);
     if (post->state == POST_IN_DOUBT && look.first_after_start)
         model_decide_post(post, false);
 }
 
-/* Behind the actions, which may have made final what expired a moment later. */
+/* Runs after the actions were read: one of them may have made an event final just before it
+ * expired. */
 static void check_posts(void)
 {
     for (unsigned i = 0; i < look.seen_count; i++)
@@ -268,14 +270,14 @@ static struct model_delivery *find_delivery(int64_t id)
     struct seen_event *event = find_seen(placement_event(id));
     unsigned index = placement_index(id);
     fail_unless(event && index < event->post->deliveries_count, "P2",
-        "delivery %lld belongs to nothing", (long long)id);
+        "delivery %lld belongs to no event", (long long)id);
     return &event->post->deliveries[index];
 }
 
 static void read_actions(void)
 {
-    sqlite3_stmt *row = look.statements[ACTS];
-    while (step(ACTS))
+    sqlite3_stmt *row = look.statements[ACTIONS];
+    while (step(ACTIONS))
         model_action_found(find_delivery(sqlite3_column_int64(row, 0)),
             &(struct model_action_row){.from = (enum delivery_state)sqlite3_column_int(row, 1),
                 .to = (enum delivery_state)sqlite3_column_int(row, 2),
@@ -312,7 +314,7 @@ static void read_deliveries(void)
         char name[NAME_BYTES];
         model_name_post(look.seen[i].post, name);
         fail_unless(look.seen[i].deliveries == look.seen[i].post->deliveries_count, "P2",
-            "%s has %u deliveries in the journal, and %u belong to it", name,
+            "%s has %u deliveries in the journal, but %u rows belong to it", name,
             look.seen[i].deliveries, look.seen[i].post->deliveries_count);
         model_check_ownership(look.seen[i].post, look.first_after_start);
     }
@@ -325,7 +327,7 @@ static void read_aliases(void)
         struct event_id id, first;
         fail_unless(sqlite3_column_bytes(row, 0) == sizeof id &&
                         sqlite3_column_bytes(row, 1) == sizeof first,
-            "P3", "an alias is no event's id");
+            "P3", "an alias is not an event's id");
         memcpy(&id, sqlite3_column_blob(row, 0), sizeof id);
         memcpy(&first, sqlite3_column_blob(row, 1), sizeof first);
         model_alias_found(&id, &first);
@@ -337,7 +339,7 @@ static void check_conflicts(void)
     while (step(CONFLICTS)) {
         int64_t kept = sqlite3_column_int64(look.statements[CONFLICTS], 0);
         fail_unless(kept >= model_conflicts_answered() || model_rules()->history_us != 0, "P3",
-            "%u conflicts were answered, and the journal knows of %lld", model_conflicts_answered(),
+            "%u conflicts were answered, but the journal has %lld", model_conflicts_answered(),
             (long long)kept);
     }
 }
@@ -347,7 +349,7 @@ void model_look(void)
     if (!look.is_open)
         return;
     sim_still++;
-    /* One view of all tables. */
+    /* One transaction: the same view of all tables. */
     if (connect_journal() && sqlite3_exec(look.db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK) {
         if (has_changed()) {
             read_events();

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * P8: money adds up. For each day, account, endpoint and currency (and of the events, each once),
- * in count and in exact sum:
+ * P8: money adds up. The check is made for each day, account, endpoint and currency, and for the
+ * events themselves. Counts and exact sums must both be equal:
  *
- *   what was accepted = what the journal's rows say, state by state, + what its totals say of rows that have expired
- *   what was accepted up to the event that the totals have come to = what the totals say was accepted
+ *   accepted by the model         = the journal's rows in all states
+ *                                   + expired rows, as its totals have them
+ *   accepted by the model,        = accepted, as the totals have it
+ *     up to the last event that
+ *     the totals include
  *
- * Without a word in common with model/money.c.
+ * It shares no code with model/money.c.
  */
 #include "model_internal.h"
 
@@ -18,7 +21,7 @@
 #include <string.h>
 
 #define GROUPS_MAX 2048
-#define EVENTS UINT64_MAX /* in place of an endpoint: the events themselves, each once */
+#define EVENTS UINT64_MAX /* in place of an endpoint: the events themselves, each counted once */
 
 /* Exact decimals. */
 
@@ -73,8 +76,8 @@ struct group {
     int64_t day;
     char account[NAME_BYTES_MAX + 1], currency[CURRENCY_BYTES + 1];
     uint64_t endpoint;
-    struct sum accepted, accepted_through; /* by the model; up to where the totals have come */
-    struct sum rows[DELIVERY_STATES];      /* by the journal's rows, in each state */
+    struct sum accepted, accepted_through; /* by the model: all; those that the totals include */
+    struct sum rows[DELIVERY_STATES];      /* the journal's rows, by state */
     struct sum counted, counted_delivered, counted_discarded;
 };
 
@@ -154,7 +157,8 @@ static void read_totals(sqlite3 *db)
         group->counted_discarded = read_sum(row, 8);
     }
     sqlite3_finalize(row);
-    fail_unless(code == SQLITE_DONE, BROKEN_REOPEN, "totals can't be read: %s", sqlite3_errmsg(db));
+    fail_unless(
+        code == SQLITE_DONE, BROKEN_REOPEN, "totals cannot be read: %s", sqlite3_errmsg(db));
 }
 
 static int64_t read_through(sqlite3 *db)
@@ -176,8 +180,8 @@ static void must_equal(
     model_format_amount(found.money, found_text);
     const struct fake_endpoint *endpoint = fake_endpoint_of_id(group->endpoint);
     fail_unless(expected.count == found.count && expected.money == found.money, "P8",
-        "day %lld, %s, %s, \"%s\": %lld were accepted, of %s; %s %lld, of %s",
-        (long long)group->day, group->account,
+        "day %lld, %s, %s, \"%s\": %lld accepted, sum %s; %s %lld, sum %s", (long long)group->day,
+        group->account,
         endpoint                    ? endpoint->name
         : group->endpoint == EVENTS ? "events"
                                     : "unrouted",
@@ -193,8 +197,8 @@ static void check_group(const struct group *group)
         found.count += group->rows[state].count;
         found.money += group->rows[state].money;
     }
-    must_equal(group, "the journal has", group->accepted, found);
-    must_equal(group, "its totals have", group->accepted_through, group->counted);
+    must_equal(group, "the journal's rows have", group->accepted, found);
+    must_equal(group, "the totals have", group->accepted_through, group->counted);
 }
 
 void model_check_totals(sqlite3 *db)
@@ -216,6 +220,6 @@ void model_check_totals_are_written(sqlite3 *db)
         char name[NAME_BYTES];
         model_name_post(model_post(i), name);
         fail_unless(!model_post(i)->on_disk || model_post(i)->seq <= through, "P8",
-            "%s was not written into the totals by an orderly stop", name);
+            "an orderly stop has not written %s into the totals", name);
     }
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operators' actions. Each one that happened stands in the journal's table of actions, and only
- * those that were ordered may stand there; what it permits (one more send, another state) holds
- * from then on.
+ * Operator actions. The journal's table of actions holds each action that was done, and no others.
+ * From then on the delivery may do what the action permits: one more send, or another state.
  */
 #include "model_internal.h"
 
@@ -23,14 +22,14 @@ struct model_action {
     struct model_delivery *delivery;
     enum delivery_state from, to;
     enum action_state state;
-    bool found;              /* in the journal, once */
-    unsigned long looked_at; /* the look that has found it last */
+    bool found;              /* a look has found it in the journal */
+    unsigned long looked_at; /* number of the last look that found it */
     /* when it was ordered */
     unsigned long disk_errors;
-    uint64_t endpoint;        /* to be sent to from then on; 0: its own */
+    uint64_t endpoint;        /* the endpoint to send to from then on; 0: the delivery's own */
     uint64_t endpoint_before; /* 0: unrouted */
     bool was_open;
-    unsigned changes; /* of the endpoint that it was to be sent to */
+    unsigned changes; /* of the endpoint that the action sends to */
 };
 
 static struct model_action *actions[ACTIONS_MAX];
@@ -41,11 +40,11 @@ static void describe(const struct model_action *action, char *ret_text, size_t s
 {
     char name[NAME_BYTES];
     model_name(action->delivery, name);
-    snprintf(ret_text, size, "act on %s from %s to %s", name, delivery_state_name(action->from),
+    snprintf(ret_text, size, "action on %s from %s to %s", name, delivery_state_name(action->from),
         delivery_state_name(action->to));
 }
 
-/* Where it is to be sent; NULL: nowhere. */
+/* Returns the endpoint that the action sends to; NULL: none. */
 static const struct fake_endpoint *target_of(const struct model_action *action)
 {
     return fake_endpoint_of_id(action->endpoint ? action->endpoint : action->endpoint_before);
@@ -81,8 +80,8 @@ static bool is_of_row(const struct model_action *action, const struct model_acti
     return action->from == row->from && action->to == row->to && same_endpoint;
 }
 
-/* The one of this kind that this row is of: each look finds each of them once more, or for the
- * first time. */
+/* Returns the action that a row of the journal records. Each look matches each row with one
+ * action. */
 static struct model_action *find(
     const struct model_delivery *delivery, const struct model_action_row *row, bool found)
 {
@@ -95,7 +94,7 @@ static struct model_action *find(
     return NULL;
 }
 
-/* It was not this one: what a look has taken for it was another one of its kind. */
+/* The action was refused. A row that was matched with it belongs to another one of its kind. */
 static void pass_on(struct model_action *action, const char *text)
 {
     struct model_action *other = NULL;
@@ -104,7 +103,7 @@ static void pass_on(struct model_action *action, const char *text)
             actions[i]->to == action->to && !actions[i]->found &&
             actions[i]->state != ACTION_REFUSED)
             other = actions[i];
-    fail_unless(other, "P2", "%s was refused, and has happened", text);
+    fail_unless(other, "P2", "%s was refused, but is in the journal", text);
     action->found = false;
     other->found = true;
     other->looked_at = action->looked_at;
@@ -120,7 +119,7 @@ static bool has_sibling(const struct model_action *action)
     return false;
 }
 
-/* Whether there was a reason for it, at some time between the order and the answer. */
+/* Returns whether there was a reason for the refusal at some time between order and answer. */
 static bool may_be_refused(const struct model_action *action, enum operator_action_refusal refusal)
 {
     const struct model_delivery *delivery = action->delivery;
@@ -146,7 +145,7 @@ static bool may_be_refused(const struct model_action *action, enum operator_acti
     }
 }
 
-/* It was done: it can be delivered, as far as anybody knew. */
+/* The action was done: the delivery must be deliverable, as far as the gateway could see. */
 static void check_done(const struct model_action *action, const char *text)
 {
     const struct fake_endpoint *target = target_of(action);
@@ -156,13 +155,13 @@ static void check_done(const struct model_action *action, const char *text)
                                   target->changes != action->changes);
     fail_unless(
         was_open || (!action->endpoint && action->delivery->endpoint != action->endpoint_before),
-        "P2", "%s: it is sent to an endpoint that takes nothing", text);
+        "P2", "%s: it is sent to an endpoint that is not open", text);
     fail_unless(!action->endpoint || target->account == action->delivery->post->account, "P2",
         "%s: it is sent to an endpoint of another account", text);
     fail_unless(!action->endpoint || !has_sibling(action), "P4",
         "%s: its endpoint has a delivery of the event already", text);
     if (action->endpoint && action->endpoint != action->endpoint_before)
-        tally(TALLY_ACTS_MOVED);
+        tally(TALLY_ACTIONS_MOVED);
 }
 
 void model_action_answered(struct model_action *action, enum err result, enum delivery_state state,
@@ -177,27 +176,27 @@ void model_action_answered(struct model_action *action, enum err result, enum de
         action->state = ACTION_DONE;
         model_look();
         check_done(action, text);
-        tally(TALLY_ACTS_DONE);
+        tally(TALLY_ACTIONS_DONE);
         break;
     case ERR_MOVED_ON:
         fail_unless(state != action->from, "P2",
-            "%s: it is where it was believed to be, and yet moved on", text);
-        tally(TALLY_ACTS_MOVED_ON);
+            "%s: the delivery is in the expected state, but the answer is \"moved on\"", text);
+        tally(TALLY_ACTIONS_MOVED_ON);
         break;
-    case ERR_INVALID: /* nowhere to send it, or nothing to send */
+    case ERR_INVALID: /* no endpoint to send to, or no body */
         model_look();
         fail_unless(action->to == DELIVERY_PENDING && may_be_refused(action, refusal), "P2",
             "%s is refused for reason %d", text, refusal);
-        tally(refusal <= ACTION_BODY_EXPIRED ? TALLY_ACTS_IN_VAIN : TALLY_ACTS_CLOSED);
+        tally(refusal <= ACTION_BODY_EXPIRED ? TALLY_ACTIONS_IN_VAIN : TALLY_ACTIONS_CLOSED);
         break;
     case ERR_NOT_FOUND:
         fail_unless(!action->delivery->post->on_disk || model_rules()->history_us != 0, "P2",
-            "%s: it is not found", text);
+            "%s: the delivery is not found", text);
         break;
     case ERR_DISK:
     case ERR_DISK_FULL:
         fail_unless(model_journal_is_in_doubt() || disk_errors() > action->disk_errors, "P2",
-            "%s is refused with %s, though the disk has refused nothing", text, err_name(result));
+            "%s is refused with %s, but the disk has not refused anything", text, err_name(result));
         action->state = model_journal_is_in_doubt() ? ACTION_IN_DOUBT : ACTION_REFUSED;
         break;
     case ERR_SHUTTING_DOWN:
@@ -219,21 +218,21 @@ void model_action_found(struct model_delivery *delivery, const struct model_acti
     action = find(delivery, row, false);
     char name[NAME_BYTES];
     model_name(delivery, name);
-    fail_unless(action, "P2", "somebody moved %s from %s to %s, and nobody had ordered it", name,
+    fail_unless(action, "P2", "an action moved %s from %s to %s, but none was ordered", name,
         delivery_state_name(row->from), delivery_state_name(row->to));
     action->found = true;
     action->looked_at = looks;
     delivery->ordered[row->from][row->to]++;
     if (row->from_endpoint != row->to_endpoint)
         delivery->moved_to = row->to_endpoint;
-    trace("%s was moved from %s to %s by order", name, delivery_state_name(row->from),
+    trace("an operator action moved %s from %s to %s", name, delivery_state_name(row->from),
         delivery_state_name(row->to));
     if (row->to == DELIVERY_PENDING) {
-        /* Send it (again): whatever was known of its sends counts no more. */
+        /* An order to send it permits one more send, whatever happened to earlier ones. */
         delivery->spent = false;
         delivery->seen_2xx = false;
         delivery->replayed |= row->from == DELIVERY_DELIVERED;
-        tally(row->from == DELIVERY_DELIVERED ? TALLY_ACTS_FORCED : TALLY_ACTS_RESEND);
+        tally(row->from == DELIVERY_DELIVERED ? TALLY_ACTIONS_FORCED : TALLY_ACTIONS_RESEND);
     }
 }
 
@@ -246,7 +245,7 @@ void model_actions_read(bool decides_doubts)
         describe(action, text, sizeof text);
         fail_unless(
             action->found || action->state != ACTION_DONE || action->delivery->post->expired, "P2",
-            "%s was answered, and does not stand in the journal", text);
+            "%s was answered as done, but is not in the journal", text);
         if (action->state == ACTION_IN_DOUBT && decides_doubts)
             action->state = action->found ? ACTION_DONE : ACTION_REFUSED;
     }

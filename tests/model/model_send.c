@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* P4 and P5: when a request to a client may leave. */
+/* P4 and P5: whether a request to a client may be sent now. */
 #include "model_internal.h"
 
 #include "fake_accounts.h"
@@ -13,7 +13,7 @@
 static struct model_delivery *find(const struct model_send *send)
 {
     struct event_id id;
-    fail_unless(event_id_parse(send->id, &id), "P4", "webhook-id \"%.*s\" is no event's id",
+    fail_unless(event_id_parse(send->id, &id), "P4", "webhook-id \"%.*s\" is not an event id",
         SLICE_ARGS(send->id));
     struct model_post *post = model_post_of_id(&id);
     fail_unless(post, "P4", "webhook-id %.*s was never posted", SLICE_ARGS(send->id));
@@ -21,7 +21,7 @@ static struct model_delivery *find(const struct model_send *send)
     for (unsigned i = 0; endpoint && i < post->deliveries_count; i++)
         if (post->deliveries[i].endpoint == endpoint->id)
             return &post->deliveries[i];
-    fail("P4", "webhook-id %.*s is sent to %s, for which it is not", SLICE_ARGS(send->id),
+    fail("P4", "webhook-id %.*s is sent to %s, but has no delivery for it", SLICE_ARGS(send->id),
         send->url);
 }
 
@@ -31,29 +31,29 @@ static void check_row(
     struct model_delivery row;
     bool guarded = model_is_guarded(delivery);
     fail_unless(
-        model_look_at(delivery, false, &row), "P2", "%s is sent, and is not in the journal", name);
+        model_look_at(delivery, false, &row), "P2", "%s is sent, but is not in the journal", name);
     bool may = guarded ? row.state == DELIVERY_SENDING
                        : row.state == DELIVERY_PENDING || row.state == DELIVERY_WAITING;
     fail_unless(may, guarded && row.state != DELIVERY_DELIVERED ? "P5" : "P4",
-        "%s is sent, and the journal says: %s", name, delivery_state_name(row.state));
+        "%s is sent, but the journal says: %s", name, delivery_state_name(row.state));
     char number[24];
     model_check_send_of_broker_owned(delivery, &row);
     snprintf(number, sizeof number, "%lld", (long long)row.attempts + 1);
     fail_unless(slice_equals_string(send->attempt, number), "P4",
-        "%s is sent as attempt %.*s, and the journal knows of %lld before", name,
+        "%s is sent as attempt %.*s, but the journal has %lld earlier ones", name,
         SLICE_ARGS(send->attempt), (long long)row.attempts);
     if (!guarded)
         return;
     fail_unless(model_look_at(delivery, true, &row), "P5",
-        "%s is sent, and would be lost with the power", name);
-    fail_unless(row.state == DELIVERY_SENDING, "P5", "%s is sent, and what is durable says: %s",
+        "%s is sent, but a power loss would lose it", name);
+    fail_unless(row.state == DELIVERY_SENDING, "P5", "%s is sent, but the durable journal says: %s",
         name, delivery_state_name(row.state));
 }
 
 struct model_delivery *model_request_sent(const struct model_send *send)
 {
-    /* What permits it may be younger than the last look: a commit that brought or routed it, or an
-     * operator's action. / */
+    /* The commit that permits the send may be newer than the last look: it may have brought or
+     * routed the delivery, or recorded an operator action. */
     model_look();
     struct model_delivery *delivery = find(send);
     const struct model_post *post = delivery->post;
@@ -65,10 +65,11 @@ struct model_delivery *model_request_sent(const struct model_send *send)
         "%s is sent with other bytes than were posted", name);
     fail_unless(!delivery->in_flight, "P4", "%s is sent while it is in flight", name);
     fail_unless(
-        !delivery->seen_2xx, "P4", "%s is sent again after a 2xx that the gateway has seen", name);
-    fail_unless(!guarded || !delivery->spent, "P5", "%s is guarded and sent a second time", name);
+        !delivery->seen_2xx, "P4", "%s is sent again after the gateway received a 2xx", name);
+    fail_unless(
+        !guarded || !delivery->spent, "P5", "%s is guarded and is sent a second time", name);
     fail_unless(send->once == guarded, "P5", "%s is sent %s", name,
-        send->once ? "as a guarded one" : "in a way that may repeat it silently");
+        send->once ? "as a guarded delivery" : "in a way that libcurl may repeat");
     check_row(delivery, send, name);
     tally(TALLY_SENDS);
     if (guarded)
@@ -88,7 +89,7 @@ static bool is_2xx(const struct attempt_end *end)
     return end->http_status >= 200 && end->http_status < 300;
 }
 
-/* What is ambiguous: the client may have done the work. */
+/* Ambiguous: the client may have done the work. */
 static bool is_ambiguous(const struct attempt_end *end)
 {
     return end->http_status ? end->http_status == 502 || end->http_status == 504
@@ -107,7 +108,7 @@ void model_request_ended(struct model_delivery *delivery, const struct attempt_e
     model_name(delivery, name);
     trace("%s ends: status %d, %s, %s", name, end->http_status, err_name(end->error),
         end->request_begun ? "begun" : "not begun");
-    fail_unless(delivery->in_flight, BROKEN_SIM, "an end without a beginning");
+    fail_unless(delivery->in_flight, BROKEN_SIM, "a request ends that was not sent");
     delivery->in_flight = false;
     if (is_2xx(end))
         delivery->seen_2xx = true;

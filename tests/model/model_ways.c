@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * P2: a delivery changes its state only by the ways of model/delivery_state.h. Between two looks it
- * may have taken several of them; which ones it may take depends on what has happened outside:
- * answers of clients, endpoints that were open, operators' actions.
+ * P2: a delivery changes its state only as model/delivery_state.h permits. Between two looks it may
+ * have made several changes. Some of them need a cause outside the gateway: a client's answer, an
+ * open endpoint, an operator action.
  */
 #include "model_internal.h"
 
@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A node is a state; parked ones are one for each reason. */
+/* A node is a state. For `parked` there is one node for each reason. */
 #define NODES (DELIVERY_STATES + PARK_TAKEN_OVER + 1)
 
 static unsigned node_of(enum delivery_state state, enum park_reason reason)
@@ -32,8 +32,8 @@ bool model_is_guarded(const struct model_delivery *delivery)
     return delivery->post->guarded && !(endpoint && endpoint->idempotent);
 }
 
-/* Parked ones go back by themselves when the cause is gone. A release that was ordered while the
- * endpoint was open may come when it is not any more. */
+/* Parked deliveries are released without an operator when the cause is gone. A release that began
+ * while the endpoint was open may be recorded after the endpoint has closed. */
 static bool may_be_released(const struct model_delivery *delivery, enum park_reason reason)
 {
     const struct fake_endpoint *endpoint = fake_endpoint_of_id(delivery->endpoint);
@@ -48,11 +48,11 @@ static bool may_be_parked(const struct model_delivery *delivery, enum park_reaso
     return reason == PARK_DISABLED || reason == PARK_GONE;
 }
 
-/* While a delivery that has gone with its actions is judged: actions count that were ordered and
- * never found. */
+/* True while a delivery that has expired together with its actions is judged: then actions count
+ * that were ordered and never found. */
 static bool unseen_actions_count;
 
-/* Whether a delivery may take this one way. */
+/* Returns whether a delivery may make this one change. */
 static bool may_step(const struct model_delivery *delivery, unsigned from, unsigned to)
 {
     enum delivery_state from_state = state_of(from), to_state = state_of(to);
@@ -73,17 +73,17 @@ static bool may_step(const struct model_delivery *delivery, unsigned from, unsig
         return false;
     }
     if (delivery->replayed && to_state == DELIVERY_DELIVERED)
-        return true; /* whatever the end of the replay */
+        return true; /* however the replay ended */
     if (to_state == DELIVERY_PARKED)
         return may_be_parked(delivery, (enum park_reason)(to - DELIVERY_STATES));
     if (to == DELIVERY_DELIVERED)
         return delivery->worked_off;
-    /* From `sending` it may wait without having been sent: a stop came before. */
+    /* From `sending` it may change to waiting without a send, when the gateway stopped first. */
     bool is_failure = to == DELIVERY_DEAD || (to == DELIVERY_WAITING && from != DELIVERY_SENDING);
     return !is_failure || delivery->sends > 0;
 }
 
-/* Adds what can be reached; ways to pending, each of which begins a round, only if `rounds`. */
+/* Adds the nodes that can be reached. Changes to pending begin a new round: only if `rounds`. */
 static void spread(const struct model_delivery *delivery, bool reached[NODES], bool rounds)
 {
     for (bool more = true; more;) {
@@ -103,7 +103,7 @@ static bool may_reach(
     spread(delivery, reached, false);
     if (!new_round)
         return reached[to];
-    /* One way to pending at least, and from there on. */
+    /* At least one change to pending, then any others. */
     bool again[NODES] = {0};
     for (unsigned a = 0; a < NODES; a++)
         again[DELIVERY_PENDING] |= reached[a] && may_step(delivery, a, DELIVERY_PENDING);
@@ -163,18 +163,18 @@ static void check_numbers(
 {
     const struct fake_endpoint *endpoint = fake_endpoint_of_id(row->endpoint);
     fail_unless(row->generation >= before->generation, "P2", "%s is in an earlier round", name);
-    fail_unless(row->attempts >= before->attempts, "P2", "%s has forgotten an attempt", name);
-    fail_unless(row->attempts <= before->ends_seen, "P2", "%s has %lld attempts, and %lld ended",
+    fail_unless(row->attempts >= before->attempts, "P2", "%s has lost an attempt", name);
+    fail_unless(row->attempts <= before->ends_seen, "P2", "%s has %lld attempts, but %lld ended",
         name, (long long)row->attempts, (long long)before->ends_seen);
-    /* A longer wait passes over steps. */
+    /* A Retry-After that is longer than a step skips steps of the schedule. */
     fail_unless(
         row->failures <= row->attempts || row->failures <= (int64_t)model_rules()->retry_steps + 1,
-        "P2", "%s failed more often than it was tried", name);
+        "P2", "%s has more failures than attempts", name);
     model_check_due(row, name);
     bool may_die =
         row->failures > (int64_t)model_rules()->retry_steps || (endpoint && endpoint->final_4xx);
-    fail_unless(row->state != DELIVERY_DEAD || may_die, "P2", "%s died after %lld failures", name,
-        (long long)row->failures);
+    fail_unless(row->state != DELIVERY_DEAD || may_die, "P2", "%s is dead after %lld failures",
+        name, (long long)row->failures);
 }
 
 static void check_endpoint(
@@ -184,7 +184,7 @@ static void check_endpoint(
     bool is_of_account = endpoint && endpoint->account == delivery->post->account;
     bool was_routed = delivery->endpoint == 0 && is_of_account;
     bool was_moved = delivery->moved_to != 0 && delivery->moved_to == row->endpoint;
-    /* The broker's messages are routed when they come. */
+    /* Events from the broker are routed when they arrive. */
     if (delivery->post->published && !delivery->on_disk) {
         fail_unless(is_of_account || (row->endpoint == 0 && delivery->post->deliveries_count == 1),
             "P2", "%s is for an endpoint of another account", name);
@@ -198,19 +198,19 @@ static void check_endpoint(
     delivery->moved_to = 0;
 }
 
-/* That it was delivered once stays true, and when. */
+/* Once delivered, a delivery stays delivered, and the time of it does not change. */
 static void check_replay(
     const struct model_delivery *before, const struct model_delivery *row, const char *name)
 {
     bool is_lost = row->state == DELIVERY_DEAD || row->state == DELIVERY_PARKED ||
                    row->state == DELIVERY_DISCARDED;
-    fail_unless(!before->replayed || !is_lost, "P2", "%s was delivered, was replayed, and is %s",
+    fail_unless(!before->replayed || !is_lost, "P2", "%s was delivered and replayed, but is %s",
         name, delivery_state_name(row->state));
     fail_unless((row->delivered_us != 0) == before->replayed, "P2",
-        "%s was%s replayed, and was delivered at %lld", name, before->replayed ? "" : " not",
+        "%s was%s replayed, but was delivered at %lld", name, before->replayed ? "" : " not",
         (long long)row->delivered_us);
     fail_unless(before->delivered_us == 0 || before->delivered_us == row->delivered_us, "P2",
-        "%s was delivered at another time", name);
+        "the time at which %s was delivered has changed", name);
 }
 
 void model_check_way(
@@ -222,11 +222,12 @@ void model_check_way(
         "P2", "%s is in state %d, reason %d", name, row->state, row->reason);
     check_endpoint(delivery, row, name);
     unsigned before = first_node(delivery), now = node_of(row->state, row->reason);
-    /* When it comes, or when it was held by a last run and comes again, or does not. */
+    /* Parked as adopted by force: when it arrives, or when it arrives again (or not) after it was
+     * pending in an earlier run. */
     if ((!delivery->on_disk || before == node_of(DELIVERY_PENDING, PARK_NONE)) &&
         now == node_of(DELIVERY_PARKED, PARK_TAKEN_OVER) && model_may_be_adopted(delivery->post))
         before = now;
-    /* A start records as an attempt what the end of the last run has cut off. */
+    /* A start records an attempt that the end of the last run has interrupted. */
     bool is_parked = row->state == DELIVERY_PARKED && row->reason == PARK_AMBIGUOUS;
     bool interrupted = first_after_start &&
                        (is_parked || (delivery->replayed && row->state == DELIVERY_DELIVERED));
@@ -237,7 +238,7 @@ void model_check_way(
     check_replay(delivery, row, name);
     bool new_round = row->generation > delivery->generation;
     fail_unless(may_reach(delivery, before, now, new_round), "P2",
-        "%s was %s %s and is %s %s%s: no way leads there", name,
+        "%s was %s %s and is %s %s%s: this change is not permitted", name,
         delivery_state_name(state_of(before)), park_reason_name(delivery->reason),
         delivery_state_name(row->state), park_reason_name(row->reason),
         new_round ? " in a new round" : "");

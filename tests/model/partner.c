@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Partners: few keys, so that they meet again; the same amount in several spellings, and others. In
- * rabbitmq mode most posts go through the broker, of this gateway or of another one. */
+/* Partners' posts. There are few keys, so that duplicates and conflicts are frequent. An amount has
+ * several spellings. In rabbitmq mode most posts go through the broker, published by this gateway
+ * or by another one. */
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "driver_internal.h"
@@ -34,7 +35,7 @@ static const struct {
 };
 #define TYPES (sizeof types / sizeof types[0])
 
-/* Neighbours are one amount. Most posts of a key take the key's own, in one of its spellings. */
+/* A row holds spellings of one amount. Most posts of a key use the key's own amount. */
 static const char *const amounts[][3] = {
     {"1.10", "1.1", "1.100000000"},
     {"25", "25.0", "25.00"},
@@ -50,8 +51,8 @@ static const char *const amounts[][3] = {
 
 static struct event_id_generator ids;
 static bool large_bodies;
-/* The broker may deliver an event again after its history has expired: then only the dedupe store
- * knows it, and it must know all of them. So each has a key, and there are no conflicts. */
+/* The broker may deliver an event again after its history has expired. Then only the dedupe store
+ * can detect it, so each event has a key, and there are no conflicts. */
 static bool dedupe_must_know;
 static unsigned posted;
 
@@ -88,7 +89,7 @@ static size_t make_body(const struct event_parts *parts, char ret_body[LARGE_BOD
     return (size_t)len + filling + 2;
 }
 
-/* The way into the queue. */
+/* Posts to the journal directly, or begins a publication to the broker. */
 static void hand_in(
     const struct event_parts *parts, struct model_post_parts *model_parts, unsigned partition)
 {
@@ -116,7 +117,7 @@ static void post_one(void)
     bool has_key =
         types[type].class == CLASS_CRITICAL || dedupe_must_know || sim_chance(STREAM_DRIVER, 500);
     unsigned key_number = sim_below(STREAM_DRIVER, KEYS);
-    /* Now and then a key that nobody else has. */
+    /* Sometimes a key that no other post uses. */
     bool is_new_key = sim_chance(STREAM_DRIVER, 400);
     char key[32];
     snprintf(key, sizeof key, is_new_key ? "new-%u" : "k-%u", is_new_key ? posted : key_number);

@@ -14,12 +14,12 @@
 
 struct publication {
     struct model_post *post;
-    struct event *event; /* stays: messages point to it */
+    struct event *event; /* never freed: messages point to it */
     struct model_post_parts model_parts;
     unsigned partition;
     unsigned landings_left;
     bool elsewhere, landed, answered;
-    bool is_slow; /* its confirm will not come in time */
+    bool is_slow; /* its confirm does not arrive in time */
 };
 
 static struct publication publications[PUBLICATIONS_MAX];
@@ -70,11 +70,11 @@ static void land(struct publication *publication)
     if (!fake_broker_publish(
             publication->post, &publication->event->parts, publication->partition)) {
         if (sim_chance(STREAM_DRIVER,
-                300)) /* it comes back: its publisher connects anew, and declares the queues */
+                300)) /* returned: its publisher connects again and declares the queues */
             fake_broker_declare_queues();
         return;
     }
-    trace("a message of it lands in queue %u", publication->partition);
+    trace("a message of it is in queue %u", publication->partition);
     if (publication->landed)
         tally(TALLY_PUBLISHED_AGAIN);
     publication->landed = true;
@@ -87,14 +87,14 @@ static void confirm(struct publication *publication)
     model_confirmed(publication->post);
 }
 
-/* No confirm in time. */
+/* The confirm timed out: ingress appends the event to the journal. */
 static void turn_to_journal(struct publication *publication)
 {
     if (world_state() != WORLD_UP)
         return;
     publication->answered = true;
     tally(publication->landed ? TALLY_CONFIRMS_LATE : TALLY_CONFIRMS_NEVER);
-    trace("no confirm in time");
+    trace("the confirm times out");
     struct event_parts *parts = &publication->event->parts;
     if (!world_append(
             parts, publication->post, &publication->model_parts, parts->guarded ? 100 : 90))
@@ -106,7 +106,7 @@ void publication_step(void)
     unsigned at = sim_below(STREAM_DRIVER, count);
     struct publication *publication = &publications[at];
     bool up = fake_broker_is_up();
-    /* Best while the message is in the gateway's hands. */
+    /* A timeout is most interesting while the gateway has the message. */
     bool is_given = publication->landed && fake_broker_has_given(publication->post);
     if (publication->landings_left > 0 && up && sim_chance(STREAM_DRIVER, 600))
         land(publication);
@@ -116,7 +116,7 @@ void publication_step(void)
         turn_to_journal(publication);
     else if (publication->answered && !publication->elsewhere &&
              sim_chance(STREAM_DRIVER, up ? 200 : 500))
-        publication->landings_left = 0; /* lost */
+        publication->landings_left = 0; /* the message is lost */
     if (publication->answered && publication->landings_left == 0)
         forget(at);
 }
@@ -127,7 +127,7 @@ void publications_end(void)
         struct publication *publication = &publications[i - 1];
         if (publication->elsewhere)
             continue;
-        /* What is on its way to the broker may land before the connection is gone. */
+        /* A message that was already sent may still reach its queue. */
         if (publication->landings_left > 0 && sim_chance(STREAM_DRIVER, 300))
             land(publication);
         if (!publication->answered)

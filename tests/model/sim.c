@@ -2,6 +2,9 @@
 #include "sim.h"
 
 #include "base/clock.h"
+#include "base/crypto.h"
+#include "runtime/rcu.h"
+#include "runtime/thread.h"
 #include "trace.h"
 
 #include <assert.h>
@@ -50,7 +53,7 @@ static struct sim_coroutine *coroutines[SIM_COROUTINES_MAX], *current;
 static unsigned coroutines_count;
 static bool crashed;
 
-/* The driver's side of a switch. */
+/* The driver's context while a coroutine runs. */
 static ucontext_t driver;
 static void *driver_fake_stack;
 static const void *driver_stack;
@@ -111,10 +114,10 @@ void sim_init(uint64_t seed)
     wall_offset_us = WALL_AT_START_US - mono_us;
 }
 
-/* The calling coroutine gives the CPU back to the driver; for the last time when it has ended. */
+/* Returns from the calling coroutine to the driver. A coroutine that has ended never resumes. */
 static void leave(struct sim_coroutine *self)
 {
-    /* The OS thread is one reader to liburcu; here each coroutine is online or not by itself. */
+    /* liburcu sees one reader, the OS thread. Each coroutine keeps its own online state. */
     bool online = urcu_qsbr_read_ongoing();
     if (online)
         urcu_qsbr_thread_offline();
@@ -148,7 +151,7 @@ struct sim_coroutine *sim_spawn(const char *name, void (*run)(void *context), vo
 {
     static char *spare[SIM_COROUTINES_MAX];
     static unsigned spare_count;
-    /* The places of those that have ended are free again, and so are their stacks. */
+    /* Reuse the entries and stacks of coroutines that have ended. */
     unsigned kept = 0;
     for (unsigned i = 0; i < coroutines_count; i++) {
         if (!coroutines[i]->ended)
@@ -159,7 +162,7 @@ struct sim_coroutine *sim_spawn(const char *name, void (*run)(void *context), vo
     coroutines_count = kept;
     assert(coroutines_count < SIM_COROUTINES_MAX);
     struct sim_coroutine *self =
-        calloc(1, sizeof *self); /* stays: others may ask whether it has ended */
+        calloc(1, sizeof *self); /* never freed: sim_has_ended may be called later */
     assert(self);
     snprintf(self->name, sizeof self->name, "%s", name);
     self->run = run;
@@ -263,4 +266,78 @@ void sim_crash(void)
 bool sim_is_crashed(void)
 {
     return crashed;
+}
+
+/* base/clock.h and base/crypto.h: replaced at link time by --wrap. */
+
+int64_t __wrap_clock_wall_us(void);
+int64_t __wrap_clock_mono_us(void);
+void __wrap_crypto_random(void *ret_bytes, size_t len);
+
+int64_t __wrap_clock_wall_us(void)
+{
+    return sim_wall_us();
+}
+
+int64_t __wrap_clock_mono_us(void)
+{
+    return sim_mono_us();
+}
+
+void __wrap_crypto_random(void *ret_bytes, size_t len)
+{
+    unsigned char *bytes = ret_bytes;
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (unsigned char)sim_random(STREAM_SYSTEM);
+}
+
+/* runtime/thread.h: a thread is a coroutine, and thread_join waits for its end. */
+
+char rcu_grace_token;
+
+static struct sim_coroutine *coroutine_of(const struct thread *thread)
+{
+    return (struct sim_coroutine *)(void *)thread->id;
+}
+
+enum err thread_start(
+    struct thread *thread, const char *name, void (*run)(void *context), void *context)
+{
+    snprintf(thread->name, sizeof thread->name, "%s", name);
+    thread->run = run;
+    thread->context = context;
+    thread->id = (pthread_t)(void *)sim_spawn(name, run, context);
+    thread->started = true;
+    return OK;
+}
+
+static bool has_ended(void *context)
+{
+    return sim_has_ended(context);
+}
+
+void thread_join(struct thread *thread)
+{
+    if (!thread->started)
+        return;
+    while (!sim_has_ended(coroutine_of(thread)))
+        sim_wait(has_ended, coroutine_of(thread), INT64_MAX);
+    thread->started = false;
+}
+
+/* There is one OS thread for all coroutines. It is offline until a coroutine is online. */
+void thread_adopt_main(void)
+{
+    rcu_register_thread();
+    rcu_go_offline();
+}
+
+void thread_leave_main(void)
+{
+    rcu_unregister_thread();
+}
+
+bool thread_is_current(const struct thread *thread)
+{
+    return sim_current() == coroutine_of(thread);
 }

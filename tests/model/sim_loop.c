@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define END_OF_SLICE_PER_MILLE 30 /* for each mail */
+#define END_OF_SLICE_PER_MILLE 30 /* chance after each mail that the turn ends */
 #define PAUSE_AFTER_MAIL_PER_MILLE \
     60 /* a thread that has posted may lose the CPU before its next instruction */
 
@@ -35,7 +35,7 @@ void __wrap_mailbox_wait(struct mailbox *mailbox, int timeout_ms)
         has_mail, mailbox, timeout_ms < 0 ? INT64_MAX : sim_mono_us() + timeout_ms * US_PER_MS);
 }
 
-/* Watches: those that were rung stand in `ready`. */
+/* Watches: `ready` holds those that were rung. */
 
 enum err loop_init(struct loop *loop)
 {
@@ -103,7 +103,8 @@ static void work_off_watches(struct loop *loop)
     }
 }
 
-/* Timers: a list in no order, linked by `next` and `prev`. Which one of those that are due is first is chance. */
+/* Timers: an unordered list, linked by `next` and `prev`. Of several due timers a random one runs
+ * first. */
 
 void timer_init(struct timer *timer, void (*on_due)(struct timer *timer))
 {
@@ -113,7 +114,7 @@ void timer_init(struct timer *timer, void (*on_due)(struct timer *timer))
 void timer_arm(struct loop *loop, struct timer *timer, int64_t delay_us)
 {
     timer_disarm(loop, timer);
-    /* With no delay it is due in the next turn, not in this one: time stands still while the loop works. */
+    /* Without a delay it is due in the next turn: time does not pass within a turn. */
     timer->due_mono_us = sim_mono_us() + (delay_us > 0 ? delay_us : 1);
     timer->is_armed = true;
     timer->prev = NULL;
@@ -165,7 +166,7 @@ static bool has_work(void *context)
     return loop->ready_len > 0 || loop->batch_is_open || (loop->mailbox && has_mail(loop->mailbox));
 }
 
-/* All of it, or the part of a batch after which the turn has lasted long enough. */
+/* Handles all mail, or a part of the batch when the turn takes too long. */
 static void work_mail(struct loop *loop)
 {
     if (!loop->batch_is_open && loop->mailbox)

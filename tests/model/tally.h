@@ -1,95 +1,96 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the runs did, over all seeds and processes: a simulation that never tried a thing has not
- * tested it. main.c prints the table, and fails when a long series of seeds left a row at zero.
+ * Counts of what the runs did, over all seeds and processes. A simulation has not tested what it
+ * never tried. So main.c prints the table, and fails when a long series of seeds leaves a row at
+ * zero.
  */
 #ifndef PENSTOCK_TESTS_MODEL_TALLY_H
 #define PENSTOCK_TESTS_MODEL_TALLY_H
 
-#define TALLY_TABLE(X)                                                   \
-    X(TALLY_STEPS, "steps")                                              \
-    X(TALLY_POSTED, "events posted")                                     \
-    X(TALLY_ACCEPTED, "  accepted")                                      \
-    X(TALLY_DUPLICATES, "  duplicates")                                  \
-    X(TALLY_CONFLICTS, "  conflicts")                                    \
-    X(TALLY_OVERLOADED, "  refused: too much is held")                   \
-    X(TALLY_REFUSED, "  refused by the disk")                            \
-    X(TALLY_IN_DOUBT, "  answer lost")                                   \
-    X(TALLY_IN_DOUBT_HAPPENED, "    and yet accepted")                   \
-    X(TALLY_SENDS, "requests to clients")                                \
-    X(TALLY_SENDS_GUARDED, "  guarded")                                  \
-    X(TALLY_SENDS_AGAIN, "  of what a client had worked off already")    \
-    X(TALLY_ANSWERS_2XX, "  answered 2xx")                               \
-    X(TALLY_ANSWERS_FAILED, "  failed")                                  \
-    X(TALLY_ANSWERS_410, "  answered 410")                               \
-    X(TALLY_ANSWERS_AMBIGUOUS, "  ended ambiguously")                    \
-    X(TALLY_CANCELLED, "  cancelled")                                    \
-    X(TALLY_LOOKS, "looks at the journal")                               \
-    X(TALLY_LOOKS_DURABLE, "  at what is durable")                       \
-    X(TALLY_SEEN_WAITING, "  new: waiting")                              \
-    X(TALLY_SEEN_DELIVERED, "  new: delivered")                          \
-    X(TALLY_SEEN_DEAD, "  new: dead")                                    \
-    X(TALLY_SEEN_AMBIGUOUS, "  new: parked as ambiguous")                \
-    X(TALLY_SEEN_DISABLED, "  new: parked as disabled")                  \
-    X(TALLY_SEEN_GONE, "  new: parked as gone")                          \
-    X(TALLY_SEEN_UNROUTED, "  new: parked as unrouted")                  \
-    X(TALLY_SEEN_DISCARDED, "  new: discarded")                          \
-    X(TALLY_ROUTED, "  new: routed")                                     \
-    X(TALLY_BODIES_EXPIRED, "  new: without a body")                     \
-    X(TALLY_EXPIRED, "  new: expired")                                   \
-    X(TALLY_RELEASED, "  new: pending again")                            \
-    X(TALLY_REPLAYS_FAILED, "  new: delivered, after a failed replay")   \
-    X(TALLY_STARTS, "starts")                                            \
-    X(TALLY_STARTS_REFUSED, "  refused by the disk")                     \
-    X(TALLY_STOPS, "orderly stops")                                      \
-    X(TALLY_KILLS, "kills")                                              \
-    X(TALLY_POWER_LOSSES, "power losses")                                \
-    X(TALLY_DEATHS_IN_DISK, "  deaths within an operation of the disk")  \
-    X(TALLY_JOURNAL_FAILED, "journals that gave up")                     \
-    X(TALLY_DISK_FULL, "writes refused by a full disk")                  \
-    X(TALLY_SHORT_WRITES, "  after a part")                              \
-    X(TALLY_RESERVE_GIVEN_UP, "reserves given up")                       \
-    X(TALLY_WRITE_ERRORS, "writes failed")                               \
-    X(TALLY_SYNC_ERRORS, "syncs failed")                                 \
-    X(TALLY_CLOCK_SET, "wall clock set")                                 \
-    X(TALLY_ENDPOINT_CHANGES, "endpoints changed")                       \
-    X(TALLY_ACTIONS, "operators' actions")                               \
-    X(TALLY_ACTS_DONE, "  done")                                         \
-    X(TALLY_ACTS_MOVED_ON, "  too late")                                 \
-    X(TALLY_ACTS_IN_VAIN, "  refused: nowhere to send it, or no body")   \
-    X(TALLY_ACTS_RESEND, "  to send (again)")                            \
-    X(TALLY_ACTS_CLOSED, "  refused: the endpoint takes nothing of it")  \
-    X(TALLY_ACTS_MOVED, "  to send it to another endpoint")              \
-    X(TALLY_ACTS_FORCED, "  to send again what was delivered")           \
-    X(TALLY_PAUSES, "policies changed")                                  \
-    X(TALLY_PUBLISHED, "messages published")                             \
-    X(TALLY_PUBLISHED_AGAIN, "  a second time")                          \
-    X(TALLY_CONFIRMED, "  confirmed")                                    \
-    X(TALLY_CONFIRMS_LATE, "  confirmed too late")                       \
-    X(TALLY_CONFIRMS_NEVER, "  not confirmed at all")                    \
-    X(TALLY_DELIVERED, "  delivered")                                    \
-    X(TALLY_REDELIVERED, "  delivered again")                            \
-    X(TALLY_MESSAGES_BACK, "  given back")                               \
-    X(TALLY_READY_TO_ACK, "  ready to be acked")                         \
-    X(TALLY_ACKED, "  acked")                                            \
-    X(TALLY_STALE_TAGS, "  acked with a stale tag")                      \
-    X(TALLY_POISON_KEPT, "  kept as poison")                             \
-    X(TALLY_ALIASES, "aliases")                                          \
-    X(TALLY_LATE_CONFLICTS, "deliveries parked: a conflict, found late") \
-    X(TALLY_SEEN_MISMATCH, "deliveries parked: another partition's")     \
-    X(TALLY_SEEN_ADOPTED, "deliveries parked: adopted by force")         \
-    X(TALLY_SENDS_BROKER_OWNED, "sends of what is the broker's")         \
-    X(TALLY_CONNECTIONS, "consuming connections")                        \
-    X(TALLY_CONNECTIONS_LOST, "  cut")                                   \
-    X(TALLY_CHANNELS_LOST, "  closed channels")                          \
-    X(TALLY_GHOSTS, "  that the broker missed the end of")               \
-    X(TALLY_NOT_OWNER, "  refused: not the owner")                       \
-    X(TALLY_NOT_READING, "  not read for a while")                       \
-    X(TALLY_BROKER_DOWN, "brokers down")                                 \
-    X(TALLY_QUEUES_DELETED, "queues deleted")                            \
-    X(TALLY_DROPPED, "messages dropped, and rescued")                    \
-    X(TALLY_DROPPED_LOST, "  dropped, and gone")                         \
-    X(TALLY_TAPPED, "copies for taps")                                   \
+#define TALLY_TABLE(X)                                                        \
+    X(TALLY_STEPS, "steps")                                                   \
+    X(TALLY_POSTED, "events posted")                                          \
+    X(TALLY_ACCEPTED, "  accepted")                                           \
+    X(TALLY_DUPLICATES, "  duplicates")                                       \
+    X(TALLY_CONFLICTS, "  conflicts")                                         \
+    X(TALLY_OVERLOADED, "  refused: the memory budget is used up")            \
+    X(TALLY_REFUSED, "  refused by the disk")                                 \
+    X(TALLY_IN_DOUBT, "  answer lost")                                        \
+    X(TALLY_IN_DOUBT_HAPPENED, "    but accepted")                            \
+    X(TALLY_SENDS, "requests to clients")                                     \
+    X(TALLY_SENDS_GUARDED, "  guarded")                                       \
+    X(TALLY_SENDS_AGAIN, "  after a client had answered 2xx")                 \
+    X(TALLY_ANSWERS_2XX, "  answered 2xx")                                    \
+    X(TALLY_ANSWERS_FAILED, "  failed")                                       \
+    X(TALLY_ANSWERS_410, "  answered 410")                                    \
+    X(TALLY_ANSWERS_AMBIGUOUS, "  ended ambiguously")                         \
+    X(TALLY_CANCELLED, "  cancelled")                                         \
+    X(TALLY_LOOKS, "looks at the journal")                                    \
+    X(TALLY_LOOKS_DURABLE, "  at the durable state")                          \
+    X(TALLY_SEEN_WAITING, "  new: waiting")                                   \
+    X(TALLY_SEEN_DELIVERED, "  new: delivered")                               \
+    X(TALLY_SEEN_DEAD, "  new: dead")                                         \
+    X(TALLY_SEEN_AMBIGUOUS, "  new: parked as ambiguous")                     \
+    X(TALLY_SEEN_DISABLED, "  new: parked as disabled")                       \
+    X(TALLY_SEEN_GONE, "  new: parked as gone")                               \
+    X(TALLY_SEEN_UNROUTED, "  new: parked as unrouted")                       \
+    X(TALLY_SEEN_DISCARDED, "  new: discarded")                               \
+    X(TALLY_ROUTED, "  new: routed")                                          \
+    X(TALLY_BODIES_EXPIRED, "  new: without a body")                          \
+    X(TALLY_EXPIRED, "  new: expired")                                        \
+    X(TALLY_RELEASED, "  new: pending again")                                 \
+    X(TALLY_REPLAYS_FAILED, "  new: delivered, after a failed replay")        \
+    X(TALLY_STARTS, "starts")                                                 \
+    X(TALLY_STARTS_REFUSED, "  refused by the disk")                          \
+    X(TALLY_STOPS, "orderly stops")                                           \
+    X(TALLY_KILLS, "kills")                                                   \
+    X(TALLY_POWER_LOSSES, "power losses")                                     \
+    X(TALLY_DEATHS_IN_DISK, "  kills within a disk operation")                \
+    X(TALLY_JOURNAL_FAILED, "journals that failed")                           \
+    X(TALLY_DISK_FULL, "writes refused by a full disk")                       \
+    X(TALLY_SHORT_WRITES, "  partly written")                                 \
+    X(TALLY_RESERVE_GIVEN_UP, "reserves released")                            \
+    X(TALLY_WRITE_ERRORS, "writes failed")                                    \
+    X(TALLY_SYNC_ERRORS, "syncs failed")                                      \
+    X(TALLY_CLOCK_SET, "wall clock set")                                      \
+    X(TALLY_ENDPOINT_CHANGES, "endpoints changed")                            \
+    X(TALLY_ACTIONS, "operator actions")                                      \
+    X(TALLY_ACTIONS_DONE, "  done")                                           \
+    X(TALLY_ACTIONS_MOVED_ON, "  too late")                                   \
+    X(TALLY_ACTIONS_IN_VAIN, "  refused: no endpoint to send to, or no body") \
+    X(TALLY_ACTIONS_RESEND, "  to send, or to send again")                    \
+    X(TALLY_ACTIONS_CLOSED, "  refused: the endpoint is not open")            \
+    X(TALLY_ACTIONS_MOVED, "  to send to another endpoint")                   \
+    X(TALLY_ACTIONS_FORCED, "  to send again after it was delivered")         \
+    X(TALLY_PAUSES, "policies changed")                                       \
+    X(TALLY_PUBLISHED, "messages published")                                  \
+    X(TALLY_PUBLISHED_AGAIN, "  a second time")                               \
+    X(TALLY_CONFIRMED, "  confirmed")                                         \
+    X(TALLY_CONFIRMS_LATE, "  confirmed too late")                            \
+    X(TALLY_CONFIRMS_NEVER, "  never confirmed")                              \
+    X(TALLY_DELIVERED, "  delivered")                                         \
+    X(TALLY_REDELIVERED, "  delivered again")                                 \
+    X(TALLY_MESSAGES_BACK, "  returned to their queue")                       \
+    X(TALLY_READY_TO_ACK, "  acked by the gateway")                           \
+    X(TALLY_ACKED, "  acked")                                                 \
+    X(TALLY_STALE_TAGS, "  acked with a stale tag")                           \
+    X(TALLY_POISON_KEPT, "  kept as poison")                                  \
+    X(TALLY_ALIASES, "aliases")                                               \
+    X(TALLY_LATE_CONFLICTS, "deliveries parked: a late conflict")             \
+    X(TALLY_SEEN_MISMATCH, "deliveries parked: of another partition")         \
+    X(TALLY_SEEN_ADOPTED, "deliveries parked: adopted by force")              \
+    X(TALLY_SENDS_BROKER_OWNED, "sends of broker-owned deliveries")           \
+    X(TALLY_CONNECTIONS, "consuming connections")                             \
+    X(TALLY_CONNECTIONS_LOST, "  cut")                                        \
+    X(TALLY_CHANNELS_LOST, "  closed channels")                               \
+    X(TALLY_GHOSTS, "  closed without the broker noticing")                   \
+    X(TALLY_NOT_OWNER, "  refused: not the owner")                            \
+    X(TALLY_NOT_READING, "  not read for a while")                            \
+    X(TALLY_BROKER_DOWN, "brokers down")                                      \
+    X(TALLY_QUEUES_DELETED, "queues deleted")                                 \
+    X(TALLY_DROPPED, "messages dropped, and dead-lettered")                   \
+    X(TALLY_DROPPED_LOST, "  dropped, and lost")                              \
+    X(TALLY_TAPPED, "copies for taps")                                        \
     X(TALLY_TAPS_DROPPED, "  dropped")
 
 enum tally {
@@ -99,7 +100,7 @@ enum tally {
         TALLY_COUNT
 };
 
-/* In memory that children share. Once, before the first fork. */
+/* Allocates the counts in memory that the children share. Call it once, before the first fork. */
 void tally_init(void);
 void tally(enum tally row);
 unsigned long tally_read(enum tally row);

@@ -52,7 +52,7 @@ void trace(const char *format, ...)
     va_end(args);
 }
 
-/* What Penstock logs belongs to the trace. */
+/* Penstock's log lines are part of the trace. */
 void __wrap_log_write(enum log_level level, const char *format, ...)
 {
     va_list args;
@@ -102,7 +102,7 @@ static void on_signal(int number)
 #include <sanitizer/common_interface_defs.h>
 static void on_sanitizer_death(void)
 {
-    print_report(BROKEN_CRASH, "a sanitizer's report, above");
+    print_report(BROKEN_CRASH, "a sanitizer's report, see above");
 }
 #endif
 

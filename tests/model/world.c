@@ -19,9 +19,9 @@
 #include <unistd.h>
 
 #define FIRST_FD 3
-#define FORCED_PER_MILLE 50 /* starts that take delivery over from another journal */
+#define FORCED_PER_MILLE 50 /* starts that adopt delivery from another journal by force */
 
-/* The ingress thread: here only its mailbox, to which answers come. */
+/* Takes the place of the ingress thread: only its mailbox, which receives the answers. */
 struct ingress {
     struct mailbox mailbox;
     struct thread thread;
@@ -29,7 +29,7 @@ struct ingress {
     bool stopping;
 };
 
-/* One run of the gateway. After a crash it is left as it is. */
+/* One run of the gateway. A crash abandons it as it is. */
 struct gateway {
     struct thread main;
     struct accounts *accounts;
@@ -172,7 +172,7 @@ void world_action(struct model_delivery *delivery, enum delivery_state from, enu
     action->from = from;
     action->to = to;
     action->endpoint = endpoint;
-    snprintf(action->note, sizeof action->note, "the model wants it");
+    snprintf(action->note, sizeof action->note, "ordered by the model");
     action->ask.reply_to = &gateway->ingress.mailbox;
     action->ask.on_done = on_acted;
     delivery_shard_operator_action(gateway->shard, action);
@@ -189,9 +189,9 @@ static void on_endpoint_changed(uint64_t endpoint)
 static void on_journal_failed(void *context, enum err error)
 {
     struct gateway *self = context;
-    trace("the journal gives up: %s", err_name(error));
+    trace("the journal fails: %s", err_name(error));
     fail_unless(disk_errors() > self->disk_errors_before, "P1",
-        "the journal gives up, and the disk has refused nothing");
+        "the journal fails, but the disk has not refused anything");
     self->failed = true;
     model_journal_failed();
     tally(TALLY_JOURNAL_FAILED);
@@ -222,7 +222,7 @@ static enum err start_parts(struct gateway *self)
     enum err failed = mailbox_init(&self->ingress.mailbox, &self->ingress);
     if (!failed)
         failed = thread_start(&self->ingress.thread, "ingress-0", run_ingress, &self->ingress);
-    fail_unless(!failed, BROKEN_SIM, "no ingress");
+    fail_unless(!failed, BROKEN_SIM, "ingress does not start");
     self->budget.bytes_max = options.budget_bytes;
     failed = delivery_shard_new(
         &(struct delivery_options){
@@ -272,7 +272,7 @@ static void run_main(void *context)
     struct gateway *self = context;
     self->start_error = start_parts(self);
     if (self->start_error)
-        trace("no start: %s", self->start_detail);
+        trace("the start fails: %s", self->start_detail);
     else
         state = WORLD_UP;
     while (!self->start_error && !self->stop_wanted)
@@ -280,7 +280,7 @@ static void run_main(void *context)
     stop_parts(self);
 }
 
-/* The driver's side. */
+/* Called by the driver. */
 
 void world_start(void)
 {
@@ -292,7 +292,7 @@ void world_start(void)
     tally(TALLY_STARTS);
     trace("start");
     enum err failed = thread_start(&gateway->main, "main", run_main, gateway);
-    fail_unless(!failed, BROKEN_SIM, "no main");
+    fail_unless(!failed, BROKEN_SIM, "main does not start");
 }
 
 void world_stop(int64_t drain_us)
@@ -316,7 +316,7 @@ void world_crash(enum disk_crash how)
     model_crashed();
     fake_broker_gateway_crashed();
     publications_end();
-    close_range(FIRST_FD, UINT_MAX, 0); /* the mailboxes' */
+    close_range(FIRST_FD, UINT_MAX, 0); /* of the mailboxes */
     gateway = NULL;
     state = WORLD_DOWN;
 }
@@ -345,7 +345,7 @@ static void notice_end(void)
         fail_unless(
             fake_broker_links() == 0, BROKEN_CREDIT, "connections to the broker were not closed");
         fail_unless(atomic_load(&self->budget.taken_bytes) == 0, BROKEN_CREDIT,
-            "%lld bytes of events were not given back", (long long)self->budget.taken_bytes);
+            "%lld bytes of events were not released", (long long)self->budget.taken_bytes);
         fail_unless(model_in_flight() == 0, BROKEN_CREDIT, "posts or actions were never answered");
         model_look();
     }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One gateway after the other on the same disk: the real journal and delivery, started and stopped
- * in the order of main/gateway.c, each time by a coroutine "main" of its own.
+ * The gateways of a seed, one after the other on the same disk: the real journal and delivery. Each
+ * is started and stopped in the order of main/gateway.c, by a coroutine "main" of its own.
  *
  *   down --start--> starting --> up --stop--> stopping --> down
  *            ^          '-- the disk refused --------------^
- *            '---- crash, from anywhere ------ down
+ *            '---- crash, in any state ------- down
  */
 #ifndef PENSTOCK_TESTS_MODEL_WORLD_H
 #define PENSTOCK_TESTS_MODEL_WORLD_H
@@ -18,12 +18,12 @@
 #define WORLD_JOURNAL_NAME "/journal-0.db"
 #define WORLD_JOURNAL WORLD_DIRECTORY WORLD_JOURNAL_NAME
 
-/* Of the installation: an account's partition. */
+/* The installation's seed: it maps an account to its partition. */
 extern const struct hash_seed world_seed;
 
 enum world_state { WORLD_DOWN, WORLD_STARTING, WORLD_UP, WORLD_STOPPING };
 
-/* What is the same for all runs of the gateway; the policy may be changed. */
+/* The same for all runs of the gateway in a seed, except the policy, which the driver changes. */
 struct world_options {
     struct delivery_policy policy;
     int64_t budget_bytes, reserve_bytes, bodies_us, history_us;
@@ -35,22 +35,22 @@ struct world_options {
 
 void world_init(const struct world_options *options);
 enum world_state world_state(void);
-bool world_must_stop(void); /* its journal has given up */
+bool world_must_stop(void); /* its journal has failed */
 
 void world_start(void);
 void world_stop(int64_t drain_us);
 void world_crash(enum disk_crash how);
 
-/* After each step: what has come to an end is noticed, what became durable is looked at. */
+/* Called after each step: detects the end of a run, and looks at the journal. */
 void world_check(void);
 
-/* A partner's request; it must be up. False when there is no room for the event. */
+/* Posts a partner's event; the gateway must be up. Returns false when it has no memory for it. */
+/* Appends a post that the broker has not confirmed in time; the model has it already. */
 bool world_post(
     const struct event_parts *parts, const struct model_post_parts *model_parts, int share_percent);
-/* The same for a post that the model knows already: the broker has not confirmed it in time. */
 bool world_append(const struct event_parts *parts, struct model_post *post,
     const struct model_post_parts *model_parts, int share_percent);
-/* An operator's action; it must be up. `endpoint`: where to send it from now on, or 0. */
+/* Orders an operator action; the gateway must be up. `endpoint`: where to send it, or 0. */
 void world_action(struct model_delivery *delivery, enum delivery_state from, enum delivery_state to,
     uint64_t endpoint);
 void world_set_policy(const struct delivery_policy *policy);

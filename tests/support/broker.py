@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real RabbitMQ for tests: nodes of our own (bench/runner/broker.py is the one way to start them), the faults that they may have,
-and virtual hosts, of which each test has one: what it leaves is gone with it.
+"""A real RabbitMQ for tests: nodes of our own (bench/runner/broker.py starts them), their faults,
+and virtual hosts. Each test has a virtual host of its own, which is deleted with all its contents.
 
-`Vhost` is also the independent AMQP client (pika): what it reads, Penstock did not write with its own hands."""
+`Vhost` is also an AMQP client (pika) that is independent of Penstock's code."""
 import contextlib
 import json
 import sys
@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 
 from runner.broker import Broker, start_cluster, stop_cluster  # noqa: E402, F401  pylint: disable=unused-import
 
-# The connections of one virtual host that don't publish are closed; those that do may stay.
+# Closes the connections of one virtual host, except those that publish.
 _KEEP_AWAY = r"""ok = rabbit_vhost_limit:parse_set(<<"VHOST">>, <<"{\"max-connections\": COUNT}">>, none),
     Publishes = fun(Properties) -> {_, _, Name} = lists:keyfind(<<"connection_name">>, 1, Properties),
         binary:match(Name, <<"penstock publisher">>) =/= nomatch end,
@@ -29,17 +29,18 @@ _CLOSE = """[rabbit_networking:close_connection(Pid, "WHY") || Pid <- rabbit_net
     [{vhost, <<"VHOST">>}] <- [rabbit_networking:connection_info(Pid, [vhost])]]."""
 _LIST_QUEUES = """rabbit_json:encode(maps:from_list([{element(4, proplists:get_value(name, Queue)),
     maps:from_list(lists:keydelete(name, 1, Queue))} || Queue <- rabbit_amqqueue:info_all(<<"VHOST">>, [name, type, consumers])]))."""
-PARTITIONS = 4  # of the gateways of these tests: a quorum queue is dear to make
+PARTITIONS = 4  # of the gateways in these tests: few, because a quorum queue is slow to declare
 
 
 def restart(node):
-    """kill -9, and again on the same directory and ports."""
+    """Kills the node (SIGKILL) and starts it again on the same directory and ports."""
     node.kill9()
     node.start()
 
 
 def kill_under_load(vhost, brokered, load):
-    """kill -9, and a new start: all is taken meanwhile, and goes through the broker again behind it."""
+    """Kills the node and starts it again. The gateways accept events all the time, and publish
+    again after the start."""
     load.more(200)
     vhost.kill9()
     load.more(100)
@@ -60,12 +61,13 @@ def set_disk_alarm(node, on):
 
 
 def set_consumer_timeout(node, milliseconds):
-    """For channels that are opened from now on. Usually the broker looks once a minute, and allows half an hour."""
+    """Holds for channels that are opened from now on. The broker's default is half an hour, checked
+    once a minute."""
     node.eval(f"application:set_env(rabbit, consumer_timeout, {milliseconds}), application:set_env(rabbit, channel_tick_interval, 500).")
 
 
 class Vhost:
-    """A virtual host of a node, or of a cluster: with `nodes` given, its commands go to whichever is running."""
+    """A virtual host of a node or a cluster. With `nodes` its commands use any node that runs."""
 
     def __init__(self, node, name="/", nodes=None):
         self.node, self.name, self.nodes = node, name, nodes or [node]
@@ -77,8 +79,10 @@ class Vhost:
         self.eval(f'ok = rabbit_vhost:delete(<<"{self.name}">>, <<"tests">>).')
 
     def kill9(self):
-        """Its node. The quorum queue that was made last would have no leader when the node is back, if that was only seconds ago: what it
-        knows of its cluster is not synced before another one is made (third_party/README.md). Here that is none of Penstock's."""
+        """Kills the node. RabbitMQ syncs a quorum queue's cluster state only when another queue is
+        declared. So a queue that was declared seconds before a kill has no leader after the start
+        (third_party/README.md). Declaring one more queue first keeps this fault away from the
+        gateways' queues."""
         self.make_the_last_queue()
         self.node.kill9()
 
@@ -98,7 +102,7 @@ class Vhost:
     # --- as an operator ---
 
     def list_queues(self):
-        """{name: {type, consumers}}"""
+        """Returns {name: {type, consumers}}."""
         return self.running().eval_json(_LIST_QUEUES.replace("VHOST", self.name))
 
     def list_consumers(self):
@@ -111,7 +115,7 @@ class Vhost:
         self.set_policies([("policy", pattern, definition)], "test")
 
     def set_policies(self, policies, name="test-{n}"):
-        """[(kind, pattern, definition)]: as policies, or as an operator's."""
+        """Sets [(kind, pattern, definition)], as policies or as operator policies."""
         calls = [f'{{rabbit_policy:parse_set{"_op" if kind == "operator" else ""}(<<"{self.name}">>, <<"{name.format(n=n)}">>, <<"{pattern}">>, '
                  f'<<{json.dumps(json.dumps(definition))}>>, 0, <<"queues">>, <<"guest">>)}}'
                  for n, (kind, pattern, definition) in enumerate(policies)]
@@ -122,18 +126,19 @@ class Vhost:
         self.eval('ok = rabbit_policy:delete(<<"VHOST">>, <<"test">>, <<"tests">>).')
 
     def keep_consumers_away(self, publishers):
-        """Only so many connections may stand, those that publish; the others are closed and can't come back."""
+        """Limits the connections to `count`. Those that publish stay; the others are closed and
+        cannot connect again."""
         self.eval(_KEEP_AWAY.replace("COUNT", str(publishers)))
 
     def let_consumers_in(self):
         self.eval('rabbit_vhost_limit:clear(<<"VHOST">>, <<"tests">>).')
 
     def messages(self):
-        """{queue: messages, ready or unacked}, of its quorum queues."""
+        """Returns {queue: messages, ready or unacked} of its quorum queues."""
         return self.running().messages(self.name)
 
     def messages_of_stream(self):
-        """On record in the stream of what was confirmed."""
+        """Returns the number of messages in the stream of confirmed events."""
         with self.channel() as channel:
             return channel.queue_declare("penstock.confirmed", passive=True).method.message_count
 
@@ -155,13 +160,13 @@ class Vhost:
             channel.queue_declare(name, durable=True, arguments={"x-queue-type": kind, **arguments})
 
     def declare_partition_queue(self, partition):
-        """As the gateways do."""
+        """With the same arguments as the gateways."""
         self.declare_queue(partition_queue(partition), **{
             "x-overflow": "reject-publish", "x-dead-letter-strategy": "at-most-once", "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": dropped_queue(partition)})
 
     def replace_queue(self, name, kind):
-        """Before a gateway declares its own again."""
+        """Called before a gateway declares its queues again."""
         with self.channel() as channel:
             channel.queue_delete(name)
             channel.queue_declare(name, durable=True, arguments={"x-queue-type": kind})
@@ -171,24 +176,24 @@ class Vhost:
             channel.queue_delete(name)
 
     def publish(self, queue, body, exchange="", **properties):
-        """Durable when it returns."""
+        """The message is durable when this returns."""
         with self.channel() as channel:
             channel.confirm_delivery()
             channel.basic_publish(exchange, queue, body, pika.BasicProperties(delivery_mode=2, **properties), mandatory=True)
 
     def get(self, queue, seconds=20):
-        """The next message of the queue, acked: (properties, body)."""
+        """Takes and acks the next message of the queue. Returns (properties, body)."""
         with self.channel() as channel:
             limit = time.monotonic() + seconds
             while True:
                 method, properties, body = channel.basic_get(queue, auto_ack=True)
                 if method:
                     return properties, body
-                assert time.monotonic() < limit, f"{queue} stays empty"
+                assert time.monotonic() < limit, f"{queue} is still empty"
                 time.sleep(0.02)
 
     def wait_until_empty(self, seconds=30):
-        """All that was published for delivery has been acked."""
+        """Waits until all events that were published for delivery are acked."""
         def left():
             return {name: count for name, count in self.messages().items() if count != 0 and name.startswith(("penstock.deliver.", "penstock.dropped."))}
 
@@ -204,5 +209,5 @@ def dropped_queue(partition, partitions=PARTITIONS):
 
 
 def partition_of(event):
-    """Of an id: a UUIDv7 with the partition in rand_a (src/model/event_id.h)."""
+    """Returns the partition of an event id: a UUIDv7 with it in rand_a (src/model/event_id.h)."""
     return uuid.UUID(event.removeprefix("evt_")).int >> 64 & 0xfff

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gateways with a broker between ingress and delivery: `penstock serve` with a configuration of the test's own.
+"""Gateways with a broker between ingress and delivery: `penstock serve`, configured by the test.
 
-    BrokeredGateway(directory, vhost)                  ingress and delivery: the leader
-    BrokeredGateway(directory, vhost, leader=brokered)   ingress alone; its accounts follow the leader's
+    BrokeredGateway(directory, vhost)                   the leader: ingress and delivery
+    BrokeredGateway(directory, vhost, leader=brokered)  only ingress; follows the leader's accounts
 
-The rest is `Gateway`'s: a partner who may post for one account with one endpoint."""
+Like `Gateway`, each has a partner that may post for one account with one endpoint."""
 import json
 import signal
 import subprocess
@@ -18,7 +18,7 @@ from support.wait import wait_for
 PARTNER, ACCOUNT = "partner_demo", "acc_demo"
 NOBODY = "http://127.0.0.1:9/hook"
 
-# Events stay on the way that they are on, unless a test is about that.
+# A lag of 0 s: the publish breaker ignores the broker's lag, except in tests about it.
 LAG_SECONDS = 0.15
 WITH_LAG = {"broker.lag_max": "150ms"}
 OPTIONS = {"broker.lag_max": "0s", "data.partitions": PARTITIONS, "data.shards": 2, "data.reserve": "0", "queue.kind": "rabbitmq", "broker.heartbeat": "2s",
@@ -56,7 +56,7 @@ class BrokeredGateway(Gateway):
         return self.directory / "penstock.yaml"
 
     def spawn(self):
-        """Starts the process, and does not wait for it."""
+        """Starts the process and does not wait until it is ready."""
         self.starts += 1
         write_config(self.config_file, self.options)
         with open(self.directory / "stdout", "ab") as out, open(self.directory / "stderr", "ab") as err:
@@ -83,7 +83,7 @@ class BrokeredGateway(Gateway):
             return False
 
     def refuses_to_start(self, seconds=60):
-        """(exit code, what it said)"""
+        """Returns (exit code, stderr)."""
         before = len(self.stderr) if self.starts else 0
         self.spawn()
         code = self.process.wait(seconds)
@@ -103,7 +103,8 @@ class BrokeredGateway(Gateway):
         self.ready.update({"endpoint": endpoint["id"], "endpoint_secret": endpoint["secret"]})
 
     def add_endpoint(self, account, url, endpoint="main"):
-        """An endpoint of the account, which is made if it is not there: {id, secret, ...}"""
+        """Adds an endpoint to the account; adds the account first if it is missing. Returns {id,
+        secret, ...}."""
         if not self.knows_account(account):
             self.ask("POST", "accounts", {"id": account})
             self.ask("POST", f"partners/{PARTNER}/accounts", {"account": account})
@@ -118,7 +119,7 @@ class BrokeredGateway(Gateway):
         wait_for(self.knows_account, "the follower has the leader's accounts")
 
     def post(self, number, **fields):
-        """The answer's JSON of an event that must be taken."""
+        """Posts an event that must be accepted. Returns the answer's JSON."""
         with self.partner() as partner:
             answer = partner.post("/v1/events", json=self.event(number, **fields))
         assert answer.status_code == 200, answer.text
@@ -126,13 +127,13 @@ class BrokeredGateway(Gateway):
         return answer.json()
 
     def states(self, event):
-        """Empty while only the broker has it."""
+        """Returns an empty list while only the broker has the event."""
         with self.operator() as operator:
             answer = operator.get(f"/api/v1/events/{event}")
         return [delivery["state"] for delivery in answer.json()["deliveries"]] if answer.status_code == 200 else []
 
     def poison(self):
-        """All pages: one may end early on a busy machine."""
+        """Reads all pages: a page may be short on a busy machine."""
         found, cursor = [], None
         while True:
             page = self.ask("GET", f"poison?cursor={cursor}" if cursor else "poison")
@@ -153,13 +154,14 @@ class BrokeredGateway(Gateway):
         return self.metric(f'penstock_broker_received_total{{result="{result}"}}')
 
     def is_through_broker(self):
-        """All ingress threads publish, and, where it delivers, all its queues are consumed: two of each partition, and a stream."""
+        """Returns whether all ingress threads publish. If it delivers, all its queues must be
+        consumed too: two for each partition, and one stream for each shard."""
         threads, consuming = self.options["ingress.threads"], 0 if self.leader else 2 * self.options["data.partitions"] + self.options["data.shards"]
         return (self.metric("penstock_broker_publishers_open") == threads and not self.is_breaker_open()
                 and self.metric("penstock_broker_channels_consuming") >= consuming)
 
     def wait_for_broker(self, seconds=40):
-        """Until everything goes through the broker (again)."""
+        """Waits until all events go through the broker (again)."""
         wait_for(self.is_through_broker, lambda: f"all goes through the broker: {self.status()}", seconds)
 
     def readiness(self):
@@ -180,7 +182,8 @@ class BrokeredGateway(Gateway):
 
 
 def account_of_partition(brokered, partition, url=NOBODY):
-    """An account whose events are in this partition: made by trying, since the seed is the installation's own."""
+    """Adds an account of this partition. It is found by trying names, because the hash depends on
+    the installation's seed."""
     for number in range(200):
         account = f"acc_{partition}_{number}"
         brokered.add_endpoint(account, url)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates for tests, made with the openssl command in a directory of the test's own."""
+"""Certificates for tests, made with the openssl command in the test's directory."""
 import subprocess
 
 _NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 
 
 class Certificates:
-    """NAME.pem and NAME.key in the directory; `ca` signs."""
+    """Makes NAME.pem and NAME.key in the directory, signed by `ca`."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -19,7 +19,7 @@ class Certificates:
         self._openssl("req", "-x509", *_NEW_KEY, "-days", 2, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
 
     def add(self, name, subject, days=2):
-        """Signed by `ca`. The subject is such as DNS:localhost."""
+        """Makes a certificate that `ca` signs. Its subject is, for example, DNS:localhost."""
         (self.directory / "extensions").write_text(f"subjectAltName={subject}\n")
         self._openssl("req", *_NEW_KEY, "-new", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", "request.pem")
         self._openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", days, "-extfile",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Preloaded into a gateway: its wall clock is PENSTOCK_TEST_CLOCK_S seconds ahead of the machine's,
- * or behind it when that is negative. Started again with another number, it finds its clock set.
+ * Preloaded into a gateway (LD_PRELOAD): sets its wall clock PENSTOCK_TEST_CLOCK_S seconds ahead of
+ * the machine's clock; behind it when the number is negative. A restart with another number gives
+ * the gateway a clock that was set meanwhile.
  */
 #include <dlfcn.h>
 #include <stdlib.h>

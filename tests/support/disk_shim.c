@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk that does as it is told, for a whole program: preloaded (LD_PRELOAD), it stands in front
- * of libc's calls and looks into the file PENSTOCK_TEST_DISK before each that touches a journal's
- * files:
+ * Disk faults for a whole program. The shim is preloaded (LD_PRELOAD) and replaces libc's calls.
+ * Before each call that uses a journal's or reserve's file it reads the order in the file
+ * PENSTOCK_TEST_DISK:
  *
- *   ok          (or no file) as it is
- *   full        writes and allocations that would make a file longer find no room (ENOSPC)
- *   read-only   writes fail as on a file system that was mounted read-only (EROFS)
- *   sync-fails  the next sync of data fails (EIO), and the file becomes `ok`: an error that is told once
- *   free N      the file system says that N bytes are free; writes succeed
- *   short       every other write writes half of what it was given
+ *   ok          no fault; the same when there is no file
+ *   full        writes and allocations that make a file longer fail (ENOSPC)
+ *   read-only   writes fail as on a read-only file system (EROFS)
+ *   sync-fails  the next sync of data fails once (EIO); then the order is `ok`
+ *   free N      the file system reports N free bytes; writes succeed
+ *   short       every other write writes only half of its bytes
  *   slow N      each sync of data takes N ms longer
  *
- * With `full`, what a file that is cut gives back may be taken again: that is how a reserve works.
+ * With `full`, bytes that a truncated file releases can be used again. A reserve needs this.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -38,10 +38,10 @@ enum order {
     ORDER_SLOW
 };
 
-static _Atomic int64_t given_back; /* bytes of files that were cut while the disk is full */
+static _Atomic int64_t given_back; /* bytes of files that were truncated while the disk is full */
 static _Atomic unsigned writes;
 
-/* `ret_number`: the order's, where it has one. */
+/* Reads the order. `ret_number` is its number, if it has one. */
 static enum order read_order(int64_t *ret_number)
 {
     static const char *const names[] = {"ok", "full", "read-only", "sync-fails", "short"};
@@ -64,7 +64,7 @@ static enum order read_order(int64_t *ret_number)
     return ORDER_OK;
 }
 
-/* Only the data directory's journals and reserves. */
+/* Returns whether the file is a journal or a reserve of the data directory. */
 static bool is_ours(int fd)
 {
     char link[64], path[512];
@@ -82,7 +82,7 @@ static int64_t size_of(int fd)
     return fstat(fd, &info) == 0 ? info.st_size : 0;
 }
 
-/* Whether a file may become this long; takes the room. */
+/* Returns whether a file may become this long; then it uses the room. */
 static bool has_room(int fd, int64_t end)
 {
     int64_t more = end - size_of(fd);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One gateway process of a test: `penstock dev` on free ports over a data directory of its own."""
+"""One gateway process of a test: `penstock dev` with free ports and a data directory of its own."""
 import json
 import os
 import pathlib
@@ -18,7 +18,8 @@ COMPLAINTS = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|Undefin
 
 
 def clean_environment(directory, more=None):
-    """What a gateway or a tool of a test sees: nothing of the tester's own Penstock, sanitizers that fail loudly."""
+    """Returns the environment of a test's programs: without the user's own Penstock settings, with
+    sanitizers that fail the test."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
     environment["XDG_STATE_HOME"] = str(directory / "state")
     environment["TSAN_OPTIONS"] = f"suppressions={ROOT}/tests/support/tsan.supp:halt_on_error=0:exitcode=66"
@@ -43,7 +44,7 @@ class Gateway:
         self.ready = {}
         self.ports = (free_port(), free_port())
         self.starts = 0
-        self.prefix = []  # a command that runs the gateway in its own place
+        self.prefix = []  # a command in front of the gateway's, which ends in exec
 
     @property
     def ingress(self):
@@ -62,7 +63,7 @@ class Gateway:
         return (self.directory / "stderr").read_text(errors="replace")
 
     def start(self, seconds=60):
-        """Also again, after a stop or a kill: on the same data and the same ports."""
+        """Starts it, or starts it again after a stop or a kill, with the same data and ports."""
         ready_file = self.directory / f"ready-{self.starts}.json"
         self.starts += 1
         arguments = [*self.prefix, BINARY, "dev", "--ingress", f"127.0.0.1:{self.ports[0]}", "--admin", f"127.0.0.1:{self.ports[1]}", "--data",
@@ -98,22 +99,24 @@ class Gateway:
         return self.process is not None and self.process.poll() is None
 
     def assert_has_not_failed(self):
-        """A gateway that ended by itself, and not by our signal or in order, is what a waiting test should say."""
+        """Fails when the gateway ended without a signal of ours: a test that waits should report
+        this."""
         code = self.process.poll()
         assert code in (None, 0, -9), f"the gateway ended with {code}:\n{self.stderr[-6000:]}"
 
     def finish(self):
-        """The end of every test: SIGTERM is answered with exit code 0, and no sanitizer or assertion had anything to say."""
+        """Called at the end of each test: SIGTERM must give exit code 0, and no sanitizer or
+        assertion may have failed."""
         code = self.terminate() if self.is_running() else None
         stderr = self.stderr
         complaint = COMPLAINTS.search(stderr)
         assert not complaint, stderr[max(0, complaint.start() - 2000):complaint.start() + 6000]
-        assert code in (0, None), f"SIGTERM ended in {code}:\n{stderr[-4000:]}"
+        assert code in (0, None), f"SIGTERM gives exit code {code}:\n{stderr[-4000:]}"
 
-    # --- the partner's side ---
+    # --- as a partner ---
 
     def partner(self, **options):
-        """An HTTP/1.1 client with the demo partner's key."""
+        """Returns an HTTP/1.1 client with the demo partner's key."""
         return httpx.Client(base_url=self.ingress, headers={"authorization": f"Bearer {self.ready['api_key']}"}, timeout=30,
                             trust_env=False, **options)
 
@@ -121,7 +124,7 @@ class Gateway:
         return {"id": f"order-{number}", "type": "purchase", "account": self.ready["account"], "amount": "129.90",
                 "currency": "EUR", **fields}
 
-    # --- the operator's side ---
+    # --- as an operator ---
 
     def operator(self):
         return httpx.Client(base_url=self.admin, headers={"authorization": f"Bearer {self.ready['admin_token']}"}, timeout=30,
@@ -142,7 +145,7 @@ class Gateway:
         assert answer.status_code == 200, answer.text
 
     def metrics(self):
-        """{sample: value}, in the order of /metrics."""
+        """Returns {sample: value}, in the order of /metrics."""
         with self.operator() as operator:
             lines = operator.get("/metrics").text.splitlines()
         return {sample: float(value) for sample, _, value in (line.rpartition(" ") for line in lines if line and not line.startswith("#"))}
@@ -151,7 +154,8 @@ class Gateway:
         return self.metrics()[sample]
 
     def ingress_turns(self):
-        """How many turns the ingress loops made, how many of them took longer than 50 ms, and a bound of the longest, in seconds."""
+        """Returns the number of turns of the ingress loops, how many took longer than 50 ms, and an
+        upper bound of the longest, in seconds."""
         found = self.metrics()
         buckets = [(float(sample.split('"')[1].replace("+Inf", "inf")), value) for sample, value in found.items()
                    if sample.startswith("penstock_ingress_turn_seconds_bucket")]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A partner that speaks HTTP/2 in cleartext with prior knowledge: many streams on few connections, in one thread.
+"""A partner that uses HTTP/2 in cleartext by prior knowledge: many streams on few connections, in
+one thread.
 
-`H2Connection` is one connection; `H2Sender` keeps many requests in flight over several of them, comes back when the gateway does, and
-knows of each request whether it was answered."""
+`H2Connection` is one connection. `H2Sender` keeps many requests in flight over several connections,
+connects again after a restart of the gateway, and records which requests were answered."""
 import collections
 import selectors
 import socket
@@ -15,11 +16,11 @@ import h2.errors
 import h2.events
 import h2.exceptions
 
-STREAMS = 100  # what h2o allows
+STREAMS = 100  # h2o's limit
 
 
 class Lost(Exception):
-    """The connection ended; what was in flight has no answer."""
+    """The connection has ended. Requests in flight get no answer."""
 
 
 class H2Connection:
@@ -46,7 +47,7 @@ class H2Connection:
                 raise Lost(str(error)) from error
 
     def request(self, tag, method, path, headers=(), body=None, flush=True):
-        """Sends a request and returns its stream; the answer comes out of `receive` under `tag`."""
+        """Sends a request and returns its stream. `receive` returns the answer with `tag`."""
         stream = self.h2.get_next_available_stream_id()
         fields = [(":method", method), (":path", path), (":scheme", "http"), (":authority", self.authority),
                   ("authorization", f"Bearer {self.api_key}"), *headers]
@@ -85,7 +86,8 @@ class H2Connection:
             del self.unsent[stream]
 
     def receive(self, timeout=10):
-        """Reads once and returns what was answered meanwhile: [(tag, status, body)]; status 0 for a stream that the server reset."""
+        """Reads once. Returns the answers [(tag, status, body)]; status 0: the server reset the
+        stream."""
         self.socket.settimeout(timeout)
         try:
             data = self.socket.recv(262144)
@@ -124,11 +126,11 @@ class H2Connection:
             self.flush()
         except Lost:
             if not answered:
-                raise  # else what was answered counts first: the next read says that the connection is gone
+                raise  # otherwise return the answers first: the next read fails again
         return answered
 
     def receive_all(self, seconds=30):
-        """Until every stream has its answer."""
+        """Waits until every stream has its answer."""
         answered, limit = [], time.monotonic() + seconds
         while self.streams:
             assert time.monotonic() < limit, f"{len(self.streams)} streams without an answer"
@@ -137,7 +139,8 @@ class H2Connection:
 
 
 class H2Sender:
-    """Posts `bodies` ({tag: bytes}) until each is answered with 200; what had no answer, or a 503, is sent again."""
+    """Posts `bodies` ({tag: bytes}) until each is answered 200. Sends again after a 503 or no
+    answer."""
 
     def __init__(self, gateway, bodies, connections=4, streams=STREAMS):
         self.gateway = gateway
@@ -146,7 +149,7 @@ class H2Sender:
         self.wanted, self.streams = connections, streams
         self.connections = []
         self.answers = {}  # tag -> (status, body) of the first 200
-        self.refused = {}  # tag -> (status, body) of what is neither 200 nor 503
+        self.refused = {}  # tag -> (status, body) of answers other than 200 and 503
         self.sends = 0
         self.lost = 0  # requests that had no answer
         self.unavailable = 0  # 503s
@@ -186,7 +189,7 @@ class H2Sender:
         connection.flush()
 
     def step(self):
-        """One round over all connections; waits for at most 50 ms."""
+        """Serves all connections once. Waits for at most 50 ms."""
         self._connect()
         for connection in list(self.connections):
             try:
@@ -207,7 +210,8 @@ class H2Sender:
                 self._drop(connection)
 
     def run(self, until=None, seconds=600, stall_seconds=40):
-        """Until everything is answered, or `until()`; fails when it takes too long or when nothing is answered any more."""
+        """Runs until all is answered, or until `until()`. Fails when it takes too long or when the
+        answers stop."""
         now = time.monotonic()
         limit, answered, moved_at = now + seconds, len(self.answers), now
         while not self.is_done() and not (until and until()):

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A steady load while something else happens: fresh events at a rate, over HTTP/2, from a thread, whether or not answers come.
+"""A steady load during a test: a thread posts new events at a fixed rate over HTTP/2, and does not
+wait for answers.
 
     with Load(gateways, sink, rate=200) as load:
         ... faults ...
     report = load.drain(capsys)
 
-What has no answer since its connection ended is sent again, as a partner would; a 503 as well. Latency counts from when an event was due."""
+Like a partner, it sends an event again after a 503, and when the connection ends without an answer.
+Latency counts from when an event was due."""
 import collections
 import dataclasses
 import json
@@ -16,13 +18,13 @@ import time
 from support.h2 import STREAMS, H2Connection, Lost
 from support.wait import wait_for
 
-ANSWER_SECONDS_MAX = 4  # what partners are promised, on however busy a machine
+ANSWER_SECONDS_MAX = 4  # the service level; it holds on a busy machine too
 _CONNECTIONS = 4  # to each gateway
-_PATIENCE_SECONDS = 30  # for what is without an answer at the end
+_PATIENCE_SECONDS = 30  # how long the end waits for missing answers
 
 
 def _timelines(gateway, events):
-    """What the gateway knows of a few of them."""
+    """Returns the timelines of a few of the events."""
     with gateway.operator() as operator:
         return [operator.get(f"/api/v1/events/{event}").text[:600] for event in sorted(events)[:2]]
 
@@ -40,10 +42,12 @@ class Report:
     accepted: int
     delivered: int  # of those
     parked: int
-    duplicates: int  # requests beyond the first of an event
+    duplicates: int  # requests after the first one of an event
     longest: float  # seconds to an answer
     unavailable: int  # 503s
-    turns: tuple  # of the first gateway's ingress loops, since its start: how many, those above 50 ms, a bound of the longest in seconds
+    # turns of the first gateway's ingress loops: number, number above 50 ms, an upper bound of the
+    # longest in seconds
+    turns: tuple
 
 
 class Load:
@@ -53,14 +57,14 @@ class Load:
         self.bad = []  # (number, status, body)
         self.unavailable = 0
         self.lost = 0  # requests without an answer
-        self.due = {}  # number -> when
+        self.due = {}  # number -> time
         self.waiting = collections.deque()
-        self.connections = []  # (gateway's place, connection)
+        self.connections = []  # (index of the gateway, connection)
         self.failure = None
         self.posting, self.ending = True, False
         self.thread = threading.Thread(target=self._run, daemon=True)
 
-    # --- the test's side ---
+    # --- called by the test ---
 
     def __enter__(self):
         self.thread.start()
@@ -70,7 +74,7 @@ class Load:
         self.stop(check=kind is None)
 
     def stop(self, check=True):
-        """Posts nothing more, and waits for what has no answer yet."""
+        """Stops posting, and waits for the missing answers."""
         self.posting = False
         self.ending = not check
         self.thread.join(_PATIENCE_SECONDS + 10)
@@ -80,7 +84,7 @@ class Load:
             assert len(self.answers) == len(self.due), f"{len(self.due) - len(self.answers)} of {len(self.due)} have no answer"
 
     def more(self, count, seconds=30):
-        """Waits for so many more 200s."""
+        """Waits until `count` more events are answered 200."""
         wanted = len(self.answers) + count
         wait_for(lambda: self.failure or len(self.answers) >= wanted, lambda: f"{count} more 200s: {self.describe()}", seconds)
         assert not self.failure, self.failure
@@ -95,8 +99,8 @@ class Load:
         return f"{len(self.due)} posted, {len(self.answers)} answered, {self.unavailable} 503s, {self.lost} lost, {len(self.waiting)} waiting"
 
     def drain(self, capsys, what, gateway=None, seconds=60, parked=lambda: set()):
-        """Every event that was answered 200 is delivered, under whatever id, or its id is among `parked()`: L0. Prints the figures; returns
-        them as a Report."""
+        """Waits until each event that was answered 200 is delivered, under any id, or its id is in
+        `parked()`. Prints the figures and returns them as a Report."""
         gateway = gateway or self.gateways[0]
         numbers = {f"order-{number}": answer.event for number, answer in self.answers.items()}
 
@@ -106,7 +110,7 @@ class Load:
 
         wait_for(lambda: not missing(), lambda: f"{len(missing())} of {len(numbers)} answered events are not delivered, such as "
                  f"{_timelines(gateway, missing())}", seconds)
-        wait_for(lambda: gateway.metric("penstock_deliveries_active") == 0, "nothing is in flight any more", seconds)
+        wait_for(lambda: gateway.metric("penstock_deliveries_active") == 0, "no delivery is in flight", seconds)
         found, held = self.requests(), parked()
         parked_count = sum(event in held for event in numbers.values())
         report = Report(len(numbers), len(numbers) - parked_count, parked_count, sum(times - 1 for times in found.values()), self.longest(),
@@ -118,7 +122,8 @@ class Load:
         return report
 
     def requests(self):
-        """{the event as its partner calls it: how often a client has got it}, whatever the ids were."""
+        """Returns {the partner's id of the event: how often a client received it, under any event
+        id}."""
         return collections.Counter(json.loads(d.body)["id"] for d in self.sink.deliveries() if d.status // 100 == 2)
 
     # --- in the thread ---
@@ -147,7 +152,8 @@ class Load:
 
     def _step(self):
         self._connect()
-        self.connections = self.connections[1:] + self.connections[:1]  # another one comes first: all gateways get their share
+        # Start with another connection each time: all gateways get their share.
+        self.connections = self.connections[1:] + self.connections[:1]
         for place, connection in list(self.connections):
             try:
                 self._fill(place, connection)

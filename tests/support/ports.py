@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Free ports (bench/runner/ports.py is the one way to choose them)."""
+"""Free ports, chosen by bench/runner/ports.py."""
 import pathlib
 import sys
 

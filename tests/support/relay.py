@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TCP relay that stands between a gateway and its broker and has the faults of a network: connections that are reset, that are still
-there while nothing passes (half-open), that are slow; and nobody who answers at all.
+"""A TCP relay between a gateway and its broker, with the faults of a network: connections that are
+reset, half-open (nothing passes) or slow, and connections that are refused.
 
-It runs in a thread of its own and takes connections until stop()."""
+It runs in a thread of its own and accepts connections until stop()."""
 import asyncio
 import contextlib
 import socket
@@ -21,7 +21,7 @@ class Relay:
         self.port = free_port()
         self.transported = 0
         self._loop = asyncio.new_event_loop()
-        self._open = None  # an event: something may pass
+        self._open = None  # an event: set while data may pass
         self._bytes_per_second = None
         self._writers = set()
         self._listener = None
@@ -36,19 +36,20 @@ class Relay:
     # --- faults ---
 
     def reset(self):
-        """Both sides of every connection get a RST; new ones are taken."""
+        """Resets both sides of every connection (RST). New ones are accepted."""
         self._do(self._reset())
 
     def refuse(self):
-        """As reset, and who comes is refused until restore()."""
+        """Like reset. New connections are refused until restore()."""
         self._do(self._refuse())
 
     def freeze(self):
-        """Nothing passes, in neither direction, and nothing is read; connections stay, and new ones are taken and hang."""
+        """Passes and reads nothing in both directions. Connections stay open; new ones are accepted
+        and hang."""
         self._do(self._set(False, None))
 
     def slow(self, bytes_per_second):
-        """Of each direction of each connection."""
+        """Limits each direction of each connection."""
         self._do(self._set(True, bytes_per_second))
 
     def restore(self):
@@ -105,7 +106,7 @@ class Relay:
         self._writers -= {writer, other_writer}
 
     async def _pass(self, reader, writer):
-        """One direction, until an end of it; then both ends are closed."""
+        """Relays one direction until one end closes. Then it closes both ends."""
         with contextlib.suppress(OSError):
             while data := await reader.read(_CHUNK):
                 await self._open.wait()

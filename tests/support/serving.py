@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`penstock serve -c FILE`: what production runs, with a configuration that can be changed and read again."""
+"""`penstock serve -c FILE`, as in production, with a configuration that tests change and reload."""
 import re
 import signal
 import subprocess
@@ -34,7 +34,7 @@ def good(tmp_path, **changes):
 
 
 class Serving:
-    """`more`: lines of configuration behind the usual ones."""
+    """`more`: configuration lines after the usual ones."""
 
     def __init__(self, tmp_path, more=""):
         self.tmp_path = tmp_path
@@ -47,7 +47,7 @@ class Serving:
         self.start()
 
     def start(self):
-        """Also again, after an end: on the same data and the same ports."""
+        """Starts it, or starts it again with the same data and ports."""
         with open(self.log, "ab") as err:
             self.process = subprocess.Popen([BINARY, "serve", "-c", self.path], env=clean_environment(self.tmp_path),
                                             stdout=subprocess.DEVNULL, stderr=err)
@@ -60,13 +60,13 @@ class Serving:
             return False
 
     def reload(self, text):
-        """Sends SIGHUP and returns what was logged for it."""
+        """Sends SIGHUP and returns the log lines of the reload."""
         before = len(self.log.read_text())
         self.path.write_text(text)
         self.process.send_signal(signal.SIGHUP)
 
         def said():
-            # Lines of the start may still come (they are written out a moment later): the reload's own has this word.
+            # Lines of the start may be written late. The reload's own line contains this word.
             new = self.log.read_text()[before:]
             return new if re.search(r"reloaded.*\n", new) else None
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks the reference implementation of Standard Webhooks (npm package standardwebhooks) whether it takes our deliveries."""
+"""Checks deliveries with the reference implementation of Standard Webhooks (npm package
+standardwebhooks)."""
 import base64
 import json
 import os
@@ -11,9 +12,10 @@ MODULES = pathlib.Path(os.environ.get("PENSTOCK_SIGNATURES", HERE.parents[1] / "
 
 
 def verify(secret, deliveries):
-    """True or false for each delivery. The library also refuses timestamps that are more than five minutes off."""
+    """Returns whether each delivery is valid. The library also rejects timestamps that are more
+    than five minutes off."""
     assert (MODULES / "node_modules/standardwebhooks").is_dir(), \
-        f"{MODULES} holds no packages: etc/test installs them (npm ci in a copy of tests/support/signatures)"
+        f"{MODULES} has no packages: etc/test installs them (npm ci in a copy of tests/support/signatures)"
     lines = [json.dumps({"secret": secret, "headers": d.headers, "body": base64.b64encode(d.body).decode()}) for d in deliveries]
     done = subprocess.run(["node", str(HERE / "signatures/verify.mjs"), str(MODULES)], input="\n".join(lines) + "\n", capture_output=True,
                           text=True, timeout=120, check=True)

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client deployment for tests: an HTTP/1.1 server in a process of its own, that notes what it gets and behaves as it is told.
+"""A client deployment for tests: an HTTP/1.1 server in a process of its own. It records requests
+and behaves as the test orders.
 
 Each path has a behaviour of its own, so that one sink can be several deployments:
-    statuses  what the first requests of one webhook-id are answered, in order; then
-    status    what all others are answered
+    statuses  the statuses of the first answers to one webhook-id, in order
+    status    the status of all other answers
     headers   more headers of the answer
-    mode      answer, or after the request was noted: hang (no answer), drop (close the connection), garbage (no HTTP), raw
-    raw       the bytes that raw answers
-    then      what raw does then: close, hang, or endless (goes on writing)
+    mode      answer, hang (no answer), drop (close the connection), garbage (not HTTP) or raw; the
+              request is recorded in each mode
+    raw       the bytes of a raw answer
+    then      what follows them: close, hang, or endless (writes without end)
     delay     seconds before the answer
 
-A sink with a certificate (pair of files) speaks TLS.
+A sink with a certificate (a pair of files) uses TLS.
 """
 import asyncio
 import contextlib
@@ -29,7 +31,7 @@ class Delivery:
     headers: dict
     body: bytes
     at: float  # time.monotonic() when the request was complete
-    status: int  # what it was answered; 0 for nothing
+    status: int  # of the answer; 0: none
 
     @property
     def id(self):
@@ -106,7 +108,7 @@ class _Server:
         if mode == "drop":
             connection.transport.abort()
         elif mode == "garbage":
-            connection.transport.write(b"this is no HTTP\r\n\r\n")
+            connection.transport.write(b"this is not HTTP\r\n\r\n")
             connection.transport.close()
         elif mode == "raw":
             connection.transport.write(behaviour["raw"])
@@ -193,7 +195,7 @@ def _run(pipe, tls):
 
 class Sink:
     def __init__(self, tls=None):
-        """tls: (certificate file, key file, newest version of TLS that it speaks or None)"""
+        """tls: (certificate file, key file, newest version of TLS that it supports, or None)"""
         self.scheme = "https" if tls else "http"
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
@@ -205,7 +207,7 @@ class Sink:
 
     def _order(self, *order):
         self.pipe.send(order)
-        assert self.pipe.poll(60), f"the sink does not answer {order[0]}"
+        assert self.pipe.poll(60), f"the sink does not answer the order {order[0]}"
         return self.pipe.recv()
 
     def url(self, path="/hook"):
@@ -215,29 +217,30 @@ class Sink:
         self._order("behave", path, behaviour)
 
     def down(self):
-        """Closes the listener and every connection: who comes gets a refused connection."""
+        """Closes the listener and every connection. New connections are refused."""
         self._order("down")
 
     def up(self):
         self._order("up")
 
     def wait_until_all_left(self):
-        """After the other side's death: everything that it had sent has been read, and every connection has ended."""
+        """Called after the gateway was killed: waits until all that it sent is read and every
+        connection has ended."""
         self._order("quiet")
 
     def use_tls(self, certificate, key, newest=None):
-        """From the next up() on."""
+        """Holds from the next up() on."""
         self._order("tls", certificate, key, newest)
 
     def count(self):
         return self._order("count")
 
     def connections(self):
-        """How many are open now."""
+        """Returns the number of open connections."""
         return self._order("connections")
 
     def deliveries(self, path=None):
-        """Everything that has come so far, in order."""
+        """Returns all requests so far, in order."""
         self.known += [Delivery(*entry) for entry in self._order("log", len(self.known))]
         return [d for d in self.known if path in (None, d.path)]
 

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for a condition: never for a time."""
+"""Waits for a condition, never for a fixed time."""
 import time
 
 
 def wait_for(condition, what, seconds=30):
-    """Returns the first true value of `condition()`; fails with `what` when there is none within the limit."""
+    """Returns the first true value of `condition()`. Fails with `what` after `seconds`."""
     limit = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > limit:
-            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
+            raise AssertionError(f"did not happen within {seconds} s: {what() if callable(what) else what}")
         time.sleep(0.01)

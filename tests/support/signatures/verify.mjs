@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads JSON lines {secret, headers, body (base64)} and prints true or false for each: does the reference implementation of Standard
-// Webhooks take this delivery? The argument is the directory in which `npm ci` has put the packages.
+// Reads JSON lines {secret, headers, body (base64)}. For each it prints true or false: whether the
+// reference implementation of Standard Webhooks accepts the delivery. The argument is the directory
+// where `npm ci` has installed the packages.
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { resolve } from "node:path";

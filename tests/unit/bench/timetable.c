@@ -103,7 +103,7 @@ Test(timetable, what_is_wrong_is_named)
         {"constant:x:1s", "constant:RATE"}, {"constant:5:0", "constant:RATE"},
         {"constant:5:1s:2", "constant:RATE"}, {"step:1:5:0:1s", "step:FROM"},
         {"burst:5:0s:1s", "burst:COUNT"}, {"closed:0:1s", "closed:COUNT"},
-        {"closed:1:1s,pause:1s", "last"}, {"replay:/nowhere/at/all", "can't read"},
+        {"closed:1:1s,pause:1s", "last"}, {"replay:/nowhere/at/all", "cannot read"},
         {"sometimes:5:1s", "none of"}, {"constant:1000000000:1h", "RATE"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         cr_expect_eq(

@@ -63,7 +63,7 @@ Test(verdict, an_answered_event_that_is_not_in_the_journal)
     run->sink[9] = run->sink[--run->sink_count];
     run_add_request(run, EVENTS - 1);
     const struct figures *figures = run_judge(run);
-    cr_expect(run_has_reason(figures, "1 lost: answered 200, and not in the journal"));
+    cr_expect(run_has_reason(figures, "1 lost: answered 200, but not in the journal"));
     cr_expect(
         run_has_reason(figures, "money: EUR: accepted 800.00, but delivered 790.50 + held 0.00"));
     cr_assert_eq(figures->fate.lost_named_count, 1);
@@ -84,7 +84,7 @@ Test(verdict, a_delivery_that_never_came)
 {
     struct run *run = run_new();
     run->sink_count--;
-    run_expect_fail(run, "lost: delivered, says the journal", AMONG_OTHERS);
+    run_expect_fail(run, "lost: delivered in the journal", AMONG_OTHERS);
 }
 
 Test(verdict, a_dropped_retry)
@@ -92,7 +92,7 @@ Test(verdict, a_dropped_retry)
     struct run *run = run_new();
     run->sink[11].status = 503;
     const struct figures *figures = run_judge(run);
-    cr_expect(run_has_reason(figures, "1 lost: delivered, says the journal"));
+    cr_expect(run_has_reason(figures, "1 lost: delivered in the journal"));
     cr_expect(run_has_reason(figures, "level delivered_share: 0.975 is below 0.9999"));
     run_free(run);
 }
@@ -108,14 +108,14 @@ Test(verdict, work_that_was_done_and_never_answered_is_not_a_delivery)
 {
     struct run *run = run_new();
     run->sink[11].deed = SINK_DROPPED;
-    run_expect_fail(run, "lost: delivered, says the journal", AMONG_OTHERS);
+    run_expect_fail(run, "lost: delivered in the journal", AMONG_OTHERS);
 }
 
 Test(verdict, a_second_endpoint_that_got_nothing)
 {
     struct run *run = run_new();
     run->rows[11].deliveries = 2;
-    run_expect_fail(run, "lost: delivered, says the journal", AMONG_OTHERS);
+    run_expect_fail(run, "lost: delivered in the journal", AMONG_OTHERS);
 }
 
 Test(verdict, two_endpoints_get_an_event_once_each)
@@ -142,7 +142,7 @@ Test(verdict, an_answered_event_that_never_came_without_a_journal)
     struct run *run = run_new();
     run->without_journal = true;
     run->sink_count--;
-    run_expect_fail(run, "1 lost: answered 200, and the sink never", AMONG_OTHERS);
+    run_expect_fail(run, "1 lost: answered 200, but the sink", AMONG_OTHERS);
 }
 
 Test(verdict, what_is_held_is_not_lost_and_its_money_adds_up_but_the_share_counts_it)

@@ -146,7 +146,7 @@ Test(verdict_acceptance, a_valid_event_that_was_refused)
         struct load_record *duplicate = run_add_duplicate(run, 18);
         duplicate->status = statuses[i];
         duplicate->answer = LOAD_SAID_NOTHING;
-        run_expect_fail(run, "1 acceptance: valid events that were answered a 4xx", ALONE);
+        run_expect_fail(run, "1 acceptance: valid events that were answered with a 4xx", ALONE);
     }
 }
 
@@ -245,5 +245,5 @@ Test(verdict_acceptance, a_run_without_events_shows_nothing)
 {
     struct run *run = run_new();
     run->load_count = run->sink_count = run->rows_count = 0;
-    run_expect_fail(run, "nothing was accepted", ALONE);
+    run_expect_fail(run, "no event was accepted", ALONE);
 }

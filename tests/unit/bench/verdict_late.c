@@ -128,7 +128,7 @@ Test(verdict_late, two_amounts_are_a_fault_unless_one_is_parked)
     struct run *run = run_new();
     struct row *conflict = add_late_conflict(run, 7);
     conflict->reason = PARK_UNROUTED;
-    run_expect_fail(run, "1 acceptance: keys of which two amounts", AMONG_OTHERS);
+    run_expect_fail(run, "1 acceptance: keys with two amounts", AMONG_OTHERS);
 }
 
 Test(verdict_late, a_conflict_that_was_delivered_is_a_fault)

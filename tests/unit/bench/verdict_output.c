@@ -26,7 +26,7 @@ Test(verdict_output, levels_are_set_by_name_and_refused_with_what_is_expected)
         {"delivered_share=nan", "a share is expected", 0, 0},
         {"duplicates_max=-1", "a count is expected", 0, 0},
         {"duplicates_max", "NAME=VALUE", 0, 0},
-        {"duplicates=1", "no such level", 0, 0},
+        {"duplicates=1", "the level does not exist", 0, 0},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct levels levels;
@@ -110,9 +110,10 @@ Test(verdict_output, both_reports_end_in_the_verdict)
         cr_assert(report_json(out, figures, &run->options.levels) == OK);
         fclose(out);
         cr_expect(lie || (text_len > 6 && strcmp(text + text_len - 6, "\nPASS\n") == 0));
-        cr_expect(!lie || strstr(text, "\nFAIL\n1 lost: delivered, says the journal"));
-        cr_expect(!lie || strstr(text, RUN
-                              "-39  evt_01000000-0000-7000-8000-000000000027  delivered, says"));
+        cr_expect(!lie || strstr(text, "\nFAIL\n1 lost: delivered in the journal"));
+        cr_expect(
+            !lie || strstr(text, RUN
+                        "-39  evt_01000000-0000-7000-8000-000000000027  delivered in the journal"));
         cr_expect(strstr(json, lie ? "\"verdict\": \"FAIL\"" : "\"verdict\": \"PASS\""));
         cr_expect(strstr(json, "\"accepted\": \"800.00\""));
         free(text);
