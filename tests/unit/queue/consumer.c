@@ -316,7 +316,7 @@ Test(consumer, a_deposed_gateway_delivers_what_its_journal_owns)
 {
     consumer_pass(ownership_us);
     consumer_answer_dial(CONNECTOR_CHECK_OWNERSHIP, ERR_NOT_OWNER);
-    hand_over(9, ENDPOINT_FIRST);
+    hand_over(9, ENDPOINT_FIRST, 1);
     cr_assert_eq(taken.handed_over, 1);
 }
 
@@ -324,10 +324,10 @@ Test(consumer, a_deposed_gateway_delivers_what_its_journal_owns)
 
 Test(consumer, a_handover_is_passed_on)
 {
-    hand_over(9, ENDPOINT_FIRST);
+    hand_over(9, ENDPOINT_FIRST, 1);
     cr_assert_eq(taken.handed_over, 1);
     cr_assert_eq(taken.last_handed_over, placement_delivery(9, 0));
-    hand_over(10, 0);
+    hand_over(10, 0, 1);
     cr_assert_eq(taken.handed_over, 1);
     cr_assert_eq(taken.looked_again, 1, "no endpoint wants it");
 }
@@ -350,7 +350,7 @@ Test(consumer_life, a_tap_gets_each_event_once)
     fake_send(CHANNEL_0, message);
     answer_received(RECEIVED_BROKER_OWNED, false, 5, 1);
     cr_assert_eq(fake.tapped, 1, "it is not new");
-    hand_over(6, ENDPOINT_FIRST);
+    hand_over(6, ENDPOINT_FIRST, 3);
     cr_assert_eq(fake.tapped, 2);
     fake_lose_tap();
     cr_assert_not(consumer_shown(BROKER_ROLE_TAP).good);

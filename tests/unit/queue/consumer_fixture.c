@@ -231,14 +231,19 @@ void answer_kept(enum err result)
     queue_answer(queue_request(JOURNAL_KEEP_POISON, 0), result);
 }
 
-void hand_over(int64_t event, uint64_t endpoint)
+void hand_over(int64_t event, uint64_t endpoint, unsigned deliveries)
 {
     struct journal_handover *handover =
-        calloc(1, sizeof *handover + sizeof handover->deliveries[0]);
-    handover->count = 1;
-    handover->deliveries[0] = (struct delivery){
-        .id = placement_delivery(event, 0), .endpoint = endpoint, .state = DELIVERY_PENDING};
-    cr_assert_eq(event_new(&message_of(0)->parts, NULL, 0, &handover->deliveries[0].event), OK);
+        calloc(1, sizeof *handover + deliveries * sizeof handover->deliveries[0]);
+    struct event *made;
+    cr_assert_eq(event_new(&message_of(0)->parts, &queue_budgets[0], 100, &made), OK);
+    for (unsigned i = 0; i < deliveries; i++)
+        handover->deliveries[handover->count++] =
+            (struct delivery){.id = placement_delivery(event, i),
+                .endpoint = i == 0 ? endpoint : ENDPOINT_FIRST + i,
+                .state = DELIVERY_PENDING,
+                .event = event_ref(made)};
+    event_unref(made);
     event_source_on_handover(source, handover);
 }
 
