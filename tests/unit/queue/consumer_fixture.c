@@ -4,6 +4,7 @@
 #include "accounts/directory_publish.h"
 #include "runtime/log.h"
 #include "runtime/rcu.h"
+#include "support/at_end.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -359,7 +360,7 @@ void consumer_end(void)
     for (int task = 0; task <= CONNECTOR_TAKE_OVER; task++)
         if (fake_is_dialled((enum connector_task)task))
             consumer_answer_dial((enum connector_task)task, ERR_SHUTTING_DOWN);
-    cr_assert_eq(taker.requests_out, 0);
+    assert_at_end(taker.requests_out == 0);
     taker.journal = NULL;
     for (unsigned i = 0; i < taken.count; i++)
         if (taken.jobs[i]->delivery.event)
@@ -371,8 +372,8 @@ void consumer_end(void)
     directory_free(directory);
     broker_status_free(consumer_status);
     loop_done(&loop);
-    cr_assert_eq(metrics_read(METRIC_UNACKED), 0);
-    cr_assert_eq(metrics_read(METRIC_RECEIVING), 0);
-    cr_assert_eq(metrics_read(METRIC_SUSPENDED), 0);
+    assert_at_end(metrics_read(METRIC_UNACKED) == 0);
+    assert_at_end(metrics_read(METRIC_RECEIVING) == 0);
+    assert_at_end(metrics_read(METRIC_SUSPENDED) == 0);
     queue_ground_end();
 }
