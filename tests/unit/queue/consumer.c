@@ -394,6 +394,16 @@ Test(consumer, an_event_received_while_the_consumer_stops_gets_no_job)
     cr_assert_eq(metrics_read(METRIC_SUSPENDED), 1);
 }
 
+Test(consumer, an_adoption_that_is_committed_while_the_consumer_stops_expects_nothing)
+{
+    taken.room = 0;
+    struct message_tag tag = receive_event(CHANNEL_0, 5, 1);
+    consumer_stop();
+    answer_adopt(OK);
+    cr_assert(fake_is_acked(&tag));
+    cr_assert_eq(taken.expected, 0, "the next run finds it in the journal");
+}
+
 Test(consumer, a_connection_that_comes_after_the_end_is_freed)
 {
     fake_lose_connection();
