@@ -5,6 +5,7 @@
 #include "runtime/log.h"
 #include "runtime/rcu.h"
 #include "runtime/thread.h"
+#include "support/at_end.h"
 
 #include <netinet/in.h>
 #include <pthread.h>
@@ -424,7 +425,7 @@ void fixture_end(void)
     stop_sink();
     accounts_stop(accounts);
     free_shard();
-    cr_assert_eq(atomic_load(&budget.taken_bytes), 0, "bytes were not given back");
+    assert_at_end(atomic_load(&budget.taken_bytes) == 0); /* bytes were given back */
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", directory);
     cr_assert_eq(system(command), 0);

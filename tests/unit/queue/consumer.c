@@ -316,7 +316,7 @@ Test(consumer, a_deposed_gateway_delivers_what_its_journal_owns)
 {
     consumer_pass(ownership_us);
     consumer_answer_dial(CONNECTOR_CHECK_OWNERSHIP, ERR_NOT_OWNER);
-    hand_over(9, ENDPOINT_FIRST);
+    hand_over(9, ENDPOINT_FIRST, 1);
     cr_assert_eq(taken.handed_over, 1);
 }
 
@@ -324,10 +324,10 @@ Test(consumer, a_deposed_gateway_delivers_what_its_journal_owns)
 
 Test(consumer, a_handover_is_passed_on)
 {
-    hand_over(9, ENDPOINT_FIRST);
+    hand_over(9, ENDPOINT_FIRST, 1);
     cr_assert_eq(taken.handed_over, 1);
     cr_assert_eq(taken.last_handed_over, placement_delivery(9, 0));
-    hand_over(10, 0);
+    hand_over(10, 0, 1);
     cr_assert_eq(taken.handed_over, 1);
     cr_assert_eq(taken.looked_again, 1, "no endpoint wants it");
 }
@@ -350,7 +350,7 @@ Test(consumer_life, a_tap_gets_each_event_once)
     fake_send(CHANNEL_0, message);
     answer_received(RECEIVED_BROKER_OWNED, false, 5, 1);
     cr_assert_eq(fake.tapped, 1, "it is not new");
-    hand_over(6, ENDPOINT_FIRST);
+    hand_over(6, ENDPOINT_FIRST, 3);
     cr_assert_eq(fake.tapped, 2);
     fake_lose_tap();
     cr_assert_not(consumer_shown(BROKER_ROLE_TAP).good);
@@ -392,6 +392,16 @@ Test(consumer, an_event_received_while_the_consumer_stops_gets_no_job)
     cr_assert_eq(taken.count, 0);
     cr_assert_eq(fake.acked, 0);
     cr_assert_eq(metrics_read(METRIC_SUSPENDED), 1);
+}
+
+Test(consumer, an_adoption_that_is_committed_while_the_consumer_stops_expects_nothing)
+{
+    taken.room = 0;
+    struct message_tag tag = receive_event(CHANNEL_0, 5, 1);
+    consumer_stop();
+    answer_adopt(OK);
+    cr_assert(fake_is_acked(&tag));
+    cr_assert_eq(taken.expected, 0, "the next run finds it in the journal");
 }
 
 Test(consumer, a_connection_that_comes_after_the_end_is_freed)

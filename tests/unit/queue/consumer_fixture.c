@@ -4,6 +4,7 @@
 #include "accounts/directory_publish.h"
 #include "runtime/log.h"
 #include "runtime/rcu.h"
+#include "support/at_end.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,14 +226,19 @@ void answer_kept(enum err result)
     queue_answer(queue_request(JOURNAL_KEEP_POISON, 0), result);
 }
 
-void hand_over(int64_t event, uint64_t endpoint)
+void hand_over(int64_t event, uint64_t endpoint, unsigned deliveries)
 {
     struct journal_handover *handover =
-        calloc(1, sizeof *handover + sizeof handover->deliveries[0]);
-    handover->count = 1;
-    handover->deliveries[0] = (struct delivery){
-        .id = placement_delivery(event, 0), .endpoint = endpoint, .state = DELIVERY_PENDING};
-    cr_assert_eq(event_new(&message_of(0)->parts, NULL, 0, &handover->deliveries[0].event), OK);
+        calloc(1, sizeof *handover + deliveries * sizeof handover->deliveries[0]);
+    struct event *made;
+    cr_assert_eq(event_new(&message_of(0)->parts, &queue_budgets[0], 100, &made), OK);
+    for (unsigned i = 0; i < deliveries; i++)
+        handover->deliveries[handover->count++] =
+            (struct delivery){.id = placement_delivery(event, i),
+                .endpoint = i == 0 ? endpoint : ENDPOINT_FIRST + i,
+                .state = DELIVERY_PENDING,
+                .event = event_ref(made)};
+    event_unref(made);
     event_source_on_handover(source, handover);
 }
 
@@ -348,7 +354,7 @@ void consumer_end(void)
     for (int task = 0; task <= CONNECTOR_TAKE_OVER; task++)
         if (fake_is_dialled((enum connector_task)task))
             consumer_answer_dial((enum connector_task)task, ERR_SHUTTING_DOWN);
-    cr_assert_eq(taker.requests_out, 0);
+    assert_at_end(taker.requests_out == 0);
     taker.journal = NULL;
     for (unsigned i = 0; i < taken.count; i++)
         if (taken.jobs[i]->delivery.event)
@@ -360,8 +366,8 @@ void consumer_end(void)
     directory_free(directory);
     broker_status_free(consumer_status);
     loop_done(&loop);
-    cr_assert_eq(metrics_read(METRIC_UNACKED), 0);
-    cr_assert_eq(metrics_read(METRIC_RECEIVING), 0);
-    cr_assert_eq(metrics_read(METRIC_SUSPENDED), 0);
+    assert_at_end(metrics_read(METRIC_UNACKED) == 0);
+    assert_at_end(metrics_read(METRIC_RECEIVING) == 0);
+    assert_at_end(metrics_read(METRIC_SUSPENDED) == 0);
     queue_ground_end();
 }

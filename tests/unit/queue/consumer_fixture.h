@@ -95,7 +95,8 @@ void start_job(int64_t event, unsigned index);
 void end_job(int64_t event, unsigned index, bool adopted);
 /* Its row could not be moved. */
 void doubt_job(int64_t event, unsigned index);
-/* As the journal says what it has accepted by itself: one delivery of this event. */
-void hand_over(int64_t event, uint64_t endpoint);
+/* As the journal says what it has accepted by itself: an event with so many deliveries. `endpoint`
+ * is that of the first one. */
+void hand_over(int64_t event, uint64_t endpoint, unsigned deliveries);
 
 #endif

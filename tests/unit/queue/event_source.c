@@ -15,16 +15,16 @@ TestSuite(direct, .init = begin_direct, .fini = consumer_end);
 Test(direct, each_delivery_of_a_handover_is_passed_on_in_order)
 {
     for (int64_t event = 1; event <= 3; event++) {
-        hand_over(event, ENDPOINT_FIRST);
-        cr_assert_eq(taken.handed_over, event);
-        cr_assert_eq(taken.last_handed_over, placement_delivery(event, 0));
+        hand_over(event, ENDPOINT_FIRST, 2);
+        cr_assert_eq(taken.handed_over, 2 * event);
+        cr_assert_eq(taken.last_handed_over, placement_delivery(event, 1));
     }
     cr_assert_eq(taken.looked_again, 0);
 }
 
 Test(direct, an_event_without_an_endpoint_is_looked_at_again)
 {
-    hand_over(1, 0);
+    hand_over(1, 0, 1);
     cr_assert_eq(taken.handed_over, 0);
     cr_assert_eq(taken.looked_again, 1);
 }

@@ -4,6 +4,7 @@
 #include "broker/lag.h"
 #include "runtime/log.h"
 #include "runtime/thread.h"
+#include "support/at_end.h"
 
 #include <stdlib.h>
 
@@ -75,7 +76,7 @@ void queue_ground_end(void)
 {
     mailbox_done(&queue_mailbox);
     for (unsigned i = 0; i < QUEUE_SHARDS; i++)
-        cr_assert_eq(queue_budgets[i].taken_bytes, 0);
+        assert_at_end(queue_budgets[i].taken_bytes == 0);
     thread_leave_main();
 }
 
@@ -132,7 +133,7 @@ void queue_fixture_end(void)
     lag = NULL;
     queue_sends_guarded = false;
     for (unsigned i = 0; i < sent_count; i++) {
-        cr_assert_eq(all_sent[i]->told, 1, "event %u was told %u times", i, all_sent[i]->told);
+        assert_at_end(all_sent[i]->told == 1);
         free(all_sent[i]);
     }
     queue_ground_end();

@@ -136,6 +136,7 @@ Test(losses, the_journal_is_asked_about_an_event_that_does_not_come_within_two_s
 Test(losses, an_event_that_neither_the_journal_nor_the_broker_has_is_lost)
 {
     struct event_id id = id_of(0);
+    int64_t began_us = clock_mono_us();
     struct message_tag tag = send_list(40, &id, 1);
     expect_question(&id, false);
     answer_check(false, 40);
@@ -145,6 +146,7 @@ Test(losses, an_event_that_neither_the_journal_nor_the_broker_has_is_lost)
         pass_with_empty_queues(tick_us);
     }
     expect_question(&id, true);
+    cr_assert_geq(clock_mono_us() - began_us, 10 * US_PER_SECOND);
     cr_assert_eq(fake.acked, 0);
     answer_check(false, 40);
     cr_assert_eq(metrics_read(METRIC_LOST), 1);

@@ -275,6 +275,9 @@ Test(publish_breaker, a_circuit_that_opens_again_is_probed_after_a_second_again)
     cr_assert_not(probe(1));
     breaker_pass(little_us);
     cr_assert(probe(1));
+    end_probe(PUBLISH_NACKED);
+    breaker_pass(2 * US_PER_SECOND);
+    cr_assert(probe(1), "and then after two");
 }
 
 Test(publish_breaker, a_probe_without_room_is_still_due)
@@ -345,6 +348,21 @@ Test(publish_breaker, after_a_renewal_an_open_partition_is_probed_at_once)
     cr_assert(probe(1));
     end_probe(PUBLISHED);
     cr_assert(is_closed(1));
+}
+
+Test(publish_breaker, an_open_partition_is_probed_at_once_on_a_new_connection)
+{
+    see(NACK);
+    for (unsigned i = 0; i < 2; i++) {
+        breaker_pass(2 * US_PER_SECOND);
+        cr_assert(probe(1));
+        end_probe(PUBLISH_NACKED);
+    }
+    fake_lose_publisher();
+    breaker_pass(US_PER_SECOND);
+    breaker_connect();
+    cr_assert_not(is_closed(1));
+    cr_assert(probe(1), "it was due in 3 s");
 }
 
 Test(publish_breaker, a_new_connection_closes_the_circuit_of_the_connection)

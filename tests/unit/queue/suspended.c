@@ -222,6 +222,20 @@ Test(suspended, another_suspended_event_resets_the_count_of_empty_answers)
     cr_assert_eq(suspended(), 2);
 }
 
+Test(suspended, an_event_that_is_suspended_late_resets_the_count_of_empty_answers)
+{
+    receive_event(CHANNEL_0, 5, 1);
+    fake_send(CHANNEL_0, message_of(0)); /* the journal has it, and says so later */
+    fake_lose_one(CHANNEL_0, false);
+    fake_open_one(CHANNEL_0);
+    answer_depth(CHANNEL_0, 0, 1);
+    answer_depth(CHANNEL_0, 0, 1);
+    answer_received(RECEIVED_BROKER_OWNED, true, 6, 1);
+    cr_assert_eq(suspended(), 2);
+    consumer_pass(depth_us);
+    cr_assert_eq(adopts(), 0);
+}
+
 Test(suspended, an_adoption_that_the_disk_refuses_is_tried_again)
 {
     suspend(5);

@@ -477,7 +477,7 @@ Test(unacked, an_event_whose_id_another_event_has_is_kept_as_poison_and_acked_on
 Test(unacked, an_event_that_the_journal_hands_over_as_its_own_is_acked)
 {
     struct message_tag tag = receive_event(CHANNEL_0, 5, 1);
-    hand_over(5, ENDPOINT_FIRST);
+    hand_over(5, ENDPOINT_FIRST, 1);
     cr_assert(fake_is_acked(&tag));
     cr_assert_eq(taken.handed_over, 1);
     cr_assert_null(job_of(5, 0)->sourced.event);
@@ -487,7 +487,7 @@ Test(unacked, an_event_that_is_handed_over_while_it_is_adopted_is_acked_once)
 {
     taken.room = 0;
     receive_event(CHANNEL_0, 5, 1);
-    hand_over(5, ENDPOINT_FIRST);
+    hand_over(5, ENDPOINT_FIRST, 1);
     cr_assert_eq(fake.acked, 0);
     answer_adopt(OK);
     cr_assert_eq(fake.acked, 1);
@@ -497,6 +497,6 @@ Test(unacked, a_suspended_event_that_is_handed_over_is_not_suspended_any_more)
 {
     receive_event(CHANNEL_0, 5, 1);
     fake_lose_one(CHANNEL_0, false);
-    hand_over(5, ENDPOINT_FIRST);
+    hand_over(5, ENDPOINT_FIRST, 1);
     cr_assert_eq(metrics_read(METRIC_SUSPENDED), 0);
 }
