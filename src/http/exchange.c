@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *reason_of(int status)
+const char *http_reason(int status)
 {
     static const struct {
         int status;
@@ -129,7 +129,7 @@ int http_exchange_on_request(h2o_handler_t *handler, h2o_req_t *req)
     http_connection_has_asked(req);
     struct http_exchange *exchange = exchange_new(server, req);
     if (!exchange) {
-        h2o_send_error_503(req, reason_of(503), "out of memory", 0);
+        h2o_send_error_503(req, http_reason(503), "out of memory", 0);
         return 0;
     }
     if (server->closing) {
@@ -216,7 +216,7 @@ static void send_reply(h2o_req_t *req, const struct http_reply *reply)
     static h2o_generator_t
         generator; /* everything is sent at once: there is nothing to proceed with or to stop */
     req->res.status = reply->status;
-    req->res.reason = reason_of(reply->status);
+    req->res.reason = http_reason(reply->status);
     bool may_have_body = reply->status != 204 && reply->status != 304;
     if (may_have_body)
         req->res.content_length = reply->body.len;

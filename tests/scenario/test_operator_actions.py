@@ -124,7 +124,7 @@ def test_what_has_moved_on_stays_where_it_is(gateway, sink):
     event = kill(gateway, sink)
     moved = action(gateway, delivery_of(event), "resend", expect="parked")
     assert moved.status_code == 409, moved.text
-    assert (moved.json()["type"], moved.json()["detail"]) == ("urn:penstock:problem:moved-on", "It is dead now, not parked.")
+    assert (moved.json()["type"], moved.json()["detail"]) == ("urn:penstock:problem:moved-on", "The delivery is dead, not parked.")
     assert gateway.states(event) == ["dead"] and show(gateway, delivery_of(event))["operator_actions"] == []
     assert action(gateway, f"dlv_{event[4:]}-7", "resend", expect="parked").status_code == 404
     assert action(gateway, "dlv_01890a5d-ac96-774b-bcce-b302099a8057-0", "resend", expect="parked").status_code == 404
@@ -226,9 +226,9 @@ def test_while_a_forced_replay_is_in_flight_it_counts_as_delivered_and_nothing_e
         for verb, body in (("replay", {"expect": "delivered", "force": True}), ("discard", {"expect": "dead"}),
                            ("resolve", {"expect": "parked", "as": "discarded"}), ("resend", {"expect": "parked"})):
             refused = action(gateway, delivery_of(event), verb, **body)
-            assert refused.status_code == 409 and "It is waiting now" in refused.json()["detail"], refused.text
+            assert refused.status_code == 409 and "The delivery is waiting" in refused.json()["detail"], refused.text
         again = action(gateway, delivery_of(event), "replay", expect="delivered", force=True).json()["detail"]
-        assert "a replay of it is in progress" in again
+        assert "a replay is in progress" in again
     with gateway.operator() as operator:
         listed = operator.get("/api/v1/deliveries", params={"state": "delivered"}).json()["deliveries"]
         assert [(item["id"], item["replay"]) for item in listed] == [(delivery_of(event), "in_progress")]

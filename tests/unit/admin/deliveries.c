@@ -189,8 +189,8 @@ Test(deliveries, what_the_owner_refuses_is_explained)
         int status;
         const char *says;
     } cases[] = {
-        {ERR_MOVED_ON, 409, "It is waiting now, not parked."},
-        {ERR_NOT_FOUND, 404, "No journal knows this delivery."},
+        {ERR_MOVED_ON, 409, "The delivery is waiting, not parked."},
+        {ERR_NOT_FOUND, 404, "No journal has this delivery."},
         {ERR_INVALID, 422, "no endpoint"},
         {ERR_DAMAGED, 500, "damaged"},
         {ERR_SHUTTING_DOWN, 503, "again later"},
