@@ -9,6 +9,7 @@
  */
 #include "client/client.h"
 
+#include "base/memory.h"
 #include "client/sockets.h"
 #include "client/transfer.h"
 #include "runtime/loop.h"
@@ -378,9 +379,7 @@ static enum err set_up(struct client *client, const struct client_options *optio
     client->options.ca_file = NULL;
     client->options.dns_servers = NULL; /* only the resolver needs it, once */
     if (options->ca_file) {
-        client->ca_file = strdup(options->ca_file);
-        if (!client->ca_file)
-            return ERR_NO_MEMORY;
+        client->ca_file = memory_copy_string(options->ca_file);
         client->options.ca_file = client->ca_file;
     }
     timer_init(&client->multi_timer, on_multi_timer);
@@ -394,9 +393,8 @@ static enum err set_up(struct client *client, const struct client_options *optio
 enum err client_new(
     struct loop *loop, const struct client_options *options, struct client **ret_client)
 {
-    struct client *client = calloc(1, sizeof *client);
-    if (!client)
-        return ERR_NO_MEMORY;
+    struct client *client;
+    MEMORY_NEW(client);
     client->loop = loop;
     client->failures_end = &client->failures_first;
     client->sockets =

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/hash.h"
+#include "base/memory.h"
 #include "runtime/loop.h"
 
 #include <ares.h>
@@ -58,7 +59,6 @@ struct socket_watch {
     struct resolver *resolver;
 };
 
-static const struct address_set no_memory = {.error = ERR_NO_MEMORY};
 static const struct address_set no_room = {.error = ERR_SHORTAGE};
 
 static void move_to(struct list *place, struct name *name)
@@ -116,12 +116,11 @@ static struct socket_watch *find_socket(struct resolver *resolver, int fd)
     return NULL;
 }
 
-/* Without a watch (no memory) the look-up ends by c-ares's time-out. */
+/* Without a watch (the kernel refuses one) the look-up ends by the timeout of c-ares. */
 static void add_socket(struct resolver *resolver, int fd, uint32_t events)
 {
-    struct socket_watch *socket = calloc(1, sizeof *socket);
-    if (!socket)
-        return;
+    struct socket_watch *socket;
+    MEMORY_NEW(socket);
     socket->watch = (struct loop_watch){.fd = fd, .events = events, .on_ready = on_socket_ready};
     socket->resolver = resolver;
     if (loop_watch_add(resolver->loop, &socket->watch) != OK) {
@@ -187,9 +186,7 @@ static bool make_room(struct resolver *resolver)
 static struct name *add_name(struct resolver *resolver, const char *host)
 {
     size_t bytes = strlen(host) + 1;
-    struct name *name = calloc(1, sizeof *name + bytes);
-    if (!name)
-        return NULL;
+    struct name *name = memory_new(sizeof *name + bytes);
     name->resolver = resolver;
     memcpy(name->host, host, bytes);
     list_init(&name->waiters);
@@ -359,8 +356,6 @@ const struct address_set *resolver_look_up(
         if (!make_room(resolver))
             return &no_room;
         name = add_name(resolver, host);
-        if (!name)
-            return &no_memory;
     } else if (!name->asking && clock_mono_us() < name->expires_mono_us) {
         if (list_is_empty(&name->waiters))
             move_to(&resolver->known, name);
@@ -430,9 +425,8 @@ static enum err open_channel(struct resolver *resolver, const char *servers)
 
 enum err resolver_new(struct loop *loop, const char *servers, struct resolver **ret_resolver)
 {
-    struct resolver *resolver = calloc(1, sizeof *resolver);
-    if (!resolver)
-        return ERR_NO_MEMORY;
+    struct resolver *resolver;
+    MEMORY_NEW(resolver);
     resolver->loop = loop;
     list_init(&resolver->sockets);
     list_init(&resolver->asking);

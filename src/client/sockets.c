@@ -2,6 +2,7 @@
 #include "client/sockets.h"
 
 #include "base/cleanup.h"
+#include "base/memory.h"
 
 #include <string.h>
 
@@ -23,20 +24,16 @@ static void on_event(struct loop_watch *watch, uint32_t events)
         sockets_forget(socket->sockets, watch->fd); /* or the loop would spin over it */
 }
 
-static bool make_room(struct sockets *sockets, int fd)
+static void make_room(struct sockets *sockets, int fd)
 {
     size_t room = sockets->room ? sockets->room : ROOM_MIN;
     while (room <= (size_t)fd)
         room *= 2;
     if (room == sockets->room)
-        return true;
-    struct socket_watch **larger = realloc(sockets->by_fd, room * sizeof *larger);
-    if (!larger)
-        return false;
-    memset(larger + sockets->room, 0, (room - sockets->room) * sizeof *larger);
-    sockets->by_fd = larger;
+        return;
+    sockets->by_fd = memory_resize(sockets->by_fd, room * sizeof *sockets->by_fd);
+    memset(sockets->by_fd + sockets->room, 0, (room - sockets->room) * sizeof *sockets->by_fd);
     sockets->room = room;
-    return true;
 }
 
 static struct socket_watch *find(const struct sockets *sockets, int fd)
@@ -46,11 +43,8 @@ static struct socket_watch *find(const struct sockets *sockets, int fd)
 
 static void add(struct sockets *sockets, int fd, uint32_t events, void *owner)
 {
-    if (!make_room(sockets, fd))
-        return;
-    struct socket_watch *socket = malloc(sizeof *socket);
-    if (!socket)
-        return;
+    make_room(sockets, fd);
+    struct socket_watch *socket = memory_new_raw(sizeof *socket);
     *socket = (struct socket_watch){.watch = {.fd = fd, .events = events, .on_ready = on_event},
         .sockets = sockets,
         .owner = owner,

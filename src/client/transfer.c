@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/transfer.h"
 
+#include "base/memory.h"
 #include "client/retry_after.h"
 #include "runtime/loop.h"
 
@@ -266,9 +267,8 @@ static bool build(struct client_transfer *transfer)
 struct client_transfer *transfer_new(
     struct client *client, struct loop *loop, const struct client_options *options)
 {
-    struct client_transfer *transfer = calloc(1, sizeof *transfer);
-    if (!transfer)
-        return NULL;
+    struct client_transfer *transfer;
+    MEMORY_NEW(transfer);
     transfer->client = client;
     transfer->loop = loop;
     transfer->options = options;

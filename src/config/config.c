@@ -7,6 +7,7 @@
 #include "config/config.h"
 
 #include "base/cleanup.h"
+#include "base/memory.h"
 #include "config/config_check.h"
 #include "config/config_file.h"
 #include "config/config_files.h"
@@ -111,9 +112,7 @@ static enum err load(const char *file, char *const *environment, bool to_run,
     void (*more)(const struct config *config, struct complaints *complaints),
     struct config *ret_config, struct buffer *complaints_text)
 {
-    AUTO_FREE struct config *fresh = malloc(sizeof *fresh);
-    if (!fresh)
-        return ERR_NO_MEMORY;
+    AUTO_FREE struct config *fresh = memory_new_raw(sizeof *fresh);
     struct complaints complaints = {.text = complaints_text, .file = file};
     config_defaults(fresh);
     if (file)

@@ -15,6 +15,7 @@
  */
 #include "http/http_internal.h"
 
+#include "base/memory.h"
 #include "runtime/metrics.h"
 
 #include <errno.h>
@@ -176,14 +177,7 @@ static void make_room(struct http_server *server)
 
 static void connection_begin(struct http_server *server, h2o_socket_t *socket)
 {
-    struct http_connection *connection = malloc(sizeof *connection);
-    if (!connection) {
-        h2o_socket_close(socket);
-        metrics_add(METRIC_HTTP_ACCEPT_FAILURES, 1);
-        if (server->listener && !h2o_timeout_is_linked(&server->accept_pause))
-            pause_accepting(server);
-        return;
-    }
+    struct http_connection *connection = memory_new_raw(sizeof *connection);
     *connection = (struct http_connection){.server = server,
         .socket = socket,
         .stage = CONNECTION_UNDECIDED,

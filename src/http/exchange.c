@@ -11,6 +11,7 @@
 #include "http/http_internal.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "runtime/metrics.h"
 
 #include <stdio.h>
@@ -44,9 +45,8 @@ static void on_request_gone(void *memory)
 
 static struct http_exchange *exchange_new(struct http_server *server, h2o_req_t *req)
 {
-    struct http_exchange *exchange = calloc(1, sizeof *exchange);
-    if (!exchange)
-        return NULL;
+    struct http_exchange *exchange;
+    MEMORY_NEW(exchange);
     exchange->server = server;
     exchange->req = req;
     exchange->received_mono_us = clock_mono_us();
@@ -116,8 +116,8 @@ static void dispatch(struct http_server *server, struct http_exchange *exchange)
         if (route->body_bytes_max)
             body_bytes_max = route->body_bytes_max;
         if (http_body(exchange).len > body_bytes_max)
-            http_answer_problem(
-                exchange, ERR_TOO_LARGE, "The body is larger than is taken here.", NULL);
+            http_answer_problem(exchange, ERR_TOO_LARGE,
+                "The body is too large for this resource: send less at once.", NULL);
         else
             route->handle(exchange, server->options.context);
     }
@@ -128,10 +128,6 @@ int http_exchange_on_request(h2o_handler_t *handler, h2o_req_t *req)
     struct http_server *server = CONTAINER_OF(handler, struct http_request_handler, super)->server;
     http_connection_has_asked(req);
     struct http_exchange *exchange = exchange_new(server, req);
-    if (!exchange) {
-        h2o_send_error_503(req, http_reason(503), "out of memory", 0);
-        return 0;
-    }
     if (server->closing) {
         http_answer_problem(exchange, ERR_SHUTTING_DOWN, NULL, NULL);
         return 0;

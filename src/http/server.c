@@ -21,6 +21,7 @@
 #include "http/http_internal.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "runtime/metrics.h"
 
 #include <assert.h>
@@ -147,9 +148,8 @@ enum err http_server_new(const struct http_options *options, struct http_server 
         if (mailbox_fd < 0)
             return ERR_SYSTEM;
     }
-    struct http_server *server = calloc(1, sizeof *server);
-    if (!server)
-        return ERR_NO_MEMORY;
+    struct http_server *server;
+    MEMORY_NEW(server);
     server->options = *options;
     fill_in(&server->options.limits);
     assert(http1_is_guarded() &&

@@ -2,6 +2,7 @@
 /* h2o must not read: what comes belongs to a library that reads by itself. */
 #include "http/watch.h"
 
+#include "base/memory.h"
 #include "http/http_internal.h"
 
 #include <fcntl.h>
@@ -28,9 +29,7 @@ enum err http_watch_new(struct http_server *server, int fd, void (*ready)(void *
     AUTO_CLOSE int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (copy < 0)
         return ERR_SYSTEM;
-    struct http_watch *watch = malloc(sizeof *watch);
-    if (!watch)
-        return ERR_NO_MEMORY;
+    struct http_watch *watch = memory_new_raw(sizeof *watch);
     *watch = (struct http_watch){.server = server, .on_ready = ready, .context = context};
     watch->socket =
         h2o_evloop_socket_create(server->loop, TAKE_FD(copy), H2O_SOCKET_FLAG_DONT_READ);
@@ -81,9 +80,7 @@ static void on_turn_end(h2o_timeout_entry_t *entry)
 enum err http_turn_end_new(struct http_server *server, void (*run)(void *context), void *context,
     struct http_turn_end **ret_end)
 {
-    struct http_turn_end *end = malloc(sizeof *end);
-    if (!end)
-        return ERR_NO_MEMORY;
+    struct http_turn_end *end = memory_new_raw(sizeof *end);
     *end = (struct http_turn_end){
         .server = server, .entry.cb = on_turn_end, .run = run, .context = context};
     *ret_end = end;

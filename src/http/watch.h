@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Somebody else's socket on a server's loop, and work for the end of a turn: what an ingress thread
- * needs to keep a connection to the broker beside those of its partners. Owned by the server's
- * thread, which also frees a watch that it made; its callbacks run online for RCU, as handlers do.
+ * Other sockets on the loop of a server, and work for the end of a turn: an ingress thread has its
+ * connection to the broker on the same loop as those of its partners. Owned by the server's thread.
+ * The callbacks run online for RCU, as handlers do.
  */
 #ifndef PENSTOCK_HTTP_WATCH_H
 #define PENSTOCK_HTTP_WATCH_H
@@ -20,7 +20,7 @@ void http_watch_want_write(
     struct http_watch *watch); /* on_ready runs once when it may be written */
 void http_watch_set_reading(struct http_watch *watch, bool reading);
 
-/* `run` once behind what the loop is doing now. One struct is linked at most once. */
+/* `run` runs once, at the end of the current turn of the loop. Always OK. */
 struct http_turn_end;
 enum err http_turn_end_new(struct http_server *server, void (*run)(void *context), void *context,
     struct http_turn_end **ret_end) MUST_CHECK;

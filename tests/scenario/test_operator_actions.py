@@ -147,7 +147,7 @@ def test_the_commands_do_the_same(gateway, sink):
     assert shown.returncode == 0 and "parked: ambiguous" in shown.stdout, shown.stderr
     assert gateway.tool("delivery", "resolve", delivery_of(parked), "--as", "delivered").returncode == 64
     moved = gateway.tool("delivery", "discard", delivery_of(parked), "--expect", "dead")
-    assert moved.returncode == 65 and "It is parked now, not dead." in moved.stderr
+    assert moved.returncode == 65 and "The delivery is parked, not dead." in moved.stderr
     resolved = gateway.tool("delivery", "resolve", delivery_of(parked), "--as", "delivered", "--expect", "parked", "--note", "by phone")
     assert resolved.returncode == 0 and "parked -> delivered" in resolved.stdout, resolved.stderr
     replayed = gateway.tool("delivery", "replay", delivery_of(dead), "--expect", "dead")
@@ -310,7 +310,7 @@ def test_what_could_never_be_delivered_is_refused_with_the_reason(gateway, sink)
     malformed = action(gateway, delivery_of(event, index), "replay", expect="dead", endpoint="main")
     assert malformed.status_code == 422 and malformed.json()["errors"][0]["pointer"] == "/endpoint"
     shown = gateway.tool("delivery", "replay", delivery_of(event, index), "--expect", "dead")
-    assert shown.returncode == 65 and "enable it first" in shown.stderr
+    assert shown.returncode == 65 and "enable it, or name another" in shown.stderr
     assert show(gateway, delivery_of(event, index))["state"] == "dead"
     assert show(gateway, delivery_of(event, index))["operator_actions"] == []
 
