@@ -10,7 +10,6 @@
 #include "base/memory.h"
 #include "config/config_check.h"
 #include "config/config_file.h"
-#include "config/config_files.h"
 #include "config/value.h"
 
 #include <assert.h>
@@ -100,7 +99,8 @@ static void check_to_run(const char *file, const struct config *config,
     struct complaint_place place = {.file = file};
     if (file && !complaints->file_has_content)
         complaint_add(complaints, &place,
-            "is empty: is it the right file? (penstock check --sample prints one)");
+            "is empty: name another file, or fill it with the output of \"penstock check "
+            "--sample\"");
     if (file) /* else an argument names the directory */
         config_check_data_directory(config, complaints);
     config_check_files(config, complaints);

@@ -91,7 +91,7 @@ void config_complain(struct complaints *complaints, const char *key, const char 
 
 /*
  * As config_load, for a gateway that is to run with it: the files that it names are looked at
- * (config_files.h), a file that says nothing is refused, and `more` is asked for what config/ can't
+ * (config_check.h), a file that says nothing is refused, and `more` is asked for what config/ can't
  * see (may be NULL). What `check`, `serve` and a reload use.
  */
 enum err config_load_to_run(const char *file, char *const *environment,

@@ -59,18 +59,16 @@ static void add_sample(struct buffer *text, const struct option *option, bool is
 void config_print_sample(struct buffer *text)
 {
     add_wrapped(text, "# ",
-        "Penstock's configuration. Every option stands here with its default, commented out: "
-        "uncomment the line to "
-        "change it.");
+        "The configuration of Penstock. Every option is here with its default, commented out: "
+        "uncomment the line to change it.");
     buffer_add_string(text, "#\n");
     add_wrapped(text, "# ",
-        "The environment goes before this file: PENSTOCK_SECTION__NAME sets section.name, such as "
-        "PENSTOCK_INGRESS__LISTEN=127.0.0.1:8080; lists are separated by commas.");
+        "The environment overrides this file: PENSTOCK_SECTION__NAME sets section.name, such as "
+        "PENSTOCK_INGRESS__LISTEN=127.0.0.1:8080. Commas separate the items of lists.");
     buffer_add_string(text, "#\n");
     add_wrapped(text, "# ",
-        "Changes of options marked (reload) are taken over on SIGHUP; those marked (restart) need "
-        "a restart. "
-        "`penstock check -c FILE` says whether a file is right.");
+        "SIGHUP applies changes of options marked (reload); those marked (restart) need a restart. "
+        "`penstock check -c FILE` checks a file.");
     char section[OPTION_NAME_BYTES], previous[OPTION_NAME_BYTES] = "";
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         option_write_name(&option_rows[i], OPTION_FORM_SECTION, section);

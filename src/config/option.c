@@ -154,16 +154,16 @@ static bool find_nearest(
 void option_complain_unknown(struct slice wrong, enum option_form form,
     const struct complaint_place *place, struct complaints *complaints)
 {
-    static const char *const nouns[] = {[OPTION_FORM_KEY] = "option",
-        [OPTION_FORM_SECTION] = "section",
-        [OPTION_FORM_VARIABLE] = "variable",
-        [OPTION_FORM_NAME] = "option"};
+    static const char *const nouns[] = {[OPTION_FORM_KEY] = "an option",
+        [OPTION_FORM_SECTION] = "a section",
+        [OPTION_FORM_VARIABLE] = "a variable of Penstock",
+        [OPTION_FORM_NAME] = "an option"};
     struct buffer message = BUFFER_EMPTY;
     char nearest[OPTION_NAME_BYTES];
     complaint_quote(&message, wrong);
-    buffer_add_format(&message, " is no %s", nouns[form]);
+    buffer_add_format(&message, " is not %s", nouns[form]);
     if (find_nearest(wrong, form, nearest))
-        buffer_add_format(&message, "; did you mean %s?", nearest);
+        buffer_add_format(&message, ": did you mean %s?", nearest);
     complaint_add(complaints, place, "%s", message.data ? message.data : "unknown");
     buffer_done(&message);
 }

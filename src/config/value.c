@@ -295,13 +295,13 @@ static void rule_integer(const struct option *option, struct buffer *text)
 
 static void rule_bytes(const struct option *option, struct buffer *text)
 {
-    buffer_add_string(text, "a whole number of bytes, or with KiB, MiB or GiB behind it, from ");
+    buffer_add_string(text, "a whole number of bytes, or with KiB, MiB or GiB after it, from ");
     write_range(text, option->min, option->max, byte_units, ARRAY_LENGTH(byte_units));
 }
 
 static void rule_duration(const struct option *option, struct buffer *text)
 {
-    buffer_add_string(text, "a whole number with ms, s, m, h or d behind it, from ");
+    buffer_add_string(text, "a whole number with ms, s, m, h or d after it, from ");
     write_range(text, option->min, option->max, time_units, ARRAY_LENGTH(time_units));
 }
 
@@ -344,7 +344,7 @@ static void rule_address(const struct option *option, struct buffer *text)
 
 static void rule_step(const struct option *option, struct buffer *text)
 {
-    buffer_add_string(text, "whole numbers with ms, s, m, h or d behind them, from ");
+    buffer_add_string(text, "whole numbers with ms, s, m, h or d after them, from ");
     write_range(text, STEP_US_MIN, STEP_US_MAX, time_units, ARRAY_LENGTH(time_units));
 }
 
@@ -355,8 +355,8 @@ static void rule_network(const struct option *option, struct buffer *text)
 
 static void rule_type(const struct option *option, struct buffer *text)
 {
-    buffer_add_string(text,
-        "types of events such as purchase, or beginnings of them with * behind, such as order.*");
+    buffer_add_string(
+        text, "event types such as purchase, or beginnings of them followed by *, such as order.*");
 }
 
 static void rule_broker(const struct option *option, struct buffer *text)

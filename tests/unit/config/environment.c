@@ -43,11 +43,13 @@ Test(environment, typos_and_wrong_values_are_complained_about)
         "PENSTOCK_ingress__threads=1", "PENSTOCK_LOG__LEVEL=", NULL};
     struct loaded loaded = load_environment(variables);
     ASSERT_COMPLAINTS(loaded,
-        "\"PENSTOCK_INGRESS__TREADS\" is no variable; did you mean PENSTOCK_INGRESS__THREADS?\n"
+        "\"PENSTOCK_INGRESS__TREADS\" is not a variable of Penstock: did you mean "
+        "PENSTOCK_INGRESS__THREADS?\n"
         "PENSTOCK_INGRESS__THREADS: must be a whole number from 0 to 64, but is \"80x\"\n"
-        "\"PENSTOCK_ABC__XYZW\" is no variable\n"
-        "\"PENSTOCK__INGRESS_THREADS\" is no variable; did you mean PENSTOCK_INGRESS__THREADS?\n"
-        "\"PENSTOCK_ingress__threads\" is no variable\n"
+        "\"PENSTOCK_ABC__XYZW\" is not a variable of Penstock\n"
+        "\"PENSTOCK__INGRESS_THREADS\" is not a variable of Penstock: did you mean "
+        "PENSTOCK_INGRESS__THREADS?\n"
+        "\"PENSTOCK_ingress__threads\" is not a variable of Penstock\n"
         "PENSTOCK_LOG__LEVEL: must be error, warn, info or debug, but is \"\"\n",
         "%s", loaded.complaints.data);
     loaded_done(&loaded);
@@ -74,7 +76,7 @@ Test(environment, it_goes_before_the_file)
     dprintf(fd, "x:\n");
     close(fd);
     cr_expect_eq(config_load(file, environment, &config, &complaints), ERR_CONFIG);
-    cr_expect(strstr(complaints.data, ":1:1: \"x\" is no section\n"), "%s", complaints.data);
+    cr_expect(strstr(complaints.data, ":1:1: \"x\" is not a section\n"), "%s", complaints.data);
     cr_expect(strstr(complaints.data, "\nPENSTOCK_LOG__LEVEL: must be "), "%s", complaints.data);
     unlink(file);
     buffer_done(&complaints);
