@@ -2,8 +2,8 @@
 /*
  * The side of the operators: health, metrics and the admin API on a listener of their own (loopback
  * by default), one thread. Everything under /api needs the bearer token of the data directory. The
- * thread that owns an object makes its changes, and the answer follows the commit. The thread of the
- * reader answers questions to the journals. A DELETE answers 200 with what was removed.
+ * thread that owns an object makes its changes, and the answer follows the commit. The thread of
+ * the reader answers questions to the journals. A DELETE answers 200 with what was removed.
  *
  *   /livez /readyz /metrics /api/v1/status                      status.c
  *   /api/v1/installation, /api/v1/changes                       changes.c

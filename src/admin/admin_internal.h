@@ -125,8 +125,8 @@ struct admin_change *admin_change_of_name(struct admin *admin, struct http_excha
     enum accounts_change kind, json_t *(*view)(const struct admin_change *change),
     const char *member, size_t offset);
 /*
- * A change that adds a secret: the one in `secret` of the body, or a new one without it or without a
- * body. NULL after an answer: the body is wrong.
+ * A change that adds a secret: the one in `secret` of the body, or a new one without it or without
+ * a body. NULL after an answer: the body is wrong.
  */
 struct admin_change *admin_change_of_secret(struct http_exchange *exchange,
     enum accounts_change kind, json_t *(*view)(const struct admin_change *change));

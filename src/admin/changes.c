@@ -7,10 +7,10 @@
  *
  * GET /api/v1/changes?after=V&wait=S: the objects of the accounts that changed after version V. An
  * answer is a page (accounts/replication.h): `version` is the last change in it, and `more` says
- * that there are later ones. Without changes the answer waits for one, at most S seconds. `restart`:
- * V is higher than the last change of this gateway, which was restored from a backup; follow it from
- * 0 on. The page has the secrets of partners and the hashes of their keys, but no secrets of
- * endpoints: followers do not deliver.
+ * that there are later ones. Without changes the answer waits for one, at most S seconds.
+ * `restart`: V is higher than the last change of this gateway, which was restored from a backup;
+ * follow it from 0 on. The page has the secrets of partners and the hashes of their keys, but no
+ * secrets of endpoints: followers do not deliver.
  *
  * Requests that wait are in a list that each tick of the loop looks at, about every 100 ms.
  */

@@ -5,8 +5,8 @@
  * delivery keeps a record of the action with its note. The owner of the delivery runs the action,
  * and the answer follows its commit.
  *
- * Resend and replay may name another `endpoint` of the account, which gets the delivery from now on.
- * A delivery that could never be sent is refused, with the reason and the remedy.
+ * Resend and replay may name another `endpoint` of the account, which gets the delivery from now
+ * on. A delivery that could never be sent is refused, with the reason and the remedy.
  */
 #include "admin/admin_internal.h"
 

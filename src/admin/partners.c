@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Partners: whether they may post, where their events carry the dedupe key, what they authenticate
- * with, and the accounts they post for. API keys are kept as SHA-256. A key or secret is shown once,
- * when it is made; later it has only an id.
+ * with, and the accounts they post for. API keys are kept as SHA-256. A key or secret is shown
+ * once, when it is made; later it has only an id.
  */
 #include "admin/admin_internal.h"
 

@@ -2,10 +2,10 @@
 /*
  * What the gateway says of itself: /livez, /readyz, /metrics and /api/v1/status.
  *
- * A gateway is not ready while a journal takes no events: posts for its partitions are answered with
- * 503. In rabbitmq mode it is ready as long as it publishes, since the journal is only the direct
- * path then. Without the broker the journal takes the events, and without the leader the accounts
- * stay as they are: neither makes a gateway not ready.
+ * A gateway is not ready while a journal takes no events: posts for its partitions are answered
+ * with 503. In rabbitmq mode it is ready as long as it publishes, since the journal is only the
+ * direct path then. Without the broker the journal takes the events, and without the leader the
+ * accounts stay as they are: neither makes a gateway not ready.
  */
 #include "admin/admin_internal.h"
 

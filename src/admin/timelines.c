@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET /api/v1/events/{id}: the timeline of an event. The id of a duplicate that was found late gives
- * the timeline of the first event, with the member `alias`.
+ * GET /api/v1/events/{id}: the timeline of an event. The id of a duplicate that was found late
+ * gives the timeline of the first event, with the member `alias`.
  * GET /api/v1/deliveries/{id}: one delivery of a timeline.
  */
 #include "admin/admin_internal.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The catalogue of errors: one row for each thing that can go wrong, with its stable name, its kind,
- * the HTTP status and exit code that it is answered with, and a text for logs and messages. (The
- * title of an HTTP problem is the standard phrase of its status: http/problem.h.)
+ * The catalogue of errors: one row for each thing that can go wrong, with its stable name, its
+ * kind, the HTTP status and exit code that it is answered with, and a text for logs and messages.
+ * (The title of an HTTP problem is the standard phrase of its status: http/problem.h.)
  *
  * Kinds: temporary (the same call may work later), permanent (the same call fails again), bug
  * (ours).

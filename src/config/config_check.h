@@ -9,8 +9,8 @@
 /* Options that contradict each other. */
 void config_check(const struct config *config, struct complaints *complaints);
 
-/* For a gateway that is to run: the files that options name, and the data directory. Looks only, and
- * makes nothing. */
+/* For a gateway that is to run: the files that options name, and the data directory. Looks only,
+ * and makes nothing. */
 void config_check_files(const struct config *config, struct complaints *complaints);
 void config_check_data_directory(const struct config *config, struct complaints *complaints);
 

@@ -86,7 +86,7 @@ static void complain_of_syntax(const struct reading *reading, const yaml_parser_
     yaml_mark_t mark =
         in_reader ? mark_of_offset(reading->text, parser->problem_offset) : parser->problem_mark;
     struct complaint_place place = place_at(reading, mark, NULL);
-    /* An address such as *:8080 is the likeliest way to get here. */
+    /* An address such as *:8080 is the most likely cause. */
     const char *hint =
         strstr(context, "alias") ? " (put a value that begins with * into quotes)" : "";
     complaint_add(reading->complaints, &place, "not valid YAML: %s%s%s%s", problem,
@@ -161,7 +161,7 @@ static struct slice scalar_text(const yaml_node_t *node)
     return slice_of(node->data.scalar.value, node->data.scalar.length);
 }
 
-/* `name:` with nothing behind it. */
+/* `name:` without a value. */
 static bool is_empty_plain(const yaml_node_t *node)
 {
     return node->type == YAML_SCALAR_NODE && node->data.scalar.length == 0 &&
@@ -337,7 +337,7 @@ static void load_tree(struct reading *reading)
         yaml_document_delete(&document);
         reading->document = NULL;
     } else if (reading->complaints->count == 0) {
-        /* Otherwise it is an alias to nothing, which has been complained about. */
+        /* Otherwise it is an alias without an anchor: a complaint exists. */
         complain_of_syntax(reading, &parser);
     }
     yaml_parser_delete(&parser);

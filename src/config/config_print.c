@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The option table for people: the sample file and the help text. */
+/* Prints the option table: the sample file and the help text. */
 #include "config/config.h"
 #include "config/value.h"
 
@@ -29,15 +29,14 @@ static const char *takes_effect(const struct option *option)
     return option->when == OPTION_WHEN_reload ? "reload" : "restart";
 }
 
-/* As it would stand in the file: texts in quotes, since *:8080 would be an alias and nothing a
- * null. */
+/* As the file has it: texts in quotes, since *:8080 would be an alias and an empty text a null. */
 static void add_default(struct buffer *out, const struct option *option)
 {
     const char *quote = value_is_text(option) ? "\"" : "";
     buffer_add_format(out, "%s%s%s", quote, option->default_text, quote);
 }
 
-/* One option, commented out, behind its section's line when it is the first of it. */
+/* One option, commented out; the first one of a section follows the line of the section. */
 static void add_sample(struct buffer *text, const struct option *option, bool is_first_of_section)
 {
     char section[OPTION_NAME_BYTES], name[OPTION_NAME_BYTES];

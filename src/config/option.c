@@ -126,14 +126,13 @@ static size_t edit_distance(struct slice a, struct slice b)
     return row[b.len];
 }
 
-/* The known name that is nearest to a mistyped one; false when none is near enough to be meant. */
+/* Finds the known name nearest to a mistyped one; false when none is near enough. */
 static bool find_nearest(
     struct slice wrong, enum option_form form, char ret_name[OPTION_NAME_BYTES])
 {
     if (wrong.len >= OPTION_NAME_BYTES)
         return false;
-    /* One slip, and one more for every four letters: beyond that the guess would be as wrong as the
-     * name. */
+    /* One mistake, and one more for every four letters: with more, a suggestion is a guess. */
     size_t given = form == OPTION_FORM_VARIABLE ? sizeof OPTION_VARIABLE_PREFIX - 1 : 0;
     size_t best = (wrong.len - given) / 4 + 2;
     const struct option *nearest = NULL;

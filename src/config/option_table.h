@@ -11,7 +11,7 @@
  *            ADDRESSES (of brokers), ROLES
  *   field    of struct config
  *   min, max of numbers (DURATION in microseconds); of texts the length; of lists the count
- *   default  as it would stand in the file
+ *   default  as the file would have it
  *   when     reload (a SIGHUP is enough) or restart
  */
 #ifndef PENSTOCK_CONFIG_OPTION_TABLE_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Roles, the broker's options, and what only several options together get wrong. */
+/* Roles, the options of the broker, and options that contradict each other. */
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "unit/config/fixture.h"
@@ -8,7 +8,7 @@
 
 TestSuite(broker);
 
-Test(broker, an_option_without_a_section_stands_at_the_top)
+Test(broker, an_option_without_a_section_is_at_the_top_level)
 {
     struct loaded loaded = load_text("roles: [delivery, ingress]\nlog:\n  level: warn\n");
     cr_assert_eq(loaded.result, OK, "%s", loaded.complaints.data);
@@ -32,7 +32,7 @@ Test(broker, an_option_without_a_section_stands_at_the_top)
     "must be a list of 1 to 16 addresses: host, host:port or \"[IPv6]:port\", with a port from 1 " \
     "to 65535"
 
-Test(broker, wrong_values_are_complained_about_where_they_stand)
+Test(broker, complaints_about_wrong_values_name_their_place)
 {
     static const struct {
         const char *text, *complaints;
@@ -93,7 +93,7 @@ Test(broker, the_defaults_are_those_of_one_machine)
     cr_expect_not(config.broker_tls);
 }
 
-/* A gateway that is right when nothing is added. */
+/* A follower whose configuration is correct. */
 #define FOLLOWER                                               \
     "PENSTOCK_ROLES=ingress", "PENSTOCK_QUEUE__KIND=rabbitmq", \
         "PENSTOCK_LEADER__URL=https://leader:9640", "PENSTOCK_LEADER__TOKEN_FILE=/token"

@@ -22,7 +22,7 @@ Test(environment, variables_set_options)
     loaded_done(&loaded);
 }
 
-Test(environment, what_is_not_ours_is_left_alone)
+Test(environment, other_variables_are_ignored)
 {
     static const char *const variables[] = {"PATH=/bin", "PENSTOCK_HOME=/x", "PENSTOCK_ROLE=x",
         "PENSTOCK_A_B=1", "PENSTOCK=1", "PENSTOCK_=1", "OTHER__THING=1",
@@ -55,7 +55,7 @@ Test(environment, typos_and_wrong_values_are_complained_about)
     loaded_done(&loaded);
 }
 
-Test(environment, it_goes_before_the_file)
+Test(environment, the_environment_overrides_the_file)
 {
     char file[] = "/tmp/penstock-test-XXXXXX";
     int fd = mkstemp(file);

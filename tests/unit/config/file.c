@@ -5,7 +5,7 @@
 
 TestSuite(file);
 
-Test(file, what_it_sets_is_taken_and_the_rest_stays_at_the_defaults)
+Test(file, options_of_the_file_are_set_and_others_have_their_defaults)
 {
     struct loaded loaded = load_text("# a comment\n"
                                      "ingress:\n"
@@ -32,7 +32,7 @@ Test(file, what_it_sets_is_taken_and_the_rest_stays_at_the_defaults)
     loaded_done(&loaded);
 }
 
-Test(file, one_that_sets_nothing_is_fine)
+Test(file, a_file_without_options_is_fine)
 {
     static const char *const texts[] = {
         "", "\n\n", "# nothing\n", "---\n", "{}\n", "ingress:\nadmin:\n", "ingress: {}\n"};
@@ -46,7 +46,7 @@ Test(file, one_that_sets_nothing_is_fine)
     }
 }
 
-Test(file, a_missing_one_is_an_error)
+Test(file, a_missing_file_is_an_error)
 {
     struct config config;
     struct buffer complaints = BUFFER_EMPTY;
@@ -147,7 +147,7 @@ Test(file, anchors_aliases_tags_and_further_documents_are_refused)
     }
 }
 
-Test(file, broken_syntax_is_shown_where_it_is)
+Test(file, complaints_about_broken_syntax_name_the_place)
 {
     static const struct {
         const char *text, *position;
@@ -198,7 +198,7 @@ Test(file, all_complaints_are_collected_and_nothing_is_changed)
     loaded_done(&loaded);
 }
 
-Test(file, a_huge_one_is_refused)
+Test(file, a_huge_file_is_refused)
 {
     size_t len = 1024 * 1024 + 1;
     AUTO_FREE char *text = malloc(len);

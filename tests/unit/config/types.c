@@ -32,7 +32,7 @@ Test(types, a_list_takes_types_and_beginnings_of_types)
     loaded_done(&loaded);
 }
 
-Test(types, a_wrong_one_is_complained_about_where_it_stands)
+Test(types, complaints_about_wrong_types_name_their_place)
 {
     struct loaded loaded = load_text("events:\n"
                                      "  critical_types: [lead, pay out]\n"
@@ -71,7 +71,7 @@ Test(types, a_list_is_bounded_and_the_environment_has_commas)
     buffer_done(&many);
 }
 
-Test(types, a_reload_takes_them_over)
+Test(types, a_reload_applies_type_lists)
 {
     struct config config, fresh;
     struct buffer complaints = BUFFER_EMPTY, needs_restart = BUFFER_EMPTY;
@@ -86,7 +86,7 @@ Test(types, a_reload_takes_them_over)
     buffer_done(&needs_restart);
 }
 
-Test(types, an_optional_type_that_is_critical_or_guarded_is_complained_about_where_it_stands)
+Test(types, an_optional_type_that_is_critical_or_guarded_is_refused)
 {
     static const struct {
         const char *yaml, *complaint; /* NULL: fine */

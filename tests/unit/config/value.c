@@ -218,7 +218,7 @@ Test(value, networks_are_an_address_and_a_length)
     buffer_done(&complaint);
 }
 
-Test(value, a_complaint_says_what_would_be_right_and_what_is_there)
+Test(value, a_complaint_has_the_rule_and_the_wrong_value)
 {
     static const struct {
         const char *key, *value, *complaint;
