@@ -1,10 +1,105 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accounts and their endpoints. An endpoint's secret is shown when it is made. */
+/*
+ * Accounts, their endpoints, and the secrets that an endpoint's deliveries are signed with: more
+ * than one while the client changes to a new one. A secret is shown once, when it is made; later it
+ * has only an id.
+ */
 #include "admin/admin_internal.h"
 
 #include "model/name.h"
 
 #include <stdio.h>
+
+/* Secrets. */
+
+static json_t *secret_id_text(uint64_t number)
+{
+    char text[ENDPOINT_SECRET_ID_TEXT_BYTES];
+    endpoint_secret_id_format((uint32_t)number, text);
+    return json_string(text);
+}
+
+static json_t *secrets_view(const struct endpoint *endpoint)
+{
+    json_t *items = json_array();
+    for (unsigned i = 0; i < endpoint->secrets_count; i++)
+        json_array_append_new(
+            items, json_pack("{s:o}", "id", secret_id_text(endpoint->secret_numbers[i])));
+    return items;
+}
+
+void admin_list_endpoint_secrets(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    const struct endpoint *endpoint =
+        admin_authenticate(admin, exchange) ? admin_find_endpoint(admin, exchange) : NULL;
+    if (endpoint)
+        admin_answer_json(exchange, 200, json_pack("{s:o}", "secrets", secrets_view(endpoint)));
+}
+
+static json_t *secret_view(const struct endpoint *endpoint, uint64_t number)
+{
+    char id[ENDPOINT_ID_TEXT_BYTES];
+    endpoint_id_format(endpoint->id, id);
+    return json_pack("{s:o, s:s, s:s}", "id", secret_id_text(number), "account", endpoint->account,
+        "endpoint", id);
+}
+
+static json_t *view_new_secret(const struct admin_change *change)
+{
+    char secret[SECRET_TEXT_BYTES];
+    secret_format(&change->request.secret, secret);
+    json_t *view = secret_view(&change->request.endpoint, change->request.ret_secret_id);
+    json_object_set_new(view, "secret", json_string(secret));
+    return view;
+}
+
+void admin_add_endpoint_secret(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    const struct endpoint *endpoint =
+        admin_authenticate(admin, exchange) ? admin_find_endpoint(admin, exchange) : NULL;
+    struct admin_change *change =
+        endpoint ? admin_change_of_secret(exchange, ACCOUNTS_ADD_ENDPOINT_SECRET, view_new_secret)
+                 : NULL;
+    if (!change)
+        return;
+    memcpy(change->request.account, endpoint->account, sizeof endpoint->account);
+    change->request.endpoint_id = endpoint->id;
+    admin_change_submit(admin, change);
+}
+
+static json_t *view_removed_secret(const struct admin_change *change)
+{
+    return secret_view(&change->request.endpoint, change->request.secret_id);
+}
+
+void admin_remove_endpoint_secret(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    uint32_t number;
+    const struct endpoint *endpoint =
+        admin_authenticate(admin, exchange) ? admin_find_endpoint(admin, exchange) : NULL;
+    if (!endpoint)
+        return;
+    if (!endpoint_secret_id_parse(http_path_part(exchange, 2), &number)) {
+        http_answer_problem(exchange, ERR_NOT_FOUND,
+            "The id of an endpoint's secret must be like sec_0: \"penstock endpoint show ACCOUNT "
+            "ENDPOINT\" shows the secrets.",
+            NULL);
+        return;
+    }
+    struct admin_change *change =
+        admin_change_new(exchange, ACCOUNTS_REMOVE_ENDPOINT_SECRET, 200, view_removed_secret);
+    if (!change)
+        return;
+    memcpy(change->request.account, endpoint->account, sizeof endpoint->account);
+    change->request.endpoint_id = endpoint->id;
+    change->request.secret_id = number;
+    admin_change_submit(admin, change);
+}
+
+/* Accounts and endpoints. */
 
 static json_t *endpoint_view(const struct endpoint *endpoint)
 {
@@ -75,7 +170,7 @@ void admin_get_endpoint(struct http_exchange *exchange, void *context)
     if (!endpoint)
         return;
     json_t *view = endpoint_view(endpoint);
-    json_object_set_new(view, "secrets", admin_view_endpoint_secrets(endpoint));
+    json_object_set_new(view, "secrets", secrets_view(endpoint));
     admin_answer_json(exchange, 200, view);
 }
 
@@ -93,7 +188,7 @@ static json_t *view_new_endpoint(const struct admin_change *change)
     return view;
 }
 
-/* False after an answer, as below. */
+/* Reads the URL. False after an answer. */
 static bool take_url(struct admin *admin, struct http_exchange *exchange, const json_t *body,
     bool is_new, struct endpoint *ret_endpoint, unsigned *changes)
 {
@@ -122,7 +217,7 @@ static bool take_name(
     return taken != ADMIN_MEMBER_ANSWERED;
 }
 
-/* Reads what a body says of an endpoint. False after an answer. */
+/* Reads the members of an endpoint from a body. False after an answer. */
 static bool take_endpoint(struct admin *admin, struct http_exchange *exchange, const json_t *body,
     bool is_new, struct endpoint *ret_endpoint, unsigned *ret_changes)
 {

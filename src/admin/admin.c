@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The admin thread: its routes, its start and its end. */
+/* The admin thread: its routes, its start and its stop. */
 #include "admin/admin_internal.h"
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
-#include <strings.h>
 
 #define DRAIN_US (2 * US_PER_SECOND)
 #define CONNECTIONS_MAX 256
 
-/* What a request says of itself, and of who sends it. */
+/* Headers that a request may have only once. */
 static const struct slice single_headers[] = {
     SLICE_LITERAL("authorization"), SLICE_LITERAL("content-type"), {0}};
 
@@ -58,20 +58,6 @@ static const struct http_route routes[] = {
     {NULL, NULL, NULL},
 };
 
-bool admin_authenticate(const struct admin *admin, struct http_exchange *exchange)
-{
-    static const char scheme[] = "Bearer ";
-    struct slice header = http_header(exchange, "authorization");
-    size_t prefix = sizeof scheme - 1, token = strlen(admin->token);
-    if (header.len == prefix + token && strncasecmp(header.data, scheme, prefix) == 0 &&
-        crypto_equal(header.data + prefix, admin->token, token))
-        return true;
-    http_answer_problem(exchange, ERR_UNAUTHENTICATED,
-        "Send the token of the data directory (keys/admin.token) as \"Authorization: Bearer ...\".",
-        NULL);
-    return false;
-}
-
 static void on_tick(void *context)
 {
     struct admin *admin = context;
@@ -98,13 +84,11 @@ static void run(void *context)
 
 enum err admin_new(const struct admin_options *options, struct admin **ret_admin)
 {
-    struct admin *admin = calloc(1, sizeof *admin);
-    if (!admin) {
-        close(options->listen_fd);
-        return ERR_NO_MEMORY;
-    }
+    struct admin *admin;
+    MEMORY_NEW(admin);
     admin->options = *options;
-    admin->token = strndup(options->token.data, options->token.len);
+    admin->token = memory_new(options->token.len + 1);
+    memcpy(admin->token, options->token.data, options->token.len);
     admin->started_mono_us = clock_mono_us();
     list_init(&admin->feeds);
     admin->mailbox.event_fd = -1;
@@ -121,10 +105,10 @@ enum err admin_new(const struct admin_options *options, struct admin **ret_admin
                 options->connections_max && options->connections_max < CONNECTIONS_MAX
                     ? options->connections_max
                     : CONNECTIONS_MAX,
-            .closes_idle = true, /* operators always get in */
+            .closes_idle = true, /* so that operators can always connect */
         },
         &admin->server);
-    if (!failed && (admin->mailbox.event_fd < 0 || !admin->token))
+    if (!failed && admin->mailbox.event_fd < 0)
         failed = ERR_SYSTEM;
     if (failed) {
         admin_free(admin);
@@ -146,9 +130,8 @@ void admin_set_ready(struct admin *admin, bool ready)
 
 void admin_stop(struct admin *admin)
 {
-    struct mail *mail = malloc(sizeof *mail);
-    if (!mail)
-        abort(); /* nothing can be stopped in order any more; what was answered is durable */
+    struct mail *mail;
+    MEMORY_NEW(mail);
     mail->on_receive = on_stop;
     mailbox_post(&admin->mailbox, mail);
 }
@@ -163,7 +146,7 @@ void admin_free(struct admin *admin)
     if (!admin)
         return;
     admin->options.accounts =
-        NULL; /* what comes late is answered without the directory, which is gone */
+        NULL; /* late answers are made without the directory, which is freed */
     if (admin->mailbox.event_fd >= 0)
         mailbox_work(&admin->mailbox);
     admin_changes_end(admin);

@@ -1,23 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The operators' side: health, metrics and the admin API on a listener of its own (loopback by
- * default), one thread. Everything under /api needs the bearer token of the data directory. Changes
- * go to the thread that owns what is changed and are answered after its commit; questions to the
- * journals go to the reader's thread. A DELETE answers 200 with what was taken away.
+ * The side of the operators: health, metrics and the admin API on a listener of their own (loopback
+ * by default), one thread. Everything under /api needs the bearer token of the data directory. The
+ * thread that owns an object makes its changes, and the answer follows the commit. The thread of
+ * the reader answers questions to the journals. A DELETE answers 200 with what was removed.
  *
- *   /livez /readyz /metrics                                health.c
- *   /api/v1/status                                         health.c, status.c
- *   /api/v1/installation                                   installation.c
- *   /api/v1/changes                                        changes.c
- *   /api/v1/partners, .../{p}, .../{p}/accounts            partners.c
- *   /api/v1/partners/{p}/keys, .../{p}/secrets             credentials.c
- *   /api/v1/accounts, .../{a}/endpoints, .../{e}           accounts.c
- *   /api/v1/accounts/{a}/endpoints/{e}/secrets             endpoint_secrets.c
- *   /api/v1/events/{id}                                    events.c
- *   /api/v1/deliveries, .../{id}                           deliveries.c
+ *   /livez /readyz /metrics /api/v1/status                      status.c
+ *   /api/v1/installation, /api/v1/changes                       changes.c
+ *   /api/v1/partners, .../{p}, .../keys, secrets, accounts      partners.c
+ *   /api/v1/accounts, .../{a}/endpoints, .../{e}, .../secrets   accounts.c
+ *   /api/v1/events/{id}, /api/v1/deliveries/{id}                timelines.c
+ *   /api/v1/deliveries, /api/v1/conflicts, /api/v1/poison       lists.c
  *   /api/v1/deliveries/{id}/resolve, resend, discard, replay    operator_actions.c
- *   /api/v1/conflicts                                      conflicts.c
- *   /api/v1/audit                                          audit.c
+ *   /api/v1/audit                                               audit.c
  */
 #ifndef PENSTOCK_ADMIN_ADMIN_H
 #define PENSTOCK_ADMIN_ADMIN_H
@@ -29,7 +24,7 @@
 struct admin;
 struct broker_status;
 
-/* What a gateway that follows this one gets. */
+/* What followers of this gateway get. */
 struct admin_installation {
     char id[33];
     struct hash_seed seed;
@@ -43,27 +38,24 @@ struct admin_options {
     struct accounts *accounts;
     struct journal_reader *reader;
     unsigned shards;
-    struct journal *const
-        *journals; /* of each shard, for how it stands with the disk; NULL: nothing is said */
-    unsigned connections_max; /* as far as there are descriptors; 0: the built-in bound */
+    struct journal *const *journals; /* by shard, for the state of its disk; may be NULL */
+    unsigned connections_max;        /* of the descriptors that there are; 0: the built-in bound */
     struct admin_installation installation;
     /* Roles. The texts must outlive admin. */
-    bool ingress_only;            /* this gateway delivers nothing */
-    const char *leader_url;       /* whose accounts it follows; NULL or empty: it leads */
+    bool ingress_only;            /* this gateway does not deliver */
+    const char *leader_url;       /* of the leader that it follows; NULL or empty: it leads */
     const char *queue;            /* "direct" or "rabbitmq"; NULL: direct */
     struct broker_status *broker; /* NULL: there is none */
-    /* OK, or ERR_URL with a sentence: the egress policy on an endpoint's URL */
+    /* Checks the URL of an endpoint against the egress policy: OK, or ERR_URL with the reason. */
     enum err (*check_url)(const char *url, const char **ret_problem, void *context);
-    /* Hands an operator's action to the owner of the delivery, who answers it
-     * (delivery_shard_operator_action). */
+    /* Hands an operator action to the owner of the delivery (delivery_shard_operator_action). */
     void (*action)(struct journal_operator_action *action, void *context);
     void *context;
 };
 
 enum err admin_new(const struct admin_options *options, struct admin **ret_admin) MUST_CHECK;
 enum err admin_start(struct admin *admin) MUST_CHECK;
-/* What /readyz says: not ready until main has started everything, and again when it stops. Any
- * thread. */
+/* Whether /readyz says ready: from the end of the start to the begin of the stop. Any thread. */
 void admin_set_ready(struct admin *admin, bool ready);
 void admin_stop(struct admin *admin); /* returns at once */
 void admin_join(struct admin *admin);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * GET /api/v1/audit: whether the money adds up, and what is lost or damaged (journal/audit.h).
- * `accepted` counts events, each once; `deliveries`, and what has become of them, one event for
- * each of its endpoints. The answer may be large, and is written straight into its text.
+ * `accepted` counts each event once. `deliveries` and the states count an event once for each of
+ * its endpoints. The answer may be large, so it is written as text, without a tree of objects.
  */
 #include "admin/admin_internal.h"
 
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "history/audit.h"
+#include "base/memory.h"
 #include "model/delivery_id.h"
 
 #include <stdio.h>
@@ -28,9 +29,9 @@ static const char *const column_names[AUDIT_COLUMNS] = {
     [AUDIT_DISCARDED] = "discarded",
 };
 
-/* Members; each but the first of an object begins with its comma. */
+/* Members. Each begins with its comma, except the first one of an object. */
 
-/* All our texts are ASCII; what a damaged row holds instead is shown as question marks. */
+/* Our texts are ASCII. Other bytes, from a damaged row, become question marks. */
 static void add_text(struct buffer *json, const char *comma_and_name, const char *text)
 {
     char shown[AUDIT_PLACE_BYTES];
@@ -63,7 +64,7 @@ static void add_number(struct buffer *json, const char *name, const struct audit
         json, ",\"%s\":{\"count\":%lld,\"sum\":\"%s\"}", name, (long long)number->count, sum);
 }
 
-/* Of deliveries: all that were accepted, and what has become of them. */
+/* All deliveries that were accepted, and their states. */
 static void add_deliveries(
     struct buffer *json, const struct audit_number *deliveries, const struct audit_number *columns)
 {
@@ -100,7 +101,7 @@ static void add_row(struct buffer *json, const struct admin *admin, const struct
     buffer_add_format(json, ",\"adds_up\":%s}", row->adds_up ? "true" : "false");
 }
 
-/* The events of a day, account and currency, each once. */
+/* The events of a day, account and currency, each counted once. */
 static void add_events(struct buffer *json, const struct audit_row *row)
 {
     add_day(json, "{\"day\"", row->day);
@@ -164,7 +165,7 @@ static void print_audit(struct buffer *json, const struct asked *asked)
     add_day(json, "{\"from\"", question->from_day);
     add_day(json, ",\"to\"", question->to_day == INT64_MAX ? -1 : question->to_day);
     add_text(json, ",\"account\"", question->account);
-    /* What only the broker holds may be of any day and account. */
+    /* Events that only the broker holds may be of any day and account. */
     int64_t waiting;
     bool knows = admin_knows_broker(asked->admin, &waiting);
     const char *verdict = !audit_is_complete(audit) ? "incomplete"
@@ -196,26 +197,25 @@ static void print_audit(struct buffer *json, const struct asked *asked)
 static void answer_refusal(const struct asked *asked)
 {
     char detail[160], day[ADMIN_DAY_BYTES];
-    const char *text = "The journals could not be read; ask again later.";
+    const char *text = ADMIN_JOURNALS_UNREADABLE;
     enum err result = asked->audit.request.result;
     if (result == ERR_TOO_LARGE)
-        text =
-            "There are more rows than fit into an answer: ask for fewer days, or for one account.";
+        text = "The answer has too many rows: ask for fewer days, or for one account.";
     if (result == ERR_OVERLOADED)
-        text = "Other audits are running; ask again when they are done.";
+        text = "Other audits are running: ask again when they are done.";
     if (result == ERR_UNAVAILABLE && asked->audit.ret_restless_day >= 0) {
         admin_day_text(asked->audit.ret_restless_day, day);
         snprintf(detail, sizeof detail,
-            "The history of %s is moving (it expires, or is given to an endpoint): ask again in "
-            "some minutes, or for "
-            "other days.",
+            "The history of %s is changing, since it expires or is given to an endpoint: ask again "
+            "in "
+            "some minutes, or for other days.",
             day);
         text = detail;
     }
     http_answer_problem(asked->exchange, result, text, NULL);
 }
 
-/* A name that was mistyped must not look like an account of which nothing is missing. */
+/* A mistyped name must not look like an account that is complete. */
 static bool is_unknown(const struct asked *asked)
 {
     const struct audit *audit = asked->audit.ret_audit;
@@ -235,7 +235,7 @@ static void on_audited(struct request *request, void *receiver)
     else if (request->result)
         answer_refusal(asked);
     else if (buffer_status(&json) != OK)
-        http_answer_problem(asked->exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
+        http_answer_problem(asked->exchange, ERR_NO_MEMORY, ADMIN_ASK_LATER, NULL);
     else
         http_answer(asked->exchange,
             &(struct http_reply){
@@ -248,8 +248,8 @@ static void on_audited(struct request *request, void *receiver)
 static bool take_question(struct http_exchange *exchange, struct audit_question *question)
 {
     enum { FROM, TO, ACCOUNT, BODIES, PARAMETERS };
-    struct admin_parameter parameters[PARAMETERS + 1] = {{"from"}, {"to"}, {"account"}, {"bodies"}};
-    if (!admin_take_parameters(exchange, parameters) ||
+    struct admin_parameter parameters[PARAMETERS] = {{"from"}, {"to"}, {"account"}, {"bodies"}};
+    if (!admin_take_parameters(exchange, parameters, PARAMETERS) ||
         !admin_take_day(exchange, &parameters[FROM], &question->from_day) ||
         !admin_take_day(exchange, &parameters[TO], &question->to_day) ||
         !admin_take_name(exchange, &parameters[ACCOUNT], question->account))
@@ -271,11 +271,8 @@ void admin_get_audit(struct http_exchange *exchange, void *context)
     struct audit_question question = {.from_day = INT64_MIN, .to_day = INT64_MAX};
     if (!admin_authenticate(admin, exchange) || !take_question(exchange, &question))
         return;
-    struct asked *asked = calloc(1, sizeof *asked);
-    if (!asked) {
-        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
-        return;
-    }
+    struct asked *asked;
+    MEMORY_NEW(asked);
     asked->admin = admin;
     asked->exchange = exchange;
     asked->audit.question = question;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a path and a body say of a change, and its way to the accounts thread and back. */
+/* The objects that a path names, and changes on their way to the accounts thread and back. */
 #include "admin/admin_internal.h"
 
+#include "base/memory.h"
 #include "model/name.h"
 
 #include <stdlib.h>
@@ -11,7 +12,8 @@ bool admin_take_path_name(
 {
     struct slice text = http_path_part(exchange, part);
     if (text.len > NAME_BYTES_MAX) {
-        http_answer_problem(exchange, ERR_NOT_FOUND, "There is nothing of that name.", NULL);
+        http_answer_problem(exchange, ERR_NOT_FOUND,
+            "The name in the path has more than 64 characters, so nothing has it.", NULL);
         return false;
     }
     memcpy(ret_name, text.data, text.len);
@@ -19,12 +21,24 @@ bool admin_take_path_name(
     return true;
 }
 
+/* A part of the path names a partner or account that does not exist. */
+static void answer_missing(struct http_exchange *exchange, unsigned part, const char *what)
+{
+    char detail[NAME_BYTES_MAX + 160];
+    struct slice name = http_path_part(exchange, part);
+    bool is_name = name_is_valid(name); /* else it is not shown: it may be no text */
+    snprintf(detail, sizeof detail,
+        "The %s%s%.*s%s does not exist: add it with \"penstock %s add\".", what,
+        is_name ? " \"" : "", is_name ? (int)name.len : 0, name.data, is_name ? "\"" : "", what);
+    http_answer_problem(exchange, ERR_NOT_FOUND, detail, NULL);
+}
+
 const struct partner *admin_find_partner(const struct admin *admin, struct http_exchange *exchange)
 {
     const struct partner *partner =
         directory_partner(accounts_directory(admin->options.accounts), http_path_part(exchange, 0));
     if (!partner)
-        http_answer_problem(exchange, ERR_NOT_FOUND, "There is no such partner.", NULL);
+        answer_missing(exchange, 0, "partner");
     return partner;
 }
 
@@ -33,7 +47,7 @@ const struct account *admin_find_account(const struct admin *admin, struct http_
     const struct account *account =
         directory_account(accounts_directory(admin->options.accounts), http_path_part(exchange, 0));
     if (!account)
-        http_answer_problem(exchange, ERR_NOT_FOUND, "There is no such account.", NULL);
+        answer_missing(exchange, 0, "account");
     return account;
 }
 
@@ -46,18 +60,18 @@ const struct endpoint *admin_find_endpoint(
         endpoint = directory_endpoint(accounts_directory(admin->options.accounts), id);
     if (endpoint && slice_equals_string(http_path_part(exchange, 0), endpoint->account))
         return endpoint;
-    http_answer_problem(exchange, ERR_NOT_FOUND, "The account has no such endpoint.", NULL);
+    http_answer_problem(exchange, ERR_NOT_FOUND,
+        "The account has no endpoint with this id: \"penstock endpoint list ACCOUNT\" shows its "
+        "endpoints.",
+        NULL);
     return NULL;
 }
 
 struct admin_change *admin_change_new(struct http_exchange *exchange, enum accounts_change kind,
     int status, json_t *(*view)(const struct admin_change *change))
 {
-    struct admin_change *change = calloc(1, sizeof *change);
-    if (!change) {
-        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
-        return NULL;
-    }
+    struct admin_change *change;
+    MEMORY_NEW(change);
     change->request.base.kind = kind;
     change->exchange = exchange;
     change->status = status;
@@ -127,7 +141,7 @@ static void on_changed(struct request *base, void *receiver)
 
 void admin_change_submit(struct admin *admin, struct admin_change *change)
 {
-    if (admin_refuse_as_follower(admin, change->exchange, "change it")) {
+    if (admin_refuse_as_follower(admin, change->exchange, "make the change")) {
         free(change);
         return;
     }

@@ -1,27 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET /api/v1/changes?after=V&wait=S: what has changed in the accounts behind version V, for a
- * gateway that follows this one. An answer is a page (accounts/replication.h): `version`, up to
- * which it reaches, and `more`. Without anything new it waits for it, S seconds at most. `restart`
- * says that V lies beyond this gateway's last change: it was set back to a backup, and has to be
- * followed from 0 on.
+ * For gateways that follow this one.
  *
- * It holds what a follower needs to know partners by: their secrets and the hashes of their keys.
- * Secrets of endpoints are left out: a gateway that does not deliver signs nothing.
+ * GET /api/v1/installation: id, seed, counts and receipt key. The token protects the receipt key:
+ * its owner can make receipts.
  *
- * Questions that wait stand in a ring and are looked at with every tick of the loop, about every
- * 100 ms.
+ * GET /api/v1/changes?after=V&wait=S: the objects of the accounts that changed after version V. An
+ * answer is a page (accounts/replication.h): `version` is the last change in it, and `more` says
+ * that there are later ones. Without changes the answer waits for one, at most S seconds.
+ * `restart`: V is higher than the last change of this gateway, which was restored from a backup;
+ * follow it from 0 on. The page has the secrets of partners and the hashes of their keys, but no
+ * secrets of endpoints: followers do not deliver.
+ *
+ * Requests that wait are in a list that each tick of the loop looks at, about every 100 ms.
  */
 #include "admin/admin_internal.h"
 
 #include "accounts/replication.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #define WAIT_S_MAX 30
-#define WAITING_MAX 64 /* at the same time; beyond, an answer comes at once */
+#define WAITING_MAX 64 /* at the same time; further ones are answered at once */
 
 struct admin_feed {
     struct accounts_replication replication;
@@ -31,7 +35,7 @@ struct admin_feed {
     int64_t until_mono_us;
 };
 
-/* Objects. What was removed is its id. */
+/* Objects. */
 
 static json_t *partner_view(const struct accounts_object *object)
 {
@@ -101,7 +105,7 @@ static json_t *object_view(const struct accounts_object *object)
     return view;
 }
 
-/* NULL when there is no memory: an object that is left out would never come again. */
+/* NULL when there is no memory: an object that is left out would never be sent again. */
 static json_t *page_view(const struct admin *admin, const struct accounts_page *page, bool restart)
 {
     json_t *changes = json_array();
@@ -155,7 +159,7 @@ void admin_changes_end(struct admin *admin)
 {
     list_for_each_safe (node, following, &admin->feeds) {
         struct admin_feed *feed = CONTAINER_OF(node, struct admin_feed, in_waiting);
-        http_answer_problem(feed->exchange, ERR_SHUTTING_DOWN, "Ask again later.", NULL);
+        http_answer_problem(feed->exchange, ERR_SHUTTING_DOWN, ADMIN_ASK_LATER, NULL);
         free(feed);
     }
     list_init(&admin->feeds);
@@ -171,7 +175,7 @@ static bool take_number(struct http_exchange *exchange, const struct admin_param
     errno = 0;
     long long number = strtoll(parameter->value, &end, 10);
     if (errno || *end || parameter->value[0] < '0' || parameter->value[0] > '9' || number > max) {
-        admin_refuse_member(exchange, parameter->name, "must be a number that is not too large");
+        admin_refuse_member(exchange, parameter->name, "must be a number, and not too large");
         return false;
     }
     *ret_number = number;
@@ -181,18 +185,15 @@ static bool take_number(struct http_exchange *exchange, const struct admin_param
 void admin_get_changes(struct http_exchange *exchange, void *context)
 {
     struct admin *admin = context;
-    struct admin_parameter parameters[] = {{.name = "after"}, {.name = "wait"}, {0}};
+    struct admin_parameter parameters[] = {{.name = "after"}, {.name = "wait"}};
     int64_t after = 0, wait_s = 0;
     if (!admin_authenticate(admin, exchange) || admin_refuse_as_follower(admin, exchange, "ask") ||
-        !admin_take_parameters(exchange, parameters) ||
+        !admin_take_parameters(exchange, parameters, ARRAY_LENGTH(parameters)) ||
         !take_number(exchange, &parameters[0], INT64_MAX, &after) ||
         !take_number(exchange, &parameters[1], WAIT_S_MAX, &wait_s))
         return;
-    struct admin_feed *feed = calloc(1, sizeof *feed);
-    if (!feed) {
-        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
-        return;
-    }
+    struct admin_feed *feed;
+    MEMORY_NEW(feed);
     feed->admin = admin;
     feed->exchange = exchange;
     feed->replication.after = after;
@@ -205,4 +206,19 @@ void admin_get_changes(struct http_exchange *exchange, void *context)
     }
     list_add_tail(&admin->feeds, &feed->in_waiting);
     admin->feeds_count++;
+}
+
+void admin_get_installation(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    const struct admin_installation *installation = &admin->options.installation;
+    if (!admin_authenticate(admin, exchange) || admin_refuse_as_follower(admin, exchange, "ask"))
+        return;
+    char seed[2 * HASH_SEED_BYTES + 1], key[2 * sizeof installation->receipt_key + 1];
+    hex_encode(slice_of(installation->seed.bytes, HASH_SEED_BYTES), seed);
+    hex_encode(slice_of(installation->receipt_key, sizeof installation->receipt_key), key);
+    admin_answer_json(exchange, 200,
+        json_pack("{s:s, s:s, s:i, s:i, s:s}", "id", installation->id, "seed", seed, "partitions",
+            (int)installation->partitions, "shards", (int)admin->options.shards, "receipt_key",
+            key));
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an operator does to one delivery: POST /api/v1/deliveries/{id}/resolve, resend, discard,
- * replay. Each says where the delivery is believed to be (`expect`), and is done only there; what
- * was done, and why, is kept with the delivery. It goes to the delivery's owner and is answered
- * after the commit.
+ * Operator actions on one delivery: POST /api/v1/deliveries/{id}/resolve, resend, discard, replay.
+ * Each names the state that the delivery is in (`expect`), and does nothing in another state. The
+ * delivery keeps a record of the action with its note. The owner of the delivery runs the action,
+ * and the answer follows its commit.
  *
- * What is resent or replayed may name another `endpoint` of its account to be sent to from now on.
- * What could never be delivered is refused with the reason, and with what to do.
+ * Resend and replay may name another `endpoint` of the account, which gets the delivery from now
+ * on. A delivery that could never be sent is refused, with the reason and the remedy.
  */
 #include "admin/admin_internal.h"
 
+#include "base/memory.h"
 #include "model/delivery_id.h"
 
 #include <stdio.h>
@@ -21,7 +22,7 @@ struct asked {
     struct http_exchange *exchange;
 };
 
-/* Why it can't be sent, and what to do about it. */
+/* Why the delivery can't be sent, and the remedy. */
 static void describe_refusal(
     const struct journal_operator_action *action, char *ret_text, size_t size)
 {
@@ -30,32 +31,28 @@ static void describe_refusal(
     switch (action->ret_refusal) {
     case ACTION_UNROUTED:
         snprintf(ret_text, size,
-            "It has no endpoint to be sent to. It goes by itself as soon as its account has one "
-            "that takes its type; "
-            "or "
-            "name an endpoint of the account, or resolve or discard it.");
+            "The delivery has no endpoint. Name an endpoint of its account, or add one that takes "
+            "its "
+            "type: it is then sent without a further action. Or resolve or discard it.");
         break;
     case ACTION_BODY_EXPIRED:
         snprintf(ret_text, size,
-            "Its body has expired (retention.bodies): it can't be sent again. The partner can post "
-            "the event again "
-            "under "
-            "another key.");
+            "The body of the event has expired (retention.bodies), so it can't be sent again. The "
+            "partner can post the event again with another key.");
         break;
     case ACTION_ENDPOINT_GONE:
         snprintf(ret_text, size,
             action->endpoint
                 ? "The endpoint %s does not exist: name another one of the account %s."
-                : "Its endpoint %s has been removed: name another endpoint of the account %s to "
-                  "send it to "
-                  "(what was delivered stays with its endpoint), or resolve or discard it.",
+                : "Its endpoint %s has been removed: name another endpoint of the account %s, or "
+                  "resolve or discard the delivery. A delivered one stays with its endpoint.",
             endpoint, action->ret_account);
         break;
     case ACTION_ENDPOINT_DISABLED:
         snprintf(ret_text, size,
-            "The endpoint %s of the account %s is disabled, and would get nothing: enable it first "
-            "(what is parked as "
-            "disabled then goes by itself), or name another endpoint of the account.",
+            "The endpoint %s of the account %s is disabled: enable it, or name another endpoint of "
+            "the account. Deliveries that are parked as disabled are sent as soon as it is "
+            "enabled.",
             endpoint, action->ret_account);
         break;
     case ACTION_ENDPOINT_FOREIGN:
@@ -66,18 +63,19 @@ static void describe_refusal(
     case ACTION_ENDPOINT_HAS_IT:
         delivery_id_format(&action->event, action->ret_index, delivery);
         snprintf(ret_text, size,
-            "The endpoint %s has a delivery of this event already, %s: resend or replay that one, "
-            "and discard this "
-            "one.",
+            "The endpoint %s already has a delivery of this event, %s: resend or replay that one, "
+            "and "
+            "discard this one.",
             endpoint, delivery);
         break;
     case ACTION_WAS_DELIVERED:
         snprintf(ret_text, size,
-            "It was delivered to its endpoint and stays that endpoint's: it can be replayed there "
-            "only.");
+            "The delivery is delivered to its endpoint and stays that endpoint's: replay it "
+            "without "
+            "naming an endpoint.");
         break;
     case ACTION_NOT_REFUSED:
-        snprintf(ret_text, size, "It can't be sent.");
+        snprintf(ret_text, size, "The delivery can't be sent.");
         break;
     }
 }
@@ -86,19 +84,18 @@ static void answer_refusal(
     const struct journal_operator_action *action, struct http_exchange *exchange)
 {
     char detail[512];
-    const char *text = "It could not be done; ask again later.";
+    const char *text = "The action was not done: ask again later.";
     bool is_replayed =
         action->from == DELIVERY_DELIVERED && !delivery_state_is_final(action->ret_state);
     switch (action->ask.result) {
     case ERR_NOT_FOUND:
-        text = "No journal knows this delivery.";
+        text = "No journal has this delivery.";
         break;
     case ERR_MOVED_ON:
-        snprintf(detail, sizeof detail, "It is %s now, not %s.%s",
+        snprintf(detail, sizeof detail, "The delivery is %s, not %s.%s",
             delivery_state_name(action->ret_state), delivery_state_name(action->from),
-            is_replayed ? " If it was delivered before, a replay of it is in progress: look at it "
-                          "with its id, and wait "
-                          "for the end."
+            is_replayed ? " If it was delivered before, a replay is in progress: wait for its end, "
+                          "GET /api/v1/deliveries/{id} shows it."
                         : "");
         text = detail;
         break;
@@ -107,8 +104,9 @@ static void answer_refusal(
         text = detail;
         break;
     case ERR_DAMAGED:
-        text = "Its row, or its event, is damaged and can't be believed: it is not sent again. "
-               "Resolve or discard it.";
+        text =
+            "The row of the delivery or of its event is damaged, so it is not sent again. Resolve "
+            "or discard it.";
         break;
     default:
         break;
@@ -162,7 +160,7 @@ static bool take_note(
     return taken != ADMIN_MEMBER_ANSWERED;
 }
 
-/* A state among `states` (bits); `rule` says which these are. */
+/* Takes a state among `states` (bits); `rule` names them. */
 static bool take_state(struct http_exchange *exchange, const json_t *body, const char *name,
     unsigned states, const char *rule, enum delivery_state *ret_state)
 {
@@ -179,7 +177,7 @@ static bool take_state(struct http_exchange *exchange, const json_t *body, const
     return true;
 }
 
-/* Where to, of what is to be sent: an endpoint's id. */
+/* Takes the id of the endpoint that is to get the delivery. */
 static bool take_endpoint(
     struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
@@ -190,7 +188,7 @@ static bool take_endpoint(
     if (endpoint_id_parse(slice_from_string(text), &action->endpoint) && action->endpoint != 0)
         return true;
     admin_refuse_member(
-        exchange, "endpoint", "must be an endpoint's id such as ep_0123456789abcdef");
+        exchange, "endpoint", "must be the id of an endpoint such as ep_0123456789abcdef");
     return false;
 }
 
@@ -211,8 +209,8 @@ static bool take_resend(
     struct http_exchange *exchange, const json_t *body, struct journal_operator_action *action)
 {
     action->to = DELIVERY_PENDING;
-    return take_state(exchange, body, "expect", PARKED, "must be parked; what is dead is replayed",
-               &action->from) &&
+    return take_state(exchange, body, "expect", PARKED,
+               "must be parked; replay a dead delivery instead", &action->from) &&
            take_endpoint(exchange, body, action);
 }
 
@@ -230,13 +228,14 @@ static bool take_replay(
     bool force = false;
     action->to = DELIVERY_PENDING;
     if (!take_state(exchange, body, "expect", DEAD | DELIVERED,
-            "must be dead, or delivered with force; what is parked is resent", &action->from) ||
+            "must be dead, or delivered with force; resend a parked delivery instead",
+            &action->from) ||
         admin_take_flag(exchange, body, "force", &force) == ADMIN_MEMBER_ANSWERED ||
         !take_endpoint(exchange, body, action))
         return false;
     if (action->from == DELIVERY_DELIVERED && !force) {
         admin_refuse_member(exchange, "force",
-            "must be true: it has been delivered, and the client would get it again");
+            "must be true for a delivered delivery, since the client gets it again");
         return false;
     }
     return true;
@@ -256,13 +255,9 @@ static void do_action(struct http_exchange *exchange, struct admin *admin, const
         return;
     bool taken = take(exchange, body, action) && take_note(exchange, body, action);
     json_decref(body);
-    if (!taken || admin_refuse_as_follower(admin, exchange, "act on deliveries"))
+    if (!taken || admin_refuse_as_follower(admin, exchange, "act on the delivery"))
         return;
-    struct asked *asked = malloc(sizeof *asked);
-    if (!asked) {
-        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
-        return;
-    }
+    struct asked *asked = memory_new_raw(sizeof *asked);
     *asked = draft;
     asked->action.ask.reply_to = &admin->mailbox;
     asked->action.ask.on_done = on_answered;

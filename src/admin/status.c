@@ -1,40 +1,115 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a gateway stands with the others: with the broker between ingress and delivery, and with the
- * leader that it follows. For people (/readyz?verbose) and for programs (/api/v1/status).
+ * What the gateway says of itself: /livez, /readyz, /metrics and /api/v1/status.
  *
- * Nothing here makes a gateway not ready: without the broker the journal takes the events and
- * partners get their 200s, and without the leader the accounts are as they were.
+ * A gateway is not ready while a journal takes no events: posts for its partitions are answered
+ * with 503. In rabbitmq mode it is ready as long as it publishes, since the journal is only the
+ * direct path then. Without the broker the journal takes the events, and without the leader the
+ * accounts stay as they are: neither makes a gateway not ready.
  */
 #include "admin/admin_internal.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "broker/status.h"
 #include "runtime/metrics.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 
-#define ACCOUNTS_AGE_S_MAX \
-    60 /* older ones are worth a look: the leader answers every 25 s at the latest */
+#define MIB (1024.0 * 1024.0)
+#define ACCOUNTS_AGE_S_MAX 60 /* the leader answers every 25 s at the latest */
 
-bool admin_follows(const struct admin *admin)
+/* Journals and the account database: what the disk lets them take. */
+
+static const enum disk_space refused_from[] = {
+    [CLASS_CRITICAL] = SPACE_NONE, [CLASS_IMPORTANT] = SPACE_SCARCE, [CLASS_OPTIONAL] = SPACE_LOW};
+
+static struct room room_of(const struct admin *admin, unsigned shard)
 {
-    return admin->options.leader_url && *admin->options.leader_url;
+    return room_board_get(&admin->options.journals[shard]->room);
 }
 
-bool admin_refuse_as_follower(
-    const struct admin *admin, struct http_exchange *exchange, const char *what)
+static bool publishes(const struct admin *admin)
 {
-    char detail[1200];
-    if (!admin_follows(admin))
-        return false;
-    snprintf(detail, sizeof detail, "This gateway follows %s; %s there.", admin->options.leader_url,
-        what);
-    http_answer_problem(exchange, ERR_FORBIDDEN, detail, NULL);
-    return true;
+    struct broker_link_status link_status;
+    for (unsigned i = 0; admin->options.broker && i < INGRESS_THREADS_MAX; i++)
+        if (broker_status_get(admin->options.broker, BROKER_ROLE_PUBLISH, i, &link_status) &&
+            link_status.good)
+            return true;
+    return false;
 }
 
-/* What becomes of things meanwhile. */
+static bool takes_events(const struct admin *admin)
+{
+    bool all = true;
+    for (unsigned i = 0; admin->options.journals && i < admin->options.shards; i++)
+        all &= room_of(admin, i).space != SPACE_NONE;
+    return metrics_read(METRIC_JOURNAL_FAILED) == 0 && (all || publishes(admin));
+}
+
+static void print_journal(
+    const struct admin *admin, unsigned shard, const struct room *room, struct buffer *text)
+{
+    char since[CLOCK_TEXT_BYTES];
+    clock_format_rfc3339(room->since_us, since);
+    buffer_add_format(text, "[-] journal %u: takes %s (%s)", shard, room_taken(room->space),
+        room_reason_name(room->reason));
+    if (room->free_bytes >= 0)
+        buffer_add_format(text, ", %.1f MiB free", (double)room->free_bytes / MIB);
+    if (room->wanted_bytes > 0)
+        buffer_add_format(
+            text, ", takes more from %.1f MiB free on", (double)room->wanted_bytes / MIB);
+    buffer_add_format(text, ", since %s%s\n", since,
+        room->space == SPACE_NONE && publishes(admin) ? "; events go through the broker" : "");
+}
+
+static void print_room(const struct admin *admin, struct buffer *text)
+{
+    bool well = metrics_read(METRIC_JOURNAL_FAILED) == 0;
+    for (unsigned i = 0; admin->options.journals && i < admin->options.shards; i++) {
+        struct room room = room_of(admin, i);
+        if (room.reason == ROOM_WELL)
+            continue;
+        print_journal(admin, i, &room, text);
+        well = false;
+    }
+    if (well)
+        buffer_add_string(text, "[+] journals take events\n");
+    else if (!admin->options.journals)
+        buffer_add_string(text, "[-] journals refuse events: see the log\n");
+    enum err trouble = accounts_trouble(admin->options.accounts);
+    if (trouble)
+        buffer_add_format(text, "[-] accounts.db: changes are refused (%s)\n", err_name(trouble));
+}
+
+static json_t *journal_view(unsigned shard, const struct room *room)
+{
+    json_t *refuses = json_array();
+    for (unsigned class = 0; class < ARRAY_LENGTH(refused_from); class ++)
+        if (room->space >= refused_from[class])
+            json_array_append_new(refuses, json_string(class_name((enum event_class) class)));
+    return json_pack("{s:i, s:o, s:s, s:o, s:o, s:o}", "shard", (int)shard, "refuses", refuses,
+        "reason", room_reason_name(room->reason), "free_bytes",
+        room->free_bytes < 0 ? json_null() : json_integer(room->free_bytes), "wanted_bytes",
+        room->wanted_bytes > 0 ? json_integer(room->wanted_bytes) : json_null(), "since",
+        admin_time(room->since_us));
+}
+
+static json_t *room_view(const struct admin *admin)
+{
+    json_t *journals = json_array();
+    for (unsigned i = 0; admin->options.journals && i < admin->options.shards; i++) {
+        struct room room = room_of(admin, i);
+        json_array_append_new(journals, journal_view(i, &room));
+    }
+    enum err trouble = accounts_trouble(admin->options.accounts);
+    return json_pack("{s:b, s:o, s:o}", "takes_events", (int)takes_events(admin), "journals",
+        journals, "accounts_trouble", trouble ? json_string(err_name(trouble)) : json_null());
+}
+
+/* The broker and the leader. */
+
+/* What happens while the link to the broker is down. */
 static const char *without_broker(enum broker_role role)
 {
     switch (role) {
@@ -51,7 +126,7 @@ static const char *without_broker(enum broker_role role)
     }
 }
 
-static void print_status(struct buffer *text, enum broker_role role, unsigned number,
+static void print_link(struct buffer *text, enum broker_role role, unsigned number,
     const struct broker_link_status *link_status)
 {
     char since[CLOCK_TEXT_BYTES];
@@ -66,21 +141,21 @@ static void print_status(struct buffer *text, enum broker_role role, unsigned nu
             *link_status->why ? ": " : "", link_status->why, since);
 }
 
-void admin_print_status(const struct admin *admin, struct buffer *text)
+static void print_status(const struct admin *admin, struct buffer *text)
 {
     struct broker_link_status link_status;
     for (unsigned role = 0; role < BROKER_ROLES && admin->options.broker; role++)
         for (unsigned i = 0; i < INGRESS_THREADS_MAX; i++)
             if (broker_status_get(admin->options.broker, (enum broker_role)role, i, &link_status))
-                print_status(text, (enum broker_role)role, i, &link_status);
+                print_link(text, (enum broker_role)role, i, &link_status);
     if (!admin_follows(admin))
         return;
     int64_t age_s = metrics_read(METRIC_DIRECTORY_AGE);
-    buffer_add_format(text, "[%c] accounts: as of %lld s ago, from %s\n",
+    buffer_add_format(text, "[%c] accounts: %lld s old, from %s\n",
         age_s <= ACCOUNTS_AGE_S_MAX ? '+' : '-', (long long)age_s, admin->options.leader_url);
 }
 
-static json_t *status_view(
+static json_t *link_view(
     enum broker_role role, unsigned number, const struct broker_link_status *link_status)
 {
     return json_pack("{s:s, s:i, s:b, s:o, s:o, s:o}", "role", broker_role_name(role), "number",
@@ -97,7 +172,7 @@ static json_t *broker_view(const struct admin *admin)
     for (unsigned role = 0; role < BROKER_ROLES && admin->options.broker; role++)
         for (unsigned i = 0; i < INGRESS_THREADS_MAX; i++)
             if (broker_status_get(admin->options.broker, (enum broker_role)role, i, &link_status))
-                json_array_append_new(list, status_view((enum broker_role)role, i, &link_status));
+                json_array_append_new(list, link_view((enum broker_role)role, i, &link_status));
     return list;
 }
 
@@ -108,11 +183,11 @@ bool admin_knows_broker(const struct admin *admin, int64_t *ret_waiting)
         return true;
     bool knows = broker_status_get_waiting(admin->options.broker, ret_waiting);
     *ret_waiting +=
-        metrics_read(METRIC_RECEIVING); /* consumed, and kept by nobody but the broker so far */
+        metrics_read(METRIC_RECEIVING); /* consumed, and so far only the broker keeps them */
     return knows;
 }
 
-json_t *admin_view_status(const struct admin *admin)
+json_t *admin_view_links(const struct admin *admin)
 {
     const struct admin_options *options = &admin->options;
     json_t *roles = json_pack(options->ingress_only ? "[s]" : "[s, s]", "ingress", "delivery");
@@ -127,4 +202,117 @@ json_t *admin_view_status(const struct admin *admin)
         (json_int_t)metrics_read(METRIC_SUSPENDED), "leader",
         follows ? json_string(options->leader_url) : json_null(), "directory_age_seconds",
         follows ? json_integer(metrics_read(METRIC_DIRECTORY_AGE)) : json_null());
+}
+
+/* The handlers. */
+
+static void answer_text(struct http_exchange *exchange, int status, const char *text)
+{
+    http_answer(exchange, &(struct http_reply){.status = status,
+                              .content_type = "text/plain; charset=utf-8",
+                              .body = slice_from_string(text)});
+}
+
+void admin_get_livez(struct http_exchange *exchange, void *context)
+{
+    answer_text(exchange, 200, "ok\n");
+}
+
+static bool wants_verbose(const struct http_exchange *exchange)
+{
+    struct slice query = http_query(exchange);
+    return slice_equals_string(query, "verbose") || slice_starts_with(query, "verbose=") ||
+           slice_starts_with(query, "verbose&");
+}
+
+void admin_get_readyz(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    bool ready = atomic_load(&admin->ready);
+    bool journals = takes_events(admin);
+    if (!wants_verbose(exchange)) {
+        answer_text(
+            exchange, ready && journals ? 200 : 503, ready && journals ? "ok\n" : "not ready\n");
+        return;
+    }
+    struct buffer text = BUFFER_EMPTY;
+    buffer_add_format(&text, "[%c] started\n", ready ? '+' : '-');
+    print_room(admin, &text);
+    print_status(admin, &text);
+    buffer_add_string(&text, ready && journals ? "ready\n" : "not ready\n");
+    if (buffer_status(&text) == OK)
+        answer_text(exchange, ready && journals ? 200 : 503, text.data);
+    else
+        http_answer_problem(exchange, ERR_NO_MEMORY, ADMIN_ASK_LATER, NULL);
+    buffer_done(&text);
+}
+
+void admin_get_metrics(struct http_exchange *exchange, void *context)
+{
+    struct buffer text = BUFFER_EMPTY;
+    metrics_print(&text);
+    if (buffer_status(&text) == OK)
+        http_answer(exchange, &(struct http_reply){.status = 200,
+                                  .content_type = "text/plain; version=0.0.4; charset=utf-8",
+                                  .body = buffer_slice(&text)});
+    else
+        http_answer_problem(exchange, ERR_NO_MEMORY, ADMIN_ASK_LATER, NULL);
+    buffer_done(&text);
+}
+
+struct counts {
+    struct journal_state_counts counts;
+    struct admin *admin;
+    struct http_exchange *exchange;
+};
+
+static void on_state_counts(struct request *request, void *receiver)
+{
+    struct counts *counts = CONTAINER_OF(request, struct counts, counts.request);
+    if (request->result != OK) {
+        http_answer_problem(counts->exchange, request->result, ADMIN_JOURNALS_UNREADABLE, NULL);
+        free(counts);
+        return;
+    }
+    struct admin *admin = counts->admin;
+    json_t *open = json_object();
+    static const enum delivery_state states[] = {
+        DELIVERY_PENDING, DELIVERY_SENDING, DELIVERY_WAITING, DELIVERY_PARKED};
+    for (size_t i = 0; i < ARRAY_LENGTH(states); i++)
+        json_object_set_new(open, delivery_state_name(states[i]),
+            json_integer(counts->counts.ret_counts[states[i]]));
+    json_t *status = json_pack(
+        "{s:s, s:b, s:i, s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I}, s:I, s:I, s:I}", "version",
+        PENSTOCK_VERSION, "ready", (int)(atomic_load(&admin->ready) && takes_events(admin)),
+        "shards", (int)admin->options.shards, "uptime_seconds",
+        (json_int_t)((clock_mono_us() - admin->started_mono_us) / US_PER_SECOND), "open", open,
+        "events", "accepted", (json_int_t)metrics_read(METRIC_EVENTS_ACCEPTED), "duplicate",
+        (json_int_t)metrics_read(METRIC_EVENTS_DUPLICATE), "conflict",
+        (json_int_t)metrics_read(METRIC_EVENTS_CONFLICT), "refused",
+        (json_int_t)metrics_read(METRIC_EVENTS_REFUSED), "unavailable",
+        (json_int_t)metrics_read(METRIC_EVENTS_UNAVAILABLE), "delivered",
+        (json_int_t)metrics_read(METRIC_ATTEMPTS_DELIVERED), "in_flight",
+        (json_int_t)metrics_read(METRIC_IN_FLIGHT), "dead",
+        (json_int_t)metrics_read(METRIC_ATTEMPTS_DEAD));
+    json_t *link_status = admin_view_links(admin), *room = room_view(admin);
+    if (status && (json_object_update(status, link_status) || json_object_update(status, room)))
+        json_decref(TAKE(status));
+    json_decref(link_status);
+    json_decref(room);
+    admin_answer_json(counts->exchange, 200, status);
+    free(counts);
+}
+
+void admin_get_status(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    if (!admin_authenticate(admin, exchange))
+        return;
+    struct counts *counts;
+    MEMORY_NEW(counts);
+    counts->admin = admin;
+    counts->exchange = exchange;
+    counts->counts.request.reply_to = &admin->mailbox;
+    counts->counts.request.on_done = on_state_counts;
+    journal_reader_count_states(admin->options.reader, &counts->counts);
 }

@@ -90,8 +90,8 @@ const struct command *command_find(int argc, char *const *argv, int *ret_used)
     return NULL;
 }
 
-/* The flag that an argument names, whichever command takes it; FLAGS for none. `ret_value` gets what
- * follows '=', or NULL. `taken` are the flags to look at first: two may have the same name. */
+/* The flag that an argument names, whichever command takes it; FLAGS for none. `ret_value` gets
+ * what follows '=', or NULL. `taken` are the flags to look at first: two may have the same name. */
 static unsigned find_flag(const char *argument, unsigned taken, const char **ret_value)
 {
     size_t len = strcspn(argument, "=");

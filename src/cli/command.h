@@ -5,8 +5,8 @@
  *   penstock NAME [NAME] ARGUMENT... [--flag VALUE | --flag=VALUE | --switch]...
  *
  * A command writes data to stdout and talk to stderr, and returns an exit code of sysexits.h. Wrong
- * use is EX_USAGE: the message names the argument or flag and says what to do. Nothing has been done
- * then.
+ * use is EX_USAGE: the message names the argument or flag and says what to do. Nothing has been
+ * done then.
  *
  * Commands that need a whole gateway (dev, serve, check, data accept-loss) are main's: it hands
  * their functions to cli_run, so that this folder includes nothing of main/.
@@ -70,7 +70,7 @@ struct flag {
     const char *name;       /* "--config" */
     const char *short_name; /* "-c" or NULL */
     enum flag_kind kind;
-    const char *value;  /* what stands for the value in help texts; NULL for a switch */
+    const char *value;  /* the placeholder in help texts; NULL for a switch */
     const char *member; /* its name in the admin API (request.h); NULL: it does not go there */
     const char *summary;
 };
@@ -114,16 +114,17 @@ extern const struct command command_rows[];
 extern const size_t command_count;
 extern const struct flag flag_rows[FLAGS];
 
-/* Finds the command that the arguments begin with; NULL when there is none. `ret_used` gets how many
- * arguments its name takes. */
+/* Finds the command that the arguments begin with; NULL when there is none. `ret_used` gets how
+ * many arguments its name takes. */
 const struct command *command_find(int argc, char *const *argv, int *ret_used);
 
-/* Reads the arguments behind a command's name. ERR_USAGE: `complaint` says which one is wrong and
+/* Reads the arguments after a command's name. ERR_USAGE: `complaint` says which one is wrong and
  * what to do. */
 enum err command_parse(const struct command *command, int argc, char *const *argv,
     struct invocation *ret_call, struct buffer *complaint) MUST_CHECK;
 
-/* Prints "penstock: " and the message to stderr, and returns the exit code that belongs to `err`. */
+/* Prints "penstock: " and the message to stderr, and returns the exit code that belongs to
+ * `err`. */
 int command_fail(enum err err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Runs what the arguments say (argv[0] is the program) and returns the exit code. */

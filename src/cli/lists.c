@@ -155,8 +155,8 @@ int command_delivery_list(const struct invocation *call)
     return show_pages(call, &deliveries);
 }
 
-/* False after a complaint: a mistyped event must not look like one without conflicts. An event whose
- * history has expired is known by its conflicts only. */
+/* False after a complaint: a mistyped event must not look like one without conflicts. An event
+ * whose history has expired is known by its conflicts only. */
 static bool event_is_known(const struct invocation *call)
 {
     struct buffer path = BUFFER_EMPTY;

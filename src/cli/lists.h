@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands that list what the journals hold: deliveries, conflicts, and messages that are no events. */
+/* Commands that list what the journals hold: deliveries, conflicts, and messages that are no
+ * events. */
 #ifndef PENSTOCK_CLI_LISTS_H
 #define PENSTOCK_CLI_LISTS_H
 

@@ -15,8 +15,8 @@ enum err remote_directory(const struct invocation *call, char *ret_path, size_t 
 
 /*
  * One request to the admin API. `body` may be NULL; its reference is taken. *ret_answer is the JSON
- * of the answer, which the caller owns. On failure the complaint has been printed, and the exit code
- * of the error is the command's.
+ * of the answer, which the caller owns. On failure the complaint has been printed, and the exit
+ * code of the error is the command's.
  */
 enum err remote_request(const struct invocation *call, const char *method, const char *path,
     json_t *body, json_t **ret_answer) MUST_CHECK;

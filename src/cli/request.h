@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Commands that are one request to the admin API. The row of the command table says which: method,
- * path, and how the answer is printed. The flags that have a member in the flag table make the body.
+ * path, and how the answer is printed. The flags that have a member in the flag table make the
+ * body.
  */
 #ifndef PENSTOCK_CLI_REQUEST_H
 #define PENSTOCK_CLI_REQUEST_H

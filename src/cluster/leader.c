@@ -32,7 +32,8 @@ static enum err read_token(
     return err == ERR_NOT_FOUND ? ERR_PERMISSION : err;
 }
 
-/* Returns what a status other than 200 means. The detail is the one of the problem, if it has one. */
+/* Returns what a status other than 200 means. The detail is the one of the problem, if it has
+ * one. */
 static enum err judge(const struct leader *leader, int status, struct slice body, char *ret_detail)
 {
     json_t *problem = json_loadb(body.data ? body.data : "", body.len, 0, NULL);

@@ -44,14 +44,15 @@ enum err ownership_load(
  * OK: this journal owns delivery. Also OK when the broker does not answer and its last answer was
  * yes. ERR_NOT_OWNER: another journal owns it. With `take_over` the broker gets this journal as the
  * new owner instead, and ownership->name changes. Without another owner `take_over` has no effect,
- * so it may stay in the file of a service. ERR_UNAVAILABLE: the broker does not answer, and its last
- * answer was not yes. ERR_CONFIG, ERR_PERMISSION: the broker rejects the configuration.
+ * so it may stay in the file of a service. ERR_UNAVAILABLE: the broker does not answer, and its
+ * last answer was not yes. ERR_CONFIG, ERR_PERMISSION: the broker rejects the configuration.
  * `complaints` gets the reason and the remedy.
  */
 enum err ownership_acquire(struct ownership *ownership, const struct broker_options *broker,
     bool take_over, struct buffer *complaints) MUST_CHECK;
 
-/* Guarded events that were accepted before this time are to be parked. 0: nothing was taken over. */
+/* Guarded events that were accepted before this time are to be parked. 0: nothing was taken
+ * over. */
 int64_t ownership_forced_since_us(const struct ownership *ownership);
 
 #endif

@@ -10,9 +10,9 @@
  *     |            '--no answer: wait 1 s, 2 s, ... 30 s
  *     '---- nothing new: the answer comes after 25 s -------------'
  *
- * Without the leader the accounts stay as they are. METRIC_DIRECTORY_AGE is their age: seconds since
- * the last answer that had all changes. The log has one line when the leader does not answer any
- * more, and one when it answers again.
+ * Without the leader the accounts stay as they are. METRIC_DIRECTORY_AGE is their age: seconds
+ * since the last answer that had all changes. The log has one line when the leader does not answer
+ * any more, and one when it answers again.
  *
  * Limit: the replica does not notice a leader that was restored from a backup and has then made as
  * many changes again before the next request. Restart the gateway of the replica with an empty

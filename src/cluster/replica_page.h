@@ -18,8 +18,8 @@ struct replica_answer {
 
 #define REPLICA_PAGE_DETAIL_BYTES 128
 
-/* Returns false when the text is no page; `ret_detail` (REPLICA_PAGE_DETAIL_BYTES) then says what is
- * wrong first. The page must be ended in either case. */
+/* Returns false when the text is no page; `ret_detail` (REPLICA_PAGE_DETAIL_BYTES) then says what
+ * is wrong first. The page must be ended in either case. */
 bool replica_page_parse(struct slice json, struct replica_answer *ret_answer, char *ret_detail);
 
 #endif

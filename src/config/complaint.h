@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Complaints: one line each, with where it stands, what it is about, and what would be right. Only
+/* Complaints about a configuration, a line each: the place, the subject, and the remedy. Only
  * config/ includes this. */
 #ifndef PENSTOCK_CONFIG_COMPLAINT_H
 #define PENSTOCK_CONFIG_COMPLAINT_H
@@ -10,7 +10,7 @@
 
 /* Where an option got its value. */
 struct complaint_source {
-    size_t line, column; /* in the file; 0: not there */
+    size_t line, column; /* in the file; 0: not in the file */
     bool is_variable;    /* set by the environment, over the file */
 };
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Three sources, each over the one before: the table's defaults, the file, the environment. All are
- * read to the end, so that one run shows everything that is wrong. What is built is a copy: the
+ * read to the end, so that one run shows all problems. The result is built in a copy: the
  * caller's configuration changes as a whole or not at all.
  */
 #include "config/config.h"
 
 #include "base/cleanup.h"
+#include "base/memory.h"
 #include "config/config_check.h"
 #include "config/config_file.h"
-#include "config/config_files.h"
 #include "config/value.h"
 
 #include <assert.h>
@@ -51,8 +51,9 @@ static void take_named(struct slice name, enum option_form form, struct slice va
     complaints->sources[option - option_rows].is_variable = form == OPTION_FORM_VARIABLE;
 }
 
-/* PENSTOCK_ with a double underscore is ours, known or mistyped; PENSTOCK_HOME and the like belong
- * to somebody else, but for options without a section. */
+/* A variable that begins with PENSTOCK_ and has a double underscore is an option, known or
+ * mistyped. Others, such as PENSTOCK_HOME, are not ours, unless an option without a section has
+ * that name. */
 static void take_variable(
     const char *variable, struct config *config, struct complaints *complaints)
 {
@@ -61,7 +62,7 @@ static void take_variable(
     if (!equals || strncmp(variable, OPTION_VARIABLE_PREFIX, prefix_len) != 0)
         return;
     struct slice name = slice_of(variable, (size_t)(equals - variable));
-    /* From the prefix's own underscore on, so that PENSTOCK__X is a typo too. */
+    /* The last underscore of the prefix counts: PENSTOCK__X is a typo as well. */
     bool is_ours = memmem(name.data + prefix_len - 1, name.len - prefix_len + 1, "__", 2) != NULL;
     if (!is_ours && !option_find(name, OPTION_FORM_VARIABLE))
         return;
@@ -99,7 +100,8 @@ static void check_to_run(const char *file, const struct config *config,
     struct complaint_place place = {.file = file};
     if (file && !complaints->file_has_content)
         complaint_add(complaints, &place,
-            "is empty: is it the right file? (penstock check --sample prints one)");
+            "is empty: name another file, or fill it with the output of \"penstock check "
+            "--sample\"");
     if (file) /* else an argument names the directory */
         config_check_data_directory(config, complaints);
     config_check_files(config, complaints);
@@ -111,16 +113,14 @@ static enum err load(const char *file, char *const *environment, bool to_run,
     void (*more)(const struct config *config, struct complaints *complaints),
     struct config *ret_config, struct buffer *complaints_text)
 {
-    AUTO_FREE struct config *fresh = malloc(sizeof *fresh);
-    if (!fresh)
-        return ERR_NO_MEMORY;
+    AUTO_FREE struct config *fresh = memory_new_raw(sizeof *fresh);
     struct complaints complaints = {.text = complaints_text, .file = file};
     config_defaults(fresh);
     if (file)
         config_file_load(file, fresh, &complaints);
     for (char *const *variable = environment; variable && *variable; variable++)
         take_variable(*variable, fresh, &complaints);
-    if (complaints.count == 0) { /* otherwise they would be about values that were never meant */
+    if (complaints.count == 0) { /* else these checks would be about wrong values */
         config_check(fresh, &complaints);
         if (to_run)
             check_to_run(file, fresh, more, &complaints);

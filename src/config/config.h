@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration: defaults, then the YAML file, then the environment, each value checked against
- * its row of option_table.h, and all together against each other (config_check.h). Every complaint
- * names the file with line and column, the variable, or the option, and says what would be right.
+ * The configuration: defaults, then the YAML file, then the environment. Each value is checked
+ * against its row of option_table.h, and all values against each other (config_check.h). Every
+ * complaint names the file with line and column, the variable, or the option, and the remedy.
  */
 #ifndef PENSTOCK_CONFIG_CONFIG_H
 #define PENSTOCK_CONFIG_CONFIG_H
@@ -39,7 +39,7 @@ enum config_queue_kind { CONFIG_QUEUE_DIRECT, CONFIG_QUEUE_RABBITMQ };
 
 /*
  * One field per row of the table, which is checked against them (option.c). Texts are
- * NUL-terminated, with zeros behind, so that fields are compared and copied as bytes.
+ * NUL-terminated, and zeros follow, so that fields can be compared and copied as bytes.
  */
 struct config {
     struct config_roles roles;
@@ -76,9 +76,8 @@ struct config {
 void config_defaults(struct config *ret_config);
 
 /*
- * `file` may be NULL (defaults and environment only). `environment` is environ or a test's. On
- * ERR_CONFIG `complaints` holds one line per problem, all that were found, and *ret_config is
- * untouched.
+ * `file` may be NULL (defaults and environment only). `environment` is environ, or the one of a
+ * test. ERR_CONFIG: `complaints` has a line for each problem, and *ret_config is unchanged.
  */
 enum err config_load(const char *file, char *const *environment, struct config *ret_config,
     struct buffer *complaints) MUST_CHECK;
@@ -90,9 +89,9 @@ void config_complain(struct complaints *complaints, const char *key, const char 
     __attribute__((format(printf, 3, 4)));
 
 /*
- * As config_load, for a gateway that is to run with it: the files that it names are looked at
- * (config_files.h), a file that says nothing is refused, and `more` is asked for what config/ can't
- * see (may be NULL). What `check`, `serve` and a reload use.
+ * As config_load, for a gateway that is to run with it: checks the files that options name
+ * (config_check.h), rejects an empty file, and calls `more` for checks that config/ can't make (may
+ * be NULL). For `check`, `serve` and a reload.
  */
 enum err config_load_to_run(const char *file, char *const *environment,
     void (*more)(const struct config *config, struct complaints *complaints),
@@ -104,8 +103,8 @@ enum err config_set(struct config *config, const char *key, const char *value,
     struct buffer *complaints) MUST_CHECK;
 
 /*
- * Takes over from `fresh` what a reload may change. Options marked restart that differ are left as
- * they are; their keys go to `needs_restart`, separated by spaces.
+ * Takes from `fresh` the options that a reload may change. Options marked restart that differ stay
+ * as they are; their keys are added to `needs_restart`, separated by spaces.
  */
 void config_reload(struct config *config, const struct config *fresh, struct buffer *needs_restart);
 

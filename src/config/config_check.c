@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/config_check.h"
 
+#include "base/pem.h"
 #include "model/name.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SECRET_FILE_BYTES_MAX 4096 /* a token, or user:password */
 
 static void complain(struct complaints *complaints, const char *key, const char *what)
 {
@@ -14,13 +21,14 @@ static void check_roles(const struct config *config, struct complaints *complain
 {
     if (!config->roles.ingress)
         complain(complaints, "roles",
-            "delivery alone is not taken: the delivering gateway takes events as well; write "
+            "delivery alone is not supported, since the delivering gateway takes events as well: "
+            "write "
             "[ingress, delivery]");
     else if (!config->roles.delivery && config->queue_kind != CONFIG_QUEUE_RABBITMQ)
         complain(complaints, "roles",
             "ingress alone needs queue.kind: rabbitmq, since its events reach the delivering "
-            "gateway through the "
-            "broker");
+            "gateway "
+            "through the broker: set it, or write [ingress, delivery]");
 }
 
 static bool is_url(const char *text)
@@ -36,20 +44,20 @@ static void check_leader(const struct config *config, struct complaints *complai
     bool follows = config->roles.ingress && !config->roles.delivery;
     if (*config->leader_url && !follows)
         complain(complaints, "leader.url",
-            "a gateway with delivery leads and follows nobody: leave it out, or take delivery out "
-            "of roles");
+            "must be empty for a gateway with delivery, which is the leader: remove it, or remove "
+            "delivery from roles");
     else if (*config->leader_url && !is_url(config->leader_url))
         complain(complaints, "leader.url",
             "must begin with http:// or https:// and name the leader's admin listener, such as "
             "https://leader.example:9640");
     else if (!*config->leader_url && follows)
         complain(complaints, "leader.url",
-            "is missing: a gateway without delivery gets its accounts from the delivering one; "
-            "name that one's admin "
-            "listener, such as https://leader.example:9640");
+            "is missing: a gateway without delivery gets its accounts from the delivering one. "
+            "Name "
+            "the admin listener of that one, such as https://leader.example:9640");
     if (*config->leader_url && !*config->leader_token_file)
         complain(complaints, "leader.token_file",
-            "is missing: name a file that holds the leader's admin token (its keys/admin.token)");
+            "is missing: name a file with the admin token of the leader (its keys/admin.token)");
 }
 
 static void check_broker(const struct config *config, struct complaints *complaints)
@@ -57,21 +65,21 @@ static void check_broker(const struct config *config, struct complaints *complai
     if (!*config->broker_certificate_file != !*config->broker_key_file)
         complain(complaints,
             *config->broker_key_file ? "broker.certificate_file" : "broker.key_file",
-            "is missing: broker.certificate_file and broker.key_file go together");
+            "is missing: set both broker.certificate_file and broker.key_file, or none of them");
     if (!config->broker_tls &&
         (*config->broker_ca_file || *config->broker_certificate_file || *config->broker_key_file))
         complain(complaints, "broker.tls",
-            "must be true when there are certificates: nothing would be encrypted");
+            "must be true when there are certificates: set it, or remove the certificates");
     if (!*config->intake_partner)
         return;
     if (!name_is_valid(slice_from_string(config->intake_partner)))
         complain(complaints, "intake.partner", NAME_RULE);
     if (config->queue_kind != CONFIG_QUEUE_RABBITMQ)
-        complain(
-            complaints, "intake.partner", "needs queue.kind: rabbitmq, where the intake queue is");
+        complain(complaints, "intake.partner",
+            "needs queue.kind: rabbitmq, since the intake queue is there");
 }
 
-/* A pattern of `list` takes all types that `pattern` takes. */
+/* The pattern of `list` that matches all types that `pattern` matches, or NULL. */
 static const char *covered_by(const char *pattern, const struct type_list *list)
 {
     for (unsigned i = 0; i < list->count; i++) {
@@ -84,8 +92,8 @@ static const char *covered_by(const char *pattern, const struct type_list *list)
     return NULL;
 }
 
-/* A critical or guarded type is never optional, whatever stands there. Optional patterns that are
- * wider are fine: they take the rest. */
+/* A critical or guarded type is never optional. Wider optional patterns are fine: they get the
+ * other types. */
 static void check_types(const struct config *config, struct complaints *complaints)
 {
     for (unsigned i = 0; i < config->optional_types.count; i++) {
@@ -94,7 +102,7 @@ static void check_types(const struct config *config, struct complaints *complain
         const char *guarded = covered_by(pattern, &config->guarded_types);
         if (critical || guarded)
             config_complain(complaints, "events.optional_types",
-                "\"%s\" is %s as well (\"%s\" in events.%s_types): take it out of one of the lists",
+                "\"%s\" is %s as well (\"%s\" in events.%s_types): remove it from one of the lists",
                 pattern, critical ? "critical" : "guarded", critical ? critical : guarded,
                 critical ? "critical" : "guarded");
     }
@@ -105,29 +113,28 @@ static void check_retention(const struct config *config, struct complaints *comp
     int64_t bodies = config->retention_bodies_us, history = config->retention_history_us;
     if (history && (bodies == 0 || bodies > history))
         complain(complaints, "retention.bodies",
-            "must not be longer than retention.history: nobody could ask for the body of an event "
-            "that is not known "
-            "any "
-            "more");
+            "must not be longer than retention.history, since an expired event has no body: lower "
+            "it, "
+            "or raise retention.history");
 }
 
 static void check_delivery(const struct config *config, struct complaints *complaints)
 {
     if (config->in_flight_per_endpoint > config->in_flight_per_shard)
         complain(complaints, "delivery.in_flight_per_endpoint",
-            "must not be more than delivery.in_flight_per_shard: one endpoint can't have more than "
-            "all of them");
+            "must not be more than delivery.in_flight_per_shard: lower it, or raise that one");
     if (config->active_per_endpoint < config->in_flight_per_endpoint)
         complain(complaints, "delivery.active_per_endpoint",
-            "must not be less than delivery.in_flight_per_endpoint: what is under way is in "
-            "memory");
+            "must not be less than delivery.in_flight_per_endpoint, since requests under way are "
+            "in "
+            "memory: raise it, or lower that one");
 }
 
 static void check_data(const struct config *config, struct complaints *complaints)
 {
     if (config->shards > config->partitions)
         complain(complaints, "data.shards",
-            "must not be more than data.partitions: a shard without one has nothing to do");
+            "must not be more than data.partitions, since each shard needs one: lower it");
     size_t len = strlen(config->ingress_listen);
     bool any_port = len > 2 && strcmp(config->ingress_listen + len - 2, ":0") == 0;
     if (!any_port && strcmp(config->ingress_listen, config->admin_listen) == 0)
@@ -144,4 +151,78 @@ void config_check(const struct config *config, struct complaints *complaints)
     check_retention(config, complaints);
     check_delivery(config, complaints);
     check_data(config, complaints);
+}
+
+/* Files and directories. */
+
+static bool check_file(struct complaints *complaints, const char *key, const char *path,
+    const char *remedy, bool (*holds)(const char *path, char *ret_problem))
+{
+    char problem[PEM_PROBLEM_BYTES];
+    if (!*path || holds(path, problem))
+        return true;
+    config_complain(complaints, key, "%s %s: %s", path, problem, remedy);
+    return false;
+}
+
+static bool holds_secret(const char *path, char *ret_problem)
+{
+    return file_is_readable(path, SECRET_FILE_BYTES_MAX, ret_problem);
+}
+
+/* Checks the directory, or the nearest existing one above it, in which it will be made. */
+void config_check_data_directory(const struct config *config, struct complaints *complaints)
+{
+    const char *directory = config->data_directory;
+    char path[4097];
+    struct stat status;
+    snprintf(path, sizeof path, "%s", directory);
+    while (stat(path, &status) && errno == ENOENT) {
+        char *slash = strrchr(path, '/');
+        if (!slash) {
+            snprintf(path, sizeof path, ".");
+            break;
+        }
+        slash[slash == path] = '\0';
+    }
+    bool is_there = strcmp(path, directory) == 0;
+    if (stat(path, &status))
+        config_complain(complaints, "data.directory", "%s can't be reached: %s: name another one",
+            path, strerror(errno));
+    else if (!S_ISDIR(status.st_mode))
+        config_complain(
+            complaints, "data.directory", "%s is not a directory: name another one", path);
+    else if (access(path, W_OK | X_OK))
+        config_complain(complaints, "data.directory",
+            "%s %s (%s): change its owner to the user of the gateway, or name another one", path,
+            is_there ? "can't be written"
+                     : "can't be written, so that the directory can't be made in it",
+            strerror(errno));
+}
+
+void config_check_files(const struct config *config, struct complaints *complaints)
+{
+    static const char pem_remedy[] = "name a file of certificates in PEM form";
+    (void)check_file(
+        complaints, "delivery.ca_file", config->ca_file, pem_remedy, pem_holds_certificates);
+    (void)check_file(complaints, "admin.token_file", config->admin_token_file,
+        "name a file with the token, or remove the option", holds_secret);
+    if (*config->leader_url)
+        (void)check_file(complaints, "leader.token_file", config->leader_token_file,
+            "name a copy of the leader's keys/admin.token", holds_secret);
+    if (config->queue_kind != CONFIG_QUEUE_RABBITMQ)
+        return;
+    (void)check_file(complaints, "broker.credentials_file", config->broker_credentials_file,
+        "name a file with user:password", holds_secret);
+    (void)check_file(
+        complaints, "broker.ca_file", config->broker_ca_file, pem_remedy, pem_holds_certificates);
+    bool both = *config->broker_certificate_file && *config->broker_key_file;
+    both &= check_file(complaints, "broker.certificate_file", config->broker_certificate_file,
+        pem_remedy, pem_holds_certificates);
+    both &= check_file(complaints, "broker.key_file", config->broker_key_file,
+        "name the key of the certificate", pem_holds_key);
+    if (both && !pem_key_fits(config->broker_certificate_file, config->broker_key_file))
+        config_complain(complaints, "broker.key_file",
+            "%s is not the key of the certificate in %s: name the key of that certificate",
+            config->broker_key_file, config->broker_certificate_file);
 }

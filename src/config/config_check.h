@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What no row of the option table can see by itself: options that need or exclude one another. Only
- * config/ includes this. */
+/* Checks of a configuration beyond its single values. Each complains about the option. */
 #ifndef PENSTOCK_CONFIG_CONFIG_CHECK_H
 #define PENSTOCK_CONFIG_CONFIG_CHECK_H
 
 #include "config/complaint.h"
 #include "config/config.h"
 
-/* Complains where one of them stands; which of the options is the wrong one, nobody can know. */
+/* Options that contradict each other. */
 void config_check(const struct config *config, struct complaints *complaints);
+
+/* For a gateway that is to run: the files that options name, and the data directory. Looks only,
+ * and makes nothing. */
+void config_check_files(const struct config *config, struct complaints *complaints);
+void config_check_data_directory(const struct config *config, struct complaints *complaints);
 
 #endif

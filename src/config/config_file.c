@@ -55,7 +55,7 @@ static bool read_file(const char *file, struct buffer *text, struct complaints *
     if (error)
         complaint_add(complaints, &place, "can't be read: %s", strerror(error));
     else if (text->len > CONFIG_FILE_BYTES_MAX)
-        complaint_add(complaints, &place, "is larger than %d bytes: is it a configuration?",
+        complaint_add(complaints, &place, "is larger than %d bytes: name a configuration file",
             CONFIG_FILE_BYTES_MAX);
     else if (text->failed)
         complaint_add(complaints, &place, "out of memory");
@@ -86,9 +86,9 @@ static void complain_of_syntax(const struct reading *reading, const yaml_parser_
     yaml_mark_t mark =
         in_reader ? mark_of_offset(reading->text, parser->problem_offset) : parser->problem_mark;
     struct complaint_place place = place_at(reading, mark, NULL);
-    /* An address such as *:8080 is the likeliest way to get here. */
+    /* An address such as *:8080 is the most likely cause. */
     const char *hint =
-        strstr(context, "alias") ? " (a value that begins with * must stand in quotes)" : "";
+        strstr(context, "alias") ? " (put a value that begins with * into quotes)" : "";
     complaint_add(reading->complaints, &place, "not valid YAML: %s%s%s%s", problem,
         *context ? " " : "", context, hint);
 }
@@ -99,7 +99,8 @@ static void refuse_extras(struct reading *reading, const yaml_event_t *event)
     switch (event->type) {
     case YAML_ALIAS_EVENT:
         complain_at(reading, event->start_mark,
-            "aliases (*name) are not taken here; a value that begins with * must stand in quotes");
+            "aliases (*name) are not supported: put a value that begins with * into "
+            "quotes");
         break;
     case YAML_SCALAR_EVENT:
         anchor = event->data.scalar.anchor;
@@ -117,9 +118,10 @@ static void refuse_extras(struct reading *reading, const yaml_event_t *event)
         break;
     }
     if (anchor)
-        complain_at(reading, event->start_mark, "anchors (&name) are not taken here");
+        complain_at(reading, event->start_mark,
+            "anchors (&name) are not supported: write the value itself");
     if (tag)
-        complain_at(reading, event->start_mark, "tags (!name) are not taken here");
+        complain_at(reading, event->start_mark, "tags (!name) are not supported: remove the tag");
 }
 
 static void start_parser(yaml_parser_t *parser, const struct reading *reading)
@@ -146,7 +148,7 @@ static bool check_events(struct reading *reading)
         }
         refuse_extras(reading, &event);
         if (event.type == YAML_DOCUMENT_START_EVENT && ++documents == 2)
-            complain_at(reading, event.start_mark, "a second document; a configuration is one");
+            complain_at(reading, event.start_mark, "a second document is not allowed: remove it");
         ended = event.type == YAML_STREAM_END_EVENT;
         yaml_event_delete(&event);
     }
@@ -159,7 +161,7 @@ static struct slice scalar_text(const yaml_node_t *node)
     return slice_of(node->data.scalar.value, node->data.scalar.length);
 }
 
-/* `name:` with nothing behind it. */
+/* `name:` without a value. */
 static bool is_empty_plain(const yaml_node_t *node)
 {
     return node->type == YAML_SCALAR_NODE && node->data.scalar.length == 0 &&
@@ -187,8 +189,8 @@ static void take_list(struct reading *reading, const struct option *option, cons
             yaml_document_get_node(reading->document, node->data.sequence.items.start[i]);
         if (item->type != YAML_SCALAR_NODE) {
             struct complaint_place item_place = place_at(reading, item->start_mark, option->key);
-            complaint_add(reading->complaints, &item_place,
-                "a plain value must stand here, not a list or a mapping");
+            complaint_add(
+                reading->complaints, &item_place, "must be a plain value, not a list or a mapping");
             return;
         }
         items[i] = (struct value_item){.text = scalar_text(item),
@@ -204,7 +206,7 @@ static void take_value(
     struct complaint_place place = place_at(reading, node->start_mark, option->key);
     if (is_null_word(node)) {
         complaint_add(reading->complaints, &place,
-            "has no value; leave the line out for the default, or write \"\" for an empty text");
+            "has no value: remove the line for the default, or write \"\" for an empty text");
     } else if (node->type == YAML_SCALAR_NODE) {
         value_set(option, scalar_text(node), reading->config, &place, reading->complaints);
     } else if (node->type == YAML_SEQUENCE_NODE && value_is_list(option)) {
@@ -225,7 +227,7 @@ static void take_option(
     const yaml_node_t *name = yaml_document_get_node(reading->document, pair->key);
     if (reading->seen[option - option_rows]) {
         struct complaint_place place = place_at(reading, name->start_mark, option->key);
-        complaint_add(reading->complaints, &place, "is set twice");
+        complaint_add(reading->complaints, &place, "is set twice: remove one");
         return;
     }
     reading->seen[option - option_rows] = true;
@@ -240,7 +242,7 @@ static void take_pair(struct reading *reading, struct slice section, const yaml_
 {
     const yaml_node_t *name = yaml_document_get_node(reading->document, pair->key);
     if (name->type != YAML_SCALAR_NODE) {
-        complain_at(reading, name->start_mark, "an option's name must stand here");
+        complain_at(reading, name->start_mark, "the name of an option is expected here");
         return;
     }
     struct buffer key = BUFFER_EMPTY;
@@ -276,7 +278,7 @@ static void take_section(
     const yaml_node_t *name = yaml_document_get_node(reading->document, pair->key);
     const yaml_node_t *content = yaml_document_get_node(reading->document, pair->value);
     if (name->type != YAML_SCALAR_NODE) {
-        complain_at(reading, name->start_mark, "a section's name must stand here");
+        complain_at(reading, name->start_mark, "the name of a section is expected here");
         return;
     }
     const struct option *first = option_find(scalar_text(name), OPTION_FORM_SECTION);
@@ -294,14 +296,16 @@ static void take_section(
     option_write_name(first, OPTION_FORM_SECTION, section);
     struct complaint_place place = place_at(reading, name->start_mark, section);
     if (is_repeated(reading, root, pair))
-        complaint_add(reading->complaints, &place, "the section stands here a second time");
+        complaint_add(
+            reading->complaints, &place, "the section is here a second time: merge the two");
     if (content->type == YAML_MAPPING_NODE) {
         for (yaml_node_pair_t *at = content->data.mapping.pairs.start;
              at != content->data.mapping.pairs.top; at++)
             take_pair(reading, scalar_text(name), at);
     } else if (!is_empty_plain(content)) {
         place = place_at(reading, content->start_mark, section);
-        complaint_add(reading->complaints, &place, "a section holds \"name: value\" lines");
+        complaint_add(
+            reading->complaints, &place, "a section must have lines of the form \"name: value\"");
     }
 }
 
@@ -312,7 +316,7 @@ static void take_tree(struct reading *reading)
         return;
     reading->complaints->file_has_content = true;
     if (root->type != YAML_MAPPING_NODE) {
-        complain_at(reading, root->start_mark, "sections must stand here, such as \"ingress:\"");
+        complain_at(reading, root->start_mark, "sections are expected here, such as \"ingress:\"");
         return;
     }
     for (yaml_node_pair_t *at = root->data.mapping.pairs.start; at != root->data.mapping.pairs.top;
@@ -333,7 +337,7 @@ static void load_tree(struct reading *reading)
         yaml_document_delete(&document);
         reading->document = NULL;
     } else if (reading->complaints->count == 0) {
-        /* Otherwise it is an alias to nothing, which has been complained about. */
+        /* Otherwise it is an alias without an anchor: a complaint exists. */
         complain_of_syntax(reading, &parser);
     }
     yaml_parser_delete(&parser);

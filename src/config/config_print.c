@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The option table for people: the sample file and the help text. */
+/* Prints the option table: the sample file and the help text. */
 #include "config/config.h"
 #include "config/value.h"
 
@@ -29,15 +29,14 @@ static const char *takes_effect(const struct option *option)
     return option->when == OPTION_WHEN_reload ? "reload" : "restart";
 }
 
-/* As it would stand in the file: texts in quotes, since *:8080 would be an alias and nothing a
- * null. */
+/* As the file has it: texts in quotes, since *:8080 would be an alias and an empty text a null. */
 static void add_default(struct buffer *out, const struct option *option)
 {
     const char *quote = value_is_text(option) ? "\"" : "";
     buffer_add_format(out, "%s%s%s", quote, option->default_text, quote);
 }
 
-/* One option, commented out, behind its section's line when it is the first of it. */
+/* One option, commented out; the first one of a section follows the line of the section. */
 static void add_sample(struct buffer *text, const struct option *option, bool is_first_of_section)
 {
     char section[OPTION_NAME_BYTES], name[OPTION_NAME_BYTES];
@@ -59,18 +58,16 @@ static void add_sample(struct buffer *text, const struct option *option, bool is
 void config_print_sample(struct buffer *text)
 {
     add_wrapped(text, "# ",
-        "Penstock's configuration. Every option stands here with its default, commented out: "
-        "uncomment the line to "
-        "change it.");
+        "The configuration of Penstock. Every option is here with its default, commented out: "
+        "uncomment the line to change it.");
     buffer_add_string(text, "#\n");
     add_wrapped(text, "# ",
-        "The environment goes before this file: PENSTOCK_SECTION__NAME sets section.name, such as "
-        "PENSTOCK_INGRESS__LISTEN=127.0.0.1:8080; lists are separated by commas.");
+        "The environment overrides this file: PENSTOCK_SECTION__NAME sets section.name, such as "
+        "PENSTOCK_INGRESS__LISTEN=127.0.0.1:8080. Commas separate the items of lists.");
     buffer_add_string(text, "#\n");
     add_wrapped(text, "# ",
-        "Changes of options marked (reload) are taken over on SIGHUP; those marked (restart) need "
-        "a restart. "
-        "`penstock check -c FILE` says whether a file is right.");
+        "SIGHUP applies changes of options marked (reload); those marked (restart) need a restart. "
+        "`penstock check -c FILE` checks a file.");
     char section[OPTION_NAME_BYTES], previous[OPTION_NAME_BYTES] = "";
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         option_write_name(&option_rows[i], OPTION_FORM_SECTION, section);

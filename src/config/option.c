@@ -126,14 +126,13 @@ static size_t edit_distance(struct slice a, struct slice b)
     return row[b.len];
 }
 
-/* The known name that is nearest to a mistyped one; false when none is near enough to be meant. */
+/* Finds the known name nearest to a mistyped one; false when none is near enough. */
 static bool find_nearest(
     struct slice wrong, enum option_form form, char ret_name[OPTION_NAME_BYTES])
 {
     if (wrong.len >= OPTION_NAME_BYTES)
         return false;
-    /* One slip, and one more for every four letters: beyond that the guess would be as wrong as the
-     * name. */
+    /* One mistake, and one more for every four letters: with more, a suggestion is a guess. */
     size_t given = form == OPTION_FORM_VARIABLE ? sizeof OPTION_VARIABLE_PREFIX - 1 : 0;
     size_t best = (wrong.len - given) / 4 + 2;
     const struct option *nearest = NULL;
@@ -154,16 +153,16 @@ static bool find_nearest(
 void option_complain_unknown(struct slice wrong, enum option_form form,
     const struct complaint_place *place, struct complaints *complaints)
 {
-    static const char *const nouns[] = {[OPTION_FORM_KEY] = "option",
-        [OPTION_FORM_SECTION] = "section",
-        [OPTION_FORM_VARIABLE] = "variable",
-        [OPTION_FORM_NAME] = "option"};
+    static const char *const nouns[] = {[OPTION_FORM_KEY] = "an option",
+        [OPTION_FORM_SECTION] = "a section",
+        [OPTION_FORM_VARIABLE] = "a variable of Penstock",
+        [OPTION_FORM_NAME] = "an option"};
     struct buffer message = BUFFER_EMPTY;
     char nearest[OPTION_NAME_BYTES];
     complaint_quote(&message, wrong);
-    buffer_add_format(&message, " is no %s", nouns[form]);
+    buffer_add_format(&message, " is not %s", nouns[form]);
     if (find_nearest(wrong, form, nearest))
-        buffer_add_format(&message, "; did you mean %s?", nearest);
+        buffer_add_format(&message, ": did you mean %s?", nearest);
     complaint_add(complaints, place, "%s", message.data ? message.data : "unknown");
     buffer_done(&message);
 }

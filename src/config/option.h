@@ -63,9 +63,9 @@ static inline const void *option_field_const(
 }
 
 /*
- * The ways an option is called: ingress.threads, its section ingress, the variable
- * PENSTOCK_INGRESS__THREADS, its name in the section. One without a section is called by its name
- * in the section's place too: both stand at the top of a file.
+ * The forms of an option's name: the key ingress.threads, its section ingress, the variable
+ * PENSTOCK_INGRESS__THREADS, and the name threads in the section. An option without a section has
+ * its name as its section as well, since both are at the top level of a file.
  */
 enum option_form { OPTION_FORM_KEY, OPTION_FORM_SECTION, OPTION_FORM_VARIABLE, OPTION_FORM_NAME };
 
@@ -75,10 +75,10 @@ enum option_form { OPTION_FORM_KEY, OPTION_FORM_SECTION, OPTION_FORM_VARIABLE, O
 void option_write_name(
     const struct option *option, enum option_form form, char ret_name[OPTION_NAME_BYTES]);
 
-/* The first row that is called `name` in this form, or NULL. */
+/* Returns the first row that has this name in this form, or NULL. */
 const struct option *option_find(struct slice name, enum option_form form);
 
-/* Complains that nothing is called `wrong`, and names what may have been meant. */
+/* Complains that the name `wrong` does not exist, and suggests the nearest one. */
 void option_complain_unknown(struct slice wrong, enum option_form form,
     const struct complaint_place *place, struct complaints *complaints);
 

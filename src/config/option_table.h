@@ -11,7 +11,7 @@
  *            ADDRESSES (of brokers), ROLES
  *   field    of struct config
  *   min, max of numbers (DURATION in microseconds); of texts the length; of lists the count
- *   default  as it would stand in the file
+ *   default  as the file would have it
  *   when     reload (a SIGHUP is enough) or restart
  */
 #ifndef PENSTOCK_CONFIG_OPTION_TABLE_H
@@ -19,142 +19,134 @@
 
 #define OPTION_TABLE(X)                                                                            \
     X("roles", ROLES, roles, 1, 2, "[ingress, delivery]", restart,                                 \
-        "What this gateway does: ingress takes events, delivery sends them on. One gateway of an " \
-        "installation has "                                                                        \
-        "both; any number of others have ingress alone, and need a broker and a leader.")          \
+        "What this gateway does: ingress takes events, delivery sends them to clients. One "       \
+        "gateway of an installation has both. Any number of others have ingress alone; they need " \
+        "a broker and a leader.")                                                                  \
     X("data.directory", PATH, data_directory, 1, 4000, "/var/lib/penstock", restart,               \
-        "Where everything durable lives: installation, keys, account database, journals.")         \
+        "The directory of all durable data: installation, keys, account database, journals.")      \
     X("data.partitions", INTEGER, partitions, 1, 4096, "16", restart,                              \
         "Partitions of the installation. Fixed when the data directory is made.")                  \
     X("data.shards", INTEGER, shards, 0, 64, "0", restart,                                         \
-        "Journals, each with its thread. 0: one per core, at most the partitions. Fixed when the " \
-        "data directory is "                                                                       \
-        "made.")                                                                                   \
+        "Number of journals; each has its own threads. 0: one per core, at most the number of "    \
+        "partitions. Fixed when the data directory is made.")                                      \
     X("data.bytes_in_flight_max", BYTES, bytes_in_flight_max, 16777216, 1099511627776, "64MiB",    \
         restart,                                                                                   \
-        "Memory that events on their way may hold. Beyond it partners get 503 and backlogs stay "  \
-        "on disk.")                                                                                \
+        "Memory for events under way. When it is used up, partners get 503 and backlogs stay on "  \
+        "disk.")                                                                                   \
     X("data.reserve", BYTES, reserve_bytes, 0, 1099511627776, "64MiB", restart,                    \
-        "Disk space kept for recording deliveries when the disk is full, at least 16 MiB for "     \
-        "each shard. While less "                                                                  \
-        "than four times as much is free, optional events are refused, below twice as much "       \
-        "important ones as well. "                                                                 \
-        "0: none.")                                                                                \
+        "Disk space that is kept for recording deliveries when the disk is full, at least 16 MiB " \
+        "for each shard. When less than four times as much is free, optional events are "          \
+        "rejected; below twice as much, important ones as well. 0: none.")                         \
     X("retention.bodies", DURATION, retention_bodies_us, 0, 315360000000000, "7d", restart,        \
-        "How long the bodies of delivered and discarded events are kept. 0s: for ever.")           \
+        "How long the bodies of delivered and discarded events are kept. 0s: forever.")            \
     X("retention.history", DURATION, retention_history_us, 0, 315360000000000, "90d", restart,     \
-        "How long delivered and discarded events are known one by one; their sums stay. 0s: for "  \
-        "ever.")                                                                                   \
+        "How long delivered and discarded events are kept one by one; their sums are kept "        \
+        "longer. 0s: forever.")                                                                    \
     X("queue.kind", QUEUE_KIND, queue_kind, 0, 0, "direct", restart,                               \
-        "Where events are between ingress and delivery. direct: in the journal of this gateway; "  \
-        "rabbitmq: in the "                                                                        \
-        "quorum queues of a RabbitMQ cluster, and in the journal while the cluster does not take " \
-        "them.")                                                                                   \
+        "Where events are between ingress and delivery. direct: in the journal of this gateway. "  \
+        "rabbitmq: in the quorum queues of a RabbitMQ cluster, and in the journal while the "      \
+        "cluster does not accept them.")                                                           \
     X("broker.addresses", ADDRESSES, broker_addresses, 1, 16, "[127.0.0.1:5672]", restart,         \
-        "The cluster's nodes, host:port or host (port 5672, with TLS 5671). They are tried in "    \
-        "order, from the last "                                                                    \
-        "one that worked.")                                                                        \
+        "The nodes of the cluster, host:port or host (port 5672, with TLS 5671). The last one "    \
+        "that worked is tried first, then the others in order.")                                   \
     X("broker.vhost", TEXT, broker_vhost, 1, 255, "/", restart, "The virtual host.")               \
     X("broker.credentials_file", PATH, broker_credentials_file, 0, 4000, "", restart,              \
-        "File that holds user:password in one line, read at each login. Empty: guest:guest.")      \
+        "File with user:password in one line, read at each login. Empty: guest:guest.")            \
     X("broker.tls", BOOLEAN, broker_tls, 0, 1, "false", restart,                                   \
-        "Speak TLS (1.2 or later) with the broker.")                                               \
+        "Use TLS 1.2 or later for connections to the broker.")                                     \
     X("broker.ca_file", PATH, broker_ca_file, 0, 4000, "", restart,                                \
-        "CA certificates that the broker is checked against. Empty: the system's.")                \
+        "CA certificates for checking the broker. Empty: those of the system.")                    \
     X("broker.certificate_file", PATH, broker_certificate_file, 0, 4000, "", restart,              \
-        "Our client certificate, with its chain. Empty: none.")                                    \
+        "The client certificate of the gateway, with its chain. Empty: none.")                     \
     X("broker.key_file", PATH, broker_key_file, 0, 4000, "", restart,                              \
-        "The client certificate's key.")                                                           \
+        "The key of the client certificate.")                                                      \
     X("broker.heartbeat", DURATION, broker_heartbeat_us, 2000000, 600000000, "10s", restart,       \
-        "How often both sides of a connection show that they live; after two without a sign it "   \
-        "is given up.")                                                                            \
+        "Interval of heartbeats on a connection. After two without any data the connection is "    \
+        "closed.")                                                                                 \
     X("broker.confirm_timeout", DURATION, broker_confirm_timeout_us, 100000, 10000000, "1s",       \
         restart,                                                                                   \
-        "How long the broker has for confirming an event. After that the journal takes it.")       \
+        "How long the broker may take to confirm an event. After that the journal takes it.")      \
     X("broker.lag_max", DURATION, broker_lag_us_max, 0, 5000000, "150ms", restart,                 \
-        "How long events may wait in the broker before new ones of their partition take the "      \
-        "direct path, through the "                                                                \
-        "journal, until it has caught up. Only where this gateway delivers. 0s: however long.")    \
+        "How long events may wait in the broker before new events of their partition take the "    \
+        "direct path through the journal, until the broker has caught up. Only where this "        \
+        "gateway delivers. 0s: no limit.")                                                         \
     X("broker.window", INTEGER, broker_window, 16, 65536, "4096", restart,                         \
-        "Events that an ingress thread has published and the broker not confirmed, at most. A "    \
-        "deep window is what "                                                                     \
-        "makes quorum queues fast.")                                                               \
+        "Events that an ingress thread has published and that the broker has not confirmed, at "   \
+        "most. Quorum queues are fast with a large window.")                                       \
     X("broker.prefetch", INTEGER, broker_prefetch, 1, 65535, "512", restart,                       \
-        "Events of one partition that the broker sends to delivery before it acks them, at most.") \
+        "Events of one partition that the broker sends to delivery before delivery acknowledges "  \
+        "them, at most.")                                                                          \
     X("broker.prefetch_bytes", BYTES, broker_prefetch_bytes, 1048576, 1099511627776, "32MiB",      \
         restart, "The same for all partitions of a shard together, in bytes.")                     \
     X("broker.taps", BOOLEAN, broker_taps, 0, 1, "true", restart,                                  \
-        "Publish a copy of each event that delivery takes on to the topic exchange "               \
-        "penstock.events.")                                                                        \
+        "Publish a copy of each event that delivery takes to the topic exchange penstock.events.") \
     X("intake.partner", TEXT, intake_partner, 0, 64, "", restart,                                  \
-        "Read the queue penstock.intake, and take what stands in it as posted by this partner. "   \
-        "Empty: it is not "                                                                        \
-        "read.")                                                                                   \
+        "Read the queue penstock.intake, and take its messages as posted by this partner. Empty: " \
+        "the queue is not read.")                                                                  \
     X("leader.url", TEXT, leader_url, 0, 1024, "", restart,                                        \
-        "Where a gateway without delivery gets partners, accounts and endpoints from: the "        \
-        "delivering gateway's admin "                                                              \
-        "listener, such as https://leader.example:9640.")                                          \
+        "For a gateway without delivery: the admin listener of the delivering gateway, such as "   \
+        "https://leader.example:9640. Partners, accounts and endpoints come from there.")          \
     X("leader.token_file", PATH, leader_token_file, 0, 4000, "", restart,                          \
-        "File that holds the bearer token of the leader's admin API.")                             \
+        "File with the bearer token of the leader's admin API.")                                   \
     X("ingress.listen", ADDRESS, ingress_listen, 1, 255, "*:8080", restart,                        \
-        "Where partners post: HTTP/1.1 and HTTP/2 in cleartext.")                                  \
+        "The listener for partners: HTTP/1.1 and HTTP/2 in cleartext.")                            \
     X("ingress.threads", INTEGER, ingress_threads, 0, 64, "0", restart,                            \
         "Ingress threads. 0: one per core.")                                                       \
     X("ingress.connections_max", INTEGER, ingress_connections_max, 1, 1000000, "10000", restart,   \
-        "Partner connections per ingress thread; beyond it accepting pauses.")                     \
+        "Connections of partners per ingress thread. When all are used, accepting pauses.")        \
     X("admin.listen", ADDRESS, admin_listen, 1, 255, "127.0.0.1:9640", restart,                    \
-        "The operators' listener: admin API, health, metrics. Keep it on loopback or behind TLS.") \
+        "The listener for operators: admin API, health, metrics. Keep it on loopback or behind "   \
+        "TLS.")                                                                                    \
     X("admin.token_file", PATH, admin_token_file, 0, 4000, "", restart,                            \
-        "File that holds the bearer token of the admin API. Empty: keys/admin.token, made at the " \
-        "first start.")                                                                            \
+        "File with the bearer token of the admin API. Empty: keys/admin.token, made at the first " \
+        "start.")                                                                                  \
     X("events.critical_types", TYPES, critical_types, 0, 32, "[lead, purchase, payout]", reload,   \
-        "Types of events that are critical, or beginnings of types with * behind: a key is "       \
-        "required, duplicates are "                                                                \
-        "known for 90 days, and they are the last to be refused when the gateway holds too much.") \
+        "Event types that are critical, or beginnings of types followed by *. Their events need "  \
+        "a key, duplicates are recognized for 90 days, and they are rejected last when the "       \
+        "gateway is overloaded.")                                                                  \
     X("events.optional_types", TYPES, optional_types, 0, 32, "[notification, status_update]",      \
-        reload, "Types that are refused first. What stands in neither list is important.")         \
+        reload, "Event types that are rejected first. Types in neither list are important.")       \
     X("events.guarded_types", TYPES, guarded_types, 0, 32, "[payout]", reload,                     \
-        "Types that are never sent twice by our doing: when it is unknown whether a client has "   \
-        "got one, it is parked "                                                                   \
-        "for a person. They are critical as well.")                                                \
+        "Event types that are never sent twice by the gateway: when it is unknown whether the "    \
+        "client got the event, the delivery is parked for an operator. They are critical as "      \
+        "well.")                                                                                   \
     X("events.allowed_types", TYPES, allowed_types, 0, 32, "[]", reload,                           \
-        "Types that are taken; others are refused (422). Empty: every type, but for one that "     \
-        "differs from a type of "                                                                  \
-        "the lists above by upper and lower case only.")                                           \
+        "Event types that are accepted; others are rejected with 422. Empty: every type, except "  \
+        "one that differs from a type of the lists above only in upper and lower case.")           \
     X("delivery.connect_timeout", DURATION, connect_timeout_us, 1000, 60000000, "5s", reload,      \
-        "For name look-up, TCP and TLS together.")                                                 \
+        "Timeout of name look-up, TCP and TLS together.")                                          \
     X("delivery.answer_timeout", DURATION, answer_timeout_us, 10000, 600000000, "30s", reload,     \
-        "For one whole request to a client.")                                                      \
+        "Timeout of one whole request to a client.")                                               \
     X("delivery.guarded_answer_timeout", DURATION, guarded_answer_timeout_us, 10000, 600000000,    \
         "90s", reload,                                                                             \
-        "The same for guarded events (payouts): a client that takes 30 s is slow, not ambiguous.") \
+        "The same for guarded events (payouts). It is longer: a timeout makes the delivery "       \
+        "ambiguous.")                                                                              \
     X("delivery.retry_schedule", DURATIONS, retry_schedule, 1, 32,                                 \
         "[1s, 5s, 15s, 30s, 1m, 2m, 5m, 15m, 30m, 1h, 2h, 5h, 10h, 14h, 20h, 24h]", reload,        \
-        "Waits after each failed attempt, each +-20 %; after the last one the delivery is dead. "  \
-        "Their sum is the "                                                                        \
-        "horizon: from its acceptance, the time in which a delivery succeeds or dies.")            \
+        "Waits after each failed attempt, each +-20 %. After the last one the delivery is dead. "  \
+        "Their sum is the horizon: the time from acceptance in which a delivery succeeds or "      \
+        "dies.")                                                                                   \
     X("delivery.retry_after_max", DURATION, retry_after_us_max, 0, 2592000000000, "2h", reload,    \
-        "How much time a client gets at most that asks for it (Retry-After), if the step of the "  \
-        "schedule is not "                                                                         \
-        "longer. It never moves the horizon.")                                                     \
+        "Longest delay that a client can request with Retry-After, unless the step of the "        \
+        "schedule is longer. It never moves the horizon.")                                         \
     X("delivery.in_flight_per_endpoint", INTEGER, in_flight_per_endpoint, 1, 1024, "32", reload,   \
-        "Requests under way to one endpoint at the same time.")                                    \
+        "Requests under way to one endpoint, at most.")                                            \
     X("delivery.in_flight_per_shard", INTEGER, in_flight_per_shard, 1, 16384, "1024", reload,      \
-        "Requests under way from one shard at the same time.")                                     \
+        "Requests under way from one shard, at most.")                                             \
     X("delivery.active_per_endpoint", INTEGER, active_per_endpoint, 1, 100000, "512", reload,      \
-        "Deliveries of one endpoint that wait in memory; more of them stay in the journal until "  \
+        "Deliveries of one endpoint in memory, at most; more of them stay in the journal until "   \
         "there is room.")                                                                          \
     X("delivery.paused", BOOLEAN, paused, 0, 1, "false", reload,                                   \
-        "Begin no delivery: what partners post is accepted and waits in the journal until this "   \
+        "Start no deliveries. Events of partners are accepted and wait in the journal until this " \
         "is false again.")                                                                         \
     X("delivery.allow_networks", NETWORKS, allow_networks, 0, 64, "[]", restart,                   \
-        "Networks that deliveries may go to although they are not public, e.g. [10.0.0.0/8].")     \
+        "Networks that are not public and that deliveries may reach, such as [10.0.0.0/8].")       \
     X("delivery.allow_http", BOOLEAN, allow_http, 0, 1, "false", restart,                          \
         "Allow endpoints with plain http:// URLs.")                                                \
     X("delivery.ca_file", PATH, ca_file, 0, 4000, "", restart,                                     \
-        "CA certificates that endpoints are checked against. Empty: the system's.")                \
+        "CA certificates for checking endpoints. Empty: those of the system.")                     \
     X("shutdown.drain", DURATION, drain_us, 0, 600000000, "15s", reload,                           \
-        "How long SIGTERM waits for what is in flight.")                                           \
+        "How long SIGTERM waits for requests and deliveries under way.")                           \
     X("log.level", LEVEL, log_level, 0, 0, "info", reload, "error, warn, info or debug.")
 
 #endif

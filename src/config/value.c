@@ -43,7 +43,7 @@ static const struct words levels = {
 static const struct words queue_kinds = {
     2, {[CONFIG_QUEUE_DIRECT] = "direct", [CONFIG_QUEUE_RABBITMQ] = "rabbitmq"}};
 
-static struct slice slice_behind(struct slice text, size_t at)
+static struct slice slice_after(struct slice text, size_t at)
 {
     return slice_of(text.data + at, text.len - at);
 }
@@ -83,7 +83,7 @@ static bool parse_with_unit(struct slice text, const struct unit *units, size_t 
     if (!parse_digits(text, &number, &used))
         return false;
     for (size_t i = 0; i < units_count; i++) {
-        if (!slice_equals_string(slice_behind(text, used), units[i].name))
+        if (!slice_equals_string(slice_after(text, used), units[i].name))
             continue;
         if (__builtin_mul_overflow(number, units[i].factor, &number) || number < min ||
             number > max)
@@ -199,7 +199,7 @@ static bool parse_address(const struct option *option, struct slice text, void *
         return false;
     size_t host_len = (size_t)(colon - text.data);
     if (!is_host(slice_of(text.data, host_len)) ||
-        !parse_whole(slice_behind(text, host_len + 1), 0, 65535, &port))
+        !parse_whole(slice_after(text, host_len + 1), 0, 65535, &port))
         return false;
     store_text(option, text, field);
     return true;
@@ -222,7 +222,7 @@ static bool parse_network(const struct option *option, struct slice text, void *
         return false;
     size_t address_len = (size_t)(slash - text.data);
     if (!only_of(slice_of(text.data, address_len), DIGITS "abcdefABCDEF.:") ||
-        !parse_whole(slice_behind(text, address_len + 1), 0, 128, &bits))
+        !parse_whole(slice_after(text, address_len + 1), 0, 128, &bits))
         return false;
     memcpy(
         networks->texts[networks->count++], text.data, text.len); /* the list was zeroed before */
@@ -234,7 +234,7 @@ static bool parse_type(const struct option *option, struct slice text, void *fie
     return type_list_add(field, text); /* the list was zeroed before */
 }
 
-/* host:port or host alone; not `*`, which nobody can connect to. */
+/* host:port or host; not `*`, since a client can't connect to it. */
 static bool parse_broker(const struct option *option, struct slice text, void *field)
 {
     struct config_addresses *addresses = field;
@@ -247,7 +247,7 @@ static bool parse_broker(const struct option *option, struct slice text, void *f
     size_t host_len = colon ? (size_t)(colon - text.data) : text.len;
     int64_t port;
     if (!is_host(slice_of(text.data, host_len)) ||
-        (colon && !parse_whole(slice_behind(text, host_len + 1), 1, 65535, &port)))
+        (colon && !parse_whole(slice_after(text, host_len + 1), 1, 65535, &port)))
         return false;
     memcpy(
         addresses->texts[addresses->count++], text.data, text.len); /* the list was zeroed before */
@@ -295,13 +295,13 @@ static void rule_integer(const struct option *option, struct buffer *text)
 
 static void rule_bytes(const struct option *option, struct buffer *text)
 {
-    buffer_add_string(text, "a whole number of bytes, or with KiB, MiB or GiB behind it, from ");
+    buffer_add_string(text, "a whole number of bytes, or with KiB, MiB or GiB after it, from ");
     write_range(text, option->min, option->max, byte_units, ARRAY_LENGTH(byte_units));
 }
 
 static void rule_duration(const struct option *option, struct buffer *text)
 {
-    buffer_add_string(text, "a whole number with ms, s, m, h or d behind it, from ");
+    buffer_add_string(text, "a whole number with ms, s, m, h or d after it, from ");
     write_range(text, option->min, option->max, time_units, ARRAY_LENGTH(time_units));
 }
 
@@ -344,7 +344,7 @@ static void rule_address(const struct option *option, struct buffer *text)
 
 static void rule_step(const struct option *option, struct buffer *text)
 {
-    buffer_add_string(text, "whole numbers with ms, s, m, h or d behind them, from ");
+    buffer_add_string(text, "whole numbers with ms, s, m, h or d after them, from ");
     write_range(text, STEP_US_MIN, STEP_US_MAX, time_units, ARRAY_LENGTH(time_units));
 }
 
@@ -355,8 +355,8 @@ static void rule_network(const struct option *option, struct buffer *text)
 
 static void rule_type(const struct option *option, struct buffer *text)
 {
-    buffer_add_string(text,
-        "types of events such as purchase, or beginnings of them with * behind, such as order.*");
+    buffer_add_string(
+        text, "event types such as purchase, or beginnings of them followed by *, such as order.*");
 }
 
 static void rule_broker(const struct option *option, struct buffer *text)
@@ -466,7 +466,7 @@ void value_set_list(const struct option *option, const struct value_item *items,
 static struct slice trim(struct slice text)
 {
     while (text.len > 0 && text.data[0] == ' ')
-        text = slice_behind(text, 1);
+        text = slice_after(text, 1);
     while (text.len > 0 && text.data[text.len - 1] == ' ')
         text.len--;
     return text;
@@ -490,7 +490,7 @@ void value_set_flat(const struct option *option, struct slice text, struct confi
         if (count < VALUE_ITEMS_MAX)
             items[count].text = trim(slice_of(rest.data, len));
         more = comma != NULL;
-        rest = slice_behind(rest, more ? len + 1 : len);
+        rest = slice_after(rest, more ? len + 1 : len);
     }
     value_set_list(option, items, count, config, place, complaints);
 }

@@ -16,7 +16,7 @@
 
 #include <stdlib.h>
 
-static const char *reason_of(int status)
+const char *http_reason(int status)
 {
     static const struct {
         int status;
@@ -134,7 +134,7 @@ static void send_reply(h2o_req_t *req, const struct http_reply *reply)
     /* Its callbacks are not needed: everything is sent at once. */
     static h2o_generator_t generator;
     req->res.status = reply->status;
-    req->res.reason = reason_of(reply->status);
+    req->res.reason = http_reason(reply->status);
     bool may_have_body = reply->status != 204 && reply->status != 304;
     if (may_have_body)
         req->res.content_length = reply->body.len;

@@ -142,4 +142,7 @@ void http_print_problem(
 void http_answer_problem_with(struct http_exchange *exchange, enum err error, const char *detail,
     const struct field_problems *problems, const struct http_header_field *extra);
 
+/* The standard phrase of a status that we answer with (RFC 9110): "Not Found". */
+const char *http_reason(int status);
+
 #endif

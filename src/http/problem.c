@@ -16,12 +16,9 @@ void http_print_problem(
     struct buffer *body, enum err error, const char *detail, const struct field_problems *problems)
 {
     buffer_add_format(body, "{\"type\":\"urn:penstock:problem:%s\",", err_name(error));
-    add_member(body, "title", err_title(error));
-    buffer_add_format(body, ",\"status\":%d", err_http_status(error));
-    if (detail) {
-        buffer_add_char(body, ',');
-        add_member(body, "detail", detail);
-    }
+    add_member(body, "title", http_reason(err_http_status(error)));
+    buffer_add_format(body, ",\"status\":%d,", err_http_status(error));
+    add_member(body, "detail", detail ? detail : err_title(error));
     if (problems && problems->count > 0) {
         buffer_add_string(body, ",\"errors\":[");
         for (unsigned i = 0; i < problems->count; i++) {
@@ -49,7 +46,7 @@ void http_answer_problem_with(struct http_exchange *exchange, enum err error, co
 
     char retry_after[2];
     if (reply.status == 503 || reply.status == 429) {
-        /* Spread over 1 to 5 s, so that those who were turned away together don't come back
+        /* Spread over 1 to 5 s, so that clients that were rejected together do not retry
          * together. */
         snprintf(retry_after, sizeof retry_after, "%u",
             1 + (unsigned)(http_received_mono_us(exchange) % 5));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Errors as application/problem+json (RFC 9457), from the error catalogue: type
- * urn:penstock:problem:<name>, title, status, detail, errors[]. */
+/* Errors as application/problem+json (RFC 9457), from the error catalogue (base/err.h): type
+ * urn:penstock:problem:<name>, title (the standard phrase of the status), status, detail, errors[].
+ */
 #ifndef PENSTOCK_HTTP_PROBLEM_H
 #define PENSTOCK_HTTP_PROBLEM_H
 
@@ -8,16 +9,17 @@
 #include "model/refusal.h"
 
 /*
- * Answers with a problem and ends the exchange. `detail` says what to do. `problems` may be NULL.
- * 503 and 429 have Retry-After, 401 has the route's WWW-Authenticate.
+ * Answers with a problem, which ends the exchange. `detail` gives the reason and the remedy; NULL:
+ * the text of the error. `problems` may be NULL. 503 and 429 have Retry-After, 401 has the route's
+ * WWW-Authenticate.
  */
 void http_answer_problem(struct http_exchange *exchange, enum err error, const char *detail,
     const struct field_problems *problems);
 
-/* Answers with a refusal as the problem. */
+/* The same for a refusal. */
 void http_answer_refusal(struct http_exchange *exchange, const struct refusal *refusal);
 
-/* Writes the problem as a JSON object, for an answer that contains several results. */
+/* Prints the problem of a refusal as a JSON object, for an answer with several results. */
 void http_print_refusal(struct buffer *json, const struct refusal *refusal);
 
 #endif

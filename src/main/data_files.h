@@ -8,10 +8,10 @@
  *
  *   files at E --> files one after the other at E + 1 --> installation.json at E + 1
  *
- * So a file is at E or, after a crash in between, at E + 1. A file that is lower was restored from a
- * backup. When a file is higher than E + 1, installation.json was restored from a backup. Limit: a
- * run does not change the epoch, so a copy of a file that was taken during a run that crashed later
- * is not noticed.
+ * So a file is at E or, after a crash in between, at E + 1. A file that is lower was restored from
+ * a backup. When a file is higher than E + 1, installation.json was restored from a backup. Limit:
+ * a run does not change the epoch, so a copy of a file that was taken during a run that crashed
+ * later is not noticed.
  *
  * After a crash each database has a WAL, with its last commits. admin.json exists while a gateway
  * runs and is removed before the databases are closed: while it exists, a missing WAL is a problem.

@@ -65,8 +65,8 @@ static bool take_stamp(struct installation *installation, const struct file_stam
     return true;
 }
 
-/* Makes installation.json from the stamps: of the installation that the first stamp names. Files that
- * are missing remain missing. */
+/* Makes installation.json from the stamps: of the installation that the first stamp names. Files
+ * that are missing remain missing. */
 static enum err make_again(struct installation *installation, struct buffer *complaints)
 {
     char path[DATA_PATH_BYTES], detail[FILE_STAMP_DETAIL_BYTES], name[FILE_STAMP_NAME_BYTES];

@@ -7,9 +7,9 @@
  *
  * Start walks the list forwards. Stop walks it backwards twice:
  *
- *   stop   ends the threads of each part. A part that is stopped asks nobody any more, so what it
- *          asks (the parts before it) is stopped later. Parts that answer it later find its
- *          mailbox: it is not freed yet.
+ *   stop   ends the threads of each part. A part that has stopped sends no more requests, so the
+ *          parts that it sends them to (those before it) are stopped later. Late answers find its
+ *          mailbox, since it is not freed yet.
  *   free   frees the parts, with the late answers in their mailboxes.
  *
  * A failed start stops and frees the parts that have started, and the one that failed, in the same

@@ -6,7 +6,7 @@
  *   lock                locked with flock while a gateway runs
  *   keys/               mode 0700: receipt.key, admin.token (0600)
  *   accounts.db journal-<shard>.db
- *   admin.json          where the admin listener of the running gateway is; removed at an orderly stop
+ *   admin.json          address of the admin listener of the running gateway; an orderly stop removes it
  *
  * A directory that has been in use gets no new file in place of one that is missing: the start is
  * refused. Only `penstock data accept-loss` allows a new file. The admin token is the exception,
@@ -43,9 +43,10 @@ void installation_close(struct installation *installation);
  * crash would leave them. */
 void installation_leave(const struct installation *installation);
 
-/* For `penstock data`: takes the lock and reads installation.json. ERR_NOT_FOUND: the file is missing
- * or wrong, and *ret_problem says so. The caller closes the installation after OK and ERR_NOT_FOUND,
- * and not after other errors. */
+/* For `penstock data`: takes the lock and reads installation.json. ERR_NOT_FOUND: the file is
+ * missing or wrong, and *ret_problem says so. The caller closes the installation after OK and
+ * ERR_NOT_FOUND, and not after other errors. */
 enum err installation_look(const char *directory, struct installation *ret_installation,
     const char **ret_problem, struct buffer *complaints) MUST_CHECK;
+
 #endif

@@ -16,8 +16,8 @@ _Static_assert(CONFIG_ADDRESSES_MAX <= BROKER_ADDRESSES_MAX, "every address has 
 
 /* The broker. */
 
-/* host, host:port, [IPv6] or [IPv6]:port, as config/ has checked. getaddrinfo takes the host without
- * its brackets. */
+/* host, host:port, [IPv6] or [IPv6]:port, as config/ has checked. getaddrinfo takes the host
+ * without its brackets. */
 static struct broker_address parse_address(const char *text, uint16_t port)
 {
     struct broker_address address = {.port = port};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The process around a gateway, for `serve` and `dev`: signals, reload, and the stop with its second
- * signal. */
+/* The process around a gateway, for `serve` and `dev`: signals, reload, and the stop with its
+ * second signal. */
 #ifndef PENSTOCK_MAIN_PROCESS_H
 #define PENSTOCK_MAIN_PROCESS_H
 
@@ -16,8 +16,9 @@ struct process {
 };
 
 /*
- * Loads the configuration of a gateway and checks everything that can be checked before it runs. For
- * `check`, `serve`, a reload, and `dev` (`file` NULL). ERR_CONFIG, with one line for each problem.
+ * Loads the configuration of a gateway and checks everything that can be checked before it runs.
+ * For `check`, `serve`, a reload, and `dev` (`file` NULL). ERR_CONFIG, with one line for each
+ * problem.
  */
 enum err process_load(
     const char *file, struct config *ret_config, struct buffer *complaints) MUST_CHECK;

@@ -11,8 +11,9 @@
 /* Writes a file of the directory in one step (a new file, fsync, rename), mode 0600. After a crash
  * the old content or the new one is there. ERR_PERMISSION, ERR_DISK_FULL, ERR_SYSTEM. */
 enum err small_file_write(const char *directory, const char *name, struct slice content) MUST_CHECK;
-/* Appends the content of a file of at most `bytes_max` bytes to `content`. `directory` "": `name` is
- * a path. ERR_NOT_FOUND, ERR_DAMAGED (a directory), ERR_PERMISSION, ERR_TOO_LARGE, ERR_SYSTEM. */
+/* Appends the content of a file of at most `bytes_max` bytes to `content`. `directory` "": `name`
+ * is a path. ERR_NOT_FOUND, ERR_DAMAGED (a directory), ERR_PERMISSION, ERR_TOO_LARGE,
+ * ERR_SYSTEM. */
 enum err small_file_read(
     const char *directory, const char *name, size_t bytes_max, struct buffer *content) MUST_CHECK;
 /* Removes a file; that it does not exist is fine. */

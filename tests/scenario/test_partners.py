@@ -118,7 +118,7 @@ def test_the_commands_do_what_the_api_does(gateway):
     (["partner", "change", "partner_demo"], 64, "--help"),
     (["partner", "change", "partner_demo", "--enabled", "maybe"], 64, "true or false"),
     (["partner", "change", "partner_demo", "--key-pointer", "data"], 65, "/key_pointer"),
-    (["partner", "change", "nobody", "--enabled", "true"], 66, "no such partner"),
+    (["partner", "change", "nobody", "--enabled", "true"], 66, 'partner "nobody" does not exist'),
     (["partner", "secret", "partner_demo", "--secret", "password"], 65, "/secret"),
     (["partner", "key-remove", "partner_demo", "key_0000000000000000"], 66, "key_0000000000000000"),
     (["partner", "revoke", "partner_demo", "acc_unknown"], 66, "acc_unknown"),

@@ -72,7 +72,7 @@ Test(admin, wrong_bodies_name_the_field)
     }
 }
 
-Test(admin, what_is_no_event_id_is_not_found)
+Test(admin, an_invalid_event_id_is_not_found)
 {
     cr_assert_eq(operate("GET", "/api/v1/events/1", ""), 404);
     cr_assert_eq(operate("DELETE", "/api/v1/events/1", ""), 405);

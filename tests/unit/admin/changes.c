@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a gateway that follows gets, and how this one stands with the broker. */
+/* The answers that followers get, and the status of the broker and the leader. */
 #include "admin/admin_internal.h"
 #include "base/clock.h"
 #include "broker/status.h"
@@ -35,7 +35,7 @@ static long long number(const char *name)
     return value;
 }
 
-Test(changes, all_kinds_come_with_what_a_follower_needs)
+Test(changes, objects_of_all_kinds_have_what_a_follower_needs)
 {
     make_account("acc_1");
     cr_assert_eq(operate("POST", "/api/v1/partners", "{\"id\":\"pa_1\"}"), 201);
@@ -62,7 +62,7 @@ Test(changes, all_kinds_come_with_what_a_follower_needs)
     cr_expect_str_eq(change_text(1, "kind"), "");
 }
 
-Test(changes, what_was_removed_says_so)
+Test(changes, a_removed_object_is_marked)
 {
     make_account("acc_1");
     cr_assert_eq(operate("POST", "/api/v1/partners", "{\"id\":\"pa_1\"}"), 201);
@@ -74,7 +74,7 @@ Test(changes, what_was_removed_says_so)
     cr_expect_eq(number("version"), 4);
 }
 
-Test(changes, a_question_waits_for_the_next_change)
+Test(changes, a_request_waits_for_the_next_change)
 {
     make_account("acc_1");
     int64_t before_us = clock_mono_us();
@@ -88,7 +88,7 @@ Test(changes, a_question_waits_for_the_next_change)
     cr_expect_str_eq(change_text(0, "kind"), "account");
 }
 
-Test(changes, a_version_of_the_future_is_to_be_followed_from_the_start)
+Test(changes, a_version_beyond_the_last_change_is_answered_with_restart)
 {
     make_account("acc_1");
     cr_assert_eq(operate("GET", "/api/v1/changes?after=2&wait=30", ""), 200);
@@ -96,7 +96,7 @@ Test(changes, a_version_of_the_future_is_to_be_followed_from_the_start)
     cr_expect_str_eq(change_text(0, "kind"), "");
 }
 
-Test(changes, wrong_questions_are_refused)
+Test(changes, wrong_parameters_are_refused)
 {
     static const char *const wrong[] = {"after=-1", "after=x", "after=", "wait=31", "wait=-1",
         "before=1", "after=99999999999999999999", "after=1&after=2"};
@@ -119,11 +119,11 @@ Test(changes, a_leader_shows_its_installation)
         "%s", answer_body);
 }
 
-/* What /api/v1/status says of it, as if it were an answer: the fixture has no journals to count in.
- * */
+/* Puts the links of /api/v1/status into answer_body: the fixture has no journals for a whole
+ * status. */
 static void show_status(void)
 {
-    json_t *view = admin_view_status(admin);
+    json_t *view = admin_view_links(admin);
     char *text = json_dumps(view, JSON_COMPACT);
     snprintf(answer_body, sizeof answer_body, "%s", text);
     free(text);
@@ -177,13 +177,14 @@ Test(following, changes_are_made_at_the_leader)
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         cr_expect_eq(operate(cases[i].method, cases[i].path, cases[i].body), 403, "%s: %s",
             cases[i].path, answer_body);
-        cr_expect(strstr(member("detail"), "This gateway follows https://leader:9640; "), "%s",
-            answer_body);
+        cr_expect(
+            strstr(member("detail"), "This gateway follows https://leader:9640 and can't do this"),
+            "%s", answer_body);
     }
     cr_expect_eq(operate("GET", "/api/v1/partners", ""), 200);
 }
 
-Test(following, it_says_how_it_stands_and_is_ready_all_the_same)
+Test(following, status_shows_the_broker_and_the_leader_and_the_gateway_is_ready)
 {
     broker_status_set(board, BROKER_ROLE_PUBLISH, 0, true, "10.0.0.1:5672", NULL);
     broker_status_set(board, BROKER_ROLE_PUBLISH, 1, false, NULL, "no confirm in 1 s");
@@ -195,7 +196,7 @@ Test(following, it_says_how_it_stands_and_is_ready_all_the_same)
         strstr(answer_body, "[+] broker publish 0: 10.0.0.1:5672 since 20"), "%s", answer_body);
     cr_expect(strstr(answer_body, "[-] broker publish 1: direct path: no confirm in 1 s since 20"),
         "%s", answer_body);
-    cr_expect(strstr(answer_body, "[-] accounts: as of 61 s ago, from https://leader:9640\n"), "%s",
+    cr_expect(strstr(answer_body, "[-] accounts: 61 s old, from https://leader:9640\n"), "%s",
         answer_body);
     show_status();
     cr_expect(

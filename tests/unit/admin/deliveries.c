@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /api/v1/deliveries, /api/v1/conflicts and /api/v1/audit: what may be asked, and operators'
- * actions. */
+/* The parameters of /api/v1/deliveries, conflicts, poison and audit, and operator actions. */
 #include "base/cleanup.h"
 #include "unit/admin/fixture.h"
 
@@ -65,7 +64,7 @@ Test(deliveries, wrong_parameters_are_named)
 
 Test(deliveries, good_parameters_reach_the_reader)
 {
-    /* which has no journal here */
+    /* it has no journal, so it answers with an error */
     static const char *const paths[] = {"deliveries", "deliveries?", "deliveries?&&",
         "deliveries?state=in_progress", "deliveries?reason=unrouted&state=parked",
         "deliveries?reason=unrouted", "deliveries?endpoint=none",
@@ -84,7 +83,7 @@ Test(deliveries, good_parameters_reach_the_reader)
     }
 }
 
-Test(deliveries, what_is_no_delivery_id_is_not_found)
+Test(deliveries, an_invalid_delivery_id_is_not_found)
 {
     static const char *const ids[] = {"1", "dlv_1", "dlv_" UUID, "dlv_" UUID "-16", "evt_" UUID};
     for (size_t i = 0; i < ARRAY_LENGTH(ids); i++) {
@@ -97,7 +96,7 @@ Test(deliveries, what_is_no_delivery_id_is_not_found)
     cr_expect_eq(owner.asked, 0);
 }
 
-Test(deliveries, acts_go_to_the_owner_with_what_is_expected)
+Test(deliveries, actions_reach_the_owner_with_the_expected_state)
 {
     static const struct {
         const char *verb, *body;
@@ -182,15 +181,15 @@ Test(deliveries, notes_are_utf8_up_to_a_length)
     cr_expect_str_eq(owner.action.note, note);
 }
 
-Test(deliveries, what_the_owner_refuses_is_explained)
+Test(deliveries, a_refusal_of_the_owner_has_its_reason)
 {
     static const struct {
         enum err result;
         int status;
         const char *says;
     } cases[] = {
-        {ERR_MOVED_ON, 409, "It is waiting now, not parked."},
-        {ERR_NOT_FOUND, 404, "No journal knows this delivery."},
+        {ERR_MOVED_ON, 409, "The delivery is waiting, not parked."},
+        {ERR_NOT_FOUND, 404, "No journal has this delivery."},
         {ERR_INVALID, 422, "no endpoint"},
         {ERR_DAMAGED, 500, "damaged"},
         {ERR_SHUTTING_DOWN, 503, "again later"},

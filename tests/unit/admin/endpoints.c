@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /api/v1/accounts/{a}/endpoints and what hangs on one. */
+/* /api/v1/accounts/{a}/endpoints, with secrets. */
 #include "base/cleanup.h"
 #include "unit/admin/fixture.h"
 
@@ -80,7 +80,7 @@ Test(endpoints, a_filter_is_a_list_of_patterns)
     cr_assert(strstr(answer_body, "\"types\":[]"), "%s", answer_body);
 }
 
-Test(endpoints, what_is_wrong_is_named)
+Test(endpoints, wrong_members_are_named)
 {
     static const struct {
         const char *body, *pointers;
@@ -109,7 +109,7 @@ Test(endpoints, what_is_wrong_is_named)
     cr_assert(strstr(answer_body, "\"types\":[]"), "%s", answer_body);
 }
 
-Test(endpoints, a_removed_one_is_shown_a_last_time)
+Test(endpoints, a_removed_endpoint_is_shown_in_the_answer)
 {
     char path[256];
     snprintf(path, sizeof path, "%s", make_endpoint("{\"url\":\"https://a.example/\"}"));

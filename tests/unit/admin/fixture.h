@@ -22,7 +22,7 @@ extern struct ownership {
     struct journal_operator_action action; /* the last one */
 } owner;
 
-/* What a suite wants otherwise than the fixture: its roles, set before fixture_begin. */
+/* Options that a suite changes before fixture_begin. */
 extern struct admin_options fixture_options;
 
 void fixture_begin(

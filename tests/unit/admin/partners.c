@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /api/v1/partners and what hangs on one. */
+/* /api/v1/partners, with keys, secrets and grants. */
 #include "base/cleanup.h"
 #include "unit/admin/fixture.h"
 
@@ -13,7 +13,7 @@ static void begin(void)
 
 TestSuite(partners, .init = begin, .fini = fixture_end);
 
-Test(partners, they_are_added_once_listed_and_shown)
+Test(partners, partners_are_added_once_listed_and_shown)
 {
     cr_assert_eq(operate("POST", "/api/v1/partners", "{\"id\":\"shop\"}"), 409);
     cr_assert_eq(operate("GET", "/api/v1/partners", ""), 200);
@@ -33,7 +33,7 @@ Test(partners, they_are_added_once_listed_and_shown)
     }
 }
 
-Test(partners, they_are_changed_member_by_member)
+Test(partners, partners_are_changed_member_by_member)
 {
     cr_assert_eq(operate("PATCH", "/api/v1/partners/shop", "{\"key_pointer\":\"/data/order\"}"),
         200, "%s", answer_body);
@@ -131,7 +131,7 @@ Test(partners, secrets_are_made_or_given_shown_once_and_removed)
         "%s", answer_body);
 }
 
-Test(partners, secrets_that_are_none_are_refused)
+Test(partners, invalid_secrets_are_refused)
 {
     static const char *const wrong[] = {"{\"secret\":\"\"}", "{\"secret\":\"whsec_\"}",
         "{\"secret\":1}", "{\"secret\":\"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"}",

@@ -194,7 +194,7 @@ Test(ownership, the_owner_is_confirmed_and_that_is_stored)
     cr_expect(ownership.confirmed && !ownership.forced);
 }
 
-Test(ownership, another_owner_is_named_and_no_later_start_goes_on_alone)
+Test(ownership, another_owner_is_named_and_the_next_start_needs_the_broker)
 {
     write_ours("false", "true");
     load();

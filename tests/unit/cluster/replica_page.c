@@ -250,7 +250,7 @@ Test(replica_page, a_text_that_is_cut_anywhere_is_no_page)
     free(text);
 }
 
-Test(replica_page, what_is_no_object_is_no_page)
+Test(replica_page, a_text_without_an_object_is_no_page)
 {
     static const char *const texts[] = {"", "null", "[]", "7", "\"page\"", "<html></html>", "{}",
         "{\"changes\":{}}", ALL "x", "\xff"};

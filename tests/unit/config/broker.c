@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Roles, the broker's options, and what only several options together get wrong. */
+/* Roles, the options of the broker, and options that contradict each other. */
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "unit/config/fixture.h"
@@ -8,7 +8,7 @@
 
 TestSuite(broker);
 
-Test(broker, an_option_without_a_section_stands_at_the_top)
+Test(broker, an_option_without_a_section_is_at_the_top_level)
 {
     struct loaded loaded = load_text("roles: [delivery, ingress]\nlog:\n  level: warn\n");
     cr_assert_eq(loaded.result, OK, "%s", loaded.complaints.data);
@@ -32,7 +32,7 @@ Test(broker, an_option_without_a_section_stands_at_the_top)
     "must be a list of 1 to 16 addresses: host, host:port or \"[IPv6]:port\", with a port from 1 " \
     "to 65535"
 
-Test(broker, wrong_values_are_complained_about_where_they_stand)
+Test(broker, complaints_about_wrong_values_name_their_place)
 {
     static const struct {
         const char *text, *complaints;
@@ -42,10 +42,11 @@ Test(broker, wrong_values_are_complained_about_where_they_stand)
         {"roles: [ingress, ingress]\n", "1:18: roles: " ROLES_RULE ", but is \"ingress\"\n"},
         {"roles: [ingress, sink]\n", "1:18: roles: " ROLES_RULE ", but is \"sink\"\n"},
         {"roles:\n  ingress: true\n", "2:3: roles: " ROLES_RULE ", but is a mapping\n"},
-        {"roles:\n", "1:7: roles: has no value; leave the line out for the default, or write \"\" "
+        {"roles:\n", "1:7: roles: has no value: remove the line for the default, or write \"\" "
                      "for an empty text\n"},
-        {"roles: [ingress, delivery]\nroles: [ingress, delivery]\n", "2:1: roles: is set twice\n"},
-        {"rolse: [ingress]\n", "1:1: \"rolse\" is no section; did you mean roles?\n"},
+        {"roles: [ingress, delivery]\nroles: [ingress, delivery]\n",
+            "2:1: roles: is set twice: remove one\n"},
+        {"rolse: [ingress]\n", "1:1: \"rolse\" is not a section: did you mean roles?\n"},
         {"queue:\n  kind: kafka\n",
             "2:9: queue.kind: must be direct or rabbitmq, but is \"kafka\"\n"},
         {"broker:\n  addresses: [a:5672, \"*:5672\", \"b:0\"]\n",
@@ -92,7 +93,7 @@ Test(broker, the_defaults_are_those_of_one_machine)
     cr_expect_not(config.broker_tls);
 }
 
-/* A gateway that is right when nothing is added. */
+/* A follower whose configuration is correct. */
 #define FOLLOWER                                               \
     "PENSTOCK_ROLES=ingress", "PENSTOCK_QUEUE__KIND=rabbitmq", \
         "PENSTOCK_LEADER__URL=https://leader:9640", "PENSTOCK_LEADER__TOKEN_FILE=/token"
@@ -104,14 +105,14 @@ Test(broker, options_that_do_not_fit_together_are_refused)
     } cases[] = {
         {{FOLLOWER}, NULL},
         {{FOLLOWER, "PENSTOCK_INTAKE__PARTNER=crm"}, NULL},
-        {{"PENSTOCK_ROLES=delivery"}, "PENSTOCK_ROLES: delivery alone is not taken"},
+        {{"PENSTOCK_ROLES=delivery"}, "PENSTOCK_ROLES: delivery alone is not supported"},
         {{FOLLOWER, "PENSTOCK_QUEUE__KIND=direct"},
             "PENSTOCK_ROLES: ingress alone needs queue.kind: rabbitmq"},
         {{"PENSTOCK_ROLES=ingress", "PENSTOCK_QUEUE__KIND=rabbitmq"},
             "leader.url: is missing: a gateway without"},
         {{FOLLOWER, "PENSTOCK_LEADER__TOKEN_FILE="}, "PENSTOCK_LEADER__TOKEN_FILE: is missing"},
         {{FOLLOWER, "PENSTOCK_ROLES=ingress,delivery"},
-            "PENSTOCK_LEADER__URL: a gateway with delivery leads"},
+            "PENSTOCK_LEADER__URL: must be empty for a gateway with delivery"},
         {{FOLLOWER, "PENSTOCK_LEADER__URL=leader:9640"},
             "PENSTOCK_LEADER__URL: must begin with http:// or https://"},
         {{FOLLOWER, "PENSTOCK_LEADER__URL=http://"}, "PENSTOCK_LEADER__URL: must begin with"},

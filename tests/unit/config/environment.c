@@ -22,7 +22,7 @@ Test(environment, variables_set_options)
     loaded_done(&loaded);
 }
 
-Test(environment, what_is_not_ours_is_left_alone)
+Test(environment, other_variables_are_ignored)
 {
     static const char *const variables[] = {"PATH=/bin", "PENSTOCK_HOME=/x", "PENSTOCK_ROLE=x",
         "PENSTOCK_A_B=1", "PENSTOCK=1", "PENSTOCK_=1", "OTHER__THING=1",
@@ -43,17 +43,19 @@ Test(environment, typos_and_wrong_values_are_complained_about)
         "PENSTOCK_ingress__threads=1", "PENSTOCK_LOG__LEVEL=", NULL};
     struct loaded loaded = load_environment(variables);
     ASSERT_COMPLAINTS(loaded,
-        "\"PENSTOCK_INGRESS__TREADS\" is no variable; did you mean PENSTOCK_INGRESS__THREADS?\n"
+        "\"PENSTOCK_INGRESS__TREADS\" is not a variable of Penstock: did you mean "
+        "PENSTOCK_INGRESS__THREADS?\n"
         "PENSTOCK_INGRESS__THREADS: must be a whole number from 0 to 64, but is \"80x\"\n"
-        "\"PENSTOCK_ABC__XYZW\" is no variable\n"
-        "\"PENSTOCK__INGRESS_THREADS\" is no variable; did you mean PENSTOCK_INGRESS__THREADS?\n"
-        "\"PENSTOCK_ingress__threads\" is no variable\n"
+        "\"PENSTOCK_ABC__XYZW\" is not a variable of Penstock\n"
+        "\"PENSTOCK__INGRESS_THREADS\" is not a variable of Penstock: did you mean "
+        "PENSTOCK_INGRESS__THREADS?\n"
+        "\"PENSTOCK_ingress__threads\" is not a variable of Penstock\n"
         "PENSTOCK_LOG__LEVEL: must be error, warn, info or debug, but is \"\"\n",
         "%s", loaded.complaints.data);
     loaded_done(&loaded);
 }
 
-Test(environment, it_goes_before_the_file)
+Test(environment, the_environment_overrides_the_file)
 {
     char file[] = "/tmp/penstock-test-XXXXXX";
     int fd = mkstemp(file);
@@ -74,7 +76,7 @@ Test(environment, it_goes_before_the_file)
     dprintf(fd, "x:\n");
     close(fd);
     cr_expect_eq(config_load(file, environment, &config, &complaints), ERR_CONFIG);
-    cr_expect(strstr(complaints.data, ":1:1: \"x\" is no section\n"), "%s", complaints.data);
+    cr_expect(strstr(complaints.data, ":1:1: \"x\" is not a section\n"), "%s", complaints.data);
     cr_expect(strstr(complaints.data, "\nPENSTOCK_LOG__LEVEL: must be "), "%s", complaints.data);
     unlink(file);
     buffer_done(&complaints);

@@ -5,7 +5,7 @@
 
 TestSuite(file);
 
-Test(file, what_it_sets_is_taken_and_the_rest_stays_at_the_defaults)
+Test(file, options_of_the_file_are_set_and_others_have_their_defaults)
 {
     struct loaded loaded = load_text("# a comment\n"
                                      "ingress:\n"
@@ -32,7 +32,7 @@ Test(file, what_it_sets_is_taken_and_the_rest_stays_at_the_defaults)
     loaded_done(&loaded);
 }
 
-Test(file, one_that_sets_nothing_is_fine)
+Test(file, a_file_without_options_is_fine)
 {
     static const char *const texts[] = {
         "", "\n\n", "# nothing\n", "---\n", "{}\n", "ingress:\nadmin:\n", "ingress: {}\n"};
@@ -46,7 +46,7 @@ Test(file, one_that_sets_nothing_is_fine)
     }
 }
 
-Test(file, a_missing_one_is_an_error)
+Test(file, a_missing_file_is_an_error)
 {
     struct config config;
     struct buffer complaints = BUFFER_EMPTY;
@@ -62,7 +62,7 @@ Test(file, a_missing_one_is_an_error)
 
 #define THREADS_RULE "must be a whole number from 0 to 64"
 #define STEPS_RULE \
-    "must be a list of 1 to 32 whole numbers with ms, s, m, h or d behind them, from 1ms to 30d"
+    "must be a list of 1 to 32 whole numbers with ms, s, m, h or d after them, from 1ms to 30d"
 
 Test(file, complaints_name_line_and_column)
 {
@@ -77,10 +77,10 @@ Test(file, complaints_name_line_and_column)
         {"ingress:\n  threads: {a: 1}\n",
             "2:12: ingress.threads: " THREADS_RULE ", but is a mapping\n"},
         {"ingress:\n  threads:\n",
-            "2:11: ingress.threads: has no value; leave the line out for the default, or write "
+            "2:11: ingress.threads: has no value: remove the line for the default, or write "
             "\"\" for an empty text\n"},
         {"data:\n  directory: null\n",
-            "2:14: data.directory: has no value; leave the line out for the default, or "
+            "2:14: data.directory: has no value: remove the line for the default, or "
             "write \"\" for an empty text\n"},
         {"data:\n  directory: \"a\\0b\"\n",
             "2:14: data.directory: must be a path of 1 to 4000 bytes without control characters, "
@@ -93,23 +93,24 @@ Test(file, complaints_name_line_and_column)
             "4:7: delivery.retry_schedule: " STEPS_RULE ", but is \"2x\"\n"
             "5:7: delivery.retry_schedule: " STEPS_RULE ", but is \"3x\"\n"},
         {"delivery:\n  retry_schedule: [1s, [2s]]\n",
-            "2:24: delivery.retry_schedule: a plain value must stand here, not a list or a "
-            "mapping\n"},
+            "2:24: delivery.retry_schedule: must be a plain value, not a list or a mapping\n"},
         {"ingress:\n  treads: 1\n",
-            "2:3: \"ingress.treads\" is no option; did you mean ingress.threads?\n"},
-        {"ingres:\n  threads: 1\n", "1:1: \"ingres\" is no section; did you mean ingress?\n"},
-        {"warehouse:\n  shelf: 1\n", "1:1: \"warehouse\" is no section\n"},
-        {"ingress:\n  completely_else: 1\n", "2:3: \"ingress.completely_else\" is no option\n"},
-        {"ingress:\n  \"\": 1\n", "2:3: \"ingress.\" is no option\n"},
-        {"ingress: 8\n", "1:10: ingress: a section holds \"name: value\" lines\n"},
-        {"ingress: [threads]\n", "1:10: ingress: a section holds \"name: value\" lines\n"},
-        {"ingress:\n  threads: 1\n  threads: 2\n", "3:3: ingress.threads: is set twice\n"},
+            "2:3: \"ingress.treads\" is not an option: did you mean ingress.threads?\n"},
+        {"ingres:\n  threads: 1\n", "1:1: \"ingres\" is not a section: did you mean ingress?\n"},
+        {"warehouse:\n  shelf: 1\n", "1:1: \"warehouse\" is not a section\n"},
+        {"ingress:\n  completely_else: 1\n", "2:3: \"ingress.completely_else\" is not an option\n"},
+        {"ingress:\n  \"\": 1\n", "2:3: \"ingress.\" is not an option\n"},
+        {"ingress: 8\n", "1:10: ingress: a section must have lines of the form \"name: value\"\n"},
+        {"ingress: [threads]\n",
+            "1:10: ingress: a section must have lines of the form \"name: value\"\n"},
+        {"ingress:\n  threads: 1\n  threads: 2\n",
+            "3:3: ingress.threads: is set twice: remove one\n"},
         {"ingress:\n  threads: 1\nlog:\n  level: info\ningress:\n  listen: \"*:1\"\n",
-            "5:1: ingress: the section stands here a second time\n"},
-        {"[ingress]: 1\n", "1:1: a section's name must stand here\n"},
-        {"ingress:\n  [a]: 1\n", "2:3: an option's name must stand here\n"},
-        {"- ingress\n", "1:1: sections must stand here, such as \"ingress:\"\n"},
-        {"ingress\n", "1:1: sections must stand here, such as \"ingress:\"\n"},
+            "5:1: ingress: the section is here a second time: merge the two\n"},
+        {"[ingress]: 1\n", "1:1: the name of a section is expected here\n"},
+        {"ingress:\n  [a]: 1\n", "2:3: the name of an option is expected here\n"},
+        {"- ingress\n", "1:1: sections are expected here, such as \"ingress:\"\n"},
+        {"ingress\n", "1:1: sections are expected here, such as \"ingress:\"\n"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct loaded loaded = load_text(cases[i].text);
@@ -123,17 +124,21 @@ Test(file, anchors_aliases_tags_and_further_documents_are_refused)
     static const struct {
         const char *text, *complaints;
     } cases[] = {
-        {"ingress:\n  threads: &n 1\n", "2:12: anchors (&name) are not taken here\n"},
-        {"ingress: &s\n  threads: 1\n", "1:10: anchors (&name) are not taken here\n"},
-        {"ingress:\n  threads: !!int 1\n", "2:12: tags (!name) are not taken here\n"},
+        {"ingress:\n  threads: &n 1\n",
+            "2:12: anchors (&name) are not supported: write the value itself\n"},
+        {"ingress: &s\n  threads: 1\n",
+            "1:10: anchors (&name) are not supported: write the value itself\n"},
+        {"ingress:\n  threads: !!int 1\n",
+            "2:12: tags (!name) are not supported: remove the tag\n"},
         {"ingress:\n  threads: &n 1\n  connections_max: *n\n",
-            "2:12: anchors (&name) are not taken here\n"
-            "3:20: aliases (*name) are not taken here; a value that begins with * must stand in "
+            "2:12: anchors (&name) are not supported: write the value itself\n"
+            "3:20: aliases (*name) are not supported: put a value that begins with * into "
             "quotes\n"},
-        {"data:\n  directory: *missing\n", "2:14: aliases (*name) are not taken here; a value that "
-                                           "begins with * must stand in quotes\n"},
+        {"data:\n  directory: *missing\n",
+            "2:14: aliases (*name) are not supported: put a value that begins with * into "
+            "quotes\n"},
         {"log:\n  level: info\n---\nlog:\n  level: debug\n",
-            "3:1: a second document; a configuration is one\n"},
+            "3:1: a second document is not allowed: remove it\n"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct loaded loaded = load_text(cases[i].text);
@@ -142,7 +147,7 @@ Test(file, anchors_aliases_tags_and_further_documents_are_refused)
     }
 }
 
-Test(file, broken_syntax_is_shown_where_it_is)
+Test(file, complaints_about_broken_syntax_name_the_place)
 {
     static const struct {
         const char *text, *position;
@@ -168,7 +173,7 @@ Test(file, an_address_that_begins_with_a_star_gets_a_hint)
     cr_assert_eq(loaded.result, ERR_CONFIG);
     cr_expect(slice_starts_with(buffer_slice(&loaded.complaints), "2:12: "), "%s",
         loaded.complaints.data);
-    cr_expect(strstr(loaded.complaints.data, "must stand in quotes"), "%s", loaded.complaints.data);
+    cr_expect(strstr(loaded.complaints.data, "into quotes"), "%s", loaded.complaints.data);
     loaded_done(&loaded);
 }
 
@@ -185,21 +190,21 @@ Test(file, all_complaints_are_collected_and_nothing_is_changed)
                                      "  level: loud\n");
     ASSERT_COMPLAINTS(loaded,
         "2:12: ingress.threads: " THREADS_RULE ", but is \"x\"\n"
-        "4:3: \"ingress.listne\" is no option; did you mean ingress.listen?\n"
-        "5:1: \"nowhere\" is no section\n"
+        "4:3: \"ingress.listne\" is not an option: did you mean ingress.listen?\n"
+        "5:1: \"nowhere\" is not a section\n"
         "7:10: log.level: must be error, warn, info or debug, but is \"loud\"\n",
         "%s", loaded.complaints.data);
     cr_expect_arr_eq(&loaded.config, &defaults, sizeof defaults);
     loaded_done(&loaded);
 }
 
-Test(file, a_huge_one_is_refused)
+Test(file, a_huge_file_is_refused)
 {
     size_t len = 1024 * 1024 + 1;
     AUTO_FREE char *text = malloc(len);
     memset(text, '\n', len);
     struct loaded loaded = load_bytes(text, len);
-    ASSERT_COMPLAINTS(loaded, " is larger than 1048576 bytes: is it a configuration?\n", "%s",
+    ASSERT_COMPLAINTS(loaded, " is larger than 1048576 bytes: name a configuration file\n", "%s",
         loaded.complaints.data);
     loaded_done(&loaded);
     loaded = load_bytes(text, len - 1);

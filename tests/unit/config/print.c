@@ -23,7 +23,7 @@ static struct buffer uncommented(const struct buffer *sample)
     return text;
 }
 
-Test(print, the_sample_loads_as_it_is_and_with_every_option_in_force)
+Test(print, the_sample_loads_as_it_is_and_with_every_option_set)
 {
     struct config defaults;
     config_defaults(&defaults);

@@ -4,7 +4,7 @@
 
 TestSuite(reload);
 
-Test(reload, takes_over_what_it_may_and_names_the_rest)
+Test(reload, a_reload_applies_what_it_may_and_names_the_other_options)
 {
     struct config config, fresh;
     struct buffer complaints = BUFFER_EMPTY, needs_restart = BUFFER_EMPTY;
@@ -26,7 +26,7 @@ Test(reload, takes_over_what_it_may_and_names_the_rest)
     buffer_done(&complaints);
 }
 
-Test(reload, sees_no_difference_where_texts_only_were_different_before)
+Test(reload, old_bytes_after_a_text_are_no_difference)
 {
     struct config config, fresh;
     struct buffer complaints = BUFFER_EMPTY, needs_restart = BUFFER_EMPTY;

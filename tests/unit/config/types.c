@@ -32,25 +32,21 @@ Test(types, a_list_takes_types_and_beginnings_of_types)
     loaded_done(&loaded);
 }
 
-Test(types, a_wrong_one_is_complained_about_where_it_stands)
+Test(types, complaints_about_wrong_types_name_their_place)
 {
     struct loaded loaded = load_text("events:\n"
                                      "  critical_types: [lead, pay out]\n"
                                      "  optional_types: note\n"
                                      "  guarded_types: [\"a*b\", \"\"]\n");
     ASSERT_COMPLAINTS(loaded,
-        "2:26: events.critical_types: must be a list of 0 to 32 types of events such as purchase, "
-        "or beginnings of "
-        "them with * behind, such as order.*, but is \"pay out\"\n"
-        "3:19: events.optional_types: must be a list of 0 to 32 types of events such as purchase, "
-        "or beginnings of "
-        "them with * behind, such as order.*, but is \"note\"\n"
-        "4:19: events.guarded_types: must be a list of 0 to 32 types of events such as purchase, "
-        "or beginnings of "
-        "them with * behind, such as order.*, but is \"a*b\"\n"
-        "4:26: events.guarded_types: must be a list of 0 to 32 types of events such as purchase, "
-        "or beginnings of "
-        "them with * behind, such as order.*, but is \"\"\n",
+        "2:26: events.critical_types: must be a list of 0 to 32 event types such as purchase, or "
+        "beginnings of them followed by *, such as order.*, but is \"pay out\"\n"
+        "3:19: events.optional_types: must be a list of 0 to 32 event types such as purchase, or "
+        "beginnings of them followed by *, such as order.*, but is \"note\"\n"
+        "4:19: events.guarded_types: must be a list of 0 to 32 event types such as purchase, or "
+        "beginnings of them followed by *, such as order.*, but is \"a*b\"\n"
+        "4:26: events.guarded_types: must be a list of 0 to 32 event types such as purchase, or "
+        "beginnings of them followed by *, such as order.*, but is \"\"\n",
         "%s", loaded.complaints.data);
     loaded_done(&loaded);
 }
@@ -75,7 +71,7 @@ Test(types, a_list_is_bounded_and_the_environment_has_commas)
     buffer_done(&many);
 }
 
-Test(types, a_reload_takes_them_over)
+Test(types, a_reload_applies_type_lists)
 {
     struct config config, fresh;
     struct buffer complaints = BUFFER_EMPTY, needs_restart = BUFFER_EMPTY;
@@ -90,25 +86,21 @@ Test(types, a_reload_takes_them_over)
     buffer_done(&needs_restart);
 }
 
-Test(types, an_optional_type_that_is_critical_or_guarded_is_complained_about_where_it_stands)
+Test(types, an_optional_type_that_is_critical_or_guarded_is_refused)
 {
     static const struct {
         const char *yaml, *complaint; /* NULL: fine */
     } cases[] = {
         {"events:\n  optional_types: [purchase]\n",
             "2:19: events.optional_types: \"purchase\" is critical as well "
-            "(\"purchase\" in events.critical_types): take it "
-            "out of one of the lists\n"},
+            "(\"purchase\" in events.critical_types): "
+            "remove it from one of the lists\n"},
         {"events:\n  critical_types: []\n  optional_types: [payout]\n",
             "3:19: events.optional_types: \"payout\" is guarded as well (\"payout\" in "
-            "events.guarded_types): take it "
-            "out of "
-            "one of the lists\n"},
+            "events.guarded_types): remove it from one of the lists\n"},
         {"events:\n  critical_types: [\"lead.*\"]\n  optional_types: [\"lead.x*\"]\n",
             "3:19: events.optional_types: \"lead.x*\" is critical as well (\"lead.*\" in "
-            "events.critical_types): take "
-            "it out "
-            "of one of the lists\n"},
+            "events.critical_types): remove it from one of the lists\n"},
         {"events:\n  optional_types: [\"purchase*\"]\n", NULL},
         {"events:\n  optional_types: [purchases]\n", NULL},
     };

@@ -218,7 +218,7 @@ Test(value, networks_are_an_address_and_a_length)
     buffer_done(&complaint);
 }
 
-Test(value, a_complaint_says_what_would_be_right_and_what_is_there)
+Test(value, a_complaint_has_the_rule_and_the_wrong_value)
 {
     static const struct {
         const char *key, *value, *complaint;
@@ -227,12 +227,9 @@ Test(value, a_complaint_says_what_would_be_right_and_what_is_there)
             "ingress.threads: must be a whole number from 0 to 64, but is \"80x\"\n"},
         {"data.bytes_in_flight_max", "1",
             "data.bytes_in_flight_max: must be a whole number of bytes, or with KiB, MiB or GiB "
-            "behind it, from 16MiB "
-            "to "
-            "1024GiB, "
-            "but is \"1\"\n"},
+            "after it, from 16MiB to 1024GiB, but is \"1\"\n"},
         {"shutdown.drain", "5",
-            "shutdown.drain: must be a whole number with ms, s, m, h or d behind it, from 0ms to "
+            "shutdown.drain: must be a whole number with ms, s, m, h or d after it, from 0ms to "
             "10m, but is \"5\"\n"},
         {"delivery.allow_http", "yes",
             "delivery.allow_http: must be true or false, but is \"yes\"\n"},
@@ -246,20 +243,21 @@ Test(value, a_complaint_says_what_would_be_right_and_what_is_there)
             "\"80\"\n"},
         {"delivery.retry_schedule", "",
             "delivery.retry_schedule: must be a list of 1 to 32 whole numbers with ms, s, m, h or "
-            "d behind them, from "
+            "d after them, from "
             "1ms to "
             "30d, but is a list of 0\n"},
         {"delivery.retry_schedule", "1s,x",
             "delivery.retry_schedule: must be a list of 1 to 32 whole numbers with ms, s, m, h or "
-            "d behind them, from "
+            "d after them, from "
             "1ms to "
             "30d, but is \"x\"\n"},
         {"delivery.allow_networks", "x",
             "delivery.allow_networks: must be a list of 0 to 64 networks such as 10.0.0.0/8 or "
             "fd00::/8, but is "
             "\"x\"\n"},
-        {"ingress.treads", "1", "\"ingress.treads\" is no option; did you mean ingress.threads?\n"},
-        {"nothing.like.it", "1", "\"nothing.like.it\" is no option\n"},
+        {"ingress.treads", "1",
+            "\"ingress.treads\" is not an option: did you mean ingress.threads?\n"},
+        {"nothing.like.it", "1", "\"nothing.like.it\" is not an option\n"},
     };
     struct config config;
     struct buffer complaint = BUFFER_EMPTY;

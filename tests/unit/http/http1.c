@@ -306,18 +306,17 @@ Test(http1, problem_has_title_detail_and_errors)
         const char *header, *body;
     } cases[] = {
         {"invalid", 422, NULL,
-            "{\"type\":\"urn:penstock:problem:invalid\",\"title\":\"A field is missing or "
-            "wrong\",\"status\":422,"
+            "{\"type\":\"urn:penstock:problem:invalid\",\"title\":\"Unprocessable "
+            "Content\",\"status\":422,"
             "\"detail\":\"Do better.\",\"errors\":[{\"pointer\":\"/amount\",\"detail\":\"must be a "
             "\\\"decimal\\\"\"},"
             "{\"pointer\":\"/currency\",\"detail\":\"is required\"}]}"},
         {"unauthenticated", 401, "\r\nwww-authenticate: Bearer\r\n",
-            "{\"type\":\"urn:penstock:problem:unauthenticated\",\"title\":\"Who are "
-            "you?\",\"status\":401,"
+            "{\"type\":\"urn:penstock:problem:unauthenticated\",\"title\":\"Unauthorized\","
+            "\"status\":401,"
             "\"detail\":\"Do better.\"}"},
         {"overloaded", 503, "\r\nretry-after: ",
-            "{\"type\":\"urn:penstock:problem:overloaded\",\"title\":\"Too much is being held "
-            "already\","
+            "{\"type\":\"urn:penstock:problem:overloaded\",\"title\":\"Service Unavailable\","
             "\"status\":503,\"detail\":\"Do better.\"}"},
     };
     AUTO_CLOSE int fd = client_connect(&fixture);

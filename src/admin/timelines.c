@@ -1,20 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /api/v1/events/{id}: the whole timeline of one event. The id of a duplicate that was found
- * late (`alias`) gives the first one's. */
+/*
+ * GET /api/v1/events/{id}: the timeline of an event. The id of a duplicate that was found late
+ * gives the timeline of the first event, with the member `alias`.
+ * GET /api/v1/deliveries/{id}: one delivery of a timeline.
+ */
 #include "admin/admin_internal.h"
 
+#include "base/memory.h"
 #include "model/delivery_id.h"
 #include "model/placement.h"
 
 #include <stdlib.h>
 
-struct asked {
-    struct journal_find find;
-    struct admin *admin;
-    struct http_exchange *exchange;
-};
+/* Views. */
 
-/* The excerpt of an answer may hold any bytes; what is not ASCII text is shown as a dot. */
+void admin_add_event(json_t *view, const struct event_parts *parts)
+{
+    char id[EVENT_ID_TEXT_BYTES];
+    event_id_format(&parts->id, id);
+    json_object_set_new(view, "event", json_string(id));
+    json_object_set_new(view, "partner", admin_text(parts->partner));
+    json_object_set_new(view, "account", admin_text(parts->account));
+    json_object_set_new(view, "type", admin_text(parts->type));
+    json_object_set_new(view, "key", admin_text(parts->key));
+    json_object_set_new(view, "amount", admin_text(parts->amount));
+    json_object_set_new(view, "currency", admin_text(parts->currency));
+    json_object_set_new(view, "accepted_at", admin_time(parts->accepted_us));
+}
+
+/* The excerpt of an answer may have any bytes. What is not ASCII text becomes a dot. */
 static json_t *excerpt_text(const struct attempt *attempt)
 {
     char text[ANSWER_EXCERPT_BYTES_MAX];
@@ -27,7 +41,7 @@ static json_t *excerpt_text(const struct attempt *attempt)
     return json_stringn(text, attempt->excerpt_len);
 }
 
-/* How far it got. Of a success nobody asks, and the journal keeps nothing. */
+/* How far the attempt got. The journal does not keep this for a success. */
 static void add_evidence(json_t *view, const struct attempt *attempt)
 {
     const struct attempt_reach *reach = &attempt->reach;
@@ -90,7 +104,7 @@ void admin_add_delivered(json_t *view, const struct timeline_delivery *delivery)
                                         : json_string(delivery_replay_name(delivery->replay)));
 }
 
-json_t *admin_view_delivery(
+static json_t *delivery_view(
     const struct admin *admin, const struct timeline *timeline, const struct timeline_delivery *it)
 {
     const struct delivery *delivery = &it->delivery;
@@ -146,46 +160,97 @@ static json_t *timeline_view(
     json_object_set_new(view, "accepted_at", admin_time(parts->accepted_us));
     json_object_set_new(view, "bytes", json_integer((json_int_t)parts->body.len));
     for (size_t i = 0; i < timeline->deliveries_count; i++)
-        json_array_append_new(
-            deliveries, admin_view_delivery(admin, timeline, &timeline->deliveries[i]));
+        json_array_append_new(deliveries, delivery_view(admin, timeline, &timeline->deliveries[i]));
     json_object_set_new(view, "deliveries", deliveries);
     return view;
+}
+
+/* Questions to the reader of the journals. */
+
+struct asked {
+    struct journal_find find;
+    bool is_delivery; /* one delivery of the event, `index` */
+    unsigned index;
+    struct admin *admin;
+    struct http_exchange *exchange;
+};
+
+static void answer_delivery(const struct asked *asked)
+{
+    const struct timeline *timeline = asked->find.ret_timeline;
+    for (size_t i = 0; i < timeline->deliveries_count; i++) {
+        const struct timeline_delivery *it = &timeline->deliveries[i];
+        if (placement_index(it->delivery.id) != asked->index)
+            continue;
+        json_t *view = delivery_view(asked->admin, timeline, it);
+        admin_add_event(view, &timeline->event->parts);
+        admin_answer_json(asked->exchange, 200, view);
+        return;
+    }
+    http_answer_problem(asked->exchange, ERR_NOT_FOUND,
+        "The event has no delivery with this number: GET /api/v1/events/{id} shows its deliveries.",
+        NULL);
 }
 
 static void on_found(struct request *request, void *receiver)
 {
     struct asked *asked = CONTAINER_OF(request, struct asked, find.request);
-    if (request->result == OK)
+    if (request->result == ERR_NOT_FOUND)
+        http_answer_problem(asked->exchange, ERR_NOT_FOUND,
+            asked->is_delivery ? "No journal has this delivery." : "No journal has this event.",
+            NULL);
+    else if (request->result)
+        http_answer_problem(asked->exchange, request->result, ADMIN_JOURNALS_UNREADABLE, NULL);
+    else if (asked->is_delivery)
+        answer_delivery(asked);
+    else
         admin_answer_json(asked->exchange, 200,
             timeline_view(asked->admin, asked->find.ret_timeline, &asked->find.id));
-    else
-        http_answer_problem(asked->exchange, request->result,
-            request->result == ERR_NOT_FOUND ? "No journal knows this event."
-                                             : "The journal could not be read.",
-            NULL);
     timeline_free(asked->find.ret_timeline);
     free(asked);
+}
+
+static void find(struct admin *admin, struct http_exchange *exchange, const struct event_id *event,
+    bool is_delivery, unsigned index)
+{
+    struct asked *asked;
+    MEMORY_NEW(asked);
+    *asked = (struct asked){.admin = admin,
+        .exchange = exchange,
+        .is_delivery = is_delivery,
+        .index = index,
+        .find = {.id = *event, .request = {.reply_to = &admin->mailbox, .on_done = on_found}}};
+    journal_reader_find(admin->options.reader, &asked->find);
 }
 
 void admin_get_event(struct http_exchange *exchange, void *context)
 {
     struct admin *admin = context;
+    struct event_id event;
     if (!admin_authenticate(admin, exchange))
         return;
-    struct asked *asked = calloc(1, sizeof *asked);
-    if (!asked) {
-        http_answer_problem(exchange, ERR_NO_MEMORY, "Ask again later.", NULL);
-        return;
-    }
-    asked->admin = admin;
-    asked->exchange = exchange;
-    asked->find.request.reply_to = &admin->mailbox;
-    asked->find.request.on_done = on_found;
-    if (!event_id_parse(http_path_part(exchange, 0), &asked->find.id)) {
-        free(asked);
+    if (event_id_parse(http_path_part(exchange, 0), &event))
+        find(admin, exchange, &event, false, 0);
+    else
         http_answer_problem(exchange, ERR_NOT_FOUND,
-            "Event ids look like evt_01890a5d-ac96-774b-bcce-b302099a8057.", NULL);
-        return;
-    }
-    journal_reader_find(admin->options.reader, &asked->find);
+            "The id of an event must be like evt_01890a5d-ac96-774b-bcce-b302099a8057.", NULL);
+}
+
+bool admin_take_delivery_id(
+    struct http_exchange *exchange, struct event_id *ret_event, unsigned *ret_index)
+{
+    if (delivery_id_parse(http_path_part(exchange, 0), ret_event, ret_index))
+        return true;
+    http_answer_problem(exchange, ERR_NOT_FOUND,
+        "The id of a delivery must be like dlv_01890a5d-ac96-774b-bcce-b302099a8057-0.", NULL);
+    return false;
+}
+
+void admin_get_delivery(struct http_exchange *exchange, void *context)
+{
+    struct admin *admin = context;
+    struct event_id event;
+    unsigned index;
+    if (admin_authenticate(admin, exchange) && admin_take_delivery_id(exchange, &event, &index))
+        find(admin, exchange, &event, true, index);
 }
