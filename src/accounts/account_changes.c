@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Accounts and their endpoints: where the events go, which of them, and the secrets that sign them.
  * */
-#include "accounts/account_endpoints.h"
 #include "accounts/change.h"
 
 #include "base/cleanup.h"
@@ -14,8 +13,7 @@ enum err change_add_account(struct change *change)
     if ((error = change_check_name(change, "account", TEXT_IN(change->request->account))))
         return error;
     memcpy(account.id, change->request->account, sizeof account.id);
-    if ((error = change_add_entry(change, directory_entry_of_account(&account))))
-        return error;
+    change_add_entry(change, directory_entry_of_account(&account));
     error = accounts_store_add_account(change->store, &account, change->now_us);
     return change_judge_addition(change, error, "account", account.id);
 }
@@ -68,13 +66,12 @@ static enum err store_endpoint(struct change *change)
 }
 
 /* The endpoint first, then the account if it has to say something else of it. */
-static enum err add_entries(struct change *change, const struct account *account)
+static void add_entries(struct change *change, const struct account *account)
 {
     struct account with = *account;
-    enum err error = change_add_entry(change, directory_entry_of_endpoint(&change->endpoint));
-    if (!error && account_endpoints_put(&with, &change->endpoint))
-        error = change_add_entry(change, directory_entry_of_account(&with));
-    return error;
+    change_add_entry(change, directory_entry_of_endpoint(&change->endpoint));
+    if (account_endpoints_put(&with, &change->endpoint))
+        change_add_entry(change, directory_entry_of_account(&with));
 }
 
 enum err change_add_endpoint(struct change *change)
@@ -101,7 +98,8 @@ enum err change_add_endpoint(struct change *change)
     change->changes_endpoint = true;
     if ((error = store_endpoint(change)))
         return error;
-    return add_entries(change, account);
+    add_entries(change, account);
+    return OK;
 }
 
 /* Takes the endpoint as it is, to be changed, and returns its account. NULL, and refused with
@@ -129,7 +127,9 @@ static enum err end_change(struct change *change, const struct account *account)
 {
     enum err error =
         change_judge(change, accounts_store_change_endpoint(change->store, &change->endpoint));
-    return error ? error : add_entries(change, account);
+    if (!error)
+        add_entries(change, account);
+    return error;
 }
 
 #define ENDPOINT_CHANGES                                                          \
@@ -173,16 +173,14 @@ enum err change_remove_endpoint(struct change *change)
         return ERR_NOT_FOUND;
     struct account without = *account;
     account_endpoints_remove(&without, change->endpoint.id);
-    enum err error;
-    if ((error = change_add_entry(change, directory_entry_of_account(&without))))
-        return error;
+    change_add_entry(change, directory_entry_of_account(&without));
     return change_judge(
         change, accounts_store_remove_endpoint(change->store, &change->endpoint, change->version));
 }
 
 void change_take_out_endpoint(struct change *change)
 {
-    /* Until here somebody may hold the account that still names it, and look it up. */
+    /* Until here a reader may hold the account that still names it, and look it up. */
     rcu_wait_for_readers();
     directory_withdraw_endpoint(change->directory, change->endpoint.id);
 }

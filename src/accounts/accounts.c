@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The accounts thread. Each request is one transaction: operators' changes are rare, and one that
- * fails takes no other with it.
+ * fails does not affect another.
  *
- *   action (change.h): check, write, make the entries -> commit -> publish, take out -> listener -> answer
+ *   change (change.h): check, write, make the entries
+ *     -> commit -> publish the entries, take removed ones out -> listener -> answer
  *
- * Everything that can fail comes before the commit: an entry is made before it and published after
- * it. What publications replaced is freed once per batch of mail, after one wait for the readers.
- * The thread blocks on the disk and stays offline for RCU, except for the moment of a publication.
+ * Everything that can fail happens before the commit: an entry is made before it and published
+ * after it. Entries that were replaced are freed once for each batch of requests, after one wait
+ * for the readers. The thread blocks on the disk, so it is offline for RCU except while it
+ * publishes.
  *
- * Failure: a request that can't be written is answered with ERR_DISK or ERR_DISK_FULL and nothing
- * of it is seen; the thread goes on, and from then on tries the disk every second until it is well
+ * Failure: a request that can't be written is answered with an error, and nothing of it is visible.
+ * After ERR_DISK and ERR_DISK_FULL the thread tries the disk every second until it is well
  * (accounts_trouble). The directory keeps serving what it has.
  */
 #include "accounts/accounts.h"
 
 #include "accounts/apply.h"
 #include "accounts/change.h"
-#include "accounts/load.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "runtime/thread.h"
 
 #include <errno.h>
@@ -218,11 +220,81 @@ static void on_stop(struct mail *mail, void *receiver)
     ((struct accounts *)receiver)->stopping = true;
 }
 
+/* Filling the directory from accounts.db, once, before anybody reads it. */
+
+struct loading {
+    struct directory *directory;
+    char *detail;
+};
+
+static enum err publish(const struct loading *loading, struct directory_entry *entry)
+{
+    directory_publish(loading->directory, entry);
+    return OK;
+}
+
+static enum err on_partner(const struct partner *partner, void *context)
+{
+    return publish(context, directory_entry_of_partner(partner));
+}
+
+static enum err on_account(const struct account *account, void *context)
+{
+    return publish(context, directory_entry_of_account(account));
+}
+
+/* Its account is published again with each endpoint. There are no readers yet, and sixteen copies
+ * are soon freed. */
+static enum err on_endpoint(const struct endpoint *endpoint, void *context)
+{
+    const struct loading *loading = context;
+    const struct account *present =
+        directory_account(loading->directory, slice_from_string(endpoint->account));
+    if (!present || present->endpoints_count >= ACCOUNT_ENDPOINTS_MAX) {
+        snprintf(loading->detail, STORE_DETAIL_BYTES,
+            "accounts.db can't be read: an endpoint's account %s is %s", endpoint->account,
+            present ? "full" : "not there");
+        return ERR_DAMAGED;
+    }
+    struct account account = *present;
+    account_endpoints_put(&account, endpoint);
+    enum err error = publish(loading, directory_entry_of_endpoint(endpoint));
+    return error ? error : publish(loading, directory_entry_of_account(&account));
+}
+
+static enum err on_credential(const struct credential *credential, void *context)
+{
+    return publish(context, directory_entry_of_credential(credential));
+}
+
+static enum err on_grant(const char *partner, const char *account, void *context)
+{
+    return publish(context, directory_entry_of_grant(partner, account));
+}
+
+static enum err load_directory(
+    struct accounts_store *store, struct directory *directory, char *ret_detail)
+{
+    struct loading loading = {.directory = directory, .detail = ret_detail};
+    struct store_visitor visitor = {.on_partner = on_partner,
+        .on_account = on_account,
+        .on_endpoint = on_endpoint,
+        .on_credential = on_credential,
+        .on_grant = on_grant,
+        .context = &loading};
+    ret_detail[0] = '\0';
+    enum err error = accounts_store_load(store, &visitor);
+    if (error && !ret_detail[0])
+        snprintf(ret_detail, STORE_DETAIL_BYTES, "accounts.db can't be read: %.200s",
+            accounts_store_detail(store));
+    directory_free_retired(directory);
+    return error;
+}
+
 static enum err load(struct accounts *accounts)
 {
     int64_t version = 0;
-    enum err error =
-        accounts_load_directory(accounts->store, accounts->directory, accounts->load_detail);
+    enum err error = load_directory(accounts->store, accounts->directory, accounts->load_detail);
     if (error)
         return error;
     if ((error = accounts_store_version(accounts->store, &version)) ||
@@ -249,7 +321,7 @@ static void run(void *context)
         }
         directory_free_retired(accounts->directory);
     }
-    /* Here and not in accounts_stop: whoever calls that need not be known to RCU. */
+    /* Not in accounts_stop: its caller need not be known to RCU. */
     directory_free(accounts->directory);
 }
 
@@ -281,11 +353,8 @@ static void accounts_free(struct accounts *accounts)
 enum err accounts_open(const char *directory, const struct hash_seed *seed,
     struct accounts **ret_accounts, char *ret_detail)
 {
-    struct accounts *accounts = calloc(1, sizeof *accounts);
-    if (!accounts) {
-        snprintf(ret_detail, STORE_DETAIL_BYTES, "out of memory");
-        return ERR_NO_MEMORY;
-    }
+    struct accounts *accounts;
+    MEMORY_NEW(accounts);
     sem_init(&accounts->loaded, 0, 0);
     accounts->mailbox.event_fd = -1;
     enum err error = accounts_store_open(directory, &accounts->store, ret_detail);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The account database (accounts.db) and the thread that owns it: changes come by mailbox, are
- * committed, and are then published to the directory. Every row carries the version of its last
- * change, from one counter, so that a replica can follow.
+ * The account database (accounts.db) and the thread that owns it. Changes arrive by mailbox, are
+ * committed, and are then published to the directory. Every row has the version of its last change,
+ * from one counter, so that a replica can follow.
  */
 #ifndef PENSTOCK_ACCOUNTS_ACCOUNTS_H
 #define PENSTOCK_ACCOUNTS_ACCOUNTS_H
@@ -70,10 +70,11 @@ enum endpoint_change {
 };
 
 /*
- * One change. Results: OK, ERR_EXISTS, ERR_NOT_FOUND (with what is missing in `detail`),
- * ERR_INVALID (fields, named in `detail`, or more of something than there may be), ERR_DISK,
- * ERR_DISK_FULL, ERR_DAMAGED, ERR_NO_MEMORY. On anything but OK nothing has changed. Names,
- * patterns and pointers are checked here; URLs by the caller, who knows the egress policy.
+ * One change. Results: OK; ERR_EXISTS; ERR_NOT_FOUND (`detail` names the missing object);
+ * ERR_INVALID (`detail` names the field, or the limit that is reached); ERR_UNAVAILABLE (another
+ * process holds accounts.db); ERR_DISK, ERR_DISK_FULL, ERR_DAMAGED, ERR_NO_MEMORY. Unless the
+ * result is OK, nothing has changed. Names, patterns and pointers are checked here; URLs by the
+ * caller, who has the egress policy.
  */
 struct accounts_request {
     struct request base; /* kind: enum accounts_change */
@@ -82,11 +83,11 @@ struct accounts_request {
     unsigned char credential_sha256[SHA256_BYTES];
     uint64_t credential_id; /* as credential_id() gives it */
     uint64_t secret_id;
-    struct secret secret; /* without length: one is made, and comes back */
+    struct secret secret; /* without length: one is made, and returned here */
     uint64_t endpoint_id;
     unsigned changes;              /* of enum partner_change or endpoint_change */
-    struct partner partner_wanted; /* comes back as published, after changes of its secrets too */
-    struct endpoint endpoint;      /* comes back as published, or as it was when it was removed */
+    struct partner partner_wanted; /* returned as published, after changes of its secrets too */
+    struct endpoint endpoint;      /* returned as published, or as it was when it was removed */
     char detail[160];              /* empty on OK */
     uint64_t ret_endpoint;
     uint64_t ret_secret_id;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * As with a single change: check, write, make the entries -> commit -> publish, take out. An
- * account's array of endpoints is not in a page: it is made here, of the account that is published
- * now and of the endpoints that come and go, in a copy for each account that a page touches.
+ * Works as a single change does: check, write, make the entries -> commit -> publish, take out. A
+ * page does not have the arrays of endpoints of its accounts. They are made here, in a copy of each
+ * account that the page touches, out of the account that is published now and of the endpoints that
+ * the page adds and removes.
  *
- *   write      what is removed goes first, since its name may have been taken again; then the rest, by kind
- *   publish    endpoints before their accounts, then the others; take out the others, then, when no reader holds an
- *              account that names them, endpoints
+ *   write      removed objects first, since their names may be taken again; then the others, by kind
+ *   publish    endpoints before their accounts, then the others; then take out the others, and
+ *              endpoints last, when no reader holds an account that names them
  */
 #include "accounts/apply.h"
 
-#include "accounts/account_endpoints.h"
 #include "runtime/rcu.h"
 
 #include <stdio.h>
@@ -94,8 +94,8 @@ static enum err touch(
 
 static enum err add_entry(struct application *application, struct directory_entry *entry)
 {
-    if (!entry || !reserve((void **)&application->entries, application->entries_count,
-                      &application->entries_capacity, sizeof *application->entries)) {
+    if (!reserve((void **)&application->entries, application->entries_count,
+            &application->entries_capacity, sizeof *application->entries)) {
         directory_entry_free(entry);
         return no_memory(application);
     }
@@ -148,7 +148,7 @@ static enum err take_endpoint(
     if (error)
         return error;
     if (!touched)
-        return refuse(application, ERR_DAMAGED, "an endpoint came before its account");
+        return refuse(application, ERR_DAMAGED, "an endpoint is sent before its account");
     if (namesake) {
         if (!reserve((void **)&application->leaving, application->leaving_count,
                 &application->leaving_capacity, sizeof *application->leaving))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A leader's page becomes a follower's database and directory. Only accounts.c includes this. */
+/* Writes a leader's page to a follower's database and directory. Only accounts.c includes this. */
 #ifndef PENSTOCK_ACCOUNTS_APPLY_H
 #define PENSTOCK_ACCOUNTS_APPLY_H
 

@@ -34,12 +34,9 @@ enum err change_judge_addition(
     return change_judge(change, error);
 }
 
-enum err change_add_entry(struct change *change, struct directory_entry *entry)
+void change_add_entry(struct change *change, struct directory_entry *entry)
 {
-    if (!entry)
-        return change_refuse(change, ERR_NO_MEMORY, "out of memory");
     change->entries[change->entries_count++] = entry;
-    return OK;
 }
 
 enum err change_check_name(struct change *change, const char *field, struct slice name)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request under work: what the kinds get and what they leave. A change checks (against the
- * directory, which shows what is committed), writes, and makes the entries that are to be
- * published; accounts.c commits and publishes them, or frees them. What a change takes out of the
- * directory is taken out after the commit, by the second function of its row in accounts.c.
+ * One request while it is worked off. A change checks the request against the directory, which
+ * shows what is committed, writes to the store, and makes the entries to publish. accounts.c
+ * commits and publishes them, or frees them. An object that a change removes is taken out of the
+ * directory after the commit, by the second function of its row in accounts.c.
  */
 #ifndef PENSTOCK_ACCOUNTS_CHANGE_H
 #define PENSTOCK_ACCOUNTS_CHANGE_H
@@ -36,11 +36,11 @@ enum err change_refuse_for_disk(struct change *change, enum err error);
 /* What the store said when it was asked to add `what`; OK stays OK. */
 enum err change_judge_addition(
     struct change *change, enum err error, const char *what, const char *name) MUST_CHECK;
-/* What it said when it was asked to change what is there. */
+/* Of a change of what is there: `error` as it is, with the detail of the store. */
 enum err change_judge(struct change *change, enum err error) MUST_CHECK;
 
-/* Takes the entry; NULL reads as out of memory. */
-enum err change_add_entry(struct change *change, struct directory_entry *entry) MUST_CHECK;
+/* Takes the entry over: it is published after the commit. */
+void change_add_entry(struct change *change, struct directory_entry *entry);
 
 enum err change_check_name(struct change *change, const char *field, struct slice name) MUST_CHECK;
 enum err change_check_secret(struct change *change, const struct secret *secret) MUST_CHECK;

@@ -2,14 +2,15 @@
 /*
  * One table for all kinds: an entry is a key (a letter for the kind, then the id) and the object
  * behind it. The table is made without liburcu's automatic resizing, which would bring a worker
- * thread and call_rcu: the only writer counts what it adds and doubles the buckets itself. Readers
- * go on meanwhile.
+ * thread and call_rcu: the only writer counts what it adds and doubles the buckets itself, while
+ * readers continue.
  *
  * The writer looks things up offline, which no other thread may: only it frees entries.
  */
 #include "accounts/directory_publish.h"
 
 #include "base/cleanup.h"
+#include "base/memory.h"
 #include "runtime/metrics.h"
 #include "runtime/rcu.h"
 
@@ -223,9 +224,8 @@ void directory_each_grant(const struct directory *directory,
 static struct directory_entry *entry_new(
     bool key_is_good, const struct key *key, const void *object, size_t len)
 {
-    struct directory_entry *entry = key_is_good ? malloc(sizeof *entry + len) : NULL;
-    if (!entry)
-        return NULL;
+    assert(key_is_good); /* names are checked where they come in */
+    struct directory_entry *entry = memory_new_raw(sizeof *entry + len);
     cds_lfht_node_init(&entry->node);
     entry->next_retired = NULL;
     entry->key = *key;
@@ -370,9 +370,8 @@ void directory_free_retired(struct directory *directory)
 
 enum err directory_new(const struct hash_seed *seed, struct directory **ret_directory)
 {
-    struct directory *directory = malloc(sizeof *directory);
-    if (!directory)
-        return ERR_NO_MEMORY;
+    struct directory *directory;
+    MEMORY_NEW(directory);
     *directory = (struct directory){.seed = *seed, .buckets = BUCKETS_INITIAL};
     directory->table = cds_lfht_new(BUCKETS_INITIAL, BUCKETS_INITIAL, 0, 0, NULL);
     if (!directory->table) {
@@ -404,4 +403,41 @@ void directory_free(struct directory *directory)
     assert(!failed);
     (void)failed;
     free(directory);
+}
+
+/* An account's endpoints. */
+
+/* endpoints_count: it is not there. */
+static unsigned find_endpoint(const struct account *account, uint64_t endpoint)
+{
+    unsigned at = 0;
+    while (at < account->endpoints_count && account->endpoints[at] != endpoint)
+        at++;
+    return at;
+}
+
+bool account_endpoints_put(struct account *account, const struct endpoint *endpoint)
+{
+    unsigned at = find_endpoint(account, endpoint->id);
+    uint32_t bit = UINT32_C(1) << at, filtered = endpoint->types.count > 0 ? bit : 0;
+    bool is_new = at == account->endpoints_count;
+    if (!is_new && (account->filtered & bit) == filtered)
+        return false;
+    if (is_new) {
+        assert(at < ACCOUNT_ENDPOINTS_MAX);
+        account->endpoints[account->endpoints_count++] = endpoint->id;
+    }
+    account->filtered = (account->filtered & ~bit) | filtered;
+    return true;
+}
+
+void account_endpoints_remove(struct account *account, uint64_t endpoint)
+{
+    unsigned at = find_endpoint(account, endpoint);
+    if (at == account->endpoints_count)
+        return;
+    uint32_t before = (UINT32_C(1) << at) - 1;
+    account->filtered = (account->filtered & before) | (account->filtered >> 1 & ~before);
+    for (account->endpoints_count--; at < account->endpoints_count; at++)
+        account->endpoints[at] = account->endpoints[at + 1];
 }

@@ -45,14 +45,16 @@ struct credential {
 /*
  * Which endpoints get an event: read the account first, then, for those with their bit in
  * `filtered`, the endpoint, all in one turn online. An endpoint is published before the account
- * that names it or sets its bit, and taken away only when every reader has left the account that
- * named it. So
+ * that names it or sets its bit, and is removed only when no reader holds an account that names it.
+ * So
  *   - an id in `endpoints` can be looked up in the same turn;
- *   - an endpoint without its bit takes everything, or did until now: while a filter appears, one event more than it
- *     allows may come through, for an instant;
- *   - an endpoint with its bit says what it takes at the moment of the look-up. When it has no filter any more its
- *     `types` is empty, which means everything, whatever the bit says: nothing that it wants is missed.
- * A change is answered after its publication: what is posted after the answer is judged by it.
+ *   - an endpoint without its bit takes everything, or did until now. While a filter is added, one
+ *     event more than it allows may pass, for an instant;
+ *   - an endpoint with its bit says what it takes at the moment of the look-up. One that has no
+ *     filter any more has empty `types`, which means everything, whatever the bit says. So it misses
+ *     nothing that it takes.
+ * A change is answered after its publication: an event that is posted after the answer is routed by
+ * it.
  */
 struct account {
     char id[NAME_BYTES_MAX + 1];

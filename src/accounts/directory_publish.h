@@ -2,9 +2,9 @@
 /*
  * The writing side of the directory, for the accounts thread alone (and for tests in its place).
  *
- * An entry is made before the change is committed and published after it: publishing takes no
- * memory of ours, so a change that is on disk can't fail to be seen. What a publication replaces is
- * retired, and freed once no reader can hold it any more.
+ * An entry is made before the change is committed, and published after it. Publishing can't fail,
+ * so a change that is on disk is always seen. An entry that is replaced is retired, and freed once
+ * no reader can hold it any more.
  */
 #ifndef PENSTOCK_ACCOUNTS_DIRECTORY_PUBLISH_H
 #define PENSTOCK_ACCOUNTS_DIRECTORY_PUBLISH_H
@@ -13,13 +13,14 @@
 
 struct directory_entry;
 
+/* ERR_NO_MEMORY: of the table itself. */
 enum err directory_new(const struct hash_seed *seed, struct directory **ret_directory) MUST_CHECK;
 
 /* With everything that is published. When no reader is left; by a thread that is known to RCU and
  * offline. Takes NULL. / */
 void directory_free(struct directory *directory);
 
-/* Each makes an entry with a copy of what is given; NULL when there is no memory. */
+/* Each makes an entry with a copy of its argument. */
 struct directory_entry *directory_entry_of_partner(const struct partner *partner);
 struct directory_entry *directory_entry_of_account(const struct account *account);
 struct directory_entry *directory_entry_of_endpoint(const struct endpoint *endpoint);
@@ -28,7 +29,7 @@ struct directory_entry *directory_entry_of_grant(const char *partner, const char
 void directory_entry_free(
     struct directory_entry *entry); /* of one that was not published. Takes NULL */
 
-/* Hands the entry over; what stood under the same key is retired. By a thread that is known to RCU
+/* Takes the entry over; an entry of the same key is retired. By a thread that is known to RCU
  * and offline. */
 void directory_publish(struct directory *directory, struct directory_entry *entry);
 
@@ -43,5 +44,16 @@ bool directory_withdraw_grant(
 
 /* Waits for the readers once and frees everything retired; returns at once when nothing is. */
 void directory_free_retired(struct directory *directory);
+
+/* An account's array of endpoints, with the bits that say which of them have a filter. In a copy:
+ * what is published is never changed. */
+
+/* Adds the endpoint, for which there must be room, or brings its bit up to date. False when nothing
+ * had to change. */
+bool account_endpoints_put(struct account *account, const struct endpoint *endpoint);
+
+/* Takes it out; those behind it move up, and their bits with them. Nothing happens when it is not
+ * there. */
+void account_endpoints_remove(struct account *account, uint64_t endpoint);
 
 #endif

@@ -17,8 +17,7 @@ enum err change_add_partner(struct change *change)
     *partner = (struct partner){.enabled = true, .version = change->version};
     memcpy(partner->id, change->request->partner, sizeof partner->id);
     change->changes_partner = true;
-    if ((error = change_add_entry(change, directory_entry_of_partner(partner))))
-        return error;
+    change_add_entry(change, directory_entry_of_partner(partner));
     error = accounts_store_add_partner(change->store, partner, change->now_us);
     return change_judge_addition(change, error, "partner", partner->id);
 }
@@ -39,7 +38,9 @@ static enum err end_change(struct change *change)
 {
     enum err error =
         change_judge(change, accounts_store_change_partner(change->store, &change->partner));
-    return error ? error : change_add_entry(change, directory_entry_of_partner(&change->partner));
+    if (!error)
+        change_add_entry(change, directory_entry_of_partner(&change->partner));
+    return error;
 }
 
 bool partner_key_pointer_is_valid(struct slice text)
@@ -146,10 +147,8 @@ enum err change_add_credential(struct change *change)
     credential->created_us = change->now_us;
     memcpy(credential->sha256, change->request->credential_sha256, SHA256_BYTES);
     memcpy(credential->partner, partner->id, sizeof credential->partner);
-    enum err error = change_add_entry(change, directory_entry_of_credential(credential));
-    if (error)
-        return error;
-    error = accounts_store_add_credential(change->store, credential, change->version);
+    change_add_entry(change, directory_entry_of_credential(credential));
+    enum err error = accounts_store_add_credential(change->store, credential, change->version);
     return change_judge_addition(change, error, "the", "credential");
 }
 
@@ -192,10 +191,8 @@ enum err change_grant(struct change *change)
     const struct account *account = partner ? change_find_account(change) : NULL;
     if (!account)
         return ERR_NOT_FOUND;
-    enum err error = change_add_entry(change, directory_entry_of_grant(partner->id, account->id));
-    if (error)
-        return error;
-    error = accounts_store_add_grant(
+    change_add_entry(change, directory_entry_of_grant(partner->id, account->id));
+    enum err error = accounts_store_add_grant(
         change->store, partner->id, account->id, change->version, change->now_us);
     return change_judge_addition(change, error, "a grant for", account->id);
 }

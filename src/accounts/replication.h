@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How the accounts of one gateway, the leader, come to those that follow it.
+ * How the accounts of one gateway, the leader, are copied to those that follow it.
  *
- * Every row carries the version of its last change, from one counter, and what is removed leaves
- * its row. So "all that has changed behind version V" is a question to the tables, answered in
- * pages by version: objects as they are now, not the steps that led there. An object that changes
- * again comes again.
+ * Every row has the version of its last change, from one counter, and a removed object leaves its
+ * row. So the changes after version V can be read from the tables, in pages in order of version. A
+ * page has objects as they are now, not the steps that led there. An object that changes again is
+ * sent again.
  *
- *   leader     accounts_replicate_call(READ, after V) -> page of objects, the version that it reaches, more?
- *   follower   accounts_replicate_call(APPLY, page): one transaction, then published object by object under the rules
- *              of directory.h. The version that it has reached is the database's own, and survives.
+ *   leader     accounts_replicate_call(READ, after V) -> a page of objects, the version that it
+ *              reaches, and whether there is more
+ *   follower   accounts_replicate_call(APPLY, page): one transaction, then published object by
+ *              object under the rules of directory.h. The version that it has reached is in its
+ *              database
  *
- * A follower has no secrets of endpoints: it sends nothing to them, and needs none. So its
- * accounts.db can't become a leader's (LEAD refuses). The other way, a database with a history of
- * its own is marked when it begins to FOLLOW: what is then not seen again by the time that the last
- * page is in is taken out. RESTART does the same for a follower whose leader has forgotten changes
- * (its database was restored from a backup); meanwhile the directory keeps what it has.
+ * A follower has no secrets of endpoints, since it sends nothing to them. So its accounts.db can't
+ * become a leader's (LEAD refuses). A database with a history of its own is marked when it begins
+ * to FOLLOW: objects that no page has sent when the last page is applied are removed. RESTART does
+ * the same for a follower whose leader has lost changes, since its database was restored from a
+ * backup. Meanwhile the directory keeps what it has.
  *
- * An account never changes behind its first endpoint, so that its version is the lower one and it
- * comes first. (A leader that changed accounts would have to take their endpoints along.)
+ * An account never changes after its first endpoint, so its version is the lower one, and it is
+ * sent first. A leader that changed accounts would have to send their endpoints again.
  */
 #ifndef PENSTOCK_ACCOUNTS_REPLICATION_H
 #define PENSTOCK_ACCOUNTS_REPLICATION_H

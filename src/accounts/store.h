@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * accounts.db: the statements on it, and nothing that decides. One thread at a time owns a store;
- * only accounts.c includes this.
+ * The statements of accounts.db, without decisions. One thread at a time owns a store. Only the
+ * files of accounts/ include this.
  *
  * A change is accounts_store_begin, one or more of the changing calls, accounts_store_commit; after
- * any failure accounts_store_rollback. Failures: ERR_EXISTS (the key is taken), ERR_DISK_FULL,
- * ERR_NO_MEMORY, ERR_DAMAGED, ERR_DISK for everything else that SQLite reports;
- * accounts_store_detail says which. After an fsync that failed nobody knows what is on the disk:
- * every further accounts_store_begin fails.
+ * any failure accounts_store_rollback. Failures: ERR_EXISTS (the key is taken) and those of
+ * sqlite/sql.h; accounts_store_detail has SQLite's words. When the file is in doubt (a sync
+ * failed), every further accounts_store_begin fails.
  */
 #ifndef PENSTOCK_ACCOUNTS_STORE_H
 #define PENSTOCK_ACCOUNTS_STORE_H
@@ -30,7 +29,7 @@ const char *accounts_store_detail(const struct accounts_store *store);
 enum err accounts_store_begin(struct accounts_store *store, int64_t *ret_version) MUST_CHECK;
 enum err accounts_store_commit(struct accounts_store *store) MUST_CHECK;
 void accounts_store_rollback(struct accounts_store *store);
-/* A write that changes nothing of anybody's, committed: does the disk take it? */
+/* Commits a write that changes no object, to find out whether the disk takes it. */
 enum err accounts_store_try(struct accounts_store *store, int64_t now_us) MUST_CHECK;
 
 /*

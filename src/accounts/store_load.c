@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading accounts.db, once, when it is opened. What can't be right stops the opening: nobody else
- * writes here. */
+/* Reading accounts.db, once, when it is opened. A row that can't be right stops the opening, since
+ * no other program writes here. */
 #include "accounts/store_internal.h"
 
 #include "base/cleanup.h"

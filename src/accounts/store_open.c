@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening accounts.db: whose file it is and of which format. An older format is brought forward, and
- * a missing file is made. */
+/* Opening accounts.db: whose file it is and of which format. An older format is brought forward,
+ * and a missing file is made. */
 #include "accounts/store_internal.h"
 
 #include "base/cleanup.h"

@@ -1,10 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pages of accounts.db: read by a leader, written by a follower. */
+/* Pages of objects: in memory, read from accounts.db by a leader, written to it by a follower. */
 #include "accounts/store_internal.h"
 
-#include <assert.h>
+#include "base/memory.h"
 
 #define MARK (-1) /* in the place of a version */
+
+/* In memory. */
+
+const char *accounts_kind_name(enum accounts_kind kind)
+{
+    static const char *const names[ACCOUNTS_KINDS] = {[ACCOUNTS_KIND_PARTNER] = "partner",
+        [ACCOUNTS_KIND_ACCOUNT] = "account",
+        [ACCOUNTS_KIND_ENDPOINT] = "endpoint",
+        [ACCOUNTS_KIND_CREDENTIAL] = "credential",
+        [ACCOUNTS_KIND_GRANT] = "grant"};
+    return (unsigned)kind < ACCOUNTS_KINDS ? names[kind] : "unknown";
+}
+
+static bool grow(struct accounts_page *page)
+{
+    size_t capacity = page->capacity ? page->capacity * 2 : 64;
+    struct accounts_object *larger = realloc(page->objects, capacity * sizeof *larger);
+    if (!larger)
+        return false;
+    page->objects = larger;
+    page->capacity = capacity;
+    return true;
+}
+
+struct accounts_object *accounts_page_add(struct accounts_page *page, enum accounts_kind kind)
+{
+    if (page->count == page->capacity && !grow(page))
+        return NULL;
+    struct accounts_object *object = &page->objects[page->count];
+    *object = (struct accounts_object){.kind = kind};
+    if (kind == ACCOUNTS_KIND_PARTNER)
+        MEMORY_NEW(object->partner);
+    if (kind == ACCOUNTS_KIND_ENDPOINT)
+        MEMORY_NEW(object->endpoint);
+    page->count++;
+    return object;
+}
+
+void accounts_page_done(struct accounts_page *page)
+{
+    for (size_t i = 0; i < page->count; i++) {
+        if (page->objects[i].kind == ACCOUNTS_KIND_PARTNER)
+            free(page->objects[i].partner);
+        if (page->objects[i].kind == ACCOUNTS_KIND_ENDPOINT)
+            free(page->objects[i].endpoint);
+    }
+    free(page->objects);
+    *page = (struct accounts_page){0};
+}
+
+/* A leader's reading. */
 
 struct page_reading {
     struct accounts_page *page;
@@ -130,7 +181,7 @@ enum err accounts_store_end_page(struct accounts_store *store, int64_t version, 
 
 enum err accounts_store_mark_all(struct accounts_store *store)
 {
-    /* Secrets of endpoints are of no use here, and had better not lie about. */
+    /* A follower sends nothing to endpoints: it does not keep their secrets. */
     static const char sql[] =
         "UPDATE partners SET version = -1; UPDATE accounts SET version = -1;"
         "UPDATE endpoints SET version = -1; UPDATE credentials SET version = -1;"

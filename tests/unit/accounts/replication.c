@@ -444,7 +444,7 @@ Test(replication, a_page_that_can_not_be_changes_nothing)
     strcpy(object->endpoint->name, "main");
     strcpy(object->endpoint->url, URL);
     cr_expect_eq(accounts_replicate_call(follower, &request), ERR_DAMAGED);
-    cr_expect_str_eq(request.detail, "an endpoint came before its account");
+    cr_expect_str_eq(request.detail, "an endpoint is sent before its account");
     accounts_page_done(&request.page);
     struct buffer after = shown_directory(follower);
     cr_expect_str_eq(after.data, before.data);
