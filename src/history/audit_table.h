@@ -40,7 +40,7 @@ struct audit_table {
     size_t events_count; /* of the entries: those of events */
 };
 
-enum err audit_table_init(struct audit_table *table) MUST_CHECK;
+void audit_table_init(struct audit_table *table);
 void audit_table_done(struct audit_table *table);
 
 /* Finds or makes it; valid until the next one is made. A new one has `since`. ERR_TOO_LARGE beyond

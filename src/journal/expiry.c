@@ -197,6 +197,19 @@ static enum err drop_event(struct store *store, int64_t seq)
     return result ? result : drop_one(statements[EXPIRY_DROP_EVENT], seq);
 }
 
+/* What expires leaves its number in the totals. */
+static void move_into_totals(struct store *store, const struct event_parts *parts,
+    const struct delivery_row *rows, unsigned count)
+{
+    int64_t now_us = clock_mono_us();
+    for (unsigned i = 0; i < count; i++) {
+        enum total_column column =
+            rows[i].state == DELIVERY_DELIVERED ? TOTAL_DELIVERED : TOTAL_DISCARDED;
+        totals_add(&store->totals, parts, rows[i].endpoint, column, 1, now_us);
+    }
+    totals_add(&store->totals, parts, TOTAL_EVENTS, TOTAL_DELIVERED, 1, now_us);
+}
+
 /* One event of the history, if it is over. What can't be believed stays, for the audit to name. */
 static enum err expire_event(struct store *store, int64_t seq, bool *ret_dropped)
 {
@@ -209,15 +222,8 @@ static enum err expire_event(struct store *store, int64_t seq, bool *ret_dropped
     struct delivery_row rows[ACCOUNT_ENDPOINTS_MAX];
     bool over;
     result = read_deliveries(&store->expiry, seq, expected, rows, &over);
-    for (unsigned i = 0; !result && over && i < expected; i++) {
-        enum total_column column =
-            rows[i].state == DELIVERY_DELIVERED ? TOTAL_DELIVERED : TOTAL_DISCARDED;
-        result =
-            totals_add(&store->totals, &event->parts, rows[i].endpoint, column, 1, clock_mono_us());
-    }
     if (!result && over)
-        result = totals_add(
-            &store->totals, &event->parts, TOTAL_EVENTS, TOTAL_DELIVERED, 1, clock_mono_us());
+        move_into_totals(store, &event->parts, rows, expected);
     if (!result && over)
         result = drop_event(store, seq);
     *ret_dropped |= !result && over;

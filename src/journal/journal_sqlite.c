@@ -34,6 +34,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/memory.h"
 #include "journal/disk_watch.h"
 #include "journal/store.h"
 #include "runtime/log.h"
@@ -432,11 +433,8 @@ static void put_doubtful_expiry_off(struct journal_sqlite *self)
 enum err journal_sqlite_open(
     const struct journal_sqlite_options *options, struct journal **ret_journal, char *ret_detail)
 {
-    struct journal_sqlite *self = calloc(1, sizeof *self);
-    if (!self) {
-        snprintf(ret_detail, 256, "out of memory");
-        return ERR_NO_MEMORY;
-    }
+    struct journal_sqlite *self;
+    MEMORY_NEW(self);
     self->journal.ops = &sqlite_ops;
     self->listener = options->listener;
     self->disk = (struct disk_watch){.store = &self->store,

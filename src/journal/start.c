@@ -90,13 +90,12 @@ static enum err total_event(struct store *store, int64_t seq)
     if (result)
         return result == ERR_DAMAGED ? OK : result; /* not there, or the audit names it */
     if (count > 0)
-        result = totals_add(
-            &store->totals, &event->parts, TOTAL_EVENTS, TOTAL_ACCEPTED, 1, clock_mono_us());
+        totals_add(&store->totals, &event->parts, TOTAL_EVENTS, TOTAL_ACCEPTED, 1, clock_mono_us());
     for (unsigned i = 0; i < count && !result; i++) {
         struct delivery_row row;
         result = delivery_rows_read(&store->deliveries, placement_delivery(seq, i), &row);
         if (!result)
-            result = totals_add(
+            totals_add(
                 &store->totals, &event->parts, row.endpoint, TOTAL_ACCEPTED, 1, clock_mono_us());
         else if (result == ERR_NOT_FOUND || result == ERR_DAMAGED)
             result = OK;

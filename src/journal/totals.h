@@ -84,10 +84,9 @@ struct totals {
 enum err totals_init(struct totals *totals, struct sqlite3 *db) MUST_CHECK;
 void totals_done(struct totals *totals);
 
-/* Counts one delivery of the event (or the event itself), or takes it back (`sign` -1).
- * ERR_NO_MEMORY. */
-enum err totals_add(struct totals *totals, const struct event_parts *parts, uint64_t endpoint,
-    enum total_column column, int sign, int64_t now_mono_us) MUST_CHECK;
+/* Counts one delivery of the event (or the event itself), or takes it back (`sign` -1). */
+void totals_add(struct totals *totals, const struct event_parts *parts, uint64_t endpoint,
+    enum total_column column, int sign, int64_t now_mono_us);
 
 /* An event that is not counted: it brings no number, but those behind it are not to be looked for
  * from here on. */
