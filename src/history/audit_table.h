@@ -27,9 +27,8 @@ struct audit_entry {
     int64_t expired;
     bool damaged;  /* the total's row */
     bool overflow; /* a sum did not fit */
-    bool
-        /* it does not add up, but the total was moved by something else than what was appended */
-        restless;
+    /* It does not add up, but the total was moved by something else than what was appended. */
+    bool restless;
 };
 
 struct audit_table {

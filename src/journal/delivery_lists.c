@@ -223,7 +223,7 @@ enum err delivery_rows_next_due(
     return OK;
 }
 
-/* Makes room for one more; doubles, since nobody knows how many endpoints a shard has. */
+/* Makes room for one more. Doubles, since the number of endpoints is not known before. */
 static struct journal_backlog *next_backlog(struct journal_backlog **backlogs, size_t count)
 {
     if ((count & (count - 1)) == 0) {

@@ -159,8 +159,8 @@ static enum err end_request(struct request *request, enum err result)
 
 static void name_damaged(const struct store *store, int64_t delivery)
 {
-    log_error(
-        "the row of a delivery is damaged: it stays as it is, for a person shard=%u delivery=%lld",
+    log_error("the row of a delivery is damaged: it is not changed, and the audit names it "
+              "shard=%u delivery=%lld",
         store->shard, (long long)delivery);
 }
 
