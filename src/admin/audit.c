@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET /api/v1/audit: whether the money adds up, and what is lost or damaged (journal/audit.h).
+ * GET /api/v1/audit: whether the money adds up, and what is lost or damaged (history/audit.h).
  * `accepted` counts events, each once; `deliveries`, and what has become of them, one event for
  * each of its endpoints. The answer may be large, and is written straight into its text.
  */

@@ -3,7 +3,7 @@
  * Whether the files of the data directory are the installation's own, all of them, and of the same
  * time.
  *
- * Each database has a stamp (journal/file_stamp.h): installation, name, id, epoch.
+ * Each database has a stamp (sqlite/file_stamp.h): installation, name, id, epoch.
  * installation.json has the other half: the ids, and an epoch E. Both are written at each start and
  * each orderly stop, the files first:
  *

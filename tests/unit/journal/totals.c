@@ -50,7 +50,7 @@ Test(totals, add_up_in_exact_decimals_per_endpoint_and_currency)
     shelf_free(shelf);
 }
 
-Test(totals, know_after_a_crash_what_was_accepted_since_they_were_written)
+Test(totals, count_after_a_crash_what_was_accepted_since_they_were_written)
 {
     struct shelf *shelf = shelf_new();
     shelf_append(
