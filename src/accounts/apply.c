@@ -5,7 +5,8 @@
  * account that the page touches, out of the account that is published now and of the endpoints that
  * the page adds and removes.
  *
- *   write      removed objects first, since their names may be taken again; then the others, by kind
+ *   write      removed objects first, since their names may be taken again; then the others, by
+ *              kind
  *   publish    endpoints before their accounts, then the others; then take out the others, and
  *              endpoints last, when no reader holds an account that names them
  */

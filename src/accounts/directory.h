@@ -51,8 +51,8 @@ struct credential {
  *   - an endpoint without its bit takes everything, or did until now. While a filter is added, one
  *     event more than it allows may pass, for an instant;
  *   - an endpoint with its bit says what it takes at the moment of the look-up. One that has no
- *     filter any more has empty `types`, which means everything, whatever the bit says. So it misses
- *     nothing that it takes.
+ *     filter any more has empty `types`, which means everything, whatever the bit says. So it
+ *     misses nothing that it takes.
  * A change is answered after its publication: an event that is posted after the answer is routed by
  * it.
  */
@@ -62,9 +62,8 @@ struct account {
     int64_t version;
     unsigned endpoints_count;
     uint64_t endpoints[ACCOUNT_ENDPOINTS_MAX]; /* those that exist, disabled ones too */
-    uint32_t
-        /* a bit for each of them that does not take all types: only those need to be looked at */
-        filtered;
+    /* A bit for each of them that does not take all types: only those need to be looked at. */
+    uint32_t filtered;
 };
 
 struct endpoint {

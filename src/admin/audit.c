@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET /api/v1/audit: whether the money adds up, and what is lost or damaged (journal/audit.h).
+ * GET /api/v1/audit: whether the money adds up, and what is lost or damaged (history/audit.h).
  * `accepted` counts each event once. `deliveries` and the states count an event once for each of
  * its endpoints. The answer may be large, so it is written as text, without a tree of objects.
  */

@@ -14,7 +14,7 @@
  * hash scaled to their count, so that two neighbours merged are exactly the line that a filter of
  * half the size would have: a filter made for many keys is folded when it got fewer.
  *
- * The memory comes zeroed from the system: pages that no key has touched cost nothing. Pure, no
+ * The system's memory is zeroed: pages without a key cost nothing. Pure, no
  * thread of its own.
  */
 #ifndef PENSTOCK_DEDUPE_KEY_FILTER_H
@@ -28,10 +28,10 @@
 #define KEY_FILTER_LINE_BYTES 64
 #define KEY_FILTER_PROBES 7 /* of nine bits each: 63 of the 64 that are there */
 
-/* Goes up with every change of what the bits mean: filters are kept on disk. */
+/* Grows with every change of the meaning of the bits: filters are kept on disk. */
 #define KEY_FILTER_FORMAT 2
 
-/* All zero is a filter that knows nothing and says "maybe" to every key. */
+/* All zero: a filter that says "maybe" to every key. */
 struct key_filter {
     unsigned char *lines; /* on a boundary of its own within `memory` */
     uint32_t lines_count;

@@ -126,7 +126,7 @@ static void add_entry(struct buffer *bytes, const struct key_index_slot *slot)
     buffer_add(bytes, &entry, sizeof entry);
 }
 
-/* By insertion: as they stand in the table only neighbours are out of order. */
+/* By insertion: in the order of the table only neighbours are out of place. */
 static void sort_entries(char *data, size_t count)
 {
     for (size_t i = 1; i < count; i++) {

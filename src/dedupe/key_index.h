@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where a dedupe store key stands in its segment: from a key to the numbers of the rows that may
- * hold it. The caller reads those rows and compares the key; a row that is missing or holds another
- * key is just not it. So entries of rows that were rolled back do no harm, and no entry is ever
- * taken out.
+ * The index of a segment of the dedupe store: from a key to the numbers of the rows that may have
+ * it. The caller reads those rows and compares the key; a row that is missing or has another key
+ * does not count. So entries of rows that were rolled back do no harm, and no entry is ever
+ * removed.
  *
  * In memory: an open-addressing table of eight bytes a key (its tag and its row), a power of two of
  * them, probed linearly from the slot that the tag's top bits name. It doubles when it is full to
@@ -29,7 +29,7 @@
 #include "base/hash.h"
 #include "model/dedupe.h"
 
-/* Goes up with every change of what a bucket's bytes mean. */
+/* Grows with every change of the meaning of a bucket's bytes. */
 #define KEY_INDEX_FORMAT 1
 
 struct key_index_slot {

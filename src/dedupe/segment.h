@@ -4,7 +4,8 @@
  * part of two tables of the sealed segments. Internal to the dedupe store and to those who read or
  * mend its tables. store.h has the picture of the states.
  *
- *   dedupe_filters   of each sealed segment: the number of its keys, its filter, the seed of its index
+ *   dedupe_filters   of each sealed segment: the number of its keys, its filter, the seed of its
+ *                    index
  *   dedupe_index     of each sealed segment: its index, bucket by bucket, empty ones too
  *                    (key_index.h)
  *

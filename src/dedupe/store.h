@@ -92,7 +92,7 @@ bool dedupe_is_in_doubt(const struct dedupe_store *dedupe);
 enum err dedupe_add(struct dedupe_store *dedupe, const struct dedupe_key *key,
     const struct event *event) MUST_CHECK;
 
-/* One step of dropping a segment whose retention is over at `now_us`, oldest first, or else seals
+/* One step of dropping a segment whose retention has ended at `now_us`, oldest first, or else seals
  * one that is closed, if there is either: in a transaction without anything else. ERR_DAMAGED: one
  * that can't be dropped; it is passed over the next time. */
 enum err dedupe_expire(struct dedupe_store *dedupe, int64_t now_us, bool *ret_worked) MUST_CHECK;

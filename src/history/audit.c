@@ -2,6 +2,7 @@
 #include "history/audit_internal.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "history/reading.h"
 #include "journal/delivery_row.h"
 #include "journal/delivery_rows.h"
@@ -157,19 +158,18 @@ static const struct {
 enum err audit_run_new(const struct audit_question *question, const char *directory,
     unsigned shards, struct audit_run **ret_run)
 {
-    struct audit_run *run = calloc(1, sizeof *run);
-    if (!run)
-        return ERR_NO_MEMORY;
+    struct audit_run *run;
+    MEMORY_NEW(run);
     run->question = *question;
     run->directory = directory;
     run->shards = shards;
     run->restless_day = -1;
     run->step_us = READING_US_MAX;
     run->findings = malloc(AUDIT_FINDINGS_MAX * sizeof run->findings[0]);
-    enum err result = run->findings ? audit_table_init(&run->table) : ERR_NO_MEMORY;
-    if (result) {
+    audit_table_init(&run->table);
+    if (!run->findings) {
         audit_run_free(run);
-        return result;
+        return ERR_NO_MEMORY;
     }
     *ret_run = run;
     return OK;

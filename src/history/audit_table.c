@@ -2,6 +2,7 @@
 #include "history/audit_table.h"
 
 #include "base/crypto.h"
+#include "base/memory.h"
 #include "journal/totals.h"
 
 #include <stdio.h>
@@ -22,11 +23,10 @@ enum audit_column audit_column_of(enum delivery_state state, bool was_delivered)
     return was_delivered ? AUDIT_DELIVERED : columns[state];
 }
 
-enum err audit_table_init(struct audit_table *table)
+void audit_table_init(struct audit_table *table)
 {
-    *table = (struct audit_table){.buckets = calloc(BUCKETS, sizeof table->buckets[0])};
+    *table = (struct audit_table){.buckets = memory_new_array(BUCKETS, sizeof table->buckets[0])};
     crypto_random(table->seed.bytes, sizeof table->seed.bytes);
-    return table->buckets ? OK : ERR_NO_MEMORY;
 }
 
 void audit_table_done(struct audit_table *table)
@@ -258,9 +258,8 @@ static enum err copy_rows(
 
 enum err audit_table_make_audit(const struct audit_table *table, struct audit **ret_audit)
 {
-    struct audit *audit = calloc(1, sizeof *audit);
-    if (!audit)
-        return ERR_NO_MEMORY;
+    struct audit *audit;
+    MEMORY_NEW(audit);
     enum err result = copy_rows(table, false, &audit->rows, &audit->rows_count);
     if (!result)
         result = copy_rows(table, true, &audit->events, &audit->events_count);

@@ -27,9 +27,8 @@ struct audit_entry {
     int64_t expired;
     bool damaged;  /* the total's row */
     bool overflow; /* a sum did not fit */
-    bool
-        /* it does not add up, but the total was moved by something else than what was appended */
-        restless;
+    /* It does not add up, but the total was moved by something else than what was appended. */
+    bool restless;
 };
 
 struct audit_table {
@@ -40,7 +39,7 @@ struct audit_table {
     size_t events_count; /* of the entries: those of events */
 };
 
-enum err audit_table_init(struct audit_table *table) MUST_CHECK;
+void audit_table_init(struct audit_table *table);
 void audit_table_done(struct audit_table *table);
 
 /* Finds or makes it; valid until the next one is made. A new one has `since`. ERR_TOO_LARGE beyond

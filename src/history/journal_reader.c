@@ -10,6 +10,7 @@
 #include "history/journal_reader.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "history/audit_internal.h"
 #include "history/listing.h"
 #include "history/reading.h"
@@ -245,13 +246,11 @@ static void reader_free(struct journal_reader *reader)
 enum err journal_reader_open(
     const char *directory, unsigned shards, struct journal_reader **ret_reader)
 {
-    struct journal_reader *reader = calloc(1, sizeof *reader + shards * sizeof reader->sources[0]);
-    if (!reader)
-        return ERR_NO_MEMORY;
+    struct journal_reader *reader = memory_new(sizeof *reader + shards * sizeof reader->sources[0]);
     reader->shards = shards;
     reader->mailbox.event_fd = -1;
-    reader->directory = strdup(directory);
-    enum err result = reader->directory ? mailbox_init(&reader->mailbox, reader) : ERR_NO_MEMORY;
+    reader->directory = memory_copy_string(directory);
+    enum err result = mailbox_init(&reader->mailbox, reader);
     if (!result)
         result = thread_start(&reader->thread, "reader", run, reader);
     if (result) {

@@ -48,9 +48,8 @@ struct timeline_action {
  * */
 struct timeline {
     struct event *event; /* the body is empty when it has expired */
-    bool
-        /* what was asked for is an alias: a duplicate, and this is the first one's timeline */
-        is_of_first;
+    /* What was asked for is an alias: a duplicate, and this is the first one's timeline. */
+    bool is_of_first;
     size_t deliveries_count, attempts_count, actions_count;
     struct timeline_delivery *deliveries;
     struct timeline_attempt *attempts; /* in order of delivery and number */

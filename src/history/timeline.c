@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "history/timeline.h"
 
+#include "base/memory.h"
 #include "history/reading.h"
 #include "journal/delivery_row.h"
 #include "journal/delivery_rows.h"
@@ -208,9 +209,8 @@ static enum err read_timeline(
 enum err timeline_source_find(
     struct timeline_source *source, const struct event_id *id, struct timeline **ret_timeline)
 {
-    struct timeline *timeline = calloc(1, sizeof *timeline);
-    if (!timeline)
-        return ERR_NO_MEMORY;
+    struct timeline *timeline;
+    MEMORY_NEW(timeline);
     enum err result = reading_begin(source->db);
     if (!result)
         result = read_timeline(source, id, timeline);

@@ -38,9 +38,10 @@
 static enum err write_event(struct store *store, const struct event *event, unsigned deliveries)
 {
     enum err result = event_rows_add(&store->events, store->next_seq, event, deliveries);
-    return result ? result
-                  : totals_add(&store->totals, &event->parts, TOTAL_EVENTS, TOTAL_ACCEPTED, 1,
-                        store->now_mono_us);
+    if (!result)
+        totals_add(
+            &store->totals, &event->parts, TOTAL_EVENTS, TOTAL_ACCEPTED, 1, store->now_mono_us);
+    return result;
 }
 
 /* One delivery of a new event, and its number in the totals. */
@@ -48,9 +49,10 @@ static enum err write_delivery(
     struct store *store, const struct event *event, const struct delivery_row *row)
 {
     enum err result = delivery_rows_add(&store->deliveries, row);
-    return result ? result
-                  : totals_add(&store->totals, &event->parts, row->endpoint, TOTAL_ACCEPTED, 1,
-                        store->now_mono_us);
+    if (!result)
+        totals_add(
+            &store->totals, &event->parts, row->endpoint, TOTAL_ACCEPTED, 1, store->now_mono_us);
+    return result;
 }
 
 static bool is_same(const struct event_parts *one, const struct event_parts *other)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JOURNAL_ADOPT, JOURNAL_LIST_BROKER_OWNED, and what a start makes of broker-owned events: see "Who
- * owns an event" in journal.h. / */
+/* JOURNAL_ADOPT, JOURNAL_LIST_BROKER_OWNED, and broker-owned events at the start: see "Who owns an
+ * event" in journal.h. */
 #include "journal/adopt.h"
 
 #include "runtime/log.h"
@@ -10,7 +10,7 @@
 static enum err adopt(struct store *store, int64_t event)
 {
     struct delivery_row
-        pending[ACCOUNT_ENDPOINTS_MAX]; /* their owner knows them, or will load them */
+        pending[ACCOUNT_ENDPOINTS_MAX]; /* their owner has them in memory, or will load them */
     unsigned count;
     return delivery_rows_adopt(&store->deliveries, event, store->now_us, pending, &count);
 }
@@ -29,8 +29,7 @@ enum err adopt_and_park_event(struct store *store, int64_t event)
     return result ? result : adopt(store, event);
 }
 
-/* An event that can't be believed is sent by nobody: its rows are parked as damaged when they are
- * loaded. */
+/* A damaged event is never sent: its rows are parked as damaged when they are loaded. */
 static enum err is_guarded_before(
     struct store *store, int64_t event, int64_t before_us, bool *ret_is)
 {
@@ -61,8 +60,8 @@ enum err store_adopt(struct store *store, struct request *request)
     return result;
 }
 
-/* An event that is lost or damaged has some partition all the same: its rows are adopted by whoever
- * waits there in vain, and parked when they are loaded. */
+/* Of an event that is lost or damaged the partition may be any: its rows are adopted when the
+ * broker does not deliver it to that partition, and parked when they are loaded. */
 static enum err add_partition(struct store *store, struct journal_broker_owned *listed)
 {
     struct event_id id = {0};
@@ -90,7 +89,7 @@ void store_undo_list_broker_owned(struct request *request)
 
 /* The start. */
 
-/* Something of it is not as the broker knows it. */
+/* Something of the event has moved, so that the broker has not its state any more. */
 static enum err has_started(struct store *store, int64_t event, bool *ret_started)
 {
     struct delivery_listed listed[ACCOUNT_ENDPOINTS_MAX];
@@ -141,9 +140,9 @@ enum err adopt_started(struct store *store)
     } while (count == EVENTS_PER_STEP);
     store->found.broker_owned -= adopted;
     if (adopted > 0)
-        log_warn("events of the broker were being delivered when the last run ended: they are the "
-                 "journal's own from "
-                 "now on shard=%u count=%u",
+        log_warn(
+            "broker-owned events were being delivered when the last run ended: the journal owns "
+            "them from now on shard=%u count=%u",
             store->shard, adopted);
     return OK;
 }

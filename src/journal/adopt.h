@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Broker-owned events: what a start makes of them, and what a forced take-over of delivery does. */
+/* Broker-owned events that become the journal's own: at the start, and after a forced take-over of
+ * delivery. */
 #ifndef PENSTOCK_JOURNAL_ADOPT_H
 #define PENSTOCK_JOURNAL_ADOPT_H
 
@@ -12,8 +13,8 @@
  */
 enum err adopt_started(struct store *store) MUST_CHECK;
 
-/* What is broker-owned and pending of an event is parked: another gateway may have sent it. The
- * event is the journal's own. */
+/* Parks the broker-owned and pending deliveries of an event, since another gateway may have sent
+ * them. The event becomes the journal's own. */
 enum err adopt_and_park_event(struct store *store, int64_t event) MUST_CHECK;
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "journal/delivery_lists.h"
 
+#include "base/memory.h"
 #include "model/placement.h"
 
 #include <stdlib.h>
@@ -97,9 +98,7 @@ static void choose_interrupted(
 enum err delivery_rows_park_interrupted(
     struct delivery_rows *rows, unsigned count_max, int64_t now_us, unsigned *ret_count)
 {
-    int64_t *ids = malloc(count_max * sizeof *ids);
-    if (!ids)
-        return ERR_NO_MEMORY;
+    int64_t *ids = memory_new_array(count_max, sizeof *ids);
     struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_SENDING]);
     sql_bind_int(&use, 0);
     enum err result = take_ids(&use, count_max, ids, ret_count);
@@ -119,9 +118,7 @@ static void choose_released(
 enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint,
     enum park_reason reason, unsigned count_max, int64_t now_us, unsigned *ret_count)
 {
-    int64_t *ids = malloc(count_max * sizeof *ids);
-    if (!ids)
-        return ERR_NO_MEMORY;
+    int64_t *ids = memory_new_array(count_max, sizeof *ids);
     enum err result =
         delivery_rows_list_parked(rows, endpoint, reason, 0, count_max, ids, ret_count);
     if (!result)
@@ -133,9 +130,7 @@ enum err delivery_rows_release(struct delivery_rows *rows, uint64_t endpoint,
 enum err delivery_rows_bring_forward(struct delivery_rows *rows, int64_t clock_us,
     unsigned count_max, int64_t now_us, unsigned *ret_count)
 {
-    int64_t *ids = malloc(count_max * sizeof *ids);
-    if (!ids)
-        return ERR_NO_MEMORY;
+    int64_t *ids = memory_new_array(count_max, sizeof *ids);
     struct sql_use use = sql_use(rows->statements[DELIVERIES_LIST_FAR_AHEAD]);
     sql_bind_int(&use, clock_us);
     enum err result = take_ids(&use, count_max, ids, ret_count);
@@ -228,7 +223,7 @@ enum err delivery_rows_next_due(
     return OK;
 }
 
-/* Makes room for one more; doubles, since nobody knows how many endpoints a shard has. */
+/* Makes room for one more. Doubles, since the number of endpoints is not known before. */
 static struct journal_backlog *next_backlog(struct journal_backlog **backlogs, size_t count)
 {
     if ((count & (count - 1)) == 0) {

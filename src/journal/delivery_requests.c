@@ -8,6 +8,7 @@
  */
 #include "journal/store.h"
 
+#include "base/memory.h"
 #include "model/placement.h"
 #include "runtime/log.h"
 
@@ -158,8 +159,8 @@ static enum err end_request(struct request *request, enum err result)
 
 static void name_damaged(const struct store *store, int64_t delivery)
 {
-    log_error(
-        "the row of a delivery is damaged: it stays as it is, for a person shard=%u delivery=%lld",
+    log_error("the row of a delivery is damaged: it is not changed, and the audit names it "
+              "shard=%u delivery=%lld",
         store->shard, (long long)delivery);
 }
 
@@ -211,12 +212,11 @@ static enum err transfer(struct store *store, int64_t seq, uint64_t from, uint64
     if (result)
         return result;
     int64_t now_us = clock_mono_us();
-    result = totals_add(&store->totals, &event->parts, from, TOTAL_ACCEPTED, -1, now_us);
-    if (!result)
-        result = totals_add(&store->totals, &event->parts, to, TOTAL_ACCEPTED, 1, now_us);
+    totals_add(&store->totals, &event->parts, from, TOTAL_ACCEPTED, -1, now_us);
+    totals_add(&store->totals, &event->parts, to, TOTAL_ACCEPTED, 1, now_us);
     totals_demand(&store->totals);
     event_unref(event);
-    return result;
+    return OK;
 }
 
 static enum err refuse(struct journal_operator_action *action, enum operator_action_refusal refusal)
@@ -355,9 +355,7 @@ enum err store_list_unrouted(struct store *store, struct request *request)
         CONTAINER_OF(request, struct journal_list_unrouted, request);
     list->ret_count = 0;
     list->ret_after_id = INT64_MAX;
-    int64_t *ids = malloc(list->count_max * sizeof *ids);
-    if (!ids)
-        return ERR_NO_MEMORY;
+    int64_t *ids = memory_new_array(list->count_max, sizeof *ids);
     unsigned count;
     enum err result = delivery_rows_list_parked(
         &store->deliveries, 0, PARK_UNROUTED, list->after_id, list->count_max, ids, &count);

@@ -23,9 +23,8 @@ struct delivery_row {
      * duration_us */
     int64_t started_us, duration_us;
     int http_status;
-    bool
-        /* the broker's: see "Who owns an event" in journal.h. Pending or sending, then */
-        broker_owned;
+    /* The broker's: see "Who owns an event" in journal.h. Pending or sending, then. */
+    bool broker_owned;
     /* When it was delivered first, of one that was replayed by force since; else 0. With it, it is
      * delivered, or on its way to the client once more. */
     int64_t delivered_us;
@@ -37,13 +36,12 @@ int64_t delivery_row_delivered_us(const struct delivery_row *row);
 enum delivery_replay delivery_row_replay(const struct delivery_row *row);
 
 /*
- * The ways of delivery_state.h, and those on which an unguarded delivery passes `sending` without
- * it being written. Whether a delivery is guarded is its owner's to know: it does not stand in the
- * row.
+ * The ways of delivery_state.h, and those of an unguarded delivery, whose `sending` is not written.
+ * The row does not say whether its delivery is guarded: its owner has the event.
  */
 bool delivery_row_may_move(enum delivery_state from, enum delivery_state to);
 
-/* Where a row is to go, and what comes with it. */
+/* The next state of a row, and what is written with it. */
 struct delivery_move {
     enum delivery_state to;
     enum park_reason reason; /* of parked */
@@ -55,23 +53,23 @@ struct delivery_move {
 
 /*
  * Moves the row; asserts the way. A start (to sending) keeps lane, failures and attempts. A way
- * back to pending begins a new round: the generation goes up, so that an answer of the old one is
- * recognized, and the attempt that delivered leaves the row (its caller keeps it elsewhere).
+ * back to pending begins a new round: the generation grows, so that an answer of the old round is
+ * recognized, and the attempt that delivered is removed from the row (the caller keeps it
+ * elsewhere).
  *
- * One that was delivered and is replayed by force keeps when that was, and is delivered again
- * wherever another one would be dead or parked (delivery_state_of_replay): `row->state` says where
- * it has come to.
+ * A delivery that was delivered and is replayed by force keeps its time, and becomes delivered
+ * again where another one would become dead or parked (delivery_state_of_replay): `row->state` is
+ * the state that results.
  *
- * A broker-owned one stays so only while it is sent. True when the move makes its event the
- * journal's own: then none of the event's other rows may stay broker-owned, which is the caller's
- * to write.
+ * A broker-owned row stays so only while it is sent. True: the move makes the event the journal's
+ * own, and the caller must write its other rows, so that none stays broker-owned.
  */
 bool delivery_row_move(struct delivery_row *row, const struct delivery_move *move, int64_t now_us);
 
 /*
- * The way of a row that can't be believed, wherever it says it is: parked for a person. Its numbers
- * stay, for what they are worth; it is never sent again (an operator resolves or discards it), it
- * is not broker-owned any more, and its checksum is one over what is left of it.
+ * Parks a row that is damaged, whatever state it says. Its numbers stay as they are. It is never
+ * sent again (an operator resolves or discards it), and not broker-owned any more. Its checksum is
+ * made over what is left of it.
  */
 void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us);
 

@@ -70,27 +70,26 @@ struct delivery_expected {
 };
 
 /*
- * Moves one delivery and records the attempt that comes with it. ERR_MOVED_ON: it is not there, or
- * not in this state of this generation any more; ERR_DAMAGED: its row can't be believed. Both leave
- * all as it was. Where the move takes its event over, the other rows go with it.
+ * Moves one delivery and records its attempt, if it has one. ERR_MOVED_ON: it is not there, or not
+ * in this state of this generation any more. ERR_DAMAGED: its row can't be believed. Both change
+ * nothing. When the move makes the event the journal's own, its other rows are written as well.
  */
 enum err delivery_rows_move(struct delivery_rows *rows, const struct delivery_expected *expected,
     const struct delivery_move *move, int64_t now_us) MUST_CHECK;
 
-/* The same for one that was read in this transaction, and may be given another endpoint with it
- * (unrouted ones are, and what an operator sends to another one). */
+/* The same for a row that was read in this transaction. Its endpoint may have been changed since:
+ * of an unrouted one, or by an operator. */
 enum err delivery_rows_move_row(struct delivery_rows *rows, struct delivery_row *row,
     const struct delivery_move *move, int64_t now_us) MUST_CHECK;
 
-/* Parks a row that can't be believed, or whose event can't, so that a person finds it; one that was
- * delivered before, by its own account, ends as delivered. ERR_NOT_FOUND. */
+/* Parks a damaged row, or one whose event is damaged, so that a person finds it. One that says it
+ * was delivered before becomes delivered. ERR_NOT_FOUND. */
 enum err delivery_rows_park_damaged(
     struct delivery_rows *rows, int64_t id, int64_t now_us) MUST_CHECK;
 
 /*
  * One event becomes the journal's own: none of its rows is broker-owned any more. `ret_pending`
- * gets those that were and pending, which are to be sent from now on; a damaged one is parked as
- * such.
+ * gets those that are pending, to be sent from now on. A damaged one is parked as damaged.
  */
 enum err delivery_rows_adopt(struct delivery_rows *rows, int64_t event, int64_t now_us,
     struct delivery_row ret_pending[ACCOUNT_ENDPOINTS_MAX], unsigned *ret_count) MUST_CHECK;

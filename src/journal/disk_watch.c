@@ -45,9 +45,7 @@ static void declare_failed(struct disk_watch *watch)
     watch->failed = true;
     metrics_add(METRIC_JOURNAL_FAILED, 1);
     tell_room(watch);
-    log_error("the journal's file is in doubt after an I/O error: nothing is accepted or recorded "
-              "until a "
-              "restart shard=%u",
+    log_error("the journal's disk failed: nothing is accepted or recorded until a restart shard=%u",
         watch->store->shard);
     if (watch->on_failed)
         watch->on_failed(watch->context, ERR_DISK);

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a journal's thread knows of its disk: whether the last transactions failed and why, whether
- * the file is in doubt, and what it tells others about it (room.h).
+ * What a journal's thread has found out about its disk: whether the last transactions failed and
+ * why, whether the file is in doubt, and what it publishes of that (room.h).
  *
- *   well --> trouble      a transaction failed: full, read-only or otherwise. Said once in the log
- *     ^         |
- *     '---------'         a commit wrote something again; after a full disk, one that accepted an event, or any when
- *                         1 MiB is free, since one page finds its place where an event does not
- *   any  --> failed       the file is in doubt (sql_is_in_doubt): everything is refused until a restart
+ *   well --> trouble    a transaction failed: the disk is full, read-only, or fails otherwise. The
+ *     ^         |       log says it once
+ *     '---------'       a commit has written something. After a full disk it must have accepted an
+ *                       event, or 1 MiB must be free: a single page finds room where an event does
+ *                       not
+ *   any  --> failed     the file is in doubt (sql_is_in_doubt): everything is refused until a
+ *                       restart
  *
- * Beside it, the reserve (reserve.h) says which classes of events are accepted while the disk fills
- * up, and the checkpointer (sqlite/wal.h) whether the WAL finds room in the file. Owned by the
- * journal's thread.
+ * Beside it, the reserve says which classes of events are accepted while the disk fills up
+ * (reserve.h), and the checkpointer whether the WAL finds room in the file (sqlite/wal.h). Owned by
+ * the journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_DISK_WATCH_H
 #define PENSTOCK_JOURNAL_DISK_WATCH_H

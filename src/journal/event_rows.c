@@ -164,7 +164,7 @@ bool event_row_take(const struct sql_use *use, int64_t *ret_seq, struct event_pa
            event_checksum(*ret_seq, &event, *ret_deliveries) == sql_column_int(use, 14);
 }
 
-/* The event of the row that `use` stands on. */
+/* The event of the row that `use` has. */
 static enum err make_event(const struct sql_use *use, const struct event_reading *reading,
     struct slice body, struct event **ret_event, unsigned *ret_deliveries)
 {
@@ -194,8 +194,8 @@ enum err event_rows_read(struct event_rows *rows, int64_t seq, const struct even
     }
     if (!result)
         result = row ? make_event(&row_use, reading, body, ret_event, ret_deliveries) : ERR_DAMAGED;
-    /* In this order, since finishing one that went well wipes out what the connection says of the
-     * other. */
+    /* In this order: finishing a statement that succeeded clears what the connection says of the
+     * one that failed. */
     sql_finish(&body_use);
     sql_finish(&row_use);
     return result;

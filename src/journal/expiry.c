@@ -41,7 +41,7 @@ static const char *const texts[EXPIRY_STATEMENTS] = {
     [EXPIRY_DROP_ALIASES] =
         "DELETE FROM aliases WHERE id IN (SELECT id FROM aliases WHERE at_us < ?"
         " ORDER BY at_us LIMIT ?)",
-    /* The newest event that went: until then the dedupe store knows events that the history does
+    /* The newest event that has expired: up to it the dedupe store has events that the history has
      * not. */
     [EXPIRY_NOTE] =
         "INSERT INTO meta(key, value) VALUES('history_us', ?) ON CONFLICT(key) DO UPDATE"
@@ -106,7 +106,7 @@ static enum err list_old(struct sqlite3_stmt *statement, int64_t after, unsigned
     sql_bind_int(&use, after);
     sql_bind_int(&use, count_max);
     while (!(result = sql_step(&use, &row)) && row && count < count_max) {
-        int64_t accepted_us = sql_column_int(&use, 1); /* 0 for a body whose event is gone */
+        int64_t accepted_us = sql_column_int(&use, 1); /* 0 for a body without an event */
         if (accepted_us >= cutoff_us)
             break;
         if (accepted_us > *ret_newest_us)
@@ -197,7 +197,21 @@ static enum err drop_event(struct store *store, int64_t seq)
     return result ? result : drop_one(statements[EXPIRY_DROP_EVENT], seq);
 }
 
-/* One event of the history, if it is over. What can't be believed stays, for the audit to name. */
+/* What expires leaves its number in the totals. */
+static void move_into_totals(struct store *store, const struct event_parts *parts,
+    const struct delivery_row *rows, unsigned count)
+{
+    int64_t now_us = clock_mono_us();
+    for (unsigned i = 0; i < count; i++) {
+        enum total_column column =
+            rows[i].state == DELIVERY_DELIVERED ? TOTAL_DELIVERED : TOTAL_DISCARDED;
+        totals_add(&store->totals, parts, rows[i].endpoint, column, 1, now_us);
+    }
+    totals_add(&store->totals, parts, TOTAL_EVENTS, TOTAL_DELIVERED, 1, now_us);
+}
+
+/* One event of the history, if all its deliveries are final. A damaged one stays, and the audit
+ * names it. */
 static enum err expire_event(struct store *store, int64_t seq, bool *ret_dropped)
 {
     static const struct event_reading reading = {.without_body = true};
@@ -209,15 +223,8 @@ static enum err expire_event(struct store *store, int64_t seq, bool *ret_dropped
     struct delivery_row rows[ACCOUNT_ENDPOINTS_MAX];
     bool over;
     result = read_deliveries(&store->expiry, seq, expected, rows, &over);
-    for (unsigned i = 0; !result && over && i < expected; i++) {
-        enum total_column column =
-            rows[i].state == DELIVERY_DELIVERED ? TOTAL_DELIVERED : TOTAL_DISCARDED;
-        result =
-            totals_add(&store->totals, &event->parts, rows[i].endpoint, column, 1, clock_mono_us());
-    }
     if (!result && over)
-        result = totals_add(
-            &store->totals, &event->parts, TOTAL_EVENTS, TOTAL_DELIVERED, 1, clock_mono_us());
+        move_into_totals(store, &event->parts, rows, expected);
     if (!result && over)
         result = drop_event(store, seq);
     *ret_dropped |= !result && over;
@@ -290,7 +297,7 @@ enum err expiry_step(struct store *store, int64_t now_us)
     bool more = false;
     int64_t bodies_after = expiry->bodies_after, history_after = expiry->history_after;
     enum err result = phases[expiry->phase](store, now_us, &more);
-    if (result && result != ERR_DAMAGED) { /* the step comes again */
+    if (result && result != ERR_DAMAGED) { /* the step is repeated */
         expiry->bodies_after = bodies_after;
         expiry->history_after = history_after;
         return result;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is over goes: segments of the dedupe store (90 and 35 days), bodies of what is delivered (7
- * days by default), the history of what is delivered (90 days), conflicts and aliases (as the
- * history). Apart from each other, and in steps of a few milliseconds each with a transaction of
- * its own, so that no answer waits for more than one of them (bench/README.md has the longest
- * commit). Nothing that is still open, parked or dead expires, nor what is in the outbox.
+ * Expiry: segments of the dedupe store (after 90 and 35 days), bodies of delivered events (7 days
+ * by default), the history of delivered events (90 days), conflicts and aliases (as the history).
+ * Each kind expires by itself, in steps of a few milliseconds with a transaction each, so that an
+ * answer waits for one step at most (bench/README.md has the longest commit). What is open, parked
+ * or dead never expires, nor does the outbox.
  *
- * What expires with the history leaves its number in the totals. A round goes through all of it and
- * begins again some minutes later; a body that was passed over since its delivery was open is
+ * The number of what expires with the history stays in the totals. A round covers all kinds, and
+ * the next one begins some minutes later. A body that is kept, since its delivery is open, is
  * looked at again a day later.
  *
- * Time is the caller's, which does not jump while it runs; a start under a clock that is far ahead
- * of the newest event is told by expiry_is_doubtful.
+ * The caller says what time it is. Its clock does not jump while it runs; expiry_is_doubtful finds
+ * a start under a clock that is far ahead of the newest event.
  */
 #ifndef PENSTOCK_JOURNAL_EXPIRY_H
 #define PENSTOCK_JOURNAL_EXPIRY_H
@@ -73,11 +73,11 @@ bool expiry_is_due(const struct expiry *expiry, int64_t now_us);
 
 /*
  * One step, in the transaction that the caller has begun. ERR_DAMAGED: what was to go can't be
- * read; it is passed over when the caller, after the roll-back, goes on.
+ * read; it is passed over in the step after the roll-back.
  */
 enum err expiry_step(struct store *store, int64_t now_us) MUST_CHECK;
 
-/* The disk refused a step: the next one comes some seconds later. */
+/* The disk refused a step: the next one is due some seconds later. */
 void expiry_put_off(struct expiry *expiry, int64_t now_us);
 
 /* `newest_us`: when the last event was accepted, 0 without one. */

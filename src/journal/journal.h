@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The journal of one shard, as its users see it: requests that travel to it by mailbox and come
- * back when what they did is durable.
+ * The journal of one shard, as its users see it: requests that are sent to it by mailbox and
+ * answered when what they did is durable.
  *
- * It is the dedupe store (the judge of duplicates), the embedded queue, the retry schedule, the
- * dead-letter store and the history. A store implements `struct journal_ops`; SQLite is the first
- * (journal_sqlite.h). Nothing here knows which.
+ * It is the dedupe store, the embedded queue, the retry schedule, the dead-letter store and the
+ * history. `struct journal_ops` is what an implementation provides; journal_sqlite.h is the only
+ * one.
  *
  * Order: requests are worked off in the order of posting, many in one transaction. All answers of a
- * transaction leave after its commit, in the order of their requests; what the transaction newly
- * accepted is handed to delivery at the same time and in the same order. delivery relies on that: a
- * JOURNAL_LOAD answered after a JOURNAL_RECORD_OUTCOME saw the recorded state, and one answered
- * before it can be recognized, because the delivery is still in memory.
+ * transaction leave after its commit, in the order of their requests. New deliveries are handed
+ * over right before, in the same order. delivery relies on that: a JOURNAL_LOAD that is answered
+ * after a JOURNAL_RECORD_OUTCOME saw the recorded state, and one that is answered before can be
+ * recognized, because the delivery is still in memory.
  *
  * Failure: when a commit fails, every request of the transaction is answered with its error
- * (ERR_DISK_FULL, ERR_DISK) and nothing of it happened. After an error that leaves the file in
- * doubt (fsync) the journal refuses everything and says so once through on_failed.
+ * (ERR_DISK_FULL, ERR_DISK), and nothing of it has happened. After an error that leaves the file in
+ * doubt (a failed sync) the journal refuses everything, and calls on_failed once.
  *
  * Ownership: a request belongs to the journal from journal_submit until its on_done.
  */
@@ -40,9 +40,8 @@ struct delivery {
     uint32_t generation; /* rounds: an operator's replay begins a new one */
     uint32_t attempts;   /* made so far, over all rounds */
     uint32_t failures;   /* in this round: the steps of the schedule that are used up */
-    bool
-        /* a forced replay: the client has had it, and it is delivered again when this one fails */
-        was_delivered;
+    /* A forced replay: the client has had it, and it is delivered again when this one fails. */
+    bool was_delivered;
     int64_t due_us;      /* wall time; of a pending one when it was accepted */
     int64_t wait_us;     /* of a waiting one: how long it waits until then */
     struct event *event; /* a reference of its own */
@@ -56,9 +55,8 @@ struct attempt {
     struct attempt_end end;
     struct attempt_reach reach;
     uint32_t excerpt_len;
-    char excerpt
-        /* of the answer: its body, or what came instead; may hold any bytes */
-        [ANSWER_EXCERPT_BYTES_MAX];
+    /* Of the answer: its body, or the bytes that arrived in its place. May hold any bytes. */
+    char excerpt[ANSWER_EXCERPT_BYTES_MAX];
 };
 
 enum journal_kind {
@@ -69,7 +67,7 @@ enum journal_kind {
     JOURNAL_OPERATOR_ACTION, /* an operator's move of one delivery */
     JOURNAL_LOAD,            /* deliveries of one endpoint that are due */
     JOURNAL_SCAN_BACKLOG,    /* which endpoints have something open */
-    JOURNAL_RELEASE, /* parked deliveries of one endpoint whose cause is gone: back to pending */
+    JOURNAL_RELEASE, /* parked deliveries of one endpoint whose cause has ended: back to pending */
     JOURNAL_LIST_UNROUTED,     /* parked deliveries that no endpoint wanted */
     JOURNAL_ROUTE,             /* gives such deliveries an endpoint: back to pending */
     JOURNAL_RECEIVE,           /* an event that the broker delivered */
@@ -101,23 +99,23 @@ struct journal_append {
 };
 
 /*
- * Who owns an event (of rabbitmq mode; what was appended is always the journal's own). Ownership is
- * the event's, and stands in the rows of its deliveries (`broker_owned`): a broker-owned row is in
- * no load, backlog scan or release.
+ * Who owns an event, in rabbitmq mode. (An event that was appended is always the journal's own.)
+ * The owner is recorded in the rows of the event's deliveries (`broker_owned`), the same in all of
+ * them. A broker-owned row is in no load, backlog scan or release.
  *
- *   received --> broker-owned ---------+--> all its deliveries delivered
- *                                      '--> the journal's own: a delivery of it becomes waiting, parked or dead; an
- *                                           append finds it; JOURNAL_ADOPT; at the start, when one of its
- *                                           deliveries has left pending
+ *   received --> broker-owned --+--> all its deliveries are delivered
+ *                               '--> the journal's own: one of its deliveries becomes waiting,
+ *                                    parked or dead; or an append finds it; or JOURNAL_ADOPT; or
+ *                                    at the start, when one of its deliveries has left pending
  *
- * A broker-owned event of which nothing has started, and whose channel is lost, is suspended:
- * nothing of it is sent until the broker delivers it again, or is found not to have it any more
+ * A broker-owned event is suspended when its channel is lost and nothing of it has started: nothing
+ * is sent until the broker delivers it again, or turns out not to have it any more
  * (delivery/suspended.c).
  */
 enum journal_received {
-    /* broker-owned: new, or it came again before anything of it left pending. ret_deliveries */
+    /* broker-owned: new, or received again before anything of it left pending. ret_deliveries */
     RECEIVED_BROKER_OWNED,
-    RECEIVED_JOURNAL_OWNED, /* the journal's own, or final: the message has done its duty */
+    RECEIVED_JOURNAL_OWNED, /* the journal's own, or final: the message may be acked */
     /* a duplicate, found late: its id leads to the first one (ret_first) from now on */
     RECEIVED_ALIAS,
     /* other money under a known key, found late: its deliveries are parked. ret_first */
@@ -129,14 +127,14 @@ struct journal_received_delivery {
     uint64_t endpoint;
 };
 
-/* OK with what became of it. ERR_DAMAGED: the dedupe store can't judge it. ERR_UNAVAILABLE: another
- * event has its id. ERR_DISK_FULL: events of its class are not accepted now. */
+/* OK, with ret_received. ERR_DAMAGED: the dedupe store can't say whether it is new.
+ * ERR_UNAVAILABLE: another event has its id. ERR_DISK_FULL: events of its class are not accepted
+ * now. */
 struct journal_receive {
     struct request request;
-    struct event *
-        /* the requester's reference; nothing of it is handed over, but for what an append would be:
-         * what stands beside a broker-owned delivery whose row is damaged */
-        event;
+    /* The requester's reference. Its deliveries are handed over only when a damaged row makes the
+     * journal adopt it. */
+    struct event *event;
     struct dedupe_key dedupe_key; /* counts when the event has a key */
     /* PARK_MISMATCH, PARK_TAKEN_OVER: a new one is parked at once, and the journal's own; so is
      * with PARK_TAKEN_OVER one that was broker-owned and has not started. */
@@ -179,8 +177,8 @@ struct journal_list_broker_owned {
     struct journal_broker_owned *ret_events;
 };
 
-/* Kept with its bytes and the reason, for a person; nobody sends it. The texts must stay until the
- * answer. ERR_DISK_FULL, as for a critical event. */
+/* Kept with its bytes and the reason, for a person to look at; never sent. The texts must stay
+ * until the answer. ERR_DISK_FULL, as for a critical event. */
 struct journal_keep_poison {
     struct request request;
     char queue[64];
@@ -188,16 +186,15 @@ struct journal_keep_poison {
     char message_id[256]; /* as the message says, cut; may be empty */
     struct slice headers; /* JSON */
     struct slice body;
-    uint64_t body_bytes; /* what it had; more than body.len: it was cut */
+    uint64_t body_bytes; /* of the message; more than body.len: it was cut */
 };
 
 /*
- * Which of these events the journal knows, under their own ids or as aliases. `next_offset`: where
- * the list of confirmed events is to be read on from at the next start, or -1 for no change;
- * `ret_next_offset` is what is stored, 0 at first. With `judge` those that are not known are lost:
- * they are kept for the audit (lost.h), and one that comes after all ends that by itself. Taken as
- * known are one that was found to be lost before, and one that is so old that its history may have
- * expired.
+ * Which of these events the journal has, under their own ids or as aliases. `next_offset`: where
+ * the next start continues to read the list of confirmed events, or -1 for no change;
+ * `ret_next_offset` is the stored one, 0 at first. With `judge` the events that the journal has not
+ * are lost: their ids are kept for the audit (lost.h). An event counts as known as well when it was
+ * found to be lost before, or is so old that its history may have expired.
  */
 struct journal_check_confirmed {
     struct request request;
@@ -210,9 +207,8 @@ struct journal_check_confirmed {
     int64_t ret_lost; /* when `count` is 0: how many are kept as lost */
 };
 
-/* Up to `count_max` events of the outbox with a number beyond `after_event`, in order. Bodies are
- * taken from `budget` as far as its share goes. One that can't be believed is passed over, named in
- * the log, and stays. */
+/* Up to `count_max` events of the outbox with a number beyond `after_event`, in order. Bodies take
+ * from `budget`, up to the share. A damaged event is passed over, named in the log, and stays. */
 struct journal_load_outbox {
     struct request request;
     int64_t after_event;
@@ -235,10 +231,10 @@ struct journal_clear_outbox {
 };
 
 /*
- * Moves one delivery from `from` to `to`; ERR_MOVED_ON when it is not in `from` (of this
- * generation) any more. An unguarded delivery whose `sending` was never written is recorded from
- * pending or waiting: `from` is what the journal last knew. A forced replay that is to be dead or
- * parked is delivered again, as it was (delivery_state.h).
+ * Moves one delivery from `from` to `to`. ERR_MOVED_ON: it is not in `from` of this generation any
+ * more. An unguarded delivery, whose `sending` is not written, is recorded from pending or waiting:
+ * `from` is the state that the journal has. A forced replay that would become dead or parked
+ * becomes delivered again (delivery_state.h).
  */
 struct journal_record {
     struct request request; /* JOURNAL_START or JOURNAL_RECORD_OUTCOME */
@@ -255,17 +251,17 @@ struct journal_record {
 };
 
 /*
- * An operator's move of the delivery that he knows as number `index` of an event, and believes to
- * be in `from`: one of the ways of delivery_state_may_move_by_operator. It goes to the owner of the
- * delivery first (delivery_shard_operator_action), who submits it and answers the asker. A way to
- * pending begins a new round in the lane of replays. What was done, and why, is kept.
+ * An operator moves delivery number `index` of an event, which he expects to be in `from`: one of
+ * the ways of delivery_state_may_move_by_operator. The request is sent to the owner of the delivery
+ * first (delivery_shard_operator_action), who submits it here and answers the operator. A way to
+ * pending begins a new round in the lane of replays. The action and its reason are kept.
  *
- * Before a way to pending the owner asks with `looks`: nothing is done, and the answer says what
- * would become of it and whose event it is, so that he can refuse what could never be delivered.
- * The action then holds for `expected_endpoint`.
+ * Before a way to pending the owner asks with `looks`: nothing is done, and the answer says whether
+ * it could be sent and whose event it is. So the owner can refuse what could never be delivered.
+ * The action itself then holds only for `expected_endpoint`.
  *
  * With `endpoint` a delivery that was not delivered is sent to another endpoint of its account from
- * now on; the totals follow it.
+ * now on, and the totals follow it.
  *
  * OK, ERR_NOT_FOUND, ERR_MOVED_ON (`ret_state` says where it is), ERR_INVALID (`ret_refusal` says
  * why it can't be sent), ERR_DAMAGED.
@@ -274,7 +270,7 @@ enum operator_action_refusal {
     ACTION_NOT_REFUSED,
     ACTION_UNROUTED,          /* it has no endpoint to be sent to */
     ACTION_BODY_EXPIRED,      /* there is nothing left to send */
-    ACTION_ENDPOINT_GONE,     /* the endpoint it is to be sent to does not exist (any more) */
+    ACTION_ENDPOINT_GONE,     /* the endpoint that it would be sent to does not exist any more */
     ACTION_ENDPOINT_DISABLED, /* or takes nothing */
     ACTION_ENDPOINT_FOREIGN,  /* or is of another account */
     ACTION_ENDPOINT_HAS_IT,   /* or has a delivery of the event already, number ret_index */
@@ -334,10 +330,9 @@ struct journal_backlog {
  * ambiguous before. / */
 struct journal_backlog_scan {
     struct request request;
-    int64_t
-        /* of the clock that due times are made of. Whose wait begins later than this (it was
-         * written under a clock that was ahead) waits as long from now on */
-        now_us;
+    /* Of the clock that due times are made of. Whose wait begins later than this (it was written
+     * under a clock that was ahead) waits as long from now on. */
+    int64_t now_us;
     bool ret_again; /* there are more of those: ask once more */
     size_t ret_count;
     struct journal_backlog *ret_backlogs; /* malloc'd; the requester frees it */
@@ -364,9 +359,8 @@ struct journal_unrouted {
 struct journal_list_unrouted {
     struct request request;
     int64_t after_id;
-    unsigned
-        /* of `ret_unrouted`, which the requester allocated; as many rows are looked at */
-        count_max;
+    /* Of `ret_unrouted`, which the requester allocated; as many rows are looked at. */
+    unsigned count_max;
     unsigned ret_count;
     int64_t ret_after_id; /* where the next one goes on; INT64_MAX: there are no more */
     struct journal_unrouted *ret_unrouted;

@@ -17,10 +17,10 @@
  * How it fails. A transaction that fails is rolled back as a whole, and all of its requests get its
  * error, since each may have seen what another one wrote.
  *
- *   full disk     passes. The WAL is moved into the file, so that it can start over in the room that
- *                 it has, and the batch is tried again (at most once a second). When that is not
- *                 enough, the reserve is given up (reserve.h), and the batch is tried again without
- *                 its new events
+ *   full disk     passes. The WAL is moved into the file, so that it can start over in its old
+ *                 room, and the batch is tried again, at most once a second. When that is not
+ *                 enough, the reserve is given up (reserve.h), and the batch is tried again
+ *                 without its new events
  *   read-only     passes as well, when the file system takes writes again
  *   in doubt      does not pass: a sync failed, or a COMMIT with an I/O error other than a refused
  *                 write (sql_is_in_doubt). Everything is refused until a restart, and the file is
@@ -34,6 +34,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/memory.h"
 #include "journal/disk_watch.h"
 #include "journal/store.h"
 #include "runtime/log.h"
@@ -169,7 +170,7 @@ static enum err commit(struct journal_sqlite *self)
 /* See base/failpoint.h. What is answered leaves the batch, since its requester frees it. */
 static void fail_by_early_answers(struct journal_sqlite *self)
 {
-    unsigned kept = 0, told = 0;
+    unsigned kept = 0, answered = 0;
     for (unsigned i = 0; i < self->batch_len; i++) {
         struct request *request = self->batch[i];
         if (request->kind != JOURNAL_APPEND) {
@@ -177,10 +178,10 @@ static void fail_by_early_answers(struct journal_sqlite *self)
             continue;
         }
         request_answer(request, request->result);
-        told++;
+        answered++;
     }
     self->batch_len = kept;
-    if (told > 0)
+    if (answered > 0)
         usleep(FAILPOINT_SLEEP_US);
 }
 
@@ -432,11 +433,8 @@ static void put_doubtful_expiry_off(struct journal_sqlite *self)
 enum err journal_sqlite_open(
     const struct journal_sqlite_options *options, struct journal **ret_journal, char *ret_detail)
 {
-    struct journal_sqlite *self = calloc(1, sizeof *self);
-    if (!self) {
-        snprintf(ret_detail, 256, "out of memory");
-        return ERR_NO_MEMORY;
-    }
+    struct journal_sqlite *self;
+    MEMORY_NEW(self);
     self->journal.ops = &sqlite_ops;
     self->listener = options->listener;
     self->disk = (struct disk_watch){.store = &self->store,

@@ -44,7 +44,7 @@ bool lost_row_take(const struct sql_use *use, struct event_id *ret_id, int64_t *
     return checksum(id, *ret_found_us) == sql_column_int(use, 2);
 }
 
-/* Of one that was found to be lost before nothing is said again: `ret_known`. */
+/* One that was found to be lost before counts as known, so that it is not reported again. */
 static enum err add(struct store *store, const struct event_id *id, bool *ret_known)
 {
     struct sql_use use = sql_use(store->lost.statements[LOST_ADD]);
@@ -74,8 +74,8 @@ static bool may_have_expired(const struct store *store, const struct event_id *i
            event_id_time_us(id) <= store->now_us - store->expiry.policy.history_us;
 }
 
-/* This journal is asked since then: of what was confirmed before, another one knows (it was given
- * up, or this gateway is the first that looks). */
+/* Since when this journal is asked. Events that were confirmed before are in another journal, which
+ * was given up, or were never checked. */
 static enum err read_since(struct store *store, int64_t *ret_since_us)
 {
     struct sql_use use = sql_use(store->lost.statements[LOST_READ_SINCE]);
@@ -83,7 +83,7 @@ static enum err read_since(struct store *store, int64_t *ret_since_us)
     if (result != ERR_NOT_FOUND)
         return result;
     *ret_since_us =
-        store->now_us - US_PER_SECOND; /* ids tell milliseconds, by another gateway's clock */
+        store->now_us - US_PER_SECOND; /* ids have milliseconds, of another gateway's clock */
     use = sql_use(store->lost.statements[LOST_WRITE_SINCE]);
     sql_bind_int(&use, *ret_since_us);
     return sql_execute(&use);
@@ -123,7 +123,7 @@ enum err store_check_confirmed(struct store *store, struct request *request)
         result = write_offset(store, check->next_offset);
     check->ret_lost = 0;
     if (!result && check->count == 0) {
-        /* What came after all is lost no more, also when its event has expired. */
+        /* An event that arrived after all is not lost, also when it has expired since. */
         struct sql_use use = sql_use(store->lost.statements[LOST_FORGET]);
         result = sql_execute(&use);
     }

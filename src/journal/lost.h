@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lost events: the broker has confirmed them, their queue has been consumed past them, and they did
- * not come (delivery/check.c). All that is left of one is its id, which says when it was accepted.
- * It stays for the audit; one that comes later is known as an event or an alias from then on, and
- * is not lost any more. Owned by the journal's thread.
+ * Lost events: the broker has confirmed them, their queue has been consumed past them, and they
+ * were not in it (delivery/check.c). Only the id of such an event is left, which has its time of
+ * acceptance. It is kept for the audit. When the event arrives after all, it is found as an event
+ * or an alias, and is not lost any more. Owned by the journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_LOST_H
 #define PENSTOCK_JOURNAL_LOST_H

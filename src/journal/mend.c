@@ -27,8 +27,8 @@ static enum err history_begins_us(struct store *store, int64_t *ret_us)
     return result == ERR_NOT_FOUND ? OK : result;
 }
 
-/* Found late, and never entered: the key is the first one's, even if that one can't be read any
- * more. */
+/* A conflict that was found late was never entered: the key belongs to the first event, even if
+ * that one can't be read any more. */
 static enum err is_conflict(struct store *store, int64_t seq, bool *ret_conflict)
 {
     struct delivery_row row;
@@ -121,7 +121,7 @@ static enum err mend_segment(struct store *store, struct dedupe_segment *segment
     if (!result)
         result = walk(&mending);
     sql_finalize(mending.list);
-    if (result == ERR_DAMAGED) { /* a page of the events: the doubt stays */
+    if (result == ERR_DAMAGED) { /* of a page of the events: the doubt stays */
         (void)!store_roll_back(store);
         return OK;
     }

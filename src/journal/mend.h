@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mending the dedupe store at the start. Rows of a segment that is not sealed and that can't be
- * read put every key in doubt that is not found elsewhere: new events would be refused until the
- * segment expires. But the events of that day say which keys there were: those that the dedupe
- * store does not find are entered again, and the doubt is over. Where an event of the day can't be
- * read either, or the history of the day is not kept, it stays.
+ * Mends the dedupe store at the start. When rows of a segment that is not sealed can't be read,
+ * every key that is not found elsewhere is in doubt, and new events would be refused until the
+ * segment expires. But the events of that day say which keys there were. The keys that the dedupe
+ * store does not find are entered again, and the doubt ends. When an event of the day can't be read
+ * either, or its history is not kept, the doubt stays.
  */
 #ifndef PENSTOCK_JOURNAL_MEND_H
 #define PENSTOCK_JOURNAL_MEND_H

@@ -68,7 +68,7 @@ static enum err load_one(
     struct journal_outbox_entry *entry = &load->ret_entries[load->ret_count];
     enum err result = event_rows_read(&store->events, seq, &reading, &entry->event, NULL);
     if (result == ERR_DAMAGED) {
-        log_error("an event of the outbox is damaged: it is not sent, and stays for a person "
+        log_error("an event of the outbox is damaged: it is not sent, and stays in the outbox "
                   "shard=%u event_number=%lld",
             store->shard, (long long)seq);
         return OK;
@@ -106,7 +106,7 @@ void store_undo_load_outbox(struct request *request)
     load->ret_left = 0;
 }
 
-/* One that is not in the outbox (any more) is none of ours to drop. */
+/* A number that is not in the outbox any more is passed over. */
 static enum err clear_one(struct store *store, int64_t seq)
 {
     struct outbox *outbox = &store->outbox;

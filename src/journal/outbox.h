@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The outbox of a gateway that doesn't deliver: events that were answered while the broker could
- * not take them, until it has them. Each is a row of `events` and of `bodies` with no deliveries,
- * and its number in `outbox`; when the broker has it, all three go. No dedupe, no totals: the
- * delivering gateway judges and counts. Nothing here expires, and the audit looks at its checksums
- * as at all others.
+ * The outbox of a gateway that does not deliver: events that were answered while the broker could
+ * not take them, until it has them. Each is a row of `events` and of `bodies` without deliveries,
+ * and its number in `outbox`; when the broker has the event, all three are deleted. The dedupe
+ * store and the totals do not count it: the delivering gateway does. The outbox never expires, and
+ * the audit checks its checksums as all others.
  *
- * How many there are is counted in memory, since a count of millions is a scan. Owned by the
+ * The number of its events is kept in memory, since to count millions is a scan. Owned by the
  * journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_OUTBOX_H
@@ -35,7 +35,7 @@ struct outbox {
 enum err outbox_init(struct outbox *outbox, struct sqlite3 *db) MUST_CHECK;
 void outbox_done(struct outbox *outbox);
 
-/* One whose id is in the file already is passed over. */
+/* An event whose id is in the file already is passed over. */
 struct store;
 enum err outbox_add(struct store *store, const struct event *event) MUST_CHECK;
 

@@ -104,7 +104,7 @@ static enum err drop_oldest(struct poison *poison)
         poison->open.rows--;
         poison->open.bytes -= sql_column_int(&oldest, 1);
     } else if (!result) {
-        poison->open = (struct poison_size){0}; /* somebody has cleared the table */
+        poison->open = (struct poison_size){0}; /* the table was cleared from outside */
     }
     sql_finish(&oldest);
     if (result || !row)
@@ -140,7 +140,7 @@ enum err store_keep_poison(struct store *store, struct request *request)
         result = drop_oldest(poison);
     }
     if (is_full && !poison->is_full_said)
-        log_warn("as much poison is kept as there may be: the oldest go from now on shard=%u "
+        log_warn("the limit of kept poison is reached: new poison replaces the oldest shard=%u "
                  "rows=%lld bytes=%lld",
             store->shard, (long long)poison->open.rows, (long long)poison->open.bytes);
     poison->is_full_said |= is_full;

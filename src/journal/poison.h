@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Poison: messages of the broker that are no events. They are kept with their bytes and the reason,
- * for a person; nobody sends them, and they don't expire. A sender that goes on and on pushes the
- * oldest out: so many are kept, and so many bytes of them. Owned by the journal's thread.
+ * for a person to look at. They are never sent, and never expire. When POISON_ROWS_MAX or
+ * POISON_BYTES_MAX is reached, a new one replaces the oldest. Owned by the journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_POISON_H
 #define PENSTOCK_JOURNAL_POISON_H

@@ -1,20 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Room on the disk for what must still be written when the disk is full: a file of its own, filled
- * when there is room and given up when there is none. What it leaves is for outcomes of deliveries:
- * without it a delivery could not be recorded any more, and nothing could be sent.
+ * The reserve: room on the disk for what must still be written when the disk is full.
  *
- *   plenty   everything is accepted
- *   low      less than four times the reserves of all shards are free: optional events are refused
- *   scarce   less than two times are free: important ones as well
- *   none     the disk said that it is full, or the reserve could not be filled: nothing is accepted. The reserve is
- *            given up, outcomes are written into its room, and it is filled again when that leaves as much as all of
- *            them. So all shards have theirs again, in whatever order they look, when there is room for twice all.
+ * What it is. A file of real blocks beside the journal, `reserve-<shard>`. It is filled while there
+ * is room, and cut to nothing when the disk is full. The outcomes of deliveries are then written in
+ * its room. Without it a delivery could not be recorded, and nothing could be sent: a gateway whose
+ * disk is full would never become empty.
  *
- * A checkpoint writes up to CHECKPOINT_PAGES back into the journal's file: less than
- * RESERVE_BYTES_MIN is not enough.
+ * How it works. The file system is asked about once a second, and the answer decides which classes
+ * of events are accepted. `all` is the sum of the reserves of all shards, which share the disk:
  *
- * The file system is asked about once a second. Owned by the journal's thread.
+ *   plenty   at least 4 * all are free: everything is accepted
+ *   low      less than 4 * all: optional events are refused
+ *   scarce   less than 2 * all: important events are refused as well
+ *   none     the disk said that it is full, or the reserve could not be filled: no event is
+ *            accepted. The reserve has been cut, and outcomes are written in its room. It is filled
+ *            again when `all` would still be free afterwards. So all shards have theirs again once
+ *            twice `all` is free, whichever of them looks first
+ *
+ * Limits. A checkpoint moves up to CHECKPOINT_PAGES into the journal's file, which may grow by
+ * them: a reserve of less than RESERVE_BYTES_MIN is not enough. With 0 bytes there is no reserve,
+ * and only the disk's own refusal counts.
+ *
+ * How it fails. A reserve that can't be filled is no error: the level is `none` until it can. When
+ * the file system does not say what is free, it counts as plenty. When the room of the reserve is
+ * used up as well, the journal's requests fail with ERR_DISK_FULL (disk_watch.h).
+ *
+ * Owned by the journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_RESERVE_H
 #define PENSTOCK_JOURNAL_RESERVE_H

@@ -69,7 +69,6 @@ const char *room_taken(enum disk_space space)
     return (unsigned)space < ARRAY_LENGTH(names) ? names[space] : "unknown";
 }
 
-/* Of the gauges; what is well counts nowhere. */
 void room_count(const struct room *room, int64_t amount)
 {
     static const enum metric reasons[] = {[ROOM_RESERVE] = METRIC_JOURNALS_SHORT_RESERVE,
@@ -84,7 +83,6 @@ void room_count(const struct room *room, int64_t amount)
     metrics_add(METRIC_JOURNALS_REFUSING_CRITICAL, room->space == SPACE_NONE ? amount : 0);
 }
 
-/* Appends are refused by it (append.c). */
 void room_say_space(const struct reserve *reserve, unsigned shard, int64_t *said)
 {
     metrics_add(METRIC_JOURNAL_SPACE, (int64_t)reserve->space - *said);
@@ -95,6 +93,6 @@ void room_say_space(const struct reserve *reserve, unsigned shard, int64_t *said
         log_warn("the disk fills up: %s shard=%u space=%s",
             reserve->space == SPACE_LOW      ? "optional events are refused"
             : reserve->space == SPACE_SCARCE ? "only critical events are accepted"
-                                             : "no events are accepted, deliveries go on",
+                                             : "no events are accepted, deliveries continue",
             shard, disk_space_name(reserve->space));
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a journal stands with its disk, as others see it: which classes of events it takes, and if
- * not all of them, why. Written by the journal's thread when something changes and about once a
- * second while not all is well; read by anybody (readyz, `penstock status`). Each value is true by
- * itself; two of them may be of different moments.
+ * Which classes of events a journal accepts, and if not all of them, why: as others see it. The
+ * journal's thread writes it when something changes, and about once a second while something is
+ * wrong. Any thread reads it (readyz, `penstock status`). Each value is true by itself; two of them
+ * may be of different moments.
  *
  *   well        everything is accepted
- *   reserve     the disk fills up, and what is left is kept for outcomes: space says which classes are refused
- *   full        the disk (or a quota) has no room, or what is in the WAL finds none in the journal's file
+ *   reserve     the disk fills up, and the rest is kept for outcomes. `space` says which classes
+ *               are refused
+ *   full        the disk or the quota has no room, or the WAL finds none in the journal's file
  *   read-only   the file system takes no writes
- *   failing     writes fail otherwise, or the file is in doubt: see the log
+ *   failing     writes fail for another reason, or the file is in doubt: see the log
  */
 #ifndef PENSTOCK_JOURNAL_ROOM_H
 #define PENSTOCK_JOURNAL_ROOM_H
@@ -25,9 +26,8 @@ struct room {
     enum room_reason reason;
     int64_t since_us;   /* wall time of the last change of the two above */
     int64_t free_bytes; /* of the file system; -1: it does not say */
-    int64_t
-        /* that must be free before the next class is accepted; 0: room is not what is missing */
-        wanted_bytes;
+    /* That must be free before the next class is accepted; 0: room is not what is missing. */
+    int64_t wanted_bytes;
 };
 
 struct room_board {
@@ -41,21 +41,21 @@ struct room_board {
 void room_board_set(struct room_board *board, const struct room *room);
 struct room room_board_get(const struct room_board *board);
 
-/* By the journal's thread: it begins with something that requests wait for (a transaction, the
- * house); that has ended. / */
+/* By the journal's thread, around everything that requests wait for: a transaction, the work
+ * between two of them. */
 void room_board_begin(struct room_board *board, int64_t now_mono_us);
 void room_board_end(struct room_board *board, int64_t now_mono_us);
-/* All classes are taken, and nothing has kept a request waiting for longer than `within_us` within
- * the last second. */
+/* All classes are accepted, and within the last second no request has waited for longer than
+ * `within_us`. */
 bool room_board_is_prompt(const struct room_board *board, int64_t now_mono_us, int64_t within_us);
 
-/* By the journal's thread: adds to the gauges (what is well counts nowhere); says a level of the
- * reserve that is new. / */
+/* By the journal's thread: adds to the gauges, unless all is well; logs a new level of the reserve.
+ */
 void room_count(const struct room *room, int64_t amount);
 void room_say_space(const struct reserve *reserve, unsigned shard, int64_t *said);
 
 const char *room_reason_name(enum room_reason reason);
-/* "no events", "only critical events", ...: what is taken. */
+/* What is accepted: "no events", "only critical events", ... */
 const char *room_taken(enum disk_space space);
 
 #endif

@@ -148,8 +148,8 @@ static enum err check_shard(struct sqlite3 *db, unsigned shard, char *ret_detail
     return OK;
 }
 
-/* The broker knows the journal that owns delivery by its id: two without one would pass for the
- * same. */
+/* The broker records the journal that owns delivery by its id: two journals without one would look
+ * the same. */
 static enum err check_id(struct sqlite3 *db, char *ret_detail)
 {
     int64_t is_there;

@@ -3,14 +3,16 @@
  * Opening a journal. A start finds a file that the last run may have left at any moment, and brings
  * it into a state from which the thread can work:
  *
- *   reserve, WAL, file, schema    opened and checked; nothing is written before the file has said whose it is
- *   interrupted    guarded deliveries that were being sent are parked as ambiguous: nobody knows how far they got
- *   adopted        broker-owned events of which something had started become the journal's own (adopt.h)
- *   mended         a dedupe store with rows that can't be read gets their keys from the events (mend.h)
- *   totals         events that were accepted after the totals were written last are counted again
+ *   opened        reserve, WAL, file, schema. Nothing is written before the file has said whose it
+ *                 is
+ *   interrupted   guarded deliveries that were being sent are parked as ambiguous: how far they got
+ *                 is not known
+ *   adopted       broker-owned events of which something had started become the journal's (adopt.h)
+ *   mended        keys that the dedupe store can't read are entered again from the events (mend.h)
+ *   totals        events that were accepted after the totals were written last are counted again
  *
- * Each step works in transactions of its own, and may be repeated after a crash. On a full disk the
- * steps run in the room of the reserve.
+ * Each step works in transactions of its own, and can be repeated after a crash. On a full disk the
+ * steps use the room of the reserve.
  */
 #include "journal/adopt.h"
 #include "journal/mend.h"
@@ -90,13 +92,12 @@ static enum err total_event(struct store *store, int64_t seq)
     if (result)
         return result == ERR_DAMAGED ? OK : result; /* not there, or the audit names it */
     if (count > 0)
-        result = totals_add(
-            &store->totals, &event->parts, TOTAL_EVENTS, TOTAL_ACCEPTED, 1, clock_mono_us());
+        totals_add(&store->totals, &event->parts, TOTAL_EVENTS, TOTAL_ACCEPTED, 1, clock_mono_us());
     for (unsigned i = 0; i < count && !result; i++) {
         struct delivery_row row;
         result = delivery_rows_read(&store->deliveries, placement_delivery(seq, i), &row);
         if (!result)
-            result = totals_add(
+            totals_add(
                 &store->totals, &event->parts, row.endpoint, TOTAL_ACCEPTED, 1, clock_mono_us());
         else if (result == ERR_NOT_FOUND || result == ERR_DAMAGED)
             result = OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the journal's thread works with, and one function for each kind of request. Internal to the
- * journal; everything here is owned by that thread, and called within a transaction that
+ * Everything that the journal's thread has of its file, and one function for each kind of request.
+ * Internal to the journal. The thread owns it, and calls the functions within a transaction that
  * journal_sqlite.c begins and ends.
  *
  * Each function returns OK when the request has been worked off, with its own result in
@@ -41,7 +41,7 @@ struct store {
     struct reserve reserve;
     struct checkpointer checkpointer;
     int64_t newest_us; /* when the last event was accepted, as the file says; 0 without one */
-    int64_t conflict_said_us; /* monotonic: conflicts are said once a second */
+    int64_t conflict_said_us; /* monotonic: conflicts are logged once a second */
     char journal_id[JOURNAL_ID_BYTES];
     struct journal_found found; /* at the start, when all was adopted that had to be */
 
@@ -50,8 +50,8 @@ struct store {
     int64_t now_mono_us;
     struct journal_handover *handover; /* of what is to be sent from now on */
     unsigned handover_room;
-    struct journal_receive *received
-        [JOURNAL_BATCH_REQUESTS_MAX]; /* what is about to be answered RECEIVED_BROKER_OWNED */
+    struct journal_receive
+        *received[JOURNAL_BATCH_REQUESTS_MAX]; /* to be answered RECEIVED_BROKER_OWNED */
     unsigned received_count;
 };
 

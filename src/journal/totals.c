@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/memory.h"
 #include "runtime/log.h"
 #include "sqlite/checksum.h"
 
@@ -46,9 +47,7 @@ enum err totals_init(struct totals *totals, struct sqlite3 *db)
 {
     *totals = (struct totals){0};
     crypto_random(totals->seed.bytes, sizeof totals->seed.bytes);
-    totals->buckets = calloc(TOTALS_BUCKETS, sizeof(struct total_entry *));
-    if (!totals->buckets)
-        return ERR_NO_MEMORY;
+    totals->buckets = memory_new_array(TOTALS_BUCKETS, sizeof(struct total_entry *));
     enum err result = sql_prepare_all(db, texts, TOTALS_STATEMENTS, totals->statements);
     return result ? result : read_through(db, &totals->through);
 }
@@ -91,12 +90,8 @@ static struct total_entry *get_entry(struct totals *totals, const struct total_k
     for (struct total_entry *entry = *bucket; entry; entry = entry->next)
         if (is_entry_of(entry, key))
             return entry;
-    struct total_entry *entry = calloc(1, sizeof *entry);
-    if (!entry || key->account.len > sizeof entry->account ||
-        key->currency.len > sizeof entry->currency) {
-        free(entry);
-        return NULL;
-    }
+    struct total_entry *entry;
+    MEMORY_NEW(entry);
     entry->day = key->day;
     entry->endpoint = key->endpoint;
     entry->account_len = key->account.len;
@@ -110,20 +105,24 @@ static struct total_entry *get_entry(struct totals *totals, const struct total_k
     return entry;
 }
 
-enum err totals_add(struct totals *totals, const struct event_parts *parts, uint64_t endpoint,
+/* No text that was checked is longer. */
+static struct slice cut(struct slice text, size_t len_max)
+{
+    return slice_of(text.data, text.len < len_max ? text.len : len_max);
+}
+
+void totals_add(struct totals *totals, const struct event_parts *parts, uint64_t endpoint,
     enum total_column column, int sign, int64_t now_mono_us)
 {
     const struct total_key key = {
         .day = parts->accepted_us / US_PER_DAY,
         .endpoint = endpoint,
-        .account = parts->account,
-        .currency = parts->amount.len ? parts->currency : (struct slice){0},
+        .account = cut(parts->account, NAME_BYTES_MAX),
+        .currency = parts->amount.len ? cut(parts->currency, CURRENCY_BYTES) : (struct slice){0},
     };
     if (totals->given_up)
-        return OK;
+        return;
     struct total_entry *entry = get_entry(totals, &key);
-    if (!entry)
-        return ERR_NO_MEMORY;
     if (totals->since_us == 0)
         totals->since_us = now_mono_us;
     if (!entry->is_touched) {
@@ -135,7 +134,6 @@ enum err totals_add(struct totals *totals, const struct event_parts *parts, uint
     /* 10^11 of the largest amounts fit: beyond that the totals are wrong, and the audit says so. */
     if (!money_sum_add(&entry->open[column].sum, parts->amount, sign))
         log_error("a sum of the totals does not fit day=%lld", (long long)key.day);
-    return OK;
 }
 
 void totals_pass(struct totals *totals, int64_t now_mono_us)
@@ -235,8 +233,8 @@ static enum err write_row(struct totals *totals, const struct total_entry *entry
 
 static void give_up(struct totals *totals)
 {
-    log_error("the totals can't be read: nothing is counted in them until the next start; the "
-              "audit goes without them");
+    log_error("the totals can't be read: nothing is counted in them until the next start, and "
+              "the audit does without them");
     forget(totals);
     totals->given_up = true;
 }

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The totals: how many deliveries were accepted, and of how much, for each day of acceptance,
- * account, endpoint and currency; and how many events, each once, whatever number of endpoints it
- * goes to (TOTAL_EVENTS). They are kept apart from the rows that they count, so that the audit can
- * hold one against the other: a row that somebody took away is missed, and whose it was can be
- * said.
+ * The totals: how many deliveries were accepted, and of how much money, for each day of acceptance,
+ * account, endpoint and currency. Beside them, how many events were accepted, each once, however
+ * many endpoints it has (TOTAL_EVENTS). They are kept apart from the rows that they count. So the
+ * audit finds a row that was removed, and can say whose it was.
  *
- *   accepted    every delivery that was ever accepted
- *   delivered, discarded    those of them whose rows have expired with the history; the others are counted from their
- *               rows, and what is still open never expires. Of the events themselves: those that have expired count
- *               as delivered
+ *   accepted               every delivery that was ever accepted
+ *   delivered, discarded   of these, the ones whose rows have expired with the history. The others
+ *                          are counted from their rows; a delivery that is open never expires.
+ *                          Events that have expired count as delivered
  *
- * Writing a row of the totals for each event would cost another page for each of many accounts. So
- * what is accepted gathers in memory and is written about once a second, together with the number
- * of the last event that is in (`totals_through` in meta): what came after it is counted again from
- * the events after a crash. What changes an older row (an unrouted delivery that gets an endpoint,
- * an expiry) is written in its own transaction.
+ * How it works. To write a row of the totals for each event would cost another page for each of
+ * many accounts. So numbers gather in memory and are written about once a second, together with the
+ * number of the last event that is included (`totals_through` in meta). After a crash the start
+ * counts the events after that number again. A change of what older rows count as (an unrouted
+ * delivery that gets an endpoint, an expiry) is written in its own transaction.
  *
- * Totals whose pages can't be read are given up until the next start (the audit says so): events
- * matter more.
+ * How it fails. When a page of the totals can't be read, they are given up until the next start,
+ * and the audit says so: events matter more. A row with a wrong checksum keeps one, so that the
+ * audit names it.
  *
- * Sums are exact decimals, and stand as text in the file. A row whose checksum is wrong stays
- * wrong: the audit names it. Owned by the journal's thread; the transaction is its caller's.
+ * Sums are exact decimals, as text in the file. Owned by the journal's thread, in the transaction
+ * of its caller.
  */
 #ifndef PENSTOCK_JOURNAL_TOTALS_H
 #define PENSTOCK_JOURNAL_TOTALS_H
@@ -71,12 +71,11 @@ struct totals {
     struct total_entry **buckets; /* TOTALS_BUCKETS of them */
     struct total_entry *touched;  /* by the transaction that is open */
     size_t count;
-    int64_t through; /* events up to this number are in the file */
-    int64_t
-        since_us;  /* monotonic: when the first of what is not written came; 0: there is nothing */
-    bool demanded; /* they are to be written with the transaction that is open */
-    bool written;  /* by it */
-    bool given_up; /* nothing is counted any more */
+    int64_t through;  /* events up to this number are in the file */
+    int64_t since_us; /* monotonic: since when something is not written; 0: all is */
+    bool demanded;    /* they are to be written with the transaction that is open */
+    bool written;     /* by it */
+    bool given_up;    /* nothing is counted any more */
     int64_t written_through;
 };
 
@@ -84,10 +83,9 @@ struct totals {
 enum err totals_init(struct totals *totals, struct sqlite3 *db) MUST_CHECK;
 void totals_done(struct totals *totals);
 
-/* Counts one delivery of the event (or the event itself), or takes it back (`sign` -1).
- * ERR_NO_MEMORY. */
-enum err totals_add(struct totals *totals, const struct event_parts *parts, uint64_t endpoint,
-    enum total_column column, int sign, int64_t now_mono_us) MUST_CHECK;
+/* Counts one delivery of the event (or the event itself), or takes it back (`sign` -1). */
+void totals_add(struct totals *totals, const struct event_parts *parts, uint64_t endpoint,
+    enum total_column column, int sign, int64_t now_mono_us);
 
 /* An event that is not counted: it brings no number, but those behind it are not to be looked for
  * from here on. */

@@ -2,7 +2,7 @@
 /*
  * Checks that all files of the data directory belong to the installation and are of the same time.
  *
- * Each database has a stamp (journal/file_stamp.h): installation, name, id, epoch.
+ * Each database has a stamp (sqlite/file_stamp.h): installation, name, id, epoch.
  * installation.json has the same ids and an epoch E. Both are written at each start and at each
  * orderly stop, the files first:
  *

@@ -110,7 +110,7 @@ bool sql_found_read_only_disk(struct sqlite3 *db); /* the file system takes no w
  */
 bool sql_is_in_doubt(struct sqlite3 *db, bool while_committing);
 
-/* An UPDATE may go on although an index lacks the entry it should take out. */
+/* Whether an UPDATE succeeds although an index lacks the entry that it should take out. */
 void sql_tolerate_damaged_index(struct sqlite3 *db, bool tolerate);
 
 #endif

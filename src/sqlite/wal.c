@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sqlite/wal.h"
 
+#include "base/memory.h"
 #include "runtime/metrics.h"
 #include "sqlite/sql_internal.h"
 
@@ -34,14 +35,12 @@ enum err wal_make_durable(const char *path)
     int exists = 0;
     sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
     if (!vfs)
-        return ERR_NO_MEMORY;
+        return ERR_BUG;
     snprintf(name, sizeof name - 2, "%s-wal", path);
     if (vfs->xAccess(vfs, name, SQLITE_ACCESS_EXISTS, &exists) != SQLITE_OK || !exists)
         return OK;
     /* The VFS's own part, and a piece behind it. */
-    sqlite3_file *file = calloc(1, (size_t)vfs->szOsFile + PIECE_BYTES);
-    if (!file)
-        return ERR_NO_MEMORY;
+    sqlite3_file *file = memory_new((size_t)vfs->szOsFile + PIECE_BYTES);
     int code = vfs->xOpen(vfs, name, file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, NULL);
     if (code == SQLITE_OK)
         code = write_onto_itself(file, (char *)file + vfs->szOsFile);

@@ -32,7 +32,7 @@
 struct sqlite3;
 
 /* `path` is the database's. Before it is opened; without a WAL nothing is done. ERR_DISK_FULL,
- * ERR_DISK, ERR_NO_MEMORY. */
+ * ERR_DISK. */
 enum err wal_make_durable(const char *path) MUST_CHECK;
 
 /* The size of the WAL's file; 0 when there is none. */

@@ -45,7 +45,7 @@ Test(accounts, a_grant_lets_one_partner_post_for_one_account)
     rcu_go_offline();
 }
 
-Test(accounts, an_endpoint_gets_an_id_and_a_secret_and_stands_in_its_account)
+Test(accounts, an_endpoint_gets_an_id_and_a_secret_and_is_in_its_account)
 {
     add_account("acc_1");
     cr_expect_eq(add_endpoint("acc_1", "main", URL), OK, "%s", last.detail);

@@ -91,7 +91,7 @@ Test(directory, a_replaced_object_stays_whole_until_it_is_freed)
     cr_expect_str_eq(directory_endpoint(directory, 7)->url, "http://new");
 }
 
-Test(directory, what_is_withdrawn_is_not_found_any_more)
+Test(directory, a_withdrawn_object_is_not_found_any_more)
 {
     struct credential credential = credential_of("pa", 1);
     const unsigned char *sha256 = credential.sha256;
@@ -115,7 +115,7 @@ Test(directory, what_is_withdrawn_is_not_found_any_more)
     directory_free_retired(directory);
 }
 
-Test(directory, a_credential_of_an_unknown_partner_is_nobodys)
+Test(directory, a_credential_of_an_unknown_partner_has_no_partner)
 {
     struct credential credential = credential_of("gone", 1);
     directory_publish(directory, directory_entry_of_credential(&credential));

@@ -150,7 +150,7 @@ static enum err remove_endpoint(const char *account, uint64_t id)
     return call_accounts(&request);
 }
 
-Test(endpoints, a_removed_endpoint_is_gone_and_the_others_keep_their_bits)
+Test(endpoints, a_removed_endpoint_is_not_found_and_the_others_keep_their_bits)
 {
     uint64_t ids[] = {add("a"), add("b"), add("c")};
     set_types(ids[0], "payout");
@@ -206,7 +206,7 @@ static void on_heard(void *context, uint64_t endpoint, struct slice account)
     heard->was_named = directory_account(directory, account)->endpoints_count > 0;
 }
 
-Test(endpoints, the_listener_hears_of_a_removal_when_it_is_done)
+Test(endpoints, the_listener_is_called_after_a_removal)
 {
     struct heard heard = {0};
     uint64_t id = add("main");

@@ -18,7 +18,7 @@ enum err open_accounts(void); /* into `accounts` */
 void begin_with_accounts(void);
 void close_accounts(void);
 
-/* Each is one request; `last` is what came back. */
+/* Each is one request; `last` is its answer. */
 extern struct accounts_request last;
 enum err call_accounts(const struct accounts_request *request);
 enum err add_partner(const char *partner);

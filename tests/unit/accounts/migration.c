@@ -109,7 +109,7 @@ Test(migration, a_migrated_file_and_a_new_one_have_one_schema)
     cr_expect_str_eq(schema_text(), made);
 }
 
-Test(migration, one_that_fails_half_way_leaves_the_old_file)
+Test(migration, a_migration_that_fails_leaves_the_old_file)
 {
     execute_sql(format_1);
     execute_sql("CREATE TABLE partner_secrets(in_the_way)");

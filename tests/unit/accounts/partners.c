@@ -158,7 +158,7 @@ Test(partners, only_so_many_secrets_are_active_and_the_oldest_stays)
     cr_expect_eq(PARTNER("pa_1").secrets[0].id, oldest);
 }
 
-Test(partners, a_removed_secret_is_gone_from_the_file_as_well)
+Test(partners, a_removed_secret_is_deleted_from_the_file_as_well)
 {
     add_secret("pa_1", "a secret that nobody keeps");
     uint64_t first = last.ret_secret_id;
@@ -214,7 +214,7 @@ Test(partners, a_revoked_key_is_unknown_and_stays_so)
         query_number("SELECT count(*) FROM credentials WHERE revoked_us > 0 AND version = 6"), 1);
 }
 
-Test(partners, a_withdrawn_grant_is_gone_and_may_be_given_again)
+Test(partners, a_withdrawn_grant_ends_and_may_be_given_again)
 {
     cr_expect_eq(withdraw_grant("pa_1", "acc_1"), ERR_NOT_FOUND);
     cr_expect_str_eq(last.detail, "partner pa_1 does not post for account acc_1");

@@ -63,7 +63,7 @@ static bool carry_page(size_t *ret_objects)
     return more;
 }
 
-/* How many objects came. */
+/* How many objects were copied. */
 static size_t follow(void)
 {
     size_t all = 0, objects = 0;
@@ -221,7 +221,7 @@ static uint64_t make_accounts(void)
     return endpoint_of_last();
 }
 
-Test(replication, everything_comes_over_and_survives_a_restart)
+Test(replication, everything_is_copied_and_survives_a_restart)
 {
     uint64_t endpoint = make_accounts();
     struct endpoint wanted = {.final_4xx = true};
@@ -246,7 +246,7 @@ Test(replication, everything_comes_over_and_survives_a_restart)
     rcu_go_offline();
 }
 
-Test(replication, what_is_changed_and_removed_follows)
+Test(replication, changes_and_removals_are_copied)
 {
     uint64_t endpoint = make_accounts(), credential, secret;
     cr_assert_eq(action(ACCOUNTS_ADD_PARTNER_SECRET, "pa_1", "", 0, 0), OK);
@@ -361,7 +361,7 @@ Test(replication, a_restart_that_was_interrupted_is_finished)
     assert_equal_directories();
 }
 
-Test(replication, a_follower_takes_no_other_changes_and_leads_nobody)
+Test(replication, a_follower_accepts_no_other_changes_and_is_no_leader)
 {
     make_accounts();
     follow();
@@ -384,7 +384,7 @@ static bool state(struct accounts *whose, bool *ret_is_complete)
     return request.ret_follows;
 }
 
-Test(replication, a_follower_knows_whether_it_has_had_everything)
+Test(replication, a_follower_records_whether_its_copy_was_complete)
 {
     bool complete;
     cr_expect_not(state(accounts, &complete));

@@ -68,7 +68,7 @@ Test(store, everything_is_found_after_opening_again)
     cr_expect_eq(query_number("SELECT max(version) FROM partners"), made.version + 1);
 }
 
-Test(store, what_is_deleted_or_revoked_is_not_shown)
+Test(store, deleted_and_revoked_objects_are_not_found)
 {
     unsigned char sha256[SHA256_BYTES];
     cr_assert_eq(open_accounts(), OK);

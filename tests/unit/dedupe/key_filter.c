@@ -121,7 +121,7 @@ Test(key_filter, that_is_folded_is_the_one_that_was_made_for_fewer_keys)
     }
 }
 
-Test(key_filter, comes_back_from_its_bytes_unless_their_length_is_wrong)
+Test(key_filter, is_loaded_from_its_bytes_unless_their_length_is_wrong)
 {
     static const struct {
         uint64_t keys;
@@ -145,7 +145,7 @@ Test(key_filter, comes_back_from_its_bytes_unless_their_length_is_wrong)
     key_filter_done(&filter);
 }
 
-/* They are on disk: when this fails, KEY_FILTER_FORMAT goes up. */
+/* They are on disk: when this fails, KEY_FILTER_FORMAT must grow. */
 Test(key_filter, its_bits_never_change)
 {
     static const struct dedupe_key key = {

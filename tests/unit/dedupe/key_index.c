@@ -71,7 +71,7 @@ Test(key_index, leads_to_every_row_and_rarely_to_one_of_another_key)
     key_index_done(&index);
 }
 
-Test(key_index, costs_nothing_until_the_first_key_and_eight_megabytes_for_a_full_slice)
+Test(key_index, costs_nothing_until_the_first_key_and_eight_megabytes_for_a_full_segment)
 {
     struct key_index index;
     key_index_init(&index, &seed);
@@ -126,7 +126,7 @@ Test(key_index, takes_the_greatest_row)
 }
 
 /* The last slots overflow into the first ones. */
-Test(key_index, goes_around_the_end_of_its_table)
+Test(key_index, wraps_around_the_end_of_its_table)
 {
     struct key_index index;
     key_index_init(&index, &seed);
@@ -234,7 +234,7 @@ Test(key_index, finds_nothing_in_an_empty_bucket_and_beyond_the_ends)
     }
 }
 
-/* They are on disk: when this fails, KEY_INDEX_FORMAT goes up. */
+/* They are on disk: when this fails, KEY_INDEX_FORMAT must grow. */
 Test(key_index, its_bytes_never_change)
 {
     /* SipHash's reference implementation has this vector: 0x3f2acc7f57c29bdb. */

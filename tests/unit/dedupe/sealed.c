@@ -141,7 +141,7 @@ static unsigned count_indexes(struct dedupe_fixture *fixture)
 }
 
 /* Of 20 sealed segments and an open one. */
-Test(dedupe_index, is_in_memory_for_few_slices_even_if_all_are_damaged)
+Test(dedupe_index, is_in_memory_for_few_segments_even_if_all_are_damaged)
 {
     static const char *const damages[] = {"DELETE FROM dedupe_index", "DELETE FROM dedupe_filters"};
     for (size_t i = 0; i < 2 * ARRAY_LENGTH(damages); i++) {
@@ -202,7 +202,7 @@ Test(dedupe_index, of_a_sealed_segment_puts_only_the_keys_of_damaged_rows_in_dou
     cr_assert(all_are(fixture, 0, 1500, DEDUPE_DAMAGED) &&
               all_are(fixture, 1500, 3500, DEDUPE_DUPLICATE));
     cr_assert(all_are(fixture, 100000, 100100, DEDUPE_NEW));
-    /* Without the index nobody knows which rows these were: what the filter does not deny is in
+    /* Without the index it is not known which rows these were: what the filter does not deny is in
      * doubt. */
     dedupe_fixture_sql(fixture, "DELETE FROM dedupe_index");
     cr_assert(all_are(fixture, 0, 1500, DEDUPE_DAMAGED) &&
@@ -230,7 +230,7 @@ Test(dedupe_index, a_segment_that_is_too_damaged_to_be_dropped_keeps_no_other_on
     dedupe_fixture_free(fixture);
 }
 
-Test(dedupe_index, a_damaged_key_puts_what_is_not_found_in_doubt)
+Test(dedupe_index, a_damaged_key_puts_keys_that_are_not_found_in_doubt)
 {
     static const char *const damages[] = {"x''", "x'00'", "zeroblob(17)", "'text'"};
     for (size_t i = 0; i < ARRAY_LENGTH(damages); i++) {
@@ -433,7 +433,7 @@ Test(dedupe_index, keys_are_compared_whole)
     dedupe_fixture_free(fixture);
 }
 
-Test(dedupe_index, a_slice_of_the_form_before_0_1_is_refused)
+Test(dedupe_index, a_segment_of_the_form_before_0_1_is_refused)
 {
     static const char *const forms[] = {
         "key BLOB PRIMARY KEY, event BLOB NOT NULL, amount TEXT, currency TEXT) WITHOUT ROWID",

@@ -37,7 +37,7 @@ Test(dedupe, a_day_gets_another_part_when_the_last_is_full)
     cr_assert(all_are(fixture, 0, 35, DEDUPE_DUPLICATE) && all_are(fixture, 35, 1000, DEDUPE_NEW));
     dedupe_fixture_reopen(fixture);
     cr_assert(all_are(fixture, 0, 35, DEDUPE_DUPLICATE) && all_are(fixture, 35, 1000, DEDUPE_NEW));
-    /* The last part goes on where it was. */
+    /* The last part continues where it was. */
     dedupe_fixture_add_and_commit(fixture, 35, 41, TODAY);
     cr_assert(count_segments(fixture) == 5 && count_filters(fixture) == 4);
     cr_assert(dedupe_fixture_sql_int(fixture, "SELECT count(*) FROM dedupe_c_20260216_3") == 10);
@@ -93,7 +93,7 @@ Test(dedupe, an_event_of_a_day_that_is_over_begins_a_part_of_its_own)
 }
 
 /*
- * A row that nobody entered through the dedupe store tells whether a segment was read: its filter
+ * A row that was not entered through the dedupe store shows whether a segment was read: its filter
  * has the key then, and the segment is asked. From the row in dedupe_filters it has not.
  */
 Test(dedupe, trusts_a_filter_that_is_whole_and_reads_the_keys_where_it_is_not)
@@ -391,7 +391,7 @@ static void live_through(unsigned seed)
     dedupe_fixture_free(fixture);
 }
 
-Test(dedupe, knows_what_was_committed_whatever_has_happened)
+Test(dedupe, finds_every_committed_key_after_random_operations)
 {
     for (unsigned seed = 1; seed <= 8; seed++)
         live_through(seed);

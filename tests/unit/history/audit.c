@@ -285,7 +285,7 @@ Test(audit, counts_what_was_delivered_as_delivered_while_it_is_replayed_and_afte
     shelf_free(shelf);
 }
 
-Test(audit, says_of_a_missing_delivery_whose_it_was_and_where_it_was_going)
+Test(audit, names_the_account_and_the_endpoint_of_a_missing_delivery)
 {
     struct shelf *shelf = small();
     shelf_sql(shelf, "DELETE FROM deliveries WHERE id = 33");
@@ -306,7 +306,7 @@ Test(audit, says_of_a_missing_delivery_whose_it_was_and_where_it_was_going)
     shelf_free(shelf);
 }
 
-Test(audit, finds_events_that_only_the_dedupe_knows_unless_they_may_have_expired)
+Test(audit, finds_events_that_only_the_dedupe_store_has_unless_they_may_have_expired)
 {
     struct shelf *shelf = small();
     struct event_id lost = shelf_id_of(shelf, 2);
@@ -326,7 +326,7 @@ Test(audit, finds_events_that_only_the_dedupe_knows_unless_they_may_have_expired
     shelf_free(shelf);
 }
 
-Test(audit, counts_what_the_broker_holds_as_in_progress_and_nothing_of_the_outbox)
+Test(audit, counts_broker_owned_deliveries_as_in_progress_and_nothing_of_the_outbox)
 {
     struct shelf *shelf = shelf_new();
     const struct shelved draft = {
@@ -361,7 +361,7 @@ Test(audit, counts_what_the_broker_holds_as_in_progress_and_nothing_of_the_outbo
     shelf_free(shelf);
 }
 
-Test(audit, reads_all_bodies_when_it_is_told_to)
+Test(audit, reads_all_bodies_when_it_is_asked_to)
 {
     struct shelf *shelf = small();
     struct audit_question question = everything();
@@ -415,7 +415,7 @@ Test(audit, of_days_and_of_an_account_tells_of_nothing_else)
     shelf_free(shelf);
 }
 
-Test(audit, of_a_day_finds_what_was_accepted_far_from_its_place)
+Test(audit, of_a_day_finds_events_that_were_accepted_far_from_its_place)
 {
     struct shelf *shelf = shelf_new();
     for (int64_t day = DAY; day < DAY + 6; day++)
@@ -476,7 +476,7 @@ static void spoil_page(struct shelf *shelf, const char *table)
     cr_assert(fd >= 0 && pwrite(fd, (char[8]){0}, 8, (page - 1) * 4096) == 8);
 }
 
-Test(audit, goes_on_behind_what_cannot_be_read)
+Test(audit, continues_behind_what_cannot_be_read)
 {
     static const char *const tables[] = {
         "deliveries", "events", "totals", "attempts", "dedupe_c_20260216"};

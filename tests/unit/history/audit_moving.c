@@ -66,7 +66,7 @@ static void cr_expect_complete(struct audit_run *run, int64_t count)
     audit_free(audit);
 }
 
-Test(audit_moving, what_moves_from_state_to_state_is_counted_once)
+Test(audit_moving, a_delivery_that_changes_its_state_is_counted_once)
 {
     struct shelf *shelf = filled(1, 1);
     struct audit_run *run = begin_slowly(shelf, everything());
@@ -80,7 +80,7 @@ Test(audit_moving, what_moves_from_state_to_state_is_counted_once)
     shelf_free(shelf);
 }
 
-Test(audit_moving, what_is_accepted_meanwhile_is_in_the_totals_or_counted_by_its_rows)
+Test(audit_moving, events_that_are_accepted_meanwhile_are_in_the_totals_or_counted_by_their_rows)
 {
     for (int written = 0; written < 3; written++) {
         struct shelf *shelf = filled(1, 1);
@@ -90,7 +90,7 @@ Test(audit_moving, what_is_accepted_meanwhile_is_in_the_totals_or_counted_by_its
         int64_t accepted = EVENTS;
         for (int i = 0; run->phase <= PHASE_HISTORY && audit_step(run, &result, &audit); i++) {
             if (run->phase > PHASE_HISTORY || i > 30)
-                continue; /* what comes after the walk is not told of */
+                continue; /* a loss after the walk is not named */
             shelf_append(shelf,
                 (struct shelved){
                     .accepted_us = AT(DAY), .amount = "7", .currency = "EUR", .endpoints = 1});
@@ -103,7 +103,7 @@ Test(audit_moving, what_is_accepted_meanwhile_is_in_the_totals_or_counted_by_its
     }
 }
 
-Test(audit_moving, what_expires_into_the_totals_is_counted_once)
+Test(audit_moving, a_delivery_that_expires_into_the_totals_is_counted_once)
 {
     /* after so many steps of the walk */
     for (int after = 1; after < 10; after++) {
@@ -120,7 +120,7 @@ Test(audit_moving, what_expires_into_the_totals_is_counted_once)
     }
 }
 
-Test(audit_moving, what_gets_an_endpoint_is_counted_once)
+Test(audit_moving, a_delivery_that_gets_an_endpoint_is_counted_once)
 {
     for (int after = 1; after < 10; after++) {
         struct shelf *shelf = filled(0, 1);
@@ -184,7 +184,7 @@ Test(audit_moving, a_loss_is_found_while_other_days_move)
     shelf_free(shelf);
 }
 
-Test(audit_moving, a_loss_among_what_came_last_is_found)
+Test(audit_moving, a_loss_among_the_newest_events_is_found)
 {
     struct shelf *shelf = filled(1, 1);
     struct audit_run *run = begin_slowly(shelf, everything());
@@ -206,7 +206,7 @@ Test(audit_moving, a_loss_among_what_came_last_is_found)
     shelf_free(shelf);
 }
 
-Test(audit_moving, rests_while_the_wal_is_large_so_that_it_can_begin_anew)
+Test(audit_moving, rests_while_the_wal_is_large_so_that_it_can_start_over)
 {
     struct shelf *shelf = filled(1, 1);
     struct audit_run *run = audit_begin(shelf, everything());
@@ -351,7 +351,7 @@ static void on_state_counts(struct request *request, void *receiver)
     CONTAINER_OF(request, struct journal_state_counts, request)->ret_counts[0] = -1;
 }
 
-Test(audit_moving, other_questions_go_first)
+Test(audit_moving, other_questions_are_answered_first)
 {
     struct shelf *shelf = shelf_new();
     struct mailbox mailbox;

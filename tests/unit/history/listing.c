@@ -209,7 +209,7 @@ Test(listing, a_cursor_of_another_list_is_refused)
     shelf_free(shelf);
 }
 
-Test(listing, shows_what_is_damaged_and_what_has_lost_its_event)
+Test(listing, lists_damaged_rows_and_rows_without_their_event)
 {
     struct shelf *shelf = shelf_new();
     for (int i = 0; i < 3; i++)
@@ -329,7 +329,7 @@ static enum err ask(struct desk *desk, struct journal_reader *reader, struct jou
     return list->page.request.result;
 }
 
-Test(listing, goes_from_shard_to_shard)
+Test(listing, continues_from_shard_to_shard)
 {
     struct desk *desk = desk_new();
     struct journal_reader *reader;
@@ -362,7 +362,7 @@ Test(listing, goes_from_shard_to_shard)
 
 /* What is the broker's. */
 
-Test(listing, shows_what_is_held_behind_what_is_pending_and_once)
+Test(listing, lists_broker_owned_deliveries_once_behind_pending_ones)
 {
     struct shelf *shelf = filled();
     for (int i = 0; i < 5; i++) {

@@ -93,7 +93,7 @@ Test(reader, keeps_the_first_success_of_a_delivery_that_was_replayed)
     desk_free(desk);
 }
 
-Test(reader, does_not_find_what_was_never_accepted)
+Test(reader, does_not_find_an_event_that_was_never_accepted)
 {
     struct desk *desk = desk_new();
     struct journal_reader *reader = open_reader(desk, 1);
@@ -103,7 +103,7 @@ Test(reader, does_not_find_what_was_never_accepted)
     desk_free(desk);
 }
 
-Test(reader, tells_a_timeline_without_a_body_that_has_expired_but_none_that_is_damaged)
+Test(reader, returns_a_timeline_without_an_expired_body_but_none_with_a_damaged_one)
 {
     struct desk *desk = desk_new();
     struct journal_reader *reader = open_reader(desk, 1);
@@ -122,7 +122,7 @@ Test(reader, tells_a_timeline_without_a_body_that_has_expired_but_none_that_is_d
     desk_free(desk);
 }
 
-Test(reader, counts_what_is_open_in_all_shards_and_finds_the_shard_of_an_id)
+Test(reader, counts_open_deliveries_of_all_shards_and_finds_the_shard_of_an_id)
 {
     struct desk *desk = desk_new();
     struct journal_reader *reader = open_reader(desk, 2);

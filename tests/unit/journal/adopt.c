@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is the broker's, over a restart and until somebody else owns it. */
+/* Broker-owned events: across a restart, and until the journal owns them. */
 #include "unit/journal/shelf.h"
 
 #include <criterion/criterion.h>
@@ -21,7 +21,7 @@ static int64_t count_held(struct shelf *shelf)
     return shelf_sql_int(shelf, "SELECT count(*) FROM deliveries WHERE broker_owned = 1");
 }
 
-Test(adopt, a_restart_adopts_what_had_started_and_leaves_the_rest_to_the_broker)
+Test(adopt, a_restart_adopts_events_that_had_started_and_leaves_the_others_to_the_broker)
 {
     static const struct {
         enum delivery_state moved; /* one of two deliveries */
@@ -29,7 +29,7 @@ Test(adopt, a_restart_adopts_what_had_started_and_leaves_the_rest_to_the_broker)
     } cases[] = {
         {DELIVERY_PENDING, 1, 0, 0}, /* it has not moved */
         {DELIVERY_DELIVERED, 0, 1, 0},
-        {DELIVERY_SENDING, 0, 1, 1}, /* parked, since nobody knows */
+        {DELIVERY_SENDING, 0, 1, 1}, /* parked, since its outcome is not known */
         {DELIVERY_WAITING, 0, 2, 0},
         {DELIVERY_PARKED, 0, 1, 1},
     };
@@ -109,7 +109,7 @@ Test(adopt, is_listed_by_event_with_its_partition)
     shelf_free(shelf);
 }
 
-Test(adopt, is_adopted_by_number_and_what_is_not_broker_owned_is_passed_over)
+Test(adopt, events_are_adopted_by_number_and_journal_owned_ones_are_passed_over)
 {
     struct shelf *shelf = shelf_new();
     int64_t numbers[4] = {receive(shelf, 2, 0), receive(shelf, 1, 0), 777};
@@ -126,7 +126,7 @@ Test(adopt, is_adopted_by_number_and_what_is_not_broker_owned_is_passed_over)
 }
 
 /* Every row of an index and of a list is one that SQLite finds there. */
-Test(adopt, the_statements_go_by_their_indexes)
+Test(adopt, the_statements_use_their_indexes)
 {
     static const struct {
         const char *query, *index;

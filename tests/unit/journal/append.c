@@ -92,7 +92,7 @@ Test(append, a_duplicate_and_a_conflict_are_found_within_one_transaction)
     desk_free(desk);
 }
 
-Test(append, one_transaction_answers_in_order_of_posting_behind_its_handover)
+Test(append, one_transaction_answers_in_order_of_posting_after_its_handover)
 {
     enum { COUNT = 300 };
     struct desk *desk = desk_new();
@@ -154,7 +154,7 @@ Test(append, a_key_of_another_day_is_known_in_both_directions)
             desk_append(desk, (struct draft){.key = "k", .accepted_us = now_us - 1 + steps_us[i]},
                 7, &second) == ERR_EXISTS);
         cr_assert(same_id(&first, &second));
-        /* The day has a slice of its own, and it counts as well. */
+        /* The day has a segment of its own, which counts as well. */
         cr_assert(
             desk_append(desk, (struct draft){.key = "m", .accepted_us = now_us - 1 + steps_us[i]},
                 7, &first) == OK);
@@ -166,7 +166,7 @@ Test(append, a_key_of_another_day_is_known_in_both_directions)
     }
 }
 
-Test(append, slices_are_named_by_the_day_of_acceptance_and_the_retention_of_the_class)
+Test(append, segments_are_named_by_the_day_of_acceptance_and_the_retention_of_the_class)
 {
     struct desk *desk = desk_new();
     int64_t now_us = clock_wall_us();
@@ -192,7 +192,7 @@ static int64_t count_segments_in(struct desk *desk)
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'dedupe_[co]_*'");
 }
 
-Test(append, a_slice_past_its_retention_is_dropped_at_the_next_start)
+Test(append, a_segment_past_its_retention_is_dropped_at_the_next_start)
 {
     static const struct {
         const char *type;
@@ -270,7 +270,7 @@ Test(append, an_event_without_endpoint_is_parked_and_handed_over_as_unrouted)
     desk_free(desk);
 }
 
-Test(append, numbers_go_on_after_a_restart)
+Test(append, numbers_continue_after_a_restart)
 {
     struct desk *desk = desk_new();
     cr_assert(desk_append(desk, (struct draft){0}, 7, NULL) == OK);

@@ -38,7 +38,7 @@ static enum err wait_until(
     return desk_call(desk, &order.request);
 }
 
-/* Loads, compares the ids, and lets go of it. */
+/* Loads, compares the ids, and frees what was loaded. */
 static void expect_loaded(
     struct desk *desk, struct loaded *loaded, const int64_t *ids, unsigned count, bool more)
 {
@@ -179,7 +179,7 @@ Test(load, pending_ones_come_by_id_and_waiting_ones_by_due_time)
     desk_free(desk);
 }
 
-Test(load, waiting_ones_go_on_behind_the_cursor_and_the_next_due_time_is_told)
+Test(load, waiting_ones_continue_behind_the_cursor_and_the_next_due_time_is_returned)
 {
     static const int64_t due_us[] = {1000, 2000, 2000, 3000, 4000};
     static const struct {
@@ -387,7 +387,7 @@ Test(scan, a_restart_finds_everything_that_is_open)
     desk_free(desk);
 }
 
-Test(scan, what_began_to_wait_under_a_clock_that_was_ahead_waits_as_long_from_now)
+Test(scan, a_wait_that_began_under_a_clock_that_was_ahead_begins_again_now)
 {
     struct desk *desk = desk_new();
     int64_t early = accept_one(desk), running = accept_one(desk), late = accept_one(desk);

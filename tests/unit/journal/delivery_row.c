@@ -93,7 +93,7 @@ Test(delivery_row, that_was_delivered_stays_so_however_a_forced_replay_ends)
         delivery_row_replay(&again) == REPLAY_DELIVERED && delivery_row_delivered_us(&again) == 3);
 }
 
-Test(delivery_row, that_is_held_stays_broker_owned_only_while_it_is_sent)
+Test(delivery_row, that_is_broker_owned_stays_so_only_while_it_is_sent)
 {
     static const struct {
         enum delivery_state from, to;
@@ -120,7 +120,7 @@ Test(delivery_row, that_is_held_stays_broker_owned_only_while_it_is_sent)
 }
 
 /* Each column that counts, changed behind our back. */
-Test(delivery_row, that_is_damaged_is_neither_moved_nor_sent_but_parked_when_it_is_met)
+Test(delivery_row, that_is_damaged_is_neither_moved_nor_sent_but_parked_when_it_is_loaded)
 {
     static const char *const damages[] = {"endpoint = 9", "state = 2", "reason = 4", "lane = 1",
         "generation = 1", "attempts = 1", "failures = 1", "due_us = 1", "changed_us = 1",
@@ -153,7 +153,7 @@ Test(delivery_row, that_is_damaged_is_neither_moved_nor_sent_but_parked_when_it_
     }
 }
 
-Test(delivery_row, of_a_stale_index_entry_stays_where_it_says_it_is)
+Test(delivery_row, of_a_stale_index_entry_keeps_its_state)
 {
     struct shelf *shelf = shelf_new();
     int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});

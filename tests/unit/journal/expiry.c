@@ -29,7 +29,7 @@ static int64_t deliver(struct shelf *shelf, struct shelved draft)
     return seq;
 }
 
-Test(expiry, bodies_of_what_is_final_go_after_their_time_and_others_stay)
+Test(expiry, bodies_of_final_deliveries_expire_and_others_stay)
 {
     struct shelf *shelf = shelf_new();
     deliver(shelf, (struct shelved){.accepted_us = DAYS_AGO(9), .endpoints = 2});
@@ -58,7 +58,7 @@ Test(expiry, bodies_of_what_is_final_go_after_their_time_and_others_stay)
     shelf_free(shelf);
 }
 
-Test(expiry, the_history_of_what_is_final_goes_and_leaves_its_sums_in_the_totals)
+Test(expiry, the_history_of_final_deliveries_expires_and_its_sums_stay_in_the_totals)
 {
     struct shelf *shelf = shelf_new();
     for (int i = 0; i < 300; i++)
@@ -98,7 +98,7 @@ Test(expiry, the_history_of_what_is_final_goes_and_leaves_its_sums_in_the_totals
     shelf_free(shelf);
 }
 
-Test(expiry, what_cannot_be_believed_stays_for_the_audit_to_name)
+Test(expiry, damaged_rows_stay_and_the_audit_names_them)
 {
     static const char *const damages[] = {
         "UPDATE events SET amount = '8' WHERE seq = 2",
@@ -120,7 +120,7 @@ Test(expiry, what_cannot_be_believed_stays_for_the_audit_to_name)
     }
 }
 
-Test(expiry, conflicts_and_what_operators_did_go_with_the_history)
+Test(expiry, conflicts_and_operator_actions_expire_with_the_history)
 {
     struct shelf *shelf = shelf_new();
     int64_t seq = deliver(shelf, (struct shelved){.accepted_us = DAYS_AGO(100), .endpoints = 1});

@@ -27,7 +27,7 @@ Test(file, says_what_it_is)
     desk_free(desk);
 }
 
-Test(file, what_is_not_this_shards_journal_is_refused_and_left_alone)
+Test(file, a_file_that_is_not_this_shards_journal_is_refused_and_not_changed)
 {
     static const struct {
         const char *change;
@@ -165,7 +165,7 @@ Test(disk, that_is_full_refuses_and_passes)
     desk_free(desk);
 }
 
-Test(disk, that_is_full_takes_the_days_first_slice_back)
+Test(disk, that_is_full_rolls_back_the_days_first_segment)
 {
     struct desk *desk = desk_new();
     struct draft draft = {.key = "k"};
@@ -176,7 +176,7 @@ Test(disk, that_is_full_takes_the_days_first_slice_back)
     desk_free(desk);
 }
 
-Test(file, tells_its_id_and_what_it_held_when_it_was_opened)
+Test(file, returns_its_id_and_its_counts_when_it_is_opened)
 {
     struct desk *desk = desk_new();
     const struct journal *journal = desk->journal;
@@ -203,7 +203,7 @@ Test(file, tells_its_id_and_what_it_held_when_it_was_opened)
     desk_free(desk);
 }
 
-Test(disk, a_failed_transaction_takes_back_what_it_said_of_the_brokers_events)
+Test(disk, a_failed_transaction_clears_the_answers_about_broker_owned_events)
 {
     struct desk *desk = desk_new();
     struct event *event = desk_event(desk, (struct draft){.key = "k"});
@@ -250,7 +250,7 @@ Test(disk, a_failed_transaction_takes_back_what_it_said_of_the_brokers_events)
     desk_free(desk);
 }
 
-Test(disk, a_failed_transaction_fails_each_of_its_requests_and_lets_go_of_what_they_loaded)
+Test(disk, a_failed_transaction_fails_each_of_its_requests_and_frees_what_they_loaded)
 {
     struct desk *desk = desk_new();
     cr_assert(desk_append(desk, (struct draft){.key = "before"}, 7, NULL) == OK);

@@ -16,7 +16,7 @@
 #define DESK_ARRIVALS_MAX 4096
 #define DESK_DELIVERIES_MAX 64
 
-/* What came into the mailbox: an answer, or a delivery of a handover. */
+/* What arrived in the mailbox: an answer, or a delivery of a handover. */
 struct arrival {
     const struct request *answered; /* NULL: a delivery */
     struct delivery delivery;
@@ -62,7 +62,7 @@ struct draft {
 };
 struct event *desk_event(struct desk *desk, struct draft draft);
 
-/* A request to append; desk_append makes the event, calls, and lets go of the event. */
+/* A request to append; desk_append makes the event, calls, and drops its reference. */
 struct journal_append *append_init(
     struct journal_append *append, struct event *event, const uint64_t *endpoints, unsigned count);
 enum err desk_append(

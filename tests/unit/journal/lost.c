@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events that the broker confirmed: which came, and which are lost. */
+/* Events that the broker confirmed: which were received, and which are lost. */
 #include "unit/journal/shelf.h"
 
 #include <criterion/criterion.h>
@@ -25,7 +25,7 @@ static int64_t count_lost(struct shelf *shelf)
     return request.ret_lost;
 }
 
-Test(lost, what_came_is_known_by_its_id_or_as_an_alias_and_the_rest_is_kept)
+Test(lost, received_events_are_known_by_id_or_as_alias_and_the_others_are_kept_as_lost)
 {
     struct shelf *shelf = shelf_new();
     cr_assert_eq(count_lost(shelf), 0); /* the journal is asked from now on */
@@ -50,7 +50,7 @@ Test(lost, what_came_is_known_by_its_id_or_as_an_alias_and_the_rest_is_kept)
     shelf_free(shelf);
 }
 
-Test(lost, what_was_confirmed_before_this_journal_was_asked_is_anothers)
+Test(lost, events_that_were_confirmed_before_the_first_check_are_not_lost)
 {
     struct shelf *shelf = shelf_new();
     struct event *const events[] = {

@@ -37,7 +37,7 @@ static void damage(struct shelf *shelf, const char *format)
     shelf_sql(shelf, text);
 }
 
-Test(mend, a_damaged_row_of_the_newest_slice_is_made_again_from_its_event)
+Test(mend, a_damaged_row_of_the_newest_segment_is_made_again_from_its_event)
 {
     static const char *const damages[] = {"UPDATE %s SET key = zeroblob(16) WHERE row = 7",
         "UPDATE %s SET amount = '6' WHERE row = 7",
@@ -73,7 +73,7 @@ Test(mend, the_doubt_stays_where_an_event_cannot_be_read_either)
     shelf_free(shelf);
 }
 
-Test(mend, a_mended_slice_is_sealed_and_whole_from_then_on)
+Test(mend, a_mended_segment_is_sealed_and_complete_afterwards)
 {
     struct shelf *shelf = shelf_with_keys();
     damage(shelf, "UPDATE %s SET crc = 0 WHERE row = 7");

@@ -59,7 +59,7 @@ Test(actions, go_the_operators_ways_and_are_kept_with_their_reason)
     }
 }
 
-Test(actions, on_what_is_not_there_or_has_nowhere_to_go_are_refused)
+Test(actions, on_a_missing_delivery_or_without_an_endpoint_are_refused)
 {
     struct shelf *shelf = shelf_new();
     int64_t seq = shelf_append(shelf, (struct shelved){0});
@@ -83,7 +83,7 @@ Test(actions, on_what_is_not_there_or_has_nowhere_to_go_are_refused)
     shelf_free(shelf);
 }
 
-Test(actions, what_has_lost_its_body_is_not_sent_again)
+Test(actions, a_delivery_without_its_body_is_not_sent_again)
 {
     struct shelf *shelf = shelf_new();
     int64_t seq = shelf_append(shelf, (struct shelved){.endpoints = 1});
@@ -263,7 +263,7 @@ static struct journal_list_unrouted list(
     return list;
 }
 
-Test(route, what_is_unrouted_is_listed_in_parts_and_follows_its_endpoint_in_the_totals)
+Test(route, unrouted_deliveries_are_listed_in_parts_and_the_totals_follow_their_endpoint)
 {
     struct shelf *shelf = shelf_new();
     int64_t seqs[3];

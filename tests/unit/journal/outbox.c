@@ -115,7 +115,7 @@ Test(outbox, only_what_is_in_it_is_cleared)
     shelf_free(shelf);
 }
 
-Test(outbox, a_load_ends_where_its_bytes_or_the_credit_end)
+Test(outbox, a_load_ends_where_its_bytes_or_the_budget_end)
 {
     struct shelf *shelf = shelf_new();
     struct journal_outbox_entry entries[4];
@@ -134,7 +134,7 @@ Test(outbox, a_load_ends_where_its_bytes_or_the_credit_end)
     shelf_free(shelf);
 }
 
-Test(outbox, what_is_damaged_is_passed_over_and_stays)
+Test(outbox, a_damaged_event_is_passed_over_and_stays)
 {
     static const char *const damages[] = {"UPDATE bodies SET body = x'00' WHERE seq = 2",
         "DELETE FROM bodies WHERE seq = 2", "UPDATE events SET account = 'x' WHERE seq = 2",
@@ -153,7 +153,7 @@ Test(outbox, what_is_damaged_is_passed_over_and_stays)
     }
 }
 
-Test(outbox, nothing_of_it_expires_however_old_it_is)
+Test(outbox, nothing_of_it_expires)
 {
     struct shelf *shelf = shelf_new();
     put_some(shelf, 3);

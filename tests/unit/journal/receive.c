@@ -28,7 +28,7 @@ static struct journal_receive again(struct shelf *shelf, struct event *event)
     return receive;
 }
 
-Test(receive, a_new_event_is_held_and_counted_and_nothing_is_handed_over)
+Test(receive, a_new_event_is_broker_owned_and_counted_and_nothing_is_handed_over)
 {
     static const char *const keys[] = {"k", NULL};
     for (size_t i = 0; i < 2; i++) {
@@ -55,7 +55,7 @@ Test(receive, a_new_event_is_held_and_counted_and_nothing_is_handed_over)
     }
 }
 
-Test(receive, what_is_held_is_in_no_load_and_no_backlog_scan)
+Test(receive, a_broker_owned_delivery_is_in_no_load_and_no_backlog_scan)
 {
     struct shelf *shelf = shelf_new();
     struct event *event = shelf_event(shelf, keyed);
@@ -84,7 +84,7 @@ Test(receive, what_is_held_is_in_no_load_and_no_backlog_scan)
     shelf_free(shelf);
 }
 
-Test(receive, one_that_comes_again_stands_as_its_rows_say)
+Test(receive, an_event_that_is_received_again_keeps_the_owner_in_its_rows)
 {
     static const char *const keys[] = {"k", NULL};
     static const struct {
@@ -123,7 +123,7 @@ Test(receive, one_that_comes_again_stands_as_its_rows_say)
     }
 }
 
-Test(receive, one_that_was_appended_is_the_journals_own)
+Test(receive, an_event_that_was_appended_is_the_journals_own)
 {
     struct shelf *shelf = shelf_new();
     struct event *event = shelf_event(shelf, keyed);
@@ -134,7 +134,7 @@ Test(receive, one_that_was_appended_is_the_journals_own)
     shelf_free(shelf);
 }
 
-Test(receive, an_append_of_an_event_that_is_held_takes_it_over_and_hands_it_over)
+Test(receive, an_append_of_a_broker_owned_event_adopts_it_and_hands_it_over)
 {
     static const char *const keys[] = {"k", NULL};
     for (size_t i = 0; i < 2; i++) {
@@ -153,7 +153,7 @@ Test(receive, an_append_of_an_event_that_is_held_takes_it_over_and_hands_it_over
     }
 }
 
-Test(receive, what_no_endpoint_wants_or_the_receiver_parks_is_the_journals_own)
+Test(receive, an_unrouted_or_parked_event_is_the_journals_own)
 {
     static const struct {
         unsigned endpoints;
@@ -268,7 +268,7 @@ Test(receive, an_event_that_the_dedupe_has_forgotten_is_known_by_its_id)
     shelf_free(shelf);
 }
 
-Test(receive, what_has_expired_from_the_history_is_final)
+Test(receive, an_event_that_has_expired_from_the_history_is_final)
 {
     struct shelf *shelf = shelf_new();
     struct event *event = shelf_event(shelf, keyed);

@@ -59,7 +59,7 @@ Test(reserve, tells_less_and_less_room_and_admits_the_critical_ones_last)
     cr_assert(unlink(path) == 0 && rmdir(directory) == 0);
 }
 
-Test(reserve, of_a_full_disk_takes_the_outcomes_while_events_are_refused_and_comes_back_by_itself)
+Test(reserve, of_a_full_disk_takes_the_outcomes_while_events_are_refused_and_is_filled_again)
 {
     struct desk *desk = desk_new();
     desk_stop(desk);

@@ -30,7 +30,7 @@ struct shelved {
     unsigned endpoints; /* 1 and up to this; 0: unrouted */
 };
 int64_t shelf_append(struct shelf *shelf, struct shelved event);
-/* An event with a fresh id, which the caller lets go of; and the same in transactions of their own.
+/* An event with a fresh id, which the caller unrefs; and the same in transactions of their own.
  * */
 struct event *shelf_event(struct shelf *shelf, struct shelved draft);
 enum err shelf_append_event(struct shelf *shelf, struct event *event, unsigned endpoints);
@@ -39,7 +39,7 @@ struct journal_receive shelf_receive(
 /* Any other request. */
 enum err shelf_call(struct shelf *shelf,
     enum err (*apply)(struct store *store, struct request *request), struct request *request);
-/* The same, with whatever came of it. */
+/* The same, with its result. */
 enum err shelf_try_append(struct shelf *shelf, struct shelved event);
 
 /* The id of the event with this number. */
