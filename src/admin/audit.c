@@ -8,8 +8,8 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
-#include "history/audit.h"
 #include "base/memory.h"
+#include "history/audit.h"
 #include "model/delivery_id.h"
 
 #include <stdio.h>

@@ -24,8 +24,8 @@
 
 #include "base/buffer.h"
 #include "base/limits.h"
-#include "sqlite/file_stamp.h"
 #include "main/installation_record.h"
+#include "sqlite/file_stamp.h"
 
 #define DATA_PATH_BYTES 4400
 #define DATA_FINDINGS_MAX (2 * SHARDS_MAX + 8)
