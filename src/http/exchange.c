@@ -103,12 +103,14 @@ static void dispatch(struct http_server *server, struct http_exchange *exchange)
     switch (http_route_find(server->options.routes, http_method(exchange), http_path(exchange),
         &route, exchange->parts, methods)) {
     case ROUTE_NONE:
-        http_answer_problem(exchange, ERR_NOT_FOUND, "There is nothing at this path.", NULL);
+        http_answer_problem(
+            exchange, ERR_NOT_FOUND, "No resource has this path: check the URL.", NULL);
         break;
     case ROUTE_OTHER_METHOD: {
         struct http_header_field allow = {"allow", methods};
-        http_answer_problem_with(
-            exchange, ERR_METHOD, "See the Allow header for the methods.", NULL, &allow);
+        http_answer_problem_with(exchange, ERR_METHOD,
+            "The resource does not support this method: the Allow header names those that it does.",
+            NULL, &allow);
         break;
     }
     case ROUTE_FOUND:
