@@ -2,7 +2,6 @@
 #include "cli/command.h"
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "config/config.h"
 
 #include <assert.h>
@@ -13,18 +12,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-static_assert(FLAGS <= 32, "a command's flags are bits of an unsigned");
-
-int command_fail(enum err err, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    fputs("penstock: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-    return err_exit_code(err);
-}
+static_assert(FLAGS <= 32, "the flags of a command are bits of an unsigned");
 
 /* Help. */
 
@@ -90,25 +78,6 @@ const struct command *command_find(int argc, char *const *argv, int *ret_used)
     return NULL;
 }
 
-/* The flag that an argument names, whichever command takes it; FLAGS for none. `ret_value` gets
- * what follows '=', or NULL. `taken` are the flags to look at first: two may have the same name. */
-static unsigned find_flag(const char *argument, unsigned taken, const char **ret_value)
-{
-    size_t len = strcspn(argument, "=");
-    *ret_value = argument[len] == '=' ? argument + len + 1 : NULL;
-    for (int all = 0; all < 2; all++) {
-        for (unsigned i = 0; i < FLAGS; i++) {
-            const struct flag *row = &flag_rows[i];
-            if (!all && !(taken & 1u << i))
-                continue;
-            if ((strlen(row->name) == len && strncmp(argument, row->name, len) == 0) ||
-                (row->short_name && strcmp(argument, row->short_name) == 0))
-                return i;
-        }
-    }
-    return FLAGS;
-}
-
 static enum err complain_see_help(const struct command *command, struct buffer *complaint,
     const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -141,54 +110,12 @@ static enum err complain_of_flag(
         command, complaint, "%.*s is not a flag of this command", len, argument);
 }
 
-static bool is_day(const char *text)
-{
-    char time[64];
-    int64_t wall_us;
-    snprintf(time, sizeof time, "%.32sT00:00:00Z", text);
-    return strlen(text) == 10 && clock_parse_rfc3339(slice_from_string(time), &wall_us);
-}
-
-static bool is_number(const char *text)
-{
-    char *end;
-    errno = 0;
-    unsigned long number = strtoul(text, &end, 10);
-    return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && number > 0;
-}
-
-static bool is_utf8(const char *text)
-{
-    json_t *string = json_string(text);
-    json_decref(string);
-    return string != NULL;
-}
-
-static enum err check_value(const struct command *command, const struct flag *row,
-    const char *value, struct buffer *complaint)
-{
-    const char *rule = NULL;
-    if (row->kind == FLAG_KIND_BOOLEAN && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
-        rule = "write true or false";
-    else if (row->kind == FLAG_KIND_NUMBER && !is_number(value))
-        rule = "write a number from 1 on";
-    else if (row->kind == FLAG_KIND_DAY && !is_day(value))
-        rule = "write a day (UTC) such as 2026-01-31";
-    else if (row->member && !is_utf8(value))
-        rule = "write it in UTF-8";
-    if (!rule)
-        return OK;
-    buffer_add_format(
-        complaint, "%s: \"%s\" is not a value of %s: %s", command->name, value, row->name, rule);
-    return ERR_USAGE;
-}
-
 /* Takes the flag at argv[*at], and its value. */
 static enum err take_flag(const struct command *command, int argc, char *const *argv, int *at,
     struct invocation *call, struct buffer *complaint)
 {
     const char *argument = argv[*at], *value;
-    unsigned flag = find_flag(argument, command->flags, &value);
+    unsigned flag = flag_find(argument, command->flags, &value);
     if (flag == FLAGS || !(command->flags & 1u << flag))
         return complain_of_flag(command, flag, argument, complaint);
     const struct flag *row = &flag_rows[flag];
@@ -204,7 +131,12 @@ static enum err take_flag(const struct command *command, int argc, char *const *
         return complain_see_help(
             command, complaint, "%s is given more than once: give it once", row->name);
     call->flags[flag] = value ? value : "";
-    return value ? check_value(command, row, value, complaint) : OK;
+    const char *rule = value ? flag_check_value(row, value) : NULL;
+    if (!rule)
+        return OK;
+    buffer_add_format(
+        complaint, "%s: \"%s\" is not a value of %s: %s", command->name, value, row->name, rule);
+    return ERR_USAGE;
 }
 
 static enum err check_required(

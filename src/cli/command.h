@@ -15,65 +15,11 @@
 #define PENSTOCK_CLI_COMMAND_H
 
 #include "base/buffer.h"
+#include "cli/flag.h"
 
 #include <jansson.h>
 
 #define COMMAND_WORDS_MAX 4
-
-/* Every flag of every command (flag_rows); a command's row says which ones it takes. */
-enum command_flag {
-    FLAG_CONFIG,
-    FLAG_DATA,
-    FLAG_INGRESS,
-    FLAG_ADMIN,
-    FLAG_READY_FILE,
-    FLAG_JSON,
-    FLAG_URL,
-    FLAG_NAME,
-    FLAG_ENABLED,
-    FLAG_TYPES,
-    FLAG_IDEMPOTENT,
-    FLAG_FINAL_4XX,
-    FLAG_KEY_POINTER,
-    FLAG_SECRET,
-    FLAG_SAMPLE,
-    FLAG_FROM,
-    FLAG_TO,
-    FLAG_DAY,
-    FLAG_ACCOUNT,
-    FLAG_ENDPOINT,
-    FLAG_CURRENCY,
-    FLAG_STATE,
-    FLAG_REASON,
-    FLAG_LIMIT,
-    FLAG_BODIES,
-    FLAG_AS,
-    FLAG_EXPECT,
-    FLAG_NOTE,
-    FLAG_FORCE,
-    FLAG_TAKE_OVER,
-    FLAG_TO_ENDPOINT,
-    FLAGS
-};
-
-/* What a flag's value must be. The parser checks it. */
-enum flag_kind {
-    FLAG_KIND_SWITCH,  /* has no value */
-    FLAG_KIND_TEXT,    /* anything */
-    FLAG_KIND_LIST,    /* texts between commas */
-    FLAG_KIND_BOOLEAN, /* true or false */
-    FLAG_KIND_NUMBER,  /* from 1 on */
-    FLAG_KIND_DAY,     /* 2026-01-31 */
-};
-
-struct flag {
-    const char *name;       /* "--config" */
-    const char *short_name; /* "-c" or NULL */
-    enum flag_kind kind;
-    const char *value;  /* the placeholder in help texts; NULL for a switch */
-    const char *member; /* its name in the admin API (request.h); NULL: it does not go there */
-    const char *summary;
-};
 
 struct invocation;
 
@@ -109,10 +55,9 @@ struct invocation {
     bool wants_help;          /* --help: nothing else has been checked */
 };
 
-/* The tables (command_table.c). */
+/* The table (command_table.c). */
 extern const struct command command_rows[];
 extern const size_t command_count;
-extern const struct flag flag_rows[FLAGS];
 
 /* Finds the command that the arguments begin with; NULL when there is none. `ret_used` gets how
  * many arguments its name takes. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command table and the flag table. Help, usage and what is accepted come from them.
+ * The command table. Help, usage and the arguments that are accepted come from it.
  *
  * Most commands are one request to the admin API: their row has the method, the path and the
  * function that prints the answer (request.h).
@@ -136,63 +136,3 @@ const struct command command_rows[] = {
 };
 
 const size_t command_count = ARRAY_LENGTH(command_rows);
-
-const struct flag flag_rows[FLAGS] = {
-    [FLAG_CONFIG] = {"--config", "-c", FLAG_KIND_TEXT, "FILE", NULL, "the configuration file"},
-    [FLAG_DATA] = {"--data", NULL, FLAG_KIND_TEXT, "DIR", NULL,
-        "the data directory (dev: default $XDG_STATE_HOME/penstock)"},
-    [FLAG_INGRESS] = {"--ingress", NULL, FLAG_KIND_TEXT, "ADDR", NULL,
-        "the listener for partners; port 0 picks a free one"},
-    [FLAG_ADMIN] = {"--admin", NULL, FLAG_KIND_TEXT, "ADDR", NULL, "the listener for operators"},
-    [FLAG_READY_FILE] = {"--ready-file", NULL, FLAG_KIND_TEXT, "FILE", NULL,
-        "a file for addresses and credentials as JSON, written when the gateway is ready"},
-    [FLAG_JSON] = {"--json", NULL, FLAG_KIND_SWITCH, NULL, NULL, "print JSON"},
-    [FLAG_URL] = {"--url", NULL, FLAG_KIND_TEXT, "URL", "url", "the URL of the client"},
-    [FLAG_NAME] = {"--name", NULL, FLAG_KIND_TEXT, "NAME", "name",
-        "the name of the endpoint in its account (default main)"},
-    [FLAG_ENABLED] = {"--enabled", NULL, FLAG_KIND_BOOLEAN, "true|false", "enabled",
-        "whether a partner may post, or an endpoint gets events"},
-    [FLAG_TYPES] = {"--types", NULL, FLAG_KIND_LIST, "LIST", "types",
-        "the event types that it gets, such as purchase,lead.* (\"\": all)"},
-    [FLAG_IDEMPOTENT] = {"--idempotent", NULL, FLAG_KIND_BOOLEAN, "true|false", "idempotent",
-        "whether the client recognizes repeated deliveries itself"},
-    [FLAG_FINAL_4XX] = {"--final-4xx", NULL, FLAG_KIND_BOOLEAN, "true|false", "final_4xx",
-        "whether a 4xx other than 408, 425 and 429 is final"},
-    [FLAG_KEY_POINTER] = {"--key-pointer", NULL, FLAG_KIND_TEXT, "POINTER", "key_pointer",
-        "where an event carries its dedupe key, such as /data/order (\"\": nowhere)"},
-    [FLAG_SECRET] = {"--secret", NULL, FLAG_KIND_TEXT, "SECRET", "secret",
-        "the secret to take (whsec_...); without it one is made"},
-    [FLAG_SAMPLE] = {"--sample", NULL, FLAG_KIND_SWITCH, NULL, NULL,
-        "print a sample configuration with comments"},
-    [FLAG_FROM] = {"--from", NULL, FLAG_KIND_DAY, "DAY", "from",
-        "the first day of acceptance (UTC), such as 2026-01-31"},
-    [FLAG_TO] = {"--to", NULL, FLAG_KIND_DAY, "DAY", "to", "the last day of acceptance"},
-    [FLAG_DAY] = {"--day", NULL, FLAG_KIND_DAY, "DAY", "day",
-        "only of one day (UTC), such as 2026-01-31"},
-    [FLAG_ACCOUNT] = {"--account", NULL, FLAG_KIND_TEXT, "ACCOUNT", "account",
-        "only of one account"},
-    [FLAG_ENDPOINT] = {"--endpoint", NULL, FLAG_KIND_TEXT, "ENDPOINT", "endpoint",
-        "only for one endpoint, by its id (none: unrouted)"},
-    [FLAG_CURRENCY] = {"--currency", NULL, FLAG_KIND_TEXT, "CURRENCY", "currency",
-        "only of one currency (none: without an amount)"},
-    [FLAG_STATE] = {"--state", NULL, FLAG_KIND_TEXT, "STATE", "state",
-        "only in one state (in_progress: pending, sending or waiting)"},
-    [FLAG_REASON] = {"--reason", NULL, FLAG_KIND_TEXT, "REASON", "reason",
-        "only parked for one reason"},
-    [FLAG_LIMIT] = {"--limit", NULL, FLAG_KIND_NUMBER, "N", NULL,
-        "how many to list at most (default 100)"},
-    [FLAG_BODIES] = {"--bodies", NULL, FLAG_KIND_SWITCH, NULL, "bodies",
-        "check the bodies of all events, not only of open ones; takes long"},
-    [FLAG_AS] = {"--as", NULL, FLAG_KIND_TEXT, "STATE", "as",
-        "what became of the delivery: delivered or discarded"},
-    [FLAG_EXPECT] = {"--expect", NULL, FLAG_KIND_TEXT, "STATE", "expect",
-        "the state that the delivery is in; in any other state nothing is done"},
-    [FLAG_NOTE] = {"--note", NULL, FLAG_KIND_TEXT, "TEXT", "note", "the reason, which is kept"},
-    [FLAG_FORCE] = {"--force", NULL, FLAG_KIND_SWITCH, NULL, "force",
-        "send it although it is delivered: the client gets it again"},
-    [FLAG_TAKE_OVER] = {"--take-over", NULL, FLAG_KIND_SWITCH, NULL, NULL,
-        "take over delivery from a gateway that is gone for good; payouts that it may have sent "
-        "are parked"},
-    [FLAG_TO_ENDPOINT] = {"--to", NULL, FLAG_KIND_TEXT, "ENDPOINT", "endpoint",
-        "send it to this endpoint of the account, by its id, from now on"},
-};

@@ -102,12 +102,14 @@ static void dispatch(struct http_server *server, struct http_exchange *exchange)
     switch (find_route(server->options.routes, http_method(exchange), http_path(exchange), &route,
         exchange->parts, methods)) {
     case ROUTE_NONE:
-        http_answer_problem(exchange, ERR_NOT_FOUND, "No resource exists at this path.", NULL);
+        http_answer_problem(
+            exchange, ERR_NOT_FOUND, "No resource has this path: check the URL.", NULL);
         break;
     case ROUTE_OTHER_METHOD: {
         struct http_header_field allow = {"allow", methods};
-        http_answer_problem_with(
-            exchange, ERR_METHOD, "The Allow header lists the allowed methods.", NULL, &allow);
+        http_answer_problem_with(exchange, ERR_METHOD,
+            "The resource does not support this method: the Allow header names those that it does.",
+            NULL, &allow);
         break;
     }
     case ROUTE_FOUND:
@@ -115,8 +117,8 @@ static void dispatch(struct http_server *server, struct http_exchange *exchange)
         if (route->body_bytes_max)
             body_bytes_max = route->body_bytes_max;
         if (http_body(exchange).len > body_bytes_max)
-            http_answer_problem(
-                exchange, ERR_TOO_LARGE, "The body is larger than this path allows.", NULL);
+            http_answer_problem(exchange, ERR_TOO_LARGE,
+                "The body is too large for this resource: send less at once.", NULL);
         else
             route->handle(exchange, server->options.context);
     }

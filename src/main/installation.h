@@ -6,7 +6,7 @@
  *   lock                locked with flock while a gateway runs
  *   keys/               mode 0700: receipt.key, admin.token (0600)
  *   accounts.db journal-<shard>.db
- *   admin.json          address of the admin listener of the running gateway; an orderly stop removes it
+ *   admin.json          address of the admin listener; an orderly stop removes it
  *
  * A directory that has been in use gets no new file in place of one that is missing: the start is
  * refused. Only `penstock data accept-loss` allows a new file. The admin token is the exception,

@@ -50,7 +50,7 @@ void free_installation(struct gateway *gateway)
 {
     if (gateway->installation.lock_fd < 0)
         return;
-    if (!gateway_has_failed(gateway)) /* else the content of the disk is in doubt: no change */
+    if (!atomic_load(&gateway->failed)) /* else the content of the disk is in doubt: no change */
         data_files_stamp_stop(&gateway->installation);
     installation_close(&gateway->installation);
 }

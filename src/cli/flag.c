@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/flag.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct flag flag_rows[FLAGS] = {
+    [FLAG_CONFIG] = {"--config", "-c", FLAG_KIND_TEXT, "FILE", NULL, "the configuration file"},
+    [FLAG_DATA] = {"--data", NULL, FLAG_KIND_TEXT, "DIR", NULL,
+        "the data directory (dev: default $XDG_STATE_HOME/penstock)"},
+    [FLAG_INGRESS] = {"--ingress", NULL, FLAG_KIND_TEXT, "ADDR", NULL,
+        "the listener for partners; port 0 picks a free one"},
+    [FLAG_ADMIN] = {"--admin", NULL, FLAG_KIND_TEXT, "ADDR", NULL, "the listener for operators"},
+    [FLAG_READY_FILE] = {"--ready-file", NULL, FLAG_KIND_TEXT, "FILE", NULL,
+        "a file for addresses and credentials as JSON, written when the gateway is ready"},
+    [FLAG_JSON] = {"--json", NULL, FLAG_KIND_SWITCH, NULL, NULL, "print JSON"},
+    [FLAG_URL] = {"--url", NULL, FLAG_KIND_TEXT, "URL", "url", "the URL of the client"},
+    [FLAG_NAME] = {"--name", NULL, FLAG_KIND_TEXT, "NAME", "name",
+        "the name of the endpoint in its account (default main)"},
+    [FLAG_ENABLED] = {"--enabled", NULL, FLAG_KIND_BOOLEAN, "true|false", "enabled",
+        "whether a partner may post, or an endpoint gets events"},
+    [FLAG_TYPES] = {"--types", NULL, FLAG_KIND_LIST, "LIST", "types",
+        "the event types that it gets, such as purchase,lead.* (\"\": all)"},
+    [FLAG_IDEMPOTENT] = {"--idempotent", NULL, FLAG_KIND_BOOLEAN, "true|false", "idempotent",
+        "whether the client recognizes repeated deliveries itself"},
+    [FLAG_FINAL_4XX] = {"--final-4xx", NULL, FLAG_KIND_BOOLEAN, "true|false", "final_4xx",
+        "whether a 4xx other than 408, 425 and 429 is final"},
+    [FLAG_KEY_POINTER] = {"--key-pointer", NULL, FLAG_KIND_TEXT, "POINTER", "key_pointer",
+        "where an event carries its dedupe key, such as /data/order (\"\": nowhere)"},
+    [FLAG_SECRET] = {"--secret", NULL, FLAG_KIND_TEXT, "SECRET", "secret",
+        "the secret to take (whsec_...); without it one is made"},
+    [FLAG_SAMPLE] = {"--sample", NULL, FLAG_KIND_SWITCH, NULL, NULL,
+        "print a sample configuration with comments"},
+    [FLAG_FROM] = {"--from", NULL, FLAG_KIND_DAY, "DAY", "from",
+        "the first day of acceptance (UTC), such as 2026-01-31"},
+    [FLAG_TO] = {"--to", NULL, FLAG_KIND_DAY, "DAY", "to", "the last day of acceptance"},
+    [FLAG_DAY] = {"--day", NULL, FLAG_KIND_DAY, "DAY", "day",
+        "only of one day (UTC), such as 2026-01-31"},
+    [FLAG_ACCOUNT] = {"--account", NULL, FLAG_KIND_TEXT, "ACCOUNT", "account",
+        "only of one account"},
+    [FLAG_ENDPOINT] = {"--endpoint", NULL, FLAG_KIND_TEXT, "ENDPOINT", "endpoint",
+        "only for one endpoint, by its id (none: unrouted)"},
+    [FLAG_CURRENCY] = {"--currency", NULL, FLAG_KIND_TEXT, "CURRENCY", "currency",
+        "only of one currency (none: without an amount)"},
+    [FLAG_STATE] = {"--state", NULL, FLAG_KIND_TEXT, "STATE", "state",
+        "only in one state (in_progress: pending, sending or waiting)"},
+    [FLAG_REASON] = {"--reason", NULL, FLAG_KIND_TEXT, "REASON", "reason",
+        "only parked for one reason"},
+    [FLAG_LIMIT] = {"--limit", NULL, FLAG_KIND_NUMBER, "N", NULL,
+        "how many to list at most (default 100)"},
+    [FLAG_BODIES] = {"--bodies", NULL, FLAG_KIND_SWITCH, NULL, "bodies",
+        "check the bodies of all events, not only of open ones; takes long"},
+    [FLAG_AS] = {"--as", NULL, FLAG_KIND_TEXT, "STATE", "as",
+        "what became of the delivery: delivered or discarded"},
+    [FLAG_EXPECT] = {"--expect", NULL, FLAG_KIND_TEXT, "STATE", "expect",
+        "the state that the delivery is in; in any other state nothing is done"},
+    [FLAG_NOTE] = {"--note", NULL, FLAG_KIND_TEXT, "TEXT", "note", "the reason, which is kept"},
+    [FLAG_FORCE] = {"--force", NULL, FLAG_KIND_SWITCH, NULL, "force",
+        "send it although it is delivered: the client gets it again"},
+    [FLAG_TAKE_OVER] = {"--take-over", NULL, FLAG_KIND_SWITCH, NULL, NULL,
+        "take over delivery from a gateway that is gone for good; payouts that it may have sent "
+        "are parked"},
+    [FLAG_TO_ENDPOINT] = {"--to", NULL, FLAG_KIND_TEXT, "ENDPOINT", "endpoint",
+        "send it to this endpoint of the account, by its id, from now on"},
+};
+
+unsigned flag_find(const char *argument, unsigned taken, const char **ret_value)
+{
+    size_t len = strcspn(argument, "=");
+    *ret_value = argument[len] == '=' ? argument + len + 1 : NULL;
+    for (int all = 0; all < 2; all++) {
+        for (unsigned i = 0; i < FLAGS; i++) {
+            const struct flag *row = &flag_rows[i];
+            if (!all && !(taken & 1u << i))
+                continue;
+            if ((strlen(row->name) == len && strncmp(argument, row->name, len) == 0) ||
+                (row->short_name && strcmp(argument, row->short_name) == 0))
+                return i;
+        }
+    }
+    return FLAGS;
+}
+
+static bool is_day(const char *text)
+{
+    char time[64];
+    int64_t wall_us;
+    snprintf(time, sizeof time, "%.32sT00:00:00Z", text);
+    return strlen(text) == 10 && clock_parse_rfc3339(slice_from_string(time), &wall_us);
+}
+
+static bool is_number(const char *text)
+{
+    char *end;
+    errno = 0;
+    unsigned long number = strtoul(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && number > 0;
+}
+
+static bool is_utf8(const char *text)
+{
+    json_t *string = json_string(text);
+    json_decref(string);
+    return string != NULL;
+}
+
+const char *flag_check_value(const struct flag *row, const char *value)
+{
+    if (row->kind == FLAG_KIND_BOOLEAN && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+        return "write true or false";
+    if (row->kind == FLAG_KIND_NUMBER && !is_number(value))
+        return "write a number from 1 on";
+    if (row->kind == FLAG_KIND_DAY && !is_day(value))
+        return "write a day (UTC) such as 2026-01-31";
+    if (row->member && !is_utf8(value))
+        return "write it in UTF-8";
+    return NULL;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The flag table: every flag of every command, what its value must be, and its name in the admin
+ * API. */
+#ifndef PENSTOCK_CLI_FLAG_H
+#define PENSTOCK_CLI_FLAG_H
+
+/* The row of a command says which ones it takes. */
+enum command_flag {
+    FLAG_CONFIG,
+    FLAG_DATA,
+    FLAG_INGRESS,
+    FLAG_ADMIN,
+    FLAG_READY_FILE,
+    FLAG_JSON,
+    FLAG_URL,
+    FLAG_NAME,
+    FLAG_ENABLED,
+    FLAG_TYPES,
+    FLAG_IDEMPOTENT,
+    FLAG_FINAL_4XX,
+    FLAG_KEY_POINTER,
+    FLAG_SECRET,
+    FLAG_SAMPLE,
+    FLAG_FROM,
+    FLAG_TO,
+    FLAG_DAY,
+    FLAG_ACCOUNT,
+    FLAG_ENDPOINT,
+    FLAG_CURRENCY,
+    FLAG_STATE,
+    FLAG_REASON,
+    FLAG_LIMIT,
+    FLAG_BODIES,
+    FLAG_AS,
+    FLAG_EXPECT,
+    FLAG_NOTE,
+    FLAG_FORCE,
+    FLAG_TAKE_OVER,
+    FLAG_TO_ENDPOINT,
+    FLAGS
+};
+
+/* What a flag's value must be. The parser checks it. */
+enum flag_kind {
+    FLAG_KIND_SWITCH,  /* has no value */
+    FLAG_KIND_TEXT,    /* anything */
+    FLAG_KIND_LIST,    /* texts between commas */
+    FLAG_KIND_BOOLEAN, /* true or false */
+    FLAG_KIND_NUMBER,  /* from 1 on */
+    FLAG_KIND_DAY,     /* 2026-01-31 */
+};
+
+struct flag {
+    const char *name;       /* "--config" */
+    const char *short_name; /* "-c" or NULL */
+    enum flag_kind kind;
+    const char *value;  /* the placeholder in help texts; NULL for a switch */
+    const char *member; /* its name in the admin API (request.h); NULL: it does not go there */
+    const char *summary;
+};
+
+extern const struct flag flag_rows[FLAGS];
+
+/* Returns the flag that an argument names, or FLAGS. Those among `taken` (bits) are preferred: two
+ * flags may have the same name. *ret_value gets the text after '=', or NULL. */
+unsigned flag_find(const char *argument, unsigned taken, const char **ret_value);
+
+/* Returns the rule that a value breaks, or NULL. */
+const char *flag_check_value(const struct flag *row, const char *value);
+
+#endif
