@@ -97,12 +97,9 @@ static void run(void *context)
 static enum err make_broker_queue(struct ingress *ingress)
 {
     const struct ingress_options *options = &ingress->options;
-    enum err failed = OK;
     ingress_host_init(&ingress->publish_host, ingress->server);
     if (options->number == 0 && options->intake_partner && *options->intake_partner)
-        failed = intake_new(ingress, &ingress->intake);
-    if (failed)
-        return failed;
+        ingress->intake = intake_new(ingress);
     return queue_publish_new(
         &(struct queue_publish_options){
             .breaker = {.host = &ingress->publish_host.host,

@@ -2,6 +2,7 @@
 #include "ingress/intake.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "broker/dial.h"
 #include "broker/subscriber.h"
 #include "ingress/broker_host.h"
@@ -355,14 +356,12 @@ void intake_tick(struct intake *intake, int64_t now_mono_us)
 
 /* Life. */
 
-enum err intake_new(struct ingress *ingress, struct intake **ret_intake)
+struct intake *intake_new(struct ingress *ingress)
 {
     static const char *const queues[] = {BROKER_INTAKE_QUEUE};
     static const struct subscriber_options options = {
         .queues_count = ARRAY_LENGTH(queues), .queues = queues, .prefetch = INTAKE_PREFETCH};
-    struct intake *intake = calloc(1, sizeof *intake);
-    if (!intake)
-        return ERR_NO_MEMORY;
+    struct intake *intake = memory_new(sizeof *intake);
     intake->ingress = ingress;
     list_init(&intake->messages);
     snprintf(intake->partner, sizeof intake->partner, "%s", ingress->options.intake_partner);
@@ -372,19 +371,13 @@ enum err intake_new(struct ingress *ingress, struct intake **ret_intake)
         .on_lost = on_lost,
         .context = intake};
     ingress_host_init(&intake->host, ingress->server);
-    enum err failed = subscriber_new(&intake->host.host, &options, &listener, &intake->subscriber);
-    if (failed) {
-        intake_stop(intake);
-        intake_free(intake);
-        return failed;
-    }
+    intake->subscriber = subscriber_new(&intake->host.host, &options, &listener);
     struct dial_listener dial_listener = {
         .on_link = on_link, .on_failed = on_dial_failed, .context = intake};
     dial_init(&intake->dial, ingress->options.connector, CONNECTOR_OPEN_INTAKE, &ingress->mailbox,
         &dial_listener);
     set_status(intake, false, "connecting");
-    *ret_intake = intake;
-    return OK;
+    return intake;
 }
 
 void intake_drain(struct intake *intake)

@@ -26,7 +26,7 @@
 struct intake;
 
 /* From the ingress's options; its server and queue are there. Dials with the first tick. */
-enum err intake_new(struct ingress *ingress, struct intake **ret_intake) MUST_CHECK;
+struct intake *intake_new(struct ingress *ingress);
 void intake_tick(struct intake *intake, int64_t now_mono_us); /* online */
 /* Nothing more is taken; what is in flight ends. */
 void intake_drain(struct intake *intake);

@@ -212,13 +212,11 @@ static enum err start_broker(struct gateway *gateway, struct buffer *complaints)
         if (failed)
             return failed;
     }
-    failed = broker_status_new(&gateway->broker_status);
-    if (!failed && gateway->delivers && gateway->options.config->broker_lag_us_max)
-        failed = broker_lag_new(
-            installation->partitions, gateway->ingress_threads_wanted, &gateway->lag);
-    if (!failed)
-        failed = broker_connector_new(&gateway->broker,
-            gateway->delivers ? &gateway->ownership.name : NULL, &gateway->connector);
+    gateway->broker_status = broker_status_new();
+    if (gateway->delivers && gateway->options.config->broker_lag_us_max)
+        gateway->lag = broker_lag_new(installation->partitions, gateway->ingress_threads_wanted);
+    failed = broker_connector_new(
+        &gateway->broker, gateway->delivers ? &gateway->ownership.name : NULL, &gateway->connector);
     return failed ? complain(complaints, failed, "the broker's connector") : OK;
 }
 

@@ -424,7 +424,7 @@ static void init_dials(struct consumer *consumer)
     dial_init(&consumer->tap_dial, connector, CONNECTOR_OPEN_TAP, reply_to, &of_tap);
 }
 
-static enum err make_links(struct consumer *consumer)
+static void make_links(struct consumer *consumer)
 {
     const struct subscriber_options options = {.queues_count = consumer->channels_count,
         .streams_count = consumer->options.checks,
@@ -436,11 +436,9 @@ static enum err make_links(struct consumer *consumer)
         .on_lost = on_lost,
         .on_depth = on_depth,
         .context = consumer};
-    enum err failed =
-        subscriber_new(&consumer->subscriber_host.host, &options, &listener, &consumer->subscriber);
-    if (!failed && consumer->options.taps)
-        failed = tap_new(&consumer->tap_host.host, on_tap_lost, consumer, &consumer->tap);
-    return failed;
+    consumer->subscriber = subscriber_new(&consumer->subscriber_host.host, &options, &listener);
+    if (consumer->options.taps)
+        consumer->tap = tap_new(&consumer->tap_host.host, on_tap_lost, consumer);
 }
 
 enum err consumer_new(struct event_taker *taker, const struct consumer_options *options,
@@ -466,11 +464,7 @@ enum err consumer_new(struct event_taker *taker, const struct consumer_options *
     name_queues(consumer);
     losses_init(consumer);
     init_dials(consumer);
-    enum err failed = make_links(consumer);
-    if (failed) {
-        free_consumer(&consumer->source);
-        return failed;
-    }
+    make_links(consumer);
     *ret_source = &consumer->source;
     return OK;
 }

@@ -92,8 +92,7 @@ int main(void)
 {
     static unsigned numbers[INGRESSES];
     static struct thread threads[INGRESSES + DELIVERIES];
-    if (broker_lag_new(PARTITION + 1, INGRESSES, &lag))
-        return 1;
+    lag = broker_lag_new(PARTITION + 1, INGRESSES);
     for (unsigned i = 0; i < INGRESSES; i++) {
         numbers[i] = i;
         if (thread_start(&threads[i], "ingress", publish, &numbers[i]))

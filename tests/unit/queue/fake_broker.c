@@ -73,14 +73,14 @@ void fake_answer_dial(enum connector_task task, enum err result)
 
 /* The publisher */
 
-enum err publisher_new(struct broker_host *host, const struct broker_options *options,
-    unsigned window, const struct publisher_listener *listener, struct publisher **ret_publisher)
+struct publisher *publisher_new(struct broker_host *host, const struct broker_options *options,
+    unsigned window, const struct publisher_listener *listener)
 {
     struct publisher *publisher = calloc(1, sizeof *publisher);
     publisher->listener = *listener;
     fake.publishers_made++;
-    *ret_publisher = publisher_now = publisher;
-    return OK;
+    publisher_now = publisher;
+    return publisher;
 }
 
 static void end_all(void)
@@ -214,13 +214,13 @@ void fake_lose_publisher(void)
 
 /* The subscriber */
 
-enum err subscriber_new(struct broker_host *host, const struct subscriber_options *options,
-    const struct subscriber_listener *listener, struct subscriber **ret_subscriber)
+struct subscriber *subscriber_new(struct broker_host *host,
+    const struct subscriber_options *options, const struct subscriber_listener *listener)
 {
     struct subscriber *subscriber = calloc(1, sizeof *subscriber);
     subscriber->listener = *listener;
-    *ret_subscriber = subscriber_now = subscriber;
-    return OK;
+    subscriber_now = subscriber;
+    return subscriber;
 }
 
 void subscriber_free(struct subscriber *subscriber)
