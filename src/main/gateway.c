@@ -596,10 +596,7 @@ void gateway_reload(struct gateway *gateway, const struct config *config)
         delivery_shard_set_policy(gateway->deliveries[i], &gateway->policy);
     struct class_rules class_rules = make_class_rules(config);
     for (unsigned i = 0; i < gateway->ingress_threads; i++)
-        if (ingress_set_rules(gateway->ingresses[i], &class_rules))
-            log_error("out of memory: ingress-%u goes on with the types of events that it had. "
-                      "Reload again.",
-                i);
+        ingress_set_rules(gateway->ingresses[i], &class_rules);
 }
 
 bool gateway_has_failed(const struct gateway *gateway)
