@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RabbitMQ, as the rest of Penstock sees it: where it is, what stands in it, and what its parts are
- * called. This folder is the only one that includes librabbitmq.
+ * RabbitMQ for the rest of Penstock: its address, its objects, and the parts of this folder. Only
+ * this folder includes librabbitmq.
  *
- *   connector   one thread: opens connections and logs in (that blocks), declares what must be there
- *   link        one connection on somebody's loop: frames in and out, never a call that waits
- *   publisher   a link with confirms: events into the partitions' queues
- *   subscriber    a link that reads the partitions' queues, one channel each
- *   tap         a link without confirms: copies for whoever listens
- *   message     an event as an AMQP message, and back
+ *   connector    one thread: opens connections and logs in (this blocks), declares objects
+ *   link         one connection on its owner's loop: frames in and out, never blocks
+ *   publisher    a link with confirms: sends events to the partitions' queues
+ *   subscriber   a link that reads queues, one channel each
+ *   tap          a link without confirms: copies for other programs
+ *   message      an event as an AMQP message, and back
  *
- *   default exchange --penstock.deliver.16.3--> [queue of partition 3] --> the delivering gateway
- *        what it would drop of them --penstock.dropped.16.3--> [another queue] --> the same gateway
- *   penstock.confirmed (a stream): ids of confirmed events --> the delivering gateway, which misses what did not come
- *   penstock.events (topic) --<type>.<account>--> queues of whoever taps
- *   [penstock.intake] --> an ingress thread --(refused)--> [penstock.intake.errors]
+ *   default exchange -- penstock.deliver.16.3 --> [queue of partition 3] --> delivering gateway
+ *        messages it drops -- penstock.dropped.16.3 --> [another queue] --> the same gateway
+ *   penstock.confirmed (a stream): ids of confirmed events --> the delivering gateway, which finds
+ *        lost events by them
+ *   penstock.events (topic) -- <type>.<account> --> queues of other programs
+ *   [penstock.intake] --> an ingress thread -- rejected --> [penstock.intake.errors]
  *   penstock.owner: an exchange that names the journal that owns delivery (ownership.h)
  */
 #ifndef PENSTOCK_BROKER_BROKER_H
@@ -33,24 +34,24 @@
 #define BROKER_OWNER_EXCHANGE "penstock.owner"
 #define BROKER_QUEUE_NAME_BYTES 48 /* penstock.deliver.<count>.<p>, .dropped., NUL included */
 #define BROKER_ADDRESSES_MAX 16
-#define BROKER_DETAIL_BYTES 512 /* what went wrong, in words for an operator, and what shows more */
+#define BROKER_DETAIL_BYTES 512 /* an error in words for an operator, with the command to look */
 
 struct broker_address {
     char host[254];
     uint16_t port;
 };
 
-/* Immutable once the connector has it. */
+/* Immutable while the connector uses it. */
 struct broker_options {
     unsigned addresses_count;
-    struct broker_address
-        addresses[BROKER_ADDRESSES_MAX]; /* tried in order, from the last one that worked */
+    /* Tried in order, beginning with the last one that worked. */
+    struct broker_address addresses[BROKER_ADDRESSES_MAX];
     char vhost[256];
-    char credentials_file
-        [4001]; /* one line, user:password, read at each login; empty: guest:guest */
+    /* One line, user:password, read at each login. Empty: guest:guest. */
+    char credentials_file[4001];
     bool tls;
-    char ca_file[4001], certificate_file[4001],
-        key_file[4001]; /* empty: the system's CAs; no client certificate */
+    /* Empty: the system's CAs, and no client certificate. */
+    char ca_file[4001], certificate_file[4001], key_file[4001];
     unsigned heartbeat_s;
     unsigned partitions;
     bool taps;   /* declare the exchange of the taps */
@@ -59,7 +60,7 @@ struct broker_options {
 
 void broker_queue_name(
     unsigned partitions, unsigned partition, char ret_name[BROKER_QUEUE_NAME_BYTES]);
-/* Where the broker puts what it would drop from the partition's queue. */
+/* The queue for messages that the broker drops from the partition's queue. */
 void broker_dropped_queue_name(
     unsigned partitions, unsigned partition, char ret_name[BROKER_QUEUE_NAME_BYTES]);
 

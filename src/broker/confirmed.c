@@ -52,7 +52,7 @@ static void open_channel(struct confirmed *confirmed, struct broker_link *link)
     confirmed->tag = 0;
 }
 
-/* The first of what waits moves to `sent`. */
+/* Moves the first of the waiting ids to `sent` and publishes them. */
 static void send_some(struct confirmed *confirmed, struct broker_link *link)
 {
     size_t len =

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The thread is offline for RCU and rests in its mailbox. What it waits for inside of a request is
- * the library's; a stop ends that by shutting the socket down, through a descriptor of its own
- * (`work_fd`): the library may close the socket's under us, and the number would be somebody
- * else's.
+ * The thread is offline for RCU and waits in its mailbox. During a request it blocks in the
+ * library. A stop ends that by shutting the socket down, through its own descriptor (`work_fd`).
+ * The library may close the socket's descriptor at any time, and its number may then belong to
+ * another file.
  */
 #include "broker/connector.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "broker/login.h"
 #include "broker/ownership.h"
 #include "broker/reply.h"
@@ -21,8 +22,8 @@
 #include <sys/socket.h>
 
 #define CALL_S_MAX 60
-#define WORK_CHANNEL \
-    1 /* of a publisher's and a tap's link as well: it is closed and opened again in between */
+/* For a publisher's and a tap's link as well: it is closed and opened again in between. */
+#define WORK_CHANNEL 1
 
 struct broker_connector {
     /* immutable after init */
@@ -32,18 +33,18 @@ struct broker_connector {
 
     /* owned by the connector's thread */
     struct thread thread;
-    unsigned address; /* tried first */
+    unsigned address; /* the one that is tried first */
 
     /* shared */
     struct mailbox mailbox;
     struct mail stop_mail;
     atomic_bool doubt, deposed;
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* guards the fields below */
     bool stopping;
     int work_fd;
 };
 
-/* Working, and being stopped while at it */
+/* Work, and its stop */
 
 static bool is_stopping(struct broker_connector *connector)
 {
@@ -76,11 +77,11 @@ static void let_go_of_socket(struct broker_connector *connector)
 /* One connection */
 
 struct task {
-    const char *purpose; /* in the connection's name */
+    const char *purpose; /* part of the connection's name */
     bool needs_ownership, takes_over, declares, keeps_channel, confirms, keeps_link;
-    /* Half of the heartbeat is agreed upon: a broker may be silent for a whole one before it sends
-     * (it looks twice in one), and a subscriber must not take that for the end: its limit is then
-     * one of ours. */
+    /* A listening connection negotiates half of the heartbeat. A broker may be silent for a whole
+     * heartbeat before it sends (it checks twice in one). A subscriber must not take that for the
+     * end, so it uses a limit of its own. */
     bool listens;
 };
 
@@ -124,7 +125,7 @@ static enum err confirm(struct broker_link *link, char ret_detail[BROKER_DETAIL_
     return broker_reply_judge(&reply, "asking for confirms", ret_detail);
 }
 
-/* What the request is for, on a connection that is logged in. */
+/* Does what the request is for, on a connection that is logged in. */
 static enum err work(struct broker_connector *connector, const struct task *task,
     struct broker_link *link, struct connector_request *request,
     char ret_detail[BROKER_DETAIL_BYTES])
@@ -149,7 +150,7 @@ static unsigned heartbeat_of(const struct broker_connector *connector, const str
     return task->listens && heartbeat_s > 1 ? heartbeat_s / 2 : heartbeat_s;
 }
 
-/* Another node of the cluster would say the same. */
+/* Returns whether another node of the cluster would fail in the same way. */
 static bool is_final(enum err failed)
 {
     return failed == OK || failed == ERR_PERMISSION || failed == ERR_CONFIG ||
@@ -246,7 +247,7 @@ void broker_connector_doubt(struct broker_connector *connector)
     atomic_store(&connector->doubt, true);
 }
 
-/* A call whose caller has lost patience is freed by whoever comes last. */
+/* A call. If its caller has timed out, on_call_done frees it. */
 struct call {
     struct connector_request request;
     pthread_mutex_t lock;
@@ -294,9 +295,7 @@ static bool wait_for_call(struct call *call)
 enum err broker_connector_call(
     struct broker_connector *connector, struct connector_request *request)
 {
-    struct call *call = calloc(1, sizeof *call);
-    if (!call)
-        return request->base.result = ERR_NO_MEMORY;
+    struct call *call = memory_new(sizeof *call);
     pthread_mutex_init(&call->lock, NULL);
     pthread_cond_init(&call->done_or_not, NULL);
     call->request.base.kind = request->base.kind;
@@ -319,7 +318,7 @@ enum err broker_connector_call(
 
 static void on_stop(struct mail *mail, void *receiver)
 {
-    /* It only wakes the thread, which then sees `stopping`. */
+    /* Only wakes the thread, which then sees `stopping`. */
 }
 
 static void run(void *context)
@@ -343,9 +342,7 @@ enum err broker_connector_new(const struct broker_options *options,
     const struct broker_ownership *ownership, struct broker_connector **ret_connector)
 {
     assert(options->addresses_count > 0 && options->addresses_count <= BROKER_ADDRESSES_MAX);
-    struct broker_connector *connector = calloc(1, sizeof *connector);
-    if (!connector)
-        return ERR_NO_MEMORY;
+    struct broker_connector *connector = memory_new(sizeof *connector);
     connector->options = *options;
     connector->has_ownership = ownership != NULL;
     if (ownership)
@@ -377,6 +374,6 @@ void broker_connector_stop(struct broker_connector *connector)
     pthread_mutex_unlock(&connector->lock);
     mailbox_post(&connector->mailbox, &connector->stop_mail);
     thread_join(&connector->thread);
-    mailbox_work(&connector->mailbox); /* what came behind the thread's last look */
+    mailbox_work(&connector->mailbox); /* requests that arrived after the thread's last look */
     free_connector(connector);
 }

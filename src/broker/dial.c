@@ -8,7 +8,7 @@
 #define GAP_US_MAX (5 * US_PER_SECOND)
 #define SHORT_LIFE_US (5 * US_PER_SECOND)
 
-/* +-20 % */
+/* Spreads by +-20 %. */
 static int64_t jittered(int64_t gap_us)
 {
     uint32_t random;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dialling: asks the connector for a connection until there is one. After a failure, or when the
- * last connection did not live long, it waits 0.2 s, then twice as long each time, up to 5 s, +-20
- * %, so that many threads don't come at once.
+ * Asks the connector for a connection until there is one. It waits after a failure, and after a
+ * connection that was short-lived: 0.2 s, then twice as long each time, up to 5 s, +-20 % so that
+ * many threads don't connect at once.
  *
- * One request at most is out. What it brings comes through the ingress thread's mailbox, also when
- * dialling has stopped meanwhile: the connector is stopped before that mailbox is worked off for
- * the last time.
+ * At most one request is open. Its answer arrives in the ingress thread's mailbox, also if dialling
+ * was stopped. So the connector is stopped before that mailbox is handled for the last time.
  */
 #ifndef PENSTOCK_BROKER_DIAL_H
 #define PENSTOCK_BROKER_DIAL_H
@@ -14,7 +13,7 @@
 #include "broker/connector.h"
 
 struct dial_listener {
-    void (*on_link)(void *context, struct broker_link *link); /* takes it */
+    void (*on_link)(void *context, struct broker_link *link); /* owns the link */
     void (*on_failed)(void *context, enum err error, const char *detail);
     void *context;
 };
@@ -26,17 +25,17 @@ struct dial {
     struct mailbox *reply_to;
     struct dial_listener listener;
 
-    struct connector_request request; /* the connector's while `asking` */
+    struct connector_request request; /* owned by the connector while `asking` */
     bool asking, wanted, stopped;
-    int64_t now_us; /* of the last tick */
+    int64_t now_us; /* the time of the last tick */
     int64_t not_before_us, gap_us, opened_us;
 };
 
 void dial_init(struct dial *dial, struct broker_connector *connector, enum connector_task task,
     struct mailbox *reply_to, const struct dial_listener *listener);
-/* From now on there is to be a connection. */
+/* A connection is wanted: asks for one now, or after the wait. */
 void dial_want(struct dial *dial, int64_t now_mono_us);
 void dial_tick(struct dial *dial, int64_t now_mono_us);
-void dial_stop(struct dial *dial); /* asks for no more */
+void dial_stop(struct dial *dial); /* asks for no more connections */
 
 #endif

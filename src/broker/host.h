@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a link lives on somebody's event loop. The loop's owner gives a host to each link of his; a
- * link never waits and never starts a thread.
+ * The interface between a link and its owner's event loop. The loop's owner gives each link a host.
+ * A link never waits and never starts a thread.
  *
  * The owner also calls the tick of each link (publisher_tick, subscriber_tick, tap_tick) about
- * every 100 ms: heartbeats and silence are judged there.
+ * every 100 ms. The tick sends heartbeats and checks for silence.
  */
 #ifndef PENSTOCK_BROKER_HOST_H
 #define PENSTOCK_BROKER_HOST_H
@@ -14,26 +14,24 @@
 
 struct broker_host;
 
-/* What becomes of a socket; one at a time per host. */
+/* A socket that a host watches. A host watches one at a time. */
 struct broker_watch {
     int fd;
-    /* The socket may be read or written again. Calls into the host are allowed, host_unwatch among
-     * them. */
+    /* The socket is readable or writable. May call the host, unwatch included. */
     void (*on_ready)(struct broker_watch *watch);
 };
 
 struct broker_host_ops {
-    /* From now on on_ready runs when there is something to read. The fd stays the link's. */
+    /* Calls on_ready when the socket is readable. The link keeps the descriptor. */
     enum err (*watch)(struct broker_host *host, struct broker_watch *watch);
-    /* on_ready is to run when the socket takes bytes again, once. */
+    /* Calls on_ready once when the socket is writable. */
     void (*want_write)(struct broker_host *host);
-    /* on_ready is not to run for reading until the next call says otherwise: what comes stays in
-     * the kernel. */
+    /* Switches on_ready for reading on or off. While off, received bytes stay in the kernel. */
     void (*set_reading)(struct broker_host *host, bool reading);
-    /* Before the fd is closed. */
+    /* Call it before the descriptor is closed. */
     void (*unwatch)(struct broker_host *host);
-    /* on_turn_end of the link is to run once, after what the loop is doing now. NULL on_turn_end:
-     * not any more. */
+    /* Calls on_turn_end of the link once, after the current callbacks of the loop. NULL cancels it.
+     */
     void (*at_turn_end)(
         struct broker_host *host, void (*on_turn_end)(void *context), void *context);
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/lag.h"
 
+#include "base/memory.h"
+
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -9,10 +11,9 @@
 #define MARKED (UINT64_C(1) << 63)
 
 struct mark {
-    _Atomic uint64_t
-        /* MARKED and the key of the event; or when it came, monotonic us; 0: none ever was */
-        state;
-    int64_t marked_us; /* the ingress thread's */
+    /* MARKED and the key of the event; or its arrival, monotonic us; 0: nothing was marked yet. */
+    _Atomic uint64_t state;
+    int64_t marked_us; /* owned by the ingress thread */
 };
 
 struct broker_lag {
@@ -20,7 +21,7 @@ struct broker_lag {
     struct mark marks[];          /* by partition, then thread */
 };
 
-/* Of the half of an id with the counter and the random bits. */
+/* Uses the half of the id that has the counter and the random bits. */
 static uint64_t key_of(const struct event_id *id)
 {
     uint64_t key;
@@ -79,16 +80,13 @@ void broker_lag_arrived(struct broker_lag *lag, const struct event_id *id, int64
     }
 }
 
-enum err broker_lag_new(unsigned partitions, unsigned threads, struct broker_lag **ret_lag)
+struct broker_lag *broker_lag_new(unsigned partitions, unsigned threads)
 {
     size_t count = (size_t)partitions * threads;
-    struct broker_lag *lag = calloc(1, sizeof *lag + count * sizeof lag->marks[0]);
-    if (!lag)
-        return ERR_NO_MEMORY;
+    struct broker_lag *lag = memory_new(sizeof *lag + count * sizeof lag->marks[0]);
     lag->partitions = partitions;
     lag->threads = threads;
-    *ret_lag = lag;
-    return OK;
+    return lag;
 }
 
 void broker_lag_free(struct broker_lag *lag)

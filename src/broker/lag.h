@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How long events wait in the broker, as a gateway that publishes and consumes sees it: of each
- * partition, each ingress thread marks one event that it publishes, and the delivery thread says so
- * once its journal has received it from the broker. Then the next one is marked. Both read the same
- * monotonic clock, so no two machines' clocks are compared.
+ * Measures how long events wait in the broker, in a gateway that publishes and consumes. For each
+ * partition, each ingress thread marks one event that it publishes. The delivery thread reports
+ * when its journal has received that event from the broker. Then the next one is marked. Both use
+ * the same monotonic clock, so clocks of two machines are never compared.
  *
- * A mark whose event never comes (it was not confirmed, another gateway had it) is replaced or
- * forgotten by its thread.
+ * If the marked event never arrives (it was not confirmed, or another gateway received it), the
+ * thread replaces or forgets the mark.
  *
- * Memory: 16 bytes for each partition and thread. Nothing waits, and there is no lock.
+ * Memory: 16 bytes for each partition and thread. There is no lock, and no function waits.
  */
 #ifndef PENSTOCK_BROKER_LAG_H
 #define PENSTOCK_BROKER_LAG_H
@@ -18,23 +18,21 @@
 
 struct broker_lag;
 
-enum err broker_lag_new(
-    unsigned partitions, unsigned threads, struct broker_lag **ret_lag) MUST_CHECK;
+struct broker_lag *broker_lag_new(unsigned partitions, unsigned threads);
 void broker_lag_free(struct broker_lag *lag); /* takes NULL */
 
-/* The ingress thread `thread`, about its own marks. An event is of the partition that its id names.
- * */
+/* For the ingress thread `thread` and its own marks. The event's id gives the partition. */
 bool broker_lag_is_marked(const struct broker_lag *lag, unsigned thread, unsigned partition);
-/* In place of an earlier one that has not come. */
+/* Replaces an earlier mark that has not arrived. */
 void broker_lag_mark(
     struct broker_lag *lag, unsigned thread, const struct event_id *id, int64_t now_mono_us);
-/* As if nothing had ever been marked. */
+/* Resets the mark, as if no event had been marked. */
 void broker_lag_forget(struct broker_lag *lag, unsigned thread, unsigned partition);
-/* How old the marked one is, or how long the last one took; 0: there was none. */
+/* Returns the age of the marked event, or how long the last one took; 0: there was none. */
 int64_t broker_lag_us(
     const struct broker_lag *lag, unsigned thread, unsigned partition, int64_t now_mono_us);
 
-/* A delivery thread: its journal has received this event from the broker. */
+/* For a delivery thread: its journal has received this event from the broker. */
 void broker_lag_arrived(struct broker_lag *lag, const struct event_id *id, int64_t now_mono_us);
 
 #endif

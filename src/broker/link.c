@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A reading takes what one recv brings, and what it completes: the host's readiness is
- * level-triggered, so what is still in the kernel is asked for again, and a broker that sends fast
- * doesn't hold the loop. Frames that stay in the library (too many for one reading, or the owner
- * stopped reading in between) are taken at the end of the turn.
+ * One reading handles what one recv returns. The host is level-triggered, so the rest in the kernel
+ * is reported again, and a fast broker does not block the loop. Frames that stay in the library
+ * (too many for one reading, or the owner stopped reading) are handled at the end of the turn.
  *
- * Nothing that puts frames reports an error: on_dead then runs from the loop, never inside of a
- * call of the owner's. The exceptions are broker_link_flush and broker_link_tick.
+ * Functions that put frames report no error: on_dead runs later from the loop, never within a call
+ * of the owner. The exceptions are broker_link_flush and broker_link_tick.
  */
 #include "broker/link.h"
 
@@ -25,11 +24,11 @@
 #define FRAME_HEAD_BYTES 7
 #define FRAME_OVERHEAD_BYTES (FRAME_HEAD_BYTES + 1)
 #define CONTENT_HEAD_BYTES 12            /* class, weight, size of the body */
-#define METHOD_BYTES_MAX 1024            /* what is sent has at most three short strings */
-#define PROPERTIES_BYTES_MAX 4096        /* message_internal.h bounds the headers */
-#define READ_FRAMES_MAX 1024             /* of one reading: about a millisecond */
-#define FLUSH_BYTES_MAX (1024 * 1024)    /* of one flush: under TLS about a millisecond */
-#define OUT_KEPT_BYTES_MAX (1024 * 1024) /* a buffer that had to grow beyond that is given back */
+#define METHOD_BYTES_MAX 1024            /* a sent method has at most three short strings */
+#define PROPERTIES_BYTES_MAX 4096        /* message_internal.h limits the headers */
+#define READ_FRAMES_MAX 1024             /* per reading: about a millisecond */
+#define FLUSH_BYTES_MAX (1024 * 1024)    /* per flush: with TLS about a millisecond */
+#define OUT_KEPT_BYTES_MAX (1024 * 1024) /* a larger buffer is freed when it is empty */
 
 static void on_turn_end(void *context);
 
@@ -41,8 +40,8 @@ static void enter(struct broker_link *link)
 static void destroy(struct broker_link *link)
 {
     buffer_done(&link->out);
-    /* Closes the socket, which is non-blocking and doesn't linger; under TLS one attempt to say
-     * good-bye. */
+    /* Closes the socket, which is non-blocking and does not linger. With TLS it tries once to send
+     * close_notify. */
     amqp_destroy_connection(link->connection);
     free(link);
 }
@@ -62,7 +61,7 @@ static void detach(struct broker_link *link)
     host->ops->unwatch(host);
 }
 
-/* The way of every connection that ends by itself. */
+/* Every connection that ends by an error ends here. */
 static __attribute__((format(printf, 2, 3))) void die(
     struct broker_link *link, const char *format, ...)
 {
@@ -78,8 +77,8 @@ static __attribute__((format(printf, 2, 3))) void die(
     link->on_dead(link, why);
 }
 
-/* What is due may come up inside of on_turn_end as well: whether the host knows is remembered apart
- * from it. */
+/* Work may become due within on_turn_end as well, so `turn_end_is_asked` is separate from the two
+ * flags. */
 static void call_at_turn_end(struct broker_link *link, bool *is_due)
 {
     *is_due = true;
@@ -107,7 +106,7 @@ static size_t frame_begin(
     return FRAME_HEAD_BYTES;
 }
 
-/* The frame's length, or 0 when it can't be encoded. */
+/* Returns the length of the frame, or 0 if it can't be encoded. */
 static size_t encode_method(
     unsigned char *at, amqp_channel_t channel, amqp_method_number_t id, void *decoded)
 {
@@ -143,7 +142,7 @@ static size_t encode_header(unsigned char *at, amqp_channel_t channel,
     return payload_bytes + FRAME_OVERHEAD_BYTES;
 }
 
-/* Before something is added: what has left makes room, once it is the larger part. */
+/* Makes room before an addition: drops the bytes already sent, if they are the larger part. */
 static void out_begin(struct broker_link *link)
 {
     if (link->out_done == 0 || link->out_done < link->out.len / 2)
@@ -159,8 +158,8 @@ static void out_end(struct broker_link *link)
         call_at_turn_end(link, &link->flush_is_due);
 }
 
-/* `len` 0: it could not be encoded. Then the buffer is as bad as if there were no memory: half a
- * message must not leave. */
+/* `len` 0: the frame could not be encoded. Then the buffer counts as failed, as without memory,
+ * because half a message must not be sent. */
 static void out_add(struct broker_link *link, const unsigned char *frame, size_t len)
 {
     if (len > 0)
@@ -256,12 +255,13 @@ static void out_empty(struct broker_link *link)
     link->out_done = 0;
 }
 
-/* What isn't taken now, or would take too long, goes on when the socket is writable. (A TLS write
- * that is tried again must not be shorter than before: it starts here, with as much or more.) */
+/* Sends what the socket takes, up to a limit. The rest follows when the socket is writable. (A TLS
+ * write that is repeated must not be shorter than before. It starts at the same byte, with as much
+ * or more.) */
 static void flush(struct broker_link *link)
 {
     if (buffer_status(&link->out)) {
-        die(link, "out of memory for what is to be sent");
+        die(link, "out of memory for the data to send");
         return;
     }
     enum taken taken = TAKEN;
@@ -275,8 +275,7 @@ static void flush(struct broker_link *link)
             link->sent_mono_us = clock_mono_us();
     }
     if (taken == TAKEN_NEVER) {
-        die(link, "the connection broke while it was written to: %s",
-            link->ssl ? "TLS" : strerror(errno));
+        die(link, "the connection broke during a write: %s", link->ssl ? "TLS" : strerror(errno));
     } else if (link->out_done == link->out.len) {
         out_empty(link);
     } else if (taken != TAKEN_AFTER_READING) {
@@ -411,14 +410,12 @@ void broker_link_tick(struct broker_link *link, int64_t now_mono_us)
     enter(link);
     if (now_mono_us - link->sent_mono_us >= heartbeat_us / 2 && broker_link_unsent(link) == 0)
         put_heartbeat(link);
-    /* A thread that was held up, or has not been reading, finds the broker's words still in the
-     * kernel. */
+    /* If the thread was blocked or did not read, the broker's bytes are still in the kernel. */
     if (now_mono_us - link->heard_mono_us > silence_us_max) {
         if (has_bytes_in_kernel(link))
             link->heard_mono_us = now_mono_us;
         else
-            die(link, "nothing was heard from the broker for %d ms",
-                (int)(silence_us_max / US_PER_MS));
+            die(link, "the broker sent nothing for %d ms", (int)(silence_us_max / US_PER_MS));
     }
     leave(link);
 }
@@ -435,7 +432,7 @@ enum err broker_link_attach(struct broker_link *link, struct broker_host *host)
     link->host = host;
     link->reading = true;
     link->heard_mono_us = link->sent_mono_us = clock_mono_us();
-    /* What came with the last answer to the connector. */
+    /* Frames that came together with the last answer to the connector. */
     if (has_frames(link))
         call_at_turn_end(link, &link->read_is_due);
     return OK;
@@ -445,7 +442,7 @@ void broker_link_free(struct broker_link *link)
 {
     if (!link || link->free_is_due)
         return;
-    /* A farewell, and acks that were put in this turn: as far as the socket takes them at once. */
+    /* Sends connection.close and the acks of this turn, as far as the socket takes them at once. */
     if (link->host && !link->dead) {
         broker_link_put_method(link, 0, AMQP_CONNECTION_CLOSE_METHOD,
             &(amqp_connection_close_t){

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/login.h"
 
+#include "base/memory.h"
 #include "broker/reply.h"
 #include "broker/tls.h"
 
@@ -18,14 +19,14 @@
 
 #define CONNECT_S_MAX 3
 #define HANDSHAKE_S_MAX 5
-#define ANSWER_S_MAX 15 /* the first quorum queue of a node takes its time */
+#define ANSWER_S_MAX 15 /* the first quorum queue of a node is slow */
 #define FAREWELL_S_MAX 2
-#define LOOKUP_S_MAX 1 /* for each server, and doubled for the second try */
+#define LOOKUP_S_MAX 1 /* per server, doubled for the second try */
 #define LOOKUP_TRIES 2
 #define FRAME_BYTES_MAX 131072 /* the broker's own maximum */
 #define CREDENTIALS_BYTES 1024
 
-/* One line, user:password. */
+/* One line: user:password. */
 struct credentials {
     char text[CREDENTIALS_BYTES];
     const char *user, *password;
@@ -53,7 +54,7 @@ static enum err read_credentials(
             strerror(errno));
         return ERR_CONFIG;
     }
-    setvbuf(file, NULL, _IONBF, 0); /* no second copy of the password in the heap */
+    setvbuf(file, NULL, _IONBF, 0); /* avoids a second copy of the password in memory */
     char *line = fgets(text, CREDENTIALS_BYTES, file);
     fclose(file);
     char *colon = line ? strchr(line, ':') : NULL;
@@ -76,12 +77,12 @@ static void set_socket_options(int fd, unsigned heartbeat_s)
     int on = 1;
     unsigned unacked_ms_max = 2 * heartbeat_s * 1000;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    /* what was sent to a machine that is gone is given up as soon as its silence would be */
+    /* If the peer is gone, unacknowledged data is given up when its silence would be noticed. */
     if (unacked_ms_max)
         setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms_max, sizeof unacked_ms_max);
 }
 
-/* The library keeps what the kernel said to itself. */
+/* The library does not report the kernel's error. */
 static enum err complain_of_connecting(
     int status, const struct broker_tls *tls, char ret_detail[BROKER_DETAIL_BYTES])
 {
@@ -165,11 +166,11 @@ static amqp_rpc_reply_t send_login(const struct broker_login *login, struct brok
         AMQP_SASL_METHOD_PLAIN, credentials->user, credentials->password);
 }
 
-/* What is left of a TLS connection that the library has closed: enough to read what the broker said
- * last. */
+/* What remains of a TLS connection that the library has closed: enough to read the broker's last
+ * alert. */
 struct last_words {
     SSL *ssl; /* a reference; NULL: none */
-    int fd;   /* of the same socket; -1: none */
+    int fd;   /* a copy of the socket's; -1: none */
 };
 
 static struct last_words keep_last_words(const struct broker_link *link)
@@ -183,9 +184,8 @@ static struct last_words keep_last_words(const struct broker_link *link)
     return words;
 }
 
-/* Since TLS 1.3 a broker that wants another certificate says so only behind the handshake, and
- * closes: our write may have failed by that before its alert was read. (The socket doesn't block.)
- * */
+/* Since TLS 1.3 a broker that rejects the client certificate reports it only after the handshake,
+ * and closes. So a write may fail before its alert is read. (The socket does not block.) */
 static void explain_tls(const struct last_words *words, char ret_detail[BROKER_DETAIL_BYTES])
 {
     char unused;
@@ -230,9 +230,7 @@ static enum err log_in(const struct broker_login *login, struct broker_link *lin
 enum err broker_log_in(const struct broker_login *login, struct broker_link **ret_link,
     char ret_detail[BROKER_DETAIL_BYTES])
 {
-    struct broker_link *link = calloc(1, sizeof *link);
-    if (!link)
-        return ERR_NO_MEMORY;
+    struct broker_link *link = memory_new(sizeof *link);
     link->fd = -1;
     link->connection = amqp_new_connection();
     snprintf(link->peer, sizeof link->peer, "%s:%u", login->address->host, login->address->port);
@@ -271,8 +269,8 @@ void broker_log_out(struct broker_link *link)
 enum err broker_login_finish(struct broker_link *link)
 {
     amqp_maybe_release_buffers(link->connection);
-    /* Between two whole frames, as here, it only sets what it is told; the broker hears nothing of
-     * it. */
+    /* Between two whole frames this only sets values in the library. Nothing is sent to the
+     * broker. */
     int status = amqp_tune_connection(link->connection, amqp_get_channel_max(link->connection),
         amqp_get_frame_max(link->connection), 0);
     return status == AMQP_STATUS_OK ? OK : broker_err_from_status(status);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opens one connection to one address and logs in; blocks, so only the connector's thread calls it.
- * Connecting (and TLS) takes 3 s at most, the login 5 s, and each answer behind it (librabbitmq's
- * calls on the link's connection) is awaited for 15 s. A name is looked up with a short patience of
- * its own. Internal to broker/.
+ * Opens one connection to one address and logs in. It blocks, so only the connector's thread calls
+ * it. Limits: 3 s to connect (with TLS), 5 s for the login, 15 s for each later answer
+ * (librabbitmq's calls on the link's connection). Name look-ups have their own limit. Internal to
+ * broker/.
  *
- * Until broker_login_finish the connection is librabbitmq's, heartbeats included; from then on it
- * is a link's.
+ * Until broker_login_finish, librabbitmq uses the connection, heartbeats included. After it, the
+ * link does.
  */
 #ifndef PENSTOCK_BROKER_LOGIN_H
 #define PENSTOCK_BROKER_LOGIN_H
@@ -16,16 +16,15 @@
 struct broker_login {
     const struct broker_options *options;
     const struct broker_address *address;
-    const char *purpose; /* in the connection's name, for whoever lists the broker's connections */
+    const char *purpose; /* part of the connection's name in the broker's lists */
     unsigned heartbeat_s;
-    /* There is a socket: whoever shuts it down ends what is in flight. It is closed without notice.
-     * */
+    /* Called when there is a socket. Shutting it down ends the login. Its close is not reported. */
     void (*on_socket)(void *owner, int fd);
     void *owner;
 };
 
-/* The calling thread's look-ups of names give up after some seconds. Once, before the first login.
- * */
+/* Limits the time of the calling thread's name look-ups to some seconds. Call it once, before the
+ * first login. */
 void broker_login_limit_lookups(void);
 
 /* ERR_CONNECT, ERR_CONNECT_TIMEOUT, ERR_TLS, ERR_PERMISSION, ERR_UNAVAILABLE, ERR_CONFIG (a file
@@ -33,17 +32,17 @@ void broker_login_limit_lookups(void);
 enum err broker_log_in(const struct broker_login *login, struct broker_link **ret_link,
     char ret_detail[BROKER_DETAIL_BYTES]) MUST_CHECK;
 
-/* A channel, as long as the connection is librabbitmq's. */
+/* Opens a channel. Only before broker_login_finish. */
 enum err broker_open_channel(struct broker_link *link, amqp_channel_t channel,
     char ret_detail[BROKER_DETAIL_BYTES]) MUST_CHECK;
 enum err broker_close_channel(struct broker_link *link, amqp_channel_t channel,
     char ret_detail[BROKER_DETAIL_BYTES]) MUST_CHECK;
 
-/* Instead of handing the link on: a broker logs connections that end without a word. Takes 2 s at
- * most. */
+/* Closes a link that is not handed on: a broker logs connections that end without connection.close.
+ * Takes at most 2 s. */
 void broker_log_out(struct broker_link *link);
 
-/* No answer is awaited any more: the link is ready for its owner's loop. */
+/* Ends librabbitmq's use: no answer is expected any more, and the link can be put on a loop. */
 enum err broker_login_finish(struct broker_link *link) MUST_CHECK;
 
 #endif

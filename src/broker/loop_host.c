@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A socket that is neither read nor written is watched with EPOLLONESHOT: epoll always reports a
- * hang-up, and would do so in every turn to somebody who is not listening. The turn's end is a
- * timer without a delay; without memory for it, the next time that the socket is writable.
+ * A socket that is neither read nor written is watched with EPOLLONESHOT. epoll always reports a
+ * hang-up, and without EPOLLONESHOT it would do so in every turn. The end of the turn is a timer
+ * without delay.
  */
 #include "base/cleanup.h"
 #include "broker/host.h"

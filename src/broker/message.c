@@ -86,8 +86,7 @@ void message_encode_refused(const struct event_id *id, struct slice content_type
 
 /* Headers as JSON */
 
-/* Whoever wrote them knows what encoding they are in: what isn't printable ASCII is shown byte by
- * byte. */
+/* The encoding of the bytes is unknown, so each byte that is not printable ASCII is escaped. */
 static void json_add_bytes(struct buffer *json, amqp_bytes_t bytes)
 {
     const unsigned char *at = bytes.bytes;
@@ -170,8 +169,8 @@ static void json_add_value(struct buffer *json, const amqp_field_value_t *value,
     }
 }
 
-/* Entries beyond the bound are left out, from the first that doesn't fit; those of inner tables
- * with their table. */
+/* Entries beyond the limit are left out, beginning with the first that does not fit. Entries of an
+ * inner table are left out with their table. */
 static void json_add_table(struct buffer *json, const amqp_table_t *table, int depth)
 {
     size_t begin = json->len;
@@ -201,7 +200,7 @@ static const amqp_field_value_t *find_header(const amqp_table_t *headers, struct
     return NULL;
 }
 
-/* Empty when there is none, or it is no text. */
+/* Returns an empty slice if the header is absent or not text. */
 static struct slice find_text(const amqp_table_t *headers, struct slice name)
 {
     const amqp_field_value_t *value = find_header(headers, name);
@@ -227,7 +226,7 @@ static bool find_class(const amqp_table_t *headers, enum event_class *ret_class)
     return false;
 }
 
-/* NULL, or what is missing or wrong. */
+/* Returns NULL, or what is missing or wrong. */
 static const char *decode_headers(const amqp_table_t *headers, struct event_parts *parts)
 {
     int64_t format;
@@ -253,7 +252,7 @@ static const char *decode_headers(const amqp_table_t *headers, struct event_part
     if (guarded && guarded->kind != AMQP_FIELD_KIND_BOOLEAN)
         return "its guarded is not a boolean";
     parts->guarded = guarded && guarded->value.boolean;
-    /* As at the ingress: one that isn't valid is left out, and the event is as good as before. */
+    /* As in ingress: an invalid one is left out, and the event is still valid. */
     parts->traceparent = find_text(headers, SLICE_LITERAL("traceparent"));
     if (!name_is_valid_traceparent(parts->traceparent))
         parts->traceparent = (struct slice){0};

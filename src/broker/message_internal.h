@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The codec of message.h: event parts to AMQP properties and back. Encoding allocates nothing and
- * copies no text; decoding takes only what encoding makes, since whatever else lies in a delivery
- * queue is for a person to look at.
+ * copies no text. Decoding accepts only what encoding produces; other messages in a delivery queue
+ * are for an operator to look at.
  */
 #ifndef PENSTOCK_BROKER_MESSAGE_INTERNAL_H
 #define PENSTOCK_BROKER_MESSAGE_INTERNAL_H
@@ -15,11 +15,11 @@
 
 #define MESSAGE_APP_ID "penstock"
 #define MESSAGE_REASON_HEADER "x-penstock-reason"
-#define MESSAGE_REASON_BYTES_MAX 1024 /* longer ones are cut */
+#define MESSAGE_REASON_BYTES_MAX 1024 /* longer reasons are cut */
 #define MESSAGE_HEADERS_MAX 8
 #define MESSAGE_HEADERS_JSON_BYTES_MAX 8192 /* cut at an entry */
 
-/* Properties, and what they point to besides the parts. Must not be moved. */
+/* Properties and the texts that are not in the parts. Must not be moved. */
 struct message_encoding {
     amqp_basic_properties_t properties;
     amqp_table_entry_t headers[MESSAGE_HEADERS_MAX];
@@ -28,13 +28,13 @@ struct message_encoding {
 
 void message_encode(const struct event_parts *parts, struct message_encoding *ret_encoding);
 
-/* A refused message, for the intake's errors: as it came, with the reason. `id` goes into
+/* Encodes a rejected message for the intake's errors: unchanged, with the reason. `id` is the
  * correlation_id. */
 void message_encode_refused(const struct event_id *id, struct slice content_type,
     struct slice message_id, const char *reason, struct message_encoding *ret_encoding);
 
-/* The message points into `properties`, `body` and `scratch` (a poison's headers as JSON; its
- * memory is used again). */
+/* The message points into `properties`, `body` and `scratch` (the headers of poison as JSON). The
+ * memory of `scratch` is used again. */
 void message_decode(const amqp_basic_properties_t *properties, struct slice body,
     uint64_t body_bytes, bool redelivered, struct buffer *scratch, struct message *ret_message);
 

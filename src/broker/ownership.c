@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #define ID_DIGITS (BROKER_JOURNAL_ID_BYTES - 1)
-#define SINCE_DIGITS_MAX 12 /* as microseconds it still fits an int64_t */
+#define SINCE_DIGITS_MAX 12 /* as microseconds it fits an int64_t */
 
 static const char name_prefix[] = "penstock.";
 static const char current_is[] = "but current is 'penstock.";
@@ -31,7 +31,7 @@ static bool is_hex_digit(char c)
     return is_digit(c) || (c >= 'a' && c <= 'f');
 }
 
-/* "<seconds>'"; 0 for anything else. */
+/* Reads "<seconds>'". Returns 0 for other text. */
 static int64_t parse_since(const char *at, const char *end)
 {
     int64_t since_s = 0;
@@ -71,8 +71,8 @@ static amqp_rpc_reply_t declare(
     return amqp_get_rpc_reply(link->connection);
 }
 
-/* The text of a mismatch that is no ownership, or one that was cut off, is more use to an operator
- * than ours. */
+/* If the text of a mismatch names no journal or was cut, the broker's text is more useful to an
+ * operator. */
 static void say_who_owns(const struct broker_ownership *owner, struct slice refusal,
     char ret_detail[BROKER_DETAIL_BYTES])
 {
@@ -90,7 +90,7 @@ static void say_who_owns(const struct broker_ownership *owner, struct slice refu
             owner->journal, since);
 }
 
-/* A refusal has closed the channel. */
+/* A refusal closes the channel. */
 static enum err reopen(
     struct broker_link *link, amqp_channel_t channel, char ret_detail[BROKER_DETAIL_BYTES])
 {

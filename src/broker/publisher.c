@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The window is an array of slots, by delivery tag modulo its size (a power of two). Tags are
- * counted here, from 1 on with each connection, as the broker counts them.
+ * The window is an array of slots, indexed by delivery tag modulo its size (a power of two). Tags
+ * are counted here as the broker counts them: from 1 for each connection.
  *
- * A returned message comes as basic.return, header and body, ahead of its ack; it is known again by
- * its message_id, or by its correlation_id where message_id is somebody else's.
+ * A returned message arrives as basic.return, header and body, before its ack. It is identified by
+ * its message_id, or by its correlation_id if the message_id belongs to another program.
  *
- * on_end runs when its slot is free again and the window has moved, so it may publish at once.
+ * on_end runs after its slot is free and the window has moved, so it may publish at once.
  */
 #include "broker/publisher.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "broker/confirmed.h"
 #include "broker/link.h"
 #include "broker/message_internal.h"
@@ -21,9 +22,9 @@
 #include <stdlib.h>
 
 #define PUBLISH_CHANNEL 1
-#define DEPTH_CHANNEL 2 /* of its own: the broker closes it when a queue is missing */
-#define UNSENT_BYTES_MAX \
-    (8 * 1024 * 1024) /* a broker that stopped reading must not make us hold the whole window */
+#define DEPTH_CHANNEL 2 /* separate: the broker closes it when a queue is missing */
+/* Bounds the memory if the broker stops reading: the whole window may not fit. */
+#define UNSENT_BYTES_MAX (8 * 1024 * 1024)
 
 struct slot {
     uint64_t tag;                    /* 0: free */
@@ -41,13 +42,13 @@ struct publisher {
     struct slot *slots;
     uint64_t next_tag, oldest_tag; /* of the window; equal when it is empty */
     unsigned unconfirmed;
-    int64_t turn_mono_us; /* when the first publish of this turn was made */
+    int64_t turn_mono_us; /* the time of the first publish in this turn */
     bool return_is_coming;
     struct {
         bool is_open;
         unsigned answers_due;
-        int64_t messages; /* of the answers so far */
-        bool in_doubt;    /* one of them may mean that the broker does not know */
+        int64_t messages; /* sum of the answers so far */
+        bool in_doubt;    /* an answer may mean that the broker does not know */
     } depth;
     struct confirmed confirmed;
     unsigned partitions;
@@ -84,8 +85,8 @@ static void count_end(const struct slot *slot, enum publish_end end, int64_t now
         metrics_observe(HISTOGRAM_CONFIRM, now_mono_us - slot->published_mono_us);
 }
 
-/* The one way out of the window. A tag that is not in it is somebody's mistake, and nobody's end.
- * */
+/* The only function that removes from the window. A tag that is not in it is the broker's error and
+ * is ignored. */
 static void end_publish(
     struct publisher *publisher, uint64_t tag, enum publish_end end, int64_t now_mono_us)
 {
@@ -131,7 +132,7 @@ static void close_publisher(struct publisher *publisher, const char *why)
     end_publishes(publisher, 0, true, PUBLISH_LOST, 0);
 }
 
-/* What the broker says */
+/* Frames from the broker */
 
 static void on_channel_close(struct publisher *publisher, const amqp_channel_close_t *close)
 {
@@ -150,7 +151,7 @@ static void on_connection_method(struct publisher *publisher, const amqp_method_
         struct slice reason =
             message_slice(((const amqp_connection_blocked_t *)method->decoded)->reason);
         char why[BROKER_DETAIL_BYTES];
-        snprintf(why, sizeof why, "the broker is blocked: %.*s", SLICE_ARGS(reason));
+        snprintf(why, sizeof why, "the broker blocks publishes: %.*s", SLICE_ARGS(reason));
         set_can_publish(publisher, false, why);
     } else if (method->id == AMQP_CONNECTION_UNBLOCKED_METHOD) {
         set_can_publish(publisher, true, NULL);
@@ -182,8 +183,8 @@ static void on_channel_method(struct publisher *publisher, const amqp_method_t *
     }
 }
 
-/* A linear search: a queue that is gone is rare, and events take the direct path soon after the
- * first return. */
+/* A linear search is enough: a missing queue is rare, and after the first return events are soon
+ * written to the journal. */
 static void on_returned(struct publisher *publisher, const amqp_basic_properties_t *properties)
 {
     bool is_refused = properties->_flags & AMQP_BASIC_CORRELATION_ID_FLAG;
@@ -201,7 +202,7 @@ static void on_returned(struct publisher *publisher, const amqp_basic_properties
     }
 }
 
-/* All answers, or none: a queue that is missing closes the channel, and the next question opens it
+/* The result needs all answers: a missing queue closes the channel, and the next question opens it
  * again. */
 static void on_depth_method(struct publisher *publisher, const amqp_method_t *method)
 {
@@ -212,7 +213,7 @@ static void on_depth_method(struct publisher *publisher, const amqp_method_t *me
     } else if (method->id == AMQP_QUEUE_DECLARE_OK_METHOD && publisher->depth.answers_due > 0) {
         const amqp_queue_declare_ok_t *answer = method->decoded;
         publisher->depth.messages += answer->message_count;
-        /* What RabbitMQ says of a quorum queue whose leader does not answer, too. */
+        /* RabbitMQ answers this also for a quorum queue whose leader does not answer. */
         publisher->depth.in_doubt |= answer->message_count == 0 && answer->consumer_count == 0;
         bool is_known = publisher->depth.messages > 0 || !publisher->depth.in_doubt;
         if (--publisher->depth.answers_due == 0 && is_known && publisher->listener.on_depth)
@@ -246,14 +247,12 @@ static void on_dead(struct broker_link *link, const char *why)
     close_publisher(link->owner, why);
 }
 
-/* What the owner does */
+/* Calls of the owner */
 
-enum err publisher_new(struct broker_host *host, const struct broker_options *options,
-    unsigned window, const struct publisher_listener *listener, struct publisher **ret_publisher)
+struct publisher *publisher_new(struct broker_host *host, const struct broker_options *options,
+    unsigned window, const struct publisher_listener *listener)
 {
-    struct publisher *publisher = calloc(1, sizeof *publisher);
-    if (!publisher)
-        return ERR_NO_MEMORY;
+    struct publisher *publisher = memory_new(sizeof *publisher);
     *publisher = (struct publisher){
         .host = host,
         .listener = *listener,
@@ -265,27 +264,22 @@ enum err publisher_new(struct broker_host *host, const struct broker_options *op
     };
     while (publisher->slots_count < window)
         publisher->slots_count *= 2;
-    publisher->slots = calloc(publisher->slots_count, sizeof *publisher->slots);
-    publisher->queue_names = calloc(options->partitions, sizeof *publisher->queue_names);
-    if (!publisher->slots || !publisher->queue_names) {
-        publisher_free(publisher);
-        return ERR_NO_MEMORY;
-    }
+    publisher->slots = memory_new_array(publisher->slots_count, sizeof *publisher->slots);
+    publisher->queue_names = memory_new_array(options->partitions, sizeof *publisher->queue_names);
     for (unsigned i = 0; i < options->partitions; i++)
         broker_queue_name(options->partitions, i, publisher->queue_names[i]);
-    *ret_publisher = publisher;
-    return OK;
+    return publisher;
 }
 
 void publisher_free(struct publisher *publisher)
 {
     if (!publisher)
         return;
-    publisher->listener.on_state = NULL; /* its owner knows */
+    publisher->listener.on_state = NULL; /* the owner frees it, so it is not told */
     if (publisher->can_publish)
         confirmed_send_last(&publisher->confirmed, publisher->link);
     if (publisher->link)
-        close_publisher(publisher, "it is being closed");
+        close_publisher(publisher, "the gateway closed it");
     confirmed_done(&publisher->confirmed);
     free(publisher->slots);
     free(publisher->queue_names);

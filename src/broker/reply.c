@@ -29,8 +29,8 @@ bool broker_reply_refusal(const amqp_rpc_reply_t *reply, uint16_t *ret_code, str
     return false;
 }
 
-/* RabbitMQ has no number for "not now": a vhost that is down or full of connections is as forbidden
- * as a foreign one. / */
+/* RabbitMQ has no code for "not now": a vhost that is down or has too many connections gives the
+ * same code as a forbidden one. */
 static bool is_passing(struct slice text)
 {
     return memmem(text.data, text.len, " limit ", 7) || memmem(text.data, text.len, " is down", 8);
@@ -76,7 +76,7 @@ enum err broker_reply_judge(
     if (reply->reply_type == AMQP_RESPONSE_NORMAL)
         return OK;
     if (broker_reply_refusal(reply, &code, &text)) {
-        /* The text names the code in capitals: "ACCESS_REFUSED - Login was refused ..." */
+        /* The text begins with the code's name: "ACCESS_REFUSED - Login was refused ..." */
         snprintf(ret_detail, BROKER_DETAIL_BYTES, "%s: %.*s", doing, SLICE_ARGS(text));
         return broker_err_from_code(code, text);
     }

@@ -2,6 +2,7 @@
 #include "broker/status.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "runtime/metrics.h"
 
 #include <pthread.h>
@@ -12,18 +13,15 @@ _Static_assert(INGRESS_THREADS_MAX >= SHARDS_MAX, "one bound for both");
 
 struct broker_status {
     pthread_mutex_t lock;
-    int64_t waiting, waiting_mono_us; /* the latter 0: never asked */
+    int64_t waiting, waiting_mono_us; /* the second 0: never asked */
     struct broker_link_status standings[BROKER_ROLES][INGRESS_THREADS_MAX];
 };
 
-enum err broker_status_new(struct broker_status **ret_status)
+struct broker_status *broker_status_new(void)
 {
-    struct broker_status *status = calloc(1, sizeof *status);
-    if (!status)
-        return ERR_NO_MEMORY;
+    struct broker_status *status = memory_new(sizeof *status);
     pthread_mutex_init(&status->lock, NULL);
-    *ret_status = status;
-    return OK;
+    return status;
 }
 
 void broker_status_free(struct broker_status *status)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/subscriber_internal.h"
 
+#include "base/memory.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -13,7 +15,7 @@ static void ack_all(struct subscriber *subscriber)
         subscriber_channel_send_ack(channel);
 }
 
-/* All of them are stale before the owner hears of the first. */
+/* Makes all of them stale before the owner is called for the first. */
 static void drop_channels(struct subscriber *subscriber)
 {
     for (unsigned i = 0; i < subscriber->options.queues_count; i++)
@@ -37,7 +39,7 @@ void subscriber_lose(struct subscriber *subscriber, const char *why)
     subscriber->listener.on_lost(subscriber->listener.context, why);
 }
 
-/* The link's callbacks. What was read before subscriber_close comes to nobody. */
+/* The link's callbacks. Frames read before subscriber_close are dropped. */
 
 static void on_frame(struct broker_link *link, const amqp_frame_t *frame)
 {
@@ -89,7 +91,7 @@ enum err subscriber_open(struct subscriber *subscriber, struct broker_link *link
     return OK;
 }
 
-/* What is ended is acked; the link sends it with its farewell. */
+/* Acks what is ended. The link sends it before connection.close. */
 static void let_go(struct subscriber *subscriber)
 {
     ack_all(subscriber);
@@ -178,13 +180,11 @@ void subscriber_tick(struct subscriber *subscriber, int64_t now_mono_us)
         subscriber_channel_tick(&subscriber->channels[i], now_mono_us);
 }
 
-enum err subscriber_new(struct broker_host *host, const struct subscriber_options *options,
-    const struct subscriber_listener *listener, struct subscriber **ret_subscriber)
+struct subscriber *subscriber_new(struct broker_host *host,
+    const struct subscriber_options *options, const struct subscriber_listener *listener)
 {
     struct subscriber *subscriber =
-        calloc(1, sizeof *subscriber + options->queues_count * sizeof *subscriber->channels);
-    if (!subscriber)
-        return ERR_NO_MEMORY;
+        memory_new(sizeof *subscriber + options->queues_count * sizeof *subscriber->channels);
     subscriber->host = host;
     subscriber->options = *options;
     subscriber->listener = *listener;
@@ -193,15 +193,14 @@ enum err subscriber_new(struct broker_host *host, const struct subscriber_option
     init_amqp_pool(&subscriber->pool, POOL_PAGE_BYTES);
     for (unsigned i = 0; i < options->queues_count; i++)
         subscriber_channel_init(&subscriber->channels[i], subscriber, i);
-    *ret_subscriber = subscriber;
-    return OK;
+    return subscriber;
 }
 
 void subscriber_free(struct subscriber *subscriber)
 {
     if (!subscriber)
         return;
-    let_go(subscriber); /* its owner knows */
+    let_go(subscriber); /* the owner frees it, so it is not told */
     for (unsigned i = 0; i < subscriber->options.queues_count; i++)
         subscriber_channel_done(&subscriber->channels[i]);
     empty_amqp_pool(&subscriber->pool);

@@ -12,8 +12,8 @@
 
 #define BACKOFF_S_MAX 5
 #define BACKOFF_JITTER_PERCENT 20
-#define ACK_SHARE 8               /* of the prefetch: ended without having been acked */
-#define BODY_KEPT_BYTES_MAX 65536 /* a larger buffer is given back */
+#define ACK_SHARE 8               /* of the prefetch: an ack is due when as many are ended */
+#define BODY_KEPT_BYTES_MAX 65536 /* a larger buffer is freed */
 #define QUIET_US_MAX (30 * US_PER_SECOND)
 #define ANSWER_US_MAX (60 * US_PER_SECOND)
 
@@ -40,7 +40,7 @@ static void channel_move(struct subscriber_channel *channel, enum channel_state 
         metrics_add(METRIC_CHANNELS_CONSUMING, change);
 }
 
-/* What was on the way is nobody's. */
+/* Drops the message that is arriving. */
 static void forget(struct subscriber_channel *channel)
 {
     list_remove(&channel->ack_link);
@@ -95,8 +95,8 @@ void subscriber_channel_tell_loss(struct subscriber_channel *channel, bool is_go
     listener->on_channel_lost(listener->context, channel->index, channel->generation, is_gone, why);
 }
 
-/* By the broker's doing; it has told us, and the connection lives on. An opening that failed is
- * told as well. */
+/* The broker has closed the channel, and the connection lives on. Also called for a failed opening.
+ */
 static void lose(
     struct subscriber_channel *channel, enum channel_state state, bool is_gone, const char *why)
 {
@@ -113,7 +113,7 @@ static void on_consuming(struct subscriber_channel *channel)
     const struct subscriber_listener *listener = &channel->subscriber->listener;
     channel->backoff_s = 0;
     channel_move(channel, CHANNEL_CONSUMING);
-    if (channel->refreshes) { /* the owner does not know that it was closed */
+    if (channel->refreshes) { /* the owner did not notice the close */
         channel->refreshes = false;
         return;
     }
@@ -139,7 +139,7 @@ static void close_channel(struct subscriber_channel *channel, const char *why)
             .reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_cstring_bytes(why)});
 }
 
-/* The channel outlives its subscriber: without one it is of no use. */
+/* The channel still exists, but without a consumer it is useless. */
 static void on_cancelled(struct subscriber_channel *channel)
 {
     char why[BROKER_DETAIL_BYTES];
@@ -151,9 +151,10 @@ static void on_cancelled(struct subscriber_channel *channel)
 }
 
 /*
- * A queue that is deleted and made again within milliseconds keeps our consumer without a word, and
- * what it hands to it goes nowhere (RabbitMQ 3.10) until the channel is closed. So a channel that
- * has been quiet for a while, with nothing out, is opened anew; its owner does not hear of it.
+ * If a queue is deleted and declared again within milliseconds, the broker keeps the consumer
+ * without a word. Messages that it gives to that consumer are lost until the channel is closed
+ * (RabbitMQ 3.10). So a channel that was quiet for a while, without an open message, is closed and
+ * opened again. The owner does not notice that.
  */
 static void refresh(struct subscriber_channel *channel)
 {
@@ -180,8 +181,7 @@ void subscriber_channel_tick(struct subscriber_channel *channel, int64_t now_mon
     case CHANNEL_OPENING:
     case CHANNEL_CLOSING:
         if (age_us > ANSWER_US_MAX)
-            subscriber_lose(
-                channel->subscriber, "a channel was neither opened nor closed for 60 s");
+            subscriber_lose(channel->subscriber, "a channel was not opened or closed within 60 s");
         break;
     }
 }
@@ -232,8 +232,8 @@ static void arrive(struct subscriber_channel *channel, struct slice body)
     if (buffer_status(&arrival->header) || buffer_status(&arrival->body) ||
         amqp_decode_properties(AMQP_BASIC_CLASS, &subscriber->pool,
             message_bytes(buffer_slice(&arrival->header)), &properties) < 0 ||
-        tag_window_add(&channel->tags, arrival->number) != OK) {
-        subscriber_lose(subscriber, "a message could not be taken: out of memory, or out of order");
+        !tag_window_add(&channel->tags, arrival->number)) {
+        subscriber_lose(subscriber, "a message was rejected: out of memory, or out of order");
         return;
     }
     struct message message;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A subscriber and its channels. subscriber.c has the connection and what the owner calls,
- * subscriber_channel.c what becomes of one channel.
+ * A subscriber and its channels. subscriber.c has the connection and the owner's calls,
+ * subscriber_channel.c has the states of one channel.
  */
 #ifndef PENSTOCK_BROKER_SUBSCRIBER_INTERNAL_H
 #define PENSTOCK_BROKER_SUBSCRIBER_INTERNAL_H
@@ -13,34 +13,34 @@
 #include "broker/tag_window.h"
 
 /*
- *   CLOSED --channel.open, basic.qos, basic.consume in one go--> OPENING --consume-ok--> CONSUMING
- *     ^  ^                                                          |                       |
- *     |  '-------------- channel.close (we answer it) --------------+-----------------------+
- *     |                                                                                     | basic.cancel
- *     '---- channel.close-ok ---- CLOSING <---- we close what is left of it, or a quiet one -'
+ *   CLOSED -- channel.open, basic.qos, basic.consume --> OPENING -- consume-ok --> CONSUMING
+ *     ^  ^                                                  |                          |
+ *     |  '----------- channel.close by the broker ----------+--------------------------+
+ *     |                                                                                |
+ *     '-- channel.close-ok -- CLOSING <-- basic.cancel, or it is quiet: closed by us --'
  *
- * Without a connection all are CLOSED.
+ * Without a connection all channels are CLOSED.
  */
 enum channel_state { CHANNEL_CLOSED, CHANNEL_OPENING, CHANNEL_CONSUMING, CHANNEL_CLOSING };
 
-/* A message whose frames are coming: basic.deliver, the header, bodies. */
+/* A message whose frames are arriving: basic.deliver, the header, bodies. */
 struct arrival {
     enum { ARRIVAL_NONE, ARRIVAL_HEADER, ARRIVAL_BODY } awaits;
     uint64_t number;
     bool redelivered;
     uint64_t body_bytes, body_came;
-    struct buffer header; /* encoded: what librabbitmq decoded is gone when the body comes */
-    struct buffer body;   /* when it comes in pieces */
+    struct buffer header; /* encoded: librabbitmq's decoded header is freed before the body */
+    struct buffer body;   /* if it arrives in several frames */
 };
 
 struct subscriber_channel {
     struct subscriber *subscriber;
     unsigned index;
     enum channel_state state;
-    bool loss_is_untold; /* on_channel_lost is owed */
-    bool refreshes; /* closed and opened again by us: the owner believes that it is CONSUMING */
-    int64_t since_mono_us; /* of the state; of CONSUMING: of the last message */
-    uint32_t generation;   /* of this opening, or of the last */
+    bool loss_is_untold;   /* on_channel_lost must be called */
+    bool refreshes;        /* being reopened: the owner still sees CONSUMING */
+    int64_t since_mono_us; /* of the state; for CONSUMING: of the last message */
+    uint32_t generation;   /* of this opening, or of the last one */
     int64_t reopen_mono_us;
     unsigned backoff_s; /* 0: the next failure is the first */
     struct tag_window tags;
@@ -56,9 +56,9 @@ struct subscriber {
     struct broker_link *link; /* NULL: closed */
     bool reading;
     unsigned consuming;
-    struct list acks_due;  /* channels with something ended since the last ack */
-    struct buffer scratch; /* of message_decode */
-    amqp_pool_t pool;      /* of the headers' tables */
+    struct list acks_due;  /* channels with messages ended since the last ack */
+    struct buffer scratch; /* for message_decode */
+    amqp_pool_t pool;      /* for the headers' tables */
     struct subscriber_channel channels[];
 };
 
@@ -70,14 +70,14 @@ void subscriber_channel_open(struct subscriber_channel *channel);
 void subscriber_channel_take_frame(struct subscriber_channel *channel, const amqp_frame_t *frame);
 void subscriber_channel_ack(struct subscriber_channel *channel, uint64_t number);
 void subscriber_channel_send_ack(struct subscriber_channel *channel);
-/* Opens it when its time has come; opens a quiet one anew. May lose the connection. */
+/* Opens it when it is due. Reopens a quiet one. May lose the connection. */
 void subscriber_channel_tick(struct subscriber_channel *channel, int64_t now_mono_us);
-/* The connection is gone: what was open is closed, and its loss untold. */
+/* The connection is lost. Closes the channel, and marks that its loss must be reported. */
 void subscriber_channel_drop(struct subscriber_channel *channel);
 void subscriber_channel_tell_loss(
     struct subscriber_channel *channel, bool is_gone, const char *why);
 
-/* The connection can't be used any more. */
+/* Ends a connection that can't be used any more. */
 void subscriber_lose(struct subscriber *subscriber, const char *why);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/tag_window.h"
 
+#include "base/memory.h"
+
 #include <stdlib.h>
 
 #define WORD_BITS 64
@@ -32,31 +34,28 @@ static bool is_ended(const struct tag_window *window, uint64_t number)
     return *word_of(window->bits, window->capacity, number) & mask_of(number);
 }
 
-static bool grow(struct tag_window *window)
+static void grow(struct tag_window *window)
 {
     size_t capacity = window->capacity ? window->capacity * 2 : WORD_BITS;
-    uint64_t *bits = calloc(capacity / WORD_BITS, sizeof *bits);
-    if (!bits)
-        return false;
+    uint64_t *bits = memory_new_array(capacity / WORD_BITS, sizeof *bits);
     for (uint64_t number = window->first; number < window->next; number++)
         if (is_ended(window, number))
             *word_of(bits, capacity, number) |= mask_of(number);
     free(window->bits);
     window->bits = bits;
     window->capacity = capacity;
-    return true;
 }
 
-enum err tag_window_add(struct tag_window *window, uint64_t number)
+bool tag_window_add(struct tag_window *window, uint64_t number)
 {
     if (number != window->next)
-        return ERR_BUG;
-    if (tag_window_out(window) == window->capacity && !grow(window))
-        return ERR_NO_MEMORY;
+        return false;
+    if (tag_window_out(window) == window->capacity)
+        grow(window);
     *word_of(window->bits, window->capacity, number) &= ~mask_of(number);
     window->next++;
     window->open++;
-    return OK;
+    return true;
 }
 
 bool tag_window_end(struct tag_window *window, uint64_t number)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/tap.h"
 
+#include "base/memory.h"
 #include "broker/link.h"
 #include "broker/message_internal.h"
 #include "runtime/metrics.h"
@@ -45,15 +46,12 @@ static void on_dead(struct broker_link *link, const char *why)
     close_tap(link->owner, why);
 }
 
-enum err tap_new(struct broker_host *host, void (*on_lost)(void *context, const char *why),
-    void *context, struct tap **ret_tap)
+struct tap *tap_new(
+    struct broker_host *host, void (*on_lost)(void *context, const char *why), void *context)
 {
-    struct tap *tap = malloc(sizeof *tap);
-    if (!tap)
-        return ERR_NO_MEMORY;
+    struct tap *tap = memory_new_raw(sizeof *tap);
     *tap = (struct tap){.host = host, .on_lost = on_lost, .context = context};
-    *ret_tap = tap;
-    return OK;
+    return tap;
 }
 
 void tap_free(struct tap *tap)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copies of events for whoever listens to the topic exchange penstock.events, with the routing key
- * <type>.<account>: best effort. No confirms, and what a slow, blocked or absent broker doesn't
- * take at once is dropped and counted (penstock_taps_total): a tap can neither slow nor fail an
- * event. On a connection of its own.
+ * Copies of events for other programs, on the topic exchange penstock.events with the routing key
+ * <type>.<account>. Best effort, without confirms. A copy that a slow, blocked or absent broker
+ * does not take at once is dropped and counted (penstock_taps_total). A tap can't slow or fail an
+ * event. It has its own connection.
  */
 #ifndef PENSTOCK_BROKER_TAP_H
 #define PENSTOCK_BROKER_TAP_H
@@ -16,12 +16,12 @@
 
 struct tap;
 
-/* `on_lost` may be NULL: the connection is gone, and its owner may ask for another. */
-enum err tap_new(struct broker_host *host, void (*on_lost)(void *context, const char *why),
-    void *context, struct tap **ret_tap) MUST_CHECK;
+/* `on_lost` is called when the connection is lost; the owner may ask for another. May be NULL. */
+struct tap *tap_new(
+    struct broker_host *host, void (*on_lost)(void *context, const char *why), void *context);
 void tap_free(struct tap *tap); /* takes NULL */
-enum err tap_open(
-    struct tap *tap, struct broker_link *link) MUST_CHECK; /* takes the link, also on failure */
+/* Owns the link, also on failure. */
+enum err tap_open(struct tap *tap, struct broker_link *link) MUST_CHECK;
 bool tap_is_open(const struct tap *tap);
 void tap_publish(struct tap *tap, const struct event_parts *parts);
 void tap_tick(struct tap *tap, int64_t now_mono_us);

@@ -12,7 +12,7 @@ static struct broker_tls *tls_of(const SSL *ssl)
     return SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 }
 
-/* librabbitmq keeps its SSL to itself; OpenSSL shows it to whoever listens to its progress. */
+/* librabbitmq does not expose its SSL. OpenSSL passes it to the info callback. */
 static void on_progress(const SSL *ssl, int where, int ret)
 {
     struct broker_tls *tls = tls_of(ssl);

@@ -6,10 +6,10 @@
 
 #include <stdio.h>
 
-#define STREAM_BYTES_MAX 1000000000 /* sixty million ids: hours without a gateway that delivers */
+#define STREAM_BYTES_MAX 1000000000 /* 60 million ids: hours without a delivering gateway */
 #define STREAM_SEGMENT_BYTES 50000000
 
-/* The operator's next step, behind the broker's words. */
+/* Adds the operator's next step after the broker's text. */
 static void add_command(
     const char *list, const char *columns, const char *vhost, char detail[BROKER_DETAIL_BYTES])
 {
@@ -18,7 +18,7 @@ static void add_command(
         vhost, columns);
 }
 
-/* It may hold events, so the gateway does not delete it. */
+/* The queue may have events, so the gateway does not delete it. */
 static void add_remedy(const char *name, const char *vhost, char detail[BROKER_DETAIL_BYTES])
 {
     size_t len = strlen(detail);
@@ -34,11 +34,11 @@ static amqp_table_entry_t text_argument(const char *name, const char *text)
 }
 
 /*
- * `dropped`: where it puts what it would drop; NULL: nowhere. At most once, though at-least-once
- * sounds safer: for that RabbitMQ runs a worker for each queue, and two that fail within 5 s
- * (queues deleted early, leaders that change) end their supervisor. Then no such queue of the node
- * gets a leader any more until the node is restarted (RabbitMQ issue 16652). What dead-lettering
- * misses is named by delivery/check.c.
+ * `dropped`: the queue for messages that the broker drops; NULL: none. Dead-lettering is at most
+ * once. For at-least-once RabbitMQ runs a worker per queue. If two workers fail within 5 s (queues
+ * deleted early, leaders that change), their supervisor ends. Then no such queue of the node gets a
+ * leader until the node is restarted (RabbitMQ issue 16652). delivery/check.c finds messages that
+ * dead-lettering misses.
  */
 static enum err declare_queue(struct broker_link *link, amqp_channel_t channel, const char *name,
     const char *dropped, const char *vhost, char ret_detail[BROKER_DETAIL_BYTES])

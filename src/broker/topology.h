@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What must be there before anybody publishes or consumes: the partitions' quorum queues, the
- * exchange of the taps, the queues of the intake. All durable, declared one by one; what is there
- * already with the same arguments is fine.
+ * The objects that must exist before events are published or consumed: the partitions' quorum
+ * queues, the exchange of the taps, the queues of the intake. All are durable and declared one by
+ * one. An object that exists with the same arguments is kept.
  *
- * A partition's queue refuses what it has no room for (reject-publish) instead of dropping its
- * oldest message, and what a policy makes it drop all the same (drop-head, a time to live, a
- * delivery limit) goes to the partition's queue of dropped messages. A policy can override the
- * first argument, not the second (RabbitMQ 3.10, third_party/README.md).
+ * A full partition queue refuses messages (reject-publish) instead of dropping its oldest one. If a
+ * policy makes it drop messages (drop-head, a time to live, a delivery limit), they go to the
+ * partition's queue of dropped messages. A policy can override the first argument, not the second
+ * (RabbitMQ 3.10, third_party/README.md).
  *
- * RabbitMQ compares what is declared with what exists. Another kind of queue or exchange under one
- * of our names is ERR_CONFIG: it may hold messages, so nobody but an operator may delete it.
- * Internal to broker/.
+ * RabbitMQ compares a declaration with what exists. An object of another kind with one of these
+ * names is ERR_CONFIG. It may have messages, so only an operator may delete it. Internal to
+ * broker/.
  */
 #ifndef PENSTOCK_BROKER_TOPOLOGY_H
 #define PENSTOCK_BROKER_TOPOLOGY_H
 
 #include "broker/link.h"
 
-/* On a channel that is open; behind a failure it is closed. `ret_detail` is the broker's text, and
- * the command that shows what is there. */
+/* On an open channel. A failure closes it. `ret_detail` is the broker's text and the command that
+ * shows the object. */
 enum err broker_topology_declare(struct broker_link *link, amqp_channel_t channel,
     const struct broker_options *options, char ret_detail[BROKER_DETAIL_BYTES]) MUST_CHECK;
 

@@ -256,13 +256,11 @@ enum err delivery_shard_start(
     char name[THREAD_NAME_BYTES];
     snprintf(name, sizeof name, "delivery-%u", shard->taker.shard % 1000);
     shard->taker.journal = journal;
-    struct event_source *source;
-    enum err failed = consumer ? consumer_new(&shard->taker, consumer, &source) : OK;
-    if (consumer && !failed) {
+    if (consumer) {
         event_source_free(shard->source);
-        shard->source = source;
+        shard->source = consumer_new(&shard->taker, consumer);
     }
-    return failed ? failed : thread_start(&shard->thread, name, run, shard);
+    return thread_start(&shard->thread, name, run, shard);
 }
 
 void delivery_shard_join(struct delivery_shard *shard)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each check refuses by itself; what passes them all becomes an event that has its id, its place
- * and its budget. */
+/* Makes events. Each check rejects with its own refusal. Bytes that pass all checks become an event
+ * with an id, a shard and a part of its budget. */
 #include "accounts/routing.h"
 #include "base/clock.h"
 #include "ingress/ingress_internal.h"
@@ -22,12 +22,12 @@ static enum err check_type(
     }
     if (!class_type_is_allowed(&ingress->class_rules, type))
         return refuse_field(ret_refusal, ERR_INVALID, "/type",
-            "is not a type that is taken here: ask for the list");
+            "is not an allowed type: ask the operator for the list");
     return OK;
 }
 
-/* The dedupe key (P3): the one that was given, else what the partner's rule points to, else the
- * event's id, else the fallback. Empty: the event is never a duplicate. */
+/* Chooses the dedupe key (P3): the given key, the value of the partner's rule, the event's id, or
+ * the fallback, in this order. Empty: the event is never a duplicate. */
 static enum err choose_key(const struct ingress *ingress, const struct submission *submission,
     const struct event_fields *fields, struct slice *ret_key, struct refusal *ret_refusal)
 {
@@ -45,8 +45,8 @@ static enum err choose_key(const struct ingress *ingress, const struct submissio
         "is required for this type, unless there is an Idempotency-Key header");
 }
 
-/* The account, if this partner may post for it. An unknown account and a foreign one look the same
- * from outside. */
+/* Finds the account if this partner may post for it. The answer is the same for an unknown account
+ * and for one of other partners. */
 static enum err find_account(const struct ingress *ingress, const struct partner *partner,
     struct slice id, const struct account **ret_account, struct refusal *ret_refusal)
 {
@@ -69,7 +69,7 @@ static void fresh_random(struct ingress *ingress, unsigned char ret_bytes[8])
     ingress->random_used += 8;
 }
 
-/* Under pressure the optional ones are refused first, the critical ones last. */
+/* When memory is short, optional events are rejected first and critical ones last. */
 static int budget_share(enum event_class class)
 {
     return class == CLASS_CRITICAL ? 100 : class == CLASS_IMPORTANT ? 90 : 80;
@@ -90,8 +90,7 @@ static enum err make_event(struct ingress *ingress, const struct submission *sub
         .type = type,
         .key = key,
         .amount = FIELD_SLICE(fields->amount),
-        /* A currency alone is no money: a template that always fills it in is not refused for it.
-         * */
+        /* A currency without an amount is not kept: some templates always send one. */
         .currency = fields->amount.len ? FIELD_SLICE(fields->currency) : (struct slice){0},
         .traceparent = name_is_valid_traceparent(submission->traceparent) ? submission->traceparent
                                                                           : (struct slice){0},
@@ -131,8 +130,8 @@ enum err ingress_accept(struct ingress *ingress, const struct submission *submis
         return failed;
     failed = make_event(ingress, submission, &fields, key, &append->event);
     if (failed)
-        return refuse(ret_refusal, failed,
-            "The gateway holds as much as it can. Send the event again later.");
+        return refuse(
+            ret_refusal, failed, "The gateway is overloaded. Send the event again later.");
     const struct event_parts *parts = &append->event->parts;
     if (parts->key.len)
         dedupe_key_of(parts->partner, parts->account, parts->type, parts->key, &append->dedupe_key);

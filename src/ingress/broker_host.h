@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A host (broker/host.h) on an ingress thread's h2o loop: one connection to the broker beside those
- * of the partners. */
+/* A host (broker/host.h) on the h2o loop of an ingress thread, for its connection to the broker. */
 #ifndef PENSTOCK_INGRESS_BROKER_HOST_H
 #define PENSTOCK_INGRESS_BROKER_HOST_H
 
@@ -13,7 +12,7 @@ struct ingress_host {
     struct http_watch *http_watch; /* NULL: none */
     struct broker_watch *watch;
     struct http_turn_end *turn_end;
-    void (*on_turn_end)(void *context); /* NULL: nothing is to run */
+    void (*on_turn_end)(void *context); /* NULL: none */
     void *context;
 };
 

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET /v1/events/{id}: what has become of the partner's own event. Somebody else's looks like one
- * that does not exist. An id that was given to a duplicate which was found late answers with the
- * first one's timeline: `event` is the first one, and `alias` the id that was asked for.
+ * GET /v1/events/{id}: the state of the partner's own event. An event of another partner is
+ * answered like one that does not exist. An id may belong to a duplicate that was found late. Then
+ * the answer is the timeline of the first event: `event` is its id, and `alias` is the requested
+ * id.
  *
- * In rabbitmq mode an event may be in the broker only. Then the ingress threads are asked one by
- * one, the partner's own first, whether they remember to have accepted it lately (recent_events.h).
+ * In rabbitmq mode an event may be only in the broker. Then the ingress threads are asked one by
+ * one, beginning with the partner's own, whether they accepted it recently (recent_events.h).
  */
 #include "ingress/ingress_internal.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 
 #include <stdio.h>
 
@@ -17,14 +19,14 @@ struct asked {
     struct journal_find find;
     struct http_exchange *exchange;
     char partner[NAME_BYTES_MAX + 1];
-    struct ingress *home;   /* the exchange's */
+    struct ingress *home;   /* the thread that owns the exchange */
     struct mail mail;       /* on its way to another ingress thread, and back */
-    unsigned threads_asked; /* whether they remember it */
-    struct buffer json;     /* what one remembers */
-    enum err without;       /* the answer when none does */
+    unsigned threads_asked; /* threads asked so far */
+    struct buffer json;     /* the answer of a thread that has the event */
+    enum err without;       /* the error to answer if no thread has it */
 };
 
-#define NO_SUCH_EVENT "There is no such event of yours."
+#define NO_SUCH_EVENT "You have no event with this id."
 #define ASK_LATER "Ask again later."
 
 static void add_time(struct buffer *json, const char *name, int64_t wall_us)
@@ -39,8 +41,8 @@ static void add_deliveries(struct buffer *json, const struct timeline *timeline)
     buffer_add_string(json, "\"deliveries\":[");
     for (size_t i = 0; i < timeline->deliveries_count; i++) {
         const struct timeline_delivery *it = &timeline->deliveries[i];
-        /* Once delivered, it stays delivered: that an operator sends it again is no matter of the
-         * partner. */
+        /* A delivered event stays delivered for the partner, also while an operator sends it again.
+         */
         enum delivery_state state = it->delivered_us ? DELIVERY_DELIVERED : it->delivery.state;
         buffer_add_format(json, "%s{\"state\":\"%s\",\"attempts\":%u", i ? "," : "",
             delivery_state_name(state), it->delivery.attempts);
@@ -96,9 +98,8 @@ static void answer_timeline(
         buffer_add_format(&json, "\"alias\":\"%s\",", id);
     }
     add_parts(&json, parts->type, parts->account, parts->key, parts->accepted_us);
-    if (timeline->deliveries_count == 0)
-        buffer_add_string(
-            &json, "\"status\":\"accepted\","); /* it waits in the outbox for the broker */
+    if (timeline->deliveries_count == 0) /* the event waits in the outbox for the broker */
+        buffer_add_string(&json, "\"status\":\"accepted\",");
     add_deliveries(&json, timeline);
     buffer_add_string(&json, "}\n");
     answer_json(exchange, &json);
@@ -112,8 +113,8 @@ static void end_asked(struct asked *asked)
     free(asked);
 }
 
-/* What is remembered of an event that only the broker has. A key that was too long to be remembered
- * is left out. */
+/* Prints an event that only the broker has. A key that was too long to be remembered is left
+ * out. */
 static void print_found(struct buffer *json, const struct queue_found *found)
 {
     char id[EVENT_ID_TEXT_BYTES];
@@ -134,14 +135,14 @@ static void on_remembered(struct mail *mail, void *receiver)
     end_asked(asked);
 }
 
-/* Asks the thread that this runs on; the next one is asked by mail. */
+/* Asks the thread that runs this. The next thread is asked by mail. */
 static void remember(struct mail *mail, void *receiver)
 {
     struct asked *asked = CONTAINER_OF(mail, struct asked, mail);
     struct ingress *here = receiver;
     const struct ingress_options *options = &here->options;
     struct queue_found found;
-    if (here->ended) { /* and the others: nobody is left to be asked, and any thread may answer */
+    if (here->ended) { /* all threads have ended, so any thread may answer */
         http_answer_problem(asked->exchange, ERR_SHUTTING_DOWN, ASK_LATER, NULL);
         end_asked(asked);
         return;
@@ -195,11 +196,7 @@ void ingress_get_event(struct http_exchange *exchange, void *context)
         http_answer_problem(exchange, ERR_NOT_FOUND, NO_SUCH_EVENT, NULL);
         return;
     }
-    struct asked *asked = calloc(1, sizeof *asked);
-    if (!asked) {
-        http_answer_problem(exchange, ERR_NO_MEMORY, ASK_LATER, NULL);
-        return;
-    }
+    struct asked *asked = memory_new(sizeof *asked);
     asked->exchange = exchange;
     asked->home = ingress;
     asked->without = ERR_NOT_FOUND;

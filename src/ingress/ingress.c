@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ingress thread: its routes, its start and its end. */
+/* The ingress thread: its routes, its start and its stop. */
 #include "ingress/ingress_internal.h"
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/memory.h"
 #include "ingress/intake.h"
 #include "queue/publish.h"
 #include "runtime/log.h"
@@ -16,7 +17,7 @@ struct stop_order {
     int64_t drain_us;
 };
 
-/* What a request says of itself, and of who sends it. */
+/* Headers that must not occur twice: they describe the request or identify the sender. */
 static const struct slice single_headers[] = {SLICE_LITERAL("authorization"),
     SLICE_LITERAL("content-type"), SLICE_LITERAL("content-encoding"),
     SLICE_LITERAL("idempotency-key"), SLICE_LITERAL("webhook-id"),
@@ -38,7 +39,7 @@ static void stop_if_drained(struct ingress *ingress, int64_t now_mono_us)
     if (!idle && now_mono_us < ingress->drain_until_mono_us)
         return;
     if (!idle)
-        log_warn("the drain limit has passed: partner connections are cut");
+        log_warn("drain timed out: open partner connections are closed");
     http_server_stop(ingress->server);
 }
 
@@ -78,7 +79,7 @@ static void on_rules(struct mail *mail, void *receiver)
     free(order);
 }
 
-/* From here on nothing is handed to others. */
+/* The loop has ended: ends the parts of the thread. */
 static void end(struct ingress *ingress)
 {
     ingress->ended = true;
@@ -97,12 +98,9 @@ static void run(void *context)
 static enum err make_broker_queue(struct ingress *ingress)
 {
     const struct ingress_options *options = &ingress->options;
-    enum err failed = OK;
     ingress_host_init(&ingress->publish_host, ingress->server);
     if (options->number == 0 && options->intake_partner && *options->intake_partner)
-        failed = intake_new(ingress, &ingress->intake);
-    if (failed)
-        return failed;
+        ingress->intake = intake_new(ingress);
     return queue_publish_new(
         &(struct queue_publish_options){
             .breaker = {.host = &ingress->publish_host.host,
@@ -125,7 +123,7 @@ static enum err make_broker_queue(struct ingress *ingress)
         &ingress->queue);
 }
 
-/* The last part: with a connector it is in flight from here on. */
+/* The last step of ingress_new: with a connector, it submits a request. */
 static enum err make_queue(struct ingress *ingress)
 {
     if (ingress->options.connector)
@@ -136,11 +134,7 @@ static enum err make_queue(struct ingress *ingress)
 
 enum err ingress_new(const struct ingress_options *options, struct ingress **ret_ingress)
 {
-    struct ingress *ingress = calloc(1, sizeof *ingress);
-    if (!ingress) {
-        close(options->listen_fd);
-        return ERR_NO_MEMORY;
-    }
+    struct ingress *ingress = memory_new(sizeof *ingress);
     ingress->options = *options;
     ingress->class_rules = *options->class_rules;
     ingress->random_used = RANDOM_POOL_BYTES;
@@ -182,21 +176,16 @@ enum err ingress_start(struct ingress *ingress)
 
 void ingress_stop(struct ingress *ingress, int64_t drain_us)
 {
-    struct stop_order *order = malloc(sizeof *order);
-    if (!order)
-        abort(); /* nothing can be stopped in order any more; what was answered is durable */
+    struct stop_order *order = memory_new_raw(sizeof *order);
     *order = (struct stop_order){.mail.on_receive = on_stop, .drain_us = drain_us};
     mailbox_post(&ingress->mailbox, &order->mail);
 }
 
-enum err ingress_set_rules(struct ingress *ingress, const struct class_rules *rules)
+void ingress_set_rules(struct ingress *ingress, const struct class_rules *rules)
 {
-    struct rules_order *order = malloc(sizeof *order);
-    if (!order)
-        return ERR_NO_MEMORY;
+    struct rules_order *order = memory_new_raw(sizeof *order);
     *order = (struct rules_order){.mail.on_receive = on_rules, .rules = *rules};
     mailbox_post(&ingress->mailbox, &order->mail);
-    return OK;
 }
 
 void ingress_join(struct ingress *ingress)

@@ -2,6 +2,7 @@
 #include "ingress/intake.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "broker/dial.h"
 #include "broker/subscriber.h"
 #include "ingress/broker_host.h"
@@ -26,11 +27,11 @@ struct intake_message {
     struct intake *intake;
     enum message_place place;
     struct message_tag tag;
-    struct queue_entry entry;       /* IN_QUEUE */
-    struct publication publication; /* REFUSING */
+    struct queue_entry entry;       /* for IN_QUEUE */
+    struct publication publication; /* for REFUSING */
     int64_t refused_us;
-    char reason[512];                            /* not empty: it is to go to the errors */
-    struct slice body, content_type, message_id; /* behind this struct */
+    char reason[512]; /* not empty: the message must be published to the errors */
+    struct slice body, content_type, message_id; /* the texts are behind this struct */
     bool is_cut;
 };
 
@@ -43,8 +44,8 @@ struct intake {
     struct subscriber *subscriber;
     struct dial dial;
     struct list messages; /* of struct intake_message */
-    unsigned in_flight;   /* of them: not WAITING */
-    int64_t now_us;       /* of the last tick */
+    unsigned in_flight;   /* messages that are not WAITING */
+    int64_t now_us;       /* the time of the last tick */
     int64_t again_us, partner_us;
     enum err dial_failure;
     bool partner_is_good, partner_was_asked, draining, stopped;
@@ -60,7 +61,7 @@ static void set_status(const struct intake *intake, bool good, const char *why)
         intake->ingress->options.broker_status, BROKER_ROLE_INTAKE, 0, good, peer, why);
 }
 
-/* One message. */
+/* One message */
 
 static void move(struct intake_message *message, enum message_place place)
 {
@@ -68,7 +69,7 @@ static void move(struct intake_message *message, enum message_place place)
     message->place = place;
 }
 
-/* Forgets it; unacked, it comes again. */
+/* Frees the message. If it is unacked, the broker delivers it again. */
 static void message_free(struct intake_message *message)
 {
     move(message, MESSAGE_WAITING);
@@ -84,7 +85,7 @@ static void message_end(struct intake_message *message, enum metric metric)
     message_free(message);
 }
 
-/* It is tried again, unless the broker has taken it back meanwhile and will deliver it again. */
+/* Retries the message later. If its channel was lost meanwhile, the broker delivers it again. */
 static void message_wait(struct intake_message *message)
 {
     const struct intake *intake = message->intake;
@@ -104,7 +105,7 @@ static void on_refused(struct publication *publication, enum publish_end end)
         message_wait(message);
 }
 
-/* To the errors, if the broker takes it now. */
+/* Publishes the message to the errors, if the broker takes it now. */
 static void send_to_errors(struct intake_message *message)
 {
     struct ingress *ingress = message->intake->ingress;
@@ -175,7 +176,7 @@ static enum err accept_message(
         message->intake->ingress, &submission, &message->entry.append, ret_refusal);
 }
 
-/* The partner, while he may post. */
+/* Returns the partner if it exists and is enabled, otherwise NULL. */
 static const struct partner *find_partner(const struct intake *intake)
 {
     const struct partner *partner =
@@ -228,7 +229,7 @@ static struct intake_message *message_new(
     return message;
 }
 
-/* What the subscriber says. */
+/* The subscriber's callbacks */
 
 static void on_message(void *context, const struct message_tag *tag, const struct message *source)
 {
@@ -239,8 +240,7 @@ static void on_message(void *context, const struct message_tag *tag, const struc
     if (message)
         try_message(message);
     else
-        subscriber_close(
-            intake->subscriber); /* no memory: it comes again with the next connection */
+        subscriber_close(intake->subscriber); /* no memory: redelivered on the next connection */
 }
 
 static void on_channel_lost(
@@ -254,7 +254,7 @@ static void on_channel_lost(
     }
     set_status(intake, false, why);
     if (!intake->stopped && !intake->draining)
-        log_warn("the intake queue is not consumed: %s", why);
+        log_warn("intake queue is not consumed: retrying reason=\"%s\"", why);
     if (is_gone && !intake->stopped)
         broker_connector_doubt(intake->ingress->options.connector);
 }
@@ -263,7 +263,7 @@ static void on_channel_open(void *context, unsigned channel, uint32_t generation
 {
     struct intake *intake = context;
     set_status(intake, true, NULL);
-    log_info("the intake queue is consumed partner=%s broker=%s", intake->partner,
+    log_info("intake queue is consumed partner=%s broker=%s", intake->partner,
         subscriber_peer(intake->subscriber));
 }
 
@@ -295,13 +295,14 @@ static void on_dial_failed(void *context, enum err error, const char *detail)
     const char *why = *detail ? detail : err_title(error);
     set_status(intake, false, why);
     if (error != intake->dial_failure)
-        log_warn("no connection to the broker for the intake error=%s: %s", err_name(error), why);
+        log_warn("no connection to the broker for the intake: retrying error=%s reason=\"%s\"",
+            err_name(error), why);
     intake->dial_failure = error;
 }
 
-/* Time. */
+/* Time */
 
-/* Consuming follows the partner. */
+/* Consumes only while the partner is enabled. */
 static void look_for_partner(struct intake *intake, int64_t now_mono_us)
 {
     if (intake->partner_was_asked && now_mono_us - intake->partner_us < PARTNER_AGAIN_US)
@@ -317,7 +318,7 @@ static void look_for_partner(struct intake *intake, int64_t now_mono_us)
     }
     if (!was_good && !is_first)
         return;
-    log_warn("the intake queue is not consumed: its partner is unknown or disabled partner=%s",
+    log_warn("intake queue is not consumed: its partner is unknown or disabled partner=%s",
         intake->partner);
     subscriber_close(intake->subscriber);
     set_status(intake, false, "its partner is unknown or disabled");
@@ -337,7 +338,7 @@ static void try_again(struct intake *intake, int64_t now_mono_us)
             move(message, MESSAGE_WAITING);
         }
         if (message->place == MESSAGE_WAITING)
-            try_message(message); /* may free it, and no other */
+            try_message(message); /* may free this message, and no other */
     }
 }
 
@@ -353,16 +354,14 @@ void intake_tick(struct intake *intake, int64_t now_mono_us)
         dial_tick(&intake->dial, now_mono_us);
 }
 
-/* Life. */
+/* Start and end */
 
-enum err intake_new(struct ingress *ingress, struct intake **ret_intake)
+struct intake *intake_new(struct ingress *ingress)
 {
     static const char *const queues[] = {BROKER_INTAKE_QUEUE};
     static const struct subscriber_options options = {
         .queues_count = ARRAY_LENGTH(queues), .queues = queues, .prefetch = INTAKE_PREFETCH};
-    struct intake *intake = calloc(1, sizeof *intake);
-    if (!intake)
-        return ERR_NO_MEMORY;
+    struct intake *intake = memory_new(sizeof *intake);
     intake->ingress = ingress;
     list_init(&intake->messages);
     snprintf(intake->partner, sizeof intake->partner, "%s", ingress->options.intake_partner);
@@ -372,19 +371,13 @@ enum err intake_new(struct ingress *ingress, struct intake **ret_intake)
         .on_lost = on_lost,
         .context = intake};
     ingress_host_init(&intake->host, ingress->server);
-    enum err failed = subscriber_new(&intake->host.host, &options, &listener, &intake->subscriber);
-    if (failed) {
-        intake_stop(intake);
-        intake_free(intake);
-        return failed;
-    }
+    intake->subscriber = subscriber_new(&intake->host.host, &options, &listener);
     struct dial_listener dial_listener = {
         .on_link = on_link, .on_failed = on_dial_failed, .context = intake};
     dial_init(&intake->dial, ingress->options.connector, CONNECTOR_OPEN_INTAKE, &ingress->mailbox,
         &dial_listener);
     set_status(intake, false, "connecting");
-    *ret_intake = intake;
-    return OK;
+    return intake;
 }
 
 void intake_drain(struct intake *intake)

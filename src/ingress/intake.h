@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The intake: events that other systems publish to penstock.intake, in the partner API's JSON. The
- * queue has one identity, a partner of the configuration; each message goes the way of a post by
- * him, with its message_id as the key when nothing else gives one.
+ * The intake: events that other systems publish to the queue penstock.intake, as JSON of the
+ * partner API. The configuration names one partner for the queue. Each message is handled as a post
+ * of that partner. Its message_id is the key if there is no other key.
  *
- *   message --> checked --> in the queue --durable--> acked
+ *   message --> checked --> in the queue -- durable --> acked
  *      ^           |            |
- *      |           |            +--conflict--.
- *      |           '---refused---------------+--> penstock.intake.errors, with the reason --confirmed--> acked
- *      |                                     |
- *      '--- 1 s later ---- no room, no disk, not confirmed
+ *      |           |            '-- conflict --.
+ *      |           '------- rejected ----------+--> penstock.intake.errors, with the reason
+ *      |                                       |        |
+ *      '--- after 1 s --- no room, disk error, |        '-- confirmed --> acked
+ *                         not confirmed
  *
- * While the partner is unknown or disabled, nothing is consumed. A message that is not acked when
- * the connection is lost comes again; what came of it meanwhile is a duplicate then.
+ * While the partner is unknown or disabled, nothing is consumed. If the connection is lost, unacked
+ * messages are delivered again. Those that became durable meanwhile are duplicates then.
  *
- * Limits: INTAKE_PREFETCH messages are held at once. Owned by ingress thread 0.
+ * Limits: INTAKE_PREFETCH messages at a time. Owned by ingress thread 0.
  */
 #ifndef PENSTOCK_INGRESS_INTAKE_H
 #define PENSTOCK_INGRESS_INTAKE_H
@@ -25,13 +26,13 @@
 
 struct intake;
 
-/* From the ingress's options; its server and queue are there. Dials with the first tick. */
-enum err intake_new(struct ingress *ingress, struct intake **ret_intake) MUST_CHECK;
-void intake_tick(struct intake *intake, int64_t now_mono_us); /* online */
-/* Nothing more is taken; what is in flight ends. */
+/* Uses the options, server and queue of the ingress. Connects with the first tick. */
+struct intake *intake_new(struct ingress *ingress);
+void intake_tick(struct intake *intake, int64_t now_mono_us); /* online for RCU */
+/* Takes no more messages. Those in flight are finished. */
 void intake_drain(struct intake *intake);
 bool intake_is_idle(const struct intake *intake);
-void intake_stop(struct intake *intake); /* the thread is about to end */
-void intake_free(struct intake *intake); /* after the queue, and the connector. Takes NULL */
+void intake_stop(struct intake *intake); /* before the thread ends */
+void intake_free(struct intake *intake); /* after the queue and the connector. Takes NULL */
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * POST /v1/events/batch. Every item goes the way of a single event, and all of them at once; what
- * becomes of each is kept as the text of its result until the last is known, or until the partner
- * has waited too long: then those that are not known yet are answered as unavailable, and a re-send
- * of them is a duplicate.
+ * POST /v1/events/batch. All items are posted at once, each like a single event. The result of each
+ * is kept as text until the last one is known, or until the partner has waited too long. Then the
+ * unknown ones are answered as unavailable. If the partner re-sends them, they are duplicates.
  */
 #include "ingress/ingress_internal.h"
 #include "model/batch_split.h"
@@ -13,7 +12,7 @@ struct batch;
 struct batch_item {
     struct queue_entry entry;
     struct batch *batch;
-    size_t result_at, result_len; /* in the batch's results; 0 long: not known yet */
+    size_t result_at, result_len; /* in the batch's results; length 0: not known yet */
 };
 
 struct batch {
@@ -21,11 +20,11 @@ struct batch {
     struct ingress *ingress;
     struct buffer results;
     unsigned items_count;
-    unsigned items_in_flight; /* and one more while they are being posted */
+    unsigned items_in_flight; /* plus one while they are being posted */
     struct batch_item items[];
 };
 
-/* Between these two, a result is written to batch->results. */
+/* A result is written to batch->results between these two calls. */
 static void begin_result(struct batch_item *item)
 {
     item->result_at = item->batch->results.len;
@@ -82,7 +81,7 @@ static void answer(struct batch *batch)
     buffer_done(&json);
 }
 
-/* One less is in flight. Answers and frees a batch of which everything is known. */
+/* Counts an item down. When all results are known, answers and frees the batch. */
 static void end_item(struct batch *batch)
 {
     if (--batch->items_in_flight > 0)
@@ -116,7 +115,7 @@ static enum err check_request(
     bool is_lines = media_is(exchange, "application/x-ndjson");
     if (!is_lines && !media_is(exchange, "application/json"))
         return refuse(ret_refusal, ERR_MEDIA_TYPE,
-            "Send the batch as content-type: application/x-ndjson (an event a line) or "
+            "Send the batch as content-type: application/x-ndjson (one event per line) or "
             "application/json (an array).");
     if (!media_is_plain(exchange))
         return refuse(ret_refusal, ERR_MEDIA_TYPE, "Send the body without content-encoding.");

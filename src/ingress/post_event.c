@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * POST /v1/events. The exchange is answered when the queue says that the event is durable, or with
- * 503 when that takes too long; the event's fate does not depend on whether its partner is still
- * there.
+ * POST /v1/events. Answers when the queue reports that the event is durable, or with 503 when that
+ * takes too long. If the partner disconnects, the event is handled in the same way.
  */
 #include "base/failpoint.h"
+#include "base/memory.h"
 #include "ingress/ingress_internal.h"
 
-/* A posted event on its way through the queue. */
+/* A posted event that is in the queue. */
 struct posted {
     struct queue_entry entry;
     struct awaited awaited;
@@ -66,9 +66,7 @@ static enum err post_one(struct ingress *ingress, struct http_exchange *exchange
         given_key_parse(http_header(exchange, "idempotency-key"), storage, &given_key, ret_refusal);
     if (failed)
         return failed;
-    struct posted *posted = calloc(1, sizeof *posted);
-    if (!posted)
-        return refuse(ret_refusal, ERR_NO_MEMORY, "Send the event again later.");
+    struct posted *posted = memory_new(sizeof *posted);
     struct submission submission = {.partner = partner,
         .body = http_body(exchange),
         .given_key = given_key,

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * POST /v1/partners/{partner}/events: the partner in the path, and Standard Webhooks headers in the
- * place of a key. The rest is as with POST /v1/events.
+ * POST /v1/partners/{partner}/events. The partner is in the path, and the request is signed with
+ * Standard Webhooks headers instead of a key. The rest is as for POST /v1/events.
  *
- * Who does not know a secret learns nothing: an unknown or disabled partner, one without secrets
- * and a wrong signature get the same answer after the same work, but for partners who have several
- * secrets.
+ * The answer does not show whether a partner exists. An unknown or disabled partner, one without
+ * secrets, and a wrong signature get the same answer after the same work. Only the time shows
+ * whether a partner has several secrets.
  *
- * The MAC is keyed for each request: that costs 0.7 us (measured) of the several that an event
- * takes, and a cache would have to follow every rotation.
+ * The MAC is keyed for each request. That costs 0.7 us (measured) of several us per event. A cache
+ * would have to follow every rotation of secrets.
  */
 #include "base/clock.h"
 #include "ingress/ingress_internal.h"
@@ -19,7 +19,7 @@ struct signed_request {
     struct signature_list signatures;
 };
 
-/* 1 when the secret makes one of the signatures, 0 when it does not, -1 without memory. */
+/* Returns 1 if a signature was made with the secret, 0 if not, -1 without memory. */
 static int secret_fits(const struct secret *secret, const struct signed_request *request)
 {
     struct hmac *hmac;
@@ -45,10 +45,9 @@ static enum err check_secrets(const struct partner *partner, const struct signed
             return refuse(ret_refusal, ERR_NO_MEMORY, "Send the event again later.");
         found |= fits;
     }
-    return may_sign && found
-               ? OK
-               : refuse(ret_refusal, ERR_UNAUTHENTICATED,
-                     "None of the signatures is made with an active secret of this partner.");
+    return may_sign && found ? OK
+                             : refuse(ret_refusal, ERR_UNAUTHENTICATED,
+                                   "No signature is made with an active secret of this partner.");
 }
 
 static enum err check_signature(struct ingress *ingress, const struct http_exchange *exchange,
@@ -60,13 +59,13 @@ static enum err check_signature(struct ingress *ingress, const struct http_excha
     struct slice signatures = http_header(exchange, "webhook-signature");
     if (!request.id.len || !request.timestamp.len || !signatures.len)
         return refuse(ret_refusal, ERR_UNAUTHENTICATED,
-            "Sign the request as Standard Webhooks says: webhook-id, webhook-timestamp and "
+            "Sign the request by Standard Webhooks: send webhook-id, webhook-timestamp and "
             "webhook-signature.");
     if (http_header(exchange, "idempotency-key").data)
         return refuse(ret_refusal, ERR_INVALID,
-            "The Idempotency-Key header is not signed: whoever has seen this request could send it "
-            "again with another. "
-            "Leave it out; webhook-id is the key where the event has none.");
+            "The Idempotency-Key header is not signed, so anyone who has seen this request could "
+            "send it again with another key. Remove the header: webhook-id is the key if the event "
+            "has none.");
     if (!name_is_valid_key(request.id))
         return refuse(ret_refusal, ERR_UNAUTHENTICATED, "The webhook-id header " KEY_RULE ".");
     int64_t timestamp_s, now_s = clock_wall_us() / US_PER_SECOND;

@@ -76,13 +76,11 @@ enum err start_broker(struct gateway *gateway, struct buffer *complaints)
         if (err)
             return err;
     }
-    err = broker_status_new(&gateway->broker_status);
-    if (!err && gateway->delivers && gateway->options.config->broker_lag_us_max)
-        err = broker_lag_new(
-            installation->partitions, gateway->ingress_threads_wanted, &gateway->lag);
-    if (!err)
-        err = broker_connector_new(&gateway->broker,
-            gateway->delivers ? &gateway->ownership.name : NULL, &gateway->connector);
+    gateway->broker_status = broker_status_new();
+    if (gateway->delivers && gateway->options.config->broker_lag_us_max)
+        gateway->lag = broker_lag_new(installation->partitions, gateway->ingress_threads_wanted);
+    err = broker_connector_new(
+        &gateway->broker, gateway->delivers ? &gateway->ownership.name : NULL, &gateway->connector);
     return err ? gateway_complain(complaints, err, "the connector of the broker can't start") : OK;
 }
 

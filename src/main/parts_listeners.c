@@ -227,8 +227,7 @@ void reload_ingress(struct gateway *gateway, const struct config *config)
 {
     struct class_rules class_rules = make_class_rules(config);
     for (unsigned i = 0; i < gateway->ingress_threads; i++)
-        if (ingress_set_rules(gateway->ingresses[i], &class_rules))
-            log_error("out of memory: ingress-%u keeps its event types. Reload again", i);
+        ingress_set_rules(gateway->ingresses[i], &class_rules);
 }
 
 /* For the tools, and for partners. */

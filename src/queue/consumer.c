@@ -422,7 +422,7 @@ static void init_dials(struct consumer *consumer)
     dial_init(&consumer->tap_dial, connector, CONNECTOR_OPEN_TAP, reply_to, &of_tap);
 }
 
-static enum err make_links(struct consumer *consumer)
+static void make_links(struct consumer *consumer)
 {
     const struct subscriber_options options = {.queues_count = consumer->channels_count,
         .streams_count = consumer->options.checks,
@@ -434,15 +434,12 @@ static enum err make_links(struct consumer *consumer)
         .on_lost = on_lost,
         .on_depth = on_depth,
         .context = consumer};
-    enum err failed =
-        subscriber_new(&consumer->subscriber_host.host, &options, &listener, &consumer->subscriber);
-    if (!failed && consumer->options.taps)
-        failed = tap_new(&consumer->tap_host.host, on_tap_lost, consumer, &consumer->tap);
-    return failed;
+    consumer->subscriber = subscriber_new(&consumer->subscriber_host.host, &options, &listener);
+    if (consumer->options.taps)
+        consumer->tap = tap_new(&consumer->tap_host.host, on_tap_lost, consumer);
 }
 
-enum err consumer_new(struct event_taker *taker, const struct consumer_options *options,
-    struct event_source **ret_source)
+struct event_source *consumer_new(struct event_taker *taker, const struct consumer_options *options)
 {
     static const struct event_source_ops ops = {.start = start,
         .on_handover = on_handover,
@@ -464,11 +461,6 @@ enum err consumer_new(struct event_taker *taker, const struct consumer_options *
     name_queues(consumer);
     losses_init(consumer);
     init_dials(consumer);
-    enum err failed = make_links(consumer);
-    if (failed) {
-        free_consumer(&consumer->source);
-        return failed;
-    }
-    *ret_source = &consumer->source;
-    return OK;
+    make_links(consumer);
+    return &consumer->source;
 }

@@ -53,8 +53,8 @@ struct consumer_options {
     int64_t forced_since_us;
 };
 
-/* `options` is copied; the taker must outlive the source. ERR_NO_MEMORY as subscriber_new. */
-enum err consumer_new(struct event_taker *taker, const struct consumer_options *options,
-    struct event_source **ret_source) MUST_CHECK;
+/* `options` is copied; the taker must outlive the source. */
+struct event_source *consumer_new(
+    struct event_taker *taker, const struct consumer_options *options);
 
 #endif

@@ -445,20 +445,18 @@ static void on_dial_failed(void *context, enum err error, const char *detail)
     update(breaker);
 }
 
-static enum err make_publisher(struct publish_breaker *breaker, struct publisher **ret_publisher)
+static struct publisher *make_publisher(struct publish_breaker *breaker)
 {
     const struct publish_breaker_options *options = &breaker->options;
     struct publisher_listener listener = {
         .on_state = on_state, .on_depth = on_depth, .on_missing = on_missing, .context = breaker};
-    return publisher_new(options->host, options->broker, options->window, &listener, ret_publisher);
+    return publisher_new(options->host, options->broker, options->window, &listener);
 }
 
 /* Replaces the connection. What is in the window of the old one is lost. */
 static void renew(struct publish_breaker *breaker)
 {
-    struct publisher *fresh;
-    if (make_publisher(breaker, &fresh))
-        return;
+    struct publisher *fresh = make_publisher(breaker);
     struct publisher *old = breaker->publisher;
     publisher_inherit(fresh, old);
     breaker->publisher = fresh;
@@ -569,11 +567,7 @@ enum err publish_breaker_new(
     breaker->link.breaker = breaker;
     for (unsigned i = 0; i < partitions; i++)
         breaker->partitions[i].breaker = breaker;
-    enum err failed = make_publisher(breaker, &breaker->publisher);
-    if (failed) {
-        free(breaker);
-        return failed;
-    }
+    breaker->publisher = make_publisher(breaker);
     struct dial_listener listener = {
         .on_link = on_link, .on_failed = on_dial_failed, .context = breaker};
     dial_init(

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A batch is split into pieces of itself, in order, or refused; an array is good if and only if it
- * was split and its items are.
+ * A batch is split into parts of itself, in order, or rejected. An array is valid if and only if it
+ * was split and its items are valid.
  */
 #include "model/batch_split.h"
 #include "json_reference.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whatever a partner sends, the parser answers with a verdict, which is the grammar's; what it
- * accepts is within the limits. The first byte of the input chooses a key pointer.
+ * For any input the parser's verdict agrees with the grammar. What it accepts is within the limits.
+ * The first byte of the input chooses a key pointer.
  */
 #include "model/event_fields.h"
 #include "json_reference.h"

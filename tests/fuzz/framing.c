@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The walker over HTTP/1 says the same of bytes in one go, byte by byte, and cut in two, and its
- * phases are honest. */
+/* The HTTP/1 walker gives the same result for bytes at once, byte by byte, and split in two. Its
+ * phases are correct. */
 #include "http/framing.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ids, times, secrets and base64 that come in as text: what is read must be written again the same.
- * */
+/* Ids, times, secrets and base64 as text: a value that is read is written again as the same
+ * text. */
 #include "base/clock.h"
 #include "model/event_id.h"
 #include "model/signature.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The grammar of RFC 8259 with our limits once more, written to be read and not to be quick: what
- * the parser is held against. */
+/* The grammar of RFC 8259 with Penstock's limits, written to be read and not to be fast. The parser
+ * is compared with it. */
 #ifndef PENSTOCK_TESTS_FUZZ_JSON_REFERENCE_H
 #define PENSTOCK_TESTS_FUZZ_JSON_REFERENCE_H
 
@@ -107,7 +107,7 @@ static bool reference_escape(struct reference *text, struct buffer *out)
     return true;
 }
 
-/* Decodes by arithmetic and encodes again: what is not the same is not well-formed. */
+/* Decodes by arithmetic and encodes again. If the result differs, the input is not well-formed. */
 static bool reference_utf8(struct reference *text, struct buffer *out)
 {
     unsigned first = *text->at;
@@ -192,7 +192,7 @@ static bool reference_object(struct reference *text)
     return good;
 }
 
-/* With the blanks around it. */
+/* A value with the blanks around it. */
 static bool reference_value(struct reference *text)
 {
     reference_blanks(text);
@@ -215,8 +215,8 @@ static bool reference_value(struct reference *text)
     return good;
 }
 
-/* One JSON value and nothing else, `depth` levels below the limit's begin; with `first` it must
- * begin so. */
+/* Accepts one JSON value and nothing else, within the limit of depth after `depth` levels. With
+ * `first` the value must begin with that character. */
 static bool reference_accepts(struct slice body, unsigned char first, unsigned depth)
 {
     struct reference text = {.at = (const unsigned char *)body.data,

@@ -68,8 +68,8 @@ static void on_tap_ready(struct loop_watch *watch, uint32_t events)
     tap->on_lost(tap->context, "cut");
 }
 
-enum err tap_new(struct broker_host *host, void (*on_lost)(void *context, const char *why),
-    void *context, struct tap **ret_tap)
+struct tap *tap_new(
+    struct broker_host *host, void (*on_lost)(void *context, const char *why), void *context)
 {
     struct tap *tap = calloc(1, sizeof *tap);
     assert(tap && !living_tap);
@@ -77,8 +77,8 @@ enum err tap_new(struct broker_host *host, void (*on_lost)(void *context, const 
     tap->watch.on_ready = on_tap_ready;
     tap->on_lost = on_lost;
     tap->context = context;
-    *ret_tap = living_tap = tap;
-    return OK;
+    living_tap = tap;
+    return tap;
 }
 
 void tap_free(struct tap *tap)

@@ -280,8 +280,8 @@ void subscriber_crashed(void)
 
 /* broker/subscriber.h */
 
-enum err subscriber_new(struct broker_host *host, const struct subscriber_options *options,
-    const struct subscriber_listener *listener, struct subscriber **ret_subscriber)
+struct subscriber *subscriber_new(struct broker_host *host,
+    const struct subscriber_options *options, const struct subscriber_listener *listener)
 {
     struct subscriber *subscriber = calloc(1, sizeof *subscriber);
     assert(subscriber && !living && options->queues_count == fake_broker_queues());
@@ -291,8 +291,8 @@ enum err subscriber_new(struct broker_host *host, const struct subscriber_option
     subscriber->options = *options;
     subscriber->listener = *listener;
     subscriber->reading = true;
-    *ret_subscriber = living = subscriber;
-    return OK;
+    living = subscriber;
+    return subscriber;
 }
 
 static void release_connection(struct subscriber *subscriber)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Readers look things up, in turns as a loop does, while the accounts thread publishes, replaces
- * and frees. Every object that a reader sees must be whole (its URL names its version), no endpoint
- * may go back to an older version within a reader, and every endpoint in an account's array must be
- * there, also while endpoints come and go and get and lose filters. A second directory, with this
- * program as its writer, grows and is emptied at the same time, which the requests don't do. Ends
- * by itself, after RUN_US.
+ * Readers look objects up, in turns as a loop does, while the accounts thread publishes, replaces
+ * and frees them. Every object that a reader sees must be whole (its URL has its version). A reader
+ * must never see an older version of an endpoint after a newer one. Every endpoint in an account's
+ * array must exist, also while endpoints are added, removed, and get and lose filters. At the same
+ * time this program is the writer of a second directory that grows and is emptied; requests can't
+ * do that. It ends by itself, after RUN_US.
  */
 #include "accounts/accounts.h"
 #include "accounts/directory_publish.h"
@@ -34,7 +34,8 @@ static void fail(const char *what, const char *detail)
         fprintf(stderr, "race/directory: %s: %s\n", what, detail);
 }
 
-/* The URL says the version twice, at its start and at its very end: half an object would show. */
+/* Writes the version twice, at the begin and the end of the URL, so that half an object is
+ * noticed. */
 static void write_url(char url[URL_BYTES_MAX + 1], int64_t version)
 {
     memset(url, 'x', URL_BYTES_MAX);
@@ -142,8 +143,7 @@ static bool set_up(void)
     return true;
 }
 
-/* Adds one endpoint more, or removes the one that was added, so that the account is replaced as
- * well. */
+/* Adds one endpoint, or removes the added one, so that the account is replaced as well. */
 static bool add_or_remove(uint64_t *added, unsigned turn)
 {
     struct accounts_request request = {
@@ -157,7 +157,7 @@ static bool add_or_remove(uint64_t *added, unsigned turn)
     return done;
 }
 
-/* Changes the endpoints in turn; each has a filter every second time. */
+/* Changes the endpoints in turn. Each has a filter every second time. */
 static void change_until(int64_t end_mono_us)
 {
     uint64_t added = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Several threads append to one journal at once, each with a mailbox of its own for the answers,
- * while a reader counts: every request is answered once, every accepted event is handed over once,
- * and a key that all of them use is new for exactly one.
+ * Several threads append to one journal at once, each with its own mailbox for the answers, while a
+ * reader counts. Every request is answered once. Every accepted event is handed over once. A key
+ * that all threads use is new for exactly one of them.
  */
 #include "base/clock.h"
 #include "base/crypto.h"

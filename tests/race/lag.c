@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ingress threads mark events of one partition, take marks back and mark others; delivery threads
- * say of events that they have come. A mark is ended by its own event and by no other, and a wait
- * is as long as it was. Ends by itself.
+ * Ingress threads mark events of one partition, take marks back and mark others. Delivery threads
+ * report that events have arrived. A mark ends only by its own event, and the measured wait is
+ * correct. It ends by itself.
  */
 #include "broker/lag.h"
 #include "base/clock.h"
@@ -19,7 +19,7 @@
 #define PARTITION 1
 
 static struct broker_lag *lag;
-static _Atomic uint64_t published[INGRESSES]; /* the event of its round, from 1 on */
+static _Atomic uint64_t published[INGRESSES]; /* the event of its round, from 1 */
 static _Atomic int running = INGRESSES, failures;
 
 static void fail(const char *what)
@@ -36,12 +36,11 @@ static struct event_id id_of(unsigned thread, uint64_t round)
     uint64_t number = round * INGRESSES + thread;
     memcpy(random, &number, sizeof random);
     event_id_make(&generator, (int64_t)round * 1000, PARTITION, random, &id);
-    memcpy(
-        id.bytes + 9, (const unsigned char *)&number, 7); /* behind the variant: no two are alike */
+    memcpy(id.bytes + 9, (const unsigned char *)&number, 7); /* after the variant: all ids differ */
     return id;
 }
 
-/* In odd rounds events of earlier ones come, and not its own. */
+/* In odd rounds events of earlier rounds arrive, and not the thread's own. */
 static bool comes(uint64_t round)
 {
     return round % 2 == 0;
@@ -56,7 +55,7 @@ static void publish(void *context)
         broker_lag_mark(lag, thread, &id, marked_us);
         int64_t published_us = clock_mono_us();
         atomic_store(&published[thread], round);
-        bool takes_back = round % 3 == 0; /* maybe while it comes */
+        bool takes_back = round % 3 == 0; /* possibly while it arrives */
         unsigned looks = comes(round) && !takes_back ? 1000000000 : 100;
         while (looks-- > 0 && broker_lag_is_marked(lag, thread, PARTITION))
             continue;
@@ -92,8 +91,7 @@ int main(void)
 {
     static unsigned numbers[INGRESSES];
     static struct thread threads[INGRESSES + DELIVERIES];
-    if (broker_lag_new(PARTITION + 1, INGRESSES, &lag))
-        return 1;
+    lag = broker_lag_new(PARTITION + 1, INGRESSES);
     for (unsigned i = 0; i < INGRESSES; i++) {
         numbers[i] = i;
         if (thread_start(&threads[i], "ingress", publish, &numbers[i]))

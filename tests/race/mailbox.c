@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Several senders, one receiver: every mail arrives once, whole, and in its sender's order, and
- * comes back to its sender as an answer. The senders wait for their answers now and then, so that
- * the queue runs empty and the bell is rung again and again. Ends by itself, after a fixed number
+ * Several senders and one receiver. Every mail arrives once, whole, in the order of its sender, and
+ * comes back to its sender as an answer. The senders sometimes wait for their answers, so that the
+ * queue is often empty and the eventfd is signalled again. It ends by itself, after a fixed number
  * of mails.
  */
 #include "runtime/mailbox.h"
@@ -16,7 +16,7 @@
 #define SENDERS 4
 #define MAILS_PER_SENDER 20000
 #define PAYLOAD_WORDS 16
-#define PATIENCE_MS 60000 /* how long anybody waits for mail that must come */
+#define PATIENCE_MS 60000 /* limit for mail that must arrive */
 
 struct letter {
     struct mail mail;
@@ -55,7 +55,7 @@ static uint64_t payload_word(const struct sender *sender, unsigned number, unsig
     return ((uint64_t)sender->index << 56) ^ ((uint64_t)number << 16) ^ at;
 }
 
-/* False when nothing came for so long that something is lost. */
+/* Returns false if no mail arrived for so long that it must be lost. */
 static bool wait_for_mail(struct mailbox *mailbox)
 {
     struct pollfd bell = {.fd = mailbox->event_fd, .events = POLLIN};
@@ -111,7 +111,7 @@ static void send_all(void *context)
         for (unsigned i = 0; i < PAYLOAD_WORDS; i++)
             letter->payload[i] = payload_word(sender, number, i);
         mailbox_post(&receiver.mailbox, &letter->mail);
-        /* Every so often, and at the end, everything must have come back. */
+        /* From time to time, and at the end, all answers must have arrived. */
         unsigned sent = number + 1;
         while ((sent % (100 + sender->index) == 0 || sent == MAILS_PER_SENDER) &&
                sender->answered < sent) {

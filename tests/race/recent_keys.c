@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads that enter the same keys again and again: at any time at most one of them has a key in
- * flight, and a durable first one is found by all the others as its thread wrote it. Ends by
- * itself.
+ * Threads enter the same keys again and again. At any time at most one thread has a key in flight.
+ * All others find a durable first event as its thread wrote it. It ends by itself.
  */
 #include "queue/recent_keys.h"
 #include "runtime/thread.h"
@@ -13,7 +12,7 @@
 #define THREADS 4
 #define ROUNDS 500000
 #define KEYS 300
-#define PLACES 1024 /* so few that keys are put out as well */
+#define PLACES 1024 /* so few that keys are evicted as well */
 
 static struct recent_keys *keys;
 static _Atomic unsigned owners[KEYS]; /* 1 + the thread that has it in flight */
@@ -25,7 +24,7 @@ static void fail(const char *what, unsigned key)
         fprintf(stderr, "race/recent_keys: %s (key %u)\n", what, key);
 }
 
-/* All of an event says which key it is of, and what number it has. */
+/* Every part of the event depends on its key and its number. */
 static struct recent_key_event event_of(unsigned key, unsigned thread, unsigned round)
 {
     struct recent_key_event event = {0};

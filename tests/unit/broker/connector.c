@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The connector without a broker: nobody there, or somebody silent. */
+/* The connector without a broker: addresses that are closed or silent. */
 #include "broker/connector.h"
 
 #include "base/clock.h"
@@ -48,7 +48,7 @@ static void start(void)
 
 TestSuite(connector, .init = set_up);
 
-Test(connector, says_what_is_wrong_with_each_address)
+Test(connector, detail_has_the_error_of_each_address)
 {
     char expected[BROKER_DETAIL_BYTES];
     struct connector_request request = {.base.kind = CONNECTOR_CHECK_OWNERSHIP};
@@ -65,7 +65,7 @@ Test(connector, says_what_is_wrong_with_each_address)
     broker_connector_stop(connector);
 }
 
-Test(connector, names_credentials_that_it_cannot_read)
+Test(connector, unreadable_credentials_are_named)
 {
     struct connector_request request = {.base.kind = CONNECTOR_OPEN_PUBLISHER};
     int fd = add_silent_address();
@@ -88,7 +88,7 @@ static void on_done(struct request *base, void *receiver)
     last_result = request->base.result;
 }
 
-Test(connector, stops_at_once_in_the_middle_of_a_login)
+Test(connector, stop_ends_a_login_at_once)
 {
     struct connector_request requests[2] = {
         {.base.kind = CONNECTOR_OPEN_PUBLISHER, .base.on_done = on_done},

@@ -75,7 +75,7 @@ static void expect_message(size_t body_bytes)
         cr_assert_eq(heard.body[i], (char)(i * 31 % 251));
 }
 
-Test(link, bodies_are_cut_into_frames)
+Test(link, bodies_are_split_into_frames)
 {
     static const size_t sizes[] = {0, 1, 4087, 4088, 4089, 8176, 8177, 20000};
     for (unsigned i = 0; i < ARRAY_LENGTH(sizes); i++)
@@ -86,7 +86,7 @@ Test(link, bodies_are_cut_into_frames)
         expect_message(sizes[i]);
 }
 
-Test(link, what_the_socket_does_not_take_leaves_when_it_does)
+Test(link, rest_is_sent_when_the_socket_is_writable_again)
 {
     int bytes = 1;
     setsockopt(its_link->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
@@ -99,11 +99,11 @@ Test(link, what_the_socket_does_not_take_leaves_when_it_does)
     put(10020);
     manual_host_turn(&host);
     cr_assert_gt(broker_link_unsent(its_link), unsent, "nobody reads: nothing more leaves");
-    /* The peer's library doesn't wait inside of a message, so all of it must be there: read as raw
-     * bytes, then. */
+    /* The peer's library does not wait within a message, so all of it must be there. So it is read
+     * as raw bytes first. */
     static char raw[400000];
     size_t len = 0;
-    bool put_between = false; /* when more than half has left: what is left moves to the front */
+    bool put_between = false; /* when more than half is sent: the rest moves to the front */
     while (broker_link_unsent(its_link) > 0) {
         ssize_t got = recv(peer.fd, raw + len, sizeof raw - len, 0);
         cr_assert_gt(got, 0);
@@ -118,7 +118,7 @@ Test(link, what_the_socket_does_not_take_leaves_when_it_does)
     cr_assert(put_between);
     for (ssize_t got; (got = recv(peer.fd, raw + len, sizeof raw - len, 0)) > 0;)
         len += (size_t)got;
-    /* Back through a pair with room, to be taken apart. */
+    /* Sent through a pair with a large buffer, to be parsed. */
     bytes = (int)sizeof raw;
     setsockopt(its_link->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     for (size_t at = 0, message = 0; message < 22; message++) {
@@ -131,7 +131,7 @@ Test(link, what_the_socket_does_not_take_leaves_when_it_does)
     }
 }
 
-Test(link, frames_come_in_one_reading)
+Test(link, several_frames_arrive_in_one_reading)
 {
     peer_say_ack(&peer, 1, false);
     peer_say_ack(&peer, 2, false);
@@ -140,7 +140,7 @@ Test(link, frames_come_in_one_reading)
     cr_assert_eq(readings, 1);
 }
 
-Test(link, frames_that_were_read_before_it_was_attached_are_not_forgotten)
+Test(link, frames_read_before_the_attach_are_delivered)
 {
     struct manual_host other_host;
     struct peer other_peer;
@@ -159,7 +159,7 @@ Test(link, frames_that_were_read_before_it_was_attached_are_not_forgotten)
     peer_end(&other_peer);
 }
 
-/* As many acks as a test likes, in one go. */
+/* Sends many acks at once. */
 static void say_many(unsigned count)
 {
     static const char ack[21] = "\x01\0\x01\0\0\0\x0d\0\x3c\0\x50\0\0\0\0\0\0\0\x01\0\xce";
@@ -176,9 +176,9 @@ static size_t hear_bytes(void)
     return got > 0 ? (size_t)got : 0;
 }
 
-/* More frames at once than one reading takes, and an answer to each: the reading at the turn's end
- * leaves frames behind as well. That left the link reading, and mute for good. */
-Test(link, more_frames_than_two_readings_take_are_answered_and_a_heartbeat_follows)
+/* More frames at once than one reading takes, and an answer to each. The reading at the end of the
+ * turn leaves frames as well. The link once stopped sending for good in this case. */
+Test(link, frames_beyond_two_readings_are_answered_and_a_heartbeat_follows)
 {
     enum { FRAMES = 5000 };
     answers_in_frame = true;
@@ -199,7 +199,7 @@ Test(link, more_frames_than_two_readings_take_are_answered_and_a_heartbeat_follo
     cr_assert_gt(hear_bytes(), 100);
 }
 
-Test(link, what_is_put_while_frames_wait_for_the_end_of_the_turn_leaves_when_nobody_reads_any_more)
+Test(link, put_while_frames_wait_is_sent_although_reading_is_stopped)
 {
     stops_in_frame = answers_in_frame = true;
     say_many(3);
@@ -211,7 +211,7 @@ Test(link, what_is_put_while_frames_wait_for_the_end_of_the_turn_leaves_when_nob
     cr_assert_gt(hear_bytes(), 100);
 }
 
-Test(link, an_owner_that_stops_reading_gets_no_more_frames)
+Test(link, stopped_reading_delivers_no_frames)
 {
     for (unsigned i = 0; i < 3; i++)
         peer_say_ack(&peer, i, false);
@@ -225,7 +225,7 @@ Test(link, an_owner_that_stops_reading_gets_no_more_frames)
     cr_assert_eq(frames, 3);
 }
 
-Test(link, it_may_be_freed_in_its_own_callback)
+Test(link, may_be_freed_in_its_own_callback)
 {
     frees_in_frame = true;
     peer_say_ack(&peer, 1, false);
@@ -240,7 +240,7 @@ Test(link, it_may_be_freed_in_its_own_callback)
     cr_assert_eq(frame.payload.method.id, AMQP_CONNECTION_CLOSE_METHOD);
 }
 
-Test(link, a_broken_connection_dies_once)
+Test(link, broken_connection_is_reported_once)
 {
     peer_say_ack(&peer, 1, false);
     peer_end(&peer);
@@ -256,7 +256,7 @@ Test(link, a_broken_connection_dies_once)
     cr_assert_eq(deaths, 1);
 }
 
-Test(link, a_message_that_can_not_be_encoded_is_the_end_of_the_connection)
+Test(link, message_that_can_not_be_encoded_ends_the_connection)
 {
     static char key[300];
     amqp_basic_publish_t too_long = {.routing_key = {sizeof key, key}};
@@ -267,7 +267,7 @@ Test(link, a_message_that_can_not_be_encoded_is_the_end_of_the_connection)
     cr_assert_not(peer_hear_message(&peer, &heard));
 }
 
-Test(link, it_says_that_it_lives_when_it_has_nothing_to_say)
+Test(link, idle_link_sends_heartbeats)
 {
     broker_link_tick(its_link, its_link->sent_mono_us + 4900 * US_PER_MS);
     manual_host_turn(&host);
@@ -279,17 +279,17 @@ Test(link, it_says_that_it_lives_when_it_has_nothing_to_say)
     cr_assert_eq(memcmp(bytes, "\x08\0\0\0\0\0\0\xce", 8), 0);
 }
 
-Test(link, silence_is_the_end_of_it)
+Test(link, silence_ends_the_connection)
 {
     int64_t heard_us = its_link->heard_mono_us;
     broker_link_tick(its_link, heard_us + 20 * US_PER_SECOND);
     cr_assert_eq(deaths, 0);
     broker_link_tick(its_link, heard_us + 20 * US_PER_SECOND + 1);
     cr_assert_eq(deaths, 1);
-    cr_assert_str_eq(death, "nothing was heard from the broker for 20000 ms");
+    cr_assert_str_eq(death, "the broker sent nothing for 20000 ms");
 }
 
-Test(link, a_heartbeat_is_heard_and_what_is_still_unread_is_no_silence)
+Test(link, heartbeats_and_unread_bytes_count_as_received)
 {
     its_link->heard_mono_us = 0;
     cr_assert_eq(send(peer.fd, "\x08\0\0\0\0\0\0\xce", 8, 0), 8);
@@ -302,7 +302,7 @@ Test(link, a_heartbeat_is_heard_and_what_is_still_unread_is_no_silence)
     cr_assert_eq(deaths, 0);
 }
 
-Test(link, a_socket_that_is_writable_again_is_no_word_of_the_broker_s)
+Test(link, writable_socket_does_not_count_as_received)
 {
     int bytes = 1;
     setsockopt(its_link->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);

@@ -62,7 +62,7 @@ static void run(void)
     loop_run(&loop);
 }
 
-Test(loop_host, it_says_when_there_is_something_to_read)
+Test(loop_host, readable_socket_is_reported)
 {
     run();
     cr_assert_eq(readies, 0);
@@ -71,14 +71,14 @@ Test(loop_host, it_says_when_there_is_something_to_read)
     cr_assert_eq(readies, 1);
 }
 
-Test(loop_host, it_says_once_that_the_socket_is_writable)
+Test(loop_host, writable_socket_is_reported_once)
 {
     host.host.ops->want_write(&host.host);
     run();
     cr_assert_eq(readies, 1);
 }
 
-Test(loop_host, without_reading_what_comes_stays_where_it_is)
+Test(loop_host, received_bytes_are_not_reported_while_not_reading)
 {
     host.host.ops->set_reading(&host.host, false);
     cr_assert_eq(send(fds[1], "x", 1, 0), 1);
@@ -89,7 +89,7 @@ Test(loop_host, without_reading_what_comes_stays_where_it_is)
     cr_assert_eq(readies, 1);
 }
 
-Test(loop_host, a_hang_up_does_not_spin_when_nobody_reads)
+Test(loop_host, hang_up_does_not_spin_while_not_reading)
 {
     host.host.ops->set_reading(&host.host, false);
     cr_assert_eq(shutdown(fds[1], SHUT_RDWR), 0);
@@ -98,7 +98,7 @@ Test(loop_host, a_hang_up_does_not_spin_when_nobody_reads)
     cr_assert_leq(readies, 1);
 }
 
-Test(loop_host, the_turn_s_end_comes_once_or_not_at_all)
+Test(loop_host, turn_end_runs_once_or_is_cancelled)
 {
     host.host.ops->at_turn_end(&host.host, on_turn_end, NULL);
     host.host.ops->at_turn_end(&host.host, on_turn_end, NULL);
@@ -110,7 +110,7 @@ Test(loop_host, the_turn_s_end_comes_once_or_not_at_all)
     cr_assert_eq(turn_ends, 1);
 }
 
-Test(loop_host, a_watch_may_take_itself_out)
+Test(loop_host, watch_may_remove_itself)
 {
     unwatches = true;
     cr_assert_eq(send(fds[1], "xy", 2, 0), 2);

@@ -40,7 +40,7 @@ static void expect_text(struct slice text, const char *expected)
     cr_assert(slice_equals_string(text, expected), "%.*s, not %s", SLICE_ARGS(text), expected);
 }
 
-Test(message, an_event_comes_back_as_it_was)
+Test(message, decode_returns_the_encoded_event)
 {
     struct event_parts parts = some_event(7);
     struct message_encoding encoding;
@@ -63,7 +63,7 @@ Test(message, an_event_comes_back_as_it_was)
     cr_assert_eq(message.headers_json.len, 0);
 }
 
-Test(message, what_an_event_does_not_have_is_not_written)
+Test(message, absent_fields_are_not_encoded)
 {
     struct event_parts parts = some_event(7);
     parts.class = CLASS_OPTIONAL;
@@ -122,7 +122,7 @@ static void spoil(struct message_encoding *encoding, const struct fault *fault)
         entry->key = amqp_cstring_bytes("x-other");
 }
 
-Test(message, what_is_not_quite_an_event_is_none)
+Test(message, incomplete_or_wrong_message_is_not_an_event)
 {
     static const struct fault faults[] = {
         {"its app_id is not penstock", .app_id = "pensTock"},
@@ -162,7 +162,7 @@ Test(message, what_is_not_quite_an_event_is_none)
     }
 }
 
-Test(message, a_body_is_there_whole_and_within_bounds)
+Test(message, body_must_be_complete_and_within_its_limit)
 {
     static char large[EVENT_BYTES_MAX + 1];
     struct event_parts parts = some_event(7);
@@ -179,7 +179,7 @@ Test(message, a_body_is_there_whole_and_within_bounds)
     cr_assert_str_eq(message.why_not, "it has no body");
 }
 
-Test(message, a_traceparent_that_is_none_is_left_out)
+Test(message, invalid_traceparent_is_dropped)
 {
     struct event_parts parts = some_event(7);
     parts.traceparent = SLICE_LITERAL("somewhere");
@@ -195,7 +195,7 @@ static amqp_table_entry_t entry(const char *name, uint8_t kind)
     return (amqp_table_entry_t){.key = amqp_cstring_bytes(name), .value.kind = kind};
 }
 
-Test(message, the_headers_of_what_is_no_event_are_shown_as_json)
+Test(message, headers_of_poison_are_shown_as_json)
 {
     amqp_field_value_t items[2] = {{.kind = AMQP_FIELD_KIND_I8, .value.i8 = -3},
         {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 0}};
@@ -215,7 +215,7 @@ Test(message, the_headers_of_what_is_no_event_are_shown_as_json)
         "\"table\":{\"deep\":18446744073709551615},\"none\":null}");
 }
 
-Test(message, headers_that_are_too_long_are_cut_at_an_entry)
+Test(message, long_headers_are_cut_at_an_entry)
 {
     static char text[3000];
     memset(text, 'x', sizeof text - 1);
@@ -239,7 +239,7 @@ Test(message, headers_that_are_too_long_are_cut_at_an_entry)
         strlen("{\"a\":\"\",\"b\":{\"c\":\"\"}}") + 2 * (sizeof text - 1));
 }
 
-Test(message, a_refused_message_keeps_its_own_id_beside_ours)
+Test(message, refused_message_keeps_its_message_id)
 {
     static char reason[2 * MESSAGE_REASON_BYTES_MAX];
     memset(reason, 'r', sizeof reason - 1);

@@ -11,7 +11,7 @@
     "in vhost '/': "                                                                             \
     "received 'penstock.ffffffffffffffffffffffffffffffff.7' "
 
-Test(ownership_name, fits_its_room_with_any_time)
+Test(ownership_name, fits_its_buffer_with_any_time)
 {
     char name[BROKER_OWNERSHIP_NAME_BYTES];
     broker_ownership_name(
@@ -22,7 +22,7 @@ Test(ownership_name, fits_its_room_with_any_time)
     cr_assert_str_eq(name, "penstock." JOURNAL ".-9223372036854775808");
 }
 
-/* RabbitMQ 3.10's words. NULL: no journal can be read. */
+/* Texts of RabbitMQ 3.10. NULL: no journal can be read. */
 static const struct {
     const char *refusal, *journal;
     int64_t since_s;
@@ -46,7 +46,7 @@ static const struct {
     {"", NULL, 0},
 };
 
-Test(ownership_name, is_read_from_what_the_broker_says)
+Test(ownership_name, is_read_from_a_refusal)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(refusals); i++) {
         struct broker_ownership ownership = {.journal = "untouched"};

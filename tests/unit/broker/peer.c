@@ -62,7 +62,7 @@ void manual_host_turn(struct manual_host *host)
         on_turn_end(host->context);
 }
 
-/* A connection behind its login: the library believes that once it has seen a protocol header. */
+/* A connection after its login: the library assumes that when it has read a protocol header. */
 static amqp_connection_state_t connection_on(int fd, int other_fd)
 {
     amqp_connection_state_t connection = amqp_new_connection();

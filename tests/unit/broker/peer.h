@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A broker that says what the test tells it to: the other end of a socket pair, and a host whose
- * turns the test makes. Nothing here waits, or is another thread.
+ * A broker that sends what the test says: the other end of a socket pair, and a host whose turns
+ * the test runs. Nothing waits, and there are no other threads.
  */
 #ifndef PENSTOCK_TESTS_UNIT_BROKER_PEER_H
 #define PENSTOCK_TESTS_UNIT_BROKER_PEER_H
@@ -21,7 +21,7 @@ struct manual_host {
 };
 
 void manual_host_init(struct manual_host *host);
-/* One turn of a loop: what is ready, then the turn's end. */
+/* Runs one turn of a loop: ready sockets, then the end of the turn. */
 void manual_host_turn(struct manual_host *host);
 
 struct peer {
@@ -29,8 +29,7 @@ struct peer {
     int fd;
 };
 
-/* A link as the connector would hand it over (frames of 4096 bytes, a heartbeat of 10 s), and its
- * peer. */
+/* A link as the connector returns it (frames of 4096 bytes, a heartbeat of 10 s), and its peer. */
 struct broker_link *peer_begin(struct peer *peer);
 void peer_end(struct peer *peer); /* closes its side; may be called twice */
 
@@ -41,9 +40,9 @@ void peer_say_return(
     struct peer *peer, const amqp_basic_properties_t *properties, const char *body);
 void peer_say_blocked(struct peer *peer, const char *reason);
 
-/* The next frame that has come; false: none. Valid until the next call. */
+/* Reads the next frame; false: none has arrived. Valid until the next call. */
 bool peer_hear(struct peer *peer, amqp_frame_t *ret_frame);
-/* The same, as one message: the routing key, its properties and its body, which must fit. */
+/* Reads one message: the routing key, its properties and its body, which must fit. */
 struct heard {
     char key[256], exchange[256];
     bool mandatory;
@@ -54,7 +53,7 @@ struct heard {
 };
 bool peer_hear_message(struct peer *peer, struct heard *ret_heard);
 
-/* An event with everything, whose texts are static. */
+/* An event with all fields set. Its texts are static. */
 struct event_parts some_event(unsigned number);
 
 #endif

@@ -47,9 +47,8 @@ static void begin(void)
     metrics_thread_enter();
     manual_host_init(&host);
     struct broker_options options = {.partitions = 16};
-    cr_assert_eq(publisher_new(&host.host, &options, WINDOW,
-                     &(struct publisher_listener){.on_state = on_state}, &publisher),
-        OK);
+    publisher = publisher_new(
+        &host.host, &options, WINDOW, &(struct publisher_listener){.on_state = on_state});
     its_link = peer_begin(&peer);
     cr_assert_eq(publisher_open(publisher, its_link), OK);
 }
@@ -71,7 +70,7 @@ static enum err publish(unsigned number)
     return publisher_publish(publisher, &notes[number].publication, number % 16, &parts);
 }
 
-/* Notes 1 to `count`, with the tags of the same numbers. */
+/* Publishes notes 1 to `count`, with the tags of the same numbers. */
 static void publish_many(unsigned count)
 {
     for (unsigned i = 1; i <= count; i++) {
@@ -91,7 +90,7 @@ static void expect_no_end(unsigned number)
     cr_assert_eq(notes[number].ends, 0, "%u", number);
 }
 
-Test(publisher, an_event_goes_to_its_partition_s_queue_as_a_whole_message)
+Test(publisher, event_is_published_whole_to_the_queue_of_its_partition)
 {
     cr_assert(publisher_is_open(publisher) && publisher_can_publish(publisher));
     cr_assert_str_eq(publisher_peer(publisher), "peer:5672");
@@ -113,15 +112,15 @@ Test(publisher, an_event_goes_to_its_partition_s_queue_as_a_whole_message)
     cr_assert(slice_equal(message.parts.body, some_event(5).body));
 }
 
-Test(publisher, acks_resolve_one_or_many_in_any_order)
+Test(publisher, acks_end_one_or_many_in_any_order)
 {
     static const struct {
         uint64_t tag;
         bool multiple;
-        const char *ended; /* behind it: one character for each of the publishes 1 to 6 */
+        const char *ended; /* after it: one character for each of the publishes 1 to 6 */
     } steps[] = {
-        {4, false, "...x.."}, {4, false, "...x.."}, /* again: nobody's */
-        {99, false, "...x.."},                      /* of the future */
+        {4, false, "...x.."}, {4, false, "...x.."}, /* again: ignored */
+        {99, false, "...x.."},                      /* not published yet */
         {2, true, "xx.x.."}, {1, true, "xx.x.."}, {3, false, "xxxx.."},
         {0, true, "xxxxxx"}, /* all */
     };
@@ -139,7 +138,7 @@ Test(publisher, acks_resolve_one_or_many_in_any_order)
     cr_assert_eq(metrics_read(METRIC_PUBLISH_ACKED), WINDOW);
 }
 
-Test(publisher, a_nack_ends_its_own_and_no_others)
+Test(publisher, nack_ends_only_its_own_messages)
 {
     publish_many(4);
     peer_say_nack(&peer, 2, false);
@@ -153,7 +152,7 @@ Test(publisher, a_nack_ends_its_own_and_no_others)
     cr_assert_eq(metrics_read(METRIC_PUBLISH_NACKED), 2);
 }
 
-Test(publisher, a_returned_message_is_not_published_although_it_is_acked)
+Test(publisher, returned_message_is_not_published_although_it_is_acked)
 {
     publish_many(3);
     manual_host_turn(&host);
@@ -167,7 +166,7 @@ Test(publisher, a_returned_message_is_not_published_although_it_is_acked)
     expect_end(3, PUBLISHED);
 }
 
-Test(publisher, a_refused_message_that_is_returned_is_known_by_its_correlation_id)
+Test(publisher, returned_refused_message_is_identified_by_its_correlation_id)
 {
     notes[1].publication = (struct publication){.id = some_event(1).id, .on_end = on_end};
     cr_assert_eq(
@@ -184,7 +183,7 @@ Test(publisher, a_refused_message_that_is_returned_is_known_by_its_correlation_i
     expect_end(1, PUBLISH_RETURNED);
 }
 
-Test(publisher, the_window_is_a_span_of_tags)
+Test(publisher, window_is_a_range_of_tags)
 {
     publish_many(WINDOW);
     cr_assert_not(publisher_has_room(publisher));
@@ -204,7 +203,7 @@ Test(publisher, the_window_is_a_span_of_tags)
     expect_no_end(9);
 }
 
-Test(publisher, what_is_forgotten_has_no_end_and_keeps_its_place)
+Test(publisher, forgotten_publication_has_no_end_and_keeps_its_tag)
 {
     publish_many(2);
     publisher_forget(publisher, &notes[1].publication);
@@ -216,10 +215,10 @@ Test(publisher, what_is_forgotten_has_no_end_and_keeps_its_place)
     expect_end(2, PUBLISHED);
     cr_assert_eq(metrics_read(METRIC_PUBLISH_LATE), 1);
     cr_assert_eq(metrics_read(METRIC_PUBLISH_ACKED), 1);
-    publisher_forget(publisher, &notes[2].publication); /* its slot may be somebody else's by now */
+    publisher_forget(publisher, &notes[2].publication); /* its slot may be used again by now */
 }
 
-Test(publisher, a_lost_connection_ends_all_behind_its_news)
+Test(publisher, lost_connection_is_reported_and_then_ends_all)
 {
     publish_many(3);
     publisher_forget(publisher, &notes[2].publication);
@@ -239,7 +238,7 @@ Test(publisher, a_lost_connection_ends_all_behind_its_news)
     cr_assert_str_eq(publisher_peer(publisher), "");
 }
 
-Test(publisher, tags_begin_again_with_another_connection)
+Test(publisher, tags_begin_at_one_on_a_new_connection)
 {
     publish_many(3);
     peer_end(&peer);
@@ -253,7 +252,7 @@ Test(publisher, tags_begin_again_with_another_connection)
     expect_end(1, PUBLISHED);
 }
 
-Test(publisher, a_closed_channel_or_connection_closes_it_with_the_broker_s_words)
+Test(publisher, closed_channel_or_connection_is_reported_with_the_text_of_the_broker)
 {
     publish_many(1);
     peer_say(&peer, 1, AMQP_CHANNEL_CLOSE_METHOD,
@@ -276,14 +275,14 @@ Test(publisher, a_closed_channel_or_connection_closes_it_with_the_broker_s_words
     cr_assert_eq(frame.payload.method.id, AMQP_CONNECTION_CLOSE_OK_METHOD);
 }
 
-Test(publisher, a_blocked_broker_takes_no_more_and_confirms_what_it_has)
+Test(publisher, blocked_broker_gets_no_publishes_and_confirms_earlier_ones)
 {
     publish_many(1);
     peer_say_blocked(&peer, "low on memory");
     manual_host_turn(&host);
     cr_assert(publisher_is_open(publisher));
     cr_assert_not(publisher_can_publish(publisher));
-    cr_assert_str_eq(last_why, "the broker is blocked: low on memory");
+    cr_assert_str_eq(last_why, "the broker blocks publishes: low on memory");
     cr_assert_eq(metrics_read(METRIC_PUBLISHERS_OPEN), 0);
     cr_assert_eq(publish(2), ERR_UNAVAILABLE);
     peer_say_ack(&peer, 1, false);
@@ -308,7 +307,7 @@ static void forget_next(struct publication *publication, enum publish_end publis
     publisher_forget(publisher, &note[1].publication);
 }
 
-Test(publisher, an_end_may_publish_and_forget)
+Test(publisher, on_end_may_publish_and_forget)
 {
     publish_many(WINDOW);
     notes[1].publication.on_end = publish_again;
@@ -327,7 +326,7 @@ Test(publisher, an_end_may_publish_and_forget)
     cr_assert_eq(publisher_unconfirmed(publisher), 4);
 }
 
-Test(publisher, what_is_in_the_window_of_a_freed_one_ends_as_lost)
+Test(publisher, publications_of_a_freed_publisher_end_as_lost)
 {
     publish_many(2);
     publisher_free(publisher);
@@ -337,7 +336,7 @@ Test(publisher, what_is_in_the_window_of_a_freed_one_ends_as_lost)
     cr_assert_eq(states, 1);
 }
 
-/* What goes on record. */
+/* The record of confirmed ids. */
 
 #define SECOND_US 1000000
 
@@ -359,7 +358,7 @@ static void answer_record(uint64_t tag)
     manual_host_turn(&host);
 }
 
-Test(publisher, ids_of_confirmed_events_go_on_record_until_that_is_confirmed)
+Test(publisher, confirmed_ids_are_recorded_until_the_record_is_confirmed)
 {
     publish_many(3);
     manual_host_turn(&host);

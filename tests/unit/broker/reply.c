@@ -7,7 +7,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-/* RabbitMQ 3.10's words. */
+/* Texts of RabbitMQ 3.10. */
 static const struct {
     uint16_t code;
     const char *text;
@@ -31,7 +31,7 @@ static const struct {
         ERR_UNAVAILABLE},
 };
 
-Test(reply, says_what_a_refusal_means)
+Test(reply, refusals_map_to_errors)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(refusals); i++) {
         amqp_channel_close_t channel_close = {
@@ -52,7 +52,7 @@ Test(reply, says_what_a_refusal_means)
     }
 }
 
-Test(reply, says_what_the_library_means)
+Test(reply, statuses_of_the_library_map_to_errors)
 {
     static const struct {
         int status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Channels of a subscriber without a connection: what they would send goes nowhere, and the frames
- * come from here.
+ * Channels of a subscriber without a connection: sent frames are dropped, and the test makes the
+ * received ones.
  */
 #include "broker/subscriber_internal.h"
 
@@ -61,7 +61,7 @@ static void set_up(void)
         .on_channel_lost = on_channel_lost,
         .on_channel_open = on_channel_open,
         .on_lost = on_lost};
-    cr_assert_eq(subscriber_new(&host, &options, &listener, &subscriber), OK);
+    subscriber = subscriber_new(&host, &options, &listener);
 }
 
 static void tear_down(void)
@@ -113,7 +113,7 @@ static void close_channel(unsigned index, uint16_t code)
 
 TestSuite(subscriber_channel, .init = set_up, .fini = tear_down);
 
-Test(subscriber_channel, puts_a_body_together_from_its_frames)
+Test(subscriber_channel, body_is_joined_from_its_frames)
 {
     char bytes[] = "abcdef";
     open_channel(0);
@@ -137,7 +137,7 @@ Test(subscriber_channel, puts_a_body_together_from_its_frames)
     cr_expect(messages == 3 && last_len == 0, "no body");
 }
 
-Test(subscriber_channel, tells_the_channels_apart)
+Test(subscriber_channel, channels_are_independent)
 {
     char first[] = "aaaa", second[] = "bbbbbb";
     open_channel(0);
@@ -153,7 +153,7 @@ Test(subscriber_channel, tells_the_channels_apart)
     cr_expect(messages == 2 && last_tag.channel == 0 && last_len == 4 && last_end == 'a');
 }
 
-Test(subscriber_channel, cuts_a_body_that_is_too_large_and_says_so)
+Test(subscriber_channel, too_large_body_is_cut_and_marked)
 {
     static char part[100000];
     uint64_t bytes = BROKER_BODY_BYTES_MAX + 3 * sizeof part;
@@ -167,7 +167,7 @@ Test(subscriber_channel, cuts_a_body_that_is_too_large_and_says_so)
     cr_expect_eq(last_bytes, bytes);
 }
 
-Test(subscriber_channel, throws_tags_of_another_opening_away)
+Test(subscriber_channel, tags_of_an_earlier_opening_are_ignored)
 {
     open_channel(0);
     deliver(0, 1);
@@ -188,7 +188,7 @@ Test(subscriber_channel, throws_tags_of_another_opening_away)
     cr_expect_eq(tag_window_out(&subscriber->channels[0].tags), 0);
 }
 
-Test(subscriber_channel, says_that_the_queue_is_gone)
+Test(subscriber_channel, missing_queue_is_reported_as_gone)
 {
     subscriber_channel_open(&subscriber->channels[0]);
     close_channel(0, BROKER_CODE_NOT_FOUND);
@@ -199,7 +199,7 @@ Test(subscriber_channel, says_that_the_queue_is_gone)
     cr_expect_eq(subscriber_channels_consuming(subscriber), 0);
 }
 
-Test(subscriber_channel, ignores_what_still_comes_while_it_closes)
+Test(subscriber_channel, frames_are_ignored_while_it_closes)
 {
     open_channel(0);
     take_method(0, AMQP_BASIC_CANCEL_METHOD, &(amqp_basic_cancel_t){0});
@@ -229,7 +229,7 @@ Test(subscriber_channel, waits_longer_after_each_failure)
         "it had worked");
 }
 
-Test(subscriber_channel, tells_the_loss_of_what_was_consuming_when_the_connection_goes)
+Test(subscriber_channel, lost_connection_is_reported_for_consuming_channels)
 {
     open_channel(0);
     subscriber_channel_open(&subscriber->channels[1]);

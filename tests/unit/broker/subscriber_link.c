@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A subscriber on a connection: what it says to the broker. */
+/* A subscriber on a connection: what it sends to the broker. */
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "broker/reply.h"
@@ -90,7 +90,7 @@ static void set_up(void)
         .on_depth = on_depth};
     amqp_frame_t frame;
     manual_host_init(&host);
-    cr_assert_eq(subscriber_new(&host.host, &options, &listener, &subscriber), OK);
+    subscriber = subscriber_new(&host.host, &options, &listener);
     cr_assert_eq(subscriber_open(subscriber, peer_begin(&peer)), OK);
     manual_host_turn(&host);
     hear_method(AMQP_CHANNEL_OPEN_METHOD, &frame);
@@ -111,7 +111,7 @@ static void tear_down(void)
 
 TestSuite(subscriber_link, .init = set_up, .fini = tear_down);
 
-Test(subscriber_link, acks_many_at_once_and_only_what_is_contiguous)
+Test(subscriber_link, one_ack_covers_all_messages_before_the_first_open_one)
 {
     say_messages(1, 5);
     cr_assert_eq(messages, 5);
@@ -131,7 +131,7 @@ Test(subscriber_link, acks_many_at_once_and_only_what_is_contiguous)
     hear_nothing();
 }
 
-Test(subscriber_link, acks_without_waiting_when_an_eighth_of_the_prefetch_is_ended)
+Test(subscriber_link, ack_is_sent_at_once_when_an_eighth_of_the_prefetch_is_ended)
 {
     say_messages(1, 8);
     for (unsigned i = 0; i < 4; i++)
@@ -140,10 +140,10 @@ Test(subscriber_link, acks_without_waiting_when_an_eighth_of_the_prefetch_is_end
     hear_ack(4);
     subscriber_ack(subscriber, &tags[4]);
     say_messages(9, 9);
-    hear_ack(5); /* behind a reading */
+    hear_ack(5); /* after a reading */
 }
 
-Test(subscriber_link, acks_what_is_ended_before_it_closes)
+Test(subscriber_link, ended_messages_are_acked_before_the_close)
 {
     amqp_frame_t frame;
     say_messages(1, 2);
@@ -156,7 +156,7 @@ Test(subscriber_link, acks_what_is_ended_before_it_closes)
     subscriber_ack(subscriber, &tags[1]);
 }
 
-Test(subscriber_link, may_be_closed_by_whoever_takes_a_message)
+Test(subscriber_link, may_be_closed_in_on_message)
 {
     closes_on_message = true;
     say_messages(1, 3);
@@ -164,7 +164,7 @@ Test(subscriber_link, may_be_closed_by_whoever_takes_a_message)
     cr_expect(!subscriber_is_open(subscriber));
 }
 
-Test(subscriber_link, answers_a_close_and_opens_the_channel_again)
+Test(subscriber_link, close_is_answered_and_the_channel_opened_again)
 {
     amqp_frame_t frame;
     peer_say(&peer, 1, AMQP_CHANNEL_CLOSE_METHOD,
@@ -180,7 +180,7 @@ Test(subscriber_link, answers_a_close_and_opens_the_channel_again)
     hear_method(AMQP_CHANNEL_OPEN_METHOD, &frame);
 }
 
-Test(subscriber_link, closes_what_is_left_of_a_cancelled_channel)
+Test(subscriber_link, cancelled_channel_is_closed)
 {
     amqp_frame_t frame;
     peer_say(&peer, 1, AMQP_BASIC_CANCEL_METHOD,
@@ -189,7 +189,7 @@ Test(subscriber_link, closes_what_is_left_of_a_cancelled_channel)
     hear_method(AMQP_CHANNEL_CLOSE_METHOD, &frame);
     subscriber_tick(subscriber, clock_mono_us() + 2 * US_PER_SECOND);
     manual_host_turn(&host);
-    hear_nothing(); /* until the close is answered */
+    hear_nothing(); /* until the broker answers the close */
     peer_say(&peer, 1, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
     manual_host_turn(&host);
     subscriber_tick(subscriber, clock_mono_us() + 2 * US_PER_SECOND);
@@ -197,7 +197,7 @@ Test(subscriber_link, closes_what_is_left_of_a_cancelled_channel)
     hear_method(AMQP_CHANNEL_OPEN_METHOD, &frame);
 }
 
-Test(subscriber_link, opens_a_quiet_channel_anew_and_its_owner_does_not_hear_of_it)
+Test(subscriber_link, quiet_channel_is_reopened_without_a_report)
 {
     amqp_frame_t frame;
     unsigned lost_before = channels_lost;
@@ -213,7 +213,7 @@ Test(subscriber_link, opens_a_quiet_channel_anew_and_its_owner_does_not_hear_of_
     cr_expect_eq(channels_lost, lost_before);
 }
 
-Test(subscriber_link, leaves_a_quiet_channel_alone_while_something_of_it_is_out)
+Test(subscriber_link, quiet_channel_with_an_open_message_is_not_reopened)
 {
     say_messages(1, 1);
     subscriber->channels[0].since_mono_us -= 31 * US_PER_SECOND;
@@ -222,7 +222,7 @@ Test(subscriber_link, leaves_a_quiet_channel_alone_while_something_of_it_is_out)
     hear_nothing();
 }
 
-Test(subscriber_link, asks_for_the_depth_without_declaring_anything)
+Test(subscriber_link, depth_is_asked_without_declaring_a_queue)
 {
     amqp_frame_t frame;
     subscriber_ask_depth(subscriber, 0);
@@ -236,7 +236,7 @@ Test(subscriber_link, asks_for_the_depth_without_declaring_anything)
     cr_expect_eq(depth, 7);
 }
 
-Test(subscriber_link, loses_everything_with_the_connection)
+Test(subscriber_link, lost_connection_loses_all_channels)
 {
     say_messages(1, 1);
     peer_end(&peer);

@@ -6,10 +6,10 @@
 static void add(struct tag_window *window, uint64_t from, uint64_t to)
 {
     for (uint64_t number = from; number <= to; number++)
-        cr_assert_eq(tag_window_add(window, number), OK);
+        cr_assert(tag_window_add(window, number));
 }
 
-Test(subscriber_tag_window, acks_up_to_the_first_that_is_open)
+Test(subscriber_tag_window, ack_covers_all_before_the_first_open_tag)
 {
     struct tag_window window = TAG_WINDOW_EMPTY;
     add(&window, 1, 5);
@@ -27,7 +27,7 @@ Test(subscriber_tag_window, acks_up_to_the_first_that_is_open)
     tag_window_done(&window);
 }
 
-Test(subscriber_tag_window, ends_what_is_out_and_only_once)
+Test(subscriber_tag_window, tag_ends_only_once_and_only_if_it_was_added)
 {
     struct tag_window window = TAG_WINDOW_EMPTY;
     cr_expect(!tag_window_end(&window, 0));
@@ -43,17 +43,17 @@ Test(subscriber_tag_window, ends_what_is_out_and_only_once)
     tag_window_done(&window);
 }
 
-Test(subscriber_tag_window, refuses_a_tag_out_of_order)
+Test(subscriber_tag_window, tag_out_of_order_is_rejected)
 {
     struct tag_window window = TAG_WINDOW_EMPTY;
-    cr_expect_eq(tag_window_add(&window, 2), ERR_BUG);
+    cr_expect_not(tag_window_add(&window, 2));
     add(&window, 1, 1);
-    cr_expect_eq(tag_window_add(&window, 1), ERR_BUG);
+    cr_expect_not(tag_window_add(&window, 1));
     tag_window_done(&window);
 }
 
-/* A ring that is used for long, and grows at any place of its round. */
-Test(subscriber_tag_window, keeps_what_is_ended_while_it_grows)
+/* A ring that was used for long and grows at each of its positions. */
+Test(subscriber_tag_window, growing_keeps_the_ended_tags)
 {
     for (uint64_t start = 0; start < 130; start++) {
         struct tag_window window = TAG_WINDOW_EMPTY;
@@ -75,7 +75,7 @@ Test(subscriber_tag_window, keeps_what_is_ended_while_it_grows)
     }
 }
 
-Test(subscriber_tag_window, begins_at_one_again_on_another_channel)
+Test(subscriber_tag_window, reset_begins_at_one)
 {
     struct tag_window window = TAG_WINDOW_EMPTY;
     add(&window, 1, 3);

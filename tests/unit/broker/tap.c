@@ -26,7 +26,7 @@ static void begin(void)
 {
     metrics_thread_enter();
     manual_host_init(&host);
-    cr_assert_eq(tap_new(&host.host, on_lost, NULL, &tap), OK);
+    tap = tap_new(&host.host, on_lost, NULL);
 }
 
 static void end(void)
@@ -48,7 +48,7 @@ static void tap_events(unsigned count)
     }
 }
 
-Test(tap, a_copy_goes_to_the_topic_exchange_by_type_and_account)
+Test(tap, copy_is_published_to_the_topic_exchange_by_type_and_account)
 {
     cr_assert_eq(tap_open(tap, peer_begin(&peer)), OK);
     cr_assert(tap_is_open(tap));
@@ -63,13 +63,13 @@ Test(tap, a_copy_goes_to_the_topic_exchange_by_type_and_account)
     cr_assert_eq(metrics_read(METRIC_TAPS_SENT), 1);
 }
 
-Test(tap, without_a_connection_copies_are_dropped)
+Test(tap, copies_are_dropped_without_a_connection)
 {
     tap_events(3);
     cr_assert_eq(metrics_read(METRIC_TAPS_DROPPED), 3);
 }
 
-Test(tap, a_blocked_broker_gets_no_copies)
+Test(tap, blocked_broker_gets_no_copies)
 {
     cr_assert_eq(tap_open(tap, peer_begin(&peer)), OK);
     peer_say_blocked(&peer, "low on disk");
@@ -82,7 +82,7 @@ Test(tap, a_blocked_broker_gets_no_copies)
     cr_assert_eq(metrics_read(METRIC_TAPS_SENT), 1);
 }
 
-Test(tap, what_a_slow_broker_leaves_is_bounded)
+Test(tap, unsent_bytes_are_bounded)
 {
     cr_assert_eq(tap_open(tap, peer_begin(&peer)), OK);
     tap_events(100);
@@ -90,7 +90,7 @@ Test(tap, what_a_slow_broker_leaves_is_bounded)
     cr_assert_eq(metrics_read(METRIC_TAPS_SENT) + metrics_read(METRIC_TAPS_DROPPED), 100);
 }
 
-Test(tap, a_lost_connection_or_channel_is_said_once)
+Test(tap, lost_connection_or_channel_is_reported_once)
 {
     cr_assert_eq(tap_open(tap, peer_begin(&peer)), OK);
     peer_end(&peer);

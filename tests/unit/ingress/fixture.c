@@ -182,7 +182,7 @@ static void start_ingress(const char *intake_partner)
     cr_assert_eq(ingress_start(ingress), OK);
 }
 
-/* Files that know of nothing, for the reader. */
+/* Empty journal files, for the reader. */
 static void make_journal_files(void)
 {
     for (unsigned i = 0; i < TEST_SHARDS; i++) {
@@ -297,7 +297,7 @@ void client_post(int fd, const char *headers, const char *body)
     client_post_to(fd, "/v1/events", headers, slice_from_string(body));
 }
 
-/* One byte at a time up to the blank line, then what Content-Length says. */
+/* Reads byte by byte to the blank line, then as many bytes as Content-Length says. */
 void client_receive(int fd, struct answer *ret_answer)
 {
     *ret_answer = (struct answer){0};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A real ingress on a free port before a journal that answers what the test tells it, when the test
- * tells it. */
+/* A real ingress on a free port. Its journal is a fake: the test decides what it answers, and
+ * when. */
 #ifndef PENSTOCK_TESTS_UNIT_INGRESS_FIXTURE_H
 #define PENSTOCK_TESTS_UNIT_INGRESS_FIXTURE_H
 
@@ -16,7 +16,7 @@
 #define TEST_PARTITIONS 16
 #define WAIT_SECONDS_MAX 20
 
-/* Waits for a condition, never for a time. */
+/* Waits for a condition, never for a fixed time. */
 #define WAIT_UNTIL(condition)                                                               \
     do {                                                                                    \
         int64_t give_up_us_ = clock_mono_us() + WAIT_SECONDS_MAX * US_PER_SECOND;           \
@@ -30,27 +30,26 @@ extern struct ingress *ingress;
 extern struct byte_budget budgets[TEST_SHARDS];
 extern const struct hash_seed seed;
 
-/* Partner `shop` (key TEST_KEY) may post for `acc_1`, which has one endpoint; `acc_2` is somebody
- * else's. */
+/* Partner `shop` (key TEST_KEY) may post for `acc_1`, which has one endpoint. `acc_2` belongs to
+ * another partner. */
 void fixture_begin(void);
-/* The same in rabbitmq mode, before a fake broker (fake_broker.h). `intake_partner` "": no intake.
- * */
+/* The same in rabbitmq mode, with a fake broker (fake_broker.h). `intake_partner` "": no intake. */
 void fixture_begin_broker(const char *intake_partner);
 void fixture_end(void);
-void ingress_call(void (*run)(void)); /* on its thread; returns when it has run */
+void ingress_call(void (*run)(void)); /* runs it on the ingress thread and waits for it */
 
-/* Changes of `shop` and of `acc_1`; `types` are separated by spaces. */
+/* Changes `shop` and `acc_1`. `types` are separated by spaces. */
 void shop_set_key_pointer(const char *pointer);
 void shop_set_enabled(bool enabled);
 void shop_add_secret(const struct secret *secret);
 uint64_t account_add_endpoint(const char *name, const char *types);
 void account_remove_endpoint(uint64_t endpoint);
 
-/* What came to the fake journal of any shard, in order. */
+/* The requests to the fake journal of any shard, in order. */
 unsigned journal_count(void);
 struct journal_append *journal_request(unsigned index);
 unsigned journal_shard(unsigned index);
-/* Answers the index-th request; `first` is the id of a duplicate's or conflict's first event. */
+/* Answers the index-th request. `first` is the first event's id for a duplicate or a conflict. */
 void journal_answer(unsigned index, enum err result, const struct event_id *first);
 
 struct answer {
@@ -59,7 +58,7 @@ struct answer {
 };
 
 int client_connect(void);
-/* Sends a POST /v1/events with the given further header lines (each ending in \r\n). */
+/* Sends a POST /v1/events with more header lines, each ending in \r\n. */
 void client_post(int fd, const char *headers, const char *body);
 void client_post_to(int fd, const char *path, const char *headers, struct slice body);
 void client_send(int fd, const char *text);

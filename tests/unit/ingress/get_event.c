@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET of an event that only the broker has; what the journals know is shown by the scenario tests.
- * */
+/* GET of an event that only the broker has. Scenario tests cover events in the journals. */
 #include "fixture.h"
 
 #include "unit/queue/fake_broker.h"
@@ -44,7 +43,7 @@ static void get(int fd, const char *id, struct answer *ret_answer)
     client_receive(fd, ret_answer);
 }
 
-Test(get_event, what_was_accepted_lately_is_known_though_no_journal_has_it)
+Test(get_event, recently_accepted_event_is_found_although_no_journal_has_it)
 {
     int fd = client_connect();
     static struct answer answer, found;
@@ -65,7 +64,7 @@ Test(get_event, what_was_accepted_lately_is_known_though_no_journal_has_it)
     close(fd);
 }
 
-Test(get_event, what_nobody_knows_is_not_found)
+Test(get_event, unknown_event_is_not_found)
 {
     int fd = client_connect();
     static struct answer answer;

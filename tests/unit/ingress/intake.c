@@ -16,7 +16,7 @@ static void begin(void)
     dial_and_wait();
 }
 
-/* The connector is stopped before the rest: what is out is answered. */
+/* The connector is stopped first: open requests are answered. */
 static void end_dials(void)
 {
     for (int task = CONNECTOR_OPEN_PUBLISHER; task <= CONNECTOR_OPEN_INTAKE; task++)
@@ -69,7 +69,7 @@ static void dial_and_wait(void)
     ingress_call(fake_open_channel);
 }
 
-/* What the next deliver_it gives to the intake. */
+/* The message that the next deliver_it gives to the intake. */
 static const char *body, *content_type = "", *message_id = "";
 
 static void deliver_it(void)
@@ -98,7 +98,7 @@ static void end_publish(enum publish_end how)
     ingress_call(look);
 }
 
-Test(intake, a_good_message_goes_the_events_way_and_is_acked_when_it_is_durable)
+Test(intake, valid_message_is_enqueued_and_acked_when_it_is_durable)
 {
     deliver(PURCHASE("o-1"));
     ingress_call(look);
@@ -107,13 +107,13 @@ Test(intake, a_good_message_goes_the_events_way_and_is_acked_when_it_is_durable)
     cr_assert_eq(seen.acked, 0);
     end_publish(PUBLISHED);
     cr_assert_eq(seen.acked, 1);
-    deliver(PURCHASE("o-1")); /* a duplicate has done its duty as well */
+    deliver(PURCHASE("o-1")); /* a duplicate is acked as well */
     ingress_call(look);
     cr_assert_eq(seen.acked, 2);
     cr_assert_eq(metrics_read(METRIC_INTAKE_ACCEPTED), 2);
 }
 
-Test(intake, what_is_refused_goes_to_the_errors_with_the_reason_and_is_acked_when_it_is_there)
+Test(intake, rejected_message_is_published_to_the_errors_and_then_acked)
 {
     static const struct {
         const char *body, *content_type, *reason;
@@ -141,7 +141,7 @@ Test(intake, what_is_refused_goes_to_the_errors_with_the_reason_and_is_acked_whe
     cr_assert_eq(journal_count(), 0);
 }
 
-Test(intake, a_conflict_is_refused)
+Test(intake, conflict_is_rejected)
 {
     deliver(PURCHASE("o-1"));
     end_publish(PUBLISHED);
@@ -154,7 +154,7 @@ Test(intake, a_conflict_is_refused)
     cr_assert_eq(seen.acked, 2);
 }
 
-Test(intake, message_id_is_the_key_when_nothing_else_gives_one)
+Test(intake, message_id_is_the_key_if_there_is_no_other_key)
 {
     message_id = "m-1";
     deliver("{\"type\":\"purchase\",\"account\":\"acc_1\"}");
@@ -165,7 +165,7 @@ Test(intake, message_id_is_the_key_when_nothing_else_gives_one)
     cr_assert_eq(seen.acked, 2);
 }
 
-Test(intake, a_refusal_that_does_not_arrive_is_sent_again)
+Test(intake, unconfirmed_publish_to_the_errors_is_repeated)
 {
     deliver("{");
     end_publish(PUBLISH_NACKED);
@@ -176,7 +176,7 @@ Test(intake, a_refusal_that_does_not_arrive_is_sent_again)
     cr_assert_eq(seen.doubts, 1);
 }
 
-Test(intake, what_could_not_be_made_durable_is_tried_again)
+Test(intake, message_that_did_not_become_durable_is_retried)
 {
     deliver(PURCHASE("o-1"));
     end_publish(PUBLISH_NACKED);
@@ -188,7 +188,7 @@ Test(intake, what_could_not_be_made_durable_is_tried_again)
     WAIT_UNTIL_SEEN(seen.acked == 1);
 }
 
-Test(intake, behind_a_lost_channel_a_tag_is_not_acked_and_what_waited_is_forgotten)
+Test(intake, lost_channel_drops_waiting_messages_and_its_tags_are_not_acked)
 {
     deliver(PURCHASE("o-1"));
     ingress_call(fake_lose_channel);
@@ -200,7 +200,7 @@ Test(intake, behind_a_lost_channel_a_tag_is_not_acked_and_what_waited_is_forgott
     cr_assert_eq(seen.published_count, 2);
 }
 
-Test(intake, nothing_is_consumed_for_a_partner_who_is_disabled)
+Test(intake, nothing_is_consumed_for_a_disabled_partner)
 {
     shop_set_enabled(false);
     WAIT_UNTIL_SEEN(!seen.subscriber_open);

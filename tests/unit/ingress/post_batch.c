@@ -16,7 +16,7 @@ TestSuite(post_batch, .init = fixture_begin, .fini = fixture_end);
 
 static struct answer answer;
 
-/* The statuses of the results, separated by spaces. */
+/* Returns the statuses of the results, separated by spaces. */
 static const char *statuses(void)
 {
     static char text[8 * BATCH_ITEMS_MAX];
@@ -83,7 +83,7 @@ Test(post_batch, each_item_has_its_result_in_order)
     WAIT_UNTIL(atomic_load(&budgets[0].taken_bytes) + atomic_load(&budgets[1].taken_bytes) == 0);
 }
 
-Test(post_batch, what_has_no_good_item_is_answered_at_once)
+Test(post_batch, batch_without_a_valid_item_is_answered_at_once)
 {
     cr_assert_eq(post_refused(LINES, "x\ny\n"), 200);
     cr_assert_str_eq(statuses(), "400 400");
@@ -94,7 +94,7 @@ Test(post_batch, what_has_no_good_item_is_answered_at_once)
     cr_assert_eq(journal_count(), 0);
 }
 
-Test(post_batch, what_is_wrong_with_the_whole_is_refused_as_a_whole)
+Test(post_batch, malformed_batch_is_rejected_as_a_whole)
 {
     static const struct {
         const char *headers, *body;
@@ -120,7 +120,7 @@ Test(post_batch, what_is_wrong_with_the_whole_is_refused_as_a_whole)
     cr_assert_eq(journal_count(), 0);
 }
 
-Test(post_batch, an_item_may_be_as_large_as_an_event_and_a_batch_as_large_as_its_route_says)
+Test(post_batch, item_has_the_limit_of_an_event_and_batch_the_limit_of_its_route)
 {
     struct buffer body = BUFFER_EMPTY;
     for (int extra = 0; extra <= 1; extra++) {
@@ -146,7 +146,7 @@ Test(post_batch, an_item_may_be_as_large_as_an_event_and_a_batch_as_large_as_its
     client_receive(fd, &answer);
     cr_assert_eq(answer.status, 413);
     cr_assert(strstr(answer.body, "urn:penstock:problem:too-large"), "%s", answer.body);
-    /* One event does not get the room of a batch. */
+    /* A single event does not get the limit of a batch. */
     client_post_to(fd, "/v1/events", JSON_AND_KEY, slice_of(body.data, EVENT_BYTES_MAX + 1));
     client_receive(fd, &answer);
     cr_assert_eq(answer.status, 413);
@@ -154,7 +154,7 @@ Test(post_batch, an_item_may_be_as_large_as_an_event_and_a_batch_as_large_as_its
     buffer_done(&body);
 }
 
-Test(post_batch, a_thousand_items_at_once)
+Test(post_batch, thousand_items_are_posted_at_once)
 {
     struct buffer body = BUFFER_EMPTY;
     for (int i = 0; i < BATCH_ITEMS_MAX; i++)
@@ -175,7 +175,7 @@ Test(post_batch, a_thousand_items_at_once)
     buffer_done(&body);
 }
 
-Test(post_batch, what_is_not_known_after_three_seconds_is_503_and_a_late_word_is_harmless)
+Test(post_batch, items_unknown_after_three_seconds_are_503_and_late_results_are_harmless)
 {
     int64_t accepted = metrics_read(METRIC_EVENTS_ACCEPTED), started_us = clock_mono_us();
     int fd = client_connect();
@@ -192,7 +192,7 @@ Test(post_batch, what_is_not_known_after_three_seconds_is_503_and_a_late_word_is
     close(fd);
 }
 
-Test(post_batch, under_pressure_each_item_goes_by_its_class)
+Test(post_batch, items_are_shed_by_class_when_memory_is_short)
 {
     unsigned shard =
         (unsigned)(hash_siphash(&seed, SLICE_LITERAL("acc_1")) % TEST_PARTITIONS) % TEST_SHARDS;
@@ -207,7 +207,7 @@ Test(post_batch, under_pressure_each_item_goes_by_its_class)
     close(fd);
 }
 
-Test(post_batch, a_client_that_leaves_changes_nothing_for_its_events)
+Test(post_batch, disconnect_does_not_change_the_events)
 {
     int64_t accepted = metrics_read(METRIC_EVENTS_ACCEPTED);
     int fd = client_connect();

@@ -9,7 +9,7 @@
 
 TestSuite(post_event, .init = fixture_begin, .fini = fixture_end);
 
-/* Posts and answers OK; returns what the journal got. The connection stays the caller's. */
+/* Posts and answers OK. Returns the journal's request. The caller owns the connection. */
 static struct journal_append *post_and_accept(
     int fd, const char *headers, const char *body, struct answer *ret_answer)
 {
@@ -20,7 +20,7 @@ static struct journal_append *post_and_accept(
     return append;
 }
 
-Test(post_event, is_answered_200_only_after_the_journal)
+Test(post_event, answer_200_is_sent_only_after_the_journal_answers)
 {
     int fd = client_connect();
     struct answer answer;
@@ -38,7 +38,7 @@ Test(post_event, is_answered_200_only_after_the_journal)
     close(fd);
 }
 
-Test(post_event, a_duplicate_gets_the_first_ones_id)
+Test(post_event, duplicate_is_answered_with_the_first_event_id)
 {
     int fd = client_connect();
     struct answer answer;
@@ -55,7 +55,7 @@ Test(post_event, a_duplicate_gets_the_first_ones_id)
     close(fd);
 }
 
-Test(post_event, what_the_journal_refuses_has_its_status)
+Test(post_event, errors_of_the_journal_are_answered_with_their_status)
 {
     static const struct {
         enum err result;
@@ -79,8 +79,7 @@ Test(post_event, what_the_journal_refuses_has_its_status)
     close(fd);
 }
 
-Test(
-    post_event, without_the_journals_word_it_is_503_after_three_seconds_and_a_late_word_is_harmless)
+Test(post_event, missing_journal_answer_is_503_after_three_seconds_and_a_late_one_is_harmless)
 {
     int fd = client_connect();
     struct answer answer;
@@ -98,10 +97,10 @@ Test(
     close(fd);
 }
 
-Test(post_event, the_key_is_the_header_or_else_the_id)
+Test(post_event, key_is_the_header_or_else_the_id)
 {
     static const struct {
-        const char *headers, *body, *key; /* NULL: refused with 422 */
+        const char *headers, *body, *key; /* NULL: rejected with 422 */
     } cases[] = {
         {JSON_AND_KEY "Idempotency-Key: from-header\r\n", PURCHASE("o-1"), "from-header"},
         {JSON_AND_KEY, PURCHASE("o-1"), "o-1"},
@@ -129,7 +128,7 @@ Test(post_event, the_key_is_the_header_or_else_the_id)
     cr_assert_eq(journal_count(), seen);
 }
 
-Test(post_event, the_dedupe_key_is_of_partner_account_type_and_key)
+Test(post_event, dedupe_key_is_made_of_partner_account_type_and_key)
 {
     int fd = client_connect();
     struct answer answer;
@@ -142,7 +141,7 @@ Test(post_event, the_dedupe_key_is_of_partner_account_type_and_key)
     close(fd);
 }
 
-Test(post_event, the_account_decides_partition_and_shard)
+Test(post_event, account_decides_partition_and_shard)
 {
     int fd = client_connect();
     struct answer answer;
@@ -154,7 +153,7 @@ Test(post_event, the_account_decides_partition_and_shard)
     close(fd);
 }
 
-Test(post_event, who_you_are_and_whose_account_it_is)
+Test(post_event, unknown_credential_is_401_and_foreign_account_is_403)
 {
     static const struct {
         const char *headers, *body;
@@ -187,7 +186,7 @@ Test(post_event, who_you_are_and_whose_account_it_is)
     cr_assert_eq(journal_count(), 0);
 }
 
-Test(post_event, under_pressure_optional_events_go_first_and_critical_ones_last)
+Test(post_event, optional_events_are_shed_first_and_critical_ones_last)
 {
     int fd = client_connect();
     struct answer answer;
@@ -219,7 +218,7 @@ Test(post_event, under_pressure_optional_events_go_first_and_critical_ones_last)
     close(fd);
 }
 
-Test(post_event, a_client_that_leaves_changes_nothing_for_its_event)
+Test(post_event, disconnect_does_not_change_the_event)
 {
     int fd = client_connect();
     int64_t accepted = metrics_read(METRIC_EVENTS_ACCEPTED);
@@ -240,7 +239,7 @@ Test(post_event, a_client_that_leaves_changes_nothing_for_its_event)
     close(fd);
 }
 
-Test(post_event, a_stop_waits_for_what_is_in_flight)
+Test(post_event, stop_waits_for_open_requests)
 {
     int fd = client_connect();
     struct answer answer;
@@ -255,7 +254,7 @@ Test(post_event, a_stop_waits_for_what_is_in_flight)
     close(fd);
 }
 
-Test(post_event, what_is_no_event_id_is_not_found)
+Test(post_event, malformed_event_id_is_not_found)
 {
     static const char *const ids[] = {
         "evt_nonsense", "1", "evt_01890A5D-AC96-774B-BCCE-B302099A8057"};
@@ -273,7 +272,7 @@ Test(post_event, what_is_no_event_id_is_not_found)
     }
 }
 
-Test(post_event, only_a_traceparent_that_is_one_is_passed_on)
+Test(post_event, only_a_valid_traceparent_is_kept)
 {
     static const struct {
         const char *header, *kept;

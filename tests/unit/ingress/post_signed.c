@@ -54,7 +54,7 @@ static int post_signed_by(
     return post(path, "msg_1", timestamp_s, signature, "", PURCHASE("o-1"), ret_answer);
 }
 
-Test(post_signed, any_active_secret_counts_and_the_event_goes_the_usual_way)
+Test(post_signed, any_active_secret_is_accepted)
 {
     struct answer answer;
     shop_add_secret(&old_secret);
@@ -67,7 +67,7 @@ Test(post_signed, any_active_secret_counts_and_the_event_goes_the_usual_way)
     cr_assert_eq(journal_count(), 3);
 }
 
-Test(post_signed, one_signature_of_several_is_enough)
+Test(post_signed, one_valid_signature_of_several_is_enough)
 {
     struct answer answer;
     char signature[SIGNATURE_TEXT_BYTES], list[1000];
@@ -82,7 +82,7 @@ Test(post_signed, one_signature_of_several_is_enough)
     cr_assert_eq(post(PATH, "msg_1", now_s(), list, "", PURCHASE("o-1"), &answer), 401);
 }
 
-Test(post_signed, who_knows_no_secret_learns_nothing)
+Test(post_signed, answer_does_not_show_whether_a_partner_exists)
 {
     struct answer wrong, other;
     cr_assert_eq(post_signed_by(&old_secret, PATH, now_s(), &wrong), 401, "it has no secret yet");
@@ -101,7 +101,7 @@ Test(post_signed, who_knows_no_secret_learns_nothing)
     cr_assert_eq(journal_count(), 0);
 }
 
-Test(post_signed, the_signature_is_over_id_timestamp_and_body)
+Test(post_signed, signature_covers_id_timestamp_and_body)
 {
     struct answer answer;
     char signature[SIGNATURE_TEXT_BYTES];
@@ -115,7 +115,7 @@ Test(post_signed, the_signature_is_over_id_timestamp_and_body)
     cr_assert_eq(journal_count(), 0);
 }
 
-Test(post_signed, too_old_or_too_far_ahead_is_refused)
+Test(post_signed, old_or_future_timestamp_is_rejected)
 {
     struct answer answer;
     shop_add_secret(&old_secret);
@@ -128,7 +128,7 @@ Test(post_signed, too_old_or_too_far_ahead_is_refused)
             cases[i].status, "case %zu", i);
 }
 
-Test(post_signed, headers_must_be_there_and_well_formed)
+Test(post_signed, missing_or_malformed_headers_are_rejected)
 {
     static const char *const cases[] = {
         "",
@@ -152,10 +152,10 @@ Test(post_signed, headers_must_be_there_and_well_formed)
     }
 }
 
-Test(post_signed, the_webhook_id_is_the_last_resort_for_a_key)
+Test(post_signed, webhook_id_is_the_key_if_there_is_no_other_key)
 {
     static const struct {
-        const char *more, *body, *key; /* NULL: refused, since nobody signed that header */
+        const char *more, *body, *key; /* NULL: rejected, because that header is not signed */
     } cases[] = {
         {"", PURCHASE("o-1"), "o-1"},
         {"", "{\"type\":\"purchase\",\"account\":\"acc_1\"}", "msg.1 x"},

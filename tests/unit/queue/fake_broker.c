@@ -87,14 +87,14 @@ void fake_answer_dial(enum connector_task task, enum err result)
 
 /* The publisher */
 
-enum err publisher_new(struct broker_host *host, const struct broker_options *options,
-    unsigned window, const struct publisher_listener *listener, struct publisher **ret_publisher)
+struct publisher *publisher_new(struct broker_host *host, const struct broker_options *options,
+    unsigned window, const struct publisher_listener *listener)
 {
     struct publisher *publisher = calloc(1, sizeof *publisher);
     publisher->listener = *listener;
     fake.publishers_made++;
-    *ret_publisher = publisher_now = publisher;
-    return OK;
+    publisher_now = publisher;
+    return publisher;
 }
 
 static void end_all(void)
@@ -239,15 +239,15 @@ void fake_answer_waiting(int64_t messages)
 
 /* The subscriber */
 
-enum err subscriber_new(struct broker_host *host, const struct subscriber_options *options,
-    const struct subscriber_listener *listener, struct subscriber **ret_subscriber)
+struct subscriber *subscriber_new(struct broker_host *host,
+    const struct subscriber_options *options, const struct subscriber_listener *listener)
 {
     struct subscriber *subscriber = calloc(1, sizeof *subscriber);
     cr_assert_leq(options->queues_count, FAKE_CHANNELS_MAX);
     subscriber->listener = *listener;
     subscriber->channels_count = options->queues_count;
-    *ret_subscriber = subscriber_now = subscriber;
-    return OK;
+    subscriber_now = subscriber;
+    return subscriber;
 }
 
 void subscriber_free(struct subscriber *subscriber)
@@ -449,13 +449,13 @@ void fake_deliver(
 
 /* The tap */
 
-enum err tap_new(struct broker_host *host, void (*on_lost)(void *context, const char *why),
-    void *context, struct tap **ret_tap)
+struct tap *tap_new(
+    struct broker_host *host, void (*on_lost)(void *context, const char *why), void *context)
 {
     struct tap *tap = calloc(1, sizeof *tap);
     *tap = (struct tap){.on_lost = on_lost, .context = context};
-    *ret_tap = tap_now = tap;
-    return OK;
+    tap_now = tap;
+    return tap;
 }
 
 void tap_free(struct tap *tap)
