@@ -3,6 +3,10 @@
  * What the gateway says: every event of every shard with its deliveries, in one pass along both
  * primary keys. The files are only read, and closing leaves the WAL alone, so that a gateway that
  * was killed finds its files as it left them.
+ *
+ * These are the only SQL statements of bench/ on a gateway's files: the verdict must not believe the
+ * code that it judges. tests/unit/bench/verdict_journal.c reads a journal that the gateway's own
+ * code has written, and fails when the schema changes.
  */
 #include "base/limits.h"
 #include "verdict/join.h"
