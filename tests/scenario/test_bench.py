@@ -29,7 +29,7 @@ HEALTHY = {
     "sink": {"default": "delay=exp:2ms", "1": "fail=10%", "2": "drop=2%"},
     # Neither speed nor the re-sends of dropped answers are what these tests are about; a sanitizer makes everything slow.
     "levels": {"answer_p99_max": "none", "answer_max": "none", "freshness_p99_max": "none", "error_share_max": "none"},
-    "resolve": "60s",
+    "drain": "60s",
 }
 
 pytestmark = pytest.mark.once
