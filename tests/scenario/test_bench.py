@@ -7,9 +7,9 @@ import pathlib
 import subprocess
 import sys
 
-import httpx
 import pytest
 
+from support import client as http
 from support.gateway import BINARY, ROOT, clean_environment
 from support.wait import wait_for
 
@@ -122,7 +122,7 @@ def test_a_filled_data_directory_is_as_the_gateway_would_have_made_it(tmp_path):
         gateway.start()
         for key in ("key-0-0", "key-0-1499", "event-0-7"):
             event = {"id": key, "type": "purchase", "account": "acc_0", "amount": "129.90", "currency": "EUR"}
-            answer = httpx.post(f"{gateway.ingress}/v1/events", json=event, headers={"authorization": f"Bearer {gateway.api_key}"}, trust_env=False)
+            answer = http.post(f"{gateway.ingress}/v1/events", json=event, headers={"authorization": f"Bearer {gateway.api_key}"})
             assert answer.status_code == 200 and answer.json()["status"] == "duplicate", answer.text
         deliveries = gateway.ask("GET", f"/api/v1/events/{answer.json()['event']}")["deliveries"]
         assert [delivery["state"] for delivery in deliveries] == ["delivered"]
