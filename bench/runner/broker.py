@@ -145,8 +145,8 @@ class Broker:
             self._console = _Console(self._environment(), self.directory, self.name)
         return self._console.eval(" ".join(expressions.split()), seconds)
 
-    def ctl(self, *arguments, seconds=60):
-        """What rabbitmqctl says; it takes about a second."""
+    def ctl(self, *arguments, seconds=180):
+        """What rabbitmqctl says; it takes about a second of CPU time."""
         command = [f"{_PROGRAMS}/rabbitmqctl", "--silent", "--node", self.name, *map(str, arguments)]
         done = subprocess.run(command, env=self._environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds,
                               check=False, cwd=self.directory)

@@ -98,6 +98,7 @@ FIGURES = {"accuracy": "ours and h2load's", "ceilings": "gateway/commit_two_file
            "versus": "| delivered |"}
 
 
+@pytest.mark.xdist_group("figures")
 @pytest.mark.parametrize("part", FIGURES)
 def test_every_part_of_the_figures_runs(tmp_path, part):
     """Tiny: what it measures means nothing, but that it can be measured at all is seen before somebody needs it."""
