@@ -7,12 +7,12 @@
  * of expiry between the commits, as the journal's thread does. It prints the longest and the 99.9th
  * percentile of both kinds of transaction, and the duration of the whole expiry.
  *
- * Only this bench uses src/journal directly: it measures the writer without threads and network.
+ * It measures the writer itself, without threads and network.
  */
-#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/limits.h"
 #include "common/histogram.h"
-#include "journal/store.h"
-#include "model/placement.h"
+#include "writer/writer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,37 +25,12 @@
 #define BODY_BYTES 470
 
 struct bench {
-    const char *directory;
-    struct store store;
-    struct event_id_generator ids;
+    struct writer *writer;
     uint64_t number;
     struct histogram accepting, steps;
 };
 
-static void die(const char *what, enum err error)
-{
-    fprintf(stderr, "penstock-expiry: %s: %s\n", what, err_name(error));
-    exit(EX_SOFTWARE);
-}
-
-static void check(const char *what, enum err error)
-{
-    if (error)
-        die(what, error);
-}
-
-static void open_store(struct bench *bench)
-{
-    char detail[256] = "";
-    const struct store_options options = {
-        .directory = bench->directory, .expiry = {7 * US_PER_DAY, 90 * US_PER_DAY}};
-    if (store_open(&bench->store, &options, detail) != OK) {
-        fprintf(stderr, "penstock-expiry: %s\n", detail);
-        exit(EX_NOINPUT);
-    }
-}
-
-/* Adds one event for one endpoint to the open transaction. Returns its number. */
+/* One event for one endpoint, into the transaction that is open. Returns its number. */
 static int64_t append(struct bench *bench, int64_t accepted_us)
 {
     static const char body[BODY_BYTES] = {'{'};
@@ -72,60 +47,18 @@ static int64_t append(struct bench *bench, int64_t accepted_us)
         .currency = SLICE_LITERAL("EUR"),
         .body = slice_of(body, sizeof body),
     };
-    unsigned char random[8];
-    memcpy(random, &bench->number, sizeof random);
-    event_id_make(&bench->ids, accepted_us, 0, random, &parts.id);
-    struct journal_append request = {
-        .request.kind = JOURNAL_APPEND, .endpoints_count = 1, .endpoints = {1}};
-    check("an event", event_new(&parts, NULL, 100, &request.event));
-    dedupe_key_of(parts.partner, parts.account, parts.type, parts.key, &request.dedupe_key);
-    int64_t seq = bench->store.next_seq;
-    check("an append", store_append(&bench->store, &request.request));
-    check("an append's result", request.request.result);
-    event_unref(request.event);
-    return seq;
+    writer_make_id(bench->writer, &parts);
+    return writer_append(bench->writer, &parts, 1);
 }
 
-static void begin(struct bench *bench, unsigned room)
-{
-    bench->store.handover =
-        malloc(sizeof *bench->store.handover + room * sizeof bench->store.handover->deliveries[0]);
-    if (!bench->store.handover)
-        die("memory", ERR_NO_MEMORY);
-    bench->store.handover->count = 0;
-    bench->store.handover_room = room;
-    check("begin", store_begin(&bench->store));
-}
-
-static void commit(struct bench *bench)
-{
-    check("commit", store_commit(&bench->store));
-    for (unsigned i = 0; i < bench->store.handover->count; i++)
-        event_unref(bench->store.handover->deliveries[i].event);
-    free(TAKE(bench->store.handover));
-    check("checkpoint", checkpointer_work(&bench->store.checkpointer));
-}
-
-static void deliver(struct bench *bench, int64_t seq)
-{
-    struct journal_record order = {.request.kind = JOURNAL_RECORD_OUTCOME,
-        .delivery = placement_first_delivery(seq),
-        .from = DELIVERY_PENDING,
-        .to = DELIVERY_DELIVERED,
-        .has_attempt = true,
-        .attempt = {.number = 1, .started_us = 1, .end.http_status = 200}};
-    check("an outcome", store_record_outcome(&bench->store, &order.request));
-    check("an outcome's result", order.request.result);
-}
-
-/* Adds delivered events that are older than every retention. */
+/* Delivered events of a day whose retention has ended. */
 static void fill(struct bench *bench, unsigned events, int64_t accepted_us)
 {
     for (unsigned done = 0; done < events; done += FILL_BATCH) {
-        begin(bench, FILL_BATCH);
+        writer_begin(bench->writer, FILL_BATCH);
         for (unsigned i = 0; i < FILL_BATCH; i++)
-            deliver(bench, append(bench, accepted_us));
-        commit(bench);
+            writer_deliver(bench->writer, append(bench, accepted_us), 0);
+        writer_commit(bench->writer);
     }
 }
 
@@ -137,19 +70,19 @@ static int64_t now_us(void)
 static void accept_some(struct bench *bench)
 {
     int64_t started_us = now_us();
-    begin(bench, EVENTS_PER_TURN);
+    writer_begin(bench->writer, EVENTS_PER_TURN);
     for (unsigned i = 0; i < EVENTS_PER_TURN; i++)
         append(bench, clock_wall_us());
-    commit(bench);
+    writer_commit(bench->writer);
     histogram_add(&bench->accepting, now_us() - started_us);
 }
 
 static void expire_some(struct bench *bench, int64_t wall_us)
 {
     int64_t started_us = now_us();
-    begin(bench, 0);
-    check("a step", expiry_step(&bench->store, wall_us));
-    commit(bench);
+    writer_begin(bench->writer, 0);
+    writer_expire_step(bench->writer, wall_us);
+    writer_commit(bench->writer);
     histogram_add(&bench->steps, now_us() - started_us);
 }
 
@@ -161,7 +94,7 @@ static unsigned run(struct bench *bench, bool expire, unsigned turns)
     histogram_init(&bench->accepting);
     histogram_init(&bench->steps);
     for (int64_t due_us = now_us();
-         expire ? expiry_is_due(&bench->store.expiry, clock_wall_us()) : done < turns; done++) {
+         expire ? writer_expiry_is_due(bench->writer, clock_wall_us()) : done < turns; done++) {
         accept_some(bench);
         if (expire && done % 2) /* every 10 ms, like the journal's thread */
             expire_some(bench, clock_wall_us());
@@ -190,21 +123,20 @@ int main(int argc, char **argv)
         fputs("Usage: penstock-expiry EMPTY_DIRECTORY [EVENTS]\n", stderr);
         return EX_USAGE;
     }
-    bench.directory = argv[1];
-    open_store(&bench);
+    bench.writer = writer_open(argv[1], 0);
     int64_t started_us = now_us();
     fill(&bench, events, clock_wall_us() - 100 * US_PER_DAY);
-    store_close(&bench.store, false);
-    printf("%u expired events, made in %.1f s; 2000 events per second during the runs\n", events,
+    writer_close(bench.writer);
+    printf("%u expired events, made in %.1f s; 2000 events a second meanwhile\n", events,
         (double)(now_us() - started_us) / 1e6);
-    open_store(&bench); /* again: with a cold cache, as after 90 days */
+    bench.writer = writer_open(argv[1], 0); /* with a cold cache, as after 90 days */
     run(&bench, false, 2000);
     print("accepting, alone", &bench.accepting);
     started_us = now_us();
     run(&bench, true, 0);
     print("accepting, expiry too", &bench.accepting);
     print("steps of expiry", &bench.steps);
-    printf("  everything expired in %.1f s\n", (double)(now_us() - started_us) / 1e6);
-    store_close(&bench.store, false);
+    printf("  all gone in %.1f s\n", (double)(now_us() - started_us) / 1e6);
+    writer_close(bench.writer);
     return EX_OK;
 }

@@ -28,7 +28,7 @@ def h2load_p50(url, directory, seconds):
 
 
 def of_sink(bench, directory, words, timetable):
-    """Latencies of a server that is known to be slow: the sink, for once in the gateway's place."""
+    """Latencies of a server that is known to be slow: the sink in the gateway's place."""
     sink = Sink(bench.build, directory, {"/": words}).start()
     try:
         return bench.load(sink.url, "--timetable", timetable)["answers"]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gateway's own audit beside what the generator posted and the journal's copy says: to the cent, per currency. The verdict has its
-sums from the generator's log, the audit from the gateway's totals and rows; neither knows of the other."""
+sums from the generator's log, the audit from the gateway's totals and rows; neither uses the other."""
 from decimal import Decimal
 
 ENDS = ("delivered", "in_progress", "parked", "dead", "discarded")
@@ -29,7 +29,7 @@ def compare_audit(audit, details):
             continue
         row = totals.get(None if currency == "none" else currency)
         if row is None:
-            wrong.append(f"audit: {currency}: {accepted} was accepted, and the audit knows of nothing")
+            wrong.append(f"audit: {currency}: {accepted} was accepted, and the audit has nothing of it")
         elif _sum(row, "accepted") != accepted:
             wrong.append(f"audit: {currency}: the partners were answered 200 for {accepted}, the audit says {row['accepted']['sum']}")
         elif _sum(row, _all(row)) != sum(_sum(row, end) for end in ENDS):

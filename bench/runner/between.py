@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The broker that stands between ingress and delivery in a run (`--queue rabbitmq`, or `queue = "rabbitmq"` in the plan)."""
+"""The broker between ingress and delivery in a run (`--queue rabbitmq`, or `queue = "rabbitmq"` in the plan)."""
 import os
 import re
 
@@ -96,6 +96,6 @@ class Between:
         return (f"  through the broker {count(PUBLISHES, 'acked')}, directly {count('penstock_broker_direct_total')} "
                 f"(late confirms {count(PUBLISHES, 'late')}, refused {count(PUBLISHES, 'nacked')}, returned {count(PUBLISHES, 'returned')}, lost "
                 f"{count(PUBLISHES, 'lost')})\n  consumed {count(RECEIVED, 'new')} new, {count(RECEIVED, 'again')} again, {count(RECEIVED, 'alias')} "
-                f"aliases, {count(RECEIVED, 'conflict')} conflicts; taken over {count('penstock_broker_adopted_total')}\n"
+                f"aliases, {count(RECEIVED, 'conflict')} conflicts; adopted {count('penstock_broker_adopted_total')}\n"
                 f"  connections that the broker closed for missed heartbeats {self.cut_off()}\n"
                 "  turns of the ingress loops {:.0f}, {:.0f} of them above 50 ms, the longest at most {:g} s\n".format(*self.turns()))

@@ -45,7 +45,7 @@ def available():
 
 
 class _Console:
-    """A hidden Erlang node beside a broker's: a line in is expressions, evaluated there; a line out is what came of them."""
+    """A hidden Erlang node beside a broker's: a line in is expressions, evaluated there; a line out is their value."""
 
     _LOOP = """Loop = fun(Again) -> case io:get_line("") of eof -> halt(0); Line ->
         [Milliseconds, Text] = string:split(string:trim(Line), " "),
@@ -145,8 +145,8 @@ class Broker:
             self._console = _Console(self._environment(), self.directory, self.name)
         return self._console.eval(" ".join(expressions.split()), seconds)
 
-    def ctl(self, *arguments, seconds=60):
-        """What rabbitmqctl says; it takes about a second."""
+    def ctl(self, *arguments, seconds=180):
+        """What rabbitmqctl says; it takes about a second of CPU time."""
         command = [f"{_PROGRAMS}/rabbitmqctl", "--silent", "--node", self.name, *map(str, arguments)]
         done = subprocess.run(command, env=self._environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds,
                               check=False, cwd=self.directory)
@@ -277,7 +277,7 @@ class Broker:
 
 
 def start_cluster(directory, count=3, config=()):
-    """Nodes that find each other by a list in their configuration. Each stands for itself from then on; stop_cluster ends all."""
+    """Nodes that find each other by a list in their configuration. Each node is its own from then on; stop_cluster ends all."""
     nodes = [Broker(pathlib.Path(directory) / "node-0", start=False)]
     nodes += [Broker(pathlib.Path(directory) / f"node-{number}", beside=nodes[0], start=False) for number in range(1, count)]
     lines = ["cluster_formation.peer_discovery_backend = classic_config", "cluster_partition_handling = pause_minority",

@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import urllib.parse
 
 from runner.ports import free_port
@@ -24,6 +25,7 @@ class Gateway:
         self.options = {**DEFAULTS, **(options or {})}
         self.config_file = self.directory / f"{name}.yaml"
         self.binary = pathlib.Path(build) / "penstock"
+        self.tools = pathlib.Path(build) / "bin"  # of the same build: they write its format
         self.ingress = f"http://127.0.0.1:{free_port()}"
         self.options["ingress.listen"] = self.ingress.removeprefix("http://")
         self.options["admin.listen"] = f"127.0.0.1:{free_port()}"
@@ -31,7 +33,7 @@ class Gateway:
         syncs = self.directory / f"{name}.syncs"
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("PENSTOCK_")}
         self.environment.update(environment or {})
-        counter = pathlib.Path(build) / "bin/libcount_syncs.so"
+        counter = self.tools / "libcount_syncs.so"
         self.usage = Usage(name, syncs if counter.exists() else None)
         if counter.exists():
             self.environment.update({"LD_PRELOAD": str(counter), "SYNC_COUNT_FILE": str(syncs)})
@@ -110,6 +112,13 @@ class Gateway:
     def audit(self):
         """What `penstock audit --json` prints."""
         return self.ask("GET", "/api/v1/audit", seconds=600)
+
+    def fill(self, keys=0, events=0):
+        """Keys and delivered events of earlier days, written by the product's own code while this gateway does not run."""
+        command = [self.tools / "penstock-fill", "--data", self.data, "--keys", keys, "--events", events]
+        done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RunFailed(f"penstock-fill ended with {done.returncode}: {done.stderr}")
 
     def reload(self, options):
         self.options.update(options)

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from runner.deliveries import Installation
-from runner.process import RunFailed
+from runner.process import RunFailed, wait_for
 
 FREQUENCY_HZ = 1499
 ROWS = 16
@@ -52,8 +52,10 @@ def measure_profile(bench):
 
     def start_perf():
         time.sleep(0.1 if bench.is_tiny else 2)
-        return subprocess.Popen(["perf", "record", "-F", str(FREQUENCY_HZ), "--call-graph", "fp", "-o", file, "-p",
-                                 str(place.gateway.program.process.pid)], stderr=subprocess.DEVNULL)
+        recorder = subprocess.Popen(["perf", "record", "-F", str(FREQUENCY_HZ), "--call-graph", "fp", "-o", file, "-p",
+                                     str(place.gateway.program.process.pid)], stderr=subprocess.DEVNULL)
+        wait_for(lambda: file.exists() and file.stat().st_size > 0, "perf records", 60, recorder)  # before that, SIGINT leaves no file
+        return recorder
 
     try:
         found = place.deliver(meanwhile=start_perf)

@@ -46,7 +46,7 @@ def _print_accuracy(found):
               f"{each['ratio']:.2f} (ours from when they were due: {each['from_due_p50_us']} us) |")
     print(f"| median of the ratios | **{found['ratio']:.2f}** |")
     print(f"| a server that answers after 20 ms: p50 | {_ms(found['after_20_ms']['p50_us'])} |")
-    print(f"| a server that stands still for 1 s of 10: p99.9 | {_ms(found['stall_of_1_s']['p999_us'])} |\n")
+    print(f"| a server that stalls for 1 s of 10: p99.9 | {_ms(found['stall_of_1_s']['p999_us'])} |\n")
 
 
 def _print_ceilings(found):

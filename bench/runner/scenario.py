@@ -97,7 +97,7 @@ class Scenario:
         self.gateway.reload(fault["options"])
 
     def behave(self, number, words):
-        """The words for one account's client, which goes on checking signatures."""
+        """The words for one account's client, which still checks signatures."""
         account = self.plan.account_names()[number]
         self.sink.behave(f"/{account}", f"{words} secret={self.secrets[account]}".strip())
 
@@ -157,7 +157,7 @@ class Scenario:
         if self.load.process.returncode != 0:
             raise RunFailed(f"the generator ended with {self.load.process.returncode}: {self.load.errors()}")
         if faults:
-            raise RunFailed(f"the load was over before the fault at {faults[0]['at']}: nothing of it was tried")
+            raise RunFailed(f"the load ended before the fault at {faults[0]['at']}: the fault was not tried")
         while self.due_back:
             self.do_faults(started, [])
             time.sleep(POLL_SECONDS)

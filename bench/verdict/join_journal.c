@@ -3,6 +3,10 @@
  * Joins the journals: every event of every shard with its deliveries, in one pass along both
  * primary keys. The files are opened read-only, and closing does not checkpoint the WAL. So the
  * files of a gateway that was killed stay as they are.
+ *
+ * These are the only SQL statements of bench/ on files of a gateway: the verdict must not use the
+ * code that it judges. tests/unit/bench/verdict_journal.c reads a journal that the code of the
+ * gateway has written, and fails when the schema changes.
  */
 #include "base/limits.h"
 #include "verdict/join.h"

@@ -47,8 +47,8 @@ static const char *const texts[AUDIT_STATEMENTS] = {
     [ASK_EVENT] = "SELECT " EVENT_COLUMNS " FROM events WHERE seq = ?",
     [ASK_EVENT_OF_ID] = "SELECT seq FROM events WHERE id = ?",
     [ASK_NEXT_SEGMENT] =
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'dedupe_[co]_*'"
-        " AND name > ? ORDER BY name",
+        ("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'dedupe_[co]_*'"
+         " AND name > ? ORDER BY name"),
 };
 
 /* The history. */

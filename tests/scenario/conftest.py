@@ -20,6 +20,33 @@ from support.sink import Sink  # noqa: E402
 from support.wait import wait_for  # noqa: E402
 
 
+# Files whose tests run one after the other, in one process, with the brokers that they share. All other tests run anywhere, also beside them.
+# The groups take longest, so they come first.
+GROUPS = {
+    "faults": ["test_broker_faults", "test_broker_power"],
+    "ownership": ["test_broker_ownership", "test_broker_backlog"],
+    "tls": ["test_broker_tls", "test_cluster"],
+    "drops": ["test_broker_drops"],
+    "brokered": ["test_broker_main", "test_broker_lag", "test_roles"],
+    "bench": ["test_bench"],
+    "figures": [],  # some tests of test_bench.py, which say so
+}
+_GROUP_OF = {file: group for group, files in GROUPS.items() for file in files}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """For `--dist loadgroup` of pytest-xdist."""
+    def place(item):
+        mark = item.get_closest_marker("xdist_group")
+        return list(GROUPS).index(mark.args[0]) if mark else len(GROUPS)
+
+    for item in items:
+        if item.path.stem in _GROUP_OF and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(_GROUP_OF[item.path.stem]))
+    items.sort(key=place)
+
+
 def pytest_sessionstart(session):
     if not os.access(BINARY, os.X_OK):
         pytest.exit(f"{BINARY} is missing: build it first (etc/test does), or set PENSTOCK_BIN", 2)
@@ -131,9 +158,9 @@ def vhost(broker_node):
     vhost.delete()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def fault_node(tmp_path_factory):
-    """The node that the tests of one file do something to."""
+    """The node that tests do something to: one for each process of pytest-xdist."""
     with Broker(tmp_path_factory.mktemp("fault-broker")) as node:
         yield node
 

@@ -9,11 +9,13 @@ import sys
 
 import pytest
 
+from support import client as http
 from support.gateway import BINARY, ROOT, clean_environment
 from support.wait import wait_for
 
 sys.path.insert(0, str(ROOT / "bench"))
 
+from runner.gateway import Gateway as GatewayOfBench  # noqa: E402
 from runner.plan import Plan, PlanWrong, load_plan, plan_names  # noqa: E402
 from runner.scenario import Scenario, Sink  # noqa: E402
 
@@ -96,6 +98,7 @@ FIGURES = {"accuracy": "ours and h2load's", "ceilings": "gateway/commit_two_file
            "versus": "| delivered |"}
 
 
+@pytest.mark.xdist_group("figures")
 @pytest.mark.parametrize("part", FIGURES)
 def test_every_part_of_the_figures_runs(tmp_path, part):
     """Tiny: what it measures means nothing, but that it can be measured at all is seen before somebody needs it."""
@@ -108,6 +111,27 @@ def test_every_part_of_the_figures_runs(tmp_path, part):
 def test_no_part_of_the_figures_is_untried():
     from runner.figures import MORE_PARTS, PARTS  # pylint: disable=import-outside-toplevel
     assert set(FIGURES) == {*PARTS, *MORE_PARTS}
+
+
+def test_a_filled_data_directory_is_as_the_gateway_would_have_made_it(tmp_path):
+    """penstock-fill writes through the journal's own code. The gateway knows the keys, has the events, and its audit adds up."""
+    gateway = GatewayOfBench(BUILD, tmp_path, {"data.shards": 1}, clean_environment(tmp_path)).start()
+    try:
+        gateway.add_accounts(["acc_0"], ["http://127.0.0.1:9/nobody"])
+        assert gateway.end() == 0
+        gateway.fill(keys=1500, events=20)
+        gateway.start()
+        for key in ("key-0-0", "key-0-1499", "event-0-7"):
+            event = {"id": key, "type": "purchase", "account": "acc_0", "amount": "129.90", "currency": "EUR"}
+            answer = http.post(f"{gateway.ingress}/v1/events", json=event, headers={"authorization": f"Bearer {gateway.api_key}"})
+            assert answer.status_code == 200 and answer.json()["status"] == "duplicate", answer.text
+        deliveries = gateway.ask("GET", f"/api/v1/events/{answer.json()['event']}")["deliveries"]
+        assert [delivery["state"] for delivery in deliveries] == ["delivered"]
+        audit = gateway.audit()
+        assert [(row["accepted"]["count"], row["delivered"]["count"]) for row in audit["totals"]] == [(20, 20)], audit
+        assert not [finding for finding in audit["findings"] if "damaged" in json.dumps(finding)], audit
+    finally:
+        assert gateway.end() == 0
 
 
 def test_an_answer_before_the_commit_is_found_by_a_kill(tmp_path):

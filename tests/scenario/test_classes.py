@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which types are critical, optional or guarded is the operator's to say, and a reload says it anew."""
-import httpx
 import pytest
 
+from support import client as http
 from support.gateway import tool
 
 TYPES = "events:\n  critical_types: {critical}\n  optional_types: {optional}\n  guarded_types: {guarded}\n"
@@ -16,7 +16,7 @@ def one_partner(serving):
             answer = operator.post(f"/api/v1/{path}", json=body)
             assert answer.status_code == 201, answer.text
         key = operator.post("/api/v1/partners/shop/keys").json()["api_key"]
-    with httpx.Client(base_url=serving.ingress, headers={"authorization": f"Bearer {key}"}, timeout=30, trust_env=False) as partner:
+    with http.client(base_url=serving.ingress, headers={"authorization": f"Bearer {key}"}, timeout=30) as partner:
         yield partner
 
 

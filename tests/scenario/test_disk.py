@@ -272,6 +272,7 @@ def test_short_writes_are_completed(make_gateway, sink, disk):
     assert not poster.refused
 
 
+@pytest.mark.xdist_group("brokered")
 def test_a_slow_disk_holds_back_what_is_consumed_and_keeps_the_connections(vhost, make_brokered, sink, disk):
     """Each commit takes almost a heartbeat: the broker keeps what the journal can't take, and nobody's connection is given up."""
     prefetch, count = 64, 1000

@@ -2,8 +2,8 @@
 """P3, whose word the key is: the Idempotency-Key header, else where the partner's rule points, else the event's id."""
 import json
 
-import httpx
 import pytest
+from support import client as http
 
 POINTER = "/data/orders/0/no~1"
 
@@ -98,7 +98,7 @@ def test_a_quoted_key_is_the_same_key(gateway, partner):
 def test_a_header_that_counts_once_is_refused_twice(gateway, name, values, http2):
     plain = {"authorization": f"Bearer {gateway.ready['api_key']}", "content-type": "application/json"}
     twice = [header for header in plain.items() if header[0] != name] + [(name, value or plain[name]) for value in values]
-    with httpx.Client(base_url=gateway.ingress, http1=not http2, http2=http2, timeout=30, trust_env=False) as client:
+    with http.client(base_url=gateway.ingress, http1=not http2, http2=http2, timeout=30) as client:
         refused = client.post("/v1/events", content=body("i-1", "1"), headers=twice)
         assert refused.status_code == 400, refused.text
         assert name.lower() in refused.json()["detail"]

@@ -4,9 +4,9 @@ import json
 import re
 import time
 
-import httpx
 import pytest
 
+from support import client as http
 from support import signatures
 from support.h2 import H2Connection, H2Sender
 from support.wait import wait_for
@@ -147,7 +147,7 @@ def test_health_metrics_and_status(gateway):
     wait_for(lambda: gateway.metric('penstock_attempts_total{result="delivered"}') == 1, "one delivery is counted")
     assert gateway.metric('penstock_events_total{result="accepted"}') == 1
     assert gateway.metric('penstock_events_total{result="duplicate"}') == 1
-    with httpx.Client(base_url=gateway.admin, trust_env=False) as nobody:
+    with http.client(base_url=gateway.admin) as nobody:
         assert nobody.get("/livez").status_code == 200
         assert nobody.get("/readyz").status_code == 200
         assert "ready" in nobody.get("/readyz?verbose").text

@@ -2,8 +2,8 @@
 """Who may post: keys, grants and the lock of a partner count from the operator's answer on, and survive a restart."""
 import json
 
-import httpx
 import pytest
+from support import client as http
 
 
 @pytest.fixture
@@ -26,8 +26,7 @@ def tool(gateway, *arguments):
 
 
 def post(gateway, key, number=1, **fields):
-    return httpx.post(f"{gateway.ingress}/v1/events", json=gateway.event(number, **fields), headers={"authorization": f"Bearer {key}"},
-                      trust_env=False, timeout=30)
+    return http.post(f"{gateway.ingress}/v1/events", json=gateway.event(number, **fields), headers={"authorization": f"Bearer {key}"}, timeout=30)
 
 
 def test_a_disabled_partner_is_locked_out_until_it_is_enabled(gateway, operator):
@@ -45,7 +44,7 @@ def test_a_disabled_partner_is_locked_out_until_it_is_enabled(gateway, operator)
 
 def test_a_revoked_key_is_refused_at_once_and_the_others_go_on(gateway, operator):
     first, second = (add(operator, "partners/partner_demo/keys") for _ in range(2))
-    with httpx.Client(base_url=gateway.ingress, headers={"authorization": f"Bearer {first['api_key']}"}, trust_env=False) as connected:
+    with http.client(base_url=gateway.ingress, headers={"authorization": f"Bearer {first['api_key']}"}) as connected:
         assert connected.post("/v1/events", json=gateway.event(1)).status_code == 200
         assert operator.delete(f"/api/v1/partners/partner_demo/keys/{first['id']}").status_code == 200
         assert connected.post("/v1/events", json=gateway.event(2)).status_code == 401, "on the same connection"

@@ -11,6 +11,7 @@ import threading
 import httpx
 import pytest
 
+from support import client as http
 from support.gateway import BINARY, clean_environment
 from support.h2 import H2Connection
 from support.wait import wait_for
@@ -25,7 +26,7 @@ def post(gateway, number, **fields):
 
 def is_listening(url):
     try:
-        httpx.get(url, trust_env=False, timeout=5)
+        http.get(url, timeout=5)
         return True
     except httpx.TransportError:
         return False
@@ -93,7 +94,7 @@ def test_the_live_line_on_a_terminal(tmp_path, no_color):
         wait_for(ready.exists, lambda: f"ready: {plain.read_text()}", 60)
         told = json.loads(ready.read_text())
         event = {"id": "1", "type": "purchase", "account": told["account"], "amount": "1.00", "currency": "EUR"}
-        answer = httpx.post(f"{told['ingress']}/v1/events", json=event, headers={"authorization": f"Bearer {told['api_key']}"}, trust_env=False)
+        answer = http.post(f"{told['ingress']}/v1/events", json=event, headers={"authorization": f"Bearer {told['api_key']}"})
         assert answer.status_code == 200, answer.text
         line = f"-> {told['account']} -> sink".encode()
         wait_for(lambda: line in b"".join(shown), lambda: f"the live line: {b''.join(shown)}")
@@ -199,7 +200,7 @@ def test_output_that_nobody_reads_holds_nothing_up(tmp_path, stalled_pipe, stdou
         noisy = send_unknown_frames(ready["ingress"])
         headers = {"authorization": f"Bearer {ready['api_key']}"}
         for number in range(16):
-            with httpx.Client(trust_env=False, timeout=10, headers=headers) as partner:
+            with http.client(timeout=10, headers=headers) as partner:
                 answer = partner.post(f"{ready['ingress']}/v1/events", json={
                     "id": f"order-{number}", "type": "purchase", "account": ready["account"], "amount": "1.00", "currency": "EUR"})
             assert answer.status_code == 200, answer.text

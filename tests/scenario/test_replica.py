@@ -7,9 +7,9 @@ import socket
 import subprocess
 import time
 
-import httpx
 import pytest
 
+from support import client as http
 from support.gateway import BINARY, clean_environment, tool
 from support.ports import free_port
 from support.serving import Serving, good
@@ -81,7 +81,7 @@ def add_partner(serving, partner="shop", account="acc_1"):
 
 def post(serving, key, number, account="acc_1"):
     event = {"id": f"order-{number}", "type": "status_update", "account": account}
-    return httpx.post(f"{serving.ingress}/v1/events", json=event, headers={"authorization": f"Bearer {key}"}, trust_env=False).status_code
+    return http.post(f"{serving.ingress}/v1/events", json=event, headers={"authorization": f"Bearer {key}"}).status_code
 
 
 def age(serving):

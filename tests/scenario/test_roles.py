@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several gateways, one installation: one delivers, the others take events and follow its accounts; and only one may deliver."""
-import httpx
 import pytest
+from support import client as http
 from support.brokered import PARTNER
 from support.load import ANSWER_SECONDS_MAX, Load
 from support.wait import wait_for
@@ -68,7 +68,7 @@ def wait_for_posting(follower, account):
 def test_a_key_that_is_revoked_at_the_leader_is_refused_by_the_followers(three):
     leader, followers = three
     key = leader.ask("POST", f"partners/{PARTNER}/keys")
-    with httpx.Client(base_url=followers[0].ingress, headers={"authorization": f"Bearer {key['api_key']}"}, trust_env=False) as partner:
+    with http.client(base_url=followers[0].ingress, headers={"authorization": f"Bearer {key['api_key']}"}) as partner:
         wait_for(lambda: partner.post("/v1/events", json=leader.event("by-new-key")).status_code == 200, "the new key is known")
         leader.ask("DELETE", f"partners/{PARTNER}/keys/{key['id']}")
         wait_for(lambda: partner.post("/v1/events", json=leader.event("by-new-key")).status_code == 401, "and revoked")

@@ -4,9 +4,9 @@ import contextlib
 import socket
 import time
 
-import httpx
 import pytest
 
+from support import client as http
 from support.wait import wait_for
 
 
@@ -57,7 +57,7 @@ def test_silent_connections_keep_neither_partners_nor_operators_out(make_gateway
             with gateway.partner() as late:
                 assert late.post("/v1/events", json=gateway.event("late")).status_code == 200
             for path in ("/livez", "/readyz", "/metrics"):
-                assert httpx.get(gateway.admin + path, timeout=20, trust_env=False).status_code == 200, path
+                assert http.get(gateway.admin + path, timeout=20).status_code == 200, path
             done = gateway.tool("status")
             assert done.returncode == 0, done.stderr
 

@@ -7,9 +7,9 @@ import hmac
 import json
 import time
 
-import httpx
 import pytest
 
+from support import client as http
 from support import signatures
 from support.wait import wait_for
 
@@ -26,7 +26,7 @@ def sign(secret, body, webhook_id="msg_1", timestamp=None):
 
 
 def post(gateway, body, headers, partner=PARTNER):
-    return httpx.post(f"{gateway.ingress}/v1/partners/{partner}/events", content=body, headers=headers, timeout=30, trust_env=False)
+    return http.post(f"{gateway.ingress}/v1/partners/{partner}/events", content=body, headers=headers, timeout=30)
 
 
 def add_secret(gateway, partner=PARTNER):

@@ -11,6 +11,7 @@ import subprocess
 
 import httpx
 
+from support import client as http
 from support.broker import PARTITIONS, partition_of
 from support.gateway import BINARY, Gateway, clean_environment
 from support.wait import wait_for
@@ -78,7 +79,7 @@ class BrokeredGateway(Gateway):
     def is_ready(self):
         assert self.process.poll() is None, f"the gateway ended with {self.process.returncode}:\n{self.stderr[-4000:]}"
         try:
-            return httpx.get(f"http://127.0.0.1:{self.ports[1]}/readyz", trust_env=False).status_code == 200
+            return http.get(f"http://127.0.0.1:{self.ports[1]}/readyz").status_code == 200
         except httpx.TransportError:
             return False
 
@@ -165,7 +166,7 @@ class BrokeredGateway(Gateway):
         wait_for(self.is_through_broker, lambda: f"all goes through the broker: {self.status()}", seconds)
 
     def readiness(self):
-        return httpx.get(f"{self.admin}/readyz?verbose", trust_env=False)
+        return http.get(f"{self.admin}/readyz?verbose")
 
     def finish(self):
         if not self.starts:

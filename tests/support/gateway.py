@@ -7,8 +7,7 @@ import re
 import signal
 import subprocess
 
-import httpx
-
+from support import client as http
 from support.ports import free_port
 from support.wait import wait_for
 
@@ -117,8 +116,7 @@ class Gateway:
 
     def partner(self, **options):
         """Returns an HTTP/1.1 client with the demo partner's key."""
-        return httpx.Client(base_url=self.ingress, headers={"authorization": f"Bearer {self.ready['api_key']}"}, timeout=30,
-                            trust_env=False, **options)
+        return http.client(base_url=self.ingress, headers={"authorization": f"Bearer {self.ready['api_key']}"}, timeout=30, **options)
 
     def event(self, number, **fields):
         return {"id": f"order-{number}", "type": "purchase", "account": self.ready["account"], "amount": "129.90",
@@ -127,8 +125,7 @@ class Gateway:
     # --- as an operator ---
 
     def operator(self):
-        return httpx.Client(base_url=self.admin, headers={"authorization": f"Bearer {self.ready['admin_token']}"}, timeout=30,
-                            trust_env=False)
+        return http.client(base_url=self.admin, headers={"authorization": f"Bearer {self.ready['admin_token']}"}, timeout=30)
 
     def timeline(self, event):
         with self.operator() as operator:

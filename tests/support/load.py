@@ -11,6 +11,7 @@ Latency counts from when an event was due."""
 import collections
 import dataclasses
 import json
+import os
 import selectors
 import threading
 import time
@@ -18,7 +19,8 @@ import time
 from support.h2 import STREAMS, H2Connection, Lost
 from support.wait import wait_for
 
-ANSWER_SECONDS_MAX = 4  # the service level; it holds on a busy machine too
+# The service level, and one second more for a busy machine. A sanitizer needs more: etc/test sets it.
+ANSWER_SECONDS_MAX = float(os.environ.get("PENSTOCK_ANSWER_SECONDS", "4"))
 _CONNECTIONS = 4  # to each gateway
 _PATIENCE_SECONDS = 30  # how long the end waits for missing answers
 

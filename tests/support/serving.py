@@ -6,6 +6,7 @@ import subprocess
 
 import httpx
 
+from support import client as http
 from support.gateway import BINARY, COMPLAINTS, clean_environment
 from support.ports import free_port
 from support.wait import wait_for
@@ -55,7 +56,7 @@ class Serving:
     def is_ready(self):
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return httpx.get(f"{self.admin}/readyz", trust_env=False).status_code == 200
+            return http.get(f"{self.admin}/readyz").status_code == 200
         except httpx.TransportError:
             return False
 
@@ -74,7 +75,7 @@ class Serving:
 
     def operator(self):
         token = (self.tmp_path / "data/keys/admin.token").read_text().strip()
-        return httpx.Client(base_url=self.admin, headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=False)
+        return http.client(base_url=self.admin, headers={"authorization": f"Bearer {token}"}, timeout=30)
 
     def finish(self):
         self.process.terminate()

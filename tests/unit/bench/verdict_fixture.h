@@ -62,6 +62,8 @@ struct sink_record *run_add_request_again(struct run *run, uint64_t number, int6
 
 /* Writes the files and judges them. */
 const struct figures *run_judge(struct run *run);
+/* The same with journals that are in the directory already. */
+const struct figures *run_judge_written(struct run *run);
 bool run_has_reason(const struct figures *figures, const char *text);
 
 /* These judge it, and free it. */
