@@ -3,10 +3,9 @@
  * Reads a partner's event. The input is JSON. The output is the fields that Penstock uses, or a
  * list of the problems of each field. The body is stored and forwarded exactly as received.
  *
- * The body must be one JSON object (RFC 8259) in UTF-8. That RFC lets a reader set limits. Ours: no
+ * The body must be one JSON object (RFC 8259) in UTF-8. That RFC allows limits. These are: no
  * name twice in one object, at any depth; at most EVENT_JSON_DEPTH_MAX levels; no U+0000 and no
- * half of a surrogate pair. So every later reader sees the same event as Penstock. sees the same
- * event as we do.
+ * half of a surrogate pair. So every later reader sees the same event as Penstock.
  */
 #ifndef PENSTOCK_MODEL_EVENT_FIELDS_H
 #define PENSTOCK_MODEL_EVENT_FIELDS_H
