@@ -6,6 +6,7 @@
 #include "runtime/metrics.h"
 #include "runtime/rcu.h"
 #include "runtime/thread.h"
+#include "support/at_end.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ static void begin(void)
 static void end(void)
 {
     directory_free(directory);
-    cr_expect_eq(metrics_read(METRIC_DIRECTORY_OBJECTS), 0);
+    assert_at_end(metrics_read(METRIC_DIRECTORY_OBJECTS) == 0);
     thread_leave_main();
 }
 

@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "runtime/rcu.h"
+#include "support/at_end.h"
 #include "unit/accounts/fixture.h"
 
 #include <stdio.h>
@@ -42,7 +43,7 @@ static void end(void)
     accounts_stop(follower);
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", follower_directory);
-    cr_assert_eq(system(command), 0);
+    assert_at_end(system(command) == 0);
     fixture_end();
 }
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "runtime/log.h"
 #include "runtime/thread.h"
+#include "support/at_end.h"
 
 #include <jansson.h>
 #include <signal.h>
@@ -81,7 +82,7 @@ void fixture_end(void)
     admin_free(admin);
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", directory);
-    cr_assert_eq(system(command), 0);
+    assert_at_end(system(command) == 0);
     thread_leave_main();
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "http/watch.h"
+#include "support/at_end.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -96,10 +97,10 @@ static void end(void)
 {
     fixture_call(&fixture, unmake);
     fixture_stop(&fixture);
-    cr_assert_eq(fcntl(fds[0], F_GETFD), FD_CLOEXEC, "the fd stays the caller's");
+    assert_at_end(fcntl(fds[0], F_GETFD) == FD_CLOEXEC);
     close(fds[0]);
     close(fds[1]);
-    cr_assert_eq(offline, 0);
+    assert_at_end(offline == 0);
 }
 
 TestSuite(watch, .init = begin, .fini = end);

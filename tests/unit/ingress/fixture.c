@@ -8,6 +8,7 @@
 #include "runtime/metrics.h"
 #include "runtime/rcu.h"
 #include "runtime/thread.h"
+#include "support/at_end.h"
 #include "unit/queue/fake_broker.h"
 
 #include <poll.h>
@@ -263,7 +264,7 @@ void fixture_end(void)
     recent_keys_free(known);
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", directory);
-    cr_assert_eq(system(command), 0);
+    assert_at_end(system(command) == 0);
     thread_leave_main();
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sqlite/file_stamp.h"
+#include "support/at_end.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -29,7 +30,7 @@ static void tear_down(void)
 {
     char command[160];
     snprintf(command, sizeof command, "rm -r %s", directory);
-    cr_assert_eq(system(command), 0);
+    assert_at_end(system(command) == 0);
 }
 
 TestSuite(file_stamp, .init = set_up, .fini = tear_down);

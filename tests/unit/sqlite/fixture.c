@@ -2,6 +2,7 @@
 #include "unit/sqlite/fixture.h"
 
 #include "runtime/metrics.h"
+#include "support/at_end.h"
 #include "unit/sqlite/faulty_disk.h"
 
 #include <criterion/criterion.h>
@@ -26,7 +27,7 @@ void end_directory(void)
     disk_refuse_writes(0);
     disk_fail_syncs(false);
     snprintf(command, sizeof command, "rm -r %s", directory);
-    cr_assert_eq(system(command), 0);
+    assert_at_end(system(command) == 0);
     metrics_thread_leave();
 }
 
