@@ -7,7 +7,7 @@
  *
  *   {NAME: [...], "next": the cursor of the next page, or null}
  *
- * A page may have fewer items than `limit`, even none, and still a `next` (journal/listing.h). A
+ * A page may have fewer items than `limit`, even none, and still a `next` (history/listing.h). A
  * filter for something that does not exist is an error when the journals hold nothing for it: a
  * list that is complete in one empty page is a 404; other pages have the member `unknown`, so that
  * the client can tell after the last one.

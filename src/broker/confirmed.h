@@ -3,7 +3,7 @@
  * The list of confirmed events: the ids of events that the broker has confirmed and that were
  * answered with 200. It is published to the stream penstock.confirmed about once a second, on its
  * own channel. The delivering gateway compares it with the events it has received
- * (delivery/check.c). It is a stream, because no policy for queues drops from it and it can't be
+ * (queue/losses.c). It is a stream, because no policy for queues drops from it and it can't be
  * purged. It is separate from the events, so that a loss of events does not lose the list.
  *
  * One message is in flight at a time. Ids of a message that fails are sent again with a later one,

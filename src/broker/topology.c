@@ -37,7 +37,7 @@ static amqp_table_entry_t text_argument(const char *name, const char *text)
  * `dropped`: the queue for messages that the broker drops; NULL: none. Dead-lettering is at most
  * once. For at-least-once RabbitMQ runs a worker per queue. If two workers fail within 5 s (queues
  * deleted early, leaders that change), their supervisor ends. Then no such queue of the node gets a
- * leader until the node is restarted (RabbitMQ issue 16652). delivery/check.c finds messages that
+ * leader until the node is restarted (RabbitMQ issue 16652). queue/losses.c finds messages that
  * dead-lettering misses.
  */
 static enum err declare_queue(struct broker_link *link, amqp_channel_t channel, const char *name,

@@ -13,7 +13,7 @@
 /* Puts what holds now on the board. */
 static void tell_room(struct disk_watch *watch)
 {
-    const struct reserve *reserve = &watch->store->reserve;
+    const struct disk_reserve *reserve = &watch->store->reserve;
     bool is_full = watch->trouble == ROOM_FULL || watch->store->checkpointer.starved ||
                    reserve->space == SPACE_NONE;
     struct room room = {
@@ -25,7 +25,7 @@ static void tell_room(struct disk_watch *watch)
                                                    : ROOM_WELL,
         .since_us = watch->room.since_us,
         .free_bytes = reserve->free_bytes,
-        .wanted_bytes = reserve_wants(reserve)};
+        .wanted_bytes = disk_reserve_wants(reserve)};
     if (is_full && room.wanted_bytes < ROOM_TO_TRY_BYTES)
         room.wanted_bytes = ROOM_TO_TRY_BYTES;
     if (watch->store->checkpointer.starved &&
@@ -57,7 +57,7 @@ static void note_failure(struct disk_watch *watch, enum err error)
         watch->trouble = ROOM_FULL;
     else if (error == ERR_DISK)
         watch->trouble = sql_found_read_only_disk(watch->store->db) ||
-                                 reserve_is_read_only(&watch->store->reserve)
+                                 disk_reserve_is_read_only(&watch->store->reserve)
                              ? ROOM_READ_ONLY
                              : ROOM_FAILING;
     watch->next_try_us = clock_mono_us() + DISK_RETRY_US;
@@ -68,7 +68,7 @@ void disk_watch_note_success(struct disk_watch *watch, bool took_event)
 {
     if (watch->trouble == ROOM_WELL)
         return;
-    const struct reserve *reserve = &watch->store->reserve;
+    const struct disk_reserve *reserve = &watch->store->reserve;
     if (watch->trouble == ROOM_FULL && !took_event && reserve->free_bytes >= 0 &&
         reserve->free_bytes < ROOM_TO_TRY_BYTES)
         return;
@@ -119,7 +119,7 @@ bool disk_watch_relieve_wal(struct disk_watch *watch)
 
 void disk_watch_look(struct disk_watch *watch, int64_t now_us)
 {
-    if (reserve_look(&watch->store->reserve, now_us))
+    if (disk_reserve_look(&watch->store->reserve, now_us))
         room_say_space(&watch->store->reserve, watch->store->shard, &watch->space_said);
     if (watch->store->reserve.free_bytes != watch->room.free_bytes ||
         watch->store->reserve.space != watch->room.space)
@@ -128,7 +128,7 @@ void disk_watch_look(struct disk_watch *watch, int64_t now_us)
 
 void disk_watch_give_reserve_up(struct disk_watch *watch)
 {
-    reserve_give_up(&watch->store->reserve, clock_mono_us());
+    disk_reserve_give_up(&watch->store->reserve, clock_mono_us());
     room_say_space(&watch->store->reserve, watch->store->shard, &watch->space_said);
 }
 

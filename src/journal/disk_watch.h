@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a journal's thread has found out about its disk: whether the last transactions failed and
- * why, whether the file is in doubt, and what it publishes of that (room.h).
+ * why, whether the file is in doubt, and what it publishes of that (room_board.h).
  *
  *   well --> trouble    a transaction failed: the disk is full, read-only, or fails otherwise. The
  *     ^         |       log says it once
@@ -12,7 +12,7 @@
  *                       restart
  *
  * Beside it, the reserve says which classes of events are accepted while the disk fills up
- * (reserve.h), and the checkpointer whether the WAL finds room in the file (sqlite/wal.h). Owned by
+ * (disk_reserve.h), and the checkpointer whether the WAL finds room in the file (sqlite/wal.h). Owned by
  * the journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_DISK_WATCH_H

@@ -23,7 +23,7 @@
 #define PENSTOCK_JOURNAL_JOURNAL_H
 
 #include "base/limits.h"
-#include "journal/room.h"
+#include "journal/room_board.h"
 #include "model/dedupe.h"
 #include "model/delivery_state.h"
 #include "model/event.h"
@@ -110,7 +110,7 @@ struct journal_append {
  *
  * A broker-owned event is suspended when its channel is lost and nothing of it has started: nothing
  * is sent until the broker delivers it again, or turns out not to have it any more
- * (delivery/suspended.c).
+ * (queue/suspended.c).
  */
 enum journal_received {
     /* broker-owned: new, or received again before anything of it left pending. ret_deliveries */

@@ -19,7 +19,7 @@
  *
  *   full disk     passes. The WAL is moved into the file, so that it can start over in its old
  *                 room, and the batch is tried again, at most once a second. When that is not
- *                 enough, the reserve is given up (reserve.h), and the batch is tried again
+ *                 enough, the reserve is given up (disk_reserve.h), and the batch is tried again
  *                 without its new events
  *   read-only     passes as well, when the file system takes writes again
  *   in doubt      does not pass: a sync failed, or a COMMIT with an I/O error other than a refused
@@ -27,7 +27,7 @@
  *                 closed without another write
  *
  * While a disk fails, the thread tries it about once a second with a write of its own. So others
- * learn that it is well again (room.h) although no request arrives.
+ * learn that it is well again (room_board.h) although no request arrives.
  */
 #include "journal/journal_sqlite.h"
 

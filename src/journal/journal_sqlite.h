@@ -6,9 +6,9 @@
 #ifndef PENSTOCK_JOURNAL_JOURNAL_SQLITE_H
 #define PENSTOCK_JOURNAL_JOURNAL_SQLITE_H
 
+#include "journal/disk_reserve.h"
 #include "journal/expiry.h"
 #include "journal/journal.h"
-#include "journal/reserve.h"
 
 struct journal_sqlite_options {
     const char *directory; /* holds journal-<shard>.db and reserve-<shard> */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Lost events: the broker has confirmed them, their queue has been consumed past them, and they
- * were not in it (delivery/check.c). Only the id of such an event is left, which has its time of
+ * were not in it (queue/losses.c). Only the id of such an event is left, which has its time of
  * acceptance. It is kept for the audit. When the event arrives after all, it is found as an event
  * or an alias, and is not lost any more. Owned by the journal's thread.
  */

@@ -151,7 +151,7 @@ static enum err clear_up_anyhow(struct store *store)
     enum err result = clear_up(store);
     if (result != ERR_DISK_FULL || !store->reserve.held)
         return result;
-    reserve_give_up(&store->reserve, clock_mono_us());
+    disk_reserve_give_up(&store->reserve, clock_mono_us());
     result = store_roll_back(store);
     return result ? result : clear_up(store);
 }
@@ -184,7 +184,7 @@ enum err store_open(struct store *store, const struct store_options *options, ch
         snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "the data directory's path is too long");
         return ERR_DISK;
     }
-    enum err result = reserve_open(&store->reserve, options->directory, options->shard,
+    enum err result = disk_reserve_open(&store->reserve, options->directory, options->shard,
         options->reserve_bytes, options->reserve_all_bytes);
     if (result) {
         snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/reserve-%u: %s", options->directory,

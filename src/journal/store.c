@@ -59,7 +59,7 @@ void store_close(struct store *store, bool in_doubt)
     lost_done(&store->lost);
     totals_done(&store->totals);
     expiry_done(&store->expiry);
-    reserve_close(&store->reserve);
+    disk_reserve_close(&store->reserve);
     if (in_doubt)
         sql_checkpoint_on_close(store->db, false);
     else if (store->next_seq && checkpointer_finish(&store->checkpointer))

@@ -13,6 +13,7 @@
 
 #include "dedupe/store.h"
 #include "journal/delivery_lists.h"
+#include "journal/disk_reserve.h"
 #include "journal/duplicate_rows.h"
 #include "journal/event_rows.h"
 #include "journal/expiry.h"
@@ -20,7 +21,6 @@
 #include "journal/lost.h"
 #include "journal/outbox.h"
 #include "journal/poison.h"
-#include "journal/reserve.h"
 #include "journal/totals.h"
 #include "sqlite/wal.h"
 
@@ -38,7 +38,7 @@ struct store {
     struct lost lost;
     struct totals totals;
     struct expiry expiry;
-    struct reserve reserve;
+    struct disk_reserve reserve;
     struct checkpointer checkpointer;
     int64_t newest_us; /* when the last event was accepted, as the file says; 0 without one */
     int64_t conflict_said_us; /* monotonic: conflicts are logged once a second */
@@ -109,7 +109,7 @@ void store_undo_load_outbox(struct request *request);
 /* Whether events of this class are accepted. */
 static inline bool store_admits(const struct store *store, enum event_class class)
 {
-    return !store->checkpointer.starved && reserve_admits(&store->reserve, class);
+    return !store->checkpointer.starved && disk_reserve_admits(&store->reserve, class);
 }
 
 #endif

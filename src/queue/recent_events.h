@@ -1,5 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* another thread has the first one in flight: enter it again later */
+/*
+ * Recent events: what one ingress thread has accepted lately, in rabbitmq mode. It finds duplicates
+ * (P3) before they are published, and answers for events that only the broker has. The dedupe store
+ * judges every event again when it is delivered.
+ *
+ *   (enter) --> pending --durable--> durable --another event needs the place--> forgotten
+ *                  '------failed, or a conflict--> forgotten
+ *
+ * An event whose key is pending waits for the first one of the key and is judged when that ends.
+ * The keys of durable events are in recent_keys.h, shared by all threads. If another thread has the
+ * first one in flight, the event is entered again a little later.
+ *
+ * Limits: RECENT_EVENTS_MAX places of about 350 bytes. A new event replaces the oldest durable one.
+ * If all are pending, it is accepted and not remembered.
+ *
+ * Owned by one ingress thread. An id may be forgotten before its key is. Then a duplicate is
+ * answered with an id that only the broker and the dedupe store know.
+ */
 #ifndef PENSTOCK_QUEUE_RECENT_EVENTS_H
 #define PENSTOCK_QUEUE_RECENT_EVENTS_H
 

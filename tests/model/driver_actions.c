@@ -5,7 +5,7 @@
 #include "fake_accounts.h"
 #include "fake_broker.h"
 #include "fake_client.h"
-#include "fake_reserve.h"
+#include "fake_disk_reserve.h"
 #include "publication.h"
 #include "sim.h"
 #include "tally.h"

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "disk.h"
-#include "fake_reserve.h"
+#include "fake_disk_reserve.h"
 #include "sim.h"
 #include "tally.h"
 #include "trace.h"

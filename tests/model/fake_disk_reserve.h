@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Replaces journal/reserve.c: free space on the simulated disk. Releasing the reserve gives a full
+ * Replaces journal/disk_reserve.c: free space on the simulated disk. Releasing the reserve gives a full
  * disk room for FAKE_RESERVE_BYTES more.
  */
-#ifndef PENSTOCK_TESTS_MODEL_FAKE_RESERVE_H
-#define PENSTOCK_TESTS_MODEL_FAKE_RESERVE_H
+#ifndef PENSTOCK_TESTS_MODEL_FAKE_DISK_RESERVE_H
+#define PENSTOCK_TESTS_MODEL_FAKE_DISK_RESERVE_H
 
-#include "journal/reserve.h"
+#include "journal/disk_reserve.h"
 
 #define FAKE_RESERVE_BYTES (1 << 20)
 

@@ -28,8 +28,8 @@
  *
  * Owned by the journal's thread.
  */
-#ifndef PENSTOCK_JOURNAL_RESERVE_H
-#define PENSTOCK_JOURNAL_RESERVE_H
+#ifndef PENSTOCK_JOURNAL_DISK_RESERVE_H
+#define PENSTOCK_JOURNAL_DISK_RESERVE_H
 
 #include "base/err.h"
 #include "model/class.h"
@@ -40,7 +40,7 @@
 
 enum disk_space { SPACE_PLENTY, SPACE_LOW, SPACE_SCARCE, SPACE_NONE };
 
-struct reserve {
+struct disk_reserve {
     int fd;             /* the file; without a reserve the directory; -1: not open */
     int64_t bytes;      /* 0: without a reserve, nothing but the disk's own refusal counts */
     int64_t all_bytes;  /* of the reserves of all shards, which are on the same disk */
@@ -52,24 +52,24 @@ struct reserve {
 
 /* Opens or makes `directory`/reserve-<shard>, and fills it if there is room: that there is none is
  * no error. */
-enum err reserve_open(struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes,
-    int64_t all_bytes) MUST_CHECK;
-void reserve_close(struct reserve *reserve); /* the file stays */
+enum err disk_reserve_open(struct disk_reserve *reserve, const char *directory, unsigned shard,
+    int64_t bytes, int64_t all_bytes) MUST_CHECK;
+void disk_reserve_close(struct disk_reserve *reserve); /* the file stays */
 
 /* What must be free before the next class is accepted; 0: everything is. */
-int64_t reserve_wants(const struct reserve *reserve);
+int64_t disk_reserve_wants(const struct disk_reserve *reserve);
 
 /* Looks at the file system if it is time to; true when `space` has changed. */
-bool reserve_look(struct reserve *reserve, int64_t now_mono_us);
+bool disk_reserve_look(struct disk_reserve *reserve, int64_t now_mono_us);
 
 /* Whether the file system is mounted so that it takes no writes. */
-bool reserve_is_read_only(const struct reserve *reserve);
+bool disk_reserve_is_read_only(const struct disk_reserve *reserve);
 
 /* The disk said that it is full. */
-void reserve_give_up(struct reserve *reserve, int64_t now_mono_us);
+void disk_reserve_give_up(struct disk_reserve *reserve, int64_t now_mono_us);
 
 /* Whether events of this class are accepted. */
-static inline bool reserve_admits(const struct reserve *reserve, enum event_class class)
+static inline bool disk_reserve_admits(const struct disk_reserve *reserve, enum event_class class)
 {
     return reserve->space == SPACE_PLENTY ||
            (reserve->space == SPACE_LOW && class != CLASS_OPTIONAL) ||

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which classes of events a journal accepts, and if not all of them, why: as others see it. The
- * journal's thread writes it when something changes, and about once a second while something is
- * wrong. Any thread reads it (readyz, `penstock status`). Each value is true by itself; two of them
- * may be of different moments.
+ * The room board: shows other threads which classes of events a journal accepts, and why not all of
+ * them. disk_reserve.h decides it. The journal's thread writes the board when something changes, and
+ * about once a second while something is wrong. Any thread reads it (readyz, `penstock status`).
+ * Each value is true by itself; two of them may be of different moments.
  *
  *   well        everything is accepted
  *   reserve     the disk fills up, and the rest is kept for outcomes. `space` says which classes
@@ -12,10 +12,10 @@
  *   read-only   the file system takes no writes
  *   failing     writes fail for another reason, or the file is in doubt: see the log
  */
-#ifndef PENSTOCK_JOURNAL_ROOM_H
-#define PENSTOCK_JOURNAL_ROOM_H
+#ifndef PENSTOCK_JOURNAL_ROOM_BOARD_H
+#define PENSTOCK_JOURNAL_ROOM_BOARD_H
 
-#include "journal/reserve.h"
+#include "journal/disk_reserve.h"
 
 #include <stdatomic.h>
 
@@ -52,7 +52,7 @@ bool room_board_is_prompt(const struct room_board *board, int64_t now_mono_us, i
 /* By the journal's thread: adds to the gauges, unless all is well; logs a new level of the reserve.
  */
 void room_count(const struct room *room, int64_t amount);
-void room_say_space(const struct reserve *reserve, unsigned shard, int64_t *said);
+void room_say_space(const struct disk_reserve *reserve, unsigned shard, int64_t *said);
 
 const char *room_reason_name(enum room_reason reason);
 /* What is accepted: "no events", "only critical events", ... */

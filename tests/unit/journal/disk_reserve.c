@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/reserve.h"
+#include "journal/disk_reserve.h"
 
 #include "base/clock.h"
 #include "unit/journal/fixture.h"
@@ -12,10 +12,10 @@
 
 #define MIB (1024 * 1024)
 
-static enum disk_space look(struct reserve *reserve)
+static enum disk_space look(struct disk_reserve *reserve)
 {
     static int64_t now_us = US_PER_DAY;
-    reserve_look(reserve, now_us += 2 * US_PER_SECOND);
+    disk_reserve_look(reserve, now_us += 2 * US_PER_SECOND);
     return reserve->space;
 }
 
@@ -35,25 +35,25 @@ Test(reserve, tells_less_and_less_room_and_admits_the_critical_ones_last)
     };
     char directory[] = "/tmp/penstock-reserve-XXXXXX";
     cr_assert(mkdtemp(directory));
-    struct reserve reserve;
-    cr_assert(reserve_open(&reserve, directory, 3, MIB, MIB) == OK && reserve.held);
+    struct disk_reserve reserve;
+    cr_assert(disk_reserve_open(&reserve, directory, 3, MIB, MIB) == OK && reserve.held);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         disk_have_room(cases[i].room);
         cr_expect_eq(
             look(&reserve), cases[i].space, "case %zu: %s", i, disk_space_name(reserve.space));
-        cr_expect_eq(reserve_admits(&reserve, CLASS_CRITICAL), cases[i].critical, "case %zu", i);
-        cr_expect_eq(reserve_admits(&reserve, CLASS_IMPORTANT), cases[i].important, "case %zu", i);
-        cr_expect_eq(reserve_admits(&reserve, CLASS_OPTIONAL), cases[i].optional, "case %zu", i);
+        cr_expect_eq(disk_reserve_admits(&reserve, CLASS_CRITICAL), cases[i].critical, "case %zu", i);
+        cr_expect_eq(disk_reserve_admits(&reserve, CLASS_IMPORTANT), cases[i].important, "case %zu", i);
+        cr_expect_eq(disk_reserve_admits(&reserve, CLASS_OPTIONAL), cases[i].optional, "case %zu", i);
     }
-    reserve_give_up(&reserve, 0);
+    disk_reserve_give_up(&reserve, 0);
     cr_expect(
-        !reserve.held && !reserve_admits(&reserve, CLASS_CRITICAL), "nothing while it is given up");
+        !reserve.held && !disk_reserve_admits(&reserve, CLASS_CRITICAL), "nothing while it is given up");
     cr_expect_eq(look(&reserve), SPACE_NONE, "its own room is not room enough");
     disk_have_room(2 * MIB);
     cr_expect(look(&reserve) == SPACE_LOW && reserve.held, "it is filled again");
     disk_have_room(-1);
     cr_expect_eq(look(&reserve), SPACE_PLENTY);
-    reserve_close(&reserve);
+    disk_reserve_close(&reserve);
     char path[64];
     snprintf(path, sizeof path, "%s/reserve-3", directory);
     cr_assert(unlink(path) == 0 && rmdir(directory) == 0);

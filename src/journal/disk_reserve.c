@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/reserve.h"
+#include "journal/disk_reserve.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -12,7 +12,7 @@
 #define LOOK_US US_PER_SECOND
 
 /* Real blocks, not a hole: a hole would take its room only when it is too late. */
-static bool fill(struct reserve *reserve)
+static bool fill(struct disk_reserve *reserve)
 {
     int failed = posix_fallocate(reserve->fd, 0, reserve->bytes);
     reserve->held = failed == 0;
@@ -22,7 +22,7 @@ static bool fill(struct reserve *reserve)
 }
 
 /* What the file system leaves for us; -1 when it does not say. */
-static int64_t free_bytes(const struct reserve *reserve)
+static int64_t free_bytes(const struct disk_reserve *reserve)
 {
     struct statvfs info;
     if (fstatvfs(reserve->fd, &info) != 0)
@@ -31,12 +31,12 @@ static int64_t free_bytes(const struct reserve *reserve)
     return bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
 }
 
-static int64_t room_to_fill(const struct reserve *reserve)
+static int64_t room_to_fill(const struct disk_reserve *reserve)
 {
     return reserve->bytes + reserve->all_bytes;
 }
 
-static enum disk_space judge(struct reserve *reserve)
+static enum disk_space judge(struct disk_reserve *reserve)
 {
     reserve->free_bytes = free_bytes(reserve);
     int64_t left = reserve->free_bytes < 0 ? INT64_MAX : reserve->free_bytes;
@@ -49,11 +49,12 @@ static enum disk_space judge(struct reserve *reserve)
     return left < 4 * reserve->all_bytes ? SPACE_LOW : SPACE_PLENTY;
 }
 
-enum err reserve_open(struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes,
-    int64_t all_bytes)
+enum err disk_reserve_open(struct disk_reserve *reserve, const char *directory, unsigned shard,
+    int64_t bytes, int64_t all_bytes)
 {
     char path[4096];
-    *reserve = (struct reserve){.fd = -1, .bytes = bytes, .all_bytes = all_bytes, .free_bytes = -1};
+    *reserve =
+        (struct disk_reserve){.fd = -1, .bytes = bytes, .all_bytes = all_bytes, .free_bytes = -1};
     if (bytes == 0) { /* only to be asked what is free */
         reserve->fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         return OK;
@@ -71,19 +72,19 @@ enum err reserve_open(struct reserve *reserve, const char *directory, unsigned s
     return OK;
 }
 
-void reserve_close(struct reserve *reserve)
+void disk_reserve_close(struct disk_reserve *reserve)
 {
     if (reserve->fd >= 0)
         close(TAKE_FD(reserve->fd));
 }
 
-bool reserve_is_read_only(const struct reserve *reserve)
+bool disk_reserve_is_read_only(const struct disk_reserve *reserve)
 {
     struct statvfs info;
     return fstatvfs(reserve->fd, &info) == 0 && (info.f_flag & ST_RDONLY);
 }
 
-int64_t reserve_wants(const struct reserve *reserve)
+int64_t disk_reserve_wants(const struct disk_reserve *reserve)
 {
     switch (reserve->space) {
     case SPACE_LOW:
@@ -97,7 +98,7 @@ int64_t reserve_wants(const struct reserve *reserve)
     }
 }
 
-bool reserve_look(struct reserve *reserve, int64_t now_mono_us)
+bool disk_reserve_look(struct disk_reserve *reserve, int64_t now_mono_us)
 {
     if (reserve->fd < 0 || now_mono_us < reserve->next_look_us)
         return false;
@@ -107,7 +108,7 @@ bool reserve_look(struct reserve *reserve, int64_t now_mono_us)
     return reserve->space != before;
 }
 
-void reserve_give_up(struct reserve *reserve, int64_t now_mono_us)
+void disk_reserve_give_up(struct disk_reserve *reserve, int64_t now_mono_us)
 {
     if (reserve->fd < 0 || reserve->bytes == 0)
         return;

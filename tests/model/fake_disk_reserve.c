@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fake_reserve.h"
+#include "fake_disk_reserve.h"
 
 #include "base/clock.h"
 #include "disk_internal.h"
@@ -29,7 +29,7 @@ unsigned long fake_reserve_refusals(void)
     return refusals;
 }
 
-static void know(struct reserve *reserve, enum disk_space space)
+static void know(struct disk_reserve *reserve, enum disk_space space)
 {
     if (space != reserve->space)
         trace("disk space: %s", disk_space_name(space));
@@ -38,7 +38,7 @@ static void know(struct reserve *reserve, enum disk_space space)
     reserve->space = space_known = space;
 }
 
-static void judge(struct reserve *reserve)
+static void judge(struct disk_reserve *reserve)
 {
     if (is_given_up && !disk_is_full()) {
         is_given_up = false;
@@ -48,36 +48,36 @@ static void judge(struct reserve *reserve)
     know(reserve, reserve->held ? space_left : SPACE_NONE);
 }
 
-enum err reserve_open(struct reserve *reserve, const char *directory, unsigned shard, int64_t bytes,
+enum err disk_reserve_open(struct disk_reserve *reserve, const char *directory, unsigned shard, int64_t bytes,
     int64_t all_bytes)
 {
     (void)directory;
     (void)shard;
     (void)all_bytes;
-    *reserve = (struct reserve){.fd = -1, .bytes = bytes, .free_bytes = -1};
+    *reserve = (struct disk_reserve){.fd = -1, .bytes = bytes, .free_bytes = -1};
     space_known = SPACE_PLENTY;
     if (bytes > 0)
         judge(reserve);
     return OK;
 }
 
-void reserve_close(struct reserve *reserve)
+void disk_reserve_close(struct disk_reserve *reserve)
 {
     (void)reserve;
 }
 
-bool reserve_is_read_only(const struct reserve *reserve)
+bool disk_reserve_is_read_only(const struct disk_reserve *reserve)
 {
     (void)reserve;
     return false;
 }
 
-int64_t reserve_wants(const struct reserve *reserve)
+int64_t disk_reserve_wants(const struct disk_reserve *reserve)
 {
     return reserve->space == SPACE_PLENTY ? 0 : FAKE_RESERVE_BYTES;
 }
 
-bool reserve_look(struct reserve *reserve, int64_t now_mono_us)
+bool disk_reserve_look(struct disk_reserve *reserve, int64_t now_mono_us)
 {
     if (reserve->bytes == 0 || now_mono_us < reserve->next_look_us)
         return false;
@@ -87,7 +87,7 @@ bool reserve_look(struct reserve *reserve, int64_t now_mono_us)
     return reserve->space != before;
 }
 
-void reserve_give_up(struct reserve *reserve, int64_t now_mono_us)
+void disk_reserve_give_up(struct disk_reserve *reserve, int64_t now_mono_us)
 {
     if (reserve->bytes == 0)
         return;

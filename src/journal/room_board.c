@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/room.h"
+#include "journal/room_board.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -83,7 +83,7 @@ void room_count(const struct room *room, int64_t amount)
     metrics_add(METRIC_JOURNALS_REFUSING_CRITICAL, room->space == SPACE_NONE ? amount : 0);
 }
 
-void room_say_space(const struct reserve *reserve, unsigned shard, int64_t *said)
+void room_say_space(const struct disk_reserve *reserve, unsigned shard, int64_t *said)
 {
     metrics_add(METRIC_JOURNAL_SPACE, (int64_t)reserve->space - *said);
     *said = reserve->space;
