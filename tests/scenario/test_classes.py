@@ -79,7 +79,7 @@ def test_case_does_not_make_a_payout_something_else(serving, partner):
 
 def test_only_allowed_types_are_taken(serving, partner):
     serving.reload(serving.text + "events:\n  allowed_types: [purchase, order.*]\n")
-    assert "not a type that is taken here" in problem_of_type(post(partner, "signup"))
+    assert "is not an allowed type" in problem_of_type(post(partner, "signup"))
     assert shown(serving, post(partner, "order.paid")) == ("important", False)
     assert shown(serving, post(partner, "purchase", id="p-1")) == ("critical", False)
 
