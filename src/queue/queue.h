@@ -17,9 +17,8 @@ struct queue;
 struct recent_event;
 
 struct queue_entry {
-    struct journal_append
-        /* the caller fills it in, except `request`; its results are the results of the entry */
-        append;
+    /* The caller fills it in, except `request`. Its results are the results of the entry. */
+    struct journal_append append;
     /* OK, ERR_EXISTS, ERR_CONFLICT (see journal_append), or the reason why it is not known to be
      * durable */
     void (*on_durable)(struct queue_entry *entry, enum err result);
@@ -27,9 +26,7 @@ struct queue_entry {
     /* used by publish.c */
     struct queue *queue;
     struct publication publication;
-    struct list
-        /* in one of the lists of publish.c */
-        in_list;
+    struct list in_list; /* one of those of publish.c */
     struct recent_event *recent;
     int64_t published_mono_us;
 };
@@ -44,8 +41,8 @@ struct queue_found {
 
 struct queue_ops {
     void (*enqueue)(struct queue *queue, struct queue_entry *entry, unsigned shard);
-    void (*tick)(
-        struct queue *queue, int64_t now_mono_us); /* called about every 100 ms; NULL: not needed */
+    /* Called about every 100 ms. NULL: not needed. */
+    void (*tick)(struct queue *queue, int64_t now_mono_us);
     /* False if the event is not remembered as durable. NULL: nothing is remembered, ask the
      * journal. */
     bool (*find)(struct queue *queue, const struct event_id *id, struct queue_found *ret_found);
