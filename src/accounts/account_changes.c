@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accounts and their endpoints: where the events go, which of them, and the secrets that sign them.
- * */
+/* Changes of accounts and endpoints: URLs, type filters, policies, and the secrets that sign
+ * events. */
 #include "accounts/change.h"
 
 #include "base/cleanup.h"

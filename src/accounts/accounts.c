@@ -11,9 +11,9 @@
  * for the readers. The thread blocks on the disk, so it is offline for RCU except while it
  * publishes.
  *
- * Failure: a request that can't be written is answered with an error, and nothing of it is visible.
- * After ERR_DISK and ERR_DISK_FULL the thread tries the disk every second until it is well
- * (accounts_trouble). The directory keeps serving what it has.
+ * Failure: a request that cannot be written is answered with an error, and nothing of it is
+ * visible. After ERR_DISK and ERR_DISK_FULL the thread tries the disk every second until it works
+ * again (accounts_trouble). The directory keeps serving what it has.
  */
 #include "accounts/accounts.h"
 
@@ -51,8 +51,8 @@ struct accounts {
     char load_detail[STORE_DETAIL_BYTES];
 };
 
-/* What an action checks, writes and makes; and what it takes out of the directory after the commit.
- * */
+/* For each action: `write` checks the change, writes it and makes the entries. `take_out` removes
+ * an object from the directory after the commit. */
 static const struct {
     enum err (*write)(struct change *change);
     void (*take_out)(struct change *change);
@@ -252,7 +252,7 @@ static enum err on_endpoint(const struct endpoint *endpoint, void *context)
         directory_account(loading->directory, slice_from_string(endpoint->account));
     if (!present || present->endpoints_count >= ACCOUNT_ENDPOINTS_MAX) {
         snprintf(loading->detail, STORE_DETAIL_BYTES,
-            "accounts.db can't be read: an endpoint's account %s is %s", endpoint->account,
+            "accounts.db cannot be read: an endpoint's account %s is %s", endpoint->account,
             present ? "full" : "not there");
         return ERR_DAMAGED;
     }
@@ -285,7 +285,7 @@ static enum err load_directory(
     ret_detail[0] = '\0';
     enum err error = accounts_store_load(store, &visitor);
     if (error && !ret_detail[0])
-        snprintf(ret_detail, STORE_DETAIL_BYTES, "accounts.db can't be read: %.200s",
+        snprintf(ret_detail, STORE_DETAIL_BYTES, "accounts.db cannot be read: %.200s",
             accounts_store_detail(store));
     directory_free_retired(directory);
     return error;
@@ -300,7 +300,7 @@ static enum err load(struct accounts *accounts)
     if ((error = accounts_store_version(accounts->store, &version)) ||
         (error = accounts_store_following(accounts->store, &accounts->following)))
         snprintf(accounts->load_detail, sizeof accounts->load_detail,
-            "accounts.db can't be read: %.200s", accounts_store_detail(accounts->store));
+            "accounts.db cannot be read: %.200s", accounts_store_detail(accounts->store));
     atomic_store(&accounts->version, version);
     return error;
 }

@@ -19,10 +19,10 @@ struct change {
     struct accounts_store *store;
     struct accounts_request *request;
     int64_t version, now_us;
-    /* Published in this order, which is the readers' safety: see struct account. */
+    /* Published in this order. Readers depend on it: see struct account. */
     struct directory_entry *entries[CHANGE_ENTRIES_MAX];
     unsigned entries_count;
-    bool changes_endpoint; /* the listener is to hear of it */
+    bool changes_endpoint; /* the listener is notified of it */
     bool changes_partner;
     struct endpoint endpoint; /* as it will be, or as it was when it is removed */
     struct partner partner;   /* as it will be */

@@ -35,7 +35,7 @@ struct key {
     unsigned char bytes[KEY_BYTES_MAX];
 };
 
-/* Immutable once published, but for the links. */
+/* Immutable once published, except the links. */
 struct directory_entry {
     struct cds_lfht_node node;
     struct directory_entry *next_retired; /* owned by the writer */

@@ -4,7 +4,7 @@
  * table. A look-up takes no lock and makes no system call. The accounts thread alone publishes,
  * object by object; an object is immutable once published and is replaced as a whole.
  *
- * What a look-up returns is valid until the calling thread goes offline (rcu.h): for a loop, until
+ * What a look-up returns is valid while the calling thread stays online (rcu.h): in a loop, until
  * the callback returns.
  */
 #ifndef PENSTOCK_ACCOUNTS_DIRECTORY_H

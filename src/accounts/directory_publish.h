@@ -2,7 +2,7 @@
 /*
  * The writing side of the directory, for the accounts thread alone (and for tests in its place).
  *
- * An entry is made before the change is committed, and published after it. Publishing can't fail,
+ * An entry is made before the change is committed, and published after it. Publishing cannot fail,
  * so a change that is on disk is always seen. An entry that is replaced is retired, and freed once
  * no reader can hold it any more.
  */
@@ -16,8 +16,8 @@ struct directory_entry;
 /* ERR_NO_MEMORY: of the table itself. */
 enum err directory_new(const struct hash_seed *seed, struct directory **ret_directory) MUST_CHECK;
 
-/* With everything that is published. When no reader is left; by a thread that is known to RCU and
- * offline. Takes NULL. / */
+/* Frees the directory and everything that is published in it. Call it when no reader is left, from
+ * a thread that is registered with RCU and is offline. Takes NULL. */
 void directory_free(struct directory *directory);
 
 /* Each makes an entry with a copy of its argument. */
@@ -26,8 +26,8 @@ struct directory_entry *directory_entry_of_account(const struct account *account
 struct directory_entry *directory_entry_of_endpoint(const struct endpoint *endpoint);
 struct directory_entry *directory_entry_of_credential(const struct credential *credential);
 struct directory_entry *directory_entry_of_grant(const char *partner, const char *account);
-void directory_entry_free(
-    struct directory_entry *entry); /* of one that was not published. Takes NULL */
+/* Frees an entry that was not published. Takes NULL. */
+void directory_entry_free(struct directory_entry *entry);
 
 /* Takes the entry over; an entry of the same key is retired. By a thread that is known to RCU
  * and offline. */

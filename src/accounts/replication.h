@@ -13,7 +13,7 @@
  *              object under the rules of directory.h. The version that it has reached is in its
  *              database
  *
- * A follower has no secrets of endpoints, since it sends nothing to them. So its accounts.db can't
+ * A follower has no secrets of endpoints, since it sends nothing to them. So its accounts.db cannot
  * become a leader's (LEAD refuses). A database with a history of its own is marked when it begins
  * to FOLLOW: objects that no page has sent when the last page is applied are removed. RESTART does
  * the same for a follower whose leader has lost changes, since its database was restored from a
@@ -69,8 +69,8 @@ struct accounts_object *accounts_page_add(struct accounts_page *page, enum accou
 void accounts_page_done(struct accounts_page *page);
 
 enum accounts_replication_kind {
-    REPLICATION_READ,  /* after, page: filled. ERR_NOT_FOUND: `after` lies beyond the last change */
-    REPLICATION_APPLY, /* page */
+    REPLICATION_READ,    /* after, page: filled. ERR_NOT_FOUND: `after` is beyond the last change */
+    REPLICATION_APPLY,   /* page */
     REPLICATION_RESTART, /* the next page is the first one of all */
     REPLICATION_STATE,   /* ret_follows, ret_is_complete */
     /* from now on a leader's changes, and no others, are taken; there is no way back */
@@ -78,8 +78,8 @@ enum accounts_replication_kind {
     REPLICATION_LEAD /* ERR_CONFIG: it is a follower's copy */
 };
 
-/* Results as named, ERR_DISK, ERR_DISK_FULL, ERR_DAMAGED (also: a page that can't be),
- * ERR_NO_MEMORY. On anything but OK nothing has changed. */
+/* Results: as named above, ERR_DISK, ERR_DISK_FULL, ERR_DAMAGED (the file, or an impossible page),
+ * ERR_NO_MEMORY. An error means that nothing has changed. */
 struct accounts_replication {
     struct request base; /* kind: enum accounts_replication_kind */
     int64_t after;

@@ -80,8 +80,8 @@ enum store_following { STORE_LEADS, STORE_FOLLOWS, STORE_HAS_FOLLOWED };
 
 /* Of the last change; of a follower, of the last page. */
 enum err accounts_store_version(struct accounts_store *store, int64_t *ret_version) MUST_CHECK;
-/* Objects of the page's kinds in the order of enum accounts_kind, each kind by version.
- * ERR_NOT_FOUND: `after` lies beyond the last change. */
+/* Reads objects of the page's kinds in the order of enum accounts_kind, each kind by version.
+ * ERR_NOT_FOUND: `after` is beyond the last change. */
 enum err accounts_store_read_page(
     struct accounts_store *store, int64_t after, struct accounts_page *page) MUST_CHECK;
 enum err accounts_store_following(

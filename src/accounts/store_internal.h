@@ -155,8 +155,8 @@ enum err store_each_row(struct accounts_store *store, struct sql_use *use,
 enum err store_run_with_endpoint(struct accounts_store *store, enum statement which,
     const struct endpoint *endpoint, int64_t created_us) MUST_CHECK;
 
-/* A row of the loading statements, or of those that read pages, whose first columns are the same.
- * What can't be right is ERR_DAMAGED. */
+/* Each reads a row of the loading statements, or of those that read pages: their first columns are
+ * the same. ERR_DAMAGED: the row has values that the gateway never writes. */
 enum err store_read_partner(
     struct accounts_store *store, const struct sql_use *row, struct partner *partner) MUST_CHECK;
 enum err store_read_account(

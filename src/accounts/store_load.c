@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading accounts.db, once, when it is opened. A row that can't be right stops the opening, since
- * no other program writes here. */
+/* Reading accounts.db, once, when it is opened. No other program writes to it, so an invalid row
+ * stops the opening. */
 #include "accounts/store_internal.h"
 
 #include "base/cleanup.h"
 #include "model/key_pointer.h"
 
-/* False when the column doesn't fit: what we wrote always does. */
+/* Returns false when the column does not fit. What the gateway writes always fits. */
 static bool read_text(const struct sql_use *row, int column, char *ret_text, size_t size)
 {
     struct slice text = sql_column_slice(row, column);
@@ -54,7 +54,7 @@ static enum err take_partner_secret(
         if (read_secret(row, 1, &secret->secret))
             return OK;
     }
-    return accounts_store_damaged(store, "a partner's secrets can't be read");
+    return accounts_store_damaged(store, "a partner's secrets cannot be read");
 }
 
 static enum err take_secret(struct accounts_store *store, const struct sql_use *row, void *context)
@@ -65,7 +65,7 @@ static enum err take_secret(struct accounts_store *store, const struct sql_use *
         if (read_secret(row, 1, &endpoint->secrets[endpoint->secrets_count++]))
             return OK;
     }
-    return accounts_store_damaged(store, "an endpoint's secrets can't be read");
+    return accounts_store_damaged(store, "an endpoint's secrets cannot be read");
 }
 
 /* The objects. */
@@ -76,10 +76,10 @@ enum err store_read_partner(
     partner->enabled = sql_column_int(row, 1) != 0;
     partner->version = sql_column_int(row, 2);
     if (!read_text(row, 0, partner->id, sizeof partner->id))
-        return accounts_store_damaged(store, "a partner's id can't be read");
+        return accounts_store_damaged(store, "a partner's id cannot be read");
     if (!read_text(row, 3, partner->key_pointer, sizeof partner->key_pointer) ||
         (partner->key_pointer[0] && !key_pointer_is_valid(slice_from_string(partner->key_pointer))))
-        return accounts_store_damaged(store, "a partner's key pointer can't be read");
+        return accounts_store_damaged(store, "a partner's key pointer cannot be read");
     struct sql_use use = store_use(store, STATEMENT_LOAD_PARTNER_SECRETS);
     sql_bind_string(&use, partner->id);
     return store_each_row(store, &use, take_partner_secret, partner);
@@ -92,7 +92,7 @@ enum err store_read_account(
     account->version = sql_column_int(row, 2);
     return read_text(row, 0, account->id, sizeof account->id)
                ? OK
-               : accounts_store_damaged(store, "an account's id can't be read");
+               : accounts_store_damaged(store, "an account's id cannot be read");
 }
 
 enum err store_read_endpoint(
@@ -108,7 +108,7 @@ enum err store_read_endpoint(
                    read_text(row, 3, endpoint->url, sizeof endpoint->url) &&
                    read_types(row, 8, &endpoint->types)
                ? OK
-               : accounts_store_damaged(store, "an endpoint can't be read");
+               : accounts_store_damaged(store, "an endpoint cannot be read");
 }
 
 enum err store_read_credential(
@@ -118,7 +118,7 @@ enum err store_read_credential(
     credential->created_us = sql_column_int(row, 2);
     if (sha256.len != SHA256_BYTES ||
         !read_text(row, 1, credential->partner, sizeof credential->partner))
-        return accounts_store_damaged(store, "a credential can't be read");
+        return accounts_store_damaged(store, "a credential cannot be read");
     memcpy(credential->sha256, sha256.data, SHA256_BYTES);
     return OK;
 }
@@ -129,7 +129,7 @@ enum err store_read_grant(struct accounts_store *store, const struct sql_use *ro
     return read_text(row, 0, ret_partner, NAME_BYTES_MAX + 1) &&
                    read_text(row, 1, ret_account, NAME_BYTES_MAX + 1)
                ? OK
-               : accounts_store_damaged(store, "a grant can't be read");
+               : accounts_store_damaged(store, "a grant cannot be read");
 }
 
 /* All of them. */

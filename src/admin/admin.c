@@ -145,8 +145,8 @@ void admin_free(struct admin *admin)
 {
     if (!admin)
         return;
-    admin->options.accounts =
-        NULL; /* late answers are made without the directory, which is freed */
+    /* Late answers are made without the directory, which is freed. */
+    admin->options.accounts = NULL;
     if (admin->mailbox.event_fd >= 0)
         mailbox_work(&admin->mailbox);
     admin_changes_end(admin);

@@ -59,7 +59,7 @@ enum err admin_start(struct admin *admin) MUST_CHECK;
 void admin_set_ready(struct admin *admin, bool ready);
 void admin_stop(struct admin *admin); /* returns at once */
 void admin_join(struct admin *admin);
-void admin_free(
-    struct admin *admin); /* after the accounts and the reader have stopped; takes NULL */
+/* Call it after the accounts and the reader have stopped. Takes NULL. */
+void admin_free(struct admin *admin);
 
 #endif

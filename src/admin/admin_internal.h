@@ -31,7 +31,7 @@ struct admin {
 /* Details of problems that several handlers answer with. */
 #define ADMIN_ASK_LATER "The gateway has no memory for the answer: ask again later."
 #define ADMIN_SEE_ERRORS "Correct the fields under errors."
-#define ADMIN_JOURNALS_UNREADABLE "The journals can't be read: see the log, and ask again later."
+#define ADMIN_JOURNALS_UNREADABLE "The journals cannot be read: see the log, and ask again later."
 
 /* exchange.c: requests and answers. */
 

@@ -38,7 +38,7 @@ bool admin_refuse_as_follower(
     char detail[1200];
     if (!admin_follows(admin))
         return false;
-    snprintf(detail, sizeof detail, "This gateway follows %s and can't do this: %s there.",
+    snprintf(detail, sizeof detail, "This gateway follows %s and cannot do this: %s there.",
         admin->options.leader_url, what);
     http_answer_problem(exchange, ERR_FORBIDDEN, detail, NULL);
     return true;

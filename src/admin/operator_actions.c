@@ -22,7 +22,7 @@ struct asked {
     struct http_exchange *exchange;
 };
 
-/* Why the delivery can't be sent, and the remedy. */
+/* Writes why the delivery cannot be sent, and the remedy. */
 static void describe_refusal(
     const struct journal_operator_action *action, char *ret_text, size_t size)
 {
@@ -37,7 +37,7 @@ static void describe_refusal(
         break;
     case ACTION_BODY_EXPIRED:
         snprintf(ret_text, size,
-            "The body of the event has expired (retention.bodies), so it can't be sent again. The "
+            "The body of the event has expired (retention.bodies), so it cannot be sent again. The "
             "partner can post the event again with another key.");
         break;
     case ACTION_ENDPOINT_GONE:
@@ -75,7 +75,7 @@ static void describe_refusal(
             "naming an endpoint.");
         break;
     case ACTION_NOT_REFUSED:
-        snprintf(ret_text, size, "The delivery can't be sent.");
+        snprintf(ret_text, size, "The delivery cannot be sent.");
         break;
     }
 }

@@ -56,9 +56,9 @@ enum err_kind { ERR_KIND_NONE, ERR_KIND_TEMPORARY, ERR_KIND_PERMANENT, ERR_KIND_
     X(ERR_CONFLICT, "conflict", PERMANENT, 422, 65,                                               \
         "The key was used before with another amount or currency")                                \
     /* attempts: the record of an attempt has one when there is no HTTP status */                 \
-    X(ERR_URL, "url", PERMANENT, 422, 65, "The URL can't be used")                                \
+    X(ERR_URL, "url", PERMANENT, 422, 65, "The URL cannot be used")                               \
     X(ERR_ADDRESS_REFUSED, "address-refused", TEMPORARY, 502, 77, "The address is not allowed")   \
-    X(ERR_NAME_LOOKUP, "name-lookup", TEMPORARY, 502, 69, "The host name can't be resolved")      \
+    X(ERR_NAME_LOOKUP, "name-lookup", TEMPORARY, 502, 69, "The host name cannot be resolved")     \
     X(ERR_CONNECT, "connect", TEMPORARY, 502, 69, "No connection")                                \
     X(ERR_CONNECT_TIMEOUT, "connect-timeout", TEMPORARY, 504, 69, "No connection in time")        \
     X(ERR_TLS, "tls", TEMPORARY, 502, 69, "The TLS handshake or certificate failed")              \

@@ -16,7 +16,7 @@ bool file_is_readable(const char *path, long bytes_max, char *ret_problem)
     const char *problem = NULL;
     if (stat(path, &status) || access(path, R_OK))
         problem = errno == ENOENT   ? "does not exist"
-                  : errno == EACCES ? "can't be read: permission denied"
+                  : errno == EACCES ? "cannot be read: permission denied"
                                     : strerror(errno);
     else if (!S_ISREG(status.st_mode))
         problem = S_ISDIR(status.st_mode) ? "is a directory" : "is not a file";

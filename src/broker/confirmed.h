@@ -3,8 +3,9 @@
  * The list of confirmed events: the ids of events that the broker has confirmed and that were
  * answered with 200. It is published to the stream penstock.confirmed about once a second, on its
  * own channel. The delivering gateway compares it with the events it has received
- * (queue/losses.c). It is a stream, because no policy for queues drops from it and it can't be
- * purged. It is separate from the events, so that a loss of events does not lose the list.
+ * (queue/losses.c). It is a stream, because no policy for queues drops from a stream, and a
+ * stream cannot be purged. It is separate from the events, so that a loss of events does not lose
+ * the list.
  *
  * One message is in flight at a time. Ids of a message that fails are sent again with a later one,
  * so an id may be in the stream twice, which is harmless. Ids that are not sent when the process is

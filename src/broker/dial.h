@@ -2,7 +2,7 @@
 /*
  * Asks the connector for a connection until there is one. It waits after a failure, and after a
  * connection that was short-lived: 0.2 s, then twice as long each time, up to 5 s, +-20 % so that
- * many threads don't connect at once.
+ * many threads do not connect at once.
  *
  * At most one request is open. Its answer arrives in the mailbox of the thread that dials, also if dialling
  * was stopped. So the connector is stopped before that mailbox is handled for the last time.

@@ -106,7 +106,7 @@ static size_t frame_begin(
     return FRAME_HEAD_BYTES;
 }
 
-/* Returns the length of the frame, or 0 if it can't be encoded. */
+/* Returns the length of the frame, or 0 if it cannot be encoded. */
 static size_t encode_method(
     unsigned char *at, amqp_channel_t channel, amqp_method_number_t id, void *decoded)
 {

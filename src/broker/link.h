@@ -3,7 +3,7 @@
  * One AMQP connection. The connector opens it, and then it lives on its owner's loop.
  *
  * librabbitmq reads, with a timeout of zero. It does not write: its publish makes three system
- * calls and can wait for ever if the broker does not read (0.11, third_party/README.md). So frames
+ * calls and can wait forever if the broker does not read (0.11, third_party/README.md). So frames
  * are encoded into the link's own buffer, with librabbitmq's encoders, and sent with one send or
  * SSL_write per turn. Bytes that the socket does not take stay in the buffer until it is writable.
  * The users of the link bound the buffer: by a publisher's window, a subscriber's prefetch.

@@ -28,7 +28,7 @@ struct broker_login {
 void broker_login_limit_lookups(void);
 
 /* ERR_CONNECT, ERR_CONNECT_TIMEOUT, ERR_TLS, ERR_PERMISSION, ERR_UNAVAILABLE, ERR_CONFIG (a file
- * can't be used). */
+ * cannot be used). */
 enum err broker_log_in(const struct broker_login *login, struct broker_link **ret_link,
     char ret_detail[BROKER_DETAIL_BYTES]) MUST_CHECK;
 

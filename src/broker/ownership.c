@@ -80,8 +80,8 @@ static void say_who_owns(const struct broker_ownership *owner, struct slice refu
     clock_format_rfc3339(owner->since_s * US_PER_SECOND, since);
     if (!owner->journal[0])
         snprintf(ret_detail, BROKER_DETAIL_BYTES,
-            "who owns delivery can't be read: %.*s; `rabbitmqctl list_exchanges -p <vhost> name "
-            "arguments` shows it",
+            "the owner of delivery cannot be read: %.*s; "
+            "`rabbitmqctl list_exchanges -p <vhost> name arguments` shows it",
             SLICE_ARGS(refusal));
     else if (owner->since_s == 0)
         snprintf(ret_detail, BROKER_DETAIL_BYTES, "the journal %s owns delivery", owner->journal);

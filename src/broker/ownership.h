@@ -10,8 +10,8 @@
  *
  * A refusal has at most 255 bytes, so the name is short. With a vhost of more than 19 characters
  * the time is cut off, with more than about 28 the journal. The alternate exchange itself does not
- * exist, and penstock.owner is internal: clients can't publish to it. Only the journal is compared:
- * this journal with another time is still the owner. Internal to broker/.
+ * exist, and penstock.owner is internal: clients cannot publish to it. Only the journal is
+ * compared: this journal with another time is still the owner. Internal to broker/.
  */
 #ifndef PENSTOCK_BROKER_OWNERSHIP_H
 #define PENSTOCK_BROKER_OWNERSHIP_H

@@ -77,7 +77,7 @@ void subscriber_channel_drop(struct subscriber_channel *channel);
 void subscriber_channel_tell_loss(
     struct subscriber_channel *channel, bool is_gone, const char *why);
 
-/* Ends a connection that can't be used any more. */
+/* Ends a connection that cannot be used any more. */
 void subscriber_lose(struct subscriber *subscriber, const char *why);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * Copies of events for other programs, on the topic exchange penstock.events with the routing key
  * <type>.<account>. Best effort, without confirms. A copy that a slow, blocked or absent broker
- * does not take at once is dropped and counted (penstock_taps_total). A tap can't slow or fail an
+ * does not take at once is dropped and counted (penstock_taps_total). A tap cannot slow or fail an
  * event. It has its own connection.
  */
 #ifndef PENSTOCK_BROKER_TAP_H

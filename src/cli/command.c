@@ -251,7 +251,7 @@ int cli_finish_output(int code)
     if (!has_failed)
         return code;
     int failed =
-        command_fail(ERR_DISK, "the output can't be written%s%s: what was printed is not complete",
+        command_fail(ERR_DISK, "the output cannot be written%s%s: what was printed is not complete",
             reason ? ": " : "", reason ? strerror(reason) : "");
     return code == EX_OK ? failed : code;
 }

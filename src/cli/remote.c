@@ -80,7 +80,7 @@ static enum err read_admin_file(struct target *target)
         err = OK;
     } else if (err == ERR_PERMISSION) {
         command_fail(err,
-            "%s/admin.json can't be read: permission denied. Run this command as the user of the "
+            "%s/admin.json cannot be read: permission denied. Run this command as the user of the "
             "gateway",
             target->directory);
     } else {
@@ -104,7 +104,7 @@ static enum err read_token(struct target *target)
     enum err err = small_file_read(directory, name, ADMIN_TOKEN_BYTES_MAX, &token);
     if (err)
         command_fail(err,
-            "the admin token in %s%s%s can't be read: %s. Run this command as the user of the "
+            "the admin token in %s%s%s cannot be read: %s. Run this command as the user of the "
             "gateway, or correct admin.token_file",
             directory, *directory ? "/" : "", name, err_title(err));
     else

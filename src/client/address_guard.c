@@ -26,8 +26,8 @@
 
 static const struct network ipv4_mapped = V4(0, 0, 0, 0, 0);
 static const struct network nat64 = V6(0x00, 0x64, 0xff, 0x9b, 96);
-static const struct network ipv6_unicast =
-    V6(0x20, 0, 0, 0, 3); /* the only IPv6 range assigned for global unicast */
+/* The only IPv6 range assigned for global unicast. */
+static const struct network ipv6_unicast = V6(0x20, 0, 0, 0, 3);
 
 static const struct network refused[] = {
     V4(0, 0, 0, 0, 8),              /* this network */

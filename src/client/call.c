@@ -37,7 +37,7 @@ static void watch(CURL *curl, const struct client_call *call)
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, (void *)call);
-    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* don't wait for a running name look-up */
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* does not wait for a running name look-up */
 }
 
 enum err client_call(const struct client_call *call, int *ret_status, struct buffer *body)

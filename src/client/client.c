@@ -166,9 +166,9 @@ static void on_name_answer(struct resolver_waiter *waiter, const struct address_
 }
 
 /*
- * A kept connection outlives the transfer that opened it, so the client watches for its close. If a
- * transfer has just sent on a kept connection that is dead, this close is the only sign before
- * libcurl sends again.
+ * A kept connection outlives the transfer that opened it, so the client watches for its close. When
+ * a transfer has sent on a kept connection that is dead, this close is the only sign before libcurl
+ * sends again.
  */
 static int on_close_socket(void *context, curl_socket_t fd)
 {

@@ -116,7 +116,7 @@ static struct socket_watch *find_socket(struct resolver *resolver, int fd)
     return NULL;
 }
 
-/* If the loop can't watch the socket, the look-up ends by c-ares's timeout. */
+/* If the loop cannot watch the socket, the look-up ends with c-ares's timeout. */
 static void add_socket(struct resolver *resolver, int fd, uint32_t events)
 {
     struct socket_watch *socket = memory_new(sizeof *socket);
@@ -315,8 +315,8 @@ static void ask(struct resolver *resolver, struct name *name)
         return;
     }
     resolver->in_call = true;
-    ares_getaddrinfo(
-        resolver->channel, name->host, NULL, &hints, on_ares_answer, name); /* may answer at once */
+    /* It may answer at once. */
+    ares_getaddrinfo(resolver->channel, name->host, NULL, &hints, on_ares_answer, name);
     resolver->in_call = false;
     set_timer(resolver);
 }

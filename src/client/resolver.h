@@ -17,7 +17,7 @@
  * If no server answers for one name but others are answered, the name is the problem:
  * ERR_NAME_LOOKUP. If nothing is answered at all, the name servers are the problem: ERR_SHORTAGE.
  * To tell the two apart, the resolver asks for the root, which every name server knows, when a name
- * has no answer after CANARY_US and no other answer was received since. Names in .invalid don't
+ * has no answer after CANARY_US and no other answer was received since. Names in .invalid do not
  * exist (RFC 6761) and are not asked for.
  *
  * Limits: RESOLVER_NAMES_MAX names. If all of them are being asked for, further look-ups fail. One
@@ -41,7 +41,7 @@ struct resolver_waiter {
     void (*on_answer)(struct resolver_waiter *waiter, const struct address_set *answer);
 };
 
-/* `servers`: "ip:port,ip:port", or NULL or "" for the system's. ERR_CONFIG: it can't be parsed. */
+/* `servers`: "ip:port,ip:port", or NULL or "" for the system's. ERR_CONFIG: it cannot be parsed. */
 enum err resolver_new(
     struct loop *loop, const char *servers, struct resolver **ret_resolver) MUST_CHECK;
 void resolver_free(struct resolver *resolver); /* without waiters; takes NULL */

@@ -21,7 +21,7 @@ static void on_event(struct loop_watch *watch, uint32_t events)
     if (socket->wished) /* the callback may close the socket and free the watch */
         socket->sockets->on_ready(socket->sockets->context, socket->owner, watch->fd, events);
     else
-        sockets_forget(socket->sockets, watch->fd); /* otherwise the event repeats for ever */
+        sockets_forget(socket->sockets, watch->fd); /* otherwise the event repeats forever */
 }
 
 static void make_room(struct sockets *sockets, int fd)

@@ -31,7 +31,7 @@ struct sockets {
     size_t room;
 };
 
-/* Sets the events (EPOLLIN, EPOLLOUT) to watch; 0: none. If the loop can't watch the socket, the
+/* Sets the events (EPOLLIN, EPOLLOUT) to watch; 0: none. If the loop cannot watch the socket, the
  * transfer ends at its deadline. */
 void sockets_wish(struct sockets *sockets, int fd, uint32_t events, void *owner);
 /* Call it before the descriptor is closed. */

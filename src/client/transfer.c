@@ -37,8 +37,8 @@ static bool begin_response(struct client_transfer *transfer, struct slice line)
     if (!space || line.len <= len || strncasecmp(line.data, prefix, len) != 0 ||
         !isdigit((unsigned char)line.data[len]))
         return false;
-    transfer->status =
-        atoi(space); /* a NUL follows the line, and libcurl has checked three digits */
+    /* A NUL follows the line, and libcurl has checked three digits. */
+    transfer->status = atoi(space);
     transfer->in_headers = true;
     transfer->request->retry_after_us = 0;
     return true;
@@ -421,8 +421,8 @@ enum err transfer_load(struct client_transfer *transfer)
 {
     const struct client_request *request = transfer->request;
     bool is_name = !target_is_address(&transfer->target);
-    const char *body =
-        request->body.len ? request->body.data : ""; /* with NULL libcurl would read stdin */
+    /* With NULL libcurl would read stdin. */
+    const char *body = request->body.len ? request->body.data : "";
     CURL *easy = transfer->easy;
     if (curl_easy_setopt(easy, CURLOPT_CURLU, transfer->url) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_RESOLVE, list_pins(transfer)) != CURLE_OK ||

@@ -23,7 +23,7 @@ static enum err read_token(
     struct buffer token = BUFFER_EMPTY;
     enum err err = small_file_read("", leader->token_file, ADMIN_TOKEN_BYTES_MAX, &token);
     if (err)
-        snprintf(ret_detail, LEADER_DETAIL_BYTES, "leader.token_file: %.150s can't be read: %s",
+        snprintf(ret_detail, LEADER_DETAIL_BYTES, "leader.token_file: %.150s cannot be read: %s",
             leader->token_file, err_title(err));
     else
         snprintf(ret_token, ADMIN_TOKEN_BYTES_MAX + 1, "%.*s",

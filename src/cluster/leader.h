@@ -21,10 +21,10 @@ struct leader {
 struct leader leader_from_config(const struct config *config);
 
 /*
- * GET of a path; *body gets the body of the answer. ERR_UNAVAILABLE: the leader does not answer, or
- * not as a gateway does. ERR_UNAUTHENTICATED, ERR_FORBIDDEN, ERR_NOT_FOUND (it is no gateway that
- * can lead), ERR_PERMISSION (the token file can't be read), ERR_CANCELLED, ERR_NO_MEMORY.
- * `ret_detail` (LEADER_DETAIL_BYTES) gets the reason in words.
+ * GET of a path. *body gets the body of the answer. `ret_detail` (LEADER_DETAIL_BYTES) gets the
+ * reason in words. ERR_UNAVAILABLE: the leader does not answer, or not as a gateway does.
+ * ERR_NOT_FOUND: it is no gateway that can lead. ERR_PERMISSION: the token file cannot be read.
+ * ERR_UNAUTHENTICATED, ERR_FORBIDDEN, ERR_CANCELLED, ERR_NO_MEMORY.
  */
 enum err leader_ask(const struct leader *leader, const char *path, struct buffer *body,
     char *ret_detail) MUST_CHECK;

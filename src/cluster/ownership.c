@@ -23,7 +23,7 @@ static enum err store(const struct ownership *ownership, struct buffer *complain
         ownership->forced ? "true" : "false", ownership->confirmed ? "true" : "false");
     enum err err = small_file_write(ownership->directory, FILE_NAME, slice_of(text, (size_t)len));
     if (err)
-        buffer_add_format(complaints, "%s/" FILE_NAME " can't be written: %s\n",
+        buffer_add_format(complaints, "%s/" FILE_NAME " cannot be written: %s\n",
             ownership->directory, err_title(err));
     return err;
 }
@@ -75,7 +75,7 @@ enum err ownership_load(
         err = store(&ownership, complaints);
     } else if (err) {
         buffer_add_format(
-            complaints, "%s/" FILE_NAME " can't be read: %s\n", directory, err_title(err));
+            complaints, "%s/" FILE_NAME " cannot be read: %s\n", directory, err_title(err));
     } else if (!parse(&ownership, buffer_slice(&text))) {
         buffer_add_format(complaints,
             "%s/" FILE_NAME " is damaged: restore it from a backup of this data directory\n",
@@ -181,14 +181,14 @@ enum err ownership_acquire(struct ownership *ownership, const struct broker_opti
         return take_over_from(ownership, broker, request.ret_owner.journal, complaints);
     if (err == ERR_NOT_OWNER) {
         complain_of_owner(ownership, &request, complaints);
-        err = confirm(
-            ownership, false, complaints); /* the next start must not go on without the broker */
+        /* The next start must not continue without the broker. */
+        err = confirm(ownership, false, complaints);
         return err ? err : ERR_NOT_OWNER;
     }
     if (!ownership->confirmed || is_permanent(err))
         return complain_of_broker(&request, err, complaints);
     log_warn(
-        "the broker does not say who owns delivery; this journal was the owner and goes on: %s",
+        "the broker does not say who owns delivery; this journal was the owner and continues: %s",
         request.ret_detail);
     return OK;
 }

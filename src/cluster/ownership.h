@@ -7,7 +7,7 @@
  *   {"journal": "<32 hex digits>", "since_us": <wall time>, "forced": false, "confirmed": true}
  *
  *   journal     random, made with the file. A copy of the data directory has the same one: two
- *               gateways on such copies can't be told apart
+ *               gateways on such copies cannot be distinguished
  *   since_us    when this journal first owned delivery, or took it over; the broker has seconds
  *   forced      delivery was taken over from another journal, which may have sent guarded events
  *               that were accepted before: they are parked

@@ -76,7 +76,7 @@ static void on_current(struct replica *replica)
 static void on_lost(struct replica *replica, const char *why)
 {
     if (!replica->lost)
-        log_warn("the leader can't be followed, and the accounts stay as they are: %s", why);
+        log_warn("the leader cannot be followed, and the accounts stay as they are: %s", why);
     replica->lost = true;
     replica->is_current = false;
     if (replica->has_followed)

@@ -47,8 +47,8 @@ enum err replica_new(
  * whether it may.
  */
 enum err replica_start(struct replica *replica, int wait_ms, struct buffer *complaints) MUST_CHECK;
-void replica_stop(
-    struct replica *replica); /* takes a second or two; call before the accounts stop. Takes NULL */
+/* Takes a second or two. Call it before the accounts stop. Takes NULL. */
+void replica_stop(struct replica *replica);
 void replica_free(struct replica *replica); /* takes NULL */
 
 #endif

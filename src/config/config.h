@@ -89,9 +89,9 @@ void config_complain(struct complaints *complaints, const char *key, const char 
     __attribute__((format(printf, 3, 4)));
 
 /*
- * As config_load, for a gateway that is to run with it: checks the files that options name
- * (config_check.h), rejects an empty file, and calls `more` for checks that config/ can't make (may
- * be NULL). For `check`, `serve` and a reload.
+ * Loads as config_load does, for a gateway that is to run with this configuration: checks the files
+ * that options name (config_check.h), rejects an empty file, and calls `more` for checks that
+ * config/ cannot make. `more` may be NULL. For `check`, `serve` and a reload.
  */
 enum err config_load_to_run(const char *file, char *const *environment,
     void (*more)(const struct config *config, struct complaints *complaints),

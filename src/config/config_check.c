@@ -187,7 +187,7 @@ void config_check_data_directory(const struct config *config, struct complaints 
     }
     bool is_there = strcmp(path, directory) == 0;
     if (stat(path, &status))
-        config_complain(complaints, "data.directory", "%s can't be reached: %s: name another one",
+        config_complain(complaints, "data.directory", "%s cannot be reached: %s: name another one",
             path, strerror(errno));
     else if (!S_ISDIR(status.st_mode))
         config_complain(
@@ -195,8 +195,8 @@ void config_check_data_directory(const struct config *config, struct complaints 
     else if (access(path, W_OK | X_OK))
         config_complain(complaints, "data.directory",
             "%s %s (%s): change its owner to the user of the gateway, or name another one", path,
-            is_there ? "can't be written"
-                     : "can't be written, so that the directory can't be made in it",
+            is_there ? "cannot be written"
+                     : "cannot be written, so the directory cannot be created in it",
             strerror(errno));
 }
 

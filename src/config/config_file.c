@@ -43,7 +43,7 @@ static bool read_file(const char *file, struct buffer *text, struct complaints *
     struct complaint_place place = {.file = file};
     FILE *stream = fopen(file, "re");
     if (!stream) {
-        complaint_add(complaints, &place, "can't be opened: %s", strerror(errno));
+        complaint_add(complaints, &place, "cannot be opened: %s", strerror(errno));
         return false;
     }
     char piece[8192];
@@ -53,7 +53,7 @@ static bool read_file(const char *file, struct buffer *text, struct complaints *
     int error = ferror(stream) ? errno : 0;
     fclose(stream);
     if (error)
-        complaint_add(complaints, &place, "can't be read: %s", strerror(error));
+        complaint_add(complaints, &place, "cannot be read: %s", strerror(error));
     else if (text->len > CONFIG_FILE_BYTES_MAX)
         complaint_add(complaints, &place, "is larger than %d bytes: name a configuration file",
             CONFIG_FILE_BYTES_MAX);

@@ -224,8 +224,8 @@ static bool parse_network(const struct option *option, struct slice text, void *
     if (!only_of(slice_of(text.data, address_len), DIGITS "abcdefABCDEF.:") ||
         !parse_whole(slice_after(text, address_len + 1), 0, 128, &bits))
         return false;
-    memcpy(
-        networks->texts[networks->count++], text.data, text.len); /* the list was zeroed before */
+    /* The list was zeroed before. */
+    memcpy(networks->texts[networks->count++], text.data, text.len);
     return true;
 }
 
@@ -234,7 +234,7 @@ static bool parse_type(const struct option *option, struct slice text, void *fie
     return type_list_add(field, text); /* the list was zeroed before */
 }
 
-/* host:port or host; not `*`, since a client can't connect to it. */
+/* Parses host:port or host. Rejects `*`, since a client cannot connect to it. */
 static bool parse_broker(const struct option *option, struct slice text, void *field)
 {
     struct config_addresses *addresses = field;
@@ -249,8 +249,8 @@ static bool parse_broker(const struct option *option, struct slice text, void *f
     if (!is_host(slice_of(text.data, host_len)) ||
         (colon && !parse_whole(slice_after(text, host_len + 1), 1, 65535, &port)))
         return false;
-    memcpy(
-        addresses->texts[addresses->count++], text.data, text.len); /* the list was zeroed before */
+    /* The list was zeroed before. */
+    memcpy(addresses->texts[addresses->count++], text.data, text.len);
     return true;
 }
 

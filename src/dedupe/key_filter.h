@@ -45,9 +45,9 @@ void key_filter_done(struct key_filter *filter);
 
 void key_filter_add(struct key_filter *filter, const struct dedupe_key *key);
 
-/* Its bytes, the same on every machine, and a filter of `keys` keys made of them: ERR_DAMAGED when
- * they can't be that. / */
+/* Returns the bytes of the filter, which are the same on every machine. */
 struct slice key_filter_bytes(const struct key_filter *filter);
+/* Makes a filter of `keys` keys from these bytes. ERR_DAMAGED: they are no such filter. */
 enum err key_filter_load(struct key_filter *filter, uint64_t keys, struct slice bytes) MUST_CHECK;
 
 /* A copy of `filter` as if it had been made for `keys` keys, which are no more than it was made

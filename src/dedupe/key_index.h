@@ -8,7 +8,7 @@
  * In memory: an open-addressing table of eight bytes a key (its tag and its row), a power of two of
  * them, probed linearly from the slot that the tag's top bits name. It doubles when it is full to
  * three quarters. Memory for one more entry is reserved before the row is written, so that the
- * entry itself can't fail.
+ * entry itself cannot fail.
  *
  * In the file, for a segment that takes no more keys: buckets, one for each value of the tag's top
  * bits, with some 256 to 512 entries. An entry is the number tag * 2^32 + row, little-endian, and
@@ -45,8 +45,8 @@ struct key_index {
 };
 
 void key_index_init(struct key_index *index, const struct hash_seed *seed);
-void key_index_done(
-    struct key_index *index); /* gives the memory back; an empty index with its seed is left */
+/* Frees the memory. An empty index with its seed is left. */
+void key_index_done(struct key_index *index);
 
 uint32_t key_index_tag(const struct hash_seed *seed, const struct dedupe_key *key);
 

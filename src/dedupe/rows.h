@@ -6,7 +6,7 @@
  *   dedupe_c_20260131    row (from 1), key, event, amount, currency, crc
  *
  * The checksum covers the name of the table, so that a row which was copied from another segment is
- * found as well. A row that is not what was written, or that can't be read, may be the one that is
+ * found as well. A row that is not what was written, or that cannot be read, may be the one that is
  * asked for: the finding is then DEDUPE_DAMAGED, never DEDUPE_NEW.
  */
 #ifndef PENSTOCK_DEDUPE_ROWS_H
@@ -42,8 +42,8 @@ enum err dedupe_rows_make(struct sqlite3 *db, const char *table) MUST_CHECK;
 /* ERR_DAMAGED: the table lacks a column; sql_reason says which. */
 enum err dedupe_rows_check(struct sqlite3 *db, const char *table) MUST_CHECK;
 
-/* Calls `on_row` for each row that can be believed. False in *ret_all: there are others, which are
- * named in the log, or a page can't be read. */
+/* Calls `on_row` for each intact row. *ret_all is false when there are others: damaged rows, which
+ * are named in the log, or a page that cannot be read. */
 enum err dedupe_rows_each(struct sqlite3 *db, const char *table,
     enum err (*on_row)(const struct dedupe_row *row, void *context), void *context,
     bool *ret_all) MUST_CHECK;

@@ -139,7 +139,7 @@ enum err dedupe_segment_scan(
     if (result)
         return result;
     if (contents.in_part) {
-        log_error("rows of a segment of the dedupe store can't be read segment=%s keys_read=%llu",
+        log_error("rows of a segment of the dedupe store cannot be read segment=%s keys_read=%llu",
             segment->name, (unsigned long long)contents.keys);
     }
     if (!newest)
@@ -172,8 +172,8 @@ static void make_room_for_index(struct dedupe_store *dedupe)
     }
 }
 
-/* Brings the index of a closed segment into memory. Its filter stays as it is: it may hold keys of
- * rows that can't be read any more. */
+/* Builds the index of a closed segment in memory. Its filter stays as it is: it may have keys of
+ * rows that cannot be read any more. */
 static enum err index_rows(struct dedupe_store *dedupe, struct dedupe_segment *segment)
 {
     struct contents contents;
@@ -183,7 +183,7 @@ static enum err index_rows(struct dedupe_store *dedupe, struct dedupe_segment *s
         return result;
     if (contents.in_part && !segment->unreadable && !segment->mended)
         log_error(
-            "a segment of the dedupe store can't be read: events that may be in it are refused "
+            "a segment of the dedupe store cannot be read: events that may be in it are refused "
             "segment=%s keys_read=%llu",
             segment->name, (unsigned long long)contents.keys);
     segment->index = contents.index;

@@ -36,11 +36,11 @@ struct dedupe_segment {
 
     /* what is in it */
     enum segment_state state;
-    /* Some rows can't be read: a key that the filter does not deny and the index does not hold may
-     * be one of them. It stays closed. */
+    /* Some rows cannot be read. A key that the filter does not deny and the index does not hold may
+     * be in one of them. The segment stays closed. */
     bool unreadable;
     bool filter_in_part; /* made of the rows that could be read: it may deny a key that is there */
-    bool mended;      /* the keys that can't be read are in a later part by now (journal/mend.h) */
+    bool mended;         /* the keys that cannot be read are in a later part now (journal/mend.h) */
     bool undroppable; /* its table is too damaged to be dropped: it stays until a person mends it */
     bool expiring;    /* its retention has ended, and its rows are being deleted */
     uint64_t keys;    /* in the filter: those that were rolled back count as well */
@@ -79,13 +79,14 @@ enum err dedupe_segment_make(
 enum err dedupe_segment_load(
     struct dedupe_segment *segment, struct sqlite3_stmt *filters) MUST_CHECK;
 
-/* Reads the keys of a closed segment into a new filter; the newest of its retention gets its index
- * as well, and is open then if it has room. What can't be read makes it unreadable, and is no
- * failure. */
+/* Reads the keys of a closed segment into a new filter. The newest segment of its retention gets
+ * its index as well, and is open then if it has room. Keys that cannot be read make the segment
+ * unreadable, and are no failure. */
 enum err dedupe_segment_scan(
     struct dedupe_store *dedupe, struct dedupe_segment *segment, bool newest) MUST_CHECK;
 
-/* Every key that can't be read has been entered into a later part: no key is in doubt any more. */
+/* Call it when every key that cannot be read has been entered into a later part: no key is in doubt
+ * any more. */
 void dedupe_segment_mended(struct dedupe_segment *segment);
 
 /* Asked when the filter says "maybe". The id of the first one is returned with DEDUPE_DUPLICATE and
@@ -107,8 +108,8 @@ enum err dedupe_segment_seal(
 enum err dedupe_segment_drop_step(
     struct dedupe_store *dedupe, struct dedupe_segment *segment) MUST_CHECK;
 
-/* The transaction ended. False when the segment is not in the file any more, or never came into it.
- * */
+/* Call it when the transaction has ended. Returns false when the segment is not in the file: it was
+ * removed, or it was never committed. */
 bool dedupe_segment_end(struct dedupe_segment *segment, bool committed);
 
 #endif

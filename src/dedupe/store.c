@@ -82,7 +82,7 @@ enum err dedupe_init(struct dedupe_store *dedupe, struct sqlite3 *db)
         result = check_forms(dedupe);
     if (!result && has_filters)
         result = sql_prepare(db, DEDUPE_SEGMENT_FILTER, &filters);
-    if (result == ERR_BUG) /* a column that we don't know */
+    if (result == ERR_BUG) /* the table does not have the columns that we read */
         result = ERR_DAMAGED;
     for (size_t i = 0; i < dedupe->count && !result; i++) {
         struct dedupe_segment *segment = dedupe->segments[i];

@@ -35,7 +35,7 @@
  * already (around midnight, or after a clock was set back) begins the day's next part.
  *
  * How it fails. A filter or an index that is missing or damaged costs only time: a tenth of a
- * second for half a million rows. A row that can't be read may be the one that is asked for: the
+ * second for half a million rows. A row that cannot be read may be the one that is asked for: the
  * answer is DEDUPE_DAMAGED, never DEDUPE_NEW. In a sealed segment this concerns the few keys whose
  * index entries lead to such a row. A segment that is not sealed has no other record of its keys:
  * there it concerns every key that is not found elsewhere (dedupe_is_in_doubt). Such a segment
@@ -78,13 +78,14 @@ enum err dedupe_init(struct dedupe_store *dedupe, struct sqlite3 *db) MUST_CHECK
 void dedupe_done(struct dedupe_store *dedupe);
 
 /* Compares `event` with the first event of this key, whose id is returned with DEDUPE_DUPLICATE and
- * DEDUPE_CONFLICT. DEDUPE_DAMAGED: what was stored can't be read, so it may be any of them. */
+ * DEDUPE_CONFLICT. DEDUPE_DAMAGED: the stored row cannot be read, so each of the findings is
+ * possible. */
 enum err dedupe_look_up(struct dedupe_store *dedupe, const struct dedupe_key *key,
     const struct event *event, enum dedupe_finding *ret_finding,
     struct event_id *ret_first) MUST_CHECK;
 
-/* A segment has rows that can't be read and no other record of its keys: every key that is not
- * found elsewhere is in doubt, until a start has mended it. */
+/* Returns whether a segment has rows that cannot be read and no other record of its keys. Every key
+ * that is not found elsewhere is in doubt then, until a start has mended the segment. */
 bool dedupe_is_in_doubt(const struct dedupe_store *dedupe);
 
 /* Enters a new key into the open segment of the event's day. After a failure, ERR_NO_MEMORY for
@@ -92,9 +93,9 @@ bool dedupe_is_in_doubt(const struct dedupe_store *dedupe);
 enum err dedupe_add(struct dedupe_store *dedupe, const struct dedupe_key *key,
     const struct event *event) MUST_CHECK;
 
-/* One step of dropping a segment whose retention has ended at `now_us`, oldest first, or else seals
- * one that is closed, if there is either: in a transaction without anything else. ERR_DAMAGED: one
- * that can't be dropped; it is passed over the next time. */
+/* Does one step, in a transaction without anything else: it drops a segment whose retention has
+ * ended at `now_us`, oldest first, or else seals one that is closed. *ret_worked is false when
+ * there is neither. ERR_DAMAGED: a segment cannot be dropped; the next step leaves it out. */
 enum err dedupe_expire(struct dedupe_store *dedupe, int64_t now_us, bool *ret_worked) MUST_CHECK;
 
 void dedupe_committed(struct dedupe_store *dedupe);

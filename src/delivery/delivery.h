@@ -57,8 +57,8 @@ struct delivery_options {
     struct client_options client;
     struct accounts *accounts;
     struct byte_budget *budget; /* the shard's */
-    void (*on_report)(
-        const struct delivery_report *report); /* on the shard's thread; may be NULL */
+    /* Called on the shard's thread. May be NULL. */
+    void (*on_report)(const struct delivery_report *report);
 };
 
 /* The shard is made before its journal, which needs its mailbox, and started after it. */

@@ -69,16 +69,14 @@ struct attempt_run {
     char header_texts[896];
 };
 
-/* What an endpoint has in the journal and not in memory, and the requests that load it (refill.c).
- * */
+/* The deliveries that an endpoint has in the journal but not in memory, and the requests that load
+ * them (refill.c). */
 struct refill {
     bool has_pending;         /* pending deliveries after `pending_after_id` are in the journal */
     int64_t pending_after_id; /* pending ones up to here have been loaded */
     int64_t next_due_us;      /* when the earliest waiting one is due; INT64_MAX: none waits */
-    int64_t
-        /* waiting ones up to here, in order of (due time, id), have been loaded */
-        waiting_after_due_us;
-    int64_t waiting_after_id;
+    /* Waiting ones up to here, in order of (due time, id), have been loaded. */
+    int64_t waiting_after_due_us, waiting_after_id;
     bool retries_turn; /* the next load asks for waiting ones only, if any are due */
     struct timer due_timer;
 
@@ -87,8 +85,8 @@ struct refill {
     /* While loading: a pending delivery after this one was left in the journal; INT64_MAX: none
      * was. */
     int64_t left_after_id;
-    /* While loading: the earliest due time that was committed behind the cursor; INT64_MAX: none.
-     * */
+    /* While loading: the earliest due time that was committed behind the cursor; INT64_MAX:
+     * none. */
     int64_t late_due_us;
 
     struct journal_release release;
@@ -178,17 +176,17 @@ struct job *job_new(
     struct endpoint_queue *queue, const struct delivery *delivery, enum job_place place);
 void job_move(struct job *job, enum job_place place);
 void job_free(struct job *job);
-struct job *job_find(
-    struct delivery_shard *shard, int64_t delivery); /* NULL: it is not in memory */
+/* Returns NULL if the delivery is not in memory. */
+struct job *job_find(struct delivery_shard *shard, int64_t delivery);
 
 /* endpoint_queue.c */
-struct endpoint_queue *endpoint_queue_get(
-    struct delivery_shard *shard, uint64_t endpoint); /* creates it if there is none */
+/* Creates the queue if there is none. */
+struct endpoint_queue *endpoint_queue_get(struct delivery_shard *shard, uint64_t endpoint);
 struct endpoint_queue *endpoint_queue_find(struct delivery_shard *shard, uint64_t endpoint);
 void endpoint_queue_free(struct endpoint_queue *queue);
 bool endpoint_queue_has_room(const struct endpoint_queue *queue); /* for another fresh delivery */
-/* Makes a job of the delivery, or leaves it in the journal. Takes over its reference to the event.
- * */
+/* Makes a job of the delivery, or leaves it in the journal. Takes over the reference to its
+ * event. */
 void endpoint_queue_take_handover(struct delivery_shard *shard, const struct delivery *delivery);
 /* Sends nothing from the queue for this time, because this machine lacks something. */
 void endpoint_queue_rest(struct endpoint_queue *queue, int64_t rest_us);

@@ -111,8 +111,8 @@ bool endpoint_queue_is_slow(struct endpoint_queue *queue, int64_t now_mono_us)
 void endpoint_queue_take_handover(struct delivery_shard *shard, const struct delivery *delivery)
 {
     struct endpoint_queue *queue = endpoint_queue_get(shard, delivery->endpoint);
-    if (job_find(
-            shard, delivery->id)) { /* the broker delivered it before; the source has adopted it */
+    /* The broker has delivered it before, and the source has adopted it. */
+    if (job_find(shard, delivery->id)) {
         event_unref(delivery->event);
         return;
     }

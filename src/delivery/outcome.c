@@ -130,8 +130,8 @@ static void fill_attempt(struct attempt_run *run)
     run->record.has_attempt = true;
 }
 
-/* Counts the end of a delivery that is not tried again. A forced replay that fails stays delivered.
- * */
+/* Counts the end of a delivery that is not tried again. A forced replay that fails stays
+ * delivered. */
 static void end_without_success(const struct job *job, enum metric metric)
 {
     metrics_add(job->delivery.was_delivered ? METRIC_ATTEMPTS_REPLAY_FAILED : metric, 1);

@@ -24,7 +24,7 @@
 #define REST_US (100 * US_PER_MS)
 #define RESTS_MAX 600
 
-#define SKIP_MIN 16 /* event numbers, where the file can't be read; doubled from try to try */
+#define SKIP_MIN 16 /* event numbers, where the file cannot be read; doubled from try to try */
 
 static const char *const texts[AUDIT_STATEMENTS] = {
     [ASK_EVENTS] = "SELECT " EVENT_COLUMNS " FROM events WHERE seq > ? AND seq <= ? ORDER BY seq",
@@ -61,7 +61,7 @@ static void begin_walk(struct audit_run *run, int64_t from_day, int64_t to_day)
     run->phase = PHASE_TOTALS;
 }
 
-/* Passes over what can't be read, in growing steps. */
+/* Passes over the events that cannot be read, in growing steps. */
 static void skip(struct audit_run *run, int64_t last_seq)
 {
     bool continues = run->skip && run->cursor == run->skipped_to;

@@ -20,8 +20,8 @@
  *   - New events: the walk ends in one transaction that reads the totals again and then the events
  *     that are not in them yet. So both sides hold the same events, those of that moment.
  *   - The other two move a total without a new event. The audit reads the totals before the walk as
- *     well, and counts the events in between. Where a total has moved by anything else, and
- *     does not add up, nothing is said: its day is walked again, after 0.1, 0.2, 0.4 s and so on.
+ *     well, and counts the events in between. A total that has moved by anything else, and does not
+ *     add up, is no finding yet: its day is walked again, after 0.1, 0.2, 0.4 s and so on.
  *   - What still does not add up is checked once more over the whole history, since a clock that
  *     was set may have put events of the day elsewhere. Then it is a mismatch.
  *
@@ -33,8 +33,9 @@
  *
  * Who runs it: the reader's thread (journal_reader.h), in steps of one short transaction, with
  * other questions in between. Limits: AUDIT_ROWS_MAX rows, AUDIT_FINDINGS_MAX findings with their
- * names, AUDIT_RUNS_MAX at once. What can't be read is a finding, and the walk continues behind it.
- * Rows whose event is gone belong to no account: only an audit of all accounts names them.
+ * names, AUDIT_RUNS_MAX at once. A part of the file that cannot be read is a finding, and the walk
+ * continues behind it. Rows whose event is gone belong to no account: only an audit of all accounts
+ * names them.
  */
 #ifndef PENSTOCK_HISTORY_AUDIT_H
 #define PENSTOCK_HISTORY_AUDIT_H
@@ -101,7 +102,7 @@ struct audit_total {
     X(AUDIT_DAMAGED_CONFLICT, "damaged-conflict", "the row of a conflict is not what was written") \
     X(AUDIT_DAMAGED_TOTAL, "damaged-total", "the row of the totals is not what was written")       \
     X(AUDIT_DAMAGED_DEDUPE, "damaged-dedupe", "a row of the dedupe store is not what was written") \
-    X(AUDIT_UNREADABLE, "unreadable", "a part of the file can't be read")                          \
+    X(AUDIT_UNREADABLE, "unreadable", "a part of the file cannot be read")                         \
     X(AUDIT_LOST_FILE, "lost-file", "it was given up: what only it held is not counted here")      \
     X(AUDIT_LOST, "lost",                                                                          \
         "the broker confirmed it, and does not have it any more: it was never delivered")          \

@@ -91,7 +91,7 @@ struct audit_run {
     int64_t cursor;                  /* the last event that has been walked */
     bool in_range;                   /* the last event was of a day that is asked for */
     bool is_tail;                    /* what is walked is not in the totals yet */
-    int64_t skip, skipped_to;        /* of what can't be read */
+    int64_t skip, skipped_to;        /* past events that cannot be read */
     int64_t noted_after, noted_last; /* events whose findings have been noted, by an earlier try */
     int64_t restless_day;            /* for which the run has been given up, or -1 */
     size_t findings_of_others;       /* of earlier shards */
@@ -106,7 +106,7 @@ struct audit_run {
 
 /* Notes one, as far as there is room; `finding` is copied. */
 void audit_note(struct audit_run *run, const struct audit_finding *finding);
-/* A part of the shard's file can't be read: `what`, behind this number. */
+/* Notes that a part of the shard's file cannot be read: `what`, behind this number. */
 void audit_note_unreadable(struct audit_run *run, const char *what, int64_t behind);
 /* The losses that concern the question. */
 void audit_note_losses(struct audit_run *run, const struct audit_loss *losses, size_t count);
@@ -122,16 +122,16 @@ static inline bool audit_asks_for_day(const struct audit_run *run, int64_t day)
 bool audit_asks_for_account(const struct audit_run *run, struct slice account);
 bool audit_time_is_up(const struct audit_run *run);
 
-/* The walk from `cursor` to the event `last_seq`; *ret_more when the time is up before.
- * ERR_DAMAGED: what comes behind `cursor` can't be read. */
+/* Walks from `cursor` to the event `last_seq`. *ret_more: the time was up before. ERR_DAMAGED: the
+ * events behind `cursor` cannot be read. */
 enum err audit_walk(struct audit_run *run, int64_t last_seq, bool *ret_more) MUST_CHECK;
 
 enum err audit_read_totals_before(struct audit_run *run, bool *ret_more) MUST_CHECK;
 /* In the transaction in which the walk has reached what they hold. */
 enum err audit_read_totals_after(struct audit_run *run) MUST_CHECK;
 
-/* Whether the shard's entries add up, and the days on which some don't: those whose total was moved
- * by something else than what was appended, or else those that are wrong for certain. */
+/* Whether the shard's entries add up, and the days on which some do not: the days whose total was
+ * moved by something else than appended events, or else the days that are wrong for certain. */
 struct audit_judgement {
     bool is_restless, is_wrong;
     int64_t from_day, to_day;

@@ -126,8 +126,8 @@ struct audit_number audit_row_found(const struct audit_row *row)
     struct audit_number found = {0};
     for (int i = 0; i < AUDIT_COLUMNS; i++) {
         found.count += row->columns[i].count;
-        (void)!money_sum_add_sum(
-            &found.sum, &row->columns[i].sum, 1); /* it would have overflown before */
+        /* A sum that overflows has overflown before. */
+        (void)!money_sum_add_sum(&found.sum, &row->columns[i].sum, 1);
     }
     return found;
 }

@@ -44,8 +44,8 @@ struct timeline_action {
     char note[ACTION_NOTE_BYTES_MAX + 1];
 };
 
-/* Everything that the journal has about one event. The attempt that delivered is among the others.
- * */
+/* Everything that the journal has about one event. The attempt that delivered it is among the
+ * others. */
 struct timeline {
     struct event *event; /* the body is empty when it has expired */
     /* What was asked for is an alias: a duplicate, and this is the first one's timeline. */

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define ROWS_PER_LOOK 16                 /* at the clock; the bodies are read for their checksums */
-#define PAGE_BYTES_MAX (4 * 1024 * 1024) /* of bodies and headers, but for the last one */
+#define PAGE_BYTES_MAX (4 * 1024 * 1024) /* of bodies and headers, except the last one */
 
 /* Conflicts. */
 

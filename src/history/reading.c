@@ -56,8 +56,8 @@ static enum err probe(struct sqlite3_stmt *statement, int64_t seq, int64_t *ret_
     return result;
 }
 
-/* The number before the first event that was accepted at `us` or later; `last` when there is none.
- * */
+/* Returns the number before the first event that was accepted at `us` or later; `last` when there
+ * is none. */
 static enum err find_before(
     struct sqlite3_stmt *statement, int64_t us, int64_t last, int64_t *ret_seq)
 {
@@ -101,7 +101,7 @@ enum err reading_find_range(struct sqlite3 *db, int64_t from_us, int64_t end_us,
     if (result)
         return result;
     *ret_after_seq = after;
-    *ret_last_seq = end == last ? INT64_MAX : end; /* what comes may belong to it as well */
+    *ret_last_seq = end == last ? INT64_MAX : end; /* new events may belong to it as well */
     return OK;
 }
 

@@ -69,8 +69,8 @@ void timeline_free(struct timeline *timeline)
     free(timeline);
 }
 
-/* The array with room for one more, which may have moved; NULL when there is no memory. It grows at
- * each power of two. / */
+/* Returns the array with room for one more entry; it may have moved. NULL: there is no memory. It
+ * grows at each power of two. */
 static void *make_room(void *array, size_t count, size_t size)
 {
     return (count & (count - 1)) == 0 ? realloc(array, (count ? count * 2 : 1) * size) : array;
@@ -141,8 +141,8 @@ static enum err read_attempts(
         }
         timeline->attempts = larger;
         struct timeline_attempt *attempt = &timeline->attempts[timeline->attempts_count++];
-        (void)attempt_row_take(
-            &use, &attempt->delivery, &attempt->attempt); /* shown even when it is damaged */
+        /* An attempt is shown even when its row is damaged. */
+        (void)attempt_row_take(&use, &attempt->delivery, &attempt->attempt);
     }
     sql_finish(&use);
     return result;

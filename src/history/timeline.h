@@ -30,8 +30,8 @@ struct timeline_source {
 /* Opens a journal's file for reading. After a failure `source` is closed again. */
 enum err timeline_source_open(
     struct timeline_source *source, const char *directory, unsigned shard) MUST_CHECK;
-void timeline_source_close(
-    struct timeline_source *source); /* does nothing for one that is not open */
+/* Does nothing for a source that is not open. */
+void timeline_source_close(struct timeline_source *source);
 
 enum err timeline_source_find(struct timeline_source *source, const struct event_id *id,
     struct timeline **ret_timeline) MUST_CHECK;

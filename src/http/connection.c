@@ -212,8 +212,8 @@ static bool accept_one(struct http_server *server)
 {
     if (!has_place(server))
         return false;
-    h2o_socket_t *socket =
-        h2o_evloop_socket_accept(server->listener); /* non-blocking, TCP_NODELAY */
+    /* The socket is non-blocking and has TCP_NODELAY. */
+    h2o_socket_t *socket = h2o_evloop_socket_accept(server->listener);
     if (socket) {
         connection_begin(server, socket);
         return server->connections_open <

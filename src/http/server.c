@@ -136,8 +136,8 @@ enum err http_server_new(const struct http_options *options, struct http_server 
     AUTO_CLOSE int listen_fd = options->listen_fd;
     AUTO_CLOSE int mailbox_fd = -1;
     if (options->mailbox) {
-        mailbox_fd =
-            fcntl(options->mailbox->event_fd, F_DUPFD_CLOEXEC, 0); /* h2o closes the copy */
+        /* h2o closes the copy. */
+        mailbox_fd = fcntl(options->mailbox->event_fd, F_DUPFD_CLOEXEC, 0);
         if (mailbox_fd < 0)
             return ERR_SYSTEM;
     }

@@ -102,7 +102,8 @@ void http_server_stop(struct http_server *server);
 struct slice http_method(const struct http_exchange *exchange);
 struct slice http_path(const struct http_exchange *exchange);  /* without the query */
 struct slice http_query(const struct http_exchange *exchange); /* after '?'; may be empty */
-/* The n-th braces of the route, from 0 (at most 4). Not percent-decoded: ids don't need it. */
+/* Returns the part of the path at the n-th braces of the route, from 0 (at most 4). It is not
+ * percent-decoded: ids do not need it. */
 struct slice http_path_part(const struct http_exchange *exchange, unsigned index);
 /* The first header of that name. If absent, `data` is NULL; an empty header has data and length 0.
  * h2o does not show content-length, transfer-encoding, expect and upgrade. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a partner is answered for an event, and when: as soon as the result is known, or after 3
- * s. */
+/* The answer to a partner for an event: as soon as the result is known, or after 3 s. */
 #include "base/clock.h"
 #include "ingress/ingress_internal.h"
 #include "model/receipt.h"

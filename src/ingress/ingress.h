@@ -75,8 +75,8 @@ void ingress_set_rules(struct ingress *ingress, const struct class_rules *rules)
  * Returns at once. */
 void ingress_stop(struct ingress *ingress, int64_t drain_us);
 void ingress_join(struct ingress *ingress);
-/* Call it after all threads were joined and the journals and the connector have stopped. Late
- * answers are in the mailbox. Takes NULL. */
+/* Call it once all threads are joined, and the journals and the connector have stopped. By then
+ * late answers are in the mailbox. Takes NULL. */
 void ingress_free(struct ingress *ingress);
 
 #endif

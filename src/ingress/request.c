@@ -58,8 +58,8 @@ bool media_is(const struct http_exchange *exchange, const char *media_type)
     return media_type_is(http_header(exchange, "content-type"), media_type);
 }
 
-/* Returns false if the string is not closed, has text behind it, or escapes anything but `"` and
- * `\`. */
+/* Returns false if the string is not closed, if text follows it, or if it escapes anything but `"`
+ * and `\`. */
 static bool unquote(struct slice quoted, char *ret_text, size_t *ret_len)
 {
     size_t len = 0, i = 1;

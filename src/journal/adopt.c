@@ -9,8 +9,8 @@
 
 static enum err adopt(struct store *store, int64_t event)
 {
-    struct delivery_row
-        pending[ACCOUNT_ENDPOINTS_MAX]; /* their owner has them in memory, or will load them */
+    /* Their owner has them in memory, or will load them. */
+    struct delivery_row pending[ACCOUNT_ENDPOINTS_MAX];
     unsigned count;
     return delivery_rows_adopt(&store->deliveries, event, store->now_us, pending, &count);
 }

@@ -6,8 +6,7 @@
 
 #include <stdlib.h>
 
-/* Lists of ids. They are gathered first, since moving a row changes the index that is being read.
- * */
+/* Lists of ids. They are gathered first, since moving a row changes the index that is read. */
 
 static enum err take_ids(
     struct sql_use *use, unsigned count_max, int64_t *ret_ids, unsigned *ret_count)
@@ -55,8 +54,7 @@ enum err delivery_rows_list_broker_owned(struct delivery_rows *rows, int64_t aft
     return result;
 }
 
-/* Moves each of the rows as they are, whatever their generation; a damaged one is parked as such.
- * */
+/* Moves each of these rows, whatever its generation. A damaged row is parked as damaged. */
 static enum err move_each(struct delivery_rows *rows, const int64_t *ids, unsigned count,
     enum delivery_state from,
     void (*choose)(
@@ -150,8 +148,7 @@ enum err delivery_rows_bring_forward(struct delivery_rows *rows, int64_t clock_u
 
 /* Loads. */
 
-/* Appends the rows of one state to the list, and one row beyond its end says that there are more.
- * */
+/* Appends the rows of one state to the list. *more: there is a row beyond the end of the list. */
 static enum err list_state(struct sql_use *use, enum delivery_state state,
     const struct journal_load *load, struct delivery_listed *list, unsigned *count, bool *more)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The requests about stored deliveries: loading what is open into memory (JOURNAL_LOAD,
+ * The requests about stored deliveries: loading open ones into memory (JOURNAL_LOAD,
  * JOURNAL_SCAN_BACKLOG), moving one delivery (JOURNAL_START, JOURNAL_RECORD_OUTCOME,
  * JOURNAL_OPERATOR_ACTION), moving many (JOURNAL_RELEASE), and giving unrouted ones an endpoint
- * (JOURNAL_LIST_UNROUTED, JOURNAL_ROUTE). Which endpoint wants a delivery is for its owner to say,
- * who has the directory.
+ * (JOURNAL_LIST_UNROUTED, JOURNAL_ROUTE). The owner of a delivery decides which endpoint gets it,
+ * since the owner has the directory.
  */
 #include "journal/store.h"
 
@@ -22,7 +22,8 @@ static const struct event_reading without_body = {.without_body = true};
 
 /* JOURNAL_LOAD and JOURNAL_SCAN_BACKLOG. */
 
-/* A delivery that can't be believed is parked, where a person finds it, and named once. */
+/* Parks a delivery when its row or its event is damaged, so that an operator finds it, and logs
+ * it. */
 static enum err park_damaged(struct store *store, int64_t delivery, uint64_t endpoint)
 {
     log_error("a stored delivery or its event is damaged: it is parked shard=%u delivery=%lld "
@@ -94,8 +95,8 @@ enum err store_load(struct store *store, struct request *request)
     struct journal_load *load = CONTAINER_OF(request, struct journal_load, request);
     unsigned count = 0;
     load->ret_count = 0;
-    struct delivery_listed *listed =
-        malloc((load->count_max + 1) * sizeof *listed); /* one more: none is none */
+    /* One more than asked for, because malloc(0) may return NULL. */
+    struct delivery_listed *listed = malloc((load->count_max + 1) * sizeof *listed);
     if (!listed)
         return ERR_NO_MEMORY;
     enum err result =
@@ -203,8 +204,8 @@ enum err store_record_outcome(struct store *store, struct request *request)
 
 /* JOURNAL_OPERATOR_ACTION. */
 
-/* A delivery of the event moves from one endpoint to another (0: unrouted), and the totals follow
- * in this transaction. ERR_NOT_FOUND, ERR_DAMAGED: the event can't be believed. */
+/* Moves a delivery of the event in the totals from one endpoint to another (0: unrouted), in this
+ * transaction. ERR_NOT_FOUND: the event is missing. ERR_DAMAGED: it is damaged. */
 static enum err transfer(struct store *store, int64_t seq, uint64_t from, uint64_t to)
 {
     struct event *event;
@@ -278,7 +279,7 @@ static enum err check_sending(
     return result ? result : look_at_event(store, action, placement_event(row->id));
 }
 
-/* The operator's move, if the row is in the state that he expects. */
+/* Makes the operator's move if the row is in the state that the operator expects. */
 static enum err action_on(
     struct store *store, struct journal_operator_action *action, struct delivery_row *row)
 {

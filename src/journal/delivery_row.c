@@ -37,7 +37,8 @@ enum delivery_replay delivery_row_replay(const struct delivery_row *row)
                            : REPLAY_FAILED; /* the attempt that delivered before has left the row */
 }
 
-/* Something of the event has come to an end that the broker can't know of. */
+/* Returns whether the event becomes the journal's own: something happened to it that the broker
+ * cannot detect. */
 static bool adopts(enum delivery_state to)
 {
     return to == DELIVERY_WAITING || to == DELIVERY_PARKED || to == DELIVERY_DEAD;

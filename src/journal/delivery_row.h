@@ -80,8 +80,8 @@ void delivery_row_park_damaged(struct delivery_row *row, int64_t now_us);
     "id, endpoint, state, reason, lane, generation, attempts, failures, due_us, changed_us, " \
     "started_us, duration_us,"                                                                \
     " http_status, broker_owned, delivered_us, crc"
-/* Reads the row from `column` on. False when it is not what was written; it is filled all the same.
- * */
+/* Reads the row from `column` on. Returns false when the row is not what was written; *ret_row is
+ * filled in that case as well. */
 bool delivery_row_take(const struct sql_use *use, int column, struct delivery_row *ret_row);
 uint32_t delivery_row_checksum(const struct delivery_row *row);
 

@@ -244,14 +244,15 @@ enum err delivery_rows_move_row(struct delivery_rows *rows, struct delivery_row 
     bool adopts = delivery_row_move(row, move, now_us);
     result = delivery_rows_write(rows, write, row);
     if (!result && adopts) {
-        struct delivery_row
-            siblings[ACCOUNT_ENDPOINTS_MAX]; /* their owner has them in memory, or will load them */
+        /* Their owner has them in memory, or will load them. */
+        struct delivery_row siblings[ACCOUNT_ENDPOINTS_MAX];
         unsigned count;
         result = delivery_rows_adopt(rows, placement_event(row->id), now_us, siblings, &count);
     }
     if (!result && move->attempt && move->to != DELIVERY_DELIVERED)
         result = add_attempt(rows, row->id, move->attempt);
-    /* A page that can't be read while half of the move is written: no matter of this row alone. */
+    /* A page cannot be read, and half of the move is written: this does not concern this row
+     * alone. */
     return result == ERR_DAMAGED ? ERR_DISK : result;
 }
 
@@ -275,8 +276,8 @@ enum err delivery_rows_park_damaged(struct delivery_rows *rows, int64_t id, int6
         return result;
     const struct delivery_move move = {
         .to = DELIVERY_PARKED, .reason = PARK_DAMAGED, .lane = LANE_RETRY};
-    if (!result && row.delivered_us &&
-        delivery_row_may_move(row.state, move.to)) /* its event can't be believed */
+    /* The row is intact, and its event is damaged. */
+    if (!result && row.delivered_us && delivery_row_may_move(row.state, move.to))
         return delivery_rows_move_row(rows, &row, &move, now_us);
     delivery_row_park_damaged(&row, now_us);
     return delivery_rows_write(rows, DELIVERIES_WRITE_BROKER_OWNED, &row);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Deliveries and their attempts on disk, and the only place where a stored delivery changes its
- * state. Each change reads the row, believes it only with the right checksum, names the state and
- * the generation that it expects, and writes the row as delivery_row_move has moved it. A row that
- * is in another state by then stays as it is. A move leaves a damaged row alone; a list parks it as
- * damaged (delivery_lists.h). Owned by the journal's thread.
+ * state. Each change reads the row and checks its checksum. It names the state and the generation
+ * that it expects, and writes the row as delivery_row_move has moved it. A row that is in another
+ * state by then stays as it is. A move does not change a damaged row; a list parks it as damaged
+ * (delivery_lists.h). Owned by the journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_DELIVERY_ROWS_H
 #define PENSTOCK_JOURNAL_DELIVERY_ROWS_H
@@ -71,8 +71,8 @@ struct delivery_expected {
 
 /*
  * Moves one delivery and records its attempt, if it has one. ERR_MOVED_ON: it is not there, or not
- * in this state of this generation any more. ERR_DAMAGED: its row can't be believed. Both change
- * nothing. When the move makes the event the journal's own, its other rows are written as well.
+ * in this state of this generation any more. ERR_DAMAGED: its row is damaged. Both change nothing.
+ * When the move makes the event the journal's own, its other rows are written as well.
  */
 enum err delivery_rows_move(struct delivery_rows *rows, const struct delivery_expected *expected,
     const struct delivery_move *move, int64_t now_us) MUST_CHECK;

@@ -22,7 +22,7 @@
  * them: a reserve of less than RESERVE_BYTES_MIN is not enough. With 0 bytes there is no reserve,
  * and only the disk's own refusal counts.
  *
- * How it fails. A reserve that can't be filled is no error: the level is `none` until it can. When
+ * How it fails. A reserve that cannot be filled is no error: the level is `none` until it can. When
  * the file system does not say what is free, it counts as plenty. When the room of the reserve is
  * used up as well, the journal's requests fail with ERR_DISK_FULL (disk_watch.h).
  *

@@ -24,7 +24,7 @@
 
 struct store;
 
-/* How long what is final is kept; 0: for ever. */
+/* How long events are kept once they are final; 0: forever. */
 struct expiry_policy {
     int64_t bodies_us, history_us;
 };
@@ -72,8 +72,8 @@ void expiry_done(struct expiry *expiry);
 bool expiry_is_due(const struct expiry *expiry, int64_t now_us);
 
 /*
- * One step, in the transaction that the caller has begun. ERR_DAMAGED: what was to go can't be
- * read; it is passed over in the step after the roll-back.
+ * Does one step, in the transaction that the caller has begun. ERR_DAMAGED: rows that were to be
+ * removed cannot be read; the step after the roll-back leaves them out.
  */
 enum err expiry_step(struct store *store, int64_t now_us) MUST_CHECK;
 

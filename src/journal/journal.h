@@ -85,8 +85,9 @@ enum journal_kind {
  * other money: ret_id as well). An event that is there under this very id, because the broker
  * delivered it first, is OK as well, and the journal's own from then on.
  *
- * `to_outbox`: on a gateway that doesn't deliver the event is only kept until the broker has it
- * (JOURNAL_LOAD_OUTBOX). No dedupe, no deliveries, no totals: those are the delivering gateway's.
+ * `to_outbox`: on a gateway that does not deliver, the event is only kept until the broker has it
+ * (JOURNAL_LOAD_OUTBOX). It has no dedupe, no deliveries and no totals: those are the delivering
+ * gateway's.
  */
 struct journal_append {
     struct request request;
@@ -127,7 +128,7 @@ struct journal_received_delivery {
     uint64_t endpoint;
 };
 
-/* OK, with ret_received. ERR_DAMAGED: the dedupe store can't say whether it is new.
+/* OK, with ret_received. ERR_DAMAGED: the dedupe store cannot say whether the event is new.
  * ERR_UNAVAILABLE: another event has its id. ERR_DISK_FULL: events of its class are not accepted
  * now. */
 struct journal_receive {
@@ -167,8 +168,8 @@ struct journal_broker_owned {
     unsigned partition;
 };
 
-/* Those with a number beyond `after_event`, in order; there are more while ret_count == count_max.
- * */
+/* Lists the broker-owned events with a number beyond `after_event`, in order. There are more while
+ * ret_count == count_max. */
 struct journal_list_broker_owned {
     struct request request;
     int64_t after_event;
@@ -251,20 +252,20 @@ struct journal_record {
 };
 
 /*
- * An operator moves delivery number `index` of an event, which he expects to be in `from`: one of
+ * An operator moves delivery number `index` of an event, which is expected to be in `from`: one of
  * the ways of delivery_state_may_move_by_operator. The request is sent to the owner of the delivery
- * first (delivery_shard_operator_action), who submits it here and answers the operator. A way to
- * pending begins a new round in the lane of replays. The action and its reason are kept.
+ * first (delivery_shard_operator_action). The owner submits it here and answers the operator. A way
+ * to pending begins a new round in the lane of replays. The action and its reason are kept.
  *
- * Before a way to pending the owner asks with `looks`: nothing is done, and the answer says whether
- * it could be sent and whose event it is. So the owner can refuse what could never be delivered.
- * The action itself then holds only for `expected_endpoint`.
+ * Before a way to pending, the owner asks with `looks`: nothing is changed, and the answer says
+ * whether the delivery could be sent and whose event it is. So the owner can refuse what could
+ * never be delivered. The action itself then holds only for `expected_endpoint`.
  *
  * With `endpoint` a delivery that was not delivered is sent to another endpoint of its account from
  * now on, and the totals follow it.
  *
  * OK, ERR_NOT_FOUND, ERR_MOVED_ON (`ret_state` says where it is), ERR_INVALID (`ret_refusal` says
- * why it can't be sent), ERR_DAMAGED.
+ * why it cannot be sent), ERR_DAMAGED.
  */
 enum operator_action_refusal {
     ACTION_NOT_REFUSED,
@@ -322,12 +323,12 @@ struct journal_backlog {
     uint64_t endpoint;
     int64_t pending, waiting;
     int64_t parked_releasable; /* parked as disabled or gone */
-    int64_t unrouted;          /* parked since no endpoint wanted them; they have no endpoint (0) */
+    int64_t unrouted;          /* parked since they match no endpoint; their endpoint is 0 */
     int64_t waiting_due_us;    /* the earliest; INT64_MAX when none waits */
 };
 
-/* What is open. Guarded deliveries that were being sent when the last run ended have been parked as
- * ambiguous before. / */
+/* Reads what is open. Guarded deliveries that were being sent when the last run ended have already
+ * been parked as ambiguous. */
 struct journal_backlog_scan {
     struct request request;
     /* Of the clock that due times are made of. Whose wait begins later than this (it was written
@@ -354,15 +355,15 @@ struct journal_unrouted {
     char account[NAME_BYTES_MAX + 1], type[EVENT_TYPE_BYTES_MAX + 1];
 };
 
-/* Those with an id beyond `after_id`, in order. One whose event can't be believed is passed over.
- * */
+/* Lists the unrouted deliveries with an id beyond `after_id`, in order, without those whose event
+ * is damaged. */
 struct journal_list_unrouted {
     struct request request;
     int64_t after_id;
     /* Of `ret_unrouted`, which the requester allocated; as many rows are looked at. */
     unsigned count_max;
     unsigned ret_count;
-    int64_t ret_after_id; /* where the next one goes on; INT64_MAX: there are no more */
+    int64_t ret_after_id; /* where the next list begins; INT64_MAX: there are no more */
     struct journal_unrouted *ret_unrouted;
 };
 
@@ -405,8 +406,8 @@ struct journal_ops {
 
 #define JOURNAL_ID_BYTES 33 /* 32 hex digits, NUL included */
 
-/* What the file held when it was opened: a gateway may be about to become one that can't finish it.
- * */
+/* What the file held when it was opened. A gateway with other roles may not be able to finish
+ * it. */
 struct journal_found {
     int64_t open;         /* deliveries pending, sending or waiting that are the journal's own */
     int64_t broker_owned; /* events that are the broker's */

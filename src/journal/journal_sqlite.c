@@ -243,8 +243,8 @@ static enum err run_batch_in_reserve(struct journal_sqlite *self)
 
 /*
  * The answer to all requests of a failed transaction. Some errors say something of one request (its
- * row is damaged, it has moved on). When one of them met a page that can't be read, the others must
- * not get such an answer.
+ * row is damaged, it has moved on). When one of them met a page that cannot be read, the others
+ * must not get such an answer.
  */
 static enum err error_of_all(enum err error)
 {
@@ -348,8 +348,8 @@ static void keep_house(struct journal_sqlite *self)
         return;
     if (totals_are_due(&self->store.totals, now_us) && now_us >= self->totals_put_off_us &&
         run_aside(self, write_totals, now_us) != OK)
-        self->totals_put_off_us =
-            now_us + TOTALS_HELD_US; /* they stay in memory until the next commit */
+        /* They stay in memory until the next commit. */
+        self->totals_put_off_us = now_us + TOTALS_HELD_US;
     if (!self->disk.failed)
         expire(self, now_us);
 }

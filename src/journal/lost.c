@@ -123,7 +123,7 @@ enum err store_check_confirmed(struct store *store, struct request *request)
         result = write_offset(store, check->next_offset);
     check->ret_lost = 0;
     if (!result && check->count == 0) {
-        /* An event that arrived after all is not lost, also when it has expired since. */
+        /* An event that has arrived later is not lost, even when it has expired since. */
         struct sql_use use = sql_use(store->lost.statements[LOST_FORGET]);
         result = sql_execute(&use);
     }

@@ -2,8 +2,8 @@
 /*
  * Lost events: the broker has confirmed them, their queue has been consumed past them, and they
  * were not in it (queue/losses.c). Only the id of such an event is left, which has its time of
- * acceptance. It is kept for the audit. When the event arrives after all, it is found as an event
- * or an alias, and is not lost any more. Owned by the journal's thread.
+ * acceptance. It is kept for the audit. When the event arrives later, it is found as an event or an
+ * alias, and is not lost any more. Owned by the journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_LOST_H
 #define PENSTOCK_JOURNAL_LOST_H

@@ -27,8 +27,8 @@ static enum err history_begins_us(struct store *store, int64_t *ret_us)
     return result == ERR_NOT_FOUND ? OK : result;
 }
 
-/* A conflict that was found late was never entered: the key belongs to the first event, even if
- * that one can't be read any more. */
+/* A conflict that was found late was never entered: the key belongs to the first event, even if the
+ * first event cannot be read any more. */
 static enum err is_conflict(struct store *store, int64_t seq, bool *ret_conflict)
 {
     struct delivery_row row;
@@ -132,7 +132,7 @@ static enum err mend_segment(struct store *store, struct dedupe_segment *segment
     log_warn("the dedupe store was mended from the events of the day segment=%s "
              "keys_entered_again=%u doubt=%s",
         segment->name, mending.entered,
-        mending.complete ? "none" : "stays, since events of the day can't be read either");
+        mending.complete ? "none" : "stays, since events of the day cannot be read either");
     return OK;
 }
 

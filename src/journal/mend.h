@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mends the dedupe store at the start. When rows of a segment that is not sealed can't be read,
+ * Mends the dedupe store at the start. When rows of a segment that is not sealed cannot be read,
  * every key that is not found elsewhere is in doubt, and new events would be refused until the
- * segment expires. But the events of that day say which keys there were. The keys that the dedupe
- * store does not find are entered again, and the doubt ends. When an event of the day can't be read
- * either, or its history is not kept, the doubt stays.
+ * segment expires. But the events of that day have the keys. The keys that the dedupe store does
+ * not find are entered again, and the doubt ends. When an event of the day cannot be read either,
+ * or its history is not kept, the doubt stays.
  */
 #ifndef PENSTOCK_JOURNAL_MEND_H
 #define PENSTOCK_JOURNAL_MEND_H
@@ -13,7 +13,8 @@
 
 struct store;
 
-/* Before the first request; in transactions of its own. What can't be mended is no failure. */
+/* Call it before the first request. It works in transactions of its own. A segment that cannot be
+ * mended is no failure. */
 enum err mend_dedupe(struct store *store) MUST_CHECK;
 
 #endif

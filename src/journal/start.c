@@ -8,7 +8,7 @@
  *   interrupted   guarded deliveries that were being sent are parked as ambiguous: how far they got
  *                 is not known
  *   adopted       broker-owned events of which something had started become the journal's (adopt.h)
- *   mended        keys that the dedupe store can't read are entered again from the events (mend.h)
+ *   mended        keys that the dedupe store cannot read are entered again from the events (mend.h)
  *   totals        events that were accepted after the totals were written last are counted again
  *
  * Each step works in transactions of its own, and can be repeated after a crash. On a full disk the
@@ -127,8 +127,8 @@ static enum err catch_totals_up(struct store *store)
 static enum err read_numbers(struct store *store)
 {
     enum err result = read_next_seq(store);
-    if (store->next_seq <=
-        store->totals.through) /* some were rolled back after the totals had counted past them */
+    /* Some events were rolled back after the totals had counted past their numbers. */
+    if (store->next_seq <= store->totals.through)
         store->next_seq = store->totals.through + 1;
     return result ? result : read_newest(store);
 }
@@ -193,7 +193,7 @@ enum err store_open(struct store *store, const struct store_options *options, ch
     }
     result = wal_make_durable(path);
     if (result) {
-        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/journal-%u.db-wal can't be written: %s",
+        snprintf(ret_detail, SCHEMA_DETAIL_BYTES, "%.100s/journal-%u.db-wal cannot be written: %s",
             options->directory, options->shard, err_title(result));
         return result;
     }

@@ -31,8 +31,8 @@ enum err store_prepare(struct store *store, const struct expiry_policy *policy)
     return result;
 }
 
-/* What gathered since the totals were written last; if it can't be, the next start counts it again.
- * */
+/* Writes what has gathered since the totals were written last. If this fails, the next start counts
+ * it again. */
 static void write_last_totals(struct store *store)
 {
     if (store->totals.since_us == 0)

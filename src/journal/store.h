@@ -5,7 +5,7 @@
  * journal_sqlite.c begins and ends.
  *
  * Each function returns OK when the request has been worked off, with its own result in
- * `request->result`; an error means that the transaction can't be committed. Its outputs are set
+ * `request->result`. An error means that the transaction cannot be committed. Its outputs are set
  * before anything can fail, so that the undo of its kind can always follow.
  */
 #ifndef PENSTOCK_JOURNAL_STORE_H
@@ -50,8 +50,8 @@ struct store {
     int64_t now_mono_us;
     struct journal_handover *handover; /* of what is to be sent from now on */
     unsigned handover_room;
-    struct journal_receive
-        *received[JOURNAL_BATCH_REQUESTS_MAX]; /* to be answered RECEIVED_BROKER_OWNED */
+    /* Requests to be answered with RECEIVED_BROKER_OWNED. */
+    struct journal_receive *received[JOURNAL_BATCH_REQUESTS_MAX];
     unsigned received_count;
 };
 

@@ -233,7 +233,7 @@ static enum err write_row(struct totals *totals, const struct total_entry *entry
 
 static void give_up(struct totals *totals)
 {
-    log_error("the totals can't be read: nothing is counted in them until the next start, and "
+    log_error("the totals cannot be read: nothing is counted in them until the next start, and "
               "the audit does without them");
     forget(totals);
     totals->given_up = true;

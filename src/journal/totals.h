@@ -16,7 +16,7 @@
  * counts the events after that number again. A change of what older rows count as (an unrouted
  * delivery that gets an endpoint, an expiry) is written in its own transaction.
  *
- * How it fails. When a page of the totals can't be read, they are given up until the next start,
+ * How it fails. When a page of the totals cannot be read, they are given up until the next start,
  * and the audit says so: events matter more. A row with a wrong checksum keeps one, so that the
  * audit names it.
  *

@@ -49,7 +49,7 @@ static bool is_barred(struct data_findings *findings, const char *name, mode_t f
     if (stat(path, &status)) {
         if (errno == ENOENT)
             return false;
-        note(findings, DATA_BARRED, name, "can't be reached: %s", strerror(errno));
+        note(findings, DATA_BARRED, name, "cannot be reached: %s", strerror(errno));
         return true;
     }
     if (status.st_uid != geteuid()) {
@@ -68,7 +68,7 @@ static bool is_barred(struct data_findings *findings, const char *name, mode_t f
     }
     if (S_ISREG(status.st_mode) && faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS)) {
         note(findings, DATA_BARRED, name,
-            "can't be read and written (%s): change its mode with chmod 0600", strerror(errno));
+            "cannot be read and written (%s): change its mode with chmod 0600", strerror(errno));
         return true;
     }
     return false;
@@ -194,7 +194,7 @@ static void check_keys(struct data_findings *findings)
         note(findings, DATA_MISSING, DATA_RECEIPT_KEY,
             "is missing: without it no receipt can be checked");
     else if (err && err != ERR_NOT_FOUND)
-        note(findings, DATA_DAMAGED, DATA_RECEIPT_KEY, "can't be read: %s", err_title(err));
+        note(findings, DATA_DAMAGED, DATA_RECEIPT_KEY, "cannot be read: %s", err_title(err));
     else if (!err && key.len != RECEIPT_KEY_BYTES)
         note(findings, DATA_DAMAGED, DATA_RECEIPT_KEY, "has %zu bytes, not %d", key.len,
             RECEIPT_KEY_BYTES);
@@ -330,7 +330,7 @@ static enum err stamp_all(
         any_new |= is_new;
         if (err == ERR_DISK_FULL && !any_new) {
             log_warn(
-                "the disk is full, and the epoch of the files can't be written: free some space "
+                "the disk is full, and the epoch of the files cannot be written: free some space "
                 "file=%s",
                 installation->files[i].name);
             return OK;
@@ -344,7 +344,7 @@ static enum err stamp_all(
     installation->epoch++;
     enum err err = installation_store(installation);
     if (err == ERR_DISK_FULL && !any_new) {
-        log_warn("the disk is full, and installation.json can't be written: free some space");
+        log_warn("the disk is full, and installation.json cannot be written: free some space");
         installation->epoch--;
         return OK;
     }
@@ -363,7 +363,7 @@ void data_files_stamp_stop(struct installation *installation)
 {
     struct buffer complaints = BUFFER_EMPTY;
     if (stamp_all(installation, true, &complaints) && complaints.len)
-        log_warn("the epoch of the files can't be written, so that the next start can't notice an "
+        log_warn("the epoch of the files cannot be written, so the next start cannot detect an "
                  "older file: %.*s",
             (int)strcspn(complaints.data, "\n"), complaints.data);
     buffer_done(&complaints);

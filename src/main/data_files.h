@@ -38,8 +38,8 @@ enum data_problem {
     DATA_SWAPPED,
     DATA_OLDER,
     DATA_WAL_MISSING,
-    DATA_BARRED, /* owner or mode: its loss can't be accepted */
-    DATA_EXTRA,  /* the installation has no file of that name: its loss can't be accepted */
+    DATA_BARRED, /* owner or mode: its loss cannot be accepted */
+    DATA_EXTRA,  /* the installation has no file of that name: its loss cannot be accepted */
     DATA_PROBLEMS
 };
 

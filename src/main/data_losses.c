@@ -154,7 +154,7 @@ static enum err accept_found(struct installation *installation, const struct dat
     if (found->problem == DATA_WAL_MISSING)
         path[strlen(path) - 4] = '\0'; /* the path of the database */
     if (!err && !is_kept && (err = set_aside(installation, found->file, now_us)))
-        snprintf(detail, sizeof detail, "can't be renamed: %s", strerror(errno));
+        snprintf(detail, sizeof detail, "cannot be renamed: %s", strerror(errno));
     else if (!err && is_kept)
         err = file_stamp_set_epoch(path, installation->epoch, true, detail);
     if (err && *detail)

@@ -14,7 +14,7 @@ struct installation;
 /*
  * Accepts the loss of a file that is missing or wrong, for the reason in `note`. `problem` says
  * what is wrong with installation.json, or is NULL; installation.json is then made again from the
- * stamps of the files. ERR_USAGE: nothing is wrong with the file, or its problem can't be accepted.
+ * stamps of the files. ERR_USAGE: nothing is wrong with the file, or its loss cannot be accepted.
  * Other errors are the disk's.
  */
 enum err data_losses_accept(struct installation *installation, const char *problem,

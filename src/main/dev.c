@@ -206,7 +206,7 @@ static enum err write_ready_file(const struct dev *dev, const struct gateway *ga
                    rename(temporary, dev->ready_file) == 0;
     json_decref(ready);
     if (!written)
-        log_error("--ready-file: %s can't be written: %s", dev->ready_file, strerror(errno));
+        log_error("--ready-file: %s cannot be written: %s", dev->ready_file, strerror(errno));
     return written ? OK : ERR_SYSTEM;
 }
 
@@ -292,7 +292,7 @@ static int run(struct dev *dev)
     enum err err = sink_start(&dev->sink);
     if (err)
         return command_fail(
-            err, "dev: the demo sink can't listen on 127.0.0.1: %s", err_title(err));
+            err, "dev: the demo sink cannot listen on 127.0.0.1: %s", err_title(err));
     int code = process_run(&(struct process){
         .gateway =
             {.config = &dev->config, .on_report = on_report, .prepare = prepare, .context = dev},
@@ -317,7 +317,7 @@ int command_dev(const struct invocation *call)
         fwrite(complaints.data, 1, complaints.len, stderr);
     buffer_done(&complaints);
     if (!err && (err = process_begin()) != OK) {
-        code = command_fail(err, "dev: the log can't be started: %s", err_title(err));
+        code = command_fail(err, "dev: the log cannot be started: %s", err_title(err));
     } else if (!err) {
         code = run(dev);
         process_end();

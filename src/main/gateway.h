@@ -18,7 +18,8 @@
  *   - admin starts before the first event is delivered and stops after the last outcome is
  *     recorded, so that operators can watch both
  *   - the directory is marked as in use while its databases are open
- *   - the journals stop after all that submit to them, accounts after all that read the directory
+ *   - the journals stop later than the parts that submit to them, and accounts later than the parts
+ *     that read the directory
  *
  * Broker, replica and parts of delivery do nothing in a gateway whose queue.kind and roles do not
  * need them.

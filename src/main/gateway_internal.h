@@ -15,7 +15,7 @@
 
 #include <stdatomic.h>
 
-/* Owned by main, but for `failed`. */
+/* Owned by main, except `failed`. */
 struct gateway {
     struct gateway_options options;
     bool delivers, uses_broker;      /* of roles and queue.kind */

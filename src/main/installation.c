@@ -209,7 +209,7 @@ void installation_leave(const struct installation *installation)
 {
     small_file_remove(installation->directory, "admin.json");
     if (small_file_sync_directory(installation->directory))
-        log_warn("%s can't be synced: %s", installation->directory, strerror(errno));
+        log_warn("%s cannot be synced: %s", installation->directory, strerror(errno));
 }
 
 static bool exists(const struct installation *installation, const char *name)
@@ -287,7 +287,7 @@ enum err installation_look(const char *directory, struct installation *ret_insta
     if (err == ERR_NOT_FOUND)
         *ret_problem = "is missing";
     else if (err)
-        *ret_problem = "can't be read";
+        *ret_problem = "cannot be read";
     else
         err = installation_read_text(ret_installation, buffer_slice(&text), ret_problem);
     buffer_done(&text);

@@ -81,7 +81,7 @@ enum err start_broker(struct gateway *gateway, struct buffer *complaints)
         gateway->lag = broker_lag_new(installation->partitions, gateway->ingress_threads_wanted);
     err = broker_connector_new(
         &gateway->broker, gateway->delivers ? &gateway->ownership.name : NULL, &gateway->connector);
-    return err ? gateway_complain(complaints, err, "the connector of the broker can't start") : OK;
+    return err ? gateway_complain(complaints, err, "the connector of the broker cannot start") : OK;
 }
 
 void stop_broker(struct gateway *gateway)
@@ -111,8 +111,8 @@ static void on_endpoint_changed(void *context, uint64_t endpoint, struct slice a
 
 static void make_policy(struct gateway *gateway, const struct config *config)
 {
-    unsigned in_flight_max =
-        gateway->shares.deliveries / 4 * 3; /* the others are idle connections */
+    /* The others are idle connections. */
+    unsigned in_flight_max = gateway->shares.deliveries / 4 * 3;
     gateway->policy = (struct delivery_policy){
         .schedule = config->retry_schedule,
         .retry_after_us_max = config->retry_after_us_max,
@@ -174,7 +174,7 @@ enum err make_delivery(struct gateway *gateway, struct buffer *complaints)
             },
             &gateway->deliveries[i]);
         if (err)
-            return gateway_complain(complaints, err, "delivery can't start");
+            return gateway_complain(complaints, err, "delivery cannot start");
     }
     accounts_listen(
         gateway->accounts, &(struct accounts_listener){
@@ -211,7 +211,7 @@ enum err start_delivery(struct gateway *gateway, struct buffer *complaints)
         enum err err = delivery_shard_start(
             gateway->deliveries[i], gateway->journals[i], gateway->uses_broker ? &consumer : NULL);
         if (err)
-            return gateway_complain(complaints, err, "delivery can't start");
+            return gateway_complain(complaints, err, "delivery cannot start");
     }
     return OK;
 }

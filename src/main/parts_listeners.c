@@ -29,8 +29,8 @@ static enum err listen_on(const char *option, const char *text, struct sockaddr_
         err = http_listen(address, *len, ret_fd);
     if (err)
         buffer_add_format(complaints,
-            "%s: can't listen on %s: %s. Stop the program that uses the address, or choose another "
-            "one\n",
+            "%s: cannot listen on %s: %s. Stop the program that uses the address, or choose "
+            "another one\n",
             option, text, err_title(err));
     return err;
 }
@@ -92,7 +92,7 @@ enum err start_admin(struct gateway *gateway, struct buffer *complaints)
         &gateway->admin);
     if (!err)
         err = admin_start(gateway->admin);
-    return err ? gateway_complain(complaints, err, "admin.listen: the listener can't start") : OK;
+    return err ? gateway_complain(complaints, err, "admin.listen: the listener cannot start") : OK;
 }
 
 void stop_admin(struct gateway *gateway)
@@ -120,7 +120,7 @@ enum err start_replica(struct gateway *gateway, struct buffer *complaints)
                                    .installation = gateway->installation.id,
                                    .accounts = gateway->accounts},
         &gateway->replica);
-    return err ? gateway_complain(complaints, err, "the replica of the accounts can't start")
+    return err ? gateway_complain(complaints, err, "the replica of the accounts cannot start")
                : replica_start(gateway->replica, FIRST_CHANGES_MS, complaints);
 }
 
@@ -202,7 +202,7 @@ enum err start_ingress(struct gateway *gateway, struct buffer *complaints)
     for (unsigned i = 0; !err && i < threads; i++)
         err = ingress_start(gateway->ingresses[i]);
     if (err)
-        return gateway_complain(complaints, err, "ingress.listen: the listener can't start");
+        return gateway_complain(complaints, err, "ingress.listen: the listener cannot start");
     http_base_url(&address, gateway->ingress_url);
     return OK;
 }
@@ -240,7 +240,7 @@ enum err publish_address(struct gateway *gateway, struct buffer *complaints)
         text, sizeof text, "{\"admin\":\"%s\",\"pid\":%d}\n", gateway->admin_url, (int)getpid());
     enum err err = small_file_write(
         gateway->installation.directory, "admin.json", slice_of(text, (size_t)len));
-    return err ? gateway_complain(complaints, err, "admin.json can't be written") : OK;
+    return err ? gateway_complain(complaints, err, "admin.json cannot be written") : OK;
 }
 
 enum err start_ready(struct gateway *gateway, struct buffer *complaints)

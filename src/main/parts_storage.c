@@ -83,7 +83,7 @@ enum err start_accounts(struct gateway *gateway, struct buffer *complaints)
     }
     if (gateway->options.prepare)
         err = gateway->options.prepare(gateway->accounts, installation, gateway->options.context);
-    return err ? gateway_complain(complaints, err, "the demo accounts can't be made") : OK;
+    return err ? gateway_complain(complaints, err, "the demo accounts cannot be created") : OK;
 }
 
 void stop_accounts(struct gateway *gateway)
@@ -112,7 +112,7 @@ static int64_t reserve_of_shard(const struct gateway *gateway)
 }
 
 /* Roles and queue.kind may change between two runs, but what the last run left must be finished
- * first: ERR_CONFIG when this gateway can't finish it. */
+ * first. ERR_CONFIG: this gateway cannot finish it. */
 static enum err check_found(const struct gateway *gateway, struct buffer *complaints)
 {
     struct journal_found found = {0};
@@ -179,7 +179,7 @@ enum err start_reader(struct gateway *gateway, struct buffer *complaints)
     enum err err =
         journal_reader_open(installation->directory, installation->shards, &gateway->reader);
     if (err)
-        return gateway_complain(complaints, err, "the reader of the journals can't start");
+        return gateway_complain(complaints, err, "the reader of the journals cannot start");
     for (unsigned i = 0; i < installation->losses_count; i++) {
         const struct installation_loss *loss = &installation->losses[i];
         gateway->losses[i].day = loss->at_us / US_PER_DAY;

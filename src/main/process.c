@@ -25,7 +25,7 @@
 
 extern char **environ;
 
-/* Checks that config/ can't make, since adapters parse addresses and networks. */
+/* Checks that config/ cannot make, since adapters parse addresses and networks. */
 static void check_addresses(const struct config *config, struct complaints *complaints)
 {
     const struct {

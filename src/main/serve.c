@@ -59,7 +59,7 @@ int command_serve(const struct invocation *call)
             "its roles: remove the flag, or correct the configuration");
     err = process_begin();
     if (err)
-        return command_fail(err, "serve: the log can't be started: %s", err_title(err));
+        return command_fail(err, "serve: the log cannot be started: %s", err_title(err));
     int code = process_run(&(struct process){.gateway = {.config = config, .take_over = takes_over},
         .config = config,
         .config_file = call->flags[FLAG_CONFIG]});

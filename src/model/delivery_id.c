@@ -33,8 +33,8 @@ bool delivery_id_parse(struct slice text, struct event_id *ret_event, unsigned *
         index = index * 10 + (unsigned)(text.data[i] - '0') % 10;
     if (index >= ACCOUNT_ENDPOINTS_MAX)
         return false;
-    delivery_id_format(
-        &event, index, canonical); /* compares the prefix, the hyphen and the digits as well */
+    /* This compares the prefix, the hyphen and the digits as well. */
+    delivery_id_format(&event, index, canonical);
     if (!slice_equals_string(text, canonical))
         return false;
     *ret_event = event;

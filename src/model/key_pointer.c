@@ -44,7 +44,7 @@ static bool part_is_name(struct slice part, struct slice name)
     return at == name.len;
 }
 
-/* An index is `0`, or digits that don't begin with 0. An index too large for a body never
+/* An index is `0`, or digits that do not begin with 0. An index too large for a body never
  * matches. */
 static bool part_is_index(struct slice part, size_t index)
 {

@@ -81,9 +81,8 @@ struct consumer {
     struct event_taker *taker; /* the source's */
     struct consumer_options options;
     unsigned partitions_count; /* the shard's own */
-    unsigned
-        /* those of the partitions, then those of what is dropped, in the same order */
-        queues_count;
+    /* The queues of the partitions, then those of dropped events, in the same order. */
+    unsigned queues_count;
     unsigned channels_count; /* one more: the stream of what the broker confirmed */
     char (*queue_names)[BROKER_QUEUE_NAME_BYTES];
     const char **queues;
@@ -134,9 +133,9 @@ void unacked_new(struct consumer *consumer, const struct message_tag *tag, struc
     enum park_reason park_as, bool crowded);
 void unacked_lose_channel(
     struct consumer *consumer, unsigned channel, uint32_t generation, bool is_gone);
-void unacked_tick(
-    struct consumer *consumer, int64_t now_mono_us); /* what is unacked for too long */
-void unacked_retry(struct consumer *consumer);       /* what the disk refused */
+/* Handles events that are unacked for too long. */
+void unacked_tick(struct consumer *consumer, int64_t now_mono_us);
+void unacked_retry(struct consumer *consumer); /* what the disk refused */
 bool unacked_any_is_refused(const struct consumer *consumer);
 /* The journal has this event as its own: by an append, or because it was adopted. */
 void unacked_adopt(struct consumer *consumer, int64_t event_number);
@@ -161,8 +160,8 @@ void poison_keep(struct consumer *consumer, const struct message_tag *tag,
 /* An event whose id another event has, by a chance of 2^-44. */
 void poison_keep_event(
     struct consumer *consumer, const struct message_tag *tag, const struct event *event);
-void poison_drop(
-    struct consumer *consumer, unsigned channel); /* the channel is lost: they come again */
+/* The channel is lost: its messages arrive again. */
+void poison_drop(struct consumer *consumer, unsigned channel);
 void poison_retry(struct consumer *consumer);
 void poison_free_all(struct consumer *consumer);
 
@@ -170,8 +169,8 @@ void poison_free_all(struct consumer *consumer);
 void losses_init(struct consumer *consumer);
 void losses_done(struct consumer *consumer);
 bool losses_is_of_confirmed(const struct consumer *consumer, unsigned channel);
-void losses_see(
-    struct consumer *consumer, const struct event_id *id); /* the journal has this event */
+/* The journal has this event. */
+void losses_see(struct consumer *consumer, const struct event_id *id);
 void losses_take_list(
     struct consumer *consumer, const struct message_tag *tag, const struct message *message);
 void losses_on_depth(

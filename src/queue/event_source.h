@@ -64,9 +64,8 @@ struct event_taker {
     struct journal *journal;           /* the shard's; NULL once it has ended */
     const struct directory *directory; /* not to be read when `stopping` */
     struct byte_budget *budget;
-    unsigned
-        /* requests to the journal without an answer; the shard does not end before they have one */
-        requests_out;
+    /* Requests to the journal without an answer. The shard does not end before they have one. */
+    unsigned requests_out;
     bool stopping; /* nothing new is started */
 };
 
@@ -88,8 +87,8 @@ struct event_source_ops {
     /* The row of a job could not be moved: the journal is to adopt the event. Otherwise like
      * on_end. */
     void (*on_doubt)(struct event_source *source, struct sourced *sourced);
-    void (*close)(
-        struct event_source *source); /* on the shard's thread, at its end. NULL: nothing to do */
+    /* Called on the shard's thread, at its end. NULL: nothing to do. */
+    void (*close)(struct event_source *source);
     void (*free)(struct event_source *source); /* after the last mail */
 };
 

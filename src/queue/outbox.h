@@ -34,9 +34,8 @@ struct outbox_options {
 
 /* Adds what the journals found at their start to METRIC_OUTBOX. */
 struct outbox *outbox_new(const struct outbox_options *options);
-void outbox_begin(struct outbox *outbox,
-    struct publish_breaker
-        *breaker); /* before the first tick; the breaker is freed before the outbox */
+/* Call it before the first tick. The breaker is freed before the outbox. */
+void outbox_begin(struct outbox *outbox, struct publish_breaker *breaker);
 void outbox_tick(struct outbox *outbox, int64_t now_mono_us);
 void outbox_stop(struct outbox *outbox); /* sends nothing more to the journals */
 void outbox_free(struct outbox *outbox); /* after their last answers; takes NULL */

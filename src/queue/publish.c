@@ -111,8 +111,8 @@ static void send_directly(
     event_unref(event);
 }
 
-/* The direct path does not help when the journal is slow or refuses: the consumer waits for it too.
- * */
+/* The direct path does not help when the journal is slow or refuses: the consumer waits for the
+ * journal too. */
 static bool is_sooner_directly(struct queue_publish *broker, unsigned partition, int64_t now_us)
 {
     const struct queue_publish_options *options = &broker->options;

@@ -495,8 +495,8 @@ void publish_breaker_tick(struct publish_breaker *breaker, int64_t now_mono_us, 
 {
     breaker->now_us = now_mono_us;
     publisher_tick(breaker->publisher, now_mono_us);
-    if (!publisher_is_open(
-            breaker->publisher)) { /* it may have been blocked before, which is not reported */
+    /* It may have been blocked before, which is not reported. */
+    if (!publisher_is_open(breaker->publisher)) {
         dial_want(&breaker->dial, now_mono_us);
         if (breaker->state != PUBLISH_DISCONNECTED)
             update(breaker);

@@ -54,8 +54,8 @@ struct publish_breaker_options {
     unsigned number;              /* of the thread */
     unsigned window;
     int64_t confirm_timeout_us;
-    struct broker_lag
-        *lag; /* must outlive it; NULL: how long events wait in the broker does not matter */
+    /* It must outlive the breaker. NULL: how long events wait in the broker does not matter. */
+    struct broker_lag *lag;
     int64_t lag_us_max;
 };
 
@@ -77,8 +77,8 @@ bool publish_breaker_is_behind(
 /* It was published, and may be the one to show how long events wait. */
 void publish_breaker_mark(
     struct publish_breaker *breaker, const struct event_id *id, int64_t now_mono_us);
-bool publish_breaker_has_half(
-    const struct publish_breaker *breaker); /* it is open, and half of the window is free */
+/* Returns whether the breaker is open and half of the window is free. */
+bool publish_breaker_has_half(const struct publish_breaker *breaker);
 /* As publisher_publish; ERR_UNAVAILABLE unless the breaker is closed. */
 enum err publish_breaker_publish(struct publish_breaker *breaker, struct publication *publication,
     unsigned partition, const struct event_parts *parts) MUST_CHECK;
@@ -94,13 +94,14 @@ void publish_breaker_probe(
     struct publish_breaker *breaker, unsigned partition, const struct event_parts *parts);
 
 /* What the users of publish_breaker_publish saw. */
-void publish_breaker_on_refused(struct publish_breaker *breaker, unsigned partition,
-    enum publish_end end); /* nacked or returned; others: nothing */
-void publish_breaker_on_silence(struct publish_breaker *breaker,
-    unsigned partition); /* something that waits for its confirm for suspiciously long */
-void publish_breaker_on_timeout(
-    struct publish_breaker *breaker); /* it did not come in time: the whole window is given up */
-void publish_breaker_on_queue_missing(
-    struct publish_breaker *breaker); /* one that is not a partition's */
+/* Nacked or returned. Does nothing for other ends. */
+void publish_breaker_on_refused(
+    struct publish_breaker *breaker, unsigned partition, enum publish_end end);
+/* A message waits for its confirm for suspiciously long. */
+void publish_breaker_on_silence(struct publish_breaker *breaker, unsigned partition);
+/* A confirm did not arrive in time: the whole window is given up. */
+void publish_breaker_on_timeout(struct publish_breaker *breaker);
+/* The missing queue is not a partition's. */
+void publish_breaker_on_queue_missing(struct publish_breaker *breaker);
 
 #endif

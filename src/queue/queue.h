@@ -26,7 +26,7 @@ struct queue_entry {
     /* used by publish.c */
     struct queue *queue;
     struct publication publication;
-    struct list in_list; /* in one of the lists of publish.c */
+    struct list in_list; /* one of those of publish.c */
     struct recent_event *recent;
     int64_t published_mono_us;
 };
@@ -41,8 +41,8 @@ struct queue_found {
 
 struct queue_ops {
     void (*enqueue)(struct queue *queue, struct queue_entry *entry, unsigned shard);
-    void (*tick)(
-        struct queue *queue, int64_t now_mono_us); /* called about every 100 ms; NULL: not needed */
+    /* Called about every 100 ms. NULL: not needed. */
+    void (*tick)(struct queue *queue, int64_t now_mono_us);
     /* False if the event is not remembered as durable. NULL: nothing is remembered, ask the
      * journal. */
     bool (*find)(struct queue *queue, const struct event_id *id, struct queue_found *ret_found);

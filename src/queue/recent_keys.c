@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A set-associative table. The first bytes of the key, a SHA-256, choose the set. Sets share locks.
- * */
+/* A set-associative table. The first bytes of the key, a SHA-256, choose the set. Sets share
+ * locks. */
 #include "queue/recent_keys.h"
 
 #include "base/memory.h"

@@ -133,15 +133,15 @@ static void on_adopted(struct request *request, void *receiver)
     consumer->adopting = false;
     if (request->result == OK) {
         for (unsigned i = 0; i < adopt->request.count; i++)
-            unacked_adopt(
-                consumer, adopt->events[i]); /* it may have been delivered again in the meantime */
+            /* It may have been delivered again in the meantime. */
+            unacked_adopt(consumer, adopt->events[i]);
         metrics_add(METRIC_ADOPTED, adopt->request.count);
         log_warn("the broker does not have these suspended events any more: the "
                  "journal delivers them shard=%u count=%u",
             taker->shard, adopt->request.count);
         if (!taker->stopping && consumer->suspended_count[adopt->channel] == 0)
-            taker->ops->scan_backlog(
-                taker); /* they are pending, and their endpoint queues do not know */
+            /* They are pending, and their endpoint queues do not have them. */
+            taker->ops->scan_backlog(taker);
     }
     free(adopt);
 }

@@ -6,7 +6,7 @@
  * stderr or stdout (log_output.h), and log_stop gives up after two seconds.
  *
  * Lines are written to stderr as `time level thread message key=value ...`. The live channel is
- * for people: its text is written to stdout unchanged. Library layers don't log. The layer that
+ * for people: its text is written to stdout unchanged. Library layers do not log. The layer that
  * decides logs once, with ids, and never with secrets or bodies.
  */
 #ifndef PENSTOCK_RUNTIME_LOG_H

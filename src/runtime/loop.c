@@ -73,7 +73,7 @@ void timer_disarm(struct loop *loop, struct timer *timer)
 }
 
 /* Runs only the timers that were due when the turn began: a timer that re-arms itself without delay
- * can't block the loop. */
+ * cannot block the loop. */
 static void run_due_timers(struct loop *loop)
 {
     struct timer *timer;
@@ -90,7 +90,7 @@ static void end_turn(struct loop *loop)
         loop->on_turn_end(loop);
 }
 
-/* Runs after each callback, so that due timers don't wait for the rest of the turn. */
+/* Runs after each callback, so that due timers do not wait for the rest of the turn. */
 static void end_slice(struct loop *loop)
 {
     int64_t now_us = clock_mono_us();

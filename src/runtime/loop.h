@@ -9,10 +9,11 @@
  *
  *   wait -> callbacks of ready descriptors -> mail -> due timers -> on_turn_end -> wait
  *
- * In on_turn_end the owner does its work after all callbacks. A turn may be long: there is much to
- * do, or the machine is busy. So timers don't wait for its end. Due timers also run between two
- * callbacks whenever LOOP_SLICE_US have passed: at most one callback delays a due timer. Mail ends
- * at the same limit and continues in the next turn. A broker's heartbeat is such a timer.
+ * In on_turn_end the owner does its work, once all callbacks have run. A turn may be long, because
+ * there is much to do or the machine is busy. So timers do not wait for its end. Due timers also
+ * run between two callbacks whenever LOOP_SLICE_US have passed: at most one callback delays a due
+ * timer. Mail ends at the same limit and continues in the next turn. A broker's heartbeat is such a
+ * timer.
  */
 #ifndef PENSTOCK_RUNTIME_LOOP_H
 #define PENSTOCK_RUNTIME_LOOP_H

@@ -105,7 +105,7 @@
     X(METRIC_LOST, gauge, "penstock_broker_lost", "",                                              \
         "Events that the broker confirmed and has lost: the audit names them")                     \
     X(METRIC_UNCHECKED, counter, "penstock_broker_unchecked_total", "",                            \
-        "Confirmed events whose ids can't be checked: the broker rejected the ids, or their "      \
+        "Confirmed events whose ids cannot be checked: the broker rejected the ids, or their "     \
         "stream was deleted")                                                                      \
     X(METRIC_UNACKED, gauge, "penstock_broker_unacked", "", "Messages consumed and not acked yet") \
     X(METRIC_RECEIVING, gauge, "penstock_broker_receiving", "",                                    \

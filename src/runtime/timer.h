@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Timers of a loop, in a pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986). The timers
- * themselves are the nodes, so arming one allocates nothing and can't fail.
+ * themselves are the nodes, so arming one allocates nothing and cannot fail.
  *
  * Owned by the loop's thread.
  */

@@ -105,9 +105,9 @@ enum err sql_make_wal(sqlite3 *db, char *ret_reason)
         err = sql_read_int(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &is_wal);
     if (err)
         return refuse(ret_reason, err, sqlite3_errmsg(db));
-    return is_wal
-               ? OK
-               : refuse(ret_reason, ERR_DISK, "its file system can't hold a WAL: use a local disk");
+    return is_wal ? OK
+                  : refuse(ret_reason, ERR_DISK,
+                        "its file system cannot hold a WAL: use a local disk");
 }
 
 enum err sql_roll_back(sqlite3 *db)

@@ -4,7 +4,7 @@
  *
  * Every connection gets what our promises need: extended error codes, no memory-mapped reading (an
  * I/O error must come back as a code, not as SIGBUS), no mutex (one thread owns it), and a schema
- * that can't call functions. A connection that writes calls sql_make_wal once it has checked whose
+ * that cannot call functions. A connection that writes calls sql_make_wal once it has checked whose
  * file it is: only from then on a commit is synced.
  */
 #ifndef PENSTOCK_SQLITE_DATABASE_H

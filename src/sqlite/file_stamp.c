@@ -117,8 +117,8 @@ enum err file_stamp_read(const char *path, struct file_stamp *ret_stamp, char *r
             *ret_stamp = alone;
         return read_alone;
     }
-    /* While a WAL is moved into it, the main file alone may be neither the old one nor the new one.
-     * */
+    /* While a WAL is moved into the main file, the main file alone may be neither the old nor the
+     * new one. */
     enum err err = read_through(path, SQL_READ, &whole, ret_detail);
     if (err)
         return err;
@@ -222,7 +222,7 @@ enum err file_stamp_set_epoch(const char *path, int64_t epoch, bool into_file, c
     struct sqlite3 *db = NULL;
     enum err err = wal_make_durable(path);
     if (err)
-        return refuse(ret_detail, err, "its -wal file can't be written");
+        return refuse(ret_detail, err, "its -wal file cannot be written");
     err = open_database(path, SQL_WRITE, &db, ret_detail);
     if (err)
         return err;

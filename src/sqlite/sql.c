@@ -43,8 +43,9 @@ static int system_error(sqlite3 *db, int code)
 
 /*
  * SQLite reports SQLITE_FULL only when a write of a page gets ENOSPC. EDQUOT, and either of them
- * from another call, come as I/O errors. When the WAL's index can't grow, nothing but room can be
- * missing. A sync that fails for lack of room is more than that: what was written may be lost.
+ * from another call, are reported as I/O errors. When the WAL's index cannot grow, the only cause
+ * is missing room. A sync that fails for lack of room is more than that: what was written may be
+ * lost.
  */
 static bool disk_is_full(sqlite3 *db, int code)
 {

@@ -11,10 +11,10 @@
  *   sql_column_int(&use, 0);                     of that row
  *   sql_finish(&use);                            always, after an error as well
  *
- * Binding is sticky-bad, as base/buffer.h is: when a parameter can't be bound, the step fails. So
+ * Binding is sticky-bad, as base/buffer.h is: when a parameter cannot be bound, the step fails. So
  * nothing is written with a hole in it, and only the step needs a check. Bound bytes are not
  * copied: they must stay until the statement is finished. A statement that is not finished keeps a
- * read transaction open, and the WAL can't start over.
+ * read transaction open, and the WAL cannot start over.
  *
  * A connection and its statements belong to one thread.
  */
@@ -35,7 +35,7 @@ struct sqlite3_stmt;
  * What the functions below return, as far as they say nothing else:
  *
  *   ERR_DISK_FULL     no room or no quota. SQLite reports some of it as an I/O error
- *   ERR_DISK          every other I/O error, and a file that can't be opened
+ *   ERR_DISK          every other I/O error, and a file that cannot be opened
  *   ERR_DAMAGED       the file, or a page of it, is not what SQLite writes
  *   ERR_UNAVAILABLE   another connection holds the lock for longer than the busy timeout
  *   ERR_NO_MEMORY
@@ -102,11 +102,11 @@ bool sql_broke_constraint(struct sqlite3 *db);     /* a UNIQUE, NOT NULL or CHEC
 bool sql_found_damaged_index(struct sqlite3 *db);  /* an index lacks an entry it should have */
 bool sql_found_read_only_disk(struct sqlite3 *db); /* the file system takes no writes */
 /*
- * Whether the file can't be trusted any more to keep what is written from now on. After a sync that
- * failed the kernel may have dropped the pages, and a second try is answered from memory. The same
- * holds for an I/O error of a COMMIT (`while_committing`), unless it says that the disk is full,
- * that a write was refused (the next commit writes it again), or is of the WAL's index (which is
- * made again from the WAL).
+ * Returns whether the file cannot be trusted any more to keep what is written from now on. After a
+ * sync that failed the kernel may have dropped the pages, and a second try is answered from memory.
+ * The same holds for an I/O error of a COMMIT (`while_committing`), with three exceptions: the disk
+ * is full; a write was refused, which the next commit repeats; the error is of the WAL's index,
+ * which is made again from the WAL.
  */
 bool sql_is_in_doubt(struct sqlite3 *db, bool while_committing);
 

@@ -60,8 +60,8 @@ void checkpointer_begin(struct checkpointer *checkpointer);
 /* Between transactions: a step if one is due. A file that is busy is no error. */
 enum err checkpointer_work(struct checkpointer *checkpointer) MUST_CHECK;
 
-/* A step, whatever the WAL's size: on a full disk, where the WAL can't grow but may start over.
- * `ret_all`: it will. */
+/* Does a step, whatever the WAL's size: for a full disk, where the WAL cannot grow but may start
+ * over. *ret_all: it will start over. */
 enum err checkpointer_relieve(struct checkpointer *checkpointer, bool *ret_all) MUST_CHECK;
 
 /* At the end: moves all of it, and cuts the WAL to nothing. */

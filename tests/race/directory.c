@@ -4,7 +4,7 @@
  * and frees them. Every object that a reader sees must be whole (its URL has its version). A reader
  * must never see an older version of an endpoint after a newer one. Every endpoint in an account's
  * array must exist, also while endpoints are added, removed, and get and lose filters. At the same
- * time this program is the writer of a second directory that grows and is emptied; requests can't
+ * time this program is the writer of a second directory that grows and is emptied; requests cannot
  * do that. It ends by itself, after RUN_US.
  */
 #include "accounts/accounts.h"

@@ -64,8 +64,8 @@ def test_a_full_prefetch_that_comes_at_once_is_consumed_on_one_connection(own_br
     assert LOST not in brokered.stderr
 
 
-def test_a_gateway_that_stood_still_under_a_full_prefetch_goes_on_by_itself(own_broker, pair, sink):
-    """The broker has closed its connections meanwhile, and brings again what was with it; what comes later is not held up by that."""
+def test_a_gateway_that_was_frozen_with_a_full_prefetch_continues_by_itself(own_broker, pair, sink):
+    """Meanwhile the broker has closed its connections. It sends the unacked events again, and later events do not wait for them."""
     brokered, follower = pair
     events = fill_queues(own_broker, brokered, follower, 4)
     brokered.start()

@@ -51,7 +51,7 @@ def wait_for_the_direct_path(brokered, load):
     return time.monotonic() - started
 
 
-def test_08_a_broker_that_stands_still(own_broker, brokered, sink, capsys):
+def test_08_a_broker_that_is_frozen(own_broker, brokered, sink, capsys):
     with Load([brokered], sink, rate=RATE) as load:
         load.more(100)
         own_broker.node.freeze()

@@ -32,7 +32,7 @@ def wait_until_delivered(sink, events):
     wait_for(lambda: {delivery.id for delivery in sink.deliveries()} >= set(events), "all are delivered")
 
 
-def test_what_comes_behind_events_that_wait_is_delivered_at_once(vhost, brokered, sink):
+def test_events_behind_waiting_ones_are_delivered_at_once(vhost, brokered, sink):
     keep_consumers_away(vhost, brokered)
     waiting = post(brokered)
     wait_for(lambda: post(brokered) and brokered.metric("penstock_broker_partitions_behind") == 1, "it waits for too long")

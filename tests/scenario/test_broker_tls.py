@@ -126,8 +126,8 @@ def test_a_broker_that_is_killed_and_comes_back(own_broker, brokered, sink, caps
 
 
 @pytest.mark.once
-def test_a_broker_that_stands_still(own_broker, brokered, sink, capsys):
-    """For two heartbeats, as long as it takes to give its connections up."""
+def test_a_broker_that_is_frozen(own_broker, brokered, sink, capsys):
+    """It is frozen for two heartbeats: the gateway then closes its connections."""
     with Load([brokered], sink, rate=RATE) as load:
         load.more(100)
         own_broker.node.freeze()

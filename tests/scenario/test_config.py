@@ -236,7 +236,7 @@ def test_files_that_options_name_are_looked_at(tmp_path):
 @pytest.mark.parametrize("lines,option,value,what", [
     ("data:\n  directory: state/penstock\n", "data.directory", "state/penstock", "is relative"),
     ("data:\n  directory: /dev/null\n", "data.directory", "/dev/null", "is not a directory"),
-    ("data:\n  directory: /dev/null/penstock\n", "data.directory", "/dev/null/penstock", "can't be reached"),
+    ("data:\n  directory: /dev/null/penstock\n", "data.directory", "/dev/null/penstock", "cannot be reached"),
     ("data:\n  shards: 32\n  partitions: 16\n", "data.shards", "32", "data.partitions"),
     ("events:\n  optional_types: [news, purchase]\n", "events.optional_types", "[news", '"purchase" is critical as well'),
     ("events:\n  optional_types: [lead.test]\n  critical_types: [lead.*]\n", "events.optional_types", "[lead.test", '"lead.test" is critical'),
@@ -248,7 +248,7 @@ def test_files_that_options_name_are_looked_at(tmp_path):
     ("ingress:\n  listen: nowhere\n", "ingress.listen", "nowhere", '"nowhere"'),
 ], ids=["relative", "no_directory", "below_a_file", "shards", "both_types", "covered", "guarded", "bodies", "bodies_for_ever", "in_flight",
         "network", "listen"])
-def test_options_that_contradict_one_another_are_refused_where_they_stand(tmp_path, lines, option, value, what):
+def test_options_that_contradict_one_another_are_refused_with_their_place(tmp_path, lines, option, value, what):
     text = lines if lines.startswith("data:\n  directory") else lines.replace("data:\n", f"data:\n  directory: {tmp_path}/data\n")
     if "directory" not in text:
         text += f"data:\n  directory: {tmp_path}/data\n"

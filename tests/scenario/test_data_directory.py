@@ -147,7 +147,7 @@ def test_swapped_journals_are_refused(gateway):
 
 
 @pytest.mark.parametrize("file", ["accounts.db", "journal-0.db", "installation.json"])
-def test_a_file_of_an_older_backup_is_refused_and_goes_on_when_it_is_accepted(gateway, file):
+def test_a_file_of_an_older_backup_is_refused_until_its_loss_is_accepted(gateway, file):
     first = post(gateway, *range(6))
     assert gateway.terminate() == 0
     shutil.copy2(gateway.data / file, gateway.directory / "backup")

@@ -84,7 +84,7 @@ def all_delivered(sink, ids):
     return set(ids) <= {d.id for d in sink.deliveries()}
 
 
-def test_full_disk_refuses_events_records_deliveries_and_goes_on_by_itself(make_gateway, sink, disk):
+def test_full_disk_refuses_events_records_deliveries_and_recovers_by_itself(make_gateway, sink, disk):
     gateway = make_gateway(environment_for(disk))
     gateway.point_endpoint_at(sink.url())
     sink.behave(status=503)
@@ -116,7 +116,7 @@ def standing(gateway):
 
 
 @pytest.mark.parametrize("order, reason", [("full", "full"), ("read-only", "read-only")])
-def test_what_is_refused_and_why_is_said_and_passes_without_traffic(make_gateway, sink, disk, order, reason):
+def test_the_refused_classes_and_the_reason_are_shown_and_end_without_traffic(make_gateway, sink, disk, order, reason):
     gateway = make_gateway(environment_for(disk, PENSTOCK_DATA__SHARDS="1"))
     ready, lines, journal, text, _ = standing(gateway)
     assert ready and "[+] journals take events" in lines and journal["refuses"] == [] and "REFUSES" not in text
@@ -134,7 +134,7 @@ def test_what_is_refused_and_why_is_said_and_passes_without_traffic(make_gateway
     assert standing(gateway)[2]["refuses"] == []
 
 
-def test_optional_events_alone_are_said_to_be_refused(make_gateway, disk):
+def test_only_optional_events_are_shown_as_refused(make_gateway, disk):
     gateway = make_gateway(environment_for(disk, PENSTOCK_DATA__SHARDS="1"))
     disk.be(f"free {4 * RESERVE - MIB}")
     wait_for(lambda: standing(gateway)[2]["refuses"] == ["optional"], "the journal says it without traffic", 20)

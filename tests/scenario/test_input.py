@@ -135,7 +135,7 @@ def post(partner, body, **headers):
 
 
 @pytest.mark.parametrize("body,status,pointers", [case[1:] for case in BODIES], ids=[case[0] for case in BODIES])
-def test_a_bad_body_is_refused_by_field_and_the_connection_goes_on(partner, body, status, pointers):
+def test_a_bad_body_is_refused_by_field_and_the_connection_stays_open(partner, body, status, pointers):
     check_problem(post(partner, body), status, pointers)
     assert post(partner, event()).status_code == 200
 

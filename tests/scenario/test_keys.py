@@ -64,7 +64,7 @@ def test_what_the_rule_finds_must_be_a_key(gateway, partner, value):
     assert post(partner, body("i-1", value), **{"idempotency-key": "h-1"}).status_code == 200, "nobody asks the rule"
 
 
-def test_a_rule_counts_for_batches_and_goes_away(gateway, partner):
+def test_a_rule_applies_to_batches_and_can_be_removed(gateway, partner):
     set_rule(gateway, POINTER)
     lines = b"\n".join((body("i-1", '"p-1"'), body("i-2", '"p-1"'), body("i-3", '"p-2"'), body("i-4", "false")))
     answer = partner.post("/v1/events/batch", content=lines, headers={"content-type": "application/x-ndjson"})

@@ -156,12 +156,12 @@ def test_a_follower_is_changed_at_its_leader(leader, follower):
         assert leader.admin in refusal["detail"], refusal
 
 
-def test_without_the_leader_it_goes_on_and_catches_up(leader, follower):
+def test_without_the_leader_it_continues_and_catches_up_later(leader, follower):
     key = add_partner(leader)
     wait_for(lambda: post(follower, key, 1) == 200, "the follower knows the partner")
     assert age(follower) <= 30
     leader.kill()
-    wait_for(lambda: "the leader can't be followed" in follower.log.read_text(), "the follower says so")
+    wait_for(lambda: "the leader cannot be followed" in follower.log.read_text(), "the follower says so")
     assert post(follower, key, 2) == 200
     wait_for(lambda: age(follower) >= 3, "its age grows")
     follower.finish()

@@ -72,7 +72,7 @@ def check_parked_is_whole(gateway, sink, parked):
     assert json.loads(sink.of(event)[0].body) == lead
 
 
-def test_the_body_goes_and_the_history_stays(shop, sink):
+def test_the_body_expires_and_the_history_stays(shop, sink):
     gateway, (delivered, sold), parked = shop
     restart_with(gateway, [delivered, parked[0]], **{BODIES: "1s"})
     wait_for(lambda: gateway.timeline(delivered)["bytes"] == 0, "the body has expired")
@@ -90,7 +90,7 @@ def test_the_body_goes_and_the_history_stays(shop, sink):
     assert len(sink.of(delivered)) == 1
 
 
-def test_the_history_goes_and_its_sums_and_its_key_stay(shop, sink):
+def test_the_history_expires_and_its_sums_and_its_key_stay(shop, sink):
     gateway, (delivered, sold), parked = shop
     restart_with(gateway, [delivered, parked[0]], **{BODIES: "1s", HISTORY: "1s"})
     wait_for(lambda: operate(gateway, "GET", f"events/{delivered}").status_code == 404, "the history has expired")

@@ -26,7 +26,7 @@ def limited(make_gateway, files, environment=None):
     return gateway.start()
 
 
-def test_without_descriptors_deliveries_wait_and_nobody_is_said_to_have_failed(make_gateway, sink):
+def test_without_descriptors_deliveries_wait_and_no_attempt_fails(make_gateway, sink):
     gateway = limited(make_gateway, 64, {"PENSTOCK_DELIVERY__RETRY_SCHEDULE": "[200ms, 200ms]", "PENSTOCK_DATA__SHARDS": "2"})
     gateway.point_endpoint_at(sink.url())
     with silent_connections(gateway.ingress, 100):

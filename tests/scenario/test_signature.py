@@ -54,7 +54,7 @@ class Signed:
     body: bytes
 
 
-def test_a_signed_event_goes_the_usual_way(gateway, sink):
+def test_a_signed_event_is_delivered_as_usual(gateway, sink):
     gateway.point_endpoint_at(sink.url())
     _, secret = add_secret(gateway)
     body = body_of(gateway, 1)
@@ -127,7 +127,7 @@ def test_who_does_not_know_a_secret_learns_nothing(gateway):
     assert len(said) == 1, said
 
 
-def test_the_signature_is_over_exactly_these_bytes(gateway):
+def test_the_signature_covers_exactly_these_bytes(gateway):
     _, secret = add_secret(gateway)
     body = body_of(gateway, 1)
     headers = sign(secret, body)
@@ -143,7 +143,7 @@ def test_the_signature_is_over_exactly_these_bytes(gateway):
     assert post(gateway, body, headers).status_code == 200
 
 
-def test_what_is_wrong_behind_the_signature_is_said_as_elsewhere(gateway):
+def test_errors_of_a_signed_event_are_answered_as_elsewhere(gateway):
     _, secret = add_secret(gateway)
     for body, status in ((b"{", 400), (b"{}", 422), (body_of(gateway, 1, account="acc_other"), 403)):
         assert post(gateway, body, sign(secret, body)).status_code == status

@@ -57,7 +57,7 @@ def states_by_endpoint(gateway, event):
     return {delivery["endpoint"]["id"]: delivery["state"] for delivery in gateway.timeline(event)["deliveries"]}
 
 
-def test_what_came_before_the_endpoint_is_delivered_when_it_appears(shop, sink):
+def test_events_without_an_endpoint_are_delivered_when_it_is_added(shop, sink):
     events = post_many(shop, 40)
     assert {reason(shop, event) for event in events} == {("parked", "unrouted")}
     endpoint = add_endpoint(shop, sink.url())

@@ -279,7 +279,7 @@ static void on_heard(void *context, uint64_t endpoint, struct slice account)
     snprintf(heard->url, sizeof heard->url, "%s", directory_endpoint(shown(), endpoint)->url);
 }
 
-Test(accounts, the_listener_hears_of_endpoints_after_their_publication)
+Test(accounts, the_listener_is_called_after_an_endpoint_is_published)
 {
     struct heard heard = {0};
     struct endpoint wanted = {.url = "https://other"};

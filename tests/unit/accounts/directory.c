@@ -66,7 +66,7 @@ Test(directory, kinds_with_the_same_id_are_apart)
     cr_expect_eq(metrics_read(METRIC_DIRECTORY_OBJECTS), 2);
 }
 
-Test(directory, ids_that_are_too_long_are_just_not_found)
+Test(directory, ids_that_are_too_long_are_not_found)
 {
     char id[1000];
     memset(id, 'x', sizeof id);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of older formats, made here as the programs of their time made them, are brought forward
- * when they are opened. / */
+/* Files of older formats are brought forward when they are opened. They are made here as the
+ * programs of their time made them. */
 #include "runtime/rcu.h"
 #include "unit/accounts/fixture.h"
 

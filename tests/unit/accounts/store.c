@@ -145,28 +145,28 @@ Test(store, rows_that_can_not_be_right_stop_the_opening)
         const char *sql, *detail;
     } cases[] = {
         {"UPDATE endpoints SET account = 'acc_9'",
-            "accounts.db can't be read: an endpoint's account acc_9 is not there"},
+            "accounts.db cannot be read: an endpoint's account acc_9 is not there"},
         {"UPDATE partners SET id = printf('%.65c', 'x')",
-            "accounts.db can't be read: a partner's id can't be read"},
+            "accounts.db cannot be read: a partner's id cannot be read"},
         {"UPDATE accounts SET id = 'a' || char(0) || 'b'",
-            "accounts.db can't be read: an account's id can't be read"},
+            "accounts.db cannot be read: an account's id cannot be read"},
         {"UPDATE endpoints SET url = printf('%.2049c', 'x')",
-            "accounts.db can't be read: an endpoint can't be read"},
+            "accounts.db cannot be read: an endpoint cannot be read"},
         {"UPDATE credentials SET sha256 = x'00'",
-            "accounts.db can't be read: a credential can't be read"},
+            "accounts.db cannot be read: a credential cannot be read"},
         {"UPDATE grants SET account = printf('%.65c', 'x')",
-            "accounts.db can't be read: a grant can't be read"},
+            "accounts.db cannot be read: a grant cannot be read"},
         {"UPDATE secrets SET secret = zeroblob(65)",
-            "accounts.db can't be read: an endpoint's secrets can't be read"},
+            "accounts.db cannot be read: an endpoint's secrets cannot be read"},
         {"UPDATE endpoints SET types = 'lead  payout'",
-            "accounts.db can't be read: an endpoint can't be read"},
+            "accounts.db cannot be read: an endpoint cannot be read"},
         {"UPDATE partners SET key_pointer = printf('%.129c', '/')",
-            "accounts.db can't be read: a partner's key pointer can't be read"},
+            "accounts.db cannot be read: a partner's key pointer cannot be read"},
         {"UPDATE partners SET key_pointer = 'data'",
-            "accounts.db can't be read: a partner's key pointer can't be read"},
+            "accounts.db cannot be read: a partner's key pointer cannot be read"},
         {"INSERT INTO partner_secrets(id, partner, secret, version, created_us) VALUES(1, 'pa_1', "
          "x'', 1, 1)",
-            "accounts.db can't be read: a partner's secrets can't be read"},
+            "accounts.db cannot be read: a partner's secrets cannot be read"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         unlink(path_of("accounts.db"));
@@ -210,7 +210,7 @@ Test(store, a_write_that_fails_leaves_nothing_behind)
     cr_assert_eq(stat(path_of("accounts.db-wal"), &status), 0);
     cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
     tight = before;
-    tight.rlim_cur = (rlim_t)status.st_size; /* the log can't grow any more */
+    tight.rlim_cur = (rlim_t)status.st_size; /* the WAL cannot grow any more */
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &tight), 0);
     enum err refused = add_endpoint("acc_1", "main", URL);
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);

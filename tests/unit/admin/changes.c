@@ -178,7 +178,7 @@ Test(following, changes_are_made_at_the_leader)
         cr_expect_eq(operate(cases[i].method, cases[i].path, cases[i].body), 403, "%s: %s",
             cases[i].path, answer_body);
         cr_expect(
-            strstr(member("detail"), "This gateway follows https://leader:9640 and can't do this"),
+            strstr(member("detail"), "This gateway follows https://leader:9640 and cannot do this"),
             "%s", answer_body);
     }
     cr_expect_eq(operate("GET", "/api/v1/partners", ""), 200);

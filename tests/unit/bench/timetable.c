@@ -13,7 +13,7 @@ static void parse(const char *text)
     cr_assert_eq(timetable_parse(text, &timetable, complaint), OK, "%s: %s", text, complaint);
 }
 
-/* All times of a timetable; *ret_last is what came instead of the next event. */
+/* Writes all times of a timetable. *ret_last says what follows the last event. */
 static size_t walk_all(int64_t *times, size_t room, enum timetable_next *ret_last)
 {
     struct timetable_walk walk;
@@ -59,7 +59,7 @@ Test(timetable, step_holds_each_rate_for_its_time)
     expect_times("step:2:1:1:1s", (int64_t[]){0, 500000, 1000000}, 3);
 }
 
-Test(timetable, ramp_sends_what_lies_under_its_line)
+Test(timetable, ramp_sends_the_events_below_its_line)
 {
     static int64_t times[20000];
     enum timetable_next last;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lies about what was accepted, in answers and money, and levels that are missed. */
+/* The verdict finds false statements about accepted events, in answers and money, and missed
+ * levels. */
 #include "unit/bench/verdict_fixture.h"
 
 #include "base/cleanup.h"
@@ -33,8 +34,7 @@ Test(verdict_acceptance, both_amounts_of_a_key_answered_200)
     run_expect_fail(run, "two amounts", ALONE);
 }
 
-Test(verdict_acceptance,
-    which_of_two_amounts_came_first_is_told_by_the_times_not_by_the_order_of_the_log)
+Test(verdict_acceptance, the_first_of_two_amounts_is_found_by_time_and_not_by_the_order_of_the_log)
 {
     struct run *run = run_new();
     struct load_record *conflict = run_add_conflict(run, 7);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The verdict's statements on a journal that the gateway's own code has written (bench/writer): they
- * know its tables, columns and numbers. The other tests of the verdict make up files with only what
- * it reads, since most of their lies no real journal tells.
+ * The verdict's statements on a journal that the gateway's own code has written (bench/writer):
+ * they depend on its tables, columns and numbers. The other tests of the verdict make files with
+ * only what it reads, since no real journal has most of their errors.
  */
 #include "base/cleanup.h"
 #include "model/placement.h"

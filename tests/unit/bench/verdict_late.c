@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the dedupe store finds behind the answer, with a broker in between, is no fault; what it
- * does not explain still is. */
+/* With a broker in between, the dedupe store finds duplicates and conflicts after the answer. That
+ * is no fault. What it does not explain is one. */
 #include "unit/bench/verdict_fixture.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#define LATE 700 /* the event id of what came second */
+#define LATE 700 /* the id of the second event */
 
 /* A duplicate of `original` that was answered as accepted, with an id of its own. */
 static struct load_record *add_late_duplicate(struct run *run, uint64_t original)

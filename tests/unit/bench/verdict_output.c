@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line, the reports, and what else goes in and out. */
+/* The command line, the reports, and other input and output. */
 #include "unit/bench/verdict_fixture.h"
 
 #include "base/cleanup.h"
@@ -122,7 +122,7 @@ Test(verdict_output, both_reports_end_in_the_verdict)
     }
 }
 
-Test(verdict_output, usage_is_told_for_a_million_events)
+Test(verdict_output, usage_is_given_for_a_million_events)
 {
     struct run *run = run_new();
     char path[96];

@@ -158,8 +158,8 @@ Test(client_names, look_up_at_a_dead_dns_server_times_out)
     stop();
 }
 
-/* The name servers answer, but not for this name: that is a problem of the name. */
-Test(client_names, unanswered_name_is_told_from_dead_name_servers)
+/* The name servers answer, but not for this name: the name is the problem. */
+Test(client_names, unanswered_name_is_distinguished_from_dead_name_servers)
 {
     dns_server_start(&dns, NULL, 0);
     dns.knows_root = true;

@@ -176,11 +176,11 @@ Test(ownership, a_file_that_is_too_large_or_out_of_reach_is_an_error)
     memset(text, ' ', sizeof text);
     cr_assert_eq(small_file_write(directory, "delivery.json", slice_of(text, sizeof text)), OK);
     cr_expect_eq(ownership_load(directory, &ownership, &complaints), ERR_TOO_LARGE);
-    cr_expect(complains_of("delivery.json can't be read"), "%s", complaints.data);
+    cr_expect(complains_of("delivery.json cannot be read"), "%s", complaints.data);
     buffer_clear(&complaints);
     cr_expect_eq(ownership_load("/does/not/exist", &ownership, &complaints), ERR_SYSTEM);
     cr_expect(
-        complains_of("/does/not/exist/delivery.json can't be written"), "%s", complaints.data);
+        complains_of("/does/not/exist/delivery.json cannot be written"), "%s", complaints.data);
 }
 
 Test(ownership, the_owner_is_confirmed_and_that_is_stored)
@@ -276,7 +276,7 @@ Test(ownership, a_take_over_without_another_owner_changes_nothing)
     cr_expect_eq(broker.take_overs, 0);
 }
 
-Test(ownership, without_the_broker_only_a_confirmed_owner_goes_on)
+Test(ownership, without_the_broker_only_a_confirmed_owner_continues)
 {
     static const struct {
         enum err answer;

@@ -53,10 +53,10 @@ Test(file, a_missing_file_is_an_error)
     config_defaults(&config);
     cr_expect_eq(config_load("/nonexistent/penstock.yaml", NULL, &config, &complaints), ERR_CONFIG);
     cr_expect_str_eq(complaints.data,
-        "/nonexistent/penstock.yaml: can't be opened: No such file or directory\n");
+        "/nonexistent/penstock.yaml: cannot be opened: No such file or directory\n");
     buffer_clear(&complaints);
     cr_expect_eq(config_load("/", NULL, &config, &complaints), ERR_CONFIG);
-    cr_expect_str_eq(complaints.data, "/: can't be read: Is a directory\n");
+    cr_expect_str_eq(complaints.data, "/: cannot be read: Is a directory\n");
     buffer_done(&complaints);
 }
 

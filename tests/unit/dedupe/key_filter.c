@@ -84,7 +84,7 @@ Test(key_filter, holds_nothing_at_first_and_everything_when_it_was_never_made)
     key_filter_done(&filter);
 }
 
-Test(key_filter, cant_be_made_for_more_keys_than_there_are_lines)
+Test(key_filter, cannot_be_made_for_more_keys_than_there_are_lines)
 {
     struct key_filter filter;
     cr_assert(key_filter_init(&filter, UINT64_MAX) == ERR_NO_MEMORY);

@@ -70,8 +70,7 @@ Test(dedupe_index, finds_keys_in_the_open_segment_in_sealed_ones_and_after_a_res
 Test(dedupe_index, empty_buckets_are_written_as_well)
 {
     struct dedupe_fixture *fixture = dedupe_fixture_new();
-    /* Rolled back keys count, and so there are more buckets than the keys that are left can fill.
-     * */
+    /* Rolled back keys count, so there are more buckets than the remaining keys can fill. */
     fixture->dedupe.segment_keys_max = 40000;
     dedupe_fixture_add_and_commit(fixture, 0, 3, TODAY);
     for (unsigned again = 0; again < 390; again++) {
@@ -186,7 +185,7 @@ Test(dedupe_index, that_was_made_again_stays_when_the_transaction_is_rolled_back
     dedupe_fixture_free(fixture);
 }
 
-Test(dedupe_index, is_not_needed_to_find_keys_when_its_pages_cant_be_read)
+Test(dedupe_index, is_not_needed_to_find_keys_when_its_pages_cannot_be_read)
 {
     struct dedupe_fixture *fixture = large_fixture_new(3500);
     damage_table(fixture, "dedupe_index");

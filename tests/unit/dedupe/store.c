@@ -71,7 +71,7 @@ Test(dedupe, a_later_day_seals_the_segments_of_its_retention_only)
     dedupe_fixture_free(fixture);
 }
 
-Test(dedupe, an_event_of_a_day_that_is_over_begins_a_part_of_its_own)
+Test(dedupe, an_event_of_a_day_that_has_ended_begins_a_part_of_its_own)
 {
     struct dedupe_fixture *fixture = dedupe_fixture_new();
     dedupe_fixture_add_and_commit(fixture, 0, 3, TODAY);
@@ -153,7 +153,7 @@ Test(dedupe, trusts_a_filter_that_is_whole_and_reads_the_keys_where_it_is_not)
     }
 }
 
-Test(dedupe, a_segment_that_cant_be_read_is_always_asked_and_takes_no_more)
+Test(dedupe, a_segment_that_cannot_be_read_is_always_asked_and_takes_no_more_keys)
 {
     struct dedupe_fixture *fixture = dedupe_fixture_new();
     dedupe_fixture_add_and_commit(fixture, 0, 5, TODAY);
@@ -199,7 +199,7 @@ Test(dedupe, expiry_drops_every_part_of_a_day_with_its_filter_and_index)
     dedupe_fixture_free(fixture);
 }
 
-Test(dedupe, a_drop_that_is_rolled_back_is_done_the_next_time_and_its_keys_are_over_already)
+Test(dedupe, a_drop_that_is_rolled_back_is_repeated_and_its_keys_have_already_expired)
 {
     struct dedupe_fixture *fixture = dedupe_fixture_new();
     dedupe_fixture_add_and_commit(fixture, 0, 15, TODAY);
@@ -224,7 +224,7 @@ Test(dedupe, a_seal_that_is_rolled_back_has_not_happened)
         {10, 11, TODAY},    /* the part was full */
         {5, 12, TODAY},     /* it was filled in the transaction */
         {5, 45, TODAY},     /* parts that it made were sealed in it as well */
-        {5, 6, TODAY + 1},  /* the day was over */
+        {5, 6, TODAY + 1},  /* the day had ended */
         {5, 36, TODAY + 1}, /* both */
         {0, 36, TODAY},     /* there was nothing before */
     };

@@ -84,7 +84,7 @@ Test(delivery_caps, fresh_ones_go_first_and_the_backlog_moves_all_the_same)
     }
 }
 
-Test(delivery_caps, what_comes_while_it_is_paused_waits_in_the_journal_and_not_in_memory)
+Test(delivery_caps, events_of_a_paused_shard_wait_in_the_journal_and_not_in_memory)
 {
     policy.paused = true;
     begin_shard(NULL);
@@ -111,8 +111,8 @@ Test(delivery_caps, a_pause_holds_back_what_is_in_memory_already)
     delivery_shard_set_policy(shard, &policy);
     journal_answer_at_once(JOURNAL_RELEASE);
     delivery_shard_endpoint_changed(shard, endpoint);
-    journal_request(
-        JOURNAL_RELEASE, 0); /* what stands behind the policy in the mailbox has been worked off */
+    /* The mail behind the policy has been worked off. */
+    journal_request(JOURNAL_RELEASE, 0);
     sink_release();
     WAIT_UNTIL(journal_count(JOURNAL_RECORD_OUTCOME) == 4);
     cr_assert_eq(sink_count(), 4);

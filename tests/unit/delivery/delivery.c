@@ -198,9 +198,8 @@ Test(delivery, what_has_no_room_stays_in_the_journal_and_comes_back)
     struct journal_load *load = journal_load_at(0);
     cr_assert_lt(load->after_pending_id, 20);
     int64_t from = load->after_pending_id + 1;
-    unsigned count_max =
-        /* with the answer the request is the shard's again, which may use it anew */
-        load->count_max;
+    /* After the answer the request is the shard's again, which may use it for the next load. */
+    unsigned count_max = load->count_max;
     sink_release();
     journal_answer_at_once(JOURNAL_LOAD);
     journal_answer_load(load, from, 20, DELIVERY_PENDING, from + count_max <= 20);
@@ -220,7 +219,7 @@ Test(delivery, a_client_that_hangs_with_large_bodies_holds_an_eighth_of_the_memo
     for (int64_t id = 1; id <= 200;
          id += 20) { /* 12 MB of 16, one after the other: never half of it at once */
         hand_over(id, id + 19, "note");
-        /* What has no room is given back; of the last one a part may stand over. */
+        /* Deliveries without room are given back. The last one may exceed the limit. */
         WAIT_UNTIL(taken_bytes() <= (16 << 20) / 8 + EVENT_BYTES_MAX);
     }
     WAIT_UNTIL(sink_count() == 4);
@@ -252,7 +251,7 @@ Test(delivery, what_is_loaded_but_still_in_memory_is_not_sent_again)
     cr_assert_eq(sink_count(), 4);
 }
 
-Test(delivery, a_load_that_brings_only_known_ones_goes_on_behind_them)
+Test(delivery, a_load_of_only_known_deliveries_is_followed_by_one_behind_them)
 {
     sink_set(SINK_HOLD, 200);
     begin_shard(

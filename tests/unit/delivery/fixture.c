@@ -133,7 +133,7 @@ void journal_answer_load(
         struct delivery *delivery = &load->ret_deliveries[load->ret_count++];
         *delivery = make_delivery(id, "note", state);
         if (state == DELIVERY_WAITING)
-            delivery->due_us = load->due_by_us; /* just due when the load was sent off */
+            delivery->due_us = load->due_by_us; /* due when the load was sent */
     }
     load->ret_more = more;
     load->ret_next_due_us = INT64_MAX;

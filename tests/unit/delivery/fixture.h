@@ -27,8 +27,8 @@
 extern struct delivery_policy policy; /* may be changed before begin_shard */
 extern struct delivery_shard *shard;
 extern size_t body_bytes; /* of what is handed over; 0: BODY */
-/* Of account acc_1, both pointed at the sink: /in and /other. What is made belongs to `endpoint`.
- * */
+/* Both are of account acc_1, and lead to the sink: /in and /other. Deliveries are made for
+ * `endpoint`. */
 extern uint64_t endpoint, other_endpoint;
 
 void fixture_begin(void);
@@ -37,7 +37,7 @@ void fixture_end(void);
 void begin_shard(const struct journal_backlog *backlog);
 void begin_shard_unscanned(void);
 void end_shard(int64_t drain_us); /* stops and joins; fixture_end does it where the test has not */
-void free_shard(void);            /* after end_shard, where a test wants to see it happen */
+void free_shard(void);            /* after end_shard, in a test of this step */
 void endpoint_secret(struct secret *ret_secret);
 void change_endpoint(
     unsigned changes, bool value); /* flags: what `changes` names becomes `value` */
@@ -79,6 +79,6 @@ unsigned sink_concurrent_max(void);
 enum sink_mode { SINK_ANSWER, SINK_HOLD, SINK_DROP };
 void sink_set(enum sink_mode mode, int status);
 void sink_hold_path(const char *path); /* SINK_HOLD for this path only; the others are answered */
-void sink_release(void);               /* answers what is held, and goes on with SINK_ANSWER */
+void sink_release(void);               /* answers the held requests, and returns to SINK_ANSWER */
 
 #endif

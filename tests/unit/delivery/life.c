@@ -63,8 +63,7 @@ Test(delivery_life, a_release_is_asked_in_steps_and_once_more_when_the_endpoint_
     answer_release(2, PARK_GONE, 0);
     answer_release(3, PARK_DISABLED, 0);
     answer_release(4, PARK_GONE, 0);
-    /* And then it rests: a change is answered by its first release, not by one that was left over.
-     * */
+    /* No release is left over: the next change is answered by its own first release. */
     change_and_tell(true);
     answer_release(5, PARK_DISABLED, 0);
     answer_release(6, PARK_GONE, 0);

@@ -153,8 +153,8 @@ Test(delivery_order, a_retry_recorded_late_is_found_although_a_load_was_in_fligh
     load = journal_load_at(2);
     cr_assert_gt(load->after_waiting_due_us, late_due_us);
     journal_answer(&late->request, OK);
-    journal_answer_load(
-        load, 0, -1, DELIVERY_WAITING, false); /* the late one lies before its cursor */
+    /* The late one is before the cursor of the load. */
+    journal_answer_load(load, 0, -1, DELIVERY_WAITING, false);
     load = journal_load_at(3);
     cr_assert_lt(load->after_waiting_due_us, late_due_us, "the cursor did not go back");
     cr_assert_geq(load->due_by_us, late_due_us);

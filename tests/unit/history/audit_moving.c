@@ -136,7 +136,7 @@ Test(audit_moving, a_delivery_that_gets_an_endpoint_is_counted_once)
     }
 }
 
-Test(audit_moving, a_total_that_moves_for_ever_ends_the_audit_without_a_verdict)
+Test(audit_moving, a_total_that_keeps_moving_ends_the_audit_without_a_verdict)
 {
     struct shelf *shelf = filled(0, 2);
     struct audit_run *run = begin_slowly(shelf, everything());

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events that wait for the broker on a gateway that doesn't deliver. */
+/* Events that wait for the broker on a gateway that does not deliver. */
 #include "unit/journal/shelf.h"
 
 #include <criterion/criterion.h>

@@ -30,9 +30,9 @@ struct shelved {
     unsigned endpoints; /* 1 and up to this; 0: unrouted */
 };
 int64_t shelf_append(struct shelf *shelf, struct shelved event);
-/* An event with a fresh id, which the caller unrefs; and the same in transactions of their own.
- * */
+/* Returns an event with a fresh id. The caller unrefs it. */
 struct event *shelf_event(struct shelf *shelf, struct shelved draft);
+/* Each stores the event in a transaction of its own. */
 enum err shelf_append_event(struct shelf *shelf, struct event *event, unsigned endpoints);
 struct journal_receive shelf_receive(
     struct shelf *shelf, struct event *event, unsigned endpoints, enum park_reason park_as);

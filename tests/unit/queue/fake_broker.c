@@ -264,7 +264,7 @@ enum err subscriber_open(struct subscriber *subscriber, struct broker_link *link
     return OK;
 }
 
-/* Returns whether its owner is to hear of it. */
+/* Returns whether the owner must be notified. */
 static bool drop_channel(unsigned channel)
 {
     bool was_open = fake.channels[channel].is_open;
@@ -279,7 +279,7 @@ static void tell_loss(unsigned channel, bool is_gone)
         subscriber_now->generations[channel] - 1, is_gone, "the test took it away");
 }
 
-/* All of them are stale before the owner hears of the first. */
+/* All channels are stale before the owner is notified of the first. */
 static void lose_channels(void)
 {
     bool lost[FAKE_CHANNELS_MAX];

@@ -53,8 +53,7 @@ void fake_broker_begin(void);
 /* What a gateway takes for a connector. */
 struct broker_connector *fake_connector(void);
 
-/* Answers the dial of this action that is out: by mail, which the owner of the mailbox works off.
- * */
+/* Answers the open dial of this action, by mail. The owner of the mailbox works it off. */
 bool fake_is_dialled(enum connector_task task);
 void fake_answer_dial(enum connector_task task, enum err result);
 

@@ -133,7 +133,7 @@ void queue_fixture_end(void)
     lag = NULL;
     queue_sends_guarded = false;
     for (unsigned i = 0; i < sent_count; i++) {
-        assert_at_end(all_sent[i]->told == 1);
+        assert_at_end(all_sent[i]->answers == 1);
         free(all_sent[i]);
     }
     queue_ground_end();
@@ -168,7 +168,7 @@ void queue_pass(int64_t us)
 static void on_durable(struct queue_entry *entry, enum err result)
 {
     struct sent *sent = CONTAINER_OF(entry, struct sent, entry);
-    sent->told++;
+    sent->answers++;
     sent->result = result;
     event_unref(entry->append.event);
 }
@@ -208,12 +208,12 @@ struct sent *queue_send(unsigned partition, const char *key, const char *amount)
 
 void queue_expect(const struct sent *sent, enum err result)
 {
-    cr_assert_eq(sent->told, 1, "told %u times", sent->told);
+    cr_assert_eq(sent->answers, 1, "answered %u times", sent->answers);
     cr_assert_eq(
         sent->result, result, "%s instead of %s", err_name(sent->result), err_name(result));
 }
 
-/* Where the index-th of its kind stands among all, or -1. */
+/* Returns the position of the index-th request of its kind among all requests, or -1. */
 static int find_request(enum journal_kind kind, unsigned index)
 {
     for (unsigned i = 0; i < received_count; i++)

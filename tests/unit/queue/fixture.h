@@ -21,7 +21,7 @@
 struct sent {
     struct queue_entry entry;
     struct event_id id;
-    unsigned told; /* on_durable ran so often */
+    unsigned answers; /* on_durable has run so often */
     enum err result;
 };
 
@@ -52,17 +52,17 @@ void queue_arrive(const struct sent *sent); /* the journal has received it from 
 struct room_board *queue_room(unsigned shard);
 
 struct sent *queue_send(unsigned partition, const char *key, const char *amount);
-void queue_expect(const struct sent *sent, enum err result); /* it was told, once */
+void queue_expect(const struct sent *sent, enum err result); /* it was answered, once */
 
-/* What came to the journals, in order. */
+/* The requests that the journals received, in order. */
 unsigned queue_requests(enum journal_kind kind);
 struct request *queue_request(enum journal_kind kind, unsigned index);
 struct journal_append *queue_append(unsigned index);
 unsigned queue_request_shard(enum journal_kind kind, unsigned index);
 /* Answers and works the mailbox off. */
 void queue_answer(struct request *request, enum err result);
-/* Answers a JOURNAL_LOAD_OUTBOX with events of these partitions, numbered from `first_number` on.
- * */
+/* Answers a JOURNAL_LOAD_OUTBOX with events of these partitions. Their numbers begin with
+ * `first_number`. */
 void queue_answer_load(
     unsigned index, int64_t first_number, unsigned count, const unsigned *partitions);
 

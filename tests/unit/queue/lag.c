@@ -34,7 +34,7 @@ static struct sent *fall_behind(unsigned partition)
 static void expect_direct(const struct sent *sent)
 {
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 1);
-    cr_assert_eq(sent->told, 0);
+    cr_assert_eq(sent->answers, 0);
     queue_answer(queue_request(JOURNAL_APPEND, 0), OK);
     queue_expect(sent, OK);
 }
@@ -120,7 +120,7 @@ Test(queue_lag, one_that_falls_behind_again_is_left_alone_for_longer)
     fake_end(fake.published_count - 1, PUBLISHED);
 }
 
-Test(queue_lag, what_comes_in_time_changes_nothing)
+Test(queue_lag, events_that_arrive_in_time_change_nothing)
 {
     for (unsigned i = 0; i < 100; i++) {
         struct sent *sent = send_confirmed(i % QUEUE_PARTITIONS);

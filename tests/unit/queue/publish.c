@@ -26,7 +26,7 @@ Test(queue_publish, an_event_is_durable_when_the_broker_has_confirmed_it)
     struct sent *sent = queue_send(3, "k", "1");
     cr_assert_eq(fake.published_count, 1);
     cr_assert_eq(fake.published[0].partition, 3);
-    cr_assert_eq(sent->told, 0);
+    cr_assert_eq(sent->answers, 0);
     fake_end(0, PUBLISHED);
     queue_expect(sent, OK);
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 0);
@@ -50,7 +50,7 @@ Test(queue_publish, a_duplicate_waits_for_the_first_and_later_ones_are_answered_
     struct sent *first = queue_send(0, "k", "1.0"), *second = queue_send(0, "k", "1"),
                 *third = queue_send(0, "k", "2");
     cr_assert_eq(fake.published_count, 1);
-    cr_assert_eq(second->told + third->told, 0);
+    cr_assert_eq(second->answers + third->answers, 0);
     struct event_id id = fake.published[0].id;
     fake_end(0, PUBLISHED);
     queue_expect(first, OK);
@@ -84,7 +84,7 @@ Test(queue_publish, what_another_thread_has_in_flight_is_judged_with_its_end)
     enter_k_elsewhere();
     struct sent *same = queue_send(0, "k", "1.0"), *conflict = queue_send(0, "k", "2");
     queue_pass(later_us);
-    cr_assert_eq(same->told + conflict->told, 0);
+    cr_assert_eq(same->answers + conflict->answers, 0);
     recent_keys_end(queue_known, &key_k, &of_another_thread.id, &of_another_thread);
     queue_pass(later_us);
     queue_expect(same, ERR_EXISTS);
@@ -93,7 +93,7 @@ Test(queue_publish, what_another_thread_has_in_flight_is_judged_with_its_end)
     cr_assert_eq(fake.published_count, 0);
 }
 
-Test(queue_publish, what_failed_with_another_thread_goes_its_own_way)
+Test(queue_publish, an_event_is_published_when_another_thread_failed_with_its_key)
 {
     enter_k_elsewhere();
     struct sent *first = queue_send(0, "k", "2"), *second = queue_send(0, "k", "2");
@@ -105,7 +105,7 @@ Test(queue_publish, what_failed_with_another_thread_goes_its_own_way)
     queue_expect(second, ERR_EXISTS);
 }
 
-Test(queue_publish, what_waits_for_another_thread_at_the_end_is_told_so)
+Test(queue_publish, an_event_that_waits_for_another_thread_at_the_end_is_answered)
 {
     enter_k_elsewhere();
     struct sent *sent = queue_send(0, "k", "1");
@@ -155,7 +155,7 @@ Test(queue_publish, a_probe_that_is_confirmed_leads_back)
     cr_assert_arr_eq(
         &fake.published[1].id, &tried->entry.append.event->parts.id, sizeof(struct event_id));
     fake_end(1, PUBLISHED);
-    cr_assert_eq(tried->told, 0, "the probe decides nothing");
+    cr_assert_eq(tried->answers, 0, "the probe decides nothing");
     queue_answer(queue_request(JOURNAL_APPEND, 0), OK);
     queue_answer(queue_request(JOURNAL_APPEND, 0), OK);
     queue_expect(tried, OK);
@@ -188,7 +188,7 @@ Test(queue_publish, a_nack_opens_the_breaker_of_its_partition_until_a_probe_of_i
     struct sent *nacked = queue_send(1, "", ""), *other = queue_send(2, "", "");
     fake_end(0, PUBLISH_NACKED);
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 1);
-    cr_assert_eq(nacked->told, 0);
+    cr_assert_eq(nacked->answers, 0);
     fake_end(1, PUBLISHED);
     queue_expect(other, OK);
     queue_send(1, "", "");
@@ -234,7 +234,7 @@ Test(queue_publish, a_return_has_the_queues_declared_again_with_a_new_connection
     queue_pass(later_us);
     cr_assert_eq(fake.publishers_made, 2);
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 2, "what was in the window is lost");
-    cr_assert_eq(unconfirmed->told, 0);
+    cr_assert_eq(unconfirmed->answers, 0);
     queue_pass(US_PER_SECOND);
     queue_connect();
     struct sent *other = queue_send(2, "", "");
@@ -293,7 +293,7 @@ Test(queue_publish, while_it_is_blocked_events_take_the_direct_path)
 {
     struct sent *before = queue_send(0, "", "");
     fake_set_blocked(true);
-    cr_assert_eq(before->told, 0);
+    cr_assert_eq(before->answers, 0);
     queue_send(0, "", "");
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 1);
     queue_pass(CONFIRM_TIMEOUT_US + later_us);
@@ -341,7 +341,7 @@ Test(queue_publish, a_window_that_is_full_of_what_nobody_waits_for_is_renewed)
     cr_assert_eq(fake.publishers_made, 2);
 }
 
-Test(queue_publish, when_the_broker_and_the_journal_fail_everybody_is_told)
+Test(queue_publish, when_the_broker_and_the_journal_fail_all_events_are_answered)
 {
     struct sent *first = queue_send(0, "k", "1"), *second = queue_send(0, "k", "1");
     fake_end(0, PUBLISH_NACKED);
@@ -360,12 +360,12 @@ Test(queue_publish,
     fake_lose_publisher();
     queue_answer(queue_request(JOURNAL_APPEND, 0), ERR_CONFLICT);
     queue_expect(first, ERR_CONFLICT);
-    cr_assert_eq(second->told, 0);
+    cr_assert_eq(second->answers, 0);
     queue_answer(queue_request(JOURNAL_APPEND, 0), ERR_EXISTS);
     queue_expect(second, ERR_EXISTS);
 }
 
-Test(queue_publish, what_is_unanswered_at_the_end_is_told_so)
+Test(queue_publish, unanswered_events_are_answered_at_the_end)
 {
     struct sent *published = queue_send(0, "k", "1"), *waiting = queue_send(0, "k", "1");
     queue_stop(queue);

@@ -87,15 +87,15 @@ static void end_alone(struct queue_entry *first, enum err result)
     cr_assert(list_is_empty(&waiting));
 }
 
-/* Takes the next of those that waited and looks at what it is told. */
-static void expect_told(struct list *waiting, enum err result, const struct event_id *id)
+/* Takes the next waiting entry and checks its answer. */
+static void expect_answer(struct list *waiting, enum err result, const struct event_id *id)
 {
-    struct queue_entry *told = LIST_TAKE_FIRST(waiting, struct queue_entry, in_list);
-    cr_assert_not_null(told);
-    cr_assert_eq(told->append.request.result, result);
+    struct queue_entry *entry = LIST_TAKE_FIRST(waiting, struct queue_entry, in_list);
+    cr_assert_not_null(entry);
+    cr_assert_eq(entry->append.request.result, result);
     if (id)
-        cr_assert_arr_eq(&told->append.ret_id, id, sizeof *id);
-    drop(told);
+        cr_assert_arr_eq(&entry->append.ret_id, id, sizeof *id);
+    drop(entry);
 }
 
 Test(recent, those_that_come_while_the_first_is_pending_are_judged_with_its_end)
@@ -107,14 +107,14 @@ Test(recent, those_that_come_while_the_first_is_pending_are_judged_with_its_end)
     enter("k", "", "", RECENT_WAITS);
     struct list waiting;
     struct event_id id = end_first(first, OK, &waiting);
-    expect_told(&waiting, ERR_EXISTS, &id);
-    expect_told(&waiting, ERR_CONFLICT, &id);
-    expect_told(&waiting, ERR_CONFLICT, &id);
-    expect_told(&waiting, ERR_CONFLICT, &id);
+    expect_answer(&waiting, ERR_EXISTS, &id);
+    expect_answer(&waiting, ERR_CONFLICT, &id);
+    expect_answer(&waiting, ERR_CONFLICT, &id);
+    expect_answer(&waiting, ERR_CONFLICT, &id);
     cr_assert(list_is_empty(&waiting));
 }
 
-Test(recent, what_comes_behind_a_durable_one_is_judged_at_once)
+Test(recent, events_behind_a_durable_one_are_judged_at_once)
 {
     static const struct {
         const char *amount, *currency;
@@ -144,7 +144,7 @@ Test(recent, a_first_that_fails_is_forgotten_and_its_error_is_everyones)
     enter("k", "1", "EUR", RECENT_WAITS);
     struct list waiting;
     struct event_id id = end_first(first, ERR_DISK, &waiting);
-    expect_told(&waiting, ERR_DISK, NULL);
+    expect_answer(&waiting, ERR_DISK, NULL);
     struct queue_found found;
     cr_assert_not(recent_events_find(recent, &id, &found));
     end_alone(enter("k", "1", "EUR", RECENT_NEW), OK);
@@ -159,7 +159,7 @@ Test(recent, a_first_that_the_journal_knows_as_a_duplicate_leads_to_the_older_on
     first->append.ret_id = older_id;
     struct list waiting;
     struct event_id id = end_first(first, ERR_EXISTS, &waiting);
-    expect_told(&waiting, ERR_EXISTS, &older_id);
+    expect_answer(&waiting, ERR_EXISTS, &older_id);
     struct queue_entry *later = enter("k", "1.0", "EUR", RECENT_DUPLICATE);
     cr_assert_arr_eq(&later->append.ret_id, &older_id, sizeof older_id);
     struct queue_found found;
@@ -175,7 +175,7 @@ Test(recent, behind_a_first_that_was_a_conflict_nobody_is_judged_here)
     enter("k", "2", "EUR", RECENT_WAITS);
     struct list waiting;
     end_first(first, ERR_CONFLICT, &waiting);
-    expect_told(&waiting, ERR_MOVED_ON, NULL);
+    expect_answer(&waiting, ERR_MOVED_ON, NULL);
     end_alone(enter("k", "2", "EUR", RECENT_NEW), OK);
 }
 
@@ -236,7 +236,7 @@ Test(recent, the_oldest_durable_one_makes_room_and_pending_ones_stay)
     drop(enter("f", "", "", RECENT_DUPLICATE)); /* its key is known all the same */
     enter("pending", "", "", RECENT_WAITS);
     struct event_id id = end_first(pending, OK, &waiting);
-    expect_told(&waiting, ERR_EXISTS, &id);
+    expect_answer(&waiting, ERR_EXISTS, &id);
     end_alone(second, OK);
     end_alone(third, OK);
 }

@@ -106,7 +106,7 @@ Test(recent_keys, money_is_equal_by_value_and_currency)
     cr_assert_not(recent_money_equal(&money, &other));
 }
 
-Test(recent_keys, of_a_full_set_the_oldest_durable_one_goes)
+Test(recent_keys, a_full_set_removes_its_oldest_durable_key)
 {
     begin(8);                                      /* one set */
     cr_assert_eq(enter(100, 100), RECENT_KEY_NEW); /* stays pending */

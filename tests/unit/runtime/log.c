@@ -147,7 +147,7 @@ Test(log, full_ring_drops_lines_and_reports_their_count)
     log_thread_enter("chatty");
     enum err started = log_start();
     for (int i = 0; i < LOG_RING_LINES + 7; i++)
-        log_error("line=%d.", i); /* the log thread can't finish the first one */
+        log_error("line=%d.", i); /* the log thread cannot finish the first one */
     int64_t dropped = metrics_read(METRIC_LOG_DROPPED);
     pthread_t drainer;
     pthread_create(&drainer, NULL, drain_pipe, &capture);

@@ -470,7 +470,7 @@ static void on_turn_end(struct loop *ended)
         loop_stop(ended);
 }
 
-Test(loop, turn_end_is_called_once_after_all_mail)
+Test(loop, turn_end_follows_all_mail_and_is_called_once)
 {
     struct mailbox mailbox;
     struct mail mails[3];

@@ -40,7 +40,7 @@ Test(small_file, written_content_is_read_back_and_only_the_owner_may_read_it)
     buffer_done(&content);
 }
 
-Test(small_file, missing_large_and_wrong_files_are_told_apart)
+Test(small_file, missing_large_and_wrong_files_are_distinguished)
 {
     struct buffer content = BUFFER_EMPTY;
     cr_expect_eq(small_file_read(directory, "none", 10, &content), ERR_NOT_FOUND);

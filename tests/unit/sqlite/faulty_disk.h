@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk that fails when a test wants it: syncs fail, writes are refused or find no room, or a sync
+ * A disk that fails on a test's request: syncs fail, writes are refused or find no room, or a sync
  * waits until the test releases it. The program defines fdatasync() in front of libc's, and puts
  * another pwrite into SQLite's own table of system calls.
  */

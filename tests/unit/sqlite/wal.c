@@ -49,7 +49,7 @@ Test(wal, a_step_is_due_when_the_wal_has_grown_and_the_next_commit_starts_it_ove
     sql_close(db);
 }
 
-Test(wal, a_commit_that_writes_nothing_is_told_from_one_that_does)
+Test(wal, a_commit_that_writes_nothing_is_detected)
 {
     struct checkpointer checkpointer;
     struct sqlite3 *db = open_table(&checkpointer);
