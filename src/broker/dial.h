@@ -4,8 +4,9 @@
  * connection that was short-lived: 0.2 s, then twice as long each time, up to 5 s, +-20 % so that
  * many threads do not connect at once.
  *
- * At most one request is open. Its answer arrives in the mailbox of the thread that dials, also if dialling
- * was stopped. So the connector is stopped before that mailbox is handled for the last time.
+ * At most one request is open. Its answer arrives in the mailbox of the thread that dials, also if
+ * dialling was stopped. So the connector is stopped before that mailbox is handled for the last
+ * time.
  */
 #ifndef PENSTOCK_BROKER_DIAL_H
 #define PENSTOCK_BROKER_DIAL_H

@@ -12,8 +12,8 @@
  *                       restart
  *
  * Beside it, the reserve says which classes of events are accepted while the disk fills up
- * (disk_reserve.h), and the checkpointer whether the WAL finds room in the file (sqlite/wal.h). Owned by
- * the journal's thread.
+ * (disk_reserve.h), and the checkpointer whether the WAL finds room in the file (sqlite/wal.h).
+ * Owned by the journal's thread.
  */
 #ifndef PENSTOCK_JOURNAL_DISK_WATCH_H
 #define PENSTOCK_JOURNAL_DISK_WATCH_H

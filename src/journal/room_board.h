@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The room board: shows other threads which classes of events a journal accepts, and why not all of
- * them. disk_reserve.h decides it. The journal's thread writes the board when something changes, and
- * about once a second while something is wrong. Any thread reads it (readyz, `penstock status`).
- * Each value is true by itself; two of them may be of different moments.
+ * them. disk_reserve.h decides it. The journal's thread writes the board when something changes,
+ * and about once a second while something is wrong. Any thread reads it (readyz, `penstock
+ * status`). Each value is true by itself; two of them may be of different moments.
  *
  *   well        everything is accepted
  *   reserve     the disk fills up, and the rest is kept for outcomes. `space` says which classes

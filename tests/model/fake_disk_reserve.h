@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Replaces journal/disk_reserve.c: free space on the simulated disk. Releasing the reserve gives a full
- * disk room for FAKE_RESERVE_BYTES more.
+ * Replaces journal/disk_reserve.c: free space on the simulated disk. Releasing the reserve gives a
+ * full disk room for FAKE_RESERVE_BYTES more.
  */
 #ifndef PENSTOCK_TESTS_MODEL_FAKE_DISK_RESERVE_H
 #define PENSTOCK_TESTS_MODEL_FAKE_DISK_RESERVE_H
