@@ -45,5 +45,6 @@ void *memory_resize(void *memory, size_t size)
 
 char *memory_copy_string(const char *text)
 {
-    return strcpy(memory_new_raw(strlen(text) + 1), text);
+    size_t size = strlen(text) + 1;
+    return memcpy(memory_new_raw(size), text, size);
 }

@@ -193,7 +193,7 @@ enum err command_parse(const struct command *command, int argc, char *const *arg
 static int parse_and_run(const struct command *command, int argc, char **argv,
     const struct cli_gateway_commands *gateway)
 {
-    struct invocation call;
+    struct invocation call = {0};
     struct buffer complaint = BUFFER_EMPTY;
     enum err err = command_parse(command, argc, argv, &call, &complaint);
     if (err)

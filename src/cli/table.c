@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,7 +60,9 @@ static void print_hyphens(size_t width, bool is_last, FILE *out)
 
 void table_print(const struct table *table, FILE *out)
 {
-    size_t columns = table->columns_count, *widths = memory_new_array(columns, sizeof *widths);
+    size_t columns = table->columns_count;
+    assert(columns > 0);
+    size_t *widths = memory_new_array(columns, sizeof *widths);
     for (size_t i = 0; i < columns; i++)
         widths[i] = strlen(table->columns[i].title);
     for (size_t i = 0; i < table->count; i++) {

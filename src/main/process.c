@@ -99,8 +99,8 @@ void process_end(void)
 static void on_second_signal(int number)
 {
     static const char text[] = "penstock: a second signal: the process ends at once\n";
-    log_output_last_words(text,
-        sizeof text - 1); /* NOLINT(bugprone-signal-handler): it polls, reads and writes only */
+    /* NOLINTNEXTLINE(bugprone-signal-handler): it polls, reads and writes only */
+    log_output_last_words(text, sizeof text - 1);
     _exit(EX_TEMPFAIL);
 }
 

@@ -95,10 +95,13 @@ struct consumer {
     int64_t subscriber_not_before_us; /* monotonic */
     unsigned subscriber_failures;
     struct connector_request ownership_request;
-    bool asking_ownership;
     int64_t ownership_due_us;
+    bool asking_ownership;
     bool redeclare; /* a queue is gone */
     bool deposed;   /* another journal owns delivery now */
+    bool reading;
+    bool listed;            /* what the last run left is known */
+    bool listing, adopting; /* a request is out */
     struct timer tick_timer;
     int64_t retry_due_us; /* what the disk refused */
 
@@ -106,14 +109,11 @@ struct consumer {
     struct id_map by_event;
     int64_t bytes_in_memory; /* of unacked events, and of poison until it is kept */
     int64_t refusal_due_us;  /* when a refusal may be logged again */
-    bool reading;
-    struct list poison; /* messages that the journal has refused to keep so far */
+    struct list poison;      /* messages that the journal has refused to keep so far */
 
     struct id_map suspended;   /* of struct suspended, by event number */
     unsigned *suspended_count; /* by channel */
     unsigned *empty_seen;      /* by channel: how often its queue was found empty, in turn */
-    bool listed;               /* what the last run left is known */
-    bool listing, adopting;    /* a request is out */
     int64_t depth_due_us;
 
     struct drops drops;
