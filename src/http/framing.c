@@ -41,6 +41,8 @@ enum state {
 
 enum header { HEADER_OTHER = 0, HEADER_HOST = 1, HEADER_LENGTH = 2, HEADER_ENCODING = 4 };
 
+const char framing_too_large[] = "The body is too large. Send less in one request.";
+
 static const char bare[] = "A line must end with CR LF.";
 static const char bad_line[] =
     "The request line must be METHOD TARGET HTTP/1.1, with single spaces.";
@@ -212,6 +214,9 @@ static const char *end_head(struct framing *framing)
         return "HTTP/1.0 does not allow Transfer-Encoding.";
     if (!(seen & HEADER_HOST) && !framing->is_http_1_0)
         return "Host is missing.";
+    if ((seen & HEADER_LENGTH) && framing->body_bytes_max &&
+        framing->left > framing->body_bytes_max)
+        return framing_too_large;
     if (seen & HEADER_ENCODING)
         framing->state = CHUNK_FIRST;
     else
@@ -401,7 +406,8 @@ const char *framing_walk(struct framing *framing, const char *bytes, size_t len,
         if (framing->state == START) {
             *ret_start = at;
             *framing = (struct framing){.state = bytes[at] == '\r' ? START_LF : METHOD_FIRST,
-                .requests = framing->requests + 1};
+                .requests = framing->requests + 1,
+                .body_bytes_max = framing->body_bytes_max};
             at += bytes[at] == '\r';
             continue;
         }

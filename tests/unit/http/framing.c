@@ -196,3 +196,15 @@ Test(framing, phase_names_the_part_that_is_being_read)
     }
     cr_assert_eq(framing.requests, 2);
 }
+
+Test(framing, length_above_the_limit_is_rejected_in_every_request)
+{
+    static const char fits[] = POST HOST "Content-Length: 3\r\n\r\nabc";
+    static const char exceeds[] = POST HOST "Content-Length: 4\r\n\r\n";
+    struct framing framing = {.body_bytes_max = 3};
+    size_t start;
+    cr_assert_null(framing_walk(&framing, fits, strlen(fits), &start));
+    cr_assert_null(framing_walk(&framing, fits, strlen(fits), &start));
+    cr_assert_eq(framing_walk(&framing, exceeds, strlen(exceeds), &start), framing_too_large);
+    cr_assert_eq(start, 0);
+}
