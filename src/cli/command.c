@@ -28,8 +28,8 @@ static void print_commands(FILE *out)
         print_command(out, &command_rows[i]);
 }
 
-/* Returns whether `group` is the first of the two words of some command, such as "event". Prints the
- * commands of the group. */
+/* Prints the commands whose name begins with the word `group`, such as "event". Returns false if
+ * there are none. */
 static bool print_group(FILE *out, const char *group)
 {
     size_t len = strlen(group);

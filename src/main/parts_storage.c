@@ -15,7 +15,7 @@
 
 /* The data directory. */
 
-/* The default limits on connections are for a server. A gateway for trying out does not reach them. */
+/* The default limits are for a server. A gateway for trying out does not reach them. */
 static bool is_demo_with_defaults(const struct gateway *gateway, uint64_t limit)
 {
     const struct config *config = gateway->options.config;
