@@ -28,6 +28,25 @@ static void print_commands(FILE *out)
         print_command(out, &command_rows[i]);
 }
 
+/* Prints the commands whose name begins with the word `group`, such as "event". Returns false if
+ * there are none. */
+static bool print_group(FILE *out, const char *group)
+{
+    size_t len = strlen(group);
+    bool found = false;
+    for (size_t i = 0; i < command_count; i++) {
+        if (strncmp(command_rows[i].name, group, len) != 0 || command_rows[i].name[len] != ' ')
+            continue;
+        if (!found)
+            fprintf(out, "Usage: penstock %s COMMAND ...\n\nCommands:\n", group);
+        print_command(out, &command_rows[i]);
+        found = true;
+    }
+    if (found)
+        fprintf(out, "\npenstock %s COMMAND --help shows the flags of a command.\n", group);
+    return found;
+}
+
 static void print_help(FILE *out)
 {
     struct buffer options = BUFFER_EMPTY;
@@ -174,7 +193,7 @@ enum err command_parse(const struct command *command, int argc, char *const *arg
         if (argv[i][0] == '-')
             err = take_flag(command, argc, argv, &i, &call, complaint);
         else if (call.words_count == command->words_max)
-            err = complain_see_help(command, complaint, "\"%s\" is one argument too many", argv[i]);
+            err = complain_see_help(command, complaint, "unexpected argument \"%s\"", argv[i]);
         else
             call.words[call.words_count++] = argv[i];
         if (err)
@@ -230,6 +249,9 @@ int cli_run(int argc, char **argv, const struct cli_gateway_commands *gateway)
     const struct command *command = argc >= 2 ? command_find(argc - 1, argv + 1, &used) : NULL;
     if (command)
         return parse_and_run(command, argc - 1 - used, argv + 1 + used, gateway);
+    if (argc == 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0) &&
+        print_group(stdout, argv[1]))
+        return EX_OK;
     if (argc < 2)
         fputs("penstock: the command is missing. To try Penstock out: penstock dev\n", stderr);
     else

@@ -37,6 +37,7 @@ enum command_flag {
     FLAG_FORCE,
     FLAG_TAKE_OVER,
     FLAG_TO_ENDPOINT,
+    FLAG_ENDPOINT_ENABLED,
     FLAGS
 };
 

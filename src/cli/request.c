@@ -102,8 +102,8 @@ int request_run(const struct invocation *call)
     if (strcmp(command->method, "PATCH") == 0 && json_object_size(body) == 0) {
         json_decref(body);
         return command_fail(ERR_USAGE,
-            "%s: nothing is to be changed: give a flag, see \"penstock %s --help\"", command->name,
-            command->name);
+            "%s: there is no change: give at least one flag, see \"penstock %s --help\"",
+            command->name, command->name);
     }
     return send(call, command->method, command->path, body);
 }

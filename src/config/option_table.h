@@ -19,31 +19,31 @@
 
 #define OPTION_TABLE(X)                                                                            \
     X("roles", ROLES, roles, 1, 2, "[ingress, delivery]", restart,                                 \
-        "What this gateway does: ingress takes events, delivery sends them to clients. One "       \
-        "gateway of an installation has both. Any number of others have ingress alone; they need " \
-        "a broker and a leader.")                                                                  \
+        "What this gateway does: ingress takes events, delivery sends them to clients. Exactly "   \
+        "one gateway has both. All other gateways have only ingress. They need a broker "          \
+        "(queue.kind: rabbitmq) and leader.url.")                                                  \
     X("data.directory", PATH, data_directory, 1, 4000, "/var/lib/penstock", restart,               \
         "The directory of all durable data: installation, keys, account database, journals.")      \
     X("data.partitions", INTEGER, partitions, 1, 4096, "16", restart,                              \
-        "Partitions of the installation. Fixed when the data directory is made.")                  \
+        "Number of parts into which accounts are divided. It cannot be changed later.")            \
     X("data.shards", INTEGER, shards, 0, 64, "0", restart,                                         \
         "Number of journals; each has its own threads. 0: one per core, at most the number of "    \
-        "partitions. Fixed when the data directory is made.")                                      \
+        "partitions. It cannot be changed later.")                                                 \
     X("data.bytes_in_flight_max", BYTES, bytes_in_flight_max, 16777216, 1099511627776, "64MiB",    \
         restart,                                                                                   \
-        "Memory for events under way. When it is used up, partners get 503 and backlogs stay on "  \
-        "disk.")                                                                                   \
+        "Memory for events that are being stored or sent. When it is full, partners get 503.")     \
     X("data.reserve", BYTES, reserve_bytes, 0, 1099511627776, "64MiB", restart,                    \
-        "Disk space that is kept for recording deliveries when the disk is full, at least 16 MiB " \
-        "for each shard. When less than four times as much is free, optional events are "          \
-        "rejected; below twice as much, important ones as well. 0: none.")                         \
+        "Disk space that is kept free to record deliveries, at least 16 MiB for each shard. If "   \
+        "less than four times this space is free, optional events are rejected. If less than "     \
+        "twice this space is free, important events are rejected as well. If the disk is full, "   \
+        "all events are rejected. 0: none.")                                                       \
     X("retention.bodies", DURATION, retention_bodies_us, 0, 315360000000000, "7d", restart,        \
         "How long the bodies of delivered and discarded events are kept. 0s: forever.")            \
     X("retention.history", DURATION, retention_history_us, 0, 315360000000000, "90d", restart,     \
-        "How long delivered and discarded events are kept one by one; their sums are kept "        \
-        "longer. 0s: forever.")                                                                    \
+        "How long each delivered or discarded event is kept. Daily sums are kept longer. 0s: "     \
+        "forever.")                                                                                \
     X("queue.kind", QUEUE_KIND, queue_kind, 0, 0, "direct", restart,                               \
-        "Where events are between ingress and delivery. direct: in the journal of this gateway. "  \
+        "Where events wait between ingress and delivery. direct: in the journal of this gateway. " \
         "rabbitmq: in the quorum queues of a RabbitMQ cluster, and in the journal while the "      \
         "cluster does not accept them.")                                                           \
     X("broker.addresses", ADDRESSES, broker_addresses, 1, 16, "[127.0.0.1:5672]", restart,         \
@@ -61,28 +61,29 @@
     X("broker.key_file", PATH, broker_key_file, 0, 4000, "", restart,                              \
         "The key of the client certificate.")                                                      \
     X("broker.heartbeat", DURATION, broker_heartbeat_us, 2000000, 600000000, "10s", restart,       \
-        "Interval of heartbeats on a connection. After two without any data the connection is "    \
-        "closed.")                                                                                 \
+        "Interval of heartbeats on a connection. After two intervals without data the connection " \
+        "is closed.")                                                                              \
     X("broker.confirm_timeout", DURATION, broker_confirm_timeout_us, 100000, 10000000, "1s",       \
         restart,                                                                                   \
         "How long the broker may take to confirm an event. After that the journal takes it.")      \
     X("broker.lag_max", DURATION, broker_lag_us_max, 0, 5000000, "150ms", restart,                 \
-        "How long events may wait in the broker before new events of their partition take the "    \
-        "direct path through the journal, until the broker has caught up. Only where this "        \
-        "gateway delivers. 0s: no limit.")                                                         \
+        "If events wait longer than this in the broker, new events of their partition go through " \
+        "the journal until the broker has caught up. Only used by the gateway that delivers. 0s: " \
+        "no limit.")                                                                               \
     X("broker.window", INTEGER, broker_window, 16, 65536, "4096", restart,                         \
-        "Events that an ingress thread has published and that the broker has not confirmed, at "   \
-        "most. Quorum queues are fast with a large window.")                                       \
+        "The largest number of events that an ingress thread has published and that the broker "   \
+        "has not confirmed. Quorum queues are fast with a large window.")                          \
     X("broker.prefetch", INTEGER, broker_prefetch, 1, 65535, "512", restart,                       \
-        "Events of one partition that the broker sends to delivery before delivery acknowledges "  \
-        "them, at most.")                                                                          \
+        "The largest number of events of one partition that the broker sends to delivery before "  \
+        "delivery acknowledges them.")                                                             \
     X("broker.prefetch_bytes", BYTES, broker_prefetch_bytes, 1048576, 1099511627776, "32MiB",      \
-        restart, "The same for all partitions of a shard together, in bytes.")                     \
+        restart, "The largest total size of such events, for all partitions of a shard.")          \
     X("broker.taps", BOOLEAN, broker_taps, 0, 1, "true", restart,                                  \
-        "Publish a copy of each event that delivery takes to the topic exchange penstock.events.") \
+        "When delivery takes an event, publish a copy of it to the topic exchange "                \
+        "penstock.events.")                                                                        \
     X("intake.partner", TEXT, intake_partner, 0, 64, "", restart,                                  \
-        "Read the queue penstock.intake, and take its messages as posted by this partner. Empty: " \
-        "the queue is not read.")                                                                  \
+        "Accept messages from the queue penstock.intake, as if this partner had posted them. "     \
+        "Empty: off.")                                                                             \
     X("leader.url", TEXT, leader_url, 0, 1024, "", restart,                                        \
         "For a gateway without delivery: the admin listener of the delivering gateway, such as "   \
         "https://leader.example:9640. Partners, accounts and endpoints come from there.")          \
@@ -93,7 +94,8 @@
     X("ingress.threads", INTEGER, ingress_threads, 0, 64, "0", restart,                            \
         "Ingress threads. 0: one per core.")                                                       \
     X("ingress.connections_max", INTEGER, ingress_connections_max, 1, 1000000, "10000", restart,   \
-        "Connections of partners per ingress thread. When all are used, accepting pauses.")        \
+        "The largest number of connections of partners per ingress thread. At this limit, new "    \
+        "connections wait.")                                                                       \
     X("admin.listen", ADDRESS, admin_listen, 1, 255, "127.0.0.1:9640", restart,                    \
         "The listener for operators: admin API, health, metrics. Keep it on loopback or behind "   \
         "TLS.")                                                                                    \
@@ -101,9 +103,9 @@
         "File with the bearer token of the admin API. Empty: keys/admin.token, made at the first " \
         "start.")                                                                                  \
     X("events.critical_types", TYPES, critical_types, 0, 32, "[lead, purchase, payout]", reload,   \
-        "Event types that are critical, or beginnings of types followed by *. Their events need "  \
-        "a key, duplicates are recognized for 90 days, and they are rejected last when the "       \
-        "gateway is overloaded.")                                                                  \
+        "Event types that are critical, or prefixes with *, such as lead.*. Their events need a "  \
+        "key, and duplicates are recognized for 90 days. When the gateway is overloaded, they "    \
+        "are rejected last.")                                                                      \
     X("events.optional_types", TYPES, optional_types, 0, 32, "[notification, status_update]",      \
         reload, "Event types that are rejected first. Types in neither list are important.")       \
     X("events.guarded_types", TYPES, guarded_types, 0, 32, "[payout]", reload,                     \
@@ -111,42 +113,40 @@
         "client got the event, the delivery is parked for an operator. They are critical as "      \
         "well.")                                                                                   \
     X("events.allowed_types", TYPES, allowed_types, 0, 32, "[]", reload,                           \
-        "Event types that are accepted; others are rejected with 422. Empty: every type, except "  \
-        "one that differs from a type of the lists above only in upper and lower case.")           \
+        "Event types that are accepted; others are rejected with 422. Empty: every type. A type "  \
+        "that differs from one of the lists above only by case is always rejected.")               \
     X("delivery.connect_timeout", DURATION, connect_timeout_us, 1000, 60000000, "5s", reload,      \
-        "Timeout of name look-up, TCP and TLS together.")                                          \
+        "How long a connection may take: DNS, TCP and TLS together.")                              \
     X("delivery.answer_timeout", DURATION, answer_timeout_us, 10000, 600000000, "30s", reload,     \
         "Timeout of one whole request to a client.")                                               \
     X("delivery.guarded_answer_timeout", DURATION, guarded_answer_timeout_us, 10000, 600000000,    \
         "90s", reload,                                                                             \
-        "The same for guarded events (payouts). It is longer: a timeout makes the delivery "       \
-        "ambiguous.")                                                                              \
+        "The same for guarded events (payouts). It is longer because after a timeout nobody "      \
+        "knows whether the client did the payout.")                                                \
     X("delivery.retry_schedule", DURATIONS, retry_schedule, 1, 32,                                 \
         "[1s, 5s, 15s, 30s, 1m, 2m, 5m, 15m, 30m, 1h, 2h, 5h, 10h, 14h, 20h, 24h]", reload,        \
         "Waits after each failed attempt, each +-20 %. After the last one the delivery is dead. "  \
-        "Their sum is the horizon: the time from acceptance in which a delivery succeeds or "      \
-        "dies.")                                                                                   \
+        "The sum of the waits is the longest time that Penstock tries.")                           \
     X("delivery.retry_after_max", DURATION, retry_after_us_max, 0, 2592000000000, "2h", reload,    \
         "Longest delay that a client can request with Retry-After, unless the step of the "        \
-        "schedule is longer. It never moves the horizon.")                                         \
+        "schedule is longer. It does not make the total retry time longer.")                       \
     X("delivery.in_flight_per_endpoint", INTEGER, in_flight_per_endpoint, 1, 1024, "32", reload,   \
-        "Requests under way to one endpoint, at most.")                                            \
+        "The largest number of requests to one endpoint at the same time.")                        \
     X("delivery.in_flight_per_shard", INTEGER, in_flight_per_shard, 1, 16384, "1024", reload,      \
-        "Requests under way from one shard, at most.")                                             \
+        "The largest number of requests of one shard at the same time.")                           \
     X("delivery.active_per_endpoint", INTEGER, active_per_endpoint, 1, 100000, "512", reload,      \
-        "Deliveries of one endpoint in memory, at most; more of them stay in the journal until "   \
-        "there is room.")                                                                          \
+        "The largest number of deliveries of one endpoint in memory. Others wait in the journal.") \
     X("delivery.paused", BOOLEAN, paused, 0, 1, "false", reload,                                   \
-        "Start no deliveries. Events of partners are accepted and wait in the journal until this " \
-        "is false again.")                                                                         \
+        "true: send nothing. Partners can post; the events wait in the journal.")                  \
     X("delivery.allow_networks", NETWORKS, allow_networks, 0, 64, "[]", restart,                   \
-        "Networks that are not public and that deliveries may reach, such as [10.0.0.0/8].")       \
+        "Private networks that deliveries may go to, such as [10.0.0.0/8].")                       \
     X("delivery.allow_http", BOOLEAN, allow_http, 0, 1, "false", restart,                          \
         "Allow endpoints with plain http:// URLs.")                                                \
     X("delivery.ca_file", PATH, ca_file, 0, 4000, "", restart,                                     \
         "CA certificates for checking endpoints. Empty: those of the system.")                     \
     X("shutdown.drain", DURATION, drain_us, 0, 600000000, "15s", reload,                           \
-        "How long SIGTERM waits for requests and deliveries under way.")                           \
-    X("log.level", LEVEL, log_level, 0, 0, "info", reload, "error, warn, info or debug.")
+        "After SIGTERM, how long the gateway waits for running requests and deliveries.")          \
+    X("log.level", LEVEL, log_level, 0, 0, "info", reload,                                         \
+        "The least important messages that are logged: error, warn, info or debug.")
 
 #endif

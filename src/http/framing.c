@@ -41,21 +41,25 @@ enum state {
 
 enum header { HEADER_OTHER = 0, HEADER_HOST = 1, HEADER_LENGTH = 2, HEADER_ENCODING = 4 };
 
+const char framing_too_large[] = "The body is too large. Send less in one request.";
+
 static const char bare[] = "A line must end with CR LF.";
 static const char bad_line[] =
     "The request line must be METHOD TARGET HTTP/1.1, with single spaces.";
-static const char bad_name[] = "A header's name must be a token, directly followed by a colon.";
-static const char bad_value[] = "A header's value must not have control characters.";
+static const char bad_name[] = "A header name may have only letters, digits and - _ . and similar "
+                               "signs, with a colon directly "
+                               "after it.";
+static const char bad_value[] = "A header value must not have control characters.";
 static const char folded[] = "A header must not be continued on another line.";
 static const char bad_length[] = "Content-Length must be a number.";
 static const char bad_encoding[] = "Transfer-Encoding must be chunked.";
 static const char bad_host[] = "Host must be one name and an optional port.";
 static const char bad_chunk[] = "A chunk must begin with its size in hexadecimal digits and CR LF.";
-static const char bad_chunk_end[] = "A chunk's data must be followed by CR LF.";
+static const char bad_chunk_end[] = "The data of a chunk must be followed by CR LF.";
 static const char bad_extension[] =
-    "A chunk's extension must not have control characters or more than 1 KB.";
+    "The extension of a chunk must not have control characters or more than 1 KB.";
 static const char bad_trailer[] =
-    "A trailer field must be NAME: VALUE, and all of them together at most 8 KB.";
+    "A trailer must have the form NAME: VALUE. All trailers together have at most 8 KB.";
 
 #define IS_TOKEN 1
 #define IS_VALUE 2  /* of a field or an extension: everything except control characters */
@@ -128,10 +132,9 @@ static const char *begin_value(struct framing *framing)
         framing->headers_seen |= framing->header;
         return NULL;
     }
-    return framing->header == HEADER_HOST ? "Host must not be given more than once."
-           : framing->header == HEADER_LENGTH
-               ? "Content-Length must not be given more than once."
-               : "Transfer-Encoding must not be given more than once.";
+    return framing->header == HEADER_HOST     ? "Host must be sent only once."
+           : framing->header == HEADER_LENGTH ? "Content-Length must be sent only once."
+                                              : "Transfer-Encoding must be sent only once.";
 }
 
 /* Checks one visible byte of a value that affects the framing. */
@@ -206,11 +209,14 @@ static const char *end_head(struct framing *framing)
 {
     unsigned seen = framing->headers_seen;
     if ((seen & HEADER_LENGTH) && (seen & HEADER_ENCODING))
-        return "Content-Length and Transfer-Encoding must not be given together.";
+        return "Content-Length and Transfer-Encoding must not be sent together.";
     if ((seen & HEADER_ENCODING) && framing->is_http_1_0)
         return "HTTP/1.0 does not allow Transfer-Encoding.";
     if (!(seen & HEADER_HOST) && !framing->is_http_1_0)
         return "Host is missing.";
+    if ((seen & HEADER_LENGTH) && framing->body_bytes_max &&
+        framing->left > framing->body_bytes_max)
+        return framing_too_large;
     if (seen & HEADER_ENCODING)
         framing->state = CHUNK_FIRST;
     else
@@ -400,7 +406,8 @@ const char *framing_walk(struct framing *framing, const char *bytes, size_t len,
         if (framing->state == START) {
             *ret_start = at;
             *framing = (struct framing){.state = bytes[at] == '\r' ? START_LF : METHOD_FIRST,
-                .requests = framing->requests + 1};
+                .requests = framing->requests + 1,
+                .body_bytes_max = framing->body_bytes_max};
             at += bytes[at] == '\r';
             continue;
         }

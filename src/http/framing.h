@@ -28,13 +28,17 @@ struct framing {
     bool is_http_1_0, has_digits, is_blank; /* is_blank: after the last visible byte of the value */
     uint8_t matched;                        /* bytes matched of a fixed text */
     uint8_t name_len;
-    char name[20];       /* in lower case, cut to this size */
-    unsigned line_bytes; /* of a chunk's size and extension, or of a trailer */
-    unsigned requests;   /* begun so far; may wrap */
-    uint64_t left;       /* bytes left of the body or chunk */
+    char name[20];           /* in lower case, cut to this size */
+    unsigned line_bytes;     /* of a chunk's size and extension, or of a trailer */
+    unsigned requests;       /* begun so far; may wrap */
+    uint64_t left;           /* bytes left of the body or chunk */
+    uint64_t body_bytes_max; /* 0: no limit. Set by the caller; kept from request to request */
 };
 
 /* A zeroed struct is before the first request. */
+
+/* The fault of a request whose Content-Length is above body_bytes_max. */
+extern const char framing_too_large[];
 
 /*
  * Walks over the next bytes. Returns NULL, or a sentence that says what is wrong. Then *ret_start

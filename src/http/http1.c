@@ -8,9 +8,10 @@
  * h2o reads only while it waits for a request or its rest, so no answer is in flight when bytes
  * arrive.
  *
- * A rejected request gets one 400, and the connection is closed. Nothing after it is read. Earlier
- * requests of the same read are answered first: h2o gets the bytes up to the rejected request. When
- * h2o has used them and wants more, the 400 follows.
+ * A rejected request gets one 400, or 413 if its Content-Length is too large for h2o, and the
+ * connection is closed. Nothing after it is read. Earlier requests of the same read are answered
+ * first: h2o gets the bytes up to the rejected request. When h2o has used them and reads more, the
+ * refusal follows.
  *
  * Timeouts: idle between two requests, then one for the head and one for the body. Each counts from
  * its first byte, however slowly the bytes arrive. h2o has a single timeout for all three, from the
@@ -73,12 +74,13 @@ static void answer_refusal(struct http_connection *connection, const char *fault
     struct http_server *server = connection->server;
     h2o_socket_t *socket = connection->socket;
     struct buffer body = BUFFER_EMPTY, answer = BUFFER_EMPTY;
-    http_print_problem(&body, ERR_BAD_REQUEST, fault, NULL);
+    enum err error = fault == framing_too_large ? ERR_TOO_LARGE : ERR_BAD_REQUEST;
+    http_print_problem(&body, error, fault, NULL);
     buffer_add_format(&answer,
-        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: %zu\r\nServer: "
+        "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\nServer: "
         "Penstock\r\n"
         "content-type: application/problem+json\r\n\r\n",
-        body.len);
+        err_http_status(error), http_reason(err_http_status(error)), body.len);
     buffer_add_slice(&answer, buffer_slice(&body));
     bool made = buffer_status(&body) == OK && buffer_status(&answer) == OK;
     buffer_done(&body);
@@ -169,6 +171,7 @@ void http1_begin(struct http_connection *connection)
     h2o_socket_t *socket = connection->socket;
     connection->stage = CONNECTION_HTTP1;
     connection->deadline.cb = on_late;
+    connection->framing.body_bytes_max = server->config.max_request_entity_size;
     if (!take(connection, socket->input->size))
         return;
     bool gone = false;

@@ -47,7 +47,7 @@ const char *http2_framing_doubt(const h2o_req_t *req)
     h2o_iovec_t told = req->headers.entries[at].value;
     return h2o_strtosize(told.base, told.len) == req->entity.len
                ? NULL
-               : "The body has another length than Content-Length says.";
+               : "The length of the body is not the one in Content-Length.";
 }
 
 bool http2_is_guarded(void)

@@ -90,8 +90,16 @@ static const char *repeated_header(const struct http_server *server, const h2o_r
 static void answer_repeated(struct http_exchange *exchange, const char *name)
 {
     char detail[96];
-    snprintf(detail, sizeof detail, "The %s header occurs more than once: send it once.", name);
+    snprintf(detail, sizeof detail, "The %s header must be sent only once.", name);
     http_answer_problem(exchange, ERR_BAD_REQUEST, detail, NULL);
+}
+
+static void answer_too_large(struct http_exchange *exchange, size_t body_bytes_max)
+{
+    char detail[96];
+    snprintf(detail, sizeof detail, "The body is too large. At most %zu bytes are allowed here.",
+        body_bytes_max);
+    http_answer_problem(exchange, ERR_TOO_LARGE, detail, NULL);
 }
 
 static void dispatch(struct http_server *server, struct http_exchange *exchange)
@@ -103,13 +111,12 @@ static void dispatch(struct http_server *server, struct http_exchange *exchange)
         exchange->parts, methods)) {
     case ROUTE_NONE:
         http_answer_problem(
-            exchange, ERR_NOT_FOUND, "No resource has this path: check the URL.", NULL);
+            exchange, ERR_NOT_FOUND, "Nothing is at this path. Check the URL.", NULL);
         break;
     case ROUTE_OTHER_METHOD: {
         struct http_header_field allow = {"allow", methods};
         http_answer_problem_with(exchange, ERR_METHOD,
-            "The resource does not support this method: the Allow header names those that it does.",
-            NULL, &allow);
+            "This path does not support the method. See the Allow header.", NULL, &allow);
         break;
     }
     case ROUTE_FOUND:
@@ -117,8 +124,7 @@ static void dispatch(struct http_server *server, struct http_exchange *exchange)
         if (route->body_bytes_max)
             body_bytes_max = route->body_bytes_max;
         if (http_body(exchange).len > body_bytes_max)
-            http_answer_problem(exchange, ERR_TOO_LARGE,
-                "The body is too large for this resource: send less at once.", NULL);
+            answer_too_large(exchange, body_bytes_max);
         else
             route->handle(exchange, server->options.context);
     }

@@ -8,8 +8,9 @@
  *
  * Limits. route.c enforces body_bytes_max (413 with a problem). h2o accepts bodies that are larger
  * than the largest route's limit by body_bytes_max. So a body that is slightly too large is read,
- * and the connection stays usable. A larger one is rejected by h2o: on HTTP/1 with a 413 in plain
- * text and a close, on HTTP/2 with RST_STREAM.
+ * and the connection stays usable. A larger one is not read. On HTTP/1 it ends the connection: with
+ * a Content-Length, http1.c answers 413 with a problem; with chunks, h2o answers 413 in plain text.
+ * On HTTP/2, h2o sends RST_STREAM.
  *
  * h2o 2.2.5 buffers a whole body before it calls the handler, and has one limit for all paths. A
  * connection has at most 100 HTTP/2 streams (fixed in h2o), each with a window of 16 MiB. So with

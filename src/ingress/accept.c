@@ -16,8 +16,8 @@ static enum err check_type(
     const char *meant = class_type_meant(&ingress->class_rules, type);
     if (meant) {
         char problem[64 + EVENT_TYPE_BYTES_MAX];
-        snprintf(problem, sizeof problem,
-            "differs from \"%s\" by case only: types are case-sensitive", meant);
+        snprintf(
+            problem, sizeof problem, "must be written \"%s\": types are case-sensitive", meant);
         return refuse_field(ret_refusal, ERR_INVALID, "/type", problem);
     }
     if (!class_type_is_allowed(&ingress->class_rules, type))
@@ -42,7 +42,9 @@ static enum err choose_key(const struct ingress *ingress, const struct submissio
         return OK;
     const char *pointer = submission->partner->key_pointer;
     return refuse_field(ret_refusal, ERR_INVALID, *pointer ? pointer : "/id",
-        "is required for this type, unless there is an Idempotency-Key header");
+        submission->may_give_key
+            ? "is required for this type, unless there is an Idempotency-Key header"
+            : "is required for this type");
 }
 
 /* Finds the account if this partner may post for it. The answer is the same for an unknown account
@@ -55,8 +57,11 @@ static enum err find_account(const struct ingress *ingress, const struct partner
     if (*ret_account && (*ret_account)->enabled &&
         directory_may_post(directory, slice_from_string(partner->id), id))
         return OK;
-    return refuse_field(
-        ret_refusal, ERR_FORBIDDEN, "/account", "is not an account that you may post for");
+    refuse(ret_refusal, ERR_FORBIDDEN,
+        "You may not post for this account. Check `account`, or ask the operator.");
+    field_problems_add(
+        &ret_refusal->problems, "/account", "is not an account that you may post for");
+    return ERR_FORBIDDEN;
 }
 
 static void fresh_random(struct ingress *ingress, unsigned char ret_bytes[8])

@@ -70,8 +70,8 @@ void result_print(struct ingress *ingress, const struct journal_append *append, 
     buffer_add_format(json, "%s\"%s\",\"event\":\"%s\",\"receipt\":\"%s\"", head,
         duplicate ? "duplicate" : "accepted", id, receipt);
     if (append->event->parts.class == CLASS_CRITICAL && append->event->parts.amount.len == 0)
-        buffer_add_string(json, ",\"warnings\":[{\"pointer\":\"/amount\",\"detail\":\"is absent: "
-                                "this conversion counts as no money\"}]");
+        buffer_add_string(json, ",\"warnings\":[{\"pointer\":\"/amount\",\"detail\":\"is missing: "
+                                "the event adds nothing to the sums\"}]");
     buffer_add_char(json, '}');
 }
 
@@ -80,14 +80,14 @@ void result_refuse(
 {
     if (result != ERR_CONFLICT) {
         (void)refuse(ret_refusal, result == ERR_DAMAGED ? ERR_UNAVAILABLE : result,
-            "The event could not be made durable. Send it again later with the same id.");
+            "The event could not be stored. Send it again later with the same key.");
         return;
     }
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(&append->ret_id, id);
     (void)refuse(ret_refusal, ERR_CONFLICT,
         "%s was accepted under this key with another amount or currency. Use a new key for a new "
-        "event.",
+        "event. If it is the same event, do not send it again.",
         id);
     field_problems_add(&ret_refusal->problems, "/amount",
         "differs from the event that was accepted under this key");

@@ -27,7 +27,7 @@ struct asked {
 };
 
 #define NO_SUCH_EVENT "You have no event with this id."
-#define ASK_LATER "Ask again later."
+#define ASK_LATER "The state is not available now. Ask again later."
 
 static void add_time(struct buffer *json, const char *name, int64_t wall_us)
 {

@@ -61,6 +61,7 @@ enum err given_key_parse(struct slice header, char storage[GIVEN_KEY_BYTES_MAX],
 struct submission {
     const struct partner *partner;
     struct slice body;
+    bool may_give_key;         /* this way of posting allows an Idempotency-Key header */
     struct slice given_key;    /* used before a key in the body; valid or empty */
     struct slice fallback_key; /* used if there is no other key; valid or empty */
     struct slice traceparent;  /* ignored if it is not valid */
@@ -104,7 +105,7 @@ void result_print(struct ingress *ingress, const struct journal_append *append, 
 void result_refuse(
     const struct journal_append *append, enum err result, struct refusal *ret_refusal);
 #define REFUSED_LATE \
-    "The event is not durable yet. Send it again with the same id: it will be counted once."
+    "The event is not durable yet. Send it again with the same key. It counts only once."
 
 /* post_event.c: posts one event of an authenticated partner. `fallback_key` as in submission. */
 void ingress_post_one(struct ingress *ingress, struct http_exchange *exchange,

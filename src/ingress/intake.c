@@ -254,7 +254,8 @@ static void on_channel_lost(
     }
     set_status(intake, false, why);
     if (!intake->stopped && !intake->draining)
-        log_warn("intake queue is not consumed: retrying reason=\"%s\"", why);
+        log_warn(
+            "the queue penstock.intake cannot be read; Penstock tries again reason=\"%s\"", why);
     if (is_gone && !intake->stopped)
         broker_connector_doubt(intake->ingress->options.connector);
 }
@@ -263,7 +264,7 @@ static void on_channel_open(void *context, unsigned channel, uint32_t generation
 {
     struct intake *intake = context;
     set_status(intake, true, NULL);
-    log_info("intake queue is consumed partner=%s broker=%s", intake->partner,
+    log_info("the queue penstock.intake is read partner=%s broker=%s", intake->partner,
         subscriber_peer(intake->subscriber));
 }
 
@@ -295,7 +296,8 @@ static void on_dial_failed(void *context, enum err error, const char *detail)
     const char *why = *detail ? detail : err_title(error);
     set_status(intake, false, why);
     if (error != intake->dial_failure)
-        log_warn("no connection to the broker for the intake: retrying error=%s reason=\"%s\"",
+        log_warn("the intake has no connection to the broker; Penstock tries again error=%s "
+                 "reason=\"%s\"",
             err_name(error), why);
     intake->dial_failure = error;
 }
@@ -318,7 +320,7 @@ static void look_for_partner(struct intake *intake, int64_t now_mono_us)
     }
     if (!was_good && !is_first)
         return;
-    log_warn("intake queue is not consumed: its partner is unknown or disabled partner=%s",
+    log_warn("the queue penstock.intake is not read: its partner is unknown or disabled partner=%s",
         intake->partner);
     subscriber_close(intake->subscriber);
     set_status(intake, false, "its partner is unknown or disabled");

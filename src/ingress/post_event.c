@@ -69,6 +69,7 @@ static enum err post_one(struct ingress *ingress, struct http_exchange *exchange
     struct posted *posted = memory_new(sizeof *posted);
     struct submission submission = {.partner = partner,
         .body = http_body(exchange),
+        .may_give_key = true,
         .given_key = given_key,
         .fallback_key = fallback_key,
         .traceparent = http_header(exchange, "traceparent")};

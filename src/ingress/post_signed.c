@@ -45,9 +45,11 @@ static enum err check_secrets(const struct partner *partner, const struct signed
             return refuse(ret_refusal, ERR_NO_MEMORY, "Send the event again later.");
         found |= fits;
     }
-    return may_sign && found ? OK
-                             : refuse(ret_refusal, ERR_UNAUTHENTICATED,
-                                   "No signature is made with an active secret of this partner.");
+    return may_sign && found
+               ? OK
+               : refuse(ret_refusal, ERR_UNAUTHENTICATED,
+                     "The signature is wrong. Check the partner in the URL, the secret and "
+                     "the signed bytes.");
 }
 
 static enum err check_signature(struct ingress *ingress, const struct http_exchange *exchange,
@@ -59,13 +61,12 @@ static enum err check_signature(struct ingress *ingress, const struct http_excha
     struct slice signatures = http_header(exchange, "webhook-signature");
     if (!request.id.len || !request.timestamp.len || !signatures.len)
         return refuse(ret_refusal, ERR_UNAUTHENTICATED,
-            "Sign the request by Standard Webhooks: send webhook-id, webhook-timestamp and "
-            "webhook-signature.");
+            "Sign the request as Standard Webhooks describes: send webhook-id, webhook-timestamp "
+            "and webhook-signature.");
     if (http_header(exchange, "idempotency-key").data)
         return refuse(ret_refusal, ERR_INVALID,
-            "The Idempotency-Key header is not signed, so anyone who has seen this request could "
-            "send it again with another key. Remove the header: webhook-id is the key if the event "
-            "has none.");
+            "The Idempotency-Key header is not covered by the signature. Remove it, and put the "
+            "key in `id`.");
     if (!name_is_valid_key(request.id))
         return refuse(ret_refusal, ERR_UNAUTHENTICATED, "The webhook-id header " KEY_RULE ".");
     int64_t timestamp_s, now_s = clock_wall_us() / US_PER_SECOND;
@@ -74,7 +75,8 @@ static enum err check_signature(struct ingress *ingress, const struct http_excha
             "The webhook-timestamp header must be in Unix seconds.");
     if (timestamp_s < now_s - WEBHOOK_AGE_S_MAX || timestamp_s > now_s + WEBHOOK_AGE_S_MAX)
         return refuse(ret_refusal, ERR_UNAUTHENTICATED,
-            "The webhook-timestamp is more than %d s away from the gateway's clock.",
+            "The webhook-timestamp is more than %d s away from the clock of the gateway. Correct "
+            "your clock and sign again.",
             WEBHOOK_AGE_S_MAX);
     signature_list_parse(signatures, &request.signatures);
     *ret_partner = directory_partner(ingress->options.directory, http_path_part(exchange, 0));

@@ -29,8 +29,8 @@ const struct partner *ingress_authenticate(struct ingress *ingress, struct http_
     const struct partner *partner =
         directory_partner_of_credential(ingress->options.directory, digest);
     if (!partner || !partner->enabled) {
-        http_answer_problem(
-            exchange, ERR_UNAUTHENTICATED, "The API key is unknown or revoked.", NULL);
+        http_answer_problem(exchange, ERR_UNAUTHENTICATED,
+            "The API key is unknown or revoked. Ask the operator for a new one.", NULL);
         return NULL;
     }
     return partner;

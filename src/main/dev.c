@@ -213,8 +213,14 @@ static enum err write_ready_file(const struct dev *dev, const struct gateway *ga
 /* Printed line by line through the log, which never waits for a terminal. */
 static void print_welcome(const struct dev *dev, const struct gateway *gateway)
 {
-    char endpoint[ENDPOINT_ID_TEXT_BYTES];
+    char endpoint[ENDPOINT_ID_TEXT_BYTES], dev_directory[4001];
     endpoint_id_format(dev->endpoint, endpoint);
+    /* The command must also work in another directory, and without this environment. */
+    config_dev_directory(dev_directory, sizeof dev_directory);
+    bool is_default = strcmp(dev->config.data_directory, dev_directory) == 0;
+    char *directory = realpath(dev->config.data_directory, NULL);
+    if (!directory)
+        directory = memory_copy_string(dev->config.data_directory);
     struct buffer text = BUFFER_EMPTY;
     buffer_add_format(&text,
         "\nPenstock %s is ready.\n\n"
@@ -226,11 +232,14 @@ static void print_welcome(const struct dev *dev, const struct gateway *gateway)
         "-H 'Content-Type: application/json' "
         "-d '{\"id\":\"order-1\",\"type\":\"purchase\",\"account\":\"" ACCOUNT
         "\",\"amount\":\"129.90\",\"currency\":\"EUR\"}'\n\n"
-        "See what became of it, with the evt_ id of the answer:  %s event show EVENT\n\n"
+        "To see its history, use the evt_ id of the answer:\n\n"
+        "  %s event show EVENT%s%s%s\n\n"
         "Stop with Ctrl-C. Deliveries are shown below as they happen.\n\n",
         PENSTOCK_VERSION, gateway_ingress_url(gateway), gateway_admin_url(gateway),
         dev->config.data_directory, endpoint, ACCOUNT, dev->secret, gateway_ingress_url(gateway),
-        dev->api_key, program_invocation_name);
+        dev->api_key, program_invocation_name, is_default ? "" : " --data '",
+        is_default ? "" : directory, is_default ? "" : "'");
+    free(directory);
     for (const char *line = text.data; line && *line;) {
         int len = (int)strcspn(line, "\n");
         log_write(LOG_LIVE, "%.*s", len, line);
@@ -294,8 +303,11 @@ static int run(struct dev *dev)
         return command_fail(
             err, "dev: the demo sink cannot listen on 127.0.0.1: %s", err_title(err));
     int code = process_run(&(struct process){
-        .gateway =
-            {.config = &dev->config, .on_report = on_report, .prepare = prepare, .context = dev},
+        .gateway = {.config = &dev->config,
+            .is_demo = true,
+            .on_report = on_report,
+            .prepare = prepare,
+            .context = dev},
         .config = &dev->config,
         .on_ready = on_ready,
         .on_stopped = on_stopped,

@@ -37,6 +37,7 @@ struct gateway;
 struct gateway_options {
     const struct config *config;
     bool take_over; /* take delivery over from another journal (cluster/ownership.h) */
+    bool is_demo;   /* dev: its default limits on connections need not fit the open files */
     void (*on_report)(const struct delivery_report *report); /* may be NULL */
     /* Called when the account database is open and nothing else has started: `penstock dev` makes
      * its demo accounts here. May be NULL. */

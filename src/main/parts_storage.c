@@ -15,6 +15,14 @@
 
 /* The data directory. */
 
+/* The default limits are for a server. A gateway for trying out does not reach them. */
+static bool is_demo_with_defaults(const struct gateway *gateway, uint64_t limit)
+{
+    const struct config *config = gateway->options.config;
+    return gateway->options.is_demo && limit >= 20000 && config->ingress_connections_max <= 10000 &&
+           config->in_flight_per_shard <= 1024;
+}
+
 static void share_descriptors(struct gateway *gateway)
 {
     const struct config *config = gateway->options.config;
@@ -22,10 +30,13 @@ static void share_descriptors(struct gateway *gateway)
     gateway->shares =
         descriptors_share(limit, gateway->installation.shards, gateway->ingress_threads_wanted);
     unsigned partners = gateway->shares.partners, in_flight = gateway->shares.deliveries / 4 * 3;
+    if (is_demo_with_defaults(gateway, limit))
+        return;
     if (config->ingress_connections_max > partners || config->in_flight_per_shard > in_flight)
-        log_warn("%llu open files are too few for ingress.connections_max and "
-                 "delivery.in_flight_per_shard, which count as %u and %u: raise the hard limit of "
-                 "open files, or lower these options",
+        log_warn(
+            "The limit of %llu open files is too low. Penstock uses %u for "
+            "ingress.connections_max and %u for delivery.in_flight_per_shard. Raise the limit, "
+            "or lower these options.",
             (unsigned long long)limit, gateway_smaller(config->ingress_connections_max, partners),
             gateway_smaller(config->in_flight_per_shard, in_flight));
 }

@@ -22,7 +22,7 @@ static void skip_blanks(struct splitter *splitter)
 
 static enum err refuse_here(struct splitter *splitter, const char *problem)
 {
-    return refuse(splitter->refusal, ERR_MALFORMED_JSON, "%s (at byte %zu)", problem, splitter->at);
+    return refuse_json_at(splitter->refusal, splitter->at, problem);
 }
 
 static enum err add_item(struct splitter *splitter, size_t begin, size_t end)
@@ -70,21 +70,28 @@ static void skip_string(struct splitter *splitter)
     splitter->at = splitter->body.len;
 }
 
-/* Moves to the comma or bracket behind the item that begins here, or to the end of the body. */
+/* Moves to the comma or bracket behind the item that begins here, or to the end of the body. If a
+ * comma is missing, moves to the text in its place. */
 static void skip_item(struct splitter *splitter)
 {
     unsigned open = 0;
+    size_t begin = splitter->at;
     while (splitter->at < splitter->body.len) {
         char c = splitter->body.data[splitter->at];
+        bool is_begin = c == '{' || c == '[' || c == '"', is_end = c == '}' || c == ']';
+        if (open == 0 && (c == ',' || is_end || (is_begin && splitter->at > begin)))
+            return;
         if (c == '"') {
             skip_string(splitter);
-            continue;
+        } else {
+            open += is_begin;
+            open -= is_end;
+            splitter->at++;
         }
-        if (open == 0 && (c == ',' || c == ']' || c == '}'))
+        if (open == 0 && (is_end || c == '"')) {
+            skip_blanks(splitter);
             return;
-        open += c == '{' || c == '[';
-        open -= c == '}' || c == ']';
-        splitter->at++;
+        }
     }
 }
 
@@ -106,9 +113,11 @@ static enum err split_array(struct splitter *splitter)
         while (end > begin && is_blank(data[end - 1]))
             end--;
         if (splitter->at == len)
-            return refuse_here(splitter, "the array or something in it is not closed");
+            return refuse_here(splitter, "the array is not closed: a ], } or \" is missing");
         if (end == begin || data[splitter->at] == '}')
             return refuse_here(splitter, "an event is missing");
+        if (data[splitter->at] != ',' && data[splitter->at] != ']')
+            return refuse_here(splitter, "a comma is missing between two events");
         enum err failed = add_item(splitter, begin, end);
         if (failed)
             return failed;

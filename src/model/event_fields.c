@@ -141,9 +141,9 @@ static void take_key(struct reader *reader, enum value value, struct slice text)
     if (value == VALUE_NULL)
         return; /* as if it were absent */
     if (value != VALUE_STRING && value != VALUE_NUMBER)
-        problem = "must be a string or a number, because it is the event's key";
+        problem = "must be a string or a number, because it is the key of the event";
     else if (!name_is_valid_key(text) || !STORE(reader->fields->pointed_key, text))
-        problem = "is the event's key, which " KEY_RULE;
+        problem = KEY_RULE ", because it is the key of the event";
     if (!problem)
         return;
     char pointer[KEY_POINTER_BYTES_MAX + 1];
@@ -163,7 +163,7 @@ static int on_value(struct reader *reader, enum value value, struct slice text)
     if (reader->depth == 1 && reader->current != FIELD_OTHER)
         take_member(reader, value, text);
     if (kind != JSON_SCALAR && ++reader->depth > EVENT_JSON_DEPTH_MAX)
-        return stop(reader, "it is nested deeper than %d levels", EVENT_JSON_DEPTH_MAX);
+        return stop(reader, "the JSON is nested deeper than %d levels", EVENT_JSON_DEPTH_MAX);
     if (kind == JSON_OBJECT)
         reader->object_at[reader->depth] = ++reader->objects;
     return 1;
@@ -259,21 +259,15 @@ static void check_together(struct reader *reader)
         complain(reader, FIELD_CURRENCY, "is required with an amount");
 }
 
-static enum err refuse_malformed(const struct reader *reader, yajl_handle parser, struct slice body,
-    size_t at, struct refusal *ret_refusal)
+static enum err refuse_malformed(
+    const struct reader *reader, size_t at, struct refusal *ret_refusal)
 {
     if (reader->stopped == ERR_NO_MEMORY)
         return refuse(ret_refusal, ERR_NO_MEMORY, "Send the event again later.");
     if (reader->stopped)
-        return refuse(ret_refusal, ERR_MALFORMED_JSON, "%s (at byte %zu)", reader->stop_reason, at);
-    unsigned char *text = yajl_get_error(parser, 0, (const unsigned char *)body.data, body.len);
-    const char *reason = text ? (const char *)text : "out of memory";
-    int len = (int)strcspn(reason, "\n");
-    refuse(
-        ret_refusal, ERR_MALFORMED_JSON, "%.*s (at byte %zu)", len > 100 ? 100 : len, reason, at);
-    if (text)
-        yajl_free_error(parser, text);
-    return ERR_MALFORMED_JSON;
+        return refuse_json_at(ret_refusal, at, reader->stop_reason);
+    return refuse(ret_refusal, ERR_MALFORMED_JSON,
+        "The body is not valid JSON near byte %zu. Correct it and send it again.", at);
 }
 
 static enum err read_body(
@@ -281,9 +275,9 @@ static enum err read_body(
 {
     yajl_config(parser, yajl_dont_validate_strings, 1); /* json_text_check is stricter */
     if (yajl_parse(parser, (const unsigned char *)body.data, body.len) != yajl_status_ok)
-        return refuse_malformed(reader, parser, body, yajl_get_bytes_consumed(parser), ret_refusal);
+        return refuse_malformed(reader, yajl_get_bytes_consumed(parser), ret_refusal);
     if (yajl_complete_parse(parser) != yajl_status_ok)
-        return refuse_malformed(reader, parser, body, body.len, ret_refusal);
+        return refuse_malformed(reader, body.len, ret_refusal);
     check_together(reader);
     if (ret_refusal->problems.count == 0)
         return OK;
@@ -306,7 +300,7 @@ enum err event_fields_parse(const struct hash_seed *seed, struct slice body,
     size_t at = 0;
     const char *problem = NULL;
     if (!json_text_check(body, &at, &problem))
-        return refuse(ret_refusal, ERR_MALFORMED_JSON, "%s (at byte %zu)", problem, at);
+        return refuse_json_at(ret_refusal, at, problem);
     struct reader reader;
     reader.fields = ret_fields;
     reader.problems = &ret_refusal->problems;

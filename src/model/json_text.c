@@ -105,7 +105,8 @@ static size_t check_escape(const unsigned char *p, size_t left, const char **ret
     int second = unit < 0xdc00 ? escaped_unit(p + 6, left - 6) : -1;
     if (second >= 0xdc00 && second <= 0xdfff)
         return 12;
-    *ret_problem = "a \\u escape is half of a surrogate pair";
+    *ret_problem =
+        "a \\u escape is incomplete: write both parts of the pair, such as \\ud83d\\ude00";
     return 0;
 }
 
@@ -136,7 +137,7 @@ bool json_text_check(struct slice text, size_t *ret_at, const char **ret_problem
     size_t at = 0;
     if (text.len == 0)
         goto bad;
-    problem = "a byte order mark is not allowed";
+    problem = "a byte order mark is not allowed: remove the first three bytes";
     if (slice_starts_with(text, "\xef\xbb\xbf"))
         goto bad;
     while ((at = skip_plain(bytes, at, text.len, &in_string)) < text.len) {

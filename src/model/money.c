@@ -44,7 +44,7 @@ bool money_check_amount(struct slice text, const char **ret_problem)
     struct parts parts;
     if (!split(text, &parts)) {
         *ret_problem =
-            "must be a decimal number such as \"129.90\", without exponent or separators";
+            "must be a decimal number such as \"129.90\", without an exponent, spaces or commas";
         return false;
     }
     if (parts.integer.len > 1 && parts.integer.data[0] == '0') {

@@ -8,16 +8,18 @@
 /* Partner and account ids: 1 to NAME_BYTES_MAX of [A-Za-z0-9_.-], not beginning with a dot or a
  * hyphen. */
 bool name_is_valid(struct slice text);
-#define NAME_RULE "must be 1 to 64 of A-Z a-z 0-9 _ . -, beginning with a letter, digit or _"
+#define NAME_RULE \
+    "must have 1 to 64 characters of A-Z a-z 0-9 _ . -, the first one a letter, digit or _"
 
 /* Event types: 1 to EVENT_TYPE_BYTES_MAX of [A-Za-z0-9_.-]. */
 bool name_is_valid_type(struct slice text);
-#define TYPE_RULE "must be 1 to 64 of A-Z a-z 0-9 _ . -"
+#define TYPE_RULE "must have 1 to 64 characters of A-Z a-z 0-9 _ . -"
 
 /* Dedupe keys and event ids of partners: 1 to EVENT_KEY_BYTES_MAX of printable ASCII (0x21 to 0x7e,
  * and space inside). */
 bool name_is_valid_key(struct slice text);
-#define KEY_RULE "must be 1 to 256 printable ASCII characters, with spaces only inside"
+#define KEY_RULE \
+    "must have 1 to 256 printable ASCII characters, and must not begin or end with a space"
 
 /*
  * A traceparent header (W3C trace context, any version): lower-case hexadecimal and hyphens, 55 to

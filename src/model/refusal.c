@@ -36,3 +36,9 @@ enum err refuse_field(
     field_problems_add(&ret_refusal->problems, pointer, problem);
     return error;
 }
+
+enum err refuse_json_at(struct refusal *ret_refusal, size_t at, const char *problem)
+{
+    return refuse(ret_refusal, ERR_MALFORMED_JSON, "At byte %zu: %s. Correct it and send it again.",
+        at, problem);
+}

@@ -10,6 +10,8 @@
 #include "base/err.h"
 #include "base/limits.h"
 
+#include <stddef.h>
+
 #define FIELD_PROBLEMS_MAX 8
 
 struct field_problem {
@@ -31,11 +33,13 @@ struct refusal {
     struct field_problems problems;
 };
 
-/* Both return `error`, so that a check can end with one of them. Without a field, and with one. */
+/* All return the error, so that a check can end with one of them. Without a field, and with one. */
 enum err refuse(struct refusal *ret_refusal, enum err error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 enum err refuse_field(
     struct refusal *ret_refusal, enum err error, const char *pointer, const char *problem);
+/* ERR_MALFORMED_JSON with a problem of the text, such as "a string is not closed". */
+enum err refuse_json_at(struct refusal *ret_refusal, size_t at, const char *problem);
 
 #define CORRECT_THE_FIELDS "Correct the fields under errors and send the event again."
 

@@ -48,8 +48,8 @@ static void judge(struct disk_reserve *reserve)
     know(reserve, reserve->held ? space_left : SPACE_NONE);
 }
 
-enum err disk_reserve_open(struct disk_reserve *reserve, const char *directory, unsigned shard, int64_t bytes,
-    int64_t all_bytes)
+enum err disk_reserve_open(struct disk_reserve *reserve, const char *directory, unsigned shard,
+    int64_t bytes, int64_t all_bytes)
 {
     (void)directory;
     (void)shard;

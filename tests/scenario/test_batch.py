@@ -54,7 +54,8 @@ def test_each_item_has_its_result_and_good_ones_are_delivered_as_they_came(gatew
                          (no_event, "malformed-json"), (no_key, "invalid")):
         assert result["type"] == f"urn:penstock:problem:{kind}" and result["title"] and result["detail"]
     assert [error["pointer"] for error in incomplete["errors"]] == ["/account"]
-    assert [error["pointer"] for error in no_key["errors"]] == ["/id"]
+    assert no_key["errors"] == [{"pointer": "/id", "detail": "is required for this type"}]  # a batch rejects the header
+    assert foreign["detail"] == "You may not post for this account. Check `account`, or ask the operator."
     wait_for(lambda: sink.of(first["event"]) and sink.of(third["event"]), "the deliveries")
     assert sink.of(first["event"])[0].body == json.dumps(items[0]).encode()
     assert sink.of(third["event"])[0].body == spaced
@@ -68,7 +69,8 @@ def test_lines_end_in_lf_or_cr_lf_and_blank_ones_do_not_count(gateway):
     assert results(post(gateway, b"[ ]", "application/json")) == []
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[", b"[{}", b"[{},]", b"[,{}]", b"[{}] x", b"[{}][{}]", b"\xef\xbb\xbf[]", b"null"])
+@pytest.mark.parametrize("body", [b"", b"{}", b"[", b"[{}", b"[{},]", b"[,{}]", b"[{}] x", b"[{}][{}]", b"[{} {}]", b"[{}\n{},{}]",
+                                  b"\xef\xbb\xbf[]", b"null"])
 def test_an_array_that_is_broken_outside_of_its_items_is_refused_whole(gateway, body):
     answer = post(gateway, body, "application/json")
     assert answer.status_code == 400, answer.text

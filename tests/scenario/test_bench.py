@@ -244,7 +244,7 @@ def test_tls_is_spoken_and_a_certificate_is_checked_when_asked(tmp_path):
         refused = subprocess.run([BUILD / "bin/penstock-load", "--url", url, "--timetable", "constant:1:1s", "--ca", tmp_path / "wrong.pem"],
                                  env=clean_environment(tmp_path), capture_output=True, text=True, timeout=60, check=False)
     assert refused.returncode == 69
-    assert "No connection" in refused.stderr
+    assert "The connection failed" in refused.stderr
 
 
 def test_a_plan_with_a_word_that_nobody_knows_is_refused():

@@ -98,6 +98,12 @@ def test_the_live_line_on_a_terminal(tmp_path, no_color):
         assert answer.status_code == 200, answer.text
         line = f"-> {told['account']} -> sink".encode()
         wait_for(lambda: line in b"".join(shown), lambda: f"the live line: {b''.join(shown)}")
+        banner = b"".join(shown).decode().replace("\r", "")
+        command = next(text.strip() for text in banner.splitlines() if " event show EVENT" in text)
+        assert command.endswith(f" --data '{tmp_path / 'data'}'"), command
+        done = subprocess.run(["/bin/sh", "-c", command.replace("EVENT", answer.json()["event"])], env=clean_environment(tmp_path),
+                              capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 0 and answer.json()["event"] in done.stdout, done
     finally:
         process.terminate()
         assert process.wait(40) == 0, plain.read_text()

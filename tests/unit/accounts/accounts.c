@@ -151,14 +151,14 @@ Test(accounts, fields_are_checked)
     add_account("acc_1");
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
         cr_expect_eq(add_partner(wrong[i]), ERR_INVALID, "%s", wrong[i]);
-        cr_expect(slice_starts_with(slice_from_string(last.detail), "partner: must be 1 to 64"),
+        cr_expect(slice_starts_with(slice_from_string(last.detail), "partner: must have 1 to 64"),
             "%s", last.detail);
         cr_expect_eq(add_account(wrong[i]), ERR_INVALID);
-        cr_expect(slice_starts_with(slice_from_string(last.detail), "account: must be 1 to 64"),
+        cr_expect(slice_starts_with(slice_from_string(last.detail), "account: must have 1 to 64"),
             "%s", last.detail);
         cr_expect_eq(add_endpoint("acc_1", wrong[i], URL), ERR_INVALID);
-        cr_expect(slice_starts_with(slice_from_string(last.detail), "name: must be 1 to 64"), "%s",
-            last.detail);
+        cr_expect(slice_starts_with(slice_from_string(last.detail), "name: must have 1 to 64"),
+            "%s", last.detail);
     }
     cr_expect_eq(add_endpoint("acc_1", "main", ""), ERR_INVALID);
     cr_expect_str_eq(last.detail, "url: must be 1 to 2048 bytes");

@@ -76,10 +76,10 @@ static const struct {
         "penstock event show --help"},
     {"second argument is missing", {"partner", "grant", "shop"}, "the argument ACCOUNT is missing",
         "penstock partner grant --help"},
-    {"argument too many", {"status", "now"}, "\"now\" is one argument too many",
+    {"argument too many", {"status", "now"}, "unexpected argument \"now\"",
         "penstock status --help"},
     {"optional argument given twice", {"event", "conflicts", "evt_1", "evt_2"},
-        "\"evt_2\" is one argument too many", "--help"},
+        "unexpected argument \"evt_2\"", "--help"},
     {"no boolean", {"partner", "change", "shop", "--enabled", "maybe"},
         "\"maybe\" is not a value of --enabled", "true or false"},
     {"empty boolean", {"partner", "change", "shop", "--enabled="},
@@ -103,10 +103,10 @@ static const struct {
     {"no UTF-8", {"delivery", "discard", "dlv_1", "--expect", "dead", "--note", "\xff"},
         "is not a value of --note", "UTF-8"},
     {"argument that is no name", {"endpoint", "list", "a/b"}, "\"a/b\" is not a name or id",
-        "must be 1 to 64"},
+        "must have 1 to 64"},
     {"argument of a list that is no name", {"event", "conflicts", "a?b"},
-        "\"a?b\" is not a name or id", "must be 1 to 64"},
-    {"nothing to change", {"partner", "change", "shop"}, "nothing is to be changed",
+        "\"a?b\" is not a name or id", "must have 1 to 64"},
+    {"nothing to change", {"partner", "change", "shop"}, "there is no change",
         "penstock partner change --help"},
 };
 
@@ -121,6 +121,29 @@ Test(parse, wrong_use_is_64_and_names_the_argument_and_the_remedy)
         cr_expect(strstr(run.err, mistakes[i].names), "%s: %s", mistakes[i].title, run.err);
         cr_expect(strstr(run.err, mistakes[i].remedy), "%s: %s", mistakes[i].title, run.err);
     }
+}
+
+Test(parse, help_of_a_group_lists_its_commands)
+{
+    static const char *const groups[] = {
+        "event", "delivery", "partner", "account", "endpoint", "data"};
+    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
+        RUN(&run, groups[i], "--help");
+        cr_expect_eq(run.code, EX_OK, "%s: %d", groups[i], run.code);
+        cr_expect_str_empty(run.err, "%s", groups[i]);
+        for (size_t n = 0; n < command_count; n++) {
+            const char *name = command_rows[n].name;
+            size_t len = strlen(groups[i]);
+            char row[64];
+            bool is_of_group = strncmp(name, groups[i], len) == 0 && name[len] == ' ';
+            snprintf(row, sizeof row, "\n  %s ", name);
+            cr_expect_eq(is_of_group, strstr(run.out, row) != NULL, "%s: %s", groups[i], name);
+        }
+    }
+    RUN(&run, "fly", "--help");
+    cr_expect_eq(run.code, EX_USAGE);
+    RUN(&run, "even", "--help");
+    cr_expect_eq(run.code, EX_USAGE);
 }
 
 Test(parse, unknown_and_missing_commands_are_64_and_show_the_commands)

@@ -92,24 +92,24 @@ Test(framing, ambiguous_requests_are_rejected)
         REFUSED("GET /\0 HTTP/1.1\r\n" HOST "\r\n", "single spaces"),
         REFUSED("GET /\r\n", "single spaces"),
         REFUSED("GET / HTTP/1.1\r\n\r\n", "Host is missing"),
-        REFUSED("GET / HTTP/1.1\r\n" HOST HOST "\r\n", "Host must not be given more"),
-        REFUSED("GET / HTTP/1.0\r\n" HOST HOST "\r\n", "Host must not be given more"),
+        REFUSED("GET / HTTP/1.1\r\n" HOST HOST "\r\n", "Host must be sent only once"),
+        REFUSED("GET / HTTP/1.0\r\n" HOST HOST "\r\n", "Host must be sent only once"),
         REFUSED("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "Host must be one"),
         REFUSED("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "Host must be one"),
         REFUSED("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", "Host must be one"),
         REFUSED("GET / HTTP/1.1\r\n " HOST "\r\n", "continued"),
         REFUSED("GET / HTTP/1.1\r\n" HOST "X: a\r\n\tb\r\n\r\n", "continued"),
-        REFUSED("GET / HTTP/1.1\r\n" HOST "X : a\r\n\r\n", "token"),
-        REFUSED("GET / HTTP/1.1\r\n" HOST ": a\r\n\r\n", "token"),
-        REFUSED("GET / HTTP/1.1\r\n" HOST "X\r\n\r\n", "token"),
-        REFUSED("GET / HTTP/1.1\r\n" HOST "X\0: a\r\n\r\n", "token"),
+        REFUSED("GET / HTTP/1.1\r\n" HOST "X : a\r\n\r\n", "header name"),
+        REFUSED("GET / HTTP/1.1\r\n" HOST ": a\r\n\r\n", "header name"),
+        REFUSED("GET / HTTP/1.1\r\n" HOST "X\r\n\r\n", "header name"),
+        REFUSED("GET / HTTP/1.1\r\n" HOST "X\0: a\r\n\r\n", "header name"),
         REFUSED("GET / HTTP/1.1\r\n" HOST "X: a\0b\r\n\r\n", "control"),
         REFUSED("GET / HTTP/1.1\r\n" HOST "X: a\rb\r\n\r\n", "CR LF"),
         REFUSED("GET / HTTP/1.1\r\n" HOST "X: a\x7f\r\n\r\n", "control"),
         REFUSED(POST HOST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "together"),
         REFUSED(POST HOST "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", "together"),
-        REFUSED(
-            POST HOST "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", "Content-Length must not"),
+        REFUSED(POST HOST "Content-Length: 1\r\nContent-Length: 1\r\n\r\n",
+            "Content-Length must be sent only once"),
         REFUSED(POST HOST "Content-Length: 1, 1\r\n\r\n", "must be a number"),
         REFUSED(POST HOST "Content-Length: 1 1\r\n\r\n", "must be a number"),
         REFUSED(POST HOST "Content-Length: +1\r\n\r\n", "must be a number"),
@@ -117,7 +117,7 @@ Test(framing, ambiguous_requests_are_rejected)
         REFUSED(POST HOST "Content-Length:\r\n\r\n", "must be a number"),
         REFUSED(POST HOST "Content-Length: 1000000000000000000\r\n\r\n", "must be a number"),
         REFUSED(POST HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "Transfer-Encoding must"),
+            "Transfer-Encoding must be sent only once"),
         REFUSED(POST HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", "must be chunked"),
         REFUSED(POST HOST "Transfer-Encoding: chunke\r\n\r\n", "must be chunked"),
         REFUSED(POST HOST "Transfer-Encoding: chunkedd\r\n\r\n", "must be chunked"),
@@ -195,4 +195,16 @@ Test(framing, phase_names_the_part_that_is_being_read)
         cr_assert_eq(framing_phase(&framing), steps[i].phase, "step %zu", i);
     }
     cr_assert_eq(framing.requests, 2);
+}
+
+Test(framing, length_above_the_limit_is_rejected_in_every_request)
+{
+    static const char fits[] = POST HOST "Content-Length: 3\r\n\r\nabc";
+    static const char exceeds[] = POST HOST "Content-Length: 4\r\n\r\n";
+    struct framing framing = {.body_bytes_max = 3};
+    size_t start;
+    cr_assert_null(framing_walk(&framing, fits, strlen(fits), &start));
+    cr_assert_null(framing_walk(&framing, fits, strlen(fits), &start));
+    cr_assert_eq(framing_walk(&framing, exceeds, strlen(exceeds), &start), framing_too_large);
+    cr_assert_eq(start, 0);
 }

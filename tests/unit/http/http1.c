@@ -235,11 +235,25 @@ Test(http1, much_too_large_body_ends_the_connection)
 {
     AUTO_CLOSE int fd = client_connect(&fixture);
     struct answer answer;
-    /* Only the head: h2o decides by the length. */
+    /* Only the head: the length is enough. */
     client_ask(fd, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1000000\r\n\r\n", &answer);
     cr_assert_eq(answer.status, 413);
+    cr_assert(strstr(answer.head, "\r\ncontent-type: application/problem+json\r\n"));
+    cr_assert(strstr(answer.body, "\"urn:penstock:problem:too-large\""));
     cr_assert(client_is_at_end(fd));
     cr_assert_eq(fixture.requests, 0);
+}
+
+Test(http1, earlier_request_is_answered_before_a_much_too_large_one)
+{
+    AUTO_CLOSE int fd = client_connect(&fixture);
+    struct answer answer;
+    client_ask(
+        fd, GET("/now") "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1000000\r\n\r\n", &answer);
+    cr_assert_eq(answer.status, 200);
+    client_read_answer(fd, &answer);
+    cr_assert_eq(answer.status, 413);
+    cr_assert(client_is_at_end(fd));
 }
 
 Test(http1, answers_arrive_through_the_mailbox)

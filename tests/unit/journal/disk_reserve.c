@@ -41,13 +41,16 @@ Test(reserve, tells_less_and_less_room_and_admits_the_critical_ones_last)
         disk_have_room(cases[i].room);
         cr_expect_eq(
             look(&reserve), cases[i].space, "case %zu: %s", i, disk_space_name(reserve.space));
-        cr_expect_eq(disk_reserve_admits(&reserve, CLASS_CRITICAL), cases[i].critical, "case %zu", i);
-        cr_expect_eq(disk_reserve_admits(&reserve, CLASS_IMPORTANT), cases[i].important, "case %zu", i);
-        cr_expect_eq(disk_reserve_admits(&reserve, CLASS_OPTIONAL), cases[i].optional, "case %zu", i);
+        cr_expect_eq(
+            disk_reserve_admits(&reserve, CLASS_CRITICAL), cases[i].critical, "case %zu", i);
+        cr_expect_eq(
+            disk_reserve_admits(&reserve, CLASS_IMPORTANT), cases[i].important, "case %zu", i);
+        cr_expect_eq(
+            disk_reserve_admits(&reserve, CLASS_OPTIONAL), cases[i].optional, "case %zu", i);
     }
     disk_reserve_give_up(&reserve, 0);
-    cr_expect(
-        !reserve.held && !disk_reserve_admits(&reserve, CLASS_CRITICAL), "nothing while it is given up");
+    cr_expect(!reserve.held && !disk_reserve_admits(&reserve, CLASS_CRITICAL),
+        "nothing while it is given up");
     cr_expect_eq(look(&reserve), SPACE_NONE, "its own room is not room enough");
     disk_have_room(2 * MIB);
     cr_expect(look(&reserve) == SPACE_LOW && reserve.held, "it is filled again");

@@ -61,18 +61,12 @@ Test(batch_split, lines_end_in_lf_or_cr_lf_and_blank_ones_are_skipped)
 Test(batch_split, array_is_split_at_its_own_commas_only)
 {
     static const char *const cases[][2] = {
-        {"[]", ""},
-        {" [ \n] ", ""},
-        {"[1]", "1"},
-        {"[ 1 , 2 ]\r\n", "1|2"},
+        {"[]", ""}, {" [ \n] ", ""}, {"[1]", "1"}, {"[ 1 , 2 ]\r\n", "1|2"},
         {"[{\"a\":[1,2]},{\"b\":{}}]", "{\"a\":[1,2]}|{\"b\":{}}"},
-        {"[\"]\",\"[\",\",\",\"}\"]", "\"]\"|\"[\"|\",\"|\"}\""},
-        {"[\"\\\"]\",2]", "\"\\\"]\"|2"},
-        {"[\"\\\\\",2]", "\"\\\\\"|2"},
-        {"[x,{y},nul,{\"a\" 1}]", "x|{y}|nul|{\"a\" 1}"},
-        {"[{],2]", "{]|2"},
-        {"[[[]],[]]", "[[]]|[]"},
-        {"[1 2]", "1 2"},
+        {"[\"]\",\"[\",\",\",\"}\"]", "\"]\"|\"[\"|\",\"|\"}\""}, {"[\"\\\"]\",2]", "\"\\\"]\"|2"},
+        {"[\"\\\\\",2]", "\"\\\\\"|2"}, {"[x,{y},nul,{\"a\" 1}]", "x|{y}|nul|{\"a\" 1}"},
+        {"[{],2]", "{]|2"}, {"[[[]],[]]", "[[]]|[]"},
+        {"[1 2]", "1 2"}, /* an event is an object, so this is one wrong item */
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         cr_expect_eq(split(slice_from_string(cases[i][0]), BATCH_ARRAY), OK, "%s: %s", cases[i][0],
@@ -85,11 +79,13 @@ Test(batch_split, malformed_text_outside_of_the_items_fails_the_batch)
 {
     static const char *const bad[] = {"", " ", "{}", "1", "\"[]\"", "{\"a\":[1]}", "[", "[1", "[1,",
         "[1,]", "[,]", "[,1]", "[1,,2]", "[1, ,2]", "[\"a]", "[\"a\\\"]", "[\"a\\", "[{]", "[{},{]",
-        "[}", "[1}", "[{]},2]", "[1]]", "[1] 2", "[1],", "[][]", "\xef\xbb\xbf[]", "\f[]", "[]\v"};
+        "[}", "[1}", "[{]},2]", "[{}{}]", "[{} {}]", "[{}\n{},{}]", "[{} 1]", "[{}x,2]", "[1 {}]",
+        "[\"a\" \"b\"]", "[\"a\"b]", "[1[]]", "[1]]", "[1] 2", "[1],", "[][]", "\xef\xbb\xbf[]",
+        "\f[]", "[]\v"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         cr_expect_eq(
             split(slice_from_string(bad[i]), BATCH_ARRAY), ERR_MALFORMED_JSON, "%s", bad[i]);
-        cr_expect_not_null(strstr(refusal.detail, "(at byte "), "%s: %s", bad[i], refusal.detail);
+        cr_expect_not_null(strstr(refusal.detail, "At byte "), "%s: %s", bad[i], refusal.detail);
         cr_expect_eq(count, 4711);
     }
     cr_expect_eq(split(SLICE_LITERAL("[1]\0"), BATCH_ARRAY), ERR_MALFORMED_JSON);

@@ -32,6 +32,13 @@ static enum err parse(const char *json, struct event_fields *fields, struct refu
     return parse_slice(slice_from_string(json), "", fields, refusal);
 }
 
+static bool names_place_and_remedy(const struct refusal *refusal)
+{
+    return refusal->detail[0] >= 'A' && refusal->detail[0] <= 'Z' &&
+           strstr(refusal->detail, " byte ") &&
+           strstr(refusal->detail, ". Correct it and send it again.");
+}
+
 Test(event_fields, reads_a_whole_event)
 {
     struct event_fields fields;
@@ -176,7 +183,7 @@ Test(event_fields, malformed_body_is_rejected_with_reason_and_position)
         struct event_fields fields;
         struct refusal refusal;
         cr_expect_eq(parse(bad[i], &fields, &refusal), ERR_MALFORMED_JSON, "%s", bad[i]);
-        cr_expect_not_null(strstr(refusal.detail, "(at byte "), "%s: %s", bad[i], refusal.detail);
+        cr_expect(names_place_and_remedy(&refusal), "%s: %s", bad[i], refusal.detail);
     }
     struct event_fields fields;
     struct refusal refusal;
@@ -210,7 +217,7 @@ Test(event_fields, rejects_texts_that_the_parser_accepts)
         struct event_fields fields;
         struct refusal refusal;
         cr_expect_eq(parse(bad[i], &fields, &refusal), ERR_MALFORMED_JSON, "case %zu", i);
-        cr_expect_not_null(strstr(refusal.detail, "(at byte "), "case %zu: %s", i, refusal.detail);
+        cr_expect(names_place_and_remedy(&refusal), "case %zu: %s", i, refusal.detail);
     }
 }
 
@@ -338,7 +345,8 @@ Test(event_fields, repeated_name_is_rejected_by_name)
     struct refusal refusal;
     cr_assert_eq(parse("{" MINIMAL ",\"data\":{\"sku\":1,\"sku\":2}}", &fields, &refusal),
         ERR_MALFORMED_JSON);
-    cr_assert_str_eq(refusal.detail, "the name \"sku\" occurs twice in one object (at byte 55)");
+    cr_assert_str_eq(refusal.detail,
+        "At byte 55: the name \"sku\" occurs twice in one object. Correct it and send it again.");
     cr_assert_eq(parse("{" MINIMAL ",\"\\n\":1,\"\\n\":2}", &fields, &refusal), ERR_MALFORMED_JSON);
     cr_assert(strstr(refusal.detail, "a name occurs twice"), "%s", refusal.detail);
 }
