@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The requests about stored deliveries: loading open ones into memory (JOURNAL_LOAD,
- * JOURNAL_SCAN_BACKLOG), moving one delivery (JOURNAL_START, JOURNAL_RECORD_OUTCOME,
- * JOURNAL_OPERATOR_ACTION), moving many (JOURNAL_RELEASE), and giving unrouted ones an endpoint
- * (JOURNAL_LIST_UNROUTED, JOURNAL_ROUTE). The owner of a delivery decides which endpoint gets it,
- * since the owner has the directory.
+ * JOURNAL_SCAN_BACKLOG), moving one delivery (JOURNAL_START, JOURNAL_RECORD_OUTCOME), moving many
+ * (JOURNAL_RELEASE), and giving unrouted ones an endpoint (JOURNAL_LIST_UNROUTED, JOURNAL_ROUTE).
+ * The owner of a delivery decides which endpoint gets it, since the owner has the directory.
+ * Operator actions are in operator_actions.c.
  */
 #include "journal/store.h"
 
@@ -150,7 +150,7 @@ static bool is_its_own(enum err result)
            result == ERR_DAMAGED;
 }
 
-static enum err end_request(struct request *request, enum err result)
+enum err store_end_request(struct request *request, enum err result)
 {
     if (!is_its_own(result))
         return result;
@@ -158,7 +158,7 @@ static enum err end_request(struct request *request, enum err result)
     return OK;
 }
 
-static void name_damaged(const struct store *store, int64_t delivery)
+void store_log_damaged(const struct store *store, int64_t delivery)
 {
     log_error("the row of a delivery is damaged: it is not changed, and the audit names it "
               "shard=%u delivery=%lld",
@@ -177,8 +177,8 @@ static enum err move(struct store *store, struct request *request, const struct 
     }
     enum err result = delivery_rows_move(&store->deliveries, &expected, move, store->now_us);
     if (result == ERR_DAMAGED)
-        name_damaged(store, order->delivery);
-    return end_request(request, result);
+        store_log_damaged(store, order->delivery);
+    return store_end_request(request, result);
 }
 
 enum err store_start(struct store *store, struct request *request)
@@ -200,136 +200,6 @@ enum err store_record_outcome(struct store *store, struct request *request)
         .attempt = order->has_attempt ? &order->attempt : NULL,
     };
     return move(store, request, &to);
-}
-
-/* JOURNAL_OPERATOR_ACTION. */
-
-/* Moves a delivery of the event in the totals from one endpoint to another (0: unrouted), in this
- * transaction. ERR_NOT_FOUND: the event is missing. ERR_DAMAGED: it is damaged. */
-static enum err transfer(struct store *store, int64_t seq, uint64_t from, uint64_t to)
-{
-    struct event *event;
-    enum err result = event_rows_read(&store->events, seq, &without_body, &event, NULL);
-    if (result)
-        return result;
-    int64_t now_us = clock_mono_us();
-    totals_add(&store->totals, &event->parts, from, TOTAL_ACCEPTED, -1, now_us);
-    totals_add(&store->totals, &event->parts, to, TOTAL_ACCEPTED, 1, now_us);
-    totals_demand(&store->totals);
-    event_unref(event);
-    return OK;
-}
-
-static enum err refuse(struct journal_operator_action *action, enum operator_action_refusal refusal)
-{
-    action->ret_refusal = refusal;
-    return ERR_INVALID;
-}
-
-/* Whether the event has a delivery for the endpoint that this one is to go to. */
-static enum err refuse_second(
-    struct store *store, struct journal_operator_action *action, const struct delivery_row *row)
-{
-    struct delivery_listed listed[ACCOUNT_ENDPOINTS_MAX];
-    unsigned count;
-    enum err result =
-        delivery_rows_read_event(&store->deliveries, placement_event(row->id), listed, &count);
-    for (unsigned i = 0; i < count && !result; i++) {
-        if (listed[i].row.id == row->id || listed[i].row.endpoint != action->endpoint)
-            continue;
-        action->ret_index = placement_index(listed[i].row.id);
-        result = refuse(action, ACTION_ENDPOINT_HAS_IT);
-    }
-    return result;
-}
-
-/* Whether there is something to send, and whose it is. */
-static enum err look_at_event(
-    struct store *store, struct journal_operator_action *action, int64_t seq)
-{
-    struct event *event;
-    bool has_body;
-    enum err result = event_rows_has_body(&store->events, seq, &has_body);
-    if (!result && !has_body)
-        result = refuse(action, ACTION_BODY_EXPIRED);
-    if (!result)
-        result = event_rows_read(&store->events, seq, &without_body, &event, NULL);
-    if (result)
-        return result == ERR_NOT_FOUND ? ERR_DAMAGED : result;
-    snprintf(
-        action->ret_account, sizeof action->ret_account, "%.*s", SLICE_ARGS(event->parts.account));
-    event_unref(event);
-    return OK;
-}
-
-/* Whether the delivery can be sent (again), as far as the journal can tell. */
-static enum err check_sending(
-    struct store *store, struct journal_operator_action *action, const struct delivery_row *row)
-{
-    bool moves = action->endpoint != 0 && action->endpoint != row->endpoint;
-    if (row->reason == PARK_DAMAGED)
-        return ERR_DAMAGED;
-    if (row->endpoint == 0 && action->endpoint == 0)
-        return refuse(action, ACTION_UNROUTED);
-    if (moves && row->state == DELIVERY_DELIVERED)
-        return refuse(action, ACTION_WAS_DELIVERED);
-    if (!action->looks && row->endpoint != action->expected_endpoint)
-        return ERR_MOVED_ON;
-    enum err result = moves ? refuse_second(store, action, row) : OK;
-    return result ? result : look_at_event(store, action, placement_event(row->id));
-}
-
-/* Makes the operator's move if the row is in the state that the operator expects. */
-static enum err action_on(
-    struct store *store, struct journal_operator_action *action, struct delivery_row *row)
-{
-    action->ret_delivery = row->id;
-    action->ret_endpoint = row->endpoint;
-    action->ret_state = row->state;
-    if (row->state != action->from)
-        return ERR_MOVED_ON;
-    enum err result = action->to == DELIVERY_PENDING ? check_sending(store, action, row) : OK;
-    if (result || action->looks)
-        return result;
-    const struct delivery_row before = *row;
-    const struct delivery_move move = {.to = action->to, .lane = LANE_REPLAY};
-    if (action->endpoint != 0 && action->endpoint != row->endpoint) {
-        result = transfer(store, placement_event(row->id), row->endpoint, action->endpoint);
-        row->endpoint = action->endpoint;
-    }
-    if (!result)
-        result = delivery_rows_move_row(&store->deliveries, row, &move, store->now_us);
-    if (!result)
-        result = delivery_rows_add_action(
-            &store->deliveries, &before, row, slice_from_string(action->note), store->now_us);
-    if (!result) {
-        action->ret_state = row->state;
-        action->ret_endpoint = row->endpoint;
-    }
-    /* The move is written by now: a failure behind it concerns the whole transaction. */
-    return result == ERR_DAMAGED ? ERR_DISK : result;
-}
-
-enum err store_action(struct store *store, struct request *request)
-{
-    struct journal_operator_action *action =
-        CONTAINER_OF(request, struct journal_operator_action, request);
-    struct delivery_row row;
-    int64_t seq;
-    bool may_action = delivery_state_may_move_by_operator(action->from, action->to) &&
-                      action->index < ACCOUNT_ENDPOINTS_MAX &&
-                      (action->to == DELIVERY_PENDING || (action->endpoint == 0 && !action->looks));
-    action->ret_refusal = ACTION_NOT_REFUSED;
-    assert(may_action);
-    if (!may_action)
-        return end_request(request, ERR_INVALID);
-    enum err result = event_rows_find(&store->events, &action->event, &seq);
-    if (!result)
-        result =
-            delivery_rows_read(&store->deliveries, placement_delivery(seq, action->index), &row);
-    if (result == ERR_DAMAGED)
-        name_damaged(store, placement_delivery(seq, action->index));
-    return end_request(request, result ? result : action_on(store, action, &row));
 }
 
 /* JOURNAL_RELEASE. */
@@ -386,6 +256,20 @@ void store_undo_list_unrouted(struct request *request)
     CONTAINER_OF(request, struct journal_list_unrouted, request)->ret_count = 0;
 }
 
+enum err store_transfer_totals(struct store *store, int64_t seq, uint64_t from, uint64_t to)
+{
+    struct event *event;
+    enum err result = event_rows_read(&store->events, seq, &without_body, &event, NULL);
+    if (result)
+        return result;
+    int64_t now_us = clock_mono_us();
+    totals_add(&store->totals, &event->parts, from, TOTAL_ACCEPTED, -1, now_us);
+    totals_add(&store->totals, &event->parts, to, TOTAL_ACCEPTED, 1, now_us);
+    totals_demand(&store->totals);
+    event_unref(event);
+    return OK;
+}
+
 static enum err route_one(struct store *store, int64_t delivery, uint64_t endpoint, unsigned *count)
 {
     struct delivery_row row;
@@ -393,7 +277,7 @@ static enum err route_one(struct store *store, int64_t delivery, uint64_t endpoi
     if (!result && (row.state != DELIVERY_PARKED || row.reason != PARK_UNROUTED))
         return OK;
     if (!result)
-        result = transfer(store, placement_event(delivery), 0, endpoint);
+        result = store_transfer_totals(store, placement_event(delivery), 0, endpoint);
     if (result == ERR_NOT_FOUND || result == ERR_DAMAGED)
         return OK;
     if (result)

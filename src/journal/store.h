@@ -106,6 +106,15 @@ void store_undo_list_broker_owned(struct request *request);
 void store_undo_check_confirmed(struct request *request);
 void store_undo_load_outbox(struct request *request);
 
+/* Ends a request with its own result when the failure concerns it alone: nothing was written for
+ * it, and the others of its transaction continue. Returns any other failure. */
+enum err store_end_request(struct request *request, enum err result) MUST_CHECK;
+void store_log_damaged(const struct store *store, int64_t delivery);
+/* Moves a delivery of the event in the totals from one endpoint to another (0: unrouted), in this
+ * transaction. ERR_NOT_FOUND: the event is missing. ERR_DAMAGED: it is damaged. */
+enum err store_transfer_totals(
+    struct store *store, int64_t seq, uint64_t from, uint64_t to) MUST_CHECK;
+
 /* Whether events of this class are accepted. */
 static inline bool store_admits(const struct store *store, enum event_class class)
 {

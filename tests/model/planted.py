@@ -92,7 +92,7 @@ BUGS = {
         ("AND state IN (4, 6)\",", "AND state IN (3, 4, 5, 6)\",")),
     "actions-on-any-state": (
         "an operator action moves a delivery that is not in the state the operator has seen",
-        "src/journal/delivery_requests.c",
+        "src/journal/operator_actions.c",
         ("    if (row->state != action->from)\n        return ERR_MOVED_ON;",
          "    if (!delivery_row_may_move(row->state, action->to))\n        return ERR_MOVED_ON;")),
     "failed-replay-is-dead": (
@@ -106,8 +106,8 @@ BUGS = {
         ("    row->delivered_us = delivery_row_delivered_us(row);\n", "")),
     "moved-without-totals": (
         "a delivery that an operator sends to another endpoint stays in the totals of the old one",
-        "src/journal/delivery_requests.c",
-        ("result = transfer(store, placement_event(row->id), row->endpoint, action->endpoint);",
+        "src/journal/operator_actions.c",
+        ("result = store_transfer_totals(\n            store, placement_event(row->id), row->endpoint, action->endpoint);",
          "result = OK;")),
     "sends-to-nowhere": (
         "a delivery without an endpoint is sent, and parked again",
