@@ -54,7 +54,7 @@ static enum err read_day(struct audit_run *run, int64_t day, take_total *take)
         bool good = total_row_take(&use, &row);
         const struct audit_key key = {
             run->shard, row.key.day, row.key.endpoint, row.key.account, row.key.currency};
-        result = audit_table_get(&run->table, &key, run->since, &entry);
+        result = audit_sums_get(&run->sums, &key, run->since, &entry);
         if (result)
             break;
         take(run, entry, &row, good);
@@ -95,7 +95,7 @@ static enum err begin_try(struct audit_run *run)
     run->in_range = run->after_seq == 0;
     run->is_tail = false;
     run->totals_day = run->from_day == INT64_MIN ? INT64_MIN : run->from_day - 1;
-    audit_table_reset(&run->table, run->shard, run->from_day, run->to_day, run->since);
+    audit_sums_reset(&run->sums, run->shard, run->from_day, run->to_day, run->since);
     return OK;
 }
 
@@ -130,8 +130,8 @@ enum err audit_read_totals_after(struct audit_run *run)
     while (
         !result && !(result = next_day(run, day, &day)) && day <= run->to_day && day != INT64_MAX)
         result = read_day(run, day, take_after);
-    for (size_t i = 0; i < run->table.count && !result; i++) {
-        struct audit_entry *entry = &run->table.entries[i];
+    for (size_t i = 0; i < run->sums.count && !result; i++) {
+        struct audit_entry *entry = &run->sums.entries[i];
         if (is_of_try(run, entry))
             entry->restless =
                 !entry->damaged &&
@@ -151,8 +151,8 @@ void audit_judge(struct audit_run *run, struct audit_judgement *ret_judgement)
 {
     struct audit_judgement certain = {.from_day = INT64_MAX, .to_day = INT64_MIN},
                            restless = certain;
-    for (size_t i = 0; i < run->table.count; i++) {
-        struct audit_entry *entry = &run->table.entries[i];
+    for (size_t i = 0; i < run->sums.count; i++) {
+        struct audit_entry *entry = &run->sums.entries[i];
         if (is_of_try(run, entry))
             entry->row.adds_up = audit_entry_adds_up(entry);
         if (entry->shard == run->shard && !entry->row.adds_up && !run->totals_unreadable)
@@ -188,8 +188,8 @@ static bool find_endpoint(
 {
     const char *currency = *finding->amount ? finding->currency : "";
     unsigned count = 0;
-    for (size_t i = 0; i < run->table.count; i++) {
-        const struct audit_entry *entry = &run->table.entries[i];
+    for (size_t i = 0; i < run->sums.count; i++) {
+        const struct audit_entry *entry = &run->sums.entries[i];
         if (entry->shard != run->shard || entry->row.endpoint == TOTAL_EVENTS ||
             entry->row.adds_up || entry->row.day != finding->day ||
             strcmp(entry->row.account, finding->account) != 0 ||
@@ -211,8 +211,8 @@ void audit_note_totals(struct audit_run *run)
         if (is_uncounted && !finding->has_endpoint)
             finding->has_endpoint = find_endpoint(run, finding, &finding->endpoint);
     }
-    for (size_t i = 0; i < run->table.count && !run->totals_unreadable; i++) {
-        const struct audit_entry *entry = &run->table.entries[i];
+    for (size_t i = 0; i < run->sums.count && !run->totals_unreadable; i++) {
+        const struct audit_entry *entry = &run->sums.entries[i];
         if (entry->shard == run->shard && !entry->row.adds_up)
             note_total(run, entry);
     }

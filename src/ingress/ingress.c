@@ -6,7 +6,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "ingress/intake.h"
-#include "queue/publish.h"
+#include "queue/broker_queue.h"
 #include "runtime/log.h"
 
 #include <stdio.h>
@@ -101,8 +101,8 @@ static enum err make_broker_queue(struct ingress *ingress)
     ingress_host_init(&ingress->publish_host, ingress->server);
     if (options->number == 0 && options->intake_partner && *options->intake_partner)
         ingress->intake = intake_new(ingress);
-    return queue_publish_new(
-        &(struct queue_publish_options){
+    return broker_queue_new(
+        &(struct broker_queue_options){
             .breaker = {.host = &ingress->publish_host.host,
                 .connector = options->connector,
                 .broker = options->broker,
@@ -128,7 +128,7 @@ static enum err make_queue(struct ingress *ingress)
 {
     if (ingress->options.connector)
         return make_broker_queue(ingress);
-    ingress->queue = queue_direct_new(ingress->options.journals, &ingress->mailbox);
+    ingress->queue = direct_queue_new(ingress->options.journals, &ingress->mailbox);
     return OK;
 }
 

@@ -14,8 +14,8 @@
  * it durable, answer.c says what the partner is answered.
  *
  * In rabbitmq mode (with a connector) each thread has a connection to the broker on its loop.
- * queue/publish.h decides whether an event is published or written to the journal. Thread 0 may
- * also read the intake queue (intake.h).
+ * queue/broker_queue.h decides whether an event is published or written to the journal. Thread 0
+ * may also read the intake queue (intake.h).
  *
  * An event that is not durable within 3 s is answered with 503, because partners re-send after a
  * few seconds. It may become durable later; then the re-sent event is a duplicate.

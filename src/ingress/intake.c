@@ -7,7 +7,7 @@
 #include "broker/subscriber.h"
 #include "ingress/broker_host.h"
 #include "model/name.h"
-#include "queue/publish.h"
+#include "queue/broker_queue.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
 
@@ -98,7 +98,7 @@ static void on_refused(struct publication *publication, enum publish_end end)
 {
     struct intake_message *message = CONTAINER_OF(publication, struct intake_message, publication);
     if (end == PUBLISH_RETURNED && !message->intake->stopped)
-        publish_breaker_on_queue_missing(queue_publish_breaker(message->intake->ingress->queue));
+        publish_breaker_on_queue_missing(broker_queue_breaker(message->intake->ingress->queue));
     if (end == PUBLISHED)
         message_end(message, METRIC_INTAKE_REFUSED);
     else
@@ -115,9 +115,8 @@ static void send_to_errors(struct intake_message *message)
     crypto_random(random, sizeof random);
     message->publication = (struct publication){.on_end = on_refused};
     event_id_make(&ingress->ids, clock_wall_us(), 0, random, &message->publication.id);
-    if (publish_breaker_publish_refused(queue_publish_breaker(ingress->queue),
-            &message->publication, message->body, message->content_type, message->message_id,
-            message->reason))
+    if (publish_breaker_publish_refused(broker_queue_breaker(ingress->queue), &message->publication,
+            message->body, message->content_type, message->message_id, message->reason))
         return;
     message->refused_us = message->intake->now_us;
     move(message, MESSAGE_REFUSING);
@@ -336,7 +335,7 @@ static void try_again(struct intake *intake, int64_t now_mono_us)
         if (message->place == MESSAGE_REFUSING &&
             now_mono_us - message->refused_us > CONFIRM_US_MAX) {
             publish_breaker_forget(
-                queue_publish_breaker(intake->ingress->queue), &message->publication);
+                broker_queue_breaker(intake->ingress->queue), &message->publication);
             move(message, MESSAGE_WAITING);
         }
         if (message->place == MESSAGE_WAITING)

@@ -88,6 +88,6 @@ static inline void queue_free(struct queue *queue)
 }
 
 /* The embedded queue: sends each event to its journal. `journals`, by shard, must outlive it. */
-struct queue *queue_direct_new(struct journal *const *journals, struct mailbox *reply_to);
+struct queue *direct_queue_new(struct journal *const *journals, struct mailbox *reply_to);
 
 #endif

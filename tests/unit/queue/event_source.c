@@ -49,7 +49,7 @@ static void on_durable(struct queue_entry *entry, enum err result)
 Test(direct, an_entry_of_the_embedded_queue_is_durable_when_its_shard_has_committed_it)
 {
     static const enum err results[] = {OK, ERR_EXISTS, ERR_CONFLICT, ERR_DISK_FULL};
-    struct queue *embedded = queue_direct_new(queue_journals, &queue_mailbox);
+    struct queue *embedded = direct_queue_new(queue_journals, &queue_mailbox);
     for (unsigned i = 0; i < ARRAY_LENGTH(results); i++) {
         struct queue_entry entry = {.on_durable = on_durable};
         queue_enqueue(embedded, &entry, i % QUEUE_SHARDS);

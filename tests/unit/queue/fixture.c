@@ -96,21 +96,21 @@ void queue_fixture_begin(bool outbox, int64_t left)
 {
     queue_ground_begin(left);
     queue_known = recent_keys_new(64);
-    struct queue_publish_options options = {.breaker = {.host = &host,
-                                                .connector = fake_connector(),
-                                                .broker = &broker,
-                                                .reply_to = &queue_mailbox,
-                                                .window = 4096,
-                                                .confirm_timeout_us = CONFIRM_TIMEOUT_US,
-                                                .lag = lag,
-                                                .lag_us_max = LAG_US_MAX},
+    struct broker_queue_options options = {.breaker = {.host = &host,
+                                               .connector = fake_connector(),
+                                               .broker = &broker,
+                                               .reply_to = &queue_mailbox,
+                                               .window = 4096,
+                                               .confirm_timeout_us = CONFIRM_TIMEOUT_US,
+                                               .lag = lag,
+                                               .lag_us_max = LAG_US_MAX},
         .journals = queue_journals,
         .budgets = queue_budgets,
         .known = queue_known,
         .shards = QUEUE_SHARDS,
         .threads = 1,
         .outbox = outbox};
-    cr_assert_eq(queue_publish_new(&options, &queue), OK);
+    cr_assert_eq(broker_queue_new(&options, &queue), OK);
 }
 
 void queue_fixture_begin_with_lag(void)

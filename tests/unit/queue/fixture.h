@@ -7,7 +7,7 @@
 #include "fake_broker.h"
 
 #include "base/clock.h"
-#include "queue/publish.h"
+#include "queue/broker_queue.h"
 #include "queue/recent_keys.h"
 
 #include <criterion/criterion.h>

@@ -19,13 +19,13 @@
  *
  * Limits: the publisher's window, and the byte budgets. An entry needs no allocation here.
  */
-#ifndef PENSTOCK_QUEUE_PUBLISH_H
-#define PENSTOCK_QUEUE_PUBLISH_H
+#ifndef PENSTOCK_QUEUE_BROKER_QUEUE_H
+#define PENSTOCK_QUEUE_BROKER_QUEUE_H
 
 #include "queue/publish_breaker.h"
 #include "queue/queue.h"
 
-struct queue_publish_options {
+struct broker_queue_options {
     struct publish_breaker_options breaker;
     struct journal *const *journals; /* by shard; must outlive it, as the budgets */
     struct byte_budget *budgets;
@@ -35,9 +35,9 @@ struct queue_publish_options {
 };
 
 /* Starts to connect at once, so nothing that can fail may follow while the connector runs. */
-enum err queue_publish_new(
-    const struct queue_publish_options *options, struct queue **ret_queue) MUST_CHECK;
+enum err broker_queue_new(
+    const struct broker_queue_options *options, struct queue **ret_queue) MUST_CHECK;
 /* The breaker, for the messages that the intake refuses. */
-struct publish_breaker *queue_publish_breaker(struct queue *queue);
+struct publish_breaker *broker_queue_breaker(struct queue *queue);
 
 #endif

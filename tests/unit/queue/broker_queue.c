@@ -16,12 +16,12 @@ static void begin_connected(void)
     queue_connect();
 }
 
-TestSuite(queue_publish, .init = begin_connected, .fini = queue_fixture_end);
+TestSuite(broker_queue, .init = begin_connected, .fini = queue_fixture_end);
 TestSuite(queue_closed, .init = begin, .fini = queue_fixture_end);
 
 static const int64_t later_us = 100 * US_PER_MS;
 
-Test(queue_publish, an_event_is_durable_when_the_broker_has_confirmed_it)
+Test(broker_queue, an_event_is_durable_when_the_broker_has_confirmed_it)
 {
     struct sent *sent = queue_send(3, "k", "1");
     cr_assert_eq(fake.published_count, 1);
@@ -34,7 +34,7 @@ Test(queue_publish, an_event_is_durable_when_the_broker_has_confirmed_it)
     cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 0);
 }
 
-Test(queue_publish, confirms_may_come_in_any_order)
+Test(broker_queue, confirms_may_come_in_any_order)
 {
     struct sent *sent[20];
     for (unsigned i = 0; i < 20; i++)
@@ -45,7 +45,7 @@ Test(queue_publish, confirms_may_come_in_any_order)
         queue_expect(sent[i], OK);
 }
 
-Test(queue_publish, a_duplicate_waits_for_the_first_and_later_ones_are_answered_at_once)
+Test(broker_queue, a_duplicate_waits_for_the_first_and_later_ones_are_answered_at_once)
 {
     struct sent *first = queue_send(0, "k", "1.0"), *second = queue_send(0, "k", "1"),
                 *third = queue_send(0, "k", "2");
@@ -79,7 +79,7 @@ static void enter_k_elsewhere(void)
         recent_keys_enter(queue_known, &key_k, &of_another_thread, &first), RECENT_KEY_NEW);
 }
 
-Test(queue_publish, what_another_thread_has_in_flight_is_judged_with_its_end)
+Test(broker_queue, what_another_thread_has_in_flight_is_judged_with_its_end)
 {
     enter_k_elsewhere();
     struct sent *same = queue_send(0, "k", "1.0"), *conflict = queue_send(0, "k", "2");
@@ -93,7 +93,7 @@ Test(queue_publish, what_another_thread_has_in_flight_is_judged_with_its_end)
     cr_assert_eq(fake.published_count, 0);
 }
 
-Test(queue_publish, an_event_is_published_when_another_thread_failed_with_its_key)
+Test(broker_queue, an_event_is_published_when_another_thread_failed_with_its_key)
 {
     enter_k_elsewhere();
     struct sent *first = queue_send(0, "k", "2"), *second = queue_send(0, "k", "2");
@@ -105,7 +105,7 @@ Test(queue_publish, an_event_is_published_when_another_thread_failed_with_its_ke
     queue_expect(second, ERR_EXISTS);
 }
 
-Test(queue_publish, an_event_that_waits_for_another_thread_at_the_end_is_answered)
+Test(broker_queue, an_event_that_waits_for_another_thread_at_the_end_is_answered)
 {
     enter_k_elsewhere();
     struct sent *sent = queue_send(0, "k", "1");
@@ -113,7 +113,7 @@ Test(queue_publish, an_event_that_waits_for_another_thread_at_the_end_is_answere
     queue_expect(sent, ERR_SHUTTING_DOWN);
 }
 
-Test(queue_publish, an_event_whose_confirm_is_late_takes_the_whole_window_to_the_journal)
+Test(broker_queue, an_event_whose_confirm_is_late_takes_the_whole_window_to_the_journal)
 {
     struct sent *sent[10];
     for (unsigned i = 0; i < 10; i++)
@@ -141,7 +141,7 @@ static void open_breaker(void)
     queue_answer(queue_request(JOURNAL_APPEND, 0), OK);
 }
 
-Test(queue_publish, a_probe_that_is_confirmed_leads_back)
+Test(broker_queue, a_probe_that_is_confirmed_leads_back)
 {
     open_breaker();
     struct sent *direct = queue_send(1, "", "");
@@ -166,7 +166,7 @@ Test(queue_publish, a_probe_that_is_confirmed_leads_back)
     queue_expect(back, OK);
 }
 
-Test(queue_publish, probes_that_fail_come_at_growing_distances)
+Test(broker_queue, probes_that_fail_come_at_growing_distances)
 {
     static const int64_t gaps_s[] = {1, 2, 4, 5, 5};
     open_breaker();
@@ -183,7 +183,7 @@ Test(queue_publish, probes_that_fail_come_at_growing_distances)
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 2 * ARRAY_LENGTH(gaps_s));
 }
 
-Test(queue_publish, a_nack_opens_the_breaker_of_its_partition_until_a_probe_of_it_is_confirmed)
+Test(broker_queue, a_nack_opens_the_breaker_of_its_partition_until_a_probe_of_it_is_confirmed)
 {
     struct sent *nacked = queue_send(1, "", ""), *other = queue_send(2, "", "");
     fake_end(0, PUBLISH_NACKED);
@@ -208,7 +208,7 @@ Test(queue_publish, a_nack_opens_the_breaker_of_its_partition_until_a_probe_of_i
     cr_assert_eq(fake.doubts, 0);
 }
 
-Test(queue_publish, when_probes_are_nacked_for_half_a_minute_another_connection_is_made)
+Test(broker_queue, when_probes_are_nacked_for_half_a_minute_another_connection_is_made)
 {
     queue_send(1, "", "");
     fake_end(0, PUBLISH_NACKED);
@@ -224,7 +224,7 @@ Test(queue_publish, when_probes_are_nacked_for_half_a_minute_another_connection_
     cr_assert_eq(fake.doubts, 0);
 }
 
-Test(queue_publish, a_return_has_the_queues_declared_again_with_a_new_connection)
+Test(broker_queue, a_return_has_the_queues_declared_again_with_a_new_connection)
 {
     queue_send(1, "", "");
     struct sent *unconfirmed = queue_send(2, "", "");
@@ -249,7 +249,7 @@ Test(queue_publish, a_return_has_the_queues_declared_again_with_a_new_connection
     cr_assert_eq(fake.publishers_made, 3);
 }
 
-Test(queue_publish, where_one_queue_is_silent_among_others_its_own_breaker_opens)
+Test(broker_queue, where_one_queue_is_silent_among_others_its_own_breaker_opens)
 {
     struct sent *silent = queue_send(1, "", "");
     queue_pass(CONFIRM_TIMEOUT_US - later_us);
@@ -271,7 +271,7 @@ Test(queue_publish, where_one_queue_is_silent_among_others_its_own_breaker_opens
     queue_expect(other, OK);
 }
 
-Test(queue_publish, a_lost_connection_hands_its_window_over_and_is_dialled_again)
+Test(broker_queue, a_lost_connection_hands_its_window_over_and_is_dialled_again)
 {
     struct sent *sent = queue_send(0, "k", "1"), *twin = queue_send(0, "k", "1");
     fake_lose_publisher();
@@ -289,7 +289,7 @@ Test(queue_publish, a_lost_connection_hands_its_window_over_and_is_dialled_again
     queue_expect(back, OK);
 }
 
-Test(queue_publish, while_it_is_blocked_events_take_the_direct_path)
+Test(broker_queue, while_it_is_blocked_events_take_the_direct_path)
 {
     struct sent *before = queue_send(0, "", "");
     fake_set_blocked(true);
@@ -308,7 +308,7 @@ Test(queue_publish, while_it_is_blocked_events_take_the_direct_path)
     cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 0);
 }
 
-Test(queue_publish, one_that_is_lost_while_it_is_blocked_is_dialled_again)
+Test(broker_queue, one_that_is_lost_while_it_is_blocked_is_dialled_again)
 {
     fake_set_blocked(true);
     fake_lose_publisher();
@@ -318,7 +318,7 @@ Test(queue_publish, one_that_is_lost_while_it_is_blocked_is_dialled_again)
     cr_assert_eq(metrics_read(METRIC_PUBLISH_BREAKERS_OPEN), 0);
 }
 
-Test(queue_publish, without_room_in_the_window_an_event_takes_the_direct_path)
+Test(broker_queue, without_room_in_the_window_an_event_takes_the_direct_path)
 {
     struct sent *in_window = queue_send(0, "", "");
     fake.has_room = false;
@@ -334,14 +334,14 @@ Test(queue_publish, without_room_in_the_window_an_event_takes_the_direct_path)
     queue_expect(back, OK);
 }
 
-Test(queue_publish, a_window_that_is_full_of_what_nobody_waits_for_is_renewed)
+Test(broker_queue, a_window_that_is_full_of_what_nobody_waits_for_is_renewed)
 {
     fake.has_room = false;
     queue_pass(later_us);
     cr_assert_eq(fake.publishers_made, 2);
 }
 
-Test(queue_publish, when_the_broker_and_the_journal_fail_all_events_are_answered)
+Test(broker_queue, when_the_broker_and_the_journal_fail_all_events_are_answered)
 {
     struct sent *first = queue_send(0, "k", "1"), *second = queue_send(0, "k", "1");
     fake_end(0, PUBLISH_NACKED);
@@ -353,7 +353,7 @@ Test(queue_publish, when_the_broker_and_the_journal_fail_all_events_are_answered
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 1, "the first is forgotten");
 }
 
-Test(queue_publish,
+Test(broker_queue,
     behind_a_first_that_the_journal_refuses_as_a_conflict_the_journal_judges_the_others)
 {
     struct sent *first = queue_send(0, "k", "2"), *second = queue_send(0, "k", "1");
@@ -365,7 +365,7 @@ Test(queue_publish,
     queue_expect(second, ERR_EXISTS);
 }
 
-Test(queue_publish, unanswered_events_are_answered_at_the_end)
+Test(broker_queue, unanswered_events_are_answered_at_the_end)
 {
     struct sent *published = queue_send(0, "k", "1"), *waiting = queue_send(0, "k", "1");
     queue_stop(queue);
@@ -374,7 +374,7 @@ Test(queue_publish, unanswered_events_are_answered_at_the_end)
     cr_assert_eq(queue_requests(JOURNAL_APPEND), 0);
 }
 
-Test(queue_publish, an_event_is_found_once_it_is_durable)
+Test(broker_queue, an_event_is_found_once_it_is_durable)
 {
     queue_send(0, "k", "1");
     struct event_id id = fake.published[0].id;
@@ -385,7 +385,7 @@ Test(queue_publish, an_event_is_found_once_it_is_durable)
     cr_assert(slice_equals_string(found.partner, "shop"));
 }
 
-Test(queue_publish, a_whole_window_moves_to_the_journal_in_one_go)
+Test(broker_queue, a_whole_window_moves_to_the_journal_in_one_go)
 {
     static struct sent *sent[4096];
     for (unsigned i = 0; i < ARRAY_LENGTH(sent); i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "history/audit_table.h"
+#include "history/audit_sums.h"
 
 #include "base/crypto.h"
 #include "base/memory.h"
@@ -23,17 +23,17 @@ enum audit_column audit_column_of(enum delivery_state state, bool was_delivered)
     return was_delivered ? AUDIT_DELIVERED : columns[state];
 }
 
-void audit_table_init(struct audit_table *table)
+void audit_sums_init(struct audit_sums *sums)
 {
-    *table = (struct audit_table){.buckets = memory_new_array(BUCKETS, sizeof table->buckets[0])};
-    crypto_random(table->seed.bytes, sizeof table->seed.bytes);
+    *sums = (struct audit_sums){.buckets = memory_new_array(BUCKETS, sizeof sums->buckets[0])};
+    crypto_random(sums->seed.bytes, sizeof sums->seed.bytes);
 }
 
-void audit_table_done(struct audit_table *table)
+void audit_sums_done(struct audit_sums *sums)
 {
-    free(table->buckets);
-    free(table->entries);
-    *table = (struct audit_table){0};
+    free(sums->buckets);
+    free(sums->entries);
+    *sums = (struct audit_sums){0};
 }
 
 /* A text that is longer is damaged, and named as such. */
@@ -50,40 +50,40 @@ static bool is_entry_of(const struct audit_entry *entry, const struct audit_key 
            slice_equals_string(key->currency, entry->row.currency);
 }
 
-static bool make_room(struct audit_table *table)
+static bool make_room(struct audit_sums *sums)
 {
-    if (table->count < table->capacity)
+    if (sums->count < sums->capacity)
         return true;
-    size_t capacity = table->capacity ? table->capacity * 2 : 256;
-    struct audit_entry *larger = realloc(table->entries, capacity * sizeof *larger);
+    size_t capacity = sums->capacity ? sums->capacity * 2 : 256;
+    struct audit_entry *larger = realloc(sums->entries, capacity * sizeof *larger);
     if (!larger)
         return false;
-    table->entries = larger;
-    table->capacity = capacity;
+    sums->entries = larger;
+    sums->capacity = capacity;
     return true;
 }
 
-enum err audit_table_get(struct audit_table *table, const struct audit_key *key, int64_t since,
+enum err audit_sums_get(struct audit_sums *sums, const struct audit_key *key, int64_t since,
     struct audit_entry **ret_entry)
 {
     struct audit_key wanted = *key;
     wanted.account = cut(key->account, NAME_BYTES_MAX);
     wanted.currency = cut(key->currency, CURRENCY_BYTES);
     uint64_t hash =
-        hash_siphash(&table->seed, wanted.account) ^ wanted.endpoint * 31 ^ (uint64_t)wanted.day;
-    uint32_t *bucket = &table->buckets[(hash ^ hash >> 32) % BUCKETS];
-    for (uint32_t at = *bucket; at; at = table->entries[at - 1].next) {
-        if (is_entry_of(&table->entries[at - 1], &wanted)) {
-            *ret_entry = &table->entries[at - 1];
+        hash_siphash(&sums->seed, wanted.account) ^ wanted.endpoint * 31 ^ (uint64_t)wanted.day;
+    uint32_t *bucket = &sums->buckets[(hash ^ hash >> 32) % BUCKETS];
+    for (uint32_t at = *bucket; at; at = sums->entries[at - 1].next) {
+        if (is_entry_of(&sums->entries[at - 1], &wanted)) {
+            *ret_entry = &sums->entries[at - 1];
             return OK;
         }
     }
     bool of_events = wanted.endpoint == TOTAL_EVENTS;
-    if ((of_events ? table->events_count : table->count - table->events_count) == AUDIT_ROWS_MAX)
+    if ((of_events ? sums->events_count : sums->count - sums->events_count) == AUDIT_ROWS_MAX)
         return ERR_TOO_LARGE;
-    if (!make_room(table))
+    if (!make_room(sums))
         return ERR_NO_MEMORY;
-    struct audit_entry *entry = &table->entries[table->count++];
+    struct audit_entry *entry = &sums->entries[sums->count++];
     *entry = (struct audit_entry){
         .row = {.day = wanted.day, .endpoint = wanted.endpoint},
         .shard = wanted.shard,
@@ -92,17 +92,17 @@ enum err audit_table_get(struct audit_table *table, const struct audit_key *key,
     };
     snprintf(entry->row.account, sizeof entry->row.account, "%.*s", SLICE_ARGS(wanted.account));
     snprintf(entry->row.currency, sizeof entry->row.currency, "%.*s", SLICE_ARGS(wanted.currency));
-    table->events_count += of_events;
-    *bucket = (uint32_t)table->count;
+    sums->events_count += of_events;
+    *bucket = (uint32_t)sums->count;
     *ret_entry = entry;
     return OK;
 }
 
-void audit_table_reset(
-    struct audit_table *table, unsigned shard, int64_t from_day, int64_t to_day, int64_t since)
+void audit_sums_reset(
+    struct audit_sums *sums, unsigned shard, int64_t from_day, int64_t to_day, int64_t since)
 {
-    for (size_t i = 0; i < table->count; i++) {
-        struct audit_entry *entry = &table->entries[i];
+    for (size_t i = 0; i < sums->count; i++) {
+        struct audit_entry *entry = &sums->entries[i];
         if (entry->shard != shard || entry->row.day < from_day || entry->row.day > to_day)
             continue;
         memset(entry->row.columns, 0, sizeof entry->row.columns);
@@ -238,14 +238,14 @@ static enum err add_totals(struct audit *audit)
 
 /* The entries of events, or the others, in order. */
 static enum err copy_rows(
-    const struct audit_table *table, bool of_events, struct audit_row **ret_rows, size_t *ret_count)
+    const struct audit_sums *sums, bool of_events, struct audit_row **ret_rows, size_t *ret_count)
 {
-    size_t count = 0, most = of_events ? table->events_count : table->count - table->events_count;
+    size_t count = 0, most = of_events ? sums->events_count : sums->count - sums->events_count;
     struct audit_row *rows = malloc((most + 1) * sizeof *rows);
     if (!rows)
         return ERR_NO_MEMORY;
-    for (size_t i = 0; i < table->count; i++) {
-        const struct audit_row *row = &table->entries[i].row;
+    for (size_t i = 0; i < sums->count; i++) {
+        const struct audit_row *row = &sums->entries[i].row;
         if ((row->endpoint == TOTAL_EVENTS) == of_events && !is_empty(row))
             rows[count++] = *row;
     }
@@ -256,13 +256,13 @@ static enum err copy_rows(
     return OK;
 }
 
-enum err audit_table_make_audit(const struct audit_table *table, struct audit **ret_audit)
+enum err audit_sums_make_audit(const struct audit_sums *sums, struct audit **ret_audit)
 {
     struct audit *audit;
     MEMORY_NEW(audit);
-    enum err result = copy_rows(table, false, &audit->rows, &audit->rows_count);
+    enum err result = copy_rows(sums, false, &audit->rows, &audit->rows_count);
     if (!result)
-        result = copy_rows(table, true, &audit->events, &audit->events_count);
+        result = copy_rows(sums, true, &audit->events, &audit->events_count);
     if (!result)
         result = add_totals(audit);
     if (result) {

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-struct queue_direct {
+struct direct_queue {
     struct queue queue;
     struct journal *const *journals; /* by shard */
     struct mailbox *reply_to;
@@ -20,7 +20,7 @@ static void on_appended(struct request *request, void *receiver)
 
 static void enqueue(struct queue *queue, struct queue_entry *entry, unsigned shard)
 {
-    struct queue_direct *direct = CONTAINER_OF(queue, struct queue_direct, queue);
+    struct direct_queue *direct = CONTAINER_OF(queue, struct direct_queue, queue);
     entry->append.request = (struct request){
         .kind = JOURNAL_APPEND, .reply_to = direct->reply_to, .on_done = on_appended};
     journal_submit(direct->journals[shard], &entry->append.request);
@@ -28,14 +28,14 @@ static void enqueue(struct queue *queue, struct queue_entry *entry, unsigned sha
 
 static void free_direct(struct queue *queue)
 {
-    free(CONTAINER_OF(queue, struct queue_direct, queue));
+    free(CONTAINER_OF(queue, struct direct_queue, queue));
 }
 
-struct queue *queue_direct_new(struct journal *const *journals, struct mailbox *reply_to)
+struct queue *direct_queue_new(struct journal *const *journals, struct mailbox *reply_to)
 {
     static const struct queue_ops ops = {.enqueue = enqueue, .free = free_direct};
-    struct queue_direct *direct;
+    struct direct_queue *direct;
     MEMORY_NEW(direct);
-    *direct = (struct queue_direct){.queue.ops = &ops, .journals = journals, .reply_to = reply_to};
+    *direct = (struct direct_queue){.queue.ops = &ops, .journals = journals, .reply_to = reply_to};
     return &direct->queue;
 }

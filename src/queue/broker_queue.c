@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "queue/publish.h"
+#include "queue/broker_queue.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -14,9 +14,9 @@
 
 #define ENTER_AGAIN_US (2 * US_PER_MS) /* at most this often */
 
-struct queue_publish {
+struct broker_queue {
     struct queue queue;
-    struct queue_publish_options options; /* immutable after init */
+    struct broker_queue_options options; /* immutable after init */
 
     struct publish_breaker *breaker;
     struct recent_events *recent;
@@ -30,11 +30,11 @@ struct queue_publish {
     bool stopped;
 };
 
-static void append(struct queue_publish *broker, struct queue_entry *entry);
-static void enter_again(struct queue_publish *broker);
+static void append(struct broker_queue *broker, struct queue_entry *entry);
+static void enter_again(struct broker_queue *broker);
 
 /* Ends an entry, and those that waited for it. */
-static void finish(struct queue_publish *broker, struct queue_entry *entry, enum err result)
+static void finish(struct broker_queue *broker, struct queue_entry *entry, enum err result)
 {
     struct list told;
     recent_events_end(broker->recent, entry, result, &told);
@@ -57,12 +57,12 @@ static void on_appended(struct request *request, void *receiver)
         metrics_add(METRIC_DIRECT, 1);
         metrics_add(METRIC_OUTBOX, entry->append.to_outbox);
     }
-    finish(CONTAINER_OF(entry->queue, struct queue_publish, queue), entry, request->result);
+    finish(CONTAINER_OF(entry->queue, struct broker_queue, queue), entry, request->result);
 }
 
-static void append(struct queue_publish *broker, struct queue_entry *entry)
+static void append(struct broker_queue *broker, struct queue_entry *entry)
 {
-    const struct queue_publish_options *options = &broker->options;
+    const struct broker_queue_options *options = &broker->options;
     if (broker->stopped) {
         finish(broker, entry, ERR_SHUTTING_DOWN);
         return;
@@ -86,7 +86,7 @@ static void append(struct queue_publish *broker, struct queue_entry *entry)
 static void on_publish_end(struct publication *publication, enum publish_end end)
 {
     struct queue_entry *entry = CONTAINER_OF(publication, struct queue_entry, publication);
-    struct queue_publish *broker = CONTAINER_OF(entry->queue, struct queue_publish, queue);
+    struct broker_queue *broker = CONTAINER_OF(entry->queue, struct broker_queue, queue);
     list_remove(&entry->in_list);
     if (end == PUBLISHED) {
         broker->confirmed_us = broker->now_us;
@@ -103,7 +103,7 @@ static void on_publish_end(struct publication *publication, enum publish_end end
 /* The event is in the mailbox of the journal before the probe is published: nothing depends on the
  * probe. */
 static void send_directly(
-    struct queue_publish *broker, struct queue_entry *entry, unsigned partition)
+    struct broker_queue *broker, struct queue_entry *entry, unsigned partition)
 {
     struct event *event = event_ref(entry->append.event);
     append(broker, entry);
@@ -113,16 +113,16 @@ static void send_directly(
 
 /* The direct path does not help when the journal is slow or refuses: the consumer waits for the
  * journal too. */
-static bool is_sooner_directly(struct queue_publish *broker, unsigned partition, int64_t now_us)
+static bool is_sooner_directly(struct broker_queue *broker, unsigned partition, int64_t now_us)
 {
-    const struct queue_publish_options *options = &broker->options;
+    const struct broker_queue_options *options = &broker->options;
     const struct room_board *room =
         &options->journals[placement_shard(partition, options->shards)]->room;
     return publish_breaker_is_behind(broker->breaker, partition, now_us) &&
            room_board_is_prompt(room, now_us, options->breaker.lag_us_max);
 }
 
-static void send_entry(struct queue_publish *broker, struct queue_entry *entry)
+static void send_entry(struct broker_queue *broker, struct queue_entry *entry)
 {
     const struct event_parts *parts = &entry->append.event->parts;
     unsigned partition = event_id_partition(&parts->id);
@@ -137,7 +137,7 @@ static void send_entry(struct queue_publish *broker, struct queue_entry *entry)
     list_add_tail(&broker->unconfirmed, &entry->in_list);
 }
 
-static void say_conflict(struct queue_publish *broker, const struct queue_entry *entry)
+static void say_conflict(struct broker_queue *broker, const struct queue_entry *entry)
 {
     const struct event_parts *parts = &entry->append.event->parts;
     if (broker->now_us - broker->conflict_said_us < US_PER_SECOND)
@@ -150,7 +150,7 @@ static void say_conflict(struct queue_publish *broker, const struct queue_entry 
         id, SLICE_ARGS(parts->partner), SLICE_ARGS(parts->account));
 }
 
-static void enter(struct queue_publish *broker, struct queue_entry *entry)
+static void enter(struct broker_queue *broker, struct queue_entry *entry)
 {
     switch (recent_events_enter(broker->recent, entry)) {
     case RECENT_NEW:
@@ -174,11 +174,11 @@ static void enter(struct queue_publish *broker, struct queue_entry *entry)
 static void enqueue(struct queue *queue, struct queue_entry *entry, unsigned shard)
 {
     entry->queue = queue;
-    enter(CONTAINER_OF(queue, struct queue_publish, queue), entry);
+    enter(CONTAINER_OF(queue, struct broker_queue, queue), entry);
 }
 
 /* The other thread's event has ended, or they wait for the next confirm or tick. */
-static void enter_again(struct queue_publish *broker)
+static void enter_again(struct broker_queue *broker)
 {
     if (list_is_empty(&broker->elsewhere))
         return;
@@ -194,7 +194,7 @@ static void enter_again(struct queue_publish *broker)
 
 /* Time. */
 
-static struct queue_entry *oldest_unconfirmed(const struct queue_publish *broker)
+static struct queue_entry *oldest_unconfirmed(const struct broker_queue *broker)
 {
     if (list_is_empty(&broker->unconfirmed))
         return NULL;
@@ -202,7 +202,7 @@ static struct queue_entry *oldest_unconfirmed(const struct queue_publish *broker
 }
 
 /* Other confirms arrive: then it is these queues that do not confirm. */
-static void tell_silent_partitions(struct queue_publish *broker, int64_t now_mono_us)
+static void tell_silent_partitions(struct broker_queue *broker, int64_t now_mono_us)
 {
     int64_t suspicious_us = broker->options.breaker.confirm_timeout_us / 2;
     if (now_mono_us - broker->confirmed_us > suspicious_us)
@@ -215,7 +215,7 @@ static void tell_silent_partitions(struct queue_publish *broker, int64_t now_mon
     }
 }
 
-static void give_up_late(struct queue_publish *broker, int64_t now_mono_us)
+static void give_up_late(struct broker_queue *broker, int64_t now_mono_us)
 {
     struct queue_entry *oldest = oldest_unconfirmed(broker);
     if (!oldest ||
@@ -232,7 +232,7 @@ static void give_up_late(struct queue_publish *broker, int64_t now_mono_us)
 
 static void tick(struct queue *queue, int64_t now_mono_us)
 {
-    struct queue_publish *broker = CONTAINER_OF(queue, struct queue_publish, queue);
+    struct broker_queue *broker = CONTAINER_OF(queue, struct broker_queue, queue);
     broker->now_us = now_mono_us;
     publish_breaker_tick(broker->breaker, now_mono_us, list_is_empty(&broker->unconfirmed));
     give_up_late(broker, now_mono_us);
@@ -243,14 +243,14 @@ static void tick(struct queue *queue, int64_t now_mono_us)
 static bool find(struct queue *queue, const struct event_id *id, struct queue_found *ret_found)
 {
     return recent_events_find(
-        CONTAINER_OF(queue, struct queue_publish, queue)->recent, id, ret_found);
+        CONTAINER_OF(queue, struct broker_queue, queue)->recent, id, ret_found);
 }
 
 /* Life. */
 
 static void stop(struct queue *queue)
 {
-    struct queue_publish *broker = CONTAINER_OF(queue, struct queue_publish, queue);
+    struct broker_queue *broker = CONTAINER_OF(queue, struct broker_queue, queue);
     broker->stopped = true;
     outbox_stop(broker->outbox);
     for (struct queue_entry *entry; (entry = oldest_unconfirmed(broker));) {
@@ -266,7 +266,7 @@ static void stop(struct queue *queue)
 
 static void free_broker(struct queue *queue)
 {
-    struct queue_publish *broker = CONTAINER_OF(queue, struct queue_publish, queue);
+    struct broker_queue *broker = CONTAINER_OF(queue, struct broker_queue, queue);
     assert(list_is_empty(&broker->unconfirmed) && list_is_empty(&broker->elsewhere));
     publish_breaker_free(broker->breaker);
     outbox_free(broker->outbox);
@@ -274,14 +274,14 @@ static void free_broker(struct queue *queue)
     free(broker);
 }
 
-struct publish_breaker *queue_publish_breaker(struct queue *queue)
+struct publish_breaker *broker_queue_breaker(struct queue *queue)
 {
-    return CONTAINER_OF(queue, struct queue_publish, queue)->breaker;
+    return CONTAINER_OF(queue, struct broker_queue, queue)->breaker;
 }
 
-static enum err make_parts(struct queue_publish *broker)
+static enum err make_parts(struct broker_queue *broker)
 {
-    const struct queue_publish_options *options = &broker->options;
+    const struct broker_queue_options *options = &broker->options;
     broker->recent = recent_events_new(RECENT_EVENTS_MAX, options->known);
     broker->outbox = outbox_new(&(struct outbox_options){
         .journals = options->journals,
@@ -294,11 +294,11 @@ static enum err make_parts(struct queue_publish *broker)
     return publish_breaker_new(&options->breaker, &broker->breaker);
 }
 
-enum err queue_publish_new(const struct queue_publish_options *options, struct queue **ret_queue)
+enum err broker_queue_new(const struct broker_queue_options *options, struct queue **ret_queue)
 {
     static const struct queue_ops ops = {
         .enqueue = enqueue, .tick = tick, .find = find, .stop = stop, .free = free_broker};
-    struct queue_publish *broker;
+    struct broker_queue *broker;
     MEMORY_NEW(broker);
     broker->queue.ops = &ops;
     broker->options = *options;
