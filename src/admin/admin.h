@@ -5,8 +5,9 @@
  * thread that owns an object makes its changes, and the answer follows the commit. The thread of
  * the reader answers questions to the journals. A DELETE answers 200 with what was removed.
  *
- *   /livez /readyz /metrics /api/v1/status                      status.c
- *   /api/v1/installation, /api/v1/changes                       changes.c
+ *   /livez /readyz /api/v1/status                               status.c
+ *   /metrics                                                    metrics_page.c
+ *   /api/v1/installation, /api/v1/changes                       followers.c
  *   /api/v1/partners, .../{p}, .../keys, secrets, accounts      partners.c
  *   /api/v1/accounts, .../{a}/endpoints, .../{e}, .../secrets   accounts.c
  *   /api/v1/events/{id}, /api/v1/deliveries/{id}                timelines.c

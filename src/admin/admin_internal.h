@@ -24,7 +24,7 @@ struct admin {
     struct http_server *server;
     bool draining;
     int64_t drain_until_mono_us;
-    struct list feeds; /* requests that wait for a change: changes.c */
+    struct list feeds; /* requests that wait for a change: followers.c */
     unsigned feeds_count;
 };
 
@@ -132,7 +132,7 @@ struct admin_change *admin_change_of_secret(struct http_exchange *exchange,
     enum accounts_change kind, json_t *(*view)(const struct admin_change *change));
 void admin_change_submit(struct admin *admin, struct admin_change *change);
 
-/* changes.c: requests of followers that wait. */
+/* followers.c: requests of followers that wait. */
 void admin_changes_tick(struct admin *admin);
 void admin_changes_end(struct admin *admin); /* answers those that still wait */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the gateway says of itself: /livez, /readyz, /metrics and /api/v1/status.
+ * What the gateway says of itself: /livez, /readyz and /api/v1/status.
  *
  * A gateway is not ready while a journal takes no events: posts for its partitions are answered
  * with 503. In rabbitmq mode it is ready as long as it publishes, since the journal is only the
@@ -242,19 +242,6 @@ void admin_get_readyz(struct http_exchange *exchange, void *context)
     buffer_add_string(&text, ready && journals ? "ready\n" : "not ready\n");
     if (buffer_status(&text) == OK)
         answer_text(exchange, ready && journals ? 200 : 503, text.data);
-    else
-        http_answer_problem(exchange, ERR_NO_MEMORY, ADMIN_ASK_LATER, NULL);
-    buffer_done(&text);
-}
-
-void admin_get_metrics(struct http_exchange *exchange, void *context)
-{
-    struct buffer text = BUFFER_EMPTY;
-    metrics_print(&text);
-    if (buffer_status(&text) == OK)
-        http_answer(exchange, &(struct http_reply){.status = 200,
-                                  .content_type = "text/plain; version=0.0.4; charset=utf-8",
-                                  .body = buffer_slice(&text)});
     else
         http_answer_problem(exchange, ERR_NO_MEMORY, ADMIN_ASK_LATER, NULL);
     buffer_done(&text);

@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "broker/confirmed.h"
+#include "broker/confirmed_ids.h"
 #include "broker/link.h"
 #include "broker/message_internal.h"
 #include "runtime/metrics.h"

@@ -12,7 +12,7 @@
  * tags: it is full when it reaches `window` tags from the oldest unconfirmed one. A publication
  * that the owner gives up (publisher_forget) keeps its tag, and its result is not reported.
  *
- * The ids of published events are recorded in the broker (confirmed.h).
+ * The ids of published events are recorded in the broker (confirmed_ids.h).
  *
  * The publisher has no timeouts: its owner decides how long to wait for a confirm, and what to do
  * then.

@@ -2,9 +2,9 @@
 #include "cli/audit.h"
 
 #include "base/cleanup.h"
+#include "cli/print_answer.h"
 #include "cli/remote.h"
 #include "cli/request.h"
-#include "cli/show.h"
 #include "cli/table.h"
 
 #include <string.h>

@@ -9,8 +9,9 @@
 #include "cli/audit.h"
 #include "cli/command.h"
 #include "cli/lists.h"
+#include "cli/print_answer.h"
 #include "cli/request.h"
-#include "cli/show.h"
+#include "cli/status.h"
 
 #define F(flag) (1u << (flag))
 #define REMOTE (F(FLAG_CONFIG) | F(FLAG_DATA) | F(FLAG_JSON))

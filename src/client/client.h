@@ -54,7 +54,7 @@ struct client_request {
     void (*on_done)(struct client_request *request);
     /* the result */
     struct attempt_end end;
-    struct attempt_reach reach; /* of the last send; see the limits in reach.h */
+    struct attempt_reach reach; /* of the last send; see the limits in evidence.h */
     unsigned sends;       /* 0 or 1: a byte of it may have been sent; libcurl may not repeat it */
     const char *shortage; /* with ERR_SHORTAGE: the missing resource, in words */
     int64_t duration_us;

@@ -31,7 +31,7 @@
 
 #include "base/list.h"
 #include "client/client.h"
-#include "client/reach.h"
+#include "client/evidence.h"
 #include "client/resolver.h"
 #include "client/target.h"
 

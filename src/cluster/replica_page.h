@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parses an answer of the leader (admin/changes.c) into a page of objects. It is checked like the
+ * Parses an answer of the leader (admin/followers.c) into a page of objects. It is checked like the
  * input of an operator, since the leader may be of another version. Members that are unknown are
  * ignored. Objects keep their order.
  */

@@ -4,7 +4,7 @@
  * certain, so that the table behind it need not be asked.
  *
  * Each key has one line of 64 bytes (one cache miss, which a prefetch can start early) and
- * KEY_FILTER_PROBES bits in it. The keys are hashes already (model/dedupe.h), so that their own
+ * KEY_FILTER_PROBES bits in it. The keys are hashes already (model/dedupe_key.h), so that their own
  * bits say which: the first four bytes the line, the last eight the bits. Nobody gains by keys that
  * are made to meet in one line: other keys rarely look there.
  *
@@ -21,7 +21,7 @@
 #define PENSTOCK_DEDUPE_KEY_FILTER_H
 
 #include "base/err.h"
-#include "model/dedupe.h"
+#include "model/dedupe_key.h"
 
 #include <stdint.h>
 

@@ -27,7 +27,7 @@
 
 #include "base/buffer.h"
 #include "base/hash.h"
-#include "model/dedupe.h"
+#include "model/dedupe_key.h"
 
 /* Grows with every change of the meaning of a bucket's bytes. */
 #define KEY_INDEX_FORMAT 1

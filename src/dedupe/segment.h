@@ -40,7 +40,8 @@ struct dedupe_segment {
      * be in one of them. The segment stays closed. */
     bool unreadable;
     bool filter_in_part; /* made of the rows that could be read: it may deny a key that is there */
-    bool mended;         /* the keys that cannot be read are in a later part now (journal/mend.h) */
+    bool
+        mended; /* the keys that cannot be read are in a later part now (journal/dedupe_repair.h) */
     bool undroppable; /* its table is too damaged to be dropped: it stays until a person mends it */
     bool expiring;    /* its retention has ended, and its rows are being deleted */
     uint64_t keys;    /* in the filter: those that were rolled back count as well */

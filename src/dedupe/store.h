@@ -40,7 +40,7 @@
  * index entries lead to such a row. A segment that is not sealed has no other record of its keys:
  * there it concerns every key that is not found elsewhere (dedupe_is_in_doubt). Such a segment
  * takes no more keys, and the next start enters the missing keys again from the events of the day
- * (journal/mend.h).
+ * (journal/dedupe_repair.h).
  *
  * Owned by the journal's thread, in the transaction of the caller. Segments are made within it, and
  * dedupe_committed or dedupe_rolled_back says how it ended. Index entries of rows that were rolled
@@ -51,7 +51,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "model/dedupe.h"
+#include "model/dedupe_key.h"
 #include "model/event.h"
 #include "sqlite/sql.h"
 

@@ -10,7 +10,7 @@
  *   refill.c           loads from the journal what is due or has room again
  *   attempt.c          one HTTP request: sign, send
  *   outcome.c          judge the answer, record it
- *   route.c            finds an endpoint for what is unrouted
+ *   unrouted.c         finds an endpoint for what is unrouted
  *   operator_action.c  what operators do to one delivery
  */
 #ifndef PENSTOCK_DELIVERY_DELIVERY_INTERNAL_H
@@ -215,7 +215,7 @@ void refill_leave_in_journal(struct endpoint_queue *queue, int64_t delivery);
 /* As above, by the endpoint; and loads it. */
 void refill_expect_pending(struct delivery_shard *shard, uint64_t endpoint, int64_t delivery);
 
-/* route.c */
+/* unrouted.c */
 void route_init(struct delivery_shard *shard);
 /* Looks through all unrouted deliveries for those that an endpoint wants now. */
 void route_walk(struct delivery_shard *shard);

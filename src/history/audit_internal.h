@@ -20,7 +20,7 @@
 #ifndef PENSTOCK_HISTORY_AUDIT_INTERNAL_H
 #define PENSTOCK_HISTORY_AUDIT_INTERNAL_H
 
-#include "history/audit_sums.h"
+#include "history/audit_balance.h"
 #include "model/event.h"
 #include "sqlite/sql.h"
 
@@ -61,7 +61,7 @@ struct audit_run {
     unsigned shards;
 
     /* what has been found */
-    struct audit_sums sums;
+    struct audit_balance sums;
     struct audit_finding *findings;
     size_t findings_count;
     int64_t findings_more;

@@ -16,23 +16,6 @@
 
 #include <stdlib.h>
 
-const char *http_reason(int status)
-{
-    static const struct {
-        int status;
-        const char *reason;
-    } reasons[] = {{200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"},
-        {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
-        {404, "Not Found"}, {405, "Method Not Allowed"}, {409, "Conflict"},
-        {413, "Content Too Large"}, {415, "Unsupported Media Type"}, {422, "Unprocessable Content"},
-        {429, "Too Many Requests"}, {500, "Internal Server Error"}, {502, "Bad Gateway"},
-        {503, "Service Unavailable"}, {504, "Gateway Timeout"}};
-    for (size_t i = 0; i < ARRAY_LENGTH(reasons); i++)
-        if (reasons[i].status == status)
-            return reasons[i].reason;
-    return "Other";
-}
-
 static void on_request_gone(void *memory)
 {
     struct http_exchange **cell = memory;
@@ -134,7 +117,7 @@ static void send_reply(h2o_req_t *req, const struct http_reply *reply)
     /* Its callbacks are not needed: everything is sent at once. */
     static h2o_generator_t generator;
     req->res.status = reply->status;
-    req->res.reason = http_reason(reply->status);
+    req->res.reason = http_status_text(reply->status);
     bool may_have_body = reply->status != 204 && reply->status != 304;
     if (may_have_body)
         req->res.content_length = reply->body.len;

@@ -80,7 +80,7 @@ static void answer_refusal(struct http_connection *connection, const char *fault
         "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\nServer: "
         "Penstock\r\n"
         "content-type: application/problem+json\r\n\r\n",
-        err_http_status(error), http_reason(err_http_status(error)), body.len);
+        err_http_status(error), http_status_text(err_http_status(error)), body.len);
     buffer_add_slice(&answer, buffer_slice(&body));
     bool made = buffer_status(&body) == OK && buffer_status(&answer) == OK;
     buffer_done(&body);

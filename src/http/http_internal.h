@@ -132,7 +132,7 @@ struct http_request_handler {
     struct http_server *server;
 };
 
-/* route.c: h2o's entry point for every request. */
+/* router.c: h2o's entry point for every request. */
 int http_route_on_request(h2o_handler_t *handler, h2o_req_t *req);
 
 /* problem.c */
@@ -143,6 +143,6 @@ void http_answer_problem_with(struct http_exchange *exchange, enum err error, co
     const struct field_problems *problems, const struct http_header_field *extra);
 
 /* The standard phrase of a status that we answer with (RFC 9110): "Not Found". */
-const char *http_reason(int status);
+const char *http_status_text(int status);
 
 #endif

@@ -16,7 +16,7 @@ void http_print_problem(
     struct buffer *body, enum err error, const char *detail, const struct field_problems *problems)
 {
     buffer_add_format(body, "{\"type\":\"urn:penstock:problem:%s\",", err_name(error));
-    add_member(body, "title", http_reason(err_http_status(error)));
+    add_member(body, "title", http_status_text(err_http_status(error)));
     buffer_add_format(body, ",\"status\":%d,", err_http_status(error));
     add_member(body, "detail", detail ? detail : err_title(error));
     if (problems && problems->count > 0) {

@@ -6,7 +6,7 @@
  * thread is offline for RCU when the turn begins. The first handler or mail sets it online, and it
  * is set offline after the turn.
  *
- * Limits. route.c enforces body_bytes_max (413 with a problem). h2o accepts bodies that are larger
+ * Limits. router.c enforces body_bytes_max (413 with a problem). h2o accepts bodies that are larger
  * than the largest route's limit by body_bytes_max. So a body that is slightly too large is read,
  * and the connection stays usable. A larger one is not read. On HTTP/1 it ends the connection: with
  * a Content-Length, http1.c answers 413 with a problem; with chunks, h2o answers 413 in plain text.

@@ -50,7 +50,7 @@ struct http_options {
     struct mailbox *mailbox; /* handled on this loop; may be NULL */
     /* Called about every 100 ms on the server's thread, online for RCU. May be NULL. */
     void (*on_tick)(void *context);
-    size_t body_bytes_max; /* for routes without their own; 413 beyond it (see route.c) */
+    size_t body_bytes_max; /* for routes without their own; 413 beyond it (see router.c) */
     /* When it is reached, a new connection replaces the oldest one without a request, or waits. */
     unsigned connections_max;
     bool closes_idle; /* it also replaces one whose requests are all answered */

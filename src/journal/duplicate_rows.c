@@ -124,17 +124,6 @@ bool conflict_row_take(const struct sql_use *use, struct conflict_row *ret_row)
     return conflict_checksum(&ret_row->first, ret_row->at_us, &event) == sql_column_int(use, 12);
 }
 
-static bool is_same_money(
-    const struct event_parts *parts, struct slice amount, struct slice currency)
-{
-    char one[AMOUNT_TEXT_BYTES], other[AMOUNT_TEXT_BYTES];
-    if (!slice_equal(parts->currency, currency) || (parts->amount.len == 0) != (amount.len == 0) ||
-        amount.len >= AMOUNT_TEXT_BYTES)
-        return false;
-    return amount.len == 0 || slice_equal(slice_of(one, money_canonical(parts->amount, one)),
-                                  slice_of(other, money_canonical(amount, other)));
-}
-
 /* The row that this one counts with, or 0: it is new. */
 static enum err find_conflict(struct conflict_rows *rows, struct slice first,
     const struct event_parts *parts, int64_t *ret_seq)
@@ -144,12 +133,15 @@ static enum err find_conflict(struct conflict_rows *rows, struct slice first,
     unsigned count = 0;
     int64_t last = 0;
     enum err result;
+    struct money_value wanted, found;
+    money_value_of(parts->amount, parts->currency, &wanted);
     sql_bind_blob(&use, first);
     *ret_seq = 0;
     while (!(result = sql_step(&use, &row)) && row && *ret_seq == 0) {
         last = sql_column_int(&use, 0);
         count++;
-        if (is_same_money(parts, sql_column_slice(&use, 1), sql_column_slice(&use, 2)))
+        money_value_of(sql_column_slice(&use, 1), sql_column_slice(&use, 2), &found);
+        if (money_value_equal(&found, &wanted))
             *ret_seq = last;
     }
     sql_finish(&use);

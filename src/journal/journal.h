@@ -23,8 +23,8 @@
 #define PENSTOCK_JOURNAL_JOURNAL_H
 
 #include "base/limits.h"
-#include "journal/room_board.h"
-#include "model/dedupe.h"
+#include "journal/disk_room.h"
+#include "model/dedupe_key.h"
 #include "model/delivery_state.h"
 #include "model/event.h"
 #include "model/verdict.h"

@@ -27,7 +27,7 @@
  *                 closed without another write
  *
  * While a disk fails, the thread tries it about once a second with a write of its own. So others
- * learn that it is well again (room_board.h) although no request arrives.
+ * learn that it is well again (disk_room.h) although no request arrives.
  */
 #include "journal/journal_sqlite.h"
 

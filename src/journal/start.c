@@ -8,14 +8,15 @@
  *   interrupted   guarded deliveries that were being sent are parked as ambiguous: how far they got
  *                 is not known
  *   adopted       broker-owned events of which something had started become the journal's (adopt.h)
- *   mended        keys that the dedupe store cannot read are entered again from the events (mend.h)
+ *   mended        keys that the dedupe store cannot read are entered again from the events
+ *                 (dedupe_repair.h)
  *   totals        events that were accepted after the totals were written last are counted again
  *
  * Each step works in transactions of its own, and can be repeated after a crash. On a full disk the
  * steps use the room of the reserve.
  */
 #include "journal/adopt.h"
-#include "journal/mend.h"
+#include "journal/dedupe_repair.h"
 #include "journal/schema.h"
 #include "journal/store.h"
 #include "model/placement.h"
@@ -141,7 +142,7 @@ static enum err clear_up(struct store *store)
     if (!result)
         result = adopt_started(store);
     if (!result)
-        result = mend_dedupe(store);
+        result = dedupe_repair(store);
     return result ? result : catch_totals_up(store);
 }
 

@@ -3,8 +3,8 @@
 #include "base/cleanup.h"
 #include "base/memory.h"
 #include "cli/remote.h"
+#include "main/accept_loss.h"
 #include "main/commands.h"
-#include "main/data_losses.h"
 #include "main/installation.h"
 
 #include <stdio.h>
@@ -29,7 +29,7 @@ int command_accept_loss(const struct invocation *call)
     umask(0077);
     err = installation_look(directory, installation, &problem, &complaints);
     if (!err || err == ERR_NOT_FOUND) {
-        err = data_losses_accept(installation, problem, file, note, &complaints);
+        err = accept_loss(installation, problem, file, note, &complaints);
         installation_close(installation);
     }
     if (complaints.len)

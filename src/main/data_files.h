@@ -17,7 +17,7 @@
  * runs and is removed before the databases are closed: while it exists, a missing WAL is a problem.
  * Limit: a WAL that was cut by someone looks like one whose last write was cut by the crash.
  *
- * A problem stops the start. An operator may accept the loss of a file (data_losses.h).
+ * A problem stops the start. An operator may accept the loss of a file (accept_loss.h).
  */
 #ifndef PENSTOCK_MAIN_DATA_FILES_H
 #define PENSTOCK_MAIN_DATA_FILES_H

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/money.h"
 
+#include <string.h>
+
+#define TOO_LONG 255 /* the length of no amount */
+
 struct parts {
     bool negative;
     struct slice integer, fraction;
@@ -94,4 +98,23 @@ bool money_check_currency(struct slice text)
         if (text.data[i] < 'A' || text.data[i] > 'Z')
             return false;
     return true;
+}
+
+void money_value_of(struct slice amount, struct slice currency, struct money_value *ret_value)
+{
+    memset(ret_value, 0, sizeof *ret_value);
+    if (amount.len >= AMOUNT_TEXT_BYTES || currency.len > CURRENCY_BYTES) {
+        ret_value->amount_len = TOO_LONG;
+        return;
+    }
+    if (amount.len)
+        ret_value->amount_len = (unsigned char)money_canonical(amount, ret_value->amount);
+    ret_value->currency_len = (unsigned char)currency.len;
+    if (currency.len)
+        memcpy(ret_value->currency, currency.data, currency.len);
+}
+
+bool money_value_equal(const struct money_value *one, const struct money_value *other)
+{
+    return memcmp(one, other, sizeof *one) == 0;
 }

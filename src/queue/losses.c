@@ -4,12 +4,12 @@
  * deleted or expired, a policy that also applies to the queues of dropped messages, or a queue that
  * lost its majority.
  *
- * Every publisher records the ids of confirmed events in a stream (broker/confirmed.h). Each shard
- * reads the whole stream and looks for the ids of its own partitions. Most of them have arrived and
- * are remembered in `seen`. For the others the journal is asked. An id that the journal does not
- * have is lost if that is still so after LOST_US and all queues of the shard have been found empty
- * twice, with no other consumer: by then it would have arrived. The journal keeps lost ids for the
- * audit, and they are logged. If a lost event arrives later, it is not lost any more.
+ * Every publisher records the ids of confirmed events in a stream (broker/confirmed_ids.h). Each
+ * shard reads the whole stream and looks for the ids of its own partitions. Most of them have
+ * arrived and are remembered in `seen`. For the others the journal is asked. An id that the journal
+ * does not have is lost if that is still so after LOST_US and all queues of the shard have been
+ * found empty twice, with no other consumer: by then it would have arrived. The journal keeps lost
+ * ids for the audit, and they are logged. If a lost event arrives later, it is not lost any more.
  *
  * The position in the stream is stored after the answers, so a restart asks again. Reading starts
  * one list earlier. If that list does not come, the stream was deleted and declared again, and is

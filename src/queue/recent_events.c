@@ -21,7 +21,7 @@ struct recent_event {
     struct event_id id;    /* of the first event of the key, as far as is known */
     bool has_key, durable, by_key, by_id;
     unsigned char partner_len, account_len, type_len, key_len;
-    struct recent_money money;
+    struct money_value money;
     char texts[TEXT_BYTES_MAX];
     int64_t accepted_us;
 };
@@ -164,7 +164,7 @@ static struct recent_event *remember(
     if (!event->has_key)
         return event;
     event->key = append->dedupe_key;
-    recent_money_of(parts, &event->money);
+    money_value_of(parts->amount, parts->currency, &event->money);
     add_by_key(recent, event);
     return event;
 }
@@ -180,14 +180,14 @@ enum recent_finding recent_events_enter(struct recent_events *recent, struct que
         return RECENT_WAITS;
     }
     struct recent_key_event own = {.id = parts->id}, first;
-    recent_money_of(parts, &own.money);
+    money_value_of(parts->amount, parts->currency, &own.money);
     switch (parts->key.len ? recent_keys_enter(recent->known, &append->dedupe_key, &own, &first)
                            : RECENT_KEY_NEW) {
     case RECENT_KEY_PENDING:
         return RECENT_ELSEWHERE;
     case RECENT_KEY_DURABLE:
         append->ret_id = first.id;
-        return recent_money_equal(&first.money, &own.money) ? RECENT_DUPLICATE : RECENT_CONFLICT;
+        return money_value_equal(&first.money, &own.money) ? RECENT_DUPLICATE : RECENT_CONFLICT;
     case RECENT_KEY_NEW:
     case RECENT_KEY_NO_PLACE:
         break;
@@ -196,11 +196,11 @@ enum recent_finding recent_events_enter(struct recent_events *recent, struct que
     return RECENT_NEW;
 }
 
-static bool is_same_money(const struct recent_money *first, const struct event_parts *parts)
+static bool is_same_money(const struct money_value *first, const struct event_parts *parts)
 {
-    struct recent_money money;
-    recent_money_of(parts, &money);
-    return recent_money_equal(first, &money);
+    struct money_value money;
+    money_value_of(parts->amount, parts->currency, &money);
+    return money_value_equal(first, &money);
 }
 
 /* Returns the result for an event that waited, after the first one has ended with `result`. */
@@ -222,7 +222,7 @@ static void end_key(struct recent_events *recent, const struct queue_entry *entr
     struct recent_key_event first = {.id = result == ERR_EXISTS ? entry->append.ret_id : parts->id};
     if (!parts->key.len)
         return;
-    recent_money_of(parts, &first.money);
+    money_value_of(parts->amount, parts->currency, &first.money);
     recent_keys_end(recent->known, &entry->append.dedupe_key, &parts->id,
         result == OK || result == ERR_EXISTS ? &first : NULL);
 }

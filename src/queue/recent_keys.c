@@ -33,21 +33,6 @@ struct recent_keys {
     struct key_set *sets; /* each guarded by its lock */
 };
 
-void recent_money_of(const struct event_parts *parts, struct recent_money *ret_money)
-{
-    memset(ret_money, 0, sizeof *ret_money);
-    if (parts->amount.len)
-        ret_money->amount_len = (unsigned char)money_canonical(parts->amount, ret_money->amount);
-    ret_money->currency_len = (unsigned char)parts->currency.len;
-    if (parts->currency.len)
-        memcpy(ret_money->currency, parts->currency.data, parts->currency.len);
-}
-
-bool recent_money_equal(const struct recent_money *one, const struct recent_money *other)
-{
-    return memcmp(one, other, sizeof *one) == 0;
-}
-
 static struct key_set *lock_set(struct recent_keys *keys, const struct dedupe_key *key)
 {
     uint64_t hash;

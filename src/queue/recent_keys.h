@@ -16,27 +16,20 @@
 #define PENSTOCK_QUEUE_RECENT_KEYS_H
 
 #include "base/limits.h"
-#include "model/dedupe.h"
+#include "model/dedupe_key.h"
 #include "model/event.h"
+#include "model/money.h"
 
 #define RECENT_KEYS_PER_THREAD 65536 /* about 5 MiB */
 
 struct recent_keys;
 
 /* Money is equal if the bytes are. */
-struct recent_money {
-    unsigned char amount_len, currency_len; /* 0: none */
-    char amount[AMOUNT_TEXT_BYTES];         /* canonical */
-    char currency[CURRENCY_BYTES];
-};
-
-void recent_money_of(const struct event_parts *parts, struct recent_money *ret_money);
-bool recent_money_equal(const struct recent_money *one, const struct recent_money *other);
 
 /* The money as in the dedupe store: the amount by value, and the currency. */
 struct recent_key_event {
     struct event_id id;
-    struct recent_money money;
+    struct money_value money;
 };
 
 struct recent_keys *recent_keys_new(unsigned keys_max);

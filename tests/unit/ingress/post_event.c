@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
-#include "model/dedupe.h"
+#include "model/dedupe_key.h"
 #include "runtime/metrics.h"
 
 #include <stdio.h>

@@ -70,9 +70,7 @@ static void enter_k_elsewhere(void)
 {
     struct recent_key_event first;
     memset(of_another_thread.id.bytes, 7, EVENT_ID_BYTES);
-    recent_money_of(
-        &(struct event_parts){.amount = SLICE_LITERAL("1"), .currency = SLICE_LITERAL("EUR")},
-        &of_another_thread.money);
+    money_value_of(SLICE_LITERAL("1"), SLICE_LITERAL("EUR"), &of_another_thread.money);
     dedupe_key_of(SLICE_LITERAL("shop"), SLICE_LITERAL("acc_1"), SLICE_LITERAL("purchase"),
         SLICE_LITERAL("k"), &key_k);
     cr_assert_eq(

@@ -32,9 +32,7 @@ static struct recent_key_event event_of(unsigned number, const char *amount)
 {
     struct recent_key_event event = {0};
     memcpy(event.id.bytes, &number, sizeof number);
-    recent_money_of(&(struct event_parts){.amount = slice_from_string(amount),
-                        .currency = SLICE_LITERAL("EUR")},
-        &event.money);
+    money_value_of(slice_from_string(amount), SLICE_LITERAL("EUR"), &event.money);
     return event;
 }
 
@@ -67,7 +65,7 @@ Test(recent_keys, a_key_is_pending_until_its_event_ends_and_then_that_one_s)
     end_with(1, 1, &first);
     cr_assert_eq(enter(1, 2), RECENT_KEY_DURABLE);
     cr_assert_arr_eq(&found.id, &first.id, sizeof found.id);
-    cr_assert(recent_money_equal(&found.money, &first.money));
+    cr_assert(money_value_equal(&found.money, &first.money));
 }
 
 Test(recent_keys, an_event_that_fails_leaves_its_key_to_the_next)
@@ -90,20 +88,14 @@ Test(recent_keys, what_the_journal_knows_as_the_first_is_the_first)
 
 Test(recent_keys, money_is_equal_by_value_and_currency)
 {
-    struct recent_money money, other;
-    recent_money_of(
-        &(struct event_parts){.amount = SLICE_LITERAL("1.50"), .currency = SLICE_LITERAL("EUR")},
-        &money);
-    recent_money_of(
-        &(struct event_parts){.amount = SLICE_LITERAL("1.5"), .currency = SLICE_LITERAL("EUR")},
-        &other);
-    cr_assert(recent_money_equal(&money, &other));
-    recent_money_of(
-        &(struct event_parts){.amount = SLICE_LITERAL("1.5"), .currency = SLICE_LITERAL("SEK")},
-        &other);
-    cr_assert_not(recent_money_equal(&money, &other));
-    recent_money_of(&(struct event_parts){0}, &other);
-    cr_assert_not(recent_money_equal(&money, &other));
+    struct money_value money, other;
+    money_value_of(SLICE_LITERAL("1.50"), SLICE_LITERAL("EUR"), &money);
+    money_value_of(SLICE_LITERAL("1.5"), SLICE_LITERAL("EUR"), &other);
+    cr_assert(money_value_equal(&money, &other));
+    money_value_of(SLICE_LITERAL("1.5"), SLICE_LITERAL("SEK"), &other);
+    cr_assert_not(money_value_equal(&money, &other));
+    money_value_of(SLICE_LITERAL(""), SLICE_LITERAL(""), &other);
+    cr_assert_not(money_value_equal(&money, &other));
 }
 
 Test(recent_keys, a_full_set_removes_its_oldest_durable_key)

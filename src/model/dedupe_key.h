@@ -4,8 +4,8 @@
  * identifies it by 16 bytes of a SHA-256. Each part is hashed with its length before it, so two
  * scopes never give the same input.
  */
-#ifndef PENSTOCK_MODEL_DEDUPE_H
-#define PENSTOCK_MODEL_DEDUPE_H
+#ifndef PENSTOCK_MODEL_DEDUPE_KEY_H
+#define PENSTOCK_MODEL_DEDUPE_KEY_H
 
 #include "base/slice.h"
 

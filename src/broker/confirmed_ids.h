@@ -14,8 +14,8 @@
  * Limits: at most CONFIRMED_BYTES_MAX of ids wait (minutes without the stream). Further ids are not
  * checked, and are counted. Owned by the publisher. Internal to broker/.
  */
-#ifndef PENSTOCK_BROKER_CONFIRMED_H
-#define PENSTOCK_BROKER_CONFIRMED_H
+#ifndef PENSTOCK_BROKER_CONFIRMED_IDS_H
+#define PENSTOCK_BROKER_CONFIRMED_IDS_H
 
 #include "broker/link.h"
 #include "model/event_id.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/reach.h"
+#include "client/evidence.h"
 
 #include <string.h>
 #include <sys/socket.h>

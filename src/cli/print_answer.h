@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prints answers of the admin API for people. */
-#ifndef PENSTOCK_CLI_SHOW_H
-#define PENSTOCK_CLI_SHOW_H
+#ifndef PENSTOCK_CLI_PRINT_ANSWER_H
+#define PENSTOCK_CLI_PRINT_ANSWER_H
 
 #include <jansson.h>
 
@@ -13,7 +13,6 @@ long long show_number(const json_t *object, const char *name);
 const char *show_endpoint(const json_t *object);
 
 /* Answers of one kind each. */
-void show_status(const json_t *status);
 void show_event(const json_t *event);       /* with its deliveries */
 void show_delivery(const json_t *delivery); /* with its event */
 void show_action(const json_t *answer);     /* of an operator action */

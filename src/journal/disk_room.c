@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/room_board.h"
+#include "journal/disk_room.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"

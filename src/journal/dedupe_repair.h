@@ -6,8 +6,8 @@
  * not find are entered again, and the doubt ends. When an event of the day cannot be read either,
  * or its history is not kept, the doubt stays.
  */
-#ifndef PENSTOCK_JOURNAL_MEND_H
-#define PENSTOCK_JOURNAL_MEND_H
+#ifndef PENSTOCK_JOURNAL_DEDUPE_REPAIR_H
+#define PENSTOCK_JOURNAL_DEDUPE_REPAIR_H
 
 #include "base/err.h"
 
@@ -15,6 +15,6 @@ struct store;
 
 /* Call it before the first request. It works in transactions of its own. A segment that cannot be
  * mended is no failure. */
-enum err mend_dedupe(struct store *store) MUST_CHECK;
+enum err dedupe_repair(struct store *store) MUST_CHECK;
 
 #endif

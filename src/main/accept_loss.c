@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "main/data_losses.h"
+#include "main/accept_loss.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -162,8 +162,8 @@ static enum err accept_found(struct installation *installation, const struct dat
     return err;
 }
 
-enum err data_losses_accept(struct installation *installation, const char *problem,
-    const char *file, const char *why, struct buffer *complaints)
+enum err accept_loss(struct installation *installation, const char *problem, const char *file,
+    const char *why, struct buffer *complaints)
 {
     if (problem && strcmp(file, "installation.json") != 0) {
         data_files_complain(installation->directory, "installation.json", problem, complaints);

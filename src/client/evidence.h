@@ -17,8 +17,8 @@
  *
  * Part of a transfer, owned by the client's thread.
  */
-#ifndef PENSTOCK_CLIENT_REACH_H
-#define PENSTOCK_CLIENT_REACH_H
+#ifndef PENSTOCK_CLIENT_EVIDENCE_H
+#define PENSTOCK_CLIENT_EVIDENCE_H
 
 #include "client/client.h"
 

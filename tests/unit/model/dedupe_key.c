@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "model/dedupe.h"
+#include "model/dedupe_key.h"
 
 #include "base/cleanup.h"
 #include "base/crypto.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/show.h"
+#include "cli/print_answer.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,94 +22,6 @@ const char *show_endpoint(const json_t *object)
     if (!json_is_object(endpoint))
         return "(unrouted)";
     return show_text(endpoint, json_is_string(json_object_get(endpoint, "name")) ? "name" : "id");
-}
-
-/* In rabbitmq mode: the links to the broker, and how many events are on their way through it. */
-static void print_broker(const json_t *status)
-{
-    size_t i;
-    json_t *link_status;
-    json_array_foreach(json_object_get(status, "broker"), i, link_status)
-    {
-        bool good = json_is_true(json_object_get(link_status, "good"));
-        bool keeps = strcmp(show_text(link_status, "role"), "keep") == 0;
-        printf("  %s %lld%*s%s%s, since %s\n", show_text(link_status, "role"),
-            show_number(link_status, "number"), (int)(8 - strlen(show_text(link_status, "role"))),
-            "",
-            keeps  ? ""
-            : good ? "via "
-                   : "NOT via the broker: ",
-            show_text(link_status, good ? "peer" : "why"), show_text(link_status, "since"));
-    }
-    if (json_is_null(json_object_get(status, "in_broker")))
-        puts("  the broker does not say how many events only it holds");
-    else
-        printf("  only the broker holds %lld\n", show_number(status, "in_broker"));
-    printf("  unacked %lld, suspended %lld, in the outbox %lld; direct path since start %lld\n",
-        show_number(status, "unacked"), show_number(status, "suspended"),
-        show_number(status, "outbox"), show_number(status, "direct"));
-}
-
-static void print_roles(const json_t *status)
-{
-    size_t i;
-    json_t *role;
-    printf("\nqueue        %s; roles ", show_text(status, "queue"));
-    json_array_foreach(json_object_get(status, "roles"), i, role)
-        printf("%s%s", i ? ", " : "", json_string_value(role));
-    putchar('\n');
-    if (strcmp(show_text(status, "queue"), "rabbitmq") == 0)
-        print_broker(status);
-    if (json_is_string(json_object_get(status, "leader")))
-        printf("accounts     from %s, %lld s old\n", show_text(status, "leader"),
-            show_number(status, "directory_age_seconds"));
-}
-
-/* The journals that refuse events, and why. */
-static void print_room(const json_t *status)
-{
-    size_t i, k;
-    json_t *journal, *class;
-    json_array_foreach(json_object_get(status, "journals"), i, journal)
-    {
-        if (strcmp(show_text(journal, "reason"), "well") == 0)
-            continue;
-        printf("journal %-4lld REFUSES ", show_number(journal, "shard"));
-        json_array_foreach(json_object_get(journal, "refuses"), k, class)
-            printf("%s%s", k ? ", " : "", json_string_value(class));
-        printf(" events: %s", show_text(journal, "reason"));
-        if (json_is_integer(json_object_get(journal, "free_bytes")))
-            printf(", %.1f MiB free", (double)show_number(journal, "free_bytes") / 1048576.0);
-        if (json_is_integer(json_object_get(journal, "wanted_bytes")))
-            printf(", accepts more from %.1f MiB free on",
-                (double)show_number(journal, "wanted_bytes") / 1048576.0);
-        printf(", since %s\n", show_text(journal, "since"));
-    }
-    if (json_is_string(json_object_get(status, "accounts_trouble")))
-        printf("accounts.db  REFUSES changes: %s\n", show_text(status, "accounts_trouble"));
-}
-
-void show_status(const json_t *status)
-{
-    const json_t *open = json_object_get(status, "open"),
-                 *events = json_object_get(status, "events");
-    long long up = show_number(status, "uptime_seconds");
-    printf("penstock %s, %s, up %lldd %02lld:%02lld:%02lld, %lld shards\n\n",
-        show_text(status, "version"),
-        json_is_true(json_object_get(status, "ready")) ? "ready" : "NOT READY", up / 86400,
-        up / 3600 % 24, up / 60 % 60, up % 60, show_number(status, "shards"));
-    printf("in progress   pending %lld, sending %lld, waiting %lld, parked %lld (in flight %lld)\n",
-        show_number(open, "pending"), show_number(open, "sending"), show_number(open, "waiting"),
-        show_number(open, "parked"), show_number(status, "in_flight"));
-    printf("since start  accepted %lld, duplicate %lld, conflict %lld, refused %lld, unavailable "
-           "%lld\n",
-        show_number(events, "accepted"), show_number(events, "duplicate"),
-        show_number(events, "conflict"), show_number(events, "refused"),
-        show_number(events, "unavailable"));
-    printf("             delivered %lld, dead %lld\n", show_number(status, "delivered"),
-        show_number(status, "dead"));
-    print_room(status);
-    print_roles(status);
 }
 
 /* How far the attempt got: for the operator who decides whether the client did the work. */

@@ -4,8 +4,8 @@
  * them, the audit names them for all days up to then, and the next start makes a new file. The old
  * file is renamed, not deleted.
  */
-#ifndef PENSTOCK_MAIN_DATA_LOSSES_H
-#define PENSTOCK_MAIN_DATA_LOSSES_H
+#ifndef PENSTOCK_MAIN_ACCEPT_LOSS_H
+#define PENSTOCK_MAIN_ACCEPT_LOSS_H
 
 #include "base/buffer.h"
 
@@ -17,7 +17,7 @@ struct installation;
  * stamps of the files. ERR_USAGE: nothing is wrong with the file, or its loss cannot be accepted.
  * Other errors are the disk's.
  */
-enum err data_losses_accept(struct installation *installation, const char *problem,
-    const char *file, const char *note, struct buffer *complaints) MUST_CHECK;
+enum err accept_loss(struct installation *installation, const char *problem, const char *file,
+    const char *note, struct buffer *complaints) MUST_CHECK;
 
 #endif

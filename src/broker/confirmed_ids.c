@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/confirmed.h"
+#include "broker/confirmed_ids.h"
 
 #include "base/clock.h"
 #include "broker/message_internal.h"

@@ -12,8 +12,8 @@
  *   read-only   the file system takes no writes
  *   failing     writes fail for another reason, or the file is in doubt: see the log
  */
-#ifndef PENSTOCK_JOURNAL_ROOM_BOARD_H
-#define PENSTOCK_JOURNAL_ROOM_BOARD_H
+#ifndef PENSTOCK_JOURNAL_DISK_ROOM_H
+#define PENSTOCK_JOURNAL_DISK_ROOM_H
 
 #include "journal/disk_reserve.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "journal/mend.h"
+#include "journal/dedupe_repair.h"
 
 #include "dedupe/segment.h"
 #include "journal/store.h"
@@ -136,7 +136,7 @@ static enum err mend_segment(struct store *store, struct dedupe_segment *segment
     return OK;
 }
 
-enum err mend_dedupe(struct store *store)
+enum err dedupe_repair(struct store *store)
 {
     enum err result = OK;
     /* Mending may make segments, which come before the ones that are being looked at. */
