@@ -24,7 +24,7 @@ static enum err check_url(struct change *change, const struct endpoint *endpoint
 {
     size_t len = TEXT_IN(endpoint->url).len;
     if (len == 0 || len > URL_BYTES_MAX)
-        return change_refuse(change, ERR_INVALID, "url: must be 1 to %d bytes", URL_BYTES_MAX);
+        return change_refuse(change, ERR_INVALID, "url: must have 1 to %d bytes", URL_BYTES_MAX);
     return OK;
 }
 
@@ -32,7 +32,8 @@ static enum err check_types(struct change *change, const struct endpoint *endpoi
 {
     const struct type_list *types = &endpoint->types;
     if (types->count > TYPE_LIST_MAX)
-        return change_refuse(change, ERR_INVALID, "types: must be at most %d", TYPE_LIST_MAX);
+        return change_refuse(
+            change, ERR_INVALID, "types: must have at most %d items", TYPE_LIST_MAX);
     for (unsigned i = 0; i < types->count; i++)
         if (!type_pattern_is_valid(TEXT_IN(types->patterns[i])))
             return change_refuse(change, ERR_INVALID, "types: " TYPE_PATTERN_RULE);
@@ -43,7 +44,7 @@ static enum err check_secrets(struct change *change, const struct endpoint *endp
 {
     if (endpoint->secrets_count > ENDPOINT_SECRETS_MAX)
         return change_refuse(
-            change, ERR_INVALID, "secrets: must be at most %d", ENDPOINT_SECRETS_MAX);
+            change, ERR_INVALID, "secrets: must have at most %d items", ENDPOINT_SECRETS_MAX);
     enum err error = OK;
     for (unsigned i = 0; !error && i < endpoint->secrets_count; i++)
         error = change_check_secret(change, &endpoint->secrets[i]);
@@ -88,8 +89,8 @@ enum err change_add_endpoint(struct change *change)
         return error;
     if (account->endpoints_count >= ACCOUNT_ENDPOINTS_MAX)
         return change_refuse(change, ERR_INVALID,
-            "account: %s has %d endpoints already, which is the most", account->id,
-            ACCOUNT_ENDPOINTS_MAX);
+            "account %s already has %d endpoints, and more are not allowed: remove one first",
+            account->id, ACCOUNT_ENDPOINTS_MAX);
     endpoint->id = change_make_id(change, is_endpoint_taken);
     memcpy(endpoint->account, account->id, sizeof endpoint->account);
     endpoint->version = change->version;
@@ -197,8 +198,8 @@ enum err change_add_endpoint_secret(struct change *change)
         return ERR_NOT_FOUND;
     if (endpoint->secrets_count == ENDPOINT_SECRETS_MAX)
         return change_refuse(change, ERR_INVALID,
-            "endpoint: %s has %d secrets already, which is the most; remove one", endpoint->name,
-            ENDPOINT_SECRETS_MAX);
+            "endpoint %s already has %d secrets, and more are not allowed: remove one first",
+            endpoint->name, ENDPOINT_SECRETS_MAX);
     if (request->secret.len == 0)
         secret_make(&request->secret);
     enum err error = change_check_secret(change, &request->secret);
@@ -225,11 +226,14 @@ enum err change_remove_endpoint_secret(struct change *change)
         at < endpoint->secrets_count && endpoint->secret_numbers[at] != change->request->secret_id)
         at++;
     if (at == endpoint->secrets_count)
-        return change_refuse(
-            change, ERR_NOT_FOUND, "endpoint %s has no such secret", endpoint->name);
+        return change_refuse(change, ERR_NOT_FOUND,
+            "endpoint %s has no such secret: \"penstock endpoint show ACCOUNT ENDPOINT\" shows its "
+            "secrets",
+            endpoint->name);
     if (endpoint->secrets_count == 1)
         return change_refuse(change, ERR_INVALID,
-            "endpoint: %s has no other secret, and what is not signed is not sent; add one first",
+            "endpoint %s has no other secret, and Penstock sends nothing unsigned: add a secret "
+            "first",
             endpoint->name);
     uint32_t number = endpoint->secret_numbers[at];
     for (endpoint->secrets_count--; at < endpoint->secrets_count; at++) {

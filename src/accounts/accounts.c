@@ -79,10 +79,10 @@ static const struct {
 static enum err write_change(struct change *change, bool follows)
 {
     if ((unsigned)change->request->base.kind >= ARRAY_LENGTH(kinds))
-        return change_refuse(change, ERR_BUG, "no such action");
+        return change_refuse(change, ERR_BUG, "there is no such kind of change");
     if (follows)
-        return change_refuse(
-            change, ERR_FORBIDDEN, "these accounts follow another gateway's; change them there");
+        return change_refuse(change, ERR_FORBIDDEN,
+            "these accounts are a copy of the leader's accounts: change them there");
     enum err error = accounts_store_begin(change->store, &change->version);
     if (error)
         return change_refuse_for_disk(change, error);
@@ -207,7 +207,7 @@ static void on_replication(struct mail *mail, void *receiver)
         note_write(accounts, request->base.result);
     if (request->base.result && !*detail)
         snprintf(detail, sizeof detail, "%s",
-            request->base.result == ERR_NOT_FOUND ? "there is no such version yet"
+            request->base.result == ERR_NOT_FOUND ? "this version does not exist yet"
                                                   : accounts_store_detail(accounts->store));
     snprintf(request->detail, sizeof request->detail, "%s", detail);
     request_answer(&request->base, request->base.result);
@@ -252,8 +252,8 @@ static enum err on_endpoint(const struct endpoint *endpoint, void *context)
         directory_account(loading->directory, slice_from_string(endpoint->account));
     if (!present || present->endpoints_count >= ACCOUNT_ENDPOINTS_MAX) {
         snprintf(loading->detail, STORE_DETAIL_BYTES,
-            "accounts.db cannot be read: an endpoint's account %s is %s", endpoint->account,
-            present ? "full" : "not there");
+            "accounts.db cannot be read: the account %s of an endpoint %s", endpoint->account,
+            present ? "has too many endpoints" : "does not exist");
         return ERR_DAMAGED;
     }
     struct account account = *present;
@@ -359,8 +359,8 @@ enum err accounts_open(const char *directory, const struct hash_seed *seed,
     accounts->mailbox.event_fd = -1;
     enum err error = accounts_store_open(directory, &accounts->store, ret_detail);
     if (!error) {
-        snprintf(
-            ret_detail, STORE_DETAIL_BYTES, "no memory or no file descriptors for the accounts");
+        snprintf(ret_detail, STORE_DETAIL_BYTES,
+            "there is no memory or no file descriptor for the accounts");
         if (!(error = mailbox_init(&accounts->mailbox, accounts)) &&
             !(error = directory_new(seed, &accounts->directory)))
             error = start(accounts, ret_detail);
@@ -419,12 +419,12 @@ int64_t accounts_version(const struct accounts *accounts)
 
 enum err accounts_call(struct accounts *accounts, struct accounts_request *request)
 {
-    snprintf(request->detail, sizeof request->detail, "no file descriptor for the answer");
+    snprintf(request->detail, sizeof request->detail, "there is no file descriptor for the answer");
     return request_call(&request->base, &accounts->mailbox, on_request);
 }
 
 enum err accounts_replicate_call(struct accounts *accounts, struct accounts_replication *request)
 {
-    snprintf(request->detail, sizeof request->detail, "no file descriptor for the answer");
+    snprintf(request->detail, sizeof request->detail, "there is no file descriptor for the answer");
     return request_call(&request->base, &accounts->mailbox, on_replication);
 }

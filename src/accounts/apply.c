@@ -184,7 +184,7 @@ static enum err put_object(struct application *application, const struct account
     case ACCOUNTS_KINDS:
         break;
     }
-    return refuse(application, ERR_BUG, "no such kind");
+    return refuse(application, ERR_BUG, "there is no such kind of object");
 }
 
 static enum err remove_from(struct application *application, size_t first)

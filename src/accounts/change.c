@@ -30,7 +30,7 @@ enum err change_judge_addition(
     struct change *change, enum err error, const char *what, const char *name)
 {
     if (error == ERR_EXISTS)
-        return change_refuse(change, error, "%s %s exists already", what, name);
+        return change_refuse(change, error, "%s %s already exists", what, name);
     return change_judge(change, error);
 }
 
@@ -49,7 +49,7 @@ enum err change_check_secret(struct change *change, const struct secret *secret)
     if (secret->len > 0 && secret->len <= sizeof secret->bytes)
         return OK;
     return change_refuse(
-        change, ERR_INVALID, "secret: must be 1 to %zu bytes", sizeof secret->bytes);
+        change, ERR_INVALID, "secret: must have 1 to %zu bytes", sizeof secret->bytes);
 }
 
 const struct partner *change_find_partner(struct change *change)
@@ -57,7 +57,9 @@ const struct partner *change_find_partner(struct change *change)
     struct slice id = TEXT_IN(change->request->partner);
     const struct partner *partner = directory_partner(change->directory, id);
     if (!partner)
-        change_refuse(change, ERR_NOT_FOUND, "partner %.*s is not known", SLICE_ARGS(id));
+        change_refuse(change, ERR_NOT_FOUND,
+            "partner \"%.*s\" does not exist: add it with \"penstock partner add\"",
+            SLICE_ARGS(id));
     return partner;
 }
 
@@ -66,7 +68,9 @@ const struct account *change_find_account(struct change *change)
     struct slice id = TEXT_IN(change->request->account);
     const struct account *account = directory_account(change->directory, id);
     if (!account)
-        change_refuse(change, ERR_NOT_FOUND, "account %.*s is not known", SLICE_ARGS(id));
+        change_refuse(change, ERR_NOT_FOUND,
+            "account \"%.*s\" does not exist: add it with \"penstock account add\"",
+            SLICE_ARGS(id));
     return account;
 }
 

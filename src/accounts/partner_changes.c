@@ -96,8 +96,8 @@ enum err change_add_partner_secret(struct change *change)
         return error;
     if (partner->secrets_count == PARTNER_SECRETS_MAX)
         return change_refuse(change, ERR_INVALID,
-            "partner: %s has %d secrets already, which is the most; remove one", partner->id,
-            PARTNER_SECRETS_MAX);
+            "partner %s already has %d secrets, and more are not allowed: remove one first",
+            partner->id, PARTNER_SECRETS_MAX);
     if (request->secret.len == 0)
         secret_make(&request->secret);
     if ((error = change_check_secret(change, &request->secret)))
@@ -124,8 +124,9 @@ enum err change_remove_partner_secret(struct change *change)
     if (at == partner->secrets_count) {
         char text[PARTNER_SECRET_ID_TEXT_BYTES];
         partner_secret_id_format(id, text);
-        return change_refuse(
-            change, ERR_NOT_FOUND, "partner %s has no secret %s", partner->id, text);
+        return change_refuse(change, ERR_NOT_FOUND,
+            "partner %s has no secret %s: \"penstock partner show PARTNER\" shows its secrets",
+            partner->id, text);
     }
     for (partner->secrets_count--; at < partner->secrets_count; at++)
         partner->secrets[at] = partner->secrets[at + 1];
@@ -172,7 +173,9 @@ enum err change_revoke_credential(struct change *change)
     if (change->credential.partner[0] == '\0') {
         char text[CREDENTIAL_ID_TEXT_BYTES];
         credential_id_format(request->credential_id, text);
-        return change_refuse(change, ERR_NOT_FOUND, "partner %s has no key %s", partner->id, text);
+        return change_refuse(change, ERR_NOT_FOUND,
+            "partner %s has no key %s: \"penstock partner show PARTNER\" shows its keys",
+            partner->id, text);
     }
     return change_judge(change, accounts_store_revoke_credential(change->store,
                                     change->credential.sha256, change->version, change->now_us));
@@ -205,7 +208,7 @@ enum err change_withdraw_grant(struct change *change)
         return ERR_NOT_FOUND;
     if (!directory_may_post(
             change->directory, slice_from_string(partner->id), slice_from_string(account->id)))
-        return change_refuse(change, ERR_NOT_FOUND, "partner %s does not post for account %s",
+        return change_refuse(change, ERR_NOT_FOUND, "partner %s may not post for account %s",
             partner->id, account->id);
     return change_judge(change,
         accounts_store_withdraw_grant(change->store, partner->id, account->id, change->version));

@@ -87,7 +87,7 @@ enum err accounts_store_begin_copy(struct accounts_store *store)
 {
     if (store->in_doubt) {
         snprintf(store->detail, sizeof store->detail,
-            "an earlier fsync failed; restart when the disk is well");
+            "an earlier fsync failed: restart the gateway when the disk works again");
         return ERR_DISK;
     }
     return store_run_alone(store, STATEMENT_BEGIN);

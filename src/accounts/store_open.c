@@ -121,7 +121,8 @@ enum err accounts_store_open(
 {
     char path[PATH_BYTES_MAX];
     if ((size_t)snprintf(path, sizeof path, "%s/accounts.db", directory) >= sizeof path) {
-        snprintf(ret_detail, STORE_DETAIL_BYTES, "the data directory's path is too long");
+        snprintf(ret_detail, STORE_DETAIL_BYTES,
+            "the path of the data directory is too long: choose a shorter one");
         return ERR_DISK;
     }
     struct accounts_store *store;

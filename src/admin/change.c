@@ -13,7 +13,9 @@ bool admin_take_path_name(
     struct slice text = http_path_part(exchange, part);
     if (text.len > NAME_BYTES_MAX) {
         http_answer_problem(exchange, ERR_NOT_FOUND,
-            "The name in the path has more than 64 characters, so nothing has it.", NULL);
+            "The name in the path has more than 64 characters, so nothing can have this name. "
+            "Check it.",
+            NULL);
         return false;
     }
     memcpy(ret_name, text.data, text.len);

@@ -28,7 +28,7 @@
 
 #define LIMIT_DEFAULT 100
 #define FILTERS_MAX 7 /* with the end of the array */
-#define CURSOR_RULE "must be the `next` of an answer to the same question"
+#define CURSOR_RULE "must be the `next` of an answer to the same request"
 
 struct list_kind;
 
@@ -103,7 +103,7 @@ static bool take_reason(
 {
     struct listing_filter *filter = target;
     if (filter->states && filter->states != 1u << DELIVERY_PARKED) {
-        admin_refuse_member(exchange, parameter->name, "is only for the state parked");
+        admin_refuse_member(exchange, parameter->name, "is allowed only with the state parked");
         return false;
     }
     filter->states = 1u << DELIVERY_PARKED;

@@ -32,8 +32,8 @@ static void describe_refusal(
     case ACTION_UNROUTED:
         snprintf(ret_text, size,
             "The delivery has no endpoint. Name an endpoint of its account, or add one that takes "
-            "its "
-            "type: it is then sent without a further action. Or resolve or discard it.");
+            "its type: the delivery is then sent automatically. You can also resolve or discard "
+            "the delivery.");
         break;
     case ACTION_BODY_EXPIRED:
         snprintf(ret_text, size,
@@ -43,9 +43,10 @@ static void describe_refusal(
     case ACTION_ENDPOINT_GONE:
         snprintf(ret_text, size,
             action->endpoint
-                ? "The endpoint %s does not exist: name another one of the account %s."
+                ? "The endpoint %s does not exist: name another endpoint of the account %s."
                 : "Its endpoint %s has been removed: name another endpoint of the account %s, or "
-                  "resolve or discard the delivery. A delivered one stays with its endpoint.",
+                  "resolve or discard the delivery. A delivery that was delivered cannot change "
+                  "its endpoint.",
             endpoint, action->ret_account);
         break;
     case ACTION_ENDPOINT_DISABLED:
@@ -70,9 +71,8 @@ static void describe_refusal(
         break;
     case ACTION_WAS_DELIVERED:
         snprintf(ret_text, size,
-            "The delivery is delivered to its endpoint and stays that endpoint's: replay it "
-            "without "
-            "naming an endpoint.");
+            "A delivery that was delivered cannot change its endpoint: replay it without naming an "
+            "endpoint.");
         break;
     case ACTION_NOT_REFUSED:
         snprintf(ret_text, size, "The delivery cannot be sent.");
@@ -84,7 +84,7 @@ static void answer_refusal(
     const struct journal_operator_action *action, struct http_exchange *exchange)
 {
     char detail[512];
-    const char *text = "The action was not done: ask again later.";
+    const char *text = "The action was not done. Try again later.";
     bool is_replayed =
         action->from == DELIVERY_DELIVERED && !delivery_state_is_final(action->ret_state);
     switch (action->ask.result) {
@@ -94,8 +94,8 @@ static void answer_refusal(
     case ERR_MOVED_ON:
         snprintf(detail, sizeof detail, "The delivery is %s, not %s.%s",
             delivery_state_name(action->ret_state), delivery_state_name(action->from),
-            is_replayed ? " If it was delivered before, a replay is in progress: wait for its end, "
-                          "GET /api/v1/deliveries/{id} shows it."
+            is_replayed ? " If it was delivered before, a replay is in progress. Wait until it "
+                          "ends: GET /api/v1/deliveries/{id} shows the state."
                         : "");
         text = detail;
         break;

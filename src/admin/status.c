@@ -58,7 +58,7 @@ static void print_journal(
         buffer_add_format(text, ", %.1f MiB free", (double)room->free_bytes / MIB);
     if (room->wanted_bytes > 0)
         buffer_add_format(
-            text, ", takes more from %.1f MiB free on", (double)room->wanted_bytes / MIB);
+            text, ", takes more when %.1f MiB are free", (double)room->wanted_bytes / MIB);
     buffer_add_format(text, ", since %s%s\n", since,
         room->space == SPACE_NONE && publishes(admin) ? "; events go through the broker" : "");
 }

@@ -20,7 +20,7 @@ enum err_kind { ERR_KIND_NONE, ERR_KIND_TEMPORARY, ERR_KIND_PERMANENT, ERR_KIND_
     X(ERR_NO_MEMORY, "no-memory", TEMPORARY, 503, 75, "Out of memory")                             \
     X(ERR_SYSTEM, "system", TEMPORARY, 503, 71, "A system call failed")                            \
     X(ERR_SHORTAGE, "shortage", TEMPORARY, 503, 71,                                                \
-        "The machine has too few open files, threads or other resources")                          \
+        "The machine has run out of file descriptors, threads or other resources")                 \
     X(ERR_UNAVAILABLE, "unavailable", TEMPORARY, 503, 69, "The gateway is not available now")      \
     X(ERR_OVERLOADED, "overloaded", TEMPORARY, 503, 75, "The gateway is overloaded")               \
     X(ERR_SHUTTING_DOWN, "shutting-down", TEMPORARY, 503, 75,                                      \
@@ -44,7 +44,7 @@ enum err_kind { ERR_KIND_NONE, ERR_KIND_TEMPORARY, ERR_KIND_PERMANENT, ERR_KIND_
         "This machine does not have this address")                                                 \
     /* requests */                                                                                 \
     X(ERR_BAD_REQUEST, "bad-request", PERMANENT, 400, 65,                                          \
-        "The request is not valid HTTP or has wrong parts")                                        \
+        "The request is not valid HTTP, or a part of it is wrong")                                 \
     X(ERR_MALFORMED_JSON, "malformed-json", PERMANENT, 400, 65, "The body is not valid JSON")      \
     X(ERR_UNAUTHENTICATED, "unauthenticated", PERMANENT, 401, 77,                                  \
         "The credentials are missing or wrong")                                                    \
@@ -59,13 +59,14 @@ enum err_kind { ERR_KIND_NONE, ERR_KIND_TEMPORARY, ERR_KIND_PERMANENT, ERR_KIND_
         "The media type or encoding is not supported")                                             \
     X(ERR_INVALID, "invalid", PERMANENT, 422, 65, "A field is missing or wrong")                   \
     X(ERR_CONFLICT, "conflict", PERMANENT, 422, 65,                                                \
-        "The key was used before with another amount or currency")                                 \
+        "The key was used before with a different amount or currency")                             \
     /* attempts: the record of an attempt has one when there is no HTTP status */                  \
     X(ERR_URL, "url", PERMANENT, 422, 65, "The URL cannot be used")                                \
     X(ERR_ADDRESS_REFUSED, "address-refused", TEMPORARY, 502, 77, "The address is not allowed")    \
     X(ERR_NAME_LOOKUP, "name-lookup", TEMPORARY, 502, 69, "The host name cannot be resolved")      \
     X(ERR_CONNECT, "connect", TEMPORARY, 502, 69, "The connection failed")                         \
-    X(ERR_CONNECT_TIMEOUT, "connect-timeout", TEMPORARY, 504, 69, "The connection took too long")  \
+    X(ERR_CONNECT_TIMEOUT, "connect-timeout", TEMPORARY, 504, 69,                                  \
+        "The attempt to connect took too long")                                                    \
     X(ERR_TLS, "tls", TEMPORARY, 502, 69,                                                          \
         "The TLS handshake failed, or the certificate is not valid")                               \
     X(ERR_SEND, "send", TEMPORARY, 502, 69, "The connection was lost before the request was sent") \

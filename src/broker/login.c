@@ -93,7 +93,7 @@ static enum err complain_of_connecting(
     else if (failed == ERR_TLS && broker_tls_reason())
         why = broker_tls_reason();
     else if (status == AMQP_STATUS_SOCKET_ERROR)
-        why = "refused, or no way to it";
+        why = "it refuses connections, or there is no route to it";
     snprintf(
         ret_detail, BROKER_DETAIL_BYTES, "%s: %s", failed == ERR_TLS ? "TLS" : "connecting", why);
     return failed;

@@ -23,7 +23,7 @@ static void add_remedy(const char *name, const char *vhost, char detail[BROKER_D
 {
     size_t len = strlen(detail);
     snprintf(detail + len, BROKER_DETAIL_BYTES - len,
-        "; when it is empty, `rabbitmqctl delete_queue -p %s %s` lets the gateway make it anew",
+        "; when it is empty, `rabbitmqctl delete_queue -p %s %s` lets the gateway create it again",
         vhost, name);
 }
 

@@ -181,11 +181,10 @@ static void print_verdict(const json_t *audit)
         return;
     }
     if (json_is_null(in_broker))
-        puts("\nthe broker does not say how many events it holds: see \"penstock status\"");
+        puts("\nit is unknown how many events are only in the broker: see \"penstock status\"");
     else if (json_integer_value(in_broker) > 0)
-        printf(
-            "\nonly the broker holds %lld accepted events; they are counted here after the gateway "
-            "has consumed them\n",
+        printf("\n%lld accepted events are only in the broker; they are counted here after the "
+               "gateway has consumed them\n",
             (long long)json_integer_value(in_broker));
     if (strcmp(show_text(audit, "verdict"), "unfinished") == 0) {
         puts("UNFINISHED: all events in the journals are accounted for; ask again later");

@@ -50,7 +50,7 @@ static int run_accept_loss(const struct invocation *call)
 
 const struct command command_rows[] = {
     {"dev", "", 0, 0, F(FLAG_INGRESS) | F(FLAG_ADMIN) | F(FLAG_DATA) | F(FLAG_READY_FILE), 0,
-        "Run a gateway for trying out, with a demo partner, account, endpoint and test client",
+        "Run a gateway to try Penstock out, with a demo partner, account, endpoint and test client",
         run_dev},
     {"serve", "", 0, 0, F(FLAG_CONFIG) | F(FLAG_TAKE_OVER), F(FLAG_CONFIG), "Run the gateway",
         run_serve},
@@ -64,7 +64,7 @@ const struct command command_rows[] = {
     {"event show", "EVENT", 1, 1, REMOTE, 0, "Show the timeline of an event",
         REQUEST("GET", "/api/v1/events/%1", show_event)},
     {"event conflicts", "[EVENT]", 0, 1, REMOTE | F(FLAG_ACCOUNT) | F(FLAG_DAY) | F(FLAG_LIMIT), 0,
-        "List posts that used the key of an accepted event with another amount or currency",
+        "List posts that used the key of an accepted event with a different amount or currency",
         command_event_conflicts},
     {"event poison", "", 0, 0, REMOTE | F(FLAG_LIMIT), 0,
         "List messages of the broker that are not valid events; --json shows their bytes",

@@ -12,9 +12,9 @@
 const struct flag flag_rows[FLAGS] = {
     [FLAG_CONFIG] = {"--config", "-c", FLAG_KIND_TEXT, "FILE", NULL, "the configuration file"},
     [FLAG_DATA] = {"--data", NULL, FLAG_KIND_TEXT, "DIR", NULL,
-        "the data directory. Default of dev: $XDG_STATE_HOME/penstock, or "
-        "~/.local/state/penstock. Default of the others: that of -c FILE; without -c that of dev "
-        "if it was used, else /var/lib/penstock"},
+        "the data directory. Default of dev: $XDG_STATE_HOME/penstock, or ~/.local/state/penstock. "
+        "Default of the other commands: the one in -c FILE. Without -c: the one of dev if it was "
+        "used, else /var/lib/penstock"},
     [FLAG_INGRESS] = {"--ingress", NULL, FLAG_KIND_TEXT, "ADDR", NULL,
         "the listener for partners; port 0 picks a free one"},
     [FLAG_ADMIN] = {"--admin", NULL, FLAG_KIND_TEXT, "ADDR", NULL, "the listener for operators"},
@@ -25,9 +25,9 @@ const struct flag flag_rows[FLAGS] = {
     [FLAG_NAME] = {"--name", NULL, FLAG_KIND_TEXT, "NAME", "name",
         "the name of the endpoint in its account (default main)"},
     [FLAG_ENABLED] = {"--enabled", NULL, FLAG_KIND_BOOLEAN, "true|false", "enabled",
-        "true or false: may the partner post"},
+        "whether the partner may post"},
     [FLAG_TYPES] = {"--types", NULL, FLAG_KIND_LIST, "LIST", "types",
-        "the event types that it gets, such as purchase,lead.* (\"\": all)"},
+        "the event types that the endpoint receives, such as purchase,lead.* (\"\": all)"},
     [FLAG_IDEMPOTENT] = {"--idempotent", NULL, FLAG_KIND_BOOLEAN, "true|false", "idempotent",
         "whether the client recognizes repeated deliveries itself"},
     [FLAG_FINAL_4XX] = {"--final-4xx", NULL, FLAG_KIND_BOOLEAN, "true|false", "final_4xx",
@@ -35,43 +35,42 @@ const struct flag flag_rows[FLAGS] = {
     [FLAG_KEY_POINTER] = {"--key-pointer", NULL, FLAG_KIND_TEXT, "POINTER", "key_pointer",
         "the JSON pointer to the key in an event, such as /data/order (\"\": use id)"},
     [FLAG_SECRET] = {"--secret", NULL, FLAG_KIND_TEXT, "SECRET", "secret",
-        "the secret to take (whsec_...); without it one is made"},
+        "the secret to use (whsec_...). Without this flag Penstock makes one"},
     [FLAG_SAMPLE] = {"--sample", NULL, FLAG_KIND_SWITCH, NULL, NULL,
         "print a sample configuration with comments"},
     [FLAG_FROM] = {"--from", NULL, FLAG_KIND_DAY, "DAY", "from",
         "the first day of acceptance (UTC), such as 2026-01-31"},
     [FLAG_TO] = {"--to", NULL, FLAG_KIND_DAY, "DAY", "to", "the last day of acceptance"},
     [FLAG_DAY] = {"--day", NULL, FLAG_KIND_DAY, "DAY", "day",
-        "only of one day (UTC), such as 2026-01-31"},
-    [FLAG_ACCOUNT] = {"--account", NULL, FLAG_KIND_TEXT, "ACCOUNT", "account",
-        "only of one account"},
+        "only one day (UTC), such as 2026-01-31"},
+    [FLAG_ACCOUNT] = {"--account", NULL, FLAG_KIND_TEXT, "ACCOUNT", "account", "only one account"},
     [FLAG_ENDPOINT] = {"--endpoint", NULL, FLAG_KIND_TEXT, "ENDPOINT", "endpoint",
-        "only for one endpoint, by its id (none: deliveries without an endpoint)"},
+        "only one endpoint, by its id (none: deliveries without an endpoint)"},
     [FLAG_CURRENCY] = {"--currency", NULL, FLAG_KIND_TEXT, "CURRENCY", "currency",
-        "only of one currency (none: events without an amount)"},
+        "only one currency (none: events without an amount)"},
     [FLAG_STATE] = {"--state", NULL, FLAG_KIND_TEXT, "STATE", "state",
-        "only in one state (in_progress: pending, sending or waiting)"},
+        "only one state (in_progress: pending, sending or waiting)"},
     [FLAG_REASON] = {"--reason", NULL, FLAG_KIND_TEXT, "REASON", "reason",
         "only parked deliveries with this reason: unrouted, disabled, gone, ambiguous, conflict, "
         "damaged, mismatch, taken-over or doubtful"},
     [FLAG_LIMIT] = {"--limit", NULL, FLAG_KIND_NUMBER, "N", NULL,
-        "how many to list at most (default 100)"},
+        "the largest number of items to list (default 100)"},
     [FLAG_BODIES] = {"--bodies", NULL, FLAG_KIND_SWITCH, NULL, "bodies",
-        "check the bodies of all events, also of finished ones. This takes long"},
+        "check the bodies of all events, also of finished ones. This takes a long time"},
     [FLAG_AS] = {"--as", NULL, FLAG_KIND_TEXT, "STATE", "as",
         "what became of the delivery: delivered or discarded"},
     [FLAG_EXPECT] = {"--expect", NULL, FLAG_KIND_TEXT, "STATE", "expect",
         "the state that you expect. If the delivery has another state, nothing changes"},
     [FLAG_NOTE] = {"--note", NULL, FLAG_KIND_TEXT, "TEXT", "note", "your reason; it is stored"},
     [FLAG_FORCE] = {"--force", NULL, FLAG_KIND_SWITCH, NULL, "force",
-        "send it although it is delivered: the client gets it again"},
+        "send a delivered delivery again: the client receives it once more"},
     [FLAG_TAKE_OVER] = {"--take-over", NULL, FLAG_KIND_SWITCH, NULL, NULL,
         "take over delivery from a gateway that will never start again. Payouts that it may have "
         "sent are parked"},
     [FLAG_TO_ENDPOINT] = {"--to", NULL, FLAG_KIND_TEXT, "ENDPOINT", "endpoint",
-        "the id of another endpoint of the account. All later attempts go there"},
+        "the id of another endpoint of the account. All later attempts go to this endpoint"},
     [FLAG_ENDPOINT_ENABLED] = {"--enabled", NULL, FLAG_KIND_BOOLEAN, "true|false", "enabled",
-        "true or false: does the endpoint receive events"},
+        "whether the endpoint receives events"},
 };
 
 unsigned flag_find(const char *argument, unsigned taken, const char **ret_value)
@@ -119,7 +118,7 @@ const char *flag_check_value(const struct flag *row, const char *value)
     if (row->kind == FLAG_KIND_BOOLEAN && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
         return "write true or false";
     if (row->kind == FLAG_KIND_NUMBER && !is_number(value))
-        return "write a number from 1 on";
+        return "write a number of at least 1";
     if (row->kind == FLAG_KIND_DAY && !is_day(value))
         return "write a day (UTC) such as 2026-01-31";
     if (row->member && !is_utf8(value))

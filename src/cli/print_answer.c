@@ -30,8 +30,8 @@ static void print_evidence(const json_t *attempt)
     const char *connection = json_string_value(json_object_get(attempt, "connection"));
     if (!connection)
         return;
-    printf("      over a %s connection: %lld bytes of the request went out (%s), %lld bytes of an "
-           "answer came back\n",
+    printf("      over a %s connection: %lld bytes of the request were sent (%s), %lld bytes of an "
+           "answer were received\n",
         connection, show_number(attempt, "request_bytes"),
         json_is_true(json_object_get(attempt, "request_complete")) ? "all of it" : "not all of it",
         show_number(attempt, "answer_bytes"));

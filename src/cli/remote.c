@@ -122,8 +122,9 @@ static void print_problem(const json_t *problem, int status)
     if (title)
         fprintf(stderr, "penstock: %s%s%s\n", title, detail ? ": " : "", detail ? detail : "");
     else
-        fprintf(
-            stderr, "penstock: the gateway answers with HTTP status %d and no reason\n", status);
+        fprintf(stderr,
+            "penstock: the gateway answers with HTTP status %d and no reason: see its log\n",
+            status);
     size_t i;
     json_t *error;
     json_array_foreach(json_object_get(problem, "errors"), i, error)

@@ -25,9 +25,9 @@ static void print_broker(const json_t *status)
             show_text(link_status, good ? "peer" : "why"), show_text(link_status, "since"));
     }
     if (json_is_null(json_object_get(status, "in_broker")))
-        puts("  the broker does not say how many events only it holds");
+        puts("  it is unknown how many events are only in the broker");
     else
-        printf("  only the broker holds %lld\n", show_number(status, "in_broker"));
+        printf("  events that are only in the broker: %lld\n", show_number(status, "in_broker"));
     printf("  unacked %lld, suspended %lld, in the outbox %lld; direct path since start %lld\n",
         show_number(status, "unacked"), show_number(status, "suspended"),
         show_number(status, "outbox"), show_number(status, "direct"));
@@ -64,7 +64,7 @@ static void print_room(const json_t *status)
         if (json_is_integer(json_object_get(journal, "free_bytes")))
             printf(", %.1f MiB free", (double)show_number(journal, "free_bytes") / 1048576.0);
         if (json_is_integer(json_object_get(journal, "wanted_bytes")))
-            printf(", accepts more from %.1f MiB free on",
+            printf(", accepts more when %.1f MiB are free",
                 (double)show_number(journal, "wanted_bytes") / 1048576.0);
         printf(", since %s\n", show_text(journal, "since"));
     }

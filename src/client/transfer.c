@@ -166,8 +166,7 @@ static const char *find_shortage(const struct client_transfer *transfer, CURLcod
     if (code != CURLE_COULDNT_CONNECT)
         return NULL;
     if (error == ENETUNREACH || error == ENETDOWN || error == EHOSTUNREACH)
-        return has_route(AF_INET) || has_route(AF_INET6) ? NULL
-                                                         : "network: there is no route to anywhere";
+        return has_route(AF_INET) || has_route(AF_INET6) ? NULL : "network: there is no route";
     /* For IPv6, a machine without IPv6 reports the same error. */
     bool is_alien = transfer->tried.any.sa_family == AF_INET6 && !has_route(AF_INET6);
     return error == EADDRNOTAVAIL && is_alien ? NULL : shortage_of((int)error);

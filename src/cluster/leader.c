@@ -45,8 +45,7 @@ static enum err judge(const struct leader *leader, int status, struct slice body
     if (err == ERR_UNAUTHENTICATED)
         detail = "the token of leader.token_file is not its token";
     if (err == ERR_NOT_FOUND)
-        detail = "it is not a gateway that can be followed: leader.url must be the admin listener "
-                 "of the leader";
+        detail = "it is not the admin listener of a gateway: set leader.url to that of the leader";
     snprintf(ret_detail, LEADER_DETAIL_BYTES, "%.100s answers %d%s%.130s", leader->url, status,
         detail ? ": " : "", detail ? detail : "");
     json_decref(problem);

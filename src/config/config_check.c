@@ -65,7 +65,7 @@ static void check_broker(const struct config *config, struct complaints *complai
     if (!*config->broker_certificate_file != !*config->broker_key_file)
         complain(complaints,
             *config->broker_key_file ? "broker.certificate_file" : "broker.key_file",
-            "is missing: set both broker.certificate_file and broker.key_file, or none of them");
+            "is missing: set both broker.certificate_file and broker.key_file, or neither of them");
     if (!config->broker_tls &&
         (*config->broker_ca_file || *config->broker_certificate_file || *config->broker_key_file))
         complain(complaints, "broker.tls",
@@ -76,7 +76,8 @@ static void check_broker(const struct config *config, struct complaints *complai
         complain(complaints, "intake.partner", NAME_RULE);
     if (config->queue_kind != CONFIG_QUEUE_RABBITMQ)
         complain(complaints, "intake.partner",
-            "needs queue.kind: rabbitmq, since the intake queue is there");
+            "needs queue.kind: rabbitmq, since the intake queue is in the broker: set it, or "
+            "remove intake.partner");
 }
 
 /* The pattern of `list` that matches all types that `pattern` matches, or NULL. */
@@ -125,16 +126,15 @@ static void check_delivery(const struct config *config, struct complaints *compl
             "must not be more than delivery.in_flight_per_shard: lower it, or raise that one");
     if (config->active_per_endpoint < config->in_flight_per_endpoint)
         complain(complaints, "delivery.active_per_endpoint",
-            "must not be less than delivery.in_flight_per_endpoint, since requests under way are "
-            "in "
-            "memory: raise it, or lower that one");
+            "must not be less than delivery.in_flight_per_endpoint, since requests in flight are "
+            "in memory: raise it, or lower that one");
 }
 
 static void check_data(const struct config *config, struct complaints *complaints)
 {
     if (config->shards > config->partitions)
         complain(complaints, "data.shards",
-            "must not be more than data.partitions, since each shard needs one: lower it");
+            "must not be more than data.partitions, since each shard needs a partition: lower it");
     size_t len = strlen(config->ingress_listen);
     bool any_port = len > 2 && strcmp(config->ingress_listen + len - 2, ":0") == 0;
     if (!any_port && strcmp(config->ingress_listen, config->admin_listen) == 0)
@@ -187,11 +187,11 @@ void config_check_data_directory(const struct config *config, struct complaints 
     }
     bool is_there = strcmp(path, directory) == 0;
     if (stat(path, &status))
-        config_complain(complaints, "data.directory", "%s cannot be reached: %s: name another one",
-            path, strerror(errno));
+        config_complain(complaints, "data.directory",
+            "%s cannot be reached: %s: name another directory", path, strerror(errno));
     else if (!S_ISDIR(status.st_mode))
         config_complain(
-            complaints, "data.directory", "%s is not a directory: name another one", path);
+            complaints, "data.directory", "%s is not a directory: name another path", path);
     else if (access(path, W_OK | X_OK))
         config_complain(complaints, "data.directory",
             "%s %s (%s): change its owner to the user of the gateway, or name another one", path,

@@ -296,8 +296,7 @@ static void take_section(
     option_write_name(first, OPTION_FORM_SECTION, section);
     struct complaint_place place = place_at(reading, name->start_mark, section);
     if (is_repeated(reading, root, pair))
-        complaint_add(
-            reading->complaints, &place, "the section is here a second time: merge the two");
+        complaint_add(reading->complaints, &place, "the section occurs twice: merge the two");
     if (content->type == YAML_MAPPING_NODE) {
         for (yaml_node_pair_t *at = content->data.mapping.pairs.start;
              at != content->data.mapping.pairs.top; at++)

@@ -47,8 +47,8 @@
         "rabbitmq: in the quorum queues of a RabbitMQ cluster, and in the journal while the "      \
         "cluster does not accept them.")                                                           \
     X("broker.addresses", ADDRESSES, broker_addresses, 1, 16, "[127.0.0.1:5672]", restart,         \
-        "The nodes of the cluster, host:port or host (port 5672, with TLS 5671). The last one "    \
-        "that worked is tried first, then the others in order.")                                   \
+        "The nodes of the cluster, each as host:port or as host. The default port is 5672, with "  \
+        "TLS 5671. The last node that worked is tried first, then the others in order.")           \
     X("broker.vhost", TEXT, broker_vhost, 1, 255, "/", restart, "The virtual host.")               \
     X("broker.credentials_file", PATH, broker_credentials_file, 0, 4000, "", restart,              \
         "File with user:password in one line, read at each login. Empty: guest:guest.")            \
@@ -65,7 +65,8 @@
         "is closed.")                                                                              \
     X("broker.confirm_timeout", DURATION, broker_confirm_timeout_us, 100000, 10000000, "1s",       \
         restart,                                                                                   \
-        "How long the broker may take to confirm an event. After that the journal takes it.")      \
+        "How long the broker may take to confirm an event. After that the journal takes the "      \
+        "event.")                                                                                  \
     X("broker.lag_max", DURATION, broker_lag_us_max, 0, 5000000, "150ms", restart,                 \
         "If events wait longer than this in the broker, new events of their partition go through " \
         "the journal until the broker has caught up. Only used by the gateway that delivers. 0s: " \
@@ -77,7 +78,9 @@
         "The largest number of events of one partition that the broker sends to delivery before "  \
         "delivery acknowledges them.")                                                             \
     X("broker.prefetch_bytes", BYTES, broker_prefetch_bytes, 1048576, 1099511627776, "32MiB",      \
-        restart, "The largest total size of such events, for all partitions of a shard.")          \
+        restart,                                                                                   \
+        "The largest total size of the events that the broker has sent to delivery and that "      \
+        "delivery has not acknowledged, for all partitions of a shard.")                           \
     X("broker.taps", BOOLEAN, broker_taps, 0, 1, "true", restart,                                  \
         "When delivery takes an event, publish a copy of it to the topic exchange "                \
         "penstock.events.")                                                                        \
@@ -109,9 +112,9 @@
     X("events.optional_types", TYPES, optional_types, 0, 32, "[notification, status_update]",      \
         reload, "Event types that are rejected first. Types in neither list are important.")       \
     X("events.guarded_types", TYPES, guarded_types, 0, 32, "[payout]", reload,                     \
-        "Event types that are never sent twice by the gateway: when it is unknown whether the "    \
-        "client got the event, the delivery is parked for an operator. They are critical as "      \
-        "well.")                                                                                   \
+        "Event types that the gateway never sends twice: when it is unknown whether the client "   \
+        "received the event, the gateway parks the delivery for an operator. These types are "     \
+        "critical as well.")                                                                       \
     X("events.allowed_types", TYPES, allowed_types, 0, 32, "[]", reload,                           \
         "Event types that are accepted; others are rejected with 422. Empty: every type. A type "  \
         "that differs from one of the lists above only by case is always rejected.")               \
@@ -121,14 +124,15 @@
         "Timeout of one whole request to a client.")                                               \
     X("delivery.guarded_answer_timeout", DURATION, guarded_answer_timeout_us, 10000, 600000000,    \
         "90s", reload,                                                                             \
-        "The same for guarded events (payouts). It is longer because after a timeout nobody "      \
-        "knows whether the client did the payout.")                                                \
+        "The same timeout for guarded events (payouts). It is longer because after a timeout it "  \
+        "is unknown whether the client processed the payout.")                                     \
     X("delivery.retry_schedule", DURATIONS, retry_schedule, 1, 32,                                 \
         "[1s, 5s, 15s, 30s, 1m, 2m, 5m, 15m, 30m, 1h, 2h, 5h, 10h, 14h, 20h, 24h]", reload,        \
-        "Waits after each failed attempt, each +-20 %. After the last one the delivery is dead. "  \
-        "The sum of the waits is the longest time that Penstock tries.")                           \
+        "The wait after each failed attempt, up to 20 % shorter or longer. When the attempt "      \
+        "after the last wait fails, the delivery is dead. The sum of the waits is the longest "    \
+        "time that Penstock tries.")                                                               \
     X("delivery.retry_after_max", DURATION, retry_after_us_max, 0, 2592000000000, "2h", reload,    \
-        "Longest delay that a client can request with Retry-After, unless the step of the "        \
+        "The longest delay that a client can request with Retry-After, unless the step of the "    \
         "schedule is longer. It does not make the total retry time longer.")                       \
     X("delivery.in_flight_per_endpoint", INTEGER, in_flight_per_endpoint, 1, 1024, "32", reload,   \
         "The largest number of requests to one endpoint at the same time.")                        \

@@ -355,8 +355,7 @@ static void rule_network(const struct option *option, struct buffer *text)
 
 static void rule_type(const struct option *option, struct buffer *text)
 {
-    buffer_add_string(
-        text, "event types such as purchase, or beginnings of them followed by *, such as order.*");
+    buffer_add_string(text, "event types such as purchase, or prefixes with *, such as order.*");
 }
 
 static void rule_broker(const struct option *option, struct buffer *text)
@@ -367,7 +366,7 @@ static void rule_broker(const struct option *option, struct buffer *text)
 
 static void rule_role(const struct option *option, struct buffer *text)
 {
-    buffer_add_string(text, "roles, ingress and delivery, each once");
+    buffer_add_string(text, "of the roles ingress and delivery, each at most once");
 }
 
 static const struct {

@@ -316,7 +316,7 @@ static void log_shortage(struct delivery_shard *shard, const char *what)
     if (shard->shortage_logged_mono_us != 0 &&
         now_us - shard->shortage_logged_mono_us < SHORTAGE_SAID_EVERY_US)
         return;
-    log_error("this machine has no %s: deliveries wait, and no attempt of theirs is counted "
+    log_error("this machine has no %s: deliveries wait, and this does not count as an attempt "
               "shard=%u times=%u",
         what ? what : "room", shard->taker.shard, shard->shortages);
     shard->shortage_logged_mono_us = now_us;
@@ -376,7 +376,7 @@ void outcome_of_attempt(struct attempt_run *run)
         run->record.reason = PARK_AMBIGUOUS;
         end_without_success(job, METRIC_ATTEMPTS_PARKED);
         log_warn("a guarded delivery ended ambiguously%s delivery=%lld error=%s status=%d",
-            job->delivery.was_delivered ? "" : " and is parked for a person",
+            job->delivery.was_delivered ? "" : " and is parked until an operator resolves it",
             (long long)job->delivery.id, err_name(run->client.end.error),
             run->client.end.http_status);
         break;

@@ -88,25 +88,30 @@ struct audit_total {
 
 /* symbol, stable name, what it means */
 #define AUDIT_KIND_TABLE(X)                                                                        \
-    X(AUDIT_MISSING_DELIVERY, "missing-delivery", "its event promises it, and it is not there")    \
-    X(AUDIT_MISSING_EVENT, "missing-event", "the dedupe store has it, and the history does not")   \
-    X(AUDIT_MISSING_BODY, "missing-body",                                                          \
-        "something of the event is still to be decided, and its body is gone")                     \
-    X(AUDIT_STRAY_DELIVERY, "stray-delivery", "no event promises it")                              \
-    X(AUDIT_DAMAGED_EVENT, "damaged-event", "its row is not what was written")                     \
-    X(AUDIT_DAMAGED_BODY, "damaged-body", "the event's body is not what was written")              \
-    X(AUDIT_DAMAGED_DELIVERY, "damaged-delivery", "its row is not what was written")               \
-    X(AUDIT_DAMAGED_ATTEMPT, "damaged-attempt", "the row of an attempt is not what was written")   \
+    X(AUDIT_MISSING_DELIVERY, "missing-delivery",                                                  \
+        "the event has this delivery, but the delivery is missing")                                \
+    X(AUDIT_MISSING_EVENT, "missing-event",                                                        \
+        "the dedupe store has the event, but the history does not")                                \
+    X(AUDIT_MISSING_BODY, "missing-body", "the event is not finished, but its body is missing")    \
+    X(AUDIT_STRAY_DELIVERY, "stray-delivery", "no event has this delivery")                        \
+    X(AUDIT_DAMAGED_EVENT, "damaged-event", "the row differs from what was written")               \
+    X(AUDIT_DAMAGED_BODY, "damaged-body", "the body differs from what was written")                \
+    X(AUDIT_DAMAGED_DELIVERY, "damaged-delivery", "the row differs from what was written")         \
+    X(AUDIT_DAMAGED_ATTEMPT, "damaged-attempt",                                                    \
+        "the row of an attempt differs from what was written")                                     \
     X(AUDIT_DAMAGED_ACTION, "damaged-operator-action",                                             \
-        "the row of an operator's action is not what was written")                                 \
-    X(AUDIT_DAMAGED_CONFLICT, "damaged-conflict", "the row of a conflict is not what was written") \
-    X(AUDIT_DAMAGED_TOTAL, "damaged-total", "the row of the totals is not what was written")       \
-    X(AUDIT_DAMAGED_DEDUPE, "damaged-dedupe", "a row of the dedupe store is not what was written") \
+        "the row of an operator action differs from what was written")                             \
+    X(AUDIT_DAMAGED_CONFLICT, "damaged-conflict",                                                  \
+        "the row of a conflict differs from what was written")                                     \
+    X(AUDIT_DAMAGED_TOTAL, "damaged-total", "the row of the totals differs from what was written") \
+    X(AUDIT_DAMAGED_DEDUPE, "damaged-dedupe",                                                      \
+        "a row of the dedupe store differs from what was written")                                 \
     X(AUDIT_UNREADABLE, "unreadable", "a part of the file cannot be read")                         \
-    X(AUDIT_LOST_FILE, "lost-file", "it was given up: what only it held is not counted here")      \
+    X(AUDIT_LOST_FILE, "lost-file",                                                                \
+        "the loss of the file was accepted: what only this file had is not counted here")          \
     X(AUDIT_LOST, "lost",                                                                          \
-        "the broker confirmed it, and does not have it any more: it was never delivered")          \
-    X(AUDIT_TOTALS, "totals", "the totals and the rows say different things")
+        "the broker confirmed the event and has lost it: it was never delivered")                  \
+    X(AUDIT_TOTALS, "totals", "the totals and the rows differ")
 
 enum audit_kind {
 #define X(symbol, name, meaning) symbol,

@@ -115,8 +115,8 @@ enum err ingress_accept(struct ingress *ingress, const struct submission *submis
     struct journal_append *append, struct refusal *ret_refusal)
 {
     if (submission->body.len > EVENT_BYTES_MAX)
-        return refuse(
-            ret_refusal, ERR_TOO_LARGE, "An event has at most %d bytes.", EVENT_BYTES_MAX);
+        return refuse(ret_refusal, ERR_TOO_LARGE,
+            "The event is too large. At most %d bytes are allowed.", EVENT_BYTES_MAX);
     struct event_fields fields;
     struct slice pointer =
         slice_from_string(submission->given_key.len ? "" : submission->partner->key_pointer);

@@ -86,8 +86,8 @@ void result_refuse(
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(&append->ret_id, id);
     (void)refuse(ret_refusal, ERR_CONFLICT,
-        "%s was accepted under this key with another amount or currency. Use a new key for a new "
-        "event. If it is the same event, do not send it again.",
+        "%s was accepted under this key with a different amount or currency. Use a new key for a "
+        "new event. If it is the same event, do not send it again.",
         id);
     field_problems_add(&ret_refusal->problems, "/amount",
         "differs from the event that was accepted under this key");

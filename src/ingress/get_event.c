@@ -26,7 +26,7 @@ struct asked {
     enum err without;       /* the error to answer if no thread has it */
 };
 
-#define NO_SUCH_EVENT "You have no event with this id."
+#define NO_SUCH_EVENT "You have no event with this id. Check the id."
 #define ASK_LATER "The state is not available now. Ask again later."
 
 static void add_time(struct buffer *json, const char *name, int64_t wall_us)

@@ -165,8 +165,8 @@ static enum err accept_message(
         return refuse(ret_refusal, ERR_MEDIA_TYPE,
             "Publish the event with the content type application/json.");
     if (message->is_cut)
-        return refuse(
-            ret_refusal, ERR_TOO_LARGE, "An event has at most %d bytes.", EVENT_BYTES_MAX);
+        return refuse(ret_refusal, ERR_TOO_LARGE,
+            "The event is too large. At most %d bytes are allowed.", EVENT_BYTES_MAX);
     struct submission submission = {.partner = partner, .body = message->body};
     if (name_is_valid_key(message->message_id))
         submission.fallback_key = message->message_id;
@@ -319,7 +319,8 @@ static void look_for_partner(struct intake *intake, int64_t now_mono_us)
     }
     if (!was_good && !is_first)
         return;
-    log_warn("the queue penstock.intake is not read: its partner is unknown or disabled partner=%s",
+    log_warn("the queue penstock.intake is not read, because its partner is unknown or disabled: "
+             "add or enable the partner partner=%s",
         intake->partner);
     subscriber_close(intake->subscriber);
     set_status(intake, false, "its partner is unknown or disabled");

@@ -65,8 +65,8 @@ static enum err check_signature(struct ingress *ingress, const struct http_excha
             "and webhook-signature.");
     if (http_header(exchange, "idempotency-key").data)
         return refuse(ret_refusal, ERR_INVALID,
-            "The Idempotency-Key header is not covered by the signature. Remove it, and put the "
-            "key in `id`.");
+            "The signature does not cover the Idempotency-Key header. Remove this header, and put "
+            "the key in `id`.");
     if (!name_is_valid_key(request.id))
         return refuse(ret_refusal, ERR_UNAUTHENTICATED, "The webhook-id header " KEY_RULE ".");
     int64_t timestamp_s, now_s = clock_wall_us() / US_PER_SECOND;

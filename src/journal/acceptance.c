@@ -94,7 +94,8 @@ static enum err keep_conflict(
         return result;
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(first, id);
-    log_warn("an event has the key of an accepted event and other money: it is kept as a conflict "
+    log_warn("an event has the key of an accepted event and a different amount or currency: it is "
+             "kept as a conflict "
              "first=%s partner=%.*s account=%.*s",
         id, SLICE_ARGS(event->parts.partner), SLICE_ARGS(event->parts.account));
     store->conflict_said_us = store->now_mono_us;

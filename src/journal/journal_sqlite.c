@@ -424,8 +424,8 @@ static void put_doubtful_expiry_off(struct journal_sqlite *self)
     int64_t now_us = clock_wall_us();
     if (!expiry_is_doubtful(self->store.newest_us, now_us))
         return;
-    log_warn("the newest event is more than a week old: if the clock is wrong, set it right now, "
-             "since expiry begins in a day shard=%u",
+    log_warn("the newest event is more than a week old: if the clock is wrong, correct it within a "
+             "day, because old events expire then shard=%u",
         self->store.shard);
     self->next_step_us = clock_mono_us() + US_PER_DAY;
 }

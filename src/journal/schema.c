@@ -136,7 +136,8 @@ static enum err check_shard(struct sqlite3 *db, unsigned shard, char *ret_detail
     int64_t found;
     enum err result = sql_read_int(db, "SELECT value FROM meta WHERE key = 'shard'", &found);
     if (result == ERR_NOT_FOUND || result == ERR_BUG) /* no row, or no such table */
-        return refuse(ret_detail, ERR_DAMAGED, "it does not say whose shard it is: restore it");
+        return refuse(ret_detail, ERR_DAMAGED,
+            "the number of its shard is missing: restore the file from a backup");
     if (result)
         return refuse(ret_detail, result, sql_reason(db));
     if (found != shard) {
@@ -170,8 +171,9 @@ enum err schema_prepare(struct sqlite3 *db, unsigned shard, char *ret_detail)
         return result;
     if (version != 0 && version < SCHEMA_VERSION)
         return refuse(ret_detail, ERR_DAMAGED,
-            "it is of a version before the first release, which is not read any more: move the "
-            "data directory away");
+            "this version cannot read its old format: move the data directory away, and start with "
+            "an "
+            "empty one");
     result = sql_run(db, writer_pragmas);
     if (result)
         return refuse(ret_detail, result, sql_reason(db));

@@ -63,8 +63,9 @@ void store_close(struct store *store, bool in_doubt)
     if (in_doubt)
         sql_checkpoint_on_close(store->db, false);
     else if (store->next_seq && checkpointer_finish(&store->checkpointer))
-        log_warn("the journal could not be checkpointed at its end, the next start will shard=%u "
-                 "reason=%s",
+        log_warn(
+            "the journal could not be checkpointed at its end: the next start does it shard=%u "
+            "reason=%s",
             store->shard, sql_reason(store->db));
     sql_close(store->db);
     store->db = NULL;

@@ -111,7 +111,7 @@ static void check_stamp(struct data_findings *findings, struct installation_file
     count_stamp(findings, stamp);
     if (strcmp(stamp->installation, installation->id) != 0)
         note(findings, DATA_FOREIGN, file->name,
-            "is of installation %s, and this directory is of %s", stamp->installation,
+            "belongs to installation %s, but this directory belongs to %s", stamp->installation,
             installation->id);
     else if (strcmp(stamp->file, file->name) != 0)
         note(findings, DATA_SWAPPED, file->name, "was made as %s: files are swapped", stamp->file);
@@ -154,7 +154,7 @@ static void check_database(
     check_stamp(findings, file, &stamp, lacks_wal);
     if (lacks_wal)
         note(findings, DATA_WAL_MISSING, wal_name,
-            "is missing: the last run did not end in order, and this file had its last commits");
+            "is missing: the last run did not stop normally, and this file had its last commits");
 }
 
 /* Finds journals with a number beyond the installation's shards. */
@@ -169,9 +169,8 @@ static void check_extra(struct data_findings *findings)
             entry->d_name[end] || shard < findings->installation->shards)
             continue;
         note(findings, DATA_EXTRA, entry->d_name,
-            "is no file of this installation, which has %u shards: move it to the directory that "
-            "it "
-            "belongs to",
+            "is not a file of this installation, which has %u shards: move it to the directory "
+            "that it belongs to",
             findings->installation->shards);
     }
     if (directory)
@@ -211,7 +210,7 @@ static void blame_installation(struct data_findings *findings)
     if (findings->own == 0 && findings->strangers > 1) {
         findings->count = 0;
         note(findings, DATA_FOREIGN, "installation.json",
-            "is of installation %s, and the other files are of %s", installation->id,
+            "belongs to installation %s, but the other files belong to %s", installation->id,
             findings->stranger);
     } else if (findings->epoch_max > installation->epoch + 1) {
         findings->count = 0;
@@ -243,9 +242,8 @@ void data_files_complain(
     const char *directory, const char *file, const char *what, struct buffer *complaints)
 {
     buffer_add_format(complaints,
-        "%s/%s: %s. Restore the right file. If it is lost for good, accept that with: penstock "
-        "data "
-        "accept-loss %s --data %s --note WHY\n",
+        "%s/%s: %s. Restore the right file. If it is lost for good, accept the loss with: penstock "
+        "data accept-loss %s --data %s --note WHY\n",
         directory, file, what, file, directory);
 }
 
@@ -282,7 +280,7 @@ enum err data_files_check_unused(const char *path, struct buffer *complaints)
     if (!has_files)
         return OK;
     data_files_complain(
-        path, "installation.json", "is missing, but there are databases", complaints);
+        path, "installation.json", "is missing, but the directory has database files", complaints);
     return ERR_CONFIG;
 }
 

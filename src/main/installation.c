@@ -97,10 +97,10 @@ static enum err check_counts(const struct installation *installation, unsigned p
     if (installation->partitions == partitions && (shards == 0 || installation->shards == shards))
         return OK;
     buffer_add_format(complaints,
-        "%s has data.partitions %u and data.shards %u, and the configuration has %u and %u.\n"
-        "Both are fixed when the directory is made: set them back. To change them, start a gateway "
-        "on a new data directory, move\n"
-        "the partners to it, and keep the old gateway running until it has delivered all events.\n",
+        "%s has data.partitions %u and data.shards %u, but the configuration has %u and %u.\n"
+        "Both are fixed when the directory is made: set them back.\n"
+        "To change them, start a gateway on a new data directory, move the partners to it, and "
+        "keep the old gateway running until it has delivered all events.\n",
         installation->directory, installation->partitions, installation->shards, partitions,
         shards);
     return ERR_CONFIG;
@@ -199,7 +199,7 @@ static enum err enter(
         err = data_files_stamp(installation, complaints);
     }
     for (unsigned i = 0; !err && i < installation->losses_count; i++)
-        log_warn("the loss of a file is accepted file=%s problem=%s note=%s",
+        log_warn("the loss of a file was accepted file=%s problem=%s note=%s",
             installation->losses[i].file, installation->losses[i].problem,
             installation->losses[i].note);
     return err;
@@ -317,7 +317,7 @@ static enum err ask_leader(const struct leader *leader, unsigned tries,
         err = installation_read_published(ret_installation, buffer_slice(&body))
                   ? OK
                   : complain(complaints, ERR_CONFIG, leader->url,
-                        "leader.url is not the admin listener of a gateway that can be followed");
+                        "this is not the admin listener of a leader: correct leader.url");
     else
         buffer_add_format(complaints, "leader.url: %s\n", detail);
     buffer_done(&body);
@@ -353,17 +353,16 @@ static enum err compare(
     struct buffer why = BUFFER_EMPTY;
     enum err err = ask_leader(leader, 1, &other, &why);
     if (err == ERR_UNAVAILABLE) {
-        log_warn("the leader does not say whether it is of the same installation; going on "
-                 "without: %.*s",
+        log_warn("the leader does not answer; the start continues without checking that both "
+                 "gateways belong to the same installation: %.*s",
             (int)strcspn(why.data ? why.data : "", "\n"), why.data ? why.data : "");
         err = OK;
     } else if (err) {
         buffer_add_slice(complaints, buffer_slice(&why));
     } else if (strcmp(installation->id, other.id) != 0) {
         buffer_add_format(complaints,
-            "%s is of installation %s, and the leader %s is of %s: correct leader.url, or start "
-            "with "
-            "a new data directory\n",
+            "%s belongs to installation %s, but the leader %s belongs to %s: correct leader.url, "
+            "or start with a new data directory\n",
             installation->directory, installation->id, leader->url, other.id);
         err = ERR_CONFIG;
     }

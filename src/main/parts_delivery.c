@@ -143,7 +143,7 @@ static enum err make_client_options(struct gateway *gateway, struct buffer *comp
         struct network *network = &options->guard.allowed[options->guard.allowed_count];
         if (!network_parse(slice_from_string(text), network)) {
             buffer_add_format(complaints,
-                "delivery.allow_networks: \"%s\" is not a network: write it as 10.0.0.0/8, with "
+                "delivery.allow_networks: \"%s\" is not a network: write it like 10.0.0.0/8, with "
                 "host bits of 0\n",
                 text);
             return ERR_CONFIG;

@@ -30,7 +30,7 @@ static enum err listen_on(const char *option, const char *text, struct sockaddr_
     if (err)
         buffer_add_format(complaints,
             "%s: cannot listen on %s: %s. Stop the program that uses the address, or choose "
-            "another one\n",
+            "another address\n",
             option, text, err_title(err));
     return err;
 }

@@ -107,9 +107,8 @@ void stop_accounts(struct gateway *gateway)
 static void on_journal_failed(void *context, enum err err)
 {
     struct gateway *gateway = context;
-    log_error(
-        "the file of a journal is in doubt, and the journal stops. The gateway stops as well: "
-        "start it again, it then reads what the disk holds error=%s",
+    log_error("the content of a journal is uncertain, so the journal and the gateway stop. Start "
+              "the gateway again: it then reads what is on the disk error=%s",
         err_name(err));
     if (!atomic_exchange(&gateway->failed, true))
         kill(getpid(), SIGTERM); /* main waits for signals */

@@ -44,7 +44,7 @@ static void check_addresses(const struct config *config, struct complaints *comp
         const char *text = config->allow_networks.texts[i];
         if (!network_parse(slice_from_string(text), &network))
             config_complain(complaints, "delivery.allow_networks",
-                "\"%s\" is not a network: write it as 10.0.0.0/8, with host bits of 0", text);
+                "\"%s\" is not a network: write it like 10.0.0.0/8, with host bits of 0", text);
     }
 }
 
@@ -137,8 +137,8 @@ static void reload(const struct process *process, struct gateway *gateway)
             text.len ? text.data : "");
     } else {
         log_complaints(&text);
-        log_error("the configuration is not reloaded, and the old one stays: correct it and reload "
-                  "again");
+        log_error("the configuration is not reloaded, and the old one remains: correct the file "
+                  "and send SIGHUP again");
     }
     buffer_done(&text);
     free(fresh);

@@ -17,7 +17,7 @@ struct type_list {
 /* A type (name_is_valid_type), or the beginning of one with `*` as the last character. `*` alone
  * matches every type. */
 bool type_pattern_is_valid(struct slice pattern);
-#define TYPE_PATTERN_RULE "must be an event type, or the beginning of one with * behind it"
+#define TYPE_PATTERN_RULE "must be an event type, or a prefix with * after it"
 
 /* Returns false if the list is full or the pattern is not valid. */
 bool type_list_add(struct type_list *list, struct slice pattern);

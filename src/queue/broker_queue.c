@@ -145,7 +145,8 @@ static void say_conflict(struct broker_queue *broker, const struct queue_entry *
     broker->conflict_said_us = broker->now_us;
     char id[EVENT_ID_TEXT_BYTES];
     event_id_format(&entry->append.ret_id, id);
-    log_warn("another amount under the key of a recent event: rejected first=%s "
+    log_warn("an event has the key of a recent event and a different amount or currency: it is "
+             "rejected first=%s "
              "partner=%.*s account=%.*s",
         id, SLICE_ARGS(parts->partner), SLICE_ARGS(parts->account));
 }

@@ -129,7 +129,7 @@ def test_what_only_the_broker_holds_is_counted(vhost, brokered, sink):
     events = [brokered.post(n)["event"] for n in range(5)]
     wait_for(lambda: brokered.status()["in_broker"] == 5, lambda: f"it is in the status: {brokered.status()}")
     assert brokered.metric("penstock_broker_waiting") == 5
-    assert "only the broker holds 5" in brokered.tool("status").stdout
+    assert "events that are only in the broker: 5" in brokered.tool("status").stdout
     done = brokered.tool("audit")
     assert done.returncode == 75 and "UNFINISHED" in done.stdout and "5 accepted events" in done.stdout, done
     vhost.let_consumers_in()

@@ -104,7 +104,7 @@ def test_secrets_rotate_without_a_delivery_that_can_not_be_verified(gateway, sin
     assert signatures.verify(made["secret"], new) == [True]
     assert signatures.verify(old, new) == [False]
     last = gateway.tool("endpoint", "secret-remove", account, endpoint, made["id"])
-    assert last.returncode == 65 and "add one first" in last.stderr, last.stderr
+    assert last.returncode == 65 and "add a secret first" in last.stderr, last.stderr
 
 
 def test_each_endpoint_gets_what_it_asks_for(gateway, sink):

@@ -144,7 +144,7 @@ def test_a_payout_is_sent_once_and_parked_with_the_evidence(make_gateway, client
     assert attempt["answer_bytes"] == 0
     assert "answer" not in attempt
     shown = gateway.tool("event", "show", event)
-    assert shown.returncode == 0 and f"{request.size} bytes of the request went out (all of it)" in shown.stdout, shown.stdout
+    assert shown.returncode == 0 and f"{request.size} bytes of the request were sent (all of it)" in shown.stdout, shown.stdout
 
     # Whatever else is sent, and after a restart: never again by itself.
     other = post(gateway, "other", "payout")

@@ -93,11 +93,11 @@ Test(accounts, given_secrets_are_kept)
 
     request.endpoint.secrets_count = ENDPOINT_SECRETS_MAX + 1;
     cr_expect_eq(accounts_call(accounts, &request), ERR_INVALID);
-    cr_expect_str_eq(request.detail, "secrets: must be at most 4");
+    cr_expect_str_eq(request.detail, "secrets: must have at most 4 items");
     request.endpoint.secrets_count = 1;
     request.endpoint.secrets[0].len = 65;
     cr_expect_eq(accounts_call(accounts, &request), ERR_INVALID);
-    cr_expect_str_eq(request.detail, "secret: must be 1 to 64 bytes");
+    cr_expect_str_eq(request.detail, "secret: must have 1 to 64 bytes");
 }
 
 Test(accounts, what_exists_is_not_added_again)
@@ -109,15 +109,15 @@ Test(accounts, what_exists_is_not_added_again)
     grant("pa_1", "acc_1");
     add_endpoint("acc_1", "main", URL);
     cr_expect_eq(add_partner("pa_1"), ERR_EXISTS);
-    cr_expect_str_eq(last.detail, "partner pa_1 exists already");
+    cr_expect_str_eq(last.detail, "partner pa_1 already exists");
     cr_expect_eq(add_account("acc_1"), ERR_EXISTS);
-    cr_expect_str_eq(last.detail, "account acc_1 exists already");
+    cr_expect_str_eq(last.detail, "account acc_1 already exists");
     cr_expect_eq(add_credential("pa_1", "pk_one"), ERR_EXISTS);
-    cr_expect_str_eq(last.detail, "the credential exists already");
+    cr_expect_str_eq(last.detail, "the credential already exists");
     cr_expect_eq(grant("pa_1", "acc_1"), ERR_EXISTS);
-    cr_expect_str_eq(last.detail, "a grant for acc_1 exists already");
+    cr_expect_str_eq(last.detail, "a grant for acc_1 already exists");
     cr_expect_eq(add_endpoint("acc_1", "main", URL "/2"), ERR_EXISTS);
-    cr_expect_str_eq(last.detail, "endpoint main exists already");
+    cr_expect_str_eq(last.detail, "endpoint main already exists");
     cr_expect_eq(last.ret_endpoint, 0);
     cr_expect_eq(add_endpoint("acc_2", "main", URL), OK);
     rcu_go_online();
@@ -132,13 +132,17 @@ Test(accounts, what_is_missing_is_named)
     add_partner("pa_1");
     add_account("acc_1");
     cr_expect_eq(add_credential("pa_9", "pk"), ERR_NOT_FOUND);
-    cr_expect_str_eq(last.detail, "partner pa_9 is not known");
+    cr_expect_str_eq(
+        last.detail, "partner \"pa_9\" does not exist: add it with \"penstock partner add\"");
     cr_expect_eq(grant("pa_9", "acc_1"), ERR_NOT_FOUND);
-    cr_expect_str_eq(last.detail, "partner pa_9 is not known");
+    cr_expect_str_eq(
+        last.detail, "partner \"pa_9\" does not exist: add it with \"penstock partner add\"");
     cr_expect_eq(grant("pa_1", "acc_9"), ERR_NOT_FOUND);
-    cr_expect_str_eq(last.detail, "account acc_9 is not known");
+    cr_expect_str_eq(
+        last.detail, "account \"acc_9\" does not exist: add it with \"penstock account add\"");
     cr_expect_eq(add_endpoint("acc_9", "main", URL), ERR_NOT_FOUND);
-    cr_expect_str_eq(last.detail, "account acc_9 is not known");
+    cr_expect_str_eq(
+        last.detail, "account \"acc_9\" does not exist: add it with \"penstock account add\"");
     struct endpoint wanted = {.url = URL};
     cr_expect_eq(change_endpoint("acc_1", 0xab, ENDPOINT_CHANGE_URL, &wanted), ERR_NOT_FOUND);
     cr_expect_str_eq(last.detail, "account acc_1 has no endpoint ep_00000000000000ab");
@@ -161,7 +165,7 @@ Test(accounts, fields_are_checked)
             "%s", last.detail);
     }
     cr_expect_eq(add_endpoint("acc_1", "main", ""), ERR_INVALID);
-    cr_expect_str_eq(last.detail, "url: must be 1 to 2048 bytes");
+    cr_expect_str_eq(last.detail, "url: must have 1 to 2048 bytes");
 
     /* Arrays that are full to the last byte, without a NUL. */
     struct accounts_request request = {.base.kind = ACCOUNTS_ADD_PARTNER};
@@ -191,7 +195,8 @@ Test(accounts, an_account_has_a_bounded_number_of_endpoints)
         cr_assert_eq(add_endpoint("acc_1", name, URL), OK, "%s", last.detail);
     }
     cr_expect_eq(add_endpoint("acc_1", "one-too-many", URL), ERR_INVALID);
-    cr_expect_str_eq(last.detail, "account: acc_1 has 16 endpoints already, which is the most");
+    cr_expect_str_eq(last.detail,
+        "account acc_1 already has 16 endpoints, and more are not allowed: remove one first");
     close_accounts();
     cr_assert_eq(open_accounts(), OK, "%s", open_detail);
     rcu_go_online();

@@ -137,7 +137,7 @@ Test(endpoints, wrong_lists_are_refused)
     }
     wanted.types.count = TYPE_LIST_MAX + 1;
     cr_expect_eq(change_endpoint("acc_1", id, ENDPOINT_CHANGE_TYPES, &wanted), ERR_INVALID);
-    cr_expect_str_eq(last.detail, "types: must be at most 32");
+    cr_expect_str_eq(last.detail, "types: must have at most 32 items");
     cr_expect_eq(shown_account().filtered, 0);
 }
 
@@ -262,7 +262,7 @@ Test(endpoints, only_so_many_secrets_are_active)
     for (int i = 1; i < ENDPOINT_SECRETS_MAX; i++)
         cr_assert_eq(action_on_secret(ACCOUNTS_ADD_ENDPOINT_SECRET, id, 0), OK, "%s", last.detail);
     cr_expect_eq(action_on_secret(ACCOUNTS_ADD_ENDPOINT_SECRET, id, 0), ERR_INVALID);
-    cr_expect_str_eq(
-        last.detail, "endpoint: main has 4 secrets already, which is the most; remove one");
+    cr_expect_str_eq(last.detail,
+        "endpoint main already has 4 secrets, and more are not allowed: remove one first");
     cr_expect_eq(query_number("SELECT count(*) FROM secrets"), ENDPOINT_SECRETS_MAX);
 }

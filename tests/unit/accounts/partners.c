@@ -80,7 +80,8 @@ Test(partners, a_change_touches_what_it_names_and_survives)
 Test(partners, wrong_changes_are_refused)
 {
     cr_expect_eq(change_partner("pa_9", PARTNER_CHANGE_ENABLED, false, ""), ERR_NOT_FOUND);
-    cr_expect_str_eq(last.detail, "partner pa_9 is not known");
+    cr_expect_str_eq(
+        last.detail, "partner \"pa_9\" does not exist: add it with \"penstock partner add\"");
     cr_expect_eq(change_partner("pa_1", 0, false, ""), ERR_INVALID);
     cr_expect_eq(change_partner("pa_1", 4, false, ""), ERR_INVALID);
     static const char *const wrong[] = {"data", "/a~2", "/a b\n"};
@@ -147,8 +148,8 @@ Test(partners, only_so_many_secrets_are_active_and_the_oldest_stays)
         cr_assert_eq(add_secret("pa_1", ""), OK, "%s", last.detail);
     uint64_t oldest = PARTNER("pa_1").secrets[0].id;
     cr_expect_eq(add_secret("pa_1", ""), ERR_INVALID);
-    cr_expect_str_eq(
-        last.detail, "partner: pa_1 has 4 secrets already, which is the most; remove one");
+    cr_expect_str_eq(last.detail,
+        "partner pa_1 already has 4 secrets, and more are not allowed: remove one first");
     cr_expect_eq(PARTNER("pa_1").secrets[0].id, oldest);
     cr_expect_eq(add_secret("pa_2", ""), OK, "the bound is of one partner: %s", last.detail);
     cr_expect_eq(remove_secret("pa_1", PARTNER("pa_1").secrets[1].id), OK, "%s", last.detail);
@@ -166,7 +167,8 @@ Test(partners, a_removed_secret_is_deleted_from_the_file_as_well)
     uint64_t second = last.ret_secret_id;
     cr_expect_eq(remove_secret("pa_2", first), ERR_NOT_FOUND, "it is another partner's");
     cr_expect_eq(remove_secret("pa_1", 42), ERR_NOT_FOUND);
-    cr_expect_str_eq(last.detail, "partner pa_1 has no secret sec_000000000000002a");
+    cr_expect_str_eq(last.detail, "partner pa_1 has no secret sec_000000000000002a: \"penstock "
+                                  "partner show PARTNER\" shows its secrets");
     cr_expect_eq(remove_secret("pa_1", first), OK, "%s", last.detail);
     cr_expect_eq(remove_secret("pa_1", first), ERR_NOT_FOUND);
     for (int i = 0; i < 2; i++) {
@@ -198,7 +200,8 @@ Test(partners, a_revoked_key_is_unknown_and_stays_so)
     cr_expect_eq(revoke_key("pa_9", id), ERR_NOT_FOUND);
     cr_expect_eq(revoke_key("pa_2", id), ERR_NOT_FOUND, "it is another partner's");
     cr_expect_eq(revoke_key("pa_1", 42), ERR_NOT_FOUND);
-    cr_expect_str_eq(last.detail, "partner pa_1 has no key key_000000000000002a");
+    cr_expect_str_eq(last.detail, "partner pa_1 has no key key_000000000000002a: \"penstock "
+                                  "partner show PARTNER\" shows its keys");
     cr_expect(is_known("pk_one"));
     cr_expect_eq(revoke_key("pa_1", id), OK, "%s", last.detail);
     cr_expect_eq(revoke_key("pa_1", id), ERR_NOT_FOUND);
@@ -217,7 +220,7 @@ Test(partners, a_revoked_key_is_unknown_and_stays_so)
 Test(partners, a_withdrawn_grant_ends_and_may_be_given_again)
 {
     cr_expect_eq(withdraw_grant("pa_1", "acc_1"), ERR_NOT_FOUND);
-    cr_expect_str_eq(last.detail, "partner pa_1 does not post for account acc_1");
+    cr_expect_str_eq(last.detail, "partner pa_1 may not post for account acc_1");
     cr_expect_eq(withdraw_grant("pa_9", "acc_1"), ERR_NOT_FOUND);
     cr_expect_eq(withdraw_grant("pa_1", "acc_9"), ERR_NOT_FOUND);
     cr_assert_eq(grant("pa_1", "acc_1"), OK);

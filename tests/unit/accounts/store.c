@@ -145,7 +145,7 @@ Test(store, rows_that_can_not_be_right_stop_the_opening)
         const char *sql, *detail;
     } cases[] = {
         {"UPDATE endpoints SET account = 'acc_9'",
-            "accounts.db cannot be read: an endpoint's account acc_9 is not there"},
+            "accounts.db cannot be read: the account acc_9 of an endpoint does not exist"},
         {"UPDATE partners SET id = printf('%.65c', 'x')",
             "accounts.db cannot be read: a partner's id cannot be read"},
         {"UPDATE accounts SET id = 'a' || char(0) || 'b'",

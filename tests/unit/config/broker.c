@@ -27,7 +27,7 @@ Test(broker, an_option_without_a_section_is_at_the_top_level)
     loaded_done(&loaded);
 }
 
-#define ROLES_RULE "must be a list of 1 to 2 roles, ingress and delivery, each once"
+#define ROLES_RULE "must be a list of 1 to 2 of the roles ingress and delivery, each at most once"
 #define ADDRESSES_RULE                                                                             \
     "must be a list of 1 to 16 addresses: host, host:port or \"[IPv6]:port\", with a port from 1 " \
     "to 65535"

@@ -106,7 +106,7 @@ Test(file, complaints_name_line_and_column)
         {"ingress:\n  threads: 1\n  threads: 2\n",
             "3:3: ingress.threads: is set twice: remove one\n"},
         {"ingress:\n  threads: 1\nlog:\n  level: info\ningress:\n  listen: \"*:1\"\n",
-            "5:1: ingress: the section is here a second time: merge the two\n"},
+            "5:1: ingress: the section occurs twice: merge the two\n"},
         {"[ingress]: 1\n", "1:1: the name of a section is expected here\n"},
         {"ingress:\n  [a]: 1\n", "2:3: the name of an option is expected here\n"},
         {"- ingress\n", "1:1: sections are expected here, such as \"ingress:\"\n"},

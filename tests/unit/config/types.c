@@ -40,13 +40,13 @@ Test(types, complaints_about_wrong_types_name_their_place)
                                      "  guarded_types: [\"a*b\", \"\"]\n");
     ASSERT_COMPLAINTS(loaded,
         "2:26: events.critical_types: must be a list of 0 to 32 event types such as purchase, or "
-        "beginnings of them followed by *, such as order.*, but is \"pay out\"\n"
+        "prefixes with *, such as order.*, but is \"pay out\"\n"
         "3:19: events.optional_types: must be a list of 0 to 32 event types such as purchase, or "
-        "beginnings of them followed by *, such as order.*, but is \"note\"\n"
+        "prefixes with *, such as order.*, but is \"note\"\n"
         "4:19: events.guarded_types: must be a list of 0 to 32 event types such as purchase, or "
-        "beginnings of them followed by *, such as order.*, but is \"a*b\"\n"
+        "prefixes with *, such as order.*, but is \"a*b\"\n"
         "4:26: events.guarded_types: must be a list of 0 to 32 event types such as purchase, or "
-        "beginnings of them followed by *, such as order.*, but is \"\"\n",
+        "prefixes with *, such as order.*, but is \"\"\n",
         "%s", loaded.complaints.data);
     loaded_done(&loaded);
 }
