@@ -57,8 +57,8 @@ Test(connector, detail_has_the_error_of_each_address)
     start();
     cr_expect_eq(broker_connector_call(connector, &request), ERR_CONNECT);
     snprintf(expected, sizeof expected,
-        "127.0.0.1:%u: connecting: refused, or no way to it; 127.0.0.1:%u: connecting: refused, or "
-        "no way to it",
+        "127.0.0.1:%u: connecting: it refuses connections, or there is no route to it; "
+        "127.0.0.1:%u: connecting: it refuses connections, or there is no route to it",
         options.addresses[0].port, options.addresses[1].port);
     cr_expect_str_eq(request.ret_detail, expected);
     cr_expect_null(request.ret_link);
