@@ -146,7 +146,7 @@ enum err change_change_endpoint(struct change *change)
         return ERR_NOT_FOUND;
     if (!request->changes || (request->changes & ~(unsigned)ENDPOINT_CHANGES))
         return change_refuse(change, ERR_INVALID,
-            "changes: name at least one of url, enabled, idempotent, final_4xx, types");
+            "changes: give at least one of url, enabled, idempotent, final_4xx, types");
     enum err error;
     if (request->changes & ENDPOINT_CHANGE_URL) {
         if ((error = check_url(change, &request->endpoint)))

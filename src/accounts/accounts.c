@@ -82,7 +82,7 @@ static enum err write_change(struct change *change, bool follows)
         return change_refuse(change, ERR_BUG, "there is no such kind of change");
     if (follows)
         return change_refuse(change, ERR_FORBIDDEN,
-            "these accounts are a copy of the leader's accounts: change them there");
+            "these accounts are a copy of the leader's accounts: change them on the leader");
     enum err error = accounts_store_begin(change->store, &change->version);
     if (error)
         return change_refuse_for_disk(change, error);

@@ -58,7 +58,7 @@ enum err change_change_partner(struct change *change)
     const unsigned known = PARTNER_CHANGE_ENABLED | PARTNER_CHANGE_KEY_POINTER;
     if (!request->changes || (request->changes & ~known))
         return change_refuse(
-            change, ERR_INVALID, "changes: name at least one of enabled, key_pointer");
+            change, ERR_INVALID, "changes: give at least one of enabled, key_pointer");
     if (request->changes & PARTNER_CHANGE_ENABLED)
         partner->enabled = request->partner_wanted.enabled;
     if (request->changes & PARTNER_CHANGE_KEY_POINTER) {

@@ -40,10 +40,8 @@ bool admin_authenticate(const struct admin *admin, struct http_exchange *exchang
 
 /* Whether this gateway follows another one, its leader. */
 bool admin_follows(const struct admin *admin);
-/* For what only a leader does: returns true after a 403 that names the leader. `what` is what the
- * client should do there. */
-bool admin_refuse_as_follower(
-    const struct admin *admin, struct http_exchange *exchange, const char *what);
+/* For what only a leader does: returns true after a 403 that names the leader. */
+bool admin_refuse_as_follower(const struct admin *admin, struct http_exchange *exchange);
 
 /* Answers with `json`, whose reference it takes; NULL is answered as out of memory. */
 void admin_answer_json(struct http_exchange *exchange, int status, json_t *json);

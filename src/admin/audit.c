@@ -206,8 +206,8 @@ static void answer_refusal(const struct asked *asked)
     if (result == ERR_UNAVAILABLE && asked->audit.ret_restless_day >= 0) {
         admin_day_text(asked->audit.ret_restless_day, day);
         snprintf(detail, sizeof detail,
-            "The events of %s are changing: they expire, or an endpoint gets them. Ask again in "
-            "some minutes, or for other days.",
+            "The events of %s are changing: some expire, or are assigned to an endpoint. Ask "
+            "again in a few minutes, or for other days.",
             day);
         text = detail;
     }

@@ -143,7 +143,7 @@ static void on_changed(struct request *base, void *receiver)
 
 void admin_change_submit(struct admin *admin, struct admin_change *change)
 {
-    if (admin_refuse_as_follower(admin, change->exchange, "make the change")) {
+    if (admin_refuse_as_follower(admin, change->exchange)) {
         free(change);
         return;
     }

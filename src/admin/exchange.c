@@ -32,14 +32,14 @@ bool admin_follows(const struct admin *admin)
     return admin->options.leader_url && *admin->options.leader_url;
 }
 
-bool admin_refuse_as_follower(
-    const struct admin *admin, struct http_exchange *exchange, const char *what)
+bool admin_refuse_as_follower(const struct admin *admin, struct http_exchange *exchange)
 {
     char detail[1200];
     if (!admin_follows(admin))
         return false;
-    snprintf(detail, sizeof detail, "This gateway follows %s and cannot do this: %s there.",
-        admin->options.leader_url, what);
+    snprintf(detail, sizeof detail,
+        "Only the leader of this gateway can do this: send the request to %s.",
+        admin->options.leader_url);
     http_answer_problem(exchange, ERR_FORBIDDEN, detail, NULL);
     return true;
 }

@@ -187,7 +187,7 @@ void admin_get_changes(struct http_exchange *exchange, void *context)
     struct admin *admin = context;
     struct admin_parameter parameters[] = {{.name = "after"}, {.name = "wait"}};
     int64_t after = 0, wait_s = 0;
-    if (!admin_authenticate(admin, exchange) || admin_refuse_as_follower(admin, exchange, "ask") ||
+    if (!admin_authenticate(admin, exchange) || admin_refuse_as_follower(admin, exchange) ||
         !admin_take_parameters(exchange, parameters, ARRAY_LENGTH(parameters)) ||
         !take_number(exchange, &parameters[0], INT64_MAX, &after) ||
         !take_number(exchange, &parameters[1], WAIT_S_MAX, &wait_s))
@@ -212,7 +212,7 @@ void admin_get_installation(struct http_exchange *exchange, void *context)
 {
     struct admin *admin = context;
     const struct admin_installation *installation = &admin->options.installation;
-    if (!admin_authenticate(admin, exchange) || admin_refuse_as_follower(admin, exchange, "ask"))
+    if (!admin_authenticate(admin, exchange) || admin_refuse_as_follower(admin, exchange))
         return;
     char seed[2 * HASH_SEED_BYTES + 1], key[2 * sizeof installation->receipt_key + 1];
     hex_encode(slice_of(installation->seed.bytes, HASH_SEED_BYTES), seed);

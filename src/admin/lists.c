@@ -28,7 +28,7 @@
 
 #define LIMIT_DEFAULT 100
 #define FILTERS_MAX 7 /* with the end of the array */
-#define CURSOR_RULE "must be the `next` of an answer to the same request"
+#define CURSOR_RULE "must be the value of `next` in an answer to the same request"
 
 struct list_kind;
 

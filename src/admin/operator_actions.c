@@ -31,9 +31,9 @@ static void describe_refusal(
     switch (action->ret_refusal) {
     case ACTION_UNROUTED:
         snprintf(ret_text, size,
-            "The delivery has no endpoint. Name an endpoint of its account, or add one that takes "
-            "its type: the delivery is then sent automatically. You can also resolve or discard "
-            "the delivery.");
+            "The delivery has no endpoint. Choose an endpoint of its account, or add one that "
+            "takes its type: the delivery is then sent automatically. You can also resolve or "
+            "discard the delivery.");
         break;
     case ACTION_BODY_EXPIRED:
         snprintf(ret_text, size,
@@ -43,35 +43,34 @@ static void describe_refusal(
     case ACTION_ENDPOINT_GONE:
         snprintf(ret_text, size,
             action->endpoint
-                ? "The endpoint %s does not exist: name another endpoint of the account %s."
-                : "Its endpoint %s has been removed: name another endpoint of the account %s, or "
+                ? "The endpoint %s does not exist: choose another endpoint of the account %s."
+                : "Its endpoint %s has been removed: choose another endpoint of the account %s, or "
                   "resolve or discard the delivery. A delivery that was delivered cannot change "
                   "its endpoint.",
             endpoint, action->ret_account);
         break;
     case ACTION_ENDPOINT_DISABLED:
         snprintf(ret_text, size,
-            "The endpoint %s of the account %s is disabled: enable it, or name another endpoint of "
-            "the account. Deliveries that are parked as disabled are sent as soon as it is "
+            "The endpoint %s of the account %s is disabled: enable it, or choose another endpoint "
+            "of the account. Deliveries that are parked as disabled are sent as soon as it is "
             "enabled.",
             endpoint, action->ret_account);
         break;
     case ACTION_ENDPOINT_FOREIGN:
         snprintf(ret_text, size,
-            "The endpoint %s is of another account: name one of the account %s.", endpoint,
-            action->ret_account);
+            "The endpoint %s is of another account: choose an endpoint of the account %s.",
+            endpoint, action->ret_account);
         break;
     case ACTION_ENDPOINT_HAS_IT:
         delivery_id_format(&action->event, action->ret_index, delivery);
         snprintf(ret_text, size,
             "The endpoint %s already has a delivery of this event, %s: resend or replay that one, "
-            "and "
-            "discard this one.",
+            "and discard this one.",
             endpoint, delivery);
         break;
     case ACTION_WAS_DELIVERED:
         snprintf(ret_text, size,
-            "A delivery that was delivered cannot change its endpoint: replay it without naming an "
+            "A delivery that was delivered cannot change its endpoint: replay it without another "
             "endpoint.");
         break;
     case ACTION_NOT_REFUSED:
@@ -92,7 +91,7 @@ static void answer_refusal(
         text = "No journal has this delivery.";
         break;
     case ERR_MOVED_ON:
-        snprintf(detail, sizeof detail, "The delivery is %s, not %s.%s",
+        snprintf(detail, sizeof detail, "The state of the delivery is %s, not %s.%s",
             delivery_state_name(action->ret_state), delivery_state_name(action->from),
             is_replayed ? " If it was delivered before, a replay is in progress. Wait until it "
                           "ends: GET /api/v1/deliveries/{id} shows the state."
@@ -210,7 +209,7 @@ static bool take_resend(
 {
     action->to = DELIVERY_PENDING;
     return take_state(exchange, body, "expect", PARKED,
-               "must be parked; replay a dead delivery instead", &action->from) &&
+               "must be parked. To send a dead delivery again, use replay", &action->from) &&
            take_endpoint(exchange, body, action);
 }
 
@@ -228,7 +227,8 @@ static bool take_replay(
     bool force = false;
     action->to = DELIVERY_PENDING;
     if (!take_state(exchange, body, "expect", DEAD | DELIVERED,
-            "must be dead, or delivered with force; resend a parked delivery instead",
+            "must be dead, or delivered if force is true. To send a parked delivery again, use "
+            "resend",
             &action->from) ||
         admin_take_flag(exchange, body, "force", &force) == ADMIN_MEMBER_ANSWERED ||
         !take_endpoint(exchange, body, action))
@@ -255,7 +255,7 @@ static void do_action(struct http_exchange *exchange, struct admin *admin, const
         return;
     bool taken = take(exchange, body, action) && take_note(exchange, body, action);
     json_decref(body);
-    if (!taken || admin_refuse_as_follower(admin, exchange, "act on the delivery"))
+    if (!taken || admin_refuse_as_follower(admin, exchange))
         return;
     struct asked *asked = memory_new_raw(sizeof *asked);
     *asked = draft;

@@ -145,7 +145,7 @@ static void print_finding(const json_t *finding)
     else if (json_is_string(json_object_get(finding, "day")))
         printf("  of %s", show_text(finding, "day"));
     if (totals)
-        printf("  %s: the totals have %lld %s of %s, the rows %lld of %s",
+        printf("  %s: the totals have %lld %s with the sum %s, the rows have %lld with the sum %s",
             show_text(finding, "currency"), show_number(totals, "count"),
             show_text(finding, "counts"), show_text(totals, "sum"), show_number(rows, "count"),
             show_text(rows, "sum"));
@@ -177,7 +177,7 @@ static void print_verdict(const json_t *audit)
         return;
     }
     if (complete) {
-        puts("\ncomplete: every accepted event is accounted for, and nothing is damaged");
+        puts("\ncomplete: no accepted event is missing, all sums agree, and nothing is damaged");
         return;
     }
     if (json_is_null(in_broker))
@@ -187,7 +187,7 @@ static void print_verdict(const json_t *audit)
                "gateway has consumed them\n",
             (long long)json_integer_value(in_broker));
     if (strcmp(show_text(audit, "verdict"), "unfinished") == 0) {
-        puts("UNFINISHED: all events in the journals are accounted for; ask again later");
+        puts("UNFINISHED: nothing in the journals is missing or damaged; ask again later");
         return;
     }
     long long more = show_number(audit, "findings_more");

@@ -56,8 +56,8 @@ static void print_attempt(const json_t *attempt)
 
 static void print_action(const json_t *action)
 {
-    printf("    %s  by hand, from %s to %s", show_text(action, "at"), show_text(action, "from"),
-        show_text(action, "to"));
+    printf("    %s  operator action, from %s to %s", show_text(action, "at"),
+        show_text(action, "from"), show_text(action, "to"));
     const json_t *before = json_object_get(action, "from_endpoint"),
                  *after = json_object_get(action, "to_endpoint");
     if (after)
@@ -74,7 +74,7 @@ static void print_replay(const json_t *delivery)
                *state = show_text(delivery, "state");
     if (!replay)
         return;
-    printf("    delivered at %s first; ", show_text(delivery, "delivered_at"));
+    printf("    first delivered at %s; ", show_text(delivery, "delivered_at"));
     if (strcmp(replay, "in_progress") == 0)
         printf("a forced replay is in progress (%s)\n", state);
     else
@@ -97,7 +97,7 @@ static void print_delivery(const json_t *delivery)
     json_array_foreach(json_object_get(delivery, "operator_actions"), i, action)
         print_action(action);
     if (json_is_true(json_object_get(delivery, "damaged")))
-        printf("    DAMAGED: the row in the journal is not as it was written\n");
+        printf("    DAMAGED: the row in the journal differs from what was written\n");
     print_replay(delivery);
     if (strcmp(state, "waiting") == 0)
         printf("    waiting, due %s\n", show_text(delivery, "due_at"));

@@ -86,7 +86,7 @@ static enum err read_admin_file(struct target *target)
     } else {
         err = ERR_UNAVAILABLE;
         command_fail(err,
-            "no gateway runs on the data directory %s: start one, or name another directory with "
+            "no gateway runs on the data directory %s: start one, or choose another directory with "
             "--data DIR or -c FILE",
             target->directory);
     }

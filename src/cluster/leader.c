@@ -43,7 +43,7 @@ static enum err judge(const struct leader *leader, int status, struct slice body
                    : status == 404 ? ERR_NOT_FOUND
                                    : ERR_UNAVAILABLE;
     if (err == ERR_UNAUTHENTICATED)
-        detail = "the token of leader.token_file is not its token";
+        detail = "the token in leader.token_file is not the token of the leader";
     if (err == ERR_NOT_FOUND)
         detail = "it is not the admin listener of a gateway: set leader.url to that of the leader";
     snprintf(ret_detail, LEADER_DETAIL_BYTES, "%.100s answers %d%s%.130s", leader->url, status,

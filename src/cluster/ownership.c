@@ -103,9 +103,9 @@ static void complain_of_owner(const struct ownership *ownership,
             other->journal, other->since_s ? " since " : "", other->since_s ? since : "",
             ownership->name.journal);
     }
-    buffer_add_string(complaints, " If its gateway is gone for good, start this one with "
-                                  "\"penstock serve -c FILE --take-over\". That parks every payout "
-                                  "accepted before, since it may have been sent.\n");
+    buffer_add_string(complaints, " If its gateway will never start again, start this one with "
+                                  "\"penstock serve -c FILE --take-over\". This parks all payouts "
+                                  "that were accepted before, since they may have been sent.\n");
 }
 
 /* An error that waiting does not remedy: delivery does not start with it. */

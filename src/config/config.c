@@ -100,7 +100,7 @@ static void check_to_run(const char *file, const struct config *config,
     struct complaint_place place = {.file = file};
     if (file && !complaints->file_has_content)
         complaint_add(complaints, &place,
-            "is empty: name another file, or fill it with the output of \"penstock check "
+            "is empty: choose another file, or fill it with the output of \"penstock check "
             "--sample\"");
     if (file) /* else an argument names the directory */
         config_check_data_directory(config, complaints);

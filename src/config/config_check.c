@@ -22,13 +22,11 @@ static void check_roles(const struct config *config, struct complaints *complain
     if (!config->roles.ingress)
         complain(complaints, "roles",
             "delivery alone is not supported, since the delivering gateway takes events as well: "
-            "write "
-            "[ingress, delivery]");
+            "write [ingress, delivery]");
     else if (!config->roles.delivery && config->queue_kind != CONFIG_QUEUE_RABBITMQ)
         complain(complaints, "roles",
             "ingress alone needs queue.kind: rabbitmq, since its events reach the delivering "
-            "gateway "
-            "through the broker: set it, or write [ingress, delivery]");
+            "gateway through the broker: set queue.kind, or write [ingress, delivery]");
 }
 
 static bool is_url(const char *text)
@@ -48,16 +46,17 @@ static void check_leader(const struct config *config, struct complaints *complai
             "delivery from roles");
     else if (*config->leader_url && !is_url(config->leader_url))
         complain(complaints, "leader.url",
-            "must begin with http:// or https:// and name the leader's admin listener, such as "
-            "https://leader.example:9640");
+            "must begin with http:// or https:// and be the URL of the leader's admin listener, "
+            "such as https://leader.example:9640");
     else if (!*config->leader_url && follows)
         complain(complaints, "leader.url",
-            "is missing: a gateway without delivery gets its accounts from the delivering one. "
-            "Name "
-            "the admin listener of that one, such as https://leader.example:9640");
+            "is missing: a gateway without delivery gets its accounts from the delivering gateway. "
+            "Set it to the URL of that gateway's admin listener, such as "
+            "https://leader.example:9640");
     if (*config->leader_url && !*config->leader_token_file)
         complain(complaints, "leader.token_file",
-            "is missing: name a file with the admin token of the leader (its keys/admin.token)");
+            "is missing: set it to a file with the admin token of the leader, which is a copy of "
+            "the leader's keys/admin.token");
 }
 
 static void check_broker(const struct config *config, struct complaints *complaints)
@@ -69,15 +68,16 @@ static void check_broker(const struct config *config, struct complaints *complai
     if (!config->broker_tls &&
         (*config->broker_ca_file || *config->broker_certificate_file || *config->broker_key_file))
         complain(complaints, "broker.tls",
-            "must be true when there are certificates: set it, or remove the certificates");
+            "must be true when broker.ca_file, broker.certificate_file or broker.key_file is set: "
+            "set it to true, or remove these options");
     if (!*config->intake_partner)
         return;
     if (!name_is_valid(slice_from_string(config->intake_partner)))
         complain(complaints, "intake.partner", NAME_RULE);
     if (config->queue_kind != CONFIG_QUEUE_RABBITMQ)
         complain(complaints, "intake.partner",
-            "needs queue.kind: rabbitmq, since the intake queue is in the broker: set it, or "
-            "remove intake.partner");
+            "needs queue.kind: rabbitmq, since the intake queue is in the broker: set queue.kind, "
+            "or remove intake.partner");
 }
 
 /* The pattern of `list` that matches all types that `pattern` matches, or NULL. */
@@ -115,26 +115,28 @@ static void check_retention(const struct config *config, struct complaints *comp
     if (history && (bodies == 0 || bodies > history))
         complain(complaints, "retention.bodies",
             "must not be longer than retention.history, since an expired event has no body: lower "
-            "it, "
-            "or raise retention.history");
+            "retention.bodies, or raise retention.history");
 }
 
 static void check_delivery(const struct config *config, struct complaints *complaints)
 {
     if (config->in_flight_per_endpoint > config->in_flight_per_shard)
         complain(complaints, "delivery.in_flight_per_endpoint",
-            "must not be more than delivery.in_flight_per_shard: lower it, or raise that one");
+            "must not be more than delivery.in_flight_per_shard: lower "
+            "delivery.in_flight_per_endpoint, or raise delivery.in_flight_per_shard");
     if (config->active_per_endpoint < config->in_flight_per_endpoint)
         complain(complaints, "delivery.active_per_endpoint",
             "must not be less than delivery.in_flight_per_endpoint, since requests in flight are "
-            "in memory: raise it, or lower that one");
+            "in memory: raise delivery.active_per_endpoint, or lower "
+            "delivery.in_flight_per_endpoint");
 }
 
 static void check_data(const struct config *config, struct complaints *complaints)
 {
     if (config->shards > config->partitions)
         complain(complaints, "data.shards",
-            "must not be more than data.partitions, since each shard needs a partition: lower it");
+            "must not be more than data.partitions, since each shard needs a partition: lower "
+            "data.shards");
     size_t len = strlen(config->ingress_listen);
     bool any_port = len > 2 && strcmp(config->ingress_listen + len - 2, ":0") == 0;
     if (!any_port && strcmp(config->ingress_listen, config->admin_listen) == 0)
@@ -188,13 +190,14 @@ void config_check_data_directory(const struct config *config, struct complaints 
     bool is_there = strcmp(path, directory) == 0;
     if (stat(path, &status))
         config_complain(complaints, "data.directory",
-            "%s cannot be reached: %s: name another directory", path, strerror(errno));
+            "%s cannot be reached: %s: choose another directory", path, strerror(errno));
     else if (!S_ISDIR(status.st_mode))
         config_complain(
-            complaints, "data.directory", "%s is not a directory: name another path", path);
+            complaints, "data.directory", "%s is not a directory: choose another path", path);
     else if (access(path, W_OK | X_OK))
         config_complain(complaints, "data.directory",
-            "%s %s (%s): change its owner to the user of the gateway, or name another one", path,
+            "%s %s (%s): change its owner to the user of the gateway, or choose another directory",
+            path,
             is_there ? "cannot be written"
                      : "cannot be written, so the directory cannot be created in it",
             strerror(errno));
@@ -202,27 +205,27 @@ void config_check_data_directory(const struct config *config, struct complaints 
 
 void config_check_files(const struct config *config, struct complaints *complaints)
 {
-    static const char pem_remedy[] = "name a file of certificates in PEM form";
+    static const char pem_remedy[] = "choose a file with certificates in PEM form";
     (void)check_file(
         complaints, "delivery.ca_file", config->ca_file, pem_remedy, pem_holds_certificates);
     (void)check_file(complaints, "admin.token_file", config->admin_token_file,
-        "name a file with the token, or remove the option", holds_secret);
+        "choose a file with the token, or remove the option", holds_secret);
     if (*config->leader_url)
         (void)check_file(complaints, "leader.token_file", config->leader_token_file,
-            "name a copy of the leader's keys/admin.token", holds_secret);
+            "set it to a copy of the leader's keys/admin.token", holds_secret);
     if (config->queue_kind != CONFIG_QUEUE_RABBITMQ)
         return;
     (void)check_file(complaints, "broker.credentials_file", config->broker_credentials_file,
-        "name a file with user:password", holds_secret);
+        "choose a file with user:password", holds_secret);
     (void)check_file(
         complaints, "broker.ca_file", config->broker_ca_file, pem_remedy, pem_holds_certificates);
     bool both = *config->broker_certificate_file && *config->broker_key_file;
     both &= check_file(complaints, "broker.certificate_file", config->broker_certificate_file,
         pem_remedy, pem_holds_certificates);
     both &= check_file(complaints, "broker.key_file", config->broker_key_file,
-        "name the key of the certificate", pem_holds_key);
+        "choose the key of the certificate", pem_holds_key);
     if (both && !pem_key_fits(config->broker_certificate_file, config->broker_key_file))
         config_complain(complaints, "broker.key_file",
-            "%s is not the key of the certificate in %s: name the key of that certificate",
+            "%s is not the key of the certificate in %s: choose the key of that certificate",
             config->broker_key_file, config->broker_certificate_file);
 }

@@ -55,7 +55,7 @@ static bool read_file(const char *file, struct buffer *text, struct complaints *
     if (error)
         complaint_add(complaints, &place, "cannot be read: %s", strerror(error));
     else if (text->len > CONFIG_FILE_BYTES_MAX)
-        complaint_add(complaints, &place, "is larger than %d bytes: name a configuration file",
+        complaint_add(complaints, &place, "is larger than %d bytes: choose a configuration file",
             CONFIG_FILE_BYTES_MAX);
     else if (text->failed)
         complaint_add(complaints, &place, "out of memory");

@@ -36,7 +36,7 @@
         "Disk space that is kept free to record deliveries, at least 16 MiB for each shard. If "   \
         "less than four times this space is free, optional events are rejected. If less than "     \
         "twice this space is free, important events are rejected as well. If the disk is full, "   \
-        "all events are rejected. 0: none.")                                                       \
+        "all events are rejected. 0: no space is kept free.")                                      \
     X("retention.bodies", DURATION, retention_bodies_us, 0, 315360000000000, "7d", restart,        \
         "How long the bodies of delivered and discarded events are kept. 0s: forever.")            \
     X("retention.history", DURATION, retention_history_us, 0, 315360000000000, "90d", restart,     \
@@ -110,7 +110,9 @@
         "key, and duplicates are recognized for 90 days. When the gateway is overloaded, they "    \
         "are rejected last.")                                                                      \
     X("events.optional_types", TYPES, optional_types, 0, 32, "[notification, status_update]",      \
-        reload, "Event types that are rejected first. Types in neither list are important.")       \
+        reload,                                                                                    \
+        "Event types that are rejected first when the gateway is overloaded or its disk fills "    \
+        "up. Types in neither list are important.")                                                \
     X("events.guarded_types", TYPES, guarded_types, 0, 32, "[payout]", reload,                     \
         "Event types that the gateway never sends twice: when it is unknown whether the client "   \
         "received the event, the gateway parks the delivery for an operator. These types are "     \
@@ -124,8 +126,8 @@
         "Timeout of one whole request to a client.")                                               \
     X("delivery.guarded_answer_timeout", DURATION, guarded_answer_timeout_us, 10000, 600000000,    \
         "90s", reload,                                                                             \
-        "The same timeout for guarded events (payouts). It is longer because after a timeout it "  \
-        "is unknown whether the client processed the payout.")                                     \
+        "Timeout of one whole request to a client for a guarded event, such as a payout. It is "   \
+        "longer because after a timeout it is unknown whether the client processed the payout.")   \
     X("delivery.retry_schedule", DURATIONS, retry_schedule, 1, 32,                                 \
         "[1s, 5s, 15s, 30s, 1m, 2m, 5m, 15m, 30m, 1h, 2h, 5h, 10h, 14h, 20h, 24h]", reload,        \
         "The wait after each failed attempt, up to 20 % shorter or longer. When the attempt "      \

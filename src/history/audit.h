@@ -108,7 +108,7 @@ struct audit_total {
         "a row of the dedupe store differs from what was written")                                 \
     X(AUDIT_UNREADABLE, "unreadable", "a part of the file cannot be read")                         \
     X(AUDIT_LOST_FILE, "lost-file",                                                                \
-        "the loss of the file was accepted: what only this file had is not counted here")          \
+        "the loss of the file was accepted: data that was only in it is not counted here")         \
     X(AUDIT_LOST, "lost",                                                                          \
         "the broker confirmed the event and has lost it: it was never delivered")                  \
     X(AUDIT_TOTALS, "totals", "the totals and the rows differ")

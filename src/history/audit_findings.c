@@ -82,7 +82,7 @@ bool audit_time_is_up(const struct audit_run *run)
 void audit_note_unreadable(struct audit_run *run, const char *what, int64_t behind)
 {
     struct audit_finding finding = audit_finding_of(AUDIT_UNREADABLE, NULL);
-    snprintf(finding.place, sizeof finding.place, "journal-%u.db, %s, behind %lld", run->shard,
-        what, (long long)behind);
+    snprintf(finding.place, sizeof finding.place, "journal-%u.db, %s, after %lld", run->shard, what,
+        (long long)behind);
     audit_note(run, &finding);
 }

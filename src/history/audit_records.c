@@ -291,8 +291,8 @@ static void note_unreadable_segment(struct audit_run *run)
 {
     struct audit_finding finding = audit_finding_of(AUDIT_UNREADABLE, NULL);
     finding.day = run->segment_day;
-    snprintf(finding.place, sizeof finding.place, "journal-%u.db, %.*s, behind row %lld",
-        run->shard, AUDIT_SEGMENT_BYTES, run->segment, (long long)run->at);
+    snprintf(finding.place, sizeof finding.place, "journal-%u.db, %.*s, after row %lld", run->shard,
+        AUDIT_SEGMENT_BYTES, run->segment, (long long)run->at);
     audit_note(run, &finding);
 }
 

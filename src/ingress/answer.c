@@ -71,7 +71,7 @@ void result_print(struct ingress *ingress, const struct journal_append *append, 
         duplicate ? "duplicate" : "accepted", id, receipt);
     if (append->event->parts.class == CLASS_CRITICAL && append->event->parts.amount.len == 0)
         buffer_add_string(json, ",\"warnings\":[{\"pointer\":\"/amount\",\"detail\":\"is missing: "
-                                "the event adds nothing to the sums\"}]");
+                                "the event adds no amount to the totals\"}]");
     buffer_add_char(json, '}');
 }
 

@@ -80,8 +80,8 @@ static enum err make_again(struct installation *installation, struct buffer *com
     }
     if (!known) {
         buffer_add_format(complaints,
-            "%s: no file names the installation: move the directory away, and start with a new "
-            "one\n",
+            "%s: no file shows which installation this directory belongs to: move the directory "
+            "away, and start with a new one\n",
             installation->directory);
         return ERR_CONFIG;
     }

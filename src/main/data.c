@@ -38,6 +38,6 @@ int command_accept_loss(const struct invocation *call)
     if (err)
         return command_fail(err, "data accept-loss: nothing was changed (%s)", err_title(err));
     fprintf(
-        stderr, "The loss of %s is accepted, and the audit names it. Start the gateway.\n", file);
+        stderr, "The loss of %s is accepted, and the audit lists it. Start the gateway.\n", file);
     return EX_OK;
 }

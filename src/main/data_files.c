@@ -121,7 +121,7 @@ static void check_stamp(struct data_findings *findings, struct installation_file
     else if (stamp->epoch < installation->epoch && !lacks_wal)
         note(findings, DATA_OLDER, file->name,
             "is older than the other files (its epoch is %lld, theirs is %lld): it comes from a "
-            "backup, and lacks everything that was written since",
+            "backup, and lacks everything that was written later",
             (long long)stamp->epoch, (long long)installation->epoch);
     else
         memcpy(file->id, stamp->id, sizeof file->id);
@@ -242,8 +242,8 @@ void data_files_complain(
     const char *directory, const char *file, const char *what, struct buffer *complaints)
 {
     buffer_add_format(complaints,
-        "%s/%s: %s. Restore the right file. If it is lost for good, accept the loss with: penstock "
-        "data accept-loss %s --data %s --note WHY\n",
+        "%s/%s: %s. Restore the right file. If it is lost and cannot be restored, accept the loss "
+        "with: penstock data accept-loss %s --data %s --note WHY\n",
         directory, file, what, file, directory);
 }
 

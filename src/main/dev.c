@@ -225,8 +225,8 @@ static void print_welcome(const struct dev *dev, const struct gateway *gateway)
     buffer_add_format(&text,
         "\nPenstock %s is ready.\n\n"
         "  partners post to  %s/v1/events\n"
-        "  operators look at %s (token: %s/keys/admin.token)\n"
-        "  the demo endpoint %s of %s is signed with %s\n\n"
+        "  the admin API is  %s (the token is in %s/keys/admin.token)\n"
+        "  webhooks to the demo endpoint %s of %s are signed with %s\n\n"
         "Post a purchase. Each event needs its own id; a repeated id is a duplicate:\n\n"
         "  curl --http2-prior-knowledge %s/v1/events -H 'Authorization: Bearer %s' "
         "-H 'Content-Type: application/json' "

@@ -98,9 +98,9 @@ static enum err check_counts(const struct installation *installation, unsigned p
         return OK;
     buffer_add_format(complaints,
         "%s has data.partitions %u and data.shards %u, but the configuration has %u and %u.\n"
-        "Both are fixed when the directory is made: set them back.\n"
-        "To change them, start a gateway on a new data directory, move the partners to it, and "
-        "keep the old gateway running until it has delivered all events.\n",
+        "Both are fixed when the directory is made: correct the configuration.\n"
+        "To change them, start a gateway on a new data directory, move the partners to that "
+        "gateway, and keep the old gateway running until it has delivered all events.\n",
         installation->directory, installation->partitions, installation->shards, partitions,
         shards);
     return ERR_CONFIG;

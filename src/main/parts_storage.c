@@ -133,19 +133,19 @@ static enum err check_found(const struct gateway *gateway, struct buffer *compla
     }
     if (!gateway->delivers && found.open + found.broker_owned > 0)
         buffer_add_format(complaints,
-            "roles: the journals hold %lld deliveries that are not final and %lld events of the "
-            "broker, which this role does not deliver. Start with roles: [ingress, delivery] until "
-            "\"penstock status\" shows none\n",
+            "roles: the journals hold %lld pending or waiting deliveries and %lld events of the "
+            "broker, which this role does not deliver. Run the gateway with roles: [ingress, "
+            "delivery] until \"penstock status\" shows none\n",
             (long long)found.open, (long long)found.broker_owned);
     else if (gateway->delivers && found.outbox > 0)
         buffer_add_format(complaints,
-            "roles: the journals hold %lld events that wait for the broker. Start with roles: "
-            "[ingress] until \"penstock status\" shows none\n",
+            "roles: the journals hold %lld events that wait for the broker. Run the gateway with "
+            "roles: [ingress] until \"penstock status\" shows none\n",
             (long long)found.outbox);
     else if (!gateway->uses_broker && found.broker_owned + found.outbox > 0)
         buffer_add_format(complaints,
             "queue.kind: the journals hold %lld events of the broker and %lld that wait for it. "
-            "Start with queue.kind: rabbitmq until \"penstock status\" shows none\n",
+            "Run the gateway with queue.kind: rabbitmq until \"penstock status\" shows none\n",
             (long long)found.broker_owned, (long long)found.outbox);
     else
         return OK;

@@ -38,7 +38,7 @@ int command_check(const struct invocation *call)
         return print_sample();
     if (!file)
         return command_fail(
-            ERR_USAGE, "check: --config FILE is missing: name the file to check, or give --sample");
+            ERR_USAGE, "check: --config FILE is missing: give the file to check, or give --sample");
     AUTO_FREE struct config *config = memory_new(sizeof *config);
     enum err err = load(file, config);
     if (!err)

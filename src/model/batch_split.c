@@ -29,7 +29,7 @@ static enum err add_item(struct splitter *splitter, size_t begin, size_t end)
 {
     if (splitter->count == BATCH_ITEMS_MAX)
         return refuse(splitter->refusal, ERR_TOO_LARGE,
-            "A batch has at most %d items: send more batches.", BATCH_ITEMS_MAX);
+            "A batch has at most %d items: split it into several batches.", BATCH_ITEMS_MAX);
     splitter->items[splitter->count++] = slice_of(splitter->body.data + begin, end - begin);
     return OK;
 }

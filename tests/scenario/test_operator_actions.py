@@ -124,7 +124,7 @@ def test_what_has_moved_on_stays_where_it_is(gateway, sink):
     event = kill(gateway, sink)
     moved = action(gateway, delivery_of(event), "resend", expect="parked")
     assert moved.status_code == 409, moved.text
-    assert (moved.json()["type"], moved.json()["detail"]) == ("urn:penstock:problem:moved-on", "The delivery is dead, not parked.")
+    assert (moved.json()["type"], moved.json()["detail"]) == ("urn:penstock:problem:moved-on", "The state of the delivery is dead, not parked.")
     assert gateway.states(event) == ["dead"] and show(gateway, delivery_of(event))["operator_actions"] == []
     assert action(gateway, f"dlv_{event[4:]}-7", "resend", expect="parked").status_code == 404
     assert action(gateway, "dlv_01890a5d-ac96-774b-bcce-b302099a8057-0", "resend", expect="parked").status_code == 404
@@ -147,7 +147,7 @@ def test_the_commands_do_the_same(gateway, sink):
     assert shown.returncode == 0 and "parked: ambiguous" in shown.stdout, shown.stderr
     assert gateway.tool("delivery", "resolve", delivery_of(parked), "--as", "delivered").returncode == 64
     moved = gateway.tool("delivery", "discard", delivery_of(parked), "--expect", "dead")
-    assert moved.returncode == 65 and "The delivery is parked, not dead." in moved.stderr
+    assert moved.returncode == 65 and "The state of the delivery is parked, not dead." in moved.stderr
     resolved = gateway.tool("delivery", "resolve", delivery_of(parked), "--as", "delivered", "--expect", "parked", "--note", "by phone")
     assert resolved.returncode == 0 and "parked -> delivered" in resolved.stdout, resolved.stderr
     replayed = gateway.tool("delivery", "replay", delivery_of(dead), "--expect", "dead")
@@ -157,7 +157,7 @@ def test_the_commands_do_the_same(gateway, sink):
     assert gateway.tool("delivery", "replay", delivery_of(dead), "--expect", "delivered", "--force").returncode == 0
     wait_for(lambda: len(sink.of(dead)) == 4, "sent again")
     shown = gateway.tool("event", "show", parked)
-    assert "by hand, from parked to delivered: by phone" in shown.stdout
+    assert "operator action, from parked to delivered: by phone" in shown.stdout
 
 
 def deliver(gateway, number=1, **fields):
@@ -226,7 +226,7 @@ def test_while_a_forced_replay_is_in_flight_it_counts_as_delivered_and_nothing_e
         for verb, body in (("replay", {"expect": "delivered", "force": True}), ("discard", {"expect": "dead"}),
                            ("resolve", {"expect": "parked", "as": "discarded"}), ("resend", {"expect": "parked"})):
             refused = action(gateway, delivery_of(event), verb, **body)
-            assert refused.status_code == 409 and "The delivery is waiting" in refused.json()["detail"], refused.text
+            assert refused.status_code == 409 and "The state of the delivery is waiting" in refused.json()["detail"], refused.text
         again = action(gateway, delivery_of(event), "replay", expect="delivered", force=True).json()["detail"]
         assert "a replay is in progress" in again
     with gateway.operator() as operator:
@@ -310,7 +310,7 @@ def test_what_could_never_be_delivered_is_refused_with_the_reason(gateway, sink)
     malformed = action(gateway, delivery_of(event, index), "replay", expect="dead", endpoint="main")
     assert malformed.status_code == 422 and malformed.json()["errors"][0]["pointer"] == "/endpoint"
     shown = gateway.tool("delivery", "replay", delivery_of(event, index), "--expect", "dead")
-    assert shown.returncode == 65 and "enable it, or name another" in shown.stderr
+    assert shown.returncode == 65 and "enable it, or choose another" in shown.stderr
     assert show(gateway, delivery_of(event, index))["state"] == "dead"
     assert show(gateway, delivery_of(event, index))["operator_actions"] == []
 

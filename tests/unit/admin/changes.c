@@ -177,8 +177,7 @@ Test(following, changes_are_made_at_the_leader)
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         cr_expect_eq(operate(cases[i].method, cases[i].path, cases[i].body), 403, "%s: %s",
             cases[i].path, answer_body);
-        cr_expect(
-            strstr(member("detail"), "This gateway follows https://leader:9640 and cannot do this"),
+        cr_expect(strstr(member("detail"), "can do this: send the request to https://leader:9640."),
             "%s", answer_body);
     }
     cr_expect_eq(operate("GET", "/api/v1/partners", ""), 200);

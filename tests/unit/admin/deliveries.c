@@ -188,7 +188,7 @@ Test(deliveries, a_refusal_of_the_owner_has_its_reason)
         int status;
         const char *says;
     } cases[] = {
-        {ERR_MOVED_ON, 409, "The delivery is waiting, not parked."},
+        {ERR_MOVED_ON, 409, "The state of the delivery is waiting, not parked."},
         {ERR_NOT_FOUND, 404, "No journal has this delivery."},
         {ERR_INVALID, 422, "no endpoint"},
         {ERR_DAMAGED, 500, "damaged"},

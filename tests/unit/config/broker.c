@@ -122,7 +122,7 @@ Test(broker, options_that_do_not_fit_together_are_refused)
             "broker.certificate_file: is missing"},
         {{"PENSTOCK_BROKER__CERTIFICATE_FILE=/c", "PENSTOCK_BROKER__TLS=true"},
             "broker.key_file: is missing"},
-        {{"PENSTOCK_BROKER__CA_FILE=/ca"}, "broker.tls: must be true when there are certificates"},
+        {{"PENSTOCK_BROKER__CA_FILE=/ca"}, "broker.tls: must be true when broker.ca_file"},
         {{"PENSTOCK_INTAKE__PARTNER=crm"}, "PENSTOCK_INTAKE__PARTNER: needs queue.kind: rabbitmq"},
         {{FOLLOWER, "PENSTOCK_INTAKE__PARTNER=a b"}, "PENSTOCK_INTAKE__PARTNER: must have 1 to 64"},
     };

@@ -204,7 +204,7 @@ Test(file, a_huge_file_is_refused)
     AUTO_FREE char *text = malloc(len);
     memset(text, '\n', len);
     struct loaded loaded = load_bytes(text, len);
-    ASSERT_COMPLAINTS(loaded, " is larger than 1048576 bytes: name a configuration file\n", "%s",
+    ASSERT_COMPLAINTS(loaded, " is larger than 1048576 bytes: choose a configuration file\n", "%s",
         loaded.complaints.data);
     loaded_done(&loaded);
     loaded = load_bytes(text, len - 1);
